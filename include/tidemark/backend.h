@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDEMARK_BACKEND_H
+#define TIDEMARK_BACKEND_H
+
+/*
+ * For authors of backends only. A backend fills three tables: store, notify, checkpoint. The core checks arguments,
+ * stamps events and counts; a backend stores and finds.
+ *
+ * A *store* is shared by all threads: append and session_open may be called from any thread at once.
+ * A *session* is one conversation with the database, used by one thread at a time: everything that reads, and
+ * everything a subscription writes. An operation that returns TIDE_CONNECTION_LOST leaves a session that can only be
+ * closed; the core opens another.
+ * Events given to a backend are complete and valid. Texts in them end in a NUL.
+ */
+
+#include <tidemark/deadletter.h>
+#include <tidemark/store.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/* ---- URLs ---------------------------------------------------------------------------------------------------- */
+
+#define TIDE_URL_PARAMS_MAX 32
+
+/** A store's URL taken apart: `scheme:rest?name=value&name=value`, percent-decoded where the scheme is ours. */
+struct tide_url {
+	char *text;        /* owns the parts below */
+	const char *full;  /* as given */
+	const char *scheme;
+	const char *rest;  /* between the colon and the question mark */
+	struct {
+		const char *name;
+		const char *value;
+		bool is_known; /* whether a backend asked for it */
+	} params[TIDE_URL_PARAMS_MAX];
+	size_t param_count;
+};
+
+/**
+ * Fetch a parameter of a URL and mark it as known; NULL when it is absent.
+ *
+ * Owns:    nothing; valid as long as the URL.
+ * Threads: the URL's.
+ * Returns: the value.
+ */
+const char *tide_url_param(struct tide_url *url, const char *name);
+
+/**
+ * Refuse the first parameter that nobody asked for.
+ *
+ * Owns:    nothing.
+ * Threads: the URL's.
+ * Returns: TIDE_OK, TIDE_ARGUMENT.
+ */
+tide_status tide_url_check(const struct tide_url *url, struct tide_error *err);
+
+/* ---- Filters and pages --------------------------------------------------------------------------------------- */
+
+/** Which events of the feed are wanted; members that are not set pass everything; all of them must hold. */
+struct tide_filter {
+	const char *const *event_types;     /* ends in NULL; NULL or empty: all */
+	const char *const *patterns;        /* over the event type; ends in NULL; NULL: all */
+	const char *const *aggregate_types; /* ends in NULL; NULL or empty: all */
+	const struct tide_uuid *aggregate_id;
+	const struct tide_uuid *tenant_id;
+	const struct tide_time *occurred_from;
+	const struct tide_time *occurred_until;
+	uint32_t partition_index;
+	uint32_t partition_total; /* 0: not partitioned */
+};
+
+/**
+ * Tell whether an event passes a filter.
+ *
+ * Uses event_type, aggregate_type, tenant_id, aggregate_id and occurred_at of the event only.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: whether it passes.
+ */
+bool tide_filter_matches(const struct tide_filter *filter, const struct tide_event *event);
+
+/** One event of a page, and how many were passed over directly before it because of the filter. */
+struct tide_page_entry {
+	struct tide_event event;
+	int64_t passed_before;
+};
+
+/** A page: events copied into one arena that is reused from read to read. */
+struct tide_page {
+	struct tide_page_entry *entries;
+	size_t count;
+	size_t bytes;              /* payload and metadata in this page */
+	tide_position scanned_to;  /* feed: every visible event up to here is in the page or was passed over, and none will appear later */
+	int64_t passed_after;      /* passed over behind the last entry */
+	bool is_end;               /* nothing was visible behind scanned_to */
+	int64_t wait_ns;           /* with is_end: 0, or when it is worth looking again although no bell will ring (a hole) */
+	tide_version stream_version; /* stream reads: where the stream was */
+
+	/* the page's own */
+	size_t capacity, max_events, max_bytes;
+	void *arena;
+};
+
+/**
+ * Prepare a page, empty it for another read with new limits, or release what it holds.
+ *
+ * Owns:    the page owns its entries and every text in them.
+ * Threads: the page's.
+ * Returns: nothing.
+ */
+void tide_page_init(struct tide_page *page);
+void tide_page_begin(struct tide_page *page, size_t max_events, size_t max_bytes);
+void tide_page_fini(struct tide_page *page);
+
+/**
+ * Tell whether an event with so many bytes of payload and metadata still fits; a first event always does.
+ *
+ * Owns:    nothing.
+ * Threads: the page's.
+ * Returns: whether it fits.
+ */
+bool tide_page_fits(const struct tide_page *page, size_t bytes);
+
+/**
+ * Copy an event and its texts into the page.
+ *
+ * Owns:    nothing is taken; the page owns its copy.
+ * Threads: the page's.
+ * Returns: TIDE_OK, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_page_add(struct tide_page *page, const struct tide_event *event, struct tide_error *err);
+
+/** Count one event that was passed over because of the filter. Owns: nothing. Threads: the page's. Returns: nothing. */
+static inline void tide_page_pass(struct tide_page *page)
+{
+	page->passed_after++;
+}
+
+/** What to read into a page. */
+struct tide_page_query {
+	const struct tide_filter *filter; /* never NULL */
+	const struct tide_stream *stream; /* NULL: the feed, by position; else this stream, by version */
+	bool backward;
+	int64_t bound;                    /* exclusive; forward from 0; backward from INT64_MAX */
+	size_t max_events;
+	size_t max_bytes;
+	/* 0: passed_before and scanned_to are not needed, so the filter may run in the database. Else the read returns
+	 * after scanning so many events even when none matched, with exact counts. */
+	size_t max_scan;
+};
+
+/* ---- Appends ------------------------------------------------------------------------------------------------- */
+
+/** Events for one stream, complete and valid. All of them have version 0, or they are numbered consecutively. */
+struct tide_commit {
+	struct tide_stream stream;
+	int64_t expected;
+	const struct tide_event *events;
+	size_t count;
+};
+
+/** Where an event id of a commit was found in the store already. */
+struct tide_known_event {
+	bool is_known;
+	bool is_same_stream;
+	tide_version version;
+	tide_position position;
+};
+
+/**
+ * Decide what becomes of a commit: the rules of an append, once for all backends.
+ *
+ * `known` has one entry per event of the commit, or is NULL when none of the ids is stored; `current` is the stream's version.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK: insert at current + 1 when `ret->was_stored_before` is false, else done with `ret` filled;
+ *          TIDE_CONFLICT with `ret->version`; TIDE_DUPLICATE_EVENT; TIDE_ARGUMENT (version 2^31-1 exceeded).
+ */
+tide_status tide_commit_decide(const struct tide_commit *commit, const struct tide_known_event *known,
+                               tide_version current, struct tide_append_result *ret, struct tide_error *err);
+
+/** The latest state of one aggregate. */
+struct tide_snapshot {
+	struct tide_stream stream;
+	tide_version version;
+	int32_t schema_version;
+	struct tide_text state; /* JSON */
+	struct tide_time created_at;
+};
+
+/* ---- Checkpoints, leases, dead letters ----------------------------------------------------------------------- */
+
+/** Proof of ownership that a subscription's writes carry. */
+struct tide_fence {
+	const char *name;
+	struct tide_uuid owner;
+	int64_t epoch;
+};
+
+/** A checkpoint to write. */
+struct tide_checkpoint_write {
+	const char *name;
+	bool has_position;       /* false: the stored position stays */
+	struct tide_progress progress;
+	struct tide_time now;    /* for last_processed_at (when event_id is given) and updated_at */
+};
+
+/** What became of an attempt to own a subscription. */
+struct tide_lease {
+	bool is_owned;             /* false: somebody else is, and lives; the rest is unset */
+	int64_t epoch;             /* of this ownership */
+	bool was_unclean;          /* the previous owner ended without releasing */
+	tide_position suspect;     /* position that the previous owner had marked before handing it over; 0: none */
+	int32_t suspect_deaths;    /* processes that ended with this mark standing, the last one included */
+};
+
+/** Which dead letters to list; more than tide_dead_letter_query can say. */
+struct tide_dead_letter_filter {
+	const char *projection_name; /* NULL: all */
+	bool statuses[3];            /* by enum tide_dead_letter_status */
+	int64_t limit;               /* < 0: no limit */
+	bool oldest_first;           /* by id, ascending; else newest first_failed_at first, ties by greater id */
+};
+
+/** A failure to record. */
+struct tide_dead_letter_write {
+	const char *projection_name;
+	struct tide_uuid event_id;
+	const char *event_type;
+	const char *event_data;
+	const char *message;
+	const char *stacktrace; /* NULL: none */
+	int32_t retry_count;
+	struct tide_time now;
+};
+
+/** A change of one entry, made only when its status is among `from`. */
+struct tide_dead_letter_change {
+	int64_t id;
+	bool from[3];                       /* by enum tide_dead_letter_status */
+	enum tide_dead_letter_status to;
+	const char *message;                /* NULL: stays; else also sets last_failed_at */
+	const char *stacktrace;             /* with message */
+	int32_t add_retries;
+	const char *resolved_by;            /* when `to` is resolved */
+	struct tide_time now;
+};
+
+/* ---- The tables ---------------------------------------------------------------------------------------------- */
+
+/** Events: writing, reading, and the transaction a handler shares with its checkpoint. */
+struct tide_store_ops {
+	/* `url` lives only during the call. Must call tide_url_check. Creates or checks the schema by options->initialize. */
+	tide_status (*open)(struct tide_url *url, const struct tide_store_options *options, void **ret, struct tide_error *err);
+	void (*close)(void *store);
+	/* All commits or none, by tide_commit_decide. `ret` has one result per commit. */
+	tide_status (*append)(void *store, const struct tide_commit *commits, size_t count, struct tide_append_result *ret, struct tide_error *err);
+	/* NULL: no test extra. */
+	tide_status (*clear)(void *store, struct tide_error *err);
+
+	tide_status (*session_open)(void *store, void **ret, struct tide_error *err);
+	void (*session_close)(void *session);
+	/* Fills the page, which the core has begun with the query's limits. A row that cannot be decoded is added with
+	 * `undecodable` set. Must leave no read transaction open. */
+	tide_status (*read)(void *session, const struct tide_page_query *query, struct tide_page *page, struct tide_error *err);
+	tide_status (*end)(void *session, tide_position *ret, struct tide_error *err);
+	tide_status (*stream_version)(void *session, struct tide_stream stream, tide_version *ret, struct tide_error *err);
+	/* Adds the event to the page; TIDE_NOT_FOUND. */
+	tide_status (*find)(void *session, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err);
+
+	/* NULL: no transactional delivery. One transaction at a time in a session; checkpoint operations join it. */
+	tide_status (*begin)(void *session, struct tide_error *err);
+	tide_status (*commit)(void *session, struct tide_error *err);
+	void (*rollback)(void *session);
+	tide_status (*savepoint)(void *session, struct tide_error *err);
+	tide_status (*release)(void *session, struct tide_error *err);
+	tide_status (*rollback_to)(void *session, struct tide_error *err);
+	/* After a handler: TIDE_STATE when it ended the transaction itself, its database error when the transaction is aborted. */
+	tide_status (*check)(void *session, struct tide_error *err);
+	/* The native connection of the transaction: sqlite3 *, PGconn *. */
+	void *(*connection)(void *session);
+
+	/* NULL: no snapshots. `state` of the result is heap memory the caller frees with tide_free. TIDE_NOT_FOUND. */
+	tide_status (*snapshot_load)(void *session, struct tide_stream stream, struct tide_snapshot *ret, struct tide_error *err);
+	/* Replaces, but never one of a higher version and the same schema_version. */
+	tide_status (*snapshot_save)(void *session, const struct tide_snapshot *snapshot, struct tide_error *err);
+};
+
+/** Hearing of other processes' commits. NULL functions: nobody else can write to this store. */
+struct tide_notify_ops {
+	tide_status (*start)(void *store, void **ret, struct tide_error *err);
+	/* Blocks the listener thread until somebody committed (`*ret_rang`), `timeout_ns` passed, or it was interrupted.
+	 * On an error the core polls and calls again later. */
+	tide_status (*wait)(void *watch, int64_t timeout_ns, bool *ret_rang, struct tide_error *err);
+	void (*interrupt)(void *watch); /* any thread: ends a wait at once */
+	void (*stop)(void *watch);
+};
+
+/** What subscriptions write. A fence may be NULL (a user's call); else a write that is not the owner's is TIDE_FENCED. */
+struct tide_checkpoint_ops {
+	tide_status (*load)(void *session, const char *name, struct tide_checkpoint *ret, struct tide_error *err); /* TIDE_NOT_FOUND */
+	tide_status (*save)(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write, struct tide_error *err);
+	tide_status (*list)(void *session, struct tide_checkpoint **ret, size_t *ret_count, struct tide_error *err);
+	tide_status (*reset)(void *session, const char *name, struct tide_error *err);
+
+	tide_status (*lease_acquire)(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret, struct tide_error *err);
+	tide_status (*lease_renew)(void *session, const struct tide_fence *fence, struct tide_error *err);
+	tide_status (*lease_release)(void *session, const struct tide_fence *fence, struct tide_error *err);
+	/* Records the position about to be handed over and its deaths so far; position 0 clears the mark. */
+	tide_status (*lease_mark)(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths, struct tide_error *err);
+	tide_status (*lease_is_owned)(void *session, const char *name, bool *ret, struct tide_error *err);
+	int64_t lease_renew_ns; /* how often the owner renews; 0: never */
+
+	tide_status (*dead_letter_add)(void *session, const struct tide_fence *fence, const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err);
+	/* The list is one block per text plus the array, as tide_dead_letters_free expects (see tide_dead_letter_list_add). */
+	tide_status (*dead_letter_list)(void *session, const struct tide_dead_letter_filter *filter, struct tide_dead_letter_list *ret, struct tide_error *err);
+	tide_status (*dead_letter_get)(void *session, int64_t id, struct tide_dead_letter_list *ret, struct tide_error *err); /* TIDE_NOT_FOUND */
+	tide_status (*dead_letter_change)(void *session, const struct tide_fence *fence, const struct tide_dead_letter_change *change, struct tide_error *err); /* TIDE_NOT_FOUND, TIDE_STATE */
+	tide_status (*dead_letter_discard)(void *session, int64_t id, struct tide_error *err); /* TIDE_NOT_FOUND, TIDE_STATE */
+	/* Deletes entries resolved strictly before `before`. */
+	tide_status (*dead_letter_purge)(void *session, struct tide_time before, int64_t *ret, struct tide_error *err);
+	tide_status (*dead_letter_stats)(void *session, struct tide_dead_letter_stats *ret, struct tide_error *err);
+	tide_status (*dead_letter_counts)(void *session, struct tide_dead_letter_count **ret, size_t *ret_count, struct tide_error *err);
+};
+
+/** One backend. */
+struct tide_backend {
+	const char *scheme; /* of its URLs: "sqlite" */
+	struct tide_store_ops store;
+	struct tide_notify_ops notify;
+	struct tide_checkpoint_ops checkpoint;
+};
+
+/**
+ * Append a copy of an entry and its texts to a list, growing it.
+ *
+ * Owns:    nothing is taken; the list owns its copies.
+ * Threads: the list's.
+ * Returns: TIDE_OK, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_dead_letter_list_add(struct tide_dead_letter_list *list, const struct tide_dead_letter *entry,
+                                      struct tide_error *err);
+
+/**
+ * Make URLs of the backend's scheme known to tide_store_open.
+ *
+ * Owns:    nothing; the table must live as long as the process.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ALREADY_EXISTS, TIDE_ARGUMENT.
+ */
+tide_status tide_backend_register(const struct tide_backend *backend, struct tide_error *err);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

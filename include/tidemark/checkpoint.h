@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDEMARK_CHECKPOINT_H
+#define TIDEMARK_CHECKPOINT_H
+
+#include <tidemark/store.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/** The checkpoints of one database, measured against the feed of one store; usable from any thread. */
+struct tide_checkpoints;
+
+/** One row: how far a projection has come. A plain value, it owns nothing. */
+struct tide_checkpoint {
+	char projection_name[TIDE_NAME_MAX + 1];
+	struct tide_uuid last_event_id;            /* of the last event processed; nil: none */
+	char last_event_type[TIDE_NAME_MAX + 1];   /* empty: none */
+	bool has_last_processed_at;                /* whether the next member is known */
+	struct tide_time last_processed_at;
+	bool has_position;                         /* false: the row has no position */
+	tide_position position;                    /* the subscription position */
+	int64_t events_processed;                  /* events handled or dead-lettered over the life of the row */
+	struct tide_time created_at;
+	struct tide_time updated_at;
+};
+
+/** How far a projection is behind. A plain value, it owns nothing. */
+struct tide_lag {
+	char projection_name[TIDE_NAME_MAX + 1];
+	struct tide_uuid last_event_id;   /* nil: none */
+	struct tide_uuid latest_event_id; /* the newest matching event; nil: none matches */
+	double lag_seconds;               /* rounded to 1 decimal, never negative */
+	int64_t events_processed;
+	bool has_last_processed_at;
+	struct tide_time last_processed_at;
+	int64_t lag_events; /* positions behind the feed end */
+};
+
+/**
+ * Open the checkpoints of the database at `url`, measured against the feed of `store`.
+ *
+ * A NULL `url` means the store's own database. `options` as for tide_store_open, may be NULL.
+ *
+ * Owns:    the caller owns `*ret` and closes it before `store`.
+ * Threads: any.
+ * Returns: as tide_store_open.
+ */
+tide_status tide_checkpoints_open(const char *url, const struct tide_store_options *options, struct tide_store *store,
+                                  struct tide_checkpoints **ret, struct tide_error *err);
+
+/**
+ * Close a checkpoint repository; NULL is allowed.
+ *
+ * Owns:    takes `checkpoints`.
+ * Threads: one, as the last call on it.
+ * Returns: nothing.
+ */
+void tide_checkpoints_close(struct tide_checkpoints *checkpoints);
+
+/**
+ * Fetch the whole row of a projection.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_checkpoints_load(struct tide_checkpoints *checkpoints, const char *name, struct tide_checkpoint *ret,
+                                  struct tide_error *err);
+
+/**
+ * Fetch the id of the last event a projection processed.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND (no row, or none processed yet), TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST,
+ *          TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_checkpoints_get(struct tide_checkpoints *checkpoints, const char *name, struct tide_uuid *ret,
+                                 struct tide_error *err);
+
+/**
+ * Record one more processed event without touching the position.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_checkpoints_update(struct tide_checkpoints *checkpoints, const char *name,
+                                    const struct tide_uuid *event_id, const char *event_type, struct tide_error *err);
+
+/**
+ * Fetch the position of a projection.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND (no row, or no position in it), TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST,
+ *          TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_checkpoints_position(struct tide_checkpoints *checkpoints, const char *name, tide_position *ret,
+                                      struct tide_error *err);
+
+/** A position to save, and what was processed on the way to it. */
+struct tide_progress {
+	tide_position position;            /* >= 0; a lower one than stored rewinds */
+	const struct tide_uuid *event_id;  /* of the last event processed; NULL: the stored one stays */
+	const char *event_type;            /* of that event; NULL exactly when event_id is */
+	int64_t count;                     /* events processed since the last save, >= 0 */
+};
+
+/**
+ * Save a position. Repeating it stores the same position again and adds its count again.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: as tide_checkpoints_update.
+ */
+tide_status tide_checkpoints_save(struct tide_checkpoints *checkpoints, const char *name,
+                                  const struct tide_progress *progress, struct tide_error *err);
+
+/**
+ * Measure how far a projection is behind, among events of the given types (NULL or empty: all; ends in NULL).
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND (no row), TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const char *name,
+                                 const char *const *event_types, struct tide_lag *ret, struct tide_error *err);
+
+/**
+ * Delete the row of one projection; an absent row is success.
+ *
+ * The next save of a running subscription makes the row again.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const char *name, struct tide_error *err);
+
+/**
+ * List every row, sorted bytewise by name.
+ *
+ * Owns:    the caller owns `*ret`, an array of `*ret_count` rows; release it with tide_free.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints, struct tide_checkpoint **ret,
+                                  size_t *ret_count, struct tide_error *err);
+
+/**
+ * Tell whether a live process owns the subscription of this name at this moment.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, const char *name, bool *ret,
+                                      struct tide_error *err);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDEMARK_MANAGER_H
+#define TIDEMARK_MANAGER_H
+
+#include <tidemark/bus.h>
+#include <tidemark/health.h>
+#include <tidemark/subscription.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/** Runs subscriptions over one store; usable from any thread. */
+struct tide_manager;
+
+/** How to open a manager; zero members mean their defaults. Fill it with TIDE_MANAGER. */
+struct tide_manager_options {
+	size_t size;                             /* of this struct, set by TIDE_MANAGER */
+	struct tide_store *store;                /* required; must outlive the manager */
+	struct tide_bus *bus;                    /* NULL: none; its publishes wake subscriptions */
+	struct tide_checkpoints *checkpoints;    /* NULL: the store's own; dead letters and ownership live there too */
+	double shutdown_timeout;                 /* seconds of a whole shutdown; 0: 30 */
+	double drain_timeout;                    /* seconds for what is in hand; 0: 10 */
+	double probe_limit;                      /* seconds a probe waits for a database; 0: 1 */
+	const struct tide_health_config *health; /* thresholds; NULL: defaults */
+};
+#ifdef __cplusplus
+static inline struct tide_manager_options tide_manager_options_default(struct tide_store *store)
+{
+	struct tide_manager_options options = {};
+	options.size = sizeof options;
+	options.store = store;
+	return options;
+}
+#else
+#define TIDE_MANAGER(...) (&(const struct tide_manager_options){ .size = sizeof(struct tide_manager_options), __VA_ARGS__ })
+#endif
+
+/** Call `close` on a local handle when it goes out of scope: `TIDE_CLEANUP(tide_manager_close) struct tide_manager *m`. */
+#define TIDE_CLEANUP(close) __attribute__((cleanup(close##_cleanup)))
+
+/**
+ * Open a manager; no thread starts before a subscription does.
+ *
+ * Owns:    the caller owns `*ret` and closes it before the store.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_open(const struct tide_manager_options *options, struct tide_manager **ret,
+                              struct tide_error *err);
+
+/**
+ * Release a stopped manager and its subscriptions.
+ *
+ * Owns:    takes `manager` on TIDE_OK only.
+ * Threads: any but a handler or callback of it.
+ * Returns: TIDE_OK, TIDE_STATE (running), TIDE_BUSY (an abandoned handler has not returned), TIDE_DEADLOCK.
+ */
+tide_status tide_manager_destroy(struct tide_manager *manager, struct tide_error *err);
+
+/**
+ * Stop and release a manager on any exit; NULL is allowed. It waits for a handler that does not return.
+ *
+ * Owns:    takes `manager`.
+ * Threads: any but a handler or callback of it.
+ * Returns: nothing.
+ */
+void tide_manager_close(struct tide_manager *manager);
+static inline void tide_manager_close_cleanup(struct tide_manager **manager)
+{
+	tide_manager_close(*manager);
+}
+
+/**
+ * Register a subscriber; on a running manager it starts at once, and its start error is returned while it stays registered.
+ *
+ * `config` may be NULL for the defaults. `ret` may be NULL.
+ *
+ * Owns:    nothing; `*ret` belongs to the manager and lives until it is unsubscribed or the manager closed.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT (names the field and the value), TIDE_ALREADY_EXISTS, TIDE_UNSUPPORTED (transactional
+ *          handler on another database), TIDE_SHUTTING_DOWN, TIDE_OUT_OF_MEMORY, and the errors of starting.
+ */
+tide_status tide_manager_subscribe(struct tide_manager *manager, const struct tide_subscriber *subscriber,
+                                   const struct tide_subscription_config *config, struct tide_subscription **ret,
+                                   struct tide_error *err);
+
+/**
+ * Stop a subscription with a final checkpoint and remove it.
+ *
+ * Owns:    releases the subscription.
+ * Threads: any but its own handler.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_DEADLOCK, TIDE_BUSY (its handler does not return; it stays registered).
+ */
+tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *name, struct tide_error *err);
+
+/** What starting came to for one name. */
+struct tide_start_result {
+	char name[TIDE_NAME_MAX + 1];
+	struct tide_error error; /* status TIDE_OK: started, standing by, or running already */
+};
+
+/**
+ * Start the named subscriptions (`names` ends in NULL; NULL: all) that are not running, and the manager with them.
+ *
+ * Returns when each start position is resolved, the subscription stands by, or it failed. With `wait_seconds` > 0 it goes
+ * on until each is live, paused, standing by or ended, or the time is up. One failing start does not prevent others.
+ *
+ * Owns:    `ret` may be NULL; else the caller owns `*ret`, an array of `*ret_count`; release it with tide_free.
+ * Threads: any but a handler.
+ * Returns: TIDE_OK when all of them started, else the first failure (with `ret` filled all the same),
+ *          TIDE_SHUTTING_DOWN, TIDE_DEADLOCK, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
+                               struct tide_start_result **ret, size_t *ret_count, struct tide_error *err);
+
+/**
+ * Restart one subscription that is in ERROR, behind what it had settled.
+ *
+ * Owns:    nothing.
+ * Threads: any but a handler.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_STATE (not in ERROR), TIDE_SHUTTING_DOWN, TIDE_BUSY, and the errors of starting.
+ */
+tide_status tide_manager_restart(struct tide_manager *manager, const char *name, struct tide_error *err);
+
+/**
+ * Stop the named subscriptions (NULL: all, and the manager) after the event in hand, with a final checkpoint.
+ *
+ * `limit_seconds` <= 0 means the configured limits. Stopping what does not run is success.
+ *
+ * Owns:    nothing.
+ * Threads: any but a handler or callback.
+ * Returns: TIDE_OK, TIDE_TIMEOUT (a handler was still in hand at the limit), TIDE_NOT_FOUND, TIDE_DEADLOCK.
+ */
+tide_status tide_manager_stop(struct tide_manager *manager, const char *const *names, double limit_seconds,
+                              struct tide_error *err);
+
+/**
+ * Pause before the next event; the one in hand is finished first, and this does not wait for it.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: whether it took effect: false for unknown names and for what is neither catching up nor live.
+ */
+bool tide_manager_pause(struct tide_manager *manager, const char *name, enum tide_pause_reason reason);
+
+/**
+ * Resume a paused subscription where it was.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: whether it took effect: false for what is not paused.
+ */
+bool tide_manager_resume(struct tide_manager *manager, const char *name);
+
+/** What pausing or resuming all came to for one name. */
+struct tide_named_flag {
+	char name[TIDE_NAME_MAX + 1];
+	bool took_effect;
+};
+
+/**
+ * Pause or resume every subscription, in the order of registration.
+ *
+ * Owns:    the caller owns `*ret`, an array of `*ret_count`; release it with tide_free.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_OUT_OF_MEMORY (nothing was changed).
+ */
+tide_status tide_manager_pause_all(struct tide_manager *manager, enum tide_pause_reason reason,
+                                   struct tide_named_flag **ret, size_t *ret_count, struct tide_error *err);
+tide_status tide_manager_resume_all(struct tide_manager *manager, struct tide_named_flag **ret, size_t *ret_count,
+                                    struct tide_error *err);
+
+/**
+ * Find a subscription by name; NULL when there is none.
+ *
+ * Owns:    nothing; it belongs to the manager.
+ * Threads: any.
+ * Returns: the subscription.
+ */
+struct tide_subscription *tide_manager_subscription(struct tide_manager *manager, const char *name);
+
+/**
+ * Take the status of every subscription, in the order of registration.
+ *
+ * Owns:    the caller owns `*ret`, an array of `*ret_count`; release it with tide_free.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_statuses(struct tide_manager *manager, struct tide_subscription_status **ret,
+                                  size_t *ret_count, struct tide_error *err);
+
+/**
+ * Tell how many subscriptions are registered, whether the manager runs, and for how many seconds.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: the fact.
+ */
+size_t tide_manager_count(struct tide_manager *manager);
+bool tide_manager_is_running(struct tide_manager *manager);
+double tide_manager_uptime(struct tide_manager *manager);
+
+/** How far a shutdown has come. */
+enum tide_shutdown_phase {
+	TIDE_PHASE_RUNNING,
+	TIDE_PHASE_STOPPING,
+	TIDE_PHASE_DRAINING,
+	TIDE_PHASE_CHECKPOINTING,
+	TIDE_PHASE_STOPPED,
+	TIDE_PHASE_FORCED
+};
+
+/** Why a shutdown happened. */
+enum tide_shutdown_reason {
+	TIDE_SHUTDOWN_NONE, /* none was requested */
+	TIDE_SHUTDOWN_SIGTERM,
+	TIDE_SHUTDOWN_SIGINT,
+	TIDE_SHUTDOWN_PROGRAMMATIC,
+	TIDE_SHUTDOWN_HEALTH_CHECK,
+	TIDE_SHUTDOWN_TIMEOUT,
+	TIDE_SHUTDOWN_DOUBLE_SIGNAL
+};
+
+/** What a shutdown came to. */
+struct tide_shutdown_result {
+	enum tide_shutdown_phase phase;
+	enum tide_shutdown_reason reason;
+	double duration_seconds;
+	int64_t subscriptions_stopped; /* reached STOPPED */
+	int64_t events_drained;        /* in hand at the beginning of the drain and settled by its end */
+	int64_t checkpoints_saved;     /* final saves made */
+	int64_t in_flight_at_start;    /* in hand when the sequence began */
+	int64_t events_not_drained;    /* of those, not settled */
+	bool forced;
+	struct tide_error error; /* status TIDE_OK: none */
+};
+
+/**
+ * Start everything, wait for SIGTERM, SIGINT or a request, and shut down in order.
+ *
+ * Signal handling is installed meanwhile and restored afterwards. A failed start does not end it.
+ *
+ * Owns:    nothing; `ret` may be NULL.
+ * Threads: one at a time in a process, not a handler.
+ * Returns: TIDE_OK with `*ret` filled, TIDE_STATE (signal handling is installed already), TIDE_DEADLOCK,
+ *          TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_run_until_shutdown(struct tide_manager *manager, struct tide_shutdown_result *ret,
+                                            struct tide_error *err);
+
+/**
+ * Ask for shutdown; only the first reason counts. Safe in a signal handler.
+ *
+ * Owns:    nothing.
+ * Threads: any, signal handlers and event handlers included.
+ * Returns: nothing.
+ */
+void tide_manager_request_shutdown(struct tide_manager *manager, enum tide_shutdown_reason reason);
+
+/**
+ * Name a phase ("stopped") or a reason ("signal_sigterm") as written in JSON.
+ *
+ * Owns:    nothing; the text is static.
+ * Threads: any.
+ * Returns: the name.
+ */
+const char *tide_shutdown_phase_name(enum tide_shutdown_phase phase);
+const char *tide_shutdown_reason_name(enum tide_shutdown_reason reason);
+
+/**
+ * Write a shutdown result as one JSON object.
+ *
+ * Owns:    the caller owns `*ret`; release it with tide_free.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_shutdown_result_json(const struct tide_shutdown_result *result, char **ret, struct tide_error *err);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDEMARK_SUBSCRIPTION_H
+#define TIDEMARK_SUBSCRIPTION_H
+
+#include <tidemark/checkpoint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/** A named consumer of the feed, registered with a manager and owned by it. */
+struct tide_subscription;
+
+/** One handler call in progress; belongs to the handler until it returns. */
+struct tide_delivery;
+
+/**
+ * Handle one event. Return TIDE_OK when it is done. TIDE_HANDLER_TRANSIENT asks for another attempt,
+ * TIDE_HANDLER_PERMANENT gives up on the event; any other status counts as what tide_status says of it.
+ */
+typedef tide_status tide_handler(void *self, const struct tide_event *event, struct tide_delivery *delivery);
+
+/** Handle the matching events of one page, in order, as a whole. */
+typedef tide_status tide_batch_handler(void *self, const struct tide_event *const *events, size_t count,
+                                       struct tide_delivery *delivery);
+
+/** Who receives events: a name, the types it wants, and one handler. Copied at registration except for `self`. */
+struct tide_subscriber {
+	const char *name;                 /* of the subscription and its checkpoint */
+	void *self;                       /* given to every call; must outlive the registration */
+	const char *const *event_types;   /* declared types; ends in NULL; NULL or empty: all */
+	tide_handler *handle;             /* exactly one of these two */
+	tide_batch_handler *handle_batch;
+	bool transactional;               /* writes only through tide_delivery_connection; commits with the checkpoint */
+	/* Transactional only, may be NULL: a connection was opened (prepare statements; no transaction is open), or is about to
+	 * be closed. Called in the subscription's thread. */
+	tide_status (*attach)(void *self, void *connection, struct tide_error *err);
+	void (*detach)(void *self, void *connection);
+};
+
+/**
+ * Tell a handler about its call: attempt (from 1), position of the (first) event, whether processing_timeout has passed,
+ * whether the subscription is being stopped.
+ *
+ * Owns:    nothing.
+ * Threads: the handler's.
+ * Returns: the fact.
+ */
+int32_t tide_delivery_attempt(const struct tide_delivery *delivery);
+tide_position tide_delivery_position(const struct tide_delivery *delivery);
+bool tide_delivery_is_late(const struct tide_delivery *delivery);
+bool tide_delivery_is_stopping(const struct tide_delivery *delivery);
+
+/**
+ * Give the open transaction's native connection (sqlite3 *, PGconn *) to a transactional handler; NULL to others.
+ *
+ * Owns:    nothing; the handler must neither commit, roll back nor close it.
+ * Threads: the handler's.
+ * Returns: the connection.
+ */
+void *tide_delivery_connection(const struct tide_delivery *delivery);
+
+/**
+ * Say why the handler fails, for error records and dead letters; returns `status` so that it can be returned at once.
+ *
+ * Owns:    nothing; the text is copied.
+ * Threads: the handler's.
+ * Returns: `status`.
+ */
+tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status status, const char *format, ...)
+        TIDE_PRINTF(3, 4);
+
+/**
+ * Attach a stack trace to the failure that this call will return.
+ *
+ * Owns:    nothing; the text is copied, up to 16 KiB.
+ * Threads: the handler's.
+ * Returns: nothing.
+ */
+void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *stacktrace);
+
+/** Where a subscription begins. */
+enum tide_start_from {
+	TIDE_START_CHECKPOINT, /* behind the stored position; without one, at the beginning */
+	TIDE_START_BEGINNING,
+	TIDE_START_END,        /* behind the feed end at start */
+	TIDE_START_POSITION    /* behind start_position */
+};
+
+/** When progress is saved. */
+enum tide_checkpoint_strategy {
+	TIDE_EVERY_EVENT, /* after each processed event */
+	TIDE_EVERY_BATCH, /* after each page */
+	TIDE_PERIODIC     /* every checkpoint_interval_seconds */
+};
+
+/** How a subscription behaves. Starts from TIDE_SUBSCRIPTION_CONFIG_DEFAULT; checked and copied by subscribe. */
+struct tide_subscription_config {
+	size_t size;                                 /* of this struct */
+	enum tide_start_from start_from;             /* checkpoint */
+	tide_position start_position;                /* with TIDE_START_POSITION; counts as processed; >= 0 */
+	int64_t batch_size;                          /* events in a page, 100 */
+	int64_t max_in_flight;                       /* events read ahead, 1000 */
+	int64_t max_batch_bytes;                     /* bytes read ahead, 16 MiB */
+	double backpressure_threshold;               /* share of max_in_flight, 0.8 */
+	enum tide_checkpoint_strategy checkpoint_strategy; /* every batch */
+	double checkpoint_interval_seconds;          /* 5 */
+	double poll_interval_seconds;                /* 1 */
+	double processing_timeout;                   /* seconds of one handler call, 30 */
+	double shutdown_timeout;                     /* seconds for stopping this subscription, 30 */
+	const char *const *event_types;              /* ends in NULL; NULL: the subscriber's; empty: all */
+	const char *const *event_type_patterns;      /* ends in NULL; NULL: none */
+	const char *const *aggregate_types;          /* ends in NULL; NULL or empty: all */
+	const struct tide_uuid *tenant_id;           /* NULL: all */
+	uint32_t partition_index;                    /* below partition_total */
+	uint32_t partition_total;                    /* 0: not partitioned; else 1..1024 */
+	bool continue_on_error;                      /* dead-letter and go on, true */
+	bool discard_failed_events;                  /* drop instead of dead-letter, false */
+	bool hold_aggregate_on_failure;              /* park later events of a failed aggregate, false */
+	int32_t max_retries;                         /* attempts after the first, 5 */
+	double initial_retry_delay;                  /* seconds, 1 */
+	double max_retry_delay;                      /* seconds, 60 */
+	double retry_exponential_base;               /* 2 */
+	double retry_jitter;                         /* share of the delay, 0.1 */
+	int32_t max_recent_errors;                   /* 100 */
+	int32_t max_errors_before_stop;              /* failed events; 0: no limit */
+	bool circuit_breaker_enabled;                /* true */
+	int32_t circuit_breaker_failure_threshold;   /* 5 */
+	double circuit_breaker_recovery_timeout;     /* seconds, 30 */
+	int32_t max_process_deaths;                  /* an event that ended the process so often is dead-lettered, 3 */
+	bool self_check;                             /* report holes in the versions of each aggregate delivered, false */
+};
+
+/* clang-format off */
+#define TIDE_SUBSCRIPTION_CONFIG_DEFAULT {                                       \
+	.size = sizeof(struct tide_subscription_config),                         \
+	.start_from = TIDE_START_CHECKPOINT, .start_position = 0,                \
+	.batch_size = 100, .max_in_flight = 1000, .max_batch_bytes = 16777216,   \
+	.backpressure_threshold = 0.8, .checkpoint_strategy = TIDE_EVERY_BATCH,  \
+	.checkpoint_interval_seconds = 5.0, .poll_interval_seconds = 1.0,        \
+	.processing_timeout = 30.0, .shutdown_timeout = 30.0,                    \
+	.event_types = 0, .event_type_patterns = 0, .aggregate_types = 0,        \
+	.tenant_id = 0, .partition_index = 0, .partition_total = 0,              \
+	.continue_on_error = true, .discard_failed_events = false,               \
+	.hold_aggregate_on_failure = false, .max_retries = 5,                    \
+	.initial_retry_delay = 1.0, .max_retry_delay = 60.0,                     \
+	.retry_exponential_base = 2.0, .retry_jitter = 0.1,                      \
+	.max_recent_errors = 100, .max_errors_before_stop = 0,                   \
+	.circuit_breaker_enabled = true, .circuit_breaker_failure_threshold = 5, \
+	.circuit_breaker_recovery_timeout = 30.0, .max_process_deaths = 3,       \
+	.self_check = false }
+/* clang-format on */
+
+/**
+ * Make the usual configurations: replaying history, and following only what is new.
+ *
+ * Catch-up: from the checkpoint, `batch_size` (0: 1000) events a page, saved every batch or, when `checkpoint_every_batch`
+ * is false, periodically. Live only: from the end, 100 events a page, saved every event. All else default.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: the configuration.
+ */
+struct tide_subscription_config tide_catch_up_config(int64_t batch_size, bool checkpoint_every_batch);
+struct tide_subscription_config tide_live_only_config(void);
+
+/** What a subscription is doing. */
+enum tide_state {
+	TIDE_STATE_STARTING,
+	TIDE_STATE_CATCHING_UP,
+	TIDE_STATE_LIVE,
+	TIDE_STATE_PAUSED,
+	TIDE_STATE_STOPPED,
+	TIDE_STATE_ERROR
+};
+
+/** Why a subscription is paused. */
+enum tide_pause_reason { TIDE_PAUSE_MANUAL, TIDE_PAUSE_MAINTENANCE, TIDE_PAUSE_BACKPRESSURE };
+
+/**
+ * Name a state ("catching_up"), a pause reason ("manual") or a strategy ("every_batch") as written in JSON.
+ *
+ * Owns:    nothing; the text is static.
+ * Threads: any.
+ * Returns: the name.
+ */
+const char *tide_state_name(enum tide_state state);
+const char *tide_pause_reason_name(enum tide_pause_reason reason);
+const char *tide_checkpoint_strategy_name(enum tide_checkpoint_strategy strategy);
+
+/** One consistent snapshot of a subscription. A plain value, it owns nothing. */
+struct tide_subscription_status {
+	char name[TIDE_NAME_MAX + 1];
+	enum tide_state state;
+	tide_position position;        /* the subscription position */
+	int64_t lag_events;            /* positions behind the feed end */
+	int64_t events_processed;      /* this run: handled or dead-lettered */
+	int64_t events_failed;         /* this run: delivery ended in failure */
+	int64_t events_dlq;            /* this run: entries added to the dead-letter queue */
+	bool has_last_processed_at;
+	struct tide_time last_processed_at;
+	bool has_started_at;
+	struct tide_time started_at;   /* of this run */
+	double uptime_seconds;         /* of this run */
+	struct tide_error error;       /* the last one; status TIDE_OK: none */
+	int32_t recent_errors_count;
+	int64_t events_skipped;        /* this run: passed because of a filter */
+	int64_t events_discarded;      /* this run: failed and dropped by configuration */
+	struct tide_uuid last_event_id; /* nil: none */
+	char last_event_type[TIDE_NAME_MAX + 1];
+	bool has_previous_state;
+	enum tide_state previous_state;
+	enum tide_pause_reason pause_reason; /* when paused */
+	struct tide_time paused_at;          /* when paused */
+	double pause_duration_seconds;       /* when paused */
+	int64_t in_flight;             /* read ahead and not settled */
+	int64_t in_flight_peak;
+	bool backpressure;             /* in_flight is at or above its threshold */
+	bool standby;                  /* another process owns this subscription */
+	bool lag_stale;                /* the store could not be asked in time */
+};
+
+/**
+ * Tell the name of a subscription, its state, its position.
+ *
+ * Owns:    nothing; the name is valid until the subscription is removed.
+ * Threads: any.
+ * Returns: the fact.
+ */
+const char *tide_subscription_name(const struct tide_subscription *subscription);
+enum tide_state tide_subscription_state(const struct tide_subscription *subscription);
+tide_position tide_subscription_position(const struct tide_subscription *subscription);
+
+/**
+ * Take one consistent snapshot of a subscription, asking the store for the feed end.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT.
+ */
+tide_status tide_subscription_status(struct tide_subscription *subscription, struct tide_subscription_status *ret,
+                                     struct tide_error *err);
+
+/**
+ * Wait until a subscription has settled everything up to `position`, or is stopped or in error, or the time is up.
+ *
+ * Owns:    nothing.
+ * Threads: any but the subscription's own.
+ * Returns: TIDE_OK, TIDE_TIMEOUT, TIDE_STATE (it ended before), TIDE_DEADLOCK, TIDE_ARGUMENT.
+ */
+tide_status tide_subscription_wait(struct tide_subscription *subscription, tide_position position, double seconds,
+                                   struct tide_error *err);
+
+/**
+ * Wait until a subscription is in `state`, or cannot get there without being started again, or the time is up.
+ *
+ * Owns:    nothing.
+ * Threads: any but the subscription's own.
+ * Returns: TIDE_OK, TIDE_TIMEOUT, TIDE_STATE (it ended before), TIDE_DEADLOCK, TIDE_ARGUMENT.
+ */
+tide_status tide_subscription_wait_state(struct tide_subscription *subscription, enum tide_state state, double seconds,
+                                         struct tide_error *err);
+
+/**
+ * Write a status as one JSON object.
+ *
+ * Owns:    the caller owns `*ret`; release it with tide_free.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_subscription_status_json(const struct tide_subscription_status *status, char **ret,
+                                          struct tide_error *err);
+
+/** One failure, as the recent list keeps it. A plain value, it owns nothing. */
+struct tide_recent_error {
+	struct tide_uuid event_id;               /* nil: no event */
+	char event_type[TIDE_NAME_MAX + 1];      /* "Unknown" without an event */
+	tide_position position;                  /* -1 without an event */
+	tide_status error_type;
+	char error_message[501];                 /* cut at a character boundary */
+	struct tide_time timestamp;
+	bool sent_to_dlq;
+};
+
+/**
+ * List the newest failures of a subscription, newest first, at most max_recent_errors.
+ *
+ * Owns:    the caller owns `*ret`, an array of `*ret_count`; release it with tide_free.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_subscription_recent_errors(struct tide_subscription *subscription, struct tide_recent_error **ret,
+                                            size_t *ret_count, struct tide_error *err);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDEMARK_TIDEMARK_H
+#define TIDEMARK_TIDEMARK_H
+
+/* Everything but backend.h, which is for authors of backends. */
+#include <tidemark/bus.h>
+#include <tidemark/checkpoint.h>
+#include <tidemark/deadletter.h>
+#include <tidemark/error.h>
+#include <tidemark/event.h>
+#include <tidemark/health.h>
+#include <tidemark/log.h>
+#include <tidemark/manager.h>
+#include <tidemark/store.h>
+#include <tidemark/subscription.h>
+#include <tidemark/time.h>
+#include <tidemark/uuid.h>
+
+#endif

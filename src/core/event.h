@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_CORE_EVENT_H
+#define TIDE_CORE_EVENT_H
+
+#include <tidemark/event.h>
+
+#include "core/json.h"
+
+/**
+ * Check one event to append against the rules of its fields; `index` names it in messages ("event 3: ...").
+ * Returns TIDE_OK, TIDE_ARGUMENT.
+ */
+tide_status event_check(const struct tide_new_event *event, size_t index, size_t max_payload_bytes, struct tide_error *err);
+
+/** Complete a checked event: what is unset gets its default. Texts are borrowed. `now` is for occurred_at. */
+struct tide_event event_stamp(const struct tide_new_event *event, struct tide_stream stream, struct tide_time now);
+
+/** Render as one JSON object into a buffer, keys in their fixed order. */
+void event_write_json(struct buffer *buffer, const struct tide_event *event);
+
+/** An event read from JSON: fields point into `text`, which belongs to it. */
+struct event_json {
+	struct tide_new_event event;
+	tide_position position;  /* 0: absent */
+	struct tide_time occurred_at, stored_at; /* stored_at: 0 absent */
+	char *text;
+};
+/**
+ * Read one JSON object of the shape event_write_json writes; only aggregate_type, aggregate_id, event_type and payload are
+ * required. Messages name the member. Returns TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status event_read_json(struct tide_text json, struct event_json *ret, struct tide_error *err);
+void event_json_fini(struct event_json *event);
+
+/**
+ * Complete an event whose row was written by another library (event_version is NULL there): when the payload is an envelope,
+ * take the base fields from it and leave the domain members. `scratch` receives the new texts. TIDE_OK, TIDE_DECODE,
+ * TIDE_OUT_OF_MEMORY.
+ */
+tide_status event_open_envelope(struct tide_event *event, struct buffer *scratch, struct tide_error *err);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_SYS_MUTEX_H
+#define TIDE_SYS_MUTEX_H
+
+/* A lock that knows its owner, and a condition to wait for under it. Waiting is by monotonic time. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "sys/clock.h"
+
+#if defined(__clang__)
+#define TIDE_CAPABILITY __attribute__((capability("mutex")))
+#define TIDE_ACQUIRES(...) __attribute__((acquire_capability(__VA_ARGS__)))
+#define TIDE_RELEASES(...) __attribute__((release_capability(__VA_ARGS__)))
+#define TIDE_REQUIRES(...) __attribute__((requires_capability(__VA_ARGS__)))
+#define TIDE_EXCLUDES(...) __attribute__((locks_excluded(__VA_ARGS__)))
+#define TIDE_UNCHECKED __attribute__((no_thread_safety_analysis))
+#else
+#define TIDE_CAPABILITY
+#define TIDE_ACQUIRES(...)
+#define TIDE_RELEASES(...)
+#define TIDE_REQUIRES(...)
+#define TIDE_EXCLUDES(...)
+#define TIDE_UNCHECKED
+#endif
+
+struct TIDE_CAPABILITY mutex {
+	pthread_mutex_t lock;
+	atomic_ulong owner; /* the holding thread, 0: nobody */
+};
+
+struct cond {
+	pthread_cond_t cond;
+};
+
+void mutex_init(struct mutex *mutex);
+void mutex_fini(struct mutex *mutex);
+void mutex_lock(struct mutex *mutex) TIDE_ACQUIRES(*mutex);
+void mutex_unlock(struct mutex *mutex) TIDE_RELEASES(*mutex);
+bool mutex_lock_until(struct mutex *mutex, struct mono_time deadline); /* false: not got in time */
+bool mutex_is_mine(const struct mutex *mutex);
+
+void cond_init(struct cond *cond);
+void cond_fini(struct cond *cond);
+void cond_wait(struct cond *cond, struct mutex *mutex) TIDE_REQUIRES(*mutex);
+bool cond_wait_until(struct cond *cond, struct mutex *mutex, struct mono_time deadline) TIDE_REQUIRES(*mutex); /* false: time is up */
+void cond_broadcast(struct cond *cond);
+void cond_signal(struct cond *cond);
+
+#endif
