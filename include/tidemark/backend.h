@@ -255,6 +255,9 @@ struct tide_dead_letter_change {
 
 /** Events: writing, reading, and the transaction a handler shares with its checkpoint. */
 struct tide_store_ops {
+	/* NULL: the table itself. Else chooses the table of a store by its URL, before it is opened: how a decorator shows
+	 * only what the backend below it can do. The result lives as long as the process. */
+	tide_status (*resolve)(const struct tide_url *url, const struct tide_backend **ret, struct tide_error *err);
 	/* `url` lives only during the call. Must call tide_url_check. Creates or checks the schema by options->initialize. */
 	tide_status (*open)(struct tide_url *url, const struct tide_store_options *options, void **ret, struct tide_error *err);
 	void (*close)(void *store);
@@ -354,6 +357,15 @@ tide_status tide_dead_letter_list_add(struct tide_dead_letter_list *list, const 
  * Returns: TIDE_OK, TIDE_ALREADY_EXISTS, TIDE_ARGUMENT.
  */
 tide_status tide_backend_register(const struct tide_backend *backend, struct tide_error *err);
+
+/**
+ * Find the backend of a scheme: built in or registered; NULL when there is none.
+ *
+ * Owns:    nothing; the table lives as long as the process.
+ * Threads: any.
+ * Returns: the backend.
+ */
+const struct tide_backend *tide_backend_find(const char *scheme);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus
