@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door; meson and ninja do the work. Every target can be the first, and can be repeated, as root or with sudo.
+BUILD = build
+PREFIX = /usr/local
+N = 200000
+FUZZ_SECONDS = 60
+
+packages = tools/install-packages
+configure = test -f $(1)/build.ninja || meson setup $(1) $(2)
+comma = ,
+
+.PHONY: all run test sanitize sanitize-address sanitize-thread fuzz bench lint install clean
+all:
+	$(packages) build
+	$(call configure,$(BUILD))
+	ninja -C $(BUILD)
+
+run:
+	$(packages) run
+	$(call configure,$(BUILD))
+	ninja -C $(BUILD)
+	examples/story/run.sh $(BUILD)
+
+test:
+	$(packages) test
+	$(call configure,$(BUILD))
+	ninja -C $(BUILD)
+	tools/run-tests $(BUILD)
+
+sanitize: sanitize-address sanitize-thread
+sanitize-address:
+	$(packages) sanitize
+	$(call configure,build-address,-Db_sanitize=address$(comma)undefined -Db_lundef=false)
+	ninja -C build-address
+	tools/run-tests build-address -t 6
+sanitize-thread:
+	$(packages) sanitize
+	$(call configure,build-thread,-Db_sanitize=thread -Db_lundef=false)
+	ninja -C build-thread
+	tools/run-tests build-thread -t 10
+
+fuzz:
+	$(packages) fuzz
+	tools/fuzz build-fuzz $(FUZZ_SECONDS)
+
+bench:
+	$(packages) bench
+	$(call configure,build-bench,--buildtype=release -Db_ndebug=false)
+	ninja -C build-bench tests/bench/bench
+	build-bench/tests/bench/bench -n $(N) -d build-bench
+
+lint:
+	$(packages) lint
+	tools/lint
+
+install:
+	$(packages) build
+	$(call configure,$(BUILD))
+	meson configure $(BUILD) -Dprefix="$$(realpath -m -- "$(PREFIX)")" -Dlibdir=lib
+	ninja -C $(BUILD)
+	DESTDIR="$(DESTDIR)" meson install -C $(BUILD) --no-rebuild --quiet
+	if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
+
+clean:
+	rm -rf $(BUILD) build-address build-thread build-fuzz build-bench

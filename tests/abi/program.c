@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The smallest program of a user: it appends one event and reads it back. */
+#include <stdio.h>
+
+#include <tidemark/tidemark.h>
+
+int main(void)
+{
+	struct tide_store *store;
+	struct tide_error err;
+	tide_position end = 0;
+	struct tide_new_event event = { .event_type = "Happened" };
+	struct tide_append append = { { tide_uuid_v4(), "Thing" }, TIDE_NO_STREAM, &event, 1 };
+
+	if (tide_store_open("memory:", NULL, &store, &err) != TIDE_OK ||
+	    tide_store_append(store, &append, NULL, &err) != TIDE_OK || tide_store_end(store, &end, &err) != TIDE_OK) {
+		fprintf(stderr, "%s\n", err.message);
+		return 1;
+	}
+	tide_store_close(store);
+	return end == 1 ? 0 : 1;
+}
