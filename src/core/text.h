@@ -12,6 +12,8 @@ bool utf8_is_valid(const char *text, size_t size);
 size_t utf8_cut(const char *text, size_t size, size_t limit);
 bool text_equals(struct tide_text text, const char *string);
 struct tide_text text_view(const char *data, size_t size);
+/** Make a C string fit to be one line of UTF-8: control characters become spaces, what is no UTF-8 becomes '?'. */
+void text_make_line(char *text);
 
 /** Event and aggregate types: 1..255 of A-Z a-z 0-9 _ . -; `what` names the field. TIDE_ARGUMENT with field and value. */
 tide_status name_check_type(const char *name, const char *what, struct tide_error *err);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sys/thread.h"
+
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+static void *thread_main(void *argument)
+{
+	struct thread *thread = argument;
+	pthread_setname_np(pthread_self(), thread->name);
+	thread->run(thread->self);
+	return NULL;
+}
+
+tide_status thread_start(struct thread *thread, const char *name, void (*run)(void *self), void *self,
+			 struct tide_error *err)
+{
+	*thread = (struct thread){ .run = run, .self = self };
+	snprintf(thread->name, sizeof thread->name, "%s", name);
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int rc = pthread_create(&thread->handle, NULL, thread_main, thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (rc != 0)
+		return tide_fail(err, TIDE_OUT_OF_MEMORY, "no thread for '%s': %s", name, strerror(rc));
+	thread->is_started = true;
+	return TIDE_OK;
+}
+
+void thread_join(struct thread *thread)
+{
+	if (!thread->is_started)
+		return;
+	pthread_join(thread->handle, NULL);
+	thread->is_started = false;
+}
+
+unsigned long thread_self(void)
+{
+	static _Thread_local char mark;
+	return (unsigned long)(uintptr_t)&mark;
+}
