@@ -253,6 +253,8 @@ struct tide_dead_letter_change {
 
 /* ---- The tables ---------------------------------------------------------------------------------------------- */
 
+struct tide_backend;
+
 /** Events: writing, reading, and the transaction a handler shares with its checkpoint. */
 struct tide_store_ops {
 	/* NULL: the table itself. Else chooses the table of a store by its URL, before it is opened: how a decorator shows
@@ -320,7 +322,7 @@ struct tide_checkpoint_ops {
 	int64_t lease_renew_ns; /* how often the owner renews; 0: never */
 
 	tide_status (*dead_letter_add)(void *session, const struct tide_fence *fence, const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err);
-	/* The list is one block per text plus the array, as tide_dead_letters_free expects (see tide_dead_letter_list_add). */
+	/* The list is built by tide_dead_letter_list_add. */
 	tide_status (*dead_letter_list)(void *session, const struct tide_dead_letter_filter *filter, struct tide_dead_letter_list *ret, struct tide_error *err);
 	tide_status (*dead_letter_get)(void *session, int64_t id, struct tide_dead_letter_list *ret, struct tide_error *err); /* TIDE_NOT_FOUND */
 	tide_status (*dead_letter_change)(void *session, const struct tide_fence *fence, const struct tide_dead_letter_change *change, struct tide_error *err); /* TIDE_NOT_FOUND, TIDE_STATE */

@@ -34,7 +34,7 @@ struct tide_dead_letter {
 	const char *resolved_by;      /* NULL: none */
 };
 
-/** Entries in one block of memory. */
+/** Entries of the dead-letter queue, each with its own copies of its texts. */
 struct tide_dead_letter_list {
 	struct tide_dead_letter *entries;
 	size_t count;

@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #define RANDOM_POOL_SIZE 1024
@@ -50,8 +49,8 @@ static void random_from_device(unsigned char *ret, size_t size)
 static void random_from_kernel(unsigned char *ret, size_t size)
 {
 	while (size) {
-		size_t part = size < 256 ? size : 256; /* up to 256 bytes come whole, getrandom(2) */
-		if (getrandom(ret, part, 0) != (ssize_t)part)
+		size_t part = size < 256 ? size : 256; /* the most it gives at once, getentropy(3) */
+		if (getentropy(ret, part) != 0)
 			random_from_device(ret, part);
 		ret += part;
 		size -= part;
