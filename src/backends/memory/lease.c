@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/memory/state.h"
+#include "sys/alloc.h"
+
+/*
+ * Ownership inside one process. Nothing has to be renewed: an owner lives as long as the handle it acquired through.
+ */
+
+static const struct tide_uuid lease_nobody;
+
+tide_status memory_check_fence_locked(struct memory_state *state, const struct tide_fence *fence,
+				      struct tide_error *err)
+{
+	if (!fence)
+		return TIDE_OK;
+	const struct memory_lease *lease = name_table_find(&state->leases, fence->name);
+	if (lease && lease->epoch == fence->epoch && tide_uuid_equal(&lease->owner, &fence->owner))
+		return TIDE_OK;
+	return tide_fail(err, TIDE_FENCED, "'%s' has another owner now", fence->name);
+}
+
+static struct memory_state *lease_lock(void *session) TIDE_UNCHECKED
+{
+	struct memory_state *state = ((struct memory_handle *)session)->state;
+	mutex_lock(&state->book_lock);
+	return state;
+}
+
+static struct tide_lease lease_take(struct memory_lease *lease, const struct memory_handle *handle,
+				    const struct tide_uuid *owner)
+{
+	struct tide_lease taken = { .is_owned = true, .epoch = ++lease->epoch };
+	taken.was_unclean = !tide_uuid_is_nil(&lease->owner);
+	if (taken.was_unclean && lease->suspect != 0) {
+		taken.suspect = lease->suspect;
+		taken.suspect_deaths = lease->deaths + 1;
+	}
+	lease->owner = *owner;
+	lease->holder = handle;
+	return taken;
+}
+
+tide_status memory_lease_acquire(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
+				 struct tide_error *err) TIDE_UNCHECKED
+{
+	struct memory_state *state = lease_lock(session);
+	struct memory_lease *lease = name_table_make(&state->leases, name, sizeof *lease);
+	if (lease) {
+		if (lease->holder && !tide_uuid_equal(&lease->owner, owner))
+			*ret = (struct tide_lease){ .is_owned = false };
+		else
+			*ret = lease_take(lease, session, owner);
+	}
+	mutex_unlock(&state->book_lock);
+	return lease ? TIDE_OK : alloc_fail(err);
+}
+
+tide_status memory_lease_renew(void *session, const struct tide_fence *fence, struct tide_error *err) TIDE_UNCHECKED
+{
+	struct memory_state *state = lease_lock(session);
+	tide_status status = memory_check_fence_locked(state, fence, err);
+	mutex_unlock(&state->book_lock);
+	return status;
+}
+
+tide_status memory_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err) TIDE_UNCHECKED
+{
+	struct memory_state *state = lease_lock(session);
+	tide_status status = memory_check_fence_locked(state, fence, err);
+	if (status == TIDE_OK) {
+		struct memory_lease *lease = name_table_find(&state->leases, fence->name);
+		lease->owner = lease_nobody;
+		lease->holder = NULL;
+		lease->suspect = 0;
+		lease->deaths = 0;
+	}
+	mutex_unlock(&state->book_lock);
+	return status;
+}
+
+tide_status memory_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
+			      struct tide_error *err) TIDE_UNCHECKED
+{
+	struct memory_state *state = lease_lock(session);
+	tide_status status = memory_check_fence_locked(state, fence, err);
+	if (status == TIDE_OK) {
+		struct memory_lease *lease = name_table_find(&state->leases, fence->name);
+		lease->suspect = position;
+		lease->deaths = position ? deaths : 0;
+	}
+	mutex_unlock(&state->book_lock);
+	return status;
+}
+
+tide_status memory_lease_is_owned(void *session, const char *name, bool *ret, struct tide_error *err) TIDE_UNCHECKED
+{
+	(void)err;
+	struct memory_state *state = lease_lock(session);
+	const struct memory_lease *lease = name_table_find(&state->leases, name);
+	*ret = lease && lease->holder;
+	mutex_unlock(&state->book_lock);
+	return TIDE_OK;
+}
+
+void memory_drop_leases(struct memory_handle *handle)
+{
+	struct memory_state *state = handle->state;
+	mutex_lock(&state->book_lock);
+	for (size_t i = 0; i < state->leases.count; i++) {
+		struct memory_lease *lease = (struct memory_lease *)(void *)state->leases.rows[i];
+		if (lease->holder == handle)
+			lease->holder = NULL;
+	}
+	mutex_unlock(&state->book_lock);
+}
