@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/json.h"
+#include "core/utf8.h"
+
+/* A comma belongs between two values: not at the beginning, behind a bracket or colon, or in front of a new line's
+ * value. */
+static void json_separate(struct buffer *buffer)
+{
+	char last = buffer->size ? buffer->data[buffer->size - 1] : '\n';
+	if (!strchr("{[:,\n ", last))
+		buffer_add(buffer, ",", 1);
+}
+
+static void json_add(struct buffer *buffer, const char *text, size_t size)
+{
+	json_separate(buffer);
+	buffer_add(buffer, text, size);
+}
+
+void json_open(struct buffer *buffer, char bracket)
+{
+	json_add(buffer, &bracket, 1);
+}
+
+void json_close(struct buffer *buffer, char bracket)
+{
+	buffer_add(buffer, &bracket, 1);
+}
+
+/* The escape of a byte that may not stand in a string as it is. */
+static void json_add_escape(struct buffer *buffer, unsigned char byte)
+{
+	static const char letters[] = "\"\\bfnrt", meanings[] = "\"\\\b\f\n\r\t";
+	const char *found = memchr(meanings, byte, sizeof meanings - 1);
+	if (found)
+		buffer_add(buffer, (const char[]){ '\\', letters[found - meanings] }, 2);
+	else
+		buffer_format(buffer, "\\u%04x", byte);
+}
+
+/* Bytes at the beginning of `at` that can be copied as they are. */
+static size_t json_clean_run(const unsigned char *at, size_t size)
+{
+	size_t run = 0, length;
+	while (run < size && at[run] >= 0x20 && at[run] != '"' && at[run] != '\\') {
+		length = utf8_length(at + run, size - run);
+		if (length == 0)
+			break;
+		run += length;
+	}
+	return run;
+}
+
+static void json_add_quoted(struct buffer *buffer, const char *text, size_t size)
+{
+	const unsigned char *at = (const unsigned char *)text;
+	buffer_add(buffer, "\"", 1);
+	while (size) {
+		size_t run = json_clean_run(at, size);
+		buffer_add(buffer, (const char *)at, run);
+		at += run;
+		size -= run;
+		if (size == 0)
+			break;
+		if (at[0] >= 0x80)
+			buffer_add(buffer, "\xef\xbf\xbd", 3); /* no UTF-8: U+FFFD in its place */
+		else
+			json_add_escape(buffer, at[0]);
+		at++;
+		size--;
+	}
+	buffer_add(buffer, "\"", 1);
+}
+
+void json_key(struct buffer *buffer, const char *key)
+{
+	json_separate(buffer);
+	json_add_quoted(buffer, key, strlen(key));
+	buffer_add(buffer, ":", 1);
+}
+
+void json_text(struct buffer *buffer, struct tide_text text)
+{
+	if (!text.data) {
+		json_null(buffer);
+		return;
+	}
+	json_separate(buffer);
+	json_add_quoted(buffer, text.data, text.size);
+}
+
+void json_string(struct buffer *buffer, const char *string)
+{
+	json_text(buffer, tide_text(string));
+}
+
+void json_integer(struct buffer *buffer, int64_t value)
+{
+	json_separate(buffer);
+	buffer_format(buffer, "%" PRId64, value);
+}
+
+/* The fewest digits that read back as the same number. */
+static void json_shortest(char *ret, size_t size, double value)
+{
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(ret, size, "%.*g", digits, value);
+		if (strtod(ret, NULL) == value)
+			return;
+	}
+}
+
+void json_number(struct buffer *buffer, double value, int decimals)
+{
+	if (!isfinite(value)) {
+		json_null(buffer); /* JSON has no such numbers */
+		return;
+	}
+	char text[512]; /* DBL_MAX has 309 digits before its point */
+	/* The program's locale may have another decimal point. The C locale is static, it need not be freed. */
+	locale_t before = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
+	if (decimals < 0)
+		json_shortest(text, sizeof text, value);
+	else
+		snprintf(text, sizeof text, "%.*f", decimals < 100 ? decimals : 100, value);
+	uselocale(before);
+	json_add(buffer, text, strlen(text));
+}
+
+void json_bool(struct buffer *buffer, bool value)
+{
+	json_add(buffer, value ? "true" : "false", value ? 4 : 5);
+}
+
+void json_null(struct buffer *buffer)
+{
+	json_add(buffer, "null", 4);
+}
+
+void json_raw(struct buffer *buffer, struct tide_text json)
+{
+	if (!json.data) {
+		json_null(buffer);
+		return;
+	}
+	json_separate(buffer);
+	size_t start = buffer->size;
+	buffer_add(buffer, json.data, json.size);
+	if (buffer->failed)
+		return;
+	/* Outside strings a line break is only space, inside it cannot be: the result is one line. */
+	for (size_t i = start; i < buffer->size; i++)
+		if (buffer->data[i] == '\n' || buffer->data[i] == '\r')
+			buffer->data[i] = ' ';
+}
+
+void json_uuid(struct buffer *buffer, const struct tide_uuid *uuid)
+{
+	if (tide_uuid_is_nil(uuid)) {
+		json_null(buffer);
+		return;
+	}
+	char text[TIDE_UUID_TEXT_SIZE + 2] = "\"";
+	tide_uuid_format(uuid, text + 1);
+	text[TIDE_UUID_TEXT_SIZE] = '"';
+	json_add(buffer, text, TIDE_UUID_TEXT_SIZE + 1);
+}
+
+void json_time(struct buffer *buffer, struct tide_time time)
+{
+	char text[TIDE_TIME_TEXT_SIZE + 2] = "\"";
+	tide_time_format(time, text + 1);
+	text[TIDE_TIME_TEXT_SIZE] = '"';
+	json_add(buffer, text, TIDE_TIME_TEXT_SIZE + 1);
+}
