@@ -14,6 +14,7 @@
  */
 
 #include <tidemark/deadletter.h>
+#include <tidemark/snapshot.h>
 #include <tidemark/store.h>
 
 #ifdef __cplusplus
@@ -183,15 +184,6 @@ struct tide_known_event {
  */
 tide_status tide_commit_decide(const struct tide_commit *commit, const struct tide_known_event *known,
                                tide_version current, struct tide_append_result *ret, struct tide_error *err);
-
-/** The latest state of one aggregate. */
-struct tide_snapshot {
-	struct tide_stream stream;
-	tide_version version;
-	int32_t schema_version;
-	struct tide_text state; /* JSON */
-	struct tide_time created_at;
-};
 
 /* ---- Checkpoints, leases, dead letters ----------------------------------------------------------------------- */
 

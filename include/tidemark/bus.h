@@ -84,7 +84,7 @@ tide_status tide_bus_publish_background(struct tide_bus *bus, const struct tide_
                                         struct tide_error *err);
 
 /**
- * Refuse new publishes and wait up to `seconds` (< 0: 30) for background work, then discard the rest.
+ * Refuse new publishes and wait up to `seconds` (< 0: 30) for background work, then discard what has not begun.
  *
  * Owns:    nothing.
  * Threads: any but a handler.
@@ -114,8 +114,10 @@ struct tide_bus_stats tide_bus_stats(struct tide_bus *bus);
 /**
  * Be told after every publish that something was published: how a manager wakes its subscriptions. NULL ends it.
  *
- * Owns:    nothing; `self` must outlive it.
- * Threads: any.
+ * The bell set before has stopped ringing when this returns.
+ *
+ * Owns:    nothing; `self` must outlive its use as the bell.
+ * Threads: any, but not from inside a ring.
  * Returns: nothing.
  */
 void tide_bus_set_bell(struct tide_bus *bus, void (*ring)(void *self), void *self);

@@ -16,6 +16,9 @@ extern "C" {
 #define TIDE_PRINTF(text, first)
 #endif
 
+/** Call `close` on a local handle when it goes out of scope: `TIDE_CLEANUP(tide_manager_close) struct tide_manager *m`. */
+#define TIDE_CLEANUP(close) __attribute__((cleanup(close##_cleanup)))
+
 /* clang-format off */
 /** Every status once: constant, wire name, category, severity, retryable, what to do before calling again. */
 #define TIDE_STATUSES(X) \

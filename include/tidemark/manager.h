@@ -37,9 +37,6 @@ static inline struct tide_manager_options tide_manager_options_default(struct ti
 #define TIDE_MANAGER(...) (&(const struct tide_manager_options){ .size = sizeof(struct tide_manager_options), __VA_ARGS__ })
 #endif
 
-/** Call `close` on a local handle when it goes out of scope: `TIDE_CLEANUP(tide_manager_close) struct tide_manager *m`. */
-#define TIDE_CLEANUP(close) __attribute__((cleanup(close##_cleanup)))
-
 /**
  * Open a manager; no thread starts before a subscription does.
  *

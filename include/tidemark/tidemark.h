@@ -3,14 +3,19 @@
 #define TIDEMARK_TIDEMARK_H
 
 /* Everything but backend.h, which is for authors of backends. */
+#include <tidemark/aggregate.h>
 #include <tidemark/bus.h>
 #include <tidemark/checkpoint.h>
 #include <tidemark/deadletter.h>
 #include <tidemark/error.h>
 #include <tidemark/event.h>
+#include <tidemark/event_type.h>
 #include <tidemark/health.h>
 #include <tidemark/log.h>
 #include <tidemark/manager.h>
+#include <tidemark/repository.h>
+#include <tidemark/scenario.h>
+#include <tidemark/snapshot.h>
 #include <tidemark/store.h>
 #include <tidemark/subscription.h>
 #include <tidemark/time.h>
