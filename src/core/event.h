@@ -15,10 +15,10 @@ tide_status event_check(const struct tide_new_event *event, size_t index, size_t
 /** Complete a checked event: what is unset gets its default. Texts are borrowed. `now` is for occurred_at. */
 struct tide_event event_stamp(const struct tide_new_event *event, struct tide_stream stream, struct tide_time now);
 
-/** Render as one JSON object into a buffer, keys in their fixed order. */
+/** Render as one JSON object into a buffer, keys in their fixed order; an undecodable event has `raw` in place of `payload`. */
 void event_write_json(struct buffer *buffer, const struct tide_event *event);
 
-/** An event read from JSON: fields point into `text`, which belongs to it. */
+/** An event read from JSON: fields point into `text`, which belongs to it, and to occurred_at, so it stays where it is. */
 struct event_json {
 	struct tide_new_event event;
 	tide_position position;  /* 0: absent */
@@ -34,8 +34,8 @@ void event_json_fini(struct event_json *event);
 
 /**
  * Complete an event whose row was written by another library (event_version is NULL there): when the payload is an envelope,
- * take the base fields from it and leave the domain members. `scratch` receives the new texts. TIDE_OK, TIDE_DECODE,
- * TIDE_OUT_OF_MEMORY.
+ * take the base fields from it and leave the domain members. `scratch` is emptied and receives the new texts, which live until its
+ * next use. On failure the event stays as it is. Returns TIDE_OK, TIDE_DECODE, TIDE_OUT_OF_MEMORY.
  */
 tide_status event_open_envelope(struct tide_event *event, struct buffer *scratch, struct tide_error *err);
 

@@ -53,7 +53,10 @@ struct json_reader {
 void json_read(struct json_reader *reader, const char *text, size_t size);
 /** The next token. After the outermost value: JSON_END, or JSON_ERROR when something follows it. */
 struct json_token json_next(struct json_reader *reader);
-/** Read on until the value that `token` began is over; true unless there was an error. `*ret` (may be NULL) is its raw text. */
+/**
+ * Read on until the value that `token` began, or that follows the key `token`, is over; true unless there was an error.
+ * `*ret` (may be NULL) is the value's raw text, a string's with its quotes.
+ */
 bool json_skip(struct json_reader *reader, struct json_token token, struct tide_text *ret);
 
 /** Whether a key or string equals `text`, escapes decoded. */
