@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/fault/fault.h"
+
+#include <string.h>
+
+#include "backends/fault/state.h"
+
+/* ---- The URL: fault:OPTIONS/URL ------------------------------------------------------------------------------ */
+
+tide_status fault_url_read(const struct tide_url *url, struct fault_url *ret, struct tide_error *err)
+{
+	struct fault_url parts = { .options = strchr(url->full, ':') + 1 };
+	parts.options_size = strcspn(parts.options, "/");
+	if (!parts.options[parts.options_size])
+		return tide_fail(err, TIDE_ARGUMENT, "a fault URL needs '/' and the URL it decorates");
+	tide_status status = url_parse(parts.options + parts.options_size + 1, &parts.inner, err);
+	if (status != TIDE_OK)
+		return status;
+	parts.backend = tide_backend_find(parts.inner.scheme);
+	if (!parts.backend)
+		status = tide_fail(err, TIDE_ARGUMENT, "'%.64s' is the scheme of no backend", parts.inner.scheme);
+	else if (parts.backend->store.resolve)
+		status = parts.backend->store.resolve(&parts.inner, &parts.backend, err);
+	if (status == TIDE_OK)
+		*ret = parts;
+	else
+		url_fini(&parts.inner);
+	return status;
+}
+
+/* ---- The table, less what the inner backend cannot do -------------------------------------------------------- */
+
+#define FAULT_TABLES 32
+
+/** The table for stores over one inner backend. */
+struct fault_table {
+	const struct tide_backend *inner; /* NULL: not in use */
+	struct tide_backend table;
+};
+
+static struct mutex fault_tables_lock = { .lock = PTHREAD_MUTEX_INITIALIZER };
+static struct fault_table fault_tables[FAULT_TABLES];
+
+static void fault_table_fill(struct fault_table *entry, const struct tide_backend *inner)
+{
+	struct tide_backend *table = &entry->table;
+	*table = (struct tide_backend){ .scheme = "fault", .store = fault_store_ops, .notify = fault_notify_ops };
+#define FAULT_KEEP(member) table->member = inner->member ? table->member : NULL
+	FAULT_KEEP(store.clear);
+	FAULT_KEEP(store.begin);
+	FAULT_KEEP(store.commit);
+	FAULT_KEEP(store.rollback);
+	FAULT_KEEP(store.savepoint);
+	FAULT_KEEP(store.release);
+	FAULT_KEEP(store.rollback_to);
+	FAULT_KEEP(store.check);
+	FAULT_KEEP(store.connection);
+	FAULT_KEEP(store.snapshot_load);
+	FAULT_KEEP(store.snapshot_save);
+	FAULT_KEEP(notify.start);
+	FAULT_KEEP(notify.wait);
+	FAULT_KEEP(notify.interrupt);
+	FAULT_KEEP(notify.stop);
+#undef FAULT_KEEP
+	if (inner->checkpoint.load) {
+		table->checkpoint = fault_checkpoint_ops;
+		table->checkpoint.lease_renew_ns = inner->checkpoint.lease_renew_ns;
+	}
+	entry->inner = inner;
+}
+
+static const struct tide_backend *fault_table_of_locked(const struct tide_backend *inner)
+	TIDE_REQUIRES(fault_tables_lock)
+{
+	for (size_t i = 0; i < FAULT_TABLES; i++) {
+		if (!fault_tables[i].inner)
+			fault_table_fill(&fault_tables[i], inner);
+		if (fault_tables[i].inner == inner)
+			return &fault_tables[i].table;
+	}
+	return NULL;
+}
+
+static tide_status fault_resolve(const struct tide_url *url, const struct tide_backend **ret, struct tide_error *err)
+{
+	struct fault_url parts;
+	tide_status status = fault_url_read(url, &parts, err);
+	if (status != TIDE_OK)
+		return status;
+	url_fini(&parts.inner);
+	mutex_lock(&fault_tables_lock);
+	const struct tide_backend *table = fault_table_of_locked(parts.backend);
+	mutex_unlock(&fault_tables_lock);
+	if (!table)
+		return tide_fail(err, TIDE_UNSUPPORTED, "faults over more than %d backends", FAULT_TABLES);
+	*ret = table;
+	return TIDE_OK;
+}
+
+const struct tide_backend tide_backend_fault = {
+	.scheme = "fault",
+	.store = { .resolve = fault_resolve },
+};

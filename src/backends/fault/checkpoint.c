@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/fault/state.h"
+
+/* Results go through locals: a fault after the operation must leave the caller's untouched. */
+
+/* clang-format off */
+#define FAULT_SIMPLE(op, params, args) \
+	static tide_status fault_##op params \
+	{ \
+		struct fault_call call = fault_enter(session, FAULT_##op, err); \
+		if (call.status == TIDE_OK) \
+			call.status = call.inner->checkpoint.op args; \
+		return fault_leave(&call, err); \
+	}
+
+#define FAULT_VALUE(op, type, params, args) \
+	static tide_status fault_##op params \
+	{ \
+		struct fault_call call = fault_enter(session, FAULT_##op, err); \
+		type value = { 0 }; \
+		if (call.status == TIDE_OK) \
+			call.status = call.inner->checkpoint.op args; \
+		if (fault_leave(&call, err) == TIDE_OK) \
+			*ret = value; \
+		return call.status; \
+	}
+
+#define FAULT_ARRAY(op, type) \
+	static tide_status fault_##op(void *session, type **ret, size_t *ret_count, struct tide_error *err) \
+	{ \
+		struct fault_call call = fault_enter(session, FAULT_##op, err); \
+		type *array = NULL; \
+		size_t count = 0; \
+		if (call.status == TIDE_OK) \
+			call.status = call.inner->checkpoint.op(call.state, &array, &count, err); \
+		if (fault_leave(&call, err) != TIDE_OK) { \
+			tide_free(array); \
+			return call.status; \
+		} \
+		*ret = array; \
+		*ret_count = count; \
+		return TIDE_OK; \
+	}
+
+FAULT_VALUE(load, struct tide_checkpoint,
+            (void *session, const char *name, struct tide_checkpoint *ret, struct tide_error *err),
+            (call.state, name, &value, err))
+FAULT_SIMPLE(save,
+             (void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write, struct tide_error *err),
+             (call.state, fence, write, err))
+FAULT_ARRAY(list, struct tide_checkpoint)
+FAULT_SIMPLE(reset, (void *session, const char *name, struct tide_error *err), (call.state, name, err))
+
+FAULT_VALUE(lease_acquire, struct tide_lease,
+            (void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret, struct tide_error *err),
+            (call.state, name, owner, &value, err))
+FAULT_SIMPLE(lease_renew, (void *session, const struct tide_fence *fence, struct tide_error *err), (call.state, fence, err))
+FAULT_SIMPLE(lease_release, (void *session, const struct tide_fence *fence, struct tide_error *err), (call.state, fence, err))
+FAULT_SIMPLE(lease_mark,
+             (void *session, const struct tide_fence *fence, tide_position position, int32_t deaths, struct tide_error *err),
+             (call.state, fence, position, deaths, err))
+FAULT_VALUE(lease_is_owned, bool, (void *session, const char *name, bool *ret, struct tide_error *err),
+            (call.state, name, &value, err))
+
+FAULT_VALUE(dead_letter_add, int64_t,
+            (void *session, const struct tide_fence *fence, const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err),
+            (call.state, fence, write, &value, err))
+FAULT_SIMPLE(dead_letter_change,
+             (void *session, const struct tide_fence *fence, const struct tide_dead_letter_change *change, struct tide_error *err),
+             (call.state, fence, change, err))
+FAULT_SIMPLE(dead_letter_discard, (void *session, int64_t id, struct tide_error *err), (call.state, id, err))
+FAULT_VALUE(dead_letter_purge, int64_t, (void *session, struct tide_time before, int64_t *ret, struct tide_error *err),
+            (call.state, before, &value, err))
+FAULT_VALUE(dead_letter_stats, struct tide_dead_letter_stats,
+            (void *session, struct tide_dead_letter_stats *ret, struct tide_error *err), (call.state, &value, err))
+FAULT_ARRAY(dead_letter_counts, struct tide_dead_letter_count)
+/* clang-format on */
+
+static tide_status fault_dead_letter_list(void *session, const struct tide_dead_letter_filter *filter,
+					  struct tide_dead_letter_list *ret, struct tide_error *err)
+{
+	struct fault_call call = fault_enter(session, FAULT_dead_letter_list, err);
+	struct tide_dead_letter_list list = { 0 };
+	if (call.status == TIDE_OK)
+		call.status = call.inner->checkpoint.dead_letter_list(call.state, filter, &list, err);
+	if (fault_leave(&call, err) == TIDE_OK)
+		*ret = list;
+	else
+		tide_dead_letters_free(&list);
+	return call.status;
+}
+
+static tide_status fault_dead_letter_get(void *session, int64_t id, struct tide_dead_letter_list *ret,
+					 struct tide_error *err)
+{
+	struct fault_call call = fault_enter(session, FAULT_dead_letter_get, err);
+	struct tide_dead_letter_list list = { 0 };
+	if (call.status == TIDE_OK)
+		call.status = call.inner->checkpoint.dead_letter_get(call.state, id, &list, err);
+	if (fault_leave(&call, err) == TIDE_OK)
+		*ret = list;
+	else
+		tide_dead_letters_free(&list);
+	return call.status;
+}
+
+const struct tide_checkpoint_ops fault_checkpoint_ops = {
+	.load = fault_load,
+	.save = fault_save,
+	.list = fault_list,
+	.reset = fault_reset,
+	.lease_acquire = fault_lease_acquire,
+	.lease_renew = fault_lease_renew,
+	.lease_release = fault_lease_release,
+	.lease_mark = fault_lease_mark,
+	.lease_is_owned = fault_lease_is_owned,
+	.dead_letter_add = fault_dead_letter_add,
+	.dead_letter_list = fault_dead_letter_list,
+	.dead_letter_get = fault_dead_letter_get,
+	.dead_letter_change = fault_dead_letter_change,
+	.dead_letter_discard = fault_dead_letter_discard,
+	.dead_letter_purge = fault_dead_letter_purge,
+	.dead_letter_stats = fault_dead_letter_stats,
+	.dead_letter_counts = fault_dead_letter_counts,
+};
