@@ -141,6 +141,21 @@ tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const cha
 tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const char *name, struct tide_error *err);
 
 /**
+ * Delete the row of one projection together with what a function does to its read model: both or neither.
+ *
+ * `function` is given `self` and the native connection (sqlite3 *, PGconn *) with a transaction open, which it must neither
+ * commit nor roll back; when it fails, nothing has happened.
+ *
+ * Owns:    nothing.
+ * Threads: any, while the projection runs nowhere.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_UNSUPPORTED (a database without such transactions), TIDE_BUSY,
+ *          TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY, and the errors of `function`.
+ */
+tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, const char *name,
+                                        tide_status (*function)(void *self, void *connection, struct tide_error *err),
+                                        void *self, struct tide_error *err);
+
+/**
  * List every row, sorted bytewise by name.
  *
  * Owns:    the caller owns `*ret`, an array of `*ret_count` rows; release it with tide_free.

@@ -16,6 +16,7 @@
 #include <tidemark/repository.h>
 #include <tidemark/scenario.h>
 #include <tidemark/snapshot.h>
+#include <tidemark/sql_projection.h>
 #include <tidemark/store.h>
 #include <tidemark/subscription.h>
 #include <tidemark/time.h>

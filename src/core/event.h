@@ -27,7 +27,8 @@ struct event_json {
 };
 /**
  * Read one JSON object of the shape event_write_json writes; only aggregate_type, aggregate_id, event_type and payload are
- * required. Messages name the member. Returns TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ * required. aggregate_id and event_id may be `name:anything`, which stands for the version-5 UUID of `anything` in the URL
+ * namespace. Messages name the member. Returns TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
 tide_status event_read_json(struct tide_text json, struct event_json *ret, struct tide_error *err);
 void event_json_fini(struct event_json *event);

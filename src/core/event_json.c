@@ -102,6 +102,15 @@ static const char *event_take_uuid(const struct event_value *value, void *ret)
 	return NULL;
 }
 
+/* Ids may be derived from a name, so that whoever writes the JSON needs no UUIDs: the same name is the same id. */
+static const char *event_take_id(const struct event_value *value, void *ret)
+{
+	if (value->token.kind != JSON_STRING || strncmp(value->place, "name:", 5) != 0 || !value->place[5])
+		return event_take_uuid(value, ret);
+	*(struct tide_uuid *)ret = tide_uuid_v5(NULL, value->place + 5);
+	return NULL;
+}
+
 static const char *event_take_time(const struct event_value *value, void *ret)
 {
 	if (value->token.kind != JSON_STRING || !time_read(value->place, strlen(value->place), ret))
@@ -146,11 +155,11 @@ static const struct event_member {
 	bool is_required;
 } event_members[] = {
 	{ "global_position",   event_take_position,       EVENT_AT(position),             false },
-	{ "event_id",          event_take_uuid,           EVENT_AT(event.event_id),       false },
+	{ "event_id",          event_take_id,             EVENT_AT(event.event_id),       false },
 	{ "event_type",        event_take_text,           EVENT_AT(event.event_type),     true  },
 	{ "event_version",     event_take_schema_version, EVENT_AT(event.event_version),  false },
 	{ "occurred_at",       event_take_time,           EVENT_AT(occurred_at),          false },
-	{ "aggregate_id",      event_take_uuid,           EVENT_AT(event.aggregate_id),   true  },
+	{ "aggregate_id",      event_take_id,             EVENT_AT(event.aggregate_id),   true  },
 	{ "aggregate_type",    event_take_text,           EVENT_AT(event.aggregate_type), true  },
 	{ "aggregate_version", event_take_version,        EVENT_AT(event.version),        false },
 	{ "tenant_id",         event_take_uuid,           EVENT_AT(event.tenant_id),      false },

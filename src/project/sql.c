@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SQL projections: a subscriber whose handler runs the statements of a file, in the transaction of its checkpoint.
+ *
+ * Happy path: the file is read and checked; when the subscription's connection opens, init runs and the statements are
+ * prepared; each event runs the statements of the sections that name its type, in the order of the file.
+ * Failure modes: what is wrong with the file is told before anything runs; a statement that fails fails its event, and
+ * the subscription rolls back what the event had written.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "project/sql.h"
+#include "sys/alloc.h"
+
+#define SQL_FILE_SIZE_MAX (16u << 20)
+
+struct tide_sql_projection {
+	struct sql_script script;
+	const struct sql_dialect *dialect;
+	struct tide_subscriber subscriber;
+	char *name;
+	char *path;
+};
+
+/* clang-format off */
+static const char *const sql_fields[SQL_FIELD_COUNT] = {
+	[SQL_GLOBAL_POSITION] = "global_position", [SQL_EVENT_ID] = "event_id", [SQL_EVENT_TYPE] = "event_type",
+	[SQL_EVENT_VERSION] = "event_version", [SQL_OCCURRED_AT] = "occurred_at", [SQL_AGGREGATE_ID] = "aggregate_id",
+	[SQL_AGGREGATE_TYPE] = "aggregate_type", [SQL_AGGREGATE_VERSION] = "aggregate_version",
+	[SQL_TENANT_ID] = "tenant_id", [SQL_ACTOR_ID] = "actor_id", [SQL_CORRELATION_ID] = "correlation_id",
+	[SQL_CAUSATION_ID] = "causation_id", [SQL_METADATA] = "metadata", [SQL_PAYLOAD] = "payload",
+};
+/* clang-format on */
+
+enum sql_field sql_field_find(const char *name, size_t size)
+{
+	int field = 0;
+
+	while (field < SQL_FIELD_COUNT &&
+	       !(strlen(sql_fields[field]) == size && strncmp(sql_fields[field], name, size) == 0))
+		field++;
+	return (enum sql_field)field;
+}
+
+static struct sql_value sql_integer(int64_t integer)
+{
+	return (struct sql_value){ .is_integer = true, .integer = integer };
+}
+
+static struct sql_value sql_text(struct tide_text text)
+{
+	return (struct sql_value){ .is_null = !text.data, .text = text };
+}
+
+static struct sql_value sql_uuid(const struct tide_uuid *uuid, char scratch[SQL_SCRATCH_SIZE])
+{
+	if (tide_uuid_is_nil(uuid))
+		return (struct sql_value){ .is_null = true };
+	return sql_text((struct tide_text){ tide_uuid_format(uuid, scratch), TIDE_UUID_TEXT_SIZE - 1 });
+}
+
+struct sql_value sql_field_value(enum sql_field field, const struct tide_event *event, char scratch[SQL_SCRATCH_SIZE])
+{
+	switch (field) {
+	case SQL_GLOBAL_POSITION:
+		return sql_integer(event->position);
+	case SQL_EVENT_ID:
+		return sql_uuid(&event->event_id, scratch);
+	case SQL_EVENT_TYPE:
+		return sql_text(event->event_type);
+	case SQL_EVENT_VERSION:
+		return sql_integer(event->event_version);
+	case SQL_OCCURRED_AT:
+		return sql_text(tide_text(tide_time_format(event->occurred_at, scratch)));
+	case SQL_AGGREGATE_ID:
+		return sql_uuid(&event->aggregate_id, scratch);
+	case SQL_AGGREGATE_TYPE:
+		return sql_text(event->aggregate_type);
+	case SQL_AGGREGATE_VERSION:
+		return sql_integer(event->version);
+	case SQL_TENANT_ID:
+		return sql_uuid(&event->tenant_id, scratch);
+	case SQL_ACTOR_ID:
+		return sql_text(event->actor_id);
+	case SQL_CORRELATION_ID:
+		return sql_uuid(&event->correlation_id, scratch);
+	case SQL_CAUSATION_ID:
+		return sql_uuid(&event->causation_id, scratch);
+	case SQL_METADATA:
+		return sql_text(event->metadata);
+	case SQL_PAYLOAD:
+		return sql_text(event->payload);
+	case SQL_FIELD_COUNT:
+		break;
+	}
+	return (struct sql_value){ .is_null = true };
+}
+
+static bool sql_section_wants(const struct sql_script *script, const struct sql_section *section,
+			      const struct tide_event *event)
+{
+	if (section->kind != SQL_ON || section->is_all)
+		return section->kind == SQL_ON;
+	for (size_t i = 0; i < section->types; i++) {
+		const char *type = script->types[section->type + i];
+		if (strncmp(type, event->event_type.data, event->event_type.size + 1) == 0)
+			return true;
+	}
+	return false;
+}
+
+static tide_status sql_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	struct tide_sql_projection *projection = self;
+	const struct sql_script *script = &projection->script;
+	void *connection = tide_delivery_connection(delivery);
+	struct tide_error err;
+
+	for (size_t i = 0; i < script->section_count; i++) {
+		const struct sql_section *section = &script->sections[i];
+		if (!sql_section_wants(script, section, event))
+			continue;
+		for (size_t j = 0; j < section->count; j++) {
+			const struct sql_statement *statement = &script->statements[section->first + j];
+			tide_status status = projection->dialect->execute(script, statement, connection, event, &err);
+			if (status != TIDE_OK)
+				return tide_delivery_fail(delivery, status, "%s", err.message);
+		}
+	}
+	return TIDE_OK;
+}
+
+static tide_status sql_attach(void *self, void *connection, struct tide_error *err)
+{
+	struct tide_sql_projection *projection = self;
+
+	return projection->dialect->attach(&projection->script, connection, err);
+}
+
+static void sql_detach(void *self, void *connection)
+{
+	struct tide_sql_projection *projection = self;
+
+	(void)connection;
+	projection->dialect->detach(&projection->script);
+}
+
+static const struct sql_dialect *sql_dialect_find(const char *url)
+{
+	static const struct sql_dialect *const dialects[] = { &sql_dialect_sqlite };
+	char inner[32];
+
+	for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++) {
+		int size = snprintf(inner, sizeof inner, "/%s:", dialects[i]->scheme);
+		if (!url || strncmp(url, inner + 1, (size_t)size - 1) == 0)
+			return dialects[i];
+		/* a store wrapped in faults names the real one behind them */
+		if (strncmp(url, "fault:", 6) == 0 && strstr(url, inner))
+			return dialects[i];
+	}
+	return NULL;
+}
+
+static tide_status sql_read_file(struct sql_script *script, struct tide_error *err)
+{
+	FILE *file = fopen(script->path, "re");
+	tide_status status = TIDE_OK;
+
+	if (!file)
+		return tide_fail(err, errno == ENOENT ? TIDE_NOT_FOUND : TIDE_IO, "'%s': %s", script->path,
+				 strerror(errno));
+	for (size_t capacity = 0; status == TIDE_OK && !feof(file);) {
+		if (script->size + 1 >= capacity) {
+			capacity = capacity ? 2 * capacity : 8192;
+			char *text = capacity > SQL_FILE_SIZE_MAX ? NULL : alloc_resize(script->text, capacity, 1);
+			if (!text) {
+				status = capacity > SQL_FILE_SIZE_MAX
+						 ? tide_fail(err, TIDE_ARGUMENT, "'%s' is too long for SQL",
+							     script->path)
+						 : alloc_fail(err);
+				break;
+			}
+			script->text = text;
+		}
+		script->size += fread(script->text + script->size, 1, capacity - script->size - 1, file);
+		script->text[script->size] = '\0';
+		if (ferror(file))
+			status = tide_fail(err, TIDE_IO, "'%s': %s", script->path, strerror(errno));
+	}
+	fclose(file);
+	return status;
+}
+
+static tide_status sql_read(struct tide_sql_projection *projection, const struct tide_sql_projection_options *options,
+			    struct tide_error *err)
+{
+	struct sql_script *script = &projection->script;
+
+	script->path = projection->path;
+	if (!options->text)
+		return sql_read_file(script, err);
+	script->size = strlen(options->text);
+	script->text = alloc_text(options->text, script->size);
+	return script->text ? TIDE_OK : alloc_fail(err);
+}
+
+static tide_status sql_name(struct tide_sql_projection *projection, const struct tide_sql_projection_options *options,
+			    struct tide_error *err)
+{
+	const char *path = options->path ? options->path : options->name, *slash = strrchr(path, '/');
+	const char *name = options->name ? options->name : slash ? slash + 1 : path;
+	size_t size = strlen(name);
+
+	if (!options->name && size > 4 && strcmp(name + size - 4, ".sql") == 0)
+		size -= 4;
+	projection->path = alloc_text(path, strlen(path));
+	projection->name = alloc_text(name, size);
+	return projection->path && projection->name ? TIDE_OK : alloc_fail(err);
+}
+
+static struct tide_subscriber sql_subscriber(struct tide_sql_projection *projection)
+{
+	const struct sql_script *script = &projection->script;
+	bool wants_all = false;
+
+	for (size_t i = 0; i < script->section_count; i++)
+		wants_all |= script->sections[i].is_all;
+	return (struct tide_subscriber){
+		.name = projection->name,
+		.self = projection,
+		.event_types = wants_all ? NULL : script->types,
+		.handle = sql_handle,
+		.transactional = true,
+		.attach = sql_attach,
+		.detach = sql_detach,
+	};
+}
+
+tide_status tide_sql_projection_open(const struct tide_sql_projection_options *options,
+				     struct tide_sql_projection **ret, struct tide_error *err)
+{
+	struct tide_sql_projection *projection;
+	tide_status status;
+
+	if (!options || !ret || (options->text ? !options->path && !options->name : !options->path))
+		return tide_fail(err, TIDE_ARGUMENT, "a SQL projection needs a path, or a text and a name");
+	const struct sql_dialect *dialect = sql_dialect_find(options->url);
+	if (!dialect)
+		return tide_fail(err, TIDE_UNSUPPORTED, "a SQL projection needs a SQL database; '%.*s:' is none",
+				 (int)strcspn(options->url, ":"), options->url);
+	projection = alloc_zero(1, sizeof *projection);
+	if (!projection)
+		return alloc_fail(err);
+	projection->dialect = dialect;
+	status = sql_name(projection, options, err);
+	if (status == TIDE_OK)
+		status = sql_read(projection, options, err);
+	if (status == TIDE_OK)
+		status = sql_parse(&projection->script, dialect, err);
+	if (status == TIDE_OK)
+		status = dialect->check(&projection->script, err);
+	if (status != TIDE_OK) {
+		tide_sql_projection_close(projection);
+		return status;
+	}
+	projection->subscriber = sql_subscriber(projection);
+	*ret = projection;
+	return TIDE_OK;
+}
+
+void tide_sql_projection_close(struct tide_sql_projection *projection)
+{
+	if (!projection)
+		return;
+	sql_script_fini(&projection->script);
+	tide_free(projection->name);
+	tide_free(projection->path);
+	tide_free(projection);
+}
+
+const struct tide_subscriber *tide_sql_projection_subscriber(const struct tide_sql_projection *projection)
+{
+	return &projection->subscriber;
+}
+
+static tide_status sql_reset(void *self, void *connection, struct tide_error *err)
+{
+	struct tide_sql_projection *projection = self;
+	tide_status status = projection->dialect->run(&projection->script, SQL_INIT, connection, err);
+
+	return status == TIDE_OK ? projection->dialect->run(&projection->script, SQL_RESET, connection, err) : status;
+}
+
+tide_status tide_sql_projection_reset(struct tide_sql_projection *projection, struct tide_checkpoints *checkpoints,
+				      struct tide_error *err)
+{
+	bool has_reset = false;
+
+	if (!projection || !checkpoints)
+		return tide_fail(err, TIDE_ARGUMENT, "a SQL projection and its checkpoints are required");
+	for (size_t i = 0; i < projection->script.section_count; i++)
+		has_reset |= projection->script.sections[i].kind == SQL_RESET;
+	if (!has_reset)
+		return tide_fail(err, TIDE_ARGUMENT, "'%s' has no section '-- reset:'", projection->path);
+	return tide_checkpoints_reset_with(checkpoints, projection->name, sql_reset, projection, err);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_PROJECT_SQL_H
+#define TIDE_PROJECT_SQL_H
+
+/* SQL projections inside: a script of sections and statements, and the dialect that runs it. */
+
+#include <tidemark/sql_projection.h>
+
+/** What a parameter stands for, in the order of an event's JSON. */
+enum sql_field {
+	SQL_GLOBAL_POSITION,
+	SQL_EVENT_ID,
+	SQL_EVENT_TYPE,
+	SQL_EVENT_VERSION,
+	SQL_OCCURRED_AT,
+	SQL_AGGREGATE_ID,
+	SQL_AGGREGATE_TYPE,
+	SQL_AGGREGATE_VERSION,
+	SQL_TENANT_ID,
+	SQL_ACTOR_ID,
+	SQL_CORRELATION_ID,
+	SQL_CAUSATION_ID,
+	SQL_METADATA,
+	SQL_PAYLOAD,
+	SQL_FIELD_COUNT
+};
+
+enum sql_section_kind { SQL_ON, SQL_INIT, SQL_RESET };
+
+/** A run of statements under one section line. */
+struct sql_section {
+	enum sql_section_kind kind;
+	size_t line;
+	bool is_all;         /* `-- on: *` */
+	size_t type, types;  /* its part of the script's types */
+	size_t first, count; /* its part of the script's statements */
+};
+
+/** One statement, a view into the script's text. */
+struct sql_statement {
+	const char *text;
+	size_t size;
+	size_t line;    /* where it begins */
+	void *prepared; /* the dialect's, while attached */
+};
+
+/** A file taken apart. */
+struct sql_script {
+	const char *path; /* for messages */
+	char *text;       /* owns what the rest points into */
+	size_t size;
+	struct sql_section *sections;
+	size_t section_count;
+	struct sql_statement *statements;
+	size_t statement_count;
+	const char **types; /* of all sections in order; ends in NULL */
+	size_t type_count;
+};
+
+/** A value to bind: null, an integer, or text valid as long as the event and the scratch. */
+struct sql_value {
+	bool is_null, is_integer;
+	int64_t integer;
+	struct tide_text text;
+};
+#define SQL_SCRATCH_SIZE 48
+
+/** How one kind of database reads and runs SQL. */
+struct sql_dialect {
+	const char *scheme; /* of its URLs */
+	const char *const
+		*forbidden; /* first words of statements that would break the delivery transaction; ends in NULL */
+	const char *other_parameters; /* characters that begin parameters without our names, such as '?' */
+	bool has_brackets;            /* [name] and `name` quote */
+	bool has_dollar_quotes;       /* $tag$...$tag$ quotes, comments nest, '::' is a cast */
+	/* Whether text that ends in a semicolon is a whole statement; `text` ends in a NUL. */
+	bool (*is_complete)(const char *text);
+	/* Find syntax errors without a database. */
+	tide_status (*check)(const struct sql_script *script, struct tide_error *err);
+	/* Run the statements of one kind of section, in order, without parameters, in the open transaction. */
+	tide_status (*run)(const struct sql_script *script, enum sql_section_kind kind, void *connection,
+			   struct tide_error *err);
+	/* Run init in a transaction of its own and prepare the statements of all `on` sections; undo both. */
+	tide_status (*attach)(struct sql_script *script, void *connection, struct tide_error *err);
+	void (*detach)(struct sql_script *script);
+	/* Bind and run one prepared statement. */
+	tide_status (*execute)(const struct sql_script *script, const struct sql_statement *statement, void *connection,
+			       const struct tide_event *event, struct tide_error *err);
+};
+
+extern const struct sql_dialect sql_dialect_sqlite;
+
+/** Take a script's text apart. TIDE_ARGUMENT naming the line, TIDE_OUT_OF_MEMORY. */
+tide_status sql_parse(struct sql_script *script, const struct sql_dialect *dialect, struct tide_error *err);
+void sql_script_fini(struct sql_script *script);
+
+/** Find the field of a parameter's name without its colon; SQL_FIELD_COUNT: none. */
+enum sql_field sql_field_find(const char *name, size_t size);
+struct sql_value sql_field_value(enum sql_field field, const struct tide_event *event, char scratch[SQL_SCRATCH_SIZE]);
+
+#endif

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A projection's file taken apart, before any database sees it.
+ *
+ * A scanner knows just enough SQL to tell statements, parameters and section lines from what stands in strings, quoted
+ * names and comments. A section line between statements begins a section; one inside a string is text. Everything that
+ * can be wrong is found here with its line.
+ */
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "project/sql.h"
+#include "sys/alloc.h"
+
+enum token_kind {
+	TOKEN_END,
+	TOKEN_SPACE,
+	TOKEN_COMMENT,
+	TOKEN_QUOTED,
+	TOKEN_PARAMETER,
+	TOKEN_SEMICOLON,
+	TOKEN_WORD,
+	TOKEN_OTHER,
+	TOKEN_UNCLOSED
+};
+
+struct token {
+	enum token_kind kind;
+	const char *text;
+	size_t size;
+	size_t line;
+	bool is_first; /* nothing but blanks before it in its line */
+};
+
+/** A parse in progress. */
+struct parser {
+	struct sql_script *script;
+	const struct sql_dialect *dialect;
+	struct tide_error *err;
+	size_t at, line;
+	bool is_line_start;
+	struct sql_section *section;     /* NULL: before the first */
+	struct sql_statement *statement; /* NULL: between two */
+};
+
+static tide_status parse_fail(const struct parser *parser, size_t line, const char *format, ...) TIDE_PRINTF(3, 4);
+
+static tide_status parse_fail(const struct parser *parser, size_t line, const char *format, ...)
+{
+	char message[400];
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(message, sizeof message, format, list);
+	va_end(list);
+	return tide_fail(parser->err, TIDE_ARGUMENT, "'%s' line %zu: %s", parser->script->path, line, message);
+}
+
+static bool is_word(char c)
+{
+	return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
+}
+
+static size_t scan_word(const char *text)
+{
+	size_t size = 0;
+
+	while (is_word(text[size]))
+		size++;
+	return size;
+}
+
+/* Quoted text closes with the same character; doubled it stands for itself. 0: not closed. */
+static size_t scan_quoted(const char *text, char close)
+{
+	size_t size = 1;
+
+	for (;; size++) {
+		if (text[size] == '\0')
+			return 0;
+		if (text[size] != close)
+			continue;
+		if (close == ']' || text[size + 1] != close)
+			return size + 1;
+		size++;
+	}
+}
+
+static size_t scan_block_comment(const char *text, bool nests)
+{
+	size_t size = 2, depth = 1;
+
+	while (text[size]) {
+		if (text[size] == '*' && text[size + 1] == '/') {
+			size += 2;
+			if (--depth == 0)
+				return size;
+		} else if (nests && text[size] == '/' && text[size + 1] == '*') {
+			size += 2;
+			depth++;
+		} else {
+			size++;
+		}
+	}
+	return 0;
+}
+
+/* $tag$ ... $tag$; 0: no such quote begins here, SIZE_MAX: it is not closed. */
+static size_t scan_dollar_quote(const char *text)
+{
+	size_t tag = 1 + scan_word(text + 1);
+
+	if (text[tag] != '$' || isdigit((unsigned char)text[1]))
+		return 0;
+	tag++;
+	for (size_t size = tag; text[size]; size++)
+		if (strncmp(text + size, text, tag) == 0)
+			return size + tag;
+	return SIZE_MAX;
+}
+
+static struct token scan_special(const struct parser *parser, const char *text)
+{
+	const struct sql_dialect *dialect = parser->dialect;
+	size_t size;
+
+	if (text[0] == '\'' || text[0] == '"' || (dialect->has_brackets && (text[0] == '`' || text[0] == '['))) {
+		size = scan_quoted(text, text[0] == '[' ? ']' : text[0]);
+		return (struct token){ size ? TOKEN_QUOTED : TOKEN_UNCLOSED, text, size, 0, false };
+	}
+	if (text[0] == '-' && text[1] == '-')
+		return (struct token){ TOKEN_COMMENT, text, strcspn(text, "\n"), 0, false };
+	if (text[0] == '/' && text[1] == '*') {
+		size = scan_block_comment(text, dialect->has_dollar_quotes);
+		return (struct token){ size ? TOKEN_COMMENT : TOKEN_UNCLOSED, text, size, 0, false };
+	}
+	if (text[0] == '$' && dialect->has_dollar_quotes && (size = scan_dollar_quote(text)))
+		return (struct token){ size != SIZE_MAX ? TOKEN_QUOTED : TOKEN_UNCLOSED, text, size, 0, false };
+	if (text[0] == ':' && text[1] == ':')
+		return (struct token){ TOKEN_OTHER, text, 2, 0, false };
+	if (text[0] == ':' && is_word(text[1]))
+		return (struct token){ TOKEN_PARAMETER, text, 1 + scan_word(text + 1), 0, false };
+	return (struct token){ text[0] == ';' ? TOKEN_SEMICOLON : TOKEN_OTHER, text, 1, 0, false };
+}
+
+static struct token scan_next(struct parser *parser)
+{
+	const char *text = parser->script->text + parser->at;
+	struct token token = { TOKEN_END, text, 0, 0, false };
+
+	if (*text == '\0')
+		token.kind = TOKEN_END;
+	else if (isspace((unsigned char)*text))
+		token = (struct token){ TOKEN_SPACE, text, strspn(text, " \t\r\n\f\v"), 0, false };
+	else if (is_word(*text))
+		token = (struct token){ TOKEN_WORD, text, scan_word(text), 0, false };
+	else
+		token = scan_special(parser, text);
+	token.line = parser->line;
+	token.is_first = parser->is_line_start;
+	for (size_t i = 0; token.kind != TOKEN_UNCLOSED && i < token.size; i++)
+		parser->line += text[i] == '\n';
+	/* a run of blanks that holds a line end begins a line; other tokens end its beginning */
+	if (token.kind == TOKEN_SPACE)
+		parser->is_line_start |= memchr(text, '\n', token.size) != NULL;
+	else
+		parser->is_line_start = false;
+	parser->at += token.size;
+	return token;
+}
+
+static void *parse_grow(void *array, size_t count, size_t size)
+{
+	return count % 16 ? array : alloc_resize(array, count + 16, size);
+}
+
+static tide_status parse_add_section(struct parser *parser, enum sql_section_kind kind, size_t line)
+{
+	struct sql_script *script = parser->script;
+	struct sql_section *sections = parse_grow(script->sections, script->section_count, sizeof *sections);
+
+	if (!sections)
+		return alloc_fail(parser->err);
+	script->sections = sections;
+	parser->section = &sections[script->section_count++];
+	*parser->section = (struct sql_section){
+		.kind = kind, .line = line, .type = script->type_count, .first = script->statement_count
+	};
+	return TIDE_OK;
+}
+
+static tide_status parse_add_type(struct parser *parser, char *name, size_t size)
+{
+	struct sql_script *script = parser->script;
+	const char **types;
+
+	if (size == 1 && *name == '*') {
+		parser->section->is_all = true;
+		return TIDE_OK;
+	}
+	for (size_t i = 0; i < size; i++)
+		if (!isalnum((unsigned char)name[i]) && !strchr("_.-", name[i]))
+			return parse_fail(parser, parser->section->line, "'%.*s' is no event type", (int)size, name);
+	if (size == 0 || size > TIDE_NAME_MAX)
+		return parse_fail(parser, parser->section->line, "'on:' names event types, separated by commas, or *");
+	types = parse_grow(script->types, script->type_count, sizeof *types);
+	if (!types)
+		return alloc_fail(parser->err);
+	script->types = types;
+	char *copy = alloc_text(name, size);
+	if (!copy)
+		return alloc_fail(parser->err);
+	script->types[script->type_count++] = copy;
+	parser->section->types++;
+	return TIDE_OK;
+}
+
+static tide_status parse_types(struct parser *parser, const char *text, size_t size)
+{
+	const char *end = text + size;
+
+	for (;;) {
+		while (text < end && isspace((unsigned char)*text))
+			text++;
+		const char *comma = memchr(text, ',', (size_t)(end - text));
+		const char *stop = comma ? comma : end;
+		size_t name = (size_t)(stop - text);
+		while (name > 0 && isspace((unsigned char)text[name - 1]))
+			name--;
+		tide_status status = parse_add_type(parser, (char *)text, name);
+		if (status != TIDE_OK || !comma)
+			return status;
+		text = comma + 1;
+	}
+}
+
+/* Whether what stands behind an unknown `word:` looks like event types, so that it was meant as a section. */
+static bool parse_looks_like_types(const char *text, size_t size)
+{
+	bool is_behind_name = false;
+
+	for (size_t i = 0; i < size; i++) {
+		bool is_name = isalnum((unsigned char)text[i]) || strchr("_.-*", text[i]);
+		if (!is_name && text[i] != ',' && !isspace((unsigned char)text[i]))
+			return false;
+		/* two words without a comma between them are prose */
+		if (is_name && is_behind_name && i > 0 && isspace((unsigned char)text[i - 1]))
+			return false;
+		is_behind_name = is_name || (is_behind_name && text[i] != ',');
+	}
+	return true;
+}
+
+static tide_status parse_end_statement(struct parser *parser, const char *end, bool has_semicolon);
+
+/* A comment line `-- word: ...` may be a section; `*ret` tells whether it is. */
+static tide_status parse_section_line(struct parser *parser, const struct token *token, bool *ret)
+{
+	static const char *const kinds[] = { [SQL_ON] = "on", [SQL_INIT] = "init", [SQL_RESET] = "reset" };
+	const char *text = token->text + 2, *end = token->text + token->size;
+	tide_status status;
+	size_t kind = 0;
+
+	*ret = false;
+	while (text < end && (*text == ' ' || *text == '\t'))
+		text++;
+	size_t word = scan_word(text);
+	if (word == 0 || text + word >= end || text[word] != ':')
+		return TIDE_OK;
+	const char *rest = text + word + 1;
+	while (kind < 3 && !(strlen(kinds[kind]) == word && strncasecmp(text, kinds[kind], word) == 0))
+		kind++;
+	if (kind == 3 && !parse_looks_like_types(rest, (size_t)(end - rest)))
+		return TIDE_OK;
+	if (kind == 3)
+		return parse_fail(parser, token->line,
+				  "unknown section '%.*s:'; there are on:, init: and reset:", (int)word, text);
+	*ret = true;
+	status = parser->statement ? parse_end_statement(parser, token->text, false) : TIDE_OK;
+	if (status == TIDE_OK)
+		status = parse_add_section(parser, (enum sql_section_kind)kind, token->line);
+	if (status == TIDE_OK && kind == SQL_ON)
+		return parse_types(parser, rest, (size_t)(end - rest));
+	while (status == TIDE_OK && rest < end)
+		if (!isspace((unsigned char)*rest++))
+			return parse_fail(parser, token->line, "'%s:' stands alone in its line", kinds[kind]);
+	return status;
+}
+
+static tide_status parse_begin_statement(struct parser *parser, const struct token *token)
+{
+	struct sql_script *script = parser->script;
+	struct sql_statement *statements;
+
+	if (!parser->section)
+		return parse_fail(parser, token->line,
+				  "a statement before the first section, such as '-- on: OrderPlaced'");
+	for (size_t i = 0; token->kind == TOKEN_WORD && parser->dialect->forbidden[i]; i++) {
+		const char *word = parser->dialect->forbidden[i];
+		if (strlen(word) == token->size && strncasecmp(word, token->text, token->size) == 0)
+			return parse_fail(parser, token->line,
+					  "%s is not allowed: the transaction is the subscription's", word);
+	}
+	statements = parse_grow(script->statements, script->statement_count, sizeof *statements);
+	if (!statements)
+		return alloc_fail(parser->err);
+	script->statements = statements;
+	parser->statement = &statements[script->statement_count++];
+	*parser->statement = (struct sql_statement){ .text = token->text, .line = token->line };
+	parser->section->count++;
+	return TIDE_OK;
+}
+
+/* SQLite's triggers hold semicolons: only the dialect knows whether a statement is whole. It wants text that ends in a
+ * NUL. */
+static tide_status parse_is_complete(const struct parser *parser, size_t size, bool has_semicolon, bool *ret)
+{
+	ALLOC_AUTO char *copy = alloc_format("%.*s%s", (int)size, parser->statement->text, has_semicolon ? "" : "\n;");
+
+	if (!copy)
+		return alloc_fail(parser->err);
+	*ret = parser->dialect->is_complete(copy);
+	return TIDE_OK;
+}
+
+static tide_status parse_end_statement(struct parser *parser, const char *end, bool has_semicolon)
+{
+	struct sql_statement *statement = parser->statement;
+	size_t size = (size_t)(end - statement->text);
+	bool is_complete;
+
+	tide_status status = parse_is_complete(parser, size, has_semicolon, &is_complete);
+	if (status != TIDE_OK)
+		return status;
+	if (!is_complete && has_semicolon)
+		return TIDE_OK; /* it goes on behind the semicolon */
+	if (!is_complete)
+		return parse_fail(parser, statement->line, "this statement does not end");
+	statement->size = size;
+	parser->statement = NULL;
+	return TIDE_OK;
+}
+
+static tide_status parse_parameter(struct parser *parser, const struct token *token)
+{
+	if (parser->section->kind != SQL_ON)
+		return parse_fail(parser, token->line, "parameter '%.*s' outside an on: section", (int)token->size,
+				  token->text);
+	if (sql_field_find(token->text + 1, token->size - 1) == SQL_FIELD_COUNT)
+		return parse_fail(parser, token->line, "unknown parameter '%.*s'", (int)token->size, token->text);
+	return TIDE_OK;
+}
+
+static tide_status parse_token(struct parser *parser, const struct token *token)
+{
+	bool is_section = false;
+	tide_status status = TIDE_OK;
+
+	switch (token->kind) {
+	case TOKEN_UNCLOSED:
+		return parse_fail(parser, token->line, "%.2s is not closed", token->text);
+	case TOKEN_COMMENT:
+		if (token->is_first && token->text[0] == '-')
+			status = parse_section_line(parser, token, &is_section);
+		return status;
+	case TOKEN_SEMICOLON:
+		return parser->statement ? parse_end_statement(parser, token->text + 1, true) : TIDE_OK;
+	case TOKEN_SPACE:
+	case TOKEN_END:
+		return TIDE_OK;
+	case TOKEN_QUOTED:
+	case TOKEN_PARAMETER:
+	case TOKEN_WORD:
+	case TOKEN_OTHER:
+		break;
+	}
+	if (!parser->statement)
+		status = parse_begin_statement(parser, token);
+	if (status != TIDE_OK)
+		return status;
+	if (token->kind == TOKEN_PARAMETER)
+		return parse_parameter(parser, token);
+	if (token->kind == TOKEN_OTHER && strchr(parser->dialect->other_parameters, *token->text))
+		return parse_fail(parser, token->line, "'%c': parameters are named, such as :payload", *token->text);
+	return TIDE_OK;
+}
+
+static tide_status parse_check_sections(const struct parser *parser)
+{
+	const struct sql_script *script = parser->script;
+	bool has_on = false;
+
+	for (size_t i = 0; i < script->section_count; i++) {
+		const struct sql_section *section = &script->sections[i];
+		has_on |= section->kind == SQL_ON;
+		if (section->kind == SQL_ON && section->count == 0)
+			return parse_fail(parser, section->line, "this section has no statement");
+	}
+	if (!has_on)
+		return tide_fail(parser->err, TIDE_ARGUMENT, "'%s' has no section such as '-- on: OrderPlaced'",
+				 script->path);
+	return TIDE_OK;
+}
+
+static tide_status parse_end_types(struct parser *parser)
+{
+	struct sql_script *script = parser->script;
+	const char **types = parse_grow(script->types, script->type_count, sizeof *types);
+
+	if (!types)
+		return alloc_fail(parser->err);
+	script->types = types;
+	types[script->type_count] = NULL;
+	return TIDE_OK;
+}
+
+tide_status sql_parse(struct sql_script *script, const struct sql_dialect *dialect, struct tide_error *err)
+{
+	struct parser parser = { .script = script, .dialect = dialect, .err = err, .line = 1, .is_line_start = true };
+	struct token token;
+
+	if (strlen(script->text) != script->size)
+		return tide_fail(err, TIDE_ARGUMENT, "'%s' is no text: it holds a NUL", script->path);
+	do {
+		token = scan_next(&parser);
+		tide_status status = parse_token(&parser, &token);
+		if (status != TIDE_OK)
+			return status;
+	} while (token.kind != TOKEN_END);
+	tide_status status = parser.statement ? parse_end_statement(&parser, token.text, false) : TIDE_OK;
+	if (status == TIDE_OK)
+		status = parse_check_sections(&parser);
+	return status == TIDE_OK ? parse_end_types(&parser) : status;
+}
+
+void sql_script_fini(struct sql_script *script)
+{
+	for (size_t i = 0; i < script->type_count; i++)
+		tide_free((void *)script->types[i]);
+	tide_free(script->types);
+	tide_free(script->sections);
+	tide_free(script->statements);
+	tide_free(script->text);
+	*script = (struct sql_script){ 0 };
+}

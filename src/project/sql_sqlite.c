@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SQL projections on SQLite. Statements are prepared once for each connection and reset after each event; SQLite itself
+ * prepares them again when the schema changes.
+ */
+#include <sqlite3.h>
+#include <string.h>
+
+#include "project/sql.h"
+#include "sys/alloc.h"
+
+static const char *const sqlite_forbidden[] = { "BEGIN",  "COMMIT", "END",    "ROLLBACK", "SAVEPOINT", "RELEASE",
+						"PRAGMA", "ATTACH", "DETACH", "VACUUM",   NULL };
+
+static tide_status sqlite_status(int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_OK:
+		return TIDE_OK;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return TIDE_BUSY;
+	case SQLITE_NOMEM:
+		return TIDE_OUT_OF_MEMORY;
+	case SQLITE_FULL:
+		return TIDE_DISK_FULL;
+	case SQLITE_IOERR:
+		return TIDE_IO;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return TIDE_CORRUPT;
+	case SQLITE_INTERRUPT:
+		return TIDE_CANCELLED;
+	default: /* constraints, types, names: the same event would fail again */
+		return TIDE_HANDLER_PERMANENT;
+	}
+}
+
+static tide_status sqlite_fail(const struct sql_script *script, const struct sql_statement *statement, sqlite3 *db,
+			       int code, tide_status otherwise, struct tide_error *err)
+{
+	tide_status status = sqlite_status(code);
+
+	tide_fail(err, status == TIDE_HANDLER_PERMANENT ? otherwise : status, "'%s' line %zu: %s", script->path,
+		  statement->line, sqlite3_errmsg(db));
+	if (err)
+		err->native = code;
+	return status == TIDE_HANDLER_PERMANENT ? otherwise : status;
+}
+
+static bool sqlite_is_complete(const char *text)
+{
+	return sqlite3_complete(text) != 0;
+}
+
+/* Tables are not there, so only what the parser itself refuses is an error now; names are checked when attached. */
+static bool sqlite_is_syntax(const char *message)
+{
+	return strncmp(message, "near \"", 6) == 0 || strncmp(message, "unrecognized token", 18) == 0 ||
+	       strncmp(message, "incomplete input", 16) == 0;
+}
+
+static tide_status sqlite_check(const struct sql_script *script, struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+	sqlite3 *db;
+
+	if (sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK) {
+		sqlite3_close(db);
+		return alloc_fail(err);
+	}
+	for (size_t i = 0; i < script->statement_count && status == TIDE_OK; i++) {
+		const struct sql_statement *statement = &script->statements[i];
+		sqlite3_stmt *prepared = NULL;
+		int code = sqlite3_prepare_v2(db, statement->text, (int)statement->size, &prepared, NULL);
+		if (code == SQLITE_NOMEM || (code != SQLITE_OK && sqlite_is_syntax(sqlite3_errmsg(db))))
+			status = sqlite_fail(script, statement, db, code, TIDE_ARGUMENT, err);
+		sqlite3_finalize(prepared);
+	}
+	sqlite3_close(db);
+	return status;
+}
+
+static tide_status sqlite_run_one(const struct sql_script *script, const struct sql_statement *statement, sqlite3 *db,
+				  struct tide_error *err)
+{
+	sqlite3_stmt *prepared = NULL;
+	int code = sqlite3_prepare_v2(db, statement->text, (int)statement->size, &prepared, NULL);
+	tide_status status = TIDE_OK;
+
+	if (code == SQLITE_OK)
+		while ((code = sqlite3_step(prepared)) == SQLITE_ROW)
+			;
+	if (code != SQLITE_DONE)
+		status = sqlite_fail(script, statement, db, code, TIDE_ARGUMENT, err);
+	sqlite3_finalize(prepared);
+	return status;
+}
+
+static tide_status sqlite_run(const struct sql_script *script, enum sql_section_kind kind, void *connection,
+			      struct tide_error *err)
+{
+	for (size_t i = 0; i < script->section_count; i++) {
+		const struct sql_section *section = &script->sections[i];
+		for (size_t j = 0; section->kind == kind && j < section->count; j++) {
+			const struct sql_statement *statement = &script->statements[section->first + j];
+			tide_status status = sqlite_run_one(script, statement, connection, err);
+			if (status != TIDE_OK)
+				return status;
+		}
+	}
+	return TIDE_OK;
+}
+
+static tide_status sqlite_exec(const struct sql_script *script, sqlite3 *db, const char *sql, struct tide_error *err)
+{
+	int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
+
+	if (code == SQLITE_OK)
+		return TIDE_OK;
+	tide_status status = sqlite_status(code);
+	tide_fail(err, status, "'%s' init: %s: %s", script->path, sql, sqlite3_errmsg(db));
+	if (err)
+		err->native = code;
+	return status;
+}
+
+static bool sqlite_has_init(const struct sql_script *script)
+{
+	for (size_t i = 0; i < script->section_count; i++)
+		if (script->sections[i].kind == SQL_INIT && script->sections[i].count)
+			return true;
+	return false;
+}
+
+static tide_status sqlite_init(const struct sql_script *script, sqlite3 *db, struct tide_error *err)
+{
+	if (!sqlite_has_init(script))
+		return TIDE_OK;
+	tide_status status = sqlite_exec(script, db, "BEGIN IMMEDIATE", err);
+	if (status != TIDE_OK)
+		return status;
+	status = sqlite_run(script, SQL_INIT, db, err);
+	if (status == TIDE_OK)
+		status = sqlite_exec(script, db, "COMMIT", err);
+	if (status != TIDE_OK && !sqlite3_get_autocommit(db))
+		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return status;
+}
+
+/** A prepared statement and the fields of its parameters in order. */
+struct sqlite_prepared {
+	sqlite3_stmt *statement;
+	int count;
+	enum sql_field fields[];
+};
+
+static void sqlite_prepared_free(struct sqlite_prepared *prepared)
+{
+	if (prepared)
+		sqlite3_finalize(prepared->statement);
+	tide_free(prepared);
+}
+
+static tide_status sqlite_prepare(const struct sql_script *script, struct sql_statement *statement, sqlite3 *db,
+				  struct tide_error *err)
+{
+	sqlite3_stmt *handle = NULL;
+	int code =
+		sqlite3_prepare_v3(db, statement->text, (int)statement->size, SQLITE_PREPARE_PERSISTENT, &handle, NULL);
+
+	if (code != SQLITE_OK)
+		return sqlite_fail(script, statement, db, code, TIDE_ARGUMENT, err);
+	int count = sqlite3_bind_parameter_count(handle);
+	struct sqlite_prepared *prepared = alloc_zero(1, sizeof *prepared + (size_t)count * sizeof prepared->fields[0]);
+	if (!prepared) {
+		sqlite3_finalize(handle);
+		return alloc_fail(err);
+	}
+	prepared->statement = handle;
+	prepared->count = count;
+	for (int i = 0; i < count; i++) {
+		const char *name = sqlite3_bind_parameter_name(handle, i + 1) + 1;
+		prepared->fields[i] = sql_field_find(name, strlen(name));
+	}
+	statement->prepared = prepared;
+	return TIDE_OK;
+}
+
+static void sqlite_detach(struct sql_script *script)
+{
+	for (size_t i = 0; i < script->statement_count; i++) {
+		sqlite_prepared_free(script->statements[i].prepared);
+		script->statements[i].prepared = NULL;
+	}
+}
+
+static tide_status sqlite_attach(struct sql_script *script, void *connection, struct tide_error *err)
+{
+	tide_status status = sqlite_init(script, connection, err);
+
+	for (size_t i = 0; i < script->section_count && status == TIDE_OK; i++) {
+		const struct sql_section *section = &script->sections[i];
+		for (size_t j = 0; section->kind == SQL_ON && j < section->count && status == TIDE_OK; j++)
+			status = sqlite_prepare(script, &script->statements[section->first + j], connection, err);
+	}
+	if (status != TIDE_OK)
+		sqlite_detach(script);
+	return status;
+}
+
+static int sqlite_bind(sqlite3_stmt *statement, int at, const struct sql_value *value)
+{
+	if (value->is_null)
+		return sqlite3_bind_null(statement, at);
+	if (value->is_integer)
+		return sqlite3_bind_int64(statement, at, value->integer);
+	return sqlite3_bind_text64(statement, at, value->text.data, value->text.size, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+static tide_status sqlite_execute(const struct sql_script *script, const struct sql_statement *statement,
+				  void *connection, const struct tide_event *event, struct tide_error *err)
+{
+	const struct sqlite_prepared *prepared = statement->prepared;
+	char scratch[SQL_FIELD_COUNT][SQL_SCRATCH_SIZE];
+	int code = SQLITE_OK;
+
+	/* the texts are borrowed: they are bound again before the statement runs the next time */
+	for (int i = 0; i < prepared->count && code == SQLITE_OK; i++) {
+		enum sql_field field = prepared->fields[i];
+		struct sql_value value = sql_field_value(field, event, scratch[field]);
+		code = sqlite_bind(prepared->statement, i + 1, &value);
+	}
+	if (code == SQLITE_OK)
+		while ((code = sqlite3_step(prepared->statement)) == SQLITE_ROW)
+			;
+	tide_status status = TIDE_OK;
+	if (code != SQLITE_DONE)
+		status = sqlite_fail(script, statement, connection, code, TIDE_HANDLER_PERMANENT, err);
+	sqlite3_reset(prepared->statement);
+	return status;
+}
+
+const struct sql_dialect sql_dialect_sqlite = {
+	.scheme = "sqlite",
+	.forbidden = sqlite_forbidden,
+	.other_parameters = "?@$",
+	.has_brackets = true,
+	.is_complete = sqlite_is_complete,
+	.check = sqlite_check,
+	.run = sqlite_run,
+	.attach = sqlite_attach,
+	.detach = sqlite_detach,
+	.execute = sqlite_execute,
+};
