@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_CLI_CLI_H
+#define TIDE_CLI_CLI_H
+
+/* The `tide` command: what its commands share. One command a file, cmd_*.c; each returns an exit status. */
+
+#include <stdio.h>
+
+#include <tidemark/tidemark.h>
+
+#include "core/json.h"
+
+/** Exit statuses, the same for every command. */
+enum cli_exit {
+	CLI_DONE = 0,
+	CLI_FAILED = 1,
+	CLI_USAGE = 2,
+	CLI_CONFLICT = 3,
+	CLI_NOT_FOUND = 4,
+	CLI_UNAVAILABLE = 5 /* connection lost, busy, timeout: the same call may succeed later */
+};
+
+enum cli_command {
+#define COMMAND(id, name, run, arguments, fewest, most, summary, text) COMMAND_##id,
+#include "cli/commands.def"
+#undef COMMAND
+	COMMAND_NONE, /* before a command is named */
+	COMMAND_COUNT
+};
+
+enum cli_option {
+#define OPTION(id, name, letter, argument, kind, commands, help) OPT_##id,
+#include "cli/options.def"
+#undef OPTION
+	OPT_COUNT
+};
+
+/** What an option's argument must be. */
+enum option_kind {
+	OPTION_FLAG,
+	OPTION_TEXT,
+	OPTION_LIST,     /* texts: it may be repeated */
+	OPTION_NUMBER,   /* 0 or more */
+	OPTION_POSITIVE, /* 1 or more */
+	OPTION_UUID,
+	OPTION_TIME
+};
+
+/** One option as the table has it. */
+struct option_info {
+	const char *name;
+	char letter;          /* 0: none */
+	const char *argument; /* NULL: none */
+	enum option_kind kind;
+	unsigned commands; /* bits by enum cli_command */
+	const char *help;
+};
+
+/** One option as the user gave it; only the member of its kind is set. */
+struct option_value {
+	bool is_set;
+	const char *text;
+	const char **texts; /* ends in NULL */
+	size_t text_count;
+	int64_t number;
+	struct tide_uuid uuid;
+	struct tide_time time;
+};
+
+struct cli;
+
+/** One command as the table has it. */
+struct command_info {
+	const char *name;
+	int (*run)(struct cli *cli);
+	const char *arguments; /* how they are written in the synopsis */
+	int fewest;
+	int most; /* < 0: any number */
+	const char *summary;
+	const char *text;
+};
+
+extern const struct option_info cli_options[OPT_COUNT];
+extern const struct command_info cli_commands[COMMAND_COUNT];
+
+/** One call of `tide`. */
+struct cli {
+	enum cli_command command;
+	struct option_value options[OPT_COUNT];
+	char **args; /* what is left of the command line behind the command and its options */
+	int arg_count;
+	const char *store_url;
+	bool json;
+};
+
+/* ---- options.c: the command line ---- */
+
+/** Read the command line. CLI_DONE, or CLI_USAGE when it was refused and said so. */
+int options_parse(struct cli *cli, int argc, char **argv);
+void options_fini(struct cli *cli);
+/** A number that bounds a read; absent when the option is. */
+struct tide_bound option_bound(const struct cli *cli, enum cli_option option);
+/** The option's instant or UUID; NULL when it is absent. */
+const struct tide_time *option_time(const struct cli *cli, enum cli_option option);
+const struct tide_uuid *option_uuid(const struct cli *cli, enum cli_option option);
+/** Find the option's text among `names` (ends in NULL); `*ret` is its index, 0 when the option is absent. CLI_DONE, CLI_USAGE. */
+int option_choice(struct cli *cli, enum cli_option option, const char *const *names, int *ret);
+/** A number of 0 or more and nothing else. */
+bool number_read(const char *text, int64_t *ret);
+/** Read `Order/UUID` or `Order/name:anything`. The type is copied into `type`. CLI_DONE, CLI_USAGE. */
+int stream_read(struct cli *cli, const char *text, char type[TIDE_NAME_MAX + 1], struct tide_stream *ret);
+
+/* ---- help.c: what the tables say, for people ---- */
+
+void help_print(FILE *out);
+void help_print_command(FILE *out, enum cli_command command);
+void help_print_man(FILE *out);
+
+/* ---- output.c: errors, lines of JSON, tables ---- */
+
+/** Say on standard error what is wrong with the command line; returns CLI_USAGE. */
+int cli_usage(struct cli *cli, const char *format, ...) TIDE_PRINTF(2, 3);
+/** Say on standard error why the command failed; returns the exit status that fits. */
+int cli_fail(struct cli *cli, const struct tide_error *err);
+/** The same with members that a program may need, written by json_* calls: `,"actual":3` (no braces). */
+int cli_fail_with(struct cli *cli, const struct tide_error *err, const struct buffer *members);
+int cli_exit_of(tide_status status);
+/** A remark on standard error; nothing with --json. */
+void cli_note(struct cli *cli, const char *format, ...) TIDE_PRINTF(2, 3);
+/** Write one line of JSON, or of text, and release the buffer. CLI_DONE, CLI_FAILED. */
+int cli_line(struct cli *cli, struct buffer *line);
+/** Write the number with its thousands apart, into one of a few static buffers. */
+const char *number_text(int64_t number);
+/** Seconds as people say them: 0.42 s, 12 s, 3:05 min. Static buffers, too. */
+const char *seconds_text(double seconds);
+/** An instant without fraction and zone, or `-`. Static buffers, too. */
+const char *time_text(bool is_known, struct tide_time time);
+
+#define TABLE_COLUMNS 10
+
+/** Rows under aligned columns; widths only grow from flush to flush, so that a long listing stays readable. */
+struct table {
+	size_t columns;
+	const char *heads[TABLE_COLUMNS];  /* a leading '>' aligns to the right */
+	size_t widths[TABLE_COLUMNS];
+	char **cells;
+	size_t count, capacity; /* cells */
+	bool is_headed;         /* the heads were printed */
+	bool failed;            /* memory is out */
+};
+void table_init(struct table *table, const char *const *heads);
+/** Add one cell; rows fill from left to right. */
+void table_add(struct table *table, const char *format, ...) TIDE_PRINTF(2, 3);
+/** Print what was added since the last time. CLI_DONE, CLI_FAILED. */
+int table_flush(struct cli *cli, struct table *table);
+void table_fini(struct table *table);
+
+/* ---- progress.c: a bar on standard error, when that is a terminal ---- */
+
+struct progress {
+	bool is_shown;
+	int64_t total; /* units of `done`; 0: unknown */
+	int64_t began_ns, drawn_ns;
+	int64_t began_done;
+	const char *verb;
+};
+void progress_begin(struct progress *progress, const char *verb, int64_t done, int64_t total);
+void progress_show(struct progress *progress, int64_t done, int64_t events);
+void progress_end(struct progress *progress);
+/** Seconds since progress_begin. */
+double progress_seconds(const struct progress *progress);
+
+/* ---- open.c: the store and the read model of a call ---- */
+
+/** Open the store of the call; when it fails, `*ret_exit` is set after saying why. */
+struct tide_store *cli_open(struct cli *cli, bool read_only, int *ret_exit);
+/** Open the checkpoints of --into, or of the store. */
+struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store, bool initialize, int *ret_exit);
+
+/* ---- events.c: events as lines, and the filters of read, tail and export ---- */
+
+/** The filters of a call as a query; texts are borrowed from the call. */
+struct event_filter {
+	struct tide_query query;
+	char aggregate_type[TIDE_NAME_MAX + 1]; /* of --stream */
+};
+int event_filter_read(struct cli *cli, struct event_filter *ret);
+
+/** Where events are written. */
+struct event_lines {
+	struct cli *cli;
+	bool is_json;
+	struct buffer json;
+	struct table table;
+	int64_t count;
+};
+void event_lines_init(struct event_lines *lines, struct cli *cli, bool is_json);
+int event_lines_add(struct event_lines *lines, const struct tide_event *event);
+int event_lines_flush(struct event_lines *lines);
+void event_lines_fini(struct event_lines *lines);
+
+/* ---- the commands ---- */
+
+#define COMMAND(id, name, run, arguments, fewest, most, summary, text) int run(struct cli *cli);
+#include "cli/commands.def"
+#undef COMMAND
+
+#endif

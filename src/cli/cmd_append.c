@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tide append: one event, and where it came to stand. */
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+/** What an append needs, kept while the call lasts. */
+struct append_call {
+	char type[TIDE_NAME_MAX + 1];
+	struct tide_append append;
+	struct tide_new_event event;
+	struct buffer data; /* read from standard input */
+};
+
+static int append_expected(struct cli *cli, int64_t *ret)
+{
+	const char *text = cli->options[OPT_EXPECTED].text;
+
+	if (!text || strcmp(text, "any") == 0)
+		*ret = TIDE_ANY;
+	else if (strcmp(text, "none") == 0)
+		*ret = TIDE_NO_STREAM;
+	else if (strcmp(text, "exists") == 0)
+		*ret = TIDE_STREAM_EXISTS;
+	else if (!number_read(text, ret))
+		return cli_usage(cli, "--expected '%s' is none of any, none, exists, and no version", text);
+	return CLI_DONE;
+}
+
+static int append_read_data(struct cli *cli, struct buffer *data)
+{
+	char chunk[65536];
+	struct tide_error err;
+	ssize_t size;
+
+	while ((size = read(STDIN_FILENO, chunk, sizeof chunk)) > 0)
+		buffer_add(data, chunk, (size_t)size);
+	if (size == 0 && !data->failed)
+		return CLI_DONE;
+	tide_fail(&err, size < 0 ? TIDE_IO : TIDE_OUT_OF_MEMORY, "standard input: cannot be read");
+	return cli_fail(cli, &err);
+}
+
+static int append_prepare(struct cli *cli, struct append_call *call)
+{
+	struct option_value *options = cli->options;
+	int exit = stream_read(cli, cli->args[0], call->type, &call->append.stream);
+
+	if (exit == CLI_DONE)
+		exit = append_expected(cli, &call->append.expected);
+	if (exit == CLI_DONE && options[OPT_EVENT_VERSION].number > INT32_MAX)
+		exit = cli_usage(cli, "--event-version '%s' is too great", options[OPT_EVENT_VERSION].text);
+	if (exit != CLI_DONE)
+		return exit;
+	call->event = (struct tide_new_event){
+		.event_type = cli->args[1],
+		.metadata = tide_text(options[OPT_METADATA].text),
+		.event_version = (int32_t)options[OPT_EVENT_VERSION].number,
+		.event_id = options[OPT_ID].is_set ? options[OPT_ID].uuid : tide_uuid_v7(),
+		.occurred_at = option_time(cli, OPT_OCCURRED_AT),
+		.tenant_id = options[OPT_TENANT].uuid,
+		.actor_id = options[OPT_ACTOR].text,
+		.correlation_id = options[OPT_CORRELATION].uuid,
+		.causation_id = options[OPT_CAUSATION].uuid,
+	};
+	call->append.events = &call->event;
+	call->append.count = 1;
+	if (cli->arg_count < 3)
+		return CLI_DONE;
+	if (strcmp(cli->args[2], "-") != 0) {
+		call->event.payload = tide_text(cli->args[2]);
+		return CLI_DONE;
+	}
+	exit = append_read_data(cli, &call->data);
+	call->event.payload = (struct tide_text){ call->data.data ? call->data.data : "", call->data.size };
+	return exit;
+}
+
+static int append_conflict(struct cli *cli, const struct append_call *call, tide_version actual,
+			   const struct tide_error *err)
+{
+	struct buffer members = { 0 };
+	char id[TIDE_UUID_TEXT_SIZE];
+
+	buffer_format(&members, ",\"stream\":\"%s/%s\",\"expected\":", call->type,
+		      tide_uuid_format(&call->append.stream.aggregate_id, id));
+	if (call->append.expected == TIDE_NO_STREAM)
+		buffer_format(&members, "\"none\"");
+	else if (call->append.expected == TIDE_STREAM_EXISTS)
+		buffer_format(&members, "\"exists\"");
+	else
+		buffer_format(&members, "%lld", (long long)call->append.expected);
+	buffer_format(&members, ",\"actual\":%d", (int)actual);
+	int exit = cli_fail_with(cli, err, &members);
+	buffer_fini(&members);
+	return exit;
+}
+
+static int append_print(struct cli *cli, const struct append_call *call, const struct tide_append_result *result)
+{
+	struct buffer line = { 0 };
+	char id[TIDE_UUID_TEXT_SIZE];
+
+	tide_uuid_format(&call->append.stream.aggregate_id, id);
+	if (!cli->json) {
+		buffer_format(&line, "%s %s/%s: position %lld, version %d",
+			      result->was_stored_before ? "known" : "appended", call->type, id,
+			      (long long)result->last_position, (int)result->version);
+		return cli_line(cli, &line);
+	}
+	json_open(&line, '{');
+	json_key(&line, "position");
+	json_integer(&line, result->last_position);
+	json_key(&line, "version");
+	json_integer(&line, result->version);
+	json_key(&line, "event_id");
+	json_uuid(&line, &call->event.event_id);
+	json_key(&line, "aggregate_id");
+	json_string(&line, id);
+	json_key(&line, "aggregate_type");
+	json_string(&line, call->type);
+	json_key(&line, "was_stored_before");
+	json_bool(&line, result->was_stored_before);
+	json_close(&line, '}');
+	return cli_line(cli, &line);
+}
+
+int cmd_append(struct cli *cli)
+{
+	struct append_call call = { 0 };
+	struct tide_append_result result = { 0 };
+	struct tide_store *store = NULL;
+	struct tide_error err;
+
+	int exit = append_prepare(cli, &call);
+	if (exit == CLI_DONE)
+		store = cli_open(cli, false, &exit);
+	if (store) {
+		tide_status status = tide_store_append(store, &call.append, &result, &err);
+		if (status == TIDE_OK)
+			exit = append_print(cli, &call, &result);
+		else if (status == TIDE_CONFLICT)
+			exit = append_conflict(cli, &call, result.version, &err);
+		else
+			exit = cli_fail(cli, &err);
+	}
+	tide_store_close(store);
+	buffer_fini(&call.data);
+	return exit;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tide checkpoints, tide lag: how far projections have come, and how far they are behind. */
+#include <string.h>
+
+#include "cli/cli.h"
+#include "sys/alloc.h"
+
+static void checkpoint_json(struct buffer *line, const struct tide_checkpoint *row)
+{
+	json_open(line, '{');
+	json_key(line, "projection_name");
+	json_string(line, row->projection_name);
+	json_key(line, "global_position");
+	if (row->has_position)
+		json_integer(line, row->position);
+	else
+		json_null(line);
+	json_key(line, "events_processed");
+	json_integer(line, row->events_processed);
+	json_key(line, "last_event_id");
+	json_uuid(line, &row->last_event_id);
+	json_key(line, "last_event_type");
+	json_string(line, *row->last_event_type ? row->last_event_type : NULL);
+	json_key(line, "last_processed_at");
+	if (row->has_last_processed_at)
+		json_time(line, row->last_processed_at);
+	else
+		json_null(line);
+	json_key(line, "created_at");
+	json_time(line, row->created_at);
+	json_key(line, "updated_at");
+	json_time(line, row->updated_at);
+	json_close(line, '}');
+}
+
+static const char *const checkpoint_heads[] = { "projection", ">position",         ">processed",
+						"last event", "last processed at", NULL };
+
+static int checkpoints_print(struct cli *cli, const struct tide_checkpoint *rows, size_t count)
+{
+	struct table table;
+	int exit = CLI_DONE;
+
+	table_init(&table, checkpoint_heads);
+	for (size_t i = 0; i < count && exit == CLI_DONE; i++) {
+		const struct tide_checkpoint *row = &rows[i];
+		if (cli->json) {
+			struct buffer line = { 0 };
+			checkpoint_json(&line, row);
+			exit = cli_line(cli, &line);
+			continue;
+		}
+		table_add(&table, "%s", row->projection_name);
+		table_add(&table, "%s", row->has_position ? number_text(row->position) : "-");
+		table_add(&table, "%s", number_text(row->events_processed));
+		table_add(&table, "%s", *row->last_event_type ? row->last_event_type : "-");
+		table_add(&table, "%s", time_text(row->has_last_processed_at, row->last_processed_at));
+	}
+	if (exit == CLI_DONE)
+		exit = table_flush(cli, &table);
+	table_fini(&table);
+	return exit;
+}
+
+static int checkpoints_list(struct cli *cli, struct tide_checkpoints *checkpoints)
+{
+	struct tide_checkpoint *rows;
+	struct tide_error err;
+	size_t count;
+
+	if (tide_checkpoints_list(checkpoints, &rows, &count, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	int exit = checkpoints_print(cli, rows, count);
+	tide_free(rows);
+	if (count == 0)
+		cli_note(cli, "no projection has a checkpoint yet");
+	return exit;
+}
+
+static int checkpoints_show(struct cli *cli, struct tide_checkpoints *checkpoints)
+{
+	struct tide_checkpoint row;
+	struct tide_error err;
+
+	if (tide_checkpoints_load(checkpoints, cli->args[1], &row, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	return checkpoints_print(cli, &row, 1);
+}
+
+static int checkpoints_reset(struct cli *cli, struct tide_checkpoints *checkpoints)
+{
+	const char *name = cli->args[1];
+	struct buffer line = { 0 };
+	struct tide_checkpoint row;
+	struct tide_error err;
+	bool is_owned;
+
+	if (tide_checkpoints_load(checkpoints, name, &row, &err) != TIDE_OK ||
+	    tide_checkpoints_is_owned(checkpoints, name, &is_owned, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	if (is_owned && !cli->options[OPT_FORCE].is_set) {
+		tide_fail(&err, TIDE_STATE, "projection '%s' is running; stop it first, or say --force", name);
+		return cli_fail(cli, &err);
+	}
+	if (tide_checkpoints_reset(checkpoints, name, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	if (cli->json) {
+		json_open(&line, '{');
+		json_key(&line, "projection_name");
+		json_string(&line, name);
+		json_key(&line, "was_at");
+		json_integer(&line, row.has_position ? row.position : 0);
+		json_close(&line, '}');
+	} else {
+		buffer_format(&line, "'%s' begins anew; it was at position %s", name,
+			      number_text(row.has_position ? row.position : 0));
+	}
+	return cli_line(cli, &line);
+}
+
+static const char *const lag_heads[] = { "projection", ">events behind",    ">seconds behind",
+					 ">processed", "last processed at", NULL };
+
+static int lag_print(struct cli *cli, struct table *table, const struct tide_lag *lag)
+{
+	struct buffer line = { 0 };
+
+	if (!cli->json) {
+		table_add(table, "%s", lag->projection_name);
+		table_add(table, "%s", number_text(lag->lag_events));
+		table_add(table, "%.1f", lag->lag_seconds);
+		table_add(table, "%s", number_text(lag->events_processed));
+		table_add(table, "%s", time_text(lag->has_last_processed_at, lag->last_processed_at));
+		return CLI_DONE;
+	}
+	json_open(&line, '{');
+	json_key(&line, "projection_name");
+	json_string(&line, lag->projection_name);
+	json_key(&line, "last_event_id");
+	json_uuid(&line, &lag->last_event_id);
+	json_key(&line, "latest_event_id");
+	json_uuid(&line, &lag->latest_event_id);
+	json_key(&line, "lag_seconds");
+	json_number(&line, lag->lag_seconds, 1);
+	json_key(&line, "events_processed");
+	json_integer(&line, lag->events_processed);
+	json_key(&line, "last_processed_at");
+	if (lag->has_last_processed_at)
+		json_time(&line, lag->last_processed_at);
+	else
+		json_null(&line);
+	json_key(&line, "lag_events");
+	json_integer(&line, lag->lag_events);
+	json_close(&line, '}');
+	return cli_line(cli, &line);
+}
+
+static int lag_of(struct cli *cli, struct tide_checkpoints *checkpoints, const char *name, struct table *table)
+{
+	struct tide_error err;
+	struct tide_lag lag;
+
+	if (tide_checkpoints_lag(checkpoints, name, NULL, &lag, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	return lag_print(cli, table, &lag);
+}
+
+static int lag_run(struct cli *cli, struct tide_checkpoints *checkpoints)
+{
+	struct tide_checkpoint *rows = NULL;
+	struct table table;
+	struct tide_error err;
+	size_t count = 0;
+	int exit = CLI_DONE;
+
+	table_init(&table, lag_heads);
+	if (cli->arg_count == 1)
+		exit = lag_of(cli, checkpoints, cli->args[0], &table);
+	else if (tide_checkpoints_list(checkpoints, &rows, &count, &err) != TIDE_OK)
+		exit = cli_fail(cli, &err);
+	for (size_t i = 0; i < count && exit == CLI_DONE; i++)
+		exit = lag_of(cli, checkpoints, rows[i].projection_name, &table);
+	if (exit == CLI_DONE)
+		exit = table_flush(cli, &table);
+	table_fini(&table);
+	tide_free(rows);
+	if (cli->arg_count == 0 && count == 0 && exit == CLI_DONE)
+		cli_note(cli, "no projection has a checkpoint yet");
+	return exit;
+}
+
+typedef int checkpoints_action(struct cli *cli, struct tide_checkpoints *checkpoints);
+
+static int checkpoints_with(struct cli *cli, checkpoints_action *action)
+{
+	struct tide_checkpoints *checkpoints = NULL;
+	int exit;
+
+	struct tide_store *store = cli_open(cli, false, &exit);
+	if (store)
+		checkpoints = cli_open_checkpoints(cli, store, false, &exit);
+	if (checkpoints)
+		exit = action(cli, checkpoints);
+	tide_checkpoints_close(checkpoints);
+	tide_store_close(store);
+	return exit;
+}
+
+int cmd_checkpoints(struct cli *cli)
+{
+	const char *action = cli->arg_count ? cli->args[0] : "list";
+
+	if (strcmp(action, "list") == 0) {
+		if (cli->arg_count > 1)
+			return cli_usage(cli, "checkpoints list does not take '%s'", cli->args[1]);
+		return checkpoints_with(cli, checkpoints_list);
+	}
+	bool is_reset = strcmp(action, "reset") == 0;
+	if (!is_reset && strcmp(action, "show") != 0)
+		return cli_usage(cli, "checkpoints '%s' is none of list, show, reset", action);
+	if (cli->arg_count < 2)
+		return cli_usage(cli, "checkpoints %s needs the name of a projection", action);
+	return checkpoints_with(cli, is_reset ? checkpoints_reset : checkpoints_show);
+}
+
+int cmd_lag(struct cli *cli)
+{
+	return checkpoints_with(cli, lag_run);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tide tail: events as they are appended, by any process.
+ *
+ * A subscription like any other, whose checkpoint is in memory and forgotten; its handler prints. It ends with SIGINT,
+ * SIGTERM, --limit events, or when nobody reads what it writes.
+ */
+#include "cli/cli.h"
+
+/** One tail; the handler's after the start. */
+struct tail_call {
+	struct event_filter filter;
+	struct event_lines lines;
+	struct tide_manager *manager;
+	int64_t left; /* events still to show; < 0: no limit */
+};
+
+static bool tail_wants(const struct tide_query *query, const struct tide_event *event)
+{
+	const struct tide_time *from = query->occurred_from, *until = query->occurred_until;
+
+	if (query->of_stream && !(tide_uuid_equal(&query->stream.aggregate_id, &event->aggregate_id) &&
+				  strcmp(query->stream.aggregate_type, event->aggregate_type.data) == 0))
+		return false;
+	if (query->of_stream && event->version <= query->after.value)
+		return false;
+	return !(from && event->occurred_at.unix_us < from->unix_us) &&
+	       !(until && event->occurred_at.unix_us > until->unix_us);
+}
+
+static tide_status tail_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	struct tail_call *call = self;
+
+	(void)delivery;
+	if (call->left == 0 || !tail_wants(&call->filter.query, event))
+		return TIDE_OK;
+	bool failed = event_lines_add(&call->lines, event) != CLI_DONE;
+	failed |= event_lines_flush(&call->lines) != CLI_DONE || ferror(stdout);
+	call->left -= call->left > 0;
+	if (call->left == 0 || failed) {
+		call->left = 0;
+		tide_manager_request_shutdown(call->manager, TIDE_SHUTDOWN_PROGRAMMATIC);
+	}
+	return TIDE_OK;
+}
+
+/* Of a stream the versions before --after are passed over by the handler, from the beginning of the feed. */
+static struct tide_subscription_config tail_config(const struct tide_query *query)
+{
+	struct tide_subscription_config config = tide_catch_up_config(1000, false);
+
+	config.event_types = query->event_types;
+	config.aggregate_types = query->aggregate_types;
+	config.tenant_id = query->tenant_id;
+	config.start_from = TIDE_START_END;
+	if (query->after.is_set) {
+		config.start_from = TIDE_START_POSITION;
+		config.start_position = query->of_stream ? 0 : query->after.value;
+	}
+	return config;
+}
+
+static int tail_run(struct cli *cli, struct tail_call *call)
+{
+	struct tide_subscription_config config = tail_config(&call->filter.query);
+	struct tide_subscriber subscriber = { .name = "tide tail", .self = call, .handle = tail_handle };
+	struct tide_shutdown_result result;
+	struct tide_subscription *subscription;
+	struct tide_subscription_status status;
+	struct tide_error err;
+
+	if (tide_manager_subscribe(call->manager, &subscriber, &config, &subscription, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	if (call->left == 0)
+		return CLI_DONE;
+	if (tide_manager_run_until_shutdown(call->manager, &result, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	if (tide_subscription_status(subscription, &status, &err) == TIDE_OK && status.state == TIDE_STATE_ERROR)
+		return cli_fail(cli, &status.error);
+	return CLI_DONE;
+}
+
+static int tail_open(struct cli *cli, struct tail_call *call, struct tide_store *store)
+{
+	struct tide_checkpoints *checkpoints;
+	struct tide_error err;
+	int exit;
+
+	if (tide_checkpoints_open("memory:", NULL, store, &checkpoints, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	if (tide_manager_open(TIDE_MANAGER(.store = store, .checkpoints = checkpoints), &call->manager, &err) ==
+	    TIDE_OK) {
+		exit = tail_run(cli, call);
+		tide_manager_close(call->manager);
+	} else {
+		exit = cli_fail(cli, &err);
+	}
+	tide_checkpoints_close(checkpoints);
+	return exit;
+}
+
+int cmd_tail(struct cli *cli)
+{
+	struct tail_call call = { 0 };
+	struct tide_store *store = NULL;
+
+	int exit = event_filter_read(cli, &call.filter);
+	call.left = call.filter.query.limit.is_set ? call.filter.query.limit.value : -1;
+	if (exit == CLI_DONE)
+		store = cli_open(cli, true, &exit);
+	if (store) {
+		event_lines_init(&call.lines, cli, cli->json);
+		exit = tail_open(cli, &call, store);
+		event_lines_fini(&call.lines);
+	}
+	tide_store_close(store);
+	return exit;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Help and the manual page, both written from the tables of commands and options. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+#define HELP_WIDTH 100
+
+/* Print words of `text` behind `indent` blanks; the caller has already printed `at` characters of the first line. */
+static void help_wrap(FILE *out, const char *text, size_t indent, size_t at)
+{
+	fprintf(out, "%*s", (int)(at < indent ? indent - at : 0), "");
+	at = indent;
+	while (*text) {
+		size_t word = strcspn(text, " \n");
+		if (at > indent && at + 1 + word > HELP_WIDTH) {
+			fprintf(out, "\n%*s", (int)indent, "");
+			at = indent;
+		} else if (at > indent) {
+			fputc(' ', out);
+			at++;
+		}
+		fwrite(text, 1, word, out);
+		at += word;
+		text += word;
+		if (*text == '\n') {
+			fprintf(out, "\n%*s", (int)indent, "");
+			at = indent;
+		}
+		text += *text != '\0';
+	}
+	fputc('\n', out);
+}
+
+static void help_print_options(FILE *out, enum cli_command command, bool are_global)
+{
+	for (int i = 0; i < OPT_COUNT; i++) {
+		const struct option_info *info = &cli_options[i];
+		bool is_global = info->commands & (1u << COMMAND_NONE);
+		char name[64], letter[5] = "    ";
+		if (!(info->commands & (1u << command)) || is_global != are_global)
+			continue;
+		if (info->letter)
+			snprintf(letter, sizeof letter, "-%c, ", info->letter);
+		int size = snprintf(name, sizeof name, "  %s--%s %s", letter, info->name,
+				    info->argument ? info->argument : "");
+		fputs(name, out);
+		help_wrap(out, info->help, 30, (size_t)size);
+	}
+}
+
+void help_print(FILE *out)
+{
+	fputs("usage: tide [--store URL] [--json] COMMAND ...\n\n"
+	      "An event store and durable projections, in one file or one database.\n\n"
+	      "commands:\n",
+	      out);
+	for (int i = 0; i < COMMAND_NONE; i++)
+		fprintf(out, "  %-14s%s\n", cli_commands[i].name, cli_commands[i].summary);
+	fputs("\noptions of every command:\n", out);
+	help_print_options(out, COMMAND_NONE, true);
+	fputs("\nstores: sqlite:FILE, memory:\n"
+	      "exit status: 0 done, 1 failed, 2 usage, 3 conflict, 4 not found, 5 unavailable\n"
+	      "'tide COMMAND --help' explains a command.\n",
+	      out);
+}
+
+static bool help_has_options(enum cli_command command)
+{
+	for (int i = 0; i < OPT_COUNT; i++)
+		if (cli_options[i].commands & (1u << command) && !(cli_options[i].commands & (1u << COMMAND_NONE)))
+			return true;
+	return false;
+}
+
+void help_print_command(FILE *out, enum cli_command command)
+{
+	const struct command_info *info = &cli_commands[command];
+
+	fprintf(out, "usage: tide %s%s%s%s\n\n", info->name, help_has_options(command) ? " [OPTION...]" : "",
+		*info->arguments ? " " : "", info->arguments);
+	help_wrap(out, info->text, 0, 0);
+	if (help_has_options(command)) {
+		fputs("\noptions:\n", out);
+		help_print_options(out, command, false);
+	}
+	fputs("\noptions of every command:\n", out);
+	help_print_options(out, command, true);
+}
+
+/* Troff takes a leading dot or quote for a request, a backslash for an escape and a hyphen for a dash. */
+static void help_troff(FILE *out, const char *text)
+{
+	if (*text == '.' || *text == '\'')
+		fputs("\\&", out);
+	for (; *text; text++) {
+		if (*text == '\\')
+			fputs("\\e", out);
+		else if (*text == '-')
+			fputs("\\-", out);
+		else if (*text == '\n')
+			fputs("\n.PP\n", out);
+		else
+			fputc(*text, out);
+	}
+}
+
+static void help_troff_options(FILE *out, enum cli_command command, bool are_global)
+{
+	for (int i = 0; i < OPT_COUNT; i++) {
+		const struct option_info *info = &cli_options[i];
+		bool is_global = info->commands & (1u << COMMAND_NONE);
+		if (!(info->commands & (1u << command)) || is_global != are_global)
+			continue;
+		fputs(".TP\n\\fB", out);
+		if (info->letter)
+			fprintf(out, "\\-%c\\fR, \\fB", info->letter);
+		fputs("\\-\\-", out);
+		help_troff(out, info->name);
+		fputs("\\fR", out);
+		if (info->argument)
+			fprintf(out, " \\fI%s\\fR", info->argument);
+		fputc('\n', out);
+		help_troff(out, info->help);
+		fputs(".\n", out);
+	}
+}
+
+static void help_troff_command(FILE *out, enum cli_command command)
+{
+	const struct command_info *info = &cli_commands[command];
+
+	fputs(".SS tide ", out);
+	help_troff(out, info->name);
+	fputs("\n.B tide ", out);
+	help_troff(out, info->name);
+	fputs(help_has_options(command) ? " [\\fIOPTION\\fR...] " : " ", out);
+	help_troff(out, info->arguments);
+	fputs("\n.PP\n", out);
+	help_troff(out, info->text);
+	fputc('\n', out);
+	help_troff_options(out, command, false);
+}
+
+void help_print_man(FILE *out)
+{
+	fprintf(out, ".TH TIDE 1 \"\" \"Tidemark %s\" \"Tidemark\"\n", TIDE_RELEASE);
+	fputs(".SH NAME\ntide \\- an event store and durable projections on the command line\n"
+	      ".SH SYNOPSIS\n.B tide\n[\\fB\\-\\-store\\fR \\fIURL\\fR] [\\fB\\-\\-json\\fR] \\fICOMMAND\\fR ...\n"
+	      ".SH DESCRIPTION\n"
+	      "Appends events to streams, reads and follows them, and keeps read models up to date with files of SQL.\n"
+	      "On a terminal it shows tables and, for what takes long, a progress bar on standard error.\n"
+	      "With \\fB\\-\\-json\\fR it writes one JSON object a line.\n"
+	      ".SH OPTIONS OF EVERY COMMAND\n",
+	      out);
+	help_troff_options(out, COMMAND_NONE, true);
+	fputs(".SH COMMANDS\n", out);
+	for (int i = 0; i < COMMAND_NONE; i++)
+		help_troff_command(out, (enum cli_command)i);
+	fputs(".SH STORES\n.TP\n\\fBsqlite:\\fIFILE\\fR\none file; any number of processes on one machine may use it.\n"
+	      ".TP\n\\fBmemory:\\fR\nnothing is kept; for trying things.\n"
+	      ".SH ENVIRONMENT\n.TP\n.B TIDE_STORE\nthe store when \\fB\\-\\-store\\fR is not given.\n"
+	      ".SH EXIT STATUS\n"
+	      ".TP\n0\ndone\n.TP\n1\nfailed\n.TP\n2\nusage\n.TP\n3\nconflict: the stream is not where \\-\\-expected "
+	      "says\n"
+	      ".TP\n4\nnot found\n.TP\n5\nunavailable: connection lost, busy, or out of time; try again\n"
+	      ".SH EXAMPLES\n.nf\n"
+	      "tide init\n"
+	      "tide append Order/name:1001 OrderPlaced '{\"total\": 100}'\n"
+	      "tide read \\-\\-type OrderPlaced\n"
+	      "tide project orders.sql \\-\\-once\n"
+	      "tide lag\n"
+	      ".fi\n",
+	      out);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `tide`: find the command, run it, and make sure that what it printed has arrived. */
+#include <errno.h>
+#include <sqlite3.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static int main_run(struct cli *cli)
+{
+	if (cli->options[OPT_HELP].is_set) {
+		if (cli->command == COMMAND_NONE)
+			help_print(stdout);
+		else
+			help_print_command(stdout, cli->command);
+		return CLI_DONE;
+	}
+	if (cli->options[OPT_VERSION].is_set)
+		return cmd_version(cli);
+	if (cli->command == COMMAND_NONE) {
+		help_print(stderr);
+		return CLI_USAGE;
+	}
+	if (cli->options[OPT_VERBOSE].is_set)
+		tide_log_set(NULL, NULL, TIDE_LOG_INFO);
+	return cli_commands[cli->command].run(cli);
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli = { 0 };
+	struct tide_error err;
+
+	int exit = options_parse(&cli, argc, argv);
+	if (exit == CLI_DONE)
+		exit = main_run(&cli);
+	if ((fflush(stdout) != 0 || ferror(stdout)) && exit == CLI_DONE) {
+		tide_fail(&err, TIDE_IO, "standard output: %s", strerror(errno));
+		exit = cli_fail(&cli, &err);
+	}
+	options_fini(&cli);
+	return exit;
+}
+
+int cmd_help(struct cli *cli)
+{
+	if (cli->options[OPT_MAN].is_set) {
+		help_print_man(stdout);
+		return CLI_DONE;
+	}
+	if (cli->arg_count == 0) {
+		help_print(stdout);
+		return CLI_DONE;
+	}
+	for (int i = 0; i < COMMAND_NONE; i++) {
+		if (strcmp(cli_commands[i].name, cli->args[0]) == 0) {
+			help_print_command(stdout, (enum cli_command)i);
+			return CLI_DONE;
+		}
+	}
+	return cli_usage(cli, "unknown command '%s'", cli->args[0]);
+}
+
+int cmd_version(struct cli *cli)
+{
+	struct buffer line = { 0 };
+
+	if (cli->json) {
+		json_open(&line, '{');
+		json_key(&line, "version");
+		json_string(&line, TIDE_RELEASE);
+		json_key(&line, "sqlite");
+		json_string(&line, sqlite3_libversion());
+		json_close(&line, '}');
+	} else {
+		buffer_format(&line, "tide %s (SQLite %s)", TIDE_RELEASE, sqlite3_libversion());
+	}
+	return cli_line(cli, &line);
+}

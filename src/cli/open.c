@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening the store of a call, and the database of its read model. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+/* A store that was never initialised is the usual first mistake: say what to do. */
+static int open_fail(struct cli *cli, const char *url, struct tide_error *err)
+{
+	struct tide_error hint = *err;
+
+	if (err->status == TIDE_SCHEMA && cli->command != COMMAND_INIT) {
+		tide_fail(&hint, TIDE_SCHEMA, "%.380s (make it with: tide init)", err->message);
+		if (cli->options[OPT_STORE].is_set)
+			tide_fail(&hint, TIDE_SCHEMA, "%.300s (make it with: tide --store %.120s init)", err->message,
+				  url);
+	}
+	return cli_fail(cli, &hint);
+}
+
+struct tide_store *cli_open(struct cli *cli, bool read_only, int *ret_exit)
+{
+	struct tide_store *store;
+	struct tide_error err;
+
+	if (tide_store_open(cli->store_url,
+			    TIDE_STORE_OPTIONS(.read_only = read_only, .initialize = cli->command == COMMAND_INIT),
+			    &store, &err) == TIDE_OK)
+		return store;
+	*ret_exit = open_fail(cli, cli->store_url, &err);
+	return NULL;
+}
+
+struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store, bool initialize, int *ret_exit)
+{
+	const char *url = cli->options[OPT_INTO].text; /* NULL: the store's own */
+	struct tide_checkpoints *checkpoints;
+	struct tide_error err;
+
+	if (tide_checkpoints_open(url, TIDE_STORE_OPTIONS(.initialize = initialize && url), store, &checkpoints,
+				  &err) == TIDE_OK)
+		return checkpoints;
+	*ret_exit = url ? cli_fail(cli, &err) : open_fail(cli, cli->store_url, &err);
+	return NULL;
+}
+
+int cmd_init(struct cli *cli)
+{
+	struct buffer line = { 0 };
+	struct tide_error err;
+	tide_position end;
+	int exit;
+
+	struct tide_store *store = cli_open(cli, false, &exit);
+	if (!store)
+		return exit;
+	if (tide_store_end(store, &end, &err) != TIDE_OK) {
+		tide_store_close(store);
+		return cli_fail(cli, &err);
+	}
+	if (cli->json) {
+		json_open(&line, '{');
+		json_key(&line, "store");
+		json_string(&line, tide_store_url(store));
+		json_key(&line, "end");
+		json_integer(&line, end);
+		json_close(&line, '}');
+	} else {
+		buffer_format(&line, "%s is ready, %s", tide_store_url(store),
+			      end ? "its feed ends at position " : "empty");
+		if (end)
+			buffer_format(&line, "%s", number_text(end));
+	}
+	tide_store_close(store);
+	return cli_line(cli, &line);
+}
