@@ -7,6 +7,14 @@
 
 #include "sys/thread.h"
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MUTEX_UNDER_TSAN
+#endif
+#elif defined(__SANITIZE_THREAD__)
+#define MUTEX_UNDER_TSAN
+#endif
+
 static struct timespec mutex_timespec(struct mono_time time)
 {
 	int64_t ns = time.ns < 0 ? 0 : time.ns;
@@ -50,12 +58,27 @@ TIDE_UNCHECKED void mutex_unlock(struct mutex *mutex)
 	pthread_mutex_unlock(&mutex->lock);
 }
 
+/* The thread sanitizers of gcc 12 and clang 14 know only the older call, which waits by the wall clock. */
+#ifdef MUTEX_UNDER_TSAN
+static int mutex_wait(struct mutex *mutex, struct mono_time deadline)
+{
+	int64_t left = mono_since(deadline, clock_mono(&clock_system));
+	int64_t wall_ns = clock_wall(&clock_system).unix_us * 1000;
+	struct timespec until = mutex_timespec(mono_add((struct mono_time){ wall_ns }, left));
+	return pthread_mutex_timedlock(&mutex->lock, &until);
+}
+#else
+static int mutex_wait(struct mutex *mutex, struct mono_time deadline)
+{
+	struct timespec until = mutex_timespec(deadline);
+	return pthread_mutex_clocklock(&mutex->lock, CLOCK_MONOTONIC, &until);
+}
+#endif
+
 TIDE_UNCHECKED bool mutex_lock_until(struct mutex *mutex, struct mono_time deadline)
 {
 	assert(!mutex_is_mine(mutex));
-	struct timespec until = mutex_timespec(deadline);
-	if (pthread_mutex_trylock(&mutex->lock) != 0 &&
-	    pthread_mutex_clocklock(&mutex->lock, CLOCK_MONOTONIC, &until) != 0)
+	if (pthread_mutex_trylock(&mutex->lock) != 0 && mutex_wait(mutex, deadline) != 0)
 		return false;
 	mutex_own(mutex);
 	return true;

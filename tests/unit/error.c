@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "core/status.h"
+#include "core/text.h"
+
+static void every_status_has_a_name_that_leads_back(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < TIDE_STATUS_COUNT; i++) {
+		tide_status found = TIDE_STATUS_COUNT;
+		assert_int_equal(tide_status_from_name(tide_status_name((tide_status)i), &found), TIDE_OK);
+		assert_int_equal(found, i);
+	}
+	assert_string_equal(tide_status_name(TIDE_CONFLICT), "conflict");
+	assert_string_equal(tide_status_name((tide_status)-1), "internal");
+	assert_string_equal(tide_status_name(TIDE_STATUS_COUNT), "internal");
+}
+
+static void an_unknown_name_is_not_found_and_leaves_the_output(void **state)
+{
+	(void)state;
+	tide_status found = TIDE_BUSY;
+	assert_int_equal(tide_status_from_name("Conflict", &found), TIDE_NOT_FOUND);
+	assert_int_equal(tide_status_from_name("", &found), TIDE_NOT_FOUND);
+	assert_int_equal(tide_status_from_name(NULL, &found), TIDE_NOT_FOUND);
+	assert_int_equal(found, TIDE_BUSY);
+}
+
+static void retryable_statuses_are_the_transient_ones(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < TIDE_STATUS_COUNT; i++) {
+		const struct status_info *info = status_info((tide_status)i);
+		assert_int_equal(info->is_retryable, info->category == TIDE_CATEGORY_TRANSIENT);
+		assert_false(info->is_retryable && info->retry == TIDE_RETRY_NEVER);
+	}
+}
+
+static void categories_and_severities_have_their_names(void **state)
+{
+	(void)state;
+	assert_string_equal(tide_category_name(TIDE_CATEGORY_TRANSIENT), "transient");
+	assert_string_equal(tide_category_name(TIDE_CATEGORY_PERMANENT), "permanent");
+	assert_string_equal(tide_category_name(TIDE_CATEGORY_INFRASTRUCTURE), "infrastructure");
+	assert_string_equal(tide_category_name(TIDE_CATEGORY_APPLICATION), "application");
+	assert_string_equal(tide_category_name(TIDE_CATEGORY_UNKNOWN), "unknown");
+	assert_string_equal(tide_severity_name(TIDE_SEVERITY_LOW), "low");
+	assert_string_equal(tide_severity_name(TIDE_SEVERITY_CRITICAL), "critical");
+}
+
+static void fail_fills_everything_and_returns_the_status(void **state)
+{
+	(void)state;
+	struct tide_error err = { .native = 5 };
+	assert_fails(tide_fail(&err, TIDE_CONNECTION_LOST, "gone after %d", 3), TIDE_CONNECTION_LOST, &err,
+		     "gone after 3");
+	assert_int_equal(err.retry, TIDE_RETRY_REOPEN);
+	assert_int_equal(err.native, 0);
+	assert_int_equal(tide_fail(NULL, TIDE_BUSY, "nobody listens"), TIDE_BUSY);
+}
+
+static void fail_can_use_the_message_it_replaces(void **state)
+{
+	(void)state;
+	struct tide_error err;
+	tide_fail(&err, TIDE_BUSY, "locked");
+	assert_fails(tide_fail(&err, TIDE_BUSY, "%s (after %d attempts)", err.message, 3), TIDE_BUSY, &err,
+		     "locked (after 3 attempts)");
+}
+
+static void a_long_message_is_cut_at_a_character(void **state)
+{
+	(void)state;
+	for (int lead = 0; lead < 5; lead++) {
+		char text[1024];
+		memset(text, 'x', (size_t)lead);
+		for (size_t i = (size_t)lead; i + 3 < sizeof text; i += 3)
+			memcpy(text + i, "\xe2\x82\xac", 3);
+		text[sizeof text - 8] = '\0';
+		struct tide_error err;
+		tide_fail(&err, TIDE_INTERNAL, "%s", text);
+		size_t size = strlen(err.message);
+		assert_in_range(size, sizeof err.message - 4, sizeof err.message - 1);
+		assert_true(utf8_is_valid(err.message, size));
+		assert_int_equal((size - (size_t)lead) % 3, 0);
+	}
+}
+
+static void a_message_is_one_line_of_utf8_whatever_is_in_it(void **state)
+{
+	(void)state;
+	struct tide_error err;
+	assert_fails(tide_fail(&err, TIDE_ARGUMENT, "'a\nb\tc\xff\xc3\xa9\xc2\x85'"), TIDE_ARGUMENT, &err,
+		     "'a b c?\xc3\xa9  '");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_status_has_a_name_that_leads_back),
+		cmocka_unit_test(an_unknown_name_is_not_found_and_leaves_the_output),
+		cmocka_unit_test(retryable_statuses_are_the_transient_ones),
+		cmocka_unit_test(categories_and_severities_have_their_names),
+		cmocka_unit_test(fail_fills_everything_and_returns_the_status),
+		cmocka_unit_test(fail_can_use_the_message_it_replaces),
+		cmocka_unit_test(a_long_message_is_cut_at_a_character),
+		cmocka_unit_test(a_message_is_one_line_of_utf8_whatever_is_in_it),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
