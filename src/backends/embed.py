@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turn a text file into a C header that defines it as a string: embed.py NAME INPUT OUTPUT."""
+
+import sys
+
+name, source, target = sys.argv[1:]
+with open(source, encoding="utf-8") as text, open(target, "w", encoding="utf-8") as header:
+    header.write(f"static const char {name}[] =\n")
+    for line in text:
+        escaped = line.rstrip("\n").replace("\\", "\\\\").replace('"', '\\"')
+        header.write(f'\t"{escaped}\\n"\n')
+    header.write("\t;\n")

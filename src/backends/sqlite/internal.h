@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_BACKENDS_SQLITE_INTERNAL_H
+#define TIDE_BACKENDS_SQLITE_INTERNAL_H
+
+/* What the files of this folder share; nobody else includes it. */
+
+#include <sqlite3.h>
+
+#include <tidemark/backend.h>
+
+#include "core/event.h"
+#include "core/json.h"
+#include "core/text.h"
+#include "sys/alloc.h"
+#include "sys/clock.h"
+#include "sys/mutex.h"
+
+#define SQLITE_FIXED_MAX 48
+#define SQLITE_SHAPES_MAX 8
+
+/** One connection, used by one thread at a time, and the statements prepared on it. */
+struct sqlite_connection {
+	sqlite3 *handle;
+	int64_t busy_ns;             /* how long to wait for another connection's lock */
+	struct mono_time busy_until; /* end of the present wait */
+	struct {
+		const char *sql; /* compared by address: a literal */
+		sqlite3_stmt *statement;
+	} fixed[SQLITE_FIXED_MAX];
+	size_t fixed_count;
+	sqlite3_stmt *shapes[SQLITE_SHAPES_MAX]; /* statements made at run time, compared by text */
+	size_t next_shape;                       /* to be replaced next */
+};
+
+struct sqlite_append;
+struct sqlite_holding;
+
+/** The one connection that appends, and the callers waiting for it. */
+struct sqlite_writer {
+	struct sqlite_connection connection; /* the leader's only */
+	/* under lock */
+	struct mutex lock;
+	struct sqlite_append *first, **last; /* waiting, in order of arrival */
+	bool is_led;                         /* a caller is writing its own and others' appends */
+};
+
+/** An opened database. */
+struct sqlite_store {
+	/* fixed after open */
+	char *file;   /* for sqlite3_open_v2: an absolute path, or the URI of a memory database */
+	char *owners; /* the file whose bytes are locked by owners; NULL: a memory database */
+	bool is_memory;
+	bool is_read_only;
+	bool is_append_full;     /* flush each append */
+	bool is_projection_full; /* flush each commit of a session */
+	int64_t busy_ns;
+
+	struct sqlite_writer writer;
+
+	/* under lock */
+	struct mutex lock;
+	struct sqlite_holding *holdings; /* leases held through this store */
+};
+
+/** One conversation: a connection and its delivery transaction. */
+struct sqlite_session {
+	struct sqlite_store *store;
+	struct sqlite_connection connection;
+	struct buffer scratch; /* texts of the row being decoded */
+	bool is_delivering;    /* between begin and commit or rollback */
+	bool is_ending;        /* commit or rollback of the delivery is ours */
+	bool was_ended;        /* the delivery transaction ended, and not by us */
+};
+
+/* status.c */
+
+/** Translate a native code: message "`what`: SQLite's text". Returns the status, never TIDE_OK. */
+tide_status sqlite_fail(struct sqlite_connection *connection, int code, const char *what, struct tide_error *err);
+/** The same for a system call of ours on `path`. */
+tide_status sqlite_fail_system(int number, const char *what, const char *path, struct tide_error *err);
+/** Whether a code is a violated constraint. */
+bool sqlite_is_constraint(int code);
+
+/* connection.c */
+
+/** Connect with flags of sqlite3_open_v2; `is_full` chooses synchronous=FULL. */
+tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bool is_full,
+			   struct sqlite_connection *ret, struct tide_error *err);
+void sqlite_disconnect(struct sqlite_connection *connection);
+/** The prepared statement of a literal. It must be reset after use: SQLITE_AUTO_RESET. */
+tide_status sqlite_statement(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret,
+			     struct tide_error *err);
+/** The prepared statement of a text made at run time; a few are kept. */
+tide_status sqlite_shape(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret,
+			 struct tide_error *err);
+/** Step; `*ret_row` (may be NULL) tells whether there is a row. */
+tide_status sqlite_step(struct sqlite_connection *connection, sqlite3_stmt *statement, bool *ret_row,
+			struct tide_error *err);
+/** Run a literal without parameters and rows. */
+tide_status sqlite_run(struct sqlite_connection *connection, const char *sql, struct tide_error *err);
+/** Run a text of any number of statements once. */
+tide_status sqlite_script(struct sqlite_connection *connection, const char *sql, struct tide_error *err);
+
+static inline void sqlite_reset_cleanup(sqlite3_stmt **statement)
+{
+	sqlite3_reset(*statement);
+}
+/** A prepared statement that is reset when its variable goes out of scope. */
+#define SQLITE_AUTO_RESET __attribute__((cleanup(sqlite_reset_cleanup)))
+
+/* Binding; texts must outlive the step. */
+static inline void sqlite_bind_string(sqlite3_stmt *statement, int index, const char *string)
+{
+	sqlite3_bind_text(statement, index, string, -1, SQLITE_STATIC);
+}
+/** The text form, null for the nil UUID. */
+void sqlite_bind_uuid(sqlite3_stmt *statement, int index, const struct tide_uuid *uuid, char text[TIDE_UUID_TEXT_SIZE]);
+void sqlite_bind_time(sqlite3_stmt *statement, int index, struct tide_time time, char text[TIDE_TIME_TEXT_SIZE]);
+
+/* Columns; views until the next step. */
+struct tide_text sqlite_column_view(sqlite3_stmt *statement, int column);
+bool sqlite_column_uuid(sqlite3_stmt *statement, int column, struct tide_uuid *ret); /* false: null or none */
+bool sqlite_column_time(sqlite3_stmt *statement, int column, struct tide_time *ret); /* false: null or none */
+/** Copy as much as fits into a name field. */
+void sqlite_column_name(sqlite3_stmt *statement, int column, char ret[TIDE_NAME_MAX + 1]);
+
+/* transaction.c */
+
+/** Begin a transaction for a write of several statements, or join the one that is open. */
+tide_status sqlite_write_begin(struct sqlite_session *session, bool *ret_joined, struct tide_error *err);
+/** End it: commit when `status` is TIDE_OK, else roll back; returns what it came to. A joined one stays open. */
+tide_status sqlite_write_end(struct sqlite_session *session, bool joined, tide_status status, struct tide_error *err);
+
+tide_status sqlite_session_open(void *store, void **ret, struct tide_error *err);
+void sqlite_session_close(void *session);
+tide_status sqlite_begin(void *session, struct tide_error *err);
+tide_status sqlite_commit(void *session, struct tide_error *err);
+void sqlite_rollback(void *session);
+tide_status sqlite_savepoint(void *session, struct tide_error *err);
+tide_status sqlite_release(void *session, struct tide_error *err);
+tide_status sqlite_rollback_to(void *session, struct tide_error *err);
+tide_status sqlite_check(void *session, struct tide_error *err);
+void *sqlite_native(void *session);
+
+/* schema.c */
+
+/** Check the tables, and create what is missing when `initialize` is set. TIDE_SCHEMA names what is missing. */
+tide_status sqlite_schema_prepare(struct sqlite_connection *connection, bool initialize, bool has_category_index,
+				  struct tide_error *err);
+
+/* store.c */
+
+tide_status sqlite_writer_open(struct sqlite_store *store, bool initialize, bool has_category_index,
+			       struct tide_error *err);
+void sqlite_writer_close(struct sqlite_writer *writer);
+tide_status sqlite_append(void *store, const struct tide_commit *commits, size_t count, struct tide_append_result *ret,
+			  struct tide_error *err);
+
+/** The version of a stream, 0 when it has no events. The statement stays active in `*ret_statement` when asked for. */
+tide_status sqlite_version_of(struct sqlite_connection *connection, struct tide_stream stream,
+			      sqlite3_stmt **ret_statement, tide_version *ret, struct tide_error *err);
+
+/* read.c */
+
+tide_status sqlite_read(void *session, const struct tide_page_query *query, struct tide_page *page,
+			struct tide_error *err);
+tide_status sqlite_end(void *session, tide_position *ret, struct tide_error *err);
+tide_status sqlite_stream_version(void *session, struct tide_stream stream, tide_version *ret, struct tide_error *err);
+tide_status sqlite_find(void *session, const struct tide_uuid *event_id, struct tide_page *page,
+			struct tide_error *err);
+
+/* snapshot.c */
+
+tide_status sqlite_snapshot_load(void *session, struct tide_stream stream, struct tide_snapshot *ret,
+				 struct tide_error *err);
+tide_status sqlite_snapshot_save(void *session, const struct tide_snapshot *snapshot, struct tide_error *err);
+
+/* notify.c */
+
+tide_status sqlite_watch_start(void *store, void **ret, struct tide_error *err);
+tide_status sqlite_watch_wait(void *watch, int64_t timeout_ns, bool *ret_rang, struct tide_error *err);
+void sqlite_watch_interrupt(void *watch);
+void sqlite_watch_stop(void *watch);
+
+/* checkpoint.c */
+
+/* A condition that holds for no fence, or for the fence bound by sqlite_bind_fence: `?first`, and the two after it. */
+#define SQLITE_FENCE(name, owner, epoch)                                                                               \
+	"(" name " IS NULL OR EXISTS (SELECT 1 FROM subscription_leases l WHERE l.name = " name                        \
+	" AND l.owner = " owner " AND l.epoch = " epoch "))"
+void sqlite_bind_fence(sqlite3_stmt *statement, int first, const struct tide_fence *fence,
+		       char text[TIDE_UUID_TEXT_SIZE]);
+/** TIDE_FENCED, naming the subscription. */
+tide_status sqlite_fenced(const struct tide_fence *fence, struct tide_error *err);
+/** Check a fence inside an open transaction; NULL is valid. */
+tide_status sqlite_fence_check(struct sqlite_session *session, const struct tide_fence *fence, struct tide_error *err);
+
+tide_status sqlite_checkpoint_load(void *session, const char *name, struct tide_checkpoint *ret,
+				   struct tide_error *err);
+tide_status sqlite_checkpoint_save(void *session, const struct tide_fence *fence,
+				   const struct tide_checkpoint_write *write, struct tide_error *err);
+tide_status sqlite_checkpoint_list(void *session, struct tide_checkpoint **ret, size_t *ret_count,
+				   struct tide_error *err);
+tide_status sqlite_checkpoint_reset(void *session, const char *name, struct tide_error *err);
+
+/* lease.c */
+
+/** Let go of every lock of a store that is being closed. */
+void sqlite_holdings_close(struct sqlite_store *store);
+tide_status sqlite_lease_acquire(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
+				 struct tide_error *err);
+tide_status sqlite_lease_renew(void *session, const struct tide_fence *fence, struct tide_error *err);
+tide_status sqlite_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err);
+tide_status sqlite_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
+			      struct tide_error *err);
+tide_status sqlite_lease_is_owned(void *session, const char *name, bool *ret, struct tide_error *err);
+
+/* dead_letter.c */
+
+tide_status sqlite_dead_letter_add(void *session, const struct tide_fence *fence,
+				   const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err);
+tide_status sqlite_dead_letter_list(void *session, const struct tide_dead_letter_filter *filter,
+				    struct tide_dead_letter_list *ret, struct tide_error *err);
+tide_status sqlite_dead_letter_get(void *session, int64_t id, struct tide_dead_letter_list *ret,
+				   struct tide_error *err);
+tide_status sqlite_dead_letter_change(void *session, const struct tide_fence *fence,
+				      const struct tide_dead_letter_change *change, struct tide_error *err);
+tide_status sqlite_dead_letter_discard(void *session, int64_t id, struct tide_error *err);
+tide_status sqlite_dead_letter_purge(void *session, struct tide_time before, int64_t *ret, struct tide_error *err);
+tide_status sqlite_dead_letter_stats(void *session, struct tide_dead_letter_stats *ret, struct tide_error *err);
+tide_status sqlite_dead_letter_counts(void *session, struct tide_dead_letter_count **ret, size_t *ret_count,
+				      struct tide_error *err);
+
+#endif

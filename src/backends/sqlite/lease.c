@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ownership of subscriptions.
+ *
+ * A lease is a row and a lock. The row says who owned last and in which epoch; writes carry both as their fence. The
+ * lock says whether that owner lives: an open-file-description lock on the byte `id` of the file `<database>-owners`
+ * (fcntl(2), F_OFD_SETLK), which the kernel ends with the process, so that no clock is involved. Each lease has an open
+ * file of its own, so that two managers in one process exclude each other as two processes do. A child made by fork
+ * without exec shares the lock. A memory database has no file; its leases are held while they are in the store's list.
+ *
+ * Happy path: find or make the row, lock its byte, take the next epoch.
+ * Fails when: the byte is locked (no error: somebody else owns), or the file cannot be opened (io).
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backends/sqlite/internal.h"
+
+/** A lease held through this store. */
+struct sqlite_holding {
+	struct sqlite_holding *next;
+	char *name;
+	struct tide_uuid owner;
+	int file; /* whose lock it is; -1: a memory database */
+};
+
+static const char lease_insert[] = "INSERT INTO subscription_leases (name, owner, epoch, acquired_at) "
+				   "VALUES (?1, NULL, 0, ?2) ON CONFLICT (name) DO NOTHING";
+static const char lease_find[] =
+	"SELECT id, owner, epoch, suspect_position, suspect_deaths FROM subscription_leases WHERE name = ?1";
+static const char lease_take[] =
+	"UPDATE subscription_leases SET owner = ?2, epoch = ?3, acquired_at = ?4, released_at = NULL, "
+	"suspect_position = nullif(?5, 0), suspect_deaths = nullif(?6, 0) WHERE name = ?1";
+static const char lease_release[] =
+	"UPDATE subscription_leases SET owner = NULL, released_at = ?4, suspect_position = NULL, suspect_deaths = NULL "
+	"WHERE name = ?1 AND owner = ?2 AND epoch = ?3";
+static const char lease_mark[] =
+	"UPDATE subscription_leases SET suspect_position = nullif(?4, 0), suspect_deaths = iif(?4 = 0, NULL, ?5) "
+	"WHERE name = ?1 AND owner = ?2 AND epoch = ?3";
+
+/** What the row says. */
+struct lease_row {
+	int64_t id;
+	bool has_owner;
+	int64_t epoch;
+	tide_position suspect;
+	int32_t suspect_deaths;
+};
+
+static tide_status lease_read_row(struct sqlite_session *session, const char *name, bool *ret_found,
+				  struct lease_row *ret, struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	tide_status status = sqlite_statement(&session->connection, lease_find, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite_bind_string(statement, 1, name);
+	status = sqlite_step(&session->connection, statement, ret_found, err);
+	if (status != TIDE_OK || !*ret_found)
+		return status;
+	ret->id = sqlite3_column_int64(statement, 0);
+	ret->has_owner = sqlite3_column_type(statement, 1) != SQLITE_NULL;
+	ret->epoch = sqlite3_column_int64(statement, 2);
+	ret->suspect = sqlite3_column_int64(statement, 3);
+	ret->suspect_deaths = (int32_t)sqlite3_column_int64(statement, 4);
+	return TIDE_OK;
+}
+
+static tide_status lease_insert_row(struct sqlite_session *session, const char *name, struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	char now[TIDE_TIME_TEXT_SIZE];
+	tide_status status = sqlite_statement(&session->connection, lease_insert, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite_bind_string(statement, 1, name);
+	sqlite_bind_time(statement, 2, clock_wall(&clock_system), now);
+	return sqlite_step(&session->connection, statement, NULL, err);
+}
+
+/* The row's id, made when it is not there: the byte to lock. */
+static tide_status lease_id_of(struct sqlite_session *session, const char *name, int64_t *ret, struct tide_error *err)
+{
+	struct lease_row row;
+	bool found;
+	tide_status status = lease_read_row(session, name, &found, &row, err);
+	if (status == TIDE_OK && !found) {
+		status = lease_insert_row(session, name, err);
+		if (status == TIDE_OK)
+			status = lease_read_row(session, name, &found, &row, err);
+	}
+	if (status != TIDE_OK)
+		return status;
+	if (!found)
+		return tide_fail(err, TIDE_INTERNAL, "the lease of '%s' was deleted while it was made", name);
+	*ret = row.id;
+	return TIDE_OK;
+}
+
+/* ---- Locks --------------------------------------------------------------------------------------------------- */
+
+static struct flock lease_byte(int64_t id)
+{
+	return (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = id, .l_len = 1 };
+}
+
+/* Lock the byte; `*ret` is the open file, -1 when somebody else has it. */
+static tide_status lease_lock(const char *path, int64_t id, int *ret, struct tide_error *err)
+{
+	int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	if (file < 0)
+		return sqlite_fail_system(errno, "cannot open", path, err);
+	struct flock byte = lease_byte(id);
+	if (fcntl(file, F_OFD_SETLK, &byte) == 0) {
+		*ret = file;
+		return TIDE_OK;
+	}
+	int number = errno;
+	close(file);
+	*ret = -1;
+	return number == EAGAIN || number == EACCES ? TIDE_OK : sqlite_fail_system(number, "cannot lock", path, err);
+}
+
+static struct sqlite_holding **holding_find_locked(struct sqlite_store *store, const char *name)
+{
+	struct sqlite_holding **at = &store->holdings;
+	while (*at && strcmp((*at)->name, name) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
+static void holding_free(struct sqlite_holding *holding)
+{
+	if (!holding)
+		return;
+	if (holding->file >= 0)
+		close(holding->file);
+	tide_free(holding->name);
+	tide_free(holding);
+}
+
+static struct sqlite_holding *holding_new(const char *name, const struct tide_uuid *owner)
+{
+	struct sqlite_holding *holding = alloc_zero(1, sizeof *holding);
+	if (!holding)
+		return NULL;
+	holding->owner = *owner;
+	holding->file = -1;
+	holding->name = alloc_text(name, strlen(name));
+	if (holding->name)
+		return holding;
+	tide_free(holding);
+	return NULL;
+}
+
+/* Enter a holding into the store's list, unless the name is held already. */
+static bool holding_add(struct sqlite_store *store, struct sqlite_holding *holding)
+{
+	mutex_lock(&store->lock);
+	struct sqlite_holding **at = holding_find_locked(store, holding->name);
+	bool is_free = *at == NULL;
+	if (is_free)
+		*at = holding;
+	mutex_unlock(&store->lock);
+	return is_free;
+}
+
+static void holding_drop(struct sqlite_store *store, const char *name, const struct tide_uuid *owner)
+{
+	mutex_lock(&store->lock);
+	struct sqlite_holding **at = holding_find_locked(store, name);
+	struct sqlite_holding *holding = *at;
+	if (holding && tide_uuid_equal(&holding->owner, owner))
+		*at = holding->next;
+	else
+		holding = NULL;
+	mutex_unlock(&store->lock);
+	holding_free(holding);
+}
+
+/* Whether a name is held through this store, and by whom. */
+static bool holding_owner(struct sqlite_store *store, const char *name, struct tide_uuid *ret)
+{
+	mutex_lock(&store->lock);
+	struct sqlite_holding *holding = *holding_find_locked(store, name);
+	if (holding)
+		*ret = holding->owner;
+	mutex_unlock(&store->lock);
+	return holding != NULL;
+}
+
+void sqlite_holdings_close(struct sqlite_store *store)
+{
+	while (store->holdings) {
+		struct sqlite_holding *holding = store->holdings;
+		store->holdings = holding->next;
+		holding_free(holding);
+	}
+}
+
+/* Get the liveness half of a lease; `*ret` false: a living owner has it. An owner that asks again keeps what it has. */
+static tide_status holding_acquire(struct sqlite_session *session, const char *name, const struct tide_uuid *owner,
+				   bool *ret, struct tide_error *err)
+{
+	struct sqlite_store *store = session->store;
+	struct tide_uuid holder;
+	if (holding_owner(store, name, &holder)) {
+		*ret = tide_uuid_equal(&holder, owner);
+		return TIDE_OK;
+	}
+	struct sqlite_holding *holding = holding_new(name, owner);
+	if (!holding)
+		return alloc_fail(err);
+	int64_t id = 0;
+	tide_status status = lease_id_of(session, name, &id, err);
+	if (status == TIDE_OK && store->owners)
+		status = lease_lock(store->owners, id, &holding->file, err);
+	bool is_locked = status == TIDE_OK && (!store->owners || holding->file >= 0);
+	bool is_held = is_locked && holding_add(store, holding);
+	if (!is_held)
+		holding_free(holding);
+	if (status == TIDE_OK)
+		*ret = is_held;
+	return status;
+}
+
+/* ---- The row ------------------------------------------------------------------------------------------------- */
+
+static tide_status lease_write_row(struct sqlite_session *session, const char *name, const struct tide_uuid *owner,
+				   const struct tide_lease *lease, struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	char text[TIDE_UUID_TEXT_SIZE], now[TIDE_TIME_TEXT_SIZE];
+	tide_status status = sqlite_statement(&session->connection, lease_take, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite_bind_string(statement, 1, name);
+	sqlite_bind_uuid(statement, 2, owner, text);
+	sqlite3_bind_int64(statement, 3, lease->epoch);
+	sqlite_bind_time(statement, 4, clock_wall(&clock_system), now);
+	sqlite3_bind_int64(statement, 5, lease->suspect);
+	sqlite3_bind_int64(statement, 6, lease->suspect_deaths);
+	return sqlite_step(&session->connection, statement, NULL, err);
+}
+
+static tide_status lease_take_row(struct sqlite_session *session, const char *name, const struct tide_uuid *owner,
+				  struct tide_lease *ret, struct tide_error *err)
+{
+	struct lease_row row;
+	bool joined, found;
+	tide_status status = sqlite_write_begin(session, &joined, err);
+	if (status != TIDE_OK)
+		return status;
+	status = lease_read_row(session, name, &found, &row, err);
+	if (status == TIDE_OK && !found)
+		status = tide_fail(err, TIDE_INTERNAL, "the lease of '%s' was deleted while it was taken", name);
+	struct tide_lease lease = { .is_owned = true };
+	if (status == TIDE_OK) {
+		lease.epoch = row.epoch + 1;
+		lease.was_unclean = row.has_owner;
+		lease.suspect = row.has_owner ? row.suspect : 0;
+		lease.suspect_deaths = lease.suspect ? row.suspect_deaths + 1 : 0;
+		status = lease_write_row(session, name, owner, &lease, err);
+	}
+	status = sqlite_write_end(session, joined, status, err);
+	if (status == TIDE_OK)
+		*ret = lease;
+	return status;
+}
+
+tide_status sqlite_lease_acquire(void *self, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
+				 struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	bool is_held = false;
+	tide_status status = holding_acquire(session, name, owner, &is_held, err);
+	if (status != TIDE_OK)
+		return status;
+	if (!is_held) {
+		memset(ret, 0, sizeof *ret);
+		return TIDE_OK;
+	}
+	status = lease_take_row(session, name, owner, ret, err);
+	if (status != TIDE_OK)
+		holding_drop(session->store, name, owner);
+	return status;
+}
+
+/* Nothing runs out here: renewing only looks whether the lease still stands. */
+tide_status sqlite_lease_renew(void *self, const struct tide_fence *fence, struct tide_error *err)
+{
+	return sqlite_fence_check(self, fence, err);
+}
+
+static tide_status lease_change(struct sqlite_session *session, sqlite3_stmt *statement, const struct tide_fence *fence,
+				struct tide_error *err)
+{
+	char owner[TIDE_UUID_TEXT_SIZE];
+	sqlite_bind_fence(statement, 1, fence, owner);
+	tide_status status = sqlite_step(&session->connection, statement, NULL, err);
+	if (status != TIDE_OK)
+		return status;
+	return sqlite3_changes(session->connection.handle) ? TIDE_OK : sqlite_fenced(fence, err);
+}
+
+tide_status sqlite_lease_release(void *self, const struct tide_fence *fence, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	char now[TIDE_TIME_TEXT_SIZE];
+	tide_status status = sqlite_statement(&session->connection, lease_release, &statement, err);
+	if (status == TIDE_OK) {
+		sqlite_bind_time(statement, 4, clock_wall(&clock_system), now);
+		status = lease_change(session, statement, fence, err);
+	}
+	/* Whatever became of the row, this owner ends here. */
+	holding_drop(session->store, fence->name, &fence->owner);
+	return status;
+}
+
+tide_status sqlite_lease_mark(void *self, const struct tide_fence *fence, tide_position position, int32_t deaths,
+			      struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	tide_status status = sqlite_statement(&session->connection, lease_mark, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite3_bind_int64(statement, 4, position);
+	sqlite3_bind_int64(statement, 5, deaths);
+	return lease_change(session, statement, fence, err);
+}
+
+/* Ask the kernel whether the byte is locked, by this process or another one. */
+static tide_status lease_probe(const char *path, int64_t id, bool *ret, struct tide_error *err)
+{
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0 && errno != ENOENT)
+		return sqlite_fail_system(errno, "cannot open", path, err);
+	if (file < 0) {
+		*ret = false;
+		return TIDE_OK;
+	}
+	struct flock byte = lease_byte(id);
+	int code = fcntl(file, F_OFD_GETLK, &byte);
+	int number = errno;
+	close(file);
+	if (code != 0)
+		return sqlite_fail_system(number, "cannot query the lock of", path, err);
+	*ret = byte.l_type != F_UNLCK;
+	return TIDE_OK;
+}
+
+tide_status sqlite_lease_is_owned(void *self, const char *name, bool *ret, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	struct tide_uuid holder;
+	if (holding_owner(session->store, name, &holder) || !session->store->owners) {
+		*ret = holding_owner(session->store, name, &holder);
+		return TIDE_OK;
+	}
+	struct lease_row row;
+	bool found;
+	tide_status status = lease_read_row(session, name, &found, &row, err);
+	if (status != TIDE_OK)
+		return status;
+	if (found)
+		return lease_probe(session->store->owners, row.id, ret, err);
+	*ret = false;
+	return TIDE_OK;
+}

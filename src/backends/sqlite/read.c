@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading events into a page: the feed by position, a stream by version, one event by its id.
+ *
+ * Happy path: one statement is stepped from the bound on; a row that the filter passes is copied into the page; the
+ * statement is reset when the page is full, so that no read transaction stays open.
+ * Fails when: the database does. A row that is no event is part of the page, marked `undecodable`.
+ *
+ * The filter runs here, so that what it passes over is counted, and looks at the columns it needs before the others
+ * are touched. When nobody asks for the count, equality criteria are given to SQLite as well, for its indexes.
+ */
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backends/sqlite/internal.h"
+
+#define READ_COLUMNS                                                                                                   \
+	"global_position, version, event_type, aggregate_type, aggregate_id, tenant_id, timestamp, event_id, "         \
+	"actor_id, "                                                                                                   \
+	"payload, created_at, event_version, correlation_id, causation_id, metadata"
+
+enum read_column {
+	READ_POSITION,
+	READ_VERSION,
+	READ_EVENT_TYPE,
+	READ_AGGREGATE_TYPE,
+	READ_AGGREGATE_ID,
+	READ_TENANT_ID,
+	READ_TIMESTAMP,
+	READ_EVENT_ID,
+	READ_ACTOR_ID,
+	READ_PAYLOAD,
+	READ_CREATED_AT,
+	READ_EVENT_VERSION,
+	READ_CORRELATION_ID,
+	READ_CAUSATION_ID,
+	READ_METADATA
+};
+
+static const char read_feed_forward[] =
+	"SELECT " READ_COLUMNS " FROM events WHERE global_position > ?1 ORDER BY global_position";
+static const char read_feed_backward[] =
+	"SELECT " READ_COLUMNS " FROM events WHERE global_position < ?1 ORDER BY global_position DESC";
+static const char read_stream_forward[] = "SELECT " READ_COLUMNS " FROM events WHERE aggregate_id = ?2 AND "
+					  "aggregate_type = ?3 AND version > ?1 ORDER BY version";
+static const char read_stream_backward[] = "SELECT " READ_COLUMNS " FROM events WHERE aggregate_id = ?2 AND "
+					   "aggregate_type = ?3 AND version < ?1 ORDER BY version DESC";
+static const char read_event[] = "SELECT " READ_COLUMNS " FROM events WHERE event_id = ?1";
+static const char read_end[] = "SELECT max(global_position) FROM events";
+
+/** Which columns a filter looks at. */
+struct read_needs {
+	bool any, aggregate_id, tenant_id, time;
+};
+
+/** One read: where its rows come from and where they go. */
+struct read_scan {
+	struct sqlite_session *session;
+	sqlite3_stmt *statement;
+	const struct tide_filter *filter;
+	struct read_needs needs;
+	struct tide_page *page;
+	const char *problem; /* why the present row is no event; NULL: it is one */
+};
+
+static bool read_is_listed(const char *const *list)
+{
+	return list && *list;
+}
+
+static struct read_needs read_needs_of(const struct tide_filter *filter)
+{
+	struct read_needs needs = {
+		.aggregate_id = filter->aggregate_id || filter->partition_total,
+		.tenant_id = filter->tenant_id != NULL,
+		.time = filter->occurred_from || filter->occurred_until,
+	};
+	needs.any = needs.aggregate_id || needs.tenant_id || needs.time || read_is_listed(filter->event_types) ||
+		    read_is_listed(filter->patterns) || read_is_listed(filter->aggregate_types);
+	return needs;
+}
+
+/* ---- Decoding a row ------------------------------------------------------------------------------------------ */
+
+static void read_uuid(struct read_scan *scan, int column, bool may_be_null, struct tide_uuid *ret)
+{
+	struct tide_text text = sqlite_column_view(scan->statement, column);
+	if (text.data && uuid_read(text.data, text.size, ret))
+		return;
+	memset(ret, 0, sizeof *ret);
+	if (text.data || !may_be_null)
+		scan->problem = "a UUID column holds no UUID";
+}
+
+static void read_time(struct read_scan *scan, int column, struct tide_time *ret)
+{
+	struct tide_text text = sqlite_column_view(scan->statement, column);
+	if (text.data && time_read(text.data, text.size, ret))
+		return;
+	ret->unix_us = 0;
+	scan->problem = "a time column holds no instant";
+}
+
+static struct tide_text read_text(struct read_scan *scan, int column)
+{
+	struct tide_text text = sqlite_column_view(scan->statement, column);
+	if (!text.data)
+		scan->problem = "a required column is null";
+	return text;
+}
+
+static void read_int32(struct read_scan *scan, int column, int32_t *ret)
+{
+	int64_t value = sqlite3_column_int64(scan->statement, column);
+	if (value < 1 || value > INT32_MAX)
+		scan->problem = "a version column is out of range";
+	else
+		*ret = (int32_t)value;
+}
+
+/* Only what the filter looks at. */
+static bool read_matches(struct read_scan *scan)
+{
+	struct tide_event event = { 0 };
+	event.event_type = sqlite_column_view(scan->statement, READ_EVENT_TYPE);
+	event.aggregate_type = sqlite_column_view(scan->statement, READ_AGGREGATE_TYPE);
+	if (scan->needs.aggregate_id)
+		sqlite_column_uuid(scan->statement, READ_AGGREGATE_ID, &event.aggregate_id);
+	if (scan->needs.tenant_id)
+		sqlite_column_uuid(scan->statement, READ_TENANT_ID, &event.tenant_id);
+	if (scan->needs.time)
+		sqlite_column_time(scan->statement, READ_TIMESTAMP, &event.occurred_at);
+	return tide_filter_matches(scan->filter, &event);
+}
+
+/*
+ * Text that Tidemark wrote was checked then, and checking it again would double the cost of a scan. What was damaged or
+ * written by hand since shows at its ends; short values are checked whole.
+ */
+static bool read_is_json(struct tide_text text)
+{
+	if (text.size < 2)
+		return json_check(text, false, "payload", NULL) == TIDE_OK;
+	char first = text.data[0], last = text.data[text.size - 1];
+	if ((first == '{' && last == '}') || (first == '[' && last == ']') || (first == '"' && last == '"'))
+		return true;
+	return json_check(text, false, "payload", NULL) == TIDE_OK;
+}
+
+/* What rows of other libraries leave null, or keep in the payload. */
+static tide_status read_foreign(struct read_scan *scan, struct tide_event *event, struct tide_error *err)
+{
+	event->event_version = 1;
+	event->metadata = text_view("{}", 2);
+	memset(&event->correlation_id, 0, sizeof event->correlation_id);
+	memset(&event->causation_id, 0, sizeof event->causation_id);
+	scan->session->scratch.size = 0;
+	tide_status status = event_open_envelope(event, &scan->session->scratch, err);
+	if (status != TIDE_DECODE)
+		return status;
+	scan->problem = "the payload is no JSON";
+	return TIDE_OK;
+}
+
+static tide_status read_base_fields(struct read_scan *scan, struct tide_event *event, struct tide_error *err)
+{
+	if (sqlite3_column_type(scan->statement, READ_EVENT_VERSION) == SQLITE_NULL)
+		return read_foreign(scan, event, err);
+	read_int32(scan, READ_EVENT_VERSION, &event->event_version);
+	read_uuid(scan, READ_CORRELATION_ID, true, &event->correlation_id);
+	read_uuid(scan, READ_CAUSATION_ID, true, &event->causation_id);
+	event->metadata = sqlite_column_view(scan->statement, READ_METADATA);
+	if (!event->metadata.data)
+		event->metadata = text_view("{}", 2);
+	if (!read_is_json(event->payload))
+		scan->problem = "the payload is no JSON";
+	else if (event->metadata.data[0] != '{' || !read_is_json(event->metadata))
+		scan->problem = "the metadata is no JSON object";
+	return TIDE_OK;
+}
+
+/* A null view of a column that is not null means that memory was out while its text was made. */
+static bool read_was_short_of_memory(struct read_scan *scan)
+{
+	return sqlite3_errcode(sqlite3_db_handle(scan->statement)) == SQLITE_NOMEM;
+}
+
+static void read_mark_undecodable(struct read_scan *scan, struct tide_event *event)
+{
+	event->undecodable = scan->problem;
+	event->payload = sqlite_column_view(scan->statement, READ_PAYLOAD);
+	event->metadata = text_view("{}", 2);
+	if (!event->payload.data)
+		event->payload = text_view("", 0);
+	if (!event->event_type.data)
+		event->event_type = text_view("", 0);
+	if (!event->aggregate_type.data)
+		event->aggregate_type = text_view("", 0);
+}
+
+static tide_status read_decode(struct read_scan *scan, struct tide_event *ret, struct tide_error *err)
+{
+	scan->problem = NULL;
+	ret->undecodable = NULL;
+	ret->version = 0;
+	ret->event_version = 1;
+	ret->position = sqlite3_column_int64(scan->statement, READ_POSITION);
+	read_int32(scan, READ_VERSION, &ret->version);
+	ret->event_type = read_text(scan, READ_EVENT_TYPE);
+	ret->aggregate_type = read_text(scan, READ_AGGREGATE_TYPE);
+	read_uuid(scan, READ_AGGREGATE_ID, false, &ret->aggregate_id);
+	read_uuid(scan, READ_TENANT_ID, true, &ret->tenant_id);
+	read_time(scan, READ_TIMESTAMP, &ret->occurred_at);
+	read_uuid(scan, READ_EVENT_ID, false, &ret->event_id);
+	ret->actor_id = sqlite_column_view(scan->statement, READ_ACTOR_ID);
+	ret->payload = read_text(scan, READ_PAYLOAD);
+	read_time(scan, READ_CREATED_AT, &ret->stored_at);
+	tide_status status = TIDE_OK;
+	if (ret->payload.data)
+		status = read_base_fields(scan, ret, err);
+	if (status != TIDE_OK)
+		return status;
+	if (scan->problem && read_was_short_of_memory(scan))
+		return alloc_fail(err);
+	if (scan->problem)
+		read_mark_undecodable(scan, ret);
+	return TIDE_OK;
+}
+
+/* ---- Scanning ------------------------------------------------------------------------------------------------ */
+
+/* Take one row that the filter passed; `*ret_is_full` when it belongs to the next page. */
+static tide_status read_take(struct read_scan *scan, bool *ret_is_full, struct tide_error *err)
+{
+	struct tide_event event;
+	tide_status status = read_decode(scan, &event, err);
+	if (status != TIDE_OK)
+		return status;
+	*ret_is_full = !tide_page_fits(scan->page, event.payload.size + event.metadata.size);
+	return *ret_is_full ? TIDE_OK : tide_page_add(scan->page, &event, err);
+}
+
+/* Step until the page is full, the scan was long enough, or the rows are over. */
+static tide_status read_rows(struct read_scan *scan, size_t max_scan, struct tide_error *err)
+{
+	struct tide_page *page = scan->page;
+	for (size_t scanned = 0;; scanned++) {
+		int code = sqlite3_step(scan->statement);
+		if (code == SQLITE_DONE) {
+			page->is_end = true;
+			return TIDE_OK;
+		}
+		if (code != SQLITE_ROW)
+			return sqlite_fail(&scan->session->connection, code, "read", err);
+		if (page->count == page->max_events || (max_scan && scanned == max_scan))
+			return TIDE_OK;
+		bool is_full = false;
+		tide_status status = TIDE_OK;
+		if (scan->needs.any && !read_matches(scan))
+			tide_page_pass(page);
+		else
+			status = read_take(scan, &is_full, err);
+		if (status != TIDE_OK || is_full)
+			return status;
+		page->scanned_to = sqlite3_column_int64(scan->statement, READ_POSITION);
+	}
+}
+
+/* ---- Choosing the statement ---------------------------------------------------------------------------------- */
+
+/* A criterion that is one value; lists of several stay with the filter: SQLite would sort what their index finds. */
+static const char *read_only_one(const char *const *list)
+{
+	return read_is_listed(list) && !list[1] ? list[0] : NULL;
+}
+
+/* A statement that leaves out, by its indexes, much of what the filter does not want. */
+static tide_status read_narrow(struct sqlite_session *session, const struct tide_page_query *query, sqlite3_stmt **ret,
+			       char uuids[2][TIDE_UUID_TEXT_SIZE], struct tide_error *err)
+{
+	const struct tide_filter *filter = query->filter;
+	const char *event_type = read_only_one(filter->event_types);
+	const char *aggregate_type = read_only_one(filter->aggregate_types);
+	char sql[900];
+	snprintf(sql, sizeof sql,
+		 "SELECT " READ_COLUMNS " FROM events WHERE global_position %s ?1%s%s%s%s ORDER BY global_position%s",
+		 query->backward ? "<" : ">", event_type ? " AND event_type = ?2" : "",
+		 aggregate_type ? " AND aggregate_type = ?3" : "", filter->tenant_id ? " AND tenant_id = ?4" : "",
+		 filter->aggregate_id
+			 ? " AND global_position IN (SELECT global_position FROM events WHERE aggregate_id = ?5)"
+			 : "",
+		 query->backward ? " DESC" : "");
+	tide_status status = sqlite_shape(&session->connection, sql, ret, err);
+	if (status != TIDE_OK)
+		return status;
+	if (event_type)
+		sqlite_bind_string(*ret, 2, event_type);
+	if (aggregate_type)
+		sqlite_bind_string(*ret, 3, aggregate_type);
+	if (filter->tenant_id)
+		sqlite_bind_uuid(*ret, 4, filter->tenant_id, uuids[0]);
+	if (filter->aggregate_id)
+		sqlite_bind_uuid(*ret, 5, filter->aggregate_id, uuids[1]);
+	return TIDE_OK;
+}
+
+static bool read_can_narrow(const struct tide_page_query *query)
+{
+	const struct tide_filter *filter = query->filter;
+	return query->max_scan == 0 && (filter->tenant_id || filter->aggregate_id ||
+					read_only_one(filter->event_types) || read_only_one(filter->aggregate_types));
+}
+
+static tide_status read_feed(struct sqlite_session *session, const struct tide_page_query *query,
+			     struct read_scan *scan, struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	char uuids[2][TIDE_UUID_TEXT_SIZE];
+	tide_status status;
+	if (read_can_narrow(query))
+		status = read_narrow(session, query, &statement, uuids, err);
+	else
+		status = sqlite_statement(&session->connection,
+					  query->backward ? read_feed_backward : read_feed_forward, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite3_bind_int64(statement, 1, query->bound);
+	scan->statement = statement;
+	scan->page->scanned_to = query->bound;
+	return read_rows(scan, query->max_scan, err);
+}
+
+static tide_status read_stream(struct sqlite_session *session, const struct tide_page_query *query,
+			       struct read_scan *scan, struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	/* Not reset before the rows are read: both see the same state of the database then. */
+	SQLITE_AUTO_RESET sqlite3_stmt *version = NULL;
+	char id[TIDE_UUID_TEXT_SIZE];
+	tide_status status =
+		sqlite_version_of(&session->connection, *query->stream, &version, &scan->page->stream_version, err);
+	if (status == TIDE_OK)
+		status =
+			sqlite_statement(&session->connection,
+					 query->backward ? read_stream_backward : read_stream_forward, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite3_bind_int64(statement, 1, query->bound);
+	sqlite_bind_uuid(statement, 2, &query->stream->aggregate_id, id);
+	sqlite_bind_string(statement, 3, query->stream->aggregate_type);
+	scan->statement = statement;
+	return read_rows(scan, query->max_scan, err);
+}
+
+tide_status sqlite_read(void *self, const struct tide_page_query *query, struct tide_page *page, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	struct read_scan scan = {
+		.session = session,
+		.filter = query->filter,
+		.needs = read_needs_of(query->filter),
+		.page = page,
+	};
+	return query->stream ? read_stream(session, query, &scan, err) : read_feed(session, query, &scan, err);
+}
+
+/* ---- Small questions ----------------------------------------------------------------------------------------- */
+
+tide_status sqlite_end(void *self, tide_position *ret, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	tide_status status = sqlite_statement(&session->connection, read_end, &statement, err);
+	if (status == TIDE_OK)
+		status = sqlite_step(&session->connection, statement, NULL, err);
+	if (status == TIDE_OK)
+		*ret = sqlite3_column_int64(statement, 0);
+	return status;
+}
+
+tide_status sqlite_stream_version(void *self, struct tide_stream stream, tide_version *ret, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	return sqlite_version_of(&session->connection, stream, NULL, ret, err);
+}
+
+tide_status sqlite_find(void *self, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	char text[TIDE_UUID_TEXT_SIZE];
+	bool is_found;
+	tide_status status = sqlite_statement(&session->connection, read_event, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite_bind_uuid(statement, 1, event_id, text);
+	status = sqlite_step(&session->connection, statement, &is_found, err);
+	if (status != TIDE_OK)
+		return status;
+	if (!is_found)
+		return tide_fail(err, TIDE_NOT_FOUND, "event '%s' is not stored", tide_uuid_format(event_id, text));
+	struct read_scan scan = { .session = session, .statement = statement, .page = page };
+	struct tide_event event;
+	status = read_decode(&scan, &event, err);
+	return status == TIDE_OK ? tide_page_add(page, &event, err) : status;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables: checked at every open, created or completed when asked.
+ *
+ * Happy path: make the model, an empty memory database from schema.sql, and compare: every table and column of the
+ * model must be there. What else is there does not matter.
+ * Fails when: something is missing (schema, naming it). Initialising adds missing tables and nullable columns in one
+ * transaction, so that two processes can do it at once.
+ */
+
+#include <stdio.h>
+
+#include "backends/sqlite/internal.h"
+#include "backends/sqlite/schema.sql.h"
+
+#define SCHEMA_CATEGORY_INDEX "CREATE INDEX IF NOT EXISTS idx_events_aggregate_type ON events (aggregate_type)"
+
+/** One column of the model, and whether the database has it. */
+struct schema_column {
+	const char *table, *name, *type;
+	bool is_required; /* not null without being the key: cannot be added to a table with rows */
+	bool has_table, is_there;
+};
+
+static const char schema_model_columns[] =
+	"SELECT m.name, c.name, c.type, c.\"notnull\" OR c.pk > 0 FROM sqlite_schema m, pragma_table_info(m.name) c "
+	"WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' ORDER BY m.rowid, c.cid";
+static const char schema_lookup[] =
+	"SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE), "
+	"EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2 COLLATE NOCASE)";
+
+static tide_status schema_look_up(struct sqlite_connection *connection, struct schema_column *column,
+				  struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	tide_status status = sqlite_statement(connection, schema_lookup, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite_bind_string(statement, 1, column->table);
+	sqlite_bind_string(statement, 2, column->name);
+	status = sqlite_step(connection, statement, NULL, err);
+	if (status != TIDE_OK)
+		return status;
+	column->has_table = sqlite3_column_int(statement, 0);
+	column->is_there = sqlite3_column_int(statement, 1);
+	return TIDE_OK;
+}
+
+/* Called for one column of the model; `initialize` adds it when it may be added. */
+static tide_status schema_settle(struct sqlite_connection *connection, struct schema_column *column, bool initialize,
+				 struct tide_error *err)
+{
+	tide_status status = schema_look_up(connection, column, err);
+	if (status != TIDE_OK || column->is_there)
+		return status;
+	if (!column->has_table && initialize)
+		return TIDE_OK; /* schema.sql is run afterwards */
+	if (!column->has_table)
+		return tide_fail(err, TIDE_SCHEMA, "table '%s' is missing; create it with 'tide init'", column->table);
+	if (column->is_required)
+		return tide_fail(err, TIDE_SCHEMA, "column '%s' of table '%s' is missing and cannot be added",
+				 column->name, column->table);
+	if (!initialize)
+		return tide_fail(err, TIDE_SCHEMA, "column '%s' of table '%s' is missing; add it with 'tide init'",
+				 column->name, column->table);
+	char sql[200];
+	snprintf(sql, sizeof sql, "ALTER TABLE \"%s\" ADD COLUMN \"%s\" %s", column->table, column->name, column->type);
+	return sqlite_script(connection, sql, err);
+}
+
+static tide_status schema_compare(struct sqlite_connection *connection, struct sqlite_connection *model,
+				  bool initialize, struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	tide_status status = sqlite_statement(model, schema_model_columns, &statement, err);
+	bool has_row = status == TIDE_OK;
+	while (has_row) {
+		status = sqlite_step(model, statement, &has_row, err);
+		if (status != TIDE_OK || !has_row)
+			break;
+		struct schema_column column = {
+			.table = sqlite_column_view(statement, 0).data,
+			.name = sqlite_column_view(statement, 1).data,
+			.type = sqlite_column_view(statement, 2).data,
+			.is_required = sqlite3_column_int(statement, 3),
+		};
+		if (!column.table || !column.name || !column.type)
+			return alloc_fail(err);
+		status = schema_settle(connection, &column, initialize, err);
+		if (status != TIDE_OK)
+			break;
+	}
+	return status;
+}
+
+static tide_status schema_check(struct sqlite_connection *connection, bool initialize, struct tide_error *err)
+{
+	struct sqlite_store place = { .file = (char *)":memory:", .is_memory = true };
+	struct sqlite_connection model;
+	tide_status status = sqlite_connect(&place, true, false, &model, err);
+	if (status != TIDE_OK)
+		return status;
+	status = sqlite_script(&model, sqlite_schema, err);
+	if (status == TIDE_OK)
+		status = schema_compare(connection, &model, initialize, err);
+	sqlite_disconnect(&model);
+	return status;
+}
+
+static tide_status schema_create(struct sqlite_connection *connection, bool has_category_index, struct tide_error *err)
+{
+	tide_status status = sqlite_script(connection, "BEGIN IMMEDIATE", err);
+	if (status != TIDE_OK)
+		return status;
+	status = schema_check(connection, true, err);
+	if (status == TIDE_OK)
+		status = sqlite_script(connection, sqlite_schema, err);
+	if (status == TIDE_OK && has_category_index)
+		status = sqlite_script(connection, SCHEMA_CATEGORY_INDEX, err);
+	if (status == TIDE_OK)
+		status = sqlite_script(connection, "COMMIT", err);
+	if (!sqlite3_get_autocommit(connection->handle))
+		sqlite_script(connection, "ROLLBACK", NULL);
+	return status;
+}
+
+tide_status sqlite_schema_prepare(struct sqlite_connection *connection, bool initialize, bool has_category_index,
+				  struct tide_error *err)
+{
+	tide_status status = schema_check(connection, false, err);
+	if (status == TIDE_OK && !(initialize && has_category_index))
+		return TIDE_OK;
+	if (!initialize || (status != TIDE_OK && status != TIDE_SCHEMA))
+		return status;
+	return schema_create(connection, has_category_index, err);
+}

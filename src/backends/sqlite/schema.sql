@@ -1,0 +1,76 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The tables of a SQLite store. Creating runs this text; checking compares a database with what this text makes.
+
+CREATE TABLE IF NOT EXISTS events (
+	global_position INTEGER PRIMARY KEY AUTOINCREMENT,
+	event_id TEXT NOT NULL UNIQUE,
+	aggregate_id TEXT NOT NULL,
+	aggregate_type TEXT NOT NULL,
+	event_type TEXT NOT NULL,
+	tenant_id TEXT,
+	actor_id TEXT,
+	version INTEGER NOT NULL,
+	timestamp TEXT NOT NULL,
+	payload TEXT NOT NULL,
+	created_at TEXT NOT NULL DEFAULT (datetime('now')),
+	event_version INTEGER,
+	correlation_id TEXT,
+	causation_id TEXT,
+	metadata TEXT,
+	UNIQUE (aggregate_id, aggregate_type, version)
+);
+CREATE INDEX IF NOT EXISTS idx_events_event_type ON events (event_type);
+CREATE INDEX IF NOT EXISTS idx_events_tenant_id ON events (tenant_id) WHERE tenant_id IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS projection_checkpoints (
+	projection_name TEXT PRIMARY KEY,
+	last_event_id TEXT,
+	last_event_type TEXT,
+	last_processed_at TEXT,
+	global_position INTEGER,
+	events_processed INTEGER NOT NULL DEFAULT 0,
+	created_at TEXT NOT NULL DEFAULT (datetime('now')),
+	updated_at TEXT NOT NULL DEFAULT (datetime('now'))
+);
+
+CREATE TABLE IF NOT EXISTS dead_letter_queue (
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	event_id TEXT NOT NULL,
+	projection_name TEXT NOT NULL,
+	event_type TEXT NOT NULL,
+	event_data TEXT NOT NULL,
+	error_message TEXT NOT NULL,
+	error_stacktrace TEXT,
+	retry_count INTEGER NOT NULL DEFAULT 0,
+	first_failed_at TEXT NOT NULL DEFAULT (datetime('now')),
+	last_failed_at TEXT NOT NULL DEFAULT (datetime('now')),
+	status TEXT NOT NULL DEFAULT 'failed' CHECK (status IN ('failed', 'retrying', 'resolved')),
+	resolved_at TEXT,
+	resolved_by TEXT,
+	UNIQUE (event_id, projection_name)
+);
+CREATE INDEX IF NOT EXISTS idx_dlq_projection_status ON dead_letter_queue (projection_name, status);
+CREATE INDEX IF NOT EXISTS idx_dlq_first_failed_at ON dead_letter_queue (first_failed_at);
+
+CREATE TABLE IF NOT EXISTS snapshots (
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	aggregate_id TEXT NOT NULL,
+	aggregate_type TEXT NOT NULL,
+	version INTEGER NOT NULL,
+	schema_version INTEGER NOT NULL DEFAULT 1,
+	state TEXT NOT NULL,
+	created_at TEXT NOT NULL DEFAULT (datetime('now')),
+	UNIQUE (aggregate_id, aggregate_type)
+);
+
+-- suspect_*: the position its owner was about to hand over, and how many processes ended while it stood there.
+CREATE TABLE IF NOT EXISTS subscription_leases (
+	id INTEGER PRIMARY KEY,
+	name TEXT NOT NULL UNIQUE,
+	owner TEXT,
+	epoch INTEGER NOT NULL,
+	acquired_at TEXT NOT NULL,
+	released_at TEXT,
+	suspect_position INTEGER,
+	suspect_deaths INTEGER
+);

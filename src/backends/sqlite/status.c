@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one place where SQLite's codes and the system's become statuses. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "backends/sqlite/internal.h"
+
+static bool status_is_full(int number)
+{
+	return number == ENOSPC || number == EDQUOT || number == EFBIG;
+}
+
+static tide_status status_of_io(int extended, int system)
+{
+	if (extended == SQLITE_IOERR_NOMEM)
+		return TIDE_OUT_OF_MEMORY;
+	/* Locks the kernel refuses for now are contention, not damage. */
+	if (extended == SQLITE_IOERR_BLOCKED || extended == SQLITE_IOERR_LOCK)
+		return TIDE_BUSY;
+	return status_is_full(system) ? TIDE_DISK_FULL : TIDE_IO;
+}
+
+static tide_status status_of(int extended, int system)
+{
+	switch (extended & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL:
+		return TIDE_BUSY;
+	case SQLITE_FULL:
+		return TIDE_DISK_FULL;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return TIDE_CORRUPT;
+	case SQLITE_NOMEM:
+		return TIDE_OUT_OF_MEMORY;
+	case SQLITE_IOERR:
+		return status_of_io(extended, system);
+	case SQLITE_CANTOPEN:
+		return status_is_full(system) ? TIDE_DISK_FULL : TIDE_IO;
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+		return TIDE_UNSUPPORTED;
+	case SQLITE_TOOBIG:
+		return TIDE_ARGUMENT;
+	case SQLITE_INTERRUPT:
+		return TIDE_CANCELLED;
+	case SQLITE_SCHEMA:
+		return TIDE_SCHEMA;
+	default:
+		return TIDE_INTERNAL;
+	}
+}
+
+tide_status sqlite_fail(struct sqlite_connection *connection, int code, const char *what, struct tide_error *err)
+{
+	sqlite3 *handle = connection->handle;
+	int system = handle ? sqlite3_system_errno(handle) : 0;
+	const char *text =
+		handle && sqlite3_extended_errcode(handle) == code ? sqlite3_errmsg(handle) : sqlite3_errstr(code);
+	tide_status status = tide_fail(err, status_of(code, system), "%s: %s", what, text);
+	if (err)
+		err->native = code;
+	return status;
+}
+
+tide_status sqlite_fail_system(int number, const char *what, const char *path, struct tide_error *err)
+{
+	tide_status status = number == ENOMEM ? TIDE_OUT_OF_MEMORY : status_is_full(number) ? TIDE_DISK_FULL : TIDE_IO;
+	char text[128];
+	tide_fail(err, status, "%s '%s': %s", what, path, strerror_r(number, text, sizeof text));
+	if (err)
+		err->native = number;
+	return status;
+}
+
+bool sqlite_is_constraint(int code)
+{
+	return (code & 0xff) == SQLITE_CONSTRAINT;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sessions, and the transaction that a handler shares with its checkpoint.
+ *
+ * Happy path: begin, savepoint, the handler writes, check, release, checkpoint, commit.
+ * Fails when: another writer holds the file past the busy wait (busy), or the handler ended the transaction (state). A
+ * handler that ends it and begins another one is found by the hooks that SQLite calls at every commit and rollback.
+ */
+
+#include "backends/sqlite/internal.h"
+
+static const char transaction_begin[] = "BEGIN IMMEDIATE";
+static const char transaction_commit[] = "COMMIT";
+static const char transaction_rollback[] = "ROLLBACK";
+
+static void session_note_end(struct sqlite_session *session)
+{
+	if (session->is_delivering && !session->is_ending)
+		session->was_ended = true;
+}
+
+static int session_on_commit(void *self)
+{
+	session_note_end(self);
+	return 0;
+}
+
+static void session_on_rollback(void *self)
+{
+	session_note_end(self);
+}
+
+static bool session_in_transaction(struct sqlite_session *session)
+{
+	return !sqlite3_get_autocommit(session->connection.handle);
+}
+
+tide_status sqlite_session_open(void *self, void **ret, struct tide_error *err)
+{
+	struct sqlite_store *store = self;
+	struct sqlite_session *session = alloc_zero(1, sizeof *session);
+	if (!session)
+		return alloc_fail(err);
+	session->store = store;
+	tide_status status = sqlite_connect(store, false, store->is_projection_full, &session->connection, err);
+	if (status != TIDE_OK) {
+		tide_free(session);
+		return status;
+	}
+	sqlite3_commit_hook(session->connection.handle, session_on_commit, session);
+	sqlite3_rollback_hook(session->connection.handle, session_on_rollback, session);
+	*ret = session;
+	return TIDE_OK;
+}
+
+void sqlite_session_close(void *self)
+{
+	struct sqlite_session *session = self;
+	if (!session)
+		return;
+	sqlite_rollback(session);
+	sqlite3_commit_hook(session->connection.handle, NULL, NULL);
+	sqlite3_rollback_hook(session->connection.handle, NULL, NULL);
+	sqlite_disconnect(&session->connection);
+	buffer_fini(&session->scratch);
+	tide_free(session);
+}
+
+tide_status sqlite_write_begin(struct sqlite_session *session, bool *ret_joined, struct tide_error *err)
+{
+	if (session_in_transaction(session)) {
+		*ret_joined = true;
+		return TIDE_OK;
+	}
+	tide_status status = sqlite_run(&session->connection, transaction_begin, err);
+	if (status == TIDE_OK)
+		*ret_joined = false;
+	return status;
+}
+
+tide_status sqlite_write_end(struct sqlite_session *session, bool joined, tide_status status, struct tide_error *err)
+{
+	if (joined)
+		return status;
+	if (status == TIDE_OK)
+		status = sqlite_run(&session->connection, transaction_commit, err);
+	if (status != TIDE_OK && session_in_transaction(session))
+		sqlite_run(&session->connection, transaction_rollback, NULL);
+	return status;
+}
+
+tide_status sqlite_begin(void *self, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	tide_status status = sqlite_run(&session->connection, transaction_begin, err);
+	if (status != TIDE_OK)
+		return status;
+	session->is_delivering = true;
+	session->was_ended = false;
+	return TIDE_OK;
+}
+
+tide_status sqlite_commit(void *self, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	tide_status status = sqlite_check(session, err);
+	if (status != TIDE_OK)
+		return status;
+	session->is_ending = true;
+	status = sqlite_run(&session->connection, transaction_commit, err);
+	session->is_ending = false;
+	if (status == TIDE_OK)
+		session->is_delivering = false;
+	return status;
+}
+
+void sqlite_rollback(void *self)
+{
+	struct sqlite_session *session = self;
+	session->is_ending = true;
+	if (session_in_transaction(session))
+		sqlite_run(&session->connection, transaction_rollback, NULL);
+	session->is_ending = false;
+	session->is_delivering = false;
+	session->was_ended = false;
+}
+
+tide_status sqlite_savepoint(void *self, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	return sqlite_run(&session->connection, "SAVEPOINT tide", err);
+}
+
+tide_status sqlite_release(void *self, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	tide_status status = sqlite_check(session, err);
+	if (status != TIDE_OK)
+		return status;
+	return sqlite_run(&session->connection, "RELEASE tide", err);
+}
+
+tide_status sqlite_rollback_to(void *self, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	tide_status status = sqlite_check(session, err);
+	if (status != TIDE_OK)
+		return status;
+	/* Rolling back to a savepoint keeps it, releasing removes it. */
+	status = sqlite_run(&session->connection, "ROLLBACK TO tide", err);
+	if (status != TIDE_OK)
+		return status;
+	return sqlite_run(&session->connection, "RELEASE tide", err);
+}
+
+/* SQLite rolls a transaction back by itself after some errors (https://www.sqlite.org/lang_transaction.html, 2.3). */
+static bool session_was_aborted(struct sqlite_session *session, int code)
+{
+	if (session_in_transaction(session))
+		return false;
+	switch (code & 0xff) {
+	case SQLITE_FULL:
+	case SQLITE_IOERR:
+	case SQLITE_NOMEM:
+	case SQLITE_BUSY:
+	case SQLITE_INTERRUPT:
+	case SQLITE_CORRUPT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+tide_status sqlite_check(void *self, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	if (session_in_transaction(session) && !session->was_ended)
+		return TIDE_OK;
+	int code = sqlite3_extended_errcode(session->connection.handle);
+	if (session_was_aborted(session, code))
+		return sqlite_fail(&session->connection, code, "the delivery transaction was rolled back", err);
+	return tide_fail(err, TIDE_STATE, "handler ended the delivery transaction");
+}
+
+void *sqlite_native(void *self)
+{
+	struct sqlite_session *session = self;
+	return session->connection.handle;
+}
