@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include "core/url.h"
+#include "sys/alloc.h"
+
+static void a_url_is_taken_apart(void **state)
+{
+	(void)state;
+	struct tide_url url;
+	assert_int_equal(url_parse("sqlite:a%20b.db?synchronous=normal&x=%3D%26&flag", &url, NULL), TIDE_OK);
+	assert_string_equal(url.full, "sqlite:a%20b.db?synchronous=normal&x=%3D%26&flag");
+	assert_string_equal(url.scheme, "sqlite");
+	assert_string_equal(url.rest, "a b.db");
+	assert_int_equal(url.param_count, 3);
+	assert_string_equal(tide_url_param(&url, "synchronous"), "normal");
+	assert_string_equal(tide_url_param(&url, "x"), "=&");
+	assert_string_equal(tide_url_param(&url, "flag"), "");
+	assert_null(tide_url_param(&url, "y"));
+	url_fini(&url);
+	url_fini(&url);
+}
+
+static void schemes_of_others_keep_their_rest_as_it_is(void **state)
+{
+	(void)state;
+	struct tide_url url;
+	assert_int_equal(url_parse("postgresql://u%40x:p%25@h/d?options=-c%20a", &url, NULL), TIDE_OK);
+	assert_string_equal(url.rest, "//u%40x:p%25@h/d");
+	assert_string_equal(tide_url_param(&url, "options"), "-c a");
+	url_fini(&url);
+	assert_int_equal(url_parse("fault:after=3,times=2/sqlite:a%20b.db?busy=1", &url, NULL), TIDE_OK);
+	assert_string_equal(url.scheme, "fault");
+	assert_string_equal(url.rest, "after=3,times=2/sqlite:a%20b.db");
+	url_fini(&url);
+	assert_int_equal(url_parse("Memory:", &url, NULL), TIDE_OK);
+	assert_string_equal(url.scheme, "memory");
+	assert_string_equal(url.rest, "");
+	url_fini(&url);
+}
+
+static void the_first_parameter_nobody_asked_for_is_refused(void **state)
+{
+	(void)state;
+	struct tide_url url;
+	struct tide_error err;
+	assert_int_equal(url_parse("sqlite:a.db?busy=1&sync=2&other=3", &url, NULL), TIDE_OK);
+	assert_fails(tide_url_check(&url, &err), TIDE_ARGUMENT, &err, "'busy' is no parameter of sqlite: URLs");
+	tide_url_param(&url, "busy");
+	assert_fails(tide_url_check(&url, &err), TIDE_ARGUMENT, &err, "'sync' is no parameter of sqlite: URLs");
+	tide_url_param(&url, "other");
+	tide_url_param(&url, "sync");
+	assert_int_equal(tide_url_check(&url, &err), TIDE_OK);
+	url_fini(&url);
+}
+
+static void malformed_urls_are_refused_and_leave_the_output(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *message;
+	} cases[] = {
+		{ "", "'' is no URL: it has no scheme such as sqlite:" },
+		{ "orders.db", "'orders.db' is no URL: it has no scheme such as sqlite:" },
+		{ ":a", "'' is no scheme of a URL" },
+		{ "/a:b", "'/a' is no scheme of a URL" },
+		{ "1a:b", "'1a' is no scheme of a URL" },
+		{ "sqlite:a%2", "the sqlite: URL has a malformed % escape" },
+		{ "sqlite:a%zz", "the sqlite: URL has a malformed % escape" },
+		{ "sqlite:a%00", "the sqlite: URL has a malformed % escape" },
+		{ "sqlite:a?b=%", "parameter 'b' of the URL has a malformed % escape" },
+		{ "sqlite:a?=1", "the URL has a parameter without a name" },
+		{ "sqlite:a?b=1&b=2", "parameter 'b' is in the URL twice" },
+		{ "host=h password=secret", "'host' is no URL: it has no scheme such as sqlite:" },
+		{ "host=h password=se:cret", "'host' is no scheme of a URL" },
+		{ "user:secret@host", NULL },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct tide_url url = { .param_count = 77 };
+		struct tide_error err;
+		tide_status status = url_parse(cases[i].text, &url, &err);
+		if (!cases[i].message) {
+			assert_int_equal(status, TIDE_OK); /* the scheme will be unknown */
+			url_fini(&url);
+			continue;
+		}
+		assert_fails(status, TIDE_ARGUMENT, &err, cases[i].message);
+		assert_int_equal(url.param_count, 77);
+		assert_null(strstr(err.message, "cret"));
+	}
+	assert_int_equal(url_parse(NULL, &(struct tide_url){ 0 }, NULL), TIDE_ARGUMENT);
+}
+
+static void there_can_be_32_parameters(void **state)
+{
+	(void)state;
+	char text[512] = "sqlite:a?";
+	struct tide_url url;
+	for (int i = 0; i < TIDE_URL_PARAMS_MAX; i++)
+		snprintf(text + strlen(text), 16, "p%d=%d&", i, i);
+	assert_int_equal(url_parse(text, &url, NULL), TIDE_OK);
+	assert_int_equal(url.param_count, TIDE_URL_PARAMS_MAX);
+	url_fini(&url);
+	strcat(text, "more=1");
+	assert_int_equal(url_parse(text, &url, NULL), TIDE_ARGUMENT);
+}
+
+static void a_url_is_shown_without_its_password(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *shown;
+	} cases[] = {
+		{ "memory:", "memory:" },
+		{ "sqlite:a.db?synchronous=normal", "sqlite:a.db?synchronous=normal" },
+		{ "postgresql://host/db", "postgresql://host/db" },
+		{ "postgresql://host:5432/db", "postgresql://host:5432/db" },
+		{ "postgresql://user@host/db", "postgresql://user@host/db" },
+		{ "postgresql://user:secret@host:5432/db", "postgresql://user@host:5432/db" },
+		{ "postgresql://user:se:cr@et@host/db", "postgresql://user@host/db" },
+		{ "postgresql://user:@host", "postgresql://user@host" },
+		{ "postgresql://:secret@host", "postgresql://@host" },
+		{ "postgresql://host/db?password=secret", "postgresql://host/db" },
+		{ "postgresql://host/db?user=u&password=secret&x=1", "postgresql://host/db?user=u&x=1" },
+		{ "postgresql://host/db?password=a&password=b", "postgresql://host/db" },
+		{ "postgresql://host/db?pass%77ord=secret&a=1", "postgresql://host/db?a=1" },
+		{ "postgresql://host/db?sslpassword=secret&a=1&", "postgresql://host/db?a=1" },
+		{ "postgresql:///db?host=/run/pg", "postgresql:///db?host=/run/pg" },
+		{ "nats://token:secret@host?token=t", "nats://token@host" },
+		{ "fault:after=1/postgresql://user:secret@host/db?password=x",
+		  "fault:after=1/postgresql://user@host/db" },
+		{ "postgresql://host/db?passwords=1", "postgresql://host/db?passwords=1" },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char *shown = url_redact(cases[i].text);
+		assert_string_equal(shown, cases[i].shown);
+		tide_free(shown);
+	}
+}
+
+static void no_memory_leaves_nothing_behind(void **state)
+{
+	(void)state;
+	struct tide_url url = { 0 };
+	ASSERT_SURVIVES_NO_MEMORY(url_parse("sqlite:a?b=1", &url, NULL));
+	url_fini(&url);
+	alloc_fail_from(1);
+	assert_null(url_redact("sqlite:a"));
+	alloc_fail_from(0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_url_is_taken_apart),
+		cmocka_unit_test(schemes_of_others_keep_their_rest_as_it_is),
+		cmocka_unit_test(the_first_parameter_nobody_asked_for_is_refused),
+		cmocka_unit_test(malformed_urls_are_refused_and_leave_the_output),
+		cmocka_unit_test(there_can_be_32_parameters),
+		cmocka_unit_test(a_url_is_shown_without_its_password),
+		cmocka_unit_test(no_memory_leaves_nothing_behind),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
