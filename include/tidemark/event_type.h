@@ -261,7 +261,7 @@ struct tide_event_type {
 	const struct tide_field *fields;
 	const struct tide_upcaster *upcasters; /* from every older version still stored; NULL: there is none */
 	unsigned policy;                       /* TIDE_REFUSE_UNKNOWN, TIDE_DEFAULT_MISSING */
-	const void *defaults;                  /* a struct with the defaults; NULL: zero, NULL, no items */
+	const void *defaults;                  /* a struct that decoding begins with; NULL: zero, NULL, no items */
 };
 
 /* clang-format off */

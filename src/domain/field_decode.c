@@ -405,7 +405,7 @@ tide_status fields_decode(const struct fields_shape *shape, struct tide_text jso
 		return alloc_fail(err);
 	memset(base, 0, shape->size);
 	tide_status status = TIDE_OK;
-	if (shape->defaults && shape->policy & TIDE_DEFAULT_MISSING)
+	if (shape->defaults)
 		status = fields_copy(shape->fields, shape->size, base, shape->defaults, err);
 	if (status != TIDE_OK)
 		return status;
