@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Appending: all events of all commits in one statement, one round trip.
+ *
+ * Happy path: the statement finds every stream where it must be, inserts, and returns the positions.
+ * It inserts nothing when a stream is elsewhere, and fails on a unique constraint when an event id is stored already
+ * or another writer was faster. Then the streams' versions and the known ids are looked up, and the rules of an append
+ * decide: done before, conflict, duplicate, or try again.
+ * Failure: a connection lost under way is replaced and the append repeated; its event ids make that safe. Only when
+ * the server stays away is the outcome unknown: TIDE_CONNECTION_LOST.
+ */
+#include "backends/postgres/inner.h"
+
+#include "core/text.h"
+#include "sys/alloc.h"
+#include "sys/wakeup.h"
+
+#define APPEND_RACES_MAX 10
+#define APPEND_PAUSE_MIN_NS (20 * NS_PER_MS)
+#define APPEND_PAUSE_MAX_NS (500 * NS_PER_MS)
+
+/* What a stream must be at, for the statement. */
+enum { APPEND_ANY = -1, APPEND_EXISTS = -2, APPEND_NEVER = -3 };
+
+/** One call in progress. */
+struct append_call {
+	struct pg_store *store;
+	const struct tide_commit *commits;
+	size_t count;
+	struct tide_append_result *results;
+	bool *is_stored; /* by commit: found stored before */
+	bool was_cut;    /* a connection was lost with an earlier try of this call under way */
+	int races;
+	struct mono_time deadline; /* for the server to come back */
+	int64_t pause_ns;
+};
+
+static size_t append_total(const struct append_call *call)
+{
+	size_t total = 0;
+	for (size_t i = 0; i < call->count; i++)
+		total += call->is_stored[i] ? 0 : call->commits[i].count;
+	return total;
+}
+
+/* Numbered events say themselves where the stream must be. */
+static int32_t append_required(const struct tide_commit *commit)
+{
+	int64_t before = (int64_t)commit->events[0].version - 1;
+	if (before < 0)
+		return commit->expected <= INT32_MAX ? (int32_t)commit->expected : APPEND_NEVER;
+	if (commit->expected == TIDE_ANY || commit->expected == before)
+		return (int32_t)before;
+	return commit->expected == TIDE_STREAM_EXISTS && before > 0 ? (int32_t)before : APPEND_NEVER;
+}
+
+static void append_put_streams(const struct append_call *call, struct pg_params *params, bool with_required)
+{
+	pg_array_begin(params, PG_UUID, call->count);
+	for (size_t i = 0; i < call->count; i++)
+		pg_array_uuid(params, &call->commits[i].stream.aggregate_id, false);
+	pg_array_end(params);
+	pg_array_begin(params, PG_TEXT, call->count);
+	for (size_t i = 0; i < call->count; i++)
+		pg_array_text(params, tide_text(call->commits[i].stream.aggregate_type));
+	pg_array_end(params);
+	if (!with_required)
+		return;
+	pg_array_begin(params, PG_INT4, call->count);
+	for (size_t i = 0; i < call->count; i++)
+		pg_array_int4(params, call->is_stored[i] ? APPEND_ANY : append_required(&call->commits[i]));
+	pg_array_end(params);
+}
+
+/* The columns of the events as arrays, in the order of the statement's parameters. */
+enum append_field {
+	APPEND_STREAM,
+	APPEND_NTH,
+	APPEND_EVENT_ID,
+	APPEND_EVENT_TYPE,
+	APPEND_TENANT_ID,
+	APPEND_ACTOR_ID,
+	APPEND_OCCURRED_AT,
+	APPEND_PAYLOAD,
+	APPEND_EVENT_VERSION,
+	APPEND_CORRELATION_ID,
+	APPEND_CAUSATION_ID,
+	APPEND_METADATA,
+	APPEND_FIELDS
+};
+
+static const int append_types[APPEND_FIELDS] = { PG_INT4,        PG_INT4, PG_UUID, PG_TEXT, PG_UUID, PG_TEXT,
+						 PG_TIMESTAMPTZ, PG_JSON, PG_INT4, PG_UUID, PG_UUID, PG_JSON };
+
+static void append_put_field(struct pg_params *params, enum append_field field, const struct tide_event *event,
+			     size_t stream, size_t nth)
+{
+	switch (field) {
+	case APPEND_STREAM:
+		pg_array_int4(params, (int32_t)stream);
+		break;
+	case APPEND_NTH:
+		pg_array_int4(params, (int32_t)nth);
+		break;
+	case APPEND_EVENT_ID:
+		pg_array_uuid(params, &event->event_id, false);
+		break;
+	case APPEND_EVENT_TYPE:
+		pg_array_text(params, event->event_type);
+		break;
+	case APPEND_TENANT_ID:
+		pg_array_uuid(params, &event->tenant_id, true);
+		break;
+	case APPEND_ACTOR_ID:
+		pg_array_text(params, event->actor_id);
+		break;
+	case APPEND_OCCURRED_AT:
+		pg_array_time(params, event->occurred_at);
+		break;
+	case APPEND_PAYLOAD:
+		pg_array_text(params, event->payload);
+		break;
+	case APPEND_EVENT_VERSION:
+		pg_array_int4(params, event->event_version);
+		break;
+	case APPEND_CORRELATION_ID:
+		pg_array_uuid(params, &event->correlation_id, true);
+		break;
+	case APPEND_CAUSATION_ID:
+		pg_array_uuid(params, &event->causation_id, true);
+		break;
+	default:
+		pg_array_text(params, event->metadata);
+	}
+}
+
+static void append_put_events(const struct append_call *call, struct pg_params *params)
+{
+	size_t total = append_total(call);
+	for (int field = 0; field < APPEND_FIELDS; field++) {
+		pg_array_begin(params, append_types[field], total);
+		for (size_t i = 0; i < call->count; i++)
+			for (size_t k = 0; !call->is_stored[i] && k < call->commits[i].count; k++)
+				append_put_field(params, (enum append_field)field, &call->commits[i].events[k], i + 1,
+						 k + 1);
+		pg_array_end(params);
+	}
+}
+
+/* Rows come in the order of the events. */
+static void append_results(const struct append_call *call, const PGresult *rows)
+{
+	int row = 0;
+	for (size_t i = 0; i < call->count; i++) {
+		if (call->is_stored[i])
+			continue;
+		int last = row + (int)call->commits[i].count - 1;
+		call->results[i] = (struct tide_append_result){ .version = pg_int4(rows, last, 1),
+								.first_position = pg_int8(rows, row, 0),
+								.last_position = pg_int8(rows, last, 0) };
+		row = last + 1;
+	}
+}
+
+/* One try. `*ret_is_done` is false when the streams or ids have to be looked at. */
+static tide_status append_insert(const struct append_call *call, struct pg_connection *connection, bool *ret_is_done,
+				 struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	append_put_streams(call, &params, true);
+	append_put_events(call, &params);
+	tide_status status = pg_run(connection, PG_APPEND, &params, &rows, err);
+	bool is_race = strcmp(connection->sqlstate, "23505") == 0 || strcmp(connection->sqlstate, "22003") == 0 ||
+		       status == TIDE_BUSY;
+	*ret_is_done = false;
+	if (status != TIDE_OK)
+		return is_race && pg_connection_is_usable(connection) ? TIDE_OK : status;
+	if (PQntuples(rows) == 0)
+		return TIDE_OK;
+	append_results(call, rows);
+	*ret_is_done = true;
+	return TIDE_OK;
+}
+
+static tide_status append_versions(const struct append_call *call, struct pg_connection *connection, PGresult **ret,
+				   struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	append_put_streams(call, &params, false);
+	return pg_run(connection, PG_APPEND_VERSIONS, &params, ret, err);
+}
+
+/* Where the ids of one commit are stored already; `*ret_any` is false when none is. */
+static tide_status append_known(const struct tide_commit *commit, struct pg_connection *connection,
+				struct tide_known_event *ret, bool *ret_any, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	pg_array_begin(&params, PG_UUID, commit->count);
+	for (size_t i = 0; i < commit->count; i++)
+		pg_array_uuid(&params, &commit->events[i].event_id, false);
+	pg_array_end(&params);
+	tide_status status = pg_run(connection, PG_APPEND_KNOWN, &params, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	for (int row = 0; row < PQntuples(rows); row++) {
+		struct tide_uuid aggregate_id = pg_uuid(rows, row, 3);
+		bool is_same = tide_uuid_equal(&aggregate_id, &commit->stream.aggregate_id) &&
+			       text_equals(pg_text(rows, row, 4), commit->stream.aggregate_type);
+		ret[pg_int8(rows, row, 0) - 1] = (struct tide_known_event){ .is_known = true,
+									    .is_same_stream = is_same,
+									    .position = pg_int8(rows, row, 1),
+									    .version = pg_int4(rows, row, 2) };
+	}
+	*ret_any = PQntuples(rows) > 0;
+	return TIDE_OK;
+}
+
+static tide_status append_decide_one(struct append_call *call, size_t index, struct pg_connection *connection,
+				     tide_version current, struct tide_error *err)
+{
+	const struct tide_commit *commit = &call->commits[index];
+	ALLOC_AUTO struct tide_known_event *known = alloc_zero(commit->count, sizeof *known);
+	if (!known)
+		return alloc_fail(err);
+	bool any;
+	tide_status status = append_known(commit, connection, known, &any, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_append_result result = { 0 };
+	status = tide_commit_decide(commit, any ? known : NULL, current, &result, err);
+	if (status == TIDE_OK && !result.was_stored_before) {
+		call->results[index].version = current;
+		return TIDE_OK;
+	}
+	call->results[index] = result;
+	call->is_stored[index] = status == TIDE_OK;
+	return status;
+}
+
+/* The versions are read before the ids: an earlier try of this call that commits in between is found by its ids. */
+static tide_status append_decide(struct append_call *call, struct pg_connection *connection, struct tide_error *err)
+{
+	PG_RESULT_AUTO PGresult *versions = NULL;
+	tide_status status = append_versions(call, connection, &versions, err);
+	for (size_t i = 0; status == TIDE_OK && i < call->count; i++)
+		if (!call->is_stored[i])
+			status = append_decide_one(call, i, connection, pg_int4(versions, (int)i, 0), err);
+	return status;
+}
+
+static tide_status append_lose_race(const struct append_call *call, struct tide_error *err)
+{
+	size_t i = 0;
+	while (i + 1 < call->count && call->is_stored[i])
+		i++;
+	char id[TIDE_UUID_TEXT_SIZE];
+	const struct tide_stream *stream = &call->commits[i].stream;
+	return tide_fail(err, TIDE_CONFLICT, "'%s:%s' was changed by others %d times while this append was tried",
+			 tide_uuid_format(&stream->aggregate_id, id), stream->aggregate_type, APPEND_RACES_MAX);
+}
+
+static tide_status append_try(struct append_call *call, struct pg_connection *connection, struct tide_error *err)
+{
+	for (;;) {
+		bool is_done;
+		tide_status status = append_insert(call, connection, &is_done, err);
+		if (status != TIDE_OK || is_done)
+			return status;
+		status = append_decide(call, connection, err);
+		if (status != TIDE_OK || append_total(call) == 0)
+			return status;
+		if (call->races++ == APPEND_RACES_MAX)
+			return append_lose_race(call, err);
+	}
+}
+
+/* Wait a little for the server to come back; false when the time is up. */
+static bool append_pause(struct append_call *call)
+{
+	struct mono_time now = clock_mono(&clock_system), until = mono_add(now, call->pause_ns);
+	if (until.ns > call->deadline.ns)
+		return false;
+	call->pause_ns = call->pause_ns * 2 < APPEND_PAUSE_MAX_NS ? call->pause_ns * 2 : APPEND_PAUSE_MAX_NS;
+	struct wakeup nobody;
+	wakeup_init(&nobody);
+	wakeup_wait(&nobody, until);
+	wakeup_fini(&nobody);
+	return true;
+}
+
+static tide_status append_run(struct append_call *call, struct tide_error *err)
+{
+	for (;;) {
+		struct pg_connection *connection;
+		tide_status status = pg_pool_take(call->store, &connection, err);
+		if (status == TIDE_OK) {
+			status = append_try(call, connection, err);
+			call->was_cut |= status == TIDE_CONNECTION_LOST;
+			if (status == TIDE_CONNECTION_LOST) {
+				pg_connection_close(connection);
+				pg_store_lost(call->store);
+			}
+			pg_pool_give(call->store, connection);
+		}
+		if (status != TIDE_CONNECTION_LOST || !append_pause(call))
+			return status;
+	}
+}
+
+tide_status pg_append(void *self, const struct tide_commit *commits, size_t count, struct tide_append_result *ret,
+		      struct tide_error *err)
+{
+	struct pg_store *store = self;
+	bool few[16] = { 0 };
+	ALLOC_AUTO bool *many = count > sizeof few ? alloc_zero(count, sizeof *many) : NULL;
+	if (count > sizeof few && !many)
+		return alloc_fail(err);
+	struct append_call call = { .store = store,
+				    .commits = commits,
+				    .count = count,
+				    .results = ret,
+				    .is_stored = many ? many : few,
+				    .deadline = mono_add(clock_mono(&clock_system), store->busy_ns),
+				    .pause_ns = APPEND_PAUSE_MIN_NS };
+	tide_status status = append_run(&call, err);
+	if (status != TIDE_OK)
+		return status;
+	for (size_t i = 0; call.was_cut && i < count; i++)
+		ret[i].was_stored_before = false; /* most likely by this very call */
+	pg_bell_ring(store);
+	return TIDE_OK;
+}

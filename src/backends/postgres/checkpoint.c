@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/postgres/inner.h"
+
+#include "sys/alloc.h"
+
+void pg_put_fence(struct pg_params *params, const struct tide_fence *fence)
+{
+	char owner[TIDE_UUID_TEXT_SIZE];
+	if (!fence) {
+		pg_put_null(params);
+		pg_put_null(params);
+		pg_put_null(params);
+		return;
+	}
+	pg_put_string(params, fence->name);
+	pg_put_string(params, tide_uuid_format(&fence->owner, owner));
+	pg_put_int8(params, fence->epoch);
+}
+
+tide_status pg_fail_fenced(const struct tide_fence *fence, struct tide_error *err)
+{
+	return tide_fail(err, TIDE_FENCED, "'%.255s' is owned by another process since epoch %lld", fence->name,
+			 (long long)fence->epoch);
+}
+
+static void checkpoint_copy(char ret[TIDE_NAME_MAX + 1], struct tide_text text)
+{
+	size_t size = text.size < TIDE_NAME_MAX ? text.size : TIDE_NAME_MAX;
+	if (text.data)
+		memcpy(ret, text.data, size);
+}
+
+static void checkpoint_row(const PGresult *rows, int row, struct tide_checkpoint *ret)
+{
+	*ret = (struct tide_checkpoint){ .last_event_id = pg_uuid(rows, row, 1),
+					 .events_processed = pg_int8(rows, row, 5) };
+	checkpoint_copy(ret->projection_name, pg_text(rows, row, 0));
+	checkpoint_copy(ret->last_event_type, pg_text(rows, row, 2));
+	ret->has_last_processed_at = !pg_is_null(rows, row, 3);
+	if (ret->has_last_processed_at)
+		pg_time(rows, row, 3, &ret->last_processed_at);
+	ret->has_position = !pg_is_null(rows, row, 4);
+	if (ret->has_position)
+		ret->position = pg_int8(rows, row, 4);
+	pg_time(rows, row, 6, &ret->created_at);
+	pg_time(rows, row, 7, &ret->updated_at);
+}
+
+tide_status pg_checkpoint_load(void *session, const char *name, struct tide_checkpoint *ret, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	pg_put_string(&params, name);
+	tide_status status = pg_write_run(session, PG_CHECKPOINT_LOAD, &params, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	if (PQntuples(rows) == 0)
+		return tide_fail(err, TIDE_NOT_FOUND, "'%.255s' has no checkpoint", name);
+	checkpoint_row(rows, 0, ret);
+	return TIDE_OK;
+}
+
+tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
+			       struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *result = NULL;
+	if (fence) {
+		pg_put_fence(&params, fence);
+	} else {
+		pg_put_string(&params, write->name);
+		pg_put_null(&params);
+		pg_put_null(&params);
+	}
+	pg_put_uuid(&params, write->progress.event_id);
+	pg_put_string(&params, write->progress.event_type);
+	if (write->has_position)
+		pg_put_int8(&params, write->progress.position);
+	else
+		pg_put_null(&params);
+	pg_put_int8(&params, write->progress.count);
+	pg_put_time(&params, &write->now);
+	tide_status status =
+		pg_write_run(session, fence ? PG_CHECKPOINT_SAVE_FENCED : PG_CHECKPOINT_SAVE, &params, &result, err);
+	if (status == TIDE_OK && fence && pg_changed(result) == 0)
+		return pg_fail_fenced(fence, err);
+	return status;
+}
+
+tide_status pg_checkpoint_list(void *session, struct tide_checkpoint **ret, size_t *ret_count, struct tide_error *err)
+{
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	tide_status status = pg_write_run(session, PG_CHECKPOINT_LIST, NULL, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	size_t count = (size_t)PQntuples(rows);
+	struct tide_checkpoint *list = alloc_zero(count + 1, sizeof *list);
+	if (!list)
+		return alloc_fail(err);
+	for (size_t i = 0; i < count; i++)
+		checkpoint_row(rows, (int)i, &list[i]);
+	*ret = list;
+	*ret_count = count;
+	return TIDE_OK;
+}
+
+tide_status pg_checkpoint_reset(void *session, const char *name, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *result = NULL;
+	pg_put_string(&params, name);
+	return pg_write_run(session, PG_CHECKPOINT_RESET, &params, &result, err);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/postgres/connection.h"
+
+#include <stdlib.h>
+
+#include <libpq-events.h>
+
+#include "backends/postgres/status.h"
+#include "sys/alloc.h"
+
+/* libpq shows every result of a connection here, also those of a handler's own statements. */
+static int connection_watch(PGEventId id, void *info, void *self)
+{
+	if (id != PGEVT_RESULTCREATE)
+		return 1;
+	struct pg_connection *connection = self;
+	PGresult *result = ((PGEventResultCreate *)info)->result;
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	if (sqlstate && PQresultStatus(result) == PGRES_FATAL_ERROR)
+		strncpy(connection->sqlstate, sqlstate, sizeof connection->sqlstate - 1);
+	const char *tag = PQcmdStatus(result);
+	if (strcmp(tag, "COMMIT") == 0 || strcmp(tag, "PREPARE TRANSACTION") == 0)
+		connection->was_ended = true;
+	return 1;
+}
+
+/* Notices are the server's small talk; the library prints nothing. */
+static void connection_ignore(void *self, const char *message)
+{
+	(void)self;
+	(void)message;
+}
+
+tide_status pg_connection_open(struct pg_connection *connection, const struct pg_target *target, struct tide_error *err)
+{
+	*connection = (struct pg_connection){ .target = target };
+	PGconn *native = PQconnectdbParams(target->keywords, target->values, 0);
+	if (!native)
+		return alloc_fail(err);
+	if (PQstatus(native) != CONNECTION_OK) {
+		tide_status status = pg_fail_connection(native, err);
+		PQfinish(native);
+		return status;
+	}
+	PQsetNoticeProcessor(native, connection_ignore, NULL);
+	if (!PQregisterEventProc(native, connection_watch, "tidemark", connection)) {
+		PQfinish(native);
+		return alloc_fail(err);
+	}
+	connection->native = native;
+	return TIDE_OK;
+}
+
+void pg_connection_close(struct pg_connection *connection)
+{
+	PQfinish(connection->native);
+	connection->native = NULL;
+	connection->prepared = 0;
+}
+
+bool pg_connection_is_usable(const struct pg_connection *connection)
+{
+	return connection->native && PQstatus(connection->native) == CONNECTION_OK;
+}
+
+static tide_status connection_fail(struct pg_connection *connection, const PGresult *result, struct tide_error *err)
+{
+	const char *sqlstate = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+	if (!sqlstate && pg_connection_is_usable(connection))
+		return tide_fail(err, TIDE_INTERNAL, "PostgreSQL: libpq refused a call: %.300s",
+				 PQerrorMessage(connection->native));
+	return sqlstate ? pg_fail_result(result, err) : pg_fail_connection(connection->native, err);
+}
+
+/* What libpq wants to know about parameters: all of them binary. */
+struct connection_args {
+	const char *values[PG_PARAMS_MAX];
+	int formats[PG_PARAMS_MAX];
+};
+
+static int connection_args(const struct pg_params *params, struct connection_args *ret)
+{
+	int count = params ? params->count : 0;
+	for (int i = 0; i < count; i++) {
+		/* an empty text is a value, too: its pointer must not be NULL */
+		const char *data = params->bytes.data ? params->bytes.data + params->starts[i] : "";
+		ret->values[i] = params->lengths[i] < 0 ? NULL : data;
+		ret->formats[i] = 1;
+	}
+	return count;
+}
+
+static tide_status connection_prepare(struct pg_connection *connection, enum pg_statement statement, const char *name,
+				      struct tide_error *err)
+{
+	if (connection->prepared & UINT64_C(1) << statement)
+		return TIDE_OK;
+	PG_RESULT_AUTO PGresult *result =
+		PQprepare(connection->native, name, connection->target->statements[statement], 0, NULL);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		return connection_fail(connection, result, err);
+	connection->prepared |= UINT64_C(1) << statement;
+	return TIDE_OK;
+}
+
+tide_status pg_send(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,
+		    struct tide_error *err)
+{
+	_Static_assert(PG_STATEMENT_COUNT <= 64, "a bit for each statement");
+	if (params && params->bytes.failed)
+		return alloc_fail(err);
+	struct connection_args args;
+	int count = connection_args(params, &args), is_sent;
+	const int *lengths = params ? params->lengths : NULL;
+	connection->sqlstate[0] = '\0';
+	if (connection->target->can_prepare) {
+		char name[] = { 't', (char)('0' + statement / 10), (char)('0' + statement % 10), '\0' };
+		tide_status status = connection_prepare(connection, statement, name, err);
+		if (status != TIDE_OK)
+			return status;
+		is_sent = PQsendQueryPrepared(connection->native, name, count, args.values, lengths, args.formats, 1);
+	} else {
+		is_sent = PQsendQueryParams(connection->native, connection->target->statements[statement], count, NULL,
+					    args.values, lengths, args.formats, 1);
+	}
+	return is_sent ? TIDE_OK : connection_fail(connection, NULL, err);
+}
+
+static bool connection_is_success(const PGresult *result)
+{
+	ExecStatusType status = PQresultStatus(result);
+	return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY;
+}
+
+/* Of the results of one text the first failure counts, else the last one. */
+tide_status pg_take(struct pg_connection *connection, PGresult **ret, struct tide_error *err)
+{
+	PGresult *kept = NULL, *next;
+	while ((next = PQgetResult(connection->native)) != NULL) {
+		if (kept && !connection_is_success(kept)) {
+			PQclear(next);
+			continue;
+		}
+		PQclear(kept);
+		kept = next;
+		if (PQresultStatus(next) == PGRES_COPY_IN || PQresultStatus(next) == PGRES_COPY_OUT)
+			break;
+	}
+	if (kept && connection_is_success(kept)) {
+		*ret = kept;
+		return TIDE_OK;
+	}
+	tide_status status = connection_fail(connection, kept, err);
+	PQclear(kept);
+	return status;
+}
+
+tide_status pg_run(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,
+		   PGresult **ret, struct tide_error *err)
+{
+	tide_status status = pg_send(connection, statement, params, err);
+	return status == TIDE_OK ? pg_take(connection, ret, err) : status;
+}
+
+tide_status pg_query(struct pg_connection *connection, const char *text, const struct pg_params *params, PGresult **ret,
+		     struct tide_error *err)
+{
+	if (params && params->bytes.failed)
+		return alloc_fail(err);
+	struct connection_args args;
+	int count = connection_args(params, &args);
+	connection->sqlstate[0] = '\0';
+	if (!PQsendQueryParams(connection->native, text, count, NULL, args.values, params ? params->lengths : NULL,
+			       args.formats, 1))
+		return connection_fail(connection, NULL, err);
+	return pg_take(connection, ret, err);
+}
+
+tide_status pg_command(struct pg_connection *connection, const char *text, struct tide_error *err)
+{
+	connection->sqlstate[0] = '\0';
+	if (!PQsendQuery(connection->native, text))
+		return connection_fail(connection, NULL, err);
+	PG_RESULT_AUTO PGresult *result = NULL;
+	return pg_take(connection, &result, err);
+}
+
+int64_t pg_changed(PGresult *result)
+{
+	return strtoll(PQcmdTuples(result), NULL, 10);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_POSTGRES_CONNECTION_H
+#define TIDE_POSTGRES_CONNECTION_H
+
+/* One libpq connection: statements in binary format, prepared at their first use where nothing stands in between. */
+
+#include <stdint.h>
+
+#include "backends/postgres/statements.h"
+#include "backends/postgres/values.h"
+
+/** Where to connect and what to send there: fixed once the store is open. */
+struct pg_target {
+	const char **keywords, **values; /* for libpq, ending in NULL; values may hold a password */
+	char *schema;                    /* quoted, with a dot behind it */
+	char *statements[PG_STATEMENT_COUNT];
+	bool can_prepare; /* false: a pooler may hand every statement to another server process */
+};
+
+/** A connection, used by one thread at a time. */
+struct pg_connection {
+	PGconn *native; /* NULL: not open */
+	const struct pg_target *target;
+	uint64_t prepared; /* a bit per statement */
+	char sqlstate[6];  /* of the last error result, whoever sent the statement */
+	bool was_ended;    /* a COMMIT was seen since this was last cleared */
+};
+
+static inline void pg_result_free(PGresult **result)
+{
+	PQclear(*result);
+}
+#define PG_RESULT_AUTO __attribute__((cleanup(pg_result_free)))
+
+/** Connect. TIDE_OK, TIDE_CONNECTION_LOST. */
+tide_status pg_connection_open(struct pg_connection *connection, const struct pg_target *target,
+			       struct tide_error *err);
+void pg_connection_close(struct pg_connection *connection);
+bool pg_connection_is_usable(const struct pg_connection *connection);
+
+/** Send a statement without waiting for its result; nothing else may be on its way. `params` may be NULL. */
+tide_status pg_send(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,
+		    struct tide_error *err);
+/** Wait for the result of what was sent. On failure nothing is to be cleared, and `sqlstate` tells more. */
+tide_status pg_take(struct pg_connection *connection, PGresult **ret, struct tide_error *err);
+/** Send and take. */
+tide_status pg_run(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,
+		   PGresult **ret, struct tide_error *err);
+/** The same for a text composed for this call. */
+tide_status pg_query(struct pg_connection *connection, const char *text, const struct pg_params *params, PGresult **ret,
+		     struct tide_error *err);
+/** Run a text without parameters and results, maybe of several statements. */
+tide_status pg_command(struct pg_connection *connection, const char *text, struct tide_error *err);
+
+/** Rows changed by a statement. */
+int64_t pg_changed(PGresult *result);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_POSTGRES_INNER_H
+#define TIDE_POSTGRES_INNER_H
+
+/* The store and the session of this backend, as its files share them. */
+
+#include <tidemark/backend.h>
+
+#include "backends/postgres/connection.h"
+#include "sys/mutex.h"
+#include "sys/thread.h"
+
+/** Rings other processes after commits, at most once per interval; its thread starts with the first append. */
+struct pg_bell {
+	struct mutex lock;
+	struct cond changed;
+	struct thread thread;
+	/* under lock */
+	bool is_rung, is_stopping, is_running;
+};
+
+/** An opened database. */
+struct pg_store {
+	/* fixed after open */
+	struct pg_target target;
+	char channel[32];  /* of notifications */
+	int64_t numbering; /* the sequence behind global_position, its oid */
+	int64_t busy_ns;   /* how long a call may wait for a connection or a server that restarts */
+	size_t pool_size;
+
+	/* connections for appends; the list of idle ones is under lock */
+	struct mutex lock;
+	struct cond freed;
+	struct pg_connection *pool;
+	struct pg_connection **idle;
+	size_t idle_count;
+
+	_Atomic int64_t settled; /* what some session found, see gap.c; 0 after a connection was lost */
+	struct pg_bell bell;
+};
+
+/** A hole in the feed that transactions still running may fill. */
+struct pg_gap {
+	bool is_waiting;
+	bool is_replica;
+	bool is_told;
+	tide_position upto; /* settled as soon as they have ended */
+	char *holders;      /* who, see gap.c */
+	int64_t wait_ns;    /* until they are looked at again */
+	struct mono_time since;
+};
+
+/** Rows of one query of the feed. */
+struct pg_chunk {
+	PGresult *rows;
+	int at, count, limit;
+	tide_position settled; /* when the query was sent */
+};
+
+/** The feed read ahead, for reads that go on where the last one ended. */
+struct pg_scan {
+	struct pg_chunk chunk;
+	struct pg_chunk next; /* asked for; `rows` once it has been taken */
+	bool is_asked;        /* next is on its way or has been taken */
+	bool is_flying;       /* next has not been taken from the connection */
+	tide_position at;     /* where the last read ended */
+	uint64_t shape;       /* filter and sizes of the query */
+};
+
+/** One conversation: a connection that reads, and one for a transaction beside it, both opened when needed. */
+struct pg_session {
+	struct pg_store *store;
+	struct pg_connection reader, writer;
+	bool in_transaction, has_savepoint, is_released;
+	tide_position settled; /* every value at or below is visible or never will be */
+	struct pg_gap gap;
+	struct pg_scan scan;
+	struct buffer scratch;
+};
+
+/* ---- store.c ---- */
+tide_status pg_store_open(struct tide_url *url, const struct tide_store_options *options, void **ret,
+			  struct tide_error *err);
+void pg_store_close(void *store);
+/** A connection of the pool; TIDE_BUSY when all are in use for too long. */
+tide_status pg_pool_take(struct pg_store *store, struct pg_connection **ret, struct tide_error *err);
+void pg_pool_give(struct pg_store *store, struct pg_connection *connection);
+/** Note that a connection was lost: the server may have been replaced by another one. */
+void pg_store_lost(struct pg_store *store);
+
+/* ---- schema.c ---- */
+/** What the URL and the options say about the schema. */
+struct pg_schema_wish {
+	const char *name; /* NULL: where search_path leads */
+	bool may_create;
+	bool category_index; /* an index over aggregate_type, too */
+};
+/** Find the schema, create what is missing if `may_create`, check the rest, and find the sequence. */
+tide_status pg_schema_prepare(struct pg_store *store, struct pg_connection *connection,
+			      const struct pg_schema_wish *wish, struct tide_error *err);
+
+/* ---- append.c ---- */
+tide_status pg_append(void *store, const struct tide_commit *commits, size_t count, struct tide_append_result *ret,
+		      struct tide_error *err);
+
+/* ---- session.c ---- */
+tide_status pg_session_open(void *store, void **ret, struct tide_error *err);
+void pg_session_close(void *session);
+tide_status pg_stream_version(void *session, struct tide_stream stream, tide_version *ret, struct tide_error *err);
+tide_status pg_find(void *session, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err);
+/** The connection outside of any transaction, with nothing on its way. */
+tide_status pg_session_reader(struct pg_session *session, struct pg_connection **ret, struct tide_error *err);
+/** The connection of the open transaction, else any that is idle. */
+tide_status pg_session_writer(struct pg_session *session, struct pg_connection **ret, struct tide_error *err);
+/** Run a statement on the reader, or on the writer. */
+tide_status pg_read_run(struct pg_session *session, enum pg_statement statement, const struct pg_params *params,
+			PGresult **ret, struct tide_error *err);
+tide_status pg_write_run(struct pg_session *session, enum pg_statement statement, const struct pg_params *params,
+			 PGresult **ret, struct tide_error *err);
+
+/* ---- row.c ---- */
+/** Add a row to the page if its filter lets it pass: `*ret_fits` is false when the page has no room for it. */
+tide_status pg_row_add(struct pg_session *session, const PGresult *rows, int row, const struct tide_filter *filter,
+		       struct tide_page *page, bool *ret_fits, struct tide_error *err);
+/** The greatest size of texts that come along with their row, bytes. */
+int32_t pg_row_limit(const struct tide_page_query *query, int rows);
+
+/* ---- gap.c, scan.c, read.c ---- */
+/** Find out whether every value below the greatest visible position is settled; `visible` is that one when known, else
+ * 0. */
+tide_status pg_gap_check(struct pg_session *session, tide_position visible, bool *ret_is_settled,
+			 struct tide_error *err);
+tide_status pg_end(void *session, tide_position *ret, struct tide_error *err);
+tide_status pg_scan_read(struct pg_session *session, const struct tide_page_query *query, struct tide_page *page,
+			 struct tide_error *err);
+/** Take what is on its way, so that the connection can be used for something else. */
+tide_status pg_scan_land(struct pg_session *session, struct tide_error *err);
+void pg_scan_drop(struct pg_session *session);
+tide_status pg_read(void *session, const struct tide_page_query *query, struct tide_page *page, struct tide_error *err);
+
+/* ---- transaction.c ---- */
+tide_status pg_begin(void *session, struct tide_error *err);
+tide_status pg_commit(void *session, struct tide_error *err);
+void pg_rollback(void *session);
+tide_status pg_savepoint(void *session, struct tide_error *err);
+tide_status pg_release(void *session, struct tide_error *err);
+tide_status pg_rollback_to(void *session, struct tide_error *err);
+tide_status pg_check(void *session, struct tide_error *err);
+void *pg_native(void *session);
+
+/* ---- snapshot.c ---- */
+tide_status pg_snapshot_load(void *session, struct tide_stream stream, struct tide_snapshot *ret,
+			     struct tide_error *err);
+tide_status pg_snapshot_save(void *session, const struct tide_snapshot *snapshot, struct tide_error *err);
+
+/* ---- checkpoint.c, lease.c, deadletter.c ---- */
+/** Put the name, owner and epoch of a fence as the first three parameters; without one all are NULL. */
+void pg_put_fence(struct pg_params *params, const struct tide_fence *fence);
+tide_status pg_fail_fenced(const struct tide_fence *fence, struct tide_error *err);
+tide_status pg_checkpoint_load(void *session, const char *name, struct tide_checkpoint *ret, struct tide_error *err);
+tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
+			       struct tide_error *err);
+tide_status pg_checkpoint_list(void *session, struct tide_checkpoint **ret, size_t *ret_count, struct tide_error *err);
+tide_status pg_checkpoint_reset(void *session, const char *name, struct tide_error *err);
+tide_status pg_lease_acquire(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
+			     struct tide_error *err);
+tide_status pg_lease_renew(void *session, const struct tide_fence *fence, struct tide_error *err);
+tide_status pg_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err);
+tide_status pg_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
+			  struct tide_error *err);
+tide_status pg_lease_is_owned(void *session, const char *name, bool *ret, struct tide_error *err);
+tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,
+			       const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err);
+tide_status pg_dead_letter_list(void *session, const struct tide_dead_letter_filter *filter,
+				struct tide_dead_letter_list *ret, struct tide_error *err);
+tide_status pg_dead_letter_get(void *session, int64_t id, struct tide_dead_letter_list *ret, struct tide_error *err);
+tide_status pg_dead_letter_change(void *session, const struct tide_fence *fence,
+				  const struct tide_dead_letter_change *change, struct tide_error *err);
+tide_status pg_dead_letter_discard(void *session, int64_t id, struct tide_error *err);
+tide_status pg_dead_letter_purge(void *session, struct tide_time before, int64_t *ret, struct tide_error *err);
+tide_status pg_dead_letter_stats(void *session, struct tide_dead_letter_stats *ret, struct tide_error *err);
+tide_status pg_dead_letter_counts(void *session, struct tide_dead_letter_count **ret, size_t *ret_count,
+				  struct tide_error *err);
+
+/* ---- bell.c, watch.c ---- */
+void pg_bell_init(struct pg_bell *bell);
+void pg_bell_fini(struct pg_bell *bell);
+/** Ring after a commit; never waits for the database. */
+void pg_bell_ring(struct pg_store *store);
+tide_status pg_watch_start(void *store, void **ret, struct tide_error *err);
+tide_status pg_watch_wait(void *watch, int64_t timeout_ns, bool *ret_rang, struct tide_error *err);
+void pg_watch_interrupt(void *watch);
+void pg_watch_stop(void *watch);
+
+#endif

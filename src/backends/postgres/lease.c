@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ownership: a row a subscription, held for 15 s by the server's clock and renewed meanwhile.
+ *
+ * No lock outlives its statement, so this works through a pooler in transaction mode, and a host that has gone is
+ * replaced when its lease runs out. Leases are written beside the transaction of a delivery, never in it: a mark must
+ * be there when the handler kills the process.
+ */
+#include "backends/postgres/inner.h"
+
+static tide_status lease_try(struct pg_session *session, const char *name, const struct tide_uuid *owner,
+			     struct tide_lease *ret, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	char text[TIDE_UUID_TEXT_SIZE];
+	pg_put_string(&params, name);
+	pg_put_string(&params, tide_uuid_format(owner, text));
+	tide_status status = pg_read_run(session, PG_LEASE_ACQUIRE, &params, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	*ret = (struct tide_lease){ .is_owned = PQntuples(rows) == 1 };
+	if (!ret->is_owned)
+		return TIDE_OK;
+	ret->epoch = pg_int8(rows, 0, 0);
+	ret->was_unclean = pg_bool(rows, 0, 1);
+	if (!pg_is_null(rows, 0, 2))
+		ret->suspect = pg_int8(rows, 0, 2);
+	if (!pg_is_null(rows, 0, 3))
+		ret->suspect_deaths = pg_int4(rows, 0, 3);
+	return TIDE_OK;
+}
+
+tide_status pg_lease_acquire(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
+			     struct tide_error *err)
+{
+	struct tide_lease lease;
+	tide_status status = lease_try(session, name, owner, &lease, err);
+	if (status == TIDE_OK && !lease.is_owned) {
+		PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+		PG_RESULT_AUTO PGresult *result = NULL;
+		pg_put_string(&params, name);
+		status = pg_read_run(session, PG_LEASE_MAKE, &params, &result, err);
+		if (status == TIDE_OK && pg_changed(result) == 1)
+			status = lease_try(session, name, owner, &lease, err);
+	}
+	if (status == TIDE_OK)
+		*ret = lease;
+	return status;
+}
+
+static tide_status lease_change(struct pg_session *session, enum pg_statement statement, const struct pg_params *params,
+				const struct tide_fence *fence, struct tide_error *err)
+{
+	PG_RESULT_AUTO PGresult *result = NULL;
+	tide_status status = pg_read_run(session, statement, params, &result, err);
+	if (status == TIDE_OK && pg_changed(result) == 0)
+		return pg_fail_fenced(fence, err);
+	return status;
+}
+
+tide_status pg_lease_renew(void *session, const struct tide_fence *fence, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	pg_put_fence(&params, fence);
+	return lease_change(session, PG_LEASE_RENEW, &params, fence, err);
+}
+
+tide_status pg_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	pg_put_fence(&params, fence);
+	return lease_change(session, PG_LEASE_RELEASE, &params, fence, err);
+}
+
+tide_status pg_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
+			  struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	pg_put_fence(&params, fence);
+	if (position > 0) {
+		pg_put_int8(&params, position);
+		pg_put_int4(&params, deaths);
+	} else {
+		pg_put_null(&params);
+		pg_put_null(&params);
+	}
+	return lease_change(session, PG_LEASE_MARK, &params, fence, err);
+}
+
+tide_status pg_lease_is_owned(void *session, const char *name, bool *ret, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	pg_put_string(&params, name);
+	tide_status status = pg_read_run(session, PG_LEASE_IS_OWNED, &params, &rows, err);
+	if (status == TIDE_OK)
+		*ret = PQntuples(rows) > 0;
+	return status;
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables: found, checked, and made or completed when asked.
+ *
+ * Happy path: look into the catalog, find everything there, touch nothing, so that a role without any right to create
+ * can open and initialise a complete database. Making happens in one transaction under an advisory lock: several
+ * processes may initialise at once. Columns are only ever added.
+ * Failure: TIDE_SCHEMA naming the table or column that is missing, or what the role may not do.
+ */
+#include "backends/postgres/inner.h"
+
+#include <stdlib.h>
+
+#include "backends/postgres/status.h"
+#include "core/text.h"
+#include "sys/alloc.h"
+
+#define SCHEMA_VERSION "1"
+
+/* clang-format off */
+/** A table, and the columns Tidemark needs in it. */
+static const struct { const char *name, *columns, *create; } schema_tables[] = {
+	{ "events",
+	  "global_position event_id aggregate_id aggregate_type event_type tenant_id actor_id version timestamp payload created_at "
+	  "event_version correlation_id causation_id metadata",
+	  "CREATE TABLE @events ("
+	  "global_position BIGSERIAL PRIMARY KEY, event_id UUID NOT NULL UNIQUE, aggregate_id UUID NOT NULL, "
+	  "aggregate_type VARCHAR(255) NOT NULL, event_type VARCHAR(255) NOT NULL, tenant_id UUID, actor_id VARCHAR(255), "
+	  "version INTEGER NOT NULL, \"timestamp\" TIMESTAMPTZ NOT NULL, payload JSON NOT NULL, "
+	  "created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), event_version INTEGER, correlation_id UUID, causation_id UUID, "
+	  "metadata JSON, CONSTRAINT uq_events_aggregate_version UNIQUE (aggregate_id, aggregate_type, version))" },
+	{ "projection_checkpoints",
+	  "projection_name last_event_id last_event_type last_processed_at global_position events_processed created_at updated_at",
+	  "CREATE TABLE @projection_checkpoints ("
+	  "projection_name VARCHAR(255) PRIMARY KEY, last_event_id UUID, last_event_type VARCHAR(255), "
+	  "last_processed_at TIMESTAMPTZ, global_position BIGINT, events_processed BIGINT NOT NULL DEFAULT 0, "
+	  "created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW())" },
+	{ "dead_letter_queue",
+	  "id event_id projection_name event_type event_data error_message error_stacktrace retry_count first_failed_at "
+	  "last_failed_at status resolved_at resolved_by",
+	  "CREATE TABLE @dead_letter_queue ("
+	  "id BIGSERIAL PRIMARY KEY, event_id UUID NOT NULL, projection_name VARCHAR(255) NOT NULL, event_type VARCHAR(255) NOT NULL, "
+	  "event_data JSONB NOT NULL, error_message TEXT NOT NULL, error_stacktrace TEXT, retry_count INTEGER NOT NULL DEFAULT 0, "
+	  "first_failed_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), last_failed_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), "
+	  "status VARCHAR(20) NOT NULL DEFAULT 'failed', resolved_at TIMESTAMPTZ, resolved_by VARCHAR(255), "
+	  "CONSTRAINT chk_dlq_status CHECK (status IN ('failed', 'retrying', 'resolved')), "
+	  "CONSTRAINT uq_dlq_event_projection UNIQUE (event_id, projection_name))" },
+	{ "snapshots",
+	  "id aggregate_id aggregate_type version schema_version state created_at",
+	  "CREATE TABLE @snapshots ("
+	  "id BIGSERIAL PRIMARY KEY, aggregate_id UUID NOT NULL, aggregate_type VARCHAR(255) NOT NULL, version INTEGER NOT NULL, "
+	  "schema_version INTEGER NOT NULL DEFAULT 1, state JSONB NOT NULL, created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), "
+	  "CONSTRAINT uq_snapshots_aggregate UNIQUE (aggregate_id, aggregate_type))" },
+	{ "subscription_leases",
+	  "id name owner epoch acquired_at released_at expires_at suspect_position suspect_deaths",
+	  "CREATE TABLE @subscription_leases ("
+	  "id BIGSERIAL PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT, epoch BIGINT NOT NULL, "
+	  "acquired_at TIMESTAMPTZ NOT NULL, released_at TIMESTAMPTZ, expires_at TIMESTAMPTZ NOT NULL, "
+	  "suspect_position BIGINT, suspect_deaths INTEGER)" },
+	{ "tidemark_schema",
+	  "",
+	  "CREATE TABLE @tidemark_schema (version INTEGER PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT NOW())" },
+};
+
+/** Nullable columns that an older table may lack. */
+static const struct { const char *table, *name, *type; } schema_additions[] = {
+	{ "events", "tenant_id", "UUID" },
+	{ "events", "actor_id", "VARCHAR(255)" },
+	{ "events", "event_version", "INTEGER" },
+	{ "events", "correlation_id", "UUID" },
+	{ "events", "causation_id", "UUID" },
+	{ "events", "metadata", "JSON" },
+	{ "projection_checkpoints", "global_position", "BIGINT" },
+	{ "dead_letter_queue", "error_stacktrace", "TEXT" },
+	{ "subscription_leases", "suspect_position", "BIGINT" },
+	{ "subscription_leases", "suspect_deaths", "INTEGER" },
+};
+
+/** Indexes beside those of the constraints; one that is missing costs time, not correctness. */
+static const struct { const char *name, *create; bool on_request; } schema_indexes[] = {
+	{ "idx_events_event_type", "CREATE INDEX idx_events_event_type ON @events (event_type, global_position)", false },
+	{ "idx_events_tenant_id", "CREATE INDEX idx_events_tenant_id ON @events (tenant_id) WHERE tenant_id IS NOT NULL", false },
+	{ "idx_events_aggregate_type", "CREATE INDEX idx_events_aggregate_type ON @events (aggregate_type)", true },
+	{ "idx_dlq_projection_status", "CREATE INDEX idx_dlq_projection_status ON @dead_letter_queue (projection_name, status)", false },
+	{ "idx_dlq_first_failed_at", "CREATE INDEX idx_dlq_first_failed_at ON @dead_letter_queue (first_failed_at)", false },
+};
+/* clang-format on */
+
+#define COUNT_OF(table) (sizeof(table) / sizeof *(table))
+
+/* `rows` are pairs of relation and column, and each relation once with an empty column. */
+static bool schema_has(const PGresult *rows, const char *relation, const char *column, size_t column_size)
+{
+	for (int i = 0; i < PQntuples(rows); i++)
+		if (strcmp(PQgetvalue(rows, i, 0), relation) == 0 &&
+		    text_equals((struct tide_text){ column, column_size }, PQgetvalue(rows, i, 1)))
+			return true;
+	return false;
+}
+
+static tide_status schema_look(struct pg_connection *connection, const char *schema, PGresult **ret,
+			       struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	pg_put_string(&params, schema);
+	return pg_query(
+		connection,
+		"SELECT c.relname::text, COALESCE(a.attname::text, '') FROM pg_class c JOIN pg_namespace n ON "
+		"n.oid = c.relnamespace LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT "
+		"a.attisdropped AND c.relkind <> 'i' WHERE n.nspname = $1::text UNION ALL SELECT c.relname::text, '' "
+		"FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1::text AND "
+		"c.relkind IN ('r', 'p', 'v', 'f')",
+		&params, ret, err);
+}
+
+/* The first column of a table that is not there; false when all are. */
+static bool schema_lacks(const PGresult *rows, const char *table, const char *columns, struct tide_text *ret)
+{
+	for (const char *at = columns; *at;) {
+		size_t size = strcspn(at, " ");
+		if (!schema_has(rows, table, at, size)) {
+			*ret = (struct tide_text){ at, size };
+			return true;
+		}
+		at += size + (at[size] == ' ');
+	}
+	return false;
+}
+
+static tide_status schema_check(const PGresult *rows, const char *schema, struct tide_error *err)
+{
+	for (size_t i = 0; i < COUNT_OF(schema_tables); i++) {
+		const char *table = schema_tables[i].name;
+		struct tide_text column;
+		if (!*schema_tables[i].columns)
+			continue;
+		if (!schema_has(rows, table, "", 0))
+			return tide_fail(err, TIDE_SCHEMA, "table '%s' is missing in schema '%.64s'; initialise it",
+					 table, schema);
+		if (schema_lacks(rows, table, schema_tables[i].columns, &column))
+			return tide_fail(err, TIDE_SCHEMA, "column '%.*s' of table '%s' is missing in schema '%.64s'",
+					 (int)column.size, column.data, table, schema);
+	}
+	return TIDE_OK;
+}
+
+static tide_status schema_run(struct pg_connection *connection, const char *text, const char *schema_dot,
+			      struct tide_error *err)
+{
+	struct buffer buffer = { 0 };
+	ALLOC_AUTO char *full = NULL;
+	pg_statement_expand(&buffer, text, schema_dot);
+	tide_status status = buffer_take(&buffer, &full, err);
+	return status == TIDE_OK ? pg_command(connection, full, err) : status;
+}
+
+static tide_status schema_add_column(struct pg_connection *connection, size_t addition, const char *schema_dot,
+				     struct tide_error *err)
+{
+	ALLOC_AUTO char *text =
+		alloc_format("ALTER TABLE @%s ADD COLUMN IF NOT EXISTS %s %s", schema_additions[addition].table,
+			     schema_additions[addition].name, schema_additions[addition].type);
+	return text ? schema_run(connection, text, schema_dot, err) : alloc_fail(err);
+}
+
+/* Everything that is not in `rows`, in the order tables, columns, indexes. */
+static tide_status schema_make(struct pg_connection *connection, const PGresult *rows, const char *schema_dot,
+			       bool category_index, struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+	for (size_t i = 0; status == TIDE_OK && i < COUNT_OF(schema_tables); i++)
+		if (!schema_has(rows, schema_tables[i].name, "", 0))
+			status = schema_run(connection, schema_tables[i].create, schema_dot, err);
+	for (size_t i = 0; status == TIDE_OK && i < COUNT_OF(schema_additions); i++) {
+		const char *table = schema_additions[i].table, *name = schema_additions[i].name;
+		if (schema_has(rows, table, "", 0) && !schema_has(rows, table, name, strlen(name)))
+			status = schema_add_column(connection, i, schema_dot, err);
+	}
+	for (size_t i = 0; status == TIDE_OK && i < COUNT_OF(schema_indexes); i++)
+		if (!schema_has(rows, schema_indexes[i].name, "", 0) &&
+		    (category_index || !schema_indexes[i].on_request))
+			status = schema_run(connection, schema_indexes[i].create, schema_dot, err);
+	if (status == TIDE_OK)
+		status = schema_run(connection,
+				    "INSERT INTO @tidemark_schema (version) VALUES (" SCHEMA_VERSION
+				    ") ON CONFLICT DO NOTHING",
+				    schema_dot, err);
+	return status;
+}
+
+static bool schema_is_complete(const PGresult *rows, const char *schema, bool category_index)
+{
+	if (schema_check(rows, schema, NULL) != TIDE_OK || !schema_has(rows, "tidemark_schema", "", 0))
+		return false;
+	for (size_t i = 0; i < COUNT_OF(schema_indexes); i++)
+		if (!schema_has(rows, schema_indexes[i].name, "", 0) &&
+		    (category_index || !schema_indexes[i].on_request))
+			return false;
+	return true;
+}
+
+static tide_status schema_make_locked(struct pg_connection *connection, const char *schema, const char *schema_dot,
+				      bool category_index, struct tide_error *err)
+{
+	ALLOC_AUTO char *lock = alloc_format("BEGIN; SELECT pg_advisory_xact_lock(%lld)",
+					     (long long)(fnv1a64(schema, strlen(schema)) & INT64_MAX));
+	if (!lock)
+		return alloc_fail(err);
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	tide_status status = pg_command(connection, lock, err);
+	if (status == TIDE_OK)
+		status = schema_look(connection, schema, &rows, err); /* anew: another process may have made them */
+	if (status == TIDE_OK)
+		status = schema_make(connection, rows, schema_dot, category_index, err);
+	return status == TIDE_OK ? pg_command(connection, "COMMIT", err) : status;
+}
+
+/* A schema that does not exist yet; asking first, since CREATE SCHEMA wants the right to it even when it exists. */
+static tide_status schema_make_namespace(struct pg_connection *connection, const char *schema, const char *schema_dot,
+					 struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	pg_put_string(&params, schema);
+	tide_status status =
+		pg_query(connection, "SELECT 1 FROM pg_namespace WHERE nspname = $1::text", &params, &rows, err);
+	if (status != TIDE_OK || PQntuples(rows) == 1)
+		return status;
+	ALLOC_AUTO char *text =
+		alloc_format("CREATE SCHEMA IF NOT EXISTS %.*s", (int)strlen(schema_dot) - 1, schema_dot);
+	return text ? pg_command(connection, text, err) : alloc_fail(err);
+}
+
+static tide_status schema_create(struct pg_connection *connection, const char *schema, const char *schema_dot,
+				 bool category_index, struct tide_error *err)
+{
+	tide_status status = schema_make_namespace(connection, schema, schema_dot, err);
+	if (status == TIDE_OK)
+		status = schema_make_locked(connection, schema, schema_dot, category_index, err);
+	if (status == TIDE_OK)
+		return TIDE_OK;
+	struct tide_error cause = err ? *err : (struct tide_error){ 0 };
+	bool is_forbidden = strcmp(connection->sqlstate, "42501") == 0;
+	if (pg_connection_is_usable(connection))
+		pg_command(connection, "ROLLBACK", NULL);
+	if (is_forbidden)
+		return tide_fail(
+			err, TIDE_SCHEMA,
+			"the role '%.64s' may not complete schema '%.64s' (%.200s); let its owner initialise it",
+			PQuser(connection->native), schema, cause.message);
+	return status;
+}
+
+static tide_status schema_find(struct pg_connection *connection, const char *wanted, char **ret, struct tide_error *err)
+{
+	if (wanted) {
+		*ret = alloc_text(wanted, strlen(wanted));
+		return *ret ? TIDE_OK : alloc_fail(err);
+	}
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	tide_status status =
+		pg_query(connection,
+			 "SELECT COALESCE((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = "
+			 "c.relnamespace WHERE c.oid = to_regclass('events')), current_schema())::text",
+			 NULL, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	if (pg_is_null(rows, 0, 0))
+		return tide_fail(err, TIDE_SCHEMA,
+				 "search_path names no schema that exists; choose one with ?schema=NAME");
+	struct tide_text name = pg_text(rows, 0, 0);
+	*ret = alloc_text(name.data, name.size);
+	return *ret ? TIDE_OK : alloc_fail(err);
+}
+
+/* A session keeps what it drew from a sequence with a cache without holding a lock: holes could not be told apart. */
+static tide_status schema_find_numbering(struct pg_store *store, struct pg_connection *connection,
+					 struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	ALLOC_AUTO char *table = alloc_format("%sevents", store->target.schema);
+	if (!table)
+		return alloc_fail(err);
+	pg_put_string(&params, table);
+	tide_status status = pg_query(
+		connection,
+		"SELECT seqrelid::int8, seqcache, seqincrement, seqcycle, seqrelid::regclass::text FROM pg_sequence "
+		"WHERE seqrelid = pg_get_serial_sequence($1::text, 'global_position')::regclass",
+		&params, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	if (PQntuples(rows) == 0)
+		return tide_fail(err, TIDE_SCHEMA,
+				 "column 'global_position' of table 'events' has no sequence of its own");
+	int64_t cache = pg_int8(rows, 0, 1);
+	const char *name = PQgetvalue(rows, 0, 4);
+	if (cache > 1)
+		return tide_fail(err, TIDE_SCHEMA,
+				 "sequence '%.64s' has CACHE %lld, which would let readers skip events; run ALTER "
+				 "SEQUENCE %.64s CACHE 1",
+				 name, (long long)cache, name);
+	if (pg_int8(rows, 0, 2) < 1 || pg_bool(rows, 0, 3))
+		return tide_fail(err, TIDE_SCHEMA, "sequence '%.64s' does not only increase", name);
+	store->numbering = pg_int8(rows, 0, 0);
+	return TIDE_OK;
+}
+
+static tide_status schema_complete(struct pg_store *store, struct pg_connection *connection, const char *schema,
+				   const struct pg_schema_wish *wish, struct tide_error *err)
+{
+	PGresult *rows = NULL;
+	tide_status status = schema_look(connection, schema, &rows, err);
+	if (status == TIDE_OK && wish->may_create && !schema_is_complete(rows, schema, wish->category_index)) {
+		status = schema_create(connection, schema, store->target.schema, wish->category_index, err);
+		PQclear(rows);
+		rows = NULL;
+		if (status == TIDE_OK)
+			status = schema_look(connection, schema, &rows, err);
+	}
+	if (status == TIDE_OK)
+		status = schema_check(rows, schema, err);
+	PQclear(rows);
+	return status == TIDE_OK ? schema_find_numbering(store, connection, err) : status;
+}
+
+tide_status pg_schema_prepare(struct pg_store *store, struct pg_connection *connection,
+			      const struct pg_schema_wish *wish, struct tide_error *err)
+{
+	ALLOC_AUTO char *schema = NULL;
+	tide_status status = schema_find(connection, wish->name, &schema, err);
+	if (status != TIDE_OK)
+		return status;
+	char *quoted = PQescapeIdentifier(connection->native, schema, strlen(schema));
+	if (!quoted)
+		return tide_fail(err, TIDE_ARGUMENT, "'%.64s' cannot be the name of a schema", schema);
+	store->target.schema = alloc_format("%s.", quoted);
+	PQfreemem(quoted);
+	if (!store->target.schema)
+		return alloc_fail(err);
+	snprintf(store->channel, sizeof store->channel, "tidemark_%016llx",
+		 (unsigned long long)fnv1a64(schema, strlen(schema)));
+	return schema_complete(store, connection, schema, wish, err);
+}

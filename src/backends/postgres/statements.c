@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/postgres/statements.h"
+
+#include <string.h>
+
+#define STREAM_CURRENT(id, type)                                                                                       \
+	"COALESCE((SELECT version FROM @events WHERE aggregate_id = " id " AND aggregate_type = " type                 \
+	" ORDER BY version DESC LIMIT 1), 0)"
+
+/* $1 aggregate_id, $2 aggregate_type, $3 bound, $4 limit, $5 greatest size: the events, and where the stream is. */
+#define STREAM_READ(compare, order)                                                                                    \
+	"SELECT e.*, v.current FROM (SELECT " STREAM_CURRENT(                                                          \
+		"$1::uuid", "$2::text") " AS current) v LEFT JOIN LATERAL ("                                           \
+					"SELECT " PG_COLUMNS                                                           \
+					PG_TEXTS_WHEN(PG_SIZE_BELOW(                                                   \
+						"$5::int4")) " FROM @events"                                           \
+							     " WHERE aggregate_id = $1::uuid AND aggregate_type = "    \
+							     "$2::text AND version " compare " $3::int8"               \
+							     " ORDER BY version " order                                \
+							     " LIMIT $4::int4) e ON true ORDER BY e.version " order
+
+/* Texts of an event only when it can match: $3 greatest size, $4 event types, $5 aggregate types, $6 tenant. */
+#define SCAN_WANTED                                                                                                    \
+	"($4::text[] IS NULL OR event_type = ANY($4::text[])) AND ($5::text[] IS NULL OR aggregate_type = "            \
+	"ANY($5::text[]))"                                                                                             \
+	" AND ($6::uuid IS NULL OR tenant_id = $6::uuid) AND " PG_SIZE_BELOW("$3::int4")
+
+/* The row of a lease, held against a change of owner until this transaction ends: $1 name, $2 owner, $3 epoch.
+ * KEY SHARE lets the owner renew meanwhile; a new owner takes the row FOR UPDATE, which waits for it. */
+#define FENCE_ROW                                                                                                      \
+	"SELECT 1 FROM @subscription_leases WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8 FOR KEY "  \
+	"SHARE"
+#define FENCE "WITH fence AS MATERIALIZED (" FENCE_ROW ") "
+
+/* Transactions that hold the lock of the sequence: $1 its number. */
+#define HOLDERS                                                                                                        \
+	"pg_locks WHERE locktype = 'relation' AND relation = $1::int8::oid AND mode = 'RowExclusiveLock' AND granted"  \
+	" AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+
+#define CHECKPOINT_COLUMNS                                                                                             \
+	"projection_name, last_event_id, last_event_type, last_processed_at, global_position, events_processed, "      \
+	"created_at, updated_at"
+/* $4 event_id, $5 event_type, $6 position, $7 count, $8 now */
+#define CHECKPOINT_VALUES                                                                                              \
+	"$1::text, $4::uuid, $5::text, CASE WHEN $4::uuid IS NOT NULL THEN $8::timestamptz END, $6::int8, $7::int8, "  \
+	"$8::timestamptz, $8::timestamptz"
+#define CHECKPOINT_UPSERT(from)                                                                                        \
+	"INSERT INTO @projection_checkpoints AS c (" CHECKPOINT_COLUMNS ") SELECT " CHECKPOINT_VALUES from             \
+	" ON CONFLICT (projection_name) DO UPDATE SET last_event_id = COALESCE(excluded.last_event_id, "               \
+	"c.last_event_id), last_event_type = COALESCE(excluded.last_event_type, c.last_event_type), "                  \
+	"last_processed_at = COALESCE(excluded.last_processed_at, c.last_processed_at), "                              \
+	"global_position = COALESCE(excluded.global_position, c.global_position), "                                    \
+	"events_processed = c.events_processed + excluded.events_processed, updated_at = excluded.updated_at"
+
+/* $4 event_id, $5 event_type, $6 event_data, $7 message, $8 stacktrace, $9 retry_count, $10 now */
+#define DEAD_LETTER_UPSERT(from)                                                                                       \
+	"INSERT INTO @dead_letter_queue AS d (event_id, projection_name, event_type, event_data, error_message, "      \
+	"error_stacktrace, retry_count, first_failed_at, last_failed_at, status) SELECT $4::uuid, $1::text, "          \
+	"$5::text, $6::text::jsonb, $7::text, $8::text, $9::int4, $10::timestamptz, $10::timestamptz, "                \
+	"'failed'" from " ON CONFLICT (event_id, projection_name) DO UPDATE SET retry_count = "                        \
+	"excluded.retry_count, last_failed_at = excluded.last_failed_at, error_message = excluded.error_message, "     \
+	"error_stacktrace = excluded.error_stacktrace, status = 'failed', resolved_at = NULL, resolved_by = NULL "     \
+	"RETURNING id"
+
+/* $4 id, $5 statuses it may have, $6 new status, $7 message, $8 stacktrace, $9 add_retries, $10 resolved_by, $11 now */
+#define DEAD_LETTER_CHANGE(also)                                                                                       \
+	"UPDATE @dead_letter_queue SET status = $6::text, "                                                            \
+	"error_message = COALESCE($7::text, error_message), "                                                          \
+	"error_stacktrace = CASE WHEN $7::text IS NULL THEN error_stacktrace ELSE $8::text END, "                      \
+	"last_failed_at = CASE WHEN $7::text IS NULL THEN last_failed_at ELSE $11::timestamptz END, "                  \
+	"retry_count = retry_count + $9::int4, "                                                                       \
+	"resolved_at = CASE WHEN $6::text = 'resolved' THEN $11::timestamptz END, "                                    \
+	"resolved_by = CASE WHEN $6::text = 'resolved' THEN $10::text END "                                            \
+	"WHERE id = $4::int8 AND status = ANY($5::text[])" also
+
+#define DEAD_LETTER_COLUMNS                                                                                            \
+	"id, event_id, projection_name, event_type, event_data::text, error_message, error_stacktrace, retry_count, "  \
+	"first_failed_at, last_failed_at, status, resolved_at, resolved_by FROM @dead_letter_queue "
+
+/* clang-format off */
+static const char *const statement_texts[PG_STATEMENT_COUNT] = {
+	/* $1..$3 the streams: aggregate_id, aggregate_type, required version (-1 any, -2 exists); $4..$14 the events, by
+	 * stream. One statement: nothing is inserted unless every stream is where it must be. */
+	[PG_APPEND] =
+		"WITH streams AS MATERIALIZED (SELECT s.aggregate_id, s.aggregate_type, s.required, s.stream, "
+		STREAM_CURRENT("s.aggregate_id", "s.aggregate_type") " AS current "
+		"FROM unnest($1::uuid[], $2::text[], $3::int4[]) WITH ORDINALITY AS s(aggregate_id, aggregate_type, required, stream)) "
+		"INSERT INTO @events (event_id, aggregate_id, aggregate_type, event_type, tenant_id, actor_id, version, "
+		"\"timestamp\", payload, event_version, correlation_id, causation_id, metadata) "
+		"SELECT i.event_id, s.aggregate_id, s.aggregate_type, i.event_type, i.tenant_id, i.actor_id, s.current + i.nth, "
+		"i.occurred_at, i.payload, i.event_version, i.correlation_id, i.causation_id, i.metadata "
+		"FROM unnest($4::int4[], $5::int4[], $6::uuid[], $7::text[], $8::uuid[], $9::text[], $10::timestamptz[], $11::json[], "
+		"$12::int4[], $13::uuid[], $14::uuid[], $15::json[]) WITH ORDINALITY AS i(stream, nth, event_id, event_type, tenant_id, "
+		"actor_id, occurred_at, payload, event_version, correlation_id, causation_id, metadata, ord) "
+		"JOIN streams s ON s.stream = i.stream "
+		"WHERE NOT EXISTS (SELECT 1 FROM streams r WHERE NOT CASE r.required WHEN -1 THEN true WHEN -2 THEN r.current > 0 "
+		"ELSE r.current = r.required END) ORDER BY i.ord RETURNING global_position, version",
+	[PG_APPEND_VERSIONS] =
+		"SELECT " STREAM_CURRENT("s.aggregate_id", "s.aggregate_type")
+		" FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS s(aggregate_id, aggregate_type, ord) ORDER BY s.ord",
+	[PG_APPEND_KNOWN] =
+		"SELECT i.ord, e.global_position, e.version, e.aggregate_id, e.aggregate_type FROM unnest($1::uuid[]) "
+		"WITH ORDINALITY AS i(event_id, ord) JOIN @events e ON e.event_id = i.event_id ORDER BY i.ord",
+	[PG_SCAN] = /* $1 bound, $2 limit */
+		"SELECT " PG_COLUMNS PG_TEXTS_WHEN(SCAN_WANTED)
+		" FROM @events WHERE global_position > $1::int8 ORDER BY global_position LIMIT $2::int4",
+	[PG_TEXTS] = "SELECT metadata, payload FROM @events WHERE global_position = $1::int8",
+	[PG_STREAM_FORWARD] = STREAM_READ(">", "ASC"),
+	[PG_STREAM_BACKWARD] = STREAM_READ("<", "DESC"),
+	[PG_STREAM_VERSION] = "SELECT " STREAM_CURRENT("$1::uuid", "$2::text"),
+	[PG_FIND] = "SELECT " PG_COLUMNS "metadata, payload FROM @events WHERE event_id = $1::uuid",
+	[PG_NEWEST] = "SELECT COALESCE(max(global_position), 0) FROM @events",
+	/* the end of the run of positions without a hole that begins behind $1, at most $2 and so many rows further */
+	[PG_UNBROKEN] =
+		"SELECT COALESCE(max(p), $1::int8), count(*) FROM (SELECT global_position AS p, row_number() OVER (ORDER BY "
+		"global_position) AS n FROM @events WHERE global_position > $1::int8 AND global_position <= $2::int8 "
+		"ORDER BY global_position LIMIT $3::int4) r WHERE p = $1::int8 + n",
+	[PG_HOLDERS] =
+		"SELECT pg_is_in_recovery(), (SELECT string_agg(DISTINCT virtualtransaction, ' ') FROM " HOLDERS "), "
+		"pg_snapshot_xmax(pg_current_snapshot())::text",
+	[PG_HOLDERS_STAY] =
+		"SELECT EXISTS (SELECT 1 FROM " HOLDERS " AND virtualtransaction = ANY(string_to_array($2::text, ' ')))",
+	[PG_HOLDERS_TOLD] =
+		"SELECT l.pid, a.application_name, floor(extract(epoch FROM clock_timestamp() - a.xact_start))::int8, left(a.query, 100) "
+		"FROM pg_stat_activity a JOIN (SELECT pid FROM " HOLDERS " AND virtualtransaction = ANY(string_to_array($2::text, ' '))) l "
+		"ON l.pid = a.pid ORDER BY a.xact_start LIMIT 1",
+	[PG_REPLICA_BEHIND] = "SELECT pg_snapshot_xmin(pg_current_snapshot()) < $1::text::xid8",
+
+	[PG_CHECKPOINT_LOAD] =
+		"SELECT " CHECKPOINT_COLUMNS " FROM @projection_checkpoints WHERE projection_name = $1::text",
+	[PG_CHECKPOINT_SAVE] = CHECKPOINT_UPSERT(" WHERE $2::text IS NULL AND $3::int8 IS NULL"),
+	[PG_CHECKPOINT_SAVE_FENCED] = FENCE CHECKPOINT_UPSERT(" FROM fence WHERE true"),
+	[PG_CHECKPOINT_LIST] =
+		"SELECT " CHECKPOINT_COLUMNS " FROM @projection_checkpoints ORDER BY projection_name COLLATE \"C\"",
+	[PG_CHECKPOINT_RESET] = "DELETE FROM @projection_checkpoints WHERE projection_name = $1::text",
+
+	/* $1 name, $2 owner. A row whose owner is writing at this moment is locked, so it is alive. */
+	[PG_LEASE_ACQUIRE] =
+		"WITH prior AS MATERIALIZED (SELECT id, owner IS NOT NULL AND owner <> $2::text AS was_unclean, suspect_position "
+		"FROM @subscription_leases WHERE name = $1::text AND (owner IS NULL OR owner = $2::text OR expires_at <= clock_timestamp()) "
+		"FOR UPDATE SKIP LOCKED) "
+		"UPDATE @subscription_leases l SET owner = $2::text, epoch = l.epoch + 1, acquired_at = clock_timestamp(), "
+		"released_at = NULL, expires_at = clock_timestamp() + interval '15 seconds', "
+		"suspect_position = CASE WHEN p.was_unclean THEN l.suspect_position END, "
+		"suspect_deaths = CASE WHEN p.was_unclean AND l.suspect_position IS NOT NULL THEN COALESCE(l.suspect_deaths, 0) + 1 END "
+		"FROM prior p WHERE l.id = p.id RETURNING l.epoch, p.was_unclean, l.suspect_position, l.suspect_deaths",
+	[PG_LEASE_MAKE] =
+		"INSERT INTO @subscription_leases (name, owner, epoch, acquired_at, released_at, expires_at) "
+		"SELECT $1::text, NULL, 0, clock_timestamp(), clock_timestamp(), clock_timestamp() "
+		"WHERE NOT EXISTS (SELECT 1 FROM @subscription_leases WHERE name = $1::text) ON CONFLICT (name) DO NOTHING",
+	[PG_LEASE_RENEW] =
+		"UPDATE @subscription_leases SET expires_at = clock_timestamp() + interval '15 seconds' "
+		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
+	[PG_LEASE_RELEASE] =
+		"UPDATE @subscription_leases SET owner = NULL, released_at = clock_timestamp(), expires_at = clock_timestamp(), "
+		"suspect_position = NULL, suspect_deaths = NULL WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
+	[PG_LEASE_MARK] =
+		"UPDATE @subscription_leases SET suspect_position = $4::int8, suspect_deaths = $5::int4 "
+		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
+	[PG_LEASE_IS_OWNED] =
+		"SELECT 1 FROM @subscription_leases WHERE name = $1::text AND owner IS NOT NULL AND expires_at > clock_timestamp()",
+
+	[PG_DEAD_LETTER_ADD] = DEAD_LETTER_UPSERT(" WHERE $2::text IS NULL AND $3::int8 IS NULL"),
+	[PG_DEAD_LETTER_ADD_FENCED] = FENCE DEAD_LETTER_UPSERT(" FROM fence WHERE true"),
+	[PG_DEAD_LETTER_CHANGE] = DEAD_LETTER_CHANGE(" AND $1::text IS NULL AND $2::text IS NULL AND $3::int8 IS NULL"),
+	[PG_DEAD_LETTER_CHANGE_FENCED] = FENCE DEAD_LETTER_CHANGE(" AND EXISTS (SELECT 1 FROM fence)"),
+	[PG_DEAD_LETTER_STATUS] = "SELECT status FROM @dead_letter_queue WHERE id = $1::int8",
+	[PG_FENCE] = FENCE_ROW,
+	[PG_DEAD_LETTER_LIST] = /* $1 projection, $2 statuses, $3 limit, $4 oldest first */
+		"SELECT " DEAD_LETTER_COLUMNS "WHERE ($1::text IS NULL OR projection_name = $1::text) AND status = ANY($2::text[]) "
+		"ORDER BY CASE WHEN $4::int4 = 1 THEN id END ASC, first_failed_at DESC, id DESC LIMIT $3::int8",
+	[PG_DEAD_LETTER_GET] = "SELECT " DEAD_LETTER_COLUMNS "WHERE id = $1::int8",
+	[PG_DEAD_LETTER_DISCARD] = "DELETE FROM @dead_letter_queue WHERE id = $1::int8 AND status <> 'resolved'",
+	[PG_DEAD_LETTER_PURGE] = "DELETE FROM @dead_letter_queue WHERE status = 'resolved' AND resolved_at < $1::timestamptz",
+	[PG_DEAD_LETTER_STATS] =
+		"SELECT count(*) FILTER (WHERE status = 'failed'), count(*) FILTER (WHERE status = 'retrying'), "
+		"count(DISTINCT projection_name), min(first_failed_at) FROM @dead_letter_queue WHERE status <> 'resolved'",
+	[PG_DEAD_LETTER_COUNTS] =
+		"SELECT projection_name, count(*), min(first_failed_at), max(last_failed_at) FROM @dead_letter_queue "
+		"WHERE status <> 'resolved' GROUP BY projection_name ORDER BY count(*) DESC, projection_name COLLATE \"C\"",
+
+	[PG_SNAPSHOT_LOAD] =
+		"SELECT version, schema_version, state::text, created_at FROM @snapshots "
+		"WHERE aggregate_id = $1::uuid AND aggregate_type = $2::text",
+	[PG_SNAPSHOT_SAVE] =
+		"INSERT INTO @snapshots AS s (aggregate_id, aggregate_type, version, schema_version, state, created_at) "
+		"VALUES ($1::uuid, $2::text, $3::int4, $4::int4, $5::text::jsonb, $6::timestamptz) "
+		"ON CONFLICT (aggregate_id, aggregate_type) DO UPDATE SET version = excluded.version, "
+		"schema_version = excluded.schema_version, state = excluded.state, created_at = excluded.created_at "
+		"WHERE NOT (s.version > excluded.version AND s.schema_version = excluded.schema_version)",
+};
+/* clang-format on */
+
+const char *pg_statement_text(enum pg_statement statement)
+{
+	return statement_texts[statement];
+}
+
+void pg_statement_expand(struct buffer *buffer, const char *text, const char *schema)
+{
+	for (;;) {
+		size_t plain = strcspn(text, "@");
+		buffer_add(buffer, text, plain);
+		if (!text[plain])
+			return;
+		buffer_add(buffer, schema, strlen(schema));
+		text += plain + 1;
+	}
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_POSTGRES_STATEMENTS_H
+#define TIDE_POSTGRES_STATEMENTS_H
+
+#include "core/json.h"
+
+/** Every statement that is sent more than now and then, and therefore prepared where that is possible. */
+enum pg_statement {
+	PG_APPEND,
+	PG_APPEND_VERSIONS,
+	PG_APPEND_KNOWN,
+	PG_SCAN,
+	PG_TEXTS,
+	PG_STREAM_FORWARD,
+	PG_STREAM_BACKWARD,
+	PG_STREAM_VERSION,
+	PG_FIND,
+	PG_NEWEST,
+	PG_UNBROKEN,
+	PG_HOLDERS,
+	PG_HOLDERS_STAY,
+	PG_HOLDERS_TOLD,
+	PG_REPLICA_BEHIND,
+	PG_CHECKPOINT_LOAD,
+	PG_CHECKPOINT_SAVE,
+	PG_CHECKPOINT_SAVE_FENCED,
+	PG_CHECKPOINT_LIST,
+	PG_CHECKPOINT_RESET,
+	PG_LEASE_ACQUIRE,
+	PG_LEASE_MAKE,
+	PG_LEASE_RENEW,
+	PG_LEASE_RELEASE,
+	PG_LEASE_MARK,
+	PG_LEASE_IS_OWNED,
+	PG_DEAD_LETTER_ADD,
+	PG_DEAD_LETTER_ADD_FENCED,
+	PG_DEAD_LETTER_CHANGE,
+	PG_DEAD_LETTER_CHANGE_FENCED,
+	PG_DEAD_LETTER_STATUS,
+	PG_FENCE,
+	PG_DEAD_LETTER_LIST,
+	PG_DEAD_LETTER_GET,
+	PG_DEAD_LETTER_DISCARD,
+	PG_DEAD_LETTER_PURGE,
+	PG_DEAD_LETTER_STATS,
+	PG_DEAD_LETTER_COUNTS,
+	PG_SNAPSHOT_LOAD,
+	PG_SNAPSHOT_SAVE,
+	PG_STATEMENT_COUNT
+};
+
+/* The columns of an event in every result, in this order. `metadata` and `payload` are named by the caller. */
+enum pg_column {
+	PG_COLUMN_POSITION,
+	PG_COLUMN_EVENT_ID,
+	PG_COLUMN_AGGREGATE_ID,
+	PG_COLUMN_AGGREGATE_TYPE,
+	PG_COLUMN_EVENT_TYPE,
+	PG_COLUMN_TENANT_ID,
+	PG_COLUMN_ACTOR_ID,
+	PG_COLUMN_VERSION,
+	PG_COLUMN_TIMESTAMP,
+	PG_COLUMN_CREATED_AT,
+	PG_COLUMN_EVENT_VERSION,
+	PG_COLUMN_CORRELATION_ID,
+	PG_COLUMN_CAUSATION_ID,
+	PG_COLUMN_METADATA,
+	PG_COLUMN_PAYLOAD,
+	PG_COLUMN_COUNT
+};
+#define PG_COLUMNS                                                                                                     \
+	"global_position, event_id, aggregate_id, aggregate_type, event_type, tenant_id, actor_id, version, "          \
+	"\"timestamp\", created_at, event_version, correlation_id, causation_id, "
+/* Texts come along only where `condition` holds; a payload that is NULL is fetched by itself when it is wanted. */
+#define PG_TEXTS_WHEN(condition)                                                                                       \
+	"CASE WHEN " condition " THEN metadata END AS metadata, CASE WHEN " condition " THEN payload END AS payload"
+#define PG_SIZE_BELOW(param) "pg_column_size(payload) + COALESCE(pg_column_size(metadata), 0) <= " param
+
+/** The text of a statement with "@" where the schema's name and a dot belong. */
+const char *pg_statement_text(enum pg_statement statement);
+/** Add a text with every "@" replaced. */
+void pg_statement_expand(struct buffer *buffer, const char *text, const char *schema);
+
+#endif

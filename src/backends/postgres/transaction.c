@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The transaction a handler shares with its checkpoint, on the writer's connection.
+ *
+ * A savepoint is released together with the making of the next one, or by the commit: one round trip less an event.
+ * Failure: a handler that left the transaction aborted, or ended it, is found out by looking at the connection, which
+ * watches every result that libpq makes.
+ */
+#include "backends/postgres/inner.h"
+
+#include "backends/postgres/status.h"
+
+static tide_status transaction_command(struct pg_session *session, const char *text, struct tide_error *err)
+{
+	tide_status status = pg_command(&session->writer, text, err);
+	if (status == TIDE_CONNECTION_LOST)
+		pg_store_lost(session->store);
+	return status;
+}
+
+tide_status pg_begin(void *self, struct tide_error *err)
+{
+	struct pg_session *session = self;
+	if (!session->writer.native) {
+		tide_status status = pg_connection_open(&session->writer, &session->store->target, err);
+		if (status != TIDE_OK)
+			return status;
+	}
+	tide_status status = transaction_command(session, "BEGIN ISOLATION LEVEL READ COMMITTED", err);
+	if (status != TIDE_OK)
+		return status;
+	session->in_transaction = true;
+	session->has_savepoint = session->is_released = false;
+	session->writer.was_ended = false;
+	return TIDE_OK;
+}
+
+/* COMMIT of an aborted transaction succeeds with the tag ROLLBACK. */
+tide_status pg_commit(void *self, struct tide_error *err)
+{
+	struct pg_session *session = self;
+	PG_RESULT_AUTO PGresult *result = NULL;
+	tide_status status = pg_check(session, err);
+	if (status != TIDE_OK)
+		return status;
+	session->in_transaction = session->has_savepoint = false;
+	status = pg_query(&session->writer, "COMMIT", NULL, &result, err);
+	if (status == TIDE_CONNECTION_LOST)
+		pg_store_lost(session->store);
+	if (status == TIDE_OK && strcmp(PQcmdStatus(result), "COMMIT") != 0)
+		return tide_fail(err, TIDE_IO, "PostgreSQL: the transaction was rolled back instead of committed");
+	return status;
+}
+
+void pg_rollback(void *self)
+{
+	struct pg_session *session = self;
+	session->in_transaction = session->has_savepoint = false;
+	if (!pg_connection_is_usable(&session->writer))
+		return;
+	if (PQtransactionStatus(session->writer.native) == PQTRANS_IDLE)
+		return;
+	if (PQtransactionStatus(session->writer.native) == PQTRANS_ACTIVE ||
+	    pg_command(&session->writer, "ROLLBACK", NULL) != TIDE_OK)
+		pg_connection_close(&session->writer); /* the server rolls back when its peer is gone */
+}
+
+tide_status pg_savepoint(void *self, struct tide_error *err)
+{
+	struct pg_session *session = self;
+	bool is_open = session->has_savepoint && session->is_released;
+	tide_status status = transaction_command(
+		session, is_open ? "RELEASE SAVEPOINT tidemark; SAVEPOINT tidemark" : "SAVEPOINT tidemark", err);
+	if (status != TIDE_OK)
+		return status;
+	session->has_savepoint = true;
+	session->is_released = session->writer.was_ended = false;
+	return TIDE_OK;
+}
+
+tide_status pg_release(void *self, struct tide_error *err)
+{
+	struct pg_session *session = self;
+	(void)err;
+	session->is_released = true;
+	return TIDE_OK;
+}
+
+tide_status pg_rollback_to(void *self, struct tide_error *err)
+{
+	struct pg_session *session = self;
+	if (!session->has_savepoint)
+		return TIDE_OK;
+	tide_status status =
+		transaction_command(session, "ROLLBACK TO SAVEPOINT tidemark; RELEASE SAVEPOINT tidemark", err);
+	session->has_savepoint = session->is_released = false;
+	return status;
+}
+
+/* After a failed handler statement in libpq's pipeline or COPY mode the connection is of no use for us. */
+tide_status pg_check(void *self, struct tide_error *err)
+{
+	struct pg_session *session = self;
+	PGconn *native = session->writer.native;
+	if (!pg_connection_is_usable(&session->writer)) {
+		pg_store_lost(session->store);
+		return pg_fail_connection(native, err);
+	}
+	switch (PQtransactionStatus(native)) {
+	case PQTRANS_INTRANS:
+		if (!session->writer.was_ended)
+			return TIDE_OK;
+		break;
+	case PQTRANS_INERROR: {
+		const char *sqlstate = session->writer.sqlstate;
+		tide_fail(err, pg_status_of(sqlstate), "PostgreSQL: the handler left the transaction aborted (%s)",
+			  sqlstate);
+		if (err)
+			err->native = pg_native_of(sqlstate);
+		return pg_status_of(sqlstate);
+	}
+	case PQTRANS_ACTIVE:
+		return tide_fail(err, TIDE_STATE, "the handler left a statement running on the delivery transaction");
+	default:
+		break;
+	}
+	return tide_fail(err, TIDE_STATE, "handler ended the delivery transaction");
+}
+
+void *pg_native(void *self)
+{
+	struct pg_session *session = self;
+	return session->writer.native;
+}

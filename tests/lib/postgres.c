@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/postgres.h"
+
+#include <grp.h>
+#include <libpq-fe.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "lib/fixture.h"
+#include "lib/wait.h"
+
+/** The server of this program. */
+static struct {
+	char directory[TEMP_PATH_SIZE], programs[TEMP_PATH_SIZE];
+	pid_t pid;
+	pid_t bouncer;
+	bool is_flushing;
+} server;
+
+/* PostgreSQL and PgBouncer refuse to run as root. */
+static const struct passwd *server_user(void)
+{
+	return geteuid() == 0 ? getpwnam("postgres") : NULL;
+}
+
+static void child_become(pid_t parent)
+{
+	const struct passwd *user = server_user();
+	if (user && (initgroups(user->pw_name, user->pw_gid) || setgid(user->pw_gid) || setuid(user->pw_uid)))
+		_exit(126);
+	prctl(PR_SET_PDEATHSIG, SIGQUIT); /* after setuid, which clears it */
+	if (getppid() != parent)
+		_exit(125);
+	int log = open("log", O_WRONLY | O_CREAT | O_APPEND, 0600);
+	if (log < 0)
+		_exit(124);
+	dup2(log, STDOUT_FILENO);
+	dup2(log, STDERR_FILENO);
+}
+
+static pid_t server_spawn(const char *const arguments[])
+{
+	pid_t parent = getpid(), pid = fork();
+	assert_true(pid >= 0);
+	if (pid > 0)
+		return pid;
+	if (chdir(server.directory))
+		_exit(123);
+	child_become(parent);
+	execv(arguments[0], (char *const *)(uintptr_t)arguments);
+	_exit(127);
+}
+
+static int server_run(const char *const arguments[])
+{
+	int status;
+	pid_t pid = server_spawn(arguments);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static bool server_find_programs(void)
+{
+	FILE *pipe = popen("pg_config --bindir 2>/dev/null", "r");
+	bool is_read = pipe && fgets(server.programs, sizeof server.programs, pipe);
+	if (pipe)
+		pclose(pipe);
+	server.programs[strcspn(server.programs, "\n")] = '\0';
+	char path[TEMP_PATH_SIZE + 16];
+	snprintf(path, sizeof path, "%s/initdb", server.programs);
+	return is_read && access(path, X_OK) == 0;
+}
+
+static bool server_answers(void)
+{
+	PGconn *connection = PQconnectdb("connect_timeout=2");
+	bool is_ok = PQstatus(connection) == CONNECTION_OK;
+	PQfinish(connection);
+	return is_ok;
+}
+
+void postgres_resume(void)
+{
+	char program[TEMP_PATH_SIZE + 16], data[TEMP_PATH_SIZE + 16], socket[TEMP_PATH_SIZE + 40];
+	snprintf(program, sizeof program, "%s/postgres", server.programs);
+	snprintf(data, sizeof data, "%s/data", server.directory);
+	snprintf(socket, sizeof socket, "unix_socket_directories=%s", server.directory);
+	const char *flush = server.is_flushing ? "fsync=on" : "fsync=off";
+	const char *arguments[] = { program,
+			      "-D",
+			      data,
+			      "-c",
+			      socket,
+			      "-c",
+			      "listen_addresses=",
+			      "-c",
+			      flush,
+			      "-c",
+			      "max_connections=300",
+			      "-c",
+			      "max_prepared_transactions=10",
+			      "-c",
+			      "shared_buffers=64MB",
+			      "-c",
+			      "max_wal_size=2GB",
+			      NULL };
+	server.pid = server_spawn(arguments);
+	wait_for(30, server_answers());
+}
+
+static void server_give_up(void)
+{
+	if (server.pid > 0) {
+		kill(server.pid, SIGQUIT);
+		waitpid(server.pid, NULL, 0);
+	}
+	server.pid = 0;
+}
+
+bool postgres_start_as(const struct postgres_wish *wish)
+{
+	if (!server_find_programs()) {
+		print_message("PostgreSQL is not installed here\n");
+		return false;
+	}
+	temp_make(server.directory);
+	server.is_flushing = wish && wish->is_flushing;
+	const struct passwd *user = server_user();
+	if (user)
+		assert_int_equal(chown(server.directory, user->pw_uid, user->pw_gid), 0);
+	assert_int_equal(chmod(server.directory, 0755), 0);
+	setenv("PGHOST", server.directory, 1);
+	setenv("PGUSER", "postgres", 1);
+	setenv("PGDATABASE", "postgres", 1);
+	char program[TEMP_PATH_SIZE + 16];
+	snprintf(program, sizeof program, "%s/initdb", server.programs);
+	const char *arguments[] = {
+		program, "-D", "data", "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8",
+		NULL
+	};
+	assert_int_equal(server_run(arguments), 0);
+	atexit(server_give_up);
+	postgres_resume();
+	return true;
+}
+
+bool postgres_start(void)
+{
+	return postgres_start_as(NULL);
+}
+
+void postgres_halt(int signal)
+{
+	kill(server.pid, signal);
+	assert_int_equal(waitpid(server.pid, NULL, 0), server.pid);
+	server.pid = 0;
+}
+
+void postgres_stop(void)
+{
+	pgbouncer_stop();
+	server_give_up();
+	temp_remove(server.directory);
+}
+
+const char *postgres_directory(void)
+{
+	return server.directory;
+}
+
+static void sql_ignore(void *self, const char *message)
+{
+	(void)self;
+	(void)message;
+}
+
+void postgres_sql(const char *schema, const char *sql)
+{
+	char path[128];
+	PGconn *connection = PQconnectdb("");
+	PQsetNoticeProcessor(connection, sql_ignore, NULL);
+	snprintf(path, sizeof path, "SET search_path = \"%s\"", schema);
+	PQclear(PQexec(connection, path));
+	PGresult *result = PQexec(connection, sql);
+	ExecStatusType status = PQresultStatus(result);
+	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+		fail_msg("%s: %s", sql, PQerrorMessage(connection));
+	PQclear(result);
+	PQfinish(connection);
+}
+
+void postgres_fixture_sql(struct fixture *fixture, const char *sql)
+{
+	postgres_sql(strstr(fixture->url, "schema=") + strlen("schema="), sql);
+}
+
+int postgres_terminate_all(void)
+{
+	PGconn *connection = PQconnectdb("");
+	PGresult *result = PQexec(connection, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+					      "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'");
+	int count = PQntuples(result) == 1 ? atoi(PQgetvalue(result, 0, 0)) : 0;
+	PQclear(result);
+	PQfinish(connection);
+	return count;
+}
+
+static void bouncer_write_settings(void)
+{
+	char path[TEMP_PATH_SIZE + 32];
+	snprintf(path, sizeof path, "%s/bouncer.ini", server.directory);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	fprintf(file,
+		"[databases]\n* = host=%s user=postgres\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = %s\nlisten_port "
+		"= 6432\n"
+		"auth_type = any\npool_mode = transaction\ndefault_pool_size = 20\nmax_client_conn = 500\n"
+		"ignore_startup_parameters = extra_float_digits\n",
+		server.directory, server.directory);
+	assert_int_equal(fclose(file), 0);
+}
+
+static bool bouncer_answers(void)
+{
+	PGconn *connection = PQconnectdb("port=6432 connect_timeout=2");
+	bool is_ok = PQstatus(connection) == CONNECTION_OK;
+	PQfinish(connection);
+	return is_ok;
+}
+
+bool pgbouncer_start(char ret[256])
+{
+	static const char *const places[] = { "/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer" };
+	const char *program = NULL;
+	for (size_t i = 0; i < sizeof places / sizeof *places && !program; i++)
+		program = access(places[i], X_OK) == 0 ? places[i] : NULL;
+	if (!program) {
+		print_message("PgBouncer is not installed here\n");
+		return false;
+	}
+	bouncer_write_settings();
+	const char *arguments[] = { program, "bouncer.ini", NULL };
+	server.bouncer = server_spawn(arguments);
+	wait_for(10, bouncer_answers());
+	snprintf(ret, 256, "%s", server.directory);
+	return true;
+}
+
+void pgbouncer_stop(void)
+{
+	if (server.bouncer > 0) {
+		kill(server.bouncer, SIGKILL);
+		waitpid(server.bouncer, NULL, 0);
+	}
+	server.bouncer = 0;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TEST_POSTGRES_H
+#define TEST_POSTGRES_H
+
+/*
+ * A private PostgreSQL server for one test program, on a unix socket in a directory of its own. It dies with the
+ * program. While it runs, libpq finds it by itself (PGHOST, PGUSER, PGDATABASE): "postgresql:///?schema=mine" is a
+ * whole URL.
+ */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct fixture;
+
+/** How to run it; NULL: the default, fast and without flushes. */
+struct postgres_wish {
+	bool is_flushing; /* as in production: for measuring */
+};
+
+/** False when PostgreSQL is not installed here; why was printed. */
+bool postgres_start(void);
+bool postgres_start_as(const struct postgres_wish *wish);
+void postgres_stop(void);
+/** Stop with a signal (SIGINT: fast, SIGQUIT: immediate), and start again. */
+void postgres_halt(int signal);
+void postgres_resume(void);
+/** The directory of the socket. */
+const char *postgres_directory(void);
+/** Run statements in a schema of the server, past Tidemark. */
+void postgres_sql(const char *schema, const char *sql);
+void postgres_fixture_sql(struct fixture *fixture, const char *sql);
+/** End every other connection of the server; how many. */
+int postgres_terminate_all(void);
+
+/** A PgBouncer in transaction mode before it; false when it is not installed here. Its socket directory is `ret`. */
+bool pgbouncer_start(char ret[256]);
+void pgbouncer_stop(void);
+
+#endif
