@@ -32,6 +32,11 @@ struct event_json {
  */
 tide_status event_read_json(struct tide_text json, struct event_json *ret, struct tide_error *err);
 void event_json_fini(struct event_json *event);
+/**
+ * Read the event_data of a dead letter: the same shape, or what another library wrote, an object that has the domain's
+ * members beside the base members, or a JSON string that holds an object. Returns as event_read_json.
+ */
+tide_status event_read_data(struct tide_text json, struct event_json *ret, struct tide_error *err);
 
 /**
  * Complete an event whose row was written by another library (event_version is NULL there): when the payload is an envelope,
