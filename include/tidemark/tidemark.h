@@ -8,6 +8,7 @@
 #include <tidemark/checkpoint.h>
 #include <tidemark/deadletter.h>
 #include <tidemark/error.h>
+#include <tidemark/error_record.h>
 #include <tidemark/event.h>
 #include <tidemark/event_type.h>
 #include <tidemark/health.h>

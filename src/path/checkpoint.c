@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When progress is saved.
+ *
+ *   strategy     processed events are saved       filtered-only progress is saved
+ *   every_event  after each of them               after checkpoint_interval_seconds
+ *   every_batch  after each page that had some    after checkpoint_interval_seconds
+ *   periodic     after checkpoint_interval_seconds, by a timer
+ *
+ * Pause, stop, error and the step to LIVE save whatever is not saved yet.
+ */
+#include "path/checkpoint.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct mono_time progress_due_at(const struct progress *progress, const struct tide_subscription_config *config)
+{
+	if (!progress->is_dirty)
+		return MONO_NEVER;
+	return mono_add(progress->saved_at, ns_of_seconds(config->checkpoint_interval_seconds));
+}
+
+bool progress_is_due(const struct progress *progress, const struct tide_subscription_config *config,
+                     enum progress_moment moment, struct mono_time now)
+{
+	if (!progress->is_dirty)
+		return false;
+	if (progress->unsaved > 0 && config->checkpoint_strategy == TIDE_EVERY_EVENT)
+		return true;
+	if (progress->unsaved > 0 && config->checkpoint_strategy == TIDE_EVERY_BATCH && moment != PROGRESS_AFTER_EVENT)
+		return true;
+	return now.ns >= progress_due_at(progress, config).ns;
+}
+
+void progress_start(struct progress *progress, tide_position position, tide_position stored, struct mono_time now)
+{
+	*progress = (struct progress){ .position = position, .saved_position = stored, .saved_at = now };
+	progress->is_dirty = stored < 0 ? position > 0 : position != stored;
+}
+
+void progress_move(struct progress *progress, tide_position position)
+{
+	assert(position >= progress->position);
+	progress->is_dirty = progress->is_dirty || position != progress->position;
+	progress->position = position;
+}
+
+void progress_count(struct progress *progress, const struct tide_event *event)
+{
+	progress->unsaved++;
+	progress->is_dirty = true;
+	progress->last_event_id = event->event_id;
+	size_t size = event->event_type.size < TIDE_NAME_MAX ? event->event_type.size : TIDE_NAME_MAX;
+	memcpy(progress->last_event_type, event->event_type.data, size);
+	progress->last_event_type[size] = '\0';
+}
+
+void progress_saved(struct progress *progress, struct mono_time now)
+{
+	progress->saved_position = progress->position;
+	progress->unsaved = 0;
+	progress->is_dirty = false;
+	progress->last_event_id = (struct tide_uuid){ { 0 } };
+	progress->saved_at = now;
+}

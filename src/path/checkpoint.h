@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_PATH_CHECKPOINT_H
+#define TIDE_PATH_CHECKPOINT_H
+
+#include <tidemark/subscription.h>
+
+#include "sys/clock.h"
+
+/** How far a subscription has come, and how much of it is saved. A plain value. */
+struct progress {
+	tide_position position; /* everything at or below is settled */
+	int64_t unsaved;        /* events processed since the last save */
+	struct tide_uuid last_event_id; /* of the last one of them; nil: none since the last save */
+	char last_event_type[TIDE_NAME_MAX + 1];
+	bool is_dirty;          /* position or counts differ from what is saved */
+	struct mono_time saved_at; /* or when the run began */
+	tide_position saved_position; /* -1: no row */
+};
+
+/** What just happened. */
+enum progress_moment { PROGRESS_AFTER_EVENT, PROGRESS_AFTER_PAGE, PROGRESS_IDLE };
+
+/** Whether the strategy asks for a save now. */
+bool progress_is_due(const struct progress *progress, const struct tide_subscription_config *config,
+                     enum progress_moment moment, struct mono_time now);
+/** When the timer asks for one, MONO_NEVER when nothing is unsaved. */
+struct mono_time progress_due_at(const struct progress *progress, const struct tide_subscription_config *config);
+
+void progress_start(struct progress *progress, tide_position position, tide_position stored, struct mono_time now);
+void progress_move(struct progress *progress, tide_position position);
+void progress_count(struct progress *progress, const struct tide_event *event);
+void progress_saved(struct progress *progress, struct mono_time now);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The checkpoint repository: rows by projection name, as a user asks for them. Subscriptions write through
+ * path/checkpoint.c with their ownership as a fence; calls from here carry none.
+ */
+#include "path/checkpoints.h"
+
+#include <string.h>
+
+#include "core/text.h"
+#include "sys/alloc.h"
+#include "sys/log.h"
+
+tide_status tide_checkpoints_open(const char *url, const struct tide_store_options *options, struct tide_store *store,
+                                  struct tide_checkpoints **ret, struct tide_error *err)
+{
+	if (!store || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", store ? "ret" : "store");
+	struct tide_checkpoints *checkpoints = alloc_zero(1, sizeof *checkpoints);
+	if (!checkpoints)
+		return alloc_fail(err);
+	checkpoints->feed = checkpoints->database = store;
+	tide_status status = TIDE_OK;
+	if (url) {
+		status = tide_store_open(url, options, &checkpoints->database, err);
+		checkpoints->owns_database = status == TIDE_OK;
+	}
+	if (status == TIDE_OK)
+		*ret = checkpoints;
+	else
+		tide_free(checkpoints);
+	return status;
+}
+
+void tide_checkpoints_close(struct tide_checkpoints *checkpoints)
+{
+	if (!checkpoints)
+		return;
+	if (checkpoints->owns_database)
+		tide_store_close(checkpoints->database);
+	tide_free(checkpoints);
+}
+
+/* Every call begins the same way: a handle, a name, a session. */
+static tide_status checkpoints_begin(struct tide_checkpoints *checkpoints, const char *name, void **ret_session,
+                                     struct tide_error *err)
+{
+	if (!checkpoints)
+		return tide_fail(err, TIDE_ARGUMENT, "checkpoints is NULL");
+	tide_status status = name_check_projection(name, true, err);
+	return status == TIDE_OK ? store_borrow(checkpoints->database, ret_session, err) : status;
+}
+
+static const struct tide_checkpoint_ops *checkpoints_ops(const struct tide_checkpoints *checkpoints)
+{
+	return &checkpoints->database->backend->checkpoint;
+}
+
+static tide_status checkpoints_need(const void *ret, struct tide_error *err)
+{
+	return ret ? TIDE_OK : tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
+}
+
+tide_status tide_checkpoints_load(struct tide_checkpoints *checkpoints, const char *name, struct tide_checkpoint *ret,
+                                  struct tide_error *err)
+{
+	void *session;
+	tide_status status = checkpoints_need(ret, err);
+	if (status == TIDE_OK)
+		status = checkpoints_begin(checkpoints, name, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_checkpoint row;
+	status = checkpoints_ops(checkpoints)->load(session, name, &row, err);
+	store_return(checkpoints->database, session, status);
+	if (status == TIDE_OK)
+		*ret = row;
+	return status;
+}
+
+tide_status tide_checkpoints_get(struct tide_checkpoints *checkpoints, const char *name, struct tide_uuid *ret,
+                                 struct tide_error *err)
+{
+	struct tide_checkpoint row;
+	tide_status status = checkpoints_need(ret, err);
+	if (status == TIDE_OK)
+		status = tide_checkpoints_load(checkpoints, name, &row, err);
+	if (status == TIDE_OK && tide_uuid_is_nil(&row.last_event_id))
+		status = tide_fail(err, TIDE_NOT_FOUND, "checkpoint '%s' has no last event", name);
+	if (status == TIDE_OK)
+		*ret = row.last_event_id;
+	return status;
+}
+
+tide_status tide_checkpoints_position(struct tide_checkpoints *checkpoints, const char *name, tide_position *ret,
+                                      struct tide_error *err)
+{
+	struct tide_checkpoint row;
+	tide_status status = checkpoints_need(ret, err);
+	if (status == TIDE_OK)
+		status = tide_checkpoints_load(checkpoints, name, &row, err);
+	if (status == TIDE_OK && !row.has_position)
+		status = tide_fail(err, TIDE_NOT_FOUND, "checkpoint '%s' has no position", name);
+	if (status == TIDE_OK)
+		*ret = row.position;
+	return status;
+}
+
+static tide_status checkpoints_write(struct tide_checkpoints *checkpoints, const struct tide_checkpoint_write *write,
+                                     struct tide_error *err)
+{
+	void *session;
+	tide_status status = checkpoints_begin(checkpoints, write->name, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = checkpoints_ops(checkpoints)->save(session, NULL, write, err);
+	store_return(checkpoints->database, session, status);
+	return status;
+}
+
+static tide_status checkpoints_check_event(const struct tide_uuid *event_id, const char *event_type,
+                                           struct tide_error *err)
+{
+	if (!event_id != !event_type)
+		return tide_fail(err, TIDE_ARGUMENT, "%s goes without %s", event_id ? "event_id" : "event_type",
+		                 event_id ? "event_type" : "event_id");
+	if (event_id && tide_uuid_is_nil(event_id))
+		return tide_fail(err, TIDE_ARGUMENT, "event_id is the nil UUID");
+	size_t size = event_type ? strlen(event_type) : 1;
+	if (size == 0 || size > TIDE_NAME_MAX)
+		return tide_fail(err, TIDE_ARGUMENT, "event_type has %zu bytes, expected 1 to %d", size, TIDE_NAME_MAX);
+	return TIDE_OK;
+}
+
+tide_status tide_checkpoints_update(struct tide_checkpoints *checkpoints, const char *name,
+                                    const struct tide_uuid *event_id, const char *event_type, struct tide_error *err)
+{
+	if (!event_id)
+		return tide_fail(err, TIDE_ARGUMENT, "event_id is NULL");
+	tide_status status = checkpoints_check_event(event_id, event_type, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_checkpoint_write write = { .name = name,
+		                               .progress = { 0, event_id, event_type, 1 },
+		                               .now = tide_time_now() };
+	return checkpoints_write(checkpoints, &write, err);
+}
+
+tide_status tide_checkpoints_save(struct tide_checkpoints *checkpoints, const char *name,
+                                  const struct tide_progress *progress, struct tide_error *err)
+{
+	if (!progress)
+		return tide_fail(err, TIDE_ARGUMENT, "progress is NULL");
+	if (progress->position < 0)
+		return tide_fail(err, TIDE_ARGUMENT, "position %lld is negative", (long long)progress->position);
+	if (progress->count < 0)
+		return tide_fail(err, TIDE_ARGUMENT, "count %lld is negative", (long long)progress->count);
+	tide_status status = checkpoints_check_event(progress->event_id, progress->event_type, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_checkpoint_write write = { name, true, *progress, tide_time_now() };
+	return checkpoints_write(checkpoints, &write, err);
+}
+
+tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const char *name, struct tide_error *err)
+{
+	void *session;
+	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = checkpoints_ops(checkpoints)->reset(session, name, err);
+	store_return(checkpoints->database, session, status);
+	if (status == TIDE_OK)
+		log_at(TIDE_LOG_NOTICE, "checkpoint", "checkpoint reset", "name='%s'", name);
+	return status;
+}
+
+tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints, struct tide_checkpoint **ret,
+                                  size_t *ret_count, struct tide_error *err)
+{
+	if (!checkpoints || !ret || !ret_count)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", checkpoints ? "ret" : "checkpoints");
+	void *session;
+	tide_status status = store_borrow(checkpoints->database, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = checkpoints_ops(checkpoints)->list(session, ret, ret_count, err);
+	store_return(checkpoints->database, session, status);
+	return status;
+}
+
+tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, const char *name, bool *ret,
+                                      struct tide_error *err)
+{
+	void *session;
+	tide_status status = checkpoints_need(ret, err);
+	if (status == TIDE_OK)
+		status = checkpoints_begin(checkpoints, name, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = checkpoints_ops(checkpoints)->lease_is_owned(session, name, ret, err);
+	store_return(checkpoints->database, session, status);
+	return status;
+}

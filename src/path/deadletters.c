@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The dead-letter repository, as a user asks for it. Asking for a retry only marks the entry: its subscription's owner, in
+ * whatever process it runs, finds the mark and delivers the event again (path/redeliver.c).
+ */
+#include "path/checkpoints.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/event.h"
+#include "core/text.h"
+#include "sys/alloc.h"
+
+#define DEAD_LETTER_LIMIT 100
+#define DEAD_LETTER_DAY_US INT64_C(86400000000)
+
+bool dead_letter_is_parked(const char *message)
+{
+	return strncmp(message, DEAD_LETTER_PARKED, sizeof DEAD_LETTER_PARKED - 3) == 0;
+}
+
+static tide_status dead_letters_begin(struct tide_checkpoints *checkpoints, const void *ret,
+                                      const struct tide_checkpoint_ops **ret_ops, void **ret_session,
+                                      struct tide_error *err)
+{
+	if (!checkpoints || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", checkpoints ? "ret" : "checkpoints");
+	*ret_ops = &checkpoints->database->backend->checkpoint;
+	return store_borrow(checkpoints->database, ret_session, err);
+}
+
+tide_status tide_dead_letters_add(struct tide_checkpoints *checkpoints, const char *projection_name,
+                                  const struct tide_event *event, const char *message, const char *stacktrace,
+                                  int32_t retry_count, int64_t *ret, struct tide_error *err)
+{
+	if (!event || !message)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", event ? "message" : "event");
+	if (retry_count < 0)
+		return tide_fail(err, TIDE_ARGUMENT, "retry_count %d is negative", retry_count);
+	tide_status status = name_check_projection(projection_name, true, err);
+	char *data ALLOC_AUTO = NULL;
+	if (status == TIDE_OK)
+		status = tide_event_to_json(event, &data, err);
+	const struct tide_checkpoint_ops *ops = NULL;
+	void *session;
+	if (status == TIDE_OK)
+		status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_dead_letter_write write = { projection_name, event->event_id, event->event_type.data, data,
+		                                message,         stacktrace,      retry_count,            tide_time_now() };
+	status = ops->dead_letter_add(session, NULL, &write, ret, err);
+	store_return(checkpoints->database, session, status);
+	return status;
+}
+
+tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints, const struct tide_dead_letter_query *query,
+                                   struct tide_dead_letter_list *ret, struct tide_error *err)
+{
+	const struct tide_dead_letter_query failed = { 0 };
+	if (!query)
+		query = &failed;
+	if (query->limit.is_set && query->limit.value < 0)
+		return tide_fail(err, TIDE_ARGUMENT, "limit %lld is negative", (long long)query->limit.value);
+	if ((size_t)query->status > TIDE_DEAD_LETTER_RESOLVED)
+		return tide_fail(err, TIDE_ARGUMENT, "status %d is no status", (int)query->status);
+	struct tide_dead_letter_filter filter = { .projection_name = query->projection_name,
+		                                  .limit = query->limit.is_set ? query->limit.value : DEAD_LETTER_LIMIT };
+	for (int status = 0; status < 3; status++)
+		filter.statuses[status] = query->any_status || status == (int)query->status;
+	const struct tide_checkpoint_ops *ops = NULL;
+	void *session;
+	tide_status status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	*ret = (struct tide_dead_letter_list){ 0 };
+	if (filter.limit > 0)
+		status = ops->dead_letter_list(session, &filter, ret, err);
+	store_return(checkpoints->database, session, status);
+	return status;
+}
+
+tide_status tide_dead_letters_get(struct tide_checkpoints *checkpoints, int64_t id, struct tide_dead_letter_list *ret,
+                                  struct tide_error *err)
+{
+	const struct tide_checkpoint_ops *ops = NULL;
+	void *session;
+	tide_status status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_dead_letter_list list = { 0 };
+	status = ops->dead_letter_get(session, id, &list, err);
+	store_return(checkpoints->database, session, status);
+	if (status == TIDE_OK)
+		*ret = list;
+	return status;
+}
+
+/* ---- Changes ------------------------------------------------------------------------------------------------ */
+
+static tide_status dead_letter_unpark_all(const struct tide_checkpoint_ops *ops, void *session,
+                                          const struct tide_fence *fence, const struct tide_dead_letter_list *list,
+                                          const char *message, struct tide_time now, struct tide_error *err)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (strcmp(list->entries[i].error_message, message) != 0)
+			continue;
+		struct tide_dead_letter_change change = { .id = list->entries[i].id,
+			                                  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
+			                                  .to = TIDE_DEAD_LETTER_RETRYING,
+			                                  .now = now };
+		tide_status status = ops->dead_letter_change(session, fence, &change, err);
+		if (status != TIDE_OK && status != TIDE_NOT_FOUND && status != TIDE_STATE)
+			return status;
+	}
+	return TIDE_OK;
+}
+
+tide_status dead_letter_unpark(const struct tide_checkpoint_ops *ops, void *session, const struct tide_fence *fence,
+                               const char *projection_name, const struct tide_uuid *behind, struct tide_time now,
+                               struct tide_error *err)
+{
+	struct tide_dead_letter_filter filter = { .projection_name = projection_name,
+		                                  .statuses = { [TIDE_DEAD_LETTER_FAILED] = true },
+		                                  .limit = -1,
+		                                  .oldest_first = true };
+	struct tide_dead_letter_list list = { 0 };
+	tide_status status = ops->dead_letter_list(session, &filter, &list, err);
+	if (status != TIDE_OK)
+		return status;
+	char text[TIDE_UUID_TEXT_SIZE], message[80];
+	snprintf(message, sizeof message, DEAD_LETTER_PARKED, tide_uuid_format(behind, text));
+	status = dead_letter_unpark_all(ops, session, fence, &list, message, now, err);
+	tide_dead_letters_free(&list);
+	return status;
+}
+
+tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_t id, struct tide_error *err)
+{
+	struct tide_dead_letter_list list = { 0 };
+	tide_status status = tide_dead_letters_get(checkpoints, id, &list, err);
+	if (status != TIDE_OK)
+		return status;
+	bool is_parked = dead_letter_is_parked(list.entries[0].error_message);
+	if (is_parked)
+		status = tide_fail(err, TIDE_STATE, "dead letter %lld is %s: retry that one first", (long long)id,
+		                   list.entries[0].error_message);
+	tide_dead_letters_free(&list);
+	const struct tide_checkpoint_ops *ops = NULL;
+	void *session;
+	if (status == TIDE_OK)
+		status = dead_letters_begin(checkpoints, &id, &ops, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_dead_letter_change change = { .id = id,
+		                                  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
+		                                  .to = TIDE_DEAD_LETTER_RETRYING,
+		                                  .now = tide_time_now() };
+	status = ops->dead_letter_change(session, NULL, &change, err);
+	store_return(checkpoints->database, session, status);
+	if (status == TIDE_OK)
+		notifier_ring(checkpoints->feed->notifier, RING_MANUAL); /* an owner in this process need not wait for its poll */
+	return status;
+}
+
+/* What waits behind an entry that is out of the way becomes due. */
+static tide_status dead_letters_released(struct tide_checkpoints *checkpoints, const struct tide_checkpoint_ops *ops,
+                                         void *session, const struct tide_dead_letter *entry, struct tide_error *err)
+{
+	tide_status status = dead_letter_unpark(ops, session, NULL, entry->projection_name, &entry->event_id,
+	                                        tide_time_now(), err);
+	if (status == TIDE_OK)
+		notifier_ring(checkpoints->feed->notifier, RING_MANUAL);
+	return status;
+}
+
+tide_status tide_dead_letters_resolve(struct tide_checkpoints *checkpoints, int64_t id, const char *by,
+                                      struct tide_error *err)
+{
+	tide_status status = by ? name_check_actor(by, "resolved_by", err)
+	                        : tide_fail(err, TIDE_ARGUMENT, "resolved_by is NULL");
+	struct tide_dead_letter_list list = { 0 };
+	if (status == TIDE_OK)
+		status = tide_dead_letters_get(checkpoints, id, &list, err);
+	const struct tide_checkpoint_ops *ops = NULL;
+	void *session = NULL;
+	if (status == TIDE_OK)
+		status = dead_letters_begin(checkpoints, &id, &ops, &session, err);
+	if (status == TIDE_OK) {
+		struct tide_dead_letter_change change = {
+			.id = id,
+			.from = { [TIDE_DEAD_LETTER_FAILED] = true, [TIDE_DEAD_LETTER_RETRYING] = true },
+			.to = TIDE_DEAD_LETTER_RESOLVED,
+			.resolved_by = by,
+			.now = tide_time_now(),
+		};
+		status = ops->dead_letter_change(session, NULL, &change, err);
+		if (status == TIDE_OK)
+			status = dead_letters_released(checkpoints, ops, session, &list.entries[0], err);
+		store_return(checkpoints->database, session, status);
+	}
+	tide_dead_letters_free(&list);
+	return status;
+}
+
+tide_status tide_dead_letters_discard(struct tide_checkpoints *checkpoints, int64_t id, struct tide_error *err)
+{
+	struct tide_dead_letter_list list = { 0 };
+	tide_status status = tide_dead_letters_get(checkpoints, id, &list, err);
+	const struct tide_checkpoint_ops *ops = NULL;
+	void *session = NULL;
+	if (status == TIDE_OK)
+		status = dead_letters_begin(checkpoints, &id, &ops, &session, err);
+	if (status == TIDE_OK) {
+		status = ops->dead_letter_discard(session, id, err);
+		if (status == TIDE_OK)
+			status = dead_letters_released(checkpoints, ops, session, &list.entries[0], err);
+		store_return(checkpoints->database, session, status);
+	}
+	tide_dead_letters_free(&list);
+	return status;
+}
+
+/* ---- Totals ------------------------------------------------------------------------------------------------- */
+
+tide_status tide_dead_letters_stats(struct tide_checkpoints *checkpoints, struct tide_dead_letter_stats *ret,
+                                    struct tide_error *err)
+{
+	const struct tide_checkpoint_ops *ops = NULL;
+	void *session;
+	tide_status status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = ops->dead_letter_stats(session, ret, err);
+	store_return(checkpoints->database, session, status);
+	return status;
+}
+
+tide_status tide_dead_letters_counts(struct tide_checkpoints *checkpoints, struct tide_dead_letter_count **ret,
+                                     size_t *ret_count, struct tide_error *err)
+{
+	const struct tide_checkpoint_ops *ops = NULL;
+	void *session;
+	tide_status status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = ops->dead_letter_counts(session, ret, ret_count, err);
+	store_return(checkpoints->database, session, status);
+	return status;
+}
+
+tide_status tide_dead_letters_purge(struct tide_checkpoints *checkpoints, int days, int64_t *ret, struct tide_error *err)
+{
+	if (days < 0)
+		return tide_fail(err, TIDE_ARGUMENT, "days %d is negative", days);
+	const struct tide_checkpoint_ops *ops = NULL;
+	void *session;
+	tide_status status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	/* With 0 days everything resolved so far goes, the present microsecond included. */
+	struct tide_time before = { tide_time_now().unix_us + (days == 0) - days * DEAD_LETTER_DAY_US };
+	status = ops->dead_letter_purge(session, before, ret, err);
+	store_return(checkpoints->database, session, status);
+	return status;
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What becomes of a failed event.
+ *
+ *   attempt failed ──▶ transient, attempts left ──▶ wait, deliver again with attempt + 1
+ *                  └─▶ permanent or exhausted ──▶ a batch: its events one by one
+ *                                             └─▶ pending ──▶ dead letter │ discarded │ ERROR
+ *
+ * Happy path of a failure: classified, logged, dead-lettered, settled, counted, told.
+ * Failure modes: the dead letter cannot be written: tried again like any other write; the event is not settled before it
+ * is. For good: the run ends in ERROR with that write's error.
+ */
+#include "path/runner.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/event.h"
+#include "path/held.h"
+#include "sys/alloc.h"
+#include "sys/log.h"
+
+/* ---- Records ------------------------------------------------------------------------------------------------ */
+
+void failure_record(struct tide_subscription *subscription, const struct tide_error *error,
+                    const struct failure_context *context)
+{
+	const struct tide_event *event = context->event;
+	struct tide_error_record record = {
+		.event_id = event ? event->event_id : (struct tide_uuid){ { 0 } },
+		.event_type = event && event->event_type.data ? event->event_type.data : "Unknown",
+		.position = event ? event->position : -1,
+		.error_type = error->status,
+		.error_message = error->message,
+		.error_stacktrace = context->stacktrace,
+		.classification = errors_classify(&subscription->engine->errors, error->status, error->message),
+		.timestamp = clock_wall(subscription->engine->clock),
+		.subscription_name = subscription->name,
+		.retry_count = context->retry_count,
+		.sent_to_dlq = context->dlq_id != 0,
+		.dlq_id = context->dlq_id,
+	};
+	if (!context->is_logged)
+		errors_log(&record);
+	struct mono_time now = clock_mono(subscription->engine->clock);
+	mutex_lock(&subscription->lock);
+	error_log_add(&subscription->errors, &record, context->is_retried, now);
+	subscription->error = *error;
+	subscription->metrics.errors[record.classification.category][record.classification.severity]++;
+	mutex_unlock(&subscription->lock);
+	errors_tell(&subscription->engine->errors, &record);
+}
+
+/* Whoever turns `hand_since` negative reports: the watchdog or the runner itself, never both. */
+void failure_report_late(struct tide_subscription *subscription, struct mono_time now)
+{
+	int64_t since = atomic_load(&subscription->hand_since);
+	double limit = subscription->config.processing_timeout;
+	if (since <= 0 || now.ns - since < ns_of_seconds(limit) ||
+	    !atomic_compare_exchange_strong(&subscription->hand_since, &since, -since))
+		return;
+	struct tide_event in_hand = { .position = atomic_load(&subscription->hand_position),
+		                      .event_type = tide_text("Unknown") };
+	struct tide_error err;
+	tide_fail(&err, TIDE_TIMEOUT, "handler is past processing_timeout (%g s) at position %lld", limit,
+	          (long long)in_hand.position);
+	mutex_lock(&subscription->lock);
+	subscription->metrics.handler_timeouts++;
+	mutex_unlock(&subscription->lock);
+	failure_record(subscription, &err,
+	               &(struct failure_context){ .event = &in_hand,
+	                                          .retry_count = atomic_load(&subscription->hand_attempt) - 1 });
+}
+
+/* ---- One attempt failed ------------------------------------------------------------------------------------- */
+
+/* A handler's own word on whether to try again stands; a plain status is what its classification says. */
+static bool failure_is_retryable(const struct tide_error *error, const struct tide_classification *class)
+{
+	if (error->status == TIDE_HANDLER_TRANSIENT || error->status == TIDE_TIMEOUT)
+		return true;
+	return error->status != TIDE_HANDLER_PERMANENT && class->retryable;
+}
+
+static void failure_count_attempt(struct tide_subscription *subscription, const struct tide_error *error, int64_t delay)
+{
+	struct runner *runner = &subscription->runner;
+	mutex_lock(&subscription->lock);
+	struct retry_stats *stats = &subscription->retries[RETRY_HANDLER];
+	stats->attempts++;
+	stats->failures++;
+	stats->last_error = *error;
+	stats->retries += delay >= 0;
+	stats->total_delay_seconds += delay >= 0 ? seconds_of_ns(delay) : 0;
+	bool has_opened = breaker_failure(&subscription->handler_breaker, runner->now, runner_wall(subscription));
+	mutex_unlock(&subscription->lock);
+	if (has_opened)
+		log_at(TIDE_LOG_WARNING, "subscription", "handler breaker opened", "name='%s' position=%lld",
+		       subscription->name, (long long)runner->progress.position);
+}
+
+/* The late one was recorded at its deadline already. */
+static void failure_record_attempt(struct tide_subscription *subscription, const struct tide_event *event,
+                                   const struct tide_error *error, const struct tide_delivery *delivery)
+{
+	if (delivery->is_late) {
+		mutex_lock(&subscription->lock);
+		subscription->errors.stats.retried_errors++;
+		mutex_unlock(&subscription->lock);
+		return;
+	}
+	failure_record(subscription, error,
+	               &(struct failure_context){ .event = event,
+	                                          .stacktrace = delivery->stacktrace,
+	                                          .retry_count = delivery->attempt - 1,
+	                                          .is_retried = true });
+}
+
+static void failure_begin_end(struct tide_subscription *subscription, const struct tide_error *error,
+                              struct tide_delivery *delivery)
+{
+	struct pending_failure *pending = &subscription->runner.pending;
+	pending->is_pending = true;
+	pending->is_logged = false;
+	pending->error = *error;
+	pending->retry_count = delivery->attempt - 1;
+	pending->was_recorded = delivery->is_late;
+	tide_free(pending->stacktrace);
+	pending->stacktrace = delivery->stacktrace;
+	delivery->stacktrace = NULL;
+}
+
+/* The transaction went down with the call: the events of it come again, on a new connection. */
+static enum step failure_of_transaction(struct tide_subscription *subscription, const struct tide_event *event,
+                                        const struct tide_error *error, const struct tide_delivery *delivery)
+{
+	struct runner *runner = &subscription->runner;
+	if (delivery->has_ended_transaction) {
+		save_forget(subscription);
+		infra_close(subscription);
+		return runner_fail(subscription, error);
+	}
+	runner->lost_position = event->position;
+	runner->lost_attempts = delivery->attempt;
+	infra_close(subscription);
+	runner->try_at = mono_add(runner->now, retry_delay(&subscription->retry, delivery->attempt - 1, &runner->random));
+	return STEP_ON;
+}
+
+enum step failure_of_attempt(struct tide_subscription *subscription, const struct tide_event *event, size_t count,
+                             const struct tide_error *error, struct tide_delivery *delivery)
+{
+	struct runner *runner = &subscription->runner;
+	struct tide_classification class = errors_classify(&subscription->engine->errors, error->status, error->message);
+	bool is_last = !failure_is_retryable(error, &class) || runner->attempts > subscription->config.max_retries;
+	int64_t delay = is_last ? -1 : retry_delay(&subscription->retry, runner->attempts - 1, &runner->random);
+	failure_count_attempt(subscription, error, delay);
+	bool is_gone = delivery->has_ended_transaction || delivery->has_lost_transaction;
+	if (!is_last || count > 1 || is_gone)
+		failure_record_attempt(subscription, event, error, delivery);
+	if (is_gone && (delivery->has_ended_transaction || !is_last))
+		return failure_of_transaction(subscription, event, error, delivery);
+	if (!is_last) {
+		log_at(TIDE_LOG_WARNING, "subscription", "trying again",
+		       "name='%s' operation=handler position=%lld attempt=%d delay_seconds=%.3f", subscription->name,
+		       (long long)event->position, runner->attempts + 1, seconds_of_ns(delay));
+		runner->retry_at = mono_add(runner->now, delay);
+	} else if (count > 1) {
+		runner->is_split = true;
+		runner->split_until = runner->batch[count - 1]->position;
+		runner->attempts = 0;
+	} else {
+		failure_begin_end(subscription, error, delivery);
+	}
+	return STEP_ON;
+}
+
+void failure_without_attempt(struct tide_subscription *subscription, tide_status status, const char *message)
+{
+	struct tide_error err;
+	struct runner *runner = &subscription->runner;
+	struct tide_delivery none = { .attempt = runner->attempts > 0 ? runner->attempts : 1, .has_message = true };
+	tide_fail(&err, status, "%s", message);
+	failure_begin_end(subscription, &err, &none);
+}
+
+/* ---- The end of a failed event ------------------------------------------------------------------------------ */
+
+static void failure_conclude(struct tide_subscription *subscription, const struct tide_event *event, int64_t dlq_id)
+{
+	struct pending_failure *pending = &subscription->runner.pending;
+	mutex_lock(&subscription->lock);
+	metrics_type(&subscription->metrics, event->event_type)->failed[pending->error.status]++;
+	subscription->errors.stats.dlq_count += pending->was_recorded && dlq_id != 0;
+	mutex_unlock(&subscription->lock);
+	if (pending->was_recorded)
+		return;
+	failure_record(subscription, &pending->error,
+	               &(struct failure_context){ .event = event,
+	                                          .stacktrace = pending->stacktrace,
+	                                          .retry_count = pending->retry_count,
+	                                          .dlq_id = dlq_id,
+	                                          .is_logged = pending->is_logged });
+}
+
+static void failure_forget_pending(struct runner *runner)
+{
+	tide_free(runner->pending.stacktrace);
+	runner->pending = (struct pending_failure){ 0 };
+	runner->doomed = 0;
+}
+
+/* Too many failed events end the run, after the one that was too many was settled. */
+static enum step failure_count_event(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	struct tide_error error = runner->pending.error;
+	failure_forget_pending(runner);
+	int32_t limit = subscription->config.max_errors_before_stop;
+	mutex_lock(&subscription->lock);
+	bool is_enough = limit > 0 && subscription->counts.failed >= limit;
+	mutex_unlock(&subscription->lock);
+	return is_enough ? runner_fail(subscription, &error) : STEP_ON;
+}
+
+static enum step failure_stop(struct tide_subscription *subscription, const struct tide_event *event)
+{
+	struct runner *runner = &subscription->runner;
+	struct tide_error error = runner->pending.error;
+	failure_conclude(subscription, event, 0);
+	failure_forget_pending(runner);
+	mutex_lock(&subscription->lock);
+	subscription->counts.failed++;
+	mutex_unlock(&subscription->lock);
+	return runner_fail(subscription, &error);
+}
+
+static enum step failure_discard(struct tide_subscription *subscription, const struct tide_event *event)
+{
+	log_at(TIDE_LOG_WARNING, "subscription", "failed event discarded by configuration",
+	       "name='%s' position=%lld event_type=%s", subscription->name, (long long)event->position,
+	       event->event_type.data ? event->event_type.data : "");
+	failure_conclude(subscription, event, 0);
+	settle_next(subscription, SETTLED_DISCARDED);
+	return failure_count_event(subscription);
+}
+
+/* What the queue keeps of an event: the event, or the readable columns and the raw text of a row that is none. */
+static tide_status failure_event_data(const struct tide_event *event, char **ret, struct tide_error *err)
+{
+	if (!event->undecodable)
+		return tide_event_to_json(event, ret, err);
+	struct buffer buffer = { 0 };
+	json_open(&buffer, '{');
+	json_key(&buffer, "global_position");
+	json_integer(&buffer, event->position);
+	json_key(&buffer, "event_id");
+	json_uuid(&buffer, &event->event_id);
+	json_key(&buffer, "event_type");
+	json_text(&buffer, event->event_type);
+	json_key(&buffer, "aggregate_id");
+	json_uuid(&buffer, &event->aggregate_id);
+	json_key(&buffer, "aggregate_type");
+	json_text(&buffer, event->aggregate_type);
+	json_key(&buffer, "aggregate_version");
+	json_integer(&buffer, event->version);
+	json_key(&buffer, "raw");
+	json_text(&buffer, event->payload);
+	json_close(&buffer, '}');
+	return buffer_take(&buffer, ret, err);
+}
+
+static tide_status failure_write(struct tide_subscription *subscription, const struct tide_dead_letter_write *write,
+                                 int64_t *ret, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_backend *backend = subscription->engine->checkpoints->database->backend;
+	if (!runner->is_in_transaction)
+		return backend->checkpoint.dead_letter_add(runner->session, save_fence(subscription), write, ret, err);
+	tide_status status = backend->store.savepoint(runner->session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = backend->checkpoint.dead_letter_add(runner->session, save_fence(subscription), write, ret, err);
+	if (status == TIDE_OK)
+		return backend->store.release(runner->session, err);
+	(void)backend->store.rollback_to(runner->session, NULL);
+	return status;
+}
+
+/* Add the entry of the next event; STEP_ON with `*ret` when it was accepted. */
+static enum step failure_add(struct tide_subscription *subscription, const struct tide_event *event, const char *message,
+                             int64_t *ret)
+{
+	struct runner *runner = &subscription->runner;
+	struct pending_failure *pending = &runner->pending;
+	enum step step = infra_begin(subscription);
+	if (step != STEP_ON)
+		return step;
+	struct tide_error err;
+	char *data ALLOC_AUTO = NULL;
+	tide_position position = event->position;
+	tide_status status = infra_open(subscription, &err);
+	if (status == TIDE_OK)
+		status = failure_event_data(event, &data, &err);
+	struct tide_dead_letter_write write = { subscription->name, event->event_id,
+		                                event->event_type.data ? event->event_type.data : "Unknown", data, message,
+		                                pending->stacktrace, pending->retry_count, runner_wall(subscription) };
+	if (status == TIDE_OK)
+		status = failure_write(subscription, &write, ret, &err);
+	if (status == TIDE_OK && runner->held)
+		status = held_add(runner->held, event, &err);
+	step = infra_end(subscription, RETRY_DLQ, status, &err);
+	/* A lost connection took the open transaction along: the event comes again, and fails again. */
+	const struct tide_page_entry *next = feed_peek(&runner->feed);
+	if (!next || next->event.position != position)
+		failure_forget_pending(runner);
+	return step;
+}
+
+static enum step failure_dead_letter(struct tide_subscription *subscription, const struct tide_event *event)
+{
+	struct pending_failure *pending = &subscription->runner.pending;
+	int64_t id = 0;
+	if (!pending->is_logged)
+		log_at(TIDE_LOG_ERROR, "dlq", pending->error.message,
+		       "name='%s' position=%lld event_type=%s error=%s retry_count=%d", subscription->name,
+		       (long long)event->position, event->event_type.data ? event->event_type.data : "",
+		       tide_status_name(pending->error.status), pending->retry_count);
+	pending->is_logged = true;
+	enum step step = failure_add(subscription, event, pending->error.message, &id);
+	if (step != STEP_ON || !pending->is_pending)
+		return step;
+	failure_conclude(subscription, event, id);
+	settle_next(subscription, SETTLED_DEAD_LETTERED);
+	return failure_count_event(subscription);
+}
+
+enum step failure_finish(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_page_entry *entry = feed_peek(&runner->feed);
+	if (!entry) { /* the feed began anew behind an earlier event: it comes again */
+		failure_forget_pending(runner);
+		return STEP_ON;
+	}
+	if (!subscription->config.continue_on_error)
+		return failure_stop(subscription, &entry->event);
+	if (subscription->config.discard_failed_events)
+		return failure_discard(subscription, &entry->event);
+	return failure_dead_letter(subscription, &entry->event);
+}
+
+enum step failure_park(struct tide_subscription *subscription, const struct tide_uuid *behind)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_event *event = &feed_peek(&runner->feed)->event;
+	char text[TIDE_UUID_TEXT_SIZE], message[80];
+	int64_t id;
+	snprintf(message, sizeof message, DEAD_LETTER_PARKED, tide_uuid_format(behind, text));
+	tide_position position = event->position;
+	enum step step = failure_add(subscription, event, message, &id);
+	const struct tide_page_entry *next = feed_peek(&runner->feed);
+	if (step == STEP_ON && next && next->event.position == position)
+		settle_next(subscription, SETTLED_PARKED);
+	return step;
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One subscription's events in order: pages of the store, then the tail; no gap, no repeat.
+ *
+ * Happy path: feed_fill reads the page strictly behind the last position read; feed_peek and feed_take walk through the
+ * pages in the order they were read. There is no other way into the ring of pages, so order follows from reading order.
+ * Failure modes: a read fails: nothing has changed, the next one asks for the same page. The reader gets too far ahead
+ * (max_in_flight, bytes): it is blocked until enough is settled. The tail has moved on: is_behind, and pages come from the
+ * store.
+ */
+#include "path/feed.h"
+
+#include <assert.h>
+
+#include "path/store.h"
+#include "sys/alloc.h"
+
+#define FEED_SCAN_MAX 10000
+#define FEED_LOOK_EVENTS 256
+#define FEED_LOOK_BYTES ((size_t)4 << 20)
+
+tide_status feed_init(struct feed *feed, struct tide_store *store, const struct tide_filter *filter,
+                      const struct feed_limits *limits, struct tide_error *err)
+{
+	*feed = (struct feed){ .store = store, .filter = filter, .limits = *limits };
+	/* Every page but the last one read holds page_events, or the bytes are used up: one more never happens. */
+	feed->capacity = (size_t)(limits->max_in_flight / (int64_t)limits->page_events) + 2;
+	tide_page_init(&feed->scratch);
+	feed->pages = alloc_zero(feed->capacity, sizeof *feed->pages);
+	return feed->pages ? TIDE_OK : alloc_fail(err);
+}
+
+void feed_fini(struct feed *feed)
+{
+	for (size_t i = 0; feed->pages && i < feed->capacity; i++)
+		if (feed->pages[i]) {
+			tide_page_fini(feed->pages[i]);
+			tide_free(feed->pages[i]);
+		}
+	tide_free(feed->pages);
+	feed->pages = NULL;
+	tide_page_fini(&feed->scratch);
+}
+
+/* ---- What is in flight -------------------------------------------------------------------------------------- */
+
+static void feed_acquire(struct feed *feed, const struct tide_page *page)
+{
+	struct feed_flow *flow = &feed->flow;
+	flow->in_flight += (int64_t)page->count;
+	flow->total_acquisitions += (int64_t)page->count;
+	if (flow->in_flight > flow->peak_in_flight)
+		flow->peak_in_flight = flow->in_flight;
+	feed->bytes += (int64_t)page->bytes;
+}
+
+static void feed_release(struct feed *feed, int64_t events, int64_t bytes)
+{
+	feed->flow.in_flight -= events;
+	feed->flow.total_releases += events;
+	feed->bytes -= bytes;
+	assert(feed->flow.in_flight >= 0 && feed->bytes >= 0);
+}
+
+static void feed_unblock(struct feed *feed, struct mono_time now)
+{
+	if (feed->is_blocked)
+		feed->flow.total_pause_ns += mono_since(now, feed->blocked_since);
+	feed->is_blocked = false;
+}
+
+void feed_start(struct feed *feed, tide_position position, struct mono_time now)
+{
+	feed_release(feed, feed->flow.in_flight, feed->bytes);
+	feed_unblock(feed, now);
+	feed->first = feed->count = feed->next = 0;
+	feed->was_read = feed->was_read && feed->read_to >= position;
+	feed->read_to = position;
+	feed->is_end = feed->is_behind = false;
+	feed->since_end = 0;
+}
+
+void feed_rung(struct feed *feed)
+{
+	feed->is_end = false;
+}
+
+static bool feed_has_room(const struct feed *feed)
+{
+	int64_t room = feed->limits.max_in_flight - feed->flow.in_flight;
+	if (feed->count == feed->capacity || feed->bytes >= feed->limits.max_bytes)
+		return false;
+	/* Whole pages, unless only a part of one leads up to the threshold. */
+	return room >= (int64_t)feed->limits.page_events || (room > 0 && feed->flow.in_flight < feed->limits.threshold);
+}
+
+bool feed_wants(struct feed *feed, struct mono_time now)
+{
+	if (feed->is_end)
+		return false;
+	bool has_room = feed_has_room(feed);
+	if (feed->is_blocked && feed->flow.in_flight < feed->limits.threshold && has_room)
+		feed_unblock(feed, now);
+	if (!feed->is_blocked && !has_room) {
+		feed->is_blocked = true;
+		feed->blocked_since = now;
+		feed->flow.pause_count++;
+	}
+	return !feed->is_blocked;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------------ */
+
+static struct tide_page *feed_spare(struct feed *feed)
+{
+	struct tide_page **slot = &feed->pages[(feed->first + feed->count) % feed->capacity];
+	if (!*slot) {
+		*slot = alloc_zero(1, sizeof **slot);
+		if (*slot)
+			tide_page_init(*slot);
+	}
+	return *slot;
+}
+
+static void feed_accept(struct feed *feed, const struct tide_page *page, struct mono_time now)
+{
+	/* An event that alone is more than the bytes left comes alone, when nothing else is in flight. */
+	if (feed->flow.in_flight > 0 && feed->bytes + (int64_t)page->bytes > feed->limits.max_bytes) {
+		feed->is_blocked = true;
+		feed->blocked_since = now;
+		feed->flow.pause_count++;
+		return;
+	}
+	bool has_moved = page->scanned_to > feed->read_to;
+	feed->was_read = feed->was_read || has_moved;
+	if (has_moved)
+		feed->read_to = page->scanned_to;
+	feed->is_end = page->is_end;
+	feed->look_at = page->wait_ns ? mono_add(now, page->wait_ns) : MONO_NEVER;
+	if (page->count == 0 && feed->count > 0) {
+		struct tide_page *last = feed->pages[(feed->first + feed->count - 1) % feed->capacity];
+		last->passed_after += page->passed_after;
+		last->scanned_to = feed->read_to;
+	} else if (has_moved) {
+		feed->count++;
+		feed_acquire(feed, page);
+	}
+}
+
+static tide_status feed_read_store(struct feed *feed, void *session, struct tide_page *page, struct mono_time now,
+                                   struct tide_error *err)
+{
+	struct tide_page_query query = { .filter = feed->filter,
+		                         .bound = feed->read_to,
+		                         .max_events = page->max_events,
+		                         .max_bytes = page->max_bytes,
+		                         .max_scan = FEED_SCAN_MAX };
+	tide_status status = feed->store->backend->store.read(session, &query, page, err);
+	if (status != TIDE_OK)
+		return status;
+	feed_accept(feed, page, now);
+	if (page->is_end) {
+		feed->since_end = 0;
+		tail_open(feed->store->tail, feed->read_to);
+	}
+	return TIDE_OK;
+}
+
+/* Look at the store for all live subscriptions: everything behind the window, without a filter. */
+static tide_status feed_look(struct feed *feed, void *session, tide_position to, struct mono_time now,
+                             struct tide_error *err)
+{
+	static const struct tide_filter everything = { 0 };
+	struct tide_page_query query = { .filter = &everything,
+		                         .bound = to,
+		                         .max_events = FEED_LOOK_EVENTS,
+		                         .max_bytes = FEED_LOOK_BYTES,
+		                         .max_scan = FEED_SCAN_MAX };
+	tide_page_begin(&feed->scratch, query.max_events, query.max_bytes);
+	tide_status status = feed->store->backend->store.read(session, &query, &feed->scratch, err);
+	if (status != TIDE_OK) {
+		(void)tail_filled(feed->store->tail, NULL, now, NULL);
+		return status;
+	}
+	feed->since_end = feed->scratch.is_end ? 0 : feed->since_end + (int64_t)feed->scratch.count;
+	return tail_filled(feed->store->tail, &feed->scratch, now, err);
+}
+
+static tide_status feed_read_tail(struct feed *feed, void *session, struct tide_page *page, struct mono_time now,
+                                  struct tide_error *err)
+{
+	struct tail_query query = { feed->read_to, feed->was_read, feed->filter, now, feed->limits.poll_ns };
+	tide_position to = 0;
+	struct mono_time look_at = MONO_NEVER;
+	switch (tail_read(feed->store->tail, &query, page, &to, &look_at)) {
+	case TAIL_PAGE:
+		feed_accept(feed, page, now);
+		return TIDE_OK;
+	case TAIL_END:
+	case TAIL_FILLING:
+		feed->is_end = true;
+		feed->look_at = look_at;
+		return TIDE_OK;
+	case TAIL_FILL:
+		if (feed->since_end > TAIL_EVENTS_MAX)
+			feed->is_behind = true;
+		return feed_look(feed, session, to, now, err); /* and then ask again */
+	case TAIL_BEHIND:
+		feed->is_behind = true;
+	}
+	return TIDE_OK;
+}
+
+tide_status feed_fill(struct feed *feed, void *session, bool is_live, struct mono_time now, struct tide_error *err)
+{
+	struct tide_page *page = feed_spare(feed);
+	if (!page)
+		return alloc_fail(err);
+	int64_t room = feed->limits.max_in_flight - feed->flow.in_flight;
+	int64_t bytes = feed->limits.max_bytes - feed->bytes;
+	int64_t events = (int64_t)feed->limits.page_events;
+	tide_page_begin(page, (size_t)(room < events ? room : events), (size_t)bytes);
+	return is_live ? feed_read_tail(feed, session, page, now, err) : feed_read_store(feed, session, page, now, err);
+}
+
+/* ---- Delivering --------------------------------------------------------------------------------------------- */
+
+struct tide_page *feed_page(struct feed *feed)
+{
+	return feed->count > 0 ? feed->pages[feed->first] : NULL;
+}
+
+struct tide_page_entry *feed_peek(struct feed *feed)
+{
+	struct tide_page *page = feed_page(feed);
+	return page && feed->next < page->count ? &page->entries[feed->next] : NULL;
+}
+
+void feed_take(struct feed *feed)
+{
+	const struct tide_event *event = &feed_peek(feed)->event;
+	feed_release(feed, 1, (int64_t)(event->payload.size + event->metadata.size));
+	feed->next++;
+}
+
+void feed_finish_page(struct feed *feed)
+{
+	assert(feed_page(feed) && !feed_peek(feed));
+	feed->first = (feed->first + 1) % feed->capacity;
+	feed->count--;
+	feed->next = 0;
+}

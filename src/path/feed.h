@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_PATH_FEED_H
+#define TIDE_PATH_FEED_H
+
+#include <tidemark/backend.h>
+
+#include "path/tail.h"
+#include "sys/clock.h"
+
+/** What reading ahead has come to; acquisitions - releases = in flight. */
+struct feed_flow {
+	int64_t in_flight;
+	int64_t peak_in_flight;
+	int64_t pause_count; /* the reader was blocked */
+	int64_t total_pause_ns;
+	int64_t total_acquisitions;
+	int64_t total_releases;
+};
+
+/** How a feed reads; fixed for a run. */
+struct feed_limits {
+	size_t page_events;    /* min(batch_size, max_in_flight) */
+	int64_t max_in_flight;
+	int64_t threshold;     /* of backpressure, events */
+	int64_t max_bytes;     /* payload and metadata in flight */
+	int64_t poll_ns;
+};
+
+/** One subscription's events in position order, read ahead in pages. Used by the runner only. */
+struct feed {
+	struct tide_store *store;
+	const struct tide_filter *filter;
+	struct feed_limits limits;
+
+	tide_position read_to; /* everything at or below was read, or is before the start */
+	bool was_read;         /* read_to comes from a read, not from a start position */
+	struct tide_page **pages; /* ring of `capacity` */
+	size_t capacity, first, count;
+	size_t next;           /* entry of the first page that comes next */
+	int64_t bytes;         /* in flight */
+	bool is_end;           /* nothing more, as of the last ring */
+	bool is_behind;        /* the newest-event window does not reach back to read_to */
+	bool is_blocked;       /* the reader waits for room */
+	struct mono_time blocked_since;
+	struct mono_time look_at; /* with is_end: look again without a ring */
+	int64_t since_end;     /* events read from the tail since its end was last seen */
+	struct tide_page scratch; /* of a look for the tail */
+	struct feed_flow flow;
+};
+
+tide_status feed_init(struct feed *feed, struct tide_store *store, const struct tide_filter *filter,
+                      const struct feed_limits *limits, struct tide_error *err);
+void feed_fini(struct feed *feed);
+
+/** Begin behind `position`, forgetting everything read ahead. */
+void feed_start(struct feed *feed, tide_position position, struct mono_time now);
+/** The bell rang, or it is time to poll: look again. */
+void feed_rung(struct feed *feed);
+
+/** Whether there is room and reason to read another page now. */
+bool feed_wants(struct feed *feed, struct mono_time now);
+/** Read one page: from the store, or, when live, from the tail. Errors of the backend. */
+tide_status feed_fill(struct feed *feed, void *session, bool is_live, struct mono_time now, struct tide_error *err);
+
+/** The page being delivered, NULL when nothing is read ahead. */
+struct tide_page *feed_page(struct feed *feed);
+/** The entry that comes next in it; NULL when only its end is left (feed_finish_page). */
+struct tide_page_entry *feed_peek(struct feed *feed);
+/** The next entry was settled. */
+void feed_take(struct feed *feed);
+/** The page was settled to its end; it is reused. */
+void feed_finish_page(struct feed *feed);
+
+#endif

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One delivery: call the handler with the event, or the batch, that comes next, and judge what it came to.
+ *
+ * Happy path: the handler returns TIDE_OK in time; each event of the call is settled.
+ * Failure modes: it fails or is late: under a transaction its writes are rolled back to the savepoint; failure.c decides
+ * about another attempt. The breaker is open: the prefix is saved and the subscription pauses; nothing is skipped. The
+ * transaction cannot be begun: an infrastructure failure, tried again; the handler was not called. An event that took the
+ * process down too often is not handed over any more.
+ */
+#include "path/runner.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/text.h"
+#include "path/held.h"
+#include "path/selfcheck.h"
+#include "sys/alloc.h"
+#include "sys/log.h"
+
+#define HANDLER_STACKTRACE_MAX ((size_t)16 << 10)
+
+/* ---- What a handler may ask and say ------------------------------------------------------------------------- */
+
+int32_t tide_delivery_attempt(const struct tide_delivery *delivery)
+{
+	return delivery->attempt;
+}
+
+tide_position tide_delivery_position(const struct tide_delivery *delivery)
+{
+	return delivery->position;
+}
+
+bool tide_delivery_is_late(const struct tide_delivery *delivery)
+{
+	const struct tide_subscription *subscription = delivery->subscription;
+	int64_t elapsed = mono_since(clock_mono(subscription->engine->clock), delivery->since);
+	return elapsed >= ns_of_seconds(subscription->config.processing_timeout);
+}
+
+bool tide_delivery_is_stopping(const struct tide_delivery *delivery)
+{
+	return atomic_load(&delivery->subscription->is_stop_asked);
+}
+
+void *tide_delivery_connection(const struct tide_delivery *delivery)
+{
+	return delivery->connection;
+}
+
+tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status status, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	int size = vsnprintf(delivery->message, sizeof delivery->message, format, arguments);
+	va_end(arguments);
+	if (size >= (int)sizeof delivery->message)
+		delivery->message[utf8_cut(delivery->message, strlen(delivery->message), sizeof delivery->message - 1)] = '\0';
+	delivery->has_message = size > 0;
+	return status;
+}
+
+void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *stacktrace)
+{
+	tide_free(delivery->stacktrace);
+	delivery->stacktrace = NULL;
+	if (stacktrace)
+		delivery->stacktrace = alloc_text(stacktrace,
+		                                  utf8_cut(stacktrace, strlen(stacktrace), HANDLER_STACKTRACE_MAX));
+}
+
+/* ---- One call ----------------------------------------------------------------------------------------------- */
+
+/* The event is in hand from here on: the watchdog sees since when. */
+static void handler_take_in_hand(struct tide_subscription *subscription, const struct tide_delivery *delivery)
+{
+	atomic_store_explicit(&subscription->hand_position, delivery->position, memory_order_relaxed);
+	atomic_store_explicit(&subscription->hand_attempt, delivery->attempt, memory_order_relaxed);
+	atomic_store_explicit(&subscription->hand_since, delivery->since.ns ? delivery->since.ns : 1, memory_order_release);
+}
+
+static void handler_put_down(struct tide_subscription *subscription, int64_t took, bool is_late, bool is_ok)
+{
+	if (is_late)
+		failure_report_late(subscription, subscription->runner.now);
+	atomic_exchange(&subscription->hand_since, 0);
+	struct metrics *metrics = &subscription->metrics;
+	mutex_lock(&subscription->lock);
+	histogram_add(is_ok && !is_late ? &metrics->handled_seconds : &metrics->failed_seconds, took);
+	mutex_unlock(&subscription->lock);
+}
+
+static tide_status handler_judge(const struct tide_subscription *subscription, const struct tide_delivery *delivery,
+                                 tide_status status, int64_t took, struct tide_error *err)
+{
+	if (delivery->is_late)
+		return tide_fail(err, TIDE_TIMEOUT, "handler took %.3f s, processing_timeout is %g s", seconds_of_ns(took),
+		                 subscription->config.processing_timeout);
+	if (status == TIDE_OK)
+		return TIDE_OK;
+	if ((unsigned)status >= TIDE_STATUS_COUNT)
+		return tide_fail(err, TIDE_INTERNAL, "handler returned %d, which is no status", (int)status);
+	return tide_fail(err, status, "%s", delivery->has_message ? delivery->message : tide_status_name(status));
+}
+
+tide_status handler_call(struct tide_subscription *subscription, const struct tide_event *const *events, size_t count,
+                         struct tide_delivery *delivery, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_subscriber *subscriber = &subscription->subscriber;
+	delivery->since = runner->now;
+	handler_take_in_hand(subscription, delivery);
+	tide_status status = subscriber->handle ? subscriber->handle(subscriber->self, events[0], delivery)
+	                                        : subscriber->handle_batch(subscriber->self, events, count, delivery);
+	runner->now = clock_mono(subscription->engine->clock);
+	int64_t took = mono_since(runner->now, delivery->since);
+	delivery->is_late = took >= ns_of_seconds(subscription->config.processing_timeout);
+	handler_put_down(subscription, took, delivery->is_late, status == TIDE_OK);
+	return handler_judge(subscription, delivery, status, took, err);
+}
+
+/* After the call: the transaction must still be there, and whole if the handler said so. */
+static tide_status handler_check(struct tide_subscription *subscription, struct tide_delivery *delivery,
+                                 tide_status status, struct tide_error *err)
+{
+	const struct tide_store_ops *ops = &subscription->engine->checkpoints->database->backend->store;
+	struct tide_error check;
+	tide_status state = ops->check(subscription->runner.session, &check);
+	if (state == TIDE_STATE) {
+		delivery->has_ended_transaction = true;
+		return tide_fail(err, TIDE_STATE, "handler ended the delivery transaction");
+	}
+	delivery->has_lost_transaction = state == TIDE_CONNECTION_LOST;
+	if (delivery->has_lost_transaction || (status == TIDE_OK && state != TIDE_OK)) {
+		*err = check;
+		return state;
+	}
+	return status;
+}
+
+tide_status handler_attempt(struct tide_subscription *subscription, const struct tide_event *const *events, size_t count,
+                            struct tide_delivery *delivery, struct tide_error *err)
+{
+	const struct tide_store_ops *ops = &subscription->engine->checkpoints->database->backend->store;
+	struct runner *runner = &subscription->runner;
+	if (!runner->is_in_transaction)
+		return handler_call(subscription, events, count, delivery, err);
+	tide_status status = ops->savepoint(runner->session, err);
+	delivery->has_lost_transaction = status != TIDE_OK;
+	if (status != TIDE_OK)
+		return status;
+	delivery->connection = ops->connection(runner->session);
+	status = handler_call(subscription, events, count, delivery, err);
+	status = handler_check(subscription, delivery, status, err);
+	if (delivery->has_ended_transaction || delivery->has_lost_transaction)
+		return status;
+	struct tide_error undo;
+	tide_status done = status == TIDE_OK ? ops->release(runner->session, &undo) : ops->rollback_to(runner->session, &undo);
+	if (done == TIDE_OK)
+		return status;
+	delivery->has_lost_transaction = true;
+	*err = undo;
+	return done;
+}
+
+/* ---- Before a call ------------------------------------------------------------------------------------------ */
+
+/* The breaker is open: hold the position, save what is settled, and let a person see it. */
+static enum step handler_pause(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	enum tide_state from = subscription->states.state;
+	bool has_moved = subscription_move_locked(subscription, TIDE_STATE_PAUSED, NULL) == TIDE_OK;
+	if (has_moved) {
+		subscription->paused_from = from;
+		subscription->pause_reason = TIDE_PAUSE_BACKPRESSURE;
+		subscription->paused_at = runner_wall(subscription);
+		subscription->paused_mono = subscription->runner.now;
+		subscription->is_pause_save_due = true;
+	}
+	mutex_unlock(&subscription->lock);
+	if (has_moved)
+		subscription_log_move(subscription, from, TIDE_STATE_PAUSED, "handler breaker is open");
+	return STEP_ON;
+}
+
+static bool handler_admit(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	bool is_admitted = breaker_admit(&subscription->handler_breaker, subscription->runner.now,
+	                                 subscription->is_manual_probe);
+	subscription->is_manual_probe = false;
+	mutex_unlock(&subscription->lock);
+	return is_admitted;
+}
+
+static void handler_cancel_probe(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	breaker_cancel(&subscription->handler_breaker);
+	mutex_unlock(&subscription->lock);
+}
+
+static void handler_check_self(struct tide_subscription *subscription, const struct tide_event *event)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_filter *filter = &subscription->filter;
+	bool is_unfiltered = !filter->event_types && !filter->patterns && !filter->aggregate_types && !filter->tenant_id &&
+	                     !filter->partition_total;
+	if (!runner->self_check || !is_unfiltered || runner->attempts > 0 || event->undecodable)
+		return;
+	tide_version expected = self_check_see(runner->self_check, event);
+	if (expected == 0)
+		return;
+	char id[TIDE_UUID_TEXT_SIZE];
+	struct tide_error err;
+	tide_fail(&err, TIDE_CORRUPT, "self-check: version %d of %s %s came where %d was due", event->version,
+	          event->aggregate_type.data, tide_uuid_format(&event->aggregate_id, id), expected);
+	failure_record(subscription, &err, &(struct failure_context){ .event = event });
+}
+
+/* ---- After an unclean end ----------------------------------------------------------------------------------- */
+
+static int32_t handler_deaths(const struct runner *runner, tide_position position)
+{
+	return position == runner->suspect ? runner->suspect_deaths : runner->unattributed_deaths;
+}
+
+/* Mark the event before it is handed over, or give up on one that has taken the process down too often. */
+static enum step handler_mark(struct tide_subscription *subscription, const struct tide_event *event, bool *ret_given_up)
+{
+	struct runner *runner = &subscription->runner;
+	int32_t deaths = handler_deaths(runner, event->position);
+	*ret_given_up = deaths >= subscription->config.max_process_deaths && event->position == runner->suspect;
+	if (*ret_given_up) {
+		runner->attempts = deaths;
+		failure_without_attempt(subscription, TIDE_HANDLER_PERMANENT, "the process died while handling it");
+		return STEP_ON;
+	}
+	if (runner->attempts > 0)
+		return STEP_ON;
+	enum step step = infra_begin(subscription);
+	if (step != STEP_ON)
+		return step;
+	struct tide_error err;
+	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
+	tide_status status = infra_open(subscription, &err);
+	if (status == TIDE_OK)
+		status = ops->lease_mark(runner->session, save_fence(subscription), event->position, deaths, &err);
+	return infra_end(subscription, RETRY_OWNERSHIP, status, &err);
+}
+
+/* One careful event less to go; the mark goes with the last one. */
+static void handler_survived(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	if (!runner->is_careful || --runner->careful_left > 0)
+		return;
+	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
+	runner->is_careful = false;
+	if (!runner->is_in_transaction && runner->session) /* a mark that stays is overwritten or released later */
+		(void)ops->lease_mark(runner->session, save_fence(subscription), 0, 0, NULL);
+}
+
+/* ---- The delivery ------------------------------------------------------------------------------------------- */
+
+/* How many entries go into one call: the rest of the page for a batch handler, as far as all of it may be delivered. */
+static size_t handler_collect(struct tide_subscription *subscription, const struct tide_event **events)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_page *page = feed_page(&runner->feed);
+	const struct tide_page_entry *entry = feed_peek(&runner->feed);
+	events[0] = &entry->event;
+	bool is_alone = subscription->subscriber.handle || runner->is_careful || runner->is_single ||
+	                (runner->is_split && entry->event.position <= runner->split_until);
+	size_t count = 1;
+	for (size_t i = runner->feed.next + 1; !is_alone && i < page->count; i++) {
+		const struct tide_event *event = &page->entries[i].event;
+		if (event->undecodable || held_behind(runner->held, event))
+			break;
+		events[count++] = event;
+	}
+	return count;
+}
+
+static void handler_succeeded(struct tide_subscription *subscription, size_t count)
+{
+	mutex_lock(&subscription->lock);
+	bool was_open = subscription->handler_breaker.state != BREAKER_CLOSED;
+	breaker_success(&subscription->handler_breaker);
+	subscription->retries[RETRY_HANDLER].attempts++;
+	subscription->retries[RETRY_HANDLER].successes++;
+	mutex_unlock(&subscription->lock);
+	if (was_open)
+		log_at(TIDE_LOG_WARNING, "subscription", "handler breaker closed", "name='%s'", subscription->name);
+	for (size_t i = 0; i < count; i++)
+		settle_next(subscription, SETTLED_HANDLED);
+	handler_survived(subscription);
+}
+
+/* The call was abandoned by a stop that did not wait: what it came to is ignored. */
+static bool handler_was_abandoned(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	bool is_abandoned = subscription->is_abandoned;
+	mutex_unlock(&subscription->lock);
+	return is_abandoned;
+}
+
+static enum step handler_deliver(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_event *single[1];
+	const struct tide_event **events = runner->batch ? runner->batch : single;
+	size_t count = handler_collect(subscription, events);
+	if (events[0]->position == runner->lost_position && runner->attempts < runner->lost_attempts)
+		runner->attempts = runner->lost_attempts;
+	struct tide_delivery delivery = { .subscription = subscription,
+		                          .attempt = ++runner->attempts,
+		                          .position = events[0]->position };
+	struct tide_error err;
+	tide_status status = handler_attempt(subscription, events, count, &delivery, &err);
+	enum step step = STEP_ON;
+	if (handler_was_abandoned(subscription))
+		step = STEP_ON; /* the stop that is waiting in `attention` ends the run */
+	else if (status == TIDE_OK)
+		handler_succeeded(subscription, count);
+	else
+		step = failure_of_attempt(subscription, events[0], count, &err, &delivery);
+	tide_free(delivery.stacktrace);
+	return step;
+}
+
+static enum step handler_begin(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	if (!subscription->subscriber.transactional || runner->is_in_transaction)
+		return STEP_ON;
+	enum step step = infra_begin(subscription);
+	if (step != STEP_ON)
+		return step;
+	struct tide_error err;
+	tide_status status = infra_open(subscription, &err);
+	if (status == TIDE_OK)
+		status = save_begin_transaction(subscription, &err);
+	return infra_end(subscription, RETRY_CHECKPOINT, status, &err);
+}
+
+enum step handler_step(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_event *event = &feed_peek(&runner->feed)->event;
+	const struct tide_uuid *behind = held_behind(runner->held, event);
+	if (behind)
+		return failure_park(subscription, behind);
+	handler_check_self(subscription, event);
+	if (event->undecodable || event->position == runner->doomed) {
+		failure_without_attempt(subscription, event->undecodable ? TIDE_DECODE : runner->doom.status,
+		                        event->undecodable ? event->undecodable : runner->doom.message);
+		return STEP_ON;
+	}
+	if (runner->attempts > 0 && runner->now.ns < runner->retry_at.ns) {
+		if (runner->is_in_transaction) /* no transaction stays open during a backoff */
+			return save_step(subscription);
+		return runner_wait(subscription, runner->retry_at);
+	}
+	if (!handler_admit(subscription))
+		return handler_pause(subscription);
+	bool is_given_up = false;
+	enum step step = runner->is_careful ? handler_mark(subscription, event, &is_given_up) : STEP_ON;
+	if (step == STEP_ON && !is_given_up)
+		step = handler_begin(subscription);
+	if (step != STEP_ON || is_given_up) {
+		handler_cancel_probe(subscription);
+		return step;
+	}
+	return handler_deliver(subscription);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Operations on databases: feed reads, checkpoint and dead-letter writes, ownership. One is under way at a time.
+ *
+ * Happy path: infra_begin lets it through, it succeeds, infra_end forgets earlier failures.
+ * Failure modes: transient: recorded, tried again after a growing delay, with new sessions when the connection is gone.
+ * Too often in a row: the breaker opens and nothing is tried for a while; the state stays. Permanent or exhausted: the run
+ * ends in ERROR. Fenced: somebody else owns the subscription; never tried again.
+ */
+#include "path/runner.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "sys/log.h"
+
+enum step infra_begin(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	if (runner->now.ns < runner->try_at.ns)
+		return runner_wait(subscription, runner->try_at);
+	mutex_lock(&subscription->lock);
+	bool is_admitted = breaker_admit(&subscription->infra_breaker, runner->now, false);
+	struct mono_time ready_at = breaker_ready_at(&subscription->infra_breaker);
+	mutex_unlock(&subscription->lock);
+	return is_admitted ? STEP_ON : runner_wait(subscription, ready_at);
+}
+
+static void infra_succeeded(struct tide_subscription *subscription, enum retry_operation operation)
+{
+	mutex_lock(&subscription->lock);
+	bool was_open = subscription->infra_breaker.state != BREAKER_CLOSED;
+	breaker_success(&subscription->infra_breaker);
+	subscription->retries[operation].attempts++;
+	subscription->retries[operation].successes++;
+	mutex_unlock(&subscription->lock);
+	subscription->runner.tries = 0;
+	if (was_open)
+		log_at(TIDE_LOG_WARNING, "subscription", "infrastructure breaker closed", "name='%s'", subscription->name);
+}
+
+/* Count a failed try and decide about the next one; returns its delay, negative when there is none. */
+static int64_t infra_failed(struct tide_subscription *subscription, enum retry_operation operation, bool is_retryable,
+                            const struct tide_error *error)
+{
+	struct runner *runner = &subscription->runner;
+	bool is_last = !is_retryable || runner->tries >= subscription->config.max_retries;
+	int64_t delay = is_last ? -1 : retry_delay(&subscription->retry, runner->tries, &runner->random);
+	mutex_lock(&subscription->lock);
+	struct retry_stats *stats = &subscription->retries[operation];
+	stats->attempts++;
+	stats->failures++;
+	stats->last_error = *error;
+	stats->retries += !is_last;
+	stats->total_delay_seconds += is_last ? 0 : seconds_of_ns(delay);
+	bool has_opened = breaker_failure(&subscription->infra_breaker, runner->now, runner_wall(subscription));
+	subscription->metrics.checkpoint_failures += operation == RETRY_CHECKPOINT;
+	mutex_unlock(&subscription->lock);
+	if (has_opened)
+		log_at(TIDE_LOG_WARNING, "subscription", "infrastructure breaker opened", "name='%s' operation=%s",
+		       subscription->name, retry_operation_name(operation));
+	return delay;
+}
+
+enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
+                    struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	if (status == TIDE_OK) {
+		infra_succeeded(subscription, operation);
+		return STEP_ON;
+	}
+	struct tide_classification class = errors_classify(&subscription->engine->errors, status, err->message);
+	bool is_retryable = class.retryable && status != TIDE_FENCED;
+	int64_t delay = infra_failed(subscription, operation, is_retryable, err);
+	failure_record(subscription, err, &(struct failure_context){ .retry_count = runner->tries, .is_retried = delay >= 0 });
+	if (err->retry == TIDE_RETRY_REOPEN)
+		infra_close(subscription);
+	runner->tries++;
+	if (delay < 0) {
+		if (runner->tries > 1) {
+			size_t size = strlen(err->message);
+			snprintf(err->message + size, sizeof err->message - size, " (after %d attempts)", runner->tries);
+		}
+		return runner_fail(subscription, err);
+	}
+	log_at(TIDE_LOG_WARNING, "subscription", "trying again", "name='%s' operation=%s attempt=%d delay_seconds=%.3f",
+	       subscription->name, retry_operation_name(operation), runner->tries + 1, seconds_of_ns(delay));
+	runner->try_at = mono_add(runner->now, delay);
+	return runner_wait(subscription, runner->try_at);
+}
+
+static tide_status infra_attach(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_subscriber *subscriber = &subscription->subscriber;
+	if (runner->has_attached || !subscriber->transactional || !subscriber->attach)
+		return TIDE_OK;
+	const struct tide_store *database = subscription->engine->checkpoints->database;
+	tide_status status = subscriber->attach(subscriber->self, database->backend->store.connection(runner->session), err);
+	runner->has_attached = status == TIDE_OK;
+	return status;
+}
+
+tide_status infra_open(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	struct tide_store *feed = subscription->engine->store;
+	struct tide_store *database = subscription->engine->checkpoints->database;
+	tide_status status = TIDE_OK;
+	if (!runner->session)
+		status = database->backend->store.session_open(database->state, &runner->session, err);
+	if (status == TIDE_OK && !runner->feed_session) {
+		runner->feed_session = feed == database ? runner->session : NULL;
+		if (!runner->feed_session)
+			status = feed->backend->store.session_open(feed->state, &runner->feed_session, err);
+	}
+	return status == TIDE_OK ? infra_attach(subscription, err) : status;
+}
+
+void infra_close(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_subscriber *subscriber = &subscription->subscriber;
+	struct tide_store *feed = subscription->engine->store;
+	struct tide_store *database = subscription->engine->checkpoints->database;
+	if (runner->has_attached && subscriber->detach)
+		subscriber->detach(subscriber->self, database->backend->store.connection(runner->session));
+	runner->has_attached = false;
+	if (runner->feed_session && runner->feed_session != runner->session)
+		feed->backend->store.session_close(runner->feed_session);
+	if (runner->session)
+		database->backend->store.session_close(runner->session);
+	runner->session = runner->feed_session = NULL;
+	if (!runner->is_save_unknown) /* else the next save finds out what became of the transaction */
+		save_forget(subscription);
+}

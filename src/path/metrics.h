@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_PATH_METRICS_H
+#define TIDE_PATH_METRICS_H
+
+/* What one subscription counts over its whole life; guarded by the subscription's lock. Exposition: supervise/metrics.c. */
+
+#include <tidemark/error_record.h>
+
+#define METRICS_BUCKETS 12 /* the last one is +Inf */
+#define METRICS_TYPES_MAX 1000
+
+extern const double metrics_bounds[METRICS_BUCKETS - 1]; /* seconds */
+
+struct histogram {
+	int64_t buckets[METRICS_BUCKETS]; /* not cumulative */
+	int64_t count;
+	double sum; /* seconds */
+};
+
+void histogram_add(struct histogram *histogram, int64_t ns);
+
+/** Counts of one event type, or of "other" beyond METRICS_TYPES_MAX. */
+struct metrics_type {
+	char *event_type;
+	int64_t handled, dead_lettered;
+	int64_t failed[TIDE_STATUS_COUNT];
+};
+
+struct metrics {
+	struct metrics_type *types; /* open hash, capacity a power of two */
+	size_t type_count, type_capacity;
+	struct metrics_type *last; /* the one counted last */
+	struct metrics_type other;
+
+	int64_t skipped, dead_lettered, discarded;
+	struct histogram handled_seconds, failed_seconds, checkpoint_seconds;
+	int64_t handler_timeouts;
+	int64_t checkpoints_saved, checkpoint_failures;
+	int64_t errors[5][4];   /* by category and severity */
+	int64_t wakeups[5];     /* by source: append, bus, notify, poll, manual */
+	int64_t ownership[3];   /* acquired, lost, released */
+};
+
+enum { METRICS_WAKE_APPEND, METRICS_WAKE_BUS, METRICS_WAKE_NOTIFY, METRICS_WAKE_POLL, METRICS_WAKE_MANUAL };
+enum { METRICS_ACQUIRED, METRICS_LOST, METRICS_RELEASED };
+
+/** The counts of an event type; never NULL: "other" when there are too many types or memory is out. */
+struct metrics_type *metrics_type(struct metrics *metrics, struct tide_text event_type);
+void metrics_fini(struct metrics *metrics);
+
+#endif

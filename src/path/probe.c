@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Questions to a database that may hang. The asker waits a limited time; the thread goes on and its answer serves the next
+ * asker. Nobody asks: the thread sleeps. It starts with the first question.
+ */
+#include "path/probe.h"
+
+#include <string.h>
+
+#include "sys/alloc.h"
+
+void probe_init(struct probe *probe, struct tide_store *feed, struct tide_store *database)
+{
+	*probe = (struct probe){ .feed = feed, .database = database };
+	mutex_init(&probe->lock);
+	cond_init(&probe->changed);
+}
+
+void probe_fini(struct probe *probe)
+{
+	mutex_lock(&probe->lock);
+	probe->is_ending = true;
+	cond_broadcast(&probe->changed);
+	mutex_unlock(&probe->lock);
+	thread_join(&probe->thread);
+	tide_free(probe->counts);
+	cond_fini(&probe->changed);
+	mutex_fini(&probe->lock);
+}
+
+static tide_status probe_counts(struct probe *probe, struct tide_dead_letter_count **ret, size_t *ret_count)
+{
+	void *session;
+	tide_status status = store_borrow(probe->database, &session, NULL);
+	if (status != TIDE_OK)
+		return status;
+	status = probe->database->backend->checkpoint.dead_letter_counts(session, ret, ret_count, NULL);
+	store_return(probe->database, session, status);
+	return status;
+}
+
+static void probe_answer_one(struct probe *probe)
+{
+	tide_position end = 0;
+	struct tide_dead_letter_count *counts = NULL;
+	size_t count = 0;
+	bool is_ok = tide_store_end(probe->feed, &end, NULL) == TIDE_OK;
+	bool has_counts = probe_counts(probe, &counts, &count) == TIDE_OK;
+	mutex_lock(&probe->lock);
+	probe->is_last_ok = is_ok;
+	if (is_ok) {
+		probe->has_end = true;
+		probe->end = end;
+	}
+	if (has_counts) {
+		struct tide_dead_letter_count *old = probe->counts;
+		probe->counts = counts;
+		probe->count = count;
+		counts = old;
+	}
+	mutex_unlock(&probe->lock);
+	tide_free(counts);
+}
+
+static void probe_run(void *self)
+{
+	struct probe *probe = self;
+	mutex_lock(&probe->lock);
+	while (!probe->is_ending) {
+		if (probe->asked == probe->answered) {
+			cond_wait(&probe->changed, &probe->lock);
+			continue;
+		}
+		uint64_t asked = probe->asked;
+		mutex_unlock(&probe->lock);
+		probe_answer_one(probe);
+		mutex_lock(&probe->lock);
+		probe->answered = asked;
+		cond_broadcast(&probe->changed);
+	}
+	mutex_unlock(&probe->lock);
+}
+
+struct probe_answer probe_ask(struct probe *probe, int64_t limit_ns)
+{
+	struct mono_time deadline = mono_add(clock_mono(&clock_system), limit_ns);
+	mutex_lock(&probe->lock);
+	if (!probe->is_started && !probe->is_ending)
+		probe->is_started = thread_start(&probe->thread, "tide-probe", probe_run, probe, NULL) == TIDE_OK;
+	uint64_t mine = ++probe->asked;
+	cond_broadcast(&probe->changed);
+	bool is_waiting = probe->is_started;
+	while (is_waiting && probe->answered < mine)
+		is_waiting = cond_wait_until(&probe->changed, &probe->lock, deadline);
+	struct probe_answer answer = { probe->has_end, probe->answered >= mine && probe->is_last_ok, probe->end };
+	mutex_unlock(&probe->lock);
+	return answer;
+}
+
+int64_t probe_dead_letters(struct probe *probe, const char *projection_name)
+{
+	int64_t found = 0;
+	mutex_lock(&probe->lock);
+	for (size_t i = 0; i < probe->count; i++)
+		if (strcmp(probe->counts[i].projection_name, projection_name) == 0)
+			found = probe->counts[i].failure_count;
+	mutex_unlock(&probe->lock);
+	return found;
+}

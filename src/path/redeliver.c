@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Redelivery of dead letters that somebody asked for: between two events, in the order they failed, one attempt each.
+ *
+ * Happy path: the entry is `retrying`, its event is read again from the store, the handler succeeds, the entry is resolved
+ * by `retry`; what was parked behind it becomes due.
+ * Failure modes: the handler fails: the entry is `failed` again with one more retry, and what was parked behind it stays.
+ * The process dies on the way: the entry is still `retrying` and is delivered again. The position never changes here.
+ */
+#include "path/runner.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/event.h"
+#include "path/held.h"
+#include "sys/log.h"
+
+static const struct tide_backend *redeliver_backend(const struct tide_subscription *subscription)
+{
+	return subscription->engine->checkpoints->database->backend;
+}
+
+tide_status redeliver_load_held(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct tide_dead_letter_filter filter = {
+		.projection_name = subscription->name,
+		.statuses = { [TIDE_DEAD_LETTER_FAILED] = true, [TIDE_DEAD_LETTER_RETRYING] = true },
+		.limit = -1,
+		.oldest_first = true,
+	};
+	struct tide_dead_letter_list list = { 0 };
+	tide_status status = redeliver_backend(subscription)->checkpoint.dead_letter_list(subscription->runner.session,
+	                                                                                 &filter, &list, err);
+	if (status == TIDE_OK)
+		status = held_load(subscription->runner.held, &list, err);
+	tide_dead_letters_free(&list);
+	return status;
+}
+
+/* ---- The event of an entry ---------------------------------------------------------------------------------- */
+
+/* An event from the JSON an entry keeps, as a view into `json`. */
+static struct tide_event redeliver_view(const struct event_json *json)
+{
+	const struct tide_new_event *kept = &json->event;
+	struct tide_event event = event_stamp(kept, (struct tide_stream){ kept->aggregate_id, kept->aggregate_type },
+	                                      json->occurred_at);
+	event.position = json->position;
+	event.version = kept->version;
+	event.stored_at = json->stored_at;
+	return event;
+}
+
+/* The stored one; if the store lacks it, the one the entry keeps. */
+static tide_status redeliver_find(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
+                                  struct tide_page *page, struct tide_error *err)
+{
+	const struct tide_store *feed = subscription->engine->store;
+	tide_page_begin(page, 1, 1);
+	tide_status status = feed->backend->store.find(subscription->runner.feed_session, &entry->event_id, page, err);
+	if (status != TIDE_NOT_FOUND)
+		return status;
+	struct event_json json = { 0 };
+	status = event_read_json(tide_text(entry->event_data), &json, err);
+	if (status == TIDE_OK) {
+		struct tide_event event = redeliver_view(&json);
+		status = tide_page_add(page, &event, err);
+	}
+	event_json_fini(&json);
+	return status;
+}
+
+/* ---- The outcome -------------------------------------------------------------------------------------------- */
+
+/* A parked entry that failed is now the oldest of its aggregate: the rest go back behind it. */
+static tide_status redeliver_park_rest(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
+                                       const struct tide_event *event, struct tide_error *err)
+{
+	const struct tide_checkpoint_ops *ops = &redeliver_backend(subscription)->checkpoint;
+	struct tide_dead_letter_filter filter = { .projection_name = subscription->name,
+		                                  .statuses = { [TIDE_DEAD_LETTER_RETRYING] = true },
+		                                  .limit = -1,
+		                                  .oldest_first = true };
+	struct tide_dead_letter_list list = { 0 };
+	char text[TIDE_UUID_TEXT_SIZE], message[80];
+	snprintf(message, sizeof message, DEAD_LETTER_PARKED, tide_uuid_format(&event->event_id, text));
+	tide_status status = ops->dead_letter_list(subscription->runner.session, &filter, &list, err);
+	for (size_t i = 0; status == TIDE_OK && i < list.count; i++) {
+		if (list.entries[i].id == entry->id || !dead_letter_is_parked(list.entries[i].error_message) ||
+		    !held_same_aggregate(&list.entries[i], event))
+			continue;
+		struct tide_dead_letter_change change = { .id = list.entries[i].id,
+			                                  .from = { [TIDE_DEAD_LETTER_RETRYING] = true },
+			                                  .to = TIDE_DEAD_LETTER_FAILED,
+			                                  .message = message,
+			                                  .now = runner_wall(subscription) };
+		status = ops->dead_letter_change(subscription->runner.session, save_fence(subscription), &change, err);
+	}
+	tide_dead_letters_free(&list);
+	return status;
+}
+
+static tide_status redeliver_conclude(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
+                                      const struct tide_event *event, tide_status outcome,
+                                      const struct tide_error *error, const struct tide_delivery *delivery,
+                                      struct tide_error *err)
+{
+	const struct tide_checkpoint_ops *ops = &redeliver_backend(subscription)->checkpoint;
+	struct runner *runner = &subscription->runner;
+	struct tide_dead_letter_change change = { .id = entry->id,
+		                                  .from = { [TIDE_DEAD_LETTER_RETRYING] = true },
+		                                  .to = TIDE_DEAD_LETTER_RESOLVED,
+		                                  .resolved_by = "retry",
+		                                  .now = runner_wall(subscription) };
+	if (outcome != TIDE_OK) {
+		change.to = TIDE_DEAD_LETTER_FAILED;
+		change.resolved_by = NULL;
+		change.message = error->message;
+		change.stacktrace = delivery->stacktrace;
+		change.add_retries = 1;
+	}
+	tide_status status = ops->dead_letter_change(runner->session, save_fence(subscription), &change, err);
+	if (status == TIDE_NOT_FOUND || status == TIDE_STATE)
+		return TIDE_OK; /* a person was faster */
+	if (status == TIDE_OK && runner->held)
+		status = outcome == TIDE_OK ? dead_letter_unpark(ops, runner->session, save_fence(subscription),
+		                                                 subscription->name, &event->event_id, change.now, err)
+		                            : redeliver_park_rest(subscription, entry, event, err);
+	return status;
+}
+
+static void redeliver_count(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
+                            const struct tide_event *event, tide_status outcome, const struct tide_error *error,
+                            const struct tide_delivery *delivery)
+{
+	mutex_lock(&subscription->lock);
+	subscription->redelivered_ok += outcome == TIDE_OK;
+	subscription->redelivered_failed += outcome != TIDE_OK;
+	if (outcome == TIDE_OK)
+		breaker_success(&subscription->handler_breaker);
+	else
+		(void)breaker_failure(&subscription->handler_breaker, subscription->runner.now, runner_wall(subscription));
+	mutex_unlock(&subscription->lock);
+	if (outcome == TIDE_OK)
+		log_at(TIDE_LOG_NOTICE, "dlq", "dead letter redelivered", "name='%s' id=%lld position=%lld",
+		       subscription->name, (long long)entry->id, (long long)event->position);
+	else if (!delivery->is_late)
+		failure_record(subscription, error,
+		               &(struct failure_context){ .event = event,
+		                                          .stacktrace = delivery->stacktrace,
+		                                          .retry_count = entry->retry_count + 1,
+		                                          .dlq_id = entry->id });
+}
+
+/* ---- One redelivery ----------------------------------------------------------------------------------------- */
+
+/* Everything of one entry; a transactional handler's writes and the outcome commit together. */
+static tide_status redeliver_entry(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
+                                   struct tide_page *page, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	bool is_transactional = subscription->subscriber.transactional;
+	tide_status status = redeliver_find(subscription, entry, page, err);
+	if (status == TIDE_OK && is_transactional)
+		status = save_begin_transaction(subscription, err);
+	if (status != TIDE_OK)
+		return status;
+	const struct tide_event *event = &page->entries[0].event;
+	struct tide_delivery delivery = { .subscription = subscription,
+		                          .attempt = entry->retry_count + 2,
+		                          .position = event->position };
+	struct tide_error error;
+	tide_status outcome = handler_attempt(subscription, &event, 1, &delivery, &error);
+	if (delivery.has_ended_transaction || delivery.has_lost_transaction) {
+		*err = error;
+		status = outcome;
+	} else {
+		status = redeliver_conclude(subscription, entry, event, outcome, &error, &delivery, err);
+	}
+	if (status == TIDE_OK && is_transactional)
+		status = redeliver_backend(subscription)->store.commit(runner->session, err);
+	if (status == TIDE_OK) {
+		runner->is_in_transaction = false;
+		redeliver_count(subscription, entry, event, outcome, &error, &delivery);
+	} else {
+		save_roll_back(subscription);
+	}
+	tide_free(delivery.stacktrace);
+	return status;
+}
+
+static tide_status redeliver_next(struct tide_subscription *subscription, bool *ret_found, struct tide_error *err)
+{
+	struct tide_dead_letter_filter filter = { .projection_name = subscription->name,
+		                                  .statuses = { [TIDE_DEAD_LETTER_RETRYING] = true },
+		                                  .limit = 1,
+		                                  .oldest_first = true };
+	struct tide_dead_letter_list list = { 0 };
+	tide_status status = infra_open(subscription, err);
+	if (status == TIDE_OK)
+		status = redeliver_backend(subscription)->checkpoint.dead_letter_list(subscription->runner.session, &filter,
+		                                                                     &list, err);
+	*ret_found = status == TIDE_OK && list.count > 0;
+	if (*ret_found) {
+		struct tide_page page;
+		tide_page_init(&page);
+		status = redeliver_entry(subscription, &list.entries[0], &page, err);
+		tide_page_fini(&page);
+	}
+	tide_dead_letters_free(&list);
+	if (status == TIDE_OK && *ret_found && subscription->runner.held)
+		status = redeliver_load_held(subscription, err);
+	return status;
+}
+
+enum step redeliver_step(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	enum step step = infra_begin(subscription);
+	if (step != STEP_ON)
+		return step;
+	struct tide_error err;
+	bool is_found = false;
+	tide_status status = redeliver_next(subscription, &is_found, &err);
+	step = infra_end(subscription, RETRY_DLQ, status, &err);
+	if (step == STEP_ON && !is_found)
+		runner->redeliver_at = mono_add(runner->now, runner->feed.limits.poll_ns);
+	return step;
+}

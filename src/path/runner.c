@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One step of one subscription, and the thread that takes it.
+ *
+ * Happy path: obey what was asked (stop, pause); read a page when there is room; deliver the next event; save when the
+ * strategy says so; at the feed end, say when to look again.
+ * Failure modes: each part says STEP_WAIT when it has to wait, and the next step asks it again; a part that has failed for
+ * good ends the run in ERROR, with the settled prefix saved.
+ *
+ *	obey ─▶ STARTING: start.c
+ *	     ─▶ PAUSED:   save, rest
+ *	     ─▶ running:  save due? ─▶ failure pending? ─▶ redelivery due? ─▶ read ahead? ─▶ next event │ page end │ idle
+ */
+#include "path/runner.h"
+
+#include <string.h>
+
+#include "sys/alloc.h"
+#include "sys/log.h"
+
+#define RUNNER_STEP_EVENTS 256 /* parts taken before the step returns to its thread */
+
+struct tide_time runner_wall(const struct tide_subscription *subscription)
+{
+	const struct runner *runner = &subscription->runner;
+	return (struct tide_time){ runner->step_wall.unix_us + mono_since(runner->now, runner->step_mono) / 1000 };
+}
+
+bool runner_move(struct tide_subscription *subscription, enum tide_state to, const char *why)
+{
+	mutex_lock(&subscription->lock);
+	enum tide_state from = subscription->states.state;
+	bool has_moved = subscription_move_locked(subscription, to, NULL) == TIDE_OK;
+	mutex_unlock(&subscription->lock);
+	if (has_moved)
+		subscription_log_move(subscription, from, to, why);
+	return has_moved;
+}
+
+/* ---- Ending ------------------------------------------------------------------------------------------------- */
+
+static void runner_release(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
+	mutex_lock(&subscription->lock);
+	bool was_lost = subscription->is_lost;
+	subscription->is_owned = subscription->is_lost = false;
+	subscription->metrics.ownership[METRICS_RELEASED] += runner->is_owner && !was_lost;
+	subscription->metrics.ownership[METRICS_LOST] += runner->is_owner && was_lost;
+	mutex_unlock(&subscription->lock);
+	if (runner->is_owner && !was_lost && infra_open(subscription, NULL) == TIDE_OK) {
+		struct tide_error err;
+		if (ops->lease_release(runner->session, &runner->fence, &err) == TIDE_OK)
+			log_at(TIDE_LOG_NOTICE, "subscription", "ownership released", "name='%s'", subscription->name);
+		else
+			log_at(TIDE_LOG_WARNING, "subscription", "ownership not released", "name='%s' error='%s'",
+			       subscription->name, err.message);
+	}
+	runner->is_owner = false;
+}
+
+/* What a run holds goes, whatever ended it; the settled prefix was saved, or could not be. */
+static void runner_let_go(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	runner->is_save_unknown = false;
+	save_roll_back(subscription);
+	runner_release(subscription);
+	if (runner->is_linked)
+		notifier_remove(subscription->engine->store->notifier, &runner->link);
+	runner->is_linked = false;
+	infra_close(subscription);
+	feed_start(&runner->feed, runner->progress.position, runner->now);
+	tide_free(runner->pending.stacktrace);
+	runner->pending = (struct pending_failure){ 0 };
+	runner->is_resolved = runner->is_save_due = false;
+	runner->attempts = runner->tries = 0;
+	runner->try_at = (struct mono_time){ 0 };
+	mutex_lock(&subscription->lock);
+	breaker_cancel(&subscription->handler_breaker);
+	breaker_cancel(&subscription->infra_breaker);
+	subscription->flow = runner->feed.flow;
+	subscription->is_backpressured = false;
+	subscription->is_standby = false;
+	mutex_unlock(&subscription->lock);
+}
+
+/* The run is over: the state says so, and waiters learn it. A stop that gave up waiting has moved the state already. */
+static void runner_finish(struct tide_subscription *subscription, enum tide_state to, const char *why)
+{
+	runner_let_go(subscription);
+	mutex_lock(&subscription->lock);
+	enum tide_state from = subscription->states.state;
+	bool has_moved = subscription_move_locked(subscription, to, NULL) == TIDE_OK;
+	subscription->ended_mono = subscription->runner.now;
+	subscription->is_ready = true;
+	subscription->is_registered_run = false;
+	cond_broadcast(&subscription->changed);
+	mutex_unlock(&subscription->lock);
+	if (has_moved)
+		subscription_log_move(subscription, from, to, why);
+}
+
+/* Somebody else owns the subscription now: report it as an error, then start again, standing by. */
+static enum step runner_stand_by_again(struct tide_subscription *subscription, const struct tide_error *error)
+{
+	struct runner *runner = &subscription->runner;
+	mutex_lock(&subscription->lock);
+	subscription->is_lost = true;
+	subscription->error = *error;
+	mutex_unlock(&subscription->lock);
+	runner_let_go(subscription);
+	log_at(TIDE_LOG_NOTICE, "subscription", "ownership lost", "name='%s'", subscription->name);
+	if (!runner_move(subscription, TIDE_STATE_ERROR, "ownership lost") ||
+	    !runner_move(subscription, TIDE_STATE_STARTING, "standing by again"))
+		return STEP_ON;
+	runner->was_standby = true;
+	runner->is_restart = false;
+	return runner_wait(subscription, mono_add(runner->now, runner->feed.limits.poll_ns));
+}
+
+enum step runner_fail(struct tide_subscription *subscription, const struct tide_error *error)
+{
+	struct runner *runner = &subscription->runner;
+	struct tide_error first = *error, err;
+	if (first.status == TIDE_FENCED)
+		return runner_stand_by_again(subscription, &first);
+	if (save_once(subscription, &err) != TIDE_OK)
+		log_at(TIDE_LOG_ERROR, "checkpoint", "the settled prefix was not saved", "name='%s' position=%lld error='%s'",
+		       subscription->name, (long long)runner->progress.position, err.message);
+	mutex_lock(&subscription->lock);
+	subscription->error = first;
+	mutex_unlock(&subscription->lock);
+	runner_finish(subscription, TIDE_STATE_ERROR, first.message);
+	return STEP_END;
+}
+
+static bool runner_may_try_again(struct tide_subscription *subscription, const struct tide_error *error,
+                                 struct mono_time *ret_at)
+{
+	struct runner *runner = &subscription->runner;
+	mutex_lock(&subscription->lock);
+	struct mono_time deadline = subscription->stop_deadline;
+	mutex_unlock(&subscription->lock);
+	struct tide_classification class = errors_classify(&subscription->engine->errors, error->status, error->message);
+	*ret_at = mono_add(runner->now, retry_delay(&subscription->retry, 0, &runner->random));
+	return class.retryable && runner->tries++ < subscription->config.max_retries && ret_at->ns < deadline.ns;
+}
+
+enum step runner_stop(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	struct tide_error err;
+	tide_status status = save_once(subscription, &err);
+	struct mono_time again;
+	if (status == TIDE_FENCED) {
+		mutex_lock(&subscription->lock);
+		subscription->is_lost = true;
+		mutex_unlock(&subscription->lock);
+	} else if (status != TIDE_OK && runner_may_try_again(subscription, &err, &again)) {
+		if (err.retry == TIDE_RETRY_REOPEN)
+			infra_close(subscription);
+		atomic_store(&subscription->attention, true);
+		return runner_wait(subscription, again);
+	}
+	if (status != TIDE_OK) {
+		log_at(TIDE_LOG_ERROR, "checkpoint", "the final checkpoint was not saved",
+		       "name='%s' position=%lld error='%s'", subscription->name, (long long)runner->progress.position,
+		       err.message);
+		failure_record(subscription, &err, &(struct failure_context){ .is_logged = true });
+	}
+	runner_finish(subscription, TIDE_STATE_STOPPED, "stop was asked for");
+	return STEP_END;
+}
+
+/* ---- Obeying ------------------------------------------------------------------------------------------------ */
+
+/* The stop gave up waiting for the handler: nothing of what it did after that counts. */
+static enum step runner_end_abandoned(struct tide_subscription *subscription)
+{
+	subscription->runner.is_save_unknown = false;
+	save_roll_back(subscription);
+	runner_finish(subscription, TIDE_STATE_STOPPED, "abandoned handler returned");
+	mutex_lock(&subscription->lock);
+	subscription->is_abandoned = false;
+	cond_broadcast(&subscription->changed);
+	mutex_unlock(&subscription->lock);
+	return STEP_END;
+}
+
+static enum step runner_obey(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	atomic_store(&subscription->attention, false);
+	mutex_lock(&subscription->lock);
+	bool should_stop = subscription->should_stop, is_abandoned = subscription->is_abandoned;
+	bool is_lost = subscription->is_lost;
+	if (subscription->should_redeliver)
+		runner->redeliver_at = runner->now;
+	subscription->should_redeliver = false;
+	mutex_unlock(&subscription->lock);
+	if (is_abandoned)
+		return runner_end_abandoned(subscription);
+	if (should_stop)
+		return runner_stop(subscription);
+	if (is_lost) {
+		struct tide_error err;
+		tide_fail(&err, TIDE_FENCED, "'%s' is owned by another process", subscription->name);
+		return runner_fail(subscription, &err);
+	}
+	return STEP_ON;
+}
+
+/* Hear who rang since the last time, before looking for work. */
+static void runner_listen(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	unsigned sources = wakeup_reset(&subscription->wakeup);
+	bool is_poll = runner->now.ns >= runner->poll_at.ns;
+	if (is_poll)
+		runner->poll_at = mono_add(runner->now, runner->feed.limits.poll_ns);
+	if (sources & (unsigned)~RING_CONTROL || is_poll || runner->now.ns >= runner->feed.look_at.ns)
+		feed_rung(&runner->feed);
+	if (sources & RING_MANUAL)
+		runner->redeliver_at = runner->now;
+	int64_t *counts = subscription->metrics.wakeups;
+	mutex_lock(&subscription->lock);
+	counts[METRICS_WAKE_APPEND] += (sources & RING_APPEND) != 0;
+	counts[METRICS_WAKE_BUS] += (sources & RING_BUS) != 0;
+	counts[METRICS_WAKE_NOTIFY] += (sources & RING_NOTIFY) != 0;
+	counts[METRICS_WAKE_MANUAL] += (sources & RING_MANUAL) != 0;
+	counts[METRICS_WAKE_POLL] += is_poll;
+	mutex_unlock(&subscription->lock);
+}
+
+/* ---- Paused ------------------------------------------------------------------------------------------------- */
+
+struct runner_pause {
+	bool is_save_due;
+	bool is_by_breaker;
+	enum tide_state from;
+	struct mono_time ready_at;
+};
+
+static struct runner_pause runner_look_at_pause(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	struct runner_pause pause = { subscription->is_pause_save_due,
+		                      subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE, subscription->paused_from,
+		                      breaker_ready_at(&subscription->handler_breaker) };
+	mutex_unlock(&subscription->lock);
+	return pause;
+}
+
+/* Saved and forgotten: what was read ahead is read again later. The attempts of the event that is due are kept. */
+static enum step runner_save_pause(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	if (runner->progress.is_dirty || runner->is_in_transaction) {
+		enum step step = save_step(subscription);
+		if (step != STEP_ON)
+			return step;
+	}
+	int32_t attempts = runner->attempts;
+	feed_start(&runner->feed, runner->progress.position, runner->now);
+	runner->attempts = attempts;
+	settle_flow(subscription);
+	mutex_lock(&subscription->lock);
+	subscription->is_pause_save_due = false;
+	mutex_unlock(&subscription->lock);
+	return STEP_ON;
+}
+
+static enum step runner_rest(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	struct runner_pause pause = runner_look_at_pause(subscription);
+	if (pause.is_save_due)
+		return runner_save_pause(subscription);
+	if (!pause.is_by_breaker)
+		return runner_wait(subscription, MONO_NEVER);
+	if (runner->now.ns < pause.ready_at.ns)
+		return runner_wait(subscription, pause.ready_at);
+	runner_move(subscription, pause.from, "handler breaker lets a probe through");
+	return STEP_ON;
+}
+
+/* ---- Running ------------------------------------------------------------------------------------------------ */
+
+static enum step runner_fill(struct tide_subscription *subscription, bool is_live)
+{
+	struct runner *runner = &subscription->runner;
+	enum step step = infra_begin(subscription);
+	if (step != STEP_ON)
+		return step;
+	struct tide_error err;
+	tide_status status = infra_open(subscription, &err);
+	if (status == TIDE_OK)
+		status = feed_fill(&runner->feed, runner->feed_session, is_live, runner->now, &err);
+	step = infra_end(subscription, RETRY_READ, status, &err);
+	if (step == STEP_ON)
+		settle_flow(subscription);
+	return step;
+}
+
+/* Too slow for the tail: what is missing comes from the store, up to a feed end read now. */
+static enum step runner_fall_back(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	enum step step = infra_begin(subscription);
+	if (step != STEP_ON)
+		return step;
+	struct tide_error err;
+	const struct tide_store *feed = subscription->engine->store;
+	tide_status status = infra_open(subscription, &err);
+	if (status == TIDE_OK)
+		status = feed->backend->store.end(runner->feed_session, &runner->catch_up_to, &err);
+	step = infra_end(subscription, RETRY_READ, status, &err);
+	if (step != STEP_ON)
+		return step;
+	runner->feed.is_behind = false;
+	runner->feed.since_end = 0;
+	runner_move(subscription, TIDE_STATE_CATCHING_UP, "fell behind the newest events");
+	return STEP_ON;
+}
+
+/* Caught up, between two pages: what is not saved is saved before LIVE can be seen. */
+static enum step runner_go_live(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	if (runner->progress.is_dirty || runner->is_in_transaction)
+		return save_step(subscription);
+	runner_move(subscription, TIDE_STATE_LIVE, "reached the feed end");
+	return STEP_ON;
+}
+
+/* Nothing to deliver: no transaction stays open, the timer saves what it has to, and then sleep. */
+static enum step runner_idle(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	if (runner->is_in_transaction ||
+	    progress_is_due(&runner->progress, &subscription->config, PROGRESS_IDLE, runner->now)) {
+		runner->is_save_due = true;
+		return STEP_ON;
+	}
+	struct mono_time until = mono_min(runner->poll_at, runner->feed.look_at);
+	until = mono_min(until, progress_due_at(&runner->progress, &subscription->config));
+	return runner_wait(subscription, mono_min(until, runner->redeliver_at));
+}
+
+/* One thing that is due while CATCHING_UP or LIVE. */
+static enum step runner_drain(struct tide_subscription *subscription, bool is_live)
+{
+	struct runner *runner = &subscription->runner;
+	struct feed *feed = &runner->feed;
+	bool is_between = feed->next == 0;
+	if (runner->is_save_due)
+		return save_step(subscription);
+	if (runner->pending.is_pending)
+		return failure_finish(subscription);
+	if (!runner->is_in_transaction && runner->now.ns >= runner->redeliver_at.ns)
+		return redeliver_step(subscription);
+	bool is_at_end = feed->is_end && !feed_page(feed);
+	if (!is_live && is_between && (runner->progress.position >= runner->catch_up_to || is_at_end))
+		return runner_go_live(subscription);
+	if (is_live && feed->is_behind && !runner->is_in_transaction)
+		return runner_fall_back(subscription);
+	if (!runner->is_in_transaction && !(is_live && feed->is_behind) && feed_wants(feed, runner->now))
+		return runner_fill(subscription, is_live);
+	if (!feed_page(feed))
+		return runner_idle(subscription);
+	if (feed_peek(feed))
+		return handler_step(subscription);
+	settle_page_end(subscription);
+	return STEP_ON;
+}
+
+static enum step runner_advance(struct tide_subscription *subscription)
+{
+	if (atomic_load(&subscription->attention)) {
+		enum step step = runner_obey(subscription);
+		if (step != STEP_ON)
+			return step;
+	}
+	if (wakeup_is_rung(&subscription->wakeup))
+		runner_listen(subscription);
+	switch (tide_subscription_state(subscription)) {
+	case TIDE_STATE_STARTING:
+		return start_step(subscription);
+	case TIDE_STATE_CATCHING_UP:
+		return runner_drain(subscription, false);
+	case TIDE_STATE_LIVE:
+		return runner_drain(subscription, true);
+	case TIDE_STATE_PAUSED:
+		return runner_rest(subscription);
+	case TIDE_STATE_STOPPED: /* moved there by a stop that gave up waiting */
+		return runner_end_abandoned(subscription);
+	case TIDE_STATE_ERROR:
+		break;
+	}
+	return STEP_END;
+}
+
+struct mono_time runner_step(struct tide_subscription *subscription, struct mono_time now)
+{
+	struct runner *runner = &subscription->runner;
+	runner->now = runner->step_mono = now;
+	runner->step_wall = clock_wall(subscription->engine->clock);
+	atomic_fetch_add_explicit(&subscription->steps, 1, memory_order_relaxed);
+	runner_listen(subscription);
+	for (int i = 0; i < RUNNER_STEP_EVENTS; i++) {
+		enum step step = runner_advance(subscription);
+		if (step == STEP_END)
+			return MONO_NEVER;
+		if (step == STEP_WAIT)
+			return runner->wait_at;
+	}
+	return now;
+}
+
+bool runner_is_running(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	bool is_running = subscription->is_registered_run;
+	mutex_unlock(&subscription->lock);
+	return is_running;
+}
+
+void runner_thread(void *self)
+{
+	struct tide_subscription *subscription = self;
+	engine_of_thread = subscription->engine;
+	while (runner_is_running(subscription)) {
+		struct mono_time next = runner_step(subscription, clock_mono(subscription->engine->clock));
+		wakeup_wait(&subscription->wakeup, next);
+	}
+	mutex_lock(&subscription->lock);
+	subscription->is_thread_alive = false;
+	cond_broadcast(&subscription->changed);
+	mutex_unlock(&subscription->lock);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_PATH_RUNNER_H
+#define TIDE_PATH_RUNNER_H
+
+/*
+ * Moving a subscription: runner_step does what is due, never sleeps, and says when it wants to be called next. Its parts,
+ * a file each, share the types below; all of them run in the one thread that steps the subscription.
+ */
+
+#include "path/subscription.h"
+
+/** What a part of a step came to. */
+enum step {
+	STEP_ON,   /* something was done: go on at once */
+	STEP_WAIT, /* nothing to do before runner.wait_at, or a ring */
+	STEP_END   /* the run is over */
+};
+
+/** Take a step at `now`; returns when to call again, MONO_NEVER when the run is over. */
+struct mono_time runner_step(struct tide_subscription *subscription, struct mono_time now);
+/** Whether a run is under way. */
+bool runner_is_running(struct tide_subscription *subscription);
+/** Step until the run is over: the body of the subscription's thread. */
+void runner_thread(void *subscription);
+
+static inline enum step runner_wait(struct tide_subscription *subscription, struct mono_time until)
+{
+	subscription->runner.wait_at = until;
+	return STEP_WAIT;
+}
+
+/** The wall time of runner.now, from one look at the clock per step. */
+struct tide_time runner_wall(const struct tide_subscription *subscription);
+
+/** Move to another state, log it. A move that the table forbids is ignored: somebody else moved first. */
+bool runner_move(struct tide_subscription *subscription, enum tide_state to, const char *why);
+
+/* ---- infra.c: operations on databases, tried again by the retry policy behind the infrastructure breaker ------ */
+
+/** May the operation be tried now? STEP_WAIT: not yet. Every STEP_ON is followed by infra_end. */
+enum step infra_begin(struct tide_subscription *subscription);
+/** Judge how it ended: STEP_ON when it succeeded, STEP_WAIT until the next try, STEP_END when the run has failed. */
+enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
+                    struct tide_error *err);
+/** Open what is not open: the sessions, and the transactional handler's own preparations. */
+tide_status infra_open(struct tide_subscription *subscription, struct tide_error *err);
+void infra_close(struct tide_subscription *subscription);
+
+/* ---- start.c -------------------------------------------------------------------------------------------------- */
+
+/** STARTING: own the subscription, resolve where it begins, enter CATCHING_UP or LIVE. */
+enum step start_step(struct tide_subscription *subscription);
+
+/* ---- save.c --------------------------------------------------------------------------------------------------- */
+
+/** Save progress, committing the delivery transaction if one is open. */
+enum step save_step(struct tide_subscription *subscription);
+/** The same once, for a run that ends: TIDE_OK also when nothing was to save. */
+tide_status save_once(struct tide_subscription *subscription, struct tide_error *err);
+tide_status save_begin_transaction(struct tide_subscription *subscription, struct tide_error *err);
+/** Give the transaction up: progress and counts return to the last commit, and the feed with them. */
+void save_roll_back(struct tide_subscription *subscription);
+/** The same when the transaction is gone with its connection. */
+void save_forget(struct tide_subscription *subscription);
+/** The fence of this subscription's writes. */
+const struct tide_fence *save_fence(const struct tide_subscription *subscription);
+
+/* ---- handler.c: one delivery ---------------------------------------------------------------------------------- */
+
+/** Deliver the event, or the batch, that comes next; or see that it has to wait. */
+enum step handler_step(struct tide_subscription *subscription);
+
+/** A handler call in progress, or its result. */
+struct tide_delivery {
+	struct tide_subscription *subscription;
+	int32_t attempt;
+	tide_position position;
+	struct mono_time since;
+	void *connection;
+	bool has_message;
+	char message[sizeof((struct tide_error *)0)->message];
+	char *stacktrace;
+	bool is_late; /* past processing_timeout: recorded at its deadline */
+	bool has_ended_transaction; /* the handler did what only the runner may */
+	bool has_lost_transaction;  /* the connection, or the savepoint, is gone */
+};
+
+/** Call the handler once; `err` is complete unless it returned TIDE_OK in time. */
+tide_status handler_call(struct tide_subscription *subscription, const struct tide_event *const *events, size_t count,
+                         struct tide_delivery *delivery, struct tide_error *err);
+/** The whole of one attempt under a savepoint when transactional: a failed one leaves nothing behind. */
+tide_status handler_attempt(struct tide_subscription *subscription, const struct tide_event *const *events, size_t count,
+                            struct tide_delivery *delivery, struct tide_error *err);
+
+/* ---- settle.c: the only way the position moves ---------------------------------------------------------------- */
+
+enum settlement { SETTLED_HANDLED, SETTLED_DEAD_LETTERED, SETTLED_PARKED, SETTLED_DISCARDED };
+
+/** Settle the entry that comes next: the position moves over it. */
+void settle_next(struct tide_subscription *subscription, enum settlement how);
+/** Publish what is in flight. */
+void settle_flow(struct tide_subscription *subscription);
+/** Settle what was passed over at the end of the page. */
+void settle_page_end(struct tide_subscription *subscription);
+
+/* ---- failure.c ------------------------------------------------------------------------------------------------ */
+
+/** An attempt at the next event (or batch) failed: schedule another, split the batch, or begin its end. */
+enum step failure_of_attempt(struct tide_subscription *subscription, const struct tide_event *event, size_t count,
+                             const struct tide_error *error, struct tide_delivery *delivery);
+/** The next event is finished without another attempt: for a cause outside its handler. */
+void failure_without_attempt(struct tide_subscription *subscription, tide_status status, const char *message);
+/** Finish the pending failure: dead letter, discard or ERROR. */
+enum step failure_finish(struct tide_subscription *subscription);
+/** Park the next event behind an unresolved one of its aggregate. */
+enum step failure_park(struct tide_subscription *subscription, const struct tide_uuid *behind);
+
+/** What a record is about besides the error itself. */
+struct failure_context {
+	const struct tide_event *event; /* NULL: none */
+	const char *stacktrace;
+	int32_t retry_count;
+	bool is_retried;
+	int64_t dlq_id; /* 0: not sent */
+	bool is_logged; /* already */
+};
+/** Classify, log, count and tell one failure. */
+void failure_record(struct tide_subscription *subscription, const struct tide_error *error,
+                    const struct failure_context *context);
+/** The watchdog's: report a handler past its time, once per call. */
+void failure_report_late(struct tide_subscription *subscription, struct mono_time now);
+
+/* ---- redeliver.c ---------------------------------------------------------------------------------------------- */
+
+/** Deliver one requested dead letter again, if there is one; STEP_WAIT is never returned for "none". */
+enum step redeliver_step(struct tide_subscription *subscription);
+/** Find out again which aggregates are held. */
+tide_status redeliver_load_held(struct tide_subscription *subscription, struct tide_error *err);
+
+/* ---- ending --------------------------------------------------------------------------------------------------- */
+
+/** End the run in ERROR: the settled prefix is saved, the error is kept. A fenced one starts again and stands by. */
+enum step runner_fail(struct tide_subscription *subscription, const struct tide_error *error);
+/** End the run in STOPPED, or wait to try the final save again. */
+enum step runner_stop(struct tide_subscription *subscription);
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Saving progress: by itself, or as the last statement of the delivery transaction, so that the read model and the
+ * position commit together.
+ *
+ * Happy path: the strategy asks for a save, the row is written with the ownership as its fence, the transaction commits.
+ * Failure modes: a write fails: tried again, the events stay settled in memory. A commit fails: nothing of the transaction
+ * was settled; progress, counts and feed return to the last commit, and its events are delivered again, one per transaction
+ * when the failure was permanent. The connection is lost on the way: on a new one the stored position tells whether the
+ * write was made, so that it never counts twice.
+ */
+#include "path/runner.h"
+
+#include <string.h>
+
+#include "sys/log.h"
+
+static const struct tide_backend *save_backend(const struct tide_subscription *subscription)
+{
+	return subscription->engine->checkpoints->database->backend;
+}
+
+const struct tide_fence *save_fence(const struct tide_subscription *subscription)
+{
+	return &subscription->runner.fence;
+}
+
+tide_status save_begin_transaction(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	tide_status status = save_backend(subscription)->store.begin(runner->session, err);
+	if (status != TIDE_OK)
+		return status;
+	runner->is_in_transaction = true;
+	if (subscription->config.checkpoint_strategy == TIDE_PERIODIC)
+		runner->progress.saved_at = runner->now; /* its interval counts from here */
+	runner->committed = runner->progress;
+	mutex_lock(&subscription->lock);
+	runner->committed_counts = subscription->counts;
+	mutex_unlock(&subscription->lock);
+	return TIDE_OK;
+}
+
+void save_forget(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	if (!runner->is_in_transaction)
+		return;
+	runner->is_in_transaction = false;
+	runner->is_save_due = runner->is_save_unknown = false;
+	runner->progress = runner->committed;
+	runner->attempts = 0;
+	feed_start(&runner->feed, runner->progress.position, runner->now);
+	mutex_lock(&subscription->lock);
+	subscription->counts = runner->committed_counts;
+	subscription->position = runner->progress.position;
+	subscription->flow = runner->feed.flow;
+	mutex_unlock(&subscription->lock);
+}
+
+void save_roll_back(struct tide_subscription *subscription)
+{
+	if (subscription->runner.is_in_transaction && subscription->runner.session)
+		save_backend(subscription)->store.rollback(subscription->runner.session);
+	save_forget(subscription);
+}
+
+static void save_done(struct tide_subscription *subscription, struct mono_time since)
+{
+	struct runner *runner = &subscription->runner;
+	progress_saved(&runner->progress, runner->now);
+	runner->is_in_transaction = false;
+	runner->is_save_due = runner->is_save_unknown = false;
+	if (runner->is_single && runner->progress.position >= runner->single_until)
+		runner->is_single = false;
+	int64_t took = mono_since(clock_mono(subscription->engine->clock), since);
+	mutex_lock(&subscription->lock);
+	subscription->metrics.checkpoints_saved++;
+	histogram_add(&subscription->metrics.checkpoint_seconds, took);
+	mutex_unlock(&subscription->lock);
+}
+
+/* Whether a write whose outcome is unknown was made: then the stored position is the one it would have stored. */
+static tide_status save_find_out(struct tide_subscription *subscription, bool *ret, struct tide_error *err)
+{
+	struct tide_checkpoint row;
+	tide_status status = save_backend(subscription)->checkpoint.load(subscription->runner.session, subscription->name,
+	                                                                &row, err);
+	*ret = status == TIDE_OK && row.has_position && row.position == subscription->runner.attempted.position;
+	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
+}
+
+static tide_status save_write(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_backend *backend = save_backend(subscription);
+	const struct progress *progress = &runner->progress;
+	bool has_event = !tide_uuid_is_nil(&progress->last_event_id);
+	struct tide_checkpoint_write write = { .name = subscription->name,
+		                               .has_position = true,
+		                               .progress = { progress->position, has_event ? &progress->last_event_id : NULL,
+		                                             has_event ? progress->last_event_type : NULL, progress->unsaved },
+		                               .now = runner_wall(subscription) };
+	tide_status status = TIDE_OK;
+	if (progress->is_dirty)
+		status = backend->checkpoint.save(runner->session, save_fence(subscription), &write, err);
+	if (status == TIDE_OK && runner->is_in_transaction)
+		status = backend->store.commit(runner->session, err);
+	return status;
+}
+
+/* A write ended badly. Without a transaction the events stay settled; with one, they are not. */
+static void save_failed(struct tide_subscription *subscription, const struct tide_error *error)
+{
+	struct runner *runner = &subscription->runner;
+	struct progress attempted = runner->progress;
+	if (error->status == TIDE_CONNECTION_LOST) {
+		runner->is_save_unknown = true;
+		runner->attempted = attempted;
+		return;
+	}
+	if (!runner->is_in_transaction)
+		return;
+	bool was_one_event = runner->is_single;
+	save_roll_back(subscription);
+	if (error->retry != TIDE_RETRY_NEVER || error->status == TIDE_FENCED)
+		return;
+	if (was_one_event) {
+		runner->doomed = attempted.position;
+		runner->doom = *error;
+	}
+	runner->is_single = true;
+	runner->single_until = attempted.position;
+}
+
+/* After a lost connection: either it was saved after all, or the transaction is gone for good. */
+static tide_status save_resolve(struct tide_subscription *subscription, bool *ret_done, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	bool was_made;
+	*ret_done = false;
+	tide_status status = save_find_out(subscription, &was_made, err);
+	if (status != TIDE_OK)
+		return status;
+	runner->is_save_unknown = false;
+	bool is_news = runner->attempted.position != runner->attempted.saved_position;
+	if (was_made && is_news) {
+		save_done(subscription, runner->now);
+		*ret_done = true;
+	} else if (runner->is_in_transaction) {
+		save_forget(subscription);
+		*ret_done = true;
+	}
+	return TIDE_OK;
+}
+
+static tide_status save_try(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	struct mono_time since = runner->now;
+	bool is_done = false;
+	tide_status status = infra_open(subscription, err);
+	if (status == TIDE_OK && runner->is_save_unknown)
+		status = save_resolve(subscription, &is_done, err);
+	if (status != TIDE_OK || is_done)
+		return status;
+	status = save_write(subscription, err);
+	if (status == TIDE_OK)
+		save_done(subscription, since);
+	else
+		save_failed(subscription, err);
+	return status;
+}
+
+enum step save_step(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	if (!runner->progress.is_dirty && !runner->is_in_transaction) {
+		runner->is_save_due = false;
+		return STEP_ON;
+	}
+	enum step step = infra_begin(subscription);
+	if (step != STEP_ON)
+		return step;
+	struct tide_error err;
+	bool was_in_transaction = runner->is_in_transaction;
+	tide_status status = save_try(subscription, &err);
+	if (status != TIDE_OK && was_in_transaction && !runner->is_in_transaction && err.retry == TIDE_RETRY_NEVER &&
+	    status != TIDE_FENCED) {
+		/* The run goes on: the events are delivered again, one per transaction. */
+		failure_record(subscription, &err, &(struct failure_context){ .is_retried = true });
+		return infra_end(subscription, RETRY_CHECKPOINT, TIDE_OK, &err);
+	}
+	return infra_end(subscription, RETRY_CHECKPOINT, status, &err);
+}
+
+tide_status save_once(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	if (!runner->is_owner || (!runner->progress.is_dirty && !runner->is_in_transaction))
+		return TIDE_OK;
+	bool was_dirty = runner->progress.is_dirty;
+	tide_status status = save_try(subscription, err);
+	if (status != TIDE_OK)
+		return status;
+	mutex_lock(&subscription->lock);
+	subscription->was_final_saved = was_dirty;
+	mutex_unlock(&subscription->lock);
+	return TIDE_OK;
+}

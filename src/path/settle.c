@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The only way the position moves: over an event that was handled, filtered out, accepted by the dead-letter queue, or
+ * discarded because the configuration says so.
+ */
+#include "path/runner.h"
+
+#include <string.h>
+
+/* The flag is set while the threshold is reached; its clock, for health, begins when it is raised. */
+static void settle_flow_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
+{
+	const struct feed *feed = &subscription->runner.feed;
+	bool is_full = feed->flow.in_flight >= feed->limits.threshold;
+	if (is_full && !subscription->is_backpressured)
+		subscription->backpressured_since = subscription->runner.now;
+	subscription->is_backpressured = is_full;
+	subscription->flow = feed->flow;
+}
+
+void settle_flow(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	settle_flow_locked(subscription);
+	mutex_unlock(&subscription->lock);
+}
+
+static void settle_count_locked(struct tide_subscription *subscription, const struct tide_event *event,
+                                enum settlement how, struct tide_time wall) TIDE_REQUIRES(subscription->lock)
+{
+	struct run_counts *counts = &subscription->counts;
+	struct metrics *metrics = &subscription->metrics;
+	counts->discarded += how == SETTLED_DISCARDED;
+	metrics->discarded += how == SETTLED_DISCARDED;
+	counts->failed += how == SETTLED_DEAD_LETTERED || how == SETTLED_DISCARDED;
+	if (how == SETTLED_DISCARDED)
+		return;
+	bool is_dead = how != SETTLED_HANDLED;
+	counts->processed++;
+	counts->dead_lettered += is_dead;
+	metrics->dead_lettered += is_dead;
+	struct metrics_type *type = metrics_type(metrics, event->event_type);
+	type->handled += !is_dead;
+	type->dead_lettered += is_dead;
+	counts->has_last_processed_at = true;
+	counts->last_processed_at = wall;
+	counts->last_event_id = event->event_id;
+	size_t size = event->event_type.size < TIDE_NAME_MAX ? event->event_type.size : TIDE_NAME_MAX;
+	memcpy(counts->last_event_type, event->event_type.data, size);
+	counts->last_event_type[size] = '\0';
+}
+
+static void settle_passed_locked(struct tide_subscription *subscription, int64_t passed, int64_t matched)
+        TIDE_REQUIRES(subscription->lock)
+{
+	subscription->counts.skipped += passed;
+	subscription->metrics.skipped += passed;
+	subscription->evaluated += passed + matched;
+}
+
+void settle_next(struct tide_subscription *subscription, enum settlement how)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_page_entry *entry = feed_peek(&runner->feed);
+	progress_move(&runner->progress, entry->event.position);
+	if (how != SETTLED_DISCARDED)
+		progress_count(&runner->progress, &entry->event);
+	feed_take(&runner->feed);
+	struct tide_time wall = runner_wall(subscription);
+	mutex_lock(&subscription->lock);
+	settle_passed_locked(subscription, entry->passed_before, 1);
+	settle_count_locked(subscription, &entry->event, how, wall);
+	settle_flow_locked(subscription);
+	subscription->position = runner->progress.position;
+	cond_broadcast(&subscription->changed);
+	mutex_unlock(&subscription->lock);
+	runner->attempts = 0;
+	if (progress_is_due(&runner->progress, &subscription->config, PROGRESS_AFTER_EVENT, runner->now) ||
+	    runner->is_careful || runner->is_single)
+		runner->is_save_due = true;
+}
+
+void settle_page_end(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_page *page = feed_page(&runner->feed);
+	progress_move(&runner->progress, page->scanned_to);
+	mutex_lock(&subscription->lock);
+	settle_passed_locked(subscription, page->passed_after, 0);
+	subscription->position = runner->progress.position;
+	cond_broadcast(&subscription->changed);
+	mutex_unlock(&subscription->lock);
+	feed_finish_page(&runner->feed);
+	bool is_committed_by_page = runner->is_in_transaction && subscription->config.checkpoint_strategy != TIDE_PERIODIC;
+	if (progress_is_due(&runner->progress, &subscription->config, PROGRESS_AFTER_PAGE, runner->now) ||
+	    is_committed_by_page)
+		runner->is_save_due = true;
+}

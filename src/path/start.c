@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * STARTING: register with the bell, own the name, find out where to begin, enter.
+ *
+ * Happy path: notifier_add, lease_acquire, load the checkpoint, read the feed end W; at W or beyond: LIVE, else CATCHING_UP.
+ * Failure modes: somebody else owns the name: stand by and ask again every poll interval. A query fails: tried again.
+ * The previous owner ended without releasing: go carefully (handler.c marks each event before it is handed over).
+ */
+#include "path/runner.h"
+
+#include "path/selfcheck.h"
+#include "sys/log.h"
+
+#define START_CAREFUL_PERIODIC 10000 /* events; periodic saves say nothing about how far the dead process came */
+
+static void start_resolved_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
+{
+	subscription->is_ready = true;
+	cond_broadcast(&subscription->changed);
+}
+
+/* ---- Ownership ---------------------------------------------------------------------------------------------- */
+
+static void start_be_careful(struct tide_subscription *subscription, const struct tide_lease *lease)
+{
+	struct runner *runner = &subscription->runner;
+	runner->is_careful = lease->was_unclean;
+	runner->suspect = lease->suspect;
+	runner->suspect_deaths = lease->suspect_deaths;
+	runner->unattributed_deaths = lease->was_unclean && !lease->suspect;
+	runner->careful_left = subscription->config.checkpoint_strategy == TIDE_PERIODIC
+	                               ? START_CAREFUL_PERIODIC
+	                               : (int64_t)runner->feed.limits.page_events;
+	if (lease->was_unclean)
+		log_at(TIDE_LOG_NOTICE, "subscription", "the previous owner ended without releasing, going carefully",
+		       "name='%s' suspect=%lld deaths=%d", subscription->name, (long long)lease->suspect,
+		       lease->suspect_deaths);
+}
+
+static void start_stand_by(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	bool is_new = !subscription->is_standby;
+	subscription->is_standby = true;
+	start_resolved_locked(subscription);
+	mutex_unlock(&subscription->lock);
+	subscription->runner.was_standby = true;
+	if (is_new)
+		log_at(TIDE_LOG_NOTICE, "subscription", "standing by, another owner is active", "name='%s'",
+		       subscription->name);
+}
+
+static void start_own(struct tide_subscription *subscription, const struct tide_lease *lease)
+{
+	struct runner *runner = &subscription->runner;
+	runner->is_owner = true;
+	runner->fence = (struct tide_fence){ subscription->name, subscription->owner, lease->epoch };
+	start_be_careful(subscription, lease);
+	mutex_lock(&subscription->lock);
+	subscription->is_standby = false;
+	subscription->owned = runner->fence;
+	subscription->is_owned = true;
+	subscription->metrics.ownership[METRICS_ACQUIRED]++;
+	mutex_unlock(&subscription->lock);
+	log_at(TIDE_LOG_NOTICE, "subscription", "ownership acquired", "name='%s' epoch=%lld", subscription->name,
+	       (long long)lease->epoch);
+}
+
+static enum step start_acquire(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	enum step step = infra_begin(subscription);
+	if (step != STEP_ON)
+		return step;
+	struct tide_error err;
+	struct tide_lease lease = { 0 };
+	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
+	tide_status status = infra_open(subscription, &err);
+	if (status == TIDE_OK)
+		status = ops->lease_acquire(runner->session, subscription->name, &subscription->owner, &lease, &err);
+	step = infra_end(subscription, RETRY_OWNERSHIP, status, &err);
+	if (step != STEP_ON)
+		return step;
+	if (lease.is_owned) {
+		start_own(subscription, &lease);
+		return STEP_ON;
+	}
+	start_stand_by(subscription);
+	return runner_wait(subscription, mono_add(runner->now, runner->feed.limits.poll_ns));
+}
+
+/* ---- Start position ----------------------------------------------------------------------------------------- */
+
+/* A row without a position stands where its last event does, if that event exists. */
+static tide_status start_position_of_row(struct tide_subscription *subscription, const struct tide_checkpoint *row,
+                                         bool *ret_found, tide_position *ret, struct tide_error *err)
+{
+	*ret_found = row->has_position;
+	*ret = row->position;
+	if (row->has_position || tide_uuid_is_nil(&row->last_event_id))
+		return TIDE_OK;
+	struct tide_page page;
+	tide_page_init(&page);
+	tide_page_begin(&page, 1, 1);
+	const struct tide_store *feed = subscription->engine->store;
+	tide_status status = feed->backend->store.find(subscription->runner.feed_session, &row->last_event_id, &page, err);
+	*ret_found = status == TIDE_OK;
+	if (status == TIDE_OK)
+		*ret = page.entries[0].event.position;
+	tide_page_fini(&page);
+	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
+}
+
+struct start_facts {
+	bool has_row, has_stored; /* a row; a position in it, or by its last event */
+	bool row_has_position;
+	tide_position stored, end;
+};
+
+static tide_status start_read_facts(struct tide_subscription *subscription, struct start_facts *ret, struct tide_error *err)
+{
+	const struct tide_store *feed = subscription->engine->store;
+	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
+	struct tide_checkpoint row = { 0 };
+	*ret = (struct start_facts){ 0 };
+	tide_status status = infra_open(subscription, err);
+	if (status == TIDE_OK)
+		status = ops->load(subscription->runner.session, subscription->name, &row, err);
+	ret->has_row = status == TIDE_OK;
+	ret->row_has_position = ret->has_row && row.has_position;
+	if (status == TIDE_OK)
+		status = start_position_of_row(subscription, &row, &ret->has_stored, &ret->stored, err);
+	if (status == TIDE_OK || status == TIDE_NOT_FOUND)
+		status = feed->backend->store.end(subscription->runner.feed_session, &ret->end, err);
+	return status;
+}
+
+static tide_position start_choose(struct tide_subscription *subscription, const struct start_facts *facts,
+                                  const char **ret_why)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_subscription_config *config = &subscription->config;
+	*ret_why = "checkpoint";
+	if (runner->is_restart)
+		return runner->progress.position;
+	if (facts->has_stored && (runner->was_standby || config->start_from == TIDE_START_CHECKPOINT))
+		return facts->stored;
+	switch (config->start_from) {
+	case TIDE_START_END:
+		*ret_why = "end";
+		return facts->end;
+	case TIDE_START_POSITION:
+		*ret_why = "position";
+		return config->start_position;
+	case TIDE_START_CHECKPOINT:
+		log_at(TIDE_LOG_NOTICE, "subscription", "no checkpoint, starting from the beginning", "name='%s'",
+		       subscription->name);
+		break;
+	case TIDE_START_BEGINNING:
+		break;
+	}
+	*ret_why = "beginning";
+	return 0;
+}
+
+static enum step start_resolve(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	enum step step = infra_begin(subscription);
+	if (step != STEP_ON)
+		return step;
+	struct tide_error err;
+	struct start_facts facts;
+	tide_status status = start_read_facts(subscription, &facts, &err);
+	if (status == TIDE_OK && runner->held)
+		status = redeliver_load_held(subscription, &err);
+	step = infra_end(subscription, RETRY_READ, status, &err);
+	if (step != STEP_ON)
+		return step;
+	const char *why;
+	tide_position position = start_choose(subscription, &facts, &why);
+	progress_start(&runner->progress, position, facts.row_has_position ? facts.stored : -1, runner->now);
+	feed_start(&runner->feed, position, runner->now);
+	if (runner->self_check)
+		self_check_reset(runner->self_check);
+	runner->catch_up_to = facts.end;
+	runner->is_resolved = true;
+	mutex_lock(&subscription->lock);
+	subscription->position = position;
+	mutex_unlock(&subscription->lock);
+	log_at(TIDE_LOG_INFO, "subscription", "start position", "name='%s' position=%lld from=%s feed_end=%lld",
+	       subscription->name, (long long)position, why, (long long)facts.end);
+	return STEP_ON;
+}
+
+static enum step start_enter(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	bool is_live = runner->progress.position >= runner->catch_up_to;
+	if (is_live && runner->progress.is_dirty)
+		return save_step(subscription);
+	runner->poll_at = mono_add(runner->now, runner->feed.limits.poll_ns);
+	runner->redeliver_at = runner->now;
+	if (!runner_move(subscription, is_live ? TIDE_STATE_LIVE : TIDE_STATE_CATCHING_UP, "started"))
+		return STEP_ON;
+	mutex_lock(&subscription->lock);
+	start_resolved_locked(subscription);
+	mutex_unlock(&subscription->lock);
+	return STEP_ON;
+}
+
+enum step start_step(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	if (!runner->is_linked) {
+		struct tide_error err;
+		runner->link.wakeup = &subscription->wakeup;
+		if (notifier_add(subscription->engine->store->notifier, &runner->link, &err) != TIDE_OK)
+			return runner_fail(subscription, &err);
+		runner->is_linked = true;
+	}
+	if (!runner->is_owner)
+		return start_acquire(subscription);
+	if (!runner->is_resolved)
+		return start_resolve(subscription);
+	return start_enter(subscription);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening a store: the URL's scheme leads to a backend, the backend opens the database, and the handle adds what all of
+ * its users share: idle sessions, the bell, the tail.
+ *
+ * Failure modes: a session that lost its connection is closed when it is given back and the next call opens another.
+ */
+#include "path/store.h"
+
+#include <string.h>
+
+#include "backends/fault/fault.h"
+#include "backends/memory/memory.h"
+#include "backends/sqlite/sqlite.h"
+#ifdef TIDE_HAVE_POSTGRES
+#include "backends/postgres/postgres.h"
+#endif
+#include "core/url.h"
+#include "sys/alloc.h"
+
+#define STORE_MAX_PAYLOAD ((size_t)16 << 20)
+#define STORE_BACKENDS_MAX 16
+
+static const struct tide_backend *const store_builtin[] = {
+	&tide_backend_memory,
+	&tide_backend_sqlite,
+	&tide_backend_fault,
+#ifdef TIDE_HAVE_POSTGRES
+	&tide_backend_postgres,
+#endif
+};
+
+/* Slots are only ever filled, so readers need no lock. */
+static _Atomic(const struct tide_backend *) store_registered[STORE_BACKENDS_MAX];
+
+const struct tide_backend *backend_find(const char *scheme)
+{
+	if (strcmp(scheme, "postgres") == 0)
+		scheme = "postgresql";
+	for (size_t i = 0; i < sizeof store_builtin / sizeof store_builtin[0]; i++)
+		if (strcmp(store_builtin[i]->scheme, scheme) == 0)
+			return store_builtin[i];
+	for (size_t i = 0; i < STORE_BACKENDS_MAX; i++) {
+		const struct tide_backend *backend = atomic_load(&store_registered[i]);
+		if (backend && strcmp(backend->scheme, scheme) == 0)
+			return backend;
+	}
+	return NULL;
+}
+
+tide_status tide_backend_register(const struct tide_backend *backend, struct tide_error *err)
+{
+	if (!backend || !backend->scheme || !backend->store.open)
+		return tide_fail(err, TIDE_ARGUMENT, "a backend needs a scheme and an open function");
+	if (backend_find(backend->scheme))
+		return tide_fail(err, TIDE_ALREADY_EXISTS, "a backend for '%s:' is registered already", backend->scheme);
+	for (size_t i = 0; i < STORE_BACKENDS_MAX; i++) {
+		const struct tide_backend *empty = NULL;
+		if (atomic_compare_exchange_strong(&store_registered[i], &empty, backend))
+			return TIDE_OK;
+	}
+	return tide_fail(err, TIDE_ARGUMENT, "more than %d backends", STORE_BACKENDS_MAX);
+}
+
+static tide_status store_check_options(const struct tide_store_options *options, struct tide_error *err)
+{
+	if (options->size != sizeof *options)
+		return tide_fail(err, TIDE_ARGUMENT, "options.size is %zu, expected %zu: fill it with TIDE_STORE_OPTIONS",
+		                 options->size, sizeof *options);
+	if (!(options->busy_timeout_seconds >= 0))
+		return tide_fail(err, TIDE_ARGUMENT, "busy_timeout_seconds %g is below 0", options->busy_timeout_seconds);
+	return TIDE_OK;
+}
+
+static tide_status store_find_backend(const struct tide_url *url, const struct tide_backend **ret, struct tide_error *err)
+{
+	const struct tide_backend *backend = backend_find(url->scheme);
+	if (!backend)
+		return tide_fail(err, TIDE_ARGUMENT, "no backend for '%s:' (there are memory, sqlite, postgresql, fault)",
+		                 url->scheme);
+	if (backend->store.resolve)
+		return backend->store.resolve(url, ret, err);
+	*ret = backend;
+	return TIDE_OK;
+}
+
+/* Open the database and what goes with it; the store is whole or nothing is left open. */
+static tide_status store_start(struct tide_store *store, struct tide_url *url, const struct tide_store_options *options,
+                               struct tide_error *err)
+{
+	tide_status status = store_find_backend(url, &store->backend, err);
+	store->url = url_redact(url->full);
+	if (status == TIDE_OK && !store->url)
+		status = alloc_fail(err);
+	if (status == TIDE_OK)
+		status = store->backend->store.open(url, options, &store->state, err);
+	if (status != TIDE_OK)
+		return status;
+	status = notifier_new(store->backend, store->state, &store->notifier, err);
+	if (status == TIDE_OK)
+		status = tail_new(store->notifier, &store->tail, err);
+	return status;
+}
+
+tide_status tide_store_open(const char *text, const struct tide_store_options *options, struct tide_store **ret,
+                            struct tide_error *err)
+{
+	struct tide_store_options defaults = { .size = sizeof defaults };
+	if (!options)
+		options = &defaults;
+	if (!text || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", text ? "ret" : "url");
+	tide_status status = store_check_options(options, err);
+	struct tide_url url;
+	if (status == TIDE_OK)
+		status = url_parse(text, &url, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_store *store = alloc_zero(1, sizeof *store);
+	if (store) {
+		store->max_payload_bytes = options->max_payload_bytes ? options->max_payload_bytes : STORE_MAX_PAYLOAD;
+		store->is_read_only = options->read_only;
+		store->types = options->types;
+		mutex_init(&store->lock);
+		status = store_start(store, &url, options, err);
+	} else {
+		status = alloc_fail(err);
+	}
+	url_fini(&url);
+	if (status == TIDE_OK)
+		*ret = store;
+	else
+		tide_store_close(store);
+	return status;
+}
+
+void tide_store_close(struct tide_store *store)
+{
+	if (!store)
+		return;
+	for (size_t i = 0; i < store->idle_count; i++)
+		store->backend->store.session_close(store->idle[i]);
+	tail_free(store->tail);
+	notifier_free(store->notifier);
+	if (store->state)
+		store->backend->store.close(store->state);
+	mutex_fini(&store->lock);
+	tide_free(store->url);
+	tide_free(store);
+}
+
+const char *tide_store_url(const struct tide_store *store)
+{
+	return store ? store->url : "";
+}
+
+tide_status tide_store_clear(struct tide_store *store, struct tide_error *err)
+{
+	if (!store)
+		return tide_fail(err, TIDE_ARGUMENT, "store is NULL");
+	if (!store->backend->store.clear)
+		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' is not a memory store", store->url);
+	return store->backend->store.clear(store->state, err);
+}
+
+tide_status store_borrow(struct tide_store *store, void **ret, struct tide_error *err)
+{
+	void *session = NULL;
+	mutex_lock(&store->lock);
+	if (store->idle_count > 0)
+		session = store->idle[--store->idle_count];
+	mutex_unlock(&store->lock);
+	if (!session)
+		return store->backend->store.session_open(store->state, ret, err);
+	*ret = session;
+	return TIDE_OK;
+}
+
+void store_return(struct tide_store *store, void *session, tide_status status)
+{
+	if (status != TIDE_CONNECTION_LOST) {
+		mutex_lock(&store->lock);
+		if (store->idle_count < STORE_IDLE_SESSIONS) {
+			store->idle[store->idle_count++] = session;
+			session = NULL;
+		}
+		mutex_unlock(&store->lock);
+	}
+	if (session)
+		store->backend->store.session_close(session);
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What everybody may see of a subscription and ask of it. Everything here works under its lock and returns at once; the
+ * runner does the work.
+ */
+#include "path/subscription.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/text.h"
+#include "path/config.h"
+#include "path/held.h"
+#include "path/selfcheck.h"
+#include "sys/alloc.h"
+#include "sys/log.h"
+
+_Thread_local const struct engine *engine_of_thread;
+
+static tide_status subscription_check(const struct tide_subscriber *subscriber,
+                                      const struct tide_subscription_config *config, struct tide_error *err)
+{
+	tide_status status = name_check_projection(subscriber->name, false, err);
+	if (status != TIDE_OK)
+		return status;
+	if (!subscriber->handle == !subscriber->handle_batch)
+		return tide_fail(err, TIDE_ARGUMENT, "subscriber '%s' has %s, expected exactly one", subscriber->name,
+		                 subscriber->handle ? "handle and handle_batch" : "neither handle nor handle_batch");
+	for (size_t i = 0; status == TIDE_OK && subscriber->event_types && subscriber->event_types[i]; i++)
+		status = name_check_type(subscriber->event_types[i], "event_types", err);
+	return status == TIDE_OK ? config_check(config, err) : status;
+}
+
+/* A transactional handler needs a backend with transactions under its checkpoints. */
+static tide_status subscription_check_transactional(const struct engine *engine, const struct tide_subscriber *subscriber,
+                                                    struct tide_error *err)
+{
+	const struct tide_store *database = engine->checkpoints->database;
+	if (subscriber->transactional && !database->backend->store.begin)
+		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' has a transactional handler, and '%s' has no transactions",
+		                 subscriber->name, database->url);
+	return TIDE_OK;
+}
+
+static tide_status subscription_set_name(struct tide_subscription *subscription, struct tide_error *err)
+{
+	const struct tide_subscription_config *config = &subscription->config;
+	char suffix[32] = "";
+	if (config->partition_total)
+		snprintf(suffix, sizeof suffix, "#%u/%u", config->partition_index, config->partition_total);
+	size_t size = strlen(subscription->subscriber.name), more = strlen(suffix);
+	if (size + more > TIDE_NAME_MAX)
+		return tide_fail(err, TIDE_ARGUMENT, "name '%s%s' has %zu bytes, expected at most %d",
+		                 subscription->subscriber.name, suffix, size + more, TIDE_NAME_MAX);
+	memcpy(subscription->name, subscription->subscriber.name, size);
+	memcpy(subscription->name + size, suffix, more + 1);
+	subscription->subscriber.name = subscription->name;
+	return TIDE_OK;
+}
+
+static struct feed_limits subscription_limits(const struct tide_subscription_config *config)
+{
+	int64_t page = config->batch_size < config->max_in_flight ? config->batch_size : config->max_in_flight;
+	double threshold = config->backpressure_threshold * (double)config->max_in_flight;
+	int64_t whole = (int64_t)threshold;
+	whole += (double)whole < threshold;
+	return (struct feed_limits){ .page_events = (size_t)page,
+		                     .max_in_flight = config->max_in_flight,
+		                     .threshold = whole > 1 ? whole : 1,
+		                     .max_bytes = config->max_batch_bytes,
+		                     .poll_ns = ns_of_seconds(config->poll_interval_seconds) };
+}
+
+static void subscription_init(struct tide_subscription *subscription)
+{
+	const struct tide_subscription_config *config = &subscription->config;
+	mutex_init(&subscription->lock);
+	cond_init(&subscription->changed);
+	wakeup_init(&subscription->wakeup);
+	subscription->retry = (struct retry_policy){ config->max_retries, config->initial_retry_delay, config->max_retry_delay,
+		                                     config->retry_exponential_base, config->retry_jitter };
+	subscription->owner = tide_uuid_v4();
+	breaker_init(&subscription->handler_breaker, config->circuit_breaker_enabled,
+	             config->circuit_breaker_failure_threshold, config->circuit_breaker_recovery_timeout);
+	breaker_init(&subscription->infra_breaker, config->circuit_breaker_enabled,
+	             config->circuit_breaker_failure_threshold, config->circuit_breaker_recovery_timeout);
+	random_seed(&subscription->runner.random, subscription->engine->seed ^ fnv1a64(subscription->name,
+	                                                                               strlen(subscription->name)));
+	subscription->states.state = TIDE_STATE_STOPPED;
+}
+
+static tide_status subscription_build(struct tide_subscription *subscription, struct tide_error *err)
+{
+	const struct tide_subscription_config *config = &subscription->config;
+	struct runner *runner = &subscription->runner;
+	struct feed_limits limits = subscription_limits(config);
+	tide_status status = config_copy_filter(&subscription->subscriber, config, &subscription->texts,
+	                                        &subscription->filter, err);
+	if (status == TIDE_OK)
+		status = error_log_init(&subscription->errors, config->max_recent_errors, err);
+	if (status == TIDE_OK)
+		status = feed_init(&runner->feed, subscription->engine->store, &subscription->filter, &limits, err);
+	if (status == TIDE_OK && subscription->subscriber.handle_batch) {
+		runner->batch = alloc_zero(limits.page_events, sizeof *runner->batch);
+		status = runner->batch ? TIDE_OK : alloc_fail(err);
+	}
+	if (status == TIDE_OK && config->hold_aggregate_on_failure)
+		status = held_new(&runner->held, err);
+	if (status == TIDE_OK && config->self_check)
+		status = self_check_new(&runner->self_check, err);
+	/* Only the filter names texts from here on. */
+	subscription->subscriber.event_types = NULL;
+	subscription->config.event_types = subscription->config.event_type_patterns = NULL;
+	subscription->config.aggregate_types = NULL;
+	subscription->config.tenant_id = NULL;
+	return status;
+}
+
+tide_status subscription_new(struct engine *engine, const struct tide_subscriber *subscriber,
+                             const struct tide_subscription_config *config, struct tide_subscription **ret,
+                             struct tide_error *err)
+{
+	static const struct tide_subscription_config defaults = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
+	if (!config)
+		config = &defaults;
+	tide_status status = subscription_check(subscriber, config, err);
+	if (status == TIDE_OK)
+		status = subscription_check_transactional(engine, subscriber, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_subscription *subscription = alloc_zero(1, sizeof *subscription);
+	if (!subscription)
+		return alloc_fail(err);
+	subscription->engine = engine;
+	subscription->subscriber = *subscriber;
+	subscription->config = *config;
+	status = subscription_set_name(subscription, err);
+	subscription_init(subscription);
+	if (status == TIDE_OK)
+		status = subscription_build(subscription, err);
+	if (status == TIDE_OK)
+		*ret = subscription;
+	else
+		subscription_free(subscription);
+	return status;
+}
+
+void subscription_free(struct tide_subscription *subscription)
+{
+	if (!subscription)
+		return;
+	struct runner *runner = &subscription->runner;
+	feed_fini(&runner->feed);
+	held_free(runner->held);
+	self_check_free(runner->self_check);
+	tide_free(runner->batch);
+	tide_free(runner->pending.stacktrace);
+	error_log_fini(&subscription->errors);
+	metrics_fini(&subscription->metrics);
+	wakeup_fini(&subscription->wakeup);
+	cond_fini(&subscription->changed);
+	mutex_fini(&subscription->lock);
+	tide_free(subscription->texts);
+	tide_free(subscription);
+}
+
+/* ---- State -------------------------------------------------------------------------------------------------- */
+
+tide_status subscription_move_locked(struct tide_subscription *subscription, enum tide_state to, struct tide_error *err)
+{
+	enum tide_state from = subscription->states.state;
+	tide_status status = states_move(&subscription->states, to, err);
+	if (status != TIDE_OK)
+		return status;
+	if (from == TIDE_STATE_LIVE || to == TIDE_STATE_LIVE) /* these clocks run only while LIVE */
+		subscription->backpressured_since = clock_mono(subscription->engine->clock);
+	cond_broadcast(&subscription->changed);
+	return TIDE_OK;
+}
+
+void subscription_log_move(const struct tide_subscription *subscription, enum tide_state from, enum tide_state to,
+                           const char *why)
+{
+	log_at(TIDE_LOG_INFO, "subscription", "state changed", "name='%s' from=%s to=%s reason='%s'", subscription->name,
+	       tide_state_name(from), tide_state_name(to), why);
+}
+
+void subscription_nudge(struct tide_subscription *subscription)
+{
+	atomic_store(&subscription->attention, true);
+	wakeup_ring(&subscription->wakeup, RING_CONTROL);
+}
+
+const char *tide_subscription_name(const struct tide_subscription *subscription)
+{
+	return subscription ? subscription->name : "";
+}
+
+enum tide_state tide_subscription_state(const struct tide_subscription *subscription)
+{
+	struct tide_subscription *self = (struct tide_subscription *)subscription; /* the lock is not part of the value */
+	mutex_lock(&self->lock);
+	enum tide_state state = self->states.state;
+	mutex_unlock(&self->lock);
+	return state;
+}
+
+tide_position tide_subscription_position(const struct tide_subscription *subscription)
+{
+	struct tide_subscription *self = (struct tide_subscription *)subscription;
+	mutex_lock(&self->lock);
+	tide_position position = self->position;
+	mutex_unlock(&self->lock);
+	return position;
+}
+
+/* ---- Status ------------------------------------------------------------------------------------------------- */
+
+static void subscription_snapshot_pause_locked(const struct tide_subscription *subscription, struct mono_time now,
+                                               struct tide_subscription_status *ret) TIDE_REQUIRES(subscription->lock)
+{
+	if (subscription->states.state != TIDE_STATE_PAUSED)
+		return;
+	ret->pause_reason = subscription->pause_reason;
+	ret->paused_at = subscription->paused_at;
+	ret->pause_duration_seconds = seconds_of_ns(mono_since(now, subscription->paused_mono));
+}
+
+static void subscription_snapshot_counts_locked(const struct tide_subscription *subscription,
+                                                struct tide_subscription_status *ret) TIDE_REQUIRES(subscription->lock)
+{
+	const struct run_counts *counts = &subscription->counts;
+	ret->events_processed = counts->processed;
+	ret->events_failed = counts->failed;
+	ret->events_dlq = counts->dead_lettered;
+	ret->events_skipped = counts->skipped;
+	ret->events_discarded = counts->discarded;
+	ret->has_last_processed_at = counts->has_last_processed_at;
+	ret->last_processed_at = counts->last_processed_at;
+	ret->last_event_id = counts->last_event_id;
+	memcpy(ret->last_event_type, counts->last_event_type, sizeof ret->last_event_type);
+	ret->in_flight = subscription->flow.in_flight;
+	ret->in_flight_peak = subscription->flow.peak_in_flight;
+	ret->backpressure = subscription->is_backpressured;
+}
+
+void subscription_snapshot(struct tide_subscription *subscription, bool has_end, tide_position end,
+                           struct tide_subscription_status *ret)
+{
+	*ret = (struct tide_subscription_status){ 0 };
+	memcpy(ret->name, subscription->name, sizeof ret->name);
+	struct mono_time now = clock_mono(subscription->engine->clock);
+	mutex_lock(&subscription->lock);
+	ret->state = subscription->states.state;
+	ret->has_previous_state = subscription->states.has_previous;
+	ret->previous_state = subscription->states.previous;
+	ret->position = subscription->position;
+	ret->lag_events = has_end && end > subscription->position ? end - subscription->position : 0;
+	ret->has_started_at = subscription->has_started;
+	ret->started_at = subscription->started_at;
+	if (subscription->has_started) {
+		bool has_ended = state_is_terminal(subscription->states.state);
+		ret->uptime_seconds = seconds_of_ns(
+		        mono_since(has_ended ? subscription->ended_mono : now, subscription->started_mono));
+	}
+	ret->error = subscription->error;
+	ret->recent_errors_count = subscription->errors.count;
+	ret->standby = subscription->is_standby;
+	subscription_snapshot_counts_locked(subscription, ret);
+	subscription_snapshot_pause_locked(subscription, now, ret);
+	mutex_unlock(&subscription->lock);
+}
+
+tide_status tide_subscription_status(struct tide_subscription *subscription, struct tide_subscription_status *ret,
+                                     struct tide_error *err)
+{
+	if (!subscription || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", subscription ? "ret" : "subscription");
+	struct probe_answer answer = probe_ask(&subscription->engine->probe, subscription->engine->probe_ns);
+	subscription_snapshot(subscription, answer.has_end, answer.end, ret);
+	ret->lag_stale = !answer.is_fresh;
+	return TIDE_OK;
+}
+
+tide_status tide_subscription_recent_errors(struct tide_subscription *subscription, struct tide_recent_error **ret,
+                                            size_t *ret_count, struct tide_error *err)
+{
+	if (!subscription || !ret || !ret_count)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", subscription ? "ret" : "subscription");
+	mutex_lock(&subscription->lock);
+	const struct error_log *log = &subscription->errors;
+	struct tide_recent_error *list = alloc_zero((size_t)log->count + 1, sizeof *list);
+	for (int32_t i = 0; list && i < log->count; i++)
+		list[i] = log->recent[(log->newest - i + log->capacity) % log->capacity];
+	*ret_count = list ? (size_t)log->count : *ret_count;
+	mutex_unlock(&subscription->lock);
+	if (!list)
+		return alloc_fail(err);
+	*ret = list;
+	return TIDE_OK;
+}
+
+/* ---- Waiting ------------------------------------------------------------------------------------------------ */
+
+/* What is waited for: a position, or a state when `position` is negative. */
+struct subscription_goal {
+	tide_position position;
+	enum tide_state state;
+};
+
+static bool subscription_is_there_locked(const struct tide_subscription *subscription,
+                                         const struct subscription_goal *goal) TIDE_REQUIRES(subscription->lock)
+{
+	if (goal->position >= 0)
+		return subscription->position >= goal->position;
+	return subscription->states.state == goal->state;
+}
+
+static tide_status subscription_wait(struct tide_subscription *subscription, const struct subscription_goal *goal,
+                                     double seconds, struct tide_error *err)
+{
+	if (!subscription || !(seconds >= 0))
+		return tide_fail(err, TIDE_ARGUMENT, subscription ? "seconds %g is negative" : "subscription is NULL", seconds);
+	if (engine_of_thread == subscription->engine)
+		return tide_fail(err, TIDE_DEADLOCK, "a handler may not wait for '%s'", subscription->name);
+	struct mono_time deadline = mono_add(clock_mono(&clock_system), ns_of_seconds(seconds));
+	bool is_in_time = true, is_there, has_ended;
+	mutex_lock(&subscription->lock);
+	for (;;) {
+		is_there = subscription_is_there_locked(subscription, goal);
+		has_ended = state_is_terminal(subscription->states.state) && !subscription->is_registered_run;
+		if (is_there || has_ended || !is_in_time)
+			break;
+		is_in_time = cond_wait_until(&subscription->changed, &subscription->lock, deadline);
+	}
+	enum tide_state state = subscription->states.state;
+	tide_position position = subscription->position;
+	mutex_unlock(&subscription->lock);
+	if (is_there)
+		return TIDE_OK;
+	return tide_fail(err, has_ended ? TIDE_STATE : TIDE_TIMEOUT, "'%s' is %s at position %lld%s", subscription->name,
+	                 tide_state_name(state), (long long)position, has_ended ? "" : ", and the time is up");
+}
+
+tide_status tide_subscription_wait(struct tide_subscription *subscription, tide_position position, double seconds,
+                                   struct tide_error *err)
+{
+	if (position < 0)
+		return tide_fail(err, TIDE_ARGUMENT, "position %lld is negative", (long long)position);
+	return subscription_wait(subscription, &(struct subscription_goal){ .position = position }, seconds, err);
+}
+
+tide_status tide_subscription_wait_state(struct tide_subscription *subscription, enum tide_state state, double seconds,
+                                         struct tide_error *err)
+{
+	if ((unsigned)state > TIDE_STATE_ERROR)
+		return tide_fail(err, TIDE_ARGUMENT, "state %d is no state", (int)state);
+	return subscription_wait(subscription, &(struct subscription_goal){ .position = -1, .state = state }, seconds, err);
+}

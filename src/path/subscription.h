@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_PATH_SUBSCRIPTION_H
+#define TIDE_PATH_SUBSCRIPTION_H
+
+/*
+ * A subscription: what was configured, what everybody may see (under its lock), and the runner that moves it.
+ */
+
+#include <tidemark/subscription.h>
+
+#include "path/checkpoint.h"
+#include "path/checkpoints.h"
+#include "path/feed.h"
+#include "path/metrics.h"
+#include "path/probe.h"
+#include "policy/breaker.h"
+#include "policy/errors.h"
+#include "policy/retry.h"
+#include "policy/states.h"
+#include "sys/thread.h"
+
+struct held;
+struct self_check;
+
+/** What all subscriptions of one manager share. Fixed after open, but for what has its own lock. */
+struct engine {
+	struct tide_store *store;
+	struct tide_checkpoints *checkpoints;
+	struct clock *clock;
+	struct errors errors;
+	struct probe probe;
+	int64_t probe_ns;  /* how long a status waits for a database */
+	uint64_t seed;     /* of jitter */
+};
+
+/** What a run has come to: restored when a delivery transaction is lost. */
+struct run_counts {
+	int64_t processed, failed, dead_lettered, skipped, discarded;
+	bool has_last_processed_at;
+	struct tide_time last_processed_at;
+	struct tide_uuid last_event_id;
+	char last_event_type[TIDE_NAME_MAX + 1];
+};
+
+/** A failed event whose end (dead letter, discard, error) is not yet done. */
+struct pending_failure {
+	bool is_pending;
+	bool is_logged;
+	bool was_recorded; /* a late handler: its record was made at the deadline */
+	struct tide_error error;
+	char *stacktrace;
+	int32_t retry_count;
+};
+
+/** The runner's own: touched by the thread that steps it and by nobody else. */
+struct runner {
+	struct mono_time now;       /* of this step, moved on after each handler call */
+	struct mono_time step_mono; /* when the step began, on both clocks */
+	struct tide_time step_wall;
+	struct random random;
+
+	struct mono_time wait_at;   /* when the next step is due */
+	struct mono_time poll_at;
+
+	void *session;      /* of the checkpoint database; also of the feed when it is the same store */
+	void *feed_session; /* of the event store */
+	bool has_attached;
+	struct notify_link link;
+	bool is_linked;
+
+	struct feed feed;
+	struct progress progress;
+	struct progress committed;  /* as of the last commit of a delivery transaction */
+	struct run_counts committed_counts;
+	bool is_in_transaction;
+	bool is_single;             /* after a permanent commit failure: one event per transaction up to single_until */
+	tide_position single_until;
+
+	/* the event that comes next */
+	int32_t attempts;           /* handler calls it has had */
+	struct mono_time retry_at;
+	tide_position lost_position; /* an event whose transaction was lost in its hands, and its calls so far */
+	int32_t lost_attempts;
+	bool is_split;              /* its batch failed: events up to split_until come one by one */
+	tide_position split_until;
+	struct pending_failure pending;
+	const struct tide_event **batch; /* page_events slots, batch handlers only */
+
+	/* infrastructure: one operation at a time is being tried */
+	int32_t tries;
+	struct mono_time try_at;
+	bool is_save_due;
+	bool is_save_unknown;       /* a save or commit lost its connection: look whether it was made */
+	struct progress attempted;  /* with is_save_unknown: what it would have saved */
+	tide_position doomed;       /* position of an event whose own commit failed; 0: none */
+	struct tide_error doom;
+
+	/* starting */
+	bool is_owner;
+	bool is_resolved;           /* the start position is known */
+	struct tide_fence fence;
+	bool was_standby;           /* takes over: continues from the stored checkpoint */
+	bool is_restart;            /* from ERROR: continues behind the settled prefix */
+	bool has_run;
+	tide_position catch_up_to;  /* W */
+
+	/* an unclean end before this run: events are marked before they are handed over */
+	bool is_careful;
+	int64_t careful_left;
+	tide_position suspect;
+	int32_t suspect_deaths;
+	int32_t unattributed_deaths;
+
+	struct mono_time redeliver_at; /* when to look for requested redeliveries */
+	struct held *held;             /* aggregates with an unresolved dead letter; NULL: none */
+	struct self_check *self_check; /* NULL: off */
+};
+
+struct tide_subscription {
+	/* fixed after registration */
+	char name[TIDE_NAME_MAX + 1];
+	struct engine *engine;
+	struct tide_subscriber subscriber;
+	struct tide_subscription_config config;
+	struct tide_filter filter;
+	void *texts; /* what subscriber, config and filter name, in one block */
+	struct retry_policy retry;
+	struct tide_uuid owner;
+	struct tide_subscription *next; /* under the manager's lock */
+
+	struct wakeup wakeup;
+	struct thread thread;
+	atomic_bool attention;    /* stop, pause or resume was asked for: look under the lock */
+	atomic_int_least64_t hand_since; /* ns when the handler was called; 0: none in hand; negative: reported late */
+	atomic_int_least64_t hand_position;
+	atomic_int hand_attempt;
+	atomic_bool is_stop_asked; /* read by handlers */
+	_Atomic(uint64_t) steps;   /* taken: a worker that lives goes on counting */
+
+	/* under lock */
+	struct mutex lock;
+	struct cond changed;
+	struct states states;
+	bool is_registered_run;     /* a run exists: started and not yet ended */
+	bool is_thread_alive;
+	bool is_thread_dead;        /* ended by anything but its own return */
+	struct tide_error error;    /* the last one; TIDE_OK: none */
+	struct run_counts counts;
+	tide_position position;
+	struct feed_flow flow;
+	bool is_backpressured;
+	struct mono_time backpressured_since; /* while LIVE */
+	int64_t in_hand_events;
+	bool has_started;
+	struct tide_time started_at;
+	struct mono_time started_mono, ended_mono;
+	bool is_standby;
+	bool is_owned;              /* `owned` is ours: the watchdog renews it */
+	struct tide_fence owned;
+	bool is_lost;               /* a renewal found that it is not */
+	bool is_ready;              /* this start is resolved: position known, standing by, or failed */
+	bool should_stop;
+	struct mono_time stop_deadline;
+	bool is_abandoned;          /* STOPPED while the handler had not returned */
+	bool was_final_saved;       /* the trailing save of this stop wrote something */
+	bool is_pause_save_due;
+	enum tide_pause_reason pause_reason;
+	enum tide_state paused_from;
+	struct tide_time paused_at;
+	struct mono_time paused_mono;
+	bool is_manual_probe;       /* resume while the handler breaker is open: probe at once */
+	bool should_redeliver;
+	struct error_log errors;
+	struct retry_stats retries[RETRY_OPERATIONS];
+	struct breaker handler_breaker, infra_breaker;
+	int64_t redelivered_ok, redelivered_failed;
+	int64_t evaluated;          /* events looked at by the filter in this run: matched = evaluated - skipped */
+	struct metrics metrics;
+
+	struct runner runner;
+};
+
+/** Check and copy what was given; the subscription is registered by the manager. Errors of tide_manager_subscribe. */
+tide_status subscription_new(struct engine *engine, const struct tide_subscriber *subscriber,
+                             const struct tide_subscription_config *config, struct tide_subscription **ret,
+                             struct tide_error *err);
+void subscription_free(struct tide_subscription *subscription);
+
+/** Move and announce, under the lock; whoever calls logs it when the lock is released. */
+tide_status subscription_move_locked(struct tide_subscription *subscription, enum tide_state to, struct tide_error *err)
+        TIDE_REQUIRES(subscription->lock);
+void subscription_log_move(const struct tide_subscription *subscription, enum tide_state from, enum tide_state to,
+                           const char *why);
+
+/** Ask for attention and ring. */
+void subscription_nudge(struct tide_subscription *subscription);
+
+/** Take the status with a feed end that is already known. */
+void subscription_snapshot(struct tide_subscription *subscription, bool has_end, tide_position end,
+                           struct tide_subscription_status *ret);
+
+/** Set while this thread runs handlers or callbacks of an engine: what may not be done from there asks it. */
+extern _Thread_local const struct engine *engine_of_thread;
+
+#endif
