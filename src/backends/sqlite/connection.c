@@ -7,9 +7,9 @@
  */
 
 #include <assert.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "backends/sqlite/internal.h"
 
@@ -30,7 +30,7 @@ static int connection_wait(void *self, int attempts)
 	if (pause > left)
 		pause = left;
 	struct timespec time = { .tv_sec = 0, .tv_nsec = (long)pause };
-	nanosleep(&time, NULL);
+	ppoll(NULL, 0, &time, NULL);
 	return 1;
 }
 

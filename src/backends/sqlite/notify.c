@@ -129,8 +129,6 @@ tide_status sqlite_watch_start(void *self, void **ret, struct tide_error *err)
 		return alloc_fail(err);
 	watch->is_memory = store->is_memory;
 	watch->interrupt = watch->changes = watch->log_watch = -1;
-	watch->last_ring.ns = INT64_MIN / 2;
-	watch->hot_until.ns = INT64_MIN / 2;
 	tide_status status = watch_open(watch, store, err);
 	if (status != TIDE_OK) {
 		watch_close(watch);

@@ -2,6 +2,7 @@
 /* The one place where SQLite's codes and the system's become statuses. */
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "backends/sqlite/internal.h"
@@ -54,12 +55,27 @@ static tide_status status_of(int extended, int system)
 	}
 }
 
+/* What the last failed system call on the database or its log said; SQLite keeps it per file. */
+static int status_system(sqlite3 *handle)
+{
+	static const int files[] = { SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER };
+	int found = 0;
+	for (size_t i = 0; handle && found == 0 && i < sizeof files / sizeof *files; i++) {
+		sqlite3_file *file = NULL;
+		if (sqlite3_file_control(handle, "main", files[i], &file) == SQLITE_OK && file && file->pMethods)
+			file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &found);
+	}
+	return found;
+}
+
 tide_status sqlite_fail(struct sqlite_connection *connection, int code, const char *what, struct tide_error *err)
 {
 	sqlite3 *handle = connection->handle;
-	int system = handle ? sqlite3_system_errno(handle) : 0;
-	const char *text =
-		handle && sqlite3_extended_errcode(handle) == code ? sqlite3_errmsg(handle) : sqlite3_errstr(code);
+	/* Before anything that could fail in turn: file controls set the error of the handle. */
+	char text[200];
+	bool is_latest = handle && sqlite3_extended_errcode(handle) == code;
+	snprintf(text, sizeof text, "%s", is_latest ? sqlite3_errmsg(handle) : sqlite3_errstr(code));
+	int system = (code & 0xff) == SQLITE_IOERR ? status_system(handle) : handle ? sqlite3_system_errno(handle) : 0;
 	tide_status status = tide_fail(err, status_of(code, system), "%s: %s", what, text);
 	if (err)
 		err->native = code;
