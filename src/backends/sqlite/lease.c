@@ -125,6 +125,7 @@ static tide_status lease_lock(const char *path, int64_t id, int *ret, struct tid
 }
 
 static struct sqlite_holding **holding_find_locked(struct sqlite_store *store, const char *name)
+	TIDE_REQUIRES(store->lock)
 {
 	struct sqlite_holding **at = &store->holdings;
 	while (*at && strcmp((*at)->name, name) != 0)

@@ -277,7 +277,7 @@ static void store_write_group(struct sqlite_connection *connection, struct sqlit
 }
 
 /* Take the first of the queue, as many as make a group. */
-static struct sqlite_append *store_take_locked(struct sqlite_writer *writer)
+static struct sqlite_append *store_take_locked(struct sqlite_writer *writer) TIDE_REQUIRES(writer->lock)
 {
 	struct sqlite_append *group = writer->first;
 	struct sqlite_append **end = &writer->first;
@@ -291,7 +291,7 @@ static struct sqlite_append *store_take_locked(struct sqlite_writer *writer)
 }
 
 /* Write a group as its leader, tell its members, and call the next leader. */
-static void store_lead_locked(struct sqlite_writer *writer)
+static void store_lead_locked(struct sqlite_writer *writer) TIDE_REQUIRES(writer->lock)
 {
 	struct sqlite_append *group = store_take_locked(writer);
 	writer->is_led = true;
