@@ -175,18 +175,17 @@ tide_status tide_url_check(const struct tide_url *url, struct tide_error *err)
 	return TIDE_OK;
 }
 
-/* Take user:password@ down to user@. */
+/* Take user:password@ down to user@, also in a URL within the URL. */
 static void url_drop_userinfo(char *text)
 {
-	char *authority = strstr(text, "://");
-	if (!authority)
-		return;
-	authority += 3;
-	char *end = authority + strcspn(authority, "/?#");
-	char *host = memrchr(authority, '@', (size_t)(end - authority));
-	char *colon = host ? memchr(authority, ':', (size_t)(host - authority)) : NULL;
-	if (colon)
-		memmove(colon, host, strlen(host) + 1);
+	for (char *authority = text; (authority = strstr(authority, "://"));) {
+		authority += 3;
+		char *end = authority + strcspn(authority, "/?#");
+		char *host = memrchr(authority, '@', (size_t)(end - authority));
+		char *colon = host ? memchr(authority, ':', (size_t)(host - authority)) : NULL;
+		if (colon)
+			memmove(colon, host, strlen(host) + 1);
+	}
 }
 
 static bool url_is_secret(const char *param, size_t size)
@@ -207,7 +206,7 @@ static void url_drop_params(char *query)
 	for (const char *from = query; *from;) {
 		size_t size = strcspn(from, "&");
 		bool is_last = from[size] == '\0';
-		if (!url_is_secret(from, strcspn(from, "=&"))) {
+		if (size > 0 && !url_is_secret(from, strcspn(from, "=&"))) {
 			if (to > query)
 				*to++ = '&';
 			memmove(to, from, size);
