@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a subscription counts: by event type, by kind of failure, by duration. Beyond METRICS_TYPES_MAX types, and when
+ * memory is out, an event counts under "other".
+ */
 #include "path/metrics.h"
 
 #include <string.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whether the versions of each aggregate arrive without a hole: an event that goes missing between store and handler is
+ * seen here. A bounded table remembers the newest aggregates; one that was forgotten is taken as it comes.
+ */
 #include "path/selfcheck.h"
 
 #include <string.h>

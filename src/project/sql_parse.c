@@ -330,7 +330,7 @@ static tide_status parse_end_statement(struct parser *parser, const char *end, b
 {
 	struct sql_statement *statement = parser->statement;
 	size_t size = (size_t)(end - statement->text);
-	bool is_complete;
+	bool is_complete = false;
 
 	tide_status status = parse_is_complete(parser, size, has_semicolon, &is_complete);
 	if (status != TIDE_OK)

@@ -31,6 +31,6 @@ static inline void alloc_cleanup(void *pointer)
 	tide_free(*(void **)pointer);
 }
 /** A local that is released when it goes out of scope. */
-#define ALLOC_AUTO __attribute__((cleanup(alloc_cleanup)))
+#define ALLOC_AUTO __attribute__((cleanup(alloc_cleanup), unused))
 
 #endif
