@@ -33,7 +33,7 @@ static const struct tide_backend *const store_builtin[] = {
 /* Slots are only ever filled, so readers need no lock. */
 static _Atomic(const struct tide_backend *) store_registered[STORE_BACKENDS_MAX];
 
-const struct tide_backend *backend_find(const char *scheme)
+const struct tide_backend *tide_backend_find(const char *scheme)
 {
 	if (strcmp(scheme, "postgres") == 0)
 		scheme = "postgresql";
@@ -52,7 +52,7 @@ tide_status tide_backend_register(const struct tide_backend *backend, struct tid
 {
 	if (!backend || !backend->scheme || !backend->store.open)
 		return tide_fail(err, TIDE_ARGUMENT, "a backend needs a scheme and an open function");
-	if (backend_find(backend->scheme))
+	if (tide_backend_find(backend->scheme))
 		return tide_fail(err, TIDE_ALREADY_EXISTS, "a backend for '%s:' is registered already", backend->scheme);
 	for (size_t i = 0; i < STORE_BACKENDS_MAX; i++) {
 		const struct tide_backend *empty = NULL;
@@ -74,7 +74,7 @@ static tide_status store_check_options(const struct tide_store_options *options,
 
 static tide_status store_find_backend(const struct tide_url *url, const struct tide_backend **ret, struct tide_error *err)
 {
-	const struct tide_backend *backend = backend_find(url->scheme);
+	const struct tide_backend *backend = tide_backend_find(url->scheme);
 	if (!backend)
 		return tide_fail(err, TIDE_ARGUMENT, "no backend for '%s:' (there are memory, sqlite, postgresql, fault)",
 		                 url->scheme);

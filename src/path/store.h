@@ -32,9 +32,6 @@ struct tide_store {
 	size_t idle_count;
 };
 
-/** The backend of a scheme; NULL: none. */
-const struct tide_backend *backend_find(const char *scheme);
-
 /** Take a session for one call; give it back with how the call ended, so that a broken one is not used again. */
 tide_status store_borrow(struct tide_store *store, void **ret, struct tide_error *err);
 void store_return(struct tide_store *store, void *session, tide_status status);

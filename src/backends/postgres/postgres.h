@@ -6,6 +6,5 @@
 
 /** PostgreSQL 13 and newer: `postgresql://…`, and the same as `postgres://…`. */
 extern const struct tide_backend tide_backend_postgres;
-extern const struct tide_backend tide_backend_postgres_short;
 
 #endif

@@ -4,7 +4,8 @@
  *
  * Happy path: LISTEN on a connection of its own, then wait for the socket.
  * A pooler in transaction mode takes LISTEN and delivers nothing. So the watch sends itself a notification now and
- * then; when it does not hear it, it is deaf, and looks at the newest position instead, every 50 ms.
+ * then, by another connection as a writer would; when it does not hear it, it is deaf, and looks at the newest position
+ * instead, every 50 ms.
  * Failure: with a connection that is lost the wait ends with TIDE_CONNECTION_LOST; the next one connects again, and
  * rings once for what it may have missed.
  */
@@ -68,25 +69,28 @@ void pg_watch_interrupt(void *self)
 	(void)size; /* a full counter is an interrupt, too */
 }
 
-static tide_status watch_command(struct pg_watch *watch, const char *format, struct tide_error *err)
-{
-	char text[80];
-	snprintf(text, sizeof text, format, watch->store->channel, watch->token);
-	return pg_command(&watch->connection, text, err);
-}
-
 static tide_status watch_probe(struct pg_watch *watch, struct tide_error *err)
 {
+	struct pg_connection other;
+	char text[80];
+	snprintf(text, sizeof text, "NOTIFY %s, '%s'", watch->store->channel, watch->token);
+	tide_status status = pg_connection_open(&other, &watch->store->target, err);
+	if (status != TIDE_OK)
+		return status;
+	status = pg_command(&other, text, err);
+	pg_connection_close(&other);
 	watch->is_probing = true;
 	watch->probe_at = mono_add(clock_mono(&clock_system), WATCH_PROBE_LIMIT_NS);
-	return watch_command(watch, "NOTIFY %s, '%s'", err);
+	return status;
 }
 
 static tide_status watch_connect(struct pg_watch *watch, struct tide_error *err)
 {
 	tide_status status = pg_connection_open(&watch->connection, &watch->store->target, err);
+	char text[40];
+	snprintf(text, sizeof text, "LISTEN %s", watch->store->channel);
 	if (status == TIDE_OK)
-		status = watch_command(watch, "LISTEN %s", err);
+		status = pg_command(&watch->connection, text, err);
 	if (status == TIDE_OK)
 		status = watch_probe(watch, err);
 	return status;
