@@ -41,7 +41,10 @@ struct sqlite_writer {
 	/* under lock */
 	struct mutex lock;
 	struct sqlite_append *first, **last; /* waiting, in order of arrival */
+	size_t waiting;                      /* appends in the queue */
+	size_t last_group;                   /* appends in the group before */
 	bool is_led;                         /* a caller is writing its own and others' appends */
+	struct sqlite_append *gatherer;      /* the leader while it waits for a group as large as the last one */
 };
 
 /** An opened database. */

@@ -15,7 +15,8 @@
 
 #include "backends/sqlite/internal.h"
 
-#define STORE_GROUP_MAX 64
+#define STORE_GROUP_MAX ((size_t)64)
+#define STORE_GATHER_NS (NS_PER_MS / 10)
 
 /** One caller's append: waiting, being written, or done. */
 struct sqlite_append {
@@ -276,13 +277,33 @@ static void store_write_group(struct sqlite_connection *connection, struct sqlit
 		store_fail_group(connection, group, &why);
 }
 
+/*
+ * The members of the last group were woken a moment ago and may be about to append again: a flush for one of them and
+ * then another for the rest would halve the rate, so the leader waits a fraction of a flush for as many as last time.
+ * A caller that is alone was alone the last time too, and does not wait.
+ */
+static void store_gather_locked(struct sqlite_writer *writer, struct sqlite_append *leader) TIDE_REQUIRES(writer->lock)
+{
+	if (writer->waiting >= writer->last_group)
+		return;
+	struct mono_time until = mono_add(clock_mono(&clock_system), STORE_GATHER_NS);
+	writer->gatherer = leader;
+	while (writer->waiting < writer->last_group && cond_wait_until(&leader->changed, &writer->lock, until))
+		continue;
+	writer->gatherer = NULL;
+}
+
 /* Take the first of the queue, as many as make a group. */
 static struct sqlite_append *store_take_locked(struct sqlite_writer *writer) TIDE_REQUIRES(writer->lock)
 {
 	struct sqlite_append *group = writer->first;
 	struct sqlite_append **end = &writer->first;
-	for (size_t i = 0; i < STORE_GROUP_MAX && *end; i++)
+	writer->last_group = 0;
+	while (writer->last_group < STORE_GROUP_MAX && *end) {
 		end = &(*end)->next;
+		writer->last_group++;
+	}
+	writer->waiting -= writer->last_group;
 	writer->first = *end;
 	*end = NULL;
 	if (!writer->first)
@@ -291,10 +312,11 @@ static struct sqlite_append *store_take_locked(struct sqlite_writer *writer) TID
 }
 
 /* Write a group as its leader, tell its members, and call the next leader. */
-static void store_lead_locked(struct sqlite_writer *writer) TIDE_REQUIRES(writer->lock)
+static void store_lead_locked(struct sqlite_writer *writer, struct sqlite_append *leader) TIDE_REQUIRES(writer->lock)
 {
-	struct sqlite_append *group = store_take_locked(writer);
 	writer->is_led = true;
+	store_gather_locked(writer, leader);
+	struct sqlite_append *group = store_take_locked(writer);
 	mutex_unlock(&writer->lock);
 	store_write_group(&writer->connection, group);
 	mutex_lock(&writer->lock);
@@ -313,11 +335,14 @@ static void store_append_in_group(struct sqlite_writer *writer, struct sqlite_ap
 	mutex_lock(&writer->lock);
 	*writer->last = append;
 	writer->last = &append->next;
+	writer->waiting++;
+	if (writer->gatherer && writer->waiting >= writer->last_group)
+		cond_signal(&writer->gatherer->changed);
 	while (!append->is_done) {
 		if (writer->is_led)
 			cond_wait(&append->changed, &writer->lock);
 		else
-			store_lead_locked(writer);
+			store_lead_locked(writer, append);
 	}
 	mutex_unlock(&writer->lock);
 	cond_fini(&append->changed);
