@@ -13,6 +13,23 @@
 
 #include "sys/alloc.h"
 
+/* Under the address sanitizer a view that is used after its page was read again is an error. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PAGE_IS_WATCHED
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define PAGE_IS_WATCHED
+#endif
+#ifdef PAGE_IS_WATCHED
+#include <sanitizer/asan_interface.h>
+#define PAGE_HIDE(memory, size) ASAN_POISON_MEMORY_REGION(memory, size)
+#define PAGE_SHOW(memory, size) ASAN_UNPOISON_MEMORY_REGION(memory, size)
+#else
+#define PAGE_HIDE(memory, size) ((void)(memory), (void)(size))
+#define PAGE_SHOW(memory, size) ((void)(memory), (void)(size))
+#endif
+
 #define PAGE_CHUNK_MIN ((size_t)64 * 1024)
 #define PAGE_CHUNK_MAX ((size_t)1024 * 1024) /* greater ones hold one huge event and are given back at once */
 
@@ -37,6 +54,7 @@ static struct page_chunk *page_chunk_new(size_t size)
 	chunk->next = NULL;
 	chunk->size = size;
 	chunk->used = 0;
+	PAGE_HIDE(chunk->bytes, size);
 	return chunk;
 }
 
@@ -72,6 +90,7 @@ static char *page_grow(struct page_arena *arena, size_t need)
 	}
 	next->used = need;
 	arena->current = next;
+	PAGE_SHOW(next->bytes, need);
 	return next->bytes;
 }
 
@@ -82,6 +101,7 @@ static char *page_take(struct page_arena *arena, size_t need)
 		return page_grow(arena, need);
 	char *room = chunk->bytes + chunk->used;
 	chunk->used += need;
+	PAGE_SHOW(room, need);
 	return room;
 }
 
@@ -90,6 +110,7 @@ static void page_arena_reset(struct page_arena *arena)
 	for (struct page_chunk **link = &arena->first; *link;) {
 		struct page_chunk *chunk = *link;
 		chunk->used = 0;
+		PAGE_HIDE(chunk->bytes, chunk->size);
 		if (chunk->size > PAGE_CHUNK_MAX) {
 			*link = chunk->next;
 			tide_free(chunk);

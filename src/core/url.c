@@ -224,9 +224,9 @@ char *url_redact(const char *text)
 	char *copy = alloc_text(text, strlen(text));
 	if (!copy)
 		return NULL;
-	url_drop_userinfo(copy);
 	char *query = strchr(copy, '?');
 	if (query)
 		url_drop_params(query + 1);
+	url_drop_userinfo(copy); /* last, because what is dropped before may have hidden an @ */
 	return copy;
 }

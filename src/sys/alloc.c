@@ -33,20 +33,25 @@ static bool alloc_is_refused(void)
 	return from > 0 && made >= from;
 }
 
-/* calloc and reallocarray may answer NULL for nothing, which would look like failure. */
-static size_t alloc_at_least_one(size_t count)
+/* Bytes to ask for, 0 when there cannot be so many. Never none: NULL for nothing would look like failure. */
+static size_t alloc_bytes(size_t count, size_t size)
 {
-	return count ? count : 1;
+	size_t bytes;
+	if (alloc_is_refused() || __builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX)
+		return 0;
+	return bytes ? bytes : 1;
 }
 
 void *alloc_zero(size_t count, size_t size)
 {
-	return alloc_is_refused() ? NULL : calloc(alloc_at_least_one(count), alloc_at_least_one(size));
+	size_t bytes = alloc_bytes(count, size);
+	return bytes ? calloc(1, bytes) : NULL;
 }
 
 void *alloc_resize(void *memory, size_t count, size_t size)
 {
-	return alloc_is_refused() ? NULL : reallocarray(memory, alloc_at_least_one(count), alloc_at_least_one(size));
+	size_t bytes = alloc_bytes(count, size);
+	return bytes ? realloc(memory, bytes) : NULL;
 }
 
 char *alloc_text(const char *text, size_t size)
