@@ -101,42 +101,45 @@ static inline size_t json_plain_run(const char *at)
 	return special ? (size_t)__builtin_ctzll(special) / 8 : 8;
 }
 
-/* Pass what may stand in a string; NULL, or the problem with `reader->at` on it. */
-static const char *json_pass_string(struct json_reader *reader, bool *ret_has_escapes)
+/* The length of a character or escape that stands in a string, 0 with `*ret` the problem. */
+static size_t json_pass_special(const char *at, size_t left, const char **ret)
+{
+	size_t length = 0;
+	if (*at == '\\')
+		*ret = json_escape_check(at, left, &length);
+	else if ((unsigned char)*at < 0x20)
+		*ret = "a control character in a string";
+	else if ((length = utf8_length((const unsigned char *)at, left)) == 0)
+		*ret = "invalid UTF-8";
+	return *ret ? 0 : length;
+}
+
+/* Step to the quote that ends a string; false with the problem, `reader->at` on it. */
+static bool json_pass_string(struct json_reader *reader, bool *ret_has_escapes)
 {
 	const char *text = reader->text;
-	size_t at = reader->at + 1, size = reader->size, length;
-	const char *problem = NULL;
-	for (; !problem; at += problem ? 0 : length) {
-		if (size - at >= 8 && (length = json_plain_run(text + at)) > 0)
-			continue;
-		if (at == size) {
-			problem = "a string without end";
+	size_t at = reader->at + 1, size = reader->size, length = 8;
+	while (length) {
+		do
+			at += length = size - at >= 8 ? json_plain_run(text + at) : 0;
+		while (length == 8);
+		if (at == size || text[at] == '"')
 			break;
-		}
-		unsigned char byte = (unsigned char)text[at];
-		if (byte == '"')
-			break;
-		if (byte == '\\') {
-			*ret_has_escapes = true;
-			problem = json_escape_check(text + at, size - at, &length);
-		} else if (byte < 0x20) {
-			problem = "a control character in a string";
-		} else if ((length = utf8_length((const unsigned char *)text + at, size - at)) == 0) {
-			problem = "invalid UTF-8";
-		}
+		*ret_has_escapes |= text[at] == '\\';
+		at += length = json_pass_special(text + at, size - at, &reader->problem);
 	}
+	if (at == size)
+		reader->problem = "a string without end";
 	reader->at = at;
-	return problem;
+	return !reader->problem;
 }
 
 static struct json_token json_next_string(struct json_reader *reader, enum json_kind kind)
 {
 	size_t start = reader->at;
 	bool has_escapes = false;
-	const char *problem = json_pass_string(reader, &has_escapes);
-	if (problem)
-		return json_break(reader, problem);
+	if (!json_pass_string(reader, &has_escapes))
+		return json_break(reader, reader->problem);
 	struct json_token token = { .kind = kind,
 				    .has_escapes = has_escapes,
 				    .text = { reader->text + start + 1, reader->at - start - 1 },
