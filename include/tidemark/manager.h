@@ -3,6 +3,7 @@
 #define TIDEMARK_MANAGER_H
 
 #include <tidemark/bus.h>
+#include <tidemark/error_record.h>
 #include <tidemark/health.h>
 #include <tidemark/subscription.h>
 
@@ -234,6 +235,22 @@ struct tide_shutdown_result {
 	struct tide_error error; /* status TIDE_OK: none */
 };
 
+/** When a hook runs: before anything is stopped, or after everything is. */
+enum tide_hook_moment { TIDE_HOOK_BEFORE_SHUTDOWN, TIDE_HOOK_AFTER_SHUTDOWN };
+
+/** Called on a thread of its own; `result` is NULL before the shutdown. A failure is logged, nothing else. */
+typedef tide_status tide_hook(void *self, const struct tide_shutdown_result *result);
+
+/**
+ * Add a hook to the shutdown sequence, to be given `limit_seconds` (<= 0: 5). Hooks run in the order they were added.
+ *
+ * Owns:    nothing; `self` must outlive the manager.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_add_hook(struct tide_manager *manager, enum tide_hook_moment moment, tide_hook *hook,
+                                  void *self, double limit_seconds, struct tide_error *err);
+
 /**
  * Start everything, wait for SIGTERM, SIGINT or a request, and shut down in order.
  *
@@ -255,6 +272,57 @@ tide_status tide_manager_run_until_shutdown(struct tide_manager *manager, struct
  * Returns: nothing.
  */
 void tide_manager_request_shutdown(struct tide_manager *manager, enum tide_shutdown_reason reason);
+
+/**
+ * Call `callback` for every failure of every subscription, present and later, that is of interest.
+ *
+ * `which` is the category or severity (enum tide_category, enum tide_severity) when the interest is in one.
+ *
+ * Owns:    nothing; `self` must outlive the registration.
+ * Threads: any, callbacks included.
+ * Returns: TIDE_OK with `*ret` the registration's id, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_on_error(struct tide_manager *manager, enum tide_error_interest interest, int which,
+                                  tide_error_callback *callback, void *self, int64_t *ret, struct tide_error *err);
+
+/**
+ * End the registration of an error callback.
+ *
+ * Owns:    nothing.
+ * Threads: any, callbacks included.
+ * Returns: whether there was one.
+ */
+bool tide_manager_off_error(struct tide_manager *manager, int64_t id);
+
+/**
+ * Classify failures differently: all of one status, or, when `pattern` is given, those whose message contains it
+ * (whatever the case of its letters). Status rules come first, then patterns in order of registration.
+ *
+ * Owns:    nothing; the texts are copied.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_classify(struct tide_manager *manager, const char *pattern, tide_status status,
+                                  const struct tide_classification *classification, struct tide_error *err);
+
+/**
+ * Take the failure statistics of one subscription's present run, or of all of them together (`name` NULL).
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_error_stats(struct tide_manager *manager, const char *name, struct tide_error_stats *ret,
+                                     struct tide_error *err);
+
+/**
+ * Close the circuit breakers of a subscription at once.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: whether there is such a subscription.
+ */
+bool tide_manager_reset_breakers(struct tide_manager *manager, const char *name);
 
 /**
  * Name a phase ("stopped") or a reason ("signal_sigterm") as written in JSON.

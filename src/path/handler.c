@@ -306,6 +306,8 @@ static void handler_succeeded(struct tide_subscription *subscription, size_t cou
 static bool handler_was_abandoned(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
+	while (subscription->is_frozen)
+		cond_wait(&subscription->changed, &subscription->lock);
 	bool is_abandoned = subscription->is_abandoned;
 	mutex_unlock(&subscription->lock);
 	return is_abandoned;

@@ -62,6 +62,8 @@ tide_status save_begin_transaction(struct tide_subscription *subscription, struc
 void save_roll_back(struct tide_subscription *subscription);
 /** The same when the transaction is gone with its connection. */
 void save_forget(struct tide_subscription *subscription);
+/** Save the settled prefix of a frozen subscription from another thread; whether it was written. */
+bool save_from_outside(struct tide_subscription *subscription);
 /** The fence of this subscription's writes. */
 const struct tide_fence *save_fence(const struct tide_subscription *subscription);
 

@@ -90,23 +90,47 @@ static tide_status save_find_out(struct tide_subscription *subscription, bool *r
 	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
 }
 
+/* The row as progress has it; it borrows from the progress. */
+static struct tide_checkpoint_write save_row(const struct tide_subscription *subscription, struct tide_time now)
+{
+	const struct progress *progress = &subscription->runner.progress;
+	bool has_event = !tide_uuid_is_nil(&progress->last_event_id);
+	return (struct tide_checkpoint_write){
+		.name = subscription->name,
+		.has_position = true,
+		.progress = { progress->position, has_event ? &progress->last_event_id : NULL,
+		              has_event ? progress->last_event_type : NULL, progress->unsaved },
+		.now = now,
+	};
+}
+
 static tide_status save_write(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_backend *backend = save_backend(subscription);
-	const struct progress *progress = &runner->progress;
-	bool has_event = !tide_uuid_is_nil(&progress->last_event_id);
-	struct tide_checkpoint_write write = { .name = subscription->name,
-		                               .has_position = true,
-		                               .progress = { progress->position, has_event ? &progress->last_event_id : NULL,
-		                                             has_event ? progress->last_event_type : NULL, progress->unsaved },
-		                               .now = runner_wall(subscription) };
+	struct tide_checkpoint_write write = save_row(subscription, runner_wall(subscription));
 	tide_status status = TIDE_OK;
-	if (progress->is_dirty)
+	if (runner->progress.is_dirty)
 		status = backend->checkpoint.save(runner->session, save_fence(subscription), &write, err);
 	if (status == TIDE_OK && runner->is_in_transaction)
 		status = backend->store.commit(runner->session, err);
 	return status;
+}
+
+/* The runner is inside its handler and waits before it goes on: its progress stands still. */
+bool save_from_outside(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	struct tide_store *database = subscription->engine->checkpoints->database;
+	void *session;
+	if (!runner->progress.is_dirty || store_borrow(database, &session, NULL) != TIDE_OK)
+		return false;
+	struct tide_checkpoint_write write = save_row(subscription, clock_wall(subscription->engine->clock));
+	tide_status status = database->backend->checkpoint.save(session, save_fence(subscription), &write, NULL);
+	store_return(database, session, status);
+	if (status == TIDE_OK)
+		progress_saved(&runner->progress, clock_mono(subscription->engine->clock));
+	return status == TIDE_OK;
 }
 
 /* A write ended badly. Without a transaction the events stay settled; with one, they are not. */

@@ -162,6 +162,7 @@ struct tide_subscription {
 	bool should_stop;
 	struct mono_time stop_deadline;
 	bool is_abandoned;          /* STOPPED while the handler had not returned */
+	bool is_frozen;             /* somebody saves the settled prefix while the handler is in hand */
 	bool was_final_saved;       /* the trailing save of this stop wrote something */
 	bool is_pause_save_due;
 	enum tide_pause_reason pause_reason;

@@ -63,3 +63,10 @@ tide_status states_move(struct states *states, enum tide_state to, struct tide_e
 	states->state = to;
 	return TIDE_OK;
 }
+
+void states_begin(struct states *states)
+{
+	*states = (struct states){ .state = TIDE_STATE_STARTING,
+		                   .previous = states->state,
+		                   .has_previous = states->has_previous || states->state == TIDE_STATE_ERROR };
+}

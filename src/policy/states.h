@@ -16,6 +16,8 @@ struct states {
  * everything as it was.
  */
 tide_status states_move(struct states *states, enum tide_state to, struct tide_error *err);
+/** Begin a run in STARTING, from wherever the last one ended. */
+void states_begin(struct states *states);
 bool states_may(enum tide_state from, enum tide_state to);
 
 static inline bool state_is_running(enum tide_state state)

@@ -38,6 +38,13 @@ void thread_join(struct thread *thread)
 	thread->is_started = false;
 }
 
+void thread_detach(struct thread *thread)
+{
+	if (thread->is_started)
+		pthread_detach(thread->handle);
+	thread->is_started = false;
+}
+
 unsigned long thread_self(void)
 {
 	static _Thread_local char mark;

@@ -19,6 +19,8 @@ struct thread {
 tide_status thread_start(struct thread *thread, const char *name, void (*run)(void *self), void *self, struct tide_error *err);
 /** Wait for its end; a thread that was not started is allowed. */
 void thread_join(struct thread *thread);
+/** Let it run on by itself: nobody will join it. The struct may go when its `run` returns. */
+void thread_detach(struct thread *thread);
 /** A number that tells this thread from every other living one, never 0. */
 unsigned long thread_self(void);
 

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting, stopping, pausing and resuming one subscription from any thread.
+ *
+ * Happy path: what is wanted is written under the subscription's lock, the runner is nudged and obeys before the next
+ * event; whoever waits, waits for what the runner announces.
+ * Failure modes: the handler does not return by the deadline: the subscription is STOPPED without it, what is settled is
+ * saved from here, and the runner ends when the handler returns, ignoring what it came to.
+ */
+#include "supervise/manager.h"
+
+#include <string.h>
+
+#include "sys/alloc.h"
+#include "sys/log.h"
+
+/* ---- Starting ----------------------------------------------------------------------------------------------- */
+
+/* A new run: nothing of the last one counts, but its position, for a restart. */
+static void control_reset_run_locked(struct tide_subscription *subscription, bool is_restart)
+        TIDE_REQUIRES(subscription->lock)
+{
+	struct clock *clock = subscription->engine->clock;
+	subscription->counts = (struct run_counts){ 0 };
+	subscription->flow = (struct feed_flow){ 0 };
+	subscription->runner.feed.flow = (struct feed_flow){ 0 };
+	subscription->evaluated = 0;
+	memset(subscription->retries, 0, sizeof subscription->retries);
+	error_log_reset(&subscription->errors);
+	breaker_reset(&subscription->handler_breaker);
+	breaker_reset(&subscription->infra_breaker);
+	subscription->error = (struct tide_error){ 0 };
+	subscription->is_backpressured = false;
+	subscription->has_started = true;
+	subscription->started_at = clock_wall(clock);
+	subscription->started_mono = clock_mono(clock);
+	subscription->is_standby = subscription->is_lost = false;
+	subscription->should_stop = subscription->is_ready = false;
+	subscription->was_final_saved = subscription->is_pause_save_due = false;
+	subscription->is_registered_run = true;
+	atomic_store(&subscription->is_stop_asked, false);
+	subscription->runner.is_restart = is_restart;
+	subscription->runner.was_standby = false;
+}
+
+static tide_status control_begin_locked(struct tide_subscription *subscription, bool is_restart, struct tide_error *err)
+        TIDE_REQUIRES(subscription->lock)
+{
+	if (subscription->is_abandoned)
+		return tide_fail(err, TIDE_BUSY, "the handler of '%s' has not returned from the last run", subscription->name);
+	if (is_restart && subscription->states.state != TIDE_STATE_ERROR)
+		return tide_fail(err, TIDE_STATE, "'%s' is %s, only one in error can be restarted", subscription->name,
+		                 tide_state_name(subscription->states.state));
+	states_begin(&subscription->states);
+	control_reset_run_locked(subscription, is_restart);
+	cond_broadcast(&subscription->changed);
+	return TIDE_OK;
+}
+
+tide_status control_start(struct tide_manager *manager, struct tide_subscription *subscription, bool is_restart,
+                          struct tide_error *err)
+{
+	mutex_lock(&subscription->lock);
+	bool is_under_way = subscription->is_registered_run && !subscription->is_abandoned;
+	tide_status status = TIDE_OK;
+	if (!is_under_way || is_restart)
+		status = control_begin_locked(subscription, is_restart, err);
+	mutex_unlock(&subscription->lock);
+	if (status != TIDE_OK || (is_under_way && !is_restart) || !manager->is_threaded)
+		return status;
+	thread_join(&subscription->thread); /* of the last run: it has ended */
+	mutex_lock(&subscription->lock);
+	subscription->is_thread_alive = true;
+	mutex_unlock(&subscription->lock);
+	status = thread_start(&subscription->thread, "tide-runner", runner_thread, subscription, err);
+	if (status != TIDE_OK) {
+		mutex_lock(&subscription->lock);
+		subscription->is_registered_run = subscription->is_thread_alive = false;
+		subscription->is_ready = true;
+		(void)subscription_move_locked(subscription, TIDE_STATE_ERROR, NULL);
+		tide_fail(&subscription->error, status, "no thread for '%s'", subscription->name);
+		mutex_unlock(&subscription->lock);
+	}
+	return status;
+}
+
+static bool control_has_started_locked(const struct tide_subscription *subscription, bool until_live)
+        TIDE_REQUIRES(subscription->lock)
+{
+	enum tide_state state = subscription->states.state;
+	if (!until_live || state_is_terminal(state))
+		return subscription->is_ready;
+	return subscription->is_standby || state == TIDE_STATE_LIVE || state == TIDE_STATE_PAUSED;
+}
+
+tide_status control_wait_started(struct tide_subscription *subscription, bool until_live, struct mono_time deadline,
+                                 struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+	mutex_lock(&subscription->lock);
+	while (!control_has_started_locked(subscription, until_live) &&
+	       cond_wait_until(&subscription->changed, &subscription->lock, deadline)) {
+	}
+	if (subscription->states.state == TIDE_STATE_ERROR) {
+		status = subscription->error.status;
+		if (err)
+			*err = subscription->error;
+	}
+	mutex_unlock(&subscription->lock);
+	return status;
+}
+
+/* ---- Stopping ----------------------------------------------------------------------------------------------- */
+
+void control_ask_stop(struct tide_subscription *subscription, struct mono_time deadline)
+{
+	mutex_lock(&subscription->lock);
+	subscription->stop_deadline = deadline;
+	bool is_running = subscription->is_registered_run;
+	subscription->should_stop = is_running;
+	mutex_unlock(&subscription->lock);
+	if (!is_running)
+		return;
+	atomic_store(&subscription->is_stop_asked, true);
+	subscription_nudge(subscription);
+}
+
+bool control_is_ended(struct tide_subscription *subscription)
+{
+	return !runner_is_running(subscription);
+}
+
+/* While this is set, a runner whose handler returns waits before it touches its progress. */
+static bool control_freeze_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
+{
+	bool is_in_hand = atomic_load(&subscription->hand_since) != 0;
+	subscription->is_frozen = is_in_hand && !subscription->runner.is_in_transaction && subscription->is_owned;
+	return subscription->is_frozen;
+}
+
+bool control_save_prefix(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	bool is_frozen = !subscription->is_frozen && control_freeze_locked(subscription);
+	mutex_unlock(&subscription->lock);
+	if (!is_frozen)
+		return false;
+	bool is_written = save_from_outside(subscription);
+	mutex_lock(&subscription->lock);
+	subscription->is_frozen = false;
+	subscription->was_final_saved = subscription->was_final_saved || is_written;
+	cond_broadcast(&subscription->changed);
+	mutex_unlock(&subscription->lock);
+	return is_written;
+}
+
+/* STOPPED without the handler: whatever it does from here on is ignored. */
+static bool control_abandon(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	bool is_abandoned = subscription->is_registered_run && !subscription->is_abandoned;
+	enum tide_state from = subscription->states.state;
+	if (is_abandoned) {
+		subscription->is_abandoned = true;
+		(void)subscription_move_locked(subscription, TIDE_STATE_STOPPED, NULL);
+		subscription->ended_mono = clock_mono(subscription->engine->clock);
+	}
+	mutex_unlock(&subscription->lock);
+	if (is_abandoned)
+		subscription_log_move(subscription, from, TIDE_STATE_STOPPED, "its handler did not return in time");
+	return is_abandoned;
+}
+
+tide_status control_wait_stopped(struct tide_subscription *subscription, struct tide_error *err)
+{
+	mutex_lock(&subscription->lock);
+	while (subscription->is_registered_run && !subscription->is_abandoned &&
+	       cond_wait_until(&subscription->changed, &subscription->lock, subscription->stop_deadline)) {
+	}
+	bool is_over = !subscription->is_registered_run;
+	mutex_unlock(&subscription->lock);
+	if (is_over)
+		return TIDE_OK;
+	if (control_abandon(subscription))
+		(void)control_save_prefix(subscription);
+	return tide_fail(err, TIDE_TIMEOUT, "the handler of '%s' has not returned", subscription->name);
+}
+
+void control_join(struct tide_subscription *subscription)
+{
+	thread_join(&subscription->thread);
+}
+
+/* ---- Pausing ------------------------------------------------------------------------------------------------ */
+
+bool tide_manager_pause(struct tide_manager *manager, const char *name, enum tide_pause_reason reason)
+{
+	struct tide_subscription *subscription = manager_pin_one(manager, name);
+	if (!subscription)
+		return false;
+	struct clock *clock = subscription->engine->clock;
+	bool is_ours = reason == TIDE_PAUSE_MANUAL || reason == TIDE_PAUSE_MAINTENANCE; /* the other one is the library's */
+	mutex_lock(&subscription->lock);
+	enum tide_state from = subscription->states.state;
+	bool is_waiting = from == TIDE_STATE_PAUSED && subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE;
+	bool has_moved = is_ours && state_is_running(from) && !subscription->should_stop &&
+	                 subscription_move_locked(subscription, TIDE_STATE_PAUSED, NULL) == TIDE_OK;
+	if (has_moved) {
+		subscription->paused_from = from;
+		subscription->paused_at = clock_wall(clock);
+		subscription->paused_mono = clock_mono(clock);
+		subscription->is_pause_save_due = true;
+	}
+	bool has_effect = has_moved || (is_ours && is_waiting);
+	if (has_effect)
+		subscription->pause_reason = reason;
+	mutex_unlock(&subscription->lock);
+	if (has_moved)
+		subscription_log_move(subscription, from, TIDE_STATE_PAUSED, tide_pause_reason_name(reason));
+	if (has_effect)
+		subscription_nudge(subscription);
+	manager_unpin_one(manager);
+	return has_effect;
+}
+
+bool tide_manager_resume(struct tide_manager *manager, const char *name)
+{
+	struct tide_subscription *subscription = manager_pin_one(manager, name);
+	if (!subscription)
+		return false;
+	mutex_lock(&subscription->lock);
+	enum tide_state to = subscription->paused_from;
+	bool has_moved = subscription->states.state == TIDE_STATE_PAUSED &&
+	                 subscription_move_locked(subscription, to, NULL) == TIDE_OK;
+	if (has_moved)
+		subscription->is_manual_probe = subscription->handler_breaker.state != BREAKER_CLOSED;
+	mutex_unlock(&subscription->lock);
+	if (has_moved) {
+		subscription_log_move(subscription, TIDE_STATE_PAUSED, to, "resumed");
+		subscription_nudge(subscription);
+	}
+	manager_unpin_one(manager);
+	return has_moved;
+}
+
+/* Both of them: every subscription in the order of registration. */
+static tide_status control_each(struct tide_manager *manager, bool is_pause, enum tide_pause_reason reason,
+                                struct tide_named_flag **ret, size_t *ret_count, struct tide_error *err)
+{
+	if (!manager || !ret || !ret_count)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
+	struct manager_set set;
+	tide_status status = manager_pin(manager, NULL, &set, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_named_flag *flags = alloc_zero(set.count + 1, sizeof *flags);
+	for (size_t i = 0; flags && i < set.count; i++) {
+		memcpy(flags[i].name, set.items[i]->name, sizeof flags[i].name);
+		flags[i].took_effect = is_pause ? tide_manager_pause(manager, flags[i].name, reason)
+		                                : tide_manager_resume(manager, flags[i].name);
+	}
+	*ret_count = flags ? set.count : *ret_count;
+	manager_unpin(manager, &set);
+	if (!flags)
+		return alloc_fail(err);
+	*ret = flags;
+	return TIDE_OK;
+}
+
+tide_status tide_manager_pause_all(struct tide_manager *manager, enum tide_pause_reason reason,
+                                   struct tide_named_flag **ret, size_t *ret_count, struct tide_error *err)
+{
+	return control_each(manager, true, reason, ret, ret_count, err);
+}
+
+tide_status tide_manager_resume_all(struct tide_manager *manager, struct tide_named_flag **ret, size_t *ret_count,
+                                    struct tide_error *err)
+{
+	return control_each(manager, false, TIDE_PAUSE_MANUAL, ret, ret_count, err);
+}
+
+bool tide_manager_reset_breakers(struct tide_manager *manager, const char *name)
+{
+	struct tide_subscription *subscription = manager_pin_one(manager, name);
+	if (!subscription)
+		return false;
+	mutex_lock(&subscription->lock);
+	breaker_reset(&subscription->handler_breaker);
+	breaker_reset(&subscription->infra_breaker);
+	mutex_unlock(&subscription->lock);
+	subscription_nudge(subscription);
+	manager_unpin_one(manager);
+	return true;
+}

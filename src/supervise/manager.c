@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The registry: which subscriptions there are, and starting and stopping them together.
+ *
+ * Happy path: open, subscribe, start, stop, close.
+ * Failure modes: one failing start does not prevent the others. A handler that does not return is abandoned at the limit;
+ * nothing it may still use is freed before it has returned.
+ */
+#include "supervise/manager.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sys/alloc.h"
+
+#define MANAGER_SHUTDOWN_TIMEOUT 30.0
+#define MANAGER_DRAIN_TIMEOUT 10.0
+#define MANAGER_PROBE_LIMIT 1.0
+
+/* ---- Opening and closing ------------------------------------------------------------------------------------ */
+
+static tide_status manager_check_numbers(const struct tide_health_config *health, struct tide_error *err)
+{
+	const struct {
+		const char *name;
+		double warning, critical;
+	} pairs[] = {
+		{ "max_errors", (double)health->max_errors_warning, (double)health->max_errors_critical },
+		{ "max_lag_events", (double)health->max_lag_events_warning, (double)health->max_lag_events_critical },
+		{ "max_dlq_events", (double)health->max_dlq_events_warning, (double)health->max_dlq_events_critical },
+		{ "backpressure_seconds", health->backpressure_warning_seconds, health->backpressure_critical_seconds },
+	};
+	if (!(health->max_error_rate_per_minute >= 0) || isinf(health->max_error_rate_per_minute))
+		return tide_fail(err, TIDE_ARGUMENT, "max_error_rate_per_minute is %g, expected 0 or more",
+		                 health->max_error_rate_per_minute);
+	for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+		if (!(pairs[i].warning >= 0) || isinf(pairs[i].warning) || isinf(pairs[i].critical))
+			return tide_fail(err, TIDE_ARGUMENT, "%s warning is %g, expected 0 or more", pairs[i].name,
+			                 pairs[i].warning);
+		if (!(pairs[i].critical >= pairs[i].warning))
+			return tide_fail(err, TIDE_ARGUMENT, "%s critical is %g, expected the warning (%g) or more",
+			                 pairs[i].name, pairs[i].critical, pairs[i].warning);
+	}
+	return TIDE_OK;
+}
+
+static tide_status manager_check_options(const struct tide_manager_options *options, struct tide_error *err)
+{
+	if (!options || options->size != sizeof *options)
+		return tide_fail(err, TIDE_ARGUMENT, "options are to be filled with TIDE_MANAGER");
+	if (!options->store)
+		return tide_fail(err, TIDE_ARGUMENT, "store is NULL");
+	const struct {
+		const char *name;
+		double value;
+	} limits[] = { { "shutdown_timeout", options->shutdown_timeout },
+		       { "drain_timeout", options->drain_timeout },
+		       { "probe_limit", options->probe_limit } };
+	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+		if (!(limits[i].value >= 0) || isinf(limits[i].value))
+			return tide_fail(err, TIDE_ARGUMENT, "%s is %g, expected more than 0 (0: the default)", limits[i].name,
+			                 limits[i].value);
+	return options->health ? manager_check_numbers(options->health, err) : TIDE_OK;
+}
+
+static void manager_ring_bus(void *self)
+{
+	struct tide_manager *manager = self;
+	notifier_ring(manager->engine.store->notifier, RING_BUS);
+}
+
+static double manager_or(double value, double standard)
+{
+	return value > 0 ? value : standard;
+}
+
+static tide_status manager_init(struct tide_manager *manager, const struct tide_manager_options *options,
+                                struct tide_error *err)
+{
+	static const struct tide_health_config healthy = TIDE_HEALTH_CONFIG_DEFAULT;
+	struct engine *engine = &manager->engine;
+	manager->bus = options->bus;
+	manager->shutdown_timeout = manager_or(options->shutdown_timeout, MANAGER_SHUTDOWN_TIMEOUT);
+	manager->drain_timeout = manager_or(options->drain_timeout, MANAGER_DRAIN_TIMEOUT);
+	manager->health = options->health ? *options->health : healthy;
+	manager->is_threaded = true;
+	mutex_init(&manager->lock);
+	cond_init(&manager->changed);
+	errors_init(&engine->errors);
+	engine->store = options->store;
+	engine->checkpoints = options->checkpoints;
+	engine->clock = &clock_system;
+	engine->probe_ns = ns_of_seconds(manager_or(options->probe_limit, MANAGER_PROBE_LIMIT));
+	random_bytes(&engine->seed, sizeof engine->seed);
+	tide_status status = TIDE_OK;
+	if (!engine->checkpoints) {
+		status = tide_checkpoints_open(NULL, NULL, options->store, &engine->checkpoints, err);
+		manager->owns_checkpoints = status == TIDE_OK;
+	}
+	struct tide_store *database = status == TIDE_OK ? engine->checkpoints->database : options->store;
+	probe_init(&engine->probe, options->store, database);
+	tide_status prepared = shutdown_init(&manager->shutdown, err);
+	return status == TIDE_OK ? prepared : status;
+}
+
+static void manager_free(struct tide_manager *manager)
+{
+	if (manager->bus)
+		tide_bus_set_bell(manager->bus, NULL, NULL);
+	while (manager->subscriptions) {
+		struct tide_subscription *subscription = manager->subscriptions;
+		manager->subscriptions = subscription->next;
+		control_join(subscription);
+		subscription_free(subscription);
+	}
+	probe_fini(&manager->engine.probe);
+	if (manager->owns_checkpoints)
+		tide_checkpoints_close(manager->engine.checkpoints);
+	shutdown_fini(&manager->shutdown);
+	errors_fini(&manager->engine.errors);
+	cond_fini(&manager->changed);
+	mutex_fini(&manager->lock);
+	tide_free(manager);
+}
+
+tide_status tide_manager_open(const struct tide_manager_options *options, struct tide_manager **ret,
+                              struct tide_error *err)
+{
+	tide_status status = manager_check_options(options, err);
+	if (status == TIDE_OK && !ret)
+		status = tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
+	if (status != TIDE_OK)
+		return status;
+	struct tide_manager *manager = alloc_zero(1, sizeof *manager);
+	if (!manager)
+		return alloc_fail(err);
+	status = manager_init(manager, options, err);
+	if (status != TIDE_OK) {
+		manager_free(manager);
+		return status;
+	}
+	if (manager->bus)
+		tide_bus_set_bell(manager->bus, manager_ring_bus, manager);
+	*ret = manager;
+	return TIDE_OK;
+}
+
+static bool manager_has_abandoned(struct tide_manager *manager)
+{
+	bool is_found = false;
+	mutex_lock(&manager->lock);
+	for (struct tide_subscription *subscription = manager->subscriptions; subscription && !is_found;
+	     subscription = subscription->next) {
+		mutex_lock(&subscription->lock);
+		is_found = subscription->is_abandoned;
+		mutex_unlock(&subscription->lock);
+	}
+	mutex_unlock(&manager->lock);
+	return is_found;
+}
+
+tide_status tide_manager_destroy(struct tide_manager *manager, struct tide_error *err)
+{
+	if (!manager)
+		return TIDE_OK;
+	tide_status status = manager_check_thread(manager, "destroy the manager", err);
+	if (status != TIDE_OK)
+		return status;
+	if (tide_manager_is_running(manager))
+		return tide_fail(err, TIDE_STATE, "the manager is running: stop it first");
+	if (manager_has_abandoned(manager))
+		return tide_fail(err, TIDE_BUSY, "an abandoned handler has not returned");
+	manager_free(manager);
+	return TIDE_OK;
+}
+
+void tide_manager_close(struct tide_manager *manager)
+{
+	if (!manager)
+		return;
+	(void)tide_manager_stop(manager, NULL, 0, NULL);
+	manager_free(manager);
+}
+
+tide_status manager_check_thread(const struct tide_manager *manager, const char *what, struct tide_error *err)
+{
+	if (engine_of_thread != &manager->engine)
+		return TIDE_OK;
+	return tide_fail(err, TIDE_DEADLOCK, "a handler or callback of this manager may not %s", what);
+}
+
+bool manager_is_shutting_down(const struct tide_manager *manager)
+{
+	return atomic_load(&manager->shutdown.reason) != TIDE_SHUTDOWN_NONE;
+}
+
+/* ---- The registry ------------------------------------------------------------------------------------------- */
+
+static struct tide_subscription *manager_find_locked(struct tide_manager *manager, const char *name)
+        TIDE_REQUIRES(manager->lock)
+{
+	struct tide_subscription *subscription = manager->subscriptions;
+	while (subscription && strcmp(subscription->name, name) != 0)
+		subscription = subscription->next;
+	return subscription;
+}
+
+static size_t manager_set_size_locked(const struct tide_manager *manager, const char *const *names)
+        TIDE_REQUIRES(manager->lock)
+{
+	size_t count = 0;
+	while (names && names[count])
+		count++;
+	return names ? count : manager->count;
+}
+
+tide_status manager_pin(struct tide_manager *manager, const char *const *names, struct manager_set *ret,
+                        struct tide_error *err)
+{
+	*ret = (struct manager_set){ .names = names };
+	mutex_lock(&manager->lock);
+	size_t count = manager_set_size_locked(manager, names);
+	ret->items = alloc_zero(count + 1, sizeof *ret->items);
+	if (ret->items) {
+		ret->count = count;
+		struct tide_subscription *next = manager->subscriptions;
+		for (size_t i = 0; i < count; i++) {
+			ret->items[i] = names ? manager_find_locked(manager, names[i]) : next;
+			next = names ? next : next->next;
+		}
+		manager->pins++;
+	}
+	mutex_unlock(&manager->lock);
+	return ret->items ? TIDE_OK : alloc_fail(err);
+}
+
+void manager_unpin_one(struct tide_manager *manager)
+{
+	mutex_lock(&manager->lock);
+	if (--manager->pins == 0)
+		cond_broadcast(&manager->changed);
+	mutex_unlock(&manager->lock);
+}
+
+void manager_unpin(struct tide_manager *manager, struct manager_set *set)
+{
+	tide_free(set->items);
+	set->items = NULL;
+	manager_unpin_one(manager);
+}
+
+struct tide_subscription *manager_pin_one(struct tide_manager *manager, const char *name)
+{
+	if (!manager || !name)
+		return NULL;
+	mutex_lock(&manager->lock);
+	struct tide_subscription *subscription = manager_find_locked(manager, name);
+	manager->pins += subscription != NULL;
+	mutex_unlock(&manager->lock);
+	return subscription;
+}
+
+struct tide_subscription *tide_manager_subscription(struct tide_manager *manager, const char *name)
+{
+	struct tide_subscription *subscription = manager_pin_one(manager, name);
+	if (subscription)
+		manager_unpin_one(manager);
+	return subscription;
+}
+
+size_t tide_manager_count(struct tide_manager *manager)
+{
+	mutex_lock(&manager->lock);
+	size_t count = manager->count;
+	mutex_unlock(&manager->lock);
+	return count;
+}
+
+bool tide_manager_is_running(struct tide_manager *manager)
+{
+	mutex_lock(&manager->lock);
+	bool is_running = manager->is_running;
+	mutex_unlock(&manager->lock);
+	return is_running;
+}
+
+double tide_manager_uptime(struct tide_manager *manager)
+{
+	mutex_lock(&manager->lock);
+	int64_t ns = manager->is_running ? mono_since(clock_mono(manager->engine.clock), manager->started_at) : 0;
+	mutex_unlock(&manager->lock);
+	return seconds_of_ns(ns);
+}
+
+static tide_status manager_register(struct tide_manager *manager, struct tide_subscription *subscription,
+                                    bool *ret_is_running, struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+	mutex_lock(&manager->lock);
+	if (manager_find_locked(manager, subscription->name)) {
+		status = tide_fail(err, TIDE_ALREADY_EXISTS, "subscription '%s' exists already", subscription->name);
+	} else {
+		struct tide_subscription **place = &manager->subscriptions;
+		while (*place)
+			place = &(*place)->next;
+		*place = subscription;
+		manager->count++;
+	}
+	*ret_is_running = manager->is_running;
+	mutex_unlock(&manager->lock);
+	return status;
+}
+
+tide_status tide_manager_subscribe(struct tide_manager *manager, const struct tide_subscriber *subscriber,
+                                   const struct tide_subscription_config *config, struct tide_subscription **ret,
+                                   struct tide_error *err)
+{
+	if (!manager || !subscriber)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "subscriber" : "manager");
+	if (manager_is_shutting_down(manager))
+		return tide_fail(err, TIDE_SHUTTING_DOWN, "the manager is shutting down");
+	struct tide_subscription *subscription;
+	bool is_running;
+	tide_status status = subscription_new(&manager->engine, subscriber, config, &subscription, err);
+	if (status != TIDE_OK)
+		return status;
+	status = manager_register(manager, subscription, &is_running, err);
+	if (status != TIDE_OK) {
+		subscription_free(subscription);
+		return status;
+	}
+	if (ret)
+		*ret = subscription;
+	if (!is_running)
+		return TIDE_OK;
+	status = control_start(manager, subscription, false, err);
+	if (status == TIDE_OK && engine_of_thread != &manager->engine)
+		status = control_wait_started(subscription, false, MONO_NEVER, err);
+	return status;
+}
+
+static void manager_remove(struct tide_manager *manager, struct tide_subscription *subscription)
+{
+	mutex_lock(&manager->lock);
+	struct tide_subscription **place = &manager->subscriptions;
+	while (*place != subscription)
+		place = &(*place)->next;
+	*place = subscription->next;
+	manager->count--;
+	manager->pins--; /* ours */
+	while (manager->pins > 0)
+		cond_wait(&manager->changed, &manager->lock);
+	mutex_unlock(&manager->lock);
+	control_join(subscription);
+	subscription_free(subscription);
+}
+
+tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *name, struct tide_error *err)
+{
+	if (!manager || !name)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "name" : "manager");
+	tide_status status = manager_check_thread(manager, "unsubscribe", err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_subscription *subscription = manager_pin_one(manager, name);
+	if (!subscription)
+		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
+	int64_t limit = ns_of_seconds(subscription->config.shutdown_timeout);
+	struct mono_time deadline = mono_add(clock_mono(manager->engine.clock), limit);
+	control_ask_stop(subscription, deadline);
+	if (control_wait_stopped(subscription, err) == TIDE_TIMEOUT) {
+		manager_unpin_one(manager);
+		return tide_fail(err, TIDE_BUSY, "the handler of '%s' has not returned", name);
+	}
+	manager_remove(manager, subscription);
+	return TIDE_OK;
+}
+
+/* ---- Starting and stopping ---------------------------------------------------------------------------------- */
+
+static tide_status manager_set_running(struct tide_manager *manager, struct tide_error *err)
+{
+	mutex_lock(&manager->lock);
+	bool was_running = manager->is_running;
+	if (!was_running)
+		manager->started_at = clock_mono(manager->engine.clock);
+	manager->is_running = true;
+	mutex_unlock(&manager->lock);
+	return was_running || !manager->is_threaded ? TIDE_OK : watchdog_start(manager, err);
+}
+
+static void manager_start_all(struct tide_manager *manager, const struct manager_set *set,
+                              struct tide_start_result *results)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		struct tide_start_result *result = &results[i];
+		const char *name = set->items[i] ? set->items[i]->name : set->names[i];
+		snprintf(result->name, sizeof result->name, "%s", name);
+		if (set->items[i])
+			(void)control_start(manager, set->items[i], false, &result->error);
+		else
+			tide_fail(&result->error, TIDE_NOT_FOUND, "no subscription '%s'", name);
+	}
+}
+
+static tide_status manager_await_all(const struct manager_set *set, double wait_seconds, struct tide_start_result *results,
+                                     struct tide_error *err)
+{
+	tide_status first = TIDE_OK;
+	struct mono_time deadline = mono_add(clock_mono(&clock_system), ns_of_seconds(wait_seconds));
+	for (size_t i = 0; i < set->count; i++) {
+		struct tide_error *error = &results[i].error;
+		if (set->items[i] && error->status == TIDE_OK)
+			(void)control_wait_started(set->items[i], false, MONO_NEVER, error);
+		if (set->items[i] && error->status == TIDE_OK && wait_seconds > 0)
+			(void)control_wait_started(set->items[i], true, deadline, error);
+		if (error->status != TIDE_OK && first == TIDE_OK) {
+			first = error->status;
+			if (err)
+				*err = *error;
+		}
+	}
+	return first;
+}
+
+tide_status tide_manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
+                               struct tide_start_result **ret, size_t *ret_count, struct tide_error *err)
+{
+	if (!manager || (ret && !ret_count) || !(wait_seconds >= 0))
+		return tide_fail(err, TIDE_ARGUMENT, "%s", !manager ? "manager is NULL" : "wait_seconds is negative, or ret_count NULL");
+	tide_status status = manager_check_thread(manager, "start subscriptions", err);
+	if (status == TIDE_OK && manager_is_shutting_down(manager) && !atomic_load(&manager->shutdown.is_running))
+		status = tide_fail(err, TIDE_SHUTTING_DOWN, "the manager is shutting down");
+	struct manager_set set;
+	if (status == TIDE_OK)
+		status = manager_pin(manager, names, &set, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_start_result *results = alloc_zero(set.count + 1, sizeof *results);
+	status = results ? manager_set_running(manager, err) : alloc_fail(err);
+	if (status == TIDE_OK) {
+		manager_start_all(manager, &set, results);
+		status = manager->is_threaded ? manager_await_all(&set, wait_seconds, results, err) : TIDE_OK;
+		if (ret) {
+			*ret = results;
+			*ret_count = set.count;
+			results = NULL;
+		}
+	}
+	tide_free(results);
+	manager_unpin(manager, &set);
+	return status;
+}
+
+tide_status tide_manager_restart(struct tide_manager *manager, const char *name, struct tide_error *err)
+{
+	if (!manager || !name)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "name" : "manager");
+	tide_status status = manager_check_thread(manager, "restart a subscription", err);
+	if (status == TIDE_OK && manager_is_shutting_down(manager))
+		status = tide_fail(err, TIDE_SHUTTING_DOWN, "the manager is shutting down");
+	if (status != TIDE_OK)
+		return status;
+	struct tide_subscription *subscription = manager_pin_one(manager, name);
+	if (!subscription)
+		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
+	status = manager_set_running(manager, err);
+	if (status == TIDE_OK)
+		status = control_start(manager, subscription, true, err);
+	if (status == TIDE_OK && manager->is_threaded)
+		status = control_wait_started(subscription, false, MONO_NEVER, err);
+	manager_unpin_one(manager);
+	return status;
+}
+
+static struct mono_time manager_stop_deadline(const struct tide_manager *manager, const char *const *names,
+                                              const struct tide_subscription *subscription, double limit_seconds)
+{
+	double limit = names ? subscription->config.shutdown_timeout : manager->shutdown_timeout;
+	return mono_add(clock_mono(manager->engine.clock), ns_of_seconds(limit_seconds > 0 ? limit_seconds : limit));
+}
+
+static tide_status manager_stop_set(struct tide_manager *manager, const struct manager_set *set, double limit_seconds,
+                                    struct tide_error *err)
+{
+	tide_status first = TIDE_OK;
+	for (size_t i = 0; i < set->count; i++)
+		if (set->items[i])
+			control_ask_stop(set->items[i],
+			                 manager_stop_deadline(manager, set->names, set->items[i], limit_seconds));
+	for (size_t i = 0; i < set->count; i++) {
+		struct tide_error error = { 0 };
+		if (!set->items[i])
+			tide_fail(&error, TIDE_NOT_FOUND, "no subscription '%s'", set->names[i]);
+		else if (manager->is_threaded)
+			(void)control_wait_stopped(set->items[i], &error);
+		if (error.status != TIDE_OK && first == TIDE_OK) {
+			first = error.status;
+			if (err)
+				*err = error;
+		}
+	}
+	return first;
+}
+
+tide_status tide_manager_stop(struct tide_manager *manager, const char *const *names, double limit_seconds,
+                              struct tide_error *err)
+{
+	if (!manager)
+		return tide_fail(err, TIDE_ARGUMENT, "manager is NULL");
+	tide_status status = manager_check_thread(manager, "stop subscriptions", err);
+	struct manager_set set;
+	if (status == TIDE_OK)
+		status = manager_pin(manager, names, &set, err);
+	if (status != TIDE_OK)
+		return status;
+	status = manager_stop_set(manager, &set, limit_seconds, err);
+	manager_unpin(manager, &set);
+	if (names)
+		return status;
+	watchdog_stop(manager);
+	mutex_lock(&manager->lock);
+	manager->is_running = false;
+	mutex_unlock(&manager->lock);
+	return status;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_SUPERVISE_MANAGER_H
+#define TIDE_SUPERVISE_MANAGER_H
+
+/*
+ * A manager: the registry of its subscriptions, the watchdog, and the shutdown sequence. Subscriptions are pinned while
+ * somebody works with them outside the registry's lock; removal waits until nobody does.
+ */
+
+#include <tidemark/manager.h>
+
+#include "path/runner.h"
+
+struct hook {
+	struct hook *next;
+	enum tide_hook_moment moment;
+	tide_hook *run;
+	void *self;
+	double limit_seconds;
+};
+
+/** A shutdown in progress; used by the thread that runs it, but for what is atomic. */
+struct shutdown {
+	_Atomic(int) reason;       /* enum tide_shutdown_reason; set once, by a signal handler too */
+	atomic_int signals;        /* received since the request */
+	atomic_bool is_running;    /* run_until_shutdown is under way */
+	int event;                 /* eventfd: a request or signal came */
+	struct hook *hooks;        /* under the manager's lock; in order of registration */
+	struct tide_shutdown_result last; /* under the manager's lock */
+};
+
+struct tide_manager {
+	struct engine engine;
+	/* fixed after open */
+	struct tide_bus *bus;
+	bool owns_checkpoints;
+	double shutdown_timeout, drain_timeout;
+	struct tide_health_config health;
+	bool is_threaded; /* false: a simulation steps the runners */
+
+	/* under lock */
+	struct mutex lock;
+	struct cond changed;
+	struct tide_subscription *subscriptions; /* in order of registration */
+	size_t count;
+	int pins;              /* snapshots of the registry in use */
+	bool is_running;
+	struct mono_time started_at;
+	bool is_watching;      /* the watchdog thread runs */
+	bool should_end_watch;
+	struct thread watchdog;
+	struct mono_time renewed_at; /* watchdog thread only */
+
+	struct shutdown shutdown;
+	int64_t shutdowns_initiated[8]; /* by reason; under lock */
+	int64_t shutdowns_completed[3]; /* clean, timeout, forced; under lock */
+	struct histogram shutdown_seconds[3], drain_seconds; /* under lock */
+	int64_t shutdown_events_drained; /* under lock */
+};
+
+/** Every subscription, or the named ones, pinned; NULL for a name that is unknown. */
+struct manager_set {
+	struct tide_subscription **items;
+	const char *const *names; /* of the items; NULL: all of them are known */
+	size_t count;
+};
+tide_status manager_pin(struct tide_manager *manager, const char *const *names, struct manager_set *ret,
+                        struct tide_error *err);
+void manager_unpin(struct tide_manager *manager, struct manager_set *set);
+/** One by name, pinned; NULL: unknown. */
+struct tide_subscription *manager_pin_one(struct tide_manager *manager, const char *name);
+void manager_unpin_one(struct tide_manager *manager);
+
+/** TIDE_DEADLOCK when this thread runs handlers or callbacks of this manager. */
+tide_status manager_check_thread(const struct tide_manager *manager, const char *what, struct tide_error *err);
+bool manager_is_shutting_down(const struct tide_manager *manager);
+
+/* ---- control.c: one subscription ---------------------------------------------------------------------------- */
+
+/** Begin a run; success when one is under way. TIDE_BUSY while an abandoned handler has not returned. */
+tide_status control_start(struct tide_manager *manager, struct tide_subscription *subscription, bool is_restart,
+                          struct tide_error *err);
+/** Wait until the start is resolved (`deadline` MONO_NEVER), or is live or ended, or the deadline; its error. */
+tide_status control_wait_started(struct tide_subscription *subscription, bool until_live, struct mono_time deadline,
+                                 struct tide_error *err);
+/** Ask it to stop; returns at once. */
+void control_ask_stop(struct tide_subscription *subscription, struct mono_time deadline);
+/** Wait until its run is over; at the deadline it was given its handler is abandoned and the settled prefix saved: TIDE_TIMEOUT. */
+tide_status control_wait_stopped(struct tide_subscription *subscription, struct tide_error *err);
+/** Whether its run is over. */
+bool control_is_ended(struct tide_subscription *subscription);
+/** Save what is settled while its handler is in hand; whether something was written. */
+bool control_save_prefix(struct tide_subscription *subscription);
+/** Join its thread, waiting for an abandoned handler. */
+void control_join(struct tide_subscription *subscription);
+
+/* ---- watchdog.c --------------------------------------------------------------------------------------------- */
+
+tide_status watchdog_start(struct tide_manager *manager, struct tide_error *err);
+void watchdog_stop(struct tide_manager *manager);
+/** One look at every subscription: late handlers, leases to renew. */
+void watchdog_look(struct tide_manager *manager, struct mono_time now);
+
+/* ---- shutdown.c --------------------------------------------------------------------------------------------- */
+
+tide_status shutdown_init(struct shutdown *shutdown, struct tide_error *err);
+void shutdown_fini(struct shutdown *shutdown);
+
+#endif
