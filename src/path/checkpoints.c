@@ -175,6 +175,46 @@ tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const c
 	return status;
 }
 
+static tide_status checkpoints_reset_joined(const struct tide_backend *backend, void *session, const char *name,
+                                            tide_status (*function)(void *, void *, struct tide_error *), void *self,
+                                            struct tide_error *err)
+{
+	tide_status status = backend->store.begin(session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = function(self, backend->store.connection(session), err);
+	if (status == TIDE_OK)
+		status = backend->store.check(session, err);
+	if (status == TIDE_OK)
+		status = backend->checkpoint.reset(session, name, err);
+	if (status == TIDE_OK)
+		status = backend->store.commit(session, err);
+	if (status != TIDE_OK)
+		backend->store.rollback(session);
+	return status;
+}
+
+tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, const char *name,
+                                        tide_status (*function)(void *self, void *connection, struct tide_error *err),
+                                        void *self, struct tide_error *err)
+{
+	void *session;
+	tide_status status = checkpoints_need((const void *)(uintptr_t)function, err);
+	if (status == TIDE_OK)
+		status = checkpoints_begin(checkpoints, name, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	const struct tide_store *database = checkpoints->database;
+	if (database->backend->store.begin)
+		status = checkpoints_reset_joined(database->backend, session, name, function, self, err);
+	else
+		status = tide_fail(err, TIDE_UNSUPPORTED, "'%s' has no transactions to share", database->url);
+	store_return(checkpoints->database, session, status);
+	if (status == TIDE_OK)
+		log_at(TIDE_LOG_NOTICE, "checkpoint", "checkpoint reset with its read model", "name='%s'", name);
+	return status;
+}
+
 tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints, struct tide_checkpoint **ret,
                                   size_t *ret_count, struct tide_error *err)
 {
