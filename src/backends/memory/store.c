@@ -259,6 +259,8 @@ static tide_status memory_read_feed(const struct log *log, struct memory_reading
 	bool is_taken = true;
 
 	reading->page->scanned_to = at;
+	if (!query->backward && at > end)
+		at = end; /* far beyond it, counting on could overflow */
 	for (at += step; query->backward ? at > beyond : at < beyond; at += step) {
 		tide_status status = memory_offer(reading, log_at(log, at), &is_taken, err);
 		if (status != TIDE_OK)
@@ -313,6 +315,8 @@ static tide_status memory_read_stream(struct memory_state *state, const struct l
 	bool is_taken = true;
 	reading->page->stream_version = (tide_version)version;
 	reading->page->scanned_to = at;
+	if (!query->backward && at > version)
+		at = version;
 	for (at += step; is_taken && (query->backward ? at >= last : at <= last);) {
 		size_t count = memory_locate(state, stream, at, step, last, positions, 256);
 		tide_status status = memory_read_located(log, reading, positions, count, &is_taken, err);
