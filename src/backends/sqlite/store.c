@@ -25,6 +25,7 @@ struct sqlite_append {
 	struct tide_append_result *results; /* one per commit, handed to the caller when it went well */
 	struct tide_error *err;             /* the caller's, may be NULL */
 	tide_status status;
+	size_t failed;      /* the commit that did not go well */
 	size_t event_count; /* of all commits */
 	/* under the writer's lock */
 	bool is_done;
@@ -186,11 +187,9 @@ static tide_status store_write_append(struct sqlite_connection *connection, stru
 		tide_status status = store_write_commit(connection, &append->commits[i], is_careful,
 							&append->results[i], &clashes, append->err);
 		*ret_unsure = !is_careful && (clashes || status == TIDE_CONFLICT || status == TIDE_ARGUMENT);
-		if (status != TIDE_OK) {
-			/* What the commits before it came to is undone with it. */
-			memset(append->results, 0, i * sizeof *append->results);
+		append->failed = i;
+		if (status != TIDE_OK)
 			return status;
-		}
 	}
 	return TIDE_OK;
 }
@@ -363,9 +362,11 @@ tide_status sqlite_append(void *self, const struct tide_commit *commits, size_t 
 	for (size_t i = 0; i < count; i++)
 		append.event_count += commits[i].count;
 	store_append_in_group(&store->writer, &append);
-	/* A conflict has a result too: where the stream is. */
-	if (append.status == TIDE_OK || append.status == TIDE_CONFLICT)
+	if (append.status == TIDE_OK)
 		memcpy(ret, append.results, count * sizeof *ret);
+	/* A conflict has a result, too: where that stream is. */
+	if (append.status == TIDE_CONFLICT)
+		ret[append.failed] = append.results[append.failed];
 	return append.status;
 }
 
