@@ -2,7 +2,9 @@
 #include "sqlite_fixture.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define THREADS 8
@@ -64,9 +66,9 @@ static void append_refused_half_way_leaves_nothing(void **state)
 	struct tide_event events[2] = { fixture_event("Happened", "1"), fixture_event("Happened", "2") };
 	struct tide_commit commits[2] = { { { a, "Thing" }, TIDE_ANY, events, 1 },
 					  { { b, "Thing" }, 7, events + 1, 1 } };
-	struct tide_append_result results[2];
+	struct tide_append_result results[2] = { { .last_position = -1 }, { .last_position = -1 } };
 	assert_status(TIDE_CONFLICT, STORE->append(store, commits, 2, results, &err));
-	assert_int_equal(results[0].last_position, 0);
+	assert_int_equal(results[0].last_position, -1);
 	assert_int_equal(results[1].version, 3);
 	assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM events"), 3);
 	/* One id of the batch is known, behind one that is not: the first insert is taken back. */
@@ -227,6 +229,83 @@ static void append_past_the_busy_timeout_is_busy(void **state)
 	STORE->close(store);
 }
 
+/** A process that tells the version of each append it was told to be stored. */
+struct teller {
+	const char *database;
+	struct tide_uuid aggregate;
+	int told;
+};
+
+static int teller_run(void *self)
+{
+	struct teller *teller = self;
+	struct tide_error err;
+	void *store;
+	if (fixture_try_open(teller->database, "", NULL, &store, &err) != TIDE_OK)
+		return 1;
+	for (;;) {
+		struct tide_append_result result;
+		if (fixture_append(store, &teller->aggregate, TIDE_ANY, 5, &result, &err) != TIDE_OK)
+			return 2;
+		if (write(teller->told, &result.version, sizeof result.version) != sizeof result.version)
+			return 3;
+	}
+}
+
+static void a_killed_writer_keeps_all_it_was_told_and_blocks_nobody(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tide_error err;
+	STORE->close(fixture_open(fixture->database, ""));
+	for (int round = 0; round < 5; round++) {
+		int pipes[2];
+		tide_version version = 0, last = 0;
+		assert_int_equal(pipe(pipes), 0);
+		struct teller teller = { fixture->database, tide_uuid_v7(), pipes[1] };
+		pid_t child = fixture_fork(teller_run, &teller);
+		close(pipes[1]);
+		while (last < 50 + 35 * round) {
+			assert_int_equal(read(pipes[0], &version, sizeof version), sizeof version);
+			last = version;
+		}
+		kill(child, SIGKILL);
+		assert_int_equal(waitpid(child, NULL, 0), child);
+		while (read(pipes[0], &version, sizeof version) == sizeof version)
+			last = version;
+		close(pipes[0]);
+		void *store = fixture_open(fixture->database, "");
+		void *session = fixture_session(store);
+		assert_ok(STORE->stream_version(session, (struct tide_stream){ teller.aggregate, "Thing" }, &version,
+						&err));
+		assert_true(version >= last && version % 5 == 0);
+		assert_ok(fixture_append(store, &teller.aggregate, version, 1, NULL, &err));
+		STORE->session_close(session);
+		STORE->close(store);
+	}
+	assert_streams_are_gapless(fixture);
+}
+
+static void a_delivery_past_the_busy_timeout_is_busy(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tide_error err;
+	void *store;
+	STORE->close(fixture_open(fixture->database, ""));
+	assert_ok(fixture_try_open(fixture->database, "", TIDE_STORE_OPTIONS(.busy_timeout_seconds = 0.05), &store,
+				   &err));
+	void *session = fixture_session(store), *other = fixture_session(store);
+	struct tide_checkpoint_write write = { .name = "P", .has_position = true };
+	assert_ok(STORE->begin(session, &err));
+	assert_status(TIDE_BUSY, STORE->begin(other, &err));
+	assert_status(TIDE_BUSY, CHECKPOINT->save(other, NULL, &write, &err));
+	STORE->rollback(other);
+	assert_ok(STORE->commit(session, &err));
+	assert_ok(CHECKPOINT->save(other, NULL, &write, &err));
+	STORE->session_close(other);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +317,8 @@ int main(void)
 		TEST(group_commit_works_in_memory),
 		TEST(appends_of_processes_share_the_file),
 		TEST(append_past_the_busy_timeout_is_busy),
+		TEST(a_killed_writer_keeps_all_it_was_told_and_blocks_nobody),
+		TEST(a_delivery_past_the_busy_timeout_is_busy),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

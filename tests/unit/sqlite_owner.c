@@ -231,6 +231,29 @@ static void a_handler_that_ends_the_delivery_is_found_out(void **state)
 	STORE->close(store);
 }
 
+static void a_delivery_that_the_database_rolled_back_says_why(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tide_error err;
+	void *store = fixture_open(fixture->database, "");
+	void *session = fixture_session(store);
+	assert_ok(STORE->begin(session, &err));
+	assert_ok(STORE->savepoint(session, &err));
+	int code = sqlite3_exec(STORE->connection(session),
+				"CREATE TABLE t (x); PRAGMA max_page_count = 40; "
+				"INSERT OR ROLLBACK INTO t VALUES (zeroblob(1000000))",
+				NULL, NULL, NULL);
+	assert_int_equal(code & 0xff, SQLITE_FULL);
+	/* Whether SQLite ends the transaction here is its own affair; what matters is that nobody goes on in none. */
+	bool is_open = !sqlite3_get_autocommit(STORE->connection(session));
+	assert_status(is_open ? TIDE_OK : TIDE_DISK_FULL, STORE->check(session, &err));
+	STORE->rollback(session);
+	assert_ok(STORE->begin(session, &err));
+	assert_ok(STORE->commit(session, &err));
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,6 +264,7 @@ int main(void)
 		TEST(a_stale_owner_writes_nothing),
 		TEST(a_write_joins_the_open_delivery),
 		TEST(a_handler_that_ends_the_delivery_is_found_out),
+		TEST(a_delivery_that_the_database_rolled_back_says_why),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
