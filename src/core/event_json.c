@@ -175,18 +175,21 @@ static const struct event_member {
 #define EVENT_MEMBER_COUNT (sizeof event_members / sizeof *event_members)
 #define EVENT_MEMBER_TIME 4 /* occurred_at: its absence is no instant, so it must be known */
 
-static size_t event_find_member(const struct json_token *key)
+/* The member of a name, EVENT_MEMBER_COUNT when there is none; looked for first behind the last one seen, where it is
+ * when the members are in their usual order. */
+static size_t event_find_member(const struct json_token *key, uint32_t seen)
 {
-	size_t i = 0;
-	while (i < EVENT_MEMBER_COUNT && !json_equals(key, event_members[i].name))
-		i++;
-	return i;
+	size_t first = seen ? 32 - (size_t)__builtin_clz(seen) : 0;
+	for (size_t i = first; i < first + EVENT_MEMBER_COUNT; i++)
+		if (json_equals(key, event_members[i % EVENT_MEMBER_COUNT].name))
+			return i % EVENT_MEMBER_COUNT;
+	return EVENT_MEMBER_COUNT;
 }
 
 static tide_status event_read_member(struct json_reader *reader, const struct json_token *key, struct event_json *ret,
 				     uint32_t *seen, struct tide_error *err)
 {
-	size_t i = event_find_member(key);
+	size_t i = event_find_member(key, *seen);
 	if (i == EVENT_MEMBER_COUNT)
 		return tide_fail(err, TIDE_ARGUMENT, "'%.*s' is no member of an event",
 				 (int)utf8_cut(key->text.data, key->text.size, 64), key->text.data);

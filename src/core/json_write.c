@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <inttypes.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,10 +10,23 @@
 
 /* A comma belongs between two values: not at the beginning, behind a bracket or colon, or in front of a new line's
  * value. */
+static bool json_wants_comma(const struct buffer *buffer)
+{
+	switch (buffer->size ? buffer->data[buffer->size - 1] : '\n') {
+	case '{':
+	case '[':
+	case ':':
+	case ',':
+	case '\n':
+		return false;
+	default:
+		return true;
+	}
+}
+
 static void json_separate(struct buffer *buffer)
 {
-	char last = buffer->size ? buffer->data[buffer->size - 1] : '\n';
-	if (!strchr("{[:,\n ", last))
+	if (json_wants_comma(buffer))
 		buffer_add(buffer, ",", 1);
 }
 
@@ -50,7 +62,7 @@ static size_t json_clean_run(const unsigned char *at, size_t size)
 {
 	size_t run = 0, length;
 	while (run < size && at[run] >= 0x20 && at[run] != '"' && at[run] != '\\') {
-		length = utf8_length(at + run, size - run);
+		length = at[run] < 0x80 ? 1 : utf8_length(at + run, size - run);
 		if (length == 0)
 			break;
 		run += length;
@@ -103,8 +115,15 @@ void json_string(struct buffer *buffer, const char *string)
 
 void json_integer(struct buffer *buffer, int64_t value)
 {
-	json_separate(buffer);
-	buffer_format(buffer, "%" PRId64, value);
+	char digits[24];
+	size_t at = sizeof digits;
+	uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+	do
+		digits[--at] = (char)('0' + left % 10);
+	while (left /= 10);
+	if (value < 0)
+		digits[--at] = '-';
+	json_add(buffer, digits + at, sizeof digits - at);
 }
 
 /* The fewest digits that read back as the same number. */
@@ -144,21 +163,29 @@ void json_null(struct buffer *buffer)
 	json_add(buffer, "null", 4);
 }
 
+static bool json_is_space(char byte)
+{
+	return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+}
+
 void json_raw(struct buffer *buffer, struct tide_text json)
 {
 	if (!json.data) {
 		json_null(buffer);
 		return;
 	}
+	while (json.size && json_is_space(json.data[json.size - 1]))
+		json.size--; /* a value ends in no space: json_wants_comma relies on it */
 	json_separate(buffer);
 	size_t start = buffer->size;
 	buffer_add(buffer, json.data, json.size);
 	if (buffer->failed)
 		return;
 	/* Outside strings a line break is only space, inside it cannot be: the result is one line. */
-	for (size_t i = start; i < buffer->size; i++)
-		if (buffer->data[i] == '\n' || buffer->data[i] == '\r')
-			buffer->data[i] = ' ';
+	char *text = buffer->data + start;
+	for (const char *breaks = "\n\r"; *breaks; breaks++)
+		for (char *at = text; (at = memchr(at, *breaks, json.size - (size_t)(at - text)));)
+			*at = ' ';
 }
 
 void json_uuid(struct buffer *buffer, const struct tide_uuid *uuid)

@@ -291,7 +291,7 @@ static void writing_puts_commas_where_they_belong(void **state)
 	json_bool(&buffer, true);
 	json_bool(&buffer, false);
 	json_null(&buffer);
-	json_raw(&buffer, tide_text("{\"raw\":\n1}"));
+	json_raw(&buffer, tide_text("{\"raw\":\n1} \r\n\t"));
 	json_raw(&buffer, tide_text(NULL));
 	json_close(&buffer, ']');
 	json_key(&buffer, "id");
