@@ -14,6 +14,7 @@
 #define TIDE_CAPABILITY __attribute__((capability("mutex")))
 #define TIDE_ACQUIRES(...) __attribute__((acquire_capability(__VA_ARGS__)))
 #define TIDE_RELEASES(...) __attribute__((release_capability(__VA_ARGS__)))
+#define TIDE_TRY_ACQUIRES(...) __attribute__((try_acquire_capability(__VA_ARGS__)))
 #define TIDE_REQUIRES(...) __attribute__((requires_capability(__VA_ARGS__)))
 #define TIDE_EXCLUDES(...) __attribute__((locks_excluded(__VA_ARGS__)))
 #define TIDE_UNCHECKED __attribute__((no_thread_safety_analysis))
@@ -21,6 +22,7 @@
 #define TIDE_CAPABILITY
 #define TIDE_ACQUIRES(...)
 #define TIDE_RELEASES(...)
+#define TIDE_TRY_ACQUIRES(...)
 #define TIDE_REQUIRES(...)
 #define TIDE_EXCLUDES(...)
 #define TIDE_UNCHECKED
@@ -39,7 +41,8 @@ void mutex_init(struct mutex *mutex);
 void mutex_fini(struct mutex *mutex);
 void mutex_lock(struct mutex *mutex) TIDE_ACQUIRES(*mutex);
 void mutex_unlock(struct mutex *mutex) TIDE_RELEASES(*mutex);
-bool mutex_lock_until(struct mutex *mutex, struct mono_time deadline); /* false: not got in time */
+/* false: not got in time */
+bool mutex_lock_until(struct mutex *mutex, struct mono_time deadline) TIDE_TRY_ACQUIRES(true, *mutex);
 bool mutex_is_mine(const struct mutex *mutex);
 
 void cond_init(struct cond *cond);
