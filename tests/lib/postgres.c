@@ -205,6 +205,7 @@ void postgres_fixture_sql(struct fixture *fixture, const char *sql)
 int postgres_terminate_all(void)
 {
 	PGconn *connection = PQconnectdb("");
+	PQsetNoticeProcessor(connection, sql_ignore, NULL);
 	PGresult *result = PQexec(connection, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
 					      "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'");
 	int count = PQntuples(result) == 1 ? atoi(PQgetvalue(result, 0, 0)) : 0;

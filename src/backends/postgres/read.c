@@ -128,14 +128,18 @@ static tide_status read_stream_rows(struct pg_session *session, const struct tid
 	return pg_read_run(session, query->backward ? PG_STREAM_BACKWARD : PG_STREAM_FORWARD, &params, ret, err);
 }
 
+/* A stream without such events is a single row without an event. */
+static int read_count(const PGresult *rows)
+{
+	return PQntuples(rows) > 0 && pg_is_null(rows, 0, PG_COLUMN_POSITION) ? 0 : PQntuples(rows);
+}
+
 /* Move rows into the page; `*ret_bound` goes on behind the last one that went in or was passed over. */
 static tide_status read_fill(struct pg_session *session, const PGresult *rows, const struct tide_page_query *query,
 			     struct tide_page *page, int64_t *ret_bound, bool *ret_fits, struct tide_error *err)
 {
 	*ret_fits = true;
-	for (int row = 0; *ret_fits && row < PQntuples(rows); row++) {
-		if (pg_is_null(rows, row, PG_COLUMN_POSITION))
-			return TIDE_OK; /* stands for a stream without such events */
+	for (int row = 0; *ret_fits && row < read_count(rows); row++) {
 		tide_status status = pg_row_add(session, rows, row, query->filter, page, ret_fits, err);
 		if (status != TIDE_OK)
 			return status;
@@ -164,7 +168,7 @@ static tide_status read_stream(struct pg_session *session, const struct tide_pag
 		if (status != TIDE_OK)
 			return status;
 		page->stream_version = pg_int4(result, 0, PG_COLUMN_COUNT);
-		if (fits && PQntuples(result) < rows) {
+		if (fits && read_count(result) < rows) {
 			page->is_end = true;
 			break;
 		}
@@ -187,7 +191,7 @@ static tide_status read_feed(struct pg_session *session, const struct tide_page_
 		status = read_feed_rows(session, query, low, high, rows, &result, err);
 		if (status == TIDE_OK)
 			status = read_fill(session, result, query, page, &bound, &fits, err);
-		if (status == TIDE_OK && fits && PQntuples(result) < rows) {
+		if (status == TIDE_OK && fits && read_count(result) < rows) {
 			page->is_end = true;
 			bound = query->backward ? 0 : end;
 			break;

@@ -136,7 +136,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 
 	/* $1 name, $2 owner. A row whose owner is writing at this moment is locked, so it is alive. */
 	[PG_LEASE_ACQUIRE] =
-		"WITH prior AS MATERIALIZED (SELECT id, owner IS NOT NULL AND owner <> $2::text AS was_unclean, suspect_position "
+		"WITH prior AS MATERIALIZED (SELECT id, owner IS NOT NULL AS was_unclean, suspect_position "
 		"FROM @subscription_leases WHERE name = $1::text AND (owner IS NULL OR owner = $2::text OR expires_at <= clock_timestamp()) "
 		"FOR UPDATE SKIP LOCKED) "
 		"UPDATE @subscription_leases l SET owner = $2::text, epoch = l.epoch + 1, acquired_at = clock_timestamp(), "
