@@ -433,7 +433,8 @@ void runner_thread(void *self)
 	engine_of_thread = subscription->engine;
 	while (runner_is_running(subscription)) {
 		struct mono_time next = runner_step(subscription, clock_mono(subscription->engine->clock));
-		wakeup_wait(&subscription->wakeup, next);
+		if (runner_is_running(subscription)) /* nobody rings for a run that has ended */
+			wakeup_wait(&subscription->wakeup, next);
 	}
 	mutex_lock(&subscription->lock);
 	subscription->is_thread_alive = false;
