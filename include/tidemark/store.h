@@ -110,8 +110,9 @@ tide_status tide_store_append(struct tide_store *store, const struct tide_append
                               struct tide_append_result *ret, struct tide_error *err);
 
 /**
- * Append to several streams in one transaction: all of them or none. No stream may be named twice.
+ * Append to several streams in one transaction: all of them or none, in this order.
  *
+ * A stream may be named more than once; a later append to it finds what the earlier ones wrote.
  * `ret` holds `count` results and may be NULL; at a conflict the result of the stream that was elsewhere says where it is.
  *
  * Owns:    nothing; the events may be freed when this returns.

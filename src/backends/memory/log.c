@@ -193,14 +193,17 @@ static tide_status log_copy_event(struct log *log, struct tide_event *ret, const
 	return TIDE_OK;
 }
 
-/* Copy the events behind the end, where no reader looks; `*next` is the position after the last one. */
-static tide_status log_copy_commit(struct log *log, const struct tide_commit *commit, tide_position *next,
-				   struct tide_time now, struct tide_error *err)
+/*
+ * Copy the events behind the end, where no reader looks; `*next` is the position after the last one. `last` is the version
+ * decided for the last of them: commits of the same stream may stand before this one in the same call.
+ */
+static tide_status log_copy_commit(struct log *log, const struct tide_commit *commit, tide_version last,
+				   tide_position *next, struct tide_time now, struct tide_error *err)
 {
-	tide_status status = log_reserve_stream(log, commit->stream, commit->count, err);
-	tide_version version = 0;
-	if (status == TIDE_OK)
-		version = log_find_stream(log, commit->stream)->version;
+	tide_version version = last - (tide_version)commit->count;
+	const struct log_stream *stream = log_find_stream(log, commit->stream);
+	size_t more = (size_t)(last - (stream ? stream->version : 0));
+	tide_status status = log_reserve_stream(log, commit->stream, more, err);
 	for (size_t i = 0; status == TIDE_OK && i < commit->count; i++, ++*next) {
 		struct tide_event *event = log_at(log, *next);
 		status = log_copy_event(log, event, &commit->events[i], err);
@@ -257,7 +260,7 @@ tide_status log_insert(struct log *log, const struct tide_commit *commits, size_
 	struct tide_time now = tide_time_now();
 	for (size_t i = 0; status == TIDE_OK && i < count; i++)
 		if (!results[i].was_stored_before)
-			status = log_copy_commit(log, &commits[i], &next, now, err);
+			status = log_copy_commit(log, &commits[i], results[i].version, &next, now, err);
 	if (status == TIDE_OK)
 		status = log_index_events(log, first, next - 1, err);
 	if (status != TIDE_OK)

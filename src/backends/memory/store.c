@@ -148,7 +148,21 @@ static bool memory_look_up(const struct log *log, const struct tide_commit *comm
 	return any;
 }
 
-static tide_status memory_decide(const struct log *log, const struct tide_commit *commit,
+/* Where the stream of commit `i` is once the commits before it are in: one call may name a stream more than once. */
+static tide_version memory_current(const struct log *log, const struct tide_commit *commits,
+				   const struct tide_append_result *results, size_t i)
+{
+	const struct tide_stream *stream = &commits[i].stream;
+	while (i-- > 0)
+		if (tide_uuid_equal(&commits[i].stream.aggregate_id, &stream->aggregate_id) &&
+		    strcmp(commits[i].stream.aggregate_type, stream->aggregate_type) == 0 &&
+		    !results[i].was_stored_before)
+			return results[i].version;
+	const struct log_stream *found = log_find_stream(log, *stream);
+	return found ? found->version : 0;
+}
+
+static tide_status memory_decide(const struct log *log, const struct tide_commit *commit, tide_version current,
 				 struct tide_append_result *ret, struct tide_error *err)
 {
 	ALLOC_AUTO struct tide_known_event *known = NULL;
@@ -158,8 +172,7 @@ static tide_status memory_decide(const struct log *log, const struct tide_commit
 			return alloc_fail(err);
 		memory_look_up(log, commit, known);
 	}
-	const struct log_stream *stream = log_find_stream(log, commit->stream);
-	return tide_commit_decide(commit, known, stream ? stream->version : 0, ret, err);
+	return tide_commit_decide(commit, known, current, ret, err);
 }
 
 static tide_status memory_append_locked(struct log *log, const struct tide_commit *commits, size_t count,
@@ -167,7 +180,8 @@ static tide_status memory_append_locked(struct log *log, const struct tide_commi
 					struct tide_error *err)
 {
 	for (size_t i = 0; i < count; i++) {
-		tide_status status = memory_decide(log, &commits[i], &results[i], err);
+		tide_version current = memory_current(log, commits, results, i);
+		tide_status status = memory_decide(log, &commits[i], current, &results[i], err);
 		if (status == TIDE_CONFLICT)
 			ret[i] = results[i];
 		if (status != TIDE_OK)
