@@ -166,7 +166,8 @@ struct progress {
 };
 void progress_begin(struct progress *progress, const char *verb, int64_t done, int64_t total);
 void progress_show(struct progress *progress, int64_t done, int64_t events);
-void progress_end(struct progress *progress);
+/** Draw it a last time and leave it there. */
+void progress_end(struct progress *progress, int64_t done, int64_t events);
 /** Seconds since progress_begin. */
 double progress_seconds(const struct progress *progress);
 

@@ -14,7 +14,7 @@
 #include "sys/alloc.h"
 
 #define IMPORT_BATCH 1000
-#define IMPORT_BATCH_MAX 100000
+#define IMPORT_BATCH_MAX 10000
 #define IMPORT_BATCH_BYTES (16u << 20)
 
 /** One import. */
@@ -121,7 +121,7 @@ static size_t import_commits(struct import *import)
 			.events = &events[i],
 			.count = 1,
 		};
-		import->results[commits++] = (struct tide_append_result){ .version = -1 };
+		commits++;
 	}
 	return commits;
 }
@@ -139,11 +139,28 @@ static void import_settle(struct import *import, size_t commits)
 	}
 }
 
-/* A conflict names its commit by the version it found: the other results stay as they were. */
+/* The version in front of commit `i` as the batch would have it; -1 when it cannot be told. */
+static tide_version import_version_before(const struct import *import, size_t i)
+{
+	const struct tide_append *commit = &import->commits[i];
+	tide_version version;
+
+	for (size_t j = i; j-- > 0;) {
+		const struct tide_append *earlier = &import->commits[j];
+		const struct tide_new_event *last = &earlier->events[earlier->count - 1];
+		if (import_is_same_stream(last, commit->events))
+			return last->version > 0 ? last->version : -1;
+	}
+	return tide_store_stream_version(import->store, commit->stream, &version, NULL) == TIDE_OK ? version : -1;
+}
+
+/* Only events that say their version can conflict: find the first that does not follow. */
 static bool import_conflict(struct import *import, size_t commits, const struct tide_error *err)
 {
 	for (size_t i = 0; i < commits; i++) {
-		if (import->results[i].version >= 0 && import->results[i].last_position == 0)
+		tide_version first = import->commits[i].events->version;
+		tide_version before = first > 0 ? import_version_before(import, i) : -1;
+		if (before >= 0 && before != first - 1)
 			return import_refuse(import, import->numbers[import->commits[i].events - import->events], err);
 	}
 	return import_fail(import, err);
@@ -164,6 +181,18 @@ static bool import_invalid(struct import *import, const struct tide_error *cause
 	return import_fail(import, cause);
 }
 
+/* Whether the same event stands among the first `count` already. */
+static bool import_is_repeated(const struct import *import, size_t count, const struct tide_new_event *event)
+{
+	if (tide_uuid_is_nil(&event->event_id))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (tide_uuid_equal(&import->events[i].event_id, &event->event_id) &&
+		    import_is_same_stream(&import->events[i], event))
+			return true;
+	return false;
+}
+
 /* Keep the events that are not stored; the others must be in their stream, which the store checks. */
 static bool import_drop_known(struct import *import)
 {
@@ -182,7 +211,7 @@ static bool import_drop_known(struct import *import)
 			status = tide_store_append(import->store, &one, &result, &err);
 		if (status != TIDE_OK)
 			return import_refuse(import, import->numbers[i], &err);
-		if (exists) {
+		if (exists || import_is_repeated(import, kept, &import->events[i])) {
 			import->known++;
 			continue;
 		}
@@ -305,7 +334,7 @@ static int import_run(struct import *import)
 	}
 	progress_begin(&import->progress, "import", 0, import->lines.total);
 	bool done = import_all(import);
-	progress_end(&import->progress);
+	progress_end(&import->progress, import->lines.consumed, import->appended + import->known);
 	if (done)
 		return import_print(import);
 	if (import->appended)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tide read, tide export: stored events, as a table or as lines of JSON. */
+#include <unistd.h>
+
 #include "cli/cli.h"
 
 /** One listing. */
@@ -7,6 +9,7 @@ struct read_call {
 	struct event_filter filter;
 	struct event_lines lines;
 	struct progress progress;
+	tide_position position; /* of the last event */
 	int64_t undecodable;
 };
 
@@ -32,7 +35,8 @@ static int read_each(struct cli *cli, struct read_call *call, struct tide_reader
 			return exit;
 		if (ferror(stdout)) /* main tells why */
 			return CLI_DONE;
-		progress_show(&call->progress, event->position, call->lines.count);
+		call->position = event->position;
+		progress_show(&call->progress, call->position, call->lines.count);
 	}
 }
 
@@ -47,9 +51,10 @@ static int read_from(struct cli *cli, struct read_call *call, struct tide_store 
 	if (tide_store_read(store, &call->filter.query, &reader, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	progress_begin(&call->progress, "export", call->filter.query.after.value, end);
-	call->progress.is_shown &= has_progress;
+	/* on the same terminal the bar would run through the events */
+	call->progress.is_shown &= has_progress && !isatty(STDOUT_FILENO);
 	int exit = read_each(cli, call, reader);
-	progress_end(&call->progress);
+	progress_end(&call->progress, exit == CLI_DONE ? end : call->position, call->lines.count);
 	tide_reader_close(reader);
 	int flushed = event_lines_flush(&call->lines);
 	return exit == CLI_DONE ? flushed : exit;

@@ -144,7 +144,7 @@ static void help_troff_command(FILE *out, enum cli_command command)
 
 void help_print_man(FILE *out)
 {
-	fprintf(out, ".TH TIDE 1 \"\" \"Tidemark %s\" \"Tidemark\"\n", TIDE_RELEASE);
+	fprintf(out, ".TH TIDE 1 \"2026-11-22\" \"Tidemark %s\" \"Tidemark\"\n", TIDE_RELEASE);
 	fputs(".SH NAME\ntide \\- an event store and durable projections on the command line\n"
 	      ".SH SYNOPSIS\n.B tide\n[\\fB\\-\\-store\\fR \\fIURL\\fR] [\\fB\\-\\-json\\fR] \\fICOMMAND\\fR ...\n"
 	      ".SH DESCRIPTION\n"

@@ -9,7 +9,7 @@ static int open_fail(struct cli *cli, const char *url, struct tide_error *err)
 {
 	struct tide_error hint = *err;
 
-	if (err->status == TIDE_SCHEMA && cli->command != COMMAND_INIT) {
+	if (err->status == TIDE_SCHEMA && cli->command != COMMAND_INIT && !strstr(err->message, "tide init")) {
 		tide_fail(&hint, TIDE_SCHEMA, "%.380s (make it with: tide init)", err->message);
 		if (cli->options[OPT_STORE].is_set)
 			tide_fail(&hint, TIDE_SCHEMA, "%.300s (make it with: tide --store %.120s init)", err->message,

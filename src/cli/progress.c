@@ -2,8 +2,7 @@
 /*
  * A progress bar on standard error: how much is done, how many events, how fast, how long still.
  *
- * Nothing is drawn when standard error is no terminal, and nothing before half a second has passed, so that quick
- * commands stay quiet.
+ * Nothing is drawn when standard error is no terminal. What was done stands there at the end.
  */
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +10,6 @@
 #include "cli/cli.h"
 #include "sys/clock.h"
 
-#define PROGRESS_QUIET_NS (NS_PER_SECOND / 2)
 #define PROGRESS_REDRAW_NS (NS_PER_SECOND / 10)
 #define PROGRESS_CELLS 24
 
@@ -27,7 +25,6 @@ void progress_begin(struct progress *progress, const char *verb, int64_t done, i
 				       .began_ns = progress_now(),
 				       .began_done = done,
 				       .verb = verb };
-	progress->drawn_ns = progress->began_ns + PROGRESS_QUIET_NS - PROGRESS_REDRAW_NS;
 }
 
 double progress_seconds(const struct progress *progress)
@@ -46,32 +43,39 @@ static void progress_bar(double share, char bar[PROGRESS_CELLS + 1])
 	bar[PROGRESS_CELLS] = '\0';
 }
 
-void progress_show(struct progress *progress, int64_t done, int64_t events)
+static void progress_draw(const struct progress *progress, int64_t done, int64_t events, double seconds)
 {
-	int64_t now = progress->is_shown ? progress_now() : 0;
+	int64_t rate = (int64_t)((double)events / (seconds > 0 ? seconds : 1)), moved = done - progress->began_done;
+	double share = done >= progress->total ? 1 : (double)done / (double)progress->total;
 	char bar[PROGRESS_CELLS + 1];
 
-	if (!progress->is_shown || now - progress->drawn_ns < PROGRESS_REDRAW_NS)
-		return;
-	progress->drawn_ns = now;
-	double seconds = seconds_of_ns(now - progress->began_ns);
-	int64_t rate = (int64_t)((double)events / seconds), moved = done - progress->began_done;
-	if (progress->total <= 0) {
-		fprintf(stderr, "\r%s  %s events  %s/s\033[K", progress->verb, number_text(events), number_text(rate));
-		return;
+	fprintf(stderr, "\r%s ", progress->verb);
+	if (progress->total > 0) {
+		progress_bar(share, bar);
+		fprintf(stderr, "[%s] %3d%% ", bar, (int)(share * 100));
 	}
-	double share = done >= progress->total ? 1 : (double)done / (double)progress->total;
-	progress_bar(share, bar);
-	fprintf(stderr, "\r%s [%s] %3d%%  %s events  %s/s", progress->verb, bar, (int)(share * 100),
-		number_text(events), number_text(rate));
+	fprintf(stderr, " %s events  %s/s", number_text(events), number_text(rate));
 	if (moved > 0 && done < progress->total)
 		fprintf(stderr, "  %s left", seconds_text(seconds * (double)(progress->total - done) / (double)moved));
 	fputs("\033[K", stderr);
 }
 
-void progress_end(struct progress *progress)
+void progress_show(struct progress *progress, int64_t done, int64_t events)
 {
-	if (progress->is_shown && progress->drawn_ns > progress->began_ns + PROGRESS_QUIET_NS - PROGRESS_REDRAW_NS)
-		fputs("\r\033[K", stderr);
+	if (!progress->is_shown)
+		return;
+	int64_t now = progress_now();
+	if (now - progress->drawn_ns < PROGRESS_REDRAW_NS)
+		return;
+	progress->drawn_ns = now;
+	progress_draw(progress, done, events, seconds_of_ns(now - progress->began_ns));
+}
+
+void progress_end(struct progress *progress, int64_t done, int64_t events)
+{
+	if (!progress->is_shown)
+		return;
+	progress_draw(progress, done, events, progress_seconds(progress));
+	fputc('\n', stderr);
 	progress->is_shown = false;
 }

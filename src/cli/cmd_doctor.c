@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tide doctor: what may be wrong with a store, and what to do about it.
+ *
+ * A list of checks; each adds findings. What only SQL can tell is asked over the store's own connection; a store
+ * without one is spared those checks.
+ */
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/cli.h"
+#include "path/store.h"
+
+#define WAL_SIZE_MUCH (256 << 20)
+#define FINDINGS_SHOWN 5
+
+enum finding_level { FINDING_OK, FINDING_NOTICE, FINDING_PROBLEM };
+
+/** One examination. */
+struct doctor_call {
+	struct cli *cli;
+	struct tide_store *store;
+	struct tide_checkpoints *checkpoints;
+	sqlite3 *db; /* NULL: not an SQLite store */
+	struct table table;
+	int problems;
+};
+
+static void doctor_add(struct doctor_call *call, enum finding_level level, const char *check, const char *advice,
+		       const char *format, ...) TIDE_PRINTF(5, 6);
+
+static void doctor_add(struct doctor_call *call, enum finding_level level, const char *check, const char *advice,
+		       const char *format, ...)
+{
+	static const char *const levels[] = { "ok", "notice", "problem" };
+	char finding[512];
+	struct buffer line = { 0 };
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(finding, sizeof finding, format, list);
+	va_end(list);
+	call->problems += level == FINDING_PROBLEM;
+	if (!call->cli->json) {
+		table_add(&call->table, "%s", levels[level]);
+		table_add(&call->table, "%s", check);
+		table_add(&call->table, "%s%s%s", finding, *advice ? ": " : "", advice);
+		return;
+	}
+	json_open(&line, '{');
+	json_key(&line, "check");
+	json_string(&line, check);
+	json_key(&line, "level");
+	json_string(&line, levels[level]);
+	json_key(&line, "finding");
+	json_string(&line, finding);
+	json_key(&line, "advice");
+	json_string(&line, *advice ? advice : NULL);
+	json_close(&line, '}');
+	cli_line(call->cli, &line);
+}
+
+/* The check could not be made: that is a finding as well, with the error's own words. */
+static void doctor_unable(struct doctor_call *call, const char *check, const struct tide_error *err)
+{
+	doctor_add(call, FINDING_PROBLEM, check, "", "%s", err->message);
+}
+
+static sqlite3_stmt *doctor_prepare(struct doctor_call *call, const char *check, const char *sql)
+{
+	sqlite3_stmt *statement = NULL;
+
+	if (sqlite3_prepare_v2(call->db, sql, -1, &statement, NULL) == SQLITE_OK)
+		return statement;
+	doctor_add(call, FINDING_PROBLEM, check, "", "%s", sqlite3_errmsg(call->db));
+	return NULL;
+}
+
+static const char *doctor_text(sqlite3_stmt *statement, int column)
+{
+	const char *text = (const char *)sqlite3_column_text(statement, column);
+
+	return text ? text : "";
+}
+
+static void doctor_integrity(struct doctor_call *call)
+{
+	sqlite3_stmt *statement = call->db ? doctor_prepare(call, "integrity", "PRAGMA quick_check(5)") : NULL;
+
+	while (statement && sqlite3_step(statement) == SQLITE_ROW) {
+		const char *text = doctor_text(statement, 0);
+		if (strcmp(text, "ok") == 0)
+			doctor_add(call, FINDING_OK, "integrity", "", "the file is sound");
+		else
+			doctor_add(call, FINDING_PROBLEM, "integrity",
+				   "restore a backup, or export what can be read and import it into a new store", "%s",
+				   text);
+	}
+	sqlite3_finalize(statement);
+}
+
+/* Opening has found every table and column; indexes are only missed when reads are slow. */
+static void doctor_indexes(struct doctor_call *call)
+{
+	static const char *const names[] = { "idx_events_event_type", "idx_events_tenant_id",
+					     "idx_dlq_projection_status", "idx_dlq_first_failed_at" };
+	size_t missing = 0;
+
+	doctor_add(call, FINDING_OK, "schema", "", "every table and column is there");
+	for (size_t i = 0; call->db && i < sizeof names / sizeof *names; i++) {
+		sqlite3_stmt *statement = doctor_prepare(
+			call, "indexes", "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?");
+		if (!statement)
+			return;
+		sqlite3_bind_text(statement, 1, names[i], -1, SQLITE_STATIC);
+		if (sqlite3_step(statement) != SQLITE_ROW) {
+			missing++;
+			doctor_add(call, FINDING_PROBLEM, "indexes", "tide init makes it", "'%s' is missing", names[i]);
+		}
+		sqlite3_finalize(statement);
+	}
+	if (call->db && !missing)
+		doctor_add(call, FINDING_OK, "indexes", "", "every index is there");
+}
+
+static void doctor_holes(struct doctor_call *call)
+{
+	sqlite3_stmt *statement = NULL;
+	int64_t holes = 0;
+
+	if (call->db)
+		statement = doctor_prepare(call, "streams",
+					   "SELECT aggregate_type, aggregate_id, count(*), min(version), max(version) "
+					   "FROM events GROUP BY aggregate_id, aggregate_type "
+					   "HAVING min(version) <> 1 OR max(version) <> count(*)");
+	if (!statement)
+		return;
+	while (sqlite3_step(statement) == SQLITE_ROW) {
+		if (holes++ >= FINDINGS_SHOWN)
+			continue;
+		doctor_add(
+			call, FINDING_PROBLEM, "streams", "events were deleted behind the store's back; restore them",
+			"'%s/%s' has %lld events between versions %lld and %lld", doctor_text(statement, 0),
+			doctor_text(statement, 1), (long long)sqlite3_column_int64(statement, 2),
+			(long long)sqlite3_column_int64(statement, 3), (long long)sqlite3_column_int64(statement, 4));
+	}
+	sqlite3_finalize(statement);
+	if (holes > FINDINGS_SHOWN)
+		doctor_add(call, FINDING_PROBLEM, "streams", "", "%s streams in all have holes", number_text(holes));
+	if (!holes)
+		doctor_add(call, FINDING_OK, "streams", "", "no stream has a hole");
+}
+
+static void doctor_checkpoints(struct doctor_call *call)
+{
+	struct tide_checkpoint *rows = NULL;
+	struct tide_error err;
+	tide_position end;
+	size_t count = 0, wrong = 0;
+
+	if (tide_store_end(call->store, &end, &err) != TIDE_OK ||
+	    tide_checkpoints_list(call->checkpoints, &rows, &count, &err) != TIDE_OK) {
+		doctor_unable(call, "checkpoints", &err);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (!rows[i].has_position || rows[i].position <= end)
+			continue;
+		wrong++;
+		doctor_add(call, FINDING_PROBLEM, "checkpoints",
+			   "the events were replaced by others; rebuild the projection, or reset its checkpoint",
+			   "'%s' is at %lld, beyond the end of the feed at %lld", rows[i].projection_name,
+			   (long long)rows[i].position, (long long)end);
+	}
+	tide_free(rows);
+	if (!wrong)
+		doctor_add(call, FINDING_OK, "checkpoints", "", "%zu, none beyond the end of the feed at %lld", count,
+			   (long long)end);
+}
+
+static void doctor_dead_letters(struct doctor_call *call)
+{
+	struct tide_dead_letter_count *counts = NULL;
+	struct tide_error err;
+	size_t count = 0;
+
+	if (tide_dead_letters_counts(call->checkpoints, &counts, &count, &err) != TIDE_OK) {
+		doctor_unable(call, "dead letters", &err);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		doctor_add(call, FINDING_PROBLEM, "dead letters",
+			   "look with tide dead-letters, mend the cause, then retry, resolve or discard them",
+			   "'%s' has %s, the oldest since %s", counts[i].projection_name,
+			   number_text(counts[i].failure_count), time_text(true, counts[i].oldest_failure));
+	tide_free(counts);
+	if (!count)
+		doctor_add(call, FINDING_OK, "dead letters", "", "none");
+}
+
+static void doctor_wal(struct doctor_call *call)
+{
+	const char *path = call->db ? sqlite3_db_filename(call->db, "main") : NULL;
+	char wal[4096];
+	struct stat stat_of;
+
+	if (!path || !*path || snprintf(wal, sizeof wal, "%s-wal", path) >= (int)sizeof wal)
+		return;
+	int64_t size = stat(wal, &stat_of) == 0 ? stat_of.st_size : 0;
+	if (size > WAL_SIZE_MUCH)
+		doctor_add(call, FINDING_NOTICE, "write-ahead log",
+			   "a reader holds it open; end long reads, it shrinks when the last process closes the store",
+			   "%s MiB", number_text(size >> 20));
+	else
+		doctor_add(call, FINDING_OK, "write-ahead log", "", "%s KiB", number_text(size >> 10));
+}
+
+static void doctor_examine(struct doctor_call *call)
+{
+	static void (*const checks[])(struct doctor_call *) = { doctor_indexes,     doctor_integrity,    doctor_holes,
+								doctor_checkpoints, doctor_dead_letters, doctor_wal };
+
+	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+		checks[i](call);
+}
+
+static int doctor_run(struct doctor_call *call)
+{
+	static const char *const heads[] = { "", "check", "finding", NULL };
+	const struct tide_backend *backend = call->store->backend;
+	struct tide_error err;
+	void *session;
+
+	if (store_borrow(call->store, &session, &err) != TIDE_OK)
+		return cli_fail(call->cli, &err);
+	if (strcmp(backend->scheme, "sqlite") == 0 && backend->store.connection)
+		call->db = backend->store.connection(session);
+	table_init(&call->table, heads);
+	doctor_examine(call);
+	int exit = table_flush(call->cli, &call->table);
+	table_fini(&call->table);
+	store_return(call->store, session, TIDE_OK);
+	if (exit != CLI_DONE)
+		return exit;
+	return call->problems ? CLI_FAILED : CLI_DONE;
+}
+
+int cmd_doctor(struct cli *cli)
+{
+	struct doctor_call call = { .cli = cli };
+	int exit;
+
+	call.store = cli_open(cli, false, &exit);
+	if (call.store)
+		call.checkpoints = cli_open_checkpoints(cli, call.store, false, &exit);
+	if (call.checkpoints)
+		exit = doctor_run(&call);
+	tide_checkpoints_close(call.checkpoints);
+	tide_store_close(call.store);
+	return exit;
+}

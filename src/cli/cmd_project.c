@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tide project: a file of SQL kept up to date with the feed, under a manager.
+ *
+ * Happy path: the file is checked before anything is opened for writing; the subscription runs until SIGTERM or SIGINT,
+ * or with --once until it has settled what was stored at the start. A watcher thread draws the progress and asks for
+ * the shutdown; the summary at the end is what the subscription itself says it did. Failure modes: a subscription that
+ * ends in error ends the command with that error. With --once a projection that somebody else runs is `busy`; without,
+ * this process stands by and takes over.
+ */
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "sys/alloc.h"
+#include "sys/thread.h"
+#include "sys/wakeup.h"
+
+#define WATCH_NS (20 * NS_PER_MS)
+#define STANDBY_PATIENCE 100 /* looks before --once gives up on a projection that somebody else runs */
+
+/** One run of a projection. */
+struct project_call {
+	struct cli *cli;
+	struct tide_store *store;
+	struct tide_checkpoints *checkpoints;
+	struct tide_sql_projection *projection;
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+	struct tide_subscription_config config;
+	struct progress progress;
+
+	/* the watcher's; this thread's when it has ended */
+	struct thread watcher;
+	struct wakeup stop;
+	tide_position goal;   /* the feed end at the start; --once ends there */
+	int64_t done, events; /* at the last look */
+	int standbys;         /* looks that saw another owner */
+	bool was_noted;       /* the reader was told that this process stands by */
+	bool gave_up;
+};
+
+static int project_start_from(struct cli *cli, struct tide_subscription_config *config)
+{
+	const char *text = cli->options[OPT_FROM].text;
+
+	if (cli->options[OPT_RESET].is_set && text)
+		return cli_usage(cli, "--reset begins at the beginning; it does not go with --from");
+	if (!text || strcmp(text, "checkpoint") == 0)
+		return CLI_DONE;
+	if (strcmp(text, "beginning") == 0) {
+		config->start_from = TIDE_START_BEGINNING;
+	} else if (strcmp(text, "end") == 0) {
+		config->start_from = TIDE_START_END;
+	} else if (number_read(text, &config->start_position)) {
+		config->start_from = TIDE_START_POSITION;
+	} else {
+		return cli_usage(cli, "--from '%s' is none of checkpoint, beginning, end, and no position", text);
+	}
+	return CLI_DONE;
+}
+
+static int project_on_error(struct cli *cli, struct tide_subscription_config *config)
+{
+	static const char *const names[] = { "stop", "dead-letter", "discard", NULL };
+	int what;
+
+	int exit = option_choice(cli, OPT_ON_ERROR, names, &what);
+	config->continue_on_error = what != 0;
+	config->discard_failed_events = what == 2;
+	config->hold_aggregate_on_failure = cli->options[OPT_HOLD_AGGREGATE].is_set;
+	if (exit == CLI_DONE && config->hold_aggregate_on_failure && what != 1)
+		return cli_usage(cli, "--hold-aggregate needs --on-error dead-letter");
+	return exit;
+}
+
+static int project_config(struct cli *cli, struct tide_subscription_config *config)
+{
+	static const char *const strategies[] = { "every-batch", "every-event", "periodic", NULL };
+	static const enum tide_checkpoint_strategy values[] = { TIDE_EVERY_BATCH, TIDE_EVERY_EVENT, TIDE_PERIODIC };
+	const struct option_value *batch = &cli->options[OPT_PROJECT_BATCH], *retries = &cli->options[OPT_MAX_RETRIES];
+	int strategy;
+
+	*config = tide_catch_up_config(batch->is_set ? batch->number : 1000, true);
+	if (config->max_in_flight < config->batch_size)
+		config->max_in_flight = config->batch_size;
+	config->self_check = true;
+	if (retries->number > INT32_MAX)
+		return cli_usage(cli, "--max-retries '%s' is too many", retries->text);
+	if (retries->is_set)
+		config->max_retries = (int32_t)retries->number;
+	int exit = option_choice(cli, OPT_STRATEGY, strategies, &strategy);
+	config->checkpoint_strategy = values[strategy];
+	if (exit == CLI_DONE)
+		exit = project_start_from(cli, config);
+	return exit == CLI_DONE ? project_on_error(cli, config) : exit;
+}
+
+static void project_end(struct project_call *call)
+{
+	tide_manager_request_shutdown(call->manager, TIDE_SHUTDOWN_PROGRAMMATIC);
+}
+
+static void project_watch_standby(struct project_call *call)
+{
+	const char *name = tide_sql_projection_subscriber(call->projection)->name;
+
+	call->standbys++;
+	if (call->cli->options[OPT_ONCE].is_set && call->standbys > STANDBY_PATIENCE) {
+		call->gave_up = true;
+		project_end(call);
+	} else if (!call->cli->options[OPT_ONCE].is_set && !call->was_noted) {
+		call->was_noted = true;
+		cli_note(call->cli, "'%s' is running in another process; standing by to take over", name);
+	}
+}
+
+/* Look once: draw, and ask for the end when it has come. An owner that was replaced restarts by itself. */
+static void project_watch_once(struct project_call *call)
+{
+	struct tide_subscription_status status;
+	struct tide_error err;
+
+	if (tide_subscription_status(call->subscription, &status, &err) != TIDE_OK)
+		return;
+	call->done = status.position;
+	call->events = status.events_processed + status.events_skipped;
+	progress_show(&call->progress, call->done, call->events);
+	if (status.state == TIDE_STATE_ERROR && status.error.status != TIDE_FENCED)
+		project_end(call);
+	else if (status.standby)
+		project_watch_standby(call);
+	else if (call->cli->options[OPT_ONCE].is_set && status.position >= call->goal &&
+		 status.state != TIDE_STATE_STARTING)
+		project_end(call);
+	else
+		call->standbys = 0;
+}
+
+static void project_watch(void *self)
+{
+	struct project_call *call = self;
+
+	do {
+		project_watch_once(call);
+		wakeup_wait(&call->stop, mono_add(clock_mono(&clock_system), WATCH_NS));
+	} while (!wakeup_is_rung(&call->stop));
+}
+
+static void project_json(struct buffer *line, const struct tide_subscription_status *status,
+			 const struct tide_shutdown_result *result, double seconds)
+{
+	json_open(line, '{');
+	json_key(line, "name");
+	json_string(line, status->name);
+	json_key(line, "state");
+	json_string(line, tide_state_name(status->state));
+	json_key(line, "position");
+	json_integer(line, status->position);
+	json_key(line, "lag_events");
+	json_integer(line, status->lag_events);
+	json_key(line, "events_processed");
+	json_integer(line, status->events_processed);
+	json_key(line, "events_skipped");
+	json_integer(line, status->events_skipped);
+	json_key(line, "events_failed");
+	json_integer(line, status->events_failed);
+	json_key(line, "events_dlq");
+	json_integer(line, status->events_dlq);
+	json_key(line, "events_discarded");
+	json_integer(line, status->events_discarded);
+	json_key(line, "seconds");
+	json_number(line, seconds, 3);
+	json_key(line, "shutdown");
+	json_string(line, tide_shutdown_reason_name(result->reason));
+	json_close(line, '}');
+}
+
+static void project_text(struct buffer *line, const struct tide_subscription_status *status, double seconds)
+{
+	int64_t events = status->events_processed + status->events_skipped;
+
+	buffer_format(line, "'%s' is at position %s, %s behind: %s events handled", status->name,
+		      number_text(status->position), status->lag_events ? number_text(status->lag_events) : "nothing",
+		      number_text(status->events_processed - status->events_dlq));
+	if (status->events_skipped)
+		buffer_format(line, ", %s of other types", number_text(status->events_skipped));
+	if (status->events_dlq)
+		buffer_format(line, ", %s dead-lettered (look: tide dead-letters)", number_text(status->events_dlq));
+	if (status->events_discarded)
+		buffer_format(line, ", %s failed and discarded", number_text(status->events_discarded));
+	buffer_format(line, " in %s", seconds_text(seconds));
+	if (events >= 1000 && seconds > 0)
+		buffer_format(line, " (%s/s)", number_text((int64_t)((double)events / seconds)));
+}
+
+static int project_summary(struct project_call *call, const struct tide_shutdown_result *result)
+{
+	struct tide_subscription_status status;
+	struct buffer line = { 0 };
+	struct tide_error err;
+
+	if (tide_subscription_status(call->subscription, &status, &err) != TIDE_OK)
+		return cli_fail(call->cli, &err);
+	if (call->gave_up) {
+		tide_fail(&err, TIDE_BUSY, "projection '%s' is running in another process", status.name);
+		return cli_fail(call->cli, &err);
+	}
+	double seconds = progress_seconds(&call->progress);
+	if (call->cli->json)
+		project_json(&line, &status, result, seconds);
+	else
+		project_text(&line, &status, seconds);
+	int exit = cli_line(call->cli, &line);
+	if (status.state == TIDE_STATE_ERROR)
+		exit = cli_fail(call->cli, &status.error);
+	else if (result->error.status != TIDE_OK)
+		exit = cli_fail(call->cli, &result->error);
+	/* whatever the status says of the event or the database, the command was well written */
+	return exit == CLI_USAGE || exit == CLI_CONFLICT || exit == CLI_NOT_FOUND ? CLI_FAILED : exit;
+}
+
+static int project_run(struct project_call *call)
+{
+	struct cli *cli = call->cli;
+	const struct tide_subscriber *subscriber = tide_sql_projection_subscriber(call->projection);
+	struct tide_shutdown_result result;
+	tide_position position = 0;
+	struct tide_error err;
+
+	if (tide_store_end(call->store, &call->goal, &err) != TIDE_OK ||
+	    tide_manager_subscribe(call->manager, subscriber, &call->config, &call->subscription, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	if (call->config.start_from == TIDE_START_CHECKPOINT &&
+	    tide_checkpoints_position(call->checkpoints, subscriber->name, &position, &err) != TIDE_OK)
+		position = 0;
+	progress_begin(&call->progress, subscriber->name, position, call->goal);
+	wakeup_init(&call->stop);
+	tide_status status = thread_start(&call->watcher, "tide watch", project_watch, call, &err);
+	if (status == TIDE_OK)
+		status = tide_manager_run_until_shutdown(call->manager, &result, &err);
+	wakeup_ring(&call->stop, 1);
+	thread_join(&call->watcher);
+	wakeup_fini(&call->stop);
+	project_watch_once(call); /* for what was done since the last look */
+	progress_end(&call->progress, call->done, call->events);
+	return status == TIDE_OK ? project_summary(call, &result) : cli_fail(cli, &err);
+}
+
+static int project_reset(struct project_call *call)
+{
+	const char *name = tide_sql_projection_subscriber(call->projection)->name;
+	struct tide_error err;
+	bool is_owned;
+
+	if (!call->cli->options[OPT_RESET].is_set)
+		return CLI_DONE;
+	if (tide_checkpoints_is_owned(call->checkpoints, name, &is_owned, &err) != TIDE_OK)
+		return cli_fail(call->cli, &err);
+	if (is_owned && !call->cli->options[OPT_FORCE].is_set) {
+		tide_fail(&err, TIDE_STATE, "projection '%s' is running; stop it first, or say --force", name);
+		return cli_fail(call->cli, &err);
+	}
+	if (tide_sql_projection_reset(call->projection, call->checkpoints, &err) == TIDE_OK)
+		return CLI_DONE;
+	int exit = cli_fail(call->cli, &err);
+	return exit == CLI_USAGE ? CLI_FAILED : exit;
+}
+
+static int project_open(struct project_call *call)
+{
+	struct cli *cli = call->cli;
+	struct tide_error err;
+	int exit;
+
+	call->store = cli_open(cli, false, &exit);
+	if (!call->store)
+		return exit;
+	call->checkpoints = cli_open_checkpoints(cli, call->store, true, &exit);
+	if (!call->checkpoints)
+		return exit;
+	exit = project_reset(call);
+	if (exit != CLI_DONE)
+		return exit;
+	if (tide_manager_open(TIDE_MANAGER(.store = call->store, .checkpoints = call->checkpoints), &call->manager,
+			      &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	return project_run(call);
+}
+
+int cmd_project(struct cli *cli)
+{
+	struct project_call call = { .cli = cli };
+	const char *into = cli->options[OPT_INTO].text;
+	struct tide_error err;
+
+	int exit = project_config(cli, &call.config);
+	if (exit != CLI_DONE)
+		return exit;
+	if (tide_sql_projection_open(TIDE_SQL_PROJECTION(.path = cli->args[0], .name = cli->options[OPT_NAME].text,
+							 .url = into ? into : cli->store_url),
+				     &call.projection, &err) != TIDE_OK) {
+		/* what is wrong with the file is no mistake in the command line */
+		exit = cli_fail(cli, &err);
+		return exit == CLI_USAGE ? CLI_FAILED : exit;
+	}
+	exit = project_open(&call);
+	tide_manager_close(call.manager);
+	tide_checkpoints_close(call.checkpoints);
+	tide_store_close(call.store);
+	tide_sql_projection_close(call.projection);
+	return exit;
+}
