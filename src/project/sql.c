@@ -147,19 +147,31 @@ static void sql_detach(void *self, void *connection)
 	projection->dialect->detach(&projection->script);
 }
 
-static const struct sql_dialect *sql_dialect_find(const char *url)
+static const struct sql_dialect *const sql_dialects[] = {
+	&sql_dialect_sqlite,
+#ifdef TIDE_HAVE_POSTGRES
+	&sql_dialect_postgres,
+#endif
+};
+
+static bool sql_is_scheme(const char *url, const char *scheme)
 {
-	static const struct sql_dialect *const dialects[] = { &sql_dialect_sqlite };
 	char inner[32];
 
-	for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++) {
-		int size = snprintf(inner, sizeof inner, "/%s:", dialects[i]->scheme);
-		if (!url || strncmp(url, inner + 1, (size_t)size - 1) == 0)
-			return dialects[i];
-		/* a store wrapped in faults names the real one behind them */
-		if (strncmp(url, "fault:", 6) == 0 && strstr(url, inner))
-			return dialects[i];
-	}
+	if (!scheme)
+		return false;
+	snprintf(inner, sizeof inner, "/%s:", scheme);
+	if (strncmp(url, inner + 1, strlen(inner) - 1) == 0)
+		return true;
+	/* a store wrapped in faults names the real one behind them */
+	return strncmp(url, "fault:", 6) == 0 && strstr(url, inner);
+}
+
+static const struct sql_dialect *sql_dialect_find(const char *url)
+{
+	for (size_t i = 0; i < sizeof sql_dialects / sizeof *sql_dialects; i++)
+		if (!url || sql_is_scheme(url, sql_dialects[i]->scheme) || sql_is_scheme(url, sql_dialects[i]->alias))
+			return sql_dialects[i];
 	return NULL;
 }
 

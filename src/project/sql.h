@@ -40,8 +40,16 @@ struct sql_section {
 struct sql_statement {
 	const char *text;
 	size_t size;
-	size_t line;    /* where it begins */
-	void *prepared; /* the dialect's, while attached */
+	size_t line;                  /* where it begins */
+	size_t parameter, parameters; /* its part of the script's parameters */
+	void *prepared;               /* the dialect's, while attached */
+};
+
+/** One use of a parameter in a statement, with its colon; a view into the script's text. */
+struct sql_parameter {
+	const char *text;
+	size_t size;
+	enum sql_field field;
 };
 
 /** A file taken apart. */
@@ -53,6 +61,8 @@ struct sql_script {
 	size_t section_count;
 	struct sql_statement *statements;
 	size_t statement_count;
+	struct sql_parameter *parameters; /* of all statements in order */
+	size_t parameter_count;
 	const char **types; /* of all sections in order; ends in NULL */
 	size_t type_count;
 };
@@ -68,6 +78,7 @@ struct sql_value {
 /** How one kind of database reads and runs SQL. */
 struct sql_dialect {
 	const char *scheme; /* of its URLs */
+	const char *alias;  /* another one that means the same; NULL: none */
 	const char *const
 		*forbidden; /* first words of statements that would break the delivery transaction; ends in NULL */
 	const char *other_parameters; /* characters that begin parameters without our names, such as '?' */
@@ -89,6 +100,7 @@ struct sql_dialect {
 };
 
 extern const struct sql_dialect sql_dialect_sqlite;
+extern const struct sql_dialect sql_dialect_postgres;
 
 /** Take a script's text apart. TIDE_ARGUMENT naming the line, TIDE_OUT_OF_MEMORY. */
 tide_status sql_parse(struct sql_script *script, const struct sql_dialect *dialect, struct tide_error *err);

@@ -309,7 +309,9 @@ static tide_status parse_begin_statement(struct parser *parser, const struct tok
 		return alloc_fail(parser->err);
 	script->statements = statements;
 	parser->statement = &statements[script->statement_count++];
-	*parser->statement = (struct sql_statement){ .text = token->text, .line = token->line };
+	*parser->statement = (struct sql_statement){ .text = token->text,
+						     .line = token->line,
+						     .parameter = script->parameter_count };
 	parser->section->count++;
 	return TIDE_OK;
 }
@@ -349,8 +351,16 @@ static tide_status parse_parameter(struct parser *parser, const struct token *to
 	if (parser->section->kind != SQL_ON)
 		return parse_fail(parser, token->line, "parameter '%.*s' outside an on: section", (int)token->size,
 				  token->text);
-	if (sql_field_find(token->text + 1, token->size - 1) == SQL_FIELD_COUNT)
+	enum sql_field field = sql_field_find(token->text + 1, token->size - 1);
+	if (field == SQL_FIELD_COUNT)
 		return parse_fail(parser, token->line, "unknown parameter '%.*s'", (int)token->size, token->text);
+	struct sql_script *script = parser->script;
+	struct sql_parameter *parameters = parse_grow(script->parameters, script->parameter_count, sizeof *parameters);
+	if (!parameters)
+		return alloc_fail(parser->err);
+	script->parameters = parameters;
+	parameters[script->parameter_count++] = (struct sql_parameter){ token->text, token->size, field };
+	parser->statement->parameters++;
 	return TIDE_OK;
 }
 
@@ -443,6 +453,7 @@ void sql_script_fini(struct sql_script *script)
 	tide_free(script->types);
 	tide_free(script->sections);
 	tide_free(script->statements);
+	tide_free(script->parameters);
 	tide_free(script->text);
 	*script = (struct sql_script){ 0 };
 }

@@ -71,8 +71,9 @@ struct pg_scan {
 struct pg_session {
 	struct pg_store *store;
 	struct pg_connection reader, writer;
-	bool in_transaction, has_savepoint, is_released;
-	tide_position settled; /* every value at or below is visible or never will be */
+	bool has_savepoint, is_released; /* in the transaction of the writer */
+	bool is_writer_lost;             /* only closing is left */
+	tide_position settled;           /* every value at or below is visible or never will be */
 	struct pg_gap gap;
 	struct pg_scan scan;
 	struct buffer scratch;

@@ -18,18 +18,25 @@ static tide_status transaction_command(struct pg_session *session, const char *t
 	return status;
 }
 
+/* The writer is opened once: who was given its connection may have prepared statements there. */
+static tide_status transaction_open_writer(struct pg_session *session, struct tide_error *err)
+{
+	if (session->is_writer_lost)
+		return tide_fail(err, TIDE_CONNECTION_LOST, "PostgreSQL: the connection of the transaction is lost");
+	if (session->writer.native)
+		return TIDE_OK;
+	return pg_connection_open(&session->writer, &session->store->target, err);
+}
+
 tide_status pg_begin(void *self, struct tide_error *err)
 {
 	struct pg_session *session = self;
-	if (!session->writer.native) {
-		tide_status status = pg_connection_open(&session->writer, &session->store->target, err);
-		if (status != TIDE_OK)
-			return status;
-	}
-	tide_status status = transaction_command(session, "BEGIN ISOLATION LEVEL READ COMMITTED", err);
+	tide_status status = transaction_open_writer(session, err);
 	if (status != TIDE_OK)
 		return status;
-	session->in_transaction = true;
+	status = transaction_command(session, "BEGIN ISOLATION LEVEL READ COMMITTED", err);
+	if (status != TIDE_OK)
+		return status;
 	session->has_savepoint = session->is_released = false;
 	session->writer.was_ended = false;
 	return TIDE_OK;
@@ -43,7 +50,7 @@ tide_status pg_commit(void *self, struct tide_error *err)
 	tide_status status = pg_check(session, err);
 	if (status != TIDE_OK)
 		return status;
-	session->in_transaction = session->has_savepoint = false;
+	session->has_savepoint = false;
 	status = pg_query(&session->writer, "COMMIT", NULL, &result, err);
 	if (status == TIDE_CONNECTION_LOST)
 		pg_store_lost(session->store);
@@ -55,14 +62,16 @@ tide_status pg_commit(void *self, struct tide_error *err)
 void pg_rollback(void *self)
 {
 	struct pg_session *session = self;
-	session->in_transaction = session->has_savepoint = false;
+	session->has_savepoint = false;
 	if (!pg_connection_is_usable(&session->writer))
 		return;
 	if (PQtransactionStatus(session->writer.native) == PQTRANS_IDLE)
 		return;
 	if (PQtransactionStatus(session->writer.native) == PQTRANS_ACTIVE ||
-	    pg_command(&session->writer, "ROLLBACK", NULL) != TIDE_OK)
+	    pg_command(&session->writer, "ROLLBACK", NULL) != TIDE_OK) {
+		session->is_writer_lost = true;
 		pg_connection_close(&session->writer); /* the server rolls back when its peer is gone */
+	}
 }
 
 tide_status pg_savepoint(void *self, struct tide_error *err)
@@ -130,5 +139,5 @@ tide_status pg_check(void *self, struct tide_error *err)
 void *pg_native(void *self)
 {
 	struct pg_session *session = self;
-	return session->writer.native;
+	return transaction_open_writer(session, NULL) == TIDE_OK ? session->writer.native : NULL;
 }
