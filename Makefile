@@ -46,8 +46,8 @@ fuzz:
 bench:
 	$(packages) bench
 	$(call configure,build-bench,--buildtype=release -Db_ndebug=false)
-	ninja -C build-bench tests/bench/bench
-	build-bench/tests/bench/bench -n $(N) -d build-bench
+	ninja -C build-bench tests/bench/bench src/cli/tide
+	build-bench/tests/bench/bench -n $(N) -d build-bench -t build-bench/src/cli/tide
 
 lint:
 	$(packages) lint

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Speed and memory as ratios to bare loops: each case is measured by turns, bare and ours, in rounds, because the
+ * machine's mood changes from second to second and a ratio taken within one round mostly does not.
+ */
+#include "bench.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ROUNDS_MAX 99
+
+/* clang-format off */
+static const struct bench_case {
+	const char *name;
+	double (*bare)(struct bench *bench);
+	double (*ours)(struct bench *bench);
+	double aim; /* median ratio that the design asks for; 0: none */
+} cases[] = {
+	{ "catch up, every batch of 1000",         bare_catch_up_batch,    our_catch_up_batch,    0.85 },
+	{ "the same against a bare scan",          bare_scan,              our_catch_up_batch,    0.60 },
+	{ "catch up, periodic checkpoints",        bare_catch_up_periodic, our_catch_up_periodic, 0 },
+	{ "catch up, every event",                 bare_catch_up_event,    our_catch_up_event,    0 },
+	{ "resume from the middle",                bare_resume,            our_resume,            0 },
+	{ "read the feed against a bare scan",     bare_scan,              our_scan,              0 },
+	{ "append, 100 a batch",                   bare_append_hundred,    our_append_hundred,    0.85 },
+	{ "append, single, 8 threads to 1 writer", bare_append_single,     our_append_threads,    3 },
+	{ "import against bare inserts",           bare_append_thousand,   our_import,            0 },
+};
+/* clang-format on */
+
+double bench_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+void bench_die(const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	fprintf(stderr, "bench: ");
+	vfprintf(stderr, format, list);
+	fprintf(stderr, "\n");
+	va_end(list);
+	exit(1);
+}
+
+struct bench_row *bench_rows(int64_t count)
+{
+	static const char filler[] = "the quick brown fox jumps over the lazy dog and then walks home along the river, "
+				     "thinking about what it might have for supper before the tide comes in";
+	struct bench_row *rows = calloc((size_t)count + 1, sizeof *rows);
+	struct tide_uuid aggregate, id;
+
+	if (!rows)
+		bench_die("out of memory");
+	for (int64_t i = 0; i < count; i++) {
+		struct bench_row *row = &rows[i];
+		if (i % 100 == 0)
+			aggregate = tide_uuid_v4();
+		id = tide_uuid_v7();
+		tide_uuid_format(&id, row->event_id);
+		tide_uuid_format(&aggregate, row->aggregate_id);
+		id = tide_uuid_v4();
+		tide_uuid_format(&id, row->correlation_id);
+		tide_time_format(tide_time_now(), row->occurred_at);
+		row->version = (int32_t)(i % 100 + 1);
+		snprintf(row->payload, sizeof row->payload,
+			 "{\"order\": %8lld, \"customer\": \"customer-%05lld\", \"amount\": %6.2f, \"currency\": "
+			 "\"EUR\", "
+			 "\"lines\": %d, \"note\": \"%s\"}",
+			 (long long)i, (long long)(i * 7919 % 99991), (double)(i % 1000) + 0.25, (int)(i % 9) + 1,
+			 filler);
+	}
+	return rows;
+}
+
+void bench_database(struct bench *bench, char ret[4096])
+{
+	struct tide_store *store;
+	struct tide_error err;
+	char url[4104];
+
+	snprintf(ret, 4096, "%s/bench-%ld-%d.db", bench->directory, (long)getpid(), ++bench->made);
+	snprintf(url, sizeof url, "sqlite:%s", ret);
+	if (tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, &err) != TIDE_OK)
+		bench_die("%s", err.message);
+	tide_store_close(store);
+}
+
+void bench_remove(const char *path)
+{
+	static const char *const endings[] = { "", "-wal", "-shm", "-owners" };
+	char file[4112];
+
+	for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+		snprintf(file, sizeof file, "%s%s", path, endings[i]);
+		unlink(file);
+	}
+}
+
+static int ascending(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *values, int count)
+{
+	qsort(values, (size_t)count, sizeof *values, ascending);
+	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+/* One case: rounds of a bare and one of our measurements, in turns. */
+static void bench_case(struct bench *bench, const struct bench_case *which)
+{
+	double bare[ROUNDS_MAX], ours[ROUNDS_MAX], ratio[ROUNDS_MAX];
+
+	for (int round = 0; round < bench->rounds; round++) {
+		if (round % 2 == 0)
+			bare[round] = which->bare(bench);
+		ours[round] = which->ours(bench);
+		if (round % 2 == 1)
+			bare[round] = which->bare(bench);
+		ratio[round] = ours[round] / bare[round];
+	}
+	double middle = median(ratio, bench->rounds);
+	printf("%-40s %5.2f  %5.2f to %5.2f ", which->name, middle, ratio[0], ratio[bench->rounds - 1]);
+	if (which->aim > 0)
+		printf("%5.2f %-4s", which->aim, middle >= which->aim ? "met" : "not");
+	else
+		printf("%10s", "");
+	printf(" %11.0f %11.0f\n", median(bare, bench->rounds), median(ours, bench->rounds));
+	fflush(stdout);
+}
+
+/* A process of its own, so that its peak is that of catching up and of nothing else. */
+static void bench_memory(struct bench *bench, int64_t count)
+{
+	char path[4096];
+	int status;
+
+	bench_database(bench, path);
+	fflush(stdout);
+	pid_t filler = fork();
+	if (filler == 0) {
+		bare_fill(path, count);
+		_exit(0);
+	}
+	if (filler < 0 || waitpid(filler, &status, 0) < 0 || status != 0)
+		bench_die("filling %s did not work", path);
+	pid_t child = fork();
+	if (child == 0) {
+		char number[32];
+		snprintf(number, sizeof number, "%lld", (long long)count);
+		execl("/proc/self/exe", "bench", "-m", path, "-n", number, (char *)NULL);
+		_exit(127);
+	}
+	if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0)
+		bench_die("measuring memory did not work");
+	bench_remove(path);
+}
+
+static void bench_all(struct bench *bench, const char *only)
+{
+	printf("%lld events, %d rounds; ratios of throughput, ours to bare\n\n", (long long)bench->events,
+	       bench->rounds);
+	printf("%-40s %5s  %14s %10s %11s %11s\n", "", "median", "range", "aim   ", "bare ev/s", "ours ev/s");
+	bench_database(bench, bench->history);
+	bare_fill(bench->history, bench->events);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		if (cases[i].ours == our_import && !bench->tide)
+			continue;
+		if (!only || strstr(cases[i].name, only))
+			bench_case(bench, &cases[i]);
+	}
+	bench_remove(bench->history);
+	if (only && strcmp(only, "memory") != 0)
+		return;
+	printf("\n");
+	bench_memory(bench, bench->events / 10);
+	bench_memory(bench, bench->events);
+}
+
+int main(int argc, char **argv)
+{
+	struct bench bench = { .directory = ".", .events = 200000, .rounds = 7 };
+	const char *memory = NULL, *only = NULL;
+	int option;
+
+	while ((option = getopt(argc, argv, "d:n:r:t:m:o:")) != -1) {
+		switch (option) {
+		case 'd':
+			bench.directory = optarg;
+			break;
+		case 'n':
+			bench.events = strtoll(optarg, NULL, 10);
+			break;
+		case 'r':
+			bench.rounds = atoi(optarg);
+			break;
+		case 't':
+			bench.tide = optarg;
+			break;
+		case 'm':
+			memory = optarg;
+			break;
+		case 'o':
+			only = optarg;
+			break;
+		default:
+			bench_die("usage: bench [-d DIRECTORY] [-n EVENTS] [-r ROUNDS] [-t TIDE] [-o PART-OF-A-NAME]");
+		}
+	}
+	if (bench.events < 2000 || bench.rounds < 1 || bench.rounds > ROUNDS_MAX)
+		bench_die("at least 2000 events and 1 to %d rounds", ROUNDS_MAX);
+	if (memory)
+		printf("peak memory, catching up on %8lld events: %6ld KiB\n", (long long)bench.events,
+		       our_peak_memory(memory, bench.events));
+	else
+		bench_all(&bench, only);
+	return 0;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The same work through the public interface, as a user's program would do it. */
+#include "bench.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WRITERS 8
+#define PATIENCE 600.0 /* seconds until a measurement counts as hung */
+
+static void our_check(tide_status status, const struct tide_error *err)
+{
+	if (status != TIDE_OK)
+		bench_die("%s: %s", tide_status_name(status), err->message);
+}
+
+static struct tide_store *our_store(const char *path)
+{
+	struct tide_store *store;
+	struct tide_error err;
+	char url[4104];
+
+	snprintf(url, sizeof url, "sqlite:%s", path);
+	our_check(tide_store_open(url, NULL, &store, &err), &err);
+	return store;
+}
+
+static tide_status our_count(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)delivery;
+	*(int64_t *)self += event->position > 0;
+	return TIDE_OK;
+}
+
+/* Subscribe behind `after`, wait for the feed end, and tell the rate up to there. */
+static double our_catch_up(struct bench *bench, const char *path, tide_position after,
+			   enum tide_checkpoint_strategy strategy)
+{
+	struct tide_store *store = our_store(path);
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+	struct tide_subscription_config config = tide_catch_up_config(1000, true);
+	struct tide_error err;
+	int64_t handled = 0;
+	tide_position end;
+	char name[32];
+	double begin;
+
+	snprintf(name, sizeof name, "bench-%ld-%d", (long)getpid(), ++bench->made);
+	struct tide_subscriber subscriber = { .name = name, .self = &handled, .handle = our_count };
+	config.checkpoint_strategy = strategy;
+	config.start_from = TIDE_START_POSITION;
+	config.start_position = after;
+	our_check(tide_store_end(store, &end, &err), &err);
+	our_check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
+	our_check(tide_manager_subscribe(manager, &subscriber, &config, &subscription, &err), &err);
+	begin = bench_seconds();
+	our_check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
+	our_check(tide_subscription_wait(subscription, end, PATIENCE, &err), &err);
+	begin = bench_seconds() - begin;
+	our_check(tide_manager_stop(manager, NULL, 0, &err), &err);
+	if (handled != end - after)
+		bench_die("%lld of %lld events handled", (long long)handled, (long long)(end - after));
+	tide_manager_close(manager);
+	tide_store_close(store);
+	return (double)handled / begin;
+}
+
+double our_catch_up_batch(struct bench *bench)
+{
+	return our_catch_up(bench, bench->history, 0, TIDE_EVERY_BATCH);
+}
+
+double our_catch_up_event(struct bench *bench)
+{
+	return our_catch_up(bench, bench->history, bench->events - bench->events / 10, TIDE_EVERY_EVENT);
+}
+
+double our_catch_up_periodic(struct bench *bench)
+{
+	return our_catch_up(bench, bench->history, 0, TIDE_PERIODIC);
+}
+
+double our_resume(struct bench *bench)
+{
+	return our_catch_up(bench, bench->history, bench->events / 2, TIDE_EVERY_BATCH);
+}
+
+double our_scan(struct bench *bench)
+{
+	struct tide_store *store = our_store(bench->history);
+	struct tide_reader *reader;
+	const struct tide_event *event;
+	struct tide_error err;
+	int64_t rows = 0;
+	double begin = bench_seconds();
+
+	our_check(tide_store_read(store, NULL, &reader, &err), &err);
+	for (;;) {
+		our_check(tide_reader_next(reader, &event, &err), &err);
+		if (!event)
+			break;
+		rows++;
+	}
+	begin = bench_seconds() - begin;
+	tide_reader_close(reader);
+	tide_store_close(store);
+	return (double)rows / begin;
+}
+
+static struct tide_new_event our_event(const struct bench_row *row)
+{
+	return (struct tide_new_event){ .event_type = "OrderPlaced", .payload = tide_text(row->payload) };
+}
+
+double our_append_hundred(struct bench *bench)
+{
+	int64_t count = bench->events / 10 / 100 * 100;
+	struct bench_row *rows = bench_rows(count);
+	struct tide_new_event events[100];
+	struct tide_store *store;
+	struct tide_error err;
+	char path[4096];
+	double begin;
+
+	bench_database(bench, path);
+	store = our_store(path);
+	begin = bench_seconds();
+	for (int64_t i = 0; i < count; i += 100) {
+		struct tide_append append = { .stream.aggregate_type = "Order", .events = events, .count = 100 };
+		for (int64_t k = 0; k < 100; k++)
+			events[k] = our_event(&rows[i + k]);
+		our_check(tide_uuid_parse(rows[i].aggregate_id, &append.stream.aggregate_id, &err), &err);
+		our_check(tide_store_append(store, &append, NULL, &err), &err);
+	}
+	begin = bench_seconds() - begin;
+	tide_store_close(store);
+	bench_remove(path);
+	free(rows);
+	return (double)count / begin;
+}
+
+/* One of several threads that append single events, each to a stream of its own. */
+struct writer {
+	struct tide_store *store;
+	const struct bench_row *rows;
+	int64_t count;
+	pthread_t thread;
+};
+
+static void *writer_run(void *self)
+{
+	struct writer *writer = self;
+	struct tide_stream stream = { tide_uuid_v4(), "Order" };
+	struct tide_error err;
+
+	for (int64_t i = 0; i < writer->count; i++) {
+		struct tide_new_event event = our_event(&writer->rows[i]);
+		struct tide_append append = { stream, i, &event, 1 };
+		our_check(tide_store_append(writer->store, &append, NULL, &err), &err);
+	}
+	return NULL;
+}
+
+double our_append_threads(struct bench *bench)
+{
+	int64_t each = bench->events / 400;
+	struct bench_row *rows = bench_rows(each);
+	struct writer writers[WRITERS];
+	char path[4096];
+	double begin;
+
+	bench_database(bench, path);
+	struct tide_store *store = our_store(path);
+	begin = bench_seconds();
+	for (int i = 0; i < WRITERS; i++) {
+		writers[i] = (struct writer){ .store = store, .rows = rows, .count = each };
+		if (pthread_create(&writers[i].thread, NULL, writer_run, &writers[i]) != 0)
+			bench_die("no thread");
+	}
+	for (int i = 0; i < WRITERS; i++)
+		pthread_join(writers[i].thread, NULL);
+	begin = bench_seconds() - begin;
+	tide_store_close(store);
+	bench_remove(path);
+	free(rows);
+	return (double)(each * WRITERS) / begin;
+}
+
+/* A file of events as `tide import` reads it. */
+static void our_write_import(const char *path, int64_t count)
+{
+	struct bench_row *rows = bench_rows(count);
+	FILE *file = fopen(path, "w");
+
+	if (!file)
+		bench_die("%s cannot be written", path);
+	for (int64_t i = 0; i < count; i++)
+		fprintf(file,
+			"{\"event_id\": \"%s\", \"event_type\": \"OrderPlaced\", \"occurred_at\": \"%s\", "
+			"\"aggregate_id\": \"%s\", \"aggregate_type\": \"Order\", \"payload\": %s}\n",
+			rows[i].event_id, rows[i].occurred_at, rows[i].aggregate_id, rows[i].payload);
+	if (fclose(file) != 0)
+		bench_die("%s cannot be written", path);
+	free(rows);
+}
+
+double our_import(struct bench *bench)
+{
+	int64_t count = bench->events / 4;
+	char path[4096], url[4104], input[4112];
+	double begin;
+	int status;
+
+	bench_database(bench, path);
+	snprintf(url, sizeof url, "sqlite:%s", path);
+	snprintf(input, sizeof input, "%s.ndjson", path);
+	our_write_import(input, count);
+	begin = bench_seconds();
+	pid_t child = fork();
+	if (child == 0) {
+		int nowhere = open("/dev/null", O_WRONLY);
+		dup2(nowhere, STDOUT_FILENO);
+		execl(bench->tide, bench->tide, "--store", url, "import", input, (char *)NULL);
+		_exit(127);
+	}
+	if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0)
+		bench_die("'%s import' did not work", bench->tide);
+	begin = bench_seconds() - begin;
+	unlink(input);
+	bench_remove(path);
+	return (double)count / begin;
+}
+
+long our_peak_memory(const char *path, int64_t count)
+{
+	struct bench bench = { .events = count };
+	char line[128];
+	long peak = -1;
+	FILE *status;
+
+	our_catch_up(&bench, path, 0, TIDE_EVERY_BATCH);
+	status = fopen("/proc/self/status", "r");
+	while (status && fgets(line, sizeof line, status))
+		sscanf(line, "VmHWM: %ld", &peak);
+	if (status)
+		fclose(status);
+	return peak;
+}
