@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/postgres/connection.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
 #include <libpq-events.h>
@@ -61,6 +62,17 @@ void pg_connection_close(struct pg_connection *connection)
 bool pg_connection_is_usable(const struct pg_connection *connection)
 {
 	return connection->native && PQstatus(connection->native) == CONNECTION_OK;
+}
+
+bool pg_connection_has_survived(struct pg_connection *connection)
+{
+	for (int tries = 0; tries < 3 && pg_connection_is_usable(connection); tries++) {
+		struct pollfd fd = { .fd = PQsocket(connection->native), .events = POLLIN };
+		if (poll(&fd, 1, 0) <= 0)
+			return true;
+		PQconsumeInput(connection->native);
+	}
+	return pg_connection_is_usable(connection);
 }
 
 static tide_status connection_fail(struct pg_connection *connection, const PGresult *result, struct tide_error *err)

@@ -37,6 +37,8 @@ tide_status pg_connection_open(struct pg_connection *connection, const struct pg
 			       struct tide_error *err);
 void pg_connection_close(struct pg_connection *connection);
 bool pg_connection_is_usable(const struct pg_connection *connection);
+/** Whether an idle connection is still there: a server that ended it meanwhile has left its word in the socket. */
+bool pg_connection_has_survived(struct pg_connection *connection);
 
 /** Send a statement without waiting for its result; nothing else may be on its way. `params` may be NULL. */
 tide_status pg_send(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,

@@ -51,9 +51,9 @@ static tide_status scan_ask(struct pg_session *session, const struct scan_read *
 	pg_put_names(&params, filter->event_types);
 	pg_put_names(&params, filter->aggregate_types);
 	pg_put_uuid(&params, filter->tenant_id);
-	tide_position settled = session->settled; /* before the query is sent */
 	struct pg_connection *reader;
 	tide_status status = pg_session_reader(session, &reader, err);
+	tide_position settled = session->settled; /* before the query is sent */
 	if (status == TIDE_OK)
 		status = pg_send(reader, PG_SCAN, &params, err);
 	if (status != TIDE_OK) {

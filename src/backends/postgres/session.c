@@ -43,8 +43,21 @@ static tide_status session_connect(struct pg_session *session, struct pg_connect
 	return pg_connection_open(connection, &session->store->target, err);
 }
 
+/* A reader that was lost while it lay idle is replaced: nothing depends on it but what was read ahead. What was settled
+ * is found out again, since another server may have taken over. */
+static void session_renew_reader(struct pg_session *session)
+{
+	if (!session->reader.native || session->scan.is_flying || pg_connection_has_survived(&session->reader))
+		return;
+	pg_store_lost(session->store);
+	pg_connection_close(&session->reader);
+	session->gap.is_waiting = false;
+	session->settled = 0;
+}
+
 tide_status pg_session_reader(struct pg_session *session, struct pg_connection **ret, struct tide_error *err)
 {
+	session_renew_reader(session);
 	tide_status status = session_connect(session, &session->reader, err);
 	if (status == TIDE_OK)
 		status = pg_scan_land(session, err);
@@ -55,8 +68,9 @@ tide_status pg_session_reader(struct pg_session *session, struct pg_connection *
 
 tide_status pg_session_writer(struct pg_session *session, struct pg_connection **ret, struct tide_error *err)
 {
-	bool is_reader_idle = session->reader.native && !session->scan.is_flying;
-	*ret = session->writer.native || !is_reader_idle ? &session->writer : &session->reader;
+	if (!session->writer.native && !session->scan.is_flying)
+		return pg_session_reader(session, ret, err);
+	*ret = &session->writer;
 	return session_connect(session, *ret, err);
 }
 

@@ -265,7 +265,7 @@ tide_status pg_pool_take(struct pg_store *store, struct pg_connection **ret, str
 	struct pg_connection *connection = pool_wait(store);
 	if (!connection)
 		return tide_fail(err, TIDE_BUSY, "all %zu connections of the pool are in use", store->pool_size);
-	if (!pg_connection_is_usable(connection)) {
+	if (!pg_connection_has_survived(connection)) {
 		pg_connection_close(connection);
 		tide_status status = pg_connection_open(connection, &store->target, err);
 		if (status != TIDE_OK) {

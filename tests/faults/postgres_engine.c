@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine over PostgreSQL: read models in the same database and in another one, lost connections, a pooler between.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libpq-fe.h>
+#include <sqlite3.h>
+
+#include <tidemark/tidemark.h>
+
+#include "lib/build.h"
+#include "lib/must.h"
+#include "lib/postgres.h"
+#include "lib/temp.h"
+#include "lib/wait.h"
+
+static struct tide_store *store_opened(const char *url)
+{
+	struct tide_store *store;
+	must(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	return store;
+}
+
+/* Soon tried again, and never by the poll. */
+static struct tide_subscription_config config_quick(void)
+{
+	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
+	config.initial_retry_delay = 0.01;
+	config.max_retry_delay = 0.2;
+	config.max_retries = 100;
+	config.circuit_breaker_enabled = false;
+	config.poll_interval_seconds = 30;
+	return config;
+}
+
+/** A manager with one subscription. */
+struct running {
+	struct tide_store *store;
+	struct tide_checkpoints *checkpoints;
+	struct tide_manager *manager;
+};
+
+static struct running run_subscriber(struct tide_store *store, const char *into,
+				     const struct tide_subscriber *subscriber)
+{
+	struct running running = { .store = store };
+	struct tide_subscription_config config = config_quick();
+	must(tide_checkpoints_open(into, TIDE_STORE_OPTIONS(.initialize = true), store, &running.checkpoints, err));
+	must(tide_manager_open(TIDE_MANAGER(.store = store, .checkpoints = running.checkpoints), &running.manager,
+			       err));
+	must(tide_manager_subscribe(running.manager, subscriber, &config, NULL, err));
+	must(tide_manager_start(running.manager, NULL, 10, NULL, NULL, err));
+	return running;
+}
+
+static void run_end(struct running *running)
+{
+	must(tide_manager_stop(running->manager, NULL, 20, err));
+	tide_manager_close(running->manager);
+	tide_checkpoints_close(running->checkpoints);
+}
+
+static tide_position position_of(const struct running *running, const char *name)
+{
+	tide_position position = 0;
+	tide_checkpoints_position(running->checkpoints, name, &position, NULL);
+	return position;
+}
+
+static int64_t sql_number(const char *text)
+{
+	PGconn *connection = PQconnectdb("");
+	PGresult *result = PQexec(connection, text);
+	if (PQntuples(result) != 1)
+		fail_msg("%s: %s", text, PQerrorMessage(connection));
+	int64_t value = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+	PQclear(result);
+	PQfinish(connection);
+	return value;
+}
+
+/* ---- SQL projections ----------------------------------------------------------------------------------------- */
+
+static const char totals_postgres[] = "-- init:\nCREATE TABLE IF NOT EXISTS totals (id uuid PRIMARY KEY, total bigint "
+				      "NOT NULL, seen timestamptz, at bigint);\n"
+				      "-- on: Counted\nINSERT INTO totals VALUES (:aggregate_id, "
+				      "(:payload->>'n')::bigint, :occurred_at, :global_position)\n"
+				      "ON CONFLICT (id) DO UPDATE SET total = totals.total + excluded.total, at = "
+				      ":global_position; -- not a :parameter\n"
+				      "-- reset:\nDELETE FROM totals;\n";
+static const char totals_sqlite[] =
+	"-- init:\nCREATE TABLE IF NOT EXISTS totals (id TEXT PRIMARY KEY, total INTEGER NOT NULL);\n"
+	"-- on: Counted\nINSERT INTO totals VALUES (:aggregate_id, json_extract(:payload, '$.n'))\n"
+	"ON CONFLICT (id) DO UPDATE SET total = total + excluded.total;\n";
+
+static struct tide_sql_projection *projection_opened(const char *text, const char *url)
+{
+	struct tide_sql_projection *projection;
+	must(tide_sql_projection_open(TIDE_SQL_PROJECTION(.text = text, .name = "totals", .url = url), &projection,
+				      err));
+	return projection;
+}
+
+/* Append to `store`, project into `into`, and come to the sum 0 + 1 + … + 49 in two streams. */
+static void project(struct tide_store *store, const char *into, const char *text)
+{
+	struct tide_sql_projection *projection = projection_opened(text, into);
+	append_many(store, stream_of("Order", 1), 0, 20);
+	struct running running = run_subscriber(store, into, tide_sql_projection_subscriber(projection));
+	append_many(store, stream_of("Order", 2), 20, 30);
+	wait_for(10, position_of(&running, "totals") == 50);
+	run_end(&running);
+	tide_sql_projection_close(projection);
+}
+
+static void a_sql_projection_runs_beside_its_events(void **state)
+{
+	(void)state;
+	const char *url = "postgresql:///?schema=beside&options=-csearch_path%3Dbeside";
+	struct tide_store *store = store_opened(url);
+	project(store, url, totals_postgres);
+	assert_int_equal(sql_number("SELECT sum(total) FROM beside.totals"), 49 * 50 / 2);
+	assert_int_equal(sql_number("SELECT max(at) FROM beside.totals"), 50);
+
+	struct tide_sql_projection *projection = projection_opened(totals_postgres, url);
+	struct tide_checkpoints *checkpoints;
+	must(tide_checkpoints_open(NULL, NULL, store, &checkpoints, err));
+	must(tide_sql_projection_reset(projection, checkpoints, err));
+	assert_int_equal(sql_number("SELECT count(*) FROM beside.totals"), 0);
+	tide_checkpoints_close(checkpoints);
+	tide_sql_projection_close(projection);
+	tide_store_close(store);
+}
+
+static void a_wrong_statement_is_named_with_its_line(void **state)
+{
+	(void)state;
+	const char *url = "postgresql:///?schema=wrong";
+	struct tide_store *store = store_opened(url);
+	struct tide_sql_projection *projection =
+		projection_opened("-- on: A\nSELECT 1;\nSELECT nothing FROM nowhere;\n", url);
+	struct tide_manager *manager;
+	struct tide_subscription_config config = config_quick();
+	must(tide_manager_open(TIDE_MANAGER(.store = store), &manager, err));
+	must(tide_manager_subscribe(manager, tide_sql_projection_subscriber(projection), &config, NULL, err));
+	struct tide_error why = refused(TIDE_ARGUMENT, tide_manager_start(manager, NULL, 10, NULL, NULL, err));
+	must_mention(&why, "line 3");
+	must(tide_manager_stop(manager, NULL, 20, err));
+	tide_manager_close(manager);
+	tide_sql_projection_close(projection);
+	tide_store_close(store);
+}
+
+static void read_models_live_in_another_database(void **state)
+{
+	(void)state;
+	char directory[TEMP_PATH_SIZE], into[TEMP_PATH_SIZE + 30], events[TEMP_PATH_SIZE + 30];
+	temp_make(directory);
+	snprintf(into, sizeof into, "sqlite:%s/model.db", directory);
+	snprintf(events, sizeof events, "sqlite:%s/events.db", directory);
+	struct tide_store *store = store_opened("postgresql:///?schema=outward");
+	project(store, into, totals_sqlite);
+	tide_store_close(store);
+	sqlite3 *database;
+	sqlite3_stmt *statement;
+	assert_int_equal(sqlite3_open(into + 7, &database), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(database, "SELECT sum(total) FROM totals", -1, &statement, NULL),
+			 SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	assert_int_equal(sqlite3_column_int(statement, 0), 49 * 50 / 2);
+	sqlite3_finalize(statement);
+	sqlite3_close(database);
+
+	store = store_opened(events);
+	project(store, "postgresql:///?schema=inward&options=-csearch_path%3Dinward", totals_postgres);
+	assert_int_equal(sql_number("SELECT sum(total) FROM inward.totals"), 49 * 50 / 2);
+	tide_store_close(store);
+	temp_remove(directory);
+}
+
+/* ---- Lost connections ---------------------------------------------------------------------------------------- */
+
+static tide_status count_event(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	char text[160];
+	snprintf(text, sizeof text, "UPDATE %s.totals SET events = events + 1, last = %lld WHERE last < %lld",
+		 (const char *)self, (long long)event->position, (long long)event->position);
+	PGresult *result = PQexec(tide_delivery_connection(delivery), text);
+	bool is_ok = PQresultStatus(result) == PGRES_COMMAND_OK,
+	     is_once = is_ok && strcmp(PQcmdTuples(result), "1") == 0;
+	PQclear(result);
+	if (is_ok && !is_once)
+		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "seen before");
+	return TIDE_OK; /* what the connection says is for the subscription to find out */
+}
+
+static void totals_made(const char *schema)
+{
+	postgres_sql(schema, "CREATE TABLE totals (events bigint, last bigint); INSERT INTO totals VALUES (0, 0)");
+}
+
+static void ended_connections_neither_lose_nor_double_an_event(void **state)
+{
+	(void)state;
+	struct tide_store *store = store_opened("postgresql:///?schema=ended");
+	totals_made("ended");
+	static char schema[] = "ended";
+	struct tide_subscriber subscriber = {
+		.name = "count", .self = schema, .handle = count_event, .transactional = true
+	};
+	struct running running = run_subscriber(store, NULL, &subscriber);
+	double next = 0, end = seconds_now() + 6;
+	int64_t appended = 0;
+	while (seconds_now() < end) {
+		append_many(store, stream_of("Order", (unsigned)appended % 5), 0, 7);
+		appended += 7;
+		if (seconds_now() > next) {
+			postgres_terminate_all();
+			next = seconds_now() + 0.4;
+		}
+	}
+	tide_position last = end_of(store);
+	wait_for(30, position_of(&running, "count") == last);
+	run_end(&running);
+	assert_int_equal(sql_number("SELECT events FROM ended.totals"), appended);
+	assert_int_equal(sql_number("SELECT count(*) FROM ended.events"), appended);
+	assert_int_equal(sql_number("SELECT count(*) FROM ended.dead_letter_queue"), 0);
+	tide_store_close(store);
+}
+
+/* ---- Hearing, and a pooler ------------------------------------------------------------------------------------- */
+
+static tide_status tally(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)event;
+	(void)delivery;
+	atomic_fetch_add((atomic_int *)self, 1);
+	return TIDE_OK;
+}
+
+static void hear_another_handle(const char *url, double within)
+{
+	struct tide_store *store = store_opened(url), *other = store_opened(url);
+	atomic_int seen = 0;
+	struct tide_subscriber subscriber = { .name = "tally", .self = &seen, .handle = tally };
+	struct running running = run_subscriber(store, NULL, &subscriber);
+	append_one(other, stream_of("Order", 1), "First"); /* while the listener may still be about to listen */
+	wait_for(within, seen == 1);
+	for (int i = 2; i <= 20; i++) {
+		append_one(other, stream_of("Order", 1), "Next");
+		wait_for(within, seen == i);
+	}
+	run_end(&running);
+	tide_store_close(other);
+	tide_store_close(store);
+}
+
+static void commits_of_others_are_heard_without_the_poll(void **state)
+{
+	(void)state;
+	hear_another_handle("postgresql:///?schema=heard", 5);
+}
+
+static void commits_of_others_are_seen_through_a_pooler(void **state)
+{
+	(void)state;
+	char directory[256];
+	if (!pgbouncer_start(directory))
+		skip();
+	hear_another_handle("postgresql:///?schema=pooled&port=6432", 8);
+	const char *url = "postgresql:///?schema=public&port=6432";
+	struct tide_store *store = store_opened(url);
+	project(store, url, totals_postgres);
+	assert_int_equal(sql_number("SELECT sum(total) FROM totals"), 49 * 50 / 2);
+	tide_store_close(store);
+	pgbouncer_stop();
+}
+
+int main(void)
+{
+	if (!postgres_start())
+		return 77;
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_sql_projection_runs_beside_its_events),
+		cmocka_unit_test(a_wrong_statement_is_named_with_its_line),
+		cmocka_unit_test(read_models_live_in_another_database),
+		cmocka_unit_test(ended_connections_neither_lose_nor_double_an_event),
+		cmocka_unit_test(commits_of_others_are_heard_without_the_poll),
+		cmocka_unit_test(commits_of_others_are_seen_through_a_pooler),
+	};
+	int failed = cmocka_run_group_tests_name("postgres_engine", tests, NULL, NULL);
+	postgres_stop();
+	return failed;
+}
