@@ -83,13 +83,20 @@ static tide_status config_check_seconds(const struct tide_subscription_config *c
 	return TIDE_OK;
 }
 
+static tide_status config_check_pattern(const char *pattern, struct tide_error *err)
+{
+	struct tide_error why;
+	tide_status status = pattern_check(pattern, &why);
+	return status == TIDE_OK ? TIDE_OK : tide_fail(err, status, "event_type_patterns: %s", why.message);
+}
+
 static tide_status config_check_filter(const struct tide_subscription_config *config, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	for (size_t i = 0; status == TIDE_OK && config->event_types && config->event_types[i]; i++)
 		status = name_check_type(config->event_types[i], "event_types", err);
 	for (size_t i = 0; status == TIDE_OK && config->event_type_patterns && config->event_type_patterns[i]; i++)
-		status = pattern_check(config->event_type_patterns[i], err);
+		status = config_check_pattern(config->event_type_patterns[i], err);
 	for (size_t i = 0; status == TIDE_OK && config->aggregate_types && config->aggregate_types[i]; i++)
 		status = name_check_type(config->aggregate_types[i], "aggregate_types", err);
 	if (status != TIDE_OK)
@@ -97,9 +104,9 @@ static tide_status config_check_filter(const struct tide_subscription_config *co
 	if (config->tenant_id && tide_uuid_is_nil(config->tenant_id))
 		return tide_fail(err, TIDE_ARGUMENT, "tenant_id is the nil UUID");
 	if (config->partition_total > 1024)
-		return CONFIG_REFUSE("partition total", "%u", config->partition_total, "1 to 1024");
+		return CONFIG_REFUSE("partition_total", "%u", config->partition_total, "1 to 1024");
 	if (config->partition_total ? config->partition_index >= config->partition_total : config->partition_index > 0)
-		return tide_fail(err, TIDE_ARGUMENT, "partition index is %u, expected less than the total, %u",
+		return tide_fail(err, TIDE_ARGUMENT, "partition_index is %u, expected less than the total, %u",
 		                 config->partition_index, config->partition_total);
 	return TIDE_OK;
 }

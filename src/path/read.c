@@ -239,6 +239,8 @@ static tide_status read_find(struct tide_store *store, const struct tide_uuid *e
 tide_status tide_store_event(struct tide_store *store, const struct tide_uuid *event_id, struct tide_event **ret,
                              struct tide_error *err)
 {
+	if (!ret)
+		return tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
 	struct tide_page page;
 	tide_page_init(&page);
 	tide_status status = read_find(store, event_id, &page, err);
@@ -254,6 +256,8 @@ tide_status tide_store_event(struct tide_store *store, const struct tide_uuid *e
 tide_status tide_store_event_exists(struct tide_store *store, const struct tide_uuid *event_id, bool *ret,
                                     struct tide_error *err)
 {
+	if (!ret)
+		return tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
 	struct tide_page page;
 	tide_page_init(&page);
 	tide_status status = read_find(store, event_id, &page, err);
