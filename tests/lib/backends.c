@@ -20,14 +20,15 @@ static void sqlite_run(struct fixture *fixture, const char *sql)
 /* clang-format off */
 #define MEMORY_QUIRKS .is_shared = true, .has_clear = true
 #define SQLITE_QUIRKS \
-	.is_durable = true, .is_shared = true, .is_shared_by_processes = true, .has_transactions = true, .has_sql = true
+	.is_durable = true, .is_shared = true, .is_shared_by_processes = true, .has_transactions = true, .has_sql = true, \
+	.has_text_columns = true
 
 const struct test_backend test_backends[] = {
-	{ .name = "memory", .url = "memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 0 } },
-	{ .name = "memory-private", .url = "memory:", .quirks = { .has_clear = true, .skipped = 0 } },
+	{ .name = "memory", .url = "memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 16 } },
+	{ .name = "memory-private", .url = "memory:", .quirks = { .has_clear = true, .skipped = 22 } },
 	{ .name = "sqlite", .url = "sqlite:%d/store.db", .sql = sqlite_run, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
-	{ .name = "sqlite-memory", .url = "sqlite::memory:", .quirks = { .has_transactions = true, .skipped = 0 } },
-	{ .name = "fault-memory", .url = "fault:/memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 0 } },
+	{ .name = "sqlite-memory", .url = "sqlite::memory:", .quirks = { .has_transactions = true, .skipped = 22 } },
+	{ .name = "fault-memory", .url = "fault:/memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 16 } },
 	{ .name = "fault-sqlite", .url = "fault:/sqlite:%d/store.db", .sql = sqlite_run, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
 };
 /* clang-format on */

@@ -255,7 +255,7 @@ static void *racer_run(void *argument)
 	return NULL;
 }
 
-void race(size_t threads, void (*run)(void *self, size_t index), void *self)
+void race_to(size_t threads, void (*run)(void *self, size_t index), void *self)
 {
 	pthread_barrier_t start;
 	pthread_barrier_init(&start, NULL, (unsigned)threads);

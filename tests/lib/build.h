@@ -50,6 +50,6 @@ void saw_numbers(const struct seen *seen, bool versions, const int64_t *numbers,
 void same_json(struct tide_text a, const char *b);
 
 /** Threads that run one function with their index, all at once; returns when all have ended. */
-void race(size_t threads, void (*run)(void *self, size_t index), void *self);
+void race_to(size_t threads, void (*run)(void *self, size_t index), void *self);
 
 #endif

@@ -22,6 +22,7 @@ struct quirks {
 	bool has_transactions; /* transactional delivery */
 	bool has_clear;        /* tide_store_clear */
 	bool has_sql;          /* rows can be written past Tidemark, by fixture_sql */
+	bool has_text_columns; /* columns take any text for an instant, a UUID, JSON */
 	size_t skipped;        /* cases that cannot run here; the count is checked */
 };
 

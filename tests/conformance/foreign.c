@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows that another library wrote: read as they are, and always the same. */
+#include <stdio.h>
+#include <string.h>
+
+#include "conformance/cases.h"
+
+#define ID(last) "11111111-1111-4111-8111-11111111111" last
+#define AGGREGATE "22222222-2222-4222-8222-222222222222"
+
+/* A row without the columns that only Tidemark writes. */
+static void put_row(struct fixture *f, const char *id, int version, const char *type, const char *timestamp,
+		    const char *payload)
+{
+	char sql[4096];
+	snprintf(sql, sizeof sql,
+		 "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, payload) "
+		 "VALUES ('%s', '" AGGREGATE "', 'Order', '%s', %d, '%s', '%s')",
+		 id, type, version, timestamp, payload);
+	fixture_sql(f, sql);
+}
+
+static struct tide_event *found(struct fixture *f, const char *id)
+{
+	struct tide_uuid event_id;
+	must(tide_uuid_parse(id, &event_id, err));
+	struct tide_event *event;
+	must(tide_store_event(f->store, &event_id, &event, err));
+	return event;
+}
+
+static void is_uuid(const struct tide_uuid *uuid, const char *text)
+{
+	char got[TIDE_UUID_TEXT_SIZE];
+	assert_string_equal(tide_uuid_format(uuid, got), text);
+}
+
+static void envelope_gives_its_base_fields_and_keeps_the_domain_members(struct fixture *f)
+{
+	put_row(f, ID("1"), 1, "OrderPlaced", "2024-03-01T12:00:00+00:00",
+		"{\"event_id\":\"" ID(
+			"1") "\",\"event_type\":\"OrderPlaced\",\"event_version\":4,"
+			     "\"occurred_at\":\"2024-03-01T12:00:00+00:00\",\"aggregate_id\":\"" AGGREGATE "\","
+			     "\"aggregate_type\":\"Order\",\"aggregate_version\":1,\"tenant_id\":null,\"actor_id\":"
+			     "null,"
+			     "\"correlation_id\":\"33333333-3333-4333-8333-333333333333\","
+			     "\"causation_id\":\"44444444-4444-4444-8444-444444444444\",\"metadata\":{\"k\":[1,2]},"
+			     "\"total\":12.50,\"customer\":{\"name\":\"Zo\\u00eb\"}}");
+	struct tide_event *event = found(f, ID("1"));
+	assert_int_equal(event->event_version, 4);
+	is_uuid(&event->correlation_id, "33333333-3333-4333-8333-333333333333");
+	is_uuid(&event->causation_id, "44444444-4444-4444-8444-444444444444");
+	same_json(event->metadata, "{\"k\":[1,2]}");
+	same_json(event->payload, "{\"total\":12.5,\"customer\":{\"name\":\"Zoë\"}}");
+	assert_string_equal(event->event_type.data, "OrderPlaced");
+	assert_int_equal(event->version, 1);
+	assert_true(event->occurred_at.unix_us == INT64_C(1709294400000000));
+	tide_free(event);
+}
+
+static void envelope_without_base_fields_has_the_absent_values(struct fixture *f)
+{
+	put_row(f, ID("1"), 1, "OrderPlaced", "2024-03-01T12:00:00+00:00",
+		"{\"event_id\":\"" ID("1") "\",\"total\":1}");
+	struct tide_event *event = found(f, ID("1"));
+	assert_int_equal(event->event_version, 1);
+	assert_true(tide_uuid_is_nil(&event->correlation_id));
+	assert_true(tide_uuid_is_nil(&event->causation_id));
+	same_json(event->metadata, "{}");
+	same_json(event->payload, "{\"total\":1}");
+	tide_free(event);
+}
+
+static void payload_that_is_no_envelope_is_taken_as_it_is(struct fixture *f)
+{
+	static const char *const payloads[] = {
+		"{\"total\":1,\"event_version\":9,\"metadata\":{\"a\":1}}",
+		"{\"event_id\":\"" ID("9") "\",\"total\":1}",
+		"[1,2,3]",
+		"{\"nested\":{\"event_id\":\"" ID("4") "\"}}",
+	};
+	static const char *const ids[] = { ID("1"), ID("2"), ID("3"), ID("4") };
+	for (int i = 0; i < 4; i++) {
+		put_row(f, ids[i], i + 1, "OrderPlaced", "2024-03-01T12:00:00+00:00", payloads[i]);
+		struct tide_event *event = found(f, ids[i]);
+		same_json(event->payload, payloads[i]);
+		same_json(event->metadata, "{}");
+		assert_int_equal(event->event_version, 1);
+		assert_true(tide_uuid_is_nil(&event->correlation_id));
+		tide_free(event);
+	}
+}
+
+static void foreign_row_is_the_same_at_every_reading(struct fixture *f)
+{
+	put_row(f, ID("1"), 1, "OrderPlaced", "2024-03-01T12:00:00+00:00", "{\"total\":1}");
+	SEEN first = see(f->store, NULL);
+	SEEN second = see(f->store, NULL);
+	char *a, *b;
+	must(tide_event_to_json(first.events[0], &a, err));
+	must(tide_event_to_json(second.events[0], &b, err));
+	assert_string_equal(a, b);
+	tide_free(a);
+	tide_free(b);
+}
+
+static void foreign_names_are_delivered_as_they_are(struct fixture *f)
+{
+	put_row(f, ID("1"), 1, "Order placed / été", "2024-03-01T12:00:00+00:00", "{}");
+	SEEN seen = see(f->store, NULL);
+	assert_string_equal(seen.events[0]->event_type.data, "Order placed / été");
+}
+
+static void foreign_instants_are_instants_not_texts(struct fixture *f)
+{
+	static const char *const texts[] = {
+		"2024-03-01T12:00:00Z",
+		"2024-03-01 12:00:01",
+		"2024-03-01T14:00:02+02:00",
+		"2024-03-01T06:00:03.5-06:00",
+		"2024-03-01 12:00:04.123456+00:00",
+	};
+	static const int64_t fractions[] = { 0, 0, 0, 500000, 123456 };
+	static const char *const ids[] = { ID("1"), ID("2"), ID("3"), ID("4"), ID("5") };
+	const int64_t start = INT64_C(1709294400000000);
+	for (int i = 0; i < 5; i++)
+		put_row(f, ids[i], i + 1, "A", texts[i], "{}");
+	SEEN all = see(f->store, NULL);
+	for (int i = 0; i < 5; i++)
+		assert_true(all.events[i]->occurred_at.unix_us == start + i * INT64_C(1000000) + fractions[i]);
+	struct tide_time from = { start + 1000000 }, until = { start + 3500000 };
+	SEEN some = see(f->store, &(struct tide_query){ .occurred_from = &from, .occurred_until = &until });
+	saw_versions(&some, 2, 3, 4);
+}
+
+static void appends_go_on_behind_foreign_rows(struct fixture *f)
+{
+	put_row(f, ID("1"), 1, "A", "2024-03-01T12:00:00Z", "{}");
+	put_row(f, ID("2"), 2, "A", "2024-03-01T12:00:00Z", "{}");
+	struct tide_stream stream = { .aggregate_type = "Order" };
+	must(tide_uuid_parse(AGGREGATE, &stream.aggregate_id, err));
+	assert_int_equal(version_of(f->store, stream), 2);
+	struct tide_new_event events[] = { event_of("B", 1) };
+	struct tide_append_result result;
+	must(tide_store_append(f->store, APPEND(stream, 2, events), &result, err));
+	assert_int_equal(result.version, 3);
+	must(tide_uuid_parse(ID("2"), &events[0].event_id, err));
+	refused(TIDE_DUPLICATE_EVENT, tide_store_append(f->store, APPEND(stream, 3, events), &result, err));
+}
+
+static void additional_columns_are_tolerated(struct fixture *f)
+{
+	fixture_sql(f, "ALTER TABLE events ADD COLUMN note TEXT");
+	fixture_sql(f, "ALTER TABLE projection_checkpoints ADD COLUMN note TEXT");
+	fixture_reopen(f);
+	append_one(f->store, stream_of("Order", 1), "A");
+	SEEN seen = see(f->store, NULL);
+	assert_int_equal(seen.count, 1);
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 1 }, err));
+}
+
+static void foreign_checkpoint_is_read(struct fixture *f)
+{
+	fixture_sql(f, "INSERT INTO projection_checkpoints (projection_name, events_processed) VALUES ('a', 3)");
+	fixture_sql(f, "INSERT INTO projection_checkpoints (projection_name, last_event_id, last_event_type, "
+		       "last_processed_at, events_processed) "
+		       "VALUES ('b', '" ID("1") "', 'A', '2024-03-01 12:00:00', 4)");
+	struct tide_checkpoint row;
+	must(tide_checkpoints_load(f->checkpoints, "a", &row, err));
+	assert_false(row.has_position);
+	assert_true(tide_uuid_is_nil(&row.last_event_id));
+	assert_int_equal(row.events_processed, 3);
+	assert_false(row.has_last_processed_at);
+	struct tide_uuid id;
+	refused(TIDE_NOT_FOUND, tide_checkpoints_get(f->checkpoints, "a", &id, err));
+	must(tide_checkpoints_load(f->checkpoints, "b", &row, err));
+	is_uuid(&row.last_event_id, ID("1"));
+	assert_true(row.last_processed_at.unix_us == INT64_C(1709294400000000));
+	must(tide_checkpoints_save(f->checkpoints, "b", &(struct tide_progress){ .position = 7 }, err));
+	must(tide_checkpoints_load(f->checkpoints, "b", &row, err));
+	assert_int_equal(row.position, 7);
+	assert_int_equal(row.events_processed, 4);
+	is_uuid(&row.last_event_id, ID("1"));
+}
+
+static void foreign_dead_letter_is_listed(struct fixture *f)
+{
+	fixture_sql(f, "INSERT INTO dead_letter_queue (event_id, projection_name, event_type, event_data, "
+		       "error_message, retry_count, first_failed_at, last_failed_at) VALUES ('" ID(
+			       "1") "', 'p', 'A', "
+				    "'{\"event_id\":\"" ID("1") "\",\"total\":1}', 'boom', 2, '2024-03-01 12:00:00', "
+								"'2024-03-01 12:00:01')");
+	struct tide_dead_letter_list found_list = { 0 };
+	must(tide_dead_letters_list(f->checkpoints, &(struct tide_dead_letter_query){ 0 }, &found_list, err));
+	assert_int_equal(found_list.count, 1);
+	const struct tide_dead_letter *entry = &found_list.entries[0];
+	assert_string_equal(entry->error_message, "boom");
+	assert_int_equal(entry->retry_count, 2);
+	assert_int_equal(entry->status, TIDE_DEAD_LETTER_FAILED);
+	assert_true(entry->first_failed_at.unix_us == INT64_C(1709294400000000));
+	assert_null(entry->error_stacktrace);
+	int64_t id = entry->id;
+	tide_dead_letters_free(&found_list);
+	must(tide_dead_letters_resolve(f->checkpoints, id, "me", err));
+}
+
+/* Rows that no reader can make an event of; native column types refuse them before. */
+static void undecodable_row_is_named_and_passed(struct fixture *f)
+{
+	put_row(f, ID("1"), 1, "A", "2024-03-01T12:00:00Z", "{\"n\":1}");
+	put_row(f, ID("2"), 2, "A", "yesterday", "{\"n\":2}");
+	put_row(f, ID("3"), 3, "A", "2024-03-01T12:00:00Z", "{\"n\":");
+	put_row(f, "no-uuid", 4, "A", "2024-03-01T12:00:00Z", "{\"n\":4}");
+	put_row(f, ID("5"), 5, "A", "2024-03-01T12:00:00Z", "{\"n\":5}");
+	struct tide_reader *reader;
+	must(tide_store_read(f->store, NULL, &reader, err));
+	for (int position = 1; position <= 5; position++) {
+		const struct tide_event *event;
+		if (position == 1 || position == 5) {
+			must(tide_reader_next(reader, &event, err));
+			assert_int_equal(event->position, position);
+			continue;
+		}
+		struct tide_error why = refused(TIDE_DECODE, tide_reader_next(reader, &event, err));
+		char text[8];
+		snprintf(text, sizeof text, "%d", position);
+		must_mention(&why, text);
+	}
+	const struct tide_event *last;
+	must(tide_reader_next(reader, &last, err));
+	assert_null(last);
+	tide_reader_close(reader);
+	struct tide_uuid id;
+	must(tide_uuid_parse(ID("3"), &id, err));
+	struct tide_event *event;
+	refused(TIDE_DECODE, tide_store_event(f->store, &id, &event, err));
+}
+
+static void uuids_are_read_in_either_case(struct fixture *f)
+{
+	put_row(f, "AAAAAAAA-1111-4111-8111-11111111111A", 1, "A", "2024-03-01T12:00:00Z", "{}");
+	SEEN seen = see(f->store, NULL);
+	is_uuid(&seen.events[0]->event_id, "aaaaaaaa-1111-4111-8111-11111111111a");
+}
+
+const struct test_case foreign_cases[] = {
+	CASE_NEEDS(envelope_gives_its_base_fields_and_keeps_the_domain_members, NEEDS_SQL),
+	CASE_NEEDS(envelope_without_base_fields_has_the_absent_values, NEEDS_SQL),
+	CASE_NEEDS(payload_that_is_no_envelope_is_taken_as_it_is, NEEDS_SQL),
+	CASE_NEEDS(foreign_row_is_the_same_at_every_reading, NEEDS_SQL),
+	CASE_NEEDS(foreign_names_are_delivered_as_they_are, NEEDS_SQL),
+	CASE_NEEDS(foreign_instants_are_instants_not_texts, NEEDS_SQL),
+	CASE_NEEDS(appends_go_on_behind_foreign_rows, NEEDS_SQL),
+	CASE_NEEDS(additional_columns_are_tolerated, NEEDS_SQL),
+	CASE_NEEDS(foreign_checkpoint_is_read, NEEDS_SQL),
+	CASE_NEEDS(foreign_dead_letter_is_listed, NEEDS_SQL),
+	CASE_NEEDS(undecodable_row_is_named_and_passed, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
+	CASE_NEEDS(uuids_are_read_in_either_case, NEEDS_SQL),
+	CASES_END,
+};

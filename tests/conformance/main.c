@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conformance BACKEND [PATTERN]: runs every case, or those whose name contains the pattern, over one backend.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "conformance/cases.h"
+#include "lib/child.h"
+
+#define CASES_MAX 1000
+
+static const struct test_case *const case_files[] = {
+	append_cases,      append_race_cases, read_cases,  feed_cases,    page_cases,     checkpoint_cases, lag_cases,
+	dead_letter_cases, snapshot_cases,    lease_cases, foreign_cases, delivery_cases, bad_input_cases,
+};
+
+static const struct test_backend *backend;
+static struct CMUnitTest tests[CASES_MAX];
+static size_t test_count, skipped_count;
+
+/** What cmocka carries for a case: the case, and its fixture while it runs. */
+struct case_state {
+	const struct test_case *test;
+	struct fixture fixture;
+};
+
+static int case_set_up(void **state)
+{
+	struct case_state *self = *state;
+	fixture_open(&self->fixture, backend);
+	return 0;
+}
+
+static int case_tear_down(void **state)
+{
+	struct case_state *self = *state;
+	fixture_close(&self->fixture);
+	return 0;
+}
+
+static void case_run(void **state)
+{
+	struct case_state *self = *state;
+	self->test->run(&self->fixture);
+}
+
+static bool case_can_run(const struct test_case *test)
+{
+	const struct quirks *quirks = &backend->quirks;
+	unsigned has = (quirks->has_sql ? NEEDS_SQL : 0u) | (quirks->is_shared ? NEEDS_SHARED : 0u) |
+		       (quirks->is_shared_by_processes ? NEEDS_PROCESSES : 0u) |
+		       (quirks->has_transactions ? NEEDS_TRANSACTIONS : 0u) |
+		       (quirks->has_text_columns ? NEEDS_TEXT_COLUMNS : 0u);
+	return (test->needs & ~has) == 0;
+}
+
+static void case_add(const struct test_case *test)
+{
+	static struct case_state states[CASES_MAX];
+	if (!case_can_run(test)) {
+		printf("skipped: %s\n", test->name);
+		skipped_count++;
+		return;
+	}
+	states[test_count].test = test;
+	tests[test_count] =
+		(struct CMUnitTest){ test->name, case_run, case_set_up, case_tear_down, &states[test_count] };
+	test_count++;
+}
+
+int main(int argc, char **argv)
+{
+	child_main(argc, argv);
+	backend = argc >= 2 ? test_backend_find(argv[1]) : NULL;
+	const char *pattern = argc >= 3 ? argv[2] : "";
+	if (!backend) {
+		fprintf(stderr, "usage: conformance BACKEND [PATTERN]\n");
+		return 2;
+	}
+	for (size_t i = 0; i < sizeof case_files / sizeof *case_files; i++)
+		for (const struct test_case *test = case_files[i]; test->name; test++)
+			if (strstr(test->name, pattern))
+				case_add(test);
+
+	if (backend->start && !backend->start())
+		return 77; /* what meson takes for "cannot run here" */
+	int failed = _cmocka_run_group_tests(backend->name, tests, test_count, NULL, NULL);
+	if (backend->stop)
+		backend->stop();
+	printf("%zu cases, %zu skipped\n", test_count, skipped_count);
+	if (!*pattern && skipped_count != backend->quirks.skipped) {
+		fprintf(stderr, "%s must skip %zu cases\n", backend->name, backend->quirks.skipped);
+		return 1;
+	}
+	return failed ? 1 : 0;
+}

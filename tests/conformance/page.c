@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a backend owes the core when it fills a page: exact counts of what it passed over, bounds, an honest end. */
+#include <string.h>
+
+#include "conformance/cases.h"
+#include "path/store.h"
+
+/** A page under test, with its session. */
+struct paging {
+	const struct tide_backend *backend;
+	void *session;
+	struct tide_page page;
+	struct tide_filter filter;
+	struct tide_page_query query;
+};
+
+static void paging_open(struct paging *p, struct fixture *f)
+{
+	memset(p, 0, sizeof *p);
+	p->backend = f->store->backend;
+	must(p->backend->store.session_open(f->store->state, &p->session, err));
+	tide_page_init(&p->page);
+	p->query = (struct tide_page_query){ .filter = &p->filter, .max_events = 100, .max_bytes = 1 << 20 };
+}
+
+static void paging_close(struct paging *p)
+{
+	tide_page_fini(&p->page);
+	p->backend->store.session_close(p->session);
+}
+
+static void paging_read(struct paging *p)
+{
+	tide_page_begin(&p->page, p->query.max_events, p->query.max_bytes);
+	must(p->backend->store.read(p->session, &p->query, &p->page, err));
+}
+
+static const char *const wanted[] = { "Wanted", NULL };
+
+/* Three wanted events among ten: at 3, 4 and 8. */
+static void put_wanted_at_3_4_8(struct fixture *f)
+{
+	for (int i = 1; i <= 10; i++)
+		append_one(f->store, stream_of("Order", 1), i == 3 || i == 4 || i == 8 ? "Wanted" : "Other");
+}
+
+static void page_of_an_empty_feed_is_its_end(struct fixture *f)
+{
+	struct paging p;
+	paging_open(&p, f);
+	p.query.max_scan = 100;
+	paging_read(&p);
+	assert_int_equal(p.page.count, 0);
+	assert_int_equal(p.page.scanned_to, 0);
+	assert_true(p.page.is_end);
+	assert_int_equal(p.page.wait_ns, 0);
+	paging_close(&p);
+}
+
+static void page_counts_what_it_passed_over(struct fixture *f)
+{
+	put_wanted_at_3_4_8(f);
+	struct paging p;
+	paging_open(&p, f);
+	p.filter.event_types = wanted;
+	p.query.max_scan = 1000;
+	paging_read(&p);
+	assert_int_equal(p.page.count, 3);
+	assert_int_equal(p.page.entries[0].passed_before, 2);
+	assert_int_equal(p.page.entries[1].passed_before, 0);
+	assert_int_equal(p.page.entries[2].passed_before, 3);
+	assert_int_equal(p.page.passed_after, 2);
+	assert_int_equal(p.page.scanned_to, 10);
+	assert_true(p.page.is_end);
+	paging_close(&p);
+}
+
+static void page_full_of_events_says_where_it_stopped(struct fixture *f)
+{
+	put_wanted_at_3_4_8(f);
+	struct paging p;
+	paging_open(&p, f);
+	p.filter.event_types = wanted;
+	p.query.max_scan = 1000;
+	p.query.max_events = 2;
+	paging_read(&p);
+	assert_int_equal(p.page.count, 2);
+	assert_false(p.page.is_end);
+	assert_in_range(p.page.scanned_to, 4, 7);
+	assert_int_equal(p.page.passed_after, p.page.scanned_to - 4);
+	p.query.bound = p.page.scanned_to;
+	paging_read(&p);
+	assert_int_equal(p.page.count, 1);
+	assert_int_equal(p.page.entries[0].event.position, 8);
+	paging_close(&p);
+}
+
+static void scan_without_a_match_is_bounded(struct fixture *f)
+{
+	for (int i = 0; i < 50; i++)
+		append_one(f->store, stream_of("Order", 1), "Other");
+	append_one(f->store, stream_of("Order", 1), "Wanted");
+	struct paging p;
+	paging_open(&p, f);
+	p.filter.event_types = wanted;
+	p.query.max_scan = 20;
+	for (int round = 1; round <= 2; round++) {
+		paging_read(&p);
+		assert_int_equal(p.page.count, 0);
+		assert_int_equal(p.page.scanned_to, 20 * round);
+		assert_int_equal(p.page.passed_after, 20);
+		assert_false(p.page.is_end);
+		p.query.bound = p.page.scanned_to;
+	}
+	paging_read(&p);
+	assert_int_equal(p.page.count, 1);
+	assert_int_equal(p.page.entries[0].passed_before, 10);
+	assert_int_equal(p.page.scanned_to, 51);
+	paging_close(&p);
+}
+
+/* Counting in small scans must come to what one scan counts, under every kind of filter. */
+static void small_scans_add_up_to_one_scan(struct fixture *f)
+{
+	const struct tide_time instants[] = { { 1000000 }, { 2000000 }, { 3000000 } };
+	for (unsigned i = 0; i < 60; i++) {
+		struct tide_new_event events[] = { event_of(i % 4 ? "Other" : "Wanted", i) };
+		events[0].occurred_at = &instants[i % 3];
+		events[0].tenant_id = i % 5 ? uuid_of(70 + i % 2) : events[0].tenant_id;
+		must(tide_store_append(
+			f->store, APPEND(stream_of(i % 7 ? "Order" : "Invoice", i % 6), TIDE_ANY, events), NULL, err));
+	}
+	struct tide_uuid tenant = uuid_of(71), id = uuid_of(2);
+	const char *const orders[] = { "Order", NULL }, *const patterns[] = { "W*", "x", NULL };
+	for (unsigned mask = 0; mask < 128; mask++) {
+		struct paging p;
+		paging_open(&p, f);
+		p.filter = (struct tide_filter){
+			.event_types = mask & 1 ? wanted : NULL,
+			.patterns = mask & 2 ? patterns : NULL,
+			.aggregate_types = mask & 4 ? orders : NULL,
+			.tenant_id = mask & 8 ? &tenant : NULL,
+			.aggregate_id = mask & 16 ? &id : NULL,
+			.occurred_from = mask & 32 ? &instants[1] : NULL,
+			.partition_index = 1,
+			.partition_total = mask & 64 ? 3 : 0,
+		};
+		SEEN all = see(f->store, NULL);
+		size_t matching = 0, next = 0;
+		int64_t passed = 0;
+		for (size_t i = 0; i < all.count; i++)
+			matching += tide_filter_matches(&p.filter, all.events[i]);
+		p.query.max_scan = 7;
+		p.query.max_events = 2;
+		do {
+			paging_read(&p);
+			for (size_t i = 0; i < p.page.count; i++, next++) {
+				assert_true(tide_filter_matches(&p.filter, &p.page.entries[i].event));
+				passed += p.page.entries[i].passed_before;
+			}
+			passed += p.page.passed_after;
+			assert_true(p.page.is_end || p.page.scanned_to > p.query.bound);
+			p.query.bound = p.page.scanned_to;
+		} while (!p.page.is_end);
+		assert_int_equal(next, matching);
+		assert_int_equal(passed, all.count - matching);
+		paging_close(&p);
+	}
+}
+
+static void page_is_bounded_in_bytes(struct fixture *f)
+{
+	char payload[1003];
+	memset(payload, 'x', 1002);
+	payload[0] = payload[1001] = '"';
+	payload[1002] = '\0';
+	struct tide_new_event events[5];
+	for (int i = 0; i < 5; i++)
+		events[i] = (struct tide_new_event){ .event_type = "Big", .payload = tide_text(payload) };
+	must(tide_store_append(f->store, APPEND(stream_of("Order", 1), 0, events), NULL, err));
+	struct paging p;
+	paging_open(&p, f);
+	p.query.max_scan = 1000;
+	p.query.max_bytes = 2500;
+	paging_read(&p);
+	assert_int_equal(p.page.count, 2);
+	assert_int_equal(p.page.scanned_to, 2);
+	assert_false(p.page.is_end);
+	p.query.max_bytes = 10;
+	p.query.bound = 2;
+	paging_read(&p);
+	assert_int_equal(p.page.count, 1);
+	assert_int_equal(p.page.entries[0].event.position, 3);
+	assert_int_equal(p.page.scanned_to, 3);
+	paging_close(&p);
+}
+
+static void page_that_takes_the_last_event_is_the_end(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 10);
+	struct paging p;
+	paging_open(&p, f);
+	p.query.max_scan = 1000;
+	p.query.max_events = 10;
+	paging_read(&p);
+	assert_int_equal(p.page.count, 10);
+	if (!p.page.is_end) { /* not having looked is allowed; the next page must say it then */
+		p.query.bound = p.page.scanned_to;
+		paging_read(&p);
+		assert_int_equal(p.page.count, 0);
+	}
+	assert_true(p.page.is_end);
+	assert_int_equal(p.page.scanned_to, 10);
+	append_one(f->store, stream_of("Order", 1), "Later");
+	p.query.bound = 10;
+	paging_read(&p);
+	assert_int_equal(p.page.count, 1);
+	assert_int_equal(p.page.entries[0].event.position, 11);
+	paging_close(&p);
+}
+
+static void page_beyond_the_end_is_empty_and_goes_not_back(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 3);
+	struct paging p;
+	paging_open(&p, f);
+	p.query.max_scan = 1000;
+	p.query.bound = 1000;
+	paging_read(&p);
+	assert_int_equal(p.page.count, 0);
+	assert_true(p.page.is_end);
+	assert_true(p.page.scanned_to <= 1000);
+	paging_close(&p);
+}
+
+const struct test_case page_cases[] = {
+	CASE(page_of_an_empty_feed_is_its_end),
+	CASE(page_counts_what_it_passed_over),
+	CASE(page_full_of_events_says_where_it_stopped),
+	CASE(scan_without_a_match_is_bounded),
+	CASE(small_scans_add_up_to_one_scan),
+	CASE(page_is_bounded_in_bytes),
+	CASE(page_that_takes_the_last_event_is_the_end),
+	CASE(page_beyond_the_end_is_empty_and_goes_not_back),
+	CASES_END,
+};
