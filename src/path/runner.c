@@ -18,8 +18,6 @@
 #include "sys/alloc.h"
 #include "sys/log.h"
 
-#define RUNNER_STEP_EVENTS 256 /* parts taken before the step returns to its thread */
-
 struct tide_time runner_wall(const struct tide_subscription *subscription)
 {
 	const struct runner *runner = &subscription->runner;
@@ -409,7 +407,7 @@ struct mono_time runner_step(struct tide_subscription *subscription, struct mono
 	runner->step_wall = clock_wall(subscription->engine->clock);
 	atomic_fetch_add_explicit(&subscription->steps, 1, memory_order_relaxed);
 	runner_listen(subscription);
-	for (int i = 0; i < RUNNER_STEP_EVENTS; i++) {
+	for (int i = 0; i < subscription->engine->parts_per_step; i++) {
 		enum step step = runner_advance(subscription);
 		if (step == STEP_END)
 			return MONO_NEVER;

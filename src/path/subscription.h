@@ -31,6 +31,7 @@ struct engine {
 	struct probe probe;
 	int64_t probe_ns;  /* how long a status waits for a database */
 	uint64_t seed;     /* of jitter */
+	int parts_per_step; /* things a runner does before its step returns */
 };
 
 /** What a run has come to: restored when a delivery transaction is lost. */

@@ -17,6 +17,7 @@
 #define MANAGER_SHUTDOWN_TIMEOUT 30.0
 #define MANAGER_DRAIN_TIMEOUT 10.0
 #define MANAGER_PROBE_LIMIT 1.0
+#define MANAGER_PARTS_PER_STEP 256
 
 /* ---- Opening and closing ------------------------------------------------------------------------------------ */
 
@@ -91,6 +92,7 @@ static tide_status manager_init(struct tide_manager *manager, const struct tide_
 	engine->store = options->store;
 	engine->checkpoints = options->checkpoints;
 	engine->clock = &clock_system;
+	engine->parts_per_step = MANAGER_PARTS_PER_STEP;
 	engine->probe_ns = ns_of_seconds(manager_or(options->probe_limit, MANAGER_PROBE_LIMIT));
 	random_bytes(&engine->seed, sizeof engine->seed);
 	tide_status status = TIDE_OK;
