@@ -394,7 +394,7 @@ static void shutdown_end(struct shutdown_run *run)
 	       result->duration_seconds, (long long)result->subscriptions_stopped, (long long)result->checkpoints_saved);
 }
 
-static void shutdown_sequence(struct shutdown_run *run)
+static void shutdown_in_order(struct shutdown_run *run)
 {
 	struct tide_manager *manager = run->manager;
 	enum tide_shutdown_reason reason = (enum tide_shutdown_reason)atomic_load(&manager->shutdown.reason);
@@ -426,7 +426,7 @@ static tide_status shutdown_run(struct tide_manager *manager, struct tide_shutdo
 	run.was_in_hand = alloc_zero(run.set.count + 1, sizeof *run.was_in_hand);
 	run.hand_position = alloc_zero(run.set.count + 1, sizeof *run.hand_position);
 	if (run.was_in_hand && run.hand_position)
-		shutdown_sequence(&run);
+		shutdown_in_order(&run);
 	else
 		status = alloc_fail(err);
 	tide_free(run.was_in_hand);
