@@ -116,11 +116,13 @@ static void failure_record_attempt(struct tide_subscription *subscription, const
 	                                          .is_retried = true });
 }
 
+/* The end of the next event's delivery: it has failed for good. */
 static void failure_begin_end(struct tide_subscription *subscription, const struct tide_error *error,
                               struct tide_delivery *delivery)
 {
 	struct pending_failure *pending = &subscription->runner.pending;
 	pending->is_pending = true;
+	pending->position = feed_peek(&subscription->runner.feed)->event.position;
 	pending->is_logged = false;
 	pending->error = *error;
 	pending->retry_count = delivery->attempt - 1;
@@ -130,46 +132,58 @@ static void failure_begin_end(struct tide_subscription *subscription, const stru
 	delivery->stacktrace = NULL;
 }
 
-/* The transaction went down with the call: the events of it come again, on a new connection. */
-static enum step failure_of_transaction(struct tide_subscription *subscription, const struct tide_event *event,
-                                        const struct tide_error *error, const struct tide_delivery *delivery)
+/* The transaction went down with the call: its events come again, on a new connection. */
+static void failure_drop_transaction(struct tide_subscription *subscription, tide_position position,
+                                     const struct tide_delivery *delivery)
 {
 	struct runner *runner = &subscription->runner;
-	if (delivery->has_ended_transaction) {
-		save_forget(subscription);
-		infra_close(subscription);
-		return runner_fail(subscription, error);
-	}
-	runner->lost_position = event->position;
+	runner->lost_position = position;
 	runner->lost_attempts = delivery->attempt;
-	infra_close(subscription);
 	runner->try_at = mono_add(runner->now, retry_delay(&subscription->retry, delivery->attempt - 1, &runner->random));
-	return STEP_ON;
+	infra_close(subscription);
+}
+
+static enum step failure_of_transaction(struct tide_subscription *subscription, const struct tide_error *error)
+{
+	infra_close(subscription);
+	return runner_fail(subscription, error);
+}
+
+static void failure_try_again(struct tide_subscription *subscription, tide_position position, int32_t attempt,
+                              int64_t delay)
+{
+	log_at(TIDE_LOG_WARNING, "subscription", "trying again",
+	       "name='%s' operation=handler position=%lld attempt=%d delay_seconds=%.3f", subscription->name,
+	       (long long)position, attempt, seconds_of_ns(delay));
+	subscription->runner.retry_at = mono_add(subscription->runner.now, delay);
 }
 
 enum step failure_of_attempt(struct tide_subscription *subscription, const struct tide_event *event, size_t count,
                              const struct tide_error *error, struct tide_delivery *delivery)
 {
 	struct runner *runner = &subscription->runner;
+	tide_position position = event->position;
 	struct tide_classification class = errors_classify(&subscription->engine->errors, error->status, error->message);
 	bool is_last = !failure_is_retryable(error, &class) || runner->attempts > subscription->config.max_retries;
 	int64_t delay = is_last ? -1 : retry_delay(&subscription->retry, runner->attempts - 1, &runner->random);
 	failure_count_attempt(subscription, error, delay);
-	bool is_gone = delivery->has_ended_transaction || delivery->has_lost_transaction;
-	if (!is_last || count > 1 || is_gone)
+	if (!is_last || count > 1 || delivery->has_ended_transaction)
 		failure_record_attempt(subscription, event, error, delivery);
-	if (is_gone && (delivery->has_ended_transaction || !is_last))
-		return failure_of_transaction(subscription, event, error, delivery);
-	if (!is_last) {
-		log_at(TIDE_LOG_WARNING, "subscription", "trying again",
-		       "name='%s' operation=handler position=%lld attempt=%d delay_seconds=%.3f", subscription->name,
-		       (long long)event->position, runner->attempts + 1, seconds_of_ns(delay));
-		runner->retry_at = mono_add(runner->now, delay);
-	} else if (count > 1) {
+	if (delivery->has_ended_transaction)
+		return failure_of_transaction(subscription, error);
+	if (count > 1 && is_last) {
 		runner->is_split = true;
 		runner->split_until = runner->batch[count - 1]->position;
 		runner->attempts = 0;
-	} else {
+	}
+	if (delivery->has_lost_transaction)
+		failure_drop_transaction(subscription, runner->is_split ? 0 : position, delivery);
+	if (!is_last) {
+		failure_try_again(subscription, position, delivery->attempt + 1, delay);
+	} else if (count == 1 && delivery->has_lost_transaction) {
+		runner->doomed = position;
+		runner->doom = *error;
+	} else if (count == 1) {
 		failure_begin_end(subscription, error, delivery);
 	}
 	return STEP_ON;
@@ -282,8 +296,9 @@ static tide_status failure_write(struct tide_subscription *subscription, const s
 		return status;
 	status = backend->checkpoint.dead_letter_add(runner->session, save_fence(subscription), write, ret, err);
 	if (status == TIDE_OK)
-		return backend->store.release(runner->session, err);
-	(void)backend->store.rollback_to(runner->session, NULL);
+		status = backend->store.release(runner->session, err);
+	if (status != TIDE_OK && backend->store.rollback_to(runner->session, NULL) != TIDE_OK)
+		infra_close(subscription); /* nobody knows what is in the transaction: it goes */
 	return status;
 }
 
@@ -298,10 +313,12 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 		return step;
 	struct tide_error err;
 	char *data ALLOC_AUTO = NULL;
-	tide_position position = event->position;
 	tide_status status = infra_open(subscription, &err);
 	if (status == TIDE_OK)
 		status = failure_event_data(event, &data, &err);
+	/* The entry commits with the position behind its event: else a crash between the two delivers it again. */
+	if (status == TIDE_OK && subscription->subscriber.transactional && !runner->is_in_transaction)
+		status = save_begin_transaction(subscription, &err);
 	struct tide_dead_letter_write write = { subscription->name, event->event_id,
 		                                event->event_type.data ? event->event_type.data : "Unknown", data, message,
 		                                pending->stacktrace, pending->retry_count, runner_wall(subscription) };
@@ -310,10 +327,6 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	if (status == TIDE_OK && runner->held)
 		status = held_add(runner->held, event, &err);
 	step = infra_end(subscription, RETRY_DLQ, status, &err);
-	/* A lost connection took the open transaction along: the event comes again, and fails again. */
-	const struct tide_page_entry *next = feed_peek(&runner->feed);
-	if (!next || next->event.position != position)
-		failure_forget_pending(runner);
 	return step;
 }
 
@@ -328,7 +341,7 @@ static enum step failure_dead_letter(struct tide_subscription *subscription, con
 		       tide_status_name(pending->error.status), pending->retry_count);
 	pending->is_logged = true;
 	enum step step = failure_add(subscription, event, pending->error.message, &id);
-	if (step != STEP_ON || !pending->is_pending)
+	if (step != STEP_ON) /* when a transaction went along, the event comes again, and fails again */
 		return step;
 	failure_conclude(subscription, event, id);
 	settle_next(subscription, SETTLED_DEAD_LETTERED);
@@ -339,7 +352,8 @@ enum step failure_finish(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
-	if (!entry) { /* the feed began anew behind an earlier event: it comes again */
+	if (!entry || entry->event.position != runner->pending.position) {
+		/* The feed began anew behind an earlier event: the failed one comes again. */
 		failure_forget_pending(runner);
 		return STEP_ON;
 	}
@@ -352,15 +366,12 @@ enum step failure_finish(struct tide_subscription *subscription)
 
 enum step failure_park(struct tide_subscription *subscription, const struct tide_uuid *behind)
 {
-	struct runner *runner = &subscription->runner;
-	const struct tide_event *event = &feed_peek(&runner->feed)->event;
+	const struct tide_event *event = &feed_peek(&subscription->runner.feed)->event;
 	char text[TIDE_UUID_TEXT_SIZE], message[80];
 	int64_t id;
 	snprintf(message, sizeof message, DEAD_LETTER_PARKED, tide_uuid_format(behind, text));
-	tide_position position = event->position;
 	enum step step = failure_add(subscription, event, message, &id);
-	const struct tide_page_entry *next = feed_peek(&runner->feed);
-	if (step == STEP_ON && next && next->event.position == position)
+	if (step == STEP_ON)
 		settle_next(subscription, SETTLED_PARKED);
 	return step;
 }

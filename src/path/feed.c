@@ -62,6 +62,14 @@ static void feed_release(struct feed *feed, int64_t events, int64_t bytes)
 	assert(feed->flow.in_flight >= 0 && feed->bytes >= 0);
 }
 
+static void feed_block(struct feed *feed, struct mono_time now)
+{
+	feed->is_blocked = true;
+	feed->blocked_since = now;
+	feed->blocked_releases = feed->flow.total_releases;
+	feed->flow.pause_count++;
+}
+
 static void feed_unblock(struct feed *feed, struct mono_time now)
 {
 	if (feed->is_blocked)
@@ -99,13 +107,11 @@ bool feed_wants(struct feed *feed, struct mono_time now)
 	if (feed->is_end)
 		return false;
 	bool has_room = feed_has_room(feed);
-	if (feed->is_blocked && feed->flow.in_flight < feed->limits.threshold && has_room)
+	bool has_settled = feed->flow.total_releases > feed->blocked_releases;
+	if (feed->is_blocked && has_settled && feed->flow.in_flight < feed->limits.threshold && has_room)
 		feed_unblock(feed, now);
-	if (!feed->is_blocked && !has_room) {
-		feed->is_blocked = true;
-		feed->blocked_since = now;
-		feed->flow.pause_count++;
-	}
+	if (!feed->is_blocked && !has_room)
+		feed_block(feed, now);
 	return !feed->is_blocked;
 }
 
@@ -126,9 +132,7 @@ static void feed_accept(struct feed *feed, const struct tide_page *page, struct 
 {
 	/* An event that alone is more than the bytes left comes alone, when nothing else is in flight. */
 	if (feed->flow.in_flight > 0 && feed->bytes + (int64_t)page->bytes > feed->limits.max_bytes) {
-		feed->is_blocked = true;
-		feed->blocked_since = now;
-		feed->flow.pause_count++;
+		feed_block(feed, now);
 		return;
 	}
 	bool has_moved = page->scanned_to > feed->read_to;

@@ -62,7 +62,7 @@ static tide_status redeliver_find(struct tide_subscription *subscription, const 
 	if (status != TIDE_NOT_FOUND)
 		return status;
 	struct event_json json = { 0 };
-	status = event_read_json(tide_text(entry->event_data), &json, err);
+	status = event_read_data(tide_text(entry->event_data), &json, err);
 	if (status == TIDE_OK) {
 		struct tide_event event = redeliver_view(&json);
 		status = tide_page_add(page, &event, err);
@@ -190,6 +190,23 @@ static tide_status redeliver_entry(struct tide_subscription *subscription, const
 	return status;
 }
 
+/* A redelivery is a handler call like any other: an open breaker puts it off. */
+static bool redeliver_admit(struct tide_subscription *subscription, struct mono_time *ret_ready_at)
+{
+	mutex_lock(&subscription->lock);
+	bool is_admitted = breaker_admit(&subscription->handler_breaker, subscription->runner.now, false);
+	*ret_ready_at = breaker_ready_at(&subscription->handler_breaker);
+	mutex_unlock(&subscription->lock);
+	return is_admitted;
+}
+
+static void redeliver_not_judged(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	breaker_cancel(&subscription->handler_breaker); /* nothing to cancel when it was judged */
+	mutex_unlock(&subscription->lock);
+}
+
 static tide_status redeliver_next(struct tide_subscription *subscription, bool *ret_found, struct tide_error *err)
 {
 	struct tide_dead_letter_filter filter = { .projection_name = subscription->name,
@@ -202,10 +219,15 @@ static tide_status redeliver_next(struct tide_subscription *subscription, bool *
 		status = redeliver_backend(subscription)->checkpoint.dead_letter_list(subscription->runner.session, &filter,
 		                                                                     &list, err);
 	*ret_found = status == TIDE_OK && list.count > 0;
+	if (*ret_found && !redeliver_admit(subscription, &subscription->runner.redeliver_at)) {
+		tide_dead_letters_free(&list);
+		return TIDE_OK;
+	}
 	if (*ret_found) {
 		struct tide_page page;
 		tide_page_init(&page);
 		status = redeliver_entry(subscription, &list.entries[0], &page, err);
+		redeliver_not_judged(subscription);
 		tide_page_fini(&page);
 	}
 	tide_dead_letters_free(&list);

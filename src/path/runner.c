@@ -62,6 +62,8 @@ static void runner_release(struct tide_subscription *subscription)
 static void runner_let_go(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
+	runner->unknown_position = runner->is_save_unknown ? runner->attempted.position : 0;
+	runner->last_epoch = runner->fence.epoch;
 	runner->is_save_unknown = false;
 	save_roll_back(subscription);
 	runner_release(subscription);
@@ -177,7 +179,6 @@ enum step runner_stop(struct tide_subscription *subscription)
 /* The stop gave up waiting for the handler: nothing of what it did after that counts. */
 static enum step runner_end_abandoned(struct tide_subscription *subscription)
 {
-	subscription->runner.is_save_unknown = false;
 	save_roll_back(subscription);
 	runner_finish(subscription, TIDE_STATE_STOPPED, "abandoned handler returned");
 	mutex_lock(&subscription->lock);
@@ -319,7 +320,9 @@ static enum step runner_fall_back(struct tide_subscription *subscription)
 		return step;
 	runner->feed.is_behind = false;
 	runner->feed.since_end = 0;
-	runner_move(subscription, TIDE_STATE_CATCHING_UP, "fell behind the newest events");
+	tail_open(feed->tail, runner->catch_up_to);
+	if (runner->progress.position < runner->catch_up_to)
+		runner_move(subscription, TIDE_STATE_CATCHING_UP, "fell behind the newest events");
 	return STEP_ON;
 }
 

@@ -203,6 +203,7 @@ enum step save_step(struct tide_subscription *subscription)
 		runner->is_save_due = false;
 		return STEP_ON;
 	}
+	runner->is_save_due = true; /* until it is made, nothing else happens */
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;

@@ -135,14 +135,27 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 	return status;
 }
 
+/* A restart goes on behind what it had settled, unless the row knows better: a write whose answer was lost was made, or
+ * somebody else owned the subscription meanwhile. */
+static tide_position start_where_it_stopped(const struct runner *runner, const struct start_facts *facts,
+                                            const char **ret_why)
+{
+	bool was_alone = runner->fence.epoch == runner->last_epoch + 1;
+	bool was_made = runner->unknown_position > 0 && facts->stored == runner->unknown_position;
+	if (facts->has_stored && (!was_alone || was_made))
+		return facts->stored;
+	*ret_why = "settled prefix";
+	return runner->progress.position;
+}
+
 static tide_position start_choose(struct tide_subscription *subscription, const struct start_facts *facts,
                                   const char **ret_why)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscription_config *config = &subscription->config;
 	*ret_why = "checkpoint";
-	if (runner->is_restart)
-		return runner->progress.position;
+	if (runner->is_restart && runner->has_run)
+		return start_where_it_stopped(runner, facts, ret_why);
 	if (facts->has_stored && (runner->was_standby || config->start_from == TIDE_START_CHECKPOINT))
 		return facts->stored;
 	switch (config->start_from) {
@@ -184,7 +197,7 @@ static enum step start_resolve(struct tide_subscription *subscription)
 	if (runner->self_check)
 		self_check_reset(runner->self_check);
 	runner->catch_up_to = facts.end;
-	runner->is_resolved = true;
+	runner->is_resolved = runner->has_run = true;
 	mutex_lock(&subscription->lock);
 	subscription->position = position;
 	mutex_unlock(&subscription->lock);
@@ -199,6 +212,8 @@ static enum step start_enter(struct tide_subscription *subscription)
 	bool is_live = runner->progress.position >= runner->catch_up_to;
 	if (is_live && runner->progress.is_dirty)
 		return save_step(subscription);
+	if (is_live)
+		tail_open(subscription->engine->store->tail, runner->catch_up_to);
 	runner->poll_at = mono_add(runner->now, runner->feed.limits.poll_ns);
 	runner->redeliver_at = runner->now;
 	if (!runner_move(subscription, is_live ? TIDE_STATE_LIVE : TIDE_STATE_CATCHING_UP, "started"))

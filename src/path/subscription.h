@@ -46,6 +46,7 @@ struct run_counts {
 /** A failed event whose end (dead letter, discard, error) is not yet done. */
 struct pending_failure {
 	bool is_pending;
+	tide_position position; /* of the event */
 	bool is_logged;
 	bool was_recorded; /* a late handler: its record was made at the deadline */
 	struct tide_error error;
@@ -102,7 +103,9 @@ struct runner {
 	struct tide_fence fence;
 	bool was_standby;           /* takes over: continues from the stored checkpoint */
 	bool is_restart;            /* from ERROR: continues behind the settled prefix */
-	bool has_run;
+	bool has_run;               /* progress tells where the last run stopped */
+	int64_t last_epoch;         /* of that run */
+	tide_position unknown_position; /* what it may have saved without knowing; 0: nothing */
 	tide_position catch_up_to;  /* W */
 
 	/* an unclean end before this run: events are marked before they are handed over */

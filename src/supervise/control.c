@@ -40,6 +40,7 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	subscription->is_registered_run = true;
 	atomic_store(&subscription->is_stop_asked, false);
 	subscription->runner.is_restart = is_restart;
+	subscription->runner.has_run = subscription->runner.has_run && is_restart;
 	subscription->runner.was_standby = false;
 }
 
