@@ -100,7 +100,7 @@ static inline void tide_aggregate_free_cleanup(struct tide_aggregate **aggregate
  * Returns: the fact.
  */
 const struct tide_uuid *tide_aggregate_id(const struct tide_aggregate *aggregate);
-const struct tide_aggregate_type *tide_aggregate_type(const struct tide_aggregate *aggregate);
+const struct tide_aggregate_type *tide_aggregate_type_of(const struct tide_aggregate *aggregate);
 tide_version tide_aggregate_version(const struct tide_aggregate *aggregate);
 tide_version tide_aggregate_next_version(const struct tide_aggregate *aggregate);
 

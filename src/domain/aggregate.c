@@ -383,7 +383,7 @@ const struct tide_uuid *tide_aggregate_id(const struct tide_aggregate *aggregate
 	return &aggregate->id;
 }
 
-const struct tide_aggregate_type *tide_aggregate_type(const struct tide_aggregate *aggregate)
+const struct tide_aggregate_type *tide_aggregate_type_of(const struct tide_aggregate *aggregate)
 {
 	return aggregate->type;
 }

@@ -59,9 +59,8 @@ static tide_status append_check_events(const struct tide_store *store, const str
 			status = append_check_belongs(append, i, err);
 		if (status == TIDE_OK)
 			status = append_check_numbers(append, i, err);
-		if (status == TIDE_OK && store->types && !tide_event_types_has(store->types, append->events[i].event_type))
-			status = tide_fail(err, TIDE_NOT_FOUND, "event %zu: event_type '%s' is not registered", i,
-			                   append->events[i].event_type);
+		if (status == TIDE_OK && store->types)
+			status = tide_event_types_find(store->types, append->events[i].event_type, NULL, err);
 	}
 	return status;
 }
