@@ -348,7 +348,7 @@ static void threads_publish_and_change_registrations_at_once_without_losing_an_e
 	BUS *bus = bus_new();
 	struct crowd crowd = { .bus = bus };
 	must(tide_bus_subscribe_all(bus, count_event, &crowd.seen, err));
-	race(CROWD, crowd_member, &crowd);
+	race_to(CROWD, crowd_member, &crowd);
 	must(tide_bus_shutdown(bus, 30, NULL, err));
 	assert_int_equal(crowd.seen, CROWD * CROWD_EVENTS);
 	struct tide_bus_stats stats = tide_bus_stats(bus);

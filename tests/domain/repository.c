@@ -312,7 +312,7 @@ static void sixty_four_threads_on_eight_aggregates_lose_nothing(void **state)
 	for (size_t index = 0; index < CROWD; index++)
 		for (size_t i = 0; i < CROWD_MOVES; i++)
 			expected[(index + i) % CROWD_ACCOUNTS] += (int64_t)(index + 1);
-	race(CROWD, crowd_member, repository);
+	race_to(CROWD, crowd_member, repository);
 	for (unsigned number = 0; number < CROWD_ACCOUNTS; number++) {
 		AGGREGATE *aggregate = loaded(repository, number);
 		assert_int_equal(cents_of(aggregate), expected[number]);
