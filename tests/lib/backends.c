@@ -3,6 +3,9 @@
 #include <stdio.h>
 
 #include "lib/fixture.h"
+#ifdef TIDE_HAVE_POSTGRES
+#include "lib/postgres.h"
+#endif
 
 static void sqlite_run(struct fixture *fixture, const char *sql)
 {
@@ -22,6 +25,10 @@ static void sqlite_run(struct fixture *fixture, const char *sql)
 #define SQLITE_QUIRKS \
 	.is_durable = true, .is_shared = true, .is_shared_by_processes = true, .has_transactions = true, .has_sql = true, \
 	.has_text_columns = true
+#define POSTGRES \
+	.start = postgres_start, .stop = postgres_stop, .sql = postgres_fixture_sql, \
+	.quirks = { .is_durable = true, .is_shared = true, .is_shared_by_processes = true, .has_transactions = true, \
+		    .has_sql = true, .feed_may_end_in_a_batch = true, .skipped = 1 }
 
 const struct test_backend test_backends[] = {
 	{ .name = "memory", .url = "memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 16 } },
@@ -30,6 +37,10 @@ const struct test_backend test_backends[] = {
 	{ .name = "sqlite-memory", .url = "sqlite::memory:", .quirks = { .has_transactions = true, .skipped = 22 } },
 	{ .name = "fault-memory", .url = "fault:/memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 16 } },
 	{ .name = "fault-sqlite", .url = "fault:/sqlite:%d/store.db", .sql = sqlite_run, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
+#ifdef TIDE_HAVE_POSTGRES
+	{ .name = "postgres", .url = "postgresql:///?schema=s%n", POSTGRES },
+	{ .name = "fault-postgres", .url = "fault:/postgresql:///?schema=s%n", POSTGRES },
+#endif
 };
 /* clang-format on */
 

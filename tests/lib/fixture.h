@@ -19,11 +19,12 @@ struct quirks {
 	bool is_durable; /* what was written is there when the store is opened again */
 	bool is_shared;  /* the URL can be opened twice at once and names the same store */
 	bool is_shared_by_processes;
-	bool has_transactions; /* transactional delivery */
-	bool has_clear;        /* tide_store_clear */
-	bool has_sql;          /* rows can be written past Tidemark, by fixture_sql */
-	bool has_text_columns; /* columns take any text for an instant, a UUID, JSON */
-	size_t skipped;        /* cases that cannot run here; the count is checked */
+	bool has_transactions;        /* transactional delivery */
+	bool has_clear;               /* tide_store_clear */
+	bool has_sql;                 /* rows can be written past Tidemark, by fixture_sql */
+	bool has_text_columns;        /* columns take any text for an instant, a UUID, JSON */
+	bool feed_may_end_in_a_batch; /* while its append shares its positions with one in progress */
+	size_t skipped;               /* cases that cannot run here; the count is checked */
 };
 
 /** One backend under test. */

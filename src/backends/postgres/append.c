@@ -11,6 +11,8 @@
  */
 #include "backends/postgres/inner.h"
 
+#include <stdlib.h>
+
 #include "core/text.h"
 #include "sys/alloc.h"
 #include "sys/wakeup.h"
@@ -27,8 +29,10 @@ struct append_call {
 	struct pg_store *store;
 	const struct tide_commit *commits;
 	size_t count;
-	struct tide_append_result *results;
+	struct tide_append_result *results; /* become the caller's on success, and that of a conflict */
+	struct tide_append_result *ret;
 	bool *is_stored; /* by commit: found stored before */
+	int32_t *ahead;  /* by commit: events that the commits before it add to its stream */
 	bool was_cut;    /* a connection was lost with an earlier try of this call under way */
 	int races;
 	struct mono_time deadline; /* for the server to come back */
@@ -43,15 +47,60 @@ static size_t append_total(const struct append_call *call)
 	return total;
 }
 
-/* Numbered events say themselves where the stream must be. */
-static int32_t append_required(const struct tide_commit *commit)
+static int append_compare_streams(const void *a, const void *b)
 {
-	int64_t before = (int64_t)commit->events[0].version - 1;
-	if (before < 0)
-		return commit->expected <= INT32_MAX ? (int32_t)commit->expected : APPEND_NEVER;
-	if (commit->expected == TIDE_ANY || commit->expected == before)
-		return (int32_t)before;
-	return commit->expected == TIDE_STREAM_EXISTS && before > 0 ? (int32_t)before : APPEND_NEVER;
+	const struct tide_commit *x = *(const struct tide_commit *const *)a, *y = *(const struct tide_commit *const *)b;
+	int order = tide_uuid_compare(&x->stream.aggregate_id, &y->stream.aggregate_id);
+	if (order == 0)
+		order = strcmp(x->stream.aggregate_type, y->stream.aggregate_type);
+	return order ? order : (x > y) - (x < y);
+}
+
+static bool append_is_same_stream(const struct tide_commit *a, const struct tide_commit *b)
+{
+	return tide_uuid_equal(&a->stream.aggregate_id, &b->stream.aggregate_id) &&
+	       strcmp(a->stream.aggregate_type, b->stream.aggregate_type) == 0;
+}
+
+/* A call may name a stream more than once: find what stands before each commit, by sorting. */
+static tide_status append_look_ahead(struct append_call *call, struct tide_error *err)
+{
+	if (call->count == 1)
+		return TIDE_OK;
+	ALLOC_AUTO const struct tide_commit **sorted = alloc_zero(call->count, sizeof *sorted);
+	if (!sorted)
+		return alloc_fail(err);
+	for (size_t i = 0; i < call->count; i++)
+		sorted[i] = &call->commits[i];
+	qsort(sorted, call->count, sizeof *sorted, append_compare_streams);
+	int32_t ahead = 0;
+	for (size_t i = 0; i < call->count; i++) {
+		size_t index = (size_t)(sorted[i] - call->commits);
+		if (i > 0 && !append_is_same_stream(sorted[i - 1], sorted[i]))
+			ahead = 0;
+		call->ahead[index] = ahead;
+		ahead += call->is_stored[index] ? 0 : (int32_t)sorted[i]->count;
+	}
+	return TIDE_OK;
+}
+
+/* Where the stream must be before the whole call, for one of its commits. Numbered events say so themselves. */
+static int32_t append_required(const struct append_call *call, size_t index)
+{
+	const struct tide_commit *commit = &call->commits[index];
+	int32_t ahead = call->ahead[index];
+	int64_t exact = commit->expected, numbered = (int64_t)commit->events[0].version - 1;
+	if (numbered >= 0) {
+		bool is_met = exact < 0 ? exact == TIDE_ANY || numbered > 0 : exact == numbered;
+		if (!is_met)
+			return APPEND_NEVER;
+		exact = numbered;
+	}
+	if (exact == TIDE_STREAM_EXISTS)
+		return ahead > 0 ? APPEND_ANY : APPEND_EXISTS;
+	if (exact == TIDE_ANY)
+		return APPEND_ANY;
+	return exact >= ahead && exact <= INT32_MAX ? (int32_t)exact - ahead : APPEND_NEVER;
 }
 
 static void append_put_streams(const struct append_call *call, struct pg_params *params, bool with_required)
@@ -68,7 +117,7 @@ static void append_put_streams(const struct append_call *call, struct pg_params 
 		return;
 	pg_array_begin(params, PG_INT4, call->count);
 	for (size_t i = 0; i < call->count; i++)
-		pg_array_int4(params, call->is_stored[i] ? APPEND_ANY : append_required(&call->commits[i]));
+		pg_array_int4(params, call->is_stored[i] ? APPEND_ANY : append_required(call, i));
 	pg_array_end(params);
 }
 
@@ -230,13 +279,15 @@ static tide_status append_decide_one(struct append_call *call, size_t index, str
 		return status;
 	struct tide_append_result result = { 0 };
 	status = tide_commit_decide(commit, any ? known : NULL, current, &result, err);
-	if (status == TIDE_OK && !result.was_stored_before) {
-		call->results[index].version = current;
-		return TIDE_OK;
-	}
-	call->results[index] = result;
-	call->is_stored[index] = status == TIDE_OK;
-	return status;
+	if (status == TIDE_CONFLICT)
+		call->ret[index] = result;
+	if (status == TIDE_OK)
+		call->results[index] =
+			result.was_stored_before ? result : (struct tide_append_result){ .version = current };
+	if (status != TIDE_OK || !result.was_stored_before)
+		return status;
+	call->is_stored[index] = true;
+	return append_look_ahead(call, err);
 }
 
 /* The versions are read before the ids: an earlier try of this call that commits in between is found by its ids. */
@@ -246,7 +297,8 @@ static tide_status append_decide(struct append_call *call, struct pg_connection 
 	tide_status status = append_versions(call, connection, &versions, err);
 	for (size_t i = 0; status == TIDE_OK && i < call->count; i++)
 		if (!call->is_stored[i])
-			status = append_decide_one(call, i, connection, pg_int4(versions, (int)i, 0), err);
+			status = append_decide_one(call, i, connection, pg_int4(versions, (int)i, 0) + call->ahead[i],
+						   err);
 	return status;
 }
 
@@ -257,6 +309,7 @@ static tide_status append_lose_race(const struct append_call *call, struct tide_
 		i++;
 	char id[TIDE_UUID_TEXT_SIZE];
 	const struct tide_stream *stream = &call->commits[i].stream;
+	call->ret[i] = (struct tide_append_result){ .version = call->results[i].version };
 	return tide_fail(err, TIDE_CONFLICT, "'%s:%s' was changed by others %d times while this append was tried",
 			 tide_uuid_format(&stream->aggregate_id, id), stream->aggregate_type, APPEND_RACES_MAX);
 }
@@ -313,20 +366,26 @@ tide_status pg_append(void *self, const struct tide_commit *commits, size_t coun
 		      struct tide_error *err)
 {
 	struct pg_store *store = self;
-	bool few[16] = { 0 };
-	ALLOC_AUTO bool *many = count > sizeof few ? alloc_zero(count, sizeof *many) : NULL;
-	if (count > sizeof few && !many)
+	ALLOC_AUTO bool *is_stored = alloc_zero(count, sizeof *is_stored);
+	ALLOC_AUTO int32_t *ahead = alloc_zero(count, sizeof *ahead);
+	ALLOC_AUTO struct tide_append_result *results = alloc_zero(count, sizeof *results);
+	if (!is_stored || !ahead || !results)
 		return alloc_fail(err);
 	struct append_call call = { .store = store,
 				    .commits = commits,
 				    .count = count,
-				    .results = ret,
-				    .is_stored = many ? many : few,
+				    .results = results,
+				    .ret = ret,
+				    .is_stored = is_stored,
+				    .ahead = ahead,
 				    .deadline = mono_add(clock_mono(&clock_system), store->busy_ns),
 				    .pause_ns = APPEND_PAUSE_MIN_NS };
-	tide_status status = append_run(&call, err);
+	tide_status status = append_look_ahead(&call, err);
+	if (status == TIDE_OK)
+		status = append_run(&call, err);
 	if (status != TIDE_OK)
 		return status;
+	memcpy(ret, results, count * sizeof *ret);
 	for (size_t i = 0; call.was_cut && i < count; i++)
 		ret[i].was_stored_before = false; /* most likely by this very call */
 	pg_bell_ring(store);
