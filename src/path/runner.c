@@ -428,13 +428,28 @@ bool runner_is_running(struct tide_subscription *subscription)
 	return is_running;
 }
 
+static uint64_t runner_run(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	uint64_t run = subscription->run;
+	mutex_unlock(&subscription->lock);
+	return run;
+}
+
+/* The next run may have been registered already when this one's thread looks; that one has a thread of its own. */
+static bool runner_is_of_run(struct tide_subscription *subscription, uint64_t run)
+{
+	return runner_is_running(subscription) && runner_run(subscription) == run;
+}
+
 void runner_thread(void *self)
 {
 	struct tide_subscription *subscription = self;
 	engine_of_thread = subscription->engine;
-	while (runner_is_running(subscription)) {
+	uint64_t run = runner_run(subscription);
+	while (runner_is_of_run(subscription, run)) {
 		struct mono_time next = runner_step(subscription, clock_mono(subscription->engine->clock));
-		if (runner_is_running(subscription)) /* nobody rings for a run that has ended */
+		if (runner_is_of_run(subscription, run)) /* nobody rings for a run that has ended */
 			wakeup_wait(&subscription->wakeup, next);
 	}
 	mutex_lock(&subscription->lock);

@@ -38,6 +38,7 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	subscription->should_stop = subscription->is_ready = false;
 	subscription->was_final_saved = subscription->is_pause_save_due = false;
 	subscription->is_registered_run = true;
+	subscription->run++;
 	atomic_store(&subscription->is_stop_asked, false);
 	subscription->runner.is_restart = is_restart;
 	subscription->runner.has_run = subscription->runner.has_run && is_restart;
