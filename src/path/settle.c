@@ -58,6 +58,16 @@ static void settle_passed_locked(struct tide_subscription *subscription, int64_t
 	subscription->evaluated += passed + matched;
 }
 
+/* Wake who waits for the new position; nobody is woken for each event of a million. */
+static void settle_position_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
+{
+	subscription->position = subscription->runner.progress.position;
+	if (subscription->position < subscription->wake_at)
+		return;
+	subscription->wake_at = INT64_MAX;
+	cond_broadcast(&subscription->changed);
+}
+
 void settle_next(struct tide_subscription *subscription, enum settlement how)
 {
 	struct runner *runner = &subscription->runner;
@@ -71,8 +81,7 @@ void settle_next(struct tide_subscription *subscription, enum settlement how)
 	settle_passed_locked(subscription, entry->passed_before, 1);
 	settle_count_locked(subscription, &entry->event, how, wall);
 	settle_flow_locked(subscription);
-	subscription->position = runner->progress.position;
-	cond_broadcast(&subscription->changed);
+	settle_position_locked(subscription);
 	mutex_unlock(&subscription->lock);
 	runner->attempts = 0;
 	if (progress_is_due(&runner->progress, &subscription->config, PROGRESS_AFTER_EVENT, runner->now) ||
@@ -87,8 +96,7 @@ void settle_page_end(struct tide_subscription *subscription)
 	progress_move(&runner->progress, page->scanned_to);
 	mutex_lock(&subscription->lock);
 	settle_passed_locked(subscription, page->passed_after, 0);
-	subscription->position = runner->progress.position;
-	cond_broadcast(&subscription->changed);
+	settle_position_locked(subscription);
 	mutex_unlock(&subscription->lock);
 	feed_finish_page(&runner->feed);
 	bool is_committed_by_page = runner->is_in_transaction && subscription->config.checkpoint_strategy != TIDE_PERIODIC;

@@ -76,6 +76,7 @@ static void subscription_init(struct tide_subscription *subscription)
 	const struct tide_subscription_config *config = &subscription->config;
 	mutex_init(&subscription->lock);
 	cond_init(&subscription->changed);
+	subscription->wake_at = INT64_MAX;
 	wakeup_init(&subscription->wakeup);
 	subscription->retry = (struct retry_policy){ config->max_retries, config->initial_retry_delay, config->max_retry_delay,
 		                                     config->retry_exponential_base, config->retry_jitter };
@@ -331,6 +332,8 @@ static tide_status subscription_wait(struct tide_subscription *subscription, con
 		has_ended = state_is_terminal(subscription->states.state) && !subscription->is_registered_run;
 		if (is_there || has_ended || !is_in_time)
 			break;
+		if (goal->position >= 0 && goal->position < subscription->wake_at)
+			subscription->wake_at = goal->position;
 		is_in_time = cond_wait_until(&subscription->changed, &subscription->lock, deadline);
 	}
 	enum tide_state state = subscription->states.state;

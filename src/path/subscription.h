@@ -144,6 +144,7 @@ struct tide_subscription {
 	/* under lock */
 	struct mutex lock;
 	struct cond changed;
+	tide_position wake_at;      /* the least position that somebody waits for; INT64_MAX: nobody does */
 	struct states states;
 	bool is_registered_run;     /* a run exists: started and not yet ended */
 	uint64_t run;               /* counts the runs: a thread ends with its own, even when the next has begun */
