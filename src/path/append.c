@@ -101,34 +101,6 @@ static tide_status append_check_ids(const struct tide_event *events, size_t coun
 	return TIDE_OK;
 }
 
-static int append_compare_streams(const void *a, const void *b)
-{
-	const struct tide_stream *left = &(*(const struct tide_append *const *)a)->stream;
-	const struct tide_stream *right = &(*(const struct tide_append *const *)b)->stream;
-	int order = tide_uuid_compare(&left->aggregate_id, &right->aggregate_id);
-	return order ? order : strcmp(left->aggregate_type, right->aggregate_type);
-}
-
-/* The same stream twice in one call would be two answers to what its version is. */
-static tide_status append_check_streams(const struct tide_append *appends, size_t count, struct tide_error *err)
-{
-	if (count == 1)
-		return TIDE_OK;
-	const struct tide_append **sorted ALLOC_AUTO = alloc_zero(count, sizeof *sorted);
-	if (!sorted)
-		return alloc_fail(err);
-	for (size_t i = 0; i < count; i++)
-		sorted[i] = &appends[i];
-	qsort(sorted, count, sizeof *sorted, append_compare_streams);
-	for (size_t i = 1; i < count; i++)
-		if (append_compare_streams(&sorted[i - 1], &sorted[i]) == 0) {
-			char text[TIDE_UUID_TEXT_SIZE];
-			return tide_fail(err, TIDE_ARGUMENT, "stream '%s/%s' is named twice", sorted[i]->stream.aggregate_type,
-			                 tide_uuid_format(&sorted[i]->stream.aggregate_id, text));
-		}
-	return TIDE_OK;
-}
-
 static void append_stamp(const struct tide_append *appends, size_t count, struct tide_commit *commits,
                          struct tide_event *events)
 {
@@ -155,16 +127,13 @@ tide_status tide_store_append_all(struct tide_store *store, const struct tide_ap
 			return status;
 		total += appends[i].count;
 	}
-	tide_status status = append_check_streams(appends, count, err);
-	if (status != TIDE_OK)
-		return status;
 	struct tide_event *events ALLOC_AUTO = alloc_zero(total, sizeof *events);
 	struct tide_commit *commits ALLOC_AUTO = alloc_zero(count, sizeof *commits);
 	struct tide_append_result *results ALLOC_AUTO = alloc_zero(count, sizeof *results);
 	if (!events || !commits || !results)
 		return alloc_fail(err);
 	append_stamp(appends, count, commits, events);
-	status = append_check_ids(events, total, err);
+	tide_status status = append_check_ids(events, total, err);
 	if (status == TIDE_OK)
 		status = store->backend->store.append(store->state, commits, count, results, err);
 	if (status == TIDE_OK)

@@ -620,12 +620,26 @@ static void append_all_of_one_id_for_two_streams_is_a_duplicate(struct fixture *
 	assert_false(exists);
 }
 
-static void append_all_refuses_one_stream_twice(struct fixture *f)
+static void append_all_may_name_a_stream_more_than_once(struct fixture *f)
 {
-	struct tide_new_event a[] = { event_of("A", 1) }, b[] = { event_of("B", 2) };
-	struct tide_append appends[] = { *APPEND(order(1), TIDE_ANY, a), *APPEND(order(1), TIDE_ANY, b) };
-	refused(TIDE_ARGUMENT, tide_store_append_all(f->store, appends, 2, NULL, err));
-	assert_int_equal(end_of(f->store), 0);
+	struct tide_new_event a[] = { event_of("A", 1), event_of("B", 2) }, b[] = { event_of("C", 3) },
+			      c[] = { event_of("D", 4) }, d[] = { event_of("E", 5) };
+	struct tide_append appends[] = { *APPEND(order(1), 0, a), *APPEND(order(2), TIDE_ANY, b), *APPEND(order(1), 2, c),
+					 *APPEND(order(1), TIDE_STREAM_EXISTS, d) };
+	struct tide_append_result results[4];
+	must(tide_store_append_all(f->store, appends, 4, results, err));
+	assert_int_equal(results[0].version, 2);
+	assert_int_equal(results[1].version, 1);
+	assert_int_equal(results[2].version, 3);
+	assert_int_equal(results[3].version, 4);
+	for (int i = 1; i < 4; i++)
+		assert_true(results[i].first_position > results[i - 1].last_position);
+	struct tide_new_event again[] = { event_of("F", 6) };
+	struct tide_append stale[] = { *APPEND(order(1), 4, again), *APPEND(order(1), 4, b) };
+	b[0].event_id = uuid_of(100);
+	refused(TIDE_CONFLICT, tide_store_append_all(f->store, stale, 2, results, err));
+	assert_int_equal(results[1].version, 5);
+	assert_int_equal(version_of(f->store, order(1)), 4);
 }
 
 static void append_all_repeated_returns_the_original_results(struct fixture *f)
@@ -689,7 +703,7 @@ const struct test_case append_cases[] = {
 	CASE(append_all_writes_to_every_stream),
 	CASE(append_all_writes_nothing_when_one_stream_is_elsewhere),
 	CASE(append_all_of_one_id_for_two_streams_is_a_duplicate),
-	CASE(append_all_refuses_one_stream_twice),
+	CASE(append_all_may_name_a_stream_more_than_once),
 	CASE(append_all_repeated_returns_the_original_results),
 	CASES_END,
 };

@@ -191,7 +191,7 @@ static void append_put_events(const struct append_call *call, struct pg_params *
 		for (size_t i = 0; i < call->count; i++)
 			for (size_t k = 0; !call->is_stored[i] && k < call->commits[i].count; k++)
 				append_put_field(params, (enum append_field)field, &call->commits[i].events[k], i + 1,
-						 k + 1);
+						 (size_t)call->ahead[i] + k + 1);
 		pg_array_end(params);
 	}
 }
