@@ -127,6 +127,8 @@ int cli_fail_with(struct cli *cli, const struct tide_error *err, const struct bu
 int cli_exit_of(tide_status status);
 /** A remark on standard error; nothing with --json. */
 void cli_note(struct cli *cli, const char *format, ...) TIDE_PRINTF(2, 3);
+/** The log sink of every command; `self` is the struct cli. */
+void cli_log(void *self, const struct tide_log_line *line);
 /** Write one line of JSON, or of text, and release the buffer. CLI_DONE, CLI_FAILED. */
 int cli_line(struct cli *cli, struct buffer *line);
 /** Write the number with its thousands apart, into one of a few static buffers. */

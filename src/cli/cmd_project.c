@@ -86,6 +86,8 @@ static int project_config(struct cli *cli, struct tide_subscription_config *conf
 	if (config->max_in_flight < config->batch_size)
 		config->max_in_flight = config->batch_size;
 	config->self_check = true;
+	/* who waits for the end of the history wants to see every failure, not a pause after five */
+	config->circuit_breaker_enabled = !cli->options[OPT_ONCE].is_set;
 	if (retries->number > INT32_MAX)
 		return cli_usage(cli, "--max-retries '%s' is too many", retries->text);
 	if (retries->is_set)

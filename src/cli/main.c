@@ -21,8 +21,7 @@ static int main_run(struct cli *cli)
 		help_print(stderr);
 		return CLI_USAGE;
 	}
-	if (cli->options[OPT_VERBOSE].is_set)
-		tide_log_set(NULL, NULL, TIDE_LOG_INFO);
+	tide_log_set(cli_log, cli, cli->options[OPT_VERBOSE].is_set ? TIDE_LOG_INFO : TIDE_LOG_WARNING);
 	return cli_commands[cli->command].run(cli);
 }
 

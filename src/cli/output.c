@@ -2,6 +2,7 @@
 /* What people and programs see: errors, lines of JSON, tables. */
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "sys/alloc.h"
@@ -87,6 +88,40 @@ void cli_note(struct cli *cli, const char *format, ...)
 	vfprintf(stderr, format, list);
 	fputc('\n', stderr);
 	va_end(list);
+}
+
+static void log_json(const struct tide_log_line *line)
+{
+	struct buffer text = { 0 };
+
+	json_open(&text, '{');
+	json_key(&text, "log");
+	json_open(&text, '{');
+	json_key(&text, "level");
+	json_string(&text, tide_log_level_name(line->level));
+	json_key(&text, "component");
+	json_string(&text, line->component);
+	json_key(&text, "message");
+	json_string(&text, line->message);
+	json_key(&text, "fields");
+	json_string(&text, line->fields);
+	json_close(&text, '}');
+	json_close(&text, '}');
+	if (!text.failed)
+		fprintf(stderr, "%s\n", text.data);
+	buffer_fini(&text);
+}
+
+void cli_log(void *self, const struct tide_log_line *line)
+{
+	const struct cli *cli = self;
+
+	if (cli->json)
+		log_json(line);
+	else
+		fprintf(stderr, "%stide: %s: %s: %s%s%s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "",
+			tide_log_level_name(line->level), line->component, line->message, *line->fields ? " " : "",
+			line->fields);
 }
 
 static int output_out_of_memory(struct cli *cli)
