@@ -63,6 +63,7 @@ struct tide_dead_letter_count {
 	int64_t failure_count;
 	struct tide_time oldest_failure;
 	struct tide_time most_recent_failure;
+	int64_t retrying_count; /* of them, those asked to be delivered again */
 };
 
 /**

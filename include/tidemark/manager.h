@@ -343,6 +343,47 @@ const char *tide_shutdown_reason_name(enum tide_shutdown_reason reason);
  */
 tide_status tide_shutdown_result_json(const struct tide_shutdown_result *result, char **ret, struct tide_error *err);
 
+/** What the last shutdown took, for those who collect figures. A plain value. */
+struct tide_shutdown_metrics {
+	double shutdown_duration_seconds;
+	double drain_duration_seconds;
+	int64_t events_drained;
+	int64_t checkpoints_saved;
+	int64_t in_flight_at_start;
+	const char *outcome; /* "clean", "timeout", or "forced": by a double signal; static text */
+};
+
+/**
+ * Take the figures of the manager's last shutdown, or write them as one JSON object.
+ *
+ * Owns:    the caller owns the text `*ret`; release it with tide_free.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND (no shutdown has ended yet), TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_shutdown_metrics(struct tide_manager *manager, struct tide_shutdown_metrics *ret,
+                                          struct tide_error *err);
+tide_status tide_shutdown_metrics_json(const struct tide_shutdown_metrics *metrics, char **ret, struct tide_error *err);
+
+/**
+ * Write every metric of a manager, its store and its bus in the Prometheus text format 0.0.4.
+ *
+ * What the databases cannot say within a second is as last known.
+ *
+ * Owns:    the caller owns `*ret`; release it with tide_free.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_metrics(struct tide_manager *manager, char **ret, struct tide_error *err);
+
+/**
+ * Write the failure statistics of all subscriptions as one JSON object: totals, and each by its name.
+ *
+ * Owns:    the caller owns `*ret`; release it with tide_free.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_error_stats_json(struct tide_manager *manager, char **ret, struct tide_error *err);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

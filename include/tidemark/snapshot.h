@@ -45,6 +45,24 @@ tide_status tide_store_snapshot_load(struct tide_store *store, struct tide_strea
 tide_status tide_store_snapshot_save(struct tide_store *store, const struct tide_snapshot *snapshot,
 				     struct tide_error *err);
 
+/** What became of a snapshot, for the metrics of the store. */
+enum tide_snapshot_outcome {
+	TIDE_SNAPSHOT_WAS_SAVED,
+	TIDE_SNAPSHOT_WAS_FAILED,
+	TIDE_SNAPSHOT_WAS_LOADED,
+	TIDE_SNAPSHOT_WAS_REJECTED,
+	TIDE_SNAPSHOT_OUTCOMES /* the number of them */
+};
+
+/**
+ * Count what became of a snapshot. Repositories do; who takes snapshots without one may.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: nothing.
+ */
+void tide_store_count_snapshot(struct tide_store *store, enum tide_snapshot_outcome outcome);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -293,6 +293,101 @@ struct tide_recent_error {
 tide_status tide_subscription_recent_errors(struct tide_subscription *subscription, struct tide_recent_error **ret,
                                             size_t *ret_count, struct tide_error *err);
 
+/** How a subscription reads ahead; acquisitions - releases = in flight, always. A plain value. */
+struct tide_flow_stats {
+	int64_t events_in_flight;        /* read ahead and not settled */
+	int64_t peak_in_flight;
+	int64_t pause_count;             /* how often the reader was blocked */
+	double total_pause_time_seconds; /* how long it was */
+	int64_t total_acquisitions;      /* events read ahead */
+	int64_t total_releases;          /* of them, settled or given up */
+};
+
+/** What a subscription's filter let through in this run. A plain value. */
+struct tide_filter_stats {
+	int64_t events_evaluated;
+	int64_t events_matched;
+	int64_t events_skipped;
+	double match_rate; /* matched / evaluated, 1 when none was evaluated */
+};
+
+/** What a subscription tries again when it fails. */
+enum tide_retry_operation {
+	TIDE_RETRY_OF_HANDLER,
+	TIDE_RETRY_OF_READ,
+	TIDE_RETRY_OF_CHECKPOINT,
+	TIDE_RETRY_OF_DLQ,
+	TIDE_RETRY_OF_OWNERSHIP,
+	TIDE_RETRY_OPERATIONS /* the number of them */
+};
+
+/** What trying one operation came to in this run. A plain value. */
+struct tide_retry_stats {
+	int64_t attempts;
+	int64_t successes;
+	int64_t failures;
+	double total_delay_seconds;   /* of all retries scheduled */
+	struct tide_error last_error; /* status TIDE_OK: none */
+};
+
+/** Whether calls are let through. */
+enum tide_breaker_state { TIDE_BREAKER_CLOSED, TIDE_BREAKER_HALF_OPEN, TIDE_BREAKER_OPEN };
+
+/** A circuit breaker at one moment. A plain value. */
+struct tide_breaker_status {
+	enum tide_breaker_state state;
+	int32_t failure_count;              /* in a row */
+	bool has_last_failure;              /* whether the next one is known */
+	struct tide_time last_failure_time;
+	int32_t half_open_calls;            /* probes let through and not yet judged */
+};
+
+/**
+ * Take the statistics of reading ahead, of the filter, or of one operation's retries, in the present or last run.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT.
+ */
+tide_status tide_subscription_flow_stats(struct tide_subscription *subscription, struct tide_flow_stats *ret,
+                                         struct tide_error *err);
+tide_status tide_subscription_filter_stats(struct tide_subscription *subscription, struct tide_filter_stats *ret,
+                                           struct tide_error *err);
+tide_status tide_subscription_retry_stats(struct tide_subscription *subscription, enum tide_retry_operation operation,
+                                          struct tide_retry_stats *ret, struct tide_error *err);
+
+/**
+ * Look at the two circuit breakers of a subscription; `infra` is the one of reads, checkpoints, dead letters and ownership.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT.
+ */
+tide_status tide_subscription_breakers(struct tide_subscription *subscription, struct tide_breaker_status *ret_handler,
+                                       struct tide_breaker_status *ret_infra, struct tide_error *err);
+
+/**
+ * Name a breaker's state ("half_open") or an operation that is tried again ("checkpoint") as written in JSON.
+ *
+ * Owns:    nothing; the text is static.
+ * Threads: any.
+ * Returns: the name.
+ */
+const char *tide_breaker_state_name(enum tide_breaker_state state);
+const char *tide_retry_operation_name(enum tide_retry_operation operation);
+
+/**
+ * Write one of these as one JSON object.
+ *
+ * Owns:    the caller owns `*ret`; release it with tide_free.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_flow_stats_json(const struct tide_flow_stats *stats, char **ret, struct tide_error *err);
+tide_status tide_filter_stats_json(const struct tide_filter_stats *stats, char **ret, struct tide_error *err);
+tide_status tide_retry_stats_json(const struct tide_retry_stats *stats, char **ret, struct tide_error *err);
+tide_status tide_breaker_status_json(const struct tide_breaker_status *status, char **ret, struct tide_error *err);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

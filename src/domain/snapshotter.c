@@ -14,6 +14,13 @@
 #include "sys/alloc.h"
 #include "sys/log.h"
 
+/* Counted twice: for the repository's own statistics, and for the metrics of the store. */
+#define SNAPSHOT_COUNT(repository, counter, outcome)                                                                   \
+	do {                                                                                                           \
+		REPOSITORY_COUNT(repository, counter);                                                                 \
+		tide_store_count_snapshot((repository)->store, outcome);                                               \
+	} while (0)
+
 static int32_t snapshot_schema(const struct tide_aggregate_type *type)
 {
 	return type->schema_version ? type->schema_version : 1;
@@ -61,9 +68,9 @@ static tide_status snapshot_write(struct tide_repository *repository, const stru
 {
 	tide_status status = tide_store_snapshot_save(repository->store, &task->snapshot, err);
 	if (status == TIDE_OK)
-		REPOSITORY_COUNT(repository, snapshots_saved);
+		SNAPSHOT_COUNT(repository, snapshots_saved, TIDE_SNAPSHOT_WAS_SAVED);
 	else
-		REPOSITORY_COUNT(repository, snapshots_failed);
+		SNAPSHOT_COUNT(repository, snapshots_failed, TIDE_SNAPSHOT_WAS_FAILED);
 	return status;
 }
 
@@ -187,7 +194,7 @@ void snapshotter_saved(struct tide_repository *repository, const struct tide_agg
 	if (status != TIDE_OK) {
 		snapshot_warn("snapshot failed", aggregate_stream(aggregate), err.message);
 		if (!is_counted)
-			REPOSITORY_COUNT(repository, snapshots_failed);
+			SNAPSHOT_COUNT(repository, snapshots_failed, TIDE_SNAPSHOT_WAS_FAILED);
 	}
 	snapshot_task_free(task);
 }
@@ -250,9 +257,9 @@ void snapshotter_restore(struct tide_repository *repository, struct tide_aggrega
 		tide_free((void *)snapshot.state.data);
 	}
 	if (!why) {
-		REPOSITORY_COUNT(repository, snapshots_loaded);
+		SNAPSHOT_COUNT(repository, snapshots_loaded, TIDE_SNAPSHOT_WAS_LOADED);
 		return;
 	}
-	REPOSITORY_COUNT(repository, snapshots_rejected);
+	SNAPSHOT_COUNT(repository, snapshots_rejected, TIDE_SNAPSHOT_WAS_REJECTED);
 	snapshot_warn("snapshot passed over", stream, why);
 }

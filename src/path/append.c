@@ -113,6 +113,33 @@ static void append_stamp(const struct tide_append *appends, size_t count, struct
 	}
 }
 
+static void append_count(struct metrics_store *metrics, const struct tide_commit *commits, size_t count,
+			 const struct tide_append_result *results, tide_status status)
+{
+	int64_t appended = 0, replayed = 0;
+	for (size_t i = 0; status == TIDE_OK && i < count; i++) {
+		replayed += results[i].was_stored_before;
+		appended += results[i].was_stored_before ? 0 : (int64_t)commits[i].count;
+	}
+	metrics_add(&metrics->events_appended, appended);
+	if (replayed)
+		metrics_add(&metrics->duplicates[METRICS_REPLAYED], replayed);
+	if (status == TIDE_CONFLICT)
+		metrics_add(&metrics->conflicts, 1);
+	if (status == TIDE_DUPLICATE_EVENT)
+		metrics_add(&metrics->duplicates[METRICS_REFUSED], 1);
+}
+
+static tide_status append_commit(struct tide_store *store, const struct tide_commit *commits, size_t count,
+				 struct tide_append_result *results, struct tide_error *err)
+{
+	struct mono_time since = clock_mono(&clock_system);
+	tide_status status = store->backend->store.append(store->state, commits, count, results, err);
+	metrics_append_took(&store->metrics, mono_since(clock_mono(&clock_system), since));
+	append_count(&store->metrics, commits, count, results, status);
+	return status;
+}
+
 tide_status tide_store_append_all(struct tide_store *store, const struct tide_append *appends, size_t count,
                                   struct tide_append_result *ret, struct tide_error *err)
 {
@@ -135,7 +162,7 @@ tide_status tide_store_append_all(struct tide_store *store, const struct tide_ap
 	append_stamp(appends, count, commits, events);
 	tide_status status = append_check_ids(events, total, err);
 	if (status == TIDE_OK)
-		status = store->backend->store.append(store->state, commits, count, results, err);
+		status = append_commit(store, commits, count, results, err);
 	if (status == TIDE_OK)
 		notifier_ring(store->notifier, RING_APPEND);
 	if (ret && (status == TIDE_OK || status == TIDE_CONFLICT))

@@ -13,6 +13,10 @@ struct tide_checkpoints {
 	bool owns_database;
 };
 
+/** Fill the lag and the newest event id of `ret` for a row as it would be stored. */
+tide_status lag_measure(struct tide_store *feed, const struct tide_checkpoint *row, const char *const *event_types,
+                        struct tide_lag *ret, struct tide_error *err);
+
 /** Message of an entry that waits for an older one of its aggregate; %s is that one's event id. */
 #define DEAD_LETTER_PARKED "parked behind event %s"
 bool dead_letter_is_parked(const char *message);

@@ -22,11 +22,11 @@
 
 /* ---- Records ------------------------------------------------------------------------------------------------ */
 
-void failure_record(struct tide_subscription *subscription, const struct tide_error *error,
-                    const struct failure_context *context)
+static struct tide_error_record failure_describe(struct tide_subscription *subscription, const struct tide_error *error,
+						 const struct failure_context *context)
 {
 	const struct tide_event *event = context->event;
-	struct tide_error_record record = {
+	return (struct tide_error_record){
 		.event_id = event ? event->event_id : (struct tide_uuid){ { 0 } },
 		.event_type = event && event->event_type.data ? event->event_type.data : "Unknown",
 		.position = event ? event->position : -1,
@@ -40,6 +40,12 @@ void failure_record(struct tide_subscription *subscription, const struct tide_er
 		.sent_to_dlq = context->dlq_id != 0,
 		.dlq_id = context->dlq_id,
 	};
+}
+
+void failure_record(struct tide_subscription *subscription, const struct tide_error *error,
+		    const struct failure_context *context)
+{
+	struct tide_error_record record = failure_describe(subscription, error, context);
 	if (!context->is_logged)
 		errors_log(&record);
 	struct mono_time now = clock_mono(subscription->engine->clock);
@@ -92,11 +98,11 @@ static void failure_count_attempt(struct tide_subscription *subscription, const 
 	stats->last_error = *error;
 	stats->retries += delay >= 0;
 	stats->total_delay_seconds += delay >= 0 ? seconds_of_ns(delay) : 0;
-	bool has_opened = breaker_failure(&subscription->handler_breaker, runner->now, runner_wall(subscription));
+	enum breaker_state before = subscription->handler_breaker.state;
+	(void)breaker_failure(&subscription->handler_breaker, runner->now, runner_wall(subscription));
+	enum breaker_state after = subscription->handler_breaker.state;
 	mutex_unlock(&subscription->lock);
-	if (has_opened)
-		log_at(TIDE_LOG_WARNING, "subscription", "handler breaker opened", "name='%s' position=%lld",
-		       subscription->name, (long long)runner->progress.position);
+	runner_log_breaker(subscription, "handler", before, after);
 }
 
 /* The late one was recorded at its deadline already. */
@@ -132,6 +138,14 @@ static void failure_begin_end(struct tide_subscription *subscription, const stru
 	delivery->stacktrace = NULL;
 }
 
+static void failure_log_retry(const struct tide_subscription *subscription, tide_position position, int32_t attempt,
+                              int64_t delay)
+{
+	log_at(TIDE_LOG_WARNING, "subscription", "trying again",
+	       "name='%s' operation=handler position=%lld attempt=%d delay_seconds=%.3f", subscription->name,
+	       (long long)position, attempt, seconds_of_ns(delay));
+}
+
 /* The transaction went down with the call: its events come again, on a new connection. */
 static void failure_drop_transaction(struct tide_subscription *subscription, tide_position position,
                                      const struct tide_delivery *delivery)
@@ -139,7 +153,9 @@ static void failure_drop_transaction(struct tide_subscription *subscription, tid
 	struct runner *runner = &subscription->runner;
 	runner->lost_position = position;
 	runner->lost_attempts = delivery->attempt;
-	runner->try_at = mono_add(runner->now, retry_delay(&subscription->retry, delivery->attempt - 1, &runner->random));
+	int64_t delay = retry_delay(&subscription->retry, delivery->attempt - 1, &runner->random);
+	runner->try_at = mono_add(runner->now, delay);
+	failure_log_retry(subscription, position, delivery->attempt + 1, delay);
 	infra_close(subscription);
 }
 
@@ -152,9 +168,7 @@ static enum step failure_of_transaction(struct tide_subscription *subscription, 
 static void failure_try_again(struct tide_subscription *subscription, tide_position position, int32_t attempt,
                               int64_t delay)
 {
-	log_at(TIDE_LOG_WARNING, "subscription", "trying again",
-	       "name='%s' operation=handler position=%lld attempt=%d delay_seconds=%.3f", subscription->name,
-	       (long long)position, attempt, seconds_of_ns(delay));
+	failure_log_retry(subscription, position, attempt, delay);
 	subscription->runner.retry_at = mono_add(subscription->runner.now, delay);
 }
 
@@ -327,6 +341,10 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	if (status == TIDE_OK && runner->held)
 		status = held_add(runner->held, event, &err);
 	step = infra_end(subscription, RETRY_DLQ, status, &err);
+	if (step == STEP_ON)
+		log_at(TIDE_LOG_ERROR, "dlq", "event dead-lettered",
+		       "name='%s' id=%lld position=%lld event_type=%s retry_count=%d error='%s'", subscription->name,
+		       (long long)*ret, (long long)position, write.event_type, write.retry_count, message);
 	return step;
 }
 
@@ -334,11 +352,13 @@ static enum step failure_dead_letter(struct tide_subscription *subscription, con
 {
 	struct pending_failure *pending = &subscription->runner.pending;
 	int64_t id = 0;
-	if (!pending->is_logged)
-		log_at(TIDE_LOG_ERROR, "dlq", pending->error.message,
-		       "name='%s' position=%lld event_type=%s error=%s retry_count=%d", subscription->name,
-		       (long long)event->position, event->event_type.data ? event->event_type.data : "",
-		       tide_status_name(pending->error.status), pending->retry_count);
+	if (!pending->is_logged && !pending->was_recorded) {
+		/* Logged before the queue is asked, told when it has answered. */
+		struct tide_error_record record = failure_describe(
+			subscription, &pending->error,
+			&(struct failure_context){ .event = event, .retry_count = pending->retry_count });
+		errors_log(&record);
+	}
 	pending->is_logged = true;
 	enum step step = failure_add(subscription, event, pending->error.message, &id);
 	if (step != STEP_ON) /* when a transaction went along, the event comes again, and fails again */

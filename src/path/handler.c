@@ -191,10 +191,13 @@ static enum step handler_pause(struct tide_subscription *subscription)
 static bool handler_admit(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	bool is_admitted = breaker_admit(&subscription->handler_breaker, subscription->runner.now,
-	                                 subscription->is_manual_probe);
+	enum breaker_state before = subscription->handler_breaker.state;
+	bool is_admitted =
+		breaker_admit(&subscription->handler_breaker, subscription->runner.now, subscription->is_manual_probe);
+	enum breaker_state after = subscription->handler_breaker.state;
 	subscription->is_manual_probe = false;
 	mutex_unlock(&subscription->lock);
+	runner_log_breaker(subscription, "handler", before, after);
 	return is_admitted;
 }
 
@@ -290,13 +293,12 @@ static size_t handler_collect(struct tide_subscription *subscription, const stru
 static void handler_succeeded(struct tide_subscription *subscription, size_t count)
 {
 	mutex_lock(&subscription->lock);
-	bool was_open = subscription->handler_breaker.state != BREAKER_CLOSED;
+	enum breaker_state before = subscription->handler_breaker.state;
 	breaker_success(&subscription->handler_breaker);
 	subscription->retries[RETRY_HANDLER].attempts++;
 	subscription->retries[RETRY_HANDLER].successes++;
 	mutex_unlock(&subscription->lock);
-	if (was_open)
-		log_at(TIDE_LOG_WARNING, "subscription", "handler breaker closed", "name='%s'", subscription->name);
+	runner_log_breaker(subscription, "handler", before, BREAKER_CLOSED);
 	for (size_t i = 0; i < count; i++)
 		settle_next(subscription, SETTLED_HANDLED);
 	handler_survived(subscription);

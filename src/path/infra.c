@@ -20,23 +20,25 @@ enum step infra_begin(struct tide_subscription *subscription)
 	if (runner->now.ns < runner->try_at.ns)
 		return runner_wait(subscription, runner->try_at);
 	mutex_lock(&subscription->lock);
+	enum breaker_state before = subscription->infra_breaker.state;
 	bool is_admitted = breaker_admit(&subscription->infra_breaker, runner->now, false);
+	enum breaker_state after = subscription->infra_breaker.state;
 	struct mono_time ready_at = breaker_ready_at(&subscription->infra_breaker);
 	mutex_unlock(&subscription->lock);
+	runner_log_breaker(subscription, "infra", before, after);
 	return is_admitted ? STEP_ON : runner_wait(subscription, ready_at);
 }
 
 static void infra_succeeded(struct tide_subscription *subscription, enum retry_operation operation)
 {
 	mutex_lock(&subscription->lock);
-	bool was_open = subscription->infra_breaker.state != BREAKER_CLOSED;
+	enum breaker_state before = subscription->infra_breaker.state;
 	breaker_success(&subscription->infra_breaker);
 	subscription->retries[operation].attempts++;
 	subscription->retries[operation].successes++;
 	mutex_unlock(&subscription->lock);
 	subscription->runner.tries = 0;
-	if (was_open)
-		log_at(TIDE_LOG_WARNING, "subscription", "infrastructure breaker closed", "name='%s'", subscription->name);
+	runner_log_breaker(subscription, "infra", before, BREAKER_CLOSED);
 }
 
 /* Count a failed try and decide about the next one; returns its delay, negative when there is none. */
@@ -53,12 +55,11 @@ static int64_t infra_failed(struct tide_subscription *subscription, enum retry_o
 	stats->last_error = *error;
 	stats->retries += !is_last;
 	stats->total_delay_seconds += is_last ? 0 : seconds_of_ns(delay);
-	bool has_opened = breaker_failure(&subscription->infra_breaker, runner->now, runner_wall(subscription));
-	subscription->metrics.checkpoint_failures += operation == RETRY_CHECKPOINT;
+	enum breaker_state before = subscription->infra_breaker.state;
+	(void)breaker_failure(&subscription->infra_breaker, runner->now, runner_wall(subscription));
+	enum breaker_state after = subscription->infra_breaker.state;
 	mutex_unlock(&subscription->lock);
-	if (has_opened)
-		log_at(TIDE_LOG_WARNING, "subscription", "infrastructure breaker opened", "name='%s' operation=%s",
-		       subscription->name, retry_operation_name(operation));
+	runner_log_breaker(subscription, "infra", before, after);
 	return delay;
 }
 

@@ -78,8 +78,8 @@ static tide_status lag_age(struct tide_store *feed, const struct tide_query *wan
 	return TIDE_OK;
 }
 
-static tide_status lag_measure(struct tide_store *feed, const struct tide_checkpoint *row,
-                               const char *const *event_types, struct tide_lag *ret, struct tide_error *err)
+tide_status lag_measure(struct tide_store *feed, const struct tide_checkpoint *row, const char *const *event_types,
+			struct tide_lag *ret, struct tide_error *err)
 {
 	const struct tide_query wanted = { .event_types = event_types, .limit = tide_bound(1) };
 	struct tide_query backward = wanted;

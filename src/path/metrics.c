@@ -23,6 +23,92 @@ void histogram_add(struct histogram *histogram, int64_t ns)
 	histogram->sum += seconds;
 }
 
+/* ---- What a store counts ------------------------------------------------------------------------------------ */
+
+void metrics_add(_Atomic(int64_t) *counter, int64_t value)
+{
+	atomic_fetch_add_explicit(counter, value, memory_order_relaxed);
+}
+
+void metrics_append_took(struct metrics_store *metrics, int64_t ns)
+{
+	struct histogram one = { 0 };
+	histogram_add(&one, ns);
+	for (size_t i = 0; i < METRICS_BUCKETS; i++)
+		if (one.buckets[i])
+			metrics_add(&metrics->append_buckets[i], 1);
+	metrics_add(&metrics->append_ns, ns);
+}
+
+struct histogram metrics_append_seconds(struct metrics_store *metrics)
+{
+	struct histogram ret = { .sum = (double)atomic_load(&metrics->append_ns) / 1e9 };
+	for (size_t i = 0; i < METRICS_BUCKETS; i++) {
+		ret.buckets[i] = atomic_load(&metrics->append_buckets[i]);
+		ret.count += ret.buckets[i];
+	}
+	return ret;
+}
+
+/* ---- Names -------------------------------------------------------------------------------------------------- */
+
+void metrics_names_init(struct metrics_names *names)
+{
+	*names = (struct metrics_names){ 0 };
+	mutex_init(&names->lock);
+}
+
+void metrics_names_fini(struct metrics_names *names)
+{
+	for (size_t i = 0; i < names->capacity; i++)
+		tide_free(names->slots[i]);
+	tide_free(names->slots);
+	mutex_fini(&names->lock);
+}
+
+static char **metrics_name_slot(char **slots, size_t capacity, struct tide_text name)
+{
+	size_t i = fnv1a64(name.data, name.size) & (capacity - 1);
+	while (slots[i] && !text_equals(name, slots[i]))
+		i = (i + 1) & (capacity - 1);
+	return &slots[i];
+}
+
+static bool metrics_names_grow_locked(struct metrics_names *names)
+{
+	if (names->count * 2 < names->capacity)
+		return true;
+	size_t capacity = names->capacity ? names->capacity * 2 : 16;
+	char **slots = alloc_zero(capacity, sizeof *slots);
+	if (!slots)
+		return false;
+	for (size_t i = 0; i < names->capacity; i++)
+		if (names->slots[i])
+			*metrics_name_slot(slots, capacity, tide_text(names->slots[i])) = names->slots[i];
+	tide_free(names->slots);
+	names->slots = slots;
+	names->capacity = capacity;
+	return true;
+}
+
+/* Whether a name has a label of its own; the first thousand do. */
+static bool metrics_names_admit(struct metrics_names *names, struct tide_text name)
+{
+	if (!names)
+		return true;
+	mutex_lock(&names->lock);
+	char **slot = metrics_names_grow_locked(names) ? metrics_name_slot(names->slots, names->capacity, name) : NULL;
+	if (slot && !*slot && names->count < METRICS_TYPES_MAX) {
+		*slot = alloc_text(name.data, name.size);
+		names->count += *slot != NULL;
+	}
+	bool is_admitted = slot && *slot;
+	mutex_unlock(&names->lock);
+	return is_admitted;
+}
+
+/* ---- Counts by event type ----------------------------------------------------------------------------------- */
+
 static struct metrics_type *metrics_slot(struct metrics_type *types, size_t capacity, struct tide_text event_type)
 {
 	size_t i = fnv1a64(event_type.data, event_type.size) & (capacity - 1);
@@ -57,7 +143,7 @@ struct metrics_type *metrics_type(struct metrics *metrics, struct tide_text even
 		return &metrics->other;
 	struct metrics_type *type = metrics_slot(metrics->types, metrics->type_capacity, event_type);
 	if (!type->event_type) {
-		if (metrics->type_count == METRICS_TYPES_MAX)
+		if (metrics->type_count == METRICS_TYPES_MAX || !metrics_names_admit(metrics->names, event_type))
 			return &metrics->other;
 		type->event_type = alloc_text(event_type.data, event_type.size);
 		if (!type->event_type)

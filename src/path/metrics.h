@@ -2,9 +2,15 @@
 #ifndef TIDE_PATH_METRICS_H
 #define TIDE_PATH_METRICS_H
 
-/* What one subscription counts over its whole life; guarded by the subscription's lock. Exposition: supervise/metrics.c. */
+/*
+ * What one subscription counts over its whole life, guarded by the subscription's lock; and what a store counts.
+ * Exposition: supervise/metrics.c.
+ */
 
 #include <tidemark/error_record.h>
+#include <tidemark/snapshot.h>
+
+#include "sys/mutex.h"
 
 #define METRICS_BUCKETS 12 /* the last one is +Inf */
 #define METRICS_TYPES_MAX 1000
@@ -19,6 +25,31 @@ struct histogram {
 
 void histogram_add(struct histogram *histogram, int64_t ns);
 
+/** What a store counts, from any thread. */
+struct metrics_store {
+	_Atomic(int64_t) events_appended;
+	_Atomic(int64_t) conflicts;
+	_Atomic(int64_t) duplicates[2]; /* replayed, refused */
+	_Atomic(int64_t) append_buckets[METRICS_BUCKETS];
+	_Atomic(int64_t) append_ns;
+	_Atomic(int64_t) snapshots[TIDE_SNAPSHOT_OUTCOMES];
+};
+
+enum { METRICS_REPLAYED, METRICS_REFUSED };
+
+void metrics_add(_Atomic(int64_t) *counter, int64_t value);
+void metrics_append_took(struct metrics_store *metrics, int64_t ns);
+struct histogram metrics_append_seconds(struct metrics_store *metrics);
+
+/** The event types that have a label of their own: at most METRICS_TYPES_MAX for all subscriptions of a manager. */
+struct metrics_names {
+	struct mutex lock;
+	char **slots; /* under lock: open hash, capacity a power of two */
+	size_t count, capacity;
+};
+void metrics_names_init(struct metrics_names *names);
+void metrics_names_fini(struct metrics_names *names);
+
 /** Counts of one event type, or of "other" beyond METRICS_TYPES_MAX. */
 struct metrics_type {
 	char *event_type;
@@ -27,7 +58,8 @@ struct metrics_type {
 };
 
 struct metrics {
-	struct metrics_type *types; /* open hash, capacity a power of two */
+	struct metrics_names *names; /* shared; NULL: every type is admitted */
+	struct metrics_type *types;  /* open hash, capacity a power of two */
 	size_t type_count, type_capacity;
 	struct metrics_type *last; /* the one counted last */
 	struct metrics_type other;
@@ -36,9 +68,11 @@ struct metrics {
 	struct histogram handled_seconds, failed_seconds, checkpoint_seconds;
 	int64_t handler_timeouts;
 	int64_t checkpoints_saved, checkpoint_failures;
-	int64_t errors[5][4];   /* by category and severity */
-	int64_t wakeups[5];     /* by source: append, bus, notify, poll, manual */
-	int64_t ownership[3];   /* acquired, lost, released */
+	int64_t errors[5][4];                   /* by category and severity */
+	int64_t wakeups[5];                     /* by source: append, bus, notify, poll, manual */
+	int64_t ownership[3];                   /* acquired, lost, released */
+	int64_t retries[TIDE_RETRY_OPERATIONS]; /* of ended runs */
+	int64_t blocked_ns;                     /* of ended runs: the reader waited for room */
 };
 
 enum { METRICS_WAKE_APPEND, METRICS_WAKE_BUS, METRICS_WAKE_NOTIFY, METRICS_WAKE_POLL, METRICS_WAKE_MANUAL };

@@ -24,6 +24,8 @@ void probe_fini(struct probe *probe)
 	mutex_unlock(&probe->lock);
 	thread_join(&probe->thread);
 	tide_free(probe->counts);
+	probe_lags_fini(&probe->wanted);
+	probe_lags_fini(&probe->lags);
 	cond_fini(&probe->changed);
 	mutex_fini(&probe->lock);
 }
@@ -37,6 +39,47 @@ static tide_status probe_counts(struct probe *probe, struct tide_dead_letter_cou
 	status = probe->database->backend->checkpoint.dead_letter_counts(session, ret, ret_count, NULL);
 	store_return(probe->database, session, status);
 	return status;
+}
+
+void probe_lags_fini(struct probe_lags *lags)
+{
+	for (size_t i = 0; i < lags->count; i++) {
+		for (char **type = lags->items[i].event_types; type && *type; type++)
+			tide_free(*type);
+		tide_free(lags->items[i].event_types);
+	}
+	tide_free(lags->items);
+	*lags = (struct probe_lags){ 0 };
+}
+
+static void probe_measure(struct probe *probe, struct probe_lags *lags)
+{
+	for (size_t i = 0; i < lags->count; i++) {
+		struct probe_lag *lag = &lags->items[i];
+		struct tide_checkpoint row = { .has_position = true,
+					       .position = lag->position,
+					       .last_event_id = lag->last_event_id };
+		struct tide_lag measured = { 0 };
+		lag->has_seconds = lag_measure(probe->feed, &row, (const char *const *)lag->event_types, &measured,
+					       NULL) == TIDE_OK;
+		lag->seconds = measured.lag_seconds;
+	}
+}
+
+static void probe_answer_lags(struct probe *probe)
+{
+	mutex_lock(&probe->lock);
+	struct probe_lags lags = probe->wanted;
+	probe->wanted = (struct probe_lags){ 0 };
+	mutex_unlock(&probe->lock);
+	if (lags.count == 0)
+		return;
+	probe_measure(probe, &lags);
+	mutex_lock(&probe->lock);
+	struct probe_lags old = probe->lags;
+	probe->lags = lags;
+	mutex_unlock(&probe->lock);
+	probe_lags_fini(&old);
 }
 
 static void probe_answer_one(struct probe *probe)
@@ -60,6 +103,8 @@ static void probe_answer_one(struct probe *probe)
 	}
 	mutex_unlock(&probe->lock);
 	tide_free(counts);
+	if (is_ok)
+		probe_answer_lags(probe);
 }
 
 static void probe_run(void *self)
@@ -83,8 +128,20 @@ static void probe_run(void *self)
 
 struct probe_answer probe_ask(struct probe *probe, int64_t limit_ns)
 {
+	struct probe_lags none = { 0 };
+	return probe_ask_lags(probe, &none, limit_ns);
+}
+
+struct probe_answer probe_ask_lags(struct probe *probe, struct probe_lags *lags, int64_t limit_ns)
+{
 	struct mono_time deadline = mono_add(clock_mono(&clock_system), limit_ns);
+	struct probe_lags replaced = { 0 };
 	mutex_lock(&probe->lock);
+	if (lags->count) {
+		replaced = probe->wanted;
+		probe->wanted = *lags;
+		*lags = (struct probe_lags){ 0 };
+	}
 	if (!probe->is_started && !probe->is_ending)
 		probe->is_started = thread_start(&probe->thread, "tide-probe", probe_run, probe, NULL) == TIDE_OK;
 	uint64_t mine = ++probe->asked;
@@ -94,16 +151,35 @@ struct probe_answer probe_ask(struct probe *probe, int64_t limit_ns)
 		is_waiting = cond_wait_until(&probe->changed, &probe->lock, deadline);
 	struct probe_answer answer = { probe->has_end, probe->answered >= mine && probe->is_last_ok, probe->end };
 	mutex_unlock(&probe->lock);
+	probe_lags_fini(&replaced);
 	return answer;
 }
 
-int64_t probe_dead_letters(struct probe *probe, const char *projection_name)
+int64_t probe_dead_letters(struct probe *probe, const char *projection_name, int64_t *ret_retrying)
 {
-	int64_t found = 0;
+	int64_t found = 0, retrying = 0;
 	mutex_lock(&probe->lock);
 	for (size_t i = 0; i < probe->count; i++)
-		if (strcmp(probe->counts[i].projection_name, projection_name) == 0)
+		if (strcmp(probe->counts[i].projection_name, projection_name) == 0) {
 			found = probe->counts[i].failure_count;
+			retrying = probe->counts[i].retrying_count;
+		}
 	mutex_unlock(&probe->lock);
+	if (ret_retrying)
+		*ret_retrying = retrying;
 	return found;
+}
+
+bool probe_lag_seconds(struct probe *probe, const char *name, double *ret)
+{
+	bool is_found = false;
+	mutex_lock(&probe->lock);
+	for (size_t i = 0; i < probe->lags.count && !is_found; i++) {
+		const struct probe_lag *lag = &probe->lags.items[i];
+		is_found = lag->has_seconds && strcmp(lag->name, name) == 0;
+		if (is_found)
+			*ret = lag->seconds;
+	}
+	mutex_unlock(&probe->lock);
+	return is_found;
 }

@@ -2,12 +2,27 @@
 #ifndef TIDE_PATH_PROBE_H
 #define TIDE_PATH_PROBE_H
 
-#include "path/store.h"
+#include "path/checkpoints.h"
 #include "sys/thread.h"
+
+/** How old the newest event is that a subscription wants, against the one it has processed last. */
+struct probe_lag {
+	char name[TIDE_NAME_MAX + 1];
+	char **event_types; /* ends in NULL; NULL: all */
+	tide_position position;
+	struct tide_uuid last_event_id; /* nil: none */
+	bool has_seconds;
+	double seconds;
+};
+struct probe_lags {
+	struct probe_lag *items;
+	size_t count;
+};
+void probe_lags_fini(struct probe_lags *lags);
 
 /**
  * Asks slow questions of a database on a thread of its own, so that whoever wants the answer can stop waiting: the feed
- * end, and how many dead letters each projection has.
+ * end, how many dead letters each projection has, and how many seconds those who ask are behind.
  */
 struct probe {
 	struct tide_store *feed;     /* fixed after init */
@@ -23,6 +38,8 @@ struct probe {
 	tide_position end;
 	struct tide_dead_letter_count *counts;
 	size_t count;
+	struct probe_lags wanted; /* the next question */
+	struct probe_lags lags;   /* the last answer */
 	struct thread thread;
 };
 
@@ -37,7 +54,11 @@ struct probe_answer {
 
 /** Ask, and wait at most `limit_ns` for the answer. */
 struct probe_answer probe_ask(struct probe *probe, int64_t limit_ns);
-/** Unresolved dead letters of a projection as of the last answer. */
-int64_t probe_dead_letters(struct probe *probe, const char *projection_name);
+/** The same with lags to measure; takes what `lags` holds. */
+struct probe_answer probe_ask_lags(struct probe *probe, struct probe_lags *lags, int64_t limit_ns);
+/** Unresolved dead letters of a projection as of the last answer, and those of them being redelivered. */
+int64_t probe_dead_letters(struct probe *probe, const char *projection_name, int64_t *ret_retrying);
+/** The lag of a subscription as of the last answer that measured it; false: none did. */
+bool probe_lag_seconds(struct probe *probe, const char *name, double *ret);
 
 #endif

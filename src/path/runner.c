@@ -35,6 +35,15 @@ bool runner_move(struct tide_subscription *subscription, enum tide_state to, con
 	return has_moved;
 }
 
+void runner_log_breaker(const struct tide_subscription *subscription, const char *name, enum breaker_state from,
+			enum breaker_state to)
+{
+	if (from != to)
+		log_at(TIDE_LOG_WARNING, "subscription", "circuit breaker changed",
+		       "name='%s' breaker=%s from=%s to=%s", subscription->name, name, breaker_state_name(from),
+		       breaker_state_name(to));
+}
+
 /* ---- Ending ------------------------------------------------------------------------------------------------- */
 
 static void runner_release(struct tide_subscription *subscription)
@@ -55,6 +64,8 @@ static void runner_release(struct tide_subscription *subscription)
 			log_at(TIDE_LOG_WARNING, "subscription", "ownership not released", "name='%s' error='%s'",
 			       subscription->name, err.message);
 	}
+	if (runner->is_owner && was_lost)
+		log_at(TIDE_LOG_NOTICE, "subscription", "ownership lost", "name='%s'", subscription->name);
 	runner->is_owner = false;
 }
 
@@ -111,7 +122,6 @@ static enum step runner_stand_by_again(struct tide_subscription *subscription, c
 	subscription->error = *error;
 	mutex_unlock(&subscription->lock);
 	runner_let_go(subscription);
-	log_at(TIDE_LOG_NOTICE, "subscription", "ownership lost", "name='%s'", subscription->name);
 	if (!runner_move(subscription, TIDE_STATE_ERROR, "ownership lost") ||
 	    !runner_move(subscription, TIDE_STATE_STARTING, "standing by again"))
 		return STEP_ON;
@@ -442,6 +452,14 @@ static bool runner_is_of_run(struct tide_subscription *subscription, uint64_t ru
 	return runner_is_running(subscription) && runner_run(subscription) == run;
 }
 
+static void runner_leave(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	subscription->is_thread_alive = false;
+	cond_broadcast(&subscription->changed);
+	mutex_unlock(&subscription->lock);
+}
+
 void runner_thread(void *self)
 {
 	struct tide_subscription *subscription = self;
@@ -452,8 +470,27 @@ void runner_thread(void *self)
 		if (runner_is_of_run(subscription, run)) /* nobody rings for a run that has ended */
 			wakeup_wait(&subscription->wakeup, next);
 	}
+	runner_leave(subscription);
+}
+
+/* The thread's last moments. The handler has not returned: what it wrote is rolled back, nothing is settled. */
+void runner_thread_died(void *self)
+{
+	struct tide_subscription *subscription = self;
+	subscription->runner.is_save_unknown = false;
+	save_roll_back(subscription);
+	atomic_store(&subscription->hand_since, 0);
 	mutex_lock(&subscription->lock);
-	subscription->is_thread_alive = false;
-	cond_broadcast(&subscription->changed);
+	bool is_abandoned = subscription->is_abandoned;
+	subscription->is_thread_dead = true;
 	mutex_unlock(&subscription->lock);
+	if (is_abandoned) {
+		(void)runner_end_abandoned(subscription);
+	} else {
+		struct tide_error err;
+		tide_fail(&err, TIDE_INTERNAL, "the handler ended the thread of '%s'", subscription->name);
+		failure_record(subscription, &err, &(struct failure_context){ 0 });
+		(void)runner_fail(subscription, &err);
+	}
+	runner_leave(subscription);
 }

@@ -22,6 +22,8 @@ struct mono_time runner_step(struct tide_subscription *subscription, struct mono
 bool runner_is_running(struct tide_subscription *subscription);
 /** Step until the run is over: the body of the subscription's thread. */
 void runner_thread(void *subscription);
+/** When that thread ended otherwise: a handler ended it. The run ends in ERROR. */
+void runner_thread_died(void *subscription);
 
 static inline enum step runner_wait(struct tide_subscription *subscription, struct mono_time until)
 {
@@ -31,6 +33,10 @@ static inline enum step runner_wait(struct tide_subscription *subscription, stru
 
 /** The wall time of runner.now, from one look at the clock per step. */
 struct tide_time runner_wall(const struct tide_subscription *subscription);
+
+/** Log a change of a breaker, if there was one; not under the lock. */
+void runner_log_breaker(const struct tide_subscription *subscription, const char *name, enum breaker_state from,
+			enum breaker_state to);
 
 /** Move to another state, log it. A move that the table forbids is ignored: somebody else moved first. */
 bool runner_move(struct tide_subscription *subscription, enum tide_state to, const char *why);

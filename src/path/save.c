@@ -54,8 +54,8 @@ void save_forget(struct tide_subscription *subscription)
 	mutex_lock(&subscription->lock);
 	subscription->counts = runner->committed_counts;
 	subscription->position = runner->progress.position;
-	subscription->flow = runner->feed.flow;
 	mutex_unlock(&subscription->lock);
+	settle_flow(subscription);
 }
 
 void save_roll_back(struct tide_subscription *subscription)
@@ -65,19 +65,25 @@ void save_roll_back(struct tide_subscription *subscription)
 	save_forget(subscription);
 }
 
-static void save_done(struct tide_subscription *subscription, struct mono_time since)
+static void save_count(struct tide_subscription *subscription, struct mono_time since)
 {
-	struct runner *runner = &subscription->runner;
-	progress_saved(&runner->progress, runner->now);
-	runner->is_in_transaction = false;
-	runner->is_save_due = runner->is_save_unknown = false;
-	if (runner->is_single && runner->progress.position >= runner->single_until)
-		runner->is_single = false;
 	int64_t took = mono_since(clock_mono(subscription->engine->clock), since);
 	mutex_lock(&subscription->lock);
 	subscription->metrics.checkpoints_saved++;
 	histogram_add(&subscription->metrics.checkpoint_seconds, took);
 	mutex_unlock(&subscription->lock);
+}
+
+static void save_done(struct tide_subscription *subscription, struct mono_time since)
+{
+	struct runner *runner = &subscription->runner;
+	if (runner->progress.is_dirty) /* else a transaction was committed that moved nothing */
+		save_count(subscription, since);
+	progress_saved(&runner->progress, runner->now);
+	runner->is_in_transaction = false;
+	runner->is_save_due = runner->is_save_unknown = false;
+	if (runner->is_single && runner->progress.position >= runner->single_until)
+		runner->is_single = false;
 }
 
 /* Whether a write whose outcome is unknown was made: then the stored position is the one it would have stored. */
@@ -117,6 +123,13 @@ static tide_status save_write(struct tide_subscription *subscription, struct tid
 	return status;
 }
 
+static void save_count_failure(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	subscription->metrics.checkpoint_failures++;
+	mutex_unlock(&subscription->lock);
+}
+
 /* The runner is inside its handler and waits before it goes on: its progress stands still. */
 bool save_from_outside(struct tide_subscription *subscription)
 {
@@ -125,11 +138,16 @@ bool save_from_outside(struct tide_subscription *subscription)
 	void *session;
 	if (!runner->progress.is_dirty || store_borrow(database, &session, NULL) != TIDE_OK)
 		return false;
+	struct mono_time since = clock_mono(subscription->engine->clock);
 	struct tide_checkpoint_write write = save_row(subscription, clock_wall(subscription->engine->clock));
 	tide_status status = database->backend->checkpoint.save(session, save_fence(subscription), &write, NULL);
 	store_return(database, session, status);
-	if (status == TIDE_OK)
+	if (status == TIDE_OK) {
+		save_count(subscription, since);
 		progress_saved(&runner->progress, clock_mono(subscription->engine->clock));
+	} else {
+		save_count_failure(subscription);
+	}
 	return status == TIDE_OK;
 }
 
@@ -186,13 +204,15 @@ static tide_status save_try(struct tide_subscription *subscription, struct tide_
 	tide_status status = infra_open(subscription, err);
 	if (status == TIDE_OK && runner->is_save_unknown)
 		status = save_resolve(subscription, &is_done, err);
-	if (status != TIDE_OK || is_done)
-		return status;
-	status = save_write(subscription, err);
-	if (status == TIDE_OK)
-		save_done(subscription, since);
-	else
-		save_failed(subscription, err);
+	if (status == TIDE_OK && !is_done) {
+		status = save_write(subscription, err);
+		if (status == TIDE_OK)
+			save_done(subscription, since);
+		else
+			save_failed(subscription, err);
+	}
+	if (status != TIDE_OK)
+		save_count_failure(subscription);
 	return status;
 }
 

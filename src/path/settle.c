@@ -55,7 +55,7 @@ static void settle_passed_locked(struct tide_subscription *subscription, int64_t
 {
 	subscription->counts.skipped += passed;
 	subscription->metrics.skipped += passed;
-	subscription->evaluated += passed + matched;
+	subscription->counts.evaluated += passed + matched;
 }
 
 /* Wake who waits for the new position; nobody is woken for each event of a million. */

@@ -79,3 +79,9 @@ tide_status tide_store_snapshot_save(struct tide_store *store, const struct tide
 	store_return(store, session, status);
 	return status;
 }
+
+void tide_store_count_snapshot(struct tide_store *store, enum tide_snapshot_outcome outcome)
+{
+	if (store && (unsigned)outcome < TIDE_SNAPSHOT_OUTCOMES)
+		metrics_add(&store->metrics.snapshots[outcome], 1);
+}

@@ -9,6 +9,7 @@
 
 #include <tidemark/backend.h>
 
+#include "path/metrics.h"
 #include "path/notify.h"
 #include "path/tail.h"
 #include "sys/mutex.h"
@@ -25,6 +26,8 @@ struct tide_store {
 	const struct tide_event_types *types;
 	struct notifier *notifier;
 	struct tail *tail;
+
+	struct metrics_store metrics; /* atomic */
 
 	/* under lock */
 	struct mutex lock;

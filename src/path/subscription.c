@@ -88,6 +88,7 @@ static void subscription_init(struct tide_subscription *subscription)
 	random_seed(&subscription->runner.random, subscription->engine->seed ^ fnv1a64(subscription->name,
 	                                                                               strlen(subscription->name)));
 	subscription->states.state = TIDE_STATE_STOPPED;
+	subscription->metrics.names = &subscription->engine->event_types;
 }
 
 static tide_status subscription_build(struct tide_subscription *subscription, struct tide_error *err)
@@ -245,18 +246,18 @@ static void subscription_snapshot_counts_locked(const struct tide_subscription *
 	ret->backpressure = subscription->is_backpressured;
 }
 
-void subscription_snapshot(struct tide_subscription *subscription, bool has_end, tide_position end,
-                           struct tide_subscription_status *ret)
+void subscription_snapshot_locked(struct tide_subscription *subscription, const struct probe_answer *answer,
+				  struct tide_subscription_status *ret)
 {
-	*ret = (struct tide_subscription_status){ 0 };
+	*ret = (struct tide_subscription_status){ .lag_stale = !answer->is_fresh };
 	memcpy(ret->name, subscription->name, sizeof ret->name);
 	struct mono_time now = clock_mono(subscription->engine->clock);
-	mutex_lock(&subscription->lock);
 	ret->state = subscription->states.state;
 	ret->has_previous_state = subscription->states.has_previous;
 	ret->previous_state = subscription->states.previous;
 	ret->position = subscription->position;
-	ret->lag_events = has_end && end > subscription->position ? end - subscription->position : 0;
+	if (answer->has_end && answer->end > subscription->position)
+		ret->lag_events = answer->end - subscription->position;
 	ret->has_started_at = subscription->has_started;
 	ret->started_at = subscription->started_at;
 	if (subscription->has_started) {
@@ -269,7 +270,6 @@ void subscription_snapshot(struct tide_subscription *subscription, bool has_end,
 	ret->standby = subscription->is_standby;
 	subscription_snapshot_counts_locked(subscription, ret);
 	subscription_snapshot_pause_locked(subscription, now, ret);
-	mutex_unlock(&subscription->lock);
 }
 
 tide_status tide_subscription_status(struct tide_subscription *subscription, struct tide_subscription_status *ret,
@@ -278,8 +278,9 @@ tide_status tide_subscription_status(struct tide_subscription *subscription, str
 	if (!subscription || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", subscription ? "ret" : "subscription");
 	struct probe_answer answer = probe_ask(&subscription->engine->probe, subscription->engine->probe_ns);
-	subscription_snapshot(subscription, answer.has_end, answer.end, ret);
-	ret->lag_stale = !answer.is_fresh;
+	mutex_lock(&subscription->lock);
+	subscription_snapshot_locked(subscription, &answer, ret);
+	mutex_unlock(&subscription->lock);
 	return TIDE_OK;
 }
 

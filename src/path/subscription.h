@@ -29,14 +29,16 @@ struct engine {
 	struct clock *clock;
 	struct errors errors;
 	struct probe probe;
-	int64_t probe_ns;  /* how long a status waits for a database */
-	uint64_t seed;     /* of jitter */
-	int parts_per_step; /* things a runner does before its step returns */
+	struct metrics_names event_types; /* that metrics name */
+	int64_t probe_ns;                 /* how long a status waits for a database */
+	uint64_t seed;                    /* of jitter */
+	int parts_per_step;               /* things a runner does before its step returns */
 };
 
 /** What a run has come to: restored when a delivery transaction is lost. */
 struct run_counts {
 	int64_t processed, failed, dead_lettered, skipped, discarded;
+	int64_t evaluated; /* events looked at by the filter: matched = evaluated - skipped */
 	bool has_last_processed_at;
 	struct tide_time last_processed_at;
 	struct tide_uuid last_event_id;
@@ -181,7 +183,6 @@ struct tide_subscription {
 	struct retry_stats retries[RETRY_OPERATIONS];
 	struct breaker handler_breaker, infra_breaker;
 	int64_t redelivered_ok, redelivered_failed;
-	int64_t evaluated;          /* events looked at by the filter in this run: matched = evaluated - skipped */
 	struct metrics metrics;
 
 	struct runner runner;
@@ -203,8 +204,8 @@ void subscription_log_move(const struct tide_subscription *subscription, enum ti
 void subscription_nudge(struct tide_subscription *subscription);
 
 /** Take the status with a feed end that is already known. */
-void subscription_snapshot(struct tide_subscription *subscription, bool has_end, tide_position end,
-                           struct tide_subscription_status *ret);
+void subscription_snapshot_locked(struct tide_subscription *subscription, const struct probe_answer *answer,
+				  struct tide_subscription_status *ret) TIDE_REQUIRES(subscription->lock);
 
 /** Set while this thread runs handlers or callbacks of an engine: what may not be done from there asks it. */
 extern _Thread_local const struct engine *engine_of_thread;

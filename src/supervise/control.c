@@ -16,15 +16,23 @@
 
 /* ---- Starting ----------------------------------------------------------------------------------------------- */
 
+/* What metrics count over the whole life of a subscription, and statistics by the run. */
+static void control_keep_totals_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
+{
+	subscription->metrics.blocked_ns += subscription->flow.total_pause_ns;
+	for (size_t i = 0; i < RETRY_OPERATIONS; i++)
+		subscription->metrics.retries[i] += subscription->retries[i].retries;
+}
+
 /* A new run: nothing of the last one counts, but its position, for a restart. */
 static void control_reset_run_locked(struct tide_subscription *subscription, bool is_restart)
         TIDE_REQUIRES(subscription->lock)
 {
 	struct clock *clock = subscription->engine->clock;
+	control_keep_totals_locked(subscription);
 	subscription->counts = (struct run_counts){ 0 };
 	subscription->flow = (struct feed_flow){ 0 };
 	subscription->runner.feed.flow = (struct feed_flow){ 0 };
-	subscription->evaluated = 0;
 	memset(subscription->retries, 0, sizeof subscription->retries);
 	error_log_reset(&subscription->errors);
 	breaker_reset(&subscription->handler_breaker);
@@ -34,7 +42,7 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	subscription->has_started = true;
 	subscription->started_at = clock_wall(clock);
 	subscription->started_mono = clock_mono(clock);
-	subscription->is_standby = subscription->is_lost = false;
+	subscription->is_standby = subscription->is_lost = subscription->is_thread_dead = false;
 	subscription->should_stop = subscription->is_ready = false;
 	subscription->was_final_saved = subscription->is_pause_save_due = false;
 	subscription->is_registered_run = true;
@@ -59,30 +67,39 @@ static tide_status control_begin_locked(struct tide_subscription *subscription, 
 	return TIDE_OK;
 }
 
+static void control_fail_start(struct tide_subscription *subscription, tide_status status)
+{
+	mutex_lock(&subscription->lock);
+	subscription->is_registered_run = subscription->is_thread_alive = false;
+	subscription->is_ready = true;
+	(void)subscription_move_locked(subscription, TIDE_STATE_ERROR, NULL);
+	tide_fail(&subscription->error, status, "no thread for '%s'", subscription->name);
+	mutex_unlock(&subscription->lock);
+	subscription_log_move(subscription, TIDE_STATE_STARTING, TIDE_STATE_ERROR, "no thread");
+}
+
 tide_status control_start(struct tide_manager *manager, struct tide_subscription *subscription, bool is_restart,
                           struct tide_error *err)
 {
 	mutex_lock(&subscription->lock);
 	bool is_under_way = subscription->is_registered_run && !subscription->is_abandoned;
 	tide_status status = TIDE_OK;
+	enum tide_state from = subscription->states.state;
 	if (!is_under_way || is_restart)
 		status = control_begin_locked(subscription, is_restart, err);
 	mutex_unlock(&subscription->lock);
+	if (status == TIDE_OK && (!is_under_way || is_restart))
+		subscription_log_move(subscription, from, TIDE_STATE_STARTING, is_restart ? "restarted" : "started");
 	if (status != TIDE_OK || (is_under_way && !is_restart) || !manager->is_threaded)
 		return status;
 	thread_join(&subscription->thread); /* of the last run: it has ended */
 	mutex_lock(&subscription->lock);
 	subscription->is_thread_alive = true;
 	mutex_unlock(&subscription->lock);
-	status = thread_start(&subscription->thread, "tide-runner", runner_thread, subscription, err);
-	if (status != TIDE_OK) {
-		mutex_lock(&subscription->lock);
-		subscription->is_registered_run = subscription->is_thread_alive = false;
-		subscription->is_ready = true;
-		(void)subscription_move_locked(subscription, TIDE_STATE_ERROR, NULL);
-		tide_fail(&subscription->error, status, "no thread for '%s'", subscription->name);
-		mutex_unlock(&subscription->lock);
-	}
+	status = thread_start_watched(&subscription->thread, "tide-runner", runner_thread, runner_thread_died,
+				      subscription, err);
+	if (status != TIDE_OK)
+		control_fail_start(subscription, status);
 	return status;
 }
 
@@ -287,9 +304,12 @@ bool tide_manager_reset_breakers(struct tide_manager *manager, const char *name)
 	if (!subscription)
 		return false;
 	mutex_lock(&subscription->lock);
+	enum breaker_state handler = subscription->handler_breaker.state, infra = subscription->infra_breaker.state;
 	breaker_reset(&subscription->handler_breaker);
 	breaker_reset(&subscription->infra_breaker);
 	mutex_unlock(&subscription->lock);
+	runner_log_breaker(subscription, "handler", handler, BREAKER_CLOSED);
+	runner_log_breaker(subscription, "infra", infra, BREAKER_CLOSED);
 	subscription_nudge(subscription);
 	manager_unpin_one(manager);
 	return true;

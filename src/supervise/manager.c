@@ -89,6 +89,7 @@ static tide_status manager_init(struct tide_manager *manager, const struct tide_
 	mutex_init(&manager->lock);
 	cond_init(&manager->changed);
 	errors_init(&engine->errors);
+	metrics_names_init(&engine->event_types);
 	engine->store = options->store;
 	engine->checkpoints = options->checkpoints;
 	engine->clock = &clock_system;
@@ -121,6 +122,7 @@ static void manager_free(struct tide_manager *manager)
 		tide_checkpoints_close(manager->engine.checkpoints);
 	shutdown_fini(&manager->shutdown);
 	errors_fini(&manager->engine.errors);
+	metrics_names_fini(&manager->engine.event_types);
 	cond_fini(&manager->changed);
 	mutex_fini(&manager->lock);
 	tide_free(manager);

@@ -27,6 +27,8 @@ struct shutdown {
 	int event;                 /* eventfd: a request or signal came */
 	struct hook *hooks;        /* under the manager's lock; in order of registration */
 	struct tide_shutdown_result last; /* under the manager's lock */
+	bool has_last;                    /* under the manager's lock */
+	double last_drain_seconds;        /* under the manager's lock */
 };
 
 struct tide_manager {
@@ -42,9 +44,9 @@ struct tide_manager {
 	struct mutex lock;
 	struct cond changed;
 	struct tide_subscription *subscriptions; /* in order of registration */
-	size_t count;
-	int pins;              /* snapshots of the registry in use */
-	bool is_running;
+	_Atomic(size_t) count;  /* read without the lock too */
+	int pins;               /* snapshots of the registry in use */
+	atomic_bool is_running; /* read without the lock too */
 	struct mono_time started_at;
 	bool is_watching;      /* the watchdog thread runs */
 	bool should_end_watch;

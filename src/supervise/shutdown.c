@@ -134,6 +134,7 @@ struct shutdown_run {
 	struct tide_shutdown_result result;
 	struct mono_time began, deadline;
 	double stop_limit, drain_limit, save_limit;
+	double drain_seconds; /* what it took */
 	bool *was_in_hand; /* of each subscription, when the sequence began */
 	int64_t *hand_position;
 };
@@ -240,8 +241,10 @@ static void shutdown_drain(struct shutdown_run *run)
 	bool is_drained = shutdown_await(run, shutdown_limit(run, run->drain_limit), shutdown_has_nothing_in_hand, true);
 	if (!is_drained && !shutdown_is_forced(run))
 		shutdown_force(run, TIDE_SHUTDOWN_TIMEOUT, "a handler did not return in time");
+	int64_t took = mono_since(shutdown_now(run), since);
+	run->drain_seconds = seconds_of_ns(took);
 	mutex_lock(&run->manager->lock);
-	histogram_add(&run->manager->drain_seconds, mono_since(shutdown_now(run), since));
+	histogram_add(&run->manager->drain_seconds, took);
 	mutex_unlock(&run->manager->lock);
 }
 
@@ -387,6 +390,8 @@ static void shutdown_end(struct shutdown_run *run)
 	histogram_add(&manager->shutdown_seconds[outcome], ns_of_seconds(result->duration_seconds));
 	manager->shutdown_events_drained += result->events_drained;
 	manager->shutdown.last = *result;
+	manager->shutdown.has_last = true;
+	manager->shutdown.last_drain_seconds = run->drain_seconds;
 	mutex_unlock(&manager->lock);
 	log_at(result->forced ? TIDE_LOG_WARNING : TIDE_LOG_INFO, "shutdown", "shutdown ended",
 	       "phase=%s reason=%s duration_seconds=%.3f subscriptions_stopped=%lld checkpoints_saved=%lld",

@@ -6,18 +6,33 @@
 #include <stdio.h>
 #include <string.h>
 
+static void thread_died(void *argument)
+{
+	struct thread *thread = argument;
+	if (thread->died)
+		thread->died(thread->self);
+}
+
 static void *thread_main(void *argument)
 {
 	struct thread *thread = argument;
 	pthread_setname_np(pthread_self(), thread->name);
+	pthread_cleanup_push(thread_died, thread);
 	thread->run(thread->self);
+	pthread_cleanup_pop(0);
 	return NULL;
 }
 
 tide_status thread_start(struct thread *thread, const char *name, void (*run)(void *self), void *self,
 			 struct tide_error *err)
 {
-	*thread = (struct thread){ .run = run, .self = self };
+	return thread_start_watched(thread, name, run, NULL, self, err);
+}
+
+tide_status thread_start_watched(struct thread *thread, const char *name, void (*run)(void *self),
+				 void (*died)(void *self), void *self, struct tide_error *err)
+{
+	*thread = (struct thread){ .run = run, .self = self, .died = died };
 	snprintf(thread->name, sizeof thread->name, "%s", name);
 	sigset_t all, before;
 	sigfillset(&all);

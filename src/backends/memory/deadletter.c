@@ -382,6 +382,7 @@ static tide_status letter_count_locked(const struct memory_dead_letters *letters
 		struct tide_dead_letter_count *count = name_table_make(ret, letter->projection_name, sizeof *count);
 		if (!count)
 			return alloc_fail(err);
+		count->retrying_count += letter->status == TIDE_DEAD_LETTER_RETRYING;
 		if (count->failure_count++ == 0)
 			count->oldest_failure = count->most_recent_failure = letter->first_failed_at;
 		if (letter->first_failed_at.unix_us < count->oldest_failure.unix_us)

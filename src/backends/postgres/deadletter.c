@@ -218,6 +218,7 @@ tide_status pg_dead_letter_counts(void *session, struct tide_dead_letter_count *
 		list[i].failure_count = pg_int8(rows, (int)i, 1);
 		pg_time(rows, (int)i, 2, &list[i].oldest_failure);
 		pg_time(rows, (int)i, 3, &list[i].most_recent_failure);
+		list[i].retrying_count = pg_int8(rows, (int)i, 4);
 	}
 	*ret = list;
 	*ret_count = count;

@@ -176,8 +176,8 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"SELECT count(*) FILTER (WHERE status = 'failed'), count(*) FILTER (WHERE status = 'retrying'), "
 		"count(DISTINCT projection_name), min(first_failed_at) FROM @dead_letter_queue WHERE status <> 'resolved'",
 	[PG_DEAD_LETTER_COUNTS] =
-		"SELECT projection_name, count(*), min(first_failed_at), max(last_failed_at) FROM @dead_letter_queue "
-		"WHERE status <> 'resolved' GROUP BY projection_name ORDER BY count(*) DESC, projection_name COLLATE \"C\"",
+		"SELECT projection_name, count(*), min(first_failed_at), max(last_failed_at), "
+		"count(*) FILTER (WHERE status = 'retrying') FROM @dead_letter_queue WHERE status <> 'resolved' GROUP BY projection_name ORDER BY count(*) DESC, projection_name COLLATE \"C\"",
 
 	[PG_SNAPSHOT_LOAD] =
 		"SELECT version, schema_version, state::text, created_at FROM @snapshots "

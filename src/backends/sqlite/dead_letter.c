@@ -51,8 +51,8 @@ static const char dead_letter_stats[] =
 	"count(DISTINCT projection_name), min(tide_us(first_failed_at)) FROM dead_letter_queue WHERE status <> "
 	"'resolved'";
 static const char dead_letter_counts[] =
-	"SELECT projection_name, count(*), min(tide_us(first_failed_at)), max(tide_us(last_failed_at)) "
-	"FROM dead_letter_queue WHERE status <> 'resolved' GROUP BY projection_name "
+	"SELECT projection_name, count(*), min(tide_us(first_failed_at)), max(tide_us(last_failed_at)), "
+	"sum(status = 'retrying') FROM dead_letter_queue WHERE status <> 'resolved' GROUP BY projection_name "
 	"ORDER BY count(*) DESC, projection_name COLLATE BINARY";
 
 tide_status sqlite_dead_letter_add(void *self, const struct tide_fence *fence,
@@ -337,6 +337,7 @@ tide_status sqlite_dead_letter_counts(void *self, struct tide_dead_letter_count 
 		row->failure_count = sqlite3_column_int64(statement, 1);
 		row->oldest_failure.unix_us = sqlite3_column_int64(statement, 2);
 		row->most_recent_failure.unix_us = sqlite3_column_int64(statement, 3);
+		row->retrying_count = sqlite3_column_int64(statement, 4);
 	}
 	*ret = rows;
 	*ret_count = count;
