@@ -9,6 +9,8 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
+struct tide_manager;
+
 /** How well something is, from best to worst. */
 enum tide_health_status {
 	TIDE_HEALTHY,
@@ -51,6 +53,168 @@ struct tide_health_config {
  * Returns: the name.
  */
 const char *tide_health_status_name(enum tide_health_status status);
+
+/** What a subscription's health is judged by, in this order. */
+enum tide_indicator_kind {
+	TIDE_INDICATOR_STATE,
+	TIDE_INDICATOR_ERRORS,
+	TIDE_INDICATOR_LAG,
+	TIDE_INDICATOR_BACKPRESSURE,
+	TIDE_INDICATOR_HANDLER_BREAKER,
+	TIDE_INDICATOR_INFRA_BREAKER,
+	TIDE_INDICATOR_DLQ,
+	TIDE_INDICATOR_HANDLER,
+	TIDE_INDICATORS /* the number of them */
+};
+
+/** One indicator of a subscription; its details are members of the subscription's health. */
+struct tide_indicator {
+	enum tide_indicator_kind kind;
+	enum tide_health_status status;
+	char message[600];
+	double threshold; /* the one that was reached, when degraded or critical; 0: there is none */
+};
+
+/** How well one subscription is. A plain value, it owns nothing. */
+struct tide_subscription_health {
+	char name[TIDE_NAME_MAX + 1];
+	enum tide_health_status status; /* of its worst indicator */
+	struct tide_time timestamp;
+	bool is_responsive;             /* false: its lock was not to be had in time, and nothing else is known */
+	enum tide_state state;
+	bool standby;
+	int64_t events_processed;       /* this run */
+	int64_t events_failed;          /* this run */
+	double error_rate_per_minute;   /* error records of the last 60 seconds */
+	struct tide_error last_error;   /* status TIDE_OK: none */
+	double uptime_seconds;          /* of this run */
+	int64_t lag_events;
+	bool lag_stale;                 /* the store could not be asked in time */
+	bool backpressure;
+	double backpressure_seconds;    /* how long the flag is set while live */
+	int64_t in_flight;
+	int64_t in_flight_peak;
+	int64_t pause_count;            /* how often the reader was blocked */
+	struct tide_breaker_status handler_breaker;
+	struct tide_breaker_status infra_breaker;
+	int64_t dlq_count;              /* unresolved dead letters, as last known */
+	double running_seconds;         /* of the handler call in progress; 0: none */
+	tide_position running_position; /* of its first event; 0: none */
+	struct tide_indicator indicators[TIDE_INDICATORS];
+};
+
+/** How well a manager and its subscriptions are. Release it with tide_health_fini. */
+struct tide_health {
+	enum tide_health_status status; /* of the worst subscription; unknown counts as degraded; no subscription: unknown */
+	bool running;
+	struct tide_time timestamp;
+	double uptime_seconds;
+	size_t subscription_count;
+	int64_t healthy_count;
+	int64_t degraded_count;         /* degraded and unknown */
+	int64_t unhealthy_count;        /* unhealthy and critical */
+	int64_t total_events_processed;
+	int64_t total_events_failed;
+	int64_t total_lag_events;
+	struct tide_subscription_health *subscriptions; /* subscription_count of them, in order of registration */
+};
+
+/** Whether a manager does its work. Release it with tide_readiness_fini. */
+struct tide_readiness {
+	bool ready;
+	char *reason;
+	bool running;
+	bool shutting_down;
+	size_t subscription_count;
+	bool lists_errors;     /* `names` are in error; else they are still starting */
+	char **names;          /* name_count of them, in order of registration */
+	size_t name_count;
+	struct tide_time timestamp;
+};
+
+/** Whether a process still works or had better be restarted. A plain value, it owns nothing. */
+struct tide_liveness {
+	bool alive;
+	char reason[64 + TIDE_NAME_MAX];
+	bool running;
+	double uptime_seconds;
+	bool lock_responsive;
+	size_t subscription_count;
+	struct tide_time timestamp;
+};
+
+/**
+ * Name an indicator, such as "handler_circuit_breaker".
+ *
+ * Owns:    nothing; the text is static.
+ * Threads: any.
+ * Returns: the name.
+ */
+const char *tide_indicator_name(enum tide_indicator_kind kind);
+
+/**
+ * Judge a manager and every subscription of it by the thresholds it was opened with.
+ *
+ * Answers within 1.5 seconds, whatever hangs: what the databases cannot say in time is as last known.
+ *
+ * Owns:    the caller owns what `*ret` holds; release it with tide_health_fini.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_TIMEOUT (the manager did not answer), TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_health(struct tide_manager *manager, struct tide_health *ret, struct tide_error *err);
+
+/**
+ * Judge one subscription, within 1.5 seconds.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_TIMEOUT (the manager did not answer), TIDE_ARGUMENT.
+ */
+tide_status tide_subscription_health(struct tide_manager *manager, const char *name,
+                                     struct tide_subscription_health *ret, struct tide_error *err);
+
+/**
+ * Tell whether a manager is ready: running, not shutting down, no subscription starting or in error.
+ *
+ * Owns:    the caller owns what `*ret` holds; release it with tide_readiness_fini.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_TIMEOUT (the manager did not answer within a second), TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_readiness(struct tide_manager *manager, struct tide_readiness *ret, struct tide_error *err);
+
+/**
+ * Tell whether a manager is alive: its locks answer within a second, and no thread of a subscription has died.
+ *
+ * A manager that does not run is alive, and so is one whose handlers hang.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT.
+ */
+tide_status tide_manager_liveness(struct tide_manager *manager, struct tide_liveness *ret, struct tide_error *err);
+
+/**
+ * Release what a health or readiness holds; NULL and all zero are allowed.
+ *
+ * Owns:    releases the members, not the struct.
+ * Threads: one.
+ * Returns: nothing.
+ */
+void tide_health_fini(struct tide_health *health);
+void tide_readiness_fini(struct tide_readiness *readiness);
+
+/**
+ * Write a health, a readiness or a liveness as one JSON object.
+ *
+ * Owns:    the caller owns `*ret`; release it with tide_free.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_health_json(const struct tide_health *health, char **ret, struct tide_error *err);
+tide_status tide_subscription_health_json(const struct tide_subscription_health *health, char **ret,
+                                          struct tide_error *err);
+tide_status tide_readiness_json(const struct tide_readiness *readiness, char **ret, struct tide_error *err);
+tide_status tide_liveness_json(const struct tide_liveness *liveness, char **ret, struct tide_error *err);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finding out how a manager is, whatever hangs.
+ *
+ * Happy path: the probe's thread asks the databases; the registry and each subscription are looked at under their
+ * locks; health_judge.c judges. Failure modes: a database hangs: after a second its last answer is used and marked
+ * stale. A lock is not to be had: the subscription is reported as not responsive, or, when it is the registry's, the
+ * call ends with `timeout`; liveness says that the process had better be restarted. Every answer is there within 1.5
+ * seconds.
+ */
+#include "supervise/health.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/json.h"
+#include "path/statistics.h"
+#include "supervise/manager.h"
+#include "sys/alloc.h"
+
+#define HEALTH_DATABASE_NS NS_PER_SECOND /* the most that a database is waited for */
+#define HEALTH_LOCK_NS (250 * NS_PER_MS) /* the most that locks are, after it */
+#define HEALTH_LIVENESS_NS NS_PER_SECOND /* the most that liveness waits for locks */
+
+static struct mono_time health_deadline(int64_t ns)
+{
+	return mono_add(clock_mono(&clock_system), ns);
+}
+
+static struct probe_answer health_ask(struct tide_manager *manager)
+{
+	int64_t limit = manager->engine.probe_ns < HEALTH_DATABASE_NS ? manager->engine.probe_ns : HEALTH_DATABASE_NS;
+	return probe_ask(&manager->engine.probe, limit);
+}
+
+static tide_status health_lock(struct tide_manager *manager, struct mono_time deadline,
+			       struct tide_error *err) TIDE_UNCHECKED
+{
+	if (mutex_lock_until(&manager->lock, deadline))
+		return TIDE_OK;
+	return tide_fail(err, TIDE_TIMEOUT, "the manager's lock was not to be had in time");
+}
+
+static tide_status health_check(const struct tide_manager *manager, const void *ret, struct tide_error *err)
+{
+	if (!manager || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
+	return TIDE_OK;
+}
+
+/* ---- One subscription --------------------------------------------------------------------------------------- */
+
+static void health_look_locked(struct tide_subscription *subscription, const struct probe_answer *answer,
+			       struct tide_subscription_health *ret) TIDE_REQUIRES(subscription->lock)
+{
+	struct tide_subscription_status status;
+	subscription_snapshot_locked(subscription, answer, &status);
+	struct mono_time now = clock_mono(subscription->engine->clock);
+	ret->state = status.state;
+	ret->standby = status.standby;
+	ret->events_processed = status.events_processed;
+	ret->events_failed = status.events_failed;
+	ret->error_rate_per_minute = (double)rate_per_minute(&subscription->errors.rate, now);
+	ret->last_error = status.error;
+	ret->uptime_seconds = status.uptime_seconds;
+	ret->lag_events = status.lag_events;
+	ret->lag_stale = status.lag_stale;
+	ret->backpressure = status.backpressure;
+	if (status.backpressure && status.state == TIDE_STATE_LIVE)
+		ret->backpressure_seconds = seconds_of_ns(mono_since(now, subscription->backpressured_since));
+	ret->in_flight = status.in_flight;
+	ret->in_flight_peak = status.in_flight_peak;
+	ret->pause_count = subscription->flow.pause_count;
+	ret->handler_breaker = breaker_status_of(&subscription->handler_breaker);
+	ret->infra_breaker = breaker_status_of(&subscription->infra_breaker);
+}
+
+/* Without a lock: the handler may be the one who does not let go of something. */
+static void health_look_at_hand(struct tide_subscription *subscription, struct tide_subscription_health *ret)
+{
+	int64_t since = atomic_load(&subscription->hand_since);
+	if (since == 0)
+		return;
+	int64_t now = clock_mono(subscription->engine->clock).ns;
+	int64_t running = now - (since < 0 ? -since : since);
+	ret->running_seconds = running > 0 ? seconds_of_ns(running) : 0;
+	ret->running_position = atomic_load(&subscription->hand_position);
+}
+
+static void health_look(struct tide_subscription *subscription, const struct probe_answer *answer,
+			struct mono_time deadline, struct tide_subscription_health *ret) TIDE_UNCHECKED
+{
+	memset(ret, 0, sizeof *ret);
+	memcpy(ret->name, subscription->name, sizeof ret->name);
+	ret->timestamp = clock_wall(subscription->engine->clock);
+	ret->lag_stale = true;
+	health_look_at_hand(subscription, ret);
+	ret->is_responsive = mutex_lock_until(&subscription->lock, deadline);
+	if (!ret->is_responsive)
+		return;
+	health_look_locked(subscription, answer, ret);
+	mutex_unlock(&subscription->lock);
+}
+
+static void health_conclude(struct tide_manager *manager, double processing_timeout,
+			    struct tide_subscription_health *health)
+{
+	health->dlq_count = probe_dead_letters(&manager->engine.probe, health->name, NULL);
+	health_judge(health, &manager->health, processing_timeout);
+}
+
+tide_status tide_subscription_health(struct tide_manager *manager, const char *name,
+				     struct tide_subscription_health *ret, struct tide_error *err) TIDE_UNCHECKED
+{
+	if (!name)
+		return tide_fail(err, TIDE_ARGUMENT, "name is NULL");
+	tide_status status = health_check(manager, ret, err);
+	if (status != TIDE_OK)
+		return status;
+	struct probe_answer answer = health_ask(manager);
+	struct mono_time deadline = health_deadline(HEALTH_LOCK_NS);
+	status = health_lock(manager, deadline, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_subscription *subscription = manager->subscriptions;
+	while (subscription && strcmp(subscription->name, name) != 0)
+		subscription = subscription->next;
+	double timeout = subscription ? subscription->config.processing_timeout : 0;
+	if (subscription)
+		health_look(subscription, &answer, deadline, ret);
+	mutex_unlock(&manager->lock);
+	if (!subscription)
+		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
+	health_conclude(manager, timeout, ret);
+	return TIDE_OK;
+}
+
+/* ---- All of them -------------------------------------------------------------------------------------------- */
+
+static void health_sum(struct tide_health *health)
+{
+	health->status = health->subscription_count ? TIDE_HEALTHY : TIDE_HEALTH_UNKNOWN;
+	for (size_t i = 0; i < health->subscription_count; i++) {
+		const struct tide_subscription_health *one = &health->subscriptions[i];
+		enum tide_health_status status = one->status == TIDE_HEALTH_UNKNOWN ? TIDE_DEGRADED : one->status;
+		health->healthy_count += status == TIDE_HEALTHY;
+		health->degraded_count += status == TIDE_DEGRADED;
+		health->unhealthy_count += status > TIDE_DEGRADED;
+		health->total_events_processed += one->events_processed;
+		health->total_events_failed += one->events_failed;
+		health->total_lag_events += one->lag_events;
+		if (status > health->status)
+			health->status = status;
+	}
+}
+
+static double health_uptime_locked(const struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
+{
+	bool is_running = atomic_load(&manager->is_running);
+	return is_running ? seconds_of_ns(mono_since(clock_mono(manager->engine.clock), manager->started_at)) : 0;
+}
+
+/* `timeouts` has a slot for every subscription. */
+static tide_status health_collect_locked(struct tide_manager *manager, const struct probe_answer *answer,
+					 struct mono_time deadline, struct tide_health *ret, double **ret_timeouts,
+					 struct tide_error *err) TIDE_REQUIRES(manager->lock)
+{
+	size_t count = atomic_load(&manager->count);
+	ret->running = atomic_load(&manager->is_running);
+	ret->uptime_seconds = health_uptime_locked(manager);
+	ret->subscriptions = alloc_zero(count + 1, sizeof *ret->subscriptions);
+	*ret_timeouts = alloc_zero(count + 1, sizeof **ret_timeouts);
+	if (!ret->subscriptions || !*ret_timeouts)
+		return alloc_fail(err);
+	for (struct tide_subscription *subscription = manager->subscriptions; subscription;
+	     subscription = subscription->next) {
+		size_t i = ret->subscription_count++;
+		(*ret_timeouts)[i] = subscription->config.processing_timeout;
+		health_look(subscription, answer, deadline, &ret->subscriptions[i]);
+	}
+	return TIDE_OK;
+}
+
+tide_status tide_manager_health(struct tide_manager *manager, struct tide_health *ret,
+				struct tide_error *err) TIDE_UNCHECKED
+{
+	tide_status status = health_check(manager, ret, err);
+	if (status != TIDE_OK)
+		return status;
+	struct probe_answer answer = health_ask(manager);
+	struct mono_time deadline = health_deadline(HEALTH_LOCK_NS);
+	struct tide_health health = { .timestamp = clock_wall(manager->engine.clock) };
+	double *timeouts ALLOC_AUTO = NULL;
+	status = health_lock(manager, deadline, err);
+	if (status != TIDE_OK)
+		return status;
+	status = health_collect_locked(manager, &answer, deadline, &health, &timeouts, err);
+	mutex_unlock(&manager->lock);
+	if (status != TIDE_OK) {
+		tide_health_fini(&health);
+		return status;
+	}
+	for (size_t i = 0; i < health.subscription_count; i++)
+		health_conclude(manager, timeouts[i], &health.subscriptions[i]);
+	health_sum(&health);
+	*ret = health;
+	return TIDE_OK;
+}
+
+void tide_health_fini(struct tide_health *health)
+{
+	if (!health)
+		return;
+	tide_free(health->subscriptions);
+	*health = (struct tide_health){ 0 };
+}
+
+/* ---- Readiness ---------------------------------------------------------------------------------------------- */
+
+/* Whether a subscription keeps the manager from being ready: in error, or on its way. */
+static bool readiness_concerns(struct tide_subscription *subscription, bool errors,
+			       struct mono_time deadline) TIDE_UNCHECKED
+{
+	if (!mutex_lock_until(&subscription->lock, deadline))
+		return !errors; /* nobody knows: not ready */
+	enum tide_state state = subscription->states.state;
+	bool is_starting = state == TIDE_STATE_STARTING && !subscription->is_standby;
+	mutex_unlock(&subscription->lock);
+	return errors ? state == TIDE_STATE_ERROR : is_starting;
+}
+
+static tide_status readiness_list_locked(struct tide_manager *manager, bool errors, struct mono_time deadline,
+					 struct tide_readiness *ret, struct tide_error *err)
+	TIDE_REQUIRES(manager->lock)
+{
+	ret->lists_errors = errors;
+	for (struct tide_subscription *subscription = manager->subscriptions; subscription;
+	     subscription = subscription->next) {
+		if (!readiness_concerns(subscription, errors, deadline))
+			continue;
+		ret->names[ret->name_count] = alloc_text(subscription->name, strlen(subscription->name));
+		if (!ret->names[ret->name_count])
+			return alloc_fail(err);
+		ret->name_count++;
+	}
+	return TIDE_OK;
+}
+
+static tide_status readiness_collect_locked(struct tide_manager *manager, struct mono_time deadline,
+					    struct tide_readiness *ret, struct tide_error *err)
+	TIDE_REQUIRES(manager->lock)
+{
+	ret->running = atomic_load(&manager->is_running);
+	ret->shutting_down = manager_is_shutting_down(manager);
+	ret->subscription_count = atomic_load(&manager->count);
+	ret->names = alloc_zero(ret->subscription_count + 1, sizeof *ret->names);
+	if (!ret->names)
+		return alloc_fail(err);
+	if (ret->shutting_down || !ret->running)
+		return TIDE_OK;
+	tide_status status = readiness_list_locked(manager, true, deadline, ret, err);
+	if (status == TIDE_OK && ret->name_count == 0)
+		status = readiness_list_locked(manager, false, deadline, ret, err);
+	return status;
+}
+
+static tide_status readiness_say(struct tide_readiness *ret, struct tide_error *err)
+{
+	const char *what = "Manager is ready";
+	if (ret->shutting_down)
+		what = "Manager is shutting down";
+	else if (!ret->running)
+		what = "Manager is not running";
+	else if (ret->name_count > 0)
+		what = ret->lists_errors ? "Subscriptions in error state: " : "Subscriptions still starting: ";
+	ret->ready = !ret->shutting_down && ret->running && ret->name_count == 0;
+	struct buffer buffer = { 0 };
+	buffer_add(&buffer, what, strlen(what));
+	for (size_t i = 0; i < ret->name_count; i++)
+		buffer_format(&buffer, "%s%s", i ? ", " : "", ret->names[i]);
+	return buffer_take(&buffer, &ret->reason, err);
+}
+
+tide_status tide_manager_readiness(struct tide_manager *manager, struct tide_readiness *ret,
+				   struct tide_error *err) TIDE_UNCHECKED
+{
+	tide_status status = health_check(manager, ret, err);
+	if (status != TIDE_OK)
+		return status;
+	struct mono_time deadline = health_deadline(HEALTH_LIVENESS_NS);
+	struct tide_readiness readiness = { .timestamp = clock_wall(manager->engine.clock) };
+	status = health_lock(manager, deadline, err);
+	if (status != TIDE_OK)
+		return status;
+	status = readiness_collect_locked(manager, deadline, &readiness, err);
+	mutex_unlock(&manager->lock);
+	if (status == TIDE_OK)
+		status = readiness_say(&readiness, err);
+	if (status == TIDE_OK)
+		*ret = readiness;
+	else
+		tide_readiness_fini(&readiness);
+	return status;
+}
+
+void tide_readiness_fini(struct tide_readiness *readiness)
+{
+	if (!readiness)
+		return;
+	for (size_t i = 0; i < readiness->name_count; i++)
+		tide_free(readiness->names[i]);
+	tide_free(readiness->names);
+	tide_free(readiness->reason);
+	*readiness = (struct tide_readiness){ 0 };
+}
+
+/* ---- Liveness ----------------------------------------------------------------------------------------------- */
+
+/* Whether every lock answers, and the first subscription whose thread has died. */
+static bool liveness_look_locked(struct tide_manager *manager, struct mono_time deadline,
+				 const char **ret_dead) TIDE_UNCHECKED
+{
+	for (struct tide_subscription *subscription = manager->subscriptions; subscription;
+	     subscription = subscription->next) {
+		if (!mutex_lock_until(&subscription->lock, deadline))
+			return false;
+		if (subscription->is_thread_dead && !*ret_dead)
+			*ret_dead = subscription->name;
+		mutex_unlock(&subscription->lock);
+	}
+	return true;
+}
+
+tide_status tide_manager_liveness(struct tide_manager *manager, struct tide_liveness *ret,
+				  struct tide_error *err) TIDE_UNCHECKED
+{
+	tide_status status = health_check(manager, ret, err);
+	if (status != TIDE_OK)
+		return status;
+	struct mono_time deadline = health_deadline(HEALTH_LIVENESS_NS);
+	struct tide_liveness liveness = { .timestamp = clock_wall(manager->engine.clock),
+					  .running = atomic_load(&manager->is_running),
+					  .subscription_count = atomic_load(&manager->count) };
+	const char *what = "Internal lock not responsive (possible deadlock)", *dead = NULL;
+	if (mutex_lock_until(&manager->lock, deadline)) {
+		liveness.uptime_seconds = health_uptime_locked(manager);
+		liveness.lock_responsive = liveness_look_locked(manager, deadline, &dead);
+		if (dead)
+			snprintf(liveness.reason, sizeof liveness.reason, "Worker thread died: %s", dead);
+		mutex_unlock(&manager->lock);
+	}
+	if (liveness.lock_responsive)
+		what = "Manager is alive and responsive";
+	if (!liveness.lock_responsive || !dead)
+		snprintf(liveness.reason, sizeof liveness.reason, "%s", what);
+	liveness.alive = liveness.lock_responsive && !dead;
+	*ret = liveness;
+	return TIDE_OK;
+}

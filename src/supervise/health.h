@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_SUPERVISE_HEALTH_H
+#define TIDE_SUPERVISE_HEALTH_H
+
+#include <tidemark/health.h>
+
+/**
+ * Judge what was found out about a subscription: fills its indicators and its status.
+ *
+ * `processing_timeout` in seconds: a handler call that runs longer is stuck.
+ */
+void health_judge(struct tide_subscription_health *health, const struct tide_health_config *config,
+		  double processing_timeout);
+
+#endif

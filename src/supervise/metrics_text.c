@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervise/metrics_text.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define METRICS_PREFIX "tidemark_"
+
+void metrics_begin(struct metrics_text *text, const char *name, const char *type, const char *help)
+{
+	text->name = name;
+	buffer_format(&text->buffer, "# HELP " METRICS_PREFIX "%s %s\n# TYPE " METRICS_PREFIX "%s %s\n", name, help,
+		      name, type);
+}
+
+/* With a point whatever the locale. */
+static void metrics_add_number(struct buffer *buffer, double value)
+{
+	char digits[32];
+	snprintf(digits, sizeof digits, "%.9g", value);
+	char *comma = strchr(digits, ',');
+	if (comma)
+		*comma = '.';
+	buffer_add(buffer, digits, strlen(digits));
+}
+
+/* Backslash, quote and line feed are the three that the format wants escaped. */
+static void metrics_add_escaped(struct buffer *buffer, const char *value)
+{
+	while (*value) {
+		size_t run = strcspn(value, "\\\"\n");
+		buffer_add(buffer, value, run);
+		value += run;
+		if (*value)
+			buffer_add(buffer, *value == '\n' ? "\\n" : *value == '"' ? "\\\"" : "\\\\", 2);
+		value += *value != '\0';
+	}
+}
+
+/* name="value",… without braces. */
+static void metrics_add_labels(struct buffer *buffer, va_list labels)
+{
+	const char *name, *separator = "";
+	while ((name = va_arg(labels, const char *))) {
+		buffer_format(buffer, "%s%s=\"", separator, name);
+		metrics_add_escaped(buffer, va_arg(labels, const char *));
+		buffer_add(buffer, "\"", 1);
+		separator = ",";
+	}
+}
+
+static void metrics_add_name(struct metrics_text *text, const struct buffer *labels)
+{
+	buffer_format(&text->buffer, METRICS_PREFIX "%s", text->name);
+	if (labels->size)
+		buffer_format(&text->buffer, "{%s}", labels->data);
+}
+
+void metrics_integer(struct metrics_text *text, int64_t value, ...)
+{
+	struct buffer labels = { 0 };
+	va_list arguments;
+	va_start(arguments, value);
+	metrics_add_labels(&labels, arguments);
+	va_end(arguments);
+	metrics_add_name(text, &labels);
+	buffer_format(&text->buffer, " %" PRId64 "\n", value);
+	text->buffer.failed = text->buffer.failed || labels.failed;
+	buffer_fini(&labels);
+}
+
+void metrics_number(struct metrics_text *text, double value, ...)
+{
+	struct buffer labels = { 0 };
+	va_list arguments;
+	va_start(arguments, value);
+	metrics_add_labels(&labels, arguments);
+	va_end(arguments);
+	metrics_add_name(text, &labels);
+	buffer_add(&text->buffer, " ", 1);
+	metrics_add_number(&text->buffer, value);
+	buffer_add(&text->buffer, "\n", 1);
+	text->buffer.failed = text->buffer.failed || labels.failed;
+	buffer_fini(&labels);
+}
+
+static void metrics_add_buckets(struct metrics_text *text, const struct histogram *histogram, const char *labels)
+{
+	int64_t cumulative = 0;
+	for (size_t i = 0; i < METRICS_BUCKETS; i++) {
+		cumulative += histogram->buckets[i];
+		buffer_format(&text->buffer, METRICS_PREFIX "%s_bucket{%s%sle=\"", text->name, labels,
+			      labels[0] ? "," : "");
+		if (i < METRICS_BUCKETS - 1)
+			metrics_add_number(&text->buffer, metrics_bounds[i]);
+		else
+			buffer_add(&text->buffer, "+Inf", 4);
+		buffer_format(&text->buffer, "\"} %" PRId64 "\n", cumulative);
+	}
+}
+
+void metrics_histogram(struct metrics_text *text, const struct histogram *histogram, ...)
+{
+	struct buffer labels = { 0 };
+	va_list arguments;
+	va_start(arguments, histogram);
+	metrics_add_labels(&labels, arguments);
+	va_end(arguments);
+	const char *all = labels.data ? labels.data : "";
+	metrics_add_buckets(text, histogram, all);
+	const char *open = all[0] ? "{" : "", *close = all[0] ? "}" : "";
+	buffer_format(&text->buffer, METRICS_PREFIX "%s_sum%s%s%s ", text->name, open, all, close);
+	metrics_add_number(&text->buffer, histogram->sum);
+	buffer_format(&text->buffer, "\n" METRICS_PREFIX "%s_count%s%s%s %" PRId64 "\n", text->name, open, all, close,
+		      histogram->count);
+	text->buffer.failed = text->buffer.failed || labels.failed;
+	buffer_fini(&labels);
+}

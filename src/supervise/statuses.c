@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a manager tells of all its subscriptions and of its last shutdown. */
+#include "supervise/manager.h"
+
+#include "policy/errors_json.h"
+#include "sys/alloc.h"
+
+tide_status tide_manager_statuses(struct tide_manager *manager, struct tide_subscription_status **ret,
+				  size_t *ret_count, struct tide_error *err)
+{
+	if (!manager || !ret || !ret_count)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
+	struct manager_set set;
+	struct probe_answer answer = probe_ask(&manager->engine.probe, manager->engine.probe_ns);
+	tide_status status = manager_pin(manager, NULL, &set, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_subscription_status *statuses = alloc_zero(set.count + 1, sizeof *statuses);
+	for (size_t i = 0; statuses && i < set.count; i++) {
+		mutex_lock(&set.items[i]->lock);
+		subscription_snapshot_locked(set.items[i], &answer, &statuses[i]);
+		mutex_unlock(&set.items[i]->lock);
+	}
+	*ret_count = statuses ? set.count : *ret_count;
+	manager_unpin(manager, &set);
+	if (!statuses)
+		return alloc_fail(err);
+	*ret = statuses;
+	return TIDE_OK;
+}
+
+static struct tide_error_stats statuses_errors(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	struct tide_error_stats stats = error_log_stats(&subscription->errors, clock_mono(subscription->engine->clock));
+	mutex_unlock(&subscription->lock);
+	return stats;
+}
+
+tide_status tide_manager_error_stats_json(struct tide_manager *manager, char **ret, struct tide_error *err)
+{
+	if (!manager || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
+	struct manager_set set;
+	tide_status status = manager_pin(manager, NULL, &set, err);
+	if (status != TIDE_OK)
+		return status;
+	struct buffer buffer = { 0 }, members = { 0 };
+	int64_t total = 0, dead_lettered = 0;
+	json_open(&members, '{');
+	for (size_t i = 0; i < set.count; i++) {
+		struct tide_error_stats stats = statuses_errors(set.items[i]);
+		total += stats.total_errors;
+		dead_lettered += stats.dlq_count;
+		json_key(&members, set.items[i]->name);
+		errors_add_stats(&members, &stats);
+	}
+	json_close(&members, '}');
+	manager_unpin(manager, &set);
+	json_open(&buffer, '{');
+	json_key(&buffer, "total_errors");
+	json_integer(&buffer, total);
+	json_key(&buffer, "total_dlq_count");
+	json_integer(&buffer, dead_lettered);
+	json_key(&buffer, "subscriptions");
+	if (members.data)
+		json_raw(&buffer, (struct tide_text){ members.data, members.size });
+	json_close(&buffer, '}');
+	buffer.failed = buffer.failed || members.failed;
+	buffer_fini(&members);
+	return buffer_take(&buffer, ret, err);
+}
+
+tide_status tide_manager_shutdown_metrics(struct tide_manager *manager, struct tide_shutdown_metrics *ret,
+					  struct tide_error *err)
+{
+	if (!manager || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
+	mutex_lock(&manager->lock);
+	bool has_last = manager->shutdown.has_last;
+	struct tide_shutdown_result last = manager->shutdown.last;
+	double drain_seconds = manager->shutdown.last_drain_seconds;
+	mutex_unlock(&manager->lock);
+	if (!has_last)
+		return tide_fail(err, TIDE_NOT_FOUND, "no shutdown has ended yet");
+	const char *forced = last.reason == TIDE_SHUTDOWN_TIMEOUT ? "timeout" : "forced";
+	*ret = (struct tide_shutdown_metrics){ .shutdown_duration_seconds = last.duration_seconds,
+					       .drain_duration_seconds = drain_seconds,
+					       .events_drained = last.events_drained,
+					       .checkpoints_saved = last.checkpoints_saved,
+					       .in_flight_at_start = last.in_flight_at_start,
+					       .outcome = last.forced ? forced : "clean" };
+	return TIDE_OK;
+}
+
+tide_status tide_shutdown_metrics_json(const struct tide_shutdown_metrics *metrics, char **ret, struct tide_error *err)
+{
+	if (!metrics || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", metrics ? "ret" : "metrics");
+	struct buffer buffer = { 0 };
+	json_open(&buffer, '{');
+	json_key(&buffer, "shutdown_duration_seconds");
+	json_number(&buffer, metrics->shutdown_duration_seconds, 3);
+	json_key(&buffer, "drain_duration_seconds");
+	json_number(&buffer, metrics->drain_duration_seconds, 3);
+	json_key(&buffer, "events_drained");
+	json_integer(&buffer, metrics->events_drained);
+	json_key(&buffer, "checkpoints_saved");
+	json_integer(&buffer, metrics->checkpoints_saved);
+	json_key(&buffer, "in_flight_at_start");
+	json_integer(&buffer, metrics->in_flight_at_start);
+	json_key(&buffer, "outcome");
+	json_string(&buffer, metrics->outcome);
+	json_close(&buffer, '}');
+	return buffer_take(&buffer, ret, err);
+}
