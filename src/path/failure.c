@@ -138,14 +138,6 @@ static void failure_begin_end(struct tide_subscription *subscription, const stru
 	delivery->stacktrace = NULL;
 }
 
-static void failure_log_retry(const struct tide_subscription *subscription, tide_position position, int32_t attempt,
-                              int64_t delay)
-{
-	log_at(TIDE_LOG_WARNING, "subscription", "trying again",
-	       "name='%s' operation=handler position=%lld attempt=%d delay_seconds=%.3f", subscription->name,
-	       (long long)position, attempt, seconds_of_ns(delay));
-}
-
 /* The transaction went down with the call: its events come again, on a new connection. */
 static void failure_drop_transaction(struct tide_subscription *subscription, tide_position position,
                                      const struct tide_delivery *delivery)
@@ -153,9 +145,7 @@ static void failure_drop_transaction(struct tide_subscription *subscription, tid
 	struct runner *runner = &subscription->runner;
 	runner->lost_position = position;
 	runner->lost_attempts = delivery->attempt;
-	int64_t delay = retry_delay(&subscription->retry, delivery->attempt - 1, &runner->random);
-	runner->try_at = mono_add(runner->now, delay);
-	failure_log_retry(subscription, position, delivery->attempt + 1, delay);
+	runner->try_at = mono_add(runner->now, retry_delay(&subscription->retry, delivery->attempt - 1, &runner->random));
 	infra_close(subscription);
 }
 
@@ -168,7 +158,9 @@ static enum step failure_of_transaction(struct tide_subscription *subscription, 
 static void failure_try_again(struct tide_subscription *subscription, tide_position position, int32_t attempt,
                               int64_t delay)
 {
-	failure_log_retry(subscription, position, attempt, delay);
+	log_at(TIDE_LOG_WARNING, "subscription", "trying again",
+	       "name='%s' operation=handler position=%lld attempt=%d delay_seconds=%.3f", subscription->name,
+	       (long long)position, attempt, seconds_of_ns(delay));
 	subscription->runner.retry_at = mono_add(subscription->runner.now, delay);
 }
 
@@ -344,7 +336,7 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	if (step == STEP_ON)
 		log_at(TIDE_LOG_ERROR, "dlq", "event dead-lettered",
 		       "name='%s' id=%lld position=%lld event_type=%s retry_count=%d error='%s'", subscription->name,
-		       (long long)*ret, (long long)position, write.event_type, write.retry_count, message);
+		       (long long)*ret, (long long)event->position, write.event_type, write.retry_count, message);
 	return step;
 }
 
