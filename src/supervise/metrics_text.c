@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Samples as lines of the Prometheus text format 0.0.4, and nothing about what they mean.
+ *
+ * Failure modes: memory runs out: the buffer says so when it is taken.
+ */
 #include "supervise/metrics_text.h"
 
 #include <inttypes.h>
