@@ -137,15 +137,11 @@ static void redeliver_count(struct tide_subscription *subscription, const struct
 	mutex_lock(&subscription->lock);
 	subscription->redelivered_ok += outcome == TIDE_OK;
 	subscription->redelivered_failed += outcome != TIDE_OK;
-	enum breaker_state before = subscription->handler_breaker.state;
 	if (outcome == TIDE_OK)
 		breaker_success(&subscription->handler_breaker);
 	else
-		(void)breaker_failure(&subscription->handler_breaker, subscription->runner.now,
-				      runner_wall(subscription));
-	enum breaker_state after = subscription->handler_breaker.state;
+		(void)breaker_failure(&subscription->handler_breaker, subscription->runner.now, runner_wall(subscription));
 	mutex_unlock(&subscription->lock);
-	runner_log_breaker(subscription, "handler", before, after);
 	if (outcome == TIDE_OK)
 		log_at(TIDE_LOG_NOTICE, "dlq", "dead letter redelivered", "name='%s' id=%lld position=%lld",
 		       subscription->name, (long long)entry->id, (long long)event->position);
@@ -161,11 +157,15 @@ static void redeliver_count(struct tide_subscription *subscription, const struct
 
 /* Everything of one entry; a transactional handler's writes and the outcome commit together. */
 static tide_status redeliver_entry(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
-                                   struct tide_page *page, struct tide_error *err)
+                                   struct tide_page *page, bool *ret_is_early, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	bool is_transactional = subscription->subscriber.transactional;
 	tide_status status = redeliver_find(subscription, entry, page, err);
+	/* Dead-lettered by a run that died before its checkpoint: the feed brings this event again first. */
+	*ret_is_early = status == TIDE_OK && page->entries[0].event.position > runner->progress.position;
+	if (*ret_is_early)
+		return TIDE_OK;
 	if (status == TIDE_OK && is_transactional)
 		status = save_begin_transaction(subscription, err);
 	if (status != TIDE_OK)
@@ -230,7 +230,9 @@ static tide_status redeliver_next(struct tide_subscription *subscription, bool *
 	if (*ret_found) {
 		struct tide_page page;
 		tide_page_init(&page);
-		status = redeliver_entry(subscription, &list.entries[0], &page, err);
+		bool is_early = false;
+		status = redeliver_entry(subscription, &list.entries[0], &page, &is_early, err);
+		*ret_found = !is_early;
 		redeliver_not_judged(subscription);
 		tide_page_fini(&page);
 	}

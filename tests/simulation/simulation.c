@@ -37,6 +37,7 @@ struct sim {
 	struct tide_manager *manager;
 	struct sim_sub subs[WORLD_NAMES];
 	int count;
+	int rung_to; /* the newest event whose bell was rung */
 	int64_t calls, settled;
 };
 
@@ -69,7 +70,8 @@ static void sim_check_call(struct sim_sub *sub, int position, bool is_redelivery
 	if (rows->prefix < position - 1)
 		world_broken("sub%d: event %d was delivered before event %d was settled", sub->name, position,
 		             rows->prefix + 1);
-	if (!sub->is_transactional && sub->ok_in_epoch[position] == subscription->runner.fence.epoch && !sub->is_batch)
+	bool was_dead = rows->dead[position].status != 0; /* redelivered, or left by a crash before its checkpoint */
+	if (!sub->is_transactional && !was_dead && sub->ok_in_epoch[position] == subscription->runner.fence.epoch && !sub->is_batch)
 		world_broken("sub%d: event %d was handled twice in one run", sub->name, position);
 }
 
@@ -87,9 +89,21 @@ static tide_status sim_outcome(struct sim_sub *sub, int position)
 	return kind < 940 ? TIDE_OK : kind < 985 ? TIDE_HANDLER_TRANSIENT : TIDE_HANDLER_PERMANENT;
 }
 
+static void sim_append(struct sim *sim)
+{
+	for (int i = world_below(&sim->world, 4); i >= 0; i--)
+		world_append(&sim->world);
+	if (!world_chance(&sim->world, 850)) /* some bells are lost: the poll finds the events */
+		return;
+	sim->rung_to = sim->world.event_count;
+	notifier_ring(sim->store->notifier, RING_APPEND);
+}
+
 static void sim_take_time(struct sim_sub *sub)
 {
 	struct world *world = &sub->sim->world;
+	if (!world->is_healed && world_chance(world, 20)) /* while somebody is busy, others append */
+		sim_append(sub->sim);
 	world->now_ns += world_below(world, 200) * 1000;
 	if (!world->is_healed && world_chance(world, 3)) /* past processing_timeout */
 		world->now_ns += ns_of_seconds(sub->config.processing_timeout) + NS_PER_MS;
@@ -110,6 +124,13 @@ static void sim_apply(struct sim_sub *sub, int position)
 	sub->sim->settled++;
 }
 
+/* A transactional handler may fail with half its work written: the engine has to take it back. */
+static void sim_leave_half(struct sim_sub *sub, int position)
+{
+	if (sub->is_transactional)
+		world_rows_of(sub->subscription->runner.session, sub->name)->applied[position]++;
+}
+
 static bool sim_is_redelivery(const struct sim_sub *sub, int position)
 {
 	const struct world_rows *rows = world_rows_of(sub->subscription->runner.session, sub->name);
@@ -128,6 +149,8 @@ static tide_status sim_handle(void *self, const struct tide_event *event, struct
 	bool is_late = sim_is_late(sub, delivery);
 	if (status == TIDE_OK && !is_late)
 		sim_apply(sub, position);
+	else
+		sim_leave_half(sub, position);
 	return status;
 }
 
@@ -144,8 +167,10 @@ static tide_status sim_handle_batch(void *self, const struct tide_event *const *
 		tide_status status = sim_outcome(sub, (int)events[i]->position);
 		if (i > 0 && events[i]->position <= events[i - 1]->position)
 			world_broken("sub%d: a batch out of order", sub->name);
-		if (status != TIDE_OK)
+		if (status != TIDE_OK) {
+			sim_leave_half(sub, (int)events[0]->position);
 			return status;
+		}
 	}
 	if (!sim_is_late(sub, delivery))
 		for (size_t i = 0; i < count; i++)
@@ -233,6 +258,17 @@ static void sim_crash(struct sim *sim)
 
 /* ---- Steps -------------------------------------------------------------------------------------------------- */
 
+/* Whoever goes to sleep has seen everything that a bell was rung for, or the bell still rings. */
+static void sim_check_sleep(struct sim *sim, struct sim_sub *sub)
+{
+	const struct feed *feed = &sub->subscription->runner.feed;
+	bool is_asleep = sub->next.ns > sim->world.now_ns && !wakeup_is_rung(&sub->subscription->wakeup);
+	if (is_asleep && state_is_running(sub->subscription->states.state) && feed->is_end && feed->count == 0 &&
+	    feed->read_to < sim->rung_to)
+		world_broken("sub%d: sleeps at %lld although the bell rang for event %d", sub->name,
+		             (long long)feed->read_to, sim->rung_to);
+}
+
 static void sim_step_one(struct sim *sim, struct sim_sub *sub)
 {
 	struct world *world = &sim->world;
@@ -241,6 +277,7 @@ static void sim_step_one(struct sim *sim, struct sim_sub *sub)
 		return;
 	world_step_of(sub->name);
 	sub->next = runner_step(sub->subscription, clock_mono(&world->clock));
+	sim_check_sleep(sim, sub);
 }
 
 static void sim_pass_time(struct sim *sim)
@@ -254,14 +291,6 @@ static void sim_pass_time(struct sim *sim)
 		world->now_ns = next;
 	else
 		world->now_ns += world_below(world, 50) * NS_PER_MS;
-}
-
-static void sim_append(struct sim *sim)
-{
-	for (int i = world_below(&sim->world, 4); i >= 0; i--)
-		world_append(&sim->world);
-	if (world_chance(&sim->world, 850)) /* some bells are lost: the poll finds the events */
-		notifier_ring(sim->store->notifier, RING_APPEND);
 }
 
 static void sim_ask_redelivery(struct sim *sim, struct sim_sub *sub)
@@ -409,6 +438,7 @@ static void sim_run(struct sim *sim, uint64_t seed, int steps)
 {
 	struct tide_error err;
 	world_init(&sim->world, seed);
+	sim->rung_to = 0;
 	sim->count = 1 + world_below(&sim->world, WORLD_NAMES);
 	for (int i = 0; i < sim->count; i++) {
 		sim->subs[i] = (struct sim_sub){ .sim = sim, .name = i };
