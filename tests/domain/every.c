@@ -50,7 +50,10 @@ const struct tide_field every_fields[] = {
 
 TIDE_EVENT_TYPE(every_tolerant, "Every", 1, struct every, every_fields);
 TIDE_EVENT_TYPE_WITH(every_strict, "Every", 1, struct every, every_fields, NULL, TIDE_REFUSE_UNKNOWN, NULL);
-const struct tide_event_type *const every_type = &every_tolerant, *const every_strict_type = &every_strict;
+TIDE_EVENT_TYPE_WITH(every_lenient, "Every", 1, struct every, every_fields, NULL, TIDE_DEFAULT_MISSING, NULL);
+const struct tide_event_type *const every_type = &every_tolerant;
+const struct tide_event_type *const every_strict_type = &every_strict;
+const struct tide_event_type *const every_lenient_type = &every_lenient;
 
 /* ---- Generating ---------------------------------------------------------------------------------------------- */
 

@@ -58,6 +58,8 @@ extern const struct tide_field every_fields[];
 extern const struct tide_event_type *const every_type;
 /** The same table, refusing members it does not know. */
 extern const struct tide_event_type *const every_strict_type;
+/** The same table, with zero for what is missing. */
+extern const struct tide_event_type *const every_lenient_type;
 
 /** Fill with values at their limits and between; release with tide_event_type_fini. */
 void every_generate(struct every *every, struct random *random);
