@@ -14,8 +14,7 @@ void buffer_fini(struct buffer *buffer)
 	*buffer = (struct buffer){ 0 };
 }
 
-/* Make room for `size` more bytes and a NUL. */
-static bool buffer_reserve(struct buffer *buffer, size_t size)
+bool buffer_reserve(struct buffer *buffer, size_t size)
 {
 	if (buffer->failed)
 		return false;

@@ -7,7 +7,6 @@
  */
 #include "core/json.h"
 
-#include <endian.h>
 #include <string.h>
 
 #include "core/json_string.h"
@@ -86,19 +85,6 @@ static struct json_token json_close_container(struct json_reader *reader, bool i
 	reader->depth--;
 	json_value_over(reader);
 	return json_token(reader, is_object ? JSON_OBJECT_END : JSON_ARRAY_END, 1);
-}
-
-/* How many of eight bytes come before the first that ends a plain run: a quote, a backslash, a control or non-ASCII
- * byte. */
-static inline size_t json_plain_run(const char *at)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101);
-	uint64_t word;
-	memcpy(&word, at, 8);
-	word = le64toh(word);
-	uint64_t quote = (word ^ ones * '"') - ones, backslash = (word ^ ones * '\\') - ones;
-	uint64_t special = (word | (word - ones * 0x20) | quote | backslash) & ones * 0x80;
-	return special ? (size_t)__builtin_ctzll(special) / 8 : 8;
 }
 
 /* The length of a character or escape that stands in a string, 0 with `*ret` the problem. */

@@ -78,6 +78,8 @@ struct buffer {
 	bool failed;
 };
 void buffer_fini(struct buffer *buffer);
+/** Make room for `size` more bytes and a NUL, for those who write into `data` themselves. */
+bool buffer_reserve(struct buffer *buffer, size_t size);
 void buffer_add(struct buffer *buffer, const char *data, size_t size);
 void buffer_format(struct buffer *buffer, const char *format, ...) TIDE_PRINTF(2, 3);
 /** Hand the text over: TIDE_OK with `*ret` for tide_free, or TIDE_OUT_OF_MEMORY and everything released. */

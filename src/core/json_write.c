@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/json.h"
+#include "core/json_string.h"
 #include "core/utf8.h"
 
 /* A comma belongs between two values: not at the beginning, behind a bracket or colon, or in front of a new line's
@@ -24,10 +25,18 @@ static bool json_wants_comma(const struct buffer *buffer)
 	}
 }
 
+static inline void json_put(struct buffer *buffer, char byte)
+{
+	if ((buffer->failed || buffer->capacity - buffer->size <= 1) && !buffer_reserve(buffer, 1))
+		return;
+	buffer->data[buffer->size++] = byte;
+	buffer->data[buffer->size] = '\0';
+}
+
 static void json_separate(struct buffer *buffer)
 {
 	if (json_wants_comma(buffer))
-		buffer_add(buffer, ",", 1);
+		json_put(buffer, ',');
 }
 
 static void json_add(struct buffer *buffer, const char *text, size_t size)
@@ -38,12 +47,13 @@ static void json_add(struct buffer *buffer, const char *text, size_t size)
 
 void json_open(struct buffer *buffer, char bracket)
 {
-	json_add(buffer, &bracket, 1);
+	json_separate(buffer);
+	json_put(buffer, bracket);
 }
 
 void json_close(struct buffer *buffer, char bracket)
 {
-	buffer_add(buffer, &bracket, 1);
+	json_put(buffer, bracket);
 }
 
 /* The escape of a byte that may not stand in a string as it is. */
@@ -61,7 +71,13 @@ static void json_add_escape(struct buffer *buffer, unsigned char byte)
 static size_t json_clean_run(const unsigned char *at, size_t size)
 {
 	size_t run = 0, length;
-	while (run < size && at[run] >= 0x20 && at[run] != '"' && at[run] != '\\') {
+	while (run < size) {
+		if (size - run >= 8 && (length = json_plain_run((const char *)at + run)) > 0) {
+			run += length;
+			continue;
+		}
+		if (at[run] < 0x20 || at[run] == '"' || at[run] == '\\')
+			break;
 		length = at[run] < 0x80 ? 1 : utf8_length(at + run, size - run);
 		if (length == 0)
 			break;
@@ -70,12 +86,11 @@ static size_t json_clean_run(const unsigned char *at, size_t size)
 	return run;
 }
 
-static void json_add_quoted(struct buffer *buffer, const char *text, size_t size)
+/* Text that needs escapes; `run` bytes at its beginning do not. */
+static void json_add_escaped(struct buffer *buffer, const unsigned char *at, size_t size, size_t run)
 {
-	const unsigned char *at = (const unsigned char *)text;
 	buffer_add(buffer, "\"", 1);
-	while (size) {
-		size_t run = json_clean_run(at, size);
+	for (; size; run = json_clean_run(at, size)) {
 		buffer_add(buffer, (const char *)at, run);
 		at += run;
 		size -= run;
@@ -91,11 +106,25 @@ static void json_add_quoted(struct buffer *buffer, const char *text, size_t size
 	buffer_add(buffer, "\"", 1);
 }
 
+static void json_add_quoted(struct buffer *buffer, const char *text, size_t size)
+{
+	size_t run = json_clean_run((const unsigned char *)text, size);
+	if (run < size) {
+		json_add_escaped(buffer, (const unsigned char *)text, size, run);
+	} else if (buffer_reserve(buffer, size + 2)) {
+		char *to = buffer->data + buffer->size;
+		to[0] = '"';
+		memcpy(to + 1, text, size);
+		memcpy(to + 1 + size, "\"", 2);
+		buffer->size += size + 2;
+	}
+}
+
 void json_key(struct buffer *buffer, const char *key)
 {
 	json_separate(buffer);
 	json_add_quoted(buffer, key, strlen(key));
-	buffer_add(buffer, ":", 1);
+	json_put(buffer, ':');
 }
 
 void json_text(struct buffer *buffer, struct tide_text text)
