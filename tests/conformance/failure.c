@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Handlers that fail: what becomes of the event, of the position, and of what can be asked afterwards. */
+#include <stdio.h>
+#include <string.h>
+
+#include "conformance/recorder.h"
+
+/** Which events fail, how, and how often. */
+struct failing {
+	tide_position first, second; /* positions; 0: none */
+	tide_status status;
+	int32_t times; /* attempts that fail; < 0: all */
+	atomic_bool is_healed;
+};
+
+static tide_status judge_failing(struct recorder *recorder, const struct tide_event *event,
+				 struct tide_delivery *delivery)
+{
+	struct failing *failing = recorder->self;
+	if (failing->is_healed || (event->position != failing->first && event->position != failing->second))
+		return TIDE_OK;
+	if (failing->times >= 0 && tide_delivery_attempt(delivery) > failing->times)
+		return TIDE_OK;
+	tide_delivery_set_stacktrace(delivery, "somewhere deep");
+	return tide_delivery_fail(delivery, failing->status, "cannot take %d", (int)event->position);
+}
+
+/** A subscription of a failing handler over ten events in two streams: odd positions Order/1, even Order/2. */
+struct trial {
+	struct recorder *recorder;
+	struct failing failing;
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+	struct tide_subscription_config config;
+	struct tide_subscriber subscriber;
+};
+
+static void trial_prepare(struct trial *t, struct fixture *f)
+{
+	for (unsigned i = 1; i <= 10; i++)
+		append_one(f->store, stream_of("Order", 2 - i % 2), "A");
+	memset(t, 0, sizeof *t);
+	t->recorder = recorder_new();
+	t->recorder->judge = judge_failing;
+	t->recorder->self = &t->failing;
+	t->config = quick_config();
+	t->subscriber = subscriber_of("p", t->recorder);
+}
+
+static void trial_start(struct trial *t, struct fixture *f)
+{
+	t->manager = manager_of(f->store);
+	t->subscription = subscribe(t->manager, &t->subscriber, &t->config);
+	must(tide_manager_start(t->manager, NULL, 0, NULL, NULL, err));
+}
+
+static void trial_end(struct trial *t)
+{
+	tide_manager_close(t->manager);
+	recorder_free(t->recorder);
+}
+
+static void permanent_failure_is_dead_lettered_and_passed(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 4, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	delivered(t.recorder, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	SEEN all = see(f->store, NULL);
+	assert_int_equal(letters.count, 1);
+	const struct tide_dead_letter *letter = &letters.entries[0];
+	assert_true(tide_uuid_equal(&letter->event_id, &all.events[3]->event_id));
+	assert_string_equal(letter->error_message, "cannot take 4");
+	assert_string_equal(letter->error_stacktrace, "somewhere deep");
+	assert_string_equal(letter->event_type, "A");
+	assert_int_equal(letter->retry_count, 0);
+	assert_int_equal(letter->status, TIDE_DEAD_LETTER_FAILED);
+	char *json;
+	must(tide_event_to_json(all.events[3], &json, err));
+	same_json(tide_text(letter->event_data), json);
+	tide_free(json);
+	tide_dead_letters_free(&letters);
+	struct tide_subscription_status status = status_of(t.subscription);
+	assert_int_equal(status.events_failed, 1);
+	assert_int_equal(status.events_dlq, 1);
+	assert_int_equal(status.events_processed, 10);
+	trial_end(&t);
+	assert_int_equal(row_of(f, "p").position, 10);
+	assert_int_equal(row_of(f, "p").events_processed, 10);
+}
+
+static void transient_failure_is_tried_again_while_the_position_is_held(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 2, .status = TIDE_HANDLER_TRANSIENT, .times = 2 };
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	delivered(t.recorder, 1, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10);
+	for (int attempt = 1; attempt <= 3; attempt++)
+		assert_int_equal(t.recorder->calls[attempt].attempt, attempt);
+	assert_int_equal(t.recorder->calls[4].attempt, 1);
+	assert_int_equal(status_of(t.subscription).events_failed, 0);
+	trial_end(&t);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 0);
+	tide_dead_letters_free(&letters);
+}
+
+static void exhausted_retries_are_dead_lettered_with_their_count(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 9, .status = TIDE_BUSY, .times = -1 };
+	t.config.max_retries = 3;
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	delivered(t.recorder, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 9, 10);
+	trial_end(&t);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 1);
+	assert_int_equal(letters.entries[0].retry_count, 3);
+	tide_dead_letters_free(&letters);
+}
+
+static void failure_without_continuing_ends_in_error_behind_the_prefix(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 6, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.config.continue_on_error = false;
+	trial_start(&t, f);
+	must(tide_subscription_wait_state(t.subscription, TIDE_STATE_ERROR, 30, err));
+	delivered(t.recorder, 1, 2, 3, 4, 5, 6);
+	struct tide_subscription_status status = status_of(t.subscription);
+	assert_int_equal(status.position, 5);
+	assert_int_equal(status.error.status, TIDE_HANDLER_PERMANENT);
+	must_mention(&status.error, "cannot take 6");
+	assert_int_equal(row_of(f, "p").position, 5);
+	assert_int_equal(row_of(f, "p").events_processed, 5);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 0);
+	tide_dead_letters_free(&letters);
+	recorder_forget(t.recorder);
+	t.failing.is_healed = true;
+	must(tide_manager_restart(t.manager, "p", err));
+	catch_up(f->store, t.subscription);
+	delivered(t.recorder, 6, 7, 8, 9, 10);
+	trial_end(&t);
+	assert_int_equal(row_of(f, "p").events_processed, 10);
+}
+
+static void discarded_failures_are_dropped_and_counted(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 6, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.config.discard_failed_events = true;
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	delivered(t.recorder, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
+	struct tide_subscription_status status = status_of(t.subscription);
+	assert_int_equal(status.events_discarded, 1);
+	assert_int_equal(status.events_failed, 1);
+	assert_int_equal(status.events_dlq, 0);
+	trial_end(&t);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 0);
+	tide_dead_letters_free(&letters);
+	assert_int_equal(row_of(f, "p").position, 10);
+	assert_int_equal(row_of(f, "p").events_processed, 9);
+}
+
+static void failing_batch_is_delivered_again_one_by_one(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 4, .second = 7, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.subscriber = batch_subscriber_of("p", t.recorder);
+	t.config.batch_size = 10;
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	delivered(t.recorder, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
+	for (size_t i = 0; i < 20; i++)
+		assert_int_equal(t.recorder->calls[i].batch, i < 10 ? 10 : 1);
+	trial_end(&t);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 2);
+	tide_dead_letters_free(&letters);
+	assert_int_equal(row_of(f, "p").events_processed, 10);
+}
+
+/* ---- Redelivery ---------------------------------------------------------------------------------------------- */
+
+static struct tide_dead_letter_list letter_of(struct fixture *f, int64_t id)
+{
+	struct tide_dead_letter_list found = { 0 };
+	must(tide_dead_letters_get(f->checkpoints, id, &found, err));
+	return found;
+}
+
+static enum tide_dead_letter_status letter_status(struct fixture *f, int64_t id)
+{
+	struct tide_dead_letter_list found = letter_of(f, id);
+	enum tide_dead_letter_status status = found.entries[0].status;
+	tide_dead_letters_free(&found);
+	return status;
+}
+
+static void retried_dead_letter_is_delivered_and_resolved(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 4, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	int64_t id = letters.entries[0].id;
+	tide_dead_letters_free(&letters);
+
+	recorder_forget(t.recorder);
+	must(tide_dead_letters_retry(f->checkpoints, id, err));
+	wait_for(20, letter_status(f, id) == TIDE_DEAD_LETTER_FAILED);
+	letters = letter_of(f, id);
+	assert_int_equal(letters.entries[0].retry_count, 1);
+	tide_dead_letters_free(&letters);
+	delivered(t.recorder, 4);
+
+	t.failing.is_healed = true;
+	must(tide_dead_letters_retry(f->checkpoints, id, err));
+	wait_for(20, letter_status(f, id) == TIDE_DEAD_LETTER_RESOLVED);
+	delivered(t.recorder, 4, 4);
+	letters = letter_of(f, id);
+	assert_string_equal(letters.entries[0].resolved_by, "retry");
+	tide_dead_letters_free(&letters);
+	assert_int_equal(status_of(t.subscription).position, 10);
+	trial_end(&t);
+	assert_int_equal(row_of(f, "p").events_processed, 10);
+}
+
+static void dead_letter_marked_while_nobody_owns_is_delivered_at_the_next_start(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 4, .second = 8, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	stop(t.manager);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 2);
+	int64_t ids[2] = { letters.entries[0].id, letters.entries[1].id };
+	tide_dead_letters_free(&letters);
+	recorder_forget(t.recorder);
+	t.failing.is_healed = true;
+	for (int i = 0; i < 2; i++)
+		must(tide_dead_letters_retry(f->checkpoints, ids[i], err));
+	assert_int_equal(letter_status(f, ids[0]), TIDE_DEAD_LETTER_RETRYING);
+	tide_manager_close(t.manager);
+	t.config.start_from = TIDE_START_CHECKPOINT;
+	trial_start(&t, f);
+	for (int i = 0; i < 2; i++)
+		wait_for(20, letter_status(f, ids[i]) == TIDE_DEAD_LETTER_RESOLVED);
+	delivered(t.recorder, 4, 8);
+	trial_end(&t);
+}
+
+/* ---- Held aggregates ----------------------------------------------------------------------------------------- */
+
+static void failed_aggregate_is_held_and_released_in_order(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 5, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.config.hold_aggregate_on_failure = true;
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	delivered(t.recorder, 1, 2, 3, 4, 5, 6, 8, 10);
+	struct tide_subscription_status status = status_of(t.subscription);
+	assert_int_equal(status.events_failed, 1);
+	assert_int_equal(status.events_dlq, 3);
+	assert_int_equal(status.events_processed, 10);
+	SEEN all = see(f->store, NULL);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 3);
+	char parked[80], id[TIDE_UUID_TEXT_SIZE];
+	snprintf(parked, sizeof parked, "parked behind event %s", tide_uuid_format(&all.events[4]->event_id, id));
+	assert_string_equal(letters.entries[0].error_message, parked);
+	assert_string_equal(letters.entries[1].error_message, parked);
+	assert_string_equal(letters.entries[2].error_message, "cannot take 5");
+	assert_int_equal(letters.entries[0].retry_count, 0);
+	int64_t ids[3];
+	for (int i = 0; i < 3; i++)
+		ids[i] = letters.entries[i].id;
+	tide_dead_letters_free(&letters);
+	refused(TIDE_STATE, tide_dead_letters_retry(f->checkpoints, ids[0], err));
+
+	recorder_forget(t.recorder);
+	t.failing.is_healed = true;
+	must(tide_dead_letters_retry(f->checkpoints, ids[2], err));
+	for (int i = 0; i < 3; i++)
+		wait_for(20, letter_status(f, ids[i]) == TIDE_DEAD_LETTER_RESOLVED);
+	delivered(t.recorder, 5, 7, 9);
+	append_one(f->store, stream_of("Order", 1), "A");
+	catch_up(f->store, t.subscription);
+	delivered(t.recorder, 5, 7, 9, 11);
+	trial_end(&t);
+}
+
+static void held_aggregate_is_still_held_after_a_restart(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 5, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.config.hold_aggregate_on_failure = true;
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	stop(t.manager);
+	tide_manager_close(t.manager);
+	recorder_forget(t.recorder);
+	append_one(f->store, stream_of("Order", 1), "A"); /* 11: held */
+	append_one(f->store, stream_of("Order", 2), "A"); /* 12 */
+	t.config.start_from = TIDE_START_CHECKPOINT;
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	delivered(t.recorder, 12);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 4);
+	int64_t oldest = letters.entries[3].id;
+	tide_dead_letters_free(&letters);
+	must(tide_dead_letters_discard(f->checkpoints, oldest, err));
+	wait_for(20, recorder_count(t.recorder) == 4);
+	delivered(t.recorder, 12, 7, 9, 11);
+	trial_end(&t);
+}
+
+/* ---- Rows that are no events --------------------------------------------------------------------------------- */
+
+static void undecodable_event_is_dead_lettered_with_its_raw_text(struct fixture *f)
+{
+	append_one(f->store, stream_of("Order", 1), "A");
+	fixture_sql(f, "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, "
+		       "payload) VALUES ('11111111-1111-4111-8111-111111111111', "
+		       "'22222222-2222-4222-8222-222222222222', 'Order', 'Broken', 1, '2024-03-01T12:00:00Z', "
+		       "'{\"n\":')");
+	append_one(f->store, stream_of("Order", 1), "A");
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	delivered(recorder, 1, 3);
+	stop(manager);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 1);
+	assert_non_null(strstr(letters.entries[0].event_data, "\"raw\""));
+	assert_non_null(strstr(letters.entries[0].event_data, "Broken"));
+	tide_dead_letters_free(&letters);
+	assert_int_equal(row_of(f, "p").position, 3);
+}
+
+const struct test_case failure_cases[] = {
+	CASE(permanent_failure_is_dead_lettered_and_passed),
+	CASE(transient_failure_is_tried_again_while_the_position_is_held),
+	CASE(exhausted_retries_are_dead_lettered_with_their_count),
+	CASE(failure_without_continuing_ends_in_error_behind_the_prefix),
+	CASE(discarded_failures_are_dropped_and_counted),
+	CASE(failing_batch_is_delivered_again_one_by_one),
+	CASE(retried_dead_letter_is_delivered_and_resolved),
+	CASE(dead_letter_marked_while_nobody_owns_is_delivered_at_the_next_start),
+	CASE(failed_aggregate_is_held_and_released_in_order),
+	CASE(held_aggregate_is_still_held_after_a_restart),
+	CASE_NEEDS(undecodable_event_is_dead_lettered_with_its_raw_text, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
+	CASES_END,
+};
