@@ -47,6 +47,8 @@ extern const struct test_case snapshot_cases[];
 extern const struct test_case lease_cases[];
 extern const struct test_case foreign_cases[];
 extern const struct test_case delivery_cases[];
+extern const struct test_case failure_cases[];
+extern const struct test_case transaction_cases[];
 extern const struct test_case bad_input_cases[];
 
 #endif

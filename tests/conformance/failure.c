@@ -51,7 +51,8 @@ static void trial_start(struct trial *t, struct fixture *f)
 {
 	t->manager = manager_of(f->store);
 	t->subscription = subscribe(t->manager, &t->subscriber, &t->config);
-	must(tide_manager_start(t->manager, NULL, 0, NULL, NULL, err));
+	/* a handler may have failed before this returns; what became of it is asked of the subscription */
+	(void)tide_manager_start(t->manager, NULL, 0, NULL, NULL, NULL);
 }
 
 static void trial_end(struct trial *t)

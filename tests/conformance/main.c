@@ -11,8 +11,9 @@
 #define CASES_MAX 1000
 
 static const struct test_case *const case_files[] = {
-	append_cases,      append_race_cases, read_cases,  feed_cases,    page_cases,     checkpoint_cases, lag_cases,
-	dead_letter_cases, snapshot_cases,    lease_cases, foreign_cases, delivery_cases, bad_input_cases,
+	append_cases,     append_race_cases, read_cases,        feed_cases,        page_cases,
+	checkpoint_cases, lag_cases,         dead_letter_cases, snapshot_cases,    lease_cases,
+	foreign_cases,    delivery_cases,    failure_cases,     transaction_cases, bad_input_cases,
 };
 
 static const struct test_backend *backend;
@@ -69,8 +70,16 @@ static void case_add(const struct test_case *test)
 	test_count++;
 }
 
+/* Cases fail handlers on purpose; what the library says of it would drown what cmocka says. */
+static void log_quietly(void *self, const struct tide_log_line *line)
+{
+	(void)self;
+	(void)line;
+}
+
 int main(int argc, char **argv)
 {
+	tide_log_set(log_quietly, NULL, TIDE_LOG_DEBUG);
 	child_main(argc, argv);
 	backend = argc >= 2 ? test_backend_find(argv[1]) : NULL;
 	const char *pattern = argc >= 3 ? argv[2] : "";

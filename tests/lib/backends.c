@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <sqlite3.h>
+#ifdef TIDE_HAVE_POSTGRES
+#include <libpq-fe.h>
+#endif
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "lib/fixture.h"
 #ifdef TIDE_HAVE_POSTGRES
@@ -20,23 +24,59 @@ static void sqlite_run(struct fixture *fixture, const char *sql)
 	sqlite3_close(database);
 }
 
+static bool sqlite_run_in_handler(void *connection, const char *sql)
+{
+	return sqlite3_exec(connection, sql, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static int64_t sqlite_ask_in_handler(void *connection, const char *sql)
+{
+	sqlite3_stmt *statement = NULL;
+	int64_t number = -1;
+	if (sqlite3_prepare_v2(connection, sql, -1, &statement, NULL) == SQLITE_OK &&
+	    sqlite3_step(statement) == SQLITE_ROW)
+		number = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	return number;
+}
+
+#ifdef TIDE_HAVE_POSTGRES
+static bool postgres_run_in_handler(void *connection, const char *sql)
+{
+	PGresult *result = PQexec(connection, sql);
+	bool is_done = PQresultStatus(result) == PGRES_COMMAND_OK;
+	PQclear(result);
+	return is_done;
+}
+
+static int64_t postgres_ask_in_handler(void *connection, const char *sql)
+{
+	PGresult *result = PQexec(connection, sql);
+	int64_t number = PQntuples(result) == 1 ? strtoll(PQgetvalue(result, 0, 0), NULL, 10) : -1;
+	PQclear(result);
+	return number;
+}
+#endif
+
 /* clang-format off */
+#define SQLITE_HANDLER .run = sqlite_run_in_handler, .ask = sqlite_ask_in_handler
 #define MEMORY_QUIRKS .is_shared = true, .has_clear = true
 #define SQLITE_QUIRKS \
 	.is_durable = true, .is_shared = true, .is_shared_by_processes = true, .has_transactions = true, .has_sql = true, \
 	.has_text_columns = true
 #define POSTGRES \
 	.start = postgres_start, .stop = postgres_stop, .sql = postgres_fixture_sql, \
+	.run = postgres_run_in_handler, .ask = postgres_ask_in_handler, \
 	.quirks = { .is_durable = true, .is_shared = true, .is_shared_by_processes = true, .has_transactions = true, \
-		    .has_sql = true, .feed_may_end_in_a_batch = true, .skipped = 1 }
+		    .has_sql = true, .feed_may_end_in_a_batch = true, .skipped = 2 }
 
 const struct test_backend test_backends[] = {
-	{ .name = "memory", .url = "memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 16 } },
-	{ .name = "memory-private", .url = "memory:", .quirks = { .has_clear = true, .skipped = 22 } },
-	{ .name = "sqlite", .url = "sqlite:%d/store.db", .sql = sqlite_run, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
-	{ .name = "sqlite-memory", .url = "sqlite::memory:", .quirks = { .has_transactions = true, .skipped = 22 } },
-	{ .name = "fault-memory", .url = "fault:/memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 16 } },
-	{ .name = "fault-sqlite", .url = "fault:/sqlite:%d/store.db", .sql = sqlite_run, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
+	{ .name = "memory", .url = "memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 23 } },
+	{ .name = "memory-private", .url = "memory:", .quirks = { .has_clear = true, .skipped = 29 } },
+	{ .name = "sqlite", .url = "sqlite:%d/store.db", .sql = sqlite_run, SQLITE_HANDLER, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
+	{ .name = "sqlite-memory", .url = "sqlite::memory:", SQLITE_HANDLER, .quirks = { .has_transactions = true, .skipped = 24 } },
+	{ .name = "fault-memory", .url = "fault:/memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 23 } },
+	{ .name = "fault-sqlite", .url = "fault:/sqlite:%d/store.db", .sql = sqlite_run, SQLITE_HANDLER, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
 #ifdef TIDE_HAVE_POSTGRES
 	{ .name = "postgres", .url = "postgresql:///?schema=s%n", POSTGRES },
 	{ .name = "fault-postgres", .url = "fault:/postgresql:///?schema=s%n", POSTGRES },

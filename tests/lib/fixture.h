@@ -35,6 +35,8 @@ struct test_backend {
 	void (*stop)(void);
 	void (*reset)(struct fixture *fixture);                /* NULL: a fresh URL is enough */
 	void (*sql)(struct fixture *fixture, const char *sql); /* run statements past Tidemark; see has_sql */
+	bool (*run)(void *connection, const char *sql);        /* in a transactional handler: whether it went well */
+	int64_t (*ask)(void *connection, const char *sql);     /* likewise: the one number a query gives, -1: none */
 	struct quirks quirks;
 };
 

@@ -95,23 +95,23 @@ void postgres_resume(void)
 	snprintf(socket, sizeof socket, "unix_socket_directories=%s", server.directory);
 	const char *flush = server.is_flushing ? "fsync=on" : "fsync=off";
 	const char *arguments[] = { program,
-			      "-D",
-			      data,
-			      "-c",
-			      socket,
-			      "-c",
-			      "listen_addresses=",
-			      "-c",
-			      flush,
-			      "-c",
-			      "max_connections=300",
-			      "-c",
-			      "max_prepared_transactions=10",
-			      "-c",
-			      "shared_buffers=64MB",
-			      "-c",
-			      "max_wal_size=2GB",
-			      NULL };
+				    "-D",
+				    data,
+				    "-c",
+				    socket,
+				    "-c",
+				    "listen_addresses=",
+				    "-c",
+				    flush,
+				    "-c",
+				    "max_connections=300",
+				    "-c",
+				    "max_prepared_transactions=10",
+				    "-c",
+				    "shared_buffers=64MB",
+				    "-c",
+				    "max_wal_size=2GB",
+				    NULL };
 	server.pid = server_spawn(arguments);
 	wait_for(30, server_answers());
 }
