@@ -14,16 +14,19 @@ struct writer {
 	tide_position fails_after_writing; /* the row is written, then the handler fails */
 	tide_position writes_twice;        /* the second row violates the key */
 	const char *ends_transaction;      /* the handler runs this; NULL: it behaves */
+	bool has_table;                    /* else an earlier case may have left one, in a schema that cases share */
 	int64_t rows, sum;                 /* what the last reader of the table saw */
 };
 
 static tide_status writer_attach(void *self, void *connection, struct tide_error *err)
 {
 	struct recorder *recorder = self;
-	const struct writer *writer = recorder->self;
-	if (writer->backend->run(connection, "CREATE TABLE IF NOT EXISTS read_model (position BIGINT PRIMARY KEY)"))
+	struct writer *writer = recorder->self;
+	if (writer->has_table)
 		return TIDE_OK;
-	return tide_fail(err, TIDE_IO, "the read model cannot be made");
+	writer->has_table = writer->backend->run(connection, "DROP TABLE IF EXISTS read_model") &&
+			    writer->backend->run(connection, "CREATE TABLE read_model (position BIGINT PRIMARY KEY)");
+	return writer->has_table ? TIDE_OK : tide_fail(err, TIDE_IO, "the read model cannot be made");
 }
 
 static tide_status judge_writing(struct recorder *recorder, const struct tide_event *event,
@@ -253,7 +256,7 @@ static int project_until_killed(const char *argument, int report_to)
 	struct tide_store *store;
 	if (tide_store_open(url, NULL, &store, NULL) != TIDE_OK)
 		return 1;
-	struct writer writer = { .backend = test_backend_find(name) };
+	struct writer writer = { .backend = test_backend_find(name), .has_table = true };
 	struct recorder *recorder = recorder_new();
 	struct tide_subscriber subscriber = writing_subscriber(recorder, &writer);
 	struct tide_subscription_config config = quick_config();
@@ -278,9 +281,10 @@ static void projection_killed_in_the_middle_equals_the_feed_up_to_its_checkpoint
 {
 	append_many(f->store, stream_of("Order", 1), 0, 3000);
 	struct writer writer = { .backend = f->backend };
+	holds_rows(f, &writer, 0, 0);
 	char argument[3 * TEMP_PATH_SIZE];
 	snprintf(argument, sizeof argument, "%s %s", f->backend->name, f->url);
-	for (int round = 0; round < 3; round++) {
+	for (int round = 0; round < 2; round++) {
 		struct child child = child_start(project_until_killed, argument);
 		assert_int_equal(child_await(&child, 30), 'r');
 		tide_position before = stored_position(f);
