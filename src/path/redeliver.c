@@ -137,11 +137,15 @@ static void redeliver_count(struct tide_subscription *subscription, const struct
 	mutex_lock(&subscription->lock);
 	subscription->redelivered_ok += outcome == TIDE_OK;
 	subscription->redelivered_failed += outcome != TIDE_OK;
+	enum breaker_state before = subscription->handler_breaker.state;
 	if (outcome == TIDE_OK)
 		breaker_success(&subscription->handler_breaker);
 	else
-		(void)breaker_failure(&subscription->handler_breaker, subscription->runner.now, runner_wall(subscription));
+		(void)breaker_failure(&subscription->handler_breaker, subscription->runner.now,
+				      runner_wall(subscription));
+	enum breaker_state after = subscription->handler_breaker.state;
 	mutex_unlock(&subscription->lock);
+	runner_log_breaker(subscription, "handler", before, after);
 	if (outcome == TIDE_OK)
 		log_at(TIDE_LOG_NOTICE, "dlq", "dead letter redelivered", "name='%s' id=%lld position=%lld",
 		       subscription->name, (long long)entry->id, (long long)event->position);
