@@ -222,8 +222,8 @@ int main(int argc, char **argv)
 			bench_die("usage: bench [-d DIRECTORY] [-n EVENTS] [-r ROUNDS] [-t TIDE] [-o PART-OF-A-NAME]");
 		}
 	}
-	if (bench.events < 2000 || bench.rounds < 1 || bench.rounds > ROUNDS_MAX)
-		bench_die("at least 2000 events and 1 to %d rounds", ROUNDS_MAX);
+	if (bench.events < 100 || bench.rounds < 1 || bench.rounds > ROUNDS_MAX)
+		bench_die("at least 100 events and 1 to %d rounds", ROUNDS_MAX);
 	if (memory)
 		printf("peak memory, catching up on %8lld events: %6ld KiB\n", (long long)bench.events,
 		       our_peak_memory(memory, bench.events));
