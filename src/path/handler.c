@@ -290,29 +290,33 @@ static size_t handler_collect(struct tide_subscription *subscription, const stru
 	return count;
 }
 
-static void handler_succeeded(struct tide_subscription *subscription, size_t count)
-{
-	mutex_lock(&subscription->lock);
-	enum breaker_state before = subscription->handler_breaker.state;
-	breaker_success(&subscription->handler_breaker);
-	subscription->retries[RETRY_HANDLER].attempts++;
-	subscription->retries[RETRY_HANDLER].successes++;
-	mutex_unlock(&subscription->lock);
-	runner_log_breaker(subscription, "handler", before, BREAKER_CLOSED);
-	for (size_t i = 0; i < count; i++)
-		settle_next(subscription, SETTLED_HANDLED);
-	handler_survived(subscription);
-}
-
-/* The call was abandoned by a stop that did not wait: what it came to is ignored. */
-static bool handler_was_abandoned(struct tide_subscription *subscription)
+/*
+ * Back from the handler: false when a stop that did not wait has abandoned the call, and what it came to is ignored. A
+ * success is recorded under the same lock, because this happens for every event.
+ */
+static bool handler_is_wanted(struct tide_subscription *subscription, bool is_ok)
 {
 	mutex_lock(&subscription->lock);
 	while (subscription->is_frozen)
 		cond_wait(&subscription->changed, &subscription->lock);
-	bool is_abandoned = subscription->is_abandoned;
+	bool is_wanted = !subscription->is_abandoned;
+	enum breaker_state before = subscription->handler_breaker.state;
+	if (is_wanted && is_ok) {
+		breaker_success(&subscription->handler_breaker);
+		subscription->retries[RETRY_HANDLER].attempts++;
+		subscription->retries[RETRY_HANDLER].successes++;
+	}
 	mutex_unlock(&subscription->lock);
-	return is_abandoned;
+	if (is_wanted && is_ok)
+		runner_log_breaker(subscription, "handler", before, BREAKER_CLOSED);
+	return is_wanted;
+}
+
+static void handler_succeeded(struct tide_subscription *subscription, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		settle_next(subscription, SETTLED_HANDLED);
+	handler_survived(subscription);
 }
 
 static enum step handler_deliver(struct tide_subscription *subscription)
@@ -329,7 +333,7 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 	struct tide_error err;
 	tide_status status = handler_attempt(subscription, events, count, &delivery, &err);
 	enum step step = STEP_ON;
-	if (handler_was_abandoned(subscription))
+	if (!handler_is_wanted(subscription, status == TIDE_OK))
 		step = STEP_ON; /* the stop that is waiting in `attention` ends the run */
 	else if (status == TIDE_OK)
 		handler_succeeded(subscription, count);

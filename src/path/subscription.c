@@ -200,16 +200,12 @@ const char *tide_subscription_name(const struct tide_subscription *subscription)
 
 enum tide_state tide_subscription_state(const struct tide_subscription *subscription)
 {
-	struct tide_subscription *self = (struct tide_subscription *)subscription; /* the lock is not part of the value */
-	mutex_lock(&self->lock);
-	enum tide_state state = self->states.state;
-	mutex_unlock(&self->lock);
-	return state;
+	return subscription->states.state;
 }
 
 tide_position tide_subscription_position(const struct tide_subscription *subscription)
 {
-	struct tide_subscription *self = (struct tide_subscription *)subscription;
+	struct tide_subscription *self = (struct tide_subscription *)subscription; /* the lock is not part of the value */
 	mutex_lock(&self->lock);
 	tide_position position = self->position;
 	mutex_unlock(&self->lock);

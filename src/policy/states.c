@@ -66,7 +66,7 @@ tide_status states_move(struct states *states, enum tide_state to, struct tide_e
 
 void states_begin(struct states *states)
 {
-	*states = (struct states){ .state = TIDE_STATE_STARTING,
-		                   .previous = states->state,
-		                   .has_previous = states->has_previous || states->state == TIDE_STATE_ERROR };
+	states->previous = states->state;
+	states->has_previous = states->has_previous || states->state == TIDE_STATE_ERROR;
+	states->state = TIDE_STATE_STARTING;
 }

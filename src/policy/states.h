@@ -6,7 +6,7 @@
 
 /** Where a subscription is and where it came from. */
 struct states {
-	enum tide_state state;
+	_Atomic(enum tide_state) state; /* written under the owner's lock, read by anybody */
 	enum tide_state previous;
 	bool has_previous;
 };
