@@ -103,7 +103,8 @@ struct tide_bound option_bound(const struct cli *cli, enum cli_option option);
 /** The option's instant or UUID; NULL when it is absent. */
 const struct tide_time *option_time(const struct cli *cli, enum cli_option option);
 const struct tide_uuid *option_uuid(const struct cli *cli, enum cli_option option);
-/** Find the option's text among `names` (ends in NULL); `*ret` is its index, 0 when the option is absent. CLI_DONE, CLI_USAGE. */
+/** Find the option's text among `names` (ends in NULL); `*ret` is its index, 0 when the option is absent. CLI_DONE,
+ * CLI_USAGE. */
 int option_choice(struct cli *cli, enum cli_option option, const char *const *names, int *ret);
 /** A number of 0 or more and nothing else. */
 bool number_read(const char *text, int64_t *ret);
@@ -143,7 +144,7 @@ const char *time_text(bool is_known, struct tide_time time);
 /** Rows under aligned columns; widths only grow from flush to flush, so that a long listing stays readable. */
 struct table {
 	size_t columns;
-	const char *heads[TABLE_COLUMNS];  /* a leading '>' aligns to the right */
+	const char *heads[TABLE_COLUMNS]; /* a leading '>' aligns to the right */
 	size_t widths[TABLE_COLUMNS];
 	char **cells;
 	size_t count, capacity; /* cells */
@@ -178,7 +179,8 @@ double progress_seconds(const struct progress *progress);
 /** Open the store of the call; when it fails, `*ret_exit` is set after saying why. */
 struct tide_store *cli_open(struct cli *cli, bool read_only, int *ret_exit);
 /** Open the checkpoints of --into, or of the store. */
-struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store, bool initialize, int *ret_exit);
+struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store, bool initialize,
+					      int *ret_exit);
 
 /* ---- events.c: events as lines, and the filters of read, tail and export ---- */
 

@@ -59,7 +59,7 @@ void help_print(FILE *out)
 		fprintf(out, "  %-14s%s\n", cli_commands[i].name, cli_commands[i].summary);
 	fputs("\noptions of every command:\n", out);
 	help_print_options(out, COMMAND_NONE, true);
-	fputs("\nstores: sqlite:FILE, memory:\n"
+	fputs("\nstores: sqlite:FILE, postgresql://..., memory:\n"
 	      "exit status: 0 done, 1 failed, 2 usage, 3 conflict, 4 not found, 5 unavailable\n"
 	      "'tide COMMAND --help' explains a command.\n",
 	      out);
@@ -158,6 +158,7 @@ void help_print_man(FILE *out)
 	for (int i = 0; i < COMMAND_NONE; i++)
 		help_troff_command(out, (enum cli_command)i);
 	fputs(".SH STORES\n.TP\n\\fBsqlite:\\fIFILE\\fR\none file; any number of processes on one machine may use it.\n"
+	      ".TP\n\\fBpostgresql://\\fIHOST\\fR/\\fIDATABASE\\fR\na PostgreSQL database, as libpq names it.\n"
 	      ".TP\n\\fBmemory:\\fR\nnothing is kept; for trying things.\n"
 	      ".SH ENVIRONMENT\n.TP\n.B TIDE_STORE\nthe store when \\fB\\-\\-store\\fR is not given.\n"
 	      ".SH EXIT STATUS\n"

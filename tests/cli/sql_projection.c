@@ -42,9 +42,9 @@ static void star_declares_every_type(void **state)
 {
 	struct tide_sql_projection *projection;
 	(void)state;
-	assert_int_equal(tide_sql_projection_open(TIDE_SQL_PROJECTION(.text = "-- on: *\nSELECT 1;\n-- on: A\nSELECT 2",
-								      .name = "all"),
-						  &projection, NULL),
+	assert_int_equal(tide_sql_projection_open(
+				 TIDE_SQL_PROJECTION(.text = "-- on: *\nSELECT 1;\n-- on: A\nSELECT 2", .name = "all"),
+				 &projection, NULL),
 			 TIDE_OK);
 	assert_null(tide_sql_projection_subscriber(projection)->event_types);
 	tide_sql_projection_close(projection);
@@ -54,7 +54,9 @@ static void name_comes_from_the_path(void **state)
 {
 	static const struct {
 		const char *path, *name;
-	} cases[] = { { "/a/b.sql", "b" }, { "b.sql", "b" }, { "b", "b" }, { ".sql", ".sql" }, { "/a.sql/b.txt", "b.txt" } };
+	} cases[] = {
+		{ "/a/b.sql", "b" }, { "b.sql", "b" }, { "b", "b" }, { ".sql", ".sql" }, { "/a.sql/b.txt", "b.txt" }
+	};
 	struct tide_sql_projection *projection;
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
