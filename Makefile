@@ -18,7 +18,7 @@ all:
 run:
 	$(packages) run
 	$(call configure,$(BUILD))
-	ninja -C $(BUILD)
+	ninja -C $(BUILD) src/cli/tide
 	examples/story/run.sh $(BUILD)
 
 test:
