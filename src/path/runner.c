@@ -146,16 +146,33 @@ enum step runner_fail(struct tide_subscription *subscription, const struct tide_
 	return STEP_END;
 }
 
-static bool runner_may_try_again(struct tide_subscription *subscription, const struct tide_error *error,
-                                 struct mono_time *ret_at)
+/* The delay before the final save is tried again; negative: it is not. */
+static int64_t runner_delay_of_stop(struct tide_subscription *subscription, const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
-	mutex_lock(&subscription->lock);
-	struct mono_time deadline = subscription->stop_deadline;
-	mutex_unlock(&subscription->lock);
 	struct tide_classification class = errors_classify(&subscription->engine->errors, error->status, error->message);
-	*ret_at = mono_add(runner->now, retry_delay(&subscription->retry, 0, &runner->random));
-	return class.retryable && runner->tries++ < subscription->config.max_retries && ret_at->ns < deadline.ns;
+	int64_t delay = retry_delay(&subscription->retry, runner->tries, &runner->random);
+	bool may_retry = class.retryable && runner->tries < subscription->config.max_retries;
+	mutex_lock(&subscription->lock);
+	may_retry = may_retry && mono_add(runner->now, delay).ns < subscription->stop_deadline.ns;
+	struct retry_stats *stats = &subscription->retries[RETRY_CHECKPOINT];
+	stats->retries += may_retry;
+	stats->total_delay_seconds += may_retry ? seconds_of_ns(delay) : 0;
+	mutex_unlock(&subscription->lock);
+	return may_retry ? delay : -1;
+}
+
+static enum step runner_stop_later(struct tide_subscription *subscription, const struct tide_error *error, int64_t delay)
+{
+	struct runner *runner = &subscription->runner;
+	failure_record(subscription, error,
+	               &(struct failure_context){ .retry_count = runner->tries++, .is_retried = true });
+	log_at(TIDE_LOG_WARNING, "subscription", "trying again", "name='%s' operation=%s attempt=%d delay_seconds=%.3f",
+	       subscription->name, retry_operation_name(RETRY_CHECKPOINT), runner->tries + 1, seconds_of_ns(delay));
+	if (error->retry == TIDE_RETRY_REOPEN)
+		infra_close(subscription);
+	atomic_store(&subscription->attention, true);
+	return runner_wait(subscription, mono_add(runner->now, delay));
 }
 
 enum step runner_stop(struct tide_subscription *subscription)
@@ -163,22 +180,21 @@ enum step runner_stop(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	struct tide_error err;
 	tide_status status = save_once(subscription, &err);
-	struct mono_time again;
 	if (status == TIDE_FENCED) {
 		mutex_lock(&subscription->lock);
 		subscription->is_lost = true;
 		mutex_unlock(&subscription->lock);
-	} else if (status != TIDE_OK && runner_may_try_again(subscription, &err, &again)) {
-		if (err.retry == TIDE_RETRY_REOPEN)
-			infra_close(subscription);
-		atomic_store(&subscription->attention, true);
-		return runner_wait(subscription, again);
+	} else if (status != TIDE_OK) {
+		int64_t delay = runner_delay_of_stop(subscription, &err);
+		if (delay >= 0)
+			return runner_stop_later(subscription, &err, delay);
 	}
 	if (status != TIDE_OK) {
 		log_at(TIDE_LOG_ERROR, "checkpoint", "the final checkpoint was not saved",
 		       "name='%s' position=%lld error='%s'", subscription->name, (long long)runner->progress.position,
 		       err.message);
-		failure_record(subscription, &err, &(struct failure_context){ .is_logged = true });
+		failure_record(subscription, &err,
+		               &(struct failure_context){ .retry_count = runner->tries, .is_logged = true });
 	}
 	runner_finish(subscription, TIDE_STATE_STOPPED, "stop was asked for");
 	return STEP_END;

@@ -246,10 +246,15 @@ tide_status save_once(struct tide_subscription *subscription, struct tide_error 
 		return TIDE_OK;
 	bool was_dirty = runner->progress.is_dirty;
 	tide_status status = save_try(subscription, err);
-	if (status != TIDE_OK)
-		return status;
+	struct retry_stats *stats = &subscription->retries[RETRY_CHECKPOINT];
 	mutex_lock(&subscription->lock);
-	subscription->was_final_saved = was_dirty;
+	stats->attempts++;
+	stats->successes += status == TIDE_OK;
+	stats->failures += status != TIDE_OK;
+	if (status == TIDE_OK)
+		subscription->was_final_saved = was_dirty;
+	else
+		stats->last_error = *err;
 	mutex_unlock(&subscription->lock);
-	return TIDE_OK;
+	return status;
 }

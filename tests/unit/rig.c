@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rig.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/json.h"
+#include "sys/mutex.h"
+
+/* ---- The log ------------------------------------------------------------------------------------------------- */
+
+static struct {
+	struct mutex lock;
+	char *lines[4096];
+	size_t count;
+	bool is_kept;
+} rig_log;
+
+static void rig_log_nothing(void *self, const struct tide_log_line *line)
+{
+	(void)self;
+	(void)line;
+}
+
+static void rig_log_line(void *self, const struct tide_log_line *line)
+{
+	(void)self;
+	size_t size = strlen(line->message) + strlen(line->fields) + 64;
+	char *text = calloc(1, size);
+	snprintf(text, size, "%s %s %s %s", tide_log_level_name(line->level), line->component, line->message, line->fields);
+	mutex_lock(&rig_log.lock);
+	if (rig_log.count < sizeof rig_log.lines / sizeof *rig_log.lines)
+		rig_log.lines[rig_log.count++] = text;
+	else
+		free(text);
+	mutex_unlock(&rig_log.lock);
+}
+
+void rig_log_begin(void)
+{
+	mutex_init(&rig_log.lock);
+	rig_log.count = 0;
+	rig_log.is_kept = true;
+	tide_log_set(rig_log_line, NULL, TIDE_LOG_DEBUG);
+}
+
+void rig_log_end(void)
+{
+	tide_log_set(NULL, NULL, TIDE_LOG_WARNING);
+	rig_log.is_kept = false;
+	for (size_t i = 0; i < rig_log.count; i++)
+		free(rig_log.lines[i]);
+	rig_log.count = 0;
+	mutex_fini(&rig_log.lock);
+}
+
+int rig_logged(const char *text, const char *more)
+{
+	int found = 0;
+	mutex_lock(&rig_log.lock);
+	for (size_t i = 0; i < rig_log.count; i++)
+		found += strstr(rig_log.lines[i], text) && (!more || strstr(rig_log.lines[i], more));
+	mutex_unlock(&rig_log.lock);
+	return found;
+}
+
+/* ---- The manager --------------------------------------------------------------------------------------------- */
+
+static void rig_make_url(struct rig *rig, const char *url)
+{
+	static unsigned number;
+	size_t size = 0;
+	number++;
+	for (const char *at = url; *at; at++) {
+		char *to = rig->url + size;
+		size_t room = sizeof rig->url - size;
+		if (strncmp(at, "%d", 2) == 0)
+			size += (size_t)snprintf(to, room, "%s", rig->directory);
+		else if (strncmp(at, "%n", 2) == 0)
+			size += (size_t)snprintf(to, room, "rig%u_%u", (unsigned)getpid(), number);
+		else
+			size += (size_t)snprintf(to, room, "%c", *at);
+		at += *at == '%';
+		assert_true(size < sizeof rig->url);
+	}
+}
+
+void rig_open(struct rig *rig, const char *url)
+{
+	static const struct tide_health_config healthy = TIDE_HEALTH_CONFIG_DEFAULT;
+	static const struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
+	memset(rig, 0, sizeof *rig);
+	if (!rig_log.is_kept)
+		tide_log_set(rig_log_nothing, NULL, TIDE_LOG_CRITICAL);
+	temp_make(rig->directory);
+	rig_make_url(rig, url);
+	rig->health = healthy;
+	rig->config = config;
+	rig->config.poll_interval_seconds = 0.02;
+	rig->config.initial_retry_delay = 0.001;
+	rig->config.max_retry_delay = 0.002;
+	rig->config.checkpoint_interval_seconds = 0.02;
+	must(tide_store_open(rig->url, TIDE_STORE_OPTIONS(.initialize = true), &rig->store, err));
+	must(tide_checkpoints_open(NULL, NULL, rig->store, &rig->checkpoints, err));
+	must(tide_bus_open(&rig->bus, err));
+}
+
+static bool rig_may_pass(struct script *script)
+{
+	int passes = atomic_load(&script->passes);
+	return passes > 0 && atomic_compare_exchange_strong(&script->passes, &passes, passes - 1);
+}
+
+tide_status rig_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	struct script *script = self;
+	atomic_fetch_add(&script->calls, 1);
+	atomic_store(&script->is_inside, true);
+	while (atomic_load(&script->is_closed) && !rig_may_pass(script))
+		wait_a_moment();
+	atomic_store(&script->is_inside, false);
+	if (atomic_load(&script->should_end_thread))
+		pthread_exit(NULL);
+	if (atomic_load(&script->failures) > 0) {
+		atomic_fetch_sub(&script->failures, 1);
+		return tide_delivery_fail(delivery, TIDE_HANDLER_TRANSIENT, "not now");
+	}
+	if (event->event_type.size >= 3 && memcmp(event->event_type.data, "Bad", 3) == 0 && !atomic_load(&script->is_healed))
+		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "bad event");
+	return TIDE_OK;
+}
+
+void rig_subscribe_as(struct rig *rig, const char *name, const char *const *event_types)
+{
+	if (!rig->manager)
+		must(tide_manager_open(TIDE_MANAGER(.store = rig->store, .bus = rig->bus, .checkpoints = rig->checkpoints,
+						    .shutdown_timeout = rig->shutdown_timeout, .health = &rig->health),
+				       &rig->manager, err));
+	struct tide_subscriber subscriber = {
+		.name = name, .self = &rig->script, .handle = rig_handle, .event_types = event_types
+	};
+	must(tide_manager_subscribe(rig->manager, &subscriber, &rig->config, &rig->subscription, err));
+}
+
+void rig_subscribe(struct rig *rig)
+{
+	rig_subscribe_as(rig, "Totals", NULL);
+}
+
+void rig_start_to(struct rig *rig, double wait_seconds)
+{
+	(void)tide_manager_start(rig->manager, NULL, wait_seconds, NULL, NULL, NULL);
+}
+
+void rig_start(struct rig *rig)
+{
+	rig_start_to(rig, 10);
+}
+
+void rig_await(struct rig *rig, enum tide_state state)
+{
+	wait_for(10, tide_subscription_state(rig->subscription) == state);
+}
+
+tide_position rig_append(struct rig *rig, const char *event_type)
+{
+	return append_one(rig->store, stream_of("Rig", 1), event_type).last_position;
+}
+
+void rig_settle(struct rig *rig, const char *event_type)
+{
+	tide_position position = rig_append(rig, event_type);
+	must(tide_subscription_wait(rig->subscription, position, 10, err));
+}
+
+void rig_await_inside(struct rig *rig)
+{
+	wait_for(10, atomic_load(&rig->script.is_inside));
+}
+
+void rig_close(struct rig *rig)
+{
+	atomic_store(&rig->script.is_closed, false);
+	tide_manager_close(rig->manager);
+	tide_bus_close(rig->bus);
+	tide_checkpoints_close(rig->checkpoints);
+	tide_store_close(rig->store);
+	temp_remove(rig->directory);
+}
+
+double rig_metric(struct rig *rig, const char *sample)
+{
+	char *text;
+	must(tide_manager_metrics(rig->manager, &text, err));
+	size_t size = strlen(sample);
+	double value = NAN;
+	for (const char *line = text; *line; line = strchr(line, '\n') + 1)
+		if (strncmp(line, sample, size) == 0 && line[size] == ' ')
+			value = strtod(line + size, NULL);
+	tide_free(text);
+	return value;
+}
+
+/* ---- JSON ---------------------------------------------------------------------------------------------------- */
+
+static struct tide_text json_member(struct tide_text object, const char *name, size_t size)
+{
+	struct json_reader reader;
+	json_read(&reader, object.data, object.size);
+	struct json_token token = json_next(&reader);
+	struct tide_text value = { NULL, 0 };
+	size_t index = strtoul(name, NULL, 10), i = 0;
+	bool is_array = token.kind == JSON_ARRAY;
+	for (;;) {
+		token = json_next(&reader);
+		if (token.kind == JSON_OBJECT_END || token.kind == JSON_ARRAY_END || token.kind == JSON_ERROR)
+			fail_msg("no '%.*s' in %.*s", (int)size, name, (int)object.size, object.data);
+		bool is_it = is_array ? i++ == index : token.text.size == size && memcmp(token.text.data, name, size) == 0;
+		assert_true(json_skip(&reader, token, &value));
+		if (is_it)
+			return value;
+	}
+}
+
+static struct tide_text json_find(const char *json, const char *path)
+{
+	struct tide_text at = tide_text(json);
+	while (*path) {
+		size_t size = strcspn(path, ".");
+		at = json_member(at, path, size);
+		path += size + (path[size] == '.');
+	}
+	return at;
+}
+
+char *json_at(const char *json, const char *path)
+{
+	struct tide_text found = json_find(json, path);
+	char *copy = calloc(1, found.size + 1);
+	assert_non_null(copy);
+	memcpy(copy, found.data, found.size);
+	return copy;
+}
+
+void json_keys_are(const char *json, const char *path, const char *keys)
+{
+	struct tide_text object = json_find(json, path);
+	struct json_reader reader;
+	struct json_token token;
+	char found[2048] = "";
+	json_read(&reader, object.data, object.size);
+	assert_int_equal(json_next(&reader).kind, JSON_OBJECT);
+	while ((token = json_next(&reader)).kind == JSON_KEY) {
+		size_t used = strlen(found);
+		snprintf(found + used, sizeof found - used, "%s%.*s", used ? " " : "", (int)token.text.size,
+			 token.text.data);
+		assert_true(json_skip(&reader, token, NULL));
+	}
+	assert_string_equal(found, keys);
+}
