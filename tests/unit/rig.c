@@ -30,7 +30,8 @@ static void rig_log_line(void *self, const struct tide_log_line *line)
 	(void)self;
 	size_t size = strlen(line->message) + strlen(line->fields) + 64;
 	char *text = calloc(1, size);
-	snprintf(text, size, "%s %s %s %s", tide_log_level_name(line->level), line->component, line->message, line->fields);
+	snprintf(text, size, "%s %s %s %s", tide_log_level_name(line->level), line->component, line->message,
+		 line->fields);
 	mutex_lock(&rig_log.lock);
 	if (rig_log.count < sizeof rig_log.lines / sizeof *rig_log.lines)
 		rig_log.lines[rig_log.count++] = text;
@@ -128,7 +129,8 @@ tide_status rig_handle(void *self, const struct tide_event *event, struct tide_d
 		atomic_fetch_sub(&script->failures, 1);
 		return tide_delivery_fail(delivery, TIDE_HANDLER_TRANSIENT, "not now");
 	}
-	if (event->event_type.size >= 3 && memcmp(event->event_type.data, "Bad", 3) == 0 && !atomic_load(&script->is_healed))
+	if (event->event_type.size >= 3 && memcmp(event->event_type.data, "Bad", 3) == 0 &&
+	    !atomic_load(&script->is_healed))
 		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "bad event");
 	return TIDE_OK;
 }
@@ -136,7 +138,8 @@ tide_status rig_handle(void *self, const struct tide_event *event, struct tide_d
 void rig_subscribe_as(struct rig *rig, const char *name, const char *const *event_types)
 {
 	if (!rig->manager)
-		must(tide_manager_open(TIDE_MANAGER(.store = rig->store, .bus = rig->bus, .checkpoints = rig->checkpoints,
+		must(tide_manager_open(TIDE_MANAGER(.store = rig->store, .bus = rig->bus,
+						    .checkpoints = rig->checkpoints,
 						    .shutdown_timeout = rig->shutdown_timeout, .health = &rig->health),
 				       &rig->manager, err));
 	struct tide_subscriber subscriber = {
@@ -218,7 +221,8 @@ static struct tide_text json_member(struct tide_text object, const char *name, s
 		token = json_next(&reader);
 		if (token.kind == JSON_OBJECT_END || token.kind == JSON_ARRAY_END || token.kind == JSON_ERROR)
 			fail_msg("no '%.*s' in %.*s", (int)size, name, (int)object.size, object.data);
-		bool is_it = is_array ? i++ == index : token.text.size == size && memcmp(token.text.data, name, size) == 0;
+		bool is_it =
+			is_array ? i++ == index : token.text.size == size && memcmp(token.text.data, name, size) == 0;
 		assert_true(json_skip(&reader, token, &value));
 		if (is_it)
 			return value;

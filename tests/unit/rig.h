@@ -17,11 +17,11 @@
 /** What the handler is to do. An event whose type begins with "Bad" always fails for good. */
 struct script {
 	atomic_int calls;
-	atomic_int failures;    /* so many of the next calls fail transiently */
-	atomic_bool is_healed;  /* "Bad" events are handled after all */
-	atomic_bool is_closed;  /* wait in the handler until it is opened */
-	atomic_bool is_inside;  /* somebody is in the handler */
-	atomic_int passes;      /* so many calls get through while it is closed */
+	atomic_int failures;   /* so many of the next calls fail transiently */
+	atomic_bool is_healed; /* "Bad" events are handled after all */
+	atomic_bool is_closed; /* wait in the handler until it is opened */
+	atomic_bool is_inside; /* somebody is in the handler */
+	atomic_int passes;     /* so many calls get through while it is closed */
 	atomic_bool should_end_thread;
 };
 
@@ -39,7 +39,8 @@ struct rig {
 	double shutdown_timeout;                /* 0: the default */
 };
 
-/** `url`: "memory:%n", "sqlite:%d/store.db", "fault:…/memory:%n"; health and config may be changed before rig_subscribe. */
+/** `url`: "memory:%n", "sqlite:%d/store.db", "fault:…/memory:%n"; health and config may be changed before
+ * rig_subscribe. */
 void rig_open(struct rig *rig, const char *url);
 /** Subscribe "Totals"; the manager is opened by the first one. */
 void rig_subscribe(struct rig *rig);
@@ -67,7 +68,8 @@ double rig_metric(struct rig *rig, const char *sample);
 			fail_msg("%s is %g, expected %g", sample, rig_value, (double)(value));                         \
 	} while (0)
 
-/** Fails unless the members of a JSON object are exactly these, in this order; `path` leads to it: "", "details", "indicators.0". */
+/** Fails unless the members of a JSON object are exactly these, in this order; `path` leads to it: "", "details",
+ * "indicators.0". */
 void json_keys_are(const char *json, const char *path, const char *keys);
 /** The raw value at a path; the caller frees it with free. */
 char *json_at(const char *json, const char *path);

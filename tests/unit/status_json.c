@@ -133,7 +133,8 @@ static void what_is_acquired_is_released_or_in_flight(void **state)
 	char *json;
 	must(tide_flow_stats_json(&stats, &json, err));
 	json_keys_are(json, "",
-		      "events_in_flight peak_in_flight pause_count total_pause_time_seconds total_acquisitions total_releases");
+		      "events_in_flight peak_in_flight pause_count total_pause_time_seconds total_acquisitions "
+		      "total_releases");
 	tide_free(json);
 	rig_close(&rig);
 }
@@ -155,7 +156,8 @@ static void a_filter_tells_what_it_let_through(void **state)
 	must(tide_subscription_filter_stats(rig.subscription, &stats, err));
 	char *json;
 	must(tide_filter_stats_json(&stats, &json, err));
-	assert_string_equal(json, "{\"events_evaluated\":3,\"events_matched\":1,\"events_skipped\":2,\"match_rate\":0.3333}");
+	assert_string_equal(json,
+			    "{\"events_evaluated\":3,\"events_matched\":1,\"events_skipped\":2,\"match_rate\":0.3333}");
 	tide_free(json);
 	rig_close(&rig);
 }
@@ -203,8 +205,8 @@ static void breakers_tell_their_state(void **state)
 	must(tide_subscription_breakers(rig.subscription, &handler, &infra, err));
 	char *json;
 	must(tide_breaker_status_json(&handler, &json, err));
-	assert_string_equal(json,
-			    "{\"state\":\"closed\",\"failure_count\":0,\"last_failure_time\":null,\"half_open_calls\":0}");
+	assert_string_equal(
+		json, "{\"state\":\"closed\",\"failure_count\":0,\"last_failure_time\":null,\"half_open_calls\":0}");
 	tide_free(json);
 	atomic_store(&rig.script.failures, 100);
 	rig_append(&rig, "Good");
@@ -359,8 +361,8 @@ static void callbacks_run_by_group_and_for_later_subscriptions_too(void **state)
 	listen_to(&rig, TIDE_ERRORS_OF_CATEGORY, TIDE_CATEGORY_PERMANENT, "p");
 	listen_to(&rig, TIDE_ERRORS_OF_CATEGORY, TIDE_CATEGORY_TRANSIENT, "t");
 	leaving.manager = rig.manager;
-	must(tide_manager_on_error(rig.manager, TIDE_ERRORS_ALL, 0, tell_and_leave, (void *)(uintptr_t)"x", &leaving.ids[0],
-				   err));
+	must(tide_manager_on_error(rig.manager, TIDE_ERRORS_ALL, 0, tell_and_leave, (void *)(uintptr_t) "x",
+				   &leaving.ids[0], err));
 	listen_to(&rig, TIDE_ERRORS_ALL, 0, "a");
 	rig_subscribe(&rig); /* later than the callbacks */
 	rig_start(&rig);
@@ -387,7 +389,8 @@ static void every_status_is_classified_as_specified(void **state)
 		{ "argument not_found decode", "application", "medium", false },
 		{ "state deadlock unhandled_event version", "application", "high", false },
 		{ "out_of_memory disk_full corrupt", "infrastructure", "critical", false },
-		{ "already_exists conflict duplicate_event schema fenced circuit_open publish_failed shutting_down cancelled "
+		{ "already_exists conflict duplicate_event schema fenced circuit_open publish_failed shutting_down "
+		  "cancelled "
 		  "io unsupported internal",
 		  "unknown", "medium", false },
 	};
@@ -454,7 +457,8 @@ static void every_pair_of_states_is_allowed_or_refused_as_specified(void **state
 			struct states states = { .state = (enum tide_state)from };
 			struct tide_error err = { 0 };
 			char text[160];
-			snprintf(text, sizeof text, "cannot go from %s to %s; allowed: %s", names[from], names[to], allowed[from]);
+			snprintf(text, sizeof text, "cannot go from %s to %s; allowed: %s", names[from], names[to],
+				 allowed[from]);
 			tide_status status = states_move(&states, (enum tide_state)to, &err);
 			bool is_allowed = table[from][to] == '1';
 			assert_int_equal(status, is_allowed ? TIDE_OK : TIDE_STATE);
