@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PostgreSQL: ours against bare libpq loops, by turns within rounds, over a private server that flushes as in
+ * production. Bare means the same statements, prepared and in binary format, with nothing around them.
+ *
+ *	bench-postgres [-n EVENTS] [-r ROUNDS] [-o PART-OF-A-NAME]
+ */
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <libpq-fe.h>
+
+#include <tidemark/tidemark.h>
+
+#include "backends/postgres/statements.h"
+#include "backends/postgres/values.h"
+#include "lib/build.h"
+#include "lib/postgres.h"
+#include "lib/wait.h"
+
+#define URL "postgresql:///?schema=public&pool=32"
+#define SCHEMA "\"public\"."
+#define ROUNDS_MAX 99
+#define CLIENTS_MAX 32
+#define PAGE 1000
+
+static int64_t events = 100000;
+static int rounds = 7;
+static const char payload[] = "{\"order\": 4711, \"customer\": \"customer-00815\", \"amount\": 17.25, \"currency\": "
+			      "\"EUR\", \"lines\": 3, \"note\": "
+			      "\"the quick brown fox jumps over the lazy dog and then walks home along the river, "
+			      "thinking about what it might have "
+			      "for supper before the tide comes in\"}";
+
+static _Noreturn void die(const char *format, ...) TIDE_PRINTF(1, 2);
+
+static _Noreturn void die(const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	fprintf(stderr, "bench-postgres: ");
+	vfprintf(stderr, format, list);
+	fprintf(stderr, "\n");
+	va_end(list);
+	exit(1);
+}
+
+static void check(tide_status status, const struct tide_error *err)
+{
+	if (status != TIDE_OK)
+		die("%s: %s", tide_status_name(status), err->message);
+}
+
+static struct tide_store *store_opened(void)
+{
+	struct tide_store *store;
+	struct tide_error err;
+	check(tide_store_open(URL, TIDE_STORE_OPTIONS(.initialize = true), &store, &err), &err);
+	return store;
+}
+
+/* ---- Appending ----------------------------------------------------------------------------------------------- */
+
+/** Clients that append at once, `batch` events at a time, each to streams of its own. */
+struct crowd {
+	int clients;
+	int64_t batch, appends;   /* of each client */
+	struct tide_store *store; /* NULL: bare */
+};
+
+/** One of them. */
+struct client {
+	pthread_t thread;
+	const struct crowd *crowd;
+	PGconn *connection;
+};
+
+static PGconn *bare_connected(enum pg_statement statement)
+{
+	PGconn *connection = PQconnectdb("");
+	struct buffer text = { 0 };
+	pg_statement_expand(&text, pg_statement_text(statement), SCHEMA);
+	PGresult *result = PQprepare(connection, "s", text.data, 0, NULL);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		die("%s", PQerrorMessage(connection));
+	PQclear(result);
+	buffer_fini(&text);
+	return connection;
+}
+
+static PGresult *bare_run(PGconn *connection, const struct pg_params *params)
+{
+	const char *values[PG_PARAMS_MAX];
+	int formats[PG_PARAMS_MAX];
+	for (int i = 0; i < params->count; i++) {
+		values[i] = params->lengths[i] < 0 ? NULL : params->bytes.data + params->starts[i];
+		formats[i] = 1;
+	}
+	PGresult *result = PQexecPrepared(connection, "s", params->count, values, params->lengths, formats, 1);
+	if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		die("%s", PQerrorMessage(connection));
+	return result;
+}
+
+static void bare_put_ids(struct pg_params *params, int64_t count)
+{
+	pg_array_begin(params, PG_UUID, (size_t)count);
+	for (int64_t i = 0; i < count; i++) {
+		struct tide_uuid id = tide_uuid_v7();
+		pg_array_uuid(params, &id, false);
+	}
+	pg_array_end(params);
+}
+
+static void bare_put_texts(struct pg_params *params, int type, const char *text, int64_t count)
+{
+	pg_array_begin(params, type, (size_t)count);
+	for (int64_t i = 0; i < count; i++)
+		pg_array_text(params, tide_text(text));
+	pg_array_end(params);
+}
+
+static void bare_put_numbers(struct pg_params *params, int64_t first, int64_t step, int64_t count)
+{
+	pg_array_begin(params, PG_INT4, (size_t)count);
+	for (int64_t i = 0; i < count; i++)
+		pg_array_int4(params, (int32_t)(first + i * step));
+	pg_array_end(params);
+}
+
+/* The parameters of the append, see PG_APPEND. */
+static void bare_append(PGconn *connection, const struct tide_uuid *stream, int64_t count)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	pg_array_begin(&params, PG_UUID, 1);
+	pg_array_uuid(&params, stream, false);
+	pg_array_end(&params);
+	bare_put_texts(&params, PG_TEXT, "Order", 1);
+	bare_put_numbers(&params, -1, 0, 1);
+	bare_put_numbers(&params, 1, 0, count);
+	bare_put_numbers(&params, 1, 1, count);
+	bare_put_ids(&params, count);
+	bare_put_texts(&params, PG_TEXT, "OrderPlaced", count);
+	bare_put_texts(&params, PG_UUID, NULL, count);
+	bare_put_texts(&params, PG_TEXT, NULL, count);
+	pg_array_begin(&params, PG_TIMESTAMPTZ, (size_t)count);
+	for (int64_t i = 0; i < count; i++)
+		pg_array_time(&params, tide_time_now());
+	pg_array_end(&params);
+	bare_put_texts(&params, PG_JSON, payload, count);
+	bare_put_numbers(&params, 1, 0, count);
+	bare_put_ids(&params, count);
+	bare_put_texts(&params, PG_UUID, NULL, count);
+	bare_put_texts(&params, PG_JSON, "{}", count);
+	PQclear(bare_run(connection, &params));
+}
+
+static void our_append(struct tide_store *store, const struct tide_uuid *stream, int64_t count)
+{
+	struct tide_new_event batch[PAGE];
+	struct tide_error err;
+	for (int64_t i = 0; i < count; i++)
+		batch[i] = (struct tide_new_event){ .event_type = "OrderPlaced", .payload = tide_text(payload) };
+	const struct tide_append append = {
+		.stream = { *stream, "Order" }, .expected = TIDE_ANY, .events = batch, .count = (size_t)count
+	};
+	check(tide_store_append(store, &append, NULL, &err), &err);
+}
+
+static void *client_run(void *self)
+{
+	struct client *client = self;
+	const struct crowd *crowd = client->crowd;
+	struct tide_uuid stream = tide_uuid_v4();
+	for (int64_t i = 0; i < crowd->appends; i++) {
+		if (i % 100 == 0)
+			stream = tide_uuid_v4();
+		if (crowd->store)
+			our_append(crowd->store, &stream, crowd->batch);
+		else
+			bare_append(client->connection, &stream, crowd->batch);
+	}
+	return NULL;
+}
+
+/* Events a second. Each connection has been used before time is taken, as those of a pool have. */
+static double crowd_measure(int number, int64_t batch, int64_t total, bool is_ours)
+{
+	struct crowd crowd = { .clients = number, .batch = batch, .appends = total / batch / number };
+	struct client clients[CLIENTS_MAX] = { 0 };
+	struct crowd warm = { .clients = number, .batch = 1, .appends = 5 };
+	crowd.store = warm.store = is_ours ? store_opened() : NULL;
+	double begun = 0;
+	for (int pass = 0; pass < 2; pass++) {
+		begun = seconds_now();
+		for (int i = 0; i < number; i++) {
+			clients[i].crowd = pass == 0 ? &warm : &crowd;
+			if (pass == 0 && !is_ours)
+				clients[i].connection = bare_connected(PG_APPEND);
+			pthread_create(&clients[i].thread, NULL, client_run, &clients[i]);
+		}
+		for (int i = 0; i < number; i++)
+			pthread_join(clients[i].thread, NULL);
+	}
+	double took = seconds_now() - begun;
+	for (int i = 0; i < number && !is_ours; i++)
+		PQfinish(clients[i].connection);
+	tide_store_close(crowd.store);
+	return (double)(crowd.appends * batch * number) / took;
+}
+
+static double bare_single(void)
+{
+	return crowd_measure(1, 1, events / 50, false);
+}
+static double our_single(void)
+{
+	return crowd_measure(1, 1, events / 50, true);
+}
+static double bare_eight(void)
+{
+	return crowd_measure(8, 1, events / 20, false);
+}
+static double our_eight(void)
+{
+	return crowd_measure(8, 1, events / 20, true);
+}
+static double bare_many(void)
+{
+	return crowd_measure(32, 1, events / 20, false);
+}
+static double our_many(void)
+{
+	return crowd_measure(32, 1, events / 20, true);
+}
+static double bare_hundred(void)
+{
+	return crowd_measure(1, 100, events / 5, false);
+}
+static double our_hundred(void)
+{
+	return crowd_measure(1, 100, events / 5, true);
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------------- */
+
+static int64_t bare_page(PGconn *connection, int64_t *position, int64_t *bytes)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	pg_put_int8(&params, *position);
+	pg_put_int4(&params, PAGE);
+	PGresult *rows = bare_run(connection, &params);
+	int count = PQntuples(rows);
+	for (int row = 0; row < count; row++) {
+		*position = pg_int8(rows, row, 0);
+		for (int column = 0; column < PQnfields(rows); column++)
+			*bytes += PQgetlength(rows, row, column) + *PQgetvalue(rows, row, column);
+	}
+	PQclear(rows);
+	return count;
+}
+
+/* The best bare read: binary, prepared, all columns, pages of a thousand. */
+static double bare_read(void)
+{
+	PGconn *connection = PQconnectdb("");
+	PQclear(PQprepare(connection, "s",
+			  "SELECT " PG_COLUMNS
+			  "metadata, payload FROM events WHERE global_position > $1::int8 ORDER BY "
+			  "global_position LIMIT $2::int4",
+			  0, NULL));
+	int64_t position = 0, bytes = 0, seen = 0, count;
+	double begun = seconds_now();
+	while ((count = bare_page(connection, &position, &bytes)) > 0)
+		seen += count;
+	double took = seconds_now() - begun;
+	PQfinish(connection);
+	return (double)seen / took;
+}
+
+static double our_read(void)
+{
+	struct tide_store *store = store_opened();
+	struct tide_reader *reader;
+	struct tide_error err;
+	const struct tide_event *event;
+	int64_t seen = 0;
+	double begun = seconds_now();
+	check(tide_store_read(store, NULL, &reader, &err), &err);
+	for (;; seen++) {
+		check(tide_reader_next(reader, &event, &err), &err);
+		if (!event)
+			break;
+	}
+	double took = seconds_now() - begun;
+	tide_reader_close(reader);
+	tide_store_close(store);
+	return (double)seen / took;
+}
+
+/** What a subscription has seen. */
+struct seen_count {
+	atomic_llong count;
+	int report_to; /* a pipe for instants of delivery; 0: none */
+};
+
+static tide_status see_event(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	struct seen_count *seen = self;
+	(void)event;
+	(void)delivery;
+	atomic_fetch_add(&seen->count, 1);
+	if (seen->report_to) {
+		double now = seconds_now();
+		if (write(seen->report_to, &now, sizeof now) != sizeof now)
+			return TIDE_HANDLER_PERMANENT;
+	}
+	return TIDE_OK;
+}
+
+static struct tide_manager *manager_started(struct tide_store *store, struct seen_count *seen, const char *name,
+					    struct tide_subscription_config config)
+{
+	struct tide_subscriber subscriber = { .name = name, .self = seen, .handle = see_event };
+	struct tide_manager *manager;
+	struct tide_error err;
+	check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
+	check(tide_manager_subscribe(manager, &subscriber, &config, NULL, &err), &err);
+	check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
+	return manager;
+}
+
+static void manager_ended(struct tide_manager *manager)
+{
+	struct tide_error err;
+	check(tide_manager_stop(manager, NULL, 20, &err), &err);
+	tide_manager_close(manager);
+}
+
+static double our_catch_up(void)
+{
+	static int number;
+	char name[32];
+	struct tide_store *store = store_opened();
+	struct seen_count seen = { 0 };
+	struct tide_error err;
+	tide_position end;
+	snprintf(name, sizeof name, "catch-up-%d", number++);
+	check(tide_store_end(store, &end, &err), &err);
+	PGconn *connection = PQconnectdb("");
+	PGresult *result = PQexec(connection, "SELECT count(*) FROM events");
+	int64_t total = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+	PQclear(result);
+	PQfinish(connection);
+	struct tide_subscription_config config = tide_catch_up_config(1000, true);
+	config.max_in_flight = 2000;
+	double begun = seconds_now();
+	struct tide_manager *manager = manager_started(store, &seen, name, config);
+	while (atomic_load(&seen.count) < total)
+		wait_a_moment();
+	double took = seconds_now() - begun;
+	manager_ended(manager);
+	tide_store_close(store);
+	return (double)total / took;
+}
+
+/* Eight clients with three live subscriptions in this process, against the same without them. */
+static double our_eight_watched(void)
+{
+	struct tide_store *store = store_opened();
+	struct tide_manager *managers[3];
+	struct seen_count seen = { 0 };
+	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
+	config.start_from = TIDE_START_END;
+	for (int i = 0; i < 3; i++) {
+		char name[32];
+		snprintf(name, sizeof name, "live-%d", i);
+		managers[i] = manager_started(store, &seen, name, config);
+	}
+	double rate = our_eight();
+	for (int i = 0; i < 3; i++)
+		manager_ended(managers[i]);
+	tide_store_close(store);
+	return rate;
+}
+
+/* ---- Latency ------------------------------------------------------------------------------------------------- */
+
+static int ascending(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+/* The other process: reports that it is live, then when it got each event. */
+static void latency_listen(int report_to, int until)
+{
+	struct tide_store *store = store_opened();
+	struct seen_count seen = { .report_to = report_to };
+	struct tide_subscription_config config = tide_live_only_config();
+	struct tide_manager *manager = manager_started(store, &seen, "latency", config);
+	double ready = 0;
+	char end;
+	if (write(report_to, &ready, sizeof ready) != sizeof ready || read(until, &end, 1) < 0)
+		_exit(1);
+	manager_ended(manager);
+	tide_store_close(store);
+	_exit(0);
+}
+
+static void latency_measure(int count)
+{
+	int reports[2], until[2];
+	if (pipe(reports) || pipe(until))
+		die("there are no pipes");
+	pid_t child = fork();
+	if (child == 0) {
+		close(until[1]);
+		latency_listen(reports[1], until[0]);
+	}
+	close(until[0]);
+	struct tide_store *store = store_opened();
+	struct tide_uuid stream = tide_uuid_v4();
+	double *took = calloc((size_t)count, sizeof *took), got;
+	if (!took || read(reports[0], &got, sizeof got) != sizeof got)
+		die("the listener did not start");
+	for (int i = -20; i < count; i++) { /* the first ones warm up */
+		double next = seconds_now() + 0.005, begun = seconds_now();
+		our_append(store, &stream, 1);
+		if (read(reports[0], &got, sizeof got) != sizeof got)
+			die("the listener has ended");
+		if (i >= 0)
+			took[i] = got - begun;
+		while (seconds_now() < next)
+			wait_a_moment();
+	}
+	close(until[1]);
+	waitpid(child, NULL, 0);
+	qsort(took, (size_t)count, sizeof *took, ascending);
+	printf("\nlive, append called in one process to handler called in another, %d events one by one: p50 %.2f ms, "
+	       "p99 %.2f ms\n",
+	       count, took[count / 2] * 1000, took[count * 99 / 100] * 1000);
+	tide_store_close(store);
+	free(took);
+}
+
+/* ---- Rounds -------------------------------------------------------------------------------------------------- */
+
+/* clang-format off */
+static const struct {
+	const char *name;
+	double (*bare)(void), (*ours)(void);
+	double aim;
+} cases[] = {
+	{ "append, single, 1 client",               bare_single,  our_single,        0.85 },
+	{ "append, single, 8 clients",              bare_eight,   our_eight,         0.85 },
+	{ "append with notifications, 32 clients",  bare_many,    our_many,          0.90 },
+	{ "append, 100 a batch, 1 client",          bare_hundred, our_hundred,       0.85 },
+	{ "append, 8 clients, 3 live subscriptions", our_eight,   our_eight_watched, 0 },
+	{ "read the feed against a bare read",      bare_read,    our_read,          0.85 },
+	{ "catch up against a bare read",           bare_read,    our_catch_up,      0.85 },
+};
+/* clang-format on */
+
+static double median(double *values)
+{
+	qsort(values, (size_t)rounds, sizeof *values, ascending);
+	return rounds % 2 ? values[rounds / 2] : (values[rounds / 2 - 1] + values[rounds / 2]) / 2;
+}
+
+static void case_run(size_t which)
+{
+	double bare[ROUNDS_MAX], ours[ROUNDS_MAX], ratio[ROUNDS_MAX];
+	for (int round = 0; round < rounds; round++) {
+		if (round % 2 == 0)
+			bare[round] = cases[which].bare();
+		ours[round] = cases[which].ours();
+		if (round % 2 == 1)
+			bare[round] = cases[which].bare();
+		ratio[round] = ours[round] / bare[round];
+	}
+	double middle = median(ratio);
+	printf("%-40s %5.2f  %5.2f to %5.2f ", cases[which].name, middle, ratio[0], ratio[rounds - 1]);
+	if (cases[which].aim > 0)
+		printf("%5.2f %-4s", cases[which].aim, middle >= cases[which].aim ? "met" : "not");
+	else
+		printf("%10s", "");
+	printf(" %11.0f %11.0f\n", median(bare), median(ours));
+	fflush(stdout);
+}
+
+static void history_made(void)
+{
+	struct tide_store *store = store_opened();
+	for (int64_t i = 0; i < events; i += PAGE) {
+		struct tide_uuid stream = tide_uuid_v4();
+		our_append(store, &stream, PAGE);
+	}
+	tide_store_close(store);
+	postgres_sql("public", "VACUUM ANALYZE events");
+}
+
+int main(int count, char **arguments)
+{
+	const char *only = "";
+	int option;
+	while ((option = getopt(count, arguments, "n:r:o:")) != -1) {
+		if (option == 'n')
+			events = strtoll(optarg, NULL, 10);
+		else if (option == 'r')
+			rounds = atoi(optarg);
+		else if (option == 'o')
+			only = optarg;
+		else
+			die("usage: bench-postgres [-n EVENTS] [-r ROUNDS] [-o PART-OF-A-NAME]");
+	}
+	if (events < 2000 || rounds < 1 || rounds > ROUNDS_MAX)
+		die("at least 2000 events and 1 to %d rounds", ROUNDS_MAX);
+	if (!postgres_start_as(&(struct postgres_wish){ .is_flushing = true }))
+		return 77;
+	history_made();
+	printf("%lld events, %d rounds; ratios of throughput, ours to bare\n\n", (long long)events, rounds);
+	printf("%-40s %5s  %14s %10s %11s %11s\n", "", "median", "range", "aim   ", "bare ev/s", "ours ev/s");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		if (strstr(cases[i].name, only))
+			case_run(i);
+	if (strstr("latency", only))
+		latency_measure(rounds > 1 ? 500 : 50);
+	postgres_stop();
+	return 0;
+}
