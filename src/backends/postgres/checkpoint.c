@@ -60,6 +60,19 @@ tide_status pg_checkpoint_load(void *session, const char *name, struct tide_chec
 	return TIDE_OK;
 }
 
+/* A subscription's save is made again from its events when it is lost; in a transaction the transaction decides. */
+static tide_status checkpoint_statement(struct pg_session *session, const struct tide_fence *fence,
+					enum pg_statement *ret, struct tide_error *err)
+{
+	struct pg_connection *writer;
+	tide_status status = pg_session_writer(session, &writer, err);
+	if (status != TIDE_OK)
+		return status;
+	bool is_lazy = session->store->is_lazy && PQtransactionStatus(writer->native) == PQTRANS_IDLE;
+	*ret = !fence ? PG_CHECKPOINT_SAVE : is_lazy ? PG_CHECKPOINT_SAVE_LAZY : PG_CHECKPOINT_SAVE_FENCED;
+	return TIDE_OK;
+}
+
 tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
 			       struct tide_error *err)
 {
@@ -80,8 +93,10 @@ tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence, co
 		pg_put_null(&params);
 	pg_put_int8(&params, write->progress.count);
 	pg_put_time(&params, &write->now);
-	tide_status status =
-		pg_write_run(session, fence ? PG_CHECKPOINT_SAVE_FENCED : PG_CHECKPOINT_SAVE, &params, &result, err);
+	enum pg_statement statement;
+	tide_status status = checkpoint_statement(session, fence, &statement, err);
+	if (status == TIDE_OK)
+		status = pg_write_run(session, statement, &params, &result, err);
 	if (status == TIDE_OK && fence && pg_changed(result) == 0)
 		return pg_fail_fenced(fence, err);
 	return status;

@@ -27,6 +27,7 @@ struct pg_store {
 	int64_t numbering; /* the sequence behind global_position, its oid */
 	int64_t busy_ns;   /* how long a call may wait for a connection or a server that restarts */
 	size_t pool_size;
+	bool is_lazy; /* checkpoints outside of transactions are not flushed one by one */
 
 	/* connections for appends; the list of idle ones is under lock */
 	struct mutex lock;
@@ -64,7 +65,7 @@ struct pg_scan {
 	bool is_asked;        /* next is on its way or has been taken */
 	bool is_flying;       /* next has not been taken from the connection */
 	tide_position at;     /* where the last read ended */
-	uint64_t shape;       /* filter and sizes of the query */
+	uint64_t shape;       /* of the filter */
 };
 
 /** One conversation: a connection that reads, and one for a transaction beside it, both opened when needed. */
@@ -137,6 +138,8 @@ tide_status pg_scan_read(struct pg_session *session, const struct tide_page_quer
 /** Take what is on its way, so that the connection can be used for something else. */
 tide_status pg_scan_land(struct pg_session *session, struct tide_error *err);
 void pg_scan_drop(struct pg_session *session);
+/** Take from the socket what has arrived. */
+void pg_scan_drain(struct pg_session *session);
 tide_status pg_read(void *session, const struct tide_page_query *query, struct tide_page *page, struct tide_error *err);
 
 /* ---- transaction.c ---- */

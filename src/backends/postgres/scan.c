@@ -2,8 +2,9 @@
 /*
  * The feed forward, by the gap rule, read ahead.
  *
- * Happy path: the rows asked for at the end of the last read have arrived; they fill the page; the next are asked for
- * before this read returns, and travel while the page is handled.
+ * Happy path: rows of an earlier query fill the page. The query behind it was sent as soon as the earlier one's rows
+ * had arrived, and its rows travel while pages are handled; the socket is emptied now and then, so that the server can
+ *go on sending.
  *
  *	        ask                     take
  *	(none) ────▶ next, flying ────▶ next, landed ────▶ chunk ────▶ page
@@ -20,8 +21,8 @@
 #include "core/text.h"
 #include "sys/alloc.h"
 
-#define SCAN_ROWS_MIN 100
-#define SCAN_ROWS_MAX 1000
+#define SCAN_ROWS_MIN 1000 /* of a subscription's query, however small its pages are */
+#define SCAN_ROWS_MAX 2000
 
 /** One read of the feed in progress. */
 struct scan_read {
@@ -29,6 +30,7 @@ struct scan_read {
 	struct tide_page *page;
 	int rows;       /* a query's limit */
 	size_t scanned; /* events looked at */
+	bool goes_on;   /* where an earlier read ended: another one will follow */
 	bool is_fresh;  /* the chunk in use was asked for by this read */
 	bool is_done;
 };
@@ -82,6 +84,12 @@ tide_status pg_scan_land(struct pg_session *session, struct tide_error *err)
 	return TIDE_OK;
 }
 
+void pg_scan_drain(struct pg_session *session)
+{
+	if (session->scan.is_flying)
+		PQconsumeInput(session->reader.native);
+}
+
 /* Forget what was read ahead; what flies is taken by the next statement, or ends with the connection. */
 void pg_scan_drop(struct pg_session *session)
 {
@@ -90,6 +98,15 @@ void pg_scan_drop(struct pg_session *session)
 	scan_chunk_drop(&session->scan.chunk);
 	scan_chunk_drop(&session->scan.next);
 	session->scan.is_asked = false;
+}
+
+/* Behind a full chunk there is more: ask for it while this one is used. */
+static void scan_ask_ahead(struct pg_session *session, const struct scan_read *read)
+{
+	struct pg_scan *scan = &session->scan;
+	struct pg_chunk *chunk = &scan->chunk;
+	if (read->goes_on && !scan->is_asked && chunk->rows && chunk->count == chunk->limit)
+		scan_ask(session, read, pg_int8(chunk->rows, chunk->count - 1, PG_COLUMN_POSITION), NULL);
 }
 
 /* Make the next chunk the one in use, asking for it when that was not done. */
@@ -108,6 +125,7 @@ static tide_status scan_turn(struct pg_session *session, struct scan_read *read,
 	scan->chunk = scan->next;
 	scan->next = (struct pg_chunk){ 0 };
 	scan->is_asked = false;
+	scan_ask_ahead(session, read);
 	return TIDE_OK;
 }
 
@@ -169,11 +187,11 @@ static tide_status scan_step(struct pg_session *session, struct scan_read *read,
 	return scan_turn(session, read, err);
 }
 
-/* What decides the text columns and the number of rows of a query: rows asked for with another shape are of no use. */
-static uint64_t scan_shape(const struct scan_read *read)
+/* What decides whose texts come along: rows asked for another filter may lack them. Their number and the greatest size
+ * do not matter, since texts that are missing are fetched. */
+static uint64_t scan_shape(const struct tide_filter *filter)
 {
-	const struct tide_filter *filter = read->query->filter;
-	uint64_t shape = (uint64_t)read->rows * 31 + (uint64_t)pg_row_limit(read->query, read->rows);
+	uint64_t shape = 1;
 	for (const char *const *name = filter->event_types; name && *name; name++)
 		shape = shape * 31 + fnv1a64(*name, strlen(*name));
 	shape = shape * 31 + 1;
@@ -193,33 +211,24 @@ static bool scan_is_filtered(const struct tide_filter *filter)
 
 static int scan_rows(const struct tide_page_query *query)
 {
-	size_t rows = scan_is_filtered(query->filter) ? SCAN_ROWS_MAX : query->max_events;
-	if (query->max_scan > 0 && rows > query->max_scan)
-		rows = query->max_scan;
-	if (rows > SCAN_ROWS_MAX)
-		rows = SCAN_ROWS_MAX;
-	return rows < SCAN_ROWS_MIN ? SCAN_ROWS_MIN : (int)rows;
-}
-
-/* Once this page uses up the chunk, the next read wants what follows it. */
-static void scan_ask_ahead(struct pg_session *session, const struct scan_read *read)
-{
-	struct pg_scan *scan = &session->scan;
-	struct pg_chunk *chunk = &scan->chunk;
-	if (read->page->is_end || scan->is_asked || !chunk->rows || chunk->count < chunk->limit)
-		return;
-	if ((size_t)(chunk->count - chunk->at) < read->query->max_events)
-		scan_ask(session, read, pg_int8(chunk->rows, chunk->count - 1, PG_COLUMN_POSITION), NULL);
+	size_t rows = scan_is_filtered(query->filter) ? SCAN_ROWS_MAX : 2 * query->max_events;
+	if (query->max_scan == 0)
+		rows = query->max_events;
+	else if (rows < SCAN_ROWS_MIN)
+		rows = SCAN_ROWS_MIN;
+	return rows > SCAN_ROWS_MAX ? SCAN_ROWS_MAX : (int)rows;
 }
 
 tide_status pg_scan_read(struct pg_session *session, const struct tide_page_query *query, struct tide_page *page,
 			 struct tide_error *err)
 {
 	struct scan_read read = { .query = query, .page = page, .rows = scan_rows(query) };
-	uint64_t shape = scan_shape(&read);
+	uint64_t shape = scan_shape(query->filter);
 	if (session->scan.at != query->bound || session->scan.shape != shape)
 		pg_scan_drop(session);
 	session->scan.shape = shape;
+	read.goes_on = query->max_scan > 0 || (query->bound > 0 && session->scan.at == query->bound);
+	pg_scan_drain(session);
 	page->scanned_to = query->bound;
 	tide_status status = TIDE_OK;
 	while (status == TIDE_OK && !read.is_done)
@@ -231,6 +240,5 @@ tide_status pg_scan_read(struct pg_session *session, const struct tide_page_quer
 	session->scan.at = page->scanned_to;
 	if (page->is_end)
 		pg_scan_drop(session);
-	scan_ask_ahead(session, &read);
 	return TIDE_OK;
 }

@@ -97,7 +97,10 @@ tide_status pg_write_run(struct pg_session *session, enum pg_statement statement
 {
 	struct pg_connection *connection;
 	tide_status status = pg_session_writer(session, &connection, err);
-	return status == TIDE_OK ? session_run(session, connection, statement, params, ret, err) : status;
+	if (status == TIDE_OK)
+		status = session_run(session, connection, statement, params, ret, err);
+	pg_scan_drain(session);
+	return status;
 }
 
 tide_status pg_stream_version(void *self, struct tide_stream stream, tide_version *ret, struct tide_error *err)

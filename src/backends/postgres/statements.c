@@ -130,6 +130,10 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"SELECT " CHECKPOINT_COLUMNS " FROM @projection_checkpoints WHERE projection_name = $1::text",
 	[PG_CHECKPOINT_SAVE] = CHECKPOINT_UPSERT(" WHERE $2::text IS NULL AND $3::int8 IS NULL"),
 	[PG_CHECKPOINT_SAVE_FENCED] = FENCE CHECKPOINT_UPSERT(" FROM fence WHERE true"),
+	/* not flushed at its commit; a server that crashes may take back the newest */
+	[PG_CHECKPOINT_SAVE_LAZY] =
+		"WITH lazy AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)), fence AS MATERIALIZED (" FENCE_ROW
+		") " CHECKPOINT_UPSERT(" FROM fence, lazy WHERE true"),
 	[PG_CHECKPOINT_LIST] =
 		"SELECT " CHECKPOINT_COLUMNS " FROM @projection_checkpoints ORDER BY projection_name COLLATE \"C\"",
 	[PG_CHECKPOINT_RESET] = "DELETE FROM @projection_checkpoints WHERE projection_name = $1::text",

@@ -188,6 +188,16 @@ static tide_status store_connect(struct pg_store *store, long prepare, const str
 	return status;
 }
 
+static tide_status store_laziness(struct pg_store *store, struct tide_url *url, struct tide_error *err)
+{
+	const char *text = tide_url_param(url, "projection_synchronous");
+	store->is_lazy = !text || strcmp(text, "normal") == 0;
+	if (text && !store->is_lazy && strcmp(text, "full") != 0)
+		return tide_fail(err, TIDE_ARGUMENT, "projection_synchronous is '%.32s' and must be normal or full",
+				 text);
+	return TIDE_OK;
+}
+
 static tide_status store_set_up(struct pg_store *store, struct tide_url *url, const struct tide_store_options *options,
 				struct tide_error *err)
 {
@@ -199,6 +209,8 @@ static tide_status store_set_up(struct pg_store *store, struct tide_url *url, co
 		status = store_param(url, "prepare", 0, 1, &prepare, err);
 	if (status == TIDE_OK)
 		status = store_param(url, "category_index", 0, 1, &category_index, err);
+	if (status == TIDE_OK)
+		status = store_laziness(store, url, err);
 	if (status == TIDE_OK)
 		status = target_read(&store->target, url, err);
 	if (status == TIDE_OK)
