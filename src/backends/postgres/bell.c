@@ -54,8 +54,10 @@ static void bell_pause(struct pg_bell *bell, int64_t ns)
 
 static bool bell_send(struct pg_store *store, struct pg_connection *connection)
 {
-	char text[64];
-	snprintf(text, sizeof text, "NOTIFY %s", store->channel);
+	char text[120];
+	/* a notification's commit has nothing to flush, and would compete with the appends for it */
+	snprintf(text, sizeof text, "SELECT set_config('synchronous_commit', 'off', true), pg_notify('%s', '')",
+		 store->channel);
 	if (!pg_connection_is_usable(connection)) {
 		pg_connection_close(connection);
 		if (pg_connection_open(connection, &store->target, NULL) != TIDE_OK)

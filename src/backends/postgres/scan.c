@@ -41,23 +41,33 @@ static void scan_chunk_drop(struct pg_chunk *chunk)
 	*chunk = (struct pg_chunk){ 0 };
 }
 
+/* Whether the database can tell that an event does not match, so that its texts need not come along. */
+static bool scan_has_texts_to_omit(const struct tide_filter *filter)
+{
+	return (filter->event_types && *filter->event_types) || (filter->aggregate_types && *filter->aggregate_types) ||
+	       filter->tenant_id;
+}
+
 static tide_status scan_ask(struct pg_session *session, const struct scan_read *read, tide_position bound,
 			    struct tide_error *err)
 {
 	struct pg_scan *scan = &session->scan;
 	const struct tide_filter *filter = read->query->filter;
+	bool some = scan_has_texts_to_omit(filter);
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	pg_put_int8(&params, bound);
 	pg_put_int4(&params, read->rows);
 	pg_put_int4(&params, pg_row_limit(read->query, read->rows));
-	pg_put_names(&params, filter->event_types);
-	pg_put_names(&params, filter->aggregate_types);
-	pg_put_uuid(&params, filter->tenant_id);
+	if (some) {
+		pg_put_names(&params, filter->event_types);
+		pg_put_names(&params, filter->aggregate_types);
+		pg_put_uuid(&params, filter->tenant_id);
+	}
 	struct pg_connection *reader;
 	tide_status status = pg_session_reader(session, &reader, err);
 	tide_position settled = session->settled; /* before the query is sent */
 	if (status == TIDE_OK)
-		status = pg_send(reader, PG_SCAN, &params, err);
+		status = pg_send(reader, some ? PG_SCAN_SOME : PG_SCAN, &params, err);
 	if (status != TIDE_OK) {
 		pg_store_lost(session->store);
 		return status;
@@ -204,8 +214,7 @@ static uint64_t scan_shape(const struct tide_filter *filter)
 
 static bool scan_is_filtered(const struct tide_filter *filter)
 {
-	return (filter->event_types && *filter->event_types) || filter->patterns || filter->tenant_id ||
-	       (filter->aggregate_types && *filter->aggregate_types) || filter->aggregate_id || filter->occurred_from ||
+	return scan_has_texts_to_omit(filter) || filter->patterns || filter->aggregate_id || filter->occurred_from ||
 	       filter->occurred_until || filter->partition_total;
 }
 
@@ -240,5 +249,6 @@ tide_status pg_scan_read(struct pg_session *session, const struct tide_page_quer
 	session->scan.at = page->scanned_to;
 	if (page->is_end)
 		pg_scan_drop(session);
+	pg_scan_drain(session);
 	return TIDE_OK;
 }

@@ -101,7 +101,10 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_APPEND_KNOWN] =
 		"SELECT i.ord, e.global_position, e.version, e.aggregate_id, e.aggregate_type FROM unnest($1::uuid[]) "
 		"WITH ORDINALITY AS i(event_id, ord) JOIN @events e ON e.event_id = i.event_id ORDER BY i.ord",
-	[PG_SCAN] = /* $1 bound, $2 limit */
+	[PG_SCAN] = /* $1 bound, $2 limit, $3 greatest size */
+		"SELECT " PG_COLUMNS PG_TEXTS_WHEN(PG_SIZE_BELOW("$3::int4"))
+		" FROM @events WHERE global_position > $1::int8 ORDER BY global_position LIMIT $2::int4",
+	[PG_SCAN_SOME] =
 		"SELECT " PG_COLUMNS PG_TEXTS_WHEN(SCAN_WANTED)
 		" FROM @events WHERE global_position > $1::int8 ORDER BY global_position LIMIT $2::int4",
 	[PG_TEXTS] = "SELECT metadata, payload FROM @events WHERE global_position = $1::int8",
