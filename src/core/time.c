@@ -105,9 +105,24 @@ static bool time_read_zone(const char *text, size_t size, int32_t *ret)
 	return true;
 }
 
+/* The form Tidemark writes: every row read has two of them. */
+static bool time_read_own(const char *text, size_t size, struct tide_time *ret)
+{
+	int32_t days, seconds;
+	if (size != TIDE_TIME_TEXT_SIZE - 1 || text[10] != 'T' || text[19] != '.' || memcmp(text + 26, "+00:00", 6) != 0)
+		return false;
+	int high = time_two(text + 20), middle = time_two(text + 22), low = time_two(text + 24);
+	if ((high | middle | low) > 127 || !time_read_date(text, &days) || !time_read_clock(text + 11, &seconds))
+		return false;
+	ret->unix_us = days * TIME_DAY_US + (int64_t)seconds * 1000000 + high * 10000 + middle * 100 + low;
+	return true;
+}
+
 bool time_read(const char *text, size_t size, struct tide_time *ret)
 {
 	int32_t days, seconds, us, zone;
+	if (time_read_own(text, size, ret))
+		return true;
 	if (size < 19 || (text[10] != 'T' && text[10] != ' ' && text[10] != 't'))
 		return false;
 	if (!time_read_date(text, &days) || !time_read_clock(text + 11, &seconds))

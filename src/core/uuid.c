@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <tidemark/uuid.h>
 
+#include <endian.h>
 #include <string.h>
 
 #include "core/sha1.h"
 #include "core/text.h"
 
+#define UUID_ALL(byte) (UINT64_C(0x0101010101010101) * (byte))
+
 /* clang-format off */
-#define UUID_IS_DIGIT 0x10
-#define UUID_DIGIT(value) (UUID_IS_DIGIT | (value))
-static const uint8_t uuid_digits[256] = {
-	['0'] = UUID_DIGIT(0), UUID_DIGIT(1), UUID_DIGIT(2), UUID_DIGIT(3), UUID_DIGIT(4),
-	UUID_DIGIT(5), UUID_DIGIT(6), UUID_DIGIT(7), UUID_DIGIT(8), UUID_DIGIT(9),
-	['A'] = UUID_DIGIT(10), UUID_DIGIT(11), UUID_DIGIT(12), UUID_DIGIT(13), UUID_DIGIT(14), UUID_DIGIT(15),
-	['a'] = UUID_DIGIT(10), UUID_DIGIT(11), UUID_DIGIT(12), UUID_DIGIT(13), UUID_DIGIT(14), UUID_DIGIT(15),
-};
-#undef UUID_DIGIT
 /* Where the two digits of each byte stand in the text. */
 static const uint8_t uuid_places[16] = { 0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34 };
 /* clang-format on */
@@ -24,21 +18,41 @@ static const uint8_t uuid_places[16] = { 0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 
 static const struct tide_uuid uuid_space_url = { { 0x6b, 0xa7, 0xb8, 0x11, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0x00,
 						   0xc0, 0x4f, 0xd4, 0x30, 0xc8 } };
 
+/* Eight hexadecimal digits at once, a byte each in one word; a byte of `*bad` gets its top bit where one is none. */
+static uint32_t uuid_read_eight(const char *text, uint64_t *bad)
+{
+	uint64_t word;
+	memcpy(&word, text, 8);
+	word = le64toh(word);
+	*bad |= word;
+	uint64_t low = word & UUID_ALL(0x7f);
+	uint64_t letter = (low & UUID_ALL(0x40)) >> 6;              /* 1 where it may be a letter */
+	uint64_t value = (low & UUID_ALL(0x0f)) + letter * 9;
+	uint64_t folded = low & ~(letter << 5);                     /* letters as capitals */
+	uint64_t least = UUID_ALL('0') + letter * ('A' - '0');
+	uint64_t most = UUID_ALL('9') + letter * ('F' - '9');
+	*bad |= ~((folded | UUID_ALL(0x80)) - least); /* top bit: below the least */
+	*bad |= ~((most | UUID_ALL(0x80)) - folded);  /* top bit: above the most */
+	value = (value << 4 | value >> 8) & UINT64_C(0x00ff00ff00ff00ff);
+	value = (value | value >> 8) & UINT64_C(0x0000ffff0000ffff);
+	return htole32((uint32_t)(value | value >> 16));
+}
+
 bool uuid_read(const char *text, size_t size, struct tide_uuid *ret)
 {
 	if (size != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-')
 		return false;
-	struct tide_uuid uuid;
-	unsigned all = UUID_IS_DIGIT; /* loses the bit as soon as one digit is none */
-	for (int i = 0; i < 16; i++) {
-		const unsigned char *pair = (const unsigned char *)text + uuid_places[i];
-		unsigned high = uuid_digits[pair[0]], low = uuid_digits[pair[1]];
-		all &= high & low;
-		uuid.bytes[i] = (uint8_t)(high << 4 | (low & 15));
-	}
-	if (!all)
+	char middle[16]; /* the two parts around each of the inner hyphens */
+	memcpy(middle, text + 9, 4);
+	memcpy(middle + 4, text + 14, 4);
+	memcpy(middle + 8, text + 19, 4);
+	memcpy(middle + 12, text + 24, 4);
+	uint64_t bad = 0;
+	uint32_t words[4] = { uuid_read_eight(text, &bad), uuid_read_eight(middle, &bad),
+		              uuid_read_eight(middle + 8, &bad), uuid_read_eight(text + 28, &bad) };
+	if (bad & UUID_ALL(0x80))
 		return false;
-	*ret = uuid;
+	memcpy(ret->bytes, words, sizeof ret->bytes);
 	return true;
 }
 

@@ -91,6 +91,7 @@ static bool failure_is_retryable(const struct tide_error *error, const struct ti
 static void failure_count_attempt(struct tide_subscription *subscription, const struct tide_error *error, int64_t delay)
 {
 	struct runner *runner = &subscription->runner;
+	runner->is_admitted = false;
 	mutex_lock(&subscription->lock);
 	struct retry_stats *stats = &subscription->retries[RETRY_HANDLER];
 	stats->attempts++;
@@ -199,7 +200,8 @@ void failure_without_attempt(struct tide_subscription *subscription, tide_status
 {
 	struct tide_error err;
 	struct runner *runner = &subscription->runner;
-	struct tide_delivery none = { .attempt = runner->attempts > 0 ? runner->attempts : 1, .has_message = true };
+	struct tide_delivery none;
+	delivery_begin(&none, subscription, runner->attempts > 0 ? runner->attempts : 1, 0);
 	tide_fail(&err, status, "%s", message);
 	failure_begin_end(subscription, &err, &none);
 }

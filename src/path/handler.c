@@ -73,6 +73,18 @@ void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *st
 		                                  utf8_cut(stacktrace, strlen(stacktrace), HANDLER_STACKTRACE_MAX));
 }
 
+void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *subscription, int32_t attempt,
+                    tide_position position)
+{
+	delivery->subscription = subscription;
+	delivery->attempt = attempt;
+	delivery->position = position;
+	delivery->connection = NULL;
+	delivery->stacktrace = NULL;
+	delivery->has_message = delivery->is_late = delivery->is_abandoned = false;
+	delivery->has_ended_transaction = delivery->has_lost_transaction = false;
+}
+
 /* ---- One call ----------------------------------------------------------------------------------------------- */
 
 /* The event is in hand from here on: the watchdog sees since when. */
@@ -83,7 +95,8 @@ static void handler_take_in_hand(struct tide_subscription *subscription, const s
 	atomic_store_explicit(&subscription->hand_since, delivery->since.ns ? delivery->since.ns : 1, memory_order_release);
 }
 
-static void handler_put_down(struct tide_subscription *subscription, int64_t took, bool is_late, bool is_ok)
+/* Out of hand again: counted, and whether a stop has given up waiting for it meanwhile. */
+static bool handler_put_down(struct tide_subscription *subscription, int64_t took, bool is_late, bool is_ok)
 {
 	if (is_late)
 		failure_report_late(subscription, subscription->runner.now);
@@ -91,7 +104,11 @@ static void handler_put_down(struct tide_subscription *subscription, int64_t too
 	struct metrics *metrics = &subscription->metrics;
 	mutex_lock(&subscription->lock);
 	histogram_add(is_ok && !is_late ? &metrics->handled_seconds : &metrics->failed_seconds, took);
+	while (subscription->is_frozen)
+		cond_wait(&subscription->changed, &subscription->lock);
+	bool is_abandoned = subscription->is_abandoned;
 	mutex_unlock(&subscription->lock);
+	return is_abandoned;
 }
 
 static tide_status handler_judge(const struct tide_subscription *subscription, const struct tide_delivery *delivery,
@@ -119,7 +136,7 @@ tide_status handler_call(struct tide_subscription *subscription, const struct ti
 	runner->now = clock_mono(subscription->engine->clock);
 	int64_t took = mono_since(runner->now, delivery->since);
 	delivery->is_late = took >= ns_of_seconds(subscription->config.processing_timeout);
-	handler_put_down(subscription, took, delivery->is_late, status == TIDE_OK);
+	delivery->is_abandoned = handler_put_down(subscription, took, delivery->is_late, status == TIDE_OK);
 	return handler_judge(subscription, delivery, status, took, err);
 }
 
@@ -190,6 +207,8 @@ static enum step handler_pause(struct tide_subscription *subscription)
 
 static bool handler_admit(struct tide_subscription *subscription)
 {
+	if (subscription->runner.is_admitted)
+		return true;
 	mutex_lock(&subscription->lock);
 	enum breaker_state before = subscription->handler_breaker.state;
 	bool is_admitted =
@@ -290,35 +309,6 @@ static size_t handler_collect(struct tide_subscription *subscription, const stru
 	return count;
 }
 
-/*
- * Back from the handler: false when a stop that did not wait has abandoned the call, and what it came to is ignored. A
- * success is recorded under the same lock, because this happens for every event.
- */
-static bool handler_is_wanted(struct tide_subscription *subscription, bool is_ok)
-{
-	mutex_lock(&subscription->lock);
-	while (subscription->is_frozen)
-		cond_wait(&subscription->changed, &subscription->lock);
-	bool is_wanted = !subscription->is_abandoned;
-	enum breaker_state before = subscription->handler_breaker.state;
-	if (is_wanted && is_ok) {
-		breaker_success(&subscription->handler_breaker);
-		subscription->retries[RETRY_HANDLER].attempts++;
-		subscription->retries[RETRY_HANDLER].successes++;
-	}
-	mutex_unlock(&subscription->lock);
-	if (is_wanted && is_ok)
-		runner_log_breaker(subscription, "handler", before, BREAKER_CLOSED);
-	return is_wanted;
-}
-
-static void handler_succeeded(struct tide_subscription *subscription, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		settle_next(subscription, SETTLED_HANDLED);
-	handler_survived(subscription);
-}
-
 static enum step handler_deliver(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -327,18 +317,19 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 	size_t count = handler_collect(subscription, events);
 	if (events[0]->position == runner->lost_position && runner->attempts < runner->lost_attempts)
 		runner->attempts = runner->lost_attempts;
-	struct tide_delivery delivery = { .subscription = subscription,
-		                          .attempt = ++runner->attempts,
-		                          .position = events[0]->position };
+	struct tide_delivery delivery;
+	delivery_begin(&delivery, subscription, ++runner->attempts, events[0]->position);
 	struct tide_error err;
 	tide_status status = handler_attempt(subscription, events, count, &delivery, &err);
 	enum step step = STEP_ON;
-	if (!handler_is_wanted(subscription, status == TIDE_OK))
-		step = STEP_ON; /* the stop that is waiting in `attention` ends the run */
-	else if (status == TIDE_OK)
-		handler_succeeded(subscription, count);
-	else
+	if (delivery.is_abandoned) {
+		step = STEP_ON; /* what it came to is ignored; the stop waiting in `attention` ends the run */
+	} else if (status == TIDE_OK) {
+		settle_handled(subscription, count);
+		handler_survived(subscription);
+	} else {
 		step = failure_of_attempt(subscription, events[0], count, &err, &delivery);
+	}
 	tide_free(delivery.stacktrace);
 	return step;
 }

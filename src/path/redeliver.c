@@ -134,6 +134,7 @@ static void redeliver_count(struct tide_subscription *subscription, const struct
                             const struct tide_event *event, tide_status outcome, const struct tide_error *error,
                             const struct tide_delivery *delivery)
 {
+	subscription->runner.is_admitted = false; /* look at the breaker before the next call */
 	mutex_lock(&subscription->lock);
 	subscription->redelivered_ok += outcome == TIDE_OK;
 	subscription->redelivered_failed += outcome != TIDE_OK;
@@ -175,9 +176,8 @@ static tide_status redeliver_entry(struct tide_subscription *subscription, const
 	if (status != TIDE_OK)
 		return status;
 	const struct tide_event *event = &page->entries[0].event;
-	struct tide_delivery delivery = { .subscription = subscription,
-		                          .attempt = entry->retry_count + 2,
-		                          .position = event->position };
+	struct tide_delivery delivery;
+	delivery_begin(&delivery, subscription, entry->retry_count + 2, event->position);
 	struct tide_error error;
 	tide_status outcome = handler_attempt(subscription, &event, 1, &delivery, &error);
 	if (delivery.has_ended_transaction || delivery.has_lost_transaction) {

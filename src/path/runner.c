@@ -412,7 +412,7 @@ static enum step runner_advance(struct tide_subscription *subscription)
 	}
 	if (wakeup_is_rung(&subscription->wakeup))
 		runner_listen(subscription);
-	switch (tide_subscription_state(subscription)) {
+	switch ((enum tide_state)atomic_load(&subscription->state_now)) {
 	case TIDE_STATE_STARTING:
 		return start_step(subscription);
 	case TIDE_STATE_CATCHING_UP:

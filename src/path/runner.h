@@ -89,10 +89,14 @@ struct tide_delivery {
 	char message[sizeof((struct tide_error *)0)->message];
 	char *stacktrace;
 	bool is_late; /* past processing_timeout: recorded at its deadline */
+	bool is_abandoned; /* a stop gave up waiting while it was in hand */
 	bool has_ended_transaction; /* the handler did what only the runner may */
 	bool has_lost_transaction;  /* the connection, or the savepoint, is gone */
 };
 
+/** Fill everything but the message, which is large and written only by a failure. */
+void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *subscription, int32_t attempt,
+                    tide_position position);
 /** Call the handler once; `err` is complete unless it returned TIDE_OK in time. */
 tide_status handler_call(struct tide_subscription *subscription, const struct tide_event *const *events, size_t count,
                          struct tide_delivery *delivery, struct tide_error *err);
@@ -104,7 +108,9 @@ tide_status handler_attempt(struct tide_subscription *subscription, const struct
 
 enum settlement { SETTLED_HANDLED, SETTLED_DEAD_LETTERED, SETTLED_PARKED, SETTLED_DISCARDED };
 
-/** Settle the entry that comes next: the position moves over it. */
+/** Settle the entries of a call that succeeded: the position moves over them, and the breaker closes. */
+void settle_handled(struct tide_subscription *subscription, size_t count);
+/** Settle the entry that comes next in another way. */
 void settle_next(struct tide_subscription *subscription, enum settlement how);
 /** Publish what is in flight. */
 void settle_flow(struct tide_subscription *subscription);

@@ -68,25 +68,56 @@ static void settle_position_locked(struct tide_subscription *subscription) TIDE_
 	cond_broadcast(&subscription->changed);
 }
 
-void settle_next(struct tide_subscription *subscription, enum settlement how)
+static void settle_entry_locked(struct tide_subscription *subscription, enum settlement how, struct tide_time wall)
+        TIDE_REQUIRES(subscription->lock)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
 	progress_move(&runner->progress, entry->event.position);
 	if (how != SETTLED_DISCARDED)
 		progress_count(&runner->progress, &entry->event);
-	feed_take(&runner->feed);
-	struct tide_time wall = runner_wall(subscription);
-	mutex_lock(&subscription->lock);
 	settle_passed_locked(subscription, entry->passed_before, 1);
 	settle_count_locked(subscription, &entry->event, how, wall);
-	settle_flow_locked(subscription);
-	settle_position_locked(subscription);
-	mutex_unlock(&subscription->lock);
+	feed_take(&runner->feed);
+}
+
+static void settle_done(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
 	runner->attempts = 0;
 	if (progress_is_due(&runner->progress, &subscription->config, PROGRESS_AFTER_EVENT, runner->now) ||
 	    runner->is_careful || runner->is_single)
 		runner->is_save_due = true;
+}
+
+void settle_next(struct tide_subscription *subscription, enum settlement how)
+{
+	struct tide_time wall = runner_wall(subscription);
+	mutex_lock(&subscription->lock);
+	settle_entry_locked(subscription, how, wall);
+	settle_flow_locked(subscription);
+	settle_position_locked(subscription);
+	mutex_unlock(&subscription->lock);
+	settle_done(subscription);
+}
+
+void settle_handled(struct tide_subscription *subscription, size_t count)
+{
+	struct tide_time wall = runner_wall(subscription);
+	struct breaker *breaker = &subscription->handler_breaker;
+	mutex_lock(&subscription->lock);
+	enum breaker_state before = breaker->state;
+	breaker_success(breaker);
+	subscription->retries[RETRY_HANDLER].attempts++;
+	subscription->retries[RETRY_HANDLER].successes++;
+	for (size_t i = 0; i < count; i++)
+		settle_entry_locked(subscription, SETTLED_HANDLED, wall);
+	settle_flow_locked(subscription);
+	settle_position_locked(subscription);
+	mutex_unlock(&subscription->lock);
+	subscription->runner.is_admitted = true;
+	runner_log_breaker(subscription, "handler", before, BREAKER_CLOSED);
+	settle_done(subscription);
 }
 
 void settle_page_end(struct tide_subscription *subscription)

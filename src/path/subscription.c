@@ -88,6 +88,7 @@ static void subscription_init(struct tide_subscription *subscription)
 	random_seed(&subscription->runner.random, subscription->engine->seed ^ fnv1a64(subscription->name,
 	                                                                               strlen(subscription->name)));
 	subscription->states.state = TIDE_STATE_STOPPED;
+	atomic_store(&subscription->state_now, (int)TIDE_STATE_STOPPED);
 	subscription->metrics.names = &subscription->engine->event_types;
 }
 
@@ -174,6 +175,7 @@ tide_status subscription_move_locked(struct tide_subscription *subscription, enu
 	tide_status status = states_move(&subscription->states, to, err);
 	if (status != TIDE_OK)
 		return status;
+	atomic_store(&subscription->state_now, (int)to);
 	if (from == TIDE_STATE_LIVE || to == TIDE_STATE_LIVE) /* these clocks run only while LIVE */
 		subscription->backpressured_since = clock_mono(subscription->engine->clock);
 	cond_broadcast(&subscription->changed);

@@ -81,6 +81,7 @@ struct runner {
 	tide_position single_until;
 
 	/* the event that comes next */
+	bool is_admitted;           /* the breaker was closed after the last call, and nothing has failed since */
 	int32_t attempts;           /* handler calls it has had */
 	struct mono_time retry_at;
 	tide_position lost_position; /* an event whose transaction was lost in its hands, and its calls so far */
@@ -141,6 +142,7 @@ struct tide_subscription {
 	atomic_int_least64_t hand_position;
 	atomic_int hand_attempt;
 	atomic_bool is_stop_asked; /* read by handlers */
+	atomic_int state_now;      /* states.state, for the runner's look at it between two events */
 	_Atomic(uint64_t) steps;   /* taken: a worker that lives goes on counting */
 
 	/* under lock */

@@ -62,6 +62,7 @@ static tide_status control_begin_locked(struct tide_subscription *subscription, 
 		return tide_fail(err, TIDE_STATE, "'%s' is %s, only one in error can be restarted", subscription->name,
 		                 tide_state_name(subscription->states.state));
 	states_begin(&subscription->states);
+	atomic_store(&subscription->state_now, (int)TIDE_STATE_STARTING);
 	control_reset_run_locked(subscription, is_restart);
 	cond_broadcast(&subscription->changed);
 	return TIDE_OK;
