@@ -271,6 +271,17 @@ struct tide_event_type {
 #define TIDE_EVENT_TYPE_WITH(identifier, name, version, type, fields, upcasters, policy, defaults) \
 	static const struct tide_event_type identifier = \
 		{ name, version, sizeof(type), fields, upcasters, policy, defaults }
+
+/* Let `tide schema FILE.so` find the types of a shared object: TIDE_EXPORT_EVENT_TYPES(&order_placed, &order_paid);, once. */
+#define TIDE_EXPORT_EVENT_TYPES(...) \
+	TIDE_EXPORT_DECLARATION const struct tide_event_type *const TIDE_EXPORTED_EVENT_TYPES[]; \
+	const struct tide_event_type *const TIDE_EXPORTED_EVENT_TYPES[] = { __VA_ARGS__, 0 }
+#define TIDE_EXPORTED_EVENT_TYPES tidemark_event_types
+#ifdef __cplusplus
+#define TIDE_EXPORT_DECLARATION extern "C" __attribute__((visibility("default")))
+#else
+#define TIDE_EXPORT_DECLARATION extern __attribute__((visibility("default")))
+#endif
 /* clang-format on */
 
 /**
