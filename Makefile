@@ -9,7 +9,7 @@ packages = tools/install-packages
 configure = test -f $(1)/build.ninja || meson setup $(1) $(2)
 comma = ,
 
-.PHONY: all run test sanitize sanitize-address sanitize-thread fuzz bench lint install clean
+.PHONY: all run test sanitize sanitize-address sanitize-thread fuzz bench lint format install clean
 all:
 	$(packages) build
 	$(call configure,$(BUILD))
@@ -53,6 +53,10 @@ bench:
 lint:
 	$(packages) lint
 	tools/lint
+
+format:
+	$(packages) lint
+	tools/format
 
 install:
 	$(packages) build
