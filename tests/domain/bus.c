@@ -9,6 +9,7 @@
 #include "lib/build.h"
 #include "lib/must.h"
 #include "lib/wait.h"
+#include "sys/alloc.h"
 
 static void bus_cleanup(struct tide_bus **bus)
 {
@@ -363,6 +364,31 @@ static void threads_publish_and_change_registrations_at_once_without_losing_an_e
 	assert_int_equal(tide_bus_handler_count(bus, "A"), 0);
 }
 
+static void every_failed_allocation_is_survived(void **state)
+{
+	(void)state;
+	BUS *bus = bus_new();
+	atomic_int seen = 0;
+	must(tide_bus_subscribe_all(bus, count_event, &seen, err));
+	struct tide_event event = event_named("A", 0);
+	const struct tide_event *events[] = { &event };
+	int published = 0;
+	tide_status status = TIDE_OUT_OF_MEMORY;
+	for (int64_t nth = 1; status != TIDE_OK; nth++) {
+		atomic_int unused = 0;
+		alloc_fail_from(nth);
+		tide_status subscribed = tide_bus_subscribe(bus, "B", count_event, &unused, NULL);
+		bool was_there = tide_bus_unsubscribe(bus, "B", count_event, &unused);
+		status = tide_bus_publish_background(bus, events, 1, NULL);
+		alloc_fail_from(0);
+		assert_true(was_there == (subscribed == TIDE_OK));
+		assert_int_equal(tide_bus_handler_count(bus, "B"), 0);
+		published += status == TIDE_OK;
+	}
+	must(tide_bus_shutdown(bus, 30, NULL, err));
+	assert_int_equal(seen, published);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +403,7 @@ int main(void)
 		cmocka_unit_test(a_handler_cannot_shut_its_bus_down),
 		cmocka_unit_test(the_bell_rings_once_a_publish_until_it_is_taken_away),
 		cmocka_unit_test(threads_publish_and_change_registrations_at_once_without_losing_an_event),
+		cmocka_unit_test(every_failed_allocation_is_survived),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -435,6 +435,34 @@ static void a_registry_keeps_unknown_types_out_of_the_store(void **state)
 	tide_event_types_close(types);
 }
 
+static void every_failed_allocation_of_a_save_or_load_changes_nothing(void **state)
+{
+	(void)state;
+	REPOSITORY *repository = REPOSITORY_OF(.snapshot_every = 1);
+	AGGREGATE *aggregate = created(repository, 1);
+	raise_move(aggregate, 1);
+	tide_status status = TIDE_OUT_OF_MEMORY;
+	for (int64_t nth = 1; status != TIDE_OK; nth++) {
+		alloc_fail_from(nth);
+		status = tide_repository_save(repository, aggregate, NULL);
+		alloc_fail_from(0);
+		if (status != TIDE_OK)
+			assert_int_equal(tide_aggregate_uncommitted_count(aggregate), 1);
+	}
+	assert_int_equal(version_of(store, stream_of("Account", 1)), 1);
+	struct tide_uuid id = uuid_of(1);
+	status = TIDE_OUT_OF_MEMORY;
+	for (int64_t nth = 1; status != TIDE_OK; nth++) {
+		struct tide_aggregate *again = NULL;
+		alloc_fail_from(nth);
+		status = tide_repository_load(repository, &id, &again, NULL);
+		alloc_fail_from(0);
+		assert_true((status == TIDE_OK) == (again != NULL));
+		assert_true(!again || cents_of(again) == 1);
+		tide_aggregate_free(again);
+	}
+}
+
 static void bad_options_are_refused(void **state)
 {
 	(void)state;
@@ -476,6 +504,7 @@ int main(void)
 			CASE(a_snapshot_on_demand_needs_a_saved_aggregate),
 			CASE(an_unusable_snapshot_is_passed_over),
 			CASE(a_registry_keeps_unknown_types_out_of_the_store),
+			CASE(every_failed_allocation_of_a_save_or_load_changes_nothing),
 			CASE(bad_options_are_refused),
 		};
 		for (size_t k = 0; k < sizeof tests / sizeof *tests; k++)
