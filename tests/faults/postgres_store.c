@@ -204,6 +204,58 @@ static void a_prepared_transaction_is_waited_for(void **state)
 	tide_page_fini(&page);
 }
 
+/* What a replica shows of the feed behind a position. */
+static size_t replica_shows(void *session, struct tide_page *page, tide_position after)
+{
+	must(feed_read(session, page, after, 10, err));
+	return page->count;
+}
+
+static void a_replica_is_read_in_order_and_not_written(void **state)
+{
+	(void)state;
+	void *primary = backend_opened("postgresql:///?schema=copied"), *replica, *watch;
+	struct tide_page page;
+	tide_page_init(&page);
+	appended(primary, stream_of("Order", 1), "{}");
+	postgres_replica_start();
+	must(backend_open("postgresql:///?schema=copied&port=5433", false, &replica, err));
+	void *session = session_opened(replica);
+	wait_for(20, end_seen(session) == 1);
+
+	PGconn *writer = sql_connect("options=-csearch_path=copied");
+	sql_run(writer, "BEGIN; INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, "
+			"timestamp, payload) "
+			"VALUES (gen_random_uuid(), gen_random_uuid(), 'Late', 'Came', 1, now(), '{}')");
+	appended(primary, stream_of("Order", 1), "{}");
+	PGconn *looker = sql_connect("port=5433");
+	wait_for(20, sql_number(looker, "SELECT max(global_position) FROM copied.events") == 3);
+	assert_int_equal(replica_shows(session, &page, 1), 0);
+	assert_int_equal(end_seen(session), 1);
+	sql_run(writer, "COMMIT");
+	wait_for(20, replica_shows(session, &page, 1) == 2);
+	assert_string_equal(page.entries[0].event.event_type.data, "Came");
+
+	struct tide_event event = event_made(stream_of("Order", 1), "{}");
+	struct tide_append_result result;
+	refused(TIDE_UNSUPPORTED, append_event(replica, &event, TIDE_ANY, &result, err));
+	bool rang = false;
+	must(NOTIFY->start(replica, &watch, err));
+	must(NOTIFY->wait(watch, 0, &rang, err));
+	must(NOTIFY->wait(watch, 0, &rang, err));
+	appended(primary, stream_of("Order", 1), "{}");
+	must(NOTIFY->wait(watch, 20000000000, &rang, err));
+	assert_true(rang);
+	NOTIFY->stop(watch);
+	PQfinish(writer);
+	PQfinish(looker);
+	STORE->session_close(session);
+	STORE->close(replica);
+	STORE->close(primary);
+	tide_page_fini(&page);
+	postgres_replica_stop();
+}
+
 /* ---- Rows ---------------------------------------------------------------------------------------------------- */
 
 static void great_payloads_come_one_by_one_and_pages_keep_their_limit(void **state)
@@ -583,6 +635,7 @@ int main(void)
 		cmocka_unit_test(a_hole_is_waited_for_as_long_as_its_append_runs),
 		cmocka_unit_test(an_event_that_commits_late_comes_in_its_place),
 		cmocka_unit_test(a_prepared_transaction_is_waited_for),
+		cmocka_unit_test(a_replica_is_read_in_order_and_not_written),
 		cmocka_unit_test(great_payloads_come_one_by_one_and_pages_keep_their_limit),
 		cmocka_unit_test(rows_of_another_library_and_jsonb_columns_are_read),
 		cmocka_unit_test(each_version_has_one_winner_with_more_racers_than_connections),

@@ -21,7 +21,7 @@
 static struct {
 	char directory[TEMP_PATH_SIZE], programs[TEMP_PATH_SIZE];
 	pid_t pid;
-	pid_t bouncer;
+	pid_t bouncer, replica;
 	bool is_flushing;
 } server;
 
@@ -79,50 +79,64 @@ static bool server_find_programs(void)
 	return is_read && access(path, X_OK) == 0;
 }
 
-static bool server_answers(void)
+static bool server_answers(const char *options)
 {
-	PGconn *connection = PQconnectdb("connect_timeout=2");
+	PGconn *connection = PQconnectdb(options);
 	bool is_ok = PQstatus(connection) == CONNECTION_OK;
 	PQfinish(connection);
 	return is_ok;
 }
 
+static pid_t server_launch(const char *data, const char *port)
+{
+	char program[TEMP_PATH_SIZE + 16], socket[TEMP_PATH_SIZE + 40], at[16];
+	snprintf(program, sizeof program, "%s/postgres", server.programs);
+	snprintf(socket, sizeof socket, "unix_socket_directories=%s", server.directory);
+	snprintf(at, sizeof at, "port=%s", port);
+	/* clang-format off */
+	const char *arguments[] = {
+		program, "-D", data, "-c", socket, "-c", at, "-c", "listen_addresses=",
+		"-c", server.is_flushing ? "fsync=on" : "fsync=off", "-c", "max_connections=300",
+		"-c", "max_prepared_transactions=10", "-c", "shared_buffers=64MB", "-c", "max_wal_size=2GB", NULL,
+	};
+	/* clang-format on */
+	return server_spawn(arguments);
+}
+
 void postgres_resume(void)
 {
-	char program[TEMP_PATH_SIZE + 16], data[TEMP_PATH_SIZE + 16], socket[TEMP_PATH_SIZE + 40];
-	snprintf(program, sizeof program, "%s/postgres", server.programs);
-	snprintf(data, sizeof data, "%s/data", server.directory);
-	snprintf(socket, sizeof socket, "unix_socket_directories=%s", server.directory);
-	const char *flush = server.is_flushing ? "fsync=on" : "fsync=off";
-	const char *arguments[] = { program,
-				    "-D",
-				    data,
-				    "-c",
-				    socket,
-				    "-c",
-				    "listen_addresses=",
-				    "-c",
-				    flush,
-				    "-c",
-				    "max_connections=300",
-				    "-c",
-				    "max_prepared_transactions=10",
-				    "-c",
-				    "shared_buffers=64MB",
-				    "-c",
-				    "max_wal_size=2GB",
-				    NULL };
-	server.pid = server_spawn(arguments);
-	wait_for(30, server_answers());
+	server.pid = server_launch("data", "5432");
+	wait_for(30, server_answers("connect_timeout=2"));
+}
+
+void postgres_replica_start(void)
+{
+	char program[TEMP_PATH_SIZE + 20];
+	snprintf(program, sizeof program, "%s/pg_basebackup", server.programs);
+	const char *arguments[] = { program, "-D", "replica", "-R", "-c", "fast", "--no-sync", NULL };
+	assert_int_equal(server_run(arguments), 0);
+	server.replica = server_launch("replica", "5433");
+	wait_for(30, server_answers("port=5433 connect_timeout=2"));
+}
+
+static void server_end(pid_t *pid)
+{
+	if (*pid > 0) {
+		kill(*pid, SIGQUIT);
+		waitpid(*pid, NULL, 0);
+	}
+	*pid = 0;
+}
+
+void postgres_replica_stop(void)
+{
+	server_end(&server.replica);
 }
 
 static void server_give_up(void)
 {
-	if (server.pid > 0) {
-		kill(server.pid, SIGQUIT);
-		waitpid(server.pid, NULL, 0);
-	}
-	server.pid = 0;
+	server_end(&server.replica);
+	server_end(&server.pid);
 }
 
 bool postgres_start_as(const struct postgres_wish *wish)
@@ -229,14 +243,6 @@ static void bouncer_write_settings(void)
 	assert_int_equal(fclose(file), 0);
 }
 
-static bool bouncer_answers(void)
-{
-	PGconn *connection = PQconnectdb("port=6432 connect_timeout=2");
-	bool is_ok = PQstatus(connection) == CONNECTION_OK;
-	PQfinish(connection);
-	return is_ok;
-}
-
 bool pgbouncer_start(char ret[256])
 {
 	static const char *const places[] = { "/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer" };
@@ -250,7 +256,7 @@ bool pgbouncer_start(char ret[256])
 	bouncer_write_settings();
 	const char *arguments[] = { program, "bouncer.ini", NULL };
 	server.bouncer = server_spawn(arguments);
-	wait_for(10, bouncer_answers());
+	wait_for(10, server_answers("port=6432 connect_timeout=2"));
 	snprintf(ret, 256, "%s", server.directory);
 	return true;
 }

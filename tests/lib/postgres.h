@@ -33,6 +33,10 @@ void postgres_fixture_sql(struct fixture *fixture, const char *sql);
 /** End every other connection of the server; how many. */
 int postgres_terminate_all(void);
 
+/** A hot standby of it in the same directory, on port 5433. */
+void postgres_replica_start(void);
+void postgres_replica_stop(void);
+
 /** A PgBouncer in transaction mode before it; false when it is not installed here. Its socket directory is `ret`. */
 bool pgbouncer_start(char ret[256]);
 void pgbouncer_stop(void);

@@ -91,9 +91,13 @@ static tide_status watch_connect(struct pg_watch *watch, struct tide_error *err)
 	snprintf(text, sizeof text, "LISTEN %s", watch->store->channel);
 	if (status == TIDE_OK)
 		status = pg_command(&watch->connection, text, err);
-	if (status == TIDE_OK)
-		status = watch_probe(watch, err);
-	return status;
+	if (status == TIDE_UNSUPPORTED) { /* a replica does not listen */
+		watch->is_deaf = true;
+		watch->is_probing = false;
+		watch->probe_at = MONO_NEVER;
+		return TIDE_OK;
+	}
+	return status == TIDE_OK ? watch_probe(watch, err) : status;
 }
 
 /* Take the notifications that have arrived. Our own tell that we can hear. */
