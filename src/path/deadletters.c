@@ -164,14 +164,14 @@ tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_
 	return status;
 }
 
-/* What waits behind an entry that is out of the way becomes due. */
+/* What waits behind an entry that is out of the way becomes due. The entry is: if this fails, the owner of the subscription
+ * finds what waits for nothing at its next look. The result tells whether the session can be used again. */
 static tide_status dead_letters_released(struct tide_checkpoints *checkpoints, const struct tide_checkpoint_ops *ops,
-                                         void *session, const struct tide_dead_letter *entry, struct tide_error *err)
+                                         void *session, const struct tide_dead_letter *entry)
 {
 	tide_status status = dead_letter_unpark(ops, session, NULL, entry->projection_name, &entry->event_id,
-	                                        tide_time_now(), err);
-	if (status == TIDE_OK)
-		notifier_ring(checkpoints->feed->notifier, RING_MANUAL);
+	                                        tide_time_now(), NULL);
+	notifier_ring(checkpoints->feed->notifier, RING_MANUAL);
 	return status;
 }
 
@@ -196,9 +196,10 @@ tide_status tide_dead_letters_resolve(struct tide_checkpoints *checkpoints, int6
 			.now = tide_time_now(),
 		};
 		status = ops->dead_letter_change(session, NULL, &change, err);
+		tide_status after = status;
 		if (status == TIDE_OK)
-			status = dead_letters_released(checkpoints, ops, session, &list.entries[0], err);
-		store_return(checkpoints->database, session, status);
+			after = dead_letters_released(checkpoints, ops, session, &list.entries[0]);
+		store_return(checkpoints->database, session, after);
 	}
 	tide_dead_letters_free(&list);
 	return status;
@@ -214,9 +215,10 @@ tide_status tide_dead_letters_discard(struct tide_checkpoints *checkpoints, int6
 		status = dead_letters_begin(checkpoints, &id, &ops, &session, err);
 	if (status == TIDE_OK) {
 		status = ops->dead_letter_discard(session, id, err);
+		tide_status after = status;
 		if (status == TIDE_OK)
-			status = dead_letters_released(checkpoints, ops, session, &list.entries[0], err);
-		store_return(checkpoints->database, session, status);
+			after = dead_letters_released(checkpoints, ops, session, &list.entries[0]);
+		store_return(checkpoints->database, session, after);
 	}
 	tide_dead_letters_free(&list);
 	return status;

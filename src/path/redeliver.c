@@ -3,17 +3,20 @@
  * Redelivery of dead letters that somebody asked for: between two events, in the order they failed, one attempt each.
  *
  * Happy path: the entry is `retrying`, its event is read again from the store, the handler succeeds, the entry is resolved
- * by `retry`; what was parked behind it becomes due.
+ * by `retry`; what was parked behind it becomes due. What waits behind an entry that went another way (resolved by hand,
+ * discarded, or whoever did either died before saying so) is found at every look and becomes due, too.
  * Failure modes: the handler fails: the entry is `failed` again with one more retry, and what was parked behind it stays.
  * The process dies on the way: the entry is still `retrying` and is delivered again. The position never changes here.
  */
 #include "path/runner.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/event.h"
 #include "path/held.h"
+#include "sys/alloc.h"
 #include "sys/log.h"
 
 static const struct tide_backend *redeliver_backend(const struct tide_subscription *subscription)
@@ -21,7 +24,50 @@ static const struct tide_backend *redeliver_backend(const struct tide_subscripti
 	return subscription->engine->checkpoints->database->backend;
 }
 
-tide_status redeliver_load_held(struct tide_subscription *subscription, struct tide_error *err)
+static int redeliver_compare_ids(const void *a, const void *b)
+{
+	return tide_uuid_compare(a, b);
+}
+
+/* Whether an entry is parked behind an event that no unresolved entry is about; `ids` are theirs, sorted. */
+static bool redeliver_is_orphan(const struct tide_dead_letter *entry, const struct tide_uuid *ids, size_t count)
+{
+	if (entry->status != TIDE_DEAD_LETTER_FAILED || !dead_letter_is_parked(entry->error_message))
+		return false;
+	struct tide_uuid behind;
+	const char *id = entry->error_message + sizeof DEAD_LETTER_PARKED - 3;
+	return tide_uuid_parse(id, &behind, NULL) == TIDE_OK &&
+	       !bsearch(&behind, ids, count, sizeof *ids, redeliver_compare_ids);
+}
+
+/* Make due what waits for nothing any more; `list` is everything unresolved. */
+static tide_status redeliver_release(struct tide_subscription *subscription, const struct tide_dead_letter_list *list,
+                                     bool *ret_released, struct tide_error *err)
+{
+	struct tide_uuid *ids ALLOC_AUTO = alloc_zero(list->count + 1, sizeof *ids);
+	if (!ids)
+		return alloc_fail(err);
+	for (size_t i = 0; i < list->count; i++)
+		ids[i] = list->entries[i].event_id;
+	qsort(ids, list->count, sizeof *ids, redeliver_compare_ids);
+	const struct tide_checkpoint_ops *ops = &redeliver_backend(subscription)->checkpoint;
+	tide_status status = TIDE_OK;
+	for (size_t i = 0; status == TIDE_OK && i < list->count; i++) {
+		if (!redeliver_is_orphan(&list->entries[i], ids, list->count))
+			continue;
+		struct tide_dead_letter_change change = { .id = list->entries[i].id,
+			                                  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
+			                                  .to = TIDE_DEAD_LETTER_RETRYING,
+			                                  .now = runner_wall(subscription) };
+		status = ops->dead_letter_change(subscription->runner.session, save_fence(subscription), &change, err);
+		*ret_released = *ret_released || status == TIDE_OK;
+		if (status == TIDE_NOT_FOUND || status == TIDE_STATE)
+			status = TIDE_OK; /* a person was faster */
+	}
+	return status;
+}
+
+tide_status redeliver_load_held(struct tide_subscription *subscription, bool *ret_released, struct tide_error *err)
 {
 	struct tide_dead_letter_filter filter = {
 		.projection_name = subscription->name,
@@ -32,8 +78,11 @@ tide_status redeliver_load_held(struct tide_subscription *subscription, struct t
 	struct tide_dead_letter_list list = { 0 };
 	tide_status status = redeliver_backend(subscription)->checkpoint.dead_letter_list(subscription->runner.session,
 	                                                                                 &filter, &list, err);
+	*ret_released = false;
 	if (status == TIDE_OK)
 		status = held_load(subscription->runner.held, &list, err);
+	if (status == TIDE_OK)
+		status = redeliver_release(subscription, &list, ret_released, err);
 	tide_dead_letters_free(&list);
 	return status;
 }
@@ -241,8 +290,10 @@ static tide_status redeliver_next(struct tide_subscription *subscription, bool *
 		tide_page_fini(&page);
 	}
 	tide_dead_letters_free(&list);
-	if (status == TIDE_OK && *ret_found && subscription->runner.held)
-		status = redeliver_load_held(subscription, err);
+	bool is_released = false;
+	if (status == TIDE_OK && subscription->runner.held)
+		status = redeliver_load_held(subscription, &is_released, err);
+	*ret_found = *ret_found || is_released;
 	return status;
 }
 
