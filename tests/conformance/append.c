@@ -624,8 +624,8 @@ static void append_all_may_name_a_stream_more_than_once(struct fixture *f)
 {
 	struct tide_new_event a[] = { event_of("A", 1), event_of("B", 2) }, b[] = { event_of("C", 3) },
 			      c[] = { event_of("D", 4) }, d[] = { event_of("E", 5) };
-	struct tide_append appends[] = { *APPEND(order(1), 0, a), *APPEND(order(2), TIDE_ANY, b), *APPEND(order(1), 2, c),
-					 *APPEND(order(1), TIDE_STREAM_EXISTS, d) };
+	struct tide_append appends[] = { *APPEND(order(1), 0, a), *APPEND(order(2), TIDE_ANY, b),
+					 *APPEND(order(1), 2, c), *APPEND(order(1), TIDE_STREAM_EXISTS, d) };
 	struct tide_append_result results[4];
 	must(tide_store_append_all(f->store, appends, 4, results, err));
 	assert_int_equal(results[0].version, 2);

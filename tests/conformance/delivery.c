@@ -41,7 +41,7 @@ static void worked_example_comes_out_exactly(struct fixture *f)
 	append_one(f->store, stream_of("Order", 9), "OrderPlaced");
 	catch_up(f->store, subscription);
 	delivered(second, 4);
-	wait_for(10, row_of(f, "orders").position == 4);
+	wait_for(10, stored_position(f, "orders") == 4);
 	assert_int_equal(row_of(f, "orders").events_processed, 4);
 }
 
@@ -372,6 +372,53 @@ static void partitions_share_the_feed_without_loss_or_repetition(struct fixture 
 		assert_int_equal(seen[i], 1);
 }
 
+static void live_subscriptions_see_what_reads_see_under_every_filter(struct fixture *f)
+{
+	struct tide_store *other = f->quirks->is_shared ? fixture_second_handle(f) : f->store;
+	const char *const types[] = { "OrderPaid", "OrderPlaced", NULL }, *const aggregates[] = { "Invoice", NULL };
+	struct tide_uuid tenant = uuid_of(70);
+	struct recorder *recorders[8];
+	struct tide_subscription *subscriptions[8];
+	struct tide_manager *manager = manager_of(f->store);
+	for (unsigned mask = 0; mask < 8; mask++) {
+		char name[8];
+		snprintf(name, sizeof name, "p%u", mask);
+		recorders[mask] = recorder_new();
+		struct tide_subscriber subscriber = subscriber_of(name, recorders[mask]);
+		struct tide_subscription_config config = quick_config();
+		config.event_types = mask & 1 ? types : NULL;
+		config.aggregate_types = mask & 2 ? aggregates : NULL;
+		config.tenant_id = mask & 4 ? &tenant : NULL;
+		subscriptions[mask] = subscribe(manager, &subscriber, &config);
+	}
+	start(manager);
+	for (unsigned i = 0; i < 120; i++) {
+		static const char *const names[] = { "OrderPaid", "OrderPlaced", "Other" };
+		struct tide_new_event events[] = { event_of(names[i % 3], i) };
+		events[0].tenant_id = i % 5 < 2 ? tenant : events[0].tenant_id;
+		must(tide_store_append(i % 4 ? f->store : other,
+				       APPEND(stream_of(i % 2 ? "Order" : "Invoice", i % 7), TIDE_ANY, events), NULL,
+				       err));
+	}
+	for (unsigned mask = 0; mask < 8; mask++) {
+		catch_up(f->store, subscriptions[mask]);
+		struct tide_query query = { .event_types = mask & 1 ? types : NULL,
+					    .aggregate_types = mask & 2 ? aggregates : NULL,
+					    .tenant_id = mask & 4 ? &tenant : NULL };
+		SEEN wanted = see(f->store, &query);
+		assert_int_equal(recorder_count(recorders[mask]), wanted.count);
+		for (size_t i = 0; i < wanted.count; i++)
+			assert_int_equal(recorders[mask]->calls[i].position, wanted.events[i]->position);
+		struct tide_subscription_status status = status_of(subscriptions[mask]);
+		assert_int_equal(status.events_processed + status.events_skipped, 120);
+	}
+	tide_manager_close(manager);
+	for (unsigned mask = 0; mask < 8; mask++)
+		recorder_free(recorders[mask]);
+	if (other != f->store)
+		tide_store_close(other);
+}
+
 /* ---- What is remembered -------------------------------------------------------------------------------------- */
 
 static void every_strategy_saves_the_same_in_the_end(struct fixture *f)
@@ -473,7 +520,7 @@ static void paused_subscription_holds_its_position_and_goes_on_in_order(struct f
 	assert_int_equal(status.position, 5);
 	assert_int_equal(status.lag_events, 5);
 	assert_int_equal(status.pause_reason, TIDE_PAUSE_MAINTENANCE);
-	assert_int_equal(row_of(f, "p").position, 5);
+	wait_for(10, stored_position(f, "p") == 5);
 	assert_true(tide_manager_resume(manager, "p"));
 	catch_up(f->store, subscription);
 	delivered(recorder, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
@@ -521,6 +568,33 @@ static void second_manager_stands_by_and_takes_over(struct fixture *f)
 	tide_store_close(other);
 }
 
+static void displaced_owner_saves_nothing_until_it_owns_again(struct fixture *f)
+{
+	RECORDER *recorder = recorder_new();
+	struct tide_subscription_config config = quick_config();
+	config.start_from = TIDE_START_CHECKPOINT;
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	append_many(f->store, stream_of("Order", 1), 0, 3);
+	catch_up(f->store, subscription);
+	wait_for(10, stored_position(f, "p") == 3);
+	fixture_sql(f, "UPDATE subscription_leases SET epoch = epoch + 100 WHERE name = 'p'");
+	append_many(f->store, stream_of("Order", 1), 0, 2);
+	wait_for(40, stored_position(f, "p") == 5);
+	struct tide_recent_error *errors;
+	size_t count;
+	bool was_fenced = false;
+	must(tide_subscription_recent_errors(subscription, &errors, &count, err));
+	for (size_t i = 0; i < count; i++)
+		was_fenced = was_fenced || errors[i].error_type == TIDE_FENCED;
+	tide_free(errors);
+	assert_true(was_fenced);
+	assert_int_equal(row_of(f, "p").events_processed, 5);
+	stop(manager);
+}
+
 const struct test_case delivery_cases[] = {
 	CASE(worked_example_comes_out_exactly),
 	CASE(checkpoint_without_a_row_begins_at_the_beginning),
@@ -536,10 +610,12 @@ const struct test_case delivery_cases[] = {
 	CASE(subscriptions_do_not_disturb_each_other),
 	CASE(filters_decide_what_is_delivered_and_positions_pass_the_rest),
 	CASE(partitions_share_the_feed_without_loss_or_repetition),
+	CASE(live_subscriptions_see_what_reads_see_under_every_filter),
 	CASE(every_strategy_saves_the_same_in_the_end),
 	CASE(every_event_saves_before_the_next_is_handed_over),
 	CASE(batch_handler_gets_pages_of_matching_events),
 	CASE(paused_subscription_holds_its_position_and_goes_on_in_order),
 	CASE_NEEDS(second_manager_stands_by_and_takes_over, NEEDS_SHARED),
+	CASE_NEEDS(displaced_owner_saves_nothing_until_it_owns_again, NEEDS_SQL),
 	CASES_END,
 };

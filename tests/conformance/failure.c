@@ -337,6 +337,44 @@ static void held_aggregate_is_still_held_after_a_restart(struct fixture *f)
 	trial_end(&t);
 }
 
+static void aggregate_whose_failure_was_settled_by_hand_is_held_no_longer(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 9, .second = 10, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.config.hold_aggregate_on_failure = true;
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 2);
+	must(tide_dead_letters_resolve(f->checkpoints, letters.entries[0].id, "me", err));
+	must(tide_dead_letters_discard(f->checkpoints, letters.entries[1].id, err));
+	tide_dead_letters_free(&letters);
+	recorder_forget(t.recorder);
+	append_one(f->store, stream_of("Order", 1), "A");
+	append_one(f->store, stream_of("Order", 2), "A");
+	catch_up(f->store, t.subscription);
+	wait_for(20, recorder_count(t.recorder) == 2);
+	delivered(t.recorder, 11, 12);
+	trial_end(&t);
+}
+
+/* The head went, and whoever took it away did not get to say so: a crash between two writes, or a person with SQL. */
+static void parked_entry_that_waits_for_nothing_becomes_due(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 5, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.config.hold_aggregate_on_failure = true;
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	recorder_forget(t.recorder);
+	fixture_sql(f, "DELETE FROM dead_letter_queue WHERE error_message NOT LIKE 'parked%'");
+	wait_for(20, recorder_count(t.recorder) == 2);
+	delivered(t.recorder, 7, 9);
+	trial_end(&t);
+}
+
 /* ---- Rows that are no events --------------------------------------------------------------------------------- */
 
 static void undecodable_event_is_dead_lettered_with_its_raw_text(struct fixture *f)
@@ -375,6 +413,8 @@ const struct test_case failure_cases[] = {
 	CASE(dead_letter_marked_while_nobody_owns_is_delivered_at_the_next_start),
 	CASE(failed_aggregate_is_held_and_released_in_order),
 	CASE(held_aggregate_is_still_held_after_a_restart),
+	CASE(aggregate_whose_failure_was_settled_by_hand_is_held_no_longer),
+	CASE_NEEDS(parked_entry_that_waits_for_nothing_becomes_due, NEEDS_SQL),
 	CASE_NEEDS(undecodable_event_is_dead_lettered_with_its_raw_text, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
 	CASES_END,
 };

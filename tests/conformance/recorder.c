@@ -168,6 +168,12 @@ struct tide_checkpoint row_of(struct fixture *fixture, const char *name)
 	return row;
 }
 
+tide_position stored_position(struct fixture *fixture, const char *name)
+{
+	struct tide_checkpoint row;
+	return tide_checkpoints_load(fixture->checkpoints, name, &row, NULL) == TIDE_OK ? row.position : 0;
+}
+
 struct tide_dead_letter_list letters_of(struct fixture *fixture, const char *name)
 {
 	struct tide_dead_letter_query query = { .projection_name = name, .any_status = true };

@@ -68,6 +68,8 @@ void catch_up(struct tide_store *store, struct tide_subscription *subscription);
 struct tide_subscription_status status_of(struct tide_subscription *subscription);
 /** The stored checkpoint row. */
 struct tide_checkpoint row_of(struct fixture *fixture, const char *name);
+/** The position in that row, 0 as long as there is none: to wait for. */
+tide_position stored_position(struct fixture *fixture, const char *name);
 /** The unresolved and resolved dead letters of a projection, oldest last; the caller frees the list. */
 struct tide_dead_letter_list letters_of(struct fixture *fixture, const char *name);
 

@@ -271,12 +271,6 @@ static int project_until_killed(const char *argument, int report_to)
 		wait_a_moment();
 }
 
-static tide_position stored_position(struct fixture *f)
-{
-	struct tide_checkpoint row;
-	return tide_checkpoints_load(f->checkpoints, "p", &row, NULL) == TIDE_OK ? row.position : 0;
-}
-
 static void projection_killed_in_the_middle_equals_the_feed_up_to_its_checkpoint(struct fixture *f)
 {
 	append_many(f->store, stream_of("Order", 1), 0, 3000);
@@ -287,11 +281,11 @@ static void projection_killed_in_the_middle_equals_the_feed_up_to_its_checkpoint
 	for (int round = 0; round < 2; round++) {
 		struct child child = child_start(project_until_killed, argument);
 		assert_int_equal(child_await(&child, 30), 'r');
-		tide_position before = stored_position(f);
-		wait_for(60, stored_position(f) > before + 20);
+		tide_position before = stored_position(f, "p");
+		wait_for(60, stored_position(f, "p") > before + 20);
 		child_signal(&child, SIGKILL);
 		assert_int_equal(child_join(&child), 128 + SIGKILL);
-		tide_position position = stored_position(f);
+		tide_position position = stored_position(f, "p");
 		holds_rows(f, &writer, position, position * (position + 1) / 2);
 		assert_int_equal(row_of(f, "p").events_processed, position);
 	}

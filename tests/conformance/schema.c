@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Databases that are not what they should be: refused by name, or completed when asked to. */
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "conformance/cases.h"
+
+static const char *const tables[] = { "events", "projection_checkpoints", "dead_letter_queue", "snapshots",
+				      "subscription_leases" };
+
+static void database_without_a_table_is_refused_naming_it(struct fixture *f)
+{
+	char sql[100];
+	struct tide_store *store;
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		snprintf(sql, sizeof sql, "DROP TABLE %s", tables[i]);
+		fixture_sql(f, sql);
+		struct tide_error why = refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
+		must_mention(&why, tables[i]);
+		must(tide_store_open(f->url, TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+		tide_store_close(store);
+		must(tide_store_open(f->url, NULL, &store, err));
+		tide_store_close(store);
+	}
+}
+
+static void missing_nullable_columns_are_added_when_asked(struct fixture *f)
+{
+	static const char *const columns[] = { "event_version", "correlation_id", "causation_id", "metadata" };
+	char sql[100];
+	append_one(f->store, stream_of("Order", 1), "A");
+	for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+		snprintf(sql, sizeof sql, "ALTER TABLE events DROP COLUMN %s", columns[i]);
+		fixture_sql(f, sql);
+	}
+	fixture_sql(f, "ALTER TABLE projection_checkpoints DROP COLUMN global_position");
+	struct tide_store *store;
+	struct tide_error why = refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
+	must_mention(&why, "event_version");
+	fixture_reopen(f);
+	SEEN seen = see(f->store, NULL);
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.events[0]->event_version, 1);
+	append_one(f->store, stream_of("Order", 1), "B");
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 2 }, err));
+}
+
+static void database_without_a_required_column_is_refused_naming_it(struct fixture *f)
+{
+	fixture_sql(f, "ALTER TABLE dead_letter_queue DROP COLUMN error_message");
+	struct tide_store *store;
+	struct tide_error why = refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
+	must_mention(&why, "error_message");
+}
+
+/** Threads that all initialise one database. */
+struct initialisers {
+	const char *url;
+	atomic_int wrong;
+};
+
+static void initialisers_run(void *self, size_t index)
+{
+	(void)index;
+	struct initialisers *initialisers = self;
+	struct tide_store *store;
+	if (tide_store_open(initialisers->url, TIDE_STORE_OPTIONS(.initialize = true), &store, NULL) != TIDE_OK)
+		atomic_fetch_add(&initialisers->wrong, 1);
+	else
+		tide_store_close(store);
+}
+
+static void initialising_at_once_is_safe_and_changes_nothing_twice(struct fixture *f)
+{
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		char sql[100];
+		snprintf(sql, sizeof sql, "DROP TABLE %s", tables[i]);
+		fixture_sql(f, sql);
+	}
+	struct initialisers initialisers = { .url = f->url };
+	race_to(6, initialisers_run, &initialisers);
+	assert_int_equal(initialisers.wrong, 0);
+	fixture_reopen(f);
+	append_one(f->store, stream_of("Order", 1), "A");
+	race_to(6, initialisers_run, &initialisers);
+	assert_int_equal(initialisers.wrong, 0);
+	assert_int_equal(version_of(f->store, stream_of("Order", 1)), 1);
+}
+
+const struct test_case schema_cases[] = {
+	CASE_NEEDS(database_without_a_table_is_refused_naming_it, NEEDS_SQL),
+	CASE_NEEDS(missing_nullable_columns_are_added_when_asked, NEEDS_SQL),
+	CASE_NEEDS(database_without_a_required_column_is_refused_naming_it, NEEDS_SQL),
+	CASE_NEEDS(initialising_at_once_is_safe_and_changes_nothing_twice, NEEDS_SQL),
+	CASES_END,
+};
