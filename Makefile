@@ -46,9 +46,10 @@ fuzz:
 bench:
 	$(packages) bench
 	$(call configure,build-bench,--buildtype=release -Db_ndebug=false)
-	ninja -C build-bench tests/bench/bench tests/bench/domain_bench src/cli/tide
+	ninja -C build-bench
 	build-bench/tests/bench/bench -n $(N) -d build-bench -t build-bench/src/cli/tide
 	build-bench/tests/bench/domain_bench -d build-bench
+	build-bench/tests/bench/bench-postgres
 
 lint:
 	$(packages) lint
