@@ -5,8 +5,8 @@
 /*
  * Aggregates: a state that is the fold of its own events.
  *
- *	static tide_status deposited(void *state, const void *payload, const struct tide_event *event, struct tide_error
- **err)
+ *	static tide_status deposited(void *state, const void *payload, const struct tide_event *event,
+ *	                             struct tide_error *err)
  *	{
  *		((struct account *)state)->balance += ((const struct money_deposited *)payload)->amount;
  *		return TIDE_OK;

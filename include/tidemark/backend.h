@@ -28,10 +28,10 @@ extern "C" {
 
 /** A store's URL taken apart: `scheme:rest?name=value&name=value`, percent-decoded where the scheme is ours. */
 struct tide_url {
-	char *text;        /* owns the parts below */
-	const char *full;  /* as given */
+	char *text;       /* owns the parts below */
+	const char *full; /* as given */
 	const char *scheme;
-	const char *rest;  /* between the colon and the question mark */
+	const char *rest; /* between the colon and the question mark */
 	struct {
 		const char *name;
 		const char *value;
@@ -94,11 +94,12 @@ struct tide_page_entry {
 struct tide_page {
 	struct tide_page_entry *entries;
 	size_t count;
-	size_t bytes;              /* payload and metadata in this page */
-	tide_position scanned_to;  /* feed: every visible event up to here is in the page or was passed over, and none will appear later */
-	int64_t passed_after;      /* passed over behind the last entry */
-	bool is_end;               /* nothing was visible behind scanned_to */
-	int64_t wait_ns;           /* with is_end: 0, or when it is worth looking again although no bell will ring (a hole) */
+	size_t bytes; /* payload and metadata in this page */
+	tide_position
+		scanned_to; /* feed: every visible event up to here is in the page or was passed over, and none will appear later */
+	int64_t passed_after; /* passed over behind the last entry */
+	bool is_end;          /* nothing was visible behind scanned_to */
+	int64_t wait_ns; /* with is_end: 0, or when it is worth looking again although no bell will ring (a hole) */
 	tide_version stream_version; /* stream reads: where the stream was */
 
 	/* the page's own */
@@ -146,7 +147,7 @@ struct tide_page_query {
 	const struct tide_filter *filter; /* never NULL */
 	const struct tide_stream *stream; /* NULL: the feed, by position; else this stream, by version */
 	bool backward;
-	int64_t bound;                    /* exclusive; forward from 0; backward from INT64_MAX */
+	int64_t bound; /* exclusive; forward from 0; backward from INT64_MAX */
 	size_t max_events;
 	size_t max_bytes;
 	/* 0: passed_before and scanned_to are not needed, so the filter may run in the database. Else the read returns
@@ -183,7 +184,7 @@ struct tide_known_event {
  *          TIDE_CONFLICT with `ret->version`; TIDE_DUPLICATE_EVENT; TIDE_ARGUMENT (version 2^31-1 exceeded).
  */
 tide_status tide_commit_decide(const struct tide_commit *commit, const struct tide_known_event *known,
-                               tide_version current, struct tide_append_result *ret, struct tide_error *err);
+			       tide_version current, struct tide_append_result *ret, struct tide_error *err);
 
 /* ---- Checkpoints, leases, dead letters ----------------------------------------------------------------------- */
 
@@ -197,18 +198,18 @@ struct tide_fence {
 /** A checkpoint to write. */
 struct tide_checkpoint_write {
 	const char *name;
-	bool has_position;       /* false: the stored position stays */
+	bool has_position; /* false: the stored position stays */
 	struct tide_progress progress;
-	struct tide_time now;    /* for last_processed_at (when event_id is given) and updated_at */
+	struct tide_time now; /* for last_processed_at (when event_id is given) and updated_at */
 };
 
 /** What became of an attempt to own a subscription. */
 struct tide_lease {
-	bool is_owned;             /* false: somebody else is, and lives; the rest is unset */
-	int64_t epoch;             /* of this ownership */
-	bool was_unclean;          /* the previous owner ended without releasing */
-	tide_position suspect;     /* position that the previous owner had marked before handing it over; 0: none */
-	int32_t suspect_deaths;    /* processes that ended with this mark standing, the last one included */
+	bool is_owned;          /* false: somebody else is, and lives; the rest is unset */
+	int64_t epoch;          /* of this ownership */
+	bool was_unclean;       /* the previous owner ended without releasing */
+	tide_position suspect;  /* position that the previous owner had marked before handing it over; 0: none */
+	int32_t suspect_deaths; /* processes that ended with this mark standing, the last one included */
 };
 
 /** Which dead letters to list; more than tide_dead_letter_query can say. */
@@ -234,12 +235,12 @@ struct tide_dead_letter_write {
 /** A change of one entry, made only when its status is among `from`. */
 struct tide_dead_letter_change {
 	int64_t id;
-	bool from[3];                       /* by enum tide_dead_letter_status */
+	bool from[3]; /* by enum tide_dead_letter_status */
 	enum tide_dead_letter_status to;
-	const char *message;                /* NULL: stays; else also sets last_failed_at */
-	const char *stacktrace;             /* with message */
+	const char *message;    /* NULL: stays; else also sets last_failed_at */
+	const char *stacktrace; /* with message */
 	int32_t add_retries;
-	const char *resolved_by;            /* when `to` is resolved */
+	const char *resolved_by; /* when `to` is resolved */
 	struct tide_time now;
 };
 
@@ -253,10 +254,12 @@ struct tide_store_ops {
 	 * only what the backend below it can do. The result lives as long as the process. */
 	tide_status (*resolve)(const struct tide_url *url, const struct tide_backend **ret, struct tide_error *err);
 	/* `url` lives only during the call. Must call tide_url_check. Creates or checks the schema by options->initialize. */
-	tide_status (*open)(struct tide_url *url, const struct tide_store_options *options, void **ret, struct tide_error *err);
+	tide_status (*open)(struct tide_url *url, const struct tide_store_options *options, void **ret,
+			    struct tide_error *err);
 	void (*close)(void *store);
 	/* All commits or none, by tide_commit_decide. `ret` has one result per commit. */
-	tide_status (*append)(void *store, const struct tide_commit *commits, size_t count, struct tide_append_result *ret, struct tide_error *err);
+	tide_status (*append)(void *store, const struct tide_commit *commits, size_t count,
+			      struct tide_append_result *ret, struct tide_error *err);
 	/* NULL: no test extra. */
 	tide_status (*clear)(void *store, struct tide_error *err);
 
@@ -264,11 +267,14 @@ struct tide_store_ops {
 	void (*session_close)(void *session);
 	/* Fills the page, which the core has begun with the query's limits. A row that cannot be decoded is added with
 	 * `undecodable` set. Must leave no read transaction open. */
-	tide_status (*read)(void *session, const struct tide_page_query *query, struct tide_page *page, struct tide_error *err);
+	tide_status (*read)(void *session, const struct tide_page_query *query, struct tide_page *page,
+			    struct tide_error *err);
 	tide_status (*end)(void *session, tide_position *ret, struct tide_error *err);
-	tide_status (*stream_version)(void *session, struct tide_stream stream, tide_version *ret, struct tide_error *err);
+	tide_status (*stream_version)(void *session, struct tide_stream stream, tide_version *ret,
+				      struct tide_error *err);
 	/* Adds the event to the page; TIDE_NOT_FOUND. */
-	tide_status (*find)(void *session, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err);
+	tide_status (*find)(void *session, const struct tide_uuid *event_id, struct tide_page *page,
+			    struct tide_error *err);
 
 	/* NULL: no transactional delivery. One transaction at a time in a session; checkpoint operations join it. */
 	tide_status (*begin)(void *session, struct tide_error *err);
@@ -283,7 +289,8 @@ struct tide_store_ops {
 	void *(*connection)(void *session);
 
 	/* NULL: no snapshots. `state` of the result is heap memory the caller frees with tide_free. TIDE_NOT_FOUND. */
-	tide_status (*snapshot_load)(void *session, struct tide_stream stream, struct tide_snapshot *ret, struct tide_error *err);
+	tide_status (*snapshot_load)(void *session, struct tide_stream stream, struct tide_snapshot *ret,
+				     struct tide_error *err);
 	/* Replaces, but never one of a higher version and the same schema_version. */
 	tide_status (*snapshot_save)(void *session, const struct tide_snapshot *snapshot, struct tide_error *err);
 };
@@ -300,29 +307,41 @@ struct tide_notify_ops {
 
 /** What subscriptions write. A fence may be NULL (a user's call); else a write that is not the owner's is TIDE_FENCED. */
 struct tide_checkpoint_ops {
-	tide_status (*load)(void *session, const char *name, struct tide_checkpoint *ret, struct tide_error *err); /* TIDE_NOT_FOUND */
-	tide_status (*save)(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write, struct tide_error *err);
+	tide_status (*load)(void *session, const char *name, struct tide_checkpoint *ret,
+			    struct tide_error *err); /* TIDE_NOT_FOUND */
+	tide_status (*save)(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
+			    struct tide_error *err);
 	tide_status (*list)(void *session, struct tide_checkpoint **ret, size_t *ret_count, struct tide_error *err);
 	tide_status (*reset)(void *session, const char *name, struct tide_error *err);
 
-	tide_status (*lease_acquire)(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret, struct tide_error *err);
+	tide_status (*lease_acquire)(void *session, const char *name, const struct tide_uuid *owner,
+				     struct tide_lease *ret, struct tide_error *err);
 	tide_status (*lease_renew)(void *session, const struct tide_fence *fence, struct tide_error *err);
 	tide_status (*lease_release)(void *session, const struct tide_fence *fence, struct tide_error *err);
 	/* Records the position about to be handed over and its deaths so far; position 0 clears the mark. */
-	tide_status (*lease_mark)(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths, struct tide_error *err);
+	tide_status (*lease_mark)(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
+				  struct tide_error *err);
 	tide_status (*lease_is_owned)(void *session, const char *name, bool *ret, struct tide_error *err);
 	int64_t lease_renew_ns; /* how often the owner renews; 0: never */
 
-	tide_status (*dead_letter_add)(void *session, const struct tide_fence *fence, const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err);
+	tide_status (*dead_letter_add)(void *session, const struct tide_fence *fence,
+				       const struct tide_dead_letter_write *write, int64_t *ret,
+				       struct tide_error *err);
 	/* The list is built by tide_dead_letter_list_add. */
-	tide_status (*dead_letter_list)(void *session, const struct tide_dead_letter_filter *filter, struct tide_dead_letter_list *ret, struct tide_error *err);
-	tide_status (*dead_letter_get)(void *session, int64_t id, struct tide_dead_letter_list *ret, struct tide_error *err); /* TIDE_NOT_FOUND */
-	tide_status (*dead_letter_change)(void *session, const struct tide_fence *fence, const struct tide_dead_letter_change *change, struct tide_error *err); /* TIDE_NOT_FOUND, TIDE_STATE */
-	tide_status (*dead_letter_discard)(void *session, int64_t id, struct tide_error *err); /* TIDE_NOT_FOUND, TIDE_STATE */
+	tide_status (*dead_letter_list)(void *session, const struct tide_dead_letter_filter *filter,
+					struct tide_dead_letter_list *ret, struct tide_error *err);
+	tide_status (*dead_letter_get)(void *session, int64_t id, struct tide_dead_letter_list *ret,
+				       struct tide_error *err); /* TIDE_NOT_FOUND */
+	tide_status (*dead_letter_change)(void *session, const struct tide_fence *fence,
+					  const struct tide_dead_letter_change *change,
+					  struct tide_error *err); /* TIDE_NOT_FOUND, TIDE_STATE */
+	tide_status (*dead_letter_discard)(void *session, int64_t id,
+					   struct tide_error *err); /* TIDE_NOT_FOUND, TIDE_STATE */
 	/* Deletes entries resolved strictly before `before`. */
 	tide_status (*dead_letter_purge)(void *session, struct tide_time before, int64_t *ret, struct tide_error *err);
 	tide_status (*dead_letter_stats)(void *session, struct tide_dead_letter_stats *ret, struct tide_error *err);
-	tide_status (*dead_letter_counts)(void *session, struct tide_dead_letter_count **ret, size_t *ret_count, struct tide_error *err);
+	tide_status (*dead_letter_counts)(void *session, struct tide_dead_letter_count **ret, size_t *ret_count,
+					  struct tide_error *err);
 };
 
 /** One backend. */
@@ -341,7 +360,7 @@ struct tide_backend {
  * Returns: TIDE_OK, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_dead_letter_list_add(struct tide_dead_letter_list *list, const struct tide_dead_letter *entry,
-                                      struct tide_error *err);
+				      struct tide_error *err);
 
 /**
  * Make URLs of the backend's scheme known to tide_store_open.

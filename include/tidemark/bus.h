@@ -50,7 +50,7 @@ void tide_bus_close(struct tide_bus *bus);
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_bus_subscribe(struct tide_bus *bus, const char *event_type, tide_bus_handler *handler, void *self,
-                               struct tide_error *err);
+			       struct tide_error *err);
 tide_status tide_bus_subscribe_all(struct tide_bus *bus, tide_bus_handler *handler, void *self, struct tide_error *err);
 
 /**
@@ -71,7 +71,7 @@ bool tide_bus_unsubscribe_all(struct tide_bus *bus, tide_bus_handler *handler, v
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_SHUTTING_DOWN, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_bus_publish(struct tide_bus *bus, const struct tide_event *const *events, size_t count,
-                             struct tide_error *err);
+			     struct tide_error *err);
 
 /**
  * The same from a thread of the bus. At most 1000 calls wait; beyond that the call runs here and now.
@@ -81,7 +81,7 @@ tide_status tide_bus_publish(struct tide_bus *bus, const struct tide_event *cons
  * Returns: as tide_bus_publish.
  */
 tide_status tide_bus_publish_background(struct tide_bus *bus, const struct tide_event *const *events, size_t count,
-                                        struct tide_error *err);
+					struct tide_error *err);
 
 /**
  * Refuse new publishes and wait up to `seconds` (< 0: 30) for background work, then discard what has not begun.

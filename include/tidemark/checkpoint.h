@@ -15,13 +15,13 @@ struct tide_checkpoints;
 /** One row: how far a projection has come. A plain value, it owns nothing. */
 struct tide_checkpoint {
 	char projection_name[TIDE_NAME_MAX + 1];
-	struct tide_uuid last_event_id;            /* of the last event processed; nil: none */
-	char last_event_type[TIDE_NAME_MAX + 1];   /* empty: none */
-	bool has_last_processed_at;                /* whether the next member is known */
+	struct tide_uuid last_event_id;          /* of the last event processed; nil: none */
+	char last_event_type[TIDE_NAME_MAX + 1]; /* empty: none */
+	bool has_last_processed_at;              /* whether the next member is known */
 	struct tide_time last_processed_at;
-	bool has_position;                         /* false: the row has no position */
-	tide_position position;                    /* the subscription position */
-	int64_t events_processed;                  /* events handled or dead-lettered over the life of the row */
+	bool has_position;        /* false: the row has no position */
+	tide_position position;   /* the subscription position */
+	int64_t events_processed; /* events handled or dead-lettered over the life of the row */
 	struct tide_time created_at;
 	struct tide_time updated_at;
 };
@@ -48,7 +48,7 @@ struct tide_lag {
  * Returns: as tide_store_open.
  */
 tide_status tide_checkpoints_open(const char *url, const struct tide_store_options *options, struct tide_store *store,
-                                  struct tide_checkpoints **ret, struct tide_error *err);
+				  struct tide_checkpoints **ret, struct tide_error *err);
 
 /**
  * Close a checkpoint repository; NULL is allowed.
@@ -67,7 +67,7 @@ void tide_checkpoints_close(struct tide_checkpoints *checkpoints);
  * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_checkpoints_load(struct tide_checkpoints *checkpoints, const char *name, struct tide_checkpoint *ret,
-                                  struct tide_error *err);
+				  struct tide_error *err);
 
 /**
  * Fetch the id of the last event a projection processed.
@@ -78,7 +78,7 @@ tide_status tide_checkpoints_load(struct tide_checkpoints *checkpoints, const ch
  *          TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_checkpoints_get(struct tide_checkpoints *checkpoints, const char *name, struct tide_uuid *ret,
-                                 struct tide_error *err);
+				 struct tide_error *err);
 
 /**
  * Record one more processed event without touching the position.
@@ -88,7 +88,7 @@ tide_status tide_checkpoints_get(struct tide_checkpoints *checkpoints, const cha
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_checkpoints_update(struct tide_checkpoints *checkpoints, const char *name,
-                                    const struct tide_uuid *event_id, const char *event_type, struct tide_error *err);
+				    const struct tide_uuid *event_id, const char *event_type, struct tide_error *err);
 
 /**
  * Fetch the position of a projection.
@@ -99,14 +99,14 @@ tide_status tide_checkpoints_update(struct tide_checkpoints *checkpoints, const 
  *          TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_checkpoints_position(struct tide_checkpoints *checkpoints, const char *name, tide_position *ret,
-                                      struct tide_error *err);
+				      struct tide_error *err);
 
 /** A position to save, and what was processed on the way to it. */
 struct tide_progress {
-	tide_position position;            /* >= 0; a lower one than stored rewinds */
-	const struct tide_uuid *event_id;  /* of the last event processed; NULL: the stored one stays */
-	const char *event_type;            /* of that event; NULL exactly when event_id is */
-	int64_t count;                     /* events processed since the last save, >= 0 */
+	tide_position position;           /* >= 0; a lower one than stored rewinds */
+	const struct tide_uuid *event_id; /* of the last event processed; NULL: the stored one stays */
+	const char *event_type;           /* of that event; NULL exactly when event_id is */
+	int64_t count;                    /* events processed since the last save, >= 0 */
 };
 
 /**
@@ -117,7 +117,7 @@ struct tide_progress {
  * Returns: as tide_checkpoints_update.
  */
 tide_status tide_checkpoints_save(struct tide_checkpoints *checkpoints, const char *name,
-                                  const struct tide_progress *progress, struct tide_error *err);
+				  const struct tide_progress *progress, struct tide_error *err);
 
 /**
  * Measure how far a projection is behind, among events of the given types (NULL or empty: all; ends in NULL).
@@ -126,8 +126,8 @@ tide_status tide_checkpoints_save(struct tide_checkpoints *checkpoints, const ch
  * Threads: any.
  * Returns: TIDE_OK, TIDE_NOT_FOUND (no row), TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const char *name,
-                                 const char *const *event_types, struct tide_lag *ret, struct tide_error *err);
+tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const char *name, const char *const *event_types,
+				 struct tide_lag *ret, struct tide_error *err);
 
 /**
  * Delete the row of one projection; an absent row is success.
@@ -152,8 +152,8 @@ tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const c
  *          TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY, and the errors of `function`.
  */
 tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, const char *name,
-                                        tide_status (*function)(void *self, void *connection, struct tide_error *err),
-                                        void *self, struct tide_error *err);
+					tide_status (*function)(void *self, void *connection, struct tide_error *err),
+					void *self, struct tide_error *err);
 
 /**
  * List every row, sorted bytewise by name.
@@ -162,8 +162,8 @@ tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, co
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints, struct tide_checkpoint **ret,
-                                  size_t *ret_count, struct tide_error *err);
+tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints, struct tide_checkpoint **ret, size_t *ret_count,
+				  struct tide_error *err);
 
 /**
  * Tell whether a live process owns the subscription of this name at this moment.
@@ -173,7 +173,7 @@ tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints, struct t
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, const char *name, bool *ret,
-                                      struct tide_error *err);
+				      struct tide_error *err);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

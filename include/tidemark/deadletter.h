@@ -22,16 +22,16 @@ struct tide_dead_letter {
 	struct tide_uuid event_id;
 	const char *projection_name;
 	const char *event_type;
-	const char *event_data;    /* the event as one JSON object */
-	const char *error_message; /* what the handler said, or the error's name */
+	const char *event_data;       /* the event as one JSON object */
+	const char *error_message;    /* what the handler said, or the error's name */
 	const char *error_stacktrace; /* NULL: none */
 	int32_t retry_count;          /* attempts after the first */
 	struct tide_time first_failed_at;
 	struct tide_time last_failed_at;
 	enum tide_dead_letter_status status;
-	bool is_resolved;             /* whether the next two are known */
+	bool is_resolved; /* whether the next two are known */
 	struct tide_time resolved_at;
-	const char *resolved_by;      /* NULL: none */
+	const char *resolved_by; /* NULL: none */
 };
 
 /** Entries of the dead-letter queue, each with its own copies of its texts. */
@@ -42,10 +42,10 @@ struct tide_dead_letter_list {
 
 /** Which entries to list. */
 struct tide_dead_letter_query {
-	const char *projection_name;           /* NULL: all */
-	enum tide_dead_letter_status status;   /* zero: failed */
-	bool any_status;                       /* every status instead */
-	struct tide_bound limit;               /* absent: 100; 0: nothing */
+	const char *projection_name;         /* NULL: all */
+	enum tide_dead_letter_status status; /* zero: failed */
+	bool any_status;                     /* every status instead */
+	struct tide_bound limit;             /* absent: 100; 0: nothing */
 };
 
 /** Totals over unresolved entries. */
@@ -77,8 +77,8 @@ struct tide_dead_letter_count {
  *          TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_dead_letters_add(struct tide_checkpoints *checkpoints, const char *projection_name,
-                                  const struct tide_event *event, const char *message, const char *stacktrace,
-                                  int32_t retry_count, int64_t *ret, struct tide_error *err);
+				  const struct tide_event *event, const char *message, const char *stacktrace,
+				  int32_t retry_count, int64_t *ret, struct tide_error *err);
 
 /**
  * List entries, the newest first failure first.
@@ -88,7 +88,7 @@ tide_status tide_dead_letters_add(struct tide_checkpoints *checkpoints, const ch
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints, const struct tide_dead_letter_query *query,
-                                   struct tide_dead_letter_list *ret, struct tide_error *err);
+				   struct tide_dead_letter_list *ret, struct tide_error *err);
 
 /**
  * Fetch one entry as a list of one.
@@ -98,7 +98,7 @@ tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints, const s
  * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_dead_letters_get(struct tide_checkpoints *checkpoints, int64_t id, struct tide_dead_letter_list *ret,
-                                  struct tide_error *err);
+				  struct tide_error *err);
 
 /**
  * Release what a list holds; an empty or zero list is allowed.
@@ -128,7 +128,7 @@ tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_
  *          TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_dead_letters_resolve(struct tide_checkpoints *checkpoints, int64_t id, const char *by,
-                                      struct tide_error *err);
+				      struct tide_error *err);
 
 /**
  * Delete an unresolved entry.
@@ -147,7 +147,7 @@ tide_status tide_dead_letters_discard(struct tide_checkpoints *checkpoints, int6
  * Returns: TIDE_OK, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_dead_letters_stats(struct tide_checkpoints *checkpoints, struct tide_dead_letter_stats *ret,
-                                    struct tide_error *err);
+				    struct tide_error *err);
 
 /**
  * Count the unresolved entries of each projection, the most first, then by name.
@@ -157,7 +157,7 @@ tide_status tide_dead_letters_stats(struct tide_checkpoints *checkpoints, struct
  * Returns: TIDE_OK, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_dead_letters_counts(struct tide_checkpoints *checkpoints, struct tide_dead_letter_count **ret,
-                                     size_t *ret_count, struct tide_error *err);
+				     size_t *ret_count, struct tide_error *err);
 
 /**
  * Delete entries resolved more than `days` days ago; 0 deletes all that are resolved.
@@ -168,7 +168,7 @@ tide_status tide_dead_letters_counts(struct tide_checkpoints *checkpoints, struc
  *          TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_dead_letters_purge(struct tide_checkpoints *checkpoints, int days, int64_t *ret,
-                                    struct tide_error *err);
+				    struct tide_error *err);
 
 /**
  * Name a status: "failed", "retrying", "resolved".

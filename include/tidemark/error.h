@@ -57,7 +57,7 @@ enum tide_status {
 #define TIDE_STATUS_ENUM(name, wire, category, severity, retryable, retry) TIDE_##name,
 	TIDE_STATUSES(TIDE_STATUS_ENUM)
 #undef TIDE_STATUS_ENUM
-	TIDE_STATUS_COUNT /* the number of statuses, no status itself */
+		TIDE_STATUS_COUNT /* the number of statuses, no status itself */
 };
 typedef enum tide_status tide_status;
 

@@ -19,9 +19,9 @@ struct tide_classification {
 
 /** One failed attempt of anything a subscription does; a view, valid during the callback. */
 struct tide_error_record {
-	struct tide_uuid event_id;  /* nil: no event */
-	const char *event_type;     /* "Unknown" without an event */
-	tide_position position;     /* -1 without an event */
+	struct tide_uuid event_id; /* nil: no event */
+	const char *event_type;    /* "Unknown" without an event */
+	tide_position position;    /* -1 without an event */
 	tide_status error_type;
 	const char *error_message;
 	const char *error_stacktrace; /* NULL: the handler supplied none */
@@ -47,8 +47,8 @@ struct tide_error_stats {
 	int64_t retried_errors;   /* followed by another attempt */
 	int64_t dlq_count;        /* accepted by the dead-letter queue */
 	int64_t by_type[TIDE_STATUS_COUNT];
-	int64_t by_category[5];   /* by enum tide_category */
-	bool has_errors;          /* whether the next two are known */
+	int64_t by_category[5]; /* by enum tide_category */
+	bool has_errors;        /* whether the next two are known */
 	struct tide_time first_error_at;
 	struct tide_time last_error_at;
 	double error_rate_per_minute; /* records of the last 60 seconds */

@@ -12,26 +12,20 @@ extern "C" {
 struct tide_manager;
 
 /** How well something is, from best to worst. */
-enum tide_health_status {
-	TIDE_HEALTHY,
-	TIDE_HEALTH_UNKNOWN,
-	TIDE_DEGRADED,
-	TIDE_UNHEALTHY,
-	TIDE_CRITICAL
-};
+enum tide_health_status { TIDE_HEALTHY, TIDE_HEALTH_UNKNOWN, TIDE_DEGRADED, TIDE_UNHEALTHY, TIDE_CRITICAL };
 
 /** Thresholds of health. Starts from TIDE_HEALTH_CONFIG_DEFAULT; numbers >= 0, warning <= critical. */
 struct tide_health_config {
-	double max_error_rate_per_minute;      /* 10 */
-	int64_t max_errors_warning;            /* 10 */
-	int64_t max_errors_critical;           /* 100 */
-	int64_t max_lag_events_warning;        /* 1000 */
-	int64_t max_lag_events_critical;       /* 10000 */
-	int64_t max_dlq_events_warning;        /* 10 */
-	int64_t max_dlq_events_critical;       /* 100 */
-	double backpressure_warning_seconds;   /* 60 */
-	double backpressure_critical_seconds;  /* 300 */
-	bool circuit_open_is_unhealthy;        /* true; false: degraded */
+	double max_error_rate_per_minute;     /* 10 */
+	int64_t max_errors_warning;           /* 10 */
+	int64_t max_errors_critical;          /* 100 */
+	int64_t max_lag_events_warning;       /* 1000 */
+	int64_t max_lag_events_critical;      /* 10000 */
+	int64_t max_dlq_events_warning;       /* 10 */
+	int64_t max_dlq_events_critical;      /* 100 */
+	double backpressure_warning_seconds;  /* 60 */
+	double backpressure_critical_seconds; /* 300 */
+	bool circuit_open_is_unhealthy;       /* true; false: degraded */
 };
 
 /* clang-format off */
@@ -80,21 +74,21 @@ struct tide_subscription_health {
 	char name[TIDE_NAME_MAX + 1];
 	enum tide_health_status status; /* of its worst indicator */
 	struct tide_time timestamp;
-	bool is_responsive;             /* false: its lock was not to be had in time, and nothing else is known */
+	bool is_responsive; /* false: its lock was not to be had in time, and nothing else is known */
 	enum tide_state state;
 	bool standby;
-	int64_t events_processed;       /* this run */
-	int64_t events_failed;          /* this run */
-	double error_rate_per_minute;   /* error records of the last 60 seconds */
-	struct tide_error last_error;   /* status TIDE_OK: none */
-	double uptime_seconds;          /* of this run */
+	int64_t events_processed;     /* this run */
+	int64_t events_failed;        /* this run */
+	double error_rate_per_minute; /* error records of the last 60 seconds */
+	struct tide_error last_error; /* status TIDE_OK: none */
+	double uptime_seconds;        /* of this run */
 	int64_t lag_events;
-	bool lag_stale;                 /* the store could not be asked in time */
+	bool lag_stale; /* the store could not be asked in time */
 	bool backpressure;
-	double backpressure_seconds;    /* how long the flag is set while live */
+	double backpressure_seconds; /* how long the flag is set while live */
 	int64_t in_flight;
 	int64_t in_flight_peak;
-	int64_t pause_count;            /* how often the reader was blocked */
+	int64_t pause_count; /* how often the reader was blocked */
 	struct tide_breaker_status handler_breaker;
 	struct tide_breaker_status infra_breaker;
 	int64_t dlq_count;              /* unresolved dead letters, as last known */
@@ -105,14 +99,15 @@ struct tide_subscription_health {
 
 /** How well a manager and its subscriptions are. Release it with tide_health_fini. */
 struct tide_health {
-	enum tide_health_status status; /* of the worst subscription; unknown counts as degraded; no subscription: unknown */
+	enum tide_health_status
+		status; /* of the worst subscription; unknown counts as degraded; no subscription: unknown */
 	bool running;
 	struct tide_time timestamp;
 	double uptime_seconds;
 	size_t subscription_count;
 	int64_t healthy_count;
-	int64_t degraded_count;         /* degraded and unknown */
-	int64_t unhealthy_count;        /* unhealthy and critical */
+	int64_t degraded_count;  /* degraded and unknown */
+	int64_t unhealthy_count; /* unhealthy and critical */
 	int64_t total_events_processed;
 	int64_t total_events_failed;
 	int64_t total_lag_events;
@@ -126,8 +121,8 @@ struct tide_readiness {
 	bool running;
 	bool shutting_down;
 	size_t subscription_count;
-	bool lists_errors;     /* `names` are in error; else they are still starting */
-	char **names;          /* name_count of them, in order of registration */
+	bool lists_errors; /* `names` are in error; else they are still starting */
+	char **names;      /* name_count of them, in order of registration */
 	size_t name_count;
 	struct tide_time timestamp;
 };
@@ -171,7 +166,7 @@ tide_status tide_manager_health(struct tide_manager *manager, struct tide_health
  * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_TIMEOUT (the manager did not answer), TIDE_ARGUMENT.
  */
 tide_status tide_subscription_health(struct tide_manager *manager, const char *name,
-                                     struct tide_subscription_health *ret, struct tide_error *err);
+				     struct tide_subscription_health *ret, struct tide_error *err);
 
 /**
  * Tell whether a manager is ready: running, not shutting down, no subscription starting or in error.
@@ -212,7 +207,7 @@ void tide_readiness_fini(struct tide_readiness *readiness);
  */
 tide_status tide_health_json(const struct tide_health *health, char **ret, struct tide_error *err);
 tide_status tide_subscription_health_json(const struct tide_subscription_health *health, char **ret,
-                                          struct tide_error *err);
+					  struct tide_error *err);
 tide_status tide_readiness_json(const struct tide_readiness *readiness, char **ret, struct tide_error *err);
 tide_status tide_liveness_json(const struct tide_liveness *liveness, char **ret, struct tide_error *err);
 

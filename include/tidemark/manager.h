@@ -35,7 +35,8 @@ static inline struct tide_manager_options tide_manager_options_default(struct ti
 	return options;
 }
 #else
-#define TIDE_MANAGER(...) (&(const struct tide_manager_options){ .size = sizeof(struct tide_manager_options), __VA_ARGS__ })
+#define TIDE_MANAGER(...)                                                                                              \
+	(&(const struct tide_manager_options){ .size = sizeof(struct tide_manager_options), __VA_ARGS__ })
 #endif
 
 /**
@@ -46,7 +47,7 @@ static inline struct tide_manager_options tide_manager_options_default(struct ti
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_manager_open(const struct tide_manager_options *options, struct tide_manager **ret,
-                              struct tide_error *err);
+			      struct tide_error *err);
 
 /**
  * Release a stopped manager and its subscriptions.
@@ -81,8 +82,8 @@ static inline void tide_manager_close_cleanup(struct tide_manager **manager)
  *          handler on another database), TIDE_SHUTTING_DOWN, TIDE_OUT_OF_MEMORY, and the errors of starting.
  */
 tide_status tide_manager_subscribe(struct tide_manager *manager, const struct tide_subscriber *subscriber,
-                                   const struct tide_subscription_config *config, struct tide_subscription **ret,
-                                   struct tide_error *err);
+				   const struct tide_subscription_config *config, struct tide_subscription **ret,
+				   struct tide_error *err);
 
 /**
  * Stop a subscription with a final checkpoint and remove it.
@@ -111,7 +112,7 @@ struct tide_start_result {
  *          TIDE_SHUTTING_DOWN, TIDE_DEADLOCK, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
-                               struct tide_start_result **ret, size_t *ret_count, struct tide_error *err);
+			       struct tide_start_result **ret, size_t *ret_count, struct tide_error *err);
 
 /**
  * Restart one subscription that is in ERROR, behind what it had settled.
@@ -132,7 +133,7 @@ tide_status tide_manager_restart(struct tide_manager *manager, const char *name,
  * Returns: TIDE_OK, TIDE_TIMEOUT (a handler was still in hand at the limit), TIDE_NOT_FOUND, TIDE_DEADLOCK.
  */
 tide_status tide_manager_stop(struct tide_manager *manager, const char *const *names, double limit_seconds,
-                              struct tide_error *err);
+			      struct tide_error *err);
 
 /**
  * Pause before the next event; the one in hand is finished first, and this does not wait for it.
@@ -166,9 +167,9 @@ struct tide_named_flag {
  * Returns: TIDE_OK, TIDE_OUT_OF_MEMORY (nothing was changed).
  */
 tide_status tide_manager_pause_all(struct tide_manager *manager, enum tide_pause_reason reason,
-                                   struct tide_named_flag **ret, size_t *ret_count, struct tide_error *err);
+				   struct tide_named_flag **ret, size_t *ret_count, struct tide_error *err);
 tide_status tide_manager_resume_all(struct tide_manager *manager, struct tide_named_flag **ret, size_t *ret_count,
-                                    struct tide_error *err);
+				    struct tide_error *err);
 
 /**
  * Find a subscription by name; NULL when there is none.
@@ -187,7 +188,7 @@ struct tide_subscription *tide_manager_subscription(struct tide_manager *manager
  * Returns: TIDE_OK, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_manager_statuses(struct tide_manager *manager, struct tide_subscription_status **ret,
-                                  size_t *ret_count, struct tide_error *err);
+				  size_t *ret_count, struct tide_error *err);
 
 /**
  * Tell how many subscriptions are registered, whether the manager runs, and for how many seconds.
@@ -249,7 +250,7 @@ typedef tide_status tide_hook(void *self, const struct tide_shutdown_result *res
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_manager_add_hook(struct tide_manager *manager, enum tide_hook_moment moment, tide_hook *hook,
-                                  void *self, double limit_seconds, struct tide_error *err);
+				  void *self, double limit_seconds, struct tide_error *err);
 
 /**
  * Start everything, wait for SIGTERM, SIGINT or a request, and shut down in order.
@@ -262,7 +263,7 @@ tide_status tide_manager_add_hook(struct tide_manager *manager, enum tide_hook_m
  *          TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_manager_run_until_shutdown(struct tide_manager *manager, struct tide_shutdown_result *ret,
-                                            struct tide_error *err);
+					    struct tide_error *err);
 
 /**
  * Ask for shutdown; only the first reason counts. Safe in a signal handler.
@@ -283,7 +284,7 @@ void tide_manager_request_shutdown(struct tide_manager *manager, enum tide_shutd
  * Returns: TIDE_OK with `*ret` the registration's id, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_manager_on_error(struct tide_manager *manager, enum tide_error_interest interest, int which,
-                                  tide_error_callback *callback, void *self, int64_t *ret, struct tide_error *err);
+				  tide_error_callback *callback, void *self, int64_t *ret, struct tide_error *err);
 
 /**
  * End the registration of an error callback.
@@ -303,7 +304,7 @@ bool tide_manager_off_error(struct tide_manager *manager, int64_t id);
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_manager_classify(struct tide_manager *manager, const char *pattern, tide_status status,
-                                  const struct tide_classification *classification, struct tide_error *err);
+				  const struct tide_classification *classification, struct tide_error *err);
 
 /**
  * Take the failure statistics of one subscription's present run, or of all of them together (`name` NULL).
@@ -313,7 +314,7 @@ tide_status tide_manager_classify(struct tide_manager *manager, const char *patt
  * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_manager_error_stats(struct tide_manager *manager, const char *name, struct tide_error_stats *ret,
-                                     struct tide_error *err);
+				     struct tide_error *err);
 
 /**
  * Close the circuit breakers of a subscription at once.
@@ -361,7 +362,7 @@ struct tide_shutdown_metrics {
  * Returns: TIDE_OK, TIDE_NOT_FOUND (no shutdown has ended yet), TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_manager_shutdown_metrics(struct tide_manager *manager, struct tide_shutdown_metrics *ret,
-                                          struct tide_error *err);
+					  struct tide_error *err);
 tide_status tide_shutdown_metrics_json(const struct tide_shutdown_metrics *metrics, char **ret, struct tide_error *err);
 
 /**

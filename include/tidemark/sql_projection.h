@@ -21,8 +21,8 @@ extern "C" {
  *	DELETE FROM totals;
  *
  * `-- on: *` names all events. Sections run in the order of the file. Parameters: :global_position :event_id
- *:event_type :event_version :occurred_at :aggregate_id :aggregate_type :aggregate_version :tenant_id :actor_id
- *:correlation_id :causation_id :metadata :payload.
+ * :event_type :event_version :occurred_at :aggregate_id :aggregate_type :aggregate_version :tenant_id :actor_id
+ * :correlation_id :causation_id :metadata :payload.
  */
 struct tide_sql_projection;
 

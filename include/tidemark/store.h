@@ -36,7 +36,7 @@ static inline struct tide_store_options tide_store_options_default(void)
 	return options;
 }
 #else
-#define TIDE_STORE_OPTIONS(...)                                                                    \
+#define TIDE_STORE_OPTIONS(...)                                                                                        \
 	(&(const struct tide_store_options){ .size = sizeof(struct tide_store_options), __VA_ARGS__ })
 #endif
 
@@ -52,7 +52,7 @@ static inline struct tide_store_options tide_store_options_default(void)
  *          TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_store_open(const char *url, const struct tide_store_options *options, struct tide_store **ret,
-                            struct tide_error *err);
+			    struct tide_error *err);
 
 /**
  * Close a store; NULL is allowed. Managers, readers and repositories on it must be closed before.
@@ -73,8 +73,8 @@ void tide_store_close(struct tide_store *store);
 const char *tide_store_url(const struct tide_store *store);
 
 /* Values of tide_append.expected; n >= 1 means that the stream is at version n. */
-#define TIDE_NO_STREAM 0      /* the stream has no events */
-#define TIDE_ANY (-1)         /* no expectation */
+#define TIDE_NO_STREAM 0        /* the stream has no events */
+#define TIDE_ANY (-1)           /* no expectation */
 #define TIDE_STREAM_EXISTS (-2) /* the stream has at least one event */
 
 /** An append: events for one stream, and where the stream must be. */
@@ -87,10 +87,10 @@ struct tide_append {
 
 /** What an append came to. */
 struct tide_append_result {
-	tide_version version;          /* of the stream: of the last event appended, or the actual one at a conflict */
-	tide_position first_position;  /* of the batch; 0 at a conflict */
-	tide_position last_position;   /* of the batch; 0 at a conflict */
-	bool was_stored_before;        /* the append repeated an earlier one; nothing was written */
+	tide_version version;         /* of the stream: of the last event appended, or the actual one at a conflict */
+	tide_position first_position; /* of the batch; 0 at a conflict */
+	tide_position last_position;  /* of the batch; 0 at a conflict */
+	bool was_stored_before;       /* the append repeated an earlier one; nothing was written */
 };
 
 /**
@@ -107,7 +107,7 @@ struct tide_append_result {
  *          TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_store_append(struct tide_store *store, const struct tide_append *append,
-                              struct tide_append_result *ret, struct tide_error *err);
+			      struct tide_append_result *ret, struct tide_error *err);
 
 /**
  * Append to several streams in one transaction: all of them or none, in this order.
@@ -120,7 +120,7 @@ tide_status tide_store_append(struct tide_store *store, const struct tide_append
  * Returns: as tide_store_append.
  */
 tide_status tide_store_append_all(struct tide_store *store, const struct tide_append *appends, size_t count,
-                                  struct tide_append_result *ret, struct tide_error *err);
+				  struct tide_append_result *ret, struct tide_error *err);
 
 /** A bound or limit that may be absent. */
 struct tide_bound {
@@ -162,7 +162,7 @@ struct tide_query {
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_store_read(struct tide_store *store, const struct tide_query *query, struct tide_reader **ret,
-                            struct tide_error *err);
+			    struct tide_error *err);
 
 /**
  * Step to the next event; `*ret` is NULL at the end.
@@ -200,7 +200,7 @@ void tide_reader_close(struct tide_reader *reader);
  * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_ARGUMENT, TIDE_DECODE, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_store_event(struct tide_store *store, const struct tide_uuid *event_id, struct tide_event **ret,
-                             struct tide_error *err);
+			     struct tide_error *err);
 
 /**
  * Tell whether an event id is stored, in any stream.
@@ -210,7 +210,7 @@ tide_status tide_store_event(struct tide_store *store, const struct tide_uuid *e
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_store_event_exists(struct tide_store *store, const struct tide_uuid *event_id, bool *ret,
-                                    struct tide_error *err);
+				    struct tide_error *err);
 
 /**
  * Tell the version of a stream, 0 when it has no events.
@@ -220,7 +220,7 @@ tide_status tide_store_event_exists(struct tide_store *store, const struct tide_
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_store_stream_version(struct tide_store *store, struct tide_stream stream, tide_version *ret,
-                                      struct tide_error *err);
+				      struct tide_error *err);
 
 /**
  * Tell the feed end: the greatest position a feed read could return now, 0 when the store is empty.

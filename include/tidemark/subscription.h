@@ -23,16 +23,16 @@ typedef tide_status tide_handler(void *self, const struct tide_event *event, str
 
 /** Handle the matching events of one page, in order, as a whole. */
 typedef tide_status tide_batch_handler(void *self, const struct tide_event *const *events, size_t count,
-                                       struct tide_delivery *delivery);
+				       struct tide_delivery *delivery);
 
 /** Who receives events: a name, the types it wants, and one handler. Copied at registration except for `self`. */
 struct tide_subscriber {
-	const char *name;                 /* of the subscription and its checkpoint */
-	void *self;                       /* given to every call; must outlive the registration */
-	const char *const *event_types;   /* declared types; ends in NULL; NULL or empty: all */
-	tide_handler *handle;             /* exactly one of these two */
+	const char *name;               /* of the subscription and its checkpoint */
+	void *self;                     /* given to every call; must outlive the registration */
+	const char *const *event_types; /* declared types; ends in NULL; NULL or empty: all */
+	tide_handler *handle;           /* exactly one of these two */
 	tide_batch_handler *handle_batch;
-	bool transactional;               /* writes only through tide_delivery_connection; commits with the checkpoint */
+	bool transactional; /* writes only through tide_delivery_connection; commits with the checkpoint */
 	/* Transactional only, may be NULL: a connection was opened (prepare statements; no transaction is open), or is about to
 	 * be closed. Called in the subscription's thread. */
 	tide_status (*attach)(void *self, void *connection, struct tide_error *err);
@@ -69,7 +69,7 @@ void *tide_delivery_connection(const struct tide_delivery *delivery);
  * Returns: `status`.
  */
 tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status status, const char *format, ...)
-        TIDE_PRINTF(3, 4);
+	TIDE_PRINTF(3, 4);
 
 /**
  * Attach a stack trace to the failure that this call will return.
@@ -84,8 +84,8 @@ void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *st
 enum tide_start_from {
 	TIDE_START_CHECKPOINT, /* behind the stored position; without one, at the beginning */
 	TIDE_START_BEGINNING,
-	TIDE_START_END,        /* behind the feed end at start */
-	TIDE_START_POSITION    /* behind start_position */
+	TIDE_START_END,     /* behind the feed end at start */
+	TIDE_START_POSITION /* behind start_position */
 };
 
 /** When progress is saved. */
@@ -97,39 +97,39 @@ enum tide_checkpoint_strategy {
 
 /** How a subscription behaves. Starts from TIDE_SUBSCRIPTION_CONFIG_DEFAULT; checked and copied by subscribe. */
 struct tide_subscription_config {
-	size_t size;                                 /* of this struct */
-	enum tide_start_from start_from;             /* checkpoint */
-	tide_position start_position;                /* with TIDE_START_POSITION; counts as processed; >= 0 */
-	int64_t batch_size;                          /* events in a page, 100 */
-	int64_t max_in_flight;                       /* events read ahead, 1000 */
-	int64_t max_batch_bytes;                     /* bytes read ahead, 16 MiB */
-	double backpressure_threshold;               /* share of max_in_flight, 0.8 */
+	size_t size;                                       /* of this struct */
+	enum tide_start_from start_from;                   /* checkpoint */
+	tide_position start_position;                      /* with TIDE_START_POSITION; counts as processed; >= 0 */
+	int64_t batch_size;                                /* events in a page, 100 */
+	int64_t max_in_flight;                             /* events read ahead, 1000 */
+	int64_t max_batch_bytes;                           /* bytes read ahead, 16 MiB */
+	double backpressure_threshold;                     /* share of max_in_flight, 0.8 */
 	enum tide_checkpoint_strategy checkpoint_strategy; /* every batch */
-	double checkpoint_interval_seconds;          /* 5 */
-	double poll_interval_seconds;                /* 1 */
-	double processing_timeout;                   /* seconds of one handler call, 30 */
-	double shutdown_timeout;                     /* seconds for stopping this subscription, 30 */
-	const char *const *event_types;              /* ends in NULL; NULL: the subscriber's; empty: all */
-	const char *const *event_type_patterns;      /* ends in NULL; NULL: none */
-	const char *const *aggregate_types;          /* ends in NULL; NULL or empty: all */
-	const struct tide_uuid *tenant_id;           /* NULL: all */
-	uint32_t partition_index;                    /* below partition_total */
-	uint32_t partition_total;                    /* 0: not partitioned; else 1..1024 */
-	bool continue_on_error;                      /* dead-letter and go on, true */
-	bool discard_failed_events;                  /* drop instead of dead-letter, false */
-	bool hold_aggregate_on_failure;              /* park later events of a failed aggregate, false */
-	int32_t max_retries;                         /* attempts after the first, 5 */
-	double initial_retry_delay;                  /* seconds, 1 */
-	double max_retry_delay;                      /* seconds, 60 */
-	double retry_exponential_base;               /* 2 */
-	double retry_jitter;                         /* share of the delay, 0.1 */
-	int32_t max_recent_errors;                   /* 100 */
-	int32_t max_errors_before_stop;              /* failed events; 0: no limit */
-	bool circuit_breaker_enabled;                /* true */
-	int32_t circuit_breaker_failure_threshold;   /* 5 */
-	double circuit_breaker_recovery_timeout;     /* seconds, 30 */
-	int32_t max_process_deaths;                  /* an event that ended the process so often is dead-lettered, 3 */
-	bool self_check;                             /* report holes in the versions of each aggregate delivered, false */
+	double checkpoint_interval_seconds;                /* 5 */
+	double poll_interval_seconds;                      /* 1 */
+	double processing_timeout;                         /* seconds of one handler call, 30 */
+	double shutdown_timeout;                           /* seconds for stopping this subscription, 30 */
+	const char *const *event_types;                    /* ends in NULL; NULL: the subscriber's; empty: all */
+	const char *const *event_type_patterns;            /* ends in NULL; NULL: none */
+	const char *const *aggregate_types;                /* ends in NULL; NULL or empty: all */
+	const struct tide_uuid *tenant_id;                 /* NULL: all */
+	uint32_t partition_index;                          /* below partition_total */
+	uint32_t partition_total;                          /* 0: not partitioned; else 1..1024 */
+	bool continue_on_error;                            /* dead-letter and go on, true */
+	bool discard_failed_events;                        /* drop instead of dead-letter, false */
+	bool hold_aggregate_on_failure;                    /* park later events of a failed aggregate, false */
+	int32_t max_retries;                               /* attempts after the first, 5 */
+	double initial_retry_delay;                        /* seconds, 1 */
+	double max_retry_delay;                            /* seconds, 60 */
+	double retry_exponential_base;                     /* 2 */
+	double retry_jitter;                               /* share of the delay, 0.1 */
+	int32_t max_recent_errors;                         /* 100 */
+	int32_t max_errors_before_stop;                    /* failed events; 0: no limit */
+	bool circuit_breaker_enabled;                      /* true */
+	int32_t circuit_breaker_failure_threshold;         /* 5 */
+	double circuit_breaker_recovery_timeout;           /* seconds, 30 */
+	int32_t max_process_deaths; /* an event that ended the process so often is dead-lettered, 3 */
+	bool self_check;            /* report holes in the versions of each aggregate delivered, false */
 };
 
 /* clang-format off */
@@ -193,20 +193,20 @@ const char *tide_checkpoint_strategy_name(enum tide_checkpoint_strategy strategy
 struct tide_subscription_status {
 	char name[TIDE_NAME_MAX + 1];
 	enum tide_state state;
-	tide_position position;        /* the subscription position */
-	int64_t lag_events;            /* positions behind the feed end */
-	int64_t events_processed;      /* this run: handled or dead-lettered */
-	int64_t events_failed;         /* this run: delivery ended in failure */
-	int64_t events_dlq;            /* this run: entries added to the dead-letter queue */
+	tide_position position;   /* the subscription position */
+	int64_t lag_events;       /* positions behind the feed end */
+	int64_t events_processed; /* this run: handled or dead-lettered */
+	int64_t events_failed;    /* this run: delivery ended in failure */
+	int64_t events_dlq;       /* this run: entries added to the dead-letter queue */
 	bool has_last_processed_at;
 	struct tide_time last_processed_at;
 	bool has_started_at;
-	struct tide_time started_at;   /* of this run */
-	double uptime_seconds;         /* of this run */
-	struct tide_error error;       /* the last one; status TIDE_OK: none */
+	struct tide_time started_at; /* of this run */
+	double uptime_seconds;       /* of this run */
+	struct tide_error error;     /* the last one; status TIDE_OK: none */
 	int32_t recent_errors_count;
-	int64_t events_skipped;        /* this run: passed because of a filter */
-	int64_t events_discarded;      /* this run: failed and dropped by configuration */
+	int64_t events_skipped;         /* this run: passed because of a filter */
+	int64_t events_discarded;       /* this run: failed and dropped by configuration */
 	struct tide_uuid last_event_id; /* nil: none */
 	char last_event_type[TIDE_NAME_MAX + 1];
 	bool has_previous_state;
@@ -214,11 +214,11 @@ struct tide_subscription_status {
 	enum tide_pause_reason pause_reason; /* when paused */
 	struct tide_time paused_at;          /* when paused */
 	double pause_duration_seconds;       /* when paused */
-	int64_t in_flight;             /* read ahead and not settled */
+	int64_t in_flight;                   /* read ahead and not settled */
 	int64_t in_flight_peak;
-	bool backpressure;             /* in_flight is at or above its threshold */
-	bool standby;                  /* another process owns this subscription */
-	bool lag_stale;                /* the store could not be asked in time */
+	bool backpressure; /* in_flight is at or above its threshold */
+	bool standby;      /* another process owns this subscription */
+	bool lag_stale;    /* the store could not be asked in time */
 };
 
 /**
@@ -240,7 +240,7 @@ tide_position tide_subscription_position(const struct tide_subscription *subscri
  * Returns: TIDE_OK, TIDE_ARGUMENT.
  */
 tide_status tide_subscription_status(struct tide_subscription *subscription, struct tide_subscription_status *ret,
-                                     struct tide_error *err);
+				     struct tide_error *err);
 
 /**
  * Wait until a subscription has settled everything up to `position`, or is stopped or in error, or the time is up.
@@ -250,7 +250,7 @@ tide_status tide_subscription_status(struct tide_subscription *subscription, str
  * Returns: TIDE_OK, TIDE_TIMEOUT, TIDE_STATE (it ended before), TIDE_DEADLOCK, TIDE_ARGUMENT.
  */
 tide_status tide_subscription_wait(struct tide_subscription *subscription, tide_position position, double seconds,
-                                   struct tide_error *err);
+				   struct tide_error *err);
 
 /**
  * Wait until a subscription is in `state`, or cannot get there without being started again, or the time is up.
@@ -260,7 +260,7 @@ tide_status tide_subscription_wait(struct tide_subscription *subscription, tide_
  * Returns: TIDE_OK, TIDE_TIMEOUT, TIDE_STATE (it ended before), TIDE_DEADLOCK, TIDE_ARGUMENT.
  */
 tide_status tide_subscription_wait_state(struct tide_subscription *subscription, enum tide_state state, double seconds,
-                                         struct tide_error *err);
+					 struct tide_error *err);
 
 /**
  * Write a status as one JSON object.
@@ -270,15 +270,15 @@ tide_status tide_subscription_wait_state(struct tide_subscription *subscription,
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_subscription_status_json(const struct tide_subscription_status *status, char **ret,
-                                          struct tide_error *err);
+					  struct tide_error *err);
 
 /** One failure, as the recent list keeps it. A plain value, it owns nothing. */
 struct tide_recent_error {
-	struct tide_uuid event_id;               /* nil: no event */
-	char event_type[TIDE_NAME_MAX + 1];      /* "Unknown" without an event */
-	tide_position position;                  /* -1 without an event */
+	struct tide_uuid event_id;          /* nil: no event */
+	char event_type[TIDE_NAME_MAX + 1]; /* "Unknown" without an event */
+	tide_position position;             /* -1 without an event */
 	tide_status error_type;
-	char error_message[501];                 /* cut at a character boundary */
+	char error_message[501]; /* cut at a character boundary */
 	struct tide_time timestamp;
 	bool sent_to_dlq;
 };
@@ -291,11 +291,11 @@ struct tide_recent_error {
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_subscription_recent_errors(struct tide_subscription *subscription, struct tide_recent_error **ret,
-                                            size_t *ret_count, struct tide_error *err);
+					    size_t *ret_count, struct tide_error *err);
 
 /** How a subscription reads ahead; acquisitions - releases = in flight, always. A plain value. */
 struct tide_flow_stats {
-	int64_t events_in_flight;        /* read ahead and not settled */
+	int64_t events_in_flight; /* read ahead and not settled */
 	int64_t peak_in_flight;
 	int64_t pause_count;             /* how often the reader was blocked */
 	double total_pause_time_seconds; /* how long it was */
@@ -336,10 +336,10 @@ enum tide_breaker_state { TIDE_BREAKER_CLOSED, TIDE_BREAKER_HALF_OPEN, TIDE_BREA
 /** A circuit breaker at one moment. A plain value. */
 struct tide_breaker_status {
 	enum tide_breaker_state state;
-	int32_t failure_count;              /* in a row */
-	bool has_last_failure;              /* whether the next one is known */
+	int32_t failure_count; /* in a row */
+	bool has_last_failure; /* whether the next one is known */
 	struct tide_time last_failure_time;
-	int32_t half_open_calls;            /* probes let through and not yet judged */
+	int32_t half_open_calls; /* probes let through and not yet judged */
 };
 
 /**
@@ -350,11 +350,11 @@ struct tide_breaker_status {
  * Returns: TIDE_OK, TIDE_ARGUMENT.
  */
 tide_status tide_subscription_flow_stats(struct tide_subscription *subscription, struct tide_flow_stats *ret,
-                                         struct tide_error *err);
+					 struct tide_error *err);
 tide_status tide_subscription_filter_stats(struct tide_subscription *subscription, struct tide_filter_stats *ret,
-                                           struct tide_error *err);
+					   struct tide_error *err);
 tide_status tide_subscription_retry_stats(struct tide_subscription *subscription, enum tide_retry_operation operation,
-                                          struct tide_retry_stats *ret, struct tide_error *err);
+					  struct tide_retry_stats *ret, struct tide_error *err);
 
 /**
  * Look at the two circuit breakers of a subscription; `infra` is the one of reads, checkpoints, dead letters and ownership.
@@ -364,7 +364,7 @@ tide_status tide_subscription_retry_stats(struct tide_subscription *subscription
  * Returns: TIDE_OK, TIDE_ARGUMENT.
  */
 tide_status tide_subscription_breakers(struct tide_subscription *subscription, struct tide_breaker_status *ret_handler,
-                                       struct tide_breaker_status *ret_infra, struct tide_error *err);
+				       struct tide_breaker_status *ret_infra, struct tide_error *err);
 
 /**
  * Name a breaker's state ("half_open") or an operation that is tried again ("checkpoint") as written in JSON.

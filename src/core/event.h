@@ -10,7 +10,8 @@
  * Check one event to append against the rules of its fields; `index` names it in messages ("event 3: ...").
  * Returns TIDE_OK, TIDE_ARGUMENT.
  */
-tide_status event_check(const struct tide_new_event *event, size_t index, size_t max_payload_bytes, struct tide_error *err);
+tide_status event_check(const struct tide_new_event *event, size_t index, size_t max_payload_bytes,
+			struct tide_error *err);
 
 /** Complete a checked event: what is unset gets its default. Texts are borrowed. `now` is for occurred_at. */
 struct tide_event event_stamp(const struct tide_new_event *event, struct tide_stream stream, struct tide_time now);
@@ -21,7 +22,7 @@ void event_write_json(struct buffer *buffer, const struct tide_event *event);
 /** An event read from JSON: fields point into `text`, which belongs to it, and to occurred_at, so it stays where it is. */
 struct event_json {
 	struct tide_new_event event;
-	tide_position position;  /* 0: absent */
+	tide_position position;                  /* 0: absent */
 	struct tide_time occurred_at, stored_at; /* stored_at: 0 absent */
 	char *text;
 };

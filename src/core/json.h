@@ -24,11 +24,11 @@ enum json_kind {
 	JSON_FALSE,
 	JSON_NUMBER,
 	JSON_STRING,
-	JSON_ARRAY,        /* [ */
-	JSON_ARRAY_END,    /* ] */
-	JSON_OBJECT,       /* { */
-	JSON_OBJECT_END,   /* } */
-	JSON_KEY           /* a member's name; its value is the next token */
+	JSON_ARRAY,      /* [ */
+	JSON_ARRAY_END,  /* ] */
+	JSON_OBJECT,     /* { */
+	JSON_OBJECT_END, /* } */
+	JSON_KEY         /* a member's name; its value is the next token */
 };
 
 /** One token; `text` is the raw text: of a string without its quotes, of a number its digits. */
@@ -45,9 +45,9 @@ struct json_reader {
 	size_t size;
 	size_t at;
 	uint32_t depth;
-	uint8_t expect;               /* what may come next, by the grammar */
+	uint8_t expect;                          /* what may come next, by the grammar */
 	uint64_t is_object[JSON_DEPTH_MAX / 64]; /* a bit per open container */
-	const char *problem;          /* after JSON_ERROR: what is wrong, static text */
+	const char *problem;                     /* after JSON_ERROR: what is wrong, static text */
 };
 
 void json_read(struct json_reader *reader, const char *text, size_t size);
@@ -92,10 +92,11 @@ void json_key(struct buffer *buffer, const char *key);
 void json_text(struct buffer *buffer, struct tide_text text); /* escaped and quoted; null when data is NULL */
 void json_string(struct buffer *buffer, const char *string);  /* the same; NULL: null */
 void json_integer(struct buffer *buffer, int64_t value);
-void json_number(struct buffer *buffer, double value, int decimals); /* decimals < 0: shortest form that reads back the same */
+void json_number(struct buffer *buffer, double value,
+		 int decimals); /* decimals < 0: shortest form that reads back the same */
 void json_bool(struct buffer *buffer, bool value);
 void json_null(struct buffer *buffer);
-void json_raw(struct buffer *buffer, struct tide_text json); /* already JSON */
+void json_raw(struct buffer *buffer, struct tide_text json);         /* already JSON */
 void json_uuid(struct buffer *buffer, const struct tide_uuid *uuid); /* null when nil */
 void json_time(struct buffer *buffer, struct tide_time time);
 

@@ -109,7 +109,8 @@ static bool time_read_zone(const char *text, size_t size, int32_t *ret)
 static bool time_read_own(const char *text, size_t size, struct tide_time *ret)
 {
 	int32_t days, seconds;
-	if (size != TIDE_TIME_TEXT_SIZE - 1 || text[10] != 'T' || text[19] != '.' || memcmp(text + 26, "+00:00", 6) != 0)
+	if (size != TIDE_TIME_TEXT_SIZE - 1 || text[10] != 'T' || text[19] != '.' ||
+	    memcmp(text + 26, "+00:00", 6) != 0)
 		return false;
 	int high = time_two(text + 20), middle = time_two(text + 22), low = time_two(text + 24);
 	if ((high | middle | low) > 127 || !time_read_date(text, &days) || !time_read_clock(text + 11, &seconds))

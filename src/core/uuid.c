@@ -26,9 +26,9 @@ static uint32_t uuid_read_eight(const char *text, uint64_t *bad)
 	word = le64toh(word);
 	*bad |= word;
 	uint64_t low = word & UUID_ALL(0x7f);
-	uint64_t letter = (low & UUID_ALL(0x40)) >> 6;              /* 1 where it may be a letter */
+	uint64_t letter = (low & UUID_ALL(0x40)) >> 6; /* 1 where it may be a letter */
 	uint64_t value = (low & UUID_ALL(0x0f)) + letter * 9;
-	uint64_t folded = low & ~(letter << 5);                     /* letters as capitals */
+	uint64_t folded = low & ~(letter << 5); /* letters as capitals */
 	uint64_t least = UUID_ALL('0') + letter * ('A' - '0');
 	uint64_t most = UUID_ALL('9') + letter * ('F' - '9');
 	*bad |= ~((folded | UUID_ALL(0x80)) - least); /* top bit: below the least */
@@ -49,7 +49,7 @@ bool uuid_read(const char *text, size_t size, struct tide_uuid *ret)
 	memcpy(middle + 12, text + 24, 4);
 	uint64_t bad = 0;
 	uint32_t words[4] = { uuid_read_eight(text, &bad), uuid_read_eight(middle, &bad),
-		              uuid_read_eight(middle + 8, &bad), uuid_read_eight(text + 28, &bad) };
+			      uuid_read_eight(middle + 8, &bad), uuid_read_eight(text + 28, &bad) };
 	if (bad & UUID_ALL(0x80))
 		return false;
 	memcpy(ret->bytes, words, sizeof ret->bytes);

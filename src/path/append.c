@@ -29,12 +29,13 @@ static tide_status append_check_belongs(const struct tide_append *append, size_t
 {
 	const struct tide_new_event *event = &append->events[index];
 	char text[TIDE_UUID_TEXT_SIZE];
-	if (!tide_uuid_is_nil(&event->aggregate_id) && !tide_uuid_equal(&event->aggregate_id, &append->stream.aggregate_id))
+	if (!tide_uuid_is_nil(&event->aggregate_id) &&
+	    !tide_uuid_equal(&event->aggregate_id, &append->stream.aggregate_id))
 		return tide_fail(err, TIDE_ARGUMENT, "event %zu: aggregate_id %s is not the stream's", index,
-		                 tide_uuid_format(&event->aggregate_id, text));
+				 tide_uuid_format(&event->aggregate_id, text));
 	if (event->aggregate_type && strcmp(event->aggregate_type, append->stream.aggregate_type) != 0)
 		return tide_fail(err, TIDE_ARGUMENT, "event %zu: aggregate_type '%s' is not the stream's '%s'", index,
-		                 event->aggregate_type, append->stream.aggregate_type);
+				 event->aggregate_type, append->stream.aggregate_type);
 	return TIDE_OK;
 }
 
@@ -45,12 +46,12 @@ static tide_status append_check_numbers(const struct tide_append *append, size_t
 	bool is_right = first == 0 ? version == 0 : (int64_t)version == (int64_t)first + (int64_t)index;
 	if (!is_right)
 		return tide_fail(err, TIDE_ARGUMENT, "event %zu: version %d does not follow the %s before it", index,
-		                 version, first == 0 ? "unnumbered events" : "numbered ones");
+				 version, first == 0 ? "unnumbered events" : "numbered ones");
 	return TIDE_OK;
 }
 
 static tide_status append_check_events(const struct tide_store *store, const struct tide_append *append,
-                                       struct tide_error *err)
+				       struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	for (size_t i = 0; i < append->count && status == TIDE_OK; i++) {
@@ -65,12 +66,14 @@ static tide_status append_check_events(const struct tide_store *store, const str
 	return status;
 }
 
-static tide_status append_check(const struct tide_store *store, const struct tide_append *append, struct tide_error *err)
+static tide_status append_check(const struct tide_store *store, const struct tide_append *append,
+				struct tide_error *err)
 {
 	if (append->count == 0 || !append->events)
 		return tide_fail(err, TIDE_ARGUMENT, "an append needs at least one event");
 	if (append->expected < TIDE_STREAM_EXISTS || append->expected > INT32_MAX)
-		return tide_fail(err, TIDE_ARGUMENT, "expected version %lld is no expectation", (long long)append->expected);
+		return tide_fail(err, TIDE_ARGUMENT, "expected version %lld is no expectation",
+				 (long long)append->expected);
 	tide_status status = append_check_stream(append->stream, err);
 	return status == TIDE_OK ? append_check_events(store, append, err) : status;
 }
@@ -78,7 +81,7 @@ static tide_status append_check(const struct tide_store *store, const struct tid
 static int append_compare_ids(const void *a, const void *b)
 {
 	return tide_uuid_compare(&(*(const struct tide_event *const *)a)->event_id,
-	                         &(*(const struct tide_event *const *)b)->event_id);
+				 &(*(const struct tide_event *const *)b)->event_id);
 }
 
 /* The same id twice in one call: found by sorting, so that a batch of any size costs n log n. */
@@ -96,13 +99,13 @@ static tide_status append_check_ids(const struct tide_event *events, size_t coun
 		if (tide_uuid_equal(&sorted[i - 1]->event_id, &sorted[i]->event_id)) {
 			char text[TIDE_UUID_TEXT_SIZE];
 			return tide_fail(err, TIDE_DUPLICATE_EVENT, "event_id %s is in the batch twice",
-			                 tide_uuid_format(&sorted[i]->event_id, text));
+					 tide_uuid_format(&sorted[i]->event_id, text));
 		}
 	return TIDE_OK;
 }
 
 static void append_stamp(const struct tide_append *appends, size_t count, struct tide_commit *commits,
-                         struct tide_event *events)
+			 struct tide_event *events)
 {
 	struct tide_time now = tide_time_now();
 	for (size_t i = 0; i < count; i++) {
@@ -141,10 +144,11 @@ static tide_status append_commit(struct tide_store *store, const struct tide_com
 }
 
 tide_status tide_store_append_all(struct tide_store *store, const struct tide_append *appends, size_t count,
-                                  struct tide_append_result *ret, struct tide_error *err)
+				  struct tide_append_result *ret, struct tide_error *err)
 {
 	if (!store || !appends || count == 0)
-		return tide_fail(err, TIDE_ARGUMENT, "%s", !store ? "store is NULL" : "an append needs at least one event");
+		return tide_fail(err, TIDE_ARGUMENT, "%s",
+				 !store ? "store is NULL" : "an append needs at least one event");
 	if (store->is_read_only)
 		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' was opened read-only", store->url);
 	size_t total = 0;
@@ -171,7 +175,7 @@ tide_status tide_store_append_all(struct tide_store *store, const struct tide_ap
 }
 
 tide_status tide_store_append(struct tide_store *store, const struct tide_append *append,
-                              struct tide_append_result *ret, struct tide_error *err)
+			      struct tide_append_result *ret, struct tide_error *err)
 {
 	if (!append)
 		return tide_fail(err, TIDE_ARGUMENT, "append is NULL");

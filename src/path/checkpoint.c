@@ -22,7 +22,7 @@ struct mono_time progress_due_at(const struct progress *progress, const struct t
 }
 
 bool progress_is_due(const struct progress *progress, const struct tide_subscription_config *config,
-                     enum progress_moment moment, struct mono_time now)
+		     enum progress_moment moment, struct mono_time now)
 {
 	if (!progress->is_dirty)
 		return false;

@@ -8,12 +8,12 @@
 
 /** How far a subscription has come, and how much of it is saved. A plain value. */
 struct progress {
-	tide_position position; /* everything at or below is settled */
-	int64_t unsaved;        /* events processed since the last save */
+	tide_position position;         /* everything at or below is settled */
+	int64_t unsaved;                /* events processed since the last save */
 	struct tide_uuid last_event_id; /* of the last one of them; nil: none since the last save */
 	char last_event_type[TIDE_NAME_MAX + 1];
-	bool is_dirty;          /* position or counts differ from what is saved */
-	struct mono_time saved_at; /* or when the run began */
+	bool is_dirty;                /* position or counts differ from what is saved */
+	struct mono_time saved_at;    /* or when the run began */
 	tide_position saved_position; /* -1: no row */
 };
 
@@ -22,7 +22,7 @@ enum progress_moment { PROGRESS_AFTER_EVENT, PROGRESS_AFTER_PAGE, PROGRESS_IDLE 
 
 /** Whether the strategy asks for a save now. */
 bool progress_is_due(const struct progress *progress, const struct tide_subscription_config *config,
-                     enum progress_moment moment, struct mono_time now);
+		     enum progress_moment moment, struct mono_time now);
 /** When the timer asks for one, MONO_NEVER when nothing is unsaved. */
 struct mono_time progress_due_at(const struct progress *progress, const struct tide_subscription_config *config);
 

@@ -12,7 +12,7 @@
 #include "sys/log.h"
 
 tide_status tide_checkpoints_open(const char *url, const struct tide_store_options *options, struct tide_store *store,
-                                  struct tide_checkpoints **ret, struct tide_error *err)
+				  struct tide_checkpoints **ret, struct tide_error *err)
 {
 	if (!store || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", store ? "ret" : "store");
@@ -43,7 +43,7 @@ void tide_checkpoints_close(struct tide_checkpoints *checkpoints)
 
 /* Every call begins the same way: a handle, a name, a session. */
 static tide_status checkpoints_begin(struct tide_checkpoints *checkpoints, const char *name, void **ret_session,
-                                     struct tide_error *err)
+				     struct tide_error *err)
 {
 	if (!checkpoints)
 		return tide_fail(err, TIDE_ARGUMENT, "checkpoints is NULL");
@@ -62,7 +62,7 @@ static tide_status checkpoints_need(const void *ret, struct tide_error *err)
 }
 
 tide_status tide_checkpoints_load(struct tide_checkpoints *checkpoints, const char *name, struct tide_checkpoint *ret,
-                                  struct tide_error *err)
+				  struct tide_error *err)
 {
 	void *session;
 	tide_status status = checkpoints_need(ret, err);
@@ -79,7 +79,7 @@ tide_status tide_checkpoints_load(struct tide_checkpoints *checkpoints, const ch
 }
 
 tide_status tide_checkpoints_get(struct tide_checkpoints *checkpoints, const char *name, struct tide_uuid *ret,
-                                 struct tide_error *err)
+				 struct tide_error *err)
 {
 	struct tide_checkpoint row;
 	tide_status status = checkpoints_need(ret, err);
@@ -93,7 +93,7 @@ tide_status tide_checkpoints_get(struct tide_checkpoints *checkpoints, const cha
 }
 
 tide_status tide_checkpoints_position(struct tide_checkpoints *checkpoints, const char *name, tide_position *ret,
-                                      struct tide_error *err)
+				      struct tide_error *err)
 {
 	struct tide_checkpoint row;
 	tide_status status = checkpoints_need(ret, err);
@@ -107,7 +107,7 @@ tide_status tide_checkpoints_position(struct tide_checkpoints *checkpoints, cons
 }
 
 static tide_status checkpoints_write(struct tide_checkpoints *checkpoints, const struct tide_checkpoint_write *write,
-                                     struct tide_error *err)
+				     struct tide_error *err)
 {
 	void *session;
 	tide_status status = checkpoints_begin(checkpoints, write->name, &session, err);
@@ -119,11 +119,11 @@ static tide_status checkpoints_write(struct tide_checkpoints *checkpoints, const
 }
 
 static tide_status checkpoints_check_event(const struct tide_uuid *event_id, const char *event_type,
-                                           struct tide_error *err)
+					   struct tide_error *err)
 {
 	if (!event_id != !event_type)
 		return tide_fail(err, TIDE_ARGUMENT, "%s goes without %s", event_id ? "event_id" : "event_type",
-		                 event_id ? "event_type" : "event_id");
+				 event_id ? "event_type" : "event_id");
 	if (event_id && tide_uuid_is_nil(event_id))
 		return tide_fail(err, TIDE_ARGUMENT, "event_id is the nil UUID");
 	size_t size = event_type ? strlen(event_type) : 1;
@@ -133,7 +133,7 @@ static tide_status checkpoints_check_event(const struct tide_uuid *event_id, con
 }
 
 tide_status tide_checkpoints_update(struct tide_checkpoints *checkpoints, const char *name,
-                                    const struct tide_uuid *event_id, const char *event_type, struct tide_error *err)
+				    const struct tide_uuid *event_id, const char *event_type, struct tide_error *err)
 {
 	if (!event_id)
 		return tide_fail(err, TIDE_ARGUMENT, "event_id is NULL");
@@ -141,13 +141,13 @@ tide_status tide_checkpoints_update(struct tide_checkpoints *checkpoints, const 
 	if (status != TIDE_OK)
 		return status;
 	struct tide_checkpoint_write write = { .name = name,
-		                               .progress = { 0, event_id, event_type, 1 },
-		                               .now = tide_time_now() };
+					       .progress = { 0, event_id, event_type, 1 },
+					       .now = tide_time_now() };
 	return checkpoints_write(checkpoints, &write, err);
 }
 
 tide_status tide_checkpoints_save(struct tide_checkpoints *checkpoints, const char *name,
-                                  const struct tide_progress *progress, struct tide_error *err)
+				  const struct tide_progress *progress, struct tide_error *err)
 {
 	if (!progress)
 		return tide_fail(err, TIDE_ARGUMENT, "progress is NULL");
@@ -176,8 +176,8 @@ tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const c
 }
 
 static tide_status checkpoints_reset_joined(const struct tide_backend *backend, void *session, const char *name,
-                                            tide_status (*function)(void *, void *, struct tide_error *), void *self,
-                                            struct tide_error *err)
+					    tide_status (*function)(void *, void *, struct tide_error *), void *self,
+					    struct tide_error *err)
 {
 	tide_status status = backend->store.begin(session, err);
 	if (status != TIDE_OK)
@@ -195,8 +195,8 @@ static tide_status checkpoints_reset_joined(const struct tide_backend *backend, 
 }
 
 tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, const char *name,
-                                        tide_status (*function)(void *self, void *connection, struct tide_error *err),
-                                        void *self, struct tide_error *err)
+					tide_status (*function)(void *self, void *connection, struct tide_error *err),
+					void *self, struct tide_error *err)
 {
 	void *session;
 	tide_status status = checkpoints_need((const void *)(uintptr_t)function, err);
@@ -215,8 +215,8 @@ tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, co
 	return status;
 }
 
-tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints, struct tide_checkpoint **ret,
-                                  size_t *ret_count, struct tide_error *err)
+tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints, struct tide_checkpoint **ret, size_t *ret_count,
+				  struct tide_error *err)
 {
 	if (!checkpoints || !ret || !ret_count)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", checkpoints ? "ret" : "checkpoints");
@@ -230,7 +230,7 @@ tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints, struct t
 }
 
 tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, const char *name, bool *ret,
-                                      struct tide_error *err)
+				      struct tide_error *err)
 {
 	void *session;
 	tide_status status = checkpoints_need(ret, err);

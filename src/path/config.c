@@ -10,7 +10,7 @@
 #include "path/config.h"
 #include "sys/alloc.h"
 
-#define CONFIG_REFUSE(field, format, value, rule) \
+#define CONFIG_REFUSE(field, format, value, rule)                                                                      \
 	tide_fail(err, TIDE_ARGUMENT, field " is " format ", expected " rule, value)
 
 struct tide_subscription_config tide_catch_up_config(int64_t batch_size, bool checkpoint_every_batch)
@@ -47,8 +47,9 @@ const char *tide_pause_reason_name(enum tide_pause_reason reason)
 static tide_status config_check_flow(const struct tide_subscription_config *config, struct tide_error *err)
 {
 	if (config->size != sizeof *config)
-		return tide_fail(err, TIDE_ARGUMENT, "config.size is %zu, expected %zu: begin with TIDE_SUBSCRIPTION_CONFIG_DEFAULT",
-		                 config->size, sizeof *config);
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "config.size is %zu, expected %zu: begin with TIDE_SUBSCRIPTION_CONFIG_DEFAULT",
+				 config->size, sizeof *config);
 	if ((unsigned)config->start_from > TIDE_START_POSITION)
 		return CONFIG_REFUSE("start_from", "%d", (int)config->start_from, "a known value");
 	if (config->start_from == TIDE_START_POSITION && config->start_position < 0)
@@ -79,7 +80,8 @@ static tide_status config_check_seconds(const struct tide_subscription_config *c
 	};
 	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
 		if (!(fields[i].value > 0) || isinf(fields[i].value))
-			return tide_fail(err, TIDE_ARGUMENT, "%s is %g, expected more than 0", fields[i].name, fields[i].value);
+			return tide_fail(err, TIDE_ARGUMENT, "%s is %g, expected more than 0", fields[i].name,
+					 fields[i].value);
 	return TIDE_OK;
 }
 
@@ -107,22 +109,23 @@ static tide_status config_check_filter(const struct tide_subscription_config *co
 		return CONFIG_REFUSE("partition_total", "%u", config->partition_total, "1 to 1024");
 	if (config->partition_total ? config->partition_index >= config->partition_total : config->partition_index > 0)
 		return tide_fail(err, TIDE_ARGUMENT, "partition_index is %u, expected less than the total, %u",
-		                 config->partition_index, config->partition_total);
+				 config->partition_index, config->partition_total);
 	return TIDE_OK;
 }
 
 static tide_status config_check_retry(const struct tide_subscription_config *config, struct tide_error *err)
 {
 	if (config->discard_failed_events && config->hold_aggregate_on_failure)
-		return tide_fail(err, TIDE_ARGUMENT,
-		                 "discard_failed_events is true together with hold_aggregate_on_failure, expected at most one");
+		return tide_fail(
+			err, TIDE_ARGUMENT,
+			"discard_failed_events is true together with hold_aggregate_on_failure, expected at most one");
 	if (config->max_retries < 0)
 		return CONFIG_REFUSE("max_retries", "%d", config->max_retries, "0 or more");
 	if (!(config->initial_retry_delay > 0) || isinf(config->initial_retry_delay))
 		return CONFIG_REFUSE("initial_retry_delay", "%g", config->initial_retry_delay, "more than 0");
 	if (!(config->max_retry_delay >= config->initial_retry_delay) || isinf(config->max_retry_delay))
 		return tide_fail(err, TIDE_ARGUMENT, "max_retry_delay is %g, expected initial_retry_delay (%g) or more",
-		                 config->max_retry_delay, config->initial_retry_delay);
+				 config->max_retry_delay, config->initial_retry_delay);
 	if (!(config->retry_exponential_base > 1.0) || isinf(config->retry_exponential_base))
 		return CONFIG_REFUSE("retry_exponential_base", "%g", config->retry_exponential_base, "more than 1.0");
 	if (!(config->retry_jitter >= 0.0 && config->retry_jitter <= 1.0))
@@ -135,13 +138,14 @@ static tide_status config_check_limits(const struct tide_subscription_config *co
 	if (config->max_recent_errors < 0)
 		return CONFIG_REFUSE("max_recent_errors", "%d", config->max_recent_errors, "0 or more");
 	if (config->max_errors_before_stop < 0)
-		return CONFIG_REFUSE("max_errors_before_stop", "%d", config->max_errors_before_stop, "1 or more, or 0 for none");
+		return CONFIG_REFUSE("max_errors_before_stop", "%d", config->max_errors_before_stop,
+				     "1 or more, or 0 for none");
 	if (config->circuit_breaker_failure_threshold < 1)
-		return CONFIG_REFUSE("circuit_breaker_failure_threshold", "%d", config->circuit_breaker_failure_threshold,
-		                     "1 or more");
+		return CONFIG_REFUSE("circuit_breaker_failure_threshold", "%d",
+				     config->circuit_breaker_failure_threshold, "1 or more");
 	if (!(config->circuit_breaker_recovery_timeout > 0) || isinf(config->circuit_breaker_recovery_timeout))
 		return CONFIG_REFUSE("circuit_breaker_recovery_timeout", "%g", config->circuit_breaker_recovery_timeout,
-		                     "more than 0");
+				     "more than 0");
 	if (config->max_process_deaths < 1)
 		return CONFIG_REFUSE("max_process_deaths", "%d", config->max_process_deaths, "1 or more");
 	return TIDE_OK;
@@ -190,10 +194,11 @@ static const char *const *config_put_list(struct config_block *block, const char
 
 /* The filter in effect: the configured types, else the declared ones; an empty configured set is no type filter at all. */
 static void config_put_filter(struct config_block *block, const struct tide_subscriber *subscriber,
-                              const struct tide_subscription_config *config, struct tide_filter *ret)
+			      const struct tide_subscription_config *config, struct tide_filter *ret)
 {
 	*ret = (struct tide_filter){
-		.event_types = config_put_list(block, config->event_types ? config->event_types : subscriber->event_types),
+		.event_types =
+			config_put_list(block, config->event_types ? config->event_types : subscriber->event_types),
 		.patterns = config_put_list(block, config->event_type_patterns),
 		.aggregate_types = config_put_list(block, config->aggregate_types),
 		.partition_index = config->partition_index,
@@ -204,7 +209,7 @@ static void config_put_filter(struct config_block *block, const struct tide_subs
 }
 
 tide_status config_copy_filter(const struct tide_subscriber *subscriber, const struct tide_subscription_config *config,
-                               void **ret_block, struct tide_filter *ret, struct tide_error *err)
+			       void **ret_block, struct tide_filter *ret, struct tide_error *err)
 {
 	struct config_block block = { 0 };
 	config_put_filter(&block, subscriber, config, ret);

@@ -10,6 +10,6 @@ tide_status config_check(const struct tide_subscription_config *config, struct t
 
 /** The filter in effect, with everything it names in `*ret_block` (tide_free). TIDE_OUT_OF_MEMORY. */
 tide_status config_copy_filter(const struct tide_subscriber *subscriber, const struct tide_subscription_config *config,
-                               void **ret_block, struct tide_filter *ret, struct tide_error *err);
+			       void **ret_block, struct tide_filter *ret, struct tide_error *err);
 
 #endif

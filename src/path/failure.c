@@ -66,16 +66,16 @@ void failure_report_late(struct tide_subscription *subscription, struct mono_tim
 	    !atomic_compare_exchange_strong(&subscription->hand_since, &since, -since))
 		return;
 	struct tide_event in_hand = { .position = atomic_load(&subscription->hand_position),
-		                      .event_type = tide_text("Unknown") };
+				      .event_type = tide_text("Unknown") };
 	struct tide_error err;
 	tide_fail(&err, TIDE_TIMEOUT, "handler is past processing_timeout (%g s) at position %lld", limit,
-	          (long long)in_hand.position);
+		  (long long)in_hand.position);
 	mutex_lock(&subscription->lock);
 	subscription->metrics.handler_timeouts++;
 	mutex_unlock(&subscription->lock);
 	failure_record(subscription, &err,
-	               &(struct failure_context){ .event = &in_hand,
-	                                          .retry_count = atomic_load(&subscription->hand_attempt) - 1 });
+		       &(struct failure_context){ .event = &in_hand,
+						  .retry_count = atomic_load(&subscription->hand_attempt) - 1 });
 }
 
 /* ---- One attempt failed ------------------------------------------------------------------------------------- */
@@ -108,7 +108,7 @@ static void failure_count_attempt(struct tide_subscription *subscription, const 
 
 /* The late one was recorded at its deadline already. */
 static void failure_record_attempt(struct tide_subscription *subscription, const struct tide_event *event,
-                                   const struct tide_error *error, const struct tide_delivery *delivery)
+				   const struct tide_error *error, const struct tide_delivery *delivery)
 {
 	if (delivery->is_late) {
 		mutex_lock(&subscription->lock);
@@ -117,15 +117,15 @@ static void failure_record_attempt(struct tide_subscription *subscription, const
 		return;
 	}
 	failure_record(subscription, error,
-	               &(struct failure_context){ .event = event,
-	                                          .stacktrace = delivery->stacktrace,
-	                                          .retry_count = delivery->attempt - 1,
-	                                          .is_retried = true });
+		       &(struct failure_context){ .event = event,
+						  .stacktrace = delivery->stacktrace,
+						  .retry_count = delivery->attempt - 1,
+						  .is_retried = true });
 }
 
 /* The end of the next event's delivery: it has failed for good. */
 static void failure_begin_end(struct tide_subscription *subscription, const struct tide_error *error,
-                              struct tide_delivery *delivery)
+			      struct tide_delivery *delivery)
 {
 	struct pending_failure *pending = &subscription->runner.pending;
 	pending->is_pending = true;
@@ -141,12 +141,13 @@ static void failure_begin_end(struct tide_subscription *subscription, const stru
 
 /* The transaction went down with the call: its events come again, on a new connection. */
 static void failure_drop_transaction(struct tide_subscription *subscription, tide_position position,
-                                     const struct tide_delivery *delivery)
+				     const struct tide_delivery *delivery)
 {
 	struct runner *runner = &subscription->runner;
 	runner->lost_position = position;
 	runner->lost_attempts = delivery->attempt;
-	runner->try_at = mono_add(runner->now, retry_delay(&subscription->retry, delivery->attempt - 1, &runner->random));
+	runner->try_at =
+		mono_add(runner->now, retry_delay(&subscription->retry, delivery->attempt - 1, &runner->random));
 	infra_close(subscription);
 }
 
@@ -157,7 +158,7 @@ static enum step failure_of_transaction(struct tide_subscription *subscription, 
 }
 
 static void failure_try_again(struct tide_subscription *subscription, tide_position position, int32_t attempt,
-                              int64_t delay)
+			      int64_t delay)
 {
 	log_at(TIDE_LOG_WARNING, "subscription", "trying again",
 	       "name='%s' operation=handler position=%lld attempt=%d delay_seconds=%.3f", subscription->name,
@@ -166,11 +167,12 @@ static void failure_try_again(struct tide_subscription *subscription, tide_posit
 }
 
 enum step failure_of_attempt(struct tide_subscription *subscription, const struct tide_event *event, size_t count,
-                             const struct tide_error *error, struct tide_delivery *delivery)
+			     const struct tide_error *error, struct tide_delivery *delivery)
 {
 	struct runner *runner = &subscription->runner;
 	tide_position position = event->position;
-	struct tide_classification class = errors_classify(&subscription->engine->errors, error->status, error->message);
+	struct tide_classification class =
+		errors_classify(&subscription->engine->errors, error->status, error->message);
 	bool is_last = !failure_is_retryable(error, &class) || runner->attempts > subscription->config.max_retries;
 	int64_t delay = is_last ? -1 : retry_delay(&subscription->retry, runner->attempts - 1, &runner->random);
 	failure_count_attempt(subscription, error, delay);
@@ -218,11 +220,11 @@ static void failure_conclude(struct tide_subscription *subscription, const struc
 	if (pending->was_recorded)
 		return;
 	failure_record(subscription, &pending->error,
-	               &(struct failure_context){ .event = event,
-	                                          .stacktrace = pending->stacktrace,
-	                                          .retry_count = pending->retry_count,
-	                                          .dlq_id = dlq_id,
-	                                          .is_logged = pending->is_logged });
+		       &(struct failure_context){ .event = event,
+						  .stacktrace = pending->stacktrace,
+						  .retry_count = pending->retry_count,
+						  .dlq_id = dlq_id,
+						  .is_logged = pending->is_logged });
 }
 
 static void failure_forget_pending(struct runner *runner)
@@ -293,7 +295,7 @@ static tide_status failure_event_data(const struct tide_event *event, char **ret
 }
 
 static tide_status failure_write(struct tide_subscription *subscription, const struct tide_dead_letter_write *write,
-                                 int64_t *ret, struct tide_error *err)
+				 int64_t *ret, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_backend *backend = subscription->engine->checkpoints->database->backend;
@@ -311,8 +313,8 @@ static tide_status failure_write(struct tide_subscription *subscription, const s
 }
 
 /* Add the entry of the next event; STEP_ON with `*ret` when it was accepted. */
-static enum step failure_add(struct tide_subscription *subscription, const struct tide_event *event, const char *message,
-                             int64_t *ret)
+static enum step failure_add(struct tide_subscription *subscription, const struct tide_event *event,
+			     const char *message, int64_t *ret)
 {
 	struct runner *runner = &subscription->runner;
 	struct pending_failure *pending = &runner->pending;
@@ -327,9 +329,14 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	/* The entry commits with the position behind its event: else a crash between the two delivers it again. */
 	if (status == TIDE_OK && subscription->subscriber.transactional && !runner->is_in_transaction)
 		status = save_begin_transaction(subscription, &err);
-	struct tide_dead_letter_write write = { subscription->name, event->event_id,
-		                                event->event_type.data ? event->event_type.data : "Unknown", data, message,
-		                                pending->stacktrace, pending->retry_count, runner_wall(subscription) };
+	struct tide_dead_letter_write write = { subscription->name,
+						event->event_id,
+						event->event_type.data ? event->event_type.data : "Unknown",
+						data,
+						message,
+						pending->stacktrace,
+						pending->retry_count,
+						runner_wall(subscription) };
 	if (status == TIDE_OK)
 		status = failure_write(subscription, &write, ret, &err);
 	if (status == TIDE_OK && runner->held)

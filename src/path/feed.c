@@ -20,7 +20,7 @@
 #define FEED_LOOK_BYTES ((size_t)4 << 20)
 
 tide_status feed_init(struct feed *feed, struct tide_store *store, const struct tide_filter *filter,
-                      const struct feed_limits *limits, struct tide_error *err)
+		      const struct feed_limits *limits, struct tide_error *err)
 {
 	*feed = (struct feed){ .store = store, .filter = filter, .limits = *limits };
 	/* Every page but the last one read holds page_events, or the bytes are used up: one more never happens. */
@@ -152,13 +152,13 @@ static void feed_accept(struct feed *feed, const struct tide_page *page, struct 
 }
 
 static tide_status feed_read_store(struct feed *feed, void *session, struct tide_page *page, struct mono_time now,
-                                   struct tide_error *err)
+				   struct tide_error *err)
 {
 	struct tide_page_query query = { .filter = feed->filter,
-		                         .bound = feed->read_to,
-		                         .max_events = page->max_events,
-		                         .max_bytes = page->max_bytes,
-		                         .max_scan = FEED_SCAN_MAX };
+					 .bound = feed->read_to,
+					 .max_events = page->max_events,
+					 .max_bytes = page->max_bytes,
+					 .max_scan = FEED_SCAN_MAX };
 	tide_status status = feed->store->backend->store.read(session, &query, page, err);
 	if (status != TIDE_OK)
 		return status;
@@ -172,14 +172,14 @@ static tide_status feed_read_store(struct feed *feed, void *session, struct tide
 
 /* Look at the store for all live subscriptions: everything behind the window, without a filter. */
 static tide_status feed_look(struct feed *feed, void *session, tide_position to, struct mono_time now,
-                             struct tide_error *err)
+			     struct tide_error *err)
 {
 	static const struct tide_filter everything = { 0 };
 	struct tide_page_query query = { .filter = &everything,
-		                         .bound = to,
-		                         .max_events = FEED_LOOK_EVENTS,
-		                         .max_bytes = FEED_LOOK_BYTES,
-		                         .max_scan = FEED_SCAN_MAX };
+					 .bound = to,
+					 .max_events = FEED_LOOK_EVENTS,
+					 .max_bytes = FEED_LOOK_BYTES,
+					 .max_scan = FEED_SCAN_MAX };
 	tide_page_begin(&feed->scratch, query.max_events, query.max_bytes);
 	tide_status status = feed->store->backend->store.read(session, &query, &feed->scratch, err);
 	if (status != TIDE_OK) {
@@ -191,7 +191,7 @@ static tide_status feed_look(struct feed *feed, void *session, tide_position to,
 }
 
 static tide_status feed_read_tail(struct feed *feed, void *session, struct tide_page *page, struct mono_time now,
-                                  struct tide_error *err)
+				  struct tide_error *err)
 {
 	struct tail_query query = { feed->read_to, feed->was_read, feed->filter, now, feed->limits.poll_ns };
 	tide_position to = 0;

@@ -19,10 +19,10 @@ struct feed_flow {
 
 /** How a feed reads; fixed for a run. */
 struct feed_limits {
-	size_t page_events;    /* min(batch_size, max_in_flight) */
+	size_t page_events; /* min(batch_size, max_in_flight) */
 	int64_t max_in_flight;
-	int64_t threshold;     /* of backpressure, events */
-	int64_t max_bytes;     /* payload and metadata in flight */
+	int64_t threshold; /* of backpressure, events */
+	int64_t max_bytes; /* payload and metadata in flight */
 	int64_t poll_ns;
 };
 
@@ -32,25 +32,25 @@ struct feed {
 	const struct tide_filter *filter;
 	struct feed_limits limits;
 
-	tide_position read_to; /* everything at or below was read, or is before the start */
-	bool was_read;         /* read_to comes from a read, not from a start position */
+	tide_position read_to;    /* everything at or below was read, or is before the start */
+	bool was_read;            /* read_to comes from a read, not from a start position */
 	struct tide_page **pages; /* ring of `capacity` */
 	size_t capacity, first, count;
-	size_t next;           /* entry of the first page that comes next */
-	int64_t bytes;         /* in flight */
-	bool is_end;           /* nothing more, as of the last ring */
-	bool is_behind;        /* the newest-event window does not reach back to read_to */
-	bool is_blocked;       /* the reader waits for room */
+	size_t next;     /* entry of the first page that comes next */
+	int64_t bytes;   /* in flight */
+	bool is_end;     /* nothing more, as of the last ring */
+	bool is_behind;  /* the newest-event window does not reach back to read_to */
+	bool is_blocked; /* the reader waits for room */
 	struct mono_time blocked_since;
 	int64_t blocked_releases; /* total_releases when it was blocked: something has to be settled first */
 	struct mono_time look_at; /* with is_end: look again without a ring */
-	int64_t since_end;     /* events read from the tail since its end was last seen */
+	int64_t since_end;        /* events read from the tail since its end was last seen */
 	struct tide_page scratch; /* of a look for the tail */
 	struct feed_flow flow;
 };
 
 tide_status feed_init(struct feed *feed, struct tide_store *store, const struct tide_filter *filter,
-                      const struct feed_limits *limits, struct tide_error *err);
+		      const struct feed_limits *limits, struct tide_error *err);
 void feed_fini(struct feed *feed);
 
 /** Begin behind `position`, forgetting everything read ahead. */

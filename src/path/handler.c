@@ -59,7 +59,8 @@ tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status statu
 	int size = vsnprintf(delivery->message, sizeof delivery->message, format, arguments);
 	va_end(arguments);
 	if (size >= (int)sizeof delivery->message)
-		delivery->message[utf8_cut(delivery->message, strlen(delivery->message), sizeof delivery->message - 1)] = '\0';
+		delivery->message[utf8_cut(delivery->message, strlen(delivery->message),
+					   sizeof delivery->message - 1)] = '\0';
 	delivery->has_message = size > 0;
 	return status;
 }
@@ -69,12 +70,12 @@ void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *st
 	tide_free(delivery->stacktrace);
 	delivery->stacktrace = NULL;
 	if (stacktrace)
-		delivery->stacktrace = alloc_text(stacktrace,
-		                                  utf8_cut(stacktrace, strlen(stacktrace), HANDLER_STACKTRACE_MAX));
+		delivery->stacktrace =
+			alloc_text(stacktrace, utf8_cut(stacktrace, strlen(stacktrace), HANDLER_STACKTRACE_MAX));
 }
 
 void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *subscription, int32_t attempt,
-                    tide_position position)
+		    tide_position position)
 {
 	delivery->subscription = subscription;
 	delivery->attempt = attempt;
@@ -92,7 +93,8 @@ static void handler_take_in_hand(struct tide_subscription *subscription, const s
 {
 	atomic_store_explicit(&subscription->hand_position, delivery->position, memory_order_relaxed);
 	atomic_store_explicit(&subscription->hand_attempt, delivery->attempt, memory_order_relaxed);
-	atomic_store_explicit(&subscription->hand_since, delivery->since.ns ? delivery->since.ns : 1, memory_order_release);
+	atomic_store_explicit(&subscription->hand_since, delivery->since.ns ? delivery->since.ns : 1,
+			      memory_order_release);
 }
 
 /* Out of hand again: counted, and whether a stop has given up waiting for it meanwhile. */
@@ -112,11 +114,11 @@ static bool handler_put_down(struct tide_subscription *subscription, int64_t too
 }
 
 static tide_status handler_judge(const struct tide_subscription *subscription, const struct tide_delivery *delivery,
-                                 tide_status status, int64_t took, struct tide_error *err)
+				 tide_status status, int64_t took, struct tide_error *err)
 {
 	if (delivery->is_late)
-		return tide_fail(err, TIDE_TIMEOUT, "handler took %.3f s, processing_timeout is %g s", seconds_of_ns(took),
-		                 subscription->config.processing_timeout);
+		return tide_fail(err, TIDE_TIMEOUT, "handler took %.3f s, processing_timeout is %g s",
+				 seconds_of_ns(took), subscription->config.processing_timeout);
 	if (status == TIDE_OK)
 		return TIDE_OK;
 	if ((unsigned)status >= TIDE_STATUS_COUNT)
@@ -125,14 +127,14 @@ static tide_status handler_judge(const struct tide_subscription *subscription, c
 }
 
 tide_status handler_call(struct tide_subscription *subscription, const struct tide_event *const *events, size_t count,
-                         struct tide_delivery *delivery, struct tide_error *err)
+			 struct tide_delivery *delivery, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	delivery->since = runner->now;
 	handler_take_in_hand(subscription, delivery);
 	tide_status status = subscriber->handle ? subscriber->handle(subscriber->self, events[0], delivery)
-	                                        : subscriber->handle_batch(subscriber->self, events, count, delivery);
+						: subscriber->handle_batch(subscriber->self, events, count, delivery);
 	runner->now = clock_mono(subscription->engine->clock);
 	int64_t took = mono_since(runner->now, delivery->since);
 	delivery->is_late = took >= ns_of_seconds(subscription->config.processing_timeout);
@@ -142,7 +144,7 @@ tide_status handler_call(struct tide_subscription *subscription, const struct ti
 
 /* After the call: the transaction must still be there, and whole if the handler said so. */
 static tide_status handler_check(struct tide_subscription *subscription, struct tide_delivery *delivery,
-                                 tide_status status, struct tide_error *err)
+				 tide_status status, struct tide_error *err)
 {
 	const struct tide_store_ops *ops = &subscription->engine->checkpoints->database->backend->store;
 	struct tide_error check;
@@ -159,8 +161,8 @@ static tide_status handler_check(struct tide_subscription *subscription, struct 
 	return status;
 }
 
-tide_status handler_attempt(struct tide_subscription *subscription, const struct tide_event *const *events, size_t count,
-                            struct tide_delivery *delivery, struct tide_error *err)
+tide_status handler_attempt(struct tide_subscription *subscription, const struct tide_event *const *events,
+			    size_t count, struct tide_delivery *delivery, struct tide_error *err)
 {
 	const struct tide_store_ops *ops = &subscription->engine->checkpoints->database->backend->store;
 	struct runner *runner = &subscription->runner;
@@ -176,7 +178,8 @@ tide_status handler_attempt(struct tide_subscription *subscription, const struct
 	if (delivery->has_ended_transaction || delivery->has_lost_transaction)
 		return status;
 	struct tide_error undo;
-	tide_status done = status == TIDE_OK ? ops->release(runner->session, &undo) : ops->rollback_to(runner->session, &undo);
+	tide_status done =
+		status == TIDE_OK ? ops->release(runner->session, &undo) : ops->rollback_to(runner->session, &undo);
 	if (done == TIDE_OK)
 		return status;
 	delivery->has_lost_transaction = true;
@@ -231,8 +234,8 @@ static void handler_check_self(struct tide_subscription *subscription, const str
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_filter *filter = &subscription->filter;
-	bool is_unfiltered = !filter->event_types && !filter->patterns && !filter->aggregate_types && !filter->tenant_id &&
-	                     !filter->partition_total;
+	bool is_unfiltered = !filter->event_types && !filter->patterns && !filter->aggregate_types &&
+			     !filter->tenant_id && !filter->partition_total;
 	if (!runner->self_check || !is_unfiltered || runner->attempts > 0 || event->undecodable)
 		return;
 	tide_version expected = self_check_see(runner->self_check, event);
@@ -241,7 +244,7 @@ static void handler_check_self(struct tide_subscription *subscription, const str
 	char id[TIDE_UUID_TEXT_SIZE];
 	struct tide_error err;
 	tide_fail(&err, TIDE_CORRUPT, "self-check: version %d of %s %s came where %d was due", event->version,
-	          event->aggregate_type.data, tide_uuid_format(&event->aggregate_id, id), expected);
+		  event->aggregate_type.data, tide_uuid_format(&event->aggregate_id, id), expected);
 	failure_record(subscription, &err, &(struct failure_context){ .event = event });
 }
 
@@ -253,7 +256,8 @@ static int32_t handler_deaths(const struct runner *runner, tide_position positio
 }
 
 /* Mark the event before it is handed over, or give up on one that has taken the process down too often. */
-static enum step handler_mark(struct tide_subscription *subscription, const struct tide_event *event, bool *ret_given_up)
+static enum step handler_mark(struct tide_subscription *subscription, const struct tide_event *event,
+			      bool *ret_given_up)
 {
 	struct runner *runner = &subscription->runner;
 	int32_t deaths = handler_deaths(runner, event->position);
@@ -298,7 +302,7 @@ static size_t handler_collect(struct tide_subscription *subscription, const stru
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
 	events[0] = &entry->event;
 	bool is_alone = subscription->subscriber.handle || runner->is_careful || runner->is_single ||
-	                (runner->is_split && entry->event.position <= runner->split_until);
+			(runner->is_split && entry->event.position <= runner->split_until);
 	size_t count = 1;
 	for (size_t i = runner->feed.next + 1; !is_alone && i < page->count; i++) {
 		const struct tide_event *event = &page->entries[i].event;
@@ -359,7 +363,7 @@ enum step handler_step(struct tide_subscription *subscription)
 	handler_check_self(subscription, event);
 	if (event->undecodable || event->position == runner->doomed) {
 		failure_without_attempt(subscription, event->undecodable ? TIDE_DECODE : runner->doom.status,
-		                        event->undecodable ? event->undecodable : runner->doom.message);
+					event->undecodable ? event->undecodable : runner->doom.message);
 		return STEP_ON;
 	}
 	if (runner->attempts > 0 && runner->now.ns < runner->retry_at.ns) {

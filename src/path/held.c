@@ -37,7 +37,8 @@ void held_free(struct held *held)
 	tide_free(held);
 }
 
-static struct held_aggregate *held_find(const struct held *held, const struct tide_uuid *aggregate_id, uint64_t type_hash)
+static struct held_aggregate *held_find(const struct held *held, const struct tide_uuid *aggregate_id,
+					uint64_t type_hash)
 {
 	for (size_t i = held->count; i-- > 0;)
 		if (held->aggregates[i].type_hash == type_hash &&
@@ -65,8 +66,8 @@ static tide_status held_put(struct held *held, const struct held_aggregate *aggr
 tide_status held_add(struct held *held, const struct tide_event *event, struct tide_error *err)
 {
 	struct held_aggregate aggregate = { event->aggregate_id,
-		                            fnv1a64(event->aggregate_type.data, event->aggregate_type.size),
-		                            event->event_id };
+					    fnv1a64(event->aggregate_type.data, event->aggregate_type.size),
+					    event->event_id };
 	return held_put(held, &aggregate, err);
 }
 

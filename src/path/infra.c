@@ -43,7 +43,7 @@ static void infra_succeeded(struct tide_subscription *subscription, enum retry_o
 
 /* Count a failed try and decide about the next one; returns its delay, negative when there is none. */
 static int64_t infra_failed(struct tide_subscription *subscription, enum retry_operation operation, bool is_retryable,
-                            const struct tide_error *error)
+			    const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
 	bool is_last = !is_retryable || runner->tries >= subscription->config.max_retries;
@@ -64,7 +64,7 @@ static int64_t infra_failed(struct tide_subscription *subscription, enum retry_o
 }
 
 enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
-                    struct tide_error *err)
+		    struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	if (status == TIDE_OK) {
@@ -74,14 +74,16 @@ enum step infra_end(struct tide_subscription *subscription, enum retry_operation
 	struct tide_classification class = errors_classify(&subscription->engine->errors, status, err->message);
 	bool is_retryable = class.retryable && status != TIDE_FENCED;
 	int64_t delay = infra_failed(subscription, operation, is_retryable, err);
-	failure_record(subscription, err, &(struct failure_context){ .retry_count = runner->tries, .is_retried = delay >= 0 });
+	failure_record(subscription, err,
+		       &(struct failure_context){ .retry_count = runner->tries, .is_retried = delay >= 0 });
 	if (err->retry == TIDE_RETRY_REOPEN)
 		infra_close(subscription);
 	runner->tries++;
 	if (delay < 0) {
 		if (runner->tries > 1) {
 			size_t size = strlen(err->message);
-			snprintf(err->message + size, sizeof err->message - size, " (after %d attempts)", runner->tries);
+			snprintf(err->message + size, sizeof err->message - size, " (after %d attempts)",
+				 runner->tries);
 		}
 		return runner_fail(subscription, err);
 	}
@@ -98,7 +100,8 @@ static tide_status infra_attach(struct tide_subscription *subscription, struct t
 	if (runner->has_attached || !subscriber->transactional || !subscriber->attach)
 		return TIDE_OK;
 	const struct tide_store *database = subscription->engine->checkpoints->database;
-	tide_status status = subscriber->attach(subscriber->self, database->backend->store.connection(runner->session), err);
+	tide_status status =
+		subscriber->attach(subscriber->self, database->backend->store.connection(runner->session), err);
 	runner->has_attached = status == TIDE_OK;
 	return status;
 }

@@ -23,7 +23,7 @@ static struct lag_event lag_event_of(const struct tide_event *event)
 }
 
 static tide_status lag_read_one(struct tide_store *feed, const struct tide_query *query, struct lag_event *ret,
-                                struct tide_error *err)
+				struct tide_error *err)
 {
 	struct tide_reader *reader;
 	tide_status status = tide_store_read(feed, query, &reader, err);
@@ -40,7 +40,7 @@ static tide_status lag_read_one(struct tide_store *feed, const struct tide_query
 }
 
 static tide_status lag_find(struct tide_store *feed, const struct tide_uuid *event_id, struct lag_event *ret,
-                            struct tide_error *err)
+			    struct tide_error *err)
 {
 	if (tide_uuid_is_nil(event_id))
 		return TIDE_OK;
@@ -61,7 +61,7 @@ static double lag_seconds_between(struct tide_time newer, struct tide_time older
 
 /* The age of the last event processed against the newest wanted; the oldest one waiting stands in for an unknown last. */
 static tide_status lag_age(struct tide_store *feed, const struct tide_query *wanted, const struct lag_event *newest,
-                           struct lag_event last, tide_position position, double *ret, struct tide_error *err)
+			   struct lag_event last, tide_position position, double *ret, struct tide_error *err)
 {
 	*ret = 0.0;
 	if (!newest->is_found || newest->position <= position)
@@ -99,8 +99,8 @@ tide_status lag_measure(struct tide_store *feed, const struct tide_checkpoint *r
 	return status;
 }
 
-tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const char *name,
-                                 const char *const *event_types, struct tide_lag *ret, struct tide_error *err)
+tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const char *name, const char *const *event_types,
+				 struct tide_lag *ret, struct tide_error *err)
 {
 	if (!ret)
 		return tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
@@ -109,9 +109,9 @@ tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const cha
 	if (status != TIDE_OK)
 		return status;
 	struct tide_lag lag = { .last_event_id = row.last_event_id,
-		                .events_processed = row.events_processed,
-		                .has_last_processed_at = row.has_last_processed_at,
-		                .last_processed_at = row.last_processed_at };
+				.events_processed = row.events_processed,
+				.has_last_processed_at = row.has_last_processed_at,
+				.last_processed_at = row.last_processed_at };
 	memcpy(lag.projection_name, row.projection_name, sizeof lag.projection_name);
 	status = lag_measure(checkpoints->feed, &row, event_types, &lag, err);
 	if (status == TIDE_OK)

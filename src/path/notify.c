@@ -28,7 +28,7 @@ struct notifier {
 	bool is_starting; /* a thread is being started or joined by somebody */
 	bool is_listening;
 
-	atomic_int waiters;       /* number of links, read without the lock */
+	atomic_int waiters;          /* number of links, read without the lock */
 	atomic_uint_least64_t rings; /* hints that the feed may have grown, heard or not */
 	struct thread thread;
 };
@@ -126,7 +126,8 @@ static void notifier_run(void *self)
 			notifier->ops->stop(watch);
 		}
 		if (status != TIDE_OK && !is_reported)
-			log_at(TIDE_LOG_WARNING, "store", "no notifications, polling instead", "error='%s'", err.message);
+			log_at(TIDE_LOG_WARNING, "store", "no notifications, polling instead", "error='%s'",
+			       err.message);
 		is_reported = status != TIDE_OK;
 		if (status != TIDE_OK)
 			notifier_rest(notifier);

@@ -25,7 +25,8 @@ struct notify_link {
 	struct wakeup *wakeup;
 };
 
-tide_status notifier_new(const struct tide_backend *backend, void *state, struct notifier **ret, struct tide_error *err);
+tide_status notifier_new(const struct tide_backend *backend, void *state, struct notifier **ret,
+			 struct tide_error *err);
 void notifier_free(struct notifier *notifier); /* nobody may be registered any more */
 
 /** Register before the first look at the feed end. The first one starts the listener thread, if others can write. */

@@ -21,11 +21,11 @@ struct tide_reader {
 	void *filter_block; /* what the filter names, copied */
 	struct tide_stream stream;
 	bool of_stream, backward;
-	int64_t bound;      /* of the next page */
-	int64_t left;       /* results still allowed; INT64_MAX: no limit */
+	int64_t bound; /* of the next page */
+	int64_t left;  /* results still allowed; INT64_MAX: no limit */
 	tide_version stream_version;
 	struct tide_page page;
-	size_t next;        /* entry of the page */
+	size_t next; /* entry of the page */
 	bool is_last_page;
 	tide_status last; /* how the newest call on the session ended */
 };
@@ -100,10 +100,10 @@ static tide_status read_check(const struct tide_query *query, struct tide_error 
 	for (size_t i = 0; i < 3; i++)
 		if (bounds[i].bound.is_set && bounds[i].bound.value < 0)
 			return tide_fail(err, TIDE_ARGUMENT, "%s %lld is negative", bounds[i].name,
-			                 (long long)bounds[i].bound.value);
+					 (long long)bounds[i].bound.value);
 	if (query->backward ? query->after.is_set : query->before.is_set)
-		return tide_fail(err, TIDE_ARGUMENT, "%s does not go with a %s read", query->backward ? "after" : "before",
-		                 query->backward ? "backward" : "forward");
+		return tide_fail(err, TIDE_ARGUMENT, "%s does not go with a %s read",
+				 query->backward ? "after" : "before", query->backward ? "backward" : "forward");
 	return query->of_stream ? read_check_stream(query->stream, err) : TIDE_OK;
 }
 
@@ -131,12 +131,12 @@ static tide_status read_begin(struct tide_reader *reader, const struct tide_quer
 	tide_status status = store_borrow(reader->store, &reader->session, err);
 	if (status == TIDE_OK && reader->of_stream)
 		status = reader->store->backend->store.stream_version(reader->session, reader->stream,
-		                                                      &reader->stream_version, err);
+								      &reader->stream_version, err);
 	return status;
 }
 
 tide_status tide_store_read(struct tide_store *store, const struct tide_query *query, struct tide_reader **ret,
-                            struct tide_error *err)
+			    struct tide_error *err)
 {
 	const struct tide_query everything = { 0 };
 	if (!query)
@@ -197,7 +197,7 @@ tide_status tide_reader_next(struct tide_reader *reader, const struct tide_event
 	reader->bound = reader->of_stream ? event->version : event->position;
 	if (event->undecodable)
 		return tide_fail(err, TIDE_DECODE, "event at position %lld: %s", (long long)event->position,
-		                 event->undecodable);
+				 event->undecodable);
 	reader->left -= reader->left != INT64_MAX;
 	*ret = event;
 	return TIDE_OK;
@@ -222,7 +222,7 @@ void tide_reader_close(struct tide_reader *reader)
 /* ---- Small questions ---------------------------------------------------------------------------------------- */
 
 static tide_status read_find(struct tide_store *store, const struct tide_uuid *event_id, struct tide_page *page,
-                             struct tide_error *err)
+			     struct tide_error *err)
 {
 	if (!store || !event_id)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", store ? "event_id" : "store");
@@ -237,7 +237,7 @@ static tide_status read_find(struct tide_store *store, const struct tide_uuid *e
 }
 
 tide_status tide_store_event(struct tide_store *store, const struct tide_uuid *event_id, struct tide_event **ret,
-                             struct tide_error *err)
+			     struct tide_error *err)
 {
 	if (!ret)
 		return tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
@@ -246,7 +246,7 @@ tide_status tide_store_event(struct tide_store *store, const struct tide_uuid *e
 	tide_status status = read_find(store, event_id, &page, err);
 	if (status == TIDE_OK && page.entries[0].event.undecodable)
 		status = tide_fail(err, TIDE_DECODE, "event at position %lld: %s",
-		                   (long long)page.entries[0].event.position, page.entries[0].event.undecodable);
+				   (long long)page.entries[0].event.position, page.entries[0].event.undecodable);
 	if (status == TIDE_OK)
 		status = tide_event_copy(&page.entries[0].event, ret, err);
 	tide_page_fini(&page);
@@ -254,7 +254,7 @@ tide_status tide_store_event(struct tide_store *store, const struct tide_uuid *e
 }
 
 tide_status tide_store_event_exists(struct tide_store *store, const struct tide_uuid *event_id, bool *ret,
-                                    struct tide_error *err)
+				    struct tide_error *err)
 {
 	if (!ret)
 		return tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
@@ -269,7 +269,7 @@ tide_status tide_store_event_exists(struct tide_store *store, const struct tide_
 }
 
 tide_status tide_store_stream_version(struct tide_store *store, struct tide_stream stream, tide_version *ret,
-                                      struct tide_error *err)
+				      struct tide_error *err)
 {
 	if (!store || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", store ? "ret" : "store");

@@ -137,8 +137,9 @@ enum step runner_fail(struct tide_subscription *subscription, const struct tide_
 	if (first.status == TIDE_FENCED)
 		return runner_stand_by_again(subscription, &first);
 	if (save_once(subscription, &err) != TIDE_OK)
-		log_at(TIDE_LOG_ERROR, "checkpoint", "the settled prefix was not saved", "name='%s' position=%lld error='%s'",
-		       subscription->name, (long long)runner->progress.position, err.message);
+		log_at(TIDE_LOG_ERROR, "checkpoint", "the settled prefix was not saved",
+		       "name='%s' position=%lld error='%s'", subscription->name, (long long)runner->progress.position,
+		       err.message);
 	mutex_lock(&subscription->lock);
 	subscription->error = first;
 	mutex_unlock(&subscription->lock);
@@ -150,7 +151,8 @@ enum step runner_fail(struct tide_subscription *subscription, const struct tide_
 static int64_t runner_delay_of_stop(struct tide_subscription *subscription, const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
-	struct tide_classification class = errors_classify(&subscription->engine->errors, error->status, error->message);
+	struct tide_classification class =
+		errors_classify(&subscription->engine->errors, error->status, error->message);
 	int64_t delay = retry_delay(&subscription->retry, runner->tries, &runner->random);
 	bool may_retry = class.retryable && runner->tries < subscription->config.max_retries;
 	mutex_lock(&subscription->lock);
@@ -162,11 +164,12 @@ static int64_t runner_delay_of_stop(struct tide_subscription *subscription, cons
 	return may_retry ? delay : -1;
 }
 
-static enum step runner_stop_later(struct tide_subscription *subscription, const struct tide_error *error, int64_t delay)
+static enum step runner_stop_later(struct tide_subscription *subscription, const struct tide_error *error,
+				   int64_t delay)
 {
 	struct runner *runner = &subscription->runner;
 	failure_record(subscription, error,
-	               &(struct failure_context){ .retry_count = runner->tries++, .is_retried = true });
+		       &(struct failure_context){ .retry_count = runner->tries++, .is_retried = true });
 	log_at(TIDE_LOG_WARNING, "subscription", "trying again", "name='%s' operation=%s attempt=%d delay_seconds=%.3f",
 	       subscription->name, retry_operation_name(RETRY_CHECKPOINT), runner->tries + 1, seconds_of_ns(delay));
 	if (error->retry == TIDE_RETRY_REOPEN)
@@ -194,7 +197,7 @@ enum step runner_stop(struct tide_subscription *subscription)
 		       "name='%s' position=%lld error='%s'", subscription->name, (long long)runner->progress.position,
 		       err.message);
 		failure_record(subscription, &err,
-		               &(struct failure_context){ .retry_count = runner->tries, .is_logged = true });
+			       &(struct failure_context){ .retry_count = runner->tries, .is_logged = true });
 	}
 	runner_finish(subscription, TIDE_STATE_STOPPED, "stop was asked for");
 	return STEP_END;
@@ -272,8 +275,8 @@ static struct runner_pause runner_look_at_pause(struct tide_subscription *subscr
 {
 	mutex_lock(&subscription->lock);
 	struct runner_pause pause = { subscription->is_pause_save_due,
-		                      subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE, subscription->paused_from,
-		                      breaker_ready_at(&subscription->handler_breaker) };
+				      subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE, subscription->paused_from,
+				      breaker_ready_at(&subscription->handler_breaker) };
 	mutex_unlock(&subscription->lock);
 	return pause;
 }

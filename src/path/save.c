@@ -90,8 +90,8 @@ static void save_done(struct tide_subscription *subscription, struct mono_time s
 static tide_status save_find_out(struct tide_subscription *subscription, bool *ret, struct tide_error *err)
 {
 	struct tide_checkpoint row;
-	tide_status status = save_backend(subscription)->checkpoint.load(subscription->runner.session, subscription->name,
-	                                                                &row, err);
+	tide_status status = save_backend(subscription)
+				     ->checkpoint.load(subscription->runner.session, subscription->name, &row, err);
 	*ret = status == TIDE_OK && row.has_position && row.position == subscription->runner.attempted.position;
 	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
 }
@@ -105,7 +105,7 @@ static struct tide_checkpoint_write save_row(const struct tide_subscription *sub
 		.name = subscription->name,
 		.has_position = true,
 		.progress = { progress->position, has_event ? &progress->last_event_id : NULL,
-		              has_event ? progress->last_event_type : NULL, progress->unsaved },
+			      has_event ? progress->last_event_type : NULL, progress->unsaved },
 		.now = now,
 	};
 }

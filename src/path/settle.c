@@ -26,7 +26,7 @@ void settle_flow(struct tide_subscription *subscription)
 }
 
 static void settle_count_locked(struct tide_subscription *subscription, const struct tide_event *event,
-                                enum settlement how, struct tide_time wall) TIDE_REQUIRES(subscription->lock)
+				enum settlement how, struct tide_time wall) TIDE_REQUIRES(subscription->lock)
 {
 	struct run_counts *counts = &subscription->counts;
 	struct metrics *metrics = &subscription->metrics;
@@ -51,7 +51,7 @@ static void settle_count_locked(struct tide_subscription *subscription, const st
 }
 
 static void settle_passed_locked(struct tide_subscription *subscription, int64_t passed, int64_t matched)
-        TIDE_REQUIRES(subscription->lock)
+	TIDE_REQUIRES(subscription->lock)
 {
 	subscription->counts.skipped += passed;
 	subscription->metrics.skipped += passed;
@@ -69,7 +69,7 @@ static void settle_position_locked(struct tide_subscription *subscription) TIDE_
 }
 
 static void settle_entry_locked(struct tide_subscription *subscription, enum settlement how, struct tide_time wall)
-        TIDE_REQUIRES(subscription->lock)
+	TIDE_REQUIRES(subscription->lock)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
@@ -130,7 +130,8 @@ void settle_page_end(struct tide_subscription *subscription)
 	settle_position_locked(subscription);
 	mutex_unlock(&subscription->lock);
 	feed_finish_page(&runner->feed);
-	bool is_committed_by_page = runner->is_in_transaction && subscription->config.checkpoint_strategy != TIDE_PERIODIC;
+	bool is_committed_by_page =
+		runner->is_in_transaction && subscription->config.checkpoint_strategy != TIDE_PERIODIC;
 	if (progress_is_due(&runner->progress, &subscription->config, PROGRESS_AFTER_PAGE, runner->now) ||
 	    is_committed_by_page)
 		runner->is_save_due = true;

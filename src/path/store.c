@@ -53,7 +53,8 @@ tide_status tide_backend_register(const struct tide_backend *backend, struct tid
 	if (!backend || !backend->scheme || !backend->store.open)
 		return tide_fail(err, TIDE_ARGUMENT, "a backend needs a scheme and an open function");
 	if (tide_backend_find(backend->scheme))
-		return tide_fail(err, TIDE_ALREADY_EXISTS, "a backend for '%s:' is registered already", backend->scheme);
+		return tide_fail(err, TIDE_ALREADY_EXISTS, "a backend for '%s:' is registered already",
+				 backend->scheme);
 	for (size_t i = 0; i < STORE_BACKENDS_MAX; i++) {
 		const struct tide_backend *empty = NULL;
 		if (atomic_compare_exchange_strong(&store_registered[i], &empty, backend))
@@ -65,19 +66,22 @@ tide_status tide_backend_register(const struct tide_backend *backend, struct tid
 static tide_status store_check_options(const struct tide_store_options *options, struct tide_error *err)
 {
 	if (options->size != sizeof *options)
-		return tide_fail(err, TIDE_ARGUMENT, "options.size is %zu, expected %zu: fill it with TIDE_STORE_OPTIONS",
-		                 options->size, sizeof *options);
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "options.size is %zu, expected %zu: fill it with TIDE_STORE_OPTIONS", options->size,
+				 sizeof *options);
 	if (!(options->busy_timeout_seconds >= 0))
-		return tide_fail(err, TIDE_ARGUMENT, "busy_timeout_seconds %g is below 0", options->busy_timeout_seconds);
+		return tide_fail(err, TIDE_ARGUMENT, "busy_timeout_seconds %g is below 0",
+				 options->busy_timeout_seconds);
 	return TIDE_OK;
 }
 
-static tide_status store_find_backend(const struct tide_url *url, const struct tide_backend **ret, struct tide_error *err)
+static tide_status store_find_backend(const struct tide_url *url, const struct tide_backend **ret,
+				      struct tide_error *err)
 {
 	const struct tide_backend *backend = tide_backend_find(url->scheme);
 	if (!backend)
-		return tide_fail(err, TIDE_ARGUMENT, "no backend for '%s:' (there are memory, sqlite, postgresql, fault)",
-		                 url->scheme);
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "no backend for '%s:' (there are memory, sqlite, postgresql, fault)", url->scheme);
 	if (backend->store.resolve)
 		return backend->store.resolve(url, ret, err);
 	*ret = backend;
@@ -86,7 +90,7 @@ static tide_status store_find_backend(const struct tide_url *url, const struct t
 
 /* Open the database and what goes with it; the store is whole or nothing is left open. */
 static tide_status store_start(struct tide_store *store, struct tide_url *url, const struct tide_store_options *options,
-                               struct tide_error *err)
+			       struct tide_error *err)
 {
 	tide_status status = store_find_backend(url, &store->backend, err);
 	store->url = url_redact(url->full);
@@ -103,7 +107,7 @@ static tide_status store_start(struct tide_store *store, struct tide_url *url, c
 }
 
 tide_status tide_store_open(const char *text, const struct tide_store_options *options, struct tide_store **ret,
-                            struct tide_error *err)
+			    struct tide_error *err)
 {
 	struct tide_store_options defaults = { .size = sizeof defaults };
 	if (!options)

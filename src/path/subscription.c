@@ -18,27 +18,28 @@
 _Thread_local const struct engine *engine_of_thread;
 
 static tide_status subscription_check(const struct tide_subscriber *subscriber,
-                                      const struct tide_subscription_config *config, struct tide_error *err)
+				      const struct tide_subscription_config *config, struct tide_error *err)
 {
 	tide_status status = name_check_projection(subscriber->name, false, err);
 	if (status != TIDE_OK)
 		return status;
 	if (!subscriber->handle == !subscriber->handle_batch)
 		return tide_fail(err, TIDE_ARGUMENT, "subscriber '%s' has %s, expected exactly one", subscriber->name,
-		                 subscriber->handle ? "handle and handle_batch" : "neither handle nor handle_batch");
+				 subscriber->handle ? "handle and handle_batch" : "neither handle nor handle_batch");
 	for (size_t i = 0; status == TIDE_OK && subscriber->event_types && subscriber->event_types[i]; i++)
 		status = name_check_type(subscriber->event_types[i], "event_types", err);
 	return status == TIDE_OK ? config_check(config, err) : status;
 }
 
 /* A transactional handler needs a backend with transactions under its checkpoints. */
-static tide_status subscription_check_transactional(const struct engine *engine, const struct tide_subscriber *subscriber,
-                                                    struct tide_error *err)
+static tide_status subscription_check_transactional(const struct engine *engine,
+						    const struct tide_subscriber *subscriber, struct tide_error *err)
 {
 	const struct tide_store *database = engine->checkpoints->database;
 	if (subscriber->transactional && !database->backend->store.begin)
-		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' has a transactional handler, and '%s' has no transactions",
-		                 subscriber->name, database->url);
+		return tide_fail(err, TIDE_UNSUPPORTED,
+				 "'%s' has a transactional handler, and '%s' has no transactions", subscriber->name,
+				 database->url);
 	return TIDE_OK;
 }
 
@@ -51,7 +52,7 @@ static tide_status subscription_set_name(struct tide_subscription *subscription,
 	size_t size = strlen(subscription->subscriber.name), more = strlen(suffix);
 	if (size + more > TIDE_NAME_MAX)
 		return tide_fail(err, TIDE_ARGUMENT, "name '%s%s' has %zu bytes, expected at most %d",
-		                 subscription->subscriber.name, suffix, size + more, TIDE_NAME_MAX);
+				 subscription->subscriber.name, suffix, size + more, TIDE_NAME_MAX);
 	memcpy(subscription->name, subscription->subscriber.name, size);
 	memcpy(subscription->name + size, suffix, more + 1);
 	subscription->subscriber.name = subscription->name;
@@ -65,10 +66,10 @@ static struct feed_limits subscription_limits(const struct tide_subscription_con
 	int64_t whole = (int64_t)threshold;
 	whole += (double)whole < threshold;
 	return (struct feed_limits){ .page_events = (size_t)page,
-		                     .max_in_flight = config->max_in_flight,
-		                     .threshold = whole > 1 ? whole : 1,
-		                     .max_bytes = config->max_batch_bytes,
-		                     .poll_ns = ns_of_seconds(config->poll_interval_seconds) };
+				     .max_in_flight = config->max_in_flight,
+				     .threshold = whole > 1 ? whole : 1,
+				     .max_bytes = config->max_batch_bytes,
+				     .poll_ns = ns_of_seconds(config->poll_interval_seconds) };
 }
 
 static void subscription_init(struct tide_subscription *subscription)
@@ -78,15 +79,16 @@ static void subscription_init(struct tide_subscription *subscription)
 	cond_init(&subscription->changed);
 	subscription->wake_at = INT64_MAX;
 	wakeup_init(&subscription->wakeup);
-	subscription->retry = (struct retry_policy){ config->max_retries, config->initial_retry_delay, config->max_retry_delay,
-		                                     config->retry_exponential_base, config->retry_jitter };
+	subscription->retry =
+		(struct retry_policy){ config->max_retries, config->initial_retry_delay, config->max_retry_delay,
+				       config->retry_exponential_base, config->retry_jitter };
 	subscription->owner = tide_uuid_v4();
 	breaker_init(&subscription->handler_breaker, config->circuit_breaker_enabled,
-	             config->circuit_breaker_failure_threshold, config->circuit_breaker_recovery_timeout);
+		     config->circuit_breaker_failure_threshold, config->circuit_breaker_recovery_timeout);
 	breaker_init(&subscription->infra_breaker, config->circuit_breaker_enabled,
-	             config->circuit_breaker_failure_threshold, config->circuit_breaker_recovery_timeout);
-	random_seed(&subscription->runner.random, subscription->engine->seed ^ fnv1a64(subscription->name,
-	                                                                               strlen(subscription->name)));
+		     config->circuit_breaker_failure_threshold, config->circuit_breaker_recovery_timeout);
+	random_seed(&subscription->runner.random,
+		    subscription->engine->seed ^ fnv1a64(subscription->name, strlen(subscription->name)));
 	subscription->states.state = TIDE_STATE_STOPPED;
 	atomic_store(&subscription->state_now, (int)TIDE_STATE_STOPPED);
 	subscription->metrics.names = &subscription->engine->event_types;
@@ -97,8 +99,8 @@ static tide_status subscription_build(struct tide_subscription *subscription, st
 	const struct tide_subscription_config *config = &subscription->config;
 	struct runner *runner = &subscription->runner;
 	struct feed_limits limits = subscription_limits(config);
-	tide_status status = config_copy_filter(&subscription->subscriber, config, &subscription->texts,
-	                                        &subscription->filter, err);
+	tide_status status =
+		config_copy_filter(&subscription->subscriber, config, &subscription->texts, &subscription->filter, err);
 	if (status == TIDE_OK)
 		status = error_log_init(&subscription->errors, config->max_recent_errors, err);
 	if (status == TIDE_OK)
@@ -120,8 +122,8 @@ static tide_status subscription_build(struct tide_subscription *subscription, st
 }
 
 tide_status subscription_new(struct engine *engine, const struct tide_subscriber *subscriber,
-                             const struct tide_subscription_config *config, struct tide_subscription **ret,
-                             struct tide_error *err)
+			     const struct tide_subscription_config *config, struct tide_subscription **ret,
+			     struct tide_error *err)
 {
 	static const struct tide_subscription_config defaults = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
 	if (!config)
@@ -183,10 +185,10 @@ tide_status subscription_move_locked(struct tide_subscription *subscription, enu
 }
 
 void subscription_log_move(const struct tide_subscription *subscription, enum tide_state from, enum tide_state to,
-                           const char *why)
+			   const char *why)
 {
-	log_at(TIDE_LOG_INFO, "subscription", "state changed", "name='%s' from=%s to=%s reason='%s'", subscription->name,
-	       tide_state_name(from), tide_state_name(to), why);
+	log_at(TIDE_LOG_INFO, "subscription", "state changed", "name='%s' from=%s to=%s reason='%s'",
+	       subscription->name, tide_state_name(from), tide_state_name(to), why);
 }
 
 void subscription_nudge(struct tide_subscription *subscription)
@@ -207,7 +209,8 @@ enum tide_state tide_subscription_state(const struct tide_subscription *subscrip
 
 tide_position tide_subscription_position(const struct tide_subscription *subscription)
 {
-	struct tide_subscription *self = (struct tide_subscription *)subscription; /* the lock is not part of the value */
+	struct tide_subscription *self =
+		(struct tide_subscription *)subscription; /* the lock is not part of the value */
 	mutex_lock(&self->lock);
 	tide_position position = self->position;
 	mutex_unlock(&self->lock);
@@ -217,7 +220,7 @@ tide_position tide_subscription_position(const struct tide_subscription *subscri
 /* ---- Status ------------------------------------------------------------------------------------------------- */
 
 static void subscription_snapshot_pause_locked(const struct tide_subscription *subscription, struct mono_time now,
-                                               struct tide_subscription_status *ret) TIDE_REQUIRES(subscription->lock)
+					       struct tide_subscription_status *ret) TIDE_REQUIRES(subscription->lock)
 {
 	if (subscription->states.state != TIDE_STATE_PAUSED)
 		return;
@@ -227,7 +230,7 @@ static void subscription_snapshot_pause_locked(const struct tide_subscription *s
 }
 
 static void subscription_snapshot_counts_locked(const struct tide_subscription *subscription,
-                                                struct tide_subscription_status *ret) TIDE_REQUIRES(subscription->lock)
+						struct tide_subscription_status *ret) TIDE_REQUIRES(subscription->lock)
 {
 	const struct run_counts *counts = &subscription->counts;
 	ret->events_processed = counts->processed;
@@ -261,7 +264,7 @@ void subscription_snapshot_locked(struct tide_subscription *subscription, const 
 	if (subscription->has_started) {
 		bool has_ended = state_is_terminal(subscription->states.state);
 		ret->uptime_seconds = seconds_of_ns(
-		        mono_since(has_ended ? subscription->ended_mono : now, subscription->started_mono));
+			mono_since(has_ended ? subscription->ended_mono : now, subscription->started_mono));
 	}
 	ret->error = subscription->error;
 	ret->recent_errors_count = subscription->errors.count;
@@ -271,7 +274,7 @@ void subscription_snapshot_locked(struct tide_subscription *subscription, const 
 }
 
 tide_status tide_subscription_status(struct tide_subscription *subscription, struct tide_subscription_status *ret,
-                                     struct tide_error *err)
+				     struct tide_error *err)
 {
 	if (!subscription || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", subscription ? "ret" : "subscription");
@@ -283,7 +286,7 @@ tide_status tide_subscription_status(struct tide_subscription *subscription, str
 }
 
 tide_status tide_subscription_recent_errors(struct tide_subscription *subscription, struct tide_recent_error **ret,
-                                            size_t *ret_count, struct tide_error *err)
+					    size_t *ret_count, struct tide_error *err)
 {
 	if (!subscription || !ret || !ret_count)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", subscription ? "ret" : "subscription");
@@ -309,7 +312,7 @@ struct subscription_goal {
 };
 
 static bool subscription_is_there_locked(const struct tide_subscription *subscription,
-                                         const struct subscription_goal *goal) TIDE_REQUIRES(subscription->lock)
+					 const struct subscription_goal *goal) TIDE_REQUIRES(subscription->lock)
 {
 	if (goal->position >= 0)
 		return subscription->position >= goal->position;
@@ -317,10 +320,11 @@ static bool subscription_is_there_locked(const struct tide_subscription *subscri
 }
 
 static tide_status subscription_wait(struct tide_subscription *subscription, const struct subscription_goal *goal,
-                                     double seconds, struct tide_error *err)
+				     double seconds, struct tide_error *err)
 {
 	if (!subscription || !(seconds >= 0))
-		return tide_fail(err, TIDE_ARGUMENT, subscription ? "seconds %g is negative" : "subscription is NULL", seconds);
+		return tide_fail(err, TIDE_ARGUMENT, subscription ? "seconds %g is negative" : "subscription is NULL",
+				 seconds);
 	if (engine_of_thread == subscription->engine)
 		return tide_fail(err, TIDE_DEADLOCK, "a handler may not wait for '%s'", subscription->name);
 	struct mono_time deadline = mono_add(clock_mono(&clock_system), ns_of_seconds(seconds));
@@ -340,12 +344,13 @@ static tide_status subscription_wait(struct tide_subscription *subscription, con
 	mutex_unlock(&subscription->lock);
 	if (is_there)
 		return TIDE_OK;
-	return tide_fail(err, has_ended ? TIDE_STATE : TIDE_TIMEOUT, "'%s' is %s at position %lld%s", subscription->name,
-	                 tide_state_name(state), (long long)position, has_ended ? "" : ", and the time is up");
+	return tide_fail(err, has_ended ? TIDE_STATE : TIDE_TIMEOUT, "'%s' is %s at position %lld%s",
+			 subscription->name, tide_state_name(state), (long long)position,
+			 has_ended ? "" : ", and the time is up");
 }
 
 tide_status tide_subscription_wait(struct tide_subscription *subscription, tide_position position, double seconds,
-                                   struct tide_error *err)
+				   struct tide_error *err)
 {
 	if (position < 0)
 		return tide_fail(err, TIDE_ARGUMENT, "position %lld is negative", (long long)position);
@@ -353,9 +358,10 @@ tide_status tide_subscription_wait(struct tide_subscription *subscription, tide_
 }
 
 tide_status tide_subscription_wait_state(struct tide_subscription *subscription, enum tide_state state, double seconds,
-                                         struct tide_error *err)
+					 struct tide_error *err)
 {
 	if ((unsigned)state > TIDE_STATE_ERROR)
 		return tide_fail(err, TIDE_ARGUMENT, "state %d is no state", (int)state);
-	return subscription_wait(subscription, &(struct subscription_goal){ .position = -1, .state = state }, seconds, err);
+	return subscription_wait(subscription, &(struct subscription_goal){ .position = -1, .state = state }, seconds,
+				 err);
 }

@@ -63,7 +63,7 @@ struct runner {
 	struct tide_time step_wall;
 	struct random random;
 
-	struct mono_time wait_at;   /* when the next step is due */
+	struct mono_time wait_at; /* when the next step is due */
 	struct mono_time poll_at;
 
 	void *session;      /* of the checkpoint database; also of the feed when it is the same store */
@@ -74,19 +74,19 @@ struct runner {
 
 	struct feed feed;
 	struct progress progress;
-	struct progress committed;  /* as of the last commit of a delivery transaction */
+	struct progress committed; /* as of the last commit of a delivery transaction */
 	struct run_counts committed_counts;
 	bool is_in_transaction;
-	bool is_single;             /* after a permanent commit failure: one event per transaction up to single_until */
+	bool is_single; /* after a permanent commit failure: one event per transaction up to single_until */
 	tide_position single_until;
 
 	/* the event that comes next */
-	bool is_admitted;           /* the breaker was closed after the last call, and nothing has failed since */
-	int32_t attempts;           /* handler calls it has had */
+	bool is_admitted; /* the breaker was closed after the last call, and nothing has failed since */
+	int32_t attempts; /* handler calls it has had */
 	struct mono_time retry_at;
 	tide_position lost_position; /* an event whose transaction was lost in its hands, and its calls so far */
 	int32_t lost_attempts;
-	bool is_split;              /* its batch failed: events up to split_until come one by one */
+	bool is_split; /* its batch failed: events up to split_until come one by one */
 	tide_position split_until;
 	struct pending_failure pending;
 	const struct tide_event **batch; /* page_events slots, batch handlers only */
@@ -95,21 +95,21 @@ struct runner {
 	int32_t tries;
 	struct mono_time try_at;
 	bool is_save_due;
-	bool is_save_unknown;       /* a save or commit lost its connection: look whether it was made */
-	struct progress attempted;  /* with is_save_unknown: what it would have saved */
-	tide_position doomed;       /* position of an event whose own commit failed; 0: none */
+	bool is_save_unknown;      /* a save or commit lost its connection: look whether it was made */
+	struct progress attempted; /* with is_save_unknown: what it would have saved */
+	tide_position doomed;      /* position of an event whose own commit failed; 0: none */
 	struct tide_error doom;
 
 	/* starting */
 	bool is_owner;
-	bool is_resolved;           /* the start position is known */
+	bool is_resolved; /* the start position is known */
 	struct tide_fence fence;
-	bool was_standby;           /* takes over: continues from the stored checkpoint */
-	bool is_restart;            /* from ERROR: continues behind the settled prefix */
-	bool has_run;               /* progress tells where the last run stopped */
-	int64_t last_epoch;         /* of that run */
+	bool was_standby;               /* takes over: continues from the stored checkpoint */
+	bool is_restart;                /* from ERROR: continues behind the settled prefix */
+	bool has_run;                   /* progress tells where the last run stopped */
+	int64_t last_epoch;             /* of that run */
 	tide_position unknown_position; /* what it may have saved without knowing; 0: nothing */
-	tide_position catch_up_to;  /* W */
+	tide_position catch_up_to;      /* W */
 
 	/* an unclean end before this run: events are marked before they are handed over */
 	bool is_careful;
@@ -137,7 +137,7 @@ struct tide_subscription {
 
 	struct wakeup wakeup;
 	struct thread thread;
-	atomic_bool attention;    /* stop, pause or resume was asked for: look under the lock */
+	atomic_bool attention;           /* stop, pause or resume was asked for: look under the lock */
 	atomic_int_least64_t hand_since; /* ns when the handler was called; 0: none in hand; negative: reported late */
 	atomic_int_least64_t hand_position;
 	atomic_int hand_attempt;
@@ -148,13 +148,13 @@ struct tide_subscription {
 	/* under lock */
 	struct mutex lock;
 	struct cond changed;
-	tide_position wake_at;      /* the least position that somebody waits for; INT64_MAX: nobody does */
+	tide_position wake_at; /* the least position that somebody waits for; INT64_MAX: nobody does */
 	struct states states;
-	bool is_registered_run;     /* a run exists: started and not yet ended */
-	uint64_t run;               /* counts the runs: a thread ends with its own, even when the next has begun */
+	bool is_registered_run; /* a run exists: started and not yet ended */
+	uint64_t run;           /* counts the runs: a thread ends with its own, even when the next has begun */
 	bool is_thread_alive;
-	bool is_thread_dead;        /* ended by anything but its own return */
-	struct tide_error error;    /* the last one; TIDE_OK: none */
+	bool is_thread_dead;     /* ended by anything but its own return */
+	struct tide_error error; /* the last one; TIDE_OK: none */
 	struct run_counts counts;
 	tide_position position;
 	struct feed_flow flow;
@@ -165,21 +165,21 @@ struct tide_subscription {
 	struct tide_time started_at;
 	struct mono_time started_mono, ended_mono;
 	bool is_standby;
-	bool is_owned;              /* `owned` is ours: the watchdog renews it */
+	bool is_owned; /* `owned` is ours: the watchdog renews it */
 	struct tide_fence owned;
-	bool is_lost;               /* a renewal found that it is not */
-	bool is_ready;              /* this start is resolved: position known, standing by, or failed */
+	bool is_lost;  /* a renewal found that it is not */
+	bool is_ready; /* this start is resolved: position known, standing by, or failed */
 	bool should_stop;
 	struct mono_time stop_deadline;
-	bool is_abandoned;          /* STOPPED while the handler had not returned */
-	bool is_frozen;             /* somebody saves the settled prefix while the handler is in hand */
-	bool was_final_saved;       /* the trailing save of this stop wrote something */
+	bool is_abandoned;    /* STOPPED while the handler had not returned */
+	bool is_frozen;       /* somebody saves the settled prefix while the handler is in hand */
+	bool was_final_saved; /* the trailing save of this stop wrote something */
 	bool is_pause_save_due;
 	enum tide_pause_reason pause_reason;
 	enum tide_state paused_from;
 	struct tide_time paused_at;
 	struct mono_time paused_mono;
-	bool is_manual_probe;       /* resume while the handler breaker is open: probe at once */
+	bool is_manual_probe; /* resume while the handler breaker is open: probe at once */
 	bool should_redeliver;
 	struct error_log errors;
 	struct retry_stats retries[RETRY_OPERATIONS];
@@ -192,15 +192,15 @@ struct tide_subscription {
 
 /** Check and copy what was given; the subscription is registered by the manager. Errors of tide_manager_subscribe. */
 tide_status subscription_new(struct engine *engine, const struct tide_subscriber *subscriber,
-                             const struct tide_subscription_config *config, struct tide_subscription **ret,
-                             struct tide_error *err);
+			     const struct tide_subscription_config *config, struct tide_subscription **ret,
+			     struct tide_error *err);
 void subscription_free(struct tide_subscription *subscription);
 
 /** Move and announce, under the lock; whoever calls logs it when the lock is released. */
 tide_status subscription_move_locked(struct tide_subscription *subscription, enum tide_state to, struct tide_error *err)
-        TIDE_REQUIRES(subscription->lock);
+	TIDE_REQUIRES(subscription->lock);
 void subscription_log_move(const struct tide_subscription *subscription, enum tide_state from, enum tide_state to,
-                           const char *why);
+			   const char *why);
 
 /** Ask for attention and ring. */
 void subscription_nudge(struct tide_subscription *subscription);

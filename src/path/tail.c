@@ -23,12 +23,12 @@ struct tail {
 	struct tide_event **ring; /* TAIL_EVENTS_MAX slots, allocated when the window opens */
 	size_t first, count, bytes;
 	bool is_filling;
-	bool is_silent;            /* nobody rang for this look: what it finds is news to everybody */
-	bool has_waiters;          /* somebody was told TAIL_FILLING */
-	bool is_at_end;            /* the last look found the end */
-	uint64_t rings_seen;       /* rings before the last look began */
+	bool is_silent;             /* nobody rang for this look: what it finds is news to everybody */
+	bool has_waiters;           /* somebody was told TAIL_FILLING */
+	bool is_at_end;             /* the last look found the end */
+	uint64_t rings_seen;        /* rings before the last look began */
 	struct mono_time looked_at; /* when it began */
-	struct mono_time look_at;  /* when to look again without a ring */
+	struct mono_time look_at;   /* when to look again without a ring */
 };
 
 tide_status tail_new(struct notifier *notifier, struct tail **ret, struct tide_error *err)
@@ -105,7 +105,7 @@ static size_t tail_find_locked(const struct tail *tail, tide_position after) TID
 }
 
 static void tail_copy_locked(const struct tail *tail, tide_position after, const struct tide_filter *filter,
-                             struct tide_page *page) TIDE_REQUIRES(tail->lock)
+			     struct tide_page *page) TIDE_REQUIRES(tail->lock)
 {
 	page->scanned_to = after;
 	for (size_t i = tail_find_locked(tail, after); i < tail->count; i++) {
@@ -113,7 +113,7 @@ static void tail_copy_locked(const struct tail *tail, tide_position after, const
 		if (!tide_filter_matches(filter, event))
 			tide_page_pass(page);
 		else if (!tide_page_fits(page, event->payload.size + event->metadata.size) ||
-		         tide_page_add(page, event, NULL) != TIDE_OK)
+			 tide_page_add(page, event, NULL) != TIDE_OK)
 			return; /* full; what was copied is delivered first */
 		page->scanned_to = event->position;
 	}
@@ -138,7 +138,7 @@ static void tail_move_locked(struct tail *tail, const struct tail_query *query) 
 }
 
 static enum tail_answer tail_at_end_locked(struct tail *tail, const struct tail_query *query, tide_position *ret_to,
-                                           struct mono_time *ret_look_at) TIDE_REQUIRES(tail->lock)
+					   struct mono_time *ret_look_at) TIDE_REQUIRES(tail->lock)
 {
 	if (tail->is_filling) {
 		tail->has_waiters = true;
@@ -158,7 +158,7 @@ static enum tail_answer tail_at_end_locked(struct tail *tail, const struct tail_
 }
 
 enum tail_answer tail_read(struct tail *tail, const struct tail_query *query, struct tide_page *page,
-                           tide_position *ret_to, struct mono_time *ret_look_at)
+			   tide_position *ret_to, struct mono_time *ret_look_at)
 {
 	enum tail_answer answer = TAIL_BEHIND;
 	mutex_lock(&tail->lock);
@@ -180,7 +180,8 @@ static bool tail_append_locked(struct tail *tail, const struct tide_event *event
 	struct tide_event *copy;
 	if (tide_event_copy(event, &copy, NULL) != TIDE_OK)
 		return false;
-	while (tail->count == TAIL_EVENTS_MAX || (tail->count > 0 && tail->bytes + tail_event_bytes(copy) > TAIL_BYTES_MAX))
+	while (tail->count == TAIL_EVENTS_MAX ||
+	       (tail->count > 0 && tail->bytes + tail_event_bytes(copy) > TAIL_BYTES_MAX))
 		tail_drop_first_locked(tail);
 	tail->ring[(tail->first + tail->count) % TAIL_EVENTS_MAX] = copy;
 	tail->count++;

@@ -30,7 +30,7 @@ void tail_open(struct tail *tail, tide_position end);
 /** What a subscription asks of the tail. */
 struct tail_query {
 	tide_position after;
-	bool was_read;     /* everything up to `after` was read from the store: the window may move there */
+	bool was_read; /* everything up to `after` was read from the store: the window may move there */
 	const struct tide_filter *filter;
 	struct mono_time now;
 	int64_t max_age_ns; /* how old a look at the store may be that found nothing */
@@ -41,7 +41,7 @@ struct tail_query {
  * `*ret_look_at` is when to look again without a ring.
  */
 enum tail_answer tail_read(struct tail *tail, const struct tail_query *query, struct tide_page *page,
-                           tide_position *ret_to, struct mono_time *ret_look_at);
+			   tide_position *ret_to, struct mono_time *ret_look_at);
 
 /** End the look that TAIL_FILL began; `page` is NULL when it failed. TIDE_OK, TIDE_OUT_OF_MEMORY (the window closes). */
 tide_status tail_filled(struct tail *tail, const struct tide_page *page, struct mono_time now, struct tide_error *err);

@@ -11,14 +11,14 @@
 void breaker_init(struct breaker *breaker, bool is_enabled, int32_t threshold, double recovery_seconds)
 {
 	*breaker = (struct breaker){ .is_enabled = is_enabled,
-		                     .threshold = threshold,
-		                     .recovery_ns = ns_of_seconds(recovery_seconds) };
+				     .threshold = threshold,
+				     .recovery_ns = ns_of_seconds(recovery_seconds) };
 }
 
 struct mono_time breaker_ready_at(const struct breaker *breaker)
 {
 	return breaker->state == BREAKER_OPEN ? mono_add(breaker->last_failure, breaker->recovery_ns)
-	                                      : (struct mono_time){ 0 };
+					      : (struct mono_time){ 0 };
 }
 
 bool breaker_admit(struct breaker *breaker, struct mono_time now, bool probe_now)

@@ -16,9 +16,9 @@ struct breaker {
 	int64_t recovery_ns;
 
 	enum breaker_state state;
-	int32_t failures;               /* in a row */
-	int32_t probes;                 /* admitted while half open, not yet judged: 0 or 1 */
-	struct mono_time last_failure;  /* when failures > 0 */
+	int32_t failures;              /* in a row */
+	int32_t probes;                /* admitted while half open, not yet judged: 0 or 1 */
+	struct mono_time last_failure; /* when failures > 0 */
 	struct tide_time last_failure_at;
 	int64_t times_opened;
 };

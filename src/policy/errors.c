@@ -55,7 +55,7 @@ void errors_fini(struct errors *errors)
 }
 
 static struct error_rule *error_rule_new(const char *pattern, tide_status status,
-                                         const struct tide_classification *classification)
+					 const struct tide_classification *classification)
 {
 	struct error_rule *rule = alloc_zero(1, sizeof *rule);
 	if (!rule)
@@ -81,7 +81,7 @@ static struct error_rule **errors_place(struct errors *errors, bool is_pattern)
 }
 
 tide_status errors_add_rule(struct errors *errors, const char *pattern, tide_status status,
-                            const struct tide_classification *classification, struct tide_error *err)
+			    const struct tide_classification *classification, struct tide_error *err)
 {
 	struct error_rule *rule = error_rule_new(pattern, status, classification);
 	if (!rule)
@@ -107,7 +107,8 @@ struct tide_classification errors_classify(struct errors *errors, tide_status st
 	return found;
 }
 
-tide_status errors_listen(struct errors *errors, const struct error_listener *listener, int64_t *ret, struct tide_error *err)
+tide_status errors_listen(struct errors *errors, const struct error_listener *listener, int64_t *ret,
+			  struct tide_error *err)
 {
 	struct error_listener *copy = alloc_zero(1, sizeof *copy);
 	if (!copy)
@@ -129,7 +130,8 @@ bool errors_unlisten(struct errors *errors, int64_t id)
 {
 	struct error_listener *found = NULL;
 	mutex_lock(&errors->lock);
-	for (struct error_listener **place = &errors->listeners; *place && !found; place = found ? place : &(*place)->next)
+	for (struct error_listener **place = &errors->listeners; *place && !found;
+	     place = found ? place : &(*place)->next)
 		if ((*place)->id == id) {
 			found = *place;
 			*place = found->next;
@@ -154,7 +156,7 @@ void errors_log(const struct tide_error_record *record)
 }
 
 static bool error_listener_wants(const struct error_listener *listener, enum tide_error_interest group,
-                                 const struct tide_error_record *record)
+				 const struct tide_error_record *record)
 {
 	if (listener->interest != group)
 		return false;
@@ -167,11 +169,12 @@ static bool error_listener_wants(const struct error_listener *listener, enum tid
 
 /* The next one after `id` in a group: ids grow, so a callback may unregister itself or others. */
 static bool errors_next(struct errors *errors, enum tide_error_interest group, const struct tide_error_record *record,
-                        int64_t id, struct error_listener *ret)
+			int64_t id, struct error_listener *ret)
 {
 	bool is_found = false;
 	mutex_lock(&errors->lock);
-	for (const struct error_listener *listener = errors->listeners; listener && !is_found; listener = listener->next)
+	for (const struct error_listener *listener = errors->listeners; listener && !is_found;
+	     listener = listener->next)
 		if (listener->id > id && error_listener_wants(listener, group, record)) {
 			*ret = *listener;
 			is_found = true;
@@ -217,12 +220,13 @@ static void error_log_remember(struct error_log *log, const struct tide_error_re
 	log->count += log->count < log->capacity;
 	struct tide_recent_error *recent = &log->recent[log->newest];
 	*recent = (struct tide_recent_error){ .event_id = record->event_id,
-		                              .position = record->position,
-		                              .error_type = record->error_type,
-		                              .timestamp = record->timestamp,
-		                              .sent_to_dlq = record->sent_to_dlq };
+					      .position = record->position,
+					      .error_type = record->error_type,
+					      .timestamp = record->timestamp,
+					      .sent_to_dlq = record->sent_to_dlq };
 	size_t size = strlen(record->event_type);
-	memcpy(recent->event_type, record->event_type, utf8_cut(record->event_type, size, sizeof recent->event_type - 1));
+	memcpy(recent->event_type, record->event_type,
+	       utf8_cut(record->event_type, size, sizeof recent->event_type - 1));
 	size = strlen(record->error_message);
 	memcpy(recent->error_message, record->error_message,
 	       utf8_cut(record->error_message, size, sizeof recent->error_message - 1));

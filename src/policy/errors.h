@@ -21,10 +21,10 @@ struct error_rule {
 struct error_listener {
 	struct error_listener *next;
 	enum tide_error_interest interest;
-	int which;   /* the category or severity of interest */
+	int which; /* the category or severity of interest */
 	tide_error_callback *callback;
 	void *self;
-	int64_t id;  /* from 1, in order of registration */
+	int64_t id; /* from 1, in order of registration */
 };
 
 /** Rules and listeners of one manager. */
@@ -39,10 +39,11 @@ void errors_init(struct errors *errors);
 void errors_fini(struct errors *errors);
 /** `pattern` NULL: a rule for `status`, replacing an earlier one. TIDE_OK, TIDE_OUT_OF_MEMORY. */
 tide_status errors_add_rule(struct errors *errors, const char *pattern, tide_status status,
-                            const struct tide_classification *classification, struct tide_error *err);
+			    const struct tide_classification *classification, struct tide_error *err);
 /** The first match of: the rule of the status, the patterns in order, the built-in table. */
 struct tide_classification errors_classify(struct errors *errors, tide_status status, const char *message);
-tide_status errors_listen(struct errors *errors, const struct error_listener *listener, int64_t *ret, struct tide_error *err);
+tide_status errors_listen(struct errors *errors, const struct error_listener *listener, int64_t *ret,
+			  struct tide_error *err);
 bool errors_unlisten(struct errors *errors, int64_t id);
 /** Log a record by its severity. */
 void errors_log(const struct tide_error_record *record);
@@ -62,7 +63,8 @@ struct error_log {
 tide_status error_log_init(struct error_log *log, int32_t capacity, struct tide_error *err);
 void error_log_fini(struct error_log *log);
 void error_log_reset(struct error_log *log);
-void error_log_add(struct error_log *log, const struct tide_error_record *record, bool is_retried, struct mono_time now);
+void error_log_add(struct error_log *log, const struct tide_error_record *record, bool is_retried,
+		   struct mono_time now);
 struct tide_error_stats error_log_stats(struct error_log *log, struct mono_time now);
 
 #endif

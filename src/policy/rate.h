@@ -8,8 +8,8 @@
 
 /** Counts what happened in the last 60 seconds, in steps of one second. */
 struct rate {
-	int64_t second;                /* the newest one counted, of the monotonic clock */
-	int32_t counts[RATE_SECONDS];  /* by second modulo 60 */
+	int64_t second;               /* the newest one counted, of the monotonic clock */
+	int32_t counts[RATE_SECONDS]; /* by second modulo 60 */
 };
 
 void rate_add(struct rate *rate, struct mono_time now);

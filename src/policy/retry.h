@@ -20,14 +20,7 @@ struct retry_policy {
 int64_t retry_delay(const struct retry_policy *policy, int32_t k, struct random *random);
 
 /** What a subscription tries: each is counted by itself. */
-enum retry_operation {
-	RETRY_HANDLER,
-	RETRY_READ,
-	RETRY_CHECKPOINT,
-	RETRY_DLQ,
-	RETRY_OWNERSHIP,
-	RETRY_OPERATIONS
-};
+enum retry_operation { RETRY_HANDLER, RETRY_READ, RETRY_CHECKPOINT, RETRY_DLQ, RETRY_OWNERSHIP, RETRY_OPERATIONS };
 const char *retry_operation_name(enum retry_operation operation);
 
 /** What trying has come to, per operation. */

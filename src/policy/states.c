@@ -49,9 +49,9 @@ static tide_status states_refuse(enum tide_state from, enum tide_state to, struc
 	for (size_t i = 0; i < STATES_COUNT; i++)
 		if (states_may(from, (enum tide_state)i))
 			size += (size_t)snprintf(allowed + size, sizeof allowed - size, "%s%s", size ? ", " : "",
-			                         states_table[i].name);
+						 states_table[i].name);
 	return tide_fail(err, TIDE_STATE, "cannot go from %s to %s; allowed: %s", tide_state_name(from),
-	                 tide_state_name(to), size ? allowed : "none");
+			 tide_state_name(to), size ? allowed : "none");
 }
 
 tide_status states_move(struct states *states, enum tide_state to, struct tide_error *err)

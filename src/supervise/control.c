@@ -26,7 +26,7 @@ static void control_keep_totals_locked(struct tide_subscription *subscription) T
 
 /* A new run: nothing of the last one counts, but its position, for a restart. */
 static void control_reset_run_locked(struct tide_subscription *subscription, bool is_restart)
-        TIDE_REQUIRES(subscription->lock)
+	TIDE_REQUIRES(subscription->lock)
 {
 	struct clock *clock = subscription->engine->clock;
 	control_keep_totals_locked(subscription);
@@ -54,13 +54,14 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 }
 
 static tide_status control_begin_locked(struct tide_subscription *subscription, bool is_restart, struct tide_error *err)
-        TIDE_REQUIRES(subscription->lock)
+	TIDE_REQUIRES(subscription->lock)
 {
 	if (subscription->is_abandoned)
-		return tide_fail(err, TIDE_BUSY, "the handler of '%s' has not returned from the last run", subscription->name);
+		return tide_fail(err, TIDE_BUSY, "the handler of '%s' has not returned from the last run",
+				 subscription->name);
 	if (is_restart && subscription->states.state != TIDE_STATE_ERROR)
 		return tide_fail(err, TIDE_STATE, "'%s' is %s, only one in error can be restarted", subscription->name,
-		                 tide_state_name(subscription->states.state));
+				 tide_state_name(subscription->states.state));
 	states_begin(&subscription->states);
 	atomic_store(&subscription->state_now, (int)TIDE_STATE_STARTING);
 	control_reset_run_locked(subscription, is_restart);
@@ -80,7 +81,7 @@ static void control_fail_start(struct tide_subscription *subscription, tide_stat
 }
 
 tide_status control_start(struct tide_manager *manager, struct tide_subscription *subscription, bool is_restart,
-                          struct tide_error *err)
+			  struct tide_error *err)
 {
 	mutex_lock(&subscription->lock);
 	bool is_under_way = subscription->is_registered_run && !subscription->is_abandoned;
@@ -105,7 +106,7 @@ tide_status control_start(struct tide_manager *manager, struct tide_subscription
 }
 
 static bool control_has_started_locked(const struct tide_subscription *subscription, bool until_live)
-        TIDE_REQUIRES(subscription->lock)
+	TIDE_REQUIRES(subscription->lock)
 {
 	enum tide_state state = subscription->states.state;
 	if (!until_live || state_is_terminal(state))
@@ -114,7 +115,7 @@ static bool control_has_started_locked(const struct tide_subscription *subscript
 }
 
 tide_status control_wait_started(struct tide_subscription *subscription, bool until_live, struct mono_time deadline,
-                                 struct tide_error *err)
+				 struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	mutex_lock(&subscription->lock);
@@ -219,12 +220,13 @@ bool tide_manager_pause(struct tide_manager *manager, const char *name, enum tid
 	if (!subscription)
 		return false;
 	struct clock *clock = subscription->engine->clock;
-	bool is_ours = reason == TIDE_PAUSE_MANUAL || reason == TIDE_PAUSE_MAINTENANCE; /* the other one is the library's */
+	bool is_ours =
+		reason == TIDE_PAUSE_MANUAL || reason == TIDE_PAUSE_MAINTENANCE; /* the other one is the library's */
 	mutex_lock(&subscription->lock);
 	enum tide_state from = subscription->states.state;
 	bool is_waiting = from == TIDE_STATE_PAUSED && subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE;
 	bool has_moved = is_ours && state_is_running(from) && !subscription->should_stop &&
-	                 subscription_move_locked(subscription, TIDE_STATE_PAUSED, NULL) == TIDE_OK;
+			 subscription_move_locked(subscription, TIDE_STATE_PAUSED, NULL) == TIDE_OK;
 	if (has_moved) {
 		subscription->paused_from = from;
 		subscription->paused_at = clock_wall(clock);
@@ -251,7 +253,7 @@ bool tide_manager_resume(struct tide_manager *manager, const char *name)
 	mutex_lock(&subscription->lock);
 	enum tide_state to = subscription->paused_from;
 	bool has_moved = subscription->states.state == TIDE_STATE_PAUSED &&
-	                 subscription_move_locked(subscription, to, NULL) == TIDE_OK;
+			 subscription_move_locked(subscription, to, NULL) == TIDE_OK;
 	if (has_moved)
 		subscription->is_manual_probe = subscription->handler_breaker.state != BREAKER_CLOSED;
 	mutex_unlock(&subscription->lock);
@@ -265,7 +267,7 @@ bool tide_manager_resume(struct tide_manager *manager, const char *name)
 
 /* Both of them: every subscription in the order of registration. */
 static tide_status control_each(struct tide_manager *manager, bool is_pause, enum tide_pause_reason reason,
-                                struct tide_named_flag **ret, size_t *ret_count, struct tide_error *err)
+				struct tide_named_flag **ret, size_t *ret_count, struct tide_error *err)
 {
 	if (!manager || !ret || !ret_count)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
@@ -277,7 +279,7 @@ static tide_status control_each(struct tide_manager *manager, bool is_pause, enu
 	for (size_t i = 0; flags && i < set.count; i++) {
 		memcpy(flags[i].name, set.items[i]->name, sizeof flags[i].name);
 		flags[i].took_effect = is_pause ? tide_manager_pause(manager, flags[i].name, reason)
-		                                : tide_manager_resume(manager, flags[i].name);
+						: tide_manager_resume(manager, flags[i].name);
 	}
 	*ret_count = flags ? set.count : *ret_count;
 	manager_unpin(manager, &set);
@@ -288,13 +290,13 @@ static tide_status control_each(struct tide_manager *manager, bool is_pause, enu
 }
 
 tide_status tide_manager_pause_all(struct tide_manager *manager, enum tide_pause_reason reason,
-                                   struct tide_named_flag **ret, size_t *ret_count, struct tide_error *err)
+				   struct tide_named_flag **ret, size_t *ret_count, struct tide_error *err)
 {
 	return control_each(manager, true, reason, ret, ret_count, err);
 }
 
 tide_status tide_manager_resume_all(struct tide_manager *manager, struct tide_named_flag **ret, size_t *ret_count,
-                                    struct tide_error *err)
+				    struct tide_error *err)
 {
 	return control_each(manager, false, TIDE_PAUSE_MANUAL, ret, ret_count, err);
 }

@@ -3,12 +3,16 @@
 #include "supervise/manager.h"
 
 tide_status tide_manager_on_error(struct tide_manager *manager, enum tide_error_interest interest, int which,
-                                  tide_error_callback *callback, void *self, int64_t *ret, struct tide_error *err)
+				  tide_error_callback *callback, void *self, int64_t *ret, struct tide_error *err)
 {
 	if (!manager || !callback || !ret)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", !manager ? "manager" : !callback ? "callback" : "ret");
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
+				 !manager    ? "manager"
+				 : !callback ? "callback"
+					     : "ret");
 	int most = interest == TIDE_ERRORS_OF_CATEGORY ? TIDE_CATEGORY_UNKNOWN : TIDE_SEVERITY_CRITICAL;
-	if ((unsigned)interest > TIDE_ERRORS_OF_SEVERITY || (interest != TIDE_ERRORS_ALL && (which < 0 || which > most)))
+	if ((unsigned)interest > TIDE_ERRORS_OF_SEVERITY ||
+	    (interest != TIDE_ERRORS_ALL && (which < 0 || which > most)))
 		return tide_fail(err, TIDE_ARGUMENT, "interest %d of kind %d is none", which, (int)interest);
 	struct error_listener listener = { .interest = interest, .which = which, .callback = callback, .self = self };
 	return errors_listen(&manager->engine.errors, &listener, ret, err);
@@ -20,16 +24,17 @@ bool tide_manager_off_error(struct tide_manager *manager, int64_t id)
 }
 
 tide_status tide_manager_classify(struct tide_manager *manager, const char *pattern, tide_status status,
-                                  const struct tide_classification *classification, struct tide_error *err)
+				  const struct tide_classification *classification, struct tide_error *err)
 {
 	if (!manager || !classification)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "classification" : "manager");
 	if (pattern ? pattern[0] == '\0' : (unsigned)status >= TIDE_STATUS_COUNT || status == TIDE_OK)
-		return tide_fail(err, TIDE_ARGUMENT, pattern ? "pattern is empty" : "status %d is no error", (int)status);
+		return tide_fail(err, TIDE_ARGUMENT, pattern ? "pattern is empty" : "status %d is no error",
+				 (int)status);
 	if ((unsigned)classification->category > TIDE_CATEGORY_UNKNOWN ||
 	    (unsigned)classification->severity > TIDE_SEVERITY_CRITICAL)
 		return tide_fail(err, TIDE_ARGUMENT, "category %d, severity %d: one of them is none",
-		                 (int)classification->category, (int)classification->severity);
+				 (int)classification->category, (int)classification->severity);
 	return errors_add_rule(&manager->engine.errors, pattern, status, classification, err);
 }
 
@@ -55,7 +60,7 @@ static void errors_sum(struct tide_error_stats *sum, const struct tide_error_sta
 }
 
 tide_status tide_manager_error_stats(struct tide_manager *manager, const char *name, struct tide_error_stats *ret,
-                                     struct tide_error *err)
+				     struct tide_error *err)
 {
 	if (!manager || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
@@ -73,7 +78,7 @@ tide_status tide_manager_error_stats(struct tide_manager *manager, const char *n
 		}
 		mutex_lock(&subscription->lock);
 		struct tide_error_stats one =
-		        error_log_stats(&subscription->errors, clock_mono(subscription->engine->clock));
+			error_log_stats(&subscription->errors, clock_mono(subscription->engine->clock));
 		mutex_unlock(&subscription->lock);
 		errors_sum(&sum, &one);
 	}

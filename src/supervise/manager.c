@@ -34,14 +34,14 @@ static tide_status manager_check_numbers(const struct tide_health_config *health
 	};
 	if (!(health->max_error_rate_per_minute >= 0) || isinf(health->max_error_rate_per_minute))
 		return tide_fail(err, TIDE_ARGUMENT, "max_error_rate_per_minute is %g, expected 0 or more",
-		                 health->max_error_rate_per_minute);
+				 health->max_error_rate_per_minute);
 	for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
 		if (!(pairs[i].warning >= 0) || isinf(pairs[i].warning) || isinf(pairs[i].critical))
 			return tide_fail(err, TIDE_ARGUMENT, "%s warning is %g, expected 0 or more", pairs[i].name,
-			                 pairs[i].warning);
+					 pairs[i].warning);
 		if (!(pairs[i].critical >= pairs[i].warning))
 			return tide_fail(err, TIDE_ARGUMENT, "%s critical is %g, expected the warning (%g) or more",
-			                 pairs[i].name, pairs[i].critical, pairs[i].warning);
+					 pairs[i].name, pairs[i].critical, pairs[i].warning);
 	}
 	return TIDE_OK;
 }
@@ -60,8 +60,8 @@ static tide_status manager_check_options(const struct tide_manager_options *opti
 		       { "probe_limit", options->probe_limit } };
 	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
 		if (!(limits[i].value >= 0) || isinf(limits[i].value))
-			return tide_fail(err, TIDE_ARGUMENT, "%s is %g, expected more than 0 (0: the default)", limits[i].name,
-			                 limits[i].value);
+			return tide_fail(err, TIDE_ARGUMENT, "%s is %g, expected more than 0 (0: the default)",
+					 limits[i].name, limits[i].value);
 	return options->health ? manager_check_numbers(options->health, err) : TIDE_OK;
 }
 
@@ -77,7 +77,7 @@ static double manager_or(double value, double standard)
 }
 
 static tide_status manager_init(struct tide_manager *manager, const struct tide_manager_options *options,
-                                struct tide_error *err)
+				struct tide_error *err)
 {
 	static const struct tide_health_config healthy = TIDE_HEALTH_CONFIG_DEFAULT;
 	struct engine *engine = &manager->engine;
@@ -129,7 +129,7 @@ static void manager_free(struct tide_manager *manager)
 }
 
 tide_status tide_manager_open(const struct tide_manager_options *options, struct tide_manager **ret,
-                              struct tide_error *err)
+			      struct tide_error *err)
 {
 	tide_status status = manager_check_options(options, err);
 	if (status == TIDE_OK && !ret)
@@ -202,7 +202,7 @@ bool manager_is_shutting_down(const struct tide_manager *manager)
 /* ---- The registry ------------------------------------------------------------------------------------------- */
 
 static struct tide_subscription *manager_find_locked(struct tide_manager *manager, const char *name)
-        TIDE_REQUIRES(manager->lock)
+	TIDE_REQUIRES(manager->lock)
 {
 	struct tide_subscription *subscription = manager->subscriptions;
 	while (subscription && strcmp(subscription->name, name) != 0)
@@ -211,7 +211,7 @@ static struct tide_subscription *manager_find_locked(struct tide_manager *manage
 }
 
 static size_t manager_set_size_locked(const struct tide_manager *manager, const char *const *names)
-        TIDE_REQUIRES(manager->lock)
+	TIDE_REQUIRES(manager->lock)
 {
 	size_t count = 0;
 	while (names && names[count])
@@ -220,7 +220,7 @@ static size_t manager_set_size_locked(const struct tide_manager *manager, const 
 }
 
 tide_status manager_pin(struct tide_manager *manager, const char *const *names, struct manager_set *ret,
-                        struct tide_error *err)
+			struct tide_error *err)
 {
 	*ret = (struct manager_set){ .names = names };
 	mutex_lock(&manager->lock);
@@ -298,7 +298,7 @@ double tide_manager_uptime(struct tide_manager *manager)
 }
 
 static tide_status manager_register(struct tide_manager *manager, struct tide_subscription *subscription,
-                                    bool *ret_is_running, struct tide_error *err)
+				    bool *ret_is_running, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	mutex_lock(&manager->lock);
@@ -317,8 +317,8 @@ static tide_status manager_register(struct tide_manager *manager, struct tide_su
 }
 
 tide_status tide_manager_subscribe(struct tide_manager *manager, const struct tide_subscriber *subscriber,
-                                   const struct tide_subscription_config *config, struct tide_subscription **ret,
-                                   struct tide_error *err)
+				   const struct tide_subscription_config *config, struct tide_subscription **ret,
+				   struct tide_error *err)
 {
 	if (!manager || !subscriber)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "subscriber" : "manager");
@@ -395,7 +395,7 @@ static tide_status manager_set_running(struct tide_manager *manager, struct tide
 }
 
 static void manager_start_all(struct tide_manager *manager, const struct manager_set *set,
-                              struct tide_start_result *results)
+			      struct tide_start_result *results)
 {
 	for (size_t i = 0; i < set->count; i++) {
 		struct tide_start_result *result = &results[i];
@@ -408,8 +408,8 @@ static void manager_start_all(struct tide_manager *manager, const struct manager
 	}
 }
 
-static tide_status manager_await_all(const struct manager_set *set, double wait_seconds, struct tide_start_result *results,
-                                     struct tide_error *err)
+static tide_status manager_await_all(const struct manager_set *set, double wait_seconds,
+				     struct tide_start_result *results, struct tide_error *err)
 {
 	tide_status first = TIDE_OK;
 	struct mono_time deadline = mono_add(clock_mono(&clock_system), ns_of_seconds(wait_seconds));
@@ -429,10 +429,11 @@ static tide_status manager_await_all(const struct manager_set *set, double wait_
 }
 
 tide_status tide_manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
-                               struct tide_start_result **ret, size_t *ret_count, struct tide_error *err)
+			       struct tide_start_result **ret, size_t *ret_count, struct tide_error *err)
 {
 	if (!manager || (ret && !ret_count) || !(wait_seconds >= 0))
-		return tide_fail(err, TIDE_ARGUMENT, "%s", !manager ? "manager is NULL" : "wait_seconds is negative, or ret_count NULL");
+		return tide_fail(err, TIDE_ARGUMENT, "%s",
+				 !manager ? "manager is NULL" : "wait_seconds is negative, or ret_count NULL");
 	tide_status status = manager_check_thread(manager, "start subscriptions", err);
 	if (status == TIDE_OK && manager_is_shutting_down(manager) && !atomic_load(&manager->shutdown.is_running))
 		status = tide_fail(err, TIDE_SHUTTING_DOWN, "the manager is shutting down");
@@ -479,20 +480,20 @@ tide_status tide_manager_restart(struct tide_manager *manager, const char *name,
 }
 
 static struct mono_time manager_stop_deadline(const struct tide_manager *manager, const char *const *names,
-                                              const struct tide_subscription *subscription, double limit_seconds)
+					      const struct tide_subscription *subscription, double limit_seconds)
 {
 	double limit = names ? subscription->config.shutdown_timeout : manager->shutdown_timeout;
 	return mono_add(clock_mono(manager->engine.clock), ns_of_seconds(limit_seconds > 0 ? limit_seconds : limit));
 }
 
 static tide_status manager_stop_set(struct tide_manager *manager, const struct manager_set *set, double limit_seconds,
-                                    struct tide_error *err)
+				    struct tide_error *err)
 {
 	tide_status first = TIDE_OK;
 	for (size_t i = 0; i < set->count; i++)
 		if (set->items[i])
 			control_ask_stop(set->items[i],
-			                 manager_stop_deadline(manager, set->names, set->items[i], limit_seconds));
+					 manager_stop_deadline(manager, set->names, set->items[i], limit_seconds));
 	for (size_t i = 0; i < set->count; i++) {
 		struct tide_error error = { 0 };
 		if (!set->items[i])
@@ -509,7 +510,7 @@ static tide_status manager_stop_set(struct tide_manager *manager, const struct m
 }
 
 tide_status tide_manager_stop(struct tide_manager *manager, const char *const *names, double limit_seconds,
-                              struct tide_error *err)
+			      struct tide_error *err)
 {
 	if (!manager)
 		return tide_fail(err, TIDE_ARGUMENT, "manager is NULL");

@@ -21,11 +21,11 @@ struct hook {
 
 /** A shutdown in progress; used by the thread that runs it, but for what is atomic. */
 struct shutdown {
-	_Atomic(int) reason;       /* enum tide_shutdown_reason; set once, by a signal handler too */
-	atomic_int signals;        /* received since the request */
-	atomic_bool is_running;    /* run_until_shutdown is under way */
-	int event;                 /* eventfd: a request or signal came */
-	struct hook *hooks;        /* under the manager's lock; in order of registration */
+	_Atomic(int) reason;              /* enum tide_shutdown_reason; set once, by a signal handler too */
+	atomic_int signals;               /* received since the request */
+	atomic_bool is_running;           /* run_until_shutdown is under way */
+	int event;                        /* eventfd: a request or signal came */
+	struct hook *hooks;               /* under the manager's lock; in order of registration */
 	struct tide_shutdown_result last; /* under the manager's lock */
 	bool has_last;                    /* under the manager's lock */
 	double last_drain_seconds;        /* under the manager's lock */
@@ -44,20 +44,20 @@ struct tide_manager {
 	struct mutex lock;
 	struct cond changed;
 	struct tide_subscription *subscriptions; /* in order of registration */
-	_Atomic(size_t) count;  /* read without the lock too */
-	int pins;               /* snapshots of the registry in use */
-	atomic_bool is_running; /* read without the lock too */
+	_Atomic(size_t) count;                   /* read without the lock too */
+	int pins;                                /* snapshots of the registry in use */
+	atomic_bool is_running;                  /* read without the lock too */
 	struct mono_time started_at;
-	bool is_watching;      /* the watchdog thread runs */
+	bool is_watching; /* the watchdog thread runs */
 	bool should_end_watch;
 	struct thread watchdog;
 	struct mono_time renewed_at; /* watchdog thread only */
 
 	struct shutdown shutdown;
-	int64_t shutdowns_initiated[8]; /* by reason; under lock */
-	int64_t shutdowns_completed[3]; /* clean, timeout, forced; under lock */
+	int64_t shutdowns_initiated[8];                      /* by reason; under lock */
+	int64_t shutdowns_completed[3];                      /* clean, timeout, forced; under lock */
 	struct histogram shutdown_seconds[3], drain_seconds; /* under lock */
-	int64_t shutdown_events_drained; /* under lock */
+	int64_t shutdown_events_drained;                     /* under lock */
 };
 
 /** Every subscription, or the named ones, pinned; NULL for a name that is unknown. */
@@ -67,7 +67,7 @@ struct manager_set {
 	size_t count;
 };
 tide_status manager_pin(struct tide_manager *manager, const char *const *names, struct manager_set *ret,
-                        struct tide_error *err);
+			struct tide_error *err);
 void manager_unpin(struct tide_manager *manager, struct manager_set *set);
 /** One by name, pinned; NULL: unknown. */
 struct tide_subscription *manager_pin_one(struct tide_manager *manager, const char *name);
@@ -81,10 +81,10 @@ bool manager_is_shutting_down(const struct tide_manager *manager);
 
 /** Begin a run; success when one is under way. TIDE_BUSY while an abandoned handler has not returned. */
 tide_status control_start(struct tide_manager *manager, struct tide_subscription *subscription, bool is_restart,
-                          struct tide_error *err);
+			  struct tide_error *err);
 /** Wait until the start is resolved (`deadline` MONO_NEVER), or is live or ended, or the deadline; its error. */
 tide_status control_wait_started(struct tide_subscription *subscription, bool until_live, struct mono_time deadline,
-                                 struct tide_error *err);
+				 struct tide_error *err);
 /** Ask it to stop; returns at once. */
 void control_ask_stop(struct tide_subscription *subscription, struct mono_time deadline);
 /** Wait until its run is over; at the deadline it was given its handler is abandoned and the settled prefix saved: TIDE_TIMEOUT. */

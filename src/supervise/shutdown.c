@@ -36,7 +36,7 @@ const char *tide_shutdown_phase_name(enum tide_shutdown_phase phase)
 const char *tide_shutdown_reason_name(enum tide_shutdown_reason reason)
 {
 	static const char *const names[] = { "none",         "signal_sigterm", "signal_sigint", "programmatic",
-		                             "health_check", "timeout",        "double_signal" };
+					     "health_check", "timeout",        "double_signal" };
 	return (size_t)reason < 7 ? names[reason] : "unknown";
 }
 
@@ -73,7 +73,8 @@ void tide_manager_request_shutdown(struct tide_manager *manager, enum tide_shutd
 {
 	int none = TIDE_SHUTDOWN_NONE;
 	bool is_reason = reason > TIDE_SHUTDOWN_NONE && reason <= TIDE_SHUTDOWN_DOUBLE_SIGNAL;
-	atomic_compare_exchange_strong(&manager->shutdown.reason, &none, is_reason ? (int)reason : TIDE_SHUTDOWN_PROGRAMMATIC);
+	atomic_compare_exchange_strong(&manager->shutdown.reason, &none,
+				       is_reason ? (int)reason : TIDE_SHUTDOWN_PROGRAMMATIC);
 	shutdown_ring(&manager->shutdown);
 }
 
@@ -135,7 +136,7 @@ struct shutdown_run {
 	struct mono_time began, deadline;
 	double stop_limit, drain_limit, save_limit;
 	double drain_seconds; /* what it took */
-	bool *was_in_hand; /* of each subscription, when the sequence began */
+	bool *was_in_hand;    /* of each subscription, when the sequence began */
 	int64_t *hand_position;
 };
 
@@ -184,7 +185,7 @@ static void shutdown_plan(struct shutdown_run *run)
 
 /* Wait until `is_done` holds for every subscription; false at the limit or when forced. */
 static bool shutdown_await(struct shutdown_run *run, struct mono_time limit,
-                           bool (*is_done)(struct tide_subscription *), bool saves)
+			   bool (*is_done)(struct tide_subscription *), bool saves)
 {
 	struct mono_time save_at = mono_add(shutdown_now(run), ns_of_seconds(SHUTDOWN_STEP_SECONDS));
 	for (;;) {
@@ -201,7 +202,7 @@ static bool shutdown_await(struct shutdown_run *run, struct mono_time limit,
 		}
 		mutex_lock(&run->manager->lock);
 		(void)cond_wait_until(&run->manager->changed, &run->manager->lock,
-		                      mono_min(mono_add(now, SHUTDOWN_LOOK_NS), limit));
+				      mono_min(mono_add(now, SHUTDOWN_LOOK_NS), limit));
 		mutex_unlock(&run->manager->lock);
 	}
 }
@@ -238,7 +239,8 @@ static void shutdown_drain(struct shutdown_run *run)
 {
 	run->result.phase = TIDE_PHASE_DRAINING;
 	struct mono_time since = shutdown_now(run);
-	bool is_drained = shutdown_await(run, shutdown_limit(run, run->drain_limit), shutdown_has_nothing_in_hand, true);
+	bool is_drained =
+		shutdown_await(run, shutdown_limit(run, run->drain_limit), shutdown_has_nothing_in_hand, true);
 	if (!is_drained && !shutdown_is_forced(run))
 		shutdown_force(run, TIDE_SHUTDOWN_TIMEOUT, "a handler did not return in time");
 	int64_t took = mono_since(shutdown_now(run), since);
@@ -324,17 +326,17 @@ static void shutdown_call_hook(struct shutdown_run *run, const struct hook *hook
 	}
 	thread_detach(&call->thread);
 	mutex_lock(&call->lock);
-	while (!call->is_done && !shutdown_is_forced(run) &&
-	       clock_mono(&clock_system).ns < limit.ns)
+	while (!call->is_done && !shutdown_is_forced(run) && clock_mono(&clock_system).ns < limit.ns)
 		(void)cond_wait_until(&call->done, &call->lock,
-		                      mono_min(limit, mono_add(clock_mono(&clock_system), SHUTDOWN_LOOK_NS)));
+				      mono_min(limit, mono_add(clock_mono(&clock_system), SHUTDOWN_LOOK_NS)));
 	bool is_done = call->is_done;
 	call->is_left = !is_done;
 	mutex_unlock(&call->lock);
 	if (is_done)
 		hook_call_free(call);
 	else
-		log_at(TIDE_LOG_ERROR, "shutdown", "a hook did not return in time", "limit_seconds=%.3f", hook->limit_seconds);
+		log_at(TIDE_LOG_ERROR, "shutdown", "a hook did not return in time", "limit_seconds=%.3f",
+		       hook->limit_seconds);
 }
 
 /* Hooks leave the checkpoint its time: 1 s, or half of the total when that is less. */
@@ -348,15 +350,19 @@ static void shutdown_call_hooks(struct shutdown_run *run, enum tide_hook_moment 
 	mutex_unlock(&run->manager->lock);
 	for (; hook && !shutdown_is_forced(run); hook = hook->next) /* hooks are only ever added, at the end */
 		if (hook->moment == moment)
-			shutdown_call_hook(run, hook,
-			                   mono_min(mono_add(shutdown_now(run), ns_of_seconds(hook->limit_seconds)), last));
+			shutdown_call_hook(
+				run, hook,
+				mono_min(mono_add(shutdown_now(run), ns_of_seconds(hook->limit_seconds)), last));
 }
 
-tide_status tide_manager_add_hook(struct tide_manager *manager, enum tide_hook_moment moment, tide_hook *run, void *self,
-                                  double limit_seconds, struct tide_error *err)
+tide_status tide_manager_add_hook(struct tide_manager *manager, enum tide_hook_moment moment, tide_hook *run,
+				  void *self, double limit_seconds, struct tide_error *err)
 {
 	if (!manager || !run || (unsigned)moment > TIDE_HOOK_AFTER_SHUTDOWN)
-		return tide_fail(err, TIDE_ARGUMENT, "%s", !manager ? "manager is NULL" : !run ? "hook is NULL" : "moment is none");
+		return tide_fail(err, TIDE_ARGUMENT, "%s",
+				 !manager ? "manager is NULL"
+				 : !run   ? "hook is NULL"
+					  : "moment is none");
 	struct hook *hook = alloc_zero(1, sizeof *hook);
 	if (!hook)
 		return alloc_fail(err);
@@ -396,7 +402,8 @@ static void shutdown_end(struct shutdown_run *run)
 	log_at(result->forced ? TIDE_LOG_WARNING : TIDE_LOG_INFO, "shutdown", "shutdown ended",
 	       "phase=%s reason=%s duration_seconds=%.3f subscriptions_stopped=%lld checkpoints_saved=%lld",
 	       tide_shutdown_phase_name(result->phase), tide_shutdown_reason_name(result->reason),
-	       result->duration_seconds, (long long)result->subscriptions_stopped, (long long)result->checkpoints_saved);
+	       result->duration_seconds, (long long)result->subscriptions_stopped,
+	       (long long)result->checkpoints_saved);
 }
 
 static void shutdown_in_order(struct shutdown_run *run)
@@ -443,7 +450,7 @@ static tide_status shutdown_run(struct tide_manager *manager, struct tide_shutdo
 }
 
 tide_status tide_manager_run_until_shutdown(struct tide_manager *manager, struct tide_shutdown_result *ret,
-                                            struct tide_error *err)
+					    struct tide_error *err)
 {
 	if (!manager)
 		return tide_fail(err, TIDE_ARGUMENT, "manager is NULL");

@@ -48,7 +48,8 @@ bool mutex_is_mine(const struct mutex *mutex);
 void cond_init(struct cond *cond);
 void cond_fini(struct cond *cond);
 void cond_wait(struct cond *cond, struct mutex *mutex) TIDE_REQUIRES(*mutex);
-bool cond_wait_until(struct cond *cond, struct mutex *mutex, struct mono_time deadline) TIDE_REQUIRES(*mutex); /* false: time is up */
+bool cond_wait_until(struct cond *cond, struct mutex *mutex, struct mono_time deadline)
+	TIDE_REQUIRES(*mutex); /* false: time is up */
 void cond_broadcast(struct cond *cond);
 void cond_signal(struct cond *cond);
 

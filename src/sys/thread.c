@@ -61,5 +61,6 @@ void thread_detach(struct thread *thread)
 
 unsigned long thread_self(void)
 {
-	return (unsigned long)pthread_self(); /* with glibc the address of the thread's descriptor: cheap, and never 0 */
+	return (unsigned long)
+		pthread_self(); /* with glibc the address of the thread's descriptor: cheap, and never 0 */
 }

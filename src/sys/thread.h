@@ -17,10 +17,11 @@ struct thread {
 };
 
 /** Start a thread with every signal blocked, so that handlers run in the program's own threads. TIDE_OK, TIDE_OUT_OF_MEMORY. */
-tide_status thread_start(struct thread *thread, const char *name, void (*run)(void *self), void *self, struct tide_error *err);
+tide_status thread_start(struct thread *thread, const char *name, void (*run)(void *self), void *self,
+			 struct tide_error *err);
 /** The same; `died` is called when somebody ends the thread from inside `run` (pthread_exit). */
 tide_status thread_start_watched(struct thread *thread, const char *name, void (*run)(void *self),
-                                 void (*died)(void *self), void *self, struct tide_error *err);
+				 void (*died)(void *self), void *self, struct tide_error *err);
 /** Wait for its end; a thread that was not started is allowed. */
 void thread_join(struct thread *thread);
 /** Let it run on by itself: nobody will join it. The struct may go when its `run` returns. */

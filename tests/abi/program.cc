@@ -14,7 +14,8 @@ int main()
 	tide_append append{ { tide_uuid_v4(), "Thing" }, TIDE_NO_STREAM, &event, 1 };
 
 	if (tide_store_open("memory:", nullptr, &store, &err) != TIDE_OK ||
-	    tide_store_append(store, &append, nullptr, &err) != TIDE_OK || tide_store_end(store, &end, &err) != TIDE_OK) {
+	    tide_store_append(store, &append, nullptr, &err) != TIDE_OK ||
+	    tide_store_end(store, &end, &err) != TIDE_OK) {
 		std::fprintf(stderr, "%s\n", err.message);
 		return 1;
 	}

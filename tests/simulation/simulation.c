@@ -69,9 +69,10 @@ static void sim_check_call(struct sim_sub *sub, int position, bool is_redelivery
 		rows->prefix++;
 	if (rows->prefix < position - 1)
 		world_broken("sub%d: event %d was delivered before event %d was settled", sub->name, position,
-		             rows->prefix + 1);
+			     rows->prefix + 1);
 	bool was_dead = rows->dead[position].status != 0; /* redelivered, or left by a crash before its checkpoint */
-	if (!sub->is_transactional && !was_dead && sub->ok_in_epoch[position] == subscription->runner.fence.epoch && !sub->is_batch)
+	if (!sub->is_transactional && !was_dead && sub->ok_in_epoch[position] == subscription->runner.fence.epoch &&
+	    !sub->is_batch)
 		world_broken("sub%d: event %d was handled twice in one run", sub->name, position);
 }
 
@@ -111,8 +112,8 @@ static void sim_take_time(struct sim_sub *sub)
 
 static bool sim_is_late(const struct sim_sub *sub, const struct tide_delivery *delivery)
 {
-	return tide_delivery_is_late(delivery) || sub->sim->world.now_ns - delivery->since.ns >=
-	                                                  ns_of_seconds(sub->config.processing_timeout);
+	return tide_delivery_is_late(delivery) ||
+	       sub->sim->world.now_ns - delivery->since.ns >= ns_of_seconds(sub->config.processing_timeout);
 }
 
 static void sim_apply(struct sim_sub *sub, int position)
@@ -155,7 +156,7 @@ static tide_status sim_handle(void *self, const struct tide_event *event, struct
 }
 
 static tide_status sim_handle_batch(void *self, const struct tide_event *const *events, size_t count,
-                                    struct tide_delivery *delivery)
+				    struct tide_delivery *delivery)
 {
 	struct sim_sub *sub = self;
 	if (count == 1)
@@ -227,12 +228,13 @@ static void sim_boot(struct sim *sim)
 				wanted[count++] = types[t];
 		snprintf(name, sizeof name, "sub%d", i);
 		struct tide_subscriber subscriber = { .name = name,
-			                              .self = sub,
-			                              .event_types = wanted,
-			                              .handle = sub->is_batch ? NULL : sim_handle,
-			                              .handle_batch = sub->is_batch ? sim_handle_batch : NULL,
-			                              .transactional = sub->is_transactional };
-		sim_must(tide_manager_subscribe(sim->manager, &subscriber, &sub->config, &sub->subscription, &err), &err);
+						      .self = sub,
+						      .event_types = wanted,
+						      .handle = sub->is_batch ? NULL : sim_handle,
+						      .handle_batch = sub->is_batch ? sim_handle_batch : NULL,
+						      .transactional = sub->is_transactional };
+		sim_must(tide_manager_subscribe(sim->manager, &subscriber, &sub->config, &sub->subscription, &err),
+			 &err);
 		sub->next = (struct mono_time){ 0 };
 	}
 	sim_must(tide_manager_start(sim->manager, NULL, 0, NULL, NULL, &err), &err);
@@ -266,7 +268,7 @@ static void sim_check_sleep(struct sim *sim, struct sim_sub *sub)
 	if (is_asleep && state_is_running(sub->subscription->states.state) && feed->is_end && feed->count == 0 &&
 	    feed->read_to < sim->rung_to)
 		world_broken("sub%d: sleeps at %lld although the bell rang for event %d", sub->name,
-		             (long long)feed->read_to, sim->rung_to);
+			     (long long)feed->read_to, sim->rung_to);
 }
 
 static void sim_step_one(struct sim *sim, struct sim_sub *sub)
@@ -396,13 +398,13 @@ static void sim_check_end(struct sim_sub *sub)
 	int last = sim_is_done(sub) ? world->event_count : (int)sub->subscription->position;
 	if (rows->has_checkpoint ? rows->position != sub->subscription->position : sub->subscription->position > 0)
 		world_broken("sub%d: stored position %lld, settled %lld", sub->name, (long long)rows->position,
-		             (long long)sub->subscription->position);
+			     (long long)sub->subscription->position);
 	for (int i = 1; i <= last; i++) {
 		if (!world_is_settled(world, rows, sub->name, i))
 			world_broken("sub%d: event %d was passed over", sub->name, i);
 		bool is_resolved = rows->dead[i].status == 1 + TIDE_DEAD_LETTER_RESOLVED;
 		bool should_apply = world_wants(world, sub->name, i) && !world->discardable[sub->name][i] &&
-		                    (!rows->dead[i].status || is_resolved);
+				    (!rows->dead[i].status || is_resolved);
 		if (sub->is_transactional && should_apply && rows->applied[i] != 1)
 			world_broken("sub%d: event %d is %d times in the read model", sub->name, i, rows->applied[i]);
 	}
@@ -426,8 +428,8 @@ static void sim_finish(struct sim *sim)
 			break;
 		if (steps == SIM_HEAL_STEPS)
 			world_broken("nothing fails any more, and yet: sub0 is %s at %lld of %d",
-			             tide_state_name(sim->subs[0].subscription->states.state),
-			             (long long)sim->subs[0].subscription->position, sim->world.event_count);
+				     tide_state_name(sim->subs[0].subscription->states.state),
+				     (long long)sim->subs[0].subscription->position, sim->world.event_count);
 		sim_pass_time(sim);
 	}
 	for (int i = 0; i < sim->count; i++)
@@ -461,7 +463,7 @@ static void sim_hear(void *self, const struct tide_log_line *line)
 	long long position;
 	if (*is_loud)
 		fprintf(stderr, "%10.6f %s %s %s\n", (double)world_now->now_ns / 1e9, tide_log_level_name(line->level),
-		        line->message, line->fields);
+			line->message, line->fields);
 	if (strcmp(line->message, "failed event discarded by configuration") != 0 ||
 	    sscanf(line->fields, "name='sub%d' position=%lld", &name, &position) != 2)
 		return;

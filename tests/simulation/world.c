@@ -14,8 +14,8 @@ char world_replay[128];
 struct world_session {
 	struct world *world;
 	bool is_broken;
-	int name;                     /* whose transaction is open; -1: none */
-	struct world_rows open;       /* in the transaction */
+	int name;               /* whose transaction is open; -1: none */
+	struct world_rows open; /* in the transaction */
 	struct world_rows savepoint;
 };
 
@@ -159,7 +159,7 @@ static tide_status world_lose_answer(struct world_session *session, struct tide_
 /* ---- Store -------------------------------------------------------------------------------------------------- */
 
 static tide_status sim_open(struct tide_url *url, const struct tide_store_options *options, void **ret,
-                            struct tide_error *err)
+			    struct tide_error *err)
 {
 	(void)url, (void)options, (void)err;
 	*ret = world_now;
@@ -172,7 +172,7 @@ static void sim_close(void *store)
 }
 
 static tide_status sim_append(void *store, const struct tide_commit *commits, size_t count,
-                              struct tide_append_result *ret, struct tide_error *err)
+			      struct tide_append_result *ret, struct tide_error *err)
 {
 	(void)store, (void)commits, (void)count, (void)ret;
 	return tide_fail(err, TIDE_UNSUPPORTED, "the script appends");
@@ -199,7 +199,7 @@ static void sim_session_close(void *session)
 }
 
 static tide_status sim_read(void *self, const struct tide_page_query *query, struct tide_page *page,
-                            struct tide_error *err)
+			    struct tide_error *err)
 {
 	struct world_session *session = self;
 	struct world *world = session->world;
@@ -233,7 +233,8 @@ static tide_status sim_end(void *self, tide_position *ret, struct tide_error *er
 	return status;
 }
 
-static tide_status sim_find(void *self, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err)
+static tide_status sim_find(void *self, const struct tide_uuid *event_id, struct tide_page *page,
+			    struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
@@ -335,8 +336,8 @@ static tide_status sim_load(void *self, const char *name, struct tide_checkpoint
 	if (!rows->has_checkpoint)
 		return tide_fail(err, TIDE_NOT_FOUND, "no checkpoint '%s'", name);
 	*ret = (struct tide_checkpoint){ .has_position = true,
-		                         .position = rows->position,
-		                         .events_processed = rows->processed };
+					 .position = rows->position,
+					 .events_processed = rows->processed };
 	return TIDE_OK;
 }
 
@@ -354,11 +355,11 @@ static void sim_check_prefix(const struct world *world, struct world_rows *rows,
 		rows->prefix++;
 	if (rows->prefix < position && position <= world->event_count)
 		world_broken("sub%d: checkpoint %lld, but event %d is not settled", name, (long long)position,
-		             rows->prefix + 1);
+			     rows->prefix + 1);
 }
 
 static tide_status sim_save(void *self, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
-                            struct tide_error *err)
+			    struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
@@ -371,7 +372,7 @@ static tide_status sim_save(void *self, const struct tide_fence *fence, const st
 	sim_check_prefix(session->world, rows, name, write->progress.position);
 	if (rows->has_checkpoint && write->progress.position < rows->position)
 		world_broken("sub%d: checkpoint went back from %lld to %lld", name, (long long)rows->position,
-		             (long long)write->progress.position);
+			     (long long)write->progress.position);
 	rows->has_checkpoint = true;
 	rows->position = write->progress.position;
 	rows->processed += write->progress.count;
@@ -379,7 +380,7 @@ static tide_status sim_save(void *self, const struct tide_fence *fence, const st
 }
 
 static tide_status sim_acquire(void *self, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
-                               struct tide_error *err)
+			       struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
@@ -425,7 +426,7 @@ static tide_status sim_release_lease(void *self, const struct tide_fence *fence,
 }
 
 static tide_status sim_mark(void *self, const struct tide_fence *fence, tide_position position, int32_t deaths,
-                            struct tide_error *err)
+			    struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = sim_renew(session, fence, err);
@@ -440,7 +441,7 @@ static tide_status sim_mark(void *self, const struct tide_fence *fence, tide_pos
 /* ---- Dead letters: the id is the position -------------------------------------------------------------------- */
 
 static tide_status sim_dead_add(void *self, const struct tide_fence *fence, const struct tide_dead_letter_write *write,
-                                int64_t *ret, struct tide_error *err)
+				int64_t *ret, struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
@@ -452,38 +453,38 @@ static tide_status sim_dead_add(void *self, const struct tide_fence *fence, cons
 	struct world_rows *rows = world_rows_of(session, world_name(write->projection_name));
 	struct tide_uuid behind;
 	bool is_parked = strncmp(write->message, "parked behind event ", 20) == 0 &&
-	                 tide_uuid_parse(write->message + 20, &behind, NULL) == TIDE_OK;
-	rows->dead[position] = (struct world_dead){ 1 + TIDE_DEAD_LETTER_FAILED,
-		                                    (int16_t)(is_parked ? world_position_of(&behind) : 0),
-		                                    (int16_t)write->retry_count };
+			 tide_uuid_parse(write->message + 20, &behind, NULL) == TIDE_OK;
+	rows->dead[position] =
+		(struct world_dead){ 1 + TIDE_DEAD_LETTER_FAILED, (int16_t)(is_parked ? world_position_of(&behind) : 0),
+				     (int16_t)write->retry_count };
 	rows->settled[position] = 1;
 	*ret = position;
 	return TIDE_OK;
 }
 
 static tide_status sim_dead_list_one(struct tide_dead_letter_list *list, const struct world *world, const char *name,
-                                     int position, const struct world_dead *dead, struct tide_error *err)
+				     int position, const struct world_dead *dead, struct tide_error *err)
 {
 	struct tide_event event = world_view(world, position);
 	struct tide_uuid behind = world_id(1, dead->parked_behind);
 	char id[TIDE_UUID_TEXT_SIZE], data[160], message[80] = "scripted failure";
 	snprintf(data, sizeof data, "{\"aggregate_id\":\"%s\",\"aggregate_type\":\"Thing\"}",
-	         tide_uuid_format(&event.aggregate_id, id));
+		 tide_uuid_format(&event.aggregate_id, id));
 	if (dead->parked_behind)
 		snprintf(message, sizeof message, "parked behind event %s", tide_uuid_format(&behind, id));
 	struct tide_dead_letter entry = { .id = position,
-		                          .event_id = event.event_id,
-		                          .projection_name = name,
-		                          .event_type = event.event_type.data,
-		                          .event_data = data,
-		                          .error_message = message,
-		                          .retry_count = dead->retries,
-		                          .status = (enum tide_dead_letter_status)(dead->status - 1) };
+					  .event_id = event.event_id,
+					  .projection_name = name,
+					  .event_type = event.event_type.data,
+					  .event_data = data,
+					  .error_message = message,
+					  .retry_count = dead->retries,
+					  .status = (enum tide_dead_letter_status)(dead->status - 1) };
 	return tide_dead_letter_list_add(list, &entry, err);
 }
 
 static tide_status sim_dead_list(void *self, const struct tide_dead_letter_filter *filter,
-                                 struct tide_dead_letter_list *ret, struct tide_error *err)
+				 struct tide_dead_letter_list *ret, struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
@@ -500,7 +501,7 @@ static tide_status sim_dead_list(void *self, const struct tide_dead_letter_filte
 }
 
 static tide_status sim_dead_change(void *self, const struct tide_fence *fence,
-                                   const struct tide_dead_letter_change *change, struct tide_error *err)
+				   const struct tide_dead_letter_change *change, struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
@@ -518,7 +519,7 @@ static tide_status sim_dead_change(void *self, const struct tide_fence *fence,
 	if (change->message) {
 		struct tide_uuid behind;
 		bool is_parked = strncmp(change->message, "parked behind event ", 20) == 0 &&
-		                 tide_uuid_parse(change->message + 20, &behind, NULL) == TIDE_OK;
+				 tide_uuid_parse(change->message + 20, &behind, NULL) == TIDE_OK;
 		dead->parked_behind = (int16_t)(is_parked ? world_position_of(&behind) : 0);
 	}
 	return TIDE_OK;
@@ -526,12 +527,30 @@ static tide_status sim_dead_change(void *self, const struct tide_fence *fence,
 
 const struct tide_backend world_backend = {
 	.scheme = "sim",
-	.store = { .open = sim_open, .close = sim_close, .append = sim_append, .session_open = sim_session_open,
-	           .session_close = sim_session_close, .read = sim_read, .end = sim_end, .find = sim_find,
-	           .begin = sim_begin, .commit = sim_commit, .rollback = sim_rollback, .savepoint = sim_savepoint,
-	           .release = sim_release, .rollback_to = sim_rollback_to, .check = sim_check, .connection = sim_connection },
-	.checkpoint = { .load = sim_load, .save = sim_save, .lease_acquire = sim_acquire, .lease_renew = sim_renew,
-	                .lease_release = sim_release_lease, .lease_mark = sim_mark, .lease_renew_ns = NS_PER_SECOND,
-	                .dead_letter_add = sim_dead_add, .dead_letter_list = sim_dead_list,
-	                .dead_letter_change = sim_dead_change },
+	.store = { .open = sim_open,
+		   .close = sim_close,
+		   .append = sim_append,
+		   .session_open = sim_session_open,
+		   .session_close = sim_session_close,
+		   .read = sim_read,
+		   .end = sim_end,
+		   .find = sim_find,
+		   .begin = sim_begin,
+		   .commit = sim_commit,
+		   .rollback = sim_rollback,
+		   .savepoint = sim_savepoint,
+		   .release = sim_release,
+		   .rollback_to = sim_rollback_to,
+		   .check = sim_check,
+		   .connection = sim_connection },
+	.checkpoint = { .load = sim_load,
+			.save = sim_save,
+			.lease_acquire = sim_acquire,
+			.lease_renew = sim_renew,
+			.lease_release = sim_release_lease,
+			.lease_mark = sim_mark,
+			.lease_renew_ns = NS_PER_SECOND,
+			.dead_letter_add = sim_dead_add,
+			.dead_letter_list = sim_dead_list,
+			.dead_letter_change = sim_dead_change },
 };

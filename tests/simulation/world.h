@@ -25,7 +25,7 @@ struct world_event {
 };
 
 struct world_dead {
-	uint8_t status; /* 0: none, else 1 + enum tide_dead_letter_status */
+	uint8_t status;        /* 0: none, else 1 + enum tide_dead_letter_status */
 	int16_t parked_behind; /* position; 0: its own failure */
 	int16_t retries;
 };
@@ -35,9 +35,9 @@ struct world_rows {
 	bool has_checkpoint;
 	tide_position position;
 	int64_t processed;
-	int32_t prefix;                       /* every wanted event up to here is settled */
-	uint8_t settled[WORLD_EVENTS + 1];    /* handled, or in the dead letters */
-	uint8_t applied[WORLD_EVENTS + 1];    /* the read model: how often */
+	int32_t prefix;                    /* every wanted event up to here is settled */
+	uint8_t settled[WORLD_EVENTS + 1]; /* handled, or in the dead letters */
+	uint8_t applied[WORLD_EVENTS + 1]; /* the read model: how often */
 	struct world_dead dead[WORLD_EVENTS + 1];
 };
 
@@ -53,14 +53,14 @@ struct world {
 	struct clock clock; /* first: the engine's clock is the world */
 	int64_t now_ns;
 	struct random random;
-	bool is_healed;       /* nothing fails any more */
+	bool is_healed; /* nothing fails any more */
 	int fault_per_mille;
 	int event_count;
 	struct world_event events[WORLD_EVENTS + 1]; /* from 1 */
 	tide_version versions[WORLD_AGGREGATES];
 	struct world_rows rows[WORLD_NAMES];
 	struct world_lease leases[WORLD_NAMES];
-	uint8_t wanted_types[WORLD_NAMES];              /* a bit per type; 0: all */
+	uint8_t wanted_types[WORLD_NAMES];                  /* a bit per type; 0: all */
 	uint8_t discardable[WORLD_NAMES][WORLD_EVENTS + 1]; /* failed finally under a configuration that drops */
 	bool is_transactional[WORLD_NAMES];
 	int64_t faults_made;

@@ -364,8 +364,7 @@ static void an_envelope_is_opened(void **state)
 				"\"event_version\":4,\"occurred_at\":\"x\","
 				"\"aggregate_id\":1,\"aggregate_type\":2,\"aggregate_version\":3,\"tenant_id\":null,"
 				"\"actor_id\":\"b\",\"correlation_id\":\"" ID_C "\","
-				"\"causation_id\":\"" ID_B
-				"\",\"metadata\":{\"k\": "
+				"\"causation_id\":\"" ID_B "\",\"metadata\":{\"k\": "
 				"[1]},\"order_\\u0069d\":7,\"lines\":[{\"event_id\":1}],\"version\":9}");
 		assert_int_equal(event_open_envelope(&event, &scratch, NULL), TIDE_OK);
 		assert_string_equal(event.payload.data,
