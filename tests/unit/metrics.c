@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sqlite3.h>
 
 #include "../domain/account.h"
 #include "sys/thread.h"
@@ -132,27 +131,13 @@ static void histograms_are_cumulative_up_to_infinity(void **state)
 	rig_close(&rig);
 }
 
-static void sqlite_run(const struct rig *rig, const char *sql)
-{
-	char path[TEMP_PATH_SIZE + 16];
-	sqlite3 *database;
-	snprintf(path, sizeof path, "%s/store.db", rig->directory);
-	assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
-	sqlite3_busy_timeout(database, 5000);
-	char *why = NULL;
-	if (sqlite3_exec(database, sql, NULL, NULL, &why) != SQLITE_OK)
-		fail_msg("%s: %s", sql, why);
-	sqlite3_close(database);
-}
-
 static void label_values_are_escaped(void **state)
 {
 	(void)state;
 	struct rig rig;
 	rig_open(&rig, "sqlite:%d/store.db");
 	rig_subscribe(&rig);
-	sqlite_run(
-		&rig,
+	rig_sql(&rig,
 		"INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, payload) "
 		"VALUES ('11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222', 'Rig', "
 		"'a\"b\\c' || char(10) || 'd', 1, '2024-01-01T00:00:00+00:00', '{}')");
@@ -455,8 +440,8 @@ static void ownership_and_standing_by_are_told(void **state)
 	tide_manager_close(other.manager);
 	rig_start(&rig);
 	rig_await(&rig, TIDE_STATE_LIVE);
-	sqlite_run(&rig,
-		   "UPDATE subscription_leases SET owner = '33333333-3333-4333-8333-333333333333', epoch = epoch + 1");
+	rig_sql(&rig,
+		"UPDATE subscription_leases SET owner = '33333333-3333-4333-8333-333333333333', epoch = epoch + 1");
 	rig_append(&rig, "Good");
 	COMES_TO(&rig, T "ownership_changes_total" SL("change=\"lost\""), 1);
 	rig_close(&rig);
@@ -687,68 +672,6 @@ static void a_shutdown_that_takes_too_long_is_told(void **state)
 	rig_close(&rig);
 }
 
-/* ---- The log ------------------------------------------------------------------------------------------------- */
-
-static void changes_are_logged_at_their_levels(void **state)
-{
-	(void)state;
-	struct rig rig;
-	rig_log_begin();
-	rig_open(&rig, "memory:%n");
-	rig.config.circuit_breaker_failure_threshold = 2;
-	rig.config.circuit_breaker_recovery_timeout = 3600;
-	rig_subscribe(&rig);
-	rig_start(&rig);
-	wait_for(10, rig_logged("info subscription state changed", "from=stopped to=starting") == 1);
-	wait_for(10, rig_logged("info subscription state changed", "from=starting to=live") == 1);
-	wait_for(10, rig_logged("info subscription start position", "position=0 from=beginning") == 1);
-	assert_int_equal(rig_logged("notice subscription no checkpoint, starting from the beginning", "name='Totals'"),
-			 1);
-	wait_for(10, rig_logged("notice subscription ownership acquired", "name='Totals'") == 1);
-	atomic_store(&rig.script.failures, 1);
-	rig_settle(&rig, "Good");
-	wait_for(10, rig_logged("warning subscription trying again", "operation=handler position=1 attempt=2") == 1);
-	rig_settle(&rig, "Bad");
-	wait_for(10, rig_logged("error dlq event dead-lettered", "position=2") == 1);
-	wait_for(10, rig_logged("warning subscription bad event", "error=handler_permanent") == 1);
-	atomic_store(&rig.script.failures, 1); /* the second in a row */
-	rig_append(&rig, "Good");
-	rig_await(&rig, TIDE_STATE_PAUSED);
-	wait_for(10, rig_logged("info subscription state changed", "from=live to=paused reason=") == 1);
-	wait_for(10, rig_logged("warning subscription circuit breaker changed",
-				"breaker=handler from=closed to=open") == 1);
-	assert_true(tide_manager_resume(rig.manager, "Totals"));
-	must(tide_subscription_wait(rig.subscription, 3, 10, err));
-	wait_for(10, rig_logged("warning subscription circuit breaker changed", "from=open to=half_open") == 1);
-	wait_for(10, rig_logged("warning subscription circuit breaker changed", "from=half_open to=closed") == 1);
-	must(tide_manager_stop(rig.manager, NULL, 0, err));
-	wait_for(10, rig_logged("notice subscription ownership released", "name='Totals'") == 1);
-	wait_for(10, rig_logged("info subscription state changed", "from=live to=stopped") == 1);
-	assert_int_equal(rig_logged("{\"n\"", NULL), 0); /* no payload */
-	rig_close(&rig);
-	rig_log_end();
-}
-
-static void lost_ownership_and_retries_of_databases_are_logged(void **state)
-{
-	(void)state;
-	struct rig rig;
-	rig_log_begin();
-	rig_open(&rig, "fault:op=save,status=busy,times=1/sqlite:%d/store.db");
-	rig.config.checkpoint_strategy = TIDE_EVERY_EVENT;
-	rig_subscribe(&rig);
-	rig_start(&rig);
-	rig_settle(&rig, "Good");
-	wait_for(10, rig_logged("warning subscription trying again", "operation=checkpoint attempt=2") == 1);
-	sqlite_run(&rig,
-		   "UPDATE subscription_leases SET owner = '33333333-3333-4333-8333-333333333333', epoch = epoch + 1");
-	rig_append(&rig, "Good");
-	wait_for(10, rig_logged("notice subscription ownership lost", "name='Totals'") == 1);
-	wait_for(10, rig_logged("info subscription state changed", "from=error to=starting") == 1);
-	rig_close(&rig);
-	rig_log_end();
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -773,8 +696,6 @@ int main(void)
 		cmocka_unit_test(wake_ups_count_by_source),
 		cmocka_unit_test(shutdowns_are_told),
 		cmocka_unit_test(a_shutdown_that_takes_too_long_is_told),
-		cmocka_unit_test(changes_are_logged_at_their_levels),
-		cmocka_unit_test(lost_ownership_and_retries_of_databases_are_logged),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

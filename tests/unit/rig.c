@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -192,6 +193,19 @@ void rig_close(struct rig *rig)
 	tide_checkpoints_close(rig->checkpoints);
 	tide_store_close(rig->store);
 	temp_remove(rig->directory);
+}
+
+void rig_sql(const struct rig *rig, const char *sql)
+{
+	char path[TEMP_PATH_SIZE + 16];
+	sqlite3 *database;
+	snprintf(path, sizeof path, "%s/store.db", rig->directory);
+	assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+	sqlite3_busy_timeout(database, 5000);
+	char *why = NULL;
+	if (sqlite3_exec(database, sql, NULL, NULL, &why) != SQLITE_OK)
+		fail_msg("%s: %s", sql, why);
+	sqlite3_close(database);
 }
 
 double rig_metric(struct rig *rig, const char *sample)

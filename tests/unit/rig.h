@@ -59,6 +59,9 @@ void rig_close(struct rig *rig);
 
 tide_handler rig_handle;
 
+/** Run statements on a store "sqlite:%d/store.db", past Tidemark. */
+void rig_sql(const struct rig *rig, const char *sql);
+
 /** The value of a sample, by its whole name with labels; NAN when there is none. */
 double rig_metric(struct rig *rig, const char *sample);
 #define METRIC_IS(rig, sample, value)                                                                                  \

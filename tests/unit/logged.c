@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a real manager logs, at which level; and telling what it knows when memory runs out. */
+#include "rig.h"
+
+#include "sys/alloc.h"
+
+/* ---- The log ------------------------------------------------------------------------------------------------- */
+
+static void changes_are_logged_at_their_levels(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_log_begin();
+	rig_open(&rig, "memory:%n");
+	rig.config.circuit_breaker_failure_threshold = 2;
+	rig.config.circuit_breaker_recovery_timeout = 3600;
+	rig_subscribe(&rig);
+	rig_start(&rig);
+	wait_for(10, rig_logged("info subscription state changed", "from=stopped to=starting") == 1);
+	wait_for(10, rig_logged("info subscription state changed", "from=starting to=live") == 1);
+	wait_for(10, rig_logged("info subscription start position", "position=0 from=beginning") == 1);
+	assert_int_equal(rig_logged("notice subscription no checkpoint, starting from the beginning", "name='Totals'"),
+			 1);
+	wait_for(10, rig_logged("notice subscription ownership acquired", "name='Totals'") == 1);
+	atomic_store(&rig.script.failures, 1);
+	rig_settle(&rig, "Good");
+	wait_for(10, rig_logged("warning subscription trying again", "operation=handler position=1 attempt=2") == 1);
+	rig_settle(&rig, "Bad");
+	wait_for(10, rig_logged("error dlq event dead-lettered", "position=2") == 1);
+	wait_for(10, rig_logged("warning subscription bad event", "error=handler_permanent") == 1);
+	atomic_store(&rig.script.failures, 1); /* the second in a row */
+	rig_append(&rig, "Good");
+	rig_await(&rig, TIDE_STATE_PAUSED);
+	wait_for(10, rig_logged("info subscription state changed", "from=live to=paused reason=") == 1);
+	wait_for(10, rig_logged("warning subscription circuit breaker changed",
+				"breaker=handler from=closed to=open") == 1);
+	assert_true(tide_manager_resume(rig.manager, "Totals"));
+	must(tide_subscription_wait(rig.subscription, 3, 10, err));
+	wait_for(10, rig_logged("warning subscription circuit breaker changed", "from=open to=half_open") == 1);
+	wait_for(10, rig_logged("warning subscription circuit breaker changed", "from=half_open to=closed") == 1);
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	wait_for(10, rig_logged("notice subscription ownership released", "name='Totals'") == 1);
+	wait_for(10, rig_logged("info subscription state changed", "from=live to=stopped") == 1);
+	assert_int_equal(rig_logged("{\"n\"", NULL), 0); /* no payload */
+	rig_close(&rig);
+	rig_log_end();
+}
+
+static void lost_ownership_and_retries_of_databases_are_logged(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_log_begin();
+	rig_open(&rig, "fault:op=save,status=busy,times=1/sqlite:%d/store.db");
+	rig.config.checkpoint_strategy = TIDE_EVERY_EVENT;
+	rig_subscribe(&rig);
+	rig_start(&rig);
+	rig_settle(&rig, "Good");
+	wait_for(10, rig_logged("warning subscription trying again", "operation=checkpoint attempt=2") == 1);
+	rig_sql(&rig,
+		"UPDATE subscription_leases SET owner = '33333333-3333-4333-8333-333333333333', epoch = epoch + 1");
+	rig_append(&rig, "Good");
+	wait_for(10, rig_logged("notice subscription ownership lost", "name='Totals'") == 1);
+	wait_for(10, rig_logged("info subscription state changed", "from=error to=starting") == 1);
+	rig_close(&rig);
+	rig_log_end();
+}
+
+/* ---- Memory that runs out ------------------------------------------------------------------------------------ */
+
+static tide_status tell_metrics(struct rig *rig)
+{
+	char *text;
+	tide_status status = tide_manager_metrics(rig->manager, &text, NULL);
+	if (status == TIDE_OK)
+		tide_free(text);
+	return status;
+}
+
+static tide_status tell_health(struct rig *rig)
+{
+	struct tide_health health;
+	char *text;
+	tide_status status = tide_manager_health(rig->manager, &health, NULL);
+	if (status != TIDE_OK)
+		return status;
+	status = tide_health_json(&health, &text, NULL);
+	tide_health_fini(&health);
+	if (status == TIDE_OK)
+		tide_free(text);
+	return status;
+}
+
+static tide_status tell_readiness(struct rig *rig)
+{
+	struct tide_readiness readiness;
+	char *text;
+	tide_status status = tide_manager_readiness(rig->manager, &readiness, NULL);
+	if (status != TIDE_OK)
+		return status;
+	status = tide_readiness_json(&readiness, &text, NULL);
+	tide_readiness_fini(&readiness);
+	if (status == TIDE_OK)
+		tide_free(text);
+	return status;
+}
+
+static tide_status tell_errors(struct rig *rig)
+{
+	char *text;
+	tide_status status = tide_manager_error_stats_json(rig->manager, &text, NULL);
+	if (status == TIDE_OK)
+		tide_free(text);
+	return status;
+}
+
+static tide_status tell_statuses(struct rig *rig)
+{
+	struct tide_subscription_status *statuses;
+	size_t count;
+	char *text;
+	tide_status status = tide_manager_statuses(rig->manager, &statuses, &count, NULL);
+	if (status != TIDE_OK)
+		return status;
+	status = tide_subscription_status_json(&statuses[0], &text, NULL);
+	tide_free(statuses);
+	if (status == TIDE_OK)
+		tide_free(text);
+	return status;
+}
+
+static void whatever_is_told_survives_that_memory_runs_out(void **state)
+{
+	(void)state;
+	static tide_status (*const tellers[])(struct rig *) = { tell_metrics, tell_health, tell_readiness, tell_errors,
+								tell_statuses };
+	struct rig rig;
+	rig_open(&rig, "memory:%n");
+	rig.config.event_types = (const char *const[]){ "Good", "Bad", NULL };
+	rig_subscribe(&rig);
+	rig_start(&rig);
+	rig_settle(&rig, "Good");
+	rig_settle(&rig, "Bad");
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	rig_append(&rig, "Good"); /* so that there is a lag to measure */
+	for (size_t i = 0; i < sizeof tellers / sizeof *tellers; i++) {
+		tide_status status = TIDE_OUT_OF_MEMORY;
+		for (int64_t nth = 1; status != TIDE_OK; nth++) {
+			alloc_fail_from(nth);
+			status = tellers[i](&rig);
+			alloc_fail_from(0);
+			assert_true(status == TIDE_OK || status == TIDE_OUT_OF_MEMORY);
+		}
+	}
+	rig_close(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(changes_are_logged_at_their_levels),
+		cmocka_unit_test(lost_ownership_and_retries_of_databases_are_logged),
+		cmocka_unit_test(whatever_is_told_survives_that_memory_runs_out),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
