@@ -33,8 +33,9 @@ int main(int argc, char **argv)
 	int exit = options_parse(&cli, argc, argv);
 	if (exit == CLI_DONE)
 		exit = main_run(&cli);
+	errno = 0; /* an earlier write that failed has left its mark on the stream, not its reason */
 	if ((fflush(stdout) != 0 || ferror(stdout)) && exit == CLI_DONE) {
-		tide_fail(&err, TIDE_IO, "standard output: %s", strerror(errno));
+		tide_fail(&err, TIDE_IO, "standard output: %s", errno ? strerror(errno) : "not everything has arrived");
 		exit = cli_fail(&cli, &err);
 	}
 	options_fini(&cli);
