@@ -107,6 +107,7 @@ static void runner_finish(struct tide_subscription *subscription, enum tide_stat
 	subscription->ended_mono = subscription->runner.now;
 	subscription->is_ready = true;
 	subscription->is_registered_run = false;
+	subscription->is_abandoned = false; /* also by a stop that gave up while the last save was under way */
 	cond_broadcast(&subscription->changed);
 	mutex_unlock(&subscription->lock);
 	if (has_moved)
@@ -210,10 +211,6 @@ static enum step runner_end_abandoned(struct tide_subscription *subscription)
 {
 	save_roll_back(subscription);
 	runner_finish(subscription, TIDE_STATE_STOPPED, "abandoned handler returned");
-	mutex_lock(&subscription->lock);
-	subscription->is_abandoned = false;
-	cond_broadcast(&subscription->changed);
-	mutex_unlock(&subscription->lock);
 	return STEP_END;
 }
 
