@@ -204,7 +204,9 @@ tide_status control_wait_stopped(struct tide_subscription *subscription, struct 
 		return TIDE_OK;
 	if (control_abandon(subscription))
 		(void)control_save_prefix(subscription);
-	return tide_fail(err, TIDE_TIMEOUT, "the handler of '%s' has not returned", subscription->name);
+	if (atomic_load(&subscription->hand_since) != 0)
+		return tide_fail(err, TIDE_TIMEOUT, "the handler of '%s' has not returned", subscription->name);
+	return tide_fail(err, TIDE_TIMEOUT, "'%s' has not ended: its store has not answered", subscription->name);
 }
 
 void control_join(struct tide_subscription *subscription)

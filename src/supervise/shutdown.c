@@ -250,6 +250,23 @@ static void shutdown_drain(struct shutdown_run *run)
 	mutex_unlock(&run->manager->lock);
 }
 
+/* Nothing is to be waited for: the run is over, or its handler has had its time. */
+static bool shutdown_is_over_or_in_hand(struct tide_subscription *subscription)
+{
+	return control_is_ended(subscription) || atomic_load(&subscription->hand_since) != 0;
+}
+
+/* Wait for the runners' own saves; a second signal leaves them a last second. */
+static void shutdown_await_saves(struct shutdown_run *run, struct mono_time limit)
+{
+	if (shutdown_await(run, limit, shutdown_is_over_or_in_hand, false) || !shutdown_is_forced(run))
+		return;
+	struct mono_time last = mono_min(limit, shutdown_limit(run, SHUTDOWN_FORCED_SAVE_SECONDS));
+	for (size_t i = 0; i < run->set.count; i++)
+		if (!shutdown_is_over_or_in_hand(run->set.items[i]))
+			control_ask_stop(run->set.items[i], last);
+}
+
 /* The runners save and end by themselves; who is still in a handler at the limit is saved from here and left behind. */
 static void shutdown_checkpoint(struct shutdown_run *run)
 {
@@ -263,6 +280,7 @@ static void shutdown_checkpoint(struct shutdown_run *run)
 		else
 			control_ask_stop(subscription, limit);
 	}
+	shutdown_await_saves(run, limit);
 	for (size_t i = 0; i < run->set.count; i++) {
 		struct tide_subscription *subscription = run->set.items[i];
 		struct tide_error err;
