@@ -179,11 +179,24 @@ tide_status tide_manager_destroy(struct tide_manager *manager, struct tide_error
 	return TIDE_OK;
 }
 
+/* Closing cannot fail, so it stops without memory of its own; nobody else uses the manager any more. */
+static void manager_stop_for_close(struct tide_manager *manager)
+{
+	struct mono_time limit = mono_add(clock_mono(manager->engine.clock), ns_of_seconds(manager->shutdown_timeout));
+	struct tide_subscription *subscription;
+	for (subscription = manager->subscriptions; subscription; subscription = subscription->next)
+		control_ask_stop(subscription, limit);
+	for (subscription = manager->subscriptions; subscription && manager->is_threaded;
+	     subscription = subscription->next)
+		(void)control_wait_stopped(subscription, NULL);
+	watchdog_stop(manager);
+}
+
 void tide_manager_close(struct tide_manager *manager)
 {
 	if (!manager)
 		return;
-	(void)tide_manager_stop(manager, NULL, 0, NULL);
+	manager_stop_for_close(manager);
 	manager_free(manager);
 }
 
