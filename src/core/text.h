@@ -25,6 +25,14 @@ tide_status name_check_actor(const char *name, const char *what, struct tide_err
 /** The same as the public parsers for texts with a length, and without a message. */
 bool uuid_read(const char *text, size_t size, struct tide_uuid *ret);
 bool time_read(const char *text, size_t size, struct tide_time *ret);
+
+/** Reads many instants that lie close together: the minute of the last one is remembered. Zero to begin with. */
+struct time_reader {
+	char minute[16]; /* as it was written: 2026-03-01T10:00 */
+	int64_t unix_us; /* its beginning; meaningless while `minute` is empty */
+};
+/** As time_read. */
+bool time_reader_next(struct time_reader *reader, const char *text, size_t size, struct tide_time *ret);
 /** Glob of one event type: * ? [abc] [a-z] [!a]; the pattern was checked before. */
 bool pattern_matches(const char *pattern, const char *text, size_t size);
 /** TIDE_ARGUMENT for an unterminated [ or a size outside 1..255. */

@@ -105,25 +105,9 @@ static bool time_read_zone(const char *text, size_t size, int32_t *ret)
 	return true;
 }
 
-/* The form Tidemark writes: every row read has two of them. */
-static bool time_read_own(const char *text, size_t size, struct tide_time *ret)
-{
-	int32_t days, seconds;
-	if (size != TIDE_TIME_TEXT_SIZE - 1 || text[10] != 'T' || text[19] != '.' ||
-	    memcmp(text + 26, "+00:00", 6) != 0)
-		return false;
-	int high = time_two(text + 20), middle = time_two(text + 22), low = time_two(text + 24);
-	if ((high | middle | low) > 127 || !time_read_date(text, &days) || !time_read_clock(text + 11, &seconds))
-		return false;
-	ret->unix_us = days * TIME_DAY_US + (int64_t)seconds * 1000000 + high * 10000 + middle * 100 + low;
-	return true;
-}
-
 bool time_read(const char *text, size_t size, struct tide_time *ret)
 {
 	int32_t days, seconds, us, zone;
-	if (time_read_own(text, size, ret))
-		return true;
 	if (size < 19 || (text[10] != 'T' && text[10] != ' ' && text[10] != 't'))
 		return false;
 	if (!time_read_date(text, &days) || !time_read_clock(text + 11, &seconds))
@@ -135,6 +119,28 @@ bool time_read(const char *text, size_t size, struct tide_time *ret)
 	if (unix_us < TIDE_TIME_MIN_US || unix_us > TIDE_TIME_MAX_US)
 		return false;
 	ret->unix_us = unix_us;
+	return true;
+}
+
+bool time_reader_next(struct time_reader *reader, const char *text, size_t size, struct tide_time *ret)
+{
+	/* Only the form Tidemark writes is worth remembering. */
+	bool is_own = size == TIDE_TIME_TEXT_SIZE - 1 && text[16] == ':' && text[19] == '.' &&
+		      memcmp(text + 26, "+00:00", 6) == 0;
+	if (!is_own || memcmp(text, reader->minute, sizeof reader->minute) != 0) {
+		if (!time_read(text, size, ret))
+			return false;
+		if (is_own) {
+			memcpy(reader->minute, text, sizeof reader->minute);
+			reader->unix_us = ret->unix_us - (ret->unix_us % 60000000 + 60000000) % 60000000;
+		}
+		return true;
+	}
+	int second = time_two(text + 17), high = time_two(text + 20), middle = time_two(text + 22),
+	    low = time_two(text + 24);
+	if (second > 59 || (high | middle | low) > 127)
+		return false;
+	ret->unix_us = reader->unix_us + second * 1000000 + high * 10000 + middle * 100 + low;
 	return true;
 }
 

@@ -192,14 +192,6 @@ void sqlite_bind_time(sqlite3_stmt *statement, int index, struct tide_time time,
 	sqlite3_bind_text(statement, index, tide_time_format(time, text), TIDE_TIME_TEXT_SIZE - 1, SQLITE_STATIC);
 }
 
-struct tide_text sqlite_column_view(sqlite3_stmt *statement, int column)
-{
-	struct tide_text text;
-	text.data = (const char *)sqlite3_column_text(statement, column);
-	text.size = text.data ? (size_t)sqlite3_column_bytes(statement, column) : 0;
-	return text;
-}
-
 bool sqlite_column_uuid(sqlite3_stmt *statement, int column, struct tide_uuid *ret)
 {
 	struct tide_text text = sqlite_column_view(statement, column);

@@ -69,10 +69,11 @@ struct sqlite_store {
 struct sqlite_session {
 	struct sqlite_store *store;
 	struct sqlite_connection connection;
-	struct buffer scratch; /* texts of the row being decoded */
-	bool is_delivering;    /* between begin and commit or rollback */
-	bool is_ending;        /* commit or rollback of the delivery is ours */
-	bool was_ended;        /* the delivery transaction ended, and not by us */
+	struct buffer scratch;    /* texts of the row being decoded */
+	struct time_reader clock; /* of the rows read last */
+	bool is_delivering;       /* between begin and commit or rollback */
+	bool is_ending;           /* commit or rollback of the delivery is ours */
+	bool was_ended;           /* the delivery transaction ended, and not by us */
 };
 
 /* status.c */
@@ -121,7 +122,13 @@ void sqlite_bind_uuid(sqlite3_stmt *statement, int index, const struct tide_uuid
 void sqlite_bind_time(sqlite3_stmt *statement, int index, struct tide_time time, char text[TIDE_TIME_TEXT_SIZE]);
 
 /* Columns; views until the next step. */
-struct tide_text sqlite_column_view(sqlite3_stmt *statement, int column);
+static inline struct tide_text sqlite_column_view(sqlite3_stmt *statement, int column)
+{
+	struct tide_text text = { (const char *)sqlite3_column_text(statement, column), 0 };
+	if (text.data)
+		text.size = (size_t)sqlite3_column_bytes(statement, column);
+	return text;
+}
 bool sqlite_column_uuid(sqlite3_stmt *statement, int column, struct tide_uuid *ret); /* false: null or none */
 bool sqlite_column_time(sqlite3_stmt *statement, int column, struct tide_time *ret); /* false: null or none */
 /** Copy as much as fits into a name field. */

@@ -97,7 +97,7 @@ static void read_uuid(struct read_scan *scan, int column, bool may_be_null, stru
 static void read_time(struct read_scan *scan, int column, struct tide_time *ret)
 {
 	struct tide_text text = sqlite_column_view(scan->statement, column);
-	if (text.data && time_read(text.data, text.size, ret))
+	if (text.data && time_reader_next(&scan->session->clock, text.data, text.size, ret))
 		return;
 	ret->unix_us = 0;
 	scan->problem = "a time column holds no instant";
@@ -111,9 +111,8 @@ static struct tide_text read_text(struct read_scan *scan, int column)
 	return text;
 }
 
-static void read_int32(struct read_scan *scan, int column, int32_t *ret)
+static void read_set_version(struct read_scan *scan, int64_t value, int32_t *ret)
 {
-	int64_t value = sqlite3_column_int64(scan->statement, column);
 	if (value < 1 || value > INT32_MAX)
 		scan->problem = "a version column is out of range";
 	else
@@ -166,9 +165,10 @@ static tide_status read_foreign(struct read_scan *scan, struct tide_event *event
 
 static tide_status read_base_fields(struct read_scan *scan, struct tide_event *event, struct tide_error *err)
 {
-	if (sqlite3_column_type(scan->statement, READ_EVENT_VERSION) == SQLITE_NULL)
+	int64_t event_version = sqlite3_column_int64(scan->statement, READ_EVENT_VERSION);
+	if (event_version == 0 && sqlite3_column_type(scan->statement, READ_EVENT_VERSION) == SQLITE_NULL)
 		return read_foreign(scan, event, err);
-	read_int32(scan, READ_EVENT_VERSION, &event->event_version);
+	read_set_version(scan, event_version, &event->event_version);
 	read_uuid(scan, READ_CORRELATION_ID, true, &event->correlation_id);
 	read_uuid(scan, READ_CAUSATION_ID, true, &event->causation_id);
 	event->metadata = sqlite_column_view(scan->statement, READ_METADATA);
@@ -207,7 +207,7 @@ static tide_status read_decode(struct read_scan *scan, struct tide_event *ret, s
 	ret->version = 0;
 	ret->event_version = 1;
 	ret->position = sqlite3_column_int64(scan->statement, READ_POSITION);
-	read_int32(scan, READ_VERSION, &ret->version);
+	read_set_version(scan, sqlite3_column_int64(scan->statement, READ_VERSION), &ret->version);
 	ret->event_type = read_text(scan, READ_EVENT_TYPE);
 	ret->aggregate_type = read_text(scan, READ_AGGREGATE_TYPE);
 	read_uuid(scan, READ_AGGREGATE_ID, false, &ret->aggregate_id);
