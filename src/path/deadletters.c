@@ -21,8 +21,8 @@ bool dead_letter_is_parked(const char *message)
 }
 
 static tide_status dead_letters_begin(struct tide_checkpoints *checkpoints, const void *ret,
-                                      const struct tide_checkpoint_ops **ret_ops, void **ret_session,
-                                      struct tide_error *err)
+				      const struct tide_checkpoint_ops **ret_ops, void **ret_session,
+				      struct tide_error *err)
 {
 	if (!checkpoints || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", checkpoints ? "ret" : "checkpoints");
@@ -31,8 +31,8 @@ static tide_status dead_letters_begin(struct tide_checkpoints *checkpoints, cons
 }
 
 tide_status tide_dead_letters_add(struct tide_checkpoints *checkpoints, const char *projection_name,
-                                  const struct tide_event *event, const char *message, const char *stacktrace,
-                                  int32_t retry_count, int64_t *ret, struct tide_error *err)
+				  const struct tide_event *event, const char *message, const char *stacktrace,
+				  int32_t retry_count, int64_t *ret, struct tide_error *err)
 {
 	if (!event || !message)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", event ? "message" : "event");
@@ -48,15 +48,15 @@ tide_status tide_dead_letters_add(struct tide_checkpoints *checkpoints, const ch
 		status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	struct tide_dead_letter_write write = { projection_name, event->event_id, event->event_type.data, data,
-		                                message,         stacktrace,      retry_count,            tide_time_now() };
+	struct tide_dead_letter_write write = { projection_name, event->event_id, event->event_type.data, data, message,
+						stacktrace,      retry_count,     tide_time_now() };
 	status = ops->dead_letter_add(session, NULL, &write, ret, err);
 	store_return(checkpoints->database, session, status);
 	return status;
 }
 
 tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints, const struct tide_dead_letter_query *query,
-                                   struct tide_dead_letter_list *ret, struct tide_error *err)
+				   struct tide_dead_letter_list *ret, struct tide_error *err)
 {
 	const struct tide_dead_letter_query failed = { 0 };
 	if (!query)
@@ -66,7 +66,8 @@ tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints, const s
 	if ((size_t)query->status > TIDE_DEAD_LETTER_RESOLVED)
 		return tide_fail(err, TIDE_ARGUMENT, "status %d is no status", (int)query->status);
 	struct tide_dead_letter_filter filter = { .projection_name = query->projection_name,
-		                                  .limit = query->limit.is_set ? query->limit.value : DEAD_LETTER_LIMIT };
+						  .limit = query->limit.is_set ? query->limit.value
+									       : DEAD_LETTER_LIMIT };
 	for (int status = 0; status < 3; status++)
 		filter.statuses[status] = query->any_status || status == (int)query->status;
 	const struct tide_checkpoint_ops *ops = NULL;
@@ -82,7 +83,7 @@ tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints, const s
 }
 
 tide_status tide_dead_letters_get(struct tide_checkpoints *checkpoints, int64_t id, struct tide_dead_letter_list *ret,
-                                  struct tide_error *err)
+				  struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
@@ -100,16 +101,16 @@ tide_status tide_dead_letters_get(struct tide_checkpoints *checkpoints, int64_t 
 /* ---- Changes ------------------------------------------------------------------------------------------------ */
 
 static tide_status dead_letter_unpark_all(const struct tide_checkpoint_ops *ops, void *session,
-                                          const struct tide_fence *fence, const struct tide_dead_letter_list *list,
-                                          const char *message, struct tide_time now, struct tide_error *err)
+					  const struct tide_fence *fence, const struct tide_dead_letter_list *list,
+					  const char *message, struct tide_time now, struct tide_error *err)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		if (strcmp(list->entries[i].error_message, message) != 0)
 			continue;
 		struct tide_dead_letter_change change = { .id = list->entries[i].id,
-			                                  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
-			                                  .to = TIDE_DEAD_LETTER_RETRYING,
-			                                  .now = now };
+							  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
+							  .to = TIDE_DEAD_LETTER_RETRYING,
+							  .now = now };
 		tide_status status = ops->dead_letter_change(session, fence, &change, err);
 		if (status != TIDE_OK && status != TIDE_NOT_FOUND && status != TIDE_STATE)
 			return status;
@@ -118,13 +119,13 @@ static tide_status dead_letter_unpark_all(const struct tide_checkpoint_ops *ops,
 }
 
 tide_status dead_letter_unpark(const struct tide_checkpoint_ops *ops, void *session, const struct tide_fence *fence,
-                               const char *projection_name, const struct tide_uuid *behind, struct tide_time now,
-                               struct tide_error *err)
+			       const char *projection_name, const struct tide_uuid *behind, struct tide_time now,
+			       struct tide_error *err)
 {
 	struct tide_dead_letter_filter filter = { .projection_name = projection_name,
-		                                  .statuses = { [TIDE_DEAD_LETTER_FAILED] = true },
-		                                  .limit = -1,
-		                                  .oldest_first = true };
+						  .statuses = { [TIDE_DEAD_LETTER_FAILED] = true },
+						  .limit = -1,
+						  .oldest_first = true };
 	struct tide_dead_letter_list list = { 0 };
 	tide_status status = ops->dead_letter_list(session, &filter, &list, err);
 	if (status != TIDE_OK)
@@ -145,7 +146,7 @@ tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_
 	bool is_parked = dead_letter_is_parked(list.entries[0].error_message);
 	if (is_parked)
 		status = tide_fail(err, TIDE_STATE, "dead letter %lld is %s: retry that one first", (long long)id,
-		                   list.entries[0].error_message);
+				   list.entries[0].error_message);
 	tide_dead_letters_free(&list);
 	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
@@ -154,32 +155,33 @@ tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_
 	if (status != TIDE_OK)
 		return status;
 	struct tide_dead_letter_change change = { .id = id,
-		                                  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
-		                                  .to = TIDE_DEAD_LETTER_RETRYING,
-		                                  .now = tide_time_now() };
+						  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
+						  .to = TIDE_DEAD_LETTER_RETRYING,
+						  .now = tide_time_now() };
 	status = ops->dead_letter_change(session, NULL, &change, err);
 	store_return(checkpoints->database, session, status);
 	if (status == TIDE_OK)
-		notifier_ring(checkpoints->feed->notifier, RING_MANUAL); /* an owner in this process need not wait for its poll */
+		notifier_ring(checkpoints->feed->notifier,
+			      RING_MANUAL); /* an owner in this process need not wait for its poll */
 	return status;
 }
 
 /* What waits behind an entry that is out of the way becomes due. The entry is: if this fails, the owner of the subscription
  * finds what waits for nothing at its next look. The result tells whether the session can be used again. */
 static tide_status dead_letters_released(struct tide_checkpoints *checkpoints, const struct tide_checkpoint_ops *ops,
-                                         void *session, const struct tide_dead_letter *entry)
+					 void *session, const struct tide_dead_letter *entry)
 {
-	tide_status status = dead_letter_unpark(ops, session, NULL, entry->projection_name, &entry->event_id,
-	                                        tide_time_now(), NULL);
+	tide_status status =
+		dead_letter_unpark(ops, session, NULL, entry->projection_name, &entry->event_id, tide_time_now(), NULL);
 	notifier_ring(checkpoints->feed->notifier, RING_MANUAL);
 	return status;
 }
 
 tide_status tide_dead_letters_resolve(struct tide_checkpoints *checkpoints, int64_t id, const char *by,
-                                      struct tide_error *err)
+				      struct tide_error *err)
 {
-	tide_status status = by ? name_check_actor(by, "resolved_by", err)
-	                        : tide_fail(err, TIDE_ARGUMENT, "resolved_by is NULL");
+	tide_status status =
+		by ? name_check_actor(by, "resolved_by", err) : tide_fail(err, TIDE_ARGUMENT, "resolved_by is NULL");
 	struct tide_dead_letter_list list = { 0 };
 	if (status == TIDE_OK)
 		status = tide_dead_letters_get(checkpoints, id, &list, err);
@@ -227,7 +229,7 @@ tide_status tide_dead_letters_discard(struct tide_checkpoints *checkpoints, int6
 /* ---- Totals ------------------------------------------------------------------------------------------------- */
 
 tide_status tide_dead_letters_stats(struct tide_checkpoints *checkpoints, struct tide_dead_letter_stats *ret,
-                                    struct tide_error *err)
+				    struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
@@ -240,7 +242,7 @@ tide_status tide_dead_letters_stats(struct tide_checkpoints *checkpoints, struct
 }
 
 tide_status tide_dead_letters_counts(struct tide_checkpoints *checkpoints, struct tide_dead_letter_count **ret,
-                                     size_t *ret_count, struct tide_error *err)
+				     size_t *ret_count, struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
@@ -252,7 +254,8 @@ tide_status tide_dead_letters_counts(struct tide_checkpoints *checkpoints, struc
 	return status;
 }
 
-tide_status tide_dead_letters_purge(struct tide_checkpoints *checkpoints, int days, int64_t *ret, struct tide_error *err)
+tide_status tide_dead_letters_purge(struct tide_checkpoints *checkpoints, int days, int64_t *ret,
+				    struct tide_error *err)
 {
 	if (days < 0)
 		return tide_fail(err, TIDE_ARGUMENT, "days %d is negative", days);

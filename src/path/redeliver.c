@@ -42,7 +42,7 @@ static bool redeliver_is_orphan(const struct tide_dead_letter *entry, const stru
 
 /* Make due what waits for nothing any more; `list` is everything unresolved. */
 static tide_status redeliver_release(struct tide_subscription *subscription, const struct tide_dead_letter_list *list,
-                                     bool *ret_released, struct tide_error *err)
+				     bool *ret_released, struct tide_error *err)
 {
 	struct tide_uuid *ids ALLOC_AUTO = alloc_zero(list->count + 1, sizeof *ids);
 	if (!ids)
@@ -56,9 +56,9 @@ static tide_status redeliver_release(struct tide_subscription *subscription, con
 		if (!redeliver_is_orphan(&list->entries[i], ids, list->count))
 			continue;
 		struct tide_dead_letter_change change = { .id = list->entries[i].id,
-			                                  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
-			                                  .to = TIDE_DEAD_LETTER_RETRYING,
-			                                  .now = runner_wall(subscription) };
+							  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
+							  .to = TIDE_DEAD_LETTER_RETRYING,
+							  .now = runner_wall(subscription) };
 		status = ops->dead_letter_change(subscription->runner.session, save_fence(subscription), &change, err);
 		*ret_released = *ret_released || status == TIDE_OK;
 		if (status == TIDE_NOT_FOUND || status == TIDE_STATE)
@@ -76,8 +76,8 @@ tide_status redeliver_load_held(struct tide_subscription *subscription, bool *re
 		.oldest_first = true,
 	};
 	struct tide_dead_letter_list list = { 0 };
-	tide_status status = redeliver_backend(subscription)->checkpoint.dead_letter_list(subscription->runner.session,
-	                                                                                 &filter, &list, err);
+	tide_status status = redeliver_backend(subscription)
+				     ->checkpoint.dead_letter_list(subscription->runner.session, &filter, &list, err);
 	*ret_released = false;
 	if (status == TIDE_OK)
 		status = held_load(subscription->runner.held, &list, err);
@@ -93,8 +93,8 @@ tide_status redeliver_load_held(struct tide_subscription *subscription, bool *re
 static struct tide_event redeliver_view(const struct event_json *json)
 {
 	const struct tide_new_event *kept = &json->event;
-	struct tide_event event = event_stamp(kept, (struct tide_stream){ kept->aggregate_id, kept->aggregate_type },
-	                                      json->occurred_at);
+	struct tide_event event =
+		event_stamp(kept, (struct tide_stream){ kept->aggregate_id, kept->aggregate_type }, json->occurred_at);
 	event.position = json->position;
 	event.version = kept->version;
 	event.stored_at = json->stored_at;
@@ -103,7 +103,7 @@ static struct tide_event redeliver_view(const struct event_json *json)
 
 /* The stored one; if the store lacks it, the one the entry keeps. */
 static tide_status redeliver_find(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
-                                  struct tide_page *page, struct tide_error *err)
+				  struct tide_page *page, struct tide_error *err)
 {
 	const struct tide_store *feed = subscription->engine->store;
 	tide_page_begin(page, 1, 1);
@@ -124,13 +124,13 @@ static tide_status redeliver_find(struct tide_subscription *subscription, const 
 
 /* A parked entry that failed is now the oldest of its aggregate: the rest go back behind it. */
 static tide_status redeliver_park_rest(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
-                                       const struct tide_event *event, struct tide_error *err)
+				       const struct tide_event *event, struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = &redeliver_backend(subscription)->checkpoint;
 	struct tide_dead_letter_filter filter = { .projection_name = subscription->name,
-		                                  .statuses = { [TIDE_DEAD_LETTER_RETRYING] = true },
-		                                  .limit = -1,
-		                                  .oldest_first = true };
+						  .statuses = { [TIDE_DEAD_LETTER_RETRYING] = true },
+						  .limit = -1,
+						  .oldest_first = true };
 	struct tide_dead_letter_list list = { 0 };
 	char text[TIDE_UUID_TEXT_SIZE], message[80];
 	snprintf(message, sizeof message, DEAD_LETTER_PARKED, tide_uuid_format(&event->event_id, text));
@@ -140,10 +140,10 @@ static tide_status redeliver_park_rest(struct tide_subscription *subscription, c
 		    !held_same_aggregate(&list.entries[i], event))
 			continue;
 		struct tide_dead_letter_change change = { .id = list.entries[i].id,
-			                                  .from = { [TIDE_DEAD_LETTER_RETRYING] = true },
-			                                  .to = TIDE_DEAD_LETTER_FAILED,
-			                                  .message = message,
-			                                  .now = runner_wall(subscription) };
+							  .from = { [TIDE_DEAD_LETTER_RETRYING] = true },
+							  .to = TIDE_DEAD_LETTER_FAILED,
+							  .message = message,
+							  .now = runner_wall(subscription) };
 		status = ops->dead_letter_change(subscription->runner.session, save_fence(subscription), &change, err);
 	}
 	tide_dead_letters_free(&list);
@@ -151,17 +151,17 @@ static tide_status redeliver_park_rest(struct tide_subscription *subscription, c
 }
 
 static tide_status redeliver_conclude(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
-                                      const struct tide_event *event, tide_status outcome,
-                                      const struct tide_error *error, const struct tide_delivery *delivery,
-                                      struct tide_error *err)
+				      const struct tide_event *event, tide_status outcome,
+				      const struct tide_error *error, const struct tide_delivery *delivery,
+				      struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = &redeliver_backend(subscription)->checkpoint;
 	struct runner *runner = &subscription->runner;
 	struct tide_dead_letter_change change = { .id = entry->id,
-		                                  .from = { [TIDE_DEAD_LETTER_RETRYING] = true },
-		                                  .to = TIDE_DEAD_LETTER_RESOLVED,
-		                                  .resolved_by = "retry",
-		                                  .now = runner_wall(subscription) };
+						  .from = { [TIDE_DEAD_LETTER_RETRYING] = true },
+						  .to = TIDE_DEAD_LETTER_RESOLVED,
+						  .resolved_by = "retry",
+						  .now = runner_wall(subscription) };
 	if (outcome != TIDE_OK) {
 		change.to = TIDE_DEAD_LETTER_FAILED;
 		change.resolved_by = NULL;
@@ -174,14 +174,14 @@ static tide_status redeliver_conclude(struct tide_subscription *subscription, co
 		return TIDE_OK; /* a person was faster */
 	if (status == TIDE_OK && runner->held)
 		status = outcome == TIDE_OK ? dead_letter_unpark(ops, runner->session, save_fence(subscription),
-		                                                 subscription->name, &event->event_id, change.now, err)
-		                            : redeliver_park_rest(subscription, entry, event, err);
+								 subscription->name, &event->event_id, change.now, err)
+					    : redeliver_park_rest(subscription, entry, event, err);
 	return status;
 }
 
 static void redeliver_count(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
-                            const struct tide_event *event, tide_status outcome, const struct tide_error *error,
-                            const struct tide_delivery *delivery)
+			    const struct tide_event *event, tide_status outcome, const struct tide_error *error,
+			    const struct tide_delivery *delivery)
 {
 	subscription->runner.is_admitted = false; /* look at the breaker before the next call */
 	mutex_lock(&subscription->lock);
@@ -201,17 +201,17 @@ static void redeliver_count(struct tide_subscription *subscription, const struct
 		       subscription->name, (long long)entry->id, (long long)event->position);
 	else if (!delivery->is_late)
 		failure_record(subscription, error,
-		               &(struct failure_context){ .event = event,
-		                                          .stacktrace = delivery->stacktrace,
-		                                          .retry_count = entry->retry_count + 1,
-		                                          .dlq_id = entry->id });
+			       &(struct failure_context){ .event = event,
+							  .stacktrace = delivery->stacktrace,
+							  .retry_count = entry->retry_count + 1,
+							  .dlq_id = entry->id });
 }
 
 /* ---- One redelivery ----------------------------------------------------------------------------------------- */
 
 /* Everything of one entry; a transactional handler's writes and the outcome commit together. */
 static tide_status redeliver_entry(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
-                                   struct tide_page *page, bool *ret_is_early, struct tide_error *err)
+				   struct tide_page *page, bool *ret_is_early, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	bool is_transactional = subscription->subscriber.transactional;
@@ -267,14 +267,14 @@ static void redeliver_not_judged(struct tide_subscription *subscription)
 static tide_status redeliver_next(struct tide_subscription *subscription, bool *ret_found, struct tide_error *err)
 {
 	struct tide_dead_letter_filter filter = { .projection_name = subscription->name,
-		                                  .statuses = { [TIDE_DEAD_LETTER_RETRYING] = true },
-		                                  .limit = 1,
-		                                  .oldest_first = true };
+						  .statuses = { [TIDE_DEAD_LETTER_RETRYING] = true },
+						  .limit = 1,
+						  .oldest_first = true };
 	struct tide_dead_letter_list list = { 0 };
 	tide_status status = infra_open(subscription, err);
 	if (status == TIDE_OK)
-		status = redeliver_backend(subscription)->checkpoint.dead_letter_list(subscription->runner.session, &filter,
-		                                                                     &list, err);
+		status = redeliver_backend(subscription)
+				 ->checkpoint.dead_letter_list(subscription->runner.session, &filter, &list, err);
 	*ret_found = status == TIDE_OK && list.count > 0;
 	if (*ret_found && !redeliver_admit(subscription, &subscription->runner.redeliver_at)) {
 		tide_dead_letters_free(&list);

@@ -47,7 +47,7 @@ bool runner_move(struct tide_subscription *subscription, enum tide_state to, con
 enum step infra_begin(struct tide_subscription *subscription);
 /** Judge how it ended: STEP_ON when it succeeded, STEP_WAIT until the next try, STEP_END when the run has failed. */
 enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
-                    struct tide_error *err);
+		    struct tide_error *err);
 /** Open what is not open: the sessions, and the transactional handler's own preparations. */
 tide_status infra_open(struct tide_subscription *subscription, struct tide_error *err);
 void infra_close(struct tide_subscription *subscription);
@@ -88,21 +88,21 @@ struct tide_delivery {
 	bool has_message;
 	char message[sizeof((struct tide_error *)0)->message];
 	char *stacktrace;
-	bool is_late; /* past processing_timeout: recorded at its deadline */
-	bool is_abandoned; /* a stop gave up waiting while it was in hand */
+	bool is_late;               /* past processing_timeout: recorded at its deadline */
+	bool is_abandoned;          /* a stop gave up waiting while it was in hand */
 	bool has_ended_transaction; /* the handler did what only the runner may */
 	bool has_lost_transaction;  /* the connection, or the savepoint, is gone */
 };
 
 /** Fill everything but the message, which is large and written only by a failure. */
 void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *subscription, int32_t attempt,
-                    tide_position position);
+		    tide_position position);
 /** Call the handler once; `err` is complete unless it returned TIDE_OK in time. */
 tide_status handler_call(struct tide_subscription *subscription, const struct tide_event *const *events, size_t count,
-                         struct tide_delivery *delivery, struct tide_error *err);
+			 struct tide_delivery *delivery, struct tide_error *err);
 /** The whole of one attempt under a savepoint when transactional: a failed one leaves nothing behind. */
-tide_status handler_attempt(struct tide_subscription *subscription, const struct tide_event *const *events, size_t count,
-                            struct tide_delivery *delivery, struct tide_error *err);
+tide_status handler_attempt(struct tide_subscription *subscription, const struct tide_event *const *events,
+			    size_t count, struct tide_delivery *delivery, struct tide_error *err);
 
 /* ---- settle.c: the only way the position moves ---------------------------------------------------------------- */
 
@@ -121,7 +121,7 @@ void settle_page_end(struct tide_subscription *subscription);
 
 /** An attempt at the next event (or batch) failed: schedule another, split the batch, or begin its end. */
 enum step failure_of_attempt(struct tide_subscription *subscription, const struct tide_event *event, size_t count,
-                             const struct tide_error *error, struct tide_delivery *delivery);
+			     const struct tide_error *error, struct tide_delivery *delivery);
 /** The next event is finished without another attempt: for a cause outside its handler. */
 void failure_without_attempt(struct tide_subscription *subscription, tide_status status, const char *message);
 /** Finish the pending failure: dead letter, discard or ERROR. */
@@ -140,7 +140,7 @@ struct failure_context {
 };
 /** Classify, log, count and tell one failure. */
 void failure_record(struct tide_subscription *subscription, const struct tide_error *error,
-                    const struct failure_context *context);
+		    const struct failure_context *context);
 /** The watchdog's: report a handler past its time, once per call. */
 void failure_report_late(struct tide_subscription *subscription, struct mono_time now);
 

@@ -29,8 +29,8 @@ static void start_be_careful(struct tide_subscription *subscription, const struc
 	runner->suspect_deaths = lease->suspect_deaths;
 	runner->unattributed_deaths = lease->was_unclean && !lease->suspect;
 	runner->careful_left = subscription->config.checkpoint_strategy == TIDE_PERIODIC
-	                               ? START_CAREFUL_PERIODIC
-	                               : (int64_t)runner->feed.limits.page_events;
+				       ? START_CAREFUL_PERIODIC
+				       : (int64_t)runner->feed.limits.page_events;
 	if (lease->was_unclean)
 		log_at(TIDE_LOG_NOTICE, "subscription", "the previous owner ended without releasing, going carefully",
 		       "name='%s' suspect=%lld deaths=%d", subscription->name, (long long)lease->suspect,
@@ -93,7 +93,7 @@ static enum step start_acquire(struct tide_subscription *subscription)
 
 /* A row without a position stands where its last event does, if that event exists. */
 static tide_status start_position_of_row(struct tide_subscription *subscription, const struct tide_checkpoint *row,
-                                         bool *ret_found, tide_position *ret, struct tide_error *err)
+					 bool *ret_found, tide_position *ret, struct tide_error *err)
 {
 	*ret_found = row->has_position;
 	*ret = row->position;
@@ -103,7 +103,8 @@ static tide_status start_position_of_row(struct tide_subscription *subscription,
 	tide_page_init(&page);
 	tide_page_begin(&page, 1, 1);
 	const struct tide_store *feed = subscription->engine->store;
-	tide_status status = feed->backend->store.find(subscription->runner.feed_session, &row->last_event_id, &page, err);
+	tide_status status =
+		feed->backend->store.find(subscription->runner.feed_session, &row->last_event_id, &page, err);
 	*ret_found = status == TIDE_OK;
 	if (status == TIDE_OK)
 		*ret = page.entries[0].event.position;
@@ -117,7 +118,8 @@ struct start_facts {
 	tide_position stored, end;
 };
 
-static tide_status start_read_facts(struct tide_subscription *subscription, struct start_facts *ret, struct tide_error *err)
+static tide_status start_read_facts(struct tide_subscription *subscription, struct start_facts *ret,
+				    struct tide_error *err)
 {
 	const struct tide_store *feed = subscription->engine->store;
 	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
@@ -138,7 +140,7 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 /* A restart goes on behind what it had settled, unless the row knows better: a write whose answer was lost was made, or
  * somebody else owned the subscription meanwhile. */
 static tide_position start_where_it_stopped(const struct runner *runner, const struct start_facts *facts,
-                                            const char **ret_why)
+					    const char **ret_why)
 {
 	bool was_alone = runner->fence.epoch == runner->last_epoch + 1;
 	bool was_made = runner->unknown_position > 0 && facts->stored == runner->unknown_position;
@@ -149,7 +151,7 @@ static tide_position start_where_it_stopped(const struct runner *runner, const s
 }
 
 static tide_position start_choose(struct tide_subscription *subscription, const struct start_facts *facts,
-                                  const char **ret_why)
+				  const char **ret_why)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscription_config *config = &subscription->config;
