@@ -194,8 +194,8 @@ static tide_status log_copy_event(struct log *log, struct tide_event *ret, const
 }
 
 /*
- * Copy the events behind the end, where no reader looks; `*next` is the position after the last one. `last` is the version
- * decided for the last of them: commits of the same stream may stand before this one in the same call.
+ * Copy the events behind the end, where no reader looks; `*next` is the position after the last one. `last` is the
+ * version decided for the last of them: commits of the same stream may stand before this one in the same call.
  */
 static tide_status log_copy_commit(struct log *log, const struct tide_commit *commit, tide_version last,
 				   tide_position *next, struct tide_time now, struct tide_error *err)
