@@ -23,6 +23,7 @@
 
 #define SCAN_ROWS_MIN 1000 /* of a subscription's query, however small its pages are */
 #define SCAN_ROWS_MAX 2000
+#define SCAN_PAGE_MIN 100 /* a smaller page of a user's read is likely its last */
 
 /** One read of the feed in progress. */
 struct scan_read {
@@ -218,10 +219,11 @@ static bool scan_is_filtered(const struct tide_filter *filter)
 	       filter->occurred_until || filter->partition_total;
 }
 
-static int scan_rows(const struct tide_page_query *query)
+/* A first small read takes what it needs; one of several fetches more than its page at a time. */
+static int scan_rows(const struct tide_page_query *query, bool goes_on)
 {
 	size_t rows = scan_is_filtered(query->filter) ? SCAN_ROWS_MAX : 2 * query->max_events;
-	if (query->max_scan == 0)
+	if (!goes_on || (query->max_scan == 0 && query->max_events < SCAN_PAGE_MIN))
 		rows = query->max_events;
 	else if (rows < SCAN_ROWS_MIN)
 		rows = SCAN_ROWS_MIN;
@@ -231,12 +233,13 @@ static int scan_rows(const struct tide_page_query *query)
 tide_status pg_scan_read(struct pg_session *session, const struct tide_page_query *query, struct tide_page *page,
 			 struct tide_error *err)
 {
-	struct scan_read read = { .query = query, .page = page, .rows = scan_rows(query) };
+	struct scan_read read = { .query = query, .page = page, .goes_on = query->max_scan > 0 };
 	uint64_t shape = scan_shape(query->filter);
 	if (session->scan.at != query->bound || session->scan.shape != shape)
 		pg_scan_drop(session);
 	session->scan.shape = shape;
-	read.goes_on = query->max_scan > 0 || (query->bound > 0 && session->scan.at == query->bound);
+	read.goes_on |= query->bound > 0 && session->scan.at == query->bound;
+	read.rows = scan_rows(query, read.goes_on);
 	pg_scan_drain(session);
 	page->scanned_to = query->bound;
 	tide_status status = TIDE_OK;
