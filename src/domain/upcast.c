@@ -13,7 +13,7 @@
 static const struct tide_upcast_change *upcast_find(const struct tide_upcast_change *changes,
 						    const struct json_token *key, uint64_t *seen)
 {
-	for (size_t i = 0; changes[i].key && i < UPCAST_CHANGES_MAX; i++) {
+	for (size_t i = 0; i < UPCAST_CHANGES_MAX && changes[i].key; i++) {
 		if (!json_equals(key, changes[i].key))
 			continue;
 		*seen |= UINT64_C(1) << i;
@@ -44,7 +44,7 @@ static bool upcast_member(const struct tide_upcast_change *changes, struct json_
 
 static void upcast_add_missing(const struct tide_upcast_change *changes, uint64_t seen, struct buffer *out)
 {
-	for (size_t i = 0; changes[i].key && i < UPCAST_CHANGES_MAX; i++) {
+	for (size_t i = 0; i < UPCAST_CHANGES_MAX && changes[i].key; i++) {
 		if (!changes[i].json || seen >> i & 1)
 			continue;
 		json_key(out, changes[i].to ? changes[i].to : changes[i].key);
