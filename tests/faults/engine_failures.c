@@ -317,6 +317,28 @@ static void a_held_aggregate_keeps_its_order_through_parking_and_release(void **
 	bench_close(&bench);
 }
 
+static void discarding_the_oldest_releases_what_is_parked_behind_it(void **state)
+{
+	struct bench bench;
+	bench_open(&bench, *state, fail_first_aggregate);
+	append_many(bench.rig.store, stream_of("Order", 1), 0, 4);
+	struct tide_subscription_config config = quick_config();
+	config.hold_aggregate_on_failure = true;
+	bench_start(&bench, &config);
+	wait_position(bench.subscription, 4);
+	struct tide_dead_letter_list dead = dead_letters_of(bench.rig.checkpoints, "Bench");
+	assert_int_equal(dead.count, 4);
+	atomic_store(&bench.witness.gate, true);
+	must(tide_dead_letters_discard(bench.rig.checkpoints, dead.entries[0].id, err));
+	wait_for(PATIENCE, witness_count(&bench.witness) == 3);
+	witness_saw_all(&bench.witness, 2, 4);
+	wait_for(PATIENCE, status_of_entry(&bench.rig, dead.entries[3].id) == TIDE_DEAD_LETTER_RESOLVED);
+	refused(TIDE_STATE, tide_dead_letters_discard(bench.rig.checkpoints, dead.entries[3].id, err));
+	refused(TIDE_NOT_FOUND, tide_dead_letters_discard(bench.rig.checkpoints, dead.entries[0].id, err));
+	tide_dead_letters_free(&dead);
+	bench_close(&bench);
+}
+
 /* ---- Signs of trouble --------------------------------------------------------------------------------------- */
 
 static tide_status wait_for_gate(struct witness *witness, const struct tide_event *event,
@@ -446,6 +468,7 @@ int main(int argc, char **argv)
 		BOTH(a_resume_probes_at_once_and_a_manual_pause_outranks_the_breaker),
 		BOTH(a_redelivery_waits_for_the_breaker),
 		BOTH(a_held_aggregate_keeps_its_order_through_parking_and_release),
+		BOTH(discarding_the_oldest_releases_what_is_parked_behind_it),
 		BOTH(a_slow_handler_raises_the_backpressure_flag),
 		cmocka_unit_test(the_self_check_reports_a_version_that_is_missing),
 		cmocka_unit_test(a_dead_letter_written_again_after_a_crash_is_one_entry),

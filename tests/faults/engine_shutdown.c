@@ -34,6 +34,7 @@ struct running {
 	struct tide_subscription *subscription;
 	struct tide_store *store;
 	atomic_bool is_second;
+	atomic_bool has_hook_returned; /* a hook that was left behind may use the manager until it returns */
 };
 
 static struct shared *shared_map(const char *directory)
@@ -87,6 +88,7 @@ static tide_status hook_before(void *self, const struct tide_shutdown_result *re
 		atomic_fetch_add(&shared->refused, 1);
 	while (running->what == HOOK_HANGS && !atomic_load(&shared->may_return))
 		wait_a_moment();
+	atomic_store(&running->has_hook_returned, true);
 	return TIDE_OK;
 }
 
@@ -183,6 +185,8 @@ static int running_run(const char *argument, int report_to)
 		wait_a_moment();
 	}
 	running_again(&running);
+	while (what == HOOK_HANGS && !atomic_load(&running.has_hook_returned))
+		wait_a_moment();
 	tide_manager_close(running.manager);
 	tide_store_close(running.store);
 	return 0;
