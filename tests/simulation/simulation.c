@@ -220,7 +220,7 @@ static void sim_boot(struct sim *sim)
 	static const char *const types[WORLD_TYPES] = { "Alpha", "Beta", "Gamma" };
 	for (int i = 0; i < sim->count; i++) {
 		struct sim_sub *sub = &sim->subs[i];
-		char name[8];
+		char name[16];
 		const char *wanted[WORLD_TYPES + 1] = { NULL };
 		int count = 0;
 		for (int t = 0; t < WORLD_TYPES; t++)
