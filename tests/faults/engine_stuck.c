@@ -44,6 +44,10 @@ static void a_stop_does_not_wait_for_ever_and_ignores_what_comes_later(void **st
 	must(tide_checkpoints_is_owned(rig.checkpoints, "Stuck", &is_owned, err));
 	assert_true(is_owned); /* until the handler has returned */
 	atomic_store(&witness.gate, true);
+	wait_for(PATIENCE,
+		 tide_checkpoints_is_owned(rig.checkpoints, "Stuck", &is_owned, NULL) == TIDE_OK && !is_owned);
+	assert_int_equal(tide_subscription_position(subscription), 2); /* its late success settled nothing */
+	assert_int_equal(saved_position(rig.checkpoints, "Stuck"), 2);
 	wait_for(PATIENCE, tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, NULL) == TIDE_OK);
 	wait_position(subscription, 5);
 	must(tide_manager_stop(rig.manager, NULL, 0, err));
