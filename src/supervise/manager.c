@@ -109,6 +109,7 @@ static tide_status manager_init(struct tide_manager *manager, const struct tide_
 
 static void manager_free(struct tide_manager *manager)
 {
+	watchdog_stop(manager); /* an abandoned handler's lease was still renewed */
 	if (manager->bus)
 		tide_bus_set_bell(manager->bus, NULL, NULL);
 	while (manager->subscriptions) {
@@ -150,7 +151,7 @@ tide_status tide_manager_open(const struct tide_manager_options *options, struct
 	return TIDE_OK;
 }
 
-static bool manager_has_abandoned(struct tide_manager *manager)
+bool manager_has_abandoned(struct tide_manager *manager)
 {
 	bool is_found = false;
 	mutex_lock(&manager->lock);
@@ -171,7 +172,7 @@ tide_status tide_manager_destroy(struct tide_manager *manager, struct tide_error
 	tide_status status = manager_check_thread(manager, "destroy the manager", err);
 	if (status != TIDE_OK)
 		return status;
-	if (tide_manager_is_running(manager))
+	if (tide_manager_is_running(manager) || atomic_load(&manager->shutdown.is_running))
 		return tide_fail(err, TIDE_STATE, "the manager is running: stop it first");
 	if (manager_has_abandoned(manager))
 		return tide_fail(err, TIDE_BUSY, "an abandoned handler has not returned");
@@ -323,6 +324,7 @@ static tide_status manager_register(struct tide_manager *manager, struct tide_su
 			place = &(*place)->next;
 		*place = subscription;
 		manager->count++;
+		manager->pins++; /* until its subscriber has seen it started */
 	}
 	*ret_is_running = manager->is_running;
 	mutex_unlock(&manager->lock);
@@ -349,11 +351,11 @@ tide_status tide_manager_subscribe(struct tide_manager *manager, const struct ti
 	}
 	if (ret)
 		*ret = subscription;
-	if (!is_running)
-		return TIDE_OK;
-	status = control_start(manager, subscription, false, err);
-	if (status == TIDE_OK && engine_of_thread != &manager->engine)
+	if (is_running)
+		status = control_start(manager, subscription, false, err);
+	if (is_running && status == TIDE_OK && engine_of_thread != &manager->engine)
 		status = control_wait_started(subscription, false, MONO_NEVER, err);
+	manager_unpin_one(manager);
 	return status;
 }
 
@@ -369,6 +371,7 @@ static void manager_remove(struct tide_manager *manager, struct tide_subscriptio
 	while (manager->pins > 0)
 		cond_wait(&manager->changed, &manager->lock);
 	mutex_unlock(&manager->lock);
+	control_ask_stop(subscription, MONO_NEVER); /* started meanwhile by somebody who had it pinned */
 	control_join(subscription);
 	subscription_free(subscription);
 }
@@ -404,7 +407,10 @@ static tide_status manager_set_running(struct tide_manager *manager, struct tide
 		manager->started_at = clock_mono(manager->engine.clock);
 	manager->is_running = true;
 	mutex_unlock(&manager->lock);
-	return was_running || !manager->is_threaded ? TIDE_OK : watchdog_start(manager, err);
+	tide_status status = was_running || !manager->is_threaded ? TIDE_OK : watchdog_start(manager, err);
+	if (status != TIDE_OK)
+		manager->is_running = false;
+	return status;
 }
 
 static void manager_start_all(struct tide_manager *manager, const struct manager_set *set,
@@ -444,12 +450,18 @@ static tide_status manager_await_all(const struct manager_set *set, double wait_
 tide_status tide_manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
 			       struct tide_start_result **ret, size_t *ret_count, struct tide_error *err)
 {
+	if (manager && manager_is_shutting_down(manager))
+		return tide_fail(err, TIDE_SHUTTING_DOWN, "the manager is shutting down");
+	return manager_start(manager, names, wait_seconds, ret, ret_count, err);
+}
+
+tide_status manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
+			  struct tide_start_result **ret, size_t *ret_count, struct tide_error *err)
+{
 	if (!manager || (ret && !ret_count) || !(wait_seconds >= 0))
 		return tide_fail(err, TIDE_ARGUMENT, "%s",
 				 !manager ? "manager is NULL" : "wait_seconds is negative, or ret_count NULL");
 	tide_status status = manager_check_thread(manager, "start subscriptions", err);
-	if (status == TIDE_OK && manager_is_shutting_down(manager) && !atomic_load(&manager->shutdown.is_running))
-		status = tide_fail(err, TIDE_SHUTTING_DOWN, "the manager is shutting down");
 	struct manager_set set;
 	if (status == TIDE_OK)
 		status = manager_pin(manager, names, &set, err);
@@ -483,9 +495,9 @@ tide_status tide_manager_restart(struct tide_manager *manager, const char *name,
 	struct tide_subscription *subscription = manager_pin_one(manager, name);
 	if (!subscription)
 		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
-	status = manager_set_running(manager, err);
+	status = control_start(manager, subscription, true, err);
 	if (status == TIDE_OK)
-		status = control_start(manager, subscription, true, err);
+		status = manager_set_running(manager, err);
 	if (status == TIDE_OK && manager->is_threaded)
 		status = control_wait_started(subscription, false, MONO_NEVER, err);
 	manager_unpin_one(manager);
@@ -537,7 +549,8 @@ tide_status tide_manager_stop(struct tide_manager *manager, const char *const *n
 	manager_unpin(manager, &set);
 	if (names)
 		return status;
-	watchdog_stop(manager);
+	if (!manager_has_abandoned(manager)) /* its ownership is kept until the handler has returned */
+		watchdog_stop(manager);
 	mutex_lock(&manager->lock);
 	manager->is_running = false;
 	mutex_unlock(&manager->lock);

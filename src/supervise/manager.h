@@ -76,6 +76,11 @@ void manager_unpin_one(struct tide_manager *manager);
 /** TIDE_DEADLOCK when this thread runs handlers or callbacks of this manager. */
 tide_status manager_check_thread(const struct tide_manager *manager, const char *what, struct tide_error *err);
 bool manager_is_shutting_down(const struct tide_manager *manager);
+/** Whether a stop gave up waiting for somebody who has not returned yet. */
+bool manager_has_abandoned(struct tide_manager *manager);
+/** tide_manager_start, also while shutting down: a request made before the run leads to start, then shutdown at once. */
+tide_status manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
+			  struct tide_start_result **ret, size_t *ret_count, struct tide_error *err);
 
 /* ---- control.c: one subscription ---------------------------------------------------------------------------- */
 

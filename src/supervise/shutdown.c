@@ -406,7 +406,8 @@ static void shutdown_end(struct shutdown_run *run)
 	}
 	result->phase = result->forced ? TIDE_PHASE_FORCED : TIDE_PHASE_STOPPED;
 	result->duration_seconds = seconds_of_ns(mono_since(shutdown_now(run), run->began));
-	watchdog_stop(manager);
+	if (!manager_has_abandoned(manager))
+		watchdog_stop(manager);
 	int outcome = !result->forced ? 0 : result->reason == TIDE_SHUTDOWN_TIMEOUT ? 1 : 2;
 	mutex_lock(&manager->lock);
 	manager->is_running = false;
@@ -447,7 +448,7 @@ static void shutdown_in_order(struct shutdown_run *run)
 static tide_status shutdown_run(struct tide_manager *manager, struct tide_shutdown_result *ret, struct tide_error *err)
 {
 	struct shutdown_run run = { .manager = manager };
-	tide_status started = tide_manager_start(manager, NULL, 0, NULL, NULL, NULL);
+	tide_status started = manager_start(manager, NULL, 0, NULL, NULL, NULL);
 	(void)started; /* a failed start is in the subscription's state and does not end the rest */
 	shutdown_wait_for_request(manager);
 	tide_status status = manager_pin(manager, NULL, &run.set, err);
@@ -482,10 +483,10 @@ tide_status tide_manager_run_until_shutdown(struct tide_manager *manager, struct
 	status = shutdown_run(manager, ret, err);
 	atomic_store(&manager->shutdown.is_running, false);
 	shutdown_restore(&signals);
-	uint64_t rung;
+	atomic_store(&manager->shutdown.reason, TIDE_SHUTDOWN_NONE); /* the next start may come */
+	uint64_t rung; /* taken last: a ring that stays without its reason would keep the next wait awake */
 	ssize_t taken = read(manager->shutdown.event, &rung, sizeof rung);
 	(void)taken;
-	atomic_store(&manager->shutdown.reason, TIDE_SHUTDOWN_NONE); /* the next start may come */
 	return status;
 }
 

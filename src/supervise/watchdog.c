@@ -15,12 +15,15 @@
 
 #define WATCHDOG_LOOK_NS (50 * NS_PER_MS)
 
-static void watchdog_lose(struct tide_subscription *subscription)
+/* Unless the ownership that was asked about has been released or followed by another meanwhile. */
+static void watchdog_lose(struct tide_subscription *subscription, const struct tide_fence *fence)
 {
 	mutex_lock(&subscription->lock);
-	subscription->is_lost = true;
+	bool is_lost = subscription->is_owned && subscription->owned.epoch == fence->epoch;
+	subscription->is_lost = subscription->is_lost || is_lost;
 	mutex_unlock(&subscription->lock);
-	subscription_nudge(subscription);
+	if (is_lost)
+		subscription_nudge(subscription);
 }
 
 static void watchdog_renew(struct tide_manager *manager, struct tide_subscription *subscription)
@@ -40,7 +43,7 @@ static void watchdog_renew(struct tide_manager *manager, struct tide_subscriptio
 		store_return(database, session, status);
 	}
 	if (status == TIDE_FENCED)
-		watchdog_lose(subscription);
+		watchdog_lose(subscription, &fence);
 	else if (status != TIDE_OK)
 		log_at(TIDE_LOG_WARNING, "subscription", "ownership not renewed", "name='%s' error='%s'",
 		       subscription->name, err.message);
