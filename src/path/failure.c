@@ -62,28 +62,28 @@ void failure_report_late(struct tide_subscription *subscription, struct mono_tim
 {
 	int64_t since = atomic_load(&subscription->hand_since);
 	double limit = subscription->config.processing_timeout;
+	/* Read before it is claimed: after that the next call may be in hand already. */
+	struct tide_event in_hand = { .position = atomic_load(&subscription->hand_position),
+				      .event_type = tide_text("Unknown") };
+	int32_t attempt = atomic_load(&subscription->hand_attempt);
 	if (since <= 0 || now.ns - since < ns_of_seconds(limit) ||
 	    !atomic_compare_exchange_strong(&subscription->hand_since, &since, -since))
 		return;
-	struct tide_event in_hand = { .position = atomic_load(&subscription->hand_position),
-				      .event_type = tide_text("Unknown") };
 	struct tide_error err;
 	tide_fail(&err, TIDE_TIMEOUT, "handler is past processing_timeout (%g s) at position %lld", limit,
 		  (long long)in_hand.position);
 	mutex_lock(&subscription->lock);
 	subscription->metrics.handler_timeouts++;
 	mutex_unlock(&subscription->lock);
-	failure_record(subscription, &err,
-		       &(struct failure_context){ .event = &in_hand,
-						  .retry_count = atomic_load(&subscription->hand_attempt) - 1 });
+	failure_record(subscription, &err, &(struct failure_context){ .event = &in_hand, .retry_count = attempt - 1 });
 }
 
 /* ---- One attempt failed ------------------------------------------------------------------------------------- */
 
 /* A handler's own word on whether to try again stands; a plain status is what its classification says. */
-static bool failure_is_retryable(const struct tide_error *error, const struct tide_classification *class)
+static bool failure_is_retryable(const struct tide_error *error, const struct tide_classification *class, bool is_late)
 {
-	if (error->status == TIDE_HANDLER_TRANSIENT || error->status == TIDE_TIMEOUT)
+	if (error->status == TIDE_HANDLER_TRANSIENT || is_late)
 		return true;
 	return error->status != TIDE_HANDLER_PERMANENT && class->retryable;
 }
@@ -173,7 +173,8 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 	tide_position position = event->position;
 	struct tide_classification class =
 		errors_classify(&subscription->engine->errors, error->status, error->message);
-	bool is_last = !failure_is_retryable(error, &class) || runner->attempts > subscription->config.max_retries;
+	bool is_last = !failure_is_retryable(error, &class, delivery->is_late) ||
+		       runner->attempts > subscription->config.max_retries;
 	int64_t delay = is_last ? -1 : retry_delay(&subscription->retry, runner->attempts - 1, &runner->random);
 	failure_count_attempt(subscription, error, delay);
 	if (!is_last || count > 1 || delivery->has_ended_transaction)

@@ -319,6 +319,8 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 	const struct tide_event *single[1];
 	const struct tide_event **events = runner->batch ? runner->batch : single;
 	size_t count = handler_collect(subscription, events);
+	for (size_t i = 1; i < count; i++)
+		handler_check_self(subscription, events[i]);
 	if (events[0]->position == runner->lost_position && runner->attempts < runner->lost_attempts)
 		runner->attempts = runner->lost_attempts;
 	struct tide_delivery delivery;
@@ -362,14 +364,19 @@ enum step handler_step(struct tide_subscription *subscription)
 		return failure_park(subscription, behind);
 	handler_check_self(subscription, event);
 	if (event->undecodable || event->position == runner->doomed) {
+		runner->buried = event->position;
 		failure_without_attempt(subscription, event->undecodable ? TIDE_DECODE : runner->doom.status,
 					event->undecodable ? event->undecodable : runner->doom.message);
 		return STEP_ON;
 	}
 	if (runner->attempts > 0 && runner->now.ns < runner->retry_at.ns) {
-		if (runner->is_in_transaction) /* no transaction stays open during a backoff */
+		/* No transaction stays open during a backoff, and the timer of the saves runs on. */
+		const struct progress *progress = &runner->progress;
+		if (runner->is_in_transaction ||
+		    progress_is_due(progress, &subscription->config, PROGRESS_AFTER_EVENT, runner->now))
 			return save_step(subscription);
-		return runner_wait(subscription, runner->retry_at);
+		return runner_wait(subscription,
+				   mono_min(runner->retry_at, progress_due_at(progress, &subscription->config)));
 	}
 	if (!handler_admit(subscription))
 		return handler_pause(subscription);

@@ -237,6 +237,14 @@ static tide_status redeliver_entry(struct tide_subscription *subscription, const
 	}
 	if (status == TIDE_OK && is_transactional)
 		status = redeliver_backend(subscription)->store.commit(runner->session, err);
+	if (status != TIDE_OK && outcome == TIDE_OK && runner->is_in_transaction && err->retry == TIDE_RETRY_NEVER &&
+	    status != TIDE_FENCED && !delivery.has_ended_transaction) {
+		/* What cannot be committed has failed: the entry says so, and does not end every run that finds it. */
+		save_roll_back(subscription);
+		error = *err;
+		outcome = status;
+		status = redeliver_conclude(subscription, entry, event, outcome, &error, &delivery, err);
+	}
 	if (status == TIDE_OK) {
 		runner->is_in_transaction = false;
 		redeliver_count(subscription, entry, event, outcome, &error, &delivery);
@@ -277,8 +285,9 @@ static tide_status redeliver_next(struct tide_subscription *subscription, bool *
 				 ->checkpoint.dead_letter_list(subscription->runner.session, &filter, &list, err);
 	*ret_found = status == TIDE_OK && list.count > 0;
 	if (*ret_found && !redeliver_admit(subscription, &subscription->runner.redeliver_at)) {
+		bool is_released;
 		tide_dead_letters_free(&list);
-		return TIDE_OK;
+		return subscription->runner.held ? redeliver_load_held(subscription, &is_released, err) : TIDE_OK;
 	}
 	if (*ret_found) {
 		struct tide_page page;

@@ -35,6 +35,17 @@ bool runner_move(struct tide_subscription *subscription, enum tide_state to, con
 	return has_moved;
 }
 
+bool runner_move_from(struct tide_subscription *subscription, enum tide_state from, enum tide_state to, const char *why)
+{
+	mutex_lock(&subscription->lock);
+	bool has_moved =
+		subscription->states.state == from && subscription_move_locked(subscription, to, NULL) == TIDE_OK;
+	mutex_unlock(&subscription->lock);
+	if (has_moved)
+		subscription_log_move(subscription, from, to, why);
+	return has_moved;
+}
+
 void runner_log_breaker(const struct tide_subscription *subscription, const char *name, enum breaker_state from,
 			enum breaker_state to)
 {
@@ -87,6 +98,8 @@ static void runner_let_go(struct tide_subscription *subscription)
 	runner->pending = (struct pending_failure){ 0 };
 	runner->is_resolved = runner->is_save_due = false;
 	runner->attempts = runner->tries = 0;
+	runner->lost_position = runner->doomed = runner->buried = 0; /* attempts end with their run */
+	runner->is_split = runner->is_single = false;
 	runner->try_at = (struct mono_time){ 0 };
 	mutex_lock(&subscription->lock);
 	breaker_cancel(&subscription->handler_breaker);
@@ -348,7 +361,8 @@ static enum step runner_fall_back(struct tide_subscription *subscription)
 	runner->feed.since_end = 0;
 	tail_open(feed->tail, runner->catch_up_to);
 	if (runner->progress.position < runner->catch_up_to)
-		runner_move(subscription, TIDE_STATE_CATCHING_UP, "fell behind the newest events");
+		runner_move_from(subscription, TIDE_STATE_LIVE, TIDE_STATE_CATCHING_UP,
+				 "fell behind the newest events");
 	return STEP_ON;
 }
 
@@ -358,7 +372,7 @@ static enum step runner_go_live(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	if (runner->progress.is_dirty || runner->is_in_transaction)
 		return save_step(subscription);
-	runner_move(subscription, TIDE_STATE_LIVE, "reached the feed end");
+	runner_move_from(subscription, TIDE_STATE_CATCHING_UP, TIDE_STATE_LIVE, "reached the feed end");
 	return STEP_ON;
 }
 

@@ -40,6 +40,9 @@ void runner_log_breaker(const struct tide_subscription *subscription, const char
 
 /** Move to another state, log it. A move that the table forbids is ignored: somebody else moved first. */
 bool runner_move(struct tide_subscription *subscription, enum tide_state to, const char *why);
+/** The same, unless somebody moved it away from `from` first: a pause that came meanwhile stands. */
+bool runner_move_from(struct tide_subscription *subscription, enum tide_state from, enum tide_state to,
+		      const char *why);
 
 /* ---- infra.c: operations on databases, tried again by the retry policy behind the infrastructure breaker ------ */
 

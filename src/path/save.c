@@ -56,6 +56,8 @@ void save_forget(struct tide_subscription *subscription)
 	subscription->position = runner->progress.position;
 	mutex_unlock(&subscription->lock);
 	settle_flow(subscription);
+	if (runner->held) /* what it held by dead letters that are gone, too, is not held any more: look before the next event */
+		runner->redeliver_at = runner->now;
 }
 
 void save_roll_back(struct tide_subscription *subscription)
@@ -82,6 +84,7 @@ static void save_done(struct tide_subscription *subscription, struct mono_time s
 	progress_saved(&runner->progress, runner->now);
 	runner->is_in_transaction = false;
 	runner->is_save_due = runner->is_save_unknown = false;
+	runner->buried = 0;
 	if (runner->is_single && runner->progress.position >= runner->single_until)
 		runner->is_single = false;
 }
@@ -230,8 +233,10 @@ enum step save_step(struct tide_subscription *subscription)
 	struct tide_error err;
 	bool was_in_transaction = runner->is_in_transaction;
 	tide_status status = save_try(subscription, &err);
+	bool is_final =
+		runner->buried > 0 && runner->buried == runner->doomed; /* nor could it be committed as failed */
 	if (status != TIDE_OK && was_in_transaction && !runner->is_in_transaction && err.retry == TIDE_RETRY_NEVER &&
-	    status != TIDE_FENCED) {
+	    status != TIDE_FENCED && !is_final) {
 		/* The run goes on: the events are delivered again, one per transaction. */
 		failure_record(subscription, &err, &(struct failure_context){ .is_retried = true });
 		return infra_end(subscription, RETRY_CHECKPOINT, TIDE_OK, &err);

@@ -99,6 +99,7 @@ struct runner {
 	struct progress attempted; /* with is_save_unknown: what it would have saved */
 	tide_position doomed;      /* position of an event whose own commit failed; 0: none */
 	struct tide_error doom;
+	tide_position buried; /* a doomed one that was settled without its handler; 0: none */
 
 	/* starting */
 	bool is_owner;

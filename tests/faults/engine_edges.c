@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two things at the same moment: a pause and a change of state, a stop and a start, a lease and a handler that does not
+ * return; and transactions that cannot be committed. The backend under the manager is a copy with one operation replaced.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine_tools.h"
+#include "path/store.h"
+#include "supervise/manager.h"
+
+static struct tide_backend edge_real, edge_backend;
+
+/* From here on the store's operations are those of edge_backend. */
+static void edge_replace(struct rig *rig)
+{
+	edge_real = edge_backend = *rig->store->backend;
+	rig->store->backend = &edge_backend;
+}
+
+static void edge_restore(struct rig *rig)
+{
+	rig->store->backend = &edge_real;
+}
+
+/* ---- Pausing ------------------------------------------------------------------------------------------------ */
+
+static struct tide_manager *edge_manager;
+static bool edge_was_paused;
+
+static tide_status end_while_somebody_pauses(void *session, tide_position *ret, struct tide_error *err)
+{
+	edge_was_paused = tide_manager_pause(edge_manager, "Edge", TIDE_PAUSE_MANUAL);
+	return edge_real.store.end(session, ret, err);
+}
+
+static void a_pause_that_meets_falling_behind_stands(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct witness witness = WITNESS;
+	struct tide_subscription *subscription;
+	rig_open(&rig, "memory");
+	edge_manager = rig.manager;
+	rig.manager->is_threaded = false;
+	struct tide_subscriber subscriber = witness_single("Edge", &witness);
+	must(tide_manager_subscribe(rig.manager, &subscriber, NULL, &subscription, err));
+	must(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
+	while (tide_subscription_state(subscription) != TIDE_STATE_LIVE)
+		(void)runner_step(subscription, clock_mono(&clock_system));
+	append_many(rig.store, stream_of("Order", 1), 0, 3);
+	edge_replace(&rig);
+	edge_backend.store.end = end_while_somebody_pauses;
+	subscription->runner.feed.is_behind = true;
+	(void)runner_step(subscription, clock_mono(&clock_system));
+	assert_true(edge_was_paused);
+	assert_int_equal(tide_subscription_state(subscription), TIDE_STATE_PAUSED);
+	edge_restore(&rig);
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	while (tide_subscription_state(subscription) != TIDE_STATE_STOPPED)
+		(void)runner_step(subscription, clock_mono(&clock_system));
+	rig_close(&rig);
+	witness_fini(&witness);
+}
+
+/* ---- Stopping ----------------------------------------------------------------------------------------------- */
+
+static tide_status wait_for_gate(struct witness *witness, const struct tide_event *event,
+				 struct tide_delivery *delivery)
+{
+	(void)event;
+	(void)delivery;
+	wait_for(PATIENCE, atomic_load(&witness->gate));
+	return TIDE_OK;
+}
+
+static void *edge_run(void *manager)
+{
+	(void)tide_manager_run_until_shutdown(manager, NULL, NULL);
+	return NULL;
+}
+
+static void nothing_starts_while_a_shutdown_is_under_way(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct witness witness = WITNESS;
+	struct tide_subscription *subscription;
+	pthread_t thread;
+	witness.decide = wait_for_gate;
+	rig_open(&rig, "memory");
+	append_many(rig.store, stream_of("Order", 1), 0, 1);
+	struct tide_subscriber subscriber = witness_single("Edge", &witness);
+	must(tide_manager_subscribe(rig.manager, &subscriber, NULL, &subscription, err));
+	assert_int_equal(pthread_create(&thread, NULL, edge_run, rig.manager), 0);
+	wait_for(PATIENCE, atomic_load(&witness.inside) == 1);
+	tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC);
+	struct tide_error why = { 0 };
+	assert_int_equal(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, &why), TIDE_SHUTTING_DOWN);
+	assert_int_equal(tide_manager_destroy(rig.manager, &why), TIDE_STATE);
+	atomic_store(&witness.gate, true);
+	pthread_join(thread, NULL);
+	must(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
+	rig_close(&rig);
+	witness_fini(&witness);
+}
+
+static atomic_int edge_renewals;
+
+static tide_status count_renewals(void *session, const struct tide_fence *fence, struct tide_error *err)
+{
+	(void)session;
+	(void)fence;
+	(void)err;
+	atomic_fetch_add(&edge_renewals, 1);
+	return TIDE_OK;
+}
+
+static void the_lease_of_an_abandoned_handler_is_renewed(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct witness witness = WITNESS;
+	struct tide_subscription *subscription;
+	witness.decide = wait_for_gate;
+	rig_open(&rig, "memory");
+	edge_replace(&rig);
+	edge_backend.checkpoint.lease_renew = count_renewals;
+	edge_backend.checkpoint.lease_renew_ns = NS_PER_MS;
+	append_many(rig.store, stream_of("Order", 1), 0, 1);
+	struct tide_subscriber subscriber = witness_single("Edge", &witness);
+	must(tide_manager_subscribe(rig.manager, &subscriber, NULL, &subscription, err));
+	must(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
+	wait_for(PATIENCE, atomic_load(&witness.inside) == 1);
+	struct tide_error why;
+	assert_int_equal(tide_manager_stop(rig.manager, NULL, 0.05, &why), TIDE_TIMEOUT);
+	int before = atomic_load(&edge_renewals);
+	wait_for(PATIENCE, atomic_load(&edge_renewals) > before + 1);
+	atomic_store(&witness.gate, true);
+	rig_shut(&rig);
+	temp_remove(rig.directory);
+	witness_fini(&witness);
+}
+
+/* ---- Transactions that cannot be committed ------------------------------------------------------------------ */
+
+static atomic_int edge_bad_commits; /* how many fail from now on; -1: all of them */
+
+static tide_status commit_or_fail(void *session, struct tide_error *err)
+{
+	if (atomic_load(&edge_bad_commits) == 0)
+		return edge_real.store.commit(session, err);
+	if (atomic_load(&edge_bad_commits) > 0)
+		atomic_fetch_sub(&edge_bad_commits, 1);
+	return tide_fail(err, TIDE_IO, "the disk is gone");
+}
+
+static tide_status fail_two(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	if (event->position == 2 && !atomic_load(&witness->gate))
+		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "no such customer");
+	return TIDE_OK;
+}
+
+struct edge {
+	struct rig rig;
+	struct witness witness;
+	struct tide_subscription *subscription;
+};
+
+/* A transactional subscription over three events of one aggregate; `bad_commits` of its commits fail. */
+static void edge_open(struct edge *edge, int bad_commits, bool is_held)
+{
+	*edge = (struct edge){ .witness = WITNESS };
+	edge->witness.decide = fail_two;
+	rig_open(&edge->rig, "sqlite");
+	append_many(edge->rig.store, stream_of("Order", 1), 0, 3);
+	edge_replace(&edge->rig);
+	edge_backend.store.commit = commit_or_fail;
+	atomic_store(&edge_bad_commits, bad_commits);
+	struct tide_subscriber subscriber = witness_single("Edge", &edge->witness);
+	subscriber.transactional = true;
+	struct tide_subscription_config config = quick_config();
+	config.hold_aggregate_on_failure = is_held;
+	config.circuit_breaker_enabled = false;
+	must(tide_manager_subscribe(edge->rig.manager, &subscriber, &config, &edge->subscription, err));
+	must(tide_manager_start(edge->rig.manager, NULL, 0, NULL, NULL, err));
+}
+
+static void edge_close(struct edge *edge)
+{
+	edge_restore(&edge->rig);
+	rig_close(&edge->rig);
+	witness_fini(&edge->witness);
+}
+
+static void a_failed_event_that_cannot_be_committed_either_ends_the_run(void **state)
+{
+	(void)state;
+	struct edge edge;
+	edge_open(&edge, -1, false);
+	wait_for(PATIENCE, tide_subscription_state(edge.subscription) == TIDE_STATE_ERROR);
+	assert_int_equal(status_of(edge.subscription).error.status, TIDE_IO);
+	assert_int_equal(status_of(edge.subscription).position, 0);
+	edge_close(&edge);
+}
+
+static void a_lost_transaction_holds_no_aggregate(void **state)
+{
+	(void)state;
+	struct edge edge;
+	edge_open(&edge, 1, true);
+	wait_for(PATIENCE, saved_position(edge.rig.checkpoints, "Edge") == 3);
+	struct tide_dead_letter_list dead = dead_letters_of(edge.rig.checkpoints, "Edge");
+	assert_int_equal(dead.count, 2); /* the failed one, and the one behind it */
+	assert_string_equal(dead.entries[0].error_message, "no such customer");
+	tide_dead_letters_free(&dead);
+	edge_close(&edge);
+}
+
+static void a_redelivery_that_cannot_be_committed_has_failed(void **state)
+{
+	(void)state;
+	struct edge edge;
+	edge_open(&edge, 0, false);
+	wait_position(edge.subscription, 3);
+	wait_for(PATIENCE, saved_position(edge.rig.checkpoints, "Edge") == 3);
+	struct tide_dead_letter_list dead = dead_letters_of(edge.rig.checkpoints, "Edge");
+	int64_t id = dead.entries[0].id;
+	tide_dead_letters_free(&dead);
+	atomic_store(&edge.witness.gate, true);
+	atomic_store(&edge_bad_commits, 1);
+	must(tide_dead_letters_retry(edge.rig.checkpoints, id, err));
+	wait_for(PATIENCE, atomic_load(&edge_bad_commits) == 0);
+	dead = dead_letters_of(edge.rig.checkpoints, "Edge");
+	while (dead.entries[0].status == TIDE_DEAD_LETTER_RETRYING &&
+	       tide_subscription_state(edge.subscription) != TIDE_STATE_ERROR) {
+		tide_dead_letters_free(&dead);
+		dead = dead_letters_of(edge.rig.checkpoints, "Edge");
+	}
+	assert_int_equal(dead.entries[0].status, TIDE_DEAD_LETTER_FAILED);
+	assert_int_equal(dead.entries[0].retry_count, 1);
+	assert_string_equal(dead.entries[0].error_message, "the disk is gone");
+	tide_dead_letters_free(&dead);
+	assert_int_equal(tide_subscription_state(edge.subscription), TIDE_STATE_LIVE);
+	edge_close(&edge);
+}
+
+/* ---- The self-check ----------------------------------------------------------------------------------------- */
+
+static void count_errors(void *self, const struct tide_error_record *record)
+{
+	(void)record;
+	atomic_fetch_add((atomic_int *)self, 1);
+}
+
+static void the_self_check_looks_at_every_event_of_a_batch(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct witness witness = WITNESS;
+	struct tide_subscription *subscription;
+	atomic_int errors = 0;
+	int64_t id;
+	rig_open(&rig, "memory");
+	append_many(rig.store, stream_of("Order", 1), 0, 50);
+	must(tide_manager_on_error(rig.manager, TIDE_ERRORS_ALL, 0, count_errors, &errors, &id, err));
+	struct tide_subscriber subscriber = witness_batch("Edge", &witness);
+	struct tide_subscription_config config = quick_config();
+	config.self_check = true;
+	config.batch_size = 10;
+	must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
+	must(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
+	wait_position(subscription, 50);
+	assert_int_equal(atomic_load(&errors), 0);
+	rig_close(&rig);
+	witness_fini(&witness);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_pause_that_meets_falling_behind_stands),
+		cmocka_unit_test(nothing_starts_while_a_shutdown_is_under_way),
+		cmocka_unit_test(the_lease_of_an_abandoned_handler_is_renewed),
+		cmocka_unit_test(a_failed_event_that_cannot_be_committed_either_ends_the_run),
+		cmocka_unit_test(a_lost_transaction_holds_no_aggregate),
+		cmocka_unit_test(a_redelivery_that_cannot_be_committed_has_failed),
+		cmocka_unit_test(the_self_check_looks_at_every_event_of_a_batch),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
