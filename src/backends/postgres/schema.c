@@ -199,22 +199,6 @@ static bool schema_is_complete(const PGresult *rows, const char *schema, bool ca
 	return true;
 }
 
-static tide_status schema_make_locked(struct pg_connection *connection, const char *schema, const char *schema_dot,
-				      bool category_index, struct tide_error *err)
-{
-	ALLOC_AUTO char *lock = alloc_format("BEGIN; SELECT pg_advisory_xact_lock(%lld)",
-					     (long long)(fnv1a64(schema, strlen(schema)) & INT64_MAX));
-	if (!lock)
-		return alloc_fail(err);
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	tide_status status = pg_command(connection, lock, err);
-	if (status == TIDE_OK)
-		status = schema_look(connection, schema, &rows, err); /* anew: another process may have made them */
-	if (status == TIDE_OK)
-		status = schema_make(connection, rows, schema_dot, category_index, err);
-	return status == TIDE_OK ? pg_command(connection, "COMMIT", err) : status;
-}
-
 /* A schema that does not exist yet; asking first, since CREATE SCHEMA wants the right to it even when it exists. */
 static tide_status schema_make_namespace(struct pg_connection *connection, const char *schema, const char *schema_dot,
 					 struct tide_error *err)
@@ -231,12 +215,28 @@ static tide_status schema_make_namespace(struct pg_connection *connection, const
 	return text ? pg_command(connection, text, err) : alloc_fail(err);
 }
 
+static tide_status schema_make_locked(struct pg_connection *connection, const char *schema, const char *schema_dot,
+				      bool category_index, struct tide_error *err)
+{
+	ALLOC_AUTO char *lock = alloc_format("BEGIN; SELECT pg_advisory_xact_lock(%lld)",
+					     (long long)(fnv1a64(schema, strlen(schema)) & INT64_MAX));
+	if (!lock)
+		return alloc_fail(err);
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	tide_status status = pg_command(connection, lock, err);
+	if (status == TIDE_OK)
+		status = schema_make_namespace(connection, schema, schema_dot, err);
+	if (status == TIDE_OK)
+		status = schema_look(connection, schema, &rows, err); /* anew: another process may have made them */
+	if (status == TIDE_OK)
+		status = schema_make(connection, rows, schema_dot, category_index, err);
+	return status == TIDE_OK ? pg_command(connection, "COMMIT", err) : status;
+}
+
 static tide_status schema_create(struct pg_connection *connection, const char *schema, const char *schema_dot,
 				 bool category_index, struct tide_error *err)
 {
-	tide_status status = schema_make_namespace(connection, schema, schema_dot, err);
-	if (status == TIDE_OK)
-		status = schema_make_locked(connection, schema, schema_dot, category_index, err);
+	tide_status status = schema_make_locked(connection, schema, schema_dot, category_index, err);
 	if (status == TIDE_OK)
 		return TIDE_OK;
 	struct tide_error cause = err ? *err : (struct tide_error){ 0 };
