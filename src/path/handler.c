@@ -123,6 +123,8 @@ static tide_status handler_judge(const struct tide_subscription *subscription, c
 		return TIDE_OK;
 	if ((unsigned)status >= TIDE_STATUS_COUNT)
 		return tide_fail(err, TIDE_INTERNAL, "handler returned %d, which is no status", (int)status);
+	if (status == TIDE_FENCED) /* only a write of ours can find that out */
+		status = TIDE_HANDLER_PERMANENT;
 	return tide_fail(err, status, "%s", delivery->has_message ? delivery->message : tide_status_name(status));
 }
 

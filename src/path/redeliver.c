@@ -232,13 +232,16 @@ static tide_status redeliver_entry(struct tide_subscription *subscription, const
 	if (delivery.has_ended_transaction || delivery.has_lost_transaction) {
 		*err = error;
 		status = outcome;
+	} else if (delivery.is_abandoned) {
+		status = tide_fail(err, TIDE_CANCELLED,
+				   "the stop did not wait for the handler"); /* it is asked for again */
 	} else {
 		status = redeliver_conclude(subscription, entry, event, outcome, &error, &delivery, err);
 	}
 	if (status == TIDE_OK && is_transactional)
 		status = redeliver_backend(subscription)->store.commit(runner->session, err);
 	if (status != TIDE_OK && outcome == TIDE_OK && runner->is_in_transaction && err->retry == TIDE_RETRY_NEVER &&
-	    status != TIDE_FENCED && !delivery.has_ended_transaction) {
+	    status != TIDE_FENCED && !delivery.has_ended_transaction && !delivery.is_abandoned) {
 		/* What cannot be committed has failed: the entry says so, and does not end every run that finds it. */
 		save_roll_back(subscription);
 		error = *err;
@@ -315,6 +318,8 @@ enum step redeliver_step(struct tide_subscription *subscription)
 	struct tide_error err;
 	bool is_found = false;
 	tide_status status = redeliver_next(subscription, &is_found, &err);
+	if (status == TIDE_CANCELLED) /* nothing was wrong with the database, and `attention` is set: the run ends */
+		return infra_end(subscription, RETRY_DLQ, TIDE_OK, &err);
 	step = infra_end(subscription, RETRY_DLQ, status, &err);
 	if (step == STEP_ON && !is_found)
 		runner->redeliver_at = mono_add(runner->now, runner->feed.limits.poll_ns);

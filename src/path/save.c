@@ -92,9 +92,14 @@ static void save_done(struct tide_subscription *subscription, struct mono_time s
 /* Whether a write whose outcome is unknown was made: then the stored position is the one it would have stored. */
 static tide_status save_find_out(struct tide_subscription *subscription, bool *ret, struct tide_error *err)
 {
+	const struct tide_checkpoint_ops *ops = &save_backend(subscription)->checkpoint;
 	struct tide_checkpoint row;
-	tide_status status = save_backend(subscription)
-				     ->checkpoint.load(subscription->runner.session, subscription->name, &row, err);
+	*ret = false;
+	/* Renewing waits for the ownership's row: a commit that is still under way on the lost connection ends first. */
+	tide_status status = ops->lease_renew(subscription->runner.session, save_fence(subscription), err);
+	if (status != TIDE_OK)
+		return status;
+	status = ops->load(subscription->runner.session, subscription->name, &row, err);
 	*ret = status == TIDE_OK && row.has_position && row.position == subscription->runner.attempted.position;
 	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
 }
@@ -145,6 +150,10 @@ bool save_from_outside(struct tide_subscription *subscription)
 	struct tide_checkpoint_write write = save_row(subscription, clock_wall(subscription->engine->clock));
 	tide_status status = database->backend->checkpoint.save(session, save_fence(subscription), &write, NULL);
 	store_return(database, session, status);
+	if (status == TIDE_CONNECTION_LOST) {
+		runner->is_save_unknown = true; /* the next save finds out */
+		runner->attempted = runner->progress;
+	}
 	if (status == TIDE_OK) {
 		save_count(subscription, since);
 		progress_saved(&runner->progress, clock_mono(subscription->engine->clock));
@@ -189,7 +198,11 @@ static tide_status save_resolve(struct tide_subscription *subscription, bool *re
 		return status;
 	runner->is_save_unknown = false;
 	bool is_news = runner->attempted.position != runner->attempted.saved_position;
-	if (was_made && is_news) {
+	bool has_moved_on = runner->progress.position != runner->attempted.position;
+	if (was_made && is_news && has_moved_on) { /* made while a handler was in hand: only the rest is unsaved */
+		runner->progress.unsaved -= runner->attempted.unsaved;
+		runner->progress.saved_position = runner->attempted.position;
+	} else if (was_made && is_news) {
 		save_done(subscription, runner->now);
 		*ret_done = true;
 	} else if (runner->is_in_transaction) {

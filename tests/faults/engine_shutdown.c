@@ -180,7 +180,8 @@ static int running_run(const char *argument, int report_to)
 		wait_a_moment();
 	while (what == HANGING || what == DOUBLE || what == LOCKED) { /* busy until what was abandoned has returned */
 		struct tide_error err;
-		if (tide_manager_start(running.manager, NULL, 0, NULL, NULL, &err) != TIDE_BUSY)
+		/* Refused either way, so nothing is handled before it is counted. */
+		if (tide_manager_restart(running.manager, "Run", &err) != TIDE_BUSY)
 			break;
 		wait_a_moment();
 	}
