@@ -100,7 +100,7 @@ static void runner_let_go(struct tide_subscription *subscription)
 	runner->attempts = runner->tries = 0;
 	runner->lost_position = runner->doomed = runner->buried = 0; /* attempts end with their run */
 	runner->is_split = runner->is_single = false;
-	runner->try_at = (struct mono_time){ 0 };
+	runner->try_at = runner->stop_at = (struct mono_time){ 0 };
 	mutex_lock(&subscription->lock);
 	breaker_cancel(&subscription->handler_breaker);
 	breaker_cancel(&subscription->infra_breaker);
@@ -178,6 +178,13 @@ static int64_t runner_delay_of_stop(struct tide_subscription *subscription, cons
 	return may_retry ? delay : -1;
 }
 
+/* Until then no ring makes it try again. */
+static enum step runner_stop_waits(struct tide_subscription *subscription)
+{
+	atomic_store(&subscription->attention, true);
+	return runner_wait(subscription, subscription->runner.stop_at);
+}
+
 static enum step runner_stop_later(struct tide_subscription *subscription, const struct tide_error *error,
 				   int64_t delay)
 {
@@ -188,14 +195,16 @@ static enum step runner_stop_later(struct tide_subscription *subscription, const
 	       subscription->name, retry_operation_name(RETRY_CHECKPOINT), runner->tries + 1, seconds_of_ns(delay));
 	if (error->retry == TIDE_RETRY_REOPEN)
 		infra_close(subscription);
-	atomic_store(&subscription->attention, true);
-	return runner_wait(subscription, mono_add(runner->now, delay));
+	runner->stop_at = mono_add(runner->now, delay);
+	return runner_stop_waits(subscription);
 }
 
 enum step runner_stop(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_error err;
+	if (runner->now.ns < runner->stop_at.ns)
+		return runner_stop_waits(subscription);
 	tide_status status = save_once(subscription, &err);
 	if (status == TIDE_FENCED) {
 		mutex_lock(&subscription->lock);

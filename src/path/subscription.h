@@ -94,6 +94,7 @@ struct runner {
 	/* infrastructure: one operation at a time is being tried */
 	int32_t tries;
 	struct mono_time try_at;
+	struct mono_time stop_at; /* when a final save that failed is tried again */
 	bool is_save_due;
 	bool is_save_unknown;      /* a save or commit lost its connection: look whether it was made */
 	struct progress attempted; /* with is_save_unknown: what it would have saved */

@@ -251,7 +251,7 @@ static tide_status readiness_collect_locked(struct tide_manager *manager, struct
 	TIDE_REQUIRES(manager->lock)
 {
 	ret->running = atomic_load(&manager->is_running);
-	ret->shutting_down = manager_is_shutting_down(manager);
+	ret->shutting_down = manager_is_ending(manager);
 	ret->subscription_count = atomic_load(&manager->count);
 	ret->names = alloc_zero(ret->subscription_count + 1, sizeof *ret->names);
 	if (!ret->names)

@@ -213,6 +213,11 @@ bool manager_is_shutting_down(const struct tide_manager *manager)
 	return atomic_load(&manager->shutdown.reason) != TIDE_SHUTDOWN_NONE;
 }
 
+bool manager_is_ending(const struct tide_manager *manager)
+{
+	return manager_is_shutting_down(manager) || atomic_load(&manager->is_stopping);
+}
+
 /* ---- The registry ------------------------------------------------------------------------------------------- */
 
 static struct tide_subscription *manager_find_locked(struct tide_manager *manager, const char *name)
@@ -337,7 +342,7 @@ tide_status tide_manager_subscribe(struct tide_manager *manager, const struct ti
 {
 	if (!manager || !subscriber)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "subscriber" : "manager");
-	if (manager_is_shutting_down(manager))
+	if (manager_is_ending(manager))
 		return tide_fail(err, TIDE_SHUTTING_DOWN, "the manager is shutting down");
 	struct tide_subscription *subscription;
 	bool is_running;
@@ -450,7 +455,7 @@ static tide_status manager_await_all(const struct manager_set *set, double wait_
 tide_status tide_manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
 			       struct tide_start_result **ret, size_t *ret_count, struct tide_error *err)
 {
-	if (manager && manager_is_shutting_down(manager))
+	if (manager && manager_is_ending(manager))
 		return tide_fail(err, TIDE_SHUTTING_DOWN, "the manager is shutting down");
 	return manager_start(manager, names, wait_seconds, ret, ret_count, err);
 }
@@ -488,7 +493,7 @@ tide_status tide_manager_restart(struct tide_manager *manager, const char *name,
 	if (!manager || !name)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "name" : "manager");
 	tide_status status = manager_check_thread(manager, "restart a subscription", err);
-	if (status == TIDE_OK && manager_is_shutting_down(manager))
+	if (status == TIDE_OK && manager_is_ending(manager))
 		status = tide_fail(err, TIDE_SHUTTING_DOWN, "the manager is shutting down");
 	if (status != TIDE_OK)
 		return status;
@@ -545,6 +550,8 @@ tide_status tide_manager_stop(struct tide_manager *manager, const char *const *n
 		status = manager_pin(manager, names, &set, err);
 	if (status != TIDE_OK)
 		return status;
+	if (!names)
+		atomic_store(&manager->is_stopping, true);
 	status = manager_stop_set(manager, &set, limit_seconds, err);
 	manager_unpin(manager, &set);
 	if (names)
@@ -554,5 +561,6 @@ tide_status tide_manager_stop(struct tide_manager *manager, const char *const *n
 	mutex_lock(&manager->lock);
 	manager->is_running = false;
 	mutex_unlock(&manager->lock);
+	atomic_store(&manager->is_stopping, false);
 	return status;
 }

@@ -40,6 +40,8 @@ struct tide_manager {
 	struct tide_health_config health;
 	bool is_threaded; /* false: a simulation steps the runners */
 
+	atomic_bool is_stopping; /* a plain stop of everything is under way */
+
 	/* under lock */
 	struct mutex lock;
 	struct cond changed;
@@ -76,6 +78,8 @@ void manager_unpin_one(struct tide_manager *manager);
 /** TIDE_DEADLOCK when this thread runs handlers or callbacks of this manager. */
 tide_status manager_check_thread(const struct tide_manager *manager, const char *what, struct tide_error *err);
 bool manager_is_shutting_down(const struct tide_manager *manager);
+/** The same, or being stopped: nothing may be subscribed or started. */
+bool manager_is_ending(const struct tide_manager *manager);
 /** Whether a stop gave up waiting for somebody who has not returned yet. */
 bool manager_has_abandoned(struct tide_manager *manager);
 /** tide_manager_start, also while shutting down: a request made before the run leads to start, then shutdown at once. */
