@@ -48,7 +48,7 @@ mutant 'dead letter not written' path/failure.c \
 mutant 'checkpoint ahead by one' path/save.c \
 	's/\.progress = \{ progress->position,/.progress = { progress->position + 1,/'
 mutant 'lost answer taken for a failure' path/save.c \
-	's/runner->is_save_unknown = true;/save_forget(subscription);/'
+	's/runner->is_save_unknown = true;\n(\t+runner->attempted = attempted;)/save_forget(subscription);\n$1/'
 mutant 'savepoint not rolled back' path/handler.c \
 	's/: ops->rollback_to\(runner->session, &undo\)/: ops->release(runner->session, &undo)/'
 mutant 'paused handler goes on' path/runner.c \
