@@ -19,8 +19,10 @@ static void edge_replace(struct rig *rig)
 	rig->store->backend = &edge_backend;
 }
 
+/* When none of the manager's threads looks at the store any more. */
 static void edge_restore(struct rig *rig)
 {
+	must(tide_manager_stop(rig->manager, NULL, 0, err));
 	rig->store->backend = &edge_real;
 }
 
