@@ -192,13 +192,16 @@ static void readers_never_see_part_of_a_batch(struct fixture *f)
 
 /* ---- Two processes ------------------------------------------------------------------------------------------- */
 
+/* Long enough for one of two steady writers to lose many races in a row. */
+enum { RACE_OF_PROCESSES = 300 };
+
 static int append_in_a_child(const char *url, int report_to)
 {
 	struct tide_store *store;
 	if (tide_store_open(url, NULL, &store, NULL) != TIDE_OK)
 		return 1;
 	child_report(report_to, 'r');
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < RACE_OF_PROCESSES; i++) {
 		struct tide_new_event events[] = { event_of("Child", i), event_of("Child", i) };
 		if (tide_store_append(store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL, NULL) != TIDE_OK)
 			return 2;
@@ -211,11 +214,11 @@ static void appends_of_two_processes_lose_nothing(struct fixture *f)
 {
 	struct child child = child_start(append_in_a_child, f->url);
 	assert_int_equal(child_await(&child, 10), 'r');
-	for (unsigned i = 0; i < 100; i++)
+	for (unsigned i = 0; i < RACE_OF_PROCESSES; i++)
 		append_many(f->store, stream_of("Order", 1), i, 2);
 	assert_int_equal(child_join(&child), 0);
 	SEEN seen = see(f->store, &(struct tide_query){ .of_stream = true, .stream = stream_of("Order", 1) });
-	assert_int_equal(seen.count, 400);
+	assert_int_equal(seen.count, 4 * RACE_OF_PROCESSES);
 	for (size_t i = 0; i < seen.count; i++)
 		assert_int_equal(seen.events[i]->version, i + 1);
 	for (size_t i = 0; i < seen.count; i += 2)
