@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "core/url.h"
+#include "sys/alloc.h"
 
 /* A store that was never initialised is the usual first mistake: say what to do. */
 static int open_fail(struct cli *cli, const char *url, struct tide_error *err)
@@ -11,9 +13,10 @@ static int open_fail(struct cli *cli, const char *url, struct tide_error *err)
 
 	if (err->status == TIDE_SCHEMA && cli->command != COMMAND_INIT && !strstr(err->message, "tide init")) {
 		tide_fail(&hint, TIDE_SCHEMA, "%.380s (make it with: tide init)", err->message);
-		if (cli->options[OPT_STORE].is_set)
-			tide_fail(&hint, TIDE_SCHEMA, "%.300s (make it with: tide --store %.120s init)", err->message,
-				  url);
+		char *shown ALLOC_AUTO = cli->options[OPT_STORE].is_set ? url_redact(url) : NULL;
+		if (shown)
+			tide_fail(&hint, TIDE_SCHEMA, "%.300s (make it with: tide --store '%.120s' init)", err->message,
+				  shown);
 	}
 	return cli_fail(cli, &hint);
 }

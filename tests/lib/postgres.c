@@ -3,12 +3,14 @@
 
 #include <grp.h>
 #include <libpq-fe.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <fcntl.h>
@@ -22,7 +24,8 @@ static struct {
 	char directory[TEMP_PATH_SIZE], programs[TEMP_PATH_SIZE];
 	pid_t pid;
 	pid_t bouncer, replica;
-	bool is_flushing;
+	char port[8]; /* of the socket, and of TCP when guarded */
+	bool is_flushing, is_guarded;
 } server;
 
 /* PostgreSQL and PgBouncer refuse to run as root. */
@@ -87,7 +90,7 @@ static bool server_answers(const char *options)
 	return is_ok;
 }
 
-static pid_t server_launch(const char *data, const char *port)
+static pid_t server_launch(const char *data, const char *port, bool is_guarded)
 {
 	char program[TEMP_PATH_SIZE + 16], socket[TEMP_PATH_SIZE + 40], at[16];
 	snprintf(program, sizeof program, "%s/postgres", server.programs);
@@ -95,7 +98,8 @@ static pid_t server_launch(const char *data, const char *port)
 	snprintf(at, sizeof at, "port=%s", port);
 	/* clang-format off */
 	const char *arguments[] = {
-		program, "-D", data, "-c", socket, "-c", at, "-c", "listen_addresses=",
+		program, "-D", data, "-c", socket, "-c", at, "-c",
+		is_guarded ? "listen_addresses=127.0.0.1" : "listen_addresses=", "-c", is_guarded ? "ssl=on" : "ssl=off",
 		"-c", server.is_flushing ? "fsync=on" : "fsync=off", "-c", "max_connections=300",
 		"-c", "max_prepared_transactions=10", "-c", "shared_buffers=64MB", "-c", "max_wal_size=2GB", NULL,
 	};
@@ -105,7 +109,7 @@ static pid_t server_launch(const char *data, const char *port)
 
 void postgres_resume(void)
 {
-	server.pid = server_launch("data", "5432");
+	server.pid = server_launch("data", server.port, server.is_guarded);
 	wait_for(30, server_answers("connect_timeout=2"));
 }
 
@@ -115,7 +119,7 @@ void postgres_replica_start(void)
 	snprintf(program, sizeof program, "%s/pg_basebackup", server.programs);
 	const char *arguments[] = { program, "-D", "replica", "-R", "-c", "fast", "--no-sync", NULL };
 	assert_int_equal(server_run(arguments), 0);
-	server.replica = server_launch("replica", "5433");
+	server.replica = server_launch("replica", "5433", false);
 	wait_for(30, server_answers("port=5433 connect_timeout=2"));
 }
 
@@ -139,6 +143,39 @@ static void server_give_up(void)
 	server_end(&server.pid);
 }
 
+/* A port that is free now. Another process could take it before the server does, and then the start fails. */
+static void server_choose_port(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof address;
+	int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(probe, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(getsockname(probe, (struct sockaddr *)&address, &size), 0);
+	close(probe);
+	snprintf(server.port, sizeof server.port, "%d", ntohs(address.sin_port));
+	setenv("PGPORT", server.port, 1);
+}
+
+/* A certificate that signs itself, and who is asked for a password: everybody but the owner on the socket. */
+static void server_guard(void)
+{
+	/* clang-format off */
+	static const char *const certify[] = {
+		"/usr/bin/openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+		"-keyout", "data/server.key", "-out", "data/server.crt", NULL,
+	};
+	/* clang-format on */
+	char path[TEMP_PATH_SIZE + 32];
+	assert_int_equal(server_run(certify), 0);
+	snprintf(path, sizeof path, "%s/data/pg_hba.conf", server.directory);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	fputs("local all postgres trust\nlocal all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n",
+	      file);
+	assert_int_equal(fclose(file), 0);
+	server_choose_port();
+}
+
 bool postgres_start_as(const struct postgres_wish *wish)
 {
 	if (!server_find_programs()) {
@@ -147,6 +184,8 @@ bool postgres_start_as(const struct postgres_wish *wish)
 	}
 	temp_make(server.directory);
 	server.is_flushing = wish && wish->is_flushing;
+	server.is_guarded = wish && wish->is_guarded;
+	snprintf(server.port, sizeof server.port, "5432");
 	const struct passwd *user = server_user();
 	if (user)
 		assert_int_equal(chown(server.directory, user->pw_uid, user->pw_gid), 0);
@@ -162,6 +201,8 @@ bool postgres_start_as(const struct postgres_wish *wish)
 	};
 	assert_int_equal(server_run(arguments), 0);
 	atexit(server_give_up);
+	if (server.is_guarded)
+		server_guard();
 	postgres_resume();
 	return true;
 }

@@ -16,6 +16,7 @@ struct fixture;
 /** How to run it; NULL: the default, fast and without flushes. */
 struct postgres_wish {
 	bool is_flushing; /* as in production: for measuring */
+	bool is_guarded;  /* TCP on 127.0.0.1 at PGPORT, with TLS; a password from everybody but the owner */
 };
 
 /** False when PostgreSQL is not installed here; why was printed. */
