@@ -8,6 +8,8 @@
  */
 #include "path/notify.h"
 
+#include <string.h>
+
 #include "sys/alloc.h"
 #include "sys/log.h"
 #include "sys/thread.h"
@@ -69,6 +71,15 @@ void notifier_ring(struct notifier *notifier, unsigned source)
 	mutex_lock(&notifier->lock);
 	for (struct notify_link *link = notifier->links; link; link = link->next)
 		wakeup_ring(link->wakeup, source);
+	mutex_unlock(&notifier->lock);
+}
+
+void notifier_ring_standby(struct notifier *notifier, const char *name)
+{
+	mutex_lock(&notifier->lock);
+	for (struct notify_link *link = notifier->links; link; link = link->next)
+		if (atomic_load(&link->is_asking) && strcmp(link->name, name) == 0)
+			wakeup_ring(link->wakeup, RING_RELEASE);
 	mutex_unlock(&notifier->lock);
 }
 

@@ -14,6 +14,7 @@ enum {
 	RING_MANUAL = 8,
 	RING_CONTROL = 16, /* pause, resume, stop: no wake-up of the feed */
 	RING_TAIL = 32,    /* somebody else's look at the feed has ended */
+	RING_RELEASE = 64, /* the name that is waited for has been released */
 };
 
 /** The bell of one store: everyone who waits for it, and the thread that hears other processes. */
@@ -23,6 +24,8 @@ struct notifier;
 struct notify_link {
 	struct notify_link *next;
 	struct wakeup *wakeup;
+	const char *name;      /* of the subscription */
+	atomic_bool is_asking; /* it does not own its name yet */
 };
 
 tide_status notifier_new(const struct tide_backend *backend, void *state, struct notifier **ret,
@@ -34,6 +37,8 @@ tide_status notifier_add(struct notifier *notifier, struct notify_link *link, st
 void notifier_remove(struct notifier *notifier, struct notify_link *link);
 /** Wake everyone. Cheap when nobody waits. */
 void notifier_ring(struct notifier *notifier, unsigned source);
+/** Wake those who stand by for a name that was released just now. */
+void notifier_ring_standby(struct notifier *notifier, const char *name);
 /** How often it was rung so far, tail rings apart: whether a look at the feed is still the newest word. */
 uint64_t notifier_rings(struct notifier *notifier);
 

@@ -69,11 +69,13 @@ static void runner_release(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 	if (runner->is_owner && !was_lost && infra_open(subscription, NULL) == TIDE_OK) {
 		struct tide_error err;
-		if (ops->lease_release(runner->session, &runner->fence, &err) == TIDE_OK)
+		if (ops->lease_release(runner->session, &runner->fence, &err) == TIDE_OK) {
 			log_at(TIDE_LOG_NOTICE, "subscription", "ownership released", "name='%s'", subscription->name);
-		else
+			notifier_ring_standby(subscription->engine->store->notifier, subscription->name);
+		} else {
 			log_at(TIDE_LOG_WARNING, "subscription", "ownership not released", "name='%s' error='%s'",
 			       subscription->name, err.message);
+		}
 	}
 	if (runner->is_owner && was_lost)
 		log_at(TIDE_LOG_NOTICE, "subscription", "ownership lost", "name='%s'", subscription->name);
@@ -100,7 +102,7 @@ static void runner_let_go(struct tide_subscription *subscription)
 	runner->attempts = runner->tries = 0;
 	runner->lost_position = runner->doomed = runner->buried = 0; /* attempts end with their run */
 	runner->is_split = runner->is_single = false;
-	runner->try_at = runner->stop_at = (struct mono_time){ 0 };
+	runner->try_at = runner->stop_at = runner->acquire_at = (struct mono_time){ 0 };
 	mutex_lock(&subscription->lock);
 	breaker_cancel(&subscription->handler_breaker);
 	breaker_cancel(&subscription->infra_breaker);
@@ -127,6 +129,21 @@ static void runner_finish(struct tide_subscription *subscription, enum tide_stat
 		subscription_log_move(subscription, from, to, why);
 }
 
+/* ERROR and out of it at once: nobody else gets in between and restarts what restarts by itself. False: it was stopped. */
+static bool runner_begin_again(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	enum tide_state from = subscription->states.state;
+	bool has_moved = subscription_move_locked(subscription, TIDE_STATE_ERROR, NULL) == TIDE_OK &&
+			 subscription_move_locked(subscription, TIDE_STATE_STARTING, NULL) == TIDE_OK;
+	mutex_unlock(&subscription->lock);
+	if (has_moved) {
+		subscription_log_move(subscription, from, TIDE_STATE_ERROR, "ownership lost");
+		subscription_log_move(subscription, TIDE_STATE_ERROR, TIDE_STATE_STARTING, "standing by again");
+	}
+	return has_moved;
+}
+
 /* Somebody else owns the subscription now: report it as an error, then start again, standing by. */
 static enum step runner_stand_by_again(struct tide_subscription *subscription, const struct tide_error *error)
 {
@@ -136,12 +153,12 @@ static enum step runner_stand_by_again(struct tide_subscription *subscription, c
 	subscription->error = *error;
 	mutex_unlock(&subscription->lock);
 	runner_let_go(subscription);
-	if (!runner_move(subscription, TIDE_STATE_ERROR, "ownership lost") ||
-	    !runner_move(subscription, TIDE_STATE_STARTING, "standing by again"))
+	if (!runner_begin_again(subscription))
 		return STEP_ON;
 	runner->was_standby = true;
 	runner->is_restart = false;
-	return runner_wait(subscription, mono_add(runner->now, runner->feed.limits.poll_ns));
+	runner->acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);
+	return runner_wait(subscription, runner->acquire_at);
 }
 
 enum step runner_fail(struct tide_subscription *subscription, const struct tide_error *error)
@@ -271,6 +288,8 @@ static void runner_listen(struct tide_subscription *subscription)
 		feed_rung(&runner->feed);
 	if (sources & RING_MANUAL)
 		runner->redeliver_at = runner->now;
+	if (sources & RING_RELEASE)
+		runner->acquire_at = runner->now;
 	int64_t *counts = subscription->metrics.wakeups;
 	mutex_lock(&subscription->lock);
 	counts[METRICS_WAKE_APPEND] += (sources & RING_APPEND) != 0;

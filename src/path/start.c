@@ -3,7 +3,8 @@
  * STARTING: register with the bell, own the name, find out where to begin, enter.
  *
  * Happy path: notifier_add, lease_acquire, load the checkpoint, read the feed end W; at W or beyond: LIVE, else CATCHING_UP.
- * Failure modes: somebody else owns the name: stand by and ask again every poll interval. A query fails: tried again.
+ * Failure modes: somebody else owns the name: stand by and ask again every poll interval, whatever rings meanwhile; an owner
+ * in this process that releases it rings for this, so that nobody waits for the poll. A query fails: tried again.
  * The previous owner ended without releasing: go carefully (handler.c marks each event before it is handed over).
  */
 #include "path/runner.h"
@@ -54,6 +55,7 @@ static void start_own(struct tide_subscription *subscription, const struct tide_
 {
 	struct runner *runner = &subscription->runner;
 	runner->is_owner = true;
+	atomic_store(&runner->link.is_asking, false);
 	runner->fence = (struct tide_fence){ subscription->name, subscription->owner, lease->epoch };
 	start_be_careful(subscription, lease);
 	mutex_lock(&subscription->lock);
@@ -69,11 +71,14 @@ static void start_own(struct tide_subscription *subscription, const struct tide_
 static enum step start_acquire(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
+	if (runner->now.ns < runner->acquire_at.ns)
+		return runner_wait(subscription, runner->acquire_at);
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
 	struct tide_error err;
 	struct tide_lease lease = { 0 };
+	atomic_store(&runner->link.is_asking, true); /* before asking: a release meanwhile rings */
 	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
 	tide_status status = infra_open(subscription, &err);
 	if (status == TIDE_OK)
@@ -86,7 +91,8 @@ static enum step start_acquire(struct tide_subscription *subscription)
 		return STEP_ON;
 	}
 	start_stand_by(subscription);
-	return runner_wait(subscription, mono_add(runner->now, runner->feed.limits.poll_ns));
+	runner->acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);
+	return runner_wait(subscription, runner->acquire_at);
 }
 
 /* ---- Start position ----------------------------------------------------------------------------------------- */
@@ -233,6 +239,7 @@ enum step start_step(struct tide_subscription *subscription)
 	if (!runner->is_linked) {
 		struct tide_error err;
 		runner->link.wakeup = &subscription->wakeup;
+		runner->link.name = subscription->name;
 		if (notifier_add(subscription->engine->store->notifier, &runner->link, &err) != TIDE_OK)
 			return runner_fail(subscription, &err);
 		runner->is_linked = true;

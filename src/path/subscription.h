@@ -104,7 +104,8 @@ struct runner {
 
 	/* starting */
 	bool is_owner;
-	bool is_resolved; /* the start position is known */
+	struct mono_time acquire_at; /* when a standby asks again */
+	bool is_resolved;            /* the start position is known */
 	struct tide_fence fence;
 	bool was_standby;               /* takes over: continues from the stored checkpoint */
 	bool is_restart;                /* from ERROR: continues behind the settled prefix */

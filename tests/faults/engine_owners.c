@@ -97,11 +97,12 @@ struct pair {
 	struct witness saw_first, saw_second;
 };
 
-static void pair_open(struct pair *pair, const char *backend)
+static void pair_open_polling(struct pair *pair, const char *backend, double poll_seconds)
 {
 	*pair = (struct pair){ .saw_first = WITNESS, .saw_second = WITNESS };
 	struct tide_subscription_config config = quick_config();
 	config.checkpoint_strategy = TIDE_EVERY_EVENT;
+	config.poll_interval_seconds = poll_seconds;
 	rig_open(&pair->rig, backend);
 	must(tide_manager_open(TIDE_MANAGER(.store = pair->rig.store), &pair->other, err));
 	struct tide_subscriber first = witness_single("Owned", &pair->saw_first);
@@ -110,6 +111,11 @@ static void pair_open(struct pair *pair, const char *backend)
 	must(tide_manager_subscribe(pair->other, &second, &config, &pair->second, err));
 	must(tide_manager_start(pair->rig.manager, NULL, PATIENCE, NULL, NULL, err));
 	must(tide_manager_start(pair->other, NULL, PATIENCE, NULL, NULL, err));
+}
+
+static void pair_open(struct pair *pair, const char *backend)
+{
+	pair_open_polling(pair, backend, quick_config().poll_interval_seconds);
 }
 
 static void pair_close(struct pair *pair)
@@ -150,6 +156,49 @@ static void stopping_a_standby_works_at_once(void **state)
 	assert_true(seconds_now() - since < 5);
 	assert_int_equal(tide_subscription_state(pair.second), TIDE_STATE_STOPPED);
 	pair_close(&pair);
+}
+
+static void a_release_in_the_same_process_is_heard_at_once(void **state)
+{
+	struct pair pair;
+	pair_open_polling(&pair, *state, 3600);
+	assert_true(status_of(pair.second).standby);
+	must(tide_manager_stop(pair.rig.manager, NULL, 0, err));
+	wait_state(pair.second, TIDE_STATE_LIVE);
+	pair_close(&pair);
+}
+
+/* Through a store handle of its own, the standby hears every append and no release. */
+static void a_standby_asks_at_its_poll_whatever_rings(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct tide_store *store;
+	struct tide_manager *other;
+	struct tide_subscription *standby;
+	struct witness saw = WITNESS;
+	struct tide_subscriber subscriber = witness_single("Owned", &saw);
+	struct tide_subscription_config config = quick_config();
+	config.poll_interval_seconds = 1.5;
+	rig_open(&rig, "sqlite");
+	must(tide_manager_subscribe(rig.manager, &subscriber, &config, NULL, err));
+	must(tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, err));
+	must(tide_store_open(rig.url, NULL, &store, err));
+	must(tide_manager_open(TIDE_MANAGER(.store = store), &other, err));
+	must(tide_manager_subscribe(other, &subscriber, &config, &standby, err));
+	double since = seconds_now(); /* before it asks for the first time */
+	must(tide_manager_start(other, NULL, PATIENCE, NULL, NULL, err));
+	assert_true(status_of(standby).standby);
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	for (unsigned n = 0; tide_subscription_state(standby) != TIDE_STATE_LIVE; n++) {
+		append_many(store, stream_of("Order", 1), n, 1);
+		wait_a_moment();
+	}
+	assert_true(seconds_now() - since >= config.poll_interval_seconds);
+	tide_manager_close(other);
+	tide_store_close(store);
+	rig_close(&rig);
+	witness_fini(&saw);
 }
 
 static void an_owner_that_was_replaced_cannot_save(void **state)
@@ -264,6 +313,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test_prestate(second_manager_stands_by_and_continues_from_the_checkpoint, sqlite),
 		cmocka_unit_test_prestate(stopping_a_standby_works_at_once, memory),
 		cmocka_unit_test_prestate(stopping_a_standby_works_at_once, sqlite),
+		cmocka_unit_test_prestate(a_release_in_the_same_process_is_heard_at_once, memory),
+		cmocka_unit_test_prestate(a_release_in_the_same_process_is_heard_at_once, sqlite),
+		cmocka_unit_test(a_standby_asks_at_its_poll_whatever_rings),
 		cmocka_unit_test(an_owner_that_was_replaced_cannot_save),
 		cmocka_unit_test(events_of_two_processes_arrive_in_order_and_soon),
 	};
