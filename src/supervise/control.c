@@ -75,6 +75,7 @@ static void control_fail_start(struct tide_subscription *subscription, tide_stat
 	subscription->is_registered_run = subscription->is_thread_alive = false;
 	subscription->is_ready = true;
 	(void)subscription_move_locked(subscription, TIDE_STATE_ERROR, NULL);
+	subscription->ended_mono = clock_mono(subscription->engine->clock);
 	tide_fail(&subscription->error, status, "no thread for '%s'", subscription->name);
 	mutex_unlock(&subscription->lock);
 	subscription_log_move(subscription, TIDE_STATE_STARTING, TIDE_STATE_ERROR, "no thread");

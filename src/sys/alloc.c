@@ -2,7 +2,6 @@
 #include "sys/alloc.h"
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +23,7 @@ int64_t alloc_count(void)
 	return atomic_load(&alloc_made);
 }
 
-static bool alloc_is_refused(void)
+bool alloc_is_refused(void)
 {
 	if (!atomic_load_explicit(&alloc_is_watched, memory_order_relaxed))
 		return false;

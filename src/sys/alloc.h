@@ -8,6 +8,7 @@
  */
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,8 @@ tide_status alloc_fail(struct tide_error *err);
 
 /** For tests: let the Nth allocation from now on and all later ones fail; 0 ends it. Threads: any. */
 void alloc_fail_from(int64_t nth);
+/** For what takes memory without asking here, such as a thread: count it as an allocation; true when it is to fail. */
+bool alloc_is_refused(void);
 /** For tests: allocations made since the last alloc_fail_from. */
 int64_t alloc_count(void);
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sys/thread.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "sys/alloc.h"
 
 static void thread_died(void *argument)
 {
@@ -36,7 +39,7 @@ tide_status thread_start_watched(struct thread *thread, const char *name, void (
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int rc = pthread_create(&thread->handle, NULL, thread_main, thread);
+	int rc = alloc_is_refused() ? EAGAIN : pthread_create(&thread->handle, NULL, thread_main, thread);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc != 0)
 		return tide_fail(err, TIDE_OUT_OF_MEMORY, "no thread for '%s': %s", name, strerror(rc));

@@ -9,6 +9,7 @@
 #include "engine_tools.h"
 #include "path/store.h"
 #include "supervise/manager.h"
+#include "sys/alloc.h"
 
 static struct tide_backend edge_real, edge_backend;
 
@@ -62,6 +63,78 @@ static void a_pause_that_meets_falling_behind_stands(void **state)
 	must(tide_manager_stop(rig.manager, NULL, 0, err));
 	while (tide_subscription_state(subscription) != TIDE_STATE_STOPPED)
 		(void)runner_step(subscription, clock_mono(&clock_system));
+	rig_close(&rig);
+	witness_fini(&witness);
+}
+
+/* ---- Losing ownership --------------------------------------------------------------------------------------- */
+
+static _Atomic(tide_status) edge_restarted;
+
+/* The log is told of each change of state at once: this is where another thread's restart would get in. */
+static void restart_what_is_in_error(void *self, const struct tide_log_line *line)
+{
+	(void)self;
+	if (strcmp(line->message, "state changed") == 0 && strstr(line->fields, "to=error"))
+		atomic_store(&edge_restarted, tide_manager_restart(edge_manager, "Edge", NULL));
+}
+
+static void a_restart_does_not_get_between_losing_ownership_and_standing_by(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct witness witness = WITNESS;
+	struct tide_subscription *subscription;
+	rig_open(&rig, "memory");
+	edge_manager = rig.manager;
+	rig.manager->is_threaded = false;
+	struct tide_subscriber subscriber = witness_single("Edge", &witness);
+	must(tide_manager_subscribe(rig.manager, &subscriber, NULL, &subscription, err));
+	must(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
+	while (tide_subscription_state(subscription) != TIDE_STATE_LIVE)
+		(void)runner_step(subscription, clock_mono(&clock_system));
+	uint64_t run = subscription->run;
+	subscription->is_lost = true;
+	subscription_nudge(subscription);
+	atomic_store(&edge_restarted, TIDE_OK);
+	tide_log_set(restart_what_is_in_error, NULL, TIDE_LOG_INFO);
+	(void)runner_step(subscription, clock_mono(&clock_system));
+	tide_log_set(NULL, NULL, TIDE_LOG_WARNING);
+	assert_int_equal(atomic_load(&edge_restarted), TIDE_STATE);
+	assert_int_equal(tide_subscription_state(subscription), TIDE_STATE_STARTING);
+	assert_int_equal(status_of(subscription).previous_state, TIDE_STATE_ERROR);
+	assert_int_equal(status_of(subscription).error.status, TIDE_FENCED);
+	assert_int_equal(subscription->run, run);
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	while (tide_subscription_state(subscription) != TIDE_STATE_STOPPED)
+		(void)runner_step(subscription, clock_mono(&clock_system));
+	rig_close(&rig);
+	witness_fini(&witness);
+}
+
+/* ---- Starting ----------------------------------------------------------------------------------------------- */
+
+static void a_run_without_a_thread_took_no_time(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct witness witness = WITNESS;
+	struct tide_subscription *subscription;
+	bool was_without = false;
+	rig_open(&rig, "memory");
+	struct tide_subscriber subscriber = witness_single("Edge", &witness);
+	must(tide_manager_subscribe(rig.manager, &subscriber, NULL, &subscription, err));
+	for (int64_t nth = 1; !was_without && nth < 100; nth++) {
+		alloc_fail_from(nth);
+		(void)tide_manager_start(rig.manager, NULL, 0, NULL, NULL, NULL);
+		alloc_fail_from(0);
+		struct tide_subscription_status status = status_of(subscription);
+		assert_true(status.uptime_seconds >= 0);
+		was_without = strstr(status.error.message, "no thread for 'Edge'") != NULL;
+		if (!was_without)
+			must(tide_manager_stop(rig.manager, NULL, 0, err));
+	}
+	assert_true(was_without);
 	rig_close(&rig);
 	witness_fini(&witness);
 }
@@ -284,6 +357,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_pause_that_meets_falling_behind_stands),
+		cmocka_unit_test(a_restart_does_not_get_between_losing_ownership_and_standing_by),
+		cmocka_unit_test(a_run_without_a_thread_took_no_time),
 		cmocka_unit_test(nothing_starts_while_a_shutdown_is_under_way),
 		cmocka_unit_test(the_lease_of_an_abandoned_handler_is_renewed),
 		cmocka_unit_test(a_failed_event_that_cannot_be_committed_either_ends_the_run),
