@@ -123,13 +123,47 @@ static void failure_record_attempt(struct tide_subscription *subscription, const
 						  .is_retried = true });
 }
 
-/* The end of the next event's delivery: it has failed for good. */
+static void failure_forget_pending(struct runner *runner)
+{
+	struct pending_failure *pending = &runner->pending, *later = pending->later;
+	if (runner->doomed <= pending->position)
+		runner->doomed = 0;
+	if (runner->lost_position <= pending->position)
+		runner->lost_position = 0; /* should it have to come again, it begins anew */
+	tide_free(pending->stacktrace);
+	*pending = later ? *later : (struct pending_failure){ 0 };
+	pending->is_pending = false;
+	tide_free(later);
+}
+
+void failure_forget_all(struct runner *runner)
+{
+	while (runner->pending.position > 0)
+		failure_forget_pending(runner);
+}
+
+/* An event before the one that is pending has failed, too. Without memory the later one is simply delivered again. */
+static void failure_put_aside(struct runner *runner)
+{
+	struct pending_failure *later = alloc_zero(1, sizeof *later);
+	if (later) {
+		*later = runner->pending;
+	} else {
+		later = runner->pending.later;
+		tide_free(runner->pending.stacktrace);
+	}
+	runner->pending = (struct pending_failure){ .later = later };
+}
+
+/* The end of an event's delivery: it has failed for good. */
 static void failure_begin_end(struct tide_subscription *subscription, const struct tide_error *error,
 			      struct tide_delivery *delivery)
 {
 	struct pending_failure *pending = &subscription->runner.pending;
+	if (pending->position > delivery->position)
+		failure_put_aside(&subscription->runner);
 	pending->is_pending = true;
-	pending->position = feed_peek(&subscription->runner.feed)->event.position;
+	pending->position = delivery->position;
 	pending->is_logged = false;
 	pending->error = *error;
 	pending->retry_count = delivery->attempt - 1;
@@ -190,10 +224,7 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 		failure_drop_transaction(subscription, runner->is_split ? 0 : position, delivery);
 	if (!is_last) {
 		failure_try_again(subscription, position, delivery->attempt + 1, delay);
-	} else if (count == 1 && delivery->has_lost_transaction) {
-		runner->doomed = position;
-		runner->doom = *error;
-	} else if (count == 1) {
+	} else if (count == 1) { /* when its transaction is gone, the event has to come again first */
 		failure_begin_end(subscription, error, delivery);
 	}
 	return STEP_ON;
@@ -204,7 +235,8 @@ void failure_without_attempt(struct tide_subscription *subscription, tide_status
 	struct tide_error err;
 	struct runner *runner = &subscription->runner;
 	struct tide_delivery none;
-	delivery_begin(&none, subscription, runner->attempts > 0 ? runner->attempts : 1, 0);
+	delivery_begin(&none, subscription, runner->attempts > 0 ? runner->attempts : 1,
+		       feed_peek(&runner->feed)->event.position);
 	tide_fail(&err, status, "%s", message);
 	failure_begin_end(subscription, &err, &none);
 }
@@ -228,13 +260,6 @@ static void failure_conclude(struct tide_subscription *subscription, const struc
 						  .is_logged = pending->is_logged });
 }
 
-static void failure_forget_pending(struct runner *runner)
-{
-	tide_free(runner->pending.stacktrace);
-	runner->pending = (struct pending_failure){ 0 };
-	runner->doomed = 0;
-}
-
 /* Too many failed events end the run, after the one that was too many was settled. */
 static enum step failure_count_event(struct tide_subscription *subscription)
 {
@@ -248,15 +273,22 @@ static enum step failure_count_event(struct tide_subscription *subscription)
 	return is_enough ? runner_fail(subscription, &error) : STEP_ON;
 }
 
-static enum step failure_stop(struct tide_subscription *subscription, const struct tide_event *event)
+/* The event ends the run: it has failed, and is not settled. The count stands even if the transaction goes. */
+static void failure_conclude_unsettled(struct tide_subscription *subscription, const struct tide_event *event)
 {
 	struct runner *runner = &subscription->runner;
-	struct tide_error error = runner->pending.error;
 	failure_conclude(subscription, event, 0);
 	failure_forget_pending(runner);
 	mutex_lock(&subscription->lock);
 	subscription->counts.failed++;
+	runner->committed_counts.failed++;
 	mutex_unlock(&subscription->lock);
+}
+
+static enum step failure_stop(struct tide_subscription *subscription, const struct tide_event *event)
+{
+	struct tide_error error = subscription->runner.pending.error;
+	failure_conclude_unsettled(subscription, event);
 	return runner_fail(subscription, &error);
 }
 
@@ -313,6 +345,27 @@ static tide_status failure_write(struct tide_subscription *subscription, const s
 	return status;
 }
 
+/* Tries are the entry's own: what succeeds between two of them, such as delivering again what was settled before it in a
+ * transaction that is gone, does not make it a new one. */
+static enum step failure_judge_add(struct tide_subscription *subscription, const struct tide_event *event,
+				   tide_status status, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	bool is_again = runner->entry_position == event->position;
+	if (is_again && runner->tries < runner->entry_tries)
+		runner->tries = runner->entry_tries;
+	enum step step = infra_judge(subscription, RETRY_DLQ, status, err);
+	runner->entry_position = step == STEP_ON ? 0 : event->position;
+	runner->entry_tries = runner->tries;
+	if (step == STEP_WAIT)
+		return save_before_wait(subscription);
+	if (step != STEP_END)
+		return step;
+	if (runner->pending.is_pending && status != TIDE_FENCED)
+		failure_conclude_unsettled(subscription, event);
+	return runner_fail(subscription, err);
+}
+
 /* Add the entry of the next event; STEP_ON with `*ret` when it was accepted. */
 static enum step failure_add(struct tide_subscription *subscription, const struct tide_event *event,
 			     const char *message, int64_t *ret)
@@ -321,7 +374,7 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	struct pending_failure *pending = &runner->pending;
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
-		return step;
+		return save_before_wait(subscription);
 	struct tide_error err;
 	char *data ALLOC_AUTO = NULL;
 	tide_status status = infra_open(subscription, &err);
@@ -342,7 +395,7 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 		status = failure_write(subscription, &write, ret, &err);
 	if (status == TIDE_OK && runner->held)
 		status = held_add(runner->held, event, &err);
-	step = infra_end(subscription, RETRY_DLQ, status, &err);
+	step = failure_judge_add(subscription, event, status, &err);
 	if (step == STEP_ON)
 		log_at(TIDE_LOG_ERROR, "dlq", "event dead-lettered",
 		       "name='%s' id=%lld position=%lld event_type=%s retry_count=%d error='%s'", subscription->name,
@@ -363,7 +416,7 @@ static enum step failure_dead_letter(struct tide_subscription *subscription, con
 	}
 	pending->is_logged = true;
 	enum step step = failure_add(subscription, event, pending->error.message, &id);
-	if (step != STEP_ON) /* when a transaction went along, the event comes again, and fails again */
+	if (step != STEP_ON)
 		return step;
 	failure_conclude(subscription, event, id);
 	settle_next(subscription, SETTLED_DEAD_LETTERED);
@@ -375,8 +428,8 @@ enum step failure_finish(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
 	if (!entry || entry->event.position != runner->pending.position) {
-		/* The feed began anew behind an earlier event: the failed one comes again. */
-		failure_forget_pending(runner);
+		/* The feed began anew behind an earlier event: this goes on when the failed one has come again. */
+		runner->pending.is_pending = false;
 		return STEP_ON;
 	}
 	if (!subscription->config.continue_on_error)

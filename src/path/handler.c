@@ -308,7 +308,8 @@ static size_t handler_collect(struct tide_subscription *subscription, const stru
 	size_t count = 1;
 	for (size_t i = runner->feed.next + 1; !is_alone && i < page->count; i++) {
 		const struct tide_event *event = &page->entries[i].event;
-		if (event->undecodable || held_behind(runner->held, event))
+		bool has_failed = event->position == runner->pending.position;
+		if (event->undecodable || has_failed || held_behind(runner->held, event))
 			break;
 		events[count++] = event;
 	}
@@ -364,6 +365,10 @@ enum step handler_step(struct tide_subscription *subscription)
 	const struct tide_uuid *behind = held_behind(runner->held, event);
 	if (behind)
 		return failure_park(subscription, behind);
+	if (event->position == runner->pending.position) {
+		runner->pending.is_pending = true;
+		return STEP_ON;
+	}
 	handler_check_self(subscription, event);
 	if (event->undecodable || event->position == runner->doomed) {
 		runner->buried = event->position;

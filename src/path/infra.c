@@ -63,8 +63,8 @@ static int64_t infra_failed(struct tide_subscription *subscription, enum retry_o
 	return delay;
 }
 
-enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
-		    struct tide_error *err)
+enum step infra_judge(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
+		      struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	if (status == TIDE_OK) {
@@ -85,12 +85,19 @@ enum step infra_end(struct tide_subscription *subscription, enum retry_operation
 			snprintf(err->message + size, sizeof err->message - size, " (after %d attempts)",
 				 runner->tries);
 		}
-		return runner_fail(subscription, err);
+		return STEP_END;
 	}
 	log_at(TIDE_LOG_WARNING, "subscription", "trying again", "name='%s' operation=%s attempt=%d delay_seconds=%.3f",
 	       subscription->name, retry_operation_name(operation), runner->tries + 1, seconds_of_ns(delay));
 	runner->try_at = mono_add(runner->now, delay);
 	return runner_wait(subscription, runner->try_at);
+}
+
+enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
+		    struct tide_error *err)
+{
+	enum step step = infra_judge(subscription, operation, status, err);
+	return step == STEP_END ? runner_fail(subscription, err) : step;
 }
 
 static tide_status infra_attach(struct tide_subscription *subscription, struct tide_error *err)

@@ -96,11 +96,11 @@ static void runner_let_go(struct tide_subscription *subscription)
 	runner->is_linked = false;
 	infra_close(subscription);
 	feed_start(&runner->feed, runner->progress.position, runner->now);
-	tide_free(runner->pending.stacktrace);
-	runner->pending = (struct pending_failure){ 0 };
+	failure_forget_all(runner);
 	runner->is_resolved = runner->is_save_due = false;
 	runner->attempts = runner->tries = 0;
 	runner->lost_position = runner->doomed = runner->buried = 0; /* attempts end with their run */
+	runner->entry_position = 0;
 	runner->is_split = runner->is_single = false;
 	runner->try_at = runner->stop_at = runner->acquire_at = (struct mono_time){ 0 };
 	mutex_lock(&subscription->lock);
@@ -154,7 +154,7 @@ static enum step runner_stand_by_again(struct tide_subscription *subscription, c
 	mutex_unlock(&subscription->lock);
 	runner_let_go(subscription);
 	if (!runner_begin_again(subscription))
-		return STEP_ON;
+		return runner_wait(subscription, runner->now); /* never STEP_ON: what was under way has not succeeded */
 	runner->was_standby = true;
 	runner->is_restart = false;
 	runner->acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);

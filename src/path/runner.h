@@ -48,7 +48,11 @@ bool runner_move_from(struct tide_subscription *subscription, enum tide_state fr
 
 /** May the operation be tried now? STEP_WAIT: not yet. Every STEP_ON is followed by infra_end. */
 enum step infra_begin(struct tide_subscription *subscription);
-/** Judge how it ended: STEP_ON when it succeeded, STEP_WAIT until the next try, STEP_END when the run has failed. */
+/** Judge how it ended: STEP_ON when it succeeded, STEP_WAIT until the next try, STEP_END when the run has to fail with
+ * `err`. */
+enum step infra_judge(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
+		      struct tide_error *err);
+/** The same, and fail the run when it has to. */
 enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
 		    struct tide_error *err);
 /** Open what is not open: the sessions, and the transactional handler's own preparations. */
@@ -64,7 +68,10 @@ enum step start_step(struct tide_subscription *subscription);
 
 /** Save progress, committing the delivery transaction if one is open. */
 enum step save_step(struct tide_subscription *subscription);
-/** The same once, for a run that ends: TIDE_OK also when nothing was to save. */
+/** Somebody has to wait: commit what is settled, so that no transaction is open meanwhile. Returns STEP_WAIT as before, or
+ * STEP_END. */
+enum step save_before_wait(struct tide_subscription *subscription);
+/** Save once, for a run that ends: TIDE_OK also when nothing was to save. */
 tide_status save_once(struct tide_subscription *subscription, struct tide_error *err);
 tide_status save_begin_transaction(struct tide_subscription *subscription, struct tide_error *err);
 /** Give the transaction up: progress and counts return to the last commit, and the feed with them. */
@@ -129,6 +136,8 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 void failure_without_attempt(struct tide_subscription *subscription, tide_status status, const char *message);
 /** Finish the pending failure: dead letter, discard or ERROR. */
 enum step failure_finish(struct tide_subscription *subscription);
+/** The run is over: failures that are still pending are those of events that come again. */
+void failure_forget_all(struct runner *runner);
 /** Park the next event behind an unresolved one of its aggregate. */
 enum step failure_park(struct tide_subscription *subscription, const struct tide_uuid *behind);
 

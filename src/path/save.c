@@ -84,7 +84,8 @@ static void save_done(struct tide_subscription *subscription, struct mono_time s
 	progress_saved(&runner->progress, runner->now);
 	runner->is_in_transaction = false;
 	runner->is_save_due = runner->is_save_unknown = false;
-	runner->buried = 0;
+	if (runner->buried <= runner->progress.position)
+		runner->buried = 0;
 	if (runner->is_single && runner->progress.position >= runner->single_until)
 		runner->is_single = false;
 }
@@ -257,22 +258,55 @@ enum step save_step(struct tide_subscription *subscription)
 	return infra_end(subscription, RETRY_CHECKPOINT, status, &err);
 }
 
-tide_status save_once(struct tide_subscription *subscription, struct tide_error *err)
+/* One attempt, whatever the breaker says, and none of its business. */
+static tide_status save_try_aside(struct tide_subscription *subscription, struct tide_error *err)
 {
-	struct runner *runner = &subscription->runner;
-	if (!runner->is_owner || (!runner->progress.is_dirty && !runner->is_in_transaction))
-		return TIDE_OK;
-	bool was_dirty = runner->progress.is_dirty;
 	tide_status status = save_try(subscription, err);
 	struct retry_stats *stats = &subscription->retries[RETRY_CHECKPOINT];
 	mutex_lock(&subscription->lock);
 	stats->attempts++;
 	stats->successes += status == TIDE_OK;
 	stats->failures += status != TIDE_OK;
-	if (status == TIDE_OK)
-		subscription->was_final_saved = was_dirty;
-	else
+	if (status != TIDE_OK)
 		stats->last_error = *err;
 	mutex_unlock(&subscription->lock);
+	return status;
+}
+
+enum step save_before_wait(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	struct tide_error err;
+	if (!runner->is_in_transaction || runner->is_save_unknown)
+		return STEP_WAIT;
+	if (!runner->progress.is_dirty) { /* nothing is settled in it: it is given back, and the feed goes on */
+		save_backend(subscription)->store.rollback(runner->session);
+		runner->is_in_transaction = false;
+		return STEP_WAIT;
+	}
+	tide_status status = save_try_aside(subscription, &err);
+	if (status == TIDE_OK)
+		return STEP_WAIT;
+	if (status == TIDE_FENCED)
+		return runner_fail(subscription, &err);
+	failure_record(subscription, &err, &(struct failure_context){ .is_retried = true });
+	runner->is_save_due = runner->is_save_unknown; /* what became of it is found out before anything else */
+	if (err.retry == TIDE_RETRY_REOPEN)
+		infra_close(subscription);
+	return STEP_WAIT;
+}
+
+tide_status save_once(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	if (!runner->is_owner || (!runner->progress.is_dirty && !runner->is_in_transaction))
+		return TIDE_OK;
+	bool was_dirty = runner->progress.is_dirty;
+	tide_status status = save_try_aside(subscription, err);
+	if (status == TIDE_OK) {
+		mutex_lock(&subscription->lock);
+		subscription->was_final_saved = was_dirty;
+		mutex_unlock(&subscription->lock);
+	}
 	return status;
 }

@@ -11,6 +11,7 @@
 #include "core/text.h"
 #include "path/config.h"
 #include "path/held.h"
+#include "path/runner.h"
 #include "path/selfcheck.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
@@ -159,7 +160,7 @@ void subscription_free(struct tide_subscription *subscription)
 	held_free(runner->held);
 	self_check_free(runner->self_check);
 	tide_free(runner->batch);
-	tide_free(runner->pending.stacktrace);
+	failure_forget_all(runner);
 	error_log_fini(&subscription->errors);
 	metrics_fini(&subscription->metrics);
 	wakeup_fini(&subscription->wakeup);

@@ -45,15 +45,17 @@ struct run_counts {
 	char last_event_type[TIDE_NAME_MAX + 1];
 };
 
-/** A failed event whose end (dead letter, discard, error) is not yet done. */
+/** A failed event whose end (dead letter, discard, error) is not yet done. When the feed begins anew before it, it is kept
+ * until the event comes again. */
 struct pending_failure {
-	bool is_pending;
-	tide_position position; /* of the event */
+	bool is_pending;        /* the event is the next one */
+	tide_position position; /* of the event; 0: none */
 	bool is_logged;
 	bool was_recorded; /* a late handler: its record was made at the deadline */
 	struct tide_error error;
 	char *stacktrace;
 	int32_t retry_count;
+	struct pending_failure *later; /* of an event behind this one, when the feed began anew before both */
 };
 
 /** The runner's own: touched by the thread that steps it and by nobody else. */
@@ -89,6 +91,8 @@ struct runner {
 	bool is_split; /* its batch failed: events up to split_until come one by one */
 	tide_position split_until;
 	struct pending_failure pending;
+	tide_position entry_position; /* an event whose dead letter could not be written yet, and how often; 0: none */
+	int32_t entry_tries;
 	const struct tide_event **batch; /* page_events slots, batch handlers only */
 
 	/* infrastructure: one operation at a time is being tried */

@@ -51,7 +51,7 @@ static void sim_must(tide_status status, const struct tide_error *error)
 
 /* ---- The handler: checks first ------------------------------------------------------------------------------ */
 
-static void sim_check_call(struct sim_sub *sub, int position, bool is_redelivery)
+static void sim_check_call(struct sim_sub *sub, int position, int attempt, bool is_redelivery)
 {
 	struct tide_subscription *subscription = sub->subscription;
 	struct world *world = &sub->sim->world;
@@ -65,6 +65,9 @@ static void sim_check_call(struct sim_sub *sub, int position, bool is_redelivery
 		world_broken("sub%d: event %d was delivered against the filter", sub->name, position);
 	if (is_redelivery)
 		return;
+	if (attempt > sub->config.max_retries + 1)
+		world_broken("sub%d: event %d was delivered for the %dth time, %d are allowed", sub->name, position,
+			     attempt, sub->config.max_retries + 1);
 	while (rows->prefix < position - 1 && world_is_settled(world, rows, sub->name, rows->prefix + 1))
 		rows->prefix++;
 	if (rows->prefix < position - 1)
@@ -144,7 +147,7 @@ static tide_status sim_handle(void *self, const struct tide_event *event, struct
 	int position = (int)event->position;
 	bool is_redelivery = sim_is_redelivery(sub, position);
 	sub->sim->calls++;
-	sim_check_call(sub, position, is_redelivery);
+	sim_check_call(sub, position, tide_delivery_attempt(delivery), is_redelivery);
 	sim_take_time(sub);
 	tide_status status = sim_outcome(sub, position);
 	bool is_late = sim_is_late(sub, delivery);
@@ -162,7 +165,7 @@ static tide_status sim_handle_batch(void *self, const struct tide_event *const *
 	if (count == 1)
 		return sim_handle(self, events[0], delivery);
 	sub->sim->calls++;
-	sim_check_call(sub, (int)events[0]->position, false);
+	sim_check_call(sub, (int)events[0]->position, tide_delivery_attempt(delivery), false);
 	sim_take_time(sub);
 	for (size_t i = 0; i < count; i++) {
 		tide_status status = sim_outcome(sub, (int)events[i]->position);
@@ -271,6 +274,13 @@ static void sim_check_sleep(struct sim *sim, struct sim_sub *sub)
 			     (long long)feed->read_to, sim->rung_to);
 }
 
+/* Whoever waits keeps nobody else waiting: a database that knows one writer would not let any other in. */
+static void sim_check_wait(const struct sim *sim, const struct sim_sub *sub)
+{
+	if (sub->next.ns > sim->world.now_ns && world_is_in_transaction(sub->subscription->runner.session))
+		world_broken("sub%d: waits with its transaction open", sub->name);
+}
+
 static void sim_step_one(struct sim *sim, struct sim_sub *sub)
 {
 	struct world *world = &sim->world;
@@ -280,6 +290,7 @@ static void sim_step_one(struct sim *sim, struct sim_sub *sub)
 	world_step_of(sub->name);
 	sub->next = runner_step(sub->subscription, clock_mono(&world->clock));
 	sim_check_sleep(sim, sub);
+	sim_check_wait(sim, sub);
 }
 
 static void sim_pass_time(struct sim *sim)

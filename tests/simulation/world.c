@@ -127,6 +127,12 @@ struct world_rows *world_rows_of(void *session, int name)
 	return self && self->name == name ? &self->open : &world_now->rows[name];
 }
 
+bool world_is_in_transaction(const void *session)
+{
+	const struct world_session *self = session;
+	return self && !self->is_broken && self->name >= 0;
+}
+
 /* ---- Failures ----------------------------------------------------------------------------------------------- */
 
 static tide_status world_fault(struct world_session *session, struct tide_error *err)

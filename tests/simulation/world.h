@@ -78,6 +78,8 @@ void world_append(struct world *world);
 bool world_wants(const struct world *world, int name, int position);
 /** The rows a session sees: its transaction's, or the committed ones. */
 struct world_rows *world_rows_of(void *session, int name);
+/** Whether a transaction is open on a session; NULL has none. */
+bool world_is_in_transaction(const void *session);
 /** The number in a subscription's name: "sub3" is 3. */
 int world_name(const char *name);
 /** The position an event id stands for. */

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a subscription holds while it waits to try something again, and what it keeps over the wait: stepped by hand under a
+ * clock that moves only when told. The backend under the manager is a copy whose operations fail when told.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine_tools.h"
+#include "path/store.h"
+#include "supervise/manager.h"
+
+struct walk {
+	struct clock clock; /* first: the engine's clock is the walk */
+	int64_t now_ns;
+	struct rig rig;
+	struct witness witness;
+	struct tide_subscription *subscription;
+	struct mono_time next;
+	sqlite3 *outside; /* another process, as far as locks go */
+	int records[TIDE_STATUS_COUNT];
+};
+
+static struct tide_backend walk_real, walk_backend;
+static int walk_bad_entries, walk_bad_commits, walk_lost_answers, walk_bad_saves; /* how many fail; -1: all */
+static tide_status walk_entry_status;
+
+static bool walk_fails(int *count)
+{
+	bool fails = *count != 0;
+	*count -= *count > 0;
+	return fails;
+}
+
+static tide_status walk_add(void *session, const struct tide_fence *fence, const struct tide_dead_letter_write *write,
+			    int64_t *ret, struct tide_error *err)
+{
+	if (walk_fails(&walk_bad_entries))
+		return tide_fail(err, walk_entry_status, "the queue is shut");
+	return walk_real.checkpoint.dead_letter_add(session, fence, write, ret, err);
+}
+
+static tide_status walk_commit(void *session, struct tide_error *err)
+{
+	if (walk_fails(&walk_bad_commits))
+		return tide_fail(err, TIDE_BUSY, "the database is locked");
+	tide_status status = walk_real.store.commit(session, err);
+	if (status == TIDE_OK && walk_fails(&walk_lost_answers))
+		return tide_fail(err, TIDE_CONNECTION_LOST, "the answer got lost");
+	return status;
+}
+
+static tide_status walk_save(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
+			     struct tide_error *err)
+{
+	if (walk_fails(&walk_bad_saves))
+		return tide_fail(err, TIDE_BUSY, "the database is locked");
+	return walk_real.checkpoint.save(session, fence, write, err);
+}
+
+static struct mono_time walk_mono(struct clock *clock)
+{
+	return (struct mono_time){ ((struct walk *)clock)->now_ns };
+}
+
+static struct tide_time walk_wall(struct clock *clock)
+{
+	return (struct tide_time){ INT64_C(1700000000000000) + ((struct walk *)clock)->now_ns / 1000 };
+}
+
+static void walk_hear(void *self, const struct tide_error_record *record)
+{
+	((struct walk *)self)->records[record->error_type]++;
+}
+
+static void walk_open(struct walk *walk, const char *backend, size_t events)
+{
+	int64_t id;
+	*walk = (struct walk){ .clock = { walk_mono, walk_wall }, .now_ns = NS_PER_SECOND, .witness = WITNESS };
+	rig_open(&walk->rig, backend);
+	append_many(walk->rig.store, stream_of("Order", 1), 0, events);
+	walk->rig.manager->is_threaded = false;
+	walk->rig.manager->engine.clock = &walk->clock;
+	must(tide_manager_on_error(walk->rig.manager, TIDE_ERRORS_ALL, 0, walk_hear, walk, &id, err));
+	if (strcmp(backend, "sqlite") == 0) {
+		walk->outside = plain_open(walk->rig.file);
+		sqlite3_busy_timeout(walk->outside, 0);
+	}
+	walk_real = walk_backend = *walk->rig.store->backend;
+	walk_backend.checkpoint.dead_letter_add = walk_add;
+	walk_backend.checkpoint.save = walk_save;
+	walk_backend.store.commit = walk_commit;
+	walk->rig.store->backend = &walk_backend;
+	walk_bad_entries = walk_bad_commits = walk_lost_answers = walk_bad_saves = 0;
+	walk_entry_status = TIDE_BUSY;
+}
+
+static void walk_start(struct walk *walk, bool is_transactional, const struct tide_subscription_config *config)
+{
+	struct tide_subscriber subscriber = witness_single("Walk", &walk->witness);
+	subscriber.transactional = is_transactional;
+	must(tide_manager_subscribe(walk->rig.manager, &subscriber, config, &walk->subscription, err));
+	must(tide_manager_start(walk->rig.manager, NULL, 0, NULL, NULL, err));
+}
+
+static bool walk_is_locked(struct walk *walk)
+{
+	bool is_locked = sqlite3_exec(walk->outside, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK;
+	(void)sqlite3_exec(walk->outside, "ROLLBACK", NULL, NULL, NULL);
+	return is_locked;
+}
+
+/* Step until the runner wants to wait, and see that nobody else has to wait for it. */
+static void walk_to_wait(struct walk *walk)
+{
+	do
+		walk->next = runner_step(walk->subscription, clock_mono(&walk->clock));
+	while (walk->next.ns <= walk->now_ns);
+	if (walk->outside)
+		assert_false(walk_is_locked(walk));
+}
+
+static void walk_on(struct walk *walk)
+{
+	assert_true(walk->next.ns < MONO_NEVER.ns);
+	walk->now_ns = walk->next.ns;
+	walk_to_wait(walk);
+}
+
+static void walk_until(struct walk *walk, enum tide_state state)
+{
+	walk_to_wait(walk);
+	for (int waits = 0; tide_subscription_state(walk->subscription) != state; waits++) {
+		assert_in_range(waits, 0, 1000);
+		walk_on(walk);
+	}
+}
+
+static void walk_close(struct walk *walk)
+{
+	must(tide_manager_stop(walk->rig.manager, NULL, 0, err));
+	while (runner_is_running(walk->subscription))
+		(void)runner_step(walk->subscription, clock_mono(&walk->clock));
+	walk->rig.store->backend = &walk_real;
+	sqlite3_close(walk->outside);
+	rig_close(&walk->rig);
+	witness_fini(&walk->witness);
+}
+
+static size_t walk_dead_letters(struct walk *walk, int32_t *ret_retries)
+{
+	struct tide_dead_letter_list dead = dead_letters_of(walk->rig.checkpoints, "Walk");
+	size_t count = dead.count;
+	*ret_retries = count > 0 ? dead.entries[0].retry_count : -1;
+	tide_dead_letters_free(&dead);
+	return count;
+}
+
+static tide_status fail_two(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)witness;
+	if (event->position == 2)
+		return tide_delivery_fail(delivery, TIDE_HANDLER_TRANSIENT, "no such customer");
+	return TIDE_OK;
+}
+
+static struct tide_subscription_config walk_config(void)
+{
+	struct tide_subscription_config config = quick_config();
+	config.max_retries = 3;
+	return config;
+}
+
+/* ---- A dead letter that has to wait -------------------------------------------------------------------------- */
+
+static void no_transaction_is_open_while_a_dead_letter_waits(void **state)
+{
+	(void)state;
+	struct walk walk;
+	int32_t retries;
+	walk_open(&walk, "sqlite", 4);
+	walk.witness.decide = fail_two;
+	walk_bad_entries = 3;
+	struct tide_subscription_config config = walk_config();
+	config.max_retries = 4;
+	walk_start(&walk, true, &config);
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(walk_bad_entries, 0);
+	assert_int_equal(walk_dead_letters(&walk, &retries), 1);
+	assert_int_equal(retries, 4);
+	assert_int_equal(atomic_load(&walk.witness.calls), 1 + 5 + 2);
+	assert_int_equal(walk.records[TIDE_HANDLER_TRANSIENT], 5);
+	assert_int_equal(walk.records[TIDE_BUSY], 3);
+	assert_int_equal(checkpoint_of(walk.rig.checkpoints, "Walk").events_processed, 4);
+	walk_close(&walk);
+}
+
+static tide_status refuse_two(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)witness;
+	if (event->position == 2)
+		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "no such customer");
+	return TIDE_OK;
+}
+
+/* The first event is settled in the transaction in which the dead letter of the second cannot be written at once. */
+struct prefix_case {
+	int bad_commits, bad_saves, lost_answers;
+	int calls; /* of the handler in the end; the second event has one in any case */
+};
+
+static void check_prefix(const struct prefix_case *prefix)
+{
+	struct walk walk;
+	int32_t retries;
+	walk_open(&walk, "sqlite", 4);
+	walk.witness.decide = refuse_two;
+	struct tide_subscription_config config = walk_config();
+	walk_bad_entries = 3;
+	walk_bad_commits = prefix->bad_commits;
+	walk_bad_saves = prefix->bad_saves;
+	walk_lost_answers = prefix->lost_answers;
+	walk_start(&walk, true, &config);
+	walk_to_wait(&walk);
+	assert_int_equal(walk_bad_entries, 2);
+	if (prefix->calls == 4)
+		assert_int_equal(saved_position(walk.rig.checkpoints, "Walk"), 1);
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(walk_bad_entries + walk_bad_commits + walk_bad_saves + walk_lost_answers, 0);
+	assert_int_equal(walk_dead_letters(&walk, &retries), 1);
+	assert_int_equal(retries, 0);
+	assert_int_equal(atomic_load(&walk.witness.calls), prefix->calls);
+	assert_int_equal(walk.records[TIDE_HANDLER_PERMANENT], 1);
+	struct tide_checkpoint row = checkpoint_of(walk.rig.checkpoints, "Walk");
+	assert_int_equal(row.position, 4);
+	assert_int_equal(row.events_processed, 4);
+	walk_close(&walk);
+}
+
+static void what_is_settled_before_a_dead_letter_that_waits_is_committed(void **state)
+{
+	(void)state;
+	check_prefix(&(struct prefix_case){ .calls = 4 });
+	check_prefix(&(struct prefix_case){ .lost_answers = 1, .calls = 4 });
+	check_prefix(&(struct prefix_case){ .bad_commits = 1, .calls = 5 });
+	check_prefix(&(struct prefix_case){ .bad_saves = 1, .calls = 5 });
+}
+
+/* Each round settles the first event again before the dead letter fails again: the tries of the latter still end. */
+static void a_dead_letter_that_is_never_accepted_ends_the_run_whatever_succeeds_in_between(void **state)
+{
+	(void)state;
+	struct walk walk;
+	walk_open(&walk, "sqlite", 4);
+	walk.witness.decide = refuse_two;
+	struct tide_subscription_config config = walk_config();
+	walk_bad_entries = walk_bad_commits = -1;
+	walk_start(&walk, true, &config);
+	walk_until(&walk, TIDE_STATE_ERROR);
+	struct tide_subscription_status status = status_of(walk.subscription);
+	assert_string_equal(status.error.message, "the queue is shut (after 4 attempts)");
+	walk_close(&walk);
+}
+
+/* ---- A dead letter that is refused --------------------------------------------------------------------------- */
+
+static void check_refused(const char *backend, bool is_transactional, tide_status status, int32_t max_retries)
+{
+	struct walk walk;
+	walk_open(&walk, backend, 4);
+	walk.witness.decide = refuse_two;
+	struct tide_subscription_config config = walk_config();
+	config.max_retries = max_retries;
+	walk_bad_entries = -1;
+	walk_entry_status = status;
+	walk_start(&walk, is_transactional, &config);
+	walk_until(&walk, TIDE_STATE_ERROR);
+	struct tide_subscription_status now = status_of(walk.subscription);
+	assert_int_equal(now.error.status, status);
+	assert_int_equal(now.events_failed, 1);
+	assert_int_equal(now.events_dlq, 0);
+	assert_int_equal(now.position, 1);
+	assert_int_equal(saved_position(walk.rig.checkpoints, "Walk"), 1);
+	assert_int_equal(walk.records[TIDE_HANDLER_PERMANENT], 1);
+	assert_int_equal(walk.records[status], status == TIDE_BUSY ? 1 + max_retries : 1);
+	struct tide_error_stats stats;
+	must(tide_manager_error_stats(walk.rig.manager, "Walk", &stats, err));
+	assert_int_equal(stats.dlq_count, 0);
+	walk_close(&walk);
+}
+
+static void an_event_that_not_even_the_queue_takes_is_recorded_and_counted(void **state)
+{
+	(void)state;
+	check_refused("memory", false, TIDE_BUSY, 2);
+	check_refused("memory", false, TIDE_IO, 2);
+	check_refused("sqlite", true, TIDE_BUSY, 2);
+	check_refused("sqlite", true, TIDE_IO, 2);
+	check_refused("sqlite", true, TIDE_BUSY, 0);
+}
+
+/* ---- A pause meanwhile --------------------------------------------------------------------------------------- */
+
+static void check_pause(const char *backend, bool is_transactional)
+{
+	struct walk walk;
+	int32_t retries;
+	walk_open(&walk, backend, 4);
+	walk.witness.decide = fail_two;
+	struct tide_subscription_config config = walk_config();
+	walk_bad_entries = 2;
+	walk_start(&walk, is_transactional, &config);
+	walk_to_wait(&walk);
+	while (walk_bad_entries == 2)
+		walk_on(&walk);
+	assert_true(tide_manager_pause(walk.rig.manager, "Walk", TIDE_PAUSE_MANUAL));
+	walk_to_wait(&walk);
+	assert_true(tide_manager_resume(walk.rig.manager, "Walk"));
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(atomic_load(&walk.witness.calls), 1 + 4 + 2);
+	assert_int_equal(walk_dead_letters(&walk, &retries), 1);
+	assert_int_equal(retries, 3);
+	assert_int_equal(walk.records[TIDE_HANDLER_TRANSIENT], 4);
+	walk_close(&walk);
+}
+
+static void a_pause_before_the_dead_letter_gives_no_further_attempt(void **state)
+{
+	(void)state;
+	check_pause("memory", false);
+	check_pause("sqlite", true);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_transaction_is_open_while_a_dead_letter_waits),
+		cmocka_unit_test(what_is_settled_before_a_dead_letter_that_waits_is_committed),
+		cmocka_unit_test(a_dead_letter_that_is_never_accepted_ends_the_run_whatever_succeeds_in_between),
+		cmocka_unit_test(an_event_that_not_even_the_queue_takes_is_recorded_and_counted),
+		cmocka_unit_test(a_pause_before_the_dead_letter_gives_no_further_attempt),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
