@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "sys/log.h"
 
 enum step infra_begin(struct tide_subscription *subscription)
@@ -63,6 +64,15 @@ static int64_t infra_failed(struct tide_subscription *subscription, enum retry_o
 	return delay;
 }
 
+/* A message that leaves no room for it is cut. */
+static void infra_say_attempts(struct tide_error *err, int32_t attempts)
+{
+	char suffix[40];
+	size_t size = (size_t)snprintf(suffix, sizeof suffix, " (after %d attempts)", attempts);
+	size_t end = utf8_cut(err->message, strlen(err->message), sizeof err->message - 1 - size);
+	memcpy(err->message + end, suffix, size + 1);
+}
+
 enum step infra_judge(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
 		      struct tide_error *err)
 {
@@ -80,11 +90,8 @@ enum step infra_judge(struct tide_subscription *subscription, enum retry_operati
 		infra_close(subscription);
 	runner->tries++;
 	if (delay < 0) {
-		if (runner->tries > 1) {
-			size_t size = strlen(err->message);
-			snprintf(err->message + size, sizeof err->message - size, " (after %d attempts)",
-				 runner->tries);
-		}
+		if (status != TIDE_FENCED)
+			infra_say_attempts(err, runner->tries);
 		return STEP_END;
 	}
 	log_at(TIDE_LOG_WARNING, "subscription", "trying again", "name='%s' operation=%s attempt=%d delay_seconds=%.3f",

@@ -24,6 +24,7 @@ struct walk {
 static struct tide_backend walk_real, walk_backend;
 static int walk_bad_entries, walk_bad_commits, walk_lost_answers, walk_bad_saves; /* how many fail; -1: all */
 static tide_status walk_entry_status;
+static const char *walk_entry_message;
 
 static bool walk_fails(int *count)
 {
@@ -36,7 +37,7 @@ static tide_status walk_add(void *session, const struct tide_fence *fence, const
 			    int64_t *ret, struct tide_error *err)
 {
 	if (walk_fails(&walk_bad_entries))
-		return tide_fail(err, walk_entry_status, "the queue is shut");
+		return tide_fail(err, walk_entry_status, "%s", walk_entry_message);
 	return walk_real.checkpoint.dead_letter_add(session, fence, write, ret, err);
 }
 
@@ -93,6 +94,7 @@ static void walk_open(struct walk *walk, const char *backend, size_t events)
 	walk->rig.store->backend = &walk_backend;
 	walk_bad_entries = walk_bad_commits = walk_lost_answers = walk_bad_saves = 0;
 	walk_entry_status = TIDE_BUSY;
+	walk_entry_message = "the queue is shut";
 }
 
 static void walk_start(struct walk *walk, bool is_transactional, const struct tide_subscription_config *config)
@@ -299,6 +301,40 @@ static void an_event_that_not_even_the_queue_takes_is_recorded_and_counted(void 
 	check_refused("sqlite", true, TIDE_BUSY, 0);
 }
 
+static void check_text(const char *message, tide_status status, int32_t max_retries, const char *expected)
+{
+	struct walk walk;
+	walk_open(&walk, "memory", 4);
+	walk.witness.decide = refuse_two;
+	struct tide_subscription_config config = walk_config();
+	config.max_retries = max_retries;
+	walk_bad_entries = -1;
+	walk_entry_status = status;
+	walk_entry_message = message;
+	walk_start(&walk, false, &config);
+	walk_until(&walk, TIDE_STATE_ERROR);
+	assert_string_equal(status_of(walk.subscription).error.message, expected);
+	walk_close(&walk);
+}
+
+static void a_write_that_ends_the_run_says_after_how_many_attempts(void **state)
+{
+	(void)state;
+	check_text("shut", TIDE_BUSY, 2, "shut (after 3 attempts)");
+	check_text("shut", TIDE_BUSY, 0, "shut (after 1 attempts)");
+	check_text("shut", TIDE_IO, 2, "shut (after 1 attempts)");
+	/* A text that leaves no room is cut, between two characters. */
+	static const char suffix[] = " (after 1 attempts)";
+	char message[sizeof((struct tide_error *)0)->message], expected[sizeof message];
+	size_t end = sizeof message - sizeof suffix;
+	memset(message, 'x', sizeof message - 1);
+	message[sizeof message - 1] = '\0';
+	memcpy(message + end - 1, "\xc3\xa9", 2);
+	memset(expected, 'x', end - 1);
+	memcpy(expected + end - 1, suffix, sizeof suffix);
+	check_text(message, TIDE_IO, 0, expected);
+}
+
 /* ---- A pause meanwhile --------------------------------------------------------------------------------------- */
 
 static void check_pause(const char *backend, bool is_transactional)
@@ -338,6 +374,7 @@ int main(void)
 		cmocka_unit_test(what_is_settled_before_a_dead_letter_that_waits_is_committed),
 		cmocka_unit_test(a_dead_letter_that_is_never_accepted_ends_the_run_whatever_succeeds_in_between),
 		cmocka_unit_test(an_event_that_not_even_the_queue_takes_is_recorded_and_counted),
+		cmocka_unit_test(a_write_that_ends_the_run_says_after_how_many_attempts),
 		cmocka_unit_test(a_pause_before_the_dead_letter_gives_no_further_attempt),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
