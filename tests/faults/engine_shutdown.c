@@ -176,7 +176,8 @@ static int running_run(const char *argument, int report_to)
 	insist(tide_shutdown_result_json(&running.shared->result, &json, err));
 	printf("%s\n", json);
 	tide_free(json);
-	while ((what == HANGING || what == DOUBLE || what == HOOK_HANGS || what == LOCKED) &&
+	/* Left behind by a handler or a hook, or waited for by a test that counts what the first run did. */
+	while ((what == HANGING || what == DOUBLE || what == HOOK_HANGS || what == LOCKED || what == CATCH_UP) &&
 	       !atomic_load(&running.shared->may_return))
 		wait_a_moment();
 	while (what == HANGING || what == DOUBLE || what == LOCKED) { /* busy until what was abandoned has returned */
@@ -288,7 +289,7 @@ static void catching_up_ends_between_two_events(void **state)
 	term_signal(&term);
 	term_await(&term);
 	assert_clean(&term);
-	int handled = atomic_load(&term.shared->handled) - term.shared->again;
+	int handled = atomic_load(&term.shared->handled);
 	assert_in_range(handled, 10, EVENTS - 1);
 	assert_int_equal(term.shared->result.events_not_drained, 0);
 	atomic_store(&term.shared->may_return, true);
