@@ -239,7 +239,19 @@ static tide_status read_take(struct read_scan *scan, bool *ret_is_full, struct t
 	if (status != TIDE_OK)
 		return status;
 	*ret_is_full = !tide_page_fits(scan->page, event.payload.size + event.metadata.size);
-	return *ret_is_full ? TIDE_OK : tide_page_add(scan->page, &event, err);
+	if (*ret_is_full)
+		return TIDE_OK;
+	status = tide_page_add(scan->page, &event, err);
+	if (status == TIDE_OK)
+		scan->page->scanned_to = event.position;
+	return status;
+}
+
+/* Leave out a row that the filter does not want. */
+static void read_pass(struct read_scan *scan)
+{
+	tide_page_pass(scan->page);
+	scan->page->scanned_to = sqlite3_column_int64(scan->statement, READ_POSITION);
 }
 
 /* Step until the page is full, the scan was long enough, or the rows are over. */
@@ -259,12 +271,11 @@ static tide_status read_rows(struct read_scan *scan, size_t max_scan, struct tid
 		bool is_full = false;
 		tide_status status = TIDE_OK;
 		if (scan->needs.any && !read_matches(scan))
-			tide_page_pass(page);
+			read_pass(scan);
 		else
 			status = read_take(scan, &is_full, err);
 		if (status != TIDE_OK || is_full)
 			return status;
-		page->scanned_to = sqlite3_column_int64(scan->statement, READ_POSITION);
 	}
 }
 
