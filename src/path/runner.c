@@ -524,8 +524,10 @@ void runner_thread(void *self)
 	engine_of_thread = subscription->engine;
 	uint64_t run = runner_run(subscription);
 	while (runner_is_of_run(subscription, run)) {
-		struct mono_time next = runner_step(subscription, clock_mono(subscription->engine->clock));
-		if (runner_is_of_run(subscription, run)) /* nobody rings for a run that has ended */
+		struct mono_time now = clock_mono(subscription->engine->clock);
+		struct mono_time next = runner_step(subscription, now);
+		/* A wait for a time that has come still gives the processor away; and nobody rings for a run that has ended. */
+		if (next.ns > now.ns && runner_is_of_run(subscription, run))
 			wakeup_wait(&subscription->wakeup, next);
 	}
 	runner_leave(subscription);
