@@ -98,8 +98,12 @@ static bool feed_has_room(const struct feed *feed)
 	int64_t room = feed->limits.max_in_flight - feed->flow.in_flight;
 	if (feed->count == feed->capacity || feed->bytes >= feed->limits.max_bytes)
 		return false;
-	/* Whole pages, unless only a part of one leads up to the threshold. */
-	return room >= (int64_t)feed->limits.page_events || (room > 0 && feed->flow.in_flight < feed->limits.threshold);
+	/*
+	 * Whole pages: a page is what a strategy saves after and what a batch handler gets, and each costs a read and a save.
+	 * Only on the way up to the threshold a part of one may do.
+	 */
+	bool is_filling = !feed->is_blocked && feed->flow.in_flight < feed->limits.threshold;
+	return room >= (int64_t)feed->limits.page_events || (room > 0 && is_filling);
 }
 
 bool feed_wants(struct feed *feed, struct mono_time now)
@@ -229,17 +233,6 @@ tide_status feed_fill(struct feed *feed, void *session, bool is_live, struct mon
 
 /* ---- Delivering --------------------------------------------------------------------------------------------- */
 
-struct tide_page *feed_page(struct feed *feed)
-{
-	return feed->count > 0 ? feed->pages[feed->first] : NULL;
-}
-
-struct tide_page_entry *feed_peek(struct feed *feed)
-{
-	struct tide_page *page = feed_page(feed);
-	return page && feed->next < page->count ? &page->entries[feed->next] : NULL;
-}
-
 void feed_take(struct feed *feed)
 {
 	const struct tide_event *event = &feed_peek(feed)->event;
@@ -250,7 +243,7 @@ void feed_take(struct feed *feed)
 void feed_finish_page(struct feed *feed)
 {
 	assert(feed_page(feed) && !feed_peek(feed));
-	feed->first = (feed->first + 1) % feed->capacity;
-	feed->count--;
+	if (--feed->count > 0) /* else the next one is read into the same memory, which is in the cache */
+		feed->first = (feed->first + 1) % feed->capacity;
 	feed->next = 0;
 }

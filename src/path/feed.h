@@ -64,9 +64,16 @@ bool feed_wants(struct feed *feed, struct mono_time now);
 tide_status feed_fill(struct feed *feed, void *session, bool is_live, struct mono_time now, struct tide_error *err);
 
 /** The page being delivered, NULL when nothing is read ahead. */
-struct tide_page *feed_page(struct feed *feed);
+static inline struct tide_page *feed_page(struct feed *feed)
+{
+	return feed->count > 0 ? feed->pages[feed->first] : NULL;
+}
 /** The entry that comes next in it; NULL when only its end is left (feed_finish_page). */
-struct tide_page_entry *feed_peek(struct feed *feed);
+static inline struct tide_page_entry *feed_peek(struct feed *feed)
+{
+	struct tide_page *page = feed_page(feed);
+	return page && feed->next < page->count ? &page->entries[feed->next] : NULL;
+}
 /** The next entry was settled. */
 void feed_take(struct feed *feed);
 /** The page was settled to its end; it is reused. */

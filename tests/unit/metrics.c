@@ -420,6 +420,22 @@ static void reading_ahead_is_told(void **state)
 	rig_close(&rig);
 }
 
+/* Reading ahead in parts of a page would save after each of them. */
+static void a_blocked_reader_goes_on_in_whole_pages(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_open(&rig, "memory:%n");
+	rig.config.batch_size = rig.config.max_in_flight = 10;
+	rig_subscribe(&rig);
+	append_many(rig.store, stream_of("Rig", 1), 1, 50);
+	rig_start(&rig);
+	must(tide_subscription_wait(rig.subscription, 50, 10, err));
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	METRIC_IS(&rig, T "checkpoints_saved_total" S, 5);
+	rig_close(&rig);
+}
+
 static void ownership_and_standing_by_are_told(void **state)
 {
 	(void)state;
@@ -688,6 +704,7 @@ int main(void)
 		cmocka_unit_test(the_present_state_is_one_and_the_others_are_zero),
 		cmocka_unit_test(lag_is_told_in_events_and_in_seconds_of_what_is_wanted),
 		cmocka_unit_test(reading_ahead_is_told),
+		cmocka_unit_test(a_blocked_reader_goes_on_in_whole_pages),
 		cmocka_unit_test(ownership_and_standing_by_are_told),
 		cmocka_unit_test(saves_and_failed_saves_count),
 		cmocka_unit_test(retries_count_by_operation_and_over_runs),
