@@ -80,45 +80,52 @@ void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *su
 	delivery->subscription = subscription;
 	delivery->attempt = attempt;
 	delivery->position = position;
+	delivery->took = -1;
 	delivery->connection = NULL;
 	delivery->stacktrace = NULL;
-	delivery->has_message = delivery->is_late = delivery->is_abandoned = false;
+	delivery->has_message = delivery->is_late = false;
 	delivery->has_ended_transaction = delivery->has_lost_transaction = false;
 }
 
 /* ---- One call ----------------------------------------------------------------------------------------------- */
 
-/* The event is in hand from here on: the watchdog sees since when. */
+/*
+ * The event is in hand from here on: the watchdog sees since when. It reads `hand_since`, then the others, then claims
+ * `hand_since`: each store here releases the one before it, so that it never takes the next call's position for this one's.
+ */
 static void handler_take_in_hand(struct tide_subscription *subscription, const struct tide_delivery *delivery)
 {
-	atomic_store_explicit(&subscription->hand_position, delivery->position, memory_order_relaxed);
-	atomic_store_explicit(&subscription->hand_attempt, delivery->attempt, memory_order_relaxed);
+	atomic_store_explicit(&subscription->hand_position, delivery->position, memory_order_release);
+	atomic_store_explicit(&subscription->hand_attempt, delivery->attempt, memory_order_release);
 	atomic_store_explicit(&subscription->hand_since, delivery->since.ns ? delivery->since.ns : 1,
 			      memory_order_release);
 }
 
-/* Out of hand again: counted, and whether a stop has given up waiting for it meanwhile. */
-static bool handler_put_down(struct tide_subscription *subscription, int64_t took, bool is_late, bool is_ok)
+bool delivery_end_locked(struct tide_subscription *subscription, const struct tide_delivery *delivery,
+			 tide_status status)
 {
-	if (is_late)
-		failure_report_late(subscription, subscription->runner.now);
-	atomic_exchange(&subscription->hand_since, 0);
 	struct metrics *metrics = &subscription->metrics;
-	mutex_lock(&subscription->lock);
-	histogram_add(is_ok && !is_late ? &metrics->handled_seconds : &metrics->failed_seconds, took);
+	if (delivery->took >= 0)
+		histogram_add(status == TIDE_OK ? &metrics->handled_seconds : &metrics->failed_seconds, delivery->took);
 	while (subscription->is_frozen)
 		cond_wait(&subscription->changed, &subscription->lock);
-	bool is_abandoned = subscription->is_abandoned;
+	return !subscription->is_abandoned;
+}
+
+bool delivery_end(struct tide_subscription *subscription, const struct tide_delivery *delivery, tide_status status)
+{
+	mutex_lock(&subscription->lock);
+	bool counts = delivery_end_locked(subscription, delivery, status);
 	mutex_unlock(&subscription->lock);
-	return is_abandoned;
+	return counts;
 }
 
 static tide_status handler_judge(const struct tide_subscription *subscription, const struct tide_delivery *delivery,
-				 tide_status status, int64_t took, struct tide_error *err)
+				 tide_status status, struct tide_error *err)
 {
 	if (delivery->is_late)
 		return tide_fail(err, TIDE_TIMEOUT, "handler took %.3f s, processing_timeout is %g s",
-				 seconds_of_ns(took), subscription->config.processing_timeout);
+				 seconds_of_ns(delivery->took), subscription->config.processing_timeout);
 	if (status == TIDE_OK)
 		return TIDE_OK;
 	if ((unsigned)status >= TIDE_STATUS_COUNT)
@@ -138,10 +145,12 @@ tide_status handler_call(struct tide_subscription *subscription, const struct ti
 	tide_status status = subscriber->handle ? subscriber->handle(subscriber->self, events[0], delivery)
 						: subscriber->handle_batch(subscriber->self, events, count, delivery);
 	runner->now = clock_mono(subscription->engine->clock);
-	int64_t took = mono_since(runner->now, delivery->since);
-	delivery->is_late = took >= ns_of_seconds(subscription->config.processing_timeout);
-	delivery->is_abandoned = handler_put_down(subscription, took, delivery->is_late, status == TIDE_OK);
-	return handler_judge(subscription, delivery, status, took, err);
+	delivery->took = mono_since(runner->now, delivery->since);
+	delivery->is_late = delivery->took >= ns_of_seconds(subscription->config.processing_timeout);
+	if (delivery->is_late)
+		failure_report_late(subscription, runner->now);
+	atomic_store_explicit(&subscription->hand_since, 0, memory_order_release);
+	return handler_judge(subscription, delivery, status, err);
 }
 
 /* After the call: the transaction must still be there, and whole if the handler said so. */
@@ -330,15 +339,12 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 	delivery_begin(&delivery, subscription, ++runner->attempts, events[0]->position);
 	struct tide_error err;
 	tide_status status = handler_attempt(subscription, events, count, &delivery, &err);
+	/* What an abandoned one came to is ignored: the stop waiting in `attention` ends the run. */
 	enum step step = STEP_ON;
-	if (delivery.is_abandoned) {
-		step = STEP_ON; /* what it came to is ignored; the stop waiting in `attention` ends the run */
-	} else if (status == TIDE_OK) {
-		settle_handled(subscription, count);
+	if (status == TIDE_OK && settle_handled(subscription, count, &delivery))
 		handler_survived(subscription);
-	} else {
+	else if (status != TIDE_OK && delivery_end(subscription, &delivery, status))
 		step = failure_of_attempt(subscription, events[0], count, &err, &delivery);
-	}
 	tide_free(delivery.stacktrace);
 	return step;
 }

@@ -229,10 +229,11 @@ static tide_status redeliver_entry(struct tide_subscription *subscription, const
 	delivery_begin(&delivery, subscription, entry->retry_count + 2, event->position);
 	struct tide_error error;
 	tide_status outcome = handler_attempt(subscription, &event, 1, &delivery, &error);
+	bool counts = delivery_end(subscription, &delivery, outcome);
 	if (delivery.has_ended_transaction || delivery.has_lost_transaction) {
 		*err = error;
 		status = outcome;
-	} else if (delivery.is_abandoned) {
+	} else if (!counts) {
 		status = tide_fail(err, TIDE_CANCELLED,
 				   "the stop did not wait for the handler"); /* it is asked for again */
 	} else {
@@ -241,7 +242,7 @@ static tide_status redeliver_entry(struct tide_subscription *subscription, const
 	if (status == TIDE_OK && is_transactional)
 		status = redeliver_backend(subscription)->store.commit(runner->session, err);
 	if (status != TIDE_OK && outcome == TIDE_OK && runner->is_in_transaction && err->retry == TIDE_RETRY_NEVER &&
-	    status != TIDE_FENCED && !delivery.has_ended_transaction && !delivery.is_abandoned) {
+	    status != TIDE_FENCED && !delivery.has_ended_transaction && counts) {
 		/* What cannot be committed has failed: the entry says so, and does not end every run that finds it. */
 		save_roll_back(subscription);
 		error = *err;

@@ -94,12 +94,12 @@ struct tide_delivery {
 	int32_t attempt;
 	tide_position position;
 	struct mono_time since;
+	int64_t took; /* ns; -1: was not called */
 	void *connection;
 	bool has_message;
 	char message[sizeof((struct tide_error *)0)->message];
 	char *stacktrace;
 	bool is_late;               /* past processing_timeout: recorded at its deadline */
-	bool is_abandoned;          /* a stop gave up waiting while it was in hand */
 	bool has_ended_transaction; /* the handler did what only the runner may */
 	bool has_lost_transaction;  /* the connection, or the savepoint, is gone */
 };
@@ -114,12 +114,23 @@ tide_status handler_call(struct tide_subscription *subscription, const struct ti
 tide_status handler_attempt(struct tide_subscription *subscription, const struct tide_event *const *events,
 			    size_t count, struct tide_delivery *delivery, struct tide_error *err);
 
+/**
+ * Every attempt ends with this, before anything of the run is touched: it is counted, and the answer is whether it counts,
+ * or a stop has given up waiting for it meanwhile.
+ */
+bool delivery_end(struct tide_subscription *subscription, const struct tide_delivery *delivery, tide_status status);
+bool delivery_end_locked(struct tide_subscription *subscription, const struct tide_delivery *delivery,
+			 tide_status status) TIDE_REQUIRES(subscription->lock);
+
 /* ---- settle.c: the only way the position moves ---------------------------------------------------------------- */
 
 enum settlement { SETTLED_HANDLED, SETTLED_DEAD_LETTERED, SETTLED_PARKED, SETTLED_DISCARDED };
 
-/** Settle the entries of a call that succeeded: the position moves over them, and the breaker closes. */
-void settle_handled(struct tide_subscription *subscription, size_t count);
+/**
+ * Settle the entries of a call that succeeded: the position moves over them, and the breaker closes. Ends the delivery;
+ * false, and nothing is settled, when it was abandoned.
+ */
+bool settle_handled(struct tide_subscription *subscription, size_t count, const struct tide_delivery *delivery);
 /** Settle the entry that comes next in another way. */
 void settle_next(struct tide_subscription *subscription, enum settlement how);
 /** Publish what is in flight. */

@@ -101,11 +101,15 @@ void settle_next(struct tide_subscription *subscription, enum settlement how)
 	settle_done(subscription);
 }
 
-void settle_handled(struct tide_subscription *subscription, size_t count)
+bool settle_handled(struct tide_subscription *subscription, size_t count, const struct tide_delivery *delivery)
 {
 	struct tide_time wall = runner_wall(subscription);
 	struct breaker *breaker = &subscription->handler_breaker;
 	mutex_lock(&subscription->lock);
+	if (!delivery_end_locked(subscription, delivery, TIDE_OK)) {
+		mutex_unlock(&subscription->lock);
+		return false;
+	}
 	enum breaker_state before = breaker->state;
 	breaker_success(breaker);
 	subscription->retries[RETRY_HANDLER].attempts++;
@@ -118,6 +122,7 @@ void settle_handled(struct tide_subscription *subscription, size_t count)
 	subscription->runner.is_admitted = true;
 	runner_log_breaker(subscription, "handler", before, BREAKER_CLOSED);
 	settle_done(subscription);
+	return true;
 }
 
 void settle_page_end(struct tide_subscription *subscription)
