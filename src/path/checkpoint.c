@@ -14,9 +14,15 @@
 #include <assert.h>
 #include <string.h>
 
+/* Its page has not ended, and no timer cuts it. */
+static bool progress_waits_for_page(const struct progress *progress, const struct tide_subscription_config *config)
+{
+	return progress->unsaved > 0 && config->checkpoint_strategy == TIDE_EVERY_BATCH;
+}
+
 struct mono_time progress_due_at(const struct progress *progress, const struct tide_subscription_config *config)
 {
-	if (!progress->is_dirty)
+	if (!progress->is_dirty || progress_waits_for_page(progress, config))
 		return MONO_NEVER;
 	return mono_add(progress->saved_at, ns_of_seconds(config->checkpoint_interval_seconds));
 }
@@ -28,8 +34,8 @@ bool progress_is_due(const struct progress *progress, const struct tide_subscrip
 		return false;
 	if (progress->unsaved > 0 && config->checkpoint_strategy == TIDE_EVERY_EVENT)
 		return true;
-	if (progress->unsaved > 0 && config->checkpoint_strategy == TIDE_EVERY_BATCH && moment != PROGRESS_AFTER_EVENT)
-		return true;
+	if (progress_waits_for_page(progress, config))
+		return moment != PROGRESS_AFTER_EVENT;
 	return now.ns >= progress_due_at(progress, config).ns;
 }
 

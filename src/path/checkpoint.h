@@ -23,7 +23,7 @@ enum progress_moment { PROGRESS_AFTER_EVENT, PROGRESS_AFTER_PAGE, PROGRESS_IDLE 
 /** Whether the strategy asks for a save now. */
 bool progress_is_due(const struct progress *progress, const struct tide_subscription_config *config,
 		     enum progress_moment moment, struct mono_time now);
-/** When the timer asks for one, MONO_NEVER when nothing is unsaved. */
+/** When the timer asks for one, MONO_NEVER when it never does. */
 struct mono_time progress_due_at(const struct progress *progress, const struct tide_subscription_config *config);
 
 void progress_start(struct progress *progress, tide_position position, tide_position stored, struct mono_time now);

@@ -23,6 +23,7 @@ struct walk {
 
 static struct tide_backend walk_real, walk_backend;
 static int walk_bad_entries, walk_bad_commits, walk_lost_answers, walk_bad_saves; /* how many fail; -1: all */
+static int walk_saves;                                                            /* made */
 static tide_status walk_entry_status;
 static const char *walk_entry_message;
 
@@ -56,6 +57,7 @@ static tide_status walk_save(void *session, const struct tide_fence *fence, cons
 {
 	if (walk_fails(&walk_bad_saves))
 		return tide_fail(err, TIDE_BUSY, "the database is locked");
+	walk_saves++;
 	return walk_real.checkpoint.save(session, fence, write, err);
 }
 
@@ -92,7 +94,7 @@ static void walk_open(struct walk *walk, const char *backend, size_t events)
 	walk_backend.checkpoint.save = walk_save;
 	walk_backend.store.commit = walk_commit;
 	walk->rig.store->backend = &walk_backend;
-	walk_bad_entries = walk_bad_commits = walk_lost_answers = walk_bad_saves = 0;
+	walk_bad_entries = walk_bad_commits = walk_lost_answers = walk_bad_saves = walk_saves = 0;
 	walk_entry_status = TIDE_BUSY;
 	walk_entry_message = "the queue is shut";
 }
@@ -367,6 +369,45 @@ static void a_pause_before_the_dead_letter_gives_no_further_attempt(void **state
 	check_pause("sqlite", true);
 }
 
+/* ---- When progress is saved ---------------------------------------------------------------------------------- */
+
+static tide_status take_a_minute(struct witness *witness, const struct tide_event *event,
+				 struct tide_delivery *delivery)
+{
+	struct walk *walk = witness->more;
+	walk->now_ns += 60 * NS_PER_SECOND;
+	if (event->position == 6 && tide_delivery_attempt(delivery) < 4)
+		return tide_delivery_fail(delivery, TIDE_HANDLER_TRANSIENT, "not yet");
+	return TIDE_OK;
+}
+
+static int saves_of(enum tide_checkpoint_strategy strategy)
+{
+	struct walk walk;
+	walk_open(&walk, "memory", 8);
+	walk.witness.decide = take_a_minute;
+	walk.witness.more = &walk;
+	struct tide_subscription_config config = walk_config();
+	config.checkpoint_strategy = strategy;
+	config.checkpoint_interval_seconds = 1;
+	config.processing_timeout = 100;
+	config.batch_size = 4;
+	walk_start(&walk, false, &config);
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(saved_position(walk.rig.checkpoints, "Walk"), 8);
+	int saves = walk_saves;
+	walk_close(&walk);
+	return saves;
+}
+
+static void pages_are_saved_whole_however_long_they_take(void **state)
+{
+	(void)state;
+	assert_int_equal(saves_of(TIDE_EVERY_EVENT), 8);
+	assert_int_equal(saves_of(TIDE_EVERY_BATCH), 2);
+	assert_int_equal(saves_of(TIDE_PERIODIC), 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,6 +417,7 @@ int main(void)
 		cmocka_unit_test(an_event_that_not_even_the_queue_takes_is_recorded_and_counted),
 		cmocka_unit_test(a_write_that_ends_the_run_says_after_how_many_attempts),
 		cmocka_unit_test(a_pause_before_the_dead_letter_gives_no_further_attempt),
+		cmocka_unit_test(pages_are_saved_whole_however_long_they_take),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
