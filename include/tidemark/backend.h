@@ -248,6 +248,13 @@ struct tide_dead_letter_change {
 
 struct tide_backend;
 
+/** How much a finding matters. */
+enum tide_finding_level { TIDE_FINDING_OK, TIDE_FINDING_NOTICE, TIDE_FINDING_PROBLEM };
+
+/** Takes one finding of an examination: what was looked at, what was found, and what to do about it (empty: nothing). */
+typedef void (*tide_report)(void *self, enum tide_finding_level level, const char *check, const char *advice,
+			    const char *finding);
+
 /** Events: writing, reading, and the transaction a handler shares with its checkpoint. */
 struct tide_store_ops {
 	/* NULL: the table itself. Else chooses the table of a store by its URL, before it is opened: how a decorator shows
@@ -293,6 +300,12 @@ struct tide_store_ops {
 				     struct tide_error *err);
 	/* Replaces, but never one of a higher version and the same schema_version. */
 	tide_status (*snapshot_save)(void *session, const struct tide_snapshot *snapshot, struct tide_error *err);
+
+	/* NULL: an append never holds back events that others have committed. Else writes whose append has held some back for
+	 * more than moments, as one line; empty when nobody does. Asked for a status, never on the way of an event. */
+	tide_status (*waiting_for)(void *session, char *ret, size_t size, struct tide_error *err);
+	/* NULL: nothing to say. Else reports what an operator should know of the database, for `tide doctor`. */
+	tide_status (*examine)(void *session, tide_report report, void *self, struct tide_error *err);
 };
 
 /** Hearing of other processes' commits. NULL functions: nobody else can write to this store. */

@@ -83,7 +83,8 @@ struct tide_subscription_health {
 	struct tide_error last_error; /* status TIDE_OK: none */
 	double uptime_seconds;        /* of this run */
 	int64_t lag_events;
-	bool lag_stale; /* the store could not be asked in time */
+	bool lag_stale;                          /* the store could not be asked in time */
+	char waiting_for[TIDE_WAITING_FOR_SIZE]; /* who holds back committed events by an open append; empty: nobody */
 	bool backpressure;
 	double backpressure_seconds; /* how long the flag is set while live */
 	int64_t in_flight;

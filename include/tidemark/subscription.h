@@ -189,6 +189,8 @@ const char *tide_state_name(enum tide_state state);
 const char *tide_pause_reason_name(enum tide_pause_reason reason);
 const char *tide_checkpoint_strategy_name(enum tide_checkpoint_strategy strategy);
 
+#define TIDE_WAITING_FOR_SIZE 320
+
 /** One consistent snapshot of a subscription. A plain value, it owns nothing. */
 struct tide_subscription_status {
 	char name[TIDE_NAME_MAX + 1];
@@ -216,9 +218,10 @@ struct tide_subscription_status {
 	double pause_duration_seconds;       /* when paused */
 	int64_t in_flight;                   /* read ahead and not settled */
 	int64_t in_flight_peak;
-	bool backpressure; /* in_flight is at or above its threshold */
-	bool standby;      /* another process owns this subscription */
-	bool lag_stale;    /* the store could not be asked in time */
+	bool backpressure;                       /* in_flight is at or above its threshold */
+	bool standby;                            /* another process owns this subscription */
+	bool lag_stale;                          /* the store could not be asked in time */
+	char waiting_for[TIDE_WAITING_FOR_SIZE]; /* who holds back committed events by an open append; empty: nobody */
 };
 
 /**

@@ -2,8 +2,8 @@
 /*
  * tide doctor: what may be wrong with a store, and what to do about it.
  *
- * A list of checks; each adds findings. What only SQL can tell is asked over the store's own connection; a store
- * without one is spared those checks.
+ * A list of checks; each adds findings. What only SQLite can tell is asked over the store's own connection; other backends
+ * examine themselves.
  */
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -16,8 +16,6 @@
 #define WAL_SIZE_MUCH (256 << 20)
 #define FINDINGS_SHOWN 5
 
-enum finding_level { FINDING_OK, FINDING_NOTICE, FINDING_PROBLEM };
-
 /** One examination. */
 struct doctor_call {
 	struct cli *cli;
@@ -28,21 +26,14 @@ struct doctor_call {
 	int problems;
 };
 
-static void doctor_add(struct doctor_call *call, enum finding_level level, const char *check, const char *advice,
-		       const char *format, ...) TIDE_PRINTF(5, 6);
-
-static void doctor_add(struct doctor_call *call, enum finding_level level, const char *check, const char *advice,
-		       const char *format, ...)
+static void doctor_report(void *self, enum tide_finding_level level, const char *check, const char *advice,
+			  const char *finding)
 {
 	static const char *const levels[] = { "ok", "notice", "problem" };
-	char finding[512];
+	struct doctor_call *call = self;
 	struct buffer line = { 0 };
-	va_list list;
 
-	va_start(list, format);
-	vsnprintf(finding, sizeof finding, format, list);
-	va_end(list);
-	call->problems += level == FINDING_PROBLEM;
+	call->problems += level == TIDE_FINDING_PROBLEM;
 	if (!call->cli->json) {
 		table_add(&call->table, "%s", levels[level]);
 		table_add(&call->table, "%s", check);
@@ -62,10 +53,25 @@ static void doctor_add(struct doctor_call *call, enum finding_level level, const
 	cli_line(call->cli, &line);
 }
 
+static void doctor_add(struct doctor_call *call, enum tide_finding_level level, const char *check, const char *advice,
+		       const char *format, ...) TIDE_PRINTF(5, 6);
+
+static void doctor_add(struct doctor_call *call, enum tide_finding_level level, const char *check, const char *advice,
+		       const char *format, ...)
+{
+	char finding[512];
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(finding, sizeof finding, format, list);
+	va_end(list);
+	doctor_report(call, level, check, advice, finding);
+}
+
 /* The check could not be made: that is a finding as well, with the error's own words. */
 static void doctor_unable(struct doctor_call *call, const char *check, const struct tide_error *err)
 {
-	doctor_add(call, FINDING_PROBLEM, check, "", "%s", err->message);
+	doctor_add(call, TIDE_FINDING_PROBLEM, check, "", "%s", err->message);
 }
 
 static sqlite3_stmt *doctor_prepare(struct doctor_call *call, const char *check, const char *sql)
@@ -74,7 +80,7 @@ static sqlite3_stmt *doctor_prepare(struct doctor_call *call, const char *check,
 
 	if (sqlite3_prepare_v2(call->db, sql, -1, &statement, NULL) == SQLITE_OK)
 		return statement;
-	doctor_add(call, FINDING_PROBLEM, check, "", "%s", sqlite3_errmsg(call->db));
+	doctor_add(call, TIDE_FINDING_PROBLEM, check, "", "%s", sqlite3_errmsg(call->db));
 	return NULL;
 }
 
@@ -92,9 +98,9 @@ static void doctor_integrity(struct doctor_call *call)
 	while (statement && sqlite3_step(statement) == SQLITE_ROW) {
 		const char *text = doctor_text(statement, 0);
 		if (strcmp(text, "ok") == 0)
-			doctor_add(call, FINDING_OK, "integrity", "", "the file is sound");
+			doctor_add(call, TIDE_FINDING_OK, "integrity", "", "the file is sound");
 		else
-			doctor_add(call, FINDING_PROBLEM, "integrity",
+			doctor_add(call, TIDE_FINDING_PROBLEM, "integrity",
 				   "restore a backup, or export what can be read and import it into a new store", "%s",
 				   text);
 	}
@@ -108,7 +114,7 @@ static void doctor_indexes(struct doctor_call *call)
 					     "idx_dlq_projection_status", "idx_dlq_first_failed_at" };
 	size_t missing = 0;
 
-	doctor_add(call, FINDING_OK, "schema", "", "every table and column is there");
+	doctor_add(call, TIDE_FINDING_OK, "schema", "", "every table and column is there");
 	for (size_t i = 0; call->db && i < sizeof names / sizeof *names; i++) {
 		sqlite3_stmt *statement = doctor_prepare(
 			call, "indexes", "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?");
@@ -117,12 +123,13 @@ static void doctor_indexes(struct doctor_call *call)
 		sqlite3_bind_text(statement, 1, names[i], -1, SQLITE_STATIC);
 		if (sqlite3_step(statement) != SQLITE_ROW) {
 			missing++;
-			doctor_add(call, FINDING_PROBLEM, "indexes", "tide init makes it", "'%s' is missing", names[i]);
+			doctor_add(call, TIDE_FINDING_PROBLEM, "indexes", "tide init makes it", "'%s' is missing",
+				   names[i]);
 		}
 		sqlite3_finalize(statement);
 	}
 	if (call->db && !missing)
-		doctor_add(call, FINDING_OK, "indexes", "", "every index is there");
+		doctor_add(call, TIDE_FINDING_OK, "indexes", "", "every index is there");
 }
 
 static void doctor_holes(struct doctor_call *call)
@@ -140,17 +147,19 @@ static void doctor_holes(struct doctor_call *call)
 	while (sqlite3_step(statement) == SQLITE_ROW) {
 		if (holes++ >= FINDINGS_SHOWN)
 			continue;
-		doctor_add(
-			call, FINDING_PROBLEM, "streams", "events were deleted behind the store's back; restore them",
-			"'%s/%s' has %lld events between versions %lld and %lld", doctor_text(statement, 0),
-			doctor_text(statement, 1), (long long)sqlite3_column_int64(statement, 2),
-			(long long)sqlite3_column_int64(statement, 3), (long long)sqlite3_column_int64(statement, 4));
+		doctor_add(call, TIDE_FINDING_PROBLEM, "streams",
+			   "events were deleted behind the store's back; restore them",
+			   "'%s/%s' has %lld events between versions %lld and %lld", doctor_text(statement, 0),
+			   doctor_text(statement, 1), (long long)sqlite3_column_int64(statement, 2),
+			   (long long)sqlite3_column_int64(statement, 3),
+			   (long long)sqlite3_column_int64(statement, 4));
 	}
 	sqlite3_finalize(statement);
 	if (holes > FINDINGS_SHOWN)
-		doctor_add(call, FINDING_PROBLEM, "streams", "", "%s streams in all have holes", number_text(holes));
+		doctor_add(call, TIDE_FINDING_PROBLEM, "streams", "", "%s streams in all have holes",
+			   number_text(holes));
 	if (!holes)
-		doctor_add(call, FINDING_OK, "streams", "", "no stream has a hole");
+		doctor_add(call, TIDE_FINDING_OK, "streams", "", "no stream has a hole");
 }
 
 static void doctor_checkpoints(struct doctor_call *call)
@@ -169,15 +178,15 @@ static void doctor_checkpoints(struct doctor_call *call)
 		if (!rows[i].has_position || rows[i].position <= end)
 			continue;
 		wrong++;
-		doctor_add(call, FINDING_PROBLEM, "checkpoints",
+		doctor_add(call, TIDE_FINDING_PROBLEM, "checkpoints",
 			   "the events were replaced by others; rebuild the projection, or reset its checkpoint",
 			   "'%s' is at %lld, beyond the end of the feed at %lld", rows[i].projection_name,
 			   (long long)rows[i].position, (long long)end);
 	}
 	tide_free(rows);
 	if (!wrong)
-		doctor_add(call, FINDING_OK, "checkpoints", "", "%zu, none beyond the end of the feed at %lld", count,
-			   (long long)end);
+		doctor_add(call, TIDE_FINDING_OK, "checkpoints", "", "%zu, none beyond the end of the feed at %lld",
+			   count, (long long)end);
 }
 
 static void doctor_dead_letters(struct doctor_call *call)
@@ -191,13 +200,13 @@ static void doctor_dead_letters(struct doctor_call *call)
 		return;
 	}
 	for (size_t i = 0; i < count; i++)
-		doctor_add(call, FINDING_PROBLEM, "dead letters",
+		doctor_add(call, TIDE_FINDING_PROBLEM, "dead letters",
 			   "look with tide dead-letters, mend the cause, then retry, resolve or discard them",
 			   "'%s' has %s, the oldest since %s", counts[i].projection_name,
 			   number_text(counts[i].failure_count), time_text(true, counts[i].oldest_failure));
 	tide_free(counts);
 	if (!count)
-		doctor_add(call, FINDING_OK, "dead letters", "", "none");
+		doctor_add(call, TIDE_FINDING_OK, "dead letters", "", "none");
 }
 
 static void doctor_wal(struct doctor_call *call)
@@ -210,11 +219,11 @@ static void doctor_wal(struct doctor_call *call)
 		return;
 	int64_t size = stat(wal, &stat_of) == 0 ? stat_of.st_size : 0;
 	if (size > WAL_SIZE_MUCH)
-		doctor_add(call, FINDING_NOTICE, "write-ahead log",
+		doctor_add(call, TIDE_FINDING_NOTICE, "write-ahead log",
 			   "a reader holds it open; end long reads, it shrinks when the last process closes the store",
 			   "%s MiB", number_text(size >> 20));
 	else
-		doctor_add(call, FINDING_OK, "write-ahead log", "", "%s KiB", number_text(size >> 10));
+		doctor_add(call, TIDE_FINDING_OK, "write-ahead log", "", "%s KiB", number_text(size >> 10));
 }
 
 static void doctor_examine(struct doctor_call *call)
@@ -239,9 +248,14 @@ static int doctor_run(struct doctor_call *call)
 		call->db = backend->store.connection(session);
 	table_init(&call->table, heads);
 	doctor_examine(call);
+	tide_status status = TIDE_OK;
+	if (backend->store.examine)
+		status = backend->store.examine(session, doctor_report, call, &err);
+	if (status != TIDE_OK)
+		doctor_unable(call, "database", &err);
 	int exit = table_flush(call->cli, &call->table);
 	table_fini(&call->table);
-	store_return(call->store, session, TIDE_OK);
+	store_return(call->store, session, status);
 	if (exit != CLI_DONE)
 		return exit;
 	return call->problems ? CLI_FAILED : CLI_DONE;

@@ -39,6 +39,7 @@ struct feed {
 	size_t next;     /* entry of the first page that comes next */
 	int64_t bytes;   /* in flight */
 	bool is_end;     /* nothing more, as of the last ring */
+	bool is_held;    /* at a hole that an open append may still fill */
 	bool is_behind;  /* the newest-event window does not reach back to read_to */
 	bool is_blocked; /* the reader waits for room */
 	struct mono_time blocked_since;

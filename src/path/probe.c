@@ -41,6 +41,17 @@ static tide_status probe_counts(struct probe *probe, struct tide_dead_letter_cou
 	return status;
 }
 
+static void probe_waiting_for(struct probe *probe, char ret[TIDE_WAITING_FOR_SIZE])
+{
+	const struct tide_store_ops *ops = &probe->feed->backend->store;
+	void *session;
+	*ret = '\0';
+	if (!ops->waiting_for || store_borrow(probe->feed, &session, NULL) != TIDE_OK)
+		return;
+	tide_status status = ops->waiting_for(session, ret, TIDE_WAITING_FOR_SIZE, NULL);
+	store_return(probe->feed, session, status);
+}
+
 void probe_lags_fini(struct probe_lags *lags)
 {
 	for (size_t i = 0; i < lags->count; i++) {
@@ -87,9 +98,12 @@ static void probe_answer_one(struct probe *probe)
 	tide_position end = 0;
 	struct tide_dead_letter_count *counts = NULL;
 	size_t count = 0;
+	char waiting_for[TIDE_WAITING_FOR_SIZE];
 	bool is_ok = tide_store_end(probe->feed, &end, NULL) == TIDE_OK;
 	bool has_counts = probe_counts(probe, &counts, &count) == TIDE_OK;
+	probe_waiting_for(probe, waiting_for);
 	mutex_lock(&probe->lock);
+	memcpy(probe->waiting_for, waiting_for, sizeof waiting_for);
 	probe->is_last_ok = is_ok;
 	if (is_ok) {
 		probe->has_end = true;
@@ -149,7 +163,10 @@ struct probe_answer probe_ask_lags(struct probe *probe, struct probe_lags *lags,
 	bool is_waiting = probe->is_started;
 	while (is_waiting && probe->answered < mine)
 		is_waiting = cond_wait_until(&probe->changed, &probe->lock, deadline);
-	struct probe_answer answer = { probe->has_end, probe->answered >= mine && probe->is_last_ok, probe->end };
+	struct probe_answer answer = { .has_end = probe->has_end,
+				       .is_fresh = probe->answered >= mine && probe->is_last_ok,
+				       .end = probe->end };
+	memcpy(answer.waiting_for, probe->waiting_for, sizeof answer.waiting_for);
 	mutex_unlock(&probe->lock);
 	probe_lags_fini(&replaced);
 	return answer;

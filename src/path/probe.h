@@ -2,6 +2,8 @@
 #ifndef TIDE_PATH_PROBE_H
 #define TIDE_PATH_PROBE_H
 
+#include <tidemark/subscription.h>
+
 #include "path/checkpoints.h"
 #include "sys/thread.h"
 
@@ -22,7 +24,7 @@ void probe_lags_fini(struct probe_lags *lags);
 
 /**
  * Asks slow questions of a database on a thread of its own, so that whoever wants the answer can stop waiting: the feed
- * end, how many dead letters each projection has, and how many seconds those who ask are behind.
+ * end, who holds it back, how many dead letters each projection has, and how many seconds those who ask are behind.
  */
 struct probe {
 	struct tide_store *feed;     /* fixed after init */
@@ -36,6 +38,7 @@ struct probe {
 	bool has_end;             /* at least one answer ever */
 	bool is_last_ok;
 	tide_position end;
+	char waiting_for[TIDE_WAITING_FOR_SIZE];
 	struct tide_dead_letter_count *counts;
 	size_t count;
 	struct probe_lags wanted; /* the next question */
@@ -50,6 +53,7 @@ void probe_fini(struct probe *probe);
 struct probe_answer {
 	bool has_end, is_fresh;
 	tide_position end;
+	char waiting_for[TIDE_WAITING_FOR_SIZE]; /* who holds back committed events; empty: nobody */
 };
 
 /** Ask, and wait at most `limit_ns` for the answer. */

@@ -16,6 +16,7 @@ static void settle_flow_locked(struct tide_subscription *subscription) TIDE_REQU
 		subscription->backpressured_since = subscription->runner.now;
 	subscription->is_backpressured = is_full;
 	subscription->flow = feed->flow;
+	subscription->is_held = feed->is_held;
 }
 
 void settle_flow(struct tide_subscription *subscription)

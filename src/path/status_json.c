@@ -81,6 +81,7 @@ static void status_add_rest(struct buffer *buffer, const struct tide_subscriptio
 	status_add_bool(buffer, "backpressure", status->backpressure);
 	status_add_bool(buffer, "standby", status->standby);
 	status_add_bool(buffer, "lag_stale", status->lag_stale);
+	status_add_string(buffer, "waiting_for", status_or_null(status->waiting_for));
 }
 
 static tide_status status_check(const void *value, char **ret, struct tide_error *err)

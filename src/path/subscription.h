@@ -165,6 +165,7 @@ struct tide_subscription {
 	struct run_counts counts;
 	tide_position position;
 	struct feed_flow flow;
+	bool is_held; /* the reader stands at a hole that an open append may still fill */
 	bool is_backpressured;
 	struct mono_time backpressured_since; /* while LIVE */
 	int64_t in_hand_events;

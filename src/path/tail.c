@@ -26,6 +26,7 @@ struct tail {
 	bool is_silent;             /* nobody rang for this look: what it finds is news to everybody */
 	bool has_waiters;           /* somebody was told TAIL_FILLING */
 	bool is_at_end;             /* the last look found the end */
+	bool is_held;               /* it was a hole */
 	uint64_t rings_seen;        /* rings before the last look began */
 	struct mono_time looked_at; /* when it began */
 	struct mono_time look_at;   /* when to look again without a ring */
@@ -189,6 +190,14 @@ static bool tail_append_locked(struct tail *tail, const struct tide_event *event
 	return true;
 }
 
+bool tail_is_held(struct tail *tail)
+{
+	mutex_lock(&tail->lock);
+	bool is_held = tail->is_held;
+	mutex_unlock(&tail->lock);
+	return is_held;
+}
+
 tide_status tail_filled(struct tail *tail, const struct tide_page *page, struct mono_time now, struct tide_error *err)
 {
 	bool has_memory = true;
@@ -201,6 +210,7 @@ tide_status tail_filled(struct tail *tail, const struct tide_page *page, struct 
 	} else if (page) {
 		tail->to = page->scanned_to;
 		tail->is_at_end = page->is_end;
+		tail->is_held = page->wait_ns > 0;
 		tail->look_at = page->wait_ns ? mono_add(now, page->wait_ns) : MONO_NEVER;
 	}
 	tail->is_filling = false;

@@ -43,6 +43,9 @@ struct tail_query {
 enum tail_answer tail_read(struct tail *tail, const struct tail_query *query, struct tide_page *page,
 			   tide_position *ret_to, struct mono_time *ret_look_at);
 
+/** Whether the last look ended at a hole that an open append may still fill. */
+bool tail_is_held(struct tail *tail);
+
 /** End the look that TAIL_FILL began; `page` is NULL when it failed. TIDE_OK, TIDE_OUT_OF_MEMORY (the window closes). */
 tide_status tail_filled(struct tail *tail, const struct tide_page *page, struct mono_time now, struct tide_error *err);
 

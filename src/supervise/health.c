@@ -65,6 +65,7 @@ static void health_look_locked(struct tide_subscription *subscription, const str
 	ret->uptime_seconds = status.uptime_seconds;
 	ret->lag_events = status.lag_events;
 	ret->lag_stale = status.lag_stale;
+	memcpy(ret->waiting_for, status.waiting_for, sizeof ret->waiting_for);
 	ret->backpressure = status.backpressure;
 	if (status.backpressure && status.state == TIDE_STATE_LIVE)
 		ret->backpressure_seconds = seconds_of_ns(mono_since(now, subscription->backpressured_since));

@@ -92,6 +92,8 @@ static void health_add_details(struct buffer *buffer, const struct tide_subscrip
 		break;
 	case TIDE_INDICATOR_LAG:
 		health_add_integer(buffer, "lag_events", health->lag_events);
+		if (*health->waiting_for)
+			health_add_string(buffer, "waiting_for", health->waiting_for);
 		break;
 	case TIDE_INDICATOR_BACKPRESSURE:
 		health_add_backpressure(buffer, health);

@@ -110,6 +110,10 @@ static void health_judge_lag(const struct tide_subscription_health *health, cons
 		health_say(ret, status, "High lag: %lld events behind", lag);
 	else
 		health_say(ret, status, "Lag within limits: %lld events", lag);
+	size_t said = strlen(ret->message);
+	if (*health->waiting_for)
+		snprintf(ret->message + said, sizeof ret->message - said,
+			 "; events wait for an append that stays open: %s", health->waiting_for);
 }
 
 static void health_judge_backpressure(const struct tide_subscription_health *health,

@@ -11,7 +11,7 @@
 	"name state position lag_events events_processed events_failed events_dlq last_processed_at started_at "       \
 	"uptime_seconds error recent_errors_count events_skipped events_discarded last_event_id last_event_type "      \
 	"previous_state pause_reason paused_at pause_duration_seconds in_flight in_flight_peak backpressure standby "  \
-	"lag_stale"
+	"lag_stale waiting_for"
 #define STATS_KEYS                                                                                                     \
 	"total_errors transient_errors permanent_errors retried_errors dlq_count errors_by_type errors_by_category "   \
 	"first_error_at last_error_at error_rate_per_minute"

@@ -57,6 +57,8 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 	FAULT_KEEP(store.connection);
 	FAULT_KEEP(store.snapshot_load);
 	FAULT_KEEP(store.snapshot_save);
+	FAULT_KEEP(store.waiting_for);
+	FAULT_KEEP(store.examine);
 	FAULT_KEEP(notify.start);
 	FAULT_KEEP(notify.wait);
 	FAULT_KEEP(notify.interrupt);

@@ -231,6 +231,20 @@ static tide_status fault_snapshot_save(void *session, const struct tide_snapshot
 	return fault_leave(&call, err);
 }
 
+/* ---- What operators ask: no faults, so that they see what is there --------------------------------------------- */
+
+static tide_status fault_waiting_for(void *session, char *ret, size_t size, struct tide_error *err)
+{
+	struct fault_session *self = session;
+	return self->store->inner->store.waiting_for(self->state, ret, size, err);
+}
+
+static tide_status fault_examine(void *session, tide_report report, void *context, struct tide_error *err)
+{
+	struct fault_session *self = session;
+	return self->store->inner->store.examine(self->state, report, context, err);
+}
+
 /* ---- Notifications ------------------------------------------------------------------------------------------- */
 
 /** A decorated watch. */
@@ -306,6 +320,8 @@ const struct tide_store_ops fault_store_ops = {
 	.connection = fault_connection,
 	.snapshot_load = fault_snapshot_load,
 	.snapshot_save = fault_snapshot_save,
+	.waiting_for = fault_waiting_for,
+	.examine = fault_examine,
 };
 
 const struct tide_notify_ops fault_notify_ops = {

@@ -26,6 +26,8 @@ const struct tide_backend tide_backend_postgres = {
 		.connection = pg_native,
 		.snapshot_load = pg_snapshot_load,
 		.snapshot_save = pg_snapshot_save,
+		.waiting_for = pg_waiting_for,
+		.examine = pg_examine,
 	},
 	.notify = {
 		.start = pg_watch_start,

@@ -77,20 +77,13 @@ static tide_status gap_begin(struct pg_session *session, tide_position visible, 
 static void gap_tell(struct pg_session *session)
 {
 	struct pg_gap *gap = &session->gap;
-	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
+	char who[PG_HOLDER_SIZE];
 	gap->is_told = true;
-	pg_put_int8(&params, session->store->numbering);
-	pg_put_string(&params, gap->holders);
-	if (gap->is_replica || pg_read_run(session, PG_HOLDERS_TOLD, &params, &rows, NULL) != TIDE_OK)
+	if (gap->is_replica || pg_holders(session, gap->holders, &rows, NULL) != TIDE_OK || PQntuples(rows) == 0)
 		return;
-	if (PQntuples(rows) == 0 || pg_is_null(rows, 0, 0))
-		log_at(TIDE_LOG_WARNING, "store", "events wait for an append that stays open", "holders='%s'",
-		       gap->holders);
-	else
-		log_at(TIDE_LOG_WARNING, "store", "events wait for an append that stays open",
-		       "pid=%d application='%s' seconds=%lld", pg_int4(rows, 0, 0), PQgetvalue(rows, 0, 1),
-		       pg_is_null(rows, 0, 2) ? -1LL : (long long)pg_int8(rows, 0, 2));
+	pg_holder_describe(rows, 0, who);
+	log_at(TIDE_LOG_WARNING, "store", "events wait for an append that stays open", "holder=\"%s\"", who);
 }
 
 /* Look whether a member of the holders is still there. */

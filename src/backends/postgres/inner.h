@@ -78,6 +78,8 @@ struct pg_session {
 	struct pg_gap gap;
 	struct pg_scan scan;
 	struct buffer scratch;
+	char open_append[48]; /* the oldest one when last asked, and since when it was */
+	struct mono_time open_since;
 };
 
 /* ---- store.c ---- */
@@ -91,6 +93,7 @@ void pg_pool_give(struct pg_store *store, struct pg_connection *connection);
 void pg_store_lost(struct pg_store *store);
 
 /* ---- schema.c ---- */
+#define PG_SCHEMA_VERSION 1
 /** What the URL and the options say about the schema. */
 struct pg_schema_wish {
 	const char *name; /* NULL: where search_path leads */
@@ -100,6 +103,8 @@ struct pg_schema_wish {
 /** Find the schema, create what is missing if `may_create`, check the rest, and find the sequence. */
 tide_status pg_schema_prepare(struct pg_store *store, struct pg_connection *connection,
 			      const struct pg_schema_wish *wish, struct tide_error *err);
+/** The indexes every schema should have; ends in NULL. */
+const char *pg_schema_index(size_t number);
 
 /* ---- append.c ---- */
 tide_status pg_append(void *store, const struct tide_commit *commits, size_t count, struct tide_append_result *ret,
@@ -141,6 +146,27 @@ void pg_scan_drop(struct pg_session *session);
 /** Take from the socket what has arrived. */
 void pg_scan_drain(struct pg_session *session);
 tide_status pg_read(void *session, const struct tide_page_query *query, struct tide_page *page, struct tide_error *err);
+
+/* ---- holder.c ---- */
+#define PG_HOLDER_SIZE 320
+/** The columns of `pg_holders`. */
+enum pg_holder_column {
+	PG_HOLDER_TRANSACTION,
+	PG_HOLDER_PID,
+	PG_HOLDER_APPLICATION,
+	PG_HOLDER_USER,
+	PG_HOLDER_SECONDS, /* NULL when the role may not know */
+	PG_HOLDER_STATE,
+	PG_HOLDER_QUERY,
+	PG_HOLDER_GID /* of a prepared transaction */
+};
+/** The open appends, the oldest first: all, or those of `transactions`. */
+tide_status pg_holders(struct pg_session *session, const char *transactions, PGresult **ret, struct tide_error *err);
+void pg_holder_describe(const PGresult *rows, int row, char ret[PG_HOLDER_SIZE]);
+tide_status pg_waiting_for(void *session, char *ret, size_t size, struct tide_error *err);
+
+/* ---- examine.c ---- */
+tide_status pg_examine(void *session, tide_report report, void *self, struct tide_error *err);
 
 /* ---- transaction.c ---- */
 tide_status pg_begin(void *session, struct tide_error *err);
@@ -194,6 +220,8 @@ void pg_bell_ring(struct pg_store *store);
 tide_status pg_watch_start(void *store, void **ret, struct tide_error *err);
 tide_status pg_watch_wait(void *watch, int64_t timeout_ns, bool *ret_rang, struct tide_error *err);
 void pg_watch_interrupt(void *watch);
+/** Find out whether a notification arrives. */
+tide_status pg_watch_test(struct pg_store *store, bool *ret_hears, struct tide_error *err);
 void pg_watch_stop(void *watch);
 
 #endif

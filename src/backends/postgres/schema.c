@@ -15,7 +15,8 @@
 #include "core/text.h"
 #include "sys/alloc.h"
 
-#define SCHEMA_VERSION "1"
+#define SCHEMA_TEXT_OF(number) #number
+#define SCHEMA_TEXT(number) SCHEMA_TEXT_OF(number)
 
 /* clang-format off */
 /** A table, and the columns Tidemark needs in it. */
@@ -182,10 +183,18 @@ static tide_status schema_make(struct pg_connection *connection, const PGresult 
 			status = schema_run(connection, schema_indexes[i].create, schema_dot, err);
 	if (status == TIDE_OK)
 		status = schema_run(connection,
-				    "INSERT INTO @tidemark_schema (version) VALUES (" SCHEMA_VERSION
-				    ") ON CONFLICT DO NOTHING",
+				    "INSERT INTO @tidemark_schema (version) VALUES (" SCHEMA_TEXT(
+					    PG_SCHEMA_VERSION) ") ON CONFLICT DO NOTHING",
 				    schema_dot, err);
 	return status;
+}
+
+const char *pg_schema_index(size_t number)
+{
+	for (size_t i = 0; i < COUNT_OF(schema_indexes); i++)
+		if (!schema_indexes[i].on_request && number-- == 0)
+			return schema_indexes[i].name;
+	return NULL;
 }
 
 static bool schema_is_complete(const PGresult *rows, const char *schema, bool category_index)

@@ -123,10 +123,17 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"pg_snapshot_xmax(pg_current_snapshot())::text",
 	[PG_HOLDERS_STAY] =
 		"SELECT EXISTS (SELECT 1 FROM " HOLDERS " AND virtualtransaction = ANY(string_to_array($2::text, ' ')))",
+	/* who they are, the oldest first: $2 only these, NULL all. A query is shown up to its first literal. */
 	[PG_HOLDERS_TOLD] =
-		"SELECT l.pid, a.application_name, floor(extract(epoch FROM clock_timestamp() - a.xact_start))::int8, left(a.query, 100) "
-		"FROM pg_stat_activity a JOIN (SELECT pid FROM " HOLDERS " AND virtualtransaction = ANY(string_to_array($2::text, ' '))) l "
-		"ON l.pid = a.pid ORDER BY a.xact_start LIMIT 1",
+		"SELECT l.virtualtransaction, l.pid, NULLIF(a.application_name, ''), COALESCE(a.usename, p.owner)::text, "
+		"floor(extract(epoch FROM clock_timestamp() - COALESCE(a.xact_start, p.prepared)))::int8, a.state, "
+		"CASE WHEN a.query NOT LIKE '<%' THEN left(regexp_replace(regexp_replace(a.query, '\\s+', ' ', 'g'), '[''$].*', '…'), 100) END, "
+		"p.gid::text FROM (SELECT DISTINCT virtualtransaction, pid FROM " HOLDERS
+		" AND ($2::text IS NULL OR virtualtransaction = ANY(string_to_array($2::text, ' ')))) l "
+		"LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
+		"LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND p.transaction IN (SELECT t.transactionid FROM pg_locks t "
+		"WHERE t.locktype = 'transactionid' AND t.virtualtransaction = l.virtualtransaction AND t.pid IS NULL AND t.granted) "
+		"ORDER BY COALESCE(a.xact_start, p.prepared) NULLS LAST LIMIT 5",
 	[PG_REPLICA_BEHIND] = "SELECT pg_snapshot_xmin(pg_current_snapshot()) < $1::text::xid8",
 
 	[PG_CHECKPOINT_LOAD] =

@@ -199,3 +199,19 @@ tide_status pg_watch_wait(void *self, int64_t timeout_ns, bool *ret_rang, struct
 		*ret_rang = rang;
 	return status;
 }
+
+tide_status pg_watch_test(struct pg_store *store, bool *ret_hears, struct tide_error *err)
+{
+	void *self;
+	tide_status status = pg_watch_start(store, &self, err);
+	if (status != TIDE_OK)
+		return status;
+	struct pg_watch *watch = self;
+	do {
+		bool rang;
+		status = pg_watch_wait(watch, 10 * NS_PER_MS, &rang, err);
+	} while (status == TIDE_OK && watch->is_probing && !watch->is_deaf);
+	*ret_hears = !watch->is_deaf;
+	pg_watch_stop(watch);
+	return status;
+}

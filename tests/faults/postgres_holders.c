@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Appends that stay open and hold events back: who they are, for the log, for status and health. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tidemark/tidemark.h>
+
+#include "postgres_tools.h"
+
+#define INSERT_LATE                                                                                                    \
+	"INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, payload) "        \
+	"VALUES (gen_random_uuid(), gen_random_uuid(), 'Late', 'Came', 1, now(), '{\"secret\":1}')"
+
+/* What the backend says about the open appends. */
+static const char *told(void *session)
+{
+	static char text[TIDE_WAITING_FOR_SIZE];
+	must(STORE->waiting_for(session, text, sizeof text, err));
+	return text;
+}
+
+static void an_append_that_stays_open_is_named(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=named"), *guest_store;
+	void *session = session_opened(store);
+	postgres_sql("named", "CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA named TO guest; GRANT SELECT ON "
+			      "named.events TO guest");
+	must(backend_open("postgresql://guest@/?schema=named", false, &guest_store, err));
+	void *guest = session_opened(guest_store);
+	assert_string_equal(told(session), "");
+
+	PGconn *writer = sql_connect("application_name=nightly options=-csearch_path=named");
+	char pid[24];
+	snprintf(pid, sizeof pid, "pid %d ", PQbackendPID(writer));
+	sql_run(writer, "BEGIN; " INSERT_LATE);
+	assert_string_equal(told(session), ""); /* an append takes a moment */
+	assert_string_equal(told(guest), "");
+	wait_for(20, *told(session));
+	assert_ptr_equal(strstr(told(session), pid), told(session));
+	assert_non_null(strstr(told(session), "'nightly' of 'postgres', open for "));
+	assert_non_null(strstr(told(session), "idle in transaction: "));
+	assert_null(strstr(told(session), "secret"));
+	/* who may not see its age waits as long by the own clock */
+	wait_for(20, *told(guest));
+	assert_ptr_equal(strstr(told(guest), pid), told(guest));
+	assert_null(strstr(told(guest), "open for"));
+
+	sql_run(writer, "ROLLBACK");
+	assert_string_equal(told(session), "");
+	assert_string_equal(told(guest), "");
+	PQfinish(writer);
+	STORE->session_close(session);
+	STORE->session_close(guest);
+	STORE->close(guest_store);
+	STORE->close(store);
+}
+
+static void a_forgotten_prepared_transaction_is_named(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=forgotten"), *session = session_opened(store);
+	PGconn *writer = sql_connect("options=-csearch_path=forgotten");
+	sql_run(writer, "BEGIN; " INSERT_LATE "; PREPARE TRANSACTION 'it''s forgotten'");
+	PQfinish(writer);
+	wait_for(20, *told(session));
+	assert_non_null(strstr(told(session), "prepared transaction 'it's forgotten' of 'postgres', open for "));
+	postgres_sql("forgotten", "ROLLBACK PREPARED 'it''s forgotten'");
+	assert_string_equal(told(session), "");
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
+static tide_status tally(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)event;
+	(void)delivery;
+	atomic_fetch_add((atomic_int *)self, 1);
+	return TIDE_OK;
+}
+
+static struct tide_subscription_status status_of(struct tide_subscription *subscription)
+{
+	struct tide_subscription_status status;
+	must(tide_subscription_status(subscription, &status, err));
+	return status;
+}
+
+static void must_hold(char *json, const char *text)
+{
+	if (!strstr(json, text))
+		fail_msg("'%s' is not in %s", text, json);
+	tide_free(json);
+}
+
+/* What holds the feed is told in text and in JSON, by the status and by the indicator that would otherwise say all is well.
+ */
+static void everything_names_the_holder(struct tide_manager *manager, const struct tide_subscription_status *status)
+{
+	char *json, expected[TIDE_WAITING_FOR_SIZE + 20];
+	must(tide_subscription_status_json(status, &json, err));
+	must_hold(json, "\"waiting_for\":\"pid ");
+	struct tide_subscription_health health;
+	must(tide_subscription_health(manager, "tally", &health, err));
+	snprintf(expected, sizeof expected, "events wait for an append that stays open: pid ");
+	assert_non_null(strstr(health.indicators[TIDE_INDICATOR_LAG].message, expected));
+	assert_non_null(strstr(health.waiting_for, "'nightly'"));
+	must(tide_subscription_health_json(&health, &json, err));
+	must_hold(json, "\"details\":{\"lag_events\":0,\"waiting_for\":\"pid ");
+}
+
+static void status_and_health_name_who_holds_the_feed(void **state)
+{
+	(void)state;
+	struct tide_store *store;
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+	atomic_int seen = 0;
+	struct tide_subscriber subscriber = { .name = "tally", .self = &seen, .handle = tally };
+	must(tide_store_open("postgresql:///?schema=watched", TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	append_one(store, stream_of("Order", 1), "First");
+	must(tide_manager_open(TIDE_MANAGER(.store = store), &manager, err));
+	must(tide_manager_subscribe(manager, &subscriber, NULL, &subscription, err));
+	must(tide_manager_start(manager, NULL, 20, NULL, NULL, err));
+	wait_for(10, seen == 1);
+
+	PGconn *writer = sql_connect("application_name=nightly options=-csearch_path=watched");
+	sql_run(writer, "BEGIN; " INSERT_LATE);
+	append_one(store, stream_of("Order", 1), "Second"); /* is held back */
+	wait_for(20, *status_of(subscription).waiting_for);
+	assert_int_equal(seen, 1);
+	struct tide_subscription_status status = status_of(subscription);
+	everything_names_the_holder(manager, &status);
+
+	sql_run(writer, "COMMIT");
+	wait_for(10, seen == 3);
+	wait_for(10, !*status_of(subscription).waiting_for);
+	PQfinish(writer);
+	must(tide_manager_stop(manager, NULL, 20, err));
+	tide_manager_close(manager);
+	tide_store_close(store);
+}
+
+/* An open append that holds back nothing is nobody's business. */
+static void an_open_append_behind_the_end_is_not_reported(void **state)
+{
+	(void)state;
+	struct tide_store *store;
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+	atomic_int seen = 0;
+	struct tide_subscriber subscriber = { .name = "tally", .self = &seen, .handle = tally };
+	must(tide_store_open("postgresql:///?schema=ahead", TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	append_one(store, stream_of("Order", 1), "First");
+	must(tide_manager_open(TIDE_MANAGER(.store = store), &manager, err));
+	must(tide_manager_subscribe(manager, &subscriber, NULL, &subscription, err));
+	must(tide_manager_start(manager, NULL, 20, NULL, NULL, err));
+	wait_for(10, seen == 1);
+	void *backend = backend_opened("postgresql:///?schema=ahead"), *session = session_opened(backend);
+	PGconn *writer = sql_connect("options=-csearch_path=ahead");
+	sql_run(writer, "BEGIN; " INSERT_LATE);
+	wait_for(20, *told(session));
+	assert_string_equal(status_of(subscription).waiting_for, "");
+	PQfinish(writer);
+	STORE->session_close(session);
+	STORE->close(backend);
+	must(tide_manager_stop(manager, NULL, 20, err));
+	tide_manager_close(manager);
+	tide_store_close(store);
+}
+
+int main(void)
+{
+	if (!postgres_start())
+		return 77;
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_append_that_stays_open_is_named),
+		cmocka_unit_test(a_forgotten_prepared_transaction_is_named),
+		cmocka_unit_test(status_and_health_name_who_holds_the_feed),
+		cmocka_unit_test(an_open_append_behind_the_end_is_not_reported),
+	};
+	int failed = cmocka_run_group_tests_name("postgres_holders", tests, NULL, NULL);
+	postgres_stop();
+	return failed;
+}
