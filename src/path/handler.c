@@ -83,7 +83,7 @@ void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *su
 	delivery->took = -1;
 	delivery->connection = NULL;
 	delivery->stacktrace = NULL;
-	delivery->has_message = delivery->is_late = false;
+	delivery->has_message = delivery->is_late = delivery->is_kept = false;
 	delivery->has_ended_transaction = delivery->has_lost_transaction = false;
 }
 
@@ -109,7 +109,7 @@ bool delivery_end_locked(struct tide_subscription *subscription, const struct ti
 		histogram_add(status == TIDE_OK ? &metrics->handled_seconds : &metrics->failed_seconds, delivery->took);
 	while (subscription->is_frozen)
 		cond_wait(&subscription->changed, &subscription->lock);
-	return !subscription->is_abandoned;
+	return delivery->is_kept || !subscription->is_abandoned;
 }
 
 bool delivery_end(struct tide_subscription *subscription, const struct tide_delivery *delivery, tide_status status)
@@ -172,6 +172,15 @@ static tide_status handler_check(struct tide_subscription *subscription, struct 
 	return status;
 }
 
+/* A stop that gives up before this has the event undone, so that what was settled before it can be committed. */
+static bool handler_may_keep(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	bool is_abandoned = subscription->is_abandoned;
+	mutex_unlock(&subscription->lock);
+	return !is_abandoned;
+}
+
 tide_status handler_attempt(struct tide_subscription *subscription, const struct tide_event *const *events,
 			    size_t count, struct tide_delivery *delivery, struct tide_error *err)
 {
@@ -188,11 +197,13 @@ tide_status handler_attempt(struct tide_subscription *subscription, const struct
 	status = handler_check(subscription, delivery, status, err);
 	if (delivery->has_ended_transaction || delivery->has_lost_transaction)
 		return status;
+	delivery->is_kept = status == TIDE_OK && handler_may_keep(subscription);
 	struct tide_error undo;
 	tide_status done =
-		status == TIDE_OK ? ops->release(runner->session, &undo) : ops->rollback_to(runner->session, &undo);
+		delivery->is_kept ? ops->release(runner->session, &undo) : ops->rollback_to(runner->session, &undo);
 	if (done == TIDE_OK)
 		return status;
+	delivery->is_kept = false;
 	delivery->has_lost_transaction = true;
 	*err = undo;
 	return done;
@@ -345,6 +356,8 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 		handler_survived(subscription);
 	else if (status != TIDE_OK && delivery_end(subscription, &delivery, status))
 		step = failure_of_attempt(subscription, events[0], count, &err, &delivery);
+	else if (delivery.has_ended_transaction || delivery.has_lost_transaction)
+		infra_close(subscription);
 	tide_free(delivery.stacktrace);
 	return step;
 }

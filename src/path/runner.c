@@ -216,6 +216,22 @@ static enum step runner_stop_later(struct tide_subscription *subscription, const
 	return runner_stop_waits(subscription);
 }
 
+static void runner_hear_of_loss(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	subscription->is_lost = true;
+	mutex_unlock(&subscription->lock);
+}
+
+static void runner_report_unsaved(struct tide_subscription *subscription, const struct tide_error *error)
+{
+	const struct runner *runner = &subscription->runner;
+	log_at(TIDE_LOG_ERROR, "checkpoint", "the final checkpoint was not saved", "name='%s' position=%lld error='%s'",
+	       subscription->name, (long long)runner->progress.position, error->message);
+	failure_record(subscription, error,
+		       &(struct failure_context){ .retry_count = runner->tries, .is_logged = true });
+}
+
 enum step runner_stop(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -224,31 +240,29 @@ enum step runner_stop(struct tide_subscription *subscription)
 		return runner_stop_waits(subscription);
 	tide_status status = save_once(subscription, &err);
 	if (status == TIDE_FENCED) {
-		mutex_lock(&subscription->lock);
-		subscription->is_lost = true;
-		mutex_unlock(&subscription->lock);
+		runner_hear_of_loss(subscription);
 	} else if (status != TIDE_OK) {
 		int64_t delay = runner_delay_of_stop(subscription, &err);
 		if (delay >= 0)
 			return runner_stop_later(subscription, &err, delay);
 	}
-	if (status != TIDE_OK) {
-		log_at(TIDE_LOG_ERROR, "checkpoint", "the final checkpoint was not saved",
-		       "name='%s' position=%lld error='%s'", subscription->name, (long long)runner->progress.position,
-		       err.message);
-		failure_record(subscription, &err,
-			       &(struct failure_context){ .retry_count = runner->tries, .is_logged = true });
-	}
+	if (status != TIDE_OK)
+		runner_report_unsaved(subscription, &err);
 	runner_finish(subscription, TIDE_STATE_STOPPED, "stop was asked for");
 	return STEP_END;
 }
 
 /* ---- Obeying ------------------------------------------------------------------------------------------------ */
 
-/* The stop gave up waiting for the handler: nothing of what it did after that counts. */
+/* The stop gave up waiting for the handler: nothing of what it did after that counts, but what was settled before it does. */
 static enum step runner_end_abandoned(struct tide_subscription *subscription)
 {
-	save_roll_back(subscription);
+	struct tide_error err;
+	tide_status status = save_once(subscription, &err);
+	if (status == TIDE_FENCED)
+		runner_hear_of_loss(subscription);
+	else if (status != TIDE_OK)
+		runner_report_unsaved(subscription, &err);
 	runner_finish(subscription, TIDE_STATE_STOPPED, "abandoned handler returned");
 	return STEP_END;
 }

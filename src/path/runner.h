@@ -99,7 +99,8 @@ struct tide_delivery {
 	bool has_message;
 	char message[sizeof((struct tide_error *)0)->message];
 	char *stacktrace;
-	bool is_late;               /* past processing_timeout: recorded at its deadline */
+	bool is_late; /* past processing_timeout: recorded at its deadline */
+	bool is_kept; /* its writes are in the delivery transaction for good: no stop abandons it any more */
 	bool has_ended_transaction; /* the handler did what only the runner may */
 	bool has_lost_transaction;  /* the connection, or the savepoint, is gone */
 };

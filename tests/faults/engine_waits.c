@@ -408,6 +408,61 @@ static void pages_are_saved_whole_however_long_they_take(void **state)
 	assert_int_equal(saves_of(TIDE_PERIODIC), 8);
 }
 
+/* ---- A stop that gives up ------------------------------------------------------------------------------------ */
+
+static void walk_give_up(struct walk *walk, tide_status expected)
+{
+	struct tide_error why;
+	control_ask_stop(walk->subscription, (struct mono_time){ 1 });
+	assert_int_equal(control_wait_stopped(walk->subscription, &why), expected);
+	assert_int_equal(tide_subscription_state(walk->subscription), TIDE_STATE_STOPPED);
+}
+
+static tide_status be_given_up_at_three(struct witness *witness, const struct tide_event *event,
+					struct tide_delivery *delivery)
+{
+	struct walk *walk = witness->more;
+	(void)delivery;
+	if (event->position == 3)
+		walk_give_up(walk, TIDE_TIMEOUT);
+	return TIDE_OK;
+}
+
+/* Two events are settled and not saved when the stop gives up: inside the third one's handler, or just behind the second. */
+static void check_given_up(const char *backend, bool is_transactional, bool is_inside)
+{
+	struct walk walk;
+	walk_open(&walk, backend, 4);
+	walk.witness.more = &walk;
+	walk.witness.decide = is_inside ? be_given_up_at_three : NULL;
+	walk.rig.manager->engine.parts_per_step = 1;
+	struct tide_subscription_config config = walk_config();
+	config.checkpoint_strategy = TIDE_PERIODIC;
+	config.checkpoint_interval_seconds = 1000;
+	walk_start(&walk, is_transactional, &config);
+	while (status_of(walk.subscription).position < 2)
+		(void)runner_step(walk.subscription, clock_mono(&walk.clock));
+	assert_int_equal(saved_position(walk.rig.checkpoints, "Walk"), -1);
+	if (!is_inside)
+		walk_give_up(&walk, TIDE_TIMEOUT);
+	while (runner_is_running(walk.subscription))
+		(void)runner_step(walk.subscription, clock_mono(&walk.clock));
+	struct tide_checkpoint row = checkpoint_of(walk.rig.checkpoints, "Walk");
+	assert_int_equal(row.position, 2);
+	assert_int_equal(row.events_processed, 2);
+	assert_int_equal(status_of(walk.subscription).position, 2);
+	walk_close(&walk);
+}
+
+static void what_is_settled_is_saved_when_a_stop_gives_up(void **state)
+{
+	(void)state;
+	check_given_up("memory", false, true);
+	check_given_up("memory", false, false);
+	check_given_up("sqlite", true, true);
+	check_given_up("sqlite", true, false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -418,6 +473,7 @@ int main(void)
 		cmocka_unit_test(a_write_that_ends_the_run_says_after_how_many_attempts),
 		cmocka_unit_test(a_pause_before_the_dead_letter_gives_no_further_attempt),
 		cmocka_unit_test(pages_are_saved_whole_however_long_they_take),
+		cmocka_unit_test(what_is_settled_is_saved_when_a_stop_gives_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
