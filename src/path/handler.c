@@ -272,9 +272,12 @@ static void handler_check_self(struct tide_subscription *subscription, const str
 
 /* ---- After an unclean end ----------------------------------------------------------------------------------- */
 
+/* A death with no event marked counts for those that may have been in hand, and for no later one. */
 static int32_t handler_deaths(const struct runner *runner, tide_position position)
 {
-	return position == runner->suspect ? runner->suspect_deaths : runner->unattributed_deaths;
+	if (position == runner->suspect)
+		return runner->suspect_deaths;
+	return runner->blame_left > 0 && position <= runner->blame_to;
 }
 
 /* Mark the event before it is handed over, or give up on one that has taken the process down too often. */
@@ -299,18 +302,17 @@ static enum step handler_mark(struct tide_subscription *subscription, const stru
 	tide_status status = infra_open(subscription, &err);
 	if (status == TIDE_OK)
 		status = ops->lease_mark(runner->session, save_fence(subscription), event->position, deaths, &err);
+	runner->blame_left -= status == TIDE_OK;
 	return infra_end(subscription, RETRY_OWNERSHIP, status, &err);
 }
 
-/* One careful event less to go; the mark goes with the last one. */
-static void handler_survived(struct tide_subscription *subscription)
+/* Enough events were survived, and the last of them is saved: the mark goes, lest a later death be held against it. */
+static void handler_end_care(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	if (!runner->is_careful || --runner->careful_left > 0)
-		return;
 	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
 	runner->is_careful = false;
-	if (!runner->is_in_transaction && runner->session) /* a mark that stays is overwritten or released later */
+	if (runner->session)
 		(void)ops->lease_mark(runner->session, save_fence(subscription), 0, 0, NULL);
 }
 
@@ -353,7 +355,7 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 	/* What an abandoned one came to is ignored: the stop waiting in `attention` ends the run. */
 	enum step step = STEP_ON;
 	if (status == TIDE_OK && settle_handled(subscription, count, &delivery))
-		handler_survived(subscription);
+		runner->careful_left -= runner->is_careful;
 	else if (status != TIDE_OK && delivery_end(subscription, &delivery, status))
 		step = failure_of_attempt(subscription, events[0], count, &err, &delivery);
 	else if (delivery.has_ended_transaction || delivery.has_lost_transaction)
@@ -406,6 +408,8 @@ enum step handler_step(struct tide_subscription *subscription)
 	}
 	if (!handler_admit(subscription))
 		return handler_pause(subscription);
+	if (runner->is_careful && runner->careful_left <= 0 && !runner->is_in_transaction)
+		handler_end_care(subscription);
 	bool is_given_up = false;
 	enum step step = runner->is_careful ? handler_mark(subscription, event, &is_given_up) : STEP_ON;
 	if (step == STEP_ON && !is_given_up)

@@ -100,13 +100,18 @@ struct poison_case {
 	int deaths; /* 0: the default */
 };
 
-static int run_until_it_lives(const struct rig *rig, const struct poison_case *poison)
+static struct child run(const struct rig *rig, const struct poison_case *poison)
 {
 	char argument[400];
 	snprintf(argument, sizeof argument, "%d %d %d %d %s", poison->is_batch, poison->is_transactional,
 		 (int)poison->strategy, poison->deaths, rig->directory);
+	return child_start(poisoned_run, argument);
+}
+
+static int run_until_it_lives(const struct rig *rig, const struct poison_case *poison)
+{
 	for (int deaths = 0; deaths <= 10; deaths++) {
-		struct child child = child_start(poisoned_run, argument);
+		struct child child = run(rig, poison);
 		int status = child_join(&child);
 		if (status == 0)
 			return deaths;
@@ -181,6 +186,57 @@ static void the_number_of_deaths_is_as_configured(void **state)
 	check_poison(&(struct poison_case){ true, true, TIDE_EVERY_EVENT, 5 });
 }
 
+/* ---- A death that is nobody's fault -------------------------------------------------------------------------- */
+
+static void append_to(const struct rig *rig, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++)
+		append_many(rig->store, stream_of("Order", i % 3), i, 1);
+}
+
+/* Killed from outside with everything handled and saved. */
+static void run_and_kill(const struct rig *rig, const struct poison_case *poison, tide_position idle_at)
+{
+	struct child child = run(rig, poison);
+	assert_int_equal(child_await(&child, PATIENCE), 'r');
+	wait_for(PATIENCE, saved_position(rig->checkpoints, "Poisoned") == idle_at);
+	child_signal(&child, SIGKILL);
+	assert_int_equal(child_join(&child), 128 + SIGKILL);
+}
+
+/* The rest of the events comes when the next process has started, or before it does. */
+static void check_blame(const struct poison_case *poison, unsigned idle_at, bool is_late)
+{
+	struct rig rig;
+	int own_deaths = 0;
+	rig_make(&rig, "sqlite");
+	must(tide_store_open(rig.url, NULL, &rig.store, err));
+	must(tide_checkpoints_open(NULL, NULL, rig.store, &rig.checkpoints, err));
+	append_to(&rig, 0, idle_at);
+	run_and_kill(&rig, poison, idle_at);
+	if (is_late) {
+		struct child child = run(&rig, poison);
+		assert_int_equal(child_await(&child, PATIENCE), 'r');
+		append_to(&rig, idle_at, EVENTS);
+		assert_int_equal(child_join(&child), 128 + SIGSEGV);
+		own_deaths++;
+	} else {
+		append_to(&rig, idle_at, EVENTS);
+	}
+	assert_int_equal(own_deaths + run_until_it_lives(&rig, poison), 3);
+	check_handled(&rig);
+	rig_close(&rig);
+}
+
+static void a_process_that_is_killed_from_outside_is_not_held_against_later_events(void **state)
+{
+	(void)state;
+	check_blame(&(struct poison_case){ false, false, TIDE_EVERY_BATCH, 0 }, POISON - 1, true);
+	check_blame(&(struct poison_case){ true, true, TIDE_EVERY_BATCH, 0 }, POISON - 1, true);
+	check_blame(&(struct poison_case){ false, false, TIDE_EVERY_EVENT, 0 }, POISON - 3, false);
+	check_blame(&(struct poison_case){ false, true, TIDE_EVERY_EVENT, 0 }, POISON - 3, false);
+}
+
 int main(int argc, char **argv)
 {
 	child_main(argc, argv);
@@ -189,6 +245,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_event_that_kills_three_times_is_dead_lettered),
 		cmocka_unit_test(the_number_of_deaths_is_as_configured),
+		cmocka_unit_test(a_process_that_is_killed_from_outside_is_not_held_against_later_events),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
