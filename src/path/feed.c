@@ -195,6 +195,18 @@ static tide_status feed_look(struct feed *feed, void *session, tide_position to,
 	return tail_filled(feed->store->tail, &feed->scratch, now, err);
 }
 
+/* Live without a window: the store is read as in catch-up, for as long as the end stays near. */
+static tide_status feed_read_alone(struct feed *feed, void *session, struct tide_page *page, struct mono_time now,
+				   struct tide_error *err)
+{
+	tide_position from = feed->read_to;
+	tide_status status = feed_read_store(feed, session, page, now, err);
+	if (status == TIDE_OK && !page->is_end)
+		feed->since_end += feed->read_to - from;
+	feed->is_behind = feed->since_end > TAIL_EVENTS_MAX;
+	return status;
+}
+
 static tide_status feed_read_tail(struct feed *feed, void *session, struct tide_page *page, struct mono_time now,
 				  struct tide_error *err)
 {
@@ -215,6 +227,8 @@ static tide_status feed_read_tail(struct feed *feed, void *session, struct tide_
 		if (feed->since_end > TAIL_EVENTS_MAX)
 			feed->is_behind = true;
 		return feed_look(feed, session, to, now, err); /* and then ask again */
+	case TAIL_CLOSED:
+		return feed_read_alone(feed, session, page, now, err);
 	case TAIL_BEHIND:
 		feed->is_behind = true;
 	}

@@ -161,8 +161,8 @@ static enum tail_answer tail_at_end_locked(struct tail *tail, const struct tail_
 enum tail_answer tail_read(struct tail *tail, const struct tail_query *query, struct tide_page *page,
 			   tide_position *ret_to, struct mono_time *ret_look_at)
 {
-	enum tail_answer answer = TAIL_BEHIND;
 	mutex_lock(&tail->lock);
+	enum tail_answer answer = tail->is_open ? TAIL_BEHIND : TAIL_CLOSED;
 	if (tail->is_open)
 		tail_move_locked(tail, query);
 	if (tail->is_open && query->after >= tail->to) {

@@ -18,13 +18,14 @@ enum tail_answer {
 	TAIL_END,     /* there is none, as of the last ring of the bell */
 	TAIL_FILLING, /* somebody is looking, and will ring RING_TAIL */
 	TAIL_FILL,    /* look yourself: read behind *ret_to without filter, then call tail_filled */
-	TAIL_BEHIND   /* the window does not reach back so far */
+	TAIL_BEHIND,  /* the window does not reach back so far */
+	TAIL_CLOSED   /* there is no window, for want of memory: read the store */
 };
 
 tide_status tail_new(struct notifier *notifier, struct tail **ret, struct tide_error *err);
 void tail_free(struct tail *tail);
 
-/** Open the window at a feed end that was just read, unless it is open. */
+/** Open the window at a feed end that was just read, unless it is open. Without memory it stays closed. */
 void tail_open(struct tail *tail, tide_position end);
 
 /** What a subscription asks of the tail. */

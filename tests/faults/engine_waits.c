@@ -9,6 +9,7 @@
 #include "engine_tools.h"
 #include "path/store.h"
 #include "supervise/manager.h"
+#include "sys/alloc.h"
 
 struct walk {
 	struct clock clock; /* first: the engine's clock is the walk */
@@ -463,6 +464,37 @@ static void what_is_settled_is_saved_when_a_stop_gives_up(void **state)
 	check_given_up("sqlite", true, false);
 }
 
+/* ---- Without memory ------------------------------------------------------------------------------------------ */
+
+/* Every page has been used once: what is left to allocate is the window of the newest events. */
+static void a_live_subscription_without_a_window_reads_the_store_and_rests(void **state)
+{
+	(void)state;
+	struct walk walk;
+	walk_open(&walk, "memory", 8);
+	walk.rig.manager->engine.parts_per_step = 1;
+	struct tide_subscription_config config = walk_config();
+	config.batch_size = config.max_in_flight = 1;
+	walk_start(&walk, false, &config);
+	while (status_of(walk.subscription).position < 3)
+		(void)runner_step(walk.subscription, clock_mono(&walk.clock));
+	alloc_fail_from(1);
+	walk.subscription->runner.redeliver_at = MONO_NEVER; /* it asks the database for a list */
+	for (int polls = 0; polls < 3; polls++, walk.now_ns = walk.next.ns) {
+		int steps = 0;
+		do
+			walk.next = runner_step(walk.subscription, clock_mono(&walk.clock));
+		while (walk.next.ns <= walk.now_ns && ++steps < 100);
+		assert_in_range(steps, 0, 99);
+	}
+	alloc_fail_from(0);
+	assert_int_equal(tide_subscription_state(walk.subscription), TIDE_STATE_LIVE);
+	append_many(walk.rig.store, stream_of("Order", 1), 8, 3);
+	walk_to_wait(&walk);
+	witness_saw_all(&walk.witness, 1, 11);
+	walk_close(&walk);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -474,6 +506,7 @@ int main(void)
 		cmocka_unit_test(a_pause_before_the_dead_letter_gives_no_further_attempt),
 		cmocka_unit_test(pages_are_saved_whole_however_long_they_take),
 		cmocka_unit_test(what_is_settled_is_saved_when_a_stop_gives_up),
+		cmocka_unit_test(a_live_subscription_without_a_window_reads_the_store_and_rests),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
