@@ -3,8 +3,11 @@
  * PostgreSQL: ours against bare libpq loops, by turns within rounds, over a private server that flushes as in
  * production. Bare means the same statements, prepared and in binary format, with nothing around them.
  *
- *	bench-postgres [-n EVENTS] [-r ROUNDS] [-o PART-OF-A-NAME]
+ *	bench-postgres [-n EVENTS] [-r ROUNDS] [-o PART-OF-A-NAME] [-l LATENCIES]
+ *
+ * A catch-up of a million rows and the latency when idle, alone: -n 1000000 -o 'catch up'; -o latency.
  */
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -32,6 +35,7 @@
 
 static int64_t events = 100000;
 static int rounds = 7;
+static int samples = 1000;
 static const char payload[] = "{\"order\": 4711, \"customer\": \"customer-00815\", \"amount\": 17.25, \"currency\": "
 			      "\"EUR\", \"lines\": 3, \"note\": "
 			      "\"the quick brown fox jumps over the lazy dog and then walks home along the river, "
@@ -414,7 +418,75 @@ static void latency_listen(int report_to, int until)
 	_exit(0);
 }
 
-static void latency_measure(int count)
+/* The same by hand: LISTEN, and one read behind the last position at every bell. */
+static void latency_listen_bare(int report_to, int until)
+{
+	PGconn *connection = bare_connected(PG_SCAN);
+	PQclear(PQexec(connection, "LISTEN bench"));
+	PGresult *newest = PQexec(connection, "SELECT COALESCE(max(global_position), 0) FROM events");
+	int64_t position = strtoll(PQgetvalue(newest, 0, 0), NULL, 10);
+	PQclear(newest);
+	double now = 0;
+	bool is_over = write(report_to, &now, sizeof now) != sizeof now;
+	while (!is_over) {
+		PGnotify *heard;
+		struct pollfd fds[] = { { .fd = PQsocket(connection), .events = POLLIN },
+					{ .fd = until, .events = POLLIN } };
+		poll(fds, 2, -1);
+		is_over = fds[1].revents != 0 || !PQconsumeInput(connection);
+		while ((heard = PQnotifies(connection)) != NULL) {
+			PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+			PQfreemem(heard);
+			pg_put_int8(&params, position);
+			pg_put_int4(&params, PAGE);
+			pg_put_int4(&params, 1 << 20);
+			PGresult *rows = bare_run(connection, &params);
+			for (int row = 0; row < PQntuples(rows) && !is_over; row++) {
+				position = pg_int8(rows, row, 0);
+				now = seconds_now();
+				is_over = write(report_to, &now, sizeof now) != sizeof now;
+			}
+			PQclear(rows);
+		}
+	}
+	PQfinish(connection);
+	_exit(0);
+}
+
+/** The appending side of a measurement of latency. */
+struct latency {
+	struct tide_store *store; /* NULL: bare */
+	PGconn *connection;
+	struct tide_uuid stream;
+};
+
+static void latency_append(struct latency *latency)
+{
+	if (latency->store) {
+		our_append(latency->store, &latency->stream, 1);
+		return;
+	}
+	bare_append(latency->connection, &latency->stream, 1);
+	PQclear(PQexec(latency->connection, "NOTIFY bench"));
+}
+
+/* Seconds from the call of append to the handler, for `count` events one by one. */
+static void latency_take(struct latency *latency, int reports, double *ret, int count)
+{
+	double got;
+	for (int i = -20; i < count; i++) {                                            /* the first ones warm up */
+		double begun = seconds_now(), next = begun + 0.02 + 0.0001 * (i % 37); /* idle in between */
+		latency_append(latency);
+		if (read(reports, &got, sizeof got) != sizeof got)
+			die("the listener has ended");
+		if (i >= 0)
+			ret[i] = got - begun;
+		while (seconds_now() < next)
+			wait_a_moment();
+	}
+}
+
+static void latency_measure(int count, bool is_ours)
 {
 	int reports[2], until[2];
 	if (pipe(reports) || pipe(until))
@@ -422,32 +494,34 @@ static void latency_measure(int count)
 	pid_t child = fork();
 	if (child == 0) {
 		close(until[1]);
-		latency_listen(reports[1], until[0]);
+		(is_ours ? latency_listen : latency_listen_bare)(reports[1], until[0]);
 	}
 	close(until[0]);
-	struct tide_store *store = store_opened();
-	struct tide_uuid stream = tide_uuid_v4();
+	struct latency latency = { .store = is_ours ? store_opened() : NULL, .stream = tide_uuid_v4() };
+	if (!is_ours)
+		latency.connection = bare_connected(PG_APPEND);
 	double *took = calloc((size_t)count, sizeof *took), got;
 	if (!took || read(reports[0], &got, sizeof got) != sizeof got)
 		die("the listener did not start");
-	for (int i = -20; i < count; i++) {                                            /* the first ones warm up */
-		double begun = seconds_now(), next = begun + 0.02 + 0.0001 * (i % 37); /* idle in between */
-		our_append(store, &stream, 1);
-		if (read(reports[0], &got, sizeof got) != sizeof got)
-			die("the listener has ended");
-		if (i >= 0)
-			took[i] = got - begun;
-		while (seconds_now() < next)
-			wait_a_moment();
-	}
+	latency_take(&latency, reports[0], took, count);
 	close(until[1]);
 	waitpid(child, NULL, 0);
 	qsort(took, (size_t)count, sizeof *took, ascending);
-	printf("\nlive, append called in one process to handler called in another, %d events one by one: p50 %.2f ms, "
-	       "p99 %.2f ms\n",
-	       count, took[count / 2] * 1000, took[count * 99 / 100] * 1000);
-	tide_store_close(store);
+	printf("%-40s p50 %6.2f ms  p99 %6.2f ms%s\n", is_ours ? "live latency" : "the same by hand, LISTEN and NOTIFY",
+	       took[count / 2] * 1000, took[count * 99 / 100] * 1000, is_ours ? "  aim 3 and 15" : "");
+	fflush(stdout);
+	tide_store_close(latency.store);
+	PQfinish(latency.connection);
 	free(took);
+}
+
+static void latency_compare(int count)
+{
+	printf("\nfrom append called in one process to handler called in another, %d events one by one, idle in "
+	       "between\n",
+	       count);
+	latency_measure(count, false);
+	latency_measure(count, true);
 }
 
 /* ---- Rounds -------------------------------------------------------------------------------------------------- */
@@ -510,18 +584,20 @@ int main(int count, char **arguments)
 {
 	const char *only = "";
 	int option;
-	while ((option = getopt(count, arguments, "n:r:o:")) != -1) {
+	while ((option = getopt(count, arguments, "n:r:o:l:")) != -1) {
 		if (option == 'n')
 			events = strtoll(optarg, NULL, 10);
 		else if (option == 'r')
 			rounds = atoi(optarg);
 		else if (option == 'o')
 			only = optarg;
+		else if (option == 'l')
+			samples = atoi(optarg);
 		else
-			die("usage: bench-postgres [-n EVENTS] [-r ROUNDS] [-o PART-OF-A-NAME]");
+			die("usage: bench-postgres [-n EVENTS] [-r ROUNDS] [-o PART-OF-A-NAME] [-l LATENCIES]");
 	}
-	if (events < 2000 || rounds < 1 || rounds > ROUNDS_MAX)
-		die("at least 2000 events and 1 to %d rounds", ROUNDS_MAX);
+	if (events < 2000 || rounds < 1 || rounds > ROUNDS_MAX || samples < 50)
+		die("at least 2000 events, 1 to %d rounds and 50 latencies", ROUNDS_MAX);
 	if (!postgres_start_as(&(struct postgres_wish){ .is_flushing = true }))
 		return 77;
 	history_made();
@@ -531,7 +607,7 @@ int main(int count, char **arguments)
 		if (strstr(cases[i].name, only))
 			case_run(i);
 	if (strstr("latency", only))
-		latency_measure(rounds > 1 ? 400 : 50);
+		latency_compare(rounds > 1 ? samples : 50);
 	postgres_stop();
 	return 0;
 }
