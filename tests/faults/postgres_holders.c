@@ -171,6 +171,115 @@ static void an_open_append_behind_the_end_is_not_reported(void **state)
 	tide_store_close(store);
 }
 
+/* ---- Readers that begin while an append is open ---------------------------------------------------------------- */
+
+/* Positions of the feed as a new process sees them, up to where it would wait. */
+static void sees(const char *url, const char *expected)
+{
+	void *store = backend_opened(url), *session = session_opened(store);
+	char seen[200] = "";
+	struct tide_page page;
+	tide_page_init(&page);
+	tide_position after = 0;
+	for (int looks = 0; looks < 20; looks++) { /* the first look may end at a hole that the next one passes */
+		must(feed_read(session, &page, after, 10, err));
+		for (size_t i = 0; i < page.count; i++)
+			snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%lld ",
+				 (long long)page.entries[i].event.position);
+		after = page.scanned_to;
+	}
+	assert_string_equal(seen, expected);
+	tide_page_fini(&page);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
+static void burn_position(const char *schema)
+{
+	char text[80];
+	snprintf(text, sizeof text, "SELECT nextval('%s.events_global_position_seq')", schema);
+	postgres_sql(schema, text);
+}
+
+static void a_new_reader_passes_the_holes_that_others_have_passed(void **state)
+{
+	(void)state;
+	const char *url = "postgresql:///?schema=aged";
+	void *store = backend_opened(url);
+	for (int i = 0; i < 3; i++) {
+		appended(store, stream_of("Order", 1), "{}");
+		burn_position("aged");
+	}
+	appended(store, stream_of("Order", 1), "{}");
+	sees(url, "1 3 5 7 ");
+
+	PGconn *writer = sql_connect("options=-csearch_path=aged");
+	sql_run(writer, "BEGIN; " INSERT_LATE); /* 8 */
+	appended(store, stream_of("Order", 1), "{}");
+	sees(url, "1 3 5 7 ");
+	void *session = session_opened(store);
+	assert_int_equal(end_seen(session), 7);
+	STORE->session_close(session);
+	sql_run(writer, "COMMIT");
+	sees(url, "1 3 5 7 8 9 ");
+	PQfinish(writer);
+	STORE->close(store);
+}
+
+static void what_was_known_of_a_sequence_is_void_once_it_is_restarted(void **state)
+{
+	(void)state;
+	const char *url = "postgresql:///?schema=restarted";
+	void *store = backend_opened(url);
+	for (int i = 0; i < 5; i++)
+		appended(store, stream_of("Order", 1), "{}");
+	burn_position("restarted");
+	appended(store, stream_of("Order", 1), "{}");
+	sees(url, "1 2 3 4 5 7 ");
+	void *early = session_opened(store);
+	assert_int_equal(end_seen(early), 7);
+	STORE->session_close(early);
+	postgres_sql("restarted", "TRUNCATE events RESTART IDENTITY");
+	appended(store, stream_of("Order", 1), "{}");
+	PGconn *writer = sql_connect("options=-csearch_path=restarted");
+	sql_run(writer, "BEGIN; " INSERT_LATE); /* 2 */
+	for (int i = 0; i < 8; i++)
+		appended(store, stream_of("Order", 1), "{}");
+	sees(url, "1 ");
+	void *session = session_opened(store); /* by a store that was open all the time */
+	assert_int_equal(end_seen(session), 1);
+	STORE->session_close(session);
+	sql_run(writer, "COMMIT");
+	sees(url, "1 2 3 4 5 6 7 8 9 10 ");
+	PQfinish(writer);
+	STORE->close(store);
+}
+
+static void a_reader_without_the_right_to_leave_a_mark_reads_all_the_same(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=unmarked");
+	appended(store, stream_of("Order", 1), "{}");
+	burn_position("unmarked");
+	appended(store, stream_of("Order", 1), "{}");
+	postgres_sql("unmarked", "CREATE ROLE looker LOGIN; GRANT USAGE ON SCHEMA unmarked TO looker; GRANT SELECT ON "
+				 "unmarked.events TO looker");
+	sees("postgresql://looker@/?schema=unmarked", "1 3 ");
+	postgres_sql("unmarked",
+		     "ALTER ROLE looker SET default_transaction_read_only = on; GRANT SELECT, INSERT, UPDATE "
+		     "ON unmarked.tidemark_feed TO looker");
+	sees("postgresql://looker@/?schema=unmarked", "1 3 ");
+	postgres_sql("unmarked", "DROP TABLE tidemark_feed");
+	void *old;
+	must(backend_open("postgresql:///?schema=unmarked", false, &old, err));
+	STORE->close(old);
+	sees("postgresql:///?schema=unmarked", "1 3 "); /* which makes it again */
+	PGconn *connection = sql_connect("");
+	assert_int_equal(sql_number(connection, "SELECT settled FROM unmarked.tidemark_feed"), 3);
+	PQfinish(connection);
+	STORE->close(store);
+}
+
 int main(void)
 {
 	if (!postgres_start())
@@ -180,6 +289,9 @@ int main(void)
 		cmocka_unit_test(a_forgotten_prepared_transaction_is_named),
 		cmocka_unit_test(status_and_health_name_who_holds_the_feed),
 		cmocka_unit_test(an_open_append_behind_the_end_is_not_reported),
+		cmocka_unit_test(a_new_reader_passes_the_holes_that_others_have_passed),
+		cmocka_unit_test(what_was_known_of_a_sequence_is_void_once_it_is_restarted),
+		cmocka_unit_test(a_reader_without_the_right_to_leave_a_mark_reads_all_the_same),
 	};
 	int failed = cmocka_run_group_tests_name("postgres_holders", tests, NULL, NULL);
 	postgres_stop();

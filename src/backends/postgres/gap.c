@@ -12,6 +12,11 @@
  * read it was a member, or it had ended. A statement that begins after all of H have ended sees what they committed.
  * Q must never be read after H, nor in the same statement (its snapshot would be older than its look at the locks).
  *
+ * H can be nonempty for long because of one open append, and then a reader that begins meanwhile would wait at the first
+ * hole of a long history that others have read to its end. So what a check has proven is left in a row of
+ * tidemark_feed now and then, and a reader that has to wait looks there first. What is settled stays so; a crash of the
+ * server takes back the mark before it takes back the events it speaks of; a sequence that was restarted voids it.
+ *
  * A replica does not see these locks. There, H is the next transaction number known when Q was seen, and the wait is
  * until no transaction below it runs. A transaction that draws a value long before it first writes can be missed.
  *
@@ -26,6 +31,7 @@
 #define GAP_WAIT_MAX_NS (10 * NS_PER_MS)
 #define GAP_TELL_NS (5 * NS_PER_SECOND)
 #define GAP_UNBROKEN_ROWS 50000
+#define GAP_MARK_EVERY_NS (5 * NS_PER_SECOND)
 
 static void gap_settle(struct pg_session *session, tide_position upto)
 {
@@ -37,6 +43,45 @@ static void gap_settle(struct pg_session *session, tide_position upto)
 		;
 }
 
+static void gap_prove(struct pg_session *session, tide_position upto)
+{
+	if (upto > session->proven && !session->gap.is_replica)
+		session->proven = upto;
+	gap_settle(session, upto);
+}
+
+void pg_gap_mark(struct pg_session *session)
+{
+	struct pg_store *store = session->store;
+	int64_t now = clock_mono(&clock_system).ns, due = store->mark_at, proven = session->proven;
+	if (proven <= store->marked || now < due || !store->may_mark ||
+	    !atomic_compare_exchange_strong(&store->mark_at, &due, now + GAP_MARK_EVERY_NS))
+		return;
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *result = NULL;
+	pg_put_int8(&params, session->numbering_file);
+	pg_put_int8(&params, proven);
+	pg_put_int8(&params, store->numbering);
+	tide_status status = pg_read_run(session, PG_MARK_MOVE, &params, &result, NULL);
+	if (status == TIDE_OK)
+		store->marked = proven;
+	else if (*session->reader.sqlstate && status != TIDE_BUSY)
+		store->may_mark = false; /* a database that takes no writes, for example */
+}
+
+/* What readers before this one have proven. */
+static void gap_read_mark(struct pg_session *session)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	if (session->has_read_mark || !session->store->has_mark || session->gap.is_replica)
+		return;
+	pg_put_int8(&params, session->numbering_file);
+	session->has_read_mark = pg_read_run(session, PG_MARK, &params, &rows, NULL) == TIDE_OK;
+	if (session->has_read_mark)
+		gap_settle(session, pg_int8(rows, 0, 0));
+}
+
 static tide_status gap_newest(struct pg_session *session, tide_position *ret, struct tide_error *err)
 {
 	PG_RESULT_AUTO PGresult *rows = NULL;
@@ -44,6 +89,18 @@ static tide_status gap_newest(struct pg_session *session, tide_position *ret, st
 	if (status == TIDE_OK)
 		*ret = pg_int8(rows, 0, 0);
 	return status;
+}
+
+/* A sequence that was restarted draws its values anew: nothing of what was found is true of them. */
+static bool gap_was_restarted(struct pg_session *session, int64_t file)
+{
+	if (session->numbering_file == file)
+		return false;
+	session->numbering_file = file;
+	session->settled = session->proven = 0;
+	session->has_read_mark = false;
+	session->store->settled = session->store->marked = 0;
+	return true;
 }
 
 /* Look at the holders, after `visible` has been seen. */
@@ -56,12 +113,15 @@ static tide_status gap_begin(struct pg_session *session, tide_position visible, 
 	tide_status status = pg_read_run(session, PG_HOLDERS, &params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
+	if (gap_was_restarted(session, pg_int8(rows, 0, 3)))
+		return TIDE_OK;
 	gap->is_replica = pg_bool(rows, 0, 0);
 	struct tide_text holders = pg_text(rows, 0, gap->is_replica ? 2 : 1);
 	if (!holders.data) {
-		gap_settle(session, visible);
+		gap_prove(session, visible);
 		return TIDE_OK;
 	}
+	gap_read_mark(session);
 	tide_free(gap->holders);
 	gap->holders = alloc_text(holders.data, holders.size);
 	if (!gap->holders)
@@ -101,7 +161,7 @@ static tide_status gap_go_on(struct pg_session *session, struct tide_error *err)
 		return status;
 	if (!pg_bool(rows, 0, 0)) {
 		gap->is_waiting = false;
-		gap_settle(session, gap->upto);
+		gap_prove(session, gap->upto);
 		return TIDE_OK;
 	}
 	gap->wait_ns = gap->wait_ns >= GAP_WAIT_MAX_NS / 2 ? GAP_WAIT_MAX_NS : 2 * gap->wait_ns;
@@ -159,7 +219,9 @@ tide_status pg_end(void *self, tide_position *ret, struct tide_error *err)
 		status = pg_gap_check(session, newest, &is_settled, err);
 	if (status == TIDE_OK && newest > session->settled)
 		status = gap_count(session, newest, err);
-	if (status == TIDE_OK)
-		*ret = newest < session->settled ? newest : session->settled;
-	return status;
+	if (status != TIDE_OK)
+		return status;
+	*ret = newest < session->settled ? newest : session->settled;
+	pg_gap_mark(session);
+	return TIDE_OK;
 }

@@ -6,6 +6,8 @@
 
 #include <tidemark/backend.h>
 
+#include <stdatomic.h>
+
 #include "backends/postgres/connection.h"
 #include "sys/mutex.h"
 #include "sys/thread.h"
@@ -23,11 +25,14 @@ struct pg_bell {
 struct pg_store {
 	/* fixed after open */
 	struct pg_target target;
-	char channel[32];  /* of notifications */
-	int64_t numbering; /* the sequence behind global_position, its oid */
-	int64_t busy_ns;   /* how long a call may wait for a connection or a server that restarts */
+	char channel[32];       /* of notifications */
+	int64_t numbering;      /* the sequence behind global_position, its oid */
+	int64_t numbering_file; /* and its file when the store was opened: another one when it was restarted */
+	int64_t busy_ns;        /* how long a call may wait for a connection or a server that restarts */
 	size_t pool_size;
 	bool is_lazy; /* checkpoints outside of transactions are not flushed one by one */
+	bool is_read_only;
+	bool has_mark; /* tidemark_feed can be read */
 
 	/* connections for appends; the list of idle ones is under lock */
 	struct mutex lock;
@@ -37,6 +42,9 @@ struct pg_store {
 	size_t idle_count;
 
 	_Atomic int64_t settled; /* what some session found, see gap.c; 0 after a connection was lost */
+	atomic_bool may_mark;    /* the mark can be moved */
+	_Atomic int64_t marked;  /* to here, by this process */
+	_Atomic int64_t mark_at; /* when it may be moved again, ns */
 	struct pg_bell bell;
 };
 
@@ -75,6 +83,9 @@ struct pg_session {
 	bool has_savepoint, is_released; /* in the transaction of the writer */
 	bool is_writer_lost;             /* only closing is left */
 	tide_position settled;           /* every value at or below is visible or never will be */
+	tide_position proven;            /* the part of it that a check by the reader's connection found */
+	int64_t numbering_file;          /* the life of the sequence that all this is about */
+	bool has_read_mark;              /* since that connection was made */
 	struct pg_gap gap;
 	struct pg_scan scan;
 	struct buffer scratch;
@@ -138,6 +149,8 @@ int32_t pg_row_limit(const struct tide_page_query *query, int rows);
 tide_status pg_gap_check(struct pg_session *session, tide_position visible, bool *ret_is_settled,
 			 struct tide_error *err);
 tide_status pg_end(void *session, tide_position *ret, struct tide_error *err);
+/** Leave what was proven for readers that begin later, at most now and then; failing is of no account. */
+void pg_gap_mark(struct pg_session *session);
 tide_status pg_scan_read(struct pg_session *session, const struct tide_page_query *query, struct tide_page *page,
 			 struct tide_error *err);
 /** Take what is on its way, so that the connection can be used for something else. */

@@ -250,8 +250,10 @@ tide_status pg_scan_read(struct pg_session *session, const struct tide_page_quer
 		return status;
 	}
 	session->scan.at = page->scanned_to;
-	if (page->is_end)
+	if (page->is_end) {
 		pg_scan_drop(session);
+		pg_gap_mark(session);
+	}
 	pg_scan_drain(session);
 	return TIDE_OK;
 }

@@ -61,6 +61,9 @@ static const struct { const char *name, *columns, *create; } schema_tables[] = {
 	{ "tidemark_schema",
 	  "",
 	  "CREATE TABLE @tidemark_schema (version INTEGER PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT NOW())" },
+	{ "tidemark_feed", /* what readers found out, see gap.c; nothing depends on it but patience */
+	  "",
+	  "CREATE TABLE @tidemark_feed (id INTEGER PRIMARY KEY CHECK (id = 1), numbering BIGINT NOT NULL, settled BIGINT NOT NULL)" },
 };
 
 /** Nullable columns that an older table may lack. */
@@ -199,8 +202,11 @@ const char *pg_schema_index(size_t number)
 
 static bool schema_is_complete(const PGresult *rows, const char *schema, bool category_index)
 {
-	if (schema_check(rows, schema, NULL) != TIDE_OK || !schema_has(rows, "tidemark_schema", "", 0))
+	if (schema_check(rows, schema, NULL) != TIDE_OK)
 		return false;
+	for (size_t i = 0; i < COUNT_OF(schema_tables); i++)
+		if (!schema_has(rows, schema_tables[i].name, "", 0))
+			return false;
 	for (size_t i = 0; i < COUNT_OF(schema_indexes); i++)
 		if (!schema_has(rows, schema_indexes[i].name, "", 0) &&
 		    (category_index || !schema_indexes[i].on_request))
@@ -292,11 +298,11 @@ static tide_status schema_find_numbering(struct pg_store *store, struct pg_conne
 	if (!table)
 		return alloc_fail(err);
 	pg_put_string(&params, table);
-	tide_status status = pg_query(
-		connection,
-		"SELECT seqrelid::int8, seqcache, seqincrement, seqcycle, seqrelid::regclass::text FROM pg_sequence "
-		"WHERE seqrelid = pg_get_serial_sequence($1::text, 'global_position')::regclass",
-		&params, &rows, err);
+	tide_status status = pg_query(connection,
+				      "SELECT seqrelid::int8, seqcache, seqincrement, seqcycle, "
+				      "seqrelid::regclass::text, pg_relation_filenode(seqrelid)::int8 FROM pg_sequence "
+				      "WHERE seqrelid = pg_get_serial_sequence($1::text, 'global_position')::regclass",
+				      &params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
 	if (PQntuples(rows) == 0)
@@ -312,6 +318,29 @@ static tide_status schema_find_numbering(struct pg_store *store, struct pg_conne
 	if (pg_int8(rows, 0, 2) < 1 || pg_bool(rows, 0, 3))
 		return tide_fail(err, TIDE_SCHEMA, "sequence '%.64s' does not only increase", name);
 	store->numbering = pg_int8(rows, 0, 0);
+	store->numbering_file = pg_int8(rows, 0, 5);
+	return TIDE_OK;
+}
+
+/* Whether this role may read the mark, and move it. */
+static tide_status schema_find_mark(struct pg_store *store, struct pg_connection *connection, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	ALLOC_AUTO char *table = alloc_format("%stidemark_feed", store->target.schema);
+	if (!table)
+		return alloc_fail(err);
+	pg_put_string(&params, table);
+	tide_status status =
+		pg_query(connection,
+			 "SELECT has_table_privilege(t, 'SELECT'), has_table_privilege(t, 'SELECT') AND "
+			 "has_table_privilege(t, 'INSERT') AND "
+			 "has_table_privilege(t, 'UPDATE') AND NOT pg_is_in_recovery() FROM (SELECT $1::text) s(t)",
+			 &params, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	store->has_mark = pg_bool(rows, 0, 0);
+	store->may_mark = !store->is_read_only && pg_bool(rows, 0, 1);
 	return TIDE_OK;
 }
 
@@ -329,6 +358,8 @@ static tide_status schema_complete(struct pg_store *store, struct pg_connection 
 	}
 	if (status == TIDE_OK)
 		status = schema_check(rows, schema, err);
+	if (status == TIDE_OK && schema_has(rows, "tidemark_feed", "", 0))
+		status = schema_find_mark(store, connection, err);
 	PQclear(rows);
 	return status == TIDE_OK ? schema_find_numbering(store, connection, err) : status;
 }

@@ -16,6 +16,7 @@ tide_status pg_session_open(void *store, void **ret, struct tide_error *err)
 		return alloc_fail(err);
 	session->store = store;
 	session->settled = session->store->settled;
+	session->numbering_file = session->store->numbering_file;
 	struct pg_connection *reader;
 	tide_status status = pg_session_reader(session, &reader, err);
 	if (status == TIDE_OK)
@@ -51,8 +52,8 @@ static void session_renew_reader(struct pg_session *session)
 		return;
 	pg_store_lost(session->store);
 	pg_connection_close(&session->reader);
-	session->gap.is_waiting = false;
-	session->settled = 0;
+	session->gap.is_waiting = session->has_read_mark = false;
+	session->settled = session->proven = 0;
 }
 
 tide_status pg_session_reader(struct pg_session *session, struct pg_connection **ret, struct tide_error *err)

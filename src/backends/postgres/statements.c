@@ -120,7 +120,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"ORDER BY global_position LIMIT $3::int4) r WHERE p = $1::int8 + n",
 	[PG_HOLDERS] =
 		"SELECT pg_is_in_recovery(), (SELECT string_agg(DISTINCT virtualtransaction, ' ') FROM " HOLDERS "), "
-		"pg_snapshot_xmax(pg_current_snapshot())::text",
+		"pg_snapshot_xmax(pg_current_snapshot())::text, pg_relation_filenode($1::int8::oid::regclass)::int8",
 	[PG_HOLDERS_STAY] =
 		"SELECT EXISTS (SELECT 1 FROM " HOLDERS " AND virtualtransaction = ANY(string_to_array($2::text, ' ')))",
 	/* who they are, the oldest first: $2 only these, NULL all. A query is shown up to its first literal. */
@@ -134,6 +134,14 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND p.transaction IN (SELECT t.transactionid FROM pg_locks t "
 		"WHERE t.locktype = 'transactionid' AND t.virtualtransaction = l.virtualtransaction AND t.pid IS NULL AND t.granted) "
 		"ORDER BY COALESCE(a.xact_start, p.prepared) NULLS LAST LIMIT 5",
+	/* $1 the file of the sequence: a restarted one has another */
+	[PG_MARK] = "SELECT COALESCE((SELECT settled FROM @tidemark_feed WHERE numbering = $1::int8), 0)",
+	[PG_MARK_MOVE] =
+		"WITH lazy AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)) "
+		"INSERT INTO @tidemark_feed AS f (id, numbering, settled) "
+		"SELECT 1, $1::int8, $2::int8 FROM lazy WHERE $1::int8 = pg_relation_filenode($3::int8::oid::regclass)::int8 "
+		"ON CONFLICT (id) DO UPDATE SET numbering = excluded.numbering, settled = excluded.settled "
+		"WHERE f.numbering <> excluded.numbering OR f.settled < excluded.settled",
 	[PG_REPLICA_BEHIND] = "SELECT pg_snapshot_xmin(pg_current_snapshot()) < $1::text::xid8",
 
 	[PG_CHECKPOINT_LOAD] =

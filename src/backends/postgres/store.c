@@ -219,6 +219,7 @@ static tide_status store_set_up(struct pg_store *store, struct tide_url *url, co
 		status = store_pool_init(store, (size_t)pool, err);
 	wish.category_index = category_index == 1;
 	double busy = options->busy_timeout_seconds;
+	store->is_read_only = options->read_only;
 	store->busy_ns = busy > 0 ? ns_of_seconds(busy) : BUSY_DEFAULT_NS;
 	return status == TIDE_OK ? store_connect(store, prepare, &wish, err) : status;
 }

@@ -202,7 +202,7 @@ tide_status pg_watch_wait(void *self, int64_t timeout_ns, bool *ret_rang, struct
 
 tide_status pg_watch_test(struct pg_store *store, bool *ret_hears, struct tide_error *err)
 {
-	void *self;
+	void *self = NULL;
 	tide_status status = pg_watch_start(store, &self, err);
 	if (status != TIDE_OK)
 		return status;
