@@ -247,7 +247,7 @@ static void failure_conclude(struct tide_subscription *subscription, const struc
 {
 	struct pending_failure *pending = &subscription->runner.pending;
 	mutex_lock(&subscription->lock);
-	metrics_type(&subscription->metrics, event->event_type)->failed[pending->error.status]++;
+	metrics_type(&subscription->metrics, event->event_type)->counts.failed[pending->error.status]++;
 	subscription->errors.stats.dlq_count += pending->was_recorded && dlq_id != 0;
 	mutex_unlock(&subscription->lock);
 	if (pending->was_recorded)

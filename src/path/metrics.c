@@ -135,10 +135,8 @@ static bool metrics_grow(struct metrics *metrics)
 	return true;
 }
 
-struct metrics_type *metrics_type(struct metrics *metrics, struct tide_text event_type)
+static struct metrics_type *metrics_find(struct metrics *metrics, struct tide_text event_type)
 {
-	if (metrics->last && text_equals(event_type, metrics->last->event_type))
-		return metrics->last;
 	if (!metrics_grow(metrics))
 		return &metrics->other;
 	struct metrics_type *type = metrics_slot(metrics->types, metrics->type_capacity, event_type);
@@ -151,6 +149,50 @@ struct metrics_type *metrics_type(struct metrics *metrics, struct tide_text even
 		metrics->type_count++;
 	}
 	return metrics->last = type;
+}
+
+struct metrics_type *metrics_type(struct metrics *metrics, struct tide_text event_type)
+{
+	if (metrics->last && text_equals(event_type, metrics->last->event_type))
+		return metrics->last;
+	struct metrics_type *type = metrics_find(metrics, event_type);
+	if (metrics->is_in_transaction && type->transaction != metrics->transaction) {
+		type->before = type->counts;
+		type->transaction = metrics->transaction;
+	}
+	return type;
+}
+
+/* ---- Transactions ------------------------------------------------------------------------------------------- */
+
+void metrics_transaction_begin(struct metrics *metrics)
+{
+	metrics->is_in_transaction = true;
+	metrics->transaction++;
+	metrics->totals_before = metrics->totals;
+	metrics->last = NULL; /* each type counted from here on is looked up once, and what it was is put aside */
+}
+
+struct metrics_counts metrics_told(const struct metrics *metrics, const struct metrics_type *type)
+{
+	bool is_open = metrics->is_in_transaction && type->transaction == metrics->transaction;
+	return is_open ? type->before : type->counts;
+}
+
+struct metrics_totals metrics_told_totals(const struct metrics *metrics)
+{
+	return metrics->is_in_transaction ? metrics->totals_before : metrics->totals;
+}
+
+void metrics_transaction_end(struct metrics *metrics, bool is_committed)
+{
+	if (!is_committed) {
+		metrics->totals = metrics_told_totals(metrics);
+		metrics->other.counts = metrics_told(metrics, &metrics->other);
+		for (size_t i = 0; i < metrics->type_capacity; i++)
+			metrics->types[i].counts = metrics_told(metrics, &metrics->types[i]);
+	}
+	metrics->is_in_transaction = false;
 }
 
 void metrics_fini(struct metrics *metrics)

@@ -50,11 +50,22 @@ struct metrics_names {
 void metrics_names_init(struct metrics_names *names);
 void metrics_names_fini(struct metrics_names *names);
 
+struct metrics_counts {
+	int64_t handled, dead_lettered;
+	int64_t failed[TIDE_STATUS_COUNT];
+};
+
 /** Counts of one event type, or of "other" beyond METRICS_TYPES_MAX. */
 struct metrics_type {
 	char *event_type;
-	int64_t handled, dead_lettered;
-	int64_t failed[TIDE_STATUS_COUNT];
+	struct metrics_counts counts;
+	struct metrics_counts before; /* the delivery transaction of this number, in which it counts */
+	uint64_t transaction;
+};
+
+/** Counts of events whatever their type. */
+struct metrics_totals {
+	int64_t skipped, dead_lettered, discarded;
 };
 
 struct metrics {
@@ -64,7 +75,11 @@ struct metrics {
 	struct metrics_type *last; /* the one counted last */
 	struct metrics_type other;
 
-	int64_t skipped, dead_lettered, discarded;
+	struct metrics_totals totals;
+	struct metrics_totals totals_before; /* the open delivery transaction */
+	uint64_t transaction;                /* number of the last one */
+	bool is_in_transaction;
+
 	struct histogram handled_seconds, failed_seconds, checkpoint_seconds;
 	int64_t handler_timeouts;
 	int64_t checkpoints_saved, checkpoint_failures;
@@ -81,5 +96,14 @@ enum { METRICS_ACQUIRED, METRICS_LOST, METRICS_RELEASED };
 /** The counts of an event type; never NULL: "other" when there are too many types or memory is out. */
 struct metrics_type *metrics_type(struct metrics *metrics, struct tide_text event_type);
 void metrics_fini(struct metrics *metrics);
+
+/*
+ * What is settled in a delivery transaction is told when that is committed, and never when it is rolled back: a counter
+ * that went back would look like one of a process that was started again.
+ */
+void metrics_transaction_begin(struct metrics *metrics);
+void metrics_transaction_end(struct metrics *metrics, bool is_committed);
+struct metrics_counts metrics_told(const struct metrics *metrics, const struct metrics_type *type);
+struct metrics_totals metrics_told_totals(const struct metrics *metrics);
 
 #endif

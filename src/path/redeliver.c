@@ -250,7 +250,7 @@ static tide_status redeliver_entry(struct tide_subscription *subscription, const
 		status = redeliver_conclude(subscription, entry, event, outcome, &error, &delivery, err);
 	}
 	if (status == TIDE_OK) {
-		runner->is_in_transaction = false;
+		save_leave_transaction(subscription);
 		redeliver_count(subscription, entry, event, outcome, &error, &delivery);
 	} else {
 		save_roll_back(subscription);

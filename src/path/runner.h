@@ -74,6 +74,8 @@ enum step save_before_wait(struct tide_subscription *subscription);
 /** Save once, for a run that ends: TIDE_OK also when nothing was to save. */
 tide_status save_once(struct tide_subscription *subscription, struct tide_error *err);
 tide_status save_begin_transaction(struct tide_subscription *subscription, struct tide_error *err);
+/** It is committed, or given back with nothing in it. */
+void save_leave_transaction(struct tide_subscription *subscription);
 /** Give the transaction up: progress and counts return to the last commit, and the feed with them. */
 void save_roll_back(struct tide_subscription *subscription);
 /** The same when the transaction is gone with its connection. */

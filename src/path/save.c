@@ -37,8 +37,19 @@ tide_status save_begin_transaction(struct tide_subscription *subscription, struc
 	runner->committed = runner->progress;
 	mutex_lock(&subscription->lock);
 	runner->committed_counts = subscription->counts;
+	metrics_transaction_begin(&subscription->metrics);
 	mutex_unlock(&subscription->lock);
 	return TIDE_OK;
+}
+
+void save_leave_transaction(struct tide_subscription *subscription)
+{
+	if (!subscription->runner.is_in_transaction)
+		return;
+	subscription->runner.is_in_transaction = false;
+	mutex_lock(&subscription->lock);
+	metrics_transaction_end(&subscription->metrics, true);
+	mutex_unlock(&subscription->lock);
 }
 
 void save_forget(struct tide_subscription *subscription)
@@ -53,6 +64,7 @@ void save_forget(struct tide_subscription *subscription)
 	feed_start(&runner->feed, runner->progress.position, runner->now);
 	mutex_lock(&subscription->lock);
 	subscription->counts = runner->committed_counts;
+	metrics_transaction_end(&subscription->metrics, false);
 	subscription->position = runner->progress.position;
 	mutex_unlock(&subscription->lock);
 	settle_flow(subscription);
@@ -82,7 +94,7 @@ static void save_done(struct tide_subscription *subscription, struct mono_time s
 	if (runner->progress.is_dirty) /* else a transaction was committed that moved nothing */
 		save_count(subscription, since);
 	progress_saved(&runner->progress, runner->now);
-	runner->is_in_transaction = false;
+	save_leave_transaction(subscription);
 	runner->is_save_due = runner->is_save_unknown = false;
 	if (runner->buried <= runner->progress.position)
 		runner->buried = 0;
@@ -281,7 +293,7 @@ enum step save_before_wait(struct tide_subscription *subscription)
 		return STEP_WAIT;
 	if (!runner->progress.is_dirty) { /* nothing is settled in it: it is given back, and the feed goes on */
 		save_backend(subscription)->store.rollback(runner->session);
-		runner->is_in_transaction = false;
+		save_leave_transaction(subscription);
 		return STEP_WAIT;
 	}
 	tide_status status = save_try_aside(subscription, &err);

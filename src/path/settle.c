@@ -32,15 +32,15 @@ static void settle_count_locked(struct tide_subscription *subscription, const st
 	struct run_counts *counts = &subscription->counts;
 	struct metrics *metrics = &subscription->metrics;
 	counts->discarded += how == SETTLED_DISCARDED;
-	metrics->discarded += how == SETTLED_DISCARDED;
+	metrics->totals.discarded += how == SETTLED_DISCARDED;
 	counts->failed += how == SETTLED_DEAD_LETTERED || how == SETTLED_DISCARDED;
 	if (how == SETTLED_DISCARDED)
 		return;
 	bool is_dead = how != SETTLED_HANDLED;
 	counts->processed++;
 	counts->dead_lettered += is_dead;
-	metrics->dead_lettered += is_dead;
-	struct metrics_type *type = metrics_type(metrics, event->event_type);
+	metrics->totals.dead_lettered += is_dead;
+	struct metrics_counts *type = &metrics_type(metrics, event->event_type)->counts;
 	type->handled += !is_dead;
 	type->dead_lettered += is_dead;
 	counts->has_last_processed_at = true;
@@ -55,7 +55,7 @@ static void settle_passed_locked(struct tide_subscription *subscription, int64_t
 	TIDE_REQUIRES(subscription->lock)
 {
 	subscription->counts.skipped += passed;
-	subscription->metrics.skipped += passed;
+	subscription->metrics.totals.skipped += passed;
 	subscription->counts.evaluated += passed + matched;
 }
 

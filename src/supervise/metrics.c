@@ -19,6 +19,7 @@ static void metrics_copy_numbers_locked(struct tide_subscription *subscription, 
 {
 	view->name = subscription->name;
 	view->metrics = subscription->metrics;
+	view->metrics.totals = metrics_told_totals(&subscription->metrics);
 	view->metrics.types = NULL;
 	view->metrics.type_count = view->metrics.type_capacity = 0;
 	view->state = subscription->states.state;
@@ -46,8 +47,11 @@ static tide_status metrics_copy_types_locked(const struct tide_subscription *sub
 		return alloc_fail(err);
 	for (size_t i = 0; i < metrics->type_capacity; i++)
 		if (metrics->types[i].event_type)
-			types[view->metrics.type_count++] = metrics->types[i];
-	types[view->metrics.type_count] = metrics->other;
+			types[view->metrics.type_count++] = (struct metrics_type){
+				.event_type = metrics->types[i].event_type,
+				.counts = metrics_told(metrics, &metrics->types[i]),
+			};
+	types[view->metrics.type_count].counts = metrics_told(metrics, &metrics->other);
 	memcpy(view->other, "other", sizeof view->other);
 	types[view->metrics.type_count++].event_type = view->other;
 	view->metrics.types = types;

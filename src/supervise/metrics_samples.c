@@ -47,11 +47,11 @@ void metrics_write_snapshots_total(struct metrics_source *source)
 static void metrics_processed(struct metrics_source *source, const struct metrics_view *view,
 			      const struct metrics_type *type)
 {
-	if (type->handled)
-		metrics_integer(&source->text, type->handled, "subscription", view->name, "event_type",
+	if (type->counts.handled)
+		metrics_integer(&source->text, type->counts.handled, "subscription", view->name, "event_type",
 				type->event_type, "status", "handled", NULL);
-	if (type->dead_lettered)
-		metrics_integer(&source->text, type->dead_lettered, "subscription", view->name, "event_type",
+	if (type->counts.dead_lettered)
+		metrics_integer(&source->text, type->counts.dead_lettered, "subscription", view->name, "event_type",
 				type->event_type, "status", "dead_lettered", NULL);
 }
 
@@ -66,8 +66,8 @@ static void metrics_failed(struct metrics_source *source, const struct metrics_v
 			   const struct metrics_type *type)
 {
 	for (int i = 0; i < TIDE_STATUS_COUNT; i++)
-		if (type->failed[i])
-			metrics_integer(&source->text, type->failed[i], "subscription", view->name, "event_type",
+		if (type->counts.failed[i])
+			metrics_integer(&source->text, type->counts.failed[i], "subscription", view->name, "event_type",
 					type->event_type, "error_type", tide_status_name((tide_status)i), NULL);
 }
 
@@ -92,19 +92,19 @@ void metrics_write_processing_duration_seconds(struct metrics_source *source)
 void metrics_write_events_skipped_total(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
-	metrics_integer(&source->text, view->metrics.skipped, "subscription", view->name, NULL);
+	metrics_integer(&source->text, view->metrics.totals.skipped, "subscription", view->name, NULL);
 }
 
 void metrics_write_events_dead_lettered_total(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
-	metrics_integer(&source->text, view->metrics.dead_lettered, "subscription", view->name, NULL);
+	metrics_integer(&source->text, view->metrics.totals.dead_lettered, "subscription", view->name, NULL);
 }
 
 void metrics_write_events_discarded_total(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
-	metrics_integer(&source->text, view->metrics.discarded, "subscription", view->name, NULL);
+	metrics_integer(&source->text, view->metrics.totals.discarded, "subscription", view->name, NULL);
 }
 
 void metrics_write_handler_timeouts_total(struct metrics_source *source)

@@ -464,6 +464,51 @@ static void what_is_settled_is_saved_when_a_stop_gives_up(void **state)
 	check_given_up("sqlite", true, false);
 }
 
+/* ---- Counters ------------------------------------------------------------------------------------------------ */
+
+static int walk_metric(struct walk *walk, const char *sample)
+{
+	char *text;
+	must(tide_manager_metrics(walk->rig.manager, &text, err));
+	const char *line = strstr(text, sample);
+	int value = line ? atoi(line + strlen(sample)) : 0;
+	tide_free(text);
+	return value;
+}
+
+#define WALK_PROCESSED "\ntidemark_events_processed_total{subscription=\"Walk\",event_type=\"Counted\",status="
+#define WALK_FAILED                                                                                                    \
+	"\ntidemark_events_failed_total{subscription=\"Walk\",event_type=\"Counted\",error_type="                      \
+	"\"handler_permanent\"} "
+
+/* The first commit fails: its events come again, and count once; a counter never goes back either. */
+static void what_a_transaction_took_back_counts_once(void **state)
+{
+	(void)state;
+	struct walk walk;
+	walk_open(&walk, "sqlite", 4);
+	walk.witness.decide = refuse_two;
+	walk.rig.manager->engine.parts_per_step = 1;
+	walk_bad_commits = 1;
+	struct tide_subscription_config config = walk_config();
+	walk_start(&walk, true, &config);
+	for (int steps = 0, last = 0; tide_subscription_state(walk.subscription) != TIDE_STATE_LIVE; steps++) {
+		assert_in_range(steps, 0, 1000);
+		walk.next = runner_step(walk.subscription, clock_mono(&walk.clock));
+		walk.now_ns += 10 * NS_PER_MS;
+		int now = walk_metric(&walk, WALK_PROCESSED "\"handled\"} ");
+		assert_true(now >= last);
+		last = now;
+	}
+	assert_int_equal(walk_bad_commits, 0);
+	assert_int_equal(walk.records[TIDE_HANDLER_PERMANENT], 2); /* records are of attempts */
+	assert_int_equal(walk_metric(&walk, WALK_PROCESSED "\"handled\"} "), 3);
+	assert_int_equal(walk_metric(&walk, WALK_PROCESSED "\"dead_lettered\"} "), 1);
+	assert_int_equal(walk_metric(&walk, WALK_FAILED), 1);
+	assert_int_equal(walk_metric(&walk, "\ntidemark_events_dead_lettered_total{subscription=\"Walk\"} "), 1);
+	walk_close(&walk);
+}
+
 /* ---- Without memory ------------------------------------------------------------------------------------------ */
 
 /* Every page has been used once: what is left to allocate is the window of the newest events. */
@@ -506,6 +551,7 @@ int main(void)
 		cmocka_unit_test(a_pause_before_the_dead_letter_gives_no_further_attempt),
 		cmocka_unit_test(pages_are_saved_whole_however_long_they_take),
 		cmocka_unit_test(what_is_settled_is_saved_when_a_stop_gives_up),
+		cmocka_unit_test(what_a_transaction_took_back_counts_once),
 		cmocka_unit_test(a_live_subscription_without_a_window_reads_the_store_and_rests),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
