@@ -54,7 +54,8 @@ tide_status tide_manager_open(const struct tide_manager_options *options, struct
  *
  * Owns:    takes `manager` on TIDE_OK only.
  * Threads: any but a handler or callback of it.
- * Returns: TIDE_OK, TIDE_STATE (running), TIDE_BUSY (an abandoned handler has not returned), TIDE_DEADLOCK.
+ * Returns: TIDE_OK, TIDE_STATE (running), TIDE_BUSY (an abandoned handler, or a database that was left behind, has not
+ *          returned), TIDE_DEADLOCK.
  */
 tide_status tide_manager_destroy(struct tide_manager *manager, struct tide_error *err);
 
@@ -126,11 +127,14 @@ tide_status tide_manager_restart(struct tide_manager *manager, const char *name,
 /**
  * Stop the named subscriptions (NULL: all, and the manager) after the event in hand, with a final checkpoint.
  *
- * `limit_seconds` <= 0 means the configured limits. Stopping what does not run is success.
+ * `limit_seconds` <= 0 means the configured limits. Stopping what does not run is success. Stopping all is a shutdown without
+ * signals and hooks: it counts as one, nothing can be subscribed or started meanwhile, and it ends a request for shutdown that
+ * nobody waits for. What is in hand has all of the limit.
  *
  * Owns:    nothing.
  * Threads: any but a handler or callback.
- * Returns: TIDE_OK, TIDE_TIMEOUT (a handler was still in hand at the limit), TIDE_NOT_FOUND, TIDE_DEADLOCK.
+ * Returns: TIDE_OK, TIDE_TIMEOUT (a handler was still in hand at the limit), TIDE_NOT_FOUND, TIDE_DEADLOCK,
+ *          TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_manager_stop(struct tide_manager *manager, const char *const *names, double limit_seconds,
 			      struct tide_error *err);
@@ -273,6 +277,20 @@ tide_status tide_manager_run_until_shutdown(struct tide_manager *manager, struct
  * Returns: nothing.
  */
 void tide_manager_request_shutdown(struct tide_manager *manager, enum tide_shutdown_reason reason);
+
+/**
+ * Ask for a shutdown that is over by a given instant, in place of one within the configured time.
+ *
+ * Only the first such instant counts, and none that comes when the sequence has begun. The steps share the time that is left,
+ * however little: with less than three seconds nothing is waited for but the checkpoints, and an instant in the past leaves
+ * behind whatever is in hand. Safe in a signal handler.
+ *
+ * Owns:    nothing.
+ * Threads: any, signal handlers and event handlers included.
+ * Returns: nothing.
+ */
+void tide_manager_request_shutdown_by(struct tide_manager *manager, enum tide_shutdown_reason reason,
+				      struct tide_time deadline);
 
 /**
  * Call `callback` for every failure of every subscription, present and later, that is of interest.

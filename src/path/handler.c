@@ -93,8 +93,10 @@ void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *su
  * The event is in hand from here on: the watchdog sees since when. It reads `hand_since`, then the others, then claims
  * `hand_since`: each store here releases the one before it, so that it never takes the next call's position for this one's.
  */
-static void handler_take_in_hand(struct tide_subscription *subscription, const struct tide_delivery *delivery)
+static void handler_take_in_hand(struct tide_subscription *subscription, const struct tide_delivery *delivery,
+				 size_t count)
 {
+	atomic_store_explicit(&subscription->hand_events, (int64_t)count, memory_order_release);
 	atomic_store_explicit(&subscription->hand_position, delivery->position, memory_order_release);
 	atomic_store_explicit(&subscription->hand_attempt, delivery->attempt, memory_order_release);
 	atomic_store_explicit(&subscription->hand_since, delivery->since.ns ? delivery->since.ns : 1,
@@ -141,7 +143,7 @@ tide_status handler_call(struct tide_subscription *subscription, const struct ti
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	delivery->since = runner->now;
-	handler_take_in_hand(subscription, delivery);
+	handler_take_in_hand(subscription, delivery, count);
 	tide_status status = subscriber->handle ? subscriber->handle(subscriber->self, events[0], delivery)
 						: subscriber->handle_batch(subscriber->self, events, count, delivery);
 	runner->now = clock_mono(subscription->engine->clock);

@@ -65,6 +65,8 @@ static void start_own(struct tide_subscription *subscription, const struct tide_
 	subscription->is_standby = false;
 	subscription->owned = runner->fence;
 	subscription->is_owned = true;
+	subscription->renew_at =
+		mono_add(runner->now, subscription->engine->checkpoints->database->backend->checkpoint.lease_renew_ns);
 	subscription->metrics.ownership[METRICS_ACQUIRED]++;
 	mutex_unlock(&subscription->lock);
 	log_at(TIDE_LOG_NOTICE, "subscription", "ownership acquired", "name='%s' epoch=%lld", subscription->name,

@@ -149,9 +149,10 @@ struct tide_subscription {
 	atomic_int_least64_t hand_since; /* ns when the handler was called; 0: none in hand; negative: reported late */
 	atomic_int_least64_t hand_position;
 	atomic_int hand_attempt;
-	atomic_bool is_stop_asked; /* read by handlers */
-	atomic_int state_now;      /* states.state, for the runner's look at it between two events */
-	_Atomic(uint64_t) steps;   /* taken: a worker that lives goes on counting */
+	atomic_int_least64_t hand_events; /* of the call in hand: more than 1 in a batch */
+	atomic_bool is_stop_asked;        /* read by handlers */
+	atomic_int state_now;             /* states.state, for the runner's look at it between two events */
+	_Atomic(uint64_t) steps;          /* taken: a worker that lives goes on counting */
 
 	/* under lock */
 	struct mutex lock;
@@ -169,12 +170,13 @@ struct tide_subscription {
 	bool is_held; /* the reader stands at a hole that an open append may still fill */
 	bool is_backpressured;
 	struct mono_time backpressured_since; /* while LIVE */
-	int64_t in_hand_events;
 	bool has_started;
 	struct tide_time started_at;
 	struct mono_time started_mono, ended_mono;
 	bool is_standby;
-	bool is_owned; /* `owned` is ours: the watchdog renews it */
+	bool is_owned; /* `owned` is ours: it is renewed beside the watchdog */
+	bool is_being_renewed;
+	struct mono_time renew_at;
 	struct tide_fence owned;
 	bool is_lost;  /* a renewal found that it is not */
 	bool is_ready; /* this start is resolved: position known, standing by, or failed */

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "supervise/errand.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -160,7 +161,7 @@ static bool control_freeze_locked(struct tide_subscription *subscription) TIDE_R
 	return subscription->is_frozen;
 }
 
-bool control_save_prefix(struct tide_subscription *subscription)
+static bool control_save_prefix(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
 	bool is_frozen = !subscription->is_frozen && control_freeze_locked(subscription);
@@ -174,6 +175,36 @@ bool control_save_prefix(struct tide_subscription *subscription)
 	cond_broadcast(&subscription->changed);
 	mutex_unlock(&subscription->lock);
 	return is_written;
+}
+
+struct control_save {
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+};
+
+static void control_run_save(void *self)
+{
+	struct control_save *save = self;
+	(void)control_save_prefix(save->subscription);
+	manager_unpin_one(save->manager);
+}
+
+void control_save_aside(struct tide_manager *manager, struct tide_subscription *subscription, struct mono_time limit)
+{
+	if (atomic_load(&subscription->hand_since) == 0)
+		return;
+	struct control_save *save = alloc_zero(1, sizeof *save);
+	tide_status status = TIDE_OUT_OF_MEMORY;
+	manager_pin_again(manager);
+	if (save) {
+		*save = (struct control_save){ manager, subscription };
+		status = errand_run(control_run_save, save, limit, NULL, NULL);
+	}
+	if (status == TIDE_OUT_OF_MEMORY) /* rather without a limit than not at all */
+		control_run_save(&(struct control_save){ manager, subscription });
+	else if (status != TIDE_OK)
+		log_at(TIDE_LOG_WARNING, "checkpoint", "the settled prefix is not saved yet", "name='%s'",
+		       subscription->name);
 }
 
 /* STOPPED without the handler: whatever it does from here on is ignored. */
@@ -193,7 +224,8 @@ static bool control_abandon(struct tide_subscription *subscription)
 	return is_abandoned;
 }
 
-tide_status control_wait_stopped(struct tide_subscription *subscription, struct tide_error *err)
+tide_status control_wait_stopped(struct tide_manager *manager, struct tide_subscription *subscription,
+				 struct mono_time save_until, struct tide_error *err)
 {
 	mutex_lock(&subscription->lock);
 	while (subscription->is_registered_run && !subscription->is_abandoned &&
@@ -204,7 +236,7 @@ tide_status control_wait_stopped(struct tide_subscription *subscription, struct 
 	if (is_over)
 		return TIDE_OK;
 	if (control_abandon(subscription))
-		(void)control_save_prefix(subscription);
+		control_save_aside(manager, subscription, save_until);
 	if (atomic_load(&subscription->hand_since) != 0)
 		return tide_fail(err, TIDE_TIMEOUT, "the handler of '%s' has not returned", subscription->name);
 	return tide_fail(err, TIDE_TIMEOUT, "'%s' has not ended: its store has not answered", subscription->name);

@@ -6,7 +6,7 @@
  * Failure modes: one failing start does not prevent the others. A handler that does not return is abandoned at the limit;
  * nothing it may still use is freed before it has returned.
  */
-#include "supervise/manager.h"
+#include "supervise/shutdown.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,6 +18,8 @@
 #define MANAGER_DRAIN_TIMEOUT 10.0
 #define MANAGER_PROBE_LIMIT 1.0
 #define MANAGER_PARTS_PER_STEP 256
+#define MANAGER_DESTROY_SECONDS 1.0   /* that destroying waits for a database */
+#define MANAGER_LAST_SAVE_SECONDS 1.0 /* that a stop waits for a save beyond its limit */
 
 /* ---- Opening and closing ------------------------------------------------------------------------------------ */
 
@@ -107,9 +109,19 @@ static tide_status manager_init(struct tide_manager *manager, const struct tide_
 	return status == TIDE_OK ? prepared : status;
 }
 
+/* A save that was left behind still uses a subscription. */
+static void manager_await_pins(struct tide_manager *manager)
+{
+	mutex_lock(&manager->lock);
+	while (manager->pins > 0)
+		cond_wait(&manager->changed, &manager->lock);
+	mutex_unlock(&manager->lock);
+}
+
 static void manager_free(struct tide_manager *manager)
 {
-	watchdog_stop(manager); /* an abandoned handler's lease was still renewed */
+	(void)watchdog_stop(manager, MONO_NEVER); /* an abandoned handler's lease was still renewed */
+	manager_await_pins(manager);
 	if (manager->bus)
 		tide_bus_set_bell(manager->bus, NULL, NULL);
 	while (manager->subscriptions) {
@@ -176,6 +188,9 @@ tide_status tide_manager_destroy(struct tide_manager *manager, struct tide_error
 		return tide_fail(err, TIDE_STATE, "the manager is running: stop it first");
 	if (manager_has_abandoned(manager))
 		return tide_fail(err, TIDE_BUSY, "an abandoned handler has not returned");
+	struct mono_time limit = mono_add(clock_mono(&clock_system), ns_of_seconds(MANAGER_DESTROY_SECONDS));
+	if (!watchdog_stop(manager, limit))
+		return tide_fail(err, TIDE_BUSY, "the renewal of an ownership has not returned");
 	manager_free(manager);
 	return TIDE_OK;
 }
@@ -189,8 +204,8 @@ static void manager_stop_for_close(struct tide_manager *manager)
 		control_ask_stop(subscription, limit);
 	for (subscription = manager->subscriptions; subscription && manager->is_threaded;
 	     subscription = subscription->next)
-		(void)control_wait_stopped(subscription, NULL);
-	watchdog_stop(manager);
+		(void)control_wait_stopped(manager, subscription, limit, NULL);
+	(void)watchdog_stop(manager, MONO_NEVER);
 }
 
 void tide_manager_close(struct tide_manager *manager)
@@ -215,7 +230,7 @@ bool manager_is_shutting_down(const struct tide_manager *manager)
 
 bool manager_is_ending(const struct tide_manager *manager)
 {
-	return manager_is_shutting_down(manager) || atomic_load(&manager->is_stopping);
+	return manager_is_shutting_down(manager) || atomic_load(&manager->stops) > 0;
 }
 
 /* ---- The registry ------------------------------------------------------------------------------------------- */
@@ -256,6 +271,13 @@ tide_status manager_pin(struct tide_manager *manager, const char *const *names, 
 	}
 	mutex_unlock(&manager->lock);
 	return ret->items ? TIDE_OK : alloc_fail(err);
+}
+
+void manager_pin_again(struct tide_manager *manager)
+{
+	mutex_lock(&manager->lock);
+	manager->pins++;
+	mutex_unlock(&manager->lock);
 }
 
 void manager_unpin_one(struct tide_manager *manager)
@@ -381,6 +403,11 @@ static void manager_remove(struct tide_manager *manager, struct tide_subscriptio
 	subscription_free(subscription);
 }
 
+static struct mono_time manager_save_until(struct mono_time deadline)
+{
+	return mono_add(deadline, ns_of_seconds(MANAGER_LAST_SAVE_SECONDS));
+}
+
 tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *name, struct tide_error *err)
 {
 	if (!manager || !name)
@@ -394,7 +421,7 @@ tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *n
 	int64_t limit = ns_of_seconds(subscription->config.shutdown_timeout);
 	struct mono_time deadline = mono_add(clock_mono(manager->engine.clock), limit);
 	control_ask_stop(subscription, deadline);
-	if (control_wait_stopped(subscription, err) == TIDE_TIMEOUT) {
+	if (control_wait_stopped(manager, subscription, manager_save_until(deadline), err) == TIDE_TIMEOUT) {
 		manager_unpin_one(manager);
 		return tide_fail(err, TIDE_BUSY, "the handler of '%s' has not returned", name);
 	}
@@ -432,6 +459,7 @@ static void manager_start_all(struct tide_manager *manager, const struct manager
 	}
 }
 
+/* Whether each has started; a negative `wait_seconds` waits for none of them. */
 static tide_status manager_await_all(const struct manager_set *set, double wait_seconds,
 				     struct tide_start_result *results, struct tide_error *err)
 {
@@ -439,7 +467,7 @@ static tide_status manager_await_all(const struct manager_set *set, double wait_
 	struct mono_time deadline = mono_add(clock_mono(&clock_system), ns_of_seconds(wait_seconds));
 	for (size_t i = 0; i < set->count; i++) {
 		struct tide_error *error = &results[i].error;
-		if (set->items[i] && error->status == TIDE_OK)
+		if (set->items[i] && error->status == TIDE_OK && wait_seconds >= 0)
 			(void)control_wait_started(set->items[i], false, MONO_NEVER, error);
 		if (set->items[i] && error->status == TIDE_OK && wait_seconds > 0)
 			(void)control_wait_started(set->items[i], true, deadline, error);
@@ -455,7 +483,10 @@ static tide_status manager_await_all(const struct manager_set *set, double wait_
 tide_status tide_manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
 			       struct tide_start_result **ret, size_t *ret_count, struct tide_error *err)
 {
-	if (manager && manager_is_ending(manager))
+	if (!manager || (ret && !ret_count) || !(wait_seconds >= 0))
+		return tide_fail(err, TIDE_ARGUMENT, "%s",
+				 !manager ? "manager is NULL" : "wait_seconds is negative, or ret_count NULL");
+	if (manager_is_ending(manager))
 		return tide_fail(err, TIDE_SHUTTING_DOWN, "the manager is shutting down");
 	return manager_start(manager, names, wait_seconds, ret, ret_count, err);
 }
@@ -463,9 +494,6 @@ tide_status tide_manager_start(struct tide_manager *manager, const char *const *
 tide_status manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
 			  struct tide_start_result **ret, size_t *ret_count, struct tide_error *err)
 {
-	if (!manager || (ret && !ret_count) || !(wait_seconds >= 0))
-		return tide_fail(err, TIDE_ARGUMENT, "%s",
-				 !manager ? "manager is NULL" : "wait_seconds is negative, or ret_count NULL");
 	tide_status status = manager_check_thread(manager, "start subscriptions", err);
 	struct manager_set set;
 	if (status == TIDE_OK)
@@ -509,27 +537,26 @@ tide_status tide_manager_restart(struct tide_manager *manager, const char *name,
 	return status;
 }
 
-static struct mono_time manager_stop_deadline(const struct tide_manager *manager, const char *const *names,
-					      const struct tide_subscription *subscription, double limit_seconds)
-{
-	double limit = names ? subscription->config.shutdown_timeout : manager->shutdown_timeout;
-	return mono_add(clock_mono(manager->engine.clock), ns_of_seconds(limit_seconds > 0 ? limit_seconds : limit));
-}
-
 static tide_status manager_stop_set(struct tide_manager *manager, const struct manager_set *set, double limit_seconds,
 				    struct tide_error *err)
 {
 	tide_status first = TIDE_OK;
-	for (size_t i = 0; i < set->count; i++)
-		if (set->items[i])
-			control_ask_stop(set->items[i],
-					 manager_stop_deadline(manager, set->names, set->items[i], limit_seconds));
+	struct mono_time now = clock_mono(manager->engine.clock), until = now;
+	for (size_t i = 0; i < set->count; i++) {
+		if (!set->items[i])
+			continue;
+		double limit = set->names ? set->items[i]->config.shutdown_timeout : manager->shutdown_timeout;
+		struct mono_time deadline = mono_add(now, ns_of_seconds(limit_seconds > 0 ? limit_seconds : limit));
+		control_ask_stop(set->items[i], deadline);
+		if (deadline.ns > until.ns)
+			until = deadline;
+	}
 	for (size_t i = 0; i < set->count; i++) {
 		struct tide_error error = { 0 };
 		if (!set->items[i])
 			tide_fail(&error, TIDE_NOT_FOUND, "no subscription '%s'", set->names[i]);
 		else if (manager->is_threaded)
-			(void)control_wait_stopped(set->items[i], &error);
+			(void)control_wait_stopped(manager, set->items[i], manager_save_until(until), &error);
 		if (error.status != TIDE_OK && first == TIDE_OK) {
 			first = error.status;
 			if (err)
@@ -539,28 +566,51 @@ static tide_status manager_stop_set(struct tide_manager *manager, const struct m
 	return first;
 }
 
+static tide_status manager_stop_some(struct tide_manager *manager, const char *const *names, double limit_seconds,
+				     struct tide_error *err)
+{
+	struct manager_set set;
+	tide_status status = manager_pin(manager, names, &set, err);
+	if (status != TIDE_OK)
+		return status;
+	status = manager_stop_set(manager, &set, limit_seconds, err);
+	manager_unpin(manager, &set);
+	return status;
+}
+
+/* The sequence of a shutdown, without signals and hooks. A request that nobody has obeyed is obeyed by it. */
+static tide_status manager_stop_all(struct tide_manager *manager, double limit_seconds, struct tide_error *err)
+{
+	struct shutdown_run run = { .manager = manager, .is_plain = true };
+	if (limit_seconds > 0)
+		run.deadline = mono_add(clock_mono(manager->engine.clock), ns_of_seconds(limit_seconds));
+	tide_status status = shutdown_through(&run, err);
+	if (status != TIDE_OK)
+		return status;
+	if (!atomic_load(&manager->shutdown.is_running))
+		shutdown_forget_request(manager);
+	if (run.result.error.status != TIDE_OK && err)
+		*err = run.result.error;
+	return run.result.error.status;
+}
+
 tide_status tide_manager_stop(struct tide_manager *manager, const char *const *names, double limit_seconds,
 			      struct tide_error *err)
 {
 	if (!manager)
 		return tide_fail(err, TIDE_ARGUMENT, "manager is NULL");
 	tide_status status = manager_check_thread(manager, "stop subscriptions", err);
-	struct manager_set set;
-	if (status == TIDE_OK)
-		status = manager_pin(manager, names, &set, err);
 	if (status != TIDE_OK)
 		return status;
-	if (!names)
-		atomic_store(&manager->is_stopping, true);
-	status = manager_stop_set(manager, &set, limit_seconds, err);
-	manager_unpin(manager, &set);
 	if (names)
-		return status;
-	if (!manager_has_abandoned(manager)) /* its ownership is kept until the handler has returned */
-		watchdog_stop(manager);
-	mutex_lock(&manager->lock);
-	manager->is_running = false;
-	mutex_unlock(&manager->lock);
-	atomic_store(&manager->is_stopping, false);
+		return manager_stop_some(manager, names, limit_seconds, err);
+	bool is_first = atomic_fetch_add(&manager->stops, 1) == 0;
+	if (is_first && manager->is_threaded && tide_manager_is_running(manager))
+		status = manager_stop_all(manager, limit_seconds, err);
+	else
+		status = manager_stop_some(manager, NULL, limit_seconds, err);
+	if (!manager->is_threaded)
+		atomic_store(&manager->is_running, false);
+	atomic_fetch_sub(&manager->stops, 1);
 	return status;
 }

@@ -22,6 +22,7 @@ struct hook {
 /** A shutdown in progress; used by the thread that runs it, but for what is atomic. */
 struct shutdown {
 	_Atomic(int) reason;              /* enum tide_shutdown_reason; set once, by a signal handler too */
+	_Atomic(int64_t) deadline_us;     /* the instant that was asked for; 0: none */
 	atomic_int signals;               /* received since the request */
 	atomic_bool is_running;           /* run_until_shutdown is under way */
 	int event;                        /* eventfd: a request or signal came */
@@ -29,6 +30,16 @@ struct shutdown {
 	struct tide_shutdown_result last; /* under the manager's lock */
 	bool has_last;                    /* under the manager's lock */
 	double last_drain_seconds;        /* under the manager's lock */
+};
+
+#define MANAGER_RENEWERS 4
+
+/** A thread that renews leases while some are due. */
+struct renewer {
+	struct tide_manager *manager;
+	struct thread thread;   /* watchdog thread, and who ends that */
+	bool is_alive;          /* under the manager's lock */
+	struct mono_time since; /* when its present renewal began; under the manager's lock */
 };
 
 struct tide_manager {
@@ -40,7 +51,7 @@ struct tide_manager {
 	struct tide_health_config health;
 	bool is_threaded; /* false: a simulation steps the runners */
 
-	atomic_bool is_stopping; /* a plain stop of everything is under way */
+	atomic_int stops; /* plain stops of everything that are under way */
 
 	/* under lock */
 	struct mutex lock;
@@ -50,10 +61,11 @@ struct tide_manager {
 	int pins;                                /* snapshots of the registry in use */
 	atomic_bool is_running;                  /* read without the lock too */
 	struct mono_time started_at;
-	bool is_watching; /* the watchdog thread runs */
+	bool is_looking; /* the watchdog thread runs */
 	bool should_end_watch;
+	bool is_changing_watch; /* somebody starts or joins it */
 	struct thread watchdog;
-	struct mono_time renewed_at; /* watchdog thread only */
+	struct renewer renewers[MANAGER_RENEWERS];
 
 	struct shutdown shutdown;
 	int64_t shutdowns_initiated[8];                      /* by reason; under lock */
@@ -73,6 +85,7 @@ tide_status manager_pin(struct tide_manager *manager, const char *const *names, 
 void manager_unpin(struct tide_manager *manager, struct manager_set *set);
 /** One by name, pinned; NULL: unknown. */
 struct tide_subscription *manager_pin_one(struct tide_manager *manager, const char *name);
+void manager_pin_again(struct tide_manager *manager); /* for somebody else, who unpins it */
 void manager_unpin_one(struct tide_manager *manager);
 
 /** TIDE_DEADLOCK when this thread runs handlers or callbacks of this manager. */
@@ -82,7 +95,7 @@ bool manager_is_shutting_down(const struct tide_manager *manager);
 bool manager_is_ending(const struct tide_manager *manager);
 /** Whether a stop gave up waiting for somebody who has not returned yet. */
 bool manager_has_abandoned(struct tide_manager *manager);
-/** tide_manager_start, also while shutting down: a request made before the run leads to start, then shutdown at once. */
+/** tide_manager_start, also while shutting down, and with `wait_seconds` < 0 without any waiting: a request made before the run leads to start, then shutdown at once. */
 tide_status manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
 			  struct tide_start_result **ret, size_t *ret_count, struct tide_error *err);
 
@@ -96,21 +109,33 @@ tide_status control_wait_started(struct tide_subscription *subscription, bool un
 				 struct tide_error *err);
 /** Ask it to stop; returns at once. */
 void control_ask_stop(struct tide_subscription *subscription, struct mono_time deadline);
-/** Wait until its run is over; at the deadline it was given its handler is abandoned and the settled prefix saved: TIDE_TIMEOUT. */
-tide_status control_wait_stopped(struct tide_subscription *subscription, struct tide_error *err);
+/** Wait until its run is over; at the deadline it was given its handler is abandoned and the settled
+ * prefix saved, which is waited for until `save_until`: TIDE_TIMEOUT. */
+tide_status control_wait_stopped(struct tide_manager *manager, struct tide_subscription *subscription,
+				 struct mono_time save_until, struct tide_error *err);
 /** Whether its run is over. */
 bool control_is_ended(struct tide_subscription *subscription);
-/** Save what is settled while its handler is in hand; whether something was written. */
-bool control_save_prefix(struct tide_subscription *subscription);
+/** Save what is settled while its handler is in hand, and wait for that until `limit`; a save that hangs goes on alone. */
+void control_save_aside(struct tide_manager *manager, struct tide_subscription *subscription, struct mono_time limit);
 /** Join its thread, waiting for an abandoned handler. */
 void control_join(struct tide_subscription *subscription);
 
 /* ---- watchdog.c --------------------------------------------------------------------------------------------- */
 
 tide_status watchdog_start(struct tide_manager *manager, struct tide_error *err);
-void watchdog_stop(struct tide_manager *manager);
+/** End it; false: it, or a renewal, has not returned by the deadline, and ends later by itself unless it is started again. */
+bool watchdog_stop(struct tide_manager *manager, struct mono_time deadline);
 /** One look at every subscription: late handlers, leases to renew. */
 void watchdog_look(struct tide_manager *manager, struct mono_time now);
+
+/* ---- renewal.c ---------------------------------------------------------------------------------------------- */
+
+/** See that leases which are due are being renewed. */
+void renewal_look(struct tide_manager *manager, struct mono_time now);
+/** Whether no renewer is at work. */
+bool renewal_is_over_locked(const struct tide_manager *manager) TIDE_REQUIRES(manager->lock);
+/** Join renewers whose work is over, or wait until it is. */
+void renewal_join(struct tide_manager *manager);
 
 /* ---- shutdown.c --------------------------------------------------------------------------------------------- */
 

@@ -71,6 +71,21 @@ tide_status tide_manager_error_stats_json(struct tide_manager *manager, char **r
 	return buffer_take(&buffer, ret, err);
 }
 
+/* ---- The last shutdown --------------------------------------------------------------------------------------- */
+
+const char *tide_shutdown_phase_name(enum tide_shutdown_phase phase)
+{
+	static const char *const names[] = { "running", "stopping", "draining", "checkpointing", "stopped", "forced" };
+	return (size_t)phase < 6 ? names[phase] : "unknown";
+}
+
+const char *tide_shutdown_reason_name(enum tide_shutdown_reason reason)
+{
+	static const char *const names[] = { "none",         "signal_sigterm", "signal_sigint", "programmatic",
+					     "health_check", "timeout",        "double_signal" };
+	return (size_t)reason < 7 ? names[reason] : "unknown";
+}
+
 tide_status tide_manager_shutdown_metrics(struct tide_manager *manager, struct tide_shutdown_metrics *ret,
 					  struct tide_error *err)
 {
@@ -111,6 +126,36 @@ tide_status tide_shutdown_metrics_json(const struct tide_shutdown_metrics *metri
 	json_integer(&buffer, metrics->in_flight_at_start);
 	json_key(&buffer, "outcome");
 	json_string(&buffer, metrics->outcome);
+	json_close(&buffer, '}');
+	return buffer_take(&buffer, ret, err);
+}
+
+tide_status tide_shutdown_result_json(const struct tide_shutdown_result *result, char **ret, struct tide_error *err)
+{
+	if (!result || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", result ? "ret" : "result");
+	struct buffer buffer = { 0 };
+	json_open(&buffer, '{');
+	json_key(&buffer, "phase");
+	json_string(&buffer, tide_shutdown_phase_name(result->phase));
+	json_key(&buffer, "duration_seconds");
+	json_number(&buffer, result->duration_seconds, 3);
+	json_key(&buffer, "subscriptions_stopped");
+	json_integer(&buffer, result->subscriptions_stopped);
+	json_key(&buffer, "events_drained");
+	json_integer(&buffer, result->events_drained);
+	json_key(&buffer, "checkpoints_saved");
+	json_integer(&buffer, result->checkpoints_saved);
+	json_key(&buffer, "forced");
+	json_bool(&buffer, result->forced);
+	json_key(&buffer, "error");
+	json_string(&buffer, result->error.status == TIDE_OK ? NULL : result->error.message);
+	json_key(&buffer, "reason");
+	json_string(&buffer, tide_shutdown_reason_name(result->reason));
+	json_key(&buffer, "in_flight_at_start");
+	json_integer(&buffer, result->in_flight_at_start);
+	json_key(&buffer, "events_not_drained");
+	json_integer(&buffer, result->events_not_drained);
 	json_close(&buffer, '}');
 	return buffer_take(&buffer, ret, err);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "engine_tools.h"
 
@@ -20,12 +21,13 @@ struct shared {
 	atomic_int before_hooks, after_hooks;
 	atomic_int refused; /* subscribe and start said shutting_down: 2 */
 	atomic_bool is_called, may_return;
+	atomic_bool is_draining; /* what was in hand then counts as drained when it is settled */
 	struct tide_shutdown_result result;
 	double seconds; /* from the first signal's arrival to the return of run_until_shutdown */
 	int again;      /* events handled by a second run of the same manager */
 };
 
-enum what { SLOW, CATCH_UP, PAUSED, BREAKER, LOCKED, HANGING, DOUBLE, HOOK_HANGS };
+enum what { SLOW, CATCH_UP, PAUSED, BREAKER, LOCKED, HANGING, DOUBLE, TRIPLE, HOOK_HANGS };
 
 struct running {
 	struct shared *shared;
@@ -61,7 +63,8 @@ static tide_status running_handle(void *self, const struct tide_event *event, st
 	if (!atomic_load(&running->is_second)) {
 		if (running->what == BREAKER)
 			return tide_delivery_fail(delivery, TIDE_HANDLER_TRANSIENT, "as told");
-		if (running->what == SLOW || running->what == HANGING || running->what == DOUBLE) {
+		if (running->what == SLOW || running->what == HANGING || running->what == DOUBLE ||
+		    running->what == TRIPLE) {
 			atomic_store(&shared->is_called, true);
 			while (!atomic_load(&shared->may_return))
 				wait_a_moment();
@@ -143,6 +146,12 @@ static void running_again(struct running *running)
 	running->shared->again = atomic_load(&running->shared->handled) - before;
 }
 
+static void look_for_the_drain(void *shared, const struct tide_log_line *line)
+{
+	if (strcmp(line->message, "phase began") == 0 && strstr(line->fields, "draining"))
+		atomic_store(&((struct shared *)shared)->is_draining, true);
+}
+
 /* The argument: what, directory. */
 static int running_run(const char *argument, int report_to)
 {
@@ -153,6 +162,12 @@ static int running_run(const char *argument, int report_to)
 	snprintf(url, sizeof url, "sqlite:%s/events.db", directory);
 	struct running running = { .shared = shared_map(directory), .what = (enum what)what };
 	struct tide_subscription_config config = quick_config();
+	if (what == SLOW)
+		tide_log_set(look_for_the_drain, running.shared, TIDE_LOG_DEBUG);
+	if (what == TRIPLE) { /* so that only what the library does with a third signal can end the process */
+		signal(SIGTERM, SIG_IGN);
+		signal(SIGINT, SIG_IGN);
+	}
 	config.checkpoint_strategy = what == LOCKED ? TIDE_PERIODIC : TIDE_EVERY_BATCH;
 	config.checkpoint_interval_seconds = 100;
 	config.batch_size = 50;
@@ -160,7 +175,9 @@ static int running_run(const char *argument, int report_to)
 	config.processing_timeout = 100;
 	config.circuit_breaker_enabled = what == BREAKER;
 	insist(tide_store_open(url, TIDE_STORE_OPTIONS(.busy_timeout_seconds = 0.5), &running.store, err));
-	insist(tide_manager_open(TIDE_MANAGER(.store = running.store, .shutdown_timeout = LIMIT, .drain_timeout = 1),
+	insist(tide_manager_open(TIDE_MANAGER(.store = running.store,
+					      .shutdown_timeout = what == TRIPLE ? 2 * PATIENCE : LIMIT,
+					      .drain_timeout = what == TRIPLE ? PATIENCE : 1),
 				 &running.manager, err));
 	insist(tide_manager_add_hook(running.manager, TIDE_HOOK_BEFORE_SHUTDOWN, hook_before, &running, 0.5, err));
 	insist(tide_manager_add_hook(running.manager, TIDE_HOOK_AFTER_SHUTDOWN, hook_after, &running, 0.5, err));
@@ -269,7 +286,7 @@ static void a_slow_handler_is_drained(void **state)
 	struct term term;
 	term_start(&term, SLOW, 20);
 	term_signal(&term);
-	wait_for(PATIENCE, atomic_load(&term.shared->before_hooks) == 1);
+	wait_for(PATIENCE, atomic_load(&term.shared->is_draining));
 	pass_time(0.3); /* well into the drain, and well before its limit */
 	atomic_store(&term.shared->may_return, true);
 	term_await(&term);
@@ -432,6 +449,28 @@ static void a_second_signal_forces_the_end(void **state)
 	rig_close(&term.rig);
 }
 
+/* While the process is stopped two signals wait for it, and both are handled before it goes on with the sequence. */
+static void a_third_signal_is_left_to_the_system(void **state)
+{
+	(void)state;
+	struct term term;
+	term_start(&term, TRIPLE, 20);
+	term_signal(&term);
+	wait_for(PATIENCE, atomic_load(&term.shared->before_hooks) == 1);
+	child_signal(&term.child, SIGSTOP);
+	int status;
+	assert_int_equal(waitpid(term.child.pid, &status, WUNTRACED), term.child.pid);
+	assert_true(WIFSTOPPED(status));
+	child_signal(&term.child, SIGTERM);
+	child_signal(&term.child, SIGINT);
+	child_signal(&term.child, SIGCONT);
+	int ended = child_join(&term.child);
+	assert_true(ended == 128 + SIGTERM || ended == 128 + SIGINT); /* whichever came last */
+	assert_int_equal(atomic_load(&term.shared->after_hooks), 0);
+	munmap(term.shared, sizeof *term.shared);
+	rig_close(&term.rig);
+}
+
 static void a_second_signal_ends_the_wait_for_a_locked_store(void **state)
 {
 	(void)state;
@@ -484,6 +523,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_lock_that_goes_in_time_costs_nothing),
 		cmocka_unit_test(a_handler_that_does_not_return_is_left_behind),
 		cmocka_unit_test(a_second_signal_forces_the_end),
+		cmocka_unit_test(a_third_signal_is_left_to_the_system),
 		cmocka_unit_test(a_second_signal_ends_the_wait_for_a_locked_store),
 		cmocka_unit_test(a_hook_that_hangs_does_not_hold_the_end_up),
 	};

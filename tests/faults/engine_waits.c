@@ -415,7 +415,7 @@ static void walk_give_up(struct walk *walk, tide_status expected)
 {
 	struct tide_error why;
 	control_ask_stop(walk->subscription, (struct mono_time){ 1 });
-	assert_int_equal(control_wait_stopped(walk->subscription, &why), expected);
+	assert_int_equal(control_wait_stopped(walk->rig.manager, walk->subscription, MONO_NEVER, &why), expected);
 	assert_int_equal(tide_subscription_state(walk->subscription), TIDE_STATE_STOPPED);
 }
 

@@ -627,6 +627,7 @@ static void shutdowns_are_told(void **state)
 {
 	(void)state;
 	struct rig rig;
+	rig_log_begin();
 	rig_open(&rig, "memory:%n");
 	rig_subscribe(&rig);
 	struct tide_shutdown_metrics metrics;
@@ -639,6 +640,7 @@ static void shutdowns_are_told(void **state)
 	rig_await_inside(&rig);
 	tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_HEALTH_CHECK);
 	COMES_TO(&rig, T "shutdowns_initiated_total{reason=\"health_check\"}", 1);
+	wait_for(10, rig_logged("phase began", "draining") == 1);
 	double since = seconds_now();
 	wait_for(10, seconds_now() - since > 0.05);
 	atomic_store(&rig.script.is_closed, false);
@@ -662,6 +664,7 @@ static void shutdowns_are_told(void **state)
 		      "in_flight_at_start outcome");
 	tide_free(json);
 	rig_close(&rig);
+	rig_log_end();
 }
 
 static void a_shutdown_that_takes_too_long_is_told(void **state)

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Running until somebody asks for the end.
+ *
+ * Happy path: everything starts; a signal, or a request with its instant, wakes whoever waits; shutdown.c does the rest.
+ * Failure modes: a start does not get through to its database: nobody waits for it, a signal ends it like the others. A
+ * second signal ends every wait of the sequence; a third one is left to the system.
+ */
+#include "supervise/shutdown.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "sys/alloc.h"
+
+tide_status shutdown_init(struct shutdown *shutdown, struct tide_error *err)
+{
+	shutdown->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return shutdown->event >= 0 ? TIDE_OK : tide_fail(err, TIDE_IO, "eventfd: %s", strerror(errno));
+}
+
+void shutdown_fini(struct shutdown *shutdown)
+{
+	while (shutdown->hooks) {
+		struct hook *hook = shutdown->hooks;
+		shutdown->hooks = hook->next;
+		tide_free(hook);
+	}
+	if (shutdown->event > 0)
+		close(shutdown->event);
+}
+
+/* ---- Requests and signals ----------------------------------------------------------------------------------- */
+
+/* Everything here may run in a signal handler: atomics and write only. */
+static void run_ring(struct shutdown *shutdown)
+{
+	uint64_t one = 1;
+	int saved = errno;
+	ssize_t written = write(shutdown->event, &one, sizeof one);
+	(void)written; /* full means rung already */
+	errno = saved;
+}
+
+void tide_manager_request_shutdown(struct tide_manager *manager, enum tide_shutdown_reason reason)
+{
+	if (!manager)
+		return;
+	int none = TIDE_SHUTDOWN_NONE;
+	bool is_reason = reason > TIDE_SHUTDOWN_NONE && reason <= TIDE_SHUTDOWN_DOUBLE_SIGNAL;
+	atomic_compare_exchange_strong(&manager->shutdown.reason, &none,
+				       is_reason ? (int)reason : TIDE_SHUTDOWN_PROGRAMMATIC);
+	run_ring(&manager->shutdown);
+}
+
+void tide_manager_request_shutdown_by(struct tide_manager *manager, enum tide_shutdown_reason reason,
+				      struct tide_time deadline)
+{
+	if (!manager)
+		return;
+	int_least64_t none = 0; /* an instant that is none, a moment later: as much in the past */
+	atomic_compare_exchange_strong(&manager->shutdown.deadline_us, &none, deadline.unix_us ? deadline.unix_us : 1);
+	tide_manager_request_shutdown(manager, reason);
+}
+
+/* The manager whose thread waits for signals; a process has one such at a time. */
+static _Atomic(struct tide_manager *) run_of_signals;
+
+static void run_on_signal(int number)
+{
+	struct tide_manager *manager = atomic_load(&run_of_signals);
+	if (!manager)
+		return;
+	int before = atomic_fetch_add(&manager->shutdown.signals, 1);
+	if (before >= 2) {
+		signal(number, SIG_DFL);
+		raise(number);
+		return;
+	}
+	tide_manager_request_shutdown(manager, number == SIGINT ? TIDE_SHUTDOWN_SIGINT : TIDE_SHUTDOWN_SIGTERM);
+}
+
+struct run_signals {
+	struct sigaction term, interrupt;
+};
+
+static tide_status run_install(struct tide_manager *manager, struct run_signals *ret, struct tide_error *err)
+{
+	struct tide_manager *nobody = NULL;
+	if (!atomic_compare_exchange_strong(&run_of_signals, &nobody, manager))
+		return tide_fail(err, TIDE_STATE, "another manager of this process handles signals already");
+	atomic_store(&manager->shutdown.signals, 0);
+	struct sigaction action = { .sa_handler = run_on_signal, .sa_flags = SA_RESTART };
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGTERM, &action, &ret->term);
+	sigaction(SIGINT, &action, &ret->interrupt);
+	return TIDE_OK;
+}
+
+static void run_restore(const struct run_signals *signals)
+{
+	sigaction(SIGTERM, &signals->term, NULL);
+	sigaction(SIGINT, &signals->interrupt, NULL);
+	atomic_store(&run_of_signals, NULL);
+}
+
+static void run_drain(struct shutdown *shutdown)
+{
+	uint64_t rung;
+	ssize_t taken = read(shutdown->event, &rung, sizeof rung);
+	(void)taken;
+}
+
+/* A ring may stand for a request that was obeyed already; one that comes has its reason set before it rings. */
+static void run_await_request(struct tide_manager *manager)
+{
+	while (!manager_is_shutting_down(manager)) {
+		struct pollfd event = { manager->shutdown.event, POLLIN, 0 };
+		(void)poll(&event, 1, -1);
+		run_drain(&manager->shutdown);
+	}
+}
+
+static tide_status run_until_request(struct tide_manager *manager, struct tide_shutdown_result *ret,
+				     struct tide_error *err)
+{
+	struct shutdown_run run = { .manager = manager };
+	tide_status started = manager_start(manager, NULL, -1, NULL, NULL, NULL);
+	(void)started; /* a failed start is in the subscription's state and does not end the rest */
+	run_await_request(manager);
+	tide_status status = shutdown_through(&run, err);
+	if (status == TIDE_OK && ret)
+		*ret = run.result;
+	return status;
+}
+
+void shutdown_forget_request(struct tide_manager *manager)
+{
+	atomic_store(&manager->shutdown.signals, 0);
+	atomic_store(&manager->shutdown.deadline_us, 0);
+	atomic_store(&manager->shutdown.reason, TIDE_SHUTDOWN_NONE);
+}
+
+tide_status tide_manager_run_until_shutdown(struct tide_manager *manager, struct tide_shutdown_result *ret,
+					    struct tide_error *err)
+{
+	if (!manager)
+		return tide_fail(err, TIDE_ARGUMENT, "manager is NULL");
+	tide_status status = manager_check_thread(manager, "run it", err);
+	struct run_signals signals;
+	if (status == TIDE_OK)
+		status = run_install(manager, &signals, err);
+	if (status != TIDE_OK)
+		return status;
+	atomic_store(&manager->shutdown.is_running, true);
+	status = run_until_request(manager, ret, err);
+	atomic_store(&manager->shutdown.is_running, false);
+	run_restore(&signals);
+	shutdown_forget_request(manager);
+	return status;
+}

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ending, whatever hangs: a stop is a shutdown like the others, an instant that was asked for is kept, and neither a hook, a
+ * save nor a renewal holds it up. Where a database is to hang, the store's operations are a copy with one replaced.
+ */
+#include <stdlib.h>
+
+#include "path/store.h"
+#include "rig.h"
+#include "supervise/manager.h"
+#include "sys/alloc.h"
+#include "sys/thread.h"
+
+#define P "tidemark_"
+
+static struct tide_shutdown_result stopping_result;
+
+static void run(void *self)
+{
+	struct rig *rig = self;
+	must(tide_manager_run_until_shutdown(rig->manager, &stopping_result, err));
+}
+
+static void rig_run(struct rig *rig, struct thread *thread)
+{
+	must(thread_start(thread, "runs", run, rig, err));
+	rig_await(rig, TIDE_STATE_LIVE);
+}
+
+/* An event is in hand, and stays there until the script is opened. */
+static void rig_hold(struct rig *rig)
+{
+	atomic_store(&rig->script.is_closed, true);
+	rig_append(rig, "Good");
+	rig_await_inside(rig);
+}
+
+/* Open the script when the drain has begun, and so many seconds have passed. */
+struct opening {
+	struct rig *rig;
+	double seconds;
+	struct thread thread;
+};
+
+static void open_later(void *self)
+{
+	struct opening *opening = self;
+	wait_for(10, rig_logged("phase began", "draining") > 0);
+	double since = seconds_now();
+	wait_for(10, seconds_now() - since >= opening->seconds);
+	atomic_store(&opening->rig->script.is_closed, false);
+}
+
+static void opening_start(struct opening *opening)
+{
+	rig_log_begin();
+	must(thread_start(&opening->thread, "opens", open_later, opening, err));
+}
+
+static void opening_end(struct opening *opening)
+{
+	thread_join(&opening->thread);
+	rig_log_end();
+}
+
+static struct tide_backend stopping_real, stopping_backend;
+static atomic_bool stopping_is_closed; /* what was replaced waits until it is opened */
+static atomic_int stopping_inside;     /* so many wait */
+
+static void rig_replace(struct rig *rig)
+{
+	stopping_real = stopping_backend = *rig->store->backend;
+	atomic_store(&stopping_is_closed, false);
+	rig->store->backend = &stopping_backend;
+}
+
+static void stopping_wait(void)
+{
+	atomic_fetch_add(&stopping_inside, 1);
+	while (atomic_load(&stopping_is_closed))
+		wait_a_moment();
+	atomic_fetch_sub(&stopping_inside, 1);
+}
+
+/* ---- A stop is a shutdown ------------------------------------------------------------------------------------- */
+
+static void a_stop_counts_as_a_shutdown(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct tide_shutdown_metrics metrics;
+	rig_open(&rig, "memory:%n");
+	rig_subscribe(&rig);
+	rig_start(&rig);
+	rig_settle(&rig, "Good");
+	must(tide_manager_stop(rig.manager, (const char *const[]){ "Totals", NULL }, 0, err));
+	METRIC_IS(&rig, P "shutdowns_initiated_total{reason=\"programmatic\"}", 0); /* the manager went on */
+	rig_start(&rig);
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	METRIC_IS(&rig, P "shutdowns_initiated_total{reason=\"programmatic\"}", 1);
+	METRIC_IS(&rig, P "shutdowns_completed_total{outcome=\"clean\"}", 1);
+	METRIC_IS(&rig, P "shutdown_duration_seconds_count{outcome=\"clean\"}", 1);
+	METRIC_IS(&rig, P "shutdown_drain_duration_seconds_count", 1);
+	must(tide_manager_shutdown_metrics(rig.manager, &metrics, err));
+	assert_string_equal(metrics.outcome, "clean");
+	must(tide_manager_stop(rig.manager, NULL, 0, err)); /* nothing runs: nothing ends */
+	METRIC_IS(&rig, P "shutdowns_initiated_total{reason=\"programmatic\"}", 1);
+	rig_start(&rig);
+	rig_hold(&rig);
+	struct tide_error why = refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, 0.05, err));
+	must_mention(&why, "Totals");
+	METRIC_IS(&rig, P "shutdowns_completed_total{outcome=\"timeout\"}", 1);
+	rig_close(&rig);
+}
+
+static void what_is_in_hand_has_all_of_the_limit_of_a_stop(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct opening opening = { .rig = &rig, .seconds = 0.3 };
+	rig_open(&rig, "memory:%n");
+	must(tide_manager_open(TIDE_MANAGER(.store = rig.store, .checkpoints = rig.checkpoints, .drain_timeout = 0.01),
+			       &rig.manager, err));
+	rig_subscribe(&rig);
+	rig_start(&rig);
+	rig_hold(&rig);
+	opening_start(&opening);
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	opening_end(&opening);
+	METRIC_IS(&rig, P "shutdown_events_drained_total", 1);
+	rig_close(&rig);
+}
+
+static void a_stop_ends_a_request_that_nobody_waits_for(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_open(&rig, "memory:%n");
+	rig_subscribe(&rig);
+	rig_start(&rig);
+	tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_HEALTH_CHECK);
+	refused(TIDE_SHUTTING_DOWN, tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	METRIC_IS(&rig, P "shutdowns_initiated_total{reason=\"health_check\"}", 1);
+	must(tide_manager_start(rig.manager, NULL, 10, NULL, NULL, err));
+	rig_close(&rig);
+}
+
+static tide_status hold_batch(void *self, const struct tide_event *const *events, size_t count,
+			      struct tide_delivery *delivery)
+{
+	(void)events;
+	(void)delivery;
+	struct rig *rig = self;
+	atomic_store(&rig->script.calls, (int)count);
+	atomic_store(&rig->script.is_inside, true);
+	while (atomic_load(&rig->script.is_closed))
+		wait_a_moment();
+	return TIDE_OK;
+}
+
+static void a_batch_in_hand_counts_by_its_events(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct thread thread;
+	rig_open(&rig, "memory:%n");
+	append_many(rig.store, stream_of("Rig", 1), 0, 7);
+	must(tide_manager_open(TIDE_MANAGER(.store = rig.store, .checkpoints = rig.checkpoints), &rig.manager, err));
+	struct tide_subscriber subscriber = { .name = "Totals", .self = &rig, .handle_batch = hold_batch };
+	must(tide_manager_subscribe(rig.manager, &subscriber, &rig.config, &rig.subscription, err));
+	atomic_store(&rig.script.is_closed, true);
+	must(thread_start(&thread, "runs", run, &rig, err));
+	rig_await_inside(&rig);
+	struct opening opening = { .rig = &rig };
+	opening_start(&opening);
+	tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC);
+	thread_join(&thread);
+	opening_end(&opening);
+	int64_t count = atomic_load(&rig.script.calls);
+	assert_int_equal(count, 7);
+	assert_int_equal(stopping_result.in_flight_at_start, count);
+	assert_int_equal(stopping_result.events_drained, count);
+	assert_int_equal(stopping_result.events_not_drained, 0);
+	rig_close(&rig);
+}
+
+/* ---- A given instant ------------------------------------------------------------------------------------------ */
+
+static struct tide_time seconds_from_now(double seconds)
+{
+	return (struct tide_time){ tide_time_now().unix_us + (int64_t)(seconds * 1e6) };
+}
+
+static void an_instant_farther_away_than_the_configured_time_is_kept(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct thread thread;
+	rig_open(&rig, "memory:%n");
+	rig.shutdown_timeout = 0.05;
+	rig_subscribe(&rig);
+	rig_run(&rig, &thread);
+	rig_hold(&rig);
+	struct opening opening = { .rig = &rig, .seconds = 0.3 };
+	opening_start(&opening);
+	tide_manager_request_shutdown_by(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC, seconds_from_now(100));
+	thread_join(&thread);
+	opening_end(&opening);
+	assert_int_equal(stopping_result.phase, TIDE_PHASE_STOPPED);
+	assert_int_equal(stopping_result.events_drained, 1);
+	rig_close(&rig);
+}
+
+static void an_instant_that_is_near_or_gone_ends_it_in_time(void **state)
+{
+	(void)state;
+	static const double instants[] = { 0.3, 0, -1e6, -1e12 };
+	for (size_t i = 0; i < sizeof instants / sizeof *instants; i++) {
+		struct rig rig;
+		struct thread thread;
+		rig_open(&rig, "memory:%n");
+		rig_subscribe(&rig);
+		rig_run(&rig, &thread);
+		rig_settle(&rig, "Good");
+		rig_hold(&rig);
+		tide_manager_request_shutdown_by(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC,
+						 seconds_from_now(instants[i]));
+		thread_join(&thread);
+		assert_int_equal(stopping_result.phase, TIDE_PHASE_FORCED);
+		assert_int_equal(stopping_result.reason, TIDE_SHUTDOWN_TIMEOUT);
+		assert_int_equal(stopping_result.events_not_drained, 1);
+		assert_true(stopping_result.duration_seconds < 5); /* draining alone has 10 */
+		struct tide_checkpoint row;
+		must(tide_checkpoints_load(rig.checkpoints, "Totals", &row, err));
+		assert_int_equal(row.position, 1);
+		atomic_store(&rig.script.is_closed, false);
+		wait_for(10, tide_manager_restart(rig.manager, "Totals", NULL) != TIDE_BUSY);
+		rig_close(&rig);
+	}
+}
+
+static void only_the_first_instant_counts(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_log_begin();
+	rig_open(&rig, "memory:%n");
+	rig_subscribe(&rig);
+	tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_HEALTH_CHECK); /* which names none */
+	tide_manager_request_shutdown_by(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC, seconds_from_now(9999));
+	tide_manager_request_shutdown_by(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC, seconds_from_now(-1));
+	run(&rig);
+	assert_int_equal(stopping_result.reason, TIDE_SHUTDOWN_HEALTH_CHECK);
+	assert_int_equal(rig_logged("shutdown began", "limit_seconds=99"), 1);
+	must(tide_manager_start(rig.manager, NULL, 10, NULL, NULL, err));
+	must(tide_manager_stop(rig.manager, NULL, 0, err)); /* the instant is forgotten with its request */
+	assert_int_equal(rig_logged("shutdown began", "limit_seconds=30.000"), 1);
+	rig_close(&rig);
+	rig_log_end();
+}
+
+/* ---- Hooks ---------------------------------------------------------------------------------------------------- */
+
+static tide_status hook_count(void *self, const struct tide_shutdown_result *result)
+{
+	(void)result;
+	atomic_fetch_add((atomic_int *)self, 1);
+	return TIDE_OK;
+}
+
+static void a_hook_that_memory_keeps_from_being_called_is_logged(void **state)
+{
+	(void)state;
+	bool was_through = false, was_kept = false;
+	for (int64_t nth = 1; !was_through && nth < 200; nth++) {
+		struct rig rig;
+		atomic_int called = 0;
+		rig_log_begin();
+		rig_open(&rig, "memory:%n");
+		rig_subscribe(&rig);
+		must(tide_manager_add_hook(rig.manager, TIDE_HOOK_AFTER_SHUTDOWN, hook_count, &called, 0, err));
+		tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC);
+		alloc_fail_from(nth);
+		tide_status status = tide_manager_run_until_shutdown(rig.manager, NULL, NULL);
+		alloc_fail_from(0);
+		was_through = atomic_load(&called) == 1;
+		if (status == TIDE_OK && !was_through) {
+			was_kept = true;
+			assert_int_equal(rig_logged("a hook was not called", NULL), 1);
+		}
+		rig_close(&rig);
+		rig_log_end();
+	}
+	assert_true(was_through && was_kept);
+}
+
+struct adding {
+	struct rig *rig;
+	atomic_bool should_end;
+	atomic_int called;
+};
+
+static void add_hook(struct adding *adding)
+{
+	must(tide_manager_add_hook(adding->rig->manager, TIDE_HOOK_AFTER_SHUTDOWN, hook_count, &adding->called, 0,
+				   err));
+}
+
+static void add_hooks(void *self)
+{
+	struct adding *adding = self;
+	for (int i = 0; i < 1000 && !atomic_load(&adding->should_end); i++) {
+		add_hook(adding);
+		wait_a_moment();
+	}
+}
+
+/* The thread sanitizer looks at this one. */
+static void hooks_may_be_added_while_others_are_called(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct thread runs, adds;
+	rig_open(&rig, "memory:%n");
+	rig_subscribe(&rig);
+	rig_run(&rig, &runs);
+	struct adding adding = { .rig = &rig };
+	for (int i = 0; i < 20; i++)
+		add_hook(&adding);
+	must(thread_start(&adds, "adds", add_hooks, &adding, err));
+	tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC);
+	wait_for(10, atomic_load(&adding.called) >= 20);
+	atomic_store(&adding.should_end, true);
+	thread_join(&adds);
+	thread_join(&runs);
+	assert_int_equal(stopping_result.phase, TIDE_PHASE_STOPPED);
+	rig_close(&rig);
+}
+
+/* ---- A database that hangs ------------------------------------------------------------------------------------ */
+
+static atomic_int renewed_others;
+
+static tide_status renew_or_hang(void *session, const struct tide_fence *fence, struct tide_error *err)
+{
+	if (strcmp(fence->name, "Totals") == 0)
+		stopping_wait();
+	else
+		atomic_fetch_add(&renewed_others, 1);
+	return stopping_real.checkpoint.lease_renew(session, fence, err);
+}
+
+static void a_renewal_that_hangs_keeps_neither_others_nor_a_stop(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_open(&rig, "memory:%n");
+	rig_replace(&rig);
+	stopping_backend.checkpoint.lease_renew_ns = NS_PER_MS;
+	stopping_backend.checkpoint.lease_renew = renew_or_hang;
+	atomic_store(&stopping_is_closed, true);
+	rig_subscribe(&rig);
+	rig_subscribe_as(&rig, "Others", NULL);
+	rig_start(&rig);
+	wait_for(10, atomic_load(&stopping_inside) == 1);
+	int before = atomic_load(&renewed_others);
+	wait_for(10, atomic_load(&renewed_others) > before + 3);
+	assert_int_equal(atomic_load(&stopping_inside), 1); /* nobody asks twice meanwhile */
+	double since = seconds_now();
+	must(tide_manager_stop(rig.manager, NULL, 0.5, err));
+	assert_true(seconds_now() - since < 5);
+	assert_int_equal(tide_subscription_state(rig.subscription), TIDE_STATE_STOPPED);
+	struct tide_error why = refused(TIDE_BUSY, tide_manager_destroy(rig.manager, err));
+	must_mention(&why, "renewal");
+	/* It starts again meanwhile, and goes on renewing. */
+	must(tide_manager_start(rig.manager, NULL, 10, NULL, NULL, err));
+	before = atomic_load(&renewed_others);
+	wait_for(10, atomic_load(&renewed_others) > before + 1);
+	atomic_store(&stopping_is_closed, false);
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	must(tide_manager_destroy(rig.manager, err));
+	rig.manager = NULL;
+	rig.store->backend = &stopping_real;
+	rig_close(&rig);
+}
+
+static tide_status save_or_hang(void *session, const struct tide_fence *fence,
+				const struct tide_checkpoint_write *write, struct tide_error *err)
+{
+	stopping_wait();
+	return stopping_real.checkpoint.save(session, fence, write, err);
+}
+
+static void a_save_that_hangs_does_not_keep_a_stop(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_open(&rig, "memory:%n");
+	rig_replace(&rig);
+	stopping_backend.checkpoint.save = save_or_hang;
+	rig.config.checkpoint_strategy = TIDE_PERIODIC;
+	rig.config.checkpoint_interval_seconds = 3600;
+	rig_subscribe(&rig);
+	rig_start(&rig);
+	rig_settle(&rig, "Good");
+	rig_hold(&rig); /* so that the stop saves what is settled, itself */
+	atomic_store(&stopping_is_closed, true);
+	double since = seconds_now();
+	refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, 0.1, err));
+	assert_true(seconds_now() - since < 5);
+	assert_int_equal(tide_subscription_state(rig.subscription), TIDE_STATE_STOPPED);
+	refused(TIDE_BUSY, tide_manager_destroy(rig.manager, err));
+	atomic_store(&rig.script.is_closed, false);
+	atomic_store(&stopping_is_closed, false);
+	wait_for(10, tide_manager_destroy(rig.manager, NULL) == TIDE_OK);
+	rig.manager = NULL;
+	rig.store->backend = &stopping_real;
+	struct tide_checkpoint row;
+	must(tide_checkpoints_load(rig.checkpoints, "Totals", &row, err));
+	assert_int_equal(row.position, 1);
+	rig_close(&rig);
+}
+
+static tide_status acquire_or_hang(void *session, const char *name, const struct tide_uuid *owner,
+				   struct tide_lease *ret, struct tide_error *err)
+{
+	stopping_wait();
+	return stopping_real.checkpoint.lease_acquire(session, name, owner, ret, err);
+}
+
+static void a_start_that_hangs_does_not_keep_a_shutdown(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct thread thread;
+	rig_open(&rig, "memory:%n");
+	rig_replace(&rig);
+	stopping_backend.checkpoint.lease_acquire = acquire_or_hang;
+	atomic_store(&stopping_is_closed, true);
+	rig.shutdown_timeout = 0.3;
+	rig_subscribe(&rig);
+	must(thread_start(&thread, "runs", run, &rig, err));
+	wait_for(10, atomic_load(&stopping_inside) == 1);
+	tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC);
+	thread_join(&thread);
+	assert_int_equal(stopping_result.reason, TIDE_SHUTDOWN_TIMEOUT);
+	must_mention(&stopping_result.error, "Totals");
+	atomic_store(&stopping_is_closed, false);
+	wait_for(10, tide_manager_destroy(rig.manager, NULL) == TIDE_OK);
+	rig.manager = NULL;
+	rig.store->backend = &stopping_real;
+	rig_close(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_stop_counts_as_a_shutdown),
+		cmocka_unit_test(what_is_in_hand_has_all_of_the_limit_of_a_stop),
+		cmocka_unit_test(a_stop_ends_a_request_that_nobody_waits_for),
+		cmocka_unit_test(a_batch_in_hand_counts_by_its_events),
+		cmocka_unit_test(an_instant_farther_away_than_the_configured_time_is_kept),
+		cmocka_unit_test(an_instant_that_is_near_or_gone_ends_it_in_time),
+		cmocka_unit_test(only_the_first_instant_counts),
+		cmocka_unit_test(a_hook_that_memory_keeps_from_being_called_is_logged),
+		cmocka_unit_test(hooks_may_be_added_while_others_are_called),
+		cmocka_unit_test(a_renewal_that_hangs_keeps_neither_others_nor_a_stop),
+		cmocka_unit_test(a_save_that_hangs_does_not_keep_a_stop),
+		cmocka_unit_test(a_start_that_hangs_does_not_keep_a_shutdown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
