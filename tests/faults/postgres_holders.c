@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Appends that stay open and hold events back: who they are, for the log, for status and health. */
+/* Appends that stay open and hold events back: who they are, for status, health and doctor, and who waits for them. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -280,6 +280,34 @@ static void a_reader_without_the_right_to_leave_a_mark_reads_all_the_same(void *
 	STORE->close(store);
 }
 
+/* ---- What doctor asks through a pooler --------------------------------------------------------------------------- */
+
+static void report_into(void *self, enum tide_finding_level level, const char *check, const char *advice,
+			const char *finding)
+{
+	char *all = self;
+	size_t size = strlen(all);
+	(void)advice;
+	snprintf(all + size, 8000 - size, "<%d> %s: %s\n", (int)level, check, finding);
+}
+
+static void an_examination_tells_of_a_pooler_in_between(void **state)
+{
+	(void)state;
+	char directory[256], findings[8000] = "";
+	if (!pgbouncer_start(directory))
+		skip();
+	void *store = backend_opened("postgresql:///?schema=pooled&port=6432"), *session = session_opened(store);
+	must(STORE->examine(session, report_into, findings, err));
+	assert_non_null(strstr(findings, ", behind a pooler\n"));
+	assert_non_null(strstr(findings, "<1> notifications: they do not arrive"));
+	assert_non_null(strstr(findings, "<0> open appends: none"));
+	assert_null(strstr(findings, "<2>"));
+	STORE->session_close(session);
+	STORE->close(store);
+	pgbouncer_stop();
+}
+
 int main(void)
 {
 	if (!postgres_start())
@@ -292,6 +320,7 @@ int main(void)
 		cmocka_unit_test(a_new_reader_passes_the_holes_that_others_have_passed),
 		cmocka_unit_test(what_was_known_of_a_sequence_is_void_once_it_is_restarted),
 		cmocka_unit_test(a_reader_without_the_right_to_leave_a_mark_reads_all_the_same),
+		cmocka_unit_test(an_examination_tells_of_a_pooler_in_between),
 	};
 	int failed = cmocka_run_group_tests_name("postgres_holders", tests, NULL, NULL);
 	postgres_stop();
