@@ -112,9 +112,9 @@ void tide_bus_clear(struct tide_bus *bus);
 struct tide_bus_stats tide_bus_stats(struct tide_bus *bus);
 
 /**
- * Be told after every publish that something was published: how a manager wakes its subscriptions. NULL ends it.
+ * Be told after every publish that something was published; NULL ends it. There is one such bell: the next takes its place.
  *
- * The bell set before has stopped ringing when this returns.
+ * The bell set before has stopped ringing when this returns. Managers hear the bus they were opened with beside it.
  *
  * Owns:    nothing; `self` must outlive its use as the bell.
  * Threads: any, but not from inside a ring.

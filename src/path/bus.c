@@ -3,7 +3,7 @@
  * Publish and subscribe inside the process: the short cut that needs neither store nor checkpoint.
  *
  * Happy path: publish takes the present list of registrations for one event, calls the handlers of its type and then
- * the wildcards in the calling thread, counts, and goes on to the next event; at the end the bell is rung.
+ * the wildcards in the calling thread, counts, and goes on to the next event; at the end every bell is rung.
  * A list is never changed while somebody dispatches from it: changing makes a new one, the last user frees the old.
  *
  *	publish_background ─▶ queue (at most 1000 calls) ─▶ bus thread ─▶ dispatch
@@ -13,7 +13,7 @@
  * nothing; while unsubscribing from a list in use the entry is struck out in place. No handler is called under a lock.
  */
 
-#include <tidemark/bus.h>
+#include "path/bus.h"
 
 #include <inttypes.h>
 
@@ -64,9 +64,9 @@ struct tide_bus {
 	/* under lock */
 	struct bus_list *list; /* NULL: no registrations */
 	struct tide_bus_stats stats;
-	void (*ring)(void *self);
-	void *ring_self;
-	size_t ringing; /* threads inside `ring` */
+	struct bus_bell *bells;    /* the managers', and the user's when there is one */
+	struct bus_bell user_bell; /* of tide_bus_set_bell */
+	bool is_setting_bell;
 	struct bus_task *first, *last;
 	size_t waiting; /* tasks in the queue */
 	size_t running; /* background publishes being dispatched, in the bus thread or inline */
@@ -246,20 +246,20 @@ static void bus_dispatch(struct tide_bus *bus, const struct tide_event *event)
 	mutex_unlock(&bus->lock);
 }
 
+/* A bell that is being rung stays in the list, so what follows it is still there afterwards. */
 static void bus_ring(struct tide_bus *bus)
 {
 	mutex_lock(&bus->lock);
-	void (*ring)(void *self) = bus->ring;
-	void *self = bus->ring_self;
-	if (ring)
-		bus->ringing++;
-	mutex_unlock(&bus->lock);
-	if (!ring)
-		return;
-	ring(self);
-	mutex_lock(&bus->lock);
-	bus->ringing--;
-	cond_broadcast(&bus->changed);
+	for (struct bus_bell *bell = bus->bells; bell; bell = bell->next) {
+		if (bell->is_leaving)
+			continue;
+		bell->users++;
+		mutex_unlock(&bus->lock);
+		bell->ring(bell->self);
+		mutex_lock(&bus->lock);
+		if (--bell->users == 0)
+			cond_broadcast(&bus->changed);
+	}
 	mutex_unlock(&bus->lock);
 }
 
@@ -497,14 +497,62 @@ struct tide_bus_stats tide_bus_stats(struct tide_bus *bus)
 	return stats;
 }
 
+/* ---- Bells --------------------------------------------------------------------------------------------------- */
+
+static void bus_add_bell_locked(struct tide_bus *bus, struct bus_bell *bell) TIDE_REQUIRES(bus->lock)
+{
+	bell->users = 0;
+	bell->is_leaving = false;
+	bell->next = bus->bells;
+	bus->bells = bell;
+}
+
+static struct bus_bell **bus_find_bell_locked(struct tide_bus *bus, const struct bus_bell *bell)
+	TIDE_REQUIRES(bus->lock)
+{
+	struct bus_bell **place = &bus->bells;
+	while (*place && *place != bell)
+		place = &(*place)->next;
+	return place;
+}
+
+static void bus_remove_bell_locked(struct tide_bus *bus, struct bus_bell *bell) TIDE_REQUIRES(bus->lock)
+{
+	if (!*bus_find_bell_locked(bus, bell))
+		return;
+	bell->is_leaving = true;
+	while (bell->users > 0)
+		cond_wait(&bus->changed, &bus->lock);
+	*bus_find_bell_locked(bus, bell) = bell->next;
+}
+
+void bus_add_bell(struct tide_bus *bus, struct bus_bell *bell)
+{
+	mutex_lock(&bus->lock);
+	bus_add_bell_locked(bus, bell);
+	mutex_unlock(&bus->lock);
+}
+
+void bus_remove_bell(struct tide_bus *bus, struct bus_bell *bell)
+{
+	mutex_lock(&bus->lock);
+	bus_remove_bell_locked(bus, bell);
+	mutex_unlock(&bus->lock);
+}
+
 void tide_bus_set_bell(struct tide_bus *bus, void (*ring)(void *self), void *self)
 {
 	if (!bus)
 		return;
 	mutex_lock(&bus->lock);
-	bus->ring = ring;
-	bus->ring_self = self;
-	while (bus->ringing > 0)
+	while (bus->is_setting_bell)
 		cond_wait(&bus->changed, &bus->lock);
+	bus->is_setting_bell = true;
+	bus_remove_bell_locked(bus, &bus->user_bell);
+	bus->user_bell = (struct bus_bell){ .ring = ring, .self = self };
+	if (ring)
+		bus_add_bell_locked(bus, &bus->user_bell);
+	bus->is_setting_bell = false;
+	cond_broadcast(&bus->changed);
 	mutex_unlock(&bus->lock);
 }

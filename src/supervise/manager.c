@@ -123,7 +123,7 @@ static void manager_free(struct tide_manager *manager)
 	(void)watchdog_stop(manager, MONO_NEVER); /* an abandoned handler's lease was still renewed */
 	manager_await_pins(manager);
 	if (manager->bus)
-		tide_bus_set_bell(manager->bus, NULL, NULL);
+		bus_remove_bell(manager->bus, &manager->bell);
 	while (manager->subscriptions) {
 		struct tide_subscription *subscription = manager->subscriptions;
 		manager->subscriptions = subscription->next;
@@ -157,8 +157,9 @@ tide_status tide_manager_open(const struct tide_manager_options *options, struct
 		manager_free(manager);
 		return status;
 	}
+	manager->bell = (struct bus_bell){ .ring = manager_ring_bus, .self = manager };
 	if (manager->bus)
-		tide_bus_set_bell(manager->bus, manager_ring_bus, manager);
+		bus_add_bell(manager->bus, &manager->bell);
 	*ret = manager;
 	return TIDE_OK;
 }

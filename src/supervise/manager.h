@@ -9,6 +9,7 @@
 
 #include <tidemark/manager.h>
 
+#include "path/bus.h"
 #include "path/runner.h"
 
 struct hook {
@@ -46,6 +47,7 @@ struct tide_manager {
 	struct engine engine;
 	/* fixed after open */
 	struct tide_bus *bus;
+	struct bus_bell bell; /* on the bus */
 	bool owns_checkpoints;
 	double shutdown_timeout, drain_timeout;
 	struct tide_health_config health;

@@ -2,6 +2,7 @@
 /* The bus: order, failures, changes during dispatch, the background, threads. */
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <tidemark/tidemark.h>
@@ -10,6 +11,7 @@
 #include "lib/must.h"
 #include "lib/wait.h"
 #include "sys/alloc.h"
+#include "sys/thread.h"
 
 static void bus_cleanup(struct tide_bus **bus)
 {
@@ -320,6 +322,86 @@ static void the_bell_rings_once_a_publish_until_it_is_taken_away(void **state)
 	assert_int_equal(rings, 1);
 }
 
+static tide_status pass(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)self;
+	(void)event;
+	(void)delivery;
+	return TIDE_OK;
+}
+
+/* A manager on a bus, with one live subscription. */
+static struct tide_manager *manager_on(struct tide_bus *bus, struct tide_store *store, const char *name)
+{
+	struct tide_manager *manager;
+	struct tide_subscriber subscriber = { .name = name, .handle = pass };
+	must(tide_manager_open(TIDE_MANAGER(.store = store, .bus = bus), &manager, err));
+	must(tide_manager_subscribe(manager, &subscriber, NULL, NULL, err));
+	must(tide_manager_start(manager, NULL, 10, NULL, NULL, err));
+	return manager;
+}
+
+/* How many wake-ups of the bus a manager's subscription has taken. */
+static int woken(struct tide_manager *manager, const char *name)
+{
+	char sample[128], *text;
+	snprintf(sample, sizeof sample, "tidemark_wakeups_total{subscription=\"%s\",source=\"bus\"} ", name);
+	must(tide_manager_metrics(manager, &text, err));
+	const char *found = strstr(text, sample);
+	assert_non_null(found);
+	int count = atoi(found + strlen(sample));
+	tide_free(text);
+	return count;
+}
+
+static void a_bus_wakes_each_of_its_managers(void **state)
+{
+	(void)state;
+	BUS *bus = bus_new();
+	struct tide_store *store;
+	atomic_int rings = 0;
+	must(tide_store_open("memory:", NULL, &store, err));
+	struct tide_manager *first = manager_on(bus, store, "First"), *second = manager_on(bus, store, "Second");
+	tide_bus_set_bell(bus, ring_bell, &rings);
+	publish(bus, "A");
+	wait_for(10, woken(first, "First") == 1 && woken(second, "Second") == 1);
+	assert_int_equal(rings, 1);
+	tide_manager_close(second);
+	tide_bus_set_bell(bus, NULL, NULL);
+	publish(bus, "A");
+	wait_for(10, woken(first, "First") == 2);
+	assert_int_equal(rings, 1);
+	tide_manager_close(first);
+	publish(bus, "A");
+	tide_store_close(store);
+}
+
+static void publish_much(void *bus)
+{
+	for (int i = 0; i < 500; i++)
+		publish(bus, "A");
+}
+
+static void managers_come_and_go_while_their_bus_is_rung(void **state)
+{
+	(void)state;
+	BUS *bus = bus_new();
+	struct tide_store *store;
+	struct thread threads[2];
+	must(tide_store_open("memory:", NULL, &store, err));
+	for (int i = 0; i < 2; i++)
+		must(thread_start(&threads[i], "publishes", publish_much, bus, err));
+	for (int i = 0; i < 10; i++) {
+		struct tide_manager *first = manager_on(bus, store, "First"),
+				    *second = manager_on(bus, store, "Second");
+		tide_manager_close(first);
+		tide_manager_close(second);
+	}
+	for (int i = 0; i < 2; i++)
+		thread_join(&threads[i]);
+	tide_store_close(store);
+}
+
 #define CROWD 8
 #define CROWD_EVENTS 500
 
@@ -402,6 +484,8 @@ int main(void)
 		cmocka_unit_test(shutdown_refuses_waits_and_counts_what_it_discards),
 		cmocka_unit_test(a_handler_cannot_shut_its_bus_down),
 		cmocka_unit_test(the_bell_rings_once_a_publish_until_it_is_taken_away),
+		cmocka_unit_test(a_bus_wakes_each_of_its_managers),
+		cmocka_unit_test(managers_come_and_go_while_their_bus_is_rung),
 		cmocka_unit_test(threads_publish_and_change_registrations_at_once_without_losing_an_event),
 		cmocka_unit_test(every_failed_allocation_is_survived),
 	};
