@@ -120,6 +120,8 @@ tide_status tide_event_copy(const struct tide_event *event, struct tide_event **
 
 struct tide_new_event tide_new_event_caused_by(struct tide_new_event event, const struct tide_event *cause)
 {
+	if (!cause)
+		return event;
 	event.causation_id = cause->event_id;
 	event.correlation_id = cause->correlation_id;
 	return event;
@@ -133,11 +135,11 @@ struct tide_new_event tide_new_event_with_version(struct tide_new_event event, t
 
 bool tide_event_is_caused_by(const struct tide_event *event, const struct tide_event *cause)
 {
-	return tide_uuid_equal(&event->causation_id, &cause->event_id);
+	return event && cause && tide_uuid_equal(&event->causation_id, &cause->event_id);
 }
 
 bool tide_event_is_correlated_with(const struct tide_event *event, const struct tide_event *other)
 {
-	return !tide_uuid_is_nil(&event->correlation_id) &&
+	return event && other && !tide_uuid_is_nil(&event->correlation_id) &&
 	       tide_uuid_equal(&event->correlation_id, &other->correlation_id);
 }

@@ -148,6 +148,8 @@ void tide_page_begin(struct tide_page *page, size_t max_events, size_t max_bytes
 
 void tide_page_fini(struct tide_page *page)
 {
+	if (!page)
+		return;
 	page_arena_free(page->arena);
 	tide_free(page->entries);
 	tide_page_init(page);

@@ -380,27 +380,27 @@ void tide_aggregate_free(struct tide_aggregate *aggregate)
 
 const struct tide_uuid *tide_aggregate_id(const struct tide_aggregate *aggregate)
 {
-	return &aggregate->id;
+	return aggregate ? &aggregate->id : NULL;
 }
 
 const struct tide_aggregate_type *tide_aggregate_type_of(const struct tide_aggregate *aggregate)
 {
-	return aggregate->type;
+	return aggregate ? aggregate->type : NULL;
 }
 
 tide_version tide_aggregate_version(const struct tide_aggregate *aggregate)
 {
-	return aggregate->version;
+	return aggregate ? aggregate->version : 0;
 }
 
 tide_version tide_aggregate_next_version(const struct tide_aggregate *aggregate)
 {
-	return aggregate->version + 1;
+	return aggregate ? aggregate->version + 1 : 0;
 }
 
 const void *tide_aggregate_state(const struct tide_aggregate *aggregate)
 {
-	return aggregate->state;
+	return aggregate ? aggregate->state : NULL;
 }
 
 bool tide_aggregate_equal(const struct tide_aggregate *a, const struct tide_aggregate *b)

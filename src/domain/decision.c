@@ -46,7 +46,7 @@ void tide_event_list_fini(struct tide_event_list *list)
 
 size_t tide_aggregate_uncommitted_count(const struct tide_aggregate *aggregate)
 {
-	return aggregate->uncommitted.count;
+	return aggregate ? aggregate->uncommitted.count : 0;
 }
 
 tide_status tide_aggregate_uncommitted(const struct tide_aggregate *aggregate, struct tide_event_list *ret,
@@ -68,6 +68,8 @@ tide_status tide_aggregate_uncommitted(const struct tide_aggregate *aggregate, s
 
 void tide_aggregate_clear(struct tide_aggregate *aggregate, struct tide_event_list *ret)
 {
+	if (!aggregate)
+		return;
 	struct tide_event_list cleared = aggregate->uncommitted;
 	aggregate->uncommitted = (struct tide_event_list){ 0 };
 	aggregate->capacity = 0;

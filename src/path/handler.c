@@ -27,16 +27,18 @@
 
 int32_t tide_delivery_attempt(const struct tide_delivery *delivery)
 {
-	return delivery->attempt;
+	return delivery ? delivery->attempt : 0;
 }
 
 tide_position tide_delivery_position(const struct tide_delivery *delivery)
 {
-	return delivery->position;
+	return delivery ? delivery->position : 0;
 }
 
 bool tide_delivery_is_late(const struct tide_delivery *delivery)
 {
+	if (!delivery)
+		return false;
 	const struct tide_subscription *subscription = delivery->subscription;
 	int64_t elapsed = mono_since(clock_mono(subscription->engine->clock), delivery->since);
 	return elapsed >= ns_of_seconds(subscription->config.processing_timeout);
@@ -44,16 +46,18 @@ bool tide_delivery_is_late(const struct tide_delivery *delivery)
 
 bool tide_delivery_is_stopping(const struct tide_delivery *delivery)
 {
-	return atomic_load(&delivery->subscription->is_stop_asked);
+	return delivery && atomic_load(&delivery->subscription->is_stop_asked);
 }
 
 void *tide_delivery_connection(const struct tide_delivery *delivery)
 {
-	return delivery->connection;
+	return delivery ? delivery->connection : NULL;
 }
 
 tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status status, const char *format, ...)
 {
+	if (!delivery || !format)
+		return status;
 	va_list arguments;
 	va_start(arguments, format);
 	int size = vsnprintf(delivery->message, sizeof delivery->message, format, arguments);
@@ -67,6 +71,8 @@ tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status statu
 
 void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *stacktrace)
 {
+	if (!delivery)
+		return;
 	tide_free(delivery->stacktrace);
 	delivery->stacktrace = NULL;
 	if (stacktrace)

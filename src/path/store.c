@@ -35,6 +35,8 @@ static _Atomic(const struct tide_backend *) store_registered[STORE_BACKENDS_MAX]
 
 const struct tide_backend *tide_backend_find(const char *scheme)
 {
+	if (!scheme)
+		return NULL;
 	if (strcmp(scheme, "postgres") == 0)
 		scheme = "postgresql";
 	for (size_t i = 0; i < sizeof store_builtin / sizeof store_builtin[0]; i++)

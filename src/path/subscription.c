@@ -205,13 +205,15 @@ const char *tide_subscription_name(const struct tide_subscription *subscription)
 
 enum tide_state tide_subscription_state(const struct tide_subscription *subscription)
 {
-	return subscription->states.state;
+	return subscription ? (enum tide_state)atomic_load(&subscription->state_now) : TIDE_STATE_STOPPED;
 }
 
 tide_position tide_subscription_position(const struct tide_subscription *subscription)
 {
 	struct tide_subscription *self =
 		(struct tide_subscription *)subscription; /* the lock is not part of the value */
+	if (!self)
+		return 0;
 	mutex_lock(&self->lock);
 	tide_position position = self->position;
 	mutex_unlock(&self->lock);

@@ -317,6 +317,8 @@ struct tide_subscription *tide_manager_subscription(struct tide_manager *manager
 
 size_t tide_manager_count(struct tide_manager *manager)
 {
+	if (!manager)
+		return 0;
 	mutex_lock(&manager->lock);
 	size_t count = manager->count;
 	mutex_unlock(&manager->lock);
@@ -325,6 +327,8 @@ size_t tide_manager_count(struct tide_manager *manager)
 
 bool tide_manager_is_running(struct tide_manager *manager)
 {
+	if (!manager)
+		return false;
 	mutex_lock(&manager->lock);
 	bool is_running = manager->is_running;
 	mutex_unlock(&manager->lock);
@@ -333,6 +337,8 @@ bool tide_manager_is_running(struct tide_manager *manager)
 
 double tide_manager_uptime(struct tide_manager *manager)
 {
+	if (!manager)
+		return 0;
 	mutex_lock(&manager->lock);
 	int64_t ns = manager->is_running ? mono_since(clock_mono(manager->engine.clock), manager->started_at) : 0;
 	mutex_unlock(&manager->lock);
