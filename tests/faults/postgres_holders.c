@@ -308,6 +308,27 @@ static void an_examination_tells_of_a_pooler_in_between(void **state)
 	pgbouncer_stop();
 }
 
+static void an_examination_of_a_replica_says_so(void **state)
+{
+	(void)state;
+	char findings[8000] = "";
+	void *primary = backend_opened("postgresql:///?schema=mirrored"), *replica;
+	appended(primary, stream_of("Order", 1), "{}");
+	postgres_replica_start();
+	must(backend_open("postgresql:///?schema=mirrored&port=5433", false, &replica, err));
+	void *session = session_opened(replica);
+	must(STORE->examine(session, report_into, findings, err));
+	assert_non_null(strstr(findings, "<1> server: it is a replica"));
+	assert_non_null(strstr(findings, "<1> notifications: a replica has none"));
+	assert_non_null(strstr(findings, "<0> positions: the newest is 1"));
+	assert_null(strstr(findings, "<2>"));
+	assert_string_equal(told(session), "");
+	STORE->session_close(session);
+	STORE->close(replica);
+	STORE->close(primary);
+	postgres_replica_stop();
+}
+
 int main(void)
 {
 	if (!postgres_start())
@@ -321,6 +342,7 @@ int main(void)
 		cmocka_unit_test(what_was_known_of_a_sequence_is_void_once_it_is_restarted),
 		cmocka_unit_test(a_reader_without_the_right_to_leave_a_mark_reads_all_the_same),
 		cmocka_unit_test(an_examination_tells_of_a_pooler_in_between),
+		cmocka_unit_test(an_examination_of_a_replica_says_so),
 	};
 	int failed = cmocka_run_group_tests_name("postgres_holders", tests, NULL, NULL);
 	postgres_stop();
