@@ -101,7 +101,8 @@ struct tide_subscription_health {
 /** How well a manager and its subscriptions are. Release it with tide_health_fini. */
 struct tide_health {
 	enum tide_health_status
-		status; /* of the worst subscription; unknown counts as degraded; no subscription: unknown */
+		status;     /* of the worst subscription; unknown counts as degraded; no subscription: unknown */
+	bool is_responsive; /* false: its lock was not to be had in time; all are counted unhealthy, none is listed */
 	bool running;
 	struct tide_time timestamp;
 	double uptime_seconds;
@@ -155,26 +156,27 @@ const char *tide_indicator_name(enum tide_indicator_kind kind);
  *
  * Owns:    the caller owns what `*ret` holds; release it with tide_health_fini.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_TIMEOUT (the manager did not answer), TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_manager_health(struct tide_manager *manager, struct tide_health *ret, struct tide_error *err);
 
 /**
- * Judge one subscription, within 1.5 seconds.
+ * Judge one subscription, within 1.5 seconds. While a manager does not answer, any name is reported as not responsive.
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_TIMEOUT (the manager did not answer), TIDE_ARGUMENT.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_ARGUMENT.
  */
 tide_status tide_subscription_health(struct tide_manager *manager, const char *name,
 				     struct tide_subscription_health *ret, struct tide_error *err);
 
 /**
- * Tell whether a manager is ready: running, not shutting down, no subscription starting or in error.
+ * Tell whether a manager is ready: running, not shutting down, no subscription starting or in error. One that does not answer
+ * within a second is not.
  *
  * Owns:    the caller owns what `*ret` holds; release it with tide_readiness_fini.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_TIMEOUT (the manager did not answer within a second), TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_manager_readiness(struct tide_manager *manager, struct tide_readiness *ret, struct tide_error *err);
 

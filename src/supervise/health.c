@@ -4,9 +4,9 @@
  *
  * Happy path: the probe's thread asks the databases; the registry and each subscription are looked at under their
  * locks; health_judge.c judges. Failure modes: a database hangs: after a second its last answer is used and marked
- * stale. A lock is not to be had: the subscription is reported as not responsive, or, when it is the registry's, the
- * call ends with `timeout`; liveness says that the process had better be restarted. Every answer is there within 1.5
- * seconds.
+ * stale. A lock is not to be had: the subscription, or with the registry's the whole manager, is reported as not
+ * responsive, with what is known without it; liveness says that the process had better be restarted. Every answer is there
+ * within 1.5 seconds.
  */
 #include "supervise/health.h"
 
@@ -31,14 +31,6 @@ static struct probe_answer health_ask(struct tide_manager *manager)
 {
 	int64_t limit = manager->engine.probe_ns < HEALTH_DATABASE_NS ? manager->engine.probe_ns : HEALTH_DATABASE_NS;
 	return probe_ask(&manager->engine.probe, limit);
-}
-
-static tide_status health_lock(struct tide_manager *manager, struct mono_time deadline,
-			       struct tide_error *err) TIDE_UNCHECKED
-{
-	if (mutex_lock_until(&manager->lock, deadline))
-		return TIDE_OK;
-	return tide_fail(err, TIDE_TIMEOUT, "the manager's lock was not to be had in time");
 }
 
 static tide_status health_check(const struct tide_manager *manager, const void *ret, struct tide_error *err)
@@ -88,13 +80,20 @@ static void health_look_at_hand(struct tide_subscription *subscription, struct t
 	ret->running_position = atomic_load(&subscription->hand_position);
 }
 
-static void health_look(struct tide_subscription *subscription, const struct probe_answer *answer,
-			struct mono_time deadline, struct tide_subscription_health *ret) TIDE_UNCHECKED
+/* What is known of a subscription without its lock. */
+static void health_begin(struct tide_manager *manager, const char *name, struct tide_subscription_health *ret)
 {
 	memset(ret, 0, sizeof *ret);
-	memcpy(ret->name, subscription->name, sizeof ret->name);
-	ret->timestamp = clock_wall(subscription->engine->clock);
+	snprintf(ret->name, sizeof ret->name, "%s", name);
+	ret->timestamp = clock_wall(manager->engine.clock);
 	ret->lag_stale = true;
+}
+
+static void health_look(struct tide_manager *manager, struct tide_subscription *subscription,
+			const struct probe_answer *answer, struct mono_time deadline,
+			struct tide_subscription_health *ret) TIDE_UNCHECKED
+{
+	health_begin(manager, subscription->name, ret);
 	health_look_at_hand(subscription, ret);
 	ret->is_responsive = mutex_lock_until(&subscription->lock, deadline);
 	if (!ret->is_responsive)
@@ -120,15 +119,17 @@ tide_status tide_subscription_health(struct tide_manager *manager, const char *n
 		return status;
 	struct probe_answer answer = health_ask(manager);
 	struct mono_time deadline = health_deadline(HEALTH_LOCK_NS);
-	status = health_lock(manager, deadline, err);
-	if (status != TIDE_OK)
-		return status;
+	if (!mutex_lock_until(&manager->lock, deadline)) {
+		health_begin(manager, name, ret);
+		health_conclude(manager, 0, ret);
+		return TIDE_OK;
+	}
 	struct tide_subscription *subscription = manager->subscriptions;
 	while (subscription && strcmp(subscription->name, name) != 0)
 		subscription = subscription->next;
 	double timeout = subscription ? subscription->config.processing_timeout : 0;
 	if (subscription)
-		health_look(subscription, &answer, deadline, ret);
+		health_look(manager, subscription, &answer, deadline, ret);
 	mutex_unlock(&manager->lock);
 	if (!subscription)
 		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
@@ -177,9 +178,17 @@ static tide_status health_collect_locked(struct tide_manager *manager, const str
 	     subscription = subscription->next) {
 		size_t i = ret->subscription_count++;
 		(*ret_timeouts)[i] = subscription->config.processing_timeout;
-		health_look(subscription, answer, deadline, &ret->subscriptions[i]);
+		health_look(manager, subscription, answer, deadline, &ret->subscriptions[i]);
 	}
 	return TIDE_OK;
+}
+
+static struct tide_health health_without_lock(struct tide_manager *manager)
+{
+	return (struct tide_health){ .status = TIDE_UNHEALTHY,
+				     .running = atomic_load(&manager->is_running),
+				     .timestamp = clock_wall(manager->engine.clock),
+				     .unhealthy_count = (int64_t)atomic_load(&manager->count) };
 }
 
 tide_status tide_manager_health(struct tide_manager *manager, struct tide_health *ret,
@@ -190,11 +199,12 @@ tide_status tide_manager_health(struct tide_manager *manager, struct tide_health
 		return status;
 	struct probe_answer answer = health_ask(manager);
 	struct mono_time deadline = health_deadline(HEALTH_LOCK_NS);
-	struct tide_health health = { .timestamp = clock_wall(manager->engine.clock) };
+	struct tide_health health = { .timestamp = clock_wall(manager->engine.clock), .is_responsive = true };
 	double *timeouts ALLOC_AUTO = NULL;
-	status = health_lock(manager, deadline, err);
-	if (status != TIDE_OK)
-		return status;
+	if (!mutex_lock_until(&manager->lock, deadline)) {
+		*ret = health_without_lock(manager);
+		return TIDE_OK;
+	}
 	status = health_collect_locked(manager, &answer, deadline, &health, &timeouts, err);
 	mutex_unlock(&manager->lock);
 	if (status != TIDE_OK) {
@@ -251,9 +261,6 @@ static tide_status readiness_collect_locked(struct tide_manager *manager, struct
 					    struct tide_readiness *ret, struct tide_error *err)
 	TIDE_REQUIRES(manager->lock)
 {
-	ret->running = atomic_load(&manager->is_running);
-	ret->shutting_down = manager_is_ending(manager);
-	ret->subscription_count = atomic_load(&manager->count);
 	ret->names = alloc_zero(ret->subscription_count + 1, sizeof *ret->names);
 	if (!ret->names)
 		return alloc_fail(err);
@@ -265,16 +272,16 @@ static tide_status readiness_collect_locked(struct tide_manager *manager, struct
 	return status;
 }
 
-static tide_status readiness_say(struct tide_readiness *ret, struct tide_error *err)
+static tide_status readiness_say(struct tide_readiness *ret, bool is_responsive, struct tide_error *err)
 {
-	const char *what = "Manager is ready";
+	const char *what = is_responsive ? "Manager is ready" : "Internal lock not responsive (possible deadlock)";
 	if (ret->shutting_down)
 		what = "Manager is shutting down";
 	else if (!ret->running)
 		what = "Manager is not running";
 	else if (ret->name_count > 0)
 		what = ret->lists_errors ? "Subscriptions in error state: " : "Subscriptions still starting: ";
-	ret->ready = !ret->shutting_down && ret->running && ret->name_count == 0;
+	ret->ready = is_responsive && !ret->shutting_down && ret->running && ret->name_count == 0;
 	struct buffer buffer = { 0 };
 	buffer_add(&buffer, what, strlen(what));
 	for (size_t i = 0; i < ret->name_count; i++)
@@ -289,14 +296,17 @@ tide_status tide_manager_readiness(struct tide_manager *manager, struct tide_rea
 	if (status != TIDE_OK)
 		return status;
 	struct mono_time deadline = health_deadline(HEALTH_LIVENESS_NS);
-	struct tide_readiness readiness = { .timestamp = clock_wall(manager->engine.clock) };
-	status = health_lock(manager, deadline, err);
-	if (status != TIDE_OK)
-		return status;
-	status = readiness_collect_locked(manager, deadline, &readiness, err);
-	mutex_unlock(&manager->lock);
+	struct tide_readiness readiness = { .timestamp = clock_wall(manager->engine.clock),
+					    .running = atomic_load(&manager->is_running),
+					    .shutting_down = manager_is_ending(manager),
+					    .subscription_count = atomic_load(&manager->count) };
+	bool is_responsive = mutex_lock_until(&manager->lock, deadline);
+	if (is_responsive) {
+		status = readiness_collect_locked(manager, deadline, &readiness, err);
+		mutex_unlock(&manager->lock);
+	}
 	if (status == TIDE_OK)
-		status = readiness_say(&readiness, err);
+		status = readiness_say(&readiness, is_responsive, err);
 	if (status == TIDE_OK)
 		*ret = readiness;
 	else

@@ -181,7 +181,8 @@ tide_status tide_health_json(const struct tide_health *health, char **ret, struc
 	json_open(&buffer, '{');
 	health_add_string(&buffer, "status", tide_health_status_name(health->status));
 	health_add_bool(&buffer, "running", health->running);
-	health_add_integer(&buffer, "subscription_count", (int64_t)health->subscription_count);
+	health_add_integer(&buffer, "subscription_count",
+			   health->healthy_count + health->degraded_count + health->unhealthy_count);
 	health_add_integer(&buffer, "healthy_count", health->healthy_count);
 	health_add_integer(&buffer, "degraded_count", health->degraded_count);
 	health_add_integer(&buffer, "unhealthy_count", health->unhealthy_count);

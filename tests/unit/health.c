@@ -630,12 +630,29 @@ static void looks_at_a_held_manager(struct rig *rig)
 	is_not_alive(rig);
 	double since = seconds_now();
 	struct tide_health health;
-	refused(TIDE_TIMEOUT, tide_manager_health(rig->manager, &health, err));
+	must(tide_manager_health(rig->manager, &health, err));
+	assert_true(seconds_now() - since < ANSWERS_WITHIN);
+	assert_false(health.is_responsive);
+	char *json;
+	must(tide_health_json(&health, &json, err));
+	JSON_IS(json, "status", "\"unhealthy\"");
+	JSON_IS(json, "subscription_count", "1");
+	JSON_IS(json, "unhealthy_count", "1");
+	JSON_IS(json, "subscriptions", "[]");
+	tide_free(json);
+	tide_health_fini(&health);
+	since = seconds_now();
+	SAYS(rig, STATE, "unhealthy: Internal lock not responsive (possible deadlock)");
 	assert_true(seconds_now() - since < ANSWERS_WITHIN);
 	since = seconds_now();
 	struct tide_readiness readiness;
-	refused(TIDE_TIMEOUT, tide_manager_readiness(rig->manager, &readiness, err));
+	must(tide_manager_readiness(rig->manager, &readiness, err));
 	assert_true(seconds_now() - since < ANSWERS_WITHIN);
+	assert_false(readiness.ready);
+	bool is_running = atomic_load(&rig->manager->is_running);
+	assert_string_equal(readiness.reason,
+			    is_running ? "Internal lock not responsive (possible deadlock)" : "Manager is not running");
+	tide_readiness_fini(&readiness);
 }
 
 static void looks_at_a_held_subscription(struct rig *rig)
@@ -652,6 +669,8 @@ static void a_lock_that_is_not_given_back_ends_liveness(void **state)
 	struct rig rig;
 	rig_open(&rig, "memory:%n");
 	rig_subscribe(&rig);
+	holding(&rig, &rig.manager->lock, looks_at_a_held_manager);
+	rig_start(&rig);
 	holding(&rig, &rig.manager->lock, looks_at_a_held_manager);
 	holding(&rig, &rig.subscription->lock, looks_at_a_held_subscription);
 	struct tide_liveness liveness;
