@@ -143,7 +143,7 @@ static void server_give_up(void)
 	server_end(&server.pid);
 }
 
-/* A port that is free now. Another process could take it before the server does, and then the start fails. */
+/* A port that is free now; another process may take it before the server does. */
 static void server_choose_port(void)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -173,7 +173,33 @@ static void server_guard(void)
 	fputs("local all postgres trust\nlocal all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n",
 	      file);
 	assert_int_equal(fclose(file), 0);
-	server_choose_port();
+}
+
+/* False when the server ended instead. */
+static bool server_comes_up(void)
+{
+	double end = seconds_now() + 30;
+	while (!server_answers("connect_timeout=2")) {
+		if (waitpid(server.pid, NULL, WNOHANG) == server.pid)
+			return false;
+		if (seconds_now() > end)
+			fail_msg("the server does not answer");
+		wait_a_moment();
+	}
+	return true;
+}
+
+static void server_start_guarded(void)
+{
+	server_guard();
+	for (int tries = 0; tries < 10; tries++) {
+		server_choose_port();
+		server.pid = server_launch("data", server.port, true);
+		if (server_comes_up())
+			return;
+		server.pid = 0;
+	}
+	fail_msg("there is no port for the server");
 }
 
 bool postgres_start_as(const struct postgres_wish *wish)
@@ -202,8 +228,9 @@ bool postgres_start_as(const struct postgres_wish *wish)
 	assert_int_equal(server_run(arguments), 0);
 	atexit(server_give_up);
 	if (server.is_guarded)
-		server_guard();
-	postgres_resume();
+		server_start_guarded();
+	else
+		postgres_resume();
 	return true;
 }
 
