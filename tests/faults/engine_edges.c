@@ -32,6 +32,30 @@ static void edge_restore(struct rig *rig)
 static struct tide_manager *edge_manager;
 static bool edge_was_paused;
 
+/* A live subscription "Edge" that the test steps itself. */
+static struct tide_subscription *edge_live(struct rig *rig, struct witness *witness)
+{
+	struct tide_subscription *subscription;
+	rig_open(rig, "memory");
+	edge_manager = rig->manager;
+	rig->manager->is_threaded = false;
+	struct tide_subscriber subscriber = witness_single("Edge", witness);
+	must(tide_manager_subscribe(rig->manager, &subscriber, NULL, &subscription, err));
+	must(tide_manager_start(rig->manager, NULL, 0, NULL, NULL, err));
+	while (tide_subscription_state(subscription) != TIDE_STATE_LIVE)
+		(void)runner_step(subscription, clock_mono(&clock_system));
+	return subscription;
+}
+
+static void edge_end(struct rig *rig, struct witness *witness, struct tide_subscription *subscription)
+{
+	must(tide_manager_stop(rig->manager, NULL, 0, err));
+	while (tide_subscription_state(subscription) != TIDE_STATE_STOPPED)
+		(void)runner_step(subscription, clock_mono(&clock_system));
+	rig_close(rig);
+	witness_fini(witness);
+}
+
 static tide_status end_while_somebody_pauses(void *session, tide_position *ret, struct tide_error *err)
 {
 	edge_was_paused = tide_manager_pause(edge_manager, "Edge", TIDE_PAUSE_MANUAL);
@@ -43,15 +67,7 @@ static void a_pause_that_meets_falling_behind_stands(void **state)
 	(void)state;
 	struct rig rig;
 	struct witness witness = WITNESS;
-	struct tide_subscription *subscription;
-	rig_open(&rig, "memory");
-	edge_manager = rig.manager;
-	rig.manager->is_threaded = false;
-	struct tide_subscriber subscriber = witness_single("Edge", &witness);
-	must(tide_manager_subscribe(rig.manager, &subscriber, NULL, &subscription, err));
-	must(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
-	while (tide_subscription_state(subscription) != TIDE_STATE_LIVE)
-		(void)runner_step(subscription, clock_mono(&clock_system));
+	struct tide_subscription *subscription = edge_live(&rig, &witness);
 	append_many(rig.store, stream_of("Order", 1), 0, 3);
 	edge_replace(&rig);
 	edge_backend.store.end = end_while_somebody_pauses;
@@ -60,11 +76,7 @@ static void a_pause_that_meets_falling_behind_stands(void **state)
 	assert_true(edge_was_paused);
 	assert_int_equal(tide_subscription_state(subscription), TIDE_STATE_PAUSED);
 	edge_restore(&rig);
-	must(tide_manager_stop(rig.manager, NULL, 0, err));
-	while (tide_subscription_state(subscription) != TIDE_STATE_STOPPED)
-		(void)runner_step(subscription, clock_mono(&clock_system));
-	rig_close(&rig);
-	witness_fini(&witness);
+	edge_end(&rig, &witness, subscription);
 }
 
 /* ---- Losing ownership --------------------------------------------------------------------------------------- */
@@ -84,15 +96,7 @@ static void a_restart_does_not_get_between_losing_ownership_and_standing_by(void
 	(void)state;
 	struct rig rig;
 	struct witness witness = WITNESS;
-	struct tide_subscription *subscription;
-	rig_open(&rig, "memory");
-	edge_manager = rig.manager;
-	rig.manager->is_threaded = false;
-	struct tide_subscriber subscriber = witness_single("Edge", &witness);
-	must(tide_manager_subscribe(rig.manager, &subscriber, NULL, &subscription, err));
-	must(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
-	while (tide_subscription_state(subscription) != TIDE_STATE_LIVE)
-		(void)runner_step(subscription, clock_mono(&clock_system));
+	struct tide_subscription *subscription = edge_live(&rig, &witness);
 	uint64_t run = subscription->run;
 	subscription->is_lost = true;
 	subscription_nudge(subscription);
@@ -105,11 +109,7 @@ static void a_restart_does_not_get_between_losing_ownership_and_standing_by(void
 	assert_int_equal(status_of(subscription).previous_state, TIDE_STATE_ERROR);
 	assert_int_equal(status_of(subscription).error.status, TIDE_FENCED);
 	assert_int_equal(subscription->run, run);
-	must(tide_manager_stop(rig.manager, NULL, 0, err));
-	while (tide_subscription_state(subscription) != TIDE_STATE_STOPPED)
-		(void)runner_step(subscription, clock_mono(&clock_system));
-	rig_close(&rig);
-	witness_fini(&witness);
+	edge_end(&rig, &witness, subscription);
 }
 
 /* ---- Starting ----------------------------------------------------------------------------------------------- */

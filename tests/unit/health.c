@@ -127,9 +127,7 @@ static void health_has_its_keys_in_order(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "sqlite:%d/store.db");
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_live(&rig, "sqlite:%d/store.db");
 	rig_settle(&rig, "Good");
 	char *json = health_json_of(&rig);
 	json_keys_are(json, "", HEALTH_KEYS);
@@ -205,8 +203,7 @@ static void a_manager_is_as_well_as_its_worst_subscription(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "memory:%n");
 	must(tide_manager_unsubscribe(rig.manager, "Totals", err));
 	char *json = health_json_of(&rig);
 	JSON_IS(json, "status", "\"unknown\"");
@@ -232,8 +229,7 @@ static void failures_and_dead_letters_degrade_at_their_thresholds(void **state)
 	rig_open(&rig, "sqlite:%d/store.db");
 	rig.health.max_errors_warning = rig.health.max_dlq_events_warning = 2;
 	rig.health.max_errors_critical = rig.health.max_dlq_events_critical = 3;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	SAYS(&rig, DLQ, "healthy: DLQ is empty");
 	rig_settle(&rig, "Bad");
 	SAYS(&rig, ERRORS, "healthy: Error rate within acceptable limits");
@@ -264,8 +260,7 @@ static void many_records_in_a_minute_degrade(void **state)
 	struct rig rig;
 	rig_open(&rig, "memory:%n");
 	rig.health.max_error_rate_per_minute = 2;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	atomic_store(&rig.script.failures, 2);
 	rig_settle(&rig, "Good");
 	SAYS(&rig, ERRORS, "healthy: Error rate within acceptable limits");
@@ -282,8 +277,7 @@ static void lag_degrades_at_its_thresholds(void **state)
 	rig_open(&rig, "memory:%n");
 	rig.health.max_lag_events_warning = 2;
 	rig.health.max_lag_events_critical = 3;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	assert_true(tide_manager_pause(rig.manager, "Totals", TIDE_PAUSE_MANUAL));
 	rig_append(&rig, "Good");
 	SAYS(&rig, LAG, "healthy: Lag within limits: 1 events");
@@ -304,8 +298,7 @@ static void a_full_read_ahead_degrades_after_a_while_when_live(void **state)
 	rig.config.batch_size = 2;
 	rig.config.max_in_flight = 4;
 	rig.config.backpressure_threshold = 0.5;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	SAYS(&rig, BACKPRESSURE, "healthy: No backpressure");
 	atomic_store(&rig.script.is_closed, true);
 	rig_append(&rig, "Good");
@@ -375,8 +368,7 @@ static void the_breaker_of_databases_is_told(void **state)
 	rig.config.circuit_breaker_recovery_timeout = 3600;
 	rig.config.shutdown_timeout = 0.2;
 	rig.shutdown_timeout = 0.2;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	rig_append(&rig, "Good");
 	COMES_TO_SAY(&rig, INFRA_BREAKER, "unhealthy: Circuit breaker is OPEN - requests blocked");
 	SAYS(&rig, HANDLER_BREAKER, "healthy: Circuit breaker is CLOSED - normal operation");
@@ -389,8 +381,7 @@ static void a_stuck_handler_is_told_and_does_not_end_liveness(void **state)
 	struct rig rig;
 	rig_open(&rig, "memory:%n");
 	rig.config.processing_timeout = 0.05;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	SAYS(&rig, HANDLER, "healthy: Handler responsive");
 	atomic_store(&rig.script.is_closed, true);
 	rig_append(&rig, "Good");
@@ -494,8 +485,7 @@ static void who_is_still_starting_is_not_ready(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "slow:%n");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "slow:%n");
 	atomic_store(&is_lease_asked, false);
 	atomic_store(&is_lease_closed, true);
 	struct thread thread;
@@ -516,9 +506,7 @@ static void who_stands_by_is_ready_and_healthy(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_live(&rig, "memory:%n");
 	struct rig other = rig;
 	other.manager = NULL;
 	rig_subscribe(&other);
@@ -533,9 +521,7 @@ static void probes_answer_in_time_when_the_store_hangs(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "slow:%n");
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_live(&rig, "slow:%n");
 	rig_settle(&rig, "Good");
 	assert_false(health_of(&rig).lag_stale);
 	atomic_store(&is_end_closed, true);
@@ -571,8 +557,7 @@ static void liveness_has_its_keys_in_order(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "memory:%n");
 	struct tide_liveness liveness;
 	char *json;
 	must(tide_manager_liveness(rig.manager, &liveness, err));
@@ -667,8 +652,7 @@ static void a_lock_that_is_not_given_back_ends_liveness(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "memory:%n");
 	holding(&rig, &rig.manager->lock, looks_at_a_held_manager);
 	rig_start(&rig);
 	holding(&rig, &rig.manager->lock, looks_at_a_held_manager);
@@ -685,8 +669,7 @@ static void a_thread_that_its_handler_ends_is_missed(void **state)
 	struct rig rig;
 	rig_open(&rig, "sqlite:%d/store.db");
 	rig.config.checkpoint_strategy = TIDE_EVERY_EVENT;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	rig_settle(&rig, "Good");
 	atomic_store(&rig.script.should_end_thread, true);
 	rig_append(&rig, "Good");

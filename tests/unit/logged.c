@@ -14,8 +14,7 @@ static void changes_are_logged_at_their_levels(void **state)
 	rig_open(&rig, "memory:%n");
 	rig.config.circuit_breaker_failure_threshold = 2;
 	rig.config.circuit_breaker_recovery_timeout = 3600;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	wait_for(10, rig_logged("info subscription state changed", "from=stopped to=starting") == 1);
 	wait_for(10, rig_logged("info subscription state changed", "from=starting to=live") == 1);
 	wait_for(10, rig_logged("info subscription start position", "position=0 from=beginning") == 1);
@@ -53,8 +52,7 @@ static void lost_ownership_and_retries_of_databases_are_logged(void **state)
 	rig_log_begin();
 	rig_open(&rig, "fault:op=save,status=busy,times=1/sqlite:%d/store.db");
 	rig.config.checkpoint_strategy = TIDE_EVERY_EVENT;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	rig_settle(&rig, "Good");
 	wait_for(10, rig_logged("warning subscription trying again", "operation=checkpoint attempt=2") == 1);
 	rig_sql(&rig,
@@ -137,8 +135,7 @@ static void whatever_is_told_survives_that_memory_runs_out(void **state)
 	struct rig rig;
 	rig_open(&rig, "memory:%n");
 	rig.config.event_types = (const char *const[]){ "Good", "Bad", NULL };
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	rig_settle(&rig, "Good");
 	rig_settle(&rig, "Bad");
 	must(tide_manager_stop(rig.manager, NULL, 0, err));

@@ -72,9 +72,7 @@ static void metrics_come_in_the_order_of_the_table_each_with_help_and_type(void 
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "sqlite:%d/store.db");
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_live(&rig, "sqlite:%d/store.db");
 	rig_settle(&rig, "Good");
 	rig_settle(&rig, "Bad");
 	char *text, expected[128];
@@ -104,9 +102,7 @@ static void histograms_are_cumulative_up_to_infinity(void **state)
 	static const char *const bounds[] = { "0.001", "0.005", "0.01", "0.05", "0.1", "0.5",
 					      "1",     "5",     "10",   "30",   "60",  "+Inf" };
 	struct rig rig;
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_live(&rig, "memory:%n");
 	rig_settle(&rig, "Good");
 	atomic_store(&rig.script.is_closed, true);
 	rig_append(&rig, "Good");
@@ -135,8 +131,7 @@ static void label_values_are_escaped(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "sqlite:%d/store.db");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "sqlite:%d/store.db");
 	rig_sql(&rig,
 		"INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, payload) "
 		"VALUES ('11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222', 'Rig', "
@@ -151,8 +146,7 @@ static void event_types_beyond_a_thousand_count_as_other(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "memory:%n");
 	for (int i = 0; i < 1005; i++) {
 		char type[32];
 		snprintf(type, sizeof type, "Type%d", i);
@@ -175,8 +169,7 @@ static void appends_count(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "sqlite:%d/store.db");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "sqlite:%d/store.db");
 	struct tide_new_event events[2] = { event_of("Good", 1), event_of("Good", 2) };
 	events[0].event_id = uuid_of(901);
 	events[1].event_id = uuid_of(902);
@@ -222,8 +215,7 @@ static void snapshots_count(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "fault:op=snapshot_save,status=busy,after=1,times=1/memory:%n");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "fault:op=snapshot_save,status=busy,after=1,times=1/memory:%n");
 	struct tide_uuid id = uuid_of(77);
 	struct tide_repository *repository = accounts_of(&rig, &account_type),
 			       *newer = accounts_of(&rig, &account_type_v2);
@@ -263,8 +255,7 @@ static void the_bus_and_its_wake_ups_count(void **state)
 	struct rig rig;
 	rig_open(&rig, "memory:%n");
 	rig.config.poll_interval_seconds = 3600;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	rig_settle(&rig, "Good");
 	SEEN seen = see(rig.store, NULL);
 	must(tide_bus_subscribe_all(rig.bus, take_event, NULL, err));
@@ -285,8 +276,7 @@ static void events_count_by_what_became_of_them(void **state)
 	struct rig rig;
 	rig_open(&rig, "sqlite:%d/store.db");
 	rig.config.event_types = (const char *const[]){ "Good", "Bad", NULL };
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	rig_settle(&rig, "Good");
 	rig_settle(&rig, "Good");
 	rig_settle(&rig, "Other");
@@ -310,8 +300,7 @@ static void discarded_events_count(void **state)
 	struct rig rig;
 	rig_open(&rig, "memory:%n");
 	rig.config.discard_failed_events = true;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	rig_settle(&rig, "Bad");
 	METRIC_IS(&rig, T "events_discarded_total" S, 1);
 	METRIC_IS(&rig, T "events_dead_lettered_total" S, 0);
@@ -326,8 +315,7 @@ static void late_handlers_count_while_they_still_run(void **state)
 	rig_open(&rig, "memory:%n");
 	rig.config.processing_timeout = 0.05;
 	rig.config.max_retries = 0;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	atomic_store(&rig.script.is_closed, true);
 	rig_append(&rig, "Good");
 	COMES_TO(&rig, T "handler_timeouts_total" S, 1);
@@ -345,9 +333,7 @@ static void the_present_state_is_one_and_the_others_are_zero(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_live(&rig, "memory:%n");
 	METRIC_IS(&rig, T "subscription_state" SL("state=\"live\""), 1);
 	METRIC_IS(&rig, T "subscription_state" SL("state=\"paused\""), 0);
 	assert_true(tide_manager_pause(rig.manager, "Totals", TIDE_PAUSE_MANUAL));
@@ -397,15 +383,7 @@ static void reading_ahead_is_told(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "memory:%n");
-	rig.config.batch_size = 2;
-	rig.config.max_in_flight = 4;
-	rig.config.backpressure_threshold = 0.5;
-	rig_subscribe(&rig);
-	append_many(rig.store, stream_of("Rig", 1), 1, 10);
-	atomic_store(&rig.script.is_closed, true);
-	rig_start_to(&rig, 0);
-	rig_await_inside(&rig);
+	rig_read_ahead(&rig);
 	METRIC_IS(&rig, T "events_in_flight" S, 4);
 	METRIC_IS(&rig, T "backpressure" S, 1);
 	atomic_store(&rig.script.is_closed, false);
@@ -440,9 +418,7 @@ static void ownership_and_standing_by_are_told(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "sqlite:%d/store.db");
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_live(&rig, "sqlite:%d/store.db");
 	METRIC_IS(&rig, T "ownership_changes_total" SL("change=\"acquired\""), 1);
 	METRIC_IS(&rig, T "subscription_standby" S, 0);
 	struct rig other = rig;
@@ -471,8 +447,7 @@ static void saves_and_failed_saves_count(void **state)
 	struct rig rig;
 	rig_open(&rig, "fault:op=save,status=busy,times=2/memory:%n");
 	rig.config.checkpoint_strategy = TIDE_EVERY_EVENT;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	rig_settle(&rig, "Good");
 	COMES_TO(&rig, T "checkpoints_saved_total" S, 1);
 	METRIC_IS(&rig, T "checkpoint_failures_total" S, 2);
@@ -503,9 +478,7 @@ static void retries_count_by_operation_and_over_runs(void **state)
 	each_operation_counts_its_retries("fault:op=lease_acquire,status=busy,times=2/memory:%n",
 					  T "retries_total" SL("operation=\"ownership\""));
 	struct rig rig;
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_live(&rig, "memory:%n");
 	atomic_store(&rig.script.failures, 2);
 	rig_settle(&rig, "Good");
 	METRIC_IS(&rig, T "retries_total" SL("operation=\"handler\""), 2);
@@ -543,8 +516,7 @@ static void breakers_tell_state_and_openings(void **state)
 	rig.config.circuit_breaker_failure_threshold = 2;
 	rig.config.circuit_breaker_recovery_timeout = 3600;
 	rig.shutdown_timeout = 0.2;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	rig_append(&rig, "Good");
 	COMES_TO(&rig, T "circuit_breaker_state" SL("breaker=\"infra\""), 2);
 	METRIC_IS(&rig, T "circuit_breaker_opened_total" SL("breaker=\"infra\""), 1);
@@ -569,8 +541,7 @@ static void redelivery_is_told_from_request_to_end(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		struct rig rig;
 		rig_open(&rig, urls[i]);
-		rig_subscribe(&rig);
-		rig_start(&rig);
+		rig_begin(&rig);
 		rig_settle(&rig, "Bad");
 		int64_t id = only_dead_letter(&rig);
 		assert_true(tide_manager_pause(rig.manager, "Totals", TIDE_PAUSE_MANUAL));
@@ -595,16 +566,13 @@ static void wake_ups_count_by_source(void **state)
 	struct rig rig;
 	rig_open(&rig, "memory:%n");
 	rig.config.poll_interval_seconds = 3600;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	double before = rig_metric(&rig, T "wakeups_total" SL("source=\"append\""));
 	rig_settle(&rig, "Good");
 	assert_true(rig_metric(&rig, T "wakeups_total" SL("source=\"append\"")) > before);
 	METRIC_IS(&rig, T "wakeups_total" SL("source=\"notify\""), 0);
 	rig_close(&rig);
-	rig_open(&rig, "sqlite:%d/store.db");
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_live(&rig, "sqlite:%d/store.db");
 	wait_for(10, rig_metric(&rig, T "wakeups_total" SL("source=\"poll\"")) > 2);
 	before = rig_metric(&rig, T "wakeups_total" SL("source=\"notify\""));
 	struct tide_store *second;
@@ -628,8 +596,7 @@ static void shutdowns_are_told(void **state)
 	(void)state;
 	struct rig rig;
 	rig_log_begin();
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "memory:%n");
 	struct tide_shutdown_metrics metrics;
 	refused(TIDE_NOT_FOUND, tide_manager_shutdown_metrics(rig.manager, &metrics, err));
 	struct thread thread;

@@ -164,6 +164,37 @@ void rig_start(struct rig *rig)
 	rig_start_to(rig, 10);
 }
 
+void rig_begin(struct rig *rig)
+{
+	rig_subscribe(rig);
+	rig_start(rig);
+}
+
+void rig_ready(struct rig *rig, const char *url)
+{
+	rig_open(rig, url);
+	rig_subscribe(rig);
+}
+
+void rig_live(struct rig *rig, const char *url)
+{
+	rig_open(rig, url);
+	rig_begin(rig);
+}
+
+void rig_read_ahead(struct rig *rig)
+{
+	rig_open(rig, "memory:%n");
+	rig->config.batch_size = 2;
+	rig->config.max_in_flight = 4;
+	rig->config.backpressure_threshold = 0.5;
+	rig_subscribe(rig);
+	append_many(rig->store, stream_of("Rig", 1), 1, 10);
+	atomic_store(&rig->script.is_closed, true);
+	rig_start_to(rig, 0);
+	rig_await_inside(rig);
+}
+
 void rig_await(struct rig *rig, enum tide_state state)
 {
 	wait_for(10, tide_subscription_state(rig->subscription) == state);

@@ -48,6 +48,13 @@ void rig_subscribe_as(struct rig *rig, const char *name, const char *const *even
 /** Start and wait until live, paused or ended. */
 void rig_start(struct rig *rig);
 void rig_start_to(struct rig *rig, double wait_seconds);
+/** Subscribe "Totals" and start. */
+void rig_begin(struct rig *rig);
+/** What most tests begin with: open and subscribe "Totals"; and start it, too. */
+void rig_ready(struct rig *rig, const char *url);
+void rig_live(struct rig *rig, const char *url);
+/** Open, and begin to catch up on ten events: one is in hand and stays there, four are read ahead, the flag is set. */
+void rig_read_ahead(struct rig *rig);
 void rig_await(struct rig *rig, enum tide_state state);
 /** Append one event of a type and return its position. */
 tide_position rig_append(struct rig *rig, const char *event_type);

@@ -32,8 +32,7 @@ static void a_status_has_its_keys_in_order(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "memory:%n");
 	char *json = status_of(&rig);
 	json_keys_are(json, "", STATUS_KEYS);
 	JSON_IS(json, "state", "\"stopped\"");
@@ -107,15 +106,7 @@ static void what_is_acquired_is_released_or_in_flight(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "memory:%n");
-	rig.config.batch_size = 2;
-	rig.config.max_in_flight = 4;
-	rig.config.backpressure_threshold = 0.5;
-	rig_subscribe(&rig);
-	append_many(rig.store, stream_of("Rig", 1), 1, 10);
-	atomic_store(&rig.script.is_closed, true);
-	rig_start_to(&rig, 0);
-	rig_await_inside(&rig);
+	rig_read_ahead(&rig);
 	struct tide_flow_stats stats;
 	must(tide_subscription_flow_stats(rig.subscription, &stats, err));
 	assert_int_equal(stats.events_in_flight, 4);
@@ -166,8 +157,7 @@ static void each_operation_tells_how_often_it_was_tried(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "fault:op=save,status=busy,times=2/memory:%n");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "fault:op=save,status=busy,times=2/memory:%n");
 	atomic_store(&rig.script.failures, 3);
 	rig_start(&rig);
 	rig_settle(&rig, "Good");
@@ -246,8 +236,7 @@ static void records_and_statistics_have_their_keys_in_order(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "memory:%n");
 	rig_subscribe_as(&rig, "Others", NULL);
 	int64_t id;
 	must(tide_manager_on_error(rig.manager, TIDE_ERRORS_ALL, 0, keep_record, NULL, &id, err));
@@ -300,8 +289,7 @@ static void a_record_without_an_event_is_null_unknown_and_minus_one(void **state
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "fault:op=read,status=busy,times=1/memory:%n");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "fault:op=read,status=busy,times=1/memory:%n");
 	int64_t id;
 	must(tide_manager_on_error(rig.manager, TIDE_ERRORS_ALL, 0, keep_record, NULL, &id, err));
 	atomic_store(&records, 0);
@@ -414,8 +402,7 @@ static void rules_come_before_patterns_and_patterns_before_the_table(void **stat
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "memory:%n");
 	int64_t id;
 	must(tide_manager_on_error(rig.manager, TIDE_ERRORS_ALL, 0, keep_record, NULL, &id, err));
 	struct tide_classification first = { TIDE_CATEGORY_INFRASTRUCTURE, TIDE_SEVERITY_LOW, false, "first" };

@@ -89,9 +89,7 @@ static void a_stop_counts_as_a_shutdown(void **state)
 	(void)state;
 	struct rig rig;
 	struct tide_shutdown_metrics metrics;
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_live(&rig, "memory:%n");
 	rig_settle(&rig, "Good");
 	must(tide_manager_stop(rig.manager, (const char *const[]){ "Totals", NULL }, 0, err));
 	METRIC_IS(&rig, P "shutdowns_initiated_total{reason=\"programmatic\"}", 0); /* the manager went on */
@@ -121,8 +119,7 @@ static void what_is_in_hand_has_all_of_the_limit_of_a_stop(void **state)
 	rig_open(&rig, "memory:%n");
 	must(tide_manager_open(TIDE_MANAGER(.store = rig.store, .checkpoints = rig.checkpoints, .drain_timeout = 0.01),
 			       &rig.manager, err));
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	rig_hold(&rig);
 	opening_start(&opening);
 	must(tide_manager_stop(rig.manager, NULL, 0, err));
@@ -135,9 +132,7 @@ static void a_stop_ends_a_request_that_nobody_waits_for(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_live(&rig, "memory:%n");
 	tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_HEALTH_CHECK);
 	refused(TIDE_SHUTTING_DOWN, tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
 	must(tide_manager_stop(rig.manager, NULL, 0, err));
@@ -219,8 +214,7 @@ static void an_instant_that_is_near_or_gone_ends_it_in_time(void **state)
 	for (size_t i = 0; i < sizeof instants / sizeof *instants; i++) {
 		struct rig rig;
 		struct thread thread;
-		rig_open(&rig, "memory:%n");
-		rig_subscribe(&rig);
+		rig_ready(&rig, "memory:%n");
 		rig_run(&rig, &thread);
 		rig_settle(&rig, "Good");
 		rig_hold(&rig);
@@ -245,8 +239,7 @@ static void only_the_first_instant_counts(void **state)
 	(void)state;
 	struct rig rig;
 	rig_log_begin();
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "memory:%n");
 	tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_HEALTH_CHECK); /* which names none */
 	tide_manager_request_shutdown_by(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC, seconds_from_now(9999));
 	tide_manager_request_shutdown_by(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC, seconds_from_now(-1));
@@ -277,8 +270,7 @@ static void a_hook_that_memory_keeps_from_being_called_is_logged(void **state)
 		struct rig rig;
 		atomic_int called = 0;
 		rig_log_begin();
-		rig_open(&rig, "memory:%n");
-		rig_subscribe(&rig);
+		rig_ready(&rig, "memory:%n");
 		must(tide_manager_add_hook(rig.manager, TIDE_HOOK_AFTER_SHUTDOWN, hook_count, &called, 0, err));
 		tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC);
 		alloc_fail_from(nth);
@@ -322,8 +314,7 @@ static void hooks_may_be_added_while_others_are_called(void **state)
 	(void)state;
 	struct rig rig;
 	struct thread runs, adds;
-	rig_open(&rig, "memory:%n");
-	rig_subscribe(&rig);
+	rig_ready(&rig, "memory:%n");
 	rig_run(&rig, &runs);
 	struct adding adding = { .rig = &rig };
 	for (int i = 0; i < 20; i++)
@@ -401,8 +392,7 @@ static void a_save_that_hangs_does_not_keep_a_stop(void **state)
 	stopping_backend.checkpoint.save = save_or_hang;
 	rig.config.checkpoint_strategy = TIDE_PERIODIC;
 	rig.config.checkpoint_interval_seconds = 3600;
-	rig_subscribe(&rig);
-	rig_start(&rig);
+	rig_begin(&rig);
 	rig_settle(&rig, "Good");
 	rig_hold(&rig); /* so that the stop saves what is settled, itself */
 	atomic_store(&stopping_is_closed, true);
