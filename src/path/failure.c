@@ -121,6 +121,7 @@ static void failure_record_attempt(struct tide_subscription *subscription, const
 						  .stacktrace = delivery->stacktrace,
 						  .retry_count = delivery->attempt - 1,
 						  .is_retried = true });
+	runner_look_at_clock(subscription);
 }
 
 static void failure_forget_pending(struct runner *runner)
@@ -258,6 +259,7 @@ static void failure_conclude(struct tide_subscription *subscription, const struc
 						  .retry_count = pending->retry_count,
 						  .dlq_id = dlq_id,
 						  .is_logged = pending->is_logged });
+	runner_look_at_clock(subscription);
 }
 
 /* Too many failed events end the run, after the one that was too many was settled. */
@@ -388,8 +390,8 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 						event->event_type.data ? event->event_type.data : "Unknown",
 						data,
 						message,
-						pending->stacktrace,
-						pending->retry_count,
+						pending->is_pending ? pending->stacktrace : NULL,
+						pending->is_pending ? pending->retry_count : 0, /* else it is parked */
 						runner_wall(subscription) };
 	if (status == TIDE_OK)
 		status = failure_write(subscription, &write, ret, &err);

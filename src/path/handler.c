@@ -200,6 +200,7 @@ tide_status handler_attempt(struct tide_subscription *subscription, const struct
 	delivery->has_lost_transaction = status != TIDE_OK;
 	if (status != TIDE_OK)
 		return status;
+	runner_look_at_clock(subscription);
 	delivery->connection = ops->connection(runner->session);
 	status = handler_call(subscription, events, count, delivery, err);
 	status = handler_check(subscription, delivery, status, err);
@@ -236,6 +237,23 @@ static enum step handler_pause(struct tide_subscription *subscription)
 	if (has_moved)
 		subscription_log_move(subscription, from, TIDE_STATE_PAUSED, "handler breaker is open");
 	return STEP_ON;
+}
+
+/* Before its recovery time an open breaker is shown, whatever backoff the event has to wait for besides. A person who asks
+ * for a probe gets it now. */
+static bool handler_is_rejected(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	if (runner->is_admitted)
+		return false;
+	mutex_lock(&subscription->lock);
+	const struct breaker *breaker = &subscription->handler_breaker;
+	bool is_open = breaker->state == BREAKER_OPEN && runner->now.ns < breaker_ready_at(breaker).ns;
+	bool is_manual = subscription->is_manual_probe;
+	mutex_unlock(&subscription->lock);
+	if (is_manual)
+		runner->retry_at = runner->now;
+	return is_open && !is_manual;
 }
 
 static bool handler_admit(struct tide_subscription *subscription)
@@ -276,6 +294,7 @@ static void handler_check_self(struct tide_subscription *subscription, const str
 	tide_fail(&err, TIDE_CORRUPT, "self-check: version %d of %s %s came where %d was due", event->version,
 		  event->aggregate_type.data, tide_uuid_format(&event->aggregate_id, id), expected);
 	failure_record(subscription, &err, &(struct failure_context){ .event = event });
+	runner_look_at_clock(subscription);
 }
 
 /* ---- After an unclean end ----------------------------------------------------------------------------------- */
@@ -322,6 +341,7 @@ static void handler_end_care(struct tide_subscription *subscription)
 	runner->is_careful = false;
 	if (runner->session)
 		(void)ops->lease_mark(runner->session, save_fence(subscription), 0, 0, NULL);
+	runner_look_at_clock(subscription);
 }
 
 /* ---- The delivery ------------------------------------------------------------------------------------------- */
@@ -405,6 +425,8 @@ enum step handler_step(struct tide_subscription *subscription)
 					event->undecodable ? event->undecodable : runner->doom.message);
 		return STEP_ON;
 	}
+	if (handler_is_rejected(subscription))
+		return handler_pause(subscription);
 	if (runner->attempts > 0 && runner->now.ns < runner->retry_at.ns) {
 		/* No transaction stays open during a backoff, and the timer of the saves runs on. */
 		const struct progress *progress = &runner->progress;

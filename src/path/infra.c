@@ -77,6 +77,7 @@ enum step infra_judge(struct tide_subscription *subscription, enum retry_operati
 		      struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
+	runner_look_at_clock(subscription);
 	if (status == TIDE_OK) {
 		infra_succeeded(subscription, operation);
 		return STEP_ON;

@@ -226,6 +226,7 @@ static tide_status redeliver_entry(struct tide_subscription *subscription, const
 		return status;
 	const struct tide_event *event = &page->entries[0].event;
 	struct tide_delivery delivery;
+	runner_look_at_clock(subscription);
 	delivery_begin(&delivery, subscription, entry->retry_count + 2, event->position);
 	struct tide_error error;
 	tide_status outcome = handler_attempt(subscription, &event, 1, &delivery, &error);

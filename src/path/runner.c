@@ -161,16 +161,29 @@ static enum step runner_stand_by_again(struct tide_subscription *subscription, c
 	return runner_wait(subscription, runner->acquire_at);
 }
 
+static void runner_hear_of_loss(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	subscription->is_lost = true;
+	mutex_unlock(&subscription->lock);
+}
+
+static void runner_report_unsaved(struct tide_subscription *subscription, const struct tide_error *error)
+{
+	const struct runner *runner = &subscription->runner;
+	log_at(TIDE_LOG_ERROR, "checkpoint", "the final checkpoint was not saved", "name='%s' position=%lld error='%s'",
+	       subscription->name, (long long)runner->progress.position, error->message);
+	failure_record(subscription, error,
+		       &(struct failure_context){ .retry_count = runner->tries, .is_logged = true });
+}
+
 enum step runner_fail(struct tide_subscription *subscription, const struct tide_error *error)
 {
-	struct runner *runner = &subscription->runner;
 	struct tide_error first = *error, err;
 	if (first.status == TIDE_FENCED)
 		return runner_stand_by_again(subscription, &first);
 	if (save_once(subscription, &err) != TIDE_OK)
-		log_at(TIDE_LOG_ERROR, "checkpoint", "the settled prefix was not saved",
-		       "name='%s' position=%lld error='%s'", subscription->name, (long long)runner->progress.position,
-		       err.message);
+		runner_report_unsaved(subscription, &err);
 	mutex_lock(&subscription->lock);
 	subscription->error = first;
 	mutex_unlock(&subscription->lock);
@@ -214,22 +227,6 @@ static enum step runner_stop_later(struct tide_subscription *subscription, const
 		infra_close(subscription);
 	runner->stop_at = mono_add(runner->now, delay);
 	return runner_stop_waits(subscription);
-}
-
-static void runner_hear_of_loss(struct tide_subscription *subscription)
-{
-	mutex_lock(&subscription->lock);
-	subscription->is_lost = true;
-	mutex_unlock(&subscription->lock);
-}
-
-static void runner_report_unsaved(struct tide_subscription *subscription, const struct tide_error *error)
-{
-	const struct runner *runner = &subscription->runner;
-	log_at(TIDE_LOG_ERROR, "checkpoint", "the final checkpoint was not saved", "name='%s' position=%lld error='%s'",
-	       subscription->name, (long long)runner->progress.position, error->message);
-	failure_record(subscription, error,
-		       &(struct failure_context){ .retry_count = runner->tries, .is_logged = true });
 }
 
 enum step runner_stop(struct tide_subscription *subscription)

@@ -31,6 +31,12 @@ static inline enum step runner_wait(struct tide_subscription *subscription, stru
 	return STEP_WAIT;
 }
 
+/** After what may have taken long, so that its time is not the next handler's. */
+static inline void runner_look_at_clock(struct tide_subscription *subscription)
+{
+	subscription->runner.now = clock_mono(subscription->engine->clock);
+}
+
 /** The wall time of runner.now, from one look at the clock per step. */
 struct tide_time runner_wall(const struct tide_subscription *subscription);
 

@@ -118,9 +118,11 @@ static bool walk_is_locked(struct walk *walk)
 /* Step until the runner wants to wait, and see that nobody else has to wait for it. */
 static void walk_to_wait(struct walk *walk)
 {
+	int steps = 0;
 	do
 		walk->next = runner_step(walk->subscription, clock_mono(&walk->clock));
-	while (walk->next.ns <= walk->now_ns);
+	while (walk->next.ns <= walk->now_ns && ++steps < 1000);
+	assert_in_range(steps, 0, 999);
 	if (walk->outside)
 		assert_false(walk_is_locked(walk));
 }
@@ -267,6 +269,43 @@ static void a_dead_letter_that_is_never_accepted_ends_the_run_whatever_succeeds_
 	walk_close(&walk);
 }
 
+/* The first event's handler changes its mind when it is called again. */
+static tide_status fail_late(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	bool is_again = atomic_load(&witness->calls) > 3;
+	if (event->position != 3 && !(event->position == 1 && is_again))
+		return TIDE_OK;
+	tide_delivery_set_stacktrace(delivery, "at fail_late");
+	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "no such customer");
+}
+
+/* The third event waits for its dead letter when the two before it come again: now the first fails, the second is parked. */
+static void a_failure_that_is_kept_is_nobody_elses(void **state)
+{
+	(void)state;
+	struct walk walk;
+	walk_open(&walk, "sqlite", 2);
+	append_many(walk.rig.store, stream_of("Order", 2), 0, 1);
+	walk.witness.decide = fail_late;
+	struct tide_subscription_config config = walk_config();
+	config.hold_aggregate_on_failure = true;
+	walk_bad_entries = walk_bad_commits = 1;
+	walk_start(&walk, true, &config);
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(walk_bad_entries + walk_bad_commits, 0);
+	assert_int_equal(atomic_load(&walk.witness.calls), 4);
+	struct tide_dead_letter_list dead = dead_letters_of(walk.rig.checkpoints, "Walk");
+	assert_int_equal(dead.count, 3);
+	assert_string_equal(dead.entries[0].error_message, "no such customer");
+	assert_memory_equal(dead.entries[1].error_message, "parked behind event ", 20);
+	assert_null(dead.entries[1].error_stacktrace);
+	assert_string_equal(dead.entries[2].error_message, "no such customer");
+	assert_string_equal(dead.entries[2].error_stacktrace, "at fail_late");
+	tide_dead_letters_free(&dead);
+	assert_int_equal(walk.records[TIDE_HANDLER_PERMANENT], 2);
+	walk_close(&walk);
+}
+
 /* ---- A dead letter that is refused --------------------------------------------------------------------------- */
 
 static void check_refused(const char *backend, bool is_transactional, tide_status status, int32_t max_retries)
@@ -338,6 +377,25 @@ static void a_write_that_ends_the_run_says_after_how_many_attempts(void **state)
 	check_text(message, TIDE_IO, 0, expected);
 }
 
+/* ---- The trailing save of an error --------------------------------------------------------------------------- */
+
+static void a_trailing_save_that_fails_is_recorded_and_not_what_is_reported(void **state)
+{
+	(void)state;
+	struct walk walk;
+	walk_open(&walk, "memory", 4);
+	walk.witness.decide = refuse_two;
+	struct tide_subscription_config config = walk_config();
+	config.continue_on_error = false;
+	walk_bad_saves = -1;
+	walk_start(&walk, false, &config);
+	walk_until(&walk, TIDE_STATE_ERROR);
+	assert_string_equal(status_of(walk.subscription).error.message, "no such customer");
+	assert_int_equal(walk.records[TIDE_HANDLER_PERMANENT], 1);
+	assert_int_equal(walk.records[TIDE_BUSY], 1);
+	walk_close(&walk);
+}
+
 /* ---- A pause meanwhile --------------------------------------------------------------------------------------- */
 
 static void check_pause(const char *backend, bool is_transactional)
@@ -368,6 +426,98 @@ static void a_pause_before_the_dead_letter_gives_no_further_attempt(void **state
 	(void)state;
 	check_pause("memory", false);
 	check_pause("sqlite", true);
+}
+
+/* ---- Whose time it is ---------------------------------------------------------------------------------------- */
+
+static struct walk *walk_now;
+
+/* Longer than a handler may take, while there is something to handle. */
+static void walk_take_long(void)
+{
+	if (walk_now->witness.count < 3)
+		walk_now->now_ns += 60 * NS_PER_SECOND;
+}
+
+static tide_status walk_read_slowly(void *session, const struct tide_page_query *query, struct tide_page *page,
+				    struct tide_error *err)
+{
+	walk_take_long();
+	return walk_real.store.read(session, query, page, err);
+}
+
+static tide_status walk_savepoint_slowly(void *session, struct tide_error *err)
+{
+	walk_take_long();
+	return walk_real.store.savepoint(session, err);
+}
+
+static void walk_hear_slowly(void *self, const struct tide_error_record *record)
+{
+	(void)self;
+	(void)record;
+	walk_take_long();
+}
+
+static void check_time(const char *backend, bool is_transactional)
+{
+	struct walk walk;
+	int64_t id;
+	walk_open(&walk, backend, 4);
+	walk_now = &walk;
+	walk_backend.store.read = walk_read_slowly;
+	walk_backend.store.savepoint = walk_savepoint_slowly;
+	must(tide_manager_on_error(walk.rig.manager, TIDE_ERRORS_ALL, 0, walk_hear_slowly, NULL, &id, err));
+	walk.witness.decide = refuse_two;
+	struct tide_subscription_config config = walk_config();
+	config.processing_timeout = 10;
+	walk_start(&walk, is_transactional, &config);
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(walk.records[TIDE_TIMEOUT], 0);
+	assert_int_equal(atomic_load(&walk.witness.calls), 4);
+	walk_close(&walk);
+}
+
+static void the_time_of_databases_and_callbacks_is_not_the_handlers(void **state)
+{
+	(void)state;
+	check_time("memory", false);
+	check_time("sqlite", true);
+}
+
+/* ---- The breaker --------------------------------------------------------------------------------------------- */
+
+static void an_open_breaker_shows_at_once_and_a_backoff_that_is_longer_still_counts(void **state)
+{
+	(void)state;
+	struct walk walk;
+	walk_open(&walk, "memory", 4);
+	walk.witness.decide = fail_two;
+	struct tide_subscription_config config = walk_config();
+	config.circuit_breaker_enabled = true;
+	config.circuit_breaker_failure_threshold = 2;
+	config.circuit_breaker_recovery_timeout = 3;
+	config.initial_retry_delay = 1;
+	config.max_retry_delay = 10;
+	config.retry_exponential_base = 10;
+	walk_start(&walk, false, &config);
+	walk_to_wait(&walk);
+	assert_int_equal(tide_subscription_state(walk.subscription), TIDE_STATE_CATCHING_UP);
+	walk.now_ns += NS_PER_SECOND;
+	walk_to_wait(&walk); /* the second failure: open for 3 seconds, the next attempt in 10 */
+	assert_int_equal(tide_subscription_state(walk.subscription), TIDE_STATE_PAUSED);
+	walk.now_ns += 3 * NS_PER_SECOND;
+	walk_to_wait(&walk);
+	assert_int_equal(tide_subscription_state(walk.subscription), TIDE_STATE_CATCHING_UP);
+	assert_int_equal(atomic_load(&walk.witness.calls), 1 + 2);
+	walk.now_ns += 7 * NS_PER_SECOND;
+	walk_to_wait(&walk);
+	assert_int_equal(tide_subscription_state(walk.subscription), TIDE_STATE_PAUSED);
+	assert_int_equal(atomic_load(&walk.witness.calls), 1 + 3);
+	assert_true(tide_manager_resume(walk.rig.manager, "Walk"));
+	walk_to_wait(&walk); /* a person need not wait for either */
+	assert_int_equal(atomic_load(&walk.witness.calls), 1 + 4);
+	walk_close(&walk);
 }
 
 /* ---- When progress is saved ---------------------------------------------------------------------------------- */
@@ -546,6 +696,10 @@ int main(void)
 		cmocka_unit_test(no_transaction_is_open_while_a_dead_letter_waits),
 		cmocka_unit_test(what_is_settled_before_a_dead_letter_that_waits_is_committed),
 		cmocka_unit_test(a_dead_letter_that_is_never_accepted_ends_the_run_whatever_succeeds_in_between),
+		cmocka_unit_test(a_failure_that_is_kept_is_nobody_elses),
+		cmocka_unit_test(a_trailing_save_that_fails_is_recorded_and_not_what_is_reported),
+		cmocka_unit_test(the_time_of_databases_and_callbacks_is_not_the_handlers),
+		cmocka_unit_test(an_open_breaker_shows_at_once_and_a_backoff_that_is_longer_still_counts),
 		cmocka_unit_test(an_event_that_not_even_the_queue_takes_is_recorded_and_counted),
 		cmocka_unit_test(a_write_that_ends_the_run_says_after_how_many_attempts),
 		cmocka_unit_test(a_pause_before_the_dead_letter_gives_no_further_attempt),
