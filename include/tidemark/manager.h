@@ -133,7 +133,7 @@ tide_status tide_manager_restart(struct tide_manager *manager, const char *name,
  *
  * Owns:    nothing.
  * Threads: any but a handler or callback.
- * Returns: TIDE_OK, TIDE_TIMEOUT (a handler was still in hand at the limit), TIDE_NOT_FOUND, TIDE_DEADLOCK,
+ * Returns: TIDE_OK, TIDE_TIMEOUT (a handler, or a database, had not returned at the limit), TIDE_NOT_FOUND, TIDE_DEADLOCK,
  *          TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_manager_stop(struct tide_manager *manager, const char *const *names, double limit_seconds,

@@ -136,6 +136,7 @@ static bool runner_begin_again(struct tide_subscription *subscription)
 	enum tide_state from = subscription->states.state;
 	bool has_moved = subscription_move_locked(subscription, TIDE_STATE_ERROR, NULL) == TIDE_OK &&
 			 subscription_move_locked(subscription, TIDE_STATE_STARTING, NULL) == TIDE_OK;
+	subscription->is_standby = has_moved;
 	mutex_unlock(&subscription->lock);
 	if (has_moved) {
 		subscription_log_move(subscription, from, TIDE_STATE_ERROR, "ownership lost");

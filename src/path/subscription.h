@@ -162,6 +162,7 @@ struct tide_subscription {
 	bool is_registered_run; /* a run exists: started and not yet ended */
 	uint64_t run;           /* counts the runs: a thread ends with its own, even when the next has begun */
 	bool is_thread_alive;
+	bool is_thread_changing; /* one start joins the last thread and makes the next */
 	bool is_thread_dead;     /* ended by anything but its own return */
 	struct tide_error error; /* the last one; TIDE_OK: none */
 	struct run_counts counts;

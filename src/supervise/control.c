@@ -82,29 +82,40 @@ static void control_fail_start(struct tide_subscription *subscription, tide_stat
 	subscription_log_move(subscription, TIDE_STATE_STARTING, TIDE_STATE_ERROR, "no thread");
 }
 
+static tide_status control_start_thread(struct tide_subscription *subscription, struct tide_error *err)
+{
+	thread_join(&subscription->thread); /* of the last run: it has ended */
+	mutex_lock(&subscription->lock);
+	subscription->is_thread_alive = true;
+	mutex_unlock(&subscription->lock);
+	tide_status status = thread_start_watched(&subscription->thread, "tide-runner", runner_thread,
+						  runner_thread_died, subscription, err);
+	if (status != TIDE_OK)
+		control_fail_start(subscription, status);
+	mutex_lock(&subscription->lock);
+	subscription->is_thread_changing = false;
+	cond_broadcast(&subscription->changed);
+	mutex_unlock(&subscription->lock);
+	return status;
+}
+
 tide_status control_start(struct tide_manager *manager, struct tide_subscription *subscription, bool is_restart,
 			  struct tide_error *err)
 {
 	mutex_lock(&subscription->lock);
+	while (subscription->is_thread_changing) /* by another start, whose run may have failed already */
+		cond_wait(&subscription->changed, &subscription->lock);
 	bool is_under_way = subscription->is_registered_run && !subscription->is_abandoned;
 	tide_status status = TIDE_OK;
 	enum tide_state from = subscription->states.state;
 	if (!is_under_way || is_restart)
 		status = control_begin_locked(subscription, is_restart, err);
+	bool has_begun = status == TIDE_OK && (!is_under_way || is_restart);
+	subscription->is_thread_changing = has_begun && manager->is_threaded;
 	mutex_unlock(&subscription->lock);
-	if (status == TIDE_OK && (!is_under_way || is_restart))
+	if (has_begun)
 		subscription_log_move(subscription, from, TIDE_STATE_STARTING, is_restart ? "restarted" : "started");
-	if (status != TIDE_OK || (is_under_way && !is_restart) || !manager->is_threaded)
-		return status;
-	thread_join(&subscription->thread); /* of the last run: it has ended */
-	mutex_lock(&subscription->lock);
-	subscription->is_thread_alive = true;
-	mutex_unlock(&subscription->lock);
-	status = thread_start_watched(&subscription->thread, "tide-runner", runner_thread, runner_thread_died,
-				      subscription, err);
-	if (status != TIDE_OK)
-		control_fail_start(subscription, status);
-	return status;
+	return has_begun && manager->is_threaded ? control_start_thread(subscription, err) : status;
 }
 
 static bool control_has_started_locked(const struct tide_subscription *subscription, bool until_live)
@@ -214,7 +225,7 @@ static bool control_abandon(struct tide_subscription *subscription)
 	bool is_abandoned = subscription->is_registered_run && !subscription->is_abandoned;
 	enum tide_state from = subscription->states.state;
 	if (is_abandoned) {
-		subscription->is_abandoned = true;
+		subscription->is_abandoned = subscription->is_ready = true;
 		(void)subscription_move_locked(subscription, TIDE_STATE_STOPPED, NULL);
 		subscription->ended_mono = clock_mono(subscription->engine->clock);
 	}

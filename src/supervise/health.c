@@ -10,6 +10,7 @@
  */
 #include "supervise/health.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -121,7 +122,7 @@ tide_status tide_subscription_health(struct tide_manager *manager, const char *n
 	struct mono_time deadline = health_deadline(HEALTH_LOCK_NS);
 	if (!mutex_lock_until(&manager->lock, deadline)) {
 		health_begin(manager, name, ret);
-		health_conclude(manager, 0, ret);
+		health_conclude(manager, HUGE_VAL, ret);
 		return TIDE_OK;
 	}
 	struct tide_subscription *subscription = manager->subscriptions;

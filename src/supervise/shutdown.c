@@ -108,6 +108,7 @@ static void shutdown_look_at_hands(const struct shutdown_run *run, struct shutdo
 		struct tide_subscription *subscription = run->set.items[i];
 		bool is_in_hand = !shutdown_has_nothing_in_hand(subscription);
 		hands[i].position = atomic_load(&subscription->hand_position);
+		hands[i].is_running = !control_is_ended(subscription);
 		hands[i].events = is_in_hand ? atomic_load(&subscription->hand_events) : 0;
 	}
 }
@@ -200,7 +201,8 @@ static void shutdown_checkpoint(struct shutdown_run *run)
 			shutdown_force(run, TIDE_SHUTDOWN_TIMEOUT, err.message);
 		mutex_lock(&subscription->lock);
 		run->result.checkpoints_saved += subscription->was_final_saved;
-		run->result.subscriptions_stopped += subscription->states.state == TIDE_STATE_STOPPED;
+		run->result.subscriptions_stopped +=
+			run->at_start[i].is_running && subscription->states.state == TIDE_STATE_STOPPED;
 		mutex_unlock(&subscription->lock);
 	}
 	shutdown_count_hands(run);
@@ -211,8 +213,10 @@ static void shutdown_close(struct shutdown_run *run)
 {
 	struct mono_time least = mono_add(shutdown_now(run), ns_of_seconds(SHUTDOWN_CLOSE_SECONDS));
 	struct mono_time limit = shutdown_limit(run, SHUTDOWN_STEP_SECONDS);
-	if (!manager_has_abandoned(run->manager)) /* its ownership is kept until the handler has returned */
-		(void)watchdog_stop(run->manager, limit.ns > least.ns ? limit : least);
+	if (manager_has_abandoned(run->manager)) /* its ownership is kept until the handler has returned */
+		return;
+	if (!watchdog_stop(run->manager, limit.ns > least.ns ? limit : least))
+		shutdown_force(run, TIDE_SHUTDOWN_TIMEOUT, "the renewal of an ownership has not returned");
 }
 
 /* ---- The sequence ------------------------------------------------------------------------------------------- */

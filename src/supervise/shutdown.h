@@ -4,8 +4,9 @@
 
 #include "supervise/manager.h"
 
-/** What a subscription has in hand at one moment; no events: nothing. */
+/** Whether a subscription runs at one moment, and what it has in hand; no events: nothing. */
 struct shutdown_hand {
+	bool is_running;
 	int64_t events;
 	tide_position position; /* of the first one */
 };

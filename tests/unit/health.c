@@ -629,6 +629,7 @@ static void looks_at_a_held_manager(struct rig *rig)
 	since = seconds_now();
 	SAYS(rig, STATE, "unhealthy: Internal lock not responsive (possible deadlock)");
 	assert_true(seconds_now() - since < ANSWERS_WITHIN);
+	SAYS(rig, HANDLER, "healthy: Handler responsive");
 	since = seconds_now();
 	struct tide_readiness readiness;
 	must(tide_manager_readiness(rig->manager, &readiness, err));

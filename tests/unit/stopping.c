@@ -270,7 +270,9 @@ static void a_hook_that_memory_keeps_from_being_called_is_logged(void **state)
 		struct rig rig;
 		atomic_int called = 0;
 		rig_log_begin();
-		rig_ready(&rig, "memory:%n");
+		rig_open(&rig, "memory:%n");
+		must(tide_manager_open(TIDE_MANAGER(.store = rig.store, .checkpoints = rig.checkpoints), &rig.manager,
+				       err)); /* without a subscription, whose thread would allocate now or then */
 		must(tide_manager_add_hook(rig.manager, TIDE_HOOK_AFTER_SHUTDOWN, hook_count, &called, 0, err));
 		tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC);
 		alloc_fail_from(nth);
@@ -359,10 +361,11 @@ static void a_renewal_that_hangs_keeps_neither_others_nor_a_stop(void **state)
 	wait_for(10, atomic_load(&renewed_others) > before + 3);
 	assert_int_equal(atomic_load(&stopping_inside), 1); /* nobody asks twice meanwhile */
 	double since = seconds_now();
-	must(tide_manager_stop(rig.manager, NULL, 0.5, err));
+	struct tide_error why = refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, 0.5, err));
+	must_mention(&why, "renewal");
 	assert_true(seconds_now() - since < 5);
 	assert_int_equal(tide_subscription_state(rig.subscription), TIDE_STATE_STOPPED);
-	struct tide_error why = refused(TIDE_BUSY, tide_manager_destroy(rig.manager, err));
+	why = refused(TIDE_BUSY, tide_manager_destroy(rig.manager, err));
 	must_mention(&why, "renewal");
 	/* It starts again meanwhile, and goes on renewing. */
 	must(tide_manager_start(rig.manager, NULL, 10, NULL, NULL, err));
@@ -443,6 +446,68 @@ static void a_start_that_hangs_does_not_keep_a_shutdown(void **state)
 	rig_close(&rig);
 }
 
+static void start(void *self)
+{
+	struct rig *rig = self;
+	rig_start(rig);
+}
+
+static void a_start_does_not_outlive_the_stop_that_gave_it_up(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct thread thread;
+	rig_open(&rig, "memory:%n");
+	rig_replace(&rig);
+	stopping_backend.checkpoint.lease_acquire = acquire_or_hang;
+	atomic_store(&stopping_is_closed, true);
+	rig_subscribe(&rig);
+	must(thread_start(&thread, "starts", start, &rig, err));
+	wait_for(10, atomic_load(&stopping_inside) == 1);
+	refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, 0.05, err));
+	thread_join(&thread);
+	atomic_store(&stopping_is_closed, false);
+	wait_for(10, tide_manager_destroy(rig.manager, NULL) == TIDE_OK);
+	rig.manager = NULL;
+	rig.store->backend = &stopping_real;
+	rig_close(&rig);
+}
+
+/* ---- Starting it from several places -------------------------------------------------------------------------- */
+
+static atomic_bool starters_should_end;
+
+static void restart_again_and_again(void *self)
+{
+	struct rig *rig = self;
+	while (!atomic_load(&starters_should_end))
+		(void)tide_manager_restart(rig->manager, "Totals", NULL);
+}
+
+/* Each run fails at its first event, often before the call that began it has returned; the thread sanitizer looks, too. */
+static void restarts_from_several_threads_keep_one_run_at_a_time(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct thread threads[3];
+	rig_open(&rig, "memory:%n");
+	rig.config.continue_on_error = false;
+	rig_append(&rig, "Bad");
+	rig_begin(&rig);
+	rig_await(&rig, TIDE_STATE_ERROR);
+	atomic_store(&starters_should_end, false);
+	for (int i = 0; i < 3; i++)
+		must(thread_start(&threads[i], "restarts", restart_again_and_again, &rig, err));
+	wait_for(10, atomic_load(&rig.script.calls) > 300);
+	atomic_store(&starters_should_end, true);
+	for (int i = 0; i < 3; i++)
+		thread_join(&threads[i]);
+	atomic_store(&rig.script.is_healed, true);
+	wait_for(10, tide_manager_restart(rig.manager, "Totals", NULL) != TIDE_BUSY);
+	must(tide_subscription_wait(rig.subscription, 1, 10, err));
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -458,6 +523,8 @@ int main(void)
 		cmocka_unit_test(a_renewal_that_hangs_keeps_neither_others_nor_a_stop),
 		cmocka_unit_test(a_save_that_hangs_does_not_keep_a_stop),
 		cmocka_unit_test(a_start_that_hangs_does_not_keep_a_shutdown),
+		cmocka_unit_test(a_start_does_not_outlive_the_stop_that_gave_it_up),
+		cmocka_unit_test(restarts_from_several_threads_keep_one_run_at_a_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
