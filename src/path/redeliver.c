@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "core/event.h"
+#include "core/json.h"
 #include "path/held.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
@@ -277,35 +278,110 @@ static void redeliver_not_judged(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 }
 
-static tide_status redeliver_next(struct tide_subscription *subscription, bool *ret_found, struct tide_error *err)
+/* The position the entry's event had; 0 when what it keeps does not say. */
+static tide_position redeliver_position(const struct tide_dead_letter *entry)
 {
+	struct json_reader reader;
+	struct json_token token;
+	tide_position position = 0;
+	json_read(&reader, entry->event_data, strlen(entry->event_data));
+	if (json_next(&reader).kind != JSON_OBJECT)
+		return 0;
+	while ((token = json_next(&reader)).kind == JSON_KEY) {
+		struct json_token value = json_next(&reader);
+		if (json_equals(&token, "global_position"))
+			return json_int(&value, &position) ? position : 0;
+		if (!json_skip(&reader, value, NULL))
+			break;
+	}
+	return 0;
+}
+
+static int redeliver_compare(const void *a, const void *b)
+{
+	const struct redelivery *left = a, *right = b;
+	if (left->position != right->position)
+		return left->position < right->position ? -1 : 1;
+	return left->id < right->id ? -1 : left->id > right->id;
+}
+
+void redeliver_forget(struct runner *runner)
+{
+	tide_free(runner->redeliveries);
+	runner->redeliveries = NULL;
+	runner->redelivery_count = runner->redelivery_next = 0;
+}
+
+/* What is asked for now. Ids follow the order of failing; after a rebuild that is not the order of the events. */
+static tide_status redeliver_look(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
 	struct tide_dead_letter_filter filter = { .projection_name = subscription->name,
 						  .statuses = { [TIDE_DEAD_LETTER_RETRYING] = true },
-						  .limit = 1,
+						  .limit = -1,
 						  .oldest_first = true };
 	struct tide_dead_letter_list list = { 0 };
-	tide_status status = infra_open(subscription, err);
-	if (status == TIDE_OK)
-		status = redeliver_backend(subscription)
-				 ->checkpoint.dead_letter_list(subscription->runner.session, &filter, &list, err);
-	*ret_found = status == TIDE_OK && list.count > 0;
-	if (*ret_found && !redeliver_admit(subscription, &subscription->runner.redeliver_at)) {
-		bool is_released;
-		tide_dead_letters_free(&list);
-		return subscription->runner.held ? redeliver_load_held(subscription, &is_released, err) : TIDE_OK;
-	}
-	if (*ret_found) {
+	tide_status status =
+		redeliver_backend(subscription)->checkpoint.dead_letter_list(runner->session, &filter, &list, err);
+	if (status != TIDE_OK)
+		return status;
+	redeliver_forget(runner);
+	runner->redeliveries = list.count > 0 ? alloc_zero(list.count, sizeof *runner->redeliveries) : NULL;
+	if (list.count > 0 && !runner->redeliveries)
+		status = alloc_fail(err);
+	for (size_t i = 0; status == TIDE_OK && i < list.count; i++)
+		runner->redeliveries[runner->redelivery_count++] =
+			(struct redelivery){ redeliver_position(&list.entries[i]), list.entries[i].id };
+	if (runner->redelivery_count > 1)
+		qsort(runner->redeliveries, runner->redelivery_count, sizeof *runner->redeliveries, redeliver_compare);
+	tide_dead_letters_free(&list);
+	return status;
+}
+
+/* The next one, if it is still asked for: whoever asked may have changed his mind, or its aggregate be parked again. */
+static tide_status redeliver_one(struct tide_subscription *subscription, bool *ret_is_early, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	struct tide_dead_letter_list list = { 0 };
+	struct tide_error none;
+	tide_status status =
+		redeliver_backend(subscription)
+			->checkpoint.dead_letter_get(runner->session, runner->redeliveries[runner->redelivery_next].id,
+						     &list, &none);
+	if (status == TIDE_OK && list.entries[0].status == TIDE_DEAD_LETTER_RETRYING) {
 		struct tide_page page;
 		tide_page_init(&page);
-		bool is_early = false;
-		status = redeliver_entry(subscription, &list.entries[0], &page, &is_early, err);
-		*ret_found = !is_early;
-		redeliver_not_judged(subscription);
+		status = redeliver_entry(subscription, &list.entries[0], &page, ret_is_early, err);
 		tide_page_fini(&page);
+	} else if (status == TIDE_NOT_FOUND) {
+		status = TIDE_OK;
+	} else if (status != TIDE_OK) {
+		*err = none;
 	}
 	tide_dead_letters_free(&list);
+	if (status == TIDE_OK)
+		runner->redelivery_next++;
+	return status;
+}
+
+static tide_status redeliver_next(struct tide_subscription *subscription, bool *ret_found, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	tide_status status = infra_open(subscription, err);
+	if (status == TIDE_OK && runner->redelivery_next == runner->redelivery_count)
+		status = redeliver_look(subscription, err);
+	*ret_found = status == TIDE_OK && runner->redelivery_next < runner->redelivery_count;
+	bool is_put_off = *ret_found && !redeliver_admit(subscription, &runner->redeliver_at);
+	if (*ret_found && !is_put_off) {
+		bool is_early = false;
+		status = redeliver_one(subscription, &is_early, err);
+		redeliver_not_judged(subscription);
+		if (is_early) /* and so are those behind it */
+			redeliver_forget(runner);
+		*ret_found = !is_early;
+	}
 	bool is_released = false;
-	if (status == TIDE_OK && subscription->runner.held)
+	if (status == TIDE_OK && runner->held)
 		status = redeliver_load_held(subscription, &is_released, err);
 	*ret_found = *ret_found || is_released;
 	return status;

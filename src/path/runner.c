@@ -97,6 +97,7 @@ static void runner_let_go(struct tide_subscription *subscription)
 	infra_close(subscription);
 	feed_start(&runner->feed, runner->progress.position, runner->now);
 	failure_forget_all(runner);
+	redeliver_forget(runner);
 	runner->is_resolved = runner->is_save_due = false;
 	runner->attempts = runner->tries = 0;
 	runner->lost_position = runner->doomed = runner->buried = 0; /* attempts end with their run */

@@ -180,6 +180,8 @@ void failure_report_late(struct tide_subscription *subscription, struct mono_tim
 
 /** Deliver one requested dead letter again, if there is one; STEP_WAIT is never returned for "none". */
 enum step redeliver_step(struct tide_subscription *subscription);
+/** Look anew at the next step. */
+void redeliver_forget(struct runner *runner);
 /** Find out again which aggregates are held, and make due what is parked behind nothing any more. */
 tide_status redeliver_load_held(struct tide_subscription *subscription, bool *ret_released, struct tide_error *err);
 

@@ -161,6 +161,7 @@ void subscription_free(struct tide_subscription *subscription)
 	self_check_free(runner->self_check);
 	tide_free(runner->batch);
 	failure_forget_all(runner);
+	redeliver_forget(runner);
 	error_log_fini(&subscription->errors);
 	metrics_fini(&subscription->metrics);
 	wakeup_fini(&subscription->wakeup);

@@ -58,6 +58,12 @@ struct pending_failure {
 	struct pending_failure *later; /* of an event behind this one, when the feed began anew before both */
 };
 
+/** A dead letter that somebody asked to have delivered again. */
+struct redelivery {
+	tide_position position;
+	int64_t id;
+};
+
 /** The runner's own: touched by the thread that steps it and by nobody else. */
 struct runner {
 	struct mono_time now;       /* of this step, moved on after each handler call */
@@ -126,7 +132,9 @@ struct runner {
 	int64_t blame_left;     /* events that may have been in hand when the process ended with none marked, ... */
 	tide_position blame_to; /* ... none of them behind the feed end of that time */
 
-	struct mono_time redeliver_at; /* when to look for requested redeliveries */
+	struct mono_time redeliver_at;   /* when to look for requested redeliveries */
+	struct redelivery *redeliveries; /* found at the last look, by position; those from `redelivery_next` are due */
+	size_t redelivery_count, redelivery_next;
 	struct held *held;             /* aggregates with an unresolved dead letter; NULL: none */
 	struct self_check *self_check; /* NULL: off */
 };

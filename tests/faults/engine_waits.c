@@ -614,6 +614,41 @@ static void what_is_settled_is_saved_when_a_stop_gives_up(void **state)
 	check_given_up("sqlite", true, false);
 }
 
+/* ---- Redelivery ---------------------------------------------------------------------------------------------- */
+
+static tide_status refuse_seven_once(struct witness *witness, const struct tide_event *event,
+				     struct tide_delivery *delivery)
+{
+	(void)witness;
+	if (event->position == 7 && tide_delivery_attempt(delivery) == 1)
+		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "not yet");
+	return TIDE_OK;
+}
+
+static void redeliveries_come_in_the_order_of_their_events(void **state)
+{
+	(void)state;
+	struct walk walk;
+	int64_t id;
+	walk_open(&walk, "memory", 8);
+	walk.witness.decide = refuse_seven_once;
+	struct tide_subscription_config config = walk_config();
+	walk_start(&walk, false, &config);
+	walk_until(&walk, TIDE_STATE_LIVE);
+	struct tide_dead_letter_list dead = dead_letters_of(walk.rig.checkpoints, "Walk");
+	assert_int_equal(dead.count, 1);
+	SEEN seen = see(walk.rig.store, &(struct tide_query){ 0 });
+	must(tide_dead_letters_add(walk.rig.checkpoints, "Walk", seen.events[2], "earlier", NULL, 0, &id, err));
+	must(tide_dead_letters_retry(walk.rig.checkpoints, dead.entries[0].id, err));
+	must(tide_dead_letters_retry(walk.rig.checkpoints, id, err));
+	tide_dead_letters_free(&dead);
+	walk_to_wait(&walk);
+	const tide_position expected[] = { 1, 2, 3, 4, 5, 6, 8, 3, 7 };
+	assert_int_equal(walk.witness.count, COUNT(expected));
+	assert_memory_equal(walk.witness.positions, expected, sizeof expected);
+	walk_close(&walk);
+}
+
 /* ---- Counters ------------------------------------------------------------------------------------------------ */
 
 static int walk_metric(struct walk *walk, const char *sample)
@@ -705,6 +740,7 @@ int main(void)
 		cmocka_unit_test(a_pause_before_the_dead_letter_gives_no_further_attempt),
 		cmocka_unit_test(pages_are_saved_whole_however_long_they_take),
 		cmocka_unit_test(what_is_settled_is_saved_when_a_stop_gives_up),
+		cmocka_unit_test(redeliveries_come_in_the_order_of_their_events),
 		cmocka_unit_test(what_a_transaction_took_back_counts_once),
 		cmocka_unit_test(a_live_subscription_without_a_window_reads_the_store_and_rests),
 	};

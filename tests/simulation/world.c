@@ -474,8 +474,8 @@ static tide_status sim_dead_list_one(struct tide_dead_letter_list *list, const s
 	struct tide_event event = world_view(world, position);
 	struct tide_uuid behind = world_id(1, dead->parked_behind);
 	char id[TIDE_UUID_TEXT_SIZE], data[160], message[80] = "scripted failure";
-	snprintf(data, sizeof data, "{\"aggregate_id\":\"%s\",\"aggregate_type\":\"Thing\"}",
-		 tide_uuid_format(&event.aggregate_id, id));
+	snprintf(data, sizeof data, "{\"global_position\":%d,\"aggregate_id\":\"%s\",\"aggregate_type\":\"Thing\"}",
+		 position, tide_uuid_format(&event.aggregate_id, id));
 	if (dead->parked_behind)
 		snprintf(message, sizeof message, "parked behind event %s", tide_uuid_format(&behind, id));
 	struct tide_dead_letter entry = { .id = position,
@@ -504,6 +504,19 @@ static tide_status sim_dead_list(void *self, const struct tide_dead_letter_filte
 		status = sim_dead_list_one(ret, session->world, filter->projection_name, i, dead, err);
 	}
 	return status;
+}
+
+/* Ids are positions: the name is that of the subscription that is stepped. */
+static tide_status sim_dead_get(void *self, int64_t id, struct tide_dead_letter_list *ret, struct tide_error *err)
+{
+	struct world_session *session = self;
+	char name[16];
+	tide_status status = world_fault(session, err);
+	const struct world_dead *dead = &world_rows_of(session, world_transaction_name)->dead[id];
+	if (status == TIDE_OK && !dead->status)
+		return tide_fail(err, TIDE_NOT_FOUND, "no dead letter %lld", (long long)id);
+	snprintf(name, sizeof name, "sub%d", world_transaction_name);
+	return status == TIDE_OK ? sim_dead_list_one(ret, session->world, name, (int)id, dead, err) : status;
 }
 
 static tide_status sim_dead_change(void *self, const struct tide_fence *fence,
@@ -558,5 +571,6 @@ const struct tide_backend world_backend = {
 			.lease_renew_ns = NS_PER_SECOND,
 			.dead_letter_add = sim_dead_add,
 			.dead_letter_list = sim_dead_list,
+			.dead_letter_get = sim_dead_get,
 			.dead_letter_change = sim_dead_change },
 };
