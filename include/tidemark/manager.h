@@ -259,7 +259,9 @@ tide_status tide_manager_add_hook(struct tide_manager *manager, enum tide_hook_m
 /**
  * Start everything, wait for SIGTERM, SIGINT or a request, and shut down in order.
  *
- * Signal handling is installed meanwhile and restored afterwards. A failed start does not end it.
+ * Signal handling is installed meanwhile and restored afterwards. A failed start does not end it, and one that hangs is not
+ * waited for. A second signal ends every wait, skips what is left of hooks and drain, and gives the checkpoints one second; a
+ * third is left to the system, which ends the process.
  *
  * Owns:    nothing; `ret` may be NULL.
  * Threads: one at a time in a process, not a handler.

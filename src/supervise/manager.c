@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The registry: which subscriptions there are, and starting and stopping them together.
+ * Opening and closing a manager, and starting and stopping its subscriptions together.
  *
  * Happy path: open, subscribe, start, stop, close.
  * Failure modes: one failing start does not prevent the others. A handler that does not return is abandoned at the limit;
@@ -18,8 +18,7 @@
 #define MANAGER_DRAIN_TIMEOUT 10.0
 #define MANAGER_PROBE_LIMIT 1.0
 #define MANAGER_PARTS_PER_STEP 256
-#define MANAGER_DESTROY_SECONDS 1.0   /* that destroying waits for a database */
-#define MANAGER_LAST_SAVE_SECONDS 1.0 /* that a stop waits for a save beyond its limit */
+#define MANAGER_DESTROY_SECONDS 1.0 /* that destroying waits for a database */
 
 /* ---- Opening and closing ------------------------------------------------------------------------------------ */
 
@@ -234,209 +233,39 @@ bool manager_is_ending(const struct tide_manager *manager)
 	return manager_is_shutting_down(manager) || atomic_load(&manager->stops) > 0;
 }
 
-/* ---- The registry ------------------------------------------------------------------------------------------- */
+/* ---- Starting and stopping ---------------------------------------------------------------------------------- */
 
-static struct tide_subscription *manager_find_locked(struct tide_manager *manager, const char *name)
-	TIDE_REQUIRES(manager->lock)
+tide_status manager_begin_start(struct tide_manager *manager, bool is_for_run, struct tide_error *err)
 {
-	struct tide_subscription *subscription = manager->subscriptions;
-	while (subscription && strcmp(subscription->name, name) != 0)
-		subscription = subscription->next;
-	return subscription;
-}
-
-static size_t manager_set_size_locked(const struct tide_manager *manager, const char *const *names)
-	TIDE_REQUIRES(manager->lock)
-{
-	size_t count = 0;
-	while (names && names[count])
-		count++;
-	return names ? count : manager->count;
-}
-
-tide_status manager_pin(struct tide_manager *manager, const char *const *names, struct manager_set *ret,
-			struct tide_error *err)
-{
-	*ret = (struct manager_set){ .names = names };
 	mutex_lock(&manager->lock);
-	size_t count = manager_set_size_locked(manager, names);
-	ret->items = alloc_zero(count + 1, sizeof *ret->items);
-	if (ret->items) {
-		ret->count = count;
-		struct tide_subscription *next = manager->subscriptions;
-		for (size_t i = 0; i < count; i++) {
-			ret->items[i] = names ? manager_find_locked(manager, names[i]) : next;
-			next = names ? next : next->next;
-		}
-		manager->pins++;
-	}
+	bool is_ending = atomic_load(&manager->stops) > 0 || (!is_for_run && manager_is_shutting_down(manager));
+	manager->starts += !is_ending;
 	mutex_unlock(&manager->lock);
-	return ret->items ? TIDE_OK : alloc_fail(err);
+	return is_ending ? tide_fail(err, TIDE_SHUTTING_DOWN, "the manager is shutting down") : TIDE_OK;
 }
 
-void manager_pin_again(struct tide_manager *manager)
+void manager_end_start(struct tide_manager *manager)
 {
 	mutex_lock(&manager->lock);
-	manager->pins++;
-	mutex_unlock(&manager->lock);
-}
-
-void manager_unpin_one(struct tide_manager *manager)
-{
-	mutex_lock(&manager->lock);
-	if (--manager->pins == 0)
+	if (--manager->starts == 0)
 		cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
 }
 
-void manager_unpin(struct tide_manager *manager, struct manager_set *set)
-{
-	tide_free(set->items);
-	set->items = NULL;
-	manager_unpin_one(manager);
-}
-
-struct tide_subscription *manager_pin_one(struct tide_manager *manager, const char *name)
-{
-	if (!manager || !name)
-		return NULL;
-	mutex_lock(&manager->lock);
-	struct tide_subscription *subscription = manager_find_locked(manager, name);
-	manager->pins += subscription != NULL;
-	mutex_unlock(&manager->lock);
-	return subscription;
-}
-
-struct tide_subscription *tide_manager_subscription(struct tide_manager *manager, const char *name)
-{
-	struct tide_subscription *subscription = manager_pin_one(manager, name);
-	if (subscription)
-		manager_unpin_one(manager);
-	return subscription;
-}
-
-size_t tide_manager_count(struct tide_manager *manager)
-{
-	if (!manager)
-		return 0;
-	mutex_lock(&manager->lock);
-	size_t count = manager->count;
-	mutex_unlock(&manager->lock);
-	return count;
-}
-
-bool tide_manager_is_running(struct tide_manager *manager)
-{
-	if (!manager)
-		return false;
-	mutex_lock(&manager->lock);
-	bool is_running = manager->is_running;
-	mutex_unlock(&manager->lock);
-	return is_running;
-}
-
-double tide_manager_uptime(struct tide_manager *manager)
-{
-	if (!manager)
-		return 0;
-	mutex_lock(&manager->lock);
-	int64_t ns = manager->is_running ? mono_since(clock_mono(manager->engine.clock), manager->started_at) : 0;
-	mutex_unlock(&manager->lock);
-	return seconds_of_ns(ns);
-}
-
-static tide_status manager_register(struct tide_manager *manager, struct tide_subscription *subscription,
-				    bool *ret_is_running, struct tide_error *err)
-{
-	tide_status status = TIDE_OK;
-	mutex_lock(&manager->lock);
-	if (manager_find_locked(manager, subscription->name)) {
-		status = tide_fail(err, TIDE_ALREADY_EXISTS, "subscription '%s' exists already", subscription->name);
-	} else {
-		struct tide_subscription **place = &manager->subscriptions;
-		while (*place)
-			place = &(*place)->next;
-		*place = subscription;
-		manager->count++;
-		manager->pins++; /* until its subscriber has seen it started */
-	}
-	*ret_is_running = manager->is_running;
-	mutex_unlock(&manager->lock);
-	return status;
-}
-
-tide_status tide_manager_subscribe(struct tide_manager *manager, const struct tide_subscriber *subscriber,
-				   const struct tide_subscription_config *config, struct tide_subscription **ret,
-				   struct tide_error *err)
-{
-	if (!manager || !subscriber)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "subscriber" : "manager");
-	if (manager_is_ending(manager))
-		return tide_fail(err, TIDE_SHUTTING_DOWN, "the manager is shutting down");
-	struct tide_subscription *subscription;
-	bool is_running;
-	tide_status status = subscription_new(&manager->engine, subscriber, config, &subscription, err);
-	if (status != TIDE_OK)
-		return status;
-	status = manager_register(manager, subscription, &is_running, err);
-	if (status != TIDE_OK) {
-		subscription_free(subscription);
-		return status;
-	}
-	if (ret)
-		*ret = subscription;
-	if (is_running)
-		status = control_start(manager, subscription, false, err);
-	if (is_running && status == TIDE_OK && engine_of_thread != &manager->engine)
-		status = control_wait_started(subscription, false, MONO_NEVER, err);
-	manager_unpin_one(manager);
-	return status;
-}
-
-static void manager_remove(struct tide_manager *manager, struct tide_subscription *subscription)
+bool manager_begin_stop(struct tide_manager *manager)
 {
 	mutex_lock(&manager->lock);
-	struct tide_subscription **place = &manager->subscriptions;
-	while (*place != subscription)
-		place = &(*place)->next;
-	*place = subscription->next;
-	manager->count--;
-	manager->pins--; /* ours */
-	while (manager->pins > 0)
+	bool is_first = atomic_fetch_add(&manager->stops, 1) == 0;
+	while (manager->starts > 0)
 		cond_wait(&manager->changed, &manager->lock);
 	mutex_unlock(&manager->lock);
-	control_ask_stop(subscription, MONO_NEVER); /* started meanwhile by somebody who had it pinned */
-	control_join(subscription);
-	subscription_free(subscription);
+	return is_first;
 }
 
-static struct mono_time manager_save_until(struct mono_time deadline)
+void manager_end_stop(struct tide_manager *manager)
 {
-	return mono_add(deadline, ns_of_seconds(MANAGER_LAST_SAVE_SECONDS));
+	atomic_fetch_sub(&manager->stops, 1);
 }
-
-tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *name, struct tide_error *err)
-{
-	if (!manager || !name)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "name" : "manager");
-	tide_status status = manager_check_thread(manager, "unsubscribe", err);
-	if (status != TIDE_OK)
-		return status;
-	struct tide_subscription *subscription = manager_pin_one(manager, name);
-	if (!subscription)
-		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
-	int64_t limit = ns_of_seconds(subscription->config.shutdown_timeout);
-	struct mono_time deadline = mono_add(clock_mono(manager->engine.clock), limit);
-	control_ask_stop(subscription, deadline);
-	if (control_wait_stopped(manager, subscription, manager_save_until(deadline), err) == TIDE_TIMEOUT) {
-		manager_unpin_one(manager);
-		return tide_fail(err, TIDE_BUSY, "the handler of '%s' has not returned", name);
-	}
-	manager_remove(manager, subscription);
-	return TIDE_OK;
-}
-
-/* ---- Starting and stopping ---------------------------------------------------------------------------------- */
 
 static tide_status manager_set_running(struct tide_manager *manager, struct tide_error *err)
 {
@@ -487,15 +316,18 @@ static tide_status manager_await_all(const struct manager_set *set, double wait_
 	return first;
 }
 
-tide_status tide_manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
-			       struct tide_start_result **ret, size_t *ret_count, struct tide_error *err)
+/* Begin the runs of a set; what they come to is waited for when this start no longer keeps a stop waiting. */
+static tide_status manager_begin_all(struct tide_manager *manager, bool is_for_run, const struct manager_set *set,
+				     struct tide_start_result *results, struct tide_error *err)
 {
-	if (!manager || (ret && !ret_count) || !(wait_seconds >= 0))
-		return tide_fail(err, TIDE_ARGUMENT, "%s",
-				 !manager ? "manager is NULL" : "wait_seconds is negative, or ret_count NULL");
-	if (manager_is_ending(manager))
-		return tide_fail(err, TIDE_SHUTTING_DOWN, "the manager is shutting down");
-	return manager_start(manager, names, wait_seconds, ret, ret_count, err);
+	tide_status status = manager_begin_start(manager, is_for_run, err);
+	if (status != TIDE_OK)
+		return status;
+	status = manager_set_running(manager, err);
+	if (status == TIDE_OK)
+		manager_start_all(manager, set, results);
+	manager_end_start(manager);
+	return status;
 }
 
 tide_status manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
@@ -508,9 +340,8 @@ tide_status manager_start(struct tide_manager *manager, const char *const *names
 	if (status != TIDE_OK)
 		return status;
 	struct tide_start_result *results = alloc_zero(set.count + 1, sizeof *results);
-	status = results ? manager_set_running(manager, err) : alloc_fail(err);
+	status = results ? manager_begin_all(manager, wait_seconds < 0, &set, results, err) : alloc_fail(err);
 	if (status == TIDE_OK) {
-		manager_start_all(manager, &set, results);
 		status = manager->is_threaded ? manager_await_all(&set, wait_seconds, results, err) : TIDE_OK;
 		if (ret) {
 			*ret = results;
@@ -520,6 +351,30 @@ tide_status manager_start(struct tide_manager *manager, const char *const *names
 	}
 	tide_free(results);
 	manager_unpin(manager, &set);
+	return status;
+}
+
+tide_status tide_manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
+			       struct tide_start_result **ret, size_t *ret_count, struct tide_error *err)
+{
+	if (!manager || (ret && !ret_count) || !(wait_seconds >= 0))
+		return tide_fail(err, TIDE_ARGUMENT, "%s",
+				 !manager ? "manager is NULL" : "wait_seconds is negative, or ret_count NULL");
+	return manager_start(manager, names, wait_seconds, ret, ret_count, err);
+}
+
+static tide_status manager_restart(struct tide_manager *manager, struct tide_subscription *subscription,
+				   struct tide_error *err)
+{
+	tide_status status = manager_begin_start(manager, false, err);
+	if (status != TIDE_OK)
+		return status;
+	status = control_start(manager, subscription, true, err);
+	if (status == TIDE_OK)
+		status = manager_set_running(manager, err);
+	manager_end_start(manager);
+	if (status == TIDE_OK && manager->is_threaded)
+		status = control_wait_started(subscription, false, MONO_NEVER, err);
 	return status;
 }
 
@@ -535,11 +390,7 @@ tide_status tide_manager_restart(struct tide_manager *manager, const char *name,
 	struct tide_subscription *subscription = manager_pin_one(manager, name);
 	if (!subscription)
 		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
-	status = control_start(manager, subscription, true, err);
-	if (status == TIDE_OK)
-		status = manager_set_running(manager, err);
-	if (status == TIDE_OK && manager->is_threaded)
-		status = control_wait_started(subscription, false, MONO_NEVER, err);
+	status = manager_restart(manager, subscription, err);
 	manager_unpin_one(manager);
 	return status;
 }
@@ -563,7 +414,7 @@ static tide_status manager_stop_set(struct tide_manager *manager, const struct m
 		if (!set->items[i])
 			tide_fail(&error, TIDE_NOT_FOUND, "no subscription '%s'", set->names[i]);
 		else if (manager->is_threaded)
-			(void)control_wait_stopped(manager, set->items[i], manager_save_until(until), &error);
+			(void)control_wait_stopped(manager, set->items[i], control_save_until(until), &error);
 		if (error.status != TIDE_OK && first == TIDE_OK) {
 			first = error.status;
 			if (err)
@@ -611,13 +462,13 @@ tide_status tide_manager_stop(struct tide_manager *manager, const char *const *n
 		return status;
 	if (names)
 		return manager_stop_some(manager, names, limit_seconds, err);
-	bool is_first = atomic_fetch_add(&manager->stops, 1) == 0;
+	bool is_first = manager_begin_stop(manager);
 	if (is_first && manager->is_threaded && tide_manager_is_running(manager))
 		status = manager_stop_all(manager, limit_seconds, err);
 	else
 		status = manager_stop_some(manager, NULL, limit_seconds, err);
 	if (!manager->is_threaded)
 		atomic_store(&manager->is_running, false);
-	atomic_fetch_sub(&manager->stops, 1);
+	manager_end_stop(manager);
 	return status;
 }

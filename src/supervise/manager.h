@@ -53,13 +53,14 @@ struct tide_manager {
 	struct tide_health_config health;
 	bool is_threaded; /* false: a simulation steps the runners */
 
-	atomic_int stops; /* plain stops of everything that are under way */
+	atomic_int stops; /* of everything, that are under way; raised under the lock */
 
 	/* under lock */
 	struct mutex lock;
 	struct cond changed;
 	struct tide_subscription *subscriptions; /* in order of registration */
 	_Atomic(size_t) count;                   /* read without the lock too */
+	int starts;                              /* being begun; a stop waits for them */
 	int pins;                                /* snapshots of the registry in use */
 	atomic_bool is_running;                  /* read without the lock too */
 	struct mono_time started_at;
@@ -95,6 +96,13 @@ tide_status manager_check_thread(const struct tide_manager *manager, const char 
 bool manager_is_shutting_down(const struct tide_manager *manager);
 /** The same, or being stopped: nothing may be subscribed or started. */
 bool manager_is_ending(const struct tide_manager *manager);
+/** Begin to start something: TIDE_SHUTTING_DOWN while everything is being stopped, or a request for that is made, unless the
+ * start is the run's that will obey it. Followed by manager_end_start, before anything is waited for. */
+tide_status manager_begin_start(struct tide_manager *manager, bool is_for_run, struct tide_error *err);
+void manager_end_start(struct tide_manager *manager);
+/** Begin to stop everything: no start begins any more, and those that have begun are in the registry. Whether it is the only one. */
+bool manager_begin_stop(struct tide_manager *manager);
+void manager_end_stop(struct tide_manager *manager);
 /** Whether a stop gave up waiting for somebody who has not returned yet. */
 bool manager_has_abandoned(struct tide_manager *manager);
 /** tide_manager_start, also while shutting down, and with `wait_seconds` < 0 without any waiting: a request made before the run leads to start, then shutdown at once. */
@@ -115,6 +123,11 @@ void control_ask_stop(struct tide_subscription *subscription, struct mono_time d
  * prefix saved, which is waited for until `save_until`: TIDE_TIMEOUT. */
 tide_status control_wait_stopped(struct tide_manager *manager, struct tide_subscription *subscription,
 				 struct mono_time save_until, struct tide_error *err);
+/** How long a save from outside is waited for when a stop has given up at its deadline. */
+static inline struct mono_time control_save_until(struct mono_time deadline)
+{
+	return mono_add(deadline, NS_PER_SECOND);
+}
 /** Whether its run is over. */
 bool control_is_ended(struct tide_subscription *subscription);
 /** Save what is settled while its handler is in hand, and wait for that until `limit`; a save that hangs goes on alone. */

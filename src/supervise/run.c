@@ -132,7 +132,9 @@ static tide_status run_until_request(struct tide_manager *manager, struct tide_s
 	tide_status started = manager_start(manager, NULL, -1, NULL, NULL, NULL);
 	(void)started; /* a failed start is in the subscription's state and does not end the rest */
 	run_await_request(manager);
+	(void)manager_begin_stop(manager);
 	tide_status status = shutdown_through(&run, err);
+	manager_end_stop(manager);
 	if (status == TIDE_OK && ret)
 		*ret = run.result;
 	return status;

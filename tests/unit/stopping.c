@@ -508,6 +508,91 @@ static void restarts_from_several_threads_keep_one_run_at_a_time(void **state)
 	rig_close(&rig);
 }
 
+struct removal {
+	struct rig *rig;
+	const char *name;
+	atomic_bool *may_begin;
+	struct thread thread;
+	tide_status status;
+};
+
+static void remove_it(void *self)
+{
+	struct removal *removal = self;
+	while (!atomic_load(removal->may_begin))
+		continue;
+	removal->status = tide_manager_unsubscribe(removal->rig->manager, removal->name, NULL);
+}
+
+/* Remove two names at once; how many were there. */
+static int remove_both(struct rig *rig, const char *first, const char *second)
+{
+	atomic_bool may_begin = false;
+	struct removal removals[2] = { { .rig = rig, .name = first, .may_begin = &may_begin },
+				       { .rig = rig, .name = second, .may_begin = &may_begin } };
+	for (int i = 0; i < 2; i++)
+		must(thread_start(&removals[i].thread, "removes", remove_it, &removals[i], err));
+	atomic_store(&may_begin, true);
+	int removed = 0;
+	for (int i = 0; i < 2; i++) {
+		thread_join(&removals[i].thread);
+		assert_true(removals[i].status == TIDE_OK || removals[i].status == TIDE_NOT_FOUND);
+		removed += removals[i].status == TIDE_OK;
+	}
+	return removed;
+}
+
+static void subscriptions_removed_at_once_wait_for_each_other_and_no_longer(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_ready(&rig, "memory:%n"); /* not running: no watchdog wakes whoever waits */
+	for (int i = 0; i < 300; i++) {
+		rig_subscribe_as(&rig, "First", NULL);
+		rig_subscribe_as(&rig, "Second", NULL);
+		assert_int_equal(remove_both(&rig, "First", "Second"), 2);
+		rig_subscribe_as(&rig, "First", NULL);
+		assert_int_equal(remove_both(&rig, "First", "First"), 1);
+	}
+	assert_int_equal(tide_manager_count(rig.manager), 1);
+	rig_close(&rig);
+}
+
+static void subscribe_again_and_again(void *self)
+{
+	struct rig *rig = self;
+	struct tide_subscriber subscriber = { .name = "Late", .self = &rig->script, .handle = rig_handle };
+	while (!atomic_load(&starters_should_end)) {
+		(void)tide_manager_start(rig->manager, NULL, 0, NULL, NULL, NULL);
+		(void)tide_manager_subscribe(rig->manager, &subscriber, &rig->config, NULL, NULL);
+		(void)tide_manager_unsubscribe(rig->manager, "Late", NULL);
+	}
+}
+
+/* When a stop has returned, nothing runs that was not started after it: the lease of each is free at the end. */
+static void a_stop_overlooks_nothing_that_is_being_started(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct thread threads[2];
+	rig_live(&rig, "memory:%n");
+	atomic_store(&starters_should_end, false);
+	for (int i = 0; i < 2; i++)
+		must(thread_start(&threads[i], "subscribes", subscribe_again_and_again, &rig, err));
+	for (int i = 0; i < 100; i++)
+		must(tide_manager_stop(rig.manager, NULL, 0, err));
+	atomic_store(&starters_should_end, true);
+	for (int i = 0; i < 2; i++)
+		thread_join(&threads[i]);
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	assert_false(tide_manager_is_running(rig.manager));
+	for (struct tide_subscription *one = rig.manager->subscriptions; one; one = one->next)
+		assert_false(runner_is_running(one));
+	must(tide_manager_destroy(rig.manager, err));
+	rig.manager = NULL;
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -524,6 +609,8 @@ int main(void)
 		cmocka_unit_test(a_save_that_hangs_does_not_keep_a_stop),
 		cmocka_unit_test(a_start_that_hangs_does_not_keep_a_shutdown),
 		cmocka_unit_test(a_start_does_not_outlive_the_stop_that_gave_it_up),
+		cmocka_unit_test(subscriptions_removed_at_once_wait_for_each_other_and_no_longer),
+		cmocka_unit_test(a_stop_overlooks_nothing_that_is_being_started),
 		cmocka_unit_test(restarts_from_several_threads_keep_one_run_at_a_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
