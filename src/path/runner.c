@@ -138,6 +138,11 @@ static bool runner_begin_again(struct tide_subscription *subscription)
 	bool has_moved = subscription_move_locked(subscription, TIDE_STATE_ERROR, NULL) == TIDE_OK &&
 			 subscription_move_locked(subscription, TIDE_STATE_STARTING, NULL) == TIDE_OK;
 	subscription->is_standby = has_moved;
+	if (has_moved) { /* a run of its own, in the same thread; what went wrong stays to be seen */
+		subscription->counts = (struct run_counts){ 0 };
+		subscription->started_at = runner_wall(subscription);
+		subscription->started_mono = subscription->runner.now;
+	}
 	mutex_unlock(&subscription->lock);
 	if (has_moved) {
 		subscription_log_move(subscription, from, TIDE_STATE_ERROR, "ownership lost");

@@ -25,6 +25,7 @@ struct walk {
 static struct tide_backend walk_real, walk_backend;
 static int walk_bad_entries, walk_bad_commits, walk_lost_answers, walk_bad_saves; /* how many fail; -1: all */
 static int walk_saves;                                                            /* made */
+static int walk_fenced_save; /* this one finds another owner; 0: none does */
 static tide_status walk_entry_status;
 static const char *walk_entry_message;
 
@@ -58,7 +59,8 @@ static tide_status walk_save(void *session, const struct tide_fence *fence, cons
 {
 	if (walk_fails(&walk_bad_saves))
 		return tide_fail(err, TIDE_BUSY, "the database is locked");
-	walk_saves++;
+	if (++walk_saves == walk_fenced_save)
+		return tide_fail(err, TIDE_FENCED, "somebody else is faster");
 	return walk_real.checkpoint.save(session, fence, write, err);
 }
 
@@ -95,7 +97,7 @@ static void walk_open(struct walk *walk, const char *backend, size_t events)
 	walk_backend.checkpoint.save = walk_save;
 	walk_backend.store.commit = walk_commit;
 	walk->rig.store->backend = &walk_backend;
-	walk_bad_entries = walk_bad_commits = walk_lost_answers = walk_bad_saves = walk_saves = 0;
+	walk_bad_entries = walk_bad_commits = walk_lost_answers = walk_bad_saves = walk_saves = walk_fenced_save = 0;
 	walk_entry_status = TIDE_BUSY;
 	walk_entry_message = "the queue is shut";
 }
@@ -614,6 +616,28 @@ static void what_is_settled_is_saved_when_a_stop_gives_up(void **state)
 	check_given_up("sqlite", true, false);
 }
 
+/* ---- Ownership ----------------------------------------------------------------------------------------------- */
+
+static void who_stands_by_again_begins_to_count_anew(void **state)
+{
+	(void)state;
+	struct walk walk;
+	walk_open(&walk, "memory", 4);
+	struct tide_subscription_config config = walk_config();
+	config.checkpoint_strategy = TIDE_EVERY_EVENT;
+	walk_fenced_save = 3;
+	walk_start(&walk, false, &config);
+	struct tide_time started_at = status_of(walk.subscription).started_at;
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(walk.records[TIDE_FENCED], 1);
+	assert_int_equal(witness_count(&walk.witness), 3 + 2); /* the third one's save was refused */
+	struct tide_subscription_status status = status_of(walk.subscription);
+	assert_int_equal(status.events_processed, 2);
+	assert_true(status.started_at.unix_us >= started_at.unix_us);
+	assert_int_equal(checkpoint_of(walk.rig.checkpoints, "Walk").events_processed, 4);
+	walk_close(&walk);
+}
+
 /* ---- Redelivery ---------------------------------------------------------------------------------------------- */
 
 static tide_status refuse_seven_once(struct witness *witness, const struct tide_event *event,
@@ -740,6 +764,7 @@ int main(void)
 		cmocka_unit_test(a_pause_before_the_dead_letter_gives_no_further_attempt),
 		cmocka_unit_test(pages_are_saved_whole_however_long_they_take),
 		cmocka_unit_test(what_is_settled_is_saved_when_a_stop_gives_up),
+		cmocka_unit_test(who_stands_by_again_begins_to_count_anew),
 		cmocka_unit_test(redeliveries_come_in_the_order_of_their_events),
 		cmocka_unit_test(what_a_transaction_took_back_counts_once),
 		cmocka_unit_test(a_live_subscription_without_a_window_reads_the_store_and_rests),
