@@ -180,6 +180,35 @@ static void a_batch_in_hand_counts_by_its_events(void **state)
 	rig_close(&rig);
 }
 
+static void stop(void *self)
+{
+	struct rig *rig = self;
+	must(tide_manager_stop(rig->manager, NULL, 60, err));
+}
+
+static void what_is_settled_is_saved_while_the_drain_goes_on(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct thread thread;
+	struct tide_checkpoint row = { 0 };
+	rig_open(&rig, "memory:%n");
+	rig.config.checkpoint_strategy = TIDE_PERIODIC;
+	rig.config.checkpoint_interval_seconds = 3600;
+	rig_begin(&rig);
+	rig_settle(&rig, "Good");
+	rig_hold(&rig);
+	must(thread_start(&thread, "stops", stop, &rig, err));
+	wait_for(30, tide_checkpoints_load(rig.checkpoints, "Totals", &row, NULL) == TIDE_OK);
+	assert_int_equal(row.position, 1);
+	assert_true(atomic_load(&rig.script.is_inside));
+	atomic_store(&rig.script.is_closed, false);
+	thread_join(&thread);
+	must(tide_checkpoints_load(rig.checkpoints, "Totals", &row, err));
+	assert_int_equal(row.position, 2);
+	rig_close(&rig);
+}
+
 /* ---- A given instant ------------------------------------------------------------------------------------------ */
 
 static struct tide_time seconds_from_now(double seconds)
@@ -599,6 +628,7 @@ int main(void)
 		cmocka_unit_test(a_stop_counts_as_a_shutdown),
 		cmocka_unit_test(what_is_in_hand_has_all_of_the_limit_of_a_stop),
 		cmocka_unit_test(a_stop_ends_a_request_that_nobody_waits_for),
+		cmocka_unit_test(what_is_settled_is_saved_while_the_drain_goes_on),
 		cmocka_unit_test(a_batch_in_hand_counts_by_its_events),
 		cmocka_unit_test(an_instant_farther_away_than_the_configured_time_is_kept),
 		cmocka_unit_test(an_instant_that_is_near_or_gone_ends_it_in_time),
