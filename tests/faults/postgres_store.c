@@ -2,6 +2,7 @@
 /* What only PostgreSQL has: schemas and roles, holes, leases by the server's clock, listeners, a pooler in between. */
 #include <pthread.h>
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -493,6 +494,27 @@ static void what_a_handler_did_to_its_transaction_is_found_out(void **state)
 	STORE->close(store);
 }
 
+/* What the server said last is there to be read when the write fails: libpq then calls the connection good. */
+static void a_server_that_crashes_in_a_transaction_is_a_lost_connection(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=crash"), *session;
+	must(STORE->session_open(store, &session, err));
+	must(STORE->begin(session, err));
+	postgres_halt(SIGQUIT);
+	refused(TIDE_CONNECTION_LOST, STORE->savepoint(session, err));
+	refused(TIDE_CONNECTION_LOST, STORE->check(session, err));
+	STORE->rollback(session);
+	postgres_resume();
+	STORE->session_close(session);
+	must(STORE->session_open(store, &session, err));
+	must(STORE->begin(session, err));
+	must(STORE->savepoint(session, err));
+	STORE->rollback(session);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
 /* ---- Listening, and a pooler in between ------------------------------------------------------------------------ */
 
 static void a_listener_hears_of_commits_and_comes_back_after_it_was_killed(void **state)
@@ -643,6 +665,7 @@ int main(void)
 		cmocka_unit_test(a_lease_runs_out_by_the_servers_clock_and_fences_its_former_owner),
 		cmocka_unit_test(no_new_owner_comes_while_a_fenced_write_is_open_but_renewing_goes_on),
 		cmocka_unit_test(what_a_handler_did_to_its_transaction_is_found_out),
+		cmocka_unit_test(a_server_that_crashes_in_a_transaction_is_a_lost_connection),
 		cmocka_unit_test(a_listener_hears_of_commits_and_comes_back_after_it_was_killed),
 		cmocka_unit_test(everything_works_behind_a_pooler_in_transaction_mode),
 		cmocka_unit_test(running_out_of_memory_anywhere_is_reported_and_leaks_nothing),

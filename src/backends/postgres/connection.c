@@ -61,7 +61,7 @@ void pg_connection_close(struct pg_connection *connection)
 
 bool pg_connection_is_usable(const struct pg_connection *connection)
 {
-	return connection->native && PQstatus(connection->native) == CONNECTION_OK;
+	return connection->native && !connection->is_broken && PQstatus(connection->native) == CONNECTION_OK;
 }
 
 bool pg_connection_has_survived(struct pg_connection *connection)
@@ -78,6 +78,8 @@ bool pg_connection_has_survived(struct pg_connection *connection)
 static tide_status connection_fail(struct pg_connection *connection, const PGresult *result, struct tide_error *err)
 {
 	const char *sqlstate = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+	if (result && !sqlstate) /* libpq's own: it gave up, whatever PQstatus says */
+		connection->is_broken = true;
 	if (!sqlstate && pg_connection_is_usable(connection))
 		return tide_fail(err, TIDE_INTERNAL, "PostgreSQL: libpq refused a call: %.300s",
 				 PQerrorMessage(connection->native));
