@@ -120,7 +120,7 @@ static void failure_record_attempt(struct tide_subscription *subscription, const
 		       &(struct failure_context){ .event = event,
 						  .stacktrace = delivery->stacktrace,
 						  .retry_count = delivery->attempt - 1,
-						  .is_retried = true });
+						  .is_retried = !delivery->has_ended_transaction });
 	runner_look_at_clock(subscription);
 }
 
@@ -186,9 +186,15 @@ static void failure_drop_transaction(struct tide_subscription *subscription, tid
 	infra_close(subscription);
 }
 
-static enum step failure_of_transaction(struct tide_subscription *subscription, const struct tide_error *error)
+/* The handler ended it: what is in it is nobody's any more, and the event has ended the run. */
+static enum step failure_of_transaction(struct tide_subscription *subscription, const struct tide_event *event,
+					const struct tide_error *error)
 {
 	infra_close(subscription);
+	mutex_lock(&subscription->lock);
+	metrics_type(&subscription->metrics, event->event_type)->counts.failed[error->status]++;
+	subscription->counts.failed++;
+	mutex_unlock(&subscription->lock);
 	return runner_fail(subscription, error);
 }
 
@@ -215,7 +221,7 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 	if (!is_last || count > 1 || delivery->has_ended_transaction)
 		failure_record_attempt(subscription, event, error, delivery);
 	if (delivery->has_ended_transaction)
-		return failure_of_transaction(subscription, error);
+		return failure_of_transaction(subscription, event, error);
 	if (count > 1 && is_last) {
 		runner->is_split = true;
 		runner->split_until = runner->batch[count - 1]->position;

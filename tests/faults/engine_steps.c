@@ -252,6 +252,36 @@ static void redeliveries_come_in_the_order_of_their_events(void **state)
 	walk_close(&walk);
 }
 
+/* ---- A handler that does what only the runner may ------------------------------------------------------------- */
+
+static tide_status end_the_transaction(struct witness *witness, const struct tide_event *event,
+				       struct tide_delivery *delivery)
+{
+	(void)witness;
+	if (event->position == 2)
+		plain_run(tide_delivery_connection(delivery), "COMMIT");
+	return TIDE_OK;
+}
+
+static void a_handler_that_ends_the_transaction_has_failed_and_ends_the_run(void **state)
+{
+	(void)state;
+	struct walk walk;
+	walk_open(&walk, "sqlite", 4);
+	walk.witness.decide = end_the_transaction;
+	struct tide_subscription_config config = walk_config();
+	walk_start(&walk, true, &config);
+	walk_until(&walk, TIDE_STATE_ERROR);
+	struct tide_subscription_status status = status_of(walk.subscription);
+	assert_int_equal(status.error.status, TIDE_STATE);
+	assert_string_equal(status.error.message, "handler ended the delivery transaction");
+	assert_int_equal(status.events_failed, 1);
+	assert_int_equal(status.position, 0);
+	assert_int_equal(walk.records[TIDE_STATE], 1);
+	assert_int_equal(saved_position(walk.rig.checkpoints, "Walk"), -1);
+	walk_close(&walk);
+}
+
 /* ---- Counters ------------------------------------------------------------------------------------------------ */
 
 static int walk_metric(struct walk *walk, const char *sample)
@@ -337,6 +367,7 @@ int main(void)
 		cmocka_unit_test(what_is_settled_is_saved_when_a_stop_gives_up),
 		cmocka_unit_test(who_stands_by_again_begins_to_count_anew),
 		cmocka_unit_test(redeliveries_come_in_the_order_of_their_events),
+		cmocka_unit_test(a_handler_that_ends_the_transaction_has_failed_and_ends_the_run),
 		cmocka_unit_test(what_a_transaction_took_back_counts_once),
 		cmocka_unit_test(a_live_subscription_without_a_window_reads_the_store_and_rests),
 	};
