@@ -58,16 +58,29 @@ static void an_append_that_stays_open_is_named(void **state)
 	STORE->close(store);
 }
 
+/* Keeps the advice about open appends. */
+static void advice_into(void *self, enum tide_finding_level level, const char *check, const char *advice,
+			const char *finding)
+{
+	(void)level;
+	(void)finding;
+	if (strcmp(check, "open appends") == 0)
+		snprintf(self, 1000, "%s", advice);
+}
+
 static void a_forgotten_prepared_transaction_is_named(void **state)
 {
 	(void)state;
+	char advice[1000] = "";
 	void *store = backend_opened("postgresql:///?schema=forgotten"), *session = session_opened(store);
 	PGconn *writer = sql_connect("options=-csearch_path=forgotten");
 	sql_run(writer, "BEGIN; " INSERT_LATE "; PREPARE TRANSACTION 'it''s forgotten'");
 	PQfinish(writer);
 	wait_for(20, *told(session));
 	assert_non_null(strstr(told(session), "prepared transaction 'it's forgotten' of 'postgres', open for "));
-	postgres_sql("forgotten", "ROLLBACK PREPARED 'it''s forgotten'");
+	must(STORE->examine(session, advice_into, advice, err));
+	assert_string_equal(advice, "run COMMIT PREPARED 'it''s forgotten' or ROLLBACK PREPARED 'it''s forgotten'");
+	postgres_sql("forgotten", strstr(advice, "ROLLBACK"));
 	assert_string_equal(told(session), "");
 	STORE->session_close(session);
 	STORE->close(store);

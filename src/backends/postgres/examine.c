@@ -9,6 +9,7 @@
 
 #include <stdarg.h>
 
+#include "core/text.h"
 #include "sys/alloc.h"
 
 #define EXAMINE_SHOWN "5"
@@ -178,15 +179,26 @@ static tide_status examine_waiting(struct examination *examination, int64_t *ret
 	return status;
 }
 
+/* Its name is whatever its owner liked, and this is to be pasted by somebody who may do more than that one. */
+static void examine_advise_prepared(const struct examination *examination, const char *gid, char *ret, size_t size)
+{
+	char *literal = PQescapeLiteral(examination->connection->native, gid, strlen(gid));
+	if (literal)
+		snprintf(ret, size, "run COMMIT PREPARED %s or ROLLBACK PREPARED %s", literal, literal);
+	else
+		snprintf(ret, size, "commit it, or roll it back");
+	PQfreemem(literal);
+	text_make_line(ret);
+}
+
 static void examine_holder(const struct examination *examination, const PGresult *rows, int row, int64_t waiting)
 {
-	char who[PG_HOLDER_SIZE], advice[700], more[80] = "";
+	char who[PG_HOLDER_SIZE], advice[900], more[80] = "";
 	pg_holder_describe(rows, row, who);
 	if (waiting > 0)
 		snprintf(more, sizeof more, "; events that wait for it: %lld", (long long)waiting);
 	if (!pg_is_null(rows, row, PG_HOLDER_GID))
-		snprintf(advice, sizeof advice, "run COMMIT PREPARED '%s' or ROLLBACK PREPARED '%s'",
-			 PQgetvalue(rows, row, PG_HOLDER_GID), PQgetvalue(rows, row, PG_HOLDER_GID));
+		examine_advise_prepared(examination, PQgetvalue(rows, row, PG_HOLDER_GID), advice, sizeof advice);
 	else if (!pg_is_null(rows, row, PG_HOLDER_PID))
 		snprintf(advice, sizeof advice, "let it end, or run SELECT pg_terminate_backend(%d)",
 			 pg_int4(rows, row, PG_HOLDER_PID));
