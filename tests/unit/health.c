@@ -17,6 +17,17 @@
 #define MEMBER_KEYS                                                                                                    \
 	"name status state events_processed events_failed lag_events error_rate last_error uptime_seconds indicators"
 #define ANSWERS_WITHIN 1.5
+/* Most of that is what the library waits; a machine with other work may take the rest, but not each time. */
+#define ANSWERS(...)                                                                                                   \
+	do {                                                                                                           \
+		int answers_tries = 0;                                                                                 \
+		double answers_since;                                                                                  \
+		do {                                                                                                   \
+			assert_in_range(++answers_tries, 1, 5);                                                        \
+			answers_since = seconds_now();                                                                 \
+			__VA_ARGS__;                                                                                   \
+		} while (seconds_now() - answers_since >= ANSWERS_WITHIN);                                             \
+	} while (0)
 
 static struct tide_subscription_health health_of(struct rig *rig)
 {
@@ -525,27 +536,19 @@ static void probes_answer_in_time_when_the_store_hangs(void **state)
 	rig_settle(&rig, "Good");
 	assert_false(health_of(&rig).lag_stale);
 	atomic_store(&is_end_closed, true);
-	double since = seconds_now();
-	struct tide_subscription_health health = health_of(&rig);
-	assert_true(seconds_now() - since < ANSWERS_WITHIN);
+	struct tide_subscription_health health;
+	ANSWERS(health = health_of(&rig));
 	assert_true(health.lag_stale);
-	since = seconds_now();
 	struct tide_subscription_status status;
-	must(tide_subscription_status(rig.subscription, &status, err));
+	ANSWERS(must(tide_subscription_status(rig.subscription, &status, err)));
 	assert_true(status.lag_stale);
-	assert_true(seconds_now() - since < ANSWERS_WITHIN);
-	since = seconds_now();
-	tide_free(health_json_of(&rig));
-	assert_true(seconds_now() - since < ANSWERS_WITHIN);
-	since = seconds_now();
-	ready_is(&rig, true, "Manager is ready", READY_KEYS);
+	ANSWERS(tide_free(health_json_of(&rig)));
+	ANSWERS(ready_is(&rig, true, "Manager is ready", READY_KEYS));
 	struct tide_liveness liveness;
-	must(tide_manager_liveness(rig.manager, &liveness, err));
+	ANSWERS(must(tide_manager_liveness(rig.manager, &liveness, err)));
 	assert_true(liveness.alive);
 	char *text;
-	must(tide_manager_metrics(rig.manager, &text, err));
-	tide_free(text);
-	assert_true(seconds_now() - since < ANSWERS_WITHIN);
+	ANSWERS(must(tide_manager_metrics(rig.manager, &text, err)); tide_free(text));
 	atomic_store(&is_end_closed, false);
 	wait_for(10, !health_of(&rig).lag_stale);
 	rig_close(&rig);
@@ -601,10 +604,8 @@ static void holding(struct rig *rig, struct mutex *lock, void (*look)(struct rig
 
 static void is_not_alive(struct rig *rig)
 {
-	double since = seconds_now();
 	struct tide_liveness liveness;
-	must(tide_manager_liveness(rig->manager, &liveness, err));
-	assert_true(seconds_now() - since < ANSWERS_WITHIN);
+	ANSWERS(must(tide_manager_liveness(rig->manager, &liveness, err)));
 	assert_false(liveness.alive);
 	assert_false(liveness.lock_responsive);
 	assert_string_equal(liveness.reason, "Internal lock not responsive (possible deadlock)");
@@ -613,10 +614,8 @@ static void is_not_alive(struct rig *rig)
 static void looks_at_a_held_manager(struct rig *rig)
 {
 	is_not_alive(rig);
-	double since = seconds_now();
-	struct tide_health health;
-	must(tide_manager_health(rig->manager, &health, err));
-	assert_true(seconds_now() - since < ANSWERS_WITHIN);
+	struct tide_health health = { 0 };
+	ANSWERS(tide_health_fini(&health); must(tide_manager_health(rig->manager, &health, err)));
 	assert_false(health.is_responsive);
 	char *json;
 	must(tide_health_json(&health, &json, err));
@@ -626,14 +625,10 @@ static void looks_at_a_held_manager(struct rig *rig)
 	JSON_IS(json, "subscriptions", "[]");
 	tide_free(json);
 	tide_health_fini(&health);
-	since = seconds_now();
-	SAYS(rig, STATE, "unhealthy: Internal lock not responsive (possible deadlock)");
-	assert_true(seconds_now() - since < ANSWERS_WITHIN);
+	ANSWERS(SAYS(rig, STATE, "unhealthy: Internal lock not responsive (possible deadlock)"));
 	SAYS(rig, HANDLER, "healthy: Handler responsive");
-	since = seconds_now();
-	struct tide_readiness readiness;
-	must(tide_manager_readiness(rig->manager, &readiness, err));
-	assert_true(seconds_now() - since < ANSWERS_WITHIN);
+	struct tide_readiness readiness = { 0 };
+	ANSWERS(tide_readiness_fini(&readiness); must(tide_manager_readiness(rig->manager, &readiness, err)));
 	assert_false(readiness.ready);
 	bool is_running = atomic_load(&rig->manager->is_running);
 	assert_string_equal(readiness.reason,
@@ -644,9 +639,7 @@ static void looks_at_a_held_manager(struct rig *rig)
 static void looks_at_a_held_subscription(struct rig *rig)
 {
 	is_not_alive(rig);
-	double since = seconds_now();
-	SAYS(rig, STATE, "unhealthy: Internal lock not responsive (possible deadlock)");
-	assert_true(seconds_now() - since < ANSWERS_WITHIN);
+	ANSWERS(SAYS(rig, STATE, "unhealthy: Internal lock not responsive (possible deadlock)"));
 }
 
 static void a_lock_that_is_not_given_back_ends_liveness(void **state)

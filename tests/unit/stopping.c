@@ -253,7 +253,7 @@ static void an_instant_that_is_near_or_gone_ends_it_in_time(void **state)
 		assert_int_equal(stopping_result.phase, TIDE_PHASE_FORCED);
 		assert_int_equal(stopping_result.reason, TIDE_SHUTDOWN_TIMEOUT);
 		assert_int_equal(stopping_result.events_not_drained, 1);
-		assert_true(stopping_result.duration_seconds < 5); /* draining alone has 10 */
+		assert_true(stopping_result.duration_seconds < 10); /* which draining alone would have */
 		struct tide_checkpoint row;
 		must(tide_checkpoints_load(rig.checkpoints, "Totals", &row, err));
 		assert_int_equal(row.position, 1);
@@ -390,9 +390,9 @@ static void a_renewal_that_hangs_keeps_neither_others_nor_a_stop(void **state)
 	wait_for(10, atomic_load(&renewed_others) > before + 3);
 	assert_int_equal(atomic_load(&stopping_inside), 1); /* nobody asks twice meanwhile */
 	double since = seconds_now();
-	struct tide_error why = refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, 0.5, err));
-	must_mention(&why, "renewal");
-	assert_true(seconds_now() - since < 5);
+	struct tide_error why = refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, 2, err));
+	must_mention(&why, "renewal"); /* everything else ends at once, so it is not what the limit cuts off */
+	assert_true(seconds_now() - since < 20);
 	assert_int_equal(tide_subscription_state(rig.subscription), TIDE_STATE_STOPPED);
 	why = refused(TIDE_BUSY, tide_manager_destroy(rig.manager, err));
 	must_mention(&why, "renewal");
@@ -430,7 +430,7 @@ static void a_save_that_hangs_does_not_keep_a_stop(void **state)
 	atomic_store(&stopping_is_closed, true);
 	double since = seconds_now();
 	refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, 0.1, err));
-	assert_true(seconds_now() - since < 5);
+	assert_true(seconds_now() - since < 20);
 	assert_int_equal(tide_subscription_state(rig.subscription), TIDE_STATE_STOPPED);
 	refused(TIDE_BUSY, tide_manager_destroy(rig.manager, err));
 	atomic_store(&rig.script.is_closed, false);
@@ -527,7 +527,7 @@ static void restarts_from_several_threads_keep_one_run_at_a_time(void **state)
 	atomic_store(&starters_should_end, false);
 	for (int i = 0; i < 3; i++)
 		must(thread_start(&threads[i], "restarts", restart_again_and_again, &rig, err));
-	wait_for(10, atomic_load(&rig.script.calls) > 300);
+	wait_for(60, atomic_load(&rig.script.calls) > 300);
 	atomic_store(&starters_should_end, true);
 	for (int i = 0; i < 3; i++)
 		thread_join(&threads[i]);
