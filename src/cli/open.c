@@ -52,7 +52,7 @@ int cmd_init(struct cli *cli)
 	struct buffer line = { 0 };
 	struct tide_error err;
 	tide_position end;
-	int exit;
+	int exit = 0;
 
 	struct tide_store *store = cli_open(cli, false, &exit);
 	if (!store)

@@ -30,7 +30,7 @@ static tide_status name_check_size(const char *name, const char *what, size_t *r
 
 tide_status name_check_type(const char *name, const char *what, struct tide_error *err)
 {
-	size_t size;
+	size_t size = 0;
 	tide_status status = name_check_size(name, what, &size, err);
 	if (status != TIDE_OK)
 		return status;
@@ -77,7 +77,7 @@ static bool name_ends_in_partition(const char *name, size_t size)
 
 tide_status name_check_projection(const char *name, bool is_partitioned, struct tide_error *err)
 {
-	size_t size;
+	size_t size = 0;
 	tide_status status = name_check_plain(name, "name", &size, err);
 	if (status != TIDE_OK)
 		return status;
@@ -88,6 +88,6 @@ tide_status name_check_projection(const char *name, bool is_partitioned, struct 
 
 tide_status name_check_actor(const char *name, const char *what, struct tide_error *err)
 {
-	size_t size;
+	size_t size = 0;
 	return name_check_plain(name, what, &size, err);
 }

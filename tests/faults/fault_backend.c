@@ -8,7 +8,7 @@
 
 static struct tide_store *open_with(const char *options, const char *inner)
 {
-	char url[400];
+	char url[1000];
 	snprintf(url, sizeof url, "fault:%s/%s", options, inner);
 	struct tide_store *store;
 	must(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, err));
