@@ -218,6 +218,7 @@ struct tide_dead_letter_filter {
 	bool statuses[3];            /* by enum tide_dead_letter_status */
 	int64_t limit;               /* < 0: no limit */
 	bool oldest_first;           /* by id, ascending; else newest first_failed_at first, ties by greater id */
+	int64_t after_id;            /* only greater ids: where the page before ended; 0: all */
 };
 
 /** A failure to record. */

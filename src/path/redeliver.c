@@ -20,6 +20,8 @@
 #include "sys/alloc.h"
 #include "sys/log.h"
 
+#define REDELIVER_PAGE 100
+
 static const struct tide_backend *redeliver_backend(const struct tide_subscription *subscription)
 {
 	return subscription->engine->checkpoints->database->backend;
@@ -312,29 +314,47 @@ void redeliver_forget(struct runner *runner)
 	runner->redelivery_count = runner->redelivery_next = 0;
 }
 
+/* Keep what is needed of a page of requests: their number is not bounded, and each has a whole event with it. */
+static tide_status redeliver_note(struct runner *runner, const struct tide_dead_letter_list *page,
+				  struct tide_error *err)
+{
+	size_t count = runner->redelivery_count;
+	struct redelivery *notes = alloc_resize(runner->redeliveries, count + page->count, sizeof *notes);
+	if (!notes)
+		return alloc_fail(err);
+	for (size_t i = 0; i < page->count; i++)
+		notes[count + i] = (struct redelivery){ redeliver_position(&page->entries[i]), page->entries[i].id };
+	runner->redeliveries = notes;
+	runner->redelivery_count += page->count;
+	return TIDE_OK;
+}
+
 /* What is asked for now. Ids follow the order of failing; after a rebuild that is not the order of the events. */
 static tide_status redeliver_look(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_dead_letter_filter filter = { .projection_name = subscription->name,
 						  .statuses = { [TIDE_DEAD_LETTER_RETRYING] = true },
-						  .limit = -1,
+						  .limit = REDELIVER_PAGE,
 						  .oldest_first = true };
-	struct tide_dead_letter_list list = { 0 };
-	tide_status status =
-		redeliver_backend(subscription)->checkpoint.dead_letter_list(runner->session, &filter, &list, err);
-	if (status != TIDE_OK)
-		return status;
+	bool is_end = false;
+	tide_status status = TIDE_OK;
 	redeliver_forget(runner);
-	runner->redeliveries = list.count > 0 ? alloc_zero(list.count, sizeof *runner->redeliveries) : NULL;
-	if (list.count > 0 && !runner->redeliveries)
-		status = alloc_fail(err);
-	for (size_t i = 0; status == TIDE_OK && i < list.count; i++)
-		runner->redeliveries[runner->redelivery_count++] =
-			(struct redelivery){ redeliver_position(&list.entries[i]), list.entries[i].id };
-	if (runner->redelivery_count > 1)
+	while (status == TIDE_OK && !is_end) {
+		struct tide_dead_letter_list page = { 0 };
+		status = redeliver_backend(subscription)
+				 ->checkpoint.dead_letter_list(runner->session, &filter, &page, err);
+		is_end = page.count < REDELIVER_PAGE;
+		if (status == TIDE_OK && page.count > 0) {
+			filter.after_id = page.entries[page.count - 1].id;
+			status = redeliver_note(runner, &page, err);
+		}
+		tide_dead_letters_free(&page);
+	}
+	if (status != TIDE_OK)
+		redeliver_forget(runner);
+	else if (runner->redelivery_count > 1)
 		qsort(runner->redeliveries, runner->redelivery_count, sizeof *runner->redeliveries, redeliver_compare);
-	tide_dead_letters_free(&list);
 	return status;
 }
 

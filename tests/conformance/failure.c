@@ -268,6 +268,29 @@ static void dead_letter_marked_while_nobody_owns_is_delivered_at_the_next_start(
 	trial_end(&t);
 }
 
+/* More than are looked up at a time, asked for from the last to the first. */
+static void any_number_of_requests_is_delivered_in_the_order_of_the_events(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	append_many(f->store, stream_of("Order", 3), 1, 210);
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	tide_manager_close(t.manager);
+	recorder_forget(t.recorder);
+	SEEN seen = see(f->store, NULL);
+	for (size_t i = seen.count; i-- > 0;) {
+		int64_t id;
+		must(tide_dead_letters_add(f->checkpoints, "p", seen.events[i], "to be seen again", NULL, 0, &id, err));
+		must(tide_dead_letters_retry(f->checkpoints, id, err));
+	}
+	t.config.start_from = TIDE_START_CHECKPOINT;
+	trial_start(&t, f);
+	wait_for(20, recorder_count(t.recorder) == seen.count);
+	delivered_all_after(t.recorder, f->store, 0);
+	trial_end(&t);
+}
+
 /* ---- Held aggregates ----------------------------------------------------------------------------------------- */
 
 static void failed_aggregate_is_held_and_released_in_order(struct fixture *f)
@@ -411,6 +434,7 @@ const struct test_case failure_cases[] = {
 	CASE(failing_batch_is_delivered_again_one_by_one),
 	CASE(retried_dead_letter_is_delivered_and_resolved),
 	CASE(dead_letter_marked_while_nobody_owns_is_delivered_at_the_next_start),
+	CASE(any_number_of_requests_is_delivered_in_the_order_of_the_events),
 	CASE(failed_aggregate_is_held_and_released_in_order),
 	CASE(held_aggregate_is_still_held_after_a_restart),
 	CASE(aggregate_whose_failure_was_settled_by_hand_is_held_no_longer),

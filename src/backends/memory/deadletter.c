@@ -216,7 +216,7 @@ static int letter_newest_first(const void *a, const void *b)
 
 static bool letter_matches(const struct tide_dead_letter *letter, const struct tide_dead_letter_filter *filter)
 {
-	return filter->statuses[letter->status] &&
+	return filter->statuses[letter->status] && letter->id > filter->after_id &&
 	       (!filter->projection_name || strcmp(letter->projection_name, filter->projection_name) == 0);
 }
 

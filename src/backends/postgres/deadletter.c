@@ -98,6 +98,7 @@ tide_status pg_dead_letter_list(void *session, const struct tide_dead_letter_fil
 	dead_letter_put_statuses(&params, filter->statuses);
 	pg_put_int8(&params, filter->limit < 0 ? INT64_MAX : filter->limit);
 	pg_put_int4(&params, filter->oldest_first);
+	pg_put_int8(&params, filter->after_id);
 	tide_status status = pg_write_run(session, PG_DEAD_LETTER_LIST, &params, &rows, err);
 	return status == TIDE_OK ? dead_letter_rows(rows, ret, err) : status;
 }

@@ -188,9 +188,9 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_DEAD_LETTER_CHANGE_FENCED] = FENCE DEAD_LETTER_CHANGE(" AND EXISTS (SELECT 1 FROM fence)"),
 	[PG_DEAD_LETTER_STATUS] = "SELECT status FROM @dead_letter_queue WHERE id = $1::int8",
 	[PG_FENCE] = FENCE_ROW,
-	[PG_DEAD_LETTER_LIST] = /* $1 projection, $2 statuses, $3 limit, $4 oldest first */
+	[PG_DEAD_LETTER_LIST] = /* $1 projection, $2 statuses, $3 limit, $4 oldest first, $5 after id */
 		"SELECT " DEAD_LETTER_COLUMNS "WHERE ($1::text IS NULL OR projection_name = $1::text) AND status = ANY($2::text[]) "
-		"ORDER BY CASE WHEN $4::int4 = 1 THEN id END ASC, first_failed_at DESC, id DESC LIMIT $3::int8",
+		"AND id > $5::int8 ORDER BY CASE WHEN $4::int4 = 1 THEN id END ASC, first_failed_at DESC, id DESC LIMIT $3::int8",
 	[PG_DEAD_LETTER_GET] = "SELECT " DEAD_LETTER_COLUMNS "WHERE id = $1::int8",
 	[PG_DEAD_LETTER_DISCARD] = "DELETE FROM @dead_letter_queue WHERE id = $1::int8 AND status <> 'resolved'",
 	[PG_DEAD_LETTER_PURGE] = "DELETE FROM @dead_letter_queue WHERE status = 'resolved' AND resolved_at < $1::timestamptz",

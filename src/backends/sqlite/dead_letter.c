@@ -31,10 +31,10 @@ static const char dead_letter_add[] =
 		       "RETURNING id";
 static const char dead_letter_list_newest[] =
 	"SELECT " DEAD_LETTER_COLUMNS " FROM dead_letter_queue WHERE (?1 IS NULL OR projection_name = ?1) "
-	"AND status IN (?2, ?3, ?4) ORDER BY tide_us(first_failed_at) DESC, id DESC LIMIT ?5";
+	"AND status IN (?2, ?3, ?4) AND id > ?6 ORDER BY tide_us(first_failed_at) DESC, id DESC LIMIT ?5";
 static const char dead_letter_list_oldest[] =
 	"SELECT " DEAD_LETTER_COLUMNS " FROM dead_letter_queue WHERE (?1 IS NULL OR projection_name = ?1) "
-	"AND status IN (?2, ?3, ?4) ORDER BY id LIMIT ?5";
+	"AND status IN (?2, ?3, ?4) AND id > ?6 ORDER BY id LIMIT ?5";
 static const char dead_letter_get[] = "SELECT " DEAD_LETTER_COLUMNS " FROM dead_letter_queue WHERE id = ?1";
 static const char dead_letter_status[] = "SELECT status FROM dead_letter_queue WHERE id = ?1";
 static const char dead_letter_change[] =
@@ -158,6 +158,7 @@ tide_status sqlite_dead_letter_list(void *self, const struct tide_dead_letter_fi
 				   filter->statuses[i] ? tide_dead_letter_status_name((enum tide_dead_letter_status)i)
 						       : "");
 	sqlite3_bind_int64(statement, 5, filter->limit < 0 ? -1 : filter->limit);
+	sqlite3_bind_int64(statement, 6, filter->after_id);
 	return dead_letter_collect(session, statement, ret, err);
 }
 
