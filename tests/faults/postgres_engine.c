@@ -59,7 +59,6 @@ static struct running run_subscriber(struct tide_store *store, const char *into,
 
 static void run_end(struct running *running)
 {
-	must(tide_manager_stop(running->manager, NULL, 20, err));
 	tide_manager_close(running->manager);
 	tide_checkpoints_close(running->checkpoints);
 }

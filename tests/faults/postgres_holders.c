@@ -151,7 +151,6 @@ static void status_and_health_name_who_holds_the_feed(void **state)
 	wait_for(10, seen == 3);
 	wait_for(10, !*status_of(subscription).waiting_for);
 	PQfinish(writer);
-	must(tide_manager_stop(manager, NULL, 20, err));
 	tide_manager_close(manager);
 	tide_store_close(store);
 }
@@ -179,7 +178,6 @@ static void an_open_append_behind_the_end_is_not_reported(void **state)
 	PQfinish(writer);
 	STORE->session_close(session);
 	STORE->close(backend);
-	must(tide_manager_stop(manager, NULL, 20, err));
 	tide_manager_close(manager);
 	tide_store_close(store);
 }
