@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Redelivery of dead letters that somebody asked for: between two events, in the order they failed, one attempt each.
+ * Redelivery of dead letters that somebody asked for: between two events, by position, one attempt each.
  *
  * Happy path: the entry is `retrying`, its event is read again from the store, the handler succeeds, the entry is resolved
  * by `retry`; what was parked behind it becomes due. What waits behind an entry that went another way (resolved by hand,
