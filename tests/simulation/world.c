@@ -495,7 +495,7 @@ static tide_status sim_dead_list(void *self, const struct tide_dead_letter_filte
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
 	const struct world_rows *rows = world_rows_of(session, world_name(filter->projection_name));
-	for (int i = 1; status == TIDE_OK && i <= session->world->event_count; i++) {
+	for (int i = (int)filter->after_id + 1; status == TIDE_OK && i <= session->world->event_count; i++) {
 		const struct world_dead *dead = &rows->dead[i];
 		if (!dead->status || !filter->statuses[dead->status - 1])
 			continue;
