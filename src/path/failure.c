@@ -222,13 +222,14 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 		failure_record_attempt(subscription, event, error, delivery);
 	if (delivery->has_ended_transaction)
 		return failure_of_transaction(subscription, event, error);
-	if (count > 1 && is_last) {
+	bool is_split = count > 1 && is_last;
+	if (is_split) {
 		runner->is_split = true;
 		runner->split_until = runner->batch[count - 1]->position;
 		runner->attempts = 0;
 	}
 	if (delivery->has_lost_transaction)
-		failure_drop_transaction(subscription, runner->is_split ? 0 : position, delivery);
+		failure_drop_transaction(subscription, is_split ? 0 : position, delivery);
 	if (!is_last) {
 		failure_try_again(subscription, position, delivery->attempt + 1, delay);
 	} else if (count == 1) { /* when its transaction is gone, the event has to come again first */
@@ -273,6 +274,9 @@ static enum step failure_count_event(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_error error = runner->pending.error;
+	/* What took its transaction with it is committed at once: it would come again with the next one that does. */
+	if (runner->lost_position == runner->pending.position)
+		runner->is_save_due = true;
 	failure_forget_pending(runner);
 	int32_t limit = subscription->config.max_errors_before_stop;
 	mutex_lock(&subscription->lock);

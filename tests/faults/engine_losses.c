@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections that are lost at the worst moment: what was lost with them comes again, counts once, and comes to an end.
+ */
+#include <string.h>
+
+#include "walk.h"
+
+/* ---- Handlers that take their connection with them ----------------------------------------------------------- */
+
+static bool is_lost;
+
+static tide_status losing_check(void *session, struct tide_error *err)
+{
+	if (is_lost)
+		return tide_fail(err, TIDE_CONNECTION_LOST, "the server is gone");
+	return walk_real.store.check(session, err);
+}
+
+/* The third event, and the seventh. */
+static tide_status lose_two(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)witness;
+	(void)delivery;
+	is_lost = event->position == 3 || event->position == 7;
+	return TIDE_OK;
+}
+
+static tide_status lose_three(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)witness;
+	(void)delivery;
+	is_lost = is_lost || event->position == 3;
+	return TIDE_OK;
+}
+
+static tide_status lose_batch(void *self, const struct tide_event *const *events, size_t count,
+			      struct tide_delivery *delivery)
+{
+	struct witness *witness = self;
+	is_lost = false;
+	for (size_t i = 0; i < count; i++)
+		(void)witness->decide(witness, events[i], delivery);
+	atomic_fetch_add(&witness->calls, 1);
+	return TIDE_OK;
+}
+
+static void check_losers(bool is_batch, size_t losers)
+{
+	struct walk walk;
+	int32_t retries;
+	walk_open(&walk, "sqlite", 8);
+	walk_backend.store.check = losing_check;
+	walk.witness.decide = is_batch ? lose_three : lose_two;
+	struct tide_subscription_config config = walk_config();
+	config.circuit_breaker_enabled = false;
+	struct tide_subscriber subscriber = witness_single("Walk", &walk.witness);
+	subscriber.transactional = true;
+	if (is_batch) {
+		subscriber.handle = NULL;
+		subscriber.handle_batch = lose_batch;
+	}
+	must(tide_manager_subscribe(walk.rig.manager, &subscriber, &config, &walk.subscription, err));
+	must(tide_manager_start(walk.rig.manager, NULL, 0, NULL, NULL, err));
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(walk_dead_letters(&walk, &retries), losers);
+	assert_int_equal(retries, config.max_retries);
+	struct tide_checkpoint row = checkpoint_of(walk.rig.checkpoints, "Walk");
+	assert_int_equal(row.position, 8);
+	assert_int_equal(row.events_processed, 8);
+	walk_close(&walk);
+}
+
+static void two_events_of_one_page_that_lose_their_connection_come_to_an_end(void **state)
+{
+	(void)state;
+	check_losers(false, 2);
+}
+
+static void an_event_of_a_split_batch_that_loses_its_connection_comes_to_an_end(void **state)
+{
+	(void)state;
+	check_losers(true, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(two_events_of_one_page_that_lose_their_connection_come_to_an_end),
+		cmocka_unit_test(an_event_of_a_split_batch_that_loses_its_connection_comes_to_an_end),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
