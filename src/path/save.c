@@ -103,17 +103,20 @@ static void save_done(struct tide_subscription *subscription, struct mono_time s
 }
 
 /* Whether a write whose outcome is unknown was made: then the stored position is the one it would have stored. */
-static tide_status save_find_out(struct tide_subscription *subscription, bool *ret, struct tide_error *err)
+static tide_status save_find_out(struct tide_subscription *subscription, void *session, bool *ret,
+				 struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = &save_backend(subscription)->checkpoint;
+	const struct progress *attempted = &subscription->runner.attempted;
 	struct tide_checkpoint row;
 	*ret = false;
 	/* Renewing waits for the ownership's row: a commit that is still under way on the lost connection ends first. */
-	tide_status status = ops->lease_renew(subscription->runner.session, save_fence(subscription), err);
+	tide_status status = ops->lease_renew(session, save_fence(subscription), err);
 	if (status != TIDE_OK)
 		return status;
-	status = ops->load(subscription->runner.session, subscription->name, &row, err);
-	*ret = status == TIDE_OK && row.has_position && row.position == subscription->runner.attempted.position;
+	status = ops->load(session, subscription->name, &row, err);
+	bool is_news = attempted->position != attempted->saved_position;
+	*ret = status == TIDE_OK && is_news && row.has_position && row.position == attempted->position;
 	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
 }
 
@@ -161,13 +164,19 @@ bool save_from_outside(struct tide_subscription *subscription)
 		return false;
 	struct mono_time since = clock_mono(subscription->engine->clock);
 	struct tide_checkpoint_write write = save_row(subscription, clock_wall(subscription->engine->clock));
-	tide_status status = database->backend->checkpoint.save(session, save_fence(subscription), &write, NULL);
+	tide_status status = TIDE_OK;
+	bool was_made = false;
+	if (runner->is_save_unknown) /* by the last one from here: nothing has moved since */
+		status = save_find_out(subscription, session, &was_made, NULL);
+	if (status == TIDE_OK && !was_made)
+		status = database->backend->checkpoint.save(session, save_fence(subscription), &write, NULL);
 	store_return(database, session, status);
 	if (status == TIDE_CONNECTION_LOST) {
 		runner->is_save_unknown = true; /* the next save finds out */
 		runner->attempted = runner->progress;
 	}
 	if (status == TIDE_OK) {
+		runner->is_save_unknown = false;
 		save_count(subscription, since);
 		progress_saved(&runner->progress, clock_mono(subscription->engine->clock));
 	} else {
@@ -206,16 +215,15 @@ static tide_status save_resolve(struct tide_subscription *subscription, bool *re
 	struct runner *runner = &subscription->runner;
 	bool was_made;
 	*ret_done = false;
-	tide_status status = save_find_out(subscription, &was_made, err);
+	tide_status status = save_find_out(subscription, runner->session, &was_made, err);
 	if (status != TIDE_OK)
 		return status;
 	runner->is_save_unknown = false;
-	bool is_news = runner->attempted.position != runner->attempted.saved_position;
 	bool has_moved_on = runner->progress.position != runner->attempted.position;
-	if (was_made && is_news && has_moved_on) { /* made while a handler was in hand: only the rest is unsaved */
+	if (was_made && has_moved_on) { /* made while a handler was in hand: only the rest is unsaved */
 		runner->progress.unsaved -= runner->attempted.unsaved;
 		runner->progress.saved_position = runner->attempted.position;
-	} else if (was_made && is_news) {
+	} else if (was_made) {
 		save_done(subscription, runner->now);
 		*ret_done = true;
 	} else if (runner->is_in_transaction) {

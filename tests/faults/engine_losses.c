@@ -83,11 +83,69 @@ static void an_event_of_a_split_batch_that_loses_its_connection_comes_to_an_end(
 	check_losers(true, 1);
 }
 
+/* ---- Saves beside a handler ---------------------------------------------------------------------------------- */
+
+static int saves_to_lose;
+static bool are_made; /* and only their answers are lost */
+
+static tide_status losing_save(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
+			       struct tide_error *err)
+{
+	bool loses = saves_to_lose > 0;
+	saves_to_lose -= loses;
+	tide_status status = loses && !are_made ? TIDE_OK : walk_real.checkpoint.save(session, fence, write, err);
+	return loses && status == TIDE_OK ? tide_fail(err, TIDE_CONNECTION_LOST, "the answer got lost") : status;
+}
+
+static tide_status save_beside_three(struct witness *witness, const struct tide_event *event,
+				     struct tide_delivery *delivery)
+{
+	struct walk *walk = witness->more;
+	(void)delivery;
+	if (event->position != 3)
+		return TIDE_OK;
+	control_ask_stop(walk->subscription, MONO_NEVER);
+	for (int i = 0; i < 2; i++)
+		control_save_aside(walk->rig.manager, walk->subscription, MONO_NEVER);
+	return TIDE_OK;
+}
+
+static void check_beside(int to_lose, bool is_made)
+{
+	struct walk walk;
+	walk_open(&walk, "memory", 4);
+	saves_to_lose = to_lose;
+	are_made = is_made;
+	walk_backend.checkpoint.save = losing_save;
+	walk.witness.decide = save_beside_three;
+	walk.witness.more = &walk;
+	struct tide_subscription_config config = walk_config();
+	config.checkpoint_strategy = TIDE_PERIODIC;
+	config.checkpoint_interval_seconds = 1000;
+	walk_start(&walk, false, &config);
+	walk_until(&walk, TIDE_STATE_STOPPED);
+	assert_int_equal(saves_to_lose, 0);
+	struct tide_checkpoint row = checkpoint_of(walk.rig.checkpoints, "Walk");
+	assert_int_equal(row.position, 3);
+	assert_int_equal(row.events_processed, 3);
+	walk_close(&walk);
+}
+
+static void a_save_beside_a_handler_whose_answer_is_lost_counts_once(void **state)
+{
+	(void)state;
+	for (int to_lose = 0; to_lose <= 2; to_lose++) {
+		check_beside(to_lose, true);
+		check_beside(to_lose, false);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_events_of_one_page_that_lose_their_connection_come_to_an_end),
 		cmocka_unit_test(an_event_of_a_split_batch_that_loses_its_connection_comes_to_an_end),
+		cmocka_unit_test(a_save_beside_a_handler_whose_answer_is_lost_counts_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
