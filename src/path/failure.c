@@ -289,11 +289,13 @@ static enum step failure_count_event(struct tide_subscription *subscription)
 static void failure_conclude_unsettled(struct tide_subscription *subscription, const struct tide_event *event)
 {
 	struct runner *runner = &subscription->runner;
+	tide_status status = runner->pending.error.status;
 	failure_conclude(subscription, event, 0);
 	failure_forget_pending(runner);
 	mutex_lock(&subscription->lock);
 	subscription->counts.failed++;
 	runner->committed_counts.failed++;
+	metrics_type(&subscription->metrics, event->event_type)->before.failed[status]++;
 	mutex_unlock(&subscription->lock);
 }
 

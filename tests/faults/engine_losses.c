@@ -140,12 +140,40 @@ static void a_save_beside_a_handler_whose_answer_is_lost_counts_once(void **stat
 	}
 }
 
+/* ---- A transaction that is lost with the run ----------------------------------------------------------------- */
+
+#define LOSSES_FAILED                                                                                                  \
+	"\ntidemark_events_failed_total{subscription=\"Walk\",event_type=\"Counted\",error_type="                      \
+	"\"handler_permanent\"} 1\n"
+
+/* Neither the queue takes the second event, nor can what was settled before it be committed. */
+static void the_event_that_ends_the_run_has_failed_whatever_becomes_of_its_transaction(void **state)
+{
+	(void)state;
+	struct walk walk;
+	char *text;
+	walk_open(&walk, "sqlite", 4);
+	walk.witness.decide = walk_refuse_two;
+	struct tide_subscription_config config = walk_config();
+	walk_bad_entries = walk_bad_commits = -1;
+	walk_entry_status = TIDE_IO;
+	walk_start(&walk, true, &config);
+	walk_until(&walk, TIDE_STATE_ERROR);
+	assert_int_equal(status_of(walk.subscription).events_failed, 1);
+	assert_int_equal(status_of(walk.subscription).events_processed, 0);
+	must(tide_manager_metrics(walk.rig.manager, &text, err));
+	assert_non_null(strstr(text, LOSSES_FAILED));
+	tide_free(text);
+	walk_close(&walk);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_events_of_one_page_that_lose_their_connection_come_to_an_end),
 		cmocka_unit_test(an_event_of_a_split_batch_that_loses_its_connection_comes_to_an_end),
 		cmocka_unit_test(a_save_beside_a_handler_whose_answer_is_lost_counts_once),
+		cmocka_unit_test(the_event_that_ends_the_run_has_failed_whatever_becomes_of_its_transaction),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
