@@ -555,13 +555,15 @@ void runner_thread(void *self)
 void runner_thread_died(void *self)
 {
 	struct tide_subscription *subscription = self;
-	subscription->runner.is_save_unknown = false;
-	save_roll_back(subscription);
 	atomic_store(&subscription->hand_since, 0);
 	mutex_lock(&subscription->lock);
-	bool is_abandoned = subscription->is_abandoned;
 	subscription->is_thread_dead = true;
+	while (subscription->is_frozen)
+		cond_wait(&subscription->changed, &subscription->lock);
+	bool is_abandoned = subscription->is_abandoned;
 	mutex_unlock(&subscription->lock);
+	if (!subscription->runner.is_save_unknown) /* else the last save finds out what became of it */
+		save_roll_back(subscription);
 	if (is_abandoned) {
 		(void)runner_end_abandoned(subscription);
 	} else {

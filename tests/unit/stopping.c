@@ -444,6 +444,39 @@ static void a_save_that_hangs_does_not_keep_a_stop(void **state)
 	rig_close(&rig);
 }
 
+/* One event is settled; its save hangs beside the handler of the second one, which ends its thread meanwhile. */
+static void a_thread_that_ends_in_its_handler_waits_for_the_save_beside_it(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_open(&rig, "memory:%n");
+	rig_replace(&rig);
+	stopping_backend.checkpoint.save = save_or_hang;
+	rig.config.checkpoint_strategy = TIDE_PERIODIC;
+	rig.config.checkpoint_interval_seconds = 3600;
+	rig_begin(&rig);
+	rig_settle(&rig, "Good");
+	rig_hold(&rig);
+	atomic_store(&stopping_inside, 0);
+	atomic_store(&stopping_is_closed, true);
+	control_save_aside(rig.manager, rig.subscription, (struct mono_time){ 1 });
+	wait_for(60, atomic_load(&stopping_inside) == 1);
+	atomic_store(&rig.script.should_end_thread, true);
+	atomic_store(&rig.script.is_closed, false);
+	wait_for(60, atomic_load(&rig.subscription->hand_since) == 0);
+	atomic_store(&stopping_is_closed, false);
+	rig_await(&rig, TIDE_STATE_ERROR);
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	wait_for(60, tide_manager_destroy(rig.manager, NULL) == TIDE_OK);
+	rig.manager = NULL;
+	rig.store->backend = &stopping_real;
+	struct tide_checkpoint row;
+	must(tide_checkpoints_load(rig.checkpoints, "Totals", &row, err));
+	assert_int_equal(row.position, 1);
+	assert_int_equal(row.events_processed, 1);
+	rig_close(&rig);
+}
+
 static tide_status acquire_or_hang(void *session, const char *name, const struct tide_uuid *owner,
 				   struct tide_lease *ret, struct tide_error *err)
 {
@@ -637,6 +670,7 @@ int main(void)
 		cmocka_unit_test(hooks_may_be_added_while_others_are_called),
 		cmocka_unit_test(a_renewal_that_hangs_keeps_neither_others_nor_a_stop),
 		cmocka_unit_test(a_save_that_hangs_does_not_keep_a_stop),
+		cmocka_unit_test(a_thread_that_ends_in_its_handler_waits_for_the_save_beside_it),
 		cmocka_unit_test(a_start_that_hangs_does_not_keep_a_shutdown),
 		cmocka_unit_test(a_start_does_not_outlive_the_stop_that_gave_it_up),
 		cmocka_unit_test(subscriptions_removed_at_once_wait_for_each_other_and_no_longer),
