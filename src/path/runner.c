@@ -323,7 +323,6 @@ static void runner_listen(struct tide_subscription *subscription)
 struct runner_pause {
 	bool is_save_due;
 	bool is_by_breaker;
-	enum tide_state from;
 	struct mono_time ready_at;
 };
 
@@ -331,7 +330,7 @@ static struct runner_pause runner_look_at_pause(struct tide_subscription *subscr
 {
 	mutex_lock(&subscription->lock);
 	struct runner_pause pause = { subscription->is_pause_save_due,
-				      subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE, subscription->paused_from,
+				      subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE,
 				      breaker_ready_at(&subscription->handler_breaker) };
 	mutex_unlock(&subscription->lock);
 	return pause;
@@ -356,6 +355,19 @@ static enum step runner_save_pause(struct tide_subscription *subscription)
 	return STEP_ON;
 }
 
+/* A person's pause that takes the breaker's place meanwhile stands. */
+static void runner_probe(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	enum tide_state to = subscription->paused_from;
+	bool has_moved = subscription->states.state == TIDE_STATE_PAUSED &&
+			 subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE &&
+			 subscription_move_locked(subscription, to, NULL) == TIDE_OK;
+	mutex_unlock(&subscription->lock);
+	if (has_moved)
+		subscription_log_move(subscription, TIDE_STATE_PAUSED, to, "handler breaker lets a probe through");
+}
+
 static enum step runner_rest(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -366,7 +378,7 @@ static enum step runner_rest(struct tide_subscription *subscription)
 		return runner_wait(subscription, MONO_NEVER);
 	if (runner->now.ns < pause.ready_at.ns)
 		return runner_wait(subscription, pause.ready_at);
-	runner_move(subscription, pause.from, "handler breaker lets a probe through");
+	runner_probe(subscription);
 	return STEP_ON;
 }
 
