@@ -178,11 +178,11 @@ run doctor
 
 step "What to try next"
 cat <<TEXT
-  export PATH=$build/src/cli:\$PATH TIDE_STORE=$TIDE_STORE
+  export PATH='$build/src/cli':\$PATH TIDE_STORE='$TIDE_STORE'
   tide tail                                                   # and in another terminal:
   tide append Order/name:1001 OrderPlaced '{"total": 100}'
   tide read --limit 3                                         # or --type, --stream, --from, --json ...
   tide project $story/$first.sql                     # runs until Ctrl-C
-  sqlite3 $work/story.db                             # the read models, and the events themselves
+  sqlite3 '$work/story.db'                           # the read models, and the events themselves
   tide --help
 TEXT
