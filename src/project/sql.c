@@ -294,7 +294,7 @@ void tide_sql_projection_close(struct tide_sql_projection *projection)
 
 const struct tide_subscriber *tide_sql_projection_subscriber(const struct tide_sql_projection *projection)
 {
-	return &projection->subscriber;
+	return projection ? &projection->subscriber : NULL;
 }
 
 static tide_status sql_reset(void *self, void *connection, struct tide_error *err)
