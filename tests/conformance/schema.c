@@ -45,6 +45,41 @@ static void missing_nullable_columns_are_added_when_asked(struct fixture *f)
 	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 2 }, err));
 }
 
+static void database_of_an_earlier_version_works_and_is_completed_when_asked(struct fixture *f)
+{
+	static const char *const columns[][2] = {
+		{ "projection_checkpoints", "anchor_position" },
+		{ "projection_checkpoints", "anchor_event_id" },
+		{ "dead_letter_queue", "parked_behind" },
+		{ "snapshots", "last_event_id" },
+		{ "subscription_leases", "lease_seconds" },
+		{ "subscription_leases", "host" },
+		{ "subscription_leases", "pid" },
+		{ "subscription_leases", "last_error" },
+		{ "subscription_leases", "last_error_at" },
+	};
+	char sql[120];
+	for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+		snprintf(sql, sizeof sql, "ALTER TABLE %s DROP COLUMN %s", columns[i][0], columns[i][1]);
+		fixture_sql(f, sql);
+	}
+	fixture_sql(f, "DROP TABLE projection_versions");
+	struct tide_store *store;
+	struct tide_checkpoints *checkpoints;
+	must(tide_store_open(f->url, NULL, &store, err));
+	must(tide_checkpoints_open(NULL, NULL, store, &checkpoints, err));
+	append_one(store, stream_of("Order", 1), "A");
+	must(tide_checkpoints_save(checkpoints, "p", &(struct tide_progress){ .position = 1 }, err));
+	tide_checkpoints_close(checkpoints);
+	tide_store_close(store);
+	fixture_reopen(f);
+	for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+		snprintf(sql, sizeof sql, "UPDATE %s SET %s = NULL", columns[i][0], columns[i][1]);
+		fixture_sql(f, sql);
+	}
+	fixture_sql(f, "DELETE FROM projection_versions");
+}
+
 static void database_without_a_required_column_is_refused_naming_it(struct fixture *f)
 {
 	fixture_sql(f, "ALTER TABLE dead_letter_queue DROP COLUMN error_message");
@@ -90,6 +125,7 @@ static void initialising_at_once_is_safe_and_changes_nothing_twice(struct fixtur
 const struct test_case schema_cases[] = {
 	CASE_NEEDS(database_without_a_table_is_refused_naming_it, NEEDS_SQL),
 	CASE_NEEDS(missing_nullable_columns_are_added_when_asked, NEEDS_SQL),
+	CASE_NEEDS(database_of_an_earlier_version_works_and_is_completed_when_asked, NEEDS_SQL),
 	CASE_NEEDS(database_without_a_required_column_is_refused_naming_it, NEEDS_SQL),
 	CASE_NEEDS(initialising_at_once_is_safe_and_changes_nothing_twice, NEEDS_SQL),
 	CASES_END,

@@ -8,11 +8,13 @@
 
 #include "backends/postgres/statements.h"
 #include "backends/postgres/values.h"
+#include "core/parts.h"
 
 /** Where to connect and what to send there: fixed once the store is open. */
 struct pg_target {
 	const char **keywords, **values; /* for libpq, ending in NULL; values may hold a password */
 	char *schema;                    /* quoted, with a dot behind it */
+	part_set parts;                  /* that this schema has */
 	char *statements[PG_STATEMENT_COUNT];
 	bool can_prepare; /* false: a pooler may hand every statement to another server process */
 };

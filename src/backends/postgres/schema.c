@@ -13,6 +13,7 @@
 
 #include "backends/postgres/status.h"
 #include "core/text.h"
+#include "sys/missing.h"
 #include "sys/alloc.h"
 
 #define SCHEMA_TEXT_OF(number) #number
@@ -35,7 +36,8 @@ static const struct { const char *name, *columns, *create; } schema_tables[] = {
 	  "CREATE TABLE @projection_checkpoints ("
 	  "projection_name VARCHAR(255) PRIMARY KEY, last_event_id UUID, last_event_type VARCHAR(255), "
 	  "last_processed_at TIMESTAMPTZ, global_position BIGINT, events_processed BIGINT NOT NULL DEFAULT 0, "
-	  "created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW())" },
+	  "created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), "
+	  "anchor_position BIGINT, anchor_event_id UUID)" },
 	{ "dead_letter_queue",
 	  "id event_id projection_name event_type event_data error_message error_stacktrace retry_count first_failed_at "
 	  "last_failed_at status resolved_at resolved_by",
@@ -44,6 +46,7 @@ static const struct { const char *name, *columns, *create; } schema_tables[] = {
 	  "event_data JSONB NOT NULL, error_message TEXT NOT NULL, error_stacktrace TEXT, retry_count INTEGER NOT NULL DEFAULT 0, "
 	  "first_failed_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), last_failed_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), "
 	  "status VARCHAR(20) NOT NULL DEFAULT 'failed', resolved_at TIMESTAMPTZ, resolved_by VARCHAR(255), "
+	  "parked_behind UUID, "
 	  "CONSTRAINT chk_dlq_status CHECK (status IN ('failed', 'retrying', 'resolved')), "
 	  "CONSTRAINT uq_dlq_event_projection UNIQUE (event_id, projection_name))" },
 	{ "snapshots",
@@ -51,13 +54,19 @@ static const struct { const char *name, *columns, *create; } schema_tables[] = {
 	  "CREATE TABLE @snapshots ("
 	  "id BIGSERIAL PRIMARY KEY, aggregate_id UUID NOT NULL, aggregate_type VARCHAR(255) NOT NULL, version INTEGER NOT NULL, "
 	  "schema_version INTEGER NOT NULL DEFAULT 1, state JSONB NOT NULL, created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), "
+	  "last_event_id UUID, "
 	  "CONSTRAINT uq_snapshots_aggregate UNIQUE (aggregate_id, aggregate_type))" },
 	{ "subscription_leases",
 	  "id name owner epoch acquired_at released_at expires_at suspect_position suspect_deaths",
 	  "CREATE TABLE @subscription_leases ("
 	  "id BIGSERIAL PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT, epoch BIGINT NOT NULL, "
 	  "acquired_at TIMESTAMPTZ NOT NULL, released_at TIMESTAMPTZ, expires_at TIMESTAMPTZ NOT NULL, "
-	  "suspect_position BIGINT, suspect_deaths INTEGER)" },
+	  "suspect_position BIGINT, suspect_deaths INTEGER, lease_seconds DOUBLE PRECISION, host TEXT, pid INTEGER, "
+	  "last_error TEXT, last_error_at TIMESTAMPTZ)" },
+	{ "projection_versions", /* tables is a JSON array of names, filter the event types as JSON, null: all */
+	  "",
+	  "CREATE TABLE @projection_versions (name TEXT PRIMARY KEY, tables JSON NOT NULL, init_hash TEXT NOT NULL, "
+	  "statements_hash TEXT NOT NULL, filter JSON, built_at TIMESTAMPTZ NOT NULL, tide_version TEXT NOT NULL)" },
 	{ "tidemark_schema",
 	  "",
 	  "CREATE TABLE @tidemark_schema (version INTEGER PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT NOW())" },
@@ -66,7 +75,7 @@ static const struct { const char *name, *columns, *create; } schema_tables[] = {
 	  "CREATE TABLE @tidemark_feed (id INTEGER PRIMARY KEY CHECK (id = 1), numbering BIGINT NOT NULL, settled BIGINT NOT NULL)" },
 };
 
-/** Nullable columns that an older table may lack. */
+/** Nullable columns that an older table may lack, beside those of parts. */
 static const struct { const char *table, *name, *type; } schema_additions[] = {
 	{ "events", "tenant_id", "UUID" },
 	{ "events", "actor_id", "VARCHAR(255)" },
@@ -158,13 +167,28 @@ static tide_status schema_run(struct pg_connection *connection, const char *text
 	return status == TIDE_OK ? pg_command(connection, full, err) : status;
 }
 
-static tide_status schema_add_column(struct pg_connection *connection, size_t addition, const char *schema_dot,
-				     struct tide_error *err)
+/* Nothing when the column is there, or the whole table is made anew. */
+static tide_status schema_add_column(struct pg_connection *connection, const PGresult *rows, const char *schema_dot,
+				     const char *table, const char *name, const char *type, struct tide_error *err)
 {
-	ALLOC_AUTO char *text =
-		alloc_format("ALTER TABLE @%s ADD COLUMN IF NOT EXISTS %s %s", schema_additions[addition].table,
-			     schema_additions[addition].name, schema_additions[addition].type);
+	if (!schema_has(rows, table, "", 0) || schema_has(rows, table, name, strlen(name)))
+		return TIDE_OK;
+	ALLOC_AUTO char *text = alloc_format("ALTER TABLE @%s ADD COLUMN IF NOT EXISTS %s %s", table, name, type);
 	return text ? schema_run(connection, text, schema_dot, err) : alloc_fail(err);
+}
+
+static tide_status schema_add_columns(struct pg_connection *connection, const PGresult *rows, const char *schema_dot,
+				      struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+	for (size_t i = 0; status == TIDE_OK && i < COUNT_OF(schema_additions); i++)
+		status = schema_add_column(connection, rows, schema_dot, schema_additions[i].table,
+					   schema_additions[i].name, schema_additions[i].type, err);
+	for (size_t i = 0; status == TIDE_OK && i < PART_COLUMN_COUNT; i++)
+		if (part_columns[i].name)
+			status = schema_add_column(connection, rows, schema_dot, part_columns[i].table,
+						   part_columns[i].name, part_columns[i].postgres_type, err);
+	return status;
 }
 
 /* Everything that is not in `rows`, in the order tables, columns, indexes. */
@@ -175,11 +199,8 @@ static tide_status schema_make(struct pg_connection *connection, const PGresult 
 	for (size_t i = 0; status == TIDE_OK && i < COUNT_OF(schema_tables); i++)
 		if (!schema_has(rows, schema_tables[i].name, "", 0))
 			status = schema_run(connection, schema_tables[i].create, schema_dot, err);
-	for (size_t i = 0; status == TIDE_OK && i < COUNT_OF(schema_additions); i++) {
-		const char *table = schema_additions[i].table, *name = schema_additions[i].name;
-		if (schema_has(rows, table, "", 0) && !schema_has(rows, table, name, strlen(name)))
-			status = schema_add_column(connection, i, schema_dot, err);
-	}
+	if (status == TIDE_OK)
+		status = schema_add_columns(connection, rows, schema_dot, err);
 	for (size_t i = 0; status == TIDE_OK && i < COUNT_OF(schema_indexes); i++)
 		if (!schema_has(rows, schema_indexes[i].name, "", 0) &&
 		    (category_index || !schema_indexes[i].on_request))
@@ -200,9 +221,20 @@ const char *pg_schema_index(size_t number)
 	return NULL;
 }
 
+static part_set schema_parts(const PGresult *rows)
+{
+	part_set parts = PARTS_ALL;
+	for (size_t i = 0; i < PART_COLUMN_COUNT; i++) {
+		const char *name = part_columns[i].name ? part_columns[i].name : "";
+		if (!schema_has(rows, part_columns[i].table, name, strlen(name)))
+			parts &= ~PART_BIT(part_columns[i].part);
+	}
+	return parts;
+}
+
 static bool schema_is_complete(const PGresult *rows, const char *schema, bool category_index)
 {
-	if (schema_check(rows, schema, NULL) != TIDE_OK)
+	if (schema_check(rows, schema, NULL) != TIDE_OK || schema_parts(rows) != PARTS_ALL)
 		return false;
 	for (size_t i = 0; i < COUNT_OF(schema_tables); i++)
 		if (!schema_has(rows, schema_tables[i].name, "", 0))
@@ -344,24 +376,37 @@ static tide_status schema_find_mark(struct pg_store *store, struct pg_connection
 	return TIDE_OK;
 }
 
+/* Make what is missing. A role that may not make it goes on when all that is missing are parts. */
+static tide_status schema_fill(struct pg_store *store, struct pg_connection *connection, const char *schema,
+			       const struct pg_schema_wish *wish, PGresult **rows, struct tide_error *err)
+{
+	bool is_usable = schema_check(*rows, schema, NULL) == TIDE_OK;
+	tide_status status = schema_create(connection, schema, store->target.schema, wish->category_index, err);
+	if (status == TIDE_SCHEMA && is_usable)
+		return TIDE_OK;
+	if (status != TIDE_OK)
+		return status;
+	PQclear(*rows);
+	*rows = NULL;
+	return schema_look(connection, schema, rows, err);
+}
+
 static tide_status schema_complete(struct pg_store *store, struct pg_connection *connection, const char *schema,
 				   const struct pg_schema_wish *wish, struct tide_error *err)
 {
-	PGresult *rows = NULL;
+	PG_RESULT_AUTO PGresult *rows = NULL;
 	tide_status status = schema_look(connection, schema, &rows, err);
-	if (status == TIDE_OK && wish->may_create && !schema_is_complete(rows, schema, wish->category_index)) {
-		status = schema_create(connection, schema, store->target.schema, wish->category_index, err);
-		PQclear(rows);
-		rows = NULL;
-		if (status == TIDE_OK)
-			status = schema_look(connection, schema, &rows, err);
-	}
+	if (status == TIDE_OK && wish->may_create && !schema_is_complete(rows, schema, wish->category_index))
+		status = schema_fill(store, connection, schema, wish, &rows, err);
 	if (status == TIDE_OK)
 		status = schema_check(rows, schema, err);
 	if (status == TIDE_OK && schema_has(rows, "tidemark_feed", "", 0))
 		status = schema_find_mark(store, connection, err);
-	PQclear(rows);
-	return status == TIDE_OK ? schema_find_numbering(store, connection, err) : status;
+	if (status != TIDE_OK)
+		return status;
+	store->target.parts = schema_parts(rows);
+	parts_tell_missing(store->target.parts);
+	return schema_find_numbering(store, connection, err);
 }
 
 tide_status pg_schema_prepare(struct pg_store *store, struct pg_connection *connection,

@@ -121,8 +121,12 @@ static tide_status target_read(struct pg_target *target, struct tide_url *url, s
 static tide_status target_write_statements(struct pg_target *target, struct tide_error *err)
 {
 	for (int i = 0; i < PG_STATEMENT_COUNT; i++) {
-		struct buffer buffer = { 0 };
-		pg_statement_expand(&buffer, pg_statement_text((enum pg_statement)i), target->schema);
+		struct buffer text = { 0 }, buffer = { 0 };
+		parts_expand(&text, pg_statement_text((enum pg_statement)i), target->parts);
+		if (!text.failed)
+			pg_statement_expand(&buffer, text.data, target->schema);
+		buffer.failed |= text.failed;
+		buffer_fini(&text);
 		tide_status status = buffer_take(&buffer, &target->statements[i], err);
 		if (status != TIDE_OK)
 			return status;

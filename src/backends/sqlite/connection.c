@@ -73,6 +73,7 @@ tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bo
 		flags |= SQLITE_OPEN_CREATE;
 	memset(ret, 0, sizeof *ret);
 	ret->busy_ns = store->busy_ns;
+	ret->parts = store->parts;
 	int code = sqlite3_open_v2(store->file, &ret->handle, flags, NULL);
 	if (code == SQLITE_OK)
 		code = connection_set_up(ret, is_full);
@@ -121,8 +122,11 @@ tide_status sqlite_statement(struct sqlite_connection *connection, const char *s
 		}
 	}
 	assert(connection->fixed_count < SQLITE_FIXED_MAX);
+	struct buffer text = { 0 };
 	sqlite3_stmt *statement;
-	tide_status status = connection_prepare(connection, sql, &statement, err);
+	parts_expand(&text, sql, connection->parts);
+	tide_status status = text.failed ? alloc_fail(err) : connection_prepare(connection, text.data, &statement, err);
+	buffer_fini(&text);
 	if (status != TIDE_OK)
 		return status;
 	connection->fixed[connection->fixed_count].sql = sql;

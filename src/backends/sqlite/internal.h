@@ -10,6 +10,7 @@
 
 #include "core/event.h"
 #include "core/json.h"
+#include "core/parts.h"
 #include "core/text.h"
 #include "sys/alloc.h"
 #include "sys/clock.h"
@@ -21,6 +22,7 @@
 /** One connection, used by one thread at a time, and the statements prepared on it. */
 struct sqlite_connection {
 	sqlite3 *handle;
+	part_set parts;              /* that the database has */
 	int64_t busy_ns;             /* how long to wait for another connection's lock */
 	struct mono_time busy_until; /* end of the present wait */
 	struct {
@@ -57,6 +59,7 @@ struct sqlite_store {
 	bool is_append_full;     /* flush each append */
 	bool is_projection_full; /* flush each commit of a session */
 	int64_t busy_ns;
+	part_set parts; /* that the database has */
 
 	struct sqlite_writer writer;
 
@@ -91,7 +94,7 @@ bool sqlite_is_constraint(int code);
 tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bool is_full,
 			   struct sqlite_connection *ret, struct tide_error *err);
 void sqlite_disconnect(struct sqlite_connection *connection);
-/** The prepared statement of a literal. It must be reset after use: SQLITE_AUTO_RESET. */
+/** The prepared statement of a literal, which may have segments (core/parts.h). It must be reset after use: SQLITE_AUTO_RESET. */
 tide_status sqlite_statement(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret,
 			     struct tide_error *err);
 /** The prepared statement of a text made at run time; a few are kept. */
@@ -158,7 +161,10 @@ void *sqlite_native(void *session);
 
 /* schema.c */
 
-/** Check the tables, and create what is missing when `initialize` is set. TIDE_SCHEMA names what is missing. */
+/**
+ * Check the tables, and create what is missing when `initialize` is set; the connection then knows its parts. TIDE_SCHEMA
+ * names what is missing.
+ */
 tide_status sqlite_schema_prepare(struct sqlite_connection *connection, bool initialize, bool has_category_index,
 				  struct tide_error *err);
 

@@ -4,14 +4,15 @@
  *
  * Happy path: make the model, an empty memory database from schema.sql, and compare: every table and column of the
  * model must be there. What else is there does not matter.
- * Fails when: something is missing (schema, naming it). Initialising adds missing tables and nullable columns in one
- * transaction, so that two processes can do it at once.
+ * Fails when: something is missing (schema, naming it), but for parts (core/parts.h): the connection notes those that are
+ * there. Initialising adds missing tables and nullable columns in one transaction, so that two processes can do it at once.
  */
 
 #include <stdio.h>
 
 #include "backends/sqlite/internal.h"
 #include "backends/sqlite/schema.sql.h"
+#include "sys/missing.h"
 
 #define SCHEMA_CATEGORY_INDEX "CREATE INDEX IF NOT EXISTS idx_events_aggregate_type ON events (aggregate_type)"
 
@@ -55,6 +56,11 @@ static tide_status schema_settle(struct sqlite_connection *connection, struct sc
 		return status;
 	if (!column->has_table && initialize)
 		return TIDE_OK; /* schema.sql is run afterwards */
+	enum part part = part_of(column->table, column->name);
+	if (part != PART_COUNT && !initialize) {
+		connection->parts &= ~PART_BIT(part);
+		return TIDE_OK;
+	}
 	if (!column->has_table)
 		return tide_fail(err, TIDE_SCHEMA, "table '%s' is missing; create it with 'tide init'", column->table);
 	if (column->is_required)
@@ -100,6 +106,7 @@ static tide_status schema_check(struct sqlite_connection *connection, bool initi
 	tide_status status = sqlite_connect(&place, true, false, &model, err);
 	if (status != TIDE_OK)
 		return status;
+	connection->parts = PARTS_ALL;
 	status = sqlite_script(&model, sqlite_schema, err);
 	if (status == TIDE_OK)
 		status = schema_compare(connection, &model, initialize, err);
@@ -128,9 +135,10 @@ tide_status sqlite_schema_prepare(struct sqlite_connection *connection, bool ini
 				  struct tide_error *err)
 {
 	tide_status status = schema_check(connection, false, err);
-	if (status == TIDE_OK && !(initialize && has_category_index))
-		return TIDE_OK;
-	if (!initialize || (status != TIDE_OK && status != TIDE_SCHEMA))
-		return status;
-	return schema_create(connection, has_category_index, err);
+	bool is_complete = status == TIDE_OK && connection->parts == PARTS_ALL && !has_category_index;
+	if (initialize && !is_complete && (status == TIDE_OK || status == TIDE_SCHEMA))
+		status = schema_create(connection, has_category_index, err);
+	if (status == TIDE_OK)
+		parts_tell_missing(connection->parts);
+	return status;
 }

@@ -30,7 +30,9 @@ CREATE TABLE IF NOT EXISTS projection_checkpoints (
 	global_position INTEGER,
 	events_processed INTEGER NOT NULL DEFAULT 0,
 	created_at TEXT NOT NULL DEFAULT (datetime('now')),
-	updated_at TEXT NOT NULL DEFAULT (datetime('now'))
+	updated_at TEXT NOT NULL DEFAULT (datetime('now')),
+	anchor_position INTEGER,
+	anchor_event_id TEXT
 );
 
 CREATE TABLE IF NOT EXISTS dead_letter_queue (
@@ -47,6 +49,7 @@ CREATE TABLE IF NOT EXISTS dead_letter_queue (
 	status TEXT NOT NULL DEFAULT 'failed' CHECK (status IN ('failed', 'retrying', 'resolved')),
 	resolved_at TEXT,
 	resolved_by TEXT,
+	parked_behind TEXT,
 	UNIQUE (event_id, projection_name)
 );
 CREATE INDEX IF NOT EXISTS idx_dlq_projection_status ON dead_letter_queue (projection_name, status);
@@ -60,6 +63,7 @@ CREATE TABLE IF NOT EXISTS snapshots (
 	schema_version INTEGER NOT NULL DEFAULT 1,
 	state TEXT NOT NULL,
 	created_at TEXT NOT NULL DEFAULT (datetime('now')),
+	last_event_id TEXT,
 	UNIQUE (aggregate_id, aggregate_type)
 );
 
@@ -72,5 +76,21 @@ CREATE TABLE IF NOT EXISTS subscription_leases (
 	acquired_at TEXT NOT NULL,
 	released_at TEXT,
 	suspect_position INTEGER,
-	suspect_deaths INTEGER
+	suspect_deaths INTEGER,
+	lease_seconds REAL,
+	host TEXT,
+	pid INTEGER,
+	last_error TEXT,
+	last_error_at TEXT
+);
+
+-- What made which tables: tables is a JSON array of names, filter the event types as JSON, null: all.
+CREATE TABLE IF NOT EXISTS projection_versions (
+	name TEXT PRIMARY KEY,
+	tables TEXT NOT NULL,
+	init_hash TEXT NOT NULL,
+	statements_hash TEXT NOT NULL,
+	filter TEXT,
+	built_at TEXT NOT NULL,
+	tide_version TEXT NOT NULL
 );

@@ -390,6 +390,7 @@ tide_status sqlite_writer_open(struct sqlite_store *store, bool initialize, bool
 	tide_status status = sqlite_connect(store, initialize, store->is_append_full, connection, err);
 	if (status == TIDE_OK)
 		status = sqlite_schema_prepare(connection, initialize && may_write, has_category_index, err);
+	store->parts = connection->parts;
 	if (status == TIDE_OK && may_write && !store->is_memory)
 		status = store_use_wal(connection, err);
 	return status;
