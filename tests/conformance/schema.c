@@ -88,6 +88,57 @@ static void database_without_a_required_column_is_refused_naming_it(struct fixtu
 	must_mention(&why, "error_message");
 }
 
+/* A copy has the columns and the rows, and nothing that refuses a second row. */
+static void database_whose_tables_lack_uniqueness_is_refused_naming_it(struct fixture *f)
+{
+	static const char *const keys[] = { "events", "projection_name", "event_id", "aggregate_id", "name" };
+	char sql[200];
+	struct tide_store *store;
+	append_one(f->store, stream_of("Order", 1), "A");
+	for (size_t i = sizeof tables / sizeof *tables; i-- > 0;) {
+		snprintf(sql, sizeof sql,
+			 "CREATE TABLE copied AS SELECT * FROM %s; DROP TABLE %s; ALTER TABLE copied RENAME TO %s",
+			 tables[i], tables[i], tables[i]);
+		fixture_sql(f, sql);
+		struct tide_error why = refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
+		must_mention(&why, tables[i]);
+		must_mention(&why, keys[i]);
+		why = refused(TIDE_SCHEMA,
+			      tide_store_open(f->url, TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+		must_mention(&why, tables[i]);
+		why = refused(TIDE_SCHEMA, tide_store_open(f->url, TIDE_STORE_OPTIONS(.read_only = true), &store, err));
+		must_mention(&why, tables[i]);
+		snprintf(sql, sizeof sql, "DROP TABLE %s", tables[i]);
+		fixture_sql(f, sql);
+		must(tide_store_open(f->url, TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+		tide_store_close(store);
+	}
+}
+
+/* An index is as good as a constraint, whatever its name and the order of its columns, if it is over all rows. */
+static void any_unique_index_over_all_rows_will_do(struct fixture *f)
+{
+	static const char make[] =
+		"DROP TABLE snapshots; CREATE TABLE snapshots (id INTEGER PRIMARY KEY, aggregate_id TEXT NOT NULL, "
+		"aggregate_type TEXT NOT NULL, version INTEGER NOT NULL, schema_version INTEGER NOT NULL DEFAULT 1, "
+		"state TEXT NOT NULL, created_at TEXT NOT NULL DEFAULT '2024-01-01')";
+	struct tide_store *store;
+	fixture_sql(f, make);
+	struct tide_error why = refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
+	must_mention(&why, "UNIQUE (aggregate_id, aggregate_type)");
+	fixture_sql(f, "CREATE UNIQUE INDEX partly ON snapshots (aggregate_type, aggregate_id) WHERE version > 0");
+	refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
+	fixture_sql(f, "CREATE UNIQUE INDEX wider ON snapshots (aggregate_type, aggregate_id, version)");
+	refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
+	fixture_sql(f, "CREATE UNIQUE INDEX folded ON snapshots (aggregate_type, aggregate_id, (lower(state)))");
+	refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
+	fixture_sql(f, "CREATE INDEX plain ON snapshots (aggregate_type, aggregate_id)");
+	refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
+	fixture_sql(f, "CREATE UNIQUE INDEX whole ON snapshots (aggregate_type, aggregate_id)");
+	must(tide_store_open(f->url, NULL, &store, err));
+	tide_store_close(store);
+}
+
 /** Threads that all initialise one database. */
 struct initialisers {
 	const char *url;
@@ -127,6 +178,8 @@ const struct test_case schema_cases[] = {
 	CASE_NEEDS(missing_nullable_columns_are_added_when_asked, NEEDS_SQL),
 	CASE_NEEDS(database_of_an_earlier_version_works_and_is_completed_when_asked, NEEDS_SQL),
 	CASE_NEEDS(database_without_a_required_column_is_refused_naming_it, NEEDS_SQL),
+	CASE_NEEDS(database_whose_tables_lack_uniqueness_is_refused_naming_it, NEEDS_SQL),
+	CASE_NEEDS(any_unique_index_over_all_rows_will_do, NEEDS_SQL),
 	CASE_NEEDS(initialising_at_once_is_safe_and_changes_nothing_twice, NEEDS_SQL),
 	CASES_END,
 };

@@ -68,6 +68,45 @@ static void open_without_a_required_column_is_refused_and_changes_nothing(void *
 	assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"), 1);
 }
 
+/* Positions come from the rowid; another key would leave them NULL, or make them something else. */
+static void open_of_events_without_a_key_of_theirs_is_refused_and_changes_nothing(void **state)
+{
+	static const struct {
+		const char *position, *constraints, *says;
+	} tables[] = {
+		{ "INTEGER PRIMARY KEY AUTOINCREMENT", "UNIQUE (event_id)",
+		  "UNIQUE (aggregate_id, aggregate_type, version)" },
+		{ "INTEGER PRIMARY KEY AUTOINCREMENT", "UNIQUE (version, aggregate_id, aggregate_type)",
+		  "UNIQUE (event_id)" },
+		{ "BIGINT PRIMARY KEY", "UNIQUE (event_id), UNIQUE (aggregate_id, aggregate_type, version)",
+		  "INTEGER PRIMARY KEY (global_position)" },
+		{ "INTEGER UNIQUE", "UNIQUE (event_id), UNIQUE (aggregate_id, aggregate_type, version)",
+		  "INTEGER PRIMARY KEY (global_position)" },
+	};
+	struct fixture *fixture = *state;
+	struct tide_error err;
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		char sql[800];
+		void *store;
+		snprintf(sql, sizeof sql,
+			 "DROP TABLE IF EXISTS events; CREATE TABLE events (global_position %s, event_id TEXT NOT "
+			 "NULL, aggregate_id TEXT NOT NULL, aggregate_type TEXT NOT NULL, event_type TEXT NOT NULL, "
+			 "tenant_id TEXT, actor_id TEXT, version INTEGER NOT NULL, timestamp TEXT NOT NULL, payload "
+			 "TEXT "
+			 "NOT NULL, created_at TEXT NOT NULL DEFAULT '', event_version INTEGER, correlation_id TEXT, "
+			 "causation_id TEXT, metadata TEXT, %s)",
+			 tables[i].position, tables[i].constraints);
+		fixture_sql(fixture, sql);
+		assert_status(TIDE_SCHEMA, fixture_try_open(fixture->database, "",
+							    TIDE_STORE_OPTIONS(.initialize = true), &store, &err));
+		assert_says(&err, "'events'");
+		assert_says(&err, tables[i].says);
+		assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND "
+							 "name NOT LIKE 'sqlite_%'"),
+				 1);
+	}
+}
+
 static void more_columns_and_triggers_are_tolerated(void **state)
 {
 	struct fixture *fixture = *state;
@@ -248,6 +287,7 @@ int main(void)
 		TEST(open_without_a_table_names_it),
 		TEST(open_without_a_nullable_column_names_it_and_initialising_adds_it),
 		TEST(open_without_a_required_column_is_refused_and_changes_nothing),
+		TEST(open_of_events_without_a_key_of_theirs_is_refused_and_changes_nothing),
 		TEST(more_columns_and_triggers_are_tolerated),
 		TEST(processes_may_initialise_at_once),
 		TEST(a_file_that_is_no_database_is_corrupt),

@@ -117,6 +117,11 @@ tide_status pg_schema_prepare(struct pg_store *store, struct pg_connection *conn
 /** The indexes every schema should have; ends in NULL. */
 const char *pg_schema_index(size_t number);
 
+/* ---- keys.c ---- */
+/** Refuse tables that lack the uniqueness which appends and upserts stand on; a table that is missing is passed over. */
+tide_status pg_keys_check(struct pg_connection *connection, const char *schema, const char *schema_dot,
+			  struct tide_error *err);
+
 /* ---- append.c ---- */
 tide_status pg_append(void *store, const struct tide_commit *commits, size_t count, struct tide_append_result *ret,
 		      struct tide_error *err);

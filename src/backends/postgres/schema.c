@@ -5,7 +5,7 @@
  * Happy path: look into the catalog, find everything there, touch nothing, so that a role without any right to create
  * can open and initialise a complete database. Making happens in one transaction under an advisory lock: several
  * processes may initialise at once. Columns are only ever added.
- * Failure: TIDE_SCHEMA naming the table or column that is missing, or what the role may not do.
+ * Failure: TIDE_SCHEMA naming the table, column or uniqueness that is missing, or what the role may not do.
  */
 #include "backends/postgres/inner.h"
 
@@ -277,6 +277,8 @@ static tide_status schema_make_locked(struct pg_connection *connection, const ch
 		status = schema_look(connection, schema, &rows, err); /* anew: another process may have made them */
 	if (status == TIDE_OK)
 		status = schema_make(connection, rows, schema_dot, category_index, err);
+	if (status == TIDE_OK)
+		status = pg_keys_check(connection, schema, schema_dot, err);
 	return status == TIDE_OK ? pg_command(connection, "COMMIT", err) : status;
 }
 
@@ -400,6 +402,8 @@ static tide_status schema_complete(struct pg_store *store, struct pg_connection 
 		status = schema_fill(store, connection, schema, wish, &rows, err);
 	if (status == TIDE_OK)
 		status = schema_check(rows, schema, err);
+	if (status == TIDE_OK)
+		status = pg_keys_check(connection, schema, store->target.schema, err);
 	if (status == TIDE_OK && schema_has(rows, "tidemark_feed", "", 0))
 		status = schema_find_mark(store, connection, err);
 	if (status != TIDE_OK)

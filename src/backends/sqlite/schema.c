@@ -3,9 +3,10 @@
  * The tables: checked at every open, created or completed when asked.
  *
  * Happy path: make the model, an empty memory database from schema.sql, and compare: every table and column of the
- * model must be there. What else is there does not matter.
- * Fails when: something is missing (schema, naming it), but for parts (core/parts.h): the connection notes those that are
- * there. Initialising adds missing tables and nullable columns in one transaction, so that two processes can do it at once.
+ * model must be there, and whatever is unique in it. What else is there does not matter.
+ * Fails when: something is missing (schema, naming it), unless it belongs to a part of the schema that earlier versions
+ * lack. Initialising adds missing tables and nullable columns in one transaction, so that two processes can do it at
+ * once. Uniqueness is not added: rows may break it already.
  */
 
 #include <stdio.h>
@@ -29,6 +30,22 @@ static const char schema_model_columns[] =
 static const char schema_lookup[] =
 	"SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE), "
 	"EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2 COLLATE NOCASE)";
+
+/*
+ * Columns of a table that no two rows share, in the order of their names: of an index over all rows, or what names the
+ * rowid, which an append learns its positions by.
+ */
+#define SCHEMA_KEYS                                                                                                    \
+	"SELECT m.name AS relation, 'UNIQUE' AS kind, (SELECT group_concat(name, ', ') FROM (SELECT "                  \
+	"lower(coalesce(name, '?')) AS name FROM pragma_index_info(l.name) ORDER BY 1)) AS columns "                   \
+	"FROM sqlite_schema m, pragma_index_list(m.name) l WHERE m.type = 'table' AND l.\"unique\" AND NOT l.partial " \
+	"UNION ALL SELECT m.name, 'INTEGER PRIMARY KEY', lower(c.name) FROM sqlite_schema m, "                         \
+	"pragma_table_info(m.name) c WHERE m.type = 'table' AND c.pk = 1 AND upper(c.type) = 'INTEGER' AND NOT "       \
+	"EXISTS (SELECT 1 FROM pragma_index_list(m.name) WHERE origin = 'pk')"
+static const char schema_model_keys[] = SCHEMA_KEYS;
+static const char schema_key_lookup[] =
+	"SELECT EXISTS (SELECT 1 FROM (" SCHEMA_KEYS ") WHERE relation = ?1 COLLATE NOCASE AND kind = ?2 AND columns = "
+	"?3), EXISTS (SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE)";
 
 static tide_status schema_look_up(struct sqlite_connection *connection, struct schema_column *column,
 				  struct tide_error *err)
@@ -99,6 +116,61 @@ static tide_status schema_compare(struct sqlite_connection *connection, struct s
 	return status;
 }
 
+/** Columns of the model that no two rows share. */
+struct schema_key {
+	const char *table, *kind, *columns;
+};
+
+static tide_status schema_fail_key(const struct schema_key *key, struct tide_error *err)
+{
+	if (strcmp(key->kind, "UNIQUE") != 0)
+		return tide_fail(err, TIDE_SCHEMA, "table '%s' has no %s (%s); make it anew with one", key->table,
+				 key->kind, key->columns);
+	int first = (int)strcspn(key->columns, ",");
+	return tide_fail(err, TIDE_SCHEMA,
+			 "table '%s' has no UNIQUE (%s) over all rows; run CREATE UNIQUE INDEX uq_%s_%.*s ON %s (%s)",
+			 key->table, key->columns, key->table, first, key->columns, key->table, key->columns);
+}
+
+static tide_status schema_check_key(struct sqlite_connection *connection, const struct schema_key *key,
+				    struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	tide_status status = sqlite_statement(connection, schema_key_lookup, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite_bind_string(statement, 1, key->table);
+	sqlite_bind_string(statement, 2, key->kind);
+	sqlite_bind_string(statement, 3, key->columns);
+	status = sqlite_step(connection, statement, NULL, err);
+	if (status != TIDE_OK || sqlite3_column_int(statement, 0) || !sqlite3_column_int(statement, 1))
+		return status;
+	return schema_fail_key(key, err);
+}
+
+/* A table that is not there yet is made with its keys. */
+static tide_status schema_compare_keys(struct sqlite_connection *connection, struct sqlite_connection *model,
+				       struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	tide_status status = sqlite_statement(model, schema_model_keys, &statement, err);
+	bool has_row = status == TIDE_OK;
+	while (has_row) {
+		status = sqlite_step(model, statement, &has_row, err);
+		if (status != TIDE_OK || !has_row)
+			break;
+		struct schema_key key = { .table = sqlite_column_view(statement, 0).data,
+					  .kind = sqlite_column_view(statement, 1).data,
+					  .columns = sqlite_column_view(statement, 2).data };
+		if (!key.table || !key.kind || !key.columns)
+			return alloc_fail(err);
+		status = schema_check_key(connection, &key, err);
+		if (status != TIDE_OK)
+			break;
+	}
+	return status;
+}
+
 static tide_status schema_check(struct sqlite_connection *connection, bool initialize, struct tide_error *err)
 {
 	struct sqlite_store place = { .file = (char *)":memory:", .is_memory = true };
@@ -110,6 +182,8 @@ static tide_status schema_check(struct sqlite_connection *connection, bool initi
 	status = sqlite_script(&model, sqlite_schema, err);
 	if (status == TIDE_OK)
 		status = schema_compare(connection, &model, initialize, err);
+	if (status == TIDE_OK)
+		status = schema_compare_keys(connection, &model, err);
 	sqlite_disconnect(&model);
 	return status;
 }
