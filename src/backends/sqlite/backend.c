@@ -134,6 +134,7 @@ static tide_status backend_open(struct tide_url *url, const struct tide_store_op
 	mutex_init(&store->lock);
 	mutex_init(&store->writer.lock);
 	store->writer.last = &store->writer.first;
+	atomic_init(&store->owners_file, -1);
 	store->is_append_full = true;
 	store->is_read_only = options && options->read_only;
 	double seconds =

@@ -5,6 +5,7 @@
 /* What the files of this folder share; nobody else includes it. */
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 #include <tidemark/backend.h>
 
@@ -62,6 +63,8 @@ struct sqlite_store {
 	part_set parts; /* that the database has */
 
 	struct sqlite_writer writer;
+
+	atomic_int owners_file; /* open for all of this store's locks; -1: not yet */
 
 	/* under lock */
 	struct mutex lock;

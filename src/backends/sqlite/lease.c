@@ -4,9 +4,13 @@
  *
  * A lease is a row and a lock. The row says who owned last and in which epoch; writes carry both as their fence. The
  * lock says whether that owner lives: an open-file-description lock on the byte `id` of the file `<database>-owners`
- * (fcntl(2), F_OFD_SETLK), which the kernel ends with the process, so that no clock is involved. Each lease has an open
- * file of its own, so that two managers in one process exclude each other as two processes do. A child made by fork
- * without exec shares the lock. A memory database has no file; its leases are held while they are in the store's list.
+ * (fcntl(2), F_OFD_SETLK), which the kernel ends with the process, so that no clock is involved. A store has one open file
+ * for all of its leases, so that two stores in one process exclude each other as two processes do; within a store its list
+ * of holdings does. A child made by fork without exec shares the locks. A memory database has no file; its leases are held
+ * while they are in the list.
+ *
+ * The file has the mode of the database, and its owner where we may give it, as SQLite's own files beside it: who may not
+ * write the database must not be able to stop its subscriptions by a lock.
  *
  * Happy path: find or make the row, lock its byte, take the next epoch.
  * Fails when: the byte is locked (no error: somebody else owns), or the file cannot be opened (io).
@@ -15,16 +19,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backends/sqlite/internal.h"
 
-/** A lease held through this store. */
+/** A lease held through this store, or being asked for. */
 struct sqlite_holding {
 	struct sqlite_holding *next;
 	char *name;
 	struct tide_uuid owner;
-	int file; /* whose lock it is; -1: a memory database */
+	int64_t id; /* the byte that is locked */
 };
 
 static const char lease_insert[] = "INSERT INTO subscription_leases (name, owner, epoch, acquired_at) "
@@ -102,26 +107,56 @@ static tide_status lease_id_of(struct sqlite_session *session, const char *name,
 
 /* ---- Locks --------------------------------------------------------------------------------------------------- */
 
-static struct flock lease_byte(int64_t id)
+static struct flock lease_byte(int64_t id, short type)
 {
-	return (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = id, .l_len = 1 };
+	return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = id, .l_len = 1 };
 }
 
-/* Lock the byte; `*ret` is the open file, -1 when somebody else has it. */
-static tide_status lease_lock(const char *path, int64_t id, int *ret, struct tide_error *err)
+/* Give the file the database's mode, and its owner where that is allowed; what is not ours stays as it is. */
+static void owners_follow(const struct sqlite_store *store, int file)
 {
-	int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-	if (file < 0)
-		return sqlite_fail_system(errno, "cannot open", path, err);
-	struct flock byte = lease_byte(id);
-	if (fcntl(file, F_OFD_SETLK, &byte) == 0) {
-		*ret = file;
+	struct stat database, owners;
+	if (stat(store->file, &database) != 0 || fstat(file, &owners) != 0)
+		return;
+	bool is_other = owners.st_uid != database.st_uid || owners.st_gid != database.st_gid;
+	if (is_other && geteuid() == 0 && fchown(file, database.st_uid, database.st_gid) != 0)
+		return;
+	mode_t mode = database.st_mode & 0666;
+	if ((owners.st_mode & 0777) != mode && (owners.st_uid == geteuid() || geteuid() == 0))
+		(void)fchmod(file, mode);
+}
+
+/* The one open file of a store; two threads that open it at once keep one of the two. */
+static tide_status owners_open(struct sqlite_store *store, int *ret, struct tide_error *err)
+{
+	*ret = atomic_load(&store->owners_file);
+	if (*ret >= 0)
 		return TIDE_OK;
+	int file = open(store->owners, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (file < 0)
+		return sqlite_fail_system(errno, "cannot open", store->owners, err);
+	owners_follow(store, file);
+	int none = -1;
+	if (!atomic_compare_exchange_strong(&store->owners_file, &none, file)) {
+		close(file);
+		file = none;
 	}
-	int number = errno;
-	close(file);
-	*ret = -1;
-	return number == EAGAIN || number == EACCES ? TIDE_OK : sqlite_fail_system(number, "cannot lock", path, err);
+	*ret = file;
+	return TIDE_OK;
+}
+
+/* Lock the byte; false: somebody else has it. */
+static tide_status lease_lock(struct sqlite_store *store, int64_t id, bool *ret, struct tide_error *err)
+{
+	int file;
+	tide_status status = owners_open(store, &file, err);
+	if (status != TIDE_OK)
+		return status;
+	struct flock byte = lease_byte(id, F_WRLCK);
+	*ret = fcntl(file, F_OFD_SETLK, &byte) == 0;
+	if (*ret || errno == EAGAIN || errno == EACCES)
+		return TIDE_OK;
+	return sqlite_fail_system(errno, "cannot lock", store->owners, err);
 }
 
 static struct sqlite_holding **holding_find_locked(struct sqlite_store *store, const char *name)
@@ -137,19 +172,17 @@ static void holding_free(struct sqlite_holding *holding)
 {
 	if (!holding)
 		return;
-	if (holding->file >= 0)
-		close(holding->file);
 	tide_free(holding->name);
 	tide_free(holding);
 }
 
-static struct sqlite_holding *holding_new(const char *name, const struct tide_uuid *owner)
+static struct sqlite_holding *holding_new(const char *name, const struct tide_uuid *owner, int64_t id)
 {
 	struct sqlite_holding *holding = alloc_zero(1, sizeof *holding);
 	if (!holding)
 		return NULL;
 	holding->owner = *owner;
-	holding->file = -1;
+	holding->id = id;
 	holding->name = alloc_text(name, strlen(name));
 	if (holding->name)
 		return holding;
@@ -169,15 +202,22 @@ static bool holding_add(struct sqlite_store *store, struct sqlite_holding *holdi
 	return is_free;
 }
 
+/* The byte is free before the name is: it would be unlocked under the feet of who takes the name meanwhile, since all of
+ * a store's locks are of one open file. */
 static void holding_drop(struct sqlite_store *store, const char *name, const struct tide_uuid *owner)
 {
 	mutex_lock(&store->lock);
 	struct sqlite_holding **at = holding_find_locked(store, name);
 	struct sqlite_holding *holding = *at;
-	if (holding && tide_uuid_equal(&holding->owner, owner))
+	if (holding && tide_uuid_equal(&holding->owner, owner)) {
+		struct flock byte = lease_byte(holding->id, F_UNLCK);
+		int file = atomic_load(&store->owners_file);
+		if (file >= 0)
+			(void)fcntl(file, F_OFD_SETLK, &byte);
 		*at = holding->next;
-	else
+	} else {
 		holding = NULL;
+	}
 	mutex_unlock(&store->lock);
 	holding_free(holding);
 }
@@ -200,6 +240,9 @@ void sqlite_holdings_close(struct sqlite_store *store)
 		store->holdings = holding->next;
 		holding_free(holding);
 	}
+	int file = atomic_load(&store->owners_file);
+	if (file >= 0)
+		close(file); /* and with it all locks */
 }
 
 /* Get the liveness half of a lease; `*ret` false: a living owner has it. An owner that asks again keeps what it has. */
@@ -212,19 +255,23 @@ static tide_status holding_acquire(struct sqlite_session *session, const char *n
 		*ret = tide_uuid_equal(&holder, owner);
 		return TIDE_OK;
 	}
-	struct sqlite_holding *holding = holding_new(name, owner);
-	if (!holding)
-		return alloc_fail(err);
 	int64_t id = 0;
 	tide_status status = lease_id_of(session, name, &id, err);
-	if (status == TIDE_OK && store->owners)
-		status = lease_lock(store->owners, id, &holding->file, err);
-	bool is_locked = status == TIDE_OK && (!store->owners || holding->file >= 0);
-	bool is_held = is_locked && holding_add(store, holding);
-	if (!is_held)
+	if (status != TIDE_OK)
+		return status;
+	struct sqlite_holding *holding = holding_new(name, owner, id);
+	if (!holding)
+		return alloc_fail(err);
+	if (!holding_add(store, holding)) { /* another thread of this process was faster */
 		holding_free(holding);
-	if (status == TIDE_OK)
-		*ret = is_held;
+		*ret = false;
+		return TIDE_OK;
+	}
+	*ret = true;
+	if (store->owners)
+		status = lease_lock(store, id, ret, err);
+	if (status != TIDE_OK || !*ret)
+		holding_drop(store, name, owner);
 	return status;
 }
 
@@ -345,7 +392,7 @@ static tide_status lease_probe(const char *path, int64_t id, bool *ret, struct t
 		*ret = false;
 		return TIDE_OK;
 	}
-	struct flock byte = lease_byte(id);
+	struct flock byte = lease_byte(id, F_WRLCK);
 	int code = fcntl(file, F_OFD_GETLK, &byte);
 	int number = errno;
 	close(file);
