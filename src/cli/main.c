@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "cli/cli.h"
 
@@ -25,11 +26,22 @@ static int main_run(struct cli *cli)
 	return cli_commands[cli->command].run(cli);
 }
 
+/* Debian's usual limit of 1024 is less than a few hundred projections on SQLite need; what more is allowed costs nothing. */
+static void main_raise_files(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct cli cli = { 0 };
 	struct tide_error err;
 
+	main_raise_files();
 	int exit = options_parse(&cli, argc, argv);
 	if (exit == CLI_DONE)
 		exit = main_run(&cli);

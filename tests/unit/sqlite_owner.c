@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sqlite_fixture.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -254,6 +258,147 @@ static void a_delivery_that_the_database_rolled_back_says_why(void **state)
 	STORE->close(store);
 }
 
+/* ---- The file of the locks ---- */
+
+static mode_t mode_of(const char *path, uid_t *ret_owner)
+{
+	struct stat info;
+	assert_int_equal(stat(path, &info), 0);
+	*ret_owner = info.st_uid;
+	return info.st_mode & 0777;
+}
+
+static void own(void *session, const char *name)
+{
+	struct tide_error err;
+	struct tide_lease lease;
+	struct tide_uuid owner = tide_uuid_v4();
+	assert_ok(CHECKPOINT->lease_acquire(session, name, &owner, &lease, &err));
+	assert_true(lease.is_owned);
+}
+
+static void the_file_of_the_locks_has_the_mode_and_the_owner_of_the_database(void **state)
+{
+	static const mode_t modes[] = { 0600, 0640, 0660, 0644, 0666 };
+	struct fixture *fixture = *state;
+	char path[120];
+	uid_t owner, other = geteuid() == 0 ? 65534 : geteuid();
+	snprintf(path, sizeof path, "%s-owners", fixture->database);
+	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+		void *store = fixture_open(fixture->database, "");
+		assert_int_equal(chmod(fixture->database, modes[i]), 0);
+		assert_int_equal(chown(fixture->database, other, (gid_t)-1), 0);
+		void *session = fixture_session(store);
+		own(session, "P");
+		assert_int_equal(mode_of(path, &owner), modes[i]); /* the one of the round before is put right, too */
+		assert_int_equal(owner, other);
+		STORE->session_close(session);
+		STORE->close(store);
+	}
+}
+
+/* Takes a subscription as the second user of a database, whose first user owns another one. */
+static int second_user_run(void *self)
+{
+	struct fixture *fixture = self;
+	struct tide_error err;
+	struct tide_uuid owner = tide_uuid_v4();
+	struct tide_lease lease;
+	void *store, *session;
+	if (setgid(65534) != 0 || setuid(65533) != 0 ||
+	    fixture_try_open(fixture->database, "", NULL, &store, &err) != TIDE_OK ||
+	    STORE->session_open(store, &session, &err) != TIDE_OK)
+		return 1;
+	if (CHECKPOINT->lease_acquire(session, "P", &owner, &lease, &err) != TIDE_OK || lease.is_owned)
+		return 2;
+	return CHECKPOINT->lease_acquire(session, "Q", &owner, &lease, &err) == TIDE_OK && lease.is_owned ? 0 : 3;
+}
+
+static int stranger_run(void *self)
+{
+	char path[120];
+	snprintf(path, sizeof path, "%s-owners", ((struct fixture *)self)->database);
+	return setgid(65532) == 0 && setuid(65532) == 0 && open(path, O_RDONLY) < 0 ? 0 : 1;
+}
+
+static void a_second_user_of_the_group_may_own_and_a_stranger_cannot_lock(void **state)
+{
+	if (geteuid() != 0)
+		skip(); /* only root can become them */
+	struct fixture *fixture = *state;
+	void *store = fixture_open(fixture->database, "");
+	void *session = fixture_session(store);
+	char path[120];
+	assert_int_equal(chmod(fixture->directory, 0777), 0);
+	static const char *const suffixes[] = { "", "-wal", "-shm" };
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof path, "%s%s", fixture->database, suffixes[i]);
+		assert_int_equal(chown(path, 0, 65534), 0);
+		assert_int_equal(chmod(path, 0660), 0);
+	}
+	own(session, "P");
+	fixture_join(fixture_fork(second_user_run, fixture));
+	fixture_join(fixture_fork(stranger_run, fixture));
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
+static int files_open(void)
+{
+	int count = 0;
+	DIR *folder = opendir("/proc/self/fd");
+	assert_non_null(folder);
+	while (readdir(folder))
+		count++;
+	closedir(folder);
+	return count;
+}
+
+static void a_thousand_ownerships_take_one_descriptor(void **state)
+{
+	struct fixture *fixture = *state;
+	void *store = fixture_open(fixture->database, "");
+	void *session = fixture_session(store);
+	char name[32];
+	own(session, "first");
+	int before = files_open();
+	for (int i = 0; i < 1000; i++) {
+		snprintf(name, sizeof name, "P%d", i);
+		own(session, name);
+	}
+	assert_int_equal(files_open(), before);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
+static void too_many_open_files_are_told_with_their_limit(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tide_error err;
+	struct rlimit limit, tight;
+	void *store = fixture_open(fixture->database, ""), *sessions[64];
+	size_t count = 0;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	tight = limit;
+	tight.rlim_cur = 40;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	tide_status status = TIDE_OK;
+	while (status == TIDE_OK && count < 64) {
+		status = STORE->session_open(store, &sessions[count], &err);
+		if (status == TIDE_OK) {
+			tide_position end;
+			count++;
+			status = STORE->end(sessions[count - 1], &end, &err);
+		}
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_status(TIDE_IO, status);
+	assert_says(&err, "may have 40 files open (ulimit -n)");
+	while (count > 0)
+		STORE->session_close(sessions[--count]);
+	STORE->close(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +410,10 @@ int main(void)
 		TEST(a_write_joins_the_open_delivery),
 		TEST(a_handler_that_ends_the_delivery_is_found_out),
 		TEST(a_delivery_that_the_database_rolled_back_says_why),
+		TEST(the_file_of_the_locks_has_the_mode_and_the_owner_of_the_database),
+		TEST(a_second_user_of_the_group_may_own_and_a_stranger_cannot_lock),
+		TEST(a_thousand_ownerships_take_one_descriptor),
+		TEST(too_many_open_files_are_told_with_their_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

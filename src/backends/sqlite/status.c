@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "backends/sqlite/internal.h"
 
@@ -68,6 +69,18 @@ static int status_system(sqlite3 *handle)
 	return found;
 }
 
+/* SQLite only says that it cannot open the file. */
+static void status_add_limit(int number, char *text, size_t size)
+{
+	struct rlimit limit;
+	size_t used = strlen(text);
+	if (number == EMFILE && getrlimit(RLIMIT_NOFILE, &limit) == 0)
+		snprintf(text + used, size - used,
+			 ": this process may have %llu files open (ulimit -n), and each subscription that runs on "
+			 "SQLite needs two",
+			 (unsigned long long)limit.rlim_cur);
+}
+
 tide_status sqlite_fail(struct sqlite_connection *connection, int code, const char *what, struct tide_error *err)
 {
 	sqlite3 *handle = connection->handle;
@@ -76,6 +89,7 @@ tide_status sqlite_fail(struct sqlite_connection *connection, int code, const ch
 	bool is_latest = handle && sqlite3_extended_errcode(handle) == code;
 	snprintf(text, sizeof text, "%s", is_latest ? sqlite3_errmsg(handle) : sqlite3_errstr(code));
 	int system = (code & 0xff) == SQLITE_IOERR ? status_system(handle) : handle ? sqlite3_system_errno(handle) : 0;
+	status_add_limit(system, text, sizeof text);
 	tide_status status = tide_fail(err, status_of(code, system), "%s: %s", what, text);
 	if (err)
 		err->native = code;
@@ -85,8 +99,10 @@ tide_status sqlite_fail(struct sqlite_connection *connection, int code, const ch
 tide_status sqlite_fail_system(int number, const char *what, const char *path, struct tide_error *err)
 {
 	tide_status status = number == ENOMEM ? TIDE_OUT_OF_MEMORY : status_is_full(number) ? TIDE_DISK_FULL : TIDE_IO;
-	char text[128];
-	tide_fail(err, status, "%s '%s': %s", what, path, strerror_r(number, text, sizeof text));
+	char buffer[64], text[200];
+	snprintf(text, sizeof text, "%s", strerror_r(number, buffer, sizeof buffer));
+	status_add_limit(number, text, sizeof text);
+	tide_fail(err, status, "%s '%s': %s", what, path, text);
 	if (err)
 		err->native = number;
 	return status;
