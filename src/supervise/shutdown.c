@@ -53,23 +53,26 @@ static void shutdown_enter(struct shutdown_run *run, enum tide_shutdown_phase ph
 	       seconds_of_ns(mono_since(run->deadline, shutdown_now(run))));
 }
 
-/* What the time that is left allows each step. */
+/* What the final checkpoint keeps of a whole sequence. */
+static double shutdown_reserve(double total)
+{
+	if (total < 2)
+		return total > 0 ? total / 2 : 0;
+	return total < 5 ? 1 : total < 25 ? total / 5 : SHUTDOWN_STEP_SECONDS;
+}
+
+double shutdown_drain_limit(double total, double left, double drain_timeout)
+{
+	double rest = left - shutdown_reserve(total);
+	return rest < 0 ? 0 : rest < drain_timeout ? rest : drain_timeout;
+}
+
+/* What the time that is left allows the drain; the others have their step's time, and no more than is left. */
 static void shutdown_plan(struct shutdown_run *run)
 {
+	double total = seconds_of_ns(mono_since(run->deadline, run->began));
 	double left = seconds_of_ns(mono_since(run->deadline, shutdown_now(run)));
-	run->stop_limit = run->save_limit = SHUTDOWN_STEP_SECONDS;
-	run->drain_limit = run->is_plain ? left : run->manager->drain_timeout;
-	if (run->is_plain || left >= SHUTDOWN_STEP_SECONDS * 2 + run->manager->drain_timeout)
-		return;
-	if (left < 3) {
-		run->stop_limit = left * 0.2 < 1 ? left * 0.2 : 1;
-		run->drain_limit = 0;
-		run->save_limit = left * 0.8;
-		return;
-	}
-	run->stop_limit = left * 0.1 > 1 ? left * 0.1 : 1;
-	run->save_limit = left * 0.3 > 2 ? left * 0.3 : 2;
-	run->drain_limit = left - run->stop_limit - run->save_limit;
+	run->drain_limit = run->is_plain ? left : shutdown_drain_limit(total, left, run->manager->drain_timeout);
 }
 
 /* Wait until `is_done` holds for every subscription; false at the limit or when forced. */
@@ -118,8 +121,6 @@ static void shutdown_stop_reading(struct shutdown_run *run)
 	shutdown_enter(run, TIDE_PHASE_STOPPING);
 	for (size_t i = 0; i < run->set.count; i++)
 		control_ask_stop(run->set.items[i], run->deadline);
-	if (run->drain_limit <= 0) /* no drain follows: what ends within this step has ended in time */
-		(void)shutdown_await(run, shutdown_limit(run, run->stop_limit), shutdown_has_nothing_in_hand, false);
 }
 
 static void shutdown_count_hands(struct shutdown_run *run)
@@ -184,7 +185,7 @@ static void shutdown_checkpoint(struct shutdown_run *run)
 {
 	shutdown_enter(run, TIDE_PHASE_CHECKPOINTING);
 	bool is_forced = shutdown_is_forced(run);
-	struct mono_time limit = shutdown_limit(run, is_forced ? SHUTDOWN_FORCED_SAVE_SECONDS : run->save_limit);
+	struct mono_time limit = shutdown_limit(run, is_forced ? SHUTDOWN_FORCED_SAVE_SECONDS : SHUTDOWN_STEP_SECONDS);
 	for (size_t i = 0; i < run->set.count; i++) {
 		struct tide_subscription *subscription = run->set.items[i];
 		if (!run->has_drained && atomic_load(&subscription->hand_since) != 0) /* given its time */

@@ -18,7 +18,7 @@ struct shutdown_run {
 	struct manager_set set;
 	struct tide_shutdown_result result;
 	struct mono_time began, deadline;
-	double stop_limit, drain_limit, save_limit;
+	double drain_limit;
 	double drain_seconds;                      /* what it took */
 	bool has_drained;                          /* nothing was in hand at its end */
 	struct shutdown_hand *at_start, *at_drain; /* of each subscription */
@@ -26,6 +26,9 @@ struct shutdown_run {
 
 /** Whether a second signal has come. */
 bool shutdown_is_forced(const struct shutdown_run *run);
+
+/** How long what is in hand is waited for: all of `drain_timeout` unless the final checkpoint needs the rest. Seconds; `left` of `total`. */
+double shutdown_drain_limit(double total, double left, double drain_timeout);
 
 /** What a request has asked for is done, or given up: the next start may come. */
 void shutdown_forget_request(struct tide_manager *manager);

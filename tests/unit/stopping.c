@@ -7,7 +7,7 @@
 
 #include "path/store.h"
 #include "rig.h"
-#include "supervise/manager.h"
+#include "supervise/shutdown.h"
 #include "sys/alloc.h"
 #include "sys/thread.h"
 
@@ -126,6 +126,55 @@ static void what_is_in_hand_has_all_of_the_limit_of_a_stop(void **state)
 	opening_end(&opening);
 	METRIC_IS(&rig, P "shutdown_events_drained_total", 1);
 	rig_close(&rig);
+}
+
+static void the_drain_has_its_time_before_the_reserve(void **state)
+{
+	(void)state;
+	static const struct {
+		double total, left, drain_timeout, expected;
+	} rows[] = {
+		{ 30, 30, 10, 10 },   { 30, 30, 25, 25 },   { 30, 30, 60, 25 }, { 30, 12, 10, 7 },    { 30, 4, 10, 0 },
+		{ 12, 12, 2, 2 },     { 12, 12, 60, 9.6 },  { 12, 5, 60, 2.6 }, { 3.1, 3.1, 2, 2 },   { 3, 3, 2, 2 },
+		{ 2.9, 2.9, 2, 1.9 }, { 2, 2, 2, 1 },       { 1, 1, 2, 0.5 },   { 0.2, 0.2, 2, 0.1 }, { 0, 0, 2, 0 },
+		{ -5, -5, 2, 0 },     { 100, 100, 99, 95 }, { 5, 5, 10, 4 },    { 25, 25, 60, 20 },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		double limit = shutdown_drain_limit(rows[i].total, rows[i].left, rows[i].drain_timeout);
+		if (limit < rows[i].expected - 1e-9 || limit > rows[i].expected + 1e-9)
+			fail_msg("row %zu: %g instead of %g", i, limit, rows[i].expected);
+	}
+	double before = 0;
+	for (double total = 0; total < 40; total += 0.01) { /* a longer time never waits shorter */
+		double limit = shutdown_drain_limit(total, total, 20);
+		assert_true(limit >= before - 1e-9);
+		before = limit;
+	}
+}
+
+static void a_longer_shutdown_waits_no_shorter_for_a_handler(void **state)
+{
+	(void)state;
+	static const double timeouts[] = { 3.1, 12 };
+	for (size_t i = 0; i < sizeof timeouts / sizeof *timeouts; i++) {
+		struct rig rig;
+		struct thread thread;
+		struct tide_shutdown_metrics metrics;
+		rig_open(&rig, "memory:%n");
+		must(tide_manager_open(TIDE_MANAGER(.store = rig.store, .checkpoints = rig.checkpoints,
+						    .shutdown_timeout = timeouts[i], .drain_timeout = 2),
+				       &rig.manager, err));
+		rig_subscribe(&rig);
+		rig_run(&rig, &thread);
+		rig_hold(&rig);
+		tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC);
+		thread_join(&thread);
+		must(tide_manager_shutdown_metrics(rig.manager, &metrics, err));
+		assert_string_equal(metrics.outcome, "timeout");
+		assert_true(metrics.drain_duration_seconds >= 1.99 && metrics.drain_duration_seconds < 5);
+		atomic_store(&rig.script.is_closed, false);
+		rig_close(&rig);
+	}
 }
 
 static void a_stop_ends_a_request_that_nobody_waits_for(void **state)
@@ -660,6 +709,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_stop_counts_as_a_shutdown),
 		cmocka_unit_test(what_is_in_hand_has_all_of_the_limit_of_a_stop),
+		cmocka_unit_test(the_drain_has_its_time_before_the_reserve),
+		cmocka_unit_test(a_longer_shutdown_waits_no_shorter_for_a_handler),
 		cmocka_unit_test(a_stop_ends_a_request_that_nobody_waits_for),
 		cmocka_unit_test(what_is_settled_is_saved_while_the_drain_goes_on),
 		cmocka_unit_test(a_batch_in_hand_counts_by_its_events),
