@@ -261,7 +261,9 @@ tide_status tide_manager_add_hook(struct tide_manager *manager, enum tide_hook_m
  *
  * Signal handling is installed meanwhile and restored afterwards. A failed start does not end it, and one that hangs is not
  * waited for. A second signal ends every wait, skips what is left of hooks and drain, and gives the checkpoints one second; a
- * third is left to the system, which ends the process.
+ * third is left to the system, which ends the process. One that follows another within half a second is the same one, since
+ * timeout(1) and shells signal a process and its group; where the handling that is restored would end the process, the return
+ * waits for it that long.
  *
  * Owns:    nothing; `ret` may be NULL.
  * Threads: one at a time in a process, not a handler.
@@ -284,8 +286,8 @@ void tide_manager_request_shutdown(struct tide_manager *manager, enum tide_shutd
  * Ask for a shutdown that is over by a given instant, in place of one within the configured time.
  *
  * Only the first such instant counts, and none that comes when the sequence has begun. The steps share the time that is left,
- * however little: with less than three seconds nothing is waited for but the checkpoints, and an instant in the past leaves
- * behind whatever is in hand. Safe in a signal handler.
+ * however little: the checkpoints keep a fifth of it, at least a second, or half of less than two, and an instant in the past
+ * leaves behind whatever is in hand. Safe in a signal handler.
  *
  * Owns:    nothing.
  * Threads: any, signal handlers and event handlers included.

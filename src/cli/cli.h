@@ -182,6 +182,11 @@ struct tide_store *cli_open(struct cli *cli, bool read_only, int *ret_exit);
 struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store, bool initialize,
 					      int *ret_exit);
 
+/* ---- run.c: running a manager until a signal ---- */
+
+/** tide_manager_run_until_shutdown, once in a process; a signal that comes twice at once does not end the command behind it. */
+tide_status cli_run(struct tide_manager *manager, struct tide_shutdown_result *ret, struct tide_error *err);
+
 /* ---- events.c: events as lines, and the filters of read, tail and export ---- */
 
 /** The filters of a call as a query; texts are borrowed from the call. */

@@ -241,7 +241,7 @@ static int project_run(struct project_call *call)
 	wakeup_init(&call->stop);
 	tide_status status = thread_start(&call->watcher, "tide watch", project_watch, call, &err);
 	if (status == TIDE_OK)
-		status = tide_manager_run_until_shutdown(call->manager, &result, &err);
+		status = cli_run(call->manager, &result, &err);
 	wakeup_ring(&call->stop, 1);
 	thread_join(&call->watcher);
 	wakeup_fini(&call->stop);

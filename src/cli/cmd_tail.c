@@ -74,7 +74,7 @@ static int tail_run(struct cli *cli, struct tail_call *call)
 		return cli_fail(cli, &err);
 	if (call->left == 0)
 		return CLI_DONE;
-	if (tide_manager_run_until_shutdown(call->manager, &result, &err) != TIDE_OK)
+	if (cli_run(call->manager, &result, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	if (tide_subscription_status(subscription, &status, &err) == TIDE_OK && status.state == TIDE_STATE_ERROR)
 		return cli_fail(cli, &status.error);

@@ -25,6 +25,7 @@ struct shutdown {
 	_Atomic(int) reason;              /* enum tide_shutdown_reason; set once, by a signal handler too */
 	_Atomic(int64_t) deadline_us;     /* the instant that was asked for; 0: none */
 	atomic_int signals;               /* received since the request */
+	_Atomic(int64_t) signalled_at;    /* ns, when the last of them came; 0: none */
 	atomic_bool is_running;           /* run_until_shutdown is under way */
 	int event;                        /* eventfd: a request or signal came */
 	struct hook *hooks;               /* under the manager's lock; in order of registration */

@@ -4,7 +4,8 @@
  *
  * Happy path: everything starts; a signal, or a request with its instant, wakes whoever waits; shutdown.c does the rest.
  * Failure modes: a start does not get through to its database: nobody waits for it, a signal ends it like the others. A
- * second signal ends every wait of the sequence; a third one is left to the system.
+ * second signal ends every wait of the sequence; a third one is left to the system. One that follows at once is the same one:
+ * timeout(1) and shells signal a process and then its group.
  */
 #include "supervise/shutdown.h"
 
@@ -16,6 +17,8 @@
 #include <unistd.h>
 
 #include "sys/alloc.h"
+
+#define RUN_SAME_SIGNAL_NS (NS_PER_SECOND / 2)
 
 tide_status shutdown_init(struct shutdown *shutdown, struct tide_error *err)
 {
@@ -36,7 +39,7 @@ void shutdown_fini(struct shutdown *shutdown)
 
 /* ---- Requests and signals ----------------------------------------------------------------------------------- */
 
-/* Everything here may run in a signal handler: atomics and write only. */
+/* Everything here may run in a signal handler: atomics, clock_gettime and write only. */
 static void run_ring(struct shutdown *shutdown)
 {
 	uint64_t one = 1;
@@ -70,11 +73,24 @@ void tide_manager_request_shutdown_by(struct tide_manager *manager, enum tide_sh
 /* The manager whose thread waits for signals; a process has one such at a time. */
 static _Atomic(struct tide_manager *) run_of_signals;
 
+/* Whether the last one that counted is so near that this is the same one. */
+static bool run_is_same_signal(struct shutdown *shutdown)
+{
+	int_least64_t now = clock_mono(&clock_system).ns, last = atomic_load(&shutdown->signalled_at);
+	if (last != 0 && now - last < RUN_SAME_SIGNAL_NS)
+		return true;
+	return !atomic_compare_exchange_strong(&shutdown->signalled_at, &last, now);
+}
+
 static void run_on_signal(int number)
 {
 	struct tide_manager *manager = atomic_load(&run_of_signals);
 	if (!manager)
 		return;
+	if (run_is_same_signal(&manager->shutdown)) {
+		run_ring(&manager->shutdown);
+		return;
+	}
 	int before = atomic_fetch_add(&manager->shutdown.signals, 1);
 	if (before >= 2) {
 		signal(number, SIG_DFL);
@@ -94,6 +110,7 @@ static tide_status run_install(struct tide_manager *manager, struct run_signals 
 	if (!atomic_compare_exchange_strong(&run_of_signals, &nobody, manager))
 		return tide_fail(err, TIDE_STATE, "another manager of this process handles signals already");
 	atomic_store(&manager->shutdown.signals, 0);
+	atomic_store(&manager->shutdown.signalled_at, 0);
 	struct sigaction action = { .sa_handler = run_on_signal, .sa_flags = SA_RESTART };
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGTERM, &action, &ret->term);
@@ -125,6 +142,21 @@ static void run_await_request(struct tide_manager *manager)
 	}
 }
 
+/* The same signal once more may still be on its way: it must not meet a handling that ends the process. */
+static void run_await_same_signal(struct tide_manager *manager, const struct run_signals *signals)
+{
+	struct shutdown *shutdown = &manager->shutdown;
+	bool is_deadly = signals->term.sa_handler == SIG_DFL || signals->interrupt.sa_handler == SIG_DFL;
+	struct mono_time until = { atomic_load(&shutdown->signalled_at) + RUN_SAME_SIGNAL_NS };
+	int64_t left = mono_since(until, clock_mono(&clock_system));
+	if (!is_deadly || atomic_load(&shutdown->signals) != 1 || left <= 0)
+		return;
+	struct pollfd event = { shutdown->event, POLLIN, 0 };
+	while (left > 0 && poll(&event, 1, (int)(left / NS_PER_MS) + 1) < 0)
+		left = mono_since(until, clock_mono(&clock_system));
+	run_drain(shutdown);
+}
+
 static tide_status run_until_request(struct tide_manager *manager, struct tide_shutdown_result *ret,
 				     struct tide_error *err)
 {
@@ -143,6 +175,7 @@ static tide_status run_until_request(struct tide_manager *manager, struct tide_s
 void shutdown_forget_request(struct tide_manager *manager)
 {
 	atomic_store(&manager->shutdown.signals, 0);
+	atomic_store(&manager->shutdown.signalled_at, 0);
 	atomic_store(&manager->shutdown.deadline_us, 0);
 	atomic_store(&manager->shutdown.reason, TIDE_SHUTDOWN_NONE);
 }
@@ -161,6 +194,7 @@ tide_status tide_manager_run_until_shutdown(struct tide_manager *manager, struct
 	atomic_store(&manager->shutdown.is_running, true);
 	status = run_until_request(manager, ret, err);
 	atomic_store(&manager->shutdown.is_running, false);
+	run_await_same_signal(manager, &signals);
 	run_restore(&signals);
 	shutdown_forget_request(manager);
 	return status;
