@@ -130,6 +130,7 @@ struct tide_subscription_config {
 	double circuit_breaker_recovery_timeout;           /* seconds, 30 */
 	int32_t max_process_deaths; /* an event that ended the process so often is dead-lettered, 3 */
 	bool self_check;            /* report holes in the versions of each aggregate delivered, false */
+	bool start_from_initially;  /* start_from counts only while there is no checkpoint, false */
 };
 
 /* clang-format off */
@@ -149,7 +150,7 @@ struct tide_subscription_config {
 	.max_recent_errors = 100, .max_errors_before_stop = 0,                   \
 	.circuit_breaker_enabled = true, .circuit_breaker_failure_threshold = 5, \
 	.circuit_breaker_recovery_timeout = 30.0, .max_process_deaths = 3,       \
-	.self_check = false }
+	.self_check = false, .start_from_initially = false }
 /* clang-format on */
 
 /**

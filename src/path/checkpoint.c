@@ -42,7 +42,8 @@ bool progress_is_due(const struct progress *progress, const struct tide_subscrip
 void progress_start(struct progress *progress, tide_position position, tide_position stored, struct mono_time now)
 {
 	*progress = (struct progress){ .position = position, .saved_position = stored, .saved_at = now };
-	progress->is_dirty = stored < 0 ? position > 0 : position != stored;
+	/* a start behind what is stored is no news: an event that fails there must not take the row back */
+	progress->is_dirty = position > (stored < 0 ? 0 : stored);
 }
 
 void progress_move(struct progress *progress, tide_position position)

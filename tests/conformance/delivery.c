@@ -105,6 +105,25 @@ static void end_begins_behind_what_is_stored(struct fixture *f)
 	delivered(recorder, 4, 5, 7);
 }
 
+static void initial_start_goes_on_behind_a_checkpoint(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 3);
+	RECORDER *recorder = recorder_new();
+	struct tide_subscription_config config = quick_config();
+	config.start_from = TIDE_START_POSITION;
+	config.start_position = 1;
+	config.start_from_initially = true;
+	run_once(f, recorder, &config);
+	delivered(recorder, 2, 3);
+	append_many(f->store, stream_of("Order", 1), 0, 2);
+	run_once(f, recorder, &config);
+	delivered(recorder, 2, 3, 4, 5);
+	config.start_from = TIDE_START_END;
+	append_many(f->store, stream_of("Order", 1), 0, 1);
+	run_once(f, recorder, &config);
+	delivered(recorder, 2, 3, 4, 5, 6);
+}
+
 static void position_begins_behind_it(struct fixture *f)
 {
 	append_many(f->store, stream_of("Order", 1), 0, 5);
@@ -600,6 +619,7 @@ const struct test_case delivery_cases[] = {
 	CASE(checkpoint_without_a_row_begins_at_the_beginning),
 	CASE(beginning_replays_whatever_the_checkpoint),
 	CASE(end_begins_behind_what_is_stored),
+	CASE(initial_start_goes_on_behind_a_checkpoint),
 	CASE(position_begins_behind_it),
 	CASE(position_beyond_the_end_waits_for_it),
 	CASE(row_without_position_resumes_behind_its_last_event),

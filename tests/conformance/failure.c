@@ -291,6 +291,20 @@ static void any_number_of_requests_is_delivered_in_the_order_of_the_events(struc
 	trial_end(&t);
 }
 
+static void failing_event_never_takes_the_checkpoint_back(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 10 }, err));
+	t.failing = (struct failing){ .first = 1, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.config.continue_on_error = false;
+	trial_start(&t, f);
+	wait_for(20, status_of(t.subscription).state == TIDE_STATE_ERROR);
+	delivered(t.recorder, 1);
+	trial_end(&t);
+	assert_int_equal(row_of(f, "p").position, 10);
+}
+
 /* ---- Held aggregates ----------------------------------------------------------------------------------------- */
 
 static void failed_aggregate_is_held_and_released_in_order(struct fixture *f)
@@ -435,6 +449,7 @@ const struct test_case failure_cases[] = {
 	CASE(retried_dead_letter_is_delivered_and_resolved),
 	CASE(dead_letter_marked_while_nobody_owns_is_delivered_at_the_next_start),
 	CASE(any_number_of_requests_is_delivered_in_the_order_of_the_events),
+	CASE(failing_event_never_takes_the_checkpoint_back),
 	CASE(failed_aggregate_is_held_and_released_in_order),
 	CASE(held_aggregate_is_still_held_after_a_restart),
 	CASE(aggregate_whose_failure_was_settled_by_hand_is_held_no_longer),
