@@ -45,10 +45,11 @@ static int project_start_from(struct cli *cli, struct tide_subscription_config *
 {
 	const char *text = cli->options[OPT_FROM].text;
 
-	if (cli->options[OPT_RESET].is_set && text)
-		return cli_usage(cli, "--reset begins at the beginning; it does not go with --from");
+	if (cli->options[OPT_RESET].is_set && text && strcmp(text, "checkpoint") == 0)
+		return cli_usage(cli, "--reset forgets the checkpoint; it does not go with --from checkpoint");
 	if (!text || strcmp(text, "checkpoint") == 0)
 		return CLI_DONE;
+	config->start_from_initially = true; /* a run that another process began meanwhile is gone on with */
 	if (strcmp(text, "beginning") == 0) {
 		config->start_from = TIDE_START_BEGINNING;
 	} else if (strcmp(text, "end") == 0) {
@@ -97,6 +98,30 @@ static int project_config(struct cli *cli, struct tide_subscription_config *conf
 	if (exit == CLI_DONE)
 		exit = project_start_from(cli, config);
 	return exit == CLI_DONE ? project_on_error(cli, config) : exit;
+}
+
+/* What was projected already would be projected again, or skipped for good. */
+static int project_refuse_from(struct project_call *call)
+{
+	const char *name = tide_sql_projection_subscriber(call->projection)->name;
+	struct tide_checkpoint row;
+	struct tide_error err;
+
+	if (call->config.start_from == TIDE_START_CHECKPOINT)
+		return CLI_DONE;
+	tide_status status = tide_checkpoints_load(call->checkpoints, name, &row, &err);
+	if (status == TIDE_NOT_FOUND)
+		return CLI_DONE;
+	if (status != TIDE_OK)
+		return cli_fail(call->cli, &err);
+	if (row.has_position)
+		tide_fail(&err, TIDE_STATE,
+			  "projection '%s' has a checkpoint, at %lld; leave out --from, or begin anew with --reset", name,
+			  (long long)row.position);
+	else
+		tide_fail(&err, TIDE_STATE,
+			  "projection '%s' has a checkpoint; leave out --from, or begin anew with --reset", name);
+	return cli_fail(call->cli, &err);
 }
 
 static void project_end(struct project_call *call)
@@ -283,6 +308,8 @@ static int project_open(struct project_call *call)
 	if (!call->checkpoints)
 		return exit;
 	exit = project_reset(call);
+	if (exit == CLI_DONE)
+		exit = project_refuse_from(call);
 	if (exit != CLI_DONE)
 		return exit;
 	if (tide_manager_open(TIDE_MANAGER(.store = call->store, .checkpoints = call->checkpoints), &call->manager,
