@@ -116,8 +116,8 @@ static int project_refuse_from(struct project_call *call)
 		return cli_fail(call->cli, &err);
 	if (row.has_position)
 		tide_fail(&err, TIDE_STATE,
-			  "projection '%s' has a checkpoint, at %lld; leave out --from, or begin anew with --reset", name,
-			  (long long)row.position);
+			  "projection '%s' has a checkpoint, at %lld; leave out --from, or begin anew with --reset",
+			  name, (long long)row.position);
 	else
 		tide_fail(&err, TIDE_STATE,
 			  "projection '%s' has a checkpoint; leave out --from, or begin anew with --reset", name);

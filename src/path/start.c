@@ -169,8 +169,8 @@ static tide_position start_choose(struct tide_subscription *subscription, const 
 	*ret_why = "checkpoint";
 	if (runner->is_restart && runner->has_run)
 		return start_where_it_stopped(runner, facts, ret_why);
-	if (facts->has_stored && (runner->was_standby || config->start_from == TIDE_START_CHECKPOINT ||
-				  config->start_from_initially))
+	if (facts->has_stored &&
+	    (runner->was_standby || config->start_from == TIDE_START_CHECKPOINT || config->start_from_initially))
 		return facts->stored;
 	switch (config->start_from) {
 	case TIDE_START_END:
