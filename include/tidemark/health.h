@@ -57,6 +57,7 @@ enum tide_indicator_kind {
 	TIDE_INDICATOR_HANDLER_BREAKER,
 	TIDE_INDICATOR_INFRA_BREAKER,
 	TIDE_INDICATOR_DLQ,
+	TIDE_INDICATOR_STORE,
 	TIDE_INDICATOR_HANDLER,
 	TIDE_INDICATORS /* the number of them */
 };
@@ -67,6 +68,13 @@ struct tide_indicator {
 	enum tide_health_status status;
 	char message[600];
 	double threshold; /* the one that was reached, when degraded or critical; 0: there is none */
+};
+
+/** Whether a database answers. */
+enum tide_availability {
+	TIDE_AVAILABILITY_UNKNOWN, /* it was not asked yet */
+	TIDE_AVAILABLE,
+	TIDE_UNAVAILABLE /* the last operation on it failed, or it has not answered in time */
 };
 
 /** How well one subscription is. A plain value, it owns nothing. */
@@ -96,6 +104,11 @@ struct tide_subscription_health {
 	double running_seconds;         /* of the handler call in progress; 0: none */
 	tide_position running_position; /* of its first event; 0: none */
 	struct tide_indicator indicators[TIDE_INDICATORS];
+	bool lag_known;                     /* false: the feed end was never known, and lag_events is 0 */
+	enum tide_availability feed;        /* the database of the events */
+	enum tide_availability checkpoints; /* the one of checkpoints, dead letters and ownership; may be the same */
+	double unavailable_seconds;         /* since one of them has been unavailable; 0: none is */
+	struct tide_error store_error;      /* the last failure, while one is unavailable */
 };
 
 /** How well a manager and its subscriptions are. Release it with tide_health_fini. */
@@ -127,6 +140,7 @@ struct tide_readiness {
 	char **names;      /* name_count of them, in order of registration */
 	size_t name_count;
 	struct tide_time timestamp;
+	double unavailable_seconds; /* since a database of a subscription has been unavailable; 0: none is */
 };
 
 /** Whether a process still works or had better be restarted. A plain value, it owns nothing. */
@@ -139,6 +153,15 @@ struct tide_liveness {
 	size_t subscription_count;
 	struct tide_time timestamp;
 };
+
+/**
+ * Name whether a database answers, as written in JSON: "unknown", "available", "unavailable".
+ *
+ * Owns:    nothing; the text is static.
+ * Threads: any.
+ * Returns: the name.
+ */
+const char *tide_availability_name(enum tide_availability availability);
 
 /**
  * Name an indicator, such as "handler_circuit_breaker".
@@ -171,8 +194,9 @@ tide_status tide_subscription_health(struct tide_manager *manager, const char *n
 				     struct tide_subscription_health *ret, struct tide_error *err);
 
 /**
- * Tell whether a manager is ready: running, not shutting down, no subscription starting or in error. One that does not answer
- * within a second is not.
+ * Tell whether a manager is ready: running, not shutting down, no subscription starting or in error, and no database
+ * unavailable for more than 5 seconds. It asks the databases, and answers within 1.5 seconds; a manager whose lock is not to
+ * be had by then is not ready.
  *
  * Owns:    the caller owns what `*ret` holds; release it with tide_readiness_fini.
  * Threads: any.

@@ -223,6 +223,7 @@ struct tide_subscription_status {
 	bool standby;                            /* another process owns this subscription */
 	bool lag_stale;                          /* the store could not be asked in time */
 	char waiting_for[TIDE_WAITING_FOR_SIZE]; /* who holds back committed events by an open append; empty: nobody */
+	bool lag_known;                          /* false: the feed end was never known, and lag_events is 0 */
 };
 
 /**

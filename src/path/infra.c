@@ -35,11 +35,21 @@ static void infra_succeeded(struct tide_subscription *subscription, enum retry_o
 	mutex_lock(&subscription->lock);
 	enum breaker_state before = subscription->infra_breaker.state;
 	breaker_success(&subscription->infra_breaker);
+	for (int i = 0; i < DATABASES; i++) /* one is under way at a time: none is being tried again */
+		availability_note(&subscription->stores[i], TIDE_OK, NULL, subscription->runner.now);
 	subscription->retries[operation].attempts++;
 	subscription->retries[operation].successes++;
 	mutex_unlock(&subscription->lock);
 	subscription->runner.tries = 0;
 	runner_log_breaker(subscription, "infra", before, BREAKER_CLOSED);
+}
+
+/* The database that an operation failed on: whose session could not be opened, else the one the operation is for. */
+static enum database infra_database(const struct runner *runner, enum retry_operation operation)
+{
+	if (!runner->session)
+		return DATABASE_CHECKPOINTS;
+	return operation == RETRY_READ || !runner->feed_session ? DATABASE_FEED : DATABASE_CHECKPOINTS;
 }
 
 /* Count a failed try and decide about the next one; returns its delay, negative when there is none. */
@@ -54,6 +64,7 @@ static int64_t infra_failed(struct tide_subscription *subscription, enum retry_o
 	stats->attempts++;
 	stats->failures++;
 	stats->last_error = *error;
+	availability_note(&subscription->stores[infra_database(runner, operation)], error->status, error, runner->now);
 	stats->retries += !is_last;
 	stats->total_delay_seconds += is_last ? 0 : seconds_of_ns(delay);
 	enum breaker_state before = subscription->infra_breaker.state;

@@ -9,6 +9,8 @@
 
 #include "sys/alloc.h"
 
+#define PROBE_MEASURE_NS (5 * NS_PER_SECOND) /* measuring may have to scan: silence counts only after it */
+
 void probe_init(struct probe *probe, struct tide_store *feed, struct tide_store *database)
 {
 	*probe = (struct probe){ .feed = feed, .database = database };
@@ -30,13 +32,29 @@ void probe_fini(struct probe *probe)
 	mutex_fini(&probe->lock);
 }
 
-static tide_status probe_counts(struct probe *probe, struct tide_dead_letter_count **ret, size_t *ret_count)
+void probe_note(struct probe *probe, enum database database, tide_status status, const struct tide_error *error)
+{
+	mutex_lock(&probe->lock);
+	availability_note(&probe->stores[database], status, error, clock_mono(&clock_system));
+	mutex_unlock(&probe->lock);
+}
+
+static void probe_enter(struct probe *probe, enum probe_stage stage)
+{
+	mutex_lock(&probe->lock);
+	probe->stage = stage;
+	probe->stage_since = clock_mono(&clock_system);
+	mutex_unlock(&probe->lock);
+}
+
+static tide_status probe_counts(struct probe *probe, struct tide_dead_letter_count **ret, size_t *ret_count,
+				struct tide_error *err)
 {
 	void *session;
-	tide_status status = store_borrow(probe->database, &session, NULL);
+	tide_status status = store_borrow(probe->database, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = probe->database->backend->checkpoint.dead_letter_counts(session, ret, ret_count, NULL);
+	status = probe->database->backend->checkpoint.dead_letter_counts(session, ret, ret_count, err);
 	store_return(probe->database, session, status);
 	return status;
 }
@@ -99,8 +117,16 @@ static void probe_answer_one(struct probe *probe)
 	struct tide_dead_letter_count *counts = NULL;
 	size_t count = 0;
 	char waiting_for[TIDE_WAITING_FOR_SIZE];
-	bool is_ok = tide_store_end(probe->feed, &end, NULL) == TIDE_OK;
-	bool has_counts = probe_counts(probe, &counts, &count) == TIDE_OK;
+	struct tide_error err;
+	probe_enter(probe, PROBE_ASKS_FEED);
+	tide_status status = tide_store_end(probe->feed, &end, &err);
+	bool is_ok = status == TIDE_OK;
+	probe_note(probe, DATABASE_FEED, status, &err);
+	probe_enter(probe, PROBE_ASKS_CHECKPOINTS);
+	status = probe_counts(probe, &counts, &count, &err);
+	bool has_counts = status == TIDE_OK;
+	probe_note(probe, DATABASE_CHECKPOINTS, status, &err);
+	probe_enter(probe, PROBE_MEASURES);
 	probe_waiting_for(probe, waiting_for);
 	mutex_lock(&probe->lock);
 	memcpy(probe->waiting_for, waiting_for, sizeof waiting_for);
@@ -130,14 +156,30 @@ static void probe_run(void *self)
 			cond_wait(&probe->changed, &probe->lock);
 			continue;
 		}
-		uint64_t asked = probe->asked;
+		uint64_t asked = probe->asking = probe->asked;
 		mutex_unlock(&probe->lock);
 		probe_answer_one(probe);
 		mutex_lock(&probe->lock);
+		probe->stage = PROBE_RESTS;
 		probe->answered = asked;
 		cond_broadcast(&probe->changed);
 	}
 	mutex_unlock(&probe->lock);
+}
+
+/* The databases as of now, for one who has waited `limit_ns` for the answer to `mine`. */
+static void probe_tell_stores_locked(struct probe *probe, uint64_t mine, int64_t limit_ns,
+				     struct availability ret[DATABASES]) TIDE_REQUIRES(probe->lock)
+{
+	memcpy(ret, probe->stores, sizeof probe->stores);
+	int64_t took = mono_since(clock_mono(&clock_system), probe->stage_since);
+	bool is_slow = took >= limit_ns || probe->asking >= mine;
+	if (probe->stage == PROBE_RESTS || probe->answered >= mine)
+		return;
+	if (probe->stage == PROBE_ASKS_FEED ? is_slow : probe->stage == PROBE_MEASURES && took >= PROBE_MEASURE_NS)
+		availability_note_silence(&ret[DATABASE_FEED], probe->stage_since);
+	if (probe->stage == PROBE_ASKS_CHECKPOINTS && is_slow)
+		availability_note_silence(&ret[DATABASE_CHECKPOINTS], probe->stage_since);
 }
 
 struct probe_answer probe_ask(struct probe *probe, int64_t limit_ns)
@@ -167,6 +209,7 @@ struct probe_answer probe_ask_lags(struct probe *probe, struct probe_lags *lags,
 				       .is_fresh = probe->answered >= mine && probe->is_last_ok,
 				       .end = probe->end };
 	memcpy(answer.waiting_for, probe->waiting_for, sizeof answer.waiting_for);
+	probe_tell_stores_locked(probe, mine, limit_ns, answer.stores);
 	mutex_unlock(&probe->lock);
 	probe_lags_fini(&replaced);
 	return answer;

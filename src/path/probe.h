@@ -5,6 +5,7 @@
 #include <tidemark/subscription.h>
 
 #include "path/checkpoints.h"
+#include "policy/availability.h"
 #include "sys/thread.h"
 
 /** How old the newest event is that a subscription wants, against the one it has processed last. */
@@ -22,6 +23,9 @@ struct probe_lags {
 };
 void probe_lags_fini(struct probe_lags *lags);
 
+/** What the probe's thread is about; each database is waited for by itself. */
+enum probe_stage { PROBE_RESTS, PROBE_ASKS_FEED, PROBE_ASKS_CHECKPOINTS, PROBE_MEASURES };
+
 /**
  * Asks slow questions of a database on a thread of its own, so that whoever wants the answer can stop waiting: the feed
  * end, who holds it back, how many dead letters each projection has, and how many seconds those who ask are behind.
@@ -37,6 +41,10 @@ struct probe {
 	uint64_t asked, answered; /* questions begun after `asked` was raised have seen everything before */
 	bool has_end;             /* at least one answer ever */
 	bool is_last_ok;
+	enum probe_stage stage;
+	struct mono_time stage_since;
+	uint64_t asking; /* the question it is about */
+	struct availability stores[DATABASES];
 	tide_position end;
 	char waiting_for[TIDE_WAITING_FOR_SIZE];
 	struct tide_dead_letter_count *counts;
@@ -54,12 +62,15 @@ struct probe_answer {
 	bool has_end, is_fresh;
 	tide_position end;
 	char waiting_for[TIDE_WAITING_FOR_SIZE]; /* who holds back committed events; empty: nobody */
+	struct availability stores[DATABASES];
 };
 
 /** Ask, and wait at most `limit_ns` for the answer. */
 struct probe_answer probe_ask(struct probe *probe, int64_t limit_ns);
 /** The same with lags to measure; takes what `lags` holds. */
 struct probe_answer probe_ask_lags(struct probe *probe, struct probe_lags *lags, int64_t limit_ns);
+/** Somebody else has asked the database for all subscriptions: whether it answered is told like the probe's own. */
+void probe_note(struct probe *probe, enum database database, tide_status status, const struct tide_error *error);
 /** Unresolved dead letters of a projection as of the last answer, and those of them being redelivered. */
 int64_t probe_dead_letters(struct probe *probe, const char *projection_name, int64_t *ret_retrying);
 /** The lag of a subscription as of the last answer that measured it; false: none did. */

@@ -52,7 +52,11 @@ static void status_add_progress(struct buffer *buffer, const struct tide_subscri
 	status_add_string(buffer, "name", status->name);
 	status_add_string(buffer, "state", tide_state_name(status->state));
 	status_add_integer(buffer, "position", status->position);
-	status_add_integer(buffer, "lag_events", status->lag_events);
+	json_key(buffer, "lag_events");
+	if (status->lag_known)
+		json_integer(buffer, status->lag_events);
+	else
+		json_null(buffer);
 	status_add_integer(buffer, "events_processed", status->events_processed);
 	status_add_integer(buffer, "events_failed", status->events_failed);
 	status_add_integer(buffer, "events_dlq", status->events_dlq);

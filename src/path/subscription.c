@@ -90,8 +90,8 @@ static void subscription_init(struct tide_subscription *subscription)
 		     config->circuit_breaker_failure_threshold, config->circuit_breaker_recovery_timeout);
 	random_seed(&subscription->runner.random,
 		    subscription->engine->seed ^ fnv1a64(subscription->name, strlen(subscription->name)));
-	subscription->states.state = TIDE_STATE_STOPPED;
-	atomic_store(&subscription->state_now, (int)TIDE_STATE_STOPPED);
+	subscription->states.state = TIDE_STATE_STARTING; /* until the end of its first run */
+	atomic_store(&subscription->state_now, (int)TIDE_STATE_STARTING);
 	subscription->metrics.names = &subscription->engine->event_types;
 }
 
@@ -261,6 +261,7 @@ void subscription_snapshot_locked(struct tide_subscription *subscription, const 
 	ret->has_previous_state = subscription->states.has_previous;
 	ret->previous_state = subscription->states.previous;
 	ret->position = subscription->position;
+	ret->lag_known = answer->has_end;
 	if (answer->has_end && answer->end > subscription->position)
 		ret->lag_events = answer->end - subscription->position;
 	ret->has_started_at = subscription->has_started;
@@ -277,6 +278,24 @@ void subscription_snapshot_locked(struct tide_subscription *subscription, const 
 		memcpy(ret->waiting_for, answer->waiting_for, sizeof ret->waiting_for);
 	subscription_snapshot_counts_locked(subscription, ret);
 	subscription_snapshot_pause_locked(subscription, now, ret);
+}
+
+/* A failure of a run that is over, or of a read that a pause has given up, says nothing of now. */
+static bool subscription_is_trying_locked(const struct tide_subscription *subscription)
+	TIDE_REQUIRES(subscription->lock)
+{
+	if (subscription->states.state == TIDE_STATE_PAUSED)
+		return subscription->is_pause_save_due;
+	return subscription->is_registered_run && !state_is_terminal(subscription->states.state);
+}
+
+void subscription_stores_locked(const struct tide_subscription *subscription, const struct probe_answer *answer,
+				struct availability ret[DATABASES])
+{
+	bool is_trying = subscription_is_trying_locked(subscription);
+	for (int i = 0; i < DATABASES; i++)
+		ret[i] = is_trying ? availability_worse(&subscription->stores[i], &answer->stores[i])
+				   : answer->stores[i];
 }
 
 tide_status tide_subscription_status(struct tide_subscription *subscription, struct tide_subscription_status *ret,

@@ -13,6 +13,7 @@
 #include "path/feed.h"
 #include "path/metrics.h"
 #include "path/probe.h"
+#include "policy/availability.h"
 #include "policy/breaker.h"
 #include "policy/errors.h"
 #include "policy/retry.h"
@@ -204,6 +205,7 @@ struct tide_subscription {
 	struct error_log errors;
 	struct retry_stats retries[RETRY_OPERATIONS];
 	struct breaker handler_breaker, infra_breaker;
+	struct availability stores[DATABASES]; /* as the runner's own operations found them */
 	int64_t redelivered_ok, redelivered_failed;
 	struct metrics metrics;
 
@@ -228,6 +230,10 @@ void subscription_nudge(struct tide_subscription *subscription);
 /** Take the status with a feed end that is already known. */
 void subscription_snapshot_locked(struct tide_subscription *subscription, const struct probe_answer *answer,
 				  struct tide_subscription_status *ret) TIDE_REQUIRES(subscription->lock);
+
+/** How the databases are: as a probe found them, and by the runner's own operation while it is being tried again. */
+void subscription_stores_locked(const struct tide_subscription *subscription, const struct probe_answer *answer,
+				struct availability ret[DATABASES]) TIDE_REQUIRES(subscription->lock);
 
 /** Set while this thread runs handlers or callbacks of an engine: what may not be done from there asks it. */
 extern _Thread_local const struct engine *engine_of_thread;

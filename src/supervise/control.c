@@ -38,6 +38,7 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	error_log_reset(&subscription->errors);
 	breaker_reset(&subscription->handler_breaker);
 	breaker_reset(&subscription->infra_breaker);
+	memset(subscription->stores, 0, sizeof subscription->stores);
 	subscription->error = (struct tide_error){ 0 };
 	subscription->is_backpressured = false;
 	subscription->has_started = true;
@@ -113,7 +114,7 @@ tide_status control_start(struct tide_manager *manager, struct tide_subscription
 	bool has_begun = status == TIDE_OK && (!is_under_way || is_restart);
 	subscription->is_thread_changing = has_begun && manager->is_threaded;
 	mutex_unlock(&subscription->lock);
-	if (has_begun)
+	if (has_begun && from != TIDE_STATE_STARTING)
 		subscription_log_move(subscription, from, TIDE_STATE_STARTING, is_restart ? "restarted" : "started");
 	return has_begun && manager->is_threaded ? control_start_thread(subscription, err) : status;
 }

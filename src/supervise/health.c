@@ -58,6 +58,7 @@ static void health_look_locked(struct tide_subscription *subscription, const str
 	ret->uptime_seconds = status.uptime_seconds;
 	ret->lag_events = status.lag_events;
 	ret->lag_stale = status.lag_stale;
+	ret->lag_known = status.lag_known;
 	memcpy(ret->waiting_for, status.waiting_for, sizeof ret->waiting_for);
 	ret->backpressure = status.backpressure;
 	if (status.backpressure && status.state == TIDE_STATE_LIVE)
@@ -67,6 +68,31 @@ static void health_look_locked(struct tide_subscription *subscription, const str
 	ret->pause_count = subscription->flow.pause_count;
 	ret->handler_breaker = breaker_status_of(&subscription->handler_breaker);
 	ret->infra_breaker = breaker_status_of(&subscription->infra_breaker);
+}
+
+/* The one that has been away longest, of those that are. */
+static struct availability stores_worst(const struct availability stores[DATABASES])
+{
+	return availability_worse(&stores[DATABASE_FEED], &stores[DATABASE_CHECKPOINTS]);
+}
+
+/* The engine's clock, which the runner looks at, and the probe's are the same but in simulations. */
+static double stores_seconds(struct tide_manager *manager, const struct availability *worst)
+{
+	return worst->state == TIDE_UNAVAILABLE
+		       ? seconds_of_ns(mono_since(clock_mono(manager->engine.clock), worst->since))
+		       : 0;
+}
+
+static void health_look_at_stores(struct tide_manager *manager, const struct availability stores[DATABASES],
+				  struct tide_subscription_health *ret)
+{
+	struct availability worst = stores_worst(stores);
+	ret->feed = stores[DATABASE_FEED].state;
+	ret->checkpoints = stores[DATABASE_CHECKPOINTS].state;
+	ret->unavailable_seconds = stores_seconds(manager, &worst);
+	if (worst.state == TIDE_UNAVAILABLE)
+		ret->store_error = worst.error;
 }
 
 /* Without a lock: the handler may be the one who does not let go of something. */
@@ -94,13 +120,17 @@ static void health_look(struct tide_manager *manager, struct tide_subscription *
 			const struct probe_answer *answer, struct mono_time deadline,
 			struct tide_subscription_health *ret) TIDE_UNCHECKED
 {
+	struct availability stores[DATABASES];
 	health_begin(manager, subscription->name, ret);
 	health_look_at_hand(subscription, ret);
+	health_look_at_stores(manager, answer->stores, ret);
 	ret->is_responsive = mutex_lock_until(&subscription->lock, deadline);
 	if (!ret->is_responsive)
 		return;
 	health_look_locked(subscription, answer, ret);
+	subscription_stores_locked(subscription, answer, stores);
 	mutex_unlock(&subscription->lock);
+	health_look_at_stores(manager, stores, ret);
 }
 
 static void health_conclude(struct tide_manager *manager, double processing_timeout,
@@ -122,6 +152,7 @@ tide_status tide_subscription_health(struct tide_manager *manager, const char *n
 	struct mono_time deadline = health_deadline(HEALTH_LOCK_NS);
 	if (!mutex_lock_until(&manager->lock, deadline)) {
 		health_begin(manager, name, ret);
+		health_look_at_stores(manager, answer.stores, ret);
 		health_conclude(manager, HUGE_VAL, ret);
 		return TIDE_OK;
 	}
@@ -229,6 +260,8 @@ void tide_health_fini(struct tide_health *health)
 
 /* ---- Readiness ---------------------------------------------------------------------------------------------- */
 
+#define READINESS_PATIENCE 5.0 /* seconds that a database may be away before the manager is not ready any more */
+
 /* Whether a subscription keeps the manager from being ready: in error, or on its way. */
 static bool readiness_concerns(struct tide_subscription *subscription, bool errors,
 			       struct mono_time deadline) TIDE_UNCHECKED
@@ -258,15 +291,33 @@ static tide_status readiness_list_locked(struct tide_manager *manager, bool erro
 	return TIDE_OK;
 }
 
-static tide_status readiness_collect_locked(struct tide_manager *manager, struct mono_time deadline,
-					    struct tide_readiness *ret, struct tide_error *err)
-	TIDE_REQUIRES(manager->lock)
+/* The longest that a database of a subscription has been away; the probe alone tells of those without their lock. */
+static double readiness_unavailable_locked(struct tide_manager *manager, const struct probe_answer *answer,
+					   struct mono_time deadline) TIDE_UNCHECKED
+{
+	struct availability worst = stores_worst(answer->stores), stores[DATABASES];
+	for (struct tide_subscription *subscription = manager->subscriptions; subscription;
+	     subscription = subscription->next) {
+		if (!mutex_lock_until(&subscription->lock, deadline))
+			continue;
+		subscription_stores_locked(subscription, answer, stores);
+		mutex_unlock(&subscription->lock);
+		struct availability one = stores_worst(stores);
+		worst = availability_worse(&worst, &one);
+	}
+	return stores_seconds(manager, &worst);
+}
+
+static tide_status readiness_collect_locked(struct tide_manager *manager, const struct probe_answer *answer,
+					    struct mono_time deadline, struct tide_readiness *ret,
+					    struct tide_error *err) TIDE_REQUIRES(manager->lock)
 {
 	ret->names = alloc_zero(ret->subscription_count + 1, sizeof *ret->names);
 	if (!ret->names)
 		return alloc_fail(err);
 	if (ret->shutting_down || !ret->running)
 		return TIDE_OK;
+	ret->unavailable_seconds = readiness_unavailable_locked(manager, answer, deadline);
 	tide_status status = readiness_list_locked(manager, true, deadline, ret, err);
 	if (status == TIDE_OK && ret->name_count == 0)
 		status = readiness_list_locked(manager, false, deadline, ret, err);
@@ -276,13 +327,18 @@ static tide_status readiness_collect_locked(struct tide_manager *manager, struct
 static tide_status readiness_say(struct tide_readiness *ret, bool is_responsive, struct tide_error *err)
 {
 	const char *what = is_responsive ? "Manager is ready" : "Internal lock not responsive (possible deadlock)";
+	bool is_away = ret->unavailable_seconds > READINESS_PATIENCE;
+	char away[64];
+	snprintf(away, sizeof away, "Database unavailable for %lld s", (long long)ret->unavailable_seconds);
 	if (ret->shutting_down)
 		what = "Manager is shutting down";
 	else if (!ret->running)
 		what = "Manager is not running";
 	else if (ret->name_count > 0)
 		what = ret->lists_errors ? "Subscriptions in error state: " : "Subscriptions still starting: ";
-	ret->ready = is_responsive && !ret->shutting_down && ret->running && ret->name_count == 0;
+	else if (is_away)
+		what = away;
+	ret->ready = is_responsive && !ret->shutting_down && ret->running && ret->name_count == 0 && !is_away;
 	struct buffer buffer = { 0 };
 	buffer_add(&buffer, what, strlen(what));
 	for (size_t i = 0; i < ret->name_count; i++)
@@ -296,14 +352,17 @@ tide_status tide_manager_readiness(struct tide_manager *manager, struct tide_rea
 	tide_status status = health_check(manager, ret, err);
 	if (status != TIDE_OK)
 		return status;
-	struct mono_time deadline = health_deadline(HEALTH_LIVENESS_NS);
 	struct tide_readiness readiness = { .timestamp = clock_wall(manager->engine.clock),
 					    .running = atomic_load(&manager->is_running),
 					    .shutting_down = manager_is_ending(manager),
 					    .subscription_count = atomic_load(&manager->count) };
+	struct probe_answer answer = { 0 };
+	if (readiness.running && !readiness.shutting_down)
+		answer = health_ask(manager);
+	struct mono_time deadline = health_deadline(HEALTH_LOCK_NS);
 	bool is_responsive = mutex_lock_until(&manager->lock, deadline);
 	if (is_responsive) {
-		status = readiness_collect_locked(manager, deadline, &readiness, err);
+		status = readiness_collect_locked(manager, &answer, deadline, &readiness, err);
 		mutex_unlock(&manager->lock);
 	}
 	if (status == TIDE_OK)

@@ -70,6 +70,26 @@ static void health_add_breaker(struct buffer *buffer, const struct tide_breaker_
 	health_add_integer(buffer, "failure_count", breaker->failure_count);
 }
 
+static void health_add_lag(struct buffer *buffer, const struct tide_subscription_health *health)
+{
+	json_key(buffer, "lag_events");
+	if (health->lag_known)
+		json_integer(buffer, health->lag_events);
+	else
+		json_null(buffer);
+}
+
+static void health_add_store(struct buffer *buffer, const struct tide_subscription_health *health)
+{
+	health_add_string(buffer, "feed", tide_availability_name(health->feed));
+	health_add_string(buffer, "checkpoints", tide_availability_name(health->checkpoints));
+	json_key(buffer, "since_seconds");
+	if (health->feed == TIDE_UNAVAILABLE || health->checkpoints == TIDE_UNAVAILABLE)
+		json_number(buffer, health->unavailable_seconds, 3);
+	else
+		json_null(buffer);
+}
+
 static void health_add_handler(struct buffer *buffer, const struct tide_subscription_health *health)
 {
 	health_add_number(buffer, "running_seconds", health->running_seconds, 3);
@@ -91,7 +111,7 @@ static void health_add_details(struct buffer *buffer, const struct tide_subscrip
 		health_add_errors(buffer, health);
 		break;
 	case TIDE_INDICATOR_LAG:
-		health_add_integer(buffer, "lag_events", health->lag_events);
+		health_add_lag(buffer, health);
 		if (*health->waiting_for)
 			health_add_string(buffer, "waiting_for", health->waiting_for);
 		break;
@@ -106,6 +126,9 @@ static void health_add_details(struct buffer *buffer, const struct tide_subscrip
 		break;
 	case TIDE_INDICATOR_DLQ:
 		health_add_integer(buffer, "dlq_count", health->dlq_count);
+		break;
+	case TIDE_INDICATOR_STORE:
+		health_add_store(buffer, health);
 		break;
 	case TIDE_INDICATOR_HANDLER:
 		health_add_handler(buffer, health);
@@ -165,7 +188,7 @@ static void health_add_member(struct buffer *buffer, const struct tide_subscript
 	health_add_string(buffer, "state", health->is_responsive ? tide_state_name(health->state) : "unknown");
 	health_add_integer(buffer, "events_processed", health->events_processed);
 	health_add_integer(buffer, "events_failed", health->events_failed);
-	health_add_integer(buffer, "lag_events", health->lag_events);
+	health_add_lag(buffer, health);
 	health_add_number(buffer, "error_rate", health->error_rate_per_minute, 1);
 	health_add_string(buffer, "last_error", health_error_text(health));
 	health_add_number(buffer, "uptime_seconds", health->uptime_seconds, 3);

@@ -18,12 +18,19 @@ static const char *const health_indicators[] = {
 	[TIDE_INDICATOR_HANDLER_BREAKER] = "handler_circuit_breaker",
 	[TIDE_INDICATOR_INFRA_BREAKER] = "infra_circuit_breaker",
 	[TIDE_INDICATOR_DLQ] = "dlq",
+	[TIDE_INDICATOR_STORE] = "store",
 	[TIDE_INDICATOR_HANDLER] = "handler",
 };
 
 const char *tide_indicator_name(enum tide_indicator_kind kind)
 {
 	return (unsigned)kind < TIDE_INDICATORS ? health_indicators[kind] : "unknown";
+}
+
+const char *tide_availability_name(enum tide_availability availability)
+{
+	static const char *const names[] = { "unknown", "available", "unavailable" };
+	return (unsigned)availability <= TIDE_UNAVAILABLE ? names[availability] : "unknown";
 }
 
 const char *tide_health_status_name(enum tide_health_status status)
@@ -104,7 +111,10 @@ static void health_judge_lag(const struct tide_subscription_health *health, cons
 		status = TIDE_HEALTHY;
 		ret->threshold = 0;
 	}
-	if (status == TIDE_CRITICAL)
+	if (status == TIDE_HEALTHY && health->lag_stale && !health->standby)
+		health_say(ret, TIDE_HEALTH_UNKNOWN,
+			   health->lag_known ? "Lag unknown, %lld events when last known" : "Lag unknown", lag);
+	else if (status == TIDE_CRITICAL)
 		health_say(ret, status, "Critical lag: %lld events behind", lag);
 	else if (status == TIDE_DEGRADED)
 		health_say(ret, status, "High lag: %lld events behind", lag);
@@ -155,6 +165,18 @@ static void health_judge_dlq(const struct tide_subscription_health *health, cons
 		health_say(ret, status, "DLQ is empty");
 }
 
+static void health_judge_store(const struct tide_subscription_health *health, struct tide_indicator *ret)
+{
+	bool is_away = health->feed == TIDE_UNAVAILABLE || health->checkpoints == TIDE_UNAVAILABLE;
+	if (is_away)
+		health_say(ret, TIDE_UNHEALTHY, "Database unavailable for %lld s: %s",
+			   (long long)health->unavailable_seconds, health->store_error.message);
+	else if (health->feed == TIDE_AVAILABLE && health->checkpoints == TIDE_AVAILABLE)
+		health_say(ret, TIDE_HEALTHY, "Databases answer");
+	else
+		health_say(ret, TIDE_HEALTH_UNKNOWN, "Databases have not been asked");
+}
+
 static void health_judge_handler(const struct tide_subscription_health *health, double processing_timeout,
 				 struct tide_indicator *ret)
 {
@@ -177,6 +199,7 @@ void health_judge(struct tide_subscription_health *health, const struct tide_hea
 	health_judge_breaker(&health->handler_breaker, config, &indicators[TIDE_INDICATOR_HANDLER_BREAKER]);
 	health_judge_breaker(&health->infra_breaker, config, &indicators[TIDE_INDICATOR_INFRA_BREAKER]);
 	health_judge_dlq(health, config, &indicators[TIDE_INDICATOR_DLQ]);
+	health_judge_store(health, &indicators[TIDE_INDICATOR_STORE]);
 	health_judge_handler(health, processing_timeout, &indicators[TIDE_INDICATOR_HANDLER]);
 	if (!health->is_responsive)
 		health_say(&indicators[TIDE_INDICATOR_STATE], TIDE_UNHEALTHY,

@@ -72,6 +72,7 @@ static tide_status renewal_ask(struct tide_manager *manager, const struct renewa
 		status = database->backend->checkpoint.lease_renew(session, &renewal->fence, &err);
 		store_return(database, session, status);
 	}
+	probe_note(&manager->engine.probe, DATABASE_CHECKPOINTS, status, &err);
 	if (status != TIDE_OK && status != TIDE_FENCED)
 		log_at(TIDE_LOG_WARNING, "subscription", "ownership not renewed", "name='%s' error='%s'", renewal->name,
 		       err.message);

@@ -2,6 +2,7 @@
 /* The engine over PostgreSQL: read models in the same database and in another one, lost connections, a pooler between.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,7 +232,7 @@ static void ended_connections_neither_lose_nor_double_an_event(void **state)
 	tide_store_close(store);
 }
 
-/* ---- Hearing, and a pooler ------------------------------------------------------------------------------------- */
+/* ---- A server that is away ------------------------------------------------------------------------------------- */
 
 static tide_status tally(void *self, const struct tide_event *event, struct tide_delivery *delivery)
 {
@@ -240,6 +241,71 @@ static tide_status tally(void *self, const struct tide_event *event, struct tide
 	atomic_fetch_add((atomic_int *)self, 1);
 	return TIDE_OK;
 }
+
+static struct tide_subscription_health health_of(struct tide_manager *manager, const char *name)
+{
+	struct tide_subscription_health health;
+	must(tide_subscription_health(manager, name, &health, err));
+	return health;
+}
+
+/* Whether a manager is ready, and if not, that a database is why. */
+static bool is_ready(struct tide_manager *manager)
+{
+	struct tide_readiness readiness;
+	must(tide_manager_readiness(manager, &readiness, err));
+	bool is_ready = readiness.ready;
+	assert_int_equal(is_ready, readiness.unavailable_seconds <= 5);
+	assert_non_null(strstr(readiness.reason, is_ready ? "Manager is ready" : "Database unavailable for "));
+	tide_readiness_fini(&readiness);
+	return is_ready;
+}
+
+/* `is_idle`: nothing but the probe asks the server; else a subscription tries to read. */
+static void health_tells_of_the_server(const char *url, bool is_idle)
+{
+	struct tide_store *store = store_opened(url);
+	atomic_int seen = 0;
+	struct tide_subscriber subscriber = { .name = "tally", .self = &seen, .handle = tally };
+	struct running running = run_subscriber(store, NULL, &subscriber);
+	append_one(store, stream_of("Order", 1), "First");
+	wait_for(10, seen == 1);
+	struct tide_subscription_health health = health_of(running.manager, "tally");
+	assert_int_equal(health.indicators[TIDE_INDICATOR_STORE].status, TIDE_HEALTHY);
+	assert_string_equal(health.indicators[TIDE_INDICATOR_STORE].message, "Databases answer");
+	if (is_idle)
+		assert_true(tide_manager_pause(running.manager, "tally", TIDE_PAUSE_MANUAL));
+
+	postgres_halt(SIGINT);
+	health = health_of(running.manager, "tally"); /* the first question after it */
+	assert_int_equal(health.indicators[TIDE_INDICATOR_STORE].status, TIDE_UNHEALTHY);
+	assert_true(health.status >= TIDE_UNHEALTHY);
+	assert_int_equal(health.feed, TIDE_UNAVAILABLE);
+	assert_int_equal(health.checkpoints, TIDE_UNAVAILABLE);
+	assert_true(health.lag_stale);
+	assert_int_not_equal(health.indicators[TIDE_INDICATOR_LAG].status, TIDE_HEALTHY);
+	wait_for(30, !is_ready(running.manager));
+
+	postgres_resume();
+	wait_for(30, health_of(running.manager, "tally").indicators[TIDE_INDICATOR_STORE].status == TIDE_HEALTHY);
+	wait_for(30, is_ready(running.manager));
+	assert_int_equal(health_of(running.manager, "tally").store_error.status, TIDE_OK);
+	if (is_idle)
+		assert_true(tide_manager_resume(running.manager, "tally"));
+	append_one(store, stream_of("Order", 1), "Second");
+	wait_for(30, seen == 2);
+	run_end(&running);
+	tide_store_close(store);
+}
+
+static void health_tells_of_a_server_that_is_away(void **state)
+{
+	(void)state;
+	health_tells_of_the_server("postgresql:///?schema=away", false);
+	health_tells_of_the_server("postgresql:///?schema=away_idle", true);
+}
+
+/* ---- Hearing, and a pooler ------------------------------------------------------------------------------------- */
 
 static void hear_another_handle(const char *url, double within)
 {
@@ -288,6 +354,7 @@ int main(void)
 		cmocka_unit_test(a_wrong_statement_is_named_with_its_line),
 		cmocka_unit_test(read_models_live_in_another_database),
 		cmocka_unit_test(ended_connections_neither_lose_nor_double_an_event),
+		cmocka_unit_test(health_tells_of_a_server_that_is_away),
 		cmocka_unit_test(commits_of_others_are_heard_without_the_poll),
 		cmocka_unit_test(commits_of_others_are_seen_through_a_pooler),
 	};

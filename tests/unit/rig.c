@@ -252,6 +252,35 @@ double rig_metric(struct rig *rig, const char *sample)
 	return value;
 }
 
+/* ---- Health -------------------------------------------------------------------------------------------------- */
+
+struct tide_subscription_health health_of(struct rig *rig)
+{
+	struct tide_subscription_health health;
+	must(tide_subscription_health(rig->manager, "Totals", &health, err));
+	return health;
+}
+
+/** The status and message of one indicator, as "degraded: Subscription is paused". */
+const char *says(struct rig *rig, enum tide_indicator_kind kind)
+{
+	static char text[700];
+	struct tide_subscription_health health = health_of(rig);
+	snprintf(text, sizeof text, "%s: %s", tide_health_status_name(health.indicators[kind].status),
+		 health.indicators[kind].message);
+	return text;
+}
+
+char *health_json_of(struct rig *rig)
+{
+	struct tide_health health;
+	char *json;
+	must(tide_manager_health(rig->manager, &health, err));
+	must(tide_health_json(&health, &json, err));
+	tide_health_fini(&health);
+	return json;
+}
+
 /* ---- JSON ---------------------------------------------------------------------------------------------------- */
 
 static struct tide_text json_member(struct tide_text object, const char *name, size_t size)

@@ -78,6 +78,14 @@ double rig_metric(struct rig *rig, const char *sample);
 			fail_msg("%s is %g, expected %g", sample, rig_value, (double)(value));                         \
 	} while (0)
 
+/** The health of "Totals", and that of its manager as JSON. */
+struct tide_subscription_health health_of(struct rig *rig);
+char *health_json_of(struct rig *rig);
+/** The status and message of one of its indicators, as "degraded: Subscription is paused". */
+const char *says(struct rig *rig, enum tide_indicator_kind kind);
+#define SAYS(rig, kind, text) assert_string_equal(says(rig, TIDE_INDICATOR_##kind), text)
+#define COMES_TO_SAY(rig, kind, text) wait_for(10, strcmp(says(rig, TIDE_INDICATOR_##kind), text) == 0)
+
 /** Fails unless the members of a JSON object are exactly these, in this order; `path` leads to it: "", "details",
  * "indicators.0". */
 void json_keys_are(const char *json, const char *path, const char *keys);

@@ -35,7 +35,7 @@ static void a_status_has_its_keys_in_order(void **state)
 	rig_ready(&rig, "memory:%n");
 	char *json = status_of(&rig);
 	json_keys_are(json, "", STATUS_KEYS);
-	JSON_IS(json, "state", "\"stopped\"");
+	JSON_IS(json, "state", "\"starting\"");
 	JSON_IS(json, "started_at", "null");
 	JSON_IS(json, "last_processed_at", "null");
 	JSON_IS(json, "error", "null");
