@@ -25,18 +25,39 @@ typedef tide_status tide_handler(void *self, const struct tide_event *event, str
 typedef tide_status tide_batch_handler(void *self, const struct tide_event *const *events, size_t count,
 				       struct tide_delivery *delivery);
 
-/** Who receives events: a name, the types it wants, and one handler. Copied at registration except for `self`. */
+struct tide_event_type;
+
+/**
+ * Handle one event of a type: `payload` is its struct, decoded, and released when the handler returns.
+ *
+ * What it returns means what a handler's means. A payload that does not decode never reaches it: its event fails for good with
+ * TIDE_DECODE.
+ */
+typedef tide_status tide_typed_handler(void *self, const void *payload, const struct tide_event *event,
+				       struct tide_delivery *delivery);
+
+/** Which function handles the events of a type. */
+struct tide_event_handler {
+	const struct tide_event_type *type; /* NULL ends a list; must outlive the registration */
+	tide_typed_handler *handle;
+};
+/* clang-format off */
+#define TIDE_EVENT_HANDLER_END { 0, 0 }
+/* clang-format on */
+
+/** Who receives events: a name, the types it wants, and one way to handle them. Copied at registration except for `self`. */
 struct tide_subscriber {
 	const char *name;               /* of the subscription and its checkpoint */
 	void *self;                     /* given to every call; must outlive the registration */
-	const char *const *event_types; /* declared types; ends in NULL; NULL or empty: all */
-	tide_handler *handle;           /* exactly one of these two */
+	const char *const *event_types; /* declared types; ends in NULL; NULL or empty: all, or those of `handlers` */
+	tide_handler *handle;           /* exactly one of this, handle_batch and handlers */
 	tide_batch_handler *handle_batch;
 	bool transactional; /* writes only through tide_delivery_connection; commits with the checkpoint */
 	/* Transactional only, may be NULL: a connection was opened (prepare statements; no transaction is open), or is about to
 	 * be closed. Called in the subscription's thread. */
 	tide_status (*attach)(void *self, void *connection, struct tide_error *err);
 	void (*detach)(void *self, void *connection);
+	const struct tide_event_handler *handlers; /* by type, payloads decoded; ends in TIDE_EVENT_HANDLER_END */
 };
 
 /**

@@ -18,6 +18,7 @@
 #include "core/text.h"
 #include "path/held.h"
 #include "path/selfcheck.h"
+#include "path/typed.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -150,8 +151,13 @@ tide_status handler_call(struct tide_subscription *subscription, const struct ti
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	delivery->since = runner->now;
 	handler_take_in_hand(subscription, delivery, count);
-	tide_status status = subscriber->handle ? subscriber->handle(subscriber->self, events[0], delivery)
-						: subscriber->handle_batch(subscriber->self, events, count, delivery);
+	tide_status status;
+	if (subscription->typed)
+		status = typed_handle(subscription->typed, subscriber->self, events[0], delivery);
+	else if (subscriber->handle)
+		status = subscriber->handle(subscriber->self, events[0], delivery);
+	else
+		status = subscriber->handle_batch(subscriber->self, events, count, delivery);
 	runner->now = clock_mono(subscription->engine->clock);
 	delivery->took = mono_since(runner->now, delivery->since);
 	delivery->is_late = delivery->took >= ns_of_seconds(subscription->config.processing_timeout);
@@ -353,7 +359,7 @@ static size_t handler_collect(struct tide_subscription *subscription, const stru
 	const struct tide_page *page = feed_page(&runner->feed);
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
 	events[0] = &entry->event;
-	bool is_alone = subscription->subscriber.handle || runner->is_careful || runner->is_single ||
+	bool is_alone = !subscription->subscriber.handle_batch || runner->is_careful || runner->is_single ||
 			(runner->is_split && entry->event.position <= runner->split_until);
 	size_t count = 1;
 	for (size_t i = runner->feed.next + 1; !is_alone && i < page->count; i++) {

@@ -33,7 +33,7 @@ static void start_be_careful(struct tide_subscription *subscription, const struc
 				       : (int64_t)runner->feed.limits.page_events;
 	/* When each event is saved, the one in hand was the first that is not. */
 	bool was_first =
-		subscription->config.checkpoint_strategy == TIDE_EVERY_EVENT && subscription->subscriber.handle;
+		subscription->config.checkpoint_strategy == TIDE_EVERY_EVENT && !subscription->subscriber.handle_batch;
 	runner->blame_left = !lease->was_unclean || lease->suspect ? 0 : was_first ? 1 : runner->careful_left;
 	if (lease->was_unclean)
 		log_at(TIDE_LOG_NOTICE, "subscription", "the previous owner ended without releasing, going carefully",

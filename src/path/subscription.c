@@ -13,6 +13,7 @@
 #include "path/held.h"
 #include "path/runner.h"
 #include "path/selfcheck.h"
+#include "path/typed.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -24,9 +25,11 @@ static tide_status subscription_check(const struct tide_subscriber *subscriber,
 	tide_status status = name_check_projection(subscriber->name, false, err);
 	if (status != TIDE_OK)
 		return status;
-	if (!subscriber->handle == !subscriber->handle_batch)
-		return tide_fail(err, TIDE_ARGUMENT, "subscriber '%s' has %s, expected exactly one", subscriber->name,
-				 subscriber->handle ? "handle and handle_batch" : "neither handle nor handle_batch");
+	int kinds = !!subscriber->handle + !!subscriber->handle_batch + !!subscriber->handlers;
+	if (kinds != 1)
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "subscriber '%s' has %s of handle, handle_batch and handlers, expected one",
+				 subscriber->name, kinds ? "more than one" : "none");
 	for (size_t i = 0; status == TIDE_OK && subscriber->event_types && subscriber->event_types[i]; i++)
 		status = name_check_type(subscriber->event_types[i], "event_types", err);
 	return status == TIDE_OK ? config_check(config, err) : status;
@@ -95,13 +98,27 @@ static void subscription_init(struct tide_subscription *subscription)
 	subscription->metrics.names = &subscription->engine->event_types;
 }
 
+/* The types of the table are the declared ones. */
+static tide_status subscription_build_typed(struct tide_subscription *subscription, struct tide_error *err)
+{
+	if (!subscription->subscriber.handlers)
+		return TIDE_OK;
+	tide_status status = typed_new(&subscription->subscriber, &subscription->typed, err);
+	if (status == TIDE_OK)
+		subscription->subscriber.event_types = typed_event_types(subscription->typed);
+	subscription->subscriber.handlers = NULL;
+	return status;
+}
+
 static tide_status subscription_build(struct tide_subscription *subscription, struct tide_error *err)
 {
 	const struct tide_subscription_config *config = &subscription->config;
 	struct runner *runner = &subscription->runner;
 	struct feed_limits limits = subscription_limits(config);
-	tide_status status =
-		config_copy_filter(&subscription->subscriber, config, &subscription->texts, &subscription->filter, err);
+	tide_status status = subscription_build_typed(subscription, err);
+	if (status == TIDE_OK)
+		status = config_copy_filter(&subscription->subscriber, config, &subscription->texts,
+					    &subscription->filter, err);
 	if (status == TIDE_OK)
 		status = error_log_init(&subscription->errors, config->max_recent_errors, err);
 	if (status == TIDE_OK)
@@ -160,6 +177,7 @@ void subscription_free(struct tide_subscription *subscription)
 	held_free(runner->held);
 	self_check_free(runner->self_check);
 	tide_free(runner->batch);
+	typed_free(subscription->typed);
 	failure_forget_all(runner);
 	redeliver_forget(runner);
 	error_log_fini(&subscription->errors);

@@ -22,6 +22,7 @@
 
 struct held;
 struct self_check;
+struct typed;
 
 /** What all subscriptions of one manager share. Fixed after open, but for what has its own lock. */
 struct engine {
@@ -149,6 +150,7 @@ struct tide_subscription {
 	struct tide_filter filter;
 	void *texts; /* what subscriber, config and filter name, in one block */
 	struct retry_policy retry;
+	struct typed *typed; /* NULL: no table of handlers; the runner's own while it runs */
 	struct tide_uuid owner;
 	struct tide_subscription *next; /* under the manager's lock */
 

@@ -357,9 +357,22 @@ static tide_status accept_batch(void *self, const struct tide_event *const *even
 	return TIDE_OK;
 }
 
+static tide_status accept_typed(void *self, const void *payload, const struct tide_event *event,
+				struct tide_delivery *delivery)
+{
+	(void)self, (void)payload, (void)event, (void)delivery;
+	return TIDE_OK;
+}
+
 static void invalid_subscribers_are_refused(struct fixture *f)
 {
 	make_long_texts();
+	static const struct tide_field fields[] = { TIDE_FIELD_END };
+	static const struct tide_event_type taken = { "A", 1, 1, fields, NULL, 0, NULL };
+	static const struct tide_event_type bad_name = { "not good", 1, 1, fields, NULL, 0, NULL };
+	static const struct tide_event_type no_fields = { "A", 1, 1, NULL, NULL, 0, NULL };
+	const struct tide_event_handler end = TIDE_EVENT_HANDLER_END, no_handlers = end;
+	const struct tide_event_handler fine_handlers[] = { { &taken, accept_typed }, end };
 	static const char *const bad_types[] = { "A", "not good", NULL };
 	const struct tide_subscriber rows[] = {
 		{ .name = NULL, .handle = accept_all },
@@ -370,6 +383,14 @@ static void invalid_subscribers_are_refused(struct fixture *f)
 		{ .name = "p" },
 		{ .name = "p", .handle = accept_all, .handle_batch = accept_batch },
 		{ .name = "p", .handle = accept_all, .event_types = bad_types },
+		{ .name = "p", .handle = accept_all, .handlers = fine_handlers },
+		{ .name = "p", .handlers = fine_handlers, .event_types = (const char *const[]){ "A", NULL } },
+		{ .name = "p", .handlers = &no_handlers },
+		{ .name = "p", .handlers = (const struct tide_event_handler[]){ { &no_fields, accept_typed }, end } },
+		{ .name = "p", .handlers = (const struct tide_event_handler[]){ { &bad_name, accept_typed }, end } },
+		{ .name = "p", .handlers = (const struct tide_event_handler[]){ { &taken, NULL }, end } },
+		{ .name = "p",
+		  .handlers = (const struct tide_event_handler[]){ fine_handlers[0], fine_handlers[0], end } },
 	};
 	MANAGER *manager = manager_of(f->store);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
