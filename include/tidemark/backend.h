@@ -117,6 +117,10 @@ struct tide_page {
 void tide_page_init(struct tide_page *page);
 void tide_page_begin(struct tide_page *page, size_t max_events, size_t max_bytes);
 void tide_page_fini(struct tide_page *page);
+static inline void tide_page_fini_cleanup(struct tide_page *page)
+{
+	tide_page_fini(page);
+}
 
 /**
  * Tell whether an event with so many bytes of payload and metadata still fits; a first event always does.

@@ -41,6 +41,10 @@ tide_status tide_bus_open(struct tide_bus **ret, struct tide_error *err);
  * Returns: nothing.
  */
 void tide_bus_close(struct tide_bus *bus);
+static inline void tide_bus_close_cleanup(struct tide_bus **bus)
+{
+	tide_bus_close(*bus);
+}
 
 /**
  * Register a handler for one event type, or for all of them. Registering twice calls twice.

@@ -58,6 +58,10 @@ tide_status tide_checkpoints_open(const char *url, const struct tide_store_optio
  * Returns: nothing.
  */
 void tide_checkpoints_close(struct tide_checkpoints *checkpoints);
+static inline void tide_checkpoints_close_cleanup(struct tide_checkpoints **checkpoints)
+{
+	tide_checkpoints_close(*checkpoints);
+}
 
 /**
  * Fetch the whole row of a projection.

@@ -108,6 +108,10 @@ tide_status tide_dead_letters_get(struct tide_checkpoints *checkpoints, int64_t 
  * Returns: nothing.
  */
 void tide_dead_letters_free(struct tide_dead_letter_list *list);
+static inline void tide_dead_letters_free_cleanup(struct tide_dead_letter_list *list)
+{
+	tide_dead_letters_free(list);
+}
 
 /**
  * Ask the owner of the subscription to deliver a failed entry once more.

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,7 +17,14 @@ extern "C" {
 #define TIDE_PRINTF(text, first)
 #endif
 
-/** Call `close` on a local handle when it goes out of scope: `TIDE_CLEANUP(tide_manager_close) struct tide_manager *m`. */
+/**
+ * Call `close` on a local variable when it goes out of scope, in C and in C++, with gcc and clang. What has a _close, a _free or
+ * a _fini may be one; it begins as NULL, or all zero:
+ *
+ *	TIDE_CLEANUP(tide_store_close) struct tide_store *store = NULL;
+ *	TIDE_CLEANUP(tide_health_fini) struct tide_health health = { 0 };
+ *	TIDE_CLEANUP(tide_free) char *json = NULL;
+ */
 #define TIDE_CLEANUP(close) __attribute__((cleanup(close##_cleanup)))
 
 /* clang-format off */
@@ -134,6 +142,12 @@ tide_status tide_fail(struct tide_error *err, tide_status status, const char *fo
  * Returns: nothing.
  */
 void tide_free(void *memory);
+static inline void tide_free_cleanup(void *variable)
+{
+	void *memory;
+	memcpy(&memory, variable, sizeof memory); /* a pointer of any type */
+	tide_free(memory);
+}
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -367,6 +367,10 @@ tide_status tide_event_types_open(struct tide_event_types **ret, struct tide_err
  * Returns: nothing.
  */
 void tide_event_types_close(struct tide_event_types *types);
+static inline void tide_event_types_close_cleanup(struct tide_event_types **types)
+{
+	tide_event_types_close(*types);
+}
 
 /**
  * Register a type under its name. The same type (all members equal, tables by content) twice is a success.

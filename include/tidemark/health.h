@@ -224,6 +224,14 @@ tide_status tide_manager_liveness(struct tide_manager *manager, struct tide_live
  */
 void tide_health_fini(struct tide_health *health);
 void tide_readiness_fini(struct tide_readiness *readiness);
+static inline void tide_health_fini_cleanup(struct tide_health *health)
+{
+	tide_health_fini(health);
+}
+static inline void tide_readiness_fini_cleanup(struct tide_readiness *readiness)
+{
+	tide_readiness_fini(readiness);
+}
 
 /**
  * Write a health, a readiness or a liveness as one JSON object.

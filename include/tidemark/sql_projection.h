@@ -68,6 +68,10 @@ tide_status tide_sql_projection_open(const struct tide_sql_projection_options *o
  * Returns: nothing.
  */
 void tide_sql_projection_close(struct tide_sql_projection *projection);
+static inline void tide_sql_projection_close_cleanup(struct tide_sql_projection **projection)
+{
+	tide_sql_projection_close(*projection);
+}
 
 /**
  * Give the transactional subscriber that a manager runs; one manager at a time.

@@ -62,6 +62,10 @@ tide_status tide_store_open(const char *url, const struct tide_store_options *op
  * Returns: nothing.
  */
 void tide_store_close(struct tide_store *store);
+static inline void tide_store_close_cleanup(struct tide_store **store)
+{
+	tide_store_close(*store);
+}
 
 /**
  * Tell the URL a store was opened with, without its password.
@@ -191,6 +195,10 @@ tide_version tide_reader_stream_version(const struct tide_reader *reader);
  * Returns: nothing.
  */
 void tide_reader_close(struct tide_reader *reader);
+static inline void tide_reader_close_cleanup(struct tide_reader **reader)
+{
+	tide_reader_close(*reader);
+}
 
 /**
  * Fetch one event by its id.

@@ -6,7 +6,7 @@
 
 int main(void)
 {
-	struct tide_store *store;
+	TIDE_CLEANUP(tide_store_close) struct tide_store *store = NULL;
 	struct tide_error err;
 	tide_position end = 0;
 	struct tide_new_event event = { .event_type = "Happened" };
@@ -17,6 +17,5 @@ int main(void)
 		fprintf(stderr, "%s\n", err.message);
 		return 1;
 	}
-	tide_store_close(store);
 	return end == 1 ? 0 : 1;
 }

@@ -6,7 +6,7 @@
 
 int main()
 {
-	tide_store *store = nullptr;
+	TIDE_CLEANUP(tide_store_close) tide_store *store = nullptr;
 	tide_error err;
 	tide_position end = 0;
 	tide_new_event event{};
@@ -19,6 +19,5 @@ int main()
 		std::fprintf(stderr, "%s\n", err.message);
 		return 1;
 	}
-	tide_store_close(store);
 	return end == 1 ? 0 : 1;
 }
