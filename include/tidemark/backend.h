@@ -223,6 +223,7 @@ struct tide_dead_letter_filter {
 	int64_t limit;               /* < 0: no limit */
 	bool oldest_first;           /* by id, ascending; else newest first_failed_at first, ties by greater id */
 	int64_t after_id;            /* only greater ids: where the page before ended; 0: all */
+	const char *parked_behind;   /* only what is parked behind this event; NULL: all */
 };
 
 /** A failure to record. */
@@ -235,9 +236,10 @@ struct tide_dead_letter_write {
 	const char *stacktrace; /* NULL: none */
 	int32_t retry_count;
 	struct tide_time now;
+	const char *parked_behind; /* the event_id it waits for; NULL: it is not parked */
 };
 
-/** A change of one entry, made only when its status is among `from`. */
+/** A change of one entry, made only when its status is among `from`. Resolving unparks. */
 struct tide_dead_letter_change {
 	int64_t id;
 	bool from[3]; /* by enum tide_dead_letter_status */
@@ -247,6 +249,7 @@ struct tide_dead_letter_change {
 	int32_t add_retries;
 	const char *resolved_by; /* when `to` is resolved */
 	struct tide_time now;
+	const char *parked_behind; /* with message, as in a write; else what is stored stays */
 };
 
 /* ---- The tables ---------------------------------------------------------------------------------------------- */
@@ -360,6 +363,8 @@ struct tide_checkpoint_ops {
 	tide_status (*dead_letter_stats)(void *session, struct tide_dead_letter_stats *ret, struct tide_error *err);
 	tide_status (*dead_letter_counts)(void *session, struct tide_dead_letter_count **ret, size_t *ret_count,
 					  struct tide_error *err);
+	/* Whether this store keeps parked_behind. NULL, or false: subscriptions that hold aggregates are refused. */
+	bool (*dead_letter_can_park)(void *store);
 };
 
 /** One backend. */

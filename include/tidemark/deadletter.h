@@ -31,7 +31,9 @@ struct tide_dead_letter {
 	enum tide_dead_letter_status status;
 	bool is_resolved; /* whether the next two are known */
 	struct tide_time resolved_at;
-	const char *resolved_by; /* NULL: none */
+	const char *resolved_by;   /* NULL: none */
+	const char *event_id_text; /* event_id as it is stored */
+	const char *parked_behind; /* the event_id that it waits for; NULL: it failed by itself */
 };
 
 /** Entries of the dead-letter queue, each with its own copies of its texts. */

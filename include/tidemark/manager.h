@@ -80,7 +80,7 @@ static inline void tide_manager_close_cleanup(struct tide_manager **manager)
  * Owns:    nothing; `*ret` belongs to the manager and lives until it is unsubscribed or the manager closed.
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT (names the field and the value), TIDE_ALREADY_EXISTS, TIDE_UNSUPPORTED (transactional
- *          handler on another database), TIDE_SHUTTING_DOWN, TIDE_OUT_OF_MEMORY, and the errors of starting.
+ *          handler on another database, holding aggregates without the column for it), TIDE_SHUTTING_DOWN, TIDE_OUT_OF_MEMORY, and the errors of starting.
  */
 tide_status tide_manager_subscribe(struct tide_manager *manager, const struct tide_subscriber *subscriber,
 				   const struct tide_subscription_config *config, struct tide_subscription **ret,

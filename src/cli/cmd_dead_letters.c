@@ -19,7 +19,7 @@ static void letter_json(struct buffer *line, const struct tide_dead_letter *lett
 	json_key(line, "id");
 	json_integer(line, letter->id);
 	json_key(line, "event_id");
-	json_uuid(line, &letter->event_id);
+	json_string(line, letter->event_id_text);
 	json_key(line, "projection_name");
 	json_string(line, letter->projection_name);
 	json_key(line, "event_type");
@@ -43,6 +43,8 @@ static void letter_json(struct buffer *line, const struct tide_dead_letter *lett
 		json_null(line);
 	json_key(line, "resolved_by");
 	json_string(line, letter->resolved_by);
+	json_key(line, "parked_behind");
+	json_string(line, letter->parked_behind);
 	json_key(line, "event_data");
 	json_raw(line, tide_text(letter->event_data));
 	json_close(line, '}');
@@ -101,7 +103,6 @@ static int letters_list(struct letters_call *call)
 static int letter_print(struct cli *cli, const struct tide_dead_letter *letter)
 {
 	struct buffer line = { 0 };
-	char id[TIDE_UUID_TEXT_SIZE];
 
 	if (cli->json) {
 		letter_json(&line, letter);
@@ -109,12 +110,14 @@ static int letter_print(struct cli *cli, const struct tide_dead_letter *letter)
 	}
 	printf("dead letter      %lld (%s)\n", (long long)letter->id, tide_dead_letter_status_name(letter->status));
 	printf("projection       %s\n", letter->projection_name);
-	printf("event            %s %s\n", letter->event_type, tide_uuid_format(&letter->event_id, id));
+	printf("event            %s %s\n", letter->event_type, letter->event_id_text);
 	printf("failed           first %s, last %s, %d retries\n", time_text(true, letter->first_failed_at),
 	       time_text(true, letter->last_failed_at), (int)letter->retry_count);
 	if (letter->is_resolved)
 		printf("resolved         %s by %s\n", time_text(true, letter->resolved_at),
 		       letter->resolved_by ? letter->resolved_by : "-");
+	if (letter->parked_behind)
+		printf("parked behind    %s\n", letter->parked_behind);
 	printf("error            %s\n", letter->error_message);
 	if (letter->error_stacktrace)
 		printf("stack trace\n%s\n", letter->error_stacktrace);

@@ -25,11 +25,14 @@ static const char *deadletter_put(char **room, const char *text)
 static bool deadletter_copy(struct tide_dead_letter *ret, const struct tide_dead_letter *entry)
 {
 	const char *name = entry->projection_name ? entry->projection_name : "";
+	char text[TIDE_UUID_TEXT_SIZE];
+	const char *id = entry->event_id_text ? entry->event_id_text : tide_uuid_format(&entry->event_id, text);
 	char *room =
 		alloc_resize(NULL,
 			     deadletter_size(name) + deadletter_size(entry->event_type) +
 				     deadletter_size(entry->event_data) + deadletter_size(entry->error_message) +
-				     deadletter_size(entry->error_stacktrace) + deadletter_size(entry->resolved_by),
+				     deadletter_size(entry->error_stacktrace) + deadletter_size(entry->resolved_by) +
+				     deadletter_size(id) + deadletter_size(entry->parked_behind),
 			     1);
 	if (!room)
 		return false;
@@ -40,6 +43,8 @@ static bool deadletter_copy(struct tide_dead_letter *ret, const struct tide_dead
 	ret->error_message = deadletter_put(&room, entry->error_message);
 	ret->error_stacktrace = deadletter_put(&room, entry->error_stacktrace);
 	ret->resolved_by = deadletter_put(&room, entry->resolved_by);
+	ret->event_id_text = deadletter_put(&room, id);
+	ret->parked_behind = deadletter_put(&room, entry->parked_behind);
 	return true;
 }
 

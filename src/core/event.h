@@ -39,6 +39,17 @@ void event_json_fini(struct event_json *event);
  */
 tide_status event_read_data(struct tide_text json, struct event_json *ret, struct tide_error *err);
 
+/** Where the event of a dead letter belongs, as far as its event_data says. */
+struct event_place {
+	tide_position position; /* 0: it does not say */
+	bool has_stream;        /* whether it says the next two */
+	struct tide_uuid aggregate_id;
+	uint64_t type_hash; /* of aggregate_type: event_type_hash */
+};
+uint64_t event_type_hash(struct tide_text aggregate_type);
+/** Read it from event_data of either shape; what is no JSON says nothing. Returns TIDE_OK, TIDE_OUT_OF_MEMORY. */
+tide_status event_read_place(struct tide_text json, struct event_place *ret, struct tide_error *err);
+
 /**
  * Complete an event whose row was written by another library (event_version is NULL there): when the payload is an envelope,
  * take the base fields from it and leave the domain members. `scratch` is emptied and receives the new texts, which live until its

@@ -76,19 +76,76 @@ static tide_status data_read_object(struct tide_text object, struct event_json *
 	return status == TIDE_OK ? event_read_json(tide_text(ours), ret, err) : status;
 }
 
-tide_status event_read_data(struct tide_text json, struct event_json *ret, struct tide_error *err)
+/* The object that event_data is, or that it holds as a string; `*ret_owned` is what has to live as long. */
+static tide_status data_object(struct tide_text json, struct tide_text *ret, char **ret_owned, struct tide_error *err)
 {
-	tide_status status = json_check(json, false, "event_data", err);
-	if (status != TIDE_OK)
-		return status;
 	struct json_reader reader;
+	*ret = json;
 	json_read(&reader, json.data, json.size);
 	struct json_token token = json_next(&reader);
 	if (token.kind != JSON_STRING)
-		return data_read_object(json, ret, err);
-	ALLOC_AUTO char *inside = alloc_zero(1, json.size + 1);
+		return TIDE_OK;
+	char *inside = alloc_zero(1, json.size + 1);
 	if (!inside)
 		return alloc_fail(err);
-	size_t size = json_unescape(&token, inside);
-	return data_read_object(text_view(inside, size), ret, err);
+	*ret = text_view(inside, json_unescape(&token, inside));
+	*ret_owned = inside;
+	return TIDE_OK;
+}
+
+tide_status event_read_data(struct tide_text json, struct event_json *ret, struct tide_error *err)
+{
+	ALLOC_AUTO char *owned = NULL;
+	struct tide_text object;
+	tide_status status = json_check(json, false, "event_data", err);
+	if (status == TIDE_OK)
+		status = data_object(json, &object, &owned, err);
+	return status == TIDE_OK ? data_read_object(object, ret, err) : status;
+}
+
+/* ---- Only where it belongs ---------------------------------------------------------------------------------- */
+
+uint64_t event_type_hash(struct tide_text aggregate_type)
+{
+	return fnv1a64(aggregate_type.data, aggregate_type.size);
+}
+
+static tide_status place_take_type(const struct json_token *value, struct event_place *ret, struct tide_error *err)
+{
+	ALLOC_AUTO char *type = alloc_zero(1, value->text.size + 1);
+	if (!type)
+		return alloc_fail(err);
+	ret->type_hash = event_type_hash(text_view(type, json_unescape(value, type)));
+	return TIDE_OK;
+}
+
+tide_status event_read_place(struct tide_text json, struct event_place *ret, struct tide_error *err)
+{
+	ALLOC_AUTO char *owned = NULL;
+	struct tide_text object;
+	struct json_reader reader;
+	struct json_token key;
+	bool has_id = false, has_type = false;
+	*ret = (struct event_place){ 0 };
+	tide_status status = data_object(json, &object, &owned, err);
+	if (status != TIDE_OK)
+		return status;
+	json_read(&reader, object.data, object.size);
+	if (json_next(&reader).kind != JSON_OBJECT)
+		return TIDE_OK;
+	while (status == TIDE_OK && (key = json_next(&reader)).kind == JSON_KEY) {
+		struct json_token value = json_next(&reader);
+		if (value.kind == JSON_NUMBER && json_equals(&key, "global_position"))
+			json_int(&value, &ret->position);
+		if (value.kind == JSON_STRING && json_equals(&key, "aggregate_id"))
+			has_id = uuid_read(value.text.data, value.text.size, &ret->aggregate_id);
+		if (value.kind == JSON_STRING && json_equals(&key, "aggregate_type")) {
+			status = place_take_type(&value, ret, err);
+			has_type = true;
+		}
+		ret->has_stream = has_id && has_type;
+		if (!json_skip(&reader, value, NULL))
+			break;
+	}
+	return status;
 }

@@ -5,20 +5,12 @@
  */
 #include "path/checkpoints.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "core/event.h"
 #include "core/text.h"
 #include "sys/alloc.h"
 
 #define DEAD_LETTER_LIMIT 100
 #define DEAD_LETTER_DAY_US INT64_C(86400000000)
-
-bool dead_letter_is_parked(const char *message)
-{
-	return strncmp(message, DEAD_LETTER_PARKED, sizeof DEAD_LETTER_PARKED - 3) == 0;
-}
 
 static tide_status dead_letters_begin(struct tide_checkpoints *checkpoints, const void *ret,
 				      const struct tide_checkpoint_ops **ret_ops, void **ret_session,
@@ -49,7 +41,7 @@ tide_status tide_dead_letters_add(struct tide_checkpoints *checkpoints, const ch
 	if (status != TIDE_OK)
 		return status;
 	struct tide_dead_letter_write write = { projection_name, event->event_id, event->event_type.data, data, message,
-						stacktrace,      retry_count,     tide_time_now() };
+						stacktrace,      retry_count,     tide_time_now(),        NULL };
 	status = ops->dead_letter_add(session, NULL, &write, ret, err);
 	store_return(checkpoints->database, session, status);
 	return status;
@@ -100,53 +92,15 @@ tide_status tide_dead_letters_get(struct tide_checkpoints *checkpoints, int64_t 
 
 /* ---- Changes ------------------------------------------------------------------------------------------------ */
 
-static tide_status dead_letter_unpark_all(const struct tide_checkpoint_ops *ops, void *session,
-					  const struct tide_fence *fence, const struct tide_dead_letter_list *list,
-					  const char *message, struct tide_time now, struct tide_error *err)
-{
-	for (size_t i = 0; i < list->count; i++) {
-		if (strcmp(list->entries[i].error_message, message) != 0)
-			continue;
-		struct tide_dead_letter_change change = { .id = list->entries[i].id,
-							  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
-							  .to = TIDE_DEAD_LETTER_RETRYING,
-							  .now = now };
-		tide_status status = ops->dead_letter_change(session, fence, &change, err);
-		if (status != TIDE_OK && status != TIDE_NOT_FOUND && status != TIDE_STATE)
-			return status;
-	}
-	return TIDE_OK;
-}
-
-tide_status dead_letter_unpark(const struct tide_checkpoint_ops *ops, void *session, const struct tide_fence *fence,
-			       const char *projection_name, const struct tide_uuid *behind, struct tide_time now,
-			       struct tide_error *err)
-{
-	struct tide_dead_letter_filter filter = { .projection_name = projection_name,
-						  .statuses = { [TIDE_DEAD_LETTER_FAILED] = true },
-						  .limit = -1,
-						  .oldest_first = true };
-	struct tide_dead_letter_list list = { 0 };
-	tide_status status = ops->dead_letter_list(session, &filter, &list, err);
-	if (status != TIDE_OK)
-		return status;
-	char text[TIDE_UUID_TEXT_SIZE], message[80];
-	snprintf(message, sizeof message, DEAD_LETTER_PARKED, tide_uuid_format(behind, text));
-	status = dead_letter_unpark_all(ops, session, fence, &list, message, now, err);
-	tide_dead_letters_free(&list);
-	return status;
-}
-
 tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_t id, struct tide_error *err)
 {
 	struct tide_dead_letter_list list = { 0 };
 	tide_status status = tide_dead_letters_get(checkpoints, id, &list, err);
 	if (status != TIDE_OK)
 		return status;
-	bool is_parked = dead_letter_is_parked(list.entries[0].error_message);
-	if (is_parked)
-		status = tide_fail(err, TIDE_STATE, "dead letter %lld is %s: retry that one first", (long long)id,
-				   list.entries[0].error_message);
+	if (list.entries[0].parked_behind && list.entries[0].status == TIDE_DEAD_LETTER_FAILED)
+		status = tide_fail(err, TIDE_STATE, "dead letter %lld is parked behind event %s: retry that one first",
+				   (long long)id, list.entries[0].parked_behind);
 	tide_dead_letters_free(&list);
 	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
@@ -171,8 +125,7 @@ tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_
 static tide_status dead_letters_released(struct tide_checkpoints *checkpoints, const struct tide_checkpoint_ops *ops,
 					 void *session, const struct tide_dead_letter *entry)
 {
-	tide_status status =
-		dead_letter_unpark(ops, session, NULL, entry->projection_name, &entry->event_id, tide_time_now(), NULL);
+	tide_status status = parked_release(ops, session, NULL, entry, tide_time_now(), NULL);
 	notifier_ring(checkpoints->feed->notifier, RING_MANUAL);
 	return status;
 }

@@ -12,7 +12,6 @@
  */
 #include "path/runner.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "core/event.h"
@@ -380,9 +379,9 @@ static enum step failure_judge_add(struct tide_subscription *subscription, const
 	return runner_fail(subscription, err);
 }
 
-/* Add the entry of the next event; STEP_ON with `*ret` when it was accepted. */
+/* Add the entry of the next event; STEP_ON with `*ret` when it was accepted. `behind` NULL: it is not parked. */
 static enum step failure_add(struct tide_subscription *subscription, const struct tide_event *event,
-			     const char *message, int64_t *ret)
+			     const char *message, const char *behind, int64_t *ret)
 {
 	struct runner *runner = &subscription->runner;
 	struct pending_failure *pending = &runner->pending;
@@ -390,7 +389,7 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	if (step != STEP_ON)
 		return save_before_wait(subscription);
 	struct tide_error err;
-	char *data ALLOC_AUTO = NULL;
+	char *data ALLOC_AUTO = NULL, id[TIDE_UUID_TEXT_SIZE];
 	tide_status status = infra_open(subscription, &err);
 	if (status == TIDE_OK)
 		status = failure_event_data(event, &data, &err);
@@ -404,11 +403,12 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 						message,
 						pending->is_pending ? pending->stacktrace : NULL,
 						pending->is_pending ? pending->retry_count : 0, /* else it is parked */
-						runner_wall(subscription) };
+						runner_wall(subscription),
+						behind };
 	if (status == TIDE_OK)
 		status = failure_write(subscription, &write, ret, &err);
 	if (status == TIDE_OK && runner->held)
-		status = held_add(runner->held, event, &err);
+		status = held_add(runner->held, event, tide_uuid_format(&event->event_id, id), &err);
 	step = failure_judge_add(subscription, event, status, &err);
 	if (step == STEP_ON)
 		log_at(TIDE_LOG_ERROR, "dlq", "event dead-lettered",
@@ -429,7 +429,7 @@ static enum step failure_dead_letter(struct tide_subscription *subscription, con
 		errors_log(&record);
 	}
 	pending->is_logged = true;
-	enum step step = failure_add(subscription, event, pending->error.message, &id);
+	enum step step = failure_add(subscription, event, pending->error.message, NULL, &id);
 	if (step != STEP_ON)
 		return step;
 	failure_conclude(subscription, event, id);
@@ -453,13 +453,13 @@ enum step failure_finish(struct tide_subscription *subscription)
 	return failure_dead_letter(subscription, &entry->event);
 }
 
-enum step failure_park(struct tide_subscription *subscription, const struct tide_uuid *behind)
+enum step failure_park(struct tide_subscription *subscription, const char *behind)
 {
 	const struct tide_event *event = &feed_peek(&subscription->runner.feed)->event;
-	char text[TIDE_UUID_TEXT_SIZE], message[80];
+	char message[PARKED_MESSAGE_SIZE];
 	int64_t id;
-	snprintf(message, sizeof message, DEAD_LETTER_PARKED, tide_uuid_format(behind, text));
-	enum step step = failure_add(subscription, event, message, &id);
+	parked_say(behind, message);
+	enum step step = failure_add(subscription, event, message, behind, &id);
 	if (step == STEP_ON)
 		settle_next(subscription, SETTLED_PARKED);
 	return step;

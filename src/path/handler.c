@@ -417,7 +417,7 @@ enum step handler_step(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_event *event = &feed_peek(&runner->feed)->event;
-	const struct tide_uuid *behind = held_behind(runner->held, event);
+	const char *behind = held_behind(runner->held, event);
 	if (behind)
 		return failure_park(subscription, behind);
 	if (event->position == runner->pending.position) {

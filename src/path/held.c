@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "path/held.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "core/json.h"
-#include "core/text.h"
+#include "core/event.h"
 #include "sys/alloc.h"
 
 /* Dead letters are few: a plain array, searched from its end. */
 struct held_aggregate {
 	struct tide_uuid aggregate_id;
 	uint64_t type_hash;
-	struct tide_uuid behind;
+	char *behind;
 };
 
 struct held {
@@ -29,16 +27,23 @@ tide_status held_new(struct held **ret, struct tide_error *err)
 	return TIDE_OK;
 }
 
+static void held_empty(struct held *held)
+{
+	while (held->count > 0)
+		tide_free(held->aggregates[--held->count].behind);
+}
+
 void held_free(struct held *held)
 {
 	if (!held)
 		return;
+	held_empty(held);
 	tide_free(held->aggregates);
 	tide_free(held);
 }
 
-static struct held_aggregate *held_find(const struct held *held, const struct tide_uuid *aggregate_id,
-					uint64_t type_hash)
+static const struct held_aggregate *held_find(const struct held *held, const struct tide_uuid *aggregate_id,
+					      uint64_t type_hash)
 {
 	for (size_t i = held->count; i-- > 0;)
 		if (held->aggregates[i].type_hash == type_hash &&
@@ -47,78 +52,56 @@ static struct held_aggregate *held_find(const struct held *held, const struct ti
 	return NULL;
 }
 
-static tide_status held_put(struct held *held, const struct held_aggregate *aggregate, struct tide_error *err)
+static bool held_reserve(struct held *held)
 {
-	if (held_find(held, &aggregate->aggregate_id, aggregate->type_hash))
+	if (held->count < held->capacity)
+		return true;
+	size_t capacity = held->capacity ? held->capacity * 2 : 16;
+	void *grown = alloc_resize(held->aggregates, capacity, sizeof *held->aggregates);
+	if (!grown)
+		return false;
+	held->aggregates = grown;
+	held->capacity = capacity;
+	return true;
+}
+
+static tide_status held_put(struct held *held, const struct tide_uuid *aggregate_id, uint64_t type_hash,
+			    const char *behind, struct tide_error *err)
+{
+	/* A row whose aggregate cannot be read belongs to none: it holds nobody. */
+	if (tide_uuid_is_nil(aggregate_id) || held_find(held, aggregate_id, type_hash))
 		return TIDE_OK;
-	if (held->count == held->capacity) {
-		size_t capacity = held->capacity ? held->capacity * 2 : 16;
-		void *grown = alloc_resize(held->aggregates, capacity, sizeof *held->aggregates);
-		if (!grown)
-			return alloc_fail(err);
-		held->aggregates = grown;
-		held->capacity = capacity;
-	}
-	held->aggregates[held->count++] = *aggregate;
+	char *copy = held_reserve(held) ? alloc_text(behind, strlen(behind)) : NULL;
+	if (!copy)
+		return alloc_fail(err);
+	held->aggregates[held->count++] = (struct held_aggregate){ *aggregate_id, type_hash, copy };
 	return TIDE_OK;
 }
 
-tide_status held_add(struct held *held, const struct tide_event *event, struct tide_error *err)
+tide_status held_add(struct held *held, const struct tide_event *event, const char *event_id, struct tide_error *err)
 {
-	struct held_aggregate aggregate = { event->aggregate_id,
-					    fnv1a64(event->aggregate_type.data, event->aggregate_type.size),
-					    event->event_id };
-	return held_put(held, &aggregate, err);
+	return held_put(held, &event->aggregate_id, event_type_hash(event->aggregate_type), event_id, err);
 }
 
-const struct tide_uuid *held_behind(const struct held *held, const struct tide_event *event)
+const char *held_behind(const struct held *held, const struct tide_event *event)
 {
 	if (!held || held->count == 0)
 		return NULL;
-	uint64_t hash = fnv1a64(event->aggregate_type.data, event->aggregate_type.size);
-	const struct held_aggregate *found = held_find(held, &event->aggregate_id, hash);
-	return found ? &found->behind : NULL;
-}
-
-/* The aggregate of an entry, from the event it keeps as JSON; false when that does not say. */
-static bool held_read_entry(const struct tide_dead_letter *entry, struct held_aggregate *ret)
-{
-	struct json_reader reader;
-	struct json_token token;
-	bool has_id = false, has_type = false;
-	json_read(&reader, entry->event_data, strlen(entry->event_data));
-	if (json_next(&reader).kind != JSON_OBJECT)
-		return false;
-	while ((token = json_next(&reader)).kind == JSON_KEY) {
-		struct json_token value = json_next(&reader);
-		if (value.kind == JSON_STRING && json_equals(&token, "aggregate_id"))
-			has_id = uuid_read(value.text.data, value.text.size, &ret->aggregate_id);
-		if (value.kind == JSON_STRING && json_equals(&token, "aggregate_type")) {
-			ret->type_hash = fnv1a64(value.text.data, value.text.size);
-			has_type = true;
-		}
-		if (!json_skip(&reader, value, NULL))
-			return false;
-	}
-	ret->behind = entry->event_id;
-	return has_id && has_type;
+	const struct held_aggregate *found =
+		held_find(held, &event->aggregate_id, event_type_hash(event->aggregate_type));
+	return found ? found->behind : NULL;
 }
 
 tide_status held_load(struct held *held, const struct tide_dead_letter_list *list, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
-	held->count = 0;
+	held_empty(held);
 	for (size_t i = 0; i < list->count && status == TIDE_OK; i++) {
-		struct held_aggregate aggregate;
-		if (held_read_entry(&list->entries[i], &aggregate))
-			status = held_put(held, &aggregate, err);
+		struct event_place place;
+		status = event_read_place(tide_text(list->entries[i].event_data), &place, err);
+		if (status == TIDE_OK && place.has_stream)
+			status = held_put(held, &place.aggregate_id, place.type_hash, list->entries[i].event_id_text,
+					  err);
 	}
 	return status;
-}
-
-bool held_same_aggregate(const struct tide_dead_letter *entry, const struct tide_event *event)
-{
-	struct held_aggregate aggregate;
-	return held_read_entry(entry, &aggregate) && tide_uuid_equal(&aggregate.aggregate_id, &event->aggregate_id) &&
-	       aggregate.type_hash == fnv1a64(event->aggregate_type.data, event->aggregate_type.size);
 }

@@ -3,20 +3,15 @@
  * Redelivery of dead letters that somebody asked for: between two events, by position, one attempt each.
  *
  * Happy path: the entry is `retrying`, its event is read again from the store, the handler succeeds, the entry is resolved
- * by `retry`; what was parked behind it becomes due. What waits behind an entry that went another way (resolved by hand,
- * discarded, or whoever did either died before saying so) is found at every look and becomes due, too.
+ * by `retry`; what was parked behind it becomes due (path/parked.c).
  * Failure modes: the handler fails: the entry is `failed` again with one more retry, and what was parked behind it stays.
  * The process dies on the way: the entry is still `retrying` and is delivered again. The position never changes here.
  */
 #include "path/runner.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/event.h"
-#include "core/json.h"
-#include "path/held.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -25,69 +20,6 @@
 static const struct tide_backend *redeliver_backend(const struct tide_subscription *subscription)
 {
 	return subscription->engine->checkpoints->database->backend;
-}
-
-static int redeliver_compare_ids(const void *a, const void *b)
-{
-	return tide_uuid_compare(a, b);
-}
-
-/* Whether an entry is parked behind an event that no unresolved entry is about; `ids` are theirs, sorted. */
-static bool redeliver_is_orphan(const struct tide_dead_letter *entry, const struct tide_uuid *ids, size_t count)
-{
-	if (entry->status != TIDE_DEAD_LETTER_FAILED || !dead_letter_is_parked(entry->error_message))
-		return false;
-	struct tide_uuid behind;
-	const char *id = entry->error_message + sizeof DEAD_LETTER_PARKED - 3;
-	return tide_uuid_parse(id, &behind, NULL) == TIDE_OK &&
-	       !bsearch(&behind, ids, count, sizeof *ids, redeliver_compare_ids);
-}
-
-/* Make due what waits for nothing any more; `list` is everything unresolved. */
-static tide_status redeliver_release(struct tide_subscription *subscription, const struct tide_dead_letter_list *list,
-				     bool *ret_released, struct tide_error *err)
-{
-	struct tide_uuid *ids ALLOC_AUTO = alloc_zero(list->count + 1, sizeof *ids);
-	if (!ids)
-		return alloc_fail(err);
-	for (size_t i = 0; i < list->count; i++)
-		ids[i] = list->entries[i].event_id;
-	qsort(ids, list->count, sizeof *ids, redeliver_compare_ids);
-	const struct tide_checkpoint_ops *ops = &redeliver_backend(subscription)->checkpoint;
-	tide_status status = TIDE_OK;
-	for (size_t i = 0; status == TIDE_OK && i < list->count; i++) {
-		if (!redeliver_is_orphan(&list->entries[i], ids, list->count))
-			continue;
-		struct tide_dead_letter_change change = { .id = list->entries[i].id,
-							  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
-							  .to = TIDE_DEAD_LETTER_RETRYING,
-							  .now = runner_wall(subscription) };
-		status = ops->dead_letter_change(subscription->runner.session, save_fence(subscription), &change, err);
-		*ret_released = *ret_released || status == TIDE_OK;
-		if (status == TIDE_NOT_FOUND || status == TIDE_STATE)
-			status = TIDE_OK; /* a person was faster */
-	}
-	return status;
-}
-
-tide_status redeliver_load_held(struct tide_subscription *subscription, bool *ret_released, struct tide_error *err)
-{
-	struct tide_dead_letter_filter filter = {
-		.projection_name = subscription->name,
-		.statuses = { [TIDE_DEAD_LETTER_FAILED] = true, [TIDE_DEAD_LETTER_RETRYING] = true },
-		.limit = -1,
-		.oldest_first = true,
-	};
-	struct tide_dead_letter_list list = { 0 };
-	tide_status status = redeliver_backend(subscription)
-				     ->checkpoint.dead_letter_list(subscription->runner.session, &filter, &list, err);
-	*ret_released = false;
-	if (status == TIDE_OK)
-		status = held_load(subscription->runner.held, &list, err);
-	if (status == TIDE_OK)
-		status = redeliver_release(subscription, &list, ret_released, err);
-	tide_dead_letters_free(&list);
-	return status;
 }
 
 /* ---- The event of an entry ---------------------------------------------------------------------------------- */
@@ -125,34 +57,6 @@ static tide_status redeliver_find(struct tide_subscription *subscription, const 
 
 /* ---- The outcome -------------------------------------------------------------------------------------------- */
 
-/* A parked entry that failed is now the oldest of its aggregate: the rest go back behind it. */
-static tide_status redeliver_park_rest(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
-				       const struct tide_event *event, struct tide_error *err)
-{
-	const struct tide_checkpoint_ops *ops = &redeliver_backend(subscription)->checkpoint;
-	struct tide_dead_letter_filter filter = { .projection_name = subscription->name,
-						  .statuses = { [TIDE_DEAD_LETTER_RETRYING] = true },
-						  .limit = -1,
-						  .oldest_first = true };
-	struct tide_dead_letter_list list = { 0 };
-	char text[TIDE_UUID_TEXT_SIZE], message[80];
-	snprintf(message, sizeof message, DEAD_LETTER_PARKED, tide_uuid_format(&event->event_id, text));
-	tide_status status = ops->dead_letter_list(subscription->runner.session, &filter, &list, err);
-	for (size_t i = 0; status == TIDE_OK && i < list.count; i++) {
-		if (list.entries[i].id == entry->id || !dead_letter_is_parked(list.entries[i].error_message) ||
-		    !held_same_aggregate(&list.entries[i], event))
-			continue;
-		struct tide_dead_letter_change change = { .id = list.entries[i].id,
-							  .from = { [TIDE_DEAD_LETTER_RETRYING] = true },
-							  .to = TIDE_DEAD_LETTER_FAILED,
-							  .message = message,
-							  .now = runner_wall(subscription) };
-		status = ops->dead_letter_change(subscription->runner.session, save_fence(subscription), &change, err);
-	}
-	tide_dead_letters_free(&list);
-	return status;
-}
-
 static tide_status redeliver_conclude(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
 				      const struct tide_event *event, tide_status outcome,
 				      const struct tide_error *error, const struct tide_delivery *delivery,
@@ -176,9 +80,9 @@ static tide_status redeliver_conclude(struct tide_subscription *subscription, co
 	if (status == TIDE_NOT_FOUND || status == TIDE_STATE)
 		return TIDE_OK; /* a person was faster */
 	if (status == TIDE_OK && runner->held)
-		status = outcome == TIDE_OK ? dead_letter_unpark(ops, runner->session, save_fence(subscription),
-								 subscription->name, &event->event_id, change.now, err)
-					    : redeliver_park_rest(subscription, entry, event, err);
+		status = outcome == TIDE_OK ? parked_release(ops, runner->session, save_fence(subscription), entry,
+							     change.now, err)
+					    : parked_put_back(subscription, entry, event, err);
 	return status;
 }
 
@@ -280,25 +184,6 @@ static void redeliver_not_judged(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 }
 
-/* The position the entry's event had; 0 when what it keeps does not say. */
-static tide_position redeliver_position(const struct tide_dead_letter *entry)
-{
-	struct json_reader reader;
-	struct json_token token;
-	tide_position position = 0;
-	json_read(&reader, entry->event_data, strlen(entry->event_data));
-	if (json_next(&reader).kind != JSON_OBJECT)
-		return 0;
-	while ((token = json_next(&reader)).kind == JSON_KEY) {
-		struct json_token value = json_next(&reader);
-		if (json_equals(&token, "global_position"))
-			return json_int(&value, &position) ? position : 0;
-		if (!json_skip(&reader, value, NULL))
-			break;
-	}
-	return 0;
-}
-
 static int redeliver_compare(const void *a, const void *b)
 {
 	const struct redelivery *left = a, *right = b;
@@ -322,9 +207,14 @@ static tide_status redeliver_note(struct runner *runner, const struct tide_dead_
 	struct redelivery *notes = alloc_resize(runner->redeliveries, count + page->count, sizeof *notes);
 	if (!notes)
 		return alloc_fail(err);
-	for (size_t i = 0; i < page->count; i++)
-		notes[count + i] = (struct redelivery){ redeliver_position(&page->entries[i]), page->entries[i].id };
 	runner->redeliveries = notes;
+	for (size_t i = 0; i < page->count; i++) {
+		struct event_place place;
+		tide_status status = event_read_place(tide_text(page->entries[i].event_data), &place, err);
+		if (status != TIDE_OK)
+			return status;
+		notes[count + i] = (struct redelivery){ place.position, page->entries[i].id };
+	}
 	runner->redelivery_count += page->count;
 	return TIDE_OK;
 }
@@ -402,7 +292,7 @@ static tide_status redeliver_next(struct tide_subscription *subscription, bool *
 	}
 	bool is_released = false;
 	if (status == TIDE_OK && runner->held)
-		status = redeliver_load_held(subscription, &is_released, err);
+		status = parked_load(subscription, &is_released, err);
 	*ret_found = *ret_found || is_released;
 	return status;
 }

@@ -159,7 +159,7 @@ enum step failure_finish(struct tide_subscription *subscription);
 /** The run is over: failures that are still pending are those of events that come again. */
 void failure_forget_all(struct runner *runner);
 /** Park the next event behind an unresolved one of its aggregate. */
-enum step failure_park(struct tide_subscription *subscription, const struct tide_uuid *behind);
+enum step failure_park(struct tide_subscription *subscription, const char *behind);
 
 /** What a record is about besides the error itself. */
 struct failure_context {
@@ -182,8 +182,18 @@ void failure_report_late(struct tide_subscription *subscription, struct mono_tim
 enum step redeliver_step(struct tide_subscription *subscription);
 /** Look anew at the next step. */
 void redeliver_forget(struct runner *runner);
+
+/* ---- parked.c (and parked_release) ---------------------------------------------------------------------------- */
+
+#define PARKED_MESSAGE_SIZE 256
+
+/** The message of a parked entry, for people alone. */
+void parked_say(const char *behind, char ret[PARKED_MESSAGE_SIZE]);
 /** Find out again which aggregates are held, and make due what is parked behind nothing any more. */
-tide_status redeliver_load_held(struct tide_subscription *subscription, bool *ret_released, struct tide_error *err);
+tide_status parked_load(struct tide_subscription *subscription, bool *ret_released, struct tide_error *err);
+/** A due entry failed and is the head of its aggregate now: park those that were due with it behind it. */
+tide_status parked_put_back(struct tide_subscription *subscription, const struct tide_dead_letter *head,
+			    const struct tide_event *event, struct tide_error *err);
 
 /* ---- ending --------------------------------------------------------------------------------------------------- */
 

@@ -201,7 +201,7 @@ static enum step start_resolve(struct tide_subscription *subscription)
 	tide_status status = start_read_facts(subscription, &facts, &err);
 	bool is_released; /* what is due is looked for anyway once the run has begun */
 	if (status == TIDE_OK && runner->held)
-		status = redeliver_load_held(subscription, &is_released, &err);
+		status = parked_load(subscription, &is_released, &err);
 	step = infra_end(subscription, RETRY_READ, status, &err);
 	if (step != STEP_ON)
 		return step;

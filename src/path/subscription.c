@@ -47,6 +47,23 @@ static tide_status subscription_check_transactional(const struct engine *engine,
 	return TIDE_OK;
 }
 
+/* What waits behind what is a column that databases of earlier versions lack. Without holding, their events would be out of
+ * order, and nobody has asked for that. */
+static tide_status subscription_check_holding(const struct engine *engine,
+					      const struct tide_subscription_config *config, const char *name,
+					      struct tide_error *err)
+{
+	const struct tide_store *database = engine->checkpoints->database;
+	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
+	if (!config->hold_aggregate_on_failure ||
+	    (ops->dead_letter_can_park && ops->dead_letter_can_park(database->state)))
+		return TIDE_OK;
+	return tide_fail(err, TIDE_UNSUPPORTED,
+			 "'%s' asks for hold_aggregate_on_failure, and table 'dead_letter_queue' has no column "
+			 "'parked_behind'; add it with 'tide init'",
+			 name);
+}
+
 static tide_status subscription_set_name(struct tide_subscription *subscription, struct tide_error *err)
 {
 	const struct tide_subscription_config *config = &subscription->config;
@@ -149,6 +166,8 @@ tide_status subscription_new(struct engine *engine, const struct tide_subscriber
 	tide_status status = subscription_check(subscriber, config, err);
 	if (status == TIDE_OK)
 		status = subscription_check_transactional(engine, subscriber, err);
+	if (status == TIDE_OK)
+		status = subscription_check_holding(engine, config, subscriber->name, err);
 	if (status != TIDE_OK)
 		return status;
 	struct tide_subscription *subscription = alloc_zero(1, sizeof *subscription);

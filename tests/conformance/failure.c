@@ -11,6 +11,7 @@ struct failing {
 	tide_status status;
 	int32_t times; /* attempts that fail; < 0: all */
 	atomic_bool is_healed;
+	const char *words; /* of the failure; NULL: "cannot take N" */
 };
 
 static tide_status judge_failing(struct recorder *recorder, const struct tide_event *event,
@@ -22,6 +23,8 @@ static tide_status judge_failing(struct recorder *recorder, const struct tide_ev
 	if (failing->times >= 0 && tide_delivery_attempt(delivery) > failing->times)
 		return TIDE_OK;
 	tide_delivery_set_stacktrace(delivery, "somewhere deep");
+	if (failing->words)
+		return tide_delivery_fail(delivery, failing->status, "%s", failing->words);
 	return tide_delivery_fail(delivery, failing->status, "cannot take %d", (int)event->position);
 }
 
@@ -211,6 +214,14 @@ static enum tide_dead_letter_status letter_status(struct fixture *f, int64_t id)
 	return status;
 }
 
+static int32_t letter_retries(struct fixture *f, int64_t id)
+{
+	struct tide_dead_letter_list found = letter_of(f, id);
+	int32_t retries = found.entries[0].retry_count;
+	tide_dead_letters_free(&found);
+	return retries;
+}
+
 static void retried_dead_letter_is_delivered_and_resolved(struct fixture *f)
 {
 	struct trial t;
@@ -329,6 +340,10 @@ static void failed_aggregate_is_held_and_released_in_order(struct fixture *f)
 	assert_string_equal(letters.entries[1].error_message, parked);
 	assert_string_equal(letters.entries[2].error_message, "cannot take 5");
 	assert_int_equal(letters.entries[0].retry_count, 0);
+	tide_uuid_format(&all.events[4]->event_id, id);
+	assert_string_equal(letters.entries[0].parked_behind, id);
+	assert_string_equal(letters.entries[1].parked_behind, id);
+	assert_null(letters.entries[2].parked_behind);
 	int64_t ids[3];
 	for (int i = 0; i < 3; i++)
 		ids[i] = letters.entries[i].id;
@@ -345,6 +360,71 @@ static void failed_aggregate_is_held_and_released_in_order(struct fixture *f)
 	catch_up(f->store, t.subscription);
 	delivered(t.recorder, 5, 7, 9, 11);
 	trial_end(&t);
+}
+
+/* Of one that was due: the head failed again in its place, and what is behind it goes back. */
+static void due_entry_that_fails_is_the_new_head(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 5, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.config.hold_aggregate_on_failure = true;
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 3);
+	int64_t nine = letters.entries[0].id, seven = letters.entries[1].id, five = letters.entries[2].id;
+	tide_dead_letters_free(&letters);
+	t.failing.first = 7;
+	must(tide_dead_letters_discard(f->checkpoints, five, err));
+	wait_for(20, letter_retries(f, seven) == 1 && letter_status(f, nine) == TIDE_DEAD_LETTER_FAILED);
+	SEEN all = see(f->store, NULL);
+	char id[TIDE_UUID_TEXT_SIZE];
+	letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 2);
+	assert_string_equal(letters.entries[0].parked_behind, tide_uuid_format(&all.events[6]->event_id, id));
+	assert_null(letters.entries[1].parked_behind);
+	assert_string_equal(letters.entries[1].error_message, "cannot take 7");
+	tide_dead_letters_free(&letters);
+	t.failing.is_healed = true;
+	must(tide_dead_letters_retry(f->checkpoints, seven, err));
+	wait_for(20, letter_status(f, nine) == TIDE_DEAD_LETTER_RESOLVED);
+	letters = letter_of(f, nine);
+	assert_null(letters.entries[0].parked_behind);
+	tide_dead_letters_free(&letters);
+	trial_end(&t);
+}
+
+/* What a handler says is text, also when it is ours. */
+static void handler_that_speaks_of_parking_is_retried_like_any_other(struct fixture *f)
+{
+	for (int is_holding = 0; is_holding < 2; is_holding++) {
+		struct trial t;
+		trial_prepare(&t, f);
+		t.failing = (struct failing){ .first = 10 * is_holding + 5,
+					      .status = TIDE_HANDLER_PERMANENT,
+					      .times = -1,
+					      .words = "parked behind event 99999999-9999-4999-8999-999999999999" };
+		t.config.hold_aggregate_on_failure = is_holding;
+		t.config.start_from = TIDE_START_CHECKPOINT;
+		trial_start(&t, f);
+		catch_up(f->store, t.subscription);
+		struct tide_dead_letter_list letters = letters_of(f, "p");
+		assert_int_equal(letters.count, is_holding ? 5 : 1); /* 15, 17, 19, 21 and the one from before */
+		int64_t id = letters.entries[is_holding ? 3 : 0].id;
+		tide_dead_letters_free(&letters);
+		must(tide_dead_letters_retry(f->checkpoints, id, err));
+		wait_for(20, letter_retries(f, id) == 1);
+		append_one(f->store, stream_of("Order", 2), "A");
+		append_one(f->store, stream_of("Order", 2), "A");
+		catch_up(f->store, t.subscription);
+		assert_int_equal(letter_retries(f, id), 1); /* once for each request */
+		assert_int_equal(letter_status(f, id), TIDE_DEAD_LETTER_FAILED);
+		t.failing.is_healed = true;
+		must(tide_dead_letters_retry(f->checkpoints, id, err));
+		wait_for(20, letter_status(f, id) == TIDE_DEAD_LETTER_RESOLVED);
+		trial_end(&t);
+	}
 }
 
 static void held_aggregate_is_still_held_after_a_restart(struct fixture *f)
@@ -412,6 +492,67 @@ static void parked_entry_that_waits_for_nothing_becomes_due(struct fixture *f)
 	trial_end(&t);
 }
 
+/* Before the column its message said what an entry waits for; a handler may have said the same. */
+static void parked_entries_of_an_earlier_version_are_converted_once(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 5, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.config.hold_aggregate_on_failure = true;
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	trial_end(&t);
+	fixture_sql(f, "ALTER TABLE dead_letter_queue DROP COLUMN parked_behind");
+	fixture_reopen(f); /* which initialises */
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 3);
+	assert_string_equal(letters.entries[0].parked_behind, letters.entries[2].event_id_text);
+	assert_string_equal(letters.entries[1].parked_behind, letters.entries[2].event_id_text);
+	assert_null(letters.entries[2].parked_behind);
+	tide_dead_letters_free(&letters);
+	fixture_sql(f, "UPDATE dead_letter_queue SET parked_behind = NULL");
+	fixture_reopen(f);
+	letters = letters_of(f, "p");
+	assert_null(letters.entries[0].parked_behind);
+	tide_dead_letters_free(&letters);
+}
+
+static void holding_is_refused_where_the_queue_cannot_keep_it(struct fixture *f)
+{
+	append_one(f->store, stream_of("Order", 1), "A");
+	fixture_sql(f, "ALTER TABLE dead_letter_queue DROP COLUMN parked_behind");
+	struct tide_store *old;
+	must(tide_store_open(f->url, NULL, &old, err));
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	struct tide_manager *manager = manager_of(old);
+	config.hold_aggregate_on_failure = true;
+	struct tide_error why;
+	assert_int_equal(tide_manager_subscribe(manager, &subscriber, &config, NULL, &why), TIDE_UNSUPPORTED);
+	assert_non_null(strstr(why.message, "parked_behind"));
+	config.hold_aggregate_on_failure = false;
+	recorder->judge = judge_failing;
+	struct failing failing = { .first = 1, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	recorder->self = &failing;
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	(void)tide_manager_start(manager, NULL, 0, NULL, NULL, NULL);
+	catch_up(old, subscription);
+	tide_checkpoints_close(f->checkpoints); /* opened while the column was there */
+	must(tide_checkpoints_open(NULL, NULL, old, &f->checkpoints, err));
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 1);
+	int64_t id = letters.entries[0].id;
+	tide_dead_letters_free(&letters);
+	failing.is_healed = true;
+	must(tide_dead_letters_retry(f->checkpoints, id, err));
+	wait_for(20, letter_status(f, id) == TIDE_DEAD_LETTER_RESOLVED);
+	tide_manager_close(manager);
+	tide_checkpoints_close(f->checkpoints);
+	tide_store_close(old);
+	must(tide_checkpoints_open(NULL, NULL, f->store, &f->checkpoints, err));
+}
+
 /* ---- Rows that are no events --------------------------------------------------------------------------------- */
 
 static void undecodable_event_is_dead_lettered_with_its_raw_text(struct fixture *f)
@@ -451,9 +592,13 @@ const struct test_case failure_cases[] = {
 	CASE(any_number_of_requests_is_delivered_in_the_order_of_the_events),
 	CASE(failing_event_never_takes_the_checkpoint_back),
 	CASE(failed_aggregate_is_held_and_released_in_order),
+	CASE(due_entry_that_fails_is_the_new_head),
+	CASE(handler_that_speaks_of_parking_is_retried_like_any_other),
 	CASE(held_aggregate_is_still_held_after_a_restart),
 	CASE(aggregate_whose_failure_was_settled_by_hand_is_held_no_longer),
 	CASE_NEEDS(parked_entry_that_waits_for_nothing_becomes_due, NEEDS_SQL),
+	CASE_NEEDS(parked_entries_of_an_earlier_version_are_converted_once, NEEDS_SQL),
+	CASE_NEEDS(holding_is_refused_where_the_queue_cannot_keep_it, NEEDS_SQL),
 	CASE_NEEDS(undecodable_event_is_dead_lettered_with_its_raw_text, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
 	CASES_END,
 };

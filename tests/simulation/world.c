@@ -446,6 +446,13 @@ static tide_status sim_mark(void *self, const struct tide_fence *fence, tide_pos
 
 /* ---- Dead letters: the id is the position -------------------------------------------------------------------- */
 
+static int16_t world_behind(const char *parked_behind)
+{
+	struct tide_uuid id;
+	bool is_parked = parked_behind && tide_uuid_parse(parked_behind, &id, NULL) == TIDE_OK;
+	return (int16_t)(is_parked ? world_position_of(&id) : 0);
+}
+
 static tide_status sim_dead_add(void *self, const struct tide_fence *fence, const struct tide_dead_letter_write *write,
 				int64_t *ret, struct tide_error *err)
 {
@@ -457,12 +464,8 @@ static tide_status sim_dead_add(void *self, const struct tide_fence *fence, cons
 		return tide_fail(err, TIDE_FENCED, "scripted: fenced");
 	int position = world_position_of(&write->event_id);
 	struct world_rows *rows = world_rows_of(session, world_name(write->projection_name));
-	struct tide_uuid behind;
-	bool is_parked = strncmp(write->message, "parked behind event ", 20) == 0 &&
-			 tide_uuid_parse(write->message + 20, &behind, NULL) == TIDE_OK;
-	rows->dead[position] =
-		(struct world_dead){ 1 + TIDE_DEAD_LETTER_FAILED, (int16_t)(is_parked ? world_position_of(&behind) : 0),
-				     (int16_t)write->retry_count };
+	rows->dead[position] = (struct world_dead){ 1 + TIDE_DEAD_LETTER_FAILED, world_behind(write->parked_behind),
+						    (int16_t)write->retry_count };
 	rows->settled[position] = 1;
 	*ret = position;
 	return TIDE_OK;
@@ -473,17 +476,17 @@ static tide_status sim_dead_list_one(struct tide_dead_letter_list *list, const s
 {
 	struct tide_event event = world_view(world, position);
 	struct tide_uuid behind = world_id(1, dead->parked_behind);
-	char id[TIDE_UUID_TEXT_SIZE], data[160], message[80] = "scripted failure";
+	char id[TIDE_UUID_TEXT_SIZE], data[160], behind_text[TIDE_UUID_TEXT_SIZE];
 	snprintf(data, sizeof data, "{\"global_position\":%d,\"aggregate_id\":\"%s\",\"aggregate_type\":\"Thing\"}",
 		 position, tide_uuid_format(&event.aggregate_id, id));
-	if (dead->parked_behind)
-		snprintf(message, sizeof message, "parked behind event %s", tide_uuid_format(&behind, id));
 	struct tide_dead_letter entry = { .id = position,
 					  .event_id = event.event_id,
 					  .projection_name = name,
 					  .event_type = event.event_type.data,
 					  .event_data = data,
-					  .error_message = message,
+					  .error_message = "scripted failure",
+					  .parked_behind =
+						  dead->parked_behind ? tide_uuid_format(&behind, behind_text) : NULL,
 					  .retry_count = dead->retries,
 					  .status = (enum tide_dead_letter_status)(dead->status - 1) };
 	return tide_dead_letter_list_add(list, &entry, err);
@@ -498,6 +501,8 @@ static tide_status sim_dead_list(void *self, const struct tide_dead_letter_filte
 	for (int i = (int)filter->after_id + 1; status == TIDE_OK && i <= session->world->event_count; i++) {
 		const struct world_dead *dead = &rows->dead[i];
 		if (!dead->status || !filter->statuses[dead->status - 1])
+			continue;
+		if (filter->parked_behind && dead->parked_behind != world_behind(filter->parked_behind))
 			continue;
 		if (filter->limit >= 0 && (int64_t)ret->count >= filter->limit)
 			break;
@@ -535,13 +540,17 @@ static tide_status sim_dead_change(void *self, const struct tide_fence *fence,
 		return tide_fail(err, TIDE_STATE, "dead letter %lld is in another state", (long long)change->id);
 	dead->status = (uint8_t)(1 + change->to);
 	dead->retries = (int16_t)(dead->retries + change->add_retries);
-	if (change->message) {
-		struct tide_uuid behind;
-		bool is_parked = strncmp(change->message, "parked behind event ", 20) == 0 &&
-				 tide_uuid_parse(change->message + 20, &behind, NULL) == TIDE_OK;
-		dead->parked_behind = (int16_t)(is_parked ? world_position_of(&behind) : 0);
-	}
+	if (change->message)
+		dead->parked_behind = world_behind(change->parked_behind);
+	if (change->to == TIDE_DEAD_LETTER_RESOLVED)
+		dead->parked_behind = 0;
 	return TIDE_OK;
+}
+
+static bool sim_can_park(void *self)
+{
+	(void)self;
+	return true;
 }
 
 const struct tide_backend world_backend = {
@@ -572,5 +581,6 @@ const struct tide_backend world_backend = {
 			.dead_letter_add = sim_dead_add,
 			.dead_letter_list = sim_dead_list,
 			.dead_letter_get = sim_dead_get,
-			.dead_letter_change = sim_dead_change },
+			.dead_letter_change = sim_dead_change,
+			.dead_letter_can_park = sim_can_park },
 };

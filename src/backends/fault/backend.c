@@ -63,11 +63,12 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 	FAULT_KEEP(notify.wait);
 	FAULT_KEEP(notify.interrupt);
 	FAULT_KEEP(notify.stop);
-#undef FAULT_KEEP
 	if (inner->checkpoint.load) {
 		table->checkpoint = fault_checkpoint_ops;
+		FAULT_KEEP(checkpoint.dead_letter_can_park);
 		table->checkpoint.lease_renew_ns = inner->checkpoint.lease_renew_ns;
 	}
+#undef FAULT_KEEP
 	entry->inner = inner;
 }
 

@@ -104,6 +104,12 @@ static tide_status fault_dead_letter_get(void *session, int64_t id, struct tide_
 	return call.status;
 }
 
+static bool fault_dead_letter_can_park(void *store)
+{
+	struct fault_store *self = store;
+	return self->inner->checkpoint.dead_letter_can_park(self->state);
+}
+
 const struct tide_checkpoint_ops fault_checkpoint_ops = {
 	.load = fault_load,
 	.save = fault_save,
@@ -122,4 +128,5 @@ const struct tide_checkpoint_ops fault_checkpoint_ops = {
 	.dead_letter_purge = fault_dead_letter_purge,
 	.dead_letter_stats = fault_dead_letter_stats,
 	.dead_letter_counts = fault_dead_letter_counts,
+	.dead_letter_can_park = fault_dead_letter_can_park,
 };

@@ -23,6 +23,7 @@ static void letter_free(struct tide_dead_letter *letter)
 	tide_free((char *)letter->error_message);
 	tide_free((char *)letter->error_stacktrace);
 	tide_free((char *)letter->resolved_by);
+	tide_free((char *)letter->parked_behind);
 	tide_free(letter);
 }
 
@@ -98,21 +99,29 @@ static char *letter_text(const char *text)
 	return alloc_text(text, strlen(text));
 }
 
-/* Replace message and trace, or neither. */
-static tide_status letter_set_error(struct tide_dead_letter *letter, const char *message, const char *stacktrace,
-				    struct tide_error *err)
+/** Why an entry is in the queue: each text is its own. */
+struct letter_cause {
+	const char *message, *stacktrace, *parked_behind;
+};
+
+/* Replace all of it, or nothing. */
+static tide_status letter_set_cause(struct tide_dead_letter *letter, struct letter_cause cause, struct tide_error *err)
 {
-	char *new_message = letter_text(message);
-	char *new_trace = stacktrace ? letter_text(stacktrace) : NULL;
-	if (!new_message || (stacktrace && !new_trace)) {
-		tide_free(new_message);
-		tide_free(new_trace);
+	char *message = letter_text(cause.message);
+	char *trace = cause.stacktrace ? letter_text(cause.stacktrace) : NULL;
+	char *behind = cause.parked_behind ? letter_text(cause.parked_behind) : NULL;
+	if (!message || (cause.stacktrace && !trace) || (cause.parked_behind && !behind)) {
+		tide_free(message);
+		tide_free(trace);
+		tide_free(behind);
 		return alloc_fail(err);
 	}
 	tide_free((char *)letter->error_message);
 	tide_free((char *)letter->error_stacktrace);
-	letter->error_message = new_message;
-	letter->error_stacktrace = new_trace;
+	tide_free((char *)letter->parked_behind);
+	letter->error_message = message;
+	letter->error_stacktrace = trace;
+	letter->parked_behind = behind;
 	return TIDE_OK;
 }
 
@@ -127,7 +136,8 @@ static void letter_clear_resolution(struct tide_dead_letter *letter)
 static tide_status letter_renew(struct tide_dead_letter *letter, const struct tide_dead_letter_write *write,
 				struct tide_error *err)
 {
-	tide_status status = letter_set_error(letter, write->message, write->stacktrace, err);
+	struct letter_cause cause = { write->message, write->stacktrace, write->parked_behind };
+	tide_status status = letter_set_cause(letter, cause, err);
 	if (status != TIDE_OK)
 		return status;
 	letter_clear_resolution(letter);
@@ -202,6 +212,12 @@ tide_status memory_dead_letter_add(void *session, const struct tide_fence *fence
 	return status;
 }
 
+bool memory_dead_letter_can_park(void *store)
+{
+	(void)store;
+	return true;
+}
+
 /* ---- Listing ------------------------------------------------------------------------------------------------- */
 
 static int letter_newest_first(const void *a, const void *b)
@@ -217,7 +233,9 @@ static int letter_newest_first(const void *a, const void *b)
 static bool letter_matches(const struct tide_dead_letter *letter, const struct tide_dead_letter_filter *filter)
 {
 	return filter->statuses[letter->status] && letter->id > filter->after_id &&
-	       (!filter->projection_name || strcmp(letter->projection_name, filter->projection_name) == 0);
+	       (!filter->projection_name || strcmp(letter->projection_name, filter->projection_name) == 0) &&
+	       (!filter->parked_behind ||
+		(letter->parked_behind && strcmp(letter->parked_behind, filter->parked_behind) == 0));
 }
 
 static tide_status letter_list_locked(const struct memory_dead_letters *letters,
@@ -287,7 +305,8 @@ static tide_status letter_change_locked(struct tide_dead_letter *letter, const s
 			return alloc_fail(err);
 	}
 	if (change->message) {
-		tide_status status = letter_set_error(letter, change->message, change->stacktrace, err);
+		struct letter_cause cause = { change->message, change->stacktrace, change->parked_behind };
+		tide_status status = letter_set_cause(letter, cause, err);
 		if (status != TIDE_OK) {
 			tide_free(by);
 			return status;
@@ -301,6 +320,8 @@ static tide_status letter_change_locked(struct tide_dead_letter *letter, const s
 		letter->is_resolved = true;
 		letter->resolved_at = change->now;
 		letter->resolved_by = by;
+		tide_free((char *)letter->parked_behind);
+		letter->parked_behind = NULL;
 	}
 	return TIDE_OK;
 }

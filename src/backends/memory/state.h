@@ -99,6 +99,7 @@ tide_status memory_lease_is_owned(void *session, const char *name, bool *ret, st
 
 tide_status memory_dead_letter_add(void *session, const struct tide_fence *fence,
 				   const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err);
+bool memory_dead_letter_can_park(void *store);
 tide_status memory_dead_letter_list(void *session, const struct tide_dead_letter_filter *filter,
 				    struct tide_dead_letter_list *ret, struct tide_error *err);
 tide_status memory_dead_letter_get(void *session, int64_t id, struct tide_dead_letter_list *ret,

@@ -422,5 +422,6 @@ const struct tide_backend tide_backend_memory = {
 		.dead_letter_purge = memory_dead_letter_purge,
 		.dead_letter_stats = memory_dead_letter_stats,
 		.dead_letter_counts = memory_dead_letter_counts,
+		.dead_letter_can_park = memory_dead_letter_can_park,
 	},
 };

@@ -54,5 +54,6 @@ const struct tide_backend tide_backend_postgres = {
 		.dead_letter_purge = pg_dead_letter_purge,
 		.dead_letter_stats = pg_dead_letter_stats,
 		.dead_letter_counts = pg_dead_letter_counts,
+		.dead_letter_can_park = pg_dead_letter_can_park,
 	},
 };

@@ -17,6 +17,20 @@ static void dead_letter_put_statuses(struct pg_params *params, const bool status
 	pg_array_end(params);
 }
 
+/* The column is a UUID: an id of another store that is none has a UUID by its name. */
+static void dead_letter_put_id(struct pg_params *params, const char *text)
+{
+	struct tide_uuid id;
+	if (text && tide_uuid_parse(text, &id, NULL) != TIDE_OK)
+		id = tide_uuid_v5(NULL, text);
+	pg_put_uuid(params, text ? &id : NULL);
+}
+
+bool pg_dead_letter_can_park(void *store)
+{
+	return (((struct pg_store *)store)->target.parts & PART_BIT(PART_PARKED)) != 0;
+}
+
 tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,
 			       const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err)
 {
@@ -36,6 +50,7 @@ tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,
 	pg_put_string(&params, write->stacktrace);
 	pg_put_int4(&params, write->retry_count);
 	pg_put_time(&params, &write->now);
+	dead_letter_put_id(&params, write->parked_behind);
 	tide_status status =
 		pg_write_run(session, fence ? PG_DEAD_LETTER_ADD_FENCED : PG_DEAD_LETTER_ADD, &params, &rows, err);
 	if (status != TIDE_OK)
@@ -54,7 +69,9 @@ static enum tide_dead_letter_status dead_letter_status(const char *name)
 	return TIDE_DEAD_LETTER_FAILED;
 }
 
-static void dead_letter_row(const PGresult *rows, int row, struct tide_dead_letter *ret)
+/* `behind` is where a text of the entry is written. */
+static void dead_letter_row(const PGresult *rows, int row, struct tide_dead_letter *ret,
+			    char behind[TIDE_UUID_TEXT_SIZE])
 {
 	*ret = (struct tide_dead_letter){ .id = pg_int8(rows, row, 0),
 					  .event_id = pg_uuid(rows, row, 1),
@@ -67,6 +84,10 @@ static void dead_letter_row(const PGresult *rows, int row, struct tide_dead_lett
 					  .status = dead_letter_status(PQgetvalue(rows, row, 10)),
 					  .is_resolved = !pg_is_null(rows, row, 11),
 					  .resolved_by = pg_text(rows, row, 12).data };
+	if (!pg_is_null(rows, row, 13)) {
+		struct tide_uuid id = pg_uuid(rows, row, 13);
+		ret->parked_behind = tide_uuid_format(&id, behind);
+	}
 	pg_time(rows, row, 8, &ret->first_failed_at);
 	pg_time(rows, row, 9, &ret->last_failed_at);
 	if (ret->is_resolved)
@@ -78,7 +99,8 @@ static tide_status dead_letter_rows(const PGresult *rows, struct tide_dead_lette
 	struct tide_dead_letter_list list = { 0 };
 	for (int row = 0; row < PQntuples(rows); row++) {
 		struct tide_dead_letter entry;
-		dead_letter_row(rows, row, &entry);
+		char behind[TIDE_UUID_TEXT_SIZE];
+		dead_letter_row(rows, row, &entry, behind);
 		tide_status status = tide_dead_letter_list_add(&list, &entry, err);
 		if (status != TIDE_OK) {
 			tide_dead_letters_free(&list);
@@ -99,6 +121,7 @@ tide_status pg_dead_letter_list(void *session, const struct tide_dead_letter_fil
 	pg_put_int8(&params, filter->limit < 0 ? INT64_MAX : filter->limit);
 	pg_put_int4(&params, filter->oldest_first);
 	pg_put_int8(&params, filter->after_id);
+	dead_letter_put_id(&params, filter->parked_behind);
 	tide_status status = pg_write_run(session, PG_DEAD_LETTER_LIST, &params, &rows, err);
 	return status == TIDE_OK ? dead_letter_rows(rows, ret, err) : status;
 }
@@ -158,6 +181,7 @@ tide_status pg_dead_letter_change(void *session, const struct tide_fence *fence,
 	pg_put_int4(&params, change->add_retries);
 	pg_put_string(&params, change->resolved_by);
 	pg_put_time(&params, &change->now);
+	dead_letter_put_id(&params, change->parked_behind);
 	tide_status status = pg_write_run(session, fence ? PG_DEAD_LETTER_CHANGE_FENCED : PG_DEAD_LETTER_CHANGE,
 					  &params, &result, err);
 	if (status == TIDE_OK && pg_changed(result) == 0)

@@ -217,6 +217,7 @@ tide_status pg_lease_release(void *session, const struct tide_fence *fence, stru
 tide_status pg_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
 			  struct tide_error *err);
 tide_status pg_lease_is_owned(void *session, const char *name, bool *ret, struct tide_error *err);
+bool pg_dead_letter_can_park(void *store);
 tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,
 			       const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err);
 tide_status pg_dead_letter_list(void *session, const struct tide_dead_letter_filter *filter,

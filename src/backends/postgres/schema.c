@@ -177,6 +177,12 @@ static tide_status schema_add_column(struct pg_connection *connection, const PGr
 	return text ? schema_run(connection, text, schema_dot, err) : alloc_fail(err);
 }
 
+/* Versions before the column said in the message what an entry waits for: converted once, when it is added. */
+static const char schema_convert_parked[] =
+	"UPDATE @dead_letter_queue SET parked_behind = substr(error_message, 21)::uuid WHERE status <> 'resolved' "
+	"AND retry_count = 0 AND error_message ~ '^parked behind event "
+	"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'";
+
 static tide_status schema_add_columns(struct pg_connection *connection, const PGresult *rows, const char *schema_dot,
 				      struct tide_error *err)
 {
@@ -188,7 +194,9 @@ static tide_status schema_add_columns(struct pg_connection *connection, const PG
 		if (part_columns[i].name)
 			status = schema_add_column(connection, rows, schema_dot, part_columns[i].table,
 						   part_columns[i].name, part_columns[i].postgres_type, err);
-	return status;
+	bool was_parked = schema_has(rows, "dead_letter_queue", "parked_behind", strlen("parked_behind"));
+	return status == TIDE_OK && !was_parked ? schema_run(connection, schema_convert_parked, schema_dot, err)
+						: status;
 }
 
 /* Everything that is not in `rows`, in the order tables, columns, indexes. */

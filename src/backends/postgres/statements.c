@@ -52,17 +52,20 @@
 	"global_position = COALESCE(excluded.global_position, c.global_position), "                                    \
 	"events_processed = c.events_processed + excluded.events_processed, updated_at = excluded.updated_at"
 
-/* $4 event_id, $5 event_type, $6 event_data, $7 message, $8 stacktrace, $9 retry_count, $10 now */
+/* $4 event_id, $5 event_type, $6 event_data, $7 message, $8 stacktrace, $9 retry_count, $10 now, $11 parked_behind */
 #define DEAD_LETTER_UPSERT(from)                                                                                       \
 	"INSERT INTO @dead_letter_queue AS d (event_id, projection_name, event_type, event_data, error_message, "      \
-	"error_stacktrace, retry_count, first_failed_at, last_failed_at, status) SELECT $4::uuid, $1::text, "          \
+	"error_stacktrace, retry_count, first_failed_at, last_failed_at, status<+PARKED , parked_behind+>) "           \
+	"SELECT $4::uuid, $1::text, "                                                                                  \
 	"$5::text, $6::text::jsonb, $7::text, $8::text, $9::int4, $10::timestamptz, $10::timestamptz, "                \
-	"'failed'" from " ON CONFLICT (event_id, projection_name) DO UPDATE SET retry_count = "                        \
+	"'failed'<+PARKED , $11::uuid+>" from                                                                          \
+	"<-PARKED  AND $11::uuid IS NULL+> ON CONFLICT (event_id, projection_name) DO UPDATE SET retry_count = "       \
 	"excluded.retry_count, last_failed_at = excluded.last_failed_at, error_message = excluded.error_message, "     \
-	"error_stacktrace = excluded.error_stacktrace, status = 'failed', resolved_at = NULL, resolved_by = NULL "     \
-	"RETURNING id"
+	"error_stacktrace = excluded.error_stacktrace, status = 'failed', resolved_at = NULL, resolved_by = NULL"      \
+	"<+PARKED , parked_behind = excluded.parked_behind+> RETURNING id"
 
-/* $4 id, $5 statuses it may have, $6 new status, $7 message, $8 stacktrace, $9 add_retries, $10 resolved_by, $11 now */
+/* $4 id, $5 statuses it may have, $6 new status, $7 message, $8 stacktrace, $9 add_retries, $10 resolved_by, $11 now,
+ * $12 parked_behind */
 #define DEAD_LETTER_CHANGE(also)                                                                                       \
 	"UPDATE @dead_letter_queue SET status = $6::text, "                                                            \
 	"error_message = COALESCE($7::text, error_message), "                                                          \
@@ -70,12 +73,15 @@
 	"last_failed_at = CASE WHEN $7::text IS NULL THEN last_failed_at ELSE $11::timestamptz END, "                  \
 	"retry_count = retry_count + $9::int4, "                                                                       \
 	"resolved_at = CASE WHEN $6::text = 'resolved' THEN $11::timestamptz END, "                                    \
-	"resolved_by = CASE WHEN $6::text = 'resolved' THEN $10::text END "                                            \
-	"WHERE id = $4::int8 AND status = ANY($5::text[])" also
+	"resolved_by = CASE WHEN $6::text = 'resolved' THEN $10::text END"                                             \
+	"<+PARKED , parked_behind = CASE WHEN $6::text = 'resolved' THEN NULL WHEN $7::text IS NULL THEN "             \
+	"parked_behind ELSE $12::uuid END+> "                                                                          \
+	"WHERE id = $4::int8 AND status = ANY($5::text[])<-PARKED  AND $12::uuid IS NULL+>" also
 
 #define DEAD_LETTER_COLUMNS                                                                                            \
 	"id, event_id, projection_name, event_type, event_data::text, error_message, error_stacktrace, retry_count, "  \
-	"first_failed_at, last_failed_at, status, resolved_at, resolved_by FROM @dead_letter_queue "
+	"first_failed_at, last_failed_at, status, resolved_at, resolved_by, <+PARKED parked_behind+>"                  \
+	"<-PARKED NULL::uuid+> FROM @dead_letter_queue "
 
 /* clang-format off */
 static const char *const statement_texts[PG_STATEMENT_COUNT] = {
@@ -188,9 +194,9 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_DEAD_LETTER_CHANGE_FENCED] = FENCE DEAD_LETTER_CHANGE(" AND EXISTS (SELECT 1 FROM fence)"),
 	[PG_DEAD_LETTER_STATUS] = "SELECT status FROM @dead_letter_queue WHERE id = $1::int8",
 	[PG_FENCE] = FENCE_ROW,
-	[PG_DEAD_LETTER_LIST] = /* $1 projection, $2 statuses, $3 limit, $4 oldest first, $5 after id */
+	[PG_DEAD_LETTER_LIST] = /* $1 projection, $2 statuses, $3 limit, $4 oldest first, $5 after id, $6 parked behind */
 		"SELECT " DEAD_LETTER_COLUMNS "WHERE ($1::text IS NULL OR projection_name = $1::text) AND status = ANY($2::text[]) "
-		"AND id > $5::int8 ORDER BY CASE WHEN $4::int4 = 1 THEN id END ASC, first_failed_at DESC, id DESC LIMIT $3::int8",
+		"AND id > $5::int8 AND ($6::uuid IS NULL<+PARKED  OR parked_behind = $6::uuid+>) ORDER BY CASE WHEN $4::int4 = 1 THEN id END ASC, first_failed_at DESC, id DESC LIMIT $3::int8",
 	[PG_DEAD_LETTER_GET] = "SELECT " DEAD_LETTER_COLUMNS "WHERE id = $1::int8",
 	[PG_DEAD_LETTER_DISCARD] = "DELETE FROM @dead_letter_queue WHERE id = $1::int8 AND status <> 'resolved'",
 	[PG_DEAD_LETTER_PURGE] = "DELETE FROM @dead_letter_queue WHERE status = 'resolved' AND resolved_at < $1::timestamptz",

@@ -198,6 +198,7 @@ const struct tide_backend tide_backend_sqlite = {
 		.dead_letter_purge = sqlite_dead_letter_purge,
 		.dead_letter_stats = sqlite_dead_letter_stats,
 		.dead_letter_counts = sqlite_dead_letter_counts,
+		.dead_letter_can_park = sqlite_dead_letter_can_park,
 	},
 };
 /* clang-format on */

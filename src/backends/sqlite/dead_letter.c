@@ -16,25 +16,30 @@
 
 #define DEAD_LETTER_COLUMNS                                                                                            \
 	"id, event_id, projection_name, event_type, event_data, error_message, error_stacktrace, retry_count, "        \
-	"first_failed_at, last_failed_at, status, resolved_at, resolved_by"
+	"first_failed_at, last_failed_at, status, resolved_at, resolved_by, "                                          \
+	"<+PARKED parked_behind+><-PARKED NULL+>"
+
+/* What is parked behind an event; all when `id` is null. */
+#define DEAD_LETTER_BEHIND(id) "AND (" id " IS NULL<+PARKED  OR parked_behind = " id "+>)"
 
 static const char dead_letter_add[] =
 	"INSERT INTO dead_letter_queue (event_id, projection_name, event_type, event_data, error_message, "
-	"error_stacktrace, retry_count, first_failed_at, last_failed_at, status) "
-	"SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, 'failed' WHERE " SQLITE_FENCE(
+	"error_stacktrace, retry_count, first_failed_at, last_failed_at, status<+PARKED , parked_behind+>) "
+	"SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, 'failed'<+PARKED , ?12+> WHERE " SQLITE_FENCE(
 		"?9", "?10",
 		"?11") " "
 		       "ON CONFLICT (event_id, projection_name) DO UPDATE SET retry_count = excluded.retry_count, "
 		       "last_failed_at = excluded.last_failed_at, error_message = excluded.error_message, "
 		       "error_stacktrace = excluded.error_stacktrace, status = 'failed', resolved_at = NULL, "
-		       "resolved_by = NULL "
+		       "resolved_by = NULL<+PARKED , parked_behind = excluded.parked_behind+> "
 		       "RETURNING id";
 static const char dead_letter_list_newest[] =
 	"SELECT " DEAD_LETTER_COLUMNS " FROM dead_letter_queue WHERE (?1 IS NULL OR projection_name = ?1) "
-	"AND status IN (?2, ?3, ?4) AND id > ?6 ORDER BY tide_us(first_failed_at) DESC, id DESC LIMIT ?5";
+	"AND status IN (?2, ?3, ?4) AND id > ?6 " DEAD_LETTER_BEHIND(
+		"?7") " ORDER BY tide_us(first_failed_at) DESC, id DESC LIMIT ?5";
 static const char dead_letter_list_oldest[] =
 	"SELECT " DEAD_LETTER_COLUMNS " FROM dead_letter_queue WHERE (?1 IS NULL OR projection_name = ?1) "
-	"AND status IN (?2, ?3, ?4) AND id > ?6 ORDER BY id LIMIT ?5";
+	"AND status IN (?2, ?3, ?4) AND id > ?6 " DEAD_LETTER_BEHIND("?7") " ORDER BY id LIMIT ?5";
 static const char dead_letter_get[] = "SELECT " DEAD_LETTER_COLUMNS " FROM dead_letter_queue WHERE id = ?1";
 static const char dead_letter_status[] = "SELECT status FROM dead_letter_queue WHERE id = ?1";
 static const char dead_letter_change[] =
@@ -42,7 +47,10 @@ static const char dead_letter_change[] =
 	"error_message), "
 	"error_stacktrace = iif(?4 IS NULL, error_stacktrace, ?5), last_failed_at = iif(?4 IS NULL, last_failed_at, "
 	"?6), "
-	"resolved_at = iif(?2 = 'resolved', ?6, NULL), resolved_by = iif(?2 = 'resolved', ?7, NULL) WHERE id = ?1";
+	"resolved_at = iif(?2 = 'resolved', ?6, NULL), resolved_by = iif(?2 = 'resolved', ?7, NULL)"
+	"<+PARKED , parked_behind = CASE WHEN ?2 = 'resolved' THEN NULL WHEN ?4 IS NULL THEN parked_behind ELSE ?8 "
+	"END+> "
+	"WHERE id = ?1";
 static const char dead_letter_discard[] = "DELETE FROM dead_letter_queue WHERE id = ?1";
 static const char dead_letter_purge[] =
 	"DELETE FROM dead_letter_queue WHERE status = 'resolved' AND tide_us(resolved_at) < ?1";
@@ -54,6 +62,16 @@ static const char dead_letter_counts[] =
 	"SELECT projection_name, count(*), min(tide_us(first_failed_at)), max(tide_us(last_failed_at)), "
 	"sum(status = 'retrying') FROM dead_letter_queue WHERE status <> 'resolved' GROUP BY projection_name "
 	"ORDER BY count(*) DESC, projection_name COLLATE BINARY";
+
+static bool dead_letter_has_parked(const struct sqlite_connection *connection)
+{
+	return (connection->parts & PART_BIT(PART_PARKED)) != 0;
+}
+
+bool sqlite_dead_letter_can_park(void *self)
+{
+	return (((struct sqlite_store *)self)->parts & PART_BIT(PART_PARKED)) != 0;
+}
 
 tide_status sqlite_dead_letter_add(void *self, const struct tide_fence *fence,
 				   const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err)
@@ -73,6 +91,8 @@ tide_status sqlite_dead_letter_add(void *self, const struct tide_fence *fence,
 	sqlite3_bind_int64(statement, 7, write->retry_count);
 	sqlite_bind_time(statement, 8, write->now, now);
 	sqlite_bind_fence(statement, 9, fence, owner);
+	if (dead_letter_has_parked(&session->connection))
+		sqlite_bind_string(statement, 12, write->parked_behind);
 	bool has_row;
 	status = sqlite_step(&session->connection, statement, &has_row, err);
 	if (status == TIDE_OK && !has_row)
@@ -113,6 +133,7 @@ static tide_status dead_letter_take(sqlite3_stmt *statement, struct tide_dead_le
 		.retry_count = (int32_t)sqlite3_column_int64(statement, 7),
 		.status = dead_letter_status_read(sqlite_column_view(statement, 10)),
 		.resolved_by = sqlite_column_view(statement, 12).data,
+		.parked_behind = sqlite_column_view(statement, 13).data,
 	};
 	sqlite_column_uuid(statement, 1, &entry.event_id);
 	sqlite_column_time(statement, 8, &entry.first_failed_at);
@@ -159,6 +180,7 @@ tide_status sqlite_dead_letter_list(void *self, const struct tide_dead_letter_fi
 						       : "");
 	sqlite3_bind_int64(statement, 5, filter->limit < 0 ? -1 : filter->limit);
 	sqlite3_bind_int64(statement, 6, filter->after_id);
+	sqlite_bind_string(statement, 7, filter->parked_behind);
 	return dead_letter_collect(session, statement, ret, err);
 }
 
@@ -224,6 +246,8 @@ static tide_status dead_letter_update(struct sqlite_session *session, const stru
 	sqlite_bind_string(statement, 5, change->stacktrace);
 	sqlite_bind_time(statement, 6, change->now, now);
 	sqlite_bind_string(statement, 7, change->resolved_by);
+	if (dead_letter_has_parked(&session->connection))
+		sqlite_bind_string(statement, 8, change->parked_behind);
 	return sqlite_step(&session->connection, statement, NULL, err);
 }
 

@@ -240,6 +240,7 @@ tide_status sqlite_lease_is_owned(void *session, const char *name, bool *ret, st
 
 /* dead_letter.c */
 
+bool sqlite_dead_letter_can_park(void *store);
 tide_status sqlite_dead_letter_add(void *session, const struct tide_fence *fence,
 				   const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err);
 tide_status sqlite_dead_letter_list(void *session, const struct tide_dead_letter_filter *filter,

@@ -47,6 +47,12 @@ static const char schema_key_lookup[] =
 	"SELECT EXISTS (SELECT 1 FROM (" SCHEMA_KEYS ") WHERE relation = ?1 COLLATE NOCASE AND kind = ?2 AND columns = "
 	"?3), EXISTS (SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE)";
 
+/* Versions before the column said in the message what an entry waits for: converted once, when it is added. */
+static const char schema_convert_parked[] =
+	"UPDATE dead_letter_queue SET parked_behind = lower(substr(error_message, 21)) WHERE status <> 'resolved' "
+	"AND retry_count = 0 AND error_message LIKE "
+	"'parked behind event ________-____-____-____-____________'";
+
 static tide_status schema_look_up(struct sqlite_connection *connection, struct schema_column *column,
 				  struct tide_error *err)
 {
@@ -88,7 +94,9 @@ static tide_status schema_settle(struct sqlite_connection *connection, struct sc
 				 column->name, column->table);
 	char sql[200];
 	snprintf(sql, sizeof sql, "ALTER TABLE \"%s\" ADD COLUMN \"%s\" %s", column->table, column->name, column->type);
-	return sqlite_script(connection, sql, err);
+	status = sqlite_script(connection, sql, err);
+	return status == TIDE_OK && part == PART_PARKED ? sqlite_script(connection, schema_convert_parked, err)
+							: status;
 }
 
 static tide_status schema_compare(struct sqlite_connection *connection, struct sqlite_connection *model,
