@@ -58,7 +58,7 @@ static void data_add_members(struct buffer *buffer, struct tide_text object, boo
 
 static tide_status data_read_object(struct tide_text object, struct event_json *ret, struct tide_error *err)
 {
-	tide_status status = json_check(object, true, "event_data", err);
+	tide_status status = json_check_around(object, true, "event_data", err);
 	if (status != TIDE_OK)
 		return status;
 	if (data_is_ours(object))
@@ -97,7 +97,7 @@ tide_status event_read_data(struct tide_text json, struct event_json *ret, struc
 {
 	ALLOC_AUTO char *owned = NULL;
 	struct tide_text object;
-	tide_status status = json_check(json, false, "event_data", err);
+	tide_status status = json_check_around(json, false, "event_data", err);
 	if (status == TIDE_OK)
 		status = data_object(json, &object, &owned, err);
 	return status == TIDE_OK ? data_read_object(object, ret, err) : status;

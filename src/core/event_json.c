@@ -231,7 +231,7 @@ static tide_status event_read_members(struct tide_text json, struct event_json *
 
 tide_status event_read_json(struct tide_text json, struct event_json *ret, struct tide_error *err)
 {
-	tide_status status = json_check(json, true, "the event", err);
+	tide_status status = json_check_around(json, true, "the event", err);
 	if (status != TIDE_OK)
 		return status;
 	*ret = (struct event_json){ .text = alloc_text(json.data, json.size) };

@@ -29,6 +29,7 @@ void json_read(struct json_reader *reader, const char *text, size_t size)
 	reader->size = size;
 	reader->at = 0;
 	reader->depth = 0;
+	reader->depth_max = JSON_DEPTH_READ;
 	reader->expect = JSON_WANTS_VALUE;
 	reader->problem = NULL;
 }
@@ -71,8 +72,9 @@ static inline struct json_token json_token(struct json_reader *reader, enum json
 
 static struct json_token json_open_container(struct json_reader *reader, bool is_object)
 {
-	if (reader->depth == JSON_DEPTH_MAX)
-		return json_break(reader, "nesting deeper than 512");
+	if (reader->depth == reader->depth_max)
+		return json_break(reader, reader->depth_max == JSON_DEPTH_MAX ? "nesting deeper than 512"
+									      : "nesting deeper than 576");
 	uint64_t bit = UINT64_C(1) << (reader->depth % 64), *bits = &reader->is_object[reader->depth / 64];
 	*bits = is_object ? *bits | bit : *bits & ~bit;
 	reader->depth++;
@@ -264,10 +266,12 @@ bool json_skip(struct json_reader *reader, struct json_token token, struct tide_
 	return true;
 }
 
-tide_status json_check(struct tide_text text, bool must_be_object, const char *what, struct tide_error *err)
+static tide_status json_check_to(struct tide_text text, uint32_t depth_max, bool must_be_object, const char *what,
+				 struct tide_error *err)
 {
 	struct json_reader reader;
 	json_read(&reader, text.data, text.data ? text.size : 0);
+	reader.depth_max = depth_max;
 	struct json_token token = json_next(&reader);
 	bool is_object = token.kind == JSON_OBJECT;
 	while (token.kind > JSON_ERROR)
@@ -277,4 +281,14 @@ tide_status json_check(struct tide_text text, bool must_be_object, const char *w
 	if (must_be_object && !is_object)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is no JSON object", what);
 	return TIDE_OK;
+}
+
+tide_status json_check(struct tide_text text, bool must_be_object, const char *what, struct tide_error *err)
+{
+	return json_check_to(text, JSON_DEPTH_MAX, must_be_object, what, err);
+}
+
+tide_status json_check_around(struct tide_text text, bool must_be_object, const char *what, struct tide_error *err)
+{
+	return json_check_to(text, JSON_DEPTH_READ, must_be_object, what, err);
 }

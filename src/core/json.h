@@ -14,7 +14,8 @@
 #include <tidemark/error.h>
 #include <tidemark/event.h>
 
-#define JSON_DEPTH_MAX 512
+#define JSON_DEPTH_MAX 512  /* of a payload, and whatever else json_check lets pass */
+#define JSON_DEPTH_READ 576 /* of what is read: an event or a dead letter stands around a payload */
 
 enum json_kind {
 	JSON_END,   /* the text is over */
@@ -45,9 +46,10 @@ struct json_reader {
 	size_t size;
 	size_t at;
 	uint32_t depth;
-	uint8_t expect;                          /* what may come next, by the grammar */
-	uint64_t is_object[JSON_DEPTH_MAX / 64]; /* a bit per open container */
-	const char *problem;                     /* after JSON_ERROR: what is wrong, static text */
+	uint8_t expect;                           /* what may come next, by the grammar */
+	uint32_t depth_max;                       /* JSON_DEPTH_READ, unless set to less */
+	uint64_t is_object[JSON_DEPTH_READ / 64]; /* a bit per open container */
+	const char *problem;                      /* after JSON_ERROR: what is wrong, static text */
 };
 
 void json_read(struct json_reader *reader, const char *text, size_t size);
@@ -69,6 +71,8 @@ bool json_double(const struct json_token *token, double *ret);
 
 /** TIDE_ARGUMENT naming `what` ("payload"), the offset and the problem when text is not one JSON value (or no object when asked). */
 tide_status json_check(struct tide_text text, bool must_be_object, const char *what, struct tide_error *err);
+/** The same for what stands around a payload, which itself may be as deep as json_check lets pass. */
+tide_status json_check_around(struct tide_text text, bool must_be_object, const char *what, struct tide_error *err);
 
 /** A growing text; once memory is out it stays `failed` and further writes do nothing. */
 struct buffer {

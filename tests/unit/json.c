@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "core/event.h"
 #include "core/json.h"
 #include "json_cases.h"
 #include "sys/alloc.h"
@@ -86,6 +87,29 @@ static void nesting_ends_at_512(void **state)
 					 depth <= 512 ? TIDE_OK : TIDE_ARGUMENT);
 			buffer_fini(&buffer);
 		}
+	}
+}
+
+/* What holds a payload is deeper than it. */
+static void an_event_around_the_deepest_payload_is_read(void **state)
+{
+	(void)state;
+	struct buffer buffer = { 0 };
+	struct event_json event;
+	struct tide_error err;
+	static const char head[] =
+		"{\"event_type\":\"A\",\"aggregate_type\":\"T\",\"aggregate_id\":\"name:1\",\"payload\":";
+	for (int depth = 512; depth <= 513; depth++) {
+		buffer_add(&buffer, head, strlen(head));
+		for (int i = 0; i < 2 * depth; i++)
+			buffer_add(&buffer, i < depth ? "[" : "]", 1);
+		buffer_add(&buffer, "}", 1);
+		assert_int_equal(event_read_json((struct tide_text){ buffer.data, buffer.size }, &event, &err),
+				 TIDE_OK);
+		assert_int_equal(event_check(&event.event, 0, 1 << 20, &err), depth == 512 ? TIDE_OK : TIDE_ARGUMENT);
+		event_json_fini(&event);
+		buffer_fini(&buffer);
+		buffer = (struct buffer){ 0 };
 	}
 }
 
@@ -409,6 +433,7 @@ int main(void)
 		cmocka_unit_test(every_beginning_of_a_good_text_is_none),
 		cmocka_unit_test(bad_texts_stay_bad_inside_others),
 		cmocka_unit_test(nesting_ends_at_512),
+		cmocka_unit_test(an_event_around_the_deepest_payload_is_read),
 		cmocka_unit_test(a_message_names_the_field_the_place_and_the_problem),
 		cmocka_unit_test(an_object_is_asked_for_by_its_name),
 		cmocka_unit_test(tokens_come_in_order_with_their_raw_text),
