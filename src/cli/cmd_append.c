@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tide append: one event, and where it came to stand. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+
+#define DATA_SIZE_MAX (16u << 20) /* what a store takes; white space around it is not worth reading more */
 
 /** What an append needs, kept while the call lasts. */
 struct append_call {
@@ -32,10 +35,12 @@ static int append_read_data(struct cli *cli, struct buffer *data)
 {
 	char chunk[65536];
 	struct tide_error err;
-	ssize_t size;
+	ssize_t size = 0;
 
-	while ((size = read(STDIN_FILENO, chunk, sizeof chunk)) > 0)
+	while (data->size <= DATA_SIZE_MAX && (size = read(STDIN_FILENO, chunk, sizeof chunk)) > 0)
 		buffer_add(data, chunk, (size_t)size);
+	if (data->size > DATA_SIZE_MAX)
+		return cli_usage(cli, "standard input: DATA is longer than %u bytes", DATA_SIZE_MAX);
 	if (size == 0 && !data->failed)
 		return CLI_DONE;
 	tide_fail(&err, size < 0 ? TIDE_IO : TIDE_OUT_OF_MEMORY, "standard input: cannot be read");
@@ -126,6 +131,18 @@ static int append_print(struct cli *cli, const struct append_call *call, const s
 	return cli_line(cli, &line);
 }
 
+/* Whoever repeats an append since nothing was printed stores the event twice: say that it is there. */
+static int append_told(struct cli *cli, int exit, const struct tide_append_result *result)
+{
+	struct tide_error err;
+
+	if (exit != CLI_DONE || fflush(stdout) == 0)
+		return exit;
+	tide_fail(&err, TIDE_IO, "standard output: %s; the event is stored, at position %lld", strerror(errno),
+		  (long long)result->last_position);
+	return cli_fail(cli, &err);
+}
+
 int cmd_append(struct cli *cli)
 {
 	struct append_call call = { 0 };
@@ -139,7 +156,7 @@ int cmd_append(struct cli *cli)
 	if (store) {
 		tide_status status = tide_store_append(store, &call.append, &result, &err);
 		if (status == TIDE_OK)
-			exit = append_print(cli, &call, &result);
+			exit = append_told(cli, append_print(cli, &call, &result), &result);
 		else if (status == TIDE_CONFLICT)
 			exit = append_conflict(cli, &call, result.version, &err);
 		else

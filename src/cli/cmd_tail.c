@@ -5,7 +5,20 @@
  * A subscription like any other, whose checkpoint is in memory and forgotten; its handler prints. It ends with SIGINT,
  * SIGTERM, --limit events, or when nobody reads what it writes.
  */
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include "cli/cli.h"
+#include "sys/thread.h"
+
+/** Looks out for the end of the reader, whether or not there is anything to write to it. */
+struct tail_watch {
+	struct thread thread;
+	int wake[2]; /* closed at the writing end: the watch is over */
+	struct tide_manager *manager;
+	bool has_lost_reader; /* read when the thread has ended */
+};
 
 /** One tail; the handler's after the start. */
 struct tail_call {
@@ -61,6 +74,42 @@ static struct tide_subscription_config tail_config(const struct tide_query *quer
 	return config;
 }
 
+/* poll(2): the writing end of a pipe is in error when nobody has the reading end open. */
+static void tail_watch_run(void *self)
+{
+	struct tail_watch *watch = self;
+	struct pollfd look[] = { { .fd = STDOUT_FILENO }, { .fd = watch->wake[0], .events = POLLIN } };
+
+	while (poll(look, 2, -1) < 0 || !(look[0].revents | look[1].revents)) {
+	}
+	watch->has_lost_reader = (look[0].revents & POLLERR) != 0;
+	if (watch->has_lost_reader)
+		tide_manager_request_shutdown(watch->manager, TIDE_SHUTDOWN_PROGRAMMATIC);
+}
+
+static tide_status tail_watch_start(struct tail_watch *watch, struct tide_manager *manager, struct tide_error *err)
+{
+	*watch = (struct tail_watch){ .manager = manager };
+	if (pipe(watch->wake) != 0)
+		return tide_fail(err, TIDE_IO, "no pipe can be made");
+	tide_status status = thread_start(&watch->thread, "tide tail", tail_watch_run, watch, err);
+	if (status != TIDE_OK) {
+		close(watch->wake[0]);
+		close(watch->wake[1]);
+	}
+	return status;
+}
+
+/* As every other writer to a pipe that nobody reads: `tide read` ends by this signal, too. */
+static void tail_watch_stop(struct tail_watch *watch)
+{
+	close(watch->wake[1]);
+	thread_join(&watch->thread);
+	close(watch->wake[0]);
+	if (watch->has_lost_reader)
+		raise(SIGPIPE);
+}
+
 static int tail_run(struct cli *cli, struct tail_call *call)
 {
 	struct tide_subscription_config config = tail_config(&call->filter.query);
@@ -68,13 +117,18 @@ static int tail_run(struct cli *cli, struct tail_call *call)
 	struct tide_shutdown_result result;
 	struct tide_subscription *subscription;
 	struct tide_subscription_status status;
+	struct tail_watch watch;
 	struct tide_error err;
 
 	if (tide_manager_subscribe(call->manager, &subscriber, &config, &subscription, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	if (call->left == 0)
 		return CLI_DONE;
-	if (cli_run(call->manager, &result, &err) != TIDE_OK)
+	if (tail_watch_start(&watch, call->manager, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	tide_status ended = cli_run(call->manager, &result, &err);
+	tail_watch_stop(&watch);
+	if (ended != TIDE_OK)
 		return cli_fail(cli, &err);
 	if (tide_subscription_status(subscription, &status, &err) == TIDE_OK && status.state == TIDE_STATE_ERROR)
 		return cli_fail(cli, &status.error);
