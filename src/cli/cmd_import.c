@@ -3,10 +3,15 @@
  * tide import: newline-delimited JSON into the store, in the order of the file.
  *
  * Happy path: lines fill a batch; neighbours of one stream become one commit; the batch is one transaction.
- * Failure modes: a line that is no event stops the import in front of its batch, named by its number. A batch whose
- * events are all stored already is recognised by the store. One of which some are is taken apart: what is stored is
- * checked one by one, the rest is stored as one transaction again. Memory is bounded by the batch.
+ * Failure modes: a line that is no event stops the import in front of its batch, named by its number, and with it up to
+ * which line everything is stored. A batch whose events are all stored already is recognised by the store. One of which
+ * some are is taken apart: what is stored is checked one by one, the rest is stored as one transaction again. When bad lines
+ * are skipped, a batch that is refused is stored event by event, and what is refused of it goes to the file for them.
+ * Memory is bounded by the batch.
  */
+#include <errno.h>
+#include <string.h>
+
 #include "cli/cli.h"
 #include "cli/lines.h"
 #include "core/event.h"
@@ -23,7 +28,8 @@ struct import {
 	struct tide_store *store;
 	struct line_reader lines;
 	struct progress progress;
-	int exit; /* status to end with, set where the reason is told */
+	int exit;       /* status to end with, set where the reason is told */
+	FILE *skipping; /* where refused lines go; NULL: the first one ends the import */
 
 	/* the batch */
 	size_t capacity, count, bytes;
@@ -31,11 +37,14 @@ struct import {
 	struct event_json *read;       /* own the texts of the events */
 	struct tide_new_event *events; /* the same events in one array */
 	int64_t *numbers;              /* their lines */
+	size_t *kept_at;               /* when skipping: where each begins in `kept`, and one more for the end */
+	struct buffer kept;            /* the lines themselves */
 	struct tide_append *commits;
 	struct tide_append_result *results;
 
 	/* so far */
-	int64_t appended, known;
+	int64_t appended, known, skipped;
+	int64_t stored_to; /* up to this line everything is stored, or was skipped */
 	tide_position last_position;
 };
 
@@ -48,7 +57,9 @@ static bool import_init(struct import *import)
 	import->numbers = alloc_zero(capacity, sizeof *import->numbers);
 	import->commits = alloc_zero(capacity, sizeof *import->commits);
 	import->results = alloc_zero(capacity, sizeof *import->results);
-	return import->read && import->events && import->numbers && import->commits && import->results;
+	import->kept_at = alloc_zero(capacity + 1, sizeof *import->kept_at);
+	return import->read && import->events && import->numbers && import->commits && import->results &&
+	       import->kept_at;
 }
 
 static void import_forget_batch(struct import *import)
@@ -57,6 +68,7 @@ static void import_forget_batch(struct import *import)
 		event_json_fini(&import->read[i]);
 	import->count = 0;
 	import->bytes = 0;
+	import->kept.size = 0;
 }
 
 static void import_fini(struct import *import)
@@ -67,6 +79,8 @@ static void import_fini(struct import *import)
 	tide_free(import->numbers);
 	tide_free(import->commits);
 	tide_free(import->results);
+	tide_free(import->kept_at);
+	buffer_fini(&import->kept);
 	line_reader_close(&import->lines);
 }
 
@@ -76,8 +90,12 @@ static bool import_refuse(struct import *import, int64_t number, const struct ti
 	struct tide_error err = *cause;
 	struct buffer members = { 0 };
 
-	tide_fail(&err, cause->status, "'%s' line %lld: %s", import->lines.path, (long long)number, cause->message);
-	buffer_format(&members, ",\"line\":%lld", (long long)number);
+	const char *message = cause->message;
+	if (strncmp(message, "event 0: ", 9) == 0) /* its place in a commit, which nobody sees */
+		message += 9;
+	tide_fail(&err, cause->status, "'%s' line %lld: %s", import->lines.path, (long long)number, message);
+	buffer_format(&members, ",\"line\":%lld,\"stored_to_line\":%lld", (long long)number,
+		      (long long)import->stored_to);
 	import->exit = cli_fail_with(import->cli, &err, &members);
 	if (import->exit == CLI_USAGE)
 		import->exit = CLI_FAILED;
@@ -87,11 +105,66 @@ static bool import_refuse(struct import *import, int64_t number, const struct ti
 
 static bool import_fail(struct import *import, const struct tide_error *err)
 {
-	import->exit = cli_fail(import->cli, err);
+	struct buffer members = { 0 };
+
+	buffer_format(&members, ",\"stored_to_line\":%lld", (long long)import->stored_to);
+	import->exit = cli_fail_with(import->cli, err, &members);
 	if (import->exit == CLI_USAGE)
 		import->exit = CLI_FAILED;
+	buffer_fini(&members);
 	return false;
 }
+
+/* ---- Skipping ----------------------------------------------------------------------------------------------- */
+
+/* Whether a refusal is about the line, not about the store. */
+static bool import_may_skip(const struct import *import, tide_status status)
+{
+	return import->skipping &&
+	       (status == TIDE_ARGUMENT || status == TIDE_CONFLICT || status == TIDE_DUPLICATE_EVENT);
+}
+
+static bool import_skip(struct import *import, int64_t number, struct tide_text line, const struct tide_error *cause)
+{
+	struct tide_error err;
+
+	import_refuse(import, number, cause);
+	import->skipped++;
+	if (fwrite(line.data, 1, line.size, import->skipping) == line.size && fputc('\n', import->skipping) != EOF)
+		return true;
+	tide_fail(&err, TIDE_IO, "--skip-bad '%s': %s", import->cli->options[OPT_SKIP_BAD].text, strerror(errno));
+	return import_fail(import, &err);
+}
+
+static struct tide_text import_kept(const struct import *import, size_t i)
+{
+	return (struct tide_text){ import->kept.data + import->kept_at[i],
+				   import->kept_at[i + 1] - import->kept_at[i] };
+}
+
+/* The batch was refused: each event is stored or skipped by itself. */
+static bool import_append_one_by_one(struct import *import)
+{
+	for (size_t i = 0; i < import->pending; i++) {
+		struct tide_new_event *event = &import->events[i];
+		struct tide_append one = { { event->aggregate_id, event->aggregate_type }, TIDE_ANY, event, 1 };
+		struct tide_append_result result;
+		struct tide_error err;
+		tide_status status = tide_store_append(import->store, &one, &result, &err);
+		if (status == TIDE_OK) {
+			import->known += result.was_stored_before;
+			import->appended += !result.was_stored_before;
+			import->last_position = result.last_position;
+		} else if (!import_may_skip(import, status)) {
+			return import_refuse(import, import->numbers[i], &err);
+		} else if (!import_skip(import, import->numbers[i], import_kept(import, i), &err)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* ---- Batches ------------------------------------------------------------------------------------------------ */
 
 static bool import_is_same_stream(const struct tide_new_event *a, const struct tide_new_event *b)
 {
@@ -174,8 +247,6 @@ static bool import_invalid(struct import *import, const struct tide_error *cause
 	for (size_t i = 0; i < import->pending; i++) {
 		if (event_check(&import->events[i], 0, import->store->max_payload_bytes, &err) == TIDE_OK)
 			continue;
-		if (strncmp(err.message, "event 0: ", 9) == 0)
-			memmove(err.message, err.message + 9, strlen(err.message + 9) + 1);
 		return import_refuse(import, import->numbers[i], &err);
 	}
 	return import_fail(import, cause);
@@ -235,6 +306,8 @@ static bool import_append(struct import *import, bool may_be_known)
 		import_settle(import, commits);
 		return true;
 	}
+	if (import_may_skip(import, status))
+		return import_append_one_by_one(import);
 	if (status == TIDE_ARGUMENT)
 		return import_invalid(import, &err);
 	if (status == TIDE_CONFLICT && !may_be_known)
@@ -248,6 +321,8 @@ static bool import_flush(struct import *import)
 {
 	import->pending = import->count;
 	bool done = import_append(import, true);
+	if (done)
+		import->stored_to = import->lines.number;
 	import_forget_batch(import);
 	progress_show(&import->progress, import->lines.consumed, import->appended + import->known);
 	return done;
@@ -269,7 +344,14 @@ static bool import_line(struct import *import, struct tide_text line)
 	if (import_is_blank(line))
 		return true;
 	if (event_read_json(line, &import->read[at], &err) != TIDE_OK)
-		return import_refuse(import, import->lines.number, &err);
+		return import_may_skip(import, err.status) ? import_skip(import, import->lines.number, line, &err)
+							   : import_refuse(import, import->lines.number, &err);
+	if (import->skipping) {
+		buffer_add(&import->kept, line.data, line.size);
+		import->kept_at[at + 1] = import->kept.size;
+		if (import->kept.failed)
+			return alloc_fail(&err), import_fail(import, &err);
+	}
 	import->events[at] = import->read[at].event;
 	import->numbers[at] = import->lines.number;
 	import->count++;
@@ -289,7 +371,7 @@ static bool import_all(struct import *import)
 			return import_fail(import, &err);
 		if (!line.data)
 			return import_flush(import);
-		if (!import_line(import, line))
+		if (import->lines.number >= import->cli->options[OPT_FROM_LINE].number && !import_line(import, line))
 			return false;
 	}
 }
@@ -307,6 +389,8 @@ static int import_print(struct import *import)
 			buffer_format(&line, ", %s of them stored before", number_text(import->known));
 		if (import->last_position)
 			buffer_format(&line, ", the last at position %s", number_text(import->last_position));
+		if (import->skipped)
+			buffer_format(&line, ", %s lines skipped", number_text(import->skipped));
 		return cli_line(import->cli, &line);
 	}
 	json_open(&line, '{');
@@ -320,6 +404,8 @@ static int import_print(struct import *import)
 	json_integer(&line, import->last_position);
 	json_key(&line, "seconds");
 	json_number(&line, seconds, 3);
+	json_key(&line, "skipped");
+	json_integer(&line, import->skipped);
 	json_close(&line, '}');
 	return cli_line(import->cli, &line);
 }
@@ -335,12 +421,39 @@ static int import_run(struct import *import)
 	progress_begin(&import->progress, "import", 0, import->lines.total);
 	bool done = import_all(import);
 	progress_end(&import->progress, import->lines.consumed, import->appended + import->known);
-	if (done)
-		return import_print(import);
-	if (import->appended)
-		cli_note(import->cli, "%s events were stored before that; the same import goes on from there",
-			 number_text(import->appended));
+	if (done) {
+		int exit = import_print(import);
+		return exit == CLI_DONE && import->skipped ? CLI_FAILED : exit;
+	}
+	if (import->stored_to)
+		cli_note(import->cli,
+			 "%s events were stored before that: everything up to line %lld; --from-line %lld goes on "
+			 "behind it",
+			 number_text(import->appended), (long long)import->stored_to, (long long)import->stored_to + 1);
 	return import->exit;
+}
+
+/* The file for refused lines is there before the first event is stored. */
+static int import_open_skipping(struct import *import)
+{
+	const char *path = import->cli->options[OPT_SKIP_BAD].text;
+	struct tide_error err;
+
+	import->skipping = path ? fopen(path, "we") : NULL;
+	if (import->skipping || !path)
+		return CLI_DONE;
+	tide_fail(&err, TIDE_IO, "--skip-bad '%s': %s", path, strerror(errno));
+	return cli_fail(import->cli, &err);
+}
+
+static int import_close_skipping(struct import *import, int exit)
+{
+	struct tide_error err;
+
+	if (!import->skipping || fclose(import->skipping) == 0)
+		return exit;
+	tide_fail(&err, TIDE_IO, "--skip-bad '%s': %s", import->cli->options[OPT_SKIP_BAD].text, strerror(errno));
+	return cli_fail(import->cli, &err);
 }
 
 int cmd_import(struct cli *cli)
@@ -354,9 +467,11 @@ int cmd_import(struct cli *cli)
 		return cli_usage(cli, "--batch-size '%s' is more than %d", batch->text, IMPORT_BATCH_MAX);
 	if (line_reader_open(&import.lines, cli->arg_count ? cli->args[0] : NULL, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
-	import.store = cli_open(cli, false, &exit);
+	exit = import_open_skipping(&import);
+	if (exit == CLI_DONE)
+		import.store = cli_open(cli, false, &exit);
 	if (import.store)
-		exit = import_run(&import);
+		exit = import_close_skipping(&import, import_run(&import));
 	tide_store_close(import.store);
 	import_fini(&import);
 	return exit;

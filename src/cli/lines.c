@@ -78,6 +78,14 @@ static struct tide_text lines_take(struct line_reader *reader, size_t size, size
 	return line;
 }
 
+/* Editors of other systems put a byte order mark (U+FEFF) in front of UTF-8. */
+static struct tide_text lines_without_mark(const struct line_reader *reader, struct tide_text line)
+{
+	bool has_mark = reader->number == 1 && line.size >= 3 && memcmp(line.data, "\xef\xbb\xbf", 3) == 0;
+
+	return has_mark ? (struct tide_text){ line.data + 3, line.size - 3 } : line;
+}
+
 tide_status line_reader_next(struct line_reader *reader, struct tide_text *ret, struct tide_error *err)
 {
 	for (;;) {
@@ -85,11 +93,12 @@ tide_status line_reader_next(struct line_reader *reader, struct tide_text *ret, 
 		const char *from = reader->data + reader->at + reader->searched;
 		const char *end = size > reader->searched ? memchr(from, '\n', size - reader->searched) : NULL;
 		if (end) {
-			*ret = lines_take(reader, (size_t)(end - (reader->data + reader->at)), 1);
+			*ret = lines_without_mark(reader,
+						  lines_take(reader, (size_t)(end - (reader->data + reader->at)), 1));
 			return TIDE_OK;
 		}
 		if (reader->is_over) {
-			*ret = size ? lines_take(reader, size, 0) : (struct tide_text){ 0 };
+			*ret = size ? lines_without_mark(reader, lines_take(reader, size, 0)) : (struct tide_text){ 0 };
 			return TIDE_OK;
 		}
 		reader->searched = size;
