@@ -31,11 +31,12 @@ struct tide_lag {
 	char projection_name[TIDE_NAME_MAX + 1];
 	struct tide_uuid last_event_id;   /* nil: none */
 	struct tide_uuid latest_event_id; /* the newest matching event; nil: none matches */
-	double lag_seconds;               /* rounded to 1 decimal, never negative */
+	double lag_seconds;               /* how long the oldest matching event behind the position has waited */
 	int64_t events_processed;
 	bool has_last_processed_at;
 	struct tide_time last_processed_at;
-	int64_t lag_events; /* positions behind the feed end */
+	int64_t lag_events;            /* positions behind the feed end */
+	double event_time_lag_seconds; /* between the last event and the newest matching one, when they occurred */
 };
 
 /**
@@ -125,6 +126,9 @@ tide_status tide_checkpoints_save(struct tide_checkpoints *checkpoints, const ch
 
 /**
  * Measure how far a projection is behind, among events of the given types (NULL or empty: all; ends in NULL).
+ *
+ * Seconds are rounded to 1 decimal, never negative, and 0 when no matching event waits. `lag_seconds` is now less the instant
+ * at which the oldest waiting event was stored: it grows while a projection stands still.
  *
  * Owns:    nothing.
  * Threads: any.

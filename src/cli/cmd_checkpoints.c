@@ -142,6 +142,8 @@ static int lag_print(struct cli *cli, struct table *table, const struct tide_lag
 	json_uuid(&line, &lag->latest_event_id);
 	json_key(&line, "lag_seconds");
 	json_number(&line, lag->lag_seconds, 1);
+	json_key(&line, "event_time_lag_seconds");
+	json_number(&line, lag->event_time_lag_seconds, 1);
 	json_key(&line, "events_processed");
 	json_integer(&line, lag->events_processed);
 	json_key(&line, "last_processed_at");

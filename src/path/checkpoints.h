@@ -13,9 +13,18 @@ struct tide_checkpoints {
 	bool owns_database;
 };
 
-/** Fill the lag and the newest event id of `ret` for a row as it would be stored. */
-tide_status lag_measure(struct tide_store *feed, const struct tide_checkpoint *row, const char *const *event_types,
-			struct tide_lag *ret, struct tide_error *err);
+/** One event of the feed, as far as lag needs it. */
+struct lag_event {
+	bool is_found;
+	tide_position position;
+	struct tide_uuid event_id;
+	struct tide_time occurred_at, stored_at;
+};
+/** The oldest event of these types behind a position. */
+tide_status lag_find_waiting(struct tide_store *feed, tide_position position, const char *const *event_types,
+			     struct lag_event *ret, struct tide_error *err);
+/** For how long an event has waited; 0 when there is none. */
+double lag_seconds_of(const struct lag_event *waiting, struct tide_time now);
 
 /** Ask for redelivery of everything parked behind an entry that is out of the way. `fence` NULL: a user's call. */
 tide_status parked_release(const struct tide_checkpoint_ops *ops, void *session, const struct tide_fence *fence,

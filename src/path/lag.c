@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How far a projection is behind: in events (positions behind the feed end) and in seconds (between the event it has
- * processed last and the newest one it wants). Computed from the feed, so every backend answers alike.
+ * How far a projection is behind: in events (positions behind the feed end), in seconds that the oldest waiting event has
+ * waited, and in seconds of the events' own time. Computed from the feed, so every backend answers alike.
  */
 #include <math.h>
 #include <string.h>
@@ -9,17 +9,9 @@
 #include "core/text.h"
 #include "path/checkpoints.h"
 
-/* One event of the feed, as far as lag needs it. */
-struct lag_event {
-	bool is_found;
-	tide_position position;
-	struct tide_uuid event_id;
-	struct tide_time occurred_at;
-};
-
 static struct lag_event lag_event_of(const struct tide_event *event)
 {
-	return (struct lag_event){ true, event->position, event->event_id, event->occurred_at };
+	return (struct lag_event){ true, event->position, event->event_id, event->occurred_at, event->stored_at };
 }
 
 static tide_status lag_read_one(struct tide_store *feed, const struct tide_query *query, struct lag_event *ret,
@@ -59,44 +51,50 @@ static double lag_seconds_between(struct tide_time newer, struct tide_time older
 	return seconds > 0 ? round(seconds * 10) / 10 : 0.0;
 }
 
-/* The age of the last event processed against the newest wanted; the oldest one waiting stands in for an unknown last. */
-static tide_status lag_age(struct tide_store *feed, const struct tide_query *wanted, const struct lag_event *newest,
-			   struct lag_event last, tide_position position, double *ret, struct tide_error *err)
+tide_status lag_find_waiting(struct tide_store *feed, tide_position position, const char *const *event_types,
+			     struct lag_event *ret, struct tide_error *err)
 {
-	*ret = 0.0;
-	if (!newest->is_found || newest->position <= position)
-		return TIDE_OK;
-	if (!last.is_found) {
-		struct tide_query oldest = *wanted;
-		oldest.after = tide_bound(position);
-		tide_status status = lag_read_one(feed, &oldest, &last, err);
-		if (status != TIDE_OK)
-			return status;
-	}
-	if (last.is_found)
-		*ret = lag_seconds_between(newest->occurred_at, last.occurred_at);
-	return TIDE_OK;
+	const struct tide_query query = { .event_types = event_types,
+					  .after = tide_bound(position),
+					  .limit = tide_bound(1) };
+	*ret = (struct lag_event){ 0 };
+	return lag_read_one(feed, &query, ret, err);
 }
 
-tide_status lag_measure(struct tide_store *feed, const struct tide_checkpoint *row, const char *const *event_types,
-			struct tide_lag *ret, struct tide_error *err)
+double lag_seconds_of(const struct lag_event *waiting, struct tide_time now)
 {
-	const struct tide_query wanted = { .event_types = event_types, .limit = tide_bound(1) };
-	struct tide_query backward = wanted;
-	backward.backward = true;
-	struct lag_event newest = { 0 }, last = { 0 };
-	tide_position end = 0;
-	tide_status status = lag_read_one(feed, &backward, &newest, err);
+	return waiting->is_found ? lag_seconds_between(now, waiting->stored_at) : 0.0;
+}
+
+/* What a row's lag is made of: the newest event wanted, the last one processed, the oldest one that waits. */
+struct lag_facts {
+	struct lag_event newest, last, waiting;
+	tide_position position, end;
+};
+
+static tide_status lag_read_facts(struct tide_store *feed, const struct tide_checkpoint *row,
+				  const char *const *event_types, struct lag_facts *ret, struct tide_error *err)
+{
+	const struct tide_query newest = { .event_types = event_types, .limit = tide_bound(1), .backward = true };
+	*ret = (struct lag_facts){ 0 };
+	tide_status status = lag_read_one(feed, &newest, &ret->newest, err);
 	if (status == TIDE_OK)
-		status = lag_find(feed, &row->last_event_id, &last, err);
+		status = lag_find(feed, &row->last_event_id, &ret->last, err);
 	if (status == TIDE_OK)
-		status = tide_store_end(feed, &end, err);
-	tide_position position = row->has_position ? row->position : last.position;
+		status = tide_store_end(feed, &ret->end, err);
+	ret->position = row->has_position ? row->position : ret->last.position;
 	if (status == TIDE_OK)
-		status = lag_age(feed, &wanted, &newest, last, position, &ret->lag_seconds, err);
-	ret->latest_event_id = newest.event_id;
-	ret->lag_events = end > position ? end - position : 0;
+		status = lag_find_waiting(feed, ret->position, event_types, &ret->waiting, err);
 	return status;
+}
+
+/* The oldest one waiting stands in for an unknown last one. */
+static double lag_of_event_time(const struct lag_facts *facts)
+{
+	const struct lag_event *last = facts->last.is_found ? &facts->last : &facts->waiting;
+	if (!facts->newest.is_found || !last->is_found || facts->newest.position <= facts->position)
+		return 0.0;
+	return lag_seconds_between(facts->newest.occurred_at, last->occurred_at);
 }
 
 tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const char *name, const char *const *event_types,
@@ -113,8 +111,14 @@ tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const cha
 				.has_last_processed_at = row.has_last_processed_at,
 				.last_processed_at = row.last_processed_at };
 	memcpy(lag.projection_name, row.projection_name, sizeof lag.projection_name);
-	status = lag_measure(checkpoints->feed, &row, event_types, &lag, err);
-	if (status == TIDE_OK)
-		*ret = lag;
-	return status;
+	struct lag_facts facts;
+	status = lag_read_facts(checkpoints->feed, &row, event_types, &facts, err);
+	if (status != TIDE_OK)
+		return status;
+	lag.latest_event_id = facts.newest.event_id;
+	lag.lag_events = facts.end > facts.position ? facts.end - facts.position : 0;
+	lag.lag_seconds = lag_seconds_of(&facts.waiting, tide_time_now());
+	lag.event_time_lag_seconds = lag_of_event_time(&facts);
+	*ret = lag;
+	return TIDE_OK;
 }

@@ -85,13 +85,8 @@ static void probe_measure(struct probe *probe, struct probe_lags *lags)
 {
 	for (size_t i = 0; i < lags->count; i++) {
 		struct probe_lag *lag = &lags->items[i];
-		struct tide_checkpoint row = { .has_position = true,
-					       .position = lag->position,
-					       .last_event_id = lag->last_event_id };
-		struct tide_lag measured = { 0 };
-		lag->has_seconds = lag_measure(probe->feed, &row, (const char *const *)lag->event_types, &measured,
-					       NULL) == TIDE_OK;
-		lag->seconds = measured.lag_seconds;
+		lag->is_measured = lag_find_waiting(probe->feed, lag->position, (const char *const *)lag->event_types,
+						    &lag->waiting, NULL) == TIDE_OK;
 	}
 }
 
@@ -230,15 +225,16 @@ int64_t probe_dead_letters(struct probe *probe, const char *projection_name, int
 	return found;
 }
 
-bool probe_lag_seconds(struct probe *probe, const char *name, double *ret)
+bool probe_lag_seconds(struct probe *probe, const char *name, tide_position position, double *ret)
 {
 	bool is_found = false;
 	mutex_lock(&probe->lock);
 	for (size_t i = 0; i < probe->lags.count && !is_found; i++) {
 		const struct probe_lag *lag = &probe->lags.items[i];
-		is_found = lag->has_seconds && strcmp(lag->name, name) == 0;
+		bool is_passed = lag->waiting.is_found && lag->waiting.position <= position;
+		is_found = lag->is_measured && !is_passed && strcmp(lag->name, name) == 0;
 		if (is_found)
-			*ret = lag->seconds;
+			*ret = lag_seconds_of(&lag->waiting, tide_time_now());
 	}
 	mutex_unlock(&probe->lock);
 	return is_found;

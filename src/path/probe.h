@@ -8,14 +8,13 @@
 #include "policy/availability.h"
 #include "sys/thread.h"
 
-/** How old the newest event is that a subscription wants, against the one it has processed last. */
+/** The oldest event that waits for a subscription. */
 struct probe_lag {
 	char name[TIDE_NAME_MAX + 1];
 	char **event_types; /* ends in NULL; NULL: all */
 	tide_position position;
-	struct tide_uuid last_event_id; /* nil: none */
-	bool has_seconds;
-	double seconds;
+	bool is_measured;
+	struct lag_event waiting;
 };
 struct probe_lags {
 	struct probe_lag *items;
@@ -73,7 +72,10 @@ struct probe_answer probe_ask_lags(struct probe *probe, struct probe_lags *lags,
 void probe_note(struct probe *probe, enum database database, tide_status status, const struct tide_error *error);
 /** Unresolved dead letters of a projection as of the last answer, and those of them being redelivered. */
 int64_t probe_dead_letters(struct probe *probe, const char *projection_name, int64_t *ret_retrying);
-/** The lag of a subscription as of the last answer that measured it; false: none did. */
-bool probe_lag_seconds(struct probe *probe, const char *name, double *ret);
+/**
+ * The lag of a subscription at a position as of the last answer that measured it; false: none did, or what waited then has been
+ * passed since. What still waits has waited longer by now.
+ */
+bool probe_lag_seconds(struct probe *probe, const char *name, tide_position position, double *ret);
 
 #endif

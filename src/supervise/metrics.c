@@ -24,7 +24,6 @@ static void metrics_copy_numbers_locked(struct tide_subscription *subscription, 
 	view->metrics.type_count = view->metrics.type_capacity = 0;
 	view->state = subscription->states.state;
 	view->position = subscription->position;
-	view->last_event_id = subscription->counts.last_event_id;
 	view->is_standby = subscription->is_standby;
 	view->is_backpressured = subscription->is_backpressured;
 	view->in_flight = subscription->flow.in_flight;
@@ -75,7 +74,6 @@ static bool metrics_want_lag(const struct tide_subscription *subscription, const
 {
 	memcpy(ret->name, subscription->name, sizeof ret->name);
 	ret->position = view->position;
-	ret->last_event_id = view->last_event_id;
 	const char *const *types = subscription->filter.event_types;
 	size_t count = 0;
 	while (types && types[count])
@@ -118,7 +116,7 @@ static void metrics_complete(struct tide_manager *manager, const struct probe_an
 	view->dead_letters[1] = retrying;
 	view->has_lag = answer->has_end;
 	view->lag_events = answer->has_end && answer->end > view->position ? answer->end - view->position : 0;
-	view->has_lag_seconds = probe_lag_seconds(probe, view->name, &view->lag_seconds);
+	view->has_lag_seconds = probe_lag_seconds(probe, view->name, view->position, &view->lag_seconds);
 	if (view->has_lag && view->lag_events == 0) {
 		view->has_lag_seconds = true;
 		view->lag_seconds = 0;

@@ -12,7 +12,6 @@ struct metrics_view {
 	struct metrics metrics; /* `types` is a plain array of its own; the last one is "other" */
 	enum tide_state state;
 	tide_position position;
-	struct tide_uuid last_event_id;
 	bool is_standby, is_backpressured;
 	int64_t in_flight;
 	struct breaker breakers[2]; /* handler, infra */
