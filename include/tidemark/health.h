@@ -216,6 +216,17 @@ tide_status tide_manager_readiness(struct tide_manager *manager, struct tide_rea
 tide_status tide_manager_liveness(struct tide_manager *manager, struct tide_liveness *ret, struct tide_error *err);
 
 /**
+ * Tell the HTTP status that answers a probe: 200 when healthy, ready or alive, else 503. NULL is 503.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: 200 or 503.
+ */
+int tide_health_http_status(const struct tide_health *health);
+int tide_readiness_http_status(const struct tide_readiness *readiness);
+int tide_liveness_http_status(const struct tide_liveness *liveness);
+
+/**
  * Release what a health or readiness holds; NULL and all zero are allowed.
  *
  * Owns:    releases the members, not the struct.

@@ -116,6 +116,18 @@ tide_status tide_manager_start(struct tide_manager *manager, const char *const *
 			       struct tide_start_result **ret, size_t *ret_count, struct tide_error *err);
 
 /**
+ * Start every subscription that is not running, and the manager: tide_manager_start without names.
+ *
+ * With `wait_seconds` > 0 it returns when each is live, which is behind all that was stored before, or paused, standing by or
+ * ended, or when the time is up.
+ *
+ * Owns:    nothing.
+ * Threads: any but a handler.
+ * Returns: TIDE_OK when all of them started, else the first failure, TIDE_SHUTTING_DOWN, TIDE_DEADLOCK, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_run(struct tide_manager *manager, double wait_seconds, struct tide_error *err);
+
+/**
  * Restart one subscription that is in ERROR, behind what it had settled.
  *
  * Owns:    nothing.
@@ -174,6 +186,18 @@ tide_status tide_manager_pause_all(struct tide_manager *manager, enum tide_pause
 				   struct tide_named_flag **ret, size_t *ret_count, struct tide_error *err);
 tide_status tide_manager_resume_all(struct tide_manager *manager, struct tide_named_flag **ret, size_t *ret_count,
 				    struct tide_error *err);
+
+/**
+ * List the names of the paused subscriptions, in the order of registration.
+ *
+ * The list ends in NULL, so that other calls take it as `names`.
+ *
+ * Owns:    the caller owns `*ret`, one block; release it with tide_free.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_paused_names(struct tide_manager *manager, const char ***ret, size_t *ret_count,
+				      struct tide_error *err);
 
 /**
  * Find a subscription by name; NULL when there is none.

@@ -197,6 +197,17 @@ enum tide_state {
 	TIDE_STATE_ERROR
 };
 
+/**
+ * Tell whether a state is one of delivering (catching up, live), paused, or an end (stopped, error).
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: whether it is.
+ */
+bool tide_state_is_running(enum tide_state state);
+bool tide_state_is_paused(enum tide_state state);
+bool tide_state_is_terminal(enum tide_state state);
+
 /** Why a subscription is paused. */
 enum tide_pause_reason { TIDE_PAUSE_MANUAL, TIDE_PAUSE_MAINTENANCE, TIDE_PAUSE_BACKPRESSURE };
 
@@ -257,6 +268,17 @@ struct tide_subscription_status {
 const char *tide_subscription_name(const struct tide_subscription *subscription);
 enum tide_state tide_subscription_state(const struct tide_subscription *subscription);
 tide_position tide_subscription_position(const struct tide_subscription *subscription);
+
+/**
+ * Tell whether a subscription delivers (catching up, live), is paused, or has ended (stopped, error); NULL has ended.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: whether it does.
+ */
+bool tide_subscription_is_running(const struct tide_subscription *subscription);
+bool tide_subscription_is_paused(const struct tide_subscription *subscription);
+bool tide_subscription_is_terminal(const struct tide_subscription *subscription);
 
 /**
  * Take one consistent snapshot of a subscription, asking the store for the feed end.

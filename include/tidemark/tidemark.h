@@ -22,5 +22,6 @@
 #include <tidemark/subscription.h>
 #include <tidemark/time.h>
 #include <tidemark/uuid.h>
+#include <tidemark/version.h>
 
 #endif

@@ -2,6 +2,8 @@
 /* Help and the manual page, both written from the tables of commands and options. */
 #include <string.h>
 
+#include <tidemark/version.h>
+
 #include "cli/cli.h"
 
 #define HELP_WIDTH 100
@@ -144,7 +146,7 @@ static void help_troff_command(FILE *out, enum cli_command command)
 
 void help_print_man(FILE *out)
 {
-	fprintf(out, ".TH TIDE 1 \"2026-11-22\" \"Tidemark %s\" \"Tidemark\"\n", TIDE_RELEASE);
+	fprintf(out, ".TH TIDE 1 \"2026-11-22\" \"Tidemark %s\" \"Tidemark\"\n", TIDE_VERSION_TEXT);
 	fputs(".SH NAME\ntide \\- an event store and durable projections on the command line\n"
 	      ".SH SYNOPSIS\n.B tide\n[\\fB\\-\\-store\\fR \\fIURL\\fR] [\\fB\\-\\-json\\fR] \\fICOMMAND\\fR ...\n"
 	      ".SH DESCRIPTION\n"

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include <tidemark/version.h>
+
 #include "cli/cli.h"
 
 static int main_run(struct cli *cli)
@@ -80,12 +82,12 @@ int cmd_version(struct cli *cli)
 	if (cli->json) {
 		json_open(&line, '{');
 		json_key(&line, "version");
-		json_string(&line, TIDE_RELEASE);
+		json_string(&line, TIDE_VERSION_TEXT);
 		json_key(&line, "sqlite");
 		json_string(&line, sqlite3_libversion());
 		json_close(&line, '}');
 	} else {
-		buffer_format(&line, "tide %s (SQLite %s)", TIDE_RELEASE, sqlite3_libversion());
+		buffer_format(&line, "tide %s (SQLite %s)", TIDE_VERSION_TEXT, sqlite3_libversion());
 	}
 	return cli_line(cli, &line);
 }

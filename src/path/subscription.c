@@ -246,6 +246,21 @@ enum tide_state tide_subscription_state(const struct tide_subscription *subscrip
 	return subscription ? (enum tide_state)atomic_load(&subscription->state_now) : TIDE_STATE_STOPPED;
 }
 
+bool tide_subscription_is_running(const struct tide_subscription *subscription)
+{
+	return tide_state_is_running(tide_subscription_state(subscription));
+}
+
+bool tide_subscription_is_paused(const struct tide_subscription *subscription)
+{
+	return tide_state_is_paused(tide_subscription_state(subscription));
+}
+
+bool tide_subscription_is_terminal(const struct tide_subscription *subscription)
+{
+	return tide_state_is_terminal(tide_subscription_state(subscription));
+}
+
 tide_position tide_subscription_position(const struct tide_subscription *subscription)
 {
 	struct tide_subscription *self =

@@ -37,6 +37,21 @@ const char *tide_state_name(enum tide_state state)
 	return (size_t)state < STATES_COUNT ? states_table[state].name : "unknown";
 }
 
+bool tide_state_is_running(enum tide_state state)
+{
+	return state_is_running(state);
+}
+
+bool tide_state_is_paused(enum tide_state state)
+{
+	return state == TIDE_STATE_PAUSED;
+}
+
+bool tide_state_is_terminal(enum tide_state state)
+{
+	return state_is_terminal(state);
+}
+
 bool states_may(enum tide_state from, enum tide_state to)
 {
 	return (size_t)from < STATES_COUNT && (size_t)to < STATES_COUNT && (states_table[from].to & (1u << to));

@@ -41,6 +41,28 @@ static const char *health_error_text(const struct tide_subscription_health *heal
 	return health->last_error.status == TIDE_OK ? NULL : health->last_error.message;
 }
 
+/* ---- As an answer over HTTP ---------------------------------------------------------------------------------- */
+
+static int health_http_status(bool is_well)
+{
+	return is_well ? 200 : 503;
+}
+
+int tide_health_http_status(const struct tide_health *health)
+{
+	return health_http_status(health && health->status == TIDE_HEALTHY);
+}
+
+int tide_readiness_http_status(const struct tide_readiness *readiness)
+{
+	return health_http_status(readiness && readiness->ready);
+}
+
+int tide_liveness_http_status(const struct tide_liveness *liveness)
+{
+	return health_http_status(liveness && liveness->alive);
+}
+
 /* ---- Indicators --------------------------------------------------------------------------------------------- */
 
 static void health_add_state(struct buffer *buffer, const struct tide_subscription_health *health)

@@ -363,6 +363,11 @@ tide_status tide_manager_start(struct tide_manager *manager, const char *const *
 	return manager_start(manager, names, wait_seconds, ret, ret_count, err);
 }
 
+tide_status tide_manager_run(struct tide_manager *manager, double wait_seconds, struct tide_error *err)
+{
+	return tide_manager_start(manager, NULL, wait_seconds, NULL, NULL, err);
+}
+
 static tide_status manager_restart(struct tide_manager *manager, struct tide_subscription *subscription,
 				   struct tide_error *err)
 {

@@ -2,6 +2,8 @@
 /* What a manager tells of all its subscriptions and of its last shutdown. */
 #include "supervise/manager.h"
 
+#include <string.h>
+
 #include "policy/errors_json.h"
 #include "sys/alloc.h"
 
@@ -26,6 +28,43 @@ tide_status tide_manager_statuses(struct tide_manager *manager, struct tide_subs
 	if (!statuses)
 		return alloc_fail(err);
 	*ret = statuses;
+	return TIDE_OK;
+}
+
+/* Pointers first, then the texts they point to, in one block. */
+static const char **statuses_names(struct tide_subscription *const *items, size_t count)
+{
+	size_t size = (count + 1) * sizeof(char *);
+	for (size_t i = 0; i < count; i++)
+		size += strlen(items[i]->name) + 1;
+	const char **names = alloc_zero(1, size);
+	char *text = names ? (char *)(names + count + 1) : NULL;
+	for (size_t i = 0; names && i < count; i++) {
+		names[i] = strcpy(text, items[i]->name);
+		text += strlen(text) + 1;
+	}
+	return names;
+}
+
+tide_status tide_manager_paused_names(struct tide_manager *manager, const char ***ret, size_t *ret_count,
+				      struct tide_error *err)
+{
+	if (!manager || !ret || !ret_count)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
+	struct manager_set set;
+	tide_status status = manager_pin(manager, NULL, &set, err);
+	if (status != TIDE_OK)
+		return status;
+	size_t paused = 0;
+	for (size_t i = 0; i < set.count; i++)
+		if (tide_subscription_is_paused(set.items[i]))
+			set.items[paused++] = set.items[i];
+	const char **names = statuses_names(set.items, paused);
+	manager_unpin(manager, &set);
+	if (!names)
+		return alloc_fail(err);
+	*ret = names;
+	*ret_count = paused;
 	return TIDE_OK;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The smallest program of a user: it appends one event and reads it back. */
+/* The smallest program of a user: it appends one event and reads it back; its headers are of the library that runs. */
 #include <stdio.h>
+#include <string.h>
 
 #include <tidemark/tidemark.h>
 
@@ -17,5 +18,7 @@ int main(void)
 		fprintf(stderr, "%s\n", err.message);
 		return 1;
 	}
+	if (strcmp(tide_library_version(), TIDE_VERSION_TEXT) != 0)
+		return 1;
 	return end == 1 ? 0 : 1;
 }
