@@ -283,8 +283,8 @@ tide_status tide_manager_add_hook(struct tide_manager *manager, enum tide_hook_m
 /**
  * Start everything, wait for SIGTERM, SIGINT or a request, and shut down in order.
  *
- * Signal handling is installed meanwhile and restored afterwards. A failed start does not end it, and one that hangs is not
- * waited for. A second signal ends every wait, skips what is left of hooks and drain, and gives the checkpoints one second; a
+ * Signal handling is installed meanwhile and restored afterwards. A subscription that fails to start does not end it, and one that
+ * hangs is not waited for; what keeps all of them from starting, such as a thread that cannot be made, is the result. A second signal ends every wait, skips what is left of hooks and drain, and gives the checkpoints one second; a
  * third is left to the system, which ends the process. One that follows another within half a second is the same one, since
  * timeout(1) and shells signal a process and its group; where the handling that is restored would end the process, the return
  * waits for it that long.
@@ -292,7 +292,7 @@ tide_status tide_manager_add_hook(struct tide_manager *manager, enum tide_hook_m
  * Owns:    nothing; `ret` may be NULL.
  * Threads: one at a time in a process, not a handler.
  * Returns: TIDE_OK with `*ret` filled, TIDE_STATE (signal handling is installed already), TIDE_DEADLOCK,
- *          TIDE_OUT_OF_MEMORY.
+ *          TIDE_SHUTTING_DOWN (it is being stopped), TIDE_OUT_OF_MEMORY (also: no thread).
  */
 tide_status tide_manager_run_until_shutdown(struct tide_manager *manager, struct tide_shutdown_result *ret,
 					    struct tide_error *err);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "sys/alloc.h"
+#include "sys/log.h"
 
 #define PROBE_MEASURE_NS (5 * NS_PER_SECOND) /* measuring may have to scan: silence counts only after it */
 
@@ -187,14 +188,18 @@ struct probe_answer probe_ask_lags(struct probe *probe, struct probe_lags *lags,
 {
 	struct mono_time deadline = mono_add(clock_mono(&clock_system), limit_ns);
 	struct probe_lags replaced = { 0 };
+	struct tide_error err = { 0 };
 	mutex_lock(&probe->lock);
 	if (lags->count) {
 		replaced = probe->wanted;
 		probe->wanted = *lags;
 		*lags = (struct probe_lags){ 0 };
 	}
+	bool was_refused = probe->is_refused;
 	if (!probe->is_started && !probe->is_ending)
-		probe->is_started = thread_start(&probe->thread, "tide-probe", probe_run, probe, NULL) == TIDE_OK;
+		probe->is_started = thread_start(&probe->thread, "tide-probe", probe_run, probe, &err) == TIDE_OK;
+	probe->is_refused = !probe->is_started && !probe->is_ending;
+	bool is_news = probe->is_refused && !was_refused;
 	uint64_t mine = ++probe->asked;
 	cond_broadcast(&probe->changed);
 	bool is_waiting = probe->is_started;
@@ -207,6 +212,8 @@ struct probe_answer probe_ask_lags(struct probe *probe, struct probe_lags *lags,
 	probe_tell_stores_locked(probe, mine, limit_ns, answer.stores);
 	mutex_unlock(&probe->lock);
 	probe_lags_fini(&replaced);
+	if (is_news)
+		log_at(TIDE_LOG_WARNING, "manager", "databases are not probed", "error='%s'", err.message);
 	return answer;
 }
 

@@ -37,6 +37,7 @@ struct probe {
 	struct mutex lock;
 	struct cond changed;
 	bool is_started, is_ending;
+	bool is_refused;          /* its thread could not be started the last time */
 	uint64_t asked, answered; /* questions begun after `asked` was raised have seen everything before */
 	bool has_end;             /* at least one answer ever */
 	bool is_last_ok;

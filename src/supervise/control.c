@@ -71,16 +71,31 @@ static tide_status control_begin_locked(struct tide_subscription *subscription, 
 	return TIDE_OK;
 }
 
-static void control_fail_start(struct tide_subscription *subscription, tide_status status)
+static void control_fail_start(struct tide_subscription *subscription, const struct tide_error *why)
 {
 	mutex_lock(&subscription->lock);
 	subscription->is_registered_run = subscription->is_thread_alive = false;
 	subscription->is_ready = true;
 	(void)subscription_move_locked(subscription, TIDE_STATE_ERROR, NULL);
 	subscription->ended_mono = clock_mono(subscription->engine->clock);
-	tide_fail(&subscription->error, status, "no thread for '%s'", subscription->name);
+	subscription->error = *why;
+	cond_broadcast(&subscription->changed);
 	mutex_unlock(&subscription->lock);
-	subscription_log_move(subscription, TIDE_STATE_STARTING, TIDE_STATE_ERROR, "no thread");
+	subscription_log_move(subscription, TIDE_STATE_STARTING, TIDE_STATE_ERROR, why->message);
+}
+
+void control_refuse_start(struct tide_subscription *subscription, const struct tide_error *why)
+{
+	mutex_lock(&subscription->lock);
+	while (subscription->is_thread_changing)
+		cond_wait(&subscription->changed, &subscription->lock);
+	enum tide_state from = subscription->states.state;
+	bool has_begun = !subscription->is_registered_run && control_begin_locked(subscription, false, NULL) == TIDE_OK;
+	mutex_unlock(&subscription->lock);
+	if (!has_begun)
+		return;
+	subscription_log_move(subscription, from, TIDE_STATE_STARTING, "started");
+	control_fail_start(subscription, why);
 }
 
 static tide_status control_start_thread(struct tide_subscription *subscription, struct tide_error *err)
@@ -89,10 +104,13 @@ static tide_status control_start_thread(struct tide_subscription *subscription, 
 	mutex_lock(&subscription->lock);
 	subscription->is_thread_alive = true;
 	mutex_unlock(&subscription->lock);
+	struct tide_error why;
 	tide_status status = thread_start_watched(&subscription->thread, "tide-runner", runner_thread,
-						  runner_thread_died, subscription, err);
+						  runner_thread_died, subscription, &why);
 	if (status != TIDE_OK)
-		control_fail_start(subscription, status);
+		control_fail_start(subscription, &why);
+	if (status != TIDE_OK && err)
+		*err = why;
 	mutex_lock(&subscription->lock);
 	subscription->is_thread_changing = false;
 	cond_broadcast(&subscription->changed);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "sys/alloc.h"
+#include "sys/log.h"
 
 #define MANAGER_SHUTDOWN_TIMEOUT 30.0
 #define MANAGER_DRAIN_TIMEOUT 10.0
@@ -281,6 +282,14 @@ static tide_status manager_set_running(struct tide_manager *manager, struct tide
 	return status;
 }
 
+static void manager_refuse_all(const struct manager_set *set, const struct tide_error *why)
+{
+	log_at(TIDE_LOG_ERROR, "manager", "nothing is started", "error='%s'", why->message);
+	for (size_t i = 0; i < set->count; i++)
+		if (set->items[i])
+			control_refuse_start(set->items[i], why);
+}
+
 static void manager_start_all(struct tide_manager *manager, const struct manager_set *set,
 			      struct tide_start_result *results)
 {
@@ -340,7 +349,12 @@ tide_status manager_start(struct tide_manager *manager, const char *const *names
 	if (status != TIDE_OK)
 		return status;
 	struct tide_start_result *results = alloc_zero(set.count + 1, sizeof *results);
-	status = results ? manager_begin_all(manager, wait_seconds < 0, &set, results, err) : alloc_fail(err);
+	struct tide_error why;
+	status = results ? manager_begin_all(manager, wait_seconds < 0, &set, results, &why) : alloc_fail(&why);
+	if (status != TIDE_OK && status != TIDE_SHUTTING_DOWN)
+		manager_refuse_all(&set, &why);
+	if (status != TIDE_OK && err)
+		*err = why;
 	if (status == TIDE_OK) {
 		status = manager->is_threaded ? manager_await_all(&set, wait_seconds, results, err) : TIDE_OK;
 		if (ret) {
@@ -374,9 +388,11 @@ static tide_status manager_restart(struct tide_manager *manager, struct tide_sub
 	tide_status status = manager_begin_start(manager, false, err);
 	if (status != TIDE_OK)
 		return status;
-	status = control_start(manager, subscription, true, err);
-	if (status == TIDE_OK)
+	bool is_restartable = tide_subscription_state(subscription) == TIDE_STATE_ERROR;
+	if (is_restartable)
 		status = manager_set_running(manager, err);
+	if (status == TIDE_OK)
+		status = control_start(manager, subscription, true, err);
 	manager_end_start(manager);
 	if (status == TIDE_OK && manager->is_threaded)
 		status = control_wait_started(subscription, false, MONO_NEVER, err);

@@ -106,7 +106,8 @@ bool manager_begin_stop(struct tide_manager *manager);
 void manager_end_stop(struct tide_manager *manager);
 /** Whether a stop gave up waiting for somebody who has not returned yet. */
 bool manager_has_abandoned(struct tide_manager *manager);
-/** tide_manager_start, also while shutting down, and with `wait_seconds` < 0 without any waiting: a request made before the run leads to start, then shutdown at once. */
+/** tide_manager_start, also while shutting down, and with `wait_seconds` < 0 without any waiting: a request made before the run leads
+ * to start, then shutdown at once. An error without `*ret` is the manager's: nothing has been started. */
 tide_status manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
 			  struct tide_start_result **ret, size_t *ret_count, struct tide_error *err);
 
@@ -115,6 +116,8 @@ tide_status manager_start(struct tide_manager *manager, const char *const *names
 /** Begin a run; success when one is under way. TIDE_BUSY while an abandoned handler has not returned. */
 tide_status control_start(struct tide_manager *manager, struct tide_subscription *subscription, bool is_restart,
 			  struct tide_error *err);
+/** What keeps the whole manager from starting is this one's error, unless it runs. */
+void control_refuse_start(struct tide_subscription *subscription, const struct tide_error *why);
 /** Wait until the start is resolved (`deadline` MONO_NEVER), or is live or ended, or the deadline; its error. */
 tide_status control_wait_started(struct tide_subscription *subscription, bool until_live, struct mono_time deadline,
 				 struct tide_error *err);

@@ -3,7 +3,8 @@
  * Running until somebody asks for the end.
  *
  * Happy path: everything starts; a signal, or a request with its instant, wakes whoever waits; shutdown.c does the rest.
- * Failure modes: a start does not get through to its database: nobody waits for it, a signal ends it like the others. A
+ * Failure modes: nothing can be started, since there is no thread or no memory: that is the result. A start does not get through
+ * to its database: nobody waits for it, a signal ends it like the others. A
  * second signal ends every wait of the sequence; a third one is left to the system. One that follows at once is the same one:
  * timeout(1) and shells signal a process and then its group.
  */
@@ -157,16 +158,34 @@ static void run_await_same_signal(struct tide_manager *manager, const struct run
 	run_drain(shutdown);
 }
 
+/* A subscription that fails to start has the error in its state and does not end the rest; when none could be started, that is
+ * this run's error. */
+static tide_status run_start(struct tide_manager *manager, struct tide_error *err)
+{
+	struct tide_start_result *results = NULL;
+	size_t count;
+	tide_status status = manager_start(manager, NULL, -1, &results, &count, err);
+	bool is_begun = results != NULL;
+	tide_free(results);
+	return is_begun ? TIDE_OK : status;
+}
+
 static tide_status run_until_request(struct tide_manager *manager, struct tide_shutdown_result *ret,
 				     struct tide_error *err)
 {
 	struct shutdown_run run = { .manager = manager };
-	tide_status started = manager_start(manager, NULL, -1, NULL, NULL, NULL);
-	(void)started; /* a failed start is in the subscription's state and does not end the rest */
+	struct tide_error why;
+	tide_status started = run_start(manager, &why);
+	if (started != TIDE_OK) /* then nobody would ask for the end */
+		tide_manager_request_shutdown(manager, TIDE_SHUTDOWN_PROGRAMMATIC);
 	run_await_request(manager);
 	(void)manager_begin_stop(manager);
 	tide_status status = shutdown_through(&run, err);
 	manager_end_stop(manager);
+	if (started != TIDE_OK && err)
+		*err = why;
+	if (started != TIDE_OK)
+		return started;
 	if (status == TIDE_OK && ret)
 		*ret = run.result;
 	return status;

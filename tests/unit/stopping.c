@@ -258,6 +258,53 @@ static void what_is_settled_is_saved_while_the_drain_goes_on(void **state)
 	rig_close(&rig);
 }
 
+/* ---- What cannot start ---------------------------------------------------------------------------------------- */
+
+static atomic_bool starting_is_over;
+
+/* When the start has come to something, memory is there again and the run is asked to end. */
+static void end_what_has_started(void *self)
+{
+	struct rig *rig = self;
+	enum tide_state state;
+	do {
+		wait_a_moment();
+		state = tide_subscription_state(rig->subscription);
+	} while (state != TIDE_STATE_LIVE && state != TIDE_STATE_ERROR && !atomic_load(&starting_is_over));
+	alloc_fail_from(0);
+	tide_manager_request_shutdown(rig->manager, TIDE_SHUTDOWN_PROGRAMMATIC);
+}
+
+static void what_cannot_start_says_so(void **state)
+{
+	(void)state;
+	bool has_started = false;
+	for (int64_t n = 1; !has_started; n++) {
+		struct rig rig;
+		struct thread thread;
+		struct tide_error why = { 0 };
+		struct tide_subscription_status status;
+		rig_ready(&rig, "memory:%n");
+		atomic_store(&starting_is_over, false);
+		must(thread_start(&thread, "ends", end_what_has_started, &rig, err));
+		alloc_fail_from(n);
+		tide_status result = tide_manager_run_until_shutdown(rig.manager, NULL, &why);
+		atomic_store(&starting_is_over, true);
+		thread_join(&thread);
+		must(tide_subscription_status(rig.subscription, &status, err));
+		bool has_failed = status.state == TIDE_STATE_ERROR;
+		has_started = result == TIDE_OK && !has_failed;
+		if (has_failed)
+			assert_int_equal(status.error.status, TIDE_OUT_OF_MEMORY);
+		if (result != TIDE_OK)
+			assert_int_equal(why.status, TIDE_OUT_OF_MEMORY);
+		if (result != TIDE_OK && has_failed)
+			assert_string_equal(status.error.message, why.message);
+		assert_true(has_started || has_failed || n == 1); /* the first one lists the subscriptions */
+		rig_close(&rig);
+	}
+}
+
 /* ---- A given instant ------------------------------------------------------------------------------------------ */
 
 static struct tide_time seconds_from_now(double seconds)
@@ -709,6 +756,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_stop_counts_as_a_shutdown),
 		cmocka_unit_test(what_is_in_hand_has_all_of_the_limit_of_a_stop),
+		cmocka_unit_test(what_cannot_start_says_so),
 		cmocka_unit_test(the_drain_has_its_time_before_the_reserve),
 		cmocka_unit_test(a_longer_shutdown_waits_no_shorter_for_a_handler),
 		cmocka_unit_test(a_stop_ends_a_request_that_nobody_waits_for),

@@ -5,11 +5,12 @@
  * A NOTIFY in the append's transaction would take a lock that all commits queue for. So a thread of its own sends it
  * afterwards, on a connection of its own, at most once in 5 ms for the whole process, and always once more after the
  * last ring. The thread starts with the first append.
- * Failure: the connection is made anew with the next ring; listeners poll meanwhile.
+ * Failure: the connection is made anew with the next ring, and so is a thread that could not be started; listeners poll meanwhile.
  */
 #include "backends/postgres/inner.h"
 
 #include "sys/alloc.h"
+#include "sys/log.h"
 
 #define BELL_INTERVAL_NS (5 * NS_PER_MS)
 #define BELL_RECONNECT_NS NS_PER_SECOND
@@ -81,12 +82,18 @@ static void bell_run(void *self)
 void pg_bell_ring(struct pg_store *store)
 {
 	struct pg_bell *bell = &store->bell;
+	struct tide_error err = { 0 };
 	mutex_lock(&bell->lock);
-	bool was_rung = bell->is_rung;
+	bool was_rung = bell->is_rung, was_refused = bell->is_refused;
 	bell->is_rung = true;
 	if (!bell->is_running)
-		bell->is_running = thread_start(&bell->thread, "tide-bell", bell_run, store, NULL) == TIDE_OK;
+		bell->is_running = thread_start(&bell->thread, "tide-bell", bell_run, store, &err) == TIDE_OK;
+	bell->is_refused = !bell->is_running;
+	bool is_news = bell->is_refused && !was_refused;
 	mutex_unlock(&bell->lock);
 	if (!was_rung)
 		cond_signal(&bell->changed);
+	if (is_news)
+		log_at(TIDE_LOG_WARNING, "store", "other processes are not notified, they poll", "error='%s'",
+		       err.message);
 }

@@ -19,6 +19,7 @@ struct pg_bell {
 	struct thread thread;
 	/* under lock */
 	bool is_rung, is_stopping, is_running;
+	bool is_refused; /* its thread could not be started the last time */
 };
 
 /** An opened database. */
