@@ -11,7 +11,9 @@ static int open_fail(struct cli *cli, const char *url, struct tide_error *err)
 {
 	struct tide_error hint = *err;
 
-	if (err->status == TIDE_SCHEMA && cli->command != COMMAND_INIT && !strstr(err->message, "tide init")) {
+	bool can_be_made = err->status == TIDE_SCHEMA && strstr(err->message, "is missing");
+
+	if (can_be_made && cli->command != COMMAND_INIT && !strstr(err->message, "tide init")) {
 		tide_fail(&hint, TIDE_SCHEMA, "%.380s (make it with: tide init)", err->message);
 		char *shown ALLOC_AUTO = cli->options[OPT_STORE].is_set ? url_redact(url) : NULL;
 		if (shown)

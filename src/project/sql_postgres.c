@@ -36,6 +36,8 @@ static tide_status postgres_status(PGconn *connection, const PGresult *result)
 		return TIDE_INTERNAL;
 	if (strncmp(state, "57P", 3) == 0)
 		return TIDE_CONNECTION_LOST;
+	if (strcmp(state, "53100") == 0)
+		return TIDE_DISK_FULL;
 	if (strncmp(state, "53", 2) == 0 || strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0 ||
 	    strcmp(state, "55P03") == 0)
 		return TIDE_BUSY;

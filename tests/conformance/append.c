@@ -659,7 +659,27 @@ static void append_all_repeated_returns_the_original_results(struct fixture *f)
 	assert_int_equal(end_of(f->store), 2);
 }
 
+/* ---- What the owner of the database forbids -------------------------------------------------------------------- */
+
+/* No race: to try again would burn positions until a timeout, and then blame other writers. */
+static void a_unique_index_of_the_owner_refuses_an_append_at_once(struct fixture *f)
+{
+	struct tide_new_event events[] = { event_of("UserAdded", 1) };
+	events[0].actor_id = "one@example.org";
+	fixture_sql(f, "CREATE UNIQUE INDEX one_event_an_actor ON events (actor_id)");
+	must(tide_store_append(f->store, APPEND(order(1), TIDE_ANY, events), NULL, err));
+	struct tide_error why =
+		refused(TIDE_IO, tide_store_append(f->store, APPEND(order(2), TIDE_ANY, events), NULL, err));
+	must_mention(&why, "actor");
+	events[0].event_id = uuid_of(7);
+	refused(TIDE_IO, tide_store_append(f->store, APPEND(order(1), 1, events), NULL, err));
+	struct tide_append_result result = append_one(f->store, order(3), "UserAdded");
+	assert_true(result.first_position <= 4);
+	assert_int_equal(version_of(f->store, order(1)), 1);
+}
+
 const struct test_case append_cases[] = {
+	CASE_NEEDS(a_unique_index_of_the_owner_refuses_an_append_at_once, NEEDS_SQL),
 	CASE(append_to_a_new_stream_starts_at_version_1),
 	CASE(append_numbers_a_batch_in_its_order),
 	CASE(append_any_accepts_every_version),

@@ -86,64 +86,6 @@ static void a_sequence_with_a_cache_is_refused(void **state)
 	must_mention(&why, "CACHE 20");
 }
 
-/* Make `events` anew with the given constraints; its sequence stays. */
-static struct tide_error refused_events(const char *constraints)
-{
-	char sql[1200];
-	snprintf(sql, sizeof sql,
-		 "ALTER SEQUENCE IF EXISTS events_global_position_seq OWNED BY NONE; DROP TABLE events; CREATE TABLE "
-		 "events ("
-		 "global_position BIGINT NOT NULL DEFAULT nextval('events_global_position_seq'), event_id UUID NOT "
-		 "NULL, aggregate_id UUID NOT NULL, aggregate_type VARCHAR(255) NOT NULL, event_type VARCHAR(255) NOT "
-		 "NULL, tenant_id UUID, actor_id VARCHAR(255), version INTEGER NOT NULL, \"timestamp\" TIMESTAMPTZ NOT "
-		 "NULL, payload JSON NOT NULL, created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), event_version INTEGER, "
-		 "correlation_id UUID, causation_id UUID, metadata JSON, %s; "
-		 "ALTER SEQUENCE events_global_position_seq OWNED BY events.global_position",
-		 constraints);
-	postgres_sql("keys", sql);
-	void *store = NULL;
-	struct tide_error why = refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=keys", false, &store, err));
-	struct tide_error again = refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=keys", true, &store, err));
-	assert_string_equal(why.message, again.message);
-	return why;
-}
-
-static void events_without_its_uniqueness_are_refused_naming_it(void **state)
-{
-	(void)state;
-	STORE->close(backend_opened("postgresql:///?schema=keys"));
-	struct tide_error why = refused_events("PRIMARY KEY (global_position), UNIQUE (event_id))");
-	must_mention(&why, "UNIQUE (aggregate_id, aggregate_type, version)");
-	why = refused_events("PRIMARY KEY (global_position), UNIQUE (aggregate_id, aggregate_type, version))");
-	must_mention(&why, "UNIQUE (event_id)");
-	must_mention(&why, "ALTER TABLE \"keys\".events ADD UNIQUE (event_id)");
-	why = refused_events("PRIMARY KEY (global_position), UNIQUE (event_id) DEFERRABLE, UNIQUE (aggregate_id, "
-			     "aggregate_type, version))");
-	must_mention(&why, "UNIQUE (event_id)");
-	why = refused_events(
-		"PRIMARY KEY (global_position, \"timestamp\"), UNIQUE (event_id, \"timestamp\"), UNIQUE "
-		"(aggregate_id, aggregate_type, version, \"timestamp\")) PARTITION BY RANGE (\"timestamp\")");
-	must_mention(&why, "table 'events'");
-	must_mention(&why, "UNIQUE (global_position)");
-}
-
-/* CREATE INDEX CONCURRENTLY that failed leaves an index that refuses nothing for certain. */
-static void an_invalid_index_is_no_uniqueness_and_another_name_is_as_good(void **state)
-{
-	(void)state;
-	void *store;
-	STORE->close(backend_opened("postgresql:///?schema=indexed"));
-	postgres_sql("indexed",
-		     "ALTER TABLE events DROP CONSTRAINT events_event_id_key; CREATE UNIQUE INDEX mine ON events "
-		     "(event_id) INCLUDE (version); UPDATE pg_index SET indisvalid = false WHERE indexrelid = "
-		     "'mine'::regclass");
-	struct tide_error why = refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=indexed", true, &store, err));
-	must_mention(&why, "UNIQUE (event_id)");
-	postgres_sql("indexed", "REINDEX INDEX mine");
-	must(backend_open("postgresql:///?schema=indexed", false, &store, err));
-	STORE->close(store);
-}
-
 static void search_path_chooses_the_schema(void **state)
 {
 	(void)state;
@@ -710,8 +652,6 @@ int main(void)
 		cmocka_unit_test(a_missing_table_or_column_is_named),
 		cmocka_unit_test(a_role_without_rights_is_told_so_and_may_use_what_is_complete),
 		cmocka_unit_test(a_sequence_with_a_cache_is_refused),
-		cmocka_unit_test(events_without_its_uniqueness_are_refused_naming_it),
-		cmocka_unit_test(an_invalid_index_is_no_uniqueness_and_another_name_is_as_good),
 		cmocka_unit_test(search_path_chooses_the_schema),
 		cmocka_unit_test(no_secret_is_in_a_message),
 		cmocka_unit_test(a_hole_is_waited_for_as_long_as_its_append_runs),

@@ -100,6 +100,93 @@ static void append_repeated_returns_the_original_result(void **state)
 	STORE->close(store);
 }
 
+/* Events of type "Refused", and no others, meet the trigger of the database's owner. */
+static tide_status append_refused(void *store, const char *payload, struct tide_error *err)
+{
+	struct tide_event event = fixture_event("Refused", payload);
+	struct tide_commit commit = { { tide_uuid_v7(), "Thing" }, TIDE_ANY, &event, 1 };
+	struct tide_append_result result;
+	return STORE->append(store, &commit, 1, &result, err);
+}
+
+static void what_a_trigger_refuses_is_not_stored_and_reported(void **state)
+{
+	static const struct {
+		const char *moment, *raise, *says;
+		tide_status status;
+	} triggers[] = {
+		{ "BEFORE", "RAISE(ABORT, 'no such luck')", "no such luck", TIDE_IO },
+		{ "AFTER", "RAISE(ABORT, 'no such luck')", "no such luck", TIDE_IO },
+		{ "AFTER", "RAISE(FAIL, 'no such luck')", "no such luck", TIDE_IO },
+		{ "AFTER", "RAISE(ROLLBACK, 'no such luck')", "no such luck", TIDE_IO },
+		{ "BEFORE", "RAISE(IGNORE)", "trigger on 'events'", TIDE_STATE },
+	};
+	struct fixture *fixture = *state;
+	struct tide_error err;
+	void *store = fixture_open(fixture->database, "");
+	for (size_t i = 0; i < sizeof triggers / sizeof *triggers; i++) {
+		char sql[300];
+		snprintf(sql, sizeof sql,
+			 "DROP TRIGGER IF EXISTS strict; CREATE TRIGGER strict %s INSERT ON events WHEN NEW.event_type "
+			 "= "
+			 "'Refused' BEGIN SELECT %s; END",
+			 triggers[i].moment, triggers[i].raise);
+		fixture_sql(fixture, sql);
+		assert_status(triggers[i].status, append_refused(store, "{}", &err));
+		assert_says(&err, triggers[i].says);
+		assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM events WHERE event_type = 'Refused'"),
+				 0);
+		struct tide_uuid other = tide_uuid_v7();
+		assert_ok(fixture_append(store, &other, TIDE_ANY, 1, NULL, &err));
+	}
+	STORE->close(store);
+}
+
+/* What a trigger refuses may be stored already: the rules of an append have the first word. */
+static void a_repetition_is_a_success_whatever_a_trigger_says(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tide_error err;
+	void *store = fixture_open(fixture->database, "");
+	struct tide_event event = fixture_event("Refused", "{}");
+	struct tide_commit commit = { { tide_uuid_v7(), "Thing" }, TIDE_ANY, &event, 1 };
+	struct tide_append_result result;
+	assert_ok(STORE->append(store, &commit, 1, &result, &err));
+	fixture_sql(fixture, "CREATE TRIGGER strict BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'no'); END");
+	assert_ok(STORE->append(store, &commit, 1, &result, &err));
+	assert_true(result.was_stored_before);
+	STORE->close(store);
+}
+
+static void a_table_that_would_replace_or_ignore_keeps_what_is_stored(void **state)
+{
+	static const char *const policies[] = { "IGNORE", "REPLACE" };
+	struct fixture *fixture = *state;
+	struct tide_error err;
+	for (size_t i = 0; i < 2; i++) {
+		char sql[700];
+		struct fixture one = *fixture;
+		snprintf(one.database, sizeof one.database, "%s/%s.db", fixture->directory, policies[i]);
+		snprintf(sql, sizeof sql,
+			 "CREATE TABLE events (global_position INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT "
+			 "NULL "
+			 "UNIQUE ON CONFLICT %s, aggregate_id TEXT NOT NULL, aggregate_type TEXT NOT NULL, event_type "
+			 "TEXT NOT NULL, version INTEGER NOT NULL, timestamp TEXT NOT NULL, payload TEXT NOT NULL, "
+			 "created_at TEXT NOT NULL DEFAULT '', UNIQUE (aggregate_id, aggregate_type, version))",
+			 policies[i]);
+		fixture_sql(&one, sql);
+		void *store = fixture_open(one.database, "");
+		struct tide_event event = fixture_event("Happened", "{}");
+		struct tide_commit commit = { { tide_uuid_v7(), "Thing" }, TIDE_ANY, &event, 1 };
+		struct tide_append_result result;
+		assert_ok(STORE->append(store, &commit, 1, &result, &err));
+		commit.stream.aggregate_id = tide_uuid_v7();
+		assert_status(TIDE_DUPLICATE_EVENT, STORE->append(store, &commit, 1, &result, &err));
+		assert_int_equal(fixture_number(&one, "SELECT count(*) FROM events WHERE global_position = 1"), 1);
+		STORE->close(store);
+	}
+}
+
 /** A thread that appends to a stream all share, and to its own. */
 struct appender {
 	void *store;
@@ -313,6 +400,9 @@ int main(void)
 		TEST(append_then_read_returns_what_was_written),
 		TEST(append_refused_half_way_leaves_nothing),
 		TEST(append_repeated_returns_the_original_result),
+		TEST(what_a_trigger_refuses_is_not_stored_and_reported),
+		TEST(a_repetition_is_a_success_whatever_a_trigger_says),
+		TEST(a_table_that_would_replace_or_ignore_keeps_what_is_stored),
 		TEST(group_commit_of_threads_loses_nothing),
 		TEST(group_commit_works_in_memory),
 		TEST(appends_of_processes_share_the_file),

@@ -3,16 +3,18 @@
  * Appending: all events of all commits in one statement, one round trip.
  *
  * Happy path: the statement finds every stream where it must be, inserts, and returns the positions.
- * It inserts nothing when a stream is elsewhere, and fails on a unique constraint when an event id is stored already
- * or another writer was faster. Then the streams' versions and the known ids are looked up, and the rules of an append
- * decide: done before, conflict, duplicate, or try again.
- * Failure: a connection lost under way is replaced and the append repeated; its event ids make that safe. Only when
+ * It inserts nothing when a stream is elsewhere, and fails on one of two unique constraints when an event id is stored
+ * already or another writer was faster. Then the streams' versions and the known ids are looked up, and the rules of an
+ * append decide: done before, conflict, duplicate, or try again.
+ * Failure: whatever else the database has against it (a constraint or trigger of its owner, no space) is reported at
+ * once, unless the rules of an append have the first word. A connection lost under way is replaced and the append repeated; its event ids make that safe. Only when
  * the server stays away is the outcome unknown: TIDE_CONNECTION_LOST.
  */
 #include "backends/postgres/inner.h"
 
 #include <stdlib.h>
 
+#include "backends/postgres/status.h"
 #include "core/text.h"
 #include "sys/alloc.h"
 #include "sys/wakeup.h"
@@ -22,6 +24,15 @@
 
 /* What a stream must be at, for the statement. */
 enum { APPEND_ANY = -1, APPEND_EXISTS = -2, APPEND_NEVER = -3 };
+
+/** What one try came to. */
+enum append_outcome {
+	APPEND_FAILED, /* as the error says */
+	APPEND_DONE,
+	APPEND_KEPT,   /* from being stored, at least in part, by a trigger */
+	APPEND_LOST,   /* a race: another append was there first */
+	APPEND_REFUSED /* nothing was inserted: a stream is not where it must be */
+};
 
 /** One call in progress. */
 struct append_call {
@@ -34,6 +45,7 @@ struct append_call {
 	int32_t *ahead;  /* by commit: events that the commits before it add to its stream */
 	bool was_cut;    /* a connection was lost with an earlier try of this call under way */
 	int races;
+	int in_place;              /* tries in a row that inserted nothing although every stream was where it must be */
 	struct mono_time deadline; /* for the server to come back, and for a race to be won */
 	int64_t pause_ns;
 };
@@ -210,25 +222,45 @@ static void append_results(const struct append_call *call, const PGresult *rows)
 	}
 }
 
-/* One try. `*ret_is_done` is false when the streams or ids have to be looked at. */
-static tide_status append_insert(const struct append_call *call, struct pg_connection *connection, bool *ret_is_done,
-				 struct tide_error *err)
+/*
+ * Another append was there first. A serialization failure says so by its definition, and a deadlock of an append to
+ * several streams is one with an append that takes them in another order.
+ */
+static bool append_is_race(const struct append_call *call, struct pg_connection *connection)
+{
+	const char *sqlstate = connection->sqlstate;
+	return strcmp(sqlstate, "40001") == 0 || (call->count > 1 && strcmp(sqlstate, "40P01") == 0) ||
+	       pg_keys_tell_race(call->store, connection);
+}
+
+/* A trigger or rule can keep rows out without an error; what it let in is stored. */
+static tide_status append_fail_kept(int stored, size_t total, struct tide_error *err)
+{
+	return tide_fail(
+		err, TIDE_STATE,
+		"PostgreSQL stored %d of %zu events and named no error: a trigger or rule on 'events' keeps them "
+		"out",
+		stored, total);
+}
+
+static enum append_outcome append_insert(const struct append_call *call, struct pg_connection *connection,
+					 struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	append_put_streams(call, &params, true);
 	append_put_events(call, &params);
-	tide_status status = pg_run(connection, PG_APPEND, &params, &rows, err);
-	bool is_race = strcmp(connection->sqlstate, "23505") == 0 || strcmp(connection->sqlstate, "22003") == 0 ||
-		       status == TIDE_BUSY;
-	*ret_is_done = false;
-	if (status != TIDE_OK)
-		return is_race && pg_connection_is_usable(connection) ? TIDE_OK : status;
+	if (pg_run(connection, PG_APPEND, &params, &rows, err) != TIDE_OK)
+		return pg_connection_is_usable(connection) && append_is_race(call, connection) ? APPEND_LOST
+											       : APPEND_FAILED;
 	if (PQntuples(rows) == 0)
-		return TIDE_OK;
+		return APPEND_REFUSED;
+	if ((size_t)PQntuples(rows) != append_total(call)) {
+		append_fail_kept(PQntuples(rows), append_total(call), err);
+		return APPEND_KEPT;
+	}
 	append_results(call, rows);
-	*ret_is_done = true;
-	return TIDE_OK;
+	return APPEND_DONE;
 }
 
 static tide_status append_versions(const struct append_call *call, struct pg_connection *connection, PGresult **ret,
@@ -314,22 +346,57 @@ static tide_status append_lose_race(const struct append_call *call, struct tide_
 }
 
 /*
+ * The rules of an append come before those of the database's owner: what a trigger refuses may be stored already, and a
+ * number out of range is a stream that is full. A key that is none of a race may be that of a position.
+ */
+static tide_status append_explain(struct append_call *call, struct pg_connection *connection, struct tide_error *err)
+{
+	struct tide_error cause = *err, ruled;
+	bool is_over = cause.status == TIDE_TIMEOUT || cause.status == TIDE_OUT_OF_MEMORY;
+	if (is_over || !pg_connection_is_usable(connection))
+		return cause.status;
+	bool is_key = cause.native == pg_native_of("23505");
+	tide_status status = append_decide(call, connection, &ruled);
+	if (status == TIDE_OK && append_total(call) == 0)
+		return TIDE_OK;
+	if (status == TIDE_OK && is_key)
+		status = pg_keys_check_sequence(call->store, connection, &ruled);
+	bool is_ruled = status == TIDE_CONFLICT || status == TIDE_DUPLICATE_EVENT || status == TIDE_ARGUMENT ||
+			status == TIDE_SCHEMA;
+	*err = is_ruled ? ruled : cause;
+	return err->status;
+}
+
+/* The rules find nothing against an append that did not go in: a race, unless nothing can have changed meanwhile. */
+static tide_status append_go_on(struct append_call *call, enum append_outcome outcome, struct tide_error *err)
+{
+	call->in_place = outcome == APPEND_REFUSED ? call->in_place + 1 : 0;
+	if (call->in_place > 1)
+		return append_fail_kept(0, append_total(call), err);
+	call->races++;
+	return clock_mono(&clock_system).ns >= call->deadline.ns ? append_lose_race(call, err) : TIDE_OK;
+}
+
+/*
  * A lost race costs the time of the winner's commit, and against a steady writer most races are lost: the store's busy
  * timeout bounds them, as it bounds the wait for the lock where there is one. A count would give up within milliseconds.
  */
 static tide_status append_try(struct append_call *call, struct pg_connection *connection, struct tide_error *err)
 {
 	for (;;) {
-		bool is_done;
-		tide_status status = append_insert(call, connection, &is_done, err);
-		if (status != TIDE_OK || is_done)
-			return status;
-		status = append_decide(call, connection, err);
+		enum append_outcome outcome = append_insert(call, connection, err);
+		if (outcome == APPEND_DONE)
+			return TIDE_OK;
+		if (outcome == APPEND_KEPT)
+			return err->status;
+		if (outcome == APPEND_FAILED)
+			return append_explain(call, connection, err);
+		tide_status status = append_decide(call, connection, err);
 		if (status != TIDE_OK || append_total(call) == 0)
 			return status;
-		call->races++;
-		if (clock_mono(&clock_system).ns >= call->deadline.ns)
-			return append_lose_race(call, err);
+		status = append_go_on(call, outcome, err);
+		if (status != TIDE_OK)
+			return status;
 	}
 }
 
@@ -384,11 +451,15 @@ tide_status pg_append(void *self, const struct tide_commit *commits, size_t coun
 				    .ahead = ahead,
 				    .deadline = mono_add(clock_mono(&clock_system), store->busy_ns),
 				    .pause_ns = APPEND_PAUSE_MIN_NS };
-	tide_status status = append_look_ahead(&call, err);
+	struct tide_error why = { 0 };
+	tide_status status = append_look_ahead(&call, &why);
 	if (status == TIDE_OK)
-		status = append_run(&call, err);
-	if (status != TIDE_OK)
+		status = append_run(&call, &why);
+	if (status != TIDE_OK) {
+		if (err)
+			*err = why;
 		return status;
+	}
 	memcpy(ret, results, count * sizeof *ret);
 	for (size_t i = 0; call.was_cut && i < count; i++)
 		ret[i].was_stored_before = false; /* most likely by this very call */

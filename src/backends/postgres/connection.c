@@ -2,12 +2,27 @@
 #include "backends/postgres/connection.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <libpq-events.h>
 
 #include "backends/postgres/status.h"
 #include "sys/alloc.h"
+
+static void connection_copy(char ret[64], const PGresult *result, int field)
+{
+	const char *text = PQresultErrorField(result, field);
+	snprintf(ret, 64, "%s", text ? text : "");
+}
+
+static void connection_note(struct pg_connection *connection, const PGresult *result, const char *sqlstate)
+{
+	strncpy(connection->sqlstate, sqlstate, sizeof connection->sqlstate - 1);
+	connection_copy(connection->broken.schema, result, PG_DIAG_SCHEMA_NAME);
+	connection_copy(connection->broken.table, result, PG_DIAG_TABLE_NAME);
+	connection_copy(connection->broken.constraint, result, PG_DIAG_CONSTRAINT_NAME);
+}
 
 /* libpq shows every result of a connection here, also those of a handler's own statements. */
 static int connection_watch(PGEventId id, void *info, void *self)
@@ -18,7 +33,7 @@ static int connection_watch(PGEventId id, void *info, void *self)
 	PGresult *result = ((PGEventResultCreate *)info)->result;
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	if (sqlstate && PQresultStatus(result) == PGRES_FATAL_ERROR)
-		strncpy(connection->sqlstate, sqlstate, sizeof connection->sqlstate - 1);
+		connection_note(connection, result, sqlstate);
 	const char *tag = PQcmdStatus(result);
 	if (strcmp(tag, "COMMIT") == 0 || strcmp(tag, "PREPARE TRANSACTION") == 0)
 		connection->was_ended = true;

@@ -25,8 +25,11 @@ struct pg_connection {
 	const struct pg_target *target;
 	uint64_t prepared; /* a bit per statement */
 	char sqlstate[6];  /* of the last error result, whoever sent the statement */
-	bool was_ended;    /* a COMMIT was seen since this was last cleared */
-	bool is_broken;    /* libpq may call it good still: a write failed while a notice was there to be read */
+	struct {
+		char schema[64], table[64], constraint[64]; /* which that error names, else empty */
+	} broken;
+	bool was_ended; /* a COMMIT was seen since this was last cleared */
+	bool is_broken; /* libpq may call it good still: a write failed while a notice was there to be read */
 };
 
 static inline void pg_result_free(PGresult **result)

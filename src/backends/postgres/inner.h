@@ -26,6 +26,8 @@ struct pg_bell {
 struct pg_store {
 	/* fixed after open */
 	struct pg_target target;
+	char *schema;           /* as the catalog has it, without quotes */
+	char *race_keys;        /* constraints that a lost race of appends breaks, each in a line */
 	char channel[32];       /* of notifications */
 	int64_t numbering;      /* the sequence behind global_position, its oid */
 	int64_t numbering_file; /* and its file when the store was opened: another one when it was restarted */
@@ -119,9 +121,15 @@ tide_status pg_schema_prepare(struct pg_store *store, struct pg_connection *conn
 const char *pg_schema_index(size_t number);
 
 /* ---- keys.c ---- */
-/** Refuse tables that lack the uniqueness which appends and upserts stand on; a table that is missing is passed over. */
+/** Refuse tables that lack the uniqueness which appends and upserts stand on; a table that is missing is passed over.
+ * `ret_races` may be NULL, else it is what `race_keys` of a store is. */
 tide_status pg_keys_check(struct pg_connection *connection, const char *schema, const char *schema_dot,
-			  struct tide_error *err);
+			  char **ret_races, struct tide_error *err);
+/** Whether the last error of a connection is a lost race: another append was there first, with its id or its version. */
+bool pg_keys_tell_race(const struct pg_store *store, struct pg_connection *connection);
+/** Refuse events at positions that their sequence has not come to. */
+tide_status pg_keys_check_sequence(const struct pg_store *store, struct pg_connection *connection,
+				   struct tide_error *err);
 
 /* ---- append.c ---- */
 tide_status pg_append(void *store, const struct tide_commit *commits, size_t count, struct tide_append_result *ret,

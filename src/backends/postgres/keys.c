@@ -6,6 +6,8 @@
  * Happy path: one query finds for each key an index that refuses a second row at once: unique, valid, not deferrable,
  * over all rows and exactly these columns.
  * Failure: TIDE_SCHEMA naming the constraint that is missing and the statement that makes it.
+ *
+ * The same names tell an append that lost a race from one that the database refuses for reasons of its owner.
  */
 #include "backends/postgres/inner.h"
 
@@ -13,16 +15,16 @@
 #include "sys/alloc.h"
 
 /* clang-format off */
-/** Columns in the order of their names, and what would happen without their key. */
-static const struct { const char *table, *columns, *otherwise; } keys[] = {
-	{ "events",                 "global_position",                     "two events could stand at one position" },
-	{ "events",                 "event_id",                            "an event could be stored twice" },
-	{ "events",                 "aggregate_id aggregate_type version", "a version could be given twice" },
-	{ "projection_checkpoints", "projection_name",                     "a checkpoint could not be saved" },
-	{ "dead_letter_queue",      "event_id projection_name",            "a dead letter could not be written" },
-	{ "snapshots",              "aggregate_id aggregate_type",         "a snapshot could not be saved" },
-	{ "subscription_leases",    "name",                                "a subscription could have two owners" },
-	{ "projection_versions",    "name",                                "a read model could have two makers" },
+/** Columns in the order of their names, what would happen without their key, and whether appends race for it. */
+static const struct { const char *table, *columns, *otherwise; bool is_raced; } keys[] = {
+	{ "events",                 "global_position",                     "two events could stand at one position", false },
+	{ "events",                 "event_id",                            "an event could be stored twice", true },
+	{ "events",                 "aggregate_id aggregate_type version", "a version could be given twice", true },
+	{ "projection_checkpoints", "projection_name",                     "a checkpoint could not be saved", false },
+	{ "dead_letter_queue",      "event_id projection_name",            "a dead letter could not be written", false },
+	{ "snapshots",              "aggregate_id aggregate_type",         "a snapshot could not be saved", false },
+	{ "subscription_leases",    "name",                                "a subscription could have two owners", false },
+	{ "projection_versions",    "name",                                "a read model could have two makers", false },
 };
 /* clang-format on */
 
@@ -79,13 +81,94 @@ static tide_status keys_fail(const char *schema, const char *schema_dot, size_t 
 			 columns);
 }
 
+/* Called for each row of the answer. */
+static bool keys_is_race(const PGresult *rows, int row)
+{
+	return !pg_is_null(rows, row, KEY_INDEX) && keys[pg_int8(rows, row, KEY_NUMBER) - 1].is_raced;
+}
+
+static tide_status keys_list_races(const PGresult *rows, char **ret, struct tide_error *err)
+{
+	struct buffer names = { 0 };
+	buffer_add(&names, "\n", 1);
+	for (int row = 0; row < PQntuples(rows); row++)
+		if (keys_is_race(rows, row))
+			buffer_format(&names, "%s\n", PQgetvalue(rows, row, KEY_INDEX));
+	return buffer_take(&names, ret, err);
+}
+
 tide_status pg_keys_check(struct pg_connection *connection, const char *schema, const char *schema_dot,
-			  struct tide_error *err)
+			  char **ret_races, struct tide_error *err)
 {
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	tide_status status = keys_ask(connection, schema, &rows, err);
 	for (int row = 0; status == TIDE_OK && row < PQntuples(rows); row++)
 		if (pg_is_null(rows, row, KEY_INDEX))
 			status = keys_fail(schema, schema_dot, (size_t)pg_int8(rows, row, KEY_NUMBER) - 1, err);
-	return status;
+	return status == TIDE_OK && ret_races ? keys_list_races(rows, ret_races, err) : status;
+}
+
+/* Constraints can be renamed and made anew while a store is open: before an unknown one is the user's, look again. */
+static bool keys_look_again(const struct pg_store *store, struct pg_connection *connection, const char *constraint)
+{
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	if (!pg_connection_is_usable(connection) || keys_ask(connection, store->schema, &rows, NULL) != TIDE_OK)
+		return false;
+	for (int row = 0; row < PQntuples(rows); row++)
+		if (keys_is_race(rows, row) && strcmp(PQgetvalue(rows, row, KEY_INDEX), constraint) == 0)
+			return true;
+	return false;
+}
+
+bool pg_keys_tell_race(const struct pg_store *store, struct pg_connection *connection)
+{
+	char line[sizeof connection->broken.constraint + 2];
+	if (strcmp(connection->sqlstate, "23505") != 0 || strcmp(connection->broken.table, "events") != 0 ||
+	    strcmp(connection->broken.schema, store->schema) != 0)
+		return false;
+	snprintf(line, sizeof line, "\n%s\n", connection->broken.constraint);
+	if (strstr(store->race_keys, line))
+		return true;
+	line[strlen(line) - 1] = '\0';
+	return keys_look_again(store, connection, line + 1);
+}
+
+/* The sequence is read by SELECT: its functions would take the lock that tells readers of an open append. Without the
+ * right to that nothing is compared. */
+static tide_status keys_find_sequence(const struct pg_store *store, struct pg_connection *connection, PGresult **ret,
+				      struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	ALLOC_AUTO char *table = alloc_format("%sevents", store->target.schema);
+	if (!table)
+		return alloc_fail(err);
+	pg_put_int8(&params, store->numbering);
+	pg_put_string(&params, table);
+	return pg_query(connection,
+			"SELECT s::regclass::text FROM (SELECT $1::int8::oid) q(s) WHERE has_sequence_privilege(s, "
+			"'SELECT') AND has_table_privilege($2::text, 'SELECT')",
+			&params, ret, err);
+}
+
+tide_status pg_keys_check_sequence(const struct pg_store *store, struct pg_connection *connection,
+				   struct tide_error *err)
+{
+	PG_RESULT_AUTO PGresult *found = NULL, *rows = NULL;
+	tide_status status = keys_find_sequence(store, connection, &found, err);
+	if (status != TIDE_OK || PQntuples(found) == 0)
+		return status;
+	const char *name = PQgetvalue(found, 0, 0);
+	ALLOC_AUTO char *text = alloc_format("SELECT COALESCE((SELECT max(global_position) FROM %sevents), 0)::int8, "
+					     "CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM %s",
+					     store->target.schema, name);
+	if (!text)
+		return alloc_fail(err);
+	status = pg_query(connection, text, NULL, &rows, err);
+	if (status != TIDE_OK || pg_int8(rows, 0, 0) <= pg_int8(rows, 0, 1))
+		return status;
+	long long newest = (long long)pg_int8(rows, 0, 0), last = (long long)pg_int8(rows, 0, 1);
+	return tide_fail(err, TIDE_SCHEMA,
+			 "events reach position %lld and their sequence '%.100s' only %lld, so that appends would fail "
+			 "and readers skip events; stop the appends and run SELECT setval('%.100s', %lld)",
+			 newest, name, last, name, newest);
 }

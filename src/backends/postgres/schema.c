@@ -286,7 +286,7 @@ static tide_status schema_make_locked(struct pg_connection *connection, const ch
 	if (status == TIDE_OK)
 		status = schema_make(connection, rows, schema_dot, category_index, err);
 	if (status == TIDE_OK)
-		status = pg_keys_check(connection, schema, schema_dot, err);
+		status = pg_keys_check(connection, schema, schema_dot, NULL, err);
 	return status == TIDE_OK ? pg_command(connection, "COMMIT", err) : status;
 }
 
@@ -411,23 +411,24 @@ static tide_status schema_complete(struct pg_store *store, struct pg_connection 
 	if (status == TIDE_OK)
 		status = schema_check(rows, schema, err);
 	if (status == TIDE_OK)
-		status = pg_keys_check(connection, schema, store->target.schema, err);
+		status = pg_keys_check(connection, schema, store->target.schema, &store->race_keys, err);
 	if (status == TIDE_OK && schema_has(rows, "tidemark_feed", "", 0))
 		status = schema_find_mark(store, connection, err);
 	if (status != TIDE_OK)
 		return status;
 	store->target.parts = schema_parts(rows);
 	parts_tell_missing(store->target.parts);
-	return schema_find_numbering(store, connection, err);
+	status = schema_find_numbering(store, connection, err);
+	return status == TIDE_OK ? pg_keys_check_sequence(store, connection, err) : status;
 }
 
 tide_status pg_schema_prepare(struct pg_store *store, struct pg_connection *connection,
 			      const struct pg_schema_wish *wish, struct tide_error *err)
 {
-	ALLOC_AUTO char *schema = NULL;
-	tide_status status = schema_find(connection, wish->name, &schema, err);
+	tide_status status = schema_find(connection, wish->name, &store->schema, err);
 	if (status != TIDE_OK)
 		return status;
+	const char *schema = store->schema;
 	char *quoted = PQescapeIdentifier(connection->native, schema, strlen(schema));
 	if (!quoted)
 		return tide_fail(err, TIDE_ARGUMENT, "'%.64s' cannot be the name of a schema", schema);

@@ -2,8 +2,8 @@
 /*
  * From PostgreSQL's errors to Tidemark's: the only place that knows what an SQLSTATE means.
  *
- * The longest prefix in the table decides. Transient are exactly the classes 08 and 53, 57P, 40001 and 40P01, and
- * waiting for a lock in vain.
+ * The longest prefix in the table decides. Transient are exactly the classes 08 and 53 (but for a full disk), 57P, 40001
+ * and 40P01, and waiting for a lock in vain.
  */
 #include "backends/postgres/status.h"
 
@@ -21,7 +21,8 @@ static const struct { const char *prefix; tide_status status; } status_table[] =
 	{ "42501", TIDE_UNSUPPORTED },      /* insufficient privilege */
 	{ "42703", TIDE_SCHEMA },           /* undefined column */
 	{ "42P01", TIDE_SCHEMA },           /* undefined table */
-	{ "53",    TIDE_BUSY },             /* insufficient resources: memory, disk, connections */
+	{ "53",    TIDE_BUSY },             /* insufficient resources: memory, connections, locks */
+	{ "53100", TIDE_DISK_FULL },        /* disk full */
 	{ "55P03", TIDE_BUSY },             /* lock not available */
 	{ "57014", TIDE_TIMEOUT },          /* query cancelled, by statement_timeout as a rule */
 	{ "57P",   TIDE_CONNECTION_LOST },  /* shut down, restarted, terminated */

@@ -253,6 +253,8 @@ void pg_store_close(void *self)
 		pg_connection_close(&store->pool[i]);
 	tide_free(store->pool);
 	tide_free(store->idle);
+	tide_free(store->schema);
+	tide_free(store->race_keys);
 	target_fini(&store->target);
 	cond_fini(&store->freed);
 	mutex_fini(&store->lock);

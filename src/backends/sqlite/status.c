@@ -39,6 +39,8 @@ static tide_status status_of(int extended, int system)
 		return TIDE_OUT_OF_MEMORY;
 	case SQLITE_IOERR:
 		return status_of_io(extended, system);
+	case SQLITE_CONSTRAINT:
+		return TIDE_IO; /* of the owner's making; ours are told apart before */
 	case SQLITE_CANTOPEN:
 		return status_is_full(system) ? TIDE_DISK_FULL : TIDE_IO;
 	case SQLITE_READONLY:

@@ -40,7 +40,8 @@ enum store_undo {
 	STORE_UNDO_TRANSACTION /* it is alone in it */
 };
 
-static const char store_insert[] = "INSERT INTO events (aggregate_id, aggregate_type, created_at, event_id, "
+/* OR ABORT: a table may say otherwise (UNIQUE ON CONFLICT IGNORE, REPLACE), and nobody would be told. */
+static const char store_insert[] = "INSERT OR ABORT INTO events (aggregate_id, aggregate_type, created_at, event_id, "
 				   "event_type, tenant_id, actor_id, version, "
 				   "timestamp, payload, event_version, correlation_id, causation_id, metadata) "
 				   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
@@ -89,7 +90,28 @@ static int store_bind_event(sqlite3_stmt *insert, const struct tide_event *event
 	return code == SQLITE_OK ? metadata : code;
 }
 
-/* A violated constraint is reported through `*ret_clashes`, as TIDE_OK: the caller finds out which rule it is. */
+/*
+ * A violated constraint is reported through `*ret_clashes`: the caller finds out which rule it is. A trigger can keep the
+ * row out without an error (RAISE(IGNORE)), and fail behind a row that stays (RAISE(FAIL)): that ends the transaction.
+ */
+static tide_status store_insert_event(struct sqlite_connection *connection, sqlite3_stmt *insert, bool *ret_clashes,
+				      struct tide_error *err)
+{
+	bool is_done = sqlite3_step(insert) == SQLITE_DONE, is_stored = sqlite3_changes(connection->handle) > 0;
+	if (is_done && is_stored)
+		return TIDE_OK;
+	if (is_done)
+		return tide_fail(
+			err, TIDE_STATE,
+			"append: an event was not stored, without an error: a trigger on 'events' keeps it out");
+	int code = sqlite3_extended_errcode(connection->handle);
+	*ret_clashes = sqlite_is_constraint(code);
+	tide_status status = sqlite_fail(connection, code, "append", err);
+	if (is_stored)
+		sqlite_run(connection, "ROLLBACK", NULL);
+	return status;
+}
+
 static tide_status store_insert_events(struct sqlite_connection *connection, const struct tide_commit *commit,
 				       tide_version current, struct tide_append_result *ret, bool *ret_clashes,
 				       struct tide_error *err)
@@ -105,13 +127,11 @@ static tide_status store_insert_events(struct sqlite_connection *connection, con
 	sqlite_bind_time(insert, 3, clock_wall(&clock_system), now);
 	for (size_t i = 0; i < commit->count; i++) {
 		int code = store_bind_event(insert, &commit->events[i], current + 1 + (tide_version)i, uuids, time);
-		if (code == SQLITE_OK && sqlite3_step(insert) == SQLITE_DONE)
-			code = SQLITE_OK;
-		else if (code == SQLITE_OK)
-			code = sqlite3_extended_errcode(connection->handle);
-		*ret_clashes = sqlite_is_constraint(code);
 		if (code != SQLITE_OK)
 			return sqlite_fail(connection, code, "append", err);
+		status = store_insert_event(connection, insert, ret_clashes, err);
+		if (status != TIDE_OK)
+			return status;
 		sqlite3_reset(insert);
 		ret->last_position = sqlite3_last_insert_rowid(connection->handle);
 		if (i == 0)
