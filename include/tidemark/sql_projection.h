@@ -76,7 +76,8 @@ static inline void tide_sql_projection_close_cleanup(struct tide_sql_projection 
 /**
  * Give the transactional subscriber that a manager runs; one manager at a time.
  *
- * When its subscription starts, the init section runs in a transaction of its own and every statement is prepared.
+ * Once its subscription owns its name, the init section runs in a transaction of its own, in one process at a time, and every
+ * statement is prepared.
  *
  * Owns:    nothing; it belongs to the projection, which must outlive the subscription.
  * Threads: any.

@@ -58,6 +58,9 @@ struct tide_subscriber {
 	tide_status (*attach)(void *self, void *connection, struct tide_error *err);
 	void (*detach)(void *self, void *connection);
 	const struct tide_event_handler *handlers; /* by type, payloads decoded; ends in TIDE_EVENT_HANDLER_END */
+	/* Transactional only, may be NULL: make the tables. Called in the subscription's thread once it owns its name, on each
+	 * connection before its first event, in a transaction of its own that is committed when this returns TIDE_OK. */
+	tide_status (*prepare)(void *self, void *connection, struct tide_error *err);
 };
 
 /**

@@ -123,12 +123,42 @@ static tide_status infra_attach(struct tide_subscription *subscription, struct t
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
-	if (runner->has_attached || !subscriber->transactional || !subscriber->attach)
+	if (runner->attachment != ATTACHMENT_NONE || !subscriber->transactional)
 		return TIDE_OK;
-	const struct tide_store *database = subscription->engine->checkpoints->database;
-	tide_status status =
-		subscriber->attach(subscriber->self, database->backend->store.connection(runner->session), err);
-	runner->has_attached = status == TIDE_OK;
+	const struct tide_store_ops *ops = &subscription->engine->checkpoints->database->backend->store;
+	tide_status status = TIDE_OK;
+	if (subscriber->attach)
+		status = subscriber->attach(subscriber->self, ops->connection(runner->session), err);
+	if (status == TIDE_OK)
+		runner->attachment = ATTACHMENT_MADE;
+	return status;
+}
+
+/* A transaction that fails leaves nothing made, and the subscriber lets go of what it had. */
+tide_status infra_prepare(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_subscriber *subscriber = &subscription->subscriber;
+	if (!subscriber->transactional || !subscriber->prepare || runner->attachment == ATTACHMENT_PREPARED)
+		return TIDE_OK;
+	const struct tide_store_ops *ops = &subscription->engine->checkpoints->database->backend->store;
+	tide_status status = ops->begin(runner->session, err);
+	if (status != TIDE_OK)
+		return status;
+	void *connection = ops->connection(runner->session);
+	status = subscriber->prepare(subscriber->self, connection, err);
+	if (status == TIDE_OK)
+		status = ops->check(runner->session, err);
+	if (status == TIDE_OK)
+		status = ops->commit(runner->session, err);
+	if (status == TIDE_OK) {
+		runner->attachment = ATTACHMENT_PREPARED;
+		return TIDE_OK;
+	}
+	if (subscriber->detach)
+		subscriber->detach(subscriber->self, connection);
+	ops->rollback(runner->session);
+	runner->attachment = ATTACHMENT_NONE;
 	return status;
 }
 
@@ -154,9 +184,9 @@ void infra_close(struct tide_subscription *subscription)
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	struct tide_store *feed = subscription->engine->store;
 	struct tide_store *database = subscription->engine->checkpoints->database;
-	if (runner->has_attached && subscriber->detach)
+	if (runner->attachment != ATTACHMENT_NONE && subscriber->detach)
 		subscriber->detach(subscriber->self, database->backend->store.connection(runner->session));
-	runner->has_attached = false;
+	runner->attachment = ATTACHMENT_NONE;
 	if (runner->feed_session && runner->feed_session != runner->session)
 		feed->backend->store.session_close(runner->feed_session);
 	if (runner->session)

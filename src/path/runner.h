@@ -63,6 +63,8 @@ enum step infra_end(struct tide_subscription *subscription, enum retry_operation
 		    struct tide_error *err);
 /** Open what is not open: the sessions, and the transactional handler's own preparations. */
 tide_status infra_open(struct tide_subscription *subscription, struct tide_error *err);
+/** Have the subscriber make its tables, once on each connection; for the owner, with no transaction open. */
+tide_status infra_prepare(struct tide_subscription *subscription, struct tide_error *err);
 void infra_close(struct tide_subscription *subscription);
 
 /* ---- start.c -------------------------------------------------------------------------------------------------- */

@@ -28,7 +28,9 @@ const struct tide_fence *save_fence(const struct tide_subscription *subscription
 tide_status save_begin_transaction(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	tide_status status = save_backend(subscription)->store.begin(runner->session, err);
+	tide_status status = infra_prepare(subscription, err);
+	if (status == TIDE_OK)
+		status = save_backend(subscription)->store.begin(runner->session, err);
 	if (status != TIDE_OK)
 		return status;
 	runner->is_in_transaction = true;

@@ -138,6 +138,8 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 	*ret = (struct start_facts){ 0 };
 	tide_status status = infra_open(subscription, err);
 	if (status == TIDE_OK)
+		status = infra_prepare(subscription, err);
+	if (status == TIDE_OK)
 		status = ops->load(subscription->runner.session, subscription->name, &row, err);
 	ret->has_row = status == TIDE_OK;
 	ret->row_has_position = ret->has_row && row.has_position;

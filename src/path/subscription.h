@@ -66,6 +66,9 @@ struct redelivery {
 	int64_t id;
 };
 
+/** What a subscriber was told of the session's connection. */
+enum attachment { ATTACHMENT_NONE, ATTACHMENT_MADE, ATTACHMENT_PREPARED };
+
 /** The runner's own: touched by the thread that steps it and by nobody else. */
 struct runner {
 	struct mono_time now;       /* of this step, moved on after each handler call */
@@ -76,9 +79,9 @@ struct runner {
 	struct mono_time wait_at; /* when the next step is due */
 	struct mono_time poll_at;
 
-	void *session;      /* of the checkpoint database; also of the feed when it is the same store */
-	void *feed_session; /* of the event store */
-	bool has_attached;
+	void *session;              /* of the checkpoint database; also of the feed when it is the same store */
+	void *feed_session;         /* of the event store */
+	enum attachment attachment; /* of the subscriber to the session */
 	struct notify_link link;
 	bool is_linked;
 

@@ -132,19 +132,18 @@ static tide_status sql_handle(void *self, const struct tide_event *event, struct
 	return TIDE_OK;
 }
 
-static tide_status sql_attach(void *self, void *connection, struct tide_error *err)
+static tide_status sql_prepare(void *self, void *connection, struct tide_error *err)
 {
 	struct tide_sql_projection *projection = self;
 
-	return projection->dialect->attach(&projection->script, connection, err);
+	return projection->dialect->prepare(&projection->script, connection, err);
 }
 
 static void sql_detach(void *self, void *connection)
 {
 	struct tide_sql_projection *projection = self;
 
-	(void)connection;
-	projection->dialect->detach(&projection->script);
+	projection->dialect->detach(&projection->script, connection);
 }
 
 static const struct sql_dialect *const sql_dialects[] = {
@@ -245,7 +244,7 @@ static struct tide_subscriber sql_subscriber(struct tide_sql_projection *project
 		.event_types = wants_all ? NULL : script->types,
 		.handle = sql_handle,
 		.transactional = true,
-		.attach = sql_attach,
+		.prepare = sql_prepare,
 		.detach = sql_detach,
 	};
 }

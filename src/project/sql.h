@@ -91,9 +91,10 @@ struct sql_dialect {
 	/* Run the statements of one kind of section, in order, without parameters, in the open transaction. */
 	tide_status (*run)(const struct sql_script *script, enum sql_section_kind kind, void *connection,
 			   struct tide_error *err);
-	/* Run init in a transaction of its own and prepare the statements of all `on` sections; undo both. */
-	tide_status (*attach)(struct sql_script *script, void *connection, struct tide_error *err);
-	void (*detach)(struct sql_script *script);
+	/* In the open transaction: run init, one process at a time, and prepare the statements of all `on` sections. */
+	tide_status (*prepare)(struct sql_script *script, void *connection, struct tide_error *err);
+	/* Let go of what was prepared. */
+	void (*detach)(struct sql_script *script, void *connection);
 	/* Bind and run one prepared statement. */
 	tide_status (*execute)(const struct sql_script *script, const struct sql_statement *statement, void *connection,
 			       const struct tide_event *event, struct tide_error *err);

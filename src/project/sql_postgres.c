@@ -15,6 +15,9 @@
 #include "project/sql.h"
 #include "sys/alloc.h"
 
+#define POSTGRES_INIT_LOCK "8388346167795281770" /* "tideproj" */
+#define POSTGRES_RACES_MAX 5
+
 static const char *const postgres_forbidden[] = { "BEGIN",   "START",     "COMMIT",  "END",     "ROLLBACK",
 						  "ABORT",   "SAVEPOINT", "RELEASE", "PREPARE", "VACUUM",
 						  "DISCARD", "COPY",      "LISTEN",  NULL };
@@ -85,25 +88,6 @@ static tide_status postgres_check(const struct sql_script *script, struct tide_e
 	return TIDE_OK;
 }
 
-static tide_status postgres_run(const struct sql_script *script, enum sql_section_kind kind, void *connection,
-				struct tide_error *err)
-{
-	for (size_t i = 0; i < script->section_count; i++) {
-		const struct sql_section *section = &script->sections[i];
-		for (size_t j = 0; section->kind == kind && j < section->count; j++) {
-			const struct sql_statement *statement = &script->statements[section->first + j];
-			ALLOC_AUTO char *text = alloc_text(statement->text, statement->size);
-			if (!text)
-				return alloc_fail(err);
-			PGresult *result = PQexec(connection, text);
-			tide_status status = postgres_end(script, statement, connection, result, TIDE_ARGUMENT, err);
-			if (status != TIDE_OK)
-				return status;
-		}
-	}
-	return TIDE_OK;
-}
-
 /** A statement made ready: its name on the server, or, when a pooler may change the server, its text. */
 struct postgres_prepared {
 	char *text; /* with numbered parameters; NULL: prepared under the name */
@@ -111,8 +95,9 @@ struct postgres_prepared {
 	Oid types[]; /* of its parameters */
 };
 
-static void postgres_detach(struct sql_script *script)
+static void postgres_detach(struct sql_script *script, void *connection)
 {
+	(void)connection;
 	for (size_t i = 0; i < script->statement_count; i++) {
 		struct postgres_prepared *prepared = script->statements[i].prepared;
 		if (prepared)
@@ -139,8 +124,8 @@ static tide_status postgres_number(const struct sql_script *script, const struct
 	return buffer_take(&buffer, ret, err);
 }
 
-static tide_status postgres_prepare(const struct sql_script *script, struct sql_statement *statement,
-				    PGconn *connection, bool is_pooled, struct tide_error *err)
+static tide_status postgres_prepare_one(const struct sql_script *script, struct sql_statement *statement,
+					PGconn *connection, bool is_pooled, struct tide_error *err)
 {
 	static atomic_uint number;
 	struct postgres_prepared *prepared =
@@ -174,8 +159,8 @@ static tide_status postgres_prepare_all(struct sql_script *script, PGconn *conne
 	for (size_t i = 0; i < script->section_count && status == TIDE_OK; i++) {
 		const struct sql_section *section = &script->sections[i];
 		for (size_t j = 0; section->kind == SQL_ON && j < section->count && status == TIDE_OK; j++)
-			status = postgres_prepare(script, &script->statements[section->first + j], connection,
-						  is_pooled, err);
+			status = postgres_prepare_one(script, &script->statements[section->first + j], connection,
+						      is_pooled, err);
 	}
 	return status;
 }
@@ -192,8 +177,82 @@ static tide_status postgres_look(const struct sql_script *script, PGconn *connec
 	return postgres_end(script, NULL, connection, result, TIDE_IO, err);
 }
 
-/* init and the preparing in one transaction: through a pooler, on one server process. */
-static tide_status postgres_attach(struct sql_script *script, void *connection, struct tide_error *err)
+static bool postgres_has(const struct sql_script *script, enum sql_section_kind kind)
+{
+	for (size_t i = 0; i < script->section_count; i++)
+		if (script->sections[i].kind == kind && script->sections[i].count)
+			return true;
+	return false;
+}
+
+static tide_status postgres_command(const struct sql_script *script, PGconn *connection, const char *text,
+				    struct tide_error *err)
+{
+	return postgres_end(script, NULL, connection, PQexec(connection, text), TIDE_IO, err);
+}
+
+/* Somebody else made the same thing at the same moment, and IF NOT EXISTS did not see it yet: it does the next time. */
+static bool postgres_lost_race(const PGresult *result)
+{
+	static const char *const states[] = { "42P06", "42P07", "42710", "42723" };
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *schema = PQresultErrorField(result, PG_DIAG_SCHEMA_NAME);
+
+	for (size_t i = 0; state && i < sizeof states / sizeof *states; i++)
+		if (strcmp(state, states[i]) == 0)
+			return true;
+	if (state && strcmp(state, "23505") == 0)
+		return schema && strcmp(schema, "pg_catalog") == 0;
+	return state && strcmp(state, "XX000") == 0 &&
+	       strcmp(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY), "tuple concurrently updated") == 0;
+}
+
+static tide_status postgres_run_once(const struct sql_script *script, enum sql_section_kind kind, PGconn *connection,
+				     bool *ret_lost_race, struct tide_error *err)
+{
+	for (size_t i = 0; i < script->section_count; i++) {
+		const struct sql_section *section = &script->sections[i];
+		for (size_t j = 0; section->kind == kind && j < section->count; j++) {
+			const struct sql_statement *statement = &script->statements[section->first + j];
+			ALLOC_AUTO char *text = alloc_text(statement->text, statement->size);
+			if (!text)
+				return alloc_fail(err);
+			PGresult *result = PQexec(connection, text);
+			*ret_lost_race = postgres_lost_race(result);
+			tide_status status = postgres_end(script, statement, connection, result, TIDE_ARGUMENT, err);
+			if (status != TIDE_OK)
+				return status;
+		}
+	}
+	return TIDE_OK;
+}
+
+/* One process at a time, in this database; those that do not take the lock may still be met. */
+static tide_status postgres_run(const struct sql_script *script, enum sql_section_kind kind, void *connection,
+				struct tide_error *err)
+{
+	bool lost_race = true;
+	tide_status status = TIDE_OK;
+
+	if (!postgres_has(script, kind))
+		return TIDE_OK;
+	status = postgres_command(script, connection, "SELECT pg_advisory_xact_lock(" POSTGRES_INIT_LOCK ")", err);
+	for (int tries = 0; status == TIDE_OK && lost_race && tries < POSTGRES_RACES_MAX; tries++) {
+		lost_race = false;
+		status = postgres_command(script, connection, "SAVEPOINT tidemark_sql", err);
+		if (status != TIDE_OK)
+			return status;
+		status = postgres_run_once(script, kind, connection, &lost_race, err);
+		if (status == TIDE_OK)
+			return postgres_command(script, connection, "RELEASE SAVEPOINT tidemark_sql", err);
+		bool is_last = !lost_race || tries + 1 == POSTGRES_RACES_MAX;
+		if (!is_last)
+			status = postgres_command(script, connection, "ROLLBACK TO SAVEPOINT tidemark_sql", err);
+	}
+	return status;
+}
+
+static tide_status postgres_prepare(struct sql_script *script, void *connection, struct tide_error *err)
 {
 	bool is_pooled;
 
@@ -201,19 +260,8 @@ static tide_status postgres_attach(struct sql_script *script, void *connection, 
 		return tide_fail(err, TIDE_CONNECTION_LOST, "'%s' init: the connection is lost", script->path);
 	tide_status status = postgres_look(script, connection, &is_pooled, err);
 	if (status == TIDE_OK)
-		status = postgres_end(script, NULL, connection, PQexec(connection, "BEGIN"), TIDE_IO, err);
-	if (status != TIDE_OK)
-		return status;
-	status = postgres_run(script, SQL_INIT, connection, err);
-	if (status == TIDE_OK)
-		status = postgres_prepare_all(script, connection, is_pooled, err);
-	if (status == TIDE_OK)
-		status = postgres_end(script, NULL, connection, PQexec(connection, "COMMIT"), TIDE_IO, err);
-	if (status == TIDE_OK)
-		return TIDE_OK;
-	PQclear(PQexec(connection, "ROLLBACK"));
-	postgres_detach(script);
-	return status;
+		status = postgres_run(script, SQL_INIT, connection, err);
+	return status == TIDE_OK ? postgres_prepare_all(script, connection, is_pooled, err) : status;
 }
 
 /** The values of one run. */
@@ -262,7 +310,7 @@ const struct sql_dialect sql_dialect_postgres = {
 	.is_complete = postgres_is_complete,
 	.check = postgres_check,
 	.run = postgres_run,
-	.attach = postgres_attach,
+	.prepare = postgres_prepare,
 	.detach = postgres_detach,
 	.execute = postgres_execute,
 };

@@ -112,42 +112,6 @@ static tide_status sqlite_run(const struct sql_script *script, enum sql_section_
 	return TIDE_OK;
 }
 
-static tide_status sqlite_exec(const struct sql_script *script, sqlite3 *db, const char *sql, struct tide_error *err)
-{
-	int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
-
-	if (code == SQLITE_OK)
-		return TIDE_OK;
-	tide_status status = sqlite_status(code);
-	tide_fail(err, status, "'%s' init: %s: %s", script->path, sql, sqlite3_errmsg(db));
-	if (err)
-		err->native = code;
-	return status;
-}
-
-static bool sqlite_has_init(const struct sql_script *script)
-{
-	for (size_t i = 0; i < script->section_count; i++)
-		if (script->sections[i].kind == SQL_INIT && script->sections[i].count)
-			return true;
-	return false;
-}
-
-static tide_status sqlite_init(const struct sql_script *script, sqlite3 *db, struct tide_error *err)
-{
-	if (!sqlite_has_init(script))
-		return TIDE_OK;
-	tide_status status = sqlite_exec(script, db, "BEGIN IMMEDIATE", err);
-	if (status != TIDE_OK)
-		return status;
-	status = sqlite_run(script, SQL_INIT, db, err);
-	if (status == TIDE_OK)
-		status = sqlite_exec(script, db, "COMMIT", err);
-	if (status != TIDE_OK && !sqlite3_get_autocommit(db))
-		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-	return status;
-}
-
 /** A prepared statement and the fields of its parameters in order. */
 struct sqlite_prepared {
 	sqlite3_stmt *statement;
@@ -162,8 +126,8 @@ static void sqlite_prepared_free(struct sqlite_prepared *prepared)
 	tide_free(prepared);
 }
 
-static tide_status sqlite_prepare(const struct sql_script *script, struct sql_statement *statement, sqlite3 *db,
-				  struct tide_error *err)
+static tide_status sqlite_prepare_one(const struct sql_script *script, struct sql_statement *statement, sqlite3 *db,
+				      struct tide_error *err)
 {
 	sqlite3_stmt *handle = NULL;
 	int code =
@@ -187,25 +151,25 @@ static tide_status sqlite_prepare(const struct sql_script *script, struct sql_st
 	return TIDE_OK;
 }
 
-static void sqlite_detach(struct sql_script *script)
+static void sqlite_detach(struct sql_script *script, void *connection)
 {
+	(void)connection;
 	for (size_t i = 0; i < script->statement_count; i++) {
 		sqlite_prepared_free(script->statements[i].prepared);
 		script->statements[i].prepared = NULL;
 	}
 }
 
-static tide_status sqlite_attach(struct sql_script *script, void *connection, struct tide_error *err)
+/* The transaction is one that writes, so that init runs in one process at a time. */
+static tide_status sqlite_prepare(struct sql_script *script, void *connection, struct tide_error *err)
 {
-	tide_status status = sqlite_init(script, connection, err);
+	tide_status status = sqlite_run(script, SQL_INIT, connection, err);
 
 	for (size_t i = 0; i < script->section_count && status == TIDE_OK; i++) {
 		const struct sql_section *section = &script->sections[i];
 		for (size_t j = 0; section->kind == SQL_ON && j < section->count && status == TIDE_OK; j++)
-			status = sqlite_prepare(script, &script->statements[section->first + j], connection, err);
+			status = sqlite_prepare_one(script, &script->statements[section->first + j], connection, err);
 	}
-	if (status != TIDE_OK)
-		sqlite_detach(script);
 	return status;
 }
 
@@ -249,7 +213,7 @@ const struct sql_dialect sql_dialect_sqlite = {
 	.is_complete = sqlite_is_complete,
 	.check = sqlite_check,
 	.run = sqlite_run,
-	.attach = sqlite_attach,
+	.prepare = sqlite_prepare,
 	.detach = sqlite_detach,
 	.execute = sqlite_execute,
 };

@@ -51,6 +51,39 @@ new_store() {
 	export TIDE_STORE
 	"$tide" init >/dev/null
 }
+# Eight processes begin at once with the file together.sql on a fresh store: one runs init, the others stand by, and none fails.
+# RUNS: the command that counts how often init ran.
+starts_together() {
+	"$tide" append Order/name:1 OrderPlaced >out || return
+	pids=
+	for number in 1 2 3 4 5 6 7 8; do
+		"$tide" project together.sql >"together$number.out" 2>"together$number.err" &
+		pids="$pids $!"
+	done
+	eventually sh -c '[ "$(grep -l "standing by" together?.err | wc -l)" -eq 7 ]'
+	result=$?
+	eventually sh -c "'$tide' lag together --json | grep -q '\"lag_events\":0'" || result=1
+	equal "$("$@")" 1 || result=1
+	kill -TERM $pids
+	for pid in $pids; do
+		wait "$pid" || { echo "one ended with status $?"; cat together?.err; result=1; }
+	done
+	return $result
+}
+# Eight different projections that make one thing in common.
+start_apart() {
+	pids=
+	for number in 1 2 3 4 5 6 7 8; do
+		sed "s/own/own$number/g" apart.sql >"apart$number.sql"
+		"$tide" project "apart$number.sql" --once >"apart$number.out" 2>"apart$number.err" &
+		pids="$pids $!"
+	done
+	result=0
+	for pid in $pids; do
+		wait "$pid" || { echo "one ended with status $?"; cat apart?.err; result=1; }
+	done
+	return $result
+}
 # Events of five streams as import wants them: events FIRST LAST
 events() {
 	awk -v first="$1" -v last="$2" 'BEGIN {

@@ -345,6 +345,83 @@ static void commits_of_others_are_seen_through_a_pooler(void **state)
 	pgbouncer_stop();
 }
 
+/* Commits what it has made as soon as somebody waits for it. */
+static void *commit_when_waited_for(void *rival)
+{
+	wait_for(20, sql_number("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 1);
+	PQclear(PQexec(rival, "COMMIT"));
+	return NULL;
+}
+
+/* IF NOT EXISTS does not see the table of a transaction that is open, and fails when that commits. */
+static void a_table_that_another_made_meanwhile_is_found_at_the_next_try(void **state)
+{
+	(void)state;
+	const char *url = "postgresql:///?schema=rival";
+	struct tide_store *store = store_opened(url);
+	PGconn *rival = PQconnectdb("");
+	PQclear(PQexec(rival, "BEGIN; CREATE TABLE rival.totals (id uuid PRIMARY KEY, total bigint NOT NULL, seen "
+			      "timestamptz, at bigint)"));
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, commit_when_waited_for, rival), 0);
+	project(store, url, totals_postgres);
+	pthread_join(thread, NULL);
+	assert_int_equal(sql_number("SELECT sum(total) FROM rival.totals"), 49 * 50 / 2);
+	PQfinish(rival);
+	tide_store_close(store);
+}
+
+static tide_status insert_seen(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)self;
+	(void)event;
+	PGresult *result = PQexec(tide_delivery_connection(delivery), "INSERT INTO seen VALUES (1)");
+	tide_status status = PQresultStatus(result) == PGRES_COMMAND_OK ? TIDE_OK : TIDE_HANDLER_PERMANENT;
+	PQclear(result);
+	return status;
+}
+
+/* One server process serves both schemas by turns: nothing of one may be left on its connection. */
+static void two_schemas_hold_two_read_models(void **state)
+{
+	(void)state;
+	char directory[256];
+	if (!pgbouncer_start(directory))
+		skip();
+	const char *east_url = "postgresql:///?schema=east&port=6432",
+		   *west_url = "postgresql:///?schema=west&port=6432";
+	struct tide_store *east = store_opened(east_url), *west = store_opened(west_url);
+	postgres_sql("east", "CREATE TABLE seen (n INTEGER)");
+	postgres_sql("west", "CREATE TABLE seen (n INTEGER)");
+	struct tide_sql_projection *east_totals = projection_opened(totals_postgres, east_url);
+	struct tide_sql_projection *west_totals = projection_opened(totals_postgres, west_url);
+	struct tide_subscriber seen = { .name = "seen", .handle = insert_seen, .transactional = true };
+	struct running runs[] = {
+		run_subscriber(east, NULL, tide_sql_projection_subscriber(east_totals)),
+		run_subscriber(west, NULL, tide_sql_projection_subscriber(west_totals)),
+		run_subscriber(east, NULL, &seen),
+		run_subscriber(west, NULL, &seen),
+	};
+	for (unsigned i = 0; i < 20; i++) {
+		append_one(east, stream_of("Order", i), "Counted");
+		if (i % 2)
+			append_one(west, stream_of("Order", i), "Counted");
+	}
+	wait_for(20, position_of(&runs[0], "totals") == 20 && position_of(&runs[1], "totals") == 10);
+	wait_for(20, position_of(&runs[2], "seen") == 20 && position_of(&runs[3], "seen") == 10);
+	for (size_t i = 0; i < 4; i++)
+		run_end(&runs[i]);
+	assert_int_equal(sql_number("SELECT count(*) FROM east.totals"), 20);
+	assert_int_equal(sql_number("SELECT count(*) FROM west.totals"), 10);
+	assert_int_equal(sql_number("SELECT count(*) FROM east.seen"), 20);
+	assert_int_equal(sql_number("SELECT count(*) FROM west.seen"), 10);
+	tide_sql_projection_close(east_totals);
+	tide_sql_projection_close(west_totals);
+	tide_store_close(east);
+	tide_store_close(west);
+	pgbouncer_stop();
+}
+
 int main(void)
 {
 	if (!postgres_start())
@@ -357,6 +434,8 @@ int main(void)
 		cmocka_unit_test(health_tells_of_a_server_that_is_away),
 		cmocka_unit_test(commits_of_others_are_heard_without_the_poll),
 		cmocka_unit_test(commits_of_others_are_seen_through_a_pooler),
+		cmocka_unit_test(two_schemas_hold_two_read_models),
+		cmocka_unit_test(a_table_that_another_made_meanwhile_is_found_at_the_next_try),
 	};
 	int failed = cmocka_run_group_tests_name("postgres_engine", tests, NULL, NULL);
 	postgres_stop();

@@ -15,6 +15,7 @@ struct pg_target {
 	const char **keywords, **values; /* for libpq, ending in NULL; values may hold a password */
 	char *schema;                    /* quoted, with a dot behind it */
 	part_set parts;                  /* that this schema has */
+	char *begin;                     /* begins the transaction of a handler */
 	char *statements[PG_STATEMENT_COUNT];
 	bool can_prepare; /* false: a pooler may hand every statement to another server process */
 };

@@ -53,6 +53,7 @@ static void target_fini(struct pg_target *target)
 	tide_free(target->keywords);
 	tide_free(target->values);
 	tide_free(target->schema);
+	tide_free(target->begin);
 	for (size_t i = 0; i < PG_STATEMENT_COUNT; i++)
 		tide_free(target->statements[i]);
 	*target = (struct pg_target){ 0 };
@@ -134,6 +135,24 @@ static tide_status target_write_statements(struct pg_target *target, struct tide
 	return TIDE_OK;
 }
 
+/* A schema that the URL names comes first where handlers write, too. The rest of the path stays; SET LOCAL ends with the
+ * transaction, so that nothing is left on a connection that a pooler hands to others. */
+static tide_status target_write_begin(struct pg_target *target, PGconn *native, bool is_named, struct tide_error *err)
+{
+	char *schema = is_named ? PQescapeLiteral(native, target->schema, strlen(target->schema) - 1) : NULL;
+	if (is_named && !schema)
+		return alloc_fail(err);
+	struct buffer text = { 0 };
+	buffer_format(&text, "BEGIN ISOLATION LEVEL READ COMMITTED");
+	if (is_named)
+		buffer_format(&text,
+			      "; SELECT set_config('search_path', concat_ws(', ', %s, "
+			      "nullif(current_setting('search_path'), '')), true)",
+			      schema);
+	PQfreemem(schema);
+	return buffer_take(&text, &target->begin, err);
+}
+
 static tide_status store_param(struct tide_url *url, const char *name, long least, long most, long *ret,
 			       struct tide_error *err)
 {
@@ -189,6 +208,8 @@ static tide_status store_connect(struct pg_store *store, long prepare, const str
 		status = pg_schema_prepare(store, first, wish, err);
 	if (status == TIDE_OK)
 		status = target_write_statements(&store->target, err);
+	if (status == TIDE_OK)
+		status = target_write_begin(&store->target, first->native, wish->name != NULL, err);
 	return status;
 }
 

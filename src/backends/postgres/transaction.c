@@ -34,7 +34,7 @@ tide_status pg_begin(void *self, struct tide_error *err)
 	tide_status status = transaction_open_writer(session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = transaction_command(session, "BEGIN ISOLATION LEVEL READ COMMITTED", err);
+	status = transaction_command(session, session->store->target.begin, err);
 	if (status != TIDE_OK)
 		return status;
 	session->has_savepoint = session->is_released = false;
