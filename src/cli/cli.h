@@ -98,6 +98,8 @@ struct cli {
 /** Read the command line. CLI_DONE, or CLI_USAGE when it was refused and said so. */
 int options_parse(struct cli *cli, int argc, char **argv);
 void options_fini(struct cli *cli);
+/** Refuse a command that there is not, naming the nearest one. CLI_USAGE. */
+int cli_unknown_command(struct cli *cli, const char *name);
 /** A number that bounds a read; absent when the option is. */
 struct tide_bound option_bound(const struct cli *cli, enum cli_option option);
 /** The option's instant or UUID; NULL when it is absent. */

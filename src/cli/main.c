@@ -72,7 +72,7 @@ int cmd_help(struct cli *cli)
 			return CLI_DONE;
 		}
 	}
-	return cli_usage(cli, "unknown command '%s'", cli->args[0]);
+	return cli_unknown_command(cli, cli->args[0]);
 }
 
 int cmd_version(struct cli *cli)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "core/nearest.h"
 #include "core/text.h"
 #include "sys/alloc.h"
 
@@ -105,6 +106,42 @@ static int options_add_text(struct cli *cli, struct option_value *value, const c
 	return CLI_DONE;
 }
 
+/* "90s", "15min", "36h", "2d": that long ago. */
+static bool options_read_ago(const char *text, struct tide_time *ret)
+{
+	static const struct {
+		const char *name;
+		int64_t seconds;
+	} units[] = { { "s", 1 }, { "min", 60 }, { "h", 3600 }, { "d", 86400 } };
+	size_t digits = strspn(text, "0123456789");
+	int64_t count = 0;
+
+	if (digits == 0 || digits > 9)
+		return false;
+	for (size_t i = 0; i < digits; i++)
+		count = count * 10 + (text[i] - '0');
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+		if (strcmp(text + digits, units[i].name) != 0)
+			continue;
+		ret->unix_us = tide_time_now().unix_us - count * units[i].seconds * 1000000;
+		return true;
+	}
+	return false;
+}
+
+/* An instant, a day, which stands for its first instant, or a time ago. */
+static bool options_read_time(const char *text, struct tide_time *ret)
+{
+	char instant[32];
+
+	if (options_read_ago(text, ret) || tide_time_parse(text, ret, NULL) == TIDE_OK)
+		return true;
+	if (strlen(text) != 10)
+		return false;
+	snprintf(instant, sizeof instant, "%sT00:00:00Z", text);
+	return tide_time_parse(instant, ret, NULL) == TIDE_OK;
+}
+
 static int options_set(struct cli *cli, int option, const char *text)
 {
 	const struct option_info *info = &cli_options[option];
@@ -132,11 +169,29 @@ static int options_set(struct cli *cli, int option, const char *text)
 			return cli_usage(cli, "--%s '%s' is no UUID", info->name, text);
 		return CLI_DONE;
 	case OPTION_TIME:
-		if (tide_time_parse(text, &value->time, &err) != TIDE_OK)
-			return cli_usage(cli, "--%s '%s' is no instant such as 2026-01-31T12:00:00Z", info->name, text);
+		if (!options_read_time(text, &value->time))
+			return cli_usage(cli,
+					 "--%s '%s' is no instant such as 2026-01-31T12:00:00Z, no day such as "
+					 "2026-01-31, and no time ago such as 90s, 15min, 36h or 2d",
+					 info->name, text);
 		return CLI_DONE;
 	}
 	return CLI_DONE;
+}
+
+static int options_unknown(struct cli *cli, const char *text)
+{
+	struct nearest nearest;
+	char word[64];
+
+	snprintf(word, sizeof word, "%.*s", (int)strcspn(text, "="), text);
+	nearest_begin(&nearest, strncmp(word, "--", 2) == 0 ? word + 2 : word);
+	for (int i = 0; i < OPT_COUNT; i++)
+		if (cli_options[i].commands & (1u << cli->command))
+			nearest_offer(&nearest, cli_options[i].name);
+	if (nearest.name)
+		return cli_usage(cli, "unknown option '%s'; did you mean '--%s'?", text, nearest.name);
+	return cli_usage(cli, "unknown option '%s'", text);
 }
 
 static int options_refuse(struct cli *cli, int problem, char **argv)
@@ -150,7 +205,7 @@ static int options_refuse(struct cli *cli, int problem, char **argv)
 		return cli_usage(cli, "--%s takes no argument", cli_options[option].name);
 	if (optopt)
 		return cli_usage(cli, "unknown option '-%c'", optopt);
-	return cli_usage(cli, "unknown option '%s'", argv[optind - 1]);
+	return options_unknown(cli, argv[optind - 1]);
 }
 
 static int options_scan(struct cli *cli, int argc, char **argv)
@@ -171,6 +226,18 @@ static int options_scan(struct cli *cli, int argc, char **argv)
 	return CLI_DONE;
 }
 
+int cli_unknown_command(struct cli *cli, const char *name)
+{
+	struct nearest nearest;
+
+	nearest_begin(&nearest, name);
+	for (int i = 0; i < COMMAND_NONE; i++)
+		nearest_offer(&nearest, cli_commands[i].name);
+	if (nearest.name)
+		return cli_usage(cli, "unknown command '%s'; did you mean '%s'?", name, nearest.name);
+	return cli_usage(cli, "unknown command '%s'", name);
+}
+
 static int options_command(struct cli *cli, const char *name)
 {
 	for (int i = 0; i < COMMAND_NONE; i++) {
@@ -179,7 +246,7 @@ static int options_command(struct cli *cli, const char *name)
 			return CLI_DONE;
 		}
 	}
-	return cli_usage(cli, "unknown command '%s'", name);
+	return cli_unknown_command(cli, name);
 }
 
 static int options_count_args(struct cli *cli)
