@@ -21,7 +21,7 @@ int event_filter_read(struct cli *cli, struct event_filter *ret)
 			.event_types = cli->options[OPT_TYPE].texts,
 			.aggregate_types = cli->options[OPT_AGGREGATE_TYPE].texts,
 			.tenant_id = option_uuid(cli, OPT_OF_TENANT),
-			.occurred_from = option_time(cli, OPT_SINCE),
+			.occurred_from = option_time(cli, cli->options[OPT_SINCE].is_set ? OPT_SINCE : OPT_FROM_TIME),
 			.occurred_until = option_time(cli, OPT_UNTIL),
 		},
 	};
