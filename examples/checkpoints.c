@@ -6,7 +6,8 @@
  *	checkpoints sqlite:orders.db    keeps it in a new SQLite file
  *
  * Three orders are history. A projection catches up on them, is stopped, and starts again with nothing in hand: its
- * checkpoint spares it the history, and only the order placed after that reaches it.
+ * checkpoint spares it the history, and only the order placed after that reaches it. This is the tenth tutorial of
+ * eventsource-py, and it prints what that prints.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -61,17 +62,21 @@ struct totals {
 	int64_t cents;
 };
 
-static tide_status totals_order_placed(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status totals_order_placed(void *self, const void *payload, const struct tide_event *event,
+				       struct tide_delivery *delivery)
 {
 	struct totals *totals = self;
-	struct order_placed order;
-	struct tide_error err;
-	if (tide_event_decode(&order_placed, event, &order, &err) != TIDE_OK)
-		return tide_delivery_fail(delivery, err.status, "%s", err.message);
+	const struct order_placed *order = payload;
+	(void)event, (void)delivery;
 	totals->orders++;
-	totals->cents += order.total_cents;
+	totals->cents += order->total_cents;
 	return TIDE_OK;
 }
+
+static const struct tide_event_handler totals_handlers[] = {
+	{ &order_placed, totals_order_placed },
+	TIDE_EVENT_HANDLER_END,
+};
 
 /* ---- The shop ------------------------------------------------------------------------------------------------- */
 
@@ -95,21 +100,18 @@ static void place_order(struct tide_repository *orders, int64_t total_cents)
 	tide_aggregate_free(order);
 }
 
-/* Run a projection that adds up into `totals`, from its checkpoint on; returns when it is live. */
-static struct tide_manager *start_projection(struct tide_store *store, struct tide_bus *bus, struct totals *totals,
-					     struct tide_subscription **subscription)
+/* A projection that adds up into `totals`, from its checkpoint on. */
+static struct tide_manager *make_projection(struct tide_store *store, struct tide_bus *bus, struct totals *totals,
+					    struct tide_subscription **subscription)
 {
 	const struct tide_subscriber projection = {
-		.name = "OrderTotals",
+		.name = "OrderProjection",
 		.self = totals,
-		.event_types = (const char *const[]){ "OrderPlaced", NULL },
-		.handle = totals_order_placed,
+		.handlers = totals_handlers,
 	};
 	struct tide_manager *manager;
 	must(tide_manager_open(TIDE_MANAGER(.store = store, .bus = bus), &manager, &err));
 	must(tide_manager_subscribe(manager, &projection, NULL, subscription, &err));
-	must(tide_manager_start(manager, NULL, 10, NULL, NULL, &err));
-	must(tide_subscription_wait_state(*subscription, TIDE_STATE_LIVE, 10, &err));
 	return manager;
 }
 
@@ -126,15 +128,33 @@ static void print_totals(const struct totals *totals)
 	printf("   Revenue: $%" PRId64 ".%02" PRId64 "\n", totals->cents / 100, totals->cents % 100);
 }
 
-static void print_checkpoint(struct tide_store *store)
+static struct tide_checkpoint load_checkpoint(struct tide_store *store)
 {
-	struct tide_checkpoints *checkpoints;
+	TIDE_CLEANUP(tide_checkpoints_close) struct tide_checkpoints *checkpoints = NULL;
 	struct tide_checkpoint checkpoint;
 	must(tide_checkpoints_open(NULL, NULL, store, &checkpoints, &err));
-	must(tide_checkpoints_load(checkpoints, "OrderTotals", &checkpoint, &err));
-	printf("   Last position: %" PRId64 "\n", checkpoint.position);
-	printf("   Events processed: %" PRId64 "\n", checkpoint.events_processed);
-	tide_checkpoints_close(checkpoints);
+	must(tide_checkpoints_load(checkpoints, "OrderProjection", &checkpoint, &err));
+	return checkpoint;
+}
+
+static void print_checkpoint(const struct tide_checkpoint *checkpoint)
+{
+	char id[TIDE_UUID_TEXT_SIZE];
+	printf("   Last event ID: %s\n", tide_uuid_format(&checkpoint->last_event_id, id));
+	printf("   Last position: %" PRId64 "\n", checkpoint->position);
+}
+
+static void print_progress(const struct tide_checkpoint *checkpoint)
+{
+	char time[TIDE_TIME_TEXT_SIZE];
+	printf("   Events processed: %" PRId64 "\n", checkpoint->events_processed);
+	printf("   Last processed at: %s\n", tide_time_format(checkpoint->last_processed_at, time));
+}
+
+static void print_title(const char *title)
+{
+	static const char line[] = "============================================================";
+	printf("%s\n%s\n%s\n", line, title, line);
 }
 
 /* ---- The story ------------------------------------------------------------------------------------------------ */
@@ -143,58 +163,62 @@ static void tell(struct tide_store *store, struct tide_bus *bus, struct tide_rep
 {
 	struct tide_manager *manager;
 	struct tide_subscription *subscription;
+	struct tide_checkpoint checkpoint;
 	struct totals first = { 0 }, second = { 0 };
 	tide_position end;
 
-	printf("\n2. Placing three historical orders...\n");
-	place_order(orders, 10000);
-	place_order(orders, 20000);
-	place_order(orders, 30000);
-	must(tide_store_end(store, &end, &err));
-	printf("   Feed end: %" PRId64 "\n", end);
+	printf("\n2. Creating historical orders...\n");
+	for (int64_t i = 1; i <= 3; i++)
+		place_order(orders, 10000 * i);
+	printf("   Created 3 orders\n");
 
-	printf("\n3. Starting the projection: it catches up, then goes live...\n");
-	manager = start_projection(store, bus, &first, &subscription);
-	printf("   State: %s\n", tide_state_name(tide_subscription_state(subscription)));
+	printf("\n3. Creating projection...\n");
+	manager = make_projection(store, bus, &first, &subscription);
 
-	printf("\n4. After catching up:\n");
+	printf("\n4. Starting SubscriptionManager (catching up)...\n");
+	must(tide_manager_run(manager, 10, &err));
+
+	printf("\n5. Query projection after catch-up:\n");
 	print_totals(&first);
 
-	printf("\n5. Checkpoint:\n");
-	print_checkpoint(store);
+	printf("\n6. Check checkpoint:\n");
+	checkpoint = load_checkpoint(store);
+	print_checkpoint(&checkpoint);
+	print_progress(&checkpoint);
 
-	printf("\n6. Stopping the manager...\n");
+	printf("\n7. Simulating restart...\n");
 	stop_projection(manager);
+	printf("   Manager stopped\n");
+	manager = make_projection(store, bus, &second, &subscription);
+	must(tide_manager_run(manager, 10, &err));
 
-	printf("\n7. Starting a new projection of the same name...\n");
-	manager = start_projection(store, bus, &second, &subscription);
-	printf("   Resumed behind position: %" PRId64 "\n", tide_subscription_position(subscription));
-
-	printf("\n8. After the restart it has seen nothing old:\n");
+	printf("\n8. After restart (resumed from checkpoint):\n");
 	print_totals(&second);
 
-	printf("\n9. Placing a new order...\n");
+	printf("\n9. Creating new order (live event)...\n");
 	place_order(orders, 25000);
 	must(tide_store_end(store, &end, &err));
 	must(tide_subscription_wait(subscription, end, 10, &err));
 
-	printf("\n10. After the live event:\n");
+	printf("\n10. After live event:\n");
 	print_totals(&second);
 
 	stop_projection(manager);
 	printf("\n11. Final checkpoint:\n");
-	print_checkpoint(store);
+	checkpoint = load_checkpoint(store);
+	print_checkpoint(&checkpoint);
 }
 
 int main(int argc, char **argv)
 {
 	const char *url = argc > 1 ? argv[1] : "memory:";
-	struct tide_store *store;
-	struct tide_bus *bus;
-	struct tide_repository *orders;
+	TIDE_CLEANUP(tide_store_close) struct tide_store *store = NULL;
+	TIDE_CLEANUP(tide_bus_close) struct tide_bus *bus = NULL;
+	TIDE_CLEANUP(tide_repository_close) struct tide_repository *orders = NULL;
 	tide_position end;
 
-	printf("1. Setting up infrastructure...\n");
+	print_title("Tutorial 10: Checkpoints");
+	printf("\n1. Setting up infrastructure...\n");
 	must(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, &err));
 	must(tide_bus_open(&bus, &err));
 	must(tide_repository_open(TIDE_REPOSITORY(.store = store, .bus = bus, .type = &order_type), &orders, &err));
@@ -203,12 +227,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "checkpoints: '%s' has events already, name a new file\n", tide_store_url(store));
 		return 1;
 	}
-	printf("   Store: %s\n", tide_store_url(store));
 
 	tell(store, bus, orders);
-
-	tide_repository_close(orders);
-	tide_bus_close(bus);
-	tide_store_close(store);
+	printf("\n");
+	print_title("Tutorial complete!");
 	return 0;
 }

@@ -2,12 +2,12 @@
 /*
  * Stock: vans count what they load and sell, without a network, and sync when they are back.
  *
- *	stock [DIRECTORY]    keeps van-1.db, van-2.db, depot.db and the exports in DIRECTORY; default: where it is
- *started
+ *	stock [DIRECTORY]    keeps van-1.db, van-2.db, depot.db and export.jsonl in DIRECTORY; default: the present one
  *
  * Each van has a store of its own. To sync is to export the events behind the last sync as lines of JSON and to import
  * them at the depot. Events keep their ids, so importing twice changes nothing: a van that does not know whether its
- * last sync arrived simply sends it again. The same files are read by `tide import`.
+ * last sync arrived simply sends it again. How far a van has synced is a checkpoint in its own store, so that the next day
+ * begins where this one ended. The same files are read by `tide import`.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -71,7 +71,8 @@ static void must(tide_status status)
 struct place {
 	struct tide_store *store;
 	struct tide_repository *items;
-	tide_position synced_to; /* feed position of the last event that was exported */
+	struct tide_checkpoints
+		*checkpoints; /* "Sync": the feed position of the last event that arrived at the depot */
 };
 
 static struct place place_open(const char *directory, const char *name)
@@ -81,11 +82,13 @@ static struct place place_open(const char *directory, const char *name)
 	snprintf(url, sizeof url, "sqlite:%s/%s.db", directory, name);
 	must(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &place.store, &err));
 	must(tide_repository_open(TIDE_REPOSITORY(.store = place.store, .type = &item_type), &place.items, &err));
+	must(tide_checkpoints_open(NULL, NULL, place.store, &place.checkpoints, &err));
 	return place;
 }
 
 static void place_close(struct place *place)
 {
+	tide_checkpoints_close(place->checkpoints);
 	tide_repository_close(place->items);
 	tide_store_close(place->store);
 }
@@ -195,10 +198,15 @@ static void import_events(struct tide_store *store, const char *path)
 
 static void sync_to(struct place *van, struct place *depot, const char *path, bool is_acknowledged)
 {
-	tide_position end = export_events(van->store, van->synced_to, path);
+	tide_position synced_to = 0;
+	tide_status status = tide_checkpoints_position(van->checkpoints, "Sync", &synced_to, &err);
+	if (status != TIDE_NOT_FOUND) /* it has never synced */
+		must(status);
+	synced_to = export_events(van->store, synced_to, path);
 	import_events(depot->store, path);
 	if (is_acknowledged)
-		van->synced_to = end;
+		must(tide_checkpoints_save(van->checkpoints, "Sync", &(struct tide_progress){ .position = synced_to },
+					   &err));
 }
 
 /* ---- The story -------------------------------------------------------------------------------------------------- */

@@ -39,9 +39,18 @@ trap 'exit 143' TERM
 
 step() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 say() { printf '%s\n' "$*"; }
+# Words as they have to be typed: what a shell would take apart or replace is quoted.
+typed() {
+	for word; do
+		case $word in
+		'' | *[!A-Za-z0-9_@%+=:,./-]*) printf " '%s'" "$(printf '%s' "$word" | sed "s/'/'\\\\''/g")" ;;
+		*) printf ' %s' "$word" ;;
+		esac
+	done
+}
 # Show a command as a reader would type it, then run it.
 run() {
-	printf '%s$ tide %s%s\n' "$dim" "$*" "$plain"
+	printf '%s$ tide%s%s\n' "$dim" "$(typed "$@")" "$plain"
 	"$tide" "$@"
 }
 query() { sqlite3 -cmd '.timeout 5000' "$@" "$work/story.db"; }
