@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Appends that stay open and hold events back: who they are, for status, health and doctor, and who waits for them. */
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -266,6 +267,201 @@ static void what_was_known_of_a_sequence_is_void_once_it_is_restarted(void **sta
 	STORE->close(store);
 }
 
+/* One look of a reader that goes on: the positions it gets, and where it stands then. */
+static void look_sees(void *session, tide_position *at, const char *expected)
+{
+	char seen[200] = "";
+	struct tide_page page;
+	tide_page_init(&page);
+	do {
+		must(feed_read(session, &page, *at, 10, err));
+		for (size_t i = 0; i < page.count; i++)
+			snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%lld ",
+				 (long long)page.entries[i].event.position);
+		*at = page.scanned_to;
+	} while (!page.is_end);
+	assert_string_equal(seen, expected);
+	tide_page_fini(&page);
+}
+
+static void restore_in_place(const char *schema)
+{
+	char command[400];
+	snprintf(command, sizeof command,
+		 "bin=$(pg_config --bindir) && \"$bin/pg_dump\" --clean -n %s > %s/dump.sql && \"$bin/psql\" -qX -v "
+		 "ON_ERROR_STOP=1 -f %s/dump.sql > /dev/null",
+		 schema, postgres_directory(), postgres_directory());
+	assert_int_equal(system(command), 0);
+}
+
+/* Who holds the feed up, told as soon as anybody does. */
+static const char *held_by(void *session)
+{
+	wait_for(20, *told(session));
+	return told(session);
+}
+
+static PGconn *opened_append(const char *options)
+{
+	PGconn *writer = sql_connect(options);
+	sql_run(writer, "BEGIN; " INSERT_LATE);
+	return writer;
+}
+
+static void a_hole_of_a_rollback_is_not_waited_for_because_of_later_appends(void **state)
+{
+	(void)state;
+	static const char options[] = "options=-csearch_path=floors";
+	void *store = backend_opened("postgresql:///?schema=floors"), *session = session_opened(store);
+	tide_position at = 0;
+	appended(store, stream_of("Order", 1), "{}");
+	PGconn *first = opened_append(options); /* 2 */
+	appended(store, stream_of("Order", 1), "{}");
+	look_sees(session, &at, "1 ");
+	PGconn *second = opened_append(options); /* 4 */
+	appended(store, stream_of("Order", 1), "{}");
+	look_sees(session, &at, "");
+	PGconn *third = opened_append(options); /* 6 */
+	appended(store, stream_of("Order", 1), "{}");
+	look_sees(session, &at, "");
+	sql_run(first, "ROLLBACK");
+	look_sees(session, &at, "3 ");
+	sql_run(second, "ROLLBACK");
+	look_sees(session, &at, "5 "); /* while the third is open, which owns nothing below 6 */
+	sql_run(third, "COMMIT");
+	look_sees(session, &at, "6 7 ");
+	PQfinish(first);
+	PQfinish(second);
+	PQfinish(third);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
+/* ---- A table that is replaced while it is read ------------------------------------------------------------------ */
+
+/* An append that stays open in the new table holds up what comes behind it, for a reader that was there before. */
+static void a_replaced_table_is_followed(const char *schema, const char *replacement)
+{
+	char url[80], options[80];
+	snprintf(url, sizeof url, "postgresql:///?schema=%s", schema);
+	snprintf(options, sizeof options, "options=-csearch_path=%s", schema);
+	void *store = backend_opened(url), *session = session_opened(store);
+	tide_position at = 0;
+	appended(store, stream_of("Order", 1), "{}");
+	look_sees(session, &at, "1 ");
+	assert_int_equal(end_seen(session), 1);
+	if (replacement)
+		postgres_sql(schema, replacement);
+	else
+		restore_in_place(schema);
+	PGconn *writer = opened_append(options); /* 2 */
+	appended(store, stream_of("Order", 1), "{}");
+	look_sees(session, &at, "");
+	assert_int_equal(end_seen(session), 1);
+	assert_non_null(strstr(held_by(session), "pid "));
+	sql_run(writer, "COMMIT");
+	look_sees(session, &at, "2 3 ");
+	assert_int_equal(end_seen(session), 3);
+	PQfinish(writer);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
+static void a_table_that_takes_the_place_of_another_is_followed(void **state)
+{
+	(void)state;
+	a_replaced_table_is_followed(
+		"swapped",
+		"BEGIN; CREATE TABLE fresh (LIKE events INCLUDING ALL); CREATE SEQUENCE fresh_seq OWNED BY "
+		"fresh.global_position; ALTER TABLE fresh ALTER global_position SET DEFAULT nextval('fresh_seq'); "
+		"INSERT INTO fresh SELECT * FROM events; SELECT setval('fresh_seq', 1); ALTER TABLE events RENAME TO "
+		"stale; ALTER TABLE fresh RENAME TO events; COMMIT");
+	/* a copy whose default draws from the sequence of the other one */
+	a_replaced_table_is_followed("shared",
+				     "BEGIN; CREATE TABLE fresh (LIKE events INCLUDING ALL); INSERT INTO fresh "
+				     "SELECT * FROM events; ALTER TABLE events RENAME TO stale; ALTER TABLE fresh "
+				     "RENAME TO events; COMMIT");
+	a_replaced_table_is_followed(
+		"identified", "BEGIN; ALTER TABLE events ALTER global_position DROP DEFAULT; DROP SEQUENCE "
+			      "events_global_position_seq; ALTER TABLE events ALTER global_position ADD GENERATED "
+			      "BY DEFAULT AS IDENTITY (START 2); COMMIT");
+}
+
+static void a_schema_that_is_restored_in_place_is_followed(void **state)
+{
+	(void)state;
+	a_replaced_table_is_followed("restored", NULL);
+}
+
+static void a_sequence_that_readers_cannot_follow_ends_them_also_when_it_comes_later(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=hoarded"), *session = session_opened(store);
+	struct tide_error error;
+	struct tide_page page;
+	tide_page_init(&page);
+	appended(store, stream_of("Order", 1), "{}");
+	assert_int_equal(end_seen(session), 1);
+	postgres_sql("hoarded", "CREATE SEQUENCE hoard CACHE 20 START 3; ALTER TABLE events ALTER global_position SET "
+				"DEFAULT nextval('hoard')");
+	appended(store, stream_of("Order", 1), "{}");
+	assert_int_equal(feed_read(session, &page, 1, 10, &error), TIDE_SCHEMA);
+	assert_non_null(strstr(error.message, "sequence 'hoarded.hoard' has CACHE 20"));
+	tide_page_fini(&page);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
+static bool feed_can_be_read(void *session)
+{
+	tide_position end;
+	return STORE->end(session, &end, NULL) == TIDE_OK;
+}
+
+/* Prepared transactions have another name after a restart. A reader behind a pooler does not even notice the restart. */
+static void a_prepared_transaction_that_outlives_the_server_is_waited_for(void **state)
+{
+	(void)state;
+	char directory[256];
+	if (!pgbouncer_start(directory))
+		skip();
+	void *store = backend_opened("postgresql:///?schema=outlived&port=6432"), *session = session_opened(store);
+	tide_position at = 0;
+	appended(store, stream_of("Order", 1), "{}");
+	PGconn *writer = sql_connect("options=-csearch_path=outlived");
+	sql_run(writer, "BEGIN; " INSERT_LATE "; PREPARE TRANSACTION 'outlives'"); /* 2 */
+	PQfinish(writer);
+	appended(store, stream_of("Order", 1), "{}");
+	look_sees(session, &at, "1 ");
+	postgres_halt(SIGINT);
+	postgres_resume();
+	wait_for(20, feed_can_be_read(session));
+	look_sees(session, &at, "");
+	postgres_sql("outlived", "COMMIT PREPARED 'outlives'");
+	look_sees(session, &at, "2 3 ");
+	STORE->session_close(session);
+	STORE->close(store);
+	pgbouncer_stop();
+}
+
+static void a_reader_whose_right_to_the_mark_is_taken_reads_on(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=revoked"), *session = session_opened(store);
+	tide_position at = 0;
+	appended(store, stream_of("Order", 1), "{}");
+	burn_position("revoked");
+	appended(store, stream_of("Order", 1), "{}");
+	look_sees(session, &at, "1 3 ");
+	postgres_sql("revoked", "DROP TABLE tidemark_feed");
+	burn_position("revoked");
+	appended(store, stream_of("Order", 1), "{}");
+	look_sees(session, &at, "5 ");
+	assert_int_equal(end_seen(session), 5);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
 static void a_reader_without_the_right_to_leave_a_mark_reads_all_the_same(void **state)
 {
 	(void)state;
@@ -351,6 +547,12 @@ int main(void)
 		cmocka_unit_test(an_open_append_behind_the_end_is_not_reported),
 		cmocka_unit_test(a_new_reader_passes_the_holes_that_others_have_passed),
 		cmocka_unit_test(what_was_known_of_a_sequence_is_void_once_it_is_restarted),
+		cmocka_unit_test(a_hole_of_a_rollback_is_not_waited_for_because_of_later_appends),
+		cmocka_unit_test(a_table_that_takes_the_place_of_another_is_followed),
+		cmocka_unit_test(a_schema_that_is_restored_in_place_is_followed),
+		cmocka_unit_test(a_sequence_that_readers_cannot_follow_ends_them_also_when_it_comes_later),
+		cmocka_unit_test(a_prepared_transaction_that_outlives_the_server_is_waited_for),
+		cmocka_unit_test(a_reader_whose_right_to_the_mark_is_taken_reads_on),
 		cmocka_unit_test(a_reader_without_the_right_to_leave_a_mark_reads_all_the_same),
 		cmocka_unit_test(an_examination_tells_of_a_pooler_in_between),
 		cmocka_unit_test(an_examination_of_a_replica_says_so),

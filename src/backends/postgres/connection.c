@@ -132,27 +132,62 @@ static tide_status connection_prepare(struct pg_connection *connection, enum pg_
 	return TIDE_OK;
 }
 
-tide_status pg_send(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,
-		    struct tide_error *err)
+#define STATEMENT_NAME(statement)                                                                                      \
+	{                                                                                                              \
+		't', (char)('0' + (statement) / 10), (char)('0' + (statement) % 10), '\0'                              \
+	}
+
+static tide_status connection_make_ready(struct pg_connection *connection, enum pg_statement statement,
+					 const struct pg_params *params, struct tide_error *err)
 {
 	_Static_assert(PG_STATEMENT_COUNT <= 64, "a bit for each statement");
 	if (params && params->bytes.failed)
 		return alloc_fail(err);
-	struct connection_args args;
-	int count = connection_args(params, &args), is_sent;
-	const int *lengths = params ? params->lengths : NULL;
 	connection->sqlstate[0] = '\0';
-	if (connection->target->can_prepare) {
-		char name[] = { 't', (char)('0' + statement / 10), (char)('0' + statement % 10), '\0' };
-		tide_status status = connection_prepare(connection, statement, name, err);
-		if (status != TIDE_OK)
-			return status;
-		is_sent = PQsendQueryPrepared(connection->native, name, count, args.values, lengths, args.formats, 1);
-	} else {
-		is_sent = PQsendQueryParams(connection->native, connection->target->statements[statement], count, NULL,
-					    args.values, lengths, args.formats, 1);
-	}
-	return is_sent ? TIDE_OK : connection_fail(connection, NULL, err);
+	const char name[] = STATEMENT_NAME(statement);
+	return connection->target->can_prepare ? connection_prepare(connection, statement, name, err) : TIDE_OK;
+}
+
+static bool connection_send(struct pg_connection *connection, enum pg_statement statement,
+			    const struct pg_params *params)
+{
+	struct connection_args args;
+	int count = connection_args(params, &args);
+	const int *lengths = params ? params->lengths : NULL;
+	const char name[] = STATEMENT_NAME(statement);
+	if (connection->target->can_prepare)
+		return PQsendQueryPrepared(connection->native, name, count, args.values, lengths, args.formats, 1);
+	return PQsendQueryParams(connection->native, connection->target->statements[statement], count, NULL,
+				 args.values, lengths, args.formats, 1);
+}
+
+tide_status pg_send(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,
+		    struct tide_error *err)
+{
+	tide_status status = connection_make_ready(connection, statement, params, err);
+	if (status != TIDE_OK)
+		return status;
+	return connection_send(connection, statement, params) ? TIDE_OK : connection_fail(connection, NULL, err);
+}
+
+/* A synchronisation ends the transaction of what was sent before it, so the second statement has a snapshot of its own
+ * whatever isolation the role prefers. */
+tide_status pg_send_both(struct pg_connection *connection, const enum pg_statement statements[2],
+			 const struct pg_params *const params[2], struct tide_error *err)
+{
+	PGconn *native = connection->native;
+	tide_status status = connection_make_ready(connection, statements[0], params[0], err);
+	if (status == TIDE_OK)
+		status = connection_make_ready(connection, statements[1], params[1], err);
+	if (status != TIDE_OK)
+		return status;
+	bool is_sent = PQenterPipelineMode(native);
+	for (int i = 0; is_sent && i < 2; i++)
+		is_sent = connection_send(connection, statements[i], params[i]) && PQpipelineSync(native);
+	if (is_sent)
+		return TIDE_OK;
+	connection->is_broken = true;
+	return connection_fail(connection, NULL, err);
 }
 
 static bool connection_is_success(const PGresult *result)
@@ -181,6 +216,37 @@ tide_status pg_take(struct pg_connection *connection, PGresult **ret, struct tid
 	}
 	tide_status status = connection_fail(connection, kept, err);
 	PQclear(kept);
+	return status;
+}
+
+/* The result of one statement of a pipeline, and the synchronisation behind it. */
+static PGresult *connection_take_step(struct pg_connection *connection)
+{
+	PGresult *kept = PQgetResult(connection->native), *next;
+	while (kept && (next = PQgetResult(connection->native)) != NULL)
+		PQclear(next);
+	if (kept)
+		PQclear(PQgetResult(connection->native));
+	return kept;
+}
+
+tide_status pg_take_both(struct pg_connection *connection, PGresult *ret[2], struct tide_error *err)
+{
+	PGresult *results[2];
+	for (int i = 0; i < 2; i++)
+		results[i] = connection_take_step(connection);
+	bool is_first_well = results[0] && connection_is_success(results[0]);
+	bool is_well = is_first_well && results[1] && connection_is_success(results[1]);
+	if (!PQexitPipelineMode(connection->native))
+		connection->is_broken = true;
+	if (is_well) {
+		ret[0] = results[0];
+		ret[1] = results[1];
+		return TIDE_OK;
+	}
+	tide_status status = connection_fail(connection, results[is_first_well], err);
+	PQclear(results[0]);
+	PQclear(results[1]);
 	return status;
 }
 

@@ -52,6 +52,10 @@ tide_status pg_send(struct pg_connection *connection, enum pg_statement statemen
 		    struct tide_error *err);
 /** Wait for the result of what was sent. On failure nothing is to be cleared, and `sqlstate` tells more. */
 tide_status pg_take(struct pg_connection *connection, PGresult **ret, struct tide_error *err);
+/** The same for two statements that travel together; each is a transaction of its own, the second begins after the first. */
+tide_status pg_send_both(struct pg_connection *connection, const enum pg_statement statements[2],
+			 const struct pg_params *const params[2], struct tide_error *err);
+tide_status pg_take_both(struct pg_connection *connection, PGresult *ret[2], struct tide_error *err);
 /** Send and take. */
 tide_status pg_run(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,
 		   PGresult **ret, struct tide_error *err);

@@ -112,13 +112,13 @@ static tide_status examine_indexes(struct examination *examination, struct tide_
 	for (size_t i = 0; i < EXAMINE_INDEXES_MAX && (names[i] = pg_schema_index(i)); i++)
 		;
 	pg_put_names(&params, names);
-	pg_put_int8(&params, examination->session->store->numbering);
+	pg_put_string(&params, examination->session->store->table);
 	tide_status status = examine_query(examination,
 					   "SELECT w.name FROM unnest($1::text[]) w(name) WHERE NOT EXISTS (SELECT 1 "
 					   "FROM pg_class c JOIN pg_index i ON "
 					   "i.indexrelid = c.oid WHERE c.relname = w.name AND i.indisvalid AND "
 					   "c.relnamespace = (SELECT relnamespace "
-					   "FROM pg_class WHERE oid = $2::int8::oid))",
+					   "FROM pg_class WHERE oid = to_regclass($2::text)))",
 					   &params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
@@ -136,7 +136,7 @@ static tide_status examine_positions(struct examination *examination, struct tid
 	static const char check[] = "positions";
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
-	pg_put_int8(&params, examination->session->store->numbering);
+	pg_put_string(&params, examination->session->store->table);
 	tide_status status = examine_query(
 		examination,
 		"SELECT seqrelid::regclass::text, seqcache, COALESCE((SELECT max(global_position) FROM @events), 0), "
@@ -144,7 +144,7 @@ static tide_status examine_positions(struct examination *examination, struct tid
 		"NOT pg_is_in_recovery() AND (has_sequence_privilege(seqrelid, 'USAGE') OR "
 		"has_sequence_privilege(seqrelid, "
 		"'SELECT')) THEN COALESCE(pg_sequence_last_value(seqrelid), 0) END FROM pg_sequence WHERE seqrelid = "
-		"$1::int8::oid",
+		"(SELECT " PG_NUMBERING("$1") ")",
 		&params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
@@ -275,12 +275,12 @@ static tide_status examine_notifications(struct examination *examination, struct
 	return status;
 }
 
-/* What the role may do, by the rights that each thing takes. $1 the schema with its dot, $2 the sequence. */
+/* What the role may do, by the rights that each thing takes. $1 the schema with its dot, $2 the table of events. */
 /* clang-format off */
 #define MAY(table, right) "has_table_privilege($1::text || '" table "', '" right "')"
 #define MAY_NUMBER(table) "has_sequence_privilege(pg_get_serial_sequence($1::text || '" table "', 'id'), 'USAGE')"
 static const struct { const char *purpose, *rights; } examine_purposes[] = {
-	{ "append", MAY("events", "SELECT") " AND " MAY("events", "INSERT") " AND has_sequence_privilege($2::int8::oid, 'USAGE')" },
+	{ "append", MAY("events", "SELECT") " AND " MAY("events", "INSERT") " AND has_sequence_privilege(" PG_NUMBERING("$2") ", 'USAGE')" },
 	{ "read", MAY("events", "SELECT") },
 	{ "subscribe", MAY("events", "SELECT")
 	  " AND " MAY("projection_checkpoints", "SELECT") " AND " MAY("projection_checkpoints", "INSERT") " AND " MAY("projection_checkpoints", "UPDATE")
@@ -300,7 +300,7 @@ static tide_status examine_ask_rights(struct examination *examination, PGresult 
 	struct buffer buffer = { 0 };
 	ALLOC_AUTO char *text = NULL;
 	pg_put_string(&params, examination->session->store->target.schema);
-	pg_put_int8(&params, examination->session->store->numbering);
+	pg_put_string(&params, examination->session->store->table);
 	buffer_format(&buffer, "SELECT current_user::text");
 	for (int i = 0; i < EXAMINE_PURPOSES; i++)
 		buffer_format(&buffer, ", %s", examine_purposes[i].rights);

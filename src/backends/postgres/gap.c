@@ -3,52 +3,267 @@
  * Which positions are settled: visible, or never to become so.
  *
  * Positions come from a sequence and become visible in the order of commits. nextval takes RowExclusiveLock on the
- * sequence before it draws a value and the transaction keeps it to its end, so only its holders can own a hole:
+ * sequence before it draws a value and the transaction keeps it to its end, so only its holders can own a hole. A look
+ * sees Q, the greatest visible position, and then H, the holders, in one statement, whose snapshot is the older part:
  *
- *	Q := the greatest visible position; then, in a later statement, H := the holders.
- *	H empty: everything up to Q is settled. Else wait until every member of H has left; then it is.
+ *	floor of a holder := its floor, if the last look saw it, too; else the Q of the last look
+ *	settled           := max(settled, min(Q, the least floor in H))
  *
- * A value below Q was drawn before Q was seen, by a transaction that held the lock until its end: at the moment H was
- * read it was a member, or it had ended. A statement that begins after all of H have ended sees what they committed.
- * Q must never be read after H, nor in the same statement (its snapshot would be older than its look at the locks).
+ * Proof. A value below Q was drawn before Q was seen, by a transaction that held the lock from then until its end: when
+ * H is read it is a member, or it has ended. Who was not seen by the last look took the lock after it, so all that it
+ * draws is above everything drawn before, the last Q included: it owns no hole at or below its floor, then or later. So
+ * at or below `settled` nobody owns a hole, and a statement that begins after the look sees what those who ended left.
+ * Rows that are read must come from such a later statement; the two travel together. Nothing is waited for by name:
+ * each look gets as far as the oldest holder lets it. At a hole looks follow each other quickly, so floors are fresh.
  *
- * H can be nonempty for long because of one open append, and then a reader that begins meanwhile would wait at the first
- * hole of a long history that others have read to its end. So what a check has proven is left in a row of
- * tidemark_feed now and then, and a reader that has to wait looks there first. What is settled stays so; a crash of the
- * server takes back the mark before it takes back the events it speaks of; a sequence that was restarted voids it.
+ * A prepared transaction keeps its name, but not through a restart of the server: one that is not known from the last
+ * look may be old, and all that is sure is that it owns nothing that is settled.
  *
- * A replica does not see these locks. There, H is the next transaction number known when Q was seen, and the wait is
- * until no transaction below it runs. A transaction that draws a value long before it first writes can be missed.
+ * One open append can keep H from being empty for long, and then a reader that begins meanwhile would wait at the first
+ * hole of a long history that others have read to its end. So what looks have proven is left in the row of
+ * tidemark_feed now and then, and each look reads it. What is settled stays so; a crash of the server takes back the mark
+ * before it takes back the events it speaks of; a sequence that was restarted or replaced has another file, which voids
+ * it. The sequence is found anew in the statement that looks, which holds the table that it belongs to.
+ *
+ * A replica does not see these locks. There, Q is settled once no transaction runs that is older than the next
+ * transaction number known when Q was seen. A transaction that draws a value long before it first writes can be missed.
  *
  * Failure: a holder that stays for seconds is somebody's open append; it is named in the log, and waited for.
  */
 #include "backends/postgres/inner.h"
+
+#include <stdlib.h>
 
 #include "sys/alloc.h"
 #include "sys/log.h"
 
 #define GAP_WAIT_MIN_NS (NS_PER_MS / 2)
 #define GAP_WAIT_MAX_NS (10 * NS_PER_MS)
+#define GAP_WAIT_SHARE 8 /* of the time that it has taken already */
 #define GAP_TELL_NS (5 * NS_PER_SECOND)
 #define GAP_UNBROKEN_ROWS 50000
 #define GAP_MARK_EVERY_NS (5 * NS_PER_SECOND)
 
+/* ---- What is settled, for this session and the others ------------------------------------------------------- */
+
 static void gap_settle(struct pg_session *session, tide_position upto)
 {
-	if (upto > session->settled)
-		session->settled = upto;
-	int64_t known = session->store->settled;
-	while (known < session->settled &&
-	       !atomic_compare_exchange_weak(&session->store->settled, &known, session->settled))
-		;
+	struct pg_store *store = session->store;
+	if (upto <= session->settled)
+		return;
+	session->settled = upto;
+	mutex_lock(&store->lock);
+	if (store->numbering_file == session->numbering_file && store->settled < upto)
+		store->settled = upto;
+	mutex_unlock(&store->lock);
 }
 
-static void gap_prove(struct pg_session *session, tide_position upto)
+void pg_gap_learn(struct pg_session *session)
 {
-	if (upto > session->proven && !session->gap.is_replica)
-		session->proven = upto;
-	gap_settle(session, upto);
+	struct pg_store *store = session->store;
+	mutex_lock(&store->lock);
+	if (session->numbering_file == 0)
+		session->numbering_file = store->numbering_file;
+	if (store->numbering_file == session->numbering_file && store->settled > session->settled)
+		session->settled = store->settled;
+	mutex_unlock(&store->lock);
 }
+
+void pg_gap_void(struct pg_session *session)
+{
+	tide_free(session->gap.floors);
+	session->gap = (struct pg_gap){ .is_replica = session->gap.is_replica };
+	session->settled = session->proven = 0;
+}
+
+void pg_gap_fini(struct pg_session *session)
+{
+	tide_free(session->gap.floors);
+}
+
+/* A sequence that was restarted draws its values anew, one of a table in the place of another has values of its own. */
+static tide_status gap_begin_life(struct pg_session *session, int64_t file, struct tide_error *err)
+{
+	struct pg_store *store = session->store;
+	int64_t checked;
+	tide_status status = pg_schema_check_numbering(store, &session->reader, &checked, err);
+	if (status != TIDE_OK)
+		return status;
+	pg_gap_void(session);
+	session->numbering_file = file;
+	mutex_lock(&store->lock);
+	if (store->numbering_file != file) {
+		store->numbering_file = file;
+		store->settled = 0;
+		store->marked = 0;
+	}
+	mutex_unlock(&store->lock);
+	return TIDE_OK;
+}
+
+/* The newest events were taken away, or a server took them back with all that was known of them. */
+static void gap_begin_anew(struct pg_session *session)
+{
+	pg_gap_void(session);
+	pg_store_lost(session->store);
+}
+
+/* ---- A look at the holders ---------------------------------------------------------------------------------- */
+
+enum pg_statement pg_gap_statement(const struct pg_session *session)
+{
+	return session->store->has_mark ? PG_GAP : PG_GAP_UNMARKED;
+}
+
+void pg_gap_put(const struct pg_session *session, struct pg_params *params)
+{
+	pg_put_string(params, session->store->table);
+}
+
+bool pg_gap_goes_on_unmarked(struct pg_session *session)
+{
+	const char *sqlstate = session->reader.sqlstate;
+	bool is_refused = strcmp(sqlstate, "42P01") == 0 || strcmp(sqlstate, "42501") == 0;
+	return is_refused && pg_connection_is_usable(&session->reader) &&
+	       atomic_exchange(&session->store->has_mark, false);
+}
+
+static tide_position gap_floor(const struct pg_session *session, const char *transaction, bool is_prepared)
+{
+	const struct pg_gap *gap = &session->gap;
+	for (size_t i = 0; i < gap->count; i++)
+		if (strcmp(gap->floors[i].transaction, transaction) == 0)
+			return gap->floors[i].floor;
+	return is_prepared || gap->seen < session->settled ? session->settled : gap->seen;
+}
+
+/* Their floors, and the least of them. */
+static tide_status gap_take_floors(struct pg_session *session, const PGresult *rows, tide_position *least,
+				   struct tide_error *err)
+{
+	struct pg_gap *gap = &session->gap;
+	struct pg_floor *floors = alloc_zero((size_t)PQntuples(rows), sizeof *floors);
+	size_t count = 0;
+	if (!floors)
+		return alloc_fail(err);
+	for (int row = 0; row < PQntuples(rows); row++) {
+		if (pg_is_null(rows, row, PG_GAP_HOLDER))
+			continue;
+		struct pg_floor *floor = &floors[count++];
+		const char *name = PQgetvalue(rows, row, PG_GAP_HOLDER);
+		snprintf(floor->transaction, sizeof floor->transaction, "%s", name);
+		floor->floor = gap_floor(session, name, pg_bool(rows, row, PG_GAP_IS_PREPARED));
+		if (floor->floor < *least)
+			*least = floor->floor;
+	}
+	tide_free(gap->floors);
+	gap->floors = floors;
+	gap->count = count;
+	return TIDE_OK;
+}
+
+static void gap_look_at_replica(struct pg_session *session, const PGresult *rows, tide_position newest)
+{
+	struct pg_gap *gap = &session->gap;
+	int64_t horizon = pg_int8(rows, 0, PG_GAP_XMAX);
+	if (gap->upto > 0 && pg_int8(rows, 0, PG_GAP_XMIN) >= gap->horizon) {
+		gap_settle(session, gap->upto);
+		gap->upto = 0;
+	}
+	if (pg_int8(rows, 0, PG_GAP_XMIN) >= horizon) {
+		gap_settle(session, newest);
+	} else if (gap->upto == 0) {
+		gap->horizon = horizon;
+		gap->upto = newest;
+	}
+}
+
+tide_status pg_gap_found(struct pg_session *session, const PGresult *rows, struct tide_error *err)
+{
+	struct pg_gap *gap = &session->gap;
+	tide_position newest = pg_int8(rows, 0, PG_GAP_NEWEST), mark = pg_int8(rows, 0, PG_GAP_MARK);
+	tide_position least = newest;
+	tide_status status = TIDE_OK;
+	if (pg_is_null(rows, 0, PG_GAP_FILE))
+		return TIDE_OK; /* in between: a table that is being replaced; nothing is known of its holes */
+	int64_t file = pg_int8(rows, 0, PG_GAP_FILE);
+	if (file != session->numbering_file)
+		status = gap_begin_life(session, file, err);
+	else if (newest < gap->seen || newest < session->settled)
+		gap_begin_anew(session);
+	if (status != TIDE_OK)
+		return status;
+	if (mark <= newest)
+		gap_settle(session, mark);
+	gap->is_replica = pg_bool(rows, 0, PG_GAP_IS_REPLICA);
+	if (gap->is_replica) {
+		gap_look_at_replica(session, rows, newest);
+		return TIDE_OK;
+	}
+	status = gap_take_floors(session, rows, &least, err);
+	if (status != TIDE_OK)
+		return status;
+	gap->seen = newest;
+	if (least > session->proven)
+		session->proven = least;
+	gap_settle(session, least);
+	return TIDE_OK;
+}
+
+/* ---- A hole that holds the feed up -------------------------------------------------------------------------- */
+
+/* Those that may own the hole, for the query that tells of them. */
+static char *gap_owners(const struct pg_gap *gap)
+{
+	struct buffer names = { 0 };
+	char *text = NULL;
+	for (size_t i = 0; i < gap->count; i++)
+		if (gap->floors[i].floor < gap->hole)
+			buffer_format(&names, "%s%s", names.size ? " " : "", gap->floors[i].transaction);
+	return names.size && buffer_take(&names, &text, NULL) == TIDE_OK ? text : NULL;
+}
+
+static void gap_tell(struct pg_session *session)
+{
+	struct pg_gap *gap = &session->gap;
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	ALLOC_AUTO char *owners = gap_owners(gap);
+	char who[PG_HOLDER_SIZE];
+	gap->is_told = true;
+	if (gap->is_replica || !owners || pg_holders(session, owners, &rows, NULL) != TIDE_OK || PQntuples(rows) == 0)
+		return;
+	pg_holder_describe(rows, 0, who);
+	log_at(TIDE_LOG_WARNING, "store", "events wait for an append that stays open", "holder=\"%s\"", who);
+}
+
+void pg_gap_hold(struct pg_session *session, tide_position hole)
+{
+	struct pg_gap *gap = &session->gap;
+	struct mono_time now = clock_mono(&clock_system);
+	if (gap->hole != hole) {
+		gap->hole = hole;
+		gap->since = now;
+		gap->is_told = false;
+	}
+	int64_t wait_ns = mono_since(now, gap->since) / GAP_WAIT_SHARE;
+	gap->wait_ns =
+		wait_ns < GAP_WAIT_MIN_NS ? GAP_WAIT_MIN_NS : (wait_ns > GAP_WAIT_MAX_NS ? GAP_WAIT_MAX_NS : wait_ns);
+	if (!gap->is_told && mono_since(now, gap->since) > GAP_TELL_NS)
+		gap_tell(session);
+}
+
+bool pg_gap_is_held_long(const struct pg_session *session)
+{
+	return session->gap.wait_ns == GAP_WAIT_MAX_NS;
+}
+
+void pg_gap_release(struct pg_session *session)
+{
+	session->gap.hole = 0;
+	session->gap.wait_ns = 0;
+}
+
+/* ---- The mark, and the end ---------------------------------------------------------------------------------- */
 
 void pg_gap_mark(struct pg_session *session)
 {
@@ -61,7 +276,7 @@ void pg_gap_mark(struct pg_session *session)
 	PG_RESULT_AUTO PGresult *result = NULL;
 	pg_put_int8(&params, session->numbering_file);
 	pg_put_int8(&params, proven);
-	pg_put_int8(&params, store->numbering);
+	pg_put_string(&params, store->table);
 	tide_status status = pg_read_run(session, PG_MARK_MOVE, &params, &result, NULL);
 	if (status == TIDE_OK)
 		store->marked = proven;
@@ -69,121 +284,20 @@ void pg_gap_mark(struct pg_session *session)
 		store->may_mark = false; /* a database that takes no writes, for example */
 }
 
-/* What readers before this one have proven. */
-static void gap_read_mark(struct pg_session *session)
+static tide_status gap_look(struct pg_session *session, tide_position *ret_newest, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
-	if (session->has_read_mark || !session->store->has_mark || session->gap.is_replica)
-		return;
-	pg_put_int8(&params, session->numbering_file);
-	session->has_read_mark = pg_read_run(session, PG_MARK, &params, &rows, NULL) == TIDE_OK;
-	if (session->has_read_mark)
-		gap_settle(session, pg_int8(rows, 0, 0));
-}
-
-static tide_status gap_newest(struct pg_session *session, tide_position *ret, struct tide_error *err)
-{
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	tide_status status = pg_read_run(session, PG_NEWEST, NULL, &rows, err);
+	pg_gap_learn(session);
+	pg_gap_put(session, &params);
+	tide_status status;
+	do
+		status = pg_read_run(session, pg_gap_statement(session), &params, &rows, err);
+	while (status != TIDE_OK && pg_gap_goes_on_unmarked(session));
 	if (status == TIDE_OK)
-		*ret = pg_int8(rows, 0, 0);
-	return status;
-}
-
-/* A sequence that was restarted draws its values anew: nothing of what was found is true of them. */
-static bool gap_was_restarted(struct pg_session *session, int64_t file)
-{
-	if (session->numbering_file == file)
-		return false;
-	session->numbering_file = file;
-	session->settled = session->proven = 0;
-	session->has_read_mark = false;
-	session->store->settled = session->store->marked = 0;
-	return true;
-}
-
-/* Look at the holders, after `visible` has been seen. */
-static tide_status gap_begin(struct pg_session *session, tide_position visible, struct tide_error *err)
-{
-	struct pg_gap *gap = &session->gap;
-	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	pg_put_int8(&params, session->store->numbering);
-	tide_status status = pg_read_run(session, PG_HOLDERS, &params, &rows, err);
-	if (status != TIDE_OK)
-		return status;
-	if (gap_was_restarted(session, pg_int8(rows, 0, 3)))
-		return TIDE_OK;
-	gap->is_replica = pg_bool(rows, 0, 0);
-	struct tide_text holders = pg_text(rows, 0, gap->is_replica ? 2 : 1);
-	if (!holders.data) {
-		gap_prove(session, visible);
-		return TIDE_OK;
-	}
-	gap_read_mark(session);
-	tide_free(gap->holders);
-	gap->holders = alloc_text(holders.data, holders.size);
-	if (!gap->holders)
-		return alloc_fail(err);
-	gap->is_waiting = true;
-	gap->is_told = false;
-	gap->upto = visible;
-	gap->wait_ns = GAP_WAIT_MIN_NS;
-	gap->since = clock_mono(&clock_system);
-	return TIDE_OK;
-}
-
-static void gap_tell(struct pg_session *session)
-{
-	struct pg_gap *gap = &session->gap;
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	char who[PG_HOLDER_SIZE];
-	gap->is_told = true;
-	if (gap->is_replica || pg_holders(session, gap->holders, &rows, NULL) != TIDE_OK || PQntuples(rows) == 0)
-		return;
-	pg_holder_describe(rows, 0, who);
-	log_at(TIDE_LOG_WARNING, "store", "events wait for an append that stays open", "holder=\"%s\"", who);
-}
-
-/* Look whether a member of the holders is still there. */
-static tide_status gap_go_on(struct pg_session *session, struct tide_error *err)
-{
-	struct pg_gap *gap = &session->gap;
-	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	if (!gap->is_replica)
-		pg_put_int8(&params, session->store->numbering);
-	pg_put_string(&params, gap->holders);
-	enum pg_statement statement = gap->is_replica ? PG_REPLICA_BEHIND : PG_HOLDERS_STAY;
-	tide_status status = pg_read_run(session, statement, &params, &rows, err);
-	if (status != TIDE_OK)
-		return status;
-	if (!pg_bool(rows, 0, 0)) {
-		gap->is_waiting = false;
-		gap_prove(session, gap->upto);
-		return TIDE_OK;
-	}
-	gap->wait_ns = gap->wait_ns >= GAP_WAIT_MAX_NS / 2 ? GAP_WAIT_MAX_NS : 2 * gap->wait_ns;
-	if (!gap->is_told && mono_since(clock_mono(&clock_system), gap->since) > GAP_TELL_NS)
-		gap_tell(session);
-	return TIDE_OK;
-}
-
-tide_status pg_gap_check(struct pg_session *session, tide_position visible, bool *ret_is_settled,
-			 struct tide_error *err)
-{
-	tide_status status = TIDE_OK;
-	if (session->gap.is_waiting) {
-		status = gap_go_on(session, err);
-	} else {
-		if (visible == 0)
-			status = gap_newest(session, &visible, err);
-		if (status == TIDE_OK)
-			status = gap_begin(session, visible, err);
-	}
+		status = pg_gap_found(session, rows, err);
 	if (status == TIDE_OK)
-		*ret_is_settled = !session->gap.is_waiting;
+		*ret_newest = pg_int8(rows, 0, PG_GAP_NEWEST);
 	return status;
 }
 
@@ -211,12 +325,7 @@ tide_status pg_end(void *self, tide_position *ret, struct tide_error *err)
 {
 	struct pg_session *session = self;
 	tide_position newest;
-	tide_status status = gap_newest(session, &newest, err);
-	bool is_settled = false, was_waiting = session->gap.is_waiting;
-	if (status == TIDE_OK && newest > session->settled)
-		status = pg_gap_check(session, newest, &is_settled, err);
-	if (status == TIDE_OK && newest > session->settled && was_waiting && is_settled)
-		status = pg_gap_check(session, newest, &is_settled, err);
+	tide_status status = gap_look(session, &newest, err);
 	if (status == TIDE_OK && newest > session->settled)
 		status = gap_count(session, newest, err);
 	if (status != TIDE_OK)

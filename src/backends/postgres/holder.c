@@ -17,7 +17,7 @@
 tide_status pg_holders(struct pg_session *session, const char *transactions, PGresult **ret, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	pg_put_int8(&params, session->store->numbering);
+	pg_put_string(&params, session->store->table);
 	pg_put_string(&params, transactions);
 	return pg_read_run(session, PG_HOLDERS_TOLD, &params, ret, err);
 }

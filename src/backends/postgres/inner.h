@@ -26,16 +26,15 @@ struct pg_bell {
 struct pg_store {
 	/* fixed after open */
 	struct pg_target target;
-	char *schema;           /* as the catalog has it, without quotes */
-	char *race_keys;        /* constraints that a lost race of appends breaks, each in a line */
-	char channel[32];       /* of notifications */
-	int64_t numbering;      /* the sequence behind global_position, its oid */
-	int64_t numbering_file; /* and its file when the store was opened: another one when it was restarted */
-	int64_t busy_ns;        /* how long a call may wait for a connection or a server that restarts */
+	char *schema;     /* as the catalog has it, without quotes */
+	char *race_keys;  /* constraints that a lost race of appends breaks, each in a line */
+	char channel[32]; /* of notifications */
+	char *table;      /* of events, with its schema, quoted */
+	int64_t busy_ns;  /* how long a call may wait for a connection or a server that restarts */
 	size_t pool_size;
 	bool is_lazy; /* checkpoints outside of transactions are not flushed one by one */
 	bool is_read_only;
-	bool has_mark; /* tidemark_feed can be read */
+	atomic_bool has_mark; /* tidemark_feed can be read */
 
 	/* connections for appends; the list of idle ones is under lock */
 	struct mutex lock;
@@ -44,29 +43,42 @@ struct pg_store {
 	struct pg_connection **idle;
 	size_t idle_count;
 
-	_Atomic int64_t settled; /* what some session found, see gap.c; 0 after a connection was lost */
+	/* what some session found, see gap.c; under lock */
+	int64_t numbering_file; /* of the sequence: another one when it was restarted, or replaced with its table */
+	tide_position settled;  /* by its positions; 0 after a connection was lost */
+
 	atomic_bool may_mark;    /* the mark can be moved */
 	_Atomic int64_t marked;  /* to here, by this process */
 	_Atomic int64_t mark_at; /* when it may be moved again, ns */
 	struct pg_bell bell;
 };
 
-/** A hole in the feed that transactions still running may fill. */
+/** A transaction that may own holes, but none at or below its floor. */
+struct pg_floor {
+	char transaction[32]; /* its virtualtransaction */
+	tide_position floor;
+};
+
+/** What is known of the holes that transactions still running may fill; by the session's thread. */
 struct pg_gap {
-	bool is_waiting;
-	bool is_replica;
-	bool is_told;
-	tide_position upto; /* settled as soon as they have ended */
-	char *holders;      /* who, see gap.c */
-	int64_t wait_ns;    /* until they are looked at again */
+	tide_position seen; /* the greatest visible position at the last look at the holders */
+	struct pg_floor *floors;
+	size_t count;       /* of them, at that look */
+	bool is_replica;    /* holders cannot be seen */
+	int64_t horizon;    /* there: once transaction numbers below it have ended ... */
+	tide_position upto; /* ... this is settled; 0: nothing is waited for */
+	tide_position hole; /* which one holds the feed up; 0: none */
 	struct mono_time since;
+	bool is_told;
+	int64_t wait_ns; /* until it is worth looking again */
 };
 
 /** Rows of one query of the feed. */
 struct pg_chunk {
 	PGresult *rows;
 	int at, count, limit;
-	tide_position settled; /* when the query was sent */
+	tide_position settled; /* before its snapshot was taken */
+	bool is_checked;       /* a look at the holders travels before it */
 };
 
 /** The feed read ahead, for reads that go on where the last one ended. */
@@ -75,6 +87,7 @@ struct pg_scan {
 	struct pg_chunk next; /* asked for; `rows` once it has been taken */
 	bool is_asked;        /* next is on its way or has been taken */
 	bool is_flying;       /* next has not been taken from the connection */
+	bool is_held;         /* the last read ended before a hole: ask who may own it, too */
 	tide_position at;     /* where the last read ended */
 	uint64_t shape;       /* of the filter */
 };
@@ -86,9 +99,8 @@ struct pg_session {
 	bool has_savepoint, is_released; /* in the transaction of the writer */
 	bool is_writer_lost;             /* only closing is left */
 	tide_position settled;           /* every value at or below is visible or never will be */
-	tide_position proven;            /* the part of it that a check by the reader's connection found */
+	tide_position proven;            /* the part of it that looks by the reader's connection found */
 	int64_t numbering_file;          /* the life of the sequence that all this is about */
-	bool has_read_mark;              /* since that connection was made */
 	struct pg_gap gap;
 	struct pg_scan scan;
 	struct buffer scratch;
@@ -114,9 +126,12 @@ struct pg_schema_wish {
 	bool may_create;
 	bool category_index; /* an index over aggregate_type, too */
 };
-/** Find the schema, create what is missing if `may_create`, check the rest, and find the sequence. */
+/** Find the schema, create what is missing if `may_create`, check the rest, and the sequence. */
 tide_status pg_schema_prepare(struct pg_store *store, struct pg_connection *connection,
 			      const struct pg_schema_wish *wish, struct tide_error *err);
+/** Check that positions come from a sequence that readers can follow, and tell its file. */
+tide_status pg_schema_check_numbering(const struct pg_store *store, struct pg_connection *connection, int64_t *ret_file,
+				      struct tide_error *err);
 /** The indexes every schema should have; ends in NULL. */
 const char *pg_schema_index(size_t number);
 
@@ -158,10 +173,22 @@ tide_status pg_row_add(struct pg_session *session, const PGresult *rows, int row
 int32_t pg_row_limit(const struct tide_page_query *query, int rows);
 
 /* ---- gap.c, scan.c, read.c ---- */
-/** Find out whether every value below the greatest visible position is settled; `visible` is that one when known, else
- * 0. */
-tide_status pg_gap_check(struct pg_session *session, tide_position visible, bool *ret_is_settled,
-			 struct tide_error *err);
+/** The statement that looks at the holders, and its parameters. */
+enum pg_statement pg_gap_statement(const struct pg_session *session);
+void pg_gap_put(const struct pg_session *session, struct pg_params *params);
+/** After it failed: whether that was the mark's fault, which is left out from now on. */
+bool pg_gap_goes_on_unmarked(struct pg_session *session);
+/** Draw the conclusions from its result: what is settled. What reads by them must begin after that statement. */
+tide_status pg_gap_found(struct pg_session *session, const PGresult *rows, struct tide_error *err);
+/** Take over what other sessions of the store have found; before a query is sent, not while one is on its way. */
+void pg_gap_learn(struct pg_session *session);
+/** Note that the feed is held up at a hole, or that it is not. */
+void pg_gap_hold(struct pg_session *session, tide_position hole);
+bool pg_gap_is_held_long(const struct pg_session *session);
+void pg_gap_release(struct pg_session *session);
+/** Forget everything: nothing of it is true of another server, or another sequence. */
+void pg_gap_void(struct pg_session *session);
+void pg_gap_fini(struct pg_session *session);
 tide_status pg_end(void *session, tide_position *ret, struct tide_error *err);
 /** Leave what was proven for readers that begin later, at most now and then; failing is of no account. */
 void pg_gap_mark(struct pg_session *session);

@@ -139,14 +139,11 @@ static tide_status keys_find_sequence(const struct pg_store *store, struct pg_co
 				      struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	ALLOC_AUTO char *table = alloc_format("%sevents", store->target.schema);
-	if (!table)
-		return alloc_fail(err);
-	pg_put_int8(&params, store->numbering);
-	pg_put_string(&params, table);
+	pg_put_string(&params, store->table);
 	return pg_query(connection,
-			"SELECT s::regclass::text FROM (SELECT $1::int8::oid) q(s) WHERE has_sequence_privilege(s, "
-			"'SELECT') AND has_table_privilege($2::text, 'SELECT')",
+			"SELECT s::regclass::text FROM (SELECT " PG_NUMBERING(
+				"$1") ") q(s) WHERE "
+				      "has_sequence_privilege(s, 'SELECT') AND has_table_privilege($1::text, 'SELECT')",
 			&params, ret, err);
 }
 

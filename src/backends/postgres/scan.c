@@ -10,7 +10,8 @@
  *	(none) ────▶ next, flying ────▶ next, landed ────▶ chunk ────▶ page
  *
  * Rows are delivered while each follows its predecessor without a hole, or the hole is settled. What counts as settled
- * for a row is what was settled when its query was sent: the query may not have seen what was settled later.
+ * for a row is what was settled before its query's snapshot: the query may not have seen what was settled later. At a
+ * hole that is not settled a query is sent whose rows come behind a look at those who may own it (gap.c).
  * Only a query sent during this read may say that the feed is at its end: an older one may have missed a commit whose
  * bell has been heard since.
  *
@@ -24,6 +25,7 @@
 #define SCAN_ROWS_MIN 1000 /* of a subscription's query, however small its pages are */
 #define SCAN_ROWS_MAX 2000
 #define SCAN_PAGE_MIN 100 /* a smaller page of a user's read is likely its last */
+#define SCAN_ROWS_HELD 32 /* behind a look at a hole: few, since it may have to be repeated */
 
 /** One read of the feed in progress. */
 struct scan_read {
@@ -49,33 +51,74 @@ static bool scan_has_texts_to_omit(const struct tide_filter *filter)
 	       filter->tenant_id;
 }
 
+static void scan_put(struct pg_params *params, const struct scan_read *read, tide_position bound, int limit)
+{
+	const struct tide_filter *filter = read->query->filter;
+	pg_put_int8(params, bound);
+	pg_put_int4(params, limit);
+	pg_put_int4(params, pg_row_limit(read->query, read->rows));
+	if (!scan_has_texts_to_omit(filter))
+		return;
+	pg_put_names(params, filter->event_types);
+	pg_put_names(params, filter->aggregate_types);
+	pg_put_uuid(params, filter->tenant_id);
+}
+
+static tide_status scan_send(struct pg_session *session, const struct scan_read *read, tide_position bound, int limit,
+			     struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 }, look = { .count = 0 };
+	enum pg_statement scan = scan_has_texts_to_omit(read->query->filter) ? PG_SCAN_SOME : PG_SCAN;
+	scan_put(&params, read, bound, limit);
+	if (!session->scan.is_held)
+		return pg_send(&session->reader, scan, &params, err);
+	pg_gap_put(session, &look);
+	return pg_send_both(&session->reader, (enum pg_statement[]){ pg_gap_statement(session), scan },
+			    (const struct pg_params *[]){ &look, &params }, err);
+}
+
+/* Before a hole that is held for long a single row is enough to see that it is not any more. */
+static int scan_limit(const struct pg_session *session, const struct scan_read *read)
+{
+	if (!session->scan.is_held)
+		return read->rows;
+	int limit = pg_gap_is_held_long(session) ? 1 : SCAN_ROWS_HELD;
+	return limit < read->rows ? limit : read->rows;
+}
+
 static tide_status scan_ask(struct pg_session *session, const struct scan_read *read, tide_position bound,
 			    struct tide_error *err)
 {
 	struct pg_scan *scan = &session->scan;
-	const struct tide_filter *filter = read->query->filter;
-	bool some = scan_has_texts_to_omit(filter);
-	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	pg_put_int8(&params, bound);
-	pg_put_int4(&params, read->rows);
-	pg_put_int4(&params, pg_row_limit(read->query, read->rows));
-	if (some) {
-		pg_put_names(&params, filter->event_types);
-		pg_put_names(&params, filter->aggregate_types);
-		pg_put_uuid(&params, filter->tenant_id);
-	}
 	struct pg_connection *reader;
 	tide_status status = pg_session_reader(session, &reader, err);
-	tide_position settled = session->settled; /* before the query is sent */
-	if (status == TIDE_OK)
-		status = pg_send(reader, some ? PG_SCAN_SOME : PG_SCAN, &params, err);
+	if (status != TIDE_OK)
+		return status;
+	pg_gap_learn(session);
+	int limit = scan_limit(session, read);
+	status = scan_send(session, read, bound, limit, err);
 	if (status != TIDE_OK) {
 		pg_store_lost(session->store);
 		return status;
 	}
-	scan->next = (struct pg_chunk){ .limit = read->rows, .settled = settled };
+	scan->next = (struct pg_chunk){ .limit = limit, .settled = session->settled, .is_checked = scan->is_held };
 	scan->is_asked = scan->is_flying = true;
 	return TIDE_OK;
+}
+
+static tide_status scan_take(struct pg_session *session, struct pg_chunk *chunk, struct tide_error *err)
+{
+	PGresult *results[2];
+	if (!chunk->is_checked)
+		return pg_take(&session->reader, &chunk->rows, err);
+	tide_status status = pg_take_both(&session->reader, results, err);
+	if (status != TIDE_OK)
+		return status;
+	chunk->rows = results[1];
+	status = pg_gap_found(session, results[0], err);
+	chunk->settled = session->settled;
+	PQclear(results[0]);
+	return status;
 }
 
 tide_status pg_scan_land(struct pg_session *session, struct tide_error *err)
@@ -84,8 +127,9 @@ tide_status pg_scan_land(struct pg_session *session, struct tide_error *err)
 	if (!scan->is_flying)
 		return TIDE_OK;
 	scan->is_flying = false;
-	tide_status status = pg_take(&session->reader, &scan->next.rows, err);
+	tide_status status = scan_take(session, &scan->next, err);
 	if (status != TIDE_OK) {
+		scan_chunk_drop(&scan->next);
 		scan->is_asked = false;
 		if (status == TIDE_CONNECTION_LOST)
 			pg_store_lost(session->store);
@@ -101,7 +145,7 @@ void pg_scan_drain(struct pg_session *session)
 		PQconsumeInput(session->reader.native);
 }
 
-/* Forget what was read ahead; what flies is taken by the next statement, or ends with the connection. */
+/* Forget what was read ahead. */
 void pg_scan_drop(struct pg_session *session)
 {
 	if (session->scan.is_flying)
@@ -126,10 +170,12 @@ static tide_status scan_turn(struct pg_session *session, struct scan_read *read,
 	struct pg_scan *scan = &session->scan;
 	tide_status status = TIDE_OK;
 	read->is_fresh = !scan->is_asked;
-	if (!scan->is_asked)
-		status = scan_ask(session, read, read->page->scanned_to, err);
-	if (status == TIDE_OK)
-		status = pg_scan_land(session, err);
+	do {
+		if (!scan->is_asked)
+			status = scan_ask(session, read, read->page->scanned_to, err);
+		if (status == TIDE_OK)
+			status = pg_scan_land(session, err);
+	} while (status != TIDE_OK && scan->is_held && pg_gap_goes_on_unmarked(session));
 	if (status != TIDE_OK)
 		return status;
 	scan_chunk_drop(&scan->chunk);
@@ -140,27 +186,18 @@ static tide_status scan_turn(struct pg_session *session, struct scan_read *read,
 	return TIDE_OK;
 }
 
-/* At a hole: what was delivered so far is a page; else find out whether the hole is final, and read again. */
-static tide_status scan_meet_hole(struct pg_session *session, struct scan_read *read, tide_position before,
-				  struct tide_error *err)
+/* At a hole: what was delivered so far is a page; else find out whether the hole is final, and wait if it is not. */
+static void scan_meet_hole(struct pg_session *session, struct scan_read *read, tide_position hole)
 {
-	struct pg_chunk *chunk = &session->scan.chunk;
-	bool is_at_end = chunk->count < chunk->limit;
-	tide_position newest = is_at_end ? pg_int8(chunk->rows, chunk->count - 1, PG_COLUMN_POSITION) : 0;
+	bool was_checked = session->scan.chunk.is_checked && read->is_fresh;
 	pg_scan_drop(session);
-	if (read->scanned > 0) {
-		read->is_done = true;
-		return TIDE_OK;
-	}
-	if (session->settled >= before)
-		return TIDE_OK;
-	bool is_settled;
-	tide_status status = pg_gap_check(session, newest, &is_settled, err);
-	if (status == TIDE_OK && !is_settled) {
-		read->page->is_end = read->is_done = true;
-		read->page->wait_ns = session->gap.wait_ns;
-	}
-	return status;
+	session->scan.is_held = true;
+	read->is_done = read->scanned > 0 || was_checked;
+	if (read->scanned > 0 || !was_checked)
+		return;
+	pg_gap_hold(session, hole);
+	read->page->is_end = true;
+	read->page->wait_ns = session->gap.wait_ns;
 }
 
 static tide_status scan_take_row(struct pg_session *session, struct scan_read *read, struct tide_error *err)
@@ -168,8 +205,10 @@ static tide_status scan_take_row(struct pg_session *session, struct scan_read *r
 	struct pg_chunk *chunk = &session->scan.chunk;
 	struct tide_page *page = read->page;
 	tide_position position = pg_int8(chunk->rows, chunk->at, PG_COLUMN_POSITION);
-	if (position > page->scanned_to + 1 && position - 1 > chunk->settled)
-		return scan_meet_hole(session, read, position - 1, err);
+	if (position > page->scanned_to + 1 && position - 1 > chunk->settled) {
+		scan_meet_hole(session, read, position - 1);
+		return TIDE_OK;
+	}
 	bool fits;
 	tide_status status = pg_row_add(session, chunk->rows, chunk->at, read->query->filter, page, &fits, err);
 	if (status != TIDE_OK)
@@ -181,6 +220,8 @@ static tide_status scan_take_row(struct pg_session *session, struct scan_read *r
 	chunk->at++;
 	page->scanned_to = position;
 	read->scanned++;
+	session->scan.is_held = false;
+	pg_gap_release(session);
 	read->is_done = page->count >= page->max_events ||
 			(read->query->max_scan > 0 && read->scanned >= read->query->max_scan);
 	return TIDE_OK;
@@ -192,6 +233,7 @@ static tide_status scan_step(struct pg_session *session, struct scan_read *read,
 	if (chunk->at < chunk->count)
 		return scan_take_row(session, read, err);
 	if (chunk->rows && chunk->count < chunk->limit && read->is_fresh) {
+		session->scan.is_held = false; /* what was behind the hole is gone */
 		read->page->is_end = read->is_done = true;
 		return TIDE_OK;
 	}
@@ -235,6 +277,8 @@ tide_status pg_scan_read(struct pg_session *session, const struct tide_page_quer
 {
 	struct scan_read read = { .query = query, .page = page, .goes_on = query->max_scan > 0 };
 	uint64_t shape = scan_shape(query->filter);
+	if (session->scan.at != query->bound)
+		session->scan.is_held = false;
 	if (session->scan.at != query->bound || session->scan.shape != shape)
 		pg_scan_drop(session);
 	session->scan.shape = shape;

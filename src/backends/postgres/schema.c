@@ -331,36 +331,32 @@ static tide_status schema_find(struct pg_connection *connection, const char *wan
 }
 
 /* A session keeps what it drew from a sequence with a cache without holding a lock: holes could not be told apart. */
-static tide_status schema_find_numbering(struct pg_store *store, struct pg_connection *connection,
-					 struct tide_error *err)
+tide_status pg_schema_check_numbering(const struct pg_store *store, struct pg_connection *connection, int64_t *ret_file,
+				      struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
-	ALLOC_AUTO char *table = alloc_format("%sevents", store->target.schema);
-	if (!table)
-		return alloc_fail(err);
-	pg_put_string(&params, table);
+	pg_put_string(&params, store->table);
 	tide_status status = pg_query(connection,
-				      "SELECT seqrelid::int8, seqcache, seqincrement, seqcycle, "
-				      "seqrelid::regclass::text, pg_relation_filenode(seqrelid)::int8 FROM pg_sequence "
-				      "WHERE seqrelid = pg_get_serial_sequence($1::text, 'global_position')::regclass",
+				      "SELECT seqcache, seqincrement, seqcycle, seqrelid::regclass::text, "
+				      "pg_relation_filenode(seqrelid)::int8 FROM pg_sequence WHERE seqrelid = "
+				      "(SELECT " PG_NUMBERING("$1") ")",
 				      &params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
 	if (PQntuples(rows) == 0)
 		return tide_fail(err, TIDE_SCHEMA,
 				 "column 'global_position' of table 'events' has no sequence of its own");
-	int64_t cache = pg_int8(rows, 0, 1);
-	const char *name = PQgetvalue(rows, 0, 4);
+	int64_t cache = pg_int8(rows, 0, 0);
+	const char *name = PQgetvalue(rows, 0, 3);
 	if (cache > 1)
 		return tide_fail(err, TIDE_SCHEMA,
 				 "sequence '%.64s' has CACHE %lld, which would let readers skip events; run ALTER "
 				 "SEQUENCE %.64s CACHE 1",
 				 name, (long long)cache, name);
-	if (pg_int8(rows, 0, 2) < 1 || pg_bool(rows, 0, 3))
+	if (pg_int8(rows, 0, 1) < 1 || pg_bool(rows, 0, 2))
 		return tide_fail(err, TIDE_SCHEMA, "sequence '%.64s' does not only increase", name);
-	store->numbering = pg_int8(rows, 0, 0);
-	store->numbering_file = pg_int8(rows, 0, 5);
+	*ret_file = pg_int8(rows, 0, 4);
 	return TIDE_OK;
 }
 
@@ -418,7 +414,7 @@ static tide_status schema_complete(struct pg_store *store, struct pg_connection 
 		return status;
 	store->target.parts = schema_parts(rows);
 	parts_tell_missing(store->target.parts);
-	status = schema_find_numbering(store, connection, err);
+	status = pg_schema_check_numbering(store, connection, &store->numbering_file, err);
 	return status == TIDE_OK ? pg_keys_check_sequence(store, connection, err) : status;
 }
 
@@ -434,7 +430,8 @@ tide_status pg_schema_prepare(struct pg_store *store, struct pg_connection *conn
 		return tide_fail(err, TIDE_ARGUMENT, "'%.64s' cannot be the name of a schema", schema);
 	store->target.schema = alloc_format("%s.", quoted);
 	PQfreemem(quoted);
-	if (!store->target.schema)
+	store->table = store->target.schema ? alloc_format("%sevents", store->target.schema) : NULL;
+	if (!store->table)
 		return alloc_fail(err);
 	snprintf(store->channel, sizeof store->channel, "tidemark_%016llx",
 		 (unsigned long long)fnv1a64(schema, strlen(schema)));

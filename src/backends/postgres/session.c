@@ -15,8 +15,7 @@ tide_status pg_session_open(void *store, void **ret, struct tide_error *err)
 	if (!session)
 		return alloc_fail(err);
 	session->store = store;
-	session->settled = session->store->settled;
-	session->numbering_file = session->store->numbering_file;
+	pg_gap_learn(session);
 	struct pg_connection *reader;
 	tide_status status = pg_session_reader(session, &reader, err);
 	if (status == TIDE_OK)
@@ -32,7 +31,7 @@ void pg_session_close(void *self)
 	pg_scan_drop(session);
 	pg_connection_close(&session->reader);
 	pg_connection_close(&session->writer);
-	tide_free(session->gap.holders);
+	pg_gap_fini(session);
 	buffer_fini(&session->scratch);
 	tide_free(session);
 }
@@ -52,8 +51,7 @@ static void session_renew_reader(struct pg_session *session)
 		return;
 	pg_store_lost(session->store);
 	pg_connection_close(&session->reader);
-	session->gap.is_waiting = session->has_read_mark = false;
-	session->settled = session->proven = 0;
+	pg_gap_void(session);
 }
 
 tide_status pg_session_reader(struct pg_session *session, struct pg_connection **ret, struct tide_error *err)

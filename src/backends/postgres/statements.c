@@ -32,10 +32,22 @@
 	"SHARE"
 #define FENCE "WITH fence AS MATERIALIZED (" FENCE_ROW ") "
 
-/* Transactions that hold the lock of the sequence: $1 its number. */
-#define HOLDERS                                                                                                        \
-	"pg_locks WHERE locktype = 'relation' AND relation = $1::int8::oid AND mode = 'RowExclusiveLock' AND granted"  \
+/* Transactions that hold the lock of the sequence. */
+#define HOLDERS(numbering)                                                                                             \
+	"locktype = 'relation' AND relation = " numbering " AND mode = 'RowExclusiveLock' AND granted"                 \
 	" AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+
+/* Who may own a hole below the greatest visible position: the statement's snapshot is older than its look at the locks.
+ * $1 the name of the table. It reads the table itself, so that nobody can replace it meanwhile. */
+#define GAP(mark)                                                                                                      \
+	"WITH n AS MATERIALIZED (SELECT " PG_NUMBERING(                                                                \
+		"$1") " AS oid) "                                                                                      \
+		      "SELECT (SELECT COALESCE(max(global_position), 0) FROM @events), "                               \
+		      "pg_relation_filenode(n.oid)::int8, " mark                                                       \
+		      ", pg_is_in_recovery(), pg_snapshot_xmin(s.now)::text::int8, "                                   \
+		      "pg_snapshot_xmax(s.now)::text::int8, "                                                          \
+		      "h.virtualtransaction, h.pid IS NULL FROM n CROSS JOIN (SELECT pg_current_snapshot() AS now) s " \
+		      "LEFT JOIN pg_locks h ON " HOLDERS("n.oid")
 
 #define CHECKPOINT_COLUMNS                                                                                             \
 	"projection_name, last_event_id, last_event_type, last_processed_at, global_position, events_processed, "      \
@@ -124,31 +136,26 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"SELECT COALESCE(max(p), $1::int8), count(*) FROM (SELECT global_position AS p, row_number() OVER (ORDER BY "
 		"global_position) AS n FROM @events WHERE global_position > $1::int8 AND global_position <= $2::int8 "
 		"ORDER BY global_position LIMIT $3::int4) r WHERE p = $1::int8 + n",
-	[PG_HOLDERS] =
-		"SELECT pg_is_in_recovery(), (SELECT string_agg(DISTINCT virtualtransaction, ' ') FROM " HOLDERS "), "
-		"pg_snapshot_xmax(pg_current_snapshot())::text, pg_relation_filenode($1::int8::oid::regclass)::int8",
-	[PG_HOLDERS_STAY] =
-		"SELECT EXISTS (SELECT 1 FROM " HOLDERS " AND virtualtransaction = ANY(string_to_array($2::text, ' ')))",
-	/* who they are, the oldest first: $2 only these, NULL all. A query is shown up to its first literal. */
+	[PG_GAP] = GAP("COALESCE((SELECT settled FROM @tidemark_feed WHERE numbering = pg_relation_filenode(n.oid)::int8), 0)"),
+	[PG_GAP_UNMARKED] = GAP("0::int8"),
+	/* who they are, the oldest first: $1 the name of the table, $2 only these, NULL all. A query is shown up to its first literal. */
 	[PG_HOLDERS_TOLD] =
 		"SELECT l.virtualtransaction, l.pid, NULLIF(a.application_name, ''), COALESCE(a.usename, p.owner)::text, "
 		"floor(extract(epoch FROM clock_timestamp() - COALESCE(a.xact_start, p.prepared)))::int8, a.state, "
 		"CASE WHEN a.query NOT LIKE '<%' THEN left(regexp_replace(regexp_replace(a.query, '\\s+', ' ', 'g'), '[''$].*', '…'), 100) END, "
-		"p.gid::text FROM (SELECT DISTINCT virtualtransaction, pid FROM " HOLDERS
+		"p.gid::text FROM (SELECT DISTINCT virtualtransaction, pid FROM pg_locks WHERE " HOLDERS("(SELECT " PG_NUMBERING("$1") ")")
 		" AND ($2::text IS NULL OR virtualtransaction = ANY(string_to_array($2::text, ' ')))) l "
 		"LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
 		"LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND p.transaction IN (SELECT t.transactionid FROM pg_locks t "
 		"WHERE t.locktype = 'transactionid' AND t.virtualtransaction = l.virtualtransaction AND t.pid IS NULL AND t.granted) "
 		"ORDER BY COALESCE(a.xact_start, p.prepared) NULLS LAST LIMIT 5",
-	/* $1 the file of the sequence: a restarted one has another */
-	[PG_MARK] = "SELECT COALESCE((SELECT settled FROM @tidemark_feed WHERE numbering = $1::int8), 0)",
+	/* $1 the file of the sequence: one that was restarted or replaced has another; $3 the name of the table */
 	[PG_MARK_MOVE] =
 		"WITH lazy AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)) "
 		"INSERT INTO @tidemark_feed AS f (id, numbering, settled) "
-		"SELECT 1, $1::int8, $2::int8 FROM lazy WHERE $1::int8 = pg_relation_filenode($3::int8::oid::regclass)::int8 "
+		"SELECT 1, $1::int8, $2::int8 FROM lazy WHERE $1::int8 = pg_relation_filenode((SELECT " PG_NUMBERING("$3") "))::int8 "
 		"ON CONFLICT (id) DO UPDATE SET numbering = excluded.numbering, settled = excluded.settled "
 		"WHERE f.numbering <> excluded.numbering OR f.settled < excluded.settled",
-	[PG_REPLICA_BEHIND] = "SELECT pg_snapshot_xmin(pg_current_snapshot()) < $1::text::xid8",
 
 	[PG_CHECKPOINT_LOAD] =
 		"SELECT " CHECKPOINT_COLUMNS " FROM @projection_checkpoints WHERE projection_name = $1::text",

@@ -18,11 +18,9 @@ enum pg_statement {
 	PG_FIND,
 	PG_NEWEST,
 	PG_UNBROKEN,
-	PG_HOLDERS,
-	PG_HOLDERS_STAY,
+	PG_GAP,
+	PG_GAP_UNMARKED,
 	PG_HOLDERS_TOLD,
-	PG_REPLICA_BEHIND,
-	PG_MARK,
 	PG_MARK_MOVE,
 	PG_CHECKPOINT_LOAD,
 	PG_CHECKPOINT_SAVE,
@@ -79,6 +77,28 @@ enum pg_column {
 #define PG_TEXTS_WHEN(condition)                                                                                       \
 	"CASE WHEN " condition " THEN metadata END AS metadata, CASE WHEN " condition " THEN payload END AS payload"
 #define PG_SIZE_BELOW(param) "pg_column_size(payload) + COALESCE(pg_column_size(metadata), 0) <= " param
+
+/* The sequence that the table named in the parameter takes its positions from, by oid; NULL: there is none. Looked for
+ * anew each time, since a table can be replaced. What draws is the default, whoever owns what it draws from. */
+#define PG_NUMBERING(param)                                                                                            \
+	"COALESCE((SELECT refobjid FROM pg_depend WHERE classid = 'pg_attrdef'::regclass AND refclassid = "            \
+	"'pg_class'::regclass AND refobjsubid = 0 AND objid = (SELECT oid FROM pg_attrdef WHERE adrelid = "            \
+	"to_regclass(" param                                                                                           \
+	"::text) AND adnum = (SELECT attnum FROM pg_attribute WHERE attrelid = to_regclass(" param                     \
+	"::text) AND attname = 'global_position')) LIMIT 1), pg_get_serial_sequence(" param                            \
+	"::text, 'global_position')::regclass::oid)"
+
+/* The columns of PG_GAP; one row for each holder, one without holder when there is none. */
+enum pg_gap_column {
+	PG_GAP_NEWEST,
+	PG_GAP_FILE, /* of the sequence; NULL: there is none */
+	PG_GAP_MARK,
+	PG_GAP_IS_REPLICA,
+	PG_GAP_XMIN, /* transaction numbers below it have ended */
+	PG_GAP_XMAX, /* those that have begun are below it */
+	PG_GAP_HOLDER,
+	PG_GAP_IS_PREPARED
+};
 
 /** The text of a statement with "@" where the schema's name and a dot belong. */
 const char *pg_statement_text(enum pg_statement statement);

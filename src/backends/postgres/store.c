@@ -276,6 +276,7 @@ void pg_store_close(void *self)
 	tide_free(store->idle);
 	tide_free(store->schema);
 	tide_free(store->race_keys);
+	tide_free(store->table);
 	target_fini(&store->target);
 	cond_fini(&store->freed);
 	mutex_fini(&store->lock);
@@ -284,7 +285,9 @@ void pg_store_close(void *self)
 
 void pg_store_lost(struct pg_store *store)
 {
+	mutex_lock(&store->lock);
 	store->settled = 0;
+	mutex_unlock(&store->lock);
 }
 
 static struct pg_connection *pool_wait(struct pg_store *store)
