@@ -4,7 +4,12 @@
  * position is held, transactions of random length, and unrelated ones that stay open, here and in another database.
  * Every event is accounted for. A naive reader runs along and must skip, else the test could not see a skip.
  *
+ * It prints how much later than it could an event was delivered: an event can be delivered in its order once the last
+ * transaction that drew an earlier position, or its own, has ended.
+ *
  *	postgres_gaps [SECONDS]
+ *
+ * so long for each load: 8 and 32 writers, readers that connect to the server, and through PgBouncer.
  */
 #include <libpq-fe.h>
 #include <pthread.h>
@@ -13,20 +18,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tidemark/tidemark.h>
+
 #include "backends/postgres/postgres.h"
 #include "core/url.h"
 #include "lib/must.h"
 #include "lib/postgres.h"
 #include "lib/wait.h"
+#include "sys/clock.h"
 #include "sys/random.h"
 
-#define URL "postgresql:///?schema=public"
+#define DIRECT "postgresql:///?schema=public"
+#define POOLED "postgresql:///?schema=public&port=6432"
 #define WRITERS_MAX 32
 #define SUBSCRIBERS 5
 #define LATE 2 /* of them begin while the writers write, each as a process that knows nothing yet */
 #define SHARED_STREAMS 16
+#define POSITIONS_MAX (1 << 25)
+#define DRAWN_MAX 64
 
-static double seconds = 20;
+static double seconds = 8;
+static bool has_pooler;
+static _Atomic int64_t *ended;  /* by position: when the transaction that drew it had ended; 0: nobody could tell */
 static atomic_bool is_over;     /* the writers are to end */
 static atomic_bool is_complete; /* the readers are to end when nothing is left */
 
@@ -69,6 +82,8 @@ struct writer {
 	struct random random;
 	int id;
 	int committed;
+	int64_t drawn[DRAWN_MAX]; /* in the transaction */
+	int drawn_count;
 };
 
 static unsigned pick(struct writer *writer, unsigned below)
@@ -85,17 +100,26 @@ static void dawdle(struct writer *writer)
 		wait_a_moment();
 }
 
+static int64_t draw(struct writer *writer, int64_t position)
+{
+	if (position > 0 && writer->drawn_count < DRAWN_MAX)
+		writer->drawn[writer->drawn_count++] = position;
+	return position;
+}
+
 /* One event behind the last one of a stream: `position` is "DEFAULT" or a value drawn before. */
 static bool insert(struct writer *writer, const char *type, unsigned stream, const char *position)
 {
-	return run(writer->connection,
-		   "INSERT INTO events (global_position, event_id, aggregate_id, aggregate_type, event_type, version, "
-		   "\"timestamp\", payload, event_version) SELECT %s, gen_random_uuid(), "
-		   "'00000000-0000-4000-8000-%012u', '%s', "
-		   "'Happened', COALESCE(max(version), 0) + 1, clock_timestamp(), '{}', 1 FROM events WHERE "
-		   "aggregate_id = "
-		   "'00000000-0000-4000-8000-%012u' AND aggregate_type = '%s'",
-		   position, stream + 1, type, stream + 1, type);
+	char text[700];
+	snprintf(text, sizeof text,
+		 "INSERT INTO events (global_position, event_id, aggregate_id, aggregate_type, event_type, version, "
+		 "\"timestamp\", payload, event_version) SELECT %s, gen_random_uuid(), "
+		 "'00000000-0000-4000-8000-%012u', '%s', "
+		 "'Happened', COALESCE(max(version), 0) + 1, clock_timestamp(), '{}', 1 FROM events WHERE "
+		 "aggregate_id = "
+		 "'00000000-0000-4000-8000-%012u' AND aggregate_type = '%s' RETURNING global_position",
+		 position, stream + 1, type, stream + 1, type);
+	return draw(writer, number(writer->connection, text)) > 0;
 }
 
 /* Draw positions first, dawdle, and use them in their order, in streams of its own. */
@@ -105,7 +129,8 @@ static bool insert_late(struct writer *writer)
 	unsigned count = 1 + pick(writer, 3);
 	for (unsigned i = 0; i < count; i++)
 		snprintf(drawn[i], sizeof drawn[i], "%lld",
-			 (long long)number(writer->connection, "SELECT nextval('events_global_position_seq')"));
+			 (long long)draw(writer,
+					 number(writer->connection, "SELECT nextval('events_global_position_seq')")));
 	dawdle(writer);
 	for (unsigned i = 0; i < count; i++)
 		if (!insert(writer, "Own", (unsigned)writer->id, drawn[i]))
@@ -120,6 +145,17 @@ static bool insert_and_regret(struct writer *writer)
 	insert(writer, "Own", (unsigned)writer->id, "DEFAULT");
 	dawdle(writer);
 	return run(writer->connection, "ROLLBACK TO SAVEPOINT regret");
+}
+
+/* What the transaction drew is final from now on. */
+static void note_end(struct writer *writer)
+{
+	int64_t now = clock_mono(&clock_system).ns;
+	for (int i = 0; i < writer->drawn_count; i++) {
+		assert_true(writer->drawn[i] < POSITIONS_MAX);
+		ended[writer->drawn[i]] = now;
+	}
+	writer->drawn_count = 0;
 }
 
 static void transaction(struct writer *writer)
@@ -142,6 +178,7 @@ static void transaction(struct writer *writer)
 		writer->committed += run(writer->connection, "COMMIT");
 	else
 		run(writer->connection, "ROLLBACK");
+	note_end(writer);
 }
 
 static void *writer_run(void *self)
@@ -158,11 +195,12 @@ static void *writer_run(void *self)
 struct seen {
 	pthread_t thread;
 	void *store;
-	int64_t *positions;
+	int64_t *positions, *times; /* of each event, and when it was delivered */
 	size_t count, capacity;
-	size_t disordered; /* positions not above the one before */
-	size_t inverted;   /* versions not above the one before in their stream */
-	double stalest; /* seconds from insertion to delivery, the transaction's own length included; of late ones their lateness */
+	size_t disordered; /* positions below the one before */
+	size_t twice;
+	size_t inverted; /* versions not above the one before in their stream */
+	int32_t versions[2][64];
 };
 
 static void see(struct seen *seen, int64_t position)
@@ -170,23 +208,24 @@ static void see(struct seen *seen, int64_t position)
 	if (seen->count == seen->capacity) {
 		seen->capacity = seen->capacity ? seen->capacity * 2 : 4096;
 		seen->positions = realloc(seen->positions, seen->capacity * sizeof *seen->positions);
-		assert_non_null(seen->positions);
+		seen->times = realloc(seen->times, seen->capacity * sizeof *seen->times);
+		assert_true(seen->positions && seen->times);
 	}
-	seen->disordered += seen->count > 0 && position <= seen->positions[seen->count - 1];
+	int64_t before = seen->count > 0 ? seen->positions[seen->count - 1] : 0;
+	seen->disordered += position < before;
+	seen->twice += position == before;
+	seen->times[seen->count] = clock_mono(&clock_system).ns;
 	seen->positions[seen->count++] = position;
 }
 
 /* Streams are numbered from 1 in the last bytes of their ids. */
-static void see_event(struct seen *seen, const struct tide_event *event, int32_t versions[2][64])
+static void see_event(struct seen *seen, const struct tide_event *event)
 {
 	char id[TIDE_UUID_TEXT_SIZE];
 	unsigned stream = (unsigned)atoi(tide_uuid_format(&event->aggregate_id, id) + 24) % 64;
-	int32_t *version = &versions[event->aggregate_type.data[0] == 'S'][stream];
+	int32_t *version = &seen->versions[event->aggregate_type.data[0] == 'S'][stream];
 	seen->inverted += event->version != *version + 1;
 	*version = event->version;
-	double age = (double)(tide_time_now().unix_us - event->occurred_at.unix_us) / 1e6;
-	if (age > seen->stalest)
-		seen->stalest = age;
 	see(seen, event->position);
 }
 
@@ -194,7 +233,6 @@ static void *subscriber_run(void *self)
 {
 	struct seen *seen = self;
 	const struct tide_store_ops *ops = &tide_backend_postgres.store;
-	int32_t versions[2][64] = { { 0 } };
 	struct tide_filter all = { 0 };
 	struct tide_page_query query = { .filter = &all, .max_events = 100, .max_bytes = 1 << 24, .max_scan = 10000 };
 	struct tide_page page;
@@ -206,7 +244,7 @@ static void *subscriber_run(void *self)
 		tide_page_begin(&page, query.max_events, query.max_bytes);
 		must(ops->read(session, &query, &page, err));
 		for (size_t i = 0; i < page.count; i++)
-			see_event(seen, &page.entries[i].event, versions);
+			see_event(seen, &page.entries[i].event);
 		query.bound = page.scanned_to;
 		if (was_complete && page.is_end && page.wait_ns == 0)
 			break;
@@ -216,6 +254,50 @@ static void *subscriber_run(void *self)
 	ops->session_close(session);
 	tide_page_fini(&page);
 	return NULL;
+}
+
+static tide_status engine_see(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)delivery;
+	struct seen *seen = self;
+	see_event(seen, event);
+	return TIDE_OK;
+}
+
+/** The whole engine, with pages of one event. */
+struct engine {
+	struct tide_store *store;
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+};
+
+static void engine_start(struct engine *engine, const char *url, struct seen *seen)
+{
+	struct tide_subscriber subscriber = { .name = "one_by_one", .self = seen, .handle = engine_see };
+	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
+	config.batch_size = 1;
+	config.checkpoint_strategy = TIDE_PERIODIC;
+	config.poll_interval_seconds = 0.01; /* the writers ring no bell */
+	must(tide_store_open(url, NULL, &engine->store, err));
+	must(tide_manager_open(TIDE_MANAGER(.store = engine->store), &engine->manager, err));
+	must(tide_manager_subscribe(engine->manager, &subscriber, &config, &engine->subscription, err));
+	must(tide_manager_start(engine->manager, NULL, 20, NULL, NULL, err));
+}
+
+/* Wait until it is through, and end it. */
+static void engine_finish(struct engine *engine, tide_position end)
+{
+	struct tide_subscription_status status;
+	double since = seconds_now();
+	do {
+		wait_a_moment();
+		must(tide_subscription_status(engine->subscription, &status, err));
+		if (seconds_now() > since + 120)
+			fail_msg("one by one, at %lld of %lld", (long long)status.position, (long long)end);
+	} while (status.position < end);
+	print_message("  one by one: through %.0f ms after the others\n", (seconds_now() - since) * 1000);
+	tide_manager_close(engine->manager);
+	tide_store_close(engine->store);
 }
 
 static void *naive_run(void *self)
@@ -263,30 +345,66 @@ static size_t count_skipped(const struct seen *truth, const struct seen *seen)
 	return skipped;
 }
 
-static void *store_open(void)
+static void *store_open(const char *text)
 {
 	struct tide_url url;
 	void *store;
-	must(url_parse(URL, &url, err));
+	must(url_parse(text, &url, err));
 	must(tide_backend_postgres.store.open(&url, TIDE_STORE_OPTIONS(.initialize = true), &store, err));
 	url_fini(&url);
 	return store;
 }
 
+static int compare_delays(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+/* How long after it could an event was delivered. */
+static void tell_delays(const struct seen *seen)
+{
+	double *delays = malloc((seen->count + 1) * sizeof *delays);
+	int64_t ideal = 0;
+	size_t count = 0;
+	for (int64_t position = 1; count < seen->count; position++) {
+		if (ended[position] > ideal)
+			ideal = ended[position];
+		if (position < seen->positions[count])
+			continue;
+		int64_t delay = seen->times[count] - ideal;
+		delays[count++] = delay > 0 ? (double)delay / 1e6 : 0;
+	}
+	qsort(delays, count, sizeof *delays, compare_delays);
+	if (count > 0)
+		print_message("    over the ideal: median %.1f ms, p99 %.1f ms, greatest %.1f ms\n", delays[count / 2],
+			      delays[count * 99 / 100], delays[count - 1]);
+	free(delays);
+}
+
+static void account_is_right(const struct seen *truth, const struct seen *seen, const char *name)
+{
+	size_t skipped = count_skipped(truth, seen);
+	print_message("  %s: %zu events, %zu skipped, %zu twice, %zu out of order, %zu versions inverted\n", name,
+		      seen->count, skipped, seen->twice, seen->disordered, seen->inverted);
+	assert_int_equal(skipped, 0);
+	assert_int_equal(seen->twice, 0);
+	assert_int_equal(seen->disordered, 0);
+	assert_int_equal(seen->inverted, 0);
+	assert_int_equal(seen->count, truth->count);
+}
+
 static void accounts_are_right(const struct seen *truth, const struct seen subscribers[SUBSCRIBERS],
-			       const struct seen *naive)
+			       const struct seen *single, const struct seen *naive)
 {
 	for (int i = 0; i < SUBSCRIBERS; i++) {
-		size_t skipped = count_skipped(truth, &subscribers[i]);
-		print_message("  subscriber %d: %zu events, %zu skipped, %zu out of order, %zu versions inverted, "
-			      "stalest %.0f ms\n",
-			      i, subscribers[i].count, skipped, subscribers[i].disordered, subscribers[i].inverted,
-			      subscribers[i].stalest * 1000);
-		assert_int_equal(skipped, 0);
-		assert_int_equal(subscribers[i].disordered, 0);
-		assert_int_equal(subscribers[i].inverted, 0);
-		assert_int_equal(subscribers[i].count, truth->count);
+		bool is_late = i >= SUBSCRIBERS - LATE;
+		account_is_right(truth, &subscribers[i], is_late ? "late subscriber" : "subscriber");
+		if (!is_late)
+			tell_delays(&subscribers[i]);
 	}
+	account_is_right(truth, single, "subscription with pages of one");
+	tell_delays(single);
 	size_t skipped = count_skipped(truth, naive);
 	print_message("  naive reader: %zu skipped\n", skipped);
 	assert_true(skipped > 0);
@@ -304,76 +422,128 @@ static void pass(double time)
 		wait_a_moment();
 }
 
-static void readers_account_for_every_event(int writer_count)
+static void seen_fini(struct seen *seen)
 {
-	struct writer writers[WRITERS_MAX] = { 0 };
-	struct seen subscribers[SUBSCRIBERS] = { 0 }, naive = { 0 };
-	void *late[SUBSCRIBERS] = { NULL };
-	void *store = store_open();
-	postgres_sql("public", "TRUNCATE events; CREATE TABLE IF NOT EXISTS unrelated (n integer)");
-	PGconn *unrelated[] = { connect_to(""), connect_to("dbname=elsewhere") };
-	assert_true(run(unrelated[0], "BEGIN") && run(unrelated[0], "INSERT INTO unrelated VALUES (1)"));
-	assert_true(run(unrelated[1], "BEGIN") && run(unrelated[1], "CREATE TABLE unrelated (n integer)"));
-	is_over = is_complete = false;
-	for (int i = 0; i < SUBSCRIBERS - LATE; i++)
-		subscriber_begin(&subscribers[i], store);
-	pthread_create(&naive.thread, NULL, naive_run, &naive);
-	for (int i = 0; i < writer_count; i++) {
+	free(seen->positions);
+	free(seen->times);
+}
+
+static void writers_start(struct writer *writers, int count)
+{
+	for (int i = 0; i < count; i++) {
 		writers[i] = (struct writer){ .id = i, .connection = connect_to("") };
 		random_seed(&writers[i].random, (uint64_t)i + 1);
 		pthread_create(&writers[i].thread, NULL, writer_run, &writers[i]);
 	}
-	pass(seconds / 6);
-	for (int i = SUBSCRIBERS - LATE; i < SUBSCRIBERS; i++) {
-		late[i] = store_open();
-		subscriber_begin(&subscribers[i], late[i]);
-		pass(seconds / 6);
-	}
+}
+
+static void writers_stop(struct writer *writers, int count)
+{
 	is_over = true;
-	for (int i = 0; i < writer_count; i++) {
+	for (int i = 0; i < count; i++) {
 		pthread_join(writers[i].thread, NULL);
 		PQfinish(writers[i].connection);
 	}
+}
+
+static void clear(void)
+{
+	ended = calloc(POSITIONS_MAX, sizeof *ended);
+	assert_non_null(ended);
+	postgres_sql("public", "TRUNCATE events RESTART IDENTITY; TRUNCATE projection_checkpoints; CREATE TABLE IF NOT "
+			       "EXISTS unrelated (n integer)");
+	is_over = is_complete = false;
+}
+
+static void readers_account_for_every_event(int writer_count, const char *url)
+{
+	struct writer writers[WRITERS_MAX] = { 0 };
+	struct seen subscribers[SUBSCRIBERS] = { 0 }, single = { 0 }, naive = { 0 };
+	void *late[SUBSCRIBERS] = { NULL };
+	struct engine engine;
+	void *store = store_open(url);
+	clear();
+	PGconn *unrelated[] = { connect_to(""), connect_to("dbname=elsewhere") };
+	assert_true(run(unrelated[0], "BEGIN") && run(unrelated[0], "INSERT INTO unrelated VALUES (1)"));
+	assert_true(run(unrelated[1], "BEGIN") && run(unrelated[1], "CREATE TABLE unrelated (n integer)"));
+	for (int i = 0; i < SUBSCRIBERS - LATE; i++)
+		subscriber_begin(&subscribers[i], store);
+	engine_start(&engine, url, &single);
+	pthread_create(&naive.thread, NULL, naive_run, &naive);
+	writers_start(writers, writer_count);
+	pass(seconds / (LATE + 1));
+	for (int i = SUBSCRIBERS - LATE; i < SUBSCRIBERS; i++) {
+		late[i] = store_open(url);
+		subscriber_begin(&subscribers[i], late[i]);
+		pass(seconds / (LATE + 1));
+	}
+	writers_stop(writers, writer_count);
 	is_complete = true;
 	for (int i = 0; i < SUBSCRIBERS; i++)
 		pthread_join(subscribers[i].thread, NULL);
 	pthread_join(naive.thread, NULL);
 	struct seen truth = truth_read();
+	print_message("%d writers%s: %zu events\n", writer_count, strcmp(url, POOLED) == 0 ? ", PgBouncer" : "",
+		      truth.count);
+	engine_finish(&engine, truth.positions[truth.count - 1]);
 	for (int i = SUBSCRIBERS - LATE; i < SUBSCRIBERS; i++)
 		tide_backend_postgres.store.close(late[i]);
 	tide_backend_postgres.store.close(store);
 	PQfinish(unrelated[0]);
 	PQfinish(unrelated[1]);
-	print_message("%d writers: %zu events\n", writer_count, truth.count);
-	accounts_are_right(&truth, subscribers, &naive); /* with nothing left open that the next test would wait for */
+	accounts_are_right(&truth, subscribers, &single,
+			   &naive); /* with nothing left open that the next would wait for */
 	for (int i = 0; i < SUBSCRIBERS; i++)
-		free(subscribers[i].positions);
-	free(naive.positions);
-	free(truth.positions);
+		seen_fini(&subscribers[i]);
+	seen_fini(&single);
+	seen_fini(&naive);
+	seen_fini(&truth);
+	free(ended);
 }
 
 static void eight_writers_make_no_reader_skip(void **state)
 {
 	(void)state;
-	readers_account_for_every_event(8);
+	readers_account_for_every_event(8, DIRECT);
 }
 
 static void thirty_two_writers_make_no_reader_skip(void **state)
 {
 	(void)state;
-	readers_account_for_every_event(32);
+	readers_account_for_every_event(32, DIRECT);
+}
+
+static void eight_writers_make_no_reader_behind_a_pooler_skip(void **state)
+{
+	(void)state;
+	if (!has_pooler)
+		skip();
+	readers_account_for_every_event(8, POOLED);
+}
+
+static void thirty_two_writers_make_no_reader_behind_a_pooler_skip(void **state)
+{
+	(void)state;
+	if (!has_pooler)
+		skip();
+	readers_account_for_every_event(32, POOLED);
 }
 
 int main(int count, char **arguments)
 {
-	if (count > 1)
-		seconds = atof(arguments[1]);
+	char directory[256];
+	const char *wish = getenv("TIDE_TEST_SECONDS");
+	if (count > 1 || wish)
+		seconds = atof(count > 1 ? arguments[1] : wish);
 	if (!postgres_start())
 		return 77;
 	postgres_sql("public", "CREATE DATABASE elsewhere");
+	has_pooler = pgbouncer_start(directory);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(eight_writers_make_no_reader_skip),
 		cmocka_unit_test(thirty_two_writers_make_no_reader_skip),
+		cmocka_unit_test(eight_writers_make_no_reader_behind_a_pooler_skip),
+		cmocka_unit_test(thirty_two_writers_make_no_reader_behind_a_pooler_skip),
 	};
 	int failed = cmocka_run_group_tests_name("postgres_gaps", tests, NULL, NULL);
 	postgres_stop();
