@@ -237,6 +237,7 @@ struct tide_dead_letter_write {
 	int32_t retry_count;
 	struct tide_time now;
 	const char *parked_behind; /* the event_id it waits for; NULL: it is not parked */
+	const char *event_id_text; /* NULL; else what to store for event_id where the column takes any text */
 };
 
 /** A change of one entry, made only when its status is among `from`. Resolving unparks. */
@@ -345,6 +346,7 @@ struct tide_checkpoint_ops {
 	tide_status (*lease_is_owned)(void *session, const char *name, bool *ret, struct tide_error *err);
 	int64_t lease_renew_ns; /* how often the owner renews; 0: never */
 
+	/* TIDE_ARGUMENT: the column cannot hold event_data; the core calls again with a JSON string of ASCII in its place. */
 	tide_status (*dead_letter_add)(void *session, const struct tide_fence *fence,
 				       const struct tide_dead_letter_write *write, int64_t *ret,
 				       struct tide_error *err);

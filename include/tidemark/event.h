@@ -55,6 +55,7 @@ struct tide_event {
 	struct tide_time occurred_at; /* when it happened, as the writer said */
 	struct tide_time stored_at;   /* when the store took it */
 	const char *undecodable;      /* NULL; else why this stored row is no event (payload: its raw text) */
+	const char *event_id_text;    /* NULL; else what is stored for event_id, which is nil: no UUID */
 };
 
 /** An event to append. Only `event_type` is required; zero members mean their defaults. */

@@ -46,7 +46,10 @@ static void letter_json(struct buffer *line, const struct tide_dead_letter *lett
 	json_key(line, "parked_behind");
 	json_string(line, letter->parked_behind);
 	json_key(line, "event_data");
-	json_raw(line, tide_text(letter->event_data));
+	if (json_check(tide_text(letter->event_data), false, "event_data", NULL) == TIDE_OK)
+		json_raw(line, tide_text(letter->event_data));
+	else
+		json_string(line, letter->event_data);
 	json_close(line, '}');
 }
 

@@ -98,11 +98,11 @@ tide_status tide_event_copy(const struct tide_event *event, struct tide_event **
 {
 	if (!event || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", event ? "ret" : "event");
-	struct tide_text problem = tide_text(event->undecodable);
+	struct tide_text problem = tide_text(event->undecodable), id = tide_text(event->event_id_text);
 	struct tide_event *copy =
 		alloc_resize(NULL,
 			     sizeof *copy + event->event_type.size + event->aggregate_type.size + event->actor_id.size +
-				     event->metadata.size + event->payload.size + problem.size + 6,
+				     event->metadata.size + event->payload.size + problem.size + id.size + 7,
 			     1);
 	if (!copy)
 		return alloc_fail(err);
@@ -114,6 +114,7 @@ tide_status tide_event_copy(const struct tide_event *event, struct tide_event **
 	copy->metadata = event_put(&room, event->metadata);
 	copy->payload = event_put(&room, event->payload);
 	copy->undecodable = event_put(&room, problem).data;
+	copy->event_id_text = event_put(&room, id).data;
 	*ret = copy;
 	return TIDE_OK;
 }

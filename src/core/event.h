@@ -39,6 +39,17 @@ void event_json_fini(struct event_json *event);
  */
 tide_status event_read_data(struct tide_text json, struct event_json *ret, struct tide_error *err);
 
+/**
+ * Write the event_data of a dead letter, UTF-8 and JSON whatever the event is: of a row that is no event the readable columns and
+ * `raw`, the text of its payload, escaped by core/escape.h. Returns TIDE_OK, TIDE_OUT_OF_MEMORY.
+ */
+tide_status event_write_data(const struct tide_event *event, char **ret, struct tide_error *err);
+/** The same as a JSON string of ASCII that holds the object: any database can keep it. Returns as above. */
+tide_status event_plain_data(const char *data, char **ret, struct tide_error *err);
+/** What stands for the event's id in the queue: a UUID, or else the text that is stored, escaped. Returns as above. */
+tide_status event_id_for_queue(const struct tide_event *event, struct tide_uuid *ret_id, char **ret,
+			       struct tide_error *err);
+
 /** Where the event of a dead letter belongs, as far as its event_data says. */
 struct event_place {
 	tide_position position; /* 0: it does not say */

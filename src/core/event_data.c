@@ -3,9 +3,11 @@
  * The event_data of a dead letter, which may be of another library: the domain's members beside the base members, or
  * all of it as a JSON string. It is brought into our own shape and read as that.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/event.h"
+#include "core/escape.h"
 #include "core/text.h"
 #include "sys/alloc.h"
 
@@ -147,5 +149,86 @@ tide_status event_read_place(struct tide_text json, struct event_place *ret, str
 		if (!json_skip(&reader, value, NULL))
 			break;
 	}
+	return status;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------------------------ */
+
+static void data_add_text(struct buffer *buffer, struct buffer *scratch, struct tide_text text)
+{
+	scratch->size = 0;
+	escape_add(scratch, text, ESCAPE_UTF8);
+	buffer->failed |= scratch->failed;
+	json_text(buffer, scratch->failed ? text_view("", 0) : text_view(scratch->data, scratch->size));
+}
+
+static tide_status data_write_raw(const struct tide_event *event, char **ret, struct tide_error *err)
+{
+	struct buffer buffer = { 0 }, scratch = { 0 };
+	json_open(&buffer, '{');
+	json_key(&buffer, "global_position");
+	json_integer(&buffer, event->position);
+	json_key(&buffer, "event_id");
+	if (event->event_id_text)
+		data_add_text(&buffer, &scratch, tide_text(event->event_id_text));
+	else
+		json_uuid(&buffer, &event->event_id);
+	json_key(&buffer, "event_type");
+	data_add_text(&buffer, &scratch, event->event_type);
+	json_key(&buffer, "aggregate_id");
+	json_uuid(&buffer, &event->aggregate_id);
+	json_key(&buffer, "aggregate_type");
+	data_add_text(&buffer, &scratch, event->aggregate_type);
+	json_key(&buffer, "aggregate_version");
+	json_integer(&buffer, event->version);
+	json_key(&buffer, "raw");
+	data_add_text(&buffer, &scratch, event->payload);
+	json_close(&buffer, '}');
+	buffer_fini(&scratch);
+	return buffer_take(&buffer, ret, err);
+}
+
+tide_status event_write_data(const struct tide_event *event, char **ret, struct tide_error *err)
+{
+	if (event->undecodable)
+		return data_write_raw(event, ret, err);
+	ALLOC_AUTO char *json = NULL;
+	tide_status status = tide_event_to_json(event, &json, err);
+	if (status != TIDE_OK)
+		return status;
+	/* What a store gave out unchecked, such as bytes that are no UTF-8 within a payload, is found here. */
+	if (json_check(tide_text(json), true, "event", NULL) != TIDE_OK)
+		return data_write_raw(event, ret, err);
+	*ret = json;
+	json = NULL;
+	return TIDE_OK;
+}
+
+tide_status event_plain_data(const char *data, char **ret, struct tide_error *err)
+{
+	ALLOC_AUTO char *ascii = NULL;
+	struct buffer buffer = { 0 };
+	tide_status status = escape_text(tide_text(data), ESCAPE_ASCII, &ascii, err);
+	if (status != TIDE_OK)
+		return status;
+	json_string(&buffer, ascii);
+	return buffer_take(&buffer, ret, err);
+}
+
+tide_status event_id_for_queue(const struct tide_event *event, struct tide_uuid *ret_id, char **ret,
+			       struct tide_error *err)
+{
+	char text[TIDE_UUID_TEXT_SIZE + 32];
+	tide_status status;
+	if (!tide_uuid_is_nil(&event->event_id)) {
+		status = escape_text(tide_text(tide_uuid_format(&event->event_id, text)), ESCAPE_UTF8, ret, err);
+	} else if (event->event_id_text && *event->event_id_text) {
+		status = escape_text(tide_text(event->event_id_text), ESCAPE_UTF8, ret, err);
+	} else {
+		snprintf(text, sizeof text, "event at position %lld", (long long)event->position);
+		status = escape_text(tide_text(text), ESCAPE_UTF8, ret, err);
+	}
+	if (status == TIDE_OK && tide_uuid_parse(*ret, ret_id, NULL) != TIDE_OK)
+		*ret_id = tide_uuid_v5(NULL, *ret);
 	return status;
 }

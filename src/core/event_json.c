@@ -20,7 +20,10 @@ void event_write_json(struct buffer *buffer, const struct tide_event *event)
 	json_key(buffer, "global_position");
 	json_integer(buffer, event->position);
 	json_key(buffer, "event_id");
-	json_uuid(buffer, &event->event_id);
+	if (event->event_id_text)
+		json_string(buffer, event->event_id_text);
+	else
+		json_uuid(buffer, &event->event_id);
 	json_key(buffer, "event_type");
 	json_text(buffer, event->event_type);
 	json_key(buffer, "event_version");

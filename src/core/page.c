@@ -189,9 +189,9 @@ static struct tide_text page_put(char **room, struct tide_text text)
 
 tide_status tide_page_add(struct tide_page *page, const struct tide_event *event, struct tide_error *err)
 {
-	struct tide_text problem = tide_text(event->undecodable);
+	struct tide_text problem = tide_text(event->undecodable), id = tide_text(event->event_id_text);
 	size_t need = event->event_type.size + event->aggregate_type.size + event->actor_id.size +
-		      event->metadata.size + event->payload.size + problem.size + 6;
+		      event->metadata.size + event->payload.size + problem.size + id.size + 7;
 	struct page_arena *arena = page_arena(page);
 	char *room = arena && page_reserve_entry(page) ? page_take(arena, need) : NULL;
 	if (!room)
@@ -204,6 +204,7 @@ tide_status tide_page_add(struct tide_page *page, const struct tide_event *event
 	entry->event.metadata = page_put(&room, event->metadata);
 	entry->event.payload = page_put(&room, event->payload);
 	entry->event.undecodable = page_put(&room, problem).data;
+	entry->event.event_id_text = page_put(&room, id).data;
 	entry->passed_before = page->passed_after;
 	page->passed_after = 0;
 	page->bytes += event->payload.size + event->metadata.size;

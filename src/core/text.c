@@ -40,7 +40,7 @@ bool text_equals(struct tide_text text, const char *string)
 {
 	if (!text.data || !string)
 		return !text.data && !string;
-	return strncmp(text.data, string, text.size) == 0 && string[text.size] == '\0';
+	return strnlen(string, text.size + 1) == text.size && memcmp(text.data, string, text.size) == 0;
 }
 
 struct tide_text text_view(const char *data, size_t size)
@@ -62,6 +62,16 @@ void text_make_line(char *text)
 		at += length;
 		left -= length;
 	}
+}
+
+void text_take_name(struct tide_text text, char ret[TIDE_NAME_MAX + 1])
+{
+	size_t size = text.size > TIDE_NAME_MAX ? utf8_cut(text.data, text.size, TIDE_NAME_MAX) : text.size;
+	if (size)
+		memcpy(ret, text.data, size);
+	ret[size] = '\0';
+	if (!utf8_is_valid(ret, size))
+		text_make_line(ret);
 }
 
 uint64_t fnv1a64(const void *data, size_t size)

@@ -14,6 +14,8 @@ bool text_equals(struct tide_text text, const char *string);
 struct tide_text text_view(const char *data, size_t size);
 /** Make a C string fit to be one line of UTF-8: control characters become spaces, what is no UTF-8 becomes '?'. */
 void text_make_line(char *text);
+/** Copy a name of whatever size and bytes: cut at a character boundary, and UTF-8. */
+void text_take_name(struct tide_text text, char ret[TIDE_NAME_MAX + 1]);
 
 /** Event and aggregate types: 1..255 of A-Z a-z 0-9 _ . -; `what` names the field. TIDE_ARGUMENT with field and value. */
 tide_status name_check_type(const char *name, const char *what, struct tide_error *err);

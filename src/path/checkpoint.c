@@ -12,7 +12,8 @@
 #include "path/checkpoint.h"
 
 #include <assert.h>
-#include <string.h>
+
+#include "core/text.h"
 
 /* Its page has not ended, and no timer cuts it. */
 static bool progress_waits_for_page(const struct progress *progress, const struct tide_subscription_config *config)
@@ -58,9 +59,7 @@ void progress_count(struct progress *progress, const struct tide_event *event)
 	progress->unsaved++;
 	progress->is_dirty = true;
 	progress->last_event_id = event->event_id;
-	size_t size = event->event_type.size < TIDE_NAME_MAX ? event->event_type.size : TIDE_NAME_MAX;
-	memcpy(progress->last_event_type, event->event_type.data, size);
-	progress->last_event_type[size] = '\0';
+	text_take_name(event->event_type, progress->last_event_type);
 }
 
 void progress_saved(struct progress *progress, struct mono_time now)

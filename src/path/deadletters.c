@@ -5,6 +5,7 @@
  */
 #include "path/checkpoints.h"
 
+#include "core/escape.h"
 #include "core/event.h"
 #include "core/text.h"
 #include "sys/alloc.h"
@@ -22,6 +23,58 @@ static tide_status dead_letters_begin(struct tide_checkpoints *checkpoints, cons
 	return store_borrow(checkpoints->database, ret_session, err);
 }
 
+/* An event that the column cannot hold as it is, is kept as text. */
+static tide_status dead_letter_write(const struct tide_checkpoint_ops *ops, void *session,
+				     struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err)
+{
+	tide_status status = ops->dead_letter_add(session, NULL, write, ret, err);
+	if (status != TIDE_ARGUMENT)
+		return status;
+	char *plain ALLOC_AUTO = NULL;
+	status = event_plain_data(write->event_data, &plain, err);
+	write->event_data = plain;
+	return status == TIDE_OK ? ops->dead_letter_add(session, NULL, write, ret, err) : status;
+}
+
+/** The texts of an entry made from what a user gave. */
+struct dead_letter_texts {
+	char *data, *id, *message, *stacktrace;
+};
+
+static void dead_letter_texts_fini(struct dead_letter_texts *texts)
+{
+	tide_free(texts->data);
+	tide_free(texts->id);
+	tide_free(texts->message);
+	tide_free(texts->stacktrace);
+}
+
+static tide_status dead_letter_prepare(const struct tide_event *event, const char *message, const char *stacktrace,
+				       struct dead_letter_texts *ret, struct tide_uuid *ret_id, struct tide_error *err)
+{
+	tide_status status = event_write_data(event, &ret->data, err);
+	if (status == TIDE_OK)
+		status = event_id_for_queue(event, ret_id, &ret->id, err);
+	if (status == TIDE_OK)
+		status = escape_text(tide_text(message), ESCAPE_UTF8, &ret->message, err);
+	if (status == TIDE_OK && stacktrace)
+		status = escape_text(tide_text(stacktrace), ESCAPE_UTF8, &ret->stacktrace, err);
+	return status;
+}
+
+static tide_status dead_letter_add(struct tide_checkpoints *checkpoints, struct tide_dead_letter_write *write,
+				   int64_t *ret, struct tide_error *err)
+{
+	const struct tide_checkpoint_ops *ops = NULL;
+	void *session;
+	tide_status status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = dead_letter_write(ops, session, write, ret, err);
+	store_return(checkpoints->database, session, status);
+	return status;
+}
+
 tide_status tide_dead_letters_add(struct tide_checkpoints *checkpoints, const char *projection_name,
 				  const struct tide_event *event, const char *message, const char *stacktrace,
 				  int32_t retry_count, int64_t *ret, struct tide_error *err)
@@ -31,19 +84,23 @@ tide_status tide_dead_letters_add(struct tide_checkpoints *checkpoints, const ch
 	if (retry_count < 0)
 		return tide_fail(err, TIDE_ARGUMENT, "retry_count %d is negative", retry_count);
 	tide_status status = name_check_projection(projection_name, true, err);
-	char *data ALLOC_AUTO = NULL;
-	if (status == TIDE_OK)
-		status = tide_event_to_json(event, &data, err);
-	const struct tide_checkpoint_ops *ops = NULL;
-	void *session;
-	if (status == TIDE_OK)
-		status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	struct tide_dead_letter_write write = { projection_name, event->event_id, event->event_type.data, data, message,
-						stacktrace,      retry_count,     tide_time_now(),        NULL };
-	status = ops->dead_letter_add(session, NULL, &write, ret, err);
-	store_return(checkpoints->database, session, status);
+	struct dead_letter_texts texts = { 0 };
+	char type[TIDE_NAME_MAX + 1];
+	struct tide_dead_letter_write write = { .projection_name = projection_name,
+						.event_type = type,
+						.retry_count = retry_count,
+						.now = tide_time_now() };
+	text_take_name(event->event_type, type);
+	status = dead_letter_prepare(event, message, stacktrace, &texts, &write.event_id, err);
+	write.event_id_text = texts.id;
+	write.event_data = texts.data;
+	write.message = texts.message;
+	write.stacktrace = texts.stacktrace;
+	if (status == TIDE_OK)
+		status = dead_letter_add(checkpoints, &write, ret, err);
+	dead_letter_texts_fini(&texts);
 	return status;
 }
 

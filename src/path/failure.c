@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "core/event.h"
+#include "core/text.h"
 #include "path/held.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
@@ -315,33 +316,9 @@ static enum step failure_discard(struct tide_subscription *subscription, const s
 	return failure_count_event(subscription);
 }
 
-/* What the queue keeps of an event: the event, or the readable columns and the raw text of a row that is none. */
-static tide_status failure_event_data(const struct tide_event *event, char **ret, struct tide_error *err)
-{
-	if (!event->undecodable)
-		return tide_event_to_json(event, ret, err);
-	struct buffer buffer = { 0 };
-	json_open(&buffer, '{');
-	json_key(&buffer, "global_position");
-	json_integer(&buffer, event->position);
-	json_key(&buffer, "event_id");
-	json_uuid(&buffer, &event->event_id);
-	json_key(&buffer, "event_type");
-	json_text(&buffer, event->event_type);
-	json_key(&buffer, "aggregate_id");
-	json_uuid(&buffer, &event->aggregate_id);
-	json_key(&buffer, "aggregate_type");
-	json_text(&buffer, event->aggregate_type);
-	json_key(&buffer, "aggregate_version");
-	json_integer(&buffer, event->version);
-	json_key(&buffer, "raw");
-	json_text(&buffer, event->payload);
-	json_close(&buffer, '}');
-	return buffer_take(&buffer, ret, err);
-}
-
-static tide_status failure_write(struct tide_subscription *subscription, const struct tide_dead_letter_write *write,
-				 int64_t *ret, struct tide_error *err)
+/* In the delivery transaction it has a savepoint of its own: what is refused leaves the rest whole. */
+static tide_status failure_write_once(struct tide_subscription *subscription,
+				      const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_backend *backend = subscription->engine->checkpoints->database->backend;
@@ -353,9 +330,27 @@ static tide_status failure_write(struct tide_subscription *subscription, const s
 	status = backend->checkpoint.dead_letter_add(runner->session, save_fence(subscription), write, ret, err);
 	if (status == TIDE_OK)
 		status = backend->store.release(runner->session, err);
-	if (status != TIDE_OK && backend->store.rollback_to(runner->session, NULL) != TIDE_OK)
-		infra_close(subscription); /* nobody knows what is in the transaction: it goes */
-	return status;
+	if (status == TIDE_OK)
+		return TIDE_OK;
+	struct tide_error undo;
+	if (backend->store.rollback_to(runner->session, &undo) == TIDE_OK)
+		return status;
+	infra_close(subscription); /* nobody knows what is in the transaction: it goes */
+	*err = undo;
+	return undo.status;
+}
+
+/* An event that the column cannot hold as it is, is kept as text. */
+static tide_status failure_write(struct tide_subscription *subscription, struct tide_dead_letter_write write,
+				 int64_t *ret, struct tide_error *err)
+{
+	tide_status status = failure_write_once(subscription, &write, ret, err);
+	if (status != TIDE_ARGUMENT || !subscription->runner.session)
+		return status;
+	char *plain ALLOC_AUTO = NULL;
+	status = event_plain_data(write.event_data, &plain, err);
+	write.event_data = plain;
+	return status == TIDE_OK ? failure_write_once(subscription, &write, ret, err) : status;
 }
 
 /* Tries are the entry's own: what succeeds between two of them, such as delivering again what was settled before it in a
@@ -389,26 +384,34 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	if (step != STEP_ON)
 		return save_before_wait(subscription);
 	struct tide_error err;
-	char *data ALLOC_AUTO = NULL, id[TIDE_UUID_TEXT_SIZE];
+	char *data ALLOC_AUTO = NULL, *id ALLOC_AUTO = NULL, type[TIDE_NAME_MAX + 1];
+	struct tide_uuid event_id = { { 0 } };
 	tide_status status = infra_open(subscription, &err);
 	if (status == TIDE_OK)
-		status = failure_event_data(event, &data, &err);
+		status = event_write_data(event, &data, &err);
+	if (status == TIDE_OK)
+		status = event_id_for_queue(event, &event_id, &id, &err);
+	text_take_name(event->event_type.data ? event->event_type : tide_text("Unknown"), type);
 	/* The entry commits with the position behind its event: else a crash between the two delivers it again. */
 	if (status == TIDE_OK && subscription->subscriber.transactional && !runner->is_in_transaction)
 		status = save_begin_transaction(subscription, &err);
-	struct tide_dead_letter_write write = { subscription->name,
-						event->event_id,
-						event->event_type.data ? event->event_type.data : "Unknown",
-						data,
-						message,
-						pending->is_pending ? pending->stacktrace : NULL,
-						pending->is_pending ? pending->retry_count : 0, /* else it is parked */
-						runner_wall(subscription),
-						behind };
+	bool is_failure = pending->is_pending; /* else it is parked */
+	struct tide_dead_letter_write write = {
+		.projection_name = subscription->name,
+		.event_id = event_id,
+		.event_id_text = id,
+		.event_type = type,
+		.event_data = data,
+		.message = message,
+		.stacktrace = is_failure ? pending->stacktrace : NULL,
+		.retry_count = is_failure ? pending->retry_count : 0,
+		.now = runner_wall(subscription),
+		.parked_behind = behind,
+	};
 	if (status == TIDE_OK)
-		status = failure_write(subscription, &write, ret, &err);
+		status = failure_write(subscription, write, ret, &err);
 	if (status == TIDE_OK && runner->held)
-		status = held_add(runner->held, event, tide_uuid_format(&event->event_id, id), &err);
+		status = held_add(runner->held, event, id, &err);
 	step = failure_judge_add(subscription, event, status, &err);
 	if (step == STEP_ON)
 		log_at(TIDE_LOG_ERROR, "dlq", "event dead-lettered",

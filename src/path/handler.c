@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/escape.h"
 #include "core/text.h"
 #include "path/held.h"
 #include "path/selfcheck.h"
@@ -76,9 +77,10 @@ void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *st
 		return;
 	tide_free(delivery->stacktrace);
 	delivery->stacktrace = NULL;
-	if (stacktrace)
-		delivery->stacktrace =
-			alloc_text(stacktrace, utf8_cut(stacktrace, strlen(stacktrace), HANDLER_STACKTRACE_MAX));
+	if (stacktrace) /* without memory there is none */
+		(void)escape_text(
+			text_view(stacktrace, utf8_cut(stacktrace, strlen(stacktrace), HANDLER_STACKTRACE_MAX)),
+			ESCAPE_UTF8, &delivery->stacktrace, NULL);
 }
 
 void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *subscription, int32_t attempt,

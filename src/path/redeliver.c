@@ -36,22 +36,56 @@ static struct tide_event redeliver_view(const struct event_json *json)
 	return event;
 }
 
-/* The stored one; if the store lacks it, the one the entry keeps. */
+/* Of a row whose id is no UUID, the entry knows only where it stands; by now a person may have mended it. */
+static tide_status redeliver_find_at(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
+				     struct tide_page *page, struct tide_error *err)
+{
+	static const struct tide_filter all = { 0 };
+	const struct tide_store *feed = subscription->engine->store;
+	struct event_place place;
+	tide_status status = event_read_place(tide_text(entry->event_data), &place, err);
+	if (status != TIDE_OK)
+		return status;
+	if (place.position < 1)
+		return TIDE_NOT_FOUND;
+	struct tide_page_query query = { .filter = &all, .bound = place.position - 1, .max_events = 1, .max_bytes = 1 };
+	tide_page_begin(page, 1, 1);
+	status = feed->backend->store.read(subscription->runner.feed_session, &query, page, err);
+	bool is_there = status == TIDE_OK && page->count > 0 && page->entries[0].event.position == place.position;
+	return status == TIDE_OK && !is_there ? TIDE_NOT_FOUND : status;
+}
+
+static tide_status redeliver_find_kept(const struct tide_dead_letter *entry, struct tide_page *page,
+				       struct tide_error *err)
+{
+	struct event_json json = { 0 };
+	tide_status status = event_read_data(tide_text(entry->event_data), &json, err);
+	if (status == TIDE_OK) {
+		struct tide_event event = redeliver_view(&json);
+		tide_page_begin(page, 1, 1);
+		status = tide_page_add(page, &event, err);
+	}
+	event_json_fini(&json);
+	return status;
+}
+
+/* The stored one; if the store lacks it, the one the entry keeps. TIDE_ARGUMENT: neither can be read. */
 static tide_status redeliver_find(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
 				  struct tide_page *page, struct tide_error *err)
 {
 	const struct tide_store *feed = subscription->engine->store;
+	struct tide_error problem;
 	tide_page_begin(page, 1, 1);
 	tide_status status = feed->backend->store.find(subscription->runner.feed_session, &entry->event_id, page, err);
 	if (status != TIDE_NOT_FOUND)
 		return status;
-	struct event_json json = { 0 };
-	status = event_read_data(tide_text(entry->event_data), &json, err);
-	if (status == TIDE_OK) {
-		struct tide_event event = redeliver_view(&json);
-		status = tide_page_add(page, &event, err);
+	status = redeliver_find_kept(entry, page, &problem);
+	if (status == TIDE_ARGUMENT) {
+		status = redeliver_find_at(subscription, entry, page, err);
+		return status == TIDE_NOT_FOUND ? tide_fail(err, TIDE_ARGUMENT, "%s", problem.message) : status;
 	}
-	event_json_fini(&json);
+	if (status != TIDE_OK)
+		*err = problem;
 	return status;
 }
 
@@ -116,6 +150,21 @@ static void redeliver_count(struct tide_subscription *subscription, const struct
 
 /* ---- One redelivery ----------------------------------------------------------------------------------------- */
 
+/* No handler is called for what cannot be read: the attempt has failed, and the entry waits for a person again. */
+static tide_status redeliver_unreadable(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
+					const char *why, struct tide_error *err)
+{
+	struct tide_event unknown = { .position = -1, .event_type = tide_text(entry->event_type) };
+	struct tide_delivery none;
+	struct tide_error error;
+	delivery_begin(&none, subscription, entry->retry_count + 2, unknown.position);
+	tide_fail(&error, TIDE_DECODE, "%s", why);
+	tide_status status = redeliver_conclude(subscription, entry, &unknown, TIDE_DECODE, &error, &none, err);
+	if (status == TIDE_OK)
+		redeliver_count(subscription, entry, &unknown, TIDE_DECODE, &error, &none);
+	return status;
+}
+
 /* Everything of one entry; a transactional handler's writes and the outcome commit together. */
 static tide_status redeliver_entry(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
 				   struct tide_page *page, bool *ret_is_early, struct tide_error *err)
@@ -123,6 +172,10 @@ static tide_status redeliver_entry(struct tide_subscription *subscription, const
 	struct runner *runner = &subscription->runner;
 	bool is_transactional = subscription->subscriber.transactional;
 	tide_status status = redeliver_find(subscription, entry, page, err);
+	if (status == TIDE_ARGUMENT)
+		return redeliver_unreadable(subscription, entry, err->message, err);
+	if (status == TIDE_OK && page->entries[0].event.undecodable)
+		return redeliver_unreadable(subscription, entry, page->entries[0].event.undecodable, err);
 	/* Dead-lettered by a run that died before its checkpoint: the feed brings this event again first. */
 	*ret_is_early = status == TIDE_OK && page->entries[0].event.position > runner->progress.position;
 	if (*ret_is_early)

@@ -5,7 +5,7 @@
  */
 #include "path/runner.h"
 
-#include <string.h>
+#include "core/text.h"
 
 /* The flag is set while the threshold is reached; its clock, for health, begins when it is raised. */
 static void settle_flow_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
@@ -46,9 +46,7 @@ static void settle_count_locked(struct tide_subscription *subscription, const st
 	counts->has_last_processed_at = true;
 	counts->last_processed_at = wall;
 	counts->last_event_id = event->event_id;
-	size_t size = event->event_type.size < TIDE_NAME_MAX ? event->event_type.size : TIDE_NAME_MAX;
-	memcpy(counts->last_event_type, event->event_type.data, size);
-	counts->last_event_type[size] = '\0';
+	text_take_name(event->event_type, counts->last_event_type);
 }
 
 static void settle_passed_locked(struct tide_subscription *subscription, int64_t passed, int64_t matched)

@@ -12,6 +12,7 @@ struct failing {
 	int32_t times; /* attempts that fail; < 0: all */
 	atomic_bool is_healed;
 	const char *words; /* of the failure; NULL: "cannot take N" */
+	const char *trace; /* NULL: "somewhere deep" */
 };
 
 static tide_status judge_failing(struct recorder *recorder, const struct tide_event *event,
@@ -22,7 +23,7 @@ static tide_status judge_failing(struct recorder *recorder, const struct tide_ev
 		return TIDE_OK;
 	if (failing->times >= 0 && tide_delivery_attempt(delivery) > failing->times)
 		return TIDE_OK;
-	tide_delivery_set_stacktrace(delivery, "somewhere deep");
+	tide_delivery_set_stacktrace(delivery, failing->trace ? failing->trace : "somewhere deep");
 	if (failing->words)
 		return tide_delivery_fail(delivery, failing->status, "%s", failing->words);
 	return tide_delivery_fail(delivery, failing->status, "cannot take %d", (int)event->position);
@@ -580,6 +581,80 @@ static void undecodable_event_is_dead_lettered_with_its_raw_text(struct fixture 
 	assert_int_equal(row_of(f, "p").position, 3);
 }
 
+static void event_whose_id_is_no_uuid_is_set_aside_under_its_text(struct fixture *f)
+{
+	append_one(f->store, stream_of("Order", 1), "A");
+	for (int i = 2; i <= 3; i++) {
+		char sql[300];
+		snprintf(sql, sizeof sql,
+			 "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, "
+			 "payload) VALUES ('order-%d', '22222222-2222-4222-8222-222222222222', 'Order', 'A', %d, "
+			 "'2024-03-01T12:00:00Z', '{}')",
+			 i, i);
+		fixture_sql(f, sql);
+	}
+	append_one(f->store, stream_of("Order", 1), "A");
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	config.hold_aggregate_on_failure = true;
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	delivered(recorder, 1, 4);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 2);
+	assert_string_equal(letters.entries[0].event_id_text, "order-3");
+	assert_string_equal(letters.entries[0].parked_behind, "order-2");
+	assert_string_equal(letters.entries[1].event_id_text, "order-2");
+	int64_t two = letters.entries[1].id, three = letters.entries[0].id;
+	tide_dead_letters_free(&letters);
+	/* unmended it fails again; mended, it is delivered, and what waits behind it is looked at */
+	must(tide_dead_letters_retry(f->checkpoints, two, err));
+	wait_for(20, letter_retries(f, two) == 1);
+	fixture_sql(f, "UPDATE events SET event_id = '33333333-3333-4333-8333-33333333333' || substr(event_id, 7) "
+		       "WHERE event_id LIKE 'order-%'");
+	must(tide_dead_letters_retry(f->checkpoints, two, err));
+	wait_for(20, letter_status(f, two) == TIDE_DEAD_LETTER_RESOLVED);
+	wait_for(20, letter_status(f, three) == TIDE_DEAD_LETTER_RESOLVED);
+	delivered(recorder, 1, 4, 2, 3);
+	stop(manager);
+}
+
+/* What is valid JSON and a valid text here may be none to a column. */
+static void failed_event_of_any_content_is_set_aside_and_delivered_again(struct fixture *f)
+{
+	struct tide_new_event events[] = { event_of("A", 1) };
+	events[0].payload = tide_text("{\"n\":-1e200000,\"t\":\"\\u4e2d\\ud83c\\udf0a\\u0001\"}");
+	must(tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL, err));
+	RECORDER *recorder = recorder_new();
+	struct failing failing = { .first = 1,
+				   .status = TIDE_HANDLER_PERMANENT,
+				   .times = -1,
+				   .words = "\xe4\xb8\xad \xff \x01 \xed\xa0\x80",
+				   .trace = "line 1\n\tline \xff\xc3\n\x7f" };
+	recorder->judge = judge_failing;
+	recorder->self = &failing;
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 1);
+	assert_string_equal(letters.entries[0].error_stacktrace, "line 1\n\tline \\xff\\xc3\n\x7f");
+	int64_t id = letters.entries[0].id;
+	tide_dead_letters_free(&letters);
+	if (f->quirks->has_sql) /* then it is delivered as the queue keeps it */
+		fixture_sql(f, "DELETE FROM events");
+	failing.is_healed = true;
+	must(tide_dead_letters_retry(f->checkpoints, id, err));
+	wait_for(20, letter_status(f, id) == TIDE_DEAD_LETTER_RESOLVED);
+	stop(manager);
+}
+
 const struct test_case failure_cases[] = {
 	CASE(permanent_failure_is_dead_lettered_and_passed),
 	CASE(transient_failure_is_tried_again_while_the_position_is_held),
@@ -600,5 +675,7 @@ const struct test_case failure_cases[] = {
 	CASE_NEEDS(parked_entries_of_an_earlier_version_are_converted_once, NEEDS_SQL),
 	CASE_NEEDS(holding_is_refused_where_the_queue_cannot_keep_it, NEEDS_SQL),
 	CASE_NEEDS(undecodable_event_is_dead_lettered_with_its_raw_text, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
+	CASE_NEEDS(event_whose_id_is_no_uuid_is_set_aside_under_its_text, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
+	CASE(failed_event_of_any_content_is_set_aside_and_delivered_again),
 	CASES_END,
 };

@@ -24,6 +24,7 @@ static void letter_free(struct tide_dead_letter *letter)
 	tide_free((char *)letter->error_stacktrace);
 	tide_free((char *)letter->resolved_by);
 	tide_free((char *)letter->parked_behind);
+	tide_free((char *)letter->event_id_text);
 	tide_free(letter);
 }
 
@@ -158,8 +159,9 @@ static struct tide_dead_letter *letter_new(const struct tide_dead_letter_write *
 	letter->event_type = letter_text(write->event_type);
 	letter->event_data = letter_text(write->event_data);
 	letter->first_failed_at = write->now;
-	if (letter->projection_name && letter->event_type && letter->event_data &&
-	    letter_renew(letter, write, NULL) == TIDE_OK)
+	letter->event_id_text = write->event_id_text ? letter_text(write->event_id_text) : NULL;
+	if ((letter->event_id_text || !write->event_id_text) && letter->projection_name && letter->event_type &&
+	    letter->event_data && letter_renew(letter, write, NULL) == TIDE_OK)
 		return letter;
 	letter_free(letter);
 	return NULL;

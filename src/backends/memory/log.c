@@ -189,7 +189,7 @@ static tide_status log_copy_event(struct log *log, struct tide_event *ret, const
 	ret->actor_id = log_copy_text(&at, event->actor_id);
 	ret->metadata = log_copy_text(&at, event->metadata);
 	ret->payload = log_copy_text(&at, event->payload);
-	ret->undecodable = NULL;
+	ret->undecodable = ret->event_id_text = NULL;
 	return TIDE_OK;
 }
 

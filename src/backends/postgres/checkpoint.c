@@ -86,7 +86,8 @@ tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence, co
 		pg_put_null(&params);
 	}
 	pg_put_uuid(&params, write->progress.event_id);
-	pg_put_string(&params, write->progress.event_type);
+	uint32_t greatest = ((struct pg_session *)session)->store->target.greatest;
+	pg_put_fitting(&params, write->progress.event_type, greatest, TIDE_NAME_MAX);
 	if (write->has_position)
 		pg_put_int8(&params, write->progress.position);
 	else

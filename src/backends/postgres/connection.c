@@ -8,6 +8,7 @@
 #include <libpq-events.h>
 
 #include "backends/postgres/status.h"
+#include "core/escape.h"
 #include "sys/alloc.h"
 
 static void connection_copy(char ret[64], const PGresult *result, int field)
@@ -47,13 +48,37 @@ static void connection_ignore(void *self, const char *message)
 	(void)message;
 }
 
+static bool connection_has_encoding(const PGconn *native, const char *name)
+{
+	const char *encoding = PQparameterStatus(native, "server_encoding");
+	return encoding && strcmp(encoding, name) == 0;
+}
+
+/* A database without an encoding gives out no bytes that are none of ours; so it is told that we have none, either. */
+static bool connection_take_bytes(PGconn *native)
+{
+	return !connection_has_encoding(native, "SQL_ASCII") || PQsetClientEncoding(native, "SQL_ASCII") == 0;
+}
+
+bool pg_connection_is_bytes(const struct pg_connection *connection)
+{
+	return connection_has_encoding(connection->native, "SQL_ASCII");
+}
+
+uint32_t pg_connection_greatest(const struct pg_connection *connection)
+{
+	if (connection_has_encoding(connection->native, "UTF8") || pg_connection_is_bytes(connection))
+		return ESCAPE_UTF8;
+	return connection_has_encoding(connection->native, "LATIN1") ? ESCAPE_LATIN1 : ESCAPE_ASCII;
+}
+
 tide_status pg_connection_open(struct pg_connection *connection, const struct pg_target *target, struct tide_error *err)
 {
 	*connection = (struct pg_connection){ .target = target };
 	PGconn *native = PQconnectdbParams(target->keywords, target->values, 0);
 	if (!native)
 		return alloc_fail(err);
-	if (PQstatus(native) != CONNECTION_OK) {
+	if (PQstatus(native) != CONNECTION_OK || !connection_take_bytes(native)) {
 		tide_status status = pg_fail_connection(native, err);
 		PQfinish(native);
 		return status;

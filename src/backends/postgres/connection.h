@@ -16,6 +16,8 @@ struct pg_target {
 	char *schema;                    /* quoted, with a dot behind it */
 	part_set parts;                  /* that this schema has */
 	char *begin;                     /* begins the transaction of a handler */
+	bool is_bytes;                   /* the database has no encoding (SQL_ASCII) */
+	uint32_t greatest;               /* character that the database's encoding surely has */
 	char *statements[PG_STATEMENT_COUNT];
 	bool can_prepare; /* false: a pooler may hand every statement to another server process */
 };
@@ -40,6 +42,10 @@ static inline void pg_result_free(PGresult **result)
 #define PG_RESULT_AUTO __attribute__((cleanup(pg_result_free)))
 
 /** Connect. TIDE_OK, TIDE_CONNECTION_LOST. */
+/** Whether the database has no encoding: SQL_ASCII, any bytes. */
+bool pg_connection_is_bytes(const struct pg_connection *connection);
+/** The greatest character that every text column of this database can keep. */
+uint32_t pg_connection_greatest(const struct pg_connection *connection);
 tide_status pg_connection_open(struct pg_connection *connection, const struct pg_target *target,
 			       struct tide_error *err);
 void pg_connection_close(struct pg_connection *connection);

@@ -31,6 +31,23 @@ bool pg_dead_letter_can_park(void *store)
 	return (((struct pg_store *)store)->target.parts & PART_BIT(PART_PARKED)) != 0;
 }
 
+/* JSONB has its limits: numbers beyond NUMERIC and escapes that the encoding lacks (classes 22 and 0A), sizes (54). */
+static bool dead_letter_is_refused(struct pg_session *session)
+{
+	static const char *const classes[] = { "22", "0A", "54" };
+	struct pg_connection *connection;
+	bool is_refused = false;
+	if (pg_session_writer(session, &connection, NULL) == TIDE_OK)
+		for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+			is_refused = is_refused || strncmp(connection->sqlstate, classes[i], 2) == 0;
+	return is_refused;
+}
+
+static tide_status dead_letter_refuse(struct tide_error *err)
+{
+	return err ? tide_fail(err, TIDE_ARGUMENT, "%s", err->message) : TIDE_ARGUMENT;
+}
+
 tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,
 			       const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err)
 {
@@ -44,17 +61,18 @@ tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,
 		pg_put_null(&params);
 	}
 	pg_put_uuid(&params, &write->event_id);
-	pg_put_string(&params, write->event_type);
+	uint32_t greatest = ((struct pg_session *)session)->store->target.greatest;
+	pg_put_fitting(&params, write->event_type, greatest, TIDE_NAME_MAX);
 	pg_put_string(&params, write->event_data);
-	pg_put_string(&params, write->message);
-	pg_put_string(&params, write->stacktrace);
+	pg_put_fitting(&params, write->message, greatest, SIZE_MAX);
+	pg_put_fitting(&params, write->stacktrace, greatest, SIZE_MAX);
 	pg_put_int4(&params, write->retry_count);
 	pg_put_time(&params, &write->now);
 	dead_letter_put_id(&params, write->parked_behind);
 	tide_status status =
 		pg_write_run(session, fence ? PG_DEAD_LETTER_ADD_FENCED : PG_DEAD_LETTER_ADD, &params, &rows, err);
 	if (status != TIDE_OK)
-		return status;
+		return dead_letter_is_refused(session) ? dead_letter_refuse(err) : status;
 	if (PQntuples(rows) == 0)
 		return pg_fail_fenced(fence, err);
 	*ret = pg_int8(rows, 0, 0);
@@ -176,10 +194,11 @@ tide_status pg_dead_letter_change(void *session, const struct tide_fence *fence,
 	pg_put_int8(&params, change->id);
 	dead_letter_put_statuses(&params, change->from);
 	pg_put_string(&params, tide_dead_letter_status_name(change->to));
-	pg_put_string(&params, change->message);
-	pg_put_string(&params, change->stacktrace);
+	uint32_t greatest = ((struct pg_session *)session)->store->target.greatest;
+	pg_put_fitting(&params, change->message, greatest, SIZE_MAX);
+	pg_put_fitting(&params, change->stacktrace, greatest, SIZE_MAX);
 	pg_put_int4(&params, change->add_retries);
-	pg_put_string(&params, change->resolved_by);
+	pg_put_fitting(&params, change->resolved_by, greatest, TIDE_NAME_MAX);
 	pg_put_time(&params, &change->now);
 	dead_letter_put_id(&params, change->parked_behind);
 	tide_status status = pg_write_run(session, fence ? PG_DEAD_LETTER_CHANGE_FENCED : PG_DEAD_LETTER_CHANGE,

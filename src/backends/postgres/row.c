@@ -10,6 +10,7 @@
 #include "backends/postgres/inner.h"
 
 #include "core/event.h"
+#include "core/text.h"
 #include "sys/alloc.h"
 
 #define ROW_TEXTS_MIN (8 * 1024)
@@ -70,9 +71,18 @@ static tide_status row_fetch(struct pg_session *session, struct tide_event *even
 	return TIDE_OK;
 }
 
+/* A database without an encoding holds any bytes. */
+static bool row_is_text(const struct tide_event *event)
+{
+	return utf8_is_valid(event->payload.data, event->payload.size) &&
+	       (!event->metadata.data || utf8_is_valid(event->metadata.data, event->metadata.size));
+}
+
 static tide_status row_complete(struct pg_session *session, struct tide_event *event, bool is_foreign,
 				struct tide_error *problem)
 {
+	if (!event->undecodable && session->store->target.is_bytes && !row_is_text(event))
+		event->undecodable = "payload or metadata is no UTF-8";
 	if (is_foreign && !event->undecodable) {
 		session->scratch.size = 0;
 		tide_status status = event_open_envelope(event, &session->scratch, problem);
@@ -81,7 +91,7 @@ static tide_status row_complete(struct pg_session *session, struct tide_event *e
 		else if (status != TIDE_OK)
 			return status;
 	}
-	if (!event->metadata.data)
+	if (!event->metadata.data || event->undecodable)
 		event->metadata = tide_text("{}");
 	return TIDE_OK;
 }

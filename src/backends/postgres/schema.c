@@ -421,6 +421,8 @@ static tide_status schema_complete(struct pg_store *store, struct pg_connection 
 tide_status pg_schema_prepare(struct pg_store *store, struct pg_connection *connection,
 			      const struct pg_schema_wish *wish, struct tide_error *err)
 {
+	store->target.greatest = pg_connection_greatest(connection);
+	store->target.is_bytes = pg_connection_is_bytes(connection);
 	tide_status status = schema_find(connection, wish->name, &store->schema, err);
 	if (status != TIDE_OK)
 		return status;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/postgres/values.h"
 
+#include "core/escape.h"
+#include "core/text.h"
+
 #define PG_EPOCH_US INT64_C(946684800000000) /* 2000-01-01 in microseconds since 1970 */
 
 static void params_int4(struct pg_params *params, int32_t value)
@@ -70,6 +73,20 @@ void pg_put_text(struct pg_params *params, struct tide_text text)
 void pg_put_string(struct pg_params *params, const char *string)
 {
 	pg_put_text(params, tide_text(string));
+}
+
+void pg_put_fitting(struct pg_params *params, const char *string, uint32_t greatest, size_t limit)
+{
+	if (!string) {
+		pg_put_null(params);
+		return;
+	}
+	params_begin(params);
+	size_t start = params->bytes.size;
+	escape_add(&params->bytes, tide_text(string), greatest);
+	if (!params->bytes.failed)
+		params->bytes.size = start + utf8_cut(params->bytes.data + start, params->bytes.size - start, limit);
+	params_end(params);
 }
 
 void pg_put_uuid(struct pg_params *params, const struct tide_uuid *uuid)

@@ -41,8 +41,10 @@ static inline void pg_params_fini(struct pg_params *params)
 void pg_put_null(struct pg_params *params);
 void pg_put_int4(struct pg_params *params, int32_t value);
 void pg_put_int8(struct pg_params *params, int64_t value);
-void pg_put_text(struct pg_params *params, struct tide_text text);        /* data NULL: NULL */
-void pg_put_string(struct pg_params *params, const char *string);         /* NULL: NULL */
+void pg_put_text(struct pg_params *params, struct tide_text text); /* data NULL: NULL */
+void pg_put_string(struct pg_params *params, const char *string);  /* NULL: NULL */
+/** The same for text of anybody's bytes: what the database's encoding lacks is escaped, and it ends after `limit` bytes. */
+void pg_put_fitting(struct pg_params *params, const char *string, uint32_t greatest, size_t limit);
 void pg_put_uuid(struct pg_params *params, const struct tide_uuid *uuid); /* NULL or nil: NULL */
 void pg_put_time(struct pg_params *params, const struct tide_time *time); /* NULL: NULL */
 void pg_put_names(struct pg_params *params, const char *const *names);    /* text[]; NULL or empty: NULL */

@@ -82,7 +82,10 @@ tide_status sqlite_dead_letter_add(void *self, const struct tide_fence *fence,
 	tide_status status = sqlite_statement(&session->connection, dead_letter_add, &statement, err);
 	if (status != TIDE_OK)
 		return status;
-	sqlite_bind_uuid(statement, 1, &write->event_id, event_id);
+	if (write->event_id_text)
+		sqlite_bind_string(statement, 1, write->event_id_text);
+	else
+		sqlite_bind_uuid(statement, 1, &write->event_id, event_id);
 	sqlite_bind_string(statement, 2, write->projection_name);
 	sqlite_bind_string(statement, 3, write->event_type);
 	sqlite_bind_string(statement, 4, write->event_data);
@@ -135,7 +138,10 @@ static tide_status dead_letter_take(sqlite3_stmt *statement, struct tide_dead_le
 		.resolved_by = sqlite_column_view(statement, 12).data,
 		.parked_behind = sqlite_column_view(statement, 13).data,
 	};
-	sqlite_column_uuid(statement, 1, &entry.event_id);
+	if (!sqlite_column_uuid(statement, 1, &entry.event_id)) {
+		entry.event_id_text = dead_letter_string(statement, 1);
+		entry.event_id = tide_uuid_v5(NULL, entry.event_id_text);
+	}
 	sqlite_column_time(statement, 8, &entry.first_failed_at);
 	sqlite_column_time(statement, 9, &entry.last_failed_at);
 	entry.is_resolved = sqlite_column_time(statement, 11, &entry.resolved_at);

@@ -190,6 +190,8 @@ static bool read_was_short_of_memory(struct read_scan *scan)
 static void read_mark_undecodable(struct read_scan *scan, struct tide_event *event)
 {
 	event->undecodable = scan->problem;
+	if (tide_uuid_is_nil(&event->event_id))
+		event->event_id_text = sqlite_column_view(scan->statement, READ_EVENT_ID).data;
 	event->payload = sqlite_column_view(scan->statement, READ_PAYLOAD);
 	event->metadata = text_view("{}", 2);
 	if (!event->payload.data)
@@ -203,7 +205,7 @@ static void read_mark_undecodable(struct read_scan *scan, struct tide_event *eve
 static tide_status read_decode(struct read_scan *scan, struct tide_event *ret, struct tide_error *err)
 {
 	scan->problem = NULL;
-	ret->undecodable = NULL;
+	ret->undecodable = ret->event_id_text = NULL;
 	ret->version = 0;
 	ret->event_version = 1;
 	ret->position = sqlite3_column_int64(scan->statement, READ_POSITION);
