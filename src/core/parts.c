@@ -62,6 +62,11 @@ static const char *part_segment(const char *text)
 	return at;
 }
 
+bool parts_divide(const char *text)
+{
+	return part_segment(text) != NULL;
+}
+
 void parts_expand(struct buffer *buffer, const char *text, part_set parts)
 {
 	const char *segment;

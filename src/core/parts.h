@@ -42,6 +42,8 @@ extern const struct part_column part_columns[PART_COLUMN_COUNT];
 enum part part_of(const char *table, const char *column);
 /** What is off while a part is missing, as the rest of a sentence. */
 const char *part_loss(enum part part);
+/** Whether a text has segments; one that has none needs no expansion. */
+bool parts_divide(const char *text);
 /** Add a statement's text with only the segments that hold for these parts. */
 void parts_expand(struct buffer *buffer, const char *text, part_set parts);
 

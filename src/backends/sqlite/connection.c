@@ -112,6 +112,16 @@ static tide_status connection_prepare(struct sqlite_connection *connection, cons
 	return TIDE_SCHEMA;
 }
 
+static tide_status connection_prepare_parts(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret,
+					    struct tide_error *err)
+{
+	struct buffer text = { 0 };
+	parts_expand(&text, sql, connection->parts);
+	tide_status status = text.failed ? alloc_fail(err) : connection_prepare(connection, text.data, ret, err);
+	buffer_fini(&text);
+	return status;
+}
+
 tide_status sqlite_statement(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret,
 			     struct tide_error *err)
 {
@@ -122,11 +132,9 @@ tide_status sqlite_statement(struct sqlite_connection *connection, const char *s
 		}
 	}
 	assert(connection->fixed_count < SQLITE_FIXED_MAX);
-	struct buffer text = { 0 };
 	sqlite3_stmt *statement;
-	parts_expand(&text, sql, connection->parts);
-	tide_status status = text.failed ? alloc_fail(err) : connection_prepare(connection, text.data, &statement, err);
-	buffer_fini(&text);
+	tide_status status = parts_divide(sql) ? connection_prepare_parts(connection, sql, &statement, err)
+					       : connection_prepare(connection, sql, &statement, err);
 	if (status != TIDE_OK)
 		return status;
 	connection->fixed[connection->fixed_count].sql = sql;
