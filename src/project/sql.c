@@ -111,25 +111,37 @@ static bool sql_section_wants(const struct sql_script *script, const struct sql_
 	return false;
 }
 
+static tide_status sql_execute(struct tide_sql_projection *projection, const struct tide_event *event, void *connection,
+			       struct tide_error *err)
+{
+	struct sql_script *script = &projection->script;
+	tide_status status = TIDE_OK;
+
+	for (size_t i = 0; i < script->section_count && status == TIDE_OK; i++) {
+		const struct sql_section *section = &script->sections[i];
+		bool is_wanted = sql_section_wants(script, section, event);
+		for (size_t j = 0; is_wanted && j < section->count && status == TIDE_OK; j++)
+			status = projection->dialect->execute(script, &script->statements[section->first + j],
+							      connection, event, err);
+	}
+	return status;
+}
+
 static tide_status sql_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
 {
 	struct tide_sql_projection *projection = self;
-	const struct sql_script *script = &projection->script;
+	const struct sql_dialect *dialect = projection->dialect;
 	void *connection = tide_delivery_connection(delivery);
-	struct tide_error err;
+	struct tide_error err, end;
 
-	for (size_t i = 0; i < script->section_count; i++) {
-		const struct sql_section *section = &script->sections[i];
-		if (!sql_section_wants(script, section, event))
-			continue;
-		for (size_t j = 0; j < section->count; j++) {
-			const struct sql_statement *statement = &script->statements[section->first + j];
-			tide_status status = projection->dialect->execute(script, statement, connection, event, &err);
-			if (status != TIDE_OK)
-				return tide_delivery_fail(delivery, status, "%s", err.message);
-		}
-	}
-	return TIDE_OK;
+	tide_status status = dialect->begin ? dialect->begin(&projection->script, connection, &err) : TIDE_OK;
+	if (status != TIDE_OK)
+		return tide_delivery_fail(delivery, status, "%s", err.message);
+	status = sql_execute(projection, event, connection, &err);
+	tide_status ended = dialect->end ? dialect->end(&projection->script, connection, &end) : TIDE_OK;
+	if (status != TIDE_OK)
+		return tide_delivery_fail(delivery, status, "%s", err.message);
+	return ended == TIDE_OK ? TIDE_OK : tide_delivery_fail(delivery, ended, "%s", end.message);
 }
 
 static tide_status sql_prepare(void *self, void *connection, struct tide_error *err)

@@ -65,6 +65,15 @@ struct sql_script {
 	size_t parameter_count;
 	const char **types; /* of all sections in order; ends in NULL */
 	size_t type_count;
+
+	void *attached;   /* the dialect's, while prepared */
+	bool is_watching; /* SQLite: what is compiled now is the projection's */
+	char refused[64]; /* SQLite: the table that was to be changed; empty: none */
+};
+
+/** Where statements stand. */
+struct sql_lines {
+	size_t first, last;
 };
 
 /** A value to bind: null, an integer, or text valid as long as the event and the scratch. */
@@ -87,21 +96,30 @@ struct sql_dialect {
 	/* Whether text that ends in a semicolon is a whole statement; `text` ends in a NUL. */
 	bool (*is_complete)(const char *text);
 	/* Find syntax errors without a database. */
-	tide_status (*check)(const struct sql_script *script, struct tide_error *err);
+	tide_status (*check)(struct sql_script *script, struct tide_error *err);
 	/* Run the statements of one kind of section, in order, without parameters, in the open transaction. */
-	tide_status (*run)(const struct sql_script *script, enum sql_section_kind kind, void *connection,
+	tide_status (*run)(struct sql_script *script, enum sql_section_kind kind, void *connection,
 			   struct tide_error *err);
 	/* In the open transaction: run init, one process at a time, and prepare the statements of all `on` sections. */
 	tide_status (*prepare)(struct sql_script *script, void *connection, struct tide_error *err);
 	/* Let go of what was prepared. */
 	void (*detach)(struct sql_script *script, void *connection);
-	/* Bind and run one prepared statement. */
-	tide_status (*execute)(const struct sql_script *script, const struct sql_statement *statement, void *connection,
+	/* Bind and run one prepared statement, between the first two (NULL: nothing to do), which are called by turns. */
+	tide_status (*begin)(struct sql_script *script, void *connection, struct tide_error *err);
+	tide_status (*end)(struct sql_script *script, void *connection, struct tide_error *err);
+	tide_status (*execute)(struct sql_script *script, const struct sql_statement *statement, void *connection,
 			       const struct tide_event *event, struct tide_error *err);
 };
 
 extern const struct sql_dialect sql_dialect_sqlite;
 extern const struct sql_dialect sql_dialect_postgres;
+
+/** What projections may read and not change. */
+#define SQL_OWN_TABLES 8
+extern const char *const sql_own_tables[SQL_OWN_TABLES];
+bool sql_is_own_table(const char *name, size_t size);
+tide_status sql_fail_own_table(const struct sql_script *script, const struct sql_lines *lines, const char *table,
+			       tide_status status, struct tide_error *err);
 
 /** Take a script's text apart. TIDE_ARGUMENT naming the line, TIDE_OUT_OF_MEMORY. */
 tide_status sql_parse(struct sql_script *script, const struct sql_dialect *dialect, struct tide_error *err);

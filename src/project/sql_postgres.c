@@ -2,18 +2,22 @@
 /*
  * SQL projections on PostgreSQL. Each use of a named parameter becomes a numbered one of its own, so that the server
  * finds its type from where it stands; positions, versions, instants and JSON have theirs. Statements are prepared once
- * for each connection, unless a pooler stands in between that may change the server process behind it.
+ * for each connection, unless a pooler stands in between that may change the server process behind it. The statements of
+ * an event travel together, between two looks at Tidemark's own tables: one round trip.
  *
- * Failure modes: a syntax error is found when the projection is attached, as the server alone knows its SQL.
+ * Failure modes: a syntax error is found when the projection is prepared, as the server alone knows its SQL. What changes
+ * Tidemark's own tables is refused: as soon as it is prepared, or, done by a trigger or function, behind its event.
  */
 #include <libpq-fe.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/json.h"
-#include "project/sql.h"
+#include "project/postgres_guard.h"
 #include "sys/alloc.h"
+#include "sys/log.h"
 
 #define POSTGRES_INIT_LOCK "8388346167795281770" /* "tideproj" */
 #define POSTGRES_RACES_MAX 5
@@ -81,16 +85,26 @@ static bool postgres_is_complete(const char *text)
 	return true;
 }
 
-static tide_status postgres_check(const struct sql_script *script, struct tide_error *err)
+static tide_status postgres_check(struct sql_script *script, struct tide_error *err)
 {
 	(void)script;
 	(void)err;
 	return TIDE_OK;
 }
 
+/** What was made for the connection. */
+struct postgres_attachment {
+	struct postgres_guard guard;
+	bool is_pooled;                     /* a pooler may change the server process between transactions */
+	char look[32];                      /* name of the prepared look at the guarded tables; empty: pooled */
+	size_t sent_count;                  /* statements of the event in hand that are on their way */
+	const struct sql_statement *sent[]; /* room for all of the script */
+};
+
 /** A statement made ready: its name on the server, or, when a pooler may change the server, its text. */
 struct postgres_prepared {
-	char *text; /* with numbered parameters; NULL: prepared under the name */
+	bool is_utility; /* neither reads nor writes rows */
+	char *text;      /* with numbered parameters; NULL: prepared under the name */
 	char name[32];
 	Oid types[]; /* of its parameters */
 };
@@ -105,6 +119,83 @@ static void postgres_detach(struct sql_script *script, void *connection)
 		tide_free(prepared);
 		script->statements[i].prepared = NULL;
 	}
+	tide_free(script->attached);
+	script->attached = NULL;
+}
+
+static void postgres_name(char ret[32])
+{
+	static atomic_uint number;
+
+	snprintf(ret, 32, "tidemark_sql_%u", atomic_fetch_add(&number, 1));
+}
+
+/* ---- Tidemark's own tables ---------------------------------------------------------------------------------- */
+
+static bool postgres_begins_with(const struct sql_statement *statement, const char *const *words)
+{
+	size_t size = strcspn(statement->text, " \t\r\n\f(;");
+
+	for (size_t i = 0; words[i]; i++)
+		if (strlen(words[i]) == size && strncasecmp(statement->text, words[i], size) == 0)
+			return true;
+	return false;
+}
+
+static bool postgres_is_name(char c)
+{
+	return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (unsigned char)c >= 0x80;
+}
+
+/* A statement that cannot be prepared in earnest is judged by the names in it. */
+static tide_status postgres_refuse_named(const struct sql_script *script, const struct sql_statement *statement,
+					 struct tide_error *err)
+{
+	static const char *const words[] = { "TRUNCATE", "DROP", NULL };
+	const char *end = statement->text + statement->size;
+	char name[64];
+
+	if (!postgres_begins_with(statement, words))
+		return TIDE_OK;
+	for (const char *at = statement->text; at < end; at++) {
+		size_t size = 0;
+		while (at + size < end && postgres_is_name(at[size]))
+			size++;
+		if (size < sizeof name && sql_is_own_table(at, size)) {
+			snprintf(name, sizeof name, "%.*s", (int)size, at);
+			return sql_fail_own_table(script, &(struct sql_lines){ statement->line, statement->line }, name,
+						  TIDE_ARGUMENT, err);
+		}
+		at += size;
+	}
+	return TIDE_OK;
+}
+
+/* For the statement that was run or prepared last. */
+static tide_status postgres_refuse_locked(const struct sql_script *script, const struct sql_statement *statement,
+					  const struct postgres_guard *guard, PGconn *connection,
+					  struct tide_error *err)
+{
+	char table[64];
+	tide_status status = postgres_guard_locked(guard, connection, true, table, err);
+
+	if (status != TIDE_OK || !*table)
+		return status;
+	return sql_fail_own_table(script, &(struct sql_lines){ statement->line, statement->line }, table, TIDE_ARGUMENT,
+				  err);
+}
+
+static tide_status postgres_state(const struct sql_script *script, const struct postgres_guard *guard,
+				  PGconn *connection, PGresult **ret, struct tide_error *err)
+{
+	const char *const values[] = { guard->oids };
+	PGresult *result = PQexecParams(connection, postgres_guard_state, 1, NULL, values, NULL, NULL, 0);
+
+	if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		return postgres_end(script, NULL, connection, result, TIDE_IO, err);
+	*ret = result;
+	return TIDE_OK;
 }
 
 /* Write $1, $2, … for the named parameters in their order. */
@@ -124,43 +215,49 @@ static tide_status postgres_number(const struct sql_script *script, const struct
 	return buffer_take(&buffer, ret, err);
 }
 
+/* ---- Preparing ---------------------------------------------------------------------------------------------- */
+
 static tide_status postgres_prepare_one(const struct sql_script *script, struct sql_statement *statement,
-					PGconn *connection, bool is_pooled, struct tide_error *err)
+					PGconn *connection, struct tide_error *err)
 {
-	static atomic_uint number;
+	static const char *const plans[] = { "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", NULL };
+	const struct postgres_attachment *attachment = script->attached;
 	struct postgres_prepared *prepared =
 		alloc_zero(1, sizeof *prepared + statement->parameters * sizeof prepared->types[0]);
 
 	if (!prepared)
 		return alloc_fail(err);
 	statement->prepared = prepared;
+	prepared->is_utility = !postgres_begins_with(statement, plans);
 	for (size_t i = 0; i < statement->parameters; i++)
 		prepared->types[i] = postgres_types[script->parameters[statement->parameter + i].field];
-	tide_status status = postgres_number(script, statement, &prepared->text, err);
+	tide_status status = postgres_refuse_named(script, statement, err);
+	if (status == TIDE_OK)
+		status = postgres_number(script, statement, &prepared->text, err);
 	if (status != TIDE_OK)
 		return status;
-	if (!is_pooled)
-		snprintf(prepared->name, sizeof prepared->name, "tidemark_sql_%u", atomic_fetch_add(&number, 1));
+	if (!attachment->is_pooled)
+		postgres_name(prepared->name);
 	PGresult *result =
 		PQprepare(connection, prepared->name, prepared->text, (int)statement->parameters, prepared->types);
 	status = postgres_end(script, statement, connection, result, TIDE_ARGUMENT, err);
-	if (status == TIDE_OK && !is_pooled) {
+	if (status == TIDE_OK && !attachment->is_pooled) {
 		tide_free(prepared->text);
 		prepared->text = NULL;
 	}
-	return status;
+	/* parsing it has locked what it would write to */
+	return status == TIDE_OK ? postgres_refuse_locked(script, statement, &attachment->guard, connection, err)
+				 : status;
 }
 
-static tide_status postgres_prepare_all(struct sql_script *script, PGconn *connection, bool is_pooled,
-					struct tide_error *err)
+static tide_status postgres_prepare_all(struct sql_script *script, PGconn *connection, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 
 	for (size_t i = 0; i < script->section_count && status == TIDE_OK; i++) {
 		const struct sql_section *section = &script->sections[i];
 		for (size_t j = 0; section->kind == SQL_ON && j < section->count && status == TIDE_OK; j++)
-			status = postgres_prepare_one(script, &script->statements[section->first + j], connection,
-						      is_pooled, err);
+			status = postgres_prepare_one(script, &script->statements[section->first + j], connection, err);
 	}
 	return status;
 }
@@ -207,42 +304,53 @@ static bool postgres_lost_race(const PGresult *result)
 	       strcmp(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY), "tuple concurrently updated") == 0;
 }
 
-static tide_status postgres_run_once(const struct sql_script *script, enum sql_section_kind kind, PGconn *connection,
-				     bool *ret_lost_race, struct tide_error *err)
+/* Run one; what it would do to Tidemark's tables is looked for by its names before, by its locks after. */
+static tide_status postgres_run_one(const struct sql_script *script, const struct sql_statement *statement,
+				    const struct postgres_guard *guard, PGconn *connection, bool *ret_lost_race,
+				    struct tide_error *err)
 {
-	for (size_t i = 0; i < script->section_count; i++) {
-		const struct sql_section *section = &script->sections[i];
-		for (size_t j = 0; section->kind == kind && j < section->count; j++) {
-			const struct sql_statement *statement = &script->statements[section->first + j];
-			ALLOC_AUTO char *text = alloc_text(statement->text, statement->size);
-			if (!text)
-				return alloc_fail(err);
-			PGresult *result = PQexec(connection, text);
-			*ret_lost_race = postgres_lost_race(result);
-			tide_status status = postgres_end(script, statement, connection, result, TIDE_ARGUMENT, err);
-			if (status != TIDE_OK)
-				return status;
-		}
-	}
-	return TIDE_OK;
+	ALLOC_AUTO char *text = alloc_text(statement->text, statement->size);
+
+	if (!text)
+		return alloc_fail(err);
+	tide_status status = postgres_refuse_named(script, statement, err);
+	if (status != TIDE_OK)
+		return status;
+	PGresult *result = PQexec(connection, text);
+	*ret_lost_race = postgres_lost_race(result);
+	status = postgres_end(script, statement, connection, result, TIDE_ARGUMENT, err);
+	return status == TIDE_OK ? postgres_refuse_locked(script, statement, guard, connection, err) : status;
 }
 
-/* One process at a time, in this database; those that do not take the lock may still be met. */
-static tide_status postgres_run(const struct sql_script *script, enum sql_section_kind kind, void *connection,
-				struct tide_error *err)
+static tide_status postgres_run_once(const struct sql_script *script, enum sql_section_kind kind,
+				     const struct postgres_guard *guard, PGconn *connection, bool *ret_lost_race,
+				     struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+
+	for (size_t i = 0; i < script->section_count && status == TIDE_OK; i++) {
+		const struct sql_section *section = &script->sections[i];
+		for (size_t j = 0; section->kind == kind && j < section->count && status == TIDE_OK; j++)
+			status = postgres_run_one(script, &script->statements[section->first + j], guard, connection,
+						  ret_lost_race, err);
+	}
+	return status;
+}
+
+/* Those that do not take the lock of init may still be met. */
+static tide_status postgres_run_until_made(const struct sql_script *script, enum sql_section_kind kind,
+					   const struct postgres_guard *guard, PGconn *connection,
+					   struct tide_error *err)
 {
 	bool lost_race = true;
 	tide_status status = TIDE_OK;
 
-	if (!postgres_has(script, kind))
-		return TIDE_OK;
-	status = postgres_command(script, connection, "SELECT pg_advisory_xact_lock(" POSTGRES_INIT_LOCK ")", err);
 	for (int tries = 0; status == TIDE_OK && lost_race && tries < POSTGRES_RACES_MAX; tries++) {
 		lost_race = false;
 		status = postgres_command(script, connection, "SAVEPOINT tidemark_sql", err);
 		if (status != TIDE_OK)
 			return status;
-		status = postgres_run_once(script, kind, connection, &lost_race, err);
+		status = postgres_run_once(script, kind, guard, connection, &lost_race, err);
 		if (status == TIDE_OK)
 			return postgres_command(script, connection, "RELEASE SAVEPOINT tidemark_sql", err);
 		bool is_last = !lost_race || tries + 1 == POSTGRES_RACES_MAX;
@@ -252,17 +360,102 @@ static tide_status postgres_run(const struct sql_script *script, enum sql_sectio
 	return status;
 }
 
+static struct sql_lines postgres_lines(const struct sql_script *script, enum sql_section_kind kind)
+{
+	struct sql_lines lines = { 0, 0 };
+
+	for (size_t i = 0; i < script->section_count; i++) {
+		const struct sql_section *section = &script->sections[i];
+		if (section->kind != kind || !section->count)
+			continue;
+		if (!lines.first)
+			lines.first = script->statements[section->first].line;
+		lines.last = script->statements[section->first + section->count - 1].line;
+	}
+	return lines;
+}
+
+/* What locks do not tell: rows that functions wrote, tables that are gone, and such as were not there. */
+static tide_status postgres_refuse_done(const struct sql_script *script, enum sql_section_kind kind,
+					const struct postgres_guard *guard, PGconn *connection, const PGresult *before,
+					struct tide_error *err)
+{
+	struct postgres_guard now;
+	PGresult *after = NULL;
+	bool is_file;
+
+	tide_status status = postgres_guard_load(connection, &now, err);
+	if (status == TIDE_OK)
+		status = postgres_state(script, guard, connection, &after, err);
+	if (status != TIDE_OK)
+		return status;
+	const char *table = postgres_guard_changed(guard, before, after, &is_file);
+	PQclear(after);
+	if (!table)
+		table = postgres_guard_made(guard, &now);
+	struct sql_lines lines = postgres_lines(script, kind);
+	return table ? sql_fail_own_table(script, &lines, table, TIDE_ARGUMENT, err) : TIDE_OK;
+}
+
+/* One process at a time, in this database. */
+static tide_status postgres_run(struct sql_script *script, enum sql_section_kind kind, void *connection,
+				struct tide_error *err)
+{
+	struct postgres_guard guard;
+	PGresult *before = NULL;
+
+	if (!postgres_has(script, kind))
+		return TIDE_OK;
+	tide_status status =
+		postgres_command(script, connection, "SELECT pg_advisory_xact_lock(" POSTGRES_INIT_LOCK ")", err);
+	if (status == TIDE_OK)
+		status = postgres_guard_load(connection, &guard, err);
+	if (status == TIDE_OK)
+		status = postgres_state(script, &guard, connection, &before, err);
+	if (status == TIDE_OK)
+		status = postgres_run_until_made(script, kind, &guard, connection, err);
+	if (status == TIDE_OK)
+		status = postgres_refuse_done(script, kind, &guard, connection, before, err);
+	PQclear(before);
+	return status;
+}
+
+static tide_status postgres_attach(struct sql_script *script, PGconn *connection, struct tide_error *err)
+{
+	struct postgres_attachment *attachment =
+		alloc_zero(1, sizeof *attachment + script->statement_count * sizeof attachment->sent[0]);
+	bool can_count = true;
+
+	if (!attachment)
+		return alloc_fail(err);
+	script->attached = attachment;
+	tide_status status = postgres_look(script, connection, &attachment->is_pooled, err);
+	if (status == TIDE_OK)
+		status = postgres_guard_load(connection, &attachment->guard, err);
+	if (status == TIDE_OK)
+		status = postgres_guard_can_count(connection, &can_count, err);
+	if (!can_count)
+		log_at(TIDE_LOG_WARNING, "projection",
+		       "track_counts is off: triggers and functions that change Tidemark's tables are not noticed",
+		       "file='%s'", script->path);
+	if (status != TIDE_OK || attachment->is_pooled)
+		return status;
+	postgres_name(attachment->look);
+	return postgres_end(script, NULL, connection,
+			    PQprepare(connection, attachment->look, postgres_guard_state, 0, NULL), TIDE_IO, err);
+}
+
 static tide_status postgres_prepare(struct sql_script *script, void *connection, struct tide_error *err)
 {
-	bool is_pooled;
-
 	if (!connection)
 		return tide_fail(err, TIDE_CONNECTION_LOST, "'%s' init: the connection is lost", script->path);
-	tide_status status = postgres_look(script, connection, &is_pooled, err);
+	tide_status status = postgres_run(script, SQL_INIT, connection, err);
 	if (status == TIDE_OK)
-		status = postgres_run(script, SQL_INIT, connection, err);
-	return status == TIDE_OK ? postgres_prepare_all(script, connection, is_pooled, err) : status;
+		status = postgres_attach(script, connection, err);
+	return status == TIDE_OK ? postgres_prepare_all(script, connection, err) : status;
 }
+
+/* ---- Events ------------------------------------------------------------------------------------------------- */
 
 /** The values of one run. */
 struct postgres_values {
@@ -284,9 +477,44 @@ static void postgres_bind(const struct sql_script *script, const struct sql_stat
 	}
 }
 
-static tide_status postgres_execute(const struct sql_script *script, const struct sql_statement *statement,
-				    void *connection, const struct tide_event *event, struct tide_error *err)
+static tide_status postgres_sent(const struct sql_script *script, PGconn *connection, int is_sent,
+				 struct tide_error *err)
 {
+	if (is_sent)
+		return TIDE_OK;
+	bool is_there = PQstatus(connection) == CONNECTION_OK;
+	return tide_fail(err, is_there ? TIDE_OUT_OF_MEMORY : TIDE_CONNECTION_LOST, "'%s': %s", script->path,
+			 is_there ? "libpq took no statement" : "the connection is lost");
+}
+
+static tide_status postgres_send_look(const struct sql_script *script, PGconn *connection, struct tide_error *err)
+{
+	const struct postgres_attachment *attachment = script->attached;
+	const char *const values[] = { attachment->guard.oids };
+	int is_sent = attachment->is_pooled
+			      ? PQsendQueryParams(connection, postgres_guard_state, 1, NULL, values, NULL, NULL, 0)
+			      : PQsendQueryPrepared(connection, attachment->look, 1, values, NULL, NULL, 0);
+
+	return postgres_sent(script, connection, is_sent, err);
+}
+
+static tide_status postgres_begin(struct sql_script *script, void *connection, struct tide_error *err)
+{
+	struct postgres_attachment *attachment = script->attached;
+
+	attachment->sent_count = 0;
+	tide_status status = postgres_sent(script, connection, PQenterPipelineMode(connection), err);
+	if (status == TIDE_OK)
+		status = postgres_send_look(script, connection, err);
+	if (status != TIDE_OK)
+		PQexitPipelineMode(connection);
+	return status;
+}
+
+static tide_status postgres_execute(struct sql_script *script, const struct sql_statement *statement, void *connection,
+				    const struct tide_event *event, struct tide_error *err)
+{
+	struct postgres_attachment *attachment = script->attached;
 	const struct postgres_prepared *prepared = statement->prepared;
 	int count = (int)statement->parameters;
 	ALLOC_AUTO const char **values = alloc_zero(statement->parameters + 1, sizeof *values);
@@ -295,10 +523,97 @@ static tide_status postgres_execute(const struct sql_script *script, const struc
 	if (!values || !scratch)
 		return alloc_fail(err);
 	postgres_bind(script, statement, event, &(struct postgres_values){ values, scratch });
-	PGresult *result =
-		prepared->text ? PQexecParams(connection, prepared->text, count, prepared->types, values, NULL, NULL, 0)
-			       : PQexecPrepared(connection, prepared->name, count, values, NULL, NULL, 0);
-	return postgres_end(script, statement, connection, result, TIDE_HANDLER_PERMANENT, err);
+	int is_sent = prepared->text ? PQsendQueryParams(connection, prepared->text, count, prepared->types, values,
+							 NULL, NULL, 0)
+				     : PQsendQueryPrepared(connection, prepared->name, count, values, NULL, NULL, 0);
+	if (is_sent)
+		attachment->sent[attachment->sent_count++] = statement;
+	return postgres_sent(script, connection, is_sent, err);
+}
+
+/* The result of what was sent next; NULL when the connection is lost. */
+static PGresult *postgres_take(PGconn *connection)
+{
+	PGresult *result = PQgetResult(connection), *more;
+
+	while (result && (more = PQgetResult(connection)))
+		PQclear(more);
+	return result;
+}
+
+/* Behind an error the rest was not run. */
+static tide_status postgres_take_statements(const struct sql_script *script, PGconn *connection, struct tide_error *err)
+{
+	const struct postgres_attachment *attachment = script->attached;
+	tide_status status = TIDE_OK;
+
+	for (size_t i = 0; i < attachment->sent_count; i++) {
+		PGresult *result = postgres_take(connection);
+		if (status == TIDE_OK)
+			status = postgres_end(script, attachment->sent[i], connection, result, TIDE_HANDLER_PERMANENT,
+					      err);
+		else
+			PQclear(result);
+	}
+	return status;
+}
+
+static void postgres_leave_pipeline(PGconn *connection)
+{
+	bool is_over = false;
+
+	while (!is_over) {
+		PGresult *result = PQgetResult(connection);
+		is_over = !result || PQresultStatus(result) == PGRES_PIPELINE_SYNC ||
+			  PQstatus(connection) != CONNECTION_OK;
+		PQclear(result);
+	}
+	PQexitPipelineMode(connection);
+}
+
+/* A new file may be somebody else's doing, who rewrote the table meanwhile; then this transaction has no lock on it. */
+static tide_status postgres_judge(const struct sql_script *script, PGconn *connection, const PGresult *before,
+				  const PGresult *after, struct tide_error *err)
+{
+	const struct postgres_attachment *attachment = script->attached;
+	const struct sql_statement *const *sent = attachment->sent;
+	bool is_file = false, is_utility = false;
+	tide_status status = TIDE_OK;
+	char locked[64] = "";
+
+	const char *table = postgres_guard_changed(&attachment->guard, before, after, &is_file);
+	for (size_t i = 0; i < attachment->sent_count; i++)
+		is_utility |= ((const struct postgres_prepared *)sent[i]->prepared)->is_utility;
+	if (is_utility || (table && is_file)) {
+		status = postgres_guard_locked(&attachment->guard, connection, false, locked, err);
+		table = *locked ? locked : is_file ? NULL : table;
+	}
+	if (status != TIDE_OK || !table)
+		return status;
+	struct sql_lines lines = { sent[0]->line, sent[attachment->sent_count - 1]->line };
+	return sql_fail_own_table(script, &lines, table, TIDE_HANDLER_PERMANENT, err);
+}
+
+static tide_status postgres_finish(struct sql_script *script, void *connection, struct tide_error *err)
+{
+	tide_status sent = postgres_send_look(script, connection, err);
+
+	if (sent == TIDE_OK)
+		sent = postgres_sent(script, connection, PQpipelineSync(connection), err);
+	if (sent != TIDE_OK) /* nothing comes back */
+		return sent;
+	PGresult *before = postgres_take(connection);
+	tide_status status = postgres_take_statements(script, connection, err);
+	PGresult *after = postgres_take(connection);
+	bool has_looked = PQresultStatus(before) == PGRES_TUPLES_OK && PQresultStatus(after) == PGRES_TUPLES_OK;
+	if (status == TIDE_OK && !has_looked)
+		status = postgres_sent(script, connection, false, err);
+	postgres_leave_pipeline(connection);
+	if (status == TIDE_OK)
+		status = postgres_judge(script, connection, before, after, err);
+	PQclear(before);
+	PQclear(after);
+	return status;
 }
 
 const struct sql_dialect sql_dialect_postgres = {
@@ -312,5 +627,7 @@ const struct sql_dialect sql_dialect_postgres = {
 	.run = postgres_run,
 	.prepare = postgres_prepare,
 	.detach = postgres_detach,
+	.begin = postgres_begin,
 	.execute = postgres_execute,
+	.end = postgres_finish,
 };

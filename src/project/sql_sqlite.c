@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SQL projections on SQLite. Statements are prepared once for each connection and reset after each event; SQLite itself
- * prepares them again when the schema changes.
+ * prepares them again when the schema changes. Whenever it does, its authorizer sees which tables they would change, also
+ * through triggers and views.
  */
 #include <sqlite3.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "project/sql.h"
@@ -48,6 +50,73 @@ static tide_status sqlite_fail(const struct sql_script *script, const struct sql
 	return status == TIDE_HANDLER_PERMANENT ? otherwise : status;
 }
 
+/* ---- Tidemark's own tables ---------------------------------------------------------------------------------- */
+
+/* The table that an action would change; NULL: none. */
+static const char *sqlite_changed_table(int action, const char *first, const char *second)
+{
+	switch (action) {
+	case SQLITE_INSERT:
+	case SQLITE_UPDATE:
+	case SQLITE_DELETE:
+	case SQLITE_CREATE_TABLE:
+	case SQLITE_CREATE_TEMP_TABLE:
+	case SQLITE_CREATE_VIEW:
+	case SQLITE_CREATE_TEMP_VIEW:
+	case SQLITE_CREATE_VTABLE:
+	case SQLITE_DROP_TABLE:
+	case SQLITE_DROP_TEMP_TABLE:
+	case SQLITE_DROP_VIEW:
+	case SQLITE_DROP_TEMP_VIEW:
+	case SQLITE_DROP_VTABLE:
+		return first;
+	case SQLITE_ALTER_TABLE:
+	case SQLITE_CREATE_INDEX:
+	case SQLITE_CREATE_TEMP_INDEX:
+	case SQLITE_CREATE_TRIGGER:
+	case SQLITE_CREATE_TEMP_TRIGGER:
+	case SQLITE_DROP_INDEX:
+	case SQLITE_DROP_TEMP_INDEX:
+	case SQLITE_DROP_TRIGGER:
+	case SQLITE_DROP_TEMP_TRIGGER:
+		return second;
+	default:
+		return NULL;
+	}
+}
+
+static int sqlite_authorize(void *self, int action, const char *first, const char *second, const char *database,
+			    const char *trigger)
+{
+	struct sql_script *script = self;
+	const char *table = sqlite_changed_table(action, first, second);
+
+	(void)database;
+	(void)trigger;
+	if (!script->is_watching || !table || !sql_is_own_table(table, strlen(table)))
+		return SQLITE_OK;
+	snprintf(script->refused, sizeof script->refused, "%s", table);
+	return SQLITE_DENY;
+}
+
+/* The connection prepares the subscription's own statements, too: those are not looked at. */
+static void sqlite_watch(struct sql_script *script, bool is_watching)
+{
+	script->is_watching = is_watching;
+	script->refused[0] = '\0';
+}
+
+static tide_status sqlite_judge(const struct sql_script *script, const struct sql_statement *statement, sqlite3 *db,
+				int code, tide_status otherwise, struct tide_error *err)
+{
+	if ((code & 0xff) == SQLITE_AUTH && script->refused[0])
+		return sql_fail_own_table(script, &(struct sql_lines){ statement->line, statement->line },
+					  script->refused, otherwise, err);
+	return sqlite_fail(script, statement, db, code, otherwise, err);
+}
+
+/* ---- Checking and running ----------------------------------------------------------------------------------- */
+
 static bool sqlite_is_complete(const char *text)
 {
 	return sqlite3_complete(text) != 0;
@@ -60,23 +129,43 @@ static bool sqlite_is_syntax(const char *message)
 	       strncmp(message, "incomplete input", 16) == 0;
 }
 
-static tide_status sqlite_check(const struct sql_script *script, struct tide_error *err)
+/* An empty database but for Tidemark's tables, so that changing them is seen already here. */
+static sqlite3 *sqlite_scratch(struct sql_script *script)
+{
+	sqlite3 *db;
+	int code = sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+
+	for (size_t i = 0; i < SQL_OWN_TABLES && code == SQLITE_OK; i++) {
+		char sql[100];
+		snprintf(sql, sizeof sql, "CREATE TABLE %s (name)", sql_own_tables[i]);
+		code = sqlite3_exec(db, sql, NULL, NULL, NULL);
+	}
+	if (code == SQLITE_OK)
+		code = sqlite3_set_authorizer(db, sqlite_authorize, script);
+	if (code == SQLITE_OK)
+		return db;
+	sqlite3_close(db);
+	return NULL;
+}
+
+static tide_status sqlite_check(struct sql_script *script, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
-	sqlite3 *db;
+	sqlite3 *db = sqlite_scratch(script);
 
-	if (sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK) {
-		sqlite3_close(db);
+	if (!db)
 		return alloc_fail(err);
-	}
+	sqlite_watch(script, true);
 	for (size_t i = 0; i < script->statement_count && status == TIDE_OK; i++) {
 		const struct sql_statement *statement = &script->statements[i];
 		sqlite3_stmt *prepared = NULL;
 		int code = sqlite3_prepare_v2(db, statement->text, (int)statement->size, &prepared, NULL);
-		if (code == SQLITE_NOMEM || (code != SQLITE_OK && sqlite_is_syntax(sqlite3_errmsg(db))))
-			status = sqlite_fail(script, statement, db, code, TIDE_ARGUMENT, err);
+		if (code == SQLITE_NOMEM || code == SQLITE_AUTH ||
+		    (code != SQLITE_OK && sqlite_is_syntax(sqlite3_errmsg(db))))
+			status = sqlite_judge(script, statement, db, code, TIDE_ARGUMENT, err);
 		sqlite3_finalize(prepared);
 	}
+	sqlite_watch(script, false);
 	sqlite3_close(db);
 	return status;
 }
@@ -92,13 +181,13 @@ static tide_status sqlite_run_one(const struct sql_script *script, const struct 
 		while ((code = sqlite3_step(prepared)) == SQLITE_ROW)
 			;
 	if (code != SQLITE_DONE)
-		status = sqlite_fail(script, statement, db, code, TIDE_ARGUMENT, err);
+		status = sqlite_judge(script, statement, db, code, TIDE_ARGUMENT, err);
 	sqlite3_finalize(prepared);
 	return status;
 }
 
-static tide_status sqlite_run(const struct sql_script *script, enum sql_section_kind kind, void *connection,
-			      struct tide_error *err)
+static tide_status sqlite_run_all(const struct sql_script *script, enum sql_section_kind kind, sqlite3 *connection,
+				  struct tide_error *err)
 {
 	for (size_t i = 0; i < script->section_count; i++) {
 		const struct sql_section *section = &script->sections[i];
@@ -110,6 +199,17 @@ static tide_status sqlite_run(const struct sql_script *script, enum sql_section_
 		}
 	}
 	return TIDE_OK;
+}
+
+static tide_status sqlite_run(struct sql_script *script, enum sql_section_kind kind, void *connection,
+			      struct tide_error *err)
+{
+	sqlite3_set_authorizer(connection, sqlite_authorize, script);
+	sqlite_watch(script, true);
+	tide_status status = sqlite_run_all(script, kind, connection, err);
+	sqlite_watch(script, false);
+	sqlite3_set_authorizer(connection, NULL, NULL);
+	return status;
 }
 
 /** A prepared statement and the fields of its parameters in order. */
@@ -134,7 +234,7 @@ static tide_status sqlite_prepare_one(const struct sql_script *script, struct sq
 		sqlite3_prepare_v3(db, statement->text, (int)statement->size, SQLITE_PREPARE_PERSISTENT, &handle, NULL);
 
 	if (code != SQLITE_OK)
-		return sqlite_fail(script, statement, db, code, TIDE_ARGUMENT, err);
+		return sqlite_judge(script, statement, db, code, TIDE_ARGUMENT, err);
 	int count = sqlite3_bind_parameter_count(handle);
 	struct sqlite_prepared *prepared = alloc_zero(1, sizeof *prepared + (size_t)count * sizeof prepared->fields[0]);
 	if (!prepared) {
@@ -153,7 +253,7 @@ static tide_status sqlite_prepare_one(const struct sql_script *script, struct sq
 
 static void sqlite_detach(struct sql_script *script, void *connection)
 {
-	(void)connection;
+	sqlite3_set_authorizer(connection, NULL, NULL);
 	for (size_t i = 0; i < script->statement_count; i++) {
 		sqlite_prepared_free(script->statements[i].prepared);
 		script->statements[i].prepared = NULL;
@@ -165,11 +265,16 @@ static tide_status sqlite_prepare(struct sql_script *script, void *connection, s
 {
 	tide_status status = sqlite_run(script, SQL_INIT, connection, err);
 
+	/* it stays with the connection: setting it has every statement prepared again */
+	sqlite3_set_authorizer(connection, sqlite_authorize, script);
+	sqlite_watch(script, true);
+
 	for (size_t i = 0; i < script->section_count && status == TIDE_OK; i++) {
 		const struct sql_section *section = &script->sections[i];
 		for (size_t j = 0; section->kind == SQL_ON && j < section->count && status == TIDE_OK; j++)
 			status = sqlite_prepare_one(script, &script->statements[section->first + j], connection, err);
 	}
+	sqlite_watch(script, false);
 	return status;
 }
 
@@ -182,8 +287,8 @@ static int sqlite_bind(sqlite3_stmt *statement, int at, const struct sql_value *
 	return sqlite3_bind_text64(statement, at, value->text.data, value->text.size, SQLITE_STATIC, SQLITE_UTF8);
 }
 
-static tide_status sqlite_execute(const struct sql_script *script, const struct sql_statement *statement,
-				  void *connection, const struct tide_event *event, struct tide_error *err)
+static tide_status sqlite_execute(struct sql_script *script, const struct sql_statement *statement, void *connection,
+				  const struct tide_event *event, struct tide_error *err)
 {
 	const struct sqlite_prepared *prepared = statement->prepared;
 	char scratch[SQL_FIELD_COUNT][SQL_SCRATCH_SIZE];
@@ -195,12 +300,14 @@ static tide_status sqlite_execute(const struct sql_script *script, const struct 
 		struct sql_value value = sql_field_value(field, event, scratch[field]);
 		code = sqlite_bind(prepared->statement, i + 1, &value);
 	}
+	sqlite_watch(script, true);
 	if (code == SQLITE_OK)
 		while ((code = sqlite3_step(prepared->statement)) == SQLITE_ROW)
 			;
 	tide_status status = TIDE_OK;
 	if (code != SQLITE_DONE)
-		status = sqlite_fail(script, statement, connection, code, TIDE_HANDLER_PERMANENT, err);
+		status = sqlite_judge(script, statement, connection, code, TIDE_HANDLER_PERMANENT, err);
+	sqlite_watch(script, false);
 	sqlite3_reset(prepared->statement);
 	return status;
 }

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tidemark's own tables, which projections may read and not change. */
+#include <string.h>
+#include <strings.h>
+
+#include "project/sql.h"
+
+const char *const sql_own_tables[SQL_OWN_TABLES] = {
+	"events",          "projection_checkpoints", "dead_letter_queue",
+	"snapshots",       "subscription_leases",    "projection_versions",
+	"tidemark_schema", "tidemark_feed",
+};
+
+bool sql_is_own_table(const char *name, size_t size)
+{
+	for (size_t i = 0; i < SQL_OWN_TABLES; i++)
+		if (strlen(sql_own_tables[i]) == size && strncasecmp(sql_own_tables[i], name, size) == 0)
+			return true;
+	return false;
+}
+
+tide_status sql_fail_own_table(const struct sql_script *script, const struct sql_lines *lines, const char *table,
+			       tide_status status, struct tide_error *err)
+{
+	static const char why[] = "is Tidemark's own table: a projection may read it and not change it";
+
+	if (lines->first == lines->last)
+		return tide_fail(err, status, "'%s' line %zu: '%.64s' %s", script->path, lines->first, table, why);
+	return tide_fail(err, status, "'%s' lines %zu to %zu: '%.64s' %s", script->path, lines->first, lines->last,
+			 table, why);
+}
