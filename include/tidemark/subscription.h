@@ -2,6 +2,24 @@
 #ifndef TIDEMARK_SUBSCRIPTION_H
 #define TIDEMARK_SUBSCRIPTION_H
 
+/*
+ * Subscriptions: durable handlers of the feed, run by a manager. Events come decoded, to the function of their type:
+ *
+ *	static tide_status order_placed(void *self, const void *payload, const struct tide_event *event,
+ *	                                struct tide_delivery *delivery)
+ *	{
+ *		*(int64_t *)self += ((const struct order_placed *)payload)->total_cents;
+ *		return TIDE_OK;
+ *	}
+ *	static const struct tide_event_handler handlers[] = {
+ *		{ &order_placed_type, order_placed },
+ *		TIDE_EVENT_HANDLER_END,
+ *	};
+ *
+ *	struct tide_subscriber revenue = { .name = "Revenue", .self = &cents, .handlers = handlers };
+ *	tide_manager_subscribe(manager, &revenue, NULL, &subscription, &err);
+ */
+
 #include <tidemark/checkpoint.h>
 
 #ifdef __cplusplus
