@@ -170,9 +170,10 @@ struct tide_subscription_config {
 	bool circuit_breaker_enabled;                      /* true */
 	int32_t circuit_breaker_failure_threshold;         /* 5 */
 	double circuit_breaker_recovery_timeout;           /* seconds, 30 */
-	int32_t max_process_deaths; /* an event that ended the process so often is dead-lettered, 3 */
-	bool self_check;            /* report holes in the versions of each aggregate delivered, false */
-	bool start_from_initially;  /* start_from counts only while there is no checkpoint, false */
+	int32_t max_process_deaths;         /* an event that ended the process so often is dead-lettered, 3 */
+	bool self_check;                    /* report holes in the versions of each aggregate delivered, false */
+	bool start_from_initially;          /* start_from counts only while there is no checkpoint, false */
+	int32_t max_infrastructure_retries; /* failures in a row of its databases; -1: no limit, the default */
 };
 
 /* clang-format off */
@@ -192,7 +193,8 @@ struct tide_subscription_config {
 	.max_recent_errors = 100, .max_errors_before_stop = 0,                   \
 	.circuit_breaker_enabled = true, .circuit_breaker_failure_threshold = 5, \
 	.circuit_breaker_recovery_timeout = 30.0, .max_process_deaths = 3,       \
-	.self_check = false, .start_from_initially = false }
+	.self_check = false, .start_from_initially = false,                      \
+	.max_infrastructure_retries = -1 }
 /* clang-format on */
 
 /**

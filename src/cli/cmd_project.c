@@ -18,6 +18,7 @@
 #include "sys/wakeup.h"
 
 #define WATCH_NS (20 * NS_PER_MS)
+#define ONCE_RETRIES 5       /* of a database that fails, for who waits for the end */
 #define STANDBY_PATIENCE 100 /* looks before --once gives up on a projection that somebody else runs */
 
 /** One run of a projection. */
@@ -80,7 +81,8 @@ static int project_config(struct cli *cli, struct tide_subscription_config *conf
 {
 	static const char *const strategies[] = { "every-batch", "every-event", "periodic", NULL };
 	static const enum tide_checkpoint_strategy values[] = { TIDE_EVERY_BATCH, TIDE_EVERY_EVENT, TIDE_PERIODIC };
-	const struct option_value *batch = &cli->options[OPT_PROJECT_BATCH], *retries = &cli->options[OPT_MAX_RETRIES];
+	const struct option_value *batch = &cli->options[OPT_PROJECT_BATCH], *retries = &cli->options[OPT_MAX_RETRIES],
+				  *outages = &cli->options[OPT_MAX_INFRASTRUCTURE_RETRIES];
 	int strategy;
 
 	*config = tide_catch_up_config(batch->is_set ? batch->number : 1000, true);
@@ -93,6 +95,10 @@ static int project_config(struct cli *cli, struct tide_subscription_config *conf
 		return cli_usage(cli, "--max-retries '%s' is too many", retries->text);
 	if (retries->is_set)
 		config->max_retries = (int32_t)retries->number;
+	if (outages->number > INT32_MAX)
+		return cli_usage(cli, "--max-infrastructure-retries '%s' is too many", outages->text);
+	if (outages->is_set || cli->options[OPT_ONCE].is_set)
+		config->max_infrastructure_retries = outages->is_set ? (int32_t)outages->number : ONCE_RETRIES;
 	int exit = option_choice(cli, OPT_STRATEGY, strategies, &strategy);
 	config->checkpoint_strategy = values[strategy];
 	if (exit == CLI_DONE)

@@ -121,6 +121,9 @@ static tide_status config_check_retry(const struct tide_subscription_config *con
 			"discard_failed_events is true together with hold_aggregate_on_failure, expected at most one");
 	if (config->max_retries < 0)
 		return CONFIG_REFUSE("max_retries", "%d", config->max_retries, "0 or more");
+	if (config->max_infrastructure_retries < -1)
+		return CONFIG_REFUSE("max_infrastructure_retries", "%d", config->max_infrastructure_retries,
+				     "0 or more, or -1 for none");
 	if (!(config->initial_retry_delay > 0) || isinf(config->initial_retry_delay))
 		return CONFIG_REFUSE("initial_retry_delay", "%g", config->initial_retry_delay, "more than 0");
 	if (!(config->max_retry_delay >= config->initial_retry_delay) || isinf(config->max_retry_delay))

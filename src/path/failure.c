@@ -360,11 +360,11 @@ static enum step failure_judge_add(struct tide_subscription *subscription, const
 {
 	struct runner *runner = &subscription->runner;
 	bool is_again = runner->entry_position == event->position;
-	if (is_again && runner->tries < runner->entry_tries)
-		runner->tries = runner->entry_tries;
+	if (is_again && runner->tries[RETRY_DLQ] < runner->entry_tries)
+		runner->tries[RETRY_DLQ] = runner->entry_tries;
 	enum step step = infra_judge(subscription, RETRY_DLQ, status, err);
 	runner->entry_position = step == STEP_ON ? 0 : event->position;
-	runner->entry_tries = runner->tries;
+	runner->entry_tries = runner->tries[RETRY_DLQ];
 	if (step == STEP_WAIT)
 		return save_before_wait(subscription);
 	if (step != STEP_END)

@@ -176,6 +176,10 @@ static tide_status handler_check(struct tide_subscription *subscription, struct 
 	const struct tide_store_ops *ops = &subscription->engine->checkpoints->database->backend->store;
 	struct tide_error check;
 	tide_status state = ops->check(subscription->runner.session, &check);
+	if (state == TIDE_STATE && status == TIDE_DISK_FULL) { /* SQLite itself may end it then */
+		delivery->has_lost_transaction = true;
+		return status;
+	}
 	if (state == TIDE_STATE) {
 		delivery->has_ended_transaction = true;
 		return tide_fail(err, TIDE_STATE, "handler ended the delivery transaction");
@@ -374,6 +378,32 @@ static size_t handler_collect(struct tide_subscription *subscription, const stru
 	return count;
 }
 
+/* Where it commits, a full disk is nobody's failure: the event keeps its attempts, and comes again like a failed save. */
+static enum step handler_wait_out(struct tide_subscription *subscription, const struct tide_delivery *delivery,
+				  struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	runner->attempts--;
+	runner->is_admitted = false;
+	handler_cancel_probe(subscription);
+	if (infra_judge(subscription, RETRY_CHECKPOINT, err->status, err) == STEP_END)
+		return runner_fail(subscription, err);
+	if (delivery->has_lost_transaction)
+		infra_close(subscription);
+	enum step step = save_before_wait(subscription);
+	runner->commit_tries =
+		runner->tries[RETRY_CHECKPOINT]; /* also when what was settled before it is committed now */
+	return step;
+}
+
+static enum step handler_failed(struct tide_subscription *subscription, const struct tide_event *event, size_t count,
+				struct tide_error *err, struct tide_delivery *delivery)
+{
+	bool is_outage = err->status == TIDE_DISK_FULL && subscription->subscriber.transactional && !delivery->is_late;
+	return is_outage ? handler_wait_out(subscription, delivery, err)
+			 : failure_of_attempt(subscription, event, count, err, delivery);
+}
+
 static enum step handler_deliver(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -393,7 +423,7 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 	if (status == TIDE_OK && settle_handled(subscription, count, &delivery))
 		runner->careful_left -= runner->is_careful;
 	else if (status != TIDE_OK && delivery_end(subscription, &delivery, status))
-		step = failure_of_attempt(subscription, events[0], count, &err, &delivery);
+		step = handler_failed(subscription, events[0], count, &err, &delivery);
 	else if (delivery.has_ended_transaction || delivery.has_lost_transaction)
 		infra_close(subscription);
 	tide_free(delivery.stacktrace);

@@ -3,9 +3,10 @@
  * Operations on databases: feed reads, checkpoint and dead-letter writes, ownership. One is under way at a time.
  *
  * Happy path: infra_begin lets it through, it succeeds, infra_end forgets earlier failures.
- * Failure modes: transient: recorded, tried again after a growing delay, with new sessions when the connection is gone.
- * Too often in a row: the breaker opens and nothing is tried for a while; the state stays. Permanent or exhausted: the run
- * ends in ERROR. Fenced: somebody else owns the subscription; never tried again.
+ * Failure modes: transient, or a full disk: recorded, tried again after a growing delay without end, or as often as
+ * max_infrastructure_retries says, with new sessions when the connection is gone. Too often in a row: the breaker opens and
+ * nothing is tried for a while; the state stays. Permanent or exhausted: the run ends in ERROR. Fenced: somebody else owns
+ * the subscription; never tried again.
  */
 #include "path/runner.h"
 
@@ -30,18 +31,49 @@ enum step infra_begin(struct tide_subscription *subscription)
 	return is_admitted ? STEP_ON : runner_wait(subscription, ready_at);
 }
 
+/* A database is available as far as the runner knows, when nothing on it is being tried again. */
+static void infra_note_answers_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
+{
+	const struct runner *runner = &subscription->runner;
+	const int32_t *tries = runner->tries;
+	bool is_waiting[DATABASES] = { [DATABASE_FEED] = tries[RETRY_READ] > 0,
+				       [DATABASE_CHECKPOINTS] = tries[RETRY_CHECKPOINT] > 0 || tries[RETRY_DLQ] > 0 ||
+								tries[RETRY_OWNERSHIP] > 0 };
+	for (int i = 0; i < DATABASES; i++)
+		if (!is_waiting[i])
+			availability_note(&subscription->stores[i], TIDE_OK, NULL, runner->now);
+}
+
 static void infra_succeeded(struct tide_subscription *subscription, enum retry_operation operation)
 {
+	struct runner *runner = &subscription->runner;
+	/* What reads the events of a lost transaction again, or begins another, does not show that it can be committed. */
+	bool is_outstanding = runner->commit_tries > 0;
 	mutex_lock(&subscription->lock);
 	enum breaker_state before = subscription->infra_breaker.state;
-	breaker_success(&subscription->infra_breaker);
-	for (int i = 0; i < DATABASES; i++) /* one is under way at a time: none is being tried again */
-		availability_note(&subscription->stores[i], TIDE_OK, NULL, subscription->runner.now);
+	if (is_outstanding)
+		breaker_pass(&subscription->infra_breaker);
+	else
+		breaker_success(&subscription->infra_breaker);
+	enum breaker_state after = subscription->infra_breaker.state;
+	if (!is_outstanding)
+		runner->tries[operation] = 0;
+	infra_note_answers_locked(subscription);
 	subscription->retries[operation].attempts++;
 	subscription->retries[operation].successes++;
 	mutex_unlock(&subscription->lock);
-	subscription->runner.tries = 0;
-	runner_log_breaker(subscription, "infra", before, BREAKER_CLOSED);
+	runner_log_breaker(subscription, "infra", before, after);
+}
+
+bool infra_may_retry(const struct tide_subscription *subscription, enum retry_operation operation,
+		     const struct tide_error *error)
+{
+	int32_t limit = subscription->config.max_infrastructure_retries;
+	struct tide_classification class =
+		errors_classify(&subscription->engine->errors, error->status, error->message);
+	bool will_pass = class.retryable || error->status == TIDE_DISK_FULL;
+	bool is_allowed = limit < 0 || subscription->runner.tries[operation] < limit;
+	return will_pass && is_allowed && error->status != TIDE_FENCED;
 }
 
 /* The database that an operation failed on: whose session could not be opened, else the one the operation is for. */
@@ -53,12 +85,12 @@ static enum database infra_database(const struct runner *runner, enum retry_oper
 }
 
 /* Count a failed try and decide about the next one; returns its delay, negative when there is none. */
-static int64_t infra_failed(struct tide_subscription *subscription, enum retry_operation operation, bool is_retryable,
+static int64_t infra_failed(struct tide_subscription *subscription, enum retry_operation operation,
 			    const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
-	bool is_last = !is_retryable || runner->tries >= subscription->config.max_retries;
-	int64_t delay = is_last ? -1 : retry_delay(&subscription->retry, runner->tries, &runner->random);
+	bool is_last = !infra_may_retry(subscription, operation, error);
+	int64_t delay = is_last ? -1 : retry_delay(&subscription->retry, runner->tries[operation], &runner->random);
 	mutex_lock(&subscription->lock);
 	struct retry_stats *stats = &subscription->retries[operation];
 	stats->attempts++;
@@ -93,21 +125,19 @@ enum step infra_judge(struct tide_subscription *subscription, enum retry_operati
 		infra_succeeded(subscription, operation);
 		return STEP_ON;
 	}
-	struct tide_classification class = errors_classify(&subscription->engine->errors, status, err->message);
-	bool is_retryable = class.retryable && status != TIDE_FENCED;
-	int64_t delay = infra_failed(subscription, operation, is_retryable, err);
-	failure_record(subscription, err,
-		       &(struct failure_context){ .retry_count = runner->tries, .is_retried = delay >= 0 });
+	int32_t *tries = &runner->tries[operation];
+	int64_t delay = infra_failed(subscription, operation, err);
+	failure_record(subscription, err, &(struct failure_context){ .retry_count = *tries, .is_retried = delay >= 0 });
 	if (err->retry == TIDE_RETRY_REOPEN)
 		infra_close(subscription);
-	runner->tries++;
+	*tries += *tries < INT32_MAX;
 	if (delay < 0) {
 		if (status != TIDE_FENCED)
-			infra_say_attempts(err, runner->tries);
+			infra_say_attempts(err, *tries);
 		return STEP_END;
 	}
 	log_at(TIDE_LOG_WARNING, "subscription", "trying again", "name='%s' operation=%s attempt=%d delay_seconds=%.3f",
-	       subscription->name, retry_operation_name(operation), runner->tries + 1, seconds_of_ns(delay));
+	       subscription->name, retry_operation_name(operation), *tries + 1, seconds_of_ns(delay));
 	runner->try_at = mono_add(runner->now, delay);
 	return runner_wait(subscription, runner->try_at);
 }

@@ -99,7 +99,8 @@ static void runner_let_go(struct tide_subscription *subscription)
 	failure_forget_all(runner);
 	redeliver_forget(runner);
 	runner->is_resolved = runner->is_save_due = false;
-	runner->attempts = runner->tries = 0;
+	runner->attempts = runner->commit_tries = 0;
+	memset(runner->tries, 0, sizeof runner->tries);
 	runner->lost_position = runner->doomed = runner->buried = 0; /* attempts end with their run */
 	runner->entry_position = 0;
 	runner->is_split = runner->is_single = false;
@@ -181,7 +182,7 @@ static void runner_report_unsaved(struct tide_subscription *subscription, const 
 	log_at(TIDE_LOG_ERROR, "checkpoint", "the final checkpoint was not saved", "name='%s' position=%lld error='%s'",
 	       subscription->name, (long long)runner->progress.position, error->message);
 	failure_record(subscription, error,
-		       &(struct failure_context){ .retry_count = runner->tries, .is_logged = true });
+		       &(struct failure_context){ .retry_count = runner->tries[RETRY_CHECKPOINT], .is_logged = true });
 }
 
 enum step runner_fail(struct tide_subscription *subscription, const struct tide_error *error)
@@ -202,10 +203,8 @@ enum step runner_fail(struct tide_subscription *subscription, const struct tide_
 static int64_t runner_delay_of_stop(struct tide_subscription *subscription, const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
-	struct tide_classification class =
-		errors_classify(&subscription->engine->errors, error->status, error->message);
-	int64_t delay = retry_delay(&subscription->retry, runner->tries, &runner->random);
-	bool may_retry = class.retryable && runner->tries < subscription->config.max_retries;
+	int64_t delay = retry_delay(&subscription->retry, runner->tries[RETRY_CHECKPOINT], &runner->random);
+	bool may_retry = infra_may_retry(subscription, RETRY_CHECKPOINT, error);
 	mutex_lock(&subscription->lock);
 	may_retry = may_retry && mono_add(runner->now, delay).ns < subscription->stop_deadline.ns;
 	struct retry_stats *stats = &subscription->retries[RETRY_CHECKPOINT];
@@ -226,10 +225,12 @@ static enum step runner_stop_later(struct tide_subscription *subscription, const
 				   int64_t delay)
 {
 	struct runner *runner = &subscription->runner;
-	failure_record(subscription, error,
-		       &(struct failure_context){ .retry_count = runner->tries++, .is_retried = true });
+	failure_record(
+		subscription, error,
+		&(struct failure_context){ .retry_count = runner->tries[RETRY_CHECKPOINT]++, .is_retried = true });
 	log_at(TIDE_LOG_WARNING, "subscription", "trying again", "name='%s' operation=%s attempt=%d delay_seconds=%.3f",
-	       subscription->name, retry_operation_name(RETRY_CHECKPOINT), runner->tries + 1, seconds_of_ns(delay));
+	       subscription->name, retry_operation_name(RETRY_CHECKPOINT), runner->tries[RETRY_CHECKPOINT] + 1,
+	       seconds_of_ns(delay));
 	if (error->retry == TIDE_RETRY_REOPEN)
 		infra_close(subscription);
 	runner->stop_at = mono_add(runner->now, delay);

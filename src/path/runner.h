@@ -61,6 +61,9 @@ enum step infra_judge(struct tide_subscription *subscription, enum retry_operati
 /** The same, and fail the run when it has to. */
 enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
 		    struct tide_error *err);
+/** Whether an operation on a database that failed so is tried once more: what passes, and a full disk, ends no run. */
+bool infra_may_retry(const struct tide_subscription *subscription, enum retry_operation operation,
+		     const struct tide_error *error);
 /** Open what is not open: the sessions, and the transactional handler's own preparations. */
 tide_status infra_open(struct tide_subscription *subscription, struct tide_error *err);
 /** Have the subscriber make its tables, once on each connection; for the owner, with no transaction open. */

@@ -98,6 +98,8 @@ static void save_done(struct tide_subscription *subscription, struct mono_time s
 	progress_saved(&runner->progress, runner->now);
 	save_leave_transaction(subscription);
 	runner->is_save_due = runner->is_save_unknown = false;
+	runner->commit_tries = 0;
+	memset(runner->tries, 0, sizeof runner->tries); /* it goes on */
 	if (runner->buried <= runner->progress.position)
 		runner->buried = 0;
 	if (runner->is_single && runner->progress.position >= runner->single_until)
@@ -275,9 +277,13 @@ enum step save_step(struct tide_subscription *subscription)
 	    status != TIDE_FENCED && !is_final) {
 		/* The run goes on: the events are delivered again, one per transaction. */
 		failure_record(subscription, &err, &(struct failure_context){ .is_retried = true });
+		runner->commit_tries = 0;
 		return infra_end(subscription, RETRY_CHECKPOINT, TIDE_OK, &err);
 	}
-	return infra_end(subscription, RETRY_CHECKPOINT, status, &err);
+	step = infra_end(subscription, RETRY_CHECKPOINT, status, &err);
+	if (step == STEP_WAIT && was_in_transaction)
+		runner->commit_tries = runner->tries[RETRY_CHECKPOINT];
+	return step;
 }
 
 /* One attempt, whatever the breaker says, and none of its business. */

@@ -107,7 +107,8 @@ struct runner {
 	const struct tide_event **batch; /* page_events slots, batch handlers only */
 
 	/* infrastructure: one operation at a time is being tried */
-	int32_t tries;
+	int32_t tries[RETRY_OPERATIONS]; /* failures in a row */
+	int32_t commit_tries; /* those of a delivery transaction that could not be committed yet; 0: there is none */
 	struct mono_time try_at;
 	struct mono_time stop_at; /* when a final save that failed is tried again */
 	bool is_save_due;

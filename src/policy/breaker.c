@@ -68,6 +68,11 @@ void breaker_cancel(struct breaker *breaker)
 	breaker->last_failure.ns -= breaker->recovery_ns;
 }
 
+void breaker_pass(struct breaker *breaker)
+{
+	breaker->probes = 0;
+}
+
 void breaker_reset(struct breaker *breaker)
 {
 	breaker->state = BREAKER_CLOSED;

@@ -35,6 +35,8 @@ void breaker_success(struct breaker *breaker);
 bool breaker_failure(struct breaker *breaker, struct mono_time now, struct tide_time wall);
 /** The probe was not made after all: the breaker is open and ready for another one. */
 void breaker_cancel(struct breaker *breaker);
+/** The probe succeeded and shows nothing: the next call is one as well. */
+void breaker_pass(struct breaker *breaker);
 void breaker_reset(struct breaker *breaker);
 /** When the next probe may be made; the past when one may be made now. */
 struct mono_time breaker_ready_at(const struct breaker *breaker);

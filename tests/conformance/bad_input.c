@@ -455,6 +455,7 @@ static void invalid_configurations_are_refused_with_field_and_value(struct fixtu
 	CONFIG(aggregate_types, bad_types, "not good");
 	CONFIG(tenant_id, &nil_uuid, "nil");
 	CONFIG(max_retries, -1, "-1");
+	CONFIG(max_infrastructure_retries, -2, "-2");
 	CONFIG(initial_retry_delay, 0.0, "0");
 	CONFIG(max_retry_delay, 0.5, "0.5");
 	CONFIG(retry_exponential_base, 1.0, "1");

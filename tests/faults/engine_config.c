@@ -43,6 +43,8 @@ static const struct limit_case cases[] = {
 	{ "partition", offsetof(struct tide_subscription_config, partition_total), UNSIGNED, 1024, NULL },
 	{ "partition", offsetof(struct tide_subscription_config, partition_index), UNSIGNED, 1, "1" },
 	{ FIELD(max_retries), SMALL, -1, "-1" },           { FIELD(max_retries), SMALL, 0, NULL },
+	{ FIELD(max_infrastructure_retries), SMALL, -2, "-2" }, { FIELD(max_infrastructure_retries), SMALL, -1, NULL },
+	{ FIELD(max_infrastructure_retries), SMALL, 0, NULL },
 	{ FIELD(initial_retry_delay), REAL, 0, "0" },      { FIELD(initial_retry_delay), REAL, 60, NULL },
 	{ FIELD(initial_retry_delay), REAL, NAN, "nan" },
 	{ "max_retry_delay", offsetof(struct tide_subscription_config, initial_retry_delay), REAL, 61, "60" },

@@ -135,7 +135,7 @@ static void check_refused(const char *backend, bool is_transactional, tide_statu
 	walk_open(&walk, backend, 4);
 	walk.witness.decide = walk_refuse_two;
 	struct tide_subscription_config config = walk_config();
-	config.max_retries = max_retries;
+	config.max_infrastructure_retries = max_retries;
 	walk_bad_entries = -1;
 	walk_entry_status = status;
 	walk_start(&walk, is_transactional, &config);
@@ -170,7 +170,7 @@ static void check_text(const char *message, tide_status status, int32_t max_retr
 	walk_open(&walk, "memory", 4);
 	walk.witness.decide = walk_refuse_two;
 	struct tide_subscription_config config = walk_config();
-	config.max_retries = max_retries;
+	config.max_infrastructure_retries = max_retries;
 	walk_bad_entries = -1;
 	walk_entry_status = status;
 	walk_entry_message = message;

@@ -164,6 +164,6 @@ tide_status walk_refuse_two(struct witness *witness, const struct tide_event *ev
 struct tide_subscription_config walk_config(void)
 {
 	struct tide_subscription_config config = quick_config();
-	config.max_retries = 3;
+	config.max_retries = config.max_infrastructure_retries = 3;
 	return config;
 }

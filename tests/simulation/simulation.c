@@ -193,6 +193,7 @@ static void sim_configure(struct sim *sim, struct sim_sub *sub)
 	config.max_in_flight = 1 + world_below(world, 60);
 	config.max_batch_bytes = world_chance(world, 200) ? 20 : 1000000;
 	config.max_retries = world_below(world, 4);
+	config.max_infrastructure_retries = world_below(world, 5) - 1;
 	config.initial_retry_delay = 0.01;
 	config.max_retry_delay = 0.5;
 	config.circuit_breaker_failure_threshold = 2 + world_below(world, 6);
