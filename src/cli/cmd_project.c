@@ -65,14 +65,15 @@ static int project_start_from(struct cli *cli, struct tide_subscription_config *
 
 static int project_on_error(struct cli *cli, struct tide_subscription_config *config)
 {
-	static const char *const names[] = { "stop", "dead-letter", "discard", NULL };
+	enum { DEAD_LETTER, STOP, DISCARD };
+	static const char *const names[] = { "dead-letter", "stop", "discard", NULL };
 	int what;
 
 	int exit = option_choice(cli, OPT_ON_ERROR, names, &what);
-	config->continue_on_error = what != 0;
-	config->discard_failed_events = what == 2;
+	config->continue_on_error = what != STOP;
+	config->discard_failed_events = what == DISCARD;
 	config->hold_aggregate_on_failure = cli->options[OPT_HOLD_AGGREGATE].is_set;
-	if (exit == CLI_DONE && config->hold_aggregate_on_failure && what != 1)
+	if (exit == CLI_DONE && config->hold_aggregate_on_failure && what != DEAD_LETTER)
 		return cli_usage(cli, "--hold-aggregate needs --on-error dead-letter");
 	return exit;
 }
@@ -228,6 +229,18 @@ static void project_text(struct buffer *line, const struct tide_subscription_sta
 		buffer_format(line, " (%s/s)", number_text((int64_t)((double)events / seconds)));
 }
 
+/* Events that are set aside are no failure of the command, unless the caller wants them to be. */
+static int project_judge(struct project_call *call, const struct tide_subscription_status *status)
+{
+	struct tide_error err;
+
+	if (!call->cli->options[OPT_STRICT].is_set || !status->events_dlq)
+		return CLI_DONE;
+	tide_fail(&err, TIDE_HANDLER_PERMANENT, "events that '%s' could not handle: %s, dead-lettered", status->name,
+		  number_text(status->events_dlq));
+	return cli_fail(call->cli, &err);
+}
+
 static int project_summary(struct project_call *call, const struct tide_shutdown_result *result)
 {
 	struct tide_subscription_status status;
@@ -250,6 +263,8 @@ static int project_summary(struct project_call *call, const struct tide_shutdown
 		exit = cli_fail(call->cli, &status.error);
 	else if (result->error.status != TIDE_OK)
 		exit = cli_fail(call->cli, &result->error);
+	else if (exit == CLI_DONE)
+		exit = project_judge(call, &status);
 	/* whatever the status says of the event or the database, the command was well written */
 	return exit == CLI_USAGE || exit == CLI_CONFLICT || exit == CLI_NOT_FOUND ? CLI_FAILED : exit;
 }
