@@ -2,8 +2,8 @@
 /*
  * SQL projections on PostgreSQL. Each use of a named parameter becomes a numbered one of its own, so that the server
  * finds its type from where it stands; positions, versions, instants and JSON have theirs. Statements are prepared once
- * for each connection, unless a pooler stands in between that may change the server process behind it. The statements of
- * an event travel together, between two looks at Tidemark's own tables: one round trip.
+ * for each connection, unless a pooler stands in between that may change the server process behind it, or they give rows.
+ * The statements of an event travel together, between two looks at Tidemark's own tables: one round trip.
  *
  * Failure modes: a syntax error is found when the projection is prepared, as the server alone knows its SQL. What changes
  * Tidemark's own tables is refused: as soon as it is prepared, or, done by a trigger or function, behind its event.
@@ -217,6 +217,19 @@ static tide_status postgres_number(const struct sql_script *script, const struct
 
 /* ---- Preparing ---------------------------------------------------------------------------------------------- */
 
+/*
+ * A prepared statement that gives rows fails once a table is changed so that its columns would have other types, and
+ * takes its transaction along: such a one is sent as text each time.
+ */
+static bool postgres_has_rows(PGconn *connection, const char *name)
+{
+	PGresult *result = PQdescribePrepared(connection, name);
+	bool has_rows = !postgres_is_success(result) || PQnfields(result) > 0;
+
+	PQclear(result);
+	return has_rows;
+}
+
 static tide_status postgres_prepare_one(const struct sql_script *script, struct sql_statement *statement,
 					PGconn *connection, struct tide_error *err)
 {
@@ -241,7 +254,7 @@ static tide_status postgres_prepare_one(const struct sql_script *script, struct 
 	PGresult *result =
 		PQprepare(connection, prepared->name, prepared->text, (int)statement->parameters, prepared->types);
 	status = postgres_end(script, statement, connection, result, TIDE_ARGUMENT, err);
-	if (status == TIDE_OK && !attachment->is_pooled) {
+	if (status == TIDE_OK && !attachment->is_pooled && !postgres_has_rows(connection, prepared->name)) {
 		tide_free(prepared->text);
 		prepared->text = NULL;
 	}

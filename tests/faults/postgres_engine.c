@@ -136,6 +136,30 @@ static void a_sql_projection_runs_beside_its_events(void **state)
 	tide_store_close(store);
 }
 
+/* Without retries: a statement that met the change would be a dead letter. */
+static void a_sql_projection_goes_on_when_its_table_is_changed(void **state)
+{
+	(void)state;
+	const char *url = "postgresql:///?schema=reshaped&options=-csearch_path%3Dreshaped";
+	static const char text[] = "-- init:\nCREATE TABLE IF NOT EXISTS totals (id uuid PRIMARY KEY, total bigint NOT "
+				   "NULL);\n-- on: Counted\nINSERT INTO totals VALUES (:aggregate_id, "
+				   "(:payload->>'n')::bigint)\nON CONFLICT (id) DO UPDATE SET total = totals.total + "
+				   "excluded.total RETURNING *;\n";
+	struct tide_store *store = store_opened(url);
+	struct tide_sql_projection *projection = projection_opened(text, url);
+	append_many(store, stream_of("Order", 1), 0, 20);
+	struct running running = run_subscriber(store, url, tide_sql_projection_subscriber(projection));
+	wait_for(10, position_of(&running, "totals") == 20);
+	postgres_sql("reshaped", "ALTER TABLE totals ALTER total TYPE numeric, ADD COLUMN more text");
+	append_many(store, stream_of("Order", 1), 20, 30);
+	wait_for(10, position_of(&running, "totals") == 50);
+	assert_int_equal(sql_number("SELECT sum(total) FROM reshaped.totals"), 49 * 50 / 2);
+	assert_int_equal(sql_number("SELECT count(*) FROM reshaped.dead_letter_queue"), 0);
+	run_end(&running);
+	tide_sql_projection_close(projection);
+	tide_store_close(store);
+}
+
 static void a_wrong_statement_is_named_with_its_line(void **state)
 {
 	(void)state;
@@ -428,6 +452,7 @@ int main(void)
 		return 77;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_sql_projection_runs_beside_its_events),
+		cmocka_unit_test(a_sql_projection_goes_on_when_its_table_is_changed),
 		cmocka_unit_test(a_wrong_statement_is_named_with_its_line),
 		cmocka_unit_test(read_models_live_in_another_database),
 		cmocka_unit_test(ended_connections_neither_lose_nor_double_an_event),

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/postgres/statements.h"
 #include "postgres_tools.h"
 
 /* ---- Uniqueness ------------------------------------------------------------------------------------------------ */
@@ -185,6 +186,155 @@ static void a_sequence_behind_the_events_is_refused_with_what_mends_it(void **st
 	STORE->close(store);
 }
 
+/* ---- Tables that are changed while they are in use ------------------------------------------------------------- */
+
+static void changed(const char *schema, const char *texts)
+{
+	char sql[900];
+	snprintf(sql, sizeof sql,
+		 "ALTER TABLE events ALTER aggregate_type TYPE %s, ALTER event_type TYPE %s, ALTER actor_id TYPE %s; "
+		 "ALTER TABLE events ALTER payload TYPE %s; ALTER TABLE projection_checkpoints ALTER projection_name "
+		 "TYPE "
+		 "%s, ALTER last_event_type TYPE %s; ALTER TABLE dead_letter_queue ALTER status TYPE %s, ALTER "
+		 "event_type TYPE %s",
+		 texts, texts, texts, strcmp(texts, "text") == 0 ? "jsonb" : "json", texts, texts, texts, texts);
+	postgres_sql(schema, sql);
+}
+
+/* Everything once, on connections that have prepared it before. */
+static void everything_is_asked(void *store, void *session, struct tide_page *page, const struct tide_event *event)
+{
+	struct tide_checkpoint checkpoint, *checkpoints;
+	struct tide_dead_letter_list letters = { 0 };
+	struct tide_dead_letter_filter filter = { .limit = 10, .statuses = { true, true, true } };
+	size_t count;
+	tide_version version;
+	struct tide_append_result result;
+	appended(store, stream_of("Order", 1), "{}");
+	must(append_event(store, event, TIDE_ANY, &result, err));
+	must(feed_read(session, page, 0, 1, err)); /* reads ahead */
+	assert_int_equal(page->count, 1);
+	must(STORE->find(session, &event->event_id, page, err));
+	must(STORE->stream_version(session, stream_of("Order", 1), &version, err));
+	must(CHECKPOINT->load(session, "orders", &checkpoint, err));
+	must(CHECKPOINT->list(session, &checkpoints, &count, err));
+	assert_int_equal(count, 1);
+	tide_free(checkpoints);
+	must(CHECKPOINT->dead_letter_list(session, &filter, &letters, err));
+	tide_free(letters.entries);
+}
+
+static void a_table_that_is_changed_costs_nobody_a_statement(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=altered&pool=1"), *session = session_opened(store);
+	struct tide_event event = event_made(stream_of("Order", 1), "{}");
+	struct tide_checkpoint_write write = { .name = "orders", .has_position = true, .progress = { .position = 1 } };
+	struct tide_page page;
+	tide_page_init(&page);
+	for (int i = 0; i < 3000; i++)
+		appended(store, stream_of("Order", 2), "{}");
+	must(CHECKPOINT->save(session, NULL, &write, err));
+	everything_is_asked(store, session, &page, &event);
+	changed("altered", "text");
+	must(feed_read(session, &page, 1, 1500, err));
+	everything_is_asked(store, session, &page, &event);
+	changed("altered", "varchar(255)");
+	everything_is_asked(store, session, &page, &event);
+	tide_page_fini(&page);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
+/* The rows in their order, none twice, when the table is changed between two pages that were read ahead. */
+static void a_scan_goes_on_where_it_was_when_its_table_is_changed(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=scanned"), *session = session_opened(store);
+	struct tide_page page;
+	tide_page_init(&page);
+	for (int i = 0; i < 2500; i++)
+		appended(store, stream_of("Order", 1), "{}");
+	tide_position at = 0;
+	for (int pages = 0; at < 2500; pages++) {
+		must(feed_read(session, &page, at, 250, err));
+		assert_int_equal(page.entries[0].event.position, at + 1);
+		assert_int_equal(page.count, page.scanned_to - at);
+		at = page.scanned_to;
+		postgres_sql("scanned", pages % 2 ? "ALTER TABLE events ALTER event_type TYPE text"
+						  : "ALTER TABLE events ALTER event_type TYPE varchar(200)");
+	}
+	tide_page_fini(&page);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
+/* A statement that fails takes its transaction along: the next one succeeds. */
+static void a_transaction_that_a_changed_table_broke_can_be_repeated(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=repeated"), *session = session_opened(store);
+	struct tide_dead_letter_write write = { .projection_name = "orders",
+						.event_id = uuid_of(1),
+						.event_type = "A",
+						.event_data = "{}",
+						.message = "no",
+						.now = tide_time_now() };
+	int64_t id;
+	must(CHECKPOINT->dead_letter_add(session, NULL, &write, &id, err));
+	struct tide_dead_letter_change change = { .id = id, .now = tide_time_now() };
+	must(STORE->begin(session, err));
+	refused(TIDE_STATE, CHECKPOINT->dead_letter_change(session, NULL, &change, err));
+	STORE->rollback(session);
+	postgres_sql("repeated", "ALTER TABLE dead_letter_queue ALTER status TYPE text");
+	must(STORE->begin(session, err));
+	refused(TIDE_BUSY, CHECKPOINT->dead_letter_change(session, NULL, &change, err));
+	STORE->rollback(session);
+	must(STORE->begin(session, err));
+	refused(TIDE_STATE, CHECKPOINT->dead_letter_change(session, NULL, &change, err));
+	STORE->rollback(session);
+	PQclear(PQexec(STORE->connection(session), "DEALLOCATE ALL"));
+	must(STORE->begin(session, err));
+	refused(TIDE_BUSY, CHECKPOINT->dead_letter_change(session, NULL, &change, err));
+	STORE->rollback(session);
+	must(STORE->begin(session, err));
+	refused(TIDE_STATE, CHECKPOINT->dead_letter_change(session, NULL, &change, err));
+	STORE->rollback(session);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
+/* ---- Encodings ------------------------------------------------------------------------------------------------- */
+
+static void note_finding(void *self, enum tide_finding_level level, const char *check, const char *advice,
+			 const char *finding)
+{
+	(void)level;
+	(void)check;
+	(void)advice;
+	*(bool *)self |= strstr(finding, "nextval") != NULL;
+}
+
+static void a_database_without_utf8_is_asked_in_ascii(void **state)
+{
+	(void)state;
+	for (int i = 0; i < PG_STATEMENT_COUNT; i++)
+		for (const char *at = pg_statement_text((enum pg_statement)i); *at; at++)
+			assert_true((unsigned char)*at < 0x80);
+	postgres_sql("public",
+		     "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+	void *store = backend_opened("postgresql:///latin"), *session = session_opened(store);
+	PGconn *writer = sql_connect("dbname=latin");
+	sql_run(writer, "BEGIN; SELECT nextval('events_global_position_seq')");
+	appended(store, stream_of("Order", 1), "{}");
+	bool is_told = false;
+	must(STORE->examine(session, note_finding, &is_told, err));
+	assert_true(is_told);
+	PQfinish(writer);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
 int main(void)
 {
 	if (!postgres_start())
@@ -197,6 +347,10 @@ int main(void)
 		cmocka_unit_test(an_event_that_a_trigger_leaves_out_is_reported),
 		cmocka_unit_test(a_race_is_known_by_constraints_that_were_renamed),
 		cmocka_unit_test(a_sequence_behind_the_events_is_refused_with_what_mends_it),
+		cmocka_unit_test(a_table_that_is_changed_costs_nobody_a_statement),
+		cmocka_unit_test(a_scan_goes_on_where_it_was_when_its_table_is_changed),
+		cmocka_unit_test(a_transaction_that_a_changed_table_broke_can_be_repeated),
+		cmocka_unit_test(a_database_without_utf8_is_asked_in_ascii),
 	};
 	int failed = cmocka_run_group_tests_name("postgres_errors", tests, NULL, NULL);
 	postgres_stop();

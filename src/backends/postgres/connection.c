@@ -96,7 +96,7 @@ void pg_connection_close(struct pg_connection *connection)
 {
 	PQfinish(connection->native);
 	connection->native = NULL;
-	connection->prepared = 0;
+	connection->prepared = connection->outdated = 0;
 }
 
 bool pg_connection_is_usable(const struct pg_connection *connection)
@@ -144,11 +144,22 @@ static int connection_args(const struct pg_params *params, struct connection_arg
 	return count;
 }
 
+/* Failing is of no account: the name is then in use still, and preparing says so. */
+static void connection_forget(struct pg_connection *connection, enum pg_statement statement, const char *name)
+{
+	char text[20];
+	snprintf(text, sizeof text, "DEALLOCATE %s", name);
+	PQclear(PQexec(connection->native, text));
+	connection->outdated &= ~(UINT64_C(1) << statement);
+}
+
 static tide_status connection_prepare(struct pg_connection *connection, enum pg_statement statement, const char *name,
 				      struct tide_error *err)
 {
 	if (connection->prepared & UINT64_C(1) << statement)
 		return TIDE_OK;
+	if (connection->outdated & UINT64_C(1) << statement)
+		connection_forget(connection, statement, name);
 	PG_RESULT_AUTO PGresult *result =
 		PQprepare(connection->native, name, connection->target->statements[statement], 0, NULL);
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
@@ -186,12 +197,21 @@ static bool connection_send(struct pg_connection *connection, enum pg_statement 
 				 args.values, lengths, args.formats, 1);
 }
 
+static void connection_note_sent(struct pg_connection *connection, int first, int second)
+{
+	bool can_prepare = connection->target->can_prepare;
+	connection->sent[0] = can_prepare ? first : -1;
+	connection->sent[1] = can_prepare ? second : -1;
+	connection->has_outdated = false;
+}
+
 tide_status pg_send(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,
 		    struct tide_error *err)
 {
 	tide_status status = connection_make_ready(connection, statement, params, err);
 	if (status != TIDE_OK)
 		return status;
+	connection_note_sent(connection, (int)statement, -1);
 	return connection_send(connection, statement, params) ? TIDE_OK : connection_fail(connection, NULL, err);
 }
 
@@ -206,6 +226,7 @@ tide_status pg_send_both(struct pg_connection *connection, const enum pg_stateme
 		status = connection_make_ready(connection, statements[1], params[1], err);
 	if (status != TIDE_OK)
 		return status;
+	connection_note_sent(connection, (int)statements[0], (int)statements[1]);
 	bool is_sent = PQenterPipelineMode(native);
 	for (int i = 0; is_sent && i < 2; i++)
 		is_sent = connection_send(connection, statements[i], params[i]) && PQpipelineSync(native);
@@ -219,6 +240,34 @@ static bool connection_is_success(const PGresult *result)
 {
 	ExecStatusType status = PQresultStatus(result);
 	return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY;
+}
+
+/*
+ * A plan whose result a change of a table would alter fails with "feature not supported", and only the server's function
+ * that says so tells it from other such errors. A handler or a person may also have dropped every prepared statement.
+ */
+static bool connection_is_outdated(const PGresult *result, int sent)
+{
+	const char *sqlstate = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+	const char *function = result ? PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION) : NULL;
+	if (sent < 0 || !sqlstate)
+		return false;
+	return strcmp(sqlstate, "26000") == 0 ||
+	       (strcmp(sqlstate, "0A000") == 0 && function && strcmp(function, "RevalidateCachedQuery") == 0);
+}
+
+/* It is prepared again when it is sent next; the transaction that it broke can be repeated. */
+static tide_status connection_fail_sent(struct pg_connection *connection, const PGresult *result, int sent,
+					struct tide_error *err)
+{
+	if (!connection_is_outdated(result, sent))
+		return connection_fail(connection, result, err);
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	bool is_gone = strcmp(sqlstate, "26000") == 0; /* by DEALLOCATE ALL, as a rule */
+	connection->has_outdated = true;
+	connection->prepared &= is_gone ? 0 : ~(UINT64_C(1) << sent);
+	connection->outdated = is_gone ? 0 : connection->outdated | UINT64_C(1) << sent;
+	return tide_fail(err, TIDE_BUSY, "PostgreSQL: a table was changed under a prepared statement (%s)", sqlstate);
 }
 
 /* Of the results of one text the first failure counts, else the last one. */
@@ -239,7 +288,7 @@ tide_status pg_take(struct pg_connection *connection, PGresult **ret, struct tid
 		*ret = kept;
 		return TIDE_OK;
 	}
-	tide_status status = connection_fail(connection, kept, err);
+	tide_status status = connection_fail_sent(connection, kept, connection->sent[0], err);
 	PQclear(kept);
 	return status;
 }
@@ -269,7 +318,8 @@ tide_status pg_take_both(struct pg_connection *connection, PGresult *ret[2], str
 		ret[1] = results[1];
 		return TIDE_OK;
 	}
-	tide_status status = connection_fail(connection, results[is_first_well], err);
+	tide_status status =
+		connection_fail_sent(connection, results[is_first_well], connection->sent[is_first_well], err);
 	PQclear(results[0]);
 	PQclear(results[1]);
 	return status;
@@ -278,8 +328,14 @@ tide_status pg_take_both(struct pg_connection *connection, PGresult *ret[2], str
 tide_status pg_run(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,
 		   PGresult **ret, struct tide_error *err)
 {
-	tide_status status = pg_send(connection, statement, params, err);
-	return status == TIDE_OK ? pg_take(connection, ret, err) : status;
+	for (;;) {
+		tide_status status = pg_send(connection, statement, params, err);
+		if (status == TIDE_OK)
+			status = pg_take(connection, ret, err);
+		bool is_outdated = status == TIDE_BUSY && connection->has_outdated;
+		if (!is_outdated || PQtransactionStatus(connection->native) != PQTRANS_IDLE)
+			return status;
+	}
 }
 
 tide_status pg_query(struct pg_connection *connection, const char *text, const struct pg_params *params, PGresult **ret,
@@ -290,6 +346,7 @@ tide_status pg_query(struct pg_connection *connection, const char *text, const s
 	struct connection_args args;
 	int count = connection_args(params, &args);
 	connection->sqlstate[0] = '\0';
+	connection_note_sent(connection, -1, -1);
 	if (!PQsendQueryParams(connection->native, text, count, NULL, args.values, params ? params->lengths : NULL,
 			       args.formats, 1))
 		return connection_fail(connection, NULL, err);
@@ -299,6 +356,7 @@ tide_status pg_query(struct pg_connection *connection, const char *text, const s
 tide_status pg_command(struct pg_connection *connection, const char *text, struct tide_error *err)
 {
 	connection->sqlstate[0] = '\0';
+	connection_note_sent(connection, -1, -1);
 	if (!PQsendQuery(connection->native, text))
 		return connection_fail(connection, NULL, err);
 	PG_RESULT_AUTO PGresult *result = NULL;

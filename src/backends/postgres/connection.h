@@ -27,6 +27,9 @@ struct pg_connection {
 	PGconn *native; /* NULL: not open */
 	const struct pg_target *target;
 	uint64_t prepared; /* a bit per statement */
+	uint64_t outdated; /* of those that are to be prepared again, since a table was changed */
+	int sent[2];       /* the prepared statements that were sent last, -1: none */
+	bool has_outdated; /* the last failure was of one that is outdated */
 	char sqlstate[6];  /* of the last error result, whoever sent the statement */
 	struct {
 		char schema[64], table[64], constraint[64]; /* which that error names, else empty */
@@ -62,7 +65,7 @@ tide_status pg_take(struct pg_connection *connection, PGresult **ret, struct tid
 tide_status pg_send_both(struct pg_connection *connection, const enum pg_statement statements[2],
 			 const struct pg_params *const params[2], struct tide_error *err);
 tide_status pg_take_both(struct pg_connection *connection, PGresult *ret[2], struct tide_error *err);
-/** Send and take. */
+/** Send and take; a statement that is outdated is prepared again, unless a transaction was broken by it: TIDE_BUSY. */
 tide_status pg_run(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,
 		   PGresult **ret, struct tide_error *err);
 /** The same for a text composed for this call. */

@@ -131,6 +131,8 @@ tide_status pg_scan_land(struct pg_session *session, struct tide_error *err)
 	if (status != TIDE_OK) {
 		scan_chunk_drop(&scan->next);
 		scan->is_asked = false;
+		if (status == TIDE_BUSY && session->reader.has_outdated)
+			return TIDE_OK; /* nothing came; whoever wants rows asks again */
 		if (status == TIDE_CONNECTION_LOST)
 			pg_store_lost(session->store);
 		return status;
@@ -171,11 +173,13 @@ static tide_status scan_turn(struct pg_session *session, struct scan_read *read,
 	tide_status status = TIDE_OK;
 	read->is_fresh = !scan->is_asked;
 	do {
-		if (!scan->is_asked)
+		if (!scan->is_asked) {
+			read->is_fresh = true;
 			status = scan_ask(session, read, read->page->scanned_to, err);
+		}
 		if (status == TIDE_OK)
 			status = pg_scan_land(session, err);
-	} while (status != TIDE_OK && scan->is_held && pg_gap_goes_on_unmarked(session));
+	} while (status == TIDE_OK ? !scan->is_asked : scan->is_held && pg_gap_goes_on_unmarked(session));
 	if (status != TIDE_OK)
 		return status;
 	scan_chunk_drop(&scan->chunk);

@@ -142,7 +142,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_HOLDERS_TOLD] =
 		"SELECT l.virtualtransaction, l.pid, NULLIF(a.application_name, ''), COALESCE(a.usename, p.owner)::text, "
 		"floor(extract(epoch FROM clock_timestamp() - COALESCE(a.xact_start, p.prepared)))::int8, a.state, "
-		"CASE WHEN a.query NOT LIKE '<%' THEN left(regexp_replace(regexp_replace(a.query, '\\s+', ' ', 'g'), '[''$].*', '…'), 100) END, "
+		"CASE WHEN a.query NOT LIKE '<%' THEN left(regexp_replace(regexp_replace(a.query, '\\s+', ' ', 'g'), '[''$].*', '...'), 100) END, "
 		"p.gid::text FROM (SELECT DISTINCT virtualtransaction, pid FROM pg_locks WHERE " HOLDERS("(SELECT " PG_NUMBERING("$1") ")")
 		" AND ($2::text IS NULL OR virtualtransaction = ANY(string_to_array($2::text, ' ')))) l "
 		"LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
