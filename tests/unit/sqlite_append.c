@@ -372,6 +372,13 @@ static void a_killed_writer_keeps_all_it_was_told_and_blocks_nobody(void **state
 	assert_streams_are_gapless(fixture);
 }
 
+static void *delivery_begins(void *session)
+{
+	struct tide_error err;
+	assert_ok(STORE->begin(session, &err));
+	return NULL;
+}
+
 static void a_delivery_past_the_busy_timeout_is_busy(void **state)
 {
 	struct fixture *fixture = *state;
@@ -382,9 +389,16 @@ static void a_delivery_past_the_busy_timeout_is_busy(void **state)
 				   &err));
 	void *session = fixture_session(store), *other = fixture_session(store);
 	struct tide_checkpoint_write write = { .name = "P", .has_position = true };
-	assert_ok(STORE->begin(session, &err));
+	pthread_t thread;
+	pthread_create(&thread, NULL, delivery_begins, session);
+	pthread_join(thread, NULL);
 	assert_status(TIDE_BUSY, STORE->begin(other, &err));
 	assert_status(TIDE_BUSY, CHECKPOINT->save(other, NULL, &write, &err));
+	STORE->rollback(other);
+	assert_ok(STORE->commit(session, &err));
+	assert_ok(STORE->begin(session, &err)); /* by this thread, which would wait for itself */
+	assert_status(TIDE_DEADLOCK, STORE->begin(other, &err));
+	assert_status(TIDE_DEADLOCK, CHECKPOINT->save(other, NULL, &write, &err));
 	STORE->rollback(other);
 	assert_ok(STORE->commit(session, &err));
 	assert_ok(CHECKPOINT->save(other, NULL, &write, &err));

@@ -22,6 +22,10 @@ static int connection_wait(void *self, int attempts)
 	struct sqlite_connection *connection = self;
 	struct mono_time now = clock_mono(&clock_system);
 	if (attempts == 0)
+		connection->waits_for_itself = sqlite_delivery_is_mine(connection->file);
+	if (connection->waits_for_itself)
+		return 0;
+	if (attempts == 0)
 		connection->busy_until = mono_add(now, connection->busy_ns);
 	int64_t left = mono_since(connection->busy_until, now);
 	if (left <= 0)
@@ -72,6 +76,7 @@ tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bo
 	if (may_create && !store->is_read_only)
 		flags |= SQLITE_OPEN_CREATE;
 	memset(ret, 0, sizeof *ret);
+	ret->file = store->file;
 	ret->busy_ns = store->busy_ns;
 	ret->parts = store->parts;
 	int code = sqlite3_open_v2(store->file, &ret->handle, flags, NULL);

@@ -24,6 +24,8 @@
 struct sqlite_connection {
 	sqlite3 *handle;
 	part_set parts;              /* that the database has */
+	const char *file;            /* as the store has it */
+	bool waits_for_itself;       /* the last lock it did not get is held by a delivery of the same thread */
 	int64_t busy_ns;             /* how long to wait for another connection's lock */
 	struct mono_time busy_until; /* end of the present wait */
 	struct {
@@ -71,15 +73,24 @@ struct sqlite_store {
 	struct sqlite_holding *holdings; /* leases held through this store */
 };
 
+/** A delivery transaction that is open, in the list of all of them. */
+struct sqlite_delivery {
+	bool is_open;
+	const void *thread;
+	const char *file;
+	struct sqlite_delivery *next; /* under the list's lock */
+};
+
 /** One conversation: a connection and its delivery transaction. */
 struct sqlite_session {
 	struct sqlite_store *store;
 	struct sqlite_connection connection;
 	struct buffer scratch;    /* texts of the row being decoded */
 	struct time_reader clock; /* of the rows read last */
-	bool is_delivering;       /* between begin and commit or rollback */
-	bool is_ending;           /* commit or rollback of the delivery is ours */
-	bool was_ended;           /* the delivery transaction ended, and not by us */
+	struct sqlite_delivery delivery;
+	bool is_delivering; /* between begin and commit or rollback */
+	bool is_ending;     /* commit or rollback of the delivery is ours */
+	bool was_ended;     /* the delivery transaction ended, and not by us */
 };
 
 /* status.c */
@@ -161,6 +172,16 @@ tide_status sqlite_release(void *session, struct tide_error *err);
 tide_status sqlite_rollback_to(void *session, struct tide_error *err);
 tide_status sqlite_check(void *session, struct tide_error *err);
 void *sqlite_native(void *session);
+
+/* delivery.c */
+
+void sqlite_delivery_begin(struct sqlite_session *session);
+/** Nothing when none is open. */
+void sqlite_delivery_end(struct sqlite_session *session);
+/** Whether this thread has a delivery transaction open on a file. */
+bool sqlite_delivery_is_mine(const char *file);
+/** TIDE_DEADLOCK, with the ways out. */
+tide_status sqlite_fail_own_lock(const char *file, struct tide_error *err);
 
 /* schema.c */
 

@@ -86,6 +86,8 @@ static void status_add_limit(int number, char *text, size_t size)
 tide_status sqlite_fail(struct sqlite_connection *connection, int code, const char *what, struct tide_error *err)
 {
 	sqlite3 *handle = connection->handle;
+	if ((code & 0xff) == SQLITE_BUSY && connection->waits_for_itself)
+		return sqlite_fail_own_lock(connection->file, err);
 	/* Before anything that could fail in turn: file controls set the error of the handle. */
 	char text[200];
 	bool is_latest = handle && sqlite3_extended_errcode(handle) == code;

@@ -97,6 +97,7 @@ tide_status sqlite_begin(void *self, struct tide_error *err)
 		return status;
 	session->is_delivering = true;
 	session->was_ended = false;
+	sqlite_delivery_begin(session);
 	return TIDE_OK;
 }
 
@@ -109,9 +110,11 @@ tide_status sqlite_commit(void *self, struct tide_error *err)
 	session->is_ending = true;
 	status = sqlite_run(&session->connection, transaction_commit, err);
 	session->is_ending = false;
-	if (status == TIDE_OK)
-		session->is_delivering = false;
-	return status;
+	if (status != TIDE_OK)
+		return status;
+	session->is_delivering = false;
+	sqlite_delivery_end(session);
+	return TIDE_OK;
 }
 
 void sqlite_rollback(void *self)
@@ -122,6 +125,7 @@ void sqlite_rollback(void *self)
 		sqlite_run(&session->connection, transaction_rollback, NULL);
 	session->is_ending = false;
 	session->is_delivering = false;
+	sqlite_delivery_end(session);
 	session->was_ended = false;
 }
 
