@@ -130,7 +130,7 @@ static void a_run_without_a_thread_took_no_time(void **state)
 		alloc_fail_from(0);
 		struct tide_subscription_status status = status_of(subscription);
 		assert_true(status.uptime_seconds >= 0);
-		was_without = strstr(status.error.message, "no thread for 'Edge'") != NULL;
+		was_without = strstr(status.error.message, "no thread for 'tide-runner'") != NULL;
 		if (!was_without)
 			must(tide_manager_stop(rig.manager, NULL, 0, err));
 	}
