@@ -181,6 +181,30 @@ static tide_status call_load_snapshot(struct fixture *f, struct tide_error *err)
 	return status;
 }
 
+static tide_status handle_nothing(void *self, const void *payload, const struct tide_event *event,
+				  struct tide_delivery *delivery)
+{
+	(void)self, (void)payload, (void)event, (void)delivery;
+	return TIDE_OK;
+}
+
+static tide_status call_subscribe(struct fixture *f, struct tide_error *err)
+{
+	static const struct tide_field fields[] = { TIDE_FIELD_END };
+	static const struct tide_event_type a = { "A", 1, 1, fields, NULL, 0, NULL };
+	static const struct tide_event_handler handlers[] = { { &a, handle_nothing }, TIDE_EVENT_HANDLER_END };
+	const struct tide_subscriber subscriber = { .name = "p", .handlers = handlers };
+	TIDE_CLEANUP(tide_manager_close) struct tide_manager *manager = NULL;
+	TIDE_CLEANUP(tide_free) const char **paused = NULL;
+	size_t count = 0;
+	tide_status status = tide_manager_open(TIDE_MANAGER(.store = f->store), &manager, err);
+	if (status == TIDE_OK)
+		status = tide_manager_subscribe(manager, &subscriber, NULL, NULL, err);
+	if (status == TIDE_OK)
+		status = tide_manager_paused_names(manager, &paused, &count, err);
+	return status;
+}
+
 static void no_call_without_memory_changes_anything(struct fixture *f)
 {
 	append_many(f->store, stream_of("Order", 1), 0, 10);
@@ -199,6 +223,7 @@ static void no_call_without_memory_changes_anything(struct fixture *f)
 	starve(f, call_resolve, NULL);
 	starve(f, call_snapshot, NULL);
 	starve(f, call_load_snapshot, NULL);
+	starve(f, call_subscribe, NULL);
 }
 
 const struct test_case out_of_memory_cases[] = {

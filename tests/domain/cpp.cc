@@ -199,10 +199,20 @@ tide_status count_event(void *self, const tide_event *, tide_delivery *)
 	return TIDE_OK;
 }
 
+tide_status add_coffee(void *self, const void *payload, const tide_event *event, tide_delivery *delivery)
+{
+	if (tide_delivery_position(delivery) != event->position)
+		return TIDE_HANDLER_PERMANENT;
+	*static_cast<std::atomic_int *>(self) += static_cast<int>(static_cast<const coffee_served *>(payload)->cents);
+	return TIDE_OK;
+}
+
+const tide_event_handler coffee_handlers[] = { { &coffee_type, add_coffee }, TIDE_EVENT_HANDLER_END };
+
 void check_subscription(tide_store *store, tide_manager *manager)
 {
-	std::atomic_int seen{ 0 };
-	tide_subscriber subscriber{};
+	std::atomic_int seen{ 0 }, cents{ 0 };
+	tide_subscriber subscriber{}, till{};
 	tide_subscription *subscription = nullptr;
 	tide_subscription_config config = tide_catch_up_config(10, true);
 	tide_position end = 0;
@@ -210,10 +220,15 @@ void check_subscription(tide_store *store, tide_manager *manager)
 	subscriber.self = &seen;
 	subscriber.handle = count_event;
 	MUST(tide_manager_subscribe(manager, &subscriber, &config, &subscription, &err));
-	MUST(tide_manager_start(manager, nullptr, 10, nullptr, nullptr, &err));
+	till.name = "Till";
+	till.self = &cents;
+	till.handlers = coffee_handlers;
+	MUST(tide_manager_subscribe(manager, &till, &config, nullptr, &err));
+	MUST(tide_manager_run(manager, 10, &err));
 	MUST(tide_store_end(store, &end, &err));
 	MUST(tide_subscription_wait(subscription, end, 10, &err));
 	CHECK(seen == 2);
+	CHECK(cents == 500);
 	MUST(tide_manager_stop(manager, nullptr, 0, &err));
 
 	tide_checkpoints *checkpoints = nullptr;
