@@ -315,6 +315,8 @@ struct tide_store_ops {
 	tide_status (*waiting_for)(void *session, char *ret, size_t size, struct tide_error *err);
 	/* NULL: nothing to say. Else reports what an operator should know of the database, for `tide doctor`. */
 	tide_status (*examine)(void *session, tide_report report, void *self, struct tide_error *err);
+	/* The same for what takes a scan of every event. */
+	tide_status (*examine_deep)(void *session, tide_report report, void *self, struct tide_error *err);
 };
 
 /** Hearing of other processes' commits. NULL functions: nobody else can write to this store. */
@@ -325,6 +327,27 @@ struct tide_notify_ops {
 	tide_status (*wait)(void *watch, int64_t timeout_ns, bool *ret_rang, struct tide_error *err);
 	void (*interrupt)(void *watch); /* any thread: ends a wait at once */
 	void (*stop)(void *watch);
+};
+
+/** What is kept beside a lease: where its owner runs, and what ended a run in error. */
+struct tide_lease_note {
+	const char *host; /* NULL: it stays as it is, and so does pid */
+	int32_t pid;
+	const char *last_error; /* NULL: it stays as it is */
+	struct tide_time now;   /* when that was */
+};
+
+/** A lease as it is listed. A plain value. */
+struct tide_lease_info {
+	char name[TIDE_NAME_MAX + 1];
+	bool is_owned; /* by a process that lives */
+	struct tide_time acquired_at;
+	double seconds_left; /* of the lease; negative: it has no time, or none left */
+	char host[256];      /* where the last owner ran; empty: not known */
+	int32_t pid;
+	bool has_last_error; /* whether the next two are known */
+	struct tide_time last_error_at;
+	char last_error[512];
 };
 
 /** What subscriptions write. A fence may be NULL (a user's call); else a write that is not the owner's is TIDE_FENCED. */
@@ -345,6 +368,11 @@ struct tide_checkpoint_ops {
 				  struct tide_error *err);
 	tide_status (*lease_is_owned)(void *session, const char *name, bool *ret, struct tide_error *err);
 	int64_t lease_renew_ns; /* how often the owner renews; 0: never */
+	/* NULL: nothing is kept. Where the columns are missing, nothing is written and nothing of them is listed. */
+	tide_status (*lease_note)(void *session, const struct tide_fence *fence, const struct tide_lease_note *note,
+				  struct tide_error *err);
+	tide_status (*lease_list)(void *session, struct tide_lease_info **ret, size_t *ret_count,
+				  struct tide_error *err);
 
 	/* TIDE_ARGUMENT: the column cannot hold event_data; the core calls again with a JSON string of ASCII in its place. */
 	tide_status (*dead_letter_add)(void *session, const struct tide_fence *fence,

@@ -11,9 +11,11 @@
 #include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "path/checkpoints.h"
 #include "path/store.h"
 
 #define WAL_SIZE_MUCH (256 << 20)
+#define WAL_PAGES_MUCH 4000 /* four times what makes SQLite copy them into the database by itself */
 #define FINDINGS_SHOWN 5
 
 /** One examination. */
@@ -218,7 +220,14 @@ static void doctor_wal(struct doctor_call *call)
 	if (!path || !*path || snprintf(wal, sizeof wal, "%s-wal", path) >= (int)sizeof wal)
 		return;
 	int64_t size = stat(wal, &stat_of) == 0 ? stat_of.st_size : 0;
-	if (size > WAL_SIZE_MUCH)
+	int pages = 0, copied = 0;
+	int code = sqlite3_wal_checkpoint_v2(call->db, "main", SQLITE_CHECKPOINT_PASSIVE, &pages, &copied);
+	if (code == SQLITE_OK && pages > WAL_PAGES_MUCH && copied < pages)
+		doctor_add(call, TIDE_FINDING_NOTICE, "write-ahead log",
+			   "a reader pins it, so it grows with every write: end the process that reads for so long",
+			   "%s of its %s pages cannot be copied into the database", number_text(pages - copied),
+			   number_text(pages));
+	else if (size > WAL_SIZE_MUCH)
 		doctor_add(call, TIDE_FINDING_NOTICE, "write-ahead log",
 			   "a reader holds it open; end long reads, it shrinks when the last process closes the store",
 			   "%s MiB", number_text(size >> 20));
@@ -226,13 +235,90 @@ static void doctor_wal(struct doctor_call *call)
 		doctor_add(call, TIDE_FINDING_OK, "write-ahead log", "", "%s KiB", number_text(size >> 10));
 }
 
+static void doctor_writing(struct doctor_call *call)
+{
+	sqlite3_stmt *statement = call->db ? doctor_prepare(call, "writing", "PRAGMA query_only") : NULL;
+
+	if (!statement)
+		return;
+	bool is_refused = sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_int(statement, 0) != 0;
+	sqlite3_finalize(statement);
+	if (is_refused || sqlite3_db_readonly(call->db, "main") == 1)
+		doctor_add(call, TIDE_FINDING_PROBLEM, "writing",
+			   "give the file, its directory and its -wal and -shm to who appends",
+			   "the database is read-only: appends and checkpoints are refused");
+	else
+		doctor_add(call, TIDE_FINDING_OK, "writing", "", "the database may be written");
+}
+
+/* The last run ended in error, and nobody has started another one since. */
+static void doctor_ended(struct doctor_call *call)
+{
+	struct tide_lease_info *leases = NULL;
+	struct tide_error err;
+	size_t count = 0, ended = 0;
+
+	if (checkpoints_leases(call->checkpoints, &leases, &count, &err) != TIDE_OK) {
+		doctor_unable(call, "projections", &err);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		const struct tide_lease_info *one = &leases[i];
+		bool was_last = one->has_last_error && one->last_error_at.unix_us >= one->acquired_at.unix_us;
+		if (one->is_owned || !was_last)
+			continue;
+		ended++;
+		doctor_add(call, TIDE_FINDING_PROBLEM, "projections", "mend the cause and start it again",
+			   "'%s' ended in error at %s on %s (pid %d): %s", one->name,
+			   time_text(true, one->last_error_at), *one->host ? one->host : "an unknown host", one->pid,
+			   one->last_error);
+	}
+	tide_free(leases);
+	if (!ended)
+		doctor_add(call, TIDE_FINDING_OK, "projections", "", "none has ended in error");
+}
+
+static void doctor_rows(struct doctor_call *call)
+{
+	struct tide_reader *reader;
+	const struct tide_event *event = NULL;
+	struct tide_error err;
+	int64_t wrong = 0;
+
+	tide_status status = tide_store_read(call->store, &(struct tide_query){ 0 }, &reader, &err);
+	while (status == TIDE_OK) {
+		status = tide_reader_next(reader, &event, &err);
+		if (status == TIDE_OK && !event)
+			break;
+		if (status != TIDE_DECODE)
+			continue;
+		if (wrong++ < FINDINGS_SHOWN)
+			doctor_add(call, TIDE_FINDING_PROBLEM, "rows",
+				   "subscriptions dead-letter it; mend the row, or leave it", "%s", err.message);
+		status = TIDE_OK;
+	}
+	tide_reader_close(reader);
+	if (status != TIDE_OK)
+		doctor_unable(call, "rows", &err);
+	else if (wrong > FINDINGS_SHOWN)
+		doctor_add(call, TIDE_FINDING_PROBLEM, "rows", "", "%s rows in all cannot be read as events",
+			   number_text(wrong));
+	else if (!wrong)
+		doctor_add(call, TIDE_FINDING_OK, "rows", "", "every row can be read as an event");
+}
+
 static void doctor_examine(struct doctor_call *call)
 {
-	static void (*const checks[])(struct doctor_call *) = { doctor_indexes,     doctor_integrity,    doctor_holes,
-								doctor_checkpoints, doctor_dead_letters, doctor_wal };
+	static void (*const checks[])(struct doctor_call *) = { doctor_indexes,      doctor_writing, doctor_checkpoints,
+								doctor_dead_letters, doctor_ended,   doctor_wal };
+	static void (*const scans[])(struct doctor_call *) = { doctor_integrity, doctor_holes, doctor_rows };
 
 	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
 		checks[i](call);
+	if (!call->cli->options[OPT_DEEP].is_set)
+		doctor_add(call, TIDE_FINDING_OK, "rows", "--deep does", "nothing here has read every event");
+	for (size_t i = 0; i < sizeof scans / sizeof *scans && call->cli->options[OPT_DEEP].is_set; i++)
+		scans[i](call);
 }
 
 static int doctor_run(struct doctor_call *call)
@@ -251,6 +337,8 @@ static int doctor_run(struct doctor_call *call)
 	tide_status status = TIDE_OK;
 	if (backend->store.examine)
 		status = backend->store.examine(session, doctor_report, call, &err);
+	if (status == TIDE_OK && backend->store.examine_deep && call->cli->options[OPT_DEEP].is_set)
+		status = backend->store.examine_deep(session, doctor_report, call, &err);
 	if (status != TIDE_OK)
 		doctor_unable(call, "database", &err);
 	int exit = table_flush(call->cli, &call->table);

@@ -242,3 +242,19 @@ tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, cons
 	store_return(checkpoints->database, session, status);
 	return status;
 }
+
+tide_status checkpoints_leases(struct tide_checkpoints *checkpoints, struct tide_lease_info **ret, size_t *ret_count,
+			       struct tide_error *err)
+{
+	*ret = NULL;
+	*ret_count = 0;
+	if (!checkpoints_ops(checkpoints)->lease_list)
+		return TIDE_OK;
+	void *session;
+	tide_status status = store_borrow(checkpoints->database, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = checkpoints_ops(checkpoints)->lease_list(session, ret, ret_count, err);
+	store_return(checkpoints->database, session, status);
+	return status;
+}

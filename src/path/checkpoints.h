@@ -13,6 +13,10 @@ struct tide_checkpoints {
 	bool owns_database;
 };
 
+/** Who owns what, and what ended in error; release with tide_free. Nothing where the database does not keep it. */
+tide_status checkpoints_leases(struct tide_checkpoints *checkpoints, struct tide_lease_info **ret, size_t *ret_count,
+			       struct tide_error *err);
+
 /** One event of the feed, as far as lag needs it. */
 struct lag_event {
 	bool is_found;

@@ -57,7 +57,8 @@ void runner_log_breaker(const struct tide_subscription *subscription, const char
 
 /* ---- Ending ------------------------------------------------------------------------------------------------- */
 
-static void runner_release(struct tide_subscription *subscription)
+/* `error`: what ended the run; NULL: nothing did, or it begins again. */
+static void runner_release(struct tide_subscription *subscription, const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
@@ -69,6 +70,9 @@ static void runner_release(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 	if (runner->is_owner && !was_lost && infra_open(subscription, NULL) == TIDE_OK) {
 		struct tide_error err;
+		if (error)
+			start_note(subscription, &(struct tide_lease_note){ .last_error = error->message,
+									    .now = runner_wall(subscription) });
 		if (ops->lease_release(runner->session, &runner->fence, &err) == TIDE_OK) {
 			log_at(TIDE_LOG_NOTICE, "subscription", "ownership released", "name='%s'", subscription->name);
 			notifier_ring_standby(subscription->engine->store->notifier, subscription->name);
@@ -83,14 +87,14 @@ static void runner_release(struct tide_subscription *subscription)
 }
 
 /* What a run holds goes, whatever ended it; the settled prefix was saved, or could not be. */
-static void runner_let_go(struct tide_subscription *subscription)
+static void runner_let_go(struct tide_subscription *subscription, const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
 	runner->unknown_position = runner->is_save_unknown ? runner->attempted.position : 0;
 	runner->last_epoch = runner->fence.epoch;
 	runner->is_save_unknown = false;
 	save_roll_back(subscription);
-	runner_release(subscription);
+	runner_release(subscription, error);
 	if (runner->is_linked)
 		notifier_remove(subscription->engine->store->notifier, &runner->link);
 	runner->is_linked = false;
@@ -115,9 +119,10 @@ static void runner_let_go(struct tide_subscription *subscription)
 }
 
 /* The run is over: the state says so, and waiters learn it. A stop that gave up waiting has moved the state already. */
-static void runner_finish(struct tide_subscription *subscription, enum tide_state to, const char *why)
+static void runner_finish(struct tide_subscription *subscription, enum tide_state to, const char *why,
+			  const struct tide_error *error)
 {
-	runner_let_go(subscription);
+	runner_let_go(subscription, error);
 	mutex_lock(&subscription->lock);
 	enum tide_state from = subscription->states.state;
 	bool has_moved = subscription_move_locked(subscription, to, NULL) == TIDE_OK;
@@ -160,7 +165,7 @@ static enum step runner_stand_by_again(struct tide_subscription *subscription, c
 	subscription->is_lost = true;
 	subscription->error = *error;
 	mutex_unlock(&subscription->lock);
-	runner_let_go(subscription);
+	runner_let_go(subscription, NULL);
 	if (!runner_begin_again(subscription))
 		return runner_wait(subscription, runner->now); /* never STEP_ON: what was under way has not succeeded */
 	runner->was_standby = true;
@@ -195,7 +200,7 @@ enum step runner_fail(struct tide_subscription *subscription, const struct tide_
 	mutex_lock(&subscription->lock);
 	subscription->error = first;
 	mutex_unlock(&subscription->lock);
-	runner_finish(subscription, TIDE_STATE_ERROR, first.message);
+	runner_finish(subscription, TIDE_STATE_ERROR, first.message, &first);
 	return STEP_END;
 }
 
@@ -253,7 +258,7 @@ enum step runner_stop(struct tide_subscription *subscription)
 	}
 	if (status != TIDE_OK)
 		runner_report_unsaved(subscription, &err);
-	runner_finish(subscription, TIDE_STATE_STOPPED, "stop was asked for");
+	runner_finish(subscription, TIDE_STATE_STOPPED, "stop was asked for", NULL);
 	return STEP_END;
 }
 
@@ -268,7 +273,7 @@ static enum step runner_end_abandoned(struct tide_subscription *subscription)
 		runner_hear_of_loss(subscription);
 	else if (status != TIDE_OK)
 		runner_report_unsaved(subscription, &err);
-	runner_finish(subscription, TIDE_STATE_STOPPED, "abandoned handler returned");
+	runner_finish(subscription, TIDE_STATE_STOPPED, "abandoned handler returned", NULL);
 	return STEP_END;
 }
 

@@ -75,6 +75,9 @@ void infra_close(struct tide_subscription *subscription);
 /** STARTING: own the subscription, resolve where it begins, enter CATCHING_UP or LIVE. */
 enum step start_step(struct tide_subscription *subscription);
 
+/** Keep a note beside the lease that is owned, if that can be done; nothing depends on it. */
+void start_note(struct tide_subscription *subscription, const struct tide_lease_note *note);
+
 /* ---- save.c --------------------------------------------------------------------------------------------------- */
 
 /** Save progress, committing the delivery transaction if one is open. */

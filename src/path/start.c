@@ -9,6 +9,8 @@
  */
 #include "path/runner.h"
 
+#include <unistd.h>
+
 #include "path/selfcheck.h"
 #include "sys/log.h"
 
@@ -73,6 +75,25 @@ static void start_own(struct tide_subscription *subscription, const struct tide_
 	       (long long)lease->epoch);
 }
 
+void start_note(struct tide_subscription *subscription, const struct tide_lease_note *note)
+{
+	const struct runner *runner = &subscription->runner;
+	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
+	struct tide_error err;
+	if (ops->lease_note && ops->lease_note(runner->session, &runner->fence, note, &err) != TIDE_OK)
+		log_at(TIDE_LOG_DEBUG, "subscription", "not noted beside the lease", "name='%s' error='%s'",
+		       subscription->name, err.message);
+}
+
+static void start_note_process(struct tide_subscription *subscription)
+{
+	char host[256] = "";
+	if (gethostname(host, sizeof host - 1) != 0)
+		return;
+	start_note(subscription, &(struct tide_lease_note){
+					 .host = host, .pid = (int32_t)getpid(), .now = runner_wall(subscription) });
+}
+
 static enum step start_acquire(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -93,6 +114,7 @@ static enum step start_acquire(struct tide_subscription *subscription)
 		return step;
 	if (lease.is_owned) {
 		start_own(subscription, &lease);
+		start_note_process(subscription);
 		return STEP_ON;
 	}
 	start_stand_by(subscription);

@@ -275,6 +275,55 @@ static void owner_that_dies_is_succeeded_and_leaves_its_suspect(struct fixture *
 	contender_close(&a);
 }
 
+static struct tide_lease_info listed(struct contender *c, const char *name)
+{
+	struct tide_lease_info *list = NULL, found = { 0 };
+	size_t count = 0;
+	must(c->ops->lease_list(c->session, &list, &count, err));
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(list[i].name, name) == 0)
+			found = list[i];
+	tide_free(list);
+	assert_string_equal(found.name, name);
+	return found;
+}
+
+static void lease_keeps_who_had_it_and_what_ended_it(struct fixture *f)
+{
+	struct contender one, two;
+	contender_open(&one, f->store, 1);
+	contender_open(&two, f->store, 2);
+	assert_true(contender_acquire(&one, "p"));
+	struct tide_lease_info info = listed(&two, "p");
+	assert_true(info.is_owned);
+	assert_string_equal(info.host, "");
+	assert_false(info.has_last_error);
+	struct tide_time before = { tide_time_now().unix_us - 1000000 };
+	must(one.ops->lease_note(one.session, &one.fence,
+				 &(struct tide_lease_note){ .host = "here", .pid = 7, .now = tide_time_now() }, err));
+	must(one.ops->lease_note(one.session, &one.fence,
+				 &(struct tide_lease_note){ .last_error = "the well is dry", .now = tide_time_now() },
+				 err));
+	contender_release(&one);
+	info = listed(&two, "p");
+	assert_false(info.is_owned);
+	assert_string_equal(info.host, "here");
+	assert_int_equal(info.pid, 7);
+	assert_true(info.has_last_error);
+	assert_string_equal(info.last_error, "the well is dry");
+	assert_true(info.last_error_at.unix_us >= before.unix_us);
+	assert_true(contender_acquire(&two, "p"));
+	refused(TIDE_FENCED,
+		one.ops->lease_note(one.session, &one.fence,
+				    &(struct tide_lease_note){ .last_error = "late", .now = tide_time_now() }, err));
+	info = listed(&two, "p");
+	assert_true(info.is_owned);
+	assert_string_equal(info.last_error, "the well is dry"); /* it stays until another one ends a run */
+	contender_release(&two);
+	contender_close(&two);
+	contender_close(&one);
+}
+
 const struct test_case lease_cases[] = {
 	CASE(first_owner_begins_clean),
 	CASE(second_owner_waits_for_the_release_of_the_first),
@@ -283,6 +332,7 @@ const struct test_case lease_cases[] = {
 	CASE(calls_of_the_user_are_not_fenced),
 	CASE(clean_owner_leaves_no_suspect),
 	CASE(one_name_never_has_two_owners),
+	CASE(lease_keeps_who_had_it_and_what_ended_it),
 	CASE_NEEDS(owner_that_dies_is_succeeded_and_leaves_its_suspect, NEEDS_PROCESSES),
 	CASES_END,
 };

@@ -59,6 +59,7 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 	FAULT_KEEP(store.snapshot_save);
 	FAULT_KEEP(store.waiting_for);
 	FAULT_KEEP(store.examine);
+	FAULT_KEEP(store.examine_deep);
 	FAULT_KEEP(notify.start);
 	FAULT_KEEP(notify.wait);
 	FAULT_KEEP(notify.interrupt);
@@ -66,6 +67,8 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 	if (inner->checkpoint.load) {
 		table->checkpoint = fault_checkpoint_ops;
 		FAULT_KEEP(checkpoint.dead_letter_can_park);
+		FAULT_KEEP(checkpoint.lease_note);
+		FAULT_KEEP(checkpoint.lease_list);
 		table->checkpoint.lease_renew_ns = inner->checkpoint.lease_renew_ns;
 	}
 #undef FAULT_KEEP

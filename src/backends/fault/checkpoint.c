@@ -59,6 +59,9 @@ FAULT_SIMPLE(lease_release, (void *session, const struct tide_fence *fence, stru
 FAULT_SIMPLE(lease_mark,
              (void *session, const struct tide_fence *fence, tide_position position, int32_t deaths, struct tide_error *err),
              (call.state, fence, position, deaths, err))
+FAULT_SIMPLE(lease_note, (void *session, const struct tide_fence *fence, const struct tide_lease_note *note, struct tide_error *err),
+             (call.state, fence, note, err))
+FAULT_ARRAY(lease_list, struct tide_lease_info)
 FAULT_VALUE(lease_is_owned, bool, (void *session, const char *name, bool *ret, struct tide_error *err),
             (call.state, name, &value, err))
 
@@ -120,6 +123,8 @@ const struct tide_checkpoint_ops fault_checkpoint_ops = {
 	.lease_release = fault_lease_release,
 	.lease_mark = fault_lease_mark,
 	.lease_is_owned = fault_lease_is_owned,
+	.lease_note = fault_lease_note,
+	.lease_list = fault_lease_list,
 	.dead_letter_add = fault_dead_letter_add,
 	.dead_letter_list = fault_dead_letter_list,
 	.dead_letter_get = fault_dead_letter_get,

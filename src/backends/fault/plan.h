@@ -41,6 +41,8 @@
 	X(lease_release,       true)  \
 	X(lease_mark,          true)  \
 	X(lease_is_owned,      true)  \
+	X(lease_note,          false) \
+	X(lease_list,          false) \
 	X(dead_letter_add,     true)  \
 	X(dead_letter_list,    true)  \
 	X(dead_letter_get,     true)  \

@@ -245,6 +245,12 @@ static tide_status fault_examine(void *session, tide_report report, void *contex
 	return self->store->inner->store.examine(self->state, report, context, err);
 }
 
+static tide_status fault_examine_deep(void *session, tide_report report, void *context, struct tide_error *err)
+{
+	struct fault_session *self = session;
+	return self->store->inner->store.examine_deep(self->state, report, context, err);
+}
+
 /* ---- Notifications ------------------------------------------------------------------------------------------- */
 
 /** A decorated watch. */
@@ -322,6 +328,7 @@ const struct tide_store_ops fault_store_ops = {
 	.snapshot_save = fault_snapshot_save,
 	.waiting_for = fault_waiting_for,
 	.examine = fault_examine,
+	.examine_deep = fault_examine_deep,
 };
 
 const struct tide_notify_ops fault_notify_ops = {

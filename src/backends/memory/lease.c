@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/memory/state.h"
+
+#include <stdio.h>
+#include <string.h>
+
 #include "sys/alloc.h"
 
 /*
@@ -99,6 +103,52 @@ tide_status memory_lease_is_owned(void *session, const char *name, bool *ret, st
 	const struct memory_lease *lease = name_table_find(&state->leases, name);
 	*ret = lease && lease->holder;
 	mutex_unlock(&state->book_lock);
+	return TIDE_OK;
+}
+
+static void lease_keep(struct tide_lease_info *info, const struct tide_lease_note *note)
+{
+	if (note->host) {
+		snprintf(info->host, sizeof info->host, "%s", note->host);
+		info->pid = note->pid;
+		info->acquired_at = note->now;
+	}
+	if (note->last_error) {
+		info->has_last_error = true;
+		info->last_error_at = note->now;
+		snprintf(info->last_error, sizeof info->last_error, "%s", note->last_error);
+	}
+}
+
+tide_status memory_lease_note(void *session, const struct tide_fence *fence, const struct tide_lease_note *note,
+			      struct tide_error *err) TIDE_UNCHECKED
+{
+	struct memory_state *state = lease_lock(session);
+	struct memory_lease *lease = name_table_find(&state->leases, fence->name);
+	tide_status status = memory_check_fence_locked(state, fence, err);
+	if (status == TIDE_OK)
+		lease_keep(&lease->info, note);
+	mutex_unlock(&state->book_lock);
+	return status;
+}
+
+tide_status memory_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count,
+			      struct tide_error *err) TIDE_UNCHECKED
+{
+	struct memory_state *state = lease_lock(session);
+	struct tide_lease_info *list = alloc_zero(state->leases.count + 1, sizeof *list);
+	*ret_count = list ? state->leases.count : *ret_count;
+	for (size_t i = 0; list && i < state->leases.count; i++) {
+		const struct memory_lease *lease = (struct memory_lease *)(void *)state->leases.rows[i];
+		list[i] = lease->info;
+		memcpy(list[i].name, lease->name, sizeof list[i].name);
+		list[i].is_owned = lease->holder != NULL;
+		list[i].seconds_left = -1;
+	}
+	mutex_unlock(&state->book_lock);
+	if (!list)
+		return alloc_fail(err);
+	*ret = list;
 	return TIDE_OK;
 }
 

@@ -33,6 +33,7 @@ struct memory_lease {
 	const struct memory_handle *holder; /* NULL: the owner's handle was closed, or it released */
 	tide_position suspect;
 	int32_t deaths;
+	struct tide_lease_info info;
 };
 
 /** Dead letters, sorted by id. */
@@ -95,6 +96,9 @@ tide_status memory_lease_renew(void *session, const struct tide_fence *fence, st
 tide_status memory_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err);
 tide_status memory_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
 			      struct tide_error *err);
+tide_status memory_lease_note(void *session, const struct tide_fence *fence, const struct tide_lease_note *note,
+			      struct tide_error *err);
+tide_status memory_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count, struct tide_error *err);
 tide_status memory_lease_is_owned(void *session, const char *name, bool *ret, struct tide_error *err);
 
 tide_status memory_dead_letter_add(void *session, const struct tide_fence *fence,

@@ -28,6 +28,7 @@ const struct tide_backend tide_backend_postgres = {
 		.snapshot_save = pg_snapshot_save,
 		.waiting_for = pg_waiting_for,
 		.examine = pg_examine,
+		.examine_deep = pg_examine_deep,
 	},
 	.notify = {
 		.start = pg_watch_start,
@@ -45,6 +46,8 @@ const struct tide_backend tide_backend_postgres = {
 		.lease_release = pg_lease_release,
 		.lease_mark = pg_lease_mark,
 		.lease_is_owned = pg_lease_is_owned,
+		.lease_note = pg_lease_note,
+		.lease_list = pg_lease_list,
 		.lease_renew_ns = LEASE_RENEW_NS,
 		.dead_letter_add = pg_dead_letter_add,
 		.dead_letter_list = pg_dead_letter_list,

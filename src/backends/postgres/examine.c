@@ -402,28 +402,96 @@ static tide_status examine_connections(struct examination *examination, struct t
 	return TIDE_OK;
 }
 
+/* What appends and saves would be refused by, whatever the role may do otherwise. */
+static tide_status examine_writing(struct examination *examination, struct tide_error *err)
+{
+	static const char check[] = "writing";
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	tide_status status =
+		examine_query(examination,
+			      "SELECT current_setting('default_transaction_read_only') = 'on', "
+			      "current_setting('transaction_read_only') = 'on' AND NOT pg_is_in_recovery()",
+			      NULL, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	if (pg_bool(rows, 0, 0) || pg_bool(rows, 0, 1))
+		examine_say(
+			examination, TIDE_FINDING_PROBLEM, check,
+			"take default_transaction_read_only from the role, the database or the configuration",
+			"transactions are read-only unless they say otherwise: appends and checkpoints are refused");
+	else
+		examine_say(examination, TIDE_FINDING_OK, check, "", "transactions may write");
+	return TIDE_OK;
+}
+
+#define EXAMINE_WAL_KEPT "1073741824"
+
+/* A slot that nobody reads keeps the log, and rows that are long dead. */
+static tide_status examine_log(struct examination *examination, struct tide_error *err)
+{
+	static const char check[] = "write-ahead log";
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	tide_status status = examine_query(
+		examination,
+		"SELECT slot_name::text, (kept / 1048576)::int8 FROM (SELECT slot_name, pg_wal_lsn_diff(CASE WHEN "
+		"pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn) AS kept "
+		"FROM pg_replication_slots WHERE NOT active AND restart_lsn IS NOT NULL) s WHERE kept "
+		">= " EXAMINE_WAL_KEPT " ORDER BY kept DESC LIMIT " EXAMINE_SHOWN,
+		NULL, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	for (int row = 0; row < PQntuples(rows); row++)
+		examine_say(examination, TIDE_FINDING_NOTICE, check,
+			    "start its reader, or drop it with pg_drop_replication_slot before the disk is full",
+			    "the slot '%s' that nobody reads keeps %lld MiB", PQgetvalue(rows, row, 0),
+			    (long long)pg_int8(rows, row, 1));
+	if (PQntuples(rows) == 0)
+		examine_say(examination, TIDE_FINDING_OK, check, "", "no slot without a reader keeps much of it");
+	return TIDE_OK;
+}
+
+/** One check. */
+struct examine_check {
+	const char *name;
+	tide_status (*run)(struct examination *, struct tide_error *);
+};
+
 /* clang-format off */
-static const struct { const char *name; tide_status (*run)(struct examination *, struct tide_error *); } examine_checks[] = {
+static const struct examine_check examine_checks[] = {
 	{ "server", examine_server },             { "schema version", examine_schema },  { "indexes", examine_indexes },
-	{ "positions", examine_positions },       { "streams", examine_streams },        { "open appends", examine_appends },
+	{ "positions", examine_positions },       { "writing", examine_writing },        { "open appends", examine_appends },
+	{ "write-ahead log", examine_log },
 	{ "long transactions", examine_transactions }, { "notifications", examine_notifications },
 	{ "owners", examine_owners },             { "rights", examine_rights },          { "connections", examine_connections },
 };
 /* clang-format on */
 
-tide_status pg_examine(void *session, tide_report report, void *self, struct tide_error *err)
+static tide_status examine_run(struct examination *examination, const struct examine_check *checks, size_t count,
+			       struct tide_error *err)
 {
-	struct examination examination = { .session = session, .report = report, .self = self };
-	for (size_t i = 0; i < sizeof examine_checks / sizeof *examine_checks; i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct tide_error problem = { 0 };
-		tide_status status = pg_session_reader(session, &examination.connection, &problem);
+		tide_status status = pg_session_reader(examination->session, &examination->connection, &problem);
 		if (status == TIDE_OK)
-			status = examine_checks[i].run(&examination, &problem);
+			status = checks[i].run(examination, &problem);
 		if (status == TIDE_CONNECTION_LOST || status == TIDE_OUT_OF_MEMORY)
 			return tide_fail(err, status, "%s", problem.message);
 		if (status != TIDE_OK)
-			examine_say(&examination, TIDE_FINDING_NOTICE, examine_checks[i].name,
+			examine_say(examination, TIDE_FINDING_NOTICE, checks[i].name,
 				    "ask with a role that may know it", "%s", problem.message);
 	}
 	return TIDE_OK;
+}
+
+tide_status pg_examine(void *session, tide_report report, void *self, struct tide_error *err)
+{
+	struct examination examination = { .session = session, .report = report, .self = self };
+	return examine_run(&examination, examine_checks, sizeof examine_checks / sizeof *examine_checks, err);
+}
+
+tide_status pg_examine_deep(void *session, tide_report report, void *self, struct tide_error *err)
+{
+	static const struct examine_check checks[] = { { "streams", examine_streams } };
+	struct examination examination = { .session = session, .report = report, .self = self };
+	return examine_run(&examination, checks, sizeof checks / sizeof *checks, err);
 }

@@ -221,6 +221,7 @@ tide_status pg_waiting_for(void *session, char *ret, size_t size, struct tide_er
 
 /* ---- examine.c ---- */
 tide_status pg_examine(void *session, tide_report report, void *self, struct tide_error *err);
+tide_status pg_examine_deep(void *session, tide_report report, void *self, struct tide_error *err);
 
 /* ---- transaction.c ---- */
 tide_status pg_begin(void *session, struct tide_error *err);
@@ -252,6 +253,9 @@ tide_status pg_lease_renew(void *session, const struct tide_fence *fence, struct
 tide_status pg_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err);
 tide_status pg_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
 			  struct tide_error *err);
+tide_status pg_lease_note(void *session, const struct tide_fence *fence, const struct tide_lease_note *note,
+			  struct tide_error *err);
+tide_status pg_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count, struct tide_error *err);
 tide_status pg_lease_is_owned(void *session, const char *name, bool *ret, struct tide_error *err);
 bool pg_dead_letter_can_park(void *store);
 tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,

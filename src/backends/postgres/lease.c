@@ -8,6 +8,8 @@
  */
 #include "backends/postgres/inner.h"
 
+#include "sys/alloc.h"
+
 static tide_status lease_try(struct pg_session *session, const char *name, const struct tide_uuid *owner,
 			     struct tide_lease *ret, struct tide_error *err)
 {
@@ -97,4 +99,58 @@ tide_status pg_lease_is_owned(void *session, const char *name, bool *ret, struct
 	if (status == TIDE_OK)
 		*ret = PQntuples(rows) > 0;
 	return status;
+}
+
+tide_status pg_lease_note(void *self, const struct tide_fence *fence, const struct tide_lease_note *note,
+			  struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	const struct pg_session *session = self;
+	uint32_t greatest = session->store->target.greatest;
+	if (!(session->store->target.parts & PART_BIT(PART_LEASE_HISTORY)))
+		return TIDE_OK;
+	pg_put_fence(&params, fence);
+	pg_put_fitting(&params, note->host, greatest, sizeof((struct tide_lease_info *)0)->host - 1);
+	pg_put_int4(&params, note->pid);
+	pg_put_fitting(&params, note->last_error, greatest, sizeof((struct tide_lease_info *)0)->last_error - 1);
+	return lease_change(self, PG_LEASE_NOTE, &params, fence, err);
+}
+
+static void lease_text(const PGresult *rows, int row, int column, char *ret, size_t size)
+{
+	struct tide_text text = pg_text(rows, row, column);
+	size_t length = !text.data ? 0 : text.size < size ? text.size : size - 1;
+	if (length > 0)
+		memcpy(ret, text.data, length);
+	ret[length] = '\0';
+}
+
+static void lease_row(const PGresult *rows, int row, struct tide_lease_info *ret)
+{
+	lease_text(rows, row, 0, ret->name, sizeof ret->name);
+	ret->is_owned = pg_bool(rows, row, 1);
+	(void)pg_time(rows, row, 2, &ret->acquired_at);
+	ret->seconds_left = (double)pg_int8(rows, row, 3);
+	lease_text(rows, row, 4, ret->host, sizeof ret->host);
+	ret->pid = pg_is_null(rows, row, 5) ? 0 : pg_int4(rows, row, 5);
+	lease_text(rows, row, 6, ret->last_error, sizeof ret->last_error);
+	ret->has_last_error =
+		!pg_is_null(rows, row, 6) && !pg_is_null(rows, row, 7) && pg_time(rows, row, 7, &ret->last_error_at);
+}
+
+tide_status pg_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count, struct tide_error *err)
+{
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	tide_status status = pg_read_run(session, PG_LEASE_LIST, NULL, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	size_t count = (size_t)PQntuples(rows);
+	struct tide_lease_info *list = alloc_zero(count + 1, sizeof *list);
+	if (!list)
+		return alloc_fail(err);
+	for (size_t i = 0; i < count; i++)
+		lease_row(rows, (int)i, &list[i]);
+	*ret = list;
+	*ret_count = count;
+	return TIDE_OK;
 }

@@ -192,6 +192,19 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_LEASE_MARK] =
 		"UPDATE @subscription_leases SET suspect_position = $4::int8, suspect_deaths = $5::int4 "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
+	/* The parameters have their types also where the columns are missing. */
+	[PG_LEASE_NOTE] =
+		"UPDATE @subscription_leases SET epoch = epoch<+LEASE_HISTORY , host = COALESCE($4::text, host), "
+		"pid = CASE WHEN $4::text IS NULL THEN pid ELSE $5::int4 END, last_error = COALESCE($6::text, last_error), "
+		"last_error_at = CASE WHEN $6::text IS NULL THEN last_error_at ELSE clock_timestamp() END+> "
+		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8"
+		"<-LEASE_HISTORY  AND ($4::text IS NULL OR $5::int4 IS NULL OR $6::text IS NULL)+>",
+	[PG_LEASE_LIST] =
+		"SELECT name, owner IS NOT NULL AND expires_at > clock_timestamp(), acquired_at, "
+		"ceil(extract(epoch FROM expires_at - clock_timestamp()))::int8"
+		"<+LEASE_HISTORY , host, pid, last_error, last_error_at+>"
+		"<-LEASE_HISTORY , NULL::text, NULL::int4, NULL::text, NULL::timestamptz+> "
+		"FROM @subscription_leases ORDER BY name COLLATE \"C\"",
 	[PG_LEASE_IS_OWNED] =
 		"SELECT 1 FROM @subscription_leases WHERE name = $1::text AND owner IS NOT NULL AND expires_at > clock_timestamp()",
 

@@ -257,6 +257,9 @@ tide_status sqlite_lease_renew(void *session, const struct tide_fence *fence, st
 tide_status sqlite_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err);
 tide_status sqlite_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
 			      struct tide_error *err);
+tide_status sqlite_lease_note(void *session, const struct tide_fence *fence, const struct tide_lease_note *note,
+			      struct tide_error *err);
+tide_status sqlite_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count, struct tide_error *err);
 tide_status sqlite_lease_is_owned(void *session, const char *name, bool *ret, struct tide_error *err);
 
 /* dead_letter.c */

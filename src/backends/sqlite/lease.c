@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,6 +46,13 @@ static const char lease_release[] =
 static const char lease_mark[] =
 	"UPDATE subscription_leases SET suspect_position = nullif(?4, 0), suspect_deaths = iif(?4 = 0, NULL, ?5) "
 	"WHERE name = ?1 AND owner = ?2 AND epoch = ?3";
+
+static const char lease_note[] =
+	"UPDATE subscription_leases SET host = ifnull(?4, host), pid = iif(?4 IS NULL, pid, ?5), "
+	"last_error = ifnull(?6, last_error), last_error_at = iif(?6 IS NULL, last_error_at, ?7) "
+	"WHERE name = ?1 AND owner = ?2 AND epoch = ?3";
+static const char lease_list[] = "SELECT name, acquired_at<+LEASE_HISTORY , host, pid, last_error, last_error_at+>"
+				 "<-LEASE_HISTORY , NULL, NULL, NULL, NULL+> FROM subscription_leases ORDER BY name";
 
 /** What the row says. */
 struct lease_row {
@@ -418,5 +426,73 @@ tide_status sqlite_lease_is_owned(void *self, const char *name, bool *ret, struc
 	if (found)
 		return lease_probe(session->store->owners, row.id, ret, err);
 	*ret = false;
+	return TIDE_OK;
+}
+
+/* ---- What is kept beside it ------------------------------------------------------------------------------------ */
+
+tide_status sqlite_lease_note(void *self, const struct tide_fence *fence, const struct tide_lease_note *note,
+			      struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	char now[TIDE_TIME_TEXT_SIZE];
+	if (!(session->connection.parts & PART_BIT(PART_LEASE_HISTORY)))
+		return TIDE_OK;
+	tide_status status = sqlite_statement(&session->connection, lease_note, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite3_clear_bindings(statement);
+	if (note->host)
+		sqlite_bind_string(statement, 4, note->host);
+	sqlite3_bind_int64(statement, 5, note->pid);
+	if (note->last_error)
+		sqlite_bind_string(statement, 6, note->last_error);
+	sqlite_bind_time(statement, 7, note->now, now);
+	return lease_change(session, statement, fence, err);
+}
+
+static void lease_decode(sqlite3_stmt *statement, struct tide_lease_info *ret)
+{
+	*ret = (struct tide_lease_info){ .seconds_left = -1 };
+	const char *host = (const char *)sqlite3_column_text(statement, 2);
+	const char *error = (const char *)sqlite3_column_text(statement, 4);
+	sqlite_column_name(statement, 0, ret->name);
+	sqlite_column_time(statement, 1, &ret->acquired_at);
+	snprintf(ret->host, sizeof ret->host, "%s", host ? host : "");
+	ret->pid = sqlite3_column_int(statement, 3);
+	snprintf(ret->last_error, sizeof ret->last_error, "%s", error ? error : "");
+	ret->has_last_error = error && sqlite_column_time(statement, 5, &ret->last_error_at);
+}
+
+static tide_status lease_collect(struct sqlite_session *session, struct tide_lease_info **list, size_t *count,
+				 struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	bool has_row = true;
+	tide_status status = sqlite_statement(&session->connection, lease_list, &statement, err);
+	while (status == TIDE_OK && (status = sqlite_step(&session->connection, statement, &has_row, err)) == TIDE_OK &&
+	       has_row) {
+		struct tide_lease_info *more = alloc_resize(*list, *count + 1, sizeof *more);
+		if (!more)
+			return alloc_fail(err);
+		*list = more;
+		lease_decode(statement, &more[(*count)++]);
+	}
+	return status;
+}
+
+tide_status sqlite_lease_list(void *self, struct tide_lease_info **ret, size_t *ret_count, struct tide_error *err)
+{
+	ALLOC_AUTO struct tide_lease_info *list = NULL;
+	size_t count = 0;
+	tide_status status = lease_collect(self, &list, &count, err);
+	for (size_t i = 0; status == TIDE_OK && i < count; i++)
+		status = sqlite_lease_is_owned(self, list[i].name, &list[i].is_owned, err);
+	if (status != TIDE_OK)
+		return status;
+	*ret = list;
+	*ret_count = count;
+	list = NULL;
 	return TIDE_OK;
 }
