@@ -134,6 +134,10 @@ void cli_note(struct cli *cli, const char *format, ...) TIDE_PRINTF(2, 3);
 void cli_log(void *self, const struct tide_log_line *line);
 /** Write one line of JSON, or of text, and release the buffer. CLI_DONE, CLI_FAILED. */
 int cli_line(struct cli *cli, struct buffer *line);
+/** Write text that anybody may have made: on a terminal without the characters that it would obey. */
+void output_put(FILE *file, const char *text, size_t size);
+/** Add the same for a terminal; of the controls below U+0020 only those `allowed` stay. */
+void output_add_shown(struct buffer *buffer, const char *text, size_t size, const char *allowed);
 /** Write the number with its thousands apart, into one of a few static buffers. */
 const char *number_text(int64_t number);
 /** Seconds as people say them: 0.42 s, 12 s, 3:05 min. Static buffers, too. */

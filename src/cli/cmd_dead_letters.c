@@ -111,21 +111,23 @@ static int letter_print(struct cli *cli, const struct tide_dead_letter *letter)
 		letter_json(&line, letter);
 		return cli_line(cli, &line);
 	}
-	printf("dead letter      %lld (%s)\n", (long long)letter->id, tide_dead_letter_status_name(letter->status));
-	printf("projection       %s\n", letter->projection_name);
-	printf("event            %s %s\n", letter->event_type, letter->event_id_text);
-	printf("failed           first %s, last %s, %d retries\n", time_text(true, letter->first_failed_at),
-	       time_text(true, letter->last_failed_at), (int)letter->retry_count);
+	buffer_format(&line, "dead letter      %lld (%s)\n", (long long)letter->id,
+		      tide_dead_letter_status_name(letter->status));
+	buffer_format(&line, "projection       %s\n", letter->projection_name);
+	buffer_format(&line, "event            %s %s\n", letter->event_type, letter->event_id_text);
+	buffer_format(&line, "failed           first %s, last %s, %d retries\n",
+		      time_text(true, letter->first_failed_at), time_text(true, letter->last_failed_at),
+		      (int)letter->retry_count);
 	if (letter->is_resolved)
-		printf("resolved         %s by %s\n", time_text(true, letter->resolved_at),
-		       letter->resolved_by ? letter->resolved_by : "-");
+		buffer_format(&line, "resolved         %s by %s\n", time_text(true, letter->resolved_at),
+			      letter->resolved_by ? letter->resolved_by : "-");
 	if (letter->parked_behind)
-		printf("parked behind    %s\n", letter->parked_behind);
-	printf("error            %s\n", letter->error_message);
+		buffer_format(&line, "parked behind    %s\n", letter->parked_behind);
+	buffer_format(&line, "error            %s\n", letter->error_message);
 	if (letter->error_stacktrace)
-		printf("stack trace\n%s\n", letter->error_stacktrace);
-	printf("event as JSON\n%s\n", letter->event_data);
-	return CLI_DONE;
+		buffer_format(&line, "stack trace\n%s\n", letter->error_stacktrace);
+	buffer_format(&line, "event as JSON\n%s", letter->event_data);
+	return cli_line(cli, &line);
 }
 
 static int letter_show(struct letters_call *call, int64_t id)

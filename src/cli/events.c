@@ -67,7 +67,7 @@ int event_lines_add(struct event_lines *lines, const struct tide_event *event)
 	event_write_json(&lines->json, event);
 	if (lines->json.failed)
 		return cli_line(lines->cli, &lines->json);
-	fwrite(lines->json.data, 1, lines->json.size, stdout);
+	output_put(stdout, lines->json.data, lines->json.size);
 	putc('\n', stdout);
 	return CLI_DONE;
 }

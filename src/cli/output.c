@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "core/utf8.h"
 #include "sys/alloc.h"
 
 static void output_error_json(const char *name, const char *message, const struct buffer *members)
@@ -63,12 +64,19 @@ int cli_exit_of(tide_status status)
 	}
 }
 
+static void output_error(const char *message)
+{
+	fputs("tide: ", stderr);
+	output_put(stderr, message, strlen(message));
+	fputc('\n', stderr);
+}
+
 int cli_fail_with(struct cli *cli, const struct tide_error *err, const struct buffer *members)
 {
 	if (cli->json)
 		output_error_json(tide_status_name(err->status), err->message, members);
 	else
-		fprintf(stderr, "tide: %s\n", err->message);
+		output_error(err->message);
 	return cli_exit_of(err->status);
 }
 
@@ -132,12 +140,62 @@ static int output_out_of_memory(struct cli *cli)
 	return cli_fail(cli, &err);
 }
 
+/* C1 controls, DEL and what turns the direction of writing: a terminal obeys them. */
+static bool output_is_command(const unsigned char *at, size_t length)
+{
+	unsigned second = length > 1 ? at[1] : 0, third = length > 2 ? at[2] : 0;
+	if (at[0] == 0x7f || (at[0] == 0xc2 && second < 0xa0))
+		return true;
+	if (at[0] == 0xd8 && second == 0x9c) /* U+061C */
+		return true;
+	if (at[0] != 0xe2)
+		return false;
+	return (second == 0x80 && (third == 0x8e || third == 0x8f || (third >= 0xaa && third <= 0xae))) ||
+	       (second == 0x81 && third >= 0xa6 && third <= 0xa9);
+}
+
+/* Within JSON the escape is JSON's own, so that the line still reads as the same. */
+static void output_escape(struct buffer *buffer, const unsigned char *at, size_t length)
+{
+	if (length == 1)
+		buffer_format(buffer, "\\u%04x", at[0]);
+	else if (length == 2)
+		buffer_format(buffer, "\\u%04x", (at[0] & 0x1f) << 6 | (at[1] & 0x3f));
+	else
+		buffer_format(buffer, "\\u%04x", (at[0] & 0xf) << 12 | (at[1] & 0x3f) << 6 | (at[2] & 0x3f));
+}
+
+void output_add_shown(struct buffer *buffer, const char *text, size_t size, const char *allowed)
+{
+	const unsigned char *at = (const unsigned char *)text, *end = at + size;
+	while (at < end) {
+		size_t length = utf8_length(at, (size_t)(end - at));
+		bool is_control = length == 1 && at[0] < 0x20 && !strchr(allowed, at[0]);
+		if (length == 0)
+			buffer_format(buffer, "\\x%02x", at[0]);
+		else if (at[0] == 0 || is_control || output_is_command(at, length))
+			output_escape(buffer, at, length);
+		else
+			buffer_add(buffer, (const char *)at, length);
+		at += length ? length : 1;
+	}
+}
+
+void output_put(FILE *file, const char *text, size_t size)
+{
+	struct buffer shown = { 0 };
+	if (isatty(fileno(file)))
+		output_add_shown(&shown, text, size, "\n\t\r");
+	fwrite(shown.data ? shown.data : text, 1, shown.data ? shown.size : size, file);
+	buffer_fini(&shown);
+}
+
 int cli_line(struct cli *cli, struct buffer *line)
 {
 	bool failed = line->failed;
 
 	if (!failed && line->data) {
-		fwrite(line->data, 1, line->size, stdout);
+		output_put(stdout, line->data, line->size);
 		fputc('\n', stdout);
 	}
 	buffer_fini(line);
@@ -242,7 +300,12 @@ void table_add(struct table *table, const char *format, ...)
 	va_start(list, format);
 	vsnprintf(cell, (size_t)size + 1, format, list);
 	va_end(list);
-	table->cells[table->count++] = cell;
+	struct buffer shown = { 0 };
+	output_add_shown(&shown, cell, (size_t)size, "");
+	tide_free(cell);
+	table->failed |= buffer_take(&shown, &cell, NULL) != TIDE_OK;
+	if (!table->failed)
+		table->cells[table->count++] = cell;
 }
 
 static void table_print_row(const struct table *table, char *const *cells)

@@ -9,7 +9,7 @@
 static const char *const url_raw_schemes[] = { "postgresql", "postgres", "nats", "fault" };
 
 /* Parameters that hold a secret. */
-static const char *const url_secrets[] = { "password", "sslpassword", "token" };
+static const char *const url_secrets[] = { "password", "sslpassword", "oauth_client_secret", "token" };
 
 static bool url_is_in(const char *name, const char *const *list, size_t count)
 {
@@ -107,6 +107,30 @@ static bool url_is_scheme(char *scheme)
 	return *scheme != '\0';
 }
 
+/*
+ * The userinfo of a URL within a text, as libpq reads it: what is between "://" and the first @ before a slash, whatever else is
+ * in it. Behind what libpq takes for it a second @ may stand, where somebody did not escape his password: up to the last one
+ * before the path it counts, too. NULL: there is none.
+ */
+static char *url_userinfo_end(char *authority)
+{
+	size_t size = strcspn(authority, "/");
+	char *end = memchr(authority, '@', size);
+	for (char *next = end; next && (next = memchr(next + 1, '@', strcspn(next + 1, "/?")));)
+		end = next;
+	return end;
+}
+
+/* Where the parameters of a URL may begin: behind the userinfo, which may hold a question mark. */
+static char *url_behind_userinfo(char *text)
+{
+	char *authority = strncmp(text, "//", 2) == 0 ? text + 2 : strstr(text, "://");
+	if (authority && authority[0] == ':')
+		authority += 3;
+	char *end = authority ? url_userinfo_end(authority) : NULL;
+	return end ? end + 1 : text;
+}
+
 /* How much of a text that is no URL may be shown: it could be a connection string with a password in it. */
 static int url_shown(const char *text)
 {
@@ -122,7 +146,7 @@ static tide_status url_read(struct tide_url *url, char *text, struct tide_error 
 				 "'%.*s' is no URL: it has no scheme such as sqlite:", url_shown(text), text);
 	if (!url_is_scheme(text))
 		return tide_fail(err, TIDE_ARGUMENT, "'%.*s' is no scheme of a URL", url_shown(text), text);
-	char *query = url_split(rest, '?');
+	char *query = url_split(URL_IS_IN(text, url_raw_schemes) ? url_behind_userinfo(rest) : rest, '?');
 	url->scheme = text;
 	url->rest = rest;
 	if (!URL_IS_IN(text, url_raw_schemes) && !url_decode(rest))
@@ -170,8 +194,8 @@ tide_status tide_url_check(const struct tide_url *url, struct tide_error *err)
 {
 	for (size_t i = 0; i < url->param_count; i++)
 		if (!url->params[i].is_known)
-			return tide_fail(err, TIDE_ARGUMENT, "'%.64s' is no parameter of %s: URLs", url->params[i].name,
-					 url->scheme);
+			return tide_fail(err, TIDE_ARGUMENT, "'%.*s' is no parameter of %s: URLs",
+					 url_shown(url->params[i].name), url->params[i].name, url->scheme);
 	return TIDE_OK;
 }
 
@@ -180,12 +204,39 @@ static void url_drop_userinfo(char *text)
 {
 	for (char *authority = text; (authority = strstr(authority, "://"));) {
 		authority += 3;
-		char *end = authority + strcspn(authority, "/?#");
-		char *host = memrchr(authority, '@', (size_t)(end - authority));
+		char *host = url_userinfo_end(authority);
 		char *colon = host ? memchr(authority, ':', (size_t)(host - authority)) : NULL;
 		if (colon)
 			memmove(colon, host, strlen(host) + 1);
 	}
+}
+
+/* The value of a keyword in a connection string, which may stand in quotes: `at` is behind the equals sign. */
+static size_t url_word_size(const char *at)
+{
+	size_t size = strspn(at, " ");
+	bool is_quoted = at[size] == '\'';
+	for (size += is_quoted; at[size]; size++) {
+		if (at[size] == '\\' && at[size + 1])
+			size++;
+		else if (is_quoted ? at[size] == '\'' : strchr(" &\t\n", at[size]) != NULL)
+			return size + is_quoted;
+	}
+	return size;
+}
+
+/* Take the values of secret keywords out of a connection string: password = 'x' host=h. */
+static void url_drop_words(char *text)
+{
+	for (size_t i = 0; i < sizeof url_secrets / sizeof *url_secrets; i++)
+		for (char *at = text; (at = strstr(at, url_secrets[i]));) {
+			at += strlen(url_secrets[i]);
+			char *equals = at + strspn(at, " ");
+			if (*equals != '=')
+				continue;
+			char *end = equals + 1 + url_word_size(equals + 1);
+			memmove(equals + 1, end, strlen(end) + 1);
+		}
 }
 
 static bool url_is_secret(const char *param, size_t size)
@@ -219,14 +270,20 @@ static void url_drop_params(char *query)
 		query[-1] = '\0'; /* the question mark */
 }
 
+void url_redact_words(char *text)
+{
+	url_drop_userinfo(text);
+	url_drop_words(text);
+}
+
 char *url_redact(const char *text)
 {
 	char *copy = alloc_text(text, strlen(text));
 	if (!copy)
 		return NULL;
-	char *query = strchr(copy, '?');
+	char *query = strchr(url_behind_userinfo(copy), '?');
 	if (query)
 		url_drop_params(query + 1);
-	url_drop_userinfo(copy); /* last, because what is dropped before may have hidden an @ */
+	url_redact_words(copy);
 	return copy;
 }

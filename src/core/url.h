@@ -15,5 +15,7 @@ void url_fini(struct tide_url *url);
 /** A copy of a URL without passwords, for tide_free: fit to be shown, and to be opened where a password file helps out.
  * NULL: no memory. */
 char *url_redact(const char *text);
+/** Take out of any text what is in it of passwords, in every form that libpq reads: URLs and connection strings. */
+void url_redact_words(char *text);
 
 #endif

@@ -132,7 +132,7 @@ enum step infra_judge(struct tide_subscription *subscription, enum retry_operati
 		infra_close(subscription);
 	*tries += *tries < INT32_MAX;
 	if (delay < 0) {
-		if (status != TIDE_FENCED)
+		if (status != TIDE_FENCED && *tries > 1)
 			infra_say_attempts(err, *tries);
 		return STEP_END;
 	}

@@ -127,6 +127,15 @@ static tide_status sql_execute(struct tide_sql_projection *projection, const str
 	return status;
 }
 
+/* They go where the event may go: into its dead letter. */
+static void sql_keep_words(struct sql_script *script, struct tide_delivery *delivery)
+{
+	if (script->words)
+		tide_delivery_set_stacktrace(delivery, script->words);
+	tide_free(script->words);
+	script->words = NULL;
+}
+
 static tide_status sql_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
 {
 	struct tide_sql_projection *projection = self;
@@ -139,6 +148,7 @@ static tide_status sql_handle(void *self, const struct tide_event *event, struct
 		return tide_delivery_fail(delivery, status, "%s", err.message);
 	status = sql_execute(projection, event, connection, &err);
 	tide_status ended = dialect->end ? dialect->end(&projection->script, connection, &end) : TIDE_OK;
+	sql_keep_words(&projection->script, delivery);
 	if (status != TIDE_OK)
 		return tide_delivery_fail(delivery, status, "%s", err.message);
 	return ended == TIDE_OK ? TIDE_OK : tide_delivery_fail(delivery, ended, "%s", end.message);

@@ -66,7 +66,8 @@ struct sql_script {
 	const char **types; /* of all sections in order; ends in NULL */
 	size_t type_count;
 
-	void *attached;   /* the dialect's, while prepared */
+	void *attached; /* the dialect's, while prepared */
+	char *words;    /* what the database said of an event: it may quote it, so the error does not; NULL: nothing */
 	bool is_watching; /* SQLite: what is compiled now is the projection's */
 	char refused[64]; /* SQLite: the table that was to be changed; empty: none */
 };

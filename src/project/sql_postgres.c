@@ -57,7 +57,34 @@ static bool postgres_is_success(const PGresult *result)
 	       PQresultStatus(result) == PGRES_EMPTY_QUERY;
 }
 
-/* Takes the result; `otherwise` is for what would fail again. */
+static void postgres_add_name(const PGresult *result, int field, const char *what, char *ret, size_t size)
+{
+	const char *name = PQresultErrorField(result, field);
+	size_t said = strlen(ret);
+	if (name && *name)
+		snprintf(ret + said, size - said, ", %s '%.63s'", what, name);
+}
+
+/* What the server says of an event may quote it: names stand in its place. */
+static const char *postgres_name_cause(const PGresult *result, char *ret, size_t size)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	snprintf(ret, size, "PostgreSQL refused it with SQLSTATE %s", state ? state : "unknown");
+	postgres_add_name(result, PG_DIAG_CONSTRAINT_NAME, "constraint", ret, size);
+	postgres_add_name(result, PG_DIAG_TABLE_NAME, "table", ret, size);
+	postgres_add_name(result, PG_DIAG_COLUMN_NAME, "column", ret, size);
+	return ret;
+}
+
+static void postgres_keep_words(struct sql_script *script, const PGresult *result)
+{
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+	if (message && !script->words)
+		script->words = alloc_format("%s%s%s", message, detail ? "\n" : "", detail ? detail : "");
+}
+
+/* Takes the result; `otherwise` is for what would fail again: TIDE_HANDLER_PERMANENT when there is an event in it. */
 static tide_status postgres_end(const struct sql_script *script, const struct sql_statement *statement,
 				PGconn *connection, PGresult *result, tide_status otherwise, struct tide_error *err)
 {
@@ -67,8 +94,11 @@ static tide_status postgres_end(const struct sql_script *script, const struct sq
 	}
 	tide_status status = postgres_status(connection, result);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	char names[400];
 	if (!message)
 		message = "the connection is lost";
+	else if (otherwise == TIDE_HANDLER_PERMANENT)
+		message = postgres_name_cause(result, names, sizeof names);
 	if (status == TIDE_HANDLER_PERMANENT)
 		status = otherwise;
 	if (statement)
@@ -555,13 +585,15 @@ static PGresult *postgres_take(PGconn *connection)
 }
 
 /* Behind an error the rest was not run. */
-static tide_status postgres_take_statements(const struct sql_script *script, PGconn *connection, struct tide_error *err)
+static tide_status postgres_take_statements(struct sql_script *script, PGconn *connection, struct tide_error *err)
 {
 	const struct postgres_attachment *attachment = script->attached;
 	tide_status status = TIDE_OK;
 
 	for (size_t i = 0; i < attachment->sent_count; i++) {
 		PGresult *result = postgres_take(connection);
+		if (status == TIDE_OK)
+			postgres_keep_words(script, result);
 		if (status == TIDE_OK)
 			status = postgres_end(script, attachment->sent[i], connection, result, TIDE_HANDLER_PERMANENT,
 					      err);

@@ -287,6 +287,24 @@ static int sqlite_bind(sqlite3_stmt *statement, int at, const struct sql_value *
 	return sqlite3_bind_text64(statement, at, value->text.data, value->text.size, SQLITE_STATIC, SQLITE_UTF8);
 }
 
+/* Constraints are told by names alone; a trigger, or a function, may have said anything of the event. */
+static tide_status sqlite_judge_event(struct sql_script *script, const struct sql_statement *statement, sqlite3 *db,
+				      int code, struct tide_error *err)
+{
+	int extended = sqlite3_extended_errcode(db);
+	char *words = alloc_format("%s", sqlite3_errmsg(db));
+	tide_status status = sqlite_judge(script, statement, db, code, TIDE_HANDLER_PERMANENT, err);
+	bool is_named = (code & 0xff) == SQLITE_CONSTRAINT && extended != SQLITE_CONSTRAINT_TRIGGER &&
+			extended != SQLITE_CONSTRAINT_FUNCTION;
+	if (status != TIDE_HANDLER_PERMANENT || is_named || script->refused[0]) {
+		tide_free(words);
+		return status;
+	}
+	script->words = words;
+	return tide_fail(err, status, "'%s' line %zu: SQLite refused it: %s (%d)", script->path, statement->line,
+			 sqlite3_errstr(extended), extended);
+}
+
 static tide_status sqlite_execute(struct sql_script *script, const struct sql_statement *statement, void *connection,
 				  const struct tide_event *event, struct tide_error *err)
 {
@@ -306,7 +324,7 @@ static tide_status sqlite_execute(struct sql_script *script, const struct sql_st
 			;
 	tide_status status = TIDE_OK;
 	if (code != SQLITE_DONE)
-		status = sqlite_judge(script, statement, connection, code, TIDE_HANDLER_PERMANENT, err);
+		status = sqlite_judge_event(script, statement, connection, code, err);
 	sqlite_watch(script, false);
 	sqlite3_reset(prepared->statement);
 	return status;

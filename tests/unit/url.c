@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
+#include <string.h>
+
 #include "core/url.h"
 #include "sys/alloc.h"
 
@@ -130,12 +132,44 @@ static void a_url_is_shown_without_its_password(void **state)
 		{ "fault:after=1/postgresql://user:secret@host/db?password=x",
 		  "fault:after=1/postgresql://user@host/db" },
 		{ "postgresql://host/db?passwords=1", "postgresql://host/db?passwords=1" },
+		{ "postgresql://u:a#SECRET@host/db", "postgresql://u@host/db" },
+		{ "postgresql://u:a?SECRET@host/db?x=1", "postgresql://u@host/db?x=1" },
+		{ "postgresql://u:a@SECRET@host/db", "postgresql://u@host/db" },
+		{ "postgresql://u:SECRET@h1:1,u2:SECRET@h2:2/db", "postgresql://u@h2:2/db" },
+		{ "postgresql://u:SE%43RET%40@host/db", "postgresql://u@host/db" },
+		{ "password=SECRET host=x", "password= host=x" },
+		{ "host=x password = 'SEC\\'R ET' user=u", "host=x password = user=u" },
+		{ "host=x sslpassword=SECRET", "host=x sslpassword=" },
+		{ "fault:/postgresql://u:a?SECRET@host/db?busy=1", "fault:/postgresql://u@host/db?busy=1" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char *shown = url_redact(cases[i].text);
 		assert_string_equal(shown, cases[i].shown);
 		tide_free(shown);
 	}
+}
+
+static void a_message_is_shown_without_passwords(void **state)
+{
+	(void)state;
+	char text[] = "could not open postgresql://u:SECRET@h/d and 'password=SECRET host=h' or password='SECRET'";
+	url_redact_words(text);
+	assert_null(strstr(text, "SECRET"));
+	assert_non_null(strstr(text, "could not open postgresql://u@h/d and"));
+}
+
+static void a_password_may_hold_what_else_begins_the_parameters(void **state)
+{
+	(void)state;
+	struct tide_url url;
+	assert_int_equal(url_parse("postgresql://u:a?b#c@h/d?schema=s", &url, NULL), TIDE_OK);
+	assert_string_equal(url.rest, "//u:a?b#c@h/d");
+	assert_string_equal(tide_url_param(&url, "schema"), "s");
+	url_fini(&url);
+	struct tide_error err;
+	assert_int_equal(url_parse("postgresql://h/d?x@SECRET=1", &url, NULL), TIDE_OK);
+	assert_fails(tide_url_check(&url, &err), TIDE_ARGUMENT, &err, "'x' is no parameter of postgresql: URLs");
+	url_fini(&url);
 }
 
 static void no_memory_leaves_nothing_behind(void **state)
@@ -158,6 +192,8 @@ int main(void)
 		cmocka_unit_test(malformed_urls_are_refused_and_leave_the_output),
 		cmocka_unit_test(there_can_be_32_parameters),
 		cmocka_unit_test(a_url_is_shown_without_its_password),
+		cmocka_unit_test(a_message_is_shown_without_passwords),
+		cmocka_unit_test(a_password_may_hold_what_else_begins_the_parameters),
 		cmocka_unit_test(no_memory_leaves_nothing_behind),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "core/url.h"
+
 /* clang-format off */
 static const struct { const char *prefix; tide_status status; } status_table[] = {
 	{ "08",    TIDE_CONNECTION_LOST },  /* connection exception */
@@ -69,6 +71,7 @@ static void status_flatten(const char *message, char ret[400])
 	while (size > 0 && (ret[size - 1] == ' ' || ret[size - 1] == '.'))
 		size--;
 	ret[size] = '\0';
+	url_redact_words(ret);
 }
 
 tide_status pg_fail_result(const PGresult *result, struct tide_error *err)

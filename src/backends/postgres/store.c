@@ -94,6 +94,23 @@ static bool target_gather(struct pg_target *target, struct tide_url *url, const 
 	return target_add(target, &at, "client_encoding", "UTF8");
 }
 
+/* A second @, or one in what stands for a port, is of a password that was not escaped: libpq would show it as a host's name. */
+static tide_status target_check(const struct tide_url *url, const PQconninfoOption *base, struct tide_error *err)
+{
+	for (const PQconninfoOption *option = base; option->keyword; option++) {
+		bool is_place = strcmp(option->keyword, "host") == 0 || strcmp(option->keyword, "port") == 0;
+		bool is_number = strcmp(option->keyword, "port") != 0 || !option->val ||
+				 strspn(option->val, "0123456789,") == strlen(option->val);
+		if (option->val && is_place && (!is_number || strchr(option->val, '@')))
+			return tide_fail(
+				err, TIDE_ARGUMENT,
+				"the %s of the %s: URL cannot be one; write @ as %%40, : as %%3A and / as %%2F "
+				"in user and password",
+				option->keyword, url->scheme);
+	}
+	return TIDE_OK;
+}
+
 static tide_status target_read(struct pg_target *target, struct tide_url *url, struct tide_error *err)
 {
 	if (*url->rest && strncmp(url->rest, "//", 2) != 0)
@@ -112,6 +129,8 @@ static tide_status target_read(struct pg_target *target, struct tide_url *url, s
 	tide_status status = TIDE_OK;
 	if (!base)
 		status = tide_fail(err, TIDE_ARGUMENT, "the %s: URL is none that libpq can read", url->scheme);
+	else if (target_check(url, base, err) != TIDE_OK)
+		status = TIDE_ARGUMENT;
 	else if (!known || !target->keywords || !target->values || !target_gather(target, url, base, known))
 		status = alloc_fail(err);
 	PQconninfoFree(base);
