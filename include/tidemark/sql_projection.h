@@ -28,11 +28,12 @@ struct tide_sql_projection;
 
 /** Where a SQL projection comes from. Fill it with TIDE_SQL_PROJECTION. */
 struct tide_sql_projection_options {
-	size_t size;      /* of this struct, set by TIDE_SQL_PROJECTION */
-	const char *path; /* of the file; with `text` only its name in messages, may be NULL then */
-	const char *text; /* the SQL itself; NULL: what the file holds */
-	const char *name; /* of the projection; NULL: the last part of `path` without .sql */
-	const char *url;  /* of the database of the read model, which decides the dialect; NULL: SQLite */
+	size_t size;         /* of this struct, set by TIDE_SQL_PROJECTION */
+	const char *path;    /* of the file; with `text` only its name in messages, may be NULL then */
+	const char *text;    /* the SQL itself; NULL: what the file holds */
+	const char *name;    /* of the projection; NULL: the last part of `path` without .sql */
+	const char *url;     /* of the database of the read model, which decides the dialect; NULL: SQLite */
+	bool accept_changes; /* of the init section, and tables that another projection made */
 };
 #ifdef __cplusplus
 static inline struct tide_sql_projection_options tide_sql_projection_options_default(void)
@@ -75,6 +76,10 @@ static inline void tide_sql_projection_close_cleanup(struct tide_sql_projection 
 
 /**
  * Give the transactional subscriber that a manager runs; one manager at a time.
+ *
+ * The first start notes in projection_versions what the init section makes. A later one with a changed init section is
+ * refused with TIDE_STATE, one of another name that makes the same tables with TIDE_ALREADY_EXISTS, unless `accept_changes` is
+ * set; changed statements are logged.
  *
  * Once its subscription owns its name, the init section runs in a transaction of its own, in one process at a time, and every
  * statement is prepared.

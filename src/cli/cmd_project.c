@@ -376,7 +376,8 @@ int cmd_project(struct cli *cli)
 	if (exit != CLI_DONE)
 		return exit;
 	if (tide_sql_projection_open(TIDE_SQL_PROJECTION(.path = cli->args[0], .name = cli->options[OPT_NAME].text,
-							 .url = into ? into : cli->store_url),
+							 .url = into ? into : cli->store_url,
+							 .accept_changes = cli->options[OPT_ACCEPT_CHANGES].is_set),
 				     &call.projection, &err) != TIDE_OK) {
 		/* what is wrong with the file is no mistake in the command line */
 		exit = cli_fail(cli, &err);

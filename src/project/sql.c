@@ -22,6 +22,7 @@ struct tide_sql_projection {
 	struct tide_subscriber subscriber;
 	char *name;
 	char *path;
+	bool accepts_changes;
 };
 
 /* clang-format off */
@@ -158,7 +159,11 @@ static tide_status sql_prepare(void *self, void *connection, struct tide_error *
 {
 	struct tide_sql_projection *projection = self;
 
-	return projection->dialect->prepare(&projection->script, connection, err);
+	tide_status status = projection->dialect->prepare(&projection->script, connection, err);
+	return status == TIDE_OK ? sql_version_enter(&projection->script, projection->dialect, projection->name,
+						     projection->accepts_changes ? SQL_ENTRY_ACCEPT : SQL_ENTRY_START,
+						     connection, err)
+				 : status;
 }
 
 static void sql_detach(void *self, void *connection)
@@ -287,6 +292,7 @@ tide_status tide_sql_projection_open(const struct tide_sql_projection_options *o
 	if (!projection)
 		return alloc_fail(err);
 	projection->dialect = dialect;
+	projection->accepts_changes = options->accept_changes;
 	status = sql_name(projection, options, err);
 	if (status == TIDE_OK)
 		status = sql_read(projection, options, err);
@@ -321,8 +327,11 @@ const struct tide_subscriber *tide_sql_projection_subscriber(const struct tide_s
 static tide_status sql_reset(void *self, void *connection, struct tide_error *err)
 {
 	struct tide_sql_projection *projection = self;
-	tide_status status = projection->dialect->run(&projection->script, SQL_INIT, connection, err);
+	tide_status status = sql_version_enter(&projection->script, projection->dialect, projection->name,
+					       SQL_ENTRY_RESET, connection, err);
 
+	if (status == TIDE_OK)
+		status = projection->dialect->run(&projection->script, SQL_INIT, connection, err);
 	return status == TIDE_OK ? projection->dialect->run(&projection->script, SQL_RESET, connection, err) : status;
 }
 

@@ -66,6 +66,10 @@ struct sql_script {
 	const char **types; /* of all sections in order; ends in NULL */
 	size_t type_count;
 
+	char **tables; /* that init makes: name, or schema.name */
+	size_t table_count;
+	uint64_t init_hash, statements_hash; /* over what is neither blank nor comment */
+
 	void *attached; /* the dialect's, while prepared */
 	char *words;    /* what the database said of an event: it may quote it, so the error does not; NULL: nothing */
 	bool is_watching; /* SQLite: what is compiled now is the projection's */
@@ -85,6 +89,24 @@ struct sql_value {
 };
 #define SQL_SCRATCH_SIZE 48
 
+/** Where Tidemark's tables are, and where tables without a schema are made. */
+struct sql_place {
+	char own[140];     /* with a dot behind it, quoted */
+	char made[70];     /* with a dot behind it; empty: there is only one */
+	bool has_versions; /* projection_versions can be read and written */
+};
+
+/** Takes a row of a question: its columns as text, NULL for null. */
+typedef tide_status sql_row(void *self, const char *const *columns, struct tide_error *err);
+#define SQL_COLUMNS_MAX 7
+struct sql_question {
+	const char *text;
+	const char *values[SQL_COLUMNS_MAX];
+	int count;    /* of values */
+	sql_row *row; /* NULL: no rows are wanted */
+	void *self;
+};
+
 /** How one kind of database reads and runs SQL. */
 struct sql_dialect {
 	const char *scheme; /* of its URLs */
@@ -103,6 +125,11 @@ struct sql_dialect {
 			   struct tide_error *err);
 	/* In the open transaction: run init, one process at a time, and prepare the statements of all `on` sections. */
 	tide_status (*prepare)(struct sql_script *script, void *connection, struct tide_error *err);
+	/* In the open transaction: find the place, and ask a question of Tidemark's own with parameters $1, $2, … in order. */
+	tide_status (*find_place)(const struct sql_script *script, void *connection, struct sql_place *ret,
+				  struct tide_error *err);
+	tide_status (*ask)(const struct sql_script *script, void *connection, const struct sql_question *question,
+			   struct tide_error *err);
 	/* Let go of what was prepared. */
 	void (*detach)(struct sql_script *script, void *connection);
 	/* Bind and run one prepared statement, between the first two (NULL: nothing to do), which are called by turns. */
@@ -121,6 +148,13 @@ extern const char *const sql_own_tables[SQL_OWN_TABLES];
 bool sql_is_own_table(const char *name, size_t size);
 tide_status sql_fail_own_table(const struct sql_script *script, const struct sql_lines *lines, const char *table,
 			       tide_status status, struct tide_error *err);
+
+/** How a projection is entered. */
+enum sql_entry { SQL_ENTRY_START, SQL_ENTRY_ACCEPT, SQL_ENTRY_RESET };
+
+/** Compare the projection with what is known of it and of those that make the same tables, in the open transaction, and note it. */
+tide_status sql_version_enter(const struct sql_script *script, const struct sql_dialect *dialect, const char *name,
+			      enum sql_entry entry, void *connection, struct tide_error *err);
 
 /** Take a script's text apart. TIDE_ARGUMENT naming the line, TIDE_OUT_OF_MEMORY. */
 tide_status sql_parse(struct sql_script *script, const struct sql_dialect *dialect, struct tide_error *err);

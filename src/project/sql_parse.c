@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/json.h"
 #include "project/sql.h"
 #include "sys/alloc.h"
 
@@ -35,6 +36,9 @@ struct token {
 	bool is_first; /* nothing but blanks before it in its line */
 };
 
+/** Where a statement that makes a table stands. */
+enum made { MADE_LOOK, MADE_KIND, MADE_VIEW, MADE_NAME, MADE_DOT, MADE_OVER };
+
 /** A parse in progress. */
 struct parser {
 	struct sql_script *script;
@@ -44,6 +48,8 @@ struct parser {
 	bool is_line_start;
 	struct sql_section *section;     /* NULL: before the first */
 	struct sql_statement *statement; /* NULL: between two */
+	enum made made;                  /* of this statement */
+	struct token made_schema, made_name;
 };
 
 static tide_status parse_fail(const struct parser *parser, size_t line, const char *format, ...) TIDE_PRINTF(3, 4);
@@ -192,11 +198,14 @@ static tide_status parse_add_section(struct parser *parser, enum sql_section_kin
 	return TIDE_OK;
 }
 
+static void parse_fold(uint64_t *hash, const char *text, size_t size);
+
 static tide_status parse_add_type(struct parser *parser, char *name, size_t size)
 {
 	struct sql_script *script = parser->script;
 	const char **types;
 
+	parse_fold(&script->statements_hash, name, size);
 	if (size == 1 && *name == '*') {
 		parser->section->is_all = true;
 		return TIDE_OK;
@@ -290,6 +299,105 @@ static tide_status parse_section_line(struct parser *parser, const struct token 
 	return status;
 }
 
+/* ---- What a file makes, and whether it is the same file ------------------------------------------------------ */
+
+/* FNV-1a over tokens, each with a NUL behind it: blanks and comments do not count. */
+static void parse_fold(uint64_t *hash, const char *text, size_t size)
+{
+	for (size_t i = 0; i <= size; i++)
+		*hash = (*hash ^ (i < size ? (unsigned char)text[i] : 0)) * UINT64_C(1099511628211);
+}
+
+static bool parse_is(const struct token *token, const char *word)
+{
+	return token->kind == TOKEN_WORD && strlen(word) == token->size &&
+	       strncasecmp(word, token->text, token->size) == 0;
+}
+
+/* A name as the database knows it; names that differ in case only are the same where quotes do not keep it. */
+static void parse_name(const struct parser *parser, const struct token *token, struct buffer *ret)
+{
+	bool is_quoted = token->kind == TOKEN_QUOTED;
+	size_t at = ret->size;
+
+	buffer_add(ret, token->text + is_quoted, token->size - 2 * is_quoted);
+	for (; !ret->failed && (!is_quoted || parser->dialect->has_brackets) && at < ret->size; at++)
+		ret->data[at] = (char)tolower((unsigned char)ret->data[at]);
+}
+
+static tide_status parse_add_table(struct parser *parser)
+{
+	struct sql_script *script = parser->script;
+	struct buffer name = { 0 };
+	char *text;
+
+	if (parser->made_schema.size && !(parser->dialect->has_brackets && parse_is(&parser->made_schema, "main"))) {
+		parse_name(parser, &parser->made_schema, &name);
+		buffer_add(&name, ".", 1);
+	}
+	parse_name(parser, &parser->made_name, &name);
+	tide_status status = buffer_take(&name, &text, parser->err);
+	if (status != TIDE_OK)
+		return status;
+	char **tables = parse_grow(script->tables, script->table_count, sizeof *tables);
+	if (!tables) {
+		tide_free(text);
+		return alloc_fail(parser->err);
+	}
+	script->tables = tables;
+	script->tables[script->table_count++] = text;
+	return TIDE_OK;
+}
+
+/* CREATE [kind] TABLE [IF NOT EXISTS] [schema.]name, and materialized views; what is temporary is nobody's. */
+static enum made parse_made_next(struct parser *parser, const struct token *token)
+{
+	static const char *const kinds[] = { "UNLOGGED", "VIRTUAL", "FOREIGN", "OR", "REPLACE" };
+	bool is_name = token->kind == TOKEN_WORD || token->kind == TOKEN_QUOTED;
+
+	switch (parser->made) {
+	case MADE_LOOK:
+		return parse_is(token, "CREATE") ? MADE_KIND : MADE_OVER;
+	case MADE_KIND:
+		for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+			if (parse_is(token, kinds[i]))
+				return MADE_KIND;
+		return parse_is(token, "TABLE") ? MADE_NAME : parse_is(token, "MATERIALIZED") ? MADE_VIEW : MADE_OVER;
+	case MADE_VIEW:
+		return parse_is(token, "VIEW") ? MADE_NAME : MADE_OVER;
+	case MADE_NAME:
+		if (parse_is(token, "IF") || parse_is(token, "NOT") || parse_is(token, "EXISTS"))
+			return MADE_NAME;
+		parser->made_name = *token;
+		return is_name ? MADE_DOT : MADE_OVER;
+	case MADE_DOT:
+		if (token->kind != TOKEN_OTHER || *token->text != '.')
+			return MADE_OVER;
+		parser->made_schema = parser->made_name;
+		return MADE_NAME;
+	case MADE_OVER:
+		break;
+	}
+	return MADE_OVER;
+}
+
+static tide_status parse_note(struct parser *parser, const struct token *token)
+{
+	struct sql_script *script = parser->script;
+	enum made before = parser->made;
+
+	if (parser->section->kind == SQL_RESET)
+		return TIDE_OK;
+	parse_fold(parser->section->kind == SQL_INIT ? &script->init_hash : &script->statements_hash, token->text,
+		   token->size);
+	if (parser->section->kind != SQL_INIT)
+		return TIDE_OK;
+	parser->made = parse_made_next(parser, token);
+	return before == MADE_DOT && parser->made == MADE_OVER ? parse_add_table(parser) : TIDE_OK;
+}
+
+/* ---- Statements --------------------------------------------------------------------------------------------- */
+
 static tide_status parse_begin_statement(struct parser *parser, const struct token *token)
 {
 	struct sql_script *script = parser->script;
@@ -313,6 +421,8 @@ static tide_status parse_begin_statement(struct parser *parser, const struct tok
 						     .line = token->line,
 						     .parameter = script->parameter_count };
 	parser->section->count++;
+	parser->made = MADE_LOOK;
+	parser->made_schema = (struct token){ 0 };
 	return TIDE_OK;
 }
 
@@ -389,6 +499,8 @@ static tide_status parse_token(struct parser *parser, const struct token *token)
 	}
 	if (!parser->statement)
 		status = parse_begin_statement(parser, token);
+	if (status == TIDE_OK)
+		status = parse_note(parser, token);
 	if (status != TIDE_OK)
 		return status;
 	if (token->kind == TOKEN_PARAMETER)
@@ -432,6 +544,7 @@ tide_status sql_parse(struct sql_script *script, const struct sql_dialect *diale
 	struct parser parser = { .script = script, .dialect = dialect, .err = err, .line = 1, .is_line_start = true };
 	struct token token;
 
+	script->init_hash = script->statements_hash = UINT64_C(14695981039346656037);
 	if (strlen(script->text) != script->size)
 		return tide_fail(err, TIDE_ARGUMENT, "'%s' is no text: it holds a NUL", script->path);
 	do {
@@ -451,6 +564,9 @@ void sql_script_fini(struct sql_script *script)
 	for (size_t i = 0; i < script->type_count; i++)
 		tide_free((void *)script->types[i]);
 	tide_free(script->types);
+	for (size_t i = 0; i < script->table_count; i++)
+		tide_free(script->tables[i]);
+	tide_free(script->tables);
 	tide_free(script->sections);
 	tide_free(script->statements);
 	tide_free(script->parameters);

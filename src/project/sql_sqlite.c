@@ -330,6 +330,62 @@ static tide_status sqlite_execute(struct sql_script *script, const struct sql_st
 	return status;
 }
 
+/* ---- Questions ---------------------------------------------------------------------------------------------- */
+
+static tide_status sqlite_ask_fail(const struct sql_script *script, sqlite3 *db, int code, struct tide_error *err)
+{
+	tide_status status = sqlite_status(code);
+
+	tide_fail(err, status == TIDE_HANDLER_PERMANENT ? TIDE_IO : status, "'%s': %s", script->path,
+		  sqlite3_errmsg(db));
+	if (err)
+		err->native = code;
+	return status == TIDE_HANDLER_PERMANENT ? TIDE_IO : status;
+}
+
+static tide_status sqlite_ask(const struct sql_script *script, void *connection, const struct sql_question *question,
+			      struct tide_error *err)
+{
+	const char *columns[SQL_COLUMNS_MAX] = { NULL };
+	sqlite3_stmt *statement = NULL;
+	tide_status status = TIDE_OK;
+	int code = sqlite3_prepare_v2(connection, question->text, -1, &statement, NULL);
+
+	for (int i = 0; code == SQLITE_OK && i < question->count; i++)
+		code = sqlite3_bind_text(statement, i + 1, question->values[i], -1, SQLITE_STATIC);
+	while (code == SQLITE_OK && status == TIDE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+		for (int i = 0; i < sqlite3_column_count(statement) && i < SQL_COLUMNS_MAX; i++)
+			columns[i] = (const char *)sqlite3_column_text(statement, i);
+		status = question->row ? question->row(question->self, columns, err) : TIDE_OK;
+		code = SQLITE_OK;
+	}
+	if (status == TIDE_OK && code != SQLITE_DONE)
+		status = sqlite_ask_fail(script, connection, code, err);
+	sqlite3_finalize(statement);
+	return status;
+}
+
+static tide_status sqlite_note_versions(void *self, const char *const *columns, struct tide_error *err)
+{
+	(void)columns;
+	(void)err;
+	((struct sql_place *)self)->has_versions = true;
+	return TIDE_OK;
+}
+
+static tide_status sqlite_find_place(const struct sql_script *script, void *connection, struct sql_place *ret,
+				     struct tide_error *err)
+{
+	struct sql_question question = {
+		.text = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = 'projection_versions'",
+		.row = sqlite_note_versions,
+		.self = ret,
+	};
+
+	*ret = (struct sql_place){ .own = "main." };
+	return sqlite_ask(script, connection, &question, err);
+}
+
 const struct sql_dialect sql_dialect_sqlite = {
 	.scheme = "sqlite",
 	.forbidden = sqlite_forbidden,
@@ -339,6 +395,8 @@ const struct sql_dialect sql_dialect_sqlite = {
 	.check = sqlite_check,
 	.run = sqlite_run,
 	.prepare = sqlite_prepare,
+	.find_place = sqlite_find_place,
+	.ask = sqlite_ask,
 	.detach = sqlite_detach,
 	.execute = sqlite_execute,
 };

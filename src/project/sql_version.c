@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What made which tables: a row of projection_versions for each projection.
+ *
+ * Happy path: the row is there and says what the file says. Without a row it is entered.
+ * Failure modes: init has changed since the tables were made; they are another projection's. A projection that has a
+ * checkpoint and no row ran before there were rows, and is entered as it is.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tidemark/version.h>
+
+#include "core/json.h"
+#include "project/sql.h"
+#include "sys/alloc.h"
+#include "sys/log.h"
+
+/** One projection compared with the rows. */
+struct version {
+	const struct sql_script *script;
+	const char *name;
+	struct sql_place place;
+	struct buffer tables; /* JSON */
+	char init_hash[17], statements_hash[17];
+
+	bool has_row, has_checkpoint;
+	bool has_new_init, has_new_statements;
+	struct buffer own_tables;                  /* of its row */
+	char rival[TIDE_NAME_MAX + 1], table[200]; /* another projection, and what both make; empty: none */
+};
+
+/* A table of the script as the row names it. */
+static char *version_table(const struct version *version, size_t at)
+{
+	const char *table = version->script->tables[at];
+
+	return alloc_format("%s%s", strchr(table, '.') ? "" : version->place.made, table);
+}
+
+static bool version_holds(const char *tables, const char *table)
+{
+	struct json_reader reader;
+	struct json_token token;
+
+	json_read(&reader, tables, strlen(tables));
+	do {
+		token = json_next(&reader);
+		if (token.kind == JSON_STRING && json_equals(&token, table))
+			return true;
+	} while (token.kind != JSON_END && token.kind != JSON_ERROR);
+	return false;
+}
+
+static tide_status version_write_tables(struct version *version, struct tide_error *err)
+{
+	json_open(&version->tables, '[');
+	for (size_t i = 0; i < version->script->table_count; i++) {
+		ALLOC_AUTO char *table = version_table(version, i);
+		if (!table)
+			return alloc_fail(err);
+		json_string(&version->tables, table);
+	}
+	json_close(&version->tables, ']');
+	return version->tables.failed ? alloc_fail(err) : TIDE_OK;
+}
+
+static tide_status version_note_own(void *self, const char *const *columns, struct tide_error *err)
+{
+	struct version *version = self;
+
+	version->has_row = true;
+	version->has_new_init = strcmp(columns[2], version->init_hash) != 0;
+	version->has_new_statements = strcmp(columns[3], version->statements_hash) != 0;
+	buffer_add(&version->own_tables, columns[1], strlen(columns[1]));
+	return version->own_tables.failed ? alloc_fail(err) : TIDE_OK;
+}
+
+static tide_status version_note_checkpoint(void *self, const char *const *columns, struct tide_error *err)
+{
+	struct version *version = self;
+
+	(void)columns;
+	(void)err;
+	version->has_checkpoint = true;
+	return TIDE_OK;
+}
+
+/* Tables that both rows have are shared since before there were rows. */
+static tide_status version_note_rival(void *self, const char *const *columns, struct tide_error *err)
+{
+	struct version *version = self;
+
+	for (size_t i = 0; i < version->script->table_count; i++) {
+		ALLOC_AUTO char *table = version_table(version, i);
+		if (!table)
+			return alloc_fail(err);
+		if (!version_holds(columns[1], table) ||
+		    (version->has_row && version_holds(version->own_tables.data, table)))
+			continue;
+		snprintf(version->rival, sizeof version->rival, "%s", columns[0]);
+		snprintf(version->table, sizeof version->table, "%s", table);
+	}
+	return TIDE_OK;
+}
+
+static tide_status version_ask(struct version *version, const struct sql_dialect *dialect, void *connection,
+			       const char *text, sql_row *row, struct tide_error *err)
+{
+	ALLOC_AUTO char *full = alloc_format(text, version->place.own);
+	struct sql_question question = {
+		.text = full, .values = { version->name }, .count = 1, .row = row, .self = version
+	};
+
+	return full ? dialect->ask(version->script, connection, &question, err) : alloc_fail(err);
+}
+
+static tide_status version_look(struct version *version, const struct sql_dialect *dialect, void *connection,
+				struct tide_error *err)
+{
+	static const char columns[] =
+		"SELECT name, tables, init_hash, statements_hash FROM %sprojection_versions WHERE name ";
+	char own[sizeof columns + 10], others[sizeof columns + 10];
+
+	snprintf(own, sizeof own, "%s= $1", columns);
+	snprintf(others, sizeof others, "%s<> $1", columns);
+	tide_status status = version_write_tables(version, err);
+	if (status == TIDE_OK)
+		status = version_ask(version, dialect, connection, own, version_note_own, err);
+	if (status == TIDE_OK)
+		status = version_ask(version, dialect, connection, others, version_note_rival, err);
+	if (status == TIDE_OK)
+		status = version_ask(version, dialect, connection,
+				     "SELECT 1 FROM %sprojection_checkpoints WHERE projection_name = $1",
+				     version_note_checkpoint, err);
+	return status;
+}
+
+static tide_status version_judge(const struct version *version, enum sql_entry entry, struct tide_error *err)
+{
+	bool is_older = !version->has_row && version->has_checkpoint;
+	const char *path = version->script->path;
+
+	if (version->has_new_init && entry == SQL_ENTRY_START)
+		return tide_fail(
+			err, TIDE_STATE,
+			"'%s' init: changed; rebuild it (tide project %s --reset), or accept it (tide project %s "
+			"--accept-changes)",
+			path, path, path);
+	if (version->has_new_statements && entry == SQL_ENTRY_START)
+		log_at(TIDE_LOG_NOTICE, "projection", "statements changed, what they made of earlier events stays",
+		       "name='%s' file='%s'", version->name, path);
+	if (!*version->rival)
+		return TIDE_OK;
+	if (entry != SQL_ENTRY_ACCEPT && !is_older)
+		return tide_fail(
+			err, TIDE_ALREADY_EXISTS,
+			"table '%s' of projection '%s' is made by projection '%s'; give it tables of its own, or "
+			"take them over with --accept-changes",
+			version->table, version->name, version->rival);
+	log_at(TIDE_LOG_WARNING, "projection", is_older ? "two projections make one table" : "tables taken over",
+	       "name='%s' table='%s' other='%s'", version->name, version->table, version->rival);
+	return TIDE_OK;
+}
+
+/* Whose tables were taken over is entered anew if it is started again. */
+static tide_status version_forget_rival(const struct version *version, const struct sql_dialect *dialect,
+					void *connection, struct tide_error *err)
+{
+	ALLOC_AUTO char *text = alloc_format("DELETE FROM %sprojection_versions WHERE name = $1", version->place.own);
+	struct sql_question question = { .text = text, .values = { version->rival }, .count = 1 };
+
+	return text ? dialect->ask(version->script, connection, &question, err) : alloc_fail(err);
+}
+
+static tide_status version_write_filter(const struct sql_script *script, char **ret, struct tide_error *err)
+{
+	struct buffer filter = { 0 };
+	bool wants_all = false;
+
+	for (size_t i = 0; i < script->section_count; i++)
+		wants_all |= script->sections[i].is_all;
+	*ret = NULL;
+	if (wants_all)
+		return TIDE_OK;
+	json_open(&filter, '[');
+	for (size_t i = 0; i < script->type_count; i++)
+		json_string(&filter, script->types[i]);
+	json_close(&filter, ']');
+	return buffer_take(&filter, ret, err);
+}
+
+static tide_status version_write(const struct version *version, const struct sql_dialect *dialect, void *connection,
+				 struct tide_error *err)
+{
+	char now[TIDE_TIME_TEXT_SIZE];
+	char *filter;
+	tide_status status = version_write_filter(version->script, &filter, err);
+
+	if (status != TIDE_OK)
+		return status;
+	ALLOC_AUTO char *owned = filter;
+	ALLOC_AUTO char *text = alloc_format(
+		"INSERT INTO %sprojection_versions (name, tables, init_hash, statements_hash, filter, built_at, "
+		"tide_version) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO UPDATE SET tables = "
+		"excluded.tables, init_hash = excluded.init_hash, statements_hash = excluded.statements_hash, filter = "
+		"excluded.filter, built_at = excluded.built_at, tide_version = excluded.tide_version",
+		version->place.own);
+	struct sql_question question = {
+		.text = text,
+		.values = { version->name, version->tables.data, version->init_hash, version->statements_hash, owned,
+			    tide_time_format(tide_time_now(), now), TIDE_VERSION_TEXT },
+		.count = 7,
+	};
+	return text ? dialect->ask(version->script, connection, &question, err) : alloc_fail(err);
+}
+
+tide_status sql_version_enter(const struct sql_script *script, const struct sql_dialect *dialect, const char *name,
+			      enum sql_entry entry, void *connection, struct tide_error *err)
+{
+	struct version version = { .script = script, .name = name };
+
+	snprintf(version.init_hash, sizeof version.init_hash, "%016" PRIx64, script->init_hash);
+	snprintf(version.statements_hash, sizeof version.statements_hash, "%016" PRIx64, script->statements_hash);
+	tide_status status = dialect->find_place(script, connection, &version.place, err);
+	if (status != TIDE_OK || !version.place.has_versions)
+		return status;
+	status = version_look(&version, dialect, connection, err);
+	if (status == TIDE_OK)
+		status = version_judge(&version, entry, err);
+	if (status == TIDE_OK && *version.rival && entry == SQL_ENTRY_ACCEPT)
+		status = version_forget_rival(&version, dialect, connection, err);
+	if (status == TIDE_OK && (!version.has_row || version.has_new_init || version.has_new_statements))
+		status = version_write(&version, dialect, connection, err);
+	buffer_fini(&version.tables);
+	buffer_fini(&version.own_tables);
+	return status;
+}
