@@ -157,6 +157,7 @@ struct tide_page_query {
 	/* 0: passed_before and scanned_to are not needed, so the filter may run in the database. Else the read returns
 	 * after scanning so many events even when none matched, with exact counts. */
 	size_t max_scan;
+	bool is_unsettled; /* feed, max_scan 0: also what is visible behind a hole that may still be filled */
 };
 
 /* ---- Appends ------------------------------------------------------------------------------------------------- */
@@ -317,6 +318,10 @@ struct tide_store_ops {
 	tide_status (*examine)(void *session, tide_report report, void *self, struct tide_error *err);
 	/* The same for what takes a scan of every event. */
 	tide_status (*examine_deep)(void *session, tide_report report, void *self, struct tide_error *err);
+
+	/* NULL: what is visible is settled. Else looks how far it is, and who keeps it from being so. Looks of one session
+	 * add up: what it began to wait for is not forgotten. */
+	tide_status (*horizon)(void *session, struct tide_horizon *ret, struct tide_error *err);
 };
 
 /** Hearing of other processes' commits. NULL functions: nobody else can write to this store. */

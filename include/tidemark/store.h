@@ -154,6 +154,9 @@ struct tide_query {
 	const struct tide_uuid *tenant_id;      /* NULL: all; never matches events without tenant */
 	const struct tide_time *occurred_from;  /* NULL: no bound; inclusive */
 	const struct tide_time *occurred_until; /* NULL: no bound; inclusive */
+	/* Feed reads: also what is visible behind a hole that an open append may still fill (see tide_store_settle). What is
+	 * read there is not in its final order: events may yet appear between. */
+	bool unsettled;
 };
 
 /**
@@ -239,6 +242,29 @@ tide_status tide_store_stream_version(struct tide_store *store, struct tide_stre
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_store_end(struct tide_store *store, tide_position *ret, struct tide_error *err);
+
+#define TIDE_WAITING_FOR_SIZE 320
+
+/** How far the feed is settled: nothing will appear at or below its end any more. */
+struct tide_horizon {
+	tide_position end;                  /* the feed end */
+	tide_position newest;               /* the greatest position visible when it was asked for */
+	char holder[TIDE_WAITING_FOR_SIZE]; /* whose open append holds the rest back; empty: nobody does */
+};
+
+/**
+ * Wait until every event that is visible now is settled, for at most `wait_seconds` (0: only look).
+ *
+ * Appends that were open at the start are waited for as they end, later ones are not. It came to that when
+ * `ret->end >= ret->newest`; else `ret->holder` tells who stays. Only on PostgreSQL does anything hold the feed back.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK also when the wait was not long enough; TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST,
+ *          TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_store_settle(struct tide_store *store, double wait_seconds, struct tide_horizon *ret,
+			      struct tide_error *err);
 
 /**
  * Remove every event, checkpoint, dead letter and snapshot of a memory store; positions restart at 1.

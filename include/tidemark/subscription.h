@@ -245,8 +245,6 @@ const char *tide_state_name(enum tide_state state);
 const char *tide_pause_reason_name(enum tide_pause_reason reason);
 const char *tide_checkpoint_strategy_name(enum tide_checkpoint_strategy strategy);
 
-#define TIDE_WAITING_FOR_SIZE 320
-
 /** One consistent snapshot of a subscription. A plain value, it owns nothing. */
 struct tide_subscription_status {
 	char name[TIDE_NAME_MAX + 1];

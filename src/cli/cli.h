@@ -187,6 +187,12 @@ struct tide_store *cli_open(struct cli *cli, bool read_only, int *ret_exit);
 /** Open the checkpoints of --into, or of the store. */
 struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store, bool initialize,
 					      int *ret_exit);
+/** Wait for appends that are open now, as --wait says: how far the feed is settled then. CLI_DONE, or what failed. */
+int cli_settle(struct cli *cli, struct tide_store *store, struct tide_horizon *ret);
+/** When that was not far enough: say from where, and who holds it. CLI_DONE when it was, CLI_UNAVAILABLE. */
+int cli_fail_unsettled(struct cli *cli, const struct tide_horizon *horizon);
+/** The same as a warning. */
+void cli_warn_unsettled(struct cli *cli, const struct tide_horizon *horizon);
 
 /* ---- run.c: running a manager until a signal ---- */
 

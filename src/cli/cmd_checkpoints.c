@@ -193,16 +193,22 @@ static int lag_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 
 typedef int checkpoints_action(struct cli *cli, struct tide_checkpoints *checkpoints);
 
-static int checkpoints_with(struct cli *cli, checkpoints_action *action)
+/* With `should_settle` what is visible at the start counts, and an append that holds some of it back is told. */
+static int checkpoints_with(struct cli *cli, checkpoints_action *action, bool should_settle)
 {
 	struct tide_checkpoints *checkpoints = NULL;
+	struct tide_horizon horizon = { 0 };
 	int exit;
 
 	struct tide_store *store = cli_open(cli, false, &exit);
 	if (store)
 		checkpoints = cli_open_checkpoints(cli, store, false, &exit);
 	if (checkpoints)
+		exit = should_settle ? cli_settle(cli, store, &horizon) : CLI_DONE;
+	if (checkpoints && exit == CLI_DONE)
 		exit = action(cli, checkpoints);
+	if (checkpoints && exit == CLI_DONE)
+		exit = cli_fail_unsettled(cli, &horizon);
 	tide_checkpoints_close(checkpoints);
 	tide_store_close(store);
 	return exit;
@@ -215,17 +221,17 @@ int cmd_checkpoints(struct cli *cli)
 	if (strcmp(action, "list") == 0) {
 		if (cli->arg_count > 1)
 			return cli_usage(cli, "checkpoints list does not take '%s'", cli->args[1]);
-		return checkpoints_with(cli, checkpoints_list);
+		return checkpoints_with(cli, checkpoints_list, false);
 	}
 	bool is_reset = strcmp(action, "reset") == 0;
 	if (!is_reset && strcmp(action, "show") != 0)
 		return cli_usage(cli, "checkpoints '%s' is none of list, show, reset", action);
 	if (cli->arg_count < 2)
 		return cli_usage(cli, "checkpoints %s needs the name of a projection", action);
-	return checkpoints_with(cli, is_reset ? checkpoints_reset : checkpoints_show);
+	return checkpoints_with(cli, is_reset ? checkpoints_reset : checkpoints_show, false);
 }
 
 int cmd_lag(struct cli *cli)
 {
-	return checkpoints_with(cli, lag_run);
+	return checkpoints_with(cli, lag_run, true);
 }

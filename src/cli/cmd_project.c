@@ -3,7 +3,7 @@
  * tide project: a file of SQL kept up to date with the feed, under a manager.
  *
  * Happy path: the file is checked before anything is opened for writing; the subscription runs until SIGTERM or SIGINT,
- * or with --once until it has settled what was stored at the start. A watcher thread draws the progress and asks for
+ * or with --once until it has settled what was stored at the start and delivered again what had been asked for. A watcher thread draws the progress and asks for
  * the shutdown; the summary at the end is what the subscription itself says it did. Failure modes: a subscription that
  * ends in error ends the command with that error. With --once a projection that somebody else runs is `busy`; without,
  * this process stands by and takes over.
@@ -36,10 +36,11 @@ struct project_call {
 	/* the watcher's; this thread's when it has ended */
 	struct thread watcher;
 	struct wakeup stop;
-	tide_position goal;   /* the feed end at the start; --once ends there */
-	int64_t done, events; /* at the last look */
-	int standbys;         /* looks that saw another owner */
-	bool was_noted;       /* the reader was told that this process stands by */
+	tide_position goal;          /* the feed end at the start; --once ends there */
+	struct tide_horizon horizon; /* of --once */
+	int64_t done, events;        /* at the last look */
+	int standbys;                /* looks that saw another owner */
+	bool was_noted;              /* the reader was told that this process stands by */
 	bool gave_up;
 };
 
@@ -93,6 +94,8 @@ static int project_config(struct cli *cli, struct tide_subscription_config *conf
 	config->self_check = true;
 	/* who waits for the end of the history wants to see every failure, not a pause after five */
 	config->circuit_breaker_enabled = !cli->options[OPT_ONCE].is_set;
+	if (cli->options[OPT_WAIT].is_set && !cli->options[OPT_ONCE].is_set)
+		return cli_usage(cli, "--wait needs --once");
 	if (retries->number > INT32_MAX)
 		return cli_usage(cli, "--max-retries '%s' is too many", retries->text);
 	if (retries->is_set)
@@ -176,6 +179,22 @@ static void project_watch_standby(struct project_call *call)
 	}
 }
 
+/* Dead letters that are yet to be delivered again; the error of asking is the subscription's to find. */
+static bool project_has_redeliveries(const struct project_call *call)
+{
+	const char *name = tide_sql_projection_subscriber(call->projection)->name;
+	struct tide_dead_letter_count *counts;
+	size_t count;
+	bool has_some = false;
+
+	if (tide_dead_letters_counts(call->checkpoints, &counts, &count, NULL) != TIDE_OK)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		has_some |= strcmp(counts[i].projection_name, name) == 0 && counts[i].retrying_count > 0;
+	tide_free(counts);
+	return has_some;
+}
+
 /* Look once: draw, and ask for the end when it has come. An owner that was replaced restarts by itself. */
 static void project_watch_once(struct project_call *call)
 {
@@ -192,7 +211,7 @@ static void project_watch_once(struct project_call *call)
 	else if (status.standby)
 		project_watch_standby(call);
 	else if (call->cli->options[OPT_ONCE].is_set && status.position >= call->goal &&
-		 status.state != TIDE_STATE_STARTING)
+		 status.state != TIDE_STATE_STARTING && !project_has_redeliveries(call))
 		project_end(call);
 	else
 		call->standbys = 0;
@@ -292,8 +311,25 @@ static int project_summary(struct project_call *call, const struct tide_shutdown
 		exit = cli_fail(call->cli, &result->error);
 	else if (exit == CLI_DONE)
 		exit = project_judge(call, &status);
+	if (exit == CLI_DONE)
+		exit = cli_fail_unsettled(call->cli, &call->horizon);
 	/* whatever the status says of the event or the database, the command was well written */
 	return exit == CLI_USAGE || exit == CLI_CONFLICT || exit == CLI_NOT_FOUND ? CLI_FAILED : exit;
+}
+
+/* Where --once ends: behind what is visible now, or as far as it is settled. */
+static int project_find_goal(struct project_call *call)
+{
+	struct tide_error err;
+
+	if (!call->cli->options[OPT_ONCE].is_set) {
+		if (tide_store_end(call->store, &call->goal, &err) != TIDE_OK)
+			return cli_fail(call->cli, &err);
+		return CLI_DONE;
+	}
+	int exit = cli_settle(call->cli, call->store, &call->horizon);
+	call->goal = call->horizon.end;
+	return exit;
 }
 
 static int project_run(struct project_call *call)
@@ -304,8 +340,10 @@ static int project_run(struct project_call *call)
 	tide_position position = 0;
 	struct tide_error err;
 
-	if (tide_store_end(call->store, &call->goal, &err) != TIDE_OK ||
-	    tide_manager_subscribe(call->manager, subscriber, &call->config, &call->subscription, &err) != TIDE_OK)
+	int exit = project_find_goal(call);
+	if (exit != CLI_DONE)
+		return exit;
+	if (tide_manager_subscribe(call->manager, subscriber, &call->config, &call->subscription, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	if (call->config.start_from == TIDE_START_CHECKPOINT &&
 	    tide_checkpoints_position(call->checkpoints, subscriber->name, &position, &err) != TIDE_OK)

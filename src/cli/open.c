@@ -49,6 +49,41 @@ struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store
 	return NULL;
 }
 
+#define WAIT_DEFAULT_SECONDS 10
+
+int cli_settle(struct cli *cli, struct tide_store *store, struct tide_horizon *ret)
+{
+	const struct option_value *wait = &cli->options[OPT_WAIT];
+	struct tide_error err;
+
+	if (tide_store_settle(store, wait->is_set ? (double)wait->number : WAIT_DEFAULT_SECONDS, ret, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	return CLI_DONE;
+}
+
+int cli_fail_unsettled(struct cli *cli, const struct tide_horizon *horizon)
+{
+	struct tide_error err;
+
+	if (horizon->end >= horizon->newest)
+		return CLI_DONE;
+	tide_fail(&err, TIDE_BUSY, "events behind position %lld wait for an append that stays open: %s",
+		  (long long)horizon->end, *horizon->holder ? horizon->holder : "it cannot be named");
+	return cli_fail(cli, &err);
+}
+
+void cli_warn_unsettled(struct cli *cli, const struct tide_horizon *horizon)
+{
+	char fields[TIDE_WAITING_FOR_SIZE + 64];
+
+	snprintf(fields, sizeof fields, "behind=%lld holder=\"%s\"", (long long)horizon->end, horizon->holder);
+	cli_log(cli, &(struct tide_log_line){ .level = TIDE_LOG_WARNING,
+					      .component = "store",
+					      .message = "the order is not final behind a position: an append is open "
+							 "that may come in between",
+					      .fields = fields });
+}
+
 int cmd_init(struct cli *cli)
 {
 	struct buffer line = { 0 };

@@ -10,8 +10,11 @@
 #include "core/text.h"
 #include "path/store.h"
 #include "sys/alloc.h"
+#include "sys/clock.h"
+#include "sys/wakeup.h"
 
 #define READ_PAGE_EVENTS 256
+#define READ_LOOK_NS (10 * NS_PER_MS)
 #define READ_PAGE_BYTES ((size_t)4 << 20)
 
 struct tide_reader {
@@ -20,7 +23,7 @@ struct tide_reader {
 	struct tide_filter filter;
 	void *filter_block; /* what the filter names, copied */
 	struct tide_stream stream;
-	bool of_stream, backward;
+	bool of_stream, backward, is_unsettled;
 	int64_t bound; /* of the next page */
 	int64_t left;  /* results still allowed; INT64_MAX: no limit */
 	tide_version stream_version;
@@ -126,6 +129,7 @@ static tide_status read_begin(struct tide_reader *reader, const struct tide_quer
 	read_copy_query(&copy, query, reader);
 	reader->of_stream = query->of_stream;
 	reader->backward = query->backward;
+	reader->is_unsettled = query->unsettled;
 	reader->bound = read_first_bound(query);
 	reader->left = query->limit.is_set ? query->limit.value : INT64_MAX;
 	tide_status status = store_borrow(reader->store, &reader->session, err);
@@ -170,6 +174,7 @@ static tide_status read_page(struct tide_reader *reader, struct tide_error *err)
 		.bound = reader->bound,
 		.max_events = reader->left < READ_PAGE_EVENTS ? (size_t)reader->left : READ_PAGE_EVENTS,
 		.max_bytes = READ_PAGE_BYTES,
+		.is_unsettled = reader->is_unsettled,
 	};
 	reader->next = 0;
 	tide_page_begin(&reader->page, query.max_events, query.max_bytes);
@@ -293,6 +298,59 @@ tide_status tide_store_end(struct tide_store *store, tide_position *ret, struct 
 	if (status != TIDE_OK)
 		return status;
 	status = store->backend->store.end(session, ret, err);
+	store_return(store, session, status);
+	return status;
+}
+
+static tide_status read_horizon(const struct tide_store_ops *ops, void *session, struct tide_horizon *ret,
+				struct tide_error *err)
+{
+	if (ops->horizon)
+		return ops->horizon(session, ret, err);
+	*ret = (struct tide_horizon){ 0 };
+	tide_status status = ops->end(session, &ret->end, err);
+	ret->newest = ret->end;
+	return status;
+}
+
+/* Look until what was visible at first is settled. */
+static tide_status read_settle(const struct tide_store_ops *ops, void *session, double wait_seconds,
+			       struct tide_horizon *ret, struct tide_error *err)
+{
+	struct mono_time deadline = mono_add(clock_mono(&clock_system), ns_of_seconds(wait_seconds));
+	struct wakeup pause;
+	struct tide_horizon horizon;
+	tide_status status = read_horizon(ops, session, &horizon, err);
+	tide_position newest = status == TIDE_OK ? horizon.newest : 0;
+	wakeup_init(&pause);
+	while (status == TIDE_OK && horizon.end < newest && clock_mono(&clock_system).ns < deadline.ns) {
+		wakeup_wait(&pause, mono_min(deadline, mono_add(clock_mono(&clock_system), READ_LOOK_NS)));
+		status = read_horizon(ops, session, &horizon, err);
+		if (status == TIDE_OK && horizon.newest < newest)
+			newest = horizon.newest; /* the newest events were taken away */
+	}
+	wakeup_fini(&pause);
+	if (status != TIDE_OK)
+		return status;
+	horizon.newest = newest;
+	if (horizon.end >= newest)
+		*horizon.holder = '\0';
+	*ret = horizon;
+	return TIDE_OK;
+}
+
+tide_status tide_store_settle(struct tide_store *store, double wait_seconds, struct tide_horizon *ret,
+			      struct tide_error *err)
+{
+	if (!store || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", store ? "ret" : "store");
+	if (!(wait_seconds >= 0))
+		return tide_fail(err, TIDE_ARGUMENT, "wait_seconds is %g and must be 0 or more", wait_seconds);
+	void *session;
+	tide_status status = store_borrow(store, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = read_settle(&store->backend->store, session, wait_seconds, ret, err);
 	store_return(store, session, status);
 	return status;
 }

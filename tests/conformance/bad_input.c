@@ -231,6 +231,10 @@ static void invalid_reads_are_refused(struct fixture *f)
 		tide_store_stream_version(f->store, (struct tide_stream){ nil_uuid, "Order" }, &version, err));
 	refused(TIDE_ARGUMENT, tide_store_end(f->store, NULL, err));
 	refused(TIDE_ARGUMENT, tide_store_end(NULL, &end, err));
+	struct tide_horizon horizon;
+	refused(TIDE_ARGUMENT, tide_store_settle(f->store, 0, NULL, err));
+	refused(TIDE_ARGUMENT, tide_store_settle(NULL, 0, &horizon, err));
+	refused(TIDE_ARGUMENT, tide_store_settle(f->store, -1, &horizon, err));
 }
 
 static void invalid_urls_are_refused(struct fixture *f)

@@ -427,6 +427,33 @@ static void unknown_event_is_not_found(struct fixture *f)
 	assert_false(exists);
 }
 
+static void feed_that_nobody_holds_is_settled_at_once(struct fixture *f)
+{
+	struct tide_horizon horizon;
+	struct tide_reader *reader;
+	const struct tide_event *event;
+	must(tide_store_settle(f->store, 0, &horizon, err));
+	assert_int_equal(horizon.end, 0);
+	assert_int_equal(horizon.newest, 0);
+	append_one(f->store, stream_of("Order", 1), "First");
+	append_one(f->store, stream_of("Order", 1), "Second");
+	must(tide_store_settle(f->store, 60, &horizon, err));
+	assert_int_equal(horizon.end, horizon.newest);
+	assert_string_equal(horizon.holder, "");
+	for (int backward = 0; backward < 2; backward++) { /* there is nothing more to see by looking beyond */
+		struct tide_query query = { .unsettled = true, .backward = backward };
+		must(tide_store_read(f->store, &query, &reader, err));
+		for (int i = 0; i < 2; i++) {
+			must(tide_reader_next(reader, &event, err));
+			assert_non_null(event);
+			assert_int_equal(event->version, backward ? 2 - i : i + 1);
+		}
+		must(tide_reader_next(reader, &event, err));
+		assert_null(event);
+		tide_reader_close(reader);
+	}
+}
+
 static void feed_end_is_the_greatest_position_a_read_returns(struct fixture *f)
 {
 	assert_int_equal(end_of(f->store), 0);
@@ -464,6 +491,7 @@ const struct test_case read_cases[] = {
 	CASE(several_readers_at_once_do_not_disturb_each_other),
 	CASE(event_is_found_by_its_id_store_wide),
 	CASE(unknown_event_is_not_found),
+	CASE(feed_that_nobody_holds_is_settled_at_once),
 	CASE(feed_end_is_the_greatest_position_a_read_returns),
 	CASES_END,
 };

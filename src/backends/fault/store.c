@@ -239,6 +239,12 @@ static tide_status fault_waiting_for(void *session, char *ret, size_t size, stru
 	return self->store->inner->store.waiting_for(self->state, ret, size, err);
 }
 
+static tide_status fault_horizon(void *session, struct tide_horizon *ret, struct tide_error *err)
+{
+	struct fault_session *self = session;
+	return self->store->inner->store.horizon(self->state, ret, err);
+}
+
 static tide_status fault_examine(void *session, tide_report report, void *context, struct tide_error *err)
 {
 	struct fault_session *self = session;
@@ -329,6 +335,7 @@ const struct tide_store_ops fault_store_ops = {
 	.waiting_for = fault_waiting_for,
 	.examine = fault_examine,
 	.examine_deep = fault_examine_deep,
+	.horizon = fault_horizon,
 };
 
 const struct tide_notify_ops fault_notify_ops = {

@@ -29,6 +29,7 @@ const struct tide_backend tide_backend_postgres = {
 		.waiting_for = pg_waiting_for,
 		.examine = pg_examine,
 		.examine_deep = pg_examine_deep,
+		.horizon = pg_horizon,
 	},
 	.notify = {
 		.start = pg_watch_start,

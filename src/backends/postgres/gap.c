@@ -212,28 +212,38 @@ tide_status pg_gap_found(struct pg_session *session, const PGresult *rows, struc
 
 /* ---- A hole that holds the feed up -------------------------------------------------------------------------- */
 
-/* Those that may own the hole, for the query that tells of them. */
-static char *gap_owners(const struct pg_gap *gap)
+/* Those that may own holes below a position, for the query that tells of them. */
+static char *gap_owners(const struct pg_gap *gap, tide_position below)
 {
 	struct buffer names = { 0 };
 	char *text = NULL;
 	for (size_t i = 0; i < gap->count; i++)
-		if (gap->floors[i].floor < gap->hole)
+		if (gap->floors[i].floor < below)
 			buffer_format(&names, "%s%s", names.size ? " " : "", gap->floors[i].transaction);
 	return names.size && buffer_take(&names, &text, NULL) == TIDE_OK ? text : NULL;
+}
+
+/* The oldest of them; empty when nobody can be named. */
+static void gap_name_owner(struct pg_session *session, tide_position below, char ret[PG_HOLDER_SIZE])
+{
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	ALLOC_AUTO char *owners = gap_owners(&session->gap, below);
+	*ret = '\0';
+	if (session->gap.is_replica)
+		snprintf(ret, PG_HOLDER_SIZE, "a transaction of the primary");
+	else if (owners && pg_holders(session, owners, &rows, NULL) == TIDE_OK && PQntuples(rows) > 0)
+		pg_holder_describe(rows, 0, ret);
 }
 
 static void gap_tell(struct pg_session *session)
 {
 	struct pg_gap *gap = &session->gap;
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	ALLOC_AUTO char *owners = gap_owners(gap);
-	char who[PG_HOLDER_SIZE];
+	char who[PG_HOLDER_SIZE] = "";
 	gap->is_told = true;
-	if (gap->is_replica || !owners || pg_holders(session, owners, &rows, NULL) != TIDE_OK || PQntuples(rows) == 0)
-		return;
-	pg_holder_describe(rows, 0, who);
-	log_at(TIDE_LOG_WARNING, "store", "events wait for an append that stays open", "holder=\"%s\"", who);
+	if (!gap->is_replica)
+		gap_name_owner(session, gap->hole, who);
+	if (*who)
+		log_at(TIDE_LOG_WARNING, "store", "events wait for an append that stays open", "holder=\"%s\"", who);
 }
 
 void pg_gap_hold(struct pg_session *session, tide_position hole)
@@ -320,10 +330,10 @@ static tide_status gap_count(struct pg_session *session, tide_position newest, s
 	return TIDE_OK;
 }
 
-/* The greatest position a read could return now. What is settled ends at a visible position. */
-tide_status pg_end(void *self, tide_position *ret, struct tide_error *err)
+/* The greatest position a read could return now, and the greatest visible one. What is settled ends at a visible one. */
+static tide_status gap_find_end(struct pg_session *session, tide_position *ret, tide_position *ret_newest,
+				struct tide_error *err)
 {
-	struct pg_session *session = self;
 	tide_position newest;
 	tide_status status = gap_look(session, &newest, err);
 	if (status == TIDE_OK && newest > session->settled)
@@ -331,6 +341,26 @@ tide_status pg_end(void *self, tide_position *ret, struct tide_error *err)
 	if (status != TIDE_OK)
 		return status;
 	*ret = newest < session->settled ? newest : session->settled;
+	*ret_newest = newest;
 	pg_gap_mark(session);
+	return TIDE_OK;
+}
+
+tide_status pg_end(void *session, tide_position *ret, struct tide_error *err)
+{
+	tide_position newest;
+	return gap_find_end(session, ret, &newest, err);
+}
+
+tide_status pg_horizon(void *session, struct tide_horizon *ret, struct tide_error *err)
+{
+	_Static_assert(sizeof ret->holder == PG_HOLDER_SIZE, "a holder fits");
+	struct tide_horizon horizon = { 0 };
+	tide_status status = gap_find_end(session, &horizon.end, &horizon.newest, err);
+	if (status != TIDE_OK)
+		return status;
+	if (horizon.end < horizon.newest)
+		gap_name_owner(session, horizon.newest, horizon.holder);
+	*ret = horizon;
 	return TIDE_OK;
 }

@@ -190,6 +190,7 @@ void pg_gap_release(struct pg_session *session);
 void pg_gap_void(struct pg_session *session);
 void pg_gap_fini(struct pg_session *session);
 tide_status pg_end(void *session, tide_position *ret, struct tide_error *err);
+tide_status pg_horizon(void *session, struct tide_horizon *ret, struct tide_error *err);
 /** Leave what was proven for readers that begin later, at most now and then; failing is of no account. */
 void pg_gap_mark(struct pg_session *session);
 tide_status pg_scan_read(struct pg_session *session, const struct tide_page_query *query, struct tide_page *page,

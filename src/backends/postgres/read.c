@@ -176,12 +176,12 @@ static tide_status read_stream(struct pg_session *session, const struct tide_pag
 	return TIDE_OK;
 }
 
-/* The feed within its settled end; what lies behind it is not there yet. */
+/* The feed within its settled end; what lies behind it is not there yet, unless it is asked for. */
 static tide_status read_feed(struct pg_session *session, const struct tide_page_query *query, struct tide_page *page,
 			     struct tide_error *err)
 {
-	tide_position end;
-	tide_status status = pg_end(session, &end, err);
+	tide_position end = INT64_MAX - 1;
+	tide_status status = query->is_unsettled ? TIDE_OK : pg_end(session, &end, err);
 	int rows = read_rows(query);
 	int64_t bound = query->bound;
 	for (bool fits = true; status == TIDE_OK && fits && page->count < page->max_events;) {
@@ -193,7 +193,7 @@ static tide_status read_feed(struct pg_session *session, const struct tide_page_
 			status = read_fill(session, result, query, page, &bound, &fits, err);
 		if (status == TIDE_OK && fits && read_count(result) < rows) {
 			page->is_end = true;
-			bound = query->backward ? 0 : end;
+			bound = query->backward ? 0 : query->is_unsettled ? bound : end;
 			break;
 		}
 	}
@@ -206,7 +206,7 @@ tide_status pg_read(void *self, const struct tide_page_query *query, struct tide
 	struct pg_session *session = self;
 	if (query->stream)
 		return read_stream(session, query, page, err);
-	if (!query->backward && (query->max_scan > 0 || !read_is_filtered(query->filter)))
+	if (!query->backward && !query->is_unsettled && (query->max_scan > 0 || !read_is_filtered(query->filter)))
 		return pg_scan_read(session, query, page, err);
 	return read_feed(session, query, page, err);
 }
