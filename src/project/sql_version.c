@@ -216,6 +216,54 @@ static tide_status version_write(const struct version *version, const struct sql
 	return text ? dialect->ask(version->script, connection, &question, err) : alloc_fail(err);
 }
 
+/** A read model that is not where the projection writes now. */
+struct elsewhere {
+	const struct version *version;
+	const char *table;
+};
+
+static tide_status version_note_elsewhere(void *self, const char *const *columns, struct tide_error *err)
+{
+	const struct elsewhere *elsewhere = self;
+	const struct version *version = elsewhere->version;
+
+	return tide_fail(
+		err, TIDE_STATE,
+		"table '%s%s' was not there, while projection '%s' has filled '%s.%s'; move it (ALTER TABLE ... SET "
+		"SCHEMA), or begin anew with --reset",
+		version->place.made, elsewhere->table, version->name, columns[0], elsewhere->table);
+}
+
+/* A table that this transaction has made, in front of one that the search path led to before. */
+static tide_status version_refuse_elsewhere(const struct version *version, const struct sql_dialect *dialect,
+					    void *connection, struct tide_error *err)
+{
+	ALLOC_AUTO char *text = alloc_format(
+		"SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = $1 "
+		"AND "
+		"c.relkind IN ('r', 'p', 'm') AND n.nspname = ANY(current_schemas(false)) AND n.nspname <> "
+		"current_schema() AND EXISTS (SELECT FROM pg_locks l JOIN pg_class m ON m.oid = l.relation WHERE l.pid "
+		"= "
+		"pg_backend_pid() AND l.mode = 'AccessExclusiveLock' AND m.relname = $1 AND m.relnamespace = (SELECT "
+		"oid "
+		"FROM pg_namespace WHERE nspname = current_schema())) AND EXISTS (SELECT FROM %sprojection_checkpoints "
+		"WHERE projection_name = $2)",
+		version->place.own);
+	tide_status status = text ? TIDE_OK : alloc_fail(err);
+
+	for (size_t i = 0; i < version->script->table_count && status == TIDE_OK; i++) {
+		struct elsewhere elsewhere = { version, version->script->tables[i] };
+		struct sql_question question = { .text = text,
+						 .values = { elsewhere.table, version->name },
+						 .count = 2,
+						 .row = version_note_elsewhere,
+						 .self = &elsewhere };
+		if (!strchr(elsewhere.table, '.'))
+			status = dialect->ask(version->script, connection, &question, err);
+	}
+	return status;
+}
+
 tide_status sql_version_enter(const struct sql_script *script, const struct sql_dialect *dialect, const char *name,
 			      enum sql_entry entry, void *connection, struct tide_error *err)
 {
@@ -224,6 +272,8 @@ tide_status sql_version_enter(const struct sql_script *script, const struct sql_
 	snprintf(version.init_hash, sizeof version.init_hash, "%016" PRIx64, script->init_hash);
 	snprintf(version.statements_hash, sizeof version.statements_hash, "%016" PRIx64, script->statements_hash);
 	tide_status status = dialect->find_place(script, connection, &version.place, err);
+	if (status == TIDE_OK && entry == SQL_ENTRY_START && *version.place.made)
+		status = version_refuse_elsewhere(&version, dialect, connection, err);
 	if (status != TIDE_OK || !version.place.has_versions)
 		return status;
 	status = version_look(&version, dialect, connection, err);
