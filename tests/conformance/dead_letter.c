@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include "conformance/cases.h"
@@ -141,6 +142,33 @@ static void message_of_any_text_is_kept(struct fixture *f)
 	struct tide_dead_letter_list found = get(f, id);
 	assert_string_equal(found.entries[0].error_message, message);
 	tide_dead_letters_free(&found);
+}
+
+/* ---- Words --------------------------------------------------------------------------------------------------- */
+
+/* One condition has one text, whatever keeps the rows. */
+static void same_condition_has_the_same_words(struct fixture *f)
+{
+	struct tide_dead_letter_list found;
+	struct tide_checkpoint row;
+	struct tide_event *event;
+	struct tide_uuid nowhere = uuid_of(7);
+	int64_t id = add(f, "orders", 1, "it broke");
+	char text[80];
+	assert_string_equal(refused(TIDE_NOT_FOUND, tide_dead_letters_get(f->checkpoints, 12345, &found, err)).message,
+			    "dead letter 12345 does not exist");
+	assert_string_equal(refused(TIDE_NOT_FOUND, tide_dead_letters_discard(f->checkpoints, 12345, err)).message,
+			    "dead letter 12345 does not exist");
+	must(tide_dead_letters_resolve(f->checkpoints, id, "me", err));
+	snprintf(text, sizeof text, "dead letter %lld is resolved", (long long)id);
+	assert_string_equal(refused(TIDE_STATE, tide_dead_letters_resolve(f->checkpoints, id, "me", err)).message,
+			    text);
+	assert_string_equal(refused(TIDE_STATE, tide_dead_letters_retry(f->checkpoints, id, err)).message, text);
+	assert_string_equal(refused(TIDE_STATE, tide_dead_letters_discard(f->checkpoints, id, err)).message, text);
+	assert_string_equal(refused(TIDE_NOT_FOUND, tide_checkpoints_load(f->checkpoints, "nobody", &row, err)).message,
+			    "'nobody' has no checkpoint");
+	assert_string_equal(refused(TIDE_NOT_FOUND, tide_store_event(f->store, &nowhere, &event, err)).message,
+			    "event '4b3defb1-8fae-5489-a954-be9fe8cec3c7' is not stored");
 }
 
 /* ---- Listing ------------------------------------------------------------------------------------------------- */
@@ -353,6 +381,7 @@ static void counts_are_by_projection_the_most_first(struct fixture *f)
 }
 
 const struct test_case dead_letter_cases[] = {
+	CASE(same_condition_has_the_same_words),
 	CASE(added_entry_has_every_column),
 	CASE(entry_without_a_trace_has_none),
 	CASE(adding_again_refreshes_the_entry),

@@ -105,7 +105,8 @@ static void writes_of_a_former_owner_are_fenced(struct fixture *f)
 	contender_release(&a);
 	assert_true(contender_acquire(&b, "p"));
 	write.progress.position = 6;
-	refused(TIDE_FENCED, a.ops->save(a.session, &old, &write, err));
+	assert_string_equal(refused(TIDE_FENCED, a.ops->save(a.session, &old, &write, err)).message,
+			    "'p' has another owner now");
 	struct tide_dead_letter_write letter = { .projection_name = "p",
 						 .event_id = uuid_of(50),
 						 .event_type = "A",

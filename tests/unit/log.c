@@ -61,6 +61,17 @@ static void fields_are_one_line_of_utf8_and_cut_when_too_long(void **state)
 	assert_true(utf8_is_valid(seen.fields, strlen(seen.fields)));
 }
 
+static void a_quoted_value_can_be_taken_apart_again(void **state)
+{
+	(void)state;
+	memset(&seen, 0, sizeof seen);
+	tide_log_set(remember, &seen, TIDE_LOG_DEBUG);
+	log_at(TIDE_LOG_ERROR, "dlq", "odd", "error='%s' name='%.*s' n=%lld took=%.3f of=%zu 100%% kind=%s",
+	       "'x' is \\", 2, "a'b", (long long)-5, 1.5, (size_t)7, "it's");
+	tide_log_set(NULL, NULL, TIDE_LOG_WARNING);
+	assert_string_equal(seen.fields, "error='\\'x\\' is \\\\' name='a\\'' n=-5 took=1.500 of=7 100% kind=it's");
+}
+
 static void call_back(void *self, const struct tide_log_line *line)
 {
 	(void)line;
@@ -107,6 +118,9 @@ static void the_default_writes_warnings_to_standard_error(void **state)
 	fflush(stderr);
 	dup2(file, STDERR_FILENO);
 	log_at(TIDE_LOG_NOTICE, "store", "unwanted", " ");
+	tide_log_set(NULL, NULL, TIDE_LOG_ERROR); /* a level without a sink counts, too */
+	log_at(TIDE_LOG_WARNING, "store", "unwanted", " ");
+	tide_log_set(NULL, NULL, TIDE_LOG_WARNING);
 	log_at(TIDE_LOG_WARNING, "subscription", "retry", "name='%s'", "orders");
 	log_at(TIDE_LOG_ERROR, "store", "closed", "%s", "");
 	fflush(stderr);
@@ -136,6 +150,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_wanted_line_reaches_the_sink_with_its_parts),
 		cmocka_unit_test(fields_are_one_line_of_utf8_and_cut_when_too_long),
+		cmocka_unit_test(a_quoted_value_can_be_taken_apart_again),
 		cmocka_unit_test(a_sink_that_logs_does_not_wait_for_itself),
 		cmocka_unit_test(lines_of_several_threads_come_one_at_a_time),
 		cmocka_unit_test(the_default_writes_warnings_to_standard_error),

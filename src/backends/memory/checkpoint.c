@@ -19,7 +19,7 @@ tide_status memory_checkpoint_load(void *session, const char *name, struct tide_
 	if (row)
 		*ret = *row;
 	mutex_unlock(&state->book_lock);
-	return row ? TIDE_OK : tide_fail(err, TIDE_NOT_FOUND, "no checkpoint of '%s'", name);
+	return row ? TIDE_OK : tide_fail(err, TIDE_NOT_FOUND, "'%.255s' has no checkpoint", name);
 }
 
 static tide_status checkpoint_write_locked(struct memory_state *state, const struct tide_checkpoint_write *write,

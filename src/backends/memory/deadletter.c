@@ -80,7 +80,7 @@ static bool letter_is_open(const struct tide_dead_letter *letter)
 
 static tide_status letter_not_found(int64_t id, struct tide_error *err)
 {
-	return tide_fail(err, TIDE_NOT_FOUND, "no dead letter %lld", (long long)id);
+	return tide_fail(err, TIDE_NOT_FOUND, "dead letter %lld does not exist", (long long)id);
 }
 
 static tide_status letter_wrong_status(const struct tide_dead_letter *letter, struct tide_error *err)
@@ -90,7 +90,7 @@ static tide_status letter_wrong_status(const struct tide_dead_letter *letter, st
 		[TIDE_DEAD_LETTER_RETRYING] = "retrying",
 		[TIDE_DEAD_LETTER_RESOLVED] = "resolved",
 	};
-	return tide_fail(err, TIDE_STATE, "dead letter %lld is '%s'", (long long)letter->id, names[letter->status]);
+	return tide_fail(err, TIDE_STATE, "dead letter %lld is %s", (long long)letter->id, names[letter->status]);
 }
 
 /* ---- Adding -------------------------------------------------------------------------------------------------- */

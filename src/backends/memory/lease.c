@@ -20,7 +20,7 @@ tide_status memory_check_fence_locked(struct memory_state *state, const struct t
 	const struct memory_lease *lease = name_table_find(&state->leases, fence->name);
 	if (lease && lease->epoch == fence->epoch && tide_uuid_equal(&lease->owner, &fence->owner))
 		return TIDE_OK;
-	return tide_fail(err, TIDE_FENCED, "'%s' has another owner now", fence->name);
+	return tide_fail(err, TIDE_FENCED, "'%.255s' has another owner now", fence->name);
 }
 
 static struct memory_state *lease_lock(void *session) TIDE_UNCHECKED

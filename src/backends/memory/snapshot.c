@@ -107,6 +107,7 @@ tide_status memory_snapshot_load(void *session, struct tide_stream stream, struc
 	mutex_lock(&state->book_lock);
 	struct tide_snapshot **found = snapshot_find(&state->snapshots, stream);
 	struct tide_snapshot copy = { 0 };
+	char id[TIDE_UUID_TEXT_SIZE];
 	if (found) {
 		copy = **found;
 		copy.stream = stream;
@@ -114,7 +115,8 @@ tide_status memory_snapshot_load(void *session, struct tide_stream stream, struc
 	}
 	mutex_unlock(&state->book_lock);
 	if (!found)
-		return tide_fail(err, TIDE_NOT_FOUND, "no snapshot of this '%s'", stream.aggregate_type);
+		return tide_fail(err, TIDE_NOT_FOUND, "aggregate '%s:%s' has no snapshot",
+				 tide_uuid_format(&stream.aggregate_id, id), stream.aggregate_type);
 	if (!copy.state.data)
 		return alloc_fail(err);
 	*ret = copy;

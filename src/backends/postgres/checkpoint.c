@@ -19,8 +19,7 @@ void pg_put_fence(struct pg_params *params, const struct tide_fence *fence)
 
 tide_status pg_fail_fenced(const struct tide_fence *fence, struct tide_error *err)
 {
-	return tide_fail(err, TIDE_FENCED, "'%.255s' is owned by another process since epoch %lld", fence->name,
-			 (long long)fence->epoch);
+	return tide_fail(err, TIDE_FENCED, "'%.255s' has another owner now", fence->name);
 }
 
 static void checkpoint_copy(char ret[TIDE_NAME_MAX + 1], struct tide_text text)

@@ -146,7 +146,7 @@ tide_status pg_dead_letter_list(void *session, const struct tide_dead_letter_fil
 
 static tide_status dead_letter_fail_unknown(int64_t id, struct tide_error *err)
 {
-	return tide_fail(err, TIDE_NOT_FOUND, "there is no dead letter %lld", (long long)id);
+	return tide_fail(err, TIDE_NOT_FOUND, "dead letter %lld does not exist", (long long)id);
 }
 
 tide_status pg_dead_letter_get(void *session, int64_t id, struct tide_dead_letter_list *ret, struct tide_error *err)

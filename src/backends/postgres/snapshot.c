@@ -15,7 +15,7 @@ tide_status pg_snapshot_load(void *session, struct tide_stream stream, struct ti
 		return status;
 	char id[TIDE_UUID_TEXT_SIZE];
 	if (PQntuples(rows) == 0)
-		return tide_fail(err, TIDE_NOT_FOUND, "there is no snapshot of '%s:%s'",
+		return tide_fail(err, TIDE_NOT_FOUND, "aggregate '%s:%s' has no snapshot",
 				 tide_uuid_format(&stream.aggregate_id, id), stream.aggregate_type);
 	struct tide_text state = pg_text(rows, 0, 2);
 	char *copy = alloc_text(state.data, state.size);

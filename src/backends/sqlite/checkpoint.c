@@ -46,7 +46,7 @@ void sqlite_bind_fence(sqlite3_stmt *statement, int first, const struct tide_fen
 
 tide_status sqlite_fenced(const struct tide_fence *fence, struct tide_error *err)
 {
-	return tide_fail(err, TIDE_FENCED, "subscription '%s' is owned by another instance now", fence->name);
+	return tide_fail(err, TIDE_FENCED, "'%.255s' has another owner now", fence->name);
 }
 
 tide_status sqlite_fence_check(struct sqlite_session *session, const struct tide_fence *fence, struct tide_error *err)
@@ -94,7 +94,7 @@ tide_status sqlite_checkpoint_load(void *self, const char *name, struct tide_che
 	if (status != TIDE_OK)
 		return status;
 	if (!is_found)
-		return tide_fail(err, TIDE_NOT_FOUND, "projection '%s' has no checkpoint", name);
+		return tide_fail(err, TIDE_NOT_FOUND, "'%.255s' has no checkpoint", name);
 	checkpoint_decode(statement, ret);
 	return TIDE_OK;
 }
