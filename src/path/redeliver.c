@@ -191,7 +191,8 @@ static tide_status redeliver_entry(struct tide_subscription *subscription, const
 	struct tide_error error;
 	tide_status outcome = handler_attempt(subscription, &event, 1, &delivery, &error);
 	bool counts = delivery_end(subscription, &delivery, outcome);
-	if (delivery.has_ended_transaction || delivery.has_lost_transaction) {
+	bool is_outage = outcome == TIDE_DISK_FULL && is_transactional; /* it is asked for until there is room */
+	if (delivery.has_ended_transaction || delivery.has_lost_transaction || is_outage) {
 		*err = error;
 		status = outcome;
 	} else if (!counts) {

@@ -146,6 +146,45 @@ static void outages_end_a_run_where_their_number_is_limited(void **state)
 	}
 }
 
+/* The second event is refused, then finds no room many times, and is handled in the end. */
+static tide_status refuse_then_fill(struct witness *witness, const struct tide_event *event,
+				    struct tide_delivery *delivery)
+{
+	if (event->position != 2)
+		return TIDE_OK;
+	if (!atomic_load(&witness->gate))
+		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "no such customer");
+	return outage_strikes() ? tide_delivery_fail(delivery, TIDE_DISK_FULL, "no room") : TIDE_OK;
+}
+
+static void a_redelivery_that_finds_no_room_is_asked_for_until_there_is(void **state)
+{
+	(void)state;
+	struct walk walk;
+	int32_t retries;
+	struct tide_subscription_config config = quick_config();
+	walk_open(&walk, "sqlite", 4);
+	walk.witness.decide = refuse_then_fill;
+	walk_start(&walk, true, &config);
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(walk_dead_letters(&walk, &retries), 1);
+	struct tide_dead_letter_list dead = dead_letters_of(walk.rig.checkpoints, "Walk");
+	int64_t id = dead.entries[0].id;
+	tide_dead_letters_free(&dead);
+	atomic_store(&walk.witness.gate, true);
+	outage_left = 40;
+	must(tide_dead_letters_retry(walk.rig.checkpoints, id, err));
+	for (int waits = 0; waits < 200; waits++)
+		walk_on(&walk);
+	assert_int_equal(outage_left, 0);
+	dead = dead_letters_of(walk.rig.checkpoints, "Walk");
+	assert_int_equal(dead.count, 1);
+	assert_int_equal(dead.entries[0].status, TIDE_DEAD_LETTER_RESOLVED);
+	assert_int_equal(dead.entries[0].retry_count, retries);
+	tide_dead_letters_free(&dead);
+	walk_close(&walk);
+}
+
 /* ---- A disk that is full -------------------------------------------------------------------------------------- */
 
 #define FULL_EVENTS 200
@@ -289,6 +328,7 @@ int main(void)
 	const struct CMUnitTest outages[] = {
 		cmocka_unit_test(outages_of_hours_are_waited_out),
 		cmocka_unit_test(outages_end_a_run_where_their_number_is_limited),
+		cmocka_unit_test(a_redelivery_that_finds_no_room_is_asked_for_until_there_is),
 	};
 	const struct CMUnitTest disks[] = {
 		cmocka_unit_test(a_full_disk_ends_no_projection_and_loses_no_event),
