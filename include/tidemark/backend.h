@@ -322,6 +322,10 @@ struct tide_store_ops {
 	/* NULL: what is visible is settled. Else looks how far it is, and who keeps it from being so. Looks of one session
 	 * add up: what it began to wait for is not forgotten. */
 	tide_status (*horizon)(void *session, struct tide_horizon *ret, struct tide_error *err);
+	/* NULL: nothing that a session does lasts. Else any thread may call it while the session is open: the statement that
+	 * runs on it, also one of a handler on its connection, ends with an error; nothing is under way: nothing happens. When
+	 * it has returned, statements that begin are safe from it. */
+	void (*interrupt)(void *session);
 };
 
 /** Hearing of other processes' commits. NULL functions: nobody else can write to this store. */

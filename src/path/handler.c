@@ -18,6 +18,7 @@
 #include "core/escape.h"
 #include "core/text.h"
 #include "path/held.h"
+#include "path/interrupt.h"
 #include "path/selfcheck.h"
 #include "path/typed.h"
 #include "sys/alloc.h"
@@ -165,7 +166,8 @@ tide_status handler_call(struct tide_subscription *subscription, const struct ti
 	delivery->is_late = delivery->took >= ns_of_seconds(subscription->config.processing_timeout);
 	if (delivery->is_late)
 		failure_report_late(subscription, runner->now);
-	atomic_store_explicit(&subscription->hand_since, 0, memory_order_release);
+	atomic_store(&subscription->hand_since, 0);
+	interrupt_await(subscription);
 	return handler_judge(subscription, delivery, status, err);
 }
 
@@ -226,6 +228,8 @@ tide_status handler_attempt(struct tide_subscription *subscription, const struct
 		return status;
 	delivery->is_kept = false;
 	delivery->has_lost_transaction = true;
+	if (delivery->is_late) /* interrupted: SQLite rolls all of the transaction back */
+		return status;
 	*err = undo;
 	return done;
 }

@@ -8,7 +8,7 @@
  * nothing is tried for a while; the state stays. Permanent or exhausted: the run ends in ERROR. Fenced: somebody else owns
  * the subscription; never tried again.
  */
-#include "path/runner.h"
+#include "path/interrupt.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -205,6 +205,8 @@ tide_status infra_open(struct tide_subscription *subscription, struct tide_error
 		if (!runner->feed_session)
 			status = feed->backend->store.session_open(feed->state, &runner->feed_session, err);
 	}
+	if (status == TIDE_OK && runner->session != subscription->open_session)
+		interrupt_offer(subscription);
 	return status == TIDE_OK ? infra_attach(subscription, err) : status;
 }
 
@@ -214,6 +216,7 @@ void infra_close(struct tide_subscription *subscription)
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	struct tide_store *feed = subscription->engine->store;
 	struct tide_store *database = subscription->engine->checkpoints->database;
+	interrupt_withdraw(subscription);
 	if (runner->attachment != ATTACHMENT_NONE && subscriber->detach)
 		subscriber->detach(subscriber->self, database->backend->store.connection(runner->session));
 	runner->attachment = ATTACHMENT_NONE;

@@ -166,6 +166,7 @@ struct tide_subscription {
 	atomic_int hand_attempt;
 	atomic_int_least64_t hand_events; /* of the call in hand: more than 1 in a batch */
 	atomic_bool is_stop_asked;        /* read by handlers */
+	atomic_bool is_interrupting;      /* somebody ends what the runner does in its databases: see interrupt.c */
 	atomic_int state_now;             /* states.state, for the runner's look at it between two events */
 	_Atomic(uint64_t) steps;          /* taken: a worker that lives goes on counting */
 
@@ -194,8 +195,11 @@ struct tide_subscription {
 	bool is_being_renewed;
 	struct mono_time renew_at;
 	struct tide_fence owned;
-	bool is_lost;  /* a renewal found that it is not */
-	bool is_ready; /* this start is resolved: position known, standing by, or failed */
+	void *open_session, *open_feed_session; /* the runner's, while they may be interrupted */
+	int64_t interrupted_hand;      /* `hand_since` of what was interrupted last; INT64_MAX: nothing in this run */
+	struct mono_time interrupt_at; /* when it is interrupted again */
+	bool is_lost;                  /* a renewal found that it is not */
+	bool is_ready;                 /* this start is resolved: position known, standing by, or failed */
 	bool should_stop;
 	struct mono_time stop_deadline;
 	bool is_abandoned;    /* STOPPED while the handler had not returned */

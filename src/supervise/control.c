@@ -11,9 +11,12 @@
 
 #include <string.h>
 
+#include "path/interrupt.h"
 #include "supervise/errand.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
+
+#define CONTROL_INTERRUPT_AGAIN_NS NS_PER_SECOND
 
 /* ---- Starting ----------------------------------------------------------------------------------------------- */
 
@@ -48,6 +51,7 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	subscription->should_stop = subscription->is_ready = false;
 	subscription->was_final_saved = subscription->is_pause_save_due = false;
 	subscription->is_registered_run = true;
+	subscription->interrupted_hand = INT64_MAX;
 	subscription->run++;
 	atomic_store(&subscription->is_stop_asked, false);
 	subscription->runner.is_restart = is_restart;
@@ -237,6 +241,35 @@ void control_save_aside(struct tide_manager *manager, struct tide_subscription *
 		       subscription->name);
 }
 
+struct control_interrupt {
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+	int64_t hand;
+};
+
+static void control_run_interrupt(void *self)
+{
+	struct control_interrupt *interrupt = self;
+	struct tide_subscription *subscription = interrupt->subscription;
+	if (interrupt_run(subscription, interrupt->hand))
+		log_at(TIDE_LOG_NOTICE, "subscription", "what it does in its database is interrupted", "name='%s'",
+		       subscription->name);
+	manager_unpin_one(interrupt->manager);
+}
+
+void control_interrupt_aside(struct tide_manager *manager, struct tide_subscription *subscription, int64_t hand)
+{
+	struct control_interrupt *interrupt = alloc_zero(1, sizeof *interrupt);
+	tide_status status = TIDE_OUT_OF_MEMORY;
+	manager_pin_again(manager);
+	if (interrupt) {
+		*interrupt = (struct control_interrupt){ manager, subscription, hand };
+		status = errand_run(control_run_interrupt, interrupt, clock_mono(&clock_system), NULL, NULL);
+	}
+	if (status == TIDE_OUT_OF_MEMORY)
+		control_run_interrupt(&(struct control_interrupt){ manager, subscription, hand });
+}
+
 /* STOPPED without the handler: whatever it does from here on is ignored. */
 static bool control_abandon(struct tide_subscription *subscription)
 {
@@ -265,8 +298,10 @@ tide_status control_wait_stopped(struct tide_manager *manager, struct tide_subsc
 	mutex_unlock(&subscription->lock);
 	if (is_over)
 		return TIDE_OK;
-	if (control_abandon(subscription))
+	if (control_abandon(subscription)) {
 		control_save_aside(manager, subscription, save_until);
+		control_interrupt_aside(manager, subscription, 0);
+	}
 	if (atomic_load(&subscription->hand_since) != 0)
 		return tide_fail(err, TIDE_TIMEOUT, "the handler of '%s' has not returned", subscription->name);
 	return tide_fail(err, TIDE_TIMEOUT, "'%s' has not ended: its store has not answered", subscription->name);
@@ -274,6 +309,16 @@ tide_status control_wait_stopped(struct tide_manager *manager, struct tide_subsc
 
 void control_join(struct tide_subscription *subscription)
 {
+	mutex_lock(&subscription->lock);
+	while (subscription->is_registered_run && subscription->is_thread_alive) {
+		mutex_unlock(&subscription->lock);
+		(void)interrupt_run(subscription, 0);
+		mutex_lock(&subscription->lock);
+		if (subscription->is_registered_run)
+			(void)cond_wait_until(&subscription->changed, &subscription->lock,
+					      mono_add(clock_mono(&clock_system), CONTROL_INTERRUPT_AGAIN_NS));
+	}
+	mutex_unlock(&subscription->lock);
 	thread_join(&subscription->thread);
 }
 

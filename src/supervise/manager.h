@@ -136,7 +136,9 @@ static inline struct mono_time control_save_until(struct mono_time deadline)
 bool control_is_ended(struct tide_subscription *subscription);
 /** Save what is settled while its handler is in hand, and wait for that until `limit`; a save that hangs goes on alone. */
 void control_save_aside(struct tide_manager *manager, struct tide_subscription *subscription, struct mono_time limit);
-/** Join its thread, waiting for an abandoned handler. */
+/** Interrupt, beside the caller, the call with this `hand_since`, or (0) whatever its run does in its databases. */
+void control_interrupt_aside(struct tide_manager *manager, struct tide_subscription *subscription, int64_t hand);
+/** Join its thread, waiting for an abandoned handler; what it does in its databases is interrupted now and then. */
 void control_join(struct tide_subscription *subscription);
 
 /* ---- watchdog.c --------------------------------------------------------------------------------------------- */

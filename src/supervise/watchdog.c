@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The watchdog: one thread per manager that looks at every subscription now and then. It reports handlers past their time
- * while they still run, and sees that leases are renewed (renewal.c), so that neither needs the subscription's own thread.
+ * while they still run and interrupts their statements, and sees that leases are renewed (renewal.c), so that neither needs the subscription's own thread.
  *
  * Failure modes: an error callback, called from here, or a renewal does not return: a stop leaves them behind at its limit;
  * the next start goes on with what still looks.
@@ -9,6 +9,37 @@
 #include "supervise/manager.h"
 
 #define WATCHDOG_LOOK_NS (50 * NS_PER_MS)
+#define WATCHDOG_INTERRUPT_AGAIN_NS NS_PER_SECOND
+#define WATCHDOG_SAVE_NS (5 * NS_PER_SECOND) /* that a run which was left behind may take for its last save */
+
+/* Whether something of a call past its time, or of what a stop has left behind, is to be interrupted now: at once, and again when
+ * that did not end it. A run that was left behind has some time for its last save. */
+static bool watchdog_finds_hanging_locked(struct tide_subscription *subscription, int64_t hand, struct mono_time now)
+	TIDE_REQUIRES(subscription->lock)
+{
+	bool is_left = subscription->is_abandoned && subscription->is_registered_run;
+	bool is_late = hand < 0 && subscription->subscriber.transactional;
+	if (!is_left && !is_late)
+		return false;
+	if (subscription->interrupted_hand != hand)
+		subscription->interrupt_at = hand != 0 ? now : mono_add(now, WATCHDOG_SAVE_NS);
+	subscription->interrupted_hand = hand;
+	if (now.ns < subscription->interrupt_at.ns)
+		return false;
+	subscription->interrupt_at = mono_add(now, WATCHDOG_INTERRUPT_AGAIN_NS);
+	return true;
+}
+
+static void watchdog_interrupt(struct tide_manager *manager, struct tide_subscription *subscription,
+			       struct mono_time now)
+{
+	int64_t hand = atomic_load(&subscription->hand_since);
+	mutex_lock(&subscription->lock);
+	bool is_hanging = watchdog_finds_hanging_locked(subscription, hand, now);
+	mutex_unlock(&subscription->lock);
+	if (is_hanging)
+		control_interrupt_aside(manager, subscription, hand);
+}
 
 void watchdog_look(struct tide_manager *manager, struct mono_time now)
 {
@@ -16,8 +47,10 @@ void watchdog_look(struct tide_manager *manager, struct mono_time now)
 	renewal_look(manager, now);
 	if (manager_pin(manager, NULL, &set, NULL) != TIDE_OK)
 		return;
-	for (size_t i = 0; i < set.count; i++)
+	for (size_t i = 0; i < set.count; i++) {
 		failure_report_late(set.items[i], now);
+		watchdog_interrupt(manager, set.items[i], now);
+	}
 	manager_unpin(manager, &set);
 }
 

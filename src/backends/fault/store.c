@@ -257,6 +257,13 @@ static tide_status fault_examine_deep(void *session, tide_report report, void *c
 	return self->store->inner->store.examine_deep(self->state, report, context, err);
 }
 
+/* It ends what lasts too long, faults included: they are the inner session's. */
+static void fault_interrupt(void *session)
+{
+	struct fault_session *self = session;
+	self->store->inner->store.interrupt(self->state);
+}
+
 /* ---- Notifications ------------------------------------------------------------------------------------------- */
 
 /** A decorated watch. */
@@ -336,6 +343,7 @@ const struct tide_store_ops fault_store_ops = {
 	.examine = fault_examine,
 	.examine_deep = fault_examine_deep,
 	.horizon = fault_horizon,
+	.interrupt = fault_interrupt,
 };
 
 const struct tide_notify_ops fault_notify_ops = {

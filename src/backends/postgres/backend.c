@@ -30,6 +30,7 @@ const struct tide_backend tide_backend_postgres = {
 		.examine = pg_examine,
 		.examine_deep = pg_examine_deep,
 		.horizon = pg_horizon,
+		.interrupt = pg_session_interrupt,
 	},
 	.notify = {
 		.start = pg_watch_start,

@@ -74,7 +74,12 @@ uint32_t pg_connection_greatest(const struct pg_connection *connection)
 
 tide_status pg_connection_open(struct pg_connection *connection, const struct pg_target *target, struct tide_error *err)
 {
-	*connection = (struct pg_connection){ .target = target };
+	connection->native = NULL;
+	connection->target = target;
+	connection->prepared = 0;
+	connection->sqlstate[0] = '\0';
+	memset(&connection->broken, 0, sizeof connection->broken);
+	connection->was_ended = connection->is_broken = false;
 	PGconn *native = PQconnectdbParams(target->keywords, target->values, 0);
 	if (!native)
 		return alloc_fail(err);
@@ -89,14 +94,28 @@ tide_status pg_connection_open(struct pg_connection *connection, const struct pg
 		return alloc_fail(err);
 	}
 	connection->native = native;
+	PQfreeCancel(atomic_exchange(&connection->cancel, PQgetCancel(native)));
 	return TIDE_OK;
 }
 
 void pg_connection_close(struct pg_connection *connection)
 {
+	PQfreeCancel(atomic_exchange(&connection->cancel, NULL));
 	PQfinish(connection->native);
 	connection->native = NULL;
 	connection->prepared = connection->outdated = 0;
+}
+
+/* While one is sent, nobody else has what it is sent with; a connection made anew meanwhile has brought its own. */
+void pg_connection_interrupt(struct pg_connection *connection)
+{
+	char ignored[256];
+	PGcancel *cancel = atomic_exchange(&connection->cancel, NULL), *none = NULL;
+	if (!cancel)
+		return;
+	(void)PQcancel(cancel, ignored, sizeof ignored); /* returns when the server has dealt with it */
+	if (!atomic_compare_exchange_strong(&connection->cancel, &none, cancel))
+		PQfreeCancel(cancel);
 }
 
 bool pg_connection_is_usable(const struct pg_connection *connection)

@@ -4,6 +4,7 @@
 
 /* One libpq connection: statements in binary format, prepared at their first use where nothing stands in between. */
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "backends/postgres/statements.h"
@@ -34,7 +35,8 @@ struct pg_connection {
 	struct {
 		char schema[64], table[64], constraint[64]; /* which that error names, else empty */
 	} broken;
-	bool was_ended; /* a COMMIT was seen since this was last cleared */
+	bool was_ended;             /* a COMMIT was seen since this was last cleared */
+	_Atomic(PGcancel *) cancel; /* of the present or the last one; NULL: none, or in use */
 	bool is_broken; /* libpq may call it good still: a write failed while a notice was there to be read */
 };
 
@@ -44,14 +46,16 @@ static inline void pg_result_free(PGresult **result)
 }
 #define PG_RESULT_AUTO __attribute__((cleanup(pg_result_free)))
 
-/** Connect. TIDE_OK, TIDE_CONNECTION_LOST. */
 /** Whether the database has no encoding: SQL_ASCII, any bytes. */
 bool pg_connection_is_bytes(const struct pg_connection *connection);
 /** The greatest character that every text column of this database can keep. */
 uint32_t pg_connection_greatest(const struct pg_connection *connection);
+/** Connect; `connection` is zero or was connected before. TIDE_OK, TIDE_CONNECTION_LOST. */
 tide_status pg_connection_open(struct pg_connection *connection, const struct pg_target *target,
 			       struct tide_error *err);
 void pg_connection_close(struct pg_connection *connection);
+/** End the statement that another thread runs on it, if there is one. Threads: any. */
+void pg_connection_interrupt(struct pg_connection *connection);
 bool pg_connection_is_usable(const struct pg_connection *connection);
 /** Whether an idle connection is still there: a server that ended it meanwhile has left its word in the socket. */
 bool pg_connection_has_survived(struct pg_connection *connection);

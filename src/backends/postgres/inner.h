@@ -153,6 +153,7 @@ tide_status pg_append(void *store, const struct tide_commit *commits, size_t cou
 /* ---- session.c ---- */
 tide_status pg_session_open(void *store, void **ret, struct tide_error *err);
 void pg_session_close(void *session);
+void pg_session_interrupt(void *session);
 tide_status pg_stream_version(void *session, struct tide_stream stream, tide_version *ret, struct tide_error *err);
 tide_status pg_find(void *session, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err);
 /** The connection outside of any transaction, with nothing on its way. */

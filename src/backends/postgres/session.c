@@ -36,6 +36,13 @@ void pg_session_close(void *self)
 	tide_free(session);
 }
 
+void pg_session_interrupt(void *self)
+{
+	struct pg_session *session = self;
+	pg_connection_interrupt(&session->writer);
+	pg_connection_interrupt(&session->reader);
+}
+
 static tide_status session_connect(struct pg_session *session, struct pg_connection *connection, struct tide_error *err)
 {
 	if (connection->native)

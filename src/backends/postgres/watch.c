@@ -71,7 +71,7 @@ void pg_watch_interrupt(void *self)
 
 static tide_status watch_probe(struct pg_watch *watch, struct tide_error *err)
 {
-	struct pg_connection other;
+	struct pg_connection other = { 0 };
 	char text[80];
 	snprintf(text, sizeof text, "NOTIFY %s, '%s'", watch->store->channel, watch->token);
 	tide_status status = pg_connection_open(&other, &watch->store->target, err);

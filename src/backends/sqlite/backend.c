@@ -170,6 +170,7 @@ const struct tide_backend tide_backend_sqlite = {
 		.rollback_to = sqlite_rollback_to,
 		.check = sqlite_check,
 		.connection = sqlite_native,
+		.interrupt = sqlite_interrupt,
 		.snapshot_load = sqlite_snapshot_load,
 		.snapshot_save = sqlite_snapshot_save,
 	},

@@ -172,6 +172,7 @@ tide_status sqlite_release(void *session, struct tide_error *err);
 tide_status sqlite_rollback_to(void *session, struct tide_error *err);
 tide_status sqlite_check(void *session, struct tide_error *err);
 void *sqlite_native(void *session);
+void sqlite_interrupt(void *session);
 
 /* delivery.c */
 

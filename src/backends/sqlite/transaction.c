@@ -186,6 +186,12 @@ tide_status sqlite_check(void *self, struct tide_error *err)
 	return tide_fail(err, TIDE_STATE, "handler ended the delivery transaction");
 }
 
+void sqlite_interrupt(void *self)
+{
+	struct sqlite_session *session = self;
+	sqlite3_interrupt(session->connection.handle);
+}
+
 void *sqlite_native(void *self)
 {
 	struct sqlite_session *session = self;

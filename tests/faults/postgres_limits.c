@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A statement that lasts is ended when its time is over: over SQLite and PostgreSQL, and through the fault backend. */
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <tidemark/tidemark.h>
+
+#include "lib/temp.h"
+#include "postgres_tools.h"
+
+#define PATIENCE 60 /* seconds until what hangs ends the test */
+
+static char directory[TEMP_PATH_SIZE];
+
+#define LONG_SQLITE                                                                                                    \
+	"SELECT count(*) FROM (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c)"
+#define TEXT(long_statement)                                                                                           \
+	"-- init:\nCREATE TABLE IF NOT EXISTS fine (at bigint);\n"                                                     \
+	"-- on: Fine\nINSERT INTO fine VALUES (:global_position);\n"                                                   \
+	"-- on: Long\n" long_statement ";\n"
+
+static const struct target {
+	const char *label, *url, *text; /* %s: the directory */
+} targets[] = {
+	{ "sqlite", "sqlite:%s/reads.db", TEXT("INSERT INTO fine " LONG_SQLITE) },
+	{ "sqlite, no change of rows", "sqlite:%s/looks.db",
+	  TEXT("INSERT INTO fine SELECT 0 WHERE (" LONG_SQLITE ") < 0") },
+	{ "faults over sqlite", "fault:/sqlite:%s/faults.db", TEXT("INSERT INTO fine " LONG_SQLITE) },
+	{ "postgres", "postgresql:///?schema=limits%.0s", TEXT("INSERT INTO fine SELECT 1 FROM pg_sleep(1000)") },
+	{ "faults over postgres", "fault:/postgresql:///?schema=faults%.0s",
+	  TEXT("INSERT INTO fine SELECT 1 FROM pg_sleep(1000)") },
+};
+
+struct running {
+	struct tide_store *store;
+	struct tide_checkpoints *checkpoints;
+	struct tide_sql_projection *projection;
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+};
+
+static void running_start(struct running *running, const struct target *target, double processing_timeout)
+{
+	char url[TEMP_PATH_SIZE + 64];
+	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
+	snprintf(url, sizeof url, target->url, directory);
+	config.processing_timeout = processing_timeout;
+	config.max_retries = 1;
+	config.initial_retry_delay = config.max_retry_delay = 0.01;
+	config.circuit_breaker_enabled = false;
+	must(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &running->store, err));
+	must(tide_checkpoints_open(NULL, NULL, running->store, &running->checkpoints, err));
+	must(tide_sql_projection_open(TIDE_SQL_PROJECTION(.text = target->text, .name = "limits", .url = url),
+				      &running->projection, err));
+	must(tide_manager_open(TIDE_MANAGER(.store = running->store, .checkpoints = running->checkpoints),
+			       &running->manager, err));
+	must(tide_manager_subscribe(running->manager, tide_sql_projection_subscriber(running->projection), &config,
+				    &running->subscription, err));
+}
+
+static void running_close(struct running *running)
+{
+	tide_manager_close(running->manager);
+	tide_sql_projection_close(running->projection);
+	tide_checkpoints_close(running->checkpoints);
+	tide_store_close(running->store);
+}
+
+static tide_position append_type(const struct running *running, const char *type)
+{
+	return append_one(running->store, stream_of("Limits", 1), type).last_position;
+}
+
+static tide_position saved(const struct running *running)
+{
+	tide_position position = 0;
+	(void)tide_checkpoints_position(running->checkpoints, "limits", &position, NULL);
+	return position;
+}
+
+static void a_long_statement_ends_at_its_processing_timeout(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+		struct running running;
+		struct tide_dead_letter_list list;
+		print_message("%s\n", targets[i].label);
+		alarm(PATIENCE);
+		running_start(&running, &targets[i], 0.2);
+		(void)append_type(&running, "Fine");
+		(void)append_type(&running, "Long");
+		tide_position last = append_type(&running, "Fine");
+		must(tide_manager_start(running.manager, NULL, 0, NULL, NULL, err));
+		wait_for(PATIENCE, saved(&running) == last);
+		must(tide_dead_letters_list(running.checkpoints, &(struct tide_dead_letter_query){ 0 }, &list, err));
+		assert_int_equal(list.count, 1);
+		assert_non_null(strstr(list.entries[0].error_message, "processing_timeout is 0.2 s"));
+		assert_int_equal(list.entries[0].retry_count, 1);
+		tide_dead_letters_free(&list);
+		running_close(&running);
+	}
+	alarm(0);
+}
+
+static void a_stop_ends_the_statement_it_gives_up_waiting_for(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+		struct running running;
+		struct tide_subscription_status status;
+		bool is_owned;
+		print_message("%s\n", targets[i].label);
+		alarm(PATIENCE);
+		running_start(&running, &targets[i], 1000);
+		must(tide_manager_start(running.manager, NULL, 0, NULL, NULL, err));
+		tide_position before = append_type(&running, "Fine");
+		(void)append_type(&running, "Long");
+		wait_for(PATIENCE, tide_subscription_status(running.subscription, &status, NULL) == TIDE_OK &&
+					   status.position == before);
+		refused(TIDE_TIMEOUT, tide_manager_stop(running.manager, NULL, 0.3, err));
+		/* the handler returns, and what it held goes */
+		wait_for(PATIENCE,
+			 tide_checkpoints_is_owned(running.checkpoints, "limits", &is_owned, NULL) == TIDE_OK &&
+				 !is_owned);
+		assert_int_equal(saved(&running), before);
+		wait_for(PATIENCE, tide_manager_destroy(running.manager, NULL) == TIDE_OK);
+		running.manager = NULL;
+		running_close(&running);
+	}
+	alarm(0);
+}
+
+int main(void)
+{
+	tide_log_set(NULL, NULL, TIDE_LOG_CRITICAL);
+	temp_make(directory);
+	if (!postgres_start())
+		return 77;
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_long_statement_ends_at_its_processing_timeout),
+		cmocka_unit_test(a_stop_ends_the_statement_it_gives_up_waiting_for),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	postgres_stop();
+	temp_remove(directory);
+	return failed;
+}
