@@ -215,6 +215,13 @@ struct tide_lease {
 	bool was_unclean;       /* the previous owner ended without releasing */
 	tide_position suspect;  /* position that the previous owner had marked before handing it over; 0: none */
 	int32_t suspect_deaths; /* processes that ended with this mark standing, the last one included */
+	double seconds; /* that it lasts unless it is renewed; 0: no longer than its owner, or as the table says */
+};
+
+/** For how long a database believes in who uses a session; in seconds. */
+struct tide_session_limits {
+	double lease;               /* of an ownership that is acquired through it */
+	double idle_in_transaction; /* until a transaction between two statements is rolled back: whose process froze */
 };
 
 /** Which dead letters to list; more than tide_dead_letter_query can say. */
@@ -322,6 +329,8 @@ struct tide_store_ops {
 	/* NULL: what is visible is settled. Else looks how far it is, and who keeps it from being so. Looks of one session
 	 * add up: what it began to wait for is not forgotten. */
 	tide_status (*horizon)(void *session, struct tide_horizon *ret, struct tide_error *err);
+	/* NULL: nothing here ends by time. Else said once, before anything else is done with the session. */
+	void (*limit)(void *session, const struct tide_session_limits *limits);
 	/* NULL: nothing that a session does lasts. Else any thread may call it while the session is open: the statement that
 	 * runs on it, also one of a handler on its connection, ends with an error; nothing is under way: nothing happens. When
 	 * it has returned, statements that begin are safe from it. */
@@ -376,7 +385,7 @@ struct tide_checkpoint_ops {
 	tide_status (*lease_mark)(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
 				  struct tide_error *err);
 	tide_status (*lease_is_owned)(void *session, const char *name, bool *ret, struct tide_error *err);
-	int64_t lease_renew_ns; /* how often the owner renews; 0: never */
+	int64_t lease_renew_ns; /* how often the owner renews when the lease does not tell its time; 0: never */
 	/* NULL: nothing is kept. Where the columns are missing, nothing is written and nothing of them is listed. */
 	tide_status (*lease_note)(void *session, const struct tide_fence *fence, const struct tide_lease_note *note,
 				  struct tide_error *err);

@@ -25,6 +25,7 @@ struct tide_manager_options {
 	double drain_timeout;                    /* seconds for what is in hand; 0: 10 */
 	double probe_limit;                      /* seconds a probe waits for a database; 0: 1 */
 	const struct tide_health_config *health; /* thresholds; NULL: defaults */
+	double lease_seconds; /* of ownership in PostgreSQL, 1 to 300; renewed at a third of it; 0: 5 */
 };
 #ifdef __cplusplus
 static inline struct tide_manager_options tide_manager_options_default(struct tide_store *store)

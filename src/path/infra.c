@@ -192,6 +192,23 @@ tide_status infra_prepare(struct tide_subscription *subscription, struct tide_er
 	return status;
 }
 
+/* SQL projections run one statement after the other; another handler has its time between two. */
+static tide_status infra_open_session(struct tide_subscription *subscription, struct tide_error *err)
+{
+	const struct engine *engine = subscription->engine;
+	const struct tide_store *database = engine->checkpoints->database;
+	void **session = &subscription->runner.session;
+	tide_status status = database->backend->store.session_open(database->state, session, err);
+	bool is_sql = subscription->subscriber.attach != NULL;
+	const struct tide_session_limits limits = {
+		.lease = engine->lease_seconds,
+		.idle_in_transaction = engine->lease_seconds + (is_sql ? 0 : subscription->config.processing_timeout),
+	};
+	if (status == TIDE_OK && database->backend->store.limit)
+		database->backend->store.limit(*session, &limits);
+	return status;
+}
+
 tide_status infra_open(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
@@ -199,7 +216,7 @@ tide_status infra_open(struct tide_subscription *subscription, struct tide_error
 	struct tide_store *database = subscription->engine->checkpoints->database;
 	tide_status status = TIDE_OK;
 	if (!runner->session)
-		status = database->backend->store.session_open(database->state, &runner->session, err);
+		status = infra_open_session(subscription, err);
 	if (status == TIDE_OK && !runner->feed_session) {
 		runner->feed_session = feed == database ? runner->session : NULL;
 		if (!runner->feed_session)

@@ -18,6 +18,8 @@
 #include "sys/alloc.h"
 #include "sys/log.h"
 
+#define RUNNER_DISTRUST_NS (50 * NS_PER_MS) /* how often it looks whether its ownership has been renewed */
+
 struct tide_time runner_wall(const struct tide_subscription *subscription)
 {
 	const struct runner *runner = &subscription->runner;
@@ -454,6 +456,18 @@ static enum step runner_idle(struct tide_subscription *subscription)
 	return runner_wait(subscription, mono_min(until, runner->redeliver_at));
 }
 
+/* The ownership could not be renewed for so long that another owner may be near: no call begins before it is. */
+static enum step runner_distrust(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	if (runner->is_in_transaction) {
+		enum step step = save_before_wait(subscription);
+		if (step != STEP_WAIT)
+			return step;
+	}
+	return runner_wait(subscription, mono_add(runner->now, RUNNER_DISTRUST_NS));
+}
+
 /* One thing that is due while CATCHING_UP or LIVE. */
 static enum step runner_drain(struct tide_subscription *subscription, bool is_live)
 {
@@ -464,6 +478,8 @@ static enum step runner_drain(struct tide_subscription *subscription, bool is_li
 		return save_step(subscription);
 	if (runner->pending.is_pending)
 		return failure_finish(subscription);
+	if (runner->now.ns >= atomic_load_explicit(&subscription->trust_until, memory_order_relaxed))
+		return runner_distrust(subscription);
 	if (!runner->is_in_transaction && runner->now.ns >= runner->redeliver_at.ns)
 		return redeliver_step(subscription);
 	bool is_at_end = feed->is_end && !feed_page(feed);

@@ -56,7 +56,8 @@ static void start_stand_by(struct tide_subscription *subscription)
 		       subscription->name);
 }
 
-static void start_own(struct tide_subscription *subscription, const struct tide_lease *lease)
+/* `since`: when the database was asked. */
+static void start_own(struct tide_subscription *subscription, const struct tide_lease *lease, struct mono_time since)
 {
 	struct runner *runner = &subscription->runner;
 	runner->is_owner = true;
@@ -67,8 +68,12 @@ static void start_own(struct tide_subscription *subscription, const struct tide_
 	subscription->is_standby = false;
 	subscription->owned = runner->fence;
 	subscription->is_owned = true;
-	subscription->renew_at =
-		mono_add(runner->now, subscription->engine->checkpoints->database->backend->checkpoint.lease_renew_ns);
+	subscription->renew_ns =
+		lease->seconds > 0 ? ns_of_seconds(lease->seconds / 3)
+				   : subscription->engine->checkpoints->database->backend->checkpoint.lease_renew_ns;
+	subscription->trust_ns = lease->seconds > 0 ? ns_of_seconds(lease->seconds * 2 / 3) : INT64_MAX;
+	subscription->renew_at = mono_add(since, subscription->renew_ns);
+	atomic_store(&subscription->trust_until, mono_add(since, subscription->trust_ns).ns);
 	subscription->metrics.ownership[METRICS_ACQUIRED]++;
 	mutex_unlock(&subscription->lock);
 	log_at(TIDE_LOG_NOTICE, "subscription", "ownership acquired", "name='%s' epoch=%lld", subscription->name,
@@ -104,6 +109,8 @@ static enum step start_acquire(struct tide_subscription *subscription)
 		return step;
 	struct tide_error err;
 	struct tide_lease lease = { 0 };
+	runner_look_at_clock(subscription);
+	struct mono_time since = runner->now;
 	atomic_store(&runner->link.is_asking, true); /* before asking: a release meanwhile rings */
 	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
 	tide_status status = infra_open(subscription, &err);
@@ -113,7 +120,7 @@ static enum step start_acquire(struct tide_subscription *subscription)
 	if (step != STEP_ON)
 		return step;
 	if (lease.is_owned) {
-		start_own(subscription, &lease);
+		start_own(subscription, &lease, since);
 		start_note_process(subscription);
 		return STEP_ON;
 	}

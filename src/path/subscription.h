@@ -32,6 +32,7 @@ struct engine {
 	struct errors errors;
 	struct probe probe;
 	struct metrics_names event_types; /* that metrics name */
+	double lease_seconds;             /* of ownerships that end by time */
 	int64_t probe_ns;                 /* how long a status waits for a database */
 	uint64_t seed;                    /* of jitter */
 	int parts_per_step;               /* things a runner does before its step returns */
@@ -166,9 +167,11 @@ struct tide_subscription {
 	atomic_int hand_attempt;
 	atomic_int_least64_t hand_events; /* of the call in hand: more than 1 in a batch */
 	atomic_bool is_stop_asked;        /* read by handlers */
-	atomic_bool is_interrupting;      /* somebody ends what the runner does in its databases: see interrupt.c */
-	atomic_int state_now;             /* states.state, for the runner's look at it between two events */
-	_Atomic(uint64_t) steps;          /* taken: a worker that lives goes on counting */
+	atomic_int_least64_t
+		trust_until; /* ns: an ownership that could not be renewed is not trusted any more; INT64_MAX: always */
+	atomic_bool is_interrupting; /* somebody ends what the runner does in its databases: see interrupt.c */
+	atomic_int state_now;        /* states.state, for the runner's look at it between two events */
+	_Atomic(uint64_t) steps;     /* taken: a worker that lives goes on counting */
 
 	/* under lock */
 	struct mutex lock;
@@ -194,6 +197,8 @@ struct tide_subscription {
 	bool is_owned; /* `owned` is ours: it is renewed beside the watchdog */
 	bool is_being_renewed;
 	struct mono_time renew_at;
+	int64_t renew_ns; /* how often it is renewed */
+	int64_t trust_ns; /* how long after a renewal handlers are called still; INT64_MAX: always */
 	struct tide_fence owned;
 	void *open_session, *open_feed_session; /* the runner's, while they may be interrupted */
 	int64_t interrupted_hand;      /* `hand_since` of what was interrupted last; INT64_MAX: nothing in this run */

@@ -17,6 +17,8 @@
 
 #define MANAGER_SHUTDOWN_TIMEOUT 30.0
 #define MANAGER_DRAIN_TIMEOUT 10.0
+#define MANAGER_LEASE_SECONDS 5.0
+#define MANAGER_LEASE_LONGEST 300.0
 #define MANAGER_PROBE_LIMIT 1.0
 #define MANAGER_PARTS_PER_STEP 256
 #define MANAGER_DESTROY_SECONDS 1.0 /* that destroying waits for a database */
@@ -64,6 +66,10 @@ static tide_status manager_check_options(const struct tide_manager_options *opti
 		if (!(limits[i].value >= 0) || isinf(limits[i].value))
 			return tide_fail(err, TIDE_ARGUMENT, "%s is %g, expected more than 0 (0: the default)",
 					 limits[i].name, limits[i].value);
+	if (options->lease_seconds != 0 &&
+	    !(options->lease_seconds >= 1 && options->lease_seconds <= MANAGER_LEASE_LONGEST))
+		return tide_fail(err, TIDE_ARGUMENT, "lease_seconds is %g, expected 1 to %g (0: the default)",
+				 options->lease_seconds, MANAGER_LEASE_LONGEST);
 	return options->health ? manager_check_numbers(options->health, err) : TIDE_OK;
 }
 
@@ -95,6 +101,7 @@ static tide_status manager_init(struct tide_manager *manager, const struct tide_
 	engine->store = options->store;
 	engine->checkpoints = options->checkpoints;
 	engine->clock = &clock_system;
+	engine->lease_seconds = manager_or(options->lease_seconds, MANAGER_LEASE_SECONDS);
 	engine->parts_per_step = MANAGER_PARTS_PER_STEP;
 	engine->probe_ns = ns_of_seconds(manager_or(options->probe_limit, MANAGER_PROBE_LIMIT));
 	random_bytes(&engine->seed, sizeof engine->seed);

@@ -81,15 +81,19 @@ static tide_status renewal_ask(struct tide_manager *manager, const struct renewa
 
 /* Unless the ownership that was asked about has been released or followed by another meanwhile. */
 static void renewal_note(struct tide_subscription *subscription, const struct renewal *renewal, tide_status status,
-			 struct mono_time again)
+			 struct mono_time began, struct mono_time now)
 {
 	mutex_lock(&subscription->lock);
+	struct mono_time again = status == TIDE_OK ? mono_add(began, subscription->renew_ns)
+						   : mono_add(now, subscription->renew_ns / RENEWAL_AGAIN);
 	bool is_same = subscription->is_owned && subscription->owned.epoch == renewal->fence.epoch;
 	bool is_lost = is_same && status == TIDE_FENCED;
 	subscription->is_being_renewed = false;
 	subscription->is_lost = subscription->is_lost || is_lost;
 	if (is_same)
 		subscription->renew_at = again;
+	if (is_same && status == TIDE_OK)
+		atomic_store(&subscription->trust_until, mono_add(began, subscription->trust_ns).ns);
 	mutex_unlock(&subscription->lock);
 	if (is_lost)
 		subscription_nudge(subscription);
@@ -98,15 +102,11 @@ static void renewal_note(struct tide_subscription *subscription, const struct re
 static void renewal_put_locked(struct tide_manager *manager, const struct renewal *renewal, tide_status status,
 			       struct mono_time began) TIDE_REQUIRES(manager->lock)
 {
-	int64_t interval = renewal_interval(manager);
-	struct mono_time again = status == TIDE_OK
-					 ? mono_add(began, interval)
-					 : mono_add(clock_mono(manager->engine.clock), interval / RENEWAL_AGAIN);
 	struct tide_subscription *subscription = manager->subscriptions;
 	while (subscription && memcmp(&subscription->owner, &renewal->fence.owner, sizeof subscription->owner) != 0)
 		subscription = subscription->next;
 	if (subscription)
-		renewal_note(subscription, renewal, status, again);
+		renewal_note(subscription, renewal, status, began, clock_mono(manager->engine.clock));
 }
 
 /* Renew what is due until nothing is; `renewer` NULL: in the caller's own thread. */

@@ -6,6 +6,7 @@
 
 #include <tidemark/tidemark.h>
 
+#include "lib/child.h"
 #include "lib/temp.h"
 #include "postgres_tools.h"
 
@@ -131,8 +132,128 @@ static void a_stop_ends_the_statement_it_gives_up_waiting_for(void **state)
 	alarm(0);
 }
 
-int main(void)
+/* ---- Ownership ------------------------------------------------------------------------------------------------ */
+
+static void a_lease_lasts_as_its_row_says(void **state)
 {
+	(void)state;
+	static const struct tide_session_limits limits = { .lease = 2, .idle_in_transaction = 3 };
+	const struct tide_uuid first = tide_uuid_v4(), second = tide_uuid_v4();
+	PGconn *sql = sql_connect("options=-csearch_path=leases");
+	void *store = backend_opened("postgresql:///?schema=leases");
+	void *a = session_opened(store), *b = session_opened(store);
+	struct tide_lease lease;
+	STORE->limit(a, &limits);
+	must(CHECKPOINT->lease_acquire(a, "orders", &first, &lease, err));
+	struct tide_fence fence = { "orders", first, lease.epoch };
+	assert_true(lease.seconds > 1.99 && lease.seconds < 2.01);
+	assert_int_equal(sql_number(sql, "SELECT lease_seconds FROM subscription_leases"), 2);
+	assert_int_equal(sql_number(sql, "SELECT count(*) FROM subscription_leases WHERE expires_at - acquired_at "
+					 "BETWEEN '1.9 s' AND '2.1 s'"),
+			 1);
+	/* an owner of an earlier version: 15 s, and renewed as long */
+	sql_run(sql, "UPDATE subscription_leases SET lease_seconds = NULL, expires_at = clock_timestamp() + '14 s'");
+	must(CHECKPOINT->lease_acquire(b, "orders", &second, &lease, err));
+	assert_false(lease.is_owned);
+	must(CHECKPOINT->lease_renew(a, &fence, err));
+	assert_int_equal(
+		sql_number(sql,
+			   "SELECT count(*) FROM subscription_leases WHERE expires_at > clock_timestamp() + '12 s'"),
+		1);
+	must(CHECKPOINT->lease_acquire(b, "orders", &second, &lease, err));
+	assert_false(lease.is_owned);
+	/* further ahead than any renewal has written */
+	bool is_owned;
+	sql_run(sql, "UPDATE subscription_leases SET expires_at = clock_timestamp() + '1 day'");
+	must(CHECKPOINT->lease_is_owned(b, "orders", &is_owned, err));
+	assert_false(is_owned);
+	must(CHECKPOINT->lease_acquire(b, "orders", &second, &lease, err));
+	assert_true(lease.is_owned && lease.was_unclean);
+	refused(TIDE_FENCED, CHECKPOINT->lease_renew(a, &fence, err));
+	fence = (struct tide_fence){ "orders", second, lease.epoch };
+	must(CHECKPOINT->lease_release(b, &fence, err));
+	assert_int_equal(sql_number(sql, "SELECT count(lease_seconds) FROM subscription_leases"), 0);
+	STORE->session_close(a);
+	STORE->session_close(b);
+	STORE->close(store);
+	PQfinish(sql);
+}
+
+static tide_status write_row(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	char text[120];
+	const int *report_to = self;
+	snprintf(text, sizeof text, "INSERT INTO frozen.seen VALUES (%lld)", (long long)event->position);
+	PGresult *result = PQexec(tide_delivery_connection(delivery), text);
+	bool is_done = PQresultStatus(result) == PGRES_COMMAND_OK;
+	PQclear(result);
+	if (report_to) {
+		child_report(*report_to, 'h');
+		for (;;)
+			pause();
+	}
+	return is_done ? TIDE_OK : tide_delivery_fail(delivery, TIDE_HANDLER_TRANSIENT, "not written");
+}
+
+static struct tide_manager *frozen_start(struct tide_store *store, int *report_to)
+{
+	struct tide_manager *manager;
+	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
+	struct tide_subscriber subscriber = {
+		.name = "Frozen", .self = report_to, .handle = write_row, .transactional = true
+	};
+	config.processing_timeout = 1;
+	config.poll_interval_seconds = 0.1;
+	config.max_retries = 1000;
+	config.circuit_breaker_enabled = false;
+	if (tide_manager_open(TIDE_MANAGER(.store = store, .lease_seconds = 1), &manager, NULL) != TIDE_OK ||
+	    tide_manager_subscribe(manager, &subscriber, &config, NULL, NULL) != TIDE_OK ||
+	    tide_manager_start(manager, NULL, 0, NULL, NULL, NULL) != TIDE_OK)
+		return NULL;
+	return manager;
+}
+
+static int frozen_run(const char *url, int report_to)
+{
+	struct tide_store *store;
+	if (tide_store_open(url, NULL, &store, NULL) != TIDE_OK || !frozen_start(store, &report_to))
+		return 98;
+	for (;;)
+		pause();
+}
+
+static void an_owner_that_freezes_in_its_transaction_is_replaced(void **state)
+{
+	(void)state;
+	static const char url[] = "postgresql:///?schema=frozen";
+	struct tide_store *store;
+	tide_position saved_to = 0;
+	alarm(2 * PATIENCE);
+	must(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	PGconn *sql = sql_connect("options=-csearch_path=frozen");
+	sql_run(sql, "CREATE TABLE seen (at bigint PRIMARY KEY)");
+	tide_position last = append_one(store, stream_of("Frozen", 1), "Fine").last_position;
+	struct child child = child_start(frozen_run, url);
+	assert_int_equal(child_await(&child, PATIENCE), 'h');
+	child_signal(&child, SIGSTOP); /* with the row written and not committed */
+	struct tide_manager *manager = frozen_start(store, NULL);
+	assert_non_null(manager);
+	wait_for(PATIENCE,
+		 (saved_to = sql_number(sql, "SELECT COALESCE(max(global_position), 0) FROM projection_checkpoints")) ==
+			 last);
+	assert_int_equal(sql_number(sql, "SELECT count(*) FROM seen"), 1);
+	assert_int_equal(sql_number(sql, "SELECT count(*) FROM dead_letter_queue"), 0);
+	child_signal(&child, SIGKILL);
+	child_join(&child);
+	tide_manager_close(manager);
+	tide_store_close(store);
+	PQfinish(sql);
+	alarm(0);
+}
+
+int main(int argc, char **argv)
+{
+	child_main(argc, argv);
 	tide_log_set(NULL, NULL, TIDE_LOG_CRITICAL);
 	temp_make(directory);
 	if (!postgres_start())
@@ -140,6 +261,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_long_statement_ends_at_its_processing_timeout),
 		cmocka_unit_test(a_stop_ends_the_statement_it_gives_up_waiting_for),
+		cmocka_unit_test(a_lease_lasts_as_its_row_says),
+		cmocka_unit_test(an_owner_that_freezes_in_its_transaction_is_replaced),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	postgres_stop();

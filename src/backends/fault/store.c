@@ -257,6 +257,12 @@ static tide_status fault_examine_deep(void *session, tide_report report, void *c
 	return self->store->inner->store.examine_deep(self->state, report, context, err);
 }
 
+static void fault_limit(void *session, const struct tide_session_limits *limits)
+{
+	struct fault_session *self = session;
+	self->store->inner->store.limit(self->state, limits);
+}
+
 /* It ends what lasts too long, faults included: they are the inner session's. */
 static void fault_interrupt(void *session)
 {
@@ -344,6 +350,7 @@ const struct tide_store_ops fault_store_ops = {
 	.examine_deep = fault_examine_deep,
 	.horizon = fault_horizon,
 	.interrupt = fault_interrupt,
+	.limit = fault_limit,
 };
 
 const struct tide_notify_ops fault_notify_ops = {

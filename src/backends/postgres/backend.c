@@ -2,7 +2,7 @@
 #include "backends/postgres/inner.h"
 #include "backends/postgres/postgres.h"
 
-#define LEASE_RENEW_NS (5 * NS_PER_SECOND)
+#define LEASE_RENEW_NS (5 * NS_PER_SECOND) /* of the 15 s that a row without lease_seconds stands for */
 
 const struct tide_backend tide_backend_postgres = {
 	.scheme = "postgresql",
@@ -31,6 +31,7 @@ const struct tide_backend tide_backend_postgres = {
 		.examine_deep = pg_examine_deep,
 		.horizon = pg_horizon,
 		.interrupt = pg_session_interrupt,
+		.limit = pg_session_limit,
 	},
 	.notify = {
 		.start = pg_watch_start,

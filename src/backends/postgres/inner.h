@@ -98,6 +98,8 @@ struct pg_session {
 	struct pg_connection reader, writer;
 	bool has_savepoint, is_released; /* in the transaction of the writer */
 	bool is_writer_lost;             /* only closing is left */
+	int32_t lease_ms;                /* of ownerships acquired here */
+	int64_t idle_ms;                 /* that a transaction may be idle; 0: as the server has it */
 	tide_position settled;           /* every value at or below is visible or never will be */
 	tide_position proven;            /* the part of it that looks by the reader's connection found */
 	int64_t numbering_file;          /* the life of the sequence that all this is about */
@@ -154,6 +156,7 @@ tide_status pg_append(void *store, const struct tide_commit *commits, size_t cou
 tide_status pg_session_open(void *store, void **ret, struct tide_error *err);
 void pg_session_close(void *session);
 void pg_session_interrupt(void *session);
+void pg_session_limit(void *session, const struct tide_session_limits *limits);
 tide_status pg_stream_version(void *session, struct tide_stream stream, tide_version *ret, struct tide_error *err);
 tide_status pg_find(void *session, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err);
 /** The connection outside of any transaction, with nothing on its way. */

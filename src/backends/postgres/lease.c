@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ownership: a row a subscription, held for 15 s by the server's clock and renewed meanwhile.
+ * Ownership: a row a subscription, held for some seconds by the server's clock and renewed meanwhile. The row says how many;
+ * one of an earlier version does not: 15.
  *
  * No lock outlives its statement, so this works through a pooler in transaction mode, and a host that has gone is
  * replaced when its lease runs out. Leases are written beside the transaction of a delivery, never in it: a mark must
@@ -18,6 +19,7 @@ static tide_status lease_try(struct pg_session *session, const char *name, const
 	char text[TIDE_UUID_TEXT_SIZE];
 	pg_put_string(&params, name);
 	pg_put_string(&params, tide_uuid_format(owner, text));
+	pg_put_int4(&params, session->lease_ms);
 	tide_status status = pg_read_run(session, PG_LEASE_ACQUIRE, &params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
@@ -30,6 +32,7 @@ static tide_status lease_try(struct pg_session *session, const char *name, const
 		ret->suspect = pg_int8(rows, 0, 2);
 	if (!pg_is_null(rows, 0, 3))
 		ret->suspect_deaths = pg_int4(rows, 0, 3);
+	ret->seconds = pg_int4(rows, 0, 4) / 1000.0;
 	return TIDE_OK;
 }
 

@@ -9,12 +9,15 @@
 
 #include "sys/alloc.h"
 
+#define SESSION_LEASE_MS 5000
+
 tide_status pg_session_open(void *store, void **ret, struct tide_error *err)
 {
 	struct pg_session *session = alloc_zero(1, sizeof *session);
 	if (!session)
 		return alloc_fail(err);
 	session->store = store;
+	session->lease_ms = SESSION_LEASE_MS;
 	pg_gap_learn(session);
 	struct pg_connection *reader;
 	tide_status status = pg_session_reader(session, &reader, err);
@@ -34,6 +37,15 @@ void pg_session_close(void *self)
 	pg_gap_fini(session);
 	buffer_fini(&session->scratch);
 	tide_free(session);
+}
+
+void pg_session_limit(void *self, const struct tide_session_limits *limits)
+{
+	struct pg_session *session = self;
+	session->lease_ms = (int32_t)(limits->lease * 1000);
+	session->idle_ms = limits->idle_in_transaction < INT32_MAX / 1000
+				   ? (int64_t)(limits->idle_in_transaction * 1000)
+				   : INT32_MAX;
 }
 
 void pg_session_interrupt(void *self)

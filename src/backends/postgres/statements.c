@@ -32,6 +32,11 @@
 	"SHARE"
 #define FENCE "WITH fence AS MATERIALIZED (" FENCE_ROW ") "
 
+/* How long the lease of a row lasts; a row of an earlier version does not say. */
+#define LEASE_SPAN "make_interval(secs => <+LEASE_SECONDS COALESCE(lease_seconds, 15)+><-LEASE_SECONDS 15+>)"
+/* An expiry that no renewal has written, as after a step of the server's clock, counts as over. */
+#define LEASE_RUNS "expires_at > clock_timestamp() AND expires_at <= clock_timestamp() + 2 * " LEASE_SPAN
+
 /* Transactions that hold the lock of the sequence. */
 #define HOLDERS(numbering)                                                                                             \
 	"locktype = 'relation' AND relation = " numbering " AND mode = 'RowExclusiveLock' AND granted"                 \
@@ -169,26 +174,28 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"SELECT " CHECKPOINT_COLUMNS " FROM @projection_checkpoints ORDER BY projection_name COLLATE \"C\"",
 	[PG_CHECKPOINT_RESET] = "DELETE FROM @projection_checkpoints WHERE projection_name = $1::text",
 
-	/* $1 name, $2 owner. A row whose owner is writing at this moment is locked, so it is alive. */
+	/* $1 name, $2 owner, $3 milliseconds. A row whose owner is writing at this moment is locked, so it is alive. */
 	[PG_LEASE_ACQUIRE] =
 		"WITH prior AS MATERIALIZED (SELECT id, owner IS NOT NULL AS was_unclean, suspect_position "
-		"FROM @subscription_leases WHERE name = $1::text AND (owner IS NULL OR owner = $2::text OR expires_at <= clock_timestamp()) "
+		"FROM @subscription_leases WHERE name = $1::text AND (owner IS NULL OR owner = $2::text OR NOT (" LEASE_RUNS ")) "
 		"FOR UPDATE SKIP LOCKED) "
 		"UPDATE @subscription_leases l SET owner = $2::text, epoch = l.epoch + 1, acquired_at = clock_timestamp(), "
-		"released_at = NULL, expires_at = clock_timestamp() + interval '15 seconds', "
+		"released_at = NULL, <+LEASE_SECONDS lease_seconds = $3::int4 / 1000.0, expires_at = clock_timestamp() + $3::int4 * interval '1 ms'+>"
+		"<-LEASE_SECONDS expires_at = clock_timestamp() + interval '15 seconds'+>, "
 		"suspect_position = CASE WHEN p.was_unclean THEN l.suspect_position END, "
 		"suspect_deaths = CASE WHEN p.was_unclean AND l.suspect_position IS NOT NULL THEN COALESCE(l.suspect_deaths, 0) + 1 END "
-		"FROM prior p WHERE l.id = p.id RETURNING l.epoch, p.was_unclean, l.suspect_position, l.suspect_deaths",
+		"FROM prior p WHERE l.id = p.id<-LEASE_SECONDS  AND $3::int4 > 0+> "
+		"RETURNING l.epoch, p.was_unclean, l.suspect_position, l.suspect_deaths, <+LEASE_SECONDS $3::int4+><-LEASE_SECONDS 15000+>",
 	[PG_LEASE_MAKE] =
 		"INSERT INTO @subscription_leases (name, owner, epoch, acquired_at, released_at, expires_at) "
 		"SELECT $1::text, NULL, 0, clock_timestamp(), clock_timestamp(), clock_timestamp() "
 		"WHERE NOT EXISTS (SELECT 1 FROM @subscription_leases WHERE name = $1::text) ON CONFLICT (name) DO NOTHING",
 	[PG_LEASE_RENEW] =
-		"UPDATE @subscription_leases SET expires_at = clock_timestamp() + interval '15 seconds' "
+		"UPDATE @subscription_leases SET expires_at = clock_timestamp() + " LEASE_SPAN " "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
 	[PG_LEASE_RELEASE] =
 		"UPDATE @subscription_leases SET owner = NULL, released_at = clock_timestamp(), expires_at = clock_timestamp(), "
-		"suspect_position = NULL, suspect_deaths = NULL WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
+		"<+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, suspect_deaths = NULL WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
 	[PG_LEASE_MARK] =
 		"UPDATE @subscription_leases SET suspect_position = $4::int8, suspect_deaths = $5::int4 "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
@@ -206,7 +213,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"<-LEASE_HISTORY , NULL::text, NULL::int4, NULL::text, NULL::timestamptz+> "
 		"FROM @subscription_leases ORDER BY name COLLATE \"C\"",
 	[PG_LEASE_IS_OWNED] =
-		"SELECT 1 FROM @subscription_leases WHERE name = $1::text AND owner IS NOT NULL AND expires_at > clock_timestamp()",
+		"SELECT 1 FROM @subscription_leases WHERE name = $1::text AND owner IS NOT NULL AND " LEASE_RUNS,
 
 	[PG_DEAD_LETTER_ADD] = DEAD_LETTER_UPSERT(" WHERE $2::text IS NULL AND $3::int8 IS NULL"),
 	[PG_DEAD_LETTER_ADD_FENCED] = FENCE DEAD_LETTER_UPSERT(" FROM fence WHERE true"),

@@ -16,6 +16,7 @@ static const struct { const char *prefix; tide_status status; } status_table[] =
 	{ "08",    TIDE_CONNECTION_LOST },  /* connection exception */
 	{ "0A",    TIDE_UNSUPPORTED },      /* feature not supported */
 	{ "25006", TIDE_UNSUPPORTED },      /* read-only transaction: a replica */
+	{ "25P03", TIDE_CONNECTION_LOST },  /* idle in a transaction for too long, terminated */
 	{ "28",    TIDE_CONNECTION_LOST },  /* refused at the door */
 	{ "3F",    TIDE_SCHEMA },           /* no such schema */
 	{ "40001", TIDE_BUSY },             /* serialization failure */

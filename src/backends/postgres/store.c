@@ -21,8 +21,8 @@
 /* clang-format off */
 static const struct { const char *keyword, *value; } store_defaults[] = {
 	{ "connect_timeout",     "10" },
-	{ "keepalives_idle",     "10" },
-	{ "keepalives_interval", "5" },
+	{ "keepalives_idle",     "2" }, /* a host that has gone is noticed within a lease */
+	{ "keepalives_interval", "1" },
 	{ "keepalives_count",    "3" },
 	{ "tcp_user_timeout",    "20000" },
 	{ "fallback_application_name", "tidemark" },

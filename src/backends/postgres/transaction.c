@@ -9,6 +9,7 @@
 #include "backends/postgres/inner.h"
 
 #include "backends/postgres/status.h"
+#include "sys/alloc.h"
 
 static tide_status transaction_command(struct pg_session *session, const char *text, struct tide_error *err)
 {
@@ -28,13 +29,24 @@ static tide_status transaction_open_writer(struct pg_session *session, struct ti
 	return pg_connection_open(&session->writer, &session->store->target, err);
 }
 
+/* A process that freezes in it would keep the rows it has locked from whoever takes over. */
+static tide_status transaction_begin(struct pg_session *session, struct tide_error *err)
+{
+	const char *begin = session->store->target.begin;
+	if (session->idle_ms == 0)
+		return transaction_command(session, begin, err);
+	char *text ALLOC_AUTO = alloc_format("%s; SET LOCAL idle_in_transaction_session_timeout = %lld", begin,
+					     (long long)session->idle_ms);
+	return text ? transaction_command(session, text, err) : alloc_fail(err);
+}
+
 tide_status pg_begin(void *self, struct tide_error *err)
 {
 	struct pg_session *session = self;
 	tide_status status = transaction_open_writer(session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = transaction_command(session, session->store->target.begin, err);
+	status = transaction_begin(session, err);
 	if (status != TIDE_OK)
 		return status;
 	session->has_savepoint = session->is_released = false;
