@@ -47,6 +47,7 @@ extern "C" {
 	X(BUSY,              "busy",              TRANSIENT,      MEDIUM,   true,  LATER)  \
 	X(FENCED,            "fenced",            UNKNOWN,        MEDIUM,   false, NEVER)  \
 	X(CIRCUIT_OPEN,      "circuit_open",      UNKNOWN,        MEDIUM,   false, LATER)  \
+	X(DIVERGED,          "diverged",          APPLICATION,    CRITICAL, false, NEVER)  \
 	X(PUBLISH_FAILED,    "publish_failed",    UNKNOWN,        MEDIUM,   false, NEVER)  \
 	X(SHUTTING_DOWN,     "shutting_down",     UNKNOWN,        MEDIUM,   false, NEVER)  \
 	X(CANCELLED,         "cancelled",         UNKNOWN,        MEDIUM,   false, NEVER)  \

@@ -108,7 +108,7 @@ struct tide_append_result {
  * Owns:    nothing; the events may be freed when this returns.
  * Threads: any.
  * Returns: TIDE_OK, TIDE_CONFLICT, TIDE_DUPLICATE_EVENT, TIDE_ARGUMENT, TIDE_NOT_FOUND (unregistered type),
- *          TIDE_UNSUPPORTED (read-only), TIDE_DEADLOCK, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_IO, TIDE_CORRUPT,
+ *          TIDE_UNSUPPORTED (read-only), TIDE_DEADLOCK, TIDE_DIVERGED, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_IO, TIDE_CORRUPT,
  *          TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_store_append(struct tide_store *store, const struct tide_append *append,

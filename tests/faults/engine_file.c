@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The file under a SQLite store: its one write lock. */
+/* The file under a SQLite store: its one write lock, and its place in the file system. */
 #include <string.h>
 
 #include "engine_tools.h"
@@ -55,10 +55,99 @@ static void a_write_beside_the_transaction_of_its_handler_is_a_deadlock_at_once(
 	witness_fini(&witness);
 }
 
+/* ---- A file that is not there any more -------------------------------------------------------------------------- */
+
+/* Nothing rings: the runs must look for themselves. What goes through the handle says so, too, and writes nothing. */
+static void a_file_that_is_gone_ends_its_runs(bool is_replaced, const char *says)
+{
+	struct rig rig, other;
+	struct witness witness = WITNESS;
+	struct tide_subscription *subscription;
+	struct tide_subscription_config config = quick_config();
+	char moved[TEMP_PATH_SIZE + 24];
+	config.poll_interval_seconds = 0.05;
+	rig_open(&rig, "sqlite");
+	append_many(rig.store, stream_of("Order", 1), 0, 3);
+	struct tide_subscriber subscriber = witness_single("Left", &witness);
+	must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
+	must(tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, err));
+	wait_position(subscription, 3);
+	if (is_replaced) {
+		rig_make(&other, "sqlite");
+		snprintf(moved, sizeof moved, "%s", other.file);
+		assert_int_equal(rename(moved, rig.file), 0);
+	} else {
+		assert_int_equal(unlink(rig.file), 0);
+	}
+	wait_state(subscription, TIDE_STATE_ERROR);
+	struct tide_subscription_status status = status_of(subscription);
+	assert_int_equal(status.error.status, TIDE_DIVERGED);
+	assert_non_null(strstr(status.error.message, rig.file));
+	assert_non_null(strstr(status.error.message, says));
+	struct tide_new_event events[] = { event_of("Counted", 4) };
+	tide_position end;
+	struct tide_error why =
+		refused(TIDE_DIVERGED,
+			tide_store_append(rig.store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL, err));
+	must_mention(&why, rig.file);
+	refused(TIDE_DIVERGED, tide_store_end(rig.store, &end, err));
+	(void)tide_manager_stop(rig.manager, NULL, PATIENCE, NULL);
+	rig_close(&rig);
+	if (is_replaced)
+		rig_close(&other);
+	witness_fini(&witness);
+}
+
+static void a_file_that_was_deleted_ends_its_runs(void **state)
+{
+	(void)state;
+	a_file_that_is_gone_ends_its_runs(false, "deleted");
+}
+
+static void a_file_that_was_replaced_ends_its_runs(void **state)
+{
+	(void)state;
+	a_file_that_is_gone_ends_its_runs(true, "replaced");
+}
+
+/* The database of a read model is only written to: the next saves find out. */
+static void a_read_model_whose_file_was_deleted_ends_its_run(void **state)
+{
+	(void)state;
+	struct rig rig, into;
+	struct witness witness = WITNESS;
+	struct tide_subscription *subscription;
+	struct tide_subscription_config config = quick_config();
+	rig_open(&rig, "memory");
+	rig_make(&into, "sqlite");
+	struct tide_checkpoints *checkpoints;
+	struct tide_manager *manager;
+	must(tide_checkpoints_open(into.url, NULL, rig.store, &checkpoints, err));
+	must(tide_manager_open(TIDE_MANAGER(.store = rig.store, .checkpoints = checkpoints), &manager, err));
+	struct tide_subscriber subscriber = witness_single("Outward", &witness);
+	must(tide_manager_subscribe(manager, &subscriber, &config, &subscription, err));
+	must(tide_manager_start(manager, NULL, PATIENCE, NULL, NULL, err));
+	append_one(rig.store, stream_of("Order", 1), "Counted");
+	wait_position(subscription, 1);
+	assert_int_equal(unlink(into.file), 0);
+	wait_for(PATIENCE, (append_one(rig.store, stream_of("Order", 1), "Counted"),
+			    status_of(subscription).state == TIDE_STATE_ERROR));
+	assert_int_equal(status_of(subscription).error.status, TIDE_DIVERGED);
+	(void)tide_manager_stop(manager, NULL, PATIENCE, NULL);
+	tide_manager_close(manager);
+	tide_checkpoints_close(checkpoints);
+	rig_close(&into);
+	rig_close(&rig);
+	witness_fini(&witness);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_write_beside_the_transaction_of_its_handler_is_a_deadlock_at_once),
+		cmocka_unit_test(a_file_that_was_deleted_ends_its_runs),
+		cmocka_unit_test(a_file_that_was_replaced_ends_its_runs),
+		cmocka_unit_test(a_read_model_whose_file_was_deleted_ends_its_run),
 	};
 	return cmocka_run_group_tests_name("engine_file", tests, NULL, NULL);
 }

@@ -376,6 +376,7 @@ static void every_status_is_classified_as_specified(void **state)
 		{ "handler_permanent", "permanent", "medium", false },
 		{ "argument not_found decode", "application", "medium", false },
 		{ "state deadlock unhandled_event version", "application", "high", false },
+		{ "diverged", "application", "critical", false },
 		{ "out_of_memory disk_full corrupt", "infrastructure", "critical", false },
 		{ "already_exists conflict duplicate_event schema fenced circuit_open publish_failed shutting_down "
 		  "cancelled "

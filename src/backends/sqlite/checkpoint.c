@@ -106,7 +106,9 @@ tide_status sqlite_checkpoint_save(void *self, const struct tide_fence *fence,
 	const struct tide_progress *progress = &write->progress;
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
 	char event_id[TIDE_UUID_TEXT_SIZE], owner[TIDE_UUID_TEXT_SIZE], now[TIDE_TIME_TEXT_SIZE];
-	tide_status status = sqlite_statement(&session->connection, checkpoint_save, &statement, err);
+	tide_status status = sqlite_place_check_now_and_then(session->store, err);
+	if (status == TIDE_OK)
+		status = sqlite_statement(&session->connection, checkpoint_save, &statement, err);
 	if (status != TIDE_OK)
 		return status;
 	sqlite3_clear_bindings(statement);

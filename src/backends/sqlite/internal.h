@@ -5,6 +5,7 @@
 /* What the files of this folder share; nobody else includes it. */
 
 #include <sqlite3.h>
+#include <sys/types.h>
 #include <stdatomic.h>
 
 #include <tidemark/backend.h>
@@ -59,6 +60,9 @@ struct sqlite_store {
 	char *owners; /* the file whose bytes are locked by owners; NULL: a memory database */
 	bool is_memory;
 	bool is_read_only;
+	bool has_place; /* device and inode are known */
+	dev_t device;   /* of the file when it was opened */
+	ino_t inode;
 	bool is_append_full;     /* flush each append */
 	bool is_projection_full; /* flush each commit of a session */
 	int64_t busy_ns;
@@ -66,7 +70,8 @@ struct sqlite_store {
 
 	struct sqlite_writer writer;
 
-	atomic_int owners_file; /* open for all of this store's locks; -1: not yet */
+	_Atomic int64_t place_again; /* when it is looked at before a write, ns */
+	atomic_int owners_file;      /* open for all of this store's locks; -1: not yet */
 
 	/* under lock */
 	struct mutex lock;
@@ -173,6 +178,14 @@ tide_status sqlite_rollback_to(void *session, struct tide_error *err);
 tide_status sqlite_check(void *session, struct tide_error *err);
 void *sqlite_native(void *session);
 void sqlite_interrupt(void *session);
+
+/* place.c */
+
+void sqlite_place_note(struct sqlite_store *store);
+/** TIDE_DIVERGED when the file was deleted or replaced since it was opened. */
+tide_status sqlite_place_check(const struct sqlite_store *store, struct tide_error *err);
+/** The same, at most every 100 ms: before a write that may come once an event. */
+tide_status sqlite_place_check_now_and_then(struct sqlite_store *store, struct tide_error *err);
 
 /* delivery.c */
 

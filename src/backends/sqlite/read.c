@@ -376,6 +376,9 @@ tide_status sqlite_read(void *self, const struct tide_page_query *query, struct 
 		.needs = read_needs_of(query->filter),
 		.page = page,
 	};
+	tide_status status = sqlite_place_check(session->store, err);
+	if (status != TIDE_OK)
+		return status;
 	return query->stream ? read_stream(session, query, &scan, err) : read_feed(session, query, &scan, err);
 }
 
@@ -385,7 +388,9 @@ tide_status sqlite_end(void *self, tide_position *ret, struct tide_error *err)
 {
 	struct sqlite_session *session = self;
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
-	tide_status status = sqlite_statement(&session->connection, read_end, &statement, err);
+	tide_status status = sqlite_place_check(session->store, err);
+	if (status == TIDE_OK)
+		status = sqlite_statement(&session->connection, read_end, &statement, err);
 	if (status == TIDE_OK)
 		status = sqlite_step(&session->connection, statement, NULL, err);
 	if (status == TIDE_OK)
@@ -396,7 +401,8 @@ tide_status sqlite_end(void *self, tide_position *ret, struct tide_error *err)
 tide_status sqlite_stream_version(void *self, struct tide_stream stream, tide_version *ret, struct tide_error *err)
 {
 	struct sqlite_session *session = self;
-	return sqlite_version_of(&session->connection, stream, NULL, ret, err);
+	tide_status status = sqlite_place_check(session->store, err);
+	return status == TIDE_OK ? sqlite_version_of(&session->connection, stream, NULL, ret, err) : status;
 }
 
 tide_status sqlite_find(void *self, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err)
@@ -405,7 +411,9 @@ tide_status sqlite_find(void *self, const struct tide_uuid *event_id, struct tid
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
 	char text[TIDE_UUID_TEXT_SIZE];
 	bool is_found;
-	tide_status status = sqlite_statement(&session->connection, read_event, &statement, err);
+	tide_status status = sqlite_place_check(session->store, err);
+	if (status == TIDE_OK)
+		status = sqlite_statement(&session->connection, read_event, &statement, err);
 	if (status != TIDE_OK)
 		return status;
 	sqlite_bind_uuid(statement, 1, event_id, text);

@@ -272,10 +272,11 @@ static void store_fail_group(struct sqlite_connection *connection, struct sqlite
 	}
 }
 
-static void store_write_group(struct sqlite_connection *connection, struct sqlite_append *group)
+static void store_write_group(const struct sqlite_store *store, struct sqlite_connection *connection,
+			      struct sqlite_append *group)
 {
 	struct tide_error why = { 0 };
-	if (sqlite_run(connection, "BEGIN IMMEDIATE", &why) != TIDE_OK) {
+	if (sqlite_place_check(store, &why) != TIDE_OK || sqlite_run(connection, "BEGIN IMMEDIATE", &why) != TIDE_OK) {
 		store_fail_group(connection, group, &why);
 		return;
 	}
@@ -331,13 +332,14 @@ static struct sqlite_append *store_take_locked(struct sqlite_writer *writer) TID
 }
 
 /* Write a group as its leader, tell its members, and call the next leader. */
-static void store_lead_locked(struct sqlite_writer *writer, struct sqlite_append *leader) TIDE_REQUIRES(writer->lock)
+static void store_lead_locked(const struct sqlite_store *store, struct sqlite_writer *writer,
+			      struct sqlite_append *leader) TIDE_REQUIRES(writer->lock)
 {
 	writer->is_led = true;
 	store_gather_locked(writer, leader);
 	struct sqlite_append *group = store_take_locked(writer);
 	mutex_unlock(&writer->lock);
-	store_write_group(&writer->connection, group);
+	store_write_group(store, &writer->connection, group);
 	mutex_lock(&writer->lock);
 	writer->is_led = false;
 	for (struct sqlite_append *append = group; append; append = append->next) {
@@ -348,8 +350,9 @@ static void store_lead_locked(struct sqlite_writer *writer, struct sqlite_append
 		cond_signal(&writer->first->changed);
 }
 
-static void store_append_in_group(struct sqlite_writer *writer, struct sqlite_append *append)
+static void store_append_in_group(struct sqlite_store *store, struct sqlite_append *append)
 {
+	struct sqlite_writer *writer = &store->writer;
 	cond_init(&append->changed);
 	mutex_lock(&writer->lock);
 	*writer->last = append;
@@ -361,7 +364,7 @@ static void store_append_in_group(struct sqlite_writer *writer, struct sqlite_ap
 		if (writer->is_led)
 			cond_wait(&append->changed, &writer->lock);
 		else
-			store_lead_locked(writer, append);
+			store_lead_locked(store, writer, append);
 	}
 	mutex_unlock(&writer->lock);
 	cond_fini(&append->changed);
@@ -383,7 +386,7 @@ tide_status sqlite_append(void *self, const struct tide_commit *commits, size_t 
 	struct sqlite_append append = { .commits = commits, .count = count, .results = many ? many : &one, .err = err };
 	for (size_t i = 0; i < count; i++)
 		append.event_count += commits[i].count;
-	store_append_in_group(&store->writer, &append);
+	store_append_in_group(store, &append);
 	if (append.status == TIDE_OK)
 		memcpy(ret, append.results, count * sizeof *ret);
 	/* A conflict has a result, too: where that stream is. */
@@ -415,6 +418,8 @@ tide_status sqlite_writer_open(struct sqlite_store *store, bool initialize, bool
 	store->parts = connection->parts;
 	if (status == TIDE_OK && may_write && !store->is_memory)
 		status = store_use_wal(connection, err);
+	if (status == TIDE_OK)
+		sqlite_place_note(store);
 	return status;
 }
 

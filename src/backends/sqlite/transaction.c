@@ -42,7 +42,9 @@ tide_status sqlite_session_open(void *self, void **ret, struct tide_error *err)
 	if (!session)
 		return alloc_fail(err);
 	session->store = store;
-	tide_status status = sqlite_connect(store, false, store->is_projection_full, &session->connection, err);
+	tide_status status = sqlite_place_check(store, err);
+	if (status == TIDE_OK)
+		status = sqlite_connect(store, false, store->is_projection_full, &session->connection, err);
 	if (status != TIDE_OK) {
 		tide_free(session);
 		return status;
@@ -72,7 +74,9 @@ tide_status sqlite_write_begin(struct sqlite_session *session, bool *ret_joined,
 		*ret_joined = true;
 		return TIDE_OK;
 	}
-	tide_status status = sqlite_run(&session->connection, transaction_begin, err);
+	tide_status status = sqlite_place_check_now_and_then(session->store, err);
+	if (status == TIDE_OK)
+		status = sqlite_run(&session->connection, transaction_begin, err);
 	if (status == TIDE_OK)
 		*ret_joined = false;
 	return status;
@@ -92,7 +96,9 @@ tide_status sqlite_write_end(struct sqlite_session *session, bool joined, tide_s
 tide_status sqlite_begin(void *self, struct tide_error *err)
 {
 	struct sqlite_session *session = self;
-	tide_status status = sqlite_run(&session->connection, transaction_begin, err);
+	tide_status status = sqlite_place_check_now_and_then(session->store, err);
+	if (status == TIDE_OK)
+		status = sqlite_run(&session->connection, transaction_begin, err);
 	if (status != TIDE_OK)
 		return status;
 	session->is_delivering = true;
