@@ -307,6 +307,7 @@ static void dead_letter_that_cannot_be_written_ends_the_run_unsettled(void **sta
 	recorder->judge = judge_refusing_3;
 	struct tide_subscriber subscriber = subscriber_of("p", recorder);
 	struct tide_subscription_config config = quick_config();
+	config.max_infrastructure_retries = 2;
 	struct tide_manager *manager = manager_of(store);
 	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
 	(void)tide_manager_start(manager, NULL, 0, NULL, NULL, NULL); /* may end in the error already */
