@@ -211,6 +211,44 @@ static void doctor_dead_letters(struct doctor_call *call)
 		doctor_add(call, TIDE_FINDING_OK, "dead letters", "", "none");
 }
 
+static bool doctor_has_versions(struct doctor_call *call)
+{
+	sqlite3_stmt *statement = NULL;
+
+	if (call->db)
+		statement = doctor_prepare(call, "projections",
+					   "SELECT 1 FROM sqlite_master WHERE name = 'projection_versions'");
+	bool has_versions = statement && sqlite3_step(statement) == SQLITE_ROW;
+	sqlite3_finalize(statement);
+	return has_versions;
+}
+
+/* What each projection made, and whether it is still there and its alone. */
+static void doctor_projections(struct doctor_call *call)
+{
+	static const char check[] = "projections";
+	sqlite3_stmt *statement = NULL;
+
+	if (doctor_has_versions(call))
+		statement = doctor_prepare(
+			call, check,
+			"SELECT v.name, t.value, EXISTS (SELECT 1 FROM sqlite_master m WHERE lower(m.name) = t.value), "
+			"(SELECT count(*) FROM projection_versions o, json_each(o.tables) u WHERE u.value = t.value) "
+			"FROM projection_versions v, json_each(v.tables) t ORDER BY 1, 2");
+	while (statement && sqlite3_step(statement) == SQLITE_ROW) {
+		const char *name = doctor_text(statement, 0), *table = doctor_text(statement, 1);
+		if (!sqlite3_column_int(statement, 2))
+			doctor_add(call, TIDE_FINDING_PROBLEM, check, "build it anew: tide project FILE --reset",
+				   "table '%s' of projection '%s' is gone", table, name);
+		else if (sqlite3_column_int(statement, 3) > 1)
+			doctor_add(call, TIDE_FINDING_PROBLEM, check, "give each projection tables of its own",
+				   "table '%s' of projection '%s' is made by another one, too", table, name);
+		else
+			doctor_add(call, TIDE_FINDING_OK, check, "", "'%s' makes table '%s'", name, table);
+	}
+	sqlite3_finalize(statement);
+}
+
 static void doctor_wal(struct doctor_call *call)
 {
 	const char *path = call->db ? sqlite3_db_filename(call->db, "main") : NULL;
@@ -309,8 +347,9 @@ static void doctor_rows(struct doctor_call *call)
 
 static void doctor_examine(struct doctor_call *call)
 {
-	static void (*const checks[])(struct doctor_call *) = { doctor_indexes,      doctor_writing, doctor_checkpoints,
-								doctor_dead_letters, doctor_ended,   doctor_wal };
+	static void (*const checks[])(
+		struct doctor_call *) = { doctor_indexes,      doctor_writing, doctor_checkpoints, doctor_projections,
+					  doctor_dead_letters, doctor_ended,   doctor_wal };
 	static void (*const scans[])(struct doctor_call *) = { doctor_integrity, doctor_holes, doctor_rows };
 
 	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)

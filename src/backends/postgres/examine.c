@@ -383,6 +383,36 @@ static tide_status examine_owners(struct examination *examination, struct tide_e
 	return TIDE_OK;
 }
 
+/* What each projection made, and whether it is still there and its alone. */
+static tide_status examine_projections(struct examination *examination, struct tide_error *err)
+{
+	static const char check[] = "projections";
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	if (!(examination->session->store->target.parts & PART_BIT(PART_VERSIONS)))
+		return TIDE_OK;
+	tide_status status = examine_query(
+		examination,
+		"SELECT v.name, t.made, EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+		"WHERE "
+		"n.nspname || '.' || c.relname = t.made), (SELECT count(*) FROM @projection_versions o, "
+		"json_array_elements_text(o.tables) u(made) WHERE u.made = t.made) FROM @projection_versions v, "
+		"json_array_elements_text(v.tables) t(made) ORDER BY 1, 2",
+		NULL, &rows, err);
+	for (int i = 0; status == TIDE_OK && i < PQntuples(rows); i++) {
+		const char *name = PQgetvalue(rows, i, 0), *table = PQgetvalue(rows, i, 1);
+		if (!pg_bool(rows, i, 2))
+			examine_say(examination, TIDE_FINDING_PROBLEM, check,
+				    "build it anew: tide project FILE --reset", "table '%s' of projection '%s' is gone",
+				    table, name);
+		else if (pg_int8(rows, i, 3) > 1)
+			examine_say(examination, TIDE_FINDING_PROBLEM, check, "give each projection tables of its own",
+				    "table '%s' of projection '%s' is made by another one, too", table, name);
+		else
+			examine_say(examination, TIDE_FINDING_OK, check, "", "'%s' makes table '%s'", name, table);
+	}
+	return status;
+}
+
 static tide_status examine_connections(struct examination *examination, struct tide_error *err)
 {
 	PG_RESULT_AUTO PGresult *rows = NULL;
@@ -462,6 +492,7 @@ static const struct examine_check examine_checks[] = {
 	{ "positions", examine_positions },       { "writing", examine_writing },        { "open appends", examine_appends },
 	{ "write-ahead log", examine_log },
 	{ "long transactions", examine_transactions }, { "notifications", examine_notifications },
+	{ "projections", examine_projections },
 	{ "owners", examine_owners },             { "rights", examine_rights },          { "connections", examine_connections },
 };
 /* clang-format on */
