@@ -21,7 +21,7 @@ struct tide_log_line {
 	enum tide_log_level level;
 	const char *component; /* store, subscription, bus, checkpoint, dlq, manager, shutdown */
 	const char *message;   /* what happened, one line */
-	const char *fields;    /* key=value pairs separated by spaces, 'text' with \\' and \\\\ within; may be empty */
+	const char *fields; /* key=value pairs separated by spaces, quoted ones with \' and \\ within; may be empty */
 };
 
 /** Receives log lines; must not call back into Tidemark and must not block for long. */
