@@ -241,7 +241,8 @@ static enum step handler_pause(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
 	enum tide_state from = subscription->states.state;
-	bool has_moved = subscription_move_locked(subscription, TIDE_STATE_PAUSED, NULL) == TIDE_OK;
+	bool has_moved =
+		subscription_move_locked(subscription, TIDE_STATE_PAUSED, "handler breaker is open") == TIDE_OK;
 	if (has_moved) {
 		subscription->paused_from = from;
 		subscription->pause_reason = TIDE_PAUSE_BACKPRESSURE;
@@ -251,7 +252,7 @@ static enum step handler_pause(struct tide_subscription *subscription)
 	}
 	mutex_unlock(&subscription->lock);
 	if (has_moved)
-		subscription_log_move(subscription, from, TIDE_STATE_PAUSED, "handler breaker is open");
+		subscription_tell_moves(subscription);
 	return STEP_ON;
 }
 

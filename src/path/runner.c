@@ -29,11 +29,10 @@ struct tide_time runner_wall(const struct tide_subscription *subscription)
 bool runner_move(struct tide_subscription *subscription, enum tide_state to, const char *why)
 {
 	mutex_lock(&subscription->lock);
-	enum tide_state from = subscription->states.state;
-	bool has_moved = subscription_move_locked(subscription, to, NULL) == TIDE_OK;
+	bool has_moved = subscription_move_locked(subscription, to, why) == TIDE_OK;
 	mutex_unlock(&subscription->lock);
 	if (has_moved)
-		subscription_log_move(subscription, from, to, why);
+		subscription_tell_moves(subscription);
 	return has_moved;
 }
 
@@ -41,10 +40,10 @@ bool runner_move_from(struct tide_subscription *subscription, enum tide_state fr
 {
 	mutex_lock(&subscription->lock);
 	bool has_moved =
-		subscription->states.state == from && subscription_move_locked(subscription, to, NULL) == TIDE_OK;
+		subscription->states.state == from && subscription_move_locked(subscription, to, why) == TIDE_OK;
 	mutex_unlock(&subscription->lock);
 	if (has_moved)
-		subscription_log_move(subscription, from, to, why);
+		subscription_tell_moves(subscription);
 	return has_moved;
 }
 
@@ -126,8 +125,7 @@ static void runner_finish(struct tide_subscription *subscription, enum tide_stat
 {
 	runner_let_go(subscription, error);
 	mutex_lock(&subscription->lock);
-	enum tide_state from = subscription->states.state;
-	bool has_moved = subscription_move_locked(subscription, to, NULL) == TIDE_OK;
+	bool has_moved = subscription_move_locked(subscription, to, why) == TIDE_OK;
 	subscription->ended_mono = subscription->runner.now;
 	subscription->is_ready = true;
 	subscription->is_registered_run = false;
@@ -135,16 +133,15 @@ static void runner_finish(struct tide_subscription *subscription, enum tide_stat
 	cond_broadcast(&subscription->changed);
 	mutex_unlock(&subscription->lock);
 	if (has_moved)
-		subscription_log_move(subscription, from, to, why);
+		subscription_tell_moves(subscription);
 }
 
 /* ERROR and out of it at once: nobody else gets in between and restarts what restarts by itself. False: it was stopped. */
 static bool runner_begin_again(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	enum tide_state from = subscription->states.state;
-	bool has_moved = subscription_move_locked(subscription, TIDE_STATE_ERROR, NULL) == TIDE_OK &&
-			 subscription_move_locked(subscription, TIDE_STATE_STARTING, NULL) == TIDE_OK;
+	bool has_moved = subscription_move_locked(subscription, TIDE_STATE_ERROR, "ownership lost") == TIDE_OK &&
+			 subscription_move_locked(subscription, TIDE_STATE_STARTING, "standing by again") == TIDE_OK;
 	subscription->is_standby = has_moved;
 	if (has_moved) { /* a run of its own, in the same thread; what went wrong stays to be seen */
 		subscription->counts = (struct run_counts){ 0 };
@@ -153,8 +150,7 @@ static bool runner_begin_again(struct tide_subscription *subscription)
 	}
 	mutex_unlock(&subscription->lock);
 	if (has_moved) {
-		subscription_log_move(subscription, from, TIDE_STATE_ERROR, "ownership lost");
-		subscription_log_move(subscription, TIDE_STATE_ERROR, TIDE_STATE_STARTING, "standing by again");
+		subscription_tell_moves(subscription);
 	}
 	return has_moved;
 }
@@ -370,10 +366,10 @@ static void runner_probe(struct tide_subscription *subscription)
 	enum tide_state to = subscription->paused_from;
 	bool has_moved = subscription->states.state == TIDE_STATE_PAUSED &&
 			 subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE &&
-			 subscription_move_locked(subscription, to, NULL) == TIDE_OK;
+			 subscription_move_locked(subscription, to, "handler breaker lets a probe through") == TIDE_OK;
 	mutex_unlock(&subscription->lock);
 	if (has_moved)
-		subscription_log_move(subscription, TIDE_STATE_PAUSED, to, "handler breaker lets a probe through");
+		subscription_tell_moves(subscription);
 }
 
 static enum step runner_rest(struct tide_subscription *subscription)

@@ -97,6 +97,7 @@ static void subscription_init(struct tide_subscription *subscription)
 {
 	const struct tide_subscription_config *config = &subscription->config;
 	mutex_init(&subscription->lock);
+	mutex_init(&subscription->telling);
 	cond_init(&subscription->changed);
 	subscription->wake_at = INT64_MAX;
 	wakeup_init(&subscription->wakeup);
@@ -203,6 +204,7 @@ void subscription_free(struct tide_subscription *subscription)
 	metrics_fini(&subscription->metrics);
 	wakeup_fini(&subscription->wakeup);
 	cond_fini(&subscription->changed);
+	mutex_fini(&subscription->telling);
 	mutex_fini(&subscription->lock);
 	tide_free(subscription->texts);
 	tide_free(subscription);
@@ -210,24 +212,60 @@ void subscription_free(struct tide_subscription *subscription)
 
 /* ---- State -------------------------------------------------------------------------------------------------- */
 
-tide_status subscription_move_locked(struct tide_subscription *subscription, enum tide_state to, struct tide_error *err)
+void subscription_note_move_locked(struct tide_subscription *subscription, enum tide_state from, enum tide_state to,
+				   const char *why)
+{
+	struct moves *moves = &subscription->moves;
+	if (moves->count == MOVES_MAX) { /* more threads than that have moved it and not told yet: the oldest is lost */
+		moves->first = (moves->first + 1) % MOVES_MAX;
+		moves->count--;
+	}
+	struct move *move = &moves->ring[(moves->first + moves->count++) % MOVES_MAX];
+	move->from = from;
+	move->to = to;
+	size_t size = utf8_cut(why, strlen(why), sizeof move->why - 1);
+	memcpy(move->why, why, size);
+	move->why[size] = '\0';
+}
+
+tide_status subscription_move_locked(struct tide_subscription *subscription, enum tide_state to, const char *why)
 {
 	enum tide_state from = subscription->states.state;
-	tide_status status = states_move(&subscription->states, to, err);
+	tide_status status = states_move(&subscription->states, to, NULL);
 	if (status != TIDE_OK)
 		return status;
 	atomic_store(&subscription->state_now, (int)to);
+	subscription_note_move_locked(subscription, from, to, why);
 	if (from == TIDE_STATE_LIVE || to == TIDE_STATE_LIVE) /* these clocks run only while LIVE */
 		subscription->backpressured_since = clock_mono(subscription->engine->clock);
 	cond_broadcast(&subscription->changed);
 	return TIDE_OK;
 }
 
-void subscription_log_move(const struct tide_subscription *subscription, enum tide_state from, enum tide_state to,
-			   const char *why)
+static bool subscription_next_move(struct tide_subscription *subscription, struct move *ret)
 {
-	log_at(TIDE_LOG_INFO, "subscription", "state changed", "name='%s' from=%s to=%s reason='%s'",
-	       subscription->name, tide_state_name(from), tide_state_name(to), why);
+	struct moves *moves = &subscription->moves;
+	mutex_lock(&subscription->lock);
+	bool has_one = moves->count > 0;
+	if (has_one) {
+		*ret = moves->ring[moves->first];
+		moves->first = (moves->first + 1) % MOVES_MAX;
+		moves->count--;
+	}
+	mutex_unlock(&subscription->lock);
+	return has_one;
+}
+
+void subscription_tell_moves(struct tide_subscription *subscription)
+{
+	struct move move;
+	if (mutex_is_mine(&subscription->telling))
+		return; /* called back by the sink: who called it goes on */
+	mutex_lock(&subscription->telling);
+	while (subscription_next_move(subscription, &move))
+		log_at(TIDE_LOG_INFO, "subscription", "state changed", "name='%s' from=%s to=%s reason='%s'",
+		       subscription->name, tide_state_name(move.from), tide_state_name(move.to), move.why);
+	mutex_unlock(&subscription->telling);
 }
 
 void subscription_nudge(struct tide_subscription *subscription)

@@ -70,6 +70,17 @@ struct redelivery {
 /** What a subscriber was told of the session's connection. */
 enum attachment { ATTACHMENT_NONE, ATTACHMENT_MADE, ATTACHMENT_PREPARED };
 
+#define MOVES_MAX 8
+
+/** Changes of state in their order, until somebody has told them. */
+struct moves {
+	struct move {
+		enum tide_state from, to;
+		char why[256];
+	} ring[MOVES_MAX];
+	size_t first, count;
+};
+
 /** The runner's own: touched by the thread that steps it and by nobody else. */
 struct runner {
 	struct mono_time now;       /* of this step, moved on after each handler call */
@@ -173,8 +184,11 @@ struct tide_subscription {
 	atomic_int state_now;        /* states.state, for the runner's look at it between two events */
 	_Atomic(uint64_t) steps;     /* taken: a worker that lives goes on counting */
 
+	struct mutex telling; /* held by who tells moves; the lock is taken under it */
+
 	/* under lock */
 	struct mutex lock;
+	struct moves moves;
 	struct cond changed;
 	tide_position wake_at; /* the least position that somebody waits for; INT64_MAX: nobody does */
 	struct states states;
@@ -233,11 +247,14 @@ tide_status subscription_new(struct engine *engine, const struct tide_subscriber
 			     struct tide_error *err);
 void subscription_free(struct tide_subscription *subscription);
 
-/** Move and announce, under the lock; whoever calls logs it when the lock is released. */
-tide_status subscription_move_locked(struct tide_subscription *subscription, enum tide_state to, struct tide_error *err)
+/** Move and announce, under the lock; whoever calls tells it when the lock is released. */
+tide_status subscription_move_locked(struct tide_subscription *subscription, enum tide_state to, const char *why)
 	TIDE_REQUIRES(subscription->lock);
-void subscription_log_move(const struct tide_subscription *subscription, enum tide_state from, enum tide_state to,
-			   const char *why);
+/** Have a move told that was made otherwise: the begin of a run. */
+void subscription_note_move_locked(struct tide_subscription *subscription, enum tide_state from, enum tide_state to,
+				   const char *why) TIDE_REQUIRES(subscription->lock);
+/** Log the moves that are not told yet, whoever made them, in their order. */
+void subscription_tell_moves(struct tide_subscription *subscription);
 
 /** Ask for attention and ring. */
 void subscription_nudge(struct tide_subscription *subscription);

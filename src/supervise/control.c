@@ -68,7 +68,11 @@ static tide_status control_begin_locked(struct tide_subscription *subscription, 
 	if (is_restart && subscription->states.state != TIDE_STATE_ERROR)
 		return tide_fail(err, TIDE_STATE, "'%s' is %s, only one in error can be restarted", subscription->name,
 				 tide_state_name(subscription->states.state));
+	enum tide_state from = subscription->states.state;
 	states_begin(&subscription->states);
+	if (from != TIDE_STATE_STARTING)
+		subscription_note_move_locked(subscription, from, TIDE_STATE_STARTING,
+					      is_restart ? "restarted" : "started");
 	atomic_store(&subscription->state_now, (int)TIDE_STATE_STARTING);
 	control_reset_run_locked(subscription, is_restart);
 	cond_broadcast(&subscription->changed);
@@ -80,12 +84,12 @@ static void control_fail_start(struct tide_subscription *subscription, const str
 	mutex_lock(&subscription->lock);
 	subscription->is_registered_run = subscription->is_thread_alive = false;
 	subscription->is_ready = true;
-	(void)subscription_move_locked(subscription, TIDE_STATE_ERROR, NULL);
+	(void)subscription_move_locked(subscription, TIDE_STATE_ERROR, why->message);
 	subscription->ended_mono = clock_mono(subscription->engine->clock);
 	subscription->error = *why;
 	cond_broadcast(&subscription->changed);
 	mutex_unlock(&subscription->lock);
-	subscription_log_move(subscription, TIDE_STATE_STARTING, TIDE_STATE_ERROR, why->message);
+	subscription_tell_moves(subscription);
 }
 
 void control_refuse_start(struct tide_subscription *subscription, const struct tide_error *why)
@@ -93,12 +97,11 @@ void control_refuse_start(struct tide_subscription *subscription, const struct t
 	mutex_lock(&subscription->lock);
 	while (subscription->is_thread_changing)
 		cond_wait(&subscription->changed, &subscription->lock);
-	enum tide_state from = subscription->states.state;
 	bool has_begun = !subscription->is_registered_run && control_begin_locked(subscription, false, NULL) == TIDE_OK;
 	mutex_unlock(&subscription->lock);
 	if (!has_begun)
 		return;
-	subscription_log_move(subscription, from, TIDE_STATE_STARTING, "started");
+	subscription_tell_moves(subscription);
 	control_fail_start(subscription, why);
 }
 
@@ -130,14 +133,13 @@ tide_status control_start(struct tide_manager *manager, struct tide_subscription
 		cond_wait(&subscription->changed, &subscription->lock);
 	bool is_under_way = subscription->is_registered_run && !subscription->is_abandoned;
 	tide_status status = TIDE_OK;
-	enum tide_state from = subscription->states.state;
 	if (!is_under_way || is_restart)
 		status = control_begin_locked(subscription, is_restart, err);
 	bool has_begun = status == TIDE_OK && (!is_under_way || is_restart);
 	subscription->is_thread_changing = has_begun && manager->is_threaded;
 	mutex_unlock(&subscription->lock);
-	if (has_begun && from != TIDE_STATE_STARTING)
-		subscription_log_move(subscription, from, TIDE_STATE_STARTING, is_restart ? "restarted" : "started");
+	if (has_begun)
+		subscription_tell_moves(subscription);
 	return has_begun && manager->is_threaded ? control_start_thread(subscription, err) : status;
 }
 
@@ -275,15 +277,14 @@ static bool control_abandon(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
 	bool is_abandoned = subscription->is_registered_run && !subscription->is_abandoned;
-	enum tide_state from = subscription->states.state;
 	if (is_abandoned) {
 		subscription->is_abandoned = subscription->is_ready = true;
-		(void)subscription_move_locked(subscription, TIDE_STATE_STOPPED, NULL);
+		(void)subscription_move_locked(subscription, TIDE_STATE_STOPPED, "its handler did not return in time");
 		subscription->ended_mono = clock_mono(subscription->engine->clock);
 	}
 	mutex_unlock(&subscription->lock);
 	if (is_abandoned)
-		subscription_log_move(subscription, from, TIDE_STATE_STOPPED, "its handler did not return in time");
+		subscription_tell_moves(subscription);
 	return is_abandoned;
 }
 
@@ -335,8 +336,9 @@ bool tide_manager_pause(struct tide_manager *manager, const char *name, enum tid
 	mutex_lock(&subscription->lock);
 	enum tide_state from = subscription->states.state;
 	bool is_waiting = from == TIDE_STATE_PAUSED && subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE;
-	bool has_moved = is_ours && state_is_running(from) && !subscription->should_stop &&
-			 subscription_move_locked(subscription, TIDE_STATE_PAUSED, NULL) == TIDE_OK;
+	bool has_moved =
+		is_ours && state_is_running(from) && !subscription->should_stop &&
+		subscription_move_locked(subscription, TIDE_STATE_PAUSED, tide_pause_reason_name(reason)) == TIDE_OK;
 	if (has_moved) {
 		subscription->paused_from = from;
 		subscription->paused_at = clock_wall(clock);
@@ -348,7 +350,7 @@ bool tide_manager_pause(struct tide_manager *manager, const char *name, enum tid
 		subscription->pause_reason = reason;
 	mutex_unlock(&subscription->lock);
 	if (has_moved)
-		subscription_log_move(subscription, from, TIDE_STATE_PAUSED, tide_pause_reason_name(reason));
+		subscription_tell_moves(subscription);
 	if (has_effect)
 		subscription_nudge(subscription);
 	manager_unpin_one(manager);
@@ -363,12 +365,12 @@ bool tide_manager_resume(struct tide_manager *manager, const char *name)
 	mutex_lock(&subscription->lock);
 	enum tide_state to = subscription->paused_from;
 	bool has_moved = subscription->states.state == TIDE_STATE_PAUSED &&
-			 subscription_move_locked(subscription, to, NULL) == TIDE_OK;
+			 subscription_move_locked(subscription, to, "resumed") == TIDE_OK;
 	if (has_moved)
 		subscription->is_manual_probe = subscription->handler_breaker.state != BREAKER_CLOSED;
 	mutex_unlock(&subscription->lock);
 	if (has_moved) {
-		subscription_log_move(subscription, TIDE_STATE_PAUSED, to, "resumed");
+		subscription_tell_moves(subscription);
 		subscription_nudge(subscription);
 	}
 	manager_unpin_one(manager);

@@ -96,6 +96,57 @@ static void pauses_and_resumes_in_a_race_lose_nothing(void **state)
 	witness_fini(&witness);
 }
 
+/** The states as the log tells them. */
+struct told {
+	struct rig *rig;
+	char last[32];
+	int lines, breaks;
+};
+
+static void told_line(void *self, const struct tide_log_line *line)
+{
+	struct told *told = self;
+	char from[32] = "", to[32] = "";
+	const char *states = strstr(line->fields, " from=");
+	if (strcmp(line->message, "state changed") != 0 || !states ||
+	    sscanf(states, " from=%31s to=%31s", from, to) != 2)
+		return;
+	told->breaks += told->lines++ > 0 && strcmp(told->last, from) != 0;
+	strcpy(told->last, to);
+}
+
+static void told_switch(void *self, size_t index)
+{
+	struct told *told = self;
+	for (int i = 0; i < 2000; i++) {
+		if ((index + (size_t)i) % 2)
+			(void)tide_manager_pause(told->rig->manager, "Told", TIDE_PAUSE_MANUAL);
+		else
+			(void)tide_manager_resume(told->rig->manager, "Told");
+	}
+}
+
+static void the_log_tells_states_in_the_order_of_their_changes(void **state)
+{
+	struct rig rig;
+	struct told told = { .rig = &rig };
+	rig_open(&rig, *state);
+	struct witness witness = WITNESS;
+	struct tide_subscriber subscriber = witness_single("Told", &witness);
+	struct tide_subscription_config config = quick_config();
+	must(tide_manager_subscribe(rig.manager, &subscriber, &config, NULL, err));
+	tide_log_set(told_line, &told, TIDE_LOG_INFO);
+	must(tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, err));
+	race_to(4, told_switch, &told);
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	tide_log_set(NULL, NULL, TIDE_LOG_WARNING);
+	assert_true(told.lines > 10);
+	assert_int_equal(told.breaks, 0);
+	assert_string_equal(told.last, "stopped");
+	rig_close(&rig);
+	witness_fini(&witness);
+}
+
 static void nothing_is_delivered_while_paused(void **state)
 {
 	struct rig rig;
@@ -304,6 +355,7 @@ int main(void)
 		cmocka_unit_test_prestate(each_event_of_five_threads_arrives_once_and_in_order, sqlite),
 		cmocka_unit_test_prestate(pauses_and_resumes_in_a_race_lose_nothing, memory),
 		cmocka_unit_test_prestate(pauses_and_resumes_in_a_race_lose_nothing, sqlite),
+		cmocka_unit_test_prestate(the_log_tells_states_in_the_order_of_their_changes, memory),
 		cmocka_unit_test_prestate(nothing_is_delivered_while_paused, memory),
 		cmocka_unit_test_prestate(nothing_is_delivered_while_paused, sqlite),
 		cmocka_unit_test_prestate(no_event_is_lost_for_any_of_a_thousand_subscriptions, memory),
