@@ -16,6 +16,7 @@
 #include "sys/alloc.h"
 
 #define FEED_SCAN_MAX 10000
+#define FEED_PAGES_AHEAD 4 /* that may be read before anything is delivered; then one for each delivery */
 #define FEED_LOOK_EVENTS 256
 #define FEED_LOOK_BYTES ((size_t)4 << 20)
 
@@ -52,6 +53,7 @@ static void feed_acquire(struct feed *feed, const struct tide_page *page)
 	if (flow->in_flight > flow->peak_in_flight)
 		flow->peak_in_flight = flow->in_flight;
 	feed->bytes += (int64_t)page->bytes;
+	feed->read_releases = flow->total_releases;
 }
 
 static void feed_release(struct feed *feed, int64_t events, int64_t bytes)
@@ -106,9 +108,16 @@ static bool feed_has_room(const struct feed *feed)
 	return room >= (int64_t)feed->limits.page_events || (room > 0 && is_filling);
 }
 
+/* Reading ahead keeps step with delivering: small pages that each cost a look would else be read by the hundred while
+ * the first of them waits. */
+static bool feed_is_out_of_step(const struct feed *feed)
+{
+	return feed->count >= FEED_PAGES_AHEAD && feed->flow.total_releases == feed->read_releases;
+}
+
 bool feed_wants(struct feed *feed, struct mono_time now)
 {
-	if (feed->is_end)
+	if (feed->is_end || feed_is_out_of_step(feed))
 		return false;
 	bool has_room = feed_has_room(feed);
 	bool has_settled = feed->flow.total_releases > feed->blocked_releases;

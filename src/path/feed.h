@@ -44,6 +44,7 @@ struct feed {
 	bool is_blocked; /* the reader waits for room */
 	struct mono_time blocked_since;
 	int64_t blocked_releases; /* total_releases when it was blocked: something has to be settled first */
+	int64_t read_releases;    /* total_releases when the last page was read: something of it is delivered first */
 	struct mono_time look_at; /* with is_end: look again without a ring */
 	int64_t since_end;        /* events read from the tail since its end was last seen */
 	struct tide_page scratch; /* of a look for the tail */

@@ -91,7 +91,8 @@ static void runner_release(struct tide_subscription *subscription, const struct 
 static void runner_let_go(struct tide_subscription *subscription, const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
-	runner->unknown_position = runner->is_save_unknown ? runner->attempted.position : 0;
+	if (runner->is_resolved) /* else a start that failed has nothing to add to what the run before it left */
+		runner->unknown_position = runner->is_save_unknown ? runner->attempted.position : 0;
 	runner->last_epoch = runner->fence.epoch;
 	runner->is_save_unknown = false;
 	save_roll_back(subscription);

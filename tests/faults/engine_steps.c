@@ -66,6 +66,35 @@ static void the_time_of_databases_and_callbacks_is_not_the_handlers(void **state
 	check_time("sqlite", true);
 }
 
+/* ---- Reading ahead ------------------------------------------------------------------------------------------- */
+
+static int walk_reads;
+
+static tide_status walk_read_counted(void *session, const struct tide_page_query *query, struct tide_page *page,
+				     struct tide_error *err)
+{
+	walk_reads++;
+	assert_in_range(walk_reads, 0, atomic_load(&walk_now->witness.calls) + 6);
+	return walk_real.store.read(session, query, page, err);
+}
+
+/* Each read may cost a look at who holds the feed: events wait for one of them, not for as many as may be in flight. */
+static void small_pages_are_delivered_as_they_are_read(void **state)
+{
+	(void)state;
+	struct walk walk;
+	walk_open(&walk, "memory", 50);
+	walk_now = &walk;
+	walk_reads = 0;
+	walk_backend.store.read = walk_read_counted;
+	struct tide_subscription_config config = walk_config();
+	config.batch_size = 1;
+	walk_start(&walk, false, &config);
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(atomic_load(&walk.witness.calls), 50);
+	walk_close(&walk);
+}
+
 /* ---- The breaker --------------------------------------------------------------------------------------------- */
 
 static void an_open_breaker_shows_at_once_and_a_backoff_that_is_longer_still_counts(void **state)
@@ -362,6 +391,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_time_of_databases_and_callbacks_is_not_the_handlers),
+		cmocka_unit_test(small_pages_are_delivered_as_they_are_read),
 		cmocka_unit_test(an_open_breaker_shows_at_once_and_a_backoff_that_is_longer_still_counts),
 		cmocka_unit_test(pages_are_saved_whole_however_long_they_take),
 		cmocka_unit_test(what_is_settled_is_saved_when_a_stop_gives_up),
