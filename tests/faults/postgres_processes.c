@@ -146,7 +146,7 @@ static void models_equal_the_fold(PGconn *connection)
 	print_message("%lld events in each of %d read models\n", (long long)count, NAMES);
 }
 
-/* A killed owner's lease holds its name back for up to 15 s, and what was appended meanwhile is a backlog that grows
+/* A killed owner's lease holds its name back while it runs, and what was appended meanwhile is a backlog that grows
  * with the length of the run: so the limit is on standing still, not on catching up. */
 static double models_catch_up(PGconn *connection)
 {
