@@ -134,6 +134,15 @@ static void a_stop_ends_the_statement_it_gives_up_waiting_for(void **state)
 
 /* ---- Ownership ------------------------------------------------------------------------------------------------ */
 
+static void report_lease(void *self, enum tide_finding_level level, const char *check, const char *advice,
+			 const char *finding)
+{
+	(void)advice;
+	bool *is_told = self;
+	*is_told = *is_told || (level == TIDE_FINDING_NOTICE && strcmp(check, "owners") == 0 &&
+				strstr(finding, "'orders' is owned for 86") && strstr(finding, "a clock was set"));
+}
+
 static void a_lease_lasts_as_its_row_says(void **state)
 {
 	(void)state;
@@ -165,6 +174,9 @@ static void a_lease_lasts_as_its_row_says(void **state)
 	/* further ahead than any renewal has written */
 	bool is_owned;
 	sql_run(sql, "UPDATE subscription_leases SET expires_at = clock_timestamp() + '1 day'");
+	bool is_told = false;
+	must(STORE->examine(b, report_lease, &is_told, err));
+	assert_true(is_told);
 	must(CHECKPOINT->lease_is_owned(b, "orders", &is_owned, err));
 	assert_false(is_owned);
 	must(CHECKPOINT->lease_acquire(b, "orders", &second, &lease, err));

@@ -363,17 +363,25 @@ static tide_status examine_owners(struct examination *examination, struct tide_e
 {
 	static const char check[] = "owners";
 	PG_RESULT_AUTO PGresult *rows = NULL;
-	tide_status status = examine_query(examination,
-					   "SELECT name, floor(extract(epoch FROM clock_timestamp() - "
-					   "expires_at))::int8 FROM @subscription_leases WHERE "
-					   "owner IS NOT NULL ORDER BY name",
-					   NULL, &rows, err);
+	tide_status status =
+		examine_query(examination,
+			      "SELECT name, floor(extract(epoch FROM clock_timestamp() - "
+			      "expires_at))::int8, expires_at > clock_timestamp() + 2 * make_interval(secs "
+			      "=> COALESCE((to_jsonb(l) ->> 'lease_seconds')::float8, 15)) "
+			      "FROM @subscription_leases l WHERE "
+			      "owner IS NOT NULL ORDER BY name",
+			      NULL, &rows, err);
 	if (status != TIDE_OK)
 		return status;
 	int owned = 0;
 	for (int row = 0; row < PQntuples(rows); row++) {
 		int64_t over = pg_int8(rows, row, 1);
-		owned += over < 0;
+		bool is_void = pg_bool(rows, row, 2);
+		owned += over < 0 && !is_void;
+		if (is_void)
+			examine_say(examination, TIDE_FINDING_NOTICE, check, "start it again; whoever does takes over",
+				    "'%.255s' is owned for %lld s more, which no renewal has written: a clock was set",
+				    PQgetvalue(rows, row, 0), (long long)-over);
 		if (over >= 0)
 			examine_say(examination, TIDE_FINDING_NOTICE, check, "start it again; whoever does takes over",
 				    "'%.255s' was left %lld s ago without being released", PQgetvalue(rows, row, 0),
