@@ -200,12 +200,23 @@ struct tide_fence {
 	int64_t epoch;
 };
 
+/** A row as a subscription knows it: what it read at its start, or what it wrote last. */
+struct tide_checkpoint_known {
+	bool has_row;
+	bool has_position; /* never without a row */
+	tide_position position;
+	int64_t events_processed; /* nobody compares it but who asks what became of a write */
+};
+
 /** A checkpoint to write. */
 struct tide_checkpoint_write {
 	const char *name;
 	bool has_position; /* false: the stored position stays */
 	struct tide_progress progress;
 	struct tide_time now; /* for last_processed_at (when event_id is given) and updated_at */
+	/* NULL: over whatever is there. Else only over a row with this position, or with none and, without a row, over
+	 * nothing; any other row is TIDE_DIVERGED, and nothing is written. A row without a position may have come meanwhile. */
+	const struct tide_checkpoint_known *expected;
 };
 
 /** What became of an attempt to own a subscription. */
@@ -368,7 +379,11 @@ struct tide_lease_info {
 	char last_error[512];
 };
 
-/** What subscriptions write. A fence may be NULL (a user's call); else a write that is not the owner's is TIDE_FENCED. */
+/**
+ * What subscriptions write. A fence may be NULL (a user's call); else a write that is not the owner's is TIDE_FENCED.
+ * A user's call that sets or deletes a position adds 1 to the epoch of the name's lease, if there is one, in the same
+ * transaction: an owner that runs is fenced and goes by the row.
+ */
 struct tide_checkpoint_ops {
 	tide_status (*load)(void *session, const char *name, struct tide_checkpoint *ret,
 			    struct tide_error *err); /* TIDE_NOT_FOUND */
@@ -380,6 +395,7 @@ struct tide_checkpoint_ops {
 	tide_status (*lease_acquire)(void *session, const char *name, const struct tide_uuid *owner,
 				     struct tide_lease *ret, struct tide_error *err);
 	tide_status (*lease_renew)(void *session, const struct tide_fence *fence, struct tide_error *err);
+	/* Whatever the epoch has become: as long as this owner has it. */
 	tide_status (*lease_release)(void *session, const struct tide_fence *fence, struct tide_error *err);
 	/* Records the position about to be handed over and its deaths so far; position 0 clears the mark. */
 	tide_status (*lease_mark)(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,

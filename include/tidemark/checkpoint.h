@@ -117,6 +117,8 @@ struct tide_progress {
 /**
  * Save a position. Repeating it stores the same position again and adds its count again.
  *
+ * A running subscription of this name is fenced and goes on from this position.
+ *
  * Owns:    nothing.
  * Threads: any.
  * Returns: as tide_checkpoints_update.
@@ -140,7 +142,7 @@ tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const cha
 /**
  * Delete the row of one projection; an absent row is success.
  *
- * The next save of a running subscription makes the row again.
+ * A running subscription of this name is fenced and begins again where one without a row does.
  *
  * Owns:    nothing.
  * Threads: any.

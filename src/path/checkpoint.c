@@ -40,11 +40,23 @@ bool progress_is_due(const struct progress *progress, const struct tide_subscrip
 	return now.ns >= progress_due_at(progress, config).ns;
 }
 
-void progress_start(struct progress *progress, tide_position position, tide_position stored, struct mono_time now)
+void progress_start(struct progress *progress, tide_position position, const struct tide_checkpoint_known *stored,
+		    struct mono_time now)
 {
-	*progress = (struct progress){ .position = position, .saved_position = stored, .saved_at = now };
+	*progress = (struct progress){ .position = position, .stored = *stored, .saved_at = now };
 	/* a start behind what is stored is no news: an event that fails there must not take the row back */
-	progress->is_dirty = position > (stored < 0 ? 0 : stored);
+	progress->is_dirty = position > (stored->has_position ? stored->position : 0);
+}
+
+enum row_finding row_compare(const struct tide_checkpoint_known *known, const struct tide_checkpoint_known *found)
+{
+	if (known->has_row && !found->has_row)
+		return ROW_OTHER;
+	if (known->has_position && (!found->has_position || found->position < known->position))
+		return ROW_LOWER;
+	bool is_same = found->has_position == known->has_position &&
+		       (!found->has_position || found->position == known->position);
+	return is_same ? ROW_SAME : ROW_OTHER;
 }
 
 void progress_move(struct progress *progress, tide_position position)
@@ -64,7 +76,8 @@ void progress_count(struct progress *progress, const struct tide_event *event)
 
 void progress_saved(struct progress *progress, struct mono_time now)
 {
-	progress->saved_position = progress->position;
+	progress->stored = (struct tide_checkpoint_known){ true, true, progress->position,
+							   progress->stored.events_processed + progress->unsaved };
 	progress->unsaved = 0;
 	progress->is_dirty = false;
 	progress->last_event_id = (struct tide_uuid){ { 0 } };

@@ -2,6 +2,7 @@
 #ifndef TIDE_PATH_CHECKPOINT_H
 #define TIDE_PATH_CHECKPOINT_H
 
+#include <tidemark/backend.h>
 #include <tidemark/subscription.h>
 
 #include "sys/clock.h"
@@ -12,10 +13,19 @@ struct progress {
 	int64_t unsaved;                /* events processed since the last save */
 	struct tide_uuid last_event_id; /* of the last one of them; nil: none since the last save */
 	char last_event_type[TIDE_NAME_MAX + 1];
-	bool is_dirty;                /* position or counts differ from what is saved */
-	struct mono_time saved_at;    /* or when the run began */
-	tide_position saved_position; /* -1: no row */
+	bool is_dirty;                       /* position or counts differ from what is saved */
+	struct mono_time saved_at;           /* or when the run began */
+	struct tide_checkpoint_known stored; /* the row as it was read at the start, or written last */
 };
+
+/** What a row is, seen from the one that was read or written last under the same ownership. */
+enum row_finding {
+	ROW_SAME,
+	ROW_LOWER, /* commits of the database were lost */
+	ROW_OTHER  /* higher, or gone: nobody may do that but its owner */
+};
+
+enum row_finding row_compare(const struct tide_checkpoint_known *known, const struct tide_checkpoint_known *found);
 
 /** What just happened. */
 enum progress_moment { PROGRESS_AFTER_EVENT, PROGRESS_AFTER_PAGE, PROGRESS_IDLE };
@@ -26,7 +36,8 @@ bool progress_is_due(const struct progress *progress, const struct tide_subscrip
 /** When the timer asks for one, MONO_NEVER when it never does. */
 struct mono_time progress_due_at(const struct progress *progress, const struct tide_subscription_config *config);
 
-void progress_start(struct progress *progress, tide_position position, tide_position stored, struct mono_time now);
+void progress_start(struct progress *progress, tide_position position, const struct tide_checkpoint_known *stored,
+		    struct mono_time now);
 void progress_move(struct progress *progress, tide_position position);
 void progress_count(struct progress *progress, const struct tide_event *event);
 void progress_saved(struct progress *progress, struct mono_time now);

@@ -69,8 +69,11 @@ static void runner_release(struct tide_subscription *subscription, const struct 
 	subscription->metrics.ownership[METRICS_RELEASED] += runner->is_owner && !was_lost;
 	subscription->metrics.ownership[METRICS_LOST] += runner->is_owner && was_lost;
 	mutex_unlock(&subscription->lock);
-	if (runner->is_owner && !was_lost && infra_open(subscription, NULL) == TIDE_OK) {
-		struct tide_error err;
+	struct tide_error err;
+	if (runner->is_owner && was_lost && runner->session) {
+		(void)ops->lease_release(runner->session, &runner->fence,
+					 NULL); /* a person's call ended only its epoch */
+	} else if (runner->is_owner && infra_open(subscription, NULL) == TIDE_OK) {
 		if (error)
 			start_note(subscription, &(struct tide_lease_note){ .last_error = error->message,
 									    .now = runner_wall(subscription) });
@@ -87,13 +90,23 @@ static void runner_release(struct tide_subscription *subscription, const struct 
 	runner->is_owner = false;
 }
 
+void runner_forget(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	feed_start(&runner->feed, runner->progress.position, runner->now);
+	failure_forget_all(runner);
+	redeliver_forget(runner);
+	runner->is_resolved = runner->is_save_due = runner->is_save_unknown = false;
+	runner->attempts = runner->commit_tries = 0;
+	runner->lost_position = runner->doomed = runner->buried = 0; /* attempts end with their run */
+	runner->entry_position = 0;
+	runner->is_split = runner->is_single = false;
+}
+
 /* What a run holds goes, whatever ended it; the settled prefix was saved, or could not be. */
 static void runner_let_go(struct tide_subscription *subscription, const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
-	if (runner->is_resolved) /* else a start that failed has nothing to add to what the run before it left */
-		runner->unknown_position = runner->is_save_unknown ? runner->attempted.position : 0;
-	runner->last_epoch = runner->fence.epoch;
 	runner->is_save_unknown = false;
 	save_roll_back(subscription);
 	runner_release(subscription, error);
@@ -101,15 +114,8 @@ static void runner_let_go(struct tide_subscription *subscription, const struct t
 		notifier_remove(subscription->engine->store->notifier, &runner->link);
 	runner->is_linked = false;
 	infra_close(subscription);
-	feed_start(&runner->feed, runner->progress.position, runner->now);
-	failure_forget_all(runner);
-	redeliver_forget(runner);
-	runner->is_resolved = runner->is_save_due = false;
-	runner->attempts = runner->commit_tries = 0;
+	runner_forget(subscription);
 	memset(runner->tries, 0, sizeof runner->tries);
-	runner->lost_position = runner->doomed = runner->buried = 0; /* attempts end with their run */
-	runner->entry_position = 0;
-	runner->is_split = runner->is_single = false;
 	runner->try_at = runner->stop_at = runner->acquire_at = (struct mono_time){ 0 };
 	mutex_lock(&subscription->lock);
 	breaker_cancel(&subscription->handler_breaker);
@@ -167,7 +173,7 @@ static enum step runner_stand_by_again(struct tide_subscription *subscription, c
 	runner_let_go(subscription, NULL);
 	if (!runner_begin_again(subscription))
 		return runner_wait(subscription, runner->now); /* never STEP_ON: what was under way has not succeeded */
-	runner->was_standby = true;
+	runner->goes_by_row = true;
 	runner->is_restart = false;
 	runner->acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);
 	return runner_wait(subscription, runner->acquire_at);
@@ -194,7 +200,7 @@ enum step runner_fail(struct tide_subscription *subscription, const struct tide_
 	struct tide_error first = *error, err;
 	if (first.status == TIDE_FENCED)
 		return runner_stand_by_again(subscription, &first);
-	if (save_once(subscription, &err) != TIDE_OK)
+	if (first.status != TIDE_DIVERGED && save_once(subscription, &err) != TIDE_OK)
 		runner_report_unsaved(subscription, &err);
 	mutex_lock(&subscription->lock);
 	subscription->error = first;
@@ -494,6 +500,13 @@ static enum step runner_drain(struct tide_subscription *subscription, bool is_li
 	return STEP_ON;
 }
 
+/* A run that has begun knows where it stands, unless its row went back. */
+static bool runner_is_lost(const struct tide_subscription *subscription)
+{
+	enum tide_state state = (enum tide_state)atomic_load(&subscription->state_now);
+	return (state_is_running(state) || state == TIDE_STATE_PAUSED) && !subscription->runner.is_resolved;
+}
+
 static enum step runner_advance(struct tide_subscription *subscription)
 {
 	if (atomic_load(&subscription->attention)) {
@@ -503,6 +516,8 @@ static enum step runner_advance(struct tide_subscription *subscription)
 	}
 	if (wakeup_is_rung(&subscription->wakeup))
 		runner_listen(subscription);
+	if (runner_is_lost(subscription))
+		return start_again(subscription);
 	switch ((enum tide_state)atomic_load(&subscription->state_now)) {
 	case TIDE_STATE_STARTING:
 		return start_step(subscription);

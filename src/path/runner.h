@@ -74,6 +74,8 @@ void infra_close(struct tide_subscription *subscription);
 
 /** STARTING: own the subscription, resolve where it begins, enter CATCHING_UP or LIVE. */
 enum step start_step(struct tide_subscription *subscription);
+/** In a run whose memory is void: resolve anew where it stands. */
+enum step start_again(struct tide_subscription *subscription);
 
 /** Keep a note beside the lease that is owned, if that can be done; nothing depends on it. */
 void start_note(struct tide_subscription *subscription, const struct tide_lease_note *note);
@@ -96,6 +98,10 @@ void save_roll_back(struct tide_subscription *subscription);
 void save_forget(struct tide_subscription *subscription);
 /** Save the settled prefix of a frozen subscription from another thread; whether it was written. */
 bool save_from_outside(struct tide_subscription *subscription);
+/** What was kept of events in hand or behind goes: they come again. */
+void runner_forget(struct tide_subscription *subscription);
+/** A row as one that is known. */
+struct tide_checkpoint_known checkpoint_known(const struct tide_checkpoint *row);
 /** The fence of this subscription's writes. */
 const struct tide_fence *save_fence(const struct tide_subscription *subscription);
 

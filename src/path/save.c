@@ -7,10 +7,15 @@
  * Failure modes: a write fails: tried again, the events stay settled in memory. A commit fails: nothing of the transaction
  * was settled; progress, counts and feed return to the last commit, and its events are delivered again, one per transaction
  * when the failure was permanent. The connection is lost on the way: on a new one the stored position tells whether the
- * write was made, so that it never counts twice.
+ * write was made, so that it never counts twice. The row is not the one that was read or written last: lower, commits of the
+ * database were lost, and the run begins again from it; higher or gone, `diverged`.
+ *
+ *	expected ──save──▶ as attempted                      outcome unknown: attempted? made. expected? write again.
+ *	    └─ another row ─▶ lower: begin again from it ┆ higher, gone: diverged
  */
 #include "path/runner.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "sys/log.h"
@@ -106,22 +111,37 @@ static void save_done(struct tide_subscription *subscription, struct mono_time s
 		runner->is_single = false;
 }
 
-/* Whether a write whose outcome is unknown was made: then the stored position is the one it would have stored. */
-static tide_status save_find_out(struct tide_subscription *subscription, void *session, bool *ret,
-				 struct tide_error *err)
+struct tide_checkpoint_known checkpoint_known(const struct tide_checkpoint *row)
+{
+	return (struct tide_checkpoint_known){ true, row->has_position, row->has_position ? row->position : 0,
+					       row->events_processed };
+}
+
+/* The row, as it stands under our ownership. */
+static tide_status save_look(struct tide_subscription *subscription, void *session, struct tide_checkpoint_known *ret,
+			     struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = &save_backend(subscription)->checkpoint;
-	const struct progress *attempted = &subscription->runner.attempted;
 	struct tide_checkpoint row;
-	*ret = false;
-	/* Renewing waits for the ownership's row: a commit that is still under way on the lost connection ends first. */
 	tide_status status = ops->lease_renew(session, save_fence(subscription), err);
 	if (status != TIDE_OK)
 		return status;
+	*ret = (struct tide_checkpoint_known){ 0 };
 	status = ops->load(session, subscription->name, &row, err);
-	bool is_news = attempted->position != attempted->saved_position;
-	*ret = status == TIDE_OK && is_news && row.has_position && row.position == attempted->position;
+	if (status == TIDE_OK)
+		*ret = checkpoint_known(&row);
 	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
+}
+
+/* Whether the row is what an attempt would have stored. One that moved nothing shows in the count alone. */
+static bool save_was_made(const struct progress *attempted, const struct tide_checkpoint_known *row)
+{
+	const struct tide_checkpoint_known *before = &attempted->stored;
+	bool is_news = !before->has_position || attempted->position != before->position;
+	if (!row->has_position || row->position != attempted->position)
+		return false;
+	return is_news ||
+	       (attempted->unsaved > 0 && row->events_processed >= before->events_processed + attempted->unsaved);
 }
 
 /* The row as progress has it; it borrows from the progress. */
@@ -135,6 +155,7 @@ static struct tide_checkpoint_write save_row(const struct tide_subscription *sub
 		.progress = { progress->position, has_event ? &progress->last_event_id : NULL,
 			      has_event ? progress->last_event_type : NULL, progress->unsaved },
 		.now = now,
+		.expected = &progress->stored,
 	};
 }
 
@@ -170,8 +191,11 @@ bool save_from_outside(struct tide_subscription *subscription)
 	struct tide_checkpoint_write write = save_row(subscription, clock_wall(subscription->engine->clock));
 	tide_status status = TIDE_OK;
 	bool was_made = false;
+	struct tide_checkpoint_known row;
 	if (runner->is_save_unknown) /* by the last one from here: nothing has moved since */
-		status = save_find_out(subscription, session, &was_made, NULL);
+		status = save_look(subscription, session, &row, NULL);
+	if (runner->is_save_unknown && status == TIDE_OK)
+		was_made = save_was_made(&runner->attempted, &row);
 	if (status == TIDE_OK && !was_made)
 		status = database->backend->checkpoint.save(session, save_fence(subscription), &write, NULL);
 	store_return(database, session, status);
@@ -187,6 +211,77 @@ bool save_from_outside(struct tide_subscription *subscription)
 		save_count_failure(subscription);
 	}
 	return status == TIDE_OK;
+}
+
+/* The run's memory is void: it begins again from the row. */
+static void save_begin_again(struct tide_subscription *subscription, const struct tide_checkpoint_known *row,
+			     const char *why)
+{
+	struct runner *runner = &subscription->runner;
+	log_at(TIDE_LOG_WARNING, "checkpoint", why, "name='%s' stored=%lld known=%lld", subscription->name,
+	       (long long)(row->has_position ? row->position : 0), (long long)runner->progress.stored.position);
+	runner->progress.is_dirty = false;
+	runner->progress.unsaved = 0;
+	runner->goes_by_row = true;
+	runner_forget(subscription);
+	settle_flow(subscription);
+}
+
+static tide_status save_diverged(const struct tide_subscription *subscription, const struct tide_checkpoint_known *row,
+				 struct tide_error *err)
+{
+	char found[32] = "gone", known[32] = "no position";
+	const struct tide_checkpoint_known *stored = &subscription->runner.progress.stored;
+	if (row->has_row)
+		snprintf(found, sizeof found, "at %lld", (long long)row->position);
+	if (stored->has_position)
+		snprintf(known, sizeof known, "%lld", (long long)stored->position);
+	return tide_fail(err, TIDE_DIVERGED,
+			 "the checkpoint of '%s' is %s, its owner left it at %s, and nobody else may move it; "
+			 "restart goes by the row, 'tide checkpoints rewind' moves it, 'tide rebuild' makes the read "
+			 "model anew",
+			 subscription->name, found, known);
+}
+
+/*
+ * The row is not the one that was read or written last, and no transaction is open. Higher or gone: somebody wrote past the
+ * ownership. Lower, or what an attempt stored that was taken for lost: begin again from it.
+ */
+static tide_status save_judge(struct tide_subscription *subscription, const struct tide_checkpoint_known *row,
+			      struct tide_error *err)
+{
+	const struct runner *runner = &subscription->runner;
+	const struct progress *attempted = &runner->attempted;
+	bool is_of_ours = row_compare(&attempted->stored, &runner->progress.stored) == ROW_SAME &&
+			  row_compare(&runner->progress.stored, &attempted->stored) == ROW_SAME;
+	if (attempted->is_dirty && is_of_ours && save_was_made(attempted, row)) {
+		save_begin_again(subscription, row, "a save was made after all, going on from it");
+		return TIDE_OK;
+	}
+	switch (row_compare(&runner->progress.stored, row)) {
+	case ROW_SAME:
+		return tide_fail(err, TIDE_BUSY, "the checkpoint of '%s' changed while it was saved",
+				 subscription->name);
+	case ROW_LOWER:
+		save_begin_again(subscription, row, "the checkpoint went back, beginning again from it");
+		return TIDE_OK;
+	case ROW_OTHER:
+		break;
+	}
+	return save_diverged(subscription, row, err);
+}
+
+/* A save met another row than it expected: nothing was written. */
+static tide_status save_refused(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct tide_checkpoint_known row;
+	save_roll_back(subscription);
+	struct tide_error why = *err;
+	tide_status status = save_look(subscription, subscription->runner.session, &row, err);
+	if (status != TIDE_OK || row_compare(&subscription->runner.progress.stored, &row) != ROW_SAME)
+		return status == TIDE_OK ? save_judge(subscription, &row, err) : status;
+	*err = why; /* not the row has diverged, but the database */
+	return why.status;
 }
 
 /* A write ended badly. Without a transaction the events stay settled; with one, they are not. */
@@ -213,28 +308,42 @@ static void save_failed(struct tide_subscription *subscription, const struct tid
 	runner->single_until = attempted.position;
 }
 
-/* After a lost connection: either it was saved after all, or the transaction is gone for good. */
+/* It was made, and its answer lost. */
+static void save_adopt(struct tide_subscription *subscription, bool *ret_done)
+{
+	struct runner *runner = &subscription->runner;
+	const struct progress *attempted = &runner->attempted;
+	*ret_done = runner->progress.position == attempted->position;
+	if (*ret_done) {
+		save_done(subscription, runner->now);
+		return;
+	}
+	runner->progress.unsaved -= attempted->unsaved; /* a handler was in hand meanwhile: only the rest is unsaved */
+	runner->progress.stored =
+		(struct tide_checkpoint_known){ true, true, attempted->position,
+						attempted->stored.events_processed + attempted->unsaved };
+}
+
+/* After a lost connection: either it was saved after all, or it is lost, and with it the transaction for good. */
 static tide_status save_resolve(struct tide_subscription *subscription, bool *ret_done, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	bool was_made;
+	struct tide_checkpoint_known row;
 	*ret_done = false;
-	tide_status status = save_find_out(subscription, runner->session, &was_made, err);
+	tide_status status = save_look(subscription, runner->session, &row, err);
 	if (status != TIDE_OK)
 		return status;
 	runner->is_save_unknown = false;
-	bool has_moved_on = runner->progress.position != runner->attempted.position;
-	if (was_made && has_moved_on) { /* made while a handler was in hand: only the rest is unsaved */
-		runner->progress.unsaved -= runner->attempted.unsaved;
-		runner->progress.saved_position = runner->attempted.position;
-	} else if (was_made) {
-		save_done(subscription, runner->now);
-		*ret_done = true;
-	} else if (runner->is_in_transaction) {
-		save_forget(subscription);
-		*ret_done = true;
+	if (save_was_made(&runner->attempted, &row)) {
+		save_adopt(subscription, ret_done);
+		return TIDE_OK;
 	}
-	return TIDE_OK;
+	*ret_done = runner->is_in_transaction;
+	save_forget(subscription);
+	if (row_compare(&runner->progress.stored, &row) == ROW_SAME)
+		return TIDE_OK;
+	*ret_done = true;
+	return save_judge(subscription, &row, err);
 }
 
 static tide_status save_try(struct tide_subscription *subscription, struct tide_error *err)
@@ -246,11 +355,16 @@ static tide_status save_try(struct tide_subscription *subscription, struct tide_
 	if (status == TIDE_OK && runner->is_save_unknown)
 		status = save_resolve(subscription, &is_done, err);
 	if (status == TIDE_OK && !is_done) {
-		status = save_write(subscription, err);
+		struct tide_error why;
+		status = save_write(subscription, &why);
 		if (status == TIDE_OK)
 			save_done(subscription, since);
+		else if (status == TIDE_DIVERGED)
+			status = save_refused(subscription, &why);
 		else
-			save_failed(subscription, err);
+			save_failed(subscription, &why);
+		if (status != TIDE_OK && err)
+			*err = why;
 	}
 	if (status != TIDE_OK)
 		save_count_failure(subscription);
@@ -274,7 +388,7 @@ enum step save_step(struct tide_subscription *subscription)
 	bool is_final =
 		runner->buried > 0 && runner->buried == runner->doomed; /* nor could it be committed as failed */
 	if (status != TIDE_OK && was_in_transaction && !runner->is_in_transaction && err.retry == TIDE_RETRY_NEVER &&
-	    status != TIDE_FENCED && !is_final) {
+	    status != TIDE_FENCED && status != TIDE_DIVERGED && !is_final) {
 		/* The run goes on: the events are delivered again, one per transaction. */
 		failure_record(subscription, &err, &(struct failure_context){ .is_retried = true });
 		runner->commit_tries = 0;
@@ -313,9 +427,11 @@ enum step save_before_wait(struct tide_subscription *subscription)
 		return STEP_WAIT;
 	}
 	tide_status status = save_try_aside(subscription, &err);
+	if (status == TIDE_OK && !runner->is_resolved)
+		return runner_wait(subscription, runner->now);
 	if (status == TIDE_OK)
 		return STEP_WAIT;
-	if (status == TIDE_FENCED)
+	if (status == TIDE_FENCED || status == TIDE_DIVERGED)
 		return runner_fail(subscription, &err);
 	failure_record(subscription, &err, &(struct failure_context){ .is_retried = true });
 	runner->is_save_due = runner->is_save_unknown; /* what became of it is found out before anything else */
@@ -331,7 +447,7 @@ tide_status save_once(struct tide_subscription *subscription, struct tide_error 
 		return TIDE_OK;
 	bool was_dirty = runner->progress.is_dirty;
 	tide_status status = save_try_aside(subscription, err);
-	if (status == TIDE_OK) {
+	if (status == TIDE_OK && runner->is_resolved) {
 		mutex_lock(&subscription->lock);
 		subscription->was_final_saved = was_dirty;
 		mutex_unlock(&subscription->lock);

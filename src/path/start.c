@@ -50,7 +50,7 @@ static void start_stand_by(struct tide_subscription *subscription)
 	subscription->is_standby = true;
 	start_resolved_locked(subscription);
 	mutex_unlock(&subscription->lock);
-	subscription->runner.was_standby = true;
+	subscription->runner.goes_by_row = true;
 	if (is_new)
 		log_at(TIDE_LOG_NOTICE, "subscription", "standing by, another owner is active", "name='%s'",
 		       subscription->name);
@@ -153,8 +153,8 @@ static tide_status start_position_of_row(struct tide_subscription *subscription,
 }
 
 struct start_facts {
-	bool has_row, has_stored; /* a row; a position in it, or by its last event */
-	bool row_has_position;
+	struct tide_checkpoint_known row;
+	bool has_stored; /* a position in it, or by its last event */
 	tide_position stored, end;
 };
 
@@ -170,8 +170,8 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 		status = infra_prepare(subscription, err);
 	if (status == TIDE_OK)
 		status = ops->load(subscription->runner.session, subscription->name, &row, err);
-	ret->has_row = status == TIDE_OK;
-	ret->row_has_position = ret->has_row && row.has_position;
+	if (status == TIDE_OK)
+		ret->row = checkpoint_known(&row);
 	if (status == TIDE_OK)
 		status = start_position_of_row(subscription, &row, &ret->has_stored, &ret->stored, err);
 	if (status == TIDE_OK || status == TIDE_NOT_FOUND)
@@ -179,17 +179,12 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 	return status;
 }
 
-/* A restart goes on behind what it had settled, unless the row knows better: a write whose answer was lost was made, or
- * somebody else owned the subscription meanwhile. */
-static tide_position start_where_it_stopped(const struct runner *runner, const struct start_facts *facts,
-					    const char **ret_why)
+/* What this process had settled counts only while nothing was ever stored of it: else the row decides, or its absence. */
+static bool start_is_behind_settled(const struct runner *runner, const struct start_facts *facts)
 {
-	bool was_alone = runner->fence.epoch == runner->last_epoch + 1;
-	bool was_made = runner->unknown_position > 0 && facts->stored == runner->unknown_position;
-	if (facts->has_stored && (!was_alone || was_made))
-		return facts->stored;
-	*ret_why = "settled prefix";
-	return runner->progress.position;
+	const struct tide_checkpoint_known *known = &runner->progress.stored;
+	return runner->is_restart && runner->has_run && !facts->has_stored && !known->has_position &&
+	       row_compare(known, &facts->row) == ROW_SAME;
 }
 
 static tide_position start_choose(struct tide_subscription *subscription, const struct start_facts *facts,
@@ -198,11 +193,13 @@ static tide_position start_choose(struct tide_subscription *subscription, const 
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscription_config *config = &subscription->config;
 	*ret_why = "checkpoint";
-	if (runner->is_restart && runner->has_run)
-		return start_where_it_stopped(runner, facts, ret_why);
-	if (facts->has_stored &&
-	    (runner->was_standby || config->start_from == TIDE_START_CHECKPOINT || config->start_from_initially))
+	bool goes_by_row = runner->goes_by_row || (runner->is_restart && runner->has_run) ||
+			   config->start_from == TIDE_START_CHECKPOINT || config->start_from_initially;
+	if (facts->has_stored && goes_by_row)
 		return facts->stored;
+	*ret_why = "settled prefix";
+	if (start_is_behind_settled(runner, facts))
+		return runner->progress.position;
 	switch (config->start_from) {
 	case TIDE_START_END:
 		*ret_why = "end";
@@ -238,7 +235,7 @@ static enum step start_resolve(struct tide_subscription *subscription)
 		return step;
 	const char *why;
 	tide_position position = start_choose(subscription, &facts, &why);
-	progress_start(&runner->progress, position, facts.row_has_position ? facts.stored : -1, runner->now);
+	progress_start(&runner->progress, position, &facts.row, runner->now);
 	feed_start(&runner->feed, position, runner->now);
 	if (runner->self_check)
 		self_check_reset(runner->self_check);
@@ -249,6 +246,18 @@ static enum step start_resolve(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 	log_at(TIDE_LOG_INFO, "subscription", "start position", "name='%s' position=%lld from=%s feed_end=%lld",
 	       subscription->name, (long long)position, why, (long long)facts.end);
+	return STEP_ON;
+}
+
+enum step start_again(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	enum step step = start_resolve(subscription);
+	if (step != STEP_ON)
+		return step;
+	runner->redeliver_at = runner->now;
+	if (runner->progress.position < runner->catch_up_to)
+		runner_move_from(subscription, TIDE_STATE_LIVE, TIDE_STATE_CATCHING_UP, "the checkpoint went back");
 	return STEP_ON;
 }
 

@@ -125,7 +125,7 @@ struct runner {
 	struct mono_time stop_at; /* when a final save that failed is tried again */
 	bool is_save_due;
 	bool is_save_unknown;      /* a save or commit lost its connection: look whether it was made */
-	struct progress attempted; /* with is_save_unknown: what it would have saved */
+	struct progress attempted; /* what the last such one would have saved */
 	tide_position doomed;      /* position of an event whose own commit failed; 0: none */
 	struct tide_error doom;
 	tide_position buried; /* a doomed one that was settled without its handler; 0: none */
@@ -135,12 +135,10 @@ struct runner {
 	struct mono_time acquire_at; /* when a standby asks again */
 	bool is_resolved;            /* the start position is known */
 	struct tide_fence fence;
-	bool was_standby;               /* takes over: continues from the stored checkpoint */
-	bool is_restart;                /* from ERROR: continues behind the settled prefix */
-	bool has_run;                   /* progress tells where the last run stopped */
-	int64_t last_epoch;             /* of that run */
-	tide_position unknown_position; /* what it may have saved without knowing; 0: nothing */
-	tide_position catch_up_to;      /* W */
+	bool goes_by_row; /* stood by, was fenced, or its row went back: continues from the stored checkpoint */
+	bool is_restart;  /* from ERROR: likewise; behind the settled prefix when nothing was ever stored */
+	bool has_run;     /* progress tells where the last run stopped */
+	tide_position catch_up_to; /* W */
 
 	/* an unclean end before this run: events are marked before they are handed over */
 	bool is_careful;

@@ -56,7 +56,7 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	atomic_store(&subscription->is_stop_asked, false);
 	subscription->runner.is_restart = is_restart;
 	subscription->runner.has_run = subscription->runner.has_run && is_restart;
-	subscription->runner.was_standby = false;
+	subscription->runner.goes_by_row = false;
 }
 
 static tide_status control_begin_locked(struct tide_subscription *subscription, bool is_restart, struct tide_error *err)

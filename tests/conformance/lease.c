@@ -162,7 +162,9 @@ static void calls_of_the_user_are_not_fenced(struct fixture *f)
 	assert_true(contender_acquire(&a, "p"));
 	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 3 }, err));
 	must(tide_checkpoints_reset(f->checkpoints, "p", err));
+	assert_true(is_owned(&a, "p"));
 	contender_release(&a);
+	assert_false(is_owned(&a, "p"));
 	contender_close(&a);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The engine under virtual time: one thread, a scripted world, a seed. Every step is drawn from the seed: append, step a
- * subscription, let time pass, pause, resume, stop, start, restart, take the ownership away, crash. What must never happen
+ * subscription, let time pass, pause, resume, stop, start, restart, take the ownership away, crash,
+ * let a database go back in time. What must never happen
  * is checked where it would happen; at the end everything is healed and every event must have been settled.
  *
  *	simulation [SEEDS [STEPS [FIRST_SEED]]]
@@ -51,6 +52,15 @@ static void sim_must(tide_status status, const struct tide_error *error)
 
 /* ---- The handler: checks first ------------------------------------------------------------------------------ */
 
+/* Whether it has found out where it stands: a row that went back is noticed at the next save, not before. */
+static bool sim_knows_row(const struct sim_sub *sub)
+{
+	const struct world_rows *rows = world_rows_of(sub->subscription->runner.session, sub->name);
+	const struct tide_checkpoint_known *stored = &sub->subscription->runner.progress.stored;
+	return stored->has_position == rows->has_checkpoint &&
+	       (!stored->has_position || stored->position == rows->position);
+}
+
 static void sim_check_call(struct sim_sub *sub, int position, int attempt, bool is_redelivery)
 {
 	struct tide_subscription *subscription = sub->subscription;
@@ -63,7 +73,7 @@ static void sim_check_call(struct sim_sub *sub, int position, int attempt, bool 
 		world_broken("sub%d: handler called for event %d although the breaker is open", sub->name, position);
 	if (!world_wants(world, sub->name, position))
 		world_broken("sub%d: event %d was delivered against the filter", sub->name, position);
-	if (is_redelivery)
+	if (is_redelivery || !sim_knows_row(sub))
 		return;
 	if (attempt > sub->config.max_retries + 1)
 		world_broken("sub%d: event %d was delivered for the %dth time, %d are allowed", sub->name, position,
@@ -124,7 +134,7 @@ static void sim_apply(struct sim_sub *sub, int position)
 	struct world_rows *rows = world_rows_of(sub->subscription->runner.session, sub->name);
 	rows->applied[position]++;
 	rows->settled[position] = 1;
-	sub->ok_in_epoch[position] = sub->subscription->runner.fence.epoch;
+	sub->ok_in_epoch[position] = sim_knows_row(sub) ? sub->subscription->runner.fence.epoch : 0;
 	sub->sim->settled++;
 }
 
@@ -332,6 +342,21 @@ static void sim_steal(struct sim *sim, int name)
 	lease->is_live = world_chance(&sim->world, 500);
 }
 
+/* The read model and its position are those of an earlier time: commits were lost, or a person put them back. */
+static void sim_go_back(struct sim *sim, struct sim_sub *sub)
+{
+	struct world *world = &sim->world;
+	struct world_rows *rows = &world->rows[sub->name];
+	if (!rows->has_checkpoint || rows->position == 0 || world->event_count == WORLD_EVENTS)
+		return; /* who has nothing to do any more does not find out */
+	tide_position position = world_below(world, (int)rows->position);
+	bool is_by_person = world_chance(world, 300);
+	world->leases[sub->name].epoch += is_by_person;
+	world_go_back(world, sub->name, position, sub->subscription->runner.session);
+	for (int i = (int)position + 1; i <= WORLD_EVENTS; i++)
+		sub->ok_in_epoch[i] = 0;
+}
+
 static void sim_do_something(struct sim *sim)
 {
 	struct world *world = &sim->world;
@@ -363,7 +388,8 @@ static void sim_do_something(struct sim *sim)
 	else if (kind < 998) {
 		sim_crash(sim);
 		sim_boot(sim);
-	}
+	} else if (kind < 999)
+		sim_go_back(sim, sub);
 }
 
 /* ---- The end: everything heals, everything must be there ----------------------------------------------------- */
@@ -372,6 +398,7 @@ static void sim_heal(struct sim *sim)
 {
 	struct world *world = &sim->world;
 	world->is_healed = true;
+	world_append(world);
 	for (int i = 0; i < sim->count; i++) {
 		struct sim_sub *sub = &sim->subs[i];
 		if (!tide_uuid_equal(&world->leases[i].owner, &sub->subscription->owner))

@@ -133,6 +133,23 @@ bool world_is_in_transaction(const void *session)
 	return self && !self->is_broken && self->name >= 0;
 }
 
+void world_go_back(struct world *world, int name, tide_position position, void *self)
+{
+	struct world_session *session = self;
+	struct world_rows *rows = &world->rows[name];
+	if (session)
+		session->is_broken = true;
+	rows->position = position;
+	if (!world->is_transactional[name])
+		return; /* what its handler wrote is elsewhere */
+	if (rows->prefix > position)
+		rows->prefix = (int32_t)position;
+	for (int i = (int)position + 1; i <= world->event_count; i++) {
+		rows->settled[i] = rows->applied[i] = 0;
+		rows->dead[i] = (struct world_dead){ 0 };
+	}
+}
+
 /* ---- Failures ----------------------------------------------------------------------------------------------- */
 
 static tide_status world_fault(struct world_session *session, struct tide_error *err)
@@ -375,6 +392,12 @@ static tide_status sim_save(void *self, const struct tide_fence *fence, const st
 		return tide_fail(err, TIDE_FENCED, "scripted: fenced");
 	int name = world_name(write->name);
 	struct world_rows *rows = world_rows_of(session, name);
+	const struct tide_checkpoint_known *expected = write->expected;
+	if (!expected)
+		world_broken("sub%d: a save that compares nothing", name);
+	if (expected->has_position != rows->has_checkpoint ||
+	    (expected->has_position && expected->position != rows->position))
+		return tide_fail(err, TIDE_DIVERGED, "scripted: another row");
 	sim_check_prefix(session->world, rows, name, write->progress.position);
 	if (rows->has_checkpoint && write->progress.position < rows->position)
 		world_broken("sub%d: checkpoint went back from %lld to %lld", name, (long long)rows->position,
@@ -422,12 +445,15 @@ static tide_status sim_renew(void *self, const struct tide_fence *fence, struct 
 static tide_status sim_release_lease(void *self, const struct tide_fence *fence, struct tide_error *err)
 {
 	struct world_session *session = self;
-	tide_status status = sim_renew(session, fence, err);
 	struct world_lease *lease = &session->world->leases[world_name(fence->name)];
+	struct tide_fence now = *fence;
+	if (lease->epoch > now.epoch)
+		now.epoch = lease->epoch;
+	tide_status status = sim_renew(session, &now, err);
 	if (status == TIDE_OK)
 		*lease = (struct world_lease){ .exists = true, .epoch = lease->epoch };
 	else
-		lease->is_live = lease->is_live && sim_is_fenced(session->world, fence);
+		lease->is_live = lease->is_live && sim_is_fenced(session->world, &now);
 	return status;
 }
 

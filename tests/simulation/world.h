@@ -80,6 +80,8 @@ bool world_wants(const struct world *world, int name, int position);
 struct world_rows *world_rows_of(void *session, int name);
 /** Whether a transaction is open on a session; NULL has none. */
 bool world_is_in_transaction(const void *session);
+/** The database crashes or is replaced: the rows are those of an earlier time, and who was connected is not any more. */
+void world_go_back(struct world *world, int name, tide_position position, void *session);
 /** The number in a subscription's name: "sub3" is 3. */
 int world_name(const char *name);
 /** The position an event id stands for. */

@@ -46,13 +46,36 @@ static tide_status checkpoint_write_locked(struct memory_state *state, const str
 	return TIDE_OK;
 }
 
+/* A person moved the position: whoever owns it begins again from the row. */
+static void checkpoint_turn_locked(struct memory_state *state, const char *name)
+{
+	struct memory_lease *lease = name_table_find(&state->leases, name);
+	if (lease)
+		lease->epoch++;
+}
+
+static tide_status checkpoint_compare_locked(struct memory_state *state, const struct tide_checkpoint_write *write,
+					     struct tide_error *err)
+{
+	const struct tide_checkpoint_known *expected = write->expected;
+	const struct tide_checkpoint *row = name_table_find(&state->checkpoints, write->name);
+	bool has_position = row && row->has_position;
+	bool is_same = !expected || (has_position == expected->has_position && (row || !expected->has_row) &&
+				     (!has_position || row->position == expected->position));
+	return is_same ? TIDE_OK : tide_fail(err, TIDE_DIVERGED, "the checkpoint of '%s' is another one", write->name);
+}
+
 tide_status memory_checkpoint_save(void *session, const struct tide_fence *fence,
 				   const struct tide_checkpoint_write *write, struct tide_error *err) TIDE_UNCHECKED
 {
 	struct memory_state *state = checkpoint_lock(session);
 	tide_status status = memory_check_fence_locked(state, fence, err);
 	if (status == TIDE_OK)
+		status = checkpoint_compare_locked(state, write, err);
+	if (status == TIDE_OK)
 		status = checkpoint_write_locked(state, write, err);
+	if (status == TIDE_OK && !fence && write->has_position)
+		checkpoint_turn_locked(state, write->name);
 	mutex_unlock(&state->book_lock);
 	return status;
 }
@@ -78,6 +101,7 @@ tide_status memory_checkpoint_reset(void *session, const char *name, struct tide
 	(void)err;
 	struct memory_state *state = checkpoint_lock(session);
 	name_table_remove(&state->checkpoints, name);
+	checkpoint_turn_locked(state, name);
 	mutex_unlock(&state->book_lock);
 	return TIDE_OK;
 }

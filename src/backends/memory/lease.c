@@ -70,9 +70,12 @@ tide_status memory_lease_renew(void *session, const struct tide_fence *fence, st
 tide_status memory_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err) TIDE_UNCHECKED
 {
 	struct memory_state *state = lease_lock(session);
-	tide_status status = memory_check_fence_locked(state, fence, err);
+	struct memory_lease *lease = name_table_find(&state->leases, fence->name);
+	struct tide_fence now = *fence;
+	if (lease && lease->epoch > fence->epoch)
+		now.epoch = lease->epoch;
+	tide_status status = memory_check_fence_locked(state, &now, err);
 	if (status == TIDE_OK) {
-		struct memory_lease *lease = name_table_find(&state->leases, fence->name);
 		lease->owner = lease_nobody;
 		lease->holder = NULL;
 		lease->suspect = 0;

@@ -59,17 +59,70 @@ tide_status pg_checkpoint_load(void *session, const char *name, struct tide_chec
 	return TIDE_OK;
 }
 
-/* A subscription's save is made again from its events when it is lost; in a transaction the transaction decides. */
+/*
+ * A subscription's save is made again from its events when it is lost; in a transaction the transaction decides. The
+ * first one is flushed: a row that is gone is not taken for one that a crash took back.
+ */
 static tide_status checkpoint_statement(struct pg_session *session, const struct tide_fence *fence,
-					enum pg_statement *ret, struct tide_error *err)
+					const struct tide_checkpoint_write *write, enum pg_statement *ret,
+					struct tide_error *err)
 {
+	const struct tide_checkpoint_known *expected = write->expected;
 	struct pg_connection *writer;
 	tide_status status = pg_session_writer(session, &writer, err);
 	if (status != TIDE_OK)
 		return status;
 	bool is_lazy = session->store->is_lazy && PQtransactionStatus(writer->native) == PQTRANS_IDLE;
-	*ret = !fence ? PG_CHECKPOINT_SAVE : is_lazy ? PG_CHECKPOINT_SAVE_LAZY : PG_CHECKPOINT_SAVE_FENCED;
+	if (!fence)
+		*ret = write->has_position ? PG_CHECKPOINT_SET : PG_CHECKPOINT_SAVE;
+	else if (!expected)
+		*ret = PG_CHECKPOINT_SAVE_FENCED;
+	else if (!expected->has_row)
+		*ret = PG_CHECKPOINT_MAKE;
+	else
+		*ret = is_lazy ? PG_CHECKPOINT_MOVE_LAZY : PG_CHECKPOINT_MOVE;
 	return TIDE_OK;
+}
+
+static void checkpoint_put(const struct pg_session *session, struct pg_params *params, const struct tide_fence *fence,
+			   const struct tide_checkpoint_write *write)
+{
+	if (fence) {
+		pg_put_fence(params, fence);
+	} else {
+		pg_put_string(params, write->name);
+		pg_put_null(params);
+		pg_put_null(params);
+	}
+	pg_put_uuid(params, write->progress.event_id);
+	pg_put_fitting(params, write->progress.event_type, session->store->target.greatest, TIDE_NAME_MAX);
+	if (write->has_position)
+		pg_put_int8(params, write->progress.position);
+	else
+		pg_put_null(params);
+	pg_put_int8(params, write->progress.count);
+	pg_put_time(params, &write->now);
+	if (!write->expected || !write->expected->has_row)
+		return;
+	if (write->expected->has_position)
+		pg_put_int8(params, write->expected->position);
+	else
+		pg_put_null(params);
+}
+
+/* Nothing was written: the fence fell, or the row is another one. */
+static tide_status checkpoint_refused(struct pg_session *session, const struct tide_fence *fence,
+				      struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	pg_put_fence(&params, fence);
+	tide_status status = pg_write_run(session, PG_FENCE, &params, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	if (PQntuples(rows) == 0)
+		return pg_fail_fenced(fence, err);
+	return tide_fail(err, TIDE_DIVERGED, "the checkpoint of '%.255s' is another one", fence->name);
 }
 
 tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
@@ -77,28 +130,13 @@ tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence, co
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *result = NULL;
-	if (fence) {
-		pg_put_fence(&params, fence);
-	} else {
-		pg_put_string(&params, write->name);
-		pg_put_null(&params);
-		pg_put_null(&params);
-	}
-	pg_put_uuid(&params, write->progress.event_id);
-	uint32_t greatest = ((struct pg_session *)session)->store->target.greatest;
-	pg_put_fitting(&params, write->progress.event_type, greatest, TIDE_NAME_MAX);
-	if (write->has_position)
-		pg_put_int8(&params, write->progress.position);
-	else
-		pg_put_null(&params);
-	pg_put_int8(&params, write->progress.count);
-	pg_put_time(&params, &write->now);
 	enum pg_statement statement;
-	tide_status status = checkpoint_statement(session, fence, &statement, err);
+	checkpoint_put(session, &params, fence, write);
+	tide_status status = checkpoint_statement(session, fence, write, &statement, err);
 	if (status == TIDE_OK)
 		status = pg_write_run(session, statement, &params, &result, err);
 	if (status == TIDE_OK && fence && pg_changed(result) == 0)
-		return pg_fail_fenced(fence, err);
+		return checkpoint_refused(session, fence, err);
 	return status;
 }
 

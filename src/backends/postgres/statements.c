@@ -37,6 +37,12 @@
 /* An expiry that no renewal has written, as after a step of the server's clock, counts as over. */
 #define LEASE_RUNS "expires_at > clock_timestamp() AND expires_at <= clock_timestamp() + 2 * " LEASE_SPAN
 
+/* A person moves the position of $1: whoever owns it is fenced and begins again from the row. FOR UPDATE waits for the
+ * writes of that owner, and they for this; the statement reads `seat` first, so it is held before anything is written. */
+#define TURN                                                                                                           \
+	"WITH seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE name = $1::text FOR UPDATE), turn AS "   \
+	"(UPDATE @subscription_leases l SET epoch = l.epoch + 1 FROM seat WHERE l.id = seat.id) "
+
 /* Transactions that hold the lock of the sequence. */
 #define HOLDERS(numbering)                                                                                             \
 	"locktype = 'relation' AND relation = " numbering " AND mode = 'RowExclusiveLock' AND granted"                 \
@@ -68,6 +74,14 @@
 	"last_processed_at = COALESCE(excluded.last_processed_at, c.last_processed_at), "                              \
 	"global_position = COALESCE(excluded.global_position, c.global_position), "                                    \
 	"events_processed = c.events_processed + excluded.events_processed, updated_at = excluded.updated_at"
+
+/* The same over the row that has this position: $9, NULL for none. */
+#define CHECKPOINT_MOVE(from)                                                                                          \
+	"UPDATE @projection_checkpoints c SET last_event_id = COALESCE($4::uuid, c.last_event_id), "                   \
+	"last_event_type = COALESCE($5::text, c.last_event_type), last_processed_at = CASE WHEN $4::uuid IS NULL "     \
+	"THEN c.last_processed_at ELSE $8::timestamptz END, global_position = COALESCE($6::int8, c.global_position), " \
+	"events_processed = c.events_processed + $7::int8, updated_at = $8::timestamptz FROM " from                    \
+	" WHERE c.projection_name = $1::text AND c.global_position IS NOT DISTINCT FROM $9::int8"
 
 /* $4 event_id, $5 event_type, $6 event_data, $7 message, $8 stacktrace, $9 retry_count, $10 now, $11 parked_behind */
 #define DEAD_LETTER_UPSERT(from)                                                                                       \
@@ -165,14 +179,19 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_CHECKPOINT_LOAD] =
 		"SELECT " CHECKPOINT_COLUMNS " FROM @projection_checkpoints WHERE projection_name = $1::text",
 	[PG_CHECKPOINT_SAVE] = CHECKPOINT_UPSERT(" WHERE $2::text IS NULL AND $3::int8 IS NULL"),
+	[PG_CHECKPOINT_SET] = TURN CHECKPOINT_UPSERT(" FROM (SELECT count(*) FROM seat) s WHERE $2::text IS NULL AND $3::int8 IS NULL"),
 	[PG_CHECKPOINT_SAVE_FENCED] = FENCE CHECKPOINT_UPSERT(" FROM fence WHERE true"),
+	/* over no row; one without a position may have come meanwhile */
+	[PG_CHECKPOINT_MAKE] = FENCE CHECKPOINT_UPSERT(" FROM fence WHERE true") " WHERE c.global_position IS NULL",
+	[PG_CHECKPOINT_MOVE] = FENCE CHECKPOINT_MOVE("fence"),
 	/* not flushed at its commit; a server that crashes may take back the newest */
-	[PG_CHECKPOINT_SAVE_LAZY] =
+	[PG_CHECKPOINT_MOVE_LAZY] =
 		"WITH lazy AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)), fence AS MATERIALIZED (" FENCE_ROW
-		") " CHECKPOINT_UPSERT(" FROM fence, lazy WHERE true"),
+		") " CHECKPOINT_MOVE("fence, lazy"),
 	[PG_CHECKPOINT_LIST] =
 		"SELECT " CHECKPOINT_COLUMNS " FROM @projection_checkpoints ORDER BY projection_name COLLATE \"C\"",
-	[PG_CHECKPOINT_RESET] = "DELETE FROM @projection_checkpoints WHERE projection_name = $1::text",
+	[PG_CHECKPOINT_RESET] =
+		TURN "DELETE FROM @projection_checkpoints c USING (SELECT count(*) FROM seat) s WHERE c.projection_name = $1::text",
 
 	/* $1 name, $2 owner, $3 milliseconds. A row whose owner is writing at this moment is locked, so it is alive. */
 	[PG_LEASE_ACQUIRE] =
@@ -195,7 +214,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
 	[PG_LEASE_RELEASE] =
 		"UPDATE @subscription_leases SET owner = NULL, released_at = clock_timestamp(), expires_at = clock_timestamp(), "
-		"<+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, suspect_deaths = NULL WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
+		"<+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, suspect_deaths = NULL WHERE name = $1::text AND owner = $2::text AND epoch >= $3::int8",
 	[PG_LEASE_MARK] =
 		"UPDATE @subscription_leases SET suspect_position = $4::int8, suspect_deaths = $5::int4 "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",

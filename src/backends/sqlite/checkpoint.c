@@ -19,17 +19,29 @@ static const char checkpoint_load[] =
 static const char checkpoint_list[] =
 	"SELECT " CHECKPOINT_COLUMNS " FROM projection_checkpoints ORDER BY projection_name COLLATE BINARY";
 static const char checkpoint_reset[] = "DELETE FROM projection_checkpoints WHERE projection_name = ?1";
-static const char checkpoint_save[] =
-	"INSERT INTO projection_checkpoints (" CHECKPOINT_COLUMNS ") "
-	"SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7 WHERE " SQLITE_FENCE(
-		"?8", "?9", "?10") " "
-				   "ON CONFLICT (projection_name) DO UPDATE SET last_event_id = "
-				   "coalesce(excluded.last_event_id, last_event_id), "
-				   "last_event_type = coalesce(excluded.last_event_type, last_event_type), "
-				   "last_processed_at = coalesce(excluded.last_processed_at, last_processed_at), "
-				   "global_position = coalesce(excluded.global_position, global_position), "
-				   "events_processed = coalesce(events_processed, 0) + excluded.events_processed, "
-				   "updated_at = excluded.updated_at";
+/* ?2 event_id, ?3 event_type, ?4 its time, ?5 position, ?6 count, ?7 now; ?8 to ?10 the fence */
+#define CHECKPOINT_UPSERT                                                                                              \
+	"INSERT INTO projection_checkpoints (" CHECKPOINT_COLUMNS                                                      \
+	") SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7 WHERE " SQLITE_FENCE(                                                 \
+		"?8", "?9",                                                                                            \
+		"?10") " ON CONFLICT (projection_name) DO UPDATE SET last_event_id = "                                 \
+		       "coalesce(excluded.last_event_id, "                                                             \
+		       "last_event_id), last_event_type = coalesce(excluded.last_event_type, last_event_type), "       \
+		       "last_processed_at = coalesce(excluded.last_processed_at, last_processed_at), "                 \
+		       "global_position = coalesce(excluded.global_position, global_position), "                       \
+		       "events_processed = coalesce(events_processed, 0) + excluded.events_processed, "                \
+		       "updated_at = excluded.updated_at"
+static const char checkpoint_save[] = CHECKPOINT_UPSERT;
+/* Over no row; one without a position may have come meanwhile. */
+static const char checkpoint_make[] = CHECKPOINT_UPSERT " WHERE global_position IS NULL";
+/* Over the row with this position: ?11, null for none. */
+static const char checkpoint_move[] =
+	"UPDATE projection_checkpoints SET last_event_id = coalesce(?2, last_event_id), "
+	"last_event_type = coalesce(?3, last_event_type), last_processed_at = coalesce(?4, last_processed_at), "
+	"global_position = coalesce(?5, global_position), events_processed = coalesce(events_processed, 0) + ?6, "
+	"updated_at = ?7 WHERE projection_name = ?1 AND global_position IS ?11 AND " SQLITE_FENCE("?8", "?9", "?10");
+/* A person moved the position: whoever owns it begins again from the row. */
+static const char checkpoint_turn[] = "UPDATE subscription_leases SET epoch = epoch + 1 WHERE name = ?1";
 static const char checkpoint_fence[] = "SELECT " SQLITE_FENCE("?1", "?2", "?3");
 
 void sqlite_bind_fence(sqlite3_stmt *statement, int first, const struct tide_fence *fence,
@@ -99,18 +111,10 @@ tide_status sqlite_checkpoint_load(void *self, const char *name, struct tide_che
 	return TIDE_OK;
 }
 
-tide_status sqlite_checkpoint_save(void *self, const struct tide_fence *fence,
-				   const struct tide_checkpoint_write *write, struct tide_error *err)
+static void checkpoint_bind(sqlite3_stmt *statement, const struct tide_checkpoint_write *write, char *event_id,
+			    char *now)
 {
-	struct sqlite_session *session = self;
 	const struct tide_progress *progress = &write->progress;
-	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
-	char event_id[TIDE_UUID_TEXT_SIZE], owner[TIDE_UUID_TEXT_SIZE], now[TIDE_TIME_TEXT_SIZE];
-	tide_status status = sqlite_place_check_now_and_then(session->store, err);
-	if (status == TIDE_OK)
-		status = sqlite_statement(&session->connection, checkpoint_save, &statement, err);
-	if (status != TIDE_OK)
-		return status;
 	sqlite3_clear_bindings(statement);
 	sqlite_bind_string(statement, 1, write->name);
 	sqlite_bind_time(statement, 7, write->now, now);
@@ -122,12 +126,70 @@ tide_status sqlite_checkpoint_save(void *self, const struct tide_fence *fence,
 	if (write->has_position)
 		sqlite3_bind_int64(statement, 5, progress->position);
 	sqlite3_bind_int64(statement, 6, progress->count);
-	sqlite_bind_fence(statement, 8, fence, owner);
-	status = sqlite_step(&session->connection, statement, NULL, err);
+	if (write->expected && write->expected->has_position)
+		sqlite3_bind_int64(statement, 11, write->expected->position);
+}
+
+/* `*ret_written` false: the fence fell, or the row is another one. */
+static tide_status checkpoint_write(struct sqlite_session *session, const struct tide_fence *fence,
+				    const struct tide_checkpoint_write *write, bool *ret_written,
+				    struct tide_error *err)
+{
+	const struct tide_checkpoint_known *expected = write->expected;
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	char event_id[TIDE_UUID_TEXT_SIZE], owner[TIDE_UUID_TEXT_SIZE], now[TIDE_TIME_TEXT_SIZE];
+	const char *sql = !expected ? checkpoint_save : expected->has_row ? checkpoint_move : checkpoint_make;
+	tide_status status = sqlite_statement(&session->connection, sql, &statement, err);
 	if (status != TIDE_OK)
 		return status;
-	/* A user's call has no fence to miss, and always writes a row. */
-	return !fence || sqlite3_changes(session->connection.handle) ? TIDE_OK : sqlite_fenced(fence, err);
+	checkpoint_bind(statement, write, event_id, now);
+	sqlite_bind_fence(statement, 8, fence, owner);
+	status = sqlite_step(&session->connection, statement, NULL, err);
+	*ret_written = status == TIDE_OK && sqlite3_changes(session->connection.handle) > 0;
+	return status;
+}
+
+static tide_status checkpoint_run(struct sqlite_session *session, const char *sql, const char *name,
+				  struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	tide_status status = sqlite_statement(&session->connection, sql, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite_bind_string(statement, 1, name);
+	return sqlite_step(&session->connection, statement, NULL, err);
+}
+
+static tide_status checkpoint_set(struct sqlite_session *session, const struct tide_checkpoint_write *write,
+				  struct tide_error *err)
+{
+	bool joined, is_written;
+	tide_status status = sqlite_write_begin(session, &joined, err);
+	if (status != TIDE_OK)
+		return status;
+	status = checkpoint_run(session, checkpoint_turn, write->name, err);
+	if (status == TIDE_OK)
+		status = checkpoint_write(session, NULL, write, &is_written, err);
+	return sqlite_write_end(session, joined, status, err);
+}
+
+tide_status sqlite_checkpoint_save(void *self, const struct tide_fence *fence,
+				   const struct tide_checkpoint_write *write, struct tide_error *err)
+{
+	bool is_written;
+	struct sqlite_session *session = self;
+	tide_status status = sqlite_place_check_now_and_then(session->store, err);
+	if (status != TIDE_OK)
+		return status;
+	if (!fence && write->has_position)
+		return checkpoint_set(self, write, err);
+	status = checkpoint_write(self, fence, write, &is_written, err);
+	if (status != TIDE_OK || is_written)
+		return status;
+	status = sqlite_fence_check(self, fence, err);
+	if (status != TIDE_OK)
+		return status;
+	return tide_fail(err, TIDE_DIVERGED, "the checkpoint of '%s' is another one", write->name);
 }
 
 static tide_status checkpoint_collect(struct sqlite_connection *connection, sqlite3_stmt *statement,
@@ -171,11 +233,12 @@ tide_status sqlite_checkpoint_list(void *self, struct tide_checkpoint **ret, siz
 
 tide_status sqlite_checkpoint_reset(void *self, const char *name, struct tide_error *err)
 {
-	struct sqlite_session *session = self;
-	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
-	tide_status status = sqlite_statement(&session->connection, checkpoint_reset, &statement, err);
+	bool joined;
+	tide_status status = sqlite_write_begin(self, &joined, err);
 	if (status != TIDE_OK)
 		return status;
-	sqlite_bind_string(statement, 1, name);
-	return sqlite_step(&session->connection, statement, NULL, err);
+	status = checkpoint_run(self, checkpoint_turn, name, err);
+	if (status == TIDE_OK)
+		status = checkpoint_run(self, checkpoint_reset, name, err);
+	return sqlite_write_end(self, joined, status, err);
 }

@@ -42,7 +42,7 @@ static const char lease_take[] =
 	"suspect_position = nullif(?5, 0), suspect_deaths = nullif(?6, 0) WHERE name = ?1";
 static const char lease_release[] =
 	"UPDATE subscription_leases SET owner = NULL, released_at = ?4, suspect_position = NULL, suspect_deaths = NULL "
-	"WHERE name = ?1 AND owner = ?2 AND epoch = ?3";
+	"WHERE name = ?1 AND owner = ?2 AND epoch >= ?3";
 static const char lease_mark[] =
 	"UPDATE subscription_leases SET suspect_position = nullif(?4, 0), suspect_deaths = iif(?4 = 0, NULL, ?5) "
 	"WHERE name = ?1 AND owner = ?2 AND epoch = ?3";

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The position has one truth, its row: who writes it says what it was, and a row that was moved is gone by. */
+#include <string.h>
+
+#include "conformance/recorder.h"
+#include "path/store.h"
+#include "path/subscription.h"
+
+/** An owner as a backend knows one. */
+struct owner {
+	struct fixture *f;
+	void *session;
+	struct tide_fence fence;
+};
+
+static const struct tide_checkpoint_ops *owner_ops(const struct owner *owner)
+{
+	return &owner->f->store->backend->checkpoint;
+}
+
+static void owner_acquire(struct owner *owner)
+{
+	struct tide_lease lease = { 0 };
+	owner->fence = (struct tide_fence){ .name = "p", .owner = uuid_of(1) };
+	must(owner_ops(owner)->lease_acquire(owner->session, "p", &owner->fence.owner, &lease, err));
+	assert_true(lease.is_owned);
+	owner->fence.epoch = lease.epoch;
+}
+
+static void owner_open(struct owner *owner, struct fixture *f)
+{
+	*owner = (struct owner){ .f = f };
+	must(f->store->backend->store.session_open(f->store->state, &owner->session, err));
+	owner_acquire(owner);
+}
+
+static void owner_close(struct owner *owner)
+{
+	must(owner_ops(owner)->lease_release(owner->session, &owner->fence, err));
+	owner->f->store->backend->store.session_close(owner->session);
+}
+
+static tide_status owner_save(struct owner *owner, const struct tide_checkpoint_known *expected, tide_position position)
+{
+	struct tide_checkpoint_write write = { .name = "p",
+					       .has_position = true,
+					       .progress = { .position = position, .count = 1 },
+					       .now = tide_time_now(),
+					       .expected = expected };
+	return owner_ops(owner)->save(owner->session, &owner->fence, &write, NULL);
+}
+
+static struct tide_checkpoint_known known_at(tide_position position)
+{
+	return (struct tide_checkpoint_known){ .has_row = true, .has_position = true, .position = position };
+}
+
+static const struct tide_checkpoint_known no_row, no_position = { .has_row = true };
+
+static void save_over_another_row_is_diverged(struct fixture *f)
+{
+	struct owner owner;
+	struct tide_checkpoint_known at5 = known_at(5), at6 = known_at(6);
+	owner_open(&owner, f);
+	assert_int_equal(owner_save(&owner, &at5, 6), TIDE_DIVERGED);
+	refused(TIDE_NOT_FOUND, tide_checkpoints_load(f->checkpoints, "p", &(struct tide_checkpoint){ 0 }, err));
+	assert_int_equal(owner_save(&owner, &no_row, 5), TIDE_OK);
+	assert_int_equal(owner_save(&owner, &no_row, 6), TIDE_DIVERGED);
+	assert_int_equal(owner_save(&owner, &no_position, 6), TIDE_DIVERGED);
+	assert_int_equal(owner_save(&owner, &at6, 7), TIDE_DIVERGED);
+	assert_int_equal(row_of(f, "p").position, 5);
+	assert_int_equal(owner_save(&owner, &at5, 6), TIDE_OK);
+	assert_int_equal(owner_save(&owner, &at6, 6), TIDE_OK);
+	assert_int_equal(row_of(f, "p").position, 6);
+	assert_int_equal(row_of(f, "p").events_processed, 3);
+	owner_close(&owner);
+}
+
+static void rows_without_a_position_are_compared_too(struct fixture *f)
+{
+	struct owner owner;
+	struct tide_uuid event = uuid_of(7);
+	owner_open(&owner, f);
+	must(tide_checkpoints_update(f->checkpoints, "p", &event, "Placed", err));
+	struct tide_checkpoint_known at0 = known_at(0), at4 = known_at(4);
+	assert_int_equal(owner_save(&owner, &at0, 4), TIDE_DIVERGED);
+	assert_int_equal(owner_save(&owner, &no_position, 4), TIDE_OK);
+	assert_int_equal(owner_save(&owner, &no_position, 5), TIDE_DIVERGED);
+	must(tide_checkpoints_reset(f->checkpoints, "p", err));
+	owner_acquire(&owner);
+	assert_int_equal(owner_save(&owner, &at4, 5), TIDE_DIVERGED);
+	assert_int_equal(owner_save(&owner, &no_position, 5), TIDE_DIVERGED);
+	must(tide_checkpoints_update(f->checkpoints, "p", &event, "Placed", err)); /* no position: nobody's harm */
+	assert_int_equal(owner_save(&owner, &no_row, 5), TIDE_OK);
+	assert_int_equal(row_of(f, "p").events_processed, 2);
+	owner_close(&owner);
+}
+
+static void fence_falls_before_the_row_is_compared(struct fixture *f)
+{
+	struct owner owner;
+	struct tide_checkpoint_known at9 = known_at(9);
+	owner_open(&owner, f);
+	owner.fence.epoch--;
+	assert_int_equal(owner_save(&owner, &at9, 10), TIDE_FENCED);
+	assert_int_equal(owner_save(&owner, &no_row, 10), TIDE_FENCED);
+	owner.fence.epoch++;
+	owner_close(&owner);
+}
+
+static void position_moved_by_a_person_ends_the_epoch_of_its_owner(struct fixture *f)
+{
+	struct owner owner;
+	struct tide_uuid event = uuid_of(7);
+	owner_open(&owner, f);
+	int64_t epoch = owner.fence.epoch;
+	must(tide_checkpoints_update(f->checkpoints, "p", &event, "Placed", err));
+	must(owner_ops(&owner)->lease_renew(owner.session, &owner.fence, err));
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 3 }, err));
+	refused(TIDE_FENCED, owner_ops(&owner)->lease_renew(owner.session, &owner.fence, err));
+	assert_int_equal(owner_save(&owner, &no_position, 4), TIDE_FENCED);
+	owner_acquire(&owner);
+	assert_int_equal(owner.fence.epoch, epoch + 2);
+	must(tide_checkpoints_reset(f->checkpoints, "p", err));
+	refused(TIDE_FENCED, owner_ops(&owner)->lease_renew(owner.session, &owner.fence, err));
+	owner_close(&owner);
+}
+
+/* ---- Under a running subscription ---------------------------------------------------------------------------- */
+
+/* Move the row past everybody, as its owner would: no epoch changes. */
+static void forge(struct fixture *f, struct tide_subscription *subscription, tide_position position)
+{
+	void *session;
+	mutex_lock(&subscription->lock);
+	struct tide_fence fence = subscription->owned;
+	mutex_unlock(&subscription->lock);
+	struct tide_checkpoint_write write = {
+		.name = "p", .has_position = true, .progress = { .position = position }, .now = tide_time_now()
+	};
+	must(f->store->backend->store.session_open(f->store->state, &session, err));
+	must(f->store->backend->checkpoint.save(session, &fence, &write, err));
+	f->store->backend->store.session_close(session);
+}
+
+static bool has_begun_again(struct recorder *recorder, tide_position from)
+{
+	pthread_mutex_lock(&recorder->lock);
+	bool has_begun = false;
+	for (size_t i = 1; i < recorder->count; i++)
+		has_begun =
+			has_begun || (recorder->calls[i].position == from && recorder->calls[i - 1].position >= from);
+	pthread_mutex_unlock(&recorder->lock);
+	return has_begun;
+}
+
+static void row_that_went_back_is_begun_from_again(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 10);
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	wait_for(30, stored_position(f, "p") == 10);
+	forge(f, subscription, 4);
+	append_many(f->store, stream_of("Order", 1), 10, 2);
+	wait_for(30, has_begun_again(recorder, 5));
+	wait_for(30, stored_position(f, "p") == 12);
+	catch_up(f->store, subscription);
+	assert_int_equal(status_of(subscription).error.status, TIDE_OK);
+	stop(manager);
+	assert_int_equal(row_of(f, "p").position, 12);
+}
+
+static void row_that_went_on_without_its_owner_is_diverged(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 10);
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	wait_for(30, stored_position(f, "p") == 10);
+	forge(f, subscription, 11);
+	append_many(f->store, stream_of("Order", 1), 10, 2);
+	wait_for(30, status_of(subscription).state == TIDE_STATE_ERROR);
+	struct tide_error why = status_of(subscription).error;
+	assert_int_equal(why.status, TIDE_DIVERGED);
+	must_mention(&why, "'p'");
+	must_mention(&why, "rewind");
+	assert_int_equal(row_of(f, "p").position, 11);
+	recorder_forget(recorder);
+	must(tide_manager_restart(manager, "p", err));
+	wait_for(30, stored_position(f, "p") == 12);
+	stop(manager);
+	delivered(recorder, 12);
+}
+
+static void person_who_moves_a_position_is_obeyed_by_a_running_owner(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 10);
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	wait_for(30, stored_position(f, "p") == 10);
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 7 }, err));
+	append_many(f->store, stream_of("Order", 1), 10, 1);
+	wait_for(60, has_begun_again(recorder, 8));
+	wait_for(30, stored_position(f, "p") == 11);
+	recorder_forget(recorder);
+	must(tide_checkpoints_reset(f->checkpoints, "p", err));
+	append_many(f->store, stream_of("Order", 1), 11, 1);
+	wait_for(60, has_begun_again(recorder, 1));
+	wait_for(30, stored_position(f, "p") == 12);
+	stop(manager);
+}
+
+static void row_that_is_gone_is_diverged(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 10);
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	wait_for(30, stored_position(f, "p") == 10);
+	fixture_sql(f, "DELETE FROM projection_checkpoints");
+	append_many(f->store, stream_of("Order", 1), 10, 2);
+	wait_for(30, status_of(subscription).state == TIDE_STATE_ERROR);
+	assert_int_equal(status_of(subscription).error.status, TIDE_DIVERGED);
+	assert_int_equal(stored_position(f, "p"), 0);
+	recorder_forget(recorder);
+	must(tide_manager_restart(manager, "p", err));
+	wait_for(30, stored_position(f, "p") == 12);
+	stop(manager);
+	delivered_all_after(recorder, f->store, 0);
+}
+
+const struct test_case position_cases[] = {
+	CASE(save_over_another_row_is_diverged),
+	CASE(rows_without_a_position_are_compared_too),
+	CASE(fence_falls_before_the_row_is_compared),
+	CASE(position_moved_by_a_person_ends_the_epoch_of_its_owner),
+	CASE(row_that_went_back_is_begun_from_again),
+	CASE(row_that_went_on_without_its_owner_is_diverged),
+	CASE(person_who_moves_a_position_is_obeyed_by_a_running_owner),
+	CASE_NEEDS(row_that_is_gone_is_diverged, NEEDS_SQL),
+	CASES_END,
+};
