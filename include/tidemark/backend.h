@@ -13,6 +13,7 @@
  * Events given to a backend are complete and valid. Texts in them end in a NUL.
  */
 
+#include <tidemark/checkpoint.h>
 #include <tidemark/deadletter.h>
 #include <tidemark/snapshot.h>
 #include <tidemark/store.h>
@@ -101,6 +102,7 @@ struct tide_page {
 	bool is_end;          /* nothing was visible behind scanned_to */
 	int64_t wait_ns; /* with is_end: 0, or when it is worth looking again although no bell will ring (a hole) */
 	tide_version stream_version; /* stream reads: where the stream was */
+	struct tide_anchor passed; /* feed: the last event that was passed over; position 0: none, or it is not known */
 
 	/* the page's own */
 	size_t capacity, max_events, max_bytes;
@@ -217,6 +219,7 @@ struct tide_checkpoint_write {
 	/* NULL: over whatever is there. Else only over a row with this position, or with none and, without a row, over
 	 * nothing; any other row is TIDE_DIVERGED, and nothing is written. A row without a position may have come meanwhile. */
 	const struct tide_checkpoint_known *expected;
+	struct tide_anchor anchor; /* goes with the position; 0: none is kept */
 };
 
 /** What became of an attempt to own a subscription. */
@@ -332,6 +335,13 @@ struct tide_store_ops {
 	/* NULL: an append never holds back events that others have committed. Else writes whose append has held some back for
 	 * more than moments, as one line; empty when nobody does. Asked for a status, never on the way of an event. */
 	tide_status (*waiting_for)(void *session, char *ret, size_t size, struct tide_error *err);
+	/* NULL: positions are never compared with events. Else finds the greatest visible event at or below a position, 0 when
+	 * there is none. `*ret_may_come`: more may become visible there, on a replica that is behind. */
+	tide_status (*anchor)(void *session, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
+			      struct tide_error *err);
+	/* NULL: only sessions that were opened can be other connections. Else counts the connections that were lost: behind a
+	 * new one the database may be another one. */
+	uint64_t (*losses)(void *store);
 	/* NULL: nothing to say. Else reports what an operator should know of the database, for `tide doctor`. */
 	tide_status (*examine)(void *session, tide_report report, void *self, struct tide_error *err);
 	/* The same for what takes a scan of every event. */

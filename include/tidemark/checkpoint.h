@@ -12,6 +12,12 @@ extern "C" {
 /** The checkpoints of one database, measured against the feed of one store; usable from any thread. */
 struct tide_checkpoints;
 
+/** The event that a position stands on: the greatest one at or below it. A plain value. */
+struct tide_anchor {
+	tide_position position; /* 0: none */
+	struct tide_uuid event_id;
+};
+
 /** One row: how far a projection has come. A plain value, it owns nothing. */
 struct tide_checkpoint {
 	char projection_name[TIDE_NAME_MAX + 1];
@@ -24,6 +30,7 @@ struct tide_checkpoint {
 	int64_t events_processed; /* events handled or dead-lettered over the life of the row */
 	struct tide_time created_at;
 	struct tide_time updated_at;
+	struct tide_anchor anchor; /* as its subscription saved it; position 0: none is kept */
 };
 
 /** How far a projection is behind. A plain value, it owns nothing. */
@@ -164,6 +171,46 @@ tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const c
 tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, const char *name,
 					tide_status (*function)(void *self, void *connection, struct tide_error *err),
 					void *self, struct tide_error *err);
+
+/**
+ * Look whether the store still is the one that a projection was made from: the event its position stands on is where it was.
+ *
+ * A row that keeps no such event, as after a save by a person, is not looked at. The message of TIDE_DIVERGED says what was
+ * expected, what is there, and the ways out.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_DIVERGED, TIDE_NOT_FOUND (no row), TIDE_ARGUMENT, TIDE_BUSY (also: a replica that has not got so
+ *          far), TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_checkpoints_verify(struct tide_checkpoints *checkpoints, const char *name, struct tide_error *err);
+
+/**
+ * Set the position of a projection to one that its read model stands at, and delete its unresolved dead letters above it.
+ *
+ * A running subscription of this name is fenced and goes on from there. `ret_deleted`, how many dead letters went, may be
+ * NULL.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND (no row), TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL,
+ *          TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_checkpoints_rewind(struct tide_checkpoints *checkpoints, const char *name, tide_position position,
+				    int64_t *ret_deleted, struct tide_error *err);
+
+/**
+ * Accept the store as it is: the position of a projection stands on the event that is now the greatest at or below it.
+ *
+ * For a store from which events were deleted on purpose. `ret`, that event, may be NULL.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND (no row, or no position in it), TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST,
+ *          TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_checkpoints_accept(struct tide_checkpoints *checkpoints, const char *name, struct tide_anchor *ret,
+				    struct tide_error *err);
 
 /**
  * List every row, sorted bytewise by name.

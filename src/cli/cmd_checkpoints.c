@@ -118,6 +118,69 @@ static int checkpoints_reset(struct cli *cli, struct tide_checkpoints *checkpoin
 	return cli_line(cli, &line);
 }
 
+static int checkpoints_rewind(struct cli *cli, struct tide_checkpoints *checkpoints)
+{
+	const char *name = cli->args[1];
+	struct buffer line = { 0 };
+	struct tide_checkpoint row;
+	struct tide_error err;
+	int64_t to = cli->options[OPT_TO].number, deleted = 0;
+	bool is_owned;
+
+	if (tide_checkpoints_load(checkpoints, name, &row, &err) != TIDE_OK ||
+	    tide_checkpoints_is_owned(checkpoints, name, &is_owned, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	if (is_owned && !cli->options[OPT_FORCE].is_set) {
+		tide_fail(&err, TIDE_STATE, "projection '%s' is running; stop it first, or say --force", name);
+		return cli_fail(cli, &err);
+	}
+	if (tide_checkpoints_rewind(checkpoints, name, to, &deleted, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	if (cli->json) {
+		json_open(&line, '{');
+		json_key(&line, "projection_name");
+		json_string(&line, name);
+		json_key(&line, "global_position");
+		json_integer(&line, to);
+		json_key(&line, "was_at");
+		json_integer(&line, row.has_position ? row.position : 0);
+		json_key(&line, "dead_letters_deleted");
+		json_integer(&line, deleted);
+		json_close(&line, '}');
+		return cli_line(cli, &line);
+	}
+	buffer_format(&line, "'%s' goes on behind position %s; ", name, number_text(to));
+	buffer_format(&line, "it was at %s", number_text(row.has_position ? row.position : 0));
+	if (deleted)
+		buffer_format(&line, "; %s dead letters above it were deleted", number_text(deleted));
+	return cli_line(cli, &line);
+}
+
+static int checkpoints_accept(struct cli *cli, struct tide_checkpoints *checkpoints)
+{
+	const char *name = cli->args[1];
+	struct buffer line = { 0 };
+	struct tide_anchor anchor;
+	struct tide_error err;
+
+	if (tide_checkpoints_accept(checkpoints, name, &anchor, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	if (cli->json) {
+		json_open(&line, '{');
+		json_key(&line, "projection_name");
+		json_string(&line, name);
+		json_key(&line, "anchor_position");
+		json_integer(&line, anchor.position);
+		json_key(&line, "anchor_event_id");
+		json_uuid(&line, &anchor.event_id);
+		json_close(&line, '}');
+	} else {
+		buffer_format(&line, "'%s' accepts the store as it is; it stands on the event at %s", name,
+			      number_text(anchor.position));
+	}
+	return cli_line(cli, &line);
+}
+
 static const char *const lag_heads[] = { "projection", ">events behind",    ">seconds behind",
 					 ">processed", "last processed at", NULL };
 
@@ -214,6 +277,22 @@ static int checkpoints_with(struct cli *cli, checkpoints_action *action, bool sh
 	return exit;
 }
 
+static checkpoints_action *checkpoints_find(const char *name)
+{
+	static const struct {
+		const char *name;
+		checkpoints_action *run;
+	} actions[] = { { "show", checkpoints_show },
+			{ "reset", checkpoints_reset },
+			{ "rewind", checkpoints_rewind },
+			{ "accept", checkpoints_accept } };
+
+	for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
+		if (strcmp(actions[i].name, name) == 0)
+			return actions[i].run;
+	return NULL;
+}
+
 int cmd_checkpoints(struct cli *cli)
 {
 	const char *action = cli->arg_count ? cli->args[0] : "list";
@@ -223,12 +302,14 @@ int cmd_checkpoints(struct cli *cli)
 			return cli_usage(cli, "checkpoints list does not take '%s'", cli->args[1]);
 		return checkpoints_with(cli, checkpoints_list, false);
 	}
-	bool is_reset = strcmp(action, "reset") == 0;
-	if (!is_reset && strcmp(action, "show") != 0)
-		return cli_usage(cli, "checkpoints '%s' is none of list, show, reset", action);
+	checkpoints_action *run = checkpoints_find(action);
+	if (!run)
+		return cli_usage(cli, "checkpoints '%s' is none of list, show, reset, rewind, accept", action);
 	if (cli->arg_count < 2)
 		return cli_usage(cli, "checkpoints %s needs the name of a projection", action);
-	return checkpoints_with(cli, is_reset ? checkpoints_reset : checkpoints_show, false);
+	if (run == checkpoints_rewind && !cli->options[OPT_TO].is_set)
+		return cli_usage(cli, "checkpoints rewind needs --to N, the position to go back to");
+	return checkpoints_with(cli, run, false);
 }
 
 int cmd_lag(struct cli *cli)

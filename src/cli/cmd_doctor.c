@@ -177,6 +177,11 @@ static void doctor_checkpoints(struct doctor_call *call)
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
+		if (tide_checkpoints_verify(call->checkpoints, rows[i].projection_name, &err) == TIDE_DIVERGED) {
+			wrong++;
+			doctor_add(call, TIDE_FINDING_PROBLEM, "checkpoints", "", "%s", err.message);
+			continue;
+		}
 		if (!rows[i].has_position || rows[i].position <= end)
 			continue;
 		wrong++;
@@ -187,8 +192,9 @@ static void doctor_checkpoints(struct doctor_call *call)
 	}
 	tide_free(rows);
 	if (!wrong)
-		doctor_add(call, TIDE_FINDING_OK, "checkpoints", "", "%zu, none beyond the end of the feed at %lld",
-			   count, (long long)end);
+		doctor_add(call, TIDE_FINDING_OK, "checkpoints", "",
+			   "%zu, none beyond the end of the feed at %lld or on events that are gone", count,
+			   (long long)end);
 }
 
 static void doctor_dead_letters(struct doctor_call *call)

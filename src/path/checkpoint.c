@@ -66,6 +66,12 @@ void progress_move(struct progress *progress, tide_position position)
 	progress->position = position;
 }
 
+void progress_stand(struct progress *progress, struct tide_anchor anchor)
+{
+	if (anchor.position > progress->anchor.position && !tide_uuid_is_nil(&anchor.event_id))
+		progress->anchor = anchor;
+}
+
 void progress_count(struct progress *progress, const struct tide_event *event)
 {
 	progress->unsaved++;

@@ -16,6 +16,7 @@ struct progress {
 	bool is_dirty;                       /* position or counts differ from what is saved */
 	struct mono_time saved_at;           /* or when the run began */
 	struct tide_checkpoint_known stored; /* the row as it was read at the start, or written last */
+	struct tide_anchor anchor;           /* the greatest event known at or below the position */
 };
 
 /** What a row is, seen from the one that was read or written last under the same ownership. */
@@ -39,6 +40,8 @@ struct mono_time progress_due_at(const struct progress *progress, const struct t
 void progress_start(struct progress *progress, tide_position position, const struct tide_checkpoint_known *stored,
 		    struct mono_time now);
 void progress_move(struct progress *progress, tide_position position);
+/** An event was met: the position stands on it, unless it stands on a later one. */
+void progress_stand(struct progress *progress, struct tide_anchor anchor);
 void progress_count(struct progress *progress, const struct tide_event *event);
 void progress_saved(struct progress *progress, struct mono_time now);
 

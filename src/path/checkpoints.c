@@ -7,7 +7,9 @@
 
 #include <string.h>
 
+#include "core/event.h"
 #include "core/text.h"
+#include "path/anchor.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -213,6 +215,167 @@ tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, co
 	if (status == TIDE_OK)
 		log_at(TIDE_LOG_NOTICE, "checkpoint", "checkpoint reset with its read model", "name='%s'", name);
 	return status;
+}
+
+/* ---- What positions stand on --------------------------------------------------------------------------------- */
+
+/** A row with sessions on its database and its feed. */
+struct checkpoints_look {
+	struct tide_checkpoints *checkpoints;
+	void *session, *feed_session;
+	struct tide_checkpoint row;
+};
+
+static tide_status checkpoints_look_begin(struct tide_checkpoints *checkpoints, const char *name,
+					  struct checkpoints_look *ret, struct tide_error *err)
+{
+	*ret = (struct checkpoints_look){ .checkpoints = checkpoints };
+	tide_status status = checkpoints_begin(checkpoints, name, &ret->session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = checkpoints_ops(checkpoints)->load(ret->session, name, &ret->row, err);
+	if (status == TIDE_OK)
+		status = store_borrow(checkpoints->feed, &ret->feed_session, err);
+	if (status != TIDE_OK)
+		store_return(checkpoints->database, ret->session, status);
+	return status;
+}
+
+static void checkpoints_look_end(struct checkpoints_look *look, tide_status status)
+{
+	store_return(look->checkpoints->feed, look->feed_session, status);
+	store_return(look->checkpoints->database, look->session, status);
+}
+
+tide_status tide_checkpoints_verify(struct tide_checkpoints *checkpoints, const char *name, struct tide_error *err)
+{
+	struct checkpoints_look look;
+	tide_status status = checkpoints_look_begin(checkpoints, name, &look, err);
+	if (status != TIDE_OK)
+		return status;
+	struct anchor_look anchor = { checkpoints->feed, look.feed_session, checkpoints->database, look.session,
+				      &look.row };
+	status = anchor_verify(&anchor, err);
+	checkpoints_look_end(&look, status);
+	return status;
+}
+
+static tide_status checkpoints_stand(struct checkpoints_look *look, struct tide_anchor *ret, struct tide_error *err)
+{
+	struct tide_checkpoints *checkpoints = look->checkpoints;
+	const struct tide_checkpoint *row = &look->row;
+	if (!row->has_position)
+		return tide_fail(err, TIDE_NOT_FOUND, "checkpoint '%s' has no position", row->projection_name);
+	tide_status status = anchor_find(checkpoints->feed, look->feed_session, row->position, ret, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_checkpoint_write write = { .name = row->projection_name,
+					       .has_position = true,
+					       .progress = { .position = row->position },
+					       .now = tide_time_now(),
+					       .anchor = *ret };
+	return checkpoints_ops(checkpoints)->save(look->session, NULL, &write, err);
+}
+
+tide_status tide_checkpoints_accept(struct tide_checkpoints *checkpoints, const char *name, struct tide_anchor *ret,
+				    struct tide_error *err)
+{
+	struct checkpoints_look look;
+	struct tide_anchor anchor = { 0 };
+	tide_status status = checkpoints_look_begin(checkpoints, name, &look, err);
+	if (status != TIDE_OK)
+		return status;
+	status = checkpoints_stand(&look, &anchor, err);
+	checkpoints_look_end(&look, status);
+	if (status == TIDE_OK && ret)
+		*ret = anchor;
+	if (status == TIDE_OK)
+		log_at(TIDE_LOG_NOTICE, "checkpoint", "store accepted as it is", "name='%s' position=%lld anchor=%lld",
+		       name, (long long)look.row.position, (long long)anchor.position);
+	return status;
+}
+
+/* ---- Going back ---------------------------------------------------------------------------------------------- */
+
+/* Where the event of an entry was when it failed; INT64_MAX: the entry does not say. */
+static tide_position checkpoints_position_of(const struct tide_dead_letter *letter)
+{
+	struct event_json json = { 0 };
+	tide_position position = 0;
+	if (event_read_data(tide_text(letter->event_data), &json, NULL) == TIDE_OK)
+		position = json.position;
+	event_json_fini(&json);
+	return position > 0 ? position : INT64_MAX;
+}
+
+tide_status checkpoints_drop_letters(const struct tide_store *database, void *session, const char *name,
+				     tide_position above, int64_t *ret, struct tide_error *err)
+{
+	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
+	struct tide_dead_letter_filter filter = {
+		.projection_name = name,
+		.statuses = { [TIDE_DEAD_LETTER_FAILED] = true, [TIDE_DEAD_LETTER_RETRYING] = true },
+		.limit = -1,
+		.oldest_first = true
+	};
+	struct tide_dead_letter_list list = { 0 };
+	tide_status status = ops->dead_letter_list(session, &filter, &list, err);
+	for (size_t i = 0; status == TIDE_OK && i < list.count; i++) {
+		if (checkpoints_position_of(&list.entries[i]) <= above)
+			continue;
+		status = ops->dead_letter_discard(session, list.entries[i].id, err);
+		*ret += status == TIDE_OK;
+		if (status == TIDE_NOT_FOUND || status == TIDE_STATE)
+			status = TIDE_OK; /* somebody was faster */
+	}
+	tide_dead_letters_free(&list);
+	return status;
+}
+
+static tide_status checkpoints_rewind(const struct tide_store *database, void *session, const char *name,
+				      tide_position position, int64_t *ret_deleted, struct tide_error *err)
+{
+	const struct tide_backend *backend = database->backend;
+	struct tide_checkpoint_write write = {
+		.name = name, .has_position = true, .progress = { .position = position }, .now = tide_time_now()
+	};
+	bool joins = backend->store.begin != NULL;
+	tide_status status = joins ? backend->store.begin(session, err) : TIDE_OK;
+	if (status != TIDE_OK)
+		return status;
+	status = backend->checkpoint.save(session, NULL, &write, err); /* first: it waits for what its owner writes */
+	if (status == TIDE_OK)
+		status = checkpoints_drop_letters(database, session, name, position, ret_deleted, err);
+	if (status == TIDE_OK && joins)
+		status = backend->store.commit(session, err);
+	if (status != TIDE_OK && joins)
+		backend->store.rollback(session);
+	return status;
+}
+
+tide_status tide_checkpoints_rewind(struct tide_checkpoints *checkpoints, const char *name, tide_position position,
+				    int64_t *ret_deleted, struct tide_error *err)
+{
+	void *session;
+	struct tide_checkpoint row;
+	int64_t deleted = 0;
+	if (position < 0)
+		return tide_fail(err, TIDE_ARGUMENT, "position %lld is negative", (long long)position);
+	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = checkpoints_ops(checkpoints)->load(session, name, &row, err);
+	if (status == TIDE_OK)
+		status = checkpoints_rewind(checkpoints->database, session, name, position, &deleted, err);
+	store_return(checkpoints->database, session, status);
+	if (status != TIDE_OK)
+		return status;
+	log_at(TIDE_LOG_NOTICE, "checkpoint", "checkpoint rewound",
+	       "name='%s' position=%lld was=%lld dead_letters=%lld", name, (long long)position, (long long)row.position,
+	       (long long)deleted);
+	if (ret_deleted)
+		*ret_deleted = deleted;
+	return TIDE_OK;
 }
 
 tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints, struct tide_checkpoint **ret, size_t *ret_count,

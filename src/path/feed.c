@@ -159,6 +159,8 @@ static void feed_accept(struct feed *feed, const struct tide_page *page, struct 
 		struct tide_page *last = feed->pages[(feed->first + feed->count - 1) % feed->capacity];
 		last->passed_after += page->passed_after;
 		last->scanned_to = feed->read_to;
+		if (page->passed.position)
+			last->passed = page->passed;
 	} else if (has_moved) {
 		feed->count++;
 		feed_acquire(feed, page);

@@ -73,7 +73,7 @@ static void runner_release(struct tide_subscription *subscription, const struct 
 	if (runner->is_owner && was_lost && runner->session) {
 		(void)ops->lease_release(runner->session, &runner->fence,
 					 NULL); /* a person's call ended only its epoch */
-	} else if (runner->is_owner && infra_open(subscription, NULL) == TIDE_OK) {
+	} else if (runner->is_owner && !was_lost && infra_open(subscription, NULL) == TIDE_OK) {
 		if (error)
 			start_note(subscription, &(struct tide_lease_note){ .last_error = error->message,
 									    .now = runner_wall(subscription) });
@@ -477,6 +477,8 @@ static enum step runner_drain(struct tide_subscription *subscription, bool is_li
 	struct runner *runner = &subscription->runner;
 	struct feed *feed = &runner->feed;
 	bool is_between = feed->next == 0;
+	if (start_must_look(subscription) && !runner->is_save_unknown)
+		return runner->is_in_transaction ? save_step(subscription) : start_look(subscription);
 	if (runner->is_save_due)
 		return save_step(subscription);
 	if (runner->pending.is_pending)

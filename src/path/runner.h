@@ -76,6 +76,9 @@ void infra_close(struct tide_subscription *subscription);
 enum step start_step(struct tide_subscription *subscription);
 /** In a run whose memory is void: resolve anew where it stands. */
 enum step start_again(struct tide_subscription *subscription);
+/** Whether a connection was made anew since it was looked last; and to look: at the row, and what it stands on. */
+bool start_must_look(const struct tide_subscription *subscription);
+enum step start_look(struct tide_subscription *subscription);
 
 /** Keep a note beside the lease that is owned, if that can be done; nothing depends on it. */
 void start_note(struct tide_subscription *subscription, const struct tide_lease_note *note);
@@ -100,6 +103,11 @@ void save_forget(struct tide_subscription *subscription);
 bool save_from_outside(struct tide_subscription *subscription);
 /** What was kept of events in hand or behind goes: they come again. */
 void runner_forget(struct tide_subscription *subscription);
+/** Read the row under our ownership and compare it with what is known; `*ret_resolved` false: the run begins again from it. */
+tide_status save_look_at_row(struct tide_subscription *subscription, struct tide_checkpoint *ret, bool *ret_resolved,
+			     struct tide_error *err);
+/** The memory of the run is void: it begins again from the row, with a warning. */
+void save_begin_again_from(struct tide_subscription *subscription, const struct tide_checkpoint *row, const char *why);
 /** A row as one that is known. */
 struct tide_checkpoint_known checkpoint_known(const struct tide_checkpoint *row);
 /** The fence of this subscription's writes. */

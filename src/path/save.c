@@ -118,19 +118,26 @@ struct tide_checkpoint_known checkpoint_known(const struct tide_checkpoint *row)
 }
 
 /* The row, as it stands under our ownership. */
-static tide_status save_look(struct tide_subscription *subscription, void *session, struct tide_checkpoint_known *ret,
-			     struct tide_error *err)
+static tide_status save_read(struct tide_subscription *subscription, void *session, struct tide_checkpoint *ret,
+			     struct tide_checkpoint_known *ret_known, struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = &save_backend(subscription)->checkpoint;
-	struct tide_checkpoint row;
 	tide_status status = ops->lease_renew(session, save_fence(subscription), err);
 	if (status != TIDE_OK)
 		return status;
-	*ret = (struct tide_checkpoint_known){ 0 };
-	status = ops->load(session, subscription->name, &row, err);
+	*ret = (struct tide_checkpoint){ 0 };
+	*ret_known = (struct tide_checkpoint_known){ 0 };
+	status = ops->load(session, subscription->name, ret, err);
 	if (status == TIDE_OK)
-		*ret = checkpoint_known(&row);
+		*ret_known = checkpoint_known(ret);
 	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
+}
+
+static tide_status save_look(struct tide_subscription *subscription, void *session, struct tide_checkpoint_known *ret,
+			     struct tide_error *err)
+{
+	struct tide_checkpoint row;
+	return save_read(subscription, session, &row, ret, err);
 }
 
 /* Whether the row is what an attempt would have stored. One that moved nothing shows in the count alone. */
@@ -156,6 +163,7 @@ static struct tide_checkpoint_write save_row(const struct tide_subscription *sub
 			      has_event ? progress->last_event_type : NULL, progress->unsaved },
 		.now = now,
 		.expected = &progress->stored,
+		.anchor = progress->anchor,
 	};
 }
 
@@ -269,6 +277,27 @@ static tide_status save_judge(struct tide_subscription *subscription, const stru
 		break;
 	}
 	return save_diverged(subscription, row, err);
+}
+
+void save_begin_again_from(struct tide_subscription *subscription, const struct tide_checkpoint *row, const char *why)
+{
+	struct tide_checkpoint_known known = checkpoint_known(row);
+	save_roll_back(subscription);
+	save_begin_again(subscription, &known, why);
+}
+
+tide_status save_look_at_row(struct tide_subscription *subscription, struct tide_checkpoint *ret, bool *ret_resolved,
+			     struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	struct tide_checkpoint_known known;
+	tide_status status = save_read(subscription, runner->session, ret, &known, err);
+	if (status == TIDE_OK && row_compare(&runner->progress.stored, &known) != ROW_SAME) {
+		save_roll_back(subscription);
+		status = save_judge(subscription, &known, err);
+	}
+	*ret_resolved = runner->is_resolved;
+	return status;
 }
 
 /* A save met another row than it expected: nothing was written. */

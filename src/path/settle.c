@@ -73,6 +73,7 @@ static void settle_entry_locked(struct tide_subscription *subscription, enum set
 	struct runner *runner = &subscription->runner;
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
 	progress_move(&runner->progress, entry->event.position);
+	progress_stand(&runner->progress, (struct tide_anchor){ entry->event.position, entry->event.event_id });
 	if (how != SETTLED_DISCARDED)
 		progress_count(&runner->progress, &entry->event);
 	settle_passed_locked(subscription, entry->passed_before, 1);
@@ -129,6 +130,7 @@ void settle_page_end(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	const struct tide_page *page = feed_page(&runner->feed);
 	progress_move(&runner->progress, page->scanned_to);
+	progress_stand(&runner->progress, page->passed);
 	mutex_lock(&subscription->lock);
 	settle_passed_locked(subscription, page->passed_after, 0);
 	settle_position_locked(subscription);

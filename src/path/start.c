@@ -9,8 +9,10 @@
  */
 #include "path/runner.h"
 
+#include <string.h>
 #include <unistd.h>
 
+#include "path/anchor.h"
 #include "path/selfcheck.h"
 #include "sys/log.h"
 
@@ -153,6 +155,7 @@ static tide_status start_position_of_row(struct tide_subscription *subscription,
 }
 
 struct start_facts {
+	struct tide_checkpoint stored_row; /* as it was read */
 	struct tide_checkpoint_known row;
 	bool has_stored; /* a position in it, or by its last event */
 	tide_position stored, end;
@@ -172,6 +175,7 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 		status = ops->load(subscription->runner.session, subscription->name, &row, err);
 	if (status == TIDE_OK)
 		ret->row = checkpoint_known(&row);
+	ret->stored_row = row;
 	if (status == TIDE_OK)
 		status = start_position_of_row(subscription, &row, &ret->has_stored, &ret->stored, err);
 	if (status == TIDE_OK || status == TIDE_NOT_FOUND)
@@ -218,6 +222,119 @@ static tide_position start_choose(struct tide_subscription *subscription, const 
 	return 0;
 }
 
+/* ---- Whether the store still is what it was ------------------------------------------------------------------ */
+
+static uint64_t start_losses(const struct tide_subscription *subscription)
+{
+	const struct tide_store *stores[] = { subscription->engine->store,
+					      subscription->engine->checkpoints->database };
+	uint64_t losses = 0;
+	for (size_t i = 0; i < 2; i++)
+		if (stores[i]->backend->store.losses)
+			losses += stores[i]->backend->store.losses(stores[i]->state);
+	return losses;
+}
+
+bool start_must_look(const struct tide_subscription *subscription)
+{
+	const struct runner *runner = &subscription->runner;
+	return runner->is_look_due || runner->losses != start_losses(subscription);
+}
+
+/* The newest events in memory are of the same store, or they go. */
+static tide_status start_verify_tail(struct tide_subscription *subscription, tide_position end, struct tide_error *err)
+{
+	struct tide_store *feed = subscription->engine->store;
+	struct tide_anchor newest, found;
+	tide_position to = tail_newest(feed->tail, &newest);
+	tide_status status = anchor_find(feed, subscription->runner.feed_session, newest.position, &found, err);
+	bool is_same = newest.position == found.position && tide_uuid_equal(&newest.event_id, &found.event_id);
+	if (status == TIDE_OK && feed->backend->store.anchor && (!is_same || to > end))
+		tail_forget(feed->tail);
+	return status;
+}
+
+static tide_status start_verify(struct tide_subscription *subscription, const struct tide_checkpoint *row,
+				struct tide_error *err)
+{
+	const struct runner *runner = &subscription->runner;
+	struct anchor_look look = { subscription->engine->store, runner->feed_session,
+				    subscription->engine->checkpoints->database, runner->session, row };
+	tide_status status = anchor_verify(&look, err);
+	if (status == TIDE_DIVERGED)
+		tail_forget(subscription->engine->store->tail);
+	return status;
+}
+
+/* The row decides where the run stands: then it must stand on what it did. */
+static tide_status start_stand(struct tide_subscription *subscription, const struct start_facts *facts,
+			       tide_position position, bool is_by_row, struct tide_anchor *ret, struct tide_error *err)
+{
+	const struct tide_checkpoint *row = &facts->stored_row;
+	tide_status status = is_by_row ? start_verify(subscription, row, err) : TIDE_OK;
+	if (status == TIDE_OK)
+		status = start_verify_tail(subscription, facts->end, err);
+	if (status == TIDE_OK)
+		status =
+			anchor_find(subscription->engine->store, subscription->runner.feed_session, position, ret, err);
+	return status;
+}
+
+/* What was settled in memory behind the row is gone from the store: the row is not. */
+static bool start_has_lost_events(struct tide_subscription *subscription, tide_status *status, struct tide_error *err)
+{
+	const struct runner *runner = &subscription->runner;
+	const struct tide_anchor *anchor = &runner->progress.anchor;
+	struct tide_anchor found = *anchor;
+	if (subscription->engine->store->backend->store.anchor)
+		*status = anchor_find(subscription->engine->store, runner->feed_session, anchor->position, &found, err);
+	return *status == TIDE_OK &&
+	       (found.position != anchor->position || !tide_uuid_equal(&found.event_id, &anchor->event_id));
+}
+
+static tide_status start_look_at(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_store *feed = subscription->engine->store;
+	struct tide_checkpoint row;
+	tide_position end = 0;
+	bool is_resolved = true;
+	tide_status status = infra_open(subscription, err);
+	if (status == TIDE_OK)
+		status = save_look_at_row(subscription, &row, &is_resolved, err);
+	if (status == TIDE_OK && is_resolved)
+		status = start_verify(subscription, &row, err);
+	if (status == TIDE_OK)
+		status = feed->backend->store.end(runner->feed_session, &end, err);
+	if (status == TIDE_OK)
+		status = start_verify_tail(subscription, end, err);
+	if (status == TIDE_OK && is_resolved && start_has_lost_events(subscription, &status, err))
+		save_begin_again_from(subscription, &row, "events that were settled are gone, beginning again");
+	return status;
+}
+
+/* Connected anew: the row, and what it stands on, are looked at before anything else is believed. */
+enum step start_look(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	enum step step = infra_begin(subscription);
+	if (step != STEP_ON)
+		return step;
+	struct tide_error err;
+	uint64_t losses = start_losses(subscription);
+	tide_status status = start_look_at(subscription, &err);
+	step = infra_end(subscription, RETRY_READ, status, &err);
+	if (step != STEP_ON)
+		return step;
+	runner->is_look_due = false;
+	runner->losses = losses;
+	if (runner->is_resolved) { /* what was read ahead is of another connection */
+		feed_start(&runner->feed, runner->progress.position, runner->now);
+		settle_flow(subscription);
+	}
+	return STEP_ON;
+}
+
 static enum step start_resolve(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -227,15 +344,24 @@ static enum step start_resolve(struct tide_subscription *subscription)
 	struct tide_error err;
 	struct start_facts facts;
 	tide_status status = start_read_facts(subscription, &facts, &err);
+	uint64_t losses = start_losses(subscription);
 	bool is_released; /* what is due is looked for anyway once the run has begun */
 	if (status == TIDE_OK && runner->held)
 		status = parked_load(subscription, &is_released, &err);
+	const char *why = "";
+	tide_position position = 0;
+	struct tide_anchor anchor = { 0 };
+	if (status == TIDE_OK) {
+		position = start_choose(subscription, &facts, &why);
+		status = start_stand(subscription, &facts, position, strcmp(why, "checkpoint") == 0, &anchor, &err);
+	}
 	step = infra_end(subscription, RETRY_READ, status, &err);
 	if (step != STEP_ON)
 		return step;
-	const char *why;
-	tide_position position = start_choose(subscription, &facts, &why);
 	progress_start(&runner->progress, position, &facts.row, runner->now);
+	runner->progress.anchor = anchor;
+	runner->is_look_due = false;
+	runner->losses = losses;
 	feed_start(&runner->feed, position, runner->now);
 	if (runner->self_check)
 		self_check_reset(runner->self_check);

@@ -134,6 +134,8 @@ struct runner {
 	bool is_owner;
 	struct mono_time acquire_at; /* when a standby asks again */
 	bool is_resolved;            /* the start position is known */
+	bool is_look_due;            /* a database was connected to anew: it may be another one */
+	uint64_t losses;             /* of connections when it was looked last */
 	struct tide_fence fence;
 	bool goes_by_row; /* stood by, was fenced, or its row went back: continues from the stored checkpoint */
 	bool is_restart;  /* from ERROR: likewise; behind the settled prefix when nothing was ever stored */

@@ -23,6 +23,7 @@ struct tail {
 	struct tide_event **ring; /* TAIL_EVENTS_MAX slots, allocated when the window opens */
 	size_t first, count, bytes;
 	bool is_filling;
+	bool is_void;               /* closed meanwhile: what that look finds is of another store */
 	bool is_silent;             /* nobody rang for this look: what it finds is news to everybody */
 	bool has_waiters;           /* somebody was told TAIL_FILLING */
 	bool is_at_end;             /* the last look found the end */
@@ -105,6 +106,12 @@ static size_t tail_find_locked(const struct tail *tail, tide_position after) TID
 	return low;
 }
 
+static void tail_pass(struct tide_page *page, const struct tide_event *event)
+{
+	tide_page_pass(page);
+	page->passed = (struct tide_anchor){ event->position, event->event_id };
+}
+
 static void tail_copy_locked(const struct tail *tail, tide_position after, const struct tide_filter *filter,
 			     struct tide_page *page) TIDE_REQUIRES(tail->lock)
 {
@@ -112,7 +119,7 @@ static void tail_copy_locked(const struct tail *tail, tide_position after, const
 	for (size_t i = tail_find_locked(tail, after); i < tail->count; i++) {
 		const struct tide_event *event = tail->ring[(tail->first + i) % TAIL_EVENTS_MAX];
 		if (!tide_filter_matches(filter, event))
-			tide_page_pass(page);
+			tail_pass(page, event);
 		else if (!tide_page_fits(page, event->payload.size + event->metadata.size) ||
 			 tide_page_add(page, event, NULL) != TIDE_OK)
 			return; /* full; what was copied is delivered first */
@@ -190,6 +197,28 @@ static bool tail_append_locked(struct tail *tail, const struct tide_event *event
 	return true;
 }
 
+tide_position tail_newest(struct tail *tail, struct tide_anchor *ret)
+{
+	mutex_lock(&tail->lock);
+	*ret = (struct tide_anchor){ 0 };
+	if (tail->is_open && tail->count > 0) {
+		const struct tide_event *event = tail->ring[(tail->first + tail->count - 1) % TAIL_EVENTS_MAX];
+		*ret = (struct tide_anchor){ event->position, event->event_id };
+	}
+	tide_position to = tail->is_open ? tail->to : 0;
+	mutex_unlock(&tail->lock);
+	return to;
+}
+
+void tail_forget(struct tail *tail)
+{
+	mutex_lock(&tail->lock);
+	if (tail->is_open)
+		tail_close_locked(tail);
+	tail->is_void = tail->is_filling;
+	mutex_unlock(&tail->lock);
+}
+
 bool tail_is_held(struct tail *tail)
 {
 	mutex_lock(&tail->lock);
@@ -203,6 +232,9 @@ tide_status tail_filled(struct tail *tail, const struct tide_page *page, struct 
 	bool has_memory = true;
 	mutex_lock(&tail->lock);
 	tail->is_at_end = false;
+	if (tail->is_void || !tail->is_open)
+		page = NULL;
+	tail->is_void = false;
 	for (size_t i = 0; page && i < page->count && has_memory; i++)
 		has_memory = tail_append_locked(tail, &page->entries[i].event);
 	if (!has_memory) {

@@ -44,6 +44,11 @@ struct tail_query {
 enum tail_answer tail_read(struct tail *tail, const struct tail_query *query, struct tide_page *page,
 			   tide_position *ret_to, struct mono_time *ret_look_at);
 
+/** Where the window ends, 0 while it is closed; `*ret` is the newest event in it, position 0 when it has none. */
+tide_position tail_newest(struct tail *tail, struct tide_anchor *ret);
+/** The store is another one: the window closes, and a look that is under way finds nothing. */
+void tail_forget(struct tail *tail);
+
 /** Whether the last look ended at a hole that an open append may still fill. */
 bool tail_is_held(struct tail *tail);
 

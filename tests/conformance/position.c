@@ -247,6 +247,150 @@ static void row_that_is_gone_is_diverged(struct fixture *f)
 	delivered_all_after(recorder, f->store, 0);
 }
 
+/* ---- What a position stands on ------------------------------------------------------------------------------- */
+
+static struct tide_uuid id_at(struct fixture *f, tide_position position)
+{
+	struct tide_page page;
+	void *session;
+	struct tide_anchor anchor = { 0 };
+	bool may_come;
+	tide_page_init(&page);
+	must(f->store->backend->store.session_open(f->store->state, &session, err));
+	must(f->store->backend->store.anchor(session, position, &anchor, &may_come, err));
+	f->store->backend->store.session_close(session);
+	tide_page_fini(&page);
+	assert_int_equal(anchor.position, position);
+	return anchor.event_id;
+}
+
+static void project_once(struct fixture *f, struct recorder *recorder, const struct tide_subscription_config *config)
+{
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, config);
+	start(manager);
+	catch_up(f->store, subscription);
+	stop(manager);
+}
+
+static void position_stands_on_the_newest_event_whatever_was_filtered(struct fixture *f)
+{
+	static const char *const never[] = { "Never", NULL };
+	struct tide_subscription_config config = quick_config();
+	config.start_from = TIDE_START_CHECKPOINT;
+	for (int filtered = 0; filtered < 2; filtered++) {
+		append_many(f->store, stream_of("Order", 1), filtered * 10, 10);
+		RECORDER *recorder = recorder_new();
+		struct tide_subscriber subscriber = subscriber_of("p", recorder);
+		subscriber.event_types = filtered ? never : NULL;
+		MANAGER *manager = manager_of(f->store);
+		struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+		start(manager);
+		catch_up(f->store, subscription);
+		stop(manager);
+		tide_position end = end_of(f->store);
+		struct tide_uuid id = id_at(f, end);
+		struct tide_checkpoint row = row_of(f, "p");
+		assert_int_equal(row.position, end);
+		assert_int_equal(row.anchor.position, end);
+		assert_true(tide_uuid_equal(&row.anchor.event_id, &id));
+		must(tide_checkpoints_verify(f->checkpoints, "p", err));
+	}
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 12 }, err));
+	assert_int_equal(row_of(f, "p").anchor.position, 0);
+	must(tide_checkpoints_verify(f->checkpoints, "p", err));
+}
+
+static struct tide_error start_diverges(struct fixture *f, struct recorder *recorder)
+{
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	config.start_from = TIDE_START_CHECKPOINT;
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	(void)tide_manager_start(manager, NULL, 0, NULL, NULL, NULL);
+	wait_for(30, status_of(subscription).state == TIDE_STATE_ERROR);
+	struct tide_error why = status_of(subscription).error;
+	stop(manager);
+	assert_int_equal(why.status, TIDE_DIVERGED);
+	must_mention(&why, "'p'");
+	must_mention(&why, "rewind");
+	must_mention(&why, "rebuild");
+	must_mention(&why, "accept");
+	refused(TIDE_DIVERGED, tide_checkpoints_verify(f->checkpoints, "p", err));
+	return why;
+}
+
+static void store_that_went_back_is_diverged_until_a_person_decides(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 10);
+	RECORDER *recorder = recorder_new();
+	struct tide_subscription_config config = quick_config();
+	config.start_from = TIDE_START_CHECKPOINT;
+	project_once(f, recorder, &config);
+	fixture_sql(f, "DELETE FROM events WHERE global_position > 6");
+	recorder_forget(recorder);
+	struct tide_error why = start_diverges(f, recorder);
+	must_mention(&why, "was at 10, nothing is there now, the feed ends at 6");
+	append_many(f->store, stream_of("Order", 2), 0, 10); /* grown past the old position again */
+	why = start_diverges(f, recorder);
+	assert_int_equal(row_of(f, "p").position, 10);
+	delivered_nothing(recorder);
+	int64_t deleted = -1;
+	must(tide_checkpoints_rewind(f->checkpoints, "p", 6, &deleted, err));
+	assert_int_equal(deleted, 0);
+	project_once(f, recorder, &config);
+	delivered_all_after(recorder, f->store, 6);
+	must(tide_checkpoints_verify(f->checkpoints, "p", err));
+}
+
+static void store_whose_events_were_replaced_is_diverged(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 10);
+	RECORDER *recorder = recorder_new();
+	struct tide_subscription_config config = quick_config();
+	config.start_from = TIDE_START_CHECKPOINT;
+	project_once(f, recorder, &config);
+	fixture_sql(f,
+		    "UPDATE events SET event_id = '11111111-2222-4333-8444-555555555555' WHERE global_position = 10");
+	recorder_forget(recorder);
+	struct tide_error why = start_diverges(f, recorder);
+	must_mention(&why, "event 11111111-2222-4333-8444-555555555555 is there now");
+	struct tide_anchor anchor;
+	must(tide_checkpoints_accept(f->checkpoints, "p", &anchor, err));
+	assert_int_equal(anchor.position, 10);
+	append_many(f->store, stream_of("Order", 1), 10, 1);
+	project_once(f, recorder, &config);
+	delivered_all_after(recorder, f->store, 10);
+}
+
+static tide_status judge_some(struct recorder *recorder, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)recorder;
+	bool fails = event->position == 3 || event->position == 8;
+	return fails ? tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "no") : TIDE_OK;
+}
+
+static void rewind_deletes_the_dead_letters_above_it(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 10);
+	RECORDER *recorder = recorder_new();
+	recorder->judge = judge_some;
+	struct tide_subscription_config config = quick_config();
+	config.start_from = TIDE_START_CHECKPOINT;
+	project_once(f, recorder, &config);
+	int64_t deleted = 0;
+	refused(TIDE_ARGUMENT, tide_checkpoints_rewind(f->checkpoints, "p", -1, &deleted, err));
+	refused(TIDE_NOT_FOUND, tide_checkpoints_rewind(f->checkpoints, "q", 5, &deleted, err));
+	must(tide_checkpoints_rewind(f->checkpoints, "p", 5, &deleted, err));
+	assert_int_equal(deleted, 1);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 1);
+	tide_dead_letters_free(&letters);
+	assert_int_equal(row_of(f, "p").position, 5);
+}
+
 const struct test_case position_cases[] = {
 	CASE(save_over_another_row_is_diverged),
 	CASE(rows_without_a_position_are_compared_too),
@@ -256,5 +400,9 @@ const struct test_case position_cases[] = {
 	CASE(row_that_went_on_without_its_owner_is_diverged),
 	CASE(person_who_moves_a_position_is_obeyed_by_a_running_owner),
 	CASE_NEEDS(row_that_is_gone_is_diverged, NEEDS_SQL),
+	CASE(position_stands_on_the_newest_event_whatever_was_filtered),
+	CASE_NEEDS(store_that_went_back_is_diverged_until_a_person_decides, NEEDS_SQL),
+	CASE_NEEDS(store_whose_events_were_replaced_is_diverged, NEEDS_SQL),
+	CASE(rewind_deletes_the_dead_letters_above_it),
 	CASES_END,
 };

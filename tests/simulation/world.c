@@ -221,6 +221,12 @@ static void sim_session_close(void *session)
 	free(session);
 }
 
+static void sim_pass(struct tide_page *page, const struct tide_event *event)
+{
+	tide_page_pass(page);
+	page->passed = (struct tide_anchor){ event->position, event->event_id };
+}
+
 static tide_status sim_read(void *self, const struct tide_page_query *query, struct tide_page *page,
 			    struct tide_error *err)
 {
@@ -234,7 +240,7 @@ static tide_status sim_read(void *self, const struct tide_page_query *query, str
 	while (position < world->event_count && scanned < query->max_scan) {
 		struct tide_event event = world_view(world, (int)position + 1);
 		if (!tide_filter_matches(query->filter, &event))
-			tide_page_pass(page);
+			sim_pass(page, &event);
 		else if (!tide_page_fits(page, event.payload.size + event.metadata.size))
 			break;
 		else if ((status = tide_page_add(page, &event, err)) != TIDE_OK)
@@ -254,6 +260,19 @@ static tide_status sim_end(void *self, tide_position *ret, struct tide_error *er
 	if (status == TIDE_OK)
 		*ret = session->world->event_count;
 	return status;
+}
+
+static tide_status sim_anchor(void *self, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
+			      struct tide_error *err)
+{
+	struct world_session *session = self;
+	tide_status status = world_fault(session, err);
+	if (status != TIDE_OK)
+		return status;
+	int at = position < session->world->event_count ? (int)position : session->world->event_count;
+	*ret = at > 0 ? (struct tide_anchor){ at, world_id(1, at) } : (struct tide_anchor){ 0 };
+	*ret_may_come = false;
+	return TIDE_OK;
 }
 
 static tide_status sim_find(void *self, const struct tide_uuid *event_id, struct tide_page *page,
@@ -399,6 +418,11 @@ static tide_status sim_save(void *self, const struct tide_fence *fence, const st
 	    (expected->has_position && expected->position != rows->position))
 		return tide_fail(err, TIDE_DIVERGED, "scripted: another row");
 	sim_check_prefix(session->world, rows, name, write->progress.position);
+	tide_position stand = write->progress.position < session->world->event_count ? write->progress.position
+										     : session->world->event_count;
+	if (write->anchor.position != stand || world_position_of(&write->anchor.event_id) != stand)
+		world_broken("sub%d: position %lld stands on event %lld, not on %lld", name,
+			     (long long)write->progress.position, (long long)write->anchor.position, (long long)stand);
 	if (rows->has_checkpoint && write->progress.position < rows->position)
 		world_broken("sub%d: checkpoint went back from %lld to %lld", name, (long long)rows->position,
 			     (long long)write->progress.position);
@@ -589,6 +613,7 @@ const struct tide_backend world_backend = {
 		   .read = sim_read,
 		   .end = sim_end,
 		   .find = sim_find,
+		   .anchor = sim_anchor,
 		   .begin = sim_begin,
 		   .commit = sim_commit,
 		   .rollback = sim_rollback,

@@ -58,6 +58,8 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 	FAULT_KEEP(store.snapshot_load);
 	FAULT_KEEP(store.snapshot_save);
 	FAULT_KEEP(store.waiting_for);
+	FAULT_KEEP(store.anchor);
+	FAULT_KEEP(store.losses);
 	FAULT_KEEP(store.examine);
 	FAULT_KEEP(store.examine_deep);
 	FAULT_KEEP(store.horizon);

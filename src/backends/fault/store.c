@@ -245,6 +245,19 @@ static tide_status fault_horizon(void *session, struct tide_horizon *ret, struct
 	return self->store->inner->store.horizon(self->state, ret, err);
 }
 
+static tide_status fault_anchor(void *session, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
+				struct tide_error *err)
+{
+	struct fault_session *self = session;
+	return self->store->inner->store.anchor(self->state, position, ret, ret_may_come, err);
+}
+
+static uint64_t fault_losses(void *store)
+{
+	struct fault_store *self = store;
+	return self->inner->store.losses(self->state);
+}
+
 static tide_status fault_examine(void *session, tide_report report, void *context, struct tide_error *err)
 {
 	struct fault_session *self = session;
@@ -346,6 +359,8 @@ const struct tide_store_ops fault_store_ops = {
 	.snapshot_load = fault_snapshot_load,
 	.snapshot_save = fault_snapshot_save,
 	.waiting_for = fault_waiting_for,
+	.anchor = fault_anchor,
+	.losses = fault_losses,
 	.examine = fault_examine,
 	.examine_deep = fault_examine_deep,
 	.horizon = fault_horizon,

@@ -36,6 +36,7 @@ static tide_status checkpoint_write_locked(struct memory_state *state, const str
 	if (write->has_position) {
 		row->has_position = true;
 		row->position = progress->position;
+		row->anchor = write->anchor;
 	}
 	if (progress->event_id) {
 		row->last_event_id = *progress->event_id;

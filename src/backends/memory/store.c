@@ -251,6 +251,7 @@ static tide_status memory_offer(struct memory_reading *reading, const struct tid
 		return TIDE_OK;
 	if (!tide_filter_matches(query->filter, event)) {
 		tide_page_pass(page);
+		page->passed = (struct tide_anchor){ event->position, event->event_id };
 	} else {
 		if (!tide_page_fits(page, event->payload.size + event->metadata.size))
 			return TIDE_OK;
@@ -386,6 +387,18 @@ static tide_status memory_find(void *session, const struct tide_uuid *event_id, 
 	return tide_fail(err, TIDE_NOT_FOUND, "event '%s' is not stored", tide_uuid_format(event_id, text));
 }
 
+static tide_status memory_anchor(void *session, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
+				 struct tide_error *err)
+{
+	(void)err;
+	const struct log *log = memory_log(session);
+	tide_position end = atomic_load_explicit(&log->end, memory_order_acquire);
+	tide_position at = position < end ? position : end;
+	*ret_may_come = false;
+	*ret = at > 0 ? (struct tide_anchor){ at, log_at(log, at)->event_id } : (struct tide_anchor){ 0 };
+	return TIDE_OK;
+}
+
 /* ---- The table ----------------------------------------------------------------------------------------------- */
 
 const struct tide_backend tide_backend_memory = {
@@ -401,6 +414,7 @@ const struct tide_backend tide_backend_memory = {
 		.end = memory_end,
 		.stream_version = memory_stream_version,
 		.find = memory_find,
+		.anchor = memory_anchor,
 		.snapshot_load = memory_snapshot_load,
 		.snapshot_save = memory_snapshot_save,
 	},

@@ -43,6 +43,8 @@ static void checkpoint_row(const PGresult *rows, int row, struct tide_checkpoint
 		ret->position = pg_int8(rows, row, 4);
 	pg_time(rows, row, 6, &ret->created_at);
 	pg_time(rows, row, 7, &ret->updated_at);
+	if (PQnfields(rows) > 9 && !pg_is_null(rows, row, 8))
+		ret->anchor = (struct tide_anchor){ pg_int8(rows, row, 8), pg_uuid(rows, row, 9) };
 }
 
 tide_status pg_checkpoint_load(void *session, const char *name, struct tide_checkpoint *ret, struct tide_error *err)
@@ -87,6 +89,7 @@ static tide_status checkpoint_statement(struct pg_session *session, const struct
 static void checkpoint_put(const struct pg_session *session, struct pg_params *params, const struct tide_fence *fence,
 			   const struct tide_checkpoint_write *write)
 {
+	bool has_anchor = (session->store->target.parts & PART_BIT(PART_ANCHOR)) != 0;
 	if (fence) {
 		pg_put_fence(params, fence);
 	} else {
@@ -102,11 +105,15 @@ static void checkpoint_put(const struct pg_session *session, struct pg_params *p
 		pg_put_null(params);
 	pg_put_int8(params, write->progress.count);
 	pg_put_time(params, &write->now);
-	if (!write->expected || !write->expected->has_row)
-		return;
-	if (write->expected->has_position)
+	if (has_anchor && write->anchor.position)
+		pg_put_int8(params, write->anchor.position);
+	else if (has_anchor)
+		pg_put_null(params);
+	if (has_anchor)
+		pg_put_uuid(params, write->anchor.position ? &write->anchor.event_id : NULL);
+	if (write->expected && write->expected->has_position)
 		pg_put_int8(params, write->expected->position);
-	else
+	else if (write->expected && write->expected->has_row)
 		pg_put_null(params);
 }
 

@@ -47,6 +47,7 @@ struct pg_store {
 	int64_t numbering_file; /* of the sequence: another one when it was restarted, or replaced with its table */
 	tide_position settled;  /* by its positions; 0 after a connection was lost */
 
+	_Atomic uint64_t losses; /* of connections */
 	atomic_bool may_mark;    /* the mark can be moved */
 	_Atomic int64_t marked;  /* to here, by this process */
 	_Atomic int64_t mark_at; /* when it may be moved again, ns */
@@ -158,6 +159,9 @@ void pg_session_close(void *session);
 void pg_session_interrupt(void *session);
 void pg_session_limit(void *session, const struct tide_session_limits *limits);
 tide_status pg_stream_version(void *session, struct tide_stream stream, tide_version *ret, struct tide_error *err);
+tide_status pg_anchor(void *session, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
+		      struct tide_error *err);
+uint64_t pg_losses(void *store);
 tide_status pg_find(void *session, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err);
 /** The connection outside of any transaction, with nothing on its way. */
 tide_status pg_session_reader(struct pg_session *session, struct pg_connection **ret, struct tide_error *err);

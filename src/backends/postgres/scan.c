@@ -214,9 +214,12 @@ static tide_status scan_take_row(struct pg_session *session, struct scan_read *r
 		return TIDE_OK;
 	}
 	bool fits;
+	int64_t passed = page->passed_after;
 	tide_status status = pg_row_add(session, chunk->rows, chunk->at, read->query->filter, page, &fits, err);
 	if (status != TIDE_OK)
 		return status;
+	if (page->passed_after > passed)
+		page->passed = (struct tide_anchor){ position, pg_uuid(chunk->rows, chunk->at, PG_COLUMN_EVENT_ID) };
 	if (!fits) {
 		read->is_done = true;
 		return TIDE_OK;

@@ -133,6 +133,28 @@ tide_status pg_stream_version(void *self, struct tide_stream stream, tide_versio
 	return status;
 }
 
+tide_status pg_anchor(void *self, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
+		      struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	pg_put_int8(&params, position);
+	tide_status status = pg_read_run(self, PG_ANCHOR, &params, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	*ret = (struct tide_anchor){ 0 };
+	*ret_may_come = pg_bool(rows, 0, 2);
+	if (!pg_is_null(rows, 0, 0))
+		*ret = (struct tide_anchor){ pg_int8(rows, 0, 0), pg_uuid(rows, 0, 1) };
+	return TIDE_OK;
+}
+
+uint64_t pg_losses(void *self)
+{
+	struct pg_store *store = self;
+	return store->losses;
+}
+
 tide_status pg_find(void *self, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err)
 {
 	static const struct tide_filter all = { 0 };

@@ -63,25 +63,32 @@
 #define CHECKPOINT_COLUMNS                                                                                             \
 	"projection_name, last_event_id, last_event_type, last_processed_at, global_position, events_processed, "      \
 	"created_at, updated_at"
-/* $4 event_id, $5 event_type, $6 position, $7 count, $8 now */
+#define CHECKPOINT_ANCHOR "<+ANCHOR , anchor_position, anchor_event_id+>"
+/* $4 event_id, $5 event_type, $6 position, $7 count, $8 now, $9 and $10 the anchor where it is kept, which goes with the position */
 #define CHECKPOINT_VALUES                                                                                              \
 	"$1::text, $4::uuid, $5::text, CASE WHEN $4::uuid IS NOT NULL THEN $8::timestamptz END, $6::int8, $7::int8, "  \
-	"$8::timestamptz, $8::timestamptz"
+	"$8::timestamptz, $8::timestamptz<+ANCHOR , $9::int8, $10::uuid+>"
+#define CHECKPOINT_STAND                                                                                               \
+	"<+ANCHOR , anchor_position = CASE WHEN $6::int8 IS NULL THEN c.anchor_position ELSE $9::int8 END, "           \
+	"anchor_event_id = CASE WHEN $6::int8 IS NULL THEN c.anchor_event_id ELSE $10::uuid END+>"
 #define CHECKPOINT_UPSERT(from)                                                                                        \
-	"INSERT INTO @projection_checkpoints AS c (" CHECKPOINT_COLUMNS ") SELECT " CHECKPOINT_VALUES from             \
+	"INSERT INTO @projection_checkpoints AS c (" CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR                              \
+	") SELECT " CHECKPOINT_VALUES from                                                                             \
 	" ON CONFLICT (projection_name) DO UPDATE SET last_event_id = COALESCE(excluded.last_event_id, "               \
 	"c.last_event_id), last_event_type = COALESCE(excluded.last_event_type, c.last_event_type), "                  \
 	"last_processed_at = COALESCE(excluded.last_processed_at, c.last_processed_at), "                              \
 	"global_position = COALESCE(excluded.global_position, c.global_position), "                                    \
-	"events_processed = c.events_processed + excluded.events_processed, updated_at = excluded.updated_at"
+	"events_processed = c.events_processed + excluded.events_processed, updated_at = "                             \
+	"excluded.updated_at" CHECKPOINT_STAND
 
-/* The same over the row that has this position: $9, NULL for none. */
+/* The same over the row that has this position: the last parameter, NULL for none. */
 #define CHECKPOINT_MOVE(from)                                                                                          \
 	"UPDATE @projection_checkpoints c SET last_event_id = COALESCE($4::uuid, c.last_event_id), "                   \
 	"last_event_type = COALESCE($5::text, c.last_event_type), last_processed_at = CASE WHEN $4::uuid IS NULL "     \
 	"THEN c.last_processed_at ELSE $8::timestamptz END, global_position = COALESCE($6::int8, c.global_position), " \
-	"events_processed = c.events_processed + $7::int8, updated_at = $8::timestamptz FROM " from                    \
-	" WHERE c.projection_name = $1::text AND c.global_position IS NOT DISTINCT FROM $9::int8"
+	"events_processed = c.events_processed + $7::int8, updated_at = $8::timestamptz" CHECKPOINT_STAND              \
+	" FROM " from " WHERE c.projection_name = $1::text AND c.global_position IS NOT DISTINCT FROM <+ANCHOR "       \
+		      "$11+><-ANCHOR $9+>::int8"
 
 /* $4 event_id, $5 event_type, $6 event_data, $7 message, $8 stacktrace, $9 retry_count, $10 now, $11 parked_behind */
 #define DEAD_LETTER_UPSERT(from)                                                                                       \
@@ -149,6 +156,9 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_STREAM_BACKWARD] = STREAM_READ("<", "DESC"),
 	[PG_STREAM_VERSION] = "SELECT " STREAM_CURRENT("$1::uuid", "$2::text"),
 	[PG_FIND] = "SELECT " PG_COLUMNS "metadata, payload FROM @events WHERE event_id = $1::uuid",
+	[PG_ANCHOR] =
+		"SELECT e.global_position, e.event_id, pg_is_in_recovery() FROM (SELECT 1) one LEFT JOIN LATERAL (SELECT "
+		"global_position, event_id FROM @events WHERE global_position <= $1::int8 ORDER BY global_position DESC LIMIT 1) e ON true",
 	[PG_NEWEST] = "SELECT COALESCE(max(global_position), 0) FROM @events",
 	/* the end of the run of positions without a hole that begins behind $1, at most $2 and so many rows further */
 	[PG_UNBROKEN] =
@@ -177,7 +187,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"WHERE f.numbering <> excluded.numbering OR f.settled < excluded.settled",
 
 	[PG_CHECKPOINT_LOAD] =
-		"SELECT " CHECKPOINT_COLUMNS " FROM @projection_checkpoints WHERE projection_name = $1::text",
+		"SELECT " CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR " FROM @projection_checkpoints WHERE projection_name = $1::text",
 	[PG_CHECKPOINT_SAVE] = CHECKPOINT_UPSERT(" WHERE $2::text IS NULL AND $3::int8 IS NULL"),
 	[PG_CHECKPOINT_SET] = TURN CHECKPOINT_UPSERT(" FROM (SELECT count(*) FROM seat) s WHERE $2::text IS NULL AND $3::int8 IS NULL"),
 	[PG_CHECKPOINT_SAVE_FENCED] = FENCE CHECKPOINT_UPSERT(" FROM fence WHERE true"),
@@ -189,7 +199,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"WITH lazy AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)), fence AS MATERIALIZED (" FENCE_ROW
 		") " CHECKPOINT_MOVE("fence, lazy"),
 	[PG_CHECKPOINT_LIST] =
-		"SELECT " CHECKPOINT_COLUMNS " FROM @projection_checkpoints ORDER BY projection_name COLLATE \"C\"",
+		"SELECT " CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR " FROM @projection_checkpoints ORDER BY projection_name COLLATE \"C\"",
 	[PG_CHECKPOINT_RESET] =
 		TURN "DELETE FROM @projection_checkpoints c USING (SELECT count(*) FROM seat) s WHERE c.projection_name = $1::text",
 

@@ -307,6 +307,7 @@ void pg_store_lost(struct pg_store *store)
 	mutex_lock(&store->lock);
 	store->settled = 0;
 	mutex_unlock(&store->lock);
+	store->losses++;
 }
 
 static struct pg_connection *pool_wait(struct pg_store *store)

@@ -162,6 +162,7 @@ const struct tide_backend tide_backend_sqlite = {
 		.end = sqlite_end,
 		.stream_version = sqlite_stream_version,
 		.find = sqlite_find,
+		.anchor = sqlite_anchor,
 		.begin = sqlite_begin,
 		.commit = sqlite_commit,
 		.rollback = sqlite_rollback,

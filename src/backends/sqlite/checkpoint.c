@@ -13,24 +13,28 @@
 #define CHECKPOINT_COLUMNS                                                                                             \
 	"projection_name, last_event_id, last_event_type, last_processed_at, global_position, events_processed, "      \
 	"created_at, updated_at"
+#define CHECKPOINT_ANCHOR "<+ANCHOR , anchor_position, anchor_event_id+>"
 
 static const char checkpoint_load[] =
-	"SELECT " CHECKPOINT_COLUMNS " FROM projection_checkpoints WHERE projection_name = ?1";
-static const char checkpoint_list[] =
-	"SELECT " CHECKPOINT_COLUMNS " FROM projection_checkpoints ORDER BY projection_name COLLATE BINARY";
+	"SELECT " CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR " FROM projection_checkpoints WHERE projection_name = ?1";
+static const char checkpoint_list[] = "SELECT " CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR
+				      " FROM projection_checkpoints ORDER BY projection_name COLLATE BINARY";
 static const char checkpoint_reset[] = "DELETE FROM projection_checkpoints WHERE projection_name = ?1";
-/* ?2 event_id, ?3 event_type, ?4 its time, ?5 position, ?6 count, ?7 now; ?8 to ?10 the fence */
+/* ?2 event_id, ?3 event_type, ?4 its time, ?5 position, ?6 count, ?7 now; ?8 to ?10 the fence; ?12 and ?13 the anchor, which
+ * goes with the position */
+#define CHECKPOINT_FENCE SQLITE_FENCE("?8", "?9", "?10")
+#define CHECKPOINT_STAND                                                                                               \
+	"<+ANCHOR , anchor_position = iif(?5 IS NULL, anchor_position, ?12), "                                         \
+	"anchor_event_id = iif(?5 IS NULL, anchor_event_id, ?13)+>"
 #define CHECKPOINT_UPSERT                                                                                              \
-	"INSERT INTO projection_checkpoints (" CHECKPOINT_COLUMNS                                                      \
-	") SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7 WHERE " SQLITE_FENCE(                                                 \
-		"?8", "?9",                                                                                            \
-		"?10") " ON CONFLICT (projection_name) DO UPDATE SET last_event_id = "                                 \
-		       "coalesce(excluded.last_event_id, "                                                             \
-		       "last_event_id), last_event_type = coalesce(excluded.last_event_type, last_event_type), "       \
-		       "last_processed_at = coalesce(excluded.last_processed_at, last_processed_at), "                 \
-		       "global_position = coalesce(excluded.global_position, global_position), "                       \
-		       "events_processed = coalesce(events_processed, 0) + excluded.events_processed, "                \
-		       "updated_at = excluded.updated_at"
+	"INSERT INTO projection_checkpoints (" CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR                                    \
+	") SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7<+ANCHOR , ?12, ?13+> WHERE " CHECKPOINT_FENCE                         \
+	" ON CONFLICT (projection_name) DO UPDATE SET last_event_id = coalesce(excluded.last_event_id, "               \
+	"last_event_id), last_event_type = coalesce(excluded.last_event_type, last_event_type), "                      \
+	"last_processed_at = coalesce(excluded.last_processed_at, last_processed_at), "                                \
+	"global_position = coalesce(excluded.global_position, global_position), "                                      \
+	"events_processed = coalesce(events_processed, 0) + excluded.events_processed, "                               \
+	"updated_at = excluded.updated_at" CHECKPOINT_STAND
 static const char checkpoint_save[] = CHECKPOINT_UPSERT;
 /* Over no row; one without a position may have come meanwhile. */
 static const char checkpoint_make[] = CHECKPOINT_UPSERT " WHERE global_position IS NULL";
@@ -39,7 +43,8 @@ static const char checkpoint_move[] =
 	"UPDATE projection_checkpoints SET last_event_id = coalesce(?2, last_event_id), "
 	"last_event_type = coalesce(?3, last_event_type), last_processed_at = coalesce(?4, last_processed_at), "
 	"global_position = coalesce(?5, global_position), events_processed = coalesce(events_processed, 0) + ?6, "
-	"updated_at = ?7 WHERE projection_name = ?1 AND global_position IS ?11 AND " SQLITE_FENCE("?8", "?9", "?10");
+	"updated_at = ?7" CHECKPOINT_STAND
+	" WHERE projection_name = ?1 AND global_position IS ?11 AND " CHECKPOINT_FENCE;
 /* A person moved the position: whoever owns it begins again from the row. */
 static const char checkpoint_turn[] = "UPDATE subscription_leases SET epoch = epoch + 1 WHERE name = ?1";
 static const char checkpoint_fence[] = "SELECT " SQLITE_FENCE("?1", "?2", "?3");
@@ -91,6 +96,8 @@ static void checkpoint_decode(sqlite3_stmt *statement, struct tide_checkpoint *r
 	ret->events_processed = sqlite3_column_int64(statement, 5);
 	sqlite_column_time(statement, 6, &ret->created_at);
 	sqlite_column_time(statement, 7, &ret->updated_at);
+	if (sqlite3_column_count(statement) > 9 && sqlite_column_uuid(statement, 9, &ret->anchor.event_id))
+		ret->anchor.position = sqlite3_column_int64(statement, 8);
 }
 
 tide_status sqlite_checkpoint_load(void *self, const char *name, struct tide_checkpoint *ret, struct tide_error *err)
@@ -111,23 +118,33 @@ tide_status sqlite_checkpoint_load(void *self, const char *name, struct tide_che
 	return TIDE_OK;
 }
 
-static void checkpoint_bind(sqlite3_stmt *statement, const struct tide_checkpoint_write *write, char *event_id,
-			    char *now)
+/** Texts that are bound until the statement is reset. */
+struct checkpoint_texts {
+	char event_id[TIDE_UUID_TEXT_SIZE], owner[TIDE_UUID_TEXT_SIZE], anchor[TIDE_UUID_TEXT_SIZE];
+	char now[TIDE_TIME_TEXT_SIZE];
+};
+
+static void checkpoint_bind(sqlite3_stmt *statement, const struct tide_checkpoint_write *write,
+			    struct checkpoint_texts *texts)
 {
 	const struct tide_progress *progress = &write->progress;
 	sqlite3_clear_bindings(statement);
 	sqlite_bind_string(statement, 1, write->name);
-	sqlite_bind_time(statement, 7, write->now, now);
+	sqlite_bind_time(statement, 7, write->now, texts->now);
 	if (progress->event_id) {
-		sqlite_bind_uuid(statement, 2, progress->event_id, event_id);
+		sqlite_bind_uuid(statement, 2, progress->event_id, texts->event_id);
 		sqlite_bind_string(statement, 3, progress->event_type);
-		sqlite3_bind_text(statement, 4, now, -1, SQLITE_STATIC);
+		sqlite3_bind_text(statement, 4, texts->now, -1, SQLITE_STATIC);
 	}
 	if (write->has_position)
 		sqlite3_bind_int64(statement, 5, progress->position);
 	sqlite3_bind_int64(statement, 6, progress->count);
 	if (write->expected && write->expected->has_position)
 		sqlite3_bind_int64(statement, 11, write->expected->position);
+	if (write->anchor.position) {
+		sqlite3_bind_int64(statement, 12, write->anchor.position);
+		sqlite_bind_uuid(statement, 13, &write->anchor.event_id, texts->anchor);
+	}
 }
 
 /* `*ret_written` false: the fence fell, or the row is another one. */
@@ -137,13 +154,13 @@ static tide_status checkpoint_write(struct sqlite_session *session, const struct
 {
 	const struct tide_checkpoint_known *expected = write->expected;
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
-	char event_id[TIDE_UUID_TEXT_SIZE], owner[TIDE_UUID_TEXT_SIZE], now[TIDE_TIME_TEXT_SIZE];
+	struct checkpoint_texts texts;
 	const char *sql = !expected ? checkpoint_save : expected->has_row ? checkpoint_move : checkpoint_make;
 	tide_status status = sqlite_statement(&session->connection, sql, &statement, err);
 	if (status != TIDE_OK)
 		return status;
-	checkpoint_bind(statement, write, event_id, now);
-	sqlite_bind_fence(statement, 8, fence, owner);
+	checkpoint_bind(statement, write, &texts);
+	sqlite_bind_fence(statement, 8, fence, texts.owner);
 	status = sqlite_step(&session->connection, statement, NULL, err);
 	*ret_written = status == TIDE_OK && sqlite3_changes(session->connection.handle) > 0;
 	return status;

@@ -224,6 +224,8 @@ tide_status sqlite_read(void *session, const struct tide_page_query *query, stru
 			struct tide_error *err);
 tide_status sqlite_end(void *session, tide_position *ret, struct tide_error *err);
 tide_status sqlite_stream_version(void *session, struct tide_stream stream, tide_version *ret, struct tide_error *err);
+tide_status sqlite_anchor(void *session, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
+			  struct tide_error *err);
 tide_status sqlite_find(void *session, const struct tide_uuid *event_id, struct tide_page *page,
 			struct tide_error *err);
 

@@ -47,6 +47,8 @@ static const char read_stream_forward[] = "SELECT " READ_COLUMNS " FROM events W
 					  "aggregate_type = ?3 AND version > ?1 ORDER BY version";
 static const char read_stream_backward[] = "SELECT " READ_COLUMNS " FROM events WHERE aggregate_id = ?2 AND "
 					   "aggregate_type = ?3 AND version < ?1 ORDER BY version DESC";
+static const char read_anchor[] = "SELECT global_position, event_id FROM events WHERE global_position <= ?1 "
+				  "ORDER BY global_position DESC LIMIT 1";
 static const char read_event[] = "SELECT " READ_COLUMNS " FROM events WHERE event_id = ?1";
 static const char read_end[] = "SELECT max(global_position) FROM events";
 
@@ -62,7 +64,8 @@ struct read_scan {
 	const struct tide_filter *filter;
 	struct read_needs needs;
 	struct tide_page *page;
-	const char *problem; /* why the present row is no event; NULL: it is one */
+	const char *problem;              /* why the present row is no event; NULL: it is one */
+	char passed[TIDE_UUID_TEXT_SIZE]; /* the id of the row passed over last */
 };
 
 static bool read_is_listed(const char *const *list)
@@ -252,8 +255,18 @@ static tide_status read_take(struct read_scan *scan, bool *ret_is_full, struct t
 /* Leave out a row that the filter does not want. */
 static void read_pass(struct read_scan *scan)
 {
+	struct tide_text id = sqlite_column_view(scan->statement, READ_EVENT_ID);
 	tide_page_pass(scan->page);
-	scan->page->scanned_to = sqlite3_column_int64(scan->statement, READ_POSITION);
+	scan->page->scanned_to = scan->page->passed.position = sqlite3_column_int64(scan->statement, READ_POSITION);
+	snprintf(scan->passed, sizeof scan->passed, "%s", id.data && id.size < sizeof scan->passed ? id.data : "");
+}
+
+/* Its id is read once a page, not for every row. */
+static void read_end_passing(struct read_scan *scan)
+{
+	struct tide_anchor *passed = &scan->page->passed;
+	if (passed->position && tide_uuid_parse(scan->passed, &passed->event_id, NULL) != TIDE_OK)
+		passed->position = 0;
 }
 
 /* Step until the page is full, the scan was long enough, or the rows are over. */
@@ -342,7 +355,9 @@ static tide_status read_feed(struct sqlite_session *session, const struct tide_p
 	sqlite3_bind_int64(statement, 1, query->bound);
 	scan->statement = statement;
 	scan->page->scanned_to = query->bound;
-	return read_rows(scan, query->max_scan, err);
+	status = read_rows(scan, query->max_scan, err);
+	read_end_passing(scan);
+	return status;
 }
 
 static tide_status read_stream(struct sqlite_session *session, const struct tide_page_query *query,
@@ -396,6 +411,26 @@ tide_status sqlite_end(void *self, tide_position *ret, struct tide_error *err)
 	if (status == TIDE_OK)
 		*ret = sqlite3_column_int64(statement, 0);
 	return status;
+}
+
+tide_status sqlite_anchor(void *self, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
+			  struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	bool is_found;
+	tide_status status = sqlite_statement(&session->connection, read_anchor, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite3_bind_int64(statement, 1, position);
+	status = sqlite_step(&session->connection, statement, &is_found, err);
+	if (status != TIDE_OK)
+		return status;
+	*ret_may_come = false;
+	*ret = (struct tide_anchor){ is_found ? sqlite3_column_int64(statement, 0) : 0, { { 0 } } };
+	if (is_found && !sqlite_column_uuid(statement, 1, &ret->event_id))
+		ret->event_id = (struct tide_uuid){ { 0 } };
+	return TIDE_OK;
 }
 
 tide_status sqlite_stream_version(void *self, struct tide_stream stream, tide_version *ret, struct tide_error *err)
