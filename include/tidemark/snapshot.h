@@ -16,6 +16,8 @@ struct tide_snapshot {
 	int32_t schema_version; /* of the state's shape, from 1 */
 	struct tide_text state; /* JSON */
 	struct tide_time created_at;
+	bool has_last_event; /* false: kept by an earlier version, or in a database without the column; set by saving */
+	struct tide_uuid last_event_id; /* of the event at `version`; nil: there was none */
 };
 
 /**
@@ -34,8 +36,8 @@ tide_status tide_store_snapshot_load(struct tide_store *store, struct tide_strea
 /**
  * Keep the state of an aggregate, replacing the one before.
  *
- * A stored snapshot of a higher version and the same schema_version stays; that is a success. `created_at` is set to
- * now.
+ * A stored snapshot of a higher version and the same schema_version stays, unless its last event is not in the stream at
+ * that version; that is a success. `created_at` is set to now, and the last event is looked up.
  *
  * Owns:    nothing.
  * Threads: any.

@@ -226,14 +226,37 @@ void snapshotter_close(struct tide_repository *repository)
 
 /* ---- Reading ------------------------------------------------------------------------------------------------- */
 
+/** Read the id of the event at the snapshot's version; nil: the stream does not reach it. */
+static tide_status snapshot_find_event(struct tide_repository *repository, const struct tide_snapshot *snapshot,
+				       struct tide_uuid *ret, struct tide_error *err)
+{
+	const struct tide_query query = { .stream = snapshot->stream,
+					  .of_stream = true,
+					  .after = tide_bound(snapshot->version - 1),
+					  .limit = tide_bound(1) };
+	struct tide_reader *reader;
+	const struct tide_event *event;
+	tide_status status = tide_store_read(repository->store, &query, &reader, err);
+	if (status != TIDE_OK)
+		return status;
+	status = tide_reader_next(reader, &event, err);
+	*ret = (struct tide_uuid){ { 0 } };
+	if (status == TIDE_OK && event)
+		*ret = event->event_id;
+	tide_reader_close(reader);
+	return status;
+}
+
 /** NULL when the snapshot was put in place, else why it is passed over. */
 static const char *snapshot_use(struct tide_aggregate *aggregate, const struct tide_snapshot *snapshot,
-				tide_version stream_version, struct tide_error *err)
+				const struct tide_uuid *there, struct tide_error *err)
 {
 	if (snapshot->schema_version != snapshot_schema(aggregate->type))
 		return "another schema_version";
-	if (snapshot->version > stream_version)
+	if (tide_uuid_is_nil(there))
 		return "version beyond the stream's";
+	if (snapshot->has_last_event && !tide_uuid_equal(&snapshot->last_event_id, there))
+		return "its last event is not in the stream";
 	if (aggregate_restore(aggregate, snapshot->version, snapshot->state, err) != TIDE_OK)
 		return err->message;
 	return NULL;
@@ -251,9 +274,9 @@ void snapshotter_restore(struct tide_repository *repository, struct tide_aggrega
 		return;
 	const char *why = err.message;
 	if (status == TIDE_OK) {
-		tide_version version;
-		if (tide_store_stream_version(repository->store, stream, &version, &err) == TIDE_OK)
-			why = snapshot_use(aggregate, &snapshot, version, &err);
+		struct tide_uuid there;
+		if (snapshot_find_event(repository, &snapshot, &there, &err) == TIDE_OK)
+			why = snapshot_use(aggregate, &snapshot, &there, &err);
 		tide_free((void *)snapshot.state.data);
 	}
 	if (!why) {

@@ -52,11 +52,28 @@ static void later_snapshot_takes_the_place_of_the_earlier(struct fixture *f)
 
 static void snapshot_of_a_lower_version_replaces_none_of_the_same_schema(struct fixture *f)
 {
+	append_many(f->store, stream_of("Order", 1), 0, 10);
 	save(f, snapshot_of(10, 1, "{\"v\":10}"));
 	save(f, snapshot_of(5, 1, "{\"v\":5}"));
 	holds(f, 10, 1, "{\"v\":10}");
 	save(f, snapshot_of(5, 2, "{\"v\":5}"));
 	holds(f, 5, 2, "{\"v\":5}");
+}
+
+static void snapshot_whose_last_event_is_not_in_its_stream_is_replaced(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 7);
+	save(f, snapshot_of(10, 1, "{\"v\":10}"));
+	struct tide_snapshot found;
+	must(tide_store_snapshot_load(f->store, stream_of("Order", 1), &found, err));
+	assert_true(found.has_last_event && tide_uuid_is_nil(&found.last_event_id));
+	tide_free((char *)found.state.data);
+	append_many(f->store, stream_of("Order", 1), 7, 5);
+	save(f, snapshot_of(8, 1, "{\"v\":8}"));
+	holds(f, 8, 1, "{\"v\":8}");
+	must(tide_store_snapshot_load(f->store, stream_of("Order", 1), &found, err));
+	assert_true(found.has_last_event && !tide_uuid_is_nil(&found.last_event_id));
+	tide_free((char *)found.state.data);
 }
 
 static void every_aggregate_has_a_snapshot_of_its_own(struct fixture *f)
@@ -90,6 +107,7 @@ const struct test_case snapshot_cases[] = {
 	CASE(saved_snapshot_is_loaded),
 	CASE(later_snapshot_takes_the_place_of_the_earlier),
 	CASE(snapshot_of_a_lower_version_replaces_none_of_the_same_schema),
+	CASE(snapshot_whose_last_event_is_not_in_its_stream_is_replaced),
 	CASE(every_aggregate_has_a_snapshot_of_its_own),
 	CASE(snapshot_is_there_after_opening_again_if_durable),
 	CASES_END,

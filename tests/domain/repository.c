@@ -417,6 +417,32 @@ static void an_unusable_snapshot_is_passed_over(void **state)
 	assert_int_equal(tide_repository_stats(repository).snapshots_rejected, 2);
 }
 
+static void a_snapshot_beyond_its_stream_is_never_believed_and_is_replaced(void **state)
+{
+	(void)state;
+	REPOSITORY *repository = REPOSITORY_OF(0);
+	fill(repository, 1, 5);
+	struct tide_snapshot snapshot = { .stream = stream_of("Account", 1), .version = 8, .schema_version = 1 };
+	snapshot.state = tide_text("{\"cents\":1000,\"moves\":8,\"notes\":[]}");
+	must(tide_store_snapshot_save(store, &snapshot, err));
+	AGGREGATE *five = loaded(repository, 1);
+	for (int i = 0; i < 5; i++) {
+		raise_move(five, 1);
+		must(tide_repository_save(repository, five, err));
+	}
+	AGGREGATE *behind = loaded(repository, 1);
+	assert_int_equal(cents_of(behind), 10);
+	assert_int_equal(tide_repository_stats(repository).snapshots_rejected, 2); /* before it got there, and after */
+
+	snapshot.version = 20;
+	must(tide_store_snapshot_save(store, &snapshot, err));
+	must(tide_repository_snapshot(repository, behind, err));
+	assert_int_equal(snapshot_version(1), 10);
+	AGGREGATE *again = loaded(repository, 1);
+	assert_int_equal(cents_of(again), 10);
+	assert_int_equal(tide_repository_stats(repository).snapshots_loaded, 1);
+}
+
 static void a_registry_keeps_unknown_types_out_of_the_store(void **state)
 {
 	(void)state;
@@ -503,6 +529,7 @@ int main(void)
 			CASE(background_snapshots_are_written_soon_and_before_closing),
 			CASE(a_snapshot_on_demand_needs_a_saved_aggregate),
 			CASE(an_unusable_snapshot_is_passed_over),
+			CASE(a_snapshot_beyond_its_stream_is_never_believed_and_is_replaced),
 			CASE(a_registry_keeps_unknown_types_out_of_the_store),
 			CASE(every_failed_allocation_of_a_save_or_load_changes_nothing),
 			CASE(bad_options_are_refused),

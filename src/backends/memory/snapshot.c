@@ -64,13 +64,38 @@ static tide_status snapshot_reserve(struct memory_snapshots *snapshots, struct t
 	return index_reserve(&snapshots->by_stream, 1, err);
 }
 
+/* The id of the event at a version of a stream, nil when there is none. */
+static struct tide_uuid snapshot_event(struct memory_handle *handle, struct tide_stream stream, tide_version version)
+{
+	struct memory_state *state = handle->state;
+	struct tide_uuid id = { { 0 } };
+	mutex_lock(&state->lock);
+	const struct log *log = atomic_load(&state->log);
+	const struct log_stream *found = log_find_stream(log, stream);
+	if (found && version <= found->version)
+		id = log_at(log, found->positions[version - 1])->event_id;
+	mutex_unlock(&state->lock);
+	return id;
+}
+
+static tide_version snapshot_version(struct memory_state *state, struct tide_stream stream)
+{
+	mutex_lock(&state->book_lock);
+	struct tide_snapshot **found = snapshot_find(&state->snapshots, stream);
+	tide_version version = found ? (*found)->version : 0;
+	mutex_unlock(&state->book_lock);
+	return version;
+}
+
+/* `there` is the event at the version of the stored one, nil when none is. */
 static tide_status snapshot_put_locked(struct memory_snapshots *snapshots, struct tide_snapshot *snapshot,
-				       struct tide_error *err)
+				       const struct tide_uuid *there, struct tide_error *err)
 {
 	struct tide_snapshot **found = snapshot_find(snapshots, snapshot->stream);
 	if (found) {
-		bool is_older =
-			(*found)->version > snapshot->version && (*found)->schema_version == snapshot->schema_version;
+		bool is_older = (*found)->version > snapshot->version &&
+				(*found)->schema_version == snapshot->schema_version && !tide_uuid_is_nil(there) &&
+				tide_uuid_equal(&(*found)->last_event_id, there);
 		struct tide_snapshot *loser = is_older ? snapshot : *found;
 		*found = is_older ? *found : snapshot;
 		snapshot_free(loser);
@@ -94,8 +119,14 @@ tide_status memory_snapshot_save(void *session, const struct tide_snapshot *snap
 	struct tide_snapshot *copy = snapshot_copy(snapshot);
 	if (!copy)
 		return alloc_fail(err);
+	copy->has_last_event = true;
+	copy->last_event_id = snapshot_event(session, snapshot->stream, snapshot->version);
+	tide_version stored = snapshot_version(state, snapshot->stream);
+	struct tide_uuid there = { { 0 } };
+	if (stored > 0)
+		there = snapshot_event(session, snapshot->stream, stored);
 	mutex_lock(&state->book_lock);
-	tide_status status = snapshot_put_locked(&state->snapshots, copy, err);
+	tide_status status = snapshot_put_locked(&state->snapshots, copy, &there, err);
 	mutex_unlock(&state->book_lock);
 	return status;
 }

@@ -26,6 +26,9 @@ tide_status pg_snapshot_load(void *session, struct tide_stream stream, struct ti
 				       .schema_version = pg_int4(rows, 0, 1),
 				       .state = { copy, state.size } };
 	pg_time(rows, 0, 3, &ret->created_at);
+	ret->has_last_event = PQnfields(rows) > 4 && !pg_is_null(rows, 0, 4);
+	if (ret->has_last_event)
+		ret->last_event_id = pg_uuid(rows, 0, 4);
 	return TIDE_OK;
 }
 

@@ -88,7 +88,7 @@
 	"THEN c.last_processed_at ELSE $8::timestamptz END, global_position = COALESCE($6::int8, c.global_position), " \
 	"events_processed = c.events_processed + $7::int8, updated_at = $8::timestamptz" CHECKPOINT_STAND              \
 	" FROM " from " WHERE c.projection_name = $1::text AND c.global_position IS NOT DISTINCT FROM <+ANCHOR "       \
-		      "$11+><-ANCHOR $9+>::int8"
+	"$11+><-ANCHOR $9+>::int8"
 
 /* $4 event_id, $5 event_type, $6 event_data, $7 message, $8 stacktrace, $9 retry_count, $10 now, $11 parked_behind */
 #define DEAD_LETTER_UPSERT(from)                                                                                       \
@@ -264,14 +264,20 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"count(*) FILTER (WHERE status = 'retrying') FROM @dead_letter_queue WHERE status <> 'resolved' GROUP BY projection_name ORDER BY count(*) DESC, projection_name COLLATE \"C\"",
 
 	[PG_SNAPSHOT_LOAD] =
-		"SELECT version, schema_version, state::text, created_at FROM @snapshots "
+		"SELECT version, schema_version, state::text, created_at<+SNAPSHOT_EVENT , last_event_id+> FROM @snapshots "
 		"WHERE aggregate_id = $1::uuid AND aggregate_type = $2::text",
 	[PG_SNAPSHOT_SAVE] =
-		"INSERT INTO @snapshots AS s (aggregate_id, aggregate_type, version, schema_version, state, created_at) "
-		"VALUES ($1::uuid, $2::text, $3::int4, $4::int4, $5::text::jsonb, $6::timestamptz) "
+		"INSERT INTO @snapshots AS s (aggregate_id, aggregate_type, version, schema_version, state, created_at"
+		"<+SNAPSHOT_EVENT , last_event_id+>) "
+		"VALUES ($1::uuid, $2::text, $3::int4, $4::int4, $5::text::jsonb, $6::timestamptz<+SNAPSHOT_EVENT , "
+		"COALESCE((SELECT event_id FROM @events WHERE aggregate_id = $1::uuid AND aggregate_type = $2::text AND "
+		"version = $3::int4), '00000000-0000-0000-0000-000000000000')+>) "
 		"ON CONFLICT (aggregate_id, aggregate_type) DO UPDATE SET version = excluded.version, "
-		"schema_version = excluded.schema_version, state = excluded.state, created_at = excluded.created_at "
-		"WHERE NOT (s.version > excluded.version AND s.schema_version = excluded.schema_version)",
+		"schema_version = excluded.schema_version, state = excluded.state, created_at = excluded.created_at<+SNAPSHOT_EVENT , last_event_id = excluded.last_event_id+> "
+		/* what is newer stays, if its last event is where it was */
+		"WHERE NOT (s.version > excluded.version AND s.schema_version = excluded.schema_version AND EXISTS (SELECT 1 "
+		"FROM @events e WHERE e.aggregate_id = $1::uuid AND e.aggregate_type = $2::text AND e.version = s.version"
+		"<+SNAPSHOT_EVENT  AND COALESCE(s.last_event_id, e.event_id) = e.event_id+>))",
 };
 /* clang-format on */
 

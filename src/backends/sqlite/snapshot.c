@@ -3,14 +3,21 @@
 
 #include "backends/sqlite/internal.h"
 
-static const char snapshot_load[] = "SELECT version, schema_version, state, created_at FROM snapshots "
-				    "WHERE aggregate_id = ?1 AND aggregate_type = ?2";
+static const char snapshot_load[] =
+	"SELECT version, schema_version, state, created_at<+SNAPSHOT_EVENT , last_event_id+> FROM snapshots "
+	"WHERE aggregate_id = ?1 AND aggregate_type = ?2";
 static const char snapshot_save[] =
-	"INSERT INTO snapshots (aggregate_id, aggregate_type, version, schema_version, state, created_at) "
-	"VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (aggregate_id, aggregate_type) DO UPDATE SET version = "
-	"excluded.version, "
-	"schema_version = excluded.schema_version, state = excluded.state, created_at = excluded.created_at "
-	"WHERE snapshots.schema_version <> excluded.schema_version OR snapshots.version <= excluded.version";
+	"INSERT INTO snapshots (aggregate_id, aggregate_type, version, schema_version, state, created_at"
+	"<+SNAPSHOT_EVENT , last_event_id+>) VALUES (?1, ?2, ?3, ?4, ?5, ?6<+SNAPSHOT_EVENT , coalesce((SELECT "
+	"event_id "
+	"FROM events WHERE aggregate_id = ?1 AND aggregate_type = ?2 AND version = ?3), "
+	"'00000000-0000-0000-0000-000000000000')+>) ON CONFLICT (aggregate_id, aggregate_type) DO UPDATE SET "
+	"version = excluded.version, schema_version = excluded.schema_version, state = excluded.state, "
+	"created_at = excluded.created_at<+SNAPSHOT_EVENT , last_event_id = excluded.last_event_id+> "
+	"WHERE snapshots.schema_version <> excluded.schema_version OR snapshots.version <= excluded.version "
+	/* or its last event is not where it was */
+	"OR NOT EXISTS (SELECT 1 FROM events e WHERE e.aggregate_id = ?1 AND e.aggregate_type = ?2 AND e.version = "
+	"snapshots.version<+SNAPSHOT_EVENT  AND coalesce(snapshots.last_event_id, e.event_id) = e.event_id+>)";
 
 static tide_status snapshot_decode(sqlite3_stmt *statement, struct tide_stream stream, struct tide_snapshot *ret,
 				   struct tide_error *err)
@@ -22,6 +29,10 @@ static tide_status snapshot_decode(sqlite3_stmt *statement, struct tide_stream s
 		.schema_version = (int32_t)sqlite3_column_int64(statement, 1),
 	};
 	sqlite_column_time(statement, 3, &snapshot.created_at);
+	snapshot.has_last_event =
+		sqlite3_column_count(statement) > 4 && sqlite3_column_type(statement, 4) != SQLITE_NULL;
+	if (snapshot.has_last_event && !sqlite_column_uuid(statement, 4, &snapshot.last_event_id))
+		snapshot.last_event_id = (struct tide_uuid){ { 0 } };
 	char *copy = alloc_text(state.data ? state.data : "", state.size);
 	if (!copy)
 		return alloc_fail(err);
