@@ -411,6 +411,10 @@ struct tide_checkpoint_ops {
 	tide_status (*lease_mark)(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
 				  struct tide_error *err);
 	tide_status (*lease_is_owned)(void *session, const char *name, bool *ret, struct tide_error *err);
+	/* NULL: a transaction that writes keeps every other writer out. Else takes the ownership whoever has it; waits for what
+	 * its owner has written and not committed. */
+	tide_status (*lease_seize)(void *session, const char *name, const struct tide_uuid *owner,
+				   struct tide_lease *ret, struct tide_error *err);
 	int64_t lease_renew_ns; /* how often the owner renews when the lease does not tell its time; 0: never */
 	/* NULL: nothing is kept. Where the columns are missing, nothing is written and nothing of them is listed. */
 	tide_status (*lease_note)(void *session, const struct tide_fence *fence, const struct tide_lease_note *note,

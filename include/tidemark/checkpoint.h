@@ -161,10 +161,11 @@ tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const c
  * Delete the row of one projection together with what a function does to its read model: both or neither.
  *
  * `function` is given `self` and the native connection (sqlite3 *, PGconn *) with a transaction open, which it must neither
- * commit nor roll back; when it fails, nothing has happened.
+ * commit nor roll back; when it fails, nothing has happened. Unresolved dead letters of the projection go, too. The ownership
+ * of the projection is taken before and released after: an owner that runs writes nothing meanwhile and then begins anew.
  *
  * Owns:    nothing.
- * Threads: any, while the projection runs nowhere.
+ * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_UNSUPPORTED (a database without such transactions), TIDE_BUSY,
  *          TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY, and the errors of `function`.
  */

@@ -93,6 +93,7 @@ static int checkpoints_reset(struct cli *cli, struct tide_checkpoints *checkpoin
 	struct buffer line = { 0 };
 	struct tide_checkpoint row;
 	struct tide_error err;
+	int64_t deleted = 0;
 	bool is_owned;
 
 	if (tide_checkpoints_load(checkpoints, name, &row, &err) != TIDE_OK ||
@@ -102,8 +103,12 @@ static int checkpoints_reset(struct cli *cli, struct tide_checkpoints *checkpoin
 		tide_fail(&err, TIDE_STATE, "projection '%s' is running; stop it first, or say --force", name);
 		return cli_fail(cli, &err);
 	}
+	if (is_owned && tide_checkpoints_rewind(checkpoints, name, 0, &deleted, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
 	if (tide_checkpoints_reset(checkpoints, name, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
+	if (deleted)
+		cli_note(cli, "%s unresolved dead letters of '%s' were deleted", number_text(deleted), name);
 	if (cli->json) {
 		json_open(&line, '{');
 		json_key(&line, "projection_name");

@@ -177,22 +177,91 @@ tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const c
 	return status;
 }
 
-static tide_status checkpoints_reset_joined(const struct tide_backend *backend, void *session, const char *name,
-					    tide_status (*function)(void *, void *, struct tide_error *), void *self,
-					    struct tide_error *err)
+/* Where the event of an entry was when it failed; INT64_MAX: the entry does not say. */
+static tide_position checkpoints_position_of(const struct tide_dead_letter *letter)
 {
+	struct event_json json = { 0 };
+	tide_position position = 0;
+	if (event_read_data(tide_text(letter->event_data), &json, NULL) == TIDE_OK)
+		position = json.position;
+	event_json_fini(&json);
+	return position > 0 ? position : INT64_MAX;
+}
+
+static tide_status checkpoints_drop_letters(const struct tide_store *database, void *session, const char *name,
+					    tide_position above, int64_t *ret, struct tide_error *err)
+{
+	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
+	struct tide_dead_letter_filter filter = {
+		.projection_name = name,
+		.statuses = { [TIDE_DEAD_LETTER_FAILED] = true, [TIDE_DEAD_LETTER_RETRYING] = true },
+		.limit = -1,
+		.oldest_first = true
+	};
+	struct tide_dead_letter_list list = { 0 };
+	tide_status status = ops->dead_letter_list(session, &filter, &list, err);
+	for (size_t i = 0; status == TIDE_OK && i < list.count; i++) {
+		if (checkpoints_position_of(&list.entries[i]) <= above)
+			continue;
+		status = ops->dead_letter_discard(session, list.entries[i].id, err);
+		*ret += status == TIDE_OK;
+		if (status == TIDE_NOT_FOUND || status == TIDE_STATE)
+			status = TIDE_OK; /* somebody was faster */
+	}
+	tide_dead_letters_free(&list);
+	return status;
+}
+
+/** What a reset takes with it. */
+struct checkpoints_reset {
+	const char *name;
+	tide_status (*function)(void *self, void *connection, struct tide_error *err);
+	void *self;
+	int64_t letters; /* deleted */
+};
+
+static tide_status checkpoints_reset_joined(const struct tide_store *database, void *session,
+					    struct checkpoints_reset *reset, struct tide_error *err)
+{
+	const struct tide_backend *backend = database->backend;
 	tide_status status = backend->store.begin(session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = function(self, backend->store.connection(session), err);
+	reset->letters = 0;
+	status = reset->function(reset->self, backend->store.connection(session), err);
 	if (status == TIDE_OK)
 		status = backend->store.check(session, err);
 	if (status == TIDE_OK)
-		status = backend->checkpoint.reset(session, name, err);
+		status = backend->checkpoint.reset(session, reset->name, err);
+	if (status == TIDE_OK)
+		status = checkpoints_drop_letters(database, session, reset->name, 0, &reset->letters, err);
 	if (status == TIDE_OK)
 		status = backend->store.commit(session, err);
 	if (status != TIDE_OK)
 		backend->store.rollback(session);
+	return status;
+}
+
+/*
+ * The ownership is taken in a transaction of its own. So an owner that has a transaction open is fenced when it wants to
+ * commit, and gives back the locks that the reset waits for, instead of waiting for the reset's; and nobody begins to
+ * project before it is done.
+ */
+static tide_status checkpoints_reset_owned(const struct tide_store *database, void *session,
+					   struct checkpoints_reset *reset, struct tide_error *err)
+{
+	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
+	struct tide_fence fence = { .name = reset->name, .owner = tide_uuid_v4() };
+	struct tide_lease lease = { 0 };
+	tide_status status = TIDE_OK;
+	if (ops->lease_seize)
+		status = ops->lease_seize(session, reset->name, &fence.owner, &lease, err);
+	if (status != TIDE_OK)
+		return status;
+	fence.epoch = lease.epoch;
+	status = checkpoints_reset_joined(database, session, reset, err);
+	if (ops->lease_seize && status != TIDE_CONNECTION_LOST)
+		(void)ops->lease_release(session, &fence, NULL);
 	return status;
 }
 
@@ -207,13 +276,17 @@ tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, co
 	if (status != TIDE_OK)
 		return status;
 	const struct tide_store *database = checkpoints->database;
+	struct checkpoints_reset reset = { name, function, self, 0 };
 	if (database->backend->store.begin)
-		status = checkpoints_reset_joined(database->backend, session, name, function, self, err);
+		status = checkpoints_reset_owned(database, session, &reset, err);
 	else
 		status = tide_fail(err, TIDE_UNSUPPORTED, "'%s' has no transactions to share", database->url);
 	store_return(checkpoints->database, session, status);
 	if (status == TIDE_OK)
 		log_at(TIDE_LOG_NOTICE, "checkpoint", "checkpoint reset with its read model", "name='%s'", name);
+	if (status == TIDE_OK && reset.letters)
+		log_at(TIDE_LOG_WARNING, "checkpoint", "unresolved dead letters were deleted with their read model",
+		       "name='%s' count=%lld", name, (long long)reset.letters);
 	return status;
 }
 
@@ -296,41 +369,6 @@ tide_status tide_checkpoints_accept(struct tide_checkpoints *checkpoints, const 
 }
 
 /* ---- Going back ---------------------------------------------------------------------------------------------- */
-
-/* Where the event of an entry was when it failed; INT64_MAX: the entry does not say. */
-static tide_position checkpoints_position_of(const struct tide_dead_letter *letter)
-{
-	struct event_json json = { 0 };
-	tide_position position = 0;
-	if (event_read_data(tide_text(letter->event_data), &json, NULL) == TIDE_OK)
-		position = json.position;
-	event_json_fini(&json);
-	return position > 0 ? position : INT64_MAX;
-}
-
-tide_status checkpoints_drop_letters(const struct tide_store *database, void *session, const char *name,
-				     tide_position above, int64_t *ret, struct tide_error *err)
-{
-	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
-	struct tide_dead_letter_filter filter = {
-		.projection_name = name,
-		.statuses = { [TIDE_DEAD_LETTER_FAILED] = true, [TIDE_DEAD_LETTER_RETRYING] = true },
-		.limit = -1,
-		.oldest_first = true
-	};
-	struct tide_dead_letter_list list = { 0 };
-	tide_status status = ops->dead_letter_list(session, &filter, &list, err);
-	for (size_t i = 0; status == TIDE_OK && i < list.count; i++) {
-		if (checkpoints_position_of(&list.entries[i]) <= above)
-			continue;
-		status = ops->dead_letter_discard(session, list.entries[i].id, err);
-		*ret += status == TIDE_OK;
-		if (status == TIDE_NOT_FOUND || status == TIDE_STATE)
-			status = TIDE_OK; /* somebody was faster */
-	}
-	tide_dead_letters_free(&list);
-	return status;
-}
 
 static tide_status checkpoints_rewind(const struct tide_store *database, void *session, const char *name,
 				      tide_position position, int64_t *ret_deleted, struct tide_error *err)

@@ -79,6 +79,13 @@ FAULT_VALUE(dead_letter_stats, struct tide_dead_letter_stats,
 FAULT_ARRAY(dead_letter_counts, struct tide_dead_letter_count)
 /* clang-format on */
 
+static tide_status fault_lease_seize(void *session, const char *name, const struct tide_uuid *owner,
+				     struct tide_lease *ret, struct tide_error *err)
+{
+	struct fault_session *self = session;
+	return self->store->inner->checkpoint.lease_seize(self->state, name, owner, ret, err);
+}
+
 static tide_status fault_dead_letter_list(void *session, const struct tide_dead_letter_filter *filter,
 					  struct tide_dead_letter_list *ret, struct tide_error *err)
 {
@@ -119,6 +126,7 @@ const struct tide_checkpoint_ops fault_checkpoint_ops = {
 	.list = fault_list,
 	.reset = fault_reset,
 	.lease_acquire = fault_lease_acquire,
+	.lease_seize = fault_lease_seize,
 	.lease_renew = fault_lease_renew,
 	.lease_release = fault_lease_release,
 	.lease_mark = fault_lease_mark,

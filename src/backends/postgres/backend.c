@@ -47,6 +47,7 @@ const struct tide_backend tide_backend_postgres = {
 		.list = pg_checkpoint_list,
 		.reset = pg_checkpoint_reset,
 		.lease_acquire = pg_lease_acquire,
+		.lease_seize = pg_lease_seize,
 		.lease_renew = pg_lease_renew,
 		.lease_release = pg_lease_release,
 		.lease_mark = pg_lease_mark,

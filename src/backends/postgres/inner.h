@@ -258,6 +258,8 @@ tide_status pg_checkpoint_list(void *session, struct tide_checkpoint **ret, size
 tide_status pg_checkpoint_reset(void *session, const char *name, struct tide_error *err);
 tide_status pg_lease_acquire(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
 			     struct tide_error *err);
+tide_status pg_lease_seize(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
+			   struct tide_error *err);
 tide_status pg_lease_renew(void *session, const struct tide_fence *fence, struct tide_error *err);
 tide_status pg_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err);
 tide_status pg_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,

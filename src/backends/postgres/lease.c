@@ -54,6 +54,26 @@ tide_status pg_lease_acquire(void *session, const char *name, const struct tide_
 	return status;
 }
 
+tide_status pg_lease_seize(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
+			   struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params made = { .count = 0 }, params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *result = NULL, *rows = NULL;
+	char text[TIDE_UUID_TEXT_SIZE];
+	pg_put_string(&made, name);
+	tide_status status = pg_read_run(session, PG_LEASE_MAKE, &made, &result, err);
+	pg_put_string(&params, name);
+	pg_put_string(&params, tide_uuid_format(owner, text));
+	if (status == TIDE_OK)
+		status = pg_read_run(session, PG_LEASE_SEIZE, &params, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	if (PQntuples(rows) == 0)
+		return tide_fail(err, TIDE_BUSY, "the lease of '%.255s' was deleted while it was taken", name);
+	*ret = (struct tide_lease){ .is_owned = true, .epoch = pg_int8(rows, 0, 0) };
+	return TIDE_OK;
+}
+
 static tide_status lease_change(struct pg_session *session, enum pg_statement statement, const struct pg_params *params,
 				const struct tide_fence *fence, struct tide_error *err)
 {

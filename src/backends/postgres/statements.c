@@ -219,6 +219,12 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"INSERT INTO @subscription_leases (name, owner, epoch, acquired_at, released_at, expires_at) "
 		"SELECT $1::text, NULL, 0, clock_timestamp(), clock_timestamp(), clock_timestamp() "
 		"WHERE NOT EXISTS (SELECT 1 FROM @subscription_leases WHERE name = $1::text) ON CONFLICT (name) DO NOTHING",
+	/* FOR UPDATE waits for what its owner has written and not committed */
+	[PG_LEASE_SEIZE] =
+		"WITH seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE name = $1::text FOR UPDATE) "
+		"UPDATE @subscription_leases l SET owner = $2::text, epoch = l.epoch + 1, acquired_at = clock_timestamp(), "
+		"released_at = NULL, expires_at = clock_timestamp() + interval '15 seconds', suspect_position = NULL, "
+		"suspect_deaths = NULL FROM seat WHERE l.id = seat.id RETURNING l.epoch",
 	[PG_LEASE_RENEW] =
 		"UPDATE @subscription_leases SET expires_at = clock_timestamp() + " LEASE_SPAN " "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
