@@ -137,6 +137,35 @@ void postgres_replica_stop(void)
 	server_end(&server.replica);
 }
 
+static bool server_is_promoted(void)
+{
+	PGconn *connection = PQconnectdb("port=5433 connect_timeout=2");
+	PGresult *result = PQexec(connection, "SELECT NOT pg_is_in_recovery()");
+	bool is_promoted = PQresultStatus(result) == PGRES_TUPLES_OK && *PQgetvalue(result, 0, 0) == 't';
+	PQclear(result);
+	PQfinish(connection);
+	return is_promoted;
+}
+
+void postgres_fail_over(void)
+{
+	postgres_replica_stop();
+	server_end(&server.pid);
+	server.replica = server_launch("replica", "5433", false);
+	wait_for(30, server_answers("port=5433 connect_timeout=2"));
+	PGconn *connection = PQconnectdb("port=5433 connect_timeout=2");
+	PGresult *result = PQexec(connection, "SELECT pg_promote(false)");
+	assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
+	PQclear(result);
+	PQfinish(connection);
+	wait_for(30, server_is_promoted());
+	kill(server.replica, SIGINT);
+	waitpid(server.replica, NULL, 0);
+	server.replica = 0;
+	server.pid = server_launch("replica", server.port, false);
+	wait_for(30, server_answers("connect_timeout=2"));
+}
+
 static void server_give_up(void)
 {
 	server_end(&server.replica);

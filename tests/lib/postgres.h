@@ -37,6 +37,8 @@ int postgres_terminate_all(void);
 /** A hot standby of it in the same directory, on port 5433. */
 void postgres_replica_start(void);
 void postgres_replica_stop(void);
+/** The primary is lost; the standby, as far as it got before it was stopped, is promoted in its place. */
+void postgres_fail_over(void);
 
 /** A PgBouncer in transaction mode before it; false when it is not installed here. Its socket directory is `ret`. */
 bool pgbouncer_start(char ret[256]);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Servers that lose what they had acknowledged: a standby promoted without the last transactions, tables emptied in place. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libpq-fe.h>
+
+#include <tidemark/tidemark.h>
+
+#include "lib/build.h"
+#include "lib/must.h"
+#include "lib/postgres.h"
+#include "lib/temp.h"
+#include "lib/wait.h"
+
+static int64_t number_of(const char *sql)
+{
+	PGconn *connection = PQconnectdb("");
+	PGresult *result = PQexec(connection, sql);
+	int64_t number = PQresultStatus(result) == PGRES_TUPLES_OK ? strtoll(PQgetvalue(result, 0, 0), NULL, 10) : -1;
+	PQclear(result);
+	PQfinish(connection);
+	return number;
+}
+
+/** A projection: its read model is in the store's database, or its checkpoint alone is elsewhere. */
+struct model {
+	struct tide_checkpoints *checkpoints;
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+};
+
+static tide_status model_insert(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)self;
+	char sql[100];
+	snprintf(sql, sizeof sql, "INSERT INTO lost.read_model VALUES (%lld)", (long long)event->position);
+	PGresult *result = PQexec(tide_delivery_connection(delivery), sql);
+	bool is_done = PQresultStatus(result) == PGRES_COMMAND_OK;
+	PQclear(result);
+	return is_done ? TIDE_OK : TIDE_HANDLER_TRANSIENT;
+}
+
+static tide_status model_hear(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)self, (void)event, (void)delivery;
+	return TIDE_OK;
+}
+
+static struct model model_run(struct tide_store *store, const char *into, bool is_transactional)
+{
+	struct model model;
+	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
+	config.max_retries = 1000;
+	config.initial_retry_delay = 0.01;
+	config.max_retry_delay = 0.2;
+	config.poll_interval_seconds = 0.2;
+	config.circuit_breaker_enabled = false;
+	struct tide_subscriber subscriber = { .name = is_transactional ? "same" : "other",
+					      .handle = is_transactional ? model_insert : model_hear,
+					      .transactional = is_transactional };
+	must(tide_checkpoints_open(into, TIDE_STORE_OPTIONS(.initialize = true), store, &model.checkpoints, err));
+	must(tide_manager_open(TIDE_MANAGER(.store = store, .checkpoints = model.checkpoints), &model.manager, err));
+	must(tide_manager_subscribe(model.manager, &subscriber, &config, &model.subscription, err));
+	(void)tide_manager_start(model.manager, NULL, 30, NULL, NULL, NULL); /* one that has diverged says so */
+	return model;
+}
+
+static void model_close(struct model *model)
+{
+	must(tide_manager_stop(model->manager, NULL, 10, NULL));
+	tide_manager_close(model->manager);
+	tide_checkpoints_close(model->checkpoints);
+}
+
+static tide_position stored(const struct model *model, const char *name)
+{
+	tide_position position = 0;
+	(void)tide_checkpoints_position(model->checkpoints, name, &position, NULL);
+	return position;
+}
+
+static struct tide_error error_of(const struct model *model)
+{
+	struct tide_subscription_status status;
+	must(tide_subscription_status(model->subscription, &status, err));
+	return status.error;
+}
+
+static bool has_diverged(const struct model *model)
+{
+	struct tide_subscription_status status;
+	must(tide_subscription_status(model->subscription, &status, err));
+	return status.state == TIDE_STATE_ERROR && status.error.status == TIDE_DIVERGED;
+}
+
+static void a_standby_without_the_last_transactions_is_found_out(void **state)
+{
+	(void)state;
+	char directory[TEMP_PATH_SIZE], into[TEMP_PATH_SIZE + 40];
+	struct tide_store *store;
+	temp_make(directory);
+	snprintf(into, sizeof into, "sqlite:%s/other.db", directory);
+	must(tide_store_open("postgresql:///?schema=lost", TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	postgres_sql("lost", "CREATE TABLE read_model (position BIGINT PRIMARY KEY)");
+	append_many(store, stream_of("Order", 1), 0, 10);
+	struct model same = model_run(store, NULL, true), other = model_run(store, into, false);
+	wait_for(30, stored(&same, "same") == 10 && stored(&other, "other") == 10);
+	postgres_replica_start();
+	postgres_replica_stop();
+	append_many(store, stream_of("Order", 1), 10, 5);
+	wait_for(30, stored(&same, "same") == 15 && stored(&other, "other") == 15);
+
+	postgres_fail_over();
+	wait_for(60, has_diverged(&other));
+	struct tide_error why = error_of(&other);
+	must_mention(&why, "was at 15, nothing is there now, the feed ends at 10");
+	append_many(store, stream_of("Order", 2), 0, 8);
+	int64_t end = number_of("SELECT max(global_position) FROM lost.events");
+	wait_for(60, stored(&same, "same") == end);
+	assert_int_equal(number_of("SELECT count(*) FROM lost.read_model"), 18);
+	assert_int_equal(
+		number_of("SELECT count(*) FROM lost.events WHERE global_position NOT IN (SELECT position FROM "
+			  "lost.read_model)"),
+		0);
+	must(tide_checkpoints_rewind(other.checkpoints, "other", 10, NULL, err));
+	must(tide_manager_restart(other.manager, "other", err));
+	wait_for(30, stored(&other, "other") == end);
+	model_close(&same);
+	model_close(&other);
+	tide_store_close(store);
+	temp_remove(directory);
+}
+
+static void a_table_emptied_with_its_numbering_is_found_out(void **state)
+{
+	(void)state;
+	struct tide_store *store;
+	must(tide_store_open("postgresql:///?schema=emptied", TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	append_many(store, stream_of("Order", 1), 0, 10);
+	struct model model = model_run(store, NULL, false);
+	wait_for(30, stored(&model, "other") == 10);
+	model_close(&model);
+	postgres_sql("emptied", "TRUNCATE events RESTART IDENTITY");
+	tide_store_close(store);
+	must(tide_store_open("postgresql:///?schema=emptied", NULL, &store, err));
+	append_many(store, stream_of("Order", 2), 0, 12);
+	model = model_run(store, NULL, false);
+	wait_for(30, has_diverged(&model));
+	refused(TIDE_DIVERGED, tide_checkpoints_verify(model.checkpoints, "other", err));
+	assert_int_equal(stored(&model, "other"), 10);
+	model_close(&model);
+	tide_store_close(store);
+}
+
+int main(void)
+{
+	if (!postgres_start())
+		return 77;
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_table_emptied_with_its_numbering_is_found_out),
+		cmocka_unit_test(a_standby_without_the_last_transactions_is_found_out),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	postgres_stop();
+	return failed;
+}
