@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Servers that lose what they had acknowledged: a standby promoted without the last transactions, tables emptied in place. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "lib/postgres.h"
 #include "lib/temp.h"
 #include "lib/wait.h"
+#include "sys/thread.h"
 
 static int64_t number_of(const char *sql)
 {
@@ -31,14 +33,21 @@ struct model {
 	struct tide_subscription *subscription;
 };
 
+static const char *model_schema = "lost";
+static atomic_bool model_waits, model_is_inside; /* in the handler of the 20th event, its row written */
+
 static tide_status model_insert(void *self, const struct tide_event *event, struct tide_delivery *delivery)
 {
 	(void)self;
 	char sql[100];
-	snprintf(sql, sizeof sql, "INSERT INTO lost.read_model VALUES (%lld)", (long long)event->position);
+	snprintf(sql, sizeof sql, "INSERT INTO %s.read_model VALUES (%lld)", model_schema, (long long)event->position);
 	PGresult *result = PQexec(tide_delivery_connection(delivery), sql);
 	bool is_done = PQresultStatus(result) == PGRES_COMMAND_OK;
 	PQclear(result);
+	while (event->position == 20 && atomic_load(&model_waits)) {
+		atomic_store(&model_is_inside, true);
+		wait_a_moment();
+	}
 	return is_done ? TIDE_OK : TIDE_HANDLER_TRANSIENT;
 }
 
@@ -154,11 +163,53 @@ static void a_table_emptied_with_its_numbering_is_found_out(void **state)
 	tide_store_close(store);
 }
 
+static tide_status empty_model(void *self, void *connection, struct tide_error *err)
+{
+	(void)self;
+	PGresult *result = PQexec(connection, "TRUNCATE forced.read_model");
+	bool is_done = PQresultStatus(result) == PGRES_COMMAND_OK;
+	PQclear(result);
+	return is_done ? TIDE_OK : tide_fail(err, TIDE_IO, "%s", PQerrorMessage(connection));
+}
+
+static void reset_model(void *self)
+{
+	const struct model *model = self;
+	must(tide_checkpoints_reset_with(model->checkpoints, "same", empty_model, NULL, err));
+}
+
+static void a_reset_beside_an_open_delivery_keeps_nothing_and_loses_nothing(void **state)
+{
+	(void)state;
+	struct tide_store *store;
+	struct thread thread;
+	must(tide_store_open("postgresql:///?schema=forced", TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	postgres_sql("forced", "CREATE TABLE read_model (position BIGINT PRIMARY KEY)");
+	model_schema = "forced";
+	append_many(store, stream_of("Order", 1), 0, 19);
+	struct model model = model_run(store, NULL, true);
+	wait_for(30, stored(&model, "same") == 19);
+	atomic_store(&model_waits, true);
+	append_many(store, stream_of("Order", 1), 19, 5);
+	wait_for(30, atomic_load(&model_is_inside));
+	must(thread_start(&thread, "resets", reset_model, &model, err));
+	wait_for(30, number_of("SELECT count(*) FROM pg_locks WHERE NOT granted") > 0);
+	atomic_store(&model_waits, false);
+	thread_join(&thread);
+	wait_for(60, stored(&model, "same") == 24);
+	assert_int_equal(number_of("SELECT count(*) FROM forced.read_model"), 24);
+	assert_int_equal(number_of("SELECT events_processed FROM forced.projection_checkpoints"), 24);
+	model_close(&model);
+	tide_store_close(store);
+	model_schema = "lost";
+}
+
 int main(void)
 {
 	if (!postgres_start())
 		return 77;
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_reset_beside_an_open_delivery_keeps_nothing_and_loses_nothing),
 		cmocka_unit_test(a_table_emptied_with_its_numbering_is_found_out),
 		cmocka_unit_test(a_standby_without_the_last_transactions_is_found_out),
 	};
