@@ -323,7 +323,8 @@ enum step start_look(struct tide_subscription *subscription)
 	struct tide_error err;
 	uint64_t losses = start_losses(subscription);
 	tide_status status = start_look_at(subscription, &err);
-	step = infra_end(subscription, RETRY_READ, status, &err);
+	/* not as a read: what this finds in order says nothing about the reads that failed */
+	step = infra_end(subscription, RETRY_OWNERSHIP, status, &err);
 	if (step != STEP_ON)
 		return step;
 	runner->is_look_due = false;

@@ -223,7 +223,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_LEASE_SEIZE] =
 		"WITH seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE name = $1::text FOR UPDATE) "
 		"UPDATE @subscription_leases l SET owner = $2::text, epoch = l.epoch + 1, acquired_at = clock_timestamp(), "
-		"released_at = NULL, expires_at = clock_timestamp() + interval '15 seconds', suspect_position = NULL, "
+		"released_at = NULL, <+LEASE_SECONDS lease_seconds = NULL, +>expires_at = clock_timestamp() + interval '15 seconds', suspect_position = NULL, "
 		"suspect_deaths = NULL FROM seat WHERE l.id = seat.id RETURNING l.epoch",
 	[PG_LEASE_RENEW] =
 		"UPDATE @subscription_leases SET expires_at = clock_timestamp() + " LEASE_SPAN " "
