@@ -76,6 +76,7 @@ static inline void tide_manager_close_cleanup(struct tide_manager **manager)
 /**
  * Register a subscriber; on a running manager it starts at once, and its start error is returned while it stays registered.
  *
+ * The start error is what kept its position from being resolved; a handler's failure never is, however soon it comes.
  * `config` may be NULL for the defaults. `ret` may be NULL.
  *
  * Owns:    nothing; `*ret` belongs to the manager and lives until it is unsubscribed or the manager closed.
@@ -106,7 +107,8 @@ struct tide_start_result {
  * Start the named subscriptions (`names` ends in NULL; NULL: all) that are not running, and the manager with them.
  *
  * Returns when each start position is resolved, the subscription stands by, or it failed. With `wait_seconds` > 0 it goes
- * on until each is live, paused, standing by or ended, or the time is up. One failing start does not prevent others.
+ * on until each is live, paused, standing by or ended, or the time is up; only then the errors of catching up, a handler's
+ * own, are those of the start. One failing start does not prevent others.
  *
  * Owns:    `ret` may be NULL; else the caller owns `*ret`, an array of `*ret_count`; release it with tide_free.
  * Threads: any but a handler.

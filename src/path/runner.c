@@ -134,7 +134,6 @@ static void runner_finish(struct tide_subscription *subscription, enum tide_stat
 	mutex_lock(&subscription->lock);
 	bool has_moved = subscription_move_locked(subscription, to, why) == TIDE_OK;
 	subscription->ended_mono = subscription->runner.now;
-	subscription->is_ready = true;
 	subscription->is_registered_run = false;
 	subscription->is_abandoned = false; /* also by a stop that gave up while the last save was under way */
 	cond_broadcast(&subscription->changed);

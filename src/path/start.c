@@ -18,9 +18,11 @@
 
 #define START_CAREFUL_PERIODIC 10000 /* events; periodic saves say nothing about how far the dead process came */
 
-static void start_resolved_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
+static void start_reached_locked(struct tide_subscription *subscription, enum start_stage stage)
+	TIDE_REQUIRES(subscription->lock)
 {
-	subscription->is_ready = true;
+	if (subscription->start_stage < stage)
+		subscription->start_stage = stage;
 	cond_broadcast(&subscription->changed);
 }
 
@@ -50,7 +52,7 @@ static void start_stand_by(struct tide_subscription *subscription)
 	mutex_lock(&subscription->lock);
 	bool is_new = !subscription->is_standby;
 	subscription->is_standby = true;
-	start_resolved_locked(subscription);
+	start_reached_locked(subscription, START_CAUGHT_UP);
 	mutex_unlock(&subscription->lock);
 	subscription->runner.goes_by_row = true;
 	if (is_new)
@@ -401,7 +403,7 @@ static enum step start_enter(struct tide_subscription *subscription)
 	if (!runner_move(subscription, is_live ? TIDE_STATE_LIVE : TIDE_STATE_CATCHING_UP, "started"))
 		return STEP_ON;
 	mutex_lock(&subscription->lock);
-	start_resolved_locked(subscription);
+	start_reached_locked(subscription, START_RESOLVED);
 	mutex_unlock(&subscription->lock);
 	return STEP_ON;
 }

@@ -236,6 +236,8 @@ tide_status subscription_move_locked(struct tide_subscription *subscription, enu
 		return status;
 	atomic_store(&subscription->state_now, (int)to);
 	subscription_note_move_locked(subscription, from, to, why);
+	if (to == TIDE_STATE_LIVE || to == TIDE_STATE_PAUSED)
+		subscription->start_stage = START_CAUGHT_UP;
 	if (from == TIDE_STATE_LIVE || to == TIDE_STATE_LIVE) /* these clocks run only while LIVE */
 		subscription->backpressured_since = clock_mono(subscription->engine->clock);
 	cond_broadcast(&subscription->changed);

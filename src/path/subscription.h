@@ -157,6 +157,13 @@ struct runner {
 	struct self_check *self_check; /* NULL: off */
 };
 
+/** How far the start of a run has come; only forward. An error is the start's own while it is where somebody waits for. */
+enum start_stage {
+	START_RESOLVING,
+	START_RESOLVED,  /* the position is known */
+	START_CAUGHT_UP, /* live or paused once, or standing by */
+};
+
 struct tide_subscription {
 	/* fixed after registration */
 	char name[TIDE_NAME_MAX + 1];
@@ -218,7 +225,7 @@ struct tide_subscription {
 	int64_t interrupted_hand;      /* `hand_since` of what was interrupted last; INT64_MAX: nothing in this run */
 	struct mono_time interrupt_at; /* when it is interrupted again */
 	bool is_lost;                  /* a renewal found that it is not */
-	bool is_ready;                 /* this start is resolved: position known, standing by, or failed */
+	enum start_stage start_stage;  /* stays where the run was when it ended */
 	bool should_stop;
 	struct mono_time stop_deadline;
 	bool is_abandoned;    /* STOPPED while the handler had not returned */

@@ -48,7 +48,8 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	subscription->started_at = clock_wall(clock);
 	subscription->started_mono = clock_mono(clock);
 	subscription->is_standby = subscription->is_lost = subscription->is_thread_dead = false;
-	subscription->should_stop = subscription->is_ready = false;
+	subscription->should_stop = false;
+	subscription->start_stage = START_RESOLVING;
 	subscription->was_final_saved = subscription->is_pause_save_due = false;
 	subscription->is_registered_run = true;
 	subscription->interrupted_hand = INT64_MAX;
@@ -83,7 +84,6 @@ static void control_fail_start(struct tide_subscription *subscription, const str
 {
 	mutex_lock(&subscription->lock);
 	subscription->is_registered_run = subscription->is_thread_alive = false;
-	subscription->is_ready = true;
 	(void)subscription_move_locked(subscription, TIDE_STATE_ERROR, why->message);
 	subscription->ended_mono = clock_mono(subscription->engine->clock);
 	subscription->error = *why;
@@ -147,8 +147,10 @@ static bool control_has_started_locked(const struct tide_subscription *subscript
 	TIDE_REQUIRES(subscription->lock)
 {
 	enum tide_state state = subscription->states.state;
-	if (!until_live || state_is_terminal(state))
-		return subscription->is_ready;
+	if (!subscription->is_registered_run || subscription->is_abandoned)
+		return true;
+	if (!until_live)
+		return subscription->start_stage >= START_RESOLVED;
 	return subscription->is_standby || state == TIDE_STATE_LIVE || state == TIDE_STATE_PAUSED;
 }
 
@@ -160,7 +162,9 @@ tide_status control_wait_started(struct tide_subscription *subscription, bool un
 	while (!control_has_started_locked(subscription, until_live) &&
 	       cond_wait_until(&subscription->changed, &subscription->lock, deadline)) {
 	}
-	if (subscription->states.state == TIDE_STATE_ERROR) {
+	/* What went wrong when that had been reached is not what the start came to, however soon it was. */
+	bool has_reached = subscription->start_stage >= (until_live ? START_CAUGHT_UP : START_RESOLVED);
+	if (subscription->states.state == TIDE_STATE_ERROR && !has_reached) {
 		status = subscription->error.status;
 		if (err)
 			*err = subscription->error;
@@ -278,7 +282,7 @@ static bool control_abandon(struct tide_subscription *subscription)
 	mutex_lock(&subscription->lock);
 	bool is_abandoned = subscription->is_registered_run && !subscription->is_abandoned;
 	if (is_abandoned) {
-		subscription->is_abandoned = subscription->is_ready = true;
+		subscription->is_abandoned = true;
 		(void)subscription_move_locked(subscription, TIDE_STATE_STOPPED, "its handler did not return in time");
 		subscription->ended_mono = clock_mono(subscription->engine->clock);
 	}

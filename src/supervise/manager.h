@@ -118,7 +118,8 @@ tide_status control_start(struct tide_manager *manager, struct tide_subscription
 			  struct tide_error *err);
 /** What keeps the whole manager from starting is this one's error, unless it runs. */
 void control_refuse_start(struct tide_subscription *subscription, const struct tide_error *why);
-/** Wait until the start is resolved (`deadline` MONO_NEVER), or is live or ended, or the deadline; its error. */
+/** Wait until the start is resolved (`deadline` MONO_NEVER), or is live or ended, or the deadline; the error that kept it from
+ * that, never a later one. */
 tide_status control_wait_started(struct tide_subscription *subscription, bool until_live, struct mono_time deadline,
 				 struct tide_error *err);
 /** Ask it to stop; returns at once. */

@@ -347,6 +347,61 @@ static void no_event_is_lost_for_any_of_a_thousand_subscriptions(void **state)
 	free(members);
 }
 
+/* ---- What a start comes to ---------------------------------------------------------------------------------- */
+
+static tide_status refuse_all(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)witness;
+	(void)event;
+	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "refused at once");
+}
+
+#define CALM 15
+
+/* The one that fails is started first: by the time that it is asked, it has ended in error. */
+static void a_start_returns_what_resolving_it_came_to(void **state)
+{
+	struct rig rig;
+	struct witness failing = WITNESS, calm = WITNESS;
+	failing.decide = refuse_all;
+	tide_log_set(NULL, NULL, TIDE_LOG_CRITICAL);
+	rig_open(&rig, *state);
+	append_many(rig.store, stream_of("Order", 1), 0, 20);
+	struct tide_subscription_config config = quick_config();
+	config.continue_on_error = false;
+	struct tide_subscriber subscriber = witness_single("Failing", &failing);
+	struct tide_subscription *subscription;
+	must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
+	for (int i = 0; i < CALM; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "Calm%d", i);
+		subscriber = witness_single(name, &calm);
+		must(tide_manager_subscribe(rig.manager, &subscriber, NULL, NULL, err));
+	}
+	for (int round = 0; round < 20; round++) {
+		must(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
+		wait_state(subscription, TIDE_STATE_ERROR);
+		must(tide_manager_restart(rig.manager, "Failing", err));
+		wait_state(subscription, TIDE_STATE_ERROR);
+		struct tide_error why = refused(TIDE_HANDLER_PERMANENT,
+						tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, err));
+		must_mention(&why, "refused at once");
+		must(tide_manager_stop(rig.manager, NULL, 0, err));
+	}
+	must(tide_manager_start(rig.manager, (const char *const[]){ "Calm0", NULL }, 0, NULL, NULL, err));
+	for (int round = 0; round < 200; round++) {
+		must(tide_manager_unsubscribe(rig.manager, "Failing", err));
+		subscriber = witness_single("Failing", &failing);
+		must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
+		wait_state(subscription, TIDE_STATE_ERROR);
+	}
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	rig_close(&rig);
+	witness_fini(&failing);
+	witness_fini(&calm);
+	tide_log_set(NULL, NULL, TIDE_LOG_WARNING);
+}
+
 int main(void)
 {
 	static char memory[] = "memory", sqlite[] = "sqlite";
@@ -356,6 +411,8 @@ int main(void)
 		cmocka_unit_test_prestate(pauses_and_resumes_in_a_race_lose_nothing, memory),
 		cmocka_unit_test_prestate(pauses_and_resumes_in_a_race_lose_nothing, sqlite),
 		cmocka_unit_test_prestate(the_log_tells_states_in_the_order_of_their_changes, memory),
+		cmocka_unit_test_prestate(a_start_returns_what_resolving_it_came_to, memory),
+		cmocka_unit_test_prestate(a_start_returns_what_resolving_it_came_to, sqlite),
 		cmocka_unit_test_prestate(nothing_is_delivered_while_paused, memory),
 		cmocka_unit_test_prestate(nothing_is_delivered_while_paused, sqlite),
 		cmocka_unit_test_prestate(no_event_is_lost_for_any_of_a_thousand_subscriptions, memory),
