@@ -93,7 +93,7 @@ tide_status tide_manager_subscribe(struct tide_manager *manager, const struct ti
  *
  * Owns:    releases the subscription.
  * Threads: any but a handler or callback of the manager (TIDE_DEADLOCK).
- * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_DEADLOCK, TIDE_BUSY (its handler does not return; it stays registered).
+ * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_DEADLOCK, TIDE_BUSY (its handler or a database call does not return; it stays registered).
  */
 tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *name, struct tide_error *err);
 

@@ -42,8 +42,8 @@ static struct tide_error_record failure_describe(struct tide_subscription *subsc
 	};
 }
 
-void failure_record(struct tide_subscription *subscription, const struct tide_error *error,
-		    const struct failure_context *context)
+static void failure_note(struct tide_subscription *subscription, const struct tide_error *error,
+			 const struct failure_context *context)
 {
 	struct tide_error_record record = failure_describe(subscription, error, context);
 	if (!context->is_logged)
@@ -55,6 +55,14 @@ void failure_record(struct tide_subscription *subscription, const struct tide_er
 	subscription->metrics.errors[record.classification.category][record.classification.severity]++;
 	mutex_unlock(&subscription->lock);
 	errors_tell(&subscription->engine->errors, &record);
+}
+
+void failure_record(struct tide_subscription *subscription, const struct tide_error *error,
+		    const struct failure_context *context)
+{
+	atomic_store(&subscription->call, RUNNER_CALLS_BACK);
+	failure_note(subscription, error, context);
+	atomic_store(&subscription->call, RUNNER_CALLS_QUERY);
 }
 
 /* Whoever turns `hand_since` negative reports: the watchdog or the runner itself, never both. */
@@ -75,7 +83,7 @@ void failure_report_late(struct tide_subscription *subscription, struct mono_tim
 	mutex_lock(&subscription->lock);
 	subscription->metrics.handler_timeouts++;
 	mutex_unlock(&subscription->lock);
-	failure_record(subscription, &err, &(struct failure_context){ .event = &in_hand, .retry_count = attempt - 1 });
+	failure_note(subscription, &err, &(struct failure_context){ .event = &in_hand, .retry_count = attempt - 1 });
 }
 
 /* ---- One attempt failed ------------------------------------------------------------------------------------- */

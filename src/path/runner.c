@@ -77,7 +77,10 @@ static void runner_release(struct tide_subscription *subscription, const struct 
 		if (error)
 			start_note(subscription, &(struct tide_lease_note){ .last_error = error->message,
 									    .now = runner_wall(subscription) });
-		if (ops->lease_release(runner->session, &runner->fence, &err) == TIDE_OK) {
+		atomic_store(&subscription->call, RUNNER_CALLS_RELEASE);
+		tide_status status = ops->lease_release(runner->session, &runner->fence, &err);
+		atomic_store(&subscription->call, RUNNER_CALLS_QUERY);
+		if (status == TIDE_OK) {
 			log_at(TIDE_LOG_NOTICE, "subscription", "ownership released", "name='%s'", subscription->name);
 			notifier_ring_standby(subscription->engine->store->notifier, subscription->name);
 		} else {

@@ -380,6 +380,7 @@ static tide_status save_try(struct tide_subscription *subscription, struct tide_
 	struct runner *runner = &subscription->runner;
 	struct mono_time since = runner->now;
 	bool is_done = false;
+	atomic_store(&subscription->call, RUNNER_CALLS_SAVE);
 	tide_status status = infra_open(subscription, err);
 	if (status == TIDE_OK && runner->is_save_unknown)
 		status = save_resolve(subscription, &is_done, err);
@@ -395,6 +396,7 @@ static tide_status save_try(struct tide_subscription *subscription, struct tide_
 		if (status != TIDE_OK && err)
 			*err = why;
 	}
+	atomic_store(&subscription->call, RUNNER_CALLS_QUERY);
 	if (status != TIDE_OK)
 		save_count_failure(subscription);
 	return status;

@@ -157,6 +157,14 @@ struct runner {
 	struct self_check *self_check; /* NULL: off */
 };
 
+/** What the runner's thread may hang in beside its handler, for who gives up waiting for it. */
+enum runner_call {
+	RUNNER_CALLS_QUERY, /* or nothing */
+	RUNNER_CALLS_SAVE,
+	RUNNER_CALLS_RELEASE,
+	RUNNER_CALLS_BACK, /* an error callback */
+};
+
 /** How far the start of a run has come; only forward. An error is the start's own while it is where somebody waits for. */
 enum start_stage {
 	START_RESOLVING,
@@ -184,6 +192,7 @@ struct tide_subscription {
 	atomic_int_least64_t hand_position;
 	atomic_int hand_attempt;
 	atomic_int_least64_t hand_events; /* of the call in hand: more than 1 in a batch */
+	atomic_int call;                  /* enum runner_call */
 	atomic_bool is_stop_asked;        /* read by handlers */
 	atomic_int_least64_t
 		trust_until; /* ns: an ownership that could not be renewed is not trusted any more; INT64_MAX: always */
@@ -228,7 +237,7 @@ struct tide_subscription {
 	enum start_stage start_stage;  /* stays where the run was when it ended */
 	bool should_stop;
 	struct mono_time stop_deadline;
-	bool is_abandoned;    /* STOPPED while the handler had not returned */
+	bool is_abandoned;    /* STOPPED while its handler, or a call of its, had not returned */
 	bool is_frozen;       /* somebody saves the settled prefix while the handler is in hand */
 	bool was_final_saved; /* the trailing save of this stop wrote something */
 	bool is_pause_save_due;

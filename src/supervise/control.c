@@ -18,6 +18,27 @@
 
 #define CONTROL_INTERRUPT_AGAIN_NS NS_PER_SECOND
 
+/* What a run that a stop has left behind, or is about to, is still in: the stop and who is refused for it say the same. */
+static tide_status control_say_left_locked(struct tide_subscription *subscription, tide_status status,
+					   struct tide_error *err) TIDE_REQUIRES(subscription->lock)
+{
+	static const char *const calls[] = {
+		[RUNNER_CALLS_QUERY] = "a database call",
+		[RUNNER_CALLS_SAVE] = "the database call that saves the position",
+		[RUNNER_CALLS_RELEASE] = "the database call that releases the ownership",
+		[RUNNER_CALLS_BACK] = "an error callback",
+	};
+	const char *what = calls[subscription->is_frozen ? RUNNER_CALLS_SAVE : atomic_load(&subscription->call)];
+	if (atomic_load(&subscription->hand_since) != 0)
+		what = "the handler";
+	return tide_fail(err, status, "%s of '%s' has not returned", what, subscription->name);
+}
+
+tide_status control_check_left_locked(struct tide_subscription *subscription, struct tide_error *err)
+{
+	return subscription->is_abandoned ? control_say_left_locked(subscription, TIDE_BUSY, err) : TIDE_OK;
+}
+
 /* ---- Starting ----------------------------------------------------------------------------------------------- */
 
 /* What metrics count over the whole life of a subscription, and statistics by the run. */
@@ -63,9 +84,9 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 static tide_status control_begin_locked(struct tide_subscription *subscription, bool is_restart, struct tide_error *err)
 	TIDE_REQUIRES(subscription->lock)
 {
-	if (subscription->is_abandoned)
-		return tide_fail(err, TIDE_BUSY, "the handler of '%s' has not returned from the last run",
-				 subscription->name);
+	tide_status status = control_check_left_locked(subscription, err);
+	if (status != TIDE_OK)
+		return status;
 	if (is_restart && subscription->states.state != TIDE_STATE_ERROR)
 		return tide_fail(err, TIDE_STATE, "'%s' is %s, only one in error can be restarted", subscription->name,
 				 tide_state_name(subscription->states.state));
@@ -276,14 +297,16 @@ void control_interrupt_aside(struct tide_manager *manager, struct tide_subscript
 		control_run_interrupt(&(struct control_interrupt){ manager, subscription, hand });
 }
 
-/* STOPPED without the handler: whatever it does from here on is ignored. */
+/* STOPPED without what has not returned: whatever that comes to is ignored. */
 static bool control_abandon(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
 	bool is_abandoned = subscription->is_registered_run && !subscription->is_abandoned;
 	if (is_abandoned) {
+		struct tide_error why;
+		(void)control_say_left_locked(subscription, TIDE_TIMEOUT, &why);
 		subscription->is_abandoned = true;
-		(void)subscription_move_locked(subscription, TIDE_STATE_STOPPED, "its handler did not return in time");
+		(void)subscription_move_locked(subscription, TIDE_STATE_STOPPED, why.message);
 		subscription->ended_mono = clock_mono(subscription->engine->clock);
 	}
 	mutex_unlock(&subscription->lock);
@@ -307,9 +330,10 @@ tide_status control_wait_stopped(struct tide_manager *manager, struct tide_subsc
 		control_save_aside(manager, subscription, save_until);
 		control_interrupt_aside(manager, subscription, 0);
 	}
-	if (atomic_load(&subscription->hand_since) != 0)
-		return tide_fail(err, TIDE_TIMEOUT, "the handler of '%s' has not returned", subscription->name);
-	return tide_fail(err, TIDE_TIMEOUT, "'%s' has not ended: its store has not answered", subscription->name);
+	mutex_lock(&subscription->lock);
+	tide_status status = control_say_left_locked(subscription, TIDE_TIMEOUT, err);
+	mutex_unlock(&subscription->lock);
+	return status;
 }
 
 void control_join(struct tide_subscription *subscription)

@@ -171,18 +171,18 @@ tide_status tide_manager_open(const struct tide_manager_options *options, struct
 	return TIDE_OK;
 }
 
-bool manager_has_abandoned(struct tide_manager *manager)
+tide_status manager_check_left(struct tide_manager *manager, struct tide_error *err)
 {
-	bool is_found = false;
+	tide_status status = TIDE_OK;
 	mutex_lock(&manager->lock);
-	for (struct tide_subscription *subscription = manager->subscriptions; subscription && !is_found;
+	for (struct tide_subscription *subscription = manager->subscriptions; subscription && status == TIDE_OK;
 	     subscription = subscription->next) {
 		mutex_lock(&subscription->lock);
-		is_found = subscription->is_abandoned;
+		status = control_check_left_locked(subscription, err);
 		mutex_unlock(&subscription->lock);
 	}
 	mutex_unlock(&manager->lock);
-	return is_found;
+	return status;
 }
 
 tide_status tide_manager_destroy(struct tide_manager *manager, struct tide_error *err)
@@ -194,8 +194,9 @@ tide_status tide_manager_destroy(struct tide_manager *manager, struct tide_error
 		return status;
 	if (tide_manager_is_running(manager) || atomic_load(&manager->shutdown.is_running))
 		return tide_fail(err, TIDE_STATE, "the manager is running: stop it first");
-	if (manager_has_abandoned(manager))
-		return tide_fail(err, TIDE_BUSY, "an abandoned handler has not returned");
+	status = manager_check_left(manager, err);
+	if (status != TIDE_OK)
+		return status;
 	struct mono_time limit = mono_add(clock_mono(&clock_system), ns_of_seconds(MANAGER_DESTROY_SECONDS));
 	if (!watchdog_stop(manager, limit))
 		return tide_fail(err, TIDE_BUSY, "the renewal of an ownership has not returned");

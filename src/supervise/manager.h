@@ -104,8 +104,8 @@ void manager_end_start(struct tide_manager *manager);
 /** Begin to stop everything: no start begins any more, and those that have begun are in the registry. Whether it is the only one. */
 bool manager_begin_stop(struct tide_manager *manager);
 void manager_end_stop(struct tide_manager *manager);
-/** Whether a stop gave up waiting for somebody who has not returned yet. */
-bool manager_has_abandoned(struct tide_manager *manager);
+/** TIDE_BUSY, naming what has not returned, while something is left that a stop gave up waiting for. */
+tide_status manager_check_left(struct tide_manager *manager, struct tide_error *err);
 /** tide_manager_start, also while shutting down, and with `wait_seconds` < 0 without any waiting: a request made before the run leads
  * to start, then shutdown at once. An error without `*ret` is the manager's: nothing has been started. */
 tide_status manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
@@ -113,7 +113,10 @@ tide_status manager_start(struct tide_manager *manager, const char *const *names
 
 /* ---- control.c: one subscription ---------------------------------------------------------------------------- */
 
-/** Begin a run; success when one is under way. TIDE_BUSY while an abandoned handler has not returned. */
+/** TIDE_BUSY, naming what has not returned, while its last run is left behind. */
+tide_status control_check_left_locked(struct tide_subscription *subscription, struct tide_error *err)
+	TIDE_REQUIRES(subscription->lock);
+/** Begin a run; success when one is under way. TIDE_BUSY while the last one is left behind. */
 tide_status control_start(struct tide_manager *manager, struct tide_subscription *subscription, bool is_restart,
 			  struct tide_error *err);
 /** What keeps the whole manager from starting is this one's error, unless it runs. */

@@ -214,7 +214,8 @@ static void shutdown_close(struct shutdown_run *run)
 {
 	struct mono_time least = mono_add(shutdown_now(run), ns_of_seconds(SHUTDOWN_CLOSE_SECONDS));
 	struct mono_time limit = shutdown_limit(run, SHUTDOWN_STEP_SECONDS);
-	if (manager_has_abandoned(run->manager)) /* its ownership is kept until the handler has returned */
+	if (manager_check_left(run->manager, NULL) !=
+	    TIDE_OK) /* its ownership is kept until the handler has returned */
 		return;
 	if (!watchdog_stop(run->manager, limit.ns > least.ns ? limit : least))
 		shutdown_force(run, TIDE_SHUTDOWN_TIMEOUT, "the renewal of an ownership has not returned");

@@ -218,6 +218,137 @@ static void the_lease_of_an_abandoned_handler_is_renewed(void **state)
 	witness_fini(&witness);
 }
 
+/* ---- What a stop leaves behind ------------------------------------------------------------------------------ */
+
+static atomic_int edge_hanging; /* database calls that wait for the gate */
+static atomic_bool edge_gate;
+
+static void hang_at_gate(void)
+{
+	atomic_fetch_add(&edge_hanging, 1);
+	while (!atomic_load(&edge_gate))
+		wait_a_moment();
+}
+
+static tide_status hang_in_save(void *session, const struct tide_fence *fence,
+				const struct tide_checkpoint_write *write, struct tide_error *err)
+{
+	hang_at_gate();
+	return edge_real.checkpoint.save(session, fence, write, err);
+}
+
+static tide_status hang_in_release(void *session, const struct tide_fence *fence, struct tide_error *err)
+{
+	hang_at_gate();
+	return edge_real.checkpoint.lease_release(session, fence, err);
+}
+
+static tide_status hang_in_read(void *session, const struct tide_page_query *query, struct tide_page *page,
+				struct tide_error *err)
+{
+	hang_at_gate();
+	return edge_real.store.read(session, query, page, err);
+}
+
+static tide_status hang_in_renewal(void *session, const struct tide_fence *fence, struct tide_error *err)
+{
+	(void)session;
+	(void)fence;
+	(void)err;
+	hang_at_gate();
+	return TIDE_OK;
+}
+
+static void hang_in_callback(void *self, const struct tide_error_record *record)
+{
+	(void)self;
+	(void)record;
+	hang_at_gate();
+}
+
+static tide_status hang_in_handler(struct witness *witness, const struct tide_event *event,
+				   struct tide_delivery *delivery)
+{
+	(void)event;
+	(void)delivery;
+	if (witness->more)
+		hang_at_gate();
+	return TIDE_OK;
+}
+
+static tide_status refuse_once(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)event;
+	if (atomic_exchange(&witness->gate, true))
+		return TIDE_OK;
+	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "refused");
+}
+
+enum edge_left { LEFT_HANDLER, LEFT_SAVE, LEFT_RELEASE, LEFT_READ, LEFT_CALLBACK, LEFT_RENEWAL };
+
+static void edge_hang(struct rig *rig, struct witness *witness, enum edge_left left)
+{
+	int64_t id;
+	witness->decide = left == LEFT_CALLBACK ? refuse_once : hang_in_handler;
+	witness->more = left == LEFT_HANDLER ? witness : NULL;
+	if (left == LEFT_CALLBACK)
+		must(tide_manager_on_error(rig->manager, TIDE_ERRORS_ALL, 0, hang_in_callback, NULL, &id, err));
+	if (left == LEFT_SAVE)
+		edge_backend.checkpoint.save = hang_in_save;
+	if (left == LEFT_RELEASE)
+		edge_backend.checkpoint.lease_release = hang_in_release;
+	if (left == LEFT_READ)
+		edge_backend.store.read = hang_in_read;
+	edge_backend.checkpoint.lease_renew = left == LEFT_RENEWAL ? hang_in_renewal : count_renewals;
+	edge_backend.checkpoint.lease_renew_ns = NS_PER_MS;
+}
+
+static void check_left(enum edge_left left, const char *what)
+{
+	struct rig rig;
+	struct witness witness = WITNESS;
+	struct tide_subscription_config config = quick_config();
+	atomic_store(&edge_gate, false);
+	atomic_store(&edge_hanging, 0);
+	rig_open(&rig, "memory");
+	edge_replace(&rig);
+	edge_hang(&rig, &witness, left);
+	append_many(rig.store, stream_of("Order", 1), 0, 1);
+	struct tide_subscriber subscriber = witness_single("Left", &witness);
+	struct tide_subscription *subscription;
+	must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
+	must(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
+	if (left == LEFT_RELEASE)
+		control_ask_stop(subscription, MONO_NEVER);
+	wait_for(PATIENCE, atomic_load(&edge_hanging) > 0);
+	double limit = left == LEFT_RENEWAL ? 2 : 0.1; /* only there the run has to end by then */
+	struct tide_error stopped = refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, limit, err));
+	assert_string_equal(stopped.message, what);
+	if (left != LEFT_RENEWAL) { /* that one keeps nobody from starting */
+		struct tide_error refusal =
+			refused(TIDE_BUSY, tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
+		assert_string_equal(refusal.message, what);
+		refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, 0.1, err));
+	}
+	struct tide_error refusal = refused(TIDE_BUSY, tide_manager_destroy(rig.manager, err));
+	assert_string_equal(refusal.message, what);
+	atomic_store(&edge_gate, true);
+	rig_shut(&rig);
+	temp_remove(rig.directory);
+	witness_fini(&witness);
+}
+
+static void what_is_left_behind_is_named_alike_by_stop_start_and_destroy(void **state)
+{
+	(void)state;
+	check_left(LEFT_HANDLER, "the handler of 'Left' has not returned");
+	check_left(LEFT_SAVE, "the database call that saves the position of 'Left' has not returned");
+	check_left(LEFT_RELEASE, "the database call that releases the ownership of 'Left' has not returned");
+	check_left(LEFT_READ, "a database call of 'Left' has not returned");
+	check_left(LEFT_CALLBACK, "an error callback of 'Left' has not returned");
+	check_left(LEFT_RENEWAL, "the renewal of an ownership has not returned");
+}
+
 /* ---- Transactions that cannot be committed ------------------------------------------------------------------ */
 
 static atomic_int edge_bad_commits; /* how many fail from now on; -1: all of them */
@@ -361,6 +492,7 @@ int main(void)
 		cmocka_unit_test(a_run_without_a_thread_took_no_time),
 		cmocka_unit_test(nothing_starts_while_a_shutdown_is_under_way),
 		cmocka_unit_test(the_lease_of_an_abandoned_handler_is_renewed),
+		cmocka_unit_test(what_is_left_behind_is_named_alike_by_stop_start_and_destroy),
 		cmocka_unit_test(a_failed_event_that_cannot_be_committed_either_ends_the_run),
 		cmocka_unit_test(a_lost_transaction_holds_no_aggregate),
 		cmocka_unit_test(a_redelivery_that_cannot_be_committed_has_failed),

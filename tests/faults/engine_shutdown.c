@@ -391,7 +391,7 @@ static void a_locked_store_costs_the_checkpoint_and_not_the_limit(void **state)
 	assert_int_equal(result->phase, TIDE_PHASE_FORCED);
 	assert_int_equal(result->reason, TIDE_SHUTDOWN_TIMEOUT);
 	assert_int_equal(result->in_flight_at_start, 0);
-	must_mention(&result->error, "store");
+	must_mention(&result->error, "saves the position");
 	assert_int_equal(result->checkpoints_saved, 0);
 	assert_int_equal(term_checkpoint(&term), 20);
 	assert_int_equal(result->subscriptions_stopped, 1);
