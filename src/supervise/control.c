@@ -17,6 +17,7 @@
 #include "sys/log.h"
 
 #define CONTROL_INTERRUPT_AGAIN_NS NS_PER_SECOND
+#define CONTROL_SAVE_NS NS_PER_SECOND /* that a last save may take before it is interrupted, too */
 
 /* What a run that a stop has left behind, or is about to, is still in: the stop and who is refused for it say the same. */
 static tide_status control_say_left_locked(struct tide_subscription *subscription, tide_status status,
@@ -326,9 +327,11 @@ tide_status control_wait_stopped(struct tide_manager *manager, struct tide_subsc
 	mutex_unlock(&subscription->lock);
 	if (is_over)
 		return TIDE_OK;
+	int64_t hand = atomic_load(&subscription->hand_since);
 	if (control_abandon(subscription)) {
 		control_save_aside(manager, subscription, save_until);
-		control_interrupt_aside(manager, subscription, 0);
+		if (hand != 0) /* else it may be at its last save: the watchdog gives that its time */
+			control_interrupt_aside(manager, subscription, hand);
 	}
 	mutex_lock(&subscription->lock);
 	tide_status status = control_say_left_locked(subscription, TIDE_TIMEOUT, err);
@@ -338,10 +341,13 @@ tide_status control_wait_stopped(struct tide_manager *manager, struct tide_subsc
 
 void control_join(struct tide_subscription *subscription)
 {
+	struct mono_time patience = mono_add(clock_mono(&clock_system), CONTROL_SAVE_NS);
 	mutex_lock(&subscription->lock);
 	while (subscription->is_registered_run && subscription->is_thread_alive) {
+		int64_t hand = atomic_load(&subscription->hand_since);
 		mutex_unlock(&subscription->lock);
-		(void)interrupt_run(subscription, 0);
+		if (hand != 0 || mono_since(clock_mono(&clock_system), patience) >= 0)
+			(void)interrupt_run(subscription, hand);
 		mutex_lock(&subscription->lock);
 		if (subscription->is_registered_run)
 			(void)cond_wait_until(&subscription->changed, &subscription->lock,
