@@ -127,7 +127,8 @@ static void outage_ends(const char *backend, enum outage_of what, tide_status st
 	walk_start(&walk, what == COMMITS, &config);
 	walk_until(&walk, TIDE_STATE_ERROR);
 	struct tide_subscription_status now = status_of(walk.subscription);
-	snprintf(expected, sizeof expected, "the database is away (after %d attempts)", attempts);
+	snprintf(expected, sizeof expected,
+		 attempts > 1 ? "the database is away (after %d attempts)" : "the database is away", attempts);
 	assert_int_equal(now.error.status, status);
 	assert_string_equal(now.error.message, expected);
 	walk_close(&walk);

@@ -109,16 +109,17 @@ static void a_stop_ends_the_statement_it_gives_up_waiting_for(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
 		struct running running;
-		struct tide_subscription_status status;
+		struct tide_subscription_health health;
 		bool is_owned;
 		print_message("%s\n", targets[i].label);
 		alarm(PATIENCE);
 		running_start(&running, &targets[i], 1000);
 		must(tide_manager_start(running.manager, NULL, 0, NULL, NULL, err));
 		tide_position before = append_type(&running, "Fine");
-		(void)append_type(&running, "Long");
-		wait_for(PATIENCE, tide_subscription_status(running.subscription, &status, NULL) == TIDE_OK &&
-					   status.position == before);
+		wait_for(PATIENCE, saved(&running) == before); /* else both may be in one transaction */
+		tide_position hanging = append_type(&running, "Long");
+		wait_for(PATIENCE, tide_subscription_health(running.manager, "limits", &health, NULL) == TIDE_OK &&
+					   health.running_position == hanging);
 		refused(TIDE_TIMEOUT, tide_manager_stop(running.manager, NULL, 0.3, err));
 		/* the handler returns, and what it held goes */
 		wait_for(PATIENCE,
