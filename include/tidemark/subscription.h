@@ -170,7 +170,7 @@ struct tide_subscription_config {
 	bool circuit_breaker_enabled;                      /* true */
 	int32_t circuit_breaker_failure_threshold;         /* 5 */
 	double circuit_breaker_recovery_timeout;           /* seconds, 30 */
-	int32_t max_process_deaths;         /* an event that ended the process so often is dead-lettered, 3 */
+	int32_t max_process_deaths;         /* an event that was seen to end the process so often is dead-lettered, 3 */
 	bool self_check;                    /* report holes in the versions of each aggregate delivered, false */
 	bool start_from_initially;          /* start_from counts only while there is no checkpoint, false */
 	int32_t max_infrastructure_retries; /* failures in a row of its databases; -1: no limit, the default */

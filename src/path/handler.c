@@ -316,12 +316,10 @@ static void handler_check_self(struct tide_subscription *subscription, const str
 
 /* ---- After an unclean end ----------------------------------------------------------------------------------- */
 
-/* A death with no event marked counts for those that may have been in hand, and for no later one. */
+/* Only what a mark has witnessed: a death with no event marked is held against none, since it may have come from outside. */
 static int32_t handler_deaths(const struct runner *runner, tide_position position)
 {
-	if (position == runner->suspect)
-		return runner->suspect_deaths;
-	return runner->blame_left > 0 && position <= runner->blame_to;
+	return position == runner->suspect ? runner->suspect_deaths : 0;
 }
 
 /* Mark the event before it is handed over, or give up on one that has taken the process down too often. */
@@ -330,7 +328,7 @@ static enum step handler_mark(struct tide_subscription *subscription, const stru
 {
 	struct runner *runner = &subscription->runner;
 	int32_t deaths = handler_deaths(runner, event->position);
-	*ret_given_up = deaths >= subscription->config.max_process_deaths && event->position == runner->suspect;
+	*ret_given_up = deaths >= subscription->config.max_process_deaths;
 	if (*ret_given_up) {
 		runner->attempts = deaths;
 		failure_without_attempt(subscription, TIDE_HANDLER_PERMANENT, "the process died while handling it");
@@ -346,7 +344,6 @@ static enum step handler_mark(struct tide_subscription *subscription, const stru
 	tide_status status = infra_open(subscription, &err);
 	if (status == TIDE_OK)
 		status = ops->lease_mark(runner->session, save_fence(subscription), event->position, deaths, &err);
-	runner->blame_left -= status == TIDE_OK;
 	return infra_end(subscription, RETRY_OWNERSHIP, status, &err);
 }
 

@@ -37,10 +37,6 @@ static void start_be_careful(struct tide_subscription *subscription, const struc
 	runner->careful_left = subscription->config.checkpoint_strategy == TIDE_PERIODIC
 				       ? START_CAREFUL_PERIODIC
 				       : (int64_t)runner->feed.limits.page_events;
-	/* When each event is saved, the one in hand was the first that is not. */
-	bool was_first =
-		subscription->config.checkpoint_strategy == TIDE_EVERY_EVENT && !subscription->subscriber.handle_batch;
-	runner->blame_left = !lease->was_unclean || lease->suspect ? 0 : was_first ? 1 : runner->careful_left;
 	if (lease->was_unclean)
 		log_at(TIDE_LOG_NOTICE, "subscription", "the previous owner ended without releasing, going carefully",
 		       "name='%s' suspect=%lld deaths=%d", subscription->name, (long long)lease->suspect,
@@ -368,7 +364,7 @@ static enum step start_resolve(struct tide_subscription *subscription)
 	feed_start(&runner->feed, position, runner->now);
 	if (runner->self_check)
 		self_check_reset(runner->self_check);
-	runner->catch_up_to = runner->blame_to = facts.end;
+	runner->catch_up_to = facts.end;
 	runner->is_resolved = runner->has_run = true;
 	mutex_lock(&subscription->lock);
 	subscription->position = position;

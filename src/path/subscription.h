@@ -147,8 +147,6 @@ struct runner {
 	int64_t careful_left;
 	tide_position suspect;
 	int32_t suspect_deaths;
-	int64_t blame_left;     /* events that may have been in hand when the process ended with none marked, ... */
-	tide_position blame_to; /* ... none of them behind the feed end of that time */
 
 	struct mono_time redeliver_at;   /* when to look for requested redeliveries */
 	struct redelivery *redeliveries; /* found at the last look, by position; those from `redelivery_next` are due */
