@@ -68,14 +68,15 @@ static tide_status anchor_fail(const struct anchor_look *look, const struct tide
 	(void)look->feed->backend->store.end(look->feed_session, &end, NULL);
 	if (both > 0)
 		snprintf(known, sizeof known, "; an event that both know is at %lld", (long long)both);
-	return tide_fail(err, TIDE_DIVERGED,
-			 "the store went back under '%.80s': event %s was at %lld, %s%s is there now, the feed ends at "
-			 "%lld%s; tide checkpoints rewind NAME --to P, tide rebuild NAME (what alone is exact for a "
-			 "transactional read model), or tide checkpoints accept NAME after a deletion on purpose",
-			 look->row->projection_name, tide_uuid_format(&anchor->event_id, was),
-			 (long long)anchor->position, found->position == anchor->position ? "event " : "nothing",
-			 found->position == anchor->position ? tide_uuid_format(&found->event_id, is) : "",
-			 (long long)end, known);
+	return tide_fail(
+		err, TIDE_DIVERGED,
+		"the store went back under '%.80s': event %s was at %lld, %s%s is there now, the feed ends at "
+		"%lld%s; tide checkpoints rewind NAME --to P, a rebuild (tide project FILE --reset; it alone is "
+		"exact for a transactional read model), or tide checkpoints accept NAME after a deletion on purpose",
+		look->row->projection_name, tide_uuid_format(&anchor->event_id, was), (long long)anchor->position,
+		found->position == anchor->position ? "event " : "nothing",
+		found->position == anchor->position ? tide_uuid_format(&found->event_id, is) : "", (long long)end,
+		known);
 }
 
 tide_status anchor_verify(const struct anchor_look *look, struct tide_error *err)

@@ -246,8 +246,8 @@ static tide_status save_diverged(const struct tide_subscription *subscription, c
 		snprintf(known, sizeof known, "%lld", (long long)stored->position);
 	return tide_fail(err, TIDE_DIVERGED,
 			 "the checkpoint of '%s' is %s, its owner left it at %s, and nobody else may move it; "
-			 "restart goes by the row, 'tide checkpoints rewind' moves it, 'tide rebuild' makes the read "
-			 "model anew",
+			 "a restart goes by the row, 'tide checkpoints rewind' moves it, 'tide project FILE --reset' "
+			 "makes the read model anew",
 			 subscription->name, found, known);
 }
 

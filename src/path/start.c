@@ -9,7 +9,6 @@
  */
 #include "path/runner.h"
 
-#include <string.h>
 #include <unistd.h>
 
 #include "path/anchor.h"
@@ -190,14 +189,15 @@ static bool start_is_behind_settled(const struct runner *runner, const struct st
 }
 
 static tide_position start_choose(struct tide_subscription *subscription, const struct start_facts *facts,
-				  const char **ret_why)
+				  bool *ret_by_row, const char **ret_why)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscription_config *config = &subscription->config;
 	*ret_why = "checkpoint";
 	bool goes_by_row = runner->goes_by_row || (runner->is_restart && runner->has_run) ||
 			   config->start_from == TIDE_START_CHECKPOINT || config->start_from_initially;
-	if (facts->has_stored && goes_by_row)
+	*ret_by_row = facts->has_stored && goes_by_row;
+	if (*ret_by_row)
 		return facts->stored;
 	*ret_why = "settled prefix";
 	if (start_is_behind_settled(runner, facts))
@@ -348,11 +348,12 @@ static enum step start_resolve(struct tide_subscription *subscription)
 	if (status == TIDE_OK && runner->held)
 		status = parked_load(subscription, &is_released, &err);
 	const char *why = "";
+	bool is_by_row = false;
 	tide_position position = 0;
 	struct tide_anchor anchor = { 0 };
 	if (status == TIDE_OK) {
-		position = start_choose(subscription, &facts, &why);
-		status = start_stand(subscription, &facts, position, strcmp(why, "checkpoint") == 0, &anchor, &err);
+		position = start_choose(subscription, &facts, &is_by_row, &why);
+		status = start_stand(subscription, &facts, position, is_by_row, &anchor, &err);
 	}
 	step = infra_end(subscription, RETRY_READ, status, &err);
 	if (step != STEP_ON)
