@@ -119,7 +119,7 @@ tide_status tide_repository_exists(struct tide_repository *repository, const str
  * Store the uncommitted events, publish them, and take a snapshot when one is due.
  *
  * Nothing uncommitted is a success without I/O. On failure the events stay uncommitted; repeating the save after
- * TIDE_CONNECTION_LOST is safe. TIDE_PUBLISH_FAILED means that the events are stored but were not published. A snapshot
+ * TIDE_CONNECTION_LOST or TIDE_TIMEOUT is safe. TIDE_PUBLISH_FAILED means that the events are stored but were not published. A snapshot
  * that fails is logged and counted.
  *
  * Owns:    nothing.

@@ -26,6 +26,7 @@ struct tide_store_options {
 	size_t max_payload_bytes;             /* limit of a payload and of metadata, bytes; 0: 16 MiB */
 	double busy_timeout_seconds;          /* wait for another process's lock, seconds; 0: 5 */
 	const struct tide_event_types *types; /* refuse events of unregistered types; NULL: accept all */
+	double append_timeout_seconds;        /* wait for PostgreSQL's answer to an append, seconds; 0: 30 */
 };
 #ifdef __cplusplus
 #define TIDE_STORE_OPTIONS() tide_store_options_default()
@@ -102,14 +103,15 @@ struct tide_append_result {
  *
  * The stream must be at `append->expected`; if it is not, nothing is written and `ret->version` says where it is.
  * Repeating an append with the same event ids is a success that returns the original result. With TIDE_CONNECTION_LOST
- * the outcome is unknown; repeating the append with the same event ids is safe. `ret` may be NULL. A transactional handler
- * holds the write lock of its SQLite database: an append to that one, by its own thread, is TIDE_DEADLOCK at once.
+ * and TIDE_TIMEOUT the outcome is unknown; repeating the append with the same event ids is safe. `ret` may be NULL. A
+ * transactional handler holds the write lock of its SQLite database: an append to that one, by its own thread, is
+ * TIDE_DEADLOCK at once.
  *
  * Owns:    nothing; the events may be freed when this returns.
  * Threads: any.
  * Returns: TIDE_OK, TIDE_CONFLICT, TIDE_DUPLICATE_EVENT, TIDE_ARGUMENT, TIDE_NOT_FOUND (unregistered type),
- *          TIDE_UNSUPPORTED (read-only), TIDE_DEADLOCK, TIDE_DIVERGED, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_IO, TIDE_CORRUPT,
- *          TIDE_OUT_OF_MEMORY.
+ *          TIDE_UNSUPPORTED (read-only), TIDE_DEADLOCK, TIDE_DIVERGED, TIDE_BUSY, TIDE_TIMEOUT, TIDE_CONNECTION_LOST,
+ *          TIDE_DISK_FULL, TIDE_IO, TIDE_CORRUPT, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_store_append(struct tide_store *store, const struct tide_append *append,
 			      struct tide_append_result *ret, struct tide_error *err);

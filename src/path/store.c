@@ -74,6 +74,9 @@ static tide_status store_check_options(const struct tide_store_options *options,
 	if (!(options->busy_timeout_seconds >= 0))
 		return tide_fail(err, TIDE_ARGUMENT, "busy_timeout_seconds %g is below 0",
 				 options->busy_timeout_seconds);
+	if (!(options->append_timeout_seconds >= 0))
+		return tide_fail(err, TIDE_ARGUMENT, "append_timeout_seconds %g is below 0",
+				 options->append_timeout_seconds);
 	return TIDE_OK;
 }
 

@@ -8,7 +8,9 @@
  * append decide: done before, conflict, duplicate, or try again.
  * Failure: whatever else the database has against it (a constraint or trigger of its owner, no space) is reported at
  * once, unless the rules of an append have the first word. A connection lost under way is replaced and the append repeated; its event ids make that safe. Only when
- * the server stays away is the outcome unknown: TIDE_CONNECTION_LOST.
+ * the server stays away is the outcome unknown: TIDE_CONNECTION_LOST. So it is when the server does not answer within
+ * append_timeout, most likely for want of a synchronous standby: TIDE_TIMEOUT. The connection stays as it is, "flying",
+ * and serves again once its answer has landed (store.c).
  */
 #include "backends/postgres/inner.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/postgres/connection.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,8 @@
 #include "backends/postgres/status.h"
 #include "core/escape.h"
 #include "sys/alloc.h"
+
+#define CONNECTION_LOOK_MS 100
 
 static void connection_copy(char ret[64], const PGresult *result, int field)
 {
@@ -80,6 +83,7 @@ tide_status pg_connection_open(struct pg_connection *connection, const struct pg
 	connection->sqlstate[0] = '\0';
 	memset(&connection->broken, 0, sizeof connection->broken);
 	connection->was_ended = connection->is_broken = false;
+	connection->limit = 0;
 	PGconn *native = PQconnectdbParams(target->keywords, target->values, 0);
 	if (!native)
 		return alloc_fail(err);
@@ -163,13 +167,118 @@ static int connection_args(const struct pg_params *params, struct connection_arg
 	return count;
 }
 
-/* Failing is of no account: the name is then in use still, and preparing says so. */
-static void connection_forget(struct pg_connection *connection, enum pg_statement statement, const char *name)
+static bool connection_is_success(const PGresult *result)
 {
+	ExecStatusType status = PQresultStatus(result);
+	return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY;
+}
+
+void pg_connection_limit(struct pg_connection *connection, double seconds)
+{
+	connection->deadline = mono_add(clock_mono(&clock_system), ns_of_seconds(seconds));
+	connection->limit = seconds;
+}
+
+bool pg_connection_is_flying(const struct pg_connection *connection)
+{
+	return connection->native && PQtransactionStatus(connection->native) == PQTRANS_ACTIVE;
+}
+
+bool pg_connection_land(struct pg_connection *connection)
+{
+	PQconsumeInput(connection->native); /* a loss is what PQgetResult tells */
+	while (!PQisBusy(connection->native) || PQstatus(connection->native) != CONNECTION_OK) {
+		PGresult *result = PQgetResult(connection->native);
+		if (!result)
+			return true;
+		PQclear(result);
+	}
+	return false;
+}
+
+/* How long poll may wait. What TLS has read ahead lies with libpq and wakes nobody, so that is looked for now and then. */
+static int connection_patience_ms(const struct pg_connection *connection)
+{
+	int64_t left = mono_since(connection->deadline, clock_mono(&clock_system));
+	int64_t ms = left > 0 ? (left + NS_PER_MS - 1) / NS_PER_MS : 0;
+	int64_t most = PQsslInUse(connection->native) ? CONNECTION_LOOK_MS : INT_MAX;
+	return (int)(ms < most ? ms : most);
+}
+
+/*
+ * Wait until a result can be had without waiting; false when the time was up before. As many system calls as PQgetResult
+ * makes for it. A loss is left to PQgetResult.
+ */
+static bool connection_await(struct pg_connection *connection)
+{
+	while (connection->limit > 0 && PQisBusy(connection->native)) {
+		int ms = connection_patience_ms(connection);
+		struct pollfd fd = { .fd = PQsocket(connection->native), .events = POLLIN };
+		int ready = poll(&fd, 1, ms);
+		bool is_hidden = ready == 0 && PQsslInUse(connection->native);
+		if ((ready > 0 || is_hidden) && !PQconsumeInput(connection->native))
+			return true;
+		if (ready == 0 && ms == 0 && PQisBusy(connection->native))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The answer to one text; of its results the first failure counts, else the last one. False when the time was up before:
+ * the connection is flying. It is neither cancelled nor closed: a cancel ends the wait for a standby, so that the
+ * event is there for everybody but not where it must be, and a close is noticed by no server process that waits for one.
+ */
+static bool connection_collect(struct pg_connection *connection, PGresult **ret)
+{
+	PGresult *kept = NULL, *next;
+	for (;;) {
+		if (!connection_await(connection)) {
+			PQclear(kept);
+			return false;
+		}
+		next = PQgetResult(connection->native);
+		if (!next)
+			break;
+		if (kept && !connection_is_success(kept)) {
+			PQclear(next);
+			continue;
+		}
+		PQclear(kept);
+		kept = next;
+		if (PQresultStatus(next) == PGRES_COPY_IN || PQresultStatus(next) == PGRES_COPY_OUT)
+			break;
+	}
+	*ret = kept;
+	return true;
+}
+
+static tide_status connection_fail_late(const struct pg_connection *connection, struct tide_error *err)
+{
+	return tide_fail(err, TIDE_TIMEOUT,
+			 "PostgreSQL has not answered an append after %g s (append_timeout); whether it is stored is "
+			 "unknown, repeating it with the same event ids is safe",
+			 connection->limit);
+}
+
+/* Failing is of no account: the name is then in use still, and preparing says so. False: it is not answered. */
+static bool connection_forget(struct pg_connection *connection, enum pg_statement statement, const char *name)
+{
+	PG_RESULT_AUTO PGresult *result = NULL;
 	char text[20];
 	snprintf(text, sizeof text, "DEALLOCATE %s", name);
-	PQclear(PQexec(connection->native, text));
+	if (PQsendQuery(connection->native, text) && !connection_collect(connection, &result))
+		return false;
 	connection->outdated &= ~(UINT64_C(1) << statement);
+	return true;
+}
+
+/* Whether one that nobody waited for was prepared in the end, the next time need not know. */
+static tide_status connection_prepare_late(struct pg_connection *connection, enum pg_statement statement,
+					   struct tide_error *err)
+{
+	connection->outdated |= UINT64_C(1) << statement;
+	return connection_fail_late(connection, err);
 }
 
 static tide_status connection_prepare(struct pg_connection *connection, enum pg_statement statement, const char *name,
@@ -177,10 +286,14 @@ static tide_status connection_prepare(struct pg_connection *connection, enum pg_
 {
 	if (connection->prepared & UINT64_C(1) << statement)
 		return TIDE_OK;
-	if (connection->outdated & UINT64_C(1) << statement)
-		connection_forget(connection, statement, name);
-	PG_RESULT_AUTO PGresult *result =
-		PQprepare(connection->native, name, connection->target->statements[statement], 0, NULL);
+	bool is_outdated = connection->outdated & UINT64_C(1) << statement;
+	if (is_outdated && !connection_forget(connection, statement, name))
+		return connection_prepare_late(connection, statement, err);
+	PG_RESULT_AUTO PGresult *result = NULL;
+	if (!PQsendPrepare(connection->native, name, connection->target->statements[statement], 0, NULL))
+		return connection_fail(connection, NULL, err);
+	if (!connection_collect(connection, &result))
+		return connection_prepare_late(connection, statement, err);
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		return connection_fail(connection, result, err);
 	connection->prepared |= UINT64_C(1) << statement;
@@ -255,12 +368,6 @@ tide_status pg_send_both(struct pg_connection *connection, const enum pg_stateme
 	return connection_fail(connection, NULL, err);
 }
 
-static bool connection_is_success(const PGresult *result)
-{
-	ExecStatusType status = PQresultStatus(result);
-	return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY;
-}
-
 /*
  * A plan whose result a change of a table would alter fails with "feature not supported", and only the server's function
  * that says so tells it from other such errors. A handler or a person may also have dropped every prepared statement.
@@ -289,20 +396,11 @@ static tide_status connection_fail_sent(struct pg_connection *connection, const 
 	return tide_fail(err, TIDE_BUSY, "PostgreSQL: a table was changed under a prepared statement (%s)", sqlstate);
 }
 
-/* Of the results of one text the first failure counts, else the last one. */
 tide_status pg_take(struct pg_connection *connection, PGresult **ret, struct tide_error *err)
 {
-	PGresult *kept = NULL, *next;
-	while ((next = PQgetResult(connection->native)) != NULL) {
-		if (kept && !connection_is_success(kept)) {
-			PQclear(next);
-			continue;
-		}
-		PQclear(kept);
-		kept = next;
-		if (PQresultStatus(next) == PGRES_COPY_IN || PQresultStatus(next) == PGRES_COPY_OUT)
-			break;
-	}
+	PGresult *kept = NULL;
+	if (!connection_collect(connection, &kept))
+		return connection_fail_late(connection, err);
 	if (kept && connection_is_success(kept)) {
 		*ret = kept;
 		return TIDE_OK;

@@ -10,6 +10,7 @@
 #include "backends/postgres/statements.h"
 #include "backends/postgres/values.h"
 #include "core/parts.h"
+#include "sys/clock.h"
 
 /** Where to connect and what to send there: fixed once the store is open. */
 struct pg_target {
@@ -27,11 +28,13 @@ struct pg_target {
 struct pg_connection {
 	PGconn *native; /* NULL: not open */
 	const struct pg_target *target;
-	uint64_t prepared; /* a bit per statement */
-	uint64_t outdated; /* of those that are to be prepared again, since a table was changed */
-	int sent[2];       /* the prepared statements that were sent last, -1: none */
-	bool has_outdated; /* the last failure was of one that is outdated */
-	char sqlstate[6];  /* of the last error result, whoever sent the statement */
+	uint64_t prepared;         /* a bit per statement */
+	uint64_t outdated;         /* of those that are to be prepared again, since a table was changed */
+	int sent[2];               /* the prepared statements that were sent last, -1: none */
+	bool has_outdated;         /* the last failure was of one that is outdated */
+	struct mono_time deadline; /* for answers, ... */
+	double limit;              /* ... which is that many seconds after it was set; 0: there is none */
+	char sqlstate[6];          /* of the last error result, whoever sent the statement */
 	struct {
 		char schema[64], table[64], constraint[64]; /* which that error names, else empty */
 	} broken;
@@ -59,6 +62,12 @@ void pg_connection_interrupt(struct pg_connection *connection);
 bool pg_connection_is_usable(const struct pg_connection *connection);
 /** Whether an idle connection is still there: a server that ended it meanwhile has left its word in the socket. */
 bool pg_connection_has_survived(struct pg_connection *connection);
+/** Give the answers to what is sent from now on so many seconds altogether; then what takes them returns TIDE_TIMEOUT. */
+void pg_connection_limit(struct pg_connection *connection, double seconds);
+/** Whether a statement is on its way whose answer was not waited for: until that has landed nothing else can be sent. */
+bool pg_connection_is_flying(const struct pg_connection *connection);
+/** Take that answer if it has come, without waiting for it; false: it has not. */
+bool pg_connection_land(struct pg_connection *connection);
 
 /** Send a statement without waiting for its result; nothing else may be on its way. `params` may be NULL. */
 tide_status pg_send(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,

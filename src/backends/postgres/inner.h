@@ -26,11 +26,12 @@ struct pg_bell {
 struct pg_store {
 	/* fixed after open */
 	struct pg_target target;
-	char *schema;     /* as the catalog has it, without quotes */
-	char *race_keys;  /* constraints that a lost race of appends breaks, each in a line */
-	char channel[32]; /* of notifications */
-	char *table;      /* of events, with its schema, quoted */
-	int64_t busy_ns;  /* how long a call may wait for a connection or a server that restarts */
+	char *schema;          /* as the catalog has it, without quotes */
+	char *race_keys;       /* constraints that a lost race of appends breaks, each in a line */
+	char channel[32];      /* of notifications */
+	char *table;           /* of events, with its schema, quoted */
+	int64_t busy_ns;       /* how long a call may wait for a connection or a server that restarts */
+	double append_seconds; /* how long an append waits for the answers of the server */
 	size_t pool_size;
 	bool is_lazy; /* checkpoints outside of transactions are not flushed one by one */
 	bool is_read_only;

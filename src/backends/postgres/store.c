@@ -3,7 +3,8 @@
  * Opening a database, and the pool of connections that appends share.
  *
  * Happy path: libpq takes its own parameters out of the URL, one connection looks at the server and the schema, and
- * becomes the first of the pool.
+ * becomes the first of the pool. An append takes the connection that was used last. One whose append was not answered in
+ * time lies at the bottom, flying, until somebody who finds no other sees that its answer has landed.
  * Failure: a parameter nobody knows, a server that is too old, a schema that is not complete; nothing stays open.
  */
 #include "backends/postgres/inner.h"
@@ -16,6 +17,9 @@
 #define POOL_DEFAULT 8
 #define POOL_MAX 100
 #define BUSY_DEFAULT_NS (5 * NS_PER_SECOND)
+#define APPEND_DEFAULT_SECONDS 30
+#define APPEND_MAX_SECONDS 86400
+#define POOL_LOOK_NS (20 * NS_PER_MS)
 
 /* libpq waits for ever where nothing else is said; these keep a host that has gone from being waited for. */
 /* clang-format off */
@@ -242,10 +246,18 @@ static tide_status store_laziness(struct pg_store *store, struct tide_url *url, 
 	return TIDE_OK;
 }
 
+/* What the URL says comes first: it is nearer to the one who runs the program. */
+static double store_append_seconds(long wish, const struct tide_store_options *options)
+{
+	if (wish > 0)
+		return (double)wish;
+	return options->append_timeout_seconds > 0 ? options->append_timeout_seconds : APPEND_DEFAULT_SECONDS;
+}
+
 static tide_status store_set_up(struct pg_store *store, struct tide_url *url, const struct tide_store_options *options,
 				struct tide_error *err)
 {
-	long pool = POOL_DEFAULT, prepare = -1, category_index = 0;
+	long pool = POOL_DEFAULT, prepare = -1, category_index = 0, append = 0;
 	struct pg_schema_wish wish = { .name = tide_url_param(url, "schema"),
 				       .may_create = options->initialize && !options->read_only };
 	tide_status status = store_param(url, "pool", 1, POOL_MAX, &pool, err);
@@ -253,6 +265,8 @@ static tide_status store_set_up(struct pg_store *store, struct tide_url *url, co
 		status = store_param(url, "prepare", 0, 1, &prepare, err);
 	if (status == TIDE_OK)
 		status = store_param(url, "category_index", 0, 1, &category_index, err);
+	if (status == TIDE_OK)
+		status = store_param(url, "append_timeout", 1, APPEND_MAX_SECONDS, &append, err);
 	if (status == TIDE_OK)
 		status = store_laziness(store, url, err);
 	if (status == TIDE_OK)
@@ -265,6 +279,7 @@ static tide_status store_set_up(struct pg_store *store, struct tide_url *url, co
 	double busy = options->busy_timeout_seconds;
 	store->is_read_only = options->read_only;
 	store->busy_ns = busy > 0 ? ns_of_seconds(busy) : BUSY_DEFAULT_NS;
+	store->append_seconds = store_append_seconds(append, options);
 	return status == TIDE_OK ? store_connect(store, prepare, &wish, err) : status;
 }
 
@@ -310,24 +325,66 @@ void pg_store_lost(struct pg_store *store)
 	store->losses++;
 }
 
-static struct pg_connection *pool_wait(struct pg_store *store)
+static struct pg_connection *pool_remove_locked(struct pg_store *store, size_t at) TIDE_REQUIRES(store->lock)
+{
+	struct pg_connection *connection = store->idle[at];
+	memmove(&store->idle[at], &store->idle[at + 1], (--store->idle_count - at) * sizeof *store->idle);
+	return connection;
+}
+
+/*
+ * The one that was used last, unless it is flying: those lie at the bottom. One that has landed leaves behind an event
+ * that nobody was told of.
+ */
+static struct pg_connection *pool_find_locked(struct pg_store *store, bool *ret_has_landed) TIDE_REQUIRES(store->lock)
+{
+	for (size_t at = store->idle_count; at-- > 0;) {
+		bool was_flying = pg_connection_is_flying(store->idle[at]);
+		if (was_flying && !pg_connection_land(store->idle[at]))
+			continue;
+		*ret_has_landed = was_flying;
+		return pool_remove_locked(store, at);
+	}
+	return NULL;
+}
+
+/* Nobody signals that a flying one lands, so while there are some they are looked at in between. */
+static struct pg_connection *pool_wait(struct pg_store *store, size_t *ret_flying)
 {
 	struct mono_time deadline = mono_add(clock_mono(&clock_system), store->busy_ns);
-	struct pg_connection *connection = NULL;
+	bool has_landed = false, is_over = false;
 	mutex_lock(&store->lock);
-	while (store->idle_count == 0 && cond_wait_until(&store->freed, &store->lock, deadline))
-		;
-	if (store->idle_count > 0)
-		connection = store->idle[--store->idle_count];
+	struct pg_connection *connection = pool_find_locked(store, &has_landed);
+	while (!connection && !is_over) {
+		struct mono_time look = mono_add(clock_mono(&clock_system), POOL_LOOK_NS);
+		(void)cond_wait_until(&store->freed, &store->lock,
+				      store->idle_count > 0 ? mono_min(look, deadline) : deadline);
+		is_over = clock_mono(&clock_system).ns >= deadline.ns;
+		connection = pool_find_locked(store, &has_landed);
+	}
+	*ret_flying = store->idle_count;
 	mutex_unlock(&store->lock);
+	if (has_landed)
+		pg_bell_ring(store);
 	return connection;
+}
+
+static tide_status pool_fail(const struct pg_store *store, size_t flying, struct tide_error *err)
+{
+	if (flying == 0)
+		return tide_fail(err, TIDE_BUSY, "all %zu connections of the pool are in use", store->pool_size);
+	return tide_fail(err, TIDE_BUSY,
+			 "all %zu connections of the pool are in use, %zu of them by appends that PostgreSQL has not "
+			 "answered within append_timeout (%g s)",
+			 store->pool_size, flying, store->append_seconds);
 }
 
 tide_status pg_pool_take(struct pg_store *store, struct pg_connection **ret, struct tide_error *err)
 {
-	struct pg_connection *connection = pool_wait(store);
+	size_t flying;
+	struct pg_connection *connection = pool_wait(store, &flying);
 	if (!connection)
-		return tide_fail(err, TIDE_BUSY, "all %zu connections of the pool are in use", store->pool_size);
+		return pool_fail(store, flying, err);
 	if (!pg_connection_has_survived(connection)) {
 		pg_connection_close(connection);
 		tide_status status = pg_connection_open(connection, &store->target, err);
@@ -336,6 +393,7 @@ tide_status pg_pool_take(struct pg_store *store, struct pg_connection **ret, str
 			return status;
 		}
 	}
+	pg_connection_limit(connection, store->append_seconds);
 	*ret = connection;
 	return TIDE_OK;
 }
@@ -343,7 +401,9 @@ tide_status pg_pool_take(struct pg_store *store, struct pg_connection **ret, str
 void pg_pool_give(struct pg_store *store, struct pg_connection *connection)
 {
 	mutex_lock(&store->lock);
-	store->idle[store->idle_count++] = connection;
+	size_t at = pg_connection_is_flying(connection) ? 0 : store->idle_count;
+	memmove(&store->idle[at + 1], &store->idle[at], (store->idle_count++ - at) * sizeof *store->idle);
+	store->idle[at] = connection;
 	mutex_unlock(&store->lock);
 	cond_signal(&store->freed);
 }
