@@ -59,6 +59,7 @@ struct option_info {
 /** One option as the user gave it; only the member of its kind is set. */
 struct option_value {
 	bool is_set;
+	int times; /* that it was given */
 	const char *text;
 	const char **texts; /* ends in NULL */
 	size_t text_count;

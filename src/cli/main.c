@@ -24,7 +24,9 @@ static int main_run(struct cli *cli)
 		help_print(stderr);
 		return CLI_USAGE;
 	}
-	tide_log_set(cli_log, cli, cli->options[OPT_VERBOSE].is_set ? TIDE_LOG_INFO : TIDE_LOG_WARNING);
+	static const enum tide_log_level levels[] = { TIDE_LOG_WARNING, TIDE_LOG_INFO, TIDE_LOG_DEBUG };
+	int verbose = cli->options[OPT_VERBOSE].times;
+	tide_log_set(cli_log, cli, levels[verbose < 2 ? verbose : 2]);
 	return cli_commands[cli->command].run(cli);
 }
 

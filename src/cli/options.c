@@ -149,6 +149,7 @@ static int options_set(struct cli *cli, int option, const char *text)
 	struct tide_error err;
 
 	value->is_set = true;
+	value->times++;
 	value->text = text;
 	switch (info->kind) {
 	case OPTION_FLAG:

@@ -175,6 +175,7 @@ static tide_status feed_read_store(struct feed *feed, void *session, struct tide
 					 .max_events = page->max_events,
 					 .max_bytes = page->max_bytes,
 					 .max_scan = FEED_SCAN_MAX };
+	feed->source = "store";
 	tide_status status = feed->store->backend->store.read(session, &query, page, err);
 	if (status != TIDE_OK)
 		return status;
@@ -196,6 +197,7 @@ static tide_status feed_look(struct feed *feed, void *session, tide_position to,
 					 .max_events = FEED_LOOK_EVENTS,
 					 .max_bytes = FEED_LOOK_BYTES,
 					 .max_scan = FEED_SCAN_MAX };
+	feed->source = "store_for_tail";
 	tide_page_begin(&feed->scratch, query.max_events, query.max_bytes);
 	tide_status status = feed->store->backend->store.read(session, &query, &feed->scratch, err);
 	if (status != TIDE_OK) {
@@ -224,6 +226,7 @@ static tide_status feed_read_tail(struct feed *feed, void *session, struct tide_
 	struct tail_query query = { feed->read_to, feed->was_read, feed->filter, now, feed->limits.poll_ns };
 	tide_position to = 0;
 	struct mono_time look_at = MONO_NEVER;
+	feed->source = "tail";
 	switch (tail_read(feed->store->tail, &query, page, &to, &look_at)) {
 	case TAIL_PAGE:
 		feed_accept(feed, page, now);

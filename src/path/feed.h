@@ -49,6 +49,7 @@ struct feed {
 	int64_t since_end;        /* events read from the tail since its end was last seen */
 	struct tide_page scratch; /* of a look for the tail */
 	struct feed_flow flow;
+	const char *source; /* of the last read, for the log: the store, the tail, or the store for the tail of all */
 };
 
 tide_status feed_init(struct feed *feed, struct tide_store *store, const struct tide_filter *filter,

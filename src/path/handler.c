@@ -474,7 +474,8 @@ enum step handler_step(struct tide_subscription *subscription)
 		    progress_is_due(progress, &subscription->config, PROGRESS_AFTER_EVENT, runner->now))
 			return save_step(subscription);
 		return runner_wait(subscription,
-				   mono_min(runner->retry_at, progress_due_at(progress, &subscription->config)));
+				   mono_min(runner->retry_at, progress_due_at(progress, &subscription->config)),
+				   "the event is tried again");
 	}
 	if (!handler_admit(subscription))
 		return handler_pause(subscription);

@@ -20,7 +20,7 @@ enum step infra_begin(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	if (runner->now.ns < runner->try_at.ns)
-		return runner_wait(subscription, runner->try_at);
+		return runner_wait(subscription, runner->try_at, "the database is tried again");
 	mutex_lock(&subscription->lock);
 	enum breaker_state before = subscription->infra_breaker.state;
 	bool is_admitted = breaker_admit(&subscription->infra_breaker, runner->now, false);
@@ -28,7 +28,7 @@ enum step infra_begin(struct tide_subscription *subscription)
 	struct mono_time ready_at = breaker_ready_at(&subscription->infra_breaker);
 	mutex_unlock(&subscription->lock);
 	runner_log_breaker(subscription, "infra", before, after);
-	return is_admitted ? STEP_ON : runner_wait(subscription, ready_at);
+	return is_admitted ? STEP_ON : runner_wait(subscription, ready_at, "the breaker of the databases is open");
 }
 
 /* A database is available as far as the runner knows, when nothing on it is being tried again. */
@@ -139,7 +139,7 @@ enum step infra_judge(struct tide_subscription *subscription, enum retry_operati
 	log_at(TIDE_LOG_WARNING, "subscription", "trying again", "name='%s' operation=%s attempt=%d delay_seconds=%.3f",
 	       subscription->name, retry_operation_name(operation), *tries + 1, seconds_of_ns(delay));
 	runner->try_at = mono_add(runner->now, delay);
-	return runner_wait(subscription, runner->try_at);
+	return runner_wait(subscription, runner->try_at, "the database is tried again");
 }
 
 enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,

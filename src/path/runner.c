@@ -13,6 +13,7 @@
  */
 #include "path/runner.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "sys/alloc.h"
@@ -174,11 +175,12 @@ static enum step runner_stand_by_again(struct tide_subscription *subscription, c
 	mutex_unlock(&subscription->lock);
 	runner_let_go(subscription, NULL);
 	if (!runner_begin_again(subscription))
-		return runner_wait(subscription, runner->now); /* never STEP_ON: what was under way has not succeeded */
+		return runner_wait(subscription, runner->now,
+				   "a stop"); /* never STEP_ON: what was under way has not succeeded */
 	runner->goes_by_row = true;
 	runner->is_restart = false;
 	runner->acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);
-	return runner_wait(subscription, runner->acquire_at);
+	return runner_wait(subscription, runner->acquire_at, "another owner is active");
 }
 
 static void runner_hear_of_loss(struct tide_subscription *subscription)
@@ -230,7 +232,7 @@ static int64_t runner_delay_of_stop(struct tide_subscription *subscription, cons
 static enum step runner_stop_waits(struct tide_subscription *subscription)
 {
 	atomic_store(&subscription->attention, true);
-	return runner_wait(subscription, subscription->runner.stop_at);
+	return runner_wait(subscription, subscription->runner.stop_at, "the final save is tried again");
 }
 
 static enum step runner_stop_later(struct tide_subscription *subscription, const struct tide_error *error,
@@ -307,6 +309,38 @@ static enum step runner_obey(struct tide_subscription *subscription)
 	return STEP_ON;
 }
 
+static void runner_log_wakeup(const struct tide_subscription *subscription, unsigned sources, bool is_poll)
+{
+	static const struct {
+		unsigned source;
+		const char *name;
+	} names[] = { { RING_APPEND, "append" },  { RING_BUS, "bus" },         { RING_NOTIFY, "notify" },
+		      { RING_MANUAL, "manual" },  { RING_CONTROL, "control" }, { RING_TAIL, "tail" },
+		      { RING_RELEASE, "release" } };
+	char text[80] = "";
+	size_t size = 0;
+	if ((!sources && !is_poll) || !log_is_wanted(TIDE_LOG_DEBUG))
+		return;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (sources & names[i].source)
+			size += (size_t)snprintf(text + size, sizeof text - size, ",%s", names[i].name);
+	if (is_poll)
+		snprintf(text + size, sizeof text - size, ",poll");
+	log_at(TIDE_LOG_DEBUG, "subscription", "woken", "name='%s' sources=%s", subscription->name, text + 1);
+}
+
+static void runner_log_wait(const struct tide_subscription *subscription)
+{
+	const struct runner *runner = &subscription->runner;
+	char seconds[32] = "never";
+	if (!log_is_wanted(TIDE_LOG_DEBUG))
+		return;
+	if (runner->wait_at.ns != MONO_NEVER.ns)
+		snprintf(seconds, sizeof seconds, "%.3f", seconds_of_ns(mono_since(runner->wait_at, runner->now)));
+	log_at(TIDE_LOG_DEBUG, "subscription", "waiting", "name='%s' seconds=%s for='%s'", subscription->name, seconds,
+	       runner->wait_why);
+}
+
 /* Hear who rang since the last time, before looking for work. */
 static void runner_listen(struct tide_subscription *subscription)
 {
@@ -329,6 +363,7 @@ static void runner_listen(struct tide_subscription *subscription)
 	counts[METRICS_WAKE_MANUAL] += (sources & RING_MANUAL) != 0;
 	counts[METRICS_WAKE_POLL] += is_poll;
 	mutex_unlock(&subscription->lock);
+	runner_log_wakeup(subscription, sources, is_poll);
 }
 
 /* ---- Paused ------------------------------------------------------------------------------------------------- */
@@ -388,9 +423,9 @@ static enum step runner_rest(struct tide_subscription *subscription)
 	if (pause.is_save_due)
 		return runner_save_pause(subscription);
 	if (!pause.is_by_breaker)
-		return runner_wait(subscription, MONO_NEVER);
+		return runner_wait(subscription, MONO_NEVER, "paused");
 	if (runner->now.ns < pause.ready_at.ns)
-		return runner_wait(subscription, pause.ready_at);
+		return runner_wait(subscription, pause.ready_at, "the breaker of the handler is open");
 	runner_probe(subscription);
 	return STEP_ON;
 }
@@ -404,12 +439,19 @@ static enum step runner_fill(struct tide_subscription *subscription, bool is_liv
 	if (step != STEP_ON)
 		return step;
 	struct tide_error err;
+	struct feed *feed = &runner->feed;
+	tide_position from = feed->read_to;
+	int64_t before = feed->flow.total_acquisitions;
 	tide_status status = infra_open(subscription, &err);
 	if (status == TIDE_OK)
-		status = feed_fill(&runner->feed, runner->feed_session, is_live, runner->now, &err);
+		status = feed_fill(feed, runner->feed_session, is_live, runner->now, &err);
 	step = infra_end(subscription, RETRY_READ, status, &err);
 	if (step == STEP_ON)
 		settle_flow(subscription);
+	if (status == TIDE_OK)
+		log_at(TIDE_LOG_DEBUG, "subscription", "page read",
+		       "name='%s' behind=%lld to=%lld events=%lld source=%s", subscription->name, (long long)from,
+		       (long long)feed->read_to, (long long)(feed->flow.total_acquisitions - before), feed->source);
 	return step;
 }
 
@@ -447,6 +489,11 @@ static enum step runner_go_live(struct tide_subscription *subscription)
 	return STEP_ON;
 }
 
+static const char *runner_idles_for(const struct feed *feed)
+{
+	return feed->is_held ? "an open append before the next event" : "new events";
+}
+
 /* Nothing to deliver: no transaction stays open, the timer saves what it has to, and then sleep. */
 static enum step runner_idle(struct tide_subscription *subscription)
 {
@@ -458,7 +505,7 @@ static enum step runner_idle(struct tide_subscription *subscription)
 	}
 	struct mono_time until = mono_min(runner->poll_at, runner->feed.look_at);
 	until = mono_min(until, progress_due_at(&runner->progress, &subscription->config));
-	return runner_wait(subscription, mono_min(until, runner->redeliver_at));
+	return runner_wait(subscription, mono_min(until, runner->redeliver_at), runner_idles_for(&runner->feed));
 }
 
 /* The ownership could not be renewed for so long that another owner may be near: no call begins before it is. */
@@ -470,7 +517,7 @@ static enum step runner_distrust(struct tide_subscription *subscription)
 		if (step != STEP_WAIT)
 			return step;
 	}
-	return runner_wait(subscription, mono_add(runner->now, RUNNER_DISTRUST_NS));
+	return runner_wait(subscription, mono_add(runner->now, RUNNER_DISTRUST_NS), "the ownership is not renewed");
 }
 
 /* One thing that is due while CATCHING_UP or LIVE. */
@@ -550,8 +597,10 @@ struct mono_time runner_step(struct tide_subscription *subscription, struct mono
 		enum step step = runner_advance(subscription);
 		if (step == STEP_END)
 			return MONO_NEVER;
-		if (step == STEP_WAIT)
+		if (step == STEP_WAIT) {
+			runner_log_wait(subscription);
 			return runner->wait_at;
+		}
 	}
 	return now;
 }

@@ -25,9 +25,11 @@ void runner_thread(void *subscription);
 /** When that thread ended otherwise: a handler ended it. The run ends in ERROR. */
 void runner_thread_died(void *subscription);
 
-static inline enum step runner_wait(struct tide_subscription *subscription, struct mono_time until)
+/** `why`: what is waited for, static text. */
+static inline enum step runner_wait(struct tide_subscription *subscription, struct mono_time until, const char *why)
 {
 	subscription->runner.wait_at = until;
+	subscription->runner.wait_why = why;
 	return STEP_WAIT;
 }
 

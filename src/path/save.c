@@ -93,6 +93,8 @@ static void save_count(struct tide_subscription *subscription, struct mono_time 
 	subscription->metrics.checkpoints_saved++;
 	histogram_add(&subscription->metrics.checkpoint_seconds, took);
 	mutex_unlock(&subscription->lock);
+	log_at(TIDE_LOG_DEBUG, "checkpoint", "saved", "name='%s' position=%lld seconds=%.6f", subscription->name,
+	       (long long)subscription->runner.progress.position, seconds_of_ns(took));
 }
 
 static void save_done(struct tide_subscription *subscription, struct mono_time since)
@@ -459,7 +461,7 @@ enum step save_before_wait(struct tide_subscription *subscription)
 	}
 	tide_status status = save_try_aside(subscription, &err);
 	if (status == TIDE_OK && !runner->is_resolved)
-		return runner_wait(subscription, runner->now);
+		return runner_wait(subscription, runner->now, "the start position is resolved again");
 	if (status == TIDE_OK)
 		return STEP_WAIT;
 	if (status == TIDE_FENCED || status == TIDE_DIVERGED)

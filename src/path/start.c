@@ -102,7 +102,7 @@ static enum step start_acquire(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	if (runner->now.ns < runner->acquire_at.ns)
-		return runner_wait(subscription, runner->acquire_at);
+		return runner_wait(subscription, runner->acquire_at, "another owner is active");
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
@@ -125,7 +125,7 @@ static enum step start_acquire(struct tide_subscription *subscription)
 	}
 	start_stand_by(subscription);
 	runner->acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);
-	return runner_wait(subscription, runner->acquire_at);
+	return runner_wait(subscription, runner->acquire_at, "another owner is active");
 }
 
 /* ---- Start position ----------------------------------------------------------------------------------------- */

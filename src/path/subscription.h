@@ -89,6 +89,7 @@ struct runner {
 	struct random random;
 
 	struct mono_time wait_at; /* when the next step is due */
+	const char *wait_why;     /* what is waited for, for the log */
 	struct mono_time poll_at;
 
 	void *session;              /* of the checkpoint database; also of the feed when it is the same store */

@@ -127,9 +127,14 @@ static void log_format(struct log_fields *fields, const char *format, va_list *a
 	}
 }
 
+bool log_is_wanted(enum tide_log_level level)
+{
+	return (int)level >= atomic_load_explicit(&log_target.level, memory_order_relaxed);
+}
+
 void log_at(enum tide_log_level level, const char *component, const char *message, const char *format, ...)
 {
-	if ((int)level < atomic_load_explicit(&log_target.level, memory_order_relaxed))
+	if (!log_is_wanted(level))
 		return;
 	if (mutex_is_mine(&log_target.lock))
 		return; /* a sink that calls back would wait for itself */

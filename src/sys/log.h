@@ -2,9 +2,14 @@
 #ifndef TIDE_SYS_LOG_H
 #define TIDE_SYS_LOG_H
 
+#include <stdbool.h>
+
 #include <tidemark/log.h>
 
 #include <tidemark/error.h>
+
+/** Whether lines of a level go anywhere: for what costs something to tell. Threads: any. */
+bool log_is_wanted(enum tide_log_level level);
 
 /**
  * Log one line when its level is wanted; `message` is static text, `format` makes the fields, such as "name='%s' position=%d".

@@ -64,6 +64,41 @@ static void lost_ownership_and_retries_of_databases_are_logged(void **state)
 	rig_log_end();
 }
 
+static void run_a_little(enum tide_log_level level)
+{
+	struct rig rig;
+	rig_log_begin_at(level);
+	rig_ready(&rig, "memory:%n");
+	rig_append(&rig, "Good");
+	rig_start(&rig);
+	rig_settle(&rig, "Good");
+	if (level == TIDE_LOG_DEBUG) {
+		wait_for(10, rig_logged("debug subscription waiting", "for='new events'") > 0);
+		wait_for(10, rig_logged("debug subscription woken", "name='Totals' sources=append") > 0);
+	}
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	rig_close(&rig);
+}
+
+static void pages_waits_saves_and_rings_are_logged_at_debug_alone(void **state)
+{
+	(void)state;
+	run_a_little(TIDE_LOG_DEBUG);
+	assert_int_equal(
+		rig_logged("debug subscription page read", "name='Totals' behind=0 to=1 events=1 source=store"), 1);
+	assert_int_equal(rig_logged("debug subscription page read", "name='Totals' behind=1 to=2 events=1 source=tail"),
+			 1);
+	assert_true(rig_logged("debug subscription page read", "source=store_for_tail") > 0);
+	assert_int_equal(rig_logged("debug checkpoint saved", "name='Totals' position=1 seconds=0."), 1);
+	assert_true(rig_logged("debug checkpoint saved", "name='Totals' position=2 seconds=0.") > 0);
+	assert_int_equal(rig_logged("{\"n\"", NULL), 0); /* no payload */
+	rig_log_end();
+	run_a_little(TIDE_LOG_INFO);
+	assert_true(rig_logged("info subscription state changed", NULL) > 0);
+	assert_int_equal(rig_logged("debug ", NULL), 0);
+	rig_log_end();
+}
+
 /* ---- Memory that runs out ------------------------------------------------------------------------------------ */
 
 static tide_status tell_metrics(struct rig *rig)
@@ -156,6 +191,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(changes_are_logged_at_their_levels),
+		cmocka_unit_test(pages_waits_saves_and_rings_are_logged_at_debug_alone),
 		cmocka_unit_test(lost_ownership_and_retries_of_databases_are_logged),
 		cmocka_unit_test(whatever_is_told_survives_that_memory_runs_out),
 	};

@@ -596,7 +596,7 @@ static void shutdowns_are_told(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_log_begin();
+	rig_log_begin_at(TIDE_LOG_DEBUG);
 	rig_ready(&rig, "memory:%n");
 	struct tide_shutdown_metrics metrics;
 	refused(TIDE_NOT_FOUND, tide_manager_shutdown_metrics(rig.manager, &metrics, err));

@@ -43,10 +43,15 @@ static void rig_log_line(void *self, const struct tide_log_line *line)
 
 void rig_log_begin(void)
 {
+	rig_log_begin_at(TIDE_LOG_INFO);
+}
+
+void rig_log_begin_at(enum tide_log_level level)
+{
 	mutex_init(&rig_log.lock);
 	rig_log.count = 0;
 	rig_log.is_kept = true;
-	tide_log_set(rig_log_line, NULL, TIDE_LOG_DEBUG);
+	tide_log_set(rig_log_line, NULL, level);
 }
 
 void rig_log_end(void)

@@ -98,8 +98,9 @@ char *json_at(const char *json, const char *path);
 		free(rig_text);                                                                                        \
 	} while (0)
 
-/** What was logged since rig_log_begin, one line each: "level component message fields". */
+/** What was logged since rig_log_begin, from info on, one line each: "level component message fields". */
 void rig_log_begin(void);
+void rig_log_begin_at(enum tide_log_level level);
 void rig_log_end(void);
 /** How many lines contain all of these texts (the second may be NULL). */
 int rig_logged(const char *text, const char *more);

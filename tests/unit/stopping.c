@@ -53,7 +53,7 @@ static void open_later(void *self)
 
 static void opening_start(struct opening *opening)
 {
-	rig_log_begin();
+	rig_log_begin_at(TIDE_LOG_DEBUG);
 	must(thread_start(&opening->thread, "opens", open_later, opening, err));
 }
 
