@@ -8,6 +8,14 @@
 #include "core/utf8.h"
 #include "sys/alloc.h"
 
+/* A line on standard error. */
+static void output_say(const char *before, const char *text)
+{
+	fputs(before, stderr);
+	output_put(stderr, text, strlen(text));
+	fputc('\n', stderr);
+}
+
 static void output_error_json(const char *name, const char *message, const struct buffer *members)
 {
 	struct buffer line = { 0 };
@@ -23,7 +31,7 @@ static void output_error_json(const char *name, const char *message, const struc
 		buffer_add(&line, members->data, members->size);
 	json_close(&line, '}');
 	json_close(&line, '}');
-	fprintf(stderr, "%s\n", line.failed ? "{\"error\":{\"name\":\"out_of_memory\"}}" : line.data);
+	output_say("", line.failed ? "{\"error\":{\"name\":\"out_of_memory\"}}" : line.data);
 	buffer_fini(&line);
 }
 
@@ -40,7 +48,8 @@ int cli_usage(struct cli *cli, const char *format, ...)
 		return CLI_USAGE;
 	}
 	const char *command = cli->command == COMMAND_NONE ? "" : cli_commands[cli->command].name;
-	fprintf(stderr, "tide: %s\ntry 'tide %s%s--help'\n", message, command, *command ? " " : "");
+	output_say("tide: ", message);
+	fprintf(stderr, "try 'tide %s%s--help'\n", command, *command ? " " : "");
 	return CLI_USAGE;
 }
 
@@ -64,19 +73,12 @@ int cli_exit_of(tide_status status)
 	}
 }
 
-static void output_error(const char *message)
-{
-	fputs("tide: ", stderr);
-	output_put(stderr, message, strlen(message));
-	fputc('\n', stderr);
-}
-
 int cli_fail_with(struct cli *cli, const struct tide_error *err, const struct buffer *members)
 {
 	if (cli->json)
 		output_error_json(tide_status_name(err->status), err->message, members);
 	else
-		output_error(err->message);
+		output_say("tide: ", err->message);
 	return cli_exit_of(err->status);
 }
 
@@ -87,15 +89,15 @@ int cli_fail(struct cli *cli, const struct tide_error *err)
 
 void cli_note(struct cli *cli, const char *format, ...)
 {
+	char message[1024];
 	va_list list;
 
 	if (cli->json)
 		return;
 	va_start(list, format);
-	fputs("tide: ", stderr);
-	vfprintf(stderr, format, list);
-	fputc('\n', stderr);
+	vsnprintf(message, sizeof message, format, list);
 	va_end(list);
+	output_say("tide: ", message);
 }
 
 static void log_json(const struct tide_log_line *line)
@@ -116,7 +118,18 @@ static void log_json(const struct tide_log_line *line)
 	json_close(&text, '}');
 	json_close(&text, '}');
 	if (!text.failed)
-		fprintf(stderr, "%s\n", text.data);
+		output_say("", text.data);
+	buffer_fini(&text);
+}
+
+static void log_text(const struct tide_log_line *line)
+{
+	const char *before = isatty(STDERR_FILENO) ? "\r\033[Ktide: " : "tide: "; /* over a progress bar */
+	struct buffer text = { 0 };
+
+	buffer_format(&text, "%s: %s: %s%s%s", tide_log_level_name(line->level), line->component, line->message,
+		      *line->fields ? " " : "", line->fields);
+	output_say(before, text.failed ? line->message : text.data);
 	buffer_fini(&text);
 }
 
@@ -127,9 +140,7 @@ void cli_log(void *self, const struct tide_log_line *line)
 	if (cli->json)
 		log_json(line);
 	else
-		fprintf(stderr, "%stide: %s: %s: %s%s%s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "",
-			tide_log_level_name(line->level), line->component, line->message, *line->fields ? " " : "",
-			line->fields);
+		log_text(line);
 }
 
 static int output_out_of_memory(struct cli *cli)

@@ -49,7 +49,9 @@ static void progress_draw(const struct progress *progress, int64_t done, int64_t
 	double share = done >= progress->total ? 1 : (double)done / (double)progress->total;
 	char bar[PROGRESS_CELLS + 1];
 
-	fprintf(stderr, "\r%s ", progress->verb);
+	fputc('\r', stderr);
+	output_put(stderr, progress->verb, strlen(progress->verb));
+	fputc(' ', stderr);
 	if (progress->total > 0) {
 		progress_bar(share, bar);
 		fprintf(stderr, "[%s] %3d%% ", bar, (int)(share * 100));
