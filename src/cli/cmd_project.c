@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "path/checkpoints.h"
@@ -381,6 +382,23 @@ static int project_reset(struct project_call *call)
 	return exit == CLI_USAGE ? CLI_FAILED : exit;
 }
 
+/* What the database itself says of an event may quote it: it is for whoever looks at a terminal and asked for it. */
+static void project_show_words(void *self, const struct tide_error_record *record)
+{
+	struct cli *cli = self;
+	if (record->error_stacktrace)
+		cli_note(cli, "the database says of position %lld: %s", (long long)record->position,
+			 record->error_stacktrace);
+}
+
+static tide_status project_listen(struct project_call *call, struct tide_error *err)
+{
+	int64_t id;
+	if (!call->cli->options[OPT_VERBOSE].is_set || isatty(STDERR_FILENO) != 1)
+		return TIDE_OK;
+	return tide_manager_on_error(call->manager, TIDE_ERRORS_ALL, 0, project_show_words, call->cli, &id, err);
+}
+
 static int project_open(struct project_call *call)
 {
 	struct cli *cli = call->cli;
@@ -399,7 +417,8 @@ static int project_open(struct project_call *call)
 	if (exit != CLI_DONE)
 		return exit;
 	if (tide_manager_open(TIDE_MANAGER(.store = call->store, .checkpoints = call->checkpoints), &call->manager,
-			      &err) != TIDE_OK)
+			      &err) != TIDE_OK ||
+	    project_listen(call, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	return project_run(call);
 }

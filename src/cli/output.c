@@ -16,6 +16,12 @@ static void output_say(const char *before, const char *text)
 	fputc('\n', stderr);
 }
 
+/* What comes while a progress bar may stand in the line. */
+static const char *output_over_bar(void)
+{
+	return isatty(STDERR_FILENO) ? "\r\033[Ktide: " : "tide: ";
+}
+
 static void output_error_json(const char *name, const char *message, const struct buffer *members)
 {
 	struct buffer line = { 0 };
@@ -97,7 +103,7 @@ void cli_note(struct cli *cli, const char *format, ...)
 	va_start(list, format);
 	vsnprintf(message, sizeof message, format, list);
 	va_end(list);
-	output_say("tide: ", message);
+	output_say(output_over_bar(), message);
 }
 
 static void log_json(const struct tide_log_line *line)
@@ -124,12 +130,11 @@ static void log_json(const struct tide_log_line *line)
 
 static void log_text(const struct tide_log_line *line)
 {
-	const char *before = isatty(STDERR_FILENO) ? "\r\033[Ktide: " : "tide: "; /* over a progress bar */
 	struct buffer text = { 0 };
 
 	buffer_format(&text, "%s: %s: %s%s%s", tide_log_level_name(line->level), line->component, line->message,
 		      *line->fields ? " " : "", line->fields);
-	output_say(before, text.failed ? line->message : text.data);
+	output_say(output_over_bar(), text.failed ? line->message : text.data);
 	buffer_fini(&text);
 }
 
