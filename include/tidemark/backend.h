@@ -411,6 +411,8 @@ struct tide_checkpoint_ops {
 	tide_status (*lease_mark)(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
 				  struct tide_error *err);
 	tide_status (*lease_is_owned)(void *session, const char *name, bool *ret, struct tide_error *err);
+	/* Nobody's from now on, in a new epoch, whoever had it; `*ret` false: there is no such lease. It waits as lease_seize. */
+	tide_status (*lease_end)(void *session, const char *name, bool *ret, struct tide_error *err);
 	/* NULL: a transaction that writes keeps every other writer out. Else takes the ownership whoever has it; waits for what
 	 * its owner has written and not committed. */
 	tide_status (*lease_seize)(void *session, const char *name, const struct tide_uuid *owner,

@@ -233,6 +233,19 @@ tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints, struct t
 tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, const char *name, bool *ret,
 				      struct tide_error *err);
 
+/**
+ * End the ownership of a projection, whoever has it: for one that cannot end by itself, as when its host is gone for good.
+ *
+ * An owner that lives is fenced at its next write or renewal, and then tries again as everybody does. On SQLite its lock is
+ * the kernel's: nobody else owns before the owner has found out, or its process has ended.
+ *
+ * Owns:    nothing.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND (it was never owned), TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL,
+ *          TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_checkpoints_release(struct tide_checkpoints *checkpoints, const char *name, struct tide_error *err);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

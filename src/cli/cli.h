@@ -188,6 +188,11 @@ struct tide_store *cli_open(struct cli *cli, bool read_only, int *ret_exit);
 /** Open the checkpoints of --into, or of the store. */
 struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store, bool initialize,
 					      int *ret_exit);
+struct tide_lease_info;
+/** The lease of a projection, as far as the database keeps it. */
+bool cli_find_lease(struct tide_checkpoints *checkpoints, const char *name, struct tide_lease_info *ret);
+/** Who owns a projection, as far as it is kept: ` (pid 12 on a host, since …, its lease ends in 4 s)`. A static buffer. */
+const char *cli_owner_text(struct tide_checkpoints *checkpoints, const char *name);
 /** Wait for appends that are open now, as --wait says: how far the feed is settled then. CLI_DONE, or what failed. */
 int cli_settle(struct cli *cli, struct tide_store *store, struct tide_horizon *ret);
 /** When that was not far enough: say from where, and who holds it. CLI_DONE when it was, CLI_UNAVAILABLE. */

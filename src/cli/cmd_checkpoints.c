@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "path/checkpoints.h"
 #include "sys/alloc.h"
 
 static void checkpoint_json(struct buffer *line, const struct tide_checkpoint *row)
@@ -186,6 +187,58 @@ static int checkpoints_accept(struct cli *cli, struct tide_checkpoints *checkpoi
 	return cli_line(cli, &line);
 }
 
+static int checkpoints_print_release(struct cli *cli, const char *name, bool is_owned,
+				     const struct tide_lease_info *lease, const char *owner)
+{
+	struct buffer line = { 0 };
+
+	if (cli->json) {
+		json_open(&line, '{');
+		json_key(&line, "projection_name");
+		json_string(&line, name);
+		json_key(&line, "was_owned");
+		json_bool(&line, is_owned);
+		json_key(&line, "host");
+		json_string(&line, *lease->host ? lease->host : NULL);
+		json_key(&line, "pid");
+		if (lease->pid > 0)
+			json_integer(&line, lease->pid);
+		else
+			json_null(&line);
+		json_close(&line, '}');
+		return cli_line(cli, &line);
+	}
+	if (!is_owned)
+		buffer_format(&line, "'%s' is released; nobody who lives owned it", name);
+	else
+		buffer_format(&line, "'%s' is released; its owner%s is fenced at its next write", name, owner);
+	if (is_owned && lease->seconds_left < 0)
+		buffer_format(&line, "%s", ", and keeps others out by a lock of its process until then");
+	return cli_line(cli, &line);
+}
+
+/* The ownership alone: where the projection is stays as it is. */
+static int checkpoints_release(struct cli *cli, struct tide_checkpoints *checkpoints)
+{
+	const char *name = cli->args[1];
+	struct tide_lease_info lease = { .seconds_left = -1 };
+	struct tide_error err;
+	bool is_owned;
+
+	if (tide_checkpoints_is_owned(checkpoints, name, &is_owned, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	const char *owner = cli_owner_text(checkpoints, name);
+	(void)cli_find_lease(checkpoints, name, &lease);
+	if (is_owned && !cli->options[OPT_FORCE].is_set) {
+		tide_fail(&err, TIDE_STATE, "projection '%s' is running in another process%s; stop it, or say --force",
+			  name, owner);
+		return cli_fail(cli, &err);
+	}
+	if (tide_checkpoints_release(checkpoints, name, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	return checkpoints_print_release(cli, name, is_owned, &lease, owner);
+}
+
 static const char *const lag_heads[] = { "projection", ">events behind",    ">seconds behind",
 					 ">processed", "last processed at", NULL };
 
@@ -290,7 +343,8 @@ static checkpoints_action *checkpoints_find(const char *name)
 	} actions[] = { { "show", checkpoints_show },
 			{ "reset", checkpoints_reset },
 			{ "rewind", checkpoints_rewind },
-			{ "accept", checkpoints_accept } };
+			{ "accept", checkpoints_accept },
+			{ "release", checkpoints_release } };
 
 	for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
 		if (strcmp(actions[i].name, name) == 0)
@@ -309,7 +363,7 @@ int cmd_checkpoints(struct cli *cli)
 	}
 	checkpoints_action *run = checkpoints_find(action);
 	if (!run)
-		return cli_usage(cli, "checkpoints '%s' is none of list, show, reset, rewind, accept", action);
+		return cli_usage(cli, "checkpoints '%s' is none of list, show, reset, rewind, accept, release", action);
 	if (cli->arg_count < 2)
 		return cli_usage(cli, "checkpoints %s needs the name of a projection", action);
 	if (run == checkpoints_rewind && !cli->options[OPT_TO].is_set)

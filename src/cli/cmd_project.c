@@ -141,30 +141,6 @@ static void project_end(struct project_call *call)
 	tide_manager_request_shutdown(call->manager, TIDE_SHUTDOWN_PROGRAMMATIC);
 }
 
-/* Who has the name, as far as it is kept: " (pid 12 on a host, since …, its lease ends in 4 s)". */
-static const char *project_owner(struct project_call *call, const char *name)
-{
-	static char text[512];
-	struct tide_lease_info *leases = NULL;
-	size_t count = 0, size = 0;
-
-	*text = '\0';
-	(void)checkpoints_leases(call->checkpoints, &leases, &count, NULL);
-	for (size_t i = 0; i < count; i++) {
-		const struct tide_lease_info *one = &leases[i];
-		if (strcmp(one->name, name) != 0 || !one->is_owned || !*one->host)
-			continue;
-		size = (size_t)snprintf(text, sizeof text, " (pid %d on %s, since %s", one->pid, one->host,
-					time_text(true, one->acquired_at));
-		if (one->seconds_left >= 0)
-			size += (size_t)snprintf(text + size, sizeof text - size, ", its lease ends in %.0f s",
-						 one->seconds_left);
-		snprintf(text + size, sizeof text - size, ")");
-	}
-	tide_free(leases);
-	return text;
-}
-
 static void project_watch_standby(struct project_call *call)
 {
 	const char *name = tide_sql_projection_subscriber(call->projection)->name;
@@ -176,7 +152,7 @@ static void project_watch_standby(struct project_call *call)
 	} else if (!call->cli->options[OPT_ONCE].is_set && !call->was_noted) {
 		call->was_noted = true;
 		cli_note(call->cli, "'%s' is running in another process%s; standing by to take over", name,
-			 project_owner(call, name));
+			 cli_owner_text(call->checkpoints, name));
 	}
 }
 
@@ -297,7 +273,7 @@ static int project_summary(struct project_call *call, const struct tide_shutdown
 		return cli_fail(call->cli, &err);
 	if (call->gave_up) {
 		tide_fail(&err, TIDE_BUSY, "projection '%s' is running in another process%s", status.name,
-			  project_owner(call, status.name));
+			  cli_owner_text(call->checkpoints, status.name));
 		return cli_fail(call->cli, &err);
 	}
 	double seconds = progress_seconds(&call->progress);

@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "core/url.h"
+#include "path/checkpoints.h"
 #include "sys/alloc.h"
 
 /* A store that was never initialised is the usual first mistake: say what to do. */
@@ -50,6 +51,41 @@ struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store
 }
 
 #define WAIT_DEFAULT_SECONDS 10
+
+bool cli_find_lease(struct tide_checkpoints *checkpoints, const char *name, struct tide_lease_info *ret)
+{
+	struct tide_lease_info *leases = NULL;
+	size_t count = 0;
+	bool is_found = false;
+
+	(void)checkpoints_leases(checkpoints, &leases, &count, NULL);
+	for (size_t i = 0; i < count && !is_found; i++) {
+		is_found = strcmp(leases[i].name, name) == 0;
+		if (is_found)
+			*ret = leases[i];
+	}
+	tide_free(leases);
+	return is_found;
+}
+
+const char *cli_owner_text(struct tide_checkpoints *checkpoints, const char *name)
+{
+	static char text[512];
+	struct tide_lease_info lease;
+	size_t size;
+
+	*text = '\0';
+	if (!cli_find_lease(checkpoints, name, &lease) || !lease.is_owned)
+		return text;
+	size = *lease.host ? (size_t)snprintf(text, sizeof text, " (pid %d on %s, ", lease.pid, lease.host)
+			   : (size_t)snprintf(text, sizeof text, " (");
+	size += (size_t)snprintf(text + size, sizeof text - size, "since %s", time_text(true, lease.acquired_at));
+	if (lease.seconds_left >= 0)
+		size += (size_t)snprintf(text + size, sizeof text - size, ", its lease ends in %.0f s",
+					 lease.seconds_left);
+	snprintf(text + size, sizeof text - size, ")");
+	return text;
+}
 
 int cli_settle(struct cli *cli, struct tide_store *store, struct tide_horizon *ret)
 {

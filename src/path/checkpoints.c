@@ -444,6 +444,23 @@ tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, cons
 	return status;
 }
 
+tide_status tide_checkpoints_release(struct tide_checkpoints *checkpoints, const char *name, struct tide_error *err)
+{
+	void *session;
+	bool is_found = false;
+	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	if (checkpoints_ops(checkpoints)->lease_end)
+		status = checkpoints_ops(checkpoints)->lease_end(session, name, &is_found, err);
+	store_return(checkpoints->database, session, status);
+	if (status == TIDE_OK && !is_found)
+		status = tide_fail(err, TIDE_NOT_FOUND, "projection '%s' was never owned", name);
+	if (status == TIDE_OK)
+		log_at(TIDE_LOG_NOTICE, "subscription", "ownership ended by a person", "name='%s'", name);
+	return status;
+}
+
 tide_status checkpoints_leases(struct tide_checkpoints *checkpoints, struct tide_lease_info **ret, size_t *ret_count,
 			       struct tide_error *err)
 {

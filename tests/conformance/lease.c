@@ -327,6 +327,77 @@ static void lease_keeps_who_had_it_and_what_ended_it(struct fixture *f)
 	contender_close(&one);
 }
 
+static void lease_that_a_person_ends_fences_its_owner(struct fixture *f)
+{
+	struct contender one, two;
+	contender_open(&one, f->store, 1);
+	contender_open(&two, f->store, 2);
+	assert_string_equal(refused(TIDE_NOT_FOUND, tide_checkpoints_release(f->checkpoints, "p", err)).message,
+			    "projection 'p' was never owned");
+	refused(TIDE_ARGUMENT, tide_checkpoints_release(f->checkpoints, "", err));
+	assert_true(contender_acquire(&one, "p"));
+	assert_true(contender_acquire(&two, "q"));
+	must(one.ops->lease_mark(one.session, &one.fence, 12, 0, err));
+	must(tide_checkpoints_release(f->checkpoints, "p", err));
+	struct tide_checkpoint_write write = write_to("p", 5);
+	refused(TIDE_FENCED, one.ops->save(one.session, &one.fence, &write, err));
+	refused(TIDE_FENCED, one.ops->lease_renew(one.session, &one.fence, err));
+	refused(TIDE_FENCED, one.ops->lease_mark(one.session, &one.fence, 13, 0, err));
+	refused(TIDE_FENCED, one.ops->lease_release(one.session, &one.fence, err));
+	must(two.ops->lease_renew(two.session, &two.fence, err));
+	contender_release(&two);
+	assert_false(is_owned(&two, "p"));
+	assert_true(contender_acquire(&two, "p"));
+	assert_true(two.lease.epoch >= one.fence.epoch + 2);
+	assert_false(two.lease.was_unclean);
+	assert_int_equal(two.lease.suspect, 0);
+	assert_false(contender_acquire(&one, "p"));
+	contender_release(&two);
+	must(tide_checkpoints_release(f->checkpoints, "p", err)); /* nobody's already */
+	assert_true(contender_acquire(&one, "p"));
+	assert_true(one.lease.epoch >= two.fence.epoch + 2);
+	contender_release(&one);
+	contender_close(&two);
+	contender_close(&one);
+}
+
+static int own_until_told(const char *url, int report_to)
+{
+	struct tide_store *store;
+	if (tide_store_open(url, NULL, &store, NULL) != TIDE_OK)
+		return 1;
+	struct contender c;
+	contender_open(&c, store, 901);
+	if (!contender_acquire(&c, "p"))
+		return 2;
+	struct tide_checkpoint_write write = write_to("p", 5);
+	child_report(report_to, 'o');
+	while (c.ops->save(c.session, &c.fence, &write, NULL) == TIDE_OK)
+		wait_a_moment();
+	if (c.ops->lease_release(c.session, &c.fence, NULL) != TIDE_FENCED)
+		return 3;
+	child_report(report_to, 'f');
+	for (;;)
+		wait_a_moment();
+}
+
+static void process_whose_lease_a_person_ends_gives_way_alive(struct fixture *f)
+{
+	struct contender a;
+	contender_open(&a, f->store, 1);
+	struct child child = child_start(own_until_told, f->url);
+	assert_int_equal(child_await(&child, 30), 'o');
+	assert_false(contender_acquire(&a, "p"));
+	must(tide_checkpoints_release(f->checkpoints, "p", err));
+	assert_int_equal(child_await(&child, 30), 'f');
+	assert_true(contender_acquire(&a, "p"));
+	assert_false(a.lease.was_unclean);
+	child_signal(&child, SIGKILL);
+	assert_int_equal(child_join(&child), 128 + SIGKILL);
+	contender_release(&a);
+	contender_close(&a);
+}
+
 const struct test_case lease_cases[] = {
 	CASE(first_owner_begins_clean),
 	CASE(second_owner_waits_for_the_release_of_the_first),
@@ -336,6 +407,8 @@ const struct test_case lease_cases[] = {
 	CASE(clean_owner_leaves_no_suspect),
 	CASE(one_name_never_has_two_owners),
 	CASE(lease_keeps_who_had_it_and_what_ended_it),
+	CASE(lease_that_a_person_ends_fences_its_owner),
+	CASE_NEEDS(process_whose_lease_a_person_ends_gives_way_alive, NEEDS_PROCESSES),
 	CASE_NEEDS(owner_that_dies_is_succeeded_and_leaves_its_suspect, NEEDS_PROCESSES),
 	CASES_END,
 };

@@ -72,6 +72,7 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 	if (inner->checkpoint.load) {
 		table->checkpoint = fault_checkpoint_ops;
 		FAULT_KEEP(checkpoint.dead_letter_can_park);
+		FAULT_KEEP(checkpoint.lease_end);
 		FAULT_KEEP(checkpoint.lease_note);
 		FAULT_KEEP(checkpoint.lease_list);
 		FAULT_KEEP(checkpoint.lease_seize);

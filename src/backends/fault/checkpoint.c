@@ -56,6 +56,7 @@ FAULT_VALUE(lease_acquire, struct tide_lease,
             (call.state, name, owner, &value, err))
 FAULT_SIMPLE(lease_renew, (void *session, const struct tide_fence *fence, struct tide_error *err), (call.state, fence, err))
 FAULT_SIMPLE(lease_release, (void *session, const struct tide_fence *fence, struct tide_error *err), (call.state, fence, err))
+FAULT_VALUE(lease_end, bool, (void *session, const char *name, bool *ret, struct tide_error *err), (call.state, name, &value, err))
 FAULT_SIMPLE(lease_mark,
              (void *session, const struct tide_fence *fence, tide_position position, int32_t deaths, struct tide_error *err),
              (call.state, fence, position, deaths, err))
@@ -129,6 +130,7 @@ const struct tide_checkpoint_ops fault_checkpoint_ops = {
 	.lease_seize = fault_lease_seize,
 	.lease_renew = fault_lease_renew,
 	.lease_release = fault_lease_release,
+	.lease_end = fault_lease_end,
 	.lease_mark = fault_lease_mark,
 	.lease_is_owned = fault_lease_is_owned,
 	.lease_note = fault_lease_note,

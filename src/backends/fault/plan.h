@@ -41,6 +41,7 @@
 	X(lease_release,       true)  \
 	X(lease_mark,          true)  \
 	X(lease_is_owned,      true)  \
+	X(lease_end,           false) \
 	X(lease_note,          false) \
 	X(lease_list,          false) \
 	X(dead_letter_add,     true)  \

@@ -67,6 +67,14 @@ tide_status memory_lease_renew(void *session, const struct tide_fence *fence, st
 	return status;
 }
 
+static void lease_clear(struct memory_lease *lease)
+{
+	lease->owner = lease_nobody;
+	lease->holder = NULL;
+	lease->suspect = 0;
+	lease->deaths = 0;
+}
+
 tide_status memory_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err) TIDE_UNCHECKED
 {
 	struct memory_state *state = lease_lock(session);
@@ -75,14 +83,24 @@ tide_status memory_lease_release(void *session, const struct tide_fence *fence, 
 	if (lease && lease->epoch > fence->epoch)
 		now.epoch = lease->epoch;
 	tide_status status = memory_check_fence_locked(state, &now, err);
-	if (status == TIDE_OK) {
-		lease->owner = lease_nobody;
-		lease->holder = NULL;
-		lease->suspect = 0;
-		lease->deaths = 0;
-	}
+	if (status == TIDE_OK)
+		lease_clear(lease);
 	mutex_unlock(&state->book_lock);
 	return status;
+}
+
+tide_status memory_lease_end(void *session, const char *name, bool *ret, struct tide_error *err) TIDE_UNCHECKED
+{
+	(void)err;
+	struct memory_state *state = lease_lock(session);
+	struct memory_lease *lease = name_table_find(&state->leases, name);
+	if (lease) {
+		lease_clear(lease);
+		lease->epoch++;
+	}
+	*ret = lease != NULL;
+	mutex_unlock(&state->book_lock);
+	return TIDE_OK;
 }
 
 tide_status memory_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,

@@ -94,6 +94,7 @@ tide_status memory_lease_acquire(void *session, const char *name, const struct t
 				 struct tide_error *err);
 tide_status memory_lease_renew(void *session, const struct tide_fence *fence, struct tide_error *err);
 tide_status memory_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err);
+tide_status memory_lease_end(void *session, const char *name, bool *ret, struct tide_error *err);
 tide_status memory_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
 			      struct tide_error *err);
 tide_status memory_lease_note(void *session, const struct tide_fence *fence, const struct tide_lease_note *note,

@@ -426,6 +426,7 @@ const struct tide_backend tide_backend_memory = {
 		.lease_acquire = memory_lease_acquire,
 		.lease_renew = memory_lease_renew,
 		.lease_release = memory_lease_release,
+		.lease_end = memory_lease_end,
 		.lease_mark = memory_lease_mark,
 		.lease_is_owned = memory_lease_is_owned,
 		.lease_note = memory_lease_note,

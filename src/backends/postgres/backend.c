@@ -50,6 +50,7 @@ const struct tide_backend tide_backend_postgres = {
 		.lease_seize = pg_lease_seize,
 		.lease_renew = pg_lease_renew,
 		.lease_release = pg_lease_release,
+		.lease_end = pg_lease_end,
 		.lease_mark = pg_lease_mark,
 		.lease_is_owned = pg_lease_is_owned,
 		.lease_note = pg_lease_note,

@@ -379,9 +379,11 @@ static tide_status examine_owners(struct examination *examination, struct tide_e
 		bool is_void = pg_bool(rows, row, 2);
 		owned += over < 0 && !is_void;
 		if (is_void)
-			examine_say(examination, TIDE_FINDING_NOTICE, check, "start it again; whoever does takes over",
-				    "'%.255s' is owned for %lld s more, which no renewal has written: a clock was set",
-				    PQgetvalue(rows, row, 0), (long long)-over);
+			examine_say(
+				examination, TIDE_FINDING_NOTICE, check,
+				"start it again, whoever does takes over; or `tide checkpoints release NAME --force`",
+				"'%.255s' is owned for %lld s more, which no renewal has written: a clock was set",
+				PQgetvalue(rows, row, 0), (long long)-over);
 		if (over >= 0)
 			examine_say(examination, TIDE_FINDING_NOTICE, check, "start it again; whoever does takes over",
 				    "'%.255s' was left %lld s ago without being released", PQgetvalue(rows, row, 0),

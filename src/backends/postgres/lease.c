@@ -98,6 +98,17 @@ tide_status pg_lease_release(void *session, const struct tide_fence *fence, stru
 	return lease_change(session, PG_LEASE_RELEASE, &params, fence, err);
 }
 
+tide_status pg_lease_end(void *session, const char *name, bool *ret, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *result = NULL;
+	pg_put_string(&params, name);
+	tide_status status = pg_read_run(session, PG_LEASE_END, &params, &result, err);
+	if (status == TIDE_OK)
+		*ret = pg_changed(result) > 0;
+	return status;
+}
+
 tide_status pg_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
 			  struct tide_error *err)
 {

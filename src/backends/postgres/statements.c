@@ -231,6 +231,11 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_LEASE_RELEASE] =
 		"UPDATE @subscription_leases SET owner = NULL, released_at = clock_timestamp(), expires_at = clock_timestamp(), "
 		"<+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, suspect_deaths = NULL WHERE name = $1::text AND owner = $2::text AND epoch >= $3::int8",
+	[PG_LEASE_END] =
+		"WITH seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE name = $1::text FOR UPDATE) "
+		"UPDATE @subscription_leases l SET owner = NULL, epoch = l.epoch + 1, released_at = clock_timestamp(), "
+		"expires_at = clock_timestamp(), <+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, "
+		"suspect_deaths = NULL FROM seat WHERE l.id = seat.id",
 	[PG_LEASE_MARK] =
 		"UPDATE @subscription_leases SET suspect_position = $4::int8, suspect_deaths = $5::int4 "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
@@ -242,7 +247,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8"
 		"<-LEASE_HISTORY  AND ($4::text IS NULL OR $5::int4 IS NULL OR $6::text IS NULL)+>",
 	[PG_LEASE_LIST] =
-		"SELECT name, owner IS NOT NULL AND expires_at > clock_timestamp(), acquired_at, "
+		"SELECT name, owner IS NOT NULL AND " LEASE_RUNS ", acquired_at, "
 		"ceil(extract(epoch FROM expires_at - clock_timestamp()))::int8"
 		"<+LEASE_HISTORY , host, pid, last_error, last_error_at+>"
 		"<-LEASE_HISTORY , NULL::text, NULL::int4, NULL::text, NULL::timestamptz+> "

@@ -189,6 +189,7 @@ const struct tide_backend tide_backend_sqlite = {
 		.lease_acquire = sqlite_lease_acquire,
 		.lease_renew = sqlite_lease_renew,
 		.lease_release = sqlite_lease_release,
+		.lease_end = sqlite_lease_end,
 		.lease_mark = sqlite_lease_mark,
 		.lease_is_owned = sqlite_lease_is_owned,
 		.lease_note = sqlite_lease_note,

@@ -43,6 +43,9 @@ static const char lease_take[] =
 static const char lease_release[] =
 	"UPDATE subscription_leases SET owner = NULL, released_at = ?4, suspect_position = NULL, suspect_deaths = NULL "
 	"WHERE name = ?1 AND owner = ?2 AND epoch >= ?3";
+static const char lease_end[] =
+	"UPDATE subscription_leases SET owner = NULL, epoch = epoch + 1, released_at = ?2, suspect_position = NULL, "
+	"suspect_deaths = NULL WHERE name = ?1";
 static const char lease_mark[] =
 	"UPDATE subscription_leases SET suspect_position = nullif(?4, 0), suspect_deaths = iif(?4 = 0, NULL, ?5) "
 	"WHERE name = ?1 AND owner = ?2 AND epoch = ?3";
@@ -374,6 +377,23 @@ tide_status sqlite_lease_release(void *self, const struct tide_fence *fence, str
 	}
 	/* Whatever became of the row, this owner ends here. */
 	holding_drop(session->store, fence->name, &fence->owner);
+	return status;
+}
+
+/* The lock is the kernel's: who lives has it until its next write tells it, or its process ends. */
+tide_status sqlite_lease_end(void *self, const char *name, bool *ret, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	char now[TIDE_TIME_TEXT_SIZE];
+	tide_status status = sqlite_statement(&session->connection, lease_end, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite_bind_string(statement, 1, name);
+	sqlite_bind_time(statement, 2, clock_wall(&clock_system), now);
+	status = sqlite_step(&session->connection, statement, NULL, err);
+	if (status == TIDE_OK)
+		*ret = sqlite3_changes(session->connection.handle) > 0;
 	return status;
 }
 
