@@ -211,7 +211,8 @@ static int checkpoints_print_release(struct cli *cli, const char *name, bool is_
 	if (!is_owned)
 		buffer_format(&line, "'%s' is released; nobody who lives owned it", name);
 	else
-		buffer_format(&line, "'%s' is released; its owner%s is fenced at its next write", name, owner);
+		buffer_format(&line, "'%s' is released; its owner%s is fenced at its next write or renewal", name,
+			      owner);
 	if (is_owned && lease->seconds_left < 0)
 		buffer_format(&line, "%s", ", and keeps others out by a lock of its process until then");
 	return cli_line(cli, &line);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Renewing leases beside the watchdog, for those backends whose ownership has a time.
+ * Renewing leases beside the watchdog. Where ownership has no time a renewal is the look that finds an idle owner fenced.
  *
  * Happy path: the watchdog finds a lease due and starts a renewer; that one renews whatever is due, one after the other, and
  * ends when nothing is.

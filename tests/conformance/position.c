@@ -224,6 +224,27 @@ static void person_who_moves_a_position_is_obeyed_by_a_running_owner(struct fixt
 	stop(manager);
 }
 
+static void person_who_moves_a_position_is_obeyed_by_an_idle_owner(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 10);
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	wait_for(30, stored_position(f, "p") == 10);
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 7 }, err));
+	wait_for(30, has_begun_again(recorder, 8));
+	wait_for(30, stored_position(f, "p") == 10);
+	recorder_forget(recorder);
+	must(tide_checkpoints_reset(f->checkpoints, "p", err));
+	wait_for(30, recorder_count(recorder) == 10);
+	wait_for(30, stored_position(f, "p") == 10);
+	stop(manager);
+}
+
 static void row_that_is_gone_is_diverged(struct fixture *f)
 {
 	append_many(f->store, stream_of("Order", 1), 0, 10);
@@ -399,6 +420,7 @@ const struct test_case position_cases[] = {
 	CASE(row_that_went_back_is_begun_from_again),
 	CASE(row_that_went_on_without_its_owner_is_diverged),
 	CASE(person_who_moves_a_position_is_obeyed_by_a_running_owner),
+	CASE(person_who_moves_a_position_is_obeyed_by_an_idle_owner),
 	CASE_NEEDS(row_that_is_gone_is_diverged, NEEDS_SQL),
 	CASE(position_stands_on_the_newest_event_whatever_was_filtered),
 	CASE_NEEDS(store_that_went_back_is_diverged_until_a_person_decides, NEEDS_SQL),

@@ -7,7 +7,7 @@
 #include "sys/alloc.h"
 
 /*
- * Ownership inside one process. Nothing has to be renewed: an owner lives as long as the handle it acquired through.
+ * Ownership inside one process. An owner lives as long as the handle it acquired through; renewing only looks whether it still owns.
  */
 
 static const struct tide_uuid lease_nobody;

@@ -431,6 +431,7 @@ const struct tide_backend tide_backend_memory = {
 		.lease_is_owned = memory_lease_is_owned,
 		.lease_note = memory_lease_note,
 		.lease_list = memory_lease_list,
+		.lease_renew_ns = NS_PER_SECOND,
 		.dead_letter_add = memory_dead_letter_add,
 		.dead_letter_list = memory_dead_letter_list,
 		.dead_letter_get = memory_dead_letter_get,

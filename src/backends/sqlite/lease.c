@@ -380,7 +380,7 @@ tide_status sqlite_lease_release(void *self, const struct tide_fence *fence, str
 	return status;
 }
 
-/* The lock is the kernel's: who lives has it until its next write tells it, or its process ends. */
+/* The lock is the kernel's: who lives has it until its next write or renewal tells it, or its process ends. */
 tide_status sqlite_lease_end(void *self, const char *name, bool *ret, struct tide_error *err)
 {
 	struct sqlite_session *session = self;
