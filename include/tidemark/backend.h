@@ -339,8 +339,8 @@ struct tide_store_ops {
 	 * there is none. `*ret_may_come`: more may become visible there, on a replica that is behind. */
 	tide_status (*anchor)(void *session, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
 			      struct tide_error *err);
-	/* NULL: only sessions that were opened can be other connections. Else counts the connections that were lost: behind a
-	 * new one the database may be another one. */
+	/* NULL: only sessions that were opened can be other connections. Else counts the connections that were lost, and whatever
+	 * else tells that the database may be another one than before: a table in the place of another, a backup copied over it. */
 	uint64_t (*losses)(void *store);
 	/* NULL: nothing to say. Else reports what an operator should know of the database, for `tide doctor`. */
 	tide_status (*examine)(void *session, tide_report report, void *self, struct tide_error *err);

@@ -81,7 +81,8 @@ void pg_gap_fini(struct pg_session *session)
 	tide_free(session->gap.floors);
 }
 
-/* A sequence that was restarted draws its values anew, one of a table in the place of another has values of its own. */
+/* A sequence that was restarted draws its values anew, one of a table in the place of another has values of its own: the
+ * events may be others, too. */
 static tide_status gap_begin_life(struct pg_session *session, int64_t file, struct tide_error *err)
 {
 	struct pg_store *store = session->store;
@@ -90,6 +91,8 @@ static tide_status gap_begin_life(struct pg_session *session, int64_t file, stru
 	if (status != TIDE_OK)
 		return status;
 	pg_gap_void(session);
+	if (session->numbering_file != 0)
+		store->losses++; /* what positions stand on is to be looked at, as after a lost connection */
 	session->numbering_file = file;
 	mutex_lock(&store->lock);
 	if (store->numbering_file != file) {

@@ -172,6 +172,7 @@ const struct tide_backend tide_backend_sqlite = {
 		.check = sqlite_check,
 		.connection = sqlite_native,
 		.interrupt = sqlite_interrupt,
+		.losses = sqlite_losses,
 		.snapshot_load = sqlite_snapshot_load,
 		.snapshot_save = sqlite_snapshot_save,
 	},

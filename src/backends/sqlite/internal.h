@@ -71,6 +71,7 @@ struct sqlite_store {
 	struct sqlite_writer writer;
 
 	_Atomic int64_t place_again; /* when it is looked at before a write, ns */
+	_Atomic uint64_t losses;     /* times the file may have become another database, see notify.c */
 	atomic_int owners_file;      /* open for all of this store's locks; -1: not yet */
 
 	/* under lock */
@@ -241,6 +242,7 @@ tide_status sqlite_watch_start(void *store, void **ret, struct tide_error *err);
 tide_status sqlite_watch_wait(void *watch, int64_t timeout_ns, bool *ret_rang, struct tide_error *err);
 void sqlite_watch_interrupt(void *watch);
 void sqlite_watch_stop(void *watch);
+uint64_t sqlite_losses(void *store);
 
 /* checkpoint.c */
 

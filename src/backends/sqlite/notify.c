@@ -30,6 +30,7 @@
 /** The listener thread's own connection and what it waits for. */
 struct watch {
 	/* fixed after start */
+	struct sqlite_store *store;
 	bool is_memory; /* nobody else can commit: only interrupts are waited for */
 	int interrupt;  /* eventfd */
 	int changes;    /* inotify; -1: none */
@@ -38,21 +39,36 @@ struct watch {
 	/* listener thread only */
 	struct sqlite_connection connection;
 	int log_watch; /* of `changes`; -1: the log is not watched */
-	int64_t version;
+	int64_t version, schema;
 	struct mono_time last_ring;
 	struct mono_time hot_until;
 	int64_t pause_ns; /* the last one, to grow from */
 };
 
-static tide_status watch_version(struct watch *watch, int64_t *ret, struct tide_error *err)
+/* `literal` is a PRAGMA whose answer is a number. */
+static tide_status watch_ask(struct watch *watch, const char *literal, int64_t *ret, struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
-	tide_status status = sqlite_statement(&watch->connection, "PRAGMA data_version", &statement, err);
+	tide_status status = sqlite_statement(&watch->connection, literal, &statement, err);
 	if (status == TIDE_OK)
 		status = sqlite_step(&watch->connection, statement, NULL, err);
 	if (status == TIDE_OK)
 		*ret = sqlite3_column_int64(statement, 0);
 	return status;
+}
+
+static tide_status watch_version(struct watch *watch, int64_t *ret, struct tide_error *err)
+{
+	return watch_ask(watch, "PRAGMA data_version", ret, err);
+}
+
+/*
+ * A backup that is copied into the open file (sqlite3_backup_step, the shell's .restore) keeps its inode and raises the number
+ * of its schema. So does a change of a table, after which a look that finds nothing is cheap.
+ */
+static tide_status watch_schema(struct watch *watch, int64_t *ret, struct tide_error *err)
+{
+	return watch_ask(watch, "PRAGMA schema_version", ret, err);
 }
 
 /* The log may not exist yet, or anew: try again at every look. */
@@ -118,6 +134,8 @@ static tide_status watch_open(struct watch *watch, struct sqlite_store *store, s
 	tide_status status = sqlite_connect(store, false, false, &watch->connection, err);
 	if (status == TIDE_OK)
 		status = watch_version(watch, &watch->version, err);
+	if (status == TIDE_OK)
+		status = watch_schema(watch, &watch->schema, err);
 	return status;
 }
 
@@ -127,6 +145,7 @@ tide_status sqlite_watch_start(void *self, void **ret, struct tide_error *err)
 	struct watch *watch = alloc_zero(1, sizeof *watch);
 	if (!watch)
 		return alloc_fail(err);
+	watch->store = store;
 	watch->is_memory = store->is_memory;
 	watch->interrupt = watch->changes = watch->log_watch = -1;
 	tide_status status = watch_open(watch, store, err);
@@ -194,12 +213,17 @@ static tide_status watch_look(struct watch *watch, bool *ret_rang, struct tide_e
 		watch->hot_until = mono_add(now, WATCH_HOT_NS);
 		watch->pause_ns = 0;
 	}
-	int64_t version = watch->version;
+	int64_t version = watch->version, schema = watch->schema;
 	tide_status status = watch_version(watch, &version, err);
+	if (status == TIDE_OK && version != watch->version)
+		status = watch_schema(watch, &schema, err);
 	if (status != TIDE_OK)
 		return status;
 	*ret_rang = version != watch->version;
 	watch->version = version;
+	if (schema != watch->schema) /* before anybody is told to read */
+		atomic_fetch_add(&watch->store->losses, 1);
+	watch->schema = schema;
 	if (*ret_rang) {
 		watch->last_ring = now;
 		watch->pause_ns = 0;
@@ -233,6 +257,12 @@ static tide_status watch_wait_file(struct watch *watch, struct mono_time deadlin
 			return TIDE_OK;
 		}
 	}
+}
+
+uint64_t sqlite_losses(void *self)
+{
+	struct sqlite_store *store = self;
+	return atomic_load(&store->losses);
 }
 
 tide_status sqlite_watch_wait(void *self, int64_t timeout_ns, bool *ret_rang, struct tide_error *err)
