@@ -277,6 +277,8 @@ struct tide_subscription_status {
 	bool lag_stale;                          /* the store could not be asked in time */
 	char waiting_for[TIDE_WAITING_FOR_SIZE]; /* who holds back committed events by an open append; empty: nobody */
 	bool lag_known;                          /* false: the feed end was never known, and lag_events is 0 */
+	int64_t redeliveries_resolved;           /* since it was subscribed: dead letters handled after all */
+	int64_t redeliveries_failed;             /* since it was subscribed: dead letters that failed again */
 };
 
 /**

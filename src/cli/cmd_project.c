@@ -230,6 +230,10 @@ static void project_json(struct buffer *line, const struct tide_subscription_sta
 	json_number(line, seconds, 3);
 	json_key(line, "shutdown");
 	json_string(line, tide_shutdown_reason_name(result->reason));
+	json_key(line, "redeliveries_resolved");
+	json_integer(line, status->redeliveries_resolved);
+	json_key(line, "redeliveries_failed");
+	json_integer(line, status->redeliveries_failed);
 	json_close(line, '}');
 }
 
@@ -246,6 +250,11 @@ static void project_text(struct buffer *line, const struct tide_subscription_sta
 		buffer_format(line, ", %s dead-lettered (look: tide dead-letters)", number_text(status->events_dlq));
 	if (status->events_discarded)
 		buffer_format(line, ", %s failed and discarded", number_text(status->events_discarded));
+	if (status->redeliveries_resolved)
+		buffer_format(line, ", dead letters resolved: %s", number_text(status->redeliveries_resolved));
+	if (status->redeliveries_failed)
+		buffer_format(line, ", dead letters that failed again: %s (look: tide dead-letters)",
+			      number_text(status->redeliveries_failed));
 	buffer_format(line, " in %s", seconds_text(seconds));
 	if (events >= 1000 && seconds > 0)
 		buffer_format(line, " (%s/s)", number_text((int64_t)((double)events / seconds)));
@@ -256,10 +265,15 @@ static int project_judge(struct project_call *call, const struct tide_subscripti
 {
 	struct tide_error err;
 
-	if (!call->cli->options[OPT_STRICT].is_set || !status->events_dlq)
+	if (!call->cli->options[OPT_STRICT].is_set || (!status->events_dlq && !status->redeliveries_failed))
 		return CLI_DONE;
-	tide_fail(&err, TIDE_HANDLER_PERMANENT, "events that '%s' could not handle: %s, dead-lettered", status->name,
-		  number_text(status->events_dlq));
+	if (!status->redeliveries_failed)
+		tide_fail(&err, TIDE_HANDLER_PERMANENT, "events that '%s' could not handle: %s, dead-lettered",
+			  status->name, number_text(status->events_dlq));
+	else
+		tide_fail(&err, TIDE_HANDLER_PERMANENT,
+			  "events that '%s' could not handle: %s, dead-lettered; dead letters that failed again: %s",
+			  status->name, number_text(status->events_dlq), number_text(status->redeliveries_failed));
 	return cli_fail(call->cli, &err);
 }
 

@@ -334,6 +334,8 @@ static void subscription_snapshot_counts_locked(const struct tide_subscription *
 	ret->events_dlq = counts->dead_lettered;
 	ret->events_skipped = counts->skipped;
 	ret->events_discarded = counts->discarded;
+	ret->redeliveries_resolved = subscription->redelivered_ok;
+	ret->redeliveries_failed = subscription->redelivered_failed;
 	ret->has_last_processed_at = counts->has_last_processed_at;
 	ret->last_processed_at = counts->last_processed_at;
 	ret->last_event_id = counts->last_event_id;
