@@ -160,7 +160,9 @@ tide_status tide_checkpoints_save(struct tide_checkpoints *checkpoints, const ch
 	tide_status status = checkpoints_check_event(progress->event_id, progress->event_type, err);
 	if (status != TIDE_OK)
 		return status;
-	struct tide_checkpoint_write write = { name, true, *progress, tide_time_now() };
+	struct tide_checkpoint_write write = {
+		.name = name, .has_position = true, .progress = *progress, .now = tide_time_now()
+	};
 	return checkpoints_write(checkpoints, &write, err);
 }
 
