@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/url.h"
 #include "project/sql.h"
 #include "sys/alloc.h"
 
@@ -201,6 +202,18 @@ static const struct sql_dialect *sql_dialect_find(const char *url)
 	return NULL;
 }
 
+/* What is no URL may be a connection string: its scheme alone is shown. */
+static tide_status sql_fail_url(const char *text, struct tide_error *err)
+{
+	struct tide_url url;
+	tide_status status = url_parse(text, &url, err);
+	if (status != TIDE_OK)
+		return status;
+	status = tide_fail(err, TIDE_UNSUPPORTED, "a SQL projection needs a SQL database; '%s:' is none", url.scheme);
+	url_fini(&url);
+	return status;
+}
+
 static tide_status sql_read_file(struct sql_script *script, struct tide_error *err)
 {
 	FILE *file = fopen(script->path, "re");
@@ -286,8 +299,7 @@ tide_status tide_sql_projection_open(const struct tide_sql_projection_options *o
 		return tide_fail(err, TIDE_ARGUMENT, "a SQL projection needs a path, or a text and a name");
 	const struct sql_dialect *dialect = sql_dialect_find(options->url);
 	if (!dialect)
-		return tide_fail(err, TIDE_UNSUPPORTED, "a SQL projection needs a SQL database; '%.*s:' is none",
-				 (int)strcspn(options->url, ":"), options->url);
+		return sql_fail_url(options->url, err);
 	projection = alloc_zero(1, sizeof *projection);
 	if (!projection)
 		return alloc_fail(err);
