@@ -57,11 +57,38 @@ static bool postgres_is_success(const PGresult *result)
 	       PQresultStatus(result) == PGRES_EMPTY_QUERY;
 }
 
+static bool postgres_is_name(char c)
+{
+	return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (unsigned char)c >= 0x80;
+}
+
+/* As the catalog has them, when nobody wrote quotes around them. */
+static bool postgres_is_identifier(const char *name)
+{
+	size_t size = 0;
+	while (postgres_is_name(name[size]) || (size > 0 && name[size] == '$'))
+		size++;
+	return size > 0 && size < 64 && !name[size] && !(*name >= '0' && *name <= '9');
+}
+
+/*
+ * Whether the names in an error are the server's own: those of values and constraints are, unless a function raised the
+ * error. RAISE fills every field as its author likes, from the event, too.
+ */
+static bool postgres_has_names(const PGresult *result)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *source = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+	bool is_of_values = state && (strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0);
+	return is_of_values && source && strcmp(source, "exec_stmt_raise") != 0;
+}
+
 static void postgres_add_name(const PGresult *result, int field, const char *what, char *ret, size_t size)
 {
 	const char *name = PQresultErrorField(result, field);
 	size_t said = strlen(ret);
-	if (name && *name)
+	if (name && postgres_is_identifier(name))
 		snprintf(ret + said, size - said, ", %s '%.63s'", what, name);
 }
 
@@ -70,6 +97,8 @@ static const char *postgres_name_cause(const PGresult *result, char *ret, size_t
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	snprintf(ret, size, "PostgreSQL refused it with SQLSTATE %s", state ? state : "unknown");
+	if (!postgres_has_names(result))
+		return ret;
 	postgres_add_name(result, PG_DIAG_CONSTRAINT_NAME, "constraint", ret, size);
 	postgres_add_name(result, PG_DIAG_TABLE_NAME, "table", ret, size);
 	postgres_add_name(result, PG_DIAG_COLUMN_NAME, "column", ret, size);
@@ -170,12 +199,6 @@ static bool postgres_begins_with(const struct sql_statement *statement, const ch
 		if (strlen(words[i]) == size && strncasecmp(statement->text, words[i], size) == 0)
 			return true;
 	return false;
-}
-
-static bool postgres_is_name(char c)
-{
-	return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	       (unsigned char)c >= 0x80;
 }
 
 /* A statement that cannot be prepared in earnest is judged by the names in it. */
