@@ -105,6 +105,46 @@ static void what_is_no_race_is_reported_at_once_with_its_sqlstate(void **state)
 	STORE->close(store);
 }
 
+/* Three tries more, in case it was one: a position each. */
+static void a_race_that_a_trigger_alleges_is_tried_again_a_few_times_only(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=alleged"), *session = session_opened(store);
+	postgres_sql("alleged", strict_trigger);
+	struct tide_append_result result, results[2];
+	struct tide_event event = event_made(stream_of("Order", 1), "{\"code\": \"40001\"}");
+	struct tide_error why = refused(TIDE_BUSY, append_event(store, &event, TIDE_ANY, &result, err));
+	must_mention(&why, "no such luck");
+	must_mention(&why, "40001");
+	assert_int_equal(appended(store, stream_of("Order", 1), "{}").first_position, 5);
+	refused(TIDE_BUSY, append_event(store, &event, 1, &result, err));
+	assert_int_equal(appended(store, stream_of("Order", 1), "{}").first_position, 10);
+	struct tide_event a = event_made(stream_of("Order", 2), "{\"code\": \"40P01\"}");
+	struct tide_event b = event_made(stream_of("Order", 3), "{}");
+	struct tide_commit pair[] = {
+		{ .stream = stream_of("Order", 2), .expected = TIDE_ANY, .events = &a, .count = 1 },
+		{ .stream = stream_of("Order", 3), .expected = TIDE_ANY, .events = &b, .count = 1 },
+	};
+	why = refused(TIDE_BUSY, STORE->append(store, pair, 2, results, err));
+	must_mention(&why, "40P01");
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
+/* A sequence counts what is rolled back, too. */
+static void a_serialization_failure_that_passes_is_tried_again(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=passing");
+	postgres_sql("passing",
+		     "CREATE SEQUENCE tries; CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF "
+		     "nextval('passing.tries') <= 3 THEN RAISE EXCEPTION SQLSTATE '40001'; END IF; RETURN NEW; END $$; "
+		     "CREATE "
+		     "TRIGGER fail BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION fail()");
+	assert_int_equal(appended(store, stream_of("Order", 1), "{}").version, 1);
+	STORE->close(store);
+}
+
 static void a_repetition_is_a_success_whatever_a_trigger_says(void **state)
 {
 	(void)state;
@@ -343,6 +383,8 @@ int main(void)
 		cmocka_unit_test(events_without_its_uniqueness_are_refused_naming_it),
 		cmocka_unit_test(an_invalid_index_is_no_uniqueness_and_another_name_is_as_good),
 		cmocka_unit_test(what_is_no_race_is_reported_at_once_with_its_sqlstate),
+		cmocka_unit_test(a_race_that_a_trigger_alleges_is_tried_again_a_few_times_only),
+		cmocka_unit_test(a_serialization_failure_that_passes_is_tried_again),
 		cmocka_unit_test(a_repetition_is_a_success_whatever_a_trigger_says),
 		cmocka_unit_test(an_event_that_a_trigger_leaves_out_is_reported),
 		cmocka_unit_test(a_race_is_known_by_constraints_that_were_renamed),

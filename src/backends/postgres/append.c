@@ -5,7 +5,8 @@
  * Happy path: the statement finds every stream where it must be, inserts, and returns the positions.
  * It inserts nothing when a stream is elsewhere, and fails on one of two unique constraints when an event id is stored
  * already or another writer was faster. Then the streams' versions and the known ids are looked up, and the rules of an
- * append decide: done before, conflict, duplicate, or try again.
+ * append decide: done before, conflict, duplicate, or try again. What the database calls a serialization failure or a
+ * deadlock is tried again as long as streams move meanwhile, and else a few times: a trigger can raise it.
  * Failure: whatever else the database has against it (a constraint or trigger of its owner, no space) is reported at
  * once, unless the rules of an append have the first word. A connection lost under way is replaced and the append repeated; its event ids make that safe. Only when
  * the server stays away is the outcome unknown: TIDE_CONNECTION_LOST. So it is when the server does not answer within
@@ -23,6 +24,7 @@
 
 #define APPEND_PAUSE_MIN_NS (20 * NS_PER_MS)
 #define APPEND_PAUSE_MAX_NS (500 * NS_PER_MS)
+#define APPEND_TORN_MAX 3 /* tries in a row after an alleged race that moved no stream */
 
 /* What a stream must be at, for the statement. */
 enum { APPEND_ANY = -1, APPEND_EXISTS = -2, APPEND_NEVER = -3 };
@@ -33,6 +35,7 @@ enum append_outcome {
 	APPEND_DONE,
 	APPEND_KEPT,   /* from being stored, at least in part, by a trigger */
 	APPEND_LOST,   /* a race: another append was there first */
+	APPEND_TORN,   /* from a race by the word of the database, which may be that of a trigger */
 	APPEND_REFUSED /* nothing was inserted: a stream is not where it must be */
 };
 
@@ -47,7 +50,9 @@ struct append_call {
 	int32_t *ahead;  /* by commit: events that the commits before it add to its stream */
 	bool was_cut;    /* a connection was lost with an earlier try of this call under way */
 	int races;
-	int in_place;              /* tries in a row that inserted nothing although every stream was where it must be */
+	int torn;         /* tries in a row that were torn from a race without a stream having moved */
+	int64_t versions; /* of all streams together, when they were last looked up; below 0: never. They only grow */
+	int in_place;     /* tries in a row that inserted nothing although every stream was where it must be */
 	struct mono_time deadline; /* for the server to come back, and for a race to be won */
 	int64_t pause_ns;
 };
@@ -225,14 +230,17 @@ static void append_results(const struct append_call *call, const PGresult *rows)
 }
 
 /*
- * Another append was there first. A serialization failure says so by its definition, and a deadlock of an append to
- * several streams is one with an append that takes them in another order.
+ * Whether another append was there first. A serialization failure says so by its definition, and a deadlock of an append to
+ * several streams is one with an append that takes them in another order; but a trigger can raise either.
  */
-static bool append_is_race(const struct append_call *call, struct pg_connection *connection)
+static enum append_outcome append_judge(const struct append_call *call, struct pg_connection *connection)
 {
 	const char *sqlstate = connection->sqlstate;
-	return strcmp(sqlstate, "40001") == 0 || (call->count > 1 && strcmp(sqlstate, "40P01") == 0) ||
-	       pg_keys_tell_race(call->store, connection);
+	if (!pg_connection_is_usable(connection))
+		return APPEND_FAILED;
+	if (strcmp(sqlstate, "40001") == 0 || (call->count > 1 && strcmp(sqlstate, "40P01") == 0))
+		return APPEND_TORN;
+	return pg_keys_tell_race(call->store, connection) ? APPEND_LOST : APPEND_FAILED;
 }
 
 /* A trigger or rule can keep rows out without an error; what it let in is stored. */
@@ -253,8 +261,7 @@ static enum append_outcome append_insert(const struct append_call *call, struct 
 	append_put_streams(call, &params, true);
 	append_put_events(call, &params);
 	if (pg_run(connection, PG_APPEND, &params, &rows, err) != TIDE_OK)
-		return pg_connection_is_usable(connection) && append_is_race(call, connection) ? APPEND_LOST
-											       : APPEND_FAILED;
+		return append_judge(call, connection);
 	if (PQntuples(rows) == 0)
 		return APPEND_REFUSED;
 	if ((size_t)PQntuples(rows) != append_total(call)) {
@@ -328,6 +335,9 @@ static tide_status append_decide(struct append_call *call, struct pg_connection 
 {
 	PG_RESULT_AUTO PGresult *versions = NULL;
 	tide_status status = append_versions(call, connection, &versions, err);
+	call->versions = 0;
+	for (size_t i = 0; status == TIDE_OK && i < call->count; i++)
+		call->versions += pg_int4(versions, (int)i, 0);
 	for (size_t i = 0; status == TIDE_OK && i < call->count; i++)
 		if (!call->is_stored[i])
 			status = append_decide_one(call, i, connection, pg_int4(versions, (int)i, 0) + call->ahead[i],
@@ -369,9 +379,16 @@ static tide_status append_explain(struct append_call *call, struct pg_connection
 	return err->status;
 }
 
-/* The rules find nothing against an append that did not go in: a race, unless nothing can have changed meanwhile. */
-static tide_status append_go_on(struct append_call *call, enum append_outcome outcome, struct tide_error *err)
+/*
+ * The rules find nothing against an append that did not go in, `err` says why: a race, unless nothing can have changed
+ * meanwhile.
+ */
+static tide_status append_go_on(struct append_call *call, enum append_outcome outcome, bool has_moved,
+				struct tide_error *err)
 {
+	call->torn = outcome == APPEND_TORN && !has_moved ? call->torn + 1 : 0;
+	if (call->torn > APPEND_TORN_MAX)
+		return err->status;
 	call->in_place = outcome == APPEND_REFUSED ? call->in_place + 1 : 0;
 	if (call->in_place > 1)
 		return append_fail_kept(0, append_total(call), err);
@@ -393,10 +410,13 @@ static tide_status append_try(struct append_call *call, struct pg_connection *co
 			return err->status;
 		if (outcome == APPEND_FAILED)
 			return append_explain(call, connection, err);
+		struct tide_error cause = *err;
+		int64_t versions = call->versions;
 		tide_status status = append_decide(call, connection, err);
 		if (status != TIDE_OK || append_total(call) == 0)
 			return status;
-		status = append_go_on(call, outcome, err);
+		*err = cause;
+		status = append_go_on(call, outcome, versions >= 0 && call->versions != versions, err);
 		if (status != TIDE_OK)
 			return status;
 	}
@@ -452,6 +472,7 @@ tide_status pg_append(void *self, const struct tide_commit *commits, size_t coun
 				    .is_stored = is_stored,
 				    .ahead = ahead,
 				    .deadline = mono_add(clock_mono(&clock_system), store->busy_ns),
+				    .versions = -1,
 				    .pause_ns = APPEND_PAUSE_MIN_NS };
 	struct tide_error why = { 0 };
 	tide_status status = append_look_ahead(&call, &why);
