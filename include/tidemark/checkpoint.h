@@ -194,8 +194,8 @@ tide_status tide_checkpoints_verify(struct tide_checkpoints *checkpoints, const 
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_NOT_FOUND (no row), TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL,
- *          TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND (no row), TIDE_ARGUMENT (also a position above the stored one), TIDE_BUSY,
+ *          TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_checkpoints_rewind(struct tide_checkpoints *checkpoints, const char *name, tide_position position,
 				    int64_t *ret_deleted, struct tide_error *err);

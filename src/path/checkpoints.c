@@ -372,6 +372,16 @@ tide_status tide_checkpoints_accept(struct tide_checkpoints *checkpoints, const 
 
 /* ---- Going back ---------------------------------------------------------------------------------------------- */
 
+static tide_status checkpoints_check_back(const struct tide_checkpoint *row, const char *name, tide_position position,
+					  struct tide_error *err)
+{
+	tide_position stored = row->has_position ? row->position : 0;
+	if (position <= stored)
+		return TIDE_OK;
+	return tide_fail(err, TIDE_ARGUMENT, "'%s' is at position %lld, %lld is above it: rewind goes back", name,
+			 (long long)stored, (long long)position);
+}
+
 static tide_status checkpoints_rewind(const struct tide_store *database, void *session, const char *name,
 				      tide_position position, int64_t *ret_deleted, struct tide_error *err)
 {
@@ -405,6 +415,8 @@ tide_status tide_checkpoints_rewind(struct tide_checkpoints *checkpoints, const 
 	if (status != TIDE_OK)
 		return status;
 	status = checkpoints_ops(checkpoints)->load(session, name, &row, err);
+	if (status == TIDE_OK)
+		status = checkpoints_check_back(&row, name, position, err);
 	if (status == TIDE_OK)
 		status = checkpoints_rewind(checkpoints->database, session, name, position, &deleted, err);
 	store_return(checkpoints->database, session, status);

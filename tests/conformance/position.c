@@ -404,6 +404,10 @@ static void rewind_deletes_the_dead_letters_above_it(struct fixture *f)
 	int64_t deleted = 0;
 	refused(TIDE_ARGUMENT, tide_checkpoints_rewind(f->checkpoints, "p", -1, &deleted, err));
 	refused(TIDE_NOT_FOUND, tide_checkpoints_rewind(f->checkpoints, "q", 5, &deleted, err));
+	struct tide_error why = refused(TIDE_ARGUMENT, tide_checkpoints_rewind(f->checkpoints, "p", 11, &deleted, err));
+	must_mention(&why, "'p' is at position 10");
+	must_mention(&why, "11 is above it");
+	assert_int_equal(row_of(f, "p").position, 10);
 	must(tide_checkpoints_rewind(f->checkpoints, "p", 5, &deleted, err));
 	assert_int_equal(deleted, 1);
 	struct tide_dead_letter_list letters = letters_of(f, "p");
