@@ -120,7 +120,7 @@ void help_print(FILE *out);
 void help_print_command(FILE *out, enum cli_command command);
 void help_print_man(FILE *out);
 
-/* ---- output.c: errors, lines of JSON, tables ---- */
+/* ---- output.c: errors, lines of JSON, figures ---- */
 
 /** Say on standard error what is wrong with the command line; returns CLI_USAGE. */
 int cli_usage(struct cli *cli, const char *format, ...) TIDE_PRINTF(2, 3);
@@ -146,12 +146,21 @@ const char *seconds_text(double seconds);
 /** An instant without fraction and zone, or `-`. Static buffers, too. */
 const char *time_text(bool is_known, struct tide_time time);
 
+/** Say that memory is out. CLI_FAILED. */
+int cli_out_of_memory(struct cli *cli);
+
+/* ---- table.c: rows under heads ---- */
+
 #define TABLE_COLUMNS 10
 
-/** Rows under aligned columns; widths only grow from flush to flush, so that a long listing stays readable. */
+/** Rows under aligned columns; widths only grow from flush to flush, so that a long listing stays readable. On a terminal a row is
+ * one line, cut at its width unless --wide is given. */
 struct table {
 	size_t columns;
-	const char *heads[TABLE_COLUMNS]; /* a leading '>' aligns to the right */
+	/* A first character says more: '>' to the right; '~' shortened in its middle where the width is short; '!' a word that has a
+	 * colour; '|' the last one, continued below itself instead of cut. */
+	const char *heads[TABLE_COLUMNS];
+	char kinds[TABLE_COLUMNS]; /* that character, or 0 */
 	size_t widths[TABLE_COLUMNS];
 	char **cells;
 	size_t count, capacity; /* cells */
@@ -169,6 +178,7 @@ void table_fini(struct table *table);
 
 struct progress {
 	bool is_shown;
+	bool is_drawn; /* once at least */
 	int64_t total; /* units of `done`; 0: unknown */
 	int64_t began_ns, drawn_ns;
 	int64_t began_done;

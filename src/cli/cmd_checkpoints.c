@@ -52,7 +52,10 @@ static int checkpoints_print(struct cli *cli, const struct tide_checkpoint *rows
 			continue;
 		}
 		table_add(&table, "%s", row->projection_name);
-		table_add(&table, "%s", row->has_position ? number_text(row->position) : "-");
+		if (row->has_position)
+			table_add(&table, "%lld", (long long)row->position);
+		else
+			table_add(&table, "-");
 		table_add(&table, "%s", number_text(row->events_processed));
 		table_add(&table, "%s", *row->last_event_type ? row->last_event_type : "-");
 		table_add(&table, "%s", time_text(row->has_last_processed_at, row->last_processed_at));
@@ -118,8 +121,8 @@ static int checkpoints_reset(struct cli *cli, struct tide_checkpoints *checkpoin
 		json_integer(&line, row.has_position ? row.position : 0);
 		json_close(&line, '}');
 	} else {
-		buffer_format(&line, "'%s' begins anew; it was at position %s", name,
-			      number_text(row.has_position ? row.position : 0));
+		buffer_format(&line, "'%s' begins anew; it was at position %lld", name,
+			      (long long)(row.has_position ? row.position : 0));
 	}
 	return cli_line(cli, &line);
 }
@@ -155,8 +158,8 @@ static int checkpoints_rewind(struct cli *cli, struct tide_checkpoints *checkpoi
 		json_close(&line, '}');
 		return cli_line(cli, &line);
 	}
-	buffer_format(&line, "'%s' goes on behind position %s; ", name, number_text(to));
-	buffer_format(&line, "it was at %s", number_text(row.has_position ? row.position : 0));
+	buffer_format(&line, "'%s' goes on behind position %lld; it was at %lld", name, (long long)to,
+		      (long long)(row.has_position ? row.position : 0));
 	if (deleted)
 		buffer_format(&line, "; %s dead letters above it were deleted", number_text(deleted));
 	return cli_line(cli, &line);
@@ -181,8 +184,8 @@ static int checkpoints_accept(struct cli *cli, struct tide_checkpoints *checkpoi
 		json_uuid(&line, &anchor.event_id);
 		json_close(&line, '}');
 	} else {
-		buffer_format(&line, "'%s' accepts the store as it is; it stands on the event at %s", name,
-			      number_text(anchor.position));
+		buffer_format(&line, "'%s' accepts the store as it is; it stands on the event at %lld", name,
+			      (long long)anchor.position);
 	}
 	return cli_line(cli, &line);
 }

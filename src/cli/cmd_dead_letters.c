@@ -53,7 +53,7 @@ static void letter_json(struct buffer *line, const struct tide_dead_letter *lett
 	json_close(line, '}');
 }
 
-static const char *const letter_heads[] = { ">id",      "projection",      "event type", "status",
+static const char *const letter_heads[] = { ">id",      "projection",      "event type", "!status",
 					    ">retries", "first failed at", "error",      NULL };
 
 static void letter_row(struct table *table, const struct tide_dead_letter *letter)

@@ -368,7 +368,7 @@ static void doctor_examine(struct doctor_call *call)
 
 static int doctor_run(struct doctor_call *call)
 {
-	static const char *const heads[] = { "", "check", "finding", NULL };
+	static const char *const heads[] = { "!", "check", "|finding", NULL };
 	const struct tide_backend *backend = call->store->backend;
 	struct tide_error err;
 	void *session;

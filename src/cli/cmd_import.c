@@ -388,7 +388,7 @@ static int import_print(struct import *import)
 		if (import->known)
 			buffer_format(&line, ", %s of them stored before", number_text(import->known));
 		if (import->last_position)
-			buffer_format(&line, ", the last at position %s", number_text(import->last_position));
+			buffer_format(&line, ", the last at position %lld", (long long)import->last_position);
 		if (import->skipped)
 			buffer_format(&line, ", %s lines skipped", number_text(import->skipped));
 		return cli_line(import->cli, &line);

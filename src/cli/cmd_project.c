@@ -182,7 +182,10 @@ static void project_watch_once(struct project_call *call)
 		return;
 	call->done = status.position;
 	call->events = status.events_processed + status.events_skipped;
-	progress_show(&call->progress, call->done, call->events);
+	if (call->done < call->goal && status.state != TIDE_STATE_STARTING)
+		progress_show(&call->progress, call->done, call->events);
+	else if (call->done >= call->goal)
+		progress_end(&call->progress, call->done, call->events);
 	if (status.state == TIDE_STATE_ERROR && status.error.status != TIDE_FENCED)
 		project_end(call);
 	else if (status.standby)
@@ -241,8 +244,8 @@ static void project_text(struct buffer *line, const struct tide_subscription_sta
 {
 	int64_t events = status->events_processed + status->events_skipped;
 
-	buffer_format(line, "'%s' is at position %s, %s behind: %s events handled", status->name,
-		      number_text(status->position), status->lag_events ? number_text(status->lag_events) : "nothing",
+	buffer_format(line, "'%s' is at position %lld, %s behind: %s events handled", status->name,
+		      (long long)status->position, status->lag_events ? number_text(status->lag_events) : "nothing",
 		      number_text(status->events_processed - status->events_dlq));
 	if (status->events_skipped)
 		buffer_format(line, ", %s of other types", number_text(status->events_skipped));

@@ -36,7 +36,7 @@ int event_filter_read(struct cli *cli, struct event_filter *ret)
 	return stream_read(cli, stream->text, ret->aggregate_type, &ret->query.stream);
 }
 
-static const char *const lines_heads[] = { ">position", "occurred at", "stream", ">version", "type", "payload", NULL };
+static const char *const lines_heads[] = { ">position", "occurred at", "~stream", ">version", "type", "payload", NULL };
 
 void event_lines_init(struct event_lines *lines, struct cli *cli, bool is_json)
 {

@@ -5,37 +5,12 @@
 #include <tidemark/version.h>
 
 #include "cli/cli.h"
-
-#define HELP_WIDTH 100
-
-/* Print words of `text` behind `indent` blanks; the caller has already printed `at` characters of the first line. */
-static void help_wrap(FILE *out, const char *text, size_t indent, size_t at)
-{
-	fprintf(out, "%*s", (int)(at < indent ? indent - at : 0), "");
-	at = indent;
-	while (*text) {
-		size_t word = strcspn(text, " \n");
-		if (at > indent && at + 1 + word > HELP_WIDTH) {
-			fprintf(out, "\n%*s", (int)indent, "");
-			at = indent;
-		} else if (at > indent) {
-			fputc(' ', out);
-			at++;
-		}
-		fwrite(text, 1, word, out);
-		at += word;
-		text += word;
-		if (*text == '\n') {
-			fprintf(out, "\n%*s", (int)indent, "");
-			at = indent;
-		}
-		text += *text != '\0';
-	}
-	fputc('\n', out);
-}
+#include "cli/terminal.h"
 
 static void help_print_options(FILE *out, enum cli_command command, bool are_global)
 {
+	size_t width = terminal_width(out), indent = width > 0 && width < 80 ? 24 : 30;
+
 	for (int i = 0; i < OPT_COUNT; i++) {
 		const struct option_info *info = &cli_options[i];
 		bool is_global = info->commands & (1u << COMMAND_NONE);
@@ -46,8 +21,9 @@ static void help_print_options(FILE *out, enum cli_command command, bool are_glo
 			snprintf(letter, sizeof letter, "-%c, ", info->letter);
 		int size = snprintf(name, sizeof name, "  %s--%s %s", letter, info->name,
 				    info->argument ? info->argument : "");
-		fputs(name, out);
-		help_wrap(out, info->help, 30, (size_t)size);
+		bool has_room = (size_t)size < indent;
+		fprintf(out, "%-*s", has_room ? (int)indent : 0, name);
+		terminal_wrap(out, info->help, indent, has_room ? indent : indent + 1);
 	}
 }
 
@@ -57,8 +33,10 @@ void help_print(FILE *out)
 	      "An event store and durable projections, in one file or one database.\n\n"
 	      "commands:\n",
 	      out);
-	for (int i = 0; i < COMMAND_NONE; i++)
-		fprintf(out, "  %-14s%s\n", cli_commands[i].name, cli_commands[i].summary);
+	for (int i = 0; i < COMMAND_NONE; i++) {
+		int size = fprintf(out, "  %s", cli_commands[i].name);
+		terminal_wrap(out, cli_commands[i].summary, 16, (size_t)size);
+	}
 	fputs("\noptions of every command:\n", out);
 	help_print_options(out, COMMAND_NONE, true);
 	fputs("\nstores: sqlite:FILE, postgresql://..., memory:\n"
@@ -79,9 +57,13 @@ void help_print_command(FILE *out, enum cli_command command)
 {
 	const struct command_info *info = &cli_commands[command];
 
-	fprintf(out, "usage: tide %s%s%s%s\n\n", info->name, help_has_options(command) ? " [OPTION...]" : "",
-		*info->arguments ? " " : "", info->arguments);
-	help_wrap(out, info->text, 0, 0);
+	char synopsis[256];
+
+	snprintf(synopsis, sizeof synopsis, "tide %s%s%s%s", info->name,
+		 help_has_options(command) ? " [OPTION...]" : "", *info->arguments ? " " : "", info->arguments);
+	terminal_wrap(out, synopsis, 7, (size_t)fprintf(out, "usage: "));
+	fputc('\n', out);
+	terminal_wrap(out, info->text, 0, 0);
 	if (help_has_options(command)) {
 		fputs("\noptions:\n", out);
 		help_print_options(out, command, false);
@@ -151,7 +133,9 @@ void help_print_man(FILE *out)
 	      ".SH SYNOPSIS\n.B tide\n[\\fB\\-\\-store\\fR \\fIURL\\fR] [\\fB\\-\\-json\\fR] \\fICOMMAND\\fR ...\n"
 	      ".SH DESCRIPTION\n"
 	      "Appends events to streams, reads and follows them, and keeps read models up to date with files of SQL.\n"
-	      "On a terminal it shows tables and, for what takes long, a progress bar on standard error.\n"
+	      "On a terminal a row of a table is one line, cut at the terminal's width; \\fB\\-\\-wide\\fR shows all "
+	      "of it.\n"
+	      "For what takes long, a progress bar is on standard error when that is a terminal.\n"
 	      "With \\fB\\-\\-json\\fR it writes one JSON object a line.\n"
 	      ".SH OPTIONS OF EVERY COMMAND\n",
 	      out);
@@ -163,6 +147,8 @@ void help_print_man(FILE *out)
 	      ".TP\n\\fBpostgresql://\\fIHOST\\fR/\\fIDATABASE\\fR\na PostgreSQL database, as libpq names it.\n"
 	      ".TP\n\\fBmemory:\\fR\nnothing is kept; for trying things.\n"
 	      ".SH ENVIRONMENT\n.TP\n.B TIDE_STORE\nthe store when \\fB\\-\\-store\\fR is not given.\n"
+	      ".TP\n.B NO_COLOR\nwhen it is set to anything, terminals are shown no colours.\n"
+	      ".TP\n.B TERM\nwhen it is \\fBdumb\\fR or absent, terminals are shown no colours and no progress.\n"
 	      ".SH EXIT STATUS\n"
 	      ".TP\n0\ndone\n.TP\n1\nfailed\n.TP\n2\nusage\n.TP\n3\nconflict: the stream is not where \\-\\-expected "
 	      "says\n"

@@ -145,7 +145,7 @@ int cmd_init(struct cli *cli)
 		buffer_format(&line, "%s is ready, %s", tide_store_url(store),
 			      end ? "its feed ends at position " : "empty");
 		if (end)
-			buffer_format(&line, "%s", number_text(end));
+			buffer_format(&line, "%lld", (long long)end);
 	}
 	tide_store_close(store);
 	return cli_line(cli, &line);

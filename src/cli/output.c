@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What people and programs see: errors, lines of JSON, tables. */
+/* What people and programs see: errors, lines of JSON, figures. */
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/terminal.h"
 #include "core/utf8.h"
 #include "sys/alloc.h"
 
@@ -16,10 +17,15 @@ static void output_say(const char *before, const char *text)
 	fputc('\n', stderr);
 }
 
-/* What comes while a progress bar may stand in the line. */
-static const char *output_over_bar(void)
+/* "tide: ", in a colour where there are any, over the progress bar that may stand in the line. */
+static const char *output_name(const char *colour)
 {
-	return isatty(STDERR_FILENO) ? "\r\033[Ktide: " : "tide: ";
+	static char text[32];
+	bool has_colours = terminal_has_colours(stderr);
+
+	snprintf(text, sizeof text, "%s%stide:%s ", terminal_obeys(stderr) ? "\r" TERMINAL_ERASE : "",
+		 has_colours ? colour : "", has_colours ? TERMINAL_PLAIN : "");
+	return text;
 }
 
 static void output_error_json(const char *name, const char *message, const struct buffer *members)
@@ -54,7 +60,7 @@ int cli_usage(struct cli *cli, const char *format, ...)
 		return CLI_USAGE;
 	}
 	const char *command = cli->command == COMMAND_NONE ? "" : cli_commands[cli->command].name;
-	output_say("tide: ", message);
+	output_say(output_name(TERMINAL_RED), message);
 	fprintf(stderr, "try 'tide %s%s--help'\n", command, *command ? " " : "");
 	return CLI_USAGE;
 }
@@ -84,7 +90,7 @@ int cli_fail_with(struct cli *cli, const struct tide_error *err, const struct bu
 	if (cli->json)
 		output_error_json(tide_status_name(err->status), err->message, members);
 	else
-		output_say("tide: ", err->message);
+		output_say(output_name(TERMINAL_RED), err->message);
 	return cli_exit_of(err->status);
 }
 
@@ -103,7 +109,7 @@ void cli_note(struct cli *cli, const char *format, ...)
 	va_start(list, format);
 	vsnprintf(message, sizeof message, format, list);
 	va_end(list);
-	output_say(output_over_bar(), message);
+	output_say(output_name(TERMINAL_BOLD), message);
 }
 
 static void log_json(const struct tide_log_line *line)
@@ -134,7 +140,8 @@ static void log_text(const struct tide_log_line *line)
 
 	buffer_format(&text, "%s: %s: %s%s%s", tide_log_level_name(line->level), line->component, line->message,
 		      *line->fields ? " " : "", line->fields);
-	output_say(output_over_bar(), text.failed ? line->message : text.data);
+	output_say(output_name(line->level == TIDE_LOG_ERROR ? TERMINAL_RED : TERMINAL_YELLOW),
+		   text.failed ? line->message : text.data);
 	buffer_fini(&text);
 }
 
@@ -148,7 +155,7 @@ void cli_log(void *self, const struct tide_log_line *line)
 		log_text(line);
 }
 
-static int output_out_of_memory(struct cli *cli)
+int cli_out_of_memory(struct cli *cli)
 {
 	struct tide_error err;
 
@@ -216,7 +223,7 @@ int cli_line(struct cli *cli, struct buffer *line)
 	}
 	buffer_fini(line);
 	*line = (struct buffer){ 0 };
-	return failed ? output_out_of_memory(cli) : CLI_DONE;
+	return failed ? cli_out_of_memory(cli) : CLI_DONE;
 }
 
 /* The texts below are for one line of output: a ring of buffers lets several of them stand in one call of printf. */
@@ -268,101 +275,4 @@ const char *time_text(bool is_known, struct tide_time time)
 	text[10] = ' ';
 	text[19] = '\0';
 	return text;
-}
-
-void table_init(struct table *table, const char *const *heads)
-{
-	*table = (struct table){ 0 };
-	while (heads[table->columns]) {
-		const char *head = heads[table->columns];
-		table->heads[table->columns] = head;
-		table->widths[table->columns++] = strlen(head) - (*head == '>');
-	}
-}
-
-/* Columns on the terminal: continuation bytes of UTF-8 take none. */
-static size_t table_width(const char *text)
-{
-	size_t width = 0;
-
-	for (; *text; text++)
-		width += ((unsigned char)*text & 0xc0) != 0x80;
-	return width;
-}
-
-void table_add(struct table *table, const char *format, ...)
-{
-	char *cell = NULL;
-	va_list list;
-
-	if (table->count == table->capacity) {
-		size_t capacity = table->capacity ? 2 * table->capacity : 64;
-		char **cells = alloc_resize(table->cells, capacity, sizeof *cells);
-		if (!cells) {
-			table->failed = true;
-			return;
-		}
-		table->cells = cells;
-		table->capacity = capacity;
-	}
-	va_start(list, format);
-	int size = vsnprintf(NULL, 0, format, list);
-	va_end(list);
-	cell = size < 0 ? NULL : alloc_zero((size_t)size + 1, 1);
-	if (!cell) {
-		table->failed = true;
-		return;
-	}
-	va_start(list, format);
-	vsnprintf(cell, (size_t)size + 1, format, list);
-	va_end(list);
-	struct buffer shown = { 0 };
-	output_add_shown(&shown, cell, (size_t)size, "");
-	tide_free(cell);
-	table->failed |= buffer_take(&shown, &cell, NULL) != TIDE_OK;
-	if (!table->failed)
-		table->cells[table->count++] = cell;
-}
-
-static void table_print_row(const struct table *table, char *const *cells)
-{
-	for (size_t i = 0; i < table->columns; i++) {
-		const char *cell = cells ? cells[i] : table->heads[i] + (*table->heads[i] == '>');
-		bool is_last = i + 1 == table->columns, is_right = *table->heads[i] == '>';
-		int blanks = (int)(table->widths[i] - table_width(cell));
-		printf("%*s%s%*s%s", is_right ? blanks : 0, "", cell, is_right || is_last ? 0 : blanks, "",
-		       is_last ? "\n" : "  ");
-	}
-}
-
-static void table_forget(struct table *table)
-{
-	for (size_t i = 0; i < table->count; i++)
-		tide_free(table->cells[i]);
-	table->count = 0;
-}
-
-int table_flush(struct cli *cli, struct table *table)
-{
-	if (table->failed)
-		return output_out_of_memory(cli);
-	for (size_t i = 0; i < table->count; i++) {
-		size_t width = table_width(table->cells[i]);
-		if (width > table->widths[i % table->columns])
-			table->widths[i % table->columns] = width;
-	}
-	if (table->count && !table->is_headed)
-		table_print_row(table, NULL);
-	table->is_headed |= table->count > 0;
-	for (size_t i = 0; i + table->columns <= table->count; i += table->columns)
-		table_print_row(table, table->cells + i);
-	table_forget(table);
-	return CLI_DONE;
-}
-
-void table_fini(struct table *table)
-{
-	table_forget(table);
-	tide_free(table->cells);
-	*table = (struct table){ 0 };
 }
