@@ -115,9 +115,9 @@ static int append_print(struct cli *cli, const struct append_call *call, const s
 		return cli_line(cli, &line);
 	}
 	json_open(&line, '{');
-	json_key(&line, "position");
+	json_key(&line, "global_position");
 	json_integer(&line, result->last_position);
-	json_key(&line, "version");
+	json_key(&line, "aggregate_version");
 	json_integer(&line, result->version);
 	json_key(&line, "event_id");
 	json_uuid(&line, &call->event.event_id);

@@ -117,8 +117,10 @@ static int checkpoints_reset(struct cli *cli, struct tide_checkpoints *checkpoin
 		json_open(&line, '{');
 		json_key(&line, "projection_name");
 		json_string(&line, name);
-		json_key(&line, "was_at");
+		json_key(&line, "global_position_before");
 		json_integer(&line, row.has_position ? row.position : 0);
+		json_key(&line, "dead_letters_deleted");
+		json_integer(&line, deleted);
 		json_close(&line, '}');
 	} else {
 		buffer_format(&line, "'%s' begins anew; it was at position %lld", name,
@@ -151,7 +153,7 @@ static int checkpoints_rewind(struct cli *cli, struct tide_checkpoints *checkpoi
 		json_string(&line, name);
 		json_key(&line, "global_position");
 		json_integer(&line, to);
-		json_key(&line, "was_at");
+		json_key(&line, "global_position_before");
 		json_integer(&line, row.has_position ? row.position : 0);
 		json_key(&line, "dead_letters_deleted");
 		json_integer(&line, deleted);

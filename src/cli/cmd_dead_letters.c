@@ -203,7 +203,7 @@ static int letters_purge(struct letters_call *call)
 		return cli_line(call->cli, &line);
 	}
 	json_open(&line, '{');
-	json_key(&line, "deleted");
+	json_key(&line, "dead_letters_deleted");
 	json_integer(&line, deleted);
 	json_close(&line, '}');
 	return cli_line(call->cli, &line);

@@ -400,7 +400,7 @@ static int import_print(struct import *import)
 	json_integer(&line, import->appended);
 	json_key(&line, "stored_before");
 	json_integer(&line, import->known);
-	json_key(&line, "last_position");
+	json_key(&line, "global_position");
 	json_integer(&line, import->last_position);
 	json_key(&line, "seconds");
 	json_number(&line, seconds, 3);

@@ -207,28 +207,17 @@ static void project_watch(void *self)
 	} while (!wakeup_is_rung(&call->stop));
 }
 
-static void project_json(struct buffer *line, const struct tide_subscription_status *status,
-			 const struct tide_shutdown_result *result, double seconds)
+/* The status as everywhere, and what only a run has. */
+static int project_json(struct project_call *call, const struct tide_subscription_status *status,
+			const struct tide_shutdown_result *result, double seconds, struct buffer *line)
 {
-	json_open(line, '{');
-	json_key(line, "name");
-	json_string(line, status->name);
-	json_key(line, "state");
-	json_string(line, tide_state_name(status->state));
-	json_key(line, "position");
-	json_integer(line, status->position);
-	json_key(line, "lag_events");
-	json_integer(line, status->lag_events);
-	json_key(line, "events_processed");
-	json_integer(line, status->events_processed);
-	json_key(line, "events_skipped");
-	json_integer(line, status->events_skipped);
-	json_key(line, "events_failed");
-	json_integer(line, status->events_failed);
-	json_key(line, "events_dlq");
-	json_integer(line, status->events_dlq);
-	json_key(line, "events_discarded");
-	json_integer(line, status->events_discarded);
+	struct tide_error err;
+	char *text;
+
+	if (tide_subscription_status_json(status, &text, &err) != TIDE_OK)
+		return cli_fail(call->cli, &err);
+	buffer_add(line, text, strlen(text) - 1); /* without its brace */
+	tide_free(text);
 	json_key(line, "seconds");
 	json_number(line, seconds, 3);
 	json_key(line, "shutdown");
@@ -238,6 +227,7 @@ static void project_json(struct buffer *line, const struct tide_subscription_sta
 	json_key(line, "redeliveries_failed");
 	json_integer(line, status->redeliveries_failed);
 	json_close(line, '}');
+	return CLI_DONE;
 }
 
 static void project_text(struct buffer *line, const struct tide_subscription_status *status, double seconds)
@@ -294,11 +284,13 @@ static int project_summary(struct project_call *call, const struct tide_shutdown
 		return cli_fail(call->cli, &err);
 	}
 	double seconds = progress_seconds(&call->progress);
+	int exit = CLI_DONE;
 	if (call->cli->json)
-		project_json(&line, &status, result, seconds);
+		exit = project_json(call, &status, result, seconds, &line);
 	else
 		project_text(&line, &status, seconds);
-	int exit = cli_line(call->cli, &line);
+	if (exit == CLI_DONE)
+		exit = cli_line(call->cli, &line);
 	if (status.state == TIDE_STATE_ERROR)
 		exit = cli_fail(call->cli, &status.error);
 	else if (result->error.status != TIDE_OK)

@@ -138,7 +138,7 @@ int cmd_init(struct cli *cli)
 		json_open(&line, '{');
 		json_key(&line, "store");
 		json_string(&line, tide_store_url(store));
-		json_key(&line, "end");
+		json_key(&line, "global_position");
 		json_integer(&line, end);
 		json_close(&line, '}');
 	} else {
