@@ -12,12 +12,11 @@
 
 /** Exit statuses, the same for every command. */
 enum cli_exit {
-	CLI_DONE = 0,
-	CLI_FAILED = 1,
-	CLI_USAGE = 2,
-	CLI_CONFLICT = 3,
-	CLI_NOT_FOUND = 4,
-	CLI_UNAVAILABLE = 5 /* connection lost, busy, timeout: the same call may succeed later */
+#define EXIT(id, number, word, text) CLI_##id = (number),
+#define EXIT_OF(status, id)
+#include "cli/exits.def"
+#undef EXIT
+#undef EXIT_OF
 };
 
 enum cli_command {
@@ -129,6 +128,9 @@ int cli_fail(struct cli *cli, const struct tide_error *err);
 /** The same with members that a program may need, written by json_* calls: `,"actual":3` (no braces). */
 int cli_fail_with(struct cli *cli, const struct tide_error *err, const struct buffer *members);
 int cli_exit_of(tide_status status);
+/** The same for what ended a run: whatever it says of an event or a database, what the command was given was right. CLI_UNAVAILABLE,
+ * CLI_FAILED. */
+int cli_fail_run(struct cli *cli, const struct tide_error *err);
 /** A remark on standard error; nothing with --json. */
 void cli_note(struct cli *cli, const char *format, ...) TIDE_PRINTF(2, 3);
 /** The log sink of every command; `self` is the struct cli. */

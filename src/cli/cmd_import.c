@@ -84,7 +84,6 @@ static void import_fini(struct import *import)
 	line_reader_close(&import->lines);
 }
 
-/* Whatever the library says of a line is the file's fault, not the command line's. */
 static bool import_refuse(struct import *import, int64_t number, const struct tide_error *cause)
 {
 	struct tide_error err = *cause;
@@ -97,8 +96,6 @@ static bool import_refuse(struct import *import, int64_t number, const struct ti
 	buffer_format(&members, ",\"line\":%lld,\"stored_to_line\":%lld", (long long)number,
 		      (long long)import->stored_to);
 	import->exit = cli_fail_with(import->cli, &err, &members);
-	if (import->exit == CLI_USAGE)
-		import->exit = CLI_FAILED;
 	buffer_fini(&members);
 	return false;
 }
@@ -109,8 +106,6 @@ static bool import_fail(struct import *import, const struct tide_error *err)
 
 	buffer_format(&members, ",\"stored_to_line\":%lld", (long long)import->stored_to);
 	import->exit = cli_fail_with(import->cli, err, &members);
-	if (import->exit == CLI_USAGE)
-		import->exit = CLI_FAILED;
 	buffer_fini(&members);
 	return false;
 }

@@ -292,15 +292,14 @@ static int project_summary(struct project_call *call, const struct tide_shutdown
 	if (exit == CLI_DONE)
 		exit = cli_line(call->cli, &line);
 	if (status.state == TIDE_STATE_ERROR)
-		exit = cli_fail(call->cli, &status.error);
+		exit = cli_fail_run(call->cli, &status.error);
 	else if (result->error.status != TIDE_OK)
-		exit = cli_fail(call->cli, &result->error);
+		exit = cli_fail_run(call->cli, &result->error);
 	else if (exit == CLI_DONE)
 		exit = project_judge(call, &status);
 	if (exit == CLI_DONE)
 		exit = cli_fail_unsettled(call->cli, &call->horizon);
-	/* whatever the status says of the event or the database, the command was well written */
-	return exit == CLI_USAGE || exit == CLI_CONFLICT || exit == CLI_NOT_FOUND ? CLI_FAILED : exit;
+	return exit;
 }
 
 /* Where --once ends: behind what is visible now, or as far as it is settled. */
@@ -344,7 +343,7 @@ static int project_run(struct project_call *call)
 	wakeup_fini(&call->stop);
 	project_watch_once(call); /* for what was done since the last look */
 	progress_end(&call->progress, call->done, call->events);
-	return status == TIDE_OK ? project_summary(call, &result) : cli_fail(cli, &err);
+	return status == TIDE_OK ? project_summary(call, &result) : cli_fail_run(cli, &err);
 }
 
 static int project_reset(struct project_call *call)
@@ -363,8 +362,7 @@ static int project_reset(struct project_call *call)
 	}
 	if (tide_sql_projection_reset(call->projection, call->checkpoints, &err) == TIDE_OK)
 		return CLI_DONE;
-	int exit = cli_fail(call->cli, &err);
-	return exit == CLI_USAGE ? CLI_FAILED : exit;
+	return cli_fail(call->cli, &err);
 }
 
 /* What the database itself says of an event may quote it: it is for whoever looks at a terminal and asked for it. */
@@ -420,11 +418,8 @@ int cmd_project(struct cli *cli)
 	if (tide_sql_projection_open(TIDE_SQL_PROJECTION(.path = cli->args[0], .name = cli->options[OPT_NAME].text,
 							 .url = into ? into : cli->store_url,
 							 .accept_changes = cli->options[OPT_ACCEPT_CHANGES].is_set),
-				     &call.projection, &err) != TIDE_OK) {
-		/* what is wrong with the file is no mistake in the command line */
-		exit = cli_fail(cli, &err);
-		return exit == CLI_USAGE ? CLI_FAILED : exit;
-	}
+				     &call.projection, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
 	exit = project_open(&call);
 	tide_manager_close(call.manager);
 	tide_checkpoints_close(call.checkpoints);

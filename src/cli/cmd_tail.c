@@ -131,7 +131,7 @@ static int tail_run(struct cli *cli, struct tail_call *call)
 	if (ended != TIDE_OK)
 		return cli_fail(cli, &err);
 	if (tide_subscription_status(subscription, &status, &err) == TIDE_OK && status.state == TIDE_STATE_ERROR)
-		return cli_fail(cli, &status.error);
+		return cli_fail_run(cli, &status.error);
 	return CLI_DONE;
 }
 

@@ -27,8 +27,21 @@ static void help_print_options(FILE *out, enum cli_command command, bool are_glo
 	}
 }
 
+/* `0 done, 1 failed` and so on. */
+#define EXIT(id, number, word, text) #number " " word ", "
+#define EXIT_OF(status, id)
+static const char help_exit_words[] =
+#include "cli/exits.def"
+	;
+#undef EXIT
+#undef EXIT_OF
+
 void help_print(FILE *out)
 {
+	char exits[sizeof help_exit_words];
+
+	snprintf(exits, sizeof exits, "%.*s", (int)(sizeof help_exit_words - 3), help_exit_words);
+
 	fputs("usage: tide [--store URL] [--json] COMMAND ...\n\n"
 	      "An event store and durable projections, in one file or one database.\n\n"
 	      "commands:\n",
@@ -39,10 +52,9 @@ void help_print(FILE *out)
 	}
 	fputs("\noptions of every command:\n", out);
 	help_print_options(out, COMMAND_NONE, true);
-	fputs("\nstores: sqlite:FILE, postgresql://..., memory:\n"
-	      "exit status: 0 done, 1 failed, 2 usage, 3 conflict, 4 not found, 5 unavailable\n"
-	      "'tide COMMAND --help' explains a command.\n",
-	      out);
+	fputs("\nstores: sqlite:FILE, postgresql://..., memory:\n", out);
+	terminal_wrap(out, exits, 13, (size_t)fprintf(out, "exit status: "));
+	fputs("'tide COMMAND --help' explains a command.\n", out);
 }
 
 static bool help_has_options(enum cli_command command)
@@ -126,6 +138,22 @@ static void help_troff_command(FILE *out, enum cli_command command)
 	help_troff_options(out, command, false);
 }
 
+static void help_troff_exit(FILE *out, int number, const char *word, const char *text)
+{
+	fprintf(out, ".TP\n%d\n%s: ", number, word);
+	help_troff(out, text);
+	fputc('\n', out);
+}
+
+static void help_troff_exits(FILE *out)
+{
+#define EXIT(id, number, word, text) help_troff_exit(out, number, word, text);
+#define EXIT_OF(status, id)
+#include "cli/exits.def"
+#undef EXIT
+#undef EXIT_OF
+}
+
 void help_print_man(FILE *out)
 {
 	fprintf(out, ".TH TIDE 1 \"2026-11-22\" \"Tidemark %s\" \"Tidemark\"\n", TIDE_VERSION_TEXT);
@@ -149,11 +177,10 @@ void help_print_man(FILE *out)
 	      ".SH ENVIRONMENT\n.TP\n.B TIDE_STORE\nthe store when \\fB\\-\\-store\\fR is not given.\n"
 	      ".TP\n.B NO_COLOR\nwhen it is set to anything, terminals are shown no colours.\n"
 	      ".TP\n.B TERM\nwhen it is \\fBdumb\\fR or absent, terminals are shown no colours and no progress.\n"
-	      ".SH EXIT STATUS\n"
-	      ".TP\n0\ndone\n.TP\n1\nfailed\n.TP\n2\nusage\n.TP\n3\nconflict: the stream is not where \\-\\-expected "
-	      "says\n"
-	      ".TP\n4\nnot found\n.TP\n5\nunavailable: connection lost, busy, or out of time; try again\n"
-	      ".SH EXAMPLES\n.nf\n"
+	      ".SH EXIT STATUS\n",
+	      out);
+	help_troff_exits(out);
+	fputs(".SH EXAMPLES\n.nf\n"
 	      "tide init\n"
 	      "tide append Order/name:1001 OrderPlaced '{\"total\": 100}'\n"
 	      "tide read \\-\\-type OrderPlaced\n"

@@ -70,16 +70,13 @@ int cli_exit_of(tide_status status)
 	switch (status) {
 	case TIDE_OK:
 		return CLI_DONE;
-	case TIDE_ARGUMENT:
-		return CLI_USAGE;
-	case TIDE_CONFLICT:
-		return CLI_CONFLICT;
-	case TIDE_NOT_FOUND:
-		return CLI_NOT_FOUND;
-	case TIDE_CONNECTION_LOST:
-	case TIDE_BUSY:
-	case TIDE_TIMEOUT:
-		return CLI_UNAVAILABLE;
+#define EXIT(id, number, word, text)
+#define EXIT_OF(status, id)                                                                                            \
+	case TIDE_##status:                                                                                            \
+		return CLI_##id;
+#include "cli/exits.def"
+#undef EXIT
+#undef EXIT_OF
 	default:
 		return CLI_FAILED;
 	}
@@ -97,6 +94,11 @@ int cli_fail_with(struct cli *cli, const struct tide_error *err, const struct bu
 int cli_fail(struct cli *cli, const struct tide_error *err)
 {
 	return cli_fail_with(cli, err, NULL);
+}
+
+int cli_fail_run(struct cli *cli, const struct tide_error *err)
+{
+	return cli_fail(cli, err) == CLI_UNAVAILABLE ? CLI_UNAVAILABLE : CLI_FAILED;
 }
 
 void cli_note(struct cli *cli, const char *format, ...)
