@@ -48,6 +48,8 @@ struct tide_dead_letter_query {
 	enum tide_dead_letter_status status; /* zero: failed */
 	bool any_status;                     /* every status instead */
 	struct tide_bound limit;             /* absent: 100; 0: nothing */
+	bool oldest_first;                   /* by ascending id instead */
+	int64_t after_id;                    /* entries with a greater id only, as for the next page; 0: all */
 };
 
 /** Totals over unresolved entries. */
@@ -83,7 +85,7 @@ tide_status tide_dead_letters_add(struct tide_checkpoints *checkpoints, const ch
 				  int32_t retry_count, int64_t *ret, struct tide_error *err);
 
 /**
- * List entries, the newest first failure first.
+ * List entries, the newest first failure first, or by id with `oldest_first`.
  *
  * Owns:    the caller owns what `*ret` holds; release it with tide_dead_letters_free.
  * Threads: any.

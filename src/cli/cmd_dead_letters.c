@@ -1,16 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tide dead-letters: the events that projections could not handle, and what becomes of them. */
+#include <limits.h>
 #include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "sys/alloc.h"
+#include "sys/clock.h"
+#include "sys/wakeup.h"
+
+#define LETTERS_PAGE 500
+#define LETTERS_LOOK_NS (50 * NS_PER_MS)
+#define LETTERS_WAIT_MOST 1000000000 /* seconds; more is as good as for ever */
 
 /** One call, and the queue it works on. */
 struct letters_call {
 	struct cli *cli;
 	struct tide_checkpoints *checkpoints;
 	const char *by;
+	int64_t chosen; /* entries that were meant by --projection or --all */
+
+	/* of a retry with --wait */
+	int64_t *asked; /* ids of which nothing is known yet */
+	size_t asked_count, asked_capacity;
+	int64_t failed_again;
 };
 
 static void letter_json(struct buffer *line, const struct tide_dead_letter *letter)
@@ -159,12 +173,28 @@ static int letter_done(struct letters_call *call, int64_t id, const char *what, 
 	return cli_line(call->cli, &line);
 }
 
+static bool letters_remember(struct letters_call *call, int64_t id)
+{
+	if (call->asked_count == call->asked_capacity) {
+		size_t capacity = call->asked_capacity ? 2 * call->asked_capacity : 64;
+		int64_t *asked = alloc_resize(call->asked, capacity, sizeof *asked);
+		if (!asked)
+			return false;
+		call->asked = asked;
+		call->asked_capacity = capacity;
+	}
+	call->asked[call->asked_count++] = id;
+	return true;
+}
+
 static int letter_retry(struct letters_call *call, int64_t id)
 {
 	struct tide_error err;
 
 	if (tide_dead_letters_retry(call->checkpoints, id, &err) != TIDE_OK)
 		return cli_fail(call->cli, &err);
+	if (call->cli->options[OPT_LETTER_WAIT].is_set)
+		return letters_remember(call, id) ? CLI_DONE : cli_out_of_memory(call->cli);
 	return letter_done(call, id, "retrying", "the projection will handle it once more, when it runs");
 }
 
@@ -185,6 +215,94 @@ static int letter_discard(struct letters_call *call, int64_t id)
 		return cli_fail(call->cli, &err);
 	return letter_done(call, id, "discarded", "discarded");
 }
+
+/* ---- What came of a retry ------------------------------------------------------------------------------------ */
+
+/* Tell what came of one; it stays in the list as long as nothing has. */
+static int letter_look(struct letters_call *call, int64_t id, bool *ret_is_due)
+{
+	struct tide_dead_letter_list list;
+	struct tide_error err;
+	int exit = CLI_DONE;
+
+	*ret_is_due = false;
+	tide_status status = tide_dead_letters_get(call->checkpoints, id, &list, &err);
+	if (status == TIDE_NOT_FOUND)
+		return letter_done(call, id, "discarded", "discarded meanwhile");
+	if (status != TIDE_OK)
+		return cli_fail(call->cli, &err);
+	const struct tide_dead_letter *letter = &list.entries[0];
+	if (letter->status == TIDE_DEAD_LETTER_RETRYING) {
+		*ret_is_due = true;
+	} else if (letter->status == TIDE_DEAD_LETTER_RESOLVED) {
+		exit = letter_done(call, id, "resolved", "resolved");
+	} else {
+		struct buffer text = { 0 };
+		call->failed_again++;
+		buffer_format(&text, "failed again: %s", letter->error_message);
+		exit = letter_done(call, id, "failed", text.failed ? "failed again" : text.data);
+		buffer_fini(&text);
+	}
+	tide_dead_letters_free(&list);
+	return exit;
+}
+
+static int letters_look(struct letters_call *call)
+{
+	size_t kept = 0;
+	int exit = CLI_DONE;
+
+	for (size_t i = 0; i < call->asked_count; i++) {
+		bool is_due = true;
+		int64_t id = call->asked[i];
+		if (exit == CLI_DONE)
+			exit = letter_look(call, id, &is_due);
+		if (is_due)
+			call->asked[kept++] = id;
+	}
+	call->asked_count = kept;
+	return exit;
+}
+
+static int letters_fail_outcome(struct letters_call *call)
+{
+	struct tide_error err;
+
+	if (call->asked_count)
+		tide_fail(&err, TIDE_TIMEOUT,
+			  "dead letters that no process has handled within %lld s: %zu; they stay asked for",
+			  (long long)call->cli->options[OPT_LETTER_WAIT].number, call->asked_count);
+	else if (call->failed_again)
+		tide_fail(&err, TIDE_HANDLER_PERMANENT, "dead letters that failed again: %lld",
+			  (long long)call->failed_again);
+	else
+		return CLI_DONE;
+	return cli_fail(call->cli, &err);
+}
+
+/* Look until the projections have handled what was asked for, or the time is over. */
+static int letters_await(struct letters_call *call)
+{
+	int64_t seconds = call->cli->options[OPT_LETTER_WAIT].number;
+	struct mono_time end = mono_add(clock_mono(&clock_system),
+					(seconds < LETTERS_WAIT_MOST ? seconds : LETTERS_WAIT_MOST) * NS_PER_SECOND);
+	struct wakeup never;
+	int exit = CLI_DONE;
+
+	wakeup_init(&never);
+	while (exit == CLI_DONE && call->asked_count) {
+		exit = letters_look(call);
+		struct mono_time now = clock_mono(&clock_system);
+		if (now.ns >= end.ns)
+			break;
+		if (call->asked_count)
+			wakeup_wait(&never, mono_add(now, LETTERS_LOOK_NS));
+	}
+	wakeup_fini(&never);
+	return exit == CLI_DONE ? letters_fail_outcome(call) : exit;
+}
+
+/* ---- The command ---------------------------------------------------------------------------------------------- */
 
 static int letters_purge(struct letters_call *call)
 {
@@ -214,14 +332,15 @@ static const struct letters_action {
 	const char *name;
 	int (*all)(struct letters_call *call);             /* without ids, or: */
 	int (*one)(struct letters_call *call, int64_t id); /* for each id */
-	int most_ids;
+	bool takes_one;                                    /* id and no more */
+	bool takes_retrying;                               /* when all are meant: those that are asked for already, too */
 } letters_actions[] = {
-	{ "list",    letters_list,  NULL,           0 },
-	{ "show",    NULL,          letter_show,    1 },
-	{ "retry",   NULL,          letter_retry,   1 << 20 },
-	{ "resolve", NULL,          letter_resolve, 1 },
-	{ "discard", NULL,          letter_discard, 1 },
-	{ "purge",   letters_purge, NULL,           0 },
+	{ "list",    letters_list,  NULL,           false, false },
+	{ "show",    NULL,          letter_show,    true,  false },
+	{ "retry",   NULL,          letter_retry,   false, false },
+	{ "resolve", NULL,          letter_resolve, false, true },
+	{ "discard", NULL,          letter_discard, false, true },
+	{ "purge",   letters_purge, NULL,           false, false },
 };
 /* clang-format on */
 
@@ -233,20 +352,85 @@ static const struct letters_action *letters_find(const char *name)
 	return NULL;
 }
 
+static bool letters_means_many(const struct cli *cli, const struct letters_action *action)
+{
+	return action->one && !action->takes_one &&
+	       (cli->options[OPT_ALL].is_set || cli->options[OPT_PROJECTION].is_set);
+}
+
 static int letters_check(struct cli *cli, const struct letters_action *action)
 {
-	int ids = cli->arg_count ? cli->arg_count - 1 : 0;
+	bool means_many = letters_means_many(cli, action);
+	int ids = cli->arg_count ? cli->arg_count - 1 : 0, most = action->all || means_many ? 0
+								  : action->takes_one       ? 1
+											    : INT_MAX;
 	int64_t id;
 
-	if (action->one && ids == 0)
+	if (cli->options[OPT_ALL].is_set && (!means_many || cli->options[OPT_PROJECTION].is_set))
+		return cli_usage(cli, "--all goes with retry, resolve and discard, and not with --projection");
+	if (cli->options[OPT_LETTER_WAIT].is_set && strcmp(action->name, "retry") != 0)
+		return cli_usage(cli, "--wait goes with retry");
+	if (action->takes_one && ids == 0)
 		return cli_usage(cli, "dead-letters %s needs an id", action->name);
-	if (ids > action->most_ids)
-		return cli_usage(cli, "dead-letters %s does not take '%s'", action->name,
-				 cli->args[1 + action->most_ids]);
+	if (action->one && ids == 0 && !means_many)
+		return cli_usage(cli, "dead-letters %s needs ids, --projection NAME or --all", action->name);
+	if (ids > most)
+		return cli_usage(cli, "dead-letters %s does not take '%s'%s", action->name, cli->args[1 + most],
+				 means_many ? " beside --projection or --all" : "");
 	for (int i = 1; i <= ids; i++)
 		if (!number_read(cli->args[i], &id))
 			return cli_usage(cli, "dead letter '%s' is no id", cli->args[i]);
 	return CLI_DONE;
+}
+
+/* Whether the verb is for this entry, when all are meant. What is parked is due when what it waits for is out of the way. */
+static bool letters_wants(const struct letters_action *action, const struct tide_dead_letter *letter)
+{
+	if (action->takes_retrying)
+		return letter->status != TIDE_DEAD_LETTER_RESOLVED;
+	return letter->status == TIDE_DEAD_LETTER_FAILED && !letter->parked_behind;
+}
+
+/* One page of entries behind an id; the first failure decides the exit status. */
+static int letters_page(struct letters_call *call, const struct letters_action *action,
+			struct tide_dead_letter_query *query, size_t *ret_count)
+{
+	struct tide_dead_letter_list list;
+	struct tide_error err;
+	int exit = CLI_DONE;
+
+	*ret_count = 0;
+	if (tide_dead_letters_list(call->checkpoints, query, &list, &err) != TIDE_OK)
+		return cli_fail(call->cli, &err);
+	for (size_t i = 0; i < list.count; i++) {
+		query->after_id = list.entries[i].id;
+		if (!letters_wants(action, &list.entries[i]))
+			continue;
+		call->chosen++;
+		int one = action->one(call, list.entries[i].id);
+		exit = exit == CLI_DONE ? one : exit;
+	}
+	*ret_count = list.count;
+	tide_dead_letters_free(&list);
+	return exit;
+}
+
+static int letters_many(struct letters_call *call, const struct letters_action *action)
+{
+	struct tide_dead_letter_query query = { .projection_name = call->cli->options[OPT_PROJECTION].text,
+						.any_status = true,
+						.limit = tide_bound(LETTERS_PAGE),
+						.oldest_first = true };
+	int exit = CLI_DONE;
+	size_t count;
+
+	do {
+		int page = letters_page(call, action, &query, &count);
+		exit = exit == CLI_DONE ? page : exit;
+	} while (count == LETTERS_PAGE);
+	if (call->chosen == 0)
+		cli_note(call->cli, "no dead letters to %s", action->name);
+	return exit;
 }
 
 /* The first that fails decides the exit status; the others are still done. */
@@ -261,6 +445,15 @@ static int letters_each(struct letters_call *call, const struct letters_action *
 		exit = exit == CLI_DONE ? one : exit;
 	}
 	return exit;
+}
+
+static int letters_run(struct letters_call *call, const struct letters_action *action)
+{
+	if (action->all)
+		return action->all(call);
+	int exit = letters_means_many(call->cli, action) ? letters_many(call, action) : letters_each(call, action);
+	int outcome = letters_await(call);
+	return exit == CLI_DONE ? outcome : exit;
 }
 
 static const char *letters_user(struct cli *cli)
@@ -288,7 +481,8 @@ int cmd_dead_letters(struct cli *cli)
 	if (store)
 		call.checkpoints = cli_open_checkpoints(cli, store, false, &exit);
 	if (call.checkpoints)
-		exit = action->all ? action->all(&call) : letters_each(&call, action);
+		exit = letters_run(&call, action);
+	tide_free(call.asked);
 	tide_checkpoints_close(call.checkpoints);
 	tide_store_close(store);
 	return exit;

@@ -112,11 +112,14 @@ tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints, const s
 		query = &failed;
 	if (query->limit.is_set && query->limit.value < 0)
 		return tide_fail(err, TIDE_ARGUMENT, "limit %lld is negative", (long long)query->limit.value);
+	if (query->after_id < 0)
+		return tide_fail(err, TIDE_ARGUMENT, "after_id %lld is negative", (long long)query->after_id);
 	if ((size_t)query->status > TIDE_DEAD_LETTER_RESOLVED)
 		return tide_fail(err, TIDE_ARGUMENT, "status %d is no status", (int)query->status);
 	struct tide_dead_letter_filter filter = { .projection_name = query->projection_name,
-						  .limit = query->limit.is_set ? query->limit.value
-									       : DEAD_LETTER_LIMIT };
+						  .limit = query->limit.is_set ? query->limit.value : DEAD_LETTER_LIMIT,
+						  .oldest_first = query->oldest_first,
+						  .after_id = query->after_id };
 	for (int status = 0; status < 3; status++)
 		filter.statuses[status] = query->any_status || status == (int)query->status;
 	const struct tide_checkpoint_ops *ops = NULL;

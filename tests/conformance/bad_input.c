@@ -337,6 +337,8 @@ static void invalid_dead_letters_are_refused(struct fixture *f)
 	struct tide_dead_letter_list list = { 0 };
 	struct tide_dead_letter_query below = { .limit = tide_bound(-1) };
 	refused(TIDE_ARGUMENT, tide_dead_letters_list(f->checkpoints, &below, &list, err));
+	struct tide_dead_letter_query behind = { .after_id = -1 };
+	refused(TIDE_ARGUMENT, tide_dead_letters_list(f->checkpoints, &behind, &list, err));
 	refused(TIDE_ARGUMENT, tide_dead_letters_purge(f->checkpoints, -1, &id, err));
 	unchanged(f, before);
 }

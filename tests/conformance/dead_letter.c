@@ -380,6 +380,33 @@ static void counts_are_by_projection_the_most_first(struct fixture *f)
 	tide_free(counts);
 }
 
+/* In the order of their ids, a page at a time, whatever becomes of the entries between two pages. */
+static void entries_are_paged_oldest_first(struct fixture *f)
+{
+	int64_t ids[5];
+	for (int i = 0; i < 5; i++)
+		ids[i] = add(f, i == 3 ? "others" : "orders", i + 1, "it broke");
+	struct tide_dead_letter_query query = {
+		.projection_name = "orders", .any_status = true, .limit = tide_bound(2), .oldest_first = true
+	};
+	struct tide_dead_letter_list found = list(f, query);
+	assert_int_equal(found.count, 2);
+	assert_int_equal(found.entries[0].id, ids[0]);
+	assert_int_equal(found.entries[1].id, ids[1]);
+	tide_dead_letters_free(&found);
+	must(tide_dead_letters_discard(f->checkpoints, ids[1], err));
+	query.after_id = ids[1];
+	found = list(f, query);
+	assert_int_equal(found.count, 2);
+	assert_int_equal(found.entries[0].id, ids[2]);
+	assert_int_equal(found.entries[1].id, ids[4]);
+	tide_dead_letters_free(&found);
+	query.after_id = ids[4];
+	found = list(f, query);
+	assert_int_equal(found.count, 0);
+	tide_dead_letters_free(&found);
+}
+
 const struct test_case dead_letter_cases[] = {
 	CASE(same_condition_has_the_same_words),
 	CASE(added_entry_has_every_column),
@@ -389,6 +416,7 @@ const struct test_case dead_letter_cases[] = {
 	CASE(message_of_any_text_is_kept),
 	CASE(entries_are_listed_newest_first_failure_first),
 	CASE(list_keeps_to_projection_status_and_limit),
+	CASE(entries_are_paged_oldest_first),
 	CASE(list_without_a_limit_has_at_most_100_entries),
 	CASE(unknown_entry_is_not_found),
 	CASE(only_a_failed_entry_can_be_marked_retrying),
