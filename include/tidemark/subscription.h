@@ -79,6 +79,11 @@ struct tide_subscriber {
 	/* Transactional only, may be NULL: make the tables. Called in the subscription's thread once it owns its name, on each
 	 * connection before its first event, in a transaction of its own that is committed when this returns TIDE_OK. */
 	tide_status (*prepare)(void *self, void *connection, struct tide_error *err);
+	/* Transactional only, may be NULL: look at what the delivery transaction has done. Called in the subscription's thread,
+	 * once before each commit, ahead of what Tidemark itself writes. What is not TIDE_OK rolls it back.
+	 * TIDE_HANDLER_PERMANENT is a fault of the handler: its events come again one by one, the first one that is at fault by
+	 * itself ends the run in ERROR, and none is dead-lettered. Others count as failures of the commit. */
+	tide_status (*before_commit)(void *self, void *connection, struct tide_error *err);
 };
 
 /**
@@ -121,6 +126,16 @@ tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status statu
  * Returns: nothing.
  */
 void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *stacktrace);
+
+/**
+ * Say that the failure which this call will return is no fault of the event: the run ends in ERROR, and the event is neither
+ * tried again nor set aside, but comes again with the next run.
+ *
+ * Owns:    nothing.
+ * Threads: the handler's.
+ * Returns: nothing.
+ */
+void tide_delivery_stop(struct tide_delivery *delivery);
 
 /** Where a subscription begins. */
 enum tide_start_from {

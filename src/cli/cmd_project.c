@@ -270,6 +270,14 @@ static int project_judge(struct project_call *call, const struct tide_subscripti
 	return cli_fail(call->cli, &err);
 }
 
+/* The end was reached, and its transaction was not committed. */
+static bool project_was_undone(const struct project_call *call, const struct tide_subscription_status *status,
+			       const struct tide_shutdown_result *result)
+{
+	return call->cli->options[OPT_ONCE].is_set && result->reason == TIDE_SHUTDOWN_PROGRAMMATIC &&
+	       status->position < call->goal && status->error.status != TIDE_OK;
+}
+
 static int project_summary(struct project_call *call, const struct tide_shutdown_result *result)
 {
 	struct tide_subscription_status status;
@@ -295,6 +303,8 @@ static int project_summary(struct project_call *call, const struct tide_shutdown
 		exit = cli_fail_run(call->cli, &status.error);
 	else if (result->error.status != TIDE_OK)
 		exit = cli_fail_run(call->cli, &result->error);
+	else if (project_was_undone(call, &status, result))
+		exit = cli_fail_run(call->cli, &status.error);
 	else if (exit == CLI_DONE)
 		exit = project_judge(call, &status);
 	if (exit == CLI_DONE)

@@ -124,11 +124,12 @@ static void failure_record_attempt(struct tide_subscription *subscription, const
 		mutex_unlock(&subscription->lock);
 		return;
 	}
-	failure_record(subscription, error,
-		       &(struct failure_context){ .event = event,
-						  .stacktrace = delivery->stacktrace,
-						  .retry_count = delivery->attempt - 1,
-						  .is_retried = !delivery->has_ended_transaction });
+	failure_record(
+		subscription, error,
+		&(struct failure_context){ .event = event,
+					   .stacktrace = delivery->stacktrace,
+					   .retry_count = delivery->attempt - 1,
+					   .is_retried = !delivery->has_ended_transaction && !delivery->is_stop });
 	runner_look_at_clock(subscription);
 }
 
@@ -194,11 +195,12 @@ static void failure_drop_transaction(struct tide_subscription *subscription, tid
 	infra_close(subscription);
 }
 
-/* The handler ended it: what is in it is nobody's any more, and the event has ended the run. */
-static enum step failure_of_transaction(struct tide_subscription *subscription, const struct tide_event *event,
-					const struct tide_error *error)
+/* The handler ended it, and what is in it is nobody's any more; or the fault is its own. The event has ended the run. */
+static enum step failure_of_run(struct tide_subscription *subscription, const struct tide_event *event,
+				const struct tide_error *error, const struct tide_delivery *delivery)
 {
-	infra_close(subscription);
+	if (delivery->has_ended_transaction || delivery->has_lost_transaction)
+		infra_close(subscription);
 	mutex_lock(&subscription->lock);
 	metrics_type(&subscription->metrics, event->event_type)->counts.failed[error->status]++;
 	subscription->counts.failed++;
@@ -226,10 +228,11 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 		       runner->attempts > subscription->config.max_retries;
 	int64_t delay = is_last ? -1 : retry_delay(&subscription->retry, runner->attempts - 1, &runner->random);
 	failure_count_attempt(subscription, error, delay);
-	if (!is_last || count > 1 || delivery->has_ended_transaction)
+	bool is_end = delivery->has_ended_transaction || delivery->is_stop;
+	if (!is_last || count > 1 || is_end)
 		failure_record_attempt(subscription, event, error, delivery);
-	if (delivery->has_ended_transaction)
-		return failure_of_transaction(subscription, event, error);
+	if (is_end)
+		return failure_of_run(subscription, event, error, delivery);
 	bool is_split = count > 1 && is_last;
 	if (is_split) {
 		runner->is_split = true;
@@ -417,10 +420,14 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 		.parked_behind = behind,
 	};
 	if (status == TIDE_OK)
+		status = save_inspect(subscription, &err);
+	if (status == TIDE_OK)
 		status = failure_write(subscription, write, ret, &err);
 	if (status == TIDE_OK && runner->held)
 		status = held_add(runner->held, event, id, &err);
 	step = failure_judge_add(subscription, event, status, &err);
+	if (step == STEP_ON && runner->is_in_transaction && subscription->subscriber.before_commit)
+		runner->is_save_due = true; /* the next event's transaction has nothing of ours in it */
 	if (step == STEP_ON)
 		log_at(TIDE_LOG_ERROR, "dlq", "event dead-lettered",
 		       "name='%s' id=%lld position=%lld event_type=%s retry_count=%d error='%s'", subscription->name,
@@ -448,9 +455,19 @@ static enum step failure_dead_letter(struct tide_subscription *subscription, con
 	return failure_count_event(subscription);
 }
 
+/* What the handler itself judges has to be committed before the queue is written to. */
+static bool failure_must_save(const struct tide_subscription *subscription)
+{
+	const struct runner *runner = &subscription->runner;
+	return subscription->subscriber.before_commit && runner->is_in_transaction && runner->progress.is_dirty &&
+	       !runner->is_inspected;
+}
+
 enum step failure_finish(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
+	if (failure_must_save(subscription))
+		return save_step(subscription);
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
 	if (!entry || entry->event.position != runner->pending.position) {
 		/* The feed began anew behind an earlier event: this goes on when the failed one has come again. */
@@ -469,6 +486,8 @@ enum step failure_park(struct tide_subscription *subscription, const char *behin
 	const struct tide_event *event = &feed_peek(&subscription->runner.feed)->event;
 	char message[PARKED_MESSAGE_SIZE];
 	int64_t id;
+	if (failure_must_save(subscription))
+		return save_step(subscription);
 	parked_say(behind, message);
 	enum step step = failure_add(subscription, event, message, behind, &id);
 	if (step == STEP_ON)

@@ -84,6 +84,12 @@ void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *st
 			ESCAPE_UTF8, &delivery->stacktrace, NULL);
 }
 
+void tide_delivery_stop(struct tide_delivery *delivery)
+{
+	if (delivery)
+		delivery->is_stop = true;
+}
+
 void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *subscription, int32_t attempt,
 		    tide_position position)
 {
@@ -93,6 +99,7 @@ void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *su
 	delivery->took = -1;
 	delivery->connection = NULL;
 	delivery->stacktrace = NULL;
+	delivery->is_stop = false;
 	delivery->has_message = delivery->is_late = delivery->is_kept = false;
 	delivery->has_ended_transaction = delivery->has_lost_transaction = false;
 }
@@ -215,6 +222,7 @@ tide_status handler_attempt(struct tide_subscription *subscription, const struct
 	if (status != TIDE_OK)
 		return status;
 	runner_look_at_clock(subscription);
+	runner->is_inspected = false;
 	delivery->connection = ops->connection(runner->session);
 	status = handler_call(subscription, events, count, delivery, err);
 	status = handler_check(subscription, delivery, status, err);

@@ -192,19 +192,23 @@ static tide_status redeliver_entry(struct tide_subscription *subscription, const
 	tide_status outcome = handler_attempt(subscription, &event, 1, &delivery, &error);
 	bool counts = delivery_end(subscription, &delivery, outcome);
 	bool is_outage = outcome == TIDE_DISK_FULL && is_transactional; /* it is asked for until there is room */
-	if (delivery.has_ended_transaction || delivery.has_lost_transaction || is_outage) {
+	if (outcome == TIDE_OK && counts)
+		status = save_inspect(subscription, err);
+	bool is_at_fault = status == TIDE_HANDLER_PERMANENT || (outcome != TIDE_OK && delivery.is_stop);
+	bool is_unanswered = delivery.has_ended_transaction || delivery.has_lost_transaction || is_outage;
+	if (is_unanswered || (outcome != TIDE_OK && delivery.is_stop)) {
 		*err = error;
 		status = outcome;
 	} else if (!counts) {
 		status = tide_fail(err, TIDE_CANCELLED,
 				   "the stop did not wait for the handler"); /* it is asked for again */
-	} else {
+	} else if (status == TIDE_OK) {
 		status = redeliver_conclude(subscription, entry, event, outcome, &error, &delivery, err);
 	}
 	if (status == TIDE_OK && is_transactional)
 		status = redeliver_backend(subscription)->store.commit(runner->session, err);
 	if (status != TIDE_OK && outcome == TIDE_OK && runner->is_in_transaction && err->retry == TIDE_RETRY_NEVER &&
-	    status != TIDE_FENCED && !delivery.has_ended_transaction && counts) {
+	    status != TIDE_FENCED && !delivery.has_ended_transaction && counts && !is_at_fault) {
 		/* What cannot be committed has failed: the entry says so, and does not end every run that finds it. */
 		save_roll_back(subscription);
 		error = *err;

@@ -260,6 +260,8 @@ enum step runner_stop(struct tide_subscription *subscription)
 	tide_status status = save_once(subscription, &err);
 	if (status == TIDE_FENCED) {
 		runner_hear_of_loss(subscription);
+	} else if (status == TIDE_HANDLER_PERMANENT) { /* found by the handler itself, before the commit */
+		return runner_fail(subscription, &err);
 	} else if (status != TIDE_OK) {
 		int64_t delay = runner_delay_of_stop(subscription, &err);
 		if (delay >= 0)

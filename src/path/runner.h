@@ -94,6 +94,8 @@ enum step save_step(struct tide_subscription *subscription);
 enum step save_before_wait(struct tide_subscription *subscription);
 /** Save once, for a run that ends: TIDE_OK also when nothing was to save. */
 tide_status save_once(struct tide_subscription *subscription, struct tide_error *err);
+/** Have the handler look at what the open delivery transaction has done, before Tidemark writes to it. */
+tide_status save_inspect(struct tide_subscription *subscription, struct tide_error *err);
 tide_status save_begin_transaction(struct tide_subscription *subscription, struct tide_error *err);
 /** It is committed, or given back with nothing in it. */
 void save_leave_transaction(struct tide_subscription *subscription);
@@ -131,6 +133,7 @@ struct tide_delivery {
 	bool has_message;
 	char message[sizeof((struct tide_error *)0)->message];
 	char *stacktrace;
+	bool is_stop; /* its failure is not the event's, and ends the run */
 	bool is_late; /* past processing_timeout: recorded at its deadline */
 	bool is_kept; /* its writes are in the delivery transaction for good: no stop abandons it any more */
 	bool has_ended_transaction; /* the handler did what only the runner may */

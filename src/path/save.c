@@ -30,6 +30,18 @@ const struct tide_fence *save_fence(const struct tide_subscription *subscription
 	return &subscription->runner.fence;
 }
 
+tide_status save_inspect(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_subscriber *subscriber = &subscription->subscriber;
+	if (!runner->is_in_transaction || runner->is_inspected || !subscriber->before_commit)
+		return TIDE_OK;
+	void *connection = save_backend(subscription)->store.connection(runner->session);
+	tide_status status = subscriber->before_commit(subscriber->self, connection, err);
+	runner->is_inspected = status == TIDE_OK;
+	return status;
+}
+
 tide_status save_begin_transaction(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
@@ -39,6 +51,7 @@ tide_status save_begin_transaction(struct tide_subscription *subscription, struc
 	if (status != TIDE_OK)
 		return status;
 	runner->is_in_transaction = true;
+	runner->is_inspected = false;
 	if (subscription->config.checkpoint_strategy == TIDE_PERIODIC)
 		runner->progress.saved_at = runner->now; /* its interval counts from here */
 	runner->committed = runner->progress;
@@ -174,8 +187,8 @@ static tide_status save_write(struct tide_subscription *subscription, struct tid
 	struct runner *runner = &subscription->runner;
 	const struct tide_backend *backend = save_backend(subscription);
 	struct tide_checkpoint_write write = save_row(subscription, runner_wall(subscription));
-	tide_status status = TIDE_OK;
-	if (runner->progress.is_dirty)
+	tide_status status = save_inspect(subscription, err);
+	if (status == TIDE_OK && runner->progress.is_dirty)
 		status = backend->checkpoint.save(runner->session, save_fence(subscription), &write, err);
 	if (status == TIDE_OK && runner->is_in_transaction)
 		status = backend->store.commit(runner->session, err);
@@ -331,7 +344,7 @@ static void save_failed(struct tide_subscription *subscription, const struct tid
 	save_roll_back(subscription);
 	if (error->retry != TIDE_RETRY_NEVER || error->status == TIDE_FENCED)
 		return;
-	if (was_one_event) {
+	if (was_one_event && error->status != TIDE_HANDLER_PERMANENT) {
 		runner->doomed = attempted.position;
 		runner->doom = *error;
 	}
@@ -416,8 +429,12 @@ enum step save_step(struct tide_subscription *subscription)
 	if (step != STEP_ON)
 		return step;
 	struct tide_error err;
-	bool was_in_transaction = runner->is_in_transaction;
+	bool was_in_transaction = runner->is_in_transaction, was_single = runner->is_single;
 	tide_status status = save_try(subscription, &err);
+	if (status == TIDE_HANDLER_PERMANENT && was_single) { /* found by the handler itself: no event is to blame */
+		failure_record(subscription, &err, &(struct failure_context){ .is_retried = false });
+		return runner_fail(subscription, &err);
+	}
 	bool is_final =
 		runner->buried > 0 && runner->buried == runner->doomed; /* nor could it be committed as failed */
 	if (status != TIDE_OK && was_in_transaction && !runner->is_in_transaction && err.retry == TIDE_RETRY_NEVER &&
@@ -459,12 +476,13 @@ enum step save_before_wait(struct tide_subscription *subscription)
 		save_leave_transaction(subscription);
 		return STEP_WAIT;
 	}
+	bool was_single = runner->is_single;
 	tide_status status = save_try_aside(subscription, &err);
 	if (status == TIDE_OK && !runner->is_resolved)
 		return runner_wait(subscription, runner->now, "the start position is resolved again");
 	if (status == TIDE_OK)
 		return STEP_WAIT;
-	if (status == TIDE_FENCED || status == TIDE_DIVERGED)
+	if (status == TIDE_FENCED || status == TIDE_DIVERGED || (status == TIDE_HANDLER_PERMANENT && was_single))
 		return runner_fail(subscription, &err);
 	failure_record(subscription, &err, &(struct failure_context){ .is_retried = true });
 	runner->is_save_due = runner->is_save_unknown; /* what became of it is found out before anything else */

@@ -103,6 +103,7 @@ struct runner {
 	struct progress committed; /* as of the last commit of a delivery transaction */
 	struct run_counts committed_counts;
 	bool is_in_transaction;
+	bool is_inspected; /* the handler has looked at what the open transaction has done, and nothing was added but by us */
 	bool is_single; /* after a permanent commit failure: one event per transaction up to single_until */
 	tide_position single_until;
 

@@ -3,20 +3,47 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
-/* Modes that a lock on a table has when it is written to, and when it is altered (PostgreSQL 13.3.1, Table-Level Locks). */
-#define GUARD_WRITES                                                                                                   \
-	"{RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,"                    \
-	"AccessExclusiveLock}"
-#define GUARD_ALTERS "{ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}"
+/* Modes that a lock has when a table is written to or altered (PostgreSQL 13.3.1, Table-Level Locks), and a sequence's
+ * when a number is taken from it or set. */
+#define GUARD_MODES                                                                                                    \
+	"('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', "     \
+	"'AccessExclusiveLock')"
 
-#define GUARD_LOCKS(modes)                                                                                             \
-	"FROM pg_locks l WHERE l.locktype = 'relation' AND l.pid = pg_backend_pid() AND l.granted AND l.database = "   \
-	"(SELECT oid FROM pg_database WHERE datname = current_database()) AND l.mode = ANY(" modes ")"
+#define GUARD_LOCKS                                                                                                    \
+	"pg_locks l WHERE l.locktype = 'relation' AND l.pid = pg_backend_pid() AND l.granted AND l.database = "        \
+	"(SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) AND l.mode IN " GUARD_MODES
+
+/* Tables of other stores in the same database count as well: they stand beside checkpoints of their own. Renaming a schema
+ * locks none of its tables, but the catalog of schemas; a name that changed without it is somebody else's doing. */
+const char postgres_guard_look[] =
+	"SELECT l.relation, c.relname FROM (SELECT DISTINCT l.relation FROM " GUARD_LOCKS ") l "
+	"LEFT JOIN pg_class c ON c.oid = l.relation WHERE l.relation = ANY($1::oid[]) OR "
+	"(l.relation = 'pg_namespace'::regclass AND "
+	"NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = $2::oid AND n.nspname = $3::name)) OR "
+	"(c.relkind IN ('r', 'p') AND c.relname IN ('events', 'projection_checkpoints', 'dead_letter_queue', "
+	"'snapshots', 'subscription_leases', 'projection_versions', 'tidemark_schema', 'tidemark_feed') AND "
+	"EXISTS (SELECT FROM pg_class o WHERE o.relnamespace = c.relnamespace AND "
+	"o.relname = 'projection_checkpoints'))";
 
 const char postgres_guard_state[] =
 	"SELECT pg_stat_get_xact_tuples_inserted(o) + pg_stat_get_xact_tuples_updated(o) + "
 	"pg_stat_get_xact_tuples_deleted(o), pg_relation_filenode(o) FROM unnest($1::oid[]) o";
+
+static const char guard_find[] =
+	"WITH own AS (SELECT c.oid, c.relname, n.oid AS place, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid "
+	"= "
+	"c.relnamespace WHERE c.relname = ANY($1::text[]) AND c.relkind IN ('r', 'p') AND c.relnamespace = "
+	"(SELECT e.relnamespace FROM pg_class e WHERE e.oid = to_regclass('events'))), "
+	"found AS (SELECT oid, relname, false AS is_sequence, place, nspname FROM own UNION ALL "
+	"SELECT s.oid, s.relname, true, own.place, own.nspname FROM own JOIN pg_depend d ON d.refobjid = own.oid AND "
+	"d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') "
+	"JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S') "
+	"SELECT oid, relname, is_sequence, EXISTS (SELECT FROM " GUARD_LOCKS
+	" AND l.relation = found.oid), place, nspname "
+	"FROM found ORDER BY is_sequence, relname LIMIT 16";
+_Static_assert(GUARD_RELATIONS_MAX == 16, "the limit of the query above");
 
 static tide_status guard_query(PGconn *connection, const char *text, int count, const char *const *values,
 			       PGresult **ret, struct tide_error *err)
@@ -52,95 +79,129 @@ tide_status postgres_guard_load(PGconn *connection, struct postgres_guard *ret, 
 	PGresult *rows;
 
 	guard_names(names);
-	tide_status status = guard_query(
-		connection,
-		"SELECT c.oid, c.relname, EXISTS (SELECT " GUARD_LOCKS(
-			"'" GUARD_WRITES
-			"'") " AND l.relation = c.oid) "
-			     "FROM pg_class c WHERE c.relname = ANY($1::text[]) AND c.relkind IN ('r', 'p') AND "
-			     "c.relnamespace = "
-			     "(SELECT relnamespace FROM pg_class WHERE oid = to_regclass('events')) ORDER BY c.relname",
-		1, values, &rows, err);
+	tide_status status = guard_query(connection, guard_find, 1, values, &rows, err);
 	if (status != TIDE_OK)
 		return status;
-	*ret = (struct postgres_guard){ .count = PQntuples(rows) };
+	*ret = (struct postgres_guard){ .count = PQntuples(rows), .schema_oid = "0" };
 	for (int i = 0; i < ret->count; i++) {
+		snprintf(ret->relations[i].oid, sizeof ret->relations[i].oid, "%s", PQgetvalue(rows, i, 0));
+		snprintf(ret->relations[i].name, sizeof ret->relations[i].name, "%s", PQgetvalue(rows, i, 1));
+		ret->relations[i].is_numbers = *PQgetvalue(rows, i, 2) == 't';
+		ret->relations[i].was_locked = *PQgetvalue(rows, i, 3) == 't';
+		snprintf(ret->schema_oid, sizeof ret->schema_oid, "%s", PQgetvalue(rows, i, 4));
+		snprintf(ret->schema, sizeof ret->schema, "%s", PQgetvalue(rows, i, 5));
 		size += (size_t)snprintf(ret->oids + size, sizeof ret->oids - size, "%c%s", i ? ',' : '{',
-					 PQgetvalue(rows, i, 0));
-		snprintf(ret->names[i], sizeof ret->names[i], "%s", PQgetvalue(rows, i, 1));
-		ret->was_locked[i] = *PQgetvalue(rows, i, 2) == 't';
+					 ret->relations[i].oid);
 	}
 	snprintf(ret->oids + size, sizeof ret->oids - size, ret->count ? "}" : "{}");
 	PQclear(rows);
 	return TIDE_OK;
 }
 
-static bool guard_was_locked(const struct postgres_guard *guard, const char *name)
+static struct sql_own guard_own(const struct postgres_guard *guard, int i)
 {
+	struct sql_own own = { .kind = guard->relations[i].is_numbers ? SQL_OWN_SEQUENCE : SQL_OWN_TABLE };
+
+	snprintf(own.name, sizeof own.name, "%s", guard->relations[i].name);
+	return own;
+}
+
+/* What is none of the guard's relations is a table of the same name elsewhere, or the catalog that the schema's name is in. */
+static struct sql_own guard_judge_row(const struct postgres_guard *guard, const PGresult *rows, int row)
+{
+	struct sql_own own = { .kind = SQL_OWN_TABLE };
+
 	for (int i = 0; i < guard->count; i++)
-		if (strcmp(guard->names[i], name) == 0)
-			return guard->was_locked[i];
+		if (strcmp(guard->relations[i].oid, PQgetvalue(rows, row, 0)) == 0)
+			return guard->relations[i].was_locked ? own : guard_own(guard, i);
+	bool is_table = sql_is_own_table(PQgetvalue(rows, row, 1), strlen(PQgetvalue(rows, row, 1)));
+	if (!is_table)
+		own.kind = SQL_OWN_SCHEMA;
+	snprintf(own.name, sizeof own.name, "%s", is_table ? PQgetvalue(rows, row, 1) : guard->schema);
+	return own;
+}
+
+/* A table goes before its sequence, which is dropped with it. */
+struct sql_own postgres_guard_judge(const struct postgres_guard *guard, const PGresult *rows)
+{
+	struct sql_own own = { .kind = SQL_OWN_TABLE };
+
+	for (int i = 0; i < PQntuples(rows); i++) {
+		struct sql_own found = guard_judge_row(guard, rows, i);
+		if (found.name[0] && (!own.name[0] || found.kind == SQL_OWN_TABLE))
+			own = found;
+	}
+	return own;
+}
+
+tide_status postgres_guard_touched(const struct postgres_guard *guard, PGconn *connection, struct sql_own *ret,
+				   struct tide_error *err)
+{
+	const char *const values[] = { guard->oids, guard->schema_oid, guard->schema };
+	PGresult *rows;
+
+	tide_status status = guard_query(connection, postgres_guard_look, 3, values, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	*ret = postgres_guard_judge(guard, rows);
+	PQclear(rows);
+	return TIDE_OK;
+}
+
+struct sql_own postgres_guard_changed(const struct postgres_guard *guard, const PGresult *before, const PGresult *after)
+{
+	for (int i = 0; i < guard->count && i < PQntuples(before) && i < PQntuples(after); i++)
+		for (int column = 0; column < 2; column++)
+			if (strcmp(PQgetvalue(before, i, column), PQgetvalue(after, i, column)) != 0)
+				return guard_own(guard, i);
+	return (struct sql_own){ .kind = SQL_OWN_TABLE };
+}
+
+/* ---- By name ------------------------------------------------------------------------------------------------ */
+
+bool postgres_guard_is_name(char c)
+{
+	return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (unsigned char)c >= 0x80;
+}
+
+static bool guard_takes_numbers(const struct sql_statement *statement)
+{
+	for (size_t i = 0; i + 7 <= statement->size; i++)
+		if (strncasecmp(statement->text + i, "nextval", 7) == 0 ||
+		    strncasecmp(statement->text + i, "setval", 6) == 0)
+			return true;
 	return false;
 }
 
-/* Tables of other stores in the same database count as well: they stand beside checkpoints of their own. */
-tide_status postgres_guard_locked(const struct postgres_guard *guard, PGconn *connection, bool is_write, char ret[64],
-				  struct tide_error *err)
+static struct sql_own guard_find_name(const struct postgres_guard *guard, const char *name, size_t size,
+				      bool with_tables)
 {
-	char names[SQL_OWN_TABLES * 32];
-	const char *const values[] = { is_write ? GUARD_WRITES : GUARD_ALTERS, names };
-	PGresult *rows;
+	struct sql_own own = { .kind = SQL_OWN_TABLE };
 
-	guard_names(names);
-	ret[0] = '\0';
-	tide_status status = guard_query(
-		connection,
-		"SELECT c.relname FROM pg_class c WHERE c.relname = ANY($2::text[]) AND c.oid IN (SELECT "
-		"l.relation " GUARD_LOCKS("$1::text[]") ") AND EXISTS (SELECT FROM pg_class o WHERE o.relnamespace = "
-							"c.relnamespace AND o.relname = 'projection_checkpoints')",
-		2, values, &rows, err);
-	if (status != TIDE_OK)
-		return status;
-	for (int i = 0; i < PQntuples(rows); i++)
-		if (!guard_was_locked(guard, PQgetvalue(rows, i, 0)))
-			snprintf(ret, 64, "%s", PQgetvalue(rows, i, 0));
-	PQclear(rows);
-	return TIDE_OK;
+	if (with_tables && sql_is_own_table(name, size))
+		snprintf(own.name, sizeof own.name, "%.*s", (int)size, name);
+	for (int i = 0; i < guard->count && !own.name[0]; i++)
+		if (guard->relations[i].is_numbers && strlen(guard->relations[i].name) == size &&
+		    strncasecmp(guard->relations[i].name, name, size) == 0)
+			own = guard_own(guard, i);
+	return own;
 }
 
-const char *postgres_guard_changed(const struct postgres_guard *guard, const PGresult *before, const PGresult *after,
-				   bool *ret_is_file)
+struct sql_own postgres_guard_named(const struct postgres_guard *guard, const struct sql_statement *statement,
+				    bool with_tables)
 {
-	for (int i = 0; i < guard->count && i < PQntuples(before) && i < PQntuples(after); i++)
-		for (int column = 0; column < 2; column++) {
-			*ret_is_file = column == 1;
-			if (strcmp(PQgetvalue(before, i, column), PQgetvalue(after, i, column)) != 0)
-				return guard->names[i];
-		}
-	return NULL;
-}
+	const char *end = statement->text + statement->size;
+	struct sql_own own = { .kind = SQL_OWN_TABLE };
+	size_t size;
 
-const char *postgres_guard_made(const struct postgres_guard *before, const struct postgres_guard *after)
-{
-	for (int i = 0; i < after->count; i++) {
-		int j = 0;
-		while (j < before->count && strcmp(before->names[j], after->names[i]) != 0)
-			j++;
-		if (j == before->count)
-			return after->names[i];
+	if (!with_tables && !guard_takes_numbers(statement))
+		return own;
+	for (const char *at = statement->text; at < end && !own.name[0]; at += size + 1) {
+		size = 0;
+		while (at + size < end && postgres_guard_is_name(at[size]))
+			size++;
+		own = guard_find_name(guard, at, size, with_tables);
 	}
-	return NULL;
-}
-
-tide_status postgres_guard_can_count(PGconn *connection, bool *ret, struct tide_error *err)
-{
-	PGresult *rows;
-	tide_status status =
-		guard_query(connection, "SELECT current_setting('track_counts')::bool", 0, NULL, &rows, err);
-
-	if (status != TIDE_OK)
-		return status;
-	*ret = *PQgetvalue(rows, 0, 0) == 't';
-	PQclear(rows);
-	return TIDE_OK;
+	return own;
 }

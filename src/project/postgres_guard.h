@@ -3,38 +3,52 @@
 #define TIDE_PROJECT_POSTGRES_GUARD_H
 
 /*
- * What a transaction has done to Tidemark's own tables. PostgreSQL has no authorizer; it has locks, which tell of every
- * table that a statement would write to as soon as it is prepared, and of every one that was altered; counters of the rows
- * that this transaction has written, whoever's trigger or function did it; and the file of each table, which another one
- * takes the place of when it is truncated.
+ * What a transaction has done to Tidemark's own tables. PostgreSQL has no authorizer; it has locks, which a transaction
+ * keeps until its end: on every table that it has written to, altered or dropped, whoever's trigger or function did it,
+ * on those that a statement would write to as soon as it is prepared, and on sequences whose numbers it took or set.
  */
 
 #include <libpq-fe.h>
 
 #include "project/sql.h"
 
-/** Tidemark's tables beside the projection's: those of the schema where its events are. */
+#define GUARD_RELATIONS_MAX ((size_t)2 * SQL_OWN_TABLES)
+
+/** Tidemark's tables beside the projection's, those of the schema where its events are, and their sequences. */
 struct postgres_guard {
 	int count;
-	char names[SQL_OWN_TABLES][64];
-	bool was_locked[SQL_OWN_TABLES]; /* by this transaction, before it was a projection's */
-	char oids[SQL_OWN_TABLES * 11 + 3];
+	struct {
+		char oid[12];
+		char name[64];
+		bool is_numbers; /* a sequence */
+		bool was_locked; /* by this transaction, before it was a projection's */
+	} relations[GUARD_RELATIONS_MAX];
+	char oids[GUARD_RELATIONS_MAX * 11 + 3]; /* of all, as an array */
+	char schema_oid[12], schema[64];
 };
 
-/** Rows written in this transaction and the file, a row for each table in the guard's order; `$1` is its oids. */
+/** The look: `$1` to `$3` are the guard's oids, schema_oid and schema. */
+extern const char postgres_guard_look[];
+/** Rows written in this transaction and the file, a row for each relation in the guard's order; `$1` is its oids. */
 extern const char postgres_guard_state[];
 
 /** Find the tables. TIDE_OK, or the connection's error. */
 tide_status postgres_guard_load(PGconn *connection, struct postgres_guard *ret, struct tide_error *err);
-/** The table that a lock of this transaction tells was altered, or with `is_write` written to; NULL: none. */
-tide_status postgres_guard_locked(const struct postgres_guard *guard, PGconn *connection, bool is_write, char ret[64],
-				  struct tide_error *err);
-/** The table whose state has changed between two looks; NULL: none. `*ret_is_file`: it is another file. */
-const char *postgres_guard_changed(const struct postgres_guard *guard, const PGresult *before, const PGresult *after,
-				   bool *ret_is_file);
-/** A table that was not there at the first look, or has another name; NULL: none. */
-const char *postgres_guard_made(const struct postgres_guard *before, const struct postgres_guard *after);
-/** Whether the counters count at all. */
-tide_status postgres_guard_can_count(PGconn *connection, bool *ret, struct tide_error *err);
+/** Whether a name may have the character without quotes. */
+bool postgres_guard_is_name(char c);
+/**
+ * What a statement names that it may not, its name empty: nothing. Sequences, where it calls what takes or sets a number,
+ * since nothing takes that back; `with_tables`: tables as well.
+ */
+struct sql_own postgres_guard_named(const struct postgres_guard *guard, const struct sql_statement *statement,
+				    bool with_tables);
+/** What the rows of a look tell was touched; its name empty: nothing. */
+struct sql_own postgres_guard_judge(const struct postgres_guard *guard, const PGresult *rows);
+/** Look, and judge. */
+tide_status postgres_guard_touched(const struct postgres_guard *guard, PGconn *connection, struct sql_own *ret,
+				   struct tide_error *err);
+/** What was written or replaced between two states; its name empty: nothing. */
+struct sql_own postgres_guard_changed(const struct postgres_guard *guard, const PGresult *before,
+				      const PGresult *after);
 
 #endif

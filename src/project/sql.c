@@ -114,7 +114,7 @@ static bool sql_section_wants(const struct sql_script *script, const struct sql_
 }
 
 static tide_status sql_execute(struct tide_sql_projection *projection, const struct tide_event *event, void *connection,
-			       struct tide_error *err)
+			       bool *ret_is_own, struct tide_error *err)
 {
 	struct sql_script *script = &projection->script;
 	tide_status status = TIDE_OK;
@@ -124,7 +124,7 @@ static tide_status sql_execute(struct tide_sql_projection *projection, const str
 		bool is_wanted = sql_section_wants(script, section, event);
 		for (size_t j = 0; is_wanted && j < section->count && status == TIDE_OK; j++)
 			status = projection->dialect->execute(script, &script->statements[section->first + j],
-							      connection, event, err);
+							      connection, event, ret_is_own, err);
 	}
 	return status;
 }
@@ -144,13 +144,16 @@ static tide_status sql_handle(void *self, const struct tide_event *event, struct
 	const struct sql_dialect *dialect = projection->dialect;
 	void *connection = tide_delivery_connection(delivery);
 	struct tide_error err, end;
+	bool is_own = false;
 
 	tide_status status = dialect->begin ? dialect->begin(&projection->script, connection, &err) : TIDE_OK;
 	if (status != TIDE_OK)
 		return tide_delivery_fail(delivery, status, "%s", err.message);
-	status = sql_execute(projection, event, connection, &err);
+	status = sql_execute(projection, event, connection, &is_own, &err);
 	tide_status ended = dialect->end ? dialect->end(&projection->script, connection, &end) : TIDE_OK;
 	sql_keep_words(&projection->script, delivery);
+	if (is_own)
+		tide_delivery_stop(delivery);
 	if (status != TIDE_OK)
 		return tide_delivery_fail(delivery, status, "%s", err.message);
 	return ended == TIDE_OK ? TIDE_OK : tide_delivery_fail(delivery, ended, "%s", end.message);
@@ -165,6 +168,13 @@ static tide_status sql_prepare(void *self, void *connection, struct tide_error *
 						     projection->accepts_changes ? SQL_ENTRY_ACCEPT : SQL_ENTRY_START,
 						     connection, err)
 				 : status;
+}
+
+static tide_status sql_before_commit(void *self, void *connection, struct tide_error *err)
+{
+	struct tide_sql_projection *projection = self;
+
+	return projection->dialect->before_commit(&projection->script, connection, err);
 }
 
 static void sql_detach(void *self, void *connection)
@@ -286,6 +296,7 @@ static struct tide_subscriber sql_subscriber(struct tide_sql_projection *project
 		.transactional = true,
 		.prepare = sql_prepare,
 		.detach = sql_detach,
+		.before_commit = projection->dialect->before_commit ? sql_before_commit : NULL,
 	};
 }
 

@@ -72,8 +72,9 @@ struct sql_script {
 
 	void *attached; /* the dialect's, while prepared */
 	char *words;    /* what the database said of an event: it may quote it, so the error does not; NULL: nothing */
-	bool is_watching; /* SQLite: what is compiled now is the projection's */
-	char refused[64]; /* SQLite: the table that was to be changed; empty: none */
+	bool is_watching;  /* SQLite: what is compiled now is the projection's */
+	bool is_redefined; /* SQLite: and drops or alters a table, so that SQLite itself keeps its numbers in step */
+	char refused[64];  /* SQLite: the table that was to be changed; empty: none */
 };
 
 /** Where statements stand. */
@@ -132,11 +133,14 @@ struct sql_dialect {
 			   struct tide_error *err);
 	/* Let go of what was prepared. */
 	void (*detach)(struct sql_script *script, void *connection);
-	/* Bind and run one prepared statement, between the first two (NULL: nothing to do), which are called by turns. */
+	/* Bind and run one prepared statement, between the first two (NULL: nothing to do), which are called by turns.
+	 * `*ret_is_own`: what failed is not the event, but what the projection does. */
 	tide_status (*begin)(struct sql_script *script, void *connection, struct tide_error *err);
 	tide_status (*end)(struct sql_script *script, void *connection, struct tide_error *err);
 	tide_status (*execute)(struct sql_script *script, const struct sql_statement *statement, void *connection,
-			       const struct tide_event *event, struct tide_error *err);
+			       const struct tide_event *event, bool *ret_is_own, struct tide_error *err);
+	/* What the whole of a delivery transaction must not have done: TIDE_HANDLER_PERMANENT. NULL: nothing to look for. */
+	tide_status (*before_commit)(struct sql_script *script, void *connection, struct tide_error *err);
 };
 
 extern const struct sql_dialect sql_dialect_sqlite;
@@ -146,8 +150,14 @@ extern const struct sql_dialect sql_dialect_postgres;
 #define SQL_OWN_TABLES 8
 extern const char *const sql_own_tables[SQL_OWN_TABLES];
 bool sql_is_own_table(const char *name, size_t size);
-tide_status sql_fail_own_table(const struct sql_script *script, const struct sql_lines *lines, const char *table,
-			       tide_status status, struct tide_error *err);
+
+/** One of these, or what belongs to them. */
+struct sql_own {
+	enum sql_own_kind { SQL_OWN_TABLE, SQL_OWN_SEQUENCE, SQL_OWN_SCHEMA } kind;
+	char name[64]; /* empty: none */
+};
+tide_status sql_fail_own(const struct sql_script *script, const struct sql_lines *lines, const struct sql_own *own,
+			 tide_status status, struct tide_error *err);
 
 /** How a projection is entered. */
 enum sql_entry { SQL_ENTRY_START, SQL_ENTRY_ACCEPT, SQL_ENTRY_RESET };

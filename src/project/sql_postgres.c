@@ -3,10 +3,11 @@
  * SQL projections on PostgreSQL. Each use of a named parameter becomes a numbered one of its own, so that the server
  * finds its type from where it stands; positions, versions, instants and JSON have theirs. Statements are prepared once
  * for each connection, unless a pooler stands in between that may change the server process behind it, or they give rows.
- * The statements of an event travel together, between two looks at Tidemark's own tables: one round trip.
+ * The statements of an event travel together: one round trip.
  *
  * Failure modes: a syntax error is found when the projection is prepared, as the server alone knows its SQL. What changes
- * Tidemark's own tables is refused: as soon as it is prepared, or, done by a trigger or function, behind its event.
+ * Tidemark's own tables is refused: as soon as it is prepared, or, done by a trigger or function, before the commit, by one
+ * look at all that the transaction has done, deferred triggers included.
  */
 #include <libpq-fe.h>
 #include <stdatomic.h>
@@ -17,7 +18,6 @@
 #include "core/json.h"
 #include "project/postgres_guard.h"
 #include "sys/alloc.h"
-#include "sys/log.h"
 
 #define POSTGRES_INIT_LOCK "8388346167795281770" /* "tideproj" */
 #define POSTGRES_RACES_MAX 5
@@ -57,17 +57,11 @@ static bool postgres_is_success(const PGresult *result)
 	       PQresultStatus(result) == PGRES_EMPTY_QUERY;
 }
 
-static bool postgres_is_name(char c)
-{
-	return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	       (unsigned char)c >= 0x80;
-}
-
 /* As the catalog has them, when nobody wrote quotes around them. */
 static bool postgres_is_identifier(const char *name)
 {
 	size_t size = 0;
-	while (postgres_is_name(name[size]) || (size > 0 && name[size] == '$'))
+	while (postgres_guard_is_name(name[size]) || (size > 0 && name[size] == '$'))
 		size++;
 	return size > 0 && size < 64 && !name[size] && !(*name >= '0' && *name <= '9');
 }
@@ -155,15 +149,15 @@ static tide_status postgres_check(struct sql_script *script, struct tide_error *
 struct postgres_attachment {
 	struct postgres_guard guard;
 	bool is_pooled;                     /* a pooler may change the server process between transactions */
-	char look[32];                      /* name of the prepared look at the guarded tables; empty: pooled */
+	char look[32];                      /* name of the prepared look at what was locked; empty: pooled */
+	struct sql_lines lines;             /* of what was sent since the last look; 0: nothing */
 	size_t sent_count;                  /* statements of the event in hand that are on their way */
 	const struct sql_statement *sent[]; /* room for all of the script */
 };
 
 /** A statement made ready: its name on the server, or, when a pooler may change the server, its text. */
 struct postgres_prepared {
-	bool is_utility; /* neither reads nor writes rows */
-	char *text;      /* with numbered parameters; NULL: prepared under the name */
+	char *text; /* with numbered parameters; NULL: prepared under the name */
 	char name[32];
 	Oid types[]; /* of its parameters */
 };
@@ -201,28 +195,28 @@ static bool postgres_begins_with(const struct sql_statement *statement, const ch
 	return false;
 }
 
-/* A statement that cannot be prepared in earnest is judged by the names in it. */
+/* A statement that cannot be prepared in earnest, or undone, is judged by the names in it. */
 static tide_status postgres_refuse_named(const struct sql_script *script, const struct sql_statement *statement,
-					 struct tide_error *err)
+					 const struct postgres_guard *guard, struct tide_error *err)
 {
 	static const char *const words[] = { "TRUNCATE", "DROP", NULL };
-	const char *end = statement->text + statement->size;
-	char name[64];
+	struct sql_own own = postgres_guard_named(guard, statement, postgres_begins_with(statement, words));
 
-	if (!postgres_begins_with(statement, words))
+	if (!own.name[0])
 		return TIDE_OK;
-	for (const char *at = statement->text; at < end; at++) {
-		size_t size = 0;
-		while (at + size < end && postgres_is_name(at[size]))
-			size++;
-		if (size < sizeof name && sql_is_own_table(at, size)) {
-			snprintf(name, sizeof name, "%.*s", (int)size, at);
-			return sql_fail_own_table(script, &(struct sql_lines){ statement->line, statement->line }, name,
-						  TIDE_ARGUMENT, err);
-		}
-		at += size;
-	}
-	return TIDE_OK;
+	return sql_fail_own(script, &(struct sql_lines){ statement->line, statement->line }, &own, TIDE_ARGUMENT, err);
+}
+
+static tide_status postgres_refuse_touched(const struct sql_script *script, const struct sql_lines *lines,
+					   const struct postgres_guard *guard, PGconn *connection,
+					   struct tide_error *err)
+{
+	struct sql_own own;
+	tide_status status = postgres_guard_touched(guard, connection, &own, err);
+
+	if (status != TIDE_OK || !own.name[0])
+		return status;
+	return sql_fail_own(script, lines, &own, TIDE_ARGUMENT, err);
 }
 
 /* For the statement that was run or prepared last. */
@@ -230,13 +224,8 @@ static tide_status postgres_refuse_locked(const struct sql_script *script, const
 					  const struct postgres_guard *guard, PGconn *connection,
 					  struct tide_error *err)
 {
-	char table[64];
-	tide_status status = postgres_guard_locked(guard, connection, true, table, err);
-
-	if (status != TIDE_OK || !*table)
-		return status;
-	return sql_fail_own_table(script, &(struct sql_lines){ statement->line, statement->line }, table, TIDE_ARGUMENT,
-				  err);
+	return postgres_refuse_touched(script, &(struct sql_lines){ statement->line, statement->line }, guard,
+				       connection, err);
 }
 
 static tide_status postgres_state(const struct sql_script *script, const struct postgres_guard *guard,
@@ -286,7 +275,6 @@ static bool postgres_has_rows(PGconn *connection, const char *name)
 static tide_status postgres_prepare_one(const struct sql_script *script, struct sql_statement *statement,
 					PGconn *connection, struct tide_error *err)
 {
-	static const char *const plans[] = { "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", NULL };
 	const struct postgres_attachment *attachment = script->attached;
 	struct postgres_prepared *prepared =
 		alloc_zero(1, sizeof *prepared + statement->parameters * sizeof prepared->types[0]);
@@ -294,10 +282,9 @@ static tide_status postgres_prepare_one(const struct sql_script *script, struct 
 	if (!prepared)
 		return alloc_fail(err);
 	statement->prepared = prepared;
-	prepared->is_utility = !postgres_begins_with(statement, plans);
 	for (size_t i = 0; i < statement->parameters; i++)
 		prepared->types[i] = postgres_types[script->parameters[statement->parameter + i].field];
-	tide_status status = postgres_refuse_named(script, statement, err);
+	tide_status status = postgres_refuse_named(script, statement, &attachment->guard, err);
 	if (status == TIDE_OK)
 		status = postgres_number(script, statement, &prepared->text, err);
 	if (status != TIDE_OK)
@@ -379,7 +366,7 @@ static tide_status postgres_run_one(const struct sql_script *script, const struc
 
 	if (!text)
 		return alloc_fail(err);
-	tide_status status = postgres_refuse_named(script, statement, err);
+	tide_status status = postgres_refuse_named(script, statement, guard, err);
 	if (status != TIDE_OK)
 		return status;
 	PGresult *result = PQexec(connection, text);
@@ -441,26 +428,24 @@ static struct sql_lines postgres_lines(const struct sql_script *script, enum sql
 	return lines;
 }
 
-/* What locks do not tell: rows that functions wrote, tables that are gone, and such as were not there. */
+/* What is done when all of them have run, and what locks do not tell of tables that were locked before. */
 static tide_status postgres_refuse_done(const struct sql_script *script, enum sql_section_kind kind,
 					const struct postgres_guard *guard, PGconn *connection, const PGresult *before,
 					struct tide_error *err)
 {
-	struct postgres_guard now;
+	struct sql_lines lines = postgres_lines(script, kind);
 	PGresult *after = NULL;
-	bool is_file;
 
-	tide_status status = postgres_guard_load(connection, &now, err);
+	tide_status status = postgres_command(script, connection, "SET CONSTRAINTS ALL IMMEDIATE", err);
+	if (status == TIDE_OK)
+		status = postgres_refuse_touched(script, &lines, guard, connection, err);
 	if (status == TIDE_OK)
 		status = postgres_state(script, guard, connection, &after, err);
 	if (status != TIDE_OK)
 		return status;
-	const char *table = postgres_guard_changed(guard, before, after, &is_file);
+	struct sql_own own = postgres_guard_changed(guard, before, after);
 	PQclear(after);
-	if (!table)
-		table = postgres_guard_made(guard, &now);
-	struct sql_lines lines = postgres_lines(script, kind);
-	return table ? sql_fail_own_table(script, &lines, table, TIDE_ARGUMENT, err) : TIDE_OK;
+	return own.name[0] ? sql_fail_own(script, &lines, &own, TIDE_ARGUMENT, err) : TIDE_OK;
 }
 
 /* One process at a time, in this database. */
@@ -490,7 +475,6 @@ static tide_status postgres_attach(struct sql_script *script, PGconn *connection
 {
 	struct postgres_attachment *attachment =
 		alloc_zero(1, sizeof *attachment + script->statement_count * sizeof attachment->sent[0]);
-	bool can_count = true;
 
 	if (!attachment)
 		return alloc_fail(err);
@@ -498,17 +482,11 @@ static tide_status postgres_attach(struct sql_script *script, PGconn *connection
 	tide_status status = postgres_look(script, connection, &attachment->is_pooled, err);
 	if (status == TIDE_OK)
 		status = postgres_guard_load(connection, &attachment->guard, err);
-	if (status == TIDE_OK)
-		status = postgres_guard_can_count(connection, &can_count, err);
-	if (!can_count)
-		log_at(TIDE_LOG_WARNING, "projection",
-		       "track_counts is off: triggers and functions that change Tidemark's tables are not noticed",
-		       "file='%s'", script->path);
 	if (status != TIDE_OK || attachment->is_pooled)
 		return status;
 	postgres_name(attachment->look);
 	return postgres_end(script, NULL, connection,
-			    PQprepare(connection, attachment->look, postgres_guard_state, 0, NULL), TIDE_IO, err);
+			    PQprepare(connection, attachment->look, postgres_guard_look, 0, NULL), TIDE_IO, err);
 }
 
 static tide_status postgres_prepare(struct sql_script *script, void *connection, struct tide_error *err)
@@ -553,32 +531,27 @@ static tide_status postgres_sent(const struct sql_script *script, PGconn *connec
 			 is_there ? "libpq took no statement" : "the connection is lost");
 }
 
-static tide_status postgres_send_look(const struct sql_script *script, PGconn *connection, struct tide_error *err)
-{
-	const struct postgres_attachment *attachment = script->attached;
-	const char *const values[] = { attachment->guard.oids };
-	int is_sent = attachment->is_pooled
-			      ? PQsendQueryParams(connection, postgres_guard_state, 1, NULL, values, NULL, NULL, 0)
-			      : PQsendQueryPrepared(connection, attachment->look, 1, values, NULL, NULL, 0);
-
-	return postgres_sent(script, connection, is_sent, err);
-}
-
 static tide_status postgres_begin(struct sql_script *script, void *connection, struct tide_error *err)
 {
 	struct postgres_attachment *attachment = script->attached;
 
 	attachment->sent_count = 0;
-	tide_status status = postgres_sent(script, connection, PQenterPipelineMode(connection), err);
-	if (status == TIDE_OK)
-		status = postgres_send_look(script, connection, err);
-	if (status != TIDE_OK)
-		PQexitPipelineMode(connection);
-	return status;
+	return postgres_sent(script, connection, PQenterPipelineMode(connection), err);
+}
+
+static void postgres_note_sent(struct postgres_attachment *attachment, const struct sql_statement *statement)
+{
+	struct sql_lines *lines = &attachment->lines;
+
+	attachment->sent[attachment->sent_count++] = statement;
+	if (!lines->first || statement->line < lines->first)
+		lines->first = statement->line;
+	if (statement->line > lines->last)
+		lines->last = statement->line;
 }
 
 static tide_status postgres_execute(struct sql_script *script, const struct sql_statement *statement, void *connection,
-				    const struct tide_event *event, struct tide_error *err)
+				    const struct tide_event *event, bool *ret_is_own, struct tide_error *err)
 {
 	struct postgres_attachment *attachment = script->attached;
 	const struct postgres_prepared *prepared = statement->prepared;
@@ -586,6 +559,7 @@ static tide_status postgres_execute(struct sql_script *script, const struct sql_
 	ALLOC_AUTO const char **values = alloc_zero(statement->parameters + 1, sizeof *values);
 	ALLOC_AUTO char(*scratch)[SQL_SCRATCH_SIZE] = alloc_zero(statement->parameters + 1, sizeof *scratch);
 
+	*ret_is_own = false; /* that is seen before the commit */
 	if (!values || !scratch)
 		return alloc_fail(err);
 	postgres_bind(script, statement, event, &(struct postgres_values){ values, scratch });
@@ -593,7 +567,7 @@ static tide_status postgres_execute(struct sql_script *script, const struct sql_
 							 NULL, NULL, 0)
 				     : PQsendQueryPrepared(connection, prepared->name, count, values, NULL, NULL, 0);
 	if (is_sent)
-		attachment->sent[attachment->sent_count++] = statement;
+		postgres_note_sent(attachment, statement);
 	return postgres_sent(script, connection, is_sent, err);
 }
 
@@ -639,48 +613,89 @@ static void postgres_leave_pipeline(PGconn *connection)
 	PQexitPipelineMode(connection);
 }
 
-/* A new file may be somebody else's doing, who rewrote the table meanwhile; then this transaction has no lock on it. */
-static tide_status postgres_judge(const struct sql_script *script, PGconn *connection, const PGresult *before,
-				  const PGresult *after, struct tide_error *err)
-{
-	const struct postgres_attachment *attachment = script->attached;
-	const struct sql_statement *const *sent = attachment->sent;
-	bool is_file = false, is_utility = false;
-	tide_status status = TIDE_OK;
-	char locked[64] = "";
-
-	const char *table = postgres_guard_changed(&attachment->guard, before, after, &is_file);
-	for (size_t i = 0; i < attachment->sent_count; i++)
-		is_utility |= ((const struct postgres_prepared *)sent[i]->prepared)->is_utility;
-	if (is_utility || (table && is_file)) {
-		status = postgres_guard_locked(&attachment->guard, connection, false, locked, err);
-		table = *locked ? locked : is_file ? NULL : table;
-	}
-	if (status != TIDE_OK || !table)
-		return status;
-	struct sql_lines lines = { sent[0]->line, sent[attachment->sent_count - 1]->line };
-	return sql_fail_own_table(script, &lines, table, TIDE_HANDLER_PERMANENT, err);
-}
-
 static tide_status postgres_finish(struct sql_script *script, void *connection, struct tide_error *err)
 {
-	tide_status sent = postgres_send_look(script, connection, err);
+	tide_status status = postgres_sent(script, connection, PQpipelineSync(connection), err);
 
-	if (sent == TIDE_OK)
-		sent = postgres_sent(script, connection, PQpipelineSync(connection), err);
-	if (sent != TIDE_OK) /* nothing comes back */
-		return sent;
-	PGresult *before = postgres_take(connection);
-	tide_status status = postgres_take_statements(script, connection, err);
-	PGresult *after = postgres_take(connection);
-	bool has_looked = PQresultStatus(before) == PGRES_TUPLES_OK && PQresultStatus(after) == PGRES_TUPLES_OK;
-	if (status == TIDE_OK && !has_looked)
-		status = postgres_sent(script, connection, false, err);
+	if (status != TIDE_OK) /* nothing comes back */
+		return status;
+	status = postgres_take_statements(script, connection, err);
 	postgres_leave_pipeline(connection);
+	return status;
+}
+
+/* ---- Before the commit -------------------------------------------------------------------------------------- */
+
+static tide_status postgres_send_look(const struct sql_script *script, PGconn *connection, struct tide_error *err)
+{
+	const struct postgres_attachment *attachment = script->attached;
+	const struct postgres_guard *guard = &attachment->guard;
+	const char *const values[] = { guard->oids, guard->schema_oid, guard->schema };
+
+	int is_sent = PQenterPipelineMode(connection) &&
+		      PQsendQueryParams(connection, "SET CONSTRAINTS ALL IMMEDIATE", 0, NULL, NULL, NULL, NULL, 0);
+	if (is_sent)
+		is_sent = attachment->is_pooled
+				  ? PQsendQueryParams(connection, postgres_guard_look, 3, NULL, values, NULL, NULL, 0)
+				  : PQsendQueryPrepared(connection, attachment->look, 3, values, NULL, NULL, 0);
+	return postgres_sent(script, connection, is_sent && PQpipelineSync(connection), err);
+}
+
+/* What a deferred constraint refuses is an event's failure, as it would be in the commit: its words may quote the event. */
+static tide_status postgres_end_deferred(const struct sql_script *script, PGconn *connection, PGresult *result,
+					 struct tide_error *err)
+{
+	tide_status status = postgres_status(connection, result);
+	char names[400];
+
+	if (postgres_is_success(result))
+		status = TIDE_OK;
+	else if (status == TIDE_HANDLER_PERMANENT)
+		status = tide_fail(err, TIDE_IO, "'%s' before the commit: %s", script->path,
+				   postgres_name_cause(result, names, sizeof names));
+	else
+		return postgres_end(script, NULL, connection, result, TIDE_IO, err);
+	PQclear(result);
+	return status;
+}
+
+static tide_status postgres_fail_look(const struct sql_script *script, PGconn *connection, const PGresult *result,
+				      struct tide_error *err)
+{
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	tide_status status = postgres_status(connection, result);
+
+	return tide_fail(err, status == TIDE_HANDLER_PERMANENT ? TIDE_IO : status,
+			 "'%s': looking after Tidemark's tables: %.300s", script->path,
+			 message ? message : "the connection is lost");
+}
+
+static tide_status postgres_take_look(const struct sql_script *script, PGconn *connection, struct tide_error *err)
+{
+	const struct postgres_attachment *attachment = script->attached;
+	struct sql_own own = { .name = "" };
+
+	tide_status status = postgres_end_deferred(script, connection, postgres_take(connection), err);
+	PGresult *rows = postgres_take(connection);
+	if (status == TIDE_OK && PQresultStatus(rows) == PGRES_TUPLES_OK)
+		own = postgres_guard_judge(&attachment->guard, rows);
+	else if (status == TIDE_OK)
+		status = postgres_fail_look(script, connection, rows, err);
+	PQclear(rows);
+	postgres_leave_pipeline(connection);
+	return own.name[0] ? sql_fail_own(script, &attachment->lines, &own, TIDE_HANDLER_PERMANENT, err) : status;
+}
+
+static tide_status postgres_before_commit(struct sql_script *script, void *connection, struct tide_error *err)
+{
+	struct postgres_attachment *attachment = script->attached;
+
+	if (!attachment->lines.first) /* nothing was done */
+		return TIDE_OK;
+	tide_status status = postgres_send_look(script, connection, err);
 	if (status == TIDE_OK)
-		status = postgres_judge(script, connection, before, after, err);
-	PQclear(before);
-	PQclear(after);
+		status = postgres_take_look(script, connection, err);
+	attachment->lines = (struct sql_lines){ 0, 0 };
 	return status;
 }
 
@@ -751,4 +766,5 @@ const struct sql_dialect sql_dialect_postgres = {
 	.begin = postgres_begin,
 	.execute = postgres_execute,
 	.end = postgres_finish,
+	.before_commit = postgres_before_commit,
 };

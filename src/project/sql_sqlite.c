@@ -85,6 +85,12 @@ static const char *sqlite_changed_table(int action, const char *first, const cha
 	}
 }
 
+/* Where SQLite keeps the greatest position; when a table is dropped or renamed, it writes there itself. */
+static bool sqlite_is_numbers(const struct sql_script *script, const char *table)
+{
+	return strcmp(table, "sqlite_sequence") == 0 && !script->is_redefined;
+}
+
 static int sqlite_authorize(void *self, int action, const char *first, const char *second, const char *database,
 			    const char *trigger)
 {
@@ -93,7 +99,10 @@ static int sqlite_authorize(void *self, int action, const char *first, const cha
 
 	(void)database;
 	(void)trigger;
-	if (!script->is_watching || !table || !sql_is_own_table(table, strlen(table)))
+	script->is_redefined |= action == SQLITE_DROP_TABLE || action == SQLITE_ALTER_TABLE;
+	if (!script->is_watching || !table)
+		return SQLITE_OK;
+	if (!sql_is_own_table(table, strlen(table)) && !sqlite_is_numbers(script, table))
 		return SQLITE_OK;
 	snprintf(script->refused, sizeof script->refused, "%s", table);
 	return SQLITE_DENY;
@@ -103,15 +112,19 @@ static int sqlite_authorize(void *self, int action, const char *first, const cha
 static void sqlite_watch(struct sql_script *script, bool is_watching)
 {
 	script->is_watching = is_watching;
+	script->is_redefined = false;
 	script->refused[0] = '\0';
 }
 
 static tide_status sqlite_judge(const struct sql_script *script, const struct sql_statement *statement, sqlite3 *db,
 				int code, tide_status otherwise, struct tide_error *err)
 {
-	if ((code & 0xff) == SQLITE_AUTH && script->refused[0])
-		return sql_fail_own_table(script, &(struct sql_lines){ statement->line, statement->line },
-					  script->refused, otherwise, err);
+	if ((code & 0xff) == SQLITE_AUTH && script->refused[0]) {
+		struct sql_own own = { .kind = SQL_OWN_TABLE };
+		snprintf(own.name, sizeof own.name, "%s", script->refused);
+		return sql_fail_own(script, &(struct sql_lines){ statement->line, statement->line }, &own, otherwise,
+				    err);
+	}
 	return sqlite_fail(script, statement, db, code, otherwise, err);
 }
 
@@ -137,7 +150,7 @@ static sqlite3 *sqlite_scratch(struct sql_script *script)
 
 	for (size_t i = 0; i < SQL_OWN_TABLES && code == SQLITE_OK; i++) {
 		char sql[100];
-		snprintf(sql, sizeof sql, "CREATE TABLE %s (name)", sql_own_tables[i]);
+		snprintf(sql, sizeof sql, "CREATE TABLE %s (id INTEGER PRIMARY KEY AUTOINCREMENT)", sql_own_tables[i]);
 		code = sqlite3_exec(db, sql, NULL, NULL, NULL);
 	}
 	if (code == SQLITE_OK)
@@ -155,10 +168,10 @@ static tide_status sqlite_check(struct sql_script *script, struct tide_error *er
 
 	if (!db)
 		return alloc_fail(err);
-	sqlite_watch(script, true);
 	for (size_t i = 0; i < script->statement_count && status == TIDE_OK; i++) {
 		const struct sql_statement *statement = &script->statements[i];
 		sqlite3_stmt *prepared = NULL;
+		sqlite_watch(script, true);
 		int code = sqlite3_prepare_v2(db, statement->text, (int)statement->size, &prepared, NULL);
 		if (code == SQLITE_NOMEM || code == SQLITE_AUTH ||
 		    (code != SQLITE_OK && sqlite_is_syntax(sqlite3_errmsg(db))))
@@ -170,10 +183,11 @@ static tide_status sqlite_check(struct sql_script *script, struct tide_error *er
 	return status;
 }
 
-static tide_status sqlite_run_one(const struct sql_script *script, const struct sql_statement *statement, sqlite3 *db,
+static tide_status sqlite_run_one(struct sql_script *script, const struct sql_statement *statement, sqlite3 *db,
 				  struct tide_error *err)
 {
 	sqlite3_stmt *prepared = NULL;
+	sqlite_watch(script, true);
 	int code = sqlite3_prepare_v2(db, statement->text, (int)statement->size, &prepared, NULL);
 	tide_status status = TIDE_OK;
 
@@ -186,7 +200,7 @@ static tide_status sqlite_run_one(const struct sql_script *script, const struct 
 	return status;
 }
 
-static tide_status sqlite_run_all(const struct sql_script *script, enum sql_section_kind kind, sqlite3 *connection,
+static tide_status sqlite_run_all(struct sql_script *script, enum sql_section_kind kind, sqlite3 *connection,
 				  struct tide_error *err)
 {
 	for (size_t i = 0; i < script->section_count; i++) {
@@ -205,7 +219,6 @@ static tide_status sqlite_run(struct sql_script *script, enum sql_section_kind k
 			      struct tide_error *err)
 {
 	sqlite3_set_authorizer(connection, sqlite_authorize, script);
-	sqlite_watch(script, true);
 	tide_status status = sqlite_run_all(script, kind, connection, err);
 	sqlite_watch(script, false);
 	sqlite3_set_authorizer(connection, NULL, NULL);
@@ -226,10 +239,11 @@ static void sqlite_prepared_free(struct sqlite_prepared *prepared)
 	tide_free(prepared);
 }
 
-static tide_status sqlite_prepare_one(const struct sql_script *script, struct sql_statement *statement, sqlite3 *db,
+static tide_status sqlite_prepare_one(struct sql_script *script, struct sql_statement *statement, sqlite3 *db,
 				      struct tide_error *err)
 {
 	sqlite3_stmt *handle = NULL;
+	sqlite_watch(script, true);
 	int code =
 		sqlite3_prepare_v3(db, statement->text, (int)statement->size, SQLITE_PREPARE_PERSISTENT, &handle, NULL);
 
@@ -267,7 +281,6 @@ static tide_status sqlite_prepare(struct sql_script *script, void *connection, s
 
 	/* it stays with the connection: setting it has every statement prepared again */
 	sqlite3_set_authorizer(connection, sqlite_authorize, script);
-	sqlite_watch(script, true);
 
 	for (size_t i = 0; i < script->section_count && status == TIDE_OK; i++) {
 		const struct sql_section *section = &script->sections[i];
@@ -306,7 +319,7 @@ static tide_status sqlite_judge_event(struct sql_script *script, const struct sq
 }
 
 static tide_status sqlite_execute(struct sql_script *script, const struct sql_statement *statement, void *connection,
-				  const struct tide_event *event, struct tide_error *err)
+				  const struct tide_event *event, bool *ret_is_own, struct tide_error *err)
 {
 	const struct sqlite_prepared *prepared = statement->prepared;
 	char scratch[SQL_FIELD_COUNT][SQL_SCRATCH_SIZE];
@@ -325,6 +338,7 @@ static tide_status sqlite_execute(struct sql_script *script, const struct sql_st
 	tide_status status = TIDE_OK;
 	if (code != SQLITE_DONE)
 		status = sqlite_judge_event(script, statement, connection, code, err);
+	*ret_is_own = script->refused[0] != '\0';
 	sqlite_watch(script, false);
 	sqlite3_reset(prepared->statement);
 	return status;

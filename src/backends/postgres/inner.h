@@ -99,6 +99,7 @@ struct pg_session {
 	struct pg_store *store;
 	struct pg_connection reader, writer;
 	bool has_savepoint, is_released; /* in the transaction of the writer */
+	bool is_untouched;               /* it has the savepoint that it began with, and nothing else */
 	bool is_writer_lost;             /* only closing is left */
 	int32_t lease_ms;                /* of ownerships acquired here */
 	int64_t idle_ms;                 /* that a transaction may be idle; 0: as the server has it */

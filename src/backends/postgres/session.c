@@ -86,6 +86,7 @@ tide_status pg_session_reader(struct pg_session *session, struct pg_connection *
 
 tide_status pg_session_writer(struct pg_session *session, struct pg_connection **ret, struct tide_error *err)
 {
+	session->is_untouched = false;
 	if (!session->writer.native && !session->scan.is_flying)
 		return pg_session_reader(session, ret, err);
 	*ret = &session->writer;

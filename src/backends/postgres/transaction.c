@@ -2,7 +2,8 @@
 /*
  * The transaction a handler shares with its checkpoint, on the writer's connection.
  *
- * A savepoint is released together with the making of the next one, or by the commit: one round trip less an event.
+ * A savepoint is released together with the making of the next one, or by the commit: one round trip less an event. The
+ * first one is made with the transaction: another one less a transaction.
  * Failure: a handler that left the transaction aborted, or ended it, is found out by looking at the connection, which
  * watches every result that libpq makes.
  */
@@ -33,10 +34,11 @@ static tide_status transaction_open_writer(struct pg_session *session, struct ti
 static tide_status transaction_begin(struct pg_session *session, struct tide_error *err)
 {
 	const char *begin = session->store->target.begin;
-	if (session->idle_ms == 0)
-		return transaction_command(session, begin, err);
-	char *text ALLOC_AUTO = alloc_format("%s; SET LOCAL idle_in_transaction_session_timeout = %lld", begin,
-					     (long long)session->idle_ms);
+	char *text ALLOC_AUTO =
+		session->idle_ms == 0
+			? alloc_format("%s; SAVEPOINT tidemark", begin)
+			: alloc_format("%s; SET LOCAL idle_in_transaction_session_timeout = %lld; SAVEPOINT tidemark",
+				       begin, (long long)session->idle_ms);
 	return text ? transaction_command(session, text, err) : alloc_fail(err);
 }
 
@@ -50,6 +52,7 @@ tide_status pg_begin(void *self, struct tide_error *err)
 	if (status != TIDE_OK)
 		return status;
 	session->has_savepoint = session->is_released = false;
+	session->is_untouched = true;
 	session->writer.was_ended = false;
 	return TIDE_OK;
 }
@@ -90,6 +93,11 @@ tide_status pg_savepoint(void *self, struct tide_error *err)
 {
 	struct pg_session *session = self;
 	bool is_open = session->has_savepoint && session->is_released;
+	if (session->is_untouched) {
+		session->has_savepoint = true;
+		session->is_untouched = session->writer.was_ended = false;
+		return TIDE_OK;
+	}
 	tide_status status = transaction_command(
 		session, is_open ? "RELEASE SAVEPOINT tidemark; SAVEPOINT tidemark" : "SAVEPOINT tidemark", err);
 	if (status != TIDE_OK)
