@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * PostgreSQL: ours against bare libpq loops, by turns within rounds, over a private server that flushes as in
- * production. Bare means the same statements, prepared and in binary format, with nothing around them.
+ * production. Bare means prepared statements in binary format, with nothing around them: a plain
+ * INSERT for single events, else the same ones.
  *
  *	bench-postgres [-n EVENTS] [-r ROUNDS] [-o PART-OF-A-NAME] [-l LATENCIES]
  *
@@ -27,8 +28,7 @@
 #include "lib/postgres.h"
 #include "lib/wait.h"
 
-#define URL "postgresql:///?schema=public&pool=32"
-#define SCHEMA "\"public\"."
+#define URL "postgresql:///?pool=32&schema="
 #define ROUNDS_MAX 99
 #define CLIENTS_MAX 32
 #define PAGE 1000
@@ -36,6 +36,7 @@
 static int64_t events = 100000;
 static int rounds = 7;
 static int samples = 1000;
+static const char *schema = "public";
 static const char payload[] = "{\"order\": 4711, \"customer\": \"customer-00815\", \"amount\": 17.25, \"currency\": "
 			      "\"EUR\", \"lines\": 3, \"note\": "
 			      "\"the quick brown fox jumps over the lazy dog and then walks home along the river, "
@@ -65,7 +66,9 @@ static struct tide_store *store_opened(void)
 {
 	struct tide_store *store;
 	struct tide_error err;
-	check(tide_store_open(URL, TIDE_STORE_OPTIONS(.initialize = true), &store, &err), &err);
+	char url[100];
+	snprintf(url, sizeof url, URL "%s", schema);
+	check(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, &err), &err);
 	return store;
 }
 
@@ -85,20 +88,32 @@ struct client {
 	PGconn *connection;
 };
 
-static PGconn *bare_connected(enum pg_statement statement)
+static void bare_prepare(PGconn *connection, const char *name, const char *statement)
 {
-	PGconn *connection = PQconnectdb("");
 	struct buffer text = { 0 };
-	pg_statement_expand(&text, pg_statement_text(statement), SCHEMA);
-	PGresult *result = PQprepare(connection, "s", text.data, 0, NULL);
+	char dotted[40];
+	snprintf(dotted, sizeof dotted, "\"%s\".", schema);
+	pg_statement_expand(&text, statement, dotted);
+	PGresult *result = PQprepare(connection, name, text.data, 0, NULL);
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		die("%s", PQerrorMessage(connection));
 	PQclear(result);
 	buffer_fini(&text);
+}
+
+static PGconn *bare_connected(enum pg_statement statement)
+{
+	PGconn *connection = PQconnectdb("");
+	bare_prepare(connection, "s", pg_statement_text(statement));
+	bare_prepare(
+		connection, "one",
+		"INSERT INTO @events (event_id, aggregate_id, aggregate_type, event_type, version, \"timestamp\", "
+		"payload, event_version, correlation_id, metadata) VALUES ($1::uuid, $2::uuid, $3::text, $4::text, "
+		"$5::int4, $6::timestamptz, $7::json, $8::int4, $9::uuid, $10::json) RETURNING global_position");
 	return connection;
 }
 
-static PGresult *bare_run(PGconn *connection, const struct pg_params *params)
+static PGresult *bare_run_as(PGconn *connection, const char *name, const struct pg_params *params)
 {
 	const char *values[PG_PARAMS_MAX];
 	int formats[PG_PARAMS_MAX];
@@ -106,10 +121,15 @@ static PGresult *bare_run(PGconn *connection, const struct pg_params *params)
 		values[i] = params->lengths[i] < 0 ? NULL : params->bytes.data + params->starts[i];
 		formats[i] = 1;
 	}
-	PGresult *result = PQexecPrepared(connection, "s", params->count, values, params->lengths, formats, 1);
+	PGresult *result = PQexecPrepared(connection, name, params->count, values, params->lengths, formats, 1);
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
 		die("%s", PQerrorMessage(connection));
 	return result;
+}
+
+static PGresult *bare_run(PGconn *connection, const struct pg_params *params)
+{
+	return bare_run_as(connection, "s", params);
 }
 
 static void bare_put_ids(struct pg_params *params, int64_t count)
@@ -165,6 +185,25 @@ static void bare_append(PGconn *connection, const struct tide_uuid *stream, int6
 	PQclear(bare_run(connection, &params));
 }
 
+/* The least that can be done: a row of values, of which the version is known beforehand. */
+static void bare_append_one(PGconn *connection, const struct tide_uuid *stream, int32_t version)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	struct tide_uuid ids[2] = { tide_uuid_v7(), tide_uuid_v7() };
+	struct tide_time now = tide_time_now();
+	pg_put_uuid(&params, &ids[0]);
+	pg_put_uuid(&params, stream);
+	pg_put_string(&params, "Order");
+	pg_put_string(&params, "OrderPlaced");
+	pg_put_int4(&params, version);
+	pg_put_time(&params, &now);
+	pg_put_string(&params, payload);
+	pg_put_int4(&params, 1);
+	pg_put_uuid(&params, &ids[1]);
+	pg_put_string(&params, "{}");
+	PQclear(bare_run_as(connection, "one", &params));
+}
+
 static void our_append(struct tide_store *store, const struct tide_uuid *stream, int64_t count)
 {
 	struct tide_new_event batch[PAGE];
@@ -187,6 +226,8 @@ static void *client_run(void *self)
 			stream = tide_uuid_v4();
 		if (crowd->store)
 			our_append(crowd->store, &stream, crowd->batch);
+		else if (crowd->batch == 1)
+			bare_append_one(client->connection, &stream, (int32_t)(i % 100 + 1));
 		else
 			bare_append(client->connection, &stream, crowd->batch);
 	}
@@ -242,6 +283,33 @@ static double bare_many(void)
 static double our_many(void)
 {
 	return crowd_measure(32, 1, events / 20, true);
+}
+
+/* Into a store that has just been made, of whose tables the server knows nothing yet. */
+static double crowd_measure_new(int number, bool is_ours)
+{
+	schema = "fresh";
+	postgres_sql("public", "DROP SCHEMA IF EXISTS fresh CASCADE");
+	tide_store_close(store_opened());
+	double rate = crowd_measure(number, 1, events / 50, is_ours);
+	schema = "public";
+	return rate;
+}
+static double bare_single_new(void)
+{
+	return crowd_measure_new(1, false);
+}
+static double our_single_new(void)
+{
+	return crowd_measure_new(1, true);
+}
+static double bare_eight_new(void)
+{
+	return crowd_measure_new(8, false);
+}
+static double our_eight_new(void)
+{
+	return crowd_measure_new(8, true);
 }
 static double bare_hundred(void)
 {
@@ -534,6 +602,8 @@ static const struct {
 } cases[] = {
 	{ "append, single, 1 client",               bare_single,  our_single,        0.85 },
 	{ "append, single, 8 clients",              bare_eight,   our_eight,         0.85 },
+	{ "append, single, new store, 1 client",    bare_single_new, our_single_new, 0.85 },
+	{ "append, single, new store, 8 clients",   bare_eight_new,  our_eight_new,  0.85 },
 	{ "append with notifications, 32 clients",  bare_many,    our_many,          0.90 },
 	{ "append, 100 a batch, 1 client",          bare_hundred, our_hundred,       0.85 },
 	{ "append, 8 clients, 3 live subscriptions", our_eight,   our_eight_watched, 0 },

@@ -214,6 +214,41 @@ static void append_put_events(const struct append_call *call, struct pg_params *
 	}
 }
 
+static bool append_is_one(const struct append_call *call)
+{
+	return call->count == 1 && call->commits[0].count == 1;
+}
+
+static void append_put_one(const struct append_call *call, struct pg_params *params)
+{
+	const struct tide_commit *commit = &call->commits[0];
+	const struct tide_event *event = &commit->events[0];
+	pg_put_uuid(params, &commit->stream.aggregate_id);
+	pg_put_string(params, commit->stream.aggregate_type);
+	pg_put_int4(params, append_required(call, 0));
+	pg_put_uuid(params, &event->event_id);
+	pg_put_text(params, event->event_type);
+	pg_put_uuid(params, &event->tenant_id);
+	pg_put_text(params, event->actor_id);
+	pg_put_time(params, &event->occurred_at);
+	pg_put_text(params, event->payload);
+	pg_put_int4(params, event->event_version);
+	pg_put_uuid(params, &event->correlation_id);
+	pg_put_uuid(params, &event->causation_id);
+	pg_put_text(params, event->metadata);
+}
+
+static enum pg_statement append_put(const struct append_call *call, struct pg_params *params)
+{
+	if (append_is_one(call)) {
+		append_put_one(call, params);
+		return PG_APPEND_ONE;
+	}
+	append_put_streams(call, params, true);
+	append_put_events(call, params);
+	return PG_APPEND;
+}
+
 /* Rows come in the order of the events. */
 static void append_results(const struct append_call *call, const PGresult *rows)
 {
@@ -258,9 +293,8 @@ static enum append_outcome append_insert(const struct append_call *call, struct 
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
-	append_put_streams(call, &params, true);
-	append_put_events(call, &params);
-	if (pg_run(connection, PG_APPEND, &params, &rows, err) != TIDE_OK)
+	enum pg_statement statement = append_put(call, &params);
+	if (pg_run(connection, statement, &params, &rows, err) != TIDE_OK)
 		return append_judge(call, connection);
 	if (PQntuples(rows) == 0)
 		return APPEND_REFUSED;

@@ -13,6 +13,7 @@
 #include "sys/alloc.h"
 
 #define CONNECTION_LOOK_MS 100
+#define CONNECTION_USES_MAX 500 /* of a prepared statement until it is prepared anew */
 
 static void connection_copy(char ret[64], const PGresult *result, int field)
 {
@@ -281,9 +282,24 @@ static tide_status connection_prepare_late(struct pg_connection *connection, enu
 	return connection_fail_late(connection, err);
 }
 
+/*
+ * The server keeps the plan of a prepared statement until it analyses a table that grows. One made while the table was
+ * empty may read all of it each time; planning anew now and then bounds what that costs.
+ */
+static void connection_age(struct pg_connection *connection, enum pg_statement statement)
+{
+	uint64_t bit = UINT64_C(1) << statement;
+	bool is_idle = PQtransactionStatus(connection->native) == PQTRANS_IDLE;
+	if (!(connection->prepared & bit) || connection->uses[statement]++ < CONNECTION_USES_MAX || !is_idle)
+		return;
+	connection->prepared &= ~bit;
+	connection->outdated |= bit;
+}
+
 static tide_status connection_prepare(struct pg_connection *connection, enum pg_statement statement, const char *name,
 				      struct tide_error *err)
 {
+	connection_age(connection, statement);
 	if (connection->prepared & UINT64_C(1) << statement)
 		return TIDE_OK;
 	bool is_outdated = connection->outdated & UINT64_C(1) << statement;
@@ -297,6 +313,7 @@ static tide_status connection_prepare(struct pg_connection *connection, enum pg_
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		return connection_fail(connection, result, err);
 	connection->prepared |= UINT64_C(1) << statement;
+	connection->uses[statement] = 0;
 	return TIDE_OK;
 }
 

@@ -28,13 +28,14 @@ struct pg_target {
 struct pg_connection {
 	PGconn *native; /* NULL: not open */
 	const struct pg_target *target;
-	uint64_t prepared;         /* a bit per statement */
-	uint64_t outdated;         /* of those that are to be prepared again, since a table was changed */
-	int sent[2];               /* the prepared statements that were sent last, -1: none */
-	bool has_outdated;         /* the last failure was of one that is outdated */
-	struct mono_time deadline; /* for answers, ... */
-	double limit;              /* ... which is that many seconds after it was set; 0: there is none */
-	char sqlstate[6];          /* of the last error result, whoever sent the statement */
+	uint64_t prepared; /* a bit per statement */
+	uint64_t outdated; /* of those that are to be prepared again, since a table was changed or it is old */
+	uint32_t uses[PG_STATEMENT_COUNT]; /* of each since it was prepared */
+	int sent[2];                       /* the prepared statements that were sent last, -1: none */
+	bool has_outdated;                 /* the last failure was of one that is outdated */
+	struct mono_time deadline;         /* for answers, ... */
+	double limit;                      /* ... which is that many seconds after it was set; 0: there is none */
+	char sqlstate[6];                  /* of the last error result, whoever sent the statement */
 	struct {
 		char schema[64], table[64], constraint[64]; /* which that error names, else empty */
 	} broken;

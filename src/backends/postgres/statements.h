@@ -7,6 +7,7 @@
 /** Every statement that is sent more than now and then, and therefore prepared where that is possible. */
 enum pg_statement {
 	PG_APPEND,
+	PG_APPEND_ONE,
 	PG_APPEND_VERSIONS,
 	PG_APPEND_KNOWN,
 	PG_SCAN,
