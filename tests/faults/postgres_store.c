@@ -239,7 +239,7 @@ static void a_replica_is_read_in_order_and_not_written(void **state)
 
 	struct tide_event event = event_made(stream_of("Order", 1), "{}");
 	struct tide_append_result result;
-	refused(TIDE_UNSUPPORTED, append_event(replica, &event, TIDE_ANY, &result, err));
+	refused(TIDE_BUSY, append_event(replica, &event, TIDE_ANY, &result, err));
 	bool rang = false;
 	must(NOTIFY->start(replica, &watch, err));
 	must(NOTIFY->wait(watch, 0, &rang, err));
@@ -501,6 +501,8 @@ static void a_server_that_crashes_in_a_transaction_is_a_lost_connection(void **s
 	void *store = backend_opened("postgresql:///?schema=crash"), *session;
 	must(STORE->session_open(store, &session, err));
 	must(STORE->begin(session, err));
+	must(STORE->savepoint(session, err)); /* begun with the transaction */
+	must(STORE->release(session, err));
 	postgres_halt(SIGQUIT);
 	refused(TIDE_CONNECTION_LOST, STORE->savepoint(session, err));
 	refused(TIDE_CONNECTION_LOST, STORE->check(session, err));
