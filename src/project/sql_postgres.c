@@ -46,7 +46,7 @@ static tide_status postgres_status(PGconn *connection, const PGresult *result)
 	if (strcmp(state, "53100") == 0)
 		return TIDE_DISK_FULL;
 	if (strncmp(state, "53", 2) == 0 || strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0 ||
-	    strcmp(state, "55P03") == 0)
+	    strcmp(state, "55P03") == 0 || strcmp(state, "25006") == 0)
 		return TIDE_BUSY;
 	return TIDE_HANDLER_PERMANENT;
 }

@@ -105,6 +105,36 @@ static void what_is_no_race_is_reported_at_once_with_its_sqlstate(void **state)
 	STORE->close(store);
 }
 
+/* The server's other limits are told by a role's as well. */
+static void a_server_that_has_no_connection_left_is_busy(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=crowded"), *more;
+	postgres_sql("crowded", "CREATE ROLE crowd LOGIN CONNECTION LIMIT 0");
+	struct tide_error why =
+		refused(TIDE_BUSY, backend_open("postgresql://crowd@/postgres?schema=crowded", false, &more, err));
+	must_mention(&why, "too many connections");
+	assert_int_equal(why.retry, TIDE_RETRY_LATER);
+	STORE->close(store);
+}
+
+/* A standby becomes the primary, and a setting is taken back: it is waited for. */
+static void transactions_that_may_not_write_are_busy(void **state)
+{
+	(void)state;
+	struct tide_append_result result;
+	void *store = backend_opened("postgresql:///?schema=reading"), *reading;
+	must(backend_open("postgresql:///?schema=reading&options=-cdefault_transaction_read_only%3Don", false, &reading,
+			  err));
+	struct tide_event event = event_made(stream_of("Order", 1), "{}");
+	struct tide_error why = refused(TIDE_BUSY, append_event(reading, &event, TIDE_ANY, &result, err));
+	must_mention(&why, "read-only");
+	must_mention(&why, "25006");
+	assert_int_equal(appended(store, stream_of("Order", 1), "{}").first_position, 1);
+	STORE->close(reading);
+	STORE->close(store);
+}
+
 /* Three tries more, in case it was one: a position each. */
 static void a_race_that_a_trigger_alleges_is_tried_again_a_few_times_only(void **state)
 {
@@ -383,6 +413,8 @@ int main(void)
 		cmocka_unit_test(events_without_its_uniqueness_are_refused_naming_it),
 		cmocka_unit_test(an_invalid_index_is_no_uniqueness_and_another_name_is_as_good),
 		cmocka_unit_test(what_is_no_race_is_reported_at_once_with_its_sqlstate),
+		cmocka_unit_test(a_server_that_has_no_connection_left_is_busy),
+		cmocka_unit_test(transactions_that_may_not_write_are_busy),
 		cmocka_unit_test(a_race_that_a_trigger_alleges_is_tried_again_a_few_times_only),
 		cmocka_unit_test(a_serialization_failure_that_passes_is_tried_again),
 		cmocka_unit_test(a_repetition_is_a_success_whatever_a_trigger_says),

@@ -89,7 +89,7 @@ tide_status pg_connection_open(struct pg_connection *connection, const struct pg
 	if (!native)
 		return alloc_fail(err);
 	if (PQstatus(native) != CONNECTION_OK || !connection_take_bytes(native)) {
-		tide_status status = pg_fail_connection(native, err);
+		tide_status status = pg_fail_connect(native, err);
 		PQfinish(native);
 		return status;
 	}

@@ -3,7 +3,7 @@
  * From PostgreSQL's errors to Tidemark's: the only place that knows what an SQLSTATE means.
  *
  * The longest prefix in the table decides. Transient are exactly the classes 08 and 53 (but for a full disk), 57P, 40001
- * and 40P01, and waiting for a lock in vain.
+ * and 40P01, waiting for a lock in vain, and transactions that may only read.
  */
 #include "backends/postgres/status.h"
 
@@ -15,7 +15,7 @@
 static const struct { const char *prefix; tide_status status; } status_table[] = {
 	{ "08",    TIDE_CONNECTION_LOST },  /* connection exception */
 	{ "0A",    TIDE_UNSUPPORTED },      /* feature not supported */
-	{ "25006", TIDE_UNSUPPORTED },      /* read-only transaction: a replica */
+	{ "25006", TIDE_BUSY },             /* read-only transaction: a standby that may be promoted, or a setting */
 	{ "25P03", TIDE_CONNECTION_LOST },  /* idle in a transaction for too long, terminated */
 	{ "28",    TIDE_CONNECTION_LOST },  /* refused at the door */
 	{ "3F",    TIDE_SCHEMA },           /* no such schema */
@@ -87,6 +87,29 @@ tide_status pg_fail_result(const PGresult *result, struct tide_error *err)
 	if (err && state)
 		err->native = pg_native_of(state);
 	return status;
+}
+
+/* libpq keeps the SQLSTATE of a refused connection to itself: the server's words, and those of PgBouncer, tell. */
+static bool status_is_crowded(const char *message)
+{
+	static const char *const words[] = { "too many clients", "too many connections",
+					     "connection slots are reserved", "no more connections allowed" };
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strstr(message, words[i]))
+			return true;
+	return false;
+}
+
+tide_status pg_fail_connect(const PGconn *native, struct tide_error *err)
+{
+	char message[400];
+	status_flatten(PQerrorMessage(native), message);
+	if (!status_is_crowded(message))
+		return pg_fail_connection(native, err);
+	tide_fail(err, TIDE_BUSY, "PostgreSQL has too many connections: %s (53300)", message);
+	if (err)
+		err->native = pg_native_of("53300");
+	return TIDE_BUSY;
 }
 
 tide_status pg_fail_connection(const PGconn *native, struct tide_error *err)

@@ -13,6 +13,7 @@ int pg_native_of(const char *sqlstate);
 /** Report a failed result, with the server's message on one line. */
 tide_status pg_fail_result(const PGresult *result, struct tide_error *err);
 /** Report that a connection could not be made or was lost; libpq's message on one line. */
+tide_status pg_fail_connect(const PGconn *native, struct tide_error *err);
 tide_status pg_fail_connection(const PGconn *native, struct tide_error *err);
 
 #endif

@@ -91,7 +91,8 @@ static tide_status watch_connect(struct pg_watch *watch, struct tide_error *err)
 	snprintf(text, sizeof text, "LISTEN %s", watch->store->channel);
 	if (status == TIDE_OK)
 		status = pg_command(&watch->connection, text, err);
-	if (status == TIDE_UNSUPPORTED) { /* a replica does not listen */
+	bool is_replica = status != TIDE_OK && strcmp(watch->connection.sqlstate, "25006") == 0;
+	if (is_replica || status == TIDE_UNSUPPORTED) { /* a replica does not listen */
 		watch->is_deaf = true;
 		watch->is_probing = false;
 		watch->probe_at = MONO_NEVER;
