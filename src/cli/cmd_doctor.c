@@ -140,10 +140,11 @@ static void doctor_holes(struct doctor_call *call)
 	int64_t holes = 0;
 
 	if (call->db)
-		statement = doctor_prepare(call, "streams",
-					   "SELECT aggregate_type, aggregate_id, count(*), min(version), max(version) "
-					   "FROM events GROUP BY aggregate_id, aggregate_type "
-					   "HAVING min(version) <> 1 OR max(version) <> count(*)");
+		statement = doctor_prepare(
+			call, "streams",
+			"SELECT aggregate_type, lower(aggregate_id), count(*), min(version), max(version) "
+			"FROM events GROUP BY lower(aggregate_id), aggregate_type "
+			"HAVING min(version) <> 1 OR max(version) <> count(*)");
 	if (!statement)
 		return;
 	while (sqlite3_step(statement) == SQLITE_ROW) {

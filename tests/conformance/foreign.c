@@ -243,6 +243,133 @@ static void uuids_are_read_in_either_case(struct fixture *f)
 	is_uuid(&seen.events[0]->event_id, "aaaaaaaa-1111-4111-8111-11111111111a");
 }
 
+/* ---- Upper case ---------------------------------------------------------------------------------------------- */
+
+#define UPPER(last) "AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEE" last
+#define UPPER_AGGREGATE "ABCDEFAB-2222-4222-8222-22222222222F"
+#define UPPER_TENANT "FEDCBAFE-3333-4333-8333-33333333333A"
+
+static void put_upper(struct fixture *f, const char *id, int version)
+{
+	char sql[1024];
+	snprintf(sql, sizeof sql,
+		 "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, tenant_id, version, "
+		 "timestamp, payload) VALUES ('%s', '" UPPER_AGGREGATE "', 'Order', 'A', '" UPPER_TENANT
+		 "', %d, '2024-03-01T12:00:00Z', '{}')",
+		 id, version);
+	fixture_sql(f, sql);
+}
+
+static struct tide_stream upper_stream(void)
+{
+	struct tide_stream stream = { .aggregate_type = "Order" };
+	must(tide_uuid_parse(UPPER_AGGREGATE, &stream.aggregate_id, err));
+	return stream;
+}
+
+/* Rows of both spellings are one stream, in the order of its versions, in both directions and behind every bound. */
+static void upper_case_rows_and_new_ones_are_one_stream(struct fixture *f)
+{
+	struct tide_stream stream = upper_stream();
+	put_upper(f, UPPER("1"), 1);
+	put_upper(f, UPPER("2"), 2);
+	assert_int_equal(version_of(f->store, stream), 2);
+	struct tide_append_result result;
+	struct tide_new_event events[] = { event_of("B", 1), event_of("C", 1) };
+	refused(TIDE_CONFLICT, tide_store_append(f->store, APPEND(stream, TIDE_NO_STREAM, events), &result, err));
+	must(tide_store_append(f->store, APPEND(stream, 2, events), &result, err));
+	assert_int_equal(result.version, 4);
+	put_upper(f, UPPER("3"), 5);
+	assert_int_equal(version_of(f->store, stream), 5);
+	for (int backward = 0; backward < 2; backward++) {
+		SEEN seen = see(f->store,
+				&(struct tide_query){ .of_stream = true, .stream = stream, .backward = backward == 1 });
+		assert_int_equal(seen.count, 5);
+		for (int i = 0; i < 5; i++)
+			assert_int_equal(seen.events[i]->version, backward ? 5 - i : i + 1);
+	}
+	SEEN rest = see(f->store, &(struct tide_query){ .of_stream = true, .stream = stream, .after = tide_bound(3) });
+	assert_int_equal(rest.count, 2);
+	assert_int_equal(rest.events[0]->version, 4);
+}
+
+static void upper_case_event_ids_are_known(struct fixture *f)
+{
+	struct tide_stream stream = upper_stream(), other = stream_of("Order", 7);
+	put_upper(f, UPPER("1"), 1);
+	struct tide_event *event = found(f, UPPER("1"));
+	is_uuid(&event->event_id, "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeee1");
+	tide_free(event);
+	struct tide_new_event events[] = { event_of("A", 1) };
+	must(tide_uuid_parse(UPPER("1"), &events[0].event_id, err));
+	bool exists = false;
+	must(tide_store_event_exists(f->store, &events[0].event_id, &exists, err));
+	assert_true(exists);
+	struct tide_append_result result;
+	refused(TIDE_DUPLICATE_EVENT, tide_store_append(f->store, APPEND(other, TIDE_ANY, events), &result, err));
+	must(tide_store_append(f->store, APPEND(stream, TIDE_ANY, events), &result, err));
+	assert_true(result.was_stored_before);
+	assert_int_equal(result.version, 1);
+	SEEN seen = see(f->store, NULL);
+	assert_int_equal(seen.count, 1);
+}
+
+static void upper_case_tenants_are_filtered(struct fixture *f)
+{
+	put_upper(f, UPPER("1"), 1);
+	append_one(f->store, stream_of("Order", 1), "B");
+	struct tide_uuid tenant;
+	must(tide_uuid_parse(UPPER_TENANT, &tenant, err));
+	SEEN seen = see(f->store, &(struct tide_query){ .tenant_id = &tenant });
+	assert_int_equal(seen.count, 1);
+	assert_string_equal(seen.events[0]->event_type.data, "A");
+	struct tide_uuid id = upper_stream().aggregate_id;
+	SEEN by_id = see(f->store, &(struct tide_query){ .aggregate_id = &id });
+	assert_int_equal(by_id.count, 1);
+}
+
+static void upper_case_dead_letter_is_the_events(struct fixture *f)
+{
+	put_upper(f, UPPER("1"), 1);
+	fixture_sql(f, "INSERT INTO dead_letter_queue (event_id, projection_name, event_type, event_data, "
+		       "error_message, retry_count, first_failed_at, last_failed_at) VALUES ('" UPPER(
+			       "1") "', 'p', 'A', '{}', 'boom', 2, '2024-03-01 12:00:00', '2024-03-01 12:00:01')");
+	struct tide_event *event = found(f, UPPER("1"));
+	int64_t id;
+	must(tide_dead_letters_add(f->checkpoints, "p", event, "again", NULL, 3, &id, err));
+	tide_free(event);
+	struct tide_dead_letter_list letters = { 0 };
+	must(tide_dead_letters_list(f->checkpoints, NULL, &letters, err));
+	assert_int_equal(letters.count, 1);
+	assert_string_equal(letters.entries[0].error_message, "again");
+	assert_int_equal(letters.entries[0].retry_count, 3);
+	assert_true(letters.entries[0].first_failed_at.unix_us == INT64_C(1709294400000000));
+	tide_dead_letters_free(&letters);
+}
+
+static void upper_case_snapshot_is_the_streams(struct fixture *f)
+{
+	put_upper(f, UPPER("1"), 1);
+	put_upper(f, UPPER("2"), 2);
+	fixture_sql(f, "INSERT INTO snapshots (aggregate_id, aggregate_type, version, schema_version, state, "
+		       "created_at) VALUES ('" UPPER_AGGREGATE "', 'Order', 1, 1, '{\"old\":1}', "
+		       "'2024-03-01T12:00:00+00:00')");
+	struct tide_stream stream = upper_stream();
+	struct tide_snapshot snapshot = { 0 };
+	must(tide_store_snapshot_load(f->store, stream, &snapshot, err));
+	assert_int_equal(snapshot.version, 1);
+	tide_free((void *)snapshot.state.data);
+	struct tide_snapshot newer = { .stream = stream,
+				       .version = 2,
+				       .schema_version = 1,
+				       .state = tide_text("{\"new\":1}"),
+				       .created_at = tide_time_now() };
+	must(tide_store_snapshot_save(f->store, &newer, err));
+	must(tide_store_snapshot_load(f->store, stream, &snapshot, err));
+	assert_int_equal(snapshot.version, 2);
+	tide_free((void *)snapshot.state.data);
+}
+
 const struct test_case foreign_cases[] = {
 	CASE_NEEDS(envelope_gives_its_base_fields_and_keeps_the_domain_members, NEEDS_SQL),
 	CASE_NEEDS(envelope_without_base_fields_has_the_absent_values, NEEDS_SQL),
@@ -256,5 +383,10 @@ const struct test_case foreign_cases[] = {
 	CASE_NEEDS(foreign_dead_letter_is_listed, NEEDS_SQL),
 	CASE_NEEDS(undecodable_row_is_named_and_passed, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
 	CASE_NEEDS(uuids_are_read_in_either_case, NEEDS_SQL),
+	CASE_NEEDS(upper_case_rows_and_new_ones_are_one_stream, NEEDS_SQL),
+	CASE_NEEDS(upper_case_event_ids_are_known, NEEDS_SQL),
+	CASE_NEEDS(upper_case_tenants_are_filtered, NEEDS_SQL),
+	CASE_NEEDS(upper_case_dead_letter_is_the_events, NEEDS_SQL),
+	CASE_NEEDS(upper_case_snapshot_is_the_streams, NEEDS_SQL),
 	CASES_END,
 };

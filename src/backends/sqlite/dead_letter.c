@@ -20,12 +20,15 @@
 	"<+PARKED parked_behind+><-PARKED NULL+>"
 
 /* What is parked behind an event; all when `id` is null. */
-#define DEAD_LETTER_BEHIND(id) "AND (" id " IS NULL<+PARKED  OR parked_behind = " id "+>)"
+#define DEAD_LETTER_BEHIND(id) "AND (" id " IS NULL<+PARKED  OR " SQLITE_UUID_IS("parked_behind", id) "+>)"
 
 static const char dead_letter_add[] =
 	"INSERT INTO dead_letter_queue (event_id, projection_name, event_type, event_data, error_message, "
 	"error_stacktrace, retry_count, first_failed_at, last_failed_at, status<+PARKED , parked_behind+>) "
-	"SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, 'failed'<+PARKED , ?12+> WHERE " SQLITE_FENCE(
+	/* an entry that another library has for the event in upper case is the event's */
+	"SELECT coalesce((SELECT event_id FROM dead_letter_queue WHERE event_id = upper(?1) AND length(?1) = 36 AND "
+	"projection_name = ?2), ?1), ?2, ?3, "
+	"?4, ?5, ?6, ?7, ?8, ?8, 'failed'<+PARKED , ?12+> WHERE " SQLITE_FENCE(
 		"?9", "?10",
 		"?11") " "
 		       "ON CONFLICT (event_id, projection_name) DO UPDATE SET retry_count = excluded.retry_count, "

@@ -244,6 +244,9 @@ void sqlite_watch_interrupt(void *watch);
 void sqlite_watch_stop(void *watch);
 uint64_t sqlite_losses(void *store);
 
+/* A condition on a column of UUIDs that other libraries may have written in upper case. Two looks into an index. */
+#define SQLITE_UUID_IS(column, id) column " IN (" id ", upper(" id "))"
+
 /* checkpoint.c */
 
 /* A condition that holds for no fence, or for the fence bound by sqlite_bind_fence: `?first`, and the two after it. */

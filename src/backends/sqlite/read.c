@@ -43,13 +43,17 @@ static const char read_feed_forward[] =
 	"SELECT " READ_COLUMNS " FROM events WHERE global_position > ?1 ORDER BY global_position";
 static const char read_feed_backward[] =
 	"SELECT " READ_COLUMNS " FROM events WHERE global_position < ?1 ORDER BY global_position DESC";
-static const char read_stream_forward[] = "SELECT " READ_COLUMNS " FROM events WHERE aggregate_id = ?2 AND "
-					  "aggregate_type = ?3 AND version > ?1 ORDER BY version";
-static const char read_stream_backward[] = "SELECT " READ_COLUMNS " FROM events WHERE aggregate_id = ?2 AND "
-					   "aggregate_type = ?3 AND version < ?1 ORDER BY version DESC";
+/* Both spellings of a stream's id, merged by version as the index has them: nothing is sorted. */
+#define READ_STREAM(id, versions)                                                                                      \
+	"SELECT " READ_COLUMNS " FROM events WHERE " id " AND aggregate_type = ?3 AND version " versions " ?1"
+#define READ_BOTH(versions)                                                                                            \
+	READ_STREAM("aggregate_id = ?2", versions)                                                                     \
+	" UNION ALL " READ_STREAM("aggregate_id = upper(?2) AND ?2 <> upper(?2)", versions) " ORDER BY version"
+static const char read_stream_forward[] = READ_BOTH(">");
+static const char read_stream_backward[] = READ_BOTH("<") " DESC";
 static const char read_anchor[] = "SELECT global_position, event_id FROM events WHERE global_position <= ?1 "
 				  "ORDER BY global_position DESC LIMIT 1";
-static const char read_event[] = "SELECT " READ_COLUMNS " FROM events WHERE event_id = ?1";
+static const char read_event[] = "SELECT " READ_COLUMNS " FROM events WHERE " SQLITE_UUID_IS("event_id", "?1");
 static const char read_end[] = "SELECT max(global_position) FROM events";
 
 /** Which columns a filter looks at. */
@@ -313,9 +317,11 @@ static tide_status read_narrow(struct sqlite_session *session, const struct tide
 	snprintf(sql, sizeof sql,
 		 "SELECT " READ_COLUMNS " FROM events WHERE global_position %s ?1%s%s%s%s ORDER BY global_position%s",
 		 query->backward ? "<" : ">", event_type ? " AND event_type = ?2" : "",
-		 aggregate_type ? " AND aggregate_type = ?3" : "", filter->tenant_id ? " AND tenant_id = ?4" : "",
+		 aggregate_type ? " AND aggregate_type = ?3" : "",
+		 filter->tenant_id ? " AND " SQLITE_UUID_IS("tenant_id", "?4") : "",
 		 filter->aggregate_id
-			 ? " AND global_position IN (SELECT global_position FROM events WHERE aggregate_id = ?5)"
+			 ? " AND global_position IN (SELECT global_position FROM events WHERE " SQLITE_UUID_IS(
+				   "aggregate_id", "?5") ")"
 			 : "",
 		 query->backward ? " DESC" : "");
 	tide_status status = sqlite_shape(&session->connection, sql, ret, err);

@@ -5,19 +5,28 @@
 
 static const char snapshot_load[] =
 	"SELECT version, schema_version, state, created_at<+SNAPSHOT_EVENT , last_event_id+> FROM snapshots "
-	"WHERE aggregate_id = ?1 AND aggregate_type = ?2";
+	"WHERE " SQLITE_UUID_IS("aggregate_id", "?1") " AND aggregate_type = ?2 ORDER BY version DESC LIMIT 1";
 static const char snapshot_save[] =
 	"INSERT INTO snapshots (aggregate_id, aggregate_type, version, schema_version, state, created_at"
-	"<+SNAPSHOT_EVENT , last_event_id+>) VALUES (?1, ?2, ?3, ?4, ?5, ?6<+SNAPSHOT_EVENT , coalesce((SELECT "
+	"<+SNAPSHOT_EVENT , last_event_id+>) VALUES (coalesce((SELECT aggregate_id FROM snapshots WHERE aggregate_id = "
+	"upper(?1) AND aggregate_type = ?2), "
+	"?1), ?2, ?3, ?4, ?5, ?6<+SNAPSHOT_EVENT , coalesce((SELECT "
 	"event_id "
-	"FROM events WHERE aggregate_id = ?1 AND aggregate_type = ?2 AND version = ?3), "
-	"'00000000-0000-0000-0000-000000000000')+>) ON CONFLICT (aggregate_id, aggregate_type) DO UPDATE SET "
-	"version = excluded.version, schema_version = excluded.schema_version, state = excluded.state, "
-	"created_at = excluded.created_at<+SNAPSHOT_EVENT , last_event_id = excluded.last_event_id+> "
-	"WHERE snapshots.schema_version <> excluded.schema_version OR snapshots.version <= excluded.version "
-	/* or its last event is not where it was */
-	"OR NOT EXISTS (SELECT 1 FROM events e WHERE e.aggregate_id = ?1 AND e.aggregate_type = ?2 AND e.version = "
-	"snapshots.version<+SNAPSHOT_EVENT  AND coalesce(snapshots.last_event_id, e.event_id) = e.event_id+>)";
+	"FROM events WHERE " SQLITE_UUID_IS(
+		"aggregate_id",
+		"?1") " AND aggregate_type = ?2 AND version = ?3), "
+		      "'00000000-0000-0000-0000-000000000000')+>) ON CONFLICT (aggregate_id, aggregate_type) DO UPDATE "
+		      "SET "
+		      "version = excluded.version, schema_version = excluded.schema_version, state = excluded.state, "
+		      "created_at = excluded.created_at<+SNAPSHOT_EVENT , last_event_id = excluded.last_event_id+> "
+		      "WHERE snapshots.schema_version <> excluded.schema_version OR snapshots.version <= "
+		      "excluded.version "
+		      /* or its last event is not where it was */
+		      "OR NOT EXISTS (SELECT 1 FROM events e WHERE " SQLITE_UUID_IS(
+			      "e.aggregate_id",
+			      "?1") " AND e.aggregate_type = ?2 AND e.version = "
+				    "snapshots.version<+SNAPSHOT_EVENT  AND lower(coalesce(snapshots.last_event_id, "
+				    "e.event_id)) = lower(e.event_id)+>)";
 
 static tide_status snapshot_decode(sqlite3_stmt *statement, struct tide_stream stream, struct tide_snapshot *ret,
 				   struct tide_error *err)

@@ -40,14 +40,20 @@ enum store_undo {
 	STORE_UNDO_TRANSACTION /* it is alone in it */
 };
 
-/* OR ABORT: a table may say otherwise (UNIQUE ON CONFLICT IGNORE, REPLACE), and nobody would be told. */
+/* OR ABORT: a table may say otherwise (UNIQUE ON CONFLICT IGNORE, REPLACE), and nobody would be told. An id that another
+ * library has stored in upper case is written as it is there, so that it is found not to be unique. */
 static const char store_insert[] = "INSERT OR ABORT INTO events (aggregate_id, aggregate_type, created_at, event_id, "
 				   "event_type, tenant_id, actor_id, version, "
 				   "timestamp, payload, event_version, correlation_id, causation_id, metadata) "
-				   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
-static const char store_version[] = "SELECT max(version) FROM events WHERE aggregate_id = ?1 AND aggregate_type = ?2";
+				   "VALUES (?1, ?2, ?3, coalesce((SELECT event_id FROM events WHERE event_id = ?15), "
+				   "?4), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+/* Each maximum is one look into the index of streams; over both spellings at once it would read all of the stream. */
+static const char store_version[] =
+	"SELECT max(ifnull((SELECT max(version) FROM events WHERE aggregate_id = ?1 AND aggregate_type = ?2), 0), "
+	"ifnull((SELECT max(version) FROM events WHERE aggregate_id = upper(?1) AND aggregate_type = ?2), 0))";
 static const char store_known[] =
-	"SELECT global_position, version, aggregate_id, aggregate_type FROM events WHERE event_id = ?1";
+	"SELECT global_position, version, aggregate_id, aggregate_type FROM events WHERE " SQLITE_UUID_IS("event_id",
+													  "?1");
 
 tide_status sqlite_version_of(struct sqlite_connection *connection, struct tide_stream stream,
 			      sqlite3_stmt **ret_statement, tide_version *ret, struct tide_error *err)
@@ -70,11 +76,19 @@ tide_status sqlite_version_of(struct sqlite_connection *connection, struct tide_
 	return TIDE_OK;
 }
 
+static void store_upper(const char *uuid, char ret[TIDE_UUID_TEXT_SIZE])
+{
+	for (size_t i = 0; i < TIDE_UUID_TEXT_SIZE; i++)
+		ret[i] = (char)(uuid[i] >= 'a' && uuid[i] <= 'f' ? uuid[i] - 'a' + 'A' : uuid[i]);
+}
+
 /* Bind what differs from event to event; the first three parameters keep their values over a commit. */
 static int store_bind_event(sqlite3_stmt *insert, const struct tide_event *event, tide_version version,
-			    char uuids[4][TIDE_UUID_TEXT_SIZE], char time[TIDE_TIME_TEXT_SIZE])
+			    char uuids[5][TIDE_UUID_TEXT_SIZE], char time[TIDE_TIME_TEXT_SIZE])
 {
 	sqlite_bind_uuid(insert, 4, &event->event_id, uuids[0]);
+	store_upper(uuids[0], uuids[4]);
+	sqlite3_bind_text(insert, 15, uuids[4], TIDE_UUID_TEXT_SIZE - 1, SQLITE_STATIC);
 	sqlite3_bind_text(insert, 5, event->event_type.data, (int)event->event_type.size, SQLITE_STATIC);
 	sqlite_bind_uuid(insert, 6, &event->tenant_id, uuids[1]);
 	sqlite3_bind_text(insert, 7, event->actor_id.data, (int)event->actor_id.size, SQLITE_STATIC);
@@ -118,7 +132,7 @@ static tide_status store_insert_events(struct sqlite_connection *connection, con
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *insert = NULL;
 	char stream[TIDE_UUID_TEXT_SIZE], now[TIDE_TIME_TEXT_SIZE], time[TIDE_TIME_TEXT_SIZE];
-	char uuids[4][TIDE_UUID_TEXT_SIZE];
+	char uuids[5][TIDE_UUID_TEXT_SIZE];
 	tide_status status = sqlite_statement(connection, store_insert, &insert, err);
 	if (status != TIDE_OK)
 		return status;
