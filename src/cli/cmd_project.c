@@ -15,6 +15,7 @@
 
 #include "cli/cli.h"
 #include "path/checkpoints.h"
+#include "path/knobs.h"
 #include "sys/alloc.h"
 #include "sys/thread.h"
 #include "sys/wakeup.h"
@@ -81,32 +82,41 @@ static int project_on_error(struct cli *cli, struct tide_subscription_config *co
 	return exit;
 }
 
+/* What the options say of the subscription's own knobs. */
+static int project_set_knobs(struct cli *cli, struct tide_subscription_config *config)
+{
+	static const struct {
+		enum cli_option option;
+		const char *field;
+	} set[] = {
+#define KNOB(field, kind, rule, fallback, text)
+#define KNOB_OPTION(field, id, name, letter, argument, kind, help) { OPT_##id, #field },
+#include "path/knobs.def"
+#undef KNOB
+#undef KNOB_OPTION
+	};
+	struct tide_error err;
+
+	for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
+		const struct option_value *value = &cli->options[set[i].option];
+		if (value->is_set && knob_read(knob_find(set[i].field), value->text, config, &err) != TIDE_OK)
+			return cli_usage(cli, "--%s %s", cli_options[set[i].option].name, err.message);
+	}
+	return CLI_DONE;
+}
+
 static int project_config(struct cli *cli, struct tide_subscription_config *config)
 {
-	static const char *const strategies[] = { "every-batch", "every-event", "periodic", NULL };
-	static const enum tide_checkpoint_strategy values[] = { TIDE_EVERY_BATCH, TIDE_EVERY_EVENT, TIDE_PERIODIC };
-	const struct option_value *batch = &cli->options[OPT_PROJECT_BATCH], *retries = &cli->options[OPT_MAX_RETRIES],
-				  *outages = &cli->options[OPT_MAX_INFRASTRUCTURE_RETRIES];
-	int strategy;
-
-	*config = tide_catch_up_config(batch->is_set ? batch->number : 1000, true);
-	if (config->max_in_flight < config->batch_size)
-		config->max_in_flight = config->batch_size;
+	*config = tide_catch_up_config(1000, true);
 	config->self_check = true;
-	/* who waits for the end of the history wants to see every failure, not a pause after five */
-	config->circuit_breaker_enabled = !cli->options[OPT_ONCE].is_set;
+	if (cli->options[OPT_ONCE].is_set) /* who waits for the end of the history wants to see every failure */
+		config->max_infrastructure_retries = ONCE_RETRIES;
+	config->circuit_breaker_enabled = !cli->options[OPT_ONCE].is_set; /* not a pause after five */
 	if (cli->options[OPT_WAIT].is_set && !cli->options[OPT_ONCE].is_set)
 		return cli_usage(cli, "--wait needs --once");
-	if (retries->number > INT32_MAX)
-		return cli_usage(cli, "--max-retries '%s' is too many", retries->text);
-	if (retries->is_set)
-		config->max_retries = (int32_t)retries->number;
-	if (outages->number > INT32_MAX)
-		return cli_usage(cli, "--max-infrastructure-retries '%s' is too many", outages->text);
-	if (outages->is_set || cli->options[OPT_ONCE].is_set)
-		config->max_infrastructure_retries = outages->is_set ? (int32_t)outages->number : ONCE_RETRIES;
-	int exit = option_choice(cli, OPT_STRATEGY, strategies, &strategy);
-	config->checkpoint_strategy = values[strategy];
+	int exit = project_set_knobs(cli, config);
+	if (config->max_in_flight < config->batch_size)
+		config->max_in_flight = config->batch_size;
 	if (exit == CLI_DONE)
 		exit = project_start_from(cli, config);
 	return exit == CLI_DONE ? project_on_error(cli, config) : exit;

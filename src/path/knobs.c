@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The knobs of a subscription: knobs.def as a table.
+ *
+ * Happy path: a text becomes a value, a value meets its rule. Failure modes: a text that is no value says so with the text, a value
+ * out of bounds says so with the field, the value and what was expected; NaN and infinities are out of every bounds.
+ */
+#include "path/knobs.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/json.h"
+#include "core/text.h"
+
+/* ---- Rules that look at more than a number ------------------------------------------------------------------ */
+
+static tide_status knob_check_start(const struct tide_subscription_config *config, struct tide_error *err)
+{
+	if ((unsigned)config->start_from > TIDE_START_POSITION)
+		return tide_fail(err, TIDE_ARGUMENT, "start_from is %d, expected a known value",
+				 (int)config->start_from);
+	if (config->start_from == TIDE_START_POSITION && config->start_position < 0)
+		return tide_fail(err, TIDE_ARGUMENT, "start_from is position %lld, expected 0 or more",
+				 (long long)config->start_position);
+	return TIDE_OK;
+}
+
+static tide_status knob_check_names(const char *const *names, const char *field, struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+	for (size_t i = 0; status == TIDE_OK && names && names[i]; i++)
+		status = name_check_type(names[i], field, err);
+	return status;
+}
+
+static tide_status knob_check_types(const struct tide_subscription_config *config, struct tide_error *err)
+{
+	return knob_check_names(config->event_types, "event_types", err);
+}
+
+static tide_status knob_check_aggregates(const struct tide_subscription_config *config, struct tide_error *err)
+{
+	return knob_check_names(config->aggregate_types, "aggregate_types", err);
+}
+
+static tide_status knob_check_patterns(const struct tide_subscription_config *config, struct tide_error *err)
+{
+	struct tide_error why;
+	for (size_t i = 0; config->event_type_patterns && config->event_type_patterns[i]; i++) {
+		tide_status status = pattern_check(config->event_type_patterns[i], &why);
+		if (status != TIDE_OK)
+			return tide_fail(err, status, "event_type_patterns: %s", why.message);
+	}
+	return TIDE_OK;
+}
+
+static tide_status knob_check_tenant(const struct tide_subscription_config *config, struct tide_error *err)
+{
+	if (config->tenant_id && tide_uuid_is_nil(config->tenant_id))
+		return tide_fail(err, TIDE_ARGUMENT, "tenant_id is the nil UUID");
+	return TIDE_OK;
+}
+
+static tide_status knob_check_partition(const struct tide_subscription_config *config, struct tide_error *err)
+{
+	uint32_t index = config->partition_index, total = config->partition_total;
+	if (total ? index >= total : index > 0)
+		return tide_fail(err, TIDE_ARGUMENT, "partition_index is %u, expected less than the total, %u", index,
+				 total);
+	return TIDE_OK;
+}
+
+static tide_status knob_check_discard(const struct tide_subscription_config *config, struct tide_error *err)
+{
+	if (config->discard_failed_events && config->hold_aggregate_on_failure)
+		return tide_fail(
+			err, TIDE_ARGUMENT,
+			"discard_failed_events is true together with hold_aggregate_on_failure, expected at most one");
+	return TIDE_OK;
+}
+
+static tide_status knob_check_delay(const struct tide_subscription_config *config, struct tide_error *err)
+{
+	if (!(config->max_retry_delay >= config->initial_retry_delay) || isinf(config->max_retry_delay))
+		return tide_fail(err, TIDE_ARGUMENT, "max_retry_delay is %g, expected initial_retry_delay (%g) or more",
+				 config->max_retry_delay, config->initial_retry_delay);
+	return TIDE_OK;
+}
+
+/* ---- The table ---------------------------------------------------------------------------------------------- */
+
+/* clang-format off */
+#define AT_LEAST(least, words) .low = (least), .high = DBL_MAX, .expected = words
+#define AT_MOST(most, words)   .low = 0, .high = (most), .expected = words
+#define ABOVE(bound, words)    .low = (bound), .high = DBL_MAX, .is_above = true, .expected = words
+#define SHARE                  .low = 0, .high = 1, .expected = "0.0 to 1.0"
+#define CHECKED(name)          .check = knob_check_##name
+#define ANY                    .high = 1
+const struct knob knobs[] = {
+#define KNOB(field, kind_, rule, fallback_, text_) \
+	{ .name = #field, .kind = KNOB_##kind_, .place = offsetof(struct tide_subscription_config, field), \
+	  rule, .fallback = fallback_, .text = text_ },
+#define KNOB_OPTION(field, id, name, letter, argument, kind, help)
+#include "path/knobs.def"
+#undef KNOB
+#undef KNOB_OPTION
+};
+/* clang-format on */
+const size_t knob_count = sizeof knobs / sizeof *knobs;
+
+const struct knob *knob_find(const char *name)
+{
+	for (size_t i = 0; i < knob_count; i++)
+		if (strcmp(knobs[i].name, name) == 0)
+			return &knobs[i];
+	return NULL;
+}
+
+static const void *knob_at(const struct knob *knob, const struct tide_subscription_config *config)
+{
+	return (const char *)config + knob->place;
+}
+
+/* Its value as a number, exact for what a rule may be about. */
+static double knob_number(const struct knob *knob, const struct tide_subscription_config *config)
+{
+	const void *at = knob_at(knob, config);
+	switch (knob->kind) {
+	case KNOB_INTEGER:
+	case KNOB_BYTES:
+		return (double)*(const int64_t *)at;
+	case KNOB_SMALL:
+		return *(const int32_t *)at;
+	case KNOB_UNSIGNED:
+		return *(const uint32_t *)at;
+	case KNOB_REAL:
+	case KNOB_SECONDS:
+		return *(const double *)at;
+	case KNOB_STRATEGY:
+		return (int)*(const enum tide_checkpoint_strategy *)at;
+	case KNOB_FLAG:
+	case KNOB_START:
+	case KNOB_LIST:
+	case KNOB_UUID:
+		break;
+	}
+	return 0;
+}
+
+tide_status knob_check(const struct knob *knob, const struct tide_subscription_config *config, struct tide_error *err)
+{
+	if (knob->check)
+		return knob->check(config, err);
+	double number = knob_number(knob, config);
+	if (number <= knob->high && (knob->is_above ? number > knob->low : number >= knob->low))
+		return TIDE_OK;
+	if (knob->kind == KNOB_REAL || knob->kind == KNOB_SECONDS)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is %g, expected %s", knob->name, number, knob->expected);
+	return tide_fail(err, TIDE_ARGUMENT, "%s is %.0f, expected %s", knob->name, number, knob->expected);
+}
+
+/* ---- From text ---------------------------------------------------------------------------------------------- */
+
+/* A number and what stands behind it, without the blanks between. */
+static bool value_split(const char *text, bool is_whole, double *ret, const char **ret_unit)
+{
+	size_t size = *text == '-' ? 1 : 0;
+	size += strspn(text + size, "0123456789");
+	if (!is_whole && size > 0 && text[size] == '.')
+		size += 1 + strspn(text + size + 1, "0123456789");
+	struct json_token token = { .kind = JSON_NUMBER, .text = { text, size } };
+	int64_t whole;
+	if (size == 0 || text[size - 1] == '.' || text[size - 1] == '-')
+		return false;
+	bool is_read = is_whole ? json_int(&token, &whole) : json_double(&token, ret);
+	if (is_read && is_whole)
+		*ret = (double)whole;
+	*ret_unit = text + size + strspn(text + size, " \t");
+	return is_read;
+}
+
+struct value_unit {
+	const char *name;
+	double factor;
+};
+
+static tide_status value_read_unit(const char *text, bool is_whole, const struct value_unit *units, const char *what,
+				   double *ret, struct tide_error *err)
+{
+	const char *unit;
+	double number;
+	if (value_split(text, is_whole, &number, &unit))
+		for (; units->name; units++)
+			if (strcmp(units->name, unit) == 0) {
+				*ret = number * units->factor;
+				return TIDE_OK;
+			}
+	return tide_fail(err, TIDE_ARGUMENT, "'%.200s' is no %s", text, what);
+}
+
+tide_status value_read_integer(const char *text, int64_t *ret, struct tide_error *err)
+{
+	size_t size = strlen(text), digits = strspn(text + (*text == '-'), "0123456789");
+	struct json_token token = { .kind = JSON_NUMBER, .text = { text, size } };
+	if (digits == 0 || digits + (*text == '-') != size || !json_int(&token, ret))
+		return tide_fail(err, TIDE_ARGUMENT, "'%.200s' is no whole number", text);
+	return TIDE_OK;
+}
+
+tide_status value_read_real(const char *text, double *ret, struct tide_error *err)
+{
+	static const struct value_unit none[] = { { "", 1 }, { NULL, 0 } };
+	return value_read_unit(text, false, none, "number", ret, err);
+}
+
+tide_status value_read_bytes(const char *text, int64_t *ret, struct tide_error *err)
+{
+	static const struct value_unit units[] = {
+		{ "", 1 }, { "B", 1 }, { "KiB", 1024 }, { "MiB", 1048576 }, { "GiB", 1073741824 }, { NULL, 0 },
+	};
+	double bytes;
+	tide_status status = value_read_unit(text, true, units, "size such as 4096, 64KiB or 16MiB", &bytes, err);
+	if (status == TIDE_OK && (bytes > 1e18 || bytes < -1e18))
+		return tide_fail(err, TIDE_ARGUMENT, "'%.200s' is too much", text);
+	if (status == TIDE_OK)
+		*ret = (int64_t)bytes;
+	return status;
+}
+
+tide_status value_read_seconds(const char *text, double *ret, struct tide_error *err)
+{
+	static const struct value_unit units[] = {
+		{ "", 1 }, { "ms", 0.001 }, { "s", 1 }, { "min", 60 }, { "h", 3600 }, { "d", 86400 }, { NULL, 0 },
+	};
+	return value_read_unit(text, false, units, "time such as 5, 200ms, 1.5s, 2min, 1h or 3d", ret, err);
+}
+
+tide_status value_read_flag(const char *text, bool *ret, struct tide_error *err)
+{
+	bool is_true = strcmp(text, "true") == 0;
+	if (!is_true && strcmp(text, "false") != 0)
+		return tide_fail(err, TIDE_ARGUMENT, "'%.200s' is neither true nor false", text);
+	*ret = is_true;
+	return TIDE_OK;
+}
+
+static tide_status knob_read_start(const char *text, struct tide_subscription_config *config, struct tide_error *err)
+{
+	static const char *const names[] = { "checkpoint", "beginning", "end" };
+	for (int i = 0; i < 3; i++)
+		if (strcmp(text, names[i]) == 0) {
+			config->start_from = (enum tide_start_from)i;
+			return TIDE_OK;
+		}
+	int64_t position;
+	if (value_read_integer(text, &position, NULL) != TIDE_OK || position < 0)
+		return tide_fail(err, TIDE_ARGUMENT, "'%.200s' is none of checkpoint, beginning, end, and no position",
+				 text);
+	config->start_from = TIDE_START_POSITION;
+	config->start_position = position;
+	return TIDE_OK;
+}
+
+static tide_status knob_read_strategy(const char *text, enum tide_checkpoint_strategy *ret, struct tide_error *err)
+{
+	char name[16];
+	snprintf(name, sizeof name, "%s", text);
+	for (char *at = name; *at; at++)
+		if (*at == '-') /* as --strategy has it */
+			*at = '_';
+	for (int i = 0; i <= TIDE_PERIODIC; i++)
+		if (strcmp(name, tide_checkpoint_strategy_name((enum tide_checkpoint_strategy)i)) == 0) {
+			*ret = (enum tide_checkpoint_strategy)i;
+			return TIDE_OK;
+		}
+	return tide_fail(err, TIDE_ARGUMENT, "'%.200s' is none of every-batch, every-event, periodic", text);
+}
+
+/* A count of 32 bits, where "none" stands for the least it may be. */
+static tide_status knob_read_count(const struct knob *knob, const char *text, int64_t most, int64_t *ret,
+				   struct tide_error *err)
+{
+	if (strcmp(text, "none") == 0 && strcmp(knob->fallback, "none") == 0) {
+		*ret = (int64_t)knob->low;
+		return TIDE_OK;
+	}
+	tide_status status = value_read_integer(text, ret, err);
+	if (status == TIDE_OK && (*ret > most || *ret < INT32_MIN))
+		return tide_fail(err, TIDE_ARGUMENT, "'%.200s' is too many", text);
+	if (status == TIDE_OK && *ret < 0 && knob->kind == KNOB_UNSIGNED)
+		return tide_fail(err, TIDE_ARGUMENT, "'%.200s' is less than 0", text);
+	return status;
+}
+
+tide_status knob_read(const struct knob *knob, const char *text, struct tide_subscription_config *config,
+		      struct tide_error *err)
+{
+	void *at = (char *)config + knob->place;
+	int64_t count = 0;
+	tide_status status;
+
+	switch (knob->kind) {
+	case KNOB_INTEGER:
+		return value_read_integer(text, at, err);
+	case KNOB_BYTES:
+		return value_read_bytes(text, at, err);
+	case KNOB_SMALL:
+		status = knob_read_count(knob, text, INT32_MAX, &count, err);
+		if (status == TIDE_OK)
+			*(int32_t *)at = (int32_t)count;
+		return status;
+	case KNOB_UNSIGNED:
+		status = knob_read_count(knob, text, UINT32_MAX, &count, err);
+		if (status == TIDE_OK)
+			*(uint32_t *)at = (uint32_t)count;
+		return status;
+	case KNOB_REAL:
+		return value_read_real(text, at, err);
+	case KNOB_SECONDS:
+		return value_read_seconds(text, at, err);
+	case KNOB_FLAG:
+		return value_read_flag(text, at, err);
+	case KNOB_STRATEGY:
+		return knob_read_strategy(text, at, err);
+	case KNOB_START:
+		return knob_read_start(text, config, err);
+	case KNOB_LIST:
+	case KNOB_UUID:
+		break;
+	}
+	return tide_fail(err, TIDE_ARGUMENT, "%s is not read from text here", knob->name);
+}
