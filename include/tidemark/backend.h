@@ -232,6 +232,19 @@ struct tide_lease {
 	double seconds; /* that it lasts unless it is renewed; 0: no longer than its owner, or as the table says */
 };
 
+/** What became of a lease in a renewal of several. */
+enum tide_renewal {
+	TIDE_RENEWAL_SKIPPED, /* somebody holds its row locked: nothing is known, ask again soon */
+	TIDE_RENEWAL_MADE,
+	TIDE_RENEWAL_LOST, /* it has another owner or epoch, or is gone */
+};
+
+/** A lease to renew, and what became of it. */
+struct tide_lease_renewal {
+	struct tide_fence fence;
+	enum tide_renewal result;
+};
+
 /** For how long a database believes in who uses a session; in seconds. */
 struct tide_session_limits {
 	double lease;               /* of an ownership that is acquired through it */
@@ -445,6 +458,11 @@ struct tide_checkpoint_ops {
 					  struct tide_error *err);
 	/* Whether this store keeps parked_behind. NULL, or false: subscriptions that hold aggregates are refused. */
 	bool (*dead_letter_can_park)(void *store);
+
+	/* Renews all of them at once, each with its own result, and waits for nobody who has one of their rows locked. Results
+	 * mean something on success only. Needed where leases have a time, and with lease_renew_ns. */
+	tide_status (*lease_renew_all)(void *session, struct tide_lease_renewal *leases, size_t count,
+				       struct tide_error *err);
 };
 
 /** One backend. */

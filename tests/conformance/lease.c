@@ -361,6 +361,47 @@ static void lease_that_a_person_ends_fences_its_owner(struct fixture *f)
 	contender_close(&one);
 }
 
+static void leases_are_renewed_together_each_by_itself(struct fixture *f)
+{
+	struct contender fine, old, next, ended, other;
+	contender_open(&fine, f->store, 1);
+	contender_open(&old, f->store, 2);
+	contender_open(&next, f->store, 3);
+	contender_open(&ended, f->store, 4);
+	contender_open(&other, f->store, 5);
+	assert_true(contender_acquire(&fine, "fine"));
+	assert_true(contender_acquire(&old, "taken"));
+	contender_release(&old);
+	assert_true(contender_acquire(&next, "taken"));
+	assert_true(contender_acquire(&ended, "ended"));
+	must(tide_checkpoints_release(f->checkpoints, "ended", err));
+	assert_true(contender_acquire(&other, "other"));
+
+	struct tide_lease_renewal leases[] = { { .fence = old.fence },   { .fence = fine.fence },
+					       { .fence = ended.fence }, { .fence = { "nobody's", old.owner, 1 } },
+					       { .fence = other.fence }, { .fence = next.fence } };
+	static const enum tide_renewal expected[] = { TIDE_RENEWAL_LOST, TIDE_RENEWAL_MADE, TIDE_RENEWAL_LOST,
+						      TIDE_RENEWAL_LOST, TIDE_RENEWAL_MADE, TIDE_RENEWAL_MADE };
+	size_t count = sizeof leases / sizeof *leases;
+	must(fine.ops->lease_renew_all(fine.session, leases, count, err));
+	for (size_t i = 0; i < count; i++)
+		if (leases[i].result != expected[i])
+			fail_msg("'%s': %d instead of %d", leases[i].fence.name, leases[i].result, expected[i]);
+	must(fine.ops->lease_renew_all(fine.session, NULL, 0, err));
+
+	assert_false(is_owned(&fine, "nobody's"));
+	refused(TIDE_FENCED, ended.ops->lease_release(ended.session, &ended.fence, err));
+	assert_false(is_owned(&fine, "ended"));
+	contender_release(&fine);
+	contender_release(&next);
+	contender_release(&other);
+	contender_close(&other);
+	contender_close(&ended);
+	contender_close(&next);
+	contender_close(&old);
+	contender_close(&fine);
+}
+
 static int own_until_told(const char *url, int report_to)
 {
 	struct tide_store *store;
@@ -408,6 +449,7 @@ const struct test_case lease_cases[] = {
 	CASE(one_name_never_has_two_owners),
 	CASE(lease_keeps_who_had_it_and_what_ended_it),
 	CASE(lease_that_a_person_ends_fences_its_owner),
+	CASE(leases_are_renewed_together_each_by_itself),
 	CASE_NEEDS(process_whose_lease_a_person_ends_gives_way_alive, NEEDS_PROCESSES),
 	CASE_NEEDS(owner_that_dies_is_succeeded_and_leaves_its_suspect, NEEDS_PROCESSES),
 	CASES_END,

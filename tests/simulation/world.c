@@ -466,6 +466,16 @@ static tide_status sim_renew(void *self, const struct tide_fence *fence, struct 
 	return status;
 }
 
+static tide_status sim_renew_all(void *self, struct tide_lease_renewal *leases, size_t count, struct tide_error *err)
+{
+	struct world_session *session = self;
+	tide_status status = world_fault(session, err);
+	for (size_t i = 0; i < count && status == TIDE_OK; i++)
+		leases[i].result =
+			sim_is_fenced(session->world, &leases[i].fence) ? TIDE_RENEWAL_LOST : TIDE_RENEWAL_MADE;
+	return status;
+}
+
 static tide_status sim_release_lease(void *self, const struct tide_fence *fence, struct tide_error *err)
 {
 	struct world_session *session = self;
@@ -626,6 +636,7 @@ const struct tide_backend world_backend = {
 			.save = sim_save,
 			.lease_acquire = sim_acquire,
 			.lease_renew = sim_renew,
+			.lease_renew_all = sim_renew_all,
 			.lease_release = sim_release_lease,
 			.lease_mark = sim_mark,
 			.lease_renew_ns = NS_PER_SECOND,

@@ -76,6 +76,7 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 		FAULT_KEEP(checkpoint.lease_note);
 		FAULT_KEEP(checkpoint.lease_list);
 		FAULT_KEEP(checkpoint.lease_seize);
+		FAULT_KEEP(checkpoint.lease_renew_all);
 		table->checkpoint.lease_renew_ns = inner->checkpoint.lease_renew_ns;
 	}
 #undef FAULT_KEEP

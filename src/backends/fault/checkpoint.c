@@ -55,6 +55,8 @@ FAULT_VALUE(lease_acquire, struct tide_lease,
             (void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret, struct tide_error *err),
             (call.state, name, owner, &value, err))
 FAULT_SIMPLE(lease_renew, (void *session, const struct tide_fence *fence, struct tide_error *err), (call.state, fence, err))
+FAULT_SIMPLE(lease_renew_all, (void *session, struct tide_lease_renewal *leases, size_t count, struct tide_error *err),
+             (call.state, leases, count, err))
 FAULT_SIMPLE(lease_release, (void *session, const struct tide_fence *fence, struct tide_error *err), (call.state, fence, err))
 FAULT_VALUE(lease_end, bool, (void *session, const char *name, bool *ret, struct tide_error *err), (call.state, name, &value, err))
 FAULT_SIMPLE(lease_mark,
@@ -129,6 +131,7 @@ const struct tide_checkpoint_ops fault_checkpoint_ops = {
 	.lease_acquire = fault_lease_acquire,
 	.lease_seize = fault_lease_seize,
 	.lease_renew = fault_lease_renew,
+	.lease_renew_all = fault_lease_renew_all,
 	.lease_release = fault_lease_release,
 	.lease_end = fault_lease_end,
 	.lease_mark = fault_lease_mark,

@@ -38,6 +38,7 @@
 	X(reset,               true)  \
 	X(lease_acquire,       true)  \
 	X(lease_renew,         false) \
+	X(lease_renew_all,     false) \
 	X(lease_release,       true)  \
 	X(lease_mark,          true)  \
 	X(lease_is_owned,      true)  \

@@ -67,6 +67,19 @@ tide_status memory_lease_renew(void *session, const struct tide_fence *fence, st
 	return status;
 }
 
+tide_status memory_lease_renew_all(void *session, struct tide_lease_renewal *leases, size_t count,
+				   struct tide_error *err) TIDE_UNCHECKED
+{
+	(void)err;
+	struct memory_state *state = lease_lock(session);
+	for (size_t i = 0; i < count; i++) {
+		bool is_mine = memory_check_fence_locked(state, &leases[i].fence, NULL) == TIDE_OK;
+		leases[i].result = is_mine ? TIDE_RENEWAL_MADE : TIDE_RENEWAL_LOST;
+	}
+	mutex_unlock(&state->book_lock);
+	return TIDE_OK;
+}
+
 static void lease_clear(struct memory_lease *lease)
 {
 	lease->owner = lease_nobody;

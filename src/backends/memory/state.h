@@ -93,6 +93,8 @@ tide_status memory_checkpoint_reset(void *session, const char *name, struct tide
 tide_status memory_lease_acquire(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
 				 struct tide_error *err);
 tide_status memory_lease_renew(void *session, const struct tide_fence *fence, struct tide_error *err);
+tide_status memory_lease_renew_all(void *session, struct tide_lease_renewal *leases, size_t count,
+				   struct tide_error *err);
 tide_status memory_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err);
 tide_status memory_lease_end(void *session, const char *name, bool *ret, struct tide_error *err);
 tide_status memory_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,

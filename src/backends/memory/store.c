@@ -425,6 +425,7 @@ const struct tide_backend tide_backend_memory = {
 		.reset = memory_checkpoint_reset,
 		.lease_acquire = memory_lease_acquire,
 		.lease_renew = memory_lease_renew,
+		.lease_renew_all = memory_lease_renew_all,
 		.lease_release = memory_lease_release,
 		.lease_end = memory_lease_end,
 		.lease_mark = memory_lease_mark,

@@ -49,6 +49,7 @@ const struct tide_backend tide_backend_postgres = {
 		.lease_acquire = pg_lease_acquire,
 		.lease_seize = pg_lease_seize,
 		.lease_renew = pg_lease_renew,
+		.lease_renew_all = pg_lease_renew_all,
 		.lease_release = pg_lease_release,
 		.lease_end = pg_lease_end,
 		.lease_mark = pg_lease_mark,

@@ -263,6 +263,7 @@ tide_status pg_lease_acquire(void *session, const char *name, const struct tide_
 tide_status pg_lease_seize(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
 			   struct tide_error *err);
 tide_status pg_lease_renew(void *session, const struct tide_fence *fence, struct tide_error *err);
+tide_status pg_lease_renew_all(void *session, struct tide_lease_renewal *leases, size_t count, struct tide_error *err);
 tide_status pg_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err);
 tide_status pg_lease_end(void *session, const char *name, bool *ret, struct tide_error *err);
 tide_status pg_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,

@@ -9,6 +9,8 @@
  */
 #include "backends/postgres/inner.h"
 
+#include <assert.h>
+
 #include "sys/alloc.h"
 
 static tide_status lease_try(struct pg_session *session, const char *name, const struct tide_uuid *owner,
@@ -89,6 +91,46 @@ tide_status pg_lease_renew(void *session, const struct tide_fence *fence, struct
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	pg_put_fence(&params, fence);
 	return lease_change(session, PG_LEASE_RENEW, &params, fence, err);
+}
+
+static void lease_put_all(struct pg_params *params, const struct tide_lease_renewal *leases, size_t count)
+{
+	char text[TIDE_UUID_TEXT_SIZE];
+	pg_array_begin(params, PG_TEXT, count);
+	for (size_t i = 0; i < count; i++)
+		pg_array_text(params, tide_text(leases[i].fence.name));
+	pg_array_end(params);
+
+	pg_array_begin(params, PG_TEXT, count);
+	for (size_t i = 0; i < count; i++)
+		pg_array_text(params, tide_text(tide_uuid_format(&leases[i].fence.owner, text)));
+	pg_array_end(params);
+
+	pg_array_begin(params, PG_INT8, count);
+	for (size_t i = 0; i < count; i++)
+		pg_array_int8(params, leases[i].fence.epoch);
+	pg_array_end(params);
+}
+
+tide_status pg_lease_renew_all(void *session, struct tide_lease_renewal *leases, size_t count, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	if (count == 0)
+		return TIDE_OK;
+	lease_put_all(&params, leases, count);
+	tide_status status = pg_read_run(session, PG_LEASE_RENEW_ALL, &params, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+
+	for (size_t i = 0; i < count; i++)
+		leases[i].result = TIDE_RENEWAL_LOST;
+	for (int row = 0; row < PQntuples(rows); row++) {
+		int64_t place = pg_int8(rows, row, 0);
+		assert(place >= 1 && place <= (int64_t)count);
+		leases[place - 1].result = pg_bool(rows, row, 1) ? TIDE_RENEWAL_MADE : TIDE_RENEWAL_SKIPPED;
+	}
+	return TIDE_OK;
 }
 
 tide_status pg_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err)

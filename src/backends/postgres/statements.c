@@ -238,6 +238,17 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_LEASE_RENEW] =
 		"UPDATE @subscription_leases SET expires_at = clock_timestamp() + " LEASE_SPAN " "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
+	/* $1 names, $2 owners, $3 epochs. NO KEY UPDATE goes along with a delivery's KEY SHARE (FENCE_ROW); whoever holds more is
+	 * not waited for. A lease without a row in the answer has another owner. */
+	[PG_LEASE_RENEW_ALL] =
+		"WITH asked AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], $3::int8[]) WITH ORDINALITY "
+		"AS a(name, owner, epoch, place)), "
+		"free AS MATERIALIZED (SELECT l.id, a.place FROM @subscription_leases l JOIN asked a "
+		"ON l.name = a.name AND l.owner = a.owner AND l.epoch = a.epoch FOR NO KEY UPDATE OF l SKIP LOCKED), "
+		"made AS (UPDATE @subscription_leases l SET expires_at = clock_timestamp() + " LEASE_SPAN " "
+		"FROM free WHERE l.id = free.id RETURNING free.place) "
+		"SELECT a.place, EXISTS (SELECT 1 FROM made m WHERE m.place = a.place) FROM asked a JOIN @subscription_leases l "
+		"ON l.name = a.name AND l.owner = a.owner AND l.epoch = a.epoch",
 	[PG_LEASE_RELEASE] =
 		"UPDATE @subscription_leases SET owner = NULL, released_at = clock_timestamp(), expires_at = clock_timestamp(), "
 		"<+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, suspect_deaths = NULL WHERE name = $1::text AND owner = $2::text AND epoch >= $3::int8",

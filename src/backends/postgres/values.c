@@ -137,6 +137,12 @@ void pg_array_int4(struct pg_params *params, int32_t value)
 	params_int4(params, value);
 }
 
+void pg_array_int8(struct pg_params *params, int64_t value)
+{
+	params_int4(params, sizeof value);
+	params_int8(params, value);
+}
+
 void pg_array_text(struct pg_params *params, struct tide_text text)
 {
 	params_int4(params, text.data ? (int32_t)text.size : -1);

@@ -52,6 +52,7 @@ void pg_put_names(struct pg_params *params, const char *const *names);    /* tex
 /* One array as a parameter: begin with the number of elements, then so many elements, then end. */
 void pg_array_begin(struct pg_params *params, int type, size_t count);
 void pg_array_int4(struct pg_params *params, int32_t value);
+void pg_array_int8(struct pg_params *params, int64_t value);
 void pg_array_text(struct pg_params *params, struct tide_text text); /* data NULL: NULL */
 void pg_array_uuid(struct pg_params *params, const struct tide_uuid *uuid, bool nil_is_null);
 void pg_array_time(struct pg_params *params, struct tide_time time);

@@ -189,6 +189,7 @@ const struct tide_backend tide_backend_sqlite = {
 		.reset = sqlite_checkpoint_reset,
 		.lease_acquire = sqlite_lease_acquire,
 		.lease_renew = sqlite_lease_renew,
+		.lease_renew_all = sqlite_lease_renew_all,
 		.lease_release = sqlite_lease_release,
 		.lease_end = sqlite_lease_end,
 		.lease_mark = sqlite_lease_mark,

@@ -275,6 +275,8 @@ void sqlite_holdings_close(struct sqlite_store *store);
 tide_status sqlite_lease_acquire(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
 				 struct tide_error *err);
 tide_status sqlite_lease_renew(void *session, const struct tide_fence *fence, struct tide_error *err);
+tide_status sqlite_lease_renew_all(void *session, struct tide_lease_renewal *leases, size_t count,
+				   struct tide_error *err);
 tide_status sqlite_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err);
 tide_status sqlite_lease_end(void *session, const char *name, bool *ret, struct tide_error *err);
 tide_status sqlite_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,

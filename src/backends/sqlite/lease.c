@@ -354,6 +354,18 @@ tide_status sqlite_lease_renew(void *self, const struct tide_fence *fence, struc
 	return sqlite_fence_check(self, fence, err);
 }
 
+/* Each look is a statement of its own: reading waits for no writer, so no row is ever skipped. */
+tide_status sqlite_lease_renew_all(void *self, struct tide_lease_renewal *leases, size_t count, struct tide_error *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		tide_status status = sqlite_fence_check(self, &leases[i].fence, err);
+		if (status != TIDE_OK && status != TIDE_FENCED)
+			return status;
+		leases[i].result = status == TIDE_OK ? TIDE_RENEWAL_MADE : TIDE_RENEWAL_LOST;
+	}
+	return TIDE_OK;
+}
+
 static tide_status lease_change(struct sqlite_session *session, sqlite3_stmt *statement, const struct tide_fence *fence,
 				struct tide_error *err)
 {
