@@ -225,7 +225,6 @@ struct tide_subscription {
 	struct mono_time started_mono, ended_mono;
 	bool is_standby;
 	bool is_owned; /* `owned` is ours: it is renewed beside the watchdog */
-	bool is_being_renewed;
 	struct mono_time renew_at;
 	int64_t renew_ns; /* how often it is renewed */
 	int64_t trust_ns; /* how long after a renewal handlers are called still; INT64_MAX: always */

@@ -34,14 +34,18 @@ struct shutdown {
 	double last_drain_seconds;        /* under the manager's lock */
 };
 
-#define MANAGER_RENEWERS 4
-
-/** A thread that renews leases while some are due. */
+/** Renews the leases of a manager, all of them at once, on a session of its own. */
 struct renewer {
-	struct tide_manager *manager;
-	struct thread thread;   /* watchdog thread, and who ends that */
-	bool is_alive;          /* under the manager's lock */
-	struct mono_time since; /* when its present renewal began; under the manager's lock */
+	struct thread thread; /* watchdog thread, and who ends that */
+	bool is_alive;        /* under the manager's lock */
+
+	/* whose renewal it is: the thread's, and without one the watchdog's */
+	void *session; /* of the checkpoint database; opened with the first lease */
+	struct tide_lease_renewal *leases;
+	char (*names)[TIDE_NAME_MAX + 1]; /* of the leases: a subscription may be removed meanwhile */
+	size_t capacity;
+	struct tide_error told; /* TIDE_OK: the last renewal succeeded */
+	struct mono_time tell_at;
 };
 
 struct tide_manager {
@@ -69,7 +73,7 @@ struct tide_manager {
 	bool should_end_watch;
 	bool is_changing_watch; /* somebody starts or joins it */
 	struct thread watchdog;
-	struct renewer renewers[MANAGER_RENEWERS];
+	struct renewer renewer;
 
 	struct shutdown shutdown;
 	int64_t shutdowns_initiated[8];                      /* by reason; under lock */
@@ -157,10 +161,8 @@ void watchdog_look(struct tide_manager *manager, struct mono_time now);
 
 /** See that leases which are due are being renewed. */
 void renewal_look(struct tide_manager *manager, struct mono_time now);
-/** Whether no renewer is at work. */
-bool renewal_is_over_locked(const struct tide_manager *manager) TIDE_REQUIRES(manager->lock);
-/** Join renewers whose work is over, or wait until it is. */
-void renewal_join(struct tide_manager *manager);
+/** Wait until the renewer is done, and let go of what it has. */
+void renewal_end(struct tide_manager *manager);
 
 /* ---- shutdown.c --------------------------------------------------------------------------------------------- */
 

@@ -2,189 +2,239 @@
 /*
  * Renewing leases beside the watchdog. Where ownership has no time a renewal is the look that finds an idle owner fenced.
  *
- * Happy path: the watchdog finds a lease due and starts a renewer; that one renews whatever is due, one after the other, and
- * ends when nothing is.
- * Failure modes: a renewal finds another owner: the subscription is told and stops before its next event. A renewal fails:
- * it is tried again before the lease runs out. A renewal hangs: after a second another renewer goes on with the rest, up to
- * a few, and nobody waits for the one that hangs but who destroys the manager.
+ * Happy path: the watchdog finds a lease due and starts the renewer; that one renews all that are due, and those that soon
+ * will be, in one statement on a session that nothing else uses, and ends when nothing is due.
+ * Failure modes: a renewal finds another owner: the subscription is told and stops before its next event. A row is locked,
+ * or the renewal fails: it is tried again before the lease runs out, and the log has the error when it changes, and now and
+ * then. A renewal hangs: no lease is renewed, and no handler called any more once two thirds of the lease have passed; nobody
+ * waits for it but who destroys the manager.
  */
 #include "supervise/manager.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "sys/alloc.h"
 #include "sys/log.h"
 
-#define RENEWAL_SLOW_NS NS_PER_SECOND /* so long in one renewal, and another renewer is needed */
-#define RENEWAL_AGAIN 5               /* a failed one is tried again after this part of the interval */
+#define RENEWAL_TOGETHER 2                   /* what is due within this part of its interval goes along */
+#define RENEWAL_AGAIN 5                      /* a failed one is tried again after this part of the interval */
+#define RENEWAL_TELL_NS (10 * NS_PER_SECOND) /* the same error is told again after this */
 
-/* What is renewed, without the subscription: it may be removed meanwhile. */
-struct renewal {
-	char name[TIDE_NAME_MAX + 1];
-	struct tide_fence fence;
-};
-
-static int64_t renewal_interval(const struct tide_manager *manager)
+static struct tide_store *renewal_database(const struct tide_manager *manager)
 {
-	return manager->engine.checkpoints->database->backend->checkpoint.lease_renew_ns;
+	return manager->engine.checkpoints->database;
 }
 
-static bool renewal_is_due_locked(struct tide_subscription *subscription, struct mono_time now)
+/* ---- What is due ---------------------------------------------------------------------------------------------- */
+
+/* Owned, and due within this part of its interval; 0: now. */
+static bool renewal_is_due_locked(struct tide_subscription *subscription, struct mono_time now, int part)
 {
 	mutex_lock(&subscription->lock);
-	bool is_due = subscription->is_owned && !subscription->is_being_renewed && subscription->renew_at.ns <= now.ns;
+	int64_t ahead = part > 0 ? subscription->renew_ns / part : 0;
+	bool is_due = subscription->is_owned && subscription->renew_at.ns <= mono_add(now, ahead).ns;
 	mutex_unlock(&subscription->lock);
 	return is_due;
 }
 
-static struct tide_subscription *renewal_find_due_locked(const struct tide_manager *manager, struct mono_time now)
+static bool renewal_finds_due_locked(const struct tide_manager *manager, struct mono_time now)
 	TIDE_REQUIRES(manager->lock)
 {
-	struct tide_subscription *subscription = manager->subscriptions;
-	while (subscription && !renewal_is_due_locked(subscription, now))
+	const struct tide_subscription *subscription = manager->subscriptions;
+	while (subscription && !renewal_is_due_locked((struct tide_subscription *)subscription, now, 0))
 		subscription = subscription->next;
-	return subscription;
+	return subscription != NULL;
 }
 
-/* Only renewers look for what is due, under the registry's lock: nobody else takes it meanwhile. */
-static bool renewal_take_locked(struct tide_manager *manager, struct mono_time now, struct renewal *ret)
-	TIDE_REQUIRES(manager->lock)
+static tide_status renewal_make_room(struct renewer *renewer, size_t count, struct tide_error *err)
 {
-	struct tide_subscription *subscription = renewal_find_due_locked(manager, now);
-	if (!subscription)
-		return false;
-	memcpy(ret->name, subscription->name, sizeof ret->name);
+	if (count <= renewer->capacity)
+		return TIDE_OK;
+	struct tide_lease_renewal *leases = alloc_resize(renewer->leases, count, sizeof *leases);
+	if (!leases)
+		return alloc_fail(err);
+	renewer->leases = leases;
+	char(*names)[TIDE_NAME_MAX + 1] = alloc_resize(renewer->names, count, sizeof *names);
+	if (!names)
+		return alloc_fail(err);
+	renewer->names = names;
+	renewer->capacity = count;
+	return TIDE_OK;
+}
+
+static void renewal_take_one(struct renewer *renewer, size_t at, struct tide_subscription *subscription)
+{
+	struct tide_lease_renewal *lease = &renewer->leases[at];
+	memcpy(renewer->names[at], subscription->name, sizeof renewer->names[at]);
 	mutex_lock(&subscription->lock);
-	ret->fence = subscription->owned;
-	subscription->is_being_renewed = true;
+	lease->fence = subscription->owned;
 	mutex_unlock(&subscription->lock);
-	ret->fence.name = ret->name;
-	return true;
+	lease->fence.name = renewer->names[at];
+	lease->result = TIDE_RENEWAL_SKIPPED;
 }
 
-static tide_status renewal_ask(struct tide_manager *manager, const struct renewal *renewal)
+/* `*ret` is 0 when nothing is due. */
+static tide_status renewal_take_locked(struct tide_manager *manager, struct mono_time now, size_t *ret,
+				       struct tide_error *err) TIDE_REQUIRES(manager->lock)
 {
-	struct tide_store *database = manager->engine.checkpoints->database;
-	void *session;
-	struct tide_error err;
-	tide_status status = store_borrow(database, &session, &err);
-	if (status == TIDE_OK) {
-		status = database->backend->checkpoint.lease_renew(session, &renewal->fence, &err);
-		store_return(database, session, status);
+	struct renewer *renewer = &manager->renewer;
+	*ret = 0;
+	if (!renewal_finds_due_locked(manager, now))
+		return TIDE_OK;
+	tide_status status = renewal_make_room(renewer, atomic_load(&manager->count), err);
+	if (status != TIDE_OK)
+		return status;
+
+	struct tide_subscription *subscription;
+	for (subscription = manager->subscriptions; subscription; subscription = subscription->next) {
+		if (!renewal_is_due_locked(subscription, now, RENEWAL_TOGETHER))
+			continue;
+		assert(*ret < renewer->capacity);
+		renewal_take_one(renewer, (*ret)++, subscription);
 	}
-	probe_note(&manager->engine.probe, DATABASE_CHECKPOINTS, status, &err);
-	if (status != TIDE_OK && status != TIDE_FENCED)
-		log_at(TIDE_LOG_WARNING, "subscription", "ownership not renewed", "name='%s' error='%s'", renewal->name,
-		       err.message);
+	return TIDE_OK;
+}
+
+/* ---- Asking --------------------------------------------------------------------------------------------------- */
+
+static void renewal_close_session(struct tide_manager *manager)
+{
+	if (manager->renewer.session)
+		renewal_database(manager)->backend->store.session_close(manager->renewer.session);
+	manager->renewer.session = NULL;
+}
+
+/* During an outage every renewal fails, several times a second with many leases. */
+static void renewal_tell(struct renewer *renewer, size_t count, tide_status status, const struct tide_error *err,
+			 struct mono_time now)
+{
+	struct tide_error *told = &renewer->told;
+	bool is_same = told->status == status && (status == TIDE_OK || strcmp(told->message, err->message) == 0);
+	if (is_same && (status == TIDE_OK || now.ns < renewer->tell_at.ns))
+		return;
+	if (status == TIDE_OK)
+		log_at(TIDE_LOG_NOTICE, "subscription", "ownership renewed again", "count=%zu", count);
+	else
+		log_at(TIDE_LOG_WARNING, "subscription", "ownership not renewed", "count=%zu error='%s'", count,
+		       err->message);
+	*told = status == TIDE_OK ? (struct tide_error){ .status = TIDE_OK } : *err;
+	renewer->tell_at = mono_add(now, RENEWAL_TELL_NS);
+}
+
+static tide_status renewal_ask(struct tide_manager *manager, size_t count, struct tide_error *err)
+{
+	struct renewer *renewer = &manager->renewer;
+	const struct tide_store *database = renewal_database(manager);
+	tide_status status = TIDE_OK;
+	if (!renewer->session)
+		status = database->backend->store.session_open(database->state, &renewer->session, err);
+	if (status == TIDE_OK)
+		status = database->backend->checkpoint.lease_renew_all(renewer->session, renewer->leases, count, err);
+	if (status == TIDE_CONNECTION_LOST)
+		renewal_close_session(manager);
+	probe_note(&manager->engine.probe, DATABASE_CHECKPOINTS, status, err);
 	return status;
 }
 
+/* ---- What came of it ------------------------------------------------------------------------------------------ */
+
 /* Unless the ownership that was asked about has been released or followed by another meanwhile. */
-static void renewal_note(struct tide_subscription *subscription, const struct renewal *renewal, tide_status status,
+static void renewal_note(struct tide_subscription *subscription, const struct tide_lease_renewal *lease,
 			 struct mono_time began, struct mono_time now)
 {
 	mutex_lock(&subscription->lock);
-	struct mono_time again = status == TIDE_OK ? mono_add(began, subscription->renew_ns)
-						   : mono_add(now, subscription->renew_ns / RENEWAL_AGAIN);
-	bool is_same = subscription->is_owned && subscription->owned.epoch == renewal->fence.epoch;
-	bool is_lost = is_same && status == TIDE_FENCED;
-	subscription->is_being_renewed = false;
+	bool is_same = subscription->is_owned && subscription->owned.epoch == lease->fence.epoch;
+	bool is_made = is_same && lease->result == TIDE_RENEWAL_MADE;
+	bool is_lost = is_same && lease->result == TIDE_RENEWAL_LOST;
 	subscription->is_lost = subscription->is_lost || is_lost;
 	if (is_same)
-		subscription->renew_at = again;
-	if (is_same && status == TIDE_OK)
+		subscription->renew_at = is_made ? mono_add(began, subscription->renew_ns)
+						 : mono_add(now, subscription->renew_ns / RENEWAL_AGAIN);
+	if (is_made)
 		atomic_store(&subscription->trust_until, mono_add(began, subscription->trust_ns).ns);
 	mutex_unlock(&subscription->lock);
 	if (is_lost)
 		subscription_nudge(subscription);
 }
 
-static void renewal_put_locked(struct tide_manager *manager, const struct renewal *renewal, tide_status status,
-			       struct mono_time began) TIDE_REQUIRES(manager->lock)
+static void renewal_put_locked(struct tide_manager *manager, size_t count, tide_status status, struct mono_time began)
+	TIDE_REQUIRES(manager->lock)
 {
-	struct tide_subscription *subscription = manager->subscriptions;
-	while (subscription && memcmp(&subscription->owner, &renewal->fence.owner, sizeof subscription->owner) != 0)
-		subscription = subscription->next;
-	if (subscription)
-		renewal_note(subscription, renewal, status, began, clock_mono(manager->engine.clock));
-}
-
-/* Renew what is due until nothing is; `renewer` NULL: in the caller's own thread. */
-static void renewal_work_locked(struct tide_manager *manager, struct renewer *renewer) TIDE_REQUIRES(manager->lock)
-{
-	struct renewal renewal;
-	struct mono_time began = clock_mono(manager->engine.clock);
-	while (!(renewer && manager->should_end_watch) && renewal_take_locked(manager, began, &renewal)) {
-		if (renewer)
-			renewer->since = began;
-		mutex_unlock(&manager->lock);
-		tide_status status = renewal_ask(manager, &renewal);
-		mutex_lock(&manager->lock);
-		renewal_put_locked(manager, &renewal, status, began);
-		began = clock_mono(manager->engine.clock);
+	struct mono_time now = clock_mono(manager->engine.clock);
+	for (size_t i = 0; i < count; i++) {
+		struct tide_lease_renewal *lease = &manager->renewer.leases[i];
+		struct tide_subscription *subscription = manager->subscriptions;
+		if (status != TIDE_OK)
+			lease->result = TIDE_RENEWAL_SKIPPED;
+		while (subscription && !tide_uuid_equal(&subscription->owner, &lease->fence.owner))
+			subscription = subscription->next;
+		if (subscription)
+			renewal_note(subscription, lease, began, now);
 	}
 }
 
+/* Until nothing is due, or memory is short: the next look tries again. */
+static void renewal_work_locked(struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
+{
+	size_t count = 1;
+	tide_status status = TIDE_OK;
+	while (count > 0 && !(manager->is_threaded && manager->should_end_watch)) {
+		struct tide_error err;
+		struct mono_time began = clock_mono(manager->engine.clock);
+		status = renewal_take_locked(manager, began, &count, &err);
+		mutex_unlock(&manager->lock);
+		if (count > 0)
+			status = renewal_ask(manager, count, &err);
+		if (count > 0 || status != TIDE_OK)
+			renewal_tell(&manager->renewer, count, status, &err, began);
+		mutex_lock(&manager->lock);
+		renewal_put_locked(manager, count, status, began);
+	}
+}
+
+/* ---- Its thread ----------------------------------------------------------------------------------------------- */
+
 static void renewal_run(void *self)
 {
-	struct renewer *renewer = self;
-	struct tide_manager *manager = renewer->manager;
+	struct tide_manager *manager = self;
 	mutex_lock(&manager->lock);
-	renewal_work_locked(manager, renewer);
-	renewer->is_alive = false;
+	renewal_work_locked(manager);
+	manager->renewer.is_alive = false;
 	cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
 }
 
-/* A free place for one more, when something is due and everybody who is at work is slow. */
-static struct renewer *renewal_place_locked(struct tide_manager *manager, struct mono_time now)
-	TIDE_REQUIRES(manager->lock)
-{
-	struct renewer *free = NULL;
-	for (size_t i = 0; i < MANAGER_RENEWERS; i++) {
-		struct renewer *renewer = &manager->renewers[i];
-		if (renewer->is_alive && mono_since(now, renewer->since) < RENEWAL_SLOW_NS)
-			return NULL;
-		if (!renewer->is_alive)
-			free = renewer;
-	}
-	return free && renewal_find_due_locked(manager, now) ? free : NULL;
-}
-
 void renewal_look(struct tide_manager *manager, struct mono_time now)
 {
-	if (renewal_interval(manager) == 0)
+	if (renewal_database(manager)->backend->checkpoint.lease_renew_ns == 0)
 		return;
+	struct renewer *renewer = &manager->renewer;
 	mutex_lock(&manager->lock);
 	if (!manager->is_threaded)
-		renewal_work_locked(manager, NULL);
-	struct renewer *renewer = manager->is_threaded ? renewal_place_locked(manager, now) : NULL;
-	if (renewer) {
-		renewer->manager = manager;
-		renewer->since = now;
-		renewer->is_alive = true;
-	}
+		renewal_work_locked(manager);
+	bool is_needed = manager->is_threaded && !renewer->is_alive && renewal_finds_due_locked(manager, now);
+	renewer->is_alive = renewer->is_alive || is_needed;
 	mutex_unlock(&manager->lock);
-	if (!renewer)
+	if (!is_needed)
 		return;
+
 	thread_join(&renewer->thread); /* of its last time: it has ended */
-	if (thread_start(&renewer->thread, "tide-renewer", renewal_run, renewer, NULL) == TIDE_OK)
+	if (thread_start(&renewer->thread, "tide-renewer", renewal_run, manager, NULL) == TIDE_OK)
 		return;
 	mutex_lock(&manager->lock); /* the next look tries again */
 	renewer->is_alive = false;
 	mutex_unlock(&manager->lock);
 }
 
-bool renewal_is_over_locked(const struct tide_manager *manager)
+void renewal_end(struct tide_manager *manager)
 {
-	for (size_t i = 0; i < MANAGER_RENEWERS; i++)
-		if (manager->renewers[i].is_alive)
-			return false;
-	return true;
-}
-
-void renewal_join(struct tide_manager *manager)
-{
-	for (size_t i = 0; i < MANAGER_RENEWERS; i++)
-		thread_join(&manager->renewers[i].thread);
+	struct renewer *renewer = &manager->renewer;
+	thread_join(&renewer->thread);
+	renewal_close_session(manager);
+	tide_free(renewer->leases);
+	tide_free(renewer->names);
+	renewer->leases = NULL;
+	renewer->names = NULL;
+	renewer->capacity = 0;
 }

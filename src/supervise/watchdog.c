@@ -106,7 +106,7 @@ bool watchdog_stop(struct tide_manager *manager, struct mono_time deadline)
 	manager->should_end_watch = true;
 	cond_broadcast(&manager->changed);
 	bool is_over = false, is_in_time = true;
-	while (!(is_over = !manager->is_looking && renewal_is_over_locked(manager)) && is_in_time &&
+	while (!(is_over = !manager->is_looking && !manager->renewer.is_alive) && is_in_time &&
 	       manager->should_end_watch)
 		is_in_time = cond_wait_until(&manager->changed, &manager->lock, deadline);
 	bool is_mine = is_over && !manager->is_changing_watch;
@@ -115,7 +115,7 @@ bool watchdog_stop(struct tide_manager *manager, struct mono_time deadline)
 	if (!is_mine)
 		return is_over;
 	thread_join(&manager->watchdog);
-	renewal_join(manager);
+	renewal_end(manager);
 	mutex_lock(&manager->lock);
 	manager->is_changing_watch = false;
 	cond_broadcast(&manager->changed);

@@ -183,11 +183,13 @@ static void nothing_starts_while_a_shutdown_is_under_way(void **state)
 
 static atomic_int edge_renewals;
 
-static tide_status count_renewals(void *session, const struct tide_fence *fence, struct tide_error *err)
+static tide_status count_renewals(void *session, struct tide_lease_renewal *leases, size_t count,
+				  struct tide_error *err)
 {
 	(void)session;
-	(void)fence;
 	(void)err;
+	for (size_t i = 0; i < count; i++)
+		leases[i].result = TIDE_RENEWAL_MADE;
 	atomic_fetch_add(&edge_renewals, 1);
 	return TIDE_OK;
 }
@@ -201,7 +203,7 @@ static void the_lease_of_an_abandoned_handler_is_renewed(void **state)
 	witness.decide = wait_for_gate;
 	rig_open(&rig, "memory");
 	edge_replace(&rig);
-	edge_backend.checkpoint.lease_renew = count_renewals;
+	edge_backend.checkpoint.lease_renew_all = count_renewals;
 	edge_backend.checkpoint.lease_renew_ns = NS_PER_MS;
 	append_many(rig.store, stream_of("Order", 1), 0, 1);
 	struct tide_subscriber subscriber = witness_single("Edge", &witness);
@@ -250,13 +252,11 @@ static tide_status hang_in_read(void *session, const struct tide_page_query *que
 	return edge_real.store.read(session, query, page, err);
 }
 
-static tide_status hang_in_renewal(void *session, const struct tide_fence *fence, struct tide_error *err)
+static tide_status hang_in_renewal(void *session, struct tide_lease_renewal *leases, size_t count,
+				   struct tide_error *err)
 {
-	(void)session;
-	(void)fence;
-	(void)err;
 	hang_at_gate();
-	return TIDE_OK;
+	return edge_real.checkpoint.lease_renew_all(session, leases, count, err);
 }
 
 static void hang_in_callback(void *self, const struct tide_error_record *record)
@@ -299,7 +299,7 @@ static void edge_hang(struct rig *rig, struct witness *witness, enum edge_left l
 		edge_backend.checkpoint.lease_release = hang_in_release;
 	if (left == LEFT_READ)
 		edge_backend.store.read = hang_in_read;
-	edge_backend.checkpoint.lease_renew = left == LEFT_RENEWAL ? hang_in_renewal : count_renewals;
+	edge_backend.checkpoint.lease_renew_all = left == LEFT_RENEWAL ? hang_in_renewal : count_renewals;
 	edge_backend.checkpoint.lease_renew_ns = NS_PER_MS;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A statement that lasts is ended when its time is over: over SQLite and PostgreSQL, and through the fault backend. */
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include "lib/child.h"
 #include "lib/temp.h"
 #include "postgres_tools.h"
+#include "sys/thread.h"
 
 #define PATIENCE 60 /* seconds until what hangs ends the test */
 
@@ -192,6 +194,130 @@ static void a_lease_lasts_as_its_row_says(void **state)
 	PQfinish(sql);
 }
 
+static struct tide_fence lease_of(void *session, const char *name)
+{
+	struct tide_lease lease;
+	struct tide_fence fence = { .name = name, .owner = tide_uuid_v4() };
+	must(CHECKPOINT->lease_acquire(session, name, &fence.owner, &lease, err));
+	assert_true(lease.is_owned);
+	fence.epoch = lease.epoch;
+	return fence;
+}
+
+static void a_lease_whose_row_is_locked_is_skipped(void **state)
+{
+	(void)state;
+	PGconn *sql = sql_connect("options=-csearch_path=skipped");
+	void *store = backend_opened("postgresql:///?schema=skipped");
+	void *a = session_opened(store), *b = session_opened(store);
+	struct tide_lease_renewal leases[] = { { .fence = lease_of(a, "locked") },
+					       { .fence = lease_of(a, "delivering") },
+					       { .fence = lease_of(a, "idle") } };
+	sql_run(sql, "UPDATE subscription_leases SET expires_at = clock_timestamp() + '1 s'");
+	struct tide_checkpoint_write write = {
+		.name = "delivering", .has_position = true, .progress = { .position = 5 }, .now = tide_time_now()
+	};
+	must(STORE->begin(b, err));
+	must(CHECKPOINT->save(b, &leases[1].fence, &write, err)); /* which holds its row until the commit */
+	sql_run(sql, "BEGIN");
+	sql_run(sql, "SELECT 1 FROM subscription_leases WHERE name = 'locked' FOR UPDATE");
+
+	must(CHECKPOINT->lease_renew_all(a, leases, 3, err));
+	assert_int_equal(leases[0].result, TIDE_RENEWAL_SKIPPED);
+	assert_int_equal(leases[1].result, TIDE_RENEWAL_MADE);
+	assert_int_equal(leases[2].result, TIDE_RENEWAL_MADE);
+	sql_run(sql, "COMMIT");
+	assert_int_equal(sql_number(sql, "SELECT count(*) FROM subscription_leases "
+					 "WHERE (name = 'locked') = (expires_at < clock_timestamp() + '2 s')"),
+			 3);
+	must(CHECKPOINT->lease_renew_all(a, leases, 3, err));
+	assert_int_equal(leases[0].result, TIDE_RENEWAL_MADE);
+	must(STORE->commit(b, err));
+
+	STORE->session_close(a);
+	STORE->session_close(b);
+	STORE->close(store);
+	PQfinish(sql);
+}
+
+#define RENEWED 8
+
+struct renewing {
+	struct tide_store *store;
+	atomic_int calls[RENEWED];
+	atomic_bool is_appended;
+};
+
+static tide_status count_call(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+{
+	(void)event;
+	(void)delivery;
+	atomic_fetch_add((atomic_int *)self, 1);
+	return TIDE_OK;
+}
+
+static void append_behind_the_lock(void *self)
+{
+	struct renewing *renewing = self;
+	append_one(renewing->store, stream_of("Renewed", 1), "Fine");
+	atomic_store(&renewing->is_appended, true);
+}
+
+static struct tide_manager *renewing_start(struct renewing *renewing)
+{
+	struct tide_manager *manager;
+	must(tide_manager_open(TIDE_MANAGER(.store = renewing->store, .lease_seconds = 1), &manager, err));
+	for (int i = 0; i < RENEWED; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "renewed-%d", i);
+		struct tide_subscriber subscriber = { .name = name, .self = &renewing->calls[i], .handle = count_call };
+		must(tide_manager_subscribe(manager, &subscriber, NULL, NULL, err));
+	}
+	must(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
+	return manager;
+}
+
+/* All leases but one are locked, and the pool's only connection waits. The one left lives by being renewed for longer than it
+ * lasts; the others begin no call before they are renewed again. */
+static void a_lease_is_renewed_whatever_else_waits(void **state)
+{
+	(void)state;
+	struct renewing renewing = { 0 };
+	struct thread appender;
+	must(tide_store_open("postgresql:///?schema=renewing&pool=1", TIDE_STORE_OPTIONS(.initialize = true),
+			     &renewing.store, err));
+	PGconn *rows = sql_connect("options=-csearch_path=renewing"), *table = sql_connect("");
+	PGconn *sql = sql_connect("options=-csearch_path=renewing");
+	alarm(4 * PATIENCE);
+	struct tide_manager *manager = renewing_start(&renewing);
+	wait_for(PATIENCE, sql_number(sql, "SELECT count(owner) FROM subscription_leases") == RENEWED);
+	sql_run(table, "BEGIN");
+	sql_run(table, "LOCK TABLE renewing.events IN EXCLUSIVE MODE");
+	must(thread_start(&appender, "appends", append_behind_the_lock, &renewing, err));
+	sql_run(rows, "BEGIN");
+	sql_run(rows, "SELECT 1 FROM subscription_leases WHERE name <> 'renewed-7' FOR UPDATE");
+	wait_for(PATIENCE, sql_number(sql, "SELECT count(*) FROM subscription_leases WHERE name = 'renewed-7' "
+					   "AND expires_at > acquired_at + '3 s'") == 1);
+	wait_for(PATIENCE, sql_number(sql, "SELECT count(*) FROM subscription_leases WHERE name <> 'renewed-7' "
+					   "AND expires_at < clock_timestamp()") == RENEWED - 1);
+	assert_false(atomic_load(&renewing.is_appended));
+	sql_run(table, "COMMIT");
+	thread_join(&appender);
+
+	wait_for(PATIENCE, atomic_load(&renewing.calls[7]) == 1);
+	for (int i = 0; i < RENEWED; i++)
+		assert_int_equal(atomic_load(&renewing.calls[i]), i == 7);
+	sql_run(rows, "COMMIT");
+	for (int i = 0; i < RENEWED; i++)
+		wait_for(PATIENCE, atomic_load(&renewing.calls[i]) == 1);
+	tide_manager_close(manager);
+	tide_store_close(renewing.store);
+	PQfinish(rows);
+	PQfinish(table);
+	PQfinish(sql);
+	alarm(0);
+}
+
 static tide_status write_row(void *self, const struct tide_event *event, struct tide_delivery *delivery)
 {
 	char text[120];
@@ -275,6 +401,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_long_statement_ends_at_its_processing_timeout),
 		cmocka_unit_test(a_stop_ends_the_statement_it_gives_up_waiting_for),
 		cmocka_unit_test(a_lease_lasts_as_its_row_says),
+		cmocka_unit_test(a_lease_whose_row_is_locked_is_skipped),
+		cmocka_unit_test(a_lease_is_renewed_whatever_else_waits),
 		cmocka_unit_test(an_owner_that_freezes_in_its_transaction_is_replaced),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
