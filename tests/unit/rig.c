@@ -344,3 +344,10 @@ void json_keys_are(const char *json, const char *path, const char *keys)
 	}
 	assert_string_equal(found, keys);
 }
+
+void rig_hold(struct rig *rig)
+{
+	atomic_store(&rig->script.is_closed, true);
+	rig_append(rig, "Good");
+	rig_await_inside(rig);
+}

@@ -104,5 +104,7 @@ void rig_log_begin_at(enum tide_log_level level);
 void rig_log_end(void);
 /** How many lines contain all of these texts (the second may be NULL). */
 int rig_logged(const char *text, const char *more);
+/** An event is in hand, and stays there until the script is opened. */
+void rig_hold(struct rig *rig);
 
 #endif
