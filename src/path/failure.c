@@ -205,7 +205,7 @@ static enum step failure_of_run(struct tide_subscription *subscription, const st
 	metrics_type(&subscription->metrics, event->event_type)->counts.failed[error->status]++;
 	subscription->counts.failed++;
 	mutex_unlock(&subscription->lock);
-	return runner_fail(subscription, error);
+	return runner_give_up(subscription, error);
 }
 
 static void failure_try_again(struct tide_subscription *subscription, tide_position position, int32_t attempt,
@@ -293,7 +293,7 @@ static enum step failure_count_event(struct tide_subscription *subscription)
 	mutex_lock(&subscription->lock);
 	bool is_enough = limit > 0 && subscription->counts.failed >= limit;
 	mutex_unlock(&subscription->lock);
-	return is_enough ? runner_fail(subscription, &error) : STEP_ON;
+	return is_enough ? runner_give_up(subscription, &error) : STEP_ON;
 }
 
 /* The event ends the run: it has failed, and is not settled. The count stands even if the transaction goes. */
@@ -314,7 +314,7 @@ static enum step failure_stop(struct tide_subscription *subscription, const stru
 {
 	struct tide_error error = subscription->runner.pending.error;
 	failure_conclude_unsettled(subscription, event);
-	return runner_fail(subscription, &error);
+	return runner_give_up(subscription, &error);
 }
 
 static enum step failure_discard(struct tide_subscription *subscription, const struct tide_event *event)
@@ -373,16 +373,14 @@ static enum step failure_judge_add(struct tide_subscription *subscription, const
 	bool is_again = runner->entry_position == event->position;
 	if (is_again && runner->tries[RETRY_DLQ] < runner->entry_tries)
 		runner->tries[RETRY_DLQ] = runner->entry_tries;
-	enum step step = infra_judge(subscription, RETRY_DLQ, status, err);
+	enum step step = infra_end(subscription, RETRY_DLQ, status, err);
 	runner->entry_position = step == STEP_ON ? 0 : event->position;
 	runner->entry_tries = runner->tries[RETRY_DLQ];
 	if (step == STEP_WAIT)
 		return save_before_wait(subscription);
-	if (step != STEP_END)
-		return step;
-	if (runner->pending.is_pending && status != TIDE_FENCED)
+	if (step == STEP_FAIL && runner->pending.is_pending && status != TIDE_FENCED)
 		failure_conclude_unsettled(subscription, event);
-	return runner_fail(subscription, err);
+	return step;
 }
 
 /* Add the entry of the next event; STEP_ON with `*ret` when it was accepted. `behind` NULL: it is not parked. */

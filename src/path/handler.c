@@ -396,8 +396,8 @@ static enum step handler_wait_out(struct tide_subscription *subscription, const 
 	runner->attempts--;
 	runner->is_admitted = false;
 	handler_cancel_probe(subscription);
-	if (infra_judge(subscription, RETRY_CHECKPOINT, err->status, err) == STEP_END)
-		return runner_fail(subscription, err);
+	if (infra_end(subscription, RETRY_CHECKPOINT, err->status, err) == STEP_FAIL)
+		return STEP_FAIL;
 	if (delivery->has_lost_transaction)
 		infra_close(subscription);
 	enum step step = save_before_wait(subscription);

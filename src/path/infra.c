@@ -116,8 +116,8 @@ static void infra_say_attempts(struct tide_error *err, int32_t attempts)
 	memcpy(err->message + end, suffix, size + 1);
 }
 
-enum step infra_judge(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
-		      struct tide_error *err)
+enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
+		    struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	runner_look_at_clock(subscription);
@@ -134,19 +134,12 @@ enum step infra_judge(struct tide_subscription *subscription, enum retry_operati
 	if (delay < 0) {
 		if (status != TIDE_FENCED && *tries > 1)
 			infra_say_attempts(err, *tries);
-		return STEP_END;
+		return runner_give_up(subscription, err);
 	}
 	log_at(TIDE_LOG_WARNING, "subscription", "trying again", "name='%s' operation=%s attempt=%d delay_seconds=%.3f",
 	       subscription->name, retry_operation_name(operation), *tries + 1, seconds_of_ns(delay));
 	runner->try_at = mono_add(runner->now, delay);
 	return runner_wait(subscription, runner->try_at, "the database is tried again");
-}
-
-enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
-		    struct tide_error *err)
-{
-	enum step step = infra_judge(subscription, operation, status, err);
-	return step == STEP_END ? runner_fail(subscription, err) : step;
 }
 
 static tide_status infra_attach(struct tide_subscription *subscription, struct tide_error *err)

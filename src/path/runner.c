@@ -199,7 +199,7 @@ static void runner_report_unsaved(struct tide_subscription *subscription, const 
 		       &(struct failure_context){ .retry_count = runner->tries[RETRY_CHECKPOINT], .is_logged = true });
 }
 
-enum step runner_fail(struct tide_subscription *subscription, const struct tide_error *error)
+static enum step runner_fail(struct tide_subscription *subscription, const struct tide_error *error)
 {
 	struct tide_error first = *error, err;
 	if (first.status == TIDE_FENCED)
@@ -251,7 +251,7 @@ static enum step runner_stop_later(struct tide_subscription *subscription, const
 	return runner_stop_waits(subscription);
 }
 
-enum step runner_stop(struct tide_subscription *subscription)
+static enum step runner_stop(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_error err;
@@ -261,7 +261,7 @@ enum step runner_stop(struct tide_subscription *subscription)
 	if (status == TIDE_FENCED) {
 		runner_hear_of_loss(subscription);
 	} else if (status == TIDE_HANDLER_PERMANENT) { /* found by the handler itself, before the commit */
-		return runner_fail(subscription, &err);
+		return runner_give_up(subscription, &err);
 	} else if (status != TIDE_OK) {
 		int64_t delay = runner_delay_of_stop(subscription, &err);
 		if (delay >= 0)
@@ -306,7 +306,7 @@ static enum step runner_obey(struct tide_subscription *subscription)
 	if (is_lost) {
 		struct tide_error err;
 		tide_fail(&err, TIDE_FENCED, "'%s' is owned by another process", subscription->name);
-		return runner_fail(subscription, &err);
+		return runner_give_up(subscription, &err);
 	}
 	return STEP_ON;
 }
@@ -560,7 +560,7 @@ static bool runner_is_lost(const struct tide_subscription *subscription)
 	return (state_is_running(state) || state == TIDE_STATE_PAUSED) && !subscription->runner.is_resolved;
 }
 
-static enum step runner_advance(struct tide_subscription *subscription)
+static enum step runner_part(struct tide_subscription *subscription)
 {
 	if (atomic_load(&subscription->attention)) {
 		enum step step = runner_obey(subscription);
@@ -586,6 +586,12 @@ static enum step runner_advance(struct tide_subscription *subscription)
 		break;
 	}
 	return STEP_END;
+}
+
+static enum step runner_advance(struct tide_subscription *subscription)
+{
+	enum step step = runner_part(subscription);
+	return step == STEP_FAIL ? runner_fail(subscription, &subscription->runner.cause) : step;
 }
 
 struct mono_time runner_step(struct tide_subscription *subscription, struct mono_time now)

@@ -13,6 +13,7 @@
 enum step {
 	STEP_ON,   /* something was done: go on at once */
 	STEP_WAIT, /* nothing to do before runner.wait_at, or a ring */
+	STEP_FAIL, /* the run has to end for runner.cause; only runner_advance ends it */
 	STEP_END   /* the run is over */
 };
 
@@ -31,6 +32,13 @@ static inline enum step runner_wait(struct tide_subscription *subscription, stru
 	subscription->runner.wait_at = until;
 	subscription->runner.wait_why = why;
 	return STEP_WAIT;
+}
+
+/** The run cannot go on: a part returns this, and what is above it hands it up. */
+static inline enum step runner_give_up(struct tide_subscription *subscription, const struct tide_error *cause)
+{
+	subscription->runner.cause = *cause;
+	return STEP_FAIL;
 }
 
 /** After what may have taken long, so that its time is not the next handler's. */
@@ -56,11 +64,7 @@ bool runner_move_from(struct tide_subscription *subscription, enum tide_state fr
 
 /** May the operation be tried now? STEP_WAIT: not yet. Every STEP_ON is followed by infra_end. */
 enum step infra_begin(struct tide_subscription *subscription);
-/** Judge how it ended: STEP_ON when it succeeded, STEP_WAIT until the next try, STEP_END when the run has to fail with
- * `err`. */
-enum step infra_judge(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
-		      struct tide_error *err);
-/** The same, and fail the run when it has to. */
+/** Judge how it ended: STEP_ON when it succeeded, STEP_WAIT until the next try, STEP_FAIL when there is none. */
 enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
 		    struct tide_error *err);
 /** Whether an operation on a database that failed so is tried once more: what passes, and a full disk, ends no run. */
@@ -90,7 +94,7 @@ void start_note(struct tide_subscription *subscription, const struct tide_lease_
 /** Save progress, committing the delivery transaction if one is open. */
 enum step save_step(struct tide_subscription *subscription);
 /** Somebody has to wait: commit what is settled, so that no transaction is open meanwhile. Returns STEP_WAIT as before, or
- * STEP_END. */
+ * STEP_FAIL. */
 enum step save_before_wait(struct tide_subscription *subscription);
 /** Save once, for a run that ends: TIDE_OK also when nothing was to save. */
 tide_status save_once(struct tide_subscription *subscription, struct tide_error *err);
@@ -221,12 +225,5 @@ tide_status parked_load(struct tide_subscription *subscription, bool *ret_releas
 /** A due entry failed and is the head of its aggregate now: park those that were due with it behind it. */
 tide_status parked_put_back(struct tide_subscription *subscription, const struct tide_dead_letter *head,
 			    const struct tide_event *event, struct tide_error *err);
-
-/* ---- ending --------------------------------------------------------------------------------------------------- */
-
-/** End the run in ERROR: the settled prefix is saved, the error is kept. A fenced one starts again and stands by. */
-enum step runner_fail(struct tide_subscription *subscription, const struct tide_error *error);
-/** End the run in STOPPED, or wait to try the final save again. */
-enum step runner_stop(struct tide_subscription *subscription);
 
 #endif

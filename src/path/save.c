@@ -433,7 +433,7 @@ enum step save_step(struct tide_subscription *subscription)
 	tide_status status = save_try(subscription, &err);
 	if (status == TIDE_HANDLER_PERMANENT && was_single) { /* found by the handler itself: no event is to blame */
 		failure_record(subscription, &err, &(struct failure_context){ .is_retried = false });
-		return runner_fail(subscription, &err);
+		return runner_give_up(subscription, &err);
 	}
 	bool is_final =
 		runner->buried > 0 && runner->buried == runner->doomed; /* nor could it be committed as failed */
@@ -483,7 +483,7 @@ enum step save_before_wait(struct tide_subscription *subscription)
 	if (status == TIDE_OK)
 		return STEP_WAIT;
 	if (status == TIDE_FENCED || status == TIDE_DIVERGED || (status == TIDE_HANDLER_PERMANENT && was_single))
-		return runner_fail(subscription, &err);
+		return runner_give_up(subscription, &err);
 	failure_record(subscription, &err, &(struct failure_context){ .is_retried = true });
 	runner->is_save_due = runner->is_save_unknown; /* what became of it is found out before anything else */
 	if (err.retry == TIDE_RETRY_REOPEN)

@@ -413,7 +413,7 @@ enum step start_step(struct tide_subscription *subscription)
 		runner->link.wakeup = &subscription->wakeup;
 		runner->link.name = subscription->name;
 		if (notifier_add(subscription->engine->store->notifier, &runner->link, &err) != TIDE_OK)
-			return runner_fail(subscription, &err);
+			return runner_give_up(subscription, &err);
 		runner->is_linked = true;
 	}
 	if (!runner->is_owner)

@@ -90,6 +90,7 @@ struct runner {
 
 	struct mono_time wait_at; /* when the next step is due */
 	const char *wait_why;     /* what is waited for, for the log */
+	struct tide_error cause;  /* with STEP_FAIL: what the run ends for */
 	struct mono_time poll_at;
 
 	void *session;              /* of the checkpoint database; also of the feed when it is the same store */
