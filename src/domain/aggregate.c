@@ -12,7 +12,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "domain/decision.h"
-#include "domain/fields.h"
+#include "types/fields.h"
 #include "sys/alloc.h"
 
 #define AGGREGATE_LOCAL_SIZE 1024 /* payload structs up to this size are decoded on the stack */

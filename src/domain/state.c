@@ -5,7 +5,7 @@
 
 #include "core/text.h"
 #include "domain/aggregate.h"
-#include "domain/fields.h"
+#include "types/fields.h"
 #include "sys/alloc.h"
 
 tide_status state_check_type(const struct tide_aggregate_type *type, struct tide_error *err)

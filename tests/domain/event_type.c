@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "domain/every.h"
-#include "domain/fields.h"
+#include "types/fields.h"
 #include "lib/build.h"
 #include "lib/must.h"
 #include "sys/alloc.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values of fields in memory: none or not, whose, copied, released. */
-#include "domain/fields.h"
+#include "types/fields.h"
 
 #include <stdarg.h>
 #include <stdio.h>

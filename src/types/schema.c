@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of an event type as a JSON Schema (draft 2020-12, https://json-schema.org/draft/2020-12). */
-#include "domain/fields.h"
+#include "types/fields.h"
 
 #include <inttypes.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Old payloads into new ones, version by version, when an event is read. */
-#include "domain/upcast.h"
+#include "types/upcast.h"
 
 #include <inttypes.h>
 

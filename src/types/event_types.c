@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "core/text.h"
-#include "domain/fields.h"
-#include "domain/upcast.h"
+#include "types/fields.h"
+#include "types/upcast.h"
 #include "sys/alloc.h"
 #include "sys/mutex.h"
 

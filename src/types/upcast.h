@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TIDE_DOMAIN_UPCAST_H
-#define TIDE_DOMAIN_UPCAST_H
+#ifndef TIDE_TYPES_UPCAST_H
+#define TIDE_TYPES_UPCAST_H
 
 #include <tidemark/event_type.h>
 

@@ -4,8 +4,8 @@
 
 #include <inttypes.h>
 
-#include "domain/fields.h"
-#include "domain/upcast.h"
+#include "types/fields.h"
+#include "types/upcast.h"
 #include "sys/alloc.h"
 
 static tide_status type_check(const struct tide_event_type *type, const void *value, const char *what,

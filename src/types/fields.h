@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TIDE_DOMAIN_FIELDS_H
-#define TIDE_DOMAIN_FIELDS_H
+#ifndef TIDE_TYPES_FIELDS_H
+#define TIDE_TYPES_FIELDS_H
 
 /* What a table of fields can do: write a struct as JSON, read it back, copy it, release it. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writing structs as JSON by their tables. */
-#include "domain/fields.h"
+#include "types/fields.h"
 
 #include <inttypes.h>
 #include <math.h>

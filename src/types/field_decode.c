@@ -5,7 +5,7 @@
  * Members are expected in the order of the table, as fields_encode writes them; then each key costs one comparison.
  * Any other order is found by search. What was read before a failure is released; the caller's struct is untouched.
  */
-#include "domain/fields.h"
+#include "types/fields.h"
 
 #include <assert.h>
 #include <stdio.h>
