@@ -68,10 +68,10 @@ struct tide_event event_stamp(const struct tide_new_event *event, struct tide_st
 	return (struct tide_event){
 		.version = event->version,
 		.event_version = event->event_version ? event->event_version : 1,
-		.event_id = tide_uuid_is_nil(&event->event_id) ? tide_uuid_v7() : event->event_id,
+		.event_id = event->event_id,
 		.aggregate_id = stream.aggregate_id,
 		.tenant_id = event->tenant_id,
-		.correlation_id = tide_uuid_is_nil(&event->correlation_id) ? tide_uuid_v4() : event->correlation_id,
+		.correlation_id = event->correlation_id,
 		.causation_id = event->causation_id,
 		.event_type = tide_text(event->event_type),
 		.aggregate_type = tide_text(stream.aggregate_type),

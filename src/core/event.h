@@ -13,7 +13,7 @@
 tide_status event_check(const struct tide_new_event *event, size_t index, size_t max_payload_bytes,
 			struct tide_error *err);
 
-/** Complete a checked event: what is unset gets its default. Texts are borrowed. `now` is for occurred_at. */
+/** Complete a checked event: what is unset gets its default, but for ids, which stay. Texts are borrowed. `now` is for occurred_at. */
 struct tide_event event_stamp(const struct tide_new_event *event, struct tide_stream stream, struct tide_time now);
 
 /** Render as one JSON object into a buffer, keys in their fixed order; an undecodable event has `raw` in place of `payload`. */

@@ -104,6 +104,15 @@ static tide_status append_check_ids(const struct tide_event *events, size_t coun
 	return TIDE_OK;
 }
 
+/* What the writer left out is decided here: a command that is repeated brings its ids, a new one gets new ones. */
+static void append_stamp_ids(struct tide_event *event)
+{
+	if (tide_uuid_is_nil(&event->event_id))
+		event->event_id = tide_uuid_v7();
+	if (tide_uuid_is_nil(&event->correlation_id))
+		event->correlation_id = tide_uuid_v4();
+}
+
 static void append_stamp(const struct tide_append *appends, size_t count, struct tide_commit *commits,
 			 struct tide_event *events)
 {
@@ -111,8 +120,11 @@ static void append_stamp(const struct tide_append *appends, size_t count, struct
 	for (size_t i = 0; i < count; i++) {
 		const struct tide_append *append = &appends[i];
 		commits[i] = (struct tide_commit){ append->stream, append->expected, events, append->count };
-		for (size_t k = 0; k < append->count; k++)
-			*events++ = event_stamp(&append->events[k], append->stream, now);
+		for (size_t k = 0; k < append->count; k++) {
+			events[k] = event_stamp(&append->events[k], append->stream, now);
+			append_stamp_ids(&events[k]);
+		}
+		events += append->count;
 	}
 }
 

@@ -62,6 +62,8 @@ static tide_status redeliver_find_kept(const struct tide_dead_letter *entry, str
 	tide_status status = event_read_data(tide_text(entry->event_data), &json, err);
 	if (status == TIDE_OK) {
 		struct tide_event event = redeliver_view(&json);
+		if (tide_uuid_is_nil(&event.event_id))
+			event.event_id = entry->event_id;
 		tide_page_begin(page, 1, 1);
 		status = tide_page_add(page, &event, err);
 	}

@@ -7,63 +7,10 @@
  */
 #include "path/store.h"
 
-#include <string.h>
-
-#include "backends/fault/fault.h"
-#include "backends/memory/memory.h"
-#include "backends/sqlite/sqlite.h"
-#ifdef TIDE_HAVE_POSTGRES
-#include "backends/postgres/postgres.h"
-#endif
 #include "core/url.h"
 #include "sys/alloc.h"
 
 #define STORE_MAX_PAYLOAD ((size_t)16 << 20)
-#define STORE_BACKENDS_MAX 16
-
-static const struct tide_backend *const store_builtin[] = {
-	&tide_backend_memory,
-	&tide_backend_sqlite,
-	&tide_backend_fault,
-#ifdef TIDE_HAVE_POSTGRES
-	&tide_backend_postgres,
-#endif
-};
-
-/* Slots are only ever filled, so readers need no lock. */
-static _Atomic(const struct tide_backend *) store_registered[STORE_BACKENDS_MAX];
-
-const struct tide_backend *tide_backend_find(const char *scheme)
-{
-	if (!scheme)
-		return NULL;
-	if (strcmp(scheme, "postgres") == 0)
-		scheme = "postgresql";
-	for (size_t i = 0; i < sizeof store_builtin / sizeof store_builtin[0]; i++)
-		if (strcmp(store_builtin[i]->scheme, scheme) == 0)
-			return store_builtin[i];
-	for (size_t i = 0; i < STORE_BACKENDS_MAX; i++) {
-		const struct tide_backend *backend = atomic_load(&store_registered[i]);
-		if (backend && strcmp(backend->scheme, scheme) == 0)
-			return backend;
-	}
-	return NULL;
-}
-
-tide_status tide_backend_register(const struct tide_backend *backend, struct tide_error *err)
-{
-	if (!backend || !backend->scheme || !backend->store.open)
-		return tide_fail(err, TIDE_ARGUMENT, "a backend needs a scheme and an open function");
-	if (tide_backend_find(backend->scheme))
-		return tide_fail(err, TIDE_ALREADY_EXISTS, "a backend for '%s:' is registered already",
-				 backend->scheme);
-	for (size_t i = 0; i < STORE_BACKENDS_MAX; i++) {
-		const struct tide_backend *empty = NULL;
-		if (atomic_compare_exchange_strong(&store_registered[i], &empty, backend))
-			return TIDE_OK;
-	}
-	return tide_fail(err, TIDE_ARGUMENT, "more than %d backends", STORE_BACKENDS_MAX);
-}
 
 static tide_status store_check_options(const struct tide_store_options *options, struct tide_error *err)
 {
