@@ -65,16 +65,18 @@ static void runner_release(struct tide_subscription *subscription, const struct 
 	struct runner *runner = &subscription->runner;
 	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
 	mutex_lock(&subscription->lock);
-	bool was_lost = subscription->is_lost;
-	subscription->is_owned = subscription->is_lost = false;
-	subscription->metrics.ownership[METRICS_RELEASED] += runner->is_owner && !was_lost;
-	subscription->metrics.ownership[METRICS_LOST] += runner->is_owner && was_lost;
+	bool was_ours = ownership_is_ours(&subscription->ownership);
+	bool was_lost = subscription->ownership.state == OWNERSHIP_LOST;
+	if (subscription->ownership.state != OWNERSHIP_NONE)
+		subscription_own_locked(subscription, OWNERSHIP_NONE);
+	subscription->metrics.ownership[METRICS_RELEASED] += was_ours;
+	subscription->metrics.ownership[METRICS_LOST] += was_lost;
 	mutex_unlock(&subscription->lock);
 	struct tide_error err;
-	if (runner->is_owner && was_lost && runner->session) {
+	if (was_lost && runner->session) {
 		(void)ops->lease_release(runner->session, &runner->fence,
 					 NULL); /* a person's call ended only its epoch */
-	} else if (runner->is_owner && !was_lost && infra_open(subscription, NULL) == TIDE_OK) {
+	} else if (was_ours && infra_open(subscription, NULL) == TIDE_OK) {
 		if (error)
 			start_note(subscription, &(struct tide_lease_note){ .last_error = error->message,
 									    .now = runner_wall(subscription) });
@@ -89,9 +91,8 @@ static void runner_release(struct tide_subscription *subscription, const struct 
 			       subscription->name, err.message);
 		}
 	}
-	if (runner->is_owner && was_lost)
+	if (was_lost)
 		log_at(TIDE_LOG_NOTICE, "subscription", "ownership lost", "name='%s'", subscription->name);
-	runner->is_owner = false;
 }
 
 void runner_forget(struct tide_subscription *subscription)
@@ -126,7 +127,6 @@ static void runner_let_go(struct tide_subscription *subscription, const struct t
 	breaker_cancel(&subscription->infra_breaker);
 	subscription->flow = runner->feed.flow;
 	subscription->is_backpressured = false;
-	subscription->is_standby = false;
 	mutex_unlock(&subscription->lock);
 }
 
@@ -152,8 +152,8 @@ static bool runner_begin_again(struct tide_subscription *subscription)
 	mutex_lock(&subscription->lock);
 	bool has_moved = subscription_move_locked(subscription, TIDE_STATE_ERROR, "ownership lost") == TIDE_OK &&
 			 subscription_move_locked(subscription, TIDE_STATE_STARTING, "standing by again") == TIDE_OK;
-	subscription->is_standby = has_moved;
 	if (has_moved) { /* a run of its own, in the same thread; what went wrong stays to be seen */
+		subscription_own_locked(subscription, OWNERSHIP_STANDBY);
 		subscription->counts = (struct run_counts){ 0 };
 		subscription->started_at = runner_wall(subscription);
 		subscription->started_mono = subscription->runner.now;
@@ -170,7 +170,7 @@ static enum step runner_stand_by_again(struct tide_subscription *subscription, c
 {
 	struct runner *runner = &subscription->runner;
 	mutex_lock(&subscription->lock);
-	subscription->is_lost = true;
+	subscription_lose_locked(subscription);
 	subscription->error = *error;
 	mutex_unlock(&subscription->lock);
 	runner_let_go(subscription, NULL);
@@ -186,7 +186,7 @@ static enum step runner_stand_by_again(struct tide_subscription *subscription, c
 static void runner_hear_of_loss(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	subscription->is_lost = true;
+	subscription_lose_locked(subscription);
 	mutex_unlock(&subscription->lock);
 }
 
@@ -294,7 +294,7 @@ static enum step runner_obey(struct tide_subscription *subscription)
 	atomic_store(&subscription->attention, false);
 	mutex_lock(&subscription->lock);
 	bool should_stop = subscription->should_stop, is_abandoned = subscription->is_abandoned;
-	bool is_lost = subscription->is_lost;
+	bool is_lost = subscription->ownership.state == OWNERSHIP_LOST;
 	if (subscription->should_redeliver)
 		runner->redeliver_at = runner->now;
 	subscription->should_redeliver = false;

@@ -494,7 +494,7 @@ enum step save_before_wait(struct tide_subscription *subscription)
 tide_status save_once(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	if (!runner->is_owner || (!runner->progress.is_dirty && !runner->is_in_transaction))
+	if (!ownership_is_held(&subscription->ownership) || (!runner->progress.is_dirty && !runner->is_in_transaction))
 		return TIDE_OK;
 	bool was_dirty = runner->progress.is_dirty;
 	tide_status status = save_try_aside(subscription, err);

@@ -45,8 +45,9 @@ static void start_be_careful(struct tide_subscription *subscription, const struc
 static void start_stand_by(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	bool is_new = !subscription->is_standby;
-	subscription->is_standby = true;
+	bool is_new = subscription->ownership.state != OWNERSHIP_STANDBY;
+	if (is_new)
+		subscription_own_locked(subscription, OWNERSHIP_STANDBY);
 	start_reached_locked(subscription, START_CAUGHT_UP);
 	mutex_unlock(&subscription->lock);
 	subscription->runner.goes_by_row = true;
@@ -59,14 +60,12 @@ static void start_stand_by(struct tide_subscription *subscription)
 static void start_own(struct tide_subscription *subscription, const struct tide_lease *lease, struct mono_time since)
 {
 	struct runner *runner = &subscription->runner;
-	runner->is_owner = true;
 	atomic_store(&runner->link.is_asking, false);
 	runner->fence = (struct tide_fence){ subscription->name, subscription->owner, lease->epoch };
 	start_be_careful(subscription, lease);
 	mutex_lock(&subscription->lock);
-	subscription->is_standby = false;
 	subscription->owned = runner->fence;
-	subscription->is_owned = true;
+	subscription_own_locked(subscription, OWNERSHIP_OWNED);
 	subscription->renew_ns =
 		lease->seconds > 0 ? ns_of_seconds(lease->seconds / 3)
 				   : subscription->engine->checkpoints->database->backend->checkpoint.lease_renew_ns;
@@ -98,6 +97,15 @@ static void start_note_process(struct tide_subscription *subscription)
 					 .host = host, .pid = (int32_t)getpid(), .now = runner_wall(subscription) });
 }
 
+static void start_ask(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	if (subscription->ownership.state == OWNERSHIP_NONE)
+		subscription_own_locked(subscription, OWNERSHIP_ASKING);
+	mutex_unlock(&subscription->lock);
+	atomic_store(&subscription->runner.link.is_asking, true); /* before asking: a release meanwhile rings */
+}
+
 static enum step start_acquire(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -110,7 +118,7 @@ static enum step start_acquire(struct tide_subscription *subscription)
 	struct tide_lease lease = { 0 };
 	runner_look_at_clock(subscription);
 	struct mono_time since = runner->now;
-	atomic_store(&runner->link.is_asking, true); /* before asking: a release meanwhile rings */
+	start_ask(subscription);
 	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
 	tide_status status = infra_open(subscription, &err);
 	if (status == TIDE_OK)
@@ -416,7 +424,7 @@ enum step start_step(struct tide_subscription *subscription)
 			return runner_give_up(subscription, &err);
 		runner->is_linked = true;
 	}
-	if (!runner->is_owner)
+	if (!ownership_is_held(&subscription->ownership))
 		return start_acquire(subscription);
 	if (!runner->is_resolved)
 		return start_resolve(subscription);

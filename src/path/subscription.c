@@ -5,6 +5,7 @@
  */
 #include "path/subscription.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -270,6 +271,24 @@ void subscription_tell_moves(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->telling);
 }
 
+void subscription_own_locked(struct tide_subscription *subscription, enum ownership_state to)
+{
+	assert(mutex_is_mine(&subscription->lock));
+	ownership_move(&subscription->ownership, to);
+	bool is_held = ownership_is_held(&subscription->ownership);
+	assert(!is_held || subscription->is_registered_run);
+	assert(!is_held || (subscription->owned.name == subscription->name && subscription->owned.epoch > 0));
+	assert(to != OWNERSHIP_STANDBY || subscription->states.state == TIDE_STATE_STARTING ||
+	       subscription->is_abandoned);
+	(void)is_held;
+}
+
+void subscription_lose_locked(struct tide_subscription *subscription)
+{
+	if (ownership_is_ours(&subscription->ownership))
+		subscription_own_locked(subscription, OWNERSHIP_LOST);
+}
+
 void subscription_nudge(struct tide_subscription *subscription)
 {
 	atomic_store(&subscription->attention, true);
@@ -367,7 +386,7 @@ void subscription_snapshot_locked(struct tide_subscription *subscription, const 
 	}
 	ret->error = subscription->error;
 	ret->recent_errors_count = subscription->errors.count;
-	ret->standby = subscription->is_standby;
+	ret->standby = subscription->ownership.state == OWNERSHIP_STANDBY;
 	if (subscription->is_held && !state_is_terminal(subscription->states.state))
 		memcpy(ret->waiting_for, answer->waiting_for, sizeof ret->waiting_for);
 	subscription_snapshot_counts_locked(subscription, ret);

@@ -16,6 +16,7 @@
 #include "policy/availability.h"
 #include "policy/breaker.h"
 #include "policy/errors.h"
+#include "policy/ownership.h"
 #include "policy/retry.h"
 #include "policy/states.h"
 #include "sys/thread.h"
@@ -134,7 +135,6 @@ struct runner {
 	tide_position buried; /* a doomed one that was settled without its handler; 0: none */
 
 	/* starting */
-	bool is_owner;
 	struct mono_time acquire_at; /* when a standby asks again */
 	bool is_resolved;            /* the start position is known */
 	bool is_look_due;            /* a database was connected to anew: it may be another one */
@@ -224,16 +224,14 @@ struct tide_subscription {
 	bool has_started;
 	struct tide_time started_at;
 	struct mono_time started_mono, ended_mono;
-	bool is_standby;
-	bool is_owned; /* `owned` is ours: it is renewed beside the watchdog */
+	struct ownership ownership;
 	struct mono_time renew_at;
-	int64_t renew_ns; /* how often it is renewed */
-	int64_t trust_ns; /* how long after a renewal handlers are called still; INT64_MAX: always */
-	struct tide_fence owned;
+	int64_t renew_ns;        /* how often it is renewed */
+	int64_t trust_ns;        /* how long after a renewal handlers are called still; INT64_MAX: always */
+	struct tide_fence owned; /* what is renewed, while the ownership is held */
 	void *open_session, *open_feed_session; /* the runner's, while they may be interrupted */
 	int64_t interrupted_hand;      /* `hand_since` of what was interrupted last; INT64_MAX: nothing in this run */
 	struct mono_time interrupt_at; /* when it is interrupted again */
-	bool is_lost;                  /* a renewal found that it is not */
 	enum start_stage start_stage;  /* stays where the run was when it ended */
 	bool should_stop;
 	struct mono_time stop_deadline;
@@ -271,6 +269,12 @@ void subscription_note_move_locked(struct tide_subscription *subscription, enum 
 				   const char *why) TIDE_REQUIRES(subscription->lock);
 /** Log the moves that are not told yet, whoever made them, in their order. */
 void subscription_tell_moves(struct tide_subscription *subscription);
+
+/** Move the ownership, and check what has to hold then. */
+void subscription_own_locked(struct tide_subscription *subscription, enum ownership_state to)
+	TIDE_REQUIRES(subscription->lock);
+/** An ownership that is held is another's: the runner lets go of it. */
+void subscription_lose_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock);
 
 /** Ask for attention and ring. */
 void subscription_nudge(struct tide_subscription *subscription);

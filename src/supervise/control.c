@@ -9,6 +9,7 @@
  */
 #include "supervise/manager.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "path/interrupt.h"
@@ -55,6 +56,7 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	TIDE_REQUIRES(subscription->lock)
 {
 	struct clock *clock = subscription->engine->clock;
+	assert(subscription->ownership.state == OWNERSHIP_NONE);
 	control_keep_totals_locked(subscription);
 	subscription->counts = (struct run_counts){ 0 };
 	subscription->flow = (struct feed_flow){ 0 };
@@ -69,7 +71,7 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	subscription->has_started = true;
 	subscription->started_at = clock_wall(clock);
 	subscription->started_mono = clock_mono(clock);
-	subscription->is_standby = subscription->is_lost = subscription->is_thread_dead = false;
+	subscription->is_thread_dead = false;
 	subscription->should_stop = false;
 	subscription->start_stage = START_RESOLVING;
 	subscription->was_final_saved = subscription->is_pause_save_due = false;
@@ -173,7 +175,8 @@ static bool control_has_started_locked(const struct tide_subscription *subscript
 		return true;
 	if (!until_live)
 		return subscription->start_stage >= START_RESOLVED;
-	return subscription->is_standby || state == TIDE_STATE_LIVE || state == TIDE_STATE_PAUSED;
+	return subscription->ownership.state == OWNERSHIP_STANDBY || state == TIDE_STATE_LIVE ||
+	       state == TIDE_STATE_PAUSED;
 }
 
 tide_status control_wait_started(struct tide_subscription *subscription, bool until_live, struct mono_time deadline,
@@ -219,7 +222,8 @@ bool control_is_ended(struct tide_subscription *subscription)
 static bool control_freeze_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
 {
 	bool is_in_hand = atomic_load(&subscription->hand_since) != 0;
-	subscription->is_frozen = is_in_hand && !subscription->runner.is_in_transaction && subscription->is_owned;
+	subscription->is_frozen =
+		is_in_hand && !subscription->runner.is_in_transaction && ownership_is_ours(&subscription->ownership);
 	return subscription->is_frozen;
 }
 

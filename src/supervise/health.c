@@ -269,7 +269,7 @@ static bool readiness_concerns(struct tide_subscription *subscription, bool erro
 	if (!mutex_lock_until(&subscription->lock, deadline))
 		return !errors; /* nobody knows: not ready */
 	enum tide_state state = subscription->states.state;
-	bool is_starting = state == TIDE_STATE_STARTING && !subscription->is_standby;
+	bool is_starting = state == TIDE_STATE_STARTING && subscription->ownership.state != OWNERSHIP_STANDBY;
 	mutex_unlock(&subscription->lock);
 	return errors ? state == TIDE_STATE_ERROR : is_starting;
 }

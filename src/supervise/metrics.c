@@ -24,7 +24,7 @@ static void metrics_copy_numbers_locked(struct tide_subscription *subscription, 
 	view->metrics.type_count = view->metrics.type_capacity = 0;
 	view->state = subscription->states.state;
 	view->position = subscription->position;
-	view->is_standby = subscription->is_standby;
+	view->is_standby = subscription->ownership.state == OWNERSHIP_STANDBY;
 	view->is_backpressured = subscription->is_backpressured;
 	view->in_flight = subscription->flow.in_flight;
 	view->metrics.blocked_ns += subscription->flow.total_pause_ns;

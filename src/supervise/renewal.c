@@ -33,7 +33,8 @@ static bool renewal_is_due_locked(struct tide_subscription *subscription, struct
 {
 	mutex_lock(&subscription->lock);
 	int64_t ahead = part > 0 ? subscription->renew_ns / part : 0;
-	bool is_due = subscription->is_owned && subscription->renew_at.ns <= mono_add(now, ahead).ns;
+	bool is_due = subscription->ownership.state == OWNERSHIP_OWNED &&
+		      subscription->renew_at.ns <= mono_add(now, ahead).ns;
 	mutex_unlock(&subscription->lock);
 	return is_due;
 }
@@ -69,6 +70,7 @@ static void renewal_take_one(struct renewer *renewer, size_t at, struct tide_sub
 	memcpy(renewer->names[at], subscription->name, sizeof renewer->names[at]);
 	mutex_lock(&subscription->lock);
 	lease->fence = subscription->owned;
+	subscription_own_locked(subscription, OWNERSHIP_RENEWING);
 	mutex_unlock(&subscription->lock);
 	lease->fence.name = renewer->names[at];
 	lease->result = TIDE_RENEWAL_SKIPPED;
@@ -144,10 +146,12 @@ static void renewal_note(struct tide_subscription *subscription, const struct ti
 			 struct mono_time began, struct mono_time now)
 {
 	mutex_lock(&subscription->lock);
-	bool is_same = subscription->is_owned && subscription->owned.epoch == lease->fence.epoch;
+	bool is_same =
+		subscription->ownership.state == OWNERSHIP_RENEWING && subscription->owned.epoch == lease->fence.epoch;
 	bool is_made = is_same && lease->result == TIDE_RENEWAL_MADE;
 	bool is_lost = is_same && lease->result == TIDE_RENEWAL_LOST;
-	subscription->is_lost = subscription->is_lost || is_lost;
+	if (is_same)
+		subscription_own_locked(subscription, is_lost ? OWNERSHIP_LOST : OWNERSHIP_OWNED);
 	if (is_same)
 		subscription->renew_at = is_made ? mono_add(began, subscription->renew_ns)
 						 : mono_add(now, subscription->renew_ns / RENEWAL_AGAIN);

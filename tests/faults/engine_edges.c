@@ -98,7 +98,9 @@ static void a_restart_does_not_get_between_losing_ownership_and_standing_by(void
 	struct witness witness = WITNESS;
 	struct tide_subscription *subscription = edge_live(&rig, &witness);
 	uint64_t run = subscription->run;
-	subscription->is_lost = true;
+	mutex_lock(&subscription->lock);
+	subscription_lose_locked(subscription);
+	mutex_unlock(&subscription->lock);
 	subscription_nudge(subscription);
 	atomic_store(&edge_restarted, TIDE_OK);
 	tide_log_set(restart_what_is_in_error, NULL, TIDE_LOG_INFO);
