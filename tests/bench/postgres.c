@@ -28,7 +28,7 @@
 #include "lib/postgres.h"
 #include "lib/wait.h"
 
-#define URL "postgresql:///?pool=32&schema="
+#define URL "postgresql:///?pool=%d&schema=%s"
 #define ROUNDS_MAX 99
 #define CLIENTS_MAX 32
 #define PAGE 1000
@@ -37,6 +37,7 @@ static int64_t events = 100000;
 static int rounds = 7;
 static int samples = 1000;
 static const char *schema = "public";
+static int pool = 32; /* connections of our appends */
 static const char payload[] = "{\"order\": 4711, \"customer\": \"customer-00815\", \"amount\": 17.25, \"currency\": "
 			      "\"EUR\", \"lines\": 3, \"note\": "
 			      "\"the quick brown fox jumps over the lazy dog and then walks home along the river, "
@@ -67,7 +68,7 @@ static struct tide_store *store_opened(void)
 	struct tide_store *store;
 	struct tide_error err;
 	char url[100];
-	snprintf(url, sizeof url, URL "%s", schema);
+	snprintf(url, sizeof url, URL, pool, schema);
 	check(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, &err), &err);
 	return store;
 }
@@ -283,6 +284,27 @@ static double bare_many(void)
 static double our_many(void)
 {
 	return crowd_measure(32, 1, events / 20, true);
+}
+
+/* As many threads as bare connections, but a pool of `connections`. */
+static double crowd_measure_pool(int connections)
+{
+	pool = connections;
+	double rate = crowd_measure(32, 1, events / 5, true);
+	pool = 32;
+	return rate;
+}
+static double our_many_pool_2(void)
+{
+	return crowd_measure_pool(2);
+}
+static double our_many_pool_4(void)
+{
+	return crowd_measure_pool(4);
+}
+static double our_many_pool_8(void)
+{
+	return crowd_measure_pool(8);
 }
 
 /* Into a store that has just been made, of whose tables the server knows nothing yet. */
@@ -605,6 +627,9 @@ static const struct {
 	{ "append, single, new store, 1 client",    bare_single_new, our_single_new, 0.85 },
 	{ "append, single, new store, 8 clients",   bare_eight_new,  our_eight_new,  0.85 },
 	{ "append with notifications, 32 clients",  bare_many,    our_many,          0.90 },
+	{ "append, single, 32 threads, pool 2",     bare_many, our_many_pool_2, 0 },
+	{ "append, single, 32 threads, pool 4",     bare_many, our_many_pool_4, 0 },
+	{ "append, single, 32 threads, pool 8",     bare_many, our_many_pool_8, 4 },
 	{ "append, 100 a batch, 1 client",          bare_hundred, our_hundred,       0.85 },
 	{ "append, 8 clients, 3 live subscriptions", our_eight,   our_eight_watched, 0 },
 	{ "read the feed against a bare read",      bare_read,    our_read,          0.85 },

@@ -103,10 +103,8 @@ static tide_status append_look_ahead(struct append_call *call, struct tide_error
 }
 
 /* Where the stream must be before the whole call, for one of its commits. Numbered events say so themselves. */
-static int32_t append_required(const struct append_call *call, size_t index)
+int32_t pg_append_required(const struct tide_commit *commit, int32_t ahead)
 {
-	const struct tide_commit *commit = &call->commits[index];
-	int32_t ahead = call->ahead[index];
 	int64_t exact = commit->expected, numbered = (int64_t)commit->events[0].version - 1;
 	if (numbered >= 0) {
 		bool is_met = exact < 0 ? exact == TIDE_ANY || numbered > 0 : exact == numbered;
@@ -119,6 +117,11 @@ static int32_t append_required(const struct append_call *call, size_t index)
 	if (exact == TIDE_ANY)
 		return APPEND_ANY;
 	return exact >= ahead && exact <= INT32_MAX ? (int32_t)exact - ahead : APPEND_NEVER;
+}
+
+static int32_t append_required(const struct append_call *call, size_t index)
+{
+	return pg_append_required(&call->commits[index], call->ahead[index]);
 }
 
 static void append_put_streams(const struct append_call *call, struct pg_params *params, bool with_required)
@@ -470,22 +473,56 @@ static bool append_pause(struct append_call *call)
 	return true;
 }
 
+static tide_status append_fail_with(const struct pg_turn *turn, struct tide_error *err)
+{
+	*err = turn->why;
+	return err->status;
+}
+
+/* With a connection: together with those who wait for one, else by itself. */
+static tide_status append_use(struct append_call *call, struct pg_turn *turn, struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+	if (turn->next)
+		pg_group_append(call->store, turn);
+	if (turn->state == PG_TURN_FAILED)
+		status = append_fail_with(turn, err);
+	else if (turn->state != PG_TURN_STORED)
+		status = append_try(call, turn->connection, err);
+	if (status == TIDE_CONNECTION_LOST) {
+		pg_connection_close(turn->connection);
+		pg_store_lost(call->store);
+	}
+	pg_pool_give(call->store, turn->connection);
+	return status;
+}
+
+static tide_status append_take_turn(struct append_call *call, struct pg_turn *turn, struct tide_error *err)
+{
+	tide_status status = pg_pool_take(call->store, turn, err);
+	if (status != TIDE_OK)
+		return status;
+	if (turn->connection)
+		status = append_use(call, turn, err);
+	else if (turn->state == PG_TURN_FAILED)
+		status = append_fail_with(turn, err);
+	call->was_cut |= status == TIDE_CONNECTION_LOST;
+	if (status == TIDE_OK && turn->state == PG_TURN_STORED)
+		call->results[0] = turn->result;
+	return status;
+}
+
+/* Who was taken along in vain tries by itself from then on. */
 static tide_status append_run(struct append_call *call, struct tide_error *err)
 {
+	bool may_join = append_is_one(call);
 	for (;;) {
-		struct pg_connection *connection;
-		tide_status status = pg_pool_take(call->store, &connection, err);
-		if (status == TIDE_OK) {
-			status = append_try(call, connection, err);
-			call->was_cut |= status == TIDE_CONNECTION_LOST;
-			if (status == TIDE_CONNECTION_LOST) {
-				pg_connection_close(connection);
-				pg_store_lost(call->store);
-			}
-			pg_pool_give(call->store, connection);
-		}
-		if (status != TIDE_CONNECTION_LOST || !append_pause(call))
+		struct pg_turn turn = { .commit = may_join ? call->commits : NULL };
+		tide_status status = append_take_turn(call, &turn, err);
+		if (status == TIDE_CONNECTION_LOST ? !append_pause(call)
+						   : turn.connection || turn.state != PG_TURN_ALONE)
 			return status;
+		may_join = false;
 	}
 }
 

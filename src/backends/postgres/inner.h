@@ -22,6 +22,29 @@ struct pg_bell {
 	bool is_refused; /* its thread could not be started the last time */
 };
 
+/** Where the turn of an append that waits for a connection stands. */
+enum pg_turn_state {
+	PG_TURN_WAITING, /* or it has a connection */
+	PG_TURN_TAKEN,   /* along, by one that has */
+	PG_TURN_STORED,  /* by that one */
+	PG_TURN_FAILED,  /* with it */
+	PG_TURN_ALONE    /* to be done by itself: nothing of it is stored */
+};
+
+#define PG_GROUP_MAX 64 /* appends that share a statement */
+
+/** An append on its way to a connection, in the frame of its caller. */
+struct pg_turn {
+	const struct tide_commit *commit; /* of one event, that another one may take along; NULL: it stays alone */
+	struct pg_turn *next;             /* in the queue, then in the group */
+	struct pg_connection *connection; /* that it has got; NULL: none */
+	enum pg_turn_state state;         /* under the store's lock */
+	enum pg_turn_state outcome;       /* which it gets when it is settled, by who took it along */
+	struct tide_append_result result; /* of one that is stored */
+	struct tide_error why;            /* of one that failed */
+	struct cond changed;
+};
+
 /** An opened database. */
 struct pg_store {
 	/* fixed after open */
@@ -39,10 +62,12 @@ struct pg_store {
 
 	/* connections for appends; the list of idle ones is under lock */
 	struct mutex lock;
-	struct cond freed;
 	struct pg_connection *pool;
 	struct pg_connection **idle;
 	size_t idle_count;
+	struct pg_turn *first, **last; /* appends that wait for one */
+	size_t callers;                /* appends in progress */
+	size_t crowd;                  /* the most of them lately */
 
 	/* what some session found, see gap.c; under lock */
 	int64_t numbering_file; /* of the sequence: another one when it was restarted, or replaced with its table */
@@ -117,11 +142,18 @@ struct pg_session {
 tide_status pg_store_open(struct tide_url *url, const struct tide_store_options *options, void **ret,
 			  struct tide_error *err);
 void pg_store_close(void *store);
-/** A connection of the pool; TIDE_BUSY when all are in use for too long. */
-tide_status pg_pool_take(struct pg_store *store, struct pg_connection **ret, struct tide_error *err);
-void pg_pool_give(struct pg_store *store, struct pg_connection *connection);
 /** Note that a connection was lost: the server may have been replaced by another one. */
 void pg_store_lost(struct pg_store *store);
+
+/* ---- pool.c ---- */
+/**
+ * Wait for a connection of the pool, and for the appends that may share it: a list behind `turn` which must be settled.
+ * Without a connection somebody else has settled this turn. TIDE_BUSY when all are in use for too long.
+ */
+tide_status pg_pool_take(struct pg_store *store, struct pg_turn *turn, struct tide_error *err);
+void pg_pool_give(struct pg_store *store, struct pg_connection *connection);
+/** Let those who were taken along go on; who is nothing else by now is alone. */
+void pg_pool_settle(struct pg_store *store, struct pg_turn *group);
 
 /* ---- schema.c ---- */
 #define PG_SCHEMA_VERSION 1
@@ -151,7 +183,14 @@ bool pg_keys_tell_race(const struct pg_store *store, struct pg_connection *conne
 tide_status pg_keys_check_sequence(const struct pg_store *store, struct pg_connection *connection,
 				   struct tide_error *err);
 
-/* ---- append.c ---- */
+/* ---- append.c, group.c ---- */
+/**
+ * Run one statement for the turn that has a connection and all that it has taken along, and settle those. What the
+ * turn itself came to is in it: stored, failed, or alone, when it is to be tried by itself.
+ */
+void pg_group_append(struct pg_store *store, struct pg_turn *leader);
+/** Where a stream must be for the statement to append to it. */
+int32_t pg_append_required(const struct tide_commit *commit, int32_t ahead);
 tide_status pg_append(void *store, const struct tide_commit *commits, size_t count, struct tide_append_result *ret,
 		      struct tide_error *err);
 

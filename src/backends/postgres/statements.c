@@ -149,6 +149,20 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"FROM (SELECT " STREAM_CURRENT("$1::uuid", "$2::text") " AS current OFFSET 0) s "
 		"WHERE CASE $3::int4 WHEN -1 THEN true WHEN -2 THEN s.current > 0 ELSE s.current = $3::int4 END "
 		"RETURNING global_position, version",
+	/* One event to each of so many streams, $1..$3, whatever becomes of the others. $14 says how many; the server takes
+	 * a limit it does not know for a tenth, and so keeps the plan. */
+	[PG_APPEND_GROUP] =
+		"INSERT INTO @events (event_id, aggregate_id, aggregate_type, event_type, tenant_id, actor_id, version, "
+		"\"timestamp\", payload, event_version, correlation_id, causation_id, metadata) "
+		"SELECT i.event_id, i.aggregate_id, i.aggregate_type, i.event_type, i.tenant_id, i.actor_id, i.current + 1, "
+		"i.occurred_at, i.payload, i.event_version, i.correlation_id, i.causation_id, i.metadata FROM (SELECT u.*, "
+		STREAM_CURRENT("u.aggregate_id", "u.aggregate_type") " AS current "
+		"FROM unnest($1::uuid[], $2::text[], $3::int4[], $4::uuid[], $5::text[], $6::uuid[], $7::text[], "
+		"$8::timestamptz[], $9::json[], $10::int4[], $11::uuid[], $12::uuid[], $13::json[]) WITH ORDINALITY "
+		"AS u(aggregate_id, aggregate_type, required, event_id, event_type, tenant_id, actor_id, occurred_at, payload, "
+		"event_version, correlation_id, causation_id, metadata, ord) LIMIT $14::int8) i "
+		"WHERE CASE i.required WHEN -1 THEN true WHEN -2 THEN i.current > 0 ELSE i.current = i.required END "
+		"ORDER BY i.ord RETURNING global_position, version, event_id",
 	[PG_APPEND_VERSIONS] =
 		"SELECT " STREAM_CURRENT("s.aggregate_id", "s.aggregate_type")
 		" FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS s(aggregate_id, aggregate_type, ord) ORDER BY s.ord",

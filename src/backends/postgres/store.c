@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening a database, and the pool of connections that appends share.
+ * Opening a database.
  *
  * Happy path: libpq takes its own parameters out of the URL, one connection looks at the server and the schema, and
- * becomes the first of the pool. An append takes the connection that was used last. One whose append was not answered in
- * time lies at the bottom, flying, until somebody who finds no other sees that its answer has landed.
+ * becomes the first of the pool (pool.c).
  * Failure: a parameter nobody knows, a server that is too old, a schema that is not complete; nothing stays open.
  */
 #include "backends/postgres/inner.h"
@@ -19,7 +18,6 @@
 #define BUSY_DEFAULT_NS (5 * NS_PER_SECOND)
 #define APPEND_DEFAULT_SECONDS 30
 #define APPEND_MAX_SECONDS 86400
-#define POOL_LOOK_NS (20 * NS_PER_MS)
 
 /* libpq waits for ever where nothing else is said; these keep a host that has gone from being waited for. */
 /* clang-format off */
@@ -290,7 +288,7 @@ tide_status pg_store_open(struct tide_url *url, const struct tide_store_options 
 	if (!store)
 		return alloc_fail(err);
 	mutex_init(&store->lock);
-	cond_init(&store->freed);
+	store->last = &store->first;
 	pg_bell_init(&store->bell);
 	tide_status status = store_set_up(store, url, options, err);
 	if (status == TIDE_OK)
@@ -312,7 +310,6 @@ void pg_store_close(void *self)
 	tide_free(store->race_keys);
 	tide_free(store->table);
 	target_fini(&store->target);
-	cond_fini(&store->freed);
 	mutex_fini(&store->lock);
 	tide_free(store);
 }
@@ -323,87 +320,4 @@ void pg_store_lost(struct pg_store *store)
 	store->settled = 0;
 	mutex_unlock(&store->lock);
 	store->losses++;
-}
-
-static struct pg_connection *pool_remove_locked(struct pg_store *store, size_t at) TIDE_REQUIRES(store->lock)
-{
-	struct pg_connection *connection = store->idle[at];
-	memmove(&store->idle[at], &store->idle[at + 1], (--store->idle_count - at) * sizeof *store->idle);
-	return connection;
-}
-
-/*
- * The one that was used last, unless it is flying: those lie at the bottom. One that has landed leaves behind an event
- * that nobody was told of.
- */
-static struct pg_connection *pool_find_locked(struct pg_store *store, bool *ret_has_landed) TIDE_REQUIRES(store->lock)
-{
-	for (size_t at = store->idle_count; at-- > 0;) {
-		bool was_flying = pg_connection_is_flying(store->idle[at]);
-		if (was_flying && !pg_connection_land(store->idle[at]))
-			continue;
-		*ret_has_landed = was_flying;
-		return pool_remove_locked(store, at);
-	}
-	return NULL;
-}
-
-/* Nobody signals that a flying one lands, so while there are some they are looked at in between. */
-static struct pg_connection *pool_wait(struct pg_store *store, size_t *ret_flying)
-{
-	struct mono_time deadline = mono_add(clock_mono(&clock_system), store->busy_ns);
-	bool has_landed = false, is_over = false;
-	mutex_lock(&store->lock);
-	struct pg_connection *connection = pool_find_locked(store, &has_landed);
-	while (!connection && !is_over) {
-		struct mono_time look = mono_add(clock_mono(&clock_system), POOL_LOOK_NS);
-		(void)cond_wait_until(&store->freed, &store->lock,
-				      store->idle_count > 0 ? mono_min(look, deadline) : deadline);
-		is_over = clock_mono(&clock_system).ns >= deadline.ns;
-		connection = pool_find_locked(store, &has_landed);
-	}
-	*ret_flying = store->idle_count;
-	mutex_unlock(&store->lock);
-	if (has_landed)
-		pg_bell_ring(store);
-	return connection;
-}
-
-static tide_status pool_fail(const struct pg_store *store, size_t flying, struct tide_error *err)
-{
-	if (flying == 0)
-		return tide_fail(err, TIDE_BUSY, "all %zu connections of the pool are in use", store->pool_size);
-	return tide_fail(err, TIDE_BUSY,
-			 "all %zu connections of the pool are in use, %zu of them by appends that PostgreSQL has not "
-			 "answered within append_timeout (%g s)",
-			 store->pool_size, flying, store->append_seconds);
-}
-
-tide_status pg_pool_take(struct pg_store *store, struct pg_connection **ret, struct tide_error *err)
-{
-	size_t flying;
-	struct pg_connection *connection = pool_wait(store, &flying);
-	if (!connection)
-		return pool_fail(store, flying, err);
-	if (!pg_connection_has_survived(connection)) {
-		pg_connection_close(connection);
-		tide_status status = pg_connection_open(connection, &store->target, err);
-		if (status != TIDE_OK) {
-			pg_pool_give(store, connection);
-			return status;
-		}
-	}
-	pg_connection_limit(connection, store->append_seconds);
-	*ret = connection;
-	return TIDE_OK;
-}
-
-void pg_pool_give(struct pg_store *store, struct pg_connection *connection)
-{
-	mutex_lock(&store->lock);
-	size_t at = pg_connection_is_flying(connection) ? 0 : store->idle_count;
-	memmove(&store->idle[at + 1], &store->idle[at], (store->idle_count++ - at) * sizeof *store->idle);
-	store->idle[at] = connection;
-	mutex_unlock(&store->lock);
-	cond_signal(&store->freed);
 }

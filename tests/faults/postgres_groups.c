@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Appends that wait for a connection share a statement and a commit, and nothing else. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tidemark/tidemark.h>
+
+#include "backends/postgres/inner.h"
+#include "postgres_tools.h"
+
+/** One append in a thread of its own. */
+struct caller {
+	pthread_t thread;
+	void *store;
+	struct tide_event event;
+	int64_t expected;
+	tide_status status;
+	struct tide_append_result result;
+	struct tide_error err;
+};
+
+static void *caller_run(void *self)
+{
+	struct caller *caller = self;
+	caller->status = append_event(caller->store, &caller->event, caller->expected, &caller->result, &caller->err);
+	return NULL;
+}
+
+static void caller_begin(struct caller *caller, void *store, struct tide_event event, int64_t expected)
+{
+	*caller = (struct caller){ .store = store, .event = event, .expected = expected };
+	assert_int_equal(pthread_create(&caller->thread, NULL, caller_run, caller), 0);
+}
+
+static size_t waiting(struct pg_store *store)
+{
+	size_t count = 0;
+	mutex_lock(&store->lock);
+	for (struct pg_turn *turn = store->first; turn; turn = turn->next)
+		count++;
+	mutex_unlock(&store->lock);
+	return count;
+}
+
+static bool is_all_in_use(struct pg_store *store)
+{
+	mutex_lock(&store->lock);
+	bool is_all = store->idle_count == 0;
+	mutex_unlock(&store->lock);
+	return is_all;
+}
+
+static void *store_made(const char *schema, const char *more)
+{
+	char url[200];
+	snprintf(url, sizeof url, "postgresql:///?schema=%s&pool=1%s", schema, more);
+	return backend_opened(url);
+}
+
+/* A row of a stream that is not committed: who appends to it waits until it is. */
+static PGconn *stream_held(const char *schema, int64_t number)
+{
+	PGconn *connection = sql_connect("");
+	struct tide_stream stream = stream_of("Order", number);
+	char id[TIDE_UUID_TEXT_SIZE], text[500];
+	snprintf(text, sizeof text,
+		 "BEGIN; INSERT INTO %s.events (event_id, aggregate_id, aggregate_type, event_type, version, "
+		 "\"timestamp\", payload) VALUES (gen_random_uuid(), '%s', 'Order', 'Held', 1, now(), '{}')",
+		 schema, tide_uuid_format(&stream.aggregate_id, id));
+	sql_run(connection, text);
+	return connection;
+}
+
+static void held_end(PGconn *connection)
+{
+	sql_run(connection, "ROLLBACK");
+	PQfinish(connection);
+}
+
+enum { HELD = 1000, MEMBERS = 6 };
+
+/* One append has the only connection, and waits in the server; `count` others wait for the connection. */
+static void crowd_begin(struct pg_store *store, struct caller *first, struct caller *members,
+			const struct tide_event *events, const int64_t *expected, size_t count)
+{
+	caller_begin(first, store, event_made(stream_of("Order", HELD), "{}"), TIDE_ANY);
+	wait_for(20, is_all_in_use(store));
+	for (size_t i = 0; i < count; i++) {
+		caller_begin(&members[i], store, events[i], expected[i]);
+		wait_for(20, waiting(store) == i + 1);
+	}
+}
+
+static void crowd_end(struct caller *first, struct caller *members, size_t count)
+{
+	pthread_join(first->thread, NULL);
+	assert_int_equal(first->status, TIDE_OK);
+	for (size_t i = 0; i < count; i++)
+		pthread_join(members[i].thread, NULL);
+}
+
+static int64_t transactions(const char *schema, const char *type)
+{
+	char text[200];
+	PGconn *connection = sql_connect("");
+	snprintf(text, sizeof text, "SELECT count(DISTINCT xmin::text) FROM %s.events WHERE aggregate_type = '%s'",
+		 schema, type);
+	int64_t count = sql_number(connection, text);
+	PQfinish(connection);
+	return count;
+}
+
+static void appends_that_wait_share_a_commit_and_a_conflict_stays_its_own(void **state)
+{
+	(void)state;
+	struct caller first, members[MEMBERS];
+	struct tide_event events[MEMBERS];
+	int64_t expected[MEMBERS] = { 0, TIDE_ANY, 7, TIDE_STREAM_EXISTS, 0, TIDE_ANY };
+	struct pg_store *store = store_made("shared", "");
+	PGconn *held = stream_held("shared", HELD);
+	for (int i = 0; i < MEMBERS; i++)
+		events[i] = event_made(stream_of("Grouped", MEMBERS - i), "{}");
+	crowd_begin(store, &first, members, events, expected, MEMBERS);
+	held_end(held);
+	crowd_end(&first, members, MEMBERS);
+	for (int i = 0; i < MEMBERS; i++) {
+		bool is_met = i != 2 && i != 3;
+		assert_int_equal(members[i].status, is_met ? TIDE_OK : TIDE_CONFLICT);
+		assert_int_equal(members[i].result.version, is_met ? 1 : 0);
+		assert_true(!is_met || members[i].result.last_position > 0);
+		assert_int_equal(members[i].result.first_position, members[i].result.last_position);
+	}
+	assert_int_equal(transactions("shared", "Grouped"), 1);
+	STORE->close(store);
+}
+
+static void an_id_that_is_known_or_taken_touches_no_other_append(void **state)
+{
+	(void)state;
+	struct caller first, members[MEMBERS];
+	struct tide_event events[MEMBERS];
+	int64_t expected[MEMBERS] = { 0, 0, 0, 0, 0, 0 };
+	struct pg_store *store = store_made("taken", "");
+	struct tide_event stored = event_made(stream_of("Grouped", 1), "{}");
+	struct tide_append_result before;
+	must(append_event(store, &stored, 0, &before, err));
+	PGconn *held = stream_held("taken", HELD);
+	for (int i = 0; i < MEMBERS; i++)
+		events[i] = event_made(stream_of("Grouped", i + 1), "{}");
+	events[0] = stored;
+	events[3].event_id = stored.event_id;
+	crowd_begin(store, &first, members, events, expected, MEMBERS);
+	held_end(held);
+	crowd_end(&first, members, MEMBERS);
+	assert_int_equal(members[0].status, TIDE_OK);
+	assert_true(members[0].result.was_stored_before);
+	assert_int_equal(members[0].result.last_position, before.last_position);
+	assert_int_equal(members[3].status, TIDE_DUPLICATE_EVENT);
+	for (int i = 1; i < MEMBERS; i++)
+		if (i != 3) {
+			assert_int_equal(members[i].status, TIDE_OK);
+			assert_int_equal(members[i].result.version, 1);
+			assert_false(members[i].result.was_stored_before);
+		}
+	STORE->close(store);
+}
+
+/* Two of one stream must not go into one statement, which would number both alike. */
+static void two_of_one_stream_follow_each_other(void **state)
+{
+	(void)state;
+	struct caller first, members[MEMBERS];
+	struct tide_event events[MEMBERS];
+	int64_t expected[MEMBERS];
+	struct pg_store *store = store_made("same", "");
+	PGconn *held = stream_held("same", HELD);
+	for (int i = 0; i < MEMBERS; i++) {
+		events[i] = event_made(stream_of("Grouped", i / 2 + 1), "{}");
+		expected[i] = i % 2;
+	}
+	crowd_begin(store, &first, members, events, expected, MEMBERS);
+	held_end(held);
+	crowd_end(&first, members, MEMBERS);
+	for (int i = 0; i < MEMBERS; i++) {
+		assert_int_equal(members[i].status, TIDE_OK);
+		assert_int_equal(members[i].result.version, i % 2 + 1);
+	}
+	STORE->close(store);
+}
+
+static void an_unanswered_group_is_a_timeout_for_each_and_safe_to_repeat(void **state)
+{
+	(void)state;
+	struct caller first, members[MEMBERS];
+	struct tide_event events[MEMBERS];
+	int64_t expected[MEMBERS] = { 0, 0, 0, 0, 0, 0 };
+	struct pg_store *store = store_made("unanswered", "&append_timeout=2");
+	PGconn *held = stream_held("unanswered", HELD), *other = stream_held("unanswered", 1);
+	for (int i = 0; i < MEMBERS; i++)
+		events[i] = event_made(stream_of("Order", i + 1), "{}");
+	crowd_begin(store, &first, members, events, expected, MEMBERS);
+	held_end(held);
+	crowd_end(&first, members, MEMBERS);
+	for (int i = 0; i < MEMBERS; i++) {
+		assert_int_equal(members[i].status, TIDE_TIMEOUT);
+		must_mention(&members[i].err, "append_timeout");
+	}
+	held_end(other);
+	for (int i = 0; i < MEMBERS; i++) {
+		struct tide_append_result again;
+		must(append_event(store, &events[i], 0, &again, err));
+		assert_int_equal(again.version, 1);
+		assert_true(again.was_stored_before);
+	}
+	STORE->close(store);
+}
+
+/** A thread that appends to a stream of its own until it is told to stop. */
+struct writer {
+	pthread_t thread;
+	void *store;
+	int64_t number, appended;
+	atomic_bool *is_over;
+};
+
+static void *writer_run(void *self)
+{
+	struct writer *writer = self;
+	while (!*writer->is_over) {
+		struct tide_event event = event_made(stream_of("Killed", writer->number), "{}");
+		struct tide_append_result result;
+		struct tide_error err;
+		tide_status status;
+		do
+			status = append_event(writer->store, &event, writer->appended, &result, &err);
+		while (status == TIDE_CONNECTION_LOST || status == TIDE_BUSY || status == TIDE_TIMEOUT);
+		if (status != TIDE_OK || result.version != writer->appended + 1)
+			fail_msg("%s: %s", tide_status_name(status), err.message);
+		writer->appended++;
+	}
+	return NULL;
+}
+
+static void a_server_killed_under_groups_loses_nothing_and_stores_nothing_twice(void **state)
+{
+	enum { WRITERS = 24, KILLS = 6 };
+	(void)state;
+	struct writer writers[WRITERS];
+	atomic_bool is_over = false;
+	struct pg_store *store = backend_opened("postgresql:///?schema=killed&pool=4");
+	for (int i = 0; i < WRITERS; i++) {
+		writers[i] = (struct writer){ .store = store, .number = i + 1, .is_over = &is_over };
+		pthread_create(&writers[i].thread, NULL, writer_run, &writers[i]);
+	}
+	for (int i = 0; i < KILLS; i++) {
+		PGconn *connection = sql_connect("");
+		int64_t begun = sql_number(connection, "SELECT count(*) FROM killed.events");
+		wait_for(60, sql_number(connection, "SELECT count(*) FROM killed.events") > begun + 500);
+		PQfinish(connection);
+		postgres_halt(SIGQUIT);
+		postgres_resume();
+	}
+	is_over = true;
+	for (int i = 0; i < WRITERS; i++)
+		pthread_join(writers[i].thread, NULL);
+	PGconn *connection = sql_connect("");
+	int64_t total = 0;
+	for (int i = 0; i < WRITERS; i++) {
+		struct tide_stream stream = stream_of("Killed", i + 1);
+		char id[TIDE_UUID_TEXT_SIZE], text[200];
+		snprintf(text, sizeof text, "SELECT count(*) FROM killed.events WHERE aggregate_id = '%s'",
+			 tide_uuid_format(&stream.aggregate_id, id));
+		assert_int_equal(sql_number(connection, text), writers[i].appended);
+		total += writers[i].appended;
+	}
+	int64_t groups = sql_number(connection, "SELECT count(DISTINCT xmin::text) FROM killed.events");
+	if (groups > total / 2)
+		fail_msg("%lld events in %lld transactions", (long long)total, (long long)groups);
+	PQfinish(connection);
+	STORE->close(store);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(appends_that_wait_share_a_commit_and_a_conflict_stays_its_own),
+		cmocka_unit_test(an_id_that_is_known_or_taken_touches_no_other_append),
+		cmocka_unit_test(two_of_one_stream_follow_each_other),
+		cmocka_unit_test(an_unanswered_group_is_a_timeout_for_each_and_safe_to_repeat),
+		cmocka_unit_test(a_server_killed_under_groups_loses_nothing_and_stores_nothing_twice),
+	};
+	tide_log_set(NULL, NULL, TIDE_LOG_CRITICAL);
+	if (!postgres_start())
+		return 77;
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	postgres_stop();
+	return failed;
+}
