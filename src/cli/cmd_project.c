@@ -319,6 +319,13 @@ static int project_summary(struct project_call *call, const struct tide_shutdown
 		exit = project_judge(call, &status);
 	if (exit == CLI_DONE)
 		exit = cli_fail_unsettled(call->cli, &call->horizon);
+	if (exit == CLI_DONE && result->reason == TIDE_SHUTDOWN_PROGRAMMATIC && status.position < call->goal) {
+		tide_fail(&err, TIDE_BUSY,
+			  "the checkpoint of '%s' went back to position %lld while it ran, %lld was its goal; run it "
+			  "again",
+			  status.name, (long long)status.position, (long long)call->goal);
+		return cli_fail(call->cli, &err);
+	}
 	return exit;
 }
 

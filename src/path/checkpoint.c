@@ -84,6 +84,7 @@ void progress_saved(struct progress *progress, struct mono_time now)
 {
 	progress->stored = (struct tide_checkpoint_known){ true, true, progress->position,
 							   progress->stored.events_processed + progress->unsaved };
+	progress->stored_anchor = progress->anchor;
 	progress->unsaved = 0;
 	progress->is_dirty = false;
 	progress->last_event_id = (struct tide_uuid){ { 0 } };

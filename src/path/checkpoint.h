@@ -17,6 +17,7 @@ struct progress {
 	struct mono_time saved_at;           /* or when the run began */
 	struct tide_checkpoint_known stored; /* the row as it was read at the start, or written last */
 	struct tide_anchor anchor;           /* the greatest event known at or below the position */
+	struct tide_anchor stored_anchor;    /* the one in the row; position 0: none that is known */
 };
 
 /** What a row is, seen from the one that was read or written last under the same ownership. */

@@ -208,7 +208,8 @@ tide_status infra_open(struct tide_subscription *subscription, struct tide_error
 	struct tide_store *feed = subscription->engine->store;
 	struct tide_store *database = subscription->engine->checkpoints->database;
 	tide_status status = TIDE_OK;
-	runner->is_look_due = runner->is_look_due || !runner->session || !runner->feed_session;
+	if (!runner->session || !runner->feed_session)
+		runner->look_at = (struct mono_time){ 0 };
 	if (!runner->session)
 		status = infra_open_session(subscription, err);
 	if (status == TIDE_OK && !runner->feed_session) {

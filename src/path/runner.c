@@ -258,17 +258,19 @@ static enum step runner_stop(struct tide_subscription *subscription)
 	if (runner->now.ns < runner->stop_at.ns)
 		return runner_stop_waits(subscription);
 	tide_status status = save_once(subscription, &err);
-	if (status == TIDE_FENCED) {
-		runner_hear_of_loss(subscription);
-	} else if (status == TIDE_HANDLER_PERMANENT) { /* found by the handler itself, before the commit */
+	if (status == TIDE_HANDLER_PERMANENT) /* found by the handler itself, before the commit */
 		return runner_give_up(subscription, &err);
-	} else if (status != TIDE_OK) {
+	if (status != TIDE_OK && status != TIDE_FENCED) {
 		int64_t delay = runner_delay_of_stop(subscription, &err);
 		if (delay >= 0)
 			return runner_stop_later(subscription, &err, delay);
 	}
 	if (status != TIDE_OK)
 		runner_report_unsaved(subscription, &err);
+	if (status == TIDE_FENCED)
+		runner_hear_of_loss(subscription);
+	if (status == TIDE_OK && start_look_last(subscription, &err) == TIDE_DIVERGED)
+		return runner_give_up(subscription, &err);
 	runner_finish(subscription, TIDE_STATE_STOPPED, "stop was asked for", NULL);
 	return STEP_END;
 }
@@ -505,7 +507,9 @@ static enum step runner_idle(struct tide_subscription *subscription)
 		runner->is_save_due = true;
 		return STEP_ON;
 	}
-	struct mono_time until = mono_min(runner->poll_at, runner->feed.look_at);
+	if (runner->now.ns >= runner->look_at.ns && !runner->is_save_unknown)
+		return start_look(subscription);
+	struct mono_time until = mono_min(mono_min(runner->poll_at, runner->look_at), runner->feed.look_at);
 	until = mono_min(until, progress_due_at(&runner->progress, &subscription->config));
 	return runner_wait(subscription, mono_min(until, runner->redeliver_at), runner_idles_for(&runner->feed));
 }
@@ -528,8 +532,9 @@ static enum step runner_drain(struct tide_subscription *subscription, bool is_li
 	struct runner *runner = &subscription->runner;
 	struct feed *feed = &runner->feed;
 	bool is_between = feed->next == 0;
-	if (start_must_look(subscription) && !runner->is_save_unknown)
-		return runner->is_in_transaction ? save_step(subscription) : start_look(subscription);
+	bool is_look_due = runner->is_save_due && runner->now.ns >= runner->look_at.ns;
+	if ((is_look_due || start_must_look(subscription)) && !runner->is_save_unknown)
+		return start_look(subscription);
 	if (runner->is_save_due)
 		return save_step(subscription);
 	if (runner->pending.is_pending)

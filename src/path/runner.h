@@ -85,6 +85,8 @@ enum step start_again(struct tide_subscription *subscription);
 /** Whether a connection was made anew since it was looked last; and to look: at the row, and what it stands on. */
 bool start_must_look(const struct tide_subscription *subscription);
 enum step start_look(struct tide_subscription *subscription);
+/** Before a run ends with nothing to save: TIDE_OK also when the row went back, and the position with it. */
+tide_status start_look_last(struct tide_subscription *subscription, struct tide_error *err);
 
 /** Keep a note beside the lease that is owned, if that can be done; nothing depends on it. */
 void start_note(struct tide_subscription *subscription, const struct tide_lease_note *note);

@@ -248,6 +248,9 @@ static void save_begin_again(struct tide_subscription *subscription, const struc
 	runner->goes_by_row = true;
 	runner_forget(subscription);
 	settle_flow(subscription);
+	mutex_lock(&subscription->lock);
+	subscription->position = row->has_position ? row->position : 0;
+	mutex_unlock(&subscription->lock);
 }
 
 static tide_status save_diverged(const struct tide_subscription *subscription, const struct tide_checkpoint_known *row,

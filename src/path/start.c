@@ -9,13 +9,15 @@
  */
 #include "path/runner.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 #include "path/anchor.h"
 #include "path/selfcheck.h"
 #include "sys/log.h"
 
-#define START_CAREFUL_PERIODIC 10000 /* events; periodic saves say nothing about how far the dead process came */
+#define START_LOOK_NS (5000 * NS_PER_MS) /* how often an idle run looks whether row and events are what they were */
+#define START_CAREFUL_PERIODIC 10000     /* events; periodic saves say nothing about how far the dead process came */
 
 static void start_reached_locked(struct tide_subscription *subscription, enum start_stage stage)
 	TIDE_REQUIRES(subscription->lock)
@@ -244,7 +246,7 @@ static uint64_t start_losses(const struct tide_subscription *subscription)
 bool start_must_look(const struct tide_subscription *subscription)
 {
 	const struct runner *runner = &subscription->runner;
-	return runner->is_look_due || runner->losses != start_losses(subscription);
+	return runner->look_at.ns == 0 || runner->losses != start_losses(subscription);
 }
 
 /* The newest events in memory are of the same store, or they go. */
@@ -319,10 +321,40 @@ static tide_status start_look_at(struct tide_subscription *subscription, struct 
 	return status;
 }
 
-/* Connected anew: the row, and what it stands on, are looked at before anything else is believed. */
+static void start_has_looked(struct runner *runner, uint64_t losses)
+{
+	runner->look_at = mono_add(runner->now, START_LOOK_NS);
+	runner->losses = losses;
+}
+
+/*
+ * What the row stands on, before a save in an open transaction replaces it: the row itself is compared by the save. Gone: the
+ * transaction is given back, and the look that is due then tells.
+ */
+static enum step start_look_aside(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	const struct progress *progress = &runner->progress;
+	struct tide_checkpoint row = { .has_position = progress->stored.has_position,
+				       .position = progress->stored.position,
+				       .anchor = progress->stored_anchor };
+	snprintf(row.projection_name, sizeof row.projection_name, "%s", subscription->name);
+	struct tide_error err;
+	if (start_verify(subscription, &row, &err) == TIDE_DIVERGED) {
+		save_roll_back(subscription);
+		runner->look_at = (struct mono_time){ 0 };
+		return STEP_ON;
+	}
+	if (runner->look_at.ns != 0)
+		runner->look_at = mono_add(runner->now, START_LOOK_NS);
+	return save_step(subscription);
+}
+
 enum step start_look(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
+	if (runner->is_in_transaction)
+		return start_look_aside(subscription);
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
@@ -333,13 +365,30 @@ enum step start_look(struct tide_subscription *subscription)
 	step = infra_end(subscription, RETRY_OWNERSHIP, status, &err);
 	if (step != STEP_ON)
 		return step;
-	runner->is_look_due = false;
-	runner->losses = losses;
-	if (runner->is_resolved) { /* what was read ahead is of another connection */
+	bool is_anew = runner->look_at.ns == 0 || runner->losses != losses;
+	start_has_looked(runner, losses);
+	if (runner->is_resolved && is_anew) { /* what was read ahead is of another connection */
 		feed_start(&runner->feed, runner->progress.position, runner->now);
 		settle_flow(subscription);
 	}
 	return STEP_ON;
+}
+
+/* Nothing is settled any more: what is not asked here is asked by the next start. */
+tide_status start_look_last(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
+	struct tide_checkpoint row = { 0 };
+	if (!ownership_is_held(&subscription->ownership) || !runner->is_resolved || !runner->feed_session)
+		return TIDE_OK;
+	tide_status status = ops->load(runner->session, subscription->name, &row, err);
+	struct tide_checkpoint_known known = checkpoint_known(&row);
+	if (status != TIDE_OK || row_compare(&runner->progress.stored, &known) == ROW_OTHER)
+		return status;
+	if (row_compare(&runner->progress.stored, &known) == ROW_LOWER)
+		save_begin_again_from(subscription, &row, "the checkpoint went back");
+	return start_verify(subscription, &row, err);
 }
 
 static enum step start_resolve(struct tide_subscription *subscription)
@@ -368,8 +417,8 @@ static enum step start_resolve(struct tide_subscription *subscription)
 		return step;
 	progress_start(&runner->progress, position, &facts.row, runner->now);
 	runner->progress.anchor = anchor;
-	runner->is_look_due = false;
-	runner->losses = losses;
+	runner->progress.stored_anchor = facts.stored_row.anchor;
+	start_has_looked(runner, losses);
 	feed_start(&runner->feed, position, runner->now);
 	if (runner->self_check)
 		self_check_reset(runner->self_check);

@@ -137,7 +137,7 @@ struct runner {
 	/* starting */
 	struct mono_time acquire_at; /* when a standby asks again */
 	bool is_resolved;            /* the start position is known */
-	bool is_look_due;            /* a database was connected to anew: it may be another one */
+	struct mono_time look_at;    /* when row and anchor are looked at again; 0: a database was connected to anew */
 	uint64_t losses;             /* of connections when it was looked last */
 	struct tide_fence fence;
 	bool goes_by_row; /* stood by, was fenced, or its row went back: continues from the stored checkpoint */

@@ -143,6 +143,19 @@ static void forge(struct fixture *f, struct tide_subscription *subscription, tid
 	f->store->backend->store.session_close(session);
 }
 
+/* Ten events are delivered and saved, and the subscription is live. */
+static struct tide_subscription *run_to_ten(struct fixture *f, struct tide_manager *manager, struct recorder *recorder)
+{
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	append_many(f->store, stream_of("Order", 1), 0, 10);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	wait_for(30, stored_position(f, "p") == 10);
+	return subscription;
+}
+
 static bool has_begun_again(struct recorder *recorder, tide_position from)
 {
 	pthread_mutex_lock(&recorder->lock);
@@ -156,15 +169,9 @@ static bool has_begun_again(struct recorder *recorder, tide_position from)
 
 static void row_that_went_back_is_begun_from_again(struct fixture *f)
 {
-	append_many(f->store, stream_of("Order", 1), 0, 10);
 	RECORDER *recorder = recorder_new();
-	struct tide_subscriber subscriber = subscriber_of("p", recorder);
-	struct tide_subscription_config config = quick_config();
 	MANAGER *manager = manager_of(f->store);
-	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
-	start(manager);
-	catch_up(f->store, subscription);
-	wait_for(30, stored_position(f, "p") == 10);
+	struct tide_subscription *subscription = run_to_ten(f, manager, recorder);
 	forge(f, subscription, 4);
 	append_many(f->store, stream_of("Order", 1), 10, 2);
 	wait_for(30, has_begun_again(recorder, 5));
@@ -175,17 +182,36 @@ static void row_that_went_back_is_begun_from_again(struct fixture *f)
 	assert_int_equal(row_of(f, "p").position, 12);
 }
 
+static void row_that_went_back_under_an_idle_owner_is_found(struct fixture *f)
+{
+	RECORDER *recorder = recorder_new();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = run_to_ten(f, manager, recorder);
+	forge(f, subscription, 4);
+	wait_for(60, has_begun_again(recorder, 5));
+	wait_for(30, stored_position(f, "p") == 10);
+	assert_int_equal(status_of(subscription).error.status, TIDE_OK);
+	stop(manager);
+}
+
+static void stop_tells_of_a_row_that_went_back(struct fixture *f)
+{
+	RECORDER *recorder = recorder_new();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = run_to_ten(f, manager, recorder);
+	assert_true(tide_manager_pause(manager, "p", TIDE_PAUSE_MANUAL));
+	wait_for(30, status_of(subscription).state == TIDE_STATE_PAUSED);
+	forge(f, subscription, 4);
+	stop(manager);
+	assert_int_equal(status_of(subscription).position, 4);
+	assert_int_equal(row_of(f, "p").position, 4);
+}
+
 static void row_that_went_on_without_its_owner_is_diverged(struct fixture *f)
 {
-	append_many(f->store, stream_of("Order", 1), 0, 10);
 	RECORDER *recorder = recorder_new();
-	struct tide_subscriber subscriber = subscriber_of("p", recorder);
-	struct tide_subscription_config config = quick_config();
 	MANAGER *manager = manager_of(f->store);
-	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
-	start(manager);
-	catch_up(f->store, subscription);
-	wait_for(30, stored_position(f, "p") == 10);
+	struct tide_subscription *subscription = run_to_ten(f, manager, recorder);
 	forge(f, subscription, 11);
 	append_many(f->store, stream_of("Order", 1), 10, 2);
 	wait_for(30, status_of(subscription).state == TIDE_STATE_ERROR);
@@ -203,15 +229,9 @@ static void row_that_went_on_without_its_owner_is_diverged(struct fixture *f)
 
 static void person_who_moves_a_position_is_obeyed_by_a_running_owner(struct fixture *f)
 {
-	append_many(f->store, stream_of("Order", 1), 0, 10);
 	RECORDER *recorder = recorder_new();
-	struct tide_subscriber subscriber = subscriber_of("p", recorder);
-	struct tide_subscription_config config = quick_config();
 	MANAGER *manager = manager_of(f->store);
-	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
-	start(manager);
-	catch_up(f->store, subscription);
-	wait_for(30, stored_position(f, "p") == 10);
+	run_to_ten(f, manager, recorder);
 	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 7 }, err));
 	append_many(f->store, stream_of("Order", 1), 10, 1);
 	wait_for(60, has_begun_again(recorder, 8));
@@ -226,15 +246,9 @@ static void person_who_moves_a_position_is_obeyed_by_a_running_owner(struct fixt
 
 static void person_who_moves_a_position_is_obeyed_by_an_idle_owner(struct fixture *f)
 {
-	append_many(f->store, stream_of("Order", 1), 0, 10);
 	RECORDER *recorder = recorder_new();
-	struct tide_subscriber subscriber = subscriber_of("p", recorder);
-	struct tide_subscription_config config = quick_config();
 	MANAGER *manager = manager_of(f->store);
-	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
-	start(manager);
-	catch_up(f->store, subscription);
-	wait_for(30, stored_position(f, "p") == 10);
+	run_to_ten(f, manager, recorder);
 	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 7 }, err));
 	wait_for(30, has_begun_again(recorder, 8));
 	wait_for(30, stored_position(f, "p") == 10);
@@ -247,15 +261,9 @@ static void person_who_moves_a_position_is_obeyed_by_an_idle_owner(struct fixtur
 
 static void row_that_is_gone_is_diverged(struct fixture *f)
 {
-	append_many(f->store, stream_of("Order", 1), 0, 10);
 	RECORDER *recorder = recorder_new();
-	struct tide_subscriber subscriber = subscriber_of("p", recorder);
-	struct tide_subscription_config config = quick_config();
 	MANAGER *manager = manager_of(f->store);
-	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
-	start(manager);
-	catch_up(f->store, subscription);
-	wait_for(30, stored_position(f, "p") == 10);
+	struct tide_subscription *subscription = run_to_ten(f, manager, recorder);
 	fixture_sql(f, "DELETE FROM projection_checkpoints");
 	append_many(f->store, stream_of("Order", 1), 10, 2);
 	wait_for(30, status_of(subscription).state == TIDE_STATE_ERROR);
@@ -386,6 +394,20 @@ static void store_whose_events_were_replaced_is_diverged(struct fixture *f)
 	delivered_all_after(recorder, f->store, 10);
 }
 
+static void events_replaced_under_an_idle_owner_are_diverged(struct fixture *f)
+{
+	RECORDER *recorder = recorder_new();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = run_to_ten(f, manager, recorder);
+	fixture_sql(f,
+		    "UPDATE events SET event_id = '11111111-2222-4333-8444-555555555555' WHERE global_position = 10");
+	wait_for(60, status_of(subscription).state == TIDE_STATE_ERROR);
+	struct tide_error why = status_of(subscription).error;
+	assert_int_equal(why.status, TIDE_DIVERGED);
+	must_mention(&why, "event 11111111-2222-4333-8444-555555555555 is there now");
+	stop(manager);
+}
+
 static tide_status judge_some(struct recorder *recorder, const struct tide_event *event, struct tide_delivery *delivery)
 {
 	(void)recorder;
@@ -422,6 +444,8 @@ const struct test_case position_cases[] = {
 	CASE(fence_falls_before_the_row_is_compared),
 	CASE(position_moved_by_a_person_ends_the_epoch_of_its_owner),
 	CASE(row_that_went_back_is_begun_from_again),
+	CASE(row_that_went_back_under_an_idle_owner_is_found),
+	CASE(stop_tells_of_a_row_that_went_back),
 	CASE(row_that_went_on_without_its_owner_is_diverged),
 	CASE(person_who_moves_a_position_is_obeyed_by_a_running_owner),
 	CASE(person_who_moves_a_position_is_obeyed_by_an_idle_owner),
@@ -429,6 +453,7 @@ const struct test_case position_cases[] = {
 	CASE(position_stands_on_the_newest_event_whatever_was_filtered),
 	CASE_NEEDS(store_that_went_back_is_diverged_until_a_person_decides, NEEDS_SQL),
 	CASE_NEEDS(store_whose_events_were_replaced_is_diverged, NEEDS_SQL),
+	CASE_NEEDS(events_replaced_under_an_idle_owner_are_diverged, NEEDS_SQL),
 	CASE(rewind_deletes_the_dead_letters_above_it),
 	CASES_END,
 };
