@@ -49,7 +49,7 @@ bool tide_delivery_is_late(const struct tide_delivery *delivery)
 
 bool tide_delivery_is_stopping(const struct tide_delivery *delivery)
 {
-	return delivery && atomic_load(&delivery->subscription->is_stop_asked);
+	return delivery && run_is_ending(&delivery->subscription->run);
 }
 
 void *tide_delivery_connection(const struct tide_delivery *delivery)
@@ -128,7 +128,7 @@ bool delivery_end_locked(struct tide_subscription *subscription, const struct ti
 		histogram_add(status == TIDE_OK ? &metrics->handled_seconds : &metrics->failed_seconds, delivery->took);
 	while (subscription->is_frozen)
 		cond_wait(&subscription->changed, &subscription->lock);
-	return delivery->is_kept || !subscription->is_abandoned;
+	return delivery->is_kept || subscription->run.state != RUN_ABANDONED;
 }
 
 bool delivery_end(struct tide_subscription *subscription, const struct tide_delivery *delivery, tide_status status)
@@ -205,7 +205,7 @@ static tide_status handler_check(struct tide_subscription *subscription, struct 
 static bool handler_may_keep(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	bool is_abandoned = subscription->is_abandoned;
+	bool is_abandoned = subscription->run.state == RUN_ABANDONED;
 	mutex_unlock(&subscription->lock);
 	return !is_abandoned;
 }

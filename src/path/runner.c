@@ -138,8 +138,7 @@ static void runner_finish(struct tide_subscription *subscription, enum tide_stat
 	mutex_lock(&subscription->lock);
 	bool has_moved = subscription_move_locked(subscription, to, why) == TIDE_OK;
 	subscription->ended_mono = subscription->runner.now;
-	subscription->is_registered_run = false;
-	subscription->is_abandoned = false; /* also by a stop that gave up while the last save was under way */
+	subscription_run_locked(subscription, RUN_NONE);
 	cond_broadcast(&subscription->changed);
 	mutex_unlock(&subscription->lock);
 	if (has_moved)
@@ -295,15 +294,15 @@ static enum step runner_obey(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	atomic_store(&subscription->attention, false);
 	mutex_lock(&subscription->lock);
-	bool should_stop = subscription->should_stop, is_abandoned = subscription->is_abandoned;
+	enum run_state run = subscription->run.state;
 	bool is_lost = subscription->ownership.state == OWNERSHIP_LOST;
 	if (subscription->should_redeliver)
 		runner->redeliver_at = runner->now;
 	subscription->should_redeliver = false;
 	mutex_unlock(&subscription->lock);
-	if (is_abandoned)
+	if (run == RUN_ABANDONED)
 		return runner_end_abandoned(subscription);
-	if (should_stop)
+	if (run == RUN_STOPPING)
 		return runner_stop(subscription);
 	if (is_lost) {
 		struct tide_error err;
@@ -621,7 +620,7 @@ struct mono_time runner_step(struct tide_subscription *subscription, struct mono
 bool runner_is_running(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	bool is_running = subscription->is_registered_run;
+	bool is_running = run_exists(&subscription->run);
 	mutex_unlock(&subscription->lock);
 	return is_running;
 }
@@ -629,7 +628,7 @@ bool runner_is_running(struct tide_subscription *subscription)
 static uint64_t runner_run(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	uint64_t run = subscription->run;
+	uint64_t run = subscription->run_number;
 	mutex_unlock(&subscription->lock);
 	return run;
 }
@@ -643,8 +642,17 @@ static bool runner_is_of_run(struct tide_subscription *subscription, uint64_t ru
 static void runner_leave(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	subscription->is_thread_alive = false;
+	if (subscription->run.thread == THREAD_ALIVE) /* else the next start waits for this one, or it died */
+		run_move_thread(&subscription->run, THREAD_NONE);
 	cond_broadcast(&subscription->changed);
+	mutex_unlock(&subscription->lock);
+}
+
+static void runner_enter(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	while (subscription->run.thread == THREAD_CHANGING) /* until the start knows it */
+		cond_wait(&subscription->changed, &subscription->lock);
 	mutex_unlock(&subscription->lock);
 }
 
@@ -652,6 +660,7 @@ void runner_thread(void *self)
 {
 	struct tide_subscription *subscription = self;
 	engine_of_thread = subscription->engine;
+	runner_enter(subscription);
 	uint64_t run = runner_run(subscription);
 	while (runner_is_of_run(subscription, run)) {
 		struct mono_time now = clock_mono(subscription->engine->clock);
@@ -669,10 +678,10 @@ void runner_thread_died(void *self)
 	struct tide_subscription *subscription = self;
 	atomic_store(&subscription->hand_since, 0);
 	mutex_lock(&subscription->lock);
-	subscription->is_thread_dead = true;
+	run_move_thread(&subscription->run, THREAD_DIED);
 	while (subscription->is_frozen)
 		cond_wait(&subscription->changed, &subscription->lock);
-	bool is_abandoned = subscription->is_abandoned;
+	bool is_abandoned = subscription->run.state == RUN_ABANDONED;
 	mutex_unlock(&subscription->lock);
 	if (!subscription->runner.is_save_unknown) /* else the last save finds out what became of it */
 		save_roll_back(subscription);

@@ -24,6 +24,8 @@ static void start_reached_locked(struct tide_subscription *subscription, enum st
 {
 	if (subscription->start_stage < stage)
 		subscription->start_stage = stage;
+	if (subscription->run.state == RUN_STARTING)
+		subscription_run_locked(subscription, RUN_READY);
 	cond_broadcast(&subscription->changed);
 }
 

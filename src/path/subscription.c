@@ -271,15 +271,27 @@ void subscription_tell_moves(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->telling);
 }
 
+void subscription_run_locked(struct tide_subscription *subscription, enum run_state to)
+{
+	assert(mutex_is_mine(&subscription->lock));
+	run_move(&subscription->run, to);
+	bool is_first = to == RUN_STARTING, is_over = to == RUN_NONE;
+	assert(!(is_first || is_over) || subscription->ownership.state == OWNERSHIP_NONE);
+	assert(!is_first || subscription->states.state == TIDE_STATE_STARTING);
+	assert(!(is_over || to == RUN_ABANDONED) || state_is_terminal(subscription->states.state));
+	(void)is_first;
+	(void)is_over;
+}
+
 void subscription_own_locked(struct tide_subscription *subscription, enum ownership_state to)
 {
 	assert(mutex_is_mine(&subscription->lock));
 	ownership_move(&subscription->ownership, to);
 	bool is_held = ownership_is_held(&subscription->ownership);
-	assert(!is_held || subscription->is_registered_run);
+	assert(!is_held || run_exists(&subscription->run));
 	assert(!is_held || (subscription->owned.name == subscription->name && subscription->owned.epoch > 0));
 	assert(to != OWNERSHIP_STANDBY || subscription->states.state == TIDE_STATE_STARTING ||
-	       subscription->is_abandoned);
+	       subscription->run.state == RUN_ABANDONED);
 	(void)is_held;
 }
 
@@ -399,7 +411,7 @@ static bool subscription_is_trying_locked(const struct tide_subscription *subscr
 {
 	if (subscription->states.state == TIDE_STATE_PAUSED)
 		return subscription->is_pause_save_due;
-	return subscription->is_registered_run && !state_is_terminal(subscription->states.state);
+	return run_exists(&subscription->run) && !state_is_terminal(subscription->states.state);
 }
 
 void subscription_stores_locked(const struct tide_subscription *subscription, const struct probe_answer *answer,
@@ -470,7 +482,7 @@ static tide_status subscription_wait(struct tide_subscription *subscription, con
 	mutex_lock(&subscription->lock);
 	for (;;) {
 		is_there = subscription_is_there_locked(subscription, goal);
-		has_ended = state_is_terminal(subscription->states.state) && !subscription->is_registered_run;
+		has_ended = state_is_terminal(subscription->states.state) && !run_exists(&subscription->run);
 		if (is_there || has_ended || !is_in_time)
 			break;
 		if (goal->position >= 0 && goal->position < subscription->wake_at)

@@ -18,6 +18,7 @@
 #include "policy/errors.h"
 #include "policy/ownership.h"
 #include "policy/retry.h"
+#include "policy/run.h"
 #include "policy/states.h"
 #include "sys/thread.h"
 
@@ -194,7 +195,6 @@ struct tide_subscription {
 	atomic_int hand_attempt;
 	atomic_int_least64_t hand_events; /* of the call in hand: more than 1 in a batch */
 	atomic_int call;                  /* enum runner_call */
-	atomic_bool is_stop_asked;        /* read by handlers */
 	atomic_int_least64_t
 		trust_until; /* ns: an ownership that could not be renewed is not trusted any more; INT64_MAX: always */
 	atomic_bool is_interrupting; /* somebody ends what the runner does in its databases: see interrupt.c */
@@ -209,11 +209,8 @@ struct tide_subscription {
 	struct cond changed;
 	tide_position wake_at; /* the least position that somebody waits for; INT64_MAX: nobody does */
 	struct states states;
-	bool is_registered_run; /* a run exists: started and not yet ended */
-	uint64_t run;           /* counts the runs: a thread ends with its own, even when the next has begun */
-	bool is_thread_alive;
-	bool is_thread_changing; /* one start joins the last thread and makes the next */
-	bool is_thread_dead;     /* ended by anything but its own return */
+	struct run run;
+	uint64_t run_number;     /* counts the runs: a thread ends with its own, even when the next has begun */
 	struct tide_error error; /* the last one; TIDE_OK: none */
 	struct run_counts counts;
 	tide_position position;
@@ -233,9 +230,7 @@ struct tide_subscription {
 	int64_t interrupted_hand;      /* `hand_since` of what was interrupted last; INT64_MAX: nothing in this run */
 	struct mono_time interrupt_at; /* when it is interrupted again */
 	enum start_stage start_stage;  /* stays where the run was when it ended */
-	bool should_stop;
 	struct mono_time stop_deadline;
-	bool is_abandoned;    /* STOPPED while its handler, or a call of its, had not returned */
 	bool is_frozen;       /* somebody saves the settled prefix while the handler is in hand */
 	bool was_final_saved; /* the trailing save of this stop wrote something */
 	bool is_pause_save_due;
@@ -270,6 +265,9 @@ void subscription_note_move_locked(struct tide_subscription *subscription, enum 
 /** Log the moves that are not told yet, whoever made them, in their order. */
 void subscription_tell_moves(struct tide_subscription *subscription);
 
+/** Move the run, and check what has to hold then. */
+void subscription_run_locked(struct tide_subscription *subscription, enum run_state to)
+	TIDE_REQUIRES(subscription->lock);
 /** Move the ownership, and check what has to hold then. */
 void subscription_own_locked(struct tide_subscription *subscription, enum ownership_state to)
 	TIDE_REQUIRES(subscription->lock);

@@ -9,7 +9,6 @@
  */
 #include "supervise/manager.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "path/interrupt.h"
@@ -38,7 +37,8 @@ static tide_status control_say_left_locked(struct tide_subscription *subscriptio
 
 tide_status control_check_left_locked(struct tide_subscription *subscription, struct tide_error *err)
 {
-	return subscription->is_abandoned ? control_say_left_locked(subscription, TIDE_BUSY, err) : TIDE_OK;
+	return subscription->run.state == RUN_ABANDONED ? control_say_left_locked(subscription, TIDE_BUSY, err)
+							: TIDE_OK;
 }
 
 /* ---- Starting ----------------------------------------------------------------------------------------------- */
@@ -56,7 +56,6 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	TIDE_REQUIRES(subscription->lock)
 {
 	struct clock *clock = subscription->engine->clock;
-	assert(subscription->ownership.state == OWNERSHIP_NONE);
 	control_keep_totals_locked(subscription);
 	subscription->counts = (struct run_counts){ 0 };
 	subscription->flow = (struct feed_flow){ 0 };
@@ -71,14 +70,13 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	subscription->has_started = true;
 	subscription->started_at = clock_wall(clock);
 	subscription->started_mono = clock_mono(clock);
-	subscription->is_thread_dead = false;
-	subscription->should_stop = false;
+	if (subscription->run.thread == THREAD_DIED)
+		run_move_thread(&subscription->run, THREAD_NONE);
 	subscription->start_stage = START_RESOLVING;
 	subscription->was_final_saved = subscription->is_pause_save_due = false;
-	subscription->is_registered_run = true;
+	subscription_run_locked(subscription, RUN_STARTING);
 	subscription->interrupted_hand = INT64_MAX;
-	subscription->run++;
-	atomic_store(&subscription->is_stop_asked, false);
+	subscription->run_number++;
 	subscription->runner.is_restart = is_restart;
 	subscription->runner.has_run = subscription->runner.has_run && is_restart;
 	subscription->runner.goes_by_row = false;
@@ -107,8 +105,8 @@ static tide_status control_begin_locked(struct tide_subscription *subscription, 
 static void control_fail_start(struct tide_subscription *subscription, const struct tide_error *why)
 {
 	mutex_lock(&subscription->lock);
-	subscription->is_registered_run = subscription->is_thread_alive = false;
 	(void)subscription_move_locked(subscription, TIDE_STATE_ERROR, why->message);
+	subscription_run_locked(subscription, RUN_NONE);
 	subscription->ended_mono = clock_mono(subscription->engine->clock);
 	subscription->error = *why;
 	cond_broadcast(&subscription->changed);
@@ -119,9 +117,9 @@ static void control_fail_start(struct tide_subscription *subscription, const str
 void control_refuse_start(struct tide_subscription *subscription, const struct tide_error *why)
 {
 	mutex_lock(&subscription->lock);
-	while (subscription->is_thread_changing)
+	while (subscription->run.thread == THREAD_CHANGING)
 		cond_wait(&subscription->changed, &subscription->lock);
-	bool has_begun = !subscription->is_registered_run && control_begin_locked(subscription, false, NULL) == TIDE_OK;
+	bool has_begun = !run_exists(&subscription->run) && control_begin_locked(subscription, false, NULL) == TIDE_OK;
 	mutex_unlock(&subscription->lock);
 	if (!has_begun)
 		return;
@@ -132,9 +130,6 @@ void control_refuse_start(struct tide_subscription *subscription, const struct t
 static tide_status control_start_thread(struct tide_subscription *subscription, struct tide_error *err)
 {
 	thread_join(&subscription->thread); /* of the last run: it has ended */
-	mutex_lock(&subscription->lock);
-	subscription->is_thread_alive = true;
-	mutex_unlock(&subscription->lock);
 	struct tide_error why;
 	tide_status status = thread_start_watched(&subscription->thread, "tide-runner", runner_thread,
 						  runner_thread_died, subscription, &why);
@@ -143,7 +138,7 @@ static tide_status control_start_thread(struct tide_subscription *subscription, 
 	if (status != TIDE_OK && err)
 		*err = why;
 	mutex_lock(&subscription->lock);
-	subscription->is_thread_changing = false;
+	run_move_thread(&subscription->run, status == TIDE_OK ? THREAD_ALIVE : THREAD_NONE);
 	cond_broadcast(&subscription->changed);
 	mutex_unlock(&subscription->lock);
 	return status;
@@ -153,14 +148,15 @@ tide_status control_start(struct tide_manager *manager, struct tide_subscription
 			  struct tide_error *err)
 {
 	mutex_lock(&subscription->lock);
-	while (subscription->is_thread_changing) /* by another start, whose run may have failed already */
+	while (subscription->run.thread == THREAD_CHANGING) /* by another start, whose run may have failed already */
 		cond_wait(&subscription->changed, &subscription->lock);
-	bool is_under_way = subscription->is_registered_run && !subscription->is_abandoned;
+	bool is_under_way = run_is_under_way(&subscription->run);
 	tide_status status = TIDE_OK;
 	if (!is_under_way || is_restart)
 		status = control_begin_locked(subscription, is_restart, err);
 	bool has_begun = status == TIDE_OK && (!is_under_way || is_restart);
-	subscription->is_thread_changing = has_begun && manager->is_threaded;
+	if (has_begun && manager->is_threaded)
+		run_move_thread(&subscription->run, THREAD_CHANGING);
 	mutex_unlock(&subscription->lock);
 	if (has_begun)
 		subscription_tell_moves(subscription);
@@ -171,7 +167,7 @@ static bool control_has_started_locked(const struct tide_subscription *subscript
 	TIDE_REQUIRES(subscription->lock)
 {
 	enum tide_state state = subscription->states.state;
-	if (!subscription->is_registered_run || subscription->is_abandoned)
+	if (!run_is_under_way(&subscription->run))
 		return true;
 	if (!until_live)
 		return subscription->start_stage >= START_RESOLVED;
@@ -204,13 +200,12 @@ void control_ask_stop(struct tide_subscription *subscription, struct mono_time d
 {
 	mutex_lock(&subscription->lock);
 	subscription->stop_deadline = deadline;
-	bool is_running = subscription->is_registered_run;
-	subscription->should_stop = is_running;
+	bool is_running = run_exists(&subscription->run);
+	if (is_running && !run_is_ending(&subscription->run))
+		subscription_run_locked(subscription, RUN_STOPPING);
 	mutex_unlock(&subscription->lock);
-	if (!is_running)
-		return;
-	atomic_store(&subscription->is_stop_asked, true);
-	subscription_nudge(subscription);
+	if (is_running)
+		subscription_nudge(subscription);
 }
 
 bool control_is_ended(struct tide_subscription *subscription)
@@ -306,12 +301,12 @@ void control_interrupt_aside(struct tide_manager *manager, struct tide_subscript
 static bool control_abandon(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	bool is_abandoned = subscription->is_registered_run && !subscription->is_abandoned;
+	bool is_abandoned = run_is_under_way(&subscription->run);
 	if (is_abandoned) {
 		struct tide_error why;
 		(void)control_say_left_locked(subscription, TIDE_TIMEOUT, &why);
-		subscription->is_abandoned = true;
 		(void)subscription_move_locked(subscription, TIDE_STATE_STOPPED, why.message);
+		subscription_run_locked(subscription, RUN_ABANDONED);
 		subscription->ended_mono = clock_mono(subscription->engine->clock);
 	}
 	mutex_unlock(&subscription->lock);
@@ -324,10 +319,10 @@ tide_status control_wait_stopped(struct tide_manager *manager, struct tide_subsc
 				 struct mono_time save_until, struct tide_error *err)
 {
 	mutex_lock(&subscription->lock);
-	while (subscription->is_registered_run && !subscription->is_abandoned &&
+	while (run_is_under_way(&subscription->run) &&
 	       cond_wait_until(&subscription->changed, &subscription->lock, subscription->stop_deadline)) {
 	}
-	bool is_over = !subscription->is_registered_run;
+	bool is_over = !run_exists(&subscription->run);
 	mutex_unlock(&subscription->lock);
 	if (is_over)
 		return TIDE_OK;
@@ -347,13 +342,13 @@ void control_join(struct tide_subscription *subscription)
 {
 	struct mono_time patience = mono_add(clock_mono(&clock_system), CONTROL_SAVE_NS);
 	mutex_lock(&subscription->lock);
-	while (subscription->is_registered_run && subscription->is_thread_alive) {
+	while (run_exists(&subscription->run) && subscription->run.thread != THREAD_NONE) {
 		int64_t hand = atomic_load(&subscription->hand_since);
 		mutex_unlock(&subscription->lock);
 		if (hand != 0 || mono_since(clock_mono(&clock_system), patience) >= 0)
 			(void)interrupt_run(subscription, hand);
 		mutex_lock(&subscription->lock);
-		if (subscription->is_registered_run)
+		if (run_exists(&subscription->run))
 			(void)cond_wait_until(&subscription->changed, &subscription->lock,
 					      mono_add(clock_mono(&clock_system), CONTROL_INTERRUPT_AGAIN_NS));
 	}
@@ -375,7 +370,7 @@ bool tide_manager_pause(struct tide_manager *manager, const char *name, enum tid
 	enum tide_state from = subscription->states.state;
 	bool is_waiting = from == TIDE_STATE_PAUSED && subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE;
 	bool has_moved =
-		is_ours && state_is_running(from) && !subscription->should_stop &&
+		is_ours && state_is_running(from) && !run_is_ending(&subscription->run) &&
 		subscription_move_locked(subscription, TIDE_STATE_PAUSED, tide_pause_reason_name(reason)) == TIDE_OK;
 	if (has_moved) {
 		subscription->paused_from = from;

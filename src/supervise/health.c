@@ -395,7 +395,7 @@ static bool liveness_look_locked(struct tide_manager *manager, struct mono_time 
 	     subscription = subscription->next) {
 		if (!mutex_lock_until(&subscription->lock, deadline))
 			return false;
-		if (subscription->is_thread_dead && !*ret_dead)
+		if (subscription->run.thread == THREAD_DIED && !*ret_dead)
 			*ret_dead = subscription->name;
 		mutex_unlock(&subscription->lock);
 	}

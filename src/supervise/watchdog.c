@@ -17,7 +17,7 @@
 static bool watchdog_finds_hanging_locked(struct tide_subscription *subscription, int64_t hand, struct mono_time now)
 	TIDE_REQUIRES(subscription->lock)
 {
-	bool is_left = subscription->is_abandoned && subscription->is_registered_run;
+	bool is_left = subscription->run.state == RUN_ABANDONED;
 	bool is_late = hand < 0 && subscription->subscriber.transactional;
 	if (!is_left && !is_late)
 		return false;

@@ -265,7 +265,7 @@ static void sim_crash(struct sim *sim)
 		if (runner->session)
 			world_backend.store.session_close(runner->session);
 		runner->session = runner->feed_session = NULL;
-		subscription->is_registered_run = false;
+		subscription->run.state = RUN_NONE;
 		sim->world.leases[i].is_live = false;
 	}
 	sim->manager->is_running = false;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "policy/ownership.h"
+#include "policy/run.h"
 #include "unit.h"
 
 /* Rows from, columns to, in the order of the enum. */
@@ -49,11 +50,57 @@ static void ownership_is_held_until_the_run_lets_go(void **state)
 	assert_false(ownership_is_held(&ownership));
 }
 
+static bool may_run(int from, int to)
+{
+	return run_may((enum run_state)from, (enum run_state)to);
+}
+
+static bool may_thread(int from, int to)
+{
+	return run_thread_may((enum thread_state)from, (enum thread_state)to);
+}
+
+static void run_and_thread_move_as_they_are_drawn(void **state)
+{
+	(void)state;
+	static const char *const runs[] = {
+		[RUN_NONE] = ".x...",     [RUN_STARTING] = "x.xxx",  [RUN_READY] = "x..xx",
+		[RUN_STOPPING] = "x...x", [RUN_ABANDONED] = "x....",
+	};
+	static const char *const threads[] = {
+		[THREAD_NONE] = ".x..", [THREAD_CHANGING] = "x.x.", [THREAD_ALIVE] = "xx.x", [THREAD_DIED] = "x..."
+	};
+	check_moves(runs, sizeof runs / sizeof *runs, may_run);
+	check_moves(threads, sizeof threads / sizeof *threads, may_thread);
+	assert_string_equal(run_name(RUN_STOPPING), "stopping");
+	assert_string_equal(run_name((enum run_state)5), "unknown");
+	assert_string_equal(run_thread_name(THREAD_DIED), "died");
+	assert_string_equal(run_thread_name((enum thread_state)4), "unknown");
+}
+
+static void a_run_is_under_way_until_it_is_given_up(void **state)
+{
+	(void)state;
+	struct run run = { 0 };
+	assert_false(run_exists(&run) || run_is_under_way(&run) || run_is_ending(&run));
+	run_move(&run, RUN_STARTING);
+	run_move(&run, RUN_READY);
+	assert_true(run_is_under_way(&run) && !run_is_ending(&run));
+	run_move(&run, RUN_STOPPING);
+	assert_true(run_is_under_way(&run) && run_is_ending(&run));
+	run_move(&run, RUN_ABANDONED);
+	assert_true(run_exists(&run) && !run_is_under_way(&run) && run_is_ending(&run));
+	run_move(&run, RUN_NONE);
+	assert_false(run_exists(&run));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ownership_moves_as_it_is_drawn),
 		cmocka_unit_test(ownership_is_held_until_the_run_lets_go),
+		cmocka_unit_test(run_and_thread_move_as_they_are_drawn),
+		cmocka_unit_test(a_run_is_under_way_until_it_is_given_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
