@@ -173,8 +173,11 @@ static void bench_memory(struct bench *bench, int64_t count)
 
 static void bench_all(struct bench *bench, const char *only)
 {
-	printf("%lld events, %d rounds; ratios of throughput, ours to bare\n\n", (long long)bench->events,
-	       bench->rounds);
+	double load = 0;
+
+	getloadavg(&load, 1);
+	printf("%lld events, %d rounds, load %.1f; ratios of throughput, ours to bare\n\n", (long long)bench->events,
+	       bench->rounds, load);
 	printf("%-40s %5s  %14s %10s %11s %11s\n", "", "median", "range", "aim   ", "bare ev/s", "ours ev/s");
 	bench_database(bench, bench->history);
 	bare_fill(bench->history, bench->events);

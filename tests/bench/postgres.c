@@ -696,7 +696,10 @@ int main(int count, char **arguments)
 	if (!postgres_start_as(&(struct postgres_wish){ .is_flushing = true }))
 		return 77;
 	history_made();
-	printf("%lld events, %d rounds; ratios of throughput, ours to bare\n\n", (long long)events, rounds);
+	double load = 0;
+	getloadavg(&load, 1);
+	printf("%lld events, %d rounds, load %.1f; ratios of throughput, ours to bare\n\n", (long long)events, rounds,
+	       load);
 	printf("%-40s %5s  %14s %10s %11s %11s\n", "", "median", "range", "aim   ", "bare ev/s", "ours ev/s");
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		if (strstr(cases[i].name, only))
