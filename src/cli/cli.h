@@ -91,6 +91,7 @@ struct cli {
 	int arg_count;
 	const char *store_url;
 	bool json;
+	int output_error; /* errno when standard output first refused something; 0: it has not, or nobody looked */
 };
 
 /* ---- options.c: the command line ---- */
@@ -197,8 +198,16 @@ double progress_seconds(const struct progress *progress);
 
 /** Open the store of the call; when it fails, `*ret_exit` is set after saying why. */
 struct tide_store *cli_open(struct cli *cli, bool read_only, int *ret_exit);
+/** How much a command does to a database. */
+enum cli_access {
+	CLI_READ,      /* nothing: whoever may read it may call it */
+	CLI_WRITE,     /* it changes rows */
+	CLI_INITIALIZE /* it makes the tables of a read model, too */
+};
+/** Open the store to write, or to read where that is all that this user may. */
+struct tide_store *cli_open_as_allowed(struct cli *cli, enum cli_access *ret_access, int *ret_exit);
 /** Open the checkpoints of --into, or of the store. */
-struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store, bool initialize,
+struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store, enum cli_access access,
 					      int *ret_exit);
 struct tide_lease_info;
 /** The lease of a projection, as far as the database keeps it. */

@@ -321,15 +321,15 @@ static int lag_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 typedef int checkpoints_action(struct cli *cli, struct tide_checkpoints *checkpoints);
 
 /* With `should_settle` what is visible at the start counts, and an append that holds some of it back is told. */
-static int checkpoints_with(struct cli *cli, checkpoints_action *action, bool should_settle)
+static int checkpoints_with(struct cli *cli, checkpoints_action *action, enum cli_access access, bool should_settle)
 {
 	struct tide_checkpoints *checkpoints = NULL;
 	struct tide_horizon horizon = { 0 };
 	int exit;
 
-	struct tide_store *store = cli_open(cli, false, &exit);
+	struct tide_store *store = cli_open(cli, access == CLI_READ, &exit);
 	if (store)
-		checkpoints = cli_open_checkpoints(cli, store, false, &exit);
+		checkpoints = cli_open_checkpoints(cli, store, access, &exit);
 	if (checkpoints)
 		exit = should_settle ? cli_settle(cli, store, &horizon) : CLI_DONE;
 	if (checkpoints && exit == CLI_DONE)
@@ -365,7 +365,7 @@ int cmd_checkpoints(struct cli *cli)
 	if (strcmp(action, "list") == 0) {
 		if (cli->arg_count > 1)
 			return cli_usage(cli, "checkpoints list does not take '%s'", cli->args[1]);
-		return checkpoints_with(cli, checkpoints_list, false);
+		return checkpoints_with(cli, checkpoints_list, CLI_READ, false);
 	}
 	checkpoints_action *run = checkpoints_find(action);
 	if (!run)
@@ -374,10 +374,10 @@ int cmd_checkpoints(struct cli *cli)
 		return cli_usage(cli, "checkpoints %s needs the name of a projection", action);
 	if (run == checkpoints_rewind && !cli->options[OPT_TO].is_set)
 		return cli_usage(cli, "checkpoints rewind needs --to N, the position to go back to");
-	return checkpoints_with(cli, run, false);
+	return checkpoints_with(cli, run, run == checkpoints_show ? CLI_READ : CLI_WRITE, false);
 }
 
 int cmd_lag(struct cli *cli)
 {
-	return checkpoints_with(cli, lag_run, true);
+	return checkpoints_with(cli, lag_run, CLI_READ, true);
 }

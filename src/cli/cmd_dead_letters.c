@@ -477,9 +477,10 @@ int cmd_dead_letters(struct cli *cli)
 	exit = letters_check(cli, action);
 	if (exit != CLI_DONE)
 		return exit;
-	struct tide_store *store = cli_open(cli, false, &exit);
+	bool only_reads = action->all == letters_list || action->one == letter_show;
+	struct tide_store *store = cli_open(cli, only_reads, &exit);
 	if (store)
-		call.checkpoints = cli_open_checkpoints(cli, store, false, &exit);
+		call.checkpoints = cli_open_checkpoints(cli, store, only_reads ? CLI_READ : CLI_WRITE, &exit);
 	if (call.checkpoints)
 		exit = letters_run(&call, action);
 	tide_free(call.asked);

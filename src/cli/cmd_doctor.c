@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "path/checkpoints.h"
@@ -283,12 +284,19 @@ static void doctor_wal(struct doctor_call *call)
 static void doctor_writing(struct doctor_call *call)
 {
 	sqlite3_stmt *statement = call->db ? doctor_prepare(call, "writing", "PRAGMA query_only") : NULL;
+	struct stat stat_of;
 
 	if (!statement)
 		return;
 	bool is_refused = sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_int(statement, 0) != 0;
 	sqlite3_finalize(statement);
-	if (is_refused || sqlite3_db_readonly(call->db, "main") == 1)
+	const char *path = sqlite3_db_filename(call->db, "main");
+	bool is_read_only = sqlite3_db_readonly(call->db, "main") == 1;
+	if (is_read_only && !is_refused && path && stat(path, &stat_of) == 0 && stat_of.st_uid != geteuid())
+		doctor_add(
+			call, TIDE_FINDING_NOTICE, "writing", "",
+			"this user, who does not own the file, may only read it; whether others may write is not seen");
+	else if (is_refused || is_read_only)
 		doctor_add(call, TIDE_FINDING_PROBLEM, "writing",
 			   "give the file, its directory and its -wal and -shm to who appends",
 			   "the database is read-only: appends and checkpoints are refused");
@@ -398,11 +406,12 @@ static int doctor_run(struct doctor_call *call)
 int cmd_doctor(struct cli *cli)
 {
 	struct doctor_call call = { .cli = cli };
+	enum cli_access access;
 	int exit;
 
-	call.store = cli_open(cli, false, &exit);
+	call.store = cli_open_as_allowed(cli, &access, &exit);
 	if (call.store)
-		call.checkpoints = cli_open_checkpoints(cli, call.store, false, &exit);
+		call.checkpoints = cli_open_checkpoints(cli, call.store, access, &exit);
 	if (call.checkpoints)
 		exit = doctor_run(&call);
 	tide_checkpoints_close(call.checkpoints);

@@ -418,7 +418,7 @@ static int project_open(struct project_call *call)
 	call->store = cli_open(cli, false, &exit);
 	if (!call->store)
 		return exit;
-	call->checkpoints = cli_open_checkpoints(cli, call->store, true, &exit);
+	call->checkpoints = cli_open_checkpoints(cli, call->store, CLI_INITIALIZE, &exit);
 	if (!call->checkpoints)
 		return exit;
 	exit = project_reset(call);

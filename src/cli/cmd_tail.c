@@ -12,11 +12,14 @@
 #include "cli/cli.h"
 #include "sys/thread.h"
 
-/** Looks out for the end of the reader, whether or not there is anything to write to it. */
+#define TAIL_LOOK_MS 100
+
+/** Looks out for the end of the reader, whether or not there is anything to write to it, and for that of the subscription. */
 struct tail_watch {
 	struct thread thread;
 	int wake[2]; /* closed at the writing end: the watch is over */
 	struct tide_manager *manager;
+	struct tide_subscription *subscription;
 	bool has_lost_reader; /* read when the thread has ended */
 };
 
@@ -74,22 +77,32 @@ static struct tide_subscription_config tail_config(const struct tide_query *quer
 	return config;
 }
 
+/* An owner that was replaced begins again by itself. */
+static bool tail_has_failed(const struct tail_watch *watch)
+{
+	struct tide_subscription_status status;
+
+	return tide_subscription_status(watch->subscription, &status, NULL) == TIDE_OK &&
+	       status.state == TIDE_STATE_ERROR && status.error.status != TIDE_FENCED;
+}
+
 /* poll(2): the writing end of a pipe is in error when nobody has the reading end open. */
 static void tail_watch_run(void *self)
 {
 	struct tail_watch *watch = self;
 	struct pollfd look[] = { { .fd = STDOUT_FILENO }, { .fd = watch->wake[0], .events = POLLIN } };
 
-	while (poll(look, 2, -1) < 0 || !(look[0].revents | look[1].revents)) {
+	while (poll(look, 2, TAIL_LOOK_MS) <= 0 && !tail_has_failed(watch)) {
 	}
 	watch->has_lost_reader = (look[0].revents & POLLERR) != 0;
-	if (watch->has_lost_reader)
+	if (watch->has_lost_reader || tail_has_failed(watch))
 		tide_manager_request_shutdown(watch->manager, TIDE_SHUTDOWN_PROGRAMMATIC);
 }
 
-static tide_status tail_watch_start(struct tail_watch *watch, struct tide_manager *manager, struct tide_error *err)
+static tide_status tail_watch_start(struct tail_watch *watch, struct tide_manager *manager,
+				    struct tide_subscription *subscription, struct tide_error *err)
 {
-	*watch = (struct tail_watch){ .manager = manager };
+	*watch = (struct tail_watch){ .manager = manager, .subscription = subscription };
 	if (pipe(watch->wake) != 0)
 		return tide_fail(err, TIDE_IO, "no pipe can be made");
 	tide_status status = thread_start(&watch->thread, "tide tail", tail_watch_run, watch, err);
@@ -124,7 +137,7 @@ static int tail_run(struct cli *cli, struct tail_call *call)
 		return cli_fail(cli, &err);
 	if (call->left == 0)
 		return CLI_DONE;
-	if (tail_watch_start(&watch, call->manager, &err) != TIDE_OK)
+	if (tail_watch_start(&watch, call->manager, subscription, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	tide_status ended = cli_run(call->manager, &result, &err);
 	tail_watch_stop(&watch);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Events as lines of JSON or rows of a table, and the filters that `read`, `tail` and `export` share. */
+#include <errno.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -69,6 +70,8 @@ int event_lines_add(struct event_lines *lines, const struct tide_event *event)
 		return cli_line(lines->cli, &lines->json);
 	output_put(stdout, lines->json.data, lines->json.size);
 	putc('\n', stdout);
+	if (ferror(stdout) && !lines->cli->output_error)
+		lines->cli->output_error = errno;
 	return CLI_DONE;
 }
 

@@ -51,7 +51,8 @@ int main(int argc, char **argv)
 		exit = main_run(&cli);
 	errno = 0; /* an earlier write that failed has left its mark on the stream, not its reason */
 	if ((fflush(stdout) != 0 || ferror(stdout)) && exit == CLI_DONE) {
-		tide_fail(&err, TIDE_IO, "standard output: %s", errno ? strerror(errno) : "not everything has arrived");
+		int why = cli.output_error ? cli.output_error : errno;
+		tide_fail(&err, TIDE_IO, "standard output: %s", why ? strerror(why) : "not everything has arrived");
 		exit = cli_fail(&cli, &err);
 	}
 	options_fini(&cli);

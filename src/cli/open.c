@@ -37,14 +37,28 @@ struct tide_store *cli_open(struct cli *cli, bool read_only, int *ret_exit)
 	return NULL;
 }
 
-struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store, bool initialize, int *ret_exit)
+struct tide_store *cli_open_as_allowed(struct cli *cli, enum cli_access *ret_access, int *ret_exit)
+{
+	struct tide_store *store;
+
+	*ret_access = CLI_WRITE;
+	if (tide_store_open(cli->store_url, NULL, &store, NULL) == TIDE_OK)
+		return store;
+	*ret_access = CLI_READ;
+	return cli_open(cli, true, ret_exit);
+}
+
+struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store, enum cli_access access,
+					      int *ret_exit)
 {
 	const char *url = cli->options[OPT_INTO].text; /* NULL: the store's own */
 	struct tide_checkpoints *checkpoints;
 	struct tide_error err;
 
-	if (tide_checkpoints_open(url, TIDE_STORE_OPTIONS(.initialize = initialize && url), store, &checkpoints,
-				  &err) == TIDE_OK)
+	if (tide_checkpoints_open(
+		    url,
+		    TIDE_STORE_OPTIONS(.initialize = access == CLI_INITIALIZE && url, .read_only = access == CLI_READ),
+		    store, &checkpoints, &err) == TIDE_OK)
 		return checkpoints;
 	*ret_exit = url ? cli_fail(cli, &err) : open_fail(cli, cli->store_url, &err);
 	return NULL;

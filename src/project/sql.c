@@ -224,6 +224,15 @@ static tide_status sql_fail_url(const char *text, struct tide_error *err)
 	return status;
 }
 
+/* Editors of other systems put a byte order mark (U+FEFF) in front of UTF-8. */
+static void sql_pass_mark(struct sql_script *script)
+{
+	if (script->size < 3 || memcmp(script->text, "\xef\xbb\xbf", 3) != 0)
+		return;
+	script->size -= 3;
+	memmove(script->text, script->text + 3, script->size + 1);
+}
+
 static tide_status sql_read_file(struct sql_script *script, struct tide_error *err)
 {
 	FILE *file = fopen(script->path, "re");
@@ -251,6 +260,7 @@ static tide_status sql_read_file(struct sql_script *script, struct tide_error *e
 			status = tide_fail(err, TIDE_IO, "'%s': %s", script->path, strerror(errno));
 	}
 	fclose(file);
+	sql_pass_mark(script);
 	return status;
 }
 

@@ -40,6 +40,8 @@ static tide_status backend_params(struct tide_url *url, struct sqlite_store *sto
 	if (status == TIDE_OK)
 		status = backend_choice(url, "category_index", "1", "0", ret_category_index, err);
 	if (status == TIDE_OK)
+		status = backend_choice(url, "mode", "ro", "rw", &store->is_read_only, err);
+	if (status == TIDE_OK)
 		status = tide_url_check(url, err);
 	return status;
 }

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backends/sqlite/internal.h"
 
@@ -65,6 +66,38 @@ static int connection_set_up(struct sqlite_connection *connection, bool is_full)
 	return code;
 }
 
+/* The file as a URI whose reader takes no locks and looks for no log. */
+static char *connection_frozen_uri(const char *file)
+{
+	struct buffer uri = { 0 };
+	char *ret = NULL;
+	buffer_format(&uri, "file:");
+	for (; *file; file++)
+		buffer_format(&uri, strchr("%?#", *file) ? "%%%02X" : "%c", (unsigned char)*file);
+	buffer_format(&uri, "?immutable=1");
+	return buffer_take(&uri, &ret, NULL) == TIDE_OK ? ret : NULL;
+}
+
+/* SQLite names neither the file nor the right that is missing. */
+static tide_status connection_explain(const struct sqlite_store *store, tide_status status, struct tide_error *err)
+{
+	struct tide_error said = err ? *err : (struct tide_error){ 0 };
+	if (access(store->file, R_OK) != 0)
+		tide_fail(err, status, "%.300s: this user may not read the file", said.message);
+	else if (store->is_read_only)
+		tide_fail(err, status,
+			  "%.300s: to read beside who writes it, this user needs read access to the -wal and the -shm "
+			  "beside it",
+			  said.message);
+	else
+		tide_fail(err, status,
+			  "%.300s: this user may not write the file, the directory, or the -wal and the -shm beside it",
+			  said.message);
+	if (err)
+		err->native = said.native;
+	return status;
+}
+
 tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bool is_full,
 			   struct sqlite_connection *ret, struct tide_error *err)
 {
@@ -79,7 +112,11 @@ tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bo
 	ret->file = store->file;
 	ret->busy_ns = store->busy_ns;
 	ret->parts = store->parts;
-	int code = sqlite3_open_v2(store->file, &ret->handle, flags, NULL);
+	ALLOC_AUTO char *frozen = store->is_frozen ? connection_frozen_uri(store->file) : NULL;
+	if (store->is_frozen && !frozen)
+		return alloc_fail(err);
+	int code = sqlite3_open_v2(frozen ? frozen : store->file, &ret->handle, flags | (frozen ? SQLITE_OPEN_URI : 0),
+				   NULL);
 	if (code == SQLITE_OK)
 		code = connection_set_up(ret, is_full);
 	if (code == SQLITE_OK)
@@ -87,6 +124,8 @@ tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bo
 	char what[300];
 	snprintf(what, sizeof what, "'%s'", store->file);
 	tide_status status = sqlite_fail(ret, code, what, err);
+	if (!store->is_memory && ((code & 0xff) == SQLITE_READONLY || (code & 0xff) == SQLITE_CANTOPEN))
+		status = connection_explain(store, status, err);
 	sqlite_disconnect(ret);
 	return status;
 }

@@ -60,8 +60,10 @@ struct sqlite_store {
 	char *owners; /* the file whose bytes are locked by owners; NULL: a memory database */
 	bool is_memory;
 	bool is_read_only;
-	bool has_place; /* device and inode are known */
-	dev_t device;   /* of the file when it was opened */
+	bool is_frozen; /* read as it was when it was opened: nobody had it open, and this user cannot make its -shm */
+	struct timespec changed_at; /* of a frozen one */
+	bool has_place;             /* device and inode are known */
+	dev_t device;               /* of the file when it was opened */
 	ino_t inode;
 	bool is_append_full;     /* flush each append */
 	bool is_projection_full; /* flush each commit of a session */
@@ -183,7 +185,9 @@ void sqlite_interrupt(void *session);
 /* place.c */
 
 void sqlite_place_note(struct sqlite_store *store);
-/** TIDE_DIVERGED when the file was deleted or replaced since it was opened. */
+/** Take the file for one that does not change, when nobody has it open; false: it cannot be. */
+bool sqlite_place_freeze(struct sqlite_store *store);
+/** TIDE_DIVERGED when the file was deleted or replaced since it was opened; or a frozen one is written. */
 tide_status sqlite_place_check(const struct sqlite_store *store, struct tide_error *err);
 /** The same, at most every 100 ms: before a write that may come once an event. */
 tide_status sqlite_place_check_now_and_then(struct sqlite_store *store, struct tide_error *err);

@@ -427,6 +427,8 @@ tide_status sqlite_writer_open(struct sqlite_store *store, bool initialize, bool
 	struct sqlite_connection *connection = &store->writer.connection;
 	bool may_write = store->is_memory || !store->is_read_only;
 	tide_status status = sqlite_connect(store, initialize, store->is_append_full, connection, err);
+	if (status != TIDE_OK && store->is_read_only && sqlite_place_freeze(store))
+		status = sqlite_connect(store, false, store->is_append_full, connection, err);
 	if (status == TIDE_OK)
 		status = sqlite_schema_prepare(connection, initialize && may_write, has_category_index, err);
 	store->parts = connection->parts;
