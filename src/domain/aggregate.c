@@ -17,13 +17,6 @@
 
 #define AGGREGATE_LOCAL_SIZE 1024 /* payload structs up to this size are decoded on the stack */
 
-tide_status aggregate_outcome(tide_status status, const char *what, const char *name, struct tide_error *err)
-{
-	if (status == TIDE_OK || !err || (err->status == status && err->message[0]))
-		return status;
-	return tide_fail(err, status, "%s '%s' said %s", what, name, tide_status_name(status));
-}
-
 /* ---- Applying ------------------------------------------------------------------------------------------------ */
 
 static const struct tide_applier *aggregate_applier(const struct tide_aggregate_type *type,
@@ -48,8 +41,7 @@ static tide_status aggregate_call(const struct tide_applier *applier, void *stat
 {
 	if (err)
 		*err = (struct tide_error){ 0 };
-	return aggregate_outcome(applier->apply(state, payload, event, err), "apply function of", applier->type->name,
-				 err);
+	return state_outcome(applier->apply(state, payload, event, err), "apply function of", applier->type->name, err);
 }
 
 /** Change a state as an event says; a failure leaves it somewhere in between. */
@@ -321,8 +313,8 @@ tide_status tide_aggregate_decide(struct tide_aggregate *aggregate, tide_decide 
 	struct tide_decision decision = { 0 };
 	if (err)
 		*err = (struct tide_error){ 0 };
-	tide_status status = aggregate_outcome(decide(aggregate->state, command, &decision, err), "decision on",
-					       aggregate->type->name, err);
+	tide_status status = state_outcome(decide(aggregate->state, command, &decision, err), "decision on",
+					   aggregate->type->name, err);
 	if (status == TIDE_OK && decision.count)
 		status = aggregate_raise_decision(aggregate, &decision, err);
 	decision_fini(&decision);

@@ -21,6 +21,8 @@ struct tide_aggregate {
 
 /* ---- States, by the hooks of their type, else by its table ---- */
 
+/** A status from a user's function, with a message when it gave none. */
+tide_status state_outcome(tide_status status, const char *what, const char *name, struct tide_error *err);
 tide_status state_check_type(const struct tide_aggregate_type *type, struct tide_error *err);
 tide_status state_init(const struct tide_aggregate_type *type, void *state, struct tide_error *err);
 void state_fini(const struct tide_aggregate_type *type, void *state);
@@ -48,7 +50,5 @@ tide_status aggregate_fold(struct tide_aggregate *aggregate, const struct tide_e
 /** Put the state and version of a snapshot in place of what is there. A failure changes nothing. */
 tide_status aggregate_restore(struct tide_aggregate *aggregate, tide_version version, struct tide_text json,
 			      struct tide_error *err);
-/** A status from a user's function, with a message when it gave none. */
-tide_status aggregate_outcome(tide_status status, const char *what, const char *name, struct tide_error *err);
 
 #endif

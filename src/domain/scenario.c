@@ -60,7 +60,7 @@ void tide_scenario_when(struct tide_scenario *scenario, tide_command *command, v
 		return;
 	}
 	tide_status status = command(scenario->aggregate, context, &scenario->refusal);
-	aggregate_outcome(status, "command on", scenario->aggregate->type->name, &scenario->refusal);
+	state_outcome(status, "command on", scenario->aggregate->type->name, &scenario->refusal);
 	scenario->refusal.status = status;
 }
 

@@ -8,6 +8,13 @@
 #include "types/fields.h"
 #include "sys/alloc.h"
 
+tide_status state_outcome(tide_status status, const char *what, const char *name, struct tide_error *err)
+{
+	if (status == TIDE_OK || !err || (err->status == status && err->message[0]))
+		return status;
+	return tide_fail(err, status, "%s '%s' said %s", what, name, tide_status_name(status));
+}
+
 tide_status state_check_type(const struct tide_aggregate_type *type, struct tide_error *err)
 {
 	if (!type || !type->appliers || !type->state_size)
@@ -33,7 +40,7 @@ tide_status state_check_type(const struct tide_aggregate_type *type, struct tide
 tide_status state_init(const struct tide_aggregate_type *type, void *state, struct tide_error *err)
 {
 	memset(state, 0, type->state_size);
-	return type->init ? aggregate_outcome(type->init(state, err), "init of", type->name, err) : TIDE_OK;
+	return type->init ? state_outcome(type->init(state, err), "init of", type->name, err) : TIDE_OK;
 }
 
 void state_fini(const struct tide_aggregate_type *type, void *state)
@@ -48,7 +55,7 @@ tide_status state_copy(const struct tide_aggregate_type *type, void *to, const v
 {
 	if (type->copy) {
 		memset(to, 0, type->state_size);
-		return aggregate_outcome(type->copy(to, from, err), "copy of", type->name, err);
+		return state_outcome(type->copy(to, from, err), "copy of", type->name, err);
 	}
 	if (type->state_fields)
 		return fields_copy(type->state_fields, type->state_size, to, from, err);
@@ -64,7 +71,7 @@ bool state_has_snapshots(const struct tide_aggregate_type *type)
 tide_status state_encode(const struct tide_aggregate_type *type, const void *state, char **ret, struct tide_error *err)
 {
 	if (type->snapshot_encode)
-		return aggregate_outcome(type->snapshot_encode(state, ret, err), "snapshot_encode of", type->name, err);
+		return state_outcome(type->snapshot_encode(state, ret, err), "snapshot_encode of", type->name, err);
 	struct buffer buffer = { 0 };
 	tide_status status = fields_encode(type->state_fields, state, NULL, &buffer, err);
 	if (status == TIDE_OK)
@@ -77,8 +84,7 @@ tide_status state_decode(const struct tide_aggregate_type *type, void *state, st
 			 struct tide_error *err)
 {
 	if (type->snapshot_decode)
-		return aggregate_outcome(type->snapshot_decode(state, json, err), "snapshot_decode of", type->name,
-					 err);
+		return state_outcome(type->snapshot_decode(state, json, err), "snapshot_decode of", type->name, err);
 	/* members that the table does not name keep what init gave them */
 	const struct fields_shape shape = { type->state_fields, type->state_size, 0, state, "state" };
 	ALLOC_AUTO void *decoded = alloc_zero(1, type->state_size);

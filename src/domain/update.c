@@ -35,7 +35,7 @@ static tide_status update_command(struct update *update, struct tide_error *err)
 	tide_status status = update->command
 				     ? update->command(update->aggregates[0], update->context, err)
 				     : update->command_all(update->aggregates, update->count, update->context, err);
-	return aggregate_outcome(status, "command on", update->repository->type->name, err);
+	return state_outcome(status, "command on", update->repository->type->name, err);
 }
 
 /** One attempt. Only a conflict of the save asks for another: what a command says is the caller's. */
