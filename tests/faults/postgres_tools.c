@@ -33,7 +33,9 @@ void *session_opened(void *store)
 
 struct tide_event event_made(struct tide_stream stream, const char *payload)
 {
-	struct tide_new_event event = { .event_type = "Happened", .payload = tide_text(payload) };
+	struct tide_new_event event = { .event_id = tide_uuid_v7(),
+					.event_type = "Happened",
+					.payload = tide_text(payload) };
 	return event_stamp(&event, stream, tide_time_now());
 }
 
