@@ -27,26 +27,16 @@
  *
  * A replica does not see these locks. There, Q is settled once no transaction runs that is older than the next
  * transaction number known when Q was seen. A transaction that draws a value long before it first writes can be missed.
- *
- * Failure: a holder that stays for seconds is somebody's open append; it is named in the log, and waited for.
  */
 #include "backends/postgres/inner.h"
 
 #include <stdlib.h>
 
 #include "sys/alloc.h"
-#include "sys/log.h"
-
-#define GAP_WAIT_MIN_NS (NS_PER_MS / 2)
-#define GAP_WAIT_MAX_NS (10 * NS_PER_MS)
-#define GAP_WAIT_SHARE 8 /* of the time that it has taken already */
-#define GAP_TELL_NS (5 * NS_PER_SECOND)
-#define GAP_UNBROKEN_ROWS 50000
-#define GAP_MARK_EVERY_NS (5 * NS_PER_SECOND)
 
 /* ---- What is settled, for this session and the others ------------------------------------------------------- */
 
-static void gap_settle(struct pg_session *session, tide_position upto)
+void pg_gap_settle(struct pg_session *session, tide_position upto)
 {
 	struct pg_store *store = session->store;
 	if (upto <= session->settled)
@@ -170,11 +160,11 @@ static void gap_look_at_replica(struct pg_session *session, const PGresult *rows
 	struct pg_gap *gap = &session->gap;
 	int64_t horizon = pg_int8(rows, 0, PG_GAP_XMAX);
 	if (gap->upto > 0 && pg_int8(rows, 0, PG_GAP_XMIN) >= gap->horizon) {
-		gap_settle(session, gap->upto);
+		pg_gap_settle(session, gap->upto);
 		gap->upto = 0;
 	}
 	if (pg_int8(rows, 0, PG_GAP_XMIN) >= horizon) {
-		gap_settle(session, newest);
+		pg_gap_settle(session, newest);
 	} else if (gap->upto == 0) {
 		gap->horizon = horizon;
 		gap->upto = newest;
@@ -197,7 +187,7 @@ tide_status pg_gap_found(struct pg_session *session, const PGresult *rows, struc
 	if (status != TIDE_OK)
 		return status;
 	if (mark <= newest)
-		gap_settle(session, mark);
+		pg_gap_settle(session, mark);
 	gap->is_replica = pg_bool(rows, 0, PG_GAP_IS_REPLICA);
 	if (gap->is_replica) {
 		gap_look_at_replica(session, rows, newest);
@@ -209,161 +199,6 @@ tide_status pg_gap_found(struct pg_session *session, const PGresult *rows, struc
 	gap->seen = newest;
 	if (least > session->proven)
 		session->proven = least;
-	gap_settle(session, least);
-	return TIDE_OK;
-}
-
-/* ---- A hole that holds the feed up -------------------------------------------------------------------------- */
-
-/* Those that may own holes below a position, for the query that tells of them. */
-static char *gap_owners(const struct pg_gap *gap, tide_position below)
-{
-	struct buffer names = { 0 };
-	char *text = NULL;
-	for (size_t i = 0; i < gap->count; i++)
-		if (gap->floors[i].floor < below)
-			buffer_format(&names, "%s%s", names.size ? " " : "", gap->floors[i].transaction);
-	return names.size && buffer_take(&names, &text, NULL) == TIDE_OK ? text : NULL;
-}
-
-/* The oldest of them; empty when nobody can be named. */
-static void gap_name_owner(struct pg_session *session, tide_position below, char ret[PG_HOLDER_SIZE])
-{
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	ALLOC_AUTO char *owners = gap_owners(&session->gap, below);
-	*ret = '\0';
-	if (session->gap.is_replica)
-		snprintf(ret, PG_HOLDER_SIZE, "a transaction of the primary");
-	else if (owners && pg_holders(session, owners, &rows, NULL) == TIDE_OK && PQntuples(rows) > 0)
-		pg_holder_describe(rows, 0, ret);
-}
-
-static void gap_tell(struct pg_session *session)
-{
-	struct pg_gap *gap = &session->gap;
-	char who[PG_HOLDER_SIZE] = "";
-	gap->is_told = true;
-	if (!gap->is_replica)
-		gap_name_owner(session, gap->hole, who);
-	if (*who)
-		log_at(TIDE_LOG_WARNING, "store", "events wait for an append that stays open", "holder=\"%s\"", who);
-}
-
-void pg_gap_hold(struct pg_session *session, tide_position hole)
-{
-	struct pg_gap *gap = &session->gap;
-	struct mono_time now = clock_mono(&clock_system);
-	if (gap->hole != hole) {
-		gap->hole = hole;
-		gap->since = now;
-		gap->is_told = false;
-	}
-	int64_t wait_ns = mono_since(now, gap->since) / GAP_WAIT_SHARE;
-	gap->wait_ns =
-		wait_ns < GAP_WAIT_MIN_NS ? GAP_WAIT_MIN_NS : (wait_ns > GAP_WAIT_MAX_NS ? GAP_WAIT_MAX_NS : wait_ns);
-	if (!gap->is_told && mono_since(now, gap->since) > GAP_TELL_NS)
-		gap_tell(session);
-}
-
-bool pg_gap_is_held_long(const struct pg_session *session)
-{
-	return session->gap.wait_ns == GAP_WAIT_MAX_NS;
-}
-
-void pg_gap_release(struct pg_session *session)
-{
-	session->gap.hole = 0;
-	session->gap.wait_ns = 0;
-}
-
-/* ---- The mark, and the end ---------------------------------------------------------------------------------- */
-
-void pg_gap_mark(struct pg_session *session)
-{
-	struct pg_store *store = session->store;
-	int64_t now = clock_mono(&clock_system).ns, due = store->mark_at, proven = session->proven;
-	if (proven <= store->marked || now < due || !store->may_mark ||
-	    !atomic_compare_exchange_strong(&store->mark_at, &due, now + GAP_MARK_EVERY_NS))
-		return;
-	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	PG_RESULT_AUTO PGresult *result = NULL;
-	pg_put_int8(&params, session->numbering_file);
-	pg_put_int8(&params, proven);
-	pg_put_string(&params, store->table);
-	tide_status status = pg_read_run(session, PG_MARK_MOVE, &params, &result, NULL);
-	if (status == TIDE_OK)
-		store->marked = proven;
-	else if (*session->reader.sqlstate && status != TIDE_BUSY)
-		store->may_mark = false; /* a database that takes no writes, for example */
-}
-
-static tide_status gap_look(struct pg_session *session, tide_position *ret_newest, struct tide_error *err)
-{
-	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	pg_gap_learn(session);
-	pg_gap_put(session, &params);
-	tide_status status;
-	do
-		status = pg_read_run(session, pg_gap_statement(session), &params, &rows, err);
-	while (status != TIDE_OK && pg_gap_goes_on_unmarked(session));
-	if (status == TIDE_OK)
-		status = pg_gap_found(session, rows, err);
-	if (status == TIDE_OK)
-		*ret_newest = pg_int8(rows, 0, PG_GAP_NEWEST);
-	return status;
-}
-
-/* Settle by counting: what stands behind the settled prefix without a hole is visible, so it is settled, too. */
-static tide_status gap_count(struct pg_session *session, tide_position newest, struct tide_error *err)
-{
-	int64_t counted = GAP_UNBROKEN_ROWS;
-	while (counted == GAP_UNBROKEN_ROWS) {
-		PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-		PG_RESULT_AUTO PGresult *rows = NULL;
-		pg_put_int8(&params, session->settled);
-		pg_put_int8(&params, newest);
-		pg_put_int4(&params, GAP_UNBROKEN_ROWS);
-		tide_status status = pg_read_run(session, PG_UNBROKEN, &params, &rows, err);
-		if (status != TIDE_OK)
-			return status;
-		gap_settle(session, pg_int8(rows, 0, 0));
-		counted = pg_int8(rows, 0, 1);
-	}
-	return TIDE_OK;
-}
-
-/* The greatest position a read could return now, and the greatest visible one. What is settled ends at a visible one. */
-static tide_status gap_find_end(struct pg_session *session, tide_position *ret, tide_position *ret_newest,
-				struct tide_error *err)
-{
-	tide_position newest;
-	tide_status status = gap_look(session, &newest, err);
-	if (status == TIDE_OK && newest > session->settled)
-		status = gap_count(session, newest, err);
-	if (status != TIDE_OK)
-		return status;
-	*ret = newest < session->settled ? newest : session->settled;
-	*ret_newest = newest;
-	pg_gap_mark(session);
-	return TIDE_OK;
-}
-
-tide_status pg_end(void *session, tide_position *ret, struct tide_error *err)
-{
-	tide_position newest;
-	return gap_find_end(session, ret, &newest, err);
-}
-
-tide_status pg_horizon(void *session, struct tide_horizon *ret, struct tide_error *err)
-{
-	_Static_assert(sizeof ret->holder == PG_HOLDER_SIZE, "a holder fits");
-	struct tide_horizon horizon = { 0 };
-	tide_status status = gap_find_end(session, &horizon.end, &horizon.newest, err);
-	if (status != TIDE_OK)
-		return status;
-	if (horizon.end < horizon.newest)
-		gap_name_owner(session, horizon.newest, horizon.holder);
-	*ret = horizon;
+	pg_gap_settle(session, least);
 	return TIDE_OK;
 }

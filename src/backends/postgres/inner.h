@@ -199,11 +199,14 @@ tide_status pg_session_open(void *store, void **ret, struct tide_error *err);
 void pg_session_close(void *session);
 void pg_session_interrupt(void *session);
 void pg_session_limit(void *session, const struct tide_session_limits *limits);
-tide_status pg_stream_version(void *session, struct tide_stream stream, tide_version *ret, struct tide_error *err);
-tide_status pg_anchor(void *session, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
-		      struct tide_error *err);
 uint64_t pg_losses(void *store);
-tide_status pg_find(void *session, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err);
+/** Take what is on its way, so that the connection can be used for something else. */
+tide_status pg_session_land(struct pg_session *session, struct tide_error *err);
+/** Forget what was read ahead. */
+void pg_session_drop(struct pg_session *session);
+/** Take from the socket what has arrived. */
+void pg_session_drain(struct pg_session *session);
+void pg_chunk_drop(struct pg_chunk *chunk);
 /** The connection outside of any transaction, with nothing on its way. */
 tide_status pg_session_reader(struct pg_session *session, struct pg_connection **ret, struct tide_error *err);
 /** The connection of the open transaction, else any that is idle. */
@@ -221,7 +224,7 @@ tide_status pg_row_add(struct pg_session *session, const PGresult *rows, int row
 /** The greatest size of texts that come along with their row, bytes. */
 int32_t pg_row_limit(const struct tide_page_query *query, int rows);
 
-/* ---- gap.c, scan.c, read.c ---- */
+/* ---- gap.c, horizon.c, scan.c, read.c ---- */
 /** The statement that looks at the holders, and its parameters. */
 enum pg_statement pg_gap_statement(const struct pg_session *session);
 void pg_gap_put(const struct pg_session *session, struct pg_params *params);
@@ -231,6 +234,8 @@ bool pg_gap_goes_on_unmarked(struct pg_session *session);
 tide_status pg_gap_found(struct pg_session *session, const PGresult *rows, struct tide_error *err);
 /** Take over what other sessions of the store have found; before a query is sent, not while one is on its way. */
 void pg_gap_learn(struct pg_session *session);
+/** Note that everything at or below is settled. */
+void pg_gap_settle(struct pg_session *session, tide_position upto);
 /** Note that the feed is held up at a hole, or that it is not. */
 void pg_gap_hold(struct pg_session *session, tide_position hole);
 bool pg_gap_is_held_long(const struct pg_session *session);
@@ -244,11 +249,10 @@ tide_status pg_horizon(void *session, struct tide_horizon *ret, struct tide_erro
 void pg_gap_mark(struct pg_session *session);
 tide_status pg_scan_read(struct pg_session *session, const struct tide_page_query *query, struct tide_page *page,
 			 struct tide_error *err);
-/** Take what is on its way, so that the connection can be used for something else. */
-tide_status pg_scan_land(struct pg_session *session, struct tide_error *err);
-void pg_scan_drop(struct pg_session *session);
-/** Take from the socket what has arrived. */
-void pg_scan_drain(struct pg_session *session);
+tide_status pg_stream_version(void *session, struct tide_stream stream, tide_version *ret, struct tide_error *err);
+tide_status pg_anchor(void *session, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
+		      struct tide_error *err);
+tide_status pg_find(void *session, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err);
 tide_status pg_read(void *session, const struct tide_page_query *query, struct tide_page *page, struct tide_error *err);
 
 /* ---- holder.c ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads other than a subscription's: one stream by version, and the feed with the filter in the database or backward.
+ * Reads other than a subscription's: one stream by version, and the feed with the filter in the database or backward;
+ * one event by its id, a stream's version, what stands at a position.
  *
  * Happy path: one statement a page. A read of a stream also tells the stream's version, in the same statement.
  * The feed is read up to its end by the gap rule only, so such a read sees nothing that a subscription would have to
@@ -209,4 +210,48 @@ tide_status pg_read(void *self, const struct tide_page_query *query, struct tide
 	if (!query->backward && !query->is_unsettled && (query->max_scan > 0 || !read_is_filtered(query->filter)))
 		return pg_scan_read(session, query, page, err);
 	return read_feed(session, query, page, err);
+}
+
+tide_status pg_stream_version(void *self, struct tide_stream stream, tide_version *ret, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	pg_put_uuid(&params, &stream.aggregate_id);
+	pg_put_string(&params, stream.aggregate_type);
+	tide_status status = pg_read_run(self, PG_STREAM_VERSION, &params, &rows, err);
+	if (status == TIDE_OK)
+		*ret = pg_int4(rows, 0, 0);
+	return status;
+}
+
+tide_status pg_anchor(void *self, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
+		      struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	pg_put_int8(&params, position);
+	tide_status status = pg_read_run(self, PG_ANCHOR, &params, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	*ret = (struct tide_anchor){ 0 };
+	*ret_may_come = pg_bool(rows, 0, 2);
+	if (!pg_is_null(rows, 0, 0))
+		*ret = (struct tide_anchor){ pg_int8(rows, 0, 0), pg_uuid(rows, 0, 1) };
+	return TIDE_OK;
+}
+
+tide_status pg_find(void *self, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err)
+{
+	static const struct tide_filter all = { 0 };
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	char text[TIDE_UUID_TEXT_SIZE];
+	pg_put_uuid(&params, event_id);
+	tide_status status = pg_read_run(self, PG_FIND, &params, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	if (PQntuples(rows) == 0)
+		return tide_fail(err, TIDE_NOT_FOUND, "event '%s' is not stored", tide_uuid_format(event_id, text));
+	bool fits;
+	return pg_row_add(self, rows, 0, &all, page, &fits, err);
 }

@@ -38,12 +38,6 @@ struct scan_read {
 	bool is_done;
 };
 
-static void scan_chunk_drop(struct pg_chunk *chunk)
-{
-	PQclear(chunk->rows);
-	*chunk = (struct pg_chunk){ 0 };
-}
-
 /* Whether the database can tell that an event does not match, so that its texts need not come along. */
 static bool scan_has_texts_to_omit(const struct tide_filter *filter)
 {
@@ -106,57 +100,6 @@ static tide_status scan_ask(struct pg_session *session, const struct scan_read *
 	return TIDE_OK;
 }
 
-static tide_status scan_take(struct pg_session *session, struct pg_chunk *chunk, struct tide_error *err)
-{
-	PGresult *results[2];
-	if (!chunk->is_checked)
-		return pg_take(&session->reader, &chunk->rows, err);
-	tide_status status = pg_take_both(&session->reader, results, err);
-	if (status != TIDE_OK)
-		return status;
-	chunk->rows = results[1];
-	status = pg_gap_found(session, results[0], err);
-	chunk->settled = session->settled;
-	PQclear(results[0]);
-	return status;
-}
-
-tide_status pg_scan_land(struct pg_session *session, struct tide_error *err)
-{
-	struct pg_scan *scan = &session->scan;
-	if (!scan->is_flying)
-		return TIDE_OK;
-	scan->is_flying = false;
-	tide_status status = scan_take(session, &scan->next, err);
-	if (status != TIDE_OK) {
-		scan_chunk_drop(&scan->next);
-		scan->is_asked = false;
-		if (status == TIDE_BUSY && session->reader.has_outdated)
-			return TIDE_OK; /* nothing came; whoever wants rows asks again */
-		if (status == TIDE_CONNECTION_LOST)
-			pg_store_lost(session->store);
-		return status;
-	}
-	scan->next.count = PQntuples(scan->next.rows);
-	return TIDE_OK;
-}
-
-void pg_scan_drain(struct pg_session *session)
-{
-	if (session->scan.is_flying)
-		PQconsumeInput(session->reader.native);
-}
-
-/* Forget what was read ahead. */
-void pg_scan_drop(struct pg_session *session)
-{
-	if (session->scan.is_flying)
-		pg_scan_land(session, NULL);
-	scan_chunk_drop(&session->scan.chunk);
-	scan_chunk_drop(&session->scan.next);
-	session->scan.is_asked = false;
-}
-
 /* Behind a full chunk there is more: ask for it while this one is used. */
 static void scan_ask_ahead(struct pg_session *session, const struct scan_read *read)
 {
@@ -178,11 +121,11 @@ static tide_status scan_turn(struct pg_session *session, struct scan_read *read,
 			status = scan_ask(session, read, read->page->scanned_to, err);
 		}
 		if (status == TIDE_OK)
-			status = pg_scan_land(session, err);
+			status = pg_session_land(session, err);
 	} while (status == TIDE_OK ? !scan->is_asked : scan->is_held && pg_gap_goes_on_unmarked(session));
 	if (status != TIDE_OK)
 		return status;
-	scan_chunk_drop(&scan->chunk);
+	pg_chunk_drop(&scan->chunk);
 	scan->chunk = scan->next;
 	scan->next = (struct pg_chunk){ 0 };
 	scan->is_asked = false;
@@ -194,7 +137,7 @@ static tide_status scan_turn(struct pg_session *session, struct scan_read *read,
 static void scan_meet_hole(struct pg_session *session, struct scan_read *read, tide_position hole)
 {
 	bool was_checked = session->scan.chunk.is_checked && read->is_fresh;
-	pg_scan_drop(session);
+	pg_session_drop(session);
 	session->scan.is_held = true;
 	read->is_done = read->scanned > 0 || was_checked;
 	if (read->scanned > 0 || !was_checked)
@@ -287,24 +230,24 @@ tide_status pg_scan_read(struct pg_session *session, const struct tide_page_quer
 	if (session->scan.at != query->bound)
 		session->scan.is_held = false;
 	if (session->scan.at != query->bound || session->scan.shape != shape)
-		pg_scan_drop(session);
+		pg_session_drop(session);
 	session->scan.shape = shape;
 	read.goes_on |= query->bound > 0 && session->scan.at == query->bound;
 	read.rows = scan_rows(query, read.goes_on);
-	pg_scan_drain(session);
+	pg_session_drain(session);
 	page->scanned_to = query->bound;
 	tide_status status = TIDE_OK;
 	while (status == TIDE_OK && !read.is_done)
 		status = scan_step(session, &read, err);
 	if (status != TIDE_OK) {
-		pg_scan_drop(session);
+		pg_session_drop(session);
 		return status;
 	}
 	session->scan.at = page->scanned_to;
 	if (page->is_end) {
-		pg_scan_drop(session);
+		pg_session_drop(session);
 		pg_gap_mark(session);
 	}
-	pg_scan_drain(session);
+	pg_session_drain(session);
 	return TIDE_OK;
 }

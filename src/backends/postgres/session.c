@@ -3,13 +3,75 @@
  * A session: a connection for reading, and one for writing beside it.
  *
  * The writer exists only once something is written while the reader has a page on its way, or in a transaction. So a
- * session that only reads, or only calls now and then, costs one connection.
+ * session that only reads, or only calls now and then, costs one connection. What was read ahead (scan.c) lands before
+ * the reader is used for anything else.
  */
 #include "backends/postgres/inner.h"
 
 #include "sys/alloc.h"
 
 #define SESSION_LEASE_MS 5000
+
+/* ---- What is on its way ---------------------------------------------------------------------------------------- */
+
+void pg_chunk_drop(struct pg_chunk *chunk)
+{
+	PQclear(chunk->rows);
+	*chunk = (struct pg_chunk){ 0 };
+}
+
+static tide_status session_take(struct pg_session *session, struct pg_chunk *chunk, struct tide_error *err)
+{
+	PGresult *results[2];
+	if (!chunk->is_checked)
+		return pg_take(&session->reader, &chunk->rows, err);
+	tide_status status = pg_take_both(&session->reader, results, err);
+	if (status != TIDE_OK)
+		return status;
+	chunk->rows = results[1];
+	status = pg_gap_found(session, results[0], err);
+	chunk->settled = session->settled;
+	PQclear(results[0]);
+	return status;
+}
+
+tide_status pg_session_land(struct pg_session *session, struct tide_error *err)
+{
+	struct pg_scan *scan = &session->scan;
+	if (!scan->is_flying)
+		return TIDE_OK;
+	scan->is_flying = false;
+	tide_status status = session_take(session, &scan->next, err);
+	if (status != TIDE_OK) {
+		pg_chunk_drop(&scan->next);
+		scan->is_asked = false;
+		if (status == TIDE_BUSY && session->reader.has_outdated)
+			return TIDE_OK; /* nothing came; whoever wants rows asks again */
+		if (status == TIDE_CONNECTION_LOST)
+			pg_store_lost(session->store);
+		return status;
+	}
+	scan->next.count = PQntuples(scan->next.rows);
+	return TIDE_OK;
+}
+
+void pg_session_drain(struct pg_session *session)
+{
+	if (session->scan.is_flying)
+		PQconsumeInput(session->reader.native);
+}
+
+/* Forget what was read ahead. */
+void pg_session_drop(struct pg_session *session)
+{
+	if (session->scan.is_flying)
+		pg_session_land(session, NULL);
+	pg_chunk_drop(&session->scan.chunk);
+	pg_chunk_drop(&session->scan.next);
+	session->scan.is_asked = false;
+}
+
+/* ---- The session ----------------------------------------------------------------------------------------------- */
 
 tide_status pg_session_open(void *store, void **ret, struct tide_error *err)
 {
@@ -31,7 +93,7 @@ tide_status pg_session_open(void *store, void **ret, struct tide_error *err)
 void pg_session_close(void *self)
 {
 	struct pg_session *session = self;
-	pg_scan_drop(session);
+	pg_session_drop(session);
 	pg_connection_close(&session->reader);
 	pg_connection_close(&session->writer);
 	pg_gap_fini(session);
@@ -78,7 +140,7 @@ tide_status pg_session_reader(struct pg_session *session, struct pg_connection *
 	session_renew_reader(session);
 	tide_status status = session_connect(session, &session->reader, err);
 	if (status == TIDE_OK)
-		status = pg_scan_land(session, err);
+		status = pg_session_land(session, err);
 	if (status == TIDE_OK)
 		*ret = &session->reader;
 	return status;
@@ -118,56 +180,12 @@ tide_status pg_write_run(struct pg_session *session, enum pg_statement statement
 	tide_status status = pg_session_writer(session, &connection, err);
 	if (status == TIDE_OK)
 		status = session_run(session, connection, statement, params, ret, err);
-	pg_scan_drain(session);
+	pg_session_drain(session);
 	return status;
-}
-
-tide_status pg_stream_version(void *self, struct tide_stream stream, tide_version *ret, struct tide_error *err)
-{
-	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	pg_put_uuid(&params, &stream.aggregate_id);
-	pg_put_string(&params, stream.aggregate_type);
-	tide_status status = pg_read_run(self, PG_STREAM_VERSION, &params, &rows, err);
-	if (status == TIDE_OK)
-		*ret = pg_int4(rows, 0, 0);
-	return status;
-}
-
-tide_status pg_anchor(void *self, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
-		      struct tide_error *err)
-{
-	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	pg_put_int8(&params, position);
-	tide_status status = pg_read_run(self, PG_ANCHOR, &params, &rows, err);
-	if (status != TIDE_OK)
-		return status;
-	*ret = (struct tide_anchor){ 0 };
-	*ret_may_come = pg_bool(rows, 0, 2);
-	if (!pg_is_null(rows, 0, 0))
-		*ret = (struct tide_anchor){ pg_int8(rows, 0, 0), pg_uuid(rows, 0, 1) };
-	return TIDE_OK;
 }
 
 uint64_t pg_losses(void *self)
 {
 	struct pg_store *store = self;
 	return store->losses;
-}
-
-tide_status pg_find(void *self, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err)
-{
-	static const struct tide_filter all = { 0 };
-	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	char text[TIDE_UUID_TEXT_SIZE];
-	pg_put_uuid(&params, event_id);
-	tide_status status = pg_read_run(self, PG_FIND, &params, &rows, err);
-	if (status != TIDE_OK)
-		return status;
-	if (PQntuples(rows) == 0)
-		return tide_fail(err, TIDE_NOT_FOUND, "event '%s' is not stored", tide_uuid_format(event_id, text));
-	bool fits;
-	return pg_row_add(self, rows, 0, &all, page, &fits, err);
 }
