@@ -19,6 +19,7 @@
 #include "core/text.h"
 #include "path/held.h"
 #include "path/interrupt.h"
+#include "path/pause.h"
 #include "path/selfcheck.h"
 #include "path/typed.h"
 #include "sys/alloc.h"
@@ -247,20 +248,7 @@ tide_status handler_attempt(struct tide_subscription *subscription, const struct
 /* The breaker is open: hold the position, save what is settled, and let a person see it. */
 static enum step handler_pause(struct tide_subscription *subscription)
 {
-	mutex_lock(&subscription->lock);
-	enum tide_state from = subscription->states.state;
-	bool has_moved =
-		subscription_move_locked(subscription, TIDE_STATE_PAUSED, "handler breaker is open") == TIDE_OK;
-	if (has_moved) {
-		subscription->paused_from = from;
-		subscription->pause_reason = TIDE_PAUSE_BACKPRESSURE;
-		subscription->paused_at = runner_wall(subscription);
-		subscription->paused_mono = subscription->runner.now;
-		subscription->is_pause_save_due = true;
-	}
-	mutex_unlock(&subscription->lock);
-	if (has_moved)
-		subscription_tell_moves(subscription);
+	(void)pause_begin(subscription, TIDE_PAUSE_BACKPRESSURE, subscription->runner.now, runner_wall(subscription));
 	return STEP_ON;
 }
 

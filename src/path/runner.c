@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "path/pause.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -406,19 +407,6 @@ static enum step runner_save_pause(struct tide_subscription *subscription)
 	return STEP_ON;
 }
 
-/* A person's pause that takes the breaker's place meanwhile stands. */
-static void runner_probe(struct tide_subscription *subscription)
-{
-	mutex_lock(&subscription->lock);
-	enum tide_state to = subscription->paused_from;
-	bool has_moved = subscription->states.state == TIDE_STATE_PAUSED &&
-			 subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE &&
-			 subscription_move_locked(subscription, to, "handler breaker lets a probe through") == TIDE_OK;
-	mutex_unlock(&subscription->lock);
-	if (has_moved)
-		subscription_tell_moves(subscription);
-}
-
 static enum step runner_rest(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -429,7 +417,7 @@ static enum step runner_rest(struct tide_subscription *subscription)
 		return runner_wait(subscription, MONO_NEVER, "paused");
 	if (runner->now.ns < pause.ready_at.ns)
 		return runner_wait(subscription, pause.ready_at, "the breaker of the handler is open");
-	runner_probe(subscription);
+	(void)pause_end(subscription, true); /* a person's pause that takes the breaker's place meanwhile stands */
 	return STEP_ON;
 }
 

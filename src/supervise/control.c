@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "path/interrupt.h"
+#include "path/pause.h"
 #include "supervise/errand.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
@@ -360,30 +361,13 @@ void control_join(struct tide_subscription *subscription)
 
 bool tide_manager_pause(struct tide_manager *manager, const char *name, enum tide_pause_reason reason)
 {
+	if (reason != TIDE_PAUSE_MANUAL && reason != TIDE_PAUSE_MAINTENANCE) /* the other one is the library's */
+		return false;
 	struct tide_subscription *subscription = manager_pin_one(manager, name);
 	if (!subscription)
 		return false;
 	struct clock *clock = subscription->engine->clock;
-	bool is_ours =
-		reason == TIDE_PAUSE_MANUAL || reason == TIDE_PAUSE_MAINTENANCE; /* the other one is the library's */
-	mutex_lock(&subscription->lock);
-	enum tide_state from = subscription->states.state;
-	bool is_waiting = from == TIDE_STATE_PAUSED && subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE;
-	bool has_moved =
-		is_ours && state_is_running(from) && !run_is_ending(&subscription->run) &&
-		subscription_move_locked(subscription, TIDE_STATE_PAUSED, tide_pause_reason_name(reason)) == TIDE_OK;
-	if (has_moved) {
-		subscription->paused_from = from;
-		subscription->paused_at = clock_wall(clock);
-		subscription->paused_mono = clock_mono(clock);
-		subscription->is_pause_save_due = true;
-	}
-	bool has_effect = has_moved || (is_ours && is_waiting);
-	if (has_effect)
-		subscription->pause_reason = reason;
-	mutex_unlock(&subscription->lock);
-	if (has_moved)
-		subscription_tell_moves(subscription);
+	bool has_effect = pause_begin(subscription, reason, clock_mono(clock), clock_wall(clock));
 	if (has_effect)
 		subscription_nudge(subscription);
 	manager_unpin_one(manager);
@@ -395,17 +379,9 @@ bool tide_manager_resume(struct tide_manager *manager, const char *name)
 	struct tide_subscription *subscription = manager_pin_one(manager, name);
 	if (!subscription)
 		return false;
-	mutex_lock(&subscription->lock);
-	enum tide_state to = subscription->paused_from;
-	bool has_moved = subscription->states.state == TIDE_STATE_PAUSED &&
-			 subscription_move_locked(subscription, to, "resumed") == TIDE_OK;
+	bool has_moved = pause_end(subscription, false);
 	if (has_moved)
-		subscription->is_manual_probe = subscription->handler_breaker.state != BREAKER_CLOSED;
-	mutex_unlock(&subscription->lock);
-	if (has_moved) {
-		subscription_tell_moves(subscription);
 		subscription_nudge(subscription);
-	}
 	manager_unpin_one(manager);
 	return has_moved;
 }
