@@ -312,17 +312,17 @@ static void manager_start_all(struct tide_manager *manager, const struct manager
 	}
 }
 
-/* Whether each has started; a negative `wait_seconds` waits for none of them. */
-static tide_status manager_await_all(const struct manager_set *set, double wait_seconds,
+/* Whether each has started. */
+static tide_status manager_await_all(const struct manager_set *set, struct start_wait wait,
 				     struct tide_start_result *results, struct tide_error *err)
 {
 	tide_status first = TIDE_OK;
-	struct mono_time deadline = mono_add(clock_mono(&clock_system), ns_of_seconds(wait_seconds));
+	struct mono_time deadline = mono_add(clock_mono(&clock_system), ns_of_seconds(wait.seconds));
 	for (size_t i = 0; i < set->count; i++) {
 		struct tide_error *error = &results[i].error;
-		if (set->items[i] && error->status == TIDE_OK && wait_seconds >= 0)
+		if (set->items[i] && error->status == TIDE_OK && wait.until >= START_UNTIL_RESOLVED)
 			(void)control_wait_started(set->items[i], false, MONO_NEVER, error);
-		if (set->items[i] && error->status == TIDE_OK && wait_seconds > 0)
+		if (set->items[i] && error->status == TIDE_OK && wait.until >= START_UNTIL_LIVE)
 			(void)control_wait_started(set->items[i], true, deadline, error);
 		if (error->status != TIDE_OK && first == TIDE_OK) {
 			first = error->status;
@@ -347,7 +347,7 @@ static tide_status manager_begin_all(struct tide_manager *manager, bool is_for_r
 	return status;
 }
 
-tide_status manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
+tide_status manager_start(struct tide_manager *manager, const char *const *names, struct start_wait wait,
 			  struct tide_start_result **ret, size_t *ret_count, struct tide_error *err)
 {
 	tide_status status = manager_check_thread(manager, "start subscriptions", err);
@@ -358,13 +358,14 @@ tide_status manager_start(struct tide_manager *manager, const char *const *names
 		return status;
 	struct tide_start_result *results = alloc_zero(set.count + 1, sizeof *results);
 	struct tide_error why;
-	status = results ? manager_begin_all(manager, wait_seconds < 0, &set, results, &why) : alloc_fail(&why);
+	status = results ? manager_begin_all(manager, wait.until == START_UNTIL_BEGUN, &set, results, &why)
+			 : alloc_fail(&why);
 	if (status != TIDE_OK && status != TIDE_SHUTTING_DOWN)
 		manager_refuse_all(&set, &why);
 	if (status != TIDE_OK && err)
 		*err = why;
 	if (status == TIDE_OK) {
-		status = manager->is_threaded ? manager_await_all(&set, wait_seconds, results, err) : TIDE_OK;
+		status = manager->is_threaded ? manager_await_all(&set, wait, results, err) : TIDE_OK;
 		if (ret) {
 			*ret = results;
 			*ret_count = set.count;
@@ -382,7 +383,8 @@ tide_status tide_manager_start(struct tide_manager *manager, const char *const *
 	if (!manager || (ret && !ret_count) || !(wait_seconds >= 0))
 		return tide_fail(err, TIDE_ARGUMENT, "%s",
 				 !manager ? "manager is NULL" : "wait_seconds is negative, or ret_count NULL");
-	return manager_start(manager, names, wait_seconds, ret, ret_count, err);
+	struct start_wait wait = { wait_seconds > 0 ? START_UNTIL_LIVE : START_UNTIL_RESOLVED, wait_seconds };
+	return manager_start(manager, names, wait, ret, ret_count, err);
 }
 
 tide_status tide_manager_run(struct tide_manager *manager, double wait_seconds, struct tide_error *err)

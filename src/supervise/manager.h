@@ -110,9 +110,17 @@ bool manager_begin_stop(struct tide_manager *manager);
 void manager_end_stop(struct tide_manager *manager);
 /** TIDE_BUSY, naming what has not returned, while something is left that a stop gave up waiting for. */
 tide_status manager_check_left(struct tide_manager *manager, struct tide_error *err);
-/** tide_manager_start, also while shutting down, and with `wait_seconds` < 0 without any waiting: a request made before the run leads
- * to start, then shutdown at once. An error without `*ret` is the manager's: nothing has been started. */
-tide_status manager_start(struct tide_manager *manager, const char *const *names, double wait_seconds,
+/** What a start waits for. */
+struct start_wait {
+	enum {
+		START_UNTIL_BEGUN, /* nothing; also while shutting down: a request made before the run leads to start, then shutdown */
+		START_UNTIL_RESOLVED, /* each knows where to begin, or why not */
+		START_UNTIL_LIVE,     /* and then until each is live or has ended, or the seconds have passed */
+	} until;
+	double seconds;
+};
+/** tide_manager_start. An error without `*ret` is the manager's: nothing has been started. */
+tide_status manager_start(struct tide_manager *manager, const char *const *names, struct start_wait wait,
 			  struct tide_start_result **ret, size_t *ret_count, struct tide_error *err);
 
 /* ---- control.c: one subscription ---------------------------------------------------------------------------- */

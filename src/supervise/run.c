@@ -164,7 +164,8 @@ static tide_status run_start(struct tide_manager *manager, struct tide_error *er
 {
 	struct tide_start_result *results = NULL;
 	size_t count;
-	tide_status status = manager_start(manager, NULL, -1, &results, &count, err);
+	tide_status status =
+		manager_start(manager, NULL, (struct start_wait){ START_UNTIL_BEGUN, 0 }, &results, &count, err);
 	bool is_begun = results != NULL;
 	tide_free(results);
 	return is_begun ? TIDE_OK : status;
