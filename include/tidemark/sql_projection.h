@@ -79,7 +79,7 @@ static inline void tide_sql_projection_close_cleanup(struct tide_sql_projection 
  *
  * The first start notes in projection_versions what the init section makes. A later one with a changed init section is
  * refused with TIDE_STATE, one of another name that makes the same tables with TIDE_ALREADY_EXISTS, unless `accept_changes` is
- * set; changed statements are logged.
+ * set; changed statements are logged. One whose checkpoint is gone while these tables hold rows is refused with TIDE_STATE, too.
  *
  * Once its subscription owns its name, the init section runs in a transaction of its own, in one process at a time, and every
  * statement is prepared.

@@ -4,7 +4,8 @@
  *
  * Happy path: the row is there and says what the file says. Without a row it is entered.
  * Failure modes: init has changed since the tables were made; they are another projection's. A projection that has a
- * checkpoint and no row ran before there were rows, and is entered as it is.
+ * checkpoint and no row ran before there were rows, and is entered as it is. One that has a row has had a checkpoint from its
+ * first start on, so that a checkpoint that is gone can be told from one that never was; a reset takes both.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -164,14 +165,52 @@ static tide_status version_judge(const struct version *version, enum sql_entry e
 	return TIDE_OK;
 }
 
-/* Whose tables were taken over is entered anew if it is started again. */
-static tide_status version_forget_rival(const struct version *version, const struct sql_dialect *dialect,
-					void *connection, struct tide_error *err)
+/* One that is forgotten is entered anew if it is started again: whose tables were taken over, or are emptied by a reset. */
+static tide_status version_forget(const struct version *version, const char *name, const struct sql_dialect *dialect,
+				  void *connection, struct tide_error *err)
 {
 	ALLOC_AUTO char *text = alloc_format("DELETE FROM %sprojection_versions WHERE name = $1", version->place.own);
-	struct sql_question question = { .text = text, .values = { version->rival }, .count = 1 };
+	struct sql_question question = { .text = text, .values = { name }, .count = 1 };
 
 	return text ? dialect->ask(version->script, connection, &question, err) : alloc_fail(err);
+}
+
+/* ---- A checkpoint that is gone ------------------------------------------------------------------------------- */
+
+static tide_status version_note_filled(void *self, const char *const *columns, struct tide_error *err)
+{
+	const struct version *version = self;
+
+	(void)columns;
+	return tide_fail(err, TIDE_STATE,
+			 "the checkpoint of projection '%s' is gone, but what it made is filled: everything would be "
+			 "projected into it again; begin anew (tide project %s --reset), or do that (--accept-changes)",
+			 version->name, version->script->path);
+}
+
+static tide_status version_refuse_filled(struct version *version, const struct sql_dialect *dialect, void *connection,
+					 struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+
+	for (size_t i = 0; i < version->script->table_count && status == TIDE_OK; i++) {
+		const char *table = version->script->tables[i], *dot = strchr(table, '.');
+		int schema = dot ? (int)(dot - table) : 0;
+		ALLOC_AUTO char *text = alloc_format("SELECT 1 FROM %s%.*s%s\"%s\" LIMIT 1", dot ? "\"" : "", schema,
+						     table, dot ? "\"." : "", dot ? dot + 1 : table);
+		struct sql_question question = { .text = text, .row = version_note_filled, .self = version };
+		status = text ? dialect->ask(version->script, connection, &question, err) : alloc_fail(err);
+	}
+	return status;
+}
+
+/* A row without a position: it says that the projection has begun, in the transaction that makes its tables. */
+static tide_status version_begin_checkpoint(struct version *version, const struct sql_dialect *dialect,
+					    void *connection, struct tide_error *err)
+{
+	return version_ask(version, dialect, connection,
+			   "INSERT INTO %sprojection_checkpoints (projection_name) VALUES ($1) ON CONFLICT DO NOTHING",
+			   NULL, err);
 }
 
 static tide_status version_write_filter(const struct sql_script *script, char **ret, struct tide_error *err)
@@ -264,6 +303,20 @@ static tide_status version_refuse_elsewhere(const struct version *version, const
 	return status;
 }
 
+static tide_status version_begin(struct version *version, const struct sql_dialect *dialect, enum sql_entry entry,
+				 void *connection, struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+
+	if (version->has_row && !version->has_checkpoint && entry == SQL_ENTRY_START)
+		status = version_refuse_filled(version, dialect, connection, err);
+	if (status == TIDE_OK && !version->has_checkpoint)
+		status = version_begin_checkpoint(version, dialect, connection, err);
+	if (status == TIDE_OK && (!version->has_row || version->has_new_init || version->has_new_statements))
+		status = version_write(version, dialect, connection, err);
+	return status;
+}
+
 tide_status sql_version_enter(const struct sql_script *script, const struct sql_dialect *dialect, const char *name,
 			      enum sql_entry entry, void *connection, struct tide_error *err)
 {
@@ -280,9 +333,11 @@ tide_status sql_version_enter(const struct sql_script *script, const struct sql_
 	if (status == TIDE_OK)
 		status = version_judge(&version, entry, err);
 	if (status == TIDE_OK && *version.rival && entry == SQL_ENTRY_ACCEPT)
-		status = version_forget_rival(&version, dialect, connection, err);
-	if (status == TIDE_OK && (!version.has_row || version.has_new_init || version.has_new_statements))
-		status = version_write(&version, dialect, connection, err);
+		status = version_forget(&version, version.rival, dialect, connection, err);
+	if (status == TIDE_OK && entry == SQL_ENTRY_RESET)
+		status = version_forget(&version, name, dialect, connection, err);
+	else if (status == TIDE_OK)
+		status = version_begin(&version, dialect, entry, connection, err);
 	buffer_fini(&version.tables);
 	buffer_fini(&version.own_tables);
 	return status;
