@@ -40,6 +40,7 @@ struct project_call {
 	struct wakeup stop;
 	tide_position goal;          /* the feed end at the start; --once ends there */
 	struct tide_horizon horizon; /* of --once */
+	bool was_owned;              /* by another process, and reset all the same */
 	int64_t done, events;        /* at the last look */
 	int standbys;                /* looks that saw another owner */
 	bool was_noted;              /* the reader was told that this process stands by */
@@ -240,12 +241,14 @@ static int project_json(struct project_call *call, const struct tide_subscriptio
 	return CLI_DONE;
 }
 
-static void project_text(struct buffer *line, const struct tide_subscription_status *status, double seconds)
+static void project_text(struct buffer *line, const struct tide_subscription_status *status,
+			 const struct tide_horizon *horizon, double seconds)
 {
 	int64_t events = status->events_processed + status->events_skipped;
 
-	buffer_format(line, "'%s' is at position %lld, %s behind: %s events handled", status->name,
+	buffer_format(line, "'%s' is at position %lld, %s behind%s: %s events handled", status->name,
 		      (long long)status->position, status->lag_events ? number_text(status->lag_events) : "nothing",
+		      horizon->end < horizon->newest ? " what is certain" : "",
 		      number_text(status->events_processed - status->events_dlq));
 	if (status->events_skipped)
 		buffer_format(line, ", %s of other types", number_text(status->events_skipped));
@@ -296,6 +299,11 @@ static int project_summary(struct project_call *call, const struct tide_shutdown
 
 	if (tide_subscription_status(call->subscription, &status, &err) != TIDE_OK)
 		return cli_fail(call->cli, &err);
+	if (call->gave_up && call->was_owned) {
+		cli_note(call->cli, "'%s' was reset, and is projected anew by its owner%s", status.name,
+			 cli_owner_text(call->checkpoints, status.name));
+		return CLI_DONE;
+	}
 	if (call->gave_up) {
 		tide_fail(&err, TIDE_BUSY, "projection '%s' is running in another process%s", status.name,
 			  cli_owner_text(call->checkpoints, status.name));
@@ -306,7 +314,7 @@ static int project_summary(struct project_call *call, const struct tide_shutdown
 	if (call->cli->json)
 		exit = project_json(call, &status, result, seconds, &line);
 	else
-		project_text(&line, &status, seconds);
+		project_text(&line, &status, &call->horizon, seconds);
 	if (exit == CLI_DONE)
 		exit = cli_line(call->cli, &line);
 	if (status.state == TIDE_STATE_ERROR)
@@ -387,9 +395,12 @@ static int project_reset(struct project_call *call)
 		tide_fail(&err, TIDE_STATE, "projection '%s' is running; stop it first, or say --force", name);
 		return cli_fail(call->cli, &err);
 	}
-	if (tide_sql_projection_reset(call->projection, call->checkpoints, &err) == TIDE_OK)
-		return CLI_DONE;
-	return cli_fail(call->cli, &err);
+	tide_status status = tide_sql_projection_reset(call->projection, call->checkpoints, &err);
+	if (status == TIDE_BUSY && is_owned)
+		tide_fail(&err, TIDE_BUSY, "projection '%s' was not reset, its owner%s holds the database", name,
+			  cli_owner_text(call->checkpoints, name));
+	call->was_owned = is_owned;
+	return status == TIDE_OK ? CLI_DONE : cli_fail(call->cli, &err);
 }
 
 /* What the database itself says of an event may quote it: it is for whoever looks at a terminal and asked for it. */
