@@ -123,6 +123,12 @@ struct start_wait {
 tide_status manager_start(struct tide_manager *manager, const char *const *names, struct start_wait wait,
 			  struct tide_start_result **ret, size_t *ret_count, struct tide_error *err);
 
+/** The sequence for who waits for signals and requests himself, with the reason of the request that was made: as at the end of
+ * tide_manager_run_until_shutdown. TIDE_OUT_OF_MEMORY: nothing was begun. */
+tide_status manager_shut_down(struct tide_manager *manager, struct tide_shutdown_result *ret, struct tide_error *err);
+/** End every wait of that sequence, as a second signal does. Threads: any. */
+void manager_force(struct tide_manager *manager);
+
 /* ---- control.c: one subscription ---------------------------------------------------------------------------- */
 
 /** TIDE_BUSY, naming what has not returned, while its last run is left behind. */

@@ -192,6 +192,24 @@ static tide_status run_until_request(struct tide_manager *manager, struct tide_s
 	return status;
 }
 
+tide_status manager_shut_down(struct tide_manager *manager, struct tide_shutdown_result *ret, struct tide_error *err)
+{
+	struct shutdown_run run = { .manager = manager };
+	(void)manager_begin_stop(manager);
+	tide_status status = shutdown_through(&run, err);
+	manager_end_stop(manager);
+	shutdown_forget_request(manager);
+	if (status == TIDE_OK)
+		*ret = run.result;
+	return status;
+}
+
+void manager_force(struct tide_manager *manager)
+{
+	atomic_store(&manager->shutdown.signals, 2);
+	run_ring(&manager->shutdown);
+}
+
 void shutdown_forget_request(struct tide_manager *manager)
 {
 	atomic_store(&manager->shutdown.signals, 0);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tide run: the daemon. Reading its configuration, checking it, and asking a running one to read it again. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/daemon.h"
+#include "sys/alloc.h"
+
+/* Relative paths are relative to the configuration: the process works where that is. The name of the file there; NULL: said why. */
+static const char *run_enter(struct cli *cli, const char *path, int *ret_exit)
+{
+	const char *slash = strrchr(path, '/');
+	struct tide_error err;
+
+	if (!slash)
+		return path;
+	char *folder ALLOC_AUTO = alloc_text(path, slash == path ? 1 : (size_t)(slash - path));
+	if (!folder) {
+		*ret_exit = cli_out_of_memory(cli);
+		return NULL;
+	}
+	if (chdir(folder) == 0)
+		return slash + 1;
+	tide_fail(&err, errno == ENOENT ? TIDE_NOT_FOUND : TIDE_IO, "'%.300s': %s", folder, strerror(errno));
+	*ret_exit = cli_fail(cli, &err);
+	return NULL;
+}
+
+/* Look at one store, without writing to it. */
+static tide_status run_check_store(const struct config_store *store, struct tide_error *err)
+{
+	struct tide_checkpoints *checkpoints = NULL;
+	struct tide_store *events;
+
+	tide_status status = tide_store_open(store->url, TIDE_STORE_OPTIONS(.read_only = true), &events, err);
+	if (status != TIDE_OK)
+		return status;
+	if (store->into)
+		status = tide_checkpoints_open(store->into, TIDE_STORE_OPTIONS(.read_only = true), events, &checkpoints,
+					       err);
+	tide_checkpoints_close(checkpoints);
+	tide_store_close(events);
+	return status;
+}
+
+static int run_check(struct cli *cli, const char *path, const struct config *config)
+{
+	struct problems problems = { .file = path };
+	struct buffer line = { 0 };
+	struct tide_error err;
+	int exit = CLI_DONE;
+
+	for (size_t i = 0; i < config->store_count && !cli->options[OPT_OFFLINE].is_set; i++) {
+		const struct config_store *store = &config->stores[i];
+		char title[TIDE_NAME_MAX + 16];
+		snprintf(title, sizeof title, "store %.255s", store->name);
+		if (run_check_store(store, &err) == TIDE_OK)
+			continue;
+		problems_add(&problems, store->line, title, NULL, "%s", err.message);
+		exit = cli_exit_of(err.status) == CLI_UNAVAILABLE ? CLI_UNAVAILABLE : CLI_FAILED;
+	}
+	daemon_tell_problems(cli, path, &problems);
+	problems_fini(&problems);
+	if (exit != CLI_DONE)
+		return exit;
+	if (cli->json) {
+		json_open(&line, '{');
+		json_key(&line, "stores");
+		json_integer(&line, (int64_t)config->store_count);
+		json_key(&line, "projections");
+		json_integer(&line, (int64_t)config->projection_count);
+		json_close(&line, '}');
+	} else {
+		buffer_format(&line, "'%s' is sound: stores %zu, projections %zu", path, config->store_count,
+			      config->projection_count);
+	}
+	return cli_line(cli, &line);
+}
+
+int cmd_run(struct cli *cli)
+{
+	const char *shown = cli->args[0];
+	struct problems problems = { .file = shown };
+	struct config config;
+	struct tide_error err;
+	int exit = CLI_DONE;
+
+	if (cli->options[OPT_OFFLINE].is_set && !cli->options[OPT_CHECK].is_set)
+		return cli_usage(cli, "--offline needs --check");
+	const char *path = run_enter(cli, shown, &exit);
+	if (!path)
+		return exit;
+	tide_status status = config_load(path, &config, &problems, &err);
+	daemon_tell_problems(cli, shown, &problems);
+	exit = problems.count > 0 ? CLI_USAGE : CLI_DONE;
+	problems_fini(&problems);
+	if (exit != CLI_DONE)
+		return exit;
+	if (status != TIDE_OK)
+		return cli_fail(cli, &err);
+	if (!cli->options[OPT_CHECK].is_set)
+		return daemon_run(cli, path, &config);
+	exit = run_check(cli, shown, &config);
+	config_fini(&config);
+	return exit;
+}
+
+int cmd_reload(struct cli *cli)
+{
+	const struct option_value *pid = &cli->options[OPT_PID];
+	struct tide_error err;
+
+	if (!pid->is_set)
+		return cli_usage(cli, "reload needs --pid N, the process of 'tide run'");
+	if (pid->number > INT32_MAX)
+		return cli_usage(cli, "--pid '%s' is no process", pid->text);
+	if (kill((pid_t)pid->number, SIGHUP) == 0)
+		return CLI_DONE;
+	tide_fail(&err, errno == ESRCH ? TIDE_NOT_FOUND : TIDE_IO, "process %s: %s", pid->text, strerror(errno));
+	return cli_fail(cli, &err);
+}
