@@ -237,7 +237,8 @@ tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, cons
  * End the ownership of a projection, whoever has it: for one that cannot end by itself, as when its host is gone for good.
  *
  * An owner that lives is fenced at its next write or renewal, and then tries again as everybody does. On SQLite its lock is
- * the kernel's: nobody else owns before the owner has found out, or its process has ended.
+ * the kernel's: nobody else owns before the owner has found out, or its process has ended. The error that ended the last
+ * run is forgotten, so that a name that is not wanted any more is no finding of `tide doctor`.
  *
  * Owns:    nothing.
  * Threads: any.

@@ -320,8 +320,14 @@ static void doctor_ended(struct doctor_call *call)
 		bool was_last = one->has_last_error && one->last_error_at.unix_us >= one->acquired_at.unix_us;
 		if (one->is_owned || !was_last)
 			continue;
+		char advice[400];
+		snprintf(
+			advice, sizeof advice,
+			"mend the cause and start it again; or tide checkpoints release %s, which forgets the error of "
+			"a projection that is not wanted any more",
+			one->name);
 		ended++;
-		doctor_add(call, TIDE_FINDING_PROBLEM, "projections", "mend the cause and start it again",
+		doctor_add(call, TIDE_FINDING_PROBLEM, "projections", advice,
 			   "'%s' ended in error at %s on %s (pid %d): %s", one->name,
 			   time_text(true, one->last_error_at), *one->host ? one->host : "an unknown host", one->pid,
 			   one->last_error);

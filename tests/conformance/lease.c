@@ -338,7 +338,14 @@ static void lease_that_a_person_ends_fences_its_owner(struct fixture *f)
 	assert_true(contender_acquire(&one, "p"));
 	assert_true(contender_acquire(&two, "q"));
 	must(one.ops->lease_mark(one.session, &one.fence, 12, 0, err));
+	must(one.ops->lease_note(
+		one.session, &one.fence,
+		&(struct tide_lease_note){
+			.host = "here", .pid = 7, .last_error = "the well is dry", .now = tide_time_now() },
+		err));
 	must(tide_checkpoints_release(f->checkpoints, "p", err));
+	assert_false(listed(&two, "p").has_last_error);
+	assert_string_equal(listed(&two, "p").host, "here");
 	struct tide_checkpoint_write write = write_to("p", 5);
 	refused(TIDE_FENCED, one.ops->save(one.session, &one.fence, &write, err));
 	refused(TIDE_FENCED, one.ops->lease_renew(one.session, &one.fence, err));

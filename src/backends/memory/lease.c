@@ -110,6 +110,8 @@ tide_status memory_lease_end(void *session, const char *name, bool *ret, struct 
 	if (lease) {
 		lease_clear(lease);
 		lease->epoch++;
+		lease->info.has_last_error = false;
+		lease->info.last_error[0] = '\0';
 	}
 	*ret = lease != NULL;
 	mutex_unlock(&state->book_lock);

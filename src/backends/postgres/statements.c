@@ -270,7 +270,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"WITH seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE name = $1::text FOR UPDATE) "
 		"UPDATE @subscription_leases l SET owner = NULL, epoch = l.epoch + 1, released_at = clock_timestamp(), "
 		"expires_at = clock_timestamp(), <+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, "
-		"suspect_deaths = NULL FROM seat WHERE l.id = seat.id",
+		"suspect_deaths = NULL<+LEASE_HISTORY , last_error = NULL, last_error_at = NULL+> FROM seat WHERE l.id = seat.id",
 	[PG_LEASE_MARK] =
 		"UPDATE @subscription_leases SET suspect_position = $4::int8, suspect_deaths = $5::int4 "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",

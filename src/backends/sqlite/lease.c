@@ -45,7 +45,7 @@ static const char lease_release[] =
 	"WHERE name = ?1 AND owner = ?2 AND epoch >= ?3";
 static const char lease_end[] =
 	"UPDATE subscription_leases SET owner = NULL, epoch = epoch + 1, released_at = ?2, suspect_position = NULL, "
-	"suspect_deaths = NULL WHERE name = ?1";
+	"suspect_deaths = NULL<+LEASE_HISTORY , last_error = NULL, last_error_at = NULL+> WHERE name = ?1";
 static const char lease_mark[] =
 	"UPDATE subscription_leases SET suspect_position = nullif(?4, 0), suspect_deaths = iif(?4 = 0, NULL, ?5) "
 	"WHERE name = ?1 AND owner = ?2 AND epoch = ?3";
