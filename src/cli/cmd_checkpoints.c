@@ -223,7 +223,7 @@ static int checkpoints_print_release(struct cli *cli, const char *name, bool is_
 	return cli_line(cli, &line);
 }
 
-/* The ownership alone: where the projection is stays as it is. */
+/* The ownership, and the error that ended the last one: where the projection is stays as it is. */
 static int checkpoints_release(struct cli *cli, struct tide_checkpoints *checkpoints)
 {
 	const char *name = cli->args[1];
@@ -284,13 +284,17 @@ static int lag_print(struct cli *cli, struct table *table, const struct tide_lag
 	return cli_line(cli, &line);
 }
 
-static int lag_of(struct cli *cli, struct tide_checkpoints *checkpoints, const char *name, struct table *table)
+/* A projection whose store went back under it has no lag that means anything: told when all have been printed. */
+static int lag_of(struct cli *cli, struct tide_checkpoints *checkpoints, const char *name, struct table *table,
+		  struct tide_error *diverged)
 {
 	struct tide_error err;
 	struct tide_lag lag;
 
 	if (tide_checkpoints_lag(checkpoints, name, NULL, &lag, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
+	if (diverged->status == TIDE_OK && tide_checkpoints_verify(checkpoints, name, &err) == TIDE_DIVERGED)
+		*diverged = err;
 	return lag_print(cli, table, &lag);
 }
 
@@ -298,24 +302,24 @@ static int lag_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 {
 	struct tide_checkpoint *rows = NULL;
 	struct table table;
-	struct tide_error err;
+	struct tide_error err, diverged = { 0 };
 	size_t count = 0;
 	int exit = CLI_DONE;
 
 	table_init(&table, lag_heads);
 	if (cli->arg_count == 1)
-		exit = lag_of(cli, checkpoints, cli->args[0], &table);
+		exit = lag_of(cli, checkpoints, cli->args[0], &table, &diverged);
 	else if (tide_checkpoints_list(checkpoints, &rows, &count, &err) != TIDE_OK)
 		exit = cli_fail(cli, &err);
 	for (size_t i = 0; i < count && exit == CLI_DONE; i++)
-		exit = lag_of(cli, checkpoints, rows[i].projection_name, &table);
+		exit = lag_of(cli, checkpoints, rows[i].projection_name, &table, &diverged);
 	if (exit == CLI_DONE)
 		exit = table_flush(cli, &table);
 	table_fini(&table);
 	tide_free(rows);
 	if (cli->arg_count == 0 && count == 0 && exit == CLI_DONE)
 		cli_note(cli, "no projection has a checkpoint yet");
-	return exit;
+	return exit == CLI_DONE && diverged.status != TIDE_OK ? cli_fail(cli, &diverged) : exit;
 }
 
 typedef int checkpoints_action(struct cli *cli, struct tide_checkpoints *checkpoints);

@@ -9,8 +9,10 @@
 #include "path/anchor.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define ANCHOR_LETTERS 20 /* dead letters asked for an event that both stores know */
+#define ANCHOR_NAME 30    /* longer names leave no room for the evidence when the ways out repeat them */
 
 tide_status anchor_find(const struct tide_store *feed, void *session, tide_position position, struct tide_anchor *ret,
 			struct tide_error *err)
@@ -65,18 +67,19 @@ static tide_status anchor_fail(const struct anchor_look *look, const struct tide
 	const struct tide_anchor *anchor = &look->row->anchor;
 	char was[TIDE_UUID_TEXT_SIZE], is[TIDE_UUID_TEXT_SIZE], known[64] = "";
 	tide_position end = 0, both = anchor_known_to_both(look);
+	const char *name = look->row->projection_name, *ways_name = strlen(name) <= ANCHOR_NAME ? name : "NAME";
 	(void)look->feed->backend->store.end(look->feed_session, &end, NULL);
 	if (both > 0)
 		snprintf(known, sizeof known, "; an event that both know is at %lld", (long long)both);
 	return tide_fail(
 		err, TIDE_DIVERGED,
 		"the store went back under '%.80s': event %s was at %lld, %s%s is there now, the feed ends at "
-		"%lld%s; tide checkpoints rewind NAME --to P, a rebuild (tide project FILE --reset; it alone is "
-		"exact for a transactional read model), or tide checkpoints accept NAME after a deletion on purpose",
-		look->row->projection_name, tide_uuid_format(&anchor->event_id, was), (long long)anchor->position,
+		"%lld%s; tide checkpoints rewind %s --to P, a rebuild (tide project FILE --reset; it alone is "
+		"exact for a transactional read model), or tide checkpoints accept %s after a deletion on purpose",
+		name, tide_uuid_format(&anchor->event_id, was), (long long)anchor->position,
 		found->position == anchor->position ? "event " : "nothing",
 		found->position == anchor->position ? tide_uuid_format(&found->event_id, is) : "", (long long)end,
-		known);
+		known, ways_name, ways_name);
 }
 
 tide_status anchor_verify(const struct anchor_look *look, struct tide_error *err)
