@@ -132,7 +132,7 @@ enum step infra_end(struct tide_subscription *subscription, enum retry_operation
 		infra_close(subscription);
 	*tries += *tries < INT32_MAX;
 	if (delay < 0) {
-		if (status != TIDE_FENCED && *tries > 1)
+		if (status != TIDE_FENCED && status != TIDE_DIVERGED && *tries > 1)
 			infra_say_attempts(err, *tries);
 		return runner_give_up(subscription, err);
 	}

@@ -164,7 +164,9 @@ static void an_event_that_not_even_the_queue_takes_is_recorded_and_counted(void 
 	check_refused("sqlite", true, TIDE_BUSY, 0);
 }
 
-static void check_text(const char *message, tide_status status, int32_t max_retries, const char *expected)
+/* `first` is what the first attempt fails with; TIDE_OK: the same as the others. */
+static void check_text_after(tide_status first, const char *message, tide_status status, int32_t max_retries,
+			     const char *expected)
 {
 	struct walk walk;
 	walk_open(&walk, "memory", 4);
@@ -173,11 +175,17 @@ static void check_text(const char *message, tide_status status, int32_t max_retr
 	config.max_infrastructure_retries = max_retries;
 	walk_bad_entries = -1;
 	walk_entry_status = status;
+	walk_entry_first = first;
 	walk_entry_message = message;
 	walk_start(&walk, false, &config);
 	walk_until(&walk, TIDE_STATE_ERROR);
 	assert_string_equal(status_of(walk.subscription).error.message, expected);
 	walk_close(&walk);
+}
+
+static void check_text(const char *message, tide_status status, int32_t max_retries, const char *expected)
+{
+	check_text_after(TIDE_OK, message, status, max_retries, expected);
 }
 
 static void a_write_that_ends_the_run_says_after_how_many_attempts(void **state)
@@ -186,6 +194,8 @@ static void a_write_that_ends_the_run_says_after_how_many_attempts(void **state)
 	check_text("shut", TIDE_BUSY, 2, "shut (after 3 attempts)");
 	check_text("shut", TIDE_BUSY, 0, "shut");
 	check_text("shut", TIDE_IO, 2, "shut");
+	check_text_after(TIDE_BUSY, "shut", TIDE_IO, 2, "shut (after 2 attempts)");
+	check_text_after(TIDE_BUSY, "the store went back", TIDE_DIVERGED, 2, "the store went back");
 	/* A text that leaves no room is cut, between two characters. */
 	static const char suffix[] = " (after 2 attempts)";
 	char message[sizeof((struct tide_error *)0)->message], expected[sizeof message];

@@ -7,7 +7,7 @@ struct tide_backend walk_real, walk_backend;
 int walk_bad_entries, walk_bad_commits, walk_lost_answers, walk_bad_saves;
 int walk_saves;
 int walk_fenced_save;
-tide_status walk_entry_status;
+tide_status walk_entry_status, walk_entry_first;
 const char *walk_entry_message;
 
 static bool walk_fails(int *count)
@@ -20,8 +20,11 @@ static bool walk_fails(int *count)
 static tide_status walk_add(void *session, const struct tide_fence *fence, const struct tide_dead_letter_write *write,
 			    int64_t *ret, struct tide_error *err)
 {
-	if (walk_fails(&walk_bad_entries))
-		return tide_fail(err, walk_entry_status, "%s", walk_entry_message);
+	if (walk_fails(&walk_bad_entries)) {
+		tide_status status = walk_entry_first ? walk_entry_first : walk_entry_status;
+		walk_entry_first = TIDE_OK;
+		return tide_fail(err, status, "%s", walk_entry_message);
+	}
 	return walk_real.checkpoint.dead_letter_add(session, fence, write, ret, err);
 }
 
@@ -80,6 +83,7 @@ void walk_open(struct walk *walk, const char *backend, size_t events)
 	walk->rig.store->backend = &walk_backend;
 	walk_bad_entries = walk_bad_commits = walk_lost_answers = walk_bad_saves = walk_saves = walk_fenced_save = 0;
 	walk_entry_status = TIDE_BUSY;
+	walk_entry_first = TIDE_OK;
 	walk_entry_message = "the queue is shut";
 }
 

@@ -29,6 +29,7 @@ extern int walk_bad_entries, walk_bad_commits, walk_lost_answers, walk_bad_saves
 extern int walk_saves;                /* asked for, and not failed by that */
 extern int walk_fenced_save;          /* the number of the one that finds another owner; 0: none does */
 extern tide_status walk_entry_status; /* what a failing dead letter reports: busy, "the queue is shut" */
+extern tide_status walk_entry_first;  /* what the first one reports instead, unless TIDE_OK */
 extern const char *walk_entry_message;
 
 /** A store, "memory" or "sqlite", with so many events of one aggregate. */
