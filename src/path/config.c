@@ -26,12 +26,6 @@ struct tide_subscription_config tide_live_only_config(void)
 	return config;
 }
 
-const char *tide_checkpoint_strategy_name(enum tide_checkpoint_strategy strategy)
-{
-	static const char *const names[] = { "every_event", "every_batch", "periodic" };
-	return (size_t)strategy < 3 ? names[strategy] : "unknown";
-}
-
 const char *tide_pause_reason_name(enum tide_pause_reason reason)
 {
 	static const char *const names[] = { "manual", "maintenance", "backpressure" };

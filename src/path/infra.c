@@ -31,6 +31,13 @@ enum step infra_begin(struct tide_subscription *subscription)
 	return is_admitted ? STEP_ON : runner_wait(subscription, ready_at, "the breaker of the databases is open");
 }
 
+void infra_close(struct tide_subscription *subscription)
+{
+	session_close(subscription);
+	if (!subscription->runner.is_save_unknown) /* else the next save finds out what became of the transaction */
+		save_forget(subscription);
+}
+
 /* A database is available as far as the runner knows, when nothing on it is being tried again. */
 static void infra_note_answers_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
 {
@@ -140,103 +147,4 @@ enum step infra_end(struct tide_subscription *subscription, enum retry_operation
 	       subscription->name, retry_operation_name(operation), *tries + 1, seconds_of_ns(delay));
 	runner->try_at = mono_add(runner->now, delay);
 	return runner_wait(subscription, runner->try_at, "the database is tried again");
-}
-
-static tide_status infra_attach(struct tide_subscription *subscription, struct tide_error *err)
-{
-	struct runner *runner = &subscription->runner;
-	const struct tide_subscriber *subscriber = &subscription->subscriber;
-	if (runner->attachment != ATTACHMENT_NONE || !subscriber->transactional)
-		return TIDE_OK;
-	const struct tide_store_ops *ops = &subscription->engine->checkpoints->database->backend->store;
-	tide_status status = TIDE_OK;
-	if (subscriber->attach)
-		status = subscriber->attach(subscriber->self, ops->connection(runner->session), err);
-	if (status == TIDE_OK)
-		runner->attachment = ATTACHMENT_MADE;
-	return status;
-}
-
-/* A transaction that fails leaves nothing made, and the subscriber lets go of what it had. */
-tide_status infra_prepare(struct tide_subscription *subscription, struct tide_error *err)
-{
-	struct runner *runner = &subscription->runner;
-	const struct tide_subscriber *subscriber = &subscription->subscriber;
-	if (!subscriber->transactional || !subscriber->prepare || runner->attachment == ATTACHMENT_PREPARED)
-		return TIDE_OK;
-	const struct tide_store_ops *ops = &subscription->engine->checkpoints->database->backend->store;
-	tide_status status = ops->begin(runner->session, err);
-	if (status != TIDE_OK)
-		return status;
-	void *connection = ops->connection(runner->session);
-	status = subscriber->prepare(subscriber->self, connection, err);
-	if (status == TIDE_OK)
-		status = ops->check(runner->session, err);
-	if (status == TIDE_OK)
-		status = ops->commit(runner->session, err);
-	if (status == TIDE_OK) {
-		runner->attachment = ATTACHMENT_PREPARED;
-		return TIDE_OK;
-	}
-	if (subscriber->detach)
-		subscriber->detach(subscriber->self, connection);
-	ops->rollback(runner->session);
-	runner->attachment = ATTACHMENT_NONE;
-	return status;
-}
-
-/* SQL projections run one statement after the other; another handler has its time between two. */
-static tide_status infra_open_session(struct tide_subscription *subscription, struct tide_error *err)
-{
-	const struct engine *engine = subscription->engine;
-	const struct tide_store *database = engine->checkpoints->database;
-	void **session = &subscription->runner.session;
-	tide_status status = database->backend->store.session_open(database->state, session, err);
-	bool is_sql = subscription->subscriber.attach != NULL;
-	const struct tide_session_limits limits = {
-		.lease = engine->lease_seconds,
-		.idle_in_transaction = engine->lease_seconds + (is_sql ? 0 : subscription->config.processing_timeout),
-	};
-	if (status == TIDE_OK && database->backend->store.limit)
-		database->backend->store.limit(*session, &limits);
-	return status;
-}
-
-tide_status infra_open(struct tide_subscription *subscription, struct tide_error *err)
-{
-	struct runner *runner = &subscription->runner;
-	struct tide_store *feed = subscription->engine->store;
-	struct tide_store *database = subscription->engine->checkpoints->database;
-	tide_status status = TIDE_OK;
-	if (!runner->session || !runner->feed_session)
-		runner->look_at = (struct mono_time){ 0 };
-	if (!runner->session)
-		status = infra_open_session(subscription, err);
-	if (status == TIDE_OK && !runner->feed_session) {
-		runner->feed_session = feed == database ? runner->session : NULL;
-		if (!runner->feed_session)
-			status = feed->backend->store.session_open(feed->state, &runner->feed_session, err);
-	}
-	if (status == TIDE_OK && runner->session != subscription->open_session)
-		interrupt_offer(subscription);
-	return status == TIDE_OK ? infra_attach(subscription, err) : status;
-}
-
-void infra_close(struct tide_subscription *subscription)
-{
-	struct runner *runner = &subscription->runner;
-	const struct tide_subscriber *subscriber = &subscription->subscriber;
-	struct tide_store *feed = subscription->engine->store;
-	struct tide_store *database = subscription->engine->checkpoints->database;
-	interrupt_withdraw(subscription);
-	if (runner->attachment != ATTACHMENT_NONE && subscriber->detach)
-		subscriber->detach(subscriber->self, database->backend->store.connection(runner->session));
-	runner->attachment = ATTACHMENT_NONE;
-	if (runner->feed_session && runner->feed_session != runner->session)
-		feed->backend->store.session_close(runner->feed_session);
-	if (runner->session)
-		database->backend->store.session_close(runner->session);
-	runner->session = runner->feed_session = NULL;
-	if (!runner->is_save_unknown) /* else the next save finds out what became of the transaction */
-		save_forget(subscription);
 }

@@ -28,6 +28,12 @@ static tide_status knob_check_start(const struct tide_subscription_config *confi
 	return TIDE_OK;
 }
 
+const char *tide_checkpoint_strategy_name(enum tide_checkpoint_strategy strategy)
+{
+	static const char *const names[] = { "every_event", "every_batch", "periodic" };
+	return (size_t)strategy < 3 ? names[strategy] : "unknown";
+}
+
 static tide_status knob_check_names(const char *const *names, const char *field, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;

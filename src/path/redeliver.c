@@ -244,41 +244,6 @@ static void redeliver_not_judged(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 }
 
-static int redeliver_compare(const void *a, const void *b)
-{
-	const struct redelivery *left = a, *right = b;
-	if (left->position != right->position)
-		return left->position < right->position ? -1 : 1;
-	return left->id < right->id ? -1 : left->id > right->id;
-}
-
-void redeliver_forget(struct runner *runner)
-{
-	tide_free(runner->redeliveries);
-	runner->redeliveries = NULL;
-	runner->redelivery_count = runner->redelivery_next = 0;
-}
-
-/* Keep what is needed of a page of requests: their number is not bounded, and each has a whole event with it. */
-static tide_status redeliver_note(struct runner *runner, const struct tide_dead_letter_list *page,
-				  struct tide_error *err)
-{
-	size_t count = runner->redelivery_count;
-	struct redelivery *notes = alloc_resize(runner->redeliveries, count + page->count, sizeof *notes);
-	if (!notes)
-		return alloc_fail(err);
-	runner->redeliveries = notes;
-	for (size_t i = 0; i < page->count; i++) {
-		struct event_place place;
-		tide_status status = event_read_place(tide_text(page->entries[i].event_data), &place, err);
-		if (status != TIDE_OK)
-			return status;
-		notes[count + i] = (struct redelivery){ place.position, page->entries[i].id };
-	}
-	runner->redelivery_count += page->count;
-	return TIDE_OK;
-}
-
 /* What is asked for now. Ids follow the order of failing; after a rebuild that is not the order of the events. */
 static tide_status redeliver_look(struct tide_subscription *subscription, struct tide_error *err)
 {

@@ -22,42 +22,6 @@
 
 #define RUNNER_DISTRUST_NS (50 * NS_PER_MS) /* how often it looks whether its ownership has been renewed */
 
-struct tide_time runner_wall(const struct tide_subscription *subscription)
-{
-	const struct runner *runner = &subscription->runner;
-	return (struct tide_time){ runner->step_wall.unix_us + mono_since(runner->now, runner->step_mono) / 1000 };
-}
-
-bool runner_move(struct tide_subscription *subscription, enum tide_state to, const char *why)
-{
-	mutex_lock(&subscription->lock);
-	bool has_moved = subscription_move_locked(subscription, to, why) == TIDE_OK;
-	mutex_unlock(&subscription->lock);
-	if (has_moved)
-		subscription_tell_moves(subscription);
-	return has_moved;
-}
-
-bool runner_move_from(struct tide_subscription *subscription, enum tide_state from, enum tide_state to, const char *why)
-{
-	mutex_lock(&subscription->lock);
-	bool has_moved =
-		subscription->states.state == from && subscription_move_locked(subscription, to, why) == TIDE_OK;
-	mutex_unlock(&subscription->lock);
-	if (has_moved)
-		subscription_tell_moves(subscription);
-	return has_moved;
-}
-
-void runner_log_breaker(const struct tide_subscription *subscription, const char *name, enum breaker_state from,
-			enum breaker_state to)
-{
-	if (from != to)
-		log_at(TIDE_LOG_WARNING, "subscription", "circuit breaker changed",
-		       "name='%s' breaker=%s from=%s to=%s", subscription->name, name, breaker_state_name(from),
-		       breaker_state_name(to));
-}
-
 /* ---- Ending ------------------------------------------------------------------------------------------------- */
 
 /* `error`: what ended the run; NULL: nothing did, or it begins again. */
@@ -94,19 +58,6 @@ static void runner_release(struct tide_subscription *subscription, const struct 
 	}
 	if (was_lost)
 		log_at(TIDE_LOG_NOTICE, "subscription", "ownership lost", "name='%s'", subscription->name);
-}
-
-void runner_forget(struct tide_subscription *subscription)
-{
-	struct runner *runner = &subscription->runner;
-	feed_start(&runner->feed, runner->progress.position, runner->now);
-	failure_forget_all(runner);
-	redeliver_forget(runner);
-	runner->is_resolved = runner->is_save_due = runner->is_save_unknown = false;
-	runner->attempts = runner->commit_tries = 0;
-	runner->lost_position = runner->doomed = runner->buried = 0; /* attempts end with their run */
-	runner->entry_position = 0;
-	runner->is_split = runner->is_single = false;
 }
 
 /* What a run holds goes, whatever ended it; the settled prefix was saved, or could not be. */

@@ -48,7 +48,11 @@ static inline void runner_look_at_clock(struct tide_subscription *subscription)
 }
 
 /** The wall time of runner.now, from one look at the clock per step. */
-struct tide_time runner_wall(const struct tide_subscription *subscription);
+static inline struct tide_time runner_wall(const struct tide_subscription *subscription)
+{
+	const struct runner *runner = &subscription->runner;
+	return (struct tide_time){ runner->step_wall.unix_us + mono_since(runner->now, runner->step_mono) / 1000 };
+}
 
 /** Log a change of a breaker, if there was one; not under the lock. */
 void runner_log_breaker(const struct tide_subscription *subscription, const char *name, enum breaker_state from,
@@ -75,6 +79,7 @@ tide_status infra_open(struct tide_subscription *subscription, struct tide_error
 /** Have the subscriber make its tables, once on each connection; for the owner, with no transaction open. */
 tide_status infra_prepare(struct tide_subscription *subscription, struct tide_error *err);
 void infra_close(struct tide_subscription *subscription);
+void session_close(struct tide_subscription *subscription);
 
 /* ---- start.c -------------------------------------------------------------------------------------------------- */
 
@@ -191,6 +196,9 @@ void failure_without_attempt(struct tide_subscription *subscription, tide_status
 enum step failure_finish(struct tide_subscription *subscription);
 /** The run is over: failures that are still pending are those of events that come again. */
 void failure_forget_all(struct runner *runner);
+void failure_forget_pending(struct runner *runner);
+/** An event before the one that is pending has failed, too. */
+void failure_put_aside(struct runner *runner);
 /** Park the next event behind an unresolved one of its aggregate. */
 enum step failure_park(struct tide_subscription *subscription, const char *behind);
 
@@ -203,6 +211,9 @@ struct failure_context {
 	int64_t dlq_id; /* 0: not sent */
 	bool is_logged; /* already */
 };
+/** A failure as who listens is told of it. */
+struct tide_error_record failure_describe(struct tide_subscription *subscription, const struct tide_error *error,
+					  const struct failure_context *context);
 /** Classify, log, count and tell one failure. */
 void failure_record(struct tide_subscription *subscription, const struct tide_error *error,
 		    const struct failure_context *context);
@@ -215,6 +226,9 @@ void failure_report_late(struct tide_subscription *subscription, struct mono_tim
 enum step redeliver_step(struct tide_subscription *subscription);
 /** Look anew at the next step. */
 void redeliver_forget(struct runner *runner);
+int redeliver_compare(const void *a, const void *b);
+/** Keep what is needed of a page of requests. TIDE_OUT_OF_MEMORY. */
+tide_status redeliver_note(struct runner *runner, const struct tide_dead_letter_list *page, struct tide_error *err);
 
 /* ---- parked.c (and parked_release) ---------------------------------------------------------------------------- */
 

@@ -25,80 +25,6 @@ static const struct tide_backend *save_backend(const struct tide_subscription *s
 	return subscription->engine->checkpoints->database->backend;
 }
 
-const struct tide_fence *save_fence(const struct tide_subscription *subscription)
-{
-	return &subscription->runner.fence;
-}
-
-tide_status save_inspect(struct tide_subscription *subscription, struct tide_error *err)
-{
-	struct runner *runner = &subscription->runner;
-	const struct tide_subscriber *subscriber = &subscription->subscriber;
-	if (!runner->is_in_transaction || runner->is_inspected || !subscriber->before_commit)
-		return TIDE_OK;
-	void *connection = save_backend(subscription)->store.connection(runner->session);
-	tide_status status = subscriber->before_commit(subscriber->self, connection, err);
-	runner->is_inspected = status == TIDE_OK;
-	return status;
-}
-
-tide_status save_begin_transaction(struct tide_subscription *subscription, struct tide_error *err)
-{
-	struct runner *runner = &subscription->runner;
-	tide_status status = infra_prepare(subscription, err);
-	if (status == TIDE_OK)
-		status = save_backend(subscription)->store.begin(runner->session, err);
-	if (status != TIDE_OK)
-		return status;
-	runner->is_in_transaction = true;
-	runner->is_inspected = false;
-	if (subscription->config.checkpoint_strategy == TIDE_PERIODIC)
-		runner->progress.saved_at = runner->now; /* its interval counts from here */
-	runner->committed = runner->progress;
-	mutex_lock(&subscription->lock);
-	runner->committed_counts = subscription->counts;
-	metrics_transaction_begin(&subscription->metrics);
-	mutex_unlock(&subscription->lock);
-	return TIDE_OK;
-}
-
-void save_leave_transaction(struct tide_subscription *subscription)
-{
-	if (!subscription->runner.is_in_transaction)
-		return;
-	subscription->runner.is_in_transaction = false;
-	mutex_lock(&subscription->lock);
-	metrics_transaction_end(&subscription->metrics, true);
-	mutex_unlock(&subscription->lock);
-}
-
-void save_forget(struct tide_subscription *subscription)
-{
-	struct runner *runner = &subscription->runner;
-	if (!runner->is_in_transaction)
-		return;
-	runner->is_in_transaction = false;
-	runner->is_save_due = runner->is_save_unknown = false;
-	runner->progress = runner->committed;
-	runner->attempts = 0;
-	feed_start(&runner->feed, runner->progress.position, runner->now);
-	mutex_lock(&subscription->lock);
-	subscription->counts = runner->committed_counts;
-	metrics_transaction_end(&subscription->metrics, false);
-	subscription->position = runner->progress.position;
-	mutex_unlock(&subscription->lock);
-	settle_flow(subscription);
-	if (runner->held) /* what it held by dead letters that are gone, too, is not held any more: look before the next event */
-		runner->redeliver_at = runner->now;
-}
-
-void save_roll_back(struct tide_subscription *subscription)
-{
-	if (subscription->runner.is_in_transaction && subscription->runner.session)
-		save_backend(subscription)->store.rollback(subscription->runner.session);
-	save_forget(subscription);
-}
-
 static void save_count(struct tide_subscription *subscription, struct mono_time since)
 {
 	int64_t took = mono_since(clock_mono(subscription->engine->clock), since);
@@ -234,6 +160,19 @@ bool save_from_outside(struct tide_subscription *subscription)
 		save_count_failure(subscription);
 	}
 	return status == TIDE_OK;
+}
+
+void runner_forget(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	feed_start(&runner->feed, runner->progress.position, runner->now);
+	failure_forget_all(runner);
+	redeliver_forget(runner);
+	runner->is_resolved = runner->is_save_due = runner->is_save_unknown = false;
+	runner->attempts = runner->commit_tries = 0;
+	runner->lost_position = runner->doomed = runner->buried = 0; /* attempts end with their run */
+	runner->entry_position = 0;
+	runner->is_split = runner->is_single = false;
 }
 
 /* The run's memory is void: it begins again from the row. */

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One failure, said once: classified, logged, counted, kept among the recent ones, told to who listens.
+ *
+ * Happy path: a part of the run reports what failed, with the event and what is done about it.
+ * Failure modes: a handler hangs: the watchdog reports it past its time; whoever turns `hand_since` negative, it or the runner, does.
+ */
+#include "path/runner.h"
+
+struct tide_error_record failure_describe(struct tide_subscription *subscription, const struct tide_error *error,
+					  const struct failure_context *context)
+{
+	const struct tide_event *event = context->event;
+	return (struct tide_error_record){
+		.event_id = event ? event->event_id : (struct tide_uuid){ { 0 } },
+		.event_type = event && event->event_type.data ? event->event_type.data : "Unknown",
+		.position = event ? event->position : -1,
+		.error_type = error->status,
+		.error_message = error->message,
+		.error_stacktrace = context->stacktrace,
+		.classification = errors_classify(&subscription->engine->errors, error->status, error->message),
+		.timestamp = clock_wall(subscription->engine->clock),
+		.subscription_name = subscription->name,
+		.retry_count = context->retry_count,
+		.sent_to_dlq = context->dlq_id != 0,
+		.dlq_id = context->dlq_id,
+	};
+}
+
+static void failure_note(struct tide_subscription *subscription, const struct tide_error *error,
+			 const struct failure_context *context)
+{
+	struct tide_error_record record = failure_describe(subscription, error, context);
+	if (!context->is_logged)
+		errors_log(&record);
+	struct mono_time now = clock_mono(subscription->engine->clock);
+	mutex_lock(&subscription->lock);
+	error_log_add(&subscription->errors, &record, context->is_retried, now);
+	subscription->error = *error;
+	subscription->metrics.errors[record.classification.category][record.classification.severity]++;
+	mutex_unlock(&subscription->lock);
+	errors_tell(&subscription->engine->errors, &record);
+}
+
+void failure_record(struct tide_subscription *subscription, const struct tide_error *error,
+		    const struct failure_context *context)
+{
+	atomic_store(&subscription->call, RUNNER_CALLS_BACK);
+	failure_note(subscription, error, context);
+	atomic_store(&subscription->call, RUNNER_CALLS_QUERY);
+}
+
+/* Whoever turns `hand_since` negative reports: the watchdog or the runner itself, never both. */
+void failure_report_late(struct tide_subscription *subscription, struct mono_time now)
+{
+	int64_t since = atomic_load(&subscription->hand_since);
+	double limit = subscription->config.processing_timeout;
+	/* Read before it is claimed: after that the next call may be in hand already. */
+	struct tide_event in_hand = { .position = atomic_load(&subscription->hand_position),
+				      .event_type = tide_text("Unknown") };
+	int32_t attempt = atomic_load(&subscription->hand_attempt);
+	if (since <= 0 || now.ns - since < ns_of_seconds(limit) ||
+	    !atomic_compare_exchange_strong(&subscription->hand_since, &since, -since))
+		return;
+	struct tide_error err;
+	tide_fail(&err, TIDE_TIMEOUT, "handler is past processing_timeout (%g s) at position %lld", limit,
+		  (long long)in_hand.position);
+	mutex_lock(&subscription->lock);
+	subscription->metrics.handler_timeouts++;
+	mutex_unlock(&subscription->lock);
+	failure_note(subscription, &err, &(struct failure_context){ .event = &in_hand, .retry_count = attempt - 1 });
+}
