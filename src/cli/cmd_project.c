@@ -40,7 +40,6 @@ struct project_call {
 	struct wakeup stop;
 	tide_position goal;          /* the feed end at the start; --once ends there */
 	struct tide_horizon horizon; /* of --once */
-	bool was_owned;              /* by another process, and reset all the same */
 	int64_t done, events;        /* at the last look */
 	int standbys;                /* looks that saw another owner */
 	bool was_noted;              /* the reader was told that this process stands by */
@@ -299,7 +298,7 @@ static int project_summary(struct project_call *call, const struct tide_shutdown
 
 	if (tide_subscription_status(call->subscription, &status, &err) != TIDE_OK)
 		return cli_fail(call->cli, &err);
-	if (call->gave_up && call->was_owned) {
+	if (call->gave_up && call->cli->options[OPT_RESET].is_set) {
 		cli_note(call->cli, "'%s' was reset, and is projected anew by its owner%s", status.name,
 			 cli_owner_text(call->checkpoints, status.name));
 		return CLI_DONE;
@@ -399,7 +398,6 @@ static int project_reset(struct project_call *call)
 	if (status == TIDE_BUSY && is_owned)
 		tide_fail(&err, TIDE_BUSY, "projection '%s' was not reset, its owner%s holds the database", name,
 			  cli_owner_text(call->checkpoints, name));
-	call->was_owned = is_owned;
 	return status == TIDE_OK ? CLI_DONE : cli_fail(call->cli, &err);
 }
 
