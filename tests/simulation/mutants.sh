@@ -50,7 +50,7 @@ mutant 'checkpoint ahead by one' path/save.c \
 mutant 'save that compares nothing' path/save.c \
 	's/\.expected = &progress->stored,/.expected = NULL,/'
 mutant 'a row that went back overwritten' path/save.c \
-	's/save_begin_again\(subscription, row, "the checkpoint went back, beginning again from it"\);\n\t+return TIDE_OK;/subscription->runner.progress.stored = *row;\n\t\treturn tide_fail(err, TIDE_BUSY, "again");/'
+	's/save_begin_again\(subscription, row,\s+"the checkpoint went back, beginning again from it"\);\n\t+return TIDE_OK;/subscription->runner.progress.stored = *row;\n\t\treturn tide_fail(err, TIDE_BUSY, "again");/'
 mutant 'savepoint not rolled back' path/attempt.c \
 	's/: ops->rollback_to\(runner->session, &undo\)/: ops->release(runner->session, &undo)/'
 mutant 'paused handler goes on' path/runner.c \
