@@ -5,9 +5,9 @@
  *	bank                   in memory
  *	bank sqlite:bank.db    in a new SQLite file
  *
- * An account is an aggregate. A transfer changes two of them: their events are stored in one transaction, each with the
- * version that was read; who comes second reads again and decides again. However many clerks transfer at once, no cent
- * is lost, made, or spent twice.
+ * An account is an aggregate. A transfer changes two of them: their events are stored in one
+ * transaction, each with the version that was read; who comes second reads again and decides again.
+ * However many clerks transfer at once, no cent is lost, made, or spent twice.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -21,7 +21,7 @@
 enum currency { EUR, USD };
 static const char *const currencies[] = { "EUR", "USD", NULL };
 
-/* ---- Events --------------------------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 struct account_opened {
 	char owner[64];
@@ -51,7 +51,7 @@ TIDE_EVENT_TYPE(withdrawn, "MoneyWithdrawn", 1, struct movement, movement_fields
 TIDE_EVENT_TYPE(sent, "TransferSent", 1, struct movement, movement_fields);
 TIDE_EVENT_TYPE(received, "TransferReceived", 1, struct movement, movement_fields);
 
-/* ---- The account: what its events make of it ------------------------------------------------------------------ */
+/* ---- The account: what its events make of it ------------------------------------------------- */
 
 struct account {
 	bool is_open;
@@ -86,8 +86,9 @@ static tide_status account_lose(void *state, const void *payload, const struct t
 }
 
 static const struct tide_applier account_appliers[] = {
-	{ &account_opened, account_open }, { &deposited, account_gain }, { &withdrawn, account_lose },
-	{ &sent, account_lose },           { &received, account_gain },  TIDE_APPLIER_END,
+	{ &account_opened, account_open }, { &deposited, account_gain },
+	{ &withdrawn, account_lose },      { &sent, account_lose },
+	{ &received, account_gain },       TIDE_APPLIER_END,
 };
 static const struct tide_aggregate_type account_type = {
 	.name = "Account",
@@ -95,9 +96,10 @@ static const struct tide_aggregate_type account_type = {
 	.appliers = account_appliers,
 };
 
-/* ---- Commands: what may happen to it -------------------------------------------------------------------------- */
+/* ---- Commands: what may happen to it --------------------------------------------------------- */
 
-static tide_status open_account(struct tide_aggregate *aggregate, void *context, struct tide_error *err)
+static tide_status open_account(struct tide_aggregate *aggregate, void *context,
+				struct tide_error *err)
 {
 	const struct account *account = tide_aggregate_state(aggregate);
 	if (account->is_open)
@@ -105,17 +107,19 @@ static tide_status open_account(struct tide_aggregate *aggregate, void *context,
 	return tide_aggregate_raise(aggregate, &account_opened, context, err);
 }
 
-static tide_status check_movement(const struct tide_aggregate *aggregate, int64_t cents, bool is_loss,
-				  struct tide_error *err)
+static tide_status check_movement(const struct tide_aggregate *aggregate, int64_t cents,
+				  bool is_loss, struct tide_error *err)
 {
 	const struct account *account = tide_aggregate_state(aggregate);
 	if (!account->is_open)
 		return tide_fail(err, TIDE_NOT_FOUND, "there is no such account");
 	if (cents <= 0)
-		return tide_fail(err, TIDE_ARGUMENT, "an amount must be above 0, not %" PRId64, cents);
+		return tide_fail(err, TIDE_ARGUMENT, "an amount must be above 0, not %" PRId64,
+				 cents);
 	if (is_loss && account->cents < cents)
-		return tide_fail(err, TIDE_STATE, "%" PRId64 " cents are asked for, but there are only %" PRId64, cents,
-				 account->cents);
+		return tide_fail(err, TIDE_STATE,
+				 "%" PRId64 " cents are asked for, but there are only %" PRId64,
+				 cents, account->cents);
 	return TIDE_OK;
 }
 
@@ -123,27 +127,31 @@ static tide_status deposit(struct tide_aggregate *aggregate, void *context, stru
 {
 	const struct movement *movement = context;
 	tide_status status = check_movement(aggregate, movement->cents, false, err);
-	return status == TIDE_OK ? tide_aggregate_raise(aggregate, &deposited, movement, err) : status;
+	return status == TIDE_OK ? tide_aggregate_raise(aggregate, &deposited, movement, err)
+				 : status;
 }
 
 static tide_status withdraw(struct tide_aggregate *aggregate, void *context, struct tide_error *err)
 {
 	const struct movement *movement = context;
 	tide_status status = check_movement(aggregate, movement->cents, true, err);
-	return status == TIDE_OK ? tide_aggregate_raise(aggregate, &withdrawn, movement, err) : status;
+	return status == TIDE_OK ? tide_aggregate_raise(aggregate, &withdrawn, movement, err)
+				 : status;
 }
 
-static tide_status transfer(struct tide_aggregate *const *accounts, size_t count, void *context, struct tide_error *err)
+static tide_status transfer(struct tide_aggregate *const *accounts, size_t count, void *context,
+			    struct tide_error *err)
 {
 	struct movement movement = *(const struct movement *)context;
-	const struct account *from = tide_aggregate_state(accounts[0]), *to = tide_aggregate_state(accounts[1]);
+	const struct account *from = tide_aggregate_state(accounts[0]),
+			     *to = tide_aggregate_state(accounts[1]);
 	(void)count;
 	tide_status status = check_movement(accounts[0], movement.cents, true, err);
 	if (status == TIDE_OK)
 		status = check_movement(accounts[1], movement.cents, false, err);
 	if (status == TIDE_OK && from->currency != to->currency)
-		status = tide_fail(err, TIDE_STATE, "%s cannot go into an account in %s", currencies[from->currency],
-				   currencies[to->currency]);
+		status = tide_fail(err, TIDE_STATE, "%s cannot go into an account in %s",
+				   currencies[from->currency], currencies[to->currency]);
 	movement.other = *tide_aggregate_id(accounts[1]);
 	if (status == TIDE_OK)
 		status = tide_aggregate_raise(accounts[0], &sent, &movement, err);
@@ -155,7 +163,7 @@ static tide_status transfer(struct tide_aggregate *const *accounts, size_t count
 
 /* domain ends */
 
-/* ---- The story ------------------------------------------------------------------------------------------------ */
+/* ---- The story ------------------------------------------------------------------------------- */
 
 static struct tide_error err;
 
@@ -167,7 +175,8 @@ static void must(tide_status status)
 	exit(1);
 }
 
-static struct tide_uuid open_for(struct tide_repository *bank, struct account_opened opened, int64_t cents)
+static struct tide_uuid open_for(struct tide_repository *bank, struct account_opened opened,
+				 int64_t cents)
 {
 	struct tide_uuid id = tide_uuid_v7();
 	struct movement first = { .cents = cents, .reference = "first deposit" };
@@ -176,13 +185,14 @@ static struct tide_uuid open_for(struct tide_repository *bank, struct account_op
 	return id;
 }
 
-static void print_account(struct tide_repository *bank, const char *owner, const struct tide_uuid *id)
+static void print_account(struct tide_repository *bank, const char *owner,
+			  const struct tide_uuid *id)
 {
 	struct tide_aggregate *aggregate;
 	must(tide_repository_load(bank, id, &aggregate, &err));
 	const struct account *account = tide_aggregate_state(aggregate);
-	printf("   %s: %" PRId64 ".%02" PRId64 " %s\n", owner, account->cents / 100, account->cents % 100,
-	       currencies[account->currency]);
+	printf("   %s: %" PRId64 ".%02" PRId64 " %s\n", owner, account->cents / 100,
+	       account->cents % 100, currencies[account->currency]);
 	tide_aggregate_free(aggregate);
 }
 
@@ -201,7 +211,8 @@ static void *clerk_work(void *self)
 	for (int i = 0; i < clerk->transfers; i++) {
 		struct tide_error why;
 		struct movement movement = { .cents = clerk->cents, .reference = "clerk" };
-		if (tide_repository_update_all(clerk->bank, clerk->accounts, 2, transfer, &movement, &why) != TIDE_OK) {
+		if (tide_repository_update_all(clerk->bank, clerk->accounts, 2, transfer, &movement,
+					       &why) != TIDE_OK) {
 			fprintf(stderr, "bank: %s\n", why.message);
 			exit(1);
 		}
@@ -210,7 +221,8 @@ static void *clerk_work(void *self)
 }
 
 /* Two clerks carry from a to b what two others carry back. */
-static void let_clerks_work(struct tide_repository *bank, const struct tide_uuid *a, const struct tide_uuid *b)
+static void let_clerks_work(struct tide_repository *bank, const struct tide_uuid *a,
+			    const struct tide_uuid *b)
 {
 	struct clerk clerks[4];
 	for (int i = 0; i < 4; i++) {
@@ -227,13 +239,16 @@ static void let_clerks_work(struct tide_repository *bank, const struct tide_uuid
 static void tell(struct tide_repository *bank)
 {
 	printf("1. Two accounts are opened\n");
-	struct tide_uuid accounts[2] = { open_for(bank, (struct account_opened){ "Ann", EUR }, 50000),
-					 open_for(bank, (struct account_opened){ "Bob", EUR }, 20000) };
+	struct tide_uuid accounts[2] = {
+		open_for(bank, (struct account_opened){ "Ann", EUR }, 50000),
+		open_for(bank, (struct account_opened){ "Bob", EUR }, 20000)
+	};
 	print_account(bank, "Ann", &accounts[0]);
 	print_account(bank, "Bob", &accounts[1]);
 
 	printf("2. Ann transfers 120.00 to Bob, who withdraws 20.00\n");
-	struct movement rent = { .cents = 12000, .reference = "rent" }, cash = { .cents = 2000, .reference = "cash" };
+	struct movement rent = { .cents = 12000, .reference = "rent" },
+			cash = { .cents = 2000, .reference = "cash" };
 	must(tide_repository_update_all(bank, accounts, 2, transfer, &rent, &err));
 	must(tide_repository_update(bank, &accounts[1], withdraw, &cash, &err));
 	print_account(bank, "Ann", &accounts[0]);
@@ -254,8 +269,10 @@ int main(int argc, char **argv)
 {
 	struct tide_store *store;
 	struct tide_repository *bank;
-	must(tide_store_open(argc > 1 ? argv[1] : "memory:", TIDE_STORE_OPTIONS(.initialize = true), &store, &err));
-	must(tide_repository_open(TIDE_REPOSITORY(.store = store, .type = &account_type), &bank, &err));
+	must(tide_store_open(argc > 1 ? argv[1] : "memory:", TIDE_STORE_OPTIONS(.initialize = true),
+			     &store, &err));
+	must(tide_repository_open(TIDE_REPOSITORY(.store = store, .type = &account_type), &bank,
+				  &err));
 	tell(bank);
 	tide_repository_close(bank);
 	tide_store_close(store);

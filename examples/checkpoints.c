@@ -5,9 +5,9 @@
  *	checkpoints                     keeps everything in memory
  *	checkpoints sqlite:orders.db    keeps it in a new SQLite file
  *
- * Three orders are history. A projection catches up on them, is stopped, and starts again with nothing in hand: its
- * checkpoint spares it the history, and only the order placed after that reaches it. This is the tenth tutorial of
- * eventsource-py, and it prints what that prints.
+ * Three orders are history. A projection catches up on them, is stopped, and starts again with
+ * nothing in hand: its checkpoint spares it the history, and only the order placed after that
+ * reaches it. This is the tenth tutorial of eventsource-py, and it prints what that prints.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 
 #include <tidemark/tidemark.h>
 
-/* ---- What happens: an event is a struct and a table of its fields ------------------------------------------- */
+/* ---- What happens: an event is a struct and a table of its fields ---------------------------- */
 
 struct order_placed {
 	int64_t total_cents;
@@ -28,14 +28,14 @@ static const struct tide_field order_placed_fields[] = {
 
 TIDE_EVENT_TYPE(order_placed, "OrderPlaced", 1, struct order_placed, order_placed_fields);
 
-/* ---- What it happens to: an aggregate is a state that its events change ------------------------------------- */
+/* ---- What it happens to: an aggregate is a state that its events change ---------------------- */
 
 struct order {
 	int64_t total_cents;
 };
 
-static tide_status order_apply_placed(void *state, const void *payload, const struct tide_event *event,
-				      struct tide_error *err)
+static tide_status order_apply_placed(void *state, const void *payload,
+				      const struct tide_event *event, struct tide_error *err)
 {
 	struct order *order = state;
 	const struct order_placed *placed = payload;
@@ -55,14 +55,15 @@ static const struct tide_aggregate_type order_type = {
 	.appliers = order_appliers,
 };
 
-/* ---- What we want to know: a projection counts orders and adds up what they are worth ------------------------ */
+/* ---- What we want to know: a projection counts orders and adds up what they are worth -------- */
 
 struct totals {
 	int64_t orders;
 	int64_t cents;
 };
 
-static tide_status totals_order_placed(void *self, const void *payload, const struct tide_event *event,
+static tide_status totals_order_placed(void *self, const void *payload,
+				       const struct tide_event *event,
 				       struct tide_delivery *delivery)
 {
 	struct totals *totals = self;
@@ -78,7 +79,7 @@ static const struct tide_event_handler totals_handlers[] = {
 	TIDE_EVENT_HANDLER_END,
 };
 
-/* ---- The shop ------------------------------------------------------------------------------------------------- */
+/* ---- The shop -------------------------------------------------------------------------------- */
 
 /* Every call returns a status and can tell why it failed; here, a failure ends the program. */
 static struct tide_error err;
@@ -95,13 +96,15 @@ static void place_order(struct tide_repository *orders, int64_t total_cents)
 {
 	struct tide_aggregate *order;
 	must(tide_repository_create(orders, NULL, &order, &err));
-	must(tide_aggregate_raise(order, &order_placed, &(struct order_placed){ total_cents }, &err));
+	must(tide_aggregate_raise(order, &order_placed, &(struct order_placed){ total_cents },
+				  &err));
 	must(tide_repository_save(orders, order, &err));
 	tide_aggregate_free(order);
 }
 
 /* A projection that adds up into `totals`, from its checkpoint on. */
-static struct tide_manager *make_projection(struct tide_store *store, struct tide_bus *bus, struct totals *totals,
+static struct tide_manager *make_projection(struct tide_store *store, struct tide_bus *bus,
+					    struct totals *totals,
 					    struct tide_subscription **subscription)
 {
 	const struct tide_subscriber projection = {
@@ -125,7 +128,8 @@ static void stop_projection(struct tide_manager *manager)
 static void print_totals(const struct totals *totals)
 {
 	printf("   Orders: %" PRId64 "\n", totals->orders);
-	printf("   Revenue: $%" PRId64 ".%02" PRId64 "\n", totals->cents / 100, totals->cents % 100);
+	printf("   Revenue: $%" PRId64 ".%02" PRId64 "\n", totals->cents / 100,
+	       totals->cents % 100);
 }
 
 static struct tide_checkpoint load_checkpoint(struct tide_store *store)
@@ -157,7 +161,7 @@ static void print_title(const char *title)
 	printf("%s\n%s\n%s\n", line, title, line);
 }
 
-/* ---- The story ------------------------------------------------------------------------------------------------ */
+/* ---- The story ------------------------------------------------------------------------------- */
 
 static void tell(struct tide_store *store, struct tide_bus *bus, struct tide_repository *orders)
 {
@@ -221,10 +225,12 @@ int main(int argc, char **argv)
 	printf("\n1. Setting up infrastructure...\n");
 	must(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, &err));
 	must(tide_bus_open(&bus, &err));
-	must(tide_repository_open(TIDE_REPOSITORY(.store = store, .bus = bus, .type = &order_type), &orders, &err));
+	must(tide_repository_open(TIDE_REPOSITORY(.store = store, .bus = bus, .type = &order_type),
+				  &orders, &err));
 	must(tide_store_end(store, &end, &err));
 	if (end > 0) {
-		fprintf(stderr, "checkpoints: '%s' has events already, name a new file\n", tide_store_url(store));
+		fprintf(stderr, "checkpoints: '%s' has events already, name a new file\n",
+			tide_store_url(store));
 		return 1;
 	}
 

@@ -25,14 +25,16 @@ namespace tide
 class failure : public std::runtime_error
 {
       public:
-	explicit failure(const tide_error &error) : std::runtime_error(error.message), status(error.status)
+	explicit failure(const tide_error &error)
+	    : std::runtime_error(error.message), status(error.status)
 	{
 	}
 	tide_status status;
 };
 
 // Call a function of Tidemark with its arguments and an error, and throw when it fails.
-template <typename Function, typename... Arguments> void call(Function function, Arguments... arguments)
+template <typename Function, typename... Arguments>
+void call(Function function, Arguments... arguments)
 {
 	tide_error error{};
 	if (function(arguments..., &error) != TIDE_OK)
@@ -64,13 +66,16 @@ Handle open(Function function, Arguments... arguments)
 class projection
 {
       public:
-	template <typename Payload, typename Handler> projection &on(const tide_event_type &type, Handler handler)
+	template <typename Payload, typename Handler>
+	projection &on(const tide_event_type &type, Handler handler)
 	{
 		handlers_[type.name] = [&type, handler](const tide_event &event) {
 			Payload payload{};
 			call(tide_event_decode, &type, &event, &payload);
 			std::unique_ptr<Payload, std::function<void(Payload *)>> release(
-				&payload, [&type](Payload *decoded) { tide_event_type_fini(&type, decoded); });
+				&payload, [&type](Payload *decoded) {
+					tide_event_type_fini(&type, decoded);
+				});
 			handler(std::as_const(payload));
 		};
 		return *this;
@@ -90,7 +95,8 @@ class projection
 	static tide_status handle(void *self, const tide_event *event, tide_delivery *delivery)
 	{
 		const auto &handlers = static_cast<projection *>(self)->handlers_;
-		const auto found = handlers.find(std::string(event->event_type.data, event->event_type.size));
+		const auto found =
+			handlers.find(std::string(event->event_type.data, event->event_type.size));
 		try {
 			if (found != handlers.end())
 				found->second(*event);
@@ -98,7 +104,8 @@ class projection
 		} catch (const failure &failed) {
 			return tide_delivery_fail(delivery, failed.status, "%s", failed.what());
 		} catch (const std::exception &failed) {
-			return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "%s", failed.what());
+			return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "%s",
+						  failed.what());
 		}
 	}
 
@@ -137,7 +144,8 @@ struct order {
 const tide_applier order_appliers[] = {
 	{ &order_placed_type,
 	  [](void *state, const void *payload, const tide_event *, tide_error *) {
-		  static_cast<order *>(state)->total_cents = static_cast<const order_placed *>(payload)->total_cents;
+		  static_cast<order *>(state)->total_cents =
+			  static_cast<const order_placed *>(payload)->total_cents;
 		  return TIDE_OK;
 	  } },
 	{ &order_cancelled_type,
@@ -195,9 +203,12 @@ void tell(const char *url)
 	tide::projection projection;
 	projection
 		.on<order_placed>(order_placed_type,
-				  [&](const order_placed &placed) { spent[placed.customer] += placed.total_cents; })
-		.on<order_cancelled>(order_cancelled_type,
-				     [&](const order_cancelled &cancelled) { refunded += cancelled.refund_cents; });
+				  [&](const order_placed &placed) {
+					  spent[placed.customer] += placed.total_cents;
+				  })
+		.on<order_cancelled>(order_cancelled_type, [&](const order_cancelled &cancelled) {
+			refunded += cancelled.refund_cents;
+		});
 
 	const tide_uuid first = place(orders.get(), { "Ann", 10000 });
 	place(orders.get(), { "Bob", 20000 });

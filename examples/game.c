@@ -5,9 +5,10 @@
  *	game                   in memory
  *	game sqlite:game.db    in a new SQLite file
  *
- * Every turn is an event. A snapshot holds the hero as of some version; loading takes it and applies only what happened
- * since. When the next release of the game changes what a hero is, old snapshots are passed over and the life is told
- * again from its events: snapshots can always be thrown away.
+ * Every turn is an event. A snapshot holds the hero as of some version; loading takes it and
+ * applies only what happened since. When the next release of the game changes what a hero is, old
+ * snapshots are passed over and the life is told again from its events: snapshots can always be
+ * thrown away.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 
 #include <tidemark/tidemark.h>
 
-/* ---- Events ---------------------------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 struct hero_born {
 	char name[32];
@@ -60,7 +61,7 @@ static const struct tide_field item_found_fields[] = {
 };
 TIDE_EVENT_TYPE(item_found, "ItemFound", 1, struct item_found, item_found_fields);
 
-/* ---- The hero: its state has a table, so snapshots come by themselves ------------------------------------------ */
+/* ---- The hero: its state has a table, so snapshots come by themselves ------------------------ */
 
 struct hero {
 	char name[32];
@@ -88,7 +89,8 @@ static tide_status hero_is_born(void *state, const void *payload, const struct t
 	return TIDE_OK;
 }
 
-static tide_status hero_slays(void *state, const void *payload, const struct tide_event *event, struct tide_error *err)
+static tide_status hero_slays(void *state, const void *payload, const struct tide_event *event,
+			      struct tide_error *err)
 {
 	struct hero *hero = state;
 	const struct monster_slain *slain = payload;
@@ -98,7 +100,8 @@ static tide_status hero_slays(void *state, const void *payload, const struct tid
 	return TIDE_OK;
 }
 
-static tide_status hero_finds(void *state, const void *payload, const struct tide_event *event, struct tide_error *err)
+static tide_status hero_finds(void *state, const void *payload, const struct tide_event *event,
+			      struct tide_error *err)
 {
 	struct hero *hero = state;
 	(void)event;
@@ -135,7 +138,7 @@ static const struct tide_aggregate_type next_hero_type = {
 	.schema_version = 2,
 };
 
-/* ---- The story -------------------------------------------------------------------------------------------------- */
+/* ---- The story ------------------------------------------------------------------------------- */
 
 static struct tide_error err;
 
@@ -162,10 +165,11 @@ static void play(struct tide_repository *game, struct tide_aggregate *hero, int 
 {
 	for (int turn = 1; turn <= turns; turn++) {
 		if (turn % 250 == 0)
-			must(tide_aggregate_raise(hero, &item_found, &(struct item_found){ "potion" }, &err));
+			must(tide_aggregate_raise(hero, &item_found,
+						  &(struct item_found){ "potion" }, &err));
 		else
-			must(tide_aggregate_raise(hero, &monster_slain, &(struct monster_slain){ "wolf", 10, 1 },
-						  &err));
+			must(tide_aggregate_raise(hero, &monster_slain,
+						  &(struct monster_slain){ "wolf", 10, 1 }, &err));
 		must(tide_repository_save(game, hero, &err));
 	}
 }
@@ -176,16 +180,20 @@ static struct tide_aggregate *load(struct tide_repository *game, const struct ti
 	must(tide_repository_load(game, id, &aggregate, &err));
 	const struct hero *hero = tide_aggregate_state(aggregate);
 	struct tide_repository_stats stats = tide_repository_stats(game);
-	printf("   %s: %" PRId32 " experience, %" PRId32 " gold, %zu items, version %" PRId32 "\n", hero->name,
-	       hero->experience, hero->gold, hero->item_count, tide_aggregate_version(aggregate));
-	printf("   loaded from %s\n", stats.snapshots_loaded ? "a snapshot and what came after" : "all events");
+	printf("   %s: %" PRId32 " experience, %" PRId32 " gold, %zu items, version %" PRId32 "\n",
+	       hero->name, hero->experience, hero->gold, hero->item_count,
+	       tide_aggregate_version(aggregate));
+	printf("   loaded from %s\n",
+	       stats.snapshots_loaded ? "a snapshot and what came after" : "all events");
 	return aggregate;
 }
 
-static struct tide_repository *open_game(struct tide_store *store, const struct tide_aggregate_type *type)
+static struct tide_repository *open_game(struct tide_store *store,
+					 const struct tide_aggregate_type *type)
 {
 	struct tide_repository *game;
-	must(tide_repository_open(TIDE_REPOSITORY(.store = store, .type = type, .snapshot_every = 400,
+	must(tide_repository_open(TIDE_REPOSITORY(.store = store, .type = type,
+						  .snapshot_every = 400,
 						  .snapshot_mode = TIDE_SNAPSHOT_BACKGROUND),
 				  &game, &err));
 	return game;
@@ -226,7 +234,8 @@ static void tell(struct tide_store *store)
 int main(int argc, char **argv)
 {
 	struct tide_store *store;
-	must(tide_store_open(argc > 1 ? argv[1] : "memory:", TIDE_STORE_OPTIONS(.initialize = true), &store, &err));
+	must(tide_store_open(argc > 1 ? argv[1] : "memory:", TIDE_STORE_OPTIONS(.initialize = true),
+			     &store, &err));
 	tell(store);
 	tide_store_close(store);
 	return 0;

@@ -4,10 +4,11 @@
  *
  *	stock [DIRECTORY]    keeps van-1.db, van-2.db, depot.db and export.jsonl in DIRECTORY; default: the present one
  *
- * Each van has a store of its own. To sync is to export the events behind the last sync as lines of JSON and to import
- * them at the depot. Events keep their ids, so importing twice changes nothing: a van that does not know whether its
- * last sync arrived simply sends it again. How far a van has synced is a checkpoint in its own store, so that the next day
- * begins where this one ended. The same files are read by `tide import`.
+ * Each van has a store of its own. To sync is to export the events behind the last sync as lines of
+ * JSON and to import them at the depot. Events keep their ids, so importing twice changes nothing:
+ * a van that does not know whether its last sync arrived simply sends it again. How far a van has
+ * synced is a checkpoint in its own store, so that the next day begins where this one ended. The
+ * same files are read by `tide import`.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 
 #include <tidemark/tidemark.h>
 
-/* ---- An item: pieces come and go ------------------------------------------------------------------------------ */
+/* ---- An item: pieces come and go ------------------------------------------------------------- */
 
 struct pieces_moved {
 	int64_t pieces; /* below 0: they left */
@@ -32,31 +33,34 @@ struct item {
 	int64_t pieces;
 };
 
-static tide_status item_apply_moved(void *state, const void *payload, const struct tide_event *event,
-				    struct tide_error *err)
+static tide_status item_apply_moved(void *state, const void *payload,
+				    const struct tide_event *event, struct tide_error *err)
 {
 	(void)event, (void)err;
 	((struct item *)state)->pieces += ((const struct pieces_moved *)payload)->pieces;
 	return TIDE_OK;
 }
 
-static const struct tide_applier item_appliers[] = { { &pieces_moved, item_apply_moved }, TIDE_APPLIER_END };
+static const struct tide_applier item_appliers[] = { { &pieces_moved, item_apply_moved },
+						     TIDE_APPLIER_END };
 static const struct tide_aggregate_type item_type = {
 	.name = "Item",
 	.state_size = sizeof(struct item),
 	.appliers = item_appliers,
 };
 
-static tide_status move_pieces(struct tide_aggregate *aggregate, void *context, struct tide_error *err)
+static tide_status move_pieces(struct tide_aggregate *aggregate, void *context,
+			       struct tide_error *err)
 {
 	const struct item *item = tide_aggregate_state(aggregate);
 	const struct pieces_moved *moved = context;
 	if (item->pieces + moved->pieces < 0)
-		return tide_fail(err, TIDE_STATE, "there are only %" PRId64 " pieces", item->pieces);
+		return tide_fail(err, TIDE_STATE, "there are only %" PRId64 " pieces",
+				 item->pieces);
 	return tide_aggregate_raise(aggregate, &pieces_moved, moved, err);
 }
 
-/* ---- Places that keep stock ------------------------------------------------------------------------------------ */
+/* ---- Places that keep stock ------------------------------------------------------------------ */
 
 static struct tide_error err;
 
@@ -72,7 +76,8 @@ struct place {
 	struct tide_store *store;
 	struct tide_repository *items;
 	struct tide_checkpoints
-		*checkpoints; /* "Sync": the feed position of the last event that arrived at the depot */
+		/* "Sync": the feed position of the last event that arrived at the depot */
+		*checkpoints;
 };
 
 static struct place place_open(const char *directory, const char *name)
@@ -81,7 +86,8 @@ static struct place place_open(const char *directory, const char *name)
 	char url[512];
 	snprintf(url, sizeof url, "sqlite:%s/%s.db", directory, name);
 	must(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &place.store, &err));
-	must(tide_repository_open(TIDE_REPOSITORY(.store = place.store, .type = &item_type), &place.items, &err));
+	must(tide_repository_open(TIDE_REPOSITORY(.store = place.store, .type = &item_type),
+				  &place.items, &err));
 	must(tide_checkpoints_open(NULL, NULL, place.store, &place.checkpoints, &err));
 	return place;
 }
@@ -110,13 +116,15 @@ static void print_item(struct place *place, const char *name)
 	struct tide_uuid id = item_id(name);
 	struct tide_aggregate *aggregate;
 	must(tide_repository_load_or_create(place->items, &id, &aggregate, &err));
-	printf("   %s: %" PRId64 "\n", name, ((const struct item *)tide_aggregate_state(aggregate))->pieces);
+	printf("   %s: %" PRId64 "\n", name,
+	       ((const struct item *)tide_aggregate_state(aggregate))->pieces);
 	tide_aggregate_free(aggregate);
 }
 
-/* ---- Export ---------------------------------------------------------------------------------------------------- */
+/* ---- Export ---------------------------------------------------------------------------------- */
 
-/* Write the events behind `after` as one JSON object a line; returns the position of the last one. */
+/* Write the events behind `after` as one JSON object a line; returns the position of the last
+ * one. */
 static tide_position export_events(struct tide_store *store, tide_position after, const char *path)
 {
 	FILE *file = fopen(path, "w");
@@ -126,8 +134,10 @@ static tide_position export_events(struct tide_store *store, tide_position after
 		perror(path);
 		exit(1);
 	}
-	must(tide_store_read(store, &(struct tide_query){ .after = tide_bound(after) }, &reader, &err));
-	for (must(tide_reader_next(reader, &event, &err)); event; must(tide_reader_next(reader, &event, &err))) {
+	must(tide_store_read(store, &(struct tide_query){ .after = tide_bound(after) }, &reader,
+			     &err));
+	for (must(tide_reader_next(reader, &event, &err)); event;
+	     must(tide_reader_next(reader, &event, &err))) {
 		char *line;
 		must(tide_event_to_json(event, &line, &err));
 		fprintf(file, "%s\n", line);
@@ -139,7 +149,7 @@ static tide_position export_events(struct tide_store *store, tide_position after
 	return after;
 }
 
-/* ---- Import: an exported line is read by a table, too ----------------------------------------------------------- */
+/* ---- Import: an exported line is read by a table, too ---------------------------------------- */
 
 struct exported {
 	struct tide_uuid event_id, aggregate_id;
@@ -205,11 +215,11 @@ static void sync_to(struct place *van, struct place *depot, const char *path, bo
 	synced_to = export_events(van->store, synced_to, path);
 	import_events(depot->store, path);
 	if (is_acknowledged)
-		must(tide_checkpoints_save(van->checkpoints, "Sync", &(struct tide_progress){ .position = synced_to },
-					   &err));
+		must(tide_checkpoints_save(van->checkpoints, "Sync",
+					   &(struct tide_progress){ .position = synced_to }, &err));
 }
 
-/* ---- The story -------------------------------------------------------------------------------------------------- */
+/* ---- The story ------------------------------------------------------------------------------- */
 
 static void tell(struct place *van1, struct place *van2, struct place *depot, const char *path)
 {

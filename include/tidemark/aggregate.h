@@ -16,8 +16,8 @@
  *		.name = "Account", .state_size = sizeof(struct account), .appliers = account_appliers,
  *	};
  *
- * Apply functions work on a copy of the state, which replaces the state only when all of them succeeded: a failure
- * changes nothing, and an apply function need not undo anything.
+ * Apply functions work on a copy of the state, which replaces the state only when all of them
+ * succeeded: a failure changes nothing, and an apply function need not undo anything.
  */
 
 #include <tidemark/event_type.h>
@@ -28,9 +28,11 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /**
- * Change the state as the event says. `payload` is the decoded struct of the applier's type, valid during the call.
+ * Change the state as the event says. `payload` is the decoded struct of the applier's type, valid
+ * during the call.
  *
- * Decides nothing: what happened, happened. A failure means that the event makes no sense for this state.
+ * Decides nothing: what happened, happened. A failure means that the event makes no sense for this
+ * state.
  */
 typedef tide_status tide_apply(void *state, const void *payload, const struct tide_event *event,
 			       struct tide_error *err);
@@ -49,24 +51,30 @@ struct tide_aggregate_type {
 	const char *name;                    /* aggregate type of its streams */
 	size_t state_size;                   /* bytes */
 	const struct tide_applier *appliers; /* ends in TIDE_APPLIER_END */
-	const char *const *ignored;          /* event types that only advance the version; ends in NULL; NULL: none */
-	int32_t schema_version;              /* of the state's shape, for snapshots; 0: 1 */
+	/* event types that only advance the version; ends in NULL; NULL: none */
+	const char *const *ignored;
+	int32_t schema_version; /* of the state's shape, for snapshots; 0: 1 */
 
-	/* The state as a table: it is then copied, released and written to snapshots without the hooks below. */
+	/* The state as a table: it is then copied, released and written to snapshots without the
+	 * hooks below. */
 	const struct tide_field *state_fields;
 
 	/* Hooks; each NULL means: by state_fields, or without those what is said here. */
-	tide_status (*init)(void *state, struct tide_error *err); /* of zeroed memory; none: it stays zero */
-	void (*fini)(void *state);                                /* none: the state owns nothing */
-	/* Into zeroed memory; on failure nothing is left in `to`. None: bytewise, refused together with `fini`. */
+	/* of zeroed memory; none: it stays zero */
+	tide_status (*init)(void *state, struct tide_error *err);
+	void (*fini)(void *state); /* none: the state owns nothing */
+	/* Into zeroed memory; on failure nothing is left in `to`. None: bytewise, refused together
+	 * with `fini`. */
 	tide_status (*copy)(void *to, const void *from, struct tide_error *err);
 	tide_status (*snapshot_encode)(const void *state, char **ret,
 				       struct tide_error *err); /* malloc; none: no snapshots */
-	/* Into an initialized state; on failure the state can still be released. None: no snapshots. */
+	/* Into an initialized state; on failure the state can still be released. None: no
+	 * snapshots. */
 	tide_status (*snapshot_decode)(void *state, struct tide_text json, struct tide_error *err);
 };
 
-/** One aggregate: an id, a state, a version, and events that are not stored yet. Used by one thread at a time. */
+/** One aggregate: an id, a state, a version, and events that are not stored yet. Used by one thread
+ * at a time. */
 struct tide_aggregate;
 
 /**
@@ -74,7 +82,8 @@ struct tide_aggregate;
  *
  * Owns:    the caller owns `*ret`; release it with tide_aggregate_free. `type` must outlive it.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_ARGUMENT (nil id, unusable type), TIDE_OUT_OF_MEMORY, and what init returns.
+ * Returns: TIDE_OK, TIDE_ARGUMENT (nil id, unusable type), TIDE_OUT_OF_MEMORY, and what init
+ *          returns.
  */
 tide_status tide_aggregate_new(const struct tide_aggregate_type *type, const struct tide_uuid *id,
 			       struct tide_aggregate **ret, struct tide_error *err);
@@ -93,7 +102,8 @@ static inline void tide_aggregate_free_cleanup(struct tide_aggregate **aggregate
 }
 
 /**
- * Tell what an aggregate is: id, type, version (stored and uncommitted events), version of its next event.
+ * Tell what an aggregate is: id, type, version (stored and uncommitted events), version of its next
+ * event.
  *
  * Owns:    nothing.
  * Threads: the aggregate's.
@@ -129,11 +139,13 @@ bool tide_aggregate_equal(const struct tide_aggregate *a, const struct tide_aggr
  *
  * Owns:    nothing; `payload` may be released when this returns.
  * Threads: the aggregate's.
- * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_UNHANDLED_EVENT (no applier, not ignored), TIDE_OUT_OF_MEMORY, and what the
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_UNHANDLED_EVENT (no applier, not ignored),
+ *          TIDE_OUT_OF_MEMORY, and what the
  * apply function returns.
  */
-tide_status tide_aggregate_raise(struct tide_aggregate *aggregate, const struct tide_event_type *type,
-				 const void *payload, struct tide_error *err);
+tide_status tide_aggregate_raise(struct tide_aggregate *aggregate,
+				 const struct tide_event_type *type, const void *payload,
+				 struct tide_error *err);
 
 /**
  * Raise an event with an envelope of its own: metadata, actor, cause, JSON payload.
@@ -142,20 +154,24 @@ tide_status tide_aggregate_raise(struct tide_aggregate *aggregate, const struct 
  *
  * Owns:    nothing; `event` and what it names may be released when this returns.
  * Threads: the aggregate's.
- * Returns: as tide_aggregate_raise, TIDE_VERSION (not the next version), TIDE_DECODE (payload does not fit its type).
+ * Returns: as tide_aggregate_raise, TIDE_VERSION (not the next version), TIDE_DECODE (payload does
+ *          not fit its type).
  */
-tide_status tide_aggregate_raise_event(struct tide_aggregate *aggregate, const struct tide_new_event *event,
-				       struct tide_error *err);
+tide_status tide_aggregate_raise_event(struct tide_aggregate *aggregate,
+				       const struct tide_new_event *event, struct tide_error *err);
 
 /**
- * Apply history: events of this aggregate whose versions follow the present one. A failure changes nothing at all.
+ * Apply history: events of this aggregate whose versions follow the present one. A failure changes
+ * nothing at all.
  *
  * Owns:    nothing.
  * Threads: the aggregate's.
- * Returns: TIDE_OK, TIDE_ARGUMENT (another aggregate's event), TIDE_VERSION (a gap), TIDE_STATE (uncommitted events),
- *          TIDE_UNHANDLED_EVENT, TIDE_DECODE, TIDE_OUT_OF_MEMORY, and what the apply function returns.
+ * Returns: TIDE_OK, TIDE_ARGUMENT (another aggregate's event), TIDE_VERSION (a gap), TIDE_STATE
+ *          (uncommitted events), TIDE_UNHANDLED_EVENT, TIDE_DECODE, TIDE_OUT_OF_MEMORY, and what
+ *          the apply function returns.
  */
-tide_status tide_aggregate_load(struct tide_aggregate *aggregate, const struct tide_event *const *events, size_t count,
+tide_status tide_aggregate_load(struct tide_aggregate *aggregate,
+				const struct tide_event *const *events, size_t count,
 				struct tide_error *err);
 
 /** Events that belong to their holder; release them with tide_event_list_fini. */
@@ -184,12 +200,13 @@ static inline void tide_event_list_fini_cleanup(struct tide_event_list *list)
  * Threads: the aggregate's.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_aggregate_uncommitted(const struct tide_aggregate *aggregate, struct tide_event_list *ret,
-				       struct tide_error *err);
+tide_status tide_aggregate_uncommitted(const struct tide_aggregate *aggregate,
+				       struct tide_event_list *ret, struct tide_error *err);
 size_t tide_aggregate_uncommitted_count(const struct tide_aggregate *aggregate);
 
 /**
- * Forget the uncommitted events and hand them over; state and version stay. What a repository does after a save.
+ * Forget the uncommitted events and hand them over; state and version stay. What a repository does
+ * after a save.
  *
  * Owns:    the caller owns `*ret` (may be NULL: they are released).
  * Threads: the aggregate's.
@@ -197,18 +214,19 @@ size_t tide_aggregate_uncommitted_count(const struct tide_aggregate *aggregate);
  */
 void tide_aggregate_clear(struct tide_aggregate *aggregate, struct tide_event_list *ret);
 
-/* ---- Deciding as a pure function ----------------------------------------------------------------------------- */
+/* ---- Deciding as a pure function ------------------------------------------------------------- */
 
 /** The events a decision has come to so far. */
 struct tide_decision;
 
 /**
- * Decide what follows from a command: read the state, add events to the decision, or refuse with a status.
+ * Decide what follows from a command: read the state, add events to the decision, or refuse with a
+ * status.
  *
  * Changes nothing; the appliers are its other half, `evolve`.
  */
-typedef tide_status tide_decide(const void *state, const void *command, struct tide_decision *decision,
-				struct tide_error *err);
+typedef tide_status tide_decide(const void *state, const void *command,
+				struct tide_decision *decision, struct tide_error *err);
 
 /**
  * Add an event to a decision.
@@ -217,8 +235,8 @@ typedef tide_status tide_decide(const void *state, const void *command, struct t
  * Threads: the decision's.
  * Returns: as tide_event_encode.
  */
-tide_status tide_decision_add(struct tide_decision *decision, const struct tide_event_type *type, const void *payload,
-			      struct tide_error *err);
+tide_status tide_decision_add(struct tide_decision *decision, const struct tide_event_type *type,
+			      const void *payload, struct tide_error *err);
 
 /**
  * Decide on the present state and raise what was decided: all of it or nothing.
@@ -227,8 +245,8 @@ tide_status tide_decision_add(struct tide_decision *decision, const struct tide_
  * Threads: the aggregate's.
  * Returns: TIDE_OK, what `decide` returns, and as tide_aggregate_raise.
  */
-tide_status tide_aggregate_decide(struct tide_aggregate *aggregate, tide_decide *decide, const void *command,
-				  struct tide_error *err);
+tide_status tide_aggregate_decide(struct tide_aggregate *aggregate, tide_decide *decide,
+				  const void *command, struct tide_error *err);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -3,14 +3,14 @@
 #define TIDEMARK_BACKEND_H
 
 /*
- * For authors of backends only. A backend fills three tables: store, notify, checkpoint. The core checks arguments,
- * stamps events and counts; a backend stores and finds.
+ * For authors of backends only. A backend fills three tables: store, notify, checkpoint. The core
+ * checks arguments, stamps events and counts; a backend stores and finds.
  *
- * A *store* is shared by all threads: append and session_open may be called from any thread at once.
- * A *session* is one conversation with the database, used by one thread at a time: everything that reads, and
- * everything a subscription writes. An operation that returns TIDE_CONNECTION_LOST leaves a session that can only be
- * closed; the core opens another.
- * Events given to a backend are complete and valid. Texts in them end in a NUL.
+ * A *store* is shared by all threads: append and session_open may be called from any thread at
+ * once. A *session* is one conversation with the database, used by one thread at a time: everything
+ * that reads, and everything a subscription writes. An operation that returns TIDE_CONNECTION_LOST
+ * leaves a session that can only be closed; the core opens another. Events given to a backend are
+ * complete and valid. Texts in them end in a NUL.
  */
 
 #include <tidemark/checkpoint.h>
@@ -23,11 +23,12 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* ---- URLs ---------------------------------------------------------------------------------------------------- */
+/* ---- URLs ------------------------------------------------------------------------------------ */
 
 #define TIDE_URL_PARAMS_MAX 32
 
-/** A store's URL taken apart: `scheme:rest?name=value&name=value`, percent-decoded where the scheme is ours. */
+/** A store's URL taken apart: `scheme:rest?name=value&name=value`, percent-decoded where the scheme
+ * is ours. */
 struct tide_url {
 	char *text;       /* owns the parts below */
 	const char *full; /* as given */
@@ -59,9 +60,10 @@ const char *tide_url_param(struct tide_url *url, const char *name);
  */
 tide_status tide_url_check(const struct tide_url *url, struct tide_error *err);
 
-/* ---- Filters and pages --------------------------------------------------------------------------------------- */
+/* ---- Filters and pages ----------------------------------------------------------------------- */
 
-/** Which events of the feed are wanted; members that are not set pass everything; all of them must hold. */
+/** Which events of the feed are wanted; members that are not set pass everything; all of them must
+ * hold. */
 struct tide_filter {
 	const char *const *event_types;     /* ends in NULL; NULL or empty: all */
 	const char *const *patterns;        /* over the event type; ends in NULL; NULL: all */
@@ -97,12 +99,16 @@ struct tide_page {
 	size_t count;
 	size_t bytes; /* payload and metadata in this page */
 	tide_position
-		scanned_to; /* feed: every visible event up to here is in the page or was passed over, and none will appear later */
+		/* feed: every visible event up to here is in the page or was passed over, and none
+		 * will appear later */
+		scanned_to;
 	int64_t passed_after; /* passed over behind the last entry */
 	bool is_end;          /* nothing was visible behind scanned_to */
-	int64_t wait_ns; /* with is_end: 0, or when it is worth looking again although no bell will ring (a hole) */
+	/* with is_end: 0, or when it is worth looking again although no bell will ring (a hole) */
+	int64_t wait_ns;
 	tide_version stream_version; /* stream reads: where the stream was */
-	struct tide_anchor passed; /* feed: the last event that was passed over; position 0: none, or it is not known */
+	/* feed: the last event that was passed over; position 0: none, or it is not known */
+	struct tide_anchor passed;
 
 	/* the page's own */
 	size_t capacity, max_events, max_bytes;
@@ -125,7 +131,8 @@ static inline void tide_page_fini_cleanup(struct tide_page *page)
 }
 
 /**
- * Tell whether an event with so many bytes of payload and metadata still fits; a first event always does.
+ * Tell whether an event with so many bytes of payload and metadata still fits; a first event always
+ * does.
  *
  * Owns:    nothing.
  * Threads: the page's.
@@ -140,9 +147,11 @@ bool tide_page_fits(const struct tide_page *page, size_t bytes);
  * Threads: the page's.
  * Returns: TIDE_OK, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_page_add(struct tide_page *page, const struct tide_event *event, struct tide_error *err);
+tide_status tide_page_add(struct tide_page *page, const struct tide_event *event,
+			  struct tide_error *err);
 
-/** Count one event that was passed over because of the filter. Owns: nothing. Threads: the page's. Returns: nothing. */
+/** Count one event that was passed over because of the filter. Owns: nothing. Threads: the page's.
+ * Returns: nothing. */
 static inline void tide_page_pass(struct tide_page *page)
 {
 	page->passed_after++;
@@ -151,20 +160,24 @@ static inline void tide_page_pass(struct tide_page *page)
 /** What to read into a page. */
 struct tide_page_query {
 	const struct tide_filter *filter; /* never NULL */
-	const struct tide_stream *stream; /* NULL: the feed, by position; else this stream, by version */
+	/* NULL: the feed, by position; else this stream, by version */
+	const struct tide_stream *stream;
 	bool backward;
 	int64_t bound; /* exclusive; forward from 0; backward from INT64_MAX */
 	size_t max_events;
 	size_t max_bytes;
-	/* 0: passed_before and scanned_to are not needed, so the filter may run in the database. Else the read returns
-	 * after scanning so many events even when none matched, with exact counts. */
+	/* 0: passed_before and scanned_to are not needed, so the filter may run in the database.
+	 * Else the read returns after scanning so many events even when none matched, with exact
+	 * counts. */
 	size_t max_scan;
-	bool is_unsettled; /* feed, max_scan 0: also what is visible behind a hole that may still be filled */
+	/* feed, max_scan 0: also what is visible behind a hole that may still be filled */
+	bool is_unsettled;
 };
 
-/* ---- Appends ------------------------------------------------------------------------------------------------- */
+/* ---- Appends --------------------------------------------------------------------------------- */
 
-/** Events for one stream, complete and valid. All of them have version 0, or they are numbered consecutively. */
+/** Events for one stream, complete and valid. All of them have version 0, or they are numbered
+ * consecutively. */
 struct tide_commit {
 	struct tide_stream stream;
 	int64_t expected;
@@ -183,17 +196,20 @@ struct tide_known_event {
 /**
  * Decide what becomes of a commit: the rules of an append, once for all backends.
  *
- * `known` has one entry per event of the commit, or is NULL when none of the ids is stored; `current` is the stream's version.
+ * `known` has one entry per event of the commit, or is NULL when none of the ids is stored;
+ * `current` is the stream's version.
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK: insert at current + 1 when `ret->was_stored_before` is false, else done with `ret` filled;
- *          TIDE_CONFLICT with `ret->version`; TIDE_DUPLICATE_EVENT; TIDE_ARGUMENT (version 2^31-1 exceeded).
+ * Returns: TIDE_OK: insert at current + 1 when `ret->was_stored_before` is false, else done with
+ *          `ret` filled; TIDE_CONFLICT with `ret->version`; TIDE_DUPLICATE_EVENT; TIDE_ARGUMENT
+ *          (version 2^31-1 exceeded).
  */
-tide_status tide_commit_decide(const struct tide_commit *commit, const struct tide_known_event *known,
-			       tide_version current, struct tide_append_result *ret, struct tide_error *err);
+tide_status tide_commit_decide(const struct tide_commit *commit,
+			       const struct tide_known_event *known, tide_version current,
+			       struct tide_append_result *ret, struct tide_error *err);
 
-/* ---- Checkpoints, leases, dead letters ----------------------------------------------------------------------- */
+/* ---- Checkpoints, leases, dead letters ------------------------------------------------------- */
 
 /** Proof of ownership that a subscription's writes carry. */
 struct tide_fence {
@@ -216,20 +232,24 @@ struct tide_checkpoint_write {
 	bool has_position; /* false: the stored position stays */
 	struct tide_progress progress;
 	struct tide_time now; /* for last_processed_at (when event_id is given) and updated_at */
-	/* NULL: over whatever is there. Else only over a row with this position, or with none and, without a row, over
-	 * nothing; any other row is TIDE_DIVERGED, and nothing is written. A row without a position may have come meanwhile. */
+	/* NULL: over whatever is there. Else only over a row with this position, or with none and,
+	 * without a row, over nothing; any other row is TIDE_DIVERGED, and nothing is written. A
+	 * row without a position may have come meanwhile. */
 	const struct tide_checkpoint_known *expected;
 	struct tide_anchor anchor; /* goes with the position; 0: none is kept */
 };
 
 /** What became of an attempt to own a subscription. */
 struct tide_lease {
-	bool is_owned;          /* false: somebody else is, and lives; the rest is unset */
-	int64_t epoch;          /* of this ownership */
-	bool was_unclean;       /* the previous owner ended without releasing */
-	tide_position suspect;  /* position that the previous owner had marked before handing it over; 0: none */
-	int32_t suspect_deaths; /* processes that ended with this mark standing, the last one included */
-	double seconds; /* that it lasts unless it is renewed; 0: no longer than its owner, or as the table says */
+	bool is_owned;    /* false: somebody else is, and lives; the rest is unset */
+	int64_t epoch;    /* of this ownership */
+	bool was_unclean; /* the previous owner ended without releasing */
+	/* position that the previous owner had marked before handing it over; 0: none */
+	tide_position suspect;
+	/* processes that ended with this mark standing, the last one included */
+	int32_t suspect_deaths;
+	/* that it lasts unless it is renewed; 0: no longer than its owner, or as the table says */
+	double seconds;
 };
 
 /** What became of a lease in a renewal of several. */
@@ -247,8 +267,9 @@ struct tide_lease_renewal {
 
 /** For how long a database believes in who uses a session; in seconds. */
 struct tide_session_limits {
-	double lease;               /* of an ownership that is acquired through it */
-	double idle_in_transaction; /* until a transaction between two statements is rolled back: whose process froze */
+	double lease; /* of an ownership that is acquired through it */
+	/* until a transaction between two statements is rolled back: whose process froze */
+	double idle_in_transaction;
 };
 
 /** Which dead letters to list; more than tide_dead_letter_query can say. */
@@ -256,9 +277,10 @@ struct tide_dead_letter_filter {
 	const char *projection_name; /* NULL: all */
 	bool statuses[3];            /* by enum tide_dead_letter_status */
 	int64_t limit;               /* < 0: no limit */
-	bool oldest_first;           /* by id, ascending; else newest first_failed_at first, ties by greater id */
-	int64_t after_id;            /* only greater ids: where the page before ended; 0: all */
-	const char *parked_behind;   /* only what is parked behind this event; NULL: all */
+	/* by id, ascending; else newest first_failed_at first, ties by greater id */
+	bool oldest_first;
+	int64_t after_id;          /* only greater ids: where the page before ended; 0: all */
+	const char *parked_behind; /* only what is parked behind this event; NULL: all */
 };
 
 /** A failure to record. */
@@ -272,7 +294,8 @@ struct tide_dead_letter_write {
 	int32_t retry_count;
 	struct tide_time now;
 	const char *parked_behind; /* the event_id it waits for; NULL: it is not parked */
-	const char *event_id_text; /* NULL; else what to store for event_id where the column takes any text */
+	/* NULL; else what to store for event_id where the column takes any text */
+	const char *event_id_text;
 };
 
 /** A change of one entry, made only when its status is among `from`. Resolving unparks. */
@@ -288,25 +311,29 @@ struct tide_dead_letter_change {
 	const char *parked_behind; /* with message, as in a write; else what is stored stays */
 };
 
-/* ---- The tables ---------------------------------------------------------------------------------------------- */
+/* ---- The tables ------------------------------------------------------------------------------ */
 
 struct tide_backend;
 
 /** How much a finding matters. */
 enum tide_finding_level { TIDE_FINDING_OK, TIDE_FINDING_NOTICE, TIDE_FINDING_PROBLEM };
 
-/** Takes one finding of an examination: what was looked at, what was found, and what to do about it (empty: nothing). */
-typedef void (*tide_report)(void *self, enum tide_finding_level level, const char *check, const char *advice,
-			    const char *finding);
+/** Takes one finding of an examination: what was looked at, what was found, and what to do about it
+ * (empty: nothing). */
+typedef void (*tide_report)(void *self, enum tide_finding_level level, const char *check,
+			    const char *advice, const char *finding);
 
 /** Events: writing, reading, and the transaction a handler shares with its checkpoint. */
 struct tide_store_ops {
-	/* NULL: the table itself. Else chooses the table of a store by its URL, before it is opened: how a decorator shows
-	 * only what the backend below it can do. The result lives as long as the process. */
-	tide_status (*resolve)(const struct tide_url *url, const struct tide_backend **ret, struct tide_error *err);
-	/* `url` lives only during the call. Must call tide_url_check. Creates or checks the schema by options->initialize. */
-	tide_status (*open)(struct tide_url *url, const struct tide_store_options *options, void **ret,
-			    struct tide_error *err);
+	/* NULL: the table itself. Else chooses the table of a store by its URL, before it is
+	 * opened: how a decorator shows only what the backend below it can do. The result lives as
+	 * long as the process. */
+	tide_status (*resolve)(const struct tide_url *url, const struct tide_backend **ret,
+			       struct tide_error *err);
+	/* `url` lives only during the call. Must call tide_url_check. Creates or checks the schema
+	 * by options->initialize. */
+	tide_status (*open)(struct tide_url *url, const struct tide_store_options *options,
+			    void **ret, struct tide_error *err);
 	void (*close)(void *store);
 	/* All commits or none, by tide_commit_decide. `ret` has one result per commit. */
 	tide_status (*append)(void *store, const struct tide_commit *commits, size_t count,
@@ -316,10 +343,10 @@ struct tide_store_ops {
 
 	tide_status (*session_open)(void *store, void **ret, struct tide_error *err);
 	void (*session_close)(void *session);
-	/* Fills the page, which the core has begun with the query's limits. A row that cannot be decoded is added with
-	 * `undecodable` set. Must leave no read transaction open. */
-	tide_status (*read)(void *session, const struct tide_page_query *query, struct tide_page *page,
-			    struct tide_error *err);
+	/* Fills the page, which the core has begun with the query's limits. A row that cannot be
+	 * decoded is added with `undecodable` set. Must leave no read transaction open. */
+	tide_status (*read)(void *session, const struct tide_page_query *query,
+			    struct tide_page *page, struct tide_error *err);
 	tide_status (*end)(void *session, tide_position *ret, struct tide_error *err);
 	tide_status (*stream_version)(void *session, struct tide_stream stream, tide_version *ret,
 				      struct tide_error *err);
@@ -327,56 +354,69 @@ struct tide_store_ops {
 	tide_status (*find)(void *session, const struct tide_uuid *event_id, struct tide_page *page,
 			    struct tide_error *err);
 
-	/* NULL: no transactional delivery. One transaction at a time in a session; checkpoint operations join it. */
+	/* NULL: no transactional delivery. One transaction at a time in a session; checkpoint
+	 * operations join it. */
 	tide_status (*begin)(void *session, struct tide_error *err);
 	tide_status (*commit)(void *session, struct tide_error *err);
 	void (*rollback)(void *session);
 	tide_status (*savepoint)(void *session, struct tide_error *err);
 	tide_status (*release)(void *session, struct tide_error *err);
 	tide_status (*rollback_to)(void *session, struct tide_error *err);
-	/* After a handler: TIDE_STATE when it ended the transaction itself, its database error when the transaction is aborted. */
+	/* After a handler: TIDE_STATE when it ended the transaction itself, its database error when
+	 * the transaction is aborted. */
 	tide_status (*check)(void *session, struct tide_error *err);
 	/* The native connection of the transaction: sqlite3 *, PGconn *. */
 	void *(*connection)(void *session);
 
-	/* NULL: no snapshots. `state` of the result is heap memory the caller frees with tide_free. TIDE_NOT_FOUND. */
-	tide_status (*snapshot_load)(void *session, struct tide_stream stream, struct tide_snapshot *ret,
-				     struct tide_error *err);
+	/* NULL: no snapshots. `state` of the result is heap memory the caller frees with tide_free.
+	 * TIDE_NOT_FOUND. */
+	tide_status (*snapshot_load)(void *session, struct tide_stream stream,
+				     struct tide_snapshot *ret, struct tide_error *err);
 	/* Replaces, but never one of a higher version and the same schema_version. */
-	tide_status (*snapshot_save)(void *session, const struct tide_snapshot *snapshot, struct tide_error *err);
+	tide_status (*snapshot_save)(void *session, const struct tide_snapshot *snapshot,
+				     struct tide_error *err);
 
-	/* NULL: an append never holds back events that others have committed. Else writes whose append has held some back for
-	 * more than moments, as one line; empty when nobody does. Asked for a status, never on the way of an event. */
+	/* NULL: an append never holds back events that others have committed. Else writes whose
+	 * append has held some back for more than moments, as one line; empty when nobody does.
+	 * Asked for a status, never on the way of an event. */
 	tide_status (*waiting_for)(void *session, char *ret, size_t size, struct tide_error *err);
-	/* NULL: positions are never compared with events. Else finds the greatest visible event at or below a position, 0 when
-	 * there is none. `*ret_may_come`: more may become visible there, on a replica that is behind. */
-	tide_status (*anchor)(void *session, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
-			      struct tide_error *err);
-	/* NULL: only sessions that were opened can be other connections. Else counts the connections that were lost, and whatever
-	 * else tells that the database may be another one than before: a table in the place of another, a backup copied over it. */
+	/* NULL: positions are never compared with events. Else finds the greatest visible event at
+	 * or below a position, 0 when there is none. `*ret_may_come`: more may become visible
+	 * there, on a replica that is behind. */
+	tide_status (*anchor)(void *session, tide_position position, struct tide_anchor *ret,
+			      bool *ret_may_come, struct tide_error *err);
+	/* NULL: only sessions that were opened can be other connections. Else counts the
+	 * connections that were lost, and whatever else tells that the database may be another one
+	 * than before: a table in the place of another, a backup copied over it. */
 	uint64_t (*losses)(void *store);
-	/* NULL: nothing to say. Else reports what an operator should know of the database, for `tide doctor`. */
-	tide_status (*examine)(void *session, tide_report report, void *self, struct tide_error *err);
+	/* NULL: nothing to say. Else reports what an operator should know of the database, for
+	 * `tide doctor`. */
+	tide_status (*examine)(void *session, tide_report report, void *self,
+			       struct tide_error *err);
 	/* The same for what takes a scan of every event. */
-	tide_status (*examine_deep)(void *session, tide_report report, void *self, struct tide_error *err);
+	tide_status (*examine_deep)(void *session, tide_report report, void *self,
+				    struct tide_error *err);
 
-	/* NULL: what is visible is settled. Else looks how far it is, and who keeps it from being so. Looks of one session
-	 * add up: what it began to wait for is not forgotten. */
+	/* NULL: what is visible is settled. Else looks how far it is, and who keeps it from being
+	 * so. Looks of one session add up: what it began to wait for is not forgotten. */
 	tide_status (*horizon)(void *session, struct tide_horizon *ret, struct tide_error *err);
-	/* NULL: nothing here ends by time. Else said once, before anything else is done with the session. */
+	/* NULL: nothing here ends by time. Else said once, before anything else is done with the
+	 * session. */
 	void (*limit)(void *session, const struct tide_session_limits *limits);
-	/* NULL: nothing that a session does lasts. Else any thread may call it while the session is open: the statement that
-	 * runs on it, also one of a handler on its connection, ends with an error; nothing is under way: nothing happens. When
-	 * it has returned, statements that begin are safe from it. */
+	/* NULL: nothing that a session does lasts. Else any thread may call it while the session is
+	 * open: the statement that runs on it, also one of a handler on its connection, ends with
+	 * an error; nothing is under way: nothing happens. When it has returned, statements that
+	 * begin are safe from it. */
 	void (*interrupt)(void *session);
 };
 
 /** Hearing of other processes' commits. NULL functions: nobody else can write to this store. */
 struct tide_notify_ops {
 	tide_status (*start)(void *store, void **ret, struct tide_error *err);
-	/* Blocks the listener thread until somebody committed (`*ret_rang`), `timeout_ns` passed, or it was interrupted.
-	 * On an error the core polls and calls again later. */
-	tide_status (*wait)(void *watch, int64_t timeout_ns, bool *ret_rang, struct tide_error *err);
+	/* Blocks the listener thread until somebody committed (`*ret_rang`), `timeout_ns` passed,
+	 * or it was interrupted. On an error the core polls and calls again later. */
+	tide_status (*wait)(void *watch, int64_t timeout_ns, bool *ret_rang,
+			    struct tide_error *err);
 	void (*interrupt)(void *watch); /* any thread: ends a wait at once */
 	void (*stop)(void *watch);
 };
@@ -403,41 +443,52 @@ struct tide_lease_info {
 };
 
 /**
- * What subscriptions write. A fence may be NULL (a user's call); else a write that is not the owner's is TIDE_FENCED.
- * A user's call that sets or deletes a position adds 1 to the epoch of the name's lease, if there is one, in the same
- * transaction: an owner that runs is fenced and goes by the row.
+ * What subscriptions write. A fence may be NULL (a user's call); else a write that is not the
+ * owner's is TIDE_FENCED. A user's call that sets or deletes a position adds 1 to the epoch of the
+ * name's lease, if there is one, in the same transaction: an owner that runs is fenced and goes by
+ * the row.
  */
 struct tide_checkpoint_ops {
 	tide_status (*load)(void *session, const char *name, struct tide_checkpoint *ret,
 			    struct tide_error *err); /* TIDE_NOT_FOUND */
-	tide_status (*save)(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
+	tide_status (*save)(void *session, const struct tide_fence *fence,
+			    const struct tide_checkpoint_write *write, struct tide_error *err);
+	tide_status (*list)(void *session, struct tide_checkpoint **ret, size_t *ret_count,
 			    struct tide_error *err);
-	tide_status (*list)(void *session, struct tide_checkpoint **ret, size_t *ret_count, struct tide_error *err);
 	tide_status (*reset)(void *session, const char *name, struct tide_error *err);
 
 	tide_status (*lease_acquire)(void *session, const char *name, const struct tide_uuid *owner,
 				     struct tide_lease *ret, struct tide_error *err);
-	tide_status (*lease_renew)(void *session, const struct tide_fence *fence, struct tide_error *err);
+	tide_status (*lease_renew)(void *session, const struct tide_fence *fence,
+				   struct tide_error *err);
 	/* Whatever the epoch has become: as long as this owner has it. */
-	tide_status (*lease_release)(void *session, const struct tide_fence *fence, struct tide_error *err);
-	/* Records the position about to be handed over and its deaths so far; position 0 clears the mark. */
-	tide_status (*lease_mark)(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
-				  struct tide_error *err);
-	tide_status (*lease_is_owned)(void *session, const char *name, bool *ret, struct tide_error *err);
-	/* Nobody's from now on, in a new epoch, whoever had it; `*ret` false: there is no such lease. It waits as lease_seize. */
-	tide_status (*lease_end)(void *session, const char *name, bool *ret, struct tide_error *err);
-	/* NULL: a transaction that writes keeps every other writer out. Else takes the ownership whoever has it; waits for what
-	 * its owner has written and not committed. */
+	tide_status (*lease_release)(void *session, const struct tide_fence *fence,
+				     struct tide_error *err);
+	/* Records the position about to be handed over and its deaths so far; position 0 clears the
+	 * mark. */
+	tide_status (*lease_mark)(void *session, const struct tide_fence *fence,
+				  tide_position position, int32_t deaths, struct tide_error *err);
+	tide_status (*lease_is_owned)(void *session, const char *name, bool *ret,
+				      struct tide_error *err);
+	/* Nobody's from now on, in a new epoch, whoever had it; `*ret` false: there is no such
+	 * lease. It waits as lease_seize. */
+	tide_status (*lease_end)(void *session, const char *name, bool *ret,
+				 struct tide_error *err);
+	/* NULL: a transaction that writes keeps every other writer out. Else takes the ownership
+	 * whoever has it; waits for what its owner has written and not committed. */
 	tide_status (*lease_seize)(void *session, const char *name, const struct tide_uuid *owner,
 				   struct tide_lease *ret, struct tide_error *err);
-	int64_t lease_renew_ns; /* how often the owner renews when the lease does not tell its time; 0: never */
-	/* NULL: nothing is kept. Where the columns are missing, nothing is written and nothing of them is listed. */
-	tide_status (*lease_note)(void *session, const struct tide_fence *fence, const struct tide_lease_note *note,
-				  struct tide_error *err);
+	/* how often the owner renews when the lease does not tell its time; 0: never */
+	int64_t lease_renew_ns;
+	/* NULL: nothing is kept. Where the columns are missing, nothing is written and nothing of
+	 * them is listed. */
+	tide_status (*lease_note)(void *session, const struct tide_fence *fence,
+				  const struct tide_lease_note *note, struct tide_error *err);
 	tide_status (*lease_list)(void *session, struct tide_lease_info **ret, size_t *ret_count,
 				  struct tide_error *err);
 
-	/* TIDE_ARGUMENT: the column cannot hold event_data; the core calls again with a JSON string of ASCII in its place. */
+	/* TIDE_ARGUMENT: the column cannot hold event_data; the core calls again with a JSON string
+	 * of ASCII in its place. */
 	tide_status (*dead_letter_add)(void *session, const struct tide_fence *fence,
 				       const struct tide_dead_letter_write *write, int64_t *ret,
 				       struct tide_error *err);
@@ -452,17 +503,21 @@ struct tide_checkpoint_ops {
 	tide_status (*dead_letter_discard)(void *session, int64_t id,
 					   struct tide_error *err); /* TIDE_NOT_FOUND, TIDE_STATE */
 	/* Deletes entries resolved strictly before `before`. */
-	tide_status (*dead_letter_purge)(void *session, struct tide_time before, int64_t *ret, struct tide_error *err);
-	tide_status (*dead_letter_stats)(void *session, struct tide_dead_letter_stats *ret, struct tide_error *err);
-	tide_status (*dead_letter_counts)(void *session, struct tide_dead_letter_count **ret, size_t *ret_count,
-					  struct tide_error *err);
-	/* Whether this store keeps parked_behind. NULL, or false: subscriptions that hold aggregates are refused. */
+	tide_status (*dead_letter_purge)(void *session, struct tide_time before, int64_t *ret,
+					 struct tide_error *err);
+	tide_status (*dead_letter_stats)(void *session, struct tide_dead_letter_stats *ret,
+					 struct tide_error *err);
+	tide_status (*dead_letter_counts)(void *session, struct tide_dead_letter_count **ret,
+					  size_t *ret_count, struct tide_error *err);
+	/* Whether this store keeps parked_behind. NULL, or false: subscriptions that hold
+	 * aggregates are refused. */
 	bool (*dead_letter_can_park)(void *store);
 
-	/* Renews all of them at once, each with its own result, and waits for nobody who has one of their rows locked. Results
-	 * mean something on success only. Needed where leases have a time, and with lease_renew_ns. */
-	tide_status (*lease_renew_all)(void *session, struct tide_lease_renewal *leases, size_t count,
-				       struct tide_error *err);
+	/* Renews all of them at once, each with its own result, and waits for nobody who has one of
+	 * their rows locked. Results mean something on success only. Needed where leases have a
+	 * time, and with lease_renew_ns. */
+	tide_status (*lease_renew_all)(void *session, struct tide_lease_renewal *leases,
+				       size_t count, struct tide_error *err);
 };
 
 /** One backend. */
@@ -480,8 +535,8 @@ struct tide_backend {
  * Threads: the list's.
  * Returns: TIDE_OK, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_dead_letter_list_add(struct tide_dead_letter_list *list, const struct tide_dead_letter *entry,
-				      struct tide_error *err);
+tide_status tide_dead_letter_list_add(struct tide_dead_letter_list *list,
+				      const struct tide_dead_letter *entry, struct tide_error *err);
 
 /**
  * Make URLs of the backend's scheme known to tide_store_open.

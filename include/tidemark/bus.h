@@ -9,10 +9,12 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/** Hands events to handlers of this process at once and without durability; usable from any thread. */
+/** Hands events to handlers of this process at once and without durability; usable from any
+ * thread. */
 struct tide_bus;
 
-/** Receives an event in the publishing thread; a status other than TIDE_OK is logged and counted, nothing else. */
+/** Receives an event in the publishing thread; a status other than TIDE_OK is logged and counted,
+ * nothing else. */
 typedef tide_status tide_bus_handler(void *self, const struct tide_event *event);
 
 /** What a bus has done so far. */
@@ -53,9 +55,10 @@ static inline void tide_bus_close_cleanup(struct tide_bus **bus)
  * Threads: any, handlers included; events already being dispatched are not affected.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_bus_subscribe(struct tide_bus *bus, const char *event_type, tide_bus_handler *handler, void *self,
-			       struct tide_error *err);
-tide_status tide_bus_subscribe_all(struct tide_bus *bus, tide_bus_handler *handler, void *self, struct tide_error *err);
+tide_status tide_bus_subscribe(struct tide_bus *bus, const char *event_type,
+			       tide_bus_handler *handler, void *self, struct tide_error *err);
+tide_status tide_bus_subscribe_all(struct tide_bus *bus, tide_bus_handler *handler, void *self,
+				   struct tide_error *err);
 
 /**
  * Remove the first registration of this handler and `self`.
@@ -64,37 +67,43 @@ tide_status tide_bus_subscribe_all(struct tide_bus *bus, tide_bus_handler *handl
  * Threads: any, handlers included.
  * Returns: whether one was found.
  */
-bool tide_bus_unsubscribe(struct tide_bus *bus, const char *event_type, tide_bus_handler *handler, void *self);
+bool tide_bus_unsubscribe(struct tide_bus *bus, const char *event_type, tide_bus_handler *handler,
+			  void *self);
 bool tide_bus_unsubscribe_all(struct tide_bus *bus, tide_bus_handler *handler, void *self);
 
 /**
- * Give events to their handlers, one event after the other; all handlers have returned when this does.
+ * Give events to their handlers, one event after the other; all handlers have returned when this
+ * does.
  *
  * Owns:    nothing.
  * Threads: any, handlers included.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_SHUTTING_DOWN, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_bus_publish(struct tide_bus *bus, const struct tide_event *const *events, size_t count,
-			     struct tide_error *err);
+tide_status tide_bus_publish(struct tide_bus *bus, const struct tide_event *const *events,
+			     size_t count, struct tide_error *err);
 
 /**
- * The same from a thread of the bus. At most 1000 calls wait; beyond that the call runs here and now.
+ * The same from a thread of the bus. At most 1000 calls wait; beyond that the call runs here and
+ * now.
  *
  * Owns:    nothing; the events are copied.
  * Threads: any, handlers included.
  * Returns: as tide_bus_publish.
  */
-tide_status tide_bus_publish_background(struct tide_bus *bus, const struct tide_event *const *events, size_t count,
+tide_status tide_bus_publish_background(struct tide_bus *bus,
+					const struct tide_event *const *events, size_t count,
 					struct tide_error *err);
 
 /**
- * Refuse new publishes and wait up to `seconds` (< 0: 30) for background work, then discard what has not begun.
+ * Refuse new publishes and wait up to `seconds` (< 0: 30) for background work, then discard what
+ * has not begun.
  *
  * Owns:    nothing.
  * Threads: any but a handler.
  * Returns: TIDE_OK with `*ret_discarded` the number of calls discarded, TIDE_DEADLOCK.
  */
-tide_status tide_bus_shutdown(struct tide_bus *bus, double seconds, int64_t *ret_discarded, struct tide_error *err);
+tide_status tide_bus_shutdown(struct tide_bus *bus, double seconds, int64_t *ret_discarded,
+			      struct tide_error *err);
 
 /**
  * Count registrations (NULL: wildcards; a type: those of the type), or remove all of them.
@@ -116,9 +125,11 @@ void tide_bus_clear(struct tide_bus *bus);
 struct tide_bus_stats tide_bus_stats(struct tide_bus *bus);
 
 /**
- * Be told after every publish that something was published; NULL ends it. There is one such bell: the next takes its place.
+ * Be told after every publish that something was published; NULL ends it. There is one such bell:
+ * the next takes its place.
  *
- * The bell set before has stopped ringing when this returns. Managers hear the bus they were opened with beside it.
+ * The bell set before has stopped ringing when this returns. Managers hear the bus they were opened
+ * with beside it.
  *
  * Owns:    nothing; `self` must outlive its use as the bell.
  * Threads: any, but not from inside a ring.

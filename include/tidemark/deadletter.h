@@ -49,7 +49,7 @@ struct tide_dead_letter_query {
 	bool any_status;                     /* every status instead */
 	struct tide_bound limit;             /* absent: 100; 0: nothing */
 	bool oldest_first;                   /* by ascending id instead */
-	int64_t after_id;                    /* entries with a greater id only, as for the next page; 0: all */
+	int64_t after_id; /* entries with a greater id only, as for the next page; 0: all */
 };
 
 /** Totals over unresolved entries. */
@@ -77,12 +77,13 @@ struct tide_dead_letter_count {
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK with `*ret` the entry's id, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL,
- *          TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK with `*ret` the entry's id, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST,
+ *          TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_dead_letters_add(struct tide_checkpoints *checkpoints, const char *projection_name,
-				  const struct tide_event *event, const char *message, const char *stacktrace,
-				  int32_t retry_count, int64_t *ret, struct tide_error *err);
+				  const struct tide_event *event, const char *message,
+				  const char *stacktrace, int32_t retry_count, int64_t *ret,
+				  struct tide_error *err);
 
 /**
  * List entries, the newest first failure first, or by id with `oldest_first`.
@@ -91,7 +92,8 @@ tide_status tide_dead_letters_add(struct tide_checkpoints *checkpoints, const ch
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints, const struct tide_dead_letter_query *query,
+tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints,
+				   const struct tide_dead_letter_query *query,
 				   struct tide_dead_letter_list *ret, struct tide_error *err);
 
 /**
@@ -101,8 +103,8 @@ tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints, const s
  * Threads: any.
  * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_dead_letters_get(struct tide_checkpoints *checkpoints, int64_t id, struct tide_dead_letter_list *ret,
-				  struct tide_error *err);
+tide_status tide_dead_letters_get(struct tide_checkpoints *checkpoints, int64_t id,
+				  struct tide_dead_letter_list *ret, struct tide_error *err);
 
 /**
  * Release what a list holds; an empty or zero list is allowed.
@@ -122,30 +124,33 @@ static inline void tide_dead_letters_free_cleanup(struct tide_dead_letter_list *
  *
  * Owns:    nothing.
  * Threads: any; the request reaches the owner in whatever process it runs.
- * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_STATE (not failed, or parked behind another), TIDE_BUSY, TIDE_CONNECTION_LOST,
- *          TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_STATE (not failed, or parked behind another), TIDE_BUSY,
+ *          TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_t id, struct tide_error *err);
+tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_t id,
+				    struct tide_error *err);
 
 /**
  * Mark an entry as dealt with, by a person or program named `by` (1..255 bytes).
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_STATE (already resolved), TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST,
- *          TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_STATE (already resolved), TIDE_ARGUMENT, TIDE_BUSY,
+ *          TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_dead_letters_resolve(struct tide_checkpoints *checkpoints, int64_t id, const char *by,
-				      struct tide_error *err);
+tide_status tide_dead_letters_resolve(struct tide_checkpoints *checkpoints, int64_t id,
+				      const char *by, struct tide_error *err);
 
 /**
  * Delete an unresolved entry.
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_STATE (resolved), TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_STATE (resolved), TIDE_BUSY, TIDE_CONNECTION_LOST,
+ *          TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_dead_letters_discard(struct tide_checkpoints *checkpoints, int64_t id, struct tide_error *err);
+tide_status tide_dead_letters_discard(struct tide_checkpoints *checkpoints, int64_t id,
+				      struct tide_error *err);
 
 /**
  * Total the unresolved entries.
@@ -154,8 +159,8 @@ tide_status tide_dead_letters_discard(struct tide_checkpoints *checkpoints, int6
  * Threads: any.
  * Returns: TIDE_OK, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_dead_letters_stats(struct tide_checkpoints *checkpoints, struct tide_dead_letter_stats *ret,
-				    struct tide_error *err);
+tide_status tide_dead_letters_stats(struct tide_checkpoints *checkpoints,
+				    struct tide_dead_letter_stats *ret, struct tide_error *err);
 
 /**
  * Count the unresolved entries of each projection, the most first, then by name.
@@ -164,16 +169,17 @@ tide_status tide_dead_letters_stats(struct tide_checkpoints *checkpoints, struct
  * Threads: any.
  * Returns: TIDE_OK, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_dead_letters_counts(struct tide_checkpoints *checkpoints, struct tide_dead_letter_count **ret,
-				     size_t *ret_count, struct tide_error *err);
+tide_status tide_dead_letters_counts(struct tide_checkpoints *checkpoints,
+				     struct tide_dead_letter_count **ret, size_t *ret_count,
+				     struct tide_error *err);
 
 /**
  * Delete entries resolved more than `days` days ago; 0 deletes all that are resolved.
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK with `*ret` the number deleted, TIDE_ARGUMENT (negative days), TIDE_BUSY, TIDE_CONNECTION_LOST,
- *          TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK with `*ret` the number deleted, TIDE_ARGUMENT (negative days), TIDE_BUSY,
+ *          TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_dead_letters_purge(struct tide_checkpoints *checkpoints, int days, int64_t *ret,
 				    struct tide_error *err);

@@ -18,8 +18,8 @@ extern "C" {
 #endif
 
 /**
- * Call `close` on a local variable when it goes out of scope, in C and in C++, with gcc and clang. What has a _close, a _free or
- * a _fini may be one; it begins as NULL, or all zero:
+ * Call `close` on a local variable when it goes out of scope, in C and in C++, with gcc and clang.
+ * What has a _close, a _free or a _fini may be one; it begins as NULL, or all zero:
  *
  *	TIDE_CLEANUP(tide_store_close) struct tide_store *store = NULL;
  *	TIDE_CLEANUP(tide_health_fini) struct tide_health health = { 0 };
@@ -28,7 +28,8 @@ extern "C" {
 #define TIDE_CLEANUP(close) __attribute__((cleanup(close##_cleanup)))
 
 /* clang-format off */
-/** Every status once: constant, wire name, category, severity, retryable, what to do before calling again. */
+/** Every status once: constant, wire name, category, severity, retryable, what to do before calling
+ * again. */
 #define TIDE_STATUSES(X) \
 	X(OK,                "ok",                UNKNOWN,        LOW,      false, NEVER)  \
 	X(ARGUMENT,          "argument",          APPLICATION,    MEDIUM,   false, NEVER)  \
@@ -86,7 +87,12 @@ enum tide_category {
 	TIDE_CATEGORY_UNKNOWN
 };
 
-enum tide_severity { TIDE_SEVERITY_LOW, TIDE_SEVERITY_MEDIUM, TIDE_SEVERITY_HIGH, TIDE_SEVERITY_CRITICAL };
+enum tide_severity {
+	TIDE_SEVERITY_LOW,
+	TIDE_SEVERITY_MEDIUM,
+	TIDE_SEVERITY_HIGH,
+	TIDE_SEVERITY_CRITICAL
+};
 
 /** Why a call failed: filled by the failing call, fixed size, owns nothing. */
 struct tide_error {
@@ -133,7 +139,8 @@ const char *tide_severity_name(enum tide_severity severity);
  * Threads: any.
  * Returns: `status`.
  */
-tide_status tide_fail(struct tide_error *err, tide_status status, const char *format, ...) TIDE_PRINTF(3, 4);
+tide_status tide_fail(struct tide_error *err, tide_status status, const char *format, ...)
+	TIDE_PRINTF(3, 4);
 
 /**
  * Release heap memory that a Tidemark call handed to its caller; NULL is allowed.

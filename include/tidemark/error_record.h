@@ -33,7 +33,8 @@ struct tide_error_record {
 	int64_t dlq_id;      /* of the entry; 0: none */
 };
 
-/** Receives error records in the subscription's thread (late handlers: in a watching thread); must not block for long. */
+/** Receives error records in the subscription's thread (late handlers: in a watching thread); must
+ * not block for long. */
 typedef void tide_error_callback(void *self, const struct tide_error_record *record);
 
 /** Which records a callback wants. */
@@ -55,7 +56,8 @@ struct tide_error_stats {
 };
 
 /**
- * Classify a status and message by the built-in table of the specification, without any rules of a user.
+ * Classify a status and message by the built-in table of the specification, without any rules of a
+ * user.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -70,8 +72,10 @@ struct tide_classification tide_classify(tide_status status);
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_error_stats_json(const struct tide_error_stats *stats, char **ret, struct tide_error *err);
-tide_status tide_error_record_json(const struct tide_error_record *record, char **ret, struct tide_error *err);
+tide_status tide_error_stats_json(const struct tide_error_stats *stats, char **ret,
+				  struct tide_error *err);
+tide_status tide_error_record_json(const struct tide_error_record *record, char **ret,
+				   struct tide_error *err);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

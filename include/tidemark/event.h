@@ -14,11 +14,13 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 typedef int64_t tide_position; /* place of an event in the feed, from 1; 0 is before the first */
-typedef int32_t tide_version;  /* count of an event inside its stream, from 1; 0 is an empty stream */
+/* count of an event inside its stream, from 1; 0 is an empty stream */
+typedef int32_t tide_version;
 
 #define TIDE_NAME_MAX 255 /* bytes of an event type, aggregate type, projection name or actor id */
 
-/** A borrowed run of UTF-8; `data` also ends in a NUL that `size` does not count, and is NULL for "none". */
+/** A borrowed run of UTF-8; `data` also ends in a NUL that `size` does not count, and is NULL for
+ * "none". */
 struct tide_text {
 	const char *data;
 	size_t size; /* bytes */
@@ -37,7 +39,8 @@ struct tide_stream {
 	const char *aggregate_type;
 };
 
-/** An event as stored: an immutable view, valid until its page is read again or the handler returns. */
+/** An event as stored: an immutable view, valid until its page is read again or the handler
+ * returns. */
 struct tide_event {
 	tide_position position;          /* global position */
 	tide_version version;            /* in its stream */
@@ -54,8 +57,10 @@ struct tide_event {
 	struct tide_text payload;     /* any JSON value */
 	struct tide_time occurred_at; /* when it happened, as the writer said */
 	struct tide_time stored_at;   /* when the store took it */
-	const char *undecodable;      /* NULL; else why this stored row is no event (payload: its raw text) */
-	const char *event_id_text;    /* NULL; else what is stored for event_id, which is nil: no UUID */
+	/* NULL; else why this stored row is no event (payload: its raw text) */
+	const char *undecodable;
+	/* NULL; else what is stored for event_id, which is nil: no UUID */
+	const char *event_id_text;
 };
 
 /** An event to append. Only `event_type` is required; zero members mean their defaults. */
@@ -82,16 +87,19 @@ struct tide_new_event {
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_event_copy(const struct tide_event *event, struct tide_event **ret, struct tide_error *err);
+tide_status tide_event_copy(const struct tide_event *event, struct tide_event **ret,
+			    struct tide_error *err);
 
 /**
- * Derive a new event that says what caused it: causation_id and correlation_id are taken from `cause`.
+ * Derive a new event that says what caused it: causation_id and correlation_id are taken from
+ * `cause`.
  *
  * Owns:    nothing; the result borrows what `event` borrows.
  * Threads: any.
  * Returns: the derived event; `event` stays as it is.
  */
-struct tide_new_event tide_new_event_caused_by(struct tide_new_event event, const struct tide_event *cause);
+struct tide_new_event tide_new_event_caused_by(struct tide_new_event event,
+					       const struct tide_event *cause);
 
 /**
  * Derive a new event with an explicit version.
@@ -100,7 +108,8 @@ struct tide_new_event tide_new_event_caused_by(struct tide_new_event event, cons
  * Threads: any.
  * Returns: the derived event; `event` stays as it is.
  */
-struct tide_new_event tide_new_event_with_version(struct tide_new_event event, tide_version version);
+struct tide_new_event tide_new_event_with_version(struct tide_new_event event,
+						  tide_version version);
 
 /**
  * Merge two JSON objects shallowly, members of `more` winning: metadata for a derived event.
@@ -109,7 +118,8 @@ struct tide_new_event tide_new_event_with_version(struct tide_new_event event, t
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_metadata_merge(struct tide_text metadata, struct tide_text more, char **ret, struct tide_error *err);
+tide_status tide_metadata_merge(struct tide_text metadata, struct tide_text more, char **ret,
+				struct tide_error *err);
 
 /**
  * Tell whether `event` was caused by `cause`, or shares a non-nil correlation with it.

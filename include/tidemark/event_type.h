@@ -16,8 +16,9 @@
  *	};
  *	TIDE_EVENT_TYPE(order_placed, "OrderPlaced", 1, struct order_placed, order_placed_fields);
  *
- * Every pointer in such a struct is a heap block of its own that the struct owns; tide_event_type_fini releases them.
- * A struct that is only encoded may borrow: nothing is released then.
+ * Every pointer in such a struct is a heap block of its own that the struct owns;
+ * tide_event_type_fini releases them. A struct that is only encoded may borrow: nothing is released
+ * then.
  */
 
 #include <tidemark/event.h>
@@ -27,25 +28,26 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* ---- Fields -------------------------------------------------------------------------------------------------- */
+/* ---- Fields ---------------------------------------------------------------------------------- */
 
 /** What a member is in C, and what it becomes in JSON. */
 enum tide_field_kind {
 	TIDE_KIND_END,
-	TIDE_KIND_BOOL,    /* bool: true, false */
-	TIDE_KIND_INT32,   /* int32_t: a number */
-	TIDE_KIND_INT64,   /* int64_t: a number */
-	TIDE_KIND_UINT32,  /* uint32_t: a number */
-	TIDE_KIND_UINT64,  /* uint64_t: a number */
-	TIDE_KIND_DOUBLE,  /* double: a finite number */
-	TIDE_KIND_TEXT,    /* char * or char[]: a string */
-	TIDE_KIND_DECIMAL, /* char * or char[], such as "-12.50": a string; a number is accepted when read */
-	TIDE_KIND_UUID,    /* struct tide_uuid: a string */
-	TIDE_KIND_TIME,    /* struct tide_time: a string */
-	TIDE_KIND_ENUM,    /* an enum counting from 0: one of a list of names */
-	TIDE_KIND_STRUCT,  /* a struct or a pointer to one: an object */
-	TIDE_KIND_ARRAY,   /* a pointer and a size_t count: an array */
-	TIDE_KIND_JSON,    /* char * or char[]: any JSON value, as its text */
+	TIDE_KIND_BOOL,   /* bool: true, false */
+	TIDE_KIND_INT32,  /* int32_t: a number */
+	TIDE_KIND_INT64,  /* int64_t: a number */
+	TIDE_KIND_UINT32, /* uint32_t: a number */
+	TIDE_KIND_UINT64, /* uint64_t: a number */
+	TIDE_KIND_DOUBLE, /* double: a finite number */
+	TIDE_KIND_TEXT,   /* char * or char[]: a string */
+	/* char * or char[], such as "-12.50": a string; a number is accepted when read */
+	TIDE_KIND_DECIMAL,
+	TIDE_KIND_UUID,   /* struct tide_uuid: a string */
+	TIDE_KIND_TIME,   /* struct tide_time: a string */
+	TIDE_KIND_ENUM,   /* an enum counting from 0: one of a list of names */
+	TIDE_KIND_STRUCT, /* a struct or a pointer to one: an object */
+	TIDE_KIND_ARRAY,  /* a pointer and a size_t count: an array */
+	TIDE_KIND_JSON,   /* char * or char[]: any JSON value, as its text */
 	/* for TIDE_FIELD_OPTIONAL: the same in a char[] */
 	TIDE_KIND_CHARS = TIDE_KIND_TEXT,
 	TIDE_KIND_DECIMAL_CHARS = TIDE_KIND_DECIMAL,
@@ -57,7 +59,8 @@ enum tide_field_kind {
 #define TIDE_FIELD_NULLABLE 2u /* "none" is NULL, or the nil UUID */
 #define TIDE_FIELD_FLAGGED 4u  /* "none" when the bool at `other` is false */
 
-/** One member of a struct. Write it with the macros below; they check the member's size when compiled. */
+/** One member of a struct. Write it with the macros below; they check the member's size when
+ * compiled. */
 struct tide_field {
 	const char *key; /* its name in JSON */
 	size_t key_size; /* bytes */
@@ -65,7 +68,8 @@ struct tide_field {
 	unsigned flags; /* TIDE_FIELD_POINTER and the like */
 	size_t offset;  /* of the member */
 	size_t size;    /* of the value: of a char array its capacity, of an array one item */
-	size_t other;   /* offset of the bool that tells whether there is a value, or of an array's count */
+	/* offset of the bool that tells whether there is a value, or of an array's count */
+	size_t other;
 	const struct tide_field *fields; /* of a struct or an array of structs */
 	const char *const *names;        /* of an enum; ends in NULL */
 	enum tide_field_kind item;       /* of an array */
@@ -117,7 +121,8 @@ struct tide_field {
 #define TIDE_FIELD_DECIMAL_CHARS(...) TIDE_FIELD_ROOM(TIDE_KIND_DECIMAL, __VA_ARGS__)
 #define TIDE_FIELD_JSON_CHARS(...)    TIDE_FIELD_ROOM(TIDE_KIND_JSON, __VA_ARGS__)
 
-/* An enum: TIDE_FIELD_ENUM(struct, member, names) or (struct, member, names, "key"); names[value] is written. */
+/* An enum: TIDE_FIELD_ENUM(struct, member, names) or (struct, member, names, "key"); names[value]
+ * is written. */
 #define TIDE_FIELD_ENUM(...) TIDE_FIELD_PICK4(__VA_ARGS__, TIDE_FIELD_ENUM4, TIDE_FIELD_ENUM3, )(__VA_ARGS__)
 #define TIDE_FIELD_ENUM3(type, member, names) TIDE_FIELD_ENUM4(type, member, names, #member)
 #define TIDE_FIELD_ENUM4(type, member, names, key) \
@@ -129,7 +134,7 @@ struct tide_field {
 #define TIDE_FIELD_STRUCT4(type, member, fields, key) \
 	TIDE_FIELD_OF(type, member, key, TIDE_KIND_STRUCT, 0, TIDE_FIELD_SIZE_OF(type, member), 0, fields, 0, TIDE_KIND_END)
 
-/* ---- Values an event may lack: they are left out when encoded; when decoded they may be missing or null. ---- */
+/* ---- Values an event may lack: they are left out when encoded; when decoded they may be missing or null. -- */
 
 /* NULL means none: char *member. The nil UUID means none. */
 #define TIDE_FIELD_OPTIONAL_TEXT(...) \
@@ -141,7 +146,8 @@ struct tide_field {
 #define TIDE_FIELD_OPTIONAL_UUID(...) \
 	TIDE_FIELD_PLAIN(TIDE_KIND_UUID, sizeof(struct tide_uuid), TIDE_FIELD_NULLABLE, __VA_ARGS__)
 
-/* A pointer to a struct, NULL means none: TIDE_FIELD_OPTIONAL_STRUCT(struct, member, fields[, "key"]). */
+/* A pointer to a struct, NULL means none: TIDE_FIELD_OPTIONAL_STRUCT(struct, member, fields[,
+ * "key"]). */
 #define TIDE_FIELD_OPTIONAL_STRUCT(...) \
 	TIDE_FIELD_PICK4(__VA_ARGS__, TIDE_FIELD_OPTIONAL_STRUCT4, TIDE_FIELD_OPTIONAL_STRUCT3, )(__VA_ARGS__)
 #define TIDE_FIELD_OPTIONAL_STRUCT3(type, member, fields) TIDE_FIELD_OPTIONAL_STRUCT4(type, member, fields, #member)
@@ -149,8 +155,8 @@ struct tide_field {
 	TIDE_FIELD_OF(type, member, key, TIDE_KIND_STRUCT, TIDE_FIELD_POINTER | TIDE_FIELD_NULLABLE, \
 	              sizeof(*((type *)0)->member), 0, fields, 0, TIDE_KIND_END)
 
-/* A bool beside it tells: TIDE_FIELD_OPTIONAL(INT64, struct, member, has_member[, "key"]); also CHARS, DECIMAL_CHARS,
- * JSON_CHARS. */
+/* A bool beside it tells: TIDE_FIELD_OPTIONAL(INT64, struct, member, has_member[, "key"]); also
+ * CHARS, DECIMAL_CHARS, JSON_CHARS. */
 #define TIDE_FIELD_OPTIONAL(kind, ...) \
 	TIDE_FIELD_PICK4(__VA_ARGS__, TIDE_FIELD_OPTIONAL4, TIDE_FIELD_OPTIONAL3, )(kind, __VA_ARGS__)
 #define TIDE_FIELD_OPTIONAL3(kind, type, member, flag) TIDE_FIELD_OPTIONAL4(kind, type, member, flag, #member)
@@ -181,7 +187,8 @@ struct tide_field {
 
 /* ---- Arrays: a pointer and a size_t count; no items is a NULL pointer. ---- */
 
-/* Of values: TIDE_FIELD_ARRAY(INT64, struct, member, count[, "key"]); items of TEXT, DECIMAL and JSON are char *. */
+/* Of values: TIDE_FIELD_ARRAY(INT64, struct, member, count[, "key"]); items of TEXT, DECIMAL and
+ * JSON are char *. */
 #define TIDE_FIELD_ARRAY(kind, ...) \
 	TIDE_FIELD_PICK4(__VA_ARGS__, TIDE_FIELD_ARRAY4, TIDE_FIELD_ARRAY3, )(kind, __VA_ARGS__)
 #define TIDE_FIELD_ARRAY3(kind, type, member, count) TIDE_FIELD_ARRAY4(kind, type, member, count, #member)
@@ -219,11 +226,13 @@ struct tide_field {
 #define TIDE_FIELD_END { 0, 0, TIDE_KIND_END, 0, 0, 0, 0, 0, 0, TIDE_KIND_END }
 /* clang-format on */
 
-/* ---- Types --------------------------------------------------------------------------------------------------- */
+/* ---- Types ----------------------------------------------------------------------------------- */
 
 /* What decoding does with a payload that does not fit the table; bits of tide_event_type.policy. */
-#define TIDE_REFUSE_UNKNOWN 1u  /* members without a field are an error; otherwise they are passed over */
-#define TIDE_DEFAULT_MISSING 2u /* fields without a member get their default; otherwise they are an error */
+/* members without a field are an error; otherwise they are passed over */
+#define TIDE_REFUSE_UNKNOWN 1u
+/* fields without a member get their default; otherwise they are an error */
+#define TIDE_DEFAULT_MISSING 2u
 
 /** One change an upcast makes to the members of a payload's object. Write it with TIDE_UPCAST_x. */
 struct tide_upcast_change {
@@ -245,7 +254,8 @@ struct tide_upcast_change {
  */
 typedef tide_status tide_upcast(struct tide_text payload, char **ret, struct tide_error *err);
 
-/** How payloads of version `from` become payloads of version `from` + 1: by changes, or by a function. */
+/** How payloads of version `from` become payloads of version `from` + 1: by changes, or by a
+ * function. */
 struct tide_upcaster {
 	int32_t from;                             /* event_version it reads; 0 ends a list */
 	const struct tide_upcast_change *changes; /* NULL: `upcast` does it */
@@ -259,20 +269,23 @@ struct tide_event_type {
 	int32_t version;
 	size_t size; /* of the struct, bytes */
 	const struct tide_field *fields;
-	const struct tide_upcaster *upcasters; /* from every older version still stored; NULL: there is none */
-	unsigned policy;                       /* TIDE_REFUSE_UNKNOWN, TIDE_DEFAULT_MISSING */
-	const void *defaults;                  /* a struct that decoding begins with; NULL: zero, NULL, no items */
+	/* from every older version still stored; NULL: there is none */
+	const struct tide_upcaster *upcasters;
+	unsigned policy;      /* TIDE_REFUSE_UNKNOWN, TIDE_DEFAULT_MISSING */
+	const void *defaults; /* a struct that decoding begins with; NULL: zero, NULL, no items */
 };
 
 /* clang-format off */
-/* Define an event type. With upcasters, policy and defaults: TIDE_EVENT_TYPE_WITH, which takes all three. */
+/* Define an event type. With upcasters, policy and defaults: TIDE_EVENT_TYPE_WITH, which takes all
+ * three. */
 #define TIDE_EVENT_TYPE(identifier, name, version, type, fields) \
 	TIDE_EVENT_TYPE_WITH(identifier, name, version, type, fields, 0, 0, 0)
 #define TIDE_EVENT_TYPE_WITH(identifier, name, version, type, fields, upcasters, policy, defaults) \
 	static const struct tide_event_type identifier = \
 		{ name, version, sizeof(type), fields, upcasters, policy, defaults }
 
-/* Let `tide schema FILE.so` find the types of a shared object: TIDE_EXPORT_EVENT_TYPES(&order_placed, &order_paid);, once. */
+/* Let `tide schema FILE.so` find the types of a shared object:
+ * TIDE_EXPORT_EVENT_TYPES(&order_placed, &order_paid);, once. */
 #define TIDE_EXPORT_EVENT_TYPES(...) \
 	TIDE_EXPORT_DECLARATION const struct tide_event_type *const TIDE_EXPORTED_EVENT_TYPES[]; \
 	const struct tide_event_type *const TIDE_EXPORTED_EVENT_TYPES[] = { __VA_ARGS__, 0 }
@@ -297,15 +310,17 @@ tide_status tide_event_encode(const struct tide_event_type *type, const void *va
 			      struct tide_error *err);
 
 /**
- * Read the payload of an event into a struct, by way of the type's upcasters when the event has an older version.
+ * Read the payload of an event into a struct, by way of the type's upcasters when the event has an
+ * older version.
  *
  * Owns:    the struct owns its pointers; release them with tide_event_type_fini.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_DECODE (naming path and value: `$.items[3].price: 'abc' is not a decimal number`; another
+ * Returns: TIDE_OK, TIDE_DECODE (naming path and value: `$.items[3].price: 'abc' is not a decimal
+ *          number`; another
  * event type; a newer version; a version without upcaster), TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_event_decode(const struct tide_event_type *type, const struct tide_event *event, void *ret,
-			      struct tide_error *err);
+tide_status tide_event_decode(const struct tide_event_type *type, const struct tide_event *event,
+			      void *ret, struct tide_error *err);
 
 /**
  * The same for a payload without its event.
@@ -314,8 +329,8 @@ tide_status tide_event_decode(const struct tide_event_type *type, const struct t
  * Threads: any.
  * Returns: as tide_event_decode.
  */
-tide_status tide_payload_decode(const struct tide_event_type *type, int32_t event_version, struct tide_text payload,
-				void *ret, struct tide_error *err);
+tide_status tide_payload_decode(const struct tide_event_type *type, int32_t event_version,
+				struct tide_text payload, void *ret, struct tide_error *err);
 
 /**
  * Release what decoding put into a struct, and zero it; a zeroed struct is allowed.
@@ -333,7 +348,8 @@ void tide_event_type_fini(const struct tide_event_type *type, void *value);
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_event_type_schema(const struct tide_event_type *type, char **ret, struct tide_error *err);
+tide_status tide_event_type_schema(const struct tide_event_type *type, char **ret,
+				   struct tide_error *err);
 
 /**
  * Write a struct for people, on one line: `OrderPlaced customer="Ann" total=250`.
@@ -345,7 +361,7 @@ tide_status tide_event_type_schema(const struct tide_event_type *type, char **re
 tide_status tide_event_type_print(const struct tide_event_type *type, const void *value, char **ret,
 				  struct tide_error *err);
 
-/* ---- Registry ------------------------------------------------------------------------------------------------ */
+/* ---- Registry -------------------------------------------------------------------------------- */
 
 /** A map from names to event types; usable from any thread. */
 struct tide_event_types;
@@ -373,11 +389,13 @@ static inline void tide_event_types_close_cleanup(struct tide_event_types **type
 }
 
 /**
- * Register a type under its name. The same type (all members equal, tables by content) twice is a success.
+ * Register a type under its name. The same type (all members equal, tables by content) twice is a
+ * success.
  *
  * Owns:    nothing; `type` must outlive its registration.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_ALREADY_EXISTS (another type of that name), TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_ALREADY_EXISTS (another type of that name), TIDE_ARGUMENT,
+ *          TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_event_types_add(struct tide_event_types *types, const struct tide_event_type *type,
 				 struct tide_error *err);
@@ -411,8 +429,9 @@ void tide_event_types_clear(struct tide_event_types *types);
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_event_types_list(const struct tide_event_types *types, const struct tide_event_type ***ret,
-				  size_t *ret_count, struct tide_error *err);
+tide_status tide_event_types_list(const struct tide_event_types *types,
+				  const struct tide_event_type ***ret, size_t *ret_count,
+				  struct tide_error *err);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -12,9 +12,16 @@ extern "C" {
 struct tide_manager;
 
 /** How well something is, from best to worst. */
-enum tide_health_status { TIDE_HEALTHY, TIDE_HEALTH_UNKNOWN, TIDE_DEGRADED, TIDE_UNHEALTHY, TIDE_CRITICAL };
+enum tide_health_status {
+	TIDE_HEALTHY,
+	TIDE_HEALTH_UNKNOWN,
+	TIDE_DEGRADED,
+	TIDE_UNHEALTHY,
+	TIDE_CRITICAL
+};
 
-/** Thresholds of health. Starts from TIDE_HEALTH_CONFIG_DEFAULT; numbers >= 0, warning <= critical. */
+/** Thresholds of health. Starts from TIDE_HEALTH_CONFIG_DEFAULT; numbers >= 0, warning <=
+ * critical. */
 struct tide_health_config {
 	double max_error_rate_per_minute;     /* 10 */
 	int64_t max_errors_warning;           /* 10 */
@@ -67,7 +74,8 @@ struct tide_indicator {
 	enum tide_indicator_kind kind;
 	enum tide_health_status status;
 	char message[600];
-	double threshold; /* the one that was reached, when degraded or critical; 0: there is none */
+	/* the one that was reached, when degraded or critical; 0: there is none */
+	double threshold;
 };
 
 /** Whether a database answers. */
@@ -82,7 +90,8 @@ struct tide_subscription_health {
 	char name[TIDE_NAME_MAX + 1];
 	enum tide_health_status status; /* of its worst indicator */
 	struct tide_time timestamp;
-	bool is_responsive; /* false: its lock was not to be had in time, and nothing else is known */
+	/* false: its lock was not to be had in time, and nothing else is known */
+	bool is_responsive;
 	enum tide_state state;
 	bool standby;
 	int64_t events_processed;     /* this run */
@@ -91,8 +100,9 @@ struct tide_subscription_health {
 	struct tide_error last_error; /* status TIDE_OK: none */
 	double uptime_seconds;        /* of this run */
 	int64_t lag_events;
-	bool lag_stale;                          /* the store could not be asked in time */
-	char waiting_for[TIDE_WAITING_FOR_SIZE]; /* who holds back committed events by an open append; empty: nobody */
+	bool lag_stale; /* the store could not be asked in time */
+	/* who holds back committed events by an open append; empty: nobody */
+	char waiting_for[TIDE_WAITING_FOR_SIZE];
 	bool backpressure;
 	double backpressure_seconds; /* how long the flag is set while live */
 	int64_t in_flight;
@@ -104,18 +114,22 @@ struct tide_subscription_health {
 	double running_seconds;         /* of the handler call in progress; 0: none */
 	tide_position running_position; /* of its first event; 0: none */
 	struct tide_indicator indicators[TIDE_INDICATORS];
-	bool lag_known;                     /* false: the feed end was never known, and lag_events is 0 */
-	enum tide_availability feed;        /* the database of the events */
-	enum tide_availability checkpoints; /* the one of checkpoints, dead letters and ownership; may be the same */
-	double unavailable_seconds;         /* since one of them has been unavailable; 0: none is */
-	struct tide_error store_error;      /* the last failure, while one is unavailable */
+	bool lag_known;              /* false: the feed end was never known, and lag_events is 0 */
+	enum tide_availability feed; /* the database of the events */
+	/* the one of checkpoints, dead letters and ownership; may be the same */
+	enum tide_availability checkpoints;
+	double unavailable_seconds;    /* since one of them has been unavailable; 0: none is */
+	struct tide_error store_error; /* the last failure, while one is unavailable */
 };
 
 /** How well a manager and its subscriptions are. Release it with tide_health_fini. */
 struct tide_health {
 	enum tide_health_status
-		status;     /* of the worst subscription; unknown counts as degraded; no subscription: unknown */
-	bool is_responsive; /* false: its lock was not to be had in time; all are counted unhealthy, none is listed */
+		/* of the worst subscription; unknown counts as degraded; no subscription:
+		 * unknown */
+		status;
+	/* false: its lock was not to be had in time; all are counted unhealthy, none is listed */
+	bool is_responsive;
 	bool running;
 	struct tide_time timestamp;
 	double uptime_seconds;
@@ -126,7 +140,8 @@ struct tide_health {
 	int64_t total_events_processed;
 	int64_t total_events_failed;
 	int64_t total_lag_events;
-	struct tide_subscription_health *subscriptions; /* subscription_count of them, in order of registration */
+	/* subscription_count of them, in order of registration */
+	struct tide_subscription_health *subscriptions;
 };
 
 /** Whether a manager does its work. Release it with tide_readiness_fini. */
@@ -140,7 +155,8 @@ struct tide_readiness {
 	char **names;      /* name_count of them, in order of registration */
 	size_t name_count;
 	struct tide_time timestamp;
-	double unavailable_seconds; /* since a database of a subscription has been unavailable; 0: none is */
+	/* since a database of a subscription has been unavailable; 0: none is */
+	double unavailable_seconds;
 };
 
 /** Whether a process still works or had better be restarted. A plain value, it owns nothing. */
@@ -175,16 +191,19 @@ const char *tide_indicator_name(enum tide_indicator_kind kind);
 /**
  * Judge a manager and every subscription of it by the thresholds it was opened with.
  *
- * Answers within 1.5 seconds, whatever hangs: what the databases cannot say in time is as last known.
+ * Answers within 1.5 seconds, whatever hangs: what the databases cannot say in time is as last
+ * known.
  *
  * Owns:    the caller owns what `*ret` holds; release it with tide_health_fini.
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_manager_health(struct tide_manager *manager, struct tide_health *ret, struct tide_error *err);
+tide_status tide_manager_health(struct tide_manager *manager, struct tide_health *ret,
+				struct tide_error *err);
 
 /**
- * Judge one subscription, within 1.5 seconds. While a manager does not answer, any name is reported as not responsive.
+ * Judge one subscription, within 1.5 seconds. While a manager does not answer, any name is reported
+ * as not responsive.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -194,18 +213,20 @@ tide_status tide_subscription_health(struct tide_manager *manager, const char *n
 				     struct tide_subscription_health *ret, struct tide_error *err);
 
 /**
- * Tell whether a manager is ready: running, not shutting down, no subscription starting or in error, and no database
- * unavailable for more than 5 seconds. It asks the databases, and answers within 1.5 seconds; a manager whose lock is not to
- * be had by then is not ready.
+ * Tell whether a manager is ready: running, not shutting down, no subscription starting or in
+ * error, and no database unavailable for more than 5 seconds. It asks the databases, and answers
+ * within 1.5 seconds; a manager whose lock is not to be had by then is not ready.
  *
  * Owns:    the caller owns what `*ret` holds; release it with tide_readiness_fini.
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_manager_readiness(struct tide_manager *manager, struct tide_readiness *ret, struct tide_error *err);
+tide_status tide_manager_readiness(struct tide_manager *manager, struct tide_readiness *ret,
+				   struct tide_error *err);
 
 /**
- * Tell whether a manager is alive: its locks answer within a second, and no thread of a subscription has died.
+ * Tell whether a manager is alive: its locks answer within a second, and no thread of a
+ * subscription has died.
  *
  * A manager that does not run is alive, and so is one whose handlers hang.
  *
@@ -213,10 +234,12 @@ tide_status tide_manager_readiness(struct tide_manager *manager, struct tide_rea
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT.
  */
-tide_status tide_manager_liveness(struct tide_manager *manager, struct tide_liveness *ret, struct tide_error *err);
+tide_status tide_manager_liveness(struct tide_manager *manager, struct tide_liveness *ret,
+				  struct tide_error *err);
 
 /**
- * Tell the HTTP status that answers a probe: 200 when healthy, ready or alive, else 503. NULL is 503.
+ * Tell the HTTP status that answers a probe: 200 when healthy, ready or alive, else 503. NULL is
+ * 503.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -254,8 +277,10 @@ static inline void tide_readiness_fini_cleanup(struct tide_readiness *readiness)
 tide_status tide_health_json(const struct tide_health *health, char **ret, struct tide_error *err);
 tide_status tide_subscription_health_json(const struct tide_subscription_health *health, char **ret,
 					  struct tide_error *err);
-tide_status tide_readiness_json(const struct tide_readiness *readiness, char **ret, struct tide_error *err);
-tide_status tide_liveness_json(const struct tide_liveness *liveness, char **ret, struct tide_error *err);
+tide_status tide_readiness_json(const struct tide_readiness *readiness, char **ret,
+				struct tide_error *err);
+tide_status tide_liveness_json(const struct tide_liveness *liveness, char **ret,
+			       struct tide_error *err);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

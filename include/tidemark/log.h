@@ -21,14 +21,16 @@ struct tide_log_line {
 	enum tide_log_level level;
 	const char *component; /* store, subscription, bus, checkpoint, dlq, manager, shutdown */
 	const char *message;   /* what happened, one line */
-	const char *fields; /* key=value pairs separated by spaces, quoted ones with \' and \\ within; may be empty */
+	/* key=value pairs separated by spaces, quoted ones with \' and \\ within; may be empty */
+	const char *fields;
 };
 
 /** Receives log lines; must not call back into Tidemark and must not block for long. */
 typedef void tide_log_sink(void *self, const struct tide_log_line *line);
 
 /**
- * Send log lines at or above `level` to `sink`; NULL is standard error, which is where they go before the first call, at warning.
+ * Send log lines at or above `level` to `sink`; NULL is standard error, which is where they go
+ * before the first call, at warning.
  *
  * Payloads and secrets are never logged.
  *

@@ -16,9 +16,10 @@ struct tide_repository;
 
 /** When a save that is due writes its snapshot. */
 enum tide_snapshot_mode {
-	TIDE_SNAPSHOT_SYNC,       /* inside the save */
-	TIDE_SNAPSHOT_BACKGROUND, /* soon, in a thread of the repository; at most one waits per aggregate */
-	TIDE_SNAPSHOT_MANUAL      /* never; only tide_repository_snapshot does */
+	TIDE_SNAPSHOT_SYNC, /* inside the save */
+	/* soon, in a thread of the repository; at most one waits per aggregate */
+	TIDE_SNAPSHOT_BACKGROUND,
+	TIDE_SNAPSHOT_MANUAL /* never; only tide_repository_snapshot does */
 };
 
 /** How to open a repository; zero members mean their defaults. Fill it with TIDE_REPOSITORY. */
@@ -27,13 +28,13 @@ struct tide_repository_options {
 	struct tide_store *store;               /* required; must outlive the repository */
 	const struct tide_aggregate_type *type; /* required; of what it creates and loads */
 	struct tide_bus *bus;                   /* saved events are published here; NULL: nowhere */
-	int32_t snapshot_every;                 /* events; due when a save crosses a multiple; 0: only on request */
-	enum tide_snapshot_mode snapshot_mode;  /* sync */
-	int32_t update_attempts;                /* of tide_repository_update; 0: 100 */
+	int32_t snapshot_every; /* events; due when a save crosses a multiple; 0: only on request */
+	enum tide_snapshot_mode snapshot_mode; /* sync */
+	int32_t update_attempts;               /* of tide_repository_update; 0: 100 */
 };
 #ifdef __cplusplus
-static inline struct tide_repository_options tide_repository_options_default(struct tide_store *store,
-									     const struct tide_aggregate_type *type)
+static inline struct tide_repository_options
+tide_repository_options_default(struct tide_store *store, const struct tide_aggregate_type *type)
 {
 	struct tide_repository_options options = {};
 	options.size = sizeof options;
@@ -42,8 +43,9 @@ static inline struct tide_repository_options tide_repository_options_default(str
 	return options;
 }
 #else
-#define TIDE_REPOSITORY(...)                                                                                           \
-	(&(const struct tide_repository_options){ .size = sizeof(struct tide_repository_options), __VA_ARGS__ })
+#define TIDE_REPOSITORY(...)                                                                       \
+	(&(const struct tide_repository_options){ .size = sizeof(struct tide_repository_options),  \
+						  __VA_ARGS__ })
 #endif
 
 /**
@@ -53,8 +55,8 @@ static inline struct tide_repository_options tide_repository_options_default(str
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_repository_open(const struct tide_repository_options *options, struct tide_repository **ret,
-				 struct tide_error *err);
+tide_status tide_repository_open(const struct tide_repository_options *options,
+				 struct tide_repository **ret, struct tide_error *err);
 
 /**
  * Close a repository after writing the snapshots that wait; NULL is allowed.
@@ -82,13 +84,14 @@ tide_status tide_repository_create(struct tide_repository *repository, const str
 /**
  * Load an aggregate: its snapshot where one is usable, then the events behind it.
  *
- * A snapshot of another schema_version, one that cannot be read, or one beyond the stream is passed over with a warning
- * in the log, and the whole stream is read.
+ * A snapshot of another schema_version, one that cannot be read, or one beyond the stream is passed
+ * over with a warning in the log, and the whole stream is read.
  *
  * Owns:    the caller owns `*ret`; release it with tide_aggregate_free.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_ARGUMENT, TIDE_DECODE, TIDE_UNHANDLED_EVENT, TIDE_VERSION, TIDE_BUSY,
- *          TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY, and what the type's functions return.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_ARGUMENT, TIDE_DECODE, TIDE_UNHANDLED_EVENT, TIDE_VERSION,
+ *          TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY, and what the type's functions
+ *          return.
  */
 tide_status tide_repository_load(struct tide_repository *repository, const struct tide_uuid *id,
 				 struct tide_aggregate **ret, struct tide_error *err);
@@ -100,8 +103,9 @@ tide_status tide_repository_load(struct tide_repository *repository, const struc
  * Threads: any.
  * Returns: as tide_repository_load, but never TIDE_NOT_FOUND.
  */
-tide_status tide_repository_load_or_create(struct tide_repository *repository, const struct tide_uuid *id,
-					   struct tide_aggregate **ret, struct tide_error *err);
+tide_status tide_repository_load_or_create(struct tide_repository *repository,
+					   const struct tide_uuid *id, struct tide_aggregate **ret,
+					   struct tide_error *err);
 
 /**
  * Ask for the version of an aggregate without reading its events; 0 when there is none.
@@ -110,24 +114,25 @@ tide_status tide_repository_load_or_create(struct tide_repository *repository, c
  * Threads: any.
  * Returns: as tide_store_stream_version.
  */
-tide_status tide_repository_version(struct tide_repository *repository, const struct tide_uuid *id, tide_version *ret,
-				    struct tide_error *err);
-tide_status tide_repository_exists(struct tide_repository *repository, const struct tide_uuid *id, bool *ret,
-				   struct tide_error *err);
+tide_status tide_repository_version(struct tide_repository *repository, const struct tide_uuid *id,
+				    tide_version *ret, struct tide_error *err);
+tide_status tide_repository_exists(struct tide_repository *repository, const struct tide_uuid *id,
+				   bool *ret, struct tide_error *err);
 
 /**
  * Store the uncommitted events, publish them, and take a snapshot when one is due.
  *
- * Nothing uncommitted is a success without I/O. On failure the events stay uncommitted; repeating the save after
- * TIDE_CONNECTION_LOST or TIDE_TIMEOUT is safe. TIDE_PUBLISH_FAILED means that the events are stored but were not published. A snapshot
- * that fails is logged and counted.
+ * Nothing uncommitted is a success without I/O. On failure the events stay uncommitted; repeating
+ * the save after TIDE_CONNECTION_LOST or TIDE_TIMEOUT is safe. TIDE_PUBLISH_FAILED means that the
+ * events are stored but were not published. A snapshot that fails is logged and counted.
  *
  * Owns:    nothing.
  * Threads: any; the aggregate belongs to the caller.
- * Returns: TIDE_OK, TIDE_CONFLICT (load again, decide again), TIDE_PUBLISH_FAILED, and as tide_store_append.
+ * Returns: TIDE_OK, TIDE_CONFLICT (load again, decide again), TIDE_PUBLISH_FAILED, and as
+ *          tide_store_append.
  */
-tide_status tide_repository_save(struct tide_repository *repository, struct tide_aggregate *aggregate,
-				 struct tide_error *err);
+tide_status tide_repository_save(struct tide_repository *repository,
+				 struct tide_aggregate *aggregate, struct tide_error *err);
 
 /**
  * Store the uncommitted events of several aggregates in one transaction: all of them or none.
@@ -138,22 +143,25 @@ tide_status tide_repository_save(struct tide_repository *repository, struct tide
  * Threads: any; the aggregates belong to the caller.
  * Returns: as tide_repository_save, TIDE_UNSUPPORTED (the backend has no such transaction).
  */
-tide_status tide_repository_save_all(struct tide_repository *repository, struct tide_aggregate *const *aggregates,
-				     size_t count, struct tide_error *err);
-
-/** What to do to an aggregate: raise events, or refuse with a status. Called again when somebody else was faster. */
-typedef tide_status tide_command(struct tide_aggregate *aggregate, void *context, struct tide_error *err);
-/** The same for several aggregates at once. */
-typedef tide_status tide_command_all(struct tide_aggregate *const *aggregates, size_t count, void *context,
+tide_status tide_repository_save_all(struct tide_repository *repository,
+				     struct tide_aggregate *const *aggregates, size_t count,
 				     struct tide_error *err);
+
+/** What to do to an aggregate: raise events, or refuse with a status. Called again when somebody
+ * else was faster. */
+typedef tide_status tide_command(struct tide_aggregate *aggregate, void *context,
+				 struct tide_error *err);
+/** The same for several aggregates at once. */
+typedef tide_status tide_command_all(struct tide_aggregate *const *aggregates, size_t count,
+				     void *context, struct tide_error *err);
 
 /**
  * Load (or create), run the command, save; on a conflict begin anew, up to `update_attempts` times.
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, what `command` returns, TIDE_CONFLICT after the last attempt, and as tide_repository_load and
- *          tide_repository_save.
+ * Returns: TIDE_OK, what `command` returns, TIDE_CONFLICT after the last attempt, and as
+ *          tide_repository_load and tide_repository_save.
  */
 tide_status tide_repository_update(struct tide_repository *repository, const struct tide_uuid *id,
 				   tide_command *command, void *context, struct tide_error *err);
@@ -165,18 +173,21 @@ tide_status tide_repository_update(struct tide_repository *repository, const str
  * Threads: any.
  * Returns: as tide_repository_update and tide_repository_save_all.
  */
-tide_status tide_repository_update_all(struct tide_repository *repository, const struct tide_uuid *ids, size_t count,
-				       tide_command_all *command, void *context, struct tide_error *err);
+tide_status tide_repository_update_all(struct tide_repository *repository,
+				       const struct tide_uuid *ids, size_t count,
+				       tide_command_all *command, void *context,
+				       struct tide_error *err);
 
 /**
  * Take a snapshot of a saved aggregate now, whatever the mode.
  *
  * Owns:    nothing.
  * Threads: any; the aggregate belongs to the caller.
- * Returns: TIDE_OK, TIDE_STATE (uncommitted events), TIDE_UNSUPPORTED (the type or the backend has none), and as
- *          tide_store_snapshot_save.
+ * Returns: TIDE_OK, TIDE_STATE (uncommitted events), TIDE_UNSUPPORTED (the type or the backend has
+ *          none), and as tide_store_snapshot_save.
  */
-tide_status tide_repository_snapshot(struct tide_repository *repository, const struct tide_aggregate *aggregate,
+tide_status tide_repository_snapshot(struct tide_repository *repository,
+				     const struct tide_aggregate *aggregate,
 				     struct tide_error *err);
 
 /**
@@ -186,7 +197,8 @@ tide_status tide_repository_snapshot(struct tide_repository *repository, const s
  * Threads: any.
  * Returns: TIDE_OK, TIDE_TIMEOUT, TIDE_ARGUMENT.
  */
-tide_status tide_repository_wait_snapshots(struct tide_repository *repository, double seconds, struct tide_error *err);
+tide_status tide_repository_wait_snapshots(struct tide_repository *repository, double seconds,
+					   struct tide_error *err);
 
 /** What a repository has done so far. */
 struct tide_repository_stats {

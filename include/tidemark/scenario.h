@@ -3,7 +3,8 @@
 #define TIDEMARK_SCENARIO_H
 
 /*
- * Tests of a domain in the form given, when, then; no store is needed, and any test framework can look at the outcome.
+ * Tests of a domain in the form given, when, then; no store is needed, and any test framework can
+ * look at the outcome.
  *
  *	struct tide_scenario *scenario = tide_scenario_new(&account_type);
  *	tide_scenario_given(scenario, &money_deposited, &(struct money_deposited){ .amount = 100 });
@@ -21,7 +22,8 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/** A scenario in progress; used by one thread. Every function takes NULL: a scenario that could not be made. */
+/** A scenario in progress; used by one thread. Every function takes NULL: a scenario that could not
+ * be made. */
 struct tide_scenario;
 
 /**
@@ -40,7 +42,8 @@ struct tide_scenario *tide_scenario_new(const struct tide_aggregate_type *type);
  * Threads: the scenario's.
  * Returns: nothing.
  */
-void tide_scenario_given(struct tide_scenario *scenario, const struct tide_event_type *type, const void *payload);
+void tide_scenario_given(struct tide_scenario *scenario, const struct tide_event_type *type,
+			 const void *payload);
 
 /**
  * Run a command, or a decision, on the aggregate.
@@ -50,7 +53,8 @@ void tide_scenario_given(struct tide_scenario *scenario, const struct tide_event
  * Returns: nothing.
  */
 void tide_scenario_when(struct tide_scenario *scenario, tide_command *command, void *context);
-void tide_scenario_when_decided(struct tide_scenario *scenario, tide_decide *decide, const void *command);
+void tide_scenario_when_decided(struct tide_scenario *scenario, tide_decide *decide,
+				const void *command);
 
 /**
  * Expect the next event the command raised.
@@ -59,16 +63,19 @@ void tide_scenario_when_decided(struct tide_scenario *scenario, tide_decide *dec
  * Threads: the scenario's.
  * Returns: nothing.
  */
-void tide_scenario_then(struct tide_scenario *scenario, const struct tide_event_type *type, const void *payload);
+void tide_scenario_then(struct tide_scenario *scenario, const struct tide_event_type *type,
+			const void *payload);
 
 /**
- * Expect that the command was refused with a status, and that `message` (NULL: any) is part of its message.
+ * Expect that the command was refused with a status, and that `message` (NULL: any) is part of its
+ * message.
  *
  * Owns:    nothing.
  * Threads: the scenario's.
  * Returns: nothing.
  */
-void tide_scenario_then_refused(struct tide_scenario *scenario, tide_status status, const char *message);
+void tide_scenario_then_refused(struct tide_scenario *scenario, tide_status status,
+				const char *message);
 
 /**
  * Read the aggregate, for expectations about its state; NULL when the scenario has failed.
@@ -84,8 +91,8 @@ const struct tide_aggregate *tide_scenario_aggregate(const struct tide_scenario 
  *
  * Owns:    takes `scenario`.
  * Threads: the scenario's.
- * Returns: TIDE_OK; TIDE_STATE when something was not as said, and the message tells expected and actual;
- *          TIDE_OUT_OF_MEMORY; what a step before the command returned.
+ * Returns: TIDE_OK; TIDE_STATE when something was not as said, and the message tells expected and
+ *          actual; TIDE_OUT_OF_MEMORY; what a step before the command returned.
  */
 tide_status tide_scenario_end(struct tide_scenario *scenario, struct tide_error *err);
 

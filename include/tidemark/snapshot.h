@@ -16,7 +16,8 @@ struct tide_snapshot {
 	int32_t schema_version; /* of the state's shape, from 1 */
 	struct tide_text state; /* JSON */
 	struct tide_time created_at;
-	bool has_last_event; /* false: kept by an earlier version, or in a database without the column; set by saving */
+	/* false: kept by an earlier version, or in a database without the column; set by saving */
+	bool has_last_event;
 	struct tide_uuid last_event_id; /* of the event at `version`; nil: there was none */
 };
 
@@ -27,22 +28,23 @@ struct tide_snapshot {
  *
  * Owns:    the caller owns `ret->state.data`; release it with tide_free.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_ARGUMENT, TIDE_UNSUPPORTED (the backend keeps none), TIDE_DECODE, TIDE_BUSY,
- *          TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_ARGUMENT, TIDE_UNSUPPORTED (the backend keeps none),
+ *          TIDE_DECODE, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_store_snapshot_load(struct tide_store *store, struct tide_stream stream, struct tide_snapshot *ret,
-				     struct tide_error *err);
+tide_status tide_store_snapshot_load(struct tide_store *store, struct tide_stream stream,
+				     struct tide_snapshot *ret, struct tide_error *err);
 
 /**
  * Keep the state of an aggregate, replacing the one before.
  *
- * A stored snapshot of a higher version and the same schema_version stays, unless its last event is not in the stream at
- * that version; that is a success. `created_at` is set to now, and the last event is looked up.
+ * A stored snapshot of a higher version and the same schema_version stays, unless its last event is
+ * not in the stream at that version; that is a success. `created_at` is set to now, and the last
+ * event is looked up.
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_UNSUPPORTED, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_IO,
- *          TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_UNSUPPORTED, TIDE_BUSY, TIDE_CONNECTION_LOST,
+ *          TIDE_DISK_FULL, TIDE_IO, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_store_snapshot_save(struct tide_store *store, const struct tide_snapshot *snapshot,
 				     struct tide_error *err);

@@ -3,7 +3,8 @@
 #define TIDEMARK_SUBSCRIPTION_H
 
 /*
- * Subscriptions: durable handlers of the feed, run by a manager. Events come decoded, to the function of their type:
+ * Subscriptions: durable handlers of the feed, run by a manager. Events come decoded, to the
+ * function of their type:
  *
  *	static tide_status order_placed(void *self, const void *payload, const struct tide_event *event,
  *	                                struct tide_delivery *delivery)
@@ -34,24 +35,28 @@ struct tide_subscription;
 struct tide_delivery;
 
 /**
- * Handle one event. Return TIDE_OK when it is done. TIDE_HANDLER_TRANSIENT asks for another attempt,
- * TIDE_HANDLER_PERMANENT gives up on the event; any other status counts as what tide_status says of it.
+ * Handle one event. Return TIDE_OK when it is done. TIDE_HANDLER_TRANSIENT asks for another
+ * attempt, TIDE_HANDLER_PERMANENT gives up on the event; any other status counts as what
+ * tide_status says of it.
  */
-typedef tide_status tide_handler(void *self, const struct tide_event *event, struct tide_delivery *delivery);
+typedef tide_status tide_handler(void *self, const struct tide_event *event,
+				 struct tide_delivery *delivery);
 
 /** Handle the matching events of one page, in order, as a whole. */
-typedef tide_status tide_batch_handler(void *self, const struct tide_event *const *events, size_t count,
-				       struct tide_delivery *delivery);
+typedef tide_status tide_batch_handler(void *self, const struct tide_event *const *events,
+				       size_t count, struct tide_delivery *delivery);
 
 struct tide_event_type;
 
 /**
- * Handle one event of a type: `payload` is its struct, decoded, and released when the handler returns.
+ * Handle one event of a type: `payload` is its struct, decoded, and released when the handler
+ * returns.
  *
- * What it returns means what a handler's means. A payload that does not decode never reaches it: its event fails for good with
- * TIDE_DECODE.
+ * What it returns means what a handler's means. A payload that does not decode never reaches it:
+ * its event fails for good with TIDE_DECODE.
  */
-typedef tide_status tide_typed_handler(void *self, const void *payload, const struct tide_event *event,
+typedef tide_status tide_typed_handler(void *self, const void *payload,
+				       const struct tide_event *event,
 				       struct tide_delivery *delivery);
 
 /** Which function handles the events of a type. */
@@ -63,32 +68,38 @@ struct tide_event_handler {
 #define TIDE_EVENT_HANDLER_END { 0, 0 }
 /* clang-format on */
 
-/** Who receives events: a name, the types it wants, and one way to handle them. Copied at registration except for `self`. */
+/** Who receives events: a name, the types it wants, and one way to handle them. Copied at
+ * registration except for `self`. */
 struct tide_subscriber {
-	const char *name;               /* of the subscription and its checkpoint */
-	void *self;                     /* given to every call; must outlive the registration */
-	const char *const *event_types; /* declared types; ends in NULL; NULL or empty: all, or those of `handlers` */
-	tide_handler *handle;           /* exactly one of this, handle_batch and handlers */
+	const char *name; /* of the subscription and its checkpoint */
+	void *self;       /* given to every call; must outlive the registration */
+	/* declared types; ends in NULL; NULL or empty: all, or those of `handlers` */
+	const char *const *event_types;
+	tide_handler *handle; /* exactly one of this, handle_batch and handlers */
 	tide_batch_handler *handle_batch;
-	bool transactional; /* writes only through tide_delivery_connection; commits with the checkpoint */
-	/* Transactional only, may be NULL: a connection was opened (prepare statements; no transaction is open), or is about to
-	 * be closed. Called in the subscription's thread. */
+	/* writes only through tide_delivery_connection; commits with the checkpoint */
+	bool transactional;
+	/* Transactional only, may be NULL: a connection was opened (prepare statements; no
+	 * transaction is open), or is about to be closed. Called in the subscription's thread. */
 	tide_status (*attach)(void *self, void *connection, struct tide_error *err);
 	void (*detach)(void *self, void *connection);
-	const struct tide_event_handler *handlers; /* by type, payloads decoded; ends in TIDE_EVENT_HANDLER_END */
-	/* Transactional only, may be NULL: make the tables. Called in the subscription's thread once it owns its name, on each
-	 * connection before its first event, in a transaction of its own that is committed when this returns TIDE_OK. */
+	/* by type, payloads decoded; ends in TIDE_EVENT_HANDLER_END */
+	const struct tide_event_handler *handlers;
+	/* Transactional only, may be NULL: make the tables. Called in the subscription's thread
+	 * once it owns its name, on each connection before its first event, in a transaction of its
+	 * own that is committed when this returns TIDE_OK. */
 	tide_status (*prepare)(void *self, void *connection, struct tide_error *err);
-	/* Transactional only, may be NULL: look at what the delivery transaction has done. Called in the subscription's thread,
-	 * once before each commit, ahead of what Tidemark itself writes. What is not TIDE_OK rolls it back.
-	 * TIDE_HANDLER_PERMANENT is a fault of the handler: its events come again one by one, the first one that is at fault by
-	 * itself ends the run in ERROR, and none is dead-lettered. Others count as failures of the commit. */
+	/* Transactional only, may be NULL: look at what the delivery transaction has done. Called
+	 * in the subscription's thread, once before each commit, ahead of what Tidemark itself
+	 * writes. What is not TIDE_OK rolls it back. TIDE_HANDLER_PERMANENT is a fault of the
+	 * handler: its events come again one by one, the first one that is at fault by itself ends
+	 * the run in ERROR, and none is dead-lettered. Others count as failures of the commit. */
 	tide_status (*before_commit)(void *self, void *connection, struct tide_error *err);
 };
 
 /**
- * Tell a handler about its call: attempt (from 1), position of the (first) event, whether processing_timeout has passed,
- * whether the subscription is being stopped.
+ * Tell a handler about its call: attempt (from 1), position of the (first) event, whether
+ * processing_timeout has passed, whether the subscription is being stopped.
  *
  * Owns:    nothing.
  * Threads: the handler's.
@@ -100,7 +111,8 @@ bool tide_delivery_is_late(const struct tide_delivery *delivery);
 bool tide_delivery_is_stopping(const struct tide_delivery *delivery);
 
 /**
- * Give the open transaction's native connection (sqlite3 *, PGconn *) to a transactional handler; NULL to others.
+ * Give the open transaction's native connection (sqlite3 *, PGconn *) to a transactional handler;
+ * NULL to others.
  *
  * Owns:    nothing; the handler must neither commit, roll back nor close it.
  * Threads: the handler's.
@@ -109,14 +121,15 @@ bool tide_delivery_is_stopping(const struct tide_delivery *delivery);
 void *tide_delivery_connection(const struct tide_delivery *delivery);
 
 /**
- * Say why the handler fails, for error records and dead letters; returns `status` so that it can be returned at once.
+ * Say why the handler fails, for error records and dead letters; returns `status` so that it can be
+ * returned at once.
  *
  * Owns:    nothing; the text is copied.
  * Threads: the handler's.
  * Returns: `status`.
  */
-tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status status, const char *format, ...)
-	TIDE_PRINTF(3, 4);
+tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status status,
+			       const char *format, ...) TIDE_PRINTF(3, 4);
 
 /**
  * Attach a stack trace to the failure that this call will return.
@@ -128,8 +141,8 @@ tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status statu
 void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *stacktrace);
 
 /**
- * Say that the failure which this call will return is no fault of the event: the run ends in ERROR, and the event is neither
- * tried again nor set aside, but comes again with the next run.
+ * Say that the failure which this call will return is no fault of the event: the run ends in ERROR,
+ * and the event is neither tried again nor set aside, but comes again with the next run.
  *
  * Owns:    nothing.
  * Threads: the handler's.
@@ -152,43 +165,46 @@ enum tide_checkpoint_strategy {
 	TIDE_PERIODIC     /* every checkpoint_interval_seconds */
 };
 
-/** How a subscription behaves. Starts from TIDE_SUBSCRIPTION_CONFIG_DEFAULT; checked and copied by subscribe. */
+/** How a subscription behaves. Starts from TIDE_SUBSCRIPTION_CONFIG_DEFAULT; checked and copied by
+ * subscribe. */
 struct tide_subscription_config {
-	size_t size;                                       /* of this struct */
-	enum tide_start_from start_from;                   /* checkpoint */
-	tide_position start_position;                      /* with TIDE_START_POSITION; counts as processed; >= 0 */
-	int64_t batch_size;                                /* events in a page, 100 */
-	int64_t max_in_flight;                             /* events read ahead, 1000 */
-	int64_t max_batch_bytes;                           /* bytes read ahead, 16 MiB */
-	double backpressure_threshold;                     /* share of max_in_flight, 0.8 */
+	size_t size;                     /* of this struct */
+	enum tide_start_from start_from; /* checkpoint */
+	tide_position start_position;    /* with TIDE_START_POSITION; counts as processed; >= 0 */
+	int64_t batch_size;              /* events in a page, 100 */
+	int64_t max_in_flight;           /* events read ahead, 1000 */
+	int64_t max_batch_bytes;         /* bytes read ahead, 16 MiB */
+	double backpressure_threshold;   /* share of max_in_flight, 0.8 */
 	enum tide_checkpoint_strategy checkpoint_strategy; /* every batch */
 	double checkpoint_interval_seconds;                /* 5 */
 	double poll_interval_seconds;                      /* 1 */
 	double processing_timeout;                         /* seconds of one handler call, 30 */
-	double shutdown_timeout;                           /* seconds for stopping this subscription, 30 */
-	const char *const *event_types;                    /* ends in NULL; NULL: the subscriber's; empty: all */
-	const char *const *event_type_patterns;            /* ends in NULL; NULL: none */
-	const char *const *aggregate_types;                /* ends in NULL; NULL or empty: all */
-	const struct tide_uuid *tenant_id;                 /* NULL: all */
-	uint32_t partition_index;                          /* below partition_total */
-	uint32_t partition_total;                          /* 0: not partitioned; else 1..1024 */
-	bool continue_on_error;                            /* dead-letter and go on, true */
-	bool discard_failed_events;                        /* drop instead of dead-letter, false */
-	bool hold_aggregate_on_failure;                    /* park later events of a failed aggregate, false */
-	int32_t max_retries;                               /* attempts after the first, 5 */
-	double initial_retry_delay;                        /* seconds, 1 */
-	double max_retry_delay;                            /* seconds, 60 */
-	double retry_exponential_base;                     /* 2 */
-	double retry_jitter;                               /* share of the delay, 0.1 */
-	int32_t max_recent_errors;                         /* 100 */
-	int32_t max_errors_before_stop;                    /* failed events; 0: no limit */
-	bool circuit_breaker_enabled;                      /* true */
-	int32_t circuit_breaker_failure_threshold;         /* 5 */
-	double circuit_breaker_recovery_timeout;           /* seconds, 30 */
-	int32_t max_process_deaths;         /* an event that was seen to end the process so often is dead-lettered, 3 */
-	bool self_check;                    /* report holes in the versions of each aggregate delivered, false */
-	bool start_from_initially;          /* start_from counts only while there is no checkpoint, false */
-	int32_t max_infrastructure_retries; /* failures in a row of its databases; -1: no limit, the default */
+	double shutdown_timeout;        /* seconds for stopping this subscription, 30 */
+	const char *const *event_types; /* ends in NULL; NULL: the subscriber's; empty: all */
+	const char *const *event_type_patterns; /* ends in NULL; NULL: none */
+	const char *const *aggregate_types;     /* ends in NULL; NULL or empty: all */
+	const struct tide_uuid *tenant_id;      /* NULL: all */
+	uint32_t partition_index;               /* below partition_total */
+	uint32_t partition_total;               /* 0: not partitioned; else 1..1024 */
+	bool continue_on_error;                 /* dead-letter and go on, true */
+	bool discard_failed_events;             /* drop instead of dead-letter, false */
+	bool hold_aggregate_on_failure;         /* park later events of a failed aggregate, false */
+	int32_t max_retries;                    /* attempts after the first, 5 */
+	double initial_retry_delay;             /* seconds, 1 */
+	double max_retry_delay;                 /* seconds, 60 */
+	double retry_exponential_base;          /* 2 */
+	double retry_jitter;                    /* share of the delay, 0.1 */
+	int32_t max_recent_errors;              /* 100 */
+	int32_t max_errors_before_stop;         /* failed events; 0: no limit */
+	bool circuit_breaker_enabled;           /* true */
+	int32_t circuit_breaker_failure_threshold; /* 5 */
+	double circuit_breaker_recovery_timeout;   /* seconds, 30 */
+	/* an event that was seen to end the process so often is dead-lettered, 3 */
+	int32_t max_process_deaths;
+	bool self_check; /* report holes in the versions of each aggregate delivered, false */
+	bool start_from_initially; /* start_from counts only while there is no checkpoint, false */
+	/* failures in a row of its databases; -1: no limit, the default */
+	int32_t max_infrastructure_retries;
 };
 
 /* clang-format off */
@@ -215,14 +231,16 @@ struct tide_subscription_config {
 /**
  * Make the usual configurations: replaying history, and following only what is new.
  *
- * Catch-up: from the checkpoint, `batch_size` (0: 1000) events a page, saved every batch or, when `checkpoint_every_batch`
- * is false, periodically. Live only: from the end, 100 events a page, saved every event. All else default.
+ * Catch-up: from the checkpoint, `batch_size` (0: 1000) events a page, saved every batch or, when
+ * `checkpoint_every_batch` is false, periodically. Live only: from the end, 100 events a page,
+ * saved every event. All else default.
  *
  * Owns:    nothing.
  * Threads: any.
  * Returns: the configuration.
  */
-struct tide_subscription_config tide_catch_up_config(int64_t batch_size, bool checkpoint_every_batch);
+struct tide_subscription_config tide_catch_up_config(int64_t batch_size,
+						     bool checkpoint_every_batch);
 struct tide_subscription_config tide_live_only_config(void);
 
 /** What a subscription is doing. */
@@ -236,7 +254,8 @@ enum tide_state {
 };
 
 /**
- * Tell whether a state is one of delivering (catching up, live), paused, or an end (stopped, error).
+ * Tell whether a state is one of delivering (catching up, live), paused, or an end (stopped,
+ * error).
  *
  * Owns:    nothing.
  * Threads: any.
@@ -250,7 +269,8 @@ bool tide_state_is_terminal(enum tide_state state);
 enum tide_pause_reason { TIDE_PAUSE_MANUAL, TIDE_PAUSE_MAINTENANCE, TIDE_PAUSE_BACKPRESSURE };
 
 /**
- * Name a state ("catching_up"), a pause reason ("manual") or a strategy ("every_batch") as written in JSON.
+ * Name a state ("catching_up"), a pause reason ("manual") or a strategy ("every_batch") as written
+ * in JSON.
  *
  * Owns:    nothing; the text is static.
  * Threads: any.
@@ -287,13 +307,14 @@ struct tide_subscription_status {
 	double pause_duration_seconds;       /* when paused */
 	int64_t in_flight;                   /* read ahead and not settled */
 	int64_t in_flight_peak;
-	bool backpressure;                       /* in_flight is at or above its threshold */
-	bool standby;                            /* another process owns this subscription */
-	bool lag_stale;                          /* the store could not be asked in time */
-	char waiting_for[TIDE_WAITING_FOR_SIZE]; /* who holds back committed events by an open append; empty: nobody */
-	bool lag_known;                          /* false: the feed end was never known, and lag_events is 0 */
-	int64_t redeliveries_resolved;           /* since it was subscribed: dead letters handled after all */
-	int64_t redeliveries_failed;             /* since it was subscribed: dead letters that failed again */
+	bool backpressure; /* in_flight is at or above its threshold */
+	bool standby;      /* another process owns this subscription */
+	bool lag_stale;    /* the store could not be asked in time */
+	/* who holds back committed events by an open append; empty: nobody */
+	char waiting_for[TIDE_WAITING_FOR_SIZE];
+	bool lag_known; /* false: the feed end was never known, and lag_events is 0 */
+	int64_t redeliveries_resolved; /* since it was subscribed: dead letters handled after all */
+	int64_t redeliveries_failed;   /* since it was subscribed: dead letters that failed again */
 };
 
 /**
@@ -308,7 +329,8 @@ enum tide_state tide_subscription_state(const struct tide_subscription *subscrip
 tide_position tide_subscription_position(const struct tide_subscription *subscription);
 
 /**
- * Tell whether a subscription delivers (catching up, live), is paused, or has ended (stopped, error); NULL has ended.
+ * Tell whether a subscription delivers (catching up, live), is paused, or has ended (stopped,
+ * error); NULL has ended.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -325,27 +347,30 @@ bool tide_subscription_is_terminal(const struct tide_subscription *subscription)
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT.
  */
-tide_status tide_subscription_status(struct tide_subscription *subscription, struct tide_subscription_status *ret,
-				     struct tide_error *err);
+tide_status tide_subscription_status(struct tide_subscription *subscription,
+				     struct tide_subscription_status *ret, struct tide_error *err);
 
 /**
- * Wait until a subscription has settled everything up to `position`, or is stopped or in error, or the time is up.
+ * Wait until a subscription has settled everything up to `position`, or is stopped or in error, or
+ * the time is up.
  *
  * Owns:    nothing.
  * Threads: any but the subscription's own.
  * Returns: TIDE_OK, TIDE_TIMEOUT, TIDE_STATE (it ended before), TIDE_DEADLOCK, TIDE_ARGUMENT.
  */
-tide_status tide_subscription_wait(struct tide_subscription *subscription, tide_position position, double seconds,
-				   struct tide_error *err);
+tide_status tide_subscription_wait(struct tide_subscription *subscription, tide_position position,
+				   double seconds, struct tide_error *err);
 
 /**
- * Wait until a subscription is in `state`, or cannot get there without being started again, or the time is up.
+ * Wait until a subscription is in `state`, or cannot get there without being started again, or the
+ * time is up.
  *
  * Owns:    nothing.
  * Threads: any but the subscription's own.
  * Returns: TIDE_OK, TIDE_TIMEOUT, TIDE_STATE (it ended before), TIDE_DEADLOCK, TIDE_ARGUMENT.
  */
-tide_status tide_subscription_wait_state(struct tide_subscription *subscription, enum tide_state state, double seconds,
+tide_status tide_subscription_wait_state(struct tide_subscription *subscription,
+					 enum tide_state state, double seconds,
 					 struct tide_error *err);
 
 /**
@@ -376,8 +401,9 @@ struct tide_recent_error {
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_subscription_recent_errors(struct tide_subscription *subscription, struct tide_recent_error **ret,
-					    size_t *ret_count, struct tide_error *err);
+tide_status tide_subscription_recent_errors(struct tide_subscription *subscription,
+					    struct tide_recent_error **ret, size_t *ret_count,
+					    struct tide_error *err);
 
 /** How a subscription reads ahead; acquisitions - releases = in flight, always. A plain value. */
 struct tide_flow_stats {
@@ -429,31 +455,37 @@ struct tide_breaker_status {
 };
 
 /**
- * Take the statistics of reading ahead, of the filter, or of one operation's retries, in the present or last run.
+ * Take the statistics of reading ahead, of the filter, or of one operation's retries, in the
+ * present or last run.
  *
  * Owns:    nothing.
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT.
  */
-tide_status tide_subscription_flow_stats(struct tide_subscription *subscription, struct tide_flow_stats *ret,
-					 struct tide_error *err);
-tide_status tide_subscription_filter_stats(struct tide_subscription *subscription, struct tide_filter_stats *ret,
-					   struct tide_error *err);
-tide_status tide_subscription_retry_stats(struct tide_subscription *subscription, enum tide_retry_operation operation,
+tide_status tide_subscription_flow_stats(struct tide_subscription *subscription,
+					 struct tide_flow_stats *ret, struct tide_error *err);
+tide_status tide_subscription_filter_stats(struct tide_subscription *subscription,
+					   struct tide_filter_stats *ret, struct tide_error *err);
+tide_status tide_subscription_retry_stats(struct tide_subscription *subscription,
+					  enum tide_retry_operation operation,
 					  struct tide_retry_stats *ret, struct tide_error *err);
 
 /**
- * Look at the two circuit breakers of a subscription; `infra` is the one of reads, checkpoints, dead letters and ownership.
+ * Look at the two circuit breakers of a subscription; `infra` is the one of reads, checkpoints,
+ * dead letters and ownership.
  *
  * Owns:    nothing.
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT.
  */
-tide_status tide_subscription_breakers(struct tide_subscription *subscription, struct tide_breaker_status *ret_handler,
-				       struct tide_breaker_status *ret_infra, struct tide_error *err);
+tide_status tide_subscription_breakers(struct tide_subscription *subscription,
+				       struct tide_breaker_status *ret_handler,
+				       struct tide_breaker_status *ret_infra,
+				       struct tide_error *err);
 
 /**
- * Name a breaker's state ("half_open") or an operation that is tried again ("checkpoint") as written in JSON.
+ * Name a breaker's state ("half_open") or an operation that is tried again ("checkpoint") as
+ * written in JSON.
  *
  * Owns:    nothing; the text is static.
  * Threads: any.
@@ -469,10 +501,14 @@ const char *tide_retry_operation_name(enum tide_retry_operation operation);
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
-tide_status tide_flow_stats_json(const struct tide_flow_stats *stats, char **ret, struct tide_error *err);
-tide_status tide_filter_stats_json(const struct tide_filter_stats *stats, char **ret, struct tide_error *err);
-tide_status tide_retry_stats_json(const struct tide_retry_stats *stats, char **ret, struct tide_error *err);
-tide_status tide_breaker_status_json(const struct tide_breaker_status *status, char **ret, struct tide_error *err);
+tide_status tide_flow_stats_json(const struct tide_flow_stats *stats, char **ret,
+				 struct tide_error *err);
+tide_status tide_filter_stats_json(const struct tide_filter_stats *stats, char **ret,
+				   struct tide_error *err);
+tide_status tide_retry_stats_json(const struct tide_retry_stats *stats, char **ret,
+				  struct tide_error *err);
+tide_status tide_breaker_status_json(const struct tide_breaker_status *status, char **ret,
+				     struct tide_error *err);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

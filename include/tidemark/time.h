@@ -16,7 +16,7 @@ struct tide_time {
 	int64_t unix_us; /* microseconds since 1970-01-01T00:00:00Z, negative before */
 };
 
-#define TIDE_TIME_TEXT_SIZE 33                         /* bytes of the text form with its terminating NUL */
+#define TIDE_TIME_TEXT_SIZE 33 /* bytes of the text form with its terminating NUL */
 #define TIDE_TIME_MIN_US (-INT64_C(62135596800000000)) /* 0001-01-01T00:00:00.000000 */
 #define TIDE_TIME_MAX_US INT64_C(253402300799999999)   /* 9999-12-31T23:59:59.999999 */
 
@@ -30,7 +30,8 @@ struct tide_time {
 struct tide_time tide_time_now(void);
 
 /**
- * Read an RFC 3339 instant: `T` or one space, 0 to 9 fraction digits (cut to 6), `Z`, `+HH:MM`, or no zone for UTC.
+ * Read an RFC 3339 instant: `T` or one space, 0 to 9 fraction digits (cut to 6), `Z`, `+HH:MM`, or
+ * no zone for UTC.
  *
  * Owns:    nothing.
  * Threads: any.

@@ -12,7 +12,8 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/** A UUID (RFC 9562), most significant byte first; all zero is the nil UUID and means "none" in optional fields. */
+/** A UUID (RFC 9562), most significant byte first; all zero is the nil UUID and means "none" in
+ * optional fields. */
 struct tide_uuid {
 	uint8_t bytes[16]; /* in the order of the text form */
 };
@@ -38,7 +39,8 @@ tide_status tide_uuid_parse(const char *text, struct tide_uuid *ret, struct tide
 char *tide_uuid_format(const struct tide_uuid *uuid, char ret[TIDE_UUID_TEXT_SIZE]);
 
 /**
- * Make a random UUID (version 4), or a time-ordered one (version 7, increasing within this process).
+ * Make a random UUID (version 4), or a time-ordered one (version 7, increasing within this
+ * process).
  *
  * Owns:    nothing.
  * Threads: any.
@@ -48,9 +50,11 @@ struct tide_uuid tide_uuid_v4(void);
 struct tide_uuid tide_uuid_v7(void);
 
 /**
- * Make the version-5 UUID of a name (SHA-1, RFC 9562 section 5.5): the same name gives the same UUID everywhere.
+ * Make the version-5 UUID of a name (SHA-1, RFC 9562 section 5.5): the same name gives the same
+ * UUID everywhere.
  *
- * A NULL `space` means the namespace Tidemark uses for `Order/name:anything`, the URL namespace of RFC 9562.
+ * A NULL `space` means the namespace Tidemark uses for `Order/name:anything`, the URL namespace of
+ * RFC 9562.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -63,7 +67,8 @@ struct tide_uuid tide_uuid_v5(const struct tide_uuid *space, const char *name);
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: whether it is nil, whether they are equal; below, at or above 0 as `a` is before, equal to or after `b`.
+ * Returns: whether it is nil, whether they are equal; below, at or above 0 as `a` is before, equal
+ *          to or after `b`.
  */
 bool tide_uuid_is_nil(const struct tide_uuid *uuid);
 bool tide_uuid_equal(const struct tide_uuid *a, const struct tide_uuid *b);

@@ -3,8 +3,9 @@
 #define TIDEMARK_VERSION_H
 
 /*
- * TIDE_VERSION_MAJOR, TIDE_VERSION_MINOR, TIDE_VERSION_PATCH, TIDE_VERSION_TEXT ("1.2.3") and TIDE_VERSION_NUMBER (1002003) are of
- * the headers that a program was compiled with; meson.build is where they come from.
+ * TIDE_VERSION_MAJOR, TIDE_VERSION_MINOR, TIDE_VERSION_PATCH, TIDE_VERSION_TEXT ("1.2.3") and
+ * TIDE_VERSION_NUMBER (1002003) are of the headers that a program was compiled with; meson.build is
+ * where they come from.
  *
  *	#if TIDE_VERSION_NUMBER >= 1002000
  *	if (strcmp(tide_library_version(), TIDE_VERSION_TEXT) != 0)

@@ -32,9 +32,11 @@ const struct tide_backend *tide_backend_find(const char *scheme)
 		return NULL;
 	if (strcmp(scheme, "postgres") == 0)
 		scheme = "postgresql";
+
 	for (size_t i = 0; i < sizeof registry_builtin / sizeof registry_builtin[0]; i++)
 		if (strcmp(registry_builtin[i]->scheme, scheme) == 0)
 			return registry_builtin[i];
+
 	for (size_t i = 0; i < REGISTRY_MAX; i++) {
 		const struct tide_backend *backend = atomic_load(&registry_added[i]);
 		if (backend && strcmp(backend->scheme, scheme) == 0)
@@ -46,10 +48,11 @@ const struct tide_backend *tide_backend_find(const char *scheme)
 tide_status tide_backend_register(const struct tide_backend *backend, struct tide_error *err)
 {
 	if (!backend || !backend->scheme || !backend->store.open)
-		return tide_fail(err, TIDE_ARGUMENT, "a backend needs a scheme and an open function");
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "a backend needs a scheme and an open function");
 	if (tide_backend_find(backend->scheme))
-		return tide_fail(err, TIDE_ALREADY_EXISTS, "a backend for '%s:' is registered already",
-				 backend->scheme);
+		return tide_fail(err, TIDE_ALREADY_EXISTS,
+				 "a backend for '%s:' is registered already", backend->scheme);
 	for (size_t i = 0; i < REGISTRY_MAX; i++) {
 		const struct tide_backend *empty = NULL;
 		if (atomic_compare_exchange_strong(&registry_added[i], &empty, backend))

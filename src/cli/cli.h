@@ -2,7 +2,8 @@
 #ifndef TIDE_CLI_CLI_H
 #define TIDE_CLI_CLI_H
 
-/* The `tide` command: what its commands share. One command a file, cmd_*.c; each returns an exit status. */
+/* The `tide` command: what its commands share. One command a file, cmd_*.c; each returns an exit
+ * status. */
 
 #include <stdio.h>
 
@@ -91,7 +92,8 @@ struct cli {
 	int arg_count;
 	const char *store_url;
 	bool json;
-	int output_error; /* errno when standard output first refused something; 0: it has not, or nobody looked */
+	/* errno when standard output first refused something; 0: it has not, or nobody looked */
+	int output_error;
 };
 
 /* ---- options.c: the command line ---- */
@@ -106,13 +108,15 @@ struct tide_bound option_bound(const struct cli *cli, enum cli_option option);
 /** The option's instant or UUID; NULL when it is absent. */
 const struct tide_time *option_time(const struct cli *cli, enum cli_option option);
 const struct tide_uuid *option_uuid(const struct cli *cli, enum cli_option option);
-/** Find the option's text among `names` (ends in NULL); `*ret` is its index, 0 when the option is absent. CLI_DONE,
- * CLI_USAGE. */
+/** Find the option's text among `names` (ends in NULL); `*ret` is its index, 0 when the option is
+ * absent. CLI_DONE, CLI_USAGE. */
 int option_choice(struct cli *cli, enum cli_option option, const char *const *names, int *ret);
 /** A number of 0 or more and nothing else. */
 bool number_read(const char *text, int64_t *ret);
-/** Read `Order/UUID` or `Order/name:anything`. The type is copied into `type`. CLI_DONE, CLI_USAGE. */
-int stream_read(struct cli *cli, const char *text, char type[TIDE_NAME_MAX + 1], struct tide_stream *ret);
+/** Read `Order/UUID` or `Order/name:anything`. The type is copied into `type`. CLI_DONE,
+ * CLI_USAGE. */
+int stream_read(struct cli *cli, const char *text, char type[TIDE_NAME_MAX + 1],
+		struct tide_stream *ret);
 
 /* ---- help.c: what the tables say, for people ---- */
 
@@ -126,11 +130,12 @@ void help_print_man(FILE *out);
 int cli_usage(struct cli *cli, const char *format, ...) TIDE_PRINTF(2, 3);
 /** Say on standard error why the command failed; returns the exit status that fits. */
 int cli_fail(struct cli *cli, const struct tide_error *err);
-/** The same with members that a program may need, written by json_* calls: `,"actual":3` (no braces). */
+/** The same with members that a program may need, written by json_* calls: `,"actual":3` (no
+ * braces). */
 int cli_fail_with(struct cli *cli, const struct tide_error *err, const struct buffer *members);
 int cli_exit_of(tide_status status);
-/** The same for what ended a run: whatever it says of an event or a database, what the command was given was right. CLI_UNAVAILABLE,
- * CLI_FAILED. */
+/** The same for what ended a run: whatever it says of an event or a database, what the command was
+ * given was right. CLI_UNAVAILABLE, CLI_FAILED. */
 int cli_fail_run(struct cli *cli, const struct tide_error *err);
 /** A remark on standard error; nothing with --json. */
 void cli_note(struct cli *cli, const char *format, ...) TIDE_PRINTF(2, 3);
@@ -138,7 +143,8 @@ void cli_note(struct cli *cli, const char *format, ...) TIDE_PRINTF(2, 3);
 void cli_log(void *self, const struct tide_log_line *line);
 /** Write one line of JSON, or of text, and release the buffer. CLI_DONE, CLI_FAILED. */
 int cli_line(struct cli *cli, struct buffer *line);
-/** Write text that anybody may have made: on a terminal without the characters that it would obey. */
+/** Write text that anybody may have made: on a terminal without the characters that it would
+ * obey. */
 void output_put(FILE *file, const char *text, size_t size);
 /** Add the same for a terminal; of the controls below U+0020 only those `allowed` stay. */
 void output_add_shown(struct buffer *buffer, const char *text, size_t size, const char *allowed);
@@ -156,12 +162,13 @@ int cli_out_of_memory(struct cli *cli);
 
 #define TABLE_COLUMNS 10
 
-/** Rows under aligned columns; widths only grow from flush to flush, so that a long listing stays readable. On a terminal a row is
- * one line, cut at its width unless --wide is given. */
+/** Rows under aligned columns; widths only grow from flush to flush, so that a long listing stays
+ * readable. On a terminal a row is one line, cut at its width unless --wide is given. */
 struct table {
 	size_t columns;
-	/* A first character says more: '>' to the right; '~' shortened in its middle where the width is short; '!' a word that has a
-	 * colour; '|' the last one, continued below itself instead of cut. */
+	/* A first character says more: '>' to the right; '~' shortened in its middle where the
+	 * width is short; '!' a word that has a colour; '|' the last one, continued below itself
+	 * instead of cut. */
 	const char *heads[TABLE_COLUMNS];
 	char kinds[TABLE_COLUMNS]; /* that character, or 0 */
 	size_t widths[TABLE_COLUMNS];
@@ -207,24 +214,30 @@ enum cli_access {
 /** Open the store to write, or to read where that is all that this user may. */
 struct tide_store *cli_open_as_allowed(struct cli *cli, enum cli_access *ret_access, int *ret_exit);
 /** Open the checkpoints of --into, or of the store. */
-struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store, enum cli_access access,
-					      int *ret_exit);
+struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store,
+					      enum cli_access access, int *ret_exit);
 struct tide_lease_info;
 /** The lease of a projection, as far as the database keeps it. */
-bool cli_find_lease(struct tide_checkpoints *checkpoints, const char *name, struct tide_lease_info *ret);
-/** Who owns a projection, as far as it is kept: ` (pid 12 on a host, since …, its lease ends in 4 s)`. A static buffer. */
+bool cli_find_lease(struct tide_checkpoints *checkpoints, const char *name,
+		    struct tide_lease_info *ret);
+/** Who owns a projection, as far as it is kept: ` (pid 12 on a host, since …, its lease ends in 4
+ * s)`. A static buffer. */
 const char *cli_owner_text(struct tide_checkpoints *checkpoints, const char *name);
-/** Wait for appends that are open now, as --wait says: how far the feed is settled then. CLI_DONE, or what failed. */
+/** Wait for appends that are open now, as --wait says: how far the feed is settled then. CLI_DONE,
+ * or what failed. */
 int cli_settle(struct cli *cli, struct tide_store *store, struct tide_horizon *ret);
-/** When that was not far enough: say from where, and who holds it. CLI_DONE when it was, CLI_UNAVAILABLE. */
+/** When that was not far enough: say from where, and who holds it. CLI_DONE when it was,
+ * CLI_UNAVAILABLE. */
 int cli_fail_unsettled(struct cli *cli, const struct tide_horizon *horizon);
 /** The same as a warning. */
 void cli_warn_unsettled(struct cli *cli, const struct tide_horizon *horizon);
 
 /* ---- run.c: running a manager until a signal ---- */
 
-/** tide_manager_run_until_shutdown, once in a process; a signal that comes twice at once does not end the command behind it. */
-tide_status cli_run(struct tide_manager *manager, struct tide_shutdown_result *ret, struct tide_error *err);
+/** tide_manager_run_until_shutdown, once in a process; a signal that comes twice at once does not
+ * end the command behind it. */
+tide_status cli_run(struct tide_manager *manager, struct tide_shutdown_result *ret,
+		    struct tide_error *err);
 
 /* ---- events.c: events as lines, and the filters of read, tail and export ---- */
 

@@ -6,7 +6,8 @@
 
 #include "cli/cli.h"
 
-#define DATA_SIZE_MAX (16u << 20) /* what a store takes; white space around it is not worth reading more */
+/* what a store takes; white space around it is not worth reading more */
+#define DATA_SIZE_MAX (16u << 20)
 
 /** What an append needs, kept while the call lasts. */
 struct append_call {
@@ -27,7 +28,8 @@ static int append_expected(struct cli *cli, int64_t *ret)
 	else if (strcmp(text, "exists") == 0)
 		*ret = TIDE_STREAM_EXISTS;
 	else if (!number_read(text, ret))
-		return cli_usage(cli, "--expected '%s' is none of any, none, exists, and no version", text);
+		return cli_usage(
+			cli, "--expected '%s' is none of any, none, exists, and no version", text);
 	return CLI_DONE;
 }
 
@@ -40,7 +42,8 @@ static int append_read_data(struct cli *cli, struct buffer *data)
 	while (data->size <= DATA_SIZE_MAX && (size = read(STDIN_FILENO, chunk, sizeof chunk)) > 0)
 		buffer_add(data, chunk, (size_t)size);
 	if (data->size > DATA_SIZE_MAX)
-		return cli_usage(cli, "standard input: DATA is longer than %u bytes", DATA_SIZE_MAX);
+		return cli_usage(cli, "standard input: DATA is longer than %u bytes",
+				 DATA_SIZE_MAX);
 	if (size == 0 && !data->failed)
 		return CLI_DONE;
 	tide_fail(&err, size < 0 ? TIDE_IO : TIDE_OUT_OF_MEMORY, "standard input: cannot be read");
@@ -55,7 +58,8 @@ static int append_prepare(struct cli *cli, struct append_call *call)
 	if (exit == CLI_DONE)
 		exit = append_expected(cli, &call->append.expected);
 	if (exit == CLI_DONE && options[OPT_EVENT_VERSION].number > INT32_MAX)
-		exit = cli_usage(cli, "--event-version '%s' is too great", options[OPT_EVENT_VERSION].text);
+		exit = cli_usage(cli, "--event-version '%s' is too great",
+				 options[OPT_EVENT_VERSION].text);
 	if (exit != CLI_DONE)
 		return exit;
 	call->event = (struct tide_new_event){
@@ -78,7 +82,8 @@ static int append_prepare(struct cli *cli, struct append_call *call)
 		return CLI_DONE;
 	}
 	exit = append_read_data(cli, &call->data);
-	call->event.payload = (struct tide_text){ call->data.data ? call->data.data : "", call->data.size };
+	call->event.payload =
+		(struct tide_text){ call->data.data ? call->data.data : "", call->data.size };
 	return exit;
 }
 
@@ -102,7 +107,8 @@ static int append_conflict(struct cli *cli, const struct append_call *call, tide
 	return exit;
 }
 
-static int append_print(struct cli *cli, const struct append_call *call, const struct tide_append_result *result)
+static int append_print(struct cli *cli, const struct append_call *call,
+			const struct tide_append_result *result)
 {
 	struct buffer line = { 0 };
 	char id[TIDE_UUID_TEXT_SIZE];
@@ -131,15 +137,16 @@ static int append_print(struct cli *cli, const struct append_call *call, const s
 	return cli_line(cli, &line);
 }
 
-/* Whoever repeats an append since nothing was printed stores the event twice: say that it is there. */
+/* Whoever repeats an append since nothing was printed stores the event twice: say that it is
+ * there. */
 static int append_told(struct cli *cli, int exit, const struct tide_append_result *result)
 {
 	struct tide_error err;
 
 	if (exit != CLI_DONE || fflush(stdout) == 0)
 		return exit;
-	tide_fail(&err, TIDE_IO, "standard output: %s; the event is stored, at position %lld", strerror(errno),
-		  (long long)result->last_position);
+	tide_fail(&err, TIDE_IO, "standard output: %s; the event is stored, at position %lld",
+		  strerror(errno), (long long)result->last_position);
 	return cli_fail(cli, &err);
 }
 

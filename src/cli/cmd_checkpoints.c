@@ -12,6 +12,7 @@ static void checkpoint_json(struct buffer *line, const struct tide_checkpoint *r
 	json_key(line, "projection_name");
 	json_string(line, row->projection_name);
 	json_key(line, "global_position");
+
 	if (row->has_position)
 		json_integer(line, row->position);
 	else
@@ -23,6 +24,7 @@ static void checkpoint_json(struct buffer *line, const struct tide_checkpoint *r
 	json_key(line, "last_event_type");
 	json_string(line, *row->last_event_type ? row->last_event_type : NULL);
 	json_key(line, "last_processed_at");
+
 	if (row->has_last_processed_at)
 		json_time(line, row->last_processed_at);
 	else
@@ -58,7 +60,8 @@ static int checkpoints_print(struct cli *cli, const struct tide_checkpoint *rows
 			table_add(&table, "-");
 		table_add(&table, "%s", number_text(row->events_processed));
 		table_add(&table, "%s", *row->last_event_type ? row->last_event_type : "-");
-		table_add(&table, "%s", time_text(row->has_last_processed_at, row->last_processed_at));
+		table_add(&table, "%s",
+			  time_text(row->has_last_processed_at, row->last_processed_at));
 	}
 	if (exit == CLI_DONE)
 		exit = table_flush(cli, &table);
@@ -104,7 +107,8 @@ static int checkpoints_reset(struct cli *cli, struct tide_checkpoints *checkpoin
 	    tide_checkpoints_is_owned(checkpoints, name, &is_owned, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	if (is_owned && !cli->options[OPT_FORCE].is_set) {
-		tide_fail(&err, TIDE_STATE, "projection '%s' is running; stop it first, or say --force", name);
+		tide_fail(&err, TIDE_STATE,
+			  "projection '%s' is running; stop it first, or say --force", name);
 		return cli_fail(cli, &err);
 	}
 	if (is_owned && tide_checkpoints_rewind(checkpoints, name, 0, &deleted, &err) != TIDE_OK)
@@ -112,7 +116,8 @@ static int checkpoints_reset(struct cli *cli, struct tide_checkpoints *checkpoin
 	if (tide_checkpoints_reset(checkpoints, name, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	if (deleted)
-		cli_note(cli, "%s unresolved dead letters of '%s' were deleted", number_text(deleted), name);
+		cli_note(cli, "%s unresolved dead letters of '%s' were deleted",
+			 number_text(deleted), name);
 	if (cli->json) {
 		json_open(&line, '{');
 		json_key(&line, "projection_name");
@@ -142,7 +147,8 @@ static int checkpoints_rewind(struct cli *cli, struct tide_checkpoints *checkpoi
 	    tide_checkpoints_is_owned(checkpoints, name, &is_owned, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	if (is_owned && !cli->options[OPT_FORCE].is_set) {
-		tide_fail(&err, TIDE_STATE, "projection '%s' is running; stop it first, or say --force", name);
+		tide_fail(&err, TIDE_STATE,
+			  "projection '%s' is running; stop it first, or say --force", name);
 		return cli_fail(cli, &err);
 	}
 	if (tide_checkpoints_rewind(checkpoints, name, to, &deleted, &err) != TIDE_OK)
@@ -160,10 +166,11 @@ static int checkpoints_rewind(struct cli *cli, struct tide_checkpoints *checkpoi
 		json_close(&line, '}');
 		return cli_line(cli, &line);
 	}
-	buffer_format(&line, "'%s' goes on behind position %lld; it was at %lld", name, (long long)to,
-		      (long long)(row.has_position ? row.position : 0));
+	buffer_format(&line, "'%s' goes on behind position %lld; it was at %lld", name,
+		      (long long)to, (long long)(row.has_position ? row.position : 0));
 	if (deleted)
-		buffer_format(&line, "; %s dead letters above it were deleted", number_text(deleted));
+		buffer_format(&line, "; %s dead letters above it were deleted",
+			      number_text(deleted));
 	return cli_line(cli, &line);
 }
 
@@ -186,8 +193,9 @@ static int checkpoints_accept(struct cli *cli, struct tide_checkpoints *checkpoi
 		json_uuid(&line, &anchor.event_id);
 		json_close(&line, '}');
 	} else {
-		buffer_format(&line, "'%s' accepts the store as it is; it stands on the event at %lld", name,
-			      (long long)anchor.position);
+		buffer_format(&line,
+			      "'%s' accepts the store as it is; it stands on the event at %lld",
+			      name, (long long)anchor.position);
 	}
 	return cli_line(cli, &line);
 }
@@ -216,10 +224,13 @@ static int checkpoints_print_release(struct cli *cli, const char *name, bool is_
 	if (!is_owned)
 		buffer_format(&line, "'%s' is released; nobody who lives owned it", name);
 	else
-		buffer_format(&line, "'%s' is released; its owner%s is fenced at its next write or renewal", name,
-			      owner);
+		buffer_format(
+			&line,
+			"'%s' is released; its owner%s is fenced at its next write or renewal",
+			name, owner);
 	if (is_owned && lease->seconds_left < 0)
-		buffer_format(&line, "%s", ", and keeps others out by a lock of its process until then");
+		buffer_format(&line, "%s",
+			      ", and keeps others out by a lock of its process until then");
 	return cli_line(cli, &line);
 }
 
@@ -236,8 +247,10 @@ static int checkpoints_release(struct cli *cli, struct tide_checkpoints *checkpo
 	const char *owner = cli_owner_text(checkpoints, name);
 	(void)cli_find_lease(checkpoints, name, &lease);
 	if (is_owned && !cli->options[OPT_FORCE].is_set) {
-		tide_fail(&err, TIDE_STATE, "projection '%s' is running in another process%s; stop it, or say --force",
-			  name, owner);
+		tide_fail(
+			&err, TIDE_STATE,
+			"projection '%s' is running in another process%s; stop it, or say --force",
+			name, owner);
 		return cli_fail(cli, &err);
 	}
 	if (tide_checkpoints_release(checkpoints, name, &err) != TIDE_OK)
@@ -257,7 +270,8 @@ static int lag_print(struct cli *cli, struct table *table, const struct tide_lag
 		table_add(table, "%s", number_text(lag->lag_events));
 		table_add(table, "%.1f", lag->lag_seconds);
 		table_add(table, "%s", number_text(lag->events_processed));
-		table_add(table, "%s", time_text(lag->has_last_processed_at, lag->last_processed_at));
+		table_add(table, "%s",
+			  time_text(lag->has_last_processed_at, lag->last_processed_at));
 		return CLI_DONE;
 	}
 	json_open(&line, '{');
@@ -284,16 +298,18 @@ static int lag_print(struct cli *cli, struct table *table, const struct tide_lag
 	return cli_line(cli, &line);
 }
 
-/* A projection whose store went back under it has no lag that means anything: told when all have been printed. */
-static int lag_of(struct cli *cli, struct tide_checkpoints *checkpoints, const char *name, struct table *table,
-		  struct tide_error *diverged)
+/* A projection whose store went back under it has no lag that means anything: told when all have
+ * been printed. */
+static int lag_of(struct cli *cli, struct tide_checkpoints *checkpoints, const char *name,
+		  struct table *table, struct tide_error *diverged)
 {
 	struct tide_error err;
 	struct tide_lag lag;
 
 	if (tide_checkpoints_lag(checkpoints, name, NULL, &lag, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
-	if (diverged->status == TIDE_OK && tide_checkpoints_verify(checkpoints, name, &err) == TIDE_DIVERGED)
+	if (diverged->status == TIDE_OK &&
+	    tide_checkpoints_verify(checkpoints, name, &err) == TIDE_DIVERGED)
 		*diverged = err;
 	return lag_print(cli, table, &lag);
 }
@@ -324,8 +340,10 @@ static int lag_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 
 typedef int checkpoints_action(struct cli *cli, struct tide_checkpoints *checkpoints);
 
-/* With `should_settle` what is visible at the start counts, and an append that holds some of it back is told. */
-static int checkpoints_with(struct cli *cli, checkpoints_action *action, enum cli_access access, bool should_settle)
+/* With `should_settle` what is visible at the start counts, and an append that holds some of it
+ * back is told. */
+static int checkpoints_with(struct cli *cli, checkpoints_action *action, enum cli_access access,
+			    bool should_settle)
 {
 	struct tide_checkpoints *checkpoints = NULL;
 	struct tide_horizon horizon = { 0 };
@@ -373,11 +391,15 @@ int cmd_checkpoints(struct cli *cli)
 	}
 	checkpoints_action *run = checkpoints_find(action);
 	if (!run)
-		return cli_usage(cli, "checkpoints '%s' is none of list, show, reset, rewind, accept, release", action);
+		return cli_usage(
+			cli,
+			"checkpoints '%s' is none of list, show, reset, rewind, accept, release",
+			action);
 	if (cli->arg_count < 2)
 		return cli_usage(cli, "checkpoints %s needs the name of a projection", action);
 	if (run == checkpoints_rewind && !cli->options[OPT_TO].is_set)
-		return cli_usage(cli, "checkpoints rewind needs --to N, the position to go back to");
+		return cli_usage(cli,
+				 "checkpoints rewind needs --to N, the position to go back to");
 	return checkpoints_with(cli, run, run == checkpoints_show ? CLI_READ : CLI_WRITE, false);
 }
 

@@ -51,6 +51,7 @@ static void letter_json(struct buffer *line, const struct tide_dead_letter *lett
 	json_key(line, "status");
 	json_string(line, tide_dead_letter_status_name(letter->status));
 	json_key(line, "resolved_at");
+
 	if (letter->is_resolved)
 		json_time(line, letter->resolved_at);
 	else
@@ -60,6 +61,7 @@ static void letter_json(struct buffer *line, const struct tide_dead_letter *lett
 	json_key(line, "parked_behind");
 	json_string(line, letter->parked_behind);
 	json_key(line, "event_data");
+
 	if (json_check(tide_text(letter->event_data), false, "event_data", NULL) == TIDE_OK)
 		json_raw(line, tide_text(letter->event_data));
 	else
@@ -84,8 +86,10 @@ static void letter_row(struct table *table, const struct tide_dead_letter *lette
 static int letters_list(struct letters_call *call)
 {
 	static const char *const names[] = { "failed", "retrying", "resolved", "all", NULL };
-	struct tide_dead_letter_query query = { .projection_name = call->cli->options[OPT_PROJECTION].text,
-						.limit = option_bound(call->cli, OPT_LETTER_LIMIT) };
+	struct tide_dead_letter_query query = { .projection_name =
+							call->cli->options[OPT_PROJECTION].text,
+						.limit =
+							option_bound(call->cli, OPT_LETTER_LIMIT) };
 	struct tide_dead_letter_list list;
 	struct table table;
 	struct tide_error err;
@@ -95,7 +99,8 @@ static int letters_list(struct letters_call *call)
 	if (exit != CLI_DONE)
 		return exit;
 	query.any_status = status == 3;
-	query.status = query.any_status ? TIDE_DEAD_LETTER_FAILED : (enum tide_dead_letter_status)status;
+	query.status =
+		query.any_status ? TIDE_DEAD_LETTER_FAILED : (enum tide_dead_letter_status)status;
 	if (tide_dead_letters_list(call->checkpoints, &query, &list, &err) != TIDE_OK)
 		return cli_fail(call->cli, &err);
 	table_init(&table, letter_heads);
@@ -130,10 +135,11 @@ static int letter_print(struct cli *cli, const struct tide_dead_letter *letter)
 	buffer_format(&line, "projection       %s\n", letter->projection_name);
 	buffer_format(&line, "event            %s %s\n", letter->event_type, letter->event_id_text);
 	buffer_format(&line, "failed           first %s, last %s, %d retries\n",
-		      time_text(true, letter->first_failed_at), time_text(true, letter->last_failed_at),
-		      (int)letter->retry_count);
+		      time_text(true, letter->first_failed_at),
+		      time_text(true, letter->last_failed_at), (int)letter->retry_count);
 	if (letter->is_resolved)
-		buffer_format(&line, "resolved         %s by %s\n", time_text(true, letter->resolved_at),
+		buffer_format(&line, "resolved         %s by %s\n",
+			      time_text(true, letter->resolved_at),
 			      letter->resolved_by ? letter->resolved_by : "-");
 	if (letter->parked_behind)
 		buffer_format(&line, "parked behind    %s\n", letter->parked_behind);
@@ -195,7 +201,8 @@ static int letter_retry(struct letters_call *call, int64_t id)
 		return cli_fail(call->cli, &err);
 	if (call->cli->options[OPT_LETTER_WAIT].is_set)
 		return letters_remember(call, id) ? CLI_DONE : cli_out_of_memory(call->cli);
-	return letter_done(call, id, "retrying", "the projection will handle it once more, when it runs");
+	return letter_done(call, id, "retrying",
+			   "the projection will handle it once more, when it runs");
 }
 
 static int letter_resolve(struct letters_call *call, int64_t id)
@@ -216,7 +223,7 @@ static int letter_discard(struct letters_call *call, int64_t id)
 	return letter_done(call, id, "discarded", "discarded");
 }
 
-/* ---- What came of a retry ------------------------------------------------------------------------------------ */
+/* ---- What came of a retry -------------------------------------------------------------------- */
 
 /* Tell what came of one; it stays in the list as long as nothing has. */
 static int letter_look(struct letters_call *call, int64_t id, bool *ret_is_due)
@@ -270,7 +277,8 @@ static int letters_fail_outcome(struct letters_call *call)
 
 	if (call->asked_count)
 		tide_fail(&err, TIDE_TIMEOUT,
-			  "dead letters that no process has handled within %lld s: %zu; they stay asked for",
+			  "dead letters that no process has handled within %lld s: %zu; they stay "
+			  "asked for",
 			  (long long)call->cli->options[OPT_LETTER_WAIT].number, call->asked_count);
 	else if (call->failed_again)
 		tide_fail(&err, TIDE_HANDLER_PERMANENT, "dead letters that failed again: %lld",
@@ -284,8 +292,9 @@ static int letters_fail_outcome(struct letters_call *call)
 static int letters_await(struct letters_call *call)
 {
 	int64_t seconds = call->cli->options[OPT_LETTER_WAIT].number;
-	struct mono_time end = mono_add(clock_mono(&clock_system),
-					(seconds < LETTERS_WAIT_MOST ? seconds : LETTERS_WAIT_MOST) * NS_PER_SECOND);
+	struct mono_time end = mono_add(
+		clock_mono(&clock_system),
+		(seconds < LETTERS_WAIT_MOST ? seconds : LETTERS_WAIT_MOST) * NS_PER_SECOND);
 	struct wakeup never;
 	int exit = CLI_DONE;
 
@@ -302,7 +311,7 @@ static int letters_await(struct letters_call *call)
 	return exit == CLI_DONE ? letters_fail_outcome(call) : exit;
 }
 
-/* ---- The command ---------------------------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 static int letters_purge(struct letters_call *call)
 {
@@ -312,9 +321,10 @@ static int letters_purge(struct letters_call *call)
 	int64_t deleted;
 
 	if (days->number > 100000)
-		return cli_usage(call->cli, "--older-than '%s' is more days than there were", days->text);
-	if (tide_dead_letters_purge(call->checkpoints, days->is_set ? (int)days->number : 30, &deleted, &err) !=
-	    TIDE_OK)
+		return cli_usage(call->cli, "--older-than '%s' is more days than there were",
+				 days->text);
+	if (tide_dead_letters_purge(call->checkpoints, days->is_set ? (int)days->number : 30,
+				    &deleted, &err) != TIDE_OK)
 		return cli_fail(call->cli, &err);
 	if (!call->cli->json) {
 		buffer_format(&line, "%s resolved dead letters deleted", number_text(deleted));
@@ -363,19 +373,23 @@ static int letters_check(struct cli *cli, const struct letters_action *action)
 	bool means_many = letters_means_many(cli, action);
 	int ids = cli->arg_count ? cli->arg_count - 1 : 0, most = action->all || means_many ? 0
 								  : action->takes_one       ? 1
-											    : INT_MAX;
+										      : INT_MAX;
 	int64_t id;
 
 	if (cli->options[OPT_ALL].is_set && (!means_many || cli->options[OPT_PROJECTION].is_set))
-		return cli_usage(cli, "--all goes with retry, resolve and discard, and not with --projection");
+		return cli_usage(
+			cli,
+			"--all goes with retry, resolve and discard, and not with --projection");
 	if (cli->options[OPT_LETTER_WAIT].is_set && strcmp(action->name, "retry") != 0)
 		return cli_usage(cli, "--wait goes with retry");
 	if (action->takes_one && ids == 0)
 		return cli_usage(cli, "dead-letters %s needs an id", action->name);
 	if (action->one && ids == 0 && !means_many)
-		return cli_usage(cli, "dead-letters %s needs ids, --projection NAME or --all", action->name);
+		return cli_usage(cli, "dead-letters %s needs ids, --projection NAME or --all",
+				 action->name);
 	if (ids > most)
-		return cli_usage(cli, "dead-letters %s does not take '%s'%s", action->name, cli->args[1 + most],
+		return cli_usage(cli, "dead-letters %s does not take '%s'%s", action->name,
+				 cli->args[1 + most],
 				 means_many ? " beside --projection or --all" : "");
 	for (int i = 1; i <= ids; i++)
 		if (!number_read(cli->args[i], &id))
@@ -383,8 +397,10 @@ static int letters_check(struct cli *cli, const struct letters_action *action)
 	return CLI_DONE;
 }
 
-/* Whether the verb is for this entry, when all are meant. What is parked is due when what it waits for is out of the way. */
-static bool letters_wants(const struct letters_action *action, const struct tide_dead_letter *letter)
+/* Whether the verb is for this entry, when all are meant. What is parked is due when what it waits
+ * for is out of the way. */
+static bool letters_wants(const struct letters_action *action,
+			  const struct tide_dead_letter *letter)
 {
 	if (action->takes_retrying)
 		return letter->status != TIDE_DEAD_LETTER_RESOLVED;
@@ -417,7 +433,8 @@ static int letters_page(struct letters_call *call, const struct letters_action *
 
 static int letters_many(struct letters_call *call, const struct letters_action *action)
 {
-	struct tide_dead_letter_query query = { .projection_name = call->cli->options[OPT_PROJECTION].text,
+	struct tide_dead_letter_query query = { .projection_name =
+							call->cli->options[OPT_PROJECTION].text,
 						.any_status = true,
 						.limit = tide_bound(LETTERS_PAGE),
 						.oldest_first = true };
@@ -451,7 +468,8 @@ static int letters_run(struct letters_call *call, const struct letters_action *a
 {
 	if (action->all)
 		return action->all(call);
-	int exit = letters_means_many(call->cli, action) ? letters_many(call, action) : letters_each(call, action);
+	int exit = letters_means_many(call->cli, action) ? letters_many(call, action)
+							 : letters_each(call, action);
 	int outcome = letters_await(call);
 	return exit == CLI_DONE ? outcome : exit;
 }
@@ -473,14 +491,18 @@ int cmd_dead_letters(struct cli *cli)
 	int exit;
 
 	if (!action)
-		return cli_usage(cli, "dead-letters '%s' is none of list, show, retry, resolve, discard, purge", name);
+		return cli_usage(
+			cli,
+			"dead-letters '%s' is none of list, show, retry, resolve, discard, purge",
+			name);
 	exit = letters_check(cli, action);
 	if (exit != CLI_DONE)
 		return exit;
 	bool only_reads = action->all == letters_list || action->one == letter_show;
 	struct tide_store *store = cli_open(cli, only_reads, &exit);
 	if (store)
-		call.checkpoints = cli_open_checkpoints(cli, store, only_reads ? CLI_READ : CLI_WRITE, &exit);
+		call.checkpoints =
+			cli_open_checkpoints(cli, store, only_reads ? CLI_READ : CLI_WRITE, &exit);
 	if (call.checkpoints)
 		exit = letters_run(&call, action);
 	tide_free(call.asked);

@@ -2,8 +2,8 @@
 /*
  * tide doctor: what may be wrong with a store, and what to do about it.
  *
- * A list of checks; each adds findings. What only SQLite can tell is asked over the store's own connection; other backends
- * examine themselves.
+ * A list of checks; each adds findings. What only SQLite can tell is asked over the store's own
+ * connection; other backends examine themselves.
  */
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -29,8 +29,8 @@ struct doctor_call {
 	int problems;
 };
 
-static void doctor_report(void *self, enum tide_finding_level level, const char *check, const char *advice,
-			  const char *finding)
+static void doctor_report(void *self, enum tide_finding_level level, const char *check,
+			  const char *advice, const char *finding)
 {
 	static const char *const levels[] = { "ok", "notice", "problem" };
 	struct doctor_call *call = self;
@@ -56,11 +56,11 @@ static void doctor_report(void *self, enum tide_finding_level level, const char 
 	cli_line(call->cli, &line);
 }
 
-static void doctor_add(struct doctor_call *call, enum tide_finding_level level, const char *check, const char *advice,
-		       const char *format, ...) TIDE_PRINTF(5, 6);
+static void doctor_add(struct doctor_call *call, enum tide_finding_level level, const char *check,
+		       const char *advice, const char *format, ...) TIDE_PRINTF(5, 6);
 
-static void doctor_add(struct doctor_call *call, enum tide_finding_level level, const char *check, const char *advice,
-		       const char *format, ...)
+static void doctor_add(struct doctor_call *call, enum tide_finding_level level, const char *check,
+		       const char *advice, const char *format, ...)
 {
 	char finding[512];
 	va_list list;
@@ -96,7 +96,8 @@ static const char *doctor_text(sqlite3_stmt *statement, int column)
 
 static void doctor_integrity(struct doctor_call *call)
 {
-	sqlite3_stmt *statement = call->db ? doctor_prepare(call, "integrity", "PRAGMA quick_check(5)") : NULL;
+	sqlite3_stmt *statement =
+		call->db ? doctor_prepare(call, "integrity", "PRAGMA quick_check(5)") : NULL;
 
 	while (statement && sqlite3_step(statement) == SQLITE_ROW) {
 		const char *text = doctor_text(statement, 0);
@@ -104,8 +105,9 @@ static void doctor_integrity(struct doctor_call *call)
 			doctor_add(call, TIDE_FINDING_OK, "integrity", "", "the file is sound");
 		else
 			doctor_add(call, TIDE_FINDING_PROBLEM, "integrity",
-				   "restore a backup, or export what can be read and import it into a new store", "%s",
-				   text);
+				   "restore a backup, or export what can be read and import it "
+				   "into a new store",
+				   "%s", text);
 	}
 	sqlite3_finalize(statement);
 }
@@ -114,20 +116,22 @@ static void doctor_integrity(struct doctor_call *call)
 static void doctor_indexes(struct doctor_call *call)
 {
 	static const char *const names[] = { "idx_events_event_type", "idx_events_tenant_id",
-					     "idx_dlq_projection_status", "idx_dlq_first_failed_at" };
+					     "idx_dlq_projection_status",
+					     "idx_dlq_first_failed_at" };
 	size_t missing = 0;
 
 	doctor_add(call, TIDE_FINDING_OK, "schema", "", "every table and column is there");
 	for (size_t i = 0; call->db && i < sizeof names / sizeof *names; i++) {
 		sqlite3_stmt *statement = doctor_prepare(
-			call, "indexes", "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?");
+			call, "indexes",
+			"SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?");
 		if (!statement)
 			return;
 		sqlite3_bind_text(statement, 1, names[i], -1, SQLITE_STATIC);
 		if (sqlite3_step(statement) != SQLITE_ROW) {
 			missing++;
-			doctor_add(call, TIDE_FINDING_PROBLEM, "indexes", "tide init makes it", "'%s' is missing",
-				   names[i]);
+			doctor_add(call, TIDE_FINDING_PROBLEM, "indexes", "tide init makes it",
+				   "'%s' is missing", names[i]);
 		}
 		sqlite3_finalize(statement);
 	}
@@ -141,11 +145,12 @@ static void doctor_holes(struct doctor_call *call)
 	int64_t holes = 0;
 
 	if (call->db)
-		statement = doctor_prepare(
-			call, "streams",
-			"SELECT aggregate_type, lower(aggregate_id), count(*), min(version), max(version) "
-			"FROM events GROUP BY lower(aggregate_id), aggregate_type "
-			"HAVING min(version) <> 1 OR max(version) <> count(*)");
+		statement =
+			doctor_prepare(call, "streams",
+				       "SELECT aggregate_type, lower(aggregate_id), count(*), "
+				       "min(version), max(version) "
+				       "FROM events GROUP BY lower(aggregate_id), aggregate_type "
+				       "HAVING min(version) <> 1 OR max(version) <> count(*)");
 	if (!statement)
 		return;
 	while (sqlite3_step(statement) == SQLITE_ROW) {
@@ -153,15 +158,16 @@ static void doctor_holes(struct doctor_call *call)
 			continue;
 		doctor_add(call, TIDE_FINDING_PROBLEM, "streams",
 			   "events were deleted behind the store's back; restore them",
-			   "'%s/%s' has %lld events between versions %lld and %lld", doctor_text(statement, 0),
-			   doctor_text(statement, 1), (long long)sqlite3_column_int64(statement, 2),
+			   "'%s/%s' has %lld events between versions %lld and %lld",
+			   doctor_text(statement, 0), doctor_text(statement, 1),
+			   (long long)sqlite3_column_int64(statement, 2),
 			   (long long)sqlite3_column_int64(statement, 3),
 			   (long long)sqlite3_column_int64(statement, 4));
 	}
 	sqlite3_finalize(statement);
 	if (holes > FINDINGS_SHOWN)
-		doctor_add(call, TIDE_FINDING_PROBLEM, "streams", "", "%s streams in all have holes",
-			   number_text(holes));
+		doctor_add(call, TIDE_FINDING_PROBLEM, "streams", "",
+			   "%s streams in all have holes", number_text(holes));
 	if (!holes)
 		doctor_add(call, TIDE_FINDING_OK, "streams", "", "no stream has a hole");
 }
@@ -179,24 +185,28 @@ static void doctor_checkpoints(struct doctor_call *call)
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (tide_checkpoints_verify(call->checkpoints, rows[i].projection_name, &err) == TIDE_DIVERGED) {
+		if (tide_checkpoints_verify(call->checkpoints, rows[i].projection_name, &err) ==
+		    TIDE_DIVERGED) {
 			wrong++;
-			doctor_add(call, TIDE_FINDING_PROBLEM, "checkpoints", "", "%s", err.message);
+			doctor_add(call, TIDE_FINDING_PROBLEM, "checkpoints", "", "%s",
+				   err.message);
 			continue;
 		}
 		if (!rows[i].has_position || rows[i].position <= end)
 			continue;
 		wrong++;
 		doctor_add(call, TIDE_FINDING_PROBLEM, "checkpoints",
-			   "the events were replaced by others; rebuild the projection, or reset its checkpoint",
-			   "'%s' is at %lld, beyond the end of the feed at %lld", rows[i].projection_name,
-			   (long long)rows[i].position, (long long)end);
+			   "the events were replaced by others; rebuild the projection, or reset "
+			   "its checkpoint",
+			   "'%s' is at %lld, beyond the end of the feed at %lld",
+			   rows[i].projection_name, (long long)rows[i].position, (long long)end);
 	}
 	tide_free(rows);
 	if (!wrong)
-		doctor_add(call, TIDE_FINDING_OK, "checkpoints", "",
-			   "%zu, none beyond the end of the feed at %lld or on events that are gone", count,
-			   (long long)end);
+		doctor_add(
+			call, TIDE_FINDING_OK, "checkpoints", "",
+			"%zu, none beyond the end of the feed at %lld or on events that are gone",
+			count, (long long)end);
 }
 
 static void doctor_dead_letters(struct doctor_call *call)
@@ -211,9 +221,11 @@ static void doctor_dead_letters(struct doctor_call *call)
 	}
 	for (size_t i = 0; i < count; i++)
 		doctor_add(call, TIDE_FINDING_PROBLEM, "dead letters",
-			   "look with tide dead-letters, mend the cause, then retry, resolve or discard them",
+			   "look with tide dead-letters, mend the cause, then retry, resolve or "
+			   "discard them",
 			   "'%s' has %s, the oldest since %s", counts[i].projection_name,
-			   number_text(counts[i].failure_count), time_text(true, counts[i].oldest_failure));
+			   number_text(counts[i].failure_count),
+			   time_text(true, counts[i].oldest_failure));
 	tide_free(counts);
 	if (!count)
 		doctor_add(call, TIDE_FINDING_OK, "dead letters", "", "none");
@@ -224,8 +236,9 @@ static bool doctor_has_versions(struct doctor_call *call)
 	sqlite3_stmt *statement = NULL;
 
 	if (call->db)
-		statement = doctor_prepare(call, "projections",
-					   "SELECT 1 FROM sqlite_master WHERE name = 'projection_versions'");
+		statement = doctor_prepare(
+			call, "projections",
+			"SELECT 1 FROM sqlite_master WHERE name = 'projection_versions'");
 	bool has_versions = statement && sqlite3_step(statement) == SQLITE_ROW;
 	sqlite3_finalize(statement);
 	return has_versions;
@@ -240,19 +253,25 @@ static void doctor_projections(struct doctor_call *call)
 	if (doctor_has_versions(call))
 		statement = doctor_prepare(
 			call, check,
-			"SELECT v.name, t.value, EXISTS (SELECT 1 FROM sqlite_master m WHERE lower(m.name) = t.value), "
-			"(SELECT count(*) FROM projection_versions o, json_each(o.tables) u WHERE u.value = t.value) "
+			"SELECT v.name, t.value, EXISTS (SELECT 1 FROM sqlite_master m WHERE "
+			"lower(m.name) = t.value), "
+			"(SELECT count(*) FROM projection_versions o, json_each(o.tables) u WHERE "
+			"u.value = t.value) "
 			"FROM projection_versions v, json_each(v.tables) t ORDER BY 1, 2");
 	while (statement && sqlite3_step(statement) == SQLITE_ROW) {
 		const char *name = doctor_text(statement, 0), *table = doctor_text(statement, 1);
 		if (!sqlite3_column_int(statement, 2))
-			doctor_add(call, TIDE_FINDING_PROBLEM, check, "build it anew: tide project FILE --reset",
+			doctor_add(call, TIDE_FINDING_PROBLEM, check,
+				   "build it anew: tide project FILE --reset",
 				   "table '%s' of projection '%s' is gone", table, name);
 		else if (sqlite3_column_int(statement, 3) > 1)
-			doctor_add(call, TIDE_FINDING_PROBLEM, check, "give each projection tables of its own",
-				   "table '%s' of projection '%s' is made by another one, too", table, name);
+			doctor_add(call, TIDE_FINDING_PROBLEM, check,
+				   "give each projection tables of its own",
+				   "table '%s' of projection '%s' is made by another one, too",
+				   table, name);
 		else
-			doctor_add(call, TIDE_FINDING_OK, check, "", "'%s' makes table '%s'", name, table);
+			doctor_add(call, TIDE_FINDING_OK, check, "", "'%s' makes table '%s'", name,
+				   table);
 	}
 	sqlite3_finalize(statement);
 }
@@ -267,35 +286,42 @@ static void doctor_wal(struct doctor_call *call)
 		return;
 	int64_t size = stat(wal, &stat_of) == 0 ? stat_of.st_size : 0;
 	int pages = 0, copied = 0;
-	int code = sqlite3_wal_checkpoint_v2(call->db, "main", SQLITE_CHECKPOINT_PASSIVE, &pages, &copied);
+	int code = sqlite3_wal_checkpoint_v2(call->db, "main", SQLITE_CHECKPOINT_PASSIVE, &pages,
+					     &copied);
 	if (code == SQLITE_OK && pages > WAL_PAGES_MUCH && copied < pages)
 		doctor_add(call, TIDE_FINDING_NOTICE, "write-ahead log",
-			   "a reader pins it, so it grows with every write: end the process that reads for so long",
-			   "%s of its %s pages cannot be copied into the database", number_text(pages - copied),
-			   number_text(pages));
+			   "a reader pins it, so it grows with every write: end the process that "
+			   "reads for so long",
+			   "%s of its %s pages cannot be copied into the database",
+			   number_text(pages - copied), number_text(pages));
 	else if (size > WAL_SIZE_MUCH)
 		doctor_add(call, TIDE_FINDING_NOTICE, "write-ahead log",
-			   "a reader holds it open; end long reads, it shrinks when the last process closes the store",
+			   "a reader holds it open; end long reads, it shrinks when the last "
+			   "process closes the store",
 			   "%s MiB", number_text(size >> 20));
 	else
-		doctor_add(call, TIDE_FINDING_OK, "write-ahead log", "", "%s KiB", number_text(size >> 10));
+		doctor_add(call, TIDE_FINDING_OK, "write-ahead log", "", "%s KiB",
+			   number_text(size >> 10));
 }
 
 static void doctor_writing(struct doctor_call *call)
 {
-	sqlite3_stmt *statement = call->db ? doctor_prepare(call, "writing", "PRAGMA query_only") : NULL;
+	sqlite3_stmt *statement =
+		call->db ? doctor_prepare(call, "writing", "PRAGMA query_only") : NULL;
 	struct stat stat_of;
 
 	if (!statement)
 		return;
-	bool is_refused = sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_int(statement, 0) != 0;
+	bool is_refused =
+		sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_int(statement, 0) != 0;
 	sqlite3_finalize(statement);
 	const char *path = sqlite3_db_filename(call->db, "main");
 	bool is_read_only = sqlite3_db_readonly(call->db, "main") == 1;
-	if (is_read_only && !is_refused && path && stat(path, &stat_of) == 0 && stat_of.st_uid != geteuid())
-		doctor_add(
-			call, TIDE_FINDING_NOTICE, "writing", "",
-			"this user, who does not own the file, may only read it; whether others may write is not seen");
+	if (is_read_only && !is_refused && path && stat(path, &stat_of) == 0 &&
+	    stat_of.st_uid != geteuid())
+		doctor_add(call, TIDE_FINDING_NOTICE, "writing", "",
+			   "this user, who does not own the file, may only read it; whether others "
+			   "may write is not seen");
 	else if (is_refused || is_read_only)
 		doctor_add(call, TIDE_FINDING_PROBLEM, "writing",
 			   "give the file, its directory and its -wal and -shm to who appends",
@@ -317,20 +343,21 @@ static void doctor_ended(struct doctor_call *call)
 	}
 	for (size_t i = 0; i < count; i++) {
 		const struct tide_lease_info *one = &leases[i];
-		bool was_last = one->has_last_error && one->last_error_at.unix_us >= one->acquired_at.unix_us;
+		bool was_last = one->has_last_error &&
+				one->last_error_at.unix_us >= one->acquired_at.unix_us;
 		if (one->is_owned || !was_last)
 			continue;
 		char advice[400];
-		snprintf(
-			advice, sizeof advice,
-			"mend the cause and start it again; or tide checkpoints release %s, which forgets the error of "
-			"a projection that is not wanted any more",
-			one->name);
+		snprintf(advice, sizeof advice,
+			 "mend the cause and start it again; or tide checkpoints release %s, which "
+			 "forgets the error of "
+			 "a projection that is not wanted any more",
+			 one->name);
 		ended++;
 		doctor_add(call, TIDE_FINDING_PROBLEM, "projections", advice,
 			   "'%s' ended in error at %s on %s (pid %d): %s", one->name,
-			   time_text(true, one->last_error_at), *one->host ? one->host : "an unknown host", one->pid,
-			   one->last_error);
+			   time_text(true, one->last_error_at),
+			   *one->host ? one->host : "an unknown host", one->pid, one->last_error);
 	}
 	tide_free(leases);
 	if (!ended)
@@ -353,31 +380,36 @@ static void doctor_rows(struct doctor_call *call)
 			continue;
 		if (wrong++ < FINDINGS_SHOWN)
 			doctor_add(call, TIDE_FINDING_PROBLEM, "rows",
-				   "subscriptions dead-letter it; mend the row, or leave it", "%s", err.message);
+				   "subscriptions dead-letter it; mend the row, or leave it", "%s",
+				   err.message);
 		status = TIDE_OK;
 	}
 	tide_reader_close(reader);
 	if (status != TIDE_OK)
 		doctor_unable(call, "rows", &err);
 	else if (wrong > FINDINGS_SHOWN)
-		doctor_add(call, TIDE_FINDING_PROBLEM, "rows", "", "%s rows in all cannot be read as events",
-			   number_text(wrong));
+		doctor_add(call, TIDE_FINDING_PROBLEM, "rows", "",
+			   "%s rows in all cannot be read as events", number_text(wrong));
 	else if (!wrong)
 		doctor_add(call, TIDE_FINDING_OK, "rows", "", "every row can be read as an event");
 }
 
 static void doctor_examine(struct doctor_call *call)
 {
-	static void (*const checks[])(
-		struct doctor_call *) = { doctor_indexes,      doctor_writing, doctor_checkpoints, doctor_projections,
-					  doctor_dead_letters, doctor_ended,   doctor_wal };
-	static void (*const scans[])(struct doctor_call *) = { doctor_integrity, doctor_holes, doctor_rows };
+	static void (*const checks[])(struct doctor_call *) = {
+		doctor_indexes,      doctor_writing, doctor_checkpoints, doctor_projections,
+		doctor_dead_letters, doctor_ended,   doctor_wal
+	};
+	static void (*const scans[])(struct doctor_call *) = { doctor_integrity, doctor_holes,
+							       doctor_rows };
 
 	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
 		checks[i](call);
 	if (!call->cli->options[OPT_DEEP].is_set)
-		doctor_add(call, TIDE_FINDING_OK, "rows", "--deep does", "nothing here has read every event");
-	for (size_t i = 0; i < sizeof scans / sizeof *scans && call->cli->options[OPT_DEEP].is_set; i++)
+		doctor_add(call, TIDE_FINDING_OK, "rows", "--deep does",
+			   "nothing here has read every event");
+	for (size_t i = 0; i < sizeof scans / sizeof *scans && call->cli->options[OPT_DEEP].is_set;
+	     i++)
 		scans[i](call);
 }
 

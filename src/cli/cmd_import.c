@@ -2,12 +2,14 @@
 /*
  * tide import: newline-delimited JSON into the store, in the order of the file.
  *
- * Happy path: lines fill a batch; neighbours of one stream become one commit; the batch is one transaction.
- * Failure modes: a line that is no event stops the import in front of its batch, named by its number, and with it up to
- * which line everything is stored. A batch whose events are all stored already is recognised by the store. One of which
- * some are is taken apart: what is stored is checked one by one, the rest is stored as one transaction again. When bad lines
- * are skipped, a batch that is refused is stored event by event, and what is refused of it goes to the file for them.
- * Memory is bounded by the batch.
+ * Happy path: lines fill a batch; neighbours of one stream become one commit; the batch is one
+ * transaction.
+ * Failure modes: a line that is no event stops the import in front of its batch, named by its
+ * number, and with it up to which line everything is stored. A batch whose events are all stored
+ * already is recognised by the store. One of which some are is taken apart: what is stored is
+ * checked one by one, the rest is stored as one transaction again. When bad lines are skipped, a
+ * batch that is refused is stored event by event, and what is refused of it goes to the file for
+ * them. Memory is bounded by the batch.
  */
 #include <errno.h>
 #include <string.h>
@@ -37,8 +39,8 @@ struct import {
 	struct event_json *read;       /* own the texts of the events */
 	struct tide_new_event *events; /* the same events in one array */
 	int64_t *numbers;              /* their lines */
-	size_t *kept_at;               /* when skipping: where each begins in `kept`, and one more for the end */
-	struct buffer kept;            /* the lines themselves */
+	size_t *kept_at; /* when skipping: where each begins in `kept`, and one more for the end */
+	struct buffer kept; /* the lines themselves */
 	struct tide_append *commits;
 	struct tide_append_result *results;
 
@@ -58,8 +60,8 @@ static bool import_init(struct import *import)
 	import->commits = alloc_zero(capacity, sizeof *import->commits);
 	import->results = alloc_zero(capacity, sizeof *import->results);
 	import->kept_at = alloc_zero(capacity + 1, sizeof *import->kept_at);
-	return import->read && import->events && import->numbers && import->commits && import->results &&
-	       import->kept_at;
+	return import->read && import->events && import->numbers && import->commits &&
+	       import->results && import->kept_at;
 }
 
 static void import_forget_batch(struct import *import)
@@ -92,7 +94,8 @@ static bool import_refuse(struct import *import, int64_t number, const struct ti
 	const char *message = cause->message;
 	if (strncmp(message, "event 0: ", 9) == 0) /* its place in a commit, which nobody sees */
 		message += 9;
-	tide_fail(&err, cause->status, "'%s' line %lld: %s", import->lines.path, (long long)number, message);
+	tide_fail(&err, cause->status, "'%s' line %lld: %s", import->lines.path, (long long)number,
+		  message);
 	buffer_format(&members, ",\"line\":%lld,\"stored_to_line\":%lld", (long long)number,
 		      (long long)import->stored_to);
 	import->exit = cli_fail_with(import->cli, &err, &members);
@@ -110,24 +113,27 @@ static bool import_fail(struct import *import, const struct tide_error *err)
 	return false;
 }
 
-/* ---- Skipping ----------------------------------------------------------------------------------------------- */
+/* ---- Skipping -------------------------------------------------------------------------------- */
 
 /* Whether a refusal is about the line, not about the store. */
 static bool import_may_skip(const struct import *import, tide_status status)
 {
-	return import->skipping &&
-	       (status == TIDE_ARGUMENT || status == TIDE_CONFLICT || status == TIDE_DUPLICATE_EVENT);
+	return import->skipping && (status == TIDE_ARGUMENT || status == TIDE_CONFLICT ||
+				    status == TIDE_DUPLICATE_EVENT);
 }
 
-static bool import_skip(struct import *import, int64_t number, struct tide_text line, const struct tide_error *cause)
+static bool import_skip(struct import *import, int64_t number, struct tide_text line,
+			const struct tide_error *cause)
 {
 	struct tide_error err;
 
 	import_refuse(import, number, cause);
 	import->skipped++;
-	if (fwrite(line.data, 1, line.size, import->skipping) == line.size && fputc('\n', import->skipping) != EOF)
+	if (fwrite(line.data, 1, line.size, import->skipping) == line.size &&
+	    fputc('\n', import->skipping) != EOF)
 		return true;
-	tide_fail(&err, TIDE_IO, "--skip-bad '%s': %s", import->cli->options[OPT_SKIP_BAD].text, strerror(errno));
+	tide_fail(&err, TIDE_IO, "--skip-bad '%s': %s", import->cli->options[OPT_SKIP_BAD].text,
+		  strerror(errno));
 	return import_fail(import, &err);
 }
 
@@ -142,7 +148,9 @@ static bool import_append_one_by_one(struct import *import)
 {
 	for (size_t i = 0; i < import->pending; i++) {
 		struct tide_new_event *event = &import->events[i];
-		struct tide_append one = { { event->aggregate_id, event->aggregate_type }, TIDE_ANY, event, 1 };
+		struct tide_append one = {
+			{ event->aggregate_id, event->aggregate_type }, TIDE_ANY, event, 1
+		};
 		struct tide_append_result result;
 		struct tide_error err;
 		tide_status status = tide_store_append(import->store, &one, &result, &err);
@@ -159,14 +167,16 @@ static bool import_append_one_by_one(struct import *import)
 	return true;
 }
 
-/* ---- Batches ------------------------------------------------------------------------------------------------ */
+/* ---- Batches --------------------------------------------------------------------------------- */
 
 static bool import_is_same_stream(const struct tide_new_event *a, const struct tide_new_event *b)
 {
-	return tide_uuid_equal(&a->aggregate_id, &b->aggregate_id) && strcmp(a->aggregate_type, b->aggregate_type) == 0;
+	return tide_uuid_equal(&a->aggregate_id, &b->aggregate_id) &&
+	       strcmp(a->aggregate_type, b->aggregate_type) == 0;
 }
 
-/* A commit is a run of neighbours of one stream, all of them without version or numbered one after the other. */
+/* A commit is a run of neighbours of one stream, all of them without version or numbered one after
+ * the other. */
 static bool import_continues(const struct tide_new_event *last, const struct tide_new_event *event)
 {
 	return import_is_same_stream(last, event) &&
@@ -219,7 +229,9 @@ static tide_version import_version_before(const struct import *import, size_t i)
 		if (import_is_same_stream(last, commit->events))
 			return last->version > 0 ? last->version : -1;
 	}
-	return tide_store_stream_version(import->store, commit->stream, &version, NULL) == TIDE_OK ? version : -1;
+	return tide_store_stream_version(import->store, commit->stream, &version, NULL) == TIDE_OK
+		       ? version
+		       : -1;
 }
 
 /* Only events that say their version can conflict: find the first that does not follow. */
@@ -229,7 +241,9 @@ static bool import_conflict(struct import *import, size_t commits, const struct 
 		tide_version first = import->commits[i].events->version;
 		tide_version before = first > 0 ? import_version_before(import, i) : -1;
 		if (before >= 0 && before != first - 1)
-			return import_refuse(import, import->numbers[import->commits[i].events - import->events], err);
+			return import_refuse(
+				import, import->numbers[import->commits[i].events - import->events],
+				err);
 	}
 	return import_fail(import, err);
 }
@@ -240,7 +254,8 @@ static bool import_invalid(struct import *import, const struct tide_error *cause
 	struct tide_error err;
 
 	for (size_t i = 0; i < import->pending; i++) {
-		if (event_check(&import->events[i], 0, import->store->max_payload_bytes, &err) == TIDE_OK)
+		if (event_check(&import->events[i], 0, import->store->max_payload_bytes, &err) ==
+		    TIDE_OK)
 			continue;
 		return import_refuse(import, import->numbers[i], &err);
 	}
@@ -248,7 +263,8 @@ static bool import_invalid(struct import *import, const struct tide_error *cause
 }
 
 /* Whether the same event stands among the first `count` already. */
-static bool import_is_repeated(const struct import *import, size_t count, const struct tide_new_event *event)
+static bool import_is_repeated(const struct import *import, size_t count,
+			       const struct tide_new_event *event)
 {
 	if (tide_uuid_is_nil(&event->event_id))
 		return false;
@@ -259,20 +275,23 @@ static bool import_is_repeated(const struct import *import, size_t count, const 
 	return false;
 }
 
-/* Keep the events that are not stored; the others must be in their stream, which the store checks. */
+/* Keep the events that are not stored; the others must be in their stream, which the store
+ * checks. */
 static bool import_drop_known(struct import *import)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < import->pending; i++) {
-		struct tide_append one = { { import->events[i].aggregate_id, import->events[i].aggregate_type },
+		struct tide_append one = { { import->events[i].aggregate_id,
+					     import->events[i].aggregate_type },
 					   TIDE_ANY,
 					   &import->events[i],
 					   1 };
 		struct tide_append_result result;
 		struct tide_error err;
 		bool exists = false;
-		tide_status status = tide_store_event_exists(import->store, &import->events[i].event_id, &exists, &err);
+		tide_status status = tide_store_event_exists(
+			import->store, &import->events[i].event_id, &exists, &err);
 		if (status == TIDE_OK && exists)
 			status = tide_store_append(import->store, &one, &result, &err);
 		if (status != TIDE_OK)
@@ -296,7 +315,8 @@ static bool import_append(struct import *import, bool may_be_known)
 
 	if (commits == 0)
 		return true;
-	status = tide_store_append_all(import->store, import->commits, commits, import->results, &err);
+	status = tide_store_append_all(import->store, import->commits, commits, import->results,
+				       &err);
 	if (status == TIDE_OK) {
 		import_settle(import, commits);
 		return true;
@@ -339,8 +359,9 @@ static bool import_line(struct import *import, struct tide_text line)
 	if (import_is_blank(line))
 		return true;
 	if (event_read_json(line, &import->read[at], &err) != TIDE_OK)
-		return import_may_skip(import, err.status) ? import_skip(import, import->lines.number, line, &err)
-							   : import_refuse(import, import->lines.number, &err);
+		return import_may_skip(import, err.status)
+			       ? import_skip(import, import->lines.number, line, &err)
+			       : import_refuse(import, import->lines.number, &err);
 	if (import->skipping) {
 		buffer_add(&import->kept, line.data, line.size);
 		import->kept_at[at + 1] = import->kept.size;
@@ -366,7 +387,8 @@ static bool import_all(struct import *import)
 			return import_fail(import, &err);
 		if (!line.data)
 			return import_flush(import);
-		if (import->lines.number >= import->cli->options[OPT_FROM_LINE].number && !import_line(import, line))
+		if (import->lines.number >= import->cli->options[OPT_FROM_LINE].number &&
+		    !import_line(import, line))
 			return false;
 	}
 }
@@ -378,12 +400,15 @@ static int import_print(struct import *import)
 	struct buffer line = { 0 };
 
 	if (!import->cli->json) {
-		buffer_format(&line, "%s events in %s (%s/s)", number_text(events), seconds_text(seconds),
+		buffer_format(&line, "%s events in %s (%s/s)", number_text(events),
+			      seconds_text(seconds),
 			      number_text((int64_t)((double)events / (seconds > 0 ? seconds : 1))));
 		if (import->known)
-			buffer_format(&line, ", %s of them stored before", number_text(import->known));
+			buffer_format(&line, ", %s of them stored before",
+				      number_text(import->known));
 		if (import->last_position)
-			buffer_format(&line, ", the last at position %lld", (long long)import->last_position);
+			buffer_format(&line, ", the last at position %lld",
+				      (long long)import->last_position);
 		if (import->skipped)
 			buffer_format(&line, ", %s lines skipped", number_text(import->skipped));
 		return cli_line(import->cli, &line);
@@ -422,9 +447,11 @@ static int import_run(struct import *import)
 	}
 	if (import->stored_to)
 		cli_note(import->cli,
-			 "%s events were stored before that: everything up to line %lld; --from-line %lld goes on "
+			 "%s events were stored before that: everything up to line %lld; "
+			 "--from-line %lld goes on "
 			 "behind it",
-			 number_text(import->appended), (long long)import->stored_to, (long long)import->stored_to + 1);
+			 number_text(import->appended), (long long)import->stored_to,
+			 (long long)import->stored_to + 1);
 	return import->exit;
 }
 
@@ -447,19 +474,22 @@ static int import_close_skipping(struct import *import, int exit)
 
 	if (!import->skipping || fclose(import->skipping) == 0)
 		return exit;
-	tide_fail(&err, TIDE_IO, "--skip-bad '%s': %s", import->cli->options[OPT_SKIP_BAD].text, strerror(errno));
+	tide_fail(&err, TIDE_IO, "--skip-bad '%s': %s", import->cli->options[OPT_SKIP_BAD].text,
+		  strerror(errno));
 	return cli_fail(import->cli, &err);
 }
 
 int cmd_import(struct cli *cli)
 {
 	const struct option_value *batch = &cli->options[OPT_IMPORT_BATCH];
-	struct import import = { .cli = cli, .capacity = batch->is_set ? (size_t)batch->number : IMPORT_BATCH };
+	struct import import = { .cli = cli,
+				 .capacity = batch->is_set ? (size_t)batch->number : IMPORT_BATCH };
 	struct tide_error err;
 	int exit;
 
 	if (import.capacity > IMPORT_BATCH_MAX)
-		return cli_usage(cli, "--batch-size '%s' is more than %d", batch->text, IMPORT_BATCH_MAX);
+		return cli_usage(cli, "--batch-size '%s' is more than %d", batch->text,
+				 IMPORT_BATCH_MAX);
 	if (line_reader_open(&import.lines, cli->arg_count ? cli->args[0] : NULL, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	exit = import_open_skipping(&import);

@@ -2,11 +2,12 @@
 /*
  * tide project: a file of SQL kept up to date with the feed, under a manager.
  *
- * Happy path: the file is checked before anything is opened for writing; the subscription runs until SIGTERM or SIGINT,
- * or with --once until it has settled what was stored at the start and delivered again what had been asked for. A watcher thread draws the progress and asks for
- * the shutdown; the summary at the end is what the subscription itself says it did. Failure modes: a subscription that
- * ends in error ends the command with that error. With --once a projection that somebody else runs is `busy`; without,
- * this process stands by and takes over.
+ * Happy path: the file is checked before anything is opened for writing; the subscription runs
+ * until SIGTERM or SIGINT, or with --once until it has settled what was stored at the start and
+ * delivered again what had been asked for. A watcher thread draws the progress and asks for the
+ * shutdown; the summary at the end is what the subscription itself says it did. Failure modes: a
+ * subscription that ends in error ends the command with that error. With --once a projection that
+ * somebody else runs is `busy`; without, this process stands by and takes over.
  */
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -21,8 +22,9 @@
 #include "sys/wakeup.h"
 
 #define WATCH_NS (20 * NS_PER_MS)
-#define ONCE_RETRIES 5       /* of a database that fails, for who waits for the end */
-#define STANDBY_PATIENCE 100 /* looks before --once gives up on a projection that somebody else runs */
+#define ONCE_RETRIES 5 /* of a database that fails, for who waits for the end */
+/* looks before --once gives up on a projection that somebody else runs */
+#define STANDBY_PATIENCE 100
 
 /** One run of a projection. */
 struct project_call {
@@ -51,10 +53,13 @@ static int project_start_from(struct cli *cli, struct tide_subscription_config *
 	const char *text = cli->options[OPT_FROM].text;
 
 	if (cli->options[OPT_RESET].is_set && text && strcmp(text, "checkpoint") == 0)
-		return cli_usage(cli, "--reset forgets the checkpoint; it does not go with --from checkpoint");
+		return cli_usage(
+			cli,
+			"--reset forgets the checkpoint; it does not go with --from checkpoint");
 	if (!text || strcmp(text, "checkpoint") == 0)
 		return CLI_DONE;
-	config->start_from_initially = true; /* a run that another process began meanwhile is gone on with */
+	/* a run that another process began meanwhile is gone on with */
+	config->start_from_initially = true;
 	if (strcmp(text, "beginning") == 0) {
 		config->start_from = TIDE_START_BEGINNING;
 	} else if (strcmp(text, "end") == 0) {
@@ -62,7 +67,9 @@ static int project_start_from(struct cli *cli, struct tide_subscription_config *
 	} else if (number_read(text, &config->start_position)) {
 		config->start_from = TIDE_START_POSITION;
 	} else {
-		return cli_usage(cli, "--from '%s' is none of checkpoint, beginning, end, and no position", text);
+		return cli_usage(
+			cli, "--from '%s' is none of checkpoint, beginning, end, and no position",
+			text);
 	}
 	return CLI_DONE;
 }
@@ -99,8 +106,10 @@ static int project_set_knobs(struct cli *cli, struct tide_subscription_config *c
 
 	for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
 		const struct option_value *value = &cli->options[set[i].option];
-		if (value->is_set && knob_read(knob_find(set[i].field), value->text, config, &err) != TIDE_OK)
-			return cli_usage(cli, "--%s %s", cli_options[set[i].option].name, err.message);
+		if (value->is_set &&
+		    knob_read(knob_find(set[i].field), value->text, config, &err) != TIDE_OK)
+			return cli_usage(cli, "--%s %s", cli_options[set[i].option].name,
+					 err.message);
 	}
 	return CLI_DONE;
 }
@@ -109,11 +118,15 @@ static int project_config(struct cli *cli, struct tide_subscription_config *conf
 {
 	*config = tide_catch_up_config(1000, true);
 	config->self_check = true;
-	if (cli->options[OPT_ONCE].is_set) /* who waits for the end of the history wants to see every failure */
+	/* who waits for the end of the history wants to see every failure */
+	if (cli->options[OPT_ONCE].is_set)
 		config->max_infrastructure_retries = ONCE_RETRIES;
-	config->circuit_breaker_enabled = !cli->options[OPT_ONCE].is_set; /* not a pause after five */
+
+	/* not a pause after five */
+	config->circuit_breaker_enabled = !cli->options[OPT_ONCE].is_set;
 	if (cli->options[OPT_WAIT].is_set && !cli->options[OPT_ONCE].is_set)
 		return cli_usage(cli, "--wait needs --once");
+
 	int exit = project_set_knobs(cli, config);
 	if (config->max_in_flight < config->batch_size)
 		config->max_in_flight = config->batch_size;
@@ -138,11 +151,14 @@ static int project_refuse_from(struct project_call *call)
 		return cli_fail(call->cli, &err);
 	if (row.has_position)
 		tide_fail(&err, TIDE_STATE,
-			  "projection '%s' has a checkpoint, at %lld; leave out --from, or begin anew with --reset",
+			  "projection '%s' has a checkpoint, at %lld; leave out --from, or begin "
+			  "anew with --reset",
 			  name, (long long)row.position);
 	else
 		tide_fail(&err, TIDE_STATE,
-			  "projection '%s' has a checkpoint; leave out --from, or begin anew with --reset", name);
+			  "projection '%s' has a checkpoint; leave out --from, or begin anew with "
+			  "--reset",
+			  name);
 	return cli_fail(call->cli, &err);
 }
 
@@ -161,12 +177,14 @@ static void project_watch_standby(struct project_call *call)
 		project_end(call);
 	} else if (!call->cli->options[OPT_ONCE].is_set && !call->was_noted) {
 		call->was_noted = true;
-		cli_note(call->cli, "'%s' is running in another process%s; standing by to take over", name,
+		cli_note(call->cli,
+			 "'%s' is running in another process%s; standing by to take over", name,
 			 cli_owner_text(call->checkpoints, name));
 	}
 }
 
-/* Dead letters that are yet to be delivered again; the error of asking is the subscription's to find. */
+/* Dead letters that are yet to be delivered again; the error of asking is the subscription's to
+ * find. */
 static bool project_has_redeliveries(const struct project_call *call)
 {
 	const char *name = tide_sql_projection_subscriber(call->projection)->name;
@@ -177,12 +195,14 @@ static bool project_has_redeliveries(const struct project_call *call)
 	if (tide_dead_letters_counts(call->checkpoints, &counts, &count, NULL) != TIDE_OK)
 		return false;
 	for (size_t i = 0; i < count; i++)
-		has_some |= strcmp(counts[i].projection_name, name) == 0 && counts[i].retrying_count > 0;
+		has_some |= strcmp(counts[i].projection_name, name) == 0 &&
+			    counts[i].retrying_count > 0;
 	tide_free(counts);
 	return has_some;
 }
 
-/* Look once: draw, and ask for the end when it has come. An owner that was replaced restarts by itself. */
+/* Look once: draw, and ask for the end when it has come. An owner that was replaced restarts by
+ * itself. */
 static void project_watch_once(struct project_call *call)
 {
 	struct tide_subscription_status status;
@@ -219,7 +239,8 @@ static void project_watch(void *self)
 
 /* The status as everywhere, and what only a run has. */
 static int project_json(struct project_call *call, const struct tide_subscription_status *status,
-			const struct tide_shutdown_result *result, double seconds, struct buffer *line)
+			const struct tide_shutdown_result *result, double seconds,
+			struct buffer *line)
 {
 	struct tide_error err;
 	char *text;
@@ -245,20 +266,25 @@ static void project_text(struct buffer *line, const struct tide_subscription_sta
 {
 	int64_t events = status->events_processed + status->events_skipped;
 
-	buffer_format(line, "'%s' is at position %lld, %s behind%s: %s events handled", status->name,
-		      (long long)status->position, status->lag_events ? number_text(status->lag_events) : "nothing",
+	buffer_format(line, "'%s' is at position %lld, %s behind%s: %s events handled",
+		      status->name, (long long)status->position,
+		      status->lag_events ? number_text(status->lag_events) : "nothing",
 		      horizon->end < horizon->newest ? " what is certain" : "",
 		      number_text(status->events_processed - status->events_dlq));
 	if (status->events_skipped)
 		buffer_format(line, ", %s of other types", number_text(status->events_skipped));
 	if (status->events_dlq)
-		buffer_format(line, ", %s dead-lettered (look: tide dead-letters)", number_text(status->events_dlq));
+		buffer_format(line, ", %s dead-lettered (look: tide dead-letters)",
+			      number_text(status->events_dlq));
 	if (status->events_discarded)
-		buffer_format(line, ", %s failed and discarded", number_text(status->events_discarded));
+		buffer_format(line, ", %s failed and discarded",
+			      number_text(status->events_discarded));
 	if (status->redeliveries_resolved)
-		buffer_format(line, ", dead letters resolved: %s", number_text(status->redeliveries_resolved));
+		buffer_format(line, ", dead letters resolved: %s",
+			      number_text(status->redeliveries_resolved));
 	if (status->redeliveries_failed)
-		buffer_format(line, ", dead letters that failed again: %s (look: tide dead-letters)",
+		buffer_format(line,
+			      ", dead letters that failed again: %s (look: tide dead-letters)",
 			      number_text(status->redeliveries_failed));
 	buffer_format(line, " in %s", seconds_text(seconds));
 	if (events >= 1000 && seconds > 0)
@@ -270,24 +296,30 @@ static int project_judge(struct project_call *call, const struct tide_subscripti
 {
 	struct tide_error err;
 
-	if (!call->cli->options[OPT_STRICT].is_set || (!status->events_dlq && !status->redeliveries_failed))
+	if (!call->cli->options[OPT_STRICT].is_set ||
+	    (!status->events_dlq && !status->redeliveries_failed))
 		return CLI_DONE;
 	if (!status->redeliveries_failed)
-		tide_fail(&err, TIDE_HANDLER_PERMANENT, "events that '%s' could not handle: %s, dead-lettered",
-			  status->name, number_text(status->events_dlq));
+		tide_fail(&err, TIDE_HANDLER_PERMANENT,
+			  "events that '%s' could not handle: %s, dead-lettered", status->name,
+			  number_text(status->events_dlq));
 	else
 		tide_fail(&err, TIDE_HANDLER_PERMANENT,
-			  "events that '%s' could not handle: %s, dead-lettered; dead letters that failed again: %s",
-			  status->name, number_text(status->events_dlq), number_text(status->redeliveries_failed));
+			  "events that '%s' could not handle: %s, dead-lettered; dead letters that "
+			  "failed again: %s",
+			  status->name, number_text(status->events_dlq),
+			  number_text(status->redeliveries_failed));
 	return cli_fail(call->cli, &err);
 }
 
 /* The end was reached, and its transaction was not committed. */
-static bool project_was_undone(const struct project_call *call, const struct tide_subscription_status *status,
+static bool project_was_undone(const struct project_call *call,
+			       const struct tide_subscription_status *status,
 			       const struct tide_shutdown_result *result)
 {
-	return call->cli->options[OPT_ONCE].is_set && result->reason == TIDE_SHUTDOWN_PROGRAMMATIC &&
-	       status->position < call->goal && status->error.status != TIDE_OK;
+	return call->cli->options[OPT_ONCE].is_set &&
+	       result->reason == TIDE_SHUTDOWN_PROGRAMMATIC && status->position < call->goal &&
+	       status->error.status != TIDE_OK;
 }
 
 static int project_summary(struct project_call *call, const struct tide_shutdown_result *result)
@@ -299,13 +331,13 @@ static int project_summary(struct project_call *call, const struct tide_shutdown
 	if (tide_subscription_status(call->subscription, &status, &err) != TIDE_OK)
 		return cli_fail(call->cli, &err);
 	if (call->gave_up && call->cli->options[OPT_RESET].is_set) {
-		cli_note(call->cli, "'%s' was reset, and is projected anew by its owner%s", status.name,
-			 cli_owner_text(call->checkpoints, status.name));
+		cli_note(call->cli, "'%s' was reset, and is projected anew by its owner%s",
+			 status.name, cli_owner_text(call->checkpoints, status.name));
 		return CLI_DONE;
 	}
 	if (call->gave_up) {
-		tide_fail(&err, TIDE_BUSY, "projection '%s' is running in another process%s", status.name,
-			  cli_owner_text(call->checkpoints, status.name));
+		tide_fail(&err, TIDE_BUSY, "projection '%s' is running in another process%s",
+			  status.name, cli_owner_text(call->checkpoints, status.name));
 		return cli_fail(call->cli, &err);
 	}
 	double seconds = progress_seconds(&call->progress);
@@ -326,9 +358,11 @@ static int project_summary(struct project_call *call, const struct tide_shutdown
 		exit = project_judge(call, &status);
 	if (exit == CLI_DONE)
 		exit = cli_fail_unsettled(call->cli, &call->horizon);
-	if (exit == CLI_DONE && result->reason == TIDE_SHUTDOWN_PROGRAMMATIC && status.position < call->goal) {
+	if (exit == CLI_DONE && result->reason == TIDE_SHUTDOWN_PROGRAMMATIC &&
+	    status.position < call->goal) {
 		tide_fail(&err, TIDE_BUSY,
-			  "the checkpoint of '%s' went back to position %lld while it ran, %lld was its goal; run it "
+			  "the checkpoint of '%s' went back to position %lld while it ran, %lld "
+			  "was its goal; run it "
 			  "again",
 			  status.name, (long long)status.position, (long long)call->goal);
 		return cli_fail(call->cli, &err);
@@ -362,10 +396,12 @@ static int project_run(struct project_call *call)
 	int exit = project_find_goal(call);
 	if (exit != CLI_DONE)
 		return exit;
-	if (tide_manager_subscribe(call->manager, subscriber, &call->config, &call->subscription, &err) != TIDE_OK)
+	if (tide_manager_subscribe(call->manager, subscriber, &call->config, &call->subscription,
+				   &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	if (call->config.start_from == TIDE_START_CHECKPOINT &&
-	    tide_checkpoints_position(call->checkpoints, subscriber->name, &position, &err) != TIDE_OK)
+	    tide_checkpoints_position(call->checkpoints, subscriber->name, &position, &err) !=
+		    TIDE_OK)
 		position = 0;
 	progress_begin(&call->progress, subscriber->name, position, call->goal);
 	wakeup_init(&call->stop);
@@ -391,17 +427,20 @@ static int project_reset(struct project_call *call)
 	if (tide_checkpoints_is_owned(call->checkpoints, name, &is_owned, &err) != TIDE_OK)
 		return cli_fail(call->cli, &err);
 	if (is_owned && !call->cli->options[OPT_FORCE].is_set) {
-		tide_fail(&err, TIDE_STATE, "projection '%s' is running; stop it first, or say --force", name);
+		tide_fail(&err, TIDE_STATE,
+			  "projection '%s' is running; stop it first, or say --force", name);
 		return cli_fail(call->cli, &err);
 	}
 	tide_status status = tide_sql_projection_reset(call->projection, call->checkpoints, &err);
 	if (status == TIDE_BUSY && is_owned)
-		tide_fail(&err, TIDE_BUSY, "projection '%s' was not reset, its owner%s holds the database", name,
+		tide_fail(&err, TIDE_BUSY,
+			  "projection '%s' was not reset, its owner%s holds the database", name,
 			  cli_owner_text(call->checkpoints, name));
 	return status == TIDE_OK ? CLI_DONE : cli_fail(call->cli, &err);
 }
 
-/* What the database itself says of an event may quote it: it is for whoever looks at a terminal and asked for it. */
+/* What the database itself says of an event may quote it: it is for whoever looks at a terminal and
+ * asked for it. */
 static void project_show_words(void *self, const struct tide_error_record *record)
 {
 	struct cli *cli = self;
@@ -415,7 +454,8 @@ static tide_status project_listen(struct project_call *call, struct tide_error *
 	int64_t id;
 	if (!call->cli->options[OPT_VERBOSE].is_set || isatty(STDERR_FILENO) != 1)
 		return TIDE_OK;
-	return tide_manager_on_error(call->manager, TIDE_ERRORS_ALL, 0, project_show_words, call->cli, &id, err);
+	return tide_manager_on_error(call->manager, TIDE_ERRORS_ALL, 0, project_show_words,
+				     call->cli, &id, err);
 }
 
 static int project_open(struct project_call *call)
@@ -435,8 +475,8 @@ static int project_open(struct project_call *call)
 		exit = project_refuse_from(call);
 	if (exit != CLI_DONE)
 		return exit;
-	if (tide_manager_open(TIDE_MANAGER(.store = call->store, .checkpoints = call->checkpoints), &call->manager,
-			      &err) != TIDE_OK ||
+	if (tide_manager_open(TIDE_MANAGER(.store = call->store, .checkpoints = call->checkpoints),
+			      &call->manager, &err) != TIDE_OK ||
 	    project_listen(call, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	return project_run(call);
@@ -451,10 +491,11 @@ int cmd_project(struct cli *cli)
 	int exit = project_config(cli, &call.config);
 	if (exit != CLI_DONE)
 		return exit;
-	if (tide_sql_projection_open(TIDE_SQL_PROJECTION(.path = cli->args[0], .name = cli->options[OPT_NAME].text,
-							 .url = into ? into : cli->store_url,
-							 .accept_changes = cli->options[OPT_ACCEPT_CHANGES].is_set),
-				     &call.projection, &err) != TIDE_OK)
+	if (tide_sql_projection_open(
+		    TIDE_SQL_PROJECTION(.path = cli->args[0], .name = cli->options[OPT_NAME].text,
+					.url = into ? into : cli->store_url,
+					.accept_changes = cli->options[OPT_ACCEPT_CHANGES].is_set),
+		    &call.projection, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	exit = project_open(&call);
 	tide_manager_close(call.manager);

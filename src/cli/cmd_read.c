@@ -2,8 +2,9 @@
 /*
  * tide read, tide export: stored events, as a table or as lines of JSON.
  *
- * An export is a proof: it waits for the appends that are open at its start, and when one stays it ends with what is
- * certain and an error. A read is a look: it shows what is visible, and warns where the order is not final.
+ * An export is a proof: it waits for the appends that are open at its start, and when one stays it
+ * ends with what is certain and an error. A read is a look: it shows what is visible, and warns
+ * where the order is not final.
  */
 #include <unistd.h>
 
@@ -14,8 +15,9 @@ struct read_call {
 	struct event_filter filter;
 	struct event_lines lines;
 	struct progress progress;
-	struct tide_horizon horizon; /* of the feed at the start; an end of 0 and newest of 0 for one stream */
-	tide_position position;      /* of the last event */
+	/* of the feed at the start; an end of 0 and newest of 0 for one stream */
+	struct tide_horizon horizon;
+	tide_position position; /* of the last event */
 	int64_t undecodable;
 };
 
@@ -27,14 +29,16 @@ static int read_each(struct cli *cli, struct read_call *call, struct tide_reader
 	for (;;) {
 		tide_status status = tide_reader_next(reader, &event, &err);
 		if (status == TIDE_DECODE) {
-			/* the reader goes on behind the damaged row, and so do we; the exit status tells */
+			/* the reader goes on behind the damaged row, and so do we; the exit status
+			 * tells */
 			call->undecodable++;
 			cli_fail(cli, &err);
 			continue;
 		}
 		if (status != TIDE_OK)
 			return cli_fail(cli, &err);
-		bool is_later = event && call->filter.query.unsettled && event->position > call->horizon.newest;
+		bool is_later = event && call->filter.query.unsettled &&
+				event->position > call->horizon.newest;
 		if (!event || is_later)
 			return call->undecodable ? CLI_FAILED : CLI_DONE;
 		int exit = event_lines_add(&call->lines, event);
@@ -48,7 +52,8 @@ static int read_each(struct cli *cli, struct read_call *call, struct tide_reader
 }
 
 /* How far the order is final; a stream's always is. */
-static int read_look(struct cli *cli, struct read_call *call, struct tide_store *store, bool is_export)
+static int read_look(struct cli *cli, struct read_call *call, struct tide_store *store,
+		     bool is_export)
 {
 	struct tide_query *query = &call->filter.query;
 	struct tide_error err;
@@ -68,7 +73,8 @@ static int read_look(struct cli *cli, struct read_call *call, struct tide_store 
 	return CLI_DONE;
 }
 
-static int read_from(struct cli *cli, struct read_call *call, struct tide_store *store, bool is_export)
+static int read_from(struct cli *cli, struct read_call *call, struct tide_store *store,
+		     bool is_export)
 {
 	struct tide_reader *reader;
 	struct tide_error err;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tide run: the daemon. Reading its configuration, checking it, and asking a running one to read it again. */
+/* tide run: the daemon. Reading its configuration, checking it, and asking a running one to read it
+ * again. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -9,7 +10,8 @@
 #include "cli/daemon.h"
 #include "sys/alloc.h"
 
-/* Relative paths are relative to the configuration: the process works where that is. The name of the file there; NULL: said why. */
+/* Relative paths are relative to the configuration: the process works where that is. The name of
+ * the file there; NULL: said why. */
 static const char *run_enter(struct cli *cli, const char *path, int *ret_exit)
 {
 	const char *slash = strrchr(path, '/');
@@ -24,7 +26,8 @@ static const char *run_enter(struct cli *cli, const char *path, int *ret_exit)
 	}
 	if (chdir(folder) == 0)
 		return slash + 1;
-	tide_fail(&err, errno == ENOENT ? TIDE_NOT_FOUND : TIDE_IO, "'%.300s': %s", folder, strerror(errno));
+	tide_fail(&err, errno == ENOENT ? TIDE_NOT_FOUND : TIDE_IO, "'%.300s': %s", folder,
+		  strerror(errno));
 	*ret_exit = cli_fail(cli, &err);
 	return NULL;
 }
@@ -35,12 +38,13 @@ static tide_status run_check_store(const struct config_store *store, struct tide
 	struct tide_checkpoints *checkpoints = NULL;
 	struct tide_store *events;
 
-	tide_status status = tide_store_open(store->url, TIDE_STORE_OPTIONS(.read_only = true), &events, err);
+	tide_status status =
+		tide_store_open(store->url, TIDE_STORE_OPTIONS(.read_only = true), &events, err);
 	if (status != TIDE_OK)
 		return status;
 	if (store->into)
-		status = tide_checkpoints_open(store->into, TIDE_STORE_OPTIONS(.read_only = true), events, &checkpoints,
-					       err);
+		status = tide_checkpoints_open(store->into, TIDE_STORE_OPTIONS(.read_only = true),
+					       events, &checkpoints, err);
 	tide_checkpoints_close(checkpoints);
 	tide_store_close(events);
 	return status;
@@ -74,8 +78,8 @@ static int run_check(struct cli *cli, const char *path, const struct config *con
 		json_integer(&line, (int64_t)config->projection_count);
 		json_close(&line, '}');
 	} else {
-		buffer_format(&line, "'%s' is sound: stores %zu, projections %zu", path, config->store_count,
-			      config->projection_count);
+		buffer_format(&line, "'%s' is sound: stores %zu, projections %zu", path,
+			      config->store_count, config->projection_count);
 	}
 	return cli_line(cli, &line);
 }
@@ -119,6 +123,7 @@ int cmd_reload(struct cli *cli)
 		return cli_usage(cli, "--pid '%s' is no process", pid->text);
 	if (kill((pid_t)pid->number, SIGHUP) == 0)
 		return CLI_DONE;
-	tide_fail(&err, errno == ESRCH ? TIDE_NOT_FOUND : TIDE_IO, "process %s: %s", pid->text, strerror(errno));
+	tide_fail(&err, errno == ESRCH ? TIDE_NOT_FOUND : TIDE_IO, "process %s: %s", pid->text,
+		  strerror(errno));
 	return cli_fail(cli, &err);
 }

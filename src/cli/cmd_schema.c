@@ -12,7 +12,8 @@
 #define SCHEMA_QUOTE(symbol) #symbol
 
 /** Find the list that TIDE_EXPORT_EVENT_TYPES left in a shared object; the object stays loaded. */
-static tide_status schema_load(const char *path, const struct tide_event_type *const **ret, struct tide_error *err)
+static tide_status schema_load(const char *path, const struct tide_event_type *const **ret,
+			       struct tide_error *err)
 {
 	if (access(path, F_OK) != 0)
 		return tide_fail(err, TIDE_NOT_FOUND, "'%s': %s", path, strerror(errno));
@@ -22,7 +23,8 @@ static tide_status schema_load(const char *path, const struct tide_event_type *c
 		return tide_fail(err, TIDE_IO, "%s", dlerror());
 	*ret = dlsym(module, SCHEMA_STRING(TIDE_EXPORTED_EVENT_TYPES));
 	if (!*ret)
-		return tide_fail(err, TIDE_ARGUMENT, "'%s' exports no event types, see TIDE_EXPORT_EVENT_TYPES", path);
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "'%s' exports no event types, see TIDE_EXPORT_EVENT_TYPES", path);
 	return TIDE_OK;
 }
 
@@ -46,6 +48,7 @@ int cmd_schema(struct cli *cli)
 	int exit = CLI_DONE;
 	if (schema_load(cli->args[0], &types, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
+
 	bool is_found = !wanted;
 	for (; *types && exit == CLI_DONE; types++) {
 		if (wanted && strcmp((*types)->name, wanted) != 0)
@@ -53,6 +56,7 @@ int cmd_schema(struct cli *cli)
 		is_found = true;
 		exit = schema_print(cli, *types);
 	}
+
 	if (is_found)
 		return exit;
 	tide_fail(&err, TIDE_NOT_FOUND, "'%s' exports no event type '%s'", cli->args[0], wanted);

@@ -2,8 +2,8 @@
 /*
  * tide tail: events as they are appended, by any process.
  *
- * A subscription like any other, whose checkpoint is in memory and forgotten; its handler prints. It ends with SIGINT,
- * SIGTERM, --limit events, or when nobody reads what it writes.
+ * A subscription like any other, whose checkpoint is in memory and forgotten; its handler prints.
+ * It ends with SIGINT, SIGTERM, --limit events, or when nobody reads what it writes.
  */
 #include <poll.h>
 #include <signal.h>
@@ -14,7 +14,8 @@
 
 #define TAIL_LOOK_MS 100
 
-/** Looks out for the end of the reader, whether or not there is anything to write to it, and for that of the subscription. */
+/** Looks out for the end of the reader, whether or not there is anything to write to it, and for
+ * that of the subscription. */
 struct tail_watch {
 	struct thread thread;
 	int wake[2]; /* closed at the writing end: the watch is over */
@@ -35,8 +36,9 @@ static bool tail_wants(const struct tide_query *query, const struct tide_event *
 {
 	const struct tide_time *from = query->occurred_from, *until = query->occurred_until;
 
-	if (query->of_stream && !(tide_uuid_equal(&query->stream.aggregate_id, &event->aggregate_id) &&
-				  strcmp(query->stream.aggregate_type, event->aggregate_type.data) == 0))
+	if (query->of_stream &&
+	    !(tide_uuid_equal(&query->stream.aggregate_id, &event->aggregate_id) &&
+	      strcmp(query->stream.aggregate_type, event->aggregate_type.data) == 0))
 		return false;
 	if (query->of_stream && event->version <= query->after.value)
 		return false;
@@ -44,7 +46,8 @@ static bool tail_wants(const struct tide_query *query, const struct tide_event *
 	       !(until && event->occurred_at.unix_us > until->unix_us);
 }
 
-static tide_status tail_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status tail_handle(void *self, const struct tide_event *event,
+			       struct tide_delivery *delivery)
 {
 	struct tail_call *call = self;
 
@@ -61,7 +64,8 @@ static tide_status tail_handle(void *self, const struct tide_event *event, struc
 	return TIDE_OK;
 }
 
-/* Of a stream the versions before --after are passed over by the handler, from the beginning of the feed. */
+/* Of a stream the versions before --after are passed over by the handler, from the beginning of the
+ * feed. */
 static struct tide_subscription_config tail_config(const struct tide_query *query)
 {
 	struct tide_subscription_config config = tide_catch_up_config(1000, false);
@@ -90,7 +94,8 @@ static bool tail_has_failed(const struct tail_watch *watch)
 static void tail_watch_run(void *self)
 {
 	struct tail_watch *watch = self;
-	struct pollfd look[] = { { .fd = STDOUT_FILENO }, { .fd = watch->wake[0], .events = POLLIN } };
+	struct pollfd look[] = { { .fd = STDOUT_FILENO },
+				 { .fd = watch->wake[0], .events = POLLIN } };
 
 	while (poll(look, 2, TAIL_LOOK_MS) <= 0 && !tail_has_failed(watch)) {
 	}
@@ -126,14 +131,17 @@ static void tail_watch_stop(struct tail_watch *watch)
 static int tail_run(struct cli *cli, struct tail_call *call)
 {
 	struct tide_subscription_config config = tail_config(&call->filter.query);
-	struct tide_subscriber subscriber = { .name = "tide tail", .self = call, .handle = tail_handle };
+	struct tide_subscriber subscriber = { .name = "tide tail",
+					      .self = call,
+					      .handle = tail_handle };
 	struct tide_shutdown_result result;
 	struct tide_subscription *subscription;
 	struct tide_subscription_status status;
 	struct tail_watch watch;
 	struct tide_error err;
 
-	if (tide_manager_subscribe(call->manager, &subscriber, &config, &subscription, &err) != TIDE_OK)
+	if (tide_manager_subscribe(call->manager, &subscriber, &config, &subscription, &err) !=
+	    TIDE_OK)
 		return cli_fail(cli, &err);
 	if (call->left == 0)
 		return CLI_DONE;
@@ -143,7 +151,8 @@ static int tail_run(struct cli *cli, struct tail_call *call)
 	tail_watch_stop(&watch);
 	if (ended != TIDE_OK)
 		return cli_fail(cli, &err);
-	if (tide_subscription_status(subscription, &status, &err) == TIDE_OK && status.state == TIDE_STATE_ERROR)
+	if (tide_subscription_status(subscription, &status, &err) == TIDE_OK &&
+	    status.state == TIDE_STATE_ERROR)
 		return cli_fail_run(cli, &status.error);
 	return CLI_DONE;
 }
@@ -156,8 +165,8 @@ static int tail_open(struct cli *cli, struct tail_call *call, struct tide_store 
 
 	if (tide_checkpoints_open("memory:", NULL, store, &checkpoints, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
-	if (tide_manager_open(TIDE_MANAGER(.store = store, .checkpoints = checkpoints), &call->manager, &err) ==
-	    TIDE_OK) {
+	if (tide_manager_open(TIDE_MANAGER(.store = store, .checkpoints = checkpoints),
+			      &call->manager, &err) == TIDE_OK) {
 		exit = tail_run(cli, call);
 		tide_manager_close(call->manager);
 	} else {

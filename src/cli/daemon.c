@@ -2,10 +2,11 @@
 /*
  * The main thread of `tide run`: signals, reloads, the service manager.
  *
- * Happy path: a unit is started for each store and told what to run; SIGHUP reads the configuration again and tells the units what has
- * changed; SIGTERM or SIGINT asks all of them to end, each in its own sequence, side by side. Failure modes: a configuration with a
- * mistake changes nothing; a second signal ends every wait, a third one the process; a unit that hangs past the time of a shutdown,
- * in a database that does not answer, is left behind.
+ * Happy path: a unit is started for each store and told what to run; SIGHUP reads the configuration
+ * again and tells the units what has changed; SIGTERM or SIGINT asks all of them to end, each in
+ * its own sequence, side by side. Failure modes: a configuration with a mistake changes nothing; a
+ * second signal ends every wait, a third one the process; a unit that hangs past the time of a
+ * shutdown, in a database that does not answer, is left behind.
  */
 #include <errno.h>
 #include <poll.h>
@@ -21,7 +22,8 @@
 #include "sys/log.h"
 
 #define DAEMON_SAME_SIGNAL_NS (NS_PER_SECOND / 2)
-#define DAEMON_GRACE_SECONDS 5 /* for a shutdown beyond its limit, which each manager keeps itself */
+/* for a shutdown beyond its limit, which each manager keeps itself */
+#define DAEMON_GRACE_SECONDS 5
 
 struct daemon {
 	struct cli *cli;
@@ -35,7 +37,7 @@ struct daemon {
 	int64_t watchdog_ns;
 };
 
-/* ---- Signals ------------------------------------------------------------------------------------------------ */
+/* ---- Signals --------------------------------------------------------------------------------- */
 
 static int daemon_bell = -1;      /* eventfd: something has happened */
 static atomic_int daemon_reason;  /* of the first signal that asks for the end */
@@ -50,7 +52,8 @@ static void daemon_ring(void)
 	(void)written; /* full means rung already */
 }
 
-/* Atomics, clock_gettime and write only. One that follows at once is the same one: timeout(1) and shells signal a group, too. */
+/* Atomics, clock_gettime and write only. One that follows at once is the same one: timeout(1) and
+ * shells signal a group, too. */
 static void daemon_on_signal(int number)
 {
 	int64_t now = clock_mono(&clock_system).ns, last = atomic_load(&daemon_signalled_at);
@@ -59,12 +62,14 @@ static void daemon_on_signal(int number)
 		daemon_ring();
 		return;
 	}
+
 	if (last != 0 && now - last < DAEMON_SAME_SIGNAL_NS)
 		return;
 	atomic_store(&daemon_signalled_at, now);
 	int none = TIDE_SHUTDOWN_NONE;
 	atomic_compare_exchange_strong(&daemon_reason, &none,
-				       number == SIGINT ? TIDE_SHUTDOWN_SIGINT : TIDE_SHUTDOWN_SIGTERM);
+				       number == SIGINT ? TIDE_SHUTDOWN_SIGINT
+							: TIDE_SHUTDOWN_SIGTERM);
 	if (atomic_fetch_add(&daemon_signals, 1) >= 2) {
 		signal(number, SIG_DFL);
 		raise(number);
@@ -86,9 +91,10 @@ static tide_status daemon_install(struct tide_error *err)
 	return TIDE_OK;
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------------------ */
+/* ---- Waiting --------------------------------------------------------------------------------- */
 
-/* Wait until something happens or `until` comes, and tell the watchdog twice in each of its periods that this thread lives. */
+/* Wait until something happens or `until` comes, and tell the watchdog twice in each of its periods
+ * that this thread lives. */
 static void daemon_wait(struct daemon *daemon, struct mono_time until)
 {
 	struct mono_time now = clock_mono(&clock_system), next = until;
@@ -103,12 +109,15 @@ static void daemon_wait(struct daemon *daemon, struct mono_time until)
 		next = mono_min(until, mono_add(daemon->pinged, daemon->watchdog_ns / 2));
 	}
 	int64_t left = next.ns == MONO_NEVER.ns ? -1 : mono_since(next, now) / NS_PER_MS + 1;
-	(void)poll(&event, 1, left < 0 && next.ns != MONO_NEVER.ns ? 0 : left > 3600000 ? 3600000 : (int)left);
+	(void)poll(&event, 1,
+		   left < 0 && next.ns != MONO_NEVER.ns ? 0
+		   : left > 3600000                     ? 3600000
+							: (int)left);
 	ssize_t taken = read(daemon_bell, &rung, sizeof rung);
 	(void)taken;
 }
 
-/* ---- Units -------------------------------------------------------------------------------------------------- */
+/* ---- Units ----------------------------------------------------------------------------------- */
 
 static struct unit *daemon_find(struct daemon *daemon, const char *name)
 {
@@ -118,14 +127,15 @@ static struct unit *daemon_find(struct daemon *daemon, const char *name)
 	return NULL;
 }
 
-static tide_status daemon_add(struct daemon *daemon, const struct config *config, const struct config_store *store,
-			      struct tide_error *err)
+static tide_status daemon_add(struct daemon *daemon, const struct config *config,
+			      const struct config_store *store, struct tide_error *err)
 {
 	struct unit **units = alloc_resize(daemon->units, daemon->unit_count + 1, sizeof *units);
 	if (!units)
 		return alloc_fail(err);
 	daemon->units = units;
-	tide_status status = unit_start(config, store, daemon_bell, &units[daemon->unit_count], err);
+	tide_status status =
+		unit_start(config, store, daemon_bell, &units[daemon->unit_count], err);
 	if (status == TIDE_OK)
 		daemon->unit_count++;
 	return status;
@@ -134,13 +144,15 @@ static tide_status daemon_add(struct daemon *daemon, const struct config *config
 static bool daemon_uses(const struct config *config, const struct config_store *store)
 {
 	for (size_t i = 0; i < config->projection_count; i++)
-		if (config->projections[i] && strcmp(config->projections[i]->store, store->name) == 0)
+		if (config->projections[i] &&
+		    strcmp(config->projections[i]->store, store->name) == 0)
 			return true;
 	return false;
 }
 
 /* Whether all of these have ended before the deadline; a second signal is handed on. */
-static bool daemon_await_ends(struct daemon *daemon, struct unit *const *units, size_t count, double seconds)
+static bool daemon_await_ends(struct daemon *daemon, struct unit *const *units, size_t count,
+			      double seconds)
 {
 	struct mono_time deadline = mono_add(clock_mono(&clock_system), ns_of_seconds(seconds));
 	for (;;) {
@@ -167,19 +179,22 @@ static void daemon_end_changed(struct daemon *daemon, const struct config *confi
 		if (store && daemon_uses(config, store) && unit_is_same(unit, config, store))
 			continue;
 		unit_stop(unit, TIDE_SHUTDOWN_PROGRAMMATIC);
-		if (daemon_await_ends(daemon, &unit, 1, unit->daemon.shutdown_timeout + DAEMON_GRACE_SECONDS)) {
+		if (daemon_await_ends(daemon, &unit, 1,
+				      unit->daemon.shutdown_timeout + DAEMON_GRACE_SECONDS)) {
 			unit_free(unit);
-			log_at(TIDE_LOG_NOTICE, "daemon", "store closed", "store='%s'", store ? store->name : "");
+			log_at(TIDE_LOG_NOTICE, "daemon", "store closed", "store='%s'",
+			       store ? store->name : "");
 		} else { /* what hangs has its memory for as long as it likes */
-			log_at(TIDE_LOG_ERROR, "daemon", "store does not end; it is left behind", "store='%s'",
-			       unit->name);
+			log_at(TIDE_LOG_ERROR, "daemon", "store does not end; it is left behind",
+			       "store='%s'", unit->name);
 		}
 		daemon->units[i] = daemon->units[--daemon->unit_count];
 	}
 }
 
 /* Bring about what the configuration says; it is taken. */
-static tide_status daemon_apply(struct daemon *daemon, struct config *config, struct tide_error *err)
+static tide_status daemon_apply(struct daemon *daemon, struct config *config,
+				struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 
@@ -199,7 +214,7 @@ static tide_status daemon_apply(struct daemon *daemon, struct config *config, st
 	return status;
 }
 
-/* ---- Reload ------------------------------------------------------------------------------------------------- */
+/* ---- Reload ---------------------------------------------------------------------------------- */
 
 void daemon_tell_problems(struct cli *cli, const char *path, const struct problems *problems)
 {
@@ -216,7 +231,8 @@ void daemon_tell_problems(struct cli *cli, const char *path, const struct proble
 			json_close(&line, '}');
 			buffer_add(&line, "\n", 1);
 		} else {
-			buffer_format(&line, "%s:%d: %s\n", path, problems->items[i].line, problems->items[i].text);
+			buffer_format(&line, "%s:%d: %s\n", path, problems->items[i].line,
+				      problems->items[i].text);
 		}
 		if (!line.failed)
 			output_put(stderr, line.data, line.size);
@@ -236,20 +252,23 @@ static void daemon_reload(struct daemon *daemon)
 	notify_socket_tell(state);
 	tide_status status = config_load(daemon->path, &config, &problems, &err);
 	for (size_t i = 0; i < problems.count; i++)
-		log_at(TIDE_LOG_ERROR, "daemon", "mistake in the configuration", "file='%s' line=%d error='%s'",
-		       daemon->path, problems.items[i].line, problems.items[i].text);
+		log_at(TIDE_LOG_ERROR, "daemon", "mistake in the configuration",
+		       "file='%s' line=%d error='%s'", daemon->path, problems.items[i].line,
+		       problems.items[i].text);
 	problems_fini(&problems);
 	if (status == TIDE_OK)
 		status = daemon_apply(daemon, &config, &err);
 	if (status == TIDE_OK)
-		log_at(TIDE_LOG_NOTICE, "daemon", "configuration read again", "file='%s'", daemon->path);
+		log_at(TIDE_LOG_NOTICE, "daemon", "configuration read again", "file='%s'",
+		       daemon->path);
 	else
-		log_at(TIDE_LOG_ERROR, "daemon", "configuration not taken; everything goes on as it was",
+		log_at(TIDE_LOG_ERROR, "daemon",
+		       "configuration not taken; everything goes on as it was",
 		       "file='%s' error='%s'", daemon->path, err.message);
 	notify_socket_tell("READY=1");
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------------ */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 static void daemon_look_ready(struct daemon *daemon)
 {
@@ -278,7 +297,8 @@ static int daemon_end_unit(struct daemon *daemon, struct unit *unit, int exit)
 {
 	if (!atomic_load(&unit->is_ended)) {
 		struct tide_error err;
-		tide_fail(&err, TIDE_TIMEOUT, "store '%s' does not end; it is left behind", unit->name);
+		tide_fail(&err, TIDE_TIMEOUT, "store '%s' does not end; it is left behind",
+			  unit->name);
 		return cli_fail_run(daemon->cli, &err);
 	}
 	if (unit->result.error.status != TIDE_OK)
@@ -293,7 +313,8 @@ static int daemon_shut_down(struct daemon *daemon)
 	int exit = CLI_DONE;
 
 	notify_socket_tell("STOPPING=1");
-	log_at(TIDE_LOG_NOTICE, "daemon", "stopping", "reason=%s", tide_shutdown_reason_name(reason));
+	log_at(TIDE_LOG_NOTICE, "daemon", "stopping", "reason=%s",
+	       tide_shutdown_reason_name(reason));
 	for (size_t i = 0; i < daemon->unit_count; i++)
 		unit_stop(daemon->units[i], reason);
 	(void)daemon_await_ends(daemon, daemon->units, daemon->unit_count,
@@ -306,9 +327,10 @@ static int daemon_shut_down(struct daemon *daemon)
 
 int daemon_run(struct cli *cli, const char *path, struct config *config)
 {
-	struct daemon daemon = {
-		.cli = cli, .path = path, .log = { .cli = cli }, .watchdog_ns = notify_socket_watchdog_ns()
-	};
+	struct daemon daemon = { .cli = cli,
+				 .path = path,
+				 .log = { .cli = cli },
+				 .watchdog_ns = notify_socket_watchdog_ns() };
 	struct tide_error err;
 
 	mutex_init(&daemon.log.lock);

@@ -2,7 +2,8 @@
 #ifndef TIDE_CLI_DAEMON_H
 #define TIDE_CLI_DAEMON_H
 
-/* `tide run`: one unit a store, each with a thread and a manager of its own, under one main thread that takes signals. */
+/* `tide run`: one unit a store, each with a thread and a manager of its own, under one main thread
+ * that takes signals. */
 
 #include <stdatomic.h>
 
@@ -56,11 +57,13 @@ struct unit {
 };
 
 /** Start a unit for a store; it has nothing to run yet. TIDE_OUT_OF_MEMORY. */
-tide_status unit_start(const struct config *config, const struct config_store *store, int bell, struct unit **ret,
-		       struct tide_error *err);
+tide_status unit_start(const struct config *config, const struct config_store *store, int bell,
+		       struct unit **ret, struct tide_error *err);
 /** Whether it is what this store of this configuration asks for, so that it can go on. */
-bool unit_is_same(const struct unit *unit, const struct config *config, const struct config_store *store);
-/** Say what it is to run from now on: takes the projections of the configuration that are over its store. TIDE_OUT_OF_MEMORY. */
+bool unit_is_same(const struct unit *unit, const struct config *config,
+		  const struct config_store *store);
+/** Say what it is to run from now on: takes the projections of the configuration that are over its
+ * store. TIDE_OUT_OF_MEMORY. */
 tide_status unit_want(struct unit *unit, struct config *config, struct tide_error *err);
 /** Ask it to end, in order; a second signal ends every wait. */
 void unit_stop(struct unit *unit, enum tide_shutdown_reason reason);

@@ -71,7 +71,8 @@ void daemon_log_sink(void *self, const struct tide_log_line *line)
 	struct daemon_log *log = self;
 
 	mutex_lock(&log->lock);
-	bool is_wanted = log_levels_want(&log->levels, line->component, line->level), is_json = log->is_json;
+	bool is_wanted = log_levels_want(&log->levels, line->component, line->level),
+	     is_json = log->is_json;
 	mutex_unlock(&log->lock);
 	if (is_wanted && is_json)
 		log_write_json(line);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events as lines of JSON or rows of a table, and the filters that `read`, `tail` and `export` share. */
+/* Events as lines of JSON or rows of a table, and the filters that `read`, `tail` and `export`
+ * share. */
 #include <errno.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 int event_filter_read(struct cli *cli, struct event_filter *ret)
 {
 	const struct option_value *stream = &cli->options[OPT_OF_STREAM];
+	int from = cli->options[OPT_SINCE].is_set ? OPT_SINCE : OPT_FROM_TIME;
 
 	*ret = (struct event_filter){
 		.query = {
@@ -22,7 +24,7 @@ int event_filter_read(struct cli *cli, struct event_filter *ret)
 			.event_types = cli->options[OPT_TYPE].texts,
 			.aggregate_types = cli->options[OPT_AGGREGATE_TYPE].texts,
 			.tenant_id = option_uuid(cli, OPT_OF_TENANT),
-			.occurred_from = option_time(cli, cli->options[OPT_SINCE].is_set ? OPT_SINCE : OPT_FROM_TIME),
+			.occurred_from = option_time(cli, from),
 			.occurred_until = option_time(cli, OPT_UNTIL),
 		},
 	};
@@ -37,7 +39,8 @@ int event_filter_read(struct cli *cli, struct event_filter *ret)
 	return stream_read(cli, stream->text, ret->aggregate_type, &ret->query.stream);
 }
 
-static const char *const lines_heads[] = { ">position", "occurred at", "~stream", ">version", "type", "payload", NULL };
+static const char *const lines_heads[] = { ">position", "occurred at", "~stream", ">version",
+					   "type",      "payload",     NULL };
 
 void event_lines_init(struct event_lines *lines, struct cli *cli, bool is_json)
 {
@@ -51,7 +54,8 @@ static void lines_add_row(struct event_lines *lines, const struct tide_event *ev
 
 	table_add(&lines->table, "%lld", (long long)event->position);
 	table_add(&lines->table, "%s", time_text(true, event->occurred_at));
-	table_add(&lines->table, "%s/%s", event->aggregate_type.data, tide_uuid_format(&event->aggregate_id, id));
+	table_add(&lines->table, "%s/%s", event->aggregate_type.data,
+		  tide_uuid_format(&event->aggregate_id, id));
 	table_add(&lines->table, "%d", (int)event->version);
 	table_add(&lines->table, "%s", event->event_type.data);
 	table_add(&lines->table, "%s", event->payload.data);
@@ -62,12 +66,16 @@ int event_lines_add(struct event_lines *lines, const struct tide_event *event)
 	lines->count++;
 	if (!lines->is_json) {
 		lines_add_row(lines, event);
-		return lines->count % LINES_BEFORE_FLUSH == 0 ? table_flush(lines->cli, &lines->table) : CLI_DONE;
+		return lines->count % LINES_BEFORE_FLUSH == 0
+			       ? table_flush(lines->cli, &lines->table)
+			       : CLI_DONE;
 	}
+
 	lines->json.size = 0; /* one buffer for all lines */
 	event_write_json(&lines->json, event);
 	if (lines->json.failed)
 		return cli_line(lines->cli, &lines->json);
+
 	output_put(stdout, lines->json.data, lines->json.size);
 	putc('\n', stdout);
 	if (ferror(stdout) && !lines->cli->output_error)

@@ -60,7 +60,8 @@ void help_print(FILE *out)
 static bool help_has_options(enum cli_command command)
 {
 	for (int i = 0; i < OPT_COUNT; i++)
-		if (cli_options[i].commands & (1u << command) && !(cli_options[i].commands & (1u << COMMAND_NONE)))
+		if (cli_options[i].commands & (1u << command) &&
+		    !(cli_options[i].commands & (1u << COMMAND_NONE)))
 			return true;
 	return false;
 }
@@ -72,7 +73,8 @@ void help_print_command(FILE *out, enum cli_command command)
 	char synopsis[256];
 
 	snprintf(synopsis, sizeof synopsis, "tide %s%s%s%s", info->name,
-		 help_has_options(command) ? " [OPTION...]" : "", *info->arguments ? " " : "", info->arguments);
+		 help_has_options(command) ? " [OPTION...]" : "", *info->arguments ? " " : "",
+		 info->arguments);
 	terminal_wrap(out, synopsis, 7, (size_t)fprintf(out, "usage: "));
 	fputc('\n', out);
 	terminal_wrap(out, info->text, 0, 0);
@@ -84,7 +86,8 @@ void help_print_command(FILE *out, enum cli_command command)
 	help_print_options(out, command, true);
 }
 
-/* Troff takes a leading dot or quote for a request, a backslash for an escape and a hyphen for a dash. */
+/* Troff takes a leading dot or quote for a request, a backslash for an escape and a hyphen for a
+ * dash. */
 static void help_troff(FILE *out, const char *text)
 {
 	if (*text == '.' || *text == '\'')
@@ -158,10 +161,13 @@ void help_print_man(FILE *out)
 {
 	fprintf(out, ".TH TIDE 1 \"2026-11-22\" \"Tidemark %s\" \"Tidemark\"\n", TIDE_VERSION_TEXT);
 	fputs(".SH NAME\ntide \\- an event store and durable projections on the command line\n"
-	      ".SH SYNOPSIS\n.B tide\n[\\fB\\-\\-store\\fR \\fIURL\\fR] [\\fB\\-\\-json\\fR] \\fICOMMAND\\fR ...\n"
+	      ".SH SYNOPSIS\n.B tide\n[\\fB\\-\\-store\\fR \\fIURL\\fR] [\\fB\\-\\-json\\fR] "
+	      "\\fICOMMAND\\fR ...\n"
 	      ".SH DESCRIPTION\n"
-	      "Appends events to streams, reads and follows them, and keeps read models up to date with files of SQL.\n"
-	      "On a terminal a row of a table is one line, cut at the terminal's width; \\fB\\-\\-wide\\fR shows all "
+	      "Appends events to streams, reads and follows them, and keeps read models up to date "
+	      "with files of SQL.\n"
+	      "On a terminal a row of a table is one line, cut at the terminal's width; "
+	      "\\fB\\-\\-wide\\fR shows all "
 	      "of it.\n"
 	      "For what takes long, a progress bar is on standard error when that is a terminal.\n"
 	      "With \\fB\\-\\-json\\fR it writes one JSON object a line.\n"
@@ -169,14 +175,19 @@ void help_print_man(FILE *out)
 	      out);
 	help_troff_options(out, COMMAND_NONE, true);
 	fputs(".SH COMMANDS\n", out);
+
 	for (int i = 0; i < COMMAND_NONE; i++)
 		help_troff_command(out, (enum cli_command)i);
-	fputs(".SH STORES\n.TP\n\\fBsqlite:\\fIFILE\\fR\none file; any number of processes on one machine may use it.\n"
-	      ".TP\n\\fBpostgresql://\\fIHOST\\fR/\\fIDATABASE\\fR\na PostgreSQL database, as libpq names it.\n"
+	fputs(".SH STORES\n.TP\n\\fBsqlite:\\fIFILE\\fR\none file; any number of processes on one "
+	      "machine may use it.\n"
+	      ".TP\n\\fBpostgresql://\\fIHOST\\fR/\\fIDATABASE\\fR\na PostgreSQL database, as "
+	      "libpq names it.\n"
 	      ".TP\n\\fBmemory:\\fR\nnothing is kept; for trying things.\n"
-	      ".SH ENVIRONMENT\n.TP\n.B TIDE_STORE\nthe store when \\fB\\-\\-store\\fR is not given.\n"
+	      ".SH ENVIRONMENT\n.TP\n.B TIDE_STORE\nthe store when \\fB\\-\\-store\\fR is not "
+	      "given.\n"
 	      ".TP\n.B NO_COLOR\nwhen it is set to anything, terminals are shown no colours.\n"
-	      ".TP\n.B TERM\nwhen it is \\fBdumb\\fR or absent, terminals are shown no colours and no progress.\n"
+	      ".TP\n.B TERM\nwhen it is \\fBdumb\\fR or absent, terminals are shown no colours and "
+	      "no progress.\n"
 	      ".SH EXIT STATUS\n",
 	      out);
 	help_troff_exits(out);

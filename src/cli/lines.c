@@ -20,8 +20,8 @@ tide_status line_reader_open(struct line_reader *reader, const char *path, struc
 		reader->path = path;
 		reader->file = open(path, O_RDONLY | O_CLOEXEC);
 		if (reader->file < 0)
-			return tide_fail(err, errno == ENOENT ? TIDE_NOT_FOUND : TIDE_IO, "'%s': %s", path,
-					 strerror(errno));
+			return tide_fail(err, errno == ENOENT ? TIDE_NOT_FOUND : TIDE_IO,
+					 "'%s': %s", path, strerror(errno));
 	}
 	if (fstat(reader->file, &stat) == 0 && S_ISREG(stat.st_mode))
 		reader->total = stat.st_size;
@@ -36,15 +36,18 @@ static tide_status lines_make_room(struct line_reader *reader, struct tide_error
 		reader->end -= reader->at;
 		reader->at = 0;
 	}
+
 	if (reader->end < reader->capacity)
 		return TIDE_OK;
 	if (reader->capacity >= LINE_SIZE_MAX)
-		return tide_fail(err, TIDE_ARGUMENT, "'%s' line %lld: longer than %u bytes", reader->path,
-				 (long long)reader->number + 1, LINE_SIZE_MAX);
+		return tide_fail(err, TIDE_ARGUMENT, "'%s' line %lld: longer than %u bytes",
+				 reader->path, (long long)reader->number + 1, LINE_SIZE_MAX);
+
 	size_t capacity = reader->capacity ? 2 * reader->capacity : LINES_FIRST_CAPACITY;
 	char *data = alloc_resize(reader->data, capacity, 1);
 	if (!data)
 		return alloc_fail(err);
+
 	reader->data = data;
 	reader->capacity = capacity;
 	return TIDE_OK;
@@ -58,7 +61,8 @@ static tide_status lines_fill(struct line_reader *reader, struct tide_error *err
 	if (status != TIDE_OK)
 		return status;
 	do {
-		size = read(reader->file, reader->data + reader->end, reader->capacity - reader->end);
+		size = read(reader->file, reader->data + reader->end,
+			    reader->capacity - reader->end);
 	} while (size < 0 && errno == EINTR);
 	if (size < 0)
 		return tide_fail(err, TIDE_IO, "'%s': %s", reader->path, strerror(errno));
@@ -81,24 +85,30 @@ static struct tide_text lines_take(struct line_reader *reader, size_t size, size
 /* Editors of other systems put a byte order mark (U+FEFF) in front of UTF-8. */
 static struct tide_text lines_without_mark(const struct line_reader *reader, struct tide_text line)
 {
-	bool has_mark = reader->number == 1 && line.size >= 3 && memcmp(line.data, "\xef\xbb\xbf", 3) == 0;
+	bool has_mark =
+		reader->number == 1 && line.size >= 3 && memcmp(line.data, "\xef\xbb\xbf", 3) == 0;
 
 	return has_mark ? (struct tide_text){ line.data + 3, line.size - 3 } : line;
 }
 
-tide_status line_reader_next(struct line_reader *reader, struct tide_text *ret, struct tide_error *err)
+tide_status line_reader_next(struct line_reader *reader, struct tide_text *ret,
+			     struct tide_error *err)
 {
 	for (;;) {
 		size_t size = reader->end - reader->at;
 		const char *from = reader->data + reader->at + reader->searched;
-		const char *end = size > reader->searched ? memchr(from, '\n', size - reader->searched) : NULL;
+		const char *end = size > reader->searched
+					  ? memchr(from, '\n', size - reader->searched)
+					  : NULL;
 		if (end) {
-			*ret = lines_without_mark(reader,
-						  lines_take(reader, (size_t)(end - (reader->data + reader->at)), 1));
+			*ret = lines_without_mark(
+				reader,
+				lines_take(reader, (size_t)(end - (reader->data + reader->at)), 1));
 			return TIDE_OK;
 		}
 		if (reader->is_over) {
-			*ret = size ? lines_without_mark(reader, lines_take(reader, size, 0)) : (struct tide_text){ 0 };
+			*ret = size ? lines_without_mark(reader, lines_take(reader, size, 0))
+				    : (struct tide_text){ 0 };
 			return TIDE_OK;
 		}
 		reader->searched = size;

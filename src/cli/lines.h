@@ -23,7 +23,8 @@ struct line_reader {
 /** Open a file; NULL and "-" mean standard input. TIDE_OK, TIDE_NOT_FOUND, TIDE_IO. */
 tide_status line_reader_open(struct line_reader *reader, const char *path, struct tide_error *err);
 /** The next line without its end, valid until the next call; data NULL at the end of the file. */
-tide_status line_reader_next(struct line_reader *reader, struct tide_text *ret, struct tide_error *err);
+tide_status line_reader_next(struct line_reader *reader, struct tide_text *ret,
+			     struct tide_error *err);
 void line_reader_close(struct line_reader *reader);
 
 #endif

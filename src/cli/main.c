@@ -18,19 +18,23 @@ static int main_run(struct cli *cli)
 			help_print_command(stdout, cli->command);
 		return CLI_DONE;
 	}
+
 	if (cli->options[OPT_VERSION].is_set)
 		return cmd_version(cli);
 	if (cli->command == COMMAND_NONE) {
 		help_print(stderr);
 		return CLI_USAGE;
 	}
-	static const enum tide_log_level levels[] = { TIDE_LOG_WARNING, TIDE_LOG_INFO, TIDE_LOG_DEBUG };
+
+	static const enum tide_log_level levels[] = { TIDE_LOG_WARNING, TIDE_LOG_INFO,
+						      TIDE_LOG_DEBUG };
 	int verbose = cli->options[OPT_VERBOSE].times;
 	tide_log_set(cli_log, cli, levels[verbose < 2 ? verbose : 2]);
 	return cli_commands[cli->command].run(cli);
 }
 
-/* Debian's usual limit of 1024 is less than a few hundred projections on SQLite need; what more is allowed costs nothing. */
+/* Debian's usual limit of 1024 is less than a few hundred projections on SQLite need; what more is
+ * allowed costs nothing. */
 static void main_raise_files(void)
 {
 	struct rlimit limit;
@@ -49,10 +53,12 @@ int main(int argc, char **argv)
 	int exit = options_parse(&cli, argc, argv);
 	if (exit == CLI_DONE)
 		exit = main_run(&cli);
-	errno = 0; /* an earlier write that failed has left its mark on the stream, not its reason */
+	/* an earlier write that failed has left its mark on the stream, not its reason */
+	errno = 0;
 	if ((fflush(stdout) != 0 || ferror(stdout)) && exit == CLI_DONE) {
 		int why = cli.output_error ? cli.output_error : errno;
-		tide_fail(&err, TIDE_IO, "standard output: %s", why ? strerror(why) : "not everything has arrived");
+		tide_fail(&err, TIDE_IO, "standard output: %s",
+			  why ? strerror(why) : "not everything has arrived");
 		exit = cli_fail(&cli, &err);
 	}
 	options_fini(&cli);
@@ -65,10 +71,12 @@ int cmd_help(struct cli *cli)
 		help_print_man(stdout);
 		return CLI_DONE;
 	}
+
 	if (cli->arg_count == 0) {
 		help_print(stdout);
 		return CLI_DONE;
 	}
+
 	for (int i = 0; i < COMMAND_NONE; i++) {
 		if (strcmp(cli_commands[i].name, cli->args[0]) == 0) {
 			help_print_command(stdout, (enum cli_command)i);
@@ -90,7 +98,8 @@ int cmd_version(struct cli *cli)
 		json_string(&line, sqlite3_libversion());
 		json_close(&line, '}');
 	} else {
-		buffer_format(&line, "tide %s (SQLite %s)", TIDE_VERSION_TEXT, sqlite3_libversion());
+		buffer_format(&line, "tide %s (SQLite %s)", TIDE_VERSION_TEXT,
+			      sqlite3_libversion());
 	}
 	return cli_line(cli, &line);
 }

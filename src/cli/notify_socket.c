@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a service manager wants to hear: datagrams to NOTIFY_SOCKET (sd_notify(3)), without its library. */
+/* What a service manager wants to hear: datagrams to NOTIFY_SOCKET (sd_notify(3)), without its
+ * library. */
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +25,9 @@ void notify_socket_tell(const char *state)
 	int file = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (file < 0)
 		return;
-	ssize_t sent =
-		sendto(file, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT, (const struct sockaddr *)&address,
-		       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size));
+	ssize_t sent = sendto(file, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
+			      (const struct sockaddr *)&address,
+			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size));
 	(void)sent; /* who does not listen misses it */
 	close(file);
 }

@@ -18,7 +18,8 @@ static int open_fail(struct cli *cli, const char *url, struct tide_error *err)
 		tide_fail(&hint, TIDE_SCHEMA, "%.380s (make it with: tide init)", err->message);
 		char *shown ALLOC_AUTO = cli->options[OPT_STORE].is_set ? url_redact(url) : NULL;
 		if (shown)
-			tide_fail(&hint, TIDE_SCHEMA, "%.300s (make it with: tide --store '%.120s' init)", err->message,
+			tide_fail(&hint, TIDE_SCHEMA,
+				  "%.300s (make it with: tide --store '%.120s' init)", err->message,
 				  shown);
 	}
 	return cli_fail(cli, &hint);
@@ -30,7 +31,8 @@ struct tide_store *cli_open(struct cli *cli, bool read_only, int *ret_exit)
 	struct tide_error err;
 
 	if (tide_store_open(cli->store_url,
-			    TIDE_STORE_OPTIONS(.read_only = read_only, .initialize = cli->command == COMMAND_INIT),
+			    TIDE_STORE_OPTIONS(.read_only = read_only,
+					       .initialize = cli->command == COMMAND_INIT),
 			    &store, &err) == TIDE_OK)
 		return store;
 	*ret_exit = open_fail(cli, cli->store_url, &err);
@@ -48,17 +50,17 @@ struct tide_store *cli_open_as_allowed(struct cli *cli, enum cli_access *ret_acc
 	return cli_open(cli, true, ret_exit);
 }
 
-struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store, enum cli_access access,
-					      int *ret_exit)
+struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store,
+					      enum cli_access access, int *ret_exit)
 {
 	const char *url = cli->options[OPT_INTO].text; /* NULL: the store's own */
 	struct tide_checkpoints *checkpoints;
 	struct tide_error err;
 
-	if (tide_checkpoints_open(
-		    url,
-		    TIDE_STORE_OPTIONS(.initialize = access == CLI_INITIALIZE && url, .read_only = access == CLI_READ),
-		    store, &checkpoints, &err) == TIDE_OK)
+	if (tide_checkpoints_open(url,
+				  TIDE_STORE_OPTIONS(.initialize = access == CLI_INITIALIZE && url,
+						     .read_only = access == CLI_READ),
+				  store, &checkpoints, &err) == TIDE_OK)
 		return checkpoints;
 	*ret_exit = url ? cli_fail(cli, &err) : open_fail(cli, cli->store_url, &err);
 	return NULL;
@@ -66,7 +68,8 @@ struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store
 
 #define WAIT_DEFAULT_SECONDS 10
 
-bool cli_find_lease(struct tide_checkpoints *checkpoints, const char *name, struct tide_lease_info *ret)
+bool cli_find_lease(struct tide_checkpoints *checkpoints, const char *name,
+		    struct tide_lease_info *ret)
 {
 	struct tide_lease_info *leases = NULL;
 	size_t count = 0;
@@ -91,12 +94,14 @@ const char *cli_owner_text(struct tide_checkpoints *checkpoints, const char *nam
 	*text = '\0';
 	if (!cli_find_lease(checkpoints, name, &lease) || !lease.is_owned)
 		return text;
-	size = *lease.host ? (size_t)snprintf(text, sizeof text, " (pid %d on %s, ", lease.pid, lease.host)
+	size = *lease.host ? (size_t)snprintf(text, sizeof text, " (pid %d on %s, ", lease.pid,
+					      lease.host)
 			   : (size_t)snprintf(text, sizeof text, " (");
-	size += (size_t)snprintf(text + size, sizeof text - size, "since %s", time_text(true, lease.acquired_at));
+	size += (size_t)snprintf(text + size, sizeof text - size, "since %s",
+				 time_text(true, lease.acquired_at));
 	if (lease.seconds_left >= 0)
-		size += (size_t)snprintf(text + size, sizeof text - size, ", its lease ends in %.0f s",
-					 lease.seconds_left);
+		size += (size_t)snprintf(text + size, sizeof text - size,
+					 ", its lease ends in %.0f s", lease.seconds_left);
 	snprintf(text + size, sizeof text - size, ")");
 	return text;
 }
@@ -106,7 +111,8 @@ int cli_settle(struct cli *cli, struct tide_store *store, struct tide_horizon *r
 	const struct option_value *wait = &cli->options[OPT_WAIT];
 	struct tide_error err;
 
-	if (tide_store_settle(store, wait->is_set ? (double)wait->number : WAIT_DEFAULT_SECONDS, ret, &err) != TIDE_OK)
+	if (tide_store_settle(store, wait->is_set ? (double)wait->number : WAIT_DEFAULT_SECONDS,
+			      ret, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	return CLI_DONE;
 }
@@ -117,8 +123,10 @@ int cli_fail_unsettled(struct cli *cli, const struct tide_horizon *horizon)
 
 	if (horizon->end >= horizon->newest)
 		return CLI_DONE;
-	tide_fail(&err, TIDE_BUSY, "events behind position %lld wait for an append that stays open: %s",
-		  (long long)horizon->end, *horizon->holder ? horizon->holder : "it cannot be named");
+	tide_fail(&err, TIDE_BUSY,
+		  "events behind position %lld wait for an append that stays open: %s",
+		  (long long)horizon->end,
+		  *horizon->holder ? horizon->holder : "it cannot be named");
 	return cli_fail(cli, &err);
 }
 
@@ -126,12 +134,15 @@ void cli_warn_unsettled(struct cli *cli, const struct tide_horizon *horizon)
 {
 	char fields[TIDE_WAITING_FOR_SIZE + 64];
 
-	snprintf(fields, sizeof fields, "behind=%lld holder=\"%s\"", (long long)horizon->end, horizon->holder);
-	cli_log(cli, &(struct tide_log_line){ .level = TIDE_LOG_WARNING,
-					      .component = "store",
-					      .message = "the order is not final behind a position: an append is open "
-							 "that may come in between",
-					      .fields = fields });
+	snprintf(fields, sizeof fields, "behind=%lld holder=\"%s\"", (long long)horizon->end,
+		 horizon->holder);
+	cli_log(cli,
+		&(struct tide_log_line){
+			.level = TIDE_LOG_WARNING,
+			.component = "store",
+			.message = "the order is not final behind a position: an append is open "
+				   "that may come in between",
+			.fields = fields });
 }
 
 int cmd_init(struct cli *cli)

@@ -2,8 +2,8 @@
 /*
  * The command line: the tables of options and commands, and reading arguments by them.
  *
- * Happy path: global options, the command, its options and arguments in any order. Everything is checked before the
- * command runs; what is refused is named with its value and ends with status 2.
+ * Happy path: global options, the command, its options and arguments in any order. Everything is
+ * checked before the command runs; what is refused is named with its value and ends with status 2.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -53,9 +53,11 @@ static void options_table(enum cli_command command, struct getopt_table *ret)
 		const struct option_info *info = &cli_options[i];
 		if (!(info->commands & (1u << command)))
 			continue;
-		/* values above every character, so that letters and long names lead to the same place */
+		/* values above every character, so that letters and long names lead to the same
+		 * place */
 		ret->longs[count++] = (struct option){ .name = info->name,
-						       .has_arg = info->argument ? required_argument : no_argument,
+						       .has_arg = info->argument ? required_argument
+										 : no_argument,
 						       .val = 256 + i };
 		if (info->letter) {
 			ret->shorts[size++] = info->letter;
@@ -159,22 +161,27 @@ static int options_set(struct cli *cli, int option, const char *text)
 		return options_add_text(cli, value, text);
 	case OPTION_NUMBER:
 		if (!number_read(text, &value->number))
-			return cli_usage(cli, "--%s '%s' is no number of 0 or more", info->name, text);
+			return cli_usage(cli, "--%s '%s' is no number of 0 or more", info->name,
+					 text);
 		return CLI_DONE;
 	case OPTION_POSITIVE:
 		if (!number_read(text, &value->number) || value->number < 1)
-			return cli_usage(cli, "--%s '%s' is no number of 1 or more", info->name, text);
+			return cli_usage(cli, "--%s '%s' is no number of 1 or more", info->name,
+					 text);
 		return CLI_DONE;
 	case OPTION_UUID:
-		if (tide_uuid_parse(text, &value->uuid, &err) != TIDE_OK || tide_uuid_is_nil(&value->uuid))
+		if (tide_uuid_parse(text, &value->uuid, &err) != TIDE_OK ||
+		    tide_uuid_is_nil(&value->uuid))
 			return cli_usage(cli, "--%s '%s' is no UUID", info->name, text);
 		return CLI_DONE;
 	case OPTION_TIME:
 		if (!options_read_time(text, &value->time))
-			return cli_usage(cli,
-					 "--%s '%s' is no instant such as 2026-01-31T12:00:00Z, no day such as "
-					 "2026-01-31, and no time ago such as 90s, 15min, 36h or 2d",
-					 info->name, text);
+			return cli_usage(
+				cli,
+				"--%s '%s' is no instant such as 2026-01-31T12:00:00Z, no day such "
+				"as "
+				"2026-01-31, and no time ago such as 90s, 15min, 36h or 2d",
+				info->name, text);
 		return CLI_DONE;
 	}
 	return CLI_DONE;
@@ -191,7 +198,8 @@ static int options_unknown(struct cli *cli, const char *text)
 		if (cli_options[i].commands & (1u << cli->command))
 			nearest_offer(&nearest, cli_options[i].name);
 	if (nearest.name)
-		return cli_usage(cli, "unknown option '%s'; did you mean '--%s'?", text, nearest.name);
+		return cli_usage(cli, "unknown option '%s'; did you mean '--%s'?", text,
+				 nearest.name);
 	return cli_usage(cli, "unknown option '%s'", text);
 }
 
@@ -235,7 +243,8 @@ int cli_unknown_command(struct cli *cli, const char *name)
 	for (int i = 0; i < COMMAND_NONE; i++)
 		nearest_offer(&nearest, cli_commands[i].name);
 	if (nearest.name)
-		return cli_usage(cli, "unknown command '%s'; did you mean '%s'?", name, nearest.name);
+		return cli_usage(cli, "unknown command '%s'; did you mean '%s'?", name,
+				 nearest.name);
 	return cli_usage(cli, "unknown command '%s'", name);
 }
 
@@ -331,19 +340,23 @@ int option_choice(struct cli *cli, enum cli_option option, const char *const *na
 			*ret = i;
 			return CLI_DONE;
 		}
-		snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", names[i]);
+		snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "",
+			 names[i]);
 	}
 	return cli_usage(cli, "--%s '%s' is none of %s", cli_options[option].name, text, all);
 }
 
-int stream_read(struct cli *cli, const char *text, char type[TIDE_NAME_MAX + 1], struct tide_stream *ret)
+int stream_read(struct cli *cli, const char *text, char type[TIDE_NAME_MAX + 1],
+		struct tide_stream *ret)
 {
 	const char *slash = strchr(text, '/');
 	size_t size = slash ? (size_t)(slash - text) : 0;
 	struct tide_error err;
 
 	if (size == 0 || size > TIDE_NAME_MAX)
-		return cli_usage(cli, "stream '%s' is not of the form Order/UUID or Order/name:anything", text);
+		return cli_usage(cli,
+				 "stream '%s' is not of the form Order/UUID or Order/name:anything",
+				 text);
 	memcpy(type, text, size);
 	type[size] = '\0';
 	if (name_check_type(type, "aggregate_type", &err) != TIDE_OK)
@@ -353,7 +366,9 @@ int stream_read(struct cli *cli, const char *text, char type[TIDE_NAME_MAX + 1],
 		ret->aggregate_id = tide_uuid_v5(NULL, slash + 6);
 		return CLI_DONE;
 	}
-	if (tide_uuid_parse(slash + 1, &ret->aggregate_id, &err) != TIDE_OK || tide_uuid_is_nil(&ret->aggregate_id))
-		return cli_usage(cli, "stream '%s': '%s' is neither a UUID nor name:anything", text, slash + 1);
+	if (tide_uuid_parse(slash + 1, &ret->aggregate_id, &err) != TIDE_OK ||
+	    tide_uuid_is_nil(&ret->aggregate_id))
+		return cli_usage(cli, "stream '%s': '%s' is neither a UUID nor name:anything", text,
+				 slash + 1);
 	return CLI_DONE;
 }

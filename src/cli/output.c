@@ -23,8 +23,9 @@ static const char *output_name(const char *colour)
 	static char text[32];
 	bool has_colours = terminal_has_colours(stderr);
 
-	snprintf(text, sizeof text, "%s%stide:%s ", terminal_obeys(stderr) ? "\r" TERMINAL_ERASE : "",
-		 has_colours ? colour : "", has_colours ? TERMINAL_PLAIN : "");
+	snprintf(text, sizeof text, "%s%stide:%s ",
+		 terminal_obeys(stderr) ? "\r" TERMINAL_ERASE : "", has_colours ? colour : "",
+		 has_colours ? TERMINAL_PLAIN : "");
 	return text;
 }
 
@@ -71,8 +72,8 @@ int cli_exit_of(tide_status status)
 	case TIDE_OK:
 		return CLI_DONE;
 #define EXIT(id, number, word, text)
-#define EXIT_OF(status, id)                                                                                            \
-	case TIDE_##status:                                                                                            \
+#define EXIT_OF(status, id)                                                                        \
+	case TIDE_##status:                                                                        \
 		return CLI_##id;
 #include "cli/exits.def"
 #undef EXIT
@@ -140,8 +141,8 @@ static void log_text(const struct tide_log_line *line)
 {
 	struct buffer text = { 0 };
 
-	buffer_format(&text, "%s: %s: %s%s%s", tide_log_level_name(line->level), line->component, line->message,
-		      *line->fields ? " " : "", line->fields);
+	buffer_format(&text, "%s: %s: %s%s%s", tide_log_level_name(line->level), line->component,
+		      line->message, *line->fields ? " " : "", line->fields);
 	output_say(output_name(line->level == TIDE_LOG_ERROR ? TERMINAL_RED : TERMINAL_YELLOW),
 		   text.failed ? line->message : text.data);
 	buffer_fini(&text);
@@ -175,7 +176,8 @@ static bool output_is_command(const unsigned char *at, size_t length)
 		return true;
 	if (at[0] != 0xe2)
 		return false;
-	return (second == 0x80 && (third == 0x8e || third == 0x8f || (third >= 0xaa && third <= 0xae))) ||
+	return (second == 0x80 &&
+		(third == 0x8e || third == 0x8f || (third >= 0xaa && third <= 0xae))) ||
 	       (second == 0x81 && third >= 0xa6 && third <= 0xa9);
 }
 
@@ -187,7 +189,8 @@ static void output_escape(struct buffer *buffer, const unsigned char *at, size_t
 	else if (length == 2)
 		buffer_format(buffer, "\\u%04x", (at[0] & 0x1f) << 6 | (at[1] & 0x3f));
 	else
-		buffer_format(buffer, "\\u%04x", (at[0] & 0xf) << 12 | (at[1] & 0x3f) << 6 | (at[2] & 0x3f));
+		buffer_format(buffer, "\\u%04x",
+			      (at[0] & 0xf) << 12 | (at[1] & 0x3f) << 6 | (at[2] & 0x3f));
 }
 
 void output_add_shown(struct buffer *buffer, const char *text, size_t size, const char *allowed)
@@ -228,7 +231,8 @@ int cli_line(struct cli *cli, struct buffer *line)
 	return failed ? cli_out_of_memory(cli) : CLI_DONE;
 }
 
-/* The texts below are for one line of output: a ring of buffers lets several of them stand in one call of printf. */
+/* The texts below are for one line of output: a ring of buffers lets several of them stand in one
+ * call of printf. */
 static char *output_scratch(void)
 {
 	static _Thread_local char ring[8][48];
@@ -263,7 +267,8 @@ const char *seconds_text(double seconds)
 	else if (whole < 3600)
 		snprintf(text, 48, "%d:%02d min", (int)(whole / 60), (int)(whole % 60));
 	else
-		snprintf(text, 48, "%lld:%02d h", (long long)(whole / 3600), (int)(whole / 60 % 60));
+		snprintf(text, 48, "%lld:%02d h", (long long)(whole / 3600),
+			 (int)(whole / 60 % 60));
 	return text;
 }
 

@@ -2,8 +2,9 @@
 /*
  * A progress bar on standard error: how much is done, how many events, how fast, how long still.
  *
- * It fits the terminal's width: the bar gives way first, then what stands at the end. Nothing is drawn where standard error is no
- * terminal or a dumb one, and nothing of what was over before it could be drawn. What was done stands there at the end.
+ * It fits the terminal's width: the bar gives way first, then what stands at the end. Nothing is
+ * drawn where standard error is no terminal or a dumb one, and nothing of what was over before it
+ * could be drawn. What was done stands there at the end.
  */
 #include <string.h>
 
@@ -46,18 +47,22 @@ static void progress_bar(double share, size_t cells, char bar[PROGRESS_CELLS + 1
 }
 
 /* How far, how many events, how fast, how long still. */
-static void progress_figures(struct buffer *text, const struct progress *progress, int64_t done, int64_t events,
-			     double seconds)
+static void progress_figures(struct buffer *text, const struct progress *progress, int64_t done,
+			     int64_t events, double seconds)
 {
-	int64_t rate = (int64_t)((double)events / (seconds > 0 ? seconds : 1)), moved = done - progress->began_done;
+	int64_t rate = (int64_t)((double)events / (seconds > 0 ? seconds : 1)),
+		moved = done - progress->began_done;
 
 	if (progress->total > 0)
 		buffer_format(text, "%3d%%  ",
-			      done >= progress->total ? 100 : (int)(100 * (double)done / (double)progress->total));
+			      done >= progress->total
+				      ? 100
+				      : (int)(100 * (double)done / (double)progress->total));
 	buffer_format(text, "%s events  %s/s", number_text(events), number_text(rate));
 	if (moved > 0 && done < progress->total)
-		buffer_format(text, "  %s left",
-			      seconds_text(seconds * (double)(progress->total - done) / (double)moved));
+		buffer_format(
+			text, "  %s left",
+			seconds_text(seconds * (double)(progress->total - done) / (double)moved));
 }
 
 static void progress_draw(struct progress *progress, int64_t done, int64_t events, double seconds)
@@ -70,7 +75,8 @@ static void progress_draw(struct progress *progress, int64_t done, int64_t event
 
 	progress_figures(&figures, progress, done, events, seconds);
 	output_add_shown(&line, progress->verb, strlen(progress->verb), "");
-	size_t taken = (line.failed ? 0 : terminal_columns(line.data)) + figures.size + 4; /* blanks and brackets */
+	/* blanks and brackets */
+	size_t taken = (line.failed ? 0 : terminal_columns(line.data)) + figures.size + 4;
 	size_t cells = taken >= width ? 0 : width - taken;
 	if (cells > PROGRESS_CELLS)
 		cells = PROGRESS_CELLS;

@@ -2,8 +2,9 @@
 /*
  * Running a manager until a signal, for commands that end with it.
  *
- * The library handles signals until its sequence has ended. From then on this command does: a signal that follows at once is the
- * one that ended it, sent to the process group too; a later one ends the process, whatever still hangs.
+ * The library handles signals until its sequence has ended. From then on this command does: a
+ * signal that follows at once is the one that ended it, sent to the process group too; a later one
+ * ends the process, whatever still hangs.
  */
 #include <signal.h>
 #include <stdatomic.h>
@@ -22,8 +23,9 @@ static void run_on_signal(int number)
 	int64_t ended_at = atomic_load(&run_ended_at);
 
 	if (ended_at == 0) {
-		tide_manager_request_shutdown(run_manager,
-					      number == SIGINT ? TIDE_SHUTDOWN_SIGINT : TIDE_SHUTDOWN_SIGTERM);
+		tide_manager_request_shutdown(run_manager, number == SIGINT
+								   ? TIDE_SHUTDOWN_SIGINT
+								   : TIDE_SHUTDOWN_SIGTERM);
 		return;
 	}
 	if (clock_mono(&clock_system).ns - ended_at < RUN_SAME_SIGNAL_NS)
@@ -32,7 +34,8 @@ static void run_on_signal(int number)
 	raise(number);
 }
 
-tide_status cli_run(struct tide_manager *manager, struct tide_shutdown_result *ret, struct tide_error *err)
+tide_status cli_run(struct tide_manager *manager, struct tide_shutdown_result *ret,
+		    struct tide_error *err)
 {
 	struct sigaction action = { .sa_handler = run_on_signal, .sa_flags = SA_RESTART };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rows under heads. In a file or a pipe they are as wide as they are; on a terminal a row is one line: a column that may be
- * shortened gives way first, then the line is cut.
+ * Rows under heads. In a file or a pipe they are as wide as they are; on a terminal a row is one
+ * line: a column that may be shortened gives way first, then the line is cut.
  */
 #include <stdarg.h>
 #include <string.h>
@@ -70,7 +70,8 @@ void table_add(struct table *table, const char *format, ...)
 /* The column that may be shortened gives what the line has too much, as long as it is readable. */
 static void table_shorten(const struct table *table, struct table_look *look)
 {
-	size_t last = table->widths[table->columns - 1], total = last < TABLE_LAST_LEAST ? last : TABLE_LAST_LEAST;
+	size_t last = table->widths[table->columns - 1],
+	       total = last < TABLE_LAST_LEAST ? last : TABLE_LAST_LEAST;
 
 	for (size_t i = 0; i + 1 < table->columns; i++)
 		total += table->widths[i] + 2;
@@ -78,14 +79,16 @@ static void table_shorten(const struct table *table, struct table_look *look)
 		size_t width = table->widths[i], excess = total - look->limit;
 		if (table->kinds[i] != '~' || width <= TABLE_SHORT_LEAST)
 			continue;
-		look->widths[i] = width - TABLE_SHORT_LEAST > excess ? width - excess : TABLE_SHORT_LEAST;
+		look->widths[i] =
+			width - TABLE_SHORT_LEAST > excess ? width - excess : TABLE_SHORT_LEAST;
 		total -= width - look->widths[i];
 	}
 }
 
 static struct table_look table_look(struct cli *cli, const struct table *table)
 {
-	struct table_look look = { .limit = cli->options[OPT_WIDE].is_set ? 0 : terminal_width(stdout),
+	struct table_look look = { .limit = cli->options[OPT_WIDE].is_set ? 0
+									  : terminal_width(stdout),
 				   .has_colours = terminal_has_colours(stdout) };
 
 	memcpy(look.widths, table->widths, sizeof look.widths);
@@ -100,15 +103,17 @@ static void table_add_short(struct buffer *text, const char *cell, size_t width)
 	size_t size = strlen(cell), columns, begin = width - 1 - TABLE_SHORT_END;
 
 	buffer_add(text, cell, terminal_fit(cell, size, begin, &columns));
-	buffer_format(text, "%*s" TERMINAL_CUT "%s", (int)(begin - columns), "", cell + size - TABLE_SHORT_END);
+	buffer_format(text, "%*s" TERMINAL_CUT "%s", (int)(begin - columns), "",
+		      cell + size - TABLE_SHORT_END);
 }
 
 static const char *table_colour(const char *word)
 {
 	static const struct {
 		const char *word, *colour;
-	} colours[] = { { "ok", TERMINAL_GREEN },        { "resolved", TERMINAL_GREEN }, { "notice", TERMINAL_YELLOW },
-			{ "retrying", TERMINAL_YELLOW }, { "problem", TERMINAL_RED },    { "failed", TERMINAL_RED } };
+	} colours[] = { { "ok", TERMINAL_GREEN },      { "resolved", TERMINAL_GREEN },
+			{ "notice", TERMINAL_YELLOW }, { "retrying", TERMINAL_YELLOW },
+			{ "problem", TERMINAL_RED },   { "failed", TERMINAL_RED } };
 
 	for (size_t i = 0; i < sizeof colours / sizeof *colours; i++)
 		if (strcmp(colours[i].word, word) == 0)
@@ -117,8 +122,8 @@ static const char *table_colour(const char *word)
 }
 
 /* A cell in its column, and the gap to the next. */
-static void table_add_cell(struct buffer *text, const struct table *table, const struct table_look *look, size_t i,
-			   const char *cell)
+static void table_add_cell(struct buffer *text, const struct table *table,
+			   const struct table_look *look, size_t i, const char *cell)
 {
 	bool is_last = i + 1 == table->columns, is_right = table->kinds[i] == '>';
 	size_t columns = terminal_columns(cell), width = look->widths[i];
@@ -132,7 +137,8 @@ static void table_add_cell(struct buffer *text, const struct table *table, const
 	buffer_format(text, "%*s", is_last ? 0 : (is_right ? 0 : blanks) + 2, "");
 }
 
-/* Print as much of the text as is left of the line, which shows that more would follow; returns whether it was cut. */
+/* Print as much of the text as is left of the line, which shows that more would follow; returns
+ * whether it was cut. */
 static bool table_put(const char *text, bool is_last, size_t *left, const char *colour)
 {
 	size_t size = strlen(text), columns, room = is_last ? *left : *left - 1;
@@ -158,7 +164,8 @@ static const char *table_colour_of(const struct table *table, size_t i, char *co
 	return table->kinds[i] == '!' ? table_colour(cells[i]) : NULL;
 }
 
-static void table_print_row(const struct table *table, const struct table_look *look, char *const *cells)
+static void table_print_row(const struct table *table, const struct table_look *look,
+			    char *const *cells)
 {
 	size_t left = look->limit ? look->limit : SIZE_MAX;
 	bool is_cut = false;
@@ -194,6 +201,7 @@ int table_flush(struct cli *cli, struct table *table)
 		if (width > table->widths[i % table->columns])
 			table->widths[i % table->columns] = width;
 	}
+
 	struct table_look look = table_look(cli, table);
 	if (table->count && !table->is_headed)
 		table_print_row(table, &look, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a terminal is asked and told: its width, the columns that text takes, colours. Files and pipes get none of it. */
+/* What a terminal is asked and told: its width, the columns that text takes, colours. Files and
+ * pipes get none of it. */
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>

@@ -25,10 +25,11 @@ bool terminal_has_colours(FILE *file);
 size_t terminal_width(FILE *file);
 /** The columns that text of UTF-8 takes: two for wide characters, none for combining ones. */
 size_t terminal_columns(const char *text);
-/** The bytes of the longest beginning that takes no more than `limit` columns, and how many it takes. */
+/** The bytes of the longest beginning that takes no more than `limit` columns, and how many it
+ * takes. */
 size_t terminal_fit(const char *text, size_t size, size_t limit, size_t *ret_columns);
-/** Print words behind `indent` blanks, in lines of at most 100 columns and the terminal's; the caller has already printed `at` columns
- * of the first line. */
+/** Print words behind `indent` blanks, in lines of at most 100 columns and the terminal's; the
+ * caller has already printed `at` columns of the first line. */
 void terminal_wrap(FILE *file, const char *text, size_t indent, size_t at);
 
 #endif

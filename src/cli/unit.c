@@ -2,10 +2,12 @@
 /*
  * A store and its projections under `tide run`: one thread, one manager.
  *
- * Happy path: the store and the database of the read models are opened, what is wanted is subscribed and started; a reload brings
- * another list, and only what differs is stopped or started; a request for shutdown runs the manager's sequence. Failure modes: what
- * cannot be opened is tried again, with a delay that doubles up to 30 s; a projection that cannot be stopped in time goes on as it was
- * and is tried again; one that is refused waits for the next reload. All of it is logged.
+ * Happy path: the store and the database of the read models are opened, what is wanted is
+ * subscribed and started; a reload brings another list, and only what differs is stopped or
+ * started; a request for shutdown runs the manager's sequence. Failure modes: what cannot be opened
+ * is tried again, with a delay that doubles up to 30 s; a projection that cannot be stopped in time
+ * goes on as it was and is tried again; one that is refused waits for the next reload. All of it is
+ * logged.
  */
 #include <string.h>
 #include <unistd.h>
@@ -31,19 +33,20 @@ static bool unit_is_ending(const struct unit *unit)
 	return atomic_load(&unit->reason) != TIDE_SHUTDOWN_NONE;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------------------ */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static tide_status unit_open_manager(struct unit *unit, struct tide_error *err)
 {
 	struct tide_manager *manager;
-	tide_status status =
-		tide_manager_open(TIDE_MANAGER(.store = unit->store, .checkpoints = unit->checkpoints,
-					       .shutdown_timeout = unit->daemon.shutdown_timeout,
-					       .drain_timeout = unit->daemon.drain_timeout,
-					       .lease_seconds = unit->daemon.lease_seconds, .health = &unit->health),
-				  &manager, err);
+	tide_status status = tide_manager_open(
+		TIDE_MANAGER(.store = unit->store, .checkpoints = unit->checkpoints,
+			     .shutdown_timeout = unit->daemon.shutdown_timeout,
+			     .drain_timeout = unit->daemon.drain_timeout,
+			     .lease_seconds = unit->daemon.lease_seconds, .health = &unit->health),
+		&manager, err);
 	if (status != TIDE_OK)
 		return status;
+
 	mutex_lock(&unit->lock);
 	unit->manager = manager;
 	mutex_unlock(&unit->lock);
@@ -67,7 +70,8 @@ static tide_status unit_open(struct unit *unit, struct tide_error *err)
 {
 	tide_status status = tide_store_open(unit->url, NULL, &unit->store, err);
 	if (status == TIDE_OK)
-		status = tide_checkpoints_open(unit->into, TIDE_STORE_OPTIONS(.initialize = unit->into != NULL),
+		status = tide_checkpoints_open(unit->into,
+					       TIDE_STORE_OPTIONS(.initialize = unit->into != NULL),
 					       unit->store, &unit->checkpoints, err);
 	if (status == TIDE_OK)
 		status = unit_open_manager(unit, err);
@@ -82,13 +86,15 @@ static bool unit_try(struct unit *unit)
 	struct tide_error err;
 	if (unit_open(unit, &err) == TIDE_OK) {
 		if (unit->error.status != TIDE_OK)
-			log_at(TIDE_LOG_NOTICE, "daemon", "store is there", "store='%s'", unit->name);
+			log_at(TIDE_LOG_NOTICE, "daemon", "store is there", "store='%s'",
+			       unit->name);
 		unit->error.status = TIDE_OK;
 		return true;
 	}
+
 	if (unit->error.status == TIDE_OK || strcmp(unit->error.message, err.message) != 0)
-		log_at(TIDE_LOG_ERROR, "daemon", "store cannot be opened; trying again", "store='%s' error='%s'",
-		       unit->name, err.message);
+		log_at(TIDE_LOG_ERROR, "daemon", "store cannot be opened; trying again",
+		       "store='%s' error='%s'", unit->name, err.message);
 	unit->error = err;
 	unit->delay = unit->delay > 0 ? unit->delay * 2 : UNIT_DELAY_FIRST;
 	if (unit->delay > UNIT_DELAY_LONGEST)
@@ -96,7 +102,7 @@ static bool unit_try(struct unit *unit)
 	return false;
 }
 
-/* ---- What runs ---------------------------------------------------------------------------------------------- */
+/* ---- What runs ------------------------------------------------------------------------------- */
 
 static bool unit_is_unchanged(const struct config_projection *a, const struct config_projection *b)
 {
@@ -105,7 +111,8 @@ static bool unit_is_unchanged(const struct config_projection *a, const struct co
 }
 
 /* Whether the list has this one as it is; it is taken off then. */
-static bool unit_take_same(const struct config_projection *projection, struct config_projection **list, size_t count)
+static bool unit_take_same(const struct config_projection *projection,
+			   struct config_projection **list, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (!list[i] || !unit_is_unchanged(list[i], projection))
@@ -124,7 +131,8 @@ static void unit_free_list(struct config_projection **list, size_t count)
 	tide_free(list);
 }
 
-/* Take what is wanted: who runs and is not on the list is to leave, who is on it and does not run waits. */
+/* Take what is wanted: who runs and is not on the list is to leave, who is on it and does not run
+ * waits. */
 static void unit_plan(struct unit *unit)
 {
 	mutex_lock(&unit->lock);
@@ -134,11 +142,13 @@ static void unit_plan(struct unit *unit)
 	unit->wanted = NULL;
 	unit->has_wanted = false;
 	mutex_unlock(&unit->lock);
+
 	if (!has_wanted)
 		return;
 	for (size_t i = 0; i < unit->run_count; i++)
 		unit->runs[i].is_leaving =
-			!unit_take_same(unit->runs[i].projection, wanted, count) || !unit->runs[i].is_subscribed;
+			!unit_take_same(unit->runs[i].projection, wanted, count) ||
+			!unit->runs[i].is_subscribed;
 	unit_free_list(unit->waiting, unit->waiting_count);
 	unit->waiting = wanted;
 	unit->waiting_count = count;
@@ -152,12 +162,12 @@ static bool unit_end_run(struct unit *unit, struct unit_run *run)
 		return true;
 	tide_status status = tide_manager_unsubscribe(unit->manager, run->projection->name, &err);
 	if (status == TIDE_OK || status == TIDE_NOT_FOUND) {
-		log_at(TIDE_LOG_NOTICE, "daemon", "projection stopped", "name='%s' store='%s'", run->projection->name,
-		       unit->name);
+		log_at(TIDE_LOG_NOTICE, "daemon", "projection stopped", "name='%s' store='%s'",
+		       run->projection->name, unit->name);
 		return true;
 	}
-	log_at(TIDE_LOG_ERROR, "daemon", "projection does not stop; trying again", "name='%s' error='%s'",
-	       run->projection->name, err.message);
+	log_at(TIDE_LOG_ERROR, "daemon", "projection does not stop; trying again",
+	       "name='%s' error='%s'", run->projection->name, err.message);
 	return false;
 }
 
@@ -168,7 +178,8 @@ static void unit_end_leaving(struct unit *unit)
 			continue;
 		config_projection_free(unit->runs[i].projection);
 		unit->run_count--;
-		memmove(&unit->runs[i], &unit->runs[i + 1], (unit->run_count - i) * sizeof *unit->runs);
+		memmove(&unit->runs[i], &unit->runs[i + 1],
+			(unit->run_count - i) * sizeof *unit->runs);
 	}
 }
 
@@ -176,15 +187,18 @@ static void unit_subscribe(struct unit *unit, struct unit_run *run)
 {
 	struct config_projection *projection = run->projection;
 	struct tide_error err;
-	tide_status status = tide_manager_subscribe(unit->manager, tide_sql_projection_subscriber(projection->sql),
+	tide_status status = tide_manager_subscribe(unit->manager,
+						    tide_sql_projection_subscriber(projection->sql),
 						    &projection->config, NULL, &err);
+
 	run->is_subscribed = tide_manager_subscription(unit->manager, projection->name) != NULL;
 	if (status == TIDE_OK)
-		log_at(TIDE_LOG_NOTICE, "daemon", "projection started", "name='%s' store='%s'", projection->name,
-		       unit->name);
+		log_at(TIDE_LOG_NOTICE, "daemon", "projection started", "name='%s' store='%s'",
+		       projection->name, unit->name);
 	else
-		log_at(TIDE_LOG_ERROR, "daemon", "projection did not start", "name='%s' store='%s' error='%s'",
-		       projection->name, unit->name, err.message);
+		log_at(TIDE_LOG_ERROR, "daemon", "projection did not start",
+		       "name='%s' store='%s' error='%s'", projection->name, unit->name,
+		       err.message);
 }
 
 static bool unit_runs(const struct unit *unit, const char *name)
@@ -224,19 +238,20 @@ static bool unit_is_behind(const struct unit *unit)
 	return false;
 }
 
-/* The manager starts with all that is there first; what comes later starts as it is subscribed. Nobody waits for a database here. */
+/* The manager starts with all that is there first; what comes later starts as it is subscribed.
+ * Nobody waits for a database here. */
 static void unit_start_manager(struct unit *unit)
 {
 	struct tide_error err;
 	if (tide_manager_is_running(unit->manager) || unit->run_count == 0)
 		return;
-	if (manager_start(unit->manager, NULL, (struct start_wait){ START_UNTIL_BEGUN, 0 }, NULL, NULL, &err) !=
-	    TIDE_OK)
-		log_at(TIDE_LOG_ERROR, "daemon", "a projection did not start", "store='%s' error='%s'", unit->name,
-		       err.message);
+	if (manager_start(unit->manager, NULL, (struct start_wait){ START_UNTIL_BEGUN, 0 }, NULL,
+			  NULL, &err) != TIDE_OK)
+		log_at(TIDE_LOG_ERROR, "daemon", "a projection did not start",
+		       "store='%s' error='%s'", unit->name, err.message);
 }
 
-/* ---- The thread --------------------------------------------------------------------------------------------- */
+/* ---- The thread ------------------------------------------------------------------------------ */
 
 /* Do what is due; when to look again. */
 static struct mono_time unit_step(struct unit *unit)
@@ -249,10 +264,12 @@ static struct mono_time unit_step(struct unit *unit)
 		unit->next_try = mono_add(clock_mono(&clock_system), ns_of_seconds(unit->delay));
 		return unit->next_try;
 	}
+
 	unit_end_leaving(unit);
 	unit_begin_waiting(unit);
 	unit_start_manager(unit);
-	return unit_is_behind(unit) ? mono_add(clock_mono(&clock_system), ns_of_seconds(UNIT_AGAIN)) : MONO_NEVER;
+	return unit_is_behind(unit) ? mono_add(clock_mono(&clock_system), ns_of_seconds(UNIT_AGAIN))
+				    : MONO_NEVER;
 }
 
 static void unit_shut_down(struct unit *unit)
@@ -260,7 +277,8 @@ static void unit_shut_down(struct unit *unit)
 	struct tide_error err;
 	if (!unit->manager)
 		return;
-	tide_manager_request_shutdown(unit->manager, (enum tide_shutdown_reason)atomic_load(&unit->reason));
+	tide_manager_request_shutdown(unit->manager,
+				      (enum tide_shutdown_reason)atomic_load(&unit->reason));
 	if (manager_shut_down(unit->manager, &unit->result, &err) != TIDE_OK)
 		unit->result.error = err;
 }
@@ -283,20 +301,22 @@ static void unit_live(void *self)
 	unit_ring_main(unit);
 }
 
-/* ---- From outside ------------------------------------------------------------------------------------------- */
+/* ---- From outside ---------------------------------------------------------------------------- */
 
 static bool unit_is_text(const char *a, const char *b)
 {
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-bool unit_is_same(const struct unit *unit, const struct config *config, const struct config_store *store)
+bool unit_is_same(const struct unit *unit, const struct config *config,
+		  const struct config_store *store)
 {
 	const struct config_daemon *a = &unit->daemon, *b = &config->daemon;
 	const struct tide_health_config *mine = &unit->health, *theirs = &config->health;
 	return unit_is_text(unit->name, store->name) && unit_is_text(unit->url, store->url) &&
-	       unit_is_text(unit->into, store->into) && a->shutdown_timeout == b->shutdown_timeout &&
-	       a->drain_timeout == b->drain_timeout && a->lease_seconds == b->lease_seconds &&
+	       unit_is_text(unit->into, store->into) &&
+	       a->shutdown_timeout == b->shutdown_timeout && a->drain_timeout == b->drain_timeout &&
+	       a->lease_seconds == b->lease_seconds &&
 	       mine->max_error_rate_per_minute == theirs->max_error_rate_per_minute &&
 	       mine->max_errors_warning == theirs->max_errors_warning &&
 	       mine->max_errors_critical == theirs->max_errors_critical &&
@@ -324,12 +344,13 @@ static void unit_release(struct unit *unit)
 	tide_free(unit);
 }
 
-tide_status unit_start(const struct config *config, const struct config_store *store, int bell, struct unit **ret,
-		       struct tide_error *err)
+tide_status unit_start(const struct config *config, const struct config_store *store, int bell,
+		       struct unit **ret, struct tide_error *err)
 {
 	struct unit *unit = alloc_zero(1, sizeof *unit);
 	if (!unit)
 		return alloc_fail(err);
+
 	unit->daemon = config->daemon;
 	unit->health = config->health;
 	unit->bell = bell;
@@ -338,7 +359,8 @@ tide_status unit_start(const struct config *config, const struct config_store *s
 	unit->name = alloc_text(store->name, strlen(store->name));
 	unit->url = alloc_text(store->url, strlen(store->url));
 	unit->into = store->into ? alloc_text(store->into, strlen(store->into)) : NULL;
-	tide_status status = unit->name && unit->url && (unit->into || !store->into) ? TIDE_OK : alloc_fail(err);
+	tide_status status =
+		unit->name && unit->url && (unit->into || !store->into) ? TIDE_OK : alloc_fail(err);
 	if (status == TIDE_OK)
 		status = thread_start(&unit->thread, "tide store", unit_live, unit, err);
 	if (status == TIDE_OK)
@@ -350,16 +372,20 @@ tide_status unit_start(const struct config *config, const struct config_store *s
 
 tide_status unit_want(struct unit *unit, struct config *config, struct tide_error *err)
 {
-	struct config_projection **list = alloc_zero(config->projection_count + 1, sizeof *list), **old;
+	struct config_projection **list = alloc_zero(config->projection_count + 1, sizeof *list),
+				 **old;
 	size_t count = 0, old_count;
 	if (!list)
 		return alloc_fail(err);
+
 	for (size_t i = 0; i < config->projection_count; i++) {
-		if (!config->projections[i] || strcmp(config->projections[i]->store, unit->name) != 0)
+		if (!config->projections[i] ||
+		    strcmp(config->projections[i]->store, unit->name) != 0)
 			continue;
 		list[count++] = config->projections[i];
 		config->projections[i] = NULL;
 	}
+
 	mutex_lock(&unit->lock);
 	old = unit->wanted;
 	old_count = unit->wanted_count;
@@ -367,6 +393,7 @@ tide_status unit_want(struct unit *unit, struct config *config, struct tide_erro
 	unit->wanted_count = count;
 	unit->has_wanted = true;
 	mutex_unlock(&unit->lock);
+
 	unit_free_list(old, old_count);
 	wakeup_ring(&unit->wakeup, 1);
 	return TIDE_OK;

@@ -5,8 +5,9 @@
 /*
  * The configuration of `tide run`: one INI file as values, or everything that is wrong with it.
  *
- * Happy path: config_load reads the file, expands variables, reads values, checks rules, and reads the SQL that projections name;
- * nothing is opened. Failure modes: each problem is kept with its line, so that all of them are told at once, in order.
+ * Happy path: config_load reads the file, expands variables, reads values, checks rules, and reads
+ * the SQL that projections name; nothing is opened. Failure modes: each problem is kept with its
+ * line, so that all of them are told at once, in order.
  */
 
 #include <tidemark/health.h>
@@ -25,7 +26,8 @@ struct log_levels {
 };
 extern const char *const config_components[]; /* ends in NULL */
 /** Whether a line of a component is to be written. */
-bool log_levels_want(const struct log_levels *levels, const char *component, enum tide_log_level level);
+bool log_levels_want(const struct log_levels *levels, const char *component,
+		     enum tide_log_level level);
 /** The lowest level that any component wants. */
 enum tide_log_level log_levels_least(const struct log_levels *levels);
 
@@ -54,7 +56,8 @@ struct config_projection {
 	const char **lists[3]; /* what its lists point to; one block each */
 	struct tide_uuid tenant;
 	struct tide_sql_projection *sql;
-	struct buffer text; /* everything that was said of it, and its SQL: differs when it has changed */
+	/* everything that was said of it, and its SQL: differs when it has changed */
+	struct buffer text;
 };
 
 struct config {
@@ -77,23 +80,27 @@ struct problems {
 	bool failed; /* memory is out */
 };
 /** Add `[section] key: text`; `key` may be NULL. */
-void problems_add(struct problems *problems, int line, const char *section, const char *key, const char *format, ...)
-	TIDE_PRINTF(5, 6);
+void problems_add(struct problems *problems, int line, const char *section, const char *key,
+		  const char *format, ...) TIDE_PRINTF(5, 6);
 /** By line; those of one line stay in order. */
 void problems_sort(struct problems *problems);
 void problems_fini(struct problems *problems);
 
-/** Read a configuration; relative paths are relative to the working directory. TIDE_OK, TIDE_ARGUMENT with the problems,
- * TIDE_NOT_FOUND, TIDE_IO, TIDE_OUT_OF_MEMORY. On failure `*ret` is untouched. */
-tide_status config_load(const char *path, struct config *ret, struct problems *problems, struct tide_error *err);
+/** Read a configuration; relative paths are relative to the working directory. TIDE_OK,
+ * TIDE_ARGUMENT with the problems, TIDE_NOT_FOUND, TIDE_IO, TIDE_OUT_OF_MEMORY. On failure `*ret`
+ * is untouched. */
+tide_status config_load(const char *path, struct config *ret, struct problems *problems,
+			struct tide_error *err);
 void config_fini(struct config *config);
 void config_projection_free(struct config_projection *projection);
 const struct config_store *config_find_store(const struct config *config, const char *name);
 
 /* ---- ini.c: lines ---- */
 
-/** Called for a line: a section begins (`key` NULL), or a key of it has a value. The texts are of the call. */
-typedef void ini_line(void *self, int line, const char *section, const char *key, const char *value);
+/** Called for a line: a section begins (`key` NULL), or a key of it has a value. The texts are of
+ * the call. */
+typedef void ini_line(void *self, int line, const char *section, const char *key,
+		      const char *value);
 /** Take a text apart, which is changed; lines that are neither are problems. */
 void ini_read(char *text, size_t size, struct problems *problems, ini_line *call, void *self);
 
@@ -123,10 +130,12 @@ extern const struct setting settings[];
 extern const size_t setting_count;
 const struct setting *setting_find(const char *section, const char *key);
 /** TIDE_ARGUMENT with what is wrong with the text; TIDE_OUT_OF_MEMORY. */
-tide_status setting_read(const struct setting *setting, const char *text, void *section, struct tide_error *err);
+tide_status setting_read(const struct setting *setting, const char *text, void *section,
+			 struct tide_error *err);
 /** Names between commas, in one block that ends in NULL. */
 tide_status value_read_list(const char *text, const char ***ret, struct tide_error *err);
-/** Put in what ${VARIABLE} and ${VARIABLE:-default} stand for. TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY. */
+/** Put in what ${VARIABLE} and ${VARIABLE:-default} stand for. TIDE_ARGUMENT,
+ * TIDE_OUT_OF_MEMORY. */
 tide_status value_expand(const char *text, char **ret, struct tide_error *err);
 tide_status log_levels_read(const char *text, struct log_levels *ret, struct tide_error *err);
 

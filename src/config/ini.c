@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lines of an INI file: `[section]`, `key = value`, and comments, which are lines of their own that begin with # or ;. Lines may be
- * as long as they like, and every one that is none of these is a problem of its own.
+ * Lines of an INI file: `[section]`, `key = value`, and comments, which are lines of their own that
+ * begin with # or ;. Lines may be as long as they like, and every one that is none of these is a
+ * problem of its own.
  */
 #include <string.h>
 
@@ -34,15 +35,18 @@ static void ini_begin_section(struct ini *ini, int line, char *text)
 	ini->section = NULL;
 	ini->is_lost = true;
 	if (text[size - 1] != ']') {
-		problems_add(ini->problems, line, NULL, NULL, "a section has no ']' at the end of its line");
+		problems_add(ini->problems, line, NULL, NULL,
+			     "a section has no ']' at the end of its line");
 		return;
 	}
+
 	text[size - 1] = '\0';
 	ini->section = ini_trim(text + 1);
 	if (*ini->section) {
 		ini->call(ini->self, line, ini->section, NULL, NULL);
 		return;
 	}
+
 	ini->section = NULL;
 	problems_add(ini->problems, line, NULL, NULL, "a section has no name");
 }
@@ -56,18 +60,22 @@ static void ini_take(struct ini *ini, int line, char *text)
 		ini_begin_section(ini, line, text);
 		return;
 	}
+
 	equals = strchr(text, '=');
 	if (!equals || equals == text) {
 		problems_add(ini->problems, line, ini->section, NULL,
-			     "the line is neither '[section]' nor 'key = value' nor a comment that begins with #");
+			     "the line is neither '[section]' nor 'key = value' nor a comment that "
+			     "begins with #");
 		return;
 	}
+
 	*equals = '\0';
 	char *key = ini_trim(text);
 	if (ini->section)
 		ini->call(ini->self, line, ini->section, key, ini_trim(equals + 1));
 	else if (!ini->is_lost)
-		problems_add(ini->problems, line, NULL, NULL, "'%.100s' stands before the first section", key);
+		problems_add(ini->problems, line, NULL, NULL,
+			     "'%.100s' stands before the first section", key);
 }
 
 void ini_read(char *text, size_t size, struct problems *problems, ini_line *call, void *self)
@@ -82,7 +90,8 @@ void ini_read(char *text, size_t size, struct problems *problems, ini_line *call
 		size_t length = (size_t)((next ? next : end) - at);
 		at[length] = '\0';
 		if (memchr(at, '\0', length) || !utf8_is_valid(at, length))
-			problems_add(problems, line, ini.section, NULL, "the line is no text in UTF-8");
+			problems_add(problems, line, ini.section, NULL,
+				     "the line is no text in UTF-8");
 		else
 			ini_take(&ini, line, ini_trim(at));
 		at += length + 1;

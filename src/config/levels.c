@@ -17,7 +17,8 @@ static int levels_component(const char *name)
 	return -1;
 }
 
-bool log_levels_want(const struct log_levels *levels, const char *component, enum tide_log_level level)
+bool log_levels_want(const struct log_levels *levels, const char *component,
+		     enum tide_log_level level)
 {
 	int own = levels_component(component);
 	return level >= (own >= 0 && levels->has_own[own] ? levels->own[own] : levels->level);
@@ -32,32 +33,39 @@ enum tide_log_level log_levels_least(const struct log_levels *levels)
 	return least;
 }
 
-static tide_status levels_read_one(const char *text, enum tide_log_level *ret, struct tide_error *err)
+static tide_status levels_read_one(const char *text, enum tide_log_level *ret,
+				   struct tide_error *err)
 {
 	for (int i = TIDE_LOG_DEBUG; i <= TIDE_LOG_CRITICAL; i++)
 		if (strcmp(tide_log_level_name((enum tide_log_level)i), text) == 0) {
 			*ret = (enum tide_log_level)i;
 			return TIDE_OK;
 		}
-	return tide_fail(err, TIDE_ARGUMENT, "'%.100s' is none of debug, info, notice, warning, error, critical", text);
+	return tide_fail(err, TIDE_ARGUMENT,
+			 "'%.100s' is none of debug, info, notice, warning, error, critical", text);
 }
 
-static tide_status levels_read_item(const char *item, struct log_levels *levels, struct tide_error *err)
+static tide_status levels_read_item(const char *item, struct log_levels *levels,
+				    struct tide_error *err)
 {
 	const char *equals = strchr(item, '=');
 	char name[32];
 	if (!equals)
 		return levels_read_one(item, &levels->level, err);
+
 	snprintf(name, sizeof name, "%.*s", (int)(equals - item), item);
 	name[strcspn(name, " \t")] = '\0';
 	int component = levels_component(name);
 	if (component < 0)
-		return tide_fail(err, TIDE_ARGUMENT,
-				 "'%s' is no component; there are: store, subscription, bus, checkpoint, "
-				 "dlq, manager, shutdown, daemon",
-				 name);
+		return tide_fail(
+			err, TIDE_ARGUMENT,
+			"'%s' is no component; there are: store, subscription, bus, checkpoint, "
+			"dlq, manager, shutdown, daemon",
+			name);
+
 	levels->has_own[component] = true;
-	return levels_read_one(equals + 1 + strspn(equals + 1, " \t"), &levels->own[component], err);
+	return levels_read_one(equals + 1 + strspn(equals + 1, " \t"), &levels->own[component],
+			       err);
 }
 
 tide_status log_levels_read(const char *text, struct log_levels *ret, struct tide_error *err)

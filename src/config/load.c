@@ -2,9 +2,10 @@
 /*
  * A file as a configuration.
  *
- * Happy path: each line goes to its section by the tables of settings and knobs; then what spans lines is checked: what is required,
- * rules of knobs, stores that projections name, the SQL of their files. Failure modes: whatever is wrong is added to the problems and
- * the rest is read on; a section that is none is told once, not for each of its keys.
+ * Happy path: each line goes to its section by the tables of settings and knobs; then what spans
+ * lines is checked: what is required, rules of knobs, stores that projections name, the SQL of
+ * their files. Failure modes: whatever is wrong is added to the problems and the rest is read on; a
+ * section that is none is told once, not for each of its keys.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -35,7 +36,8 @@ struct load {
 	struct problems *problems;
 	struct load_seen *seen;
 	size_t seen_count;
-	const char *kind;   /* of the section: daemon, store, projection, health; NULL: its keys are left alone */
+	/* of the section: daemon, store, projection, health; NULL: its keys are left alone */
+	const char *kind;
 	void *section;      /* the struct that its keys are set in */
 	int section_line;   /* where it begins */
 	int daemon, health; /* where they begin; 0: nowhere yet */
@@ -51,7 +53,7 @@ static void *load_or_fail(struct load *load, void *memory)
 	return memory;
 }
 
-/* ---- Sections ----------------------------------------------------------------------------------------------- */
+/* ---- Sections -------------------------------------------------------------------------------- */
 
 static void load_unknown_section(struct load *load, int line, const char *title, const char *kind)
 {
@@ -61,21 +63,23 @@ static void load_unknown_section(struct load *load, int line, const char *title,
 	for (size_t i = 0; i < 4; i++)
 		nearest_offer(&nearest, load_kinds[i]);
 	if (nearest.name)
-		problems_add(load->problems, line, title, NULL, "there is no such section; did you mean '%s'?",
-			     nearest.name);
+		problems_add(load->problems, line, title, NULL,
+			     "there is no such section; did you mean '%s'?", nearest.name);
 	else
 		problems_add(load->problems, line, title, NULL,
-			     "there is no such section; there are daemon, store NAME, projection NAME, health");
+			     "there is no such section; there are daemon, store NAME, projection "
+			     "NAME, health");
 }
 
 /* [daemon] and [health]. */
-static void load_begin_single(struct load *load, int line, const char *kind, const char *name, void *section,
-			      int *began)
+static void load_begin_single(struct load *load, int line, const char *kind, const char *name,
+			      void *section, int *began)
 {
 	if (*name)
 		problems_add(load->problems, line, kind, NULL, "this section has no name");
 	else if (*began)
-		problems_add(load->problems, line, kind, NULL, "this section is there already, in line %d", *began);
+		problems_add(load->problems, line, kind, NULL,
+			     "this section is there already, in line %d", *began);
 	else
 		load->kind = kind;
 	load->section = section;
@@ -91,11 +95,12 @@ static void load_begin_store(struct load *load, int line, const char *title, con
 	char *copy;
 
 	if (other) {
-		problems_add(load->problems, line, title, NULL, "this section is there already, in line %d",
-			     other->line);
+		problems_add(load->problems, line, title, NULL,
+			     "this section is there already, in line %d", other->line);
 		return;
 	}
-	stores = load_or_fail(load, alloc_resize(config->stores, config->store_count + 1, sizeof *stores));
+	stores = load_or_fail(
+		load, alloc_resize(config->stores, config->store_count + 1, sizeof *stores));
 	if (!stores)
 		return;
 	config->stores = stores;
@@ -123,13 +128,15 @@ static void load_begin_projection(struct load *load, int line, const char *title
 
 	for (size_t i = 0; i < config->projection_count; i++)
 		if (strcmp(config->projections[i]->name, name) == 0) {
-			problems_add(load->problems, line, title, NULL, "this section is there already, in line %d",
+			problems_add(load->problems, line, title, NULL,
+				     "this section is there already, in line %d",
 				     config->projections[i]->line);
 			return;
 		}
 	if (name_check_projection(name, false, &err) != TIDE_OK)
 		problems_add(load->problems, line, title, NULL, "%s", err.message);
-	list = load_or_fail(load, alloc_resize(config->projections, config->projection_count + 1, sizeof(void *)));
+	list = load_or_fail(load, alloc_resize(config->projections, config->projection_count + 1,
+					       sizeof(void *)));
 	if (!list)
 		return;
 	config->projections = list;
@@ -163,19 +170,21 @@ static void load_begin(struct load *load, int line, const char *title)
 	else if (strcmp(kind, "store") != 0 && strcmp(kind, "projection") != 0)
 		load_unknown_section(load, line, title, kind);
 	else if (!*name)
-		problems_add(load->problems, line, title, NULL, "a %s has a name: [%s NAME]", kind, kind);
+		problems_add(load->problems, line, title, NULL, "a %s has a name: [%s NAME]", kind,
+			     kind);
 	else if (strcmp(kind, "store") == 0)
 		load_begin_store(load, line, title, name);
 	else
 		load_begin_projection(load, line, title, name);
 }
 
-/* ---- Keys --------------------------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
 static const struct load_seen *load_find(const struct load *load, int section_line, const char *key)
 {
 	for (size_t i = 0; i < load->seen_count; i++)
-		if (load->seen[i].section_line == section_line && strcmp(load->seen[i].key, key) == 0)
+		if (load->seen[i].section_line == section_line &&
+		    strcmp(load->seen[i].key, key) == 0)
 			return &load->seen[i];
 	return NULL;
 }
@@ -189,13 +198,17 @@ static int load_line(const struct load *load, int section_line, const char *key)
 
 static void load_see(struct load *load, int line, const char *key, char *value)
 {
-	struct load_seen *list = load_or_fail(load, alloc_resize(load->seen, load->seen_count + 1, sizeof *list));
+	struct load_seen *list =
+		load_or_fail(load, alloc_resize(load->seen, load->seen_count + 1, sizeof *list));
 	if (!list) {
 		tide_free(value);
 		return;
 	}
+
 	load->seen = list;
-	list[load->seen_count] = (struct load_seen){ .section_line = load->section_line, .line = line, .value = value };
+	list[load->seen_count] = (struct load_seen){ .section_line = load->section_line,
+						     .line = line,
+						     .value = value };
 	list[load->seen_count].key = load_or_fail(load, alloc_text(key, strlen(key)));
 	if (list[load->seen_count].key)
 		load->seen_count++;
@@ -214,17 +227,18 @@ static void load_unknown_key(struct load *load, int line, const char *title, con
 	for (size_t i = 0; i < knob_count && strcmp(load->kind, "projection") == 0; i++)
 		nearest_offer(&nearest, knobs[i].name);
 	if (nearest.name)
-		problems_add(load->problems, line, title, key, "there is no such key; did you mean '%s'?",
-			     nearest.name);
+		problems_add(load->problems, line, title, key,
+			     "there is no such key; did you mean '%s'?", nearest.name);
 	else
 		problems_add(load->problems, line, title, key, "there is no such key");
 }
 
 /* The lists and the UUID of a projection, which its knobs only point to. */
-static tide_status load_knob_text(const struct knob *knob, const char *text, struct config_projection *projection,
-				  struct tide_error *err)
+static tide_status load_knob_text(const struct knob *knob, const char *text,
+				  struct config_projection *projection, struct tide_error *err)
 {
-	const char *const **at = (const char *const **)(void *)((char *)&projection->config + knob->place);
+	const char *const **at =
+		(const char *const **)(void *)((char *)&projection->config + knob->place);
 	tide_status status;
 	if (knob->kind == KNOB_UUID) {
 		status = tide_uuid_parse(text, &projection->tenant, err);
@@ -232,6 +246,7 @@ static tide_status load_knob_text(const struct knob *knob, const char *text, str
 			projection->config.tenant_id = &projection->tenant;
 		return status;
 	}
+
 	for (size_t i = 0; i < 3; i++) {
 		if (projection->lists[i])
 			continue;
@@ -242,8 +257,8 @@ static tide_status load_knob_text(const struct knob *knob, const char *text, str
 	return tide_fail(err, TIDE_ARGUMENT, "is one list too many");
 }
 
-static tide_status load_set(struct load *load, const char *key, const char *value, bool *ret_is_known,
-			    struct tide_error *err)
+static tide_status load_set(struct load *load, const char *key, const char *value,
+			    bool *ret_is_known, struct tide_error *err)
 {
 	const struct setting *setting = setting_find(load->kind, key);
 	const struct knob *knob = strcmp(load->kind, "projection") == 0 ? knob_find(key) : NULL;
@@ -274,7 +289,8 @@ static void load_key(void *self, int line, const char *title, const char *key, c
 		return;
 	const struct load_seen *before = load_find(load, load->section_line, key);
 	if (before) {
-		problems_add(load->problems, line, title, key, "is set already, in line %d", before->line);
+		problems_add(load->problems, line, title, key, "is set already, in line %d",
+			     before->line);
 		return;
 	}
 	tide_status status = value_expand(text, &value, &err);
@@ -295,7 +311,7 @@ static void load_key(void *self, int line, const char *title, const char *key, c
 	load_see(load, line, key, value);
 }
 
-/* ---- What spans lines --------------------------------------------------------------------------------------- */
+/* ---- What spans lines ------------------------------------------------------------------------ */
 
 static void load_require(struct load *load, int section_line, const char *title, const char *key)
 {
@@ -303,8 +319,8 @@ static void load_require(struct load *load, int section_line, const char *title,
 		problems_add(load->problems, section_line, title, key, "is missing");
 }
 
-static void load_check_url(struct load *load, const struct config_store *store, const char *title, const char *key,
-			   const char *text)
+static void load_check_url(struct load *load, const struct config_store *store, const char *title,
+			   const char *key, const char *text)
 {
 	int line = load_line(load, store->line, key);
 	struct tide_error err;
@@ -321,7 +337,8 @@ static void load_check_url(struct load *load, const struct config_store *store, 
 			     "'memory:' ends with its process; it is nothing for a daemon");
 	else if (!tide_backend_find(url.scheme))
 		problems_add(load->problems, line, title, key,
-			     "no backend for '%s:' (there are sqlite, postgresql, fault)", url.scheme);
+			     "no backend for '%s:' (there are sqlite, postgresql, fault)",
+			     url.scheme);
 	url_fini(&url);
 }
 
@@ -344,8 +361,10 @@ static void load_check_stores(struct load *load)
 		for (size_t j = 0; j < i; j++)
 			if (store->url && load_is_same(store->url, config->stores[j].url) &&
 			    load_is_same(store->into, config->stores[j].into))
-				problems_add(load->problems, load_line(load, store->line, "url"), title, "url",
-					     "is that of [store %s], too; one section has all projections over it",
+				problems_add(load->problems, load_line(load, store->line, "url"),
+					     title, "url",
+					     "is that of [store %s], too; one section has all "
+					     "projections over it",
 					     config->stores[j].name);
 	}
 }
@@ -356,14 +375,15 @@ static void load_check_daemon(struct load *load)
 	int line = load->daemon;
 
 	if (!(daemon->shutdown_timeout > 0))
-		problems_add(load->problems, load_line(load, line, "shutdown_timeout"), "daemon", "shutdown_timeout",
-			     "is 0, expected more than 0");
+		problems_add(load->problems, load_line(load, line, "shutdown_timeout"), "daemon",
+			     "shutdown_timeout", "is 0, expected more than 0");
 	if (!(daemon->drain_timeout > 0))
-		problems_add(load->problems, load_line(load, line, "drain_timeout"), "daemon", "drain_timeout",
-			     "is 0, expected more than 0");
+		problems_add(load->problems, load_line(load, line, "drain_timeout"), "daemon",
+			     "drain_timeout", "is 0, expected more than 0");
 	if (!(daemon->lease_seconds >= 1 && daemon->lease_seconds <= LOAD_LEASE_MAX))
-		problems_add(load->problems, load_line(load, line, "lease_seconds"), "daemon", "lease_seconds",
-			     "is %g, expected 1 to %d", daemon->lease_seconds, LOAD_LEASE_MAX);
+		problems_add(load->problems, load_line(load, line, "lease_seconds"), "daemon",
+			     "lease_seconds", "is %g, expected 1 to %d", daemon->lease_seconds,
+			     LOAD_LEASE_MAX);
 }
 
 static void load_check_health(struct load *load)
@@ -375,24 +395,27 @@ static void load_check_health(struct load *load)
 	} pairs[] = {
 		{ "max_errors_warning", "max_errors_critical", (double)health->max_errors_warning,
 		  (double)health->max_errors_critical },
-		{ "max_lag_events_warning", "max_lag_events_critical", (double)health->max_lag_events_warning,
-		  (double)health->max_lag_events_critical },
-		{ "max_dlq_events_warning", "max_dlq_events_critical", (double)health->max_dlq_events_warning,
-		  (double)health->max_dlq_events_critical },
-		{ "backpressure_warning_seconds", "backpressure_critical_seconds", health->backpressure_warning_seconds,
-		  health->backpressure_critical_seconds },
+		{ "max_lag_events_warning", "max_lag_events_critical",
+		  (double)health->max_lag_events_warning, (double)health->max_lag_events_critical },
+		{ "max_dlq_events_warning", "max_dlq_events_critical",
+		  (double)health->max_dlq_events_warning, (double)health->max_dlq_events_critical },
+		{ "backpressure_warning_seconds", "backpressure_critical_seconds",
+		  health->backpressure_warning_seconds, health->backpressure_critical_seconds },
 	};
+
 	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
 		bool is_set = load_find(load, load->health, pairs[i].critical);
 		const char *key = is_set ? pairs[i].critical : pairs[i].warning;
 		if (pairs[i].most < pairs[i].least)
-			problems_add(load->problems, load_line(load, load->health, key), "health", key,
-				     "the critical %g is below the warning, %g", pairs[i].most, pairs[i].least);
+			problems_add(load->problems, load_line(load, load->health, key), "health",
+				     key, "the critical %g is below the warning, %g", pairs[i].most,
+				     pairs[i].least);
 	}
 }
 
 /* Two keys that say the same thing. */
-static void load_check_twice(struct load *load, const struct config_projection *projection, const char *title)
+static void load_check_twice(struct load *load, const struct config_projection *projection,
+			     const char *title)
 {
 	static const char *const twice[][2] = { { "from", "start_from" },
 						{ "from", "start_from_initially" },
@@ -400,9 +423,11 @@ static void load_check_twice(struct load *load, const struct config_projection *
 						{ "on_error", "discard_failed_events" },
 						{ "hold_aggregate", "hold_aggregate_on_failure" } };
 	for (size_t i = 0; i < sizeof twice / sizeof *twice; i++)
-		if (load_find(load, projection->line, twice[i][0]) && load_find(load, projection->line, twice[i][1]))
-			problems_add(load->problems, load_line(load, projection->line, twice[i][1]), title, twice[i][1],
-				     "says the same as '%s', which is set, too", twice[i][0]);
+		if (load_find(load, projection->line, twice[i][0]) &&
+		    load_find(load, projection->line, twice[i][1]))
+			problems_add(load->problems, load_line(load, projection->line, twice[i][1]),
+				     title, twice[i][1], "says the same as '%s', which is set, too",
+				     twice[i][0]);
 }
 
 static bool load_has_problem(const struct load *load, int line)
@@ -413,29 +438,33 @@ static bool load_has_problem(const struct load *load, int line)
 	return false;
 }
 
-static void load_check_knobs(struct load *load, struct config_projection *projection, const char *title)
+static void load_check_knobs(struct load *load, struct config_projection *projection,
+			     const char *title)
 {
 	struct tide_subscription_config *config = &projection->config;
 	struct tide_error err;
 
-	if (config->max_in_flight < config->batch_size && !load_find(load, projection->line, "max_in_flight"))
+	if (config->max_in_flight < config->batch_size &&
+	    !load_find(load, projection->line, "max_in_flight"))
 		config->max_in_flight = config->batch_size;
 	if (!config->continue_on_error && config->hold_aggregate_on_failure)
-		problems_add(load->problems, load_line(load, projection->line, "hold_aggregate"), title,
-			     "hold_aggregate", "needs on_error = dead-letter");
+		problems_add(load->problems, load_line(load, projection->line, "hold_aggregate"),
+			     title, "hold_aggregate", "needs on_error = dead-letter");
 	for (size_t i = 0; i < knob_count; i++) {
 		const char *name = knobs[i].name;
 		int line = load_line(load, projection->line, name);
 		size_t size = strlen(name);
 		if (load_has_problem(load, line) || knob_check(&knobs[i], config, &err) == TIDE_OK)
 			continue;
-		bool is_named = strncmp(err.message, name, size) == 0 && strchr(" :", err.message[size]);
-		problems_add(load->problems, line, title, name, "%s", err.message + (is_named ? size + 1 : 0));
+		bool is_named =
+			strncmp(err.message, name, size) == 0 && strchr(" :", err.message[size]);
+		problems_add(load->problems, line, title, name, "%s",
+			     err.message + (is_named ? size + 1 : 0));
 	}
 }
 
-static const struct config_store *load_check_store(struct load *load, const struct config_projection *projection,
-						   const char *title)
+static const struct config_store *
+load_check_store(struct load *load, const struct config_projection *projection, const char *title)
 {
 	const struct config *config = load->config;
 	const struct config_store *store;
@@ -451,7 +480,8 @@ static const struct config_store *load_check_store(struct load *load, const stru
 	for (size_t i = 0; i < config->store_count; i++)
 		nearest_offer(&nearest, config->stores[i].name);
 	problems_add(load->problems, load_line(load, projection->line, "store"), title, "store",
-		     nearest.name ? "there is no [store %s]; did you mean '%s'?" : "there is no [store %s]",
+		     nearest.name ? "there is no [store %s]; did you mean '%s'?"
+				  : "there is no [store %s]",
 		     projection->store, nearest.name);
 	return NULL;
 }
@@ -462,11 +492,12 @@ static tide_status load_read_file(const char *path, struct buffer *ret, struct t
 	tide_status status = TIDE_OK;
 
 	if (!file)
-		return tide_fail(err, errno == ENOENT ? TIDE_NOT_FOUND : TIDE_IO, "'%.300s': %s", path,
-				 strerror(errno));
+		return tide_fail(err, errno == ENOENT ? TIDE_NOT_FOUND : TIDE_IO, "'%.300s': %s",
+				 path, strerror(errno));
 	while (status == TIDE_OK && !feof(file)) {
 		if (ret->size > LOAD_FILE_MAX)
-			status = tide_fail(err, TIDE_ARGUMENT, "'%.300s' is longer than 16 MiB", path);
+			status = tide_fail(err, TIDE_ARGUMENT, "'%.300s' is longer than 16 MiB",
+					   path);
 		else if (!buffer_reserve(ret, 65536))
 			status = alloc_fail(err);
 		else
@@ -480,9 +511,10 @@ static tide_status load_read_file(const char *path, struct buffer *ret, struct t
 	return status;
 }
 
-/* `store` is NULL where the projection names none: then only whether the file can be read is found out. */
-static void load_read_sql(struct load *load, struct config_projection *projection, const struct config_store *store,
-			  const char *title)
+/* `store` is NULL where the projection names none: then only whether the file can be read is found
+ * out. */
+static void load_read_sql(struct load *load, struct config_projection *projection,
+			  const struct config_store *store, const char *title)
 {
 	const char *url = !store ? NULL : store->into ? store->into : store->url;
 	int line = load_line(load, projection->line, "file");
@@ -491,15 +523,17 @@ static void load_read_sql(struct load *load, struct config_projection *projectio
 
 	if (!projection->file)
 		return;
-	if (url && load_has_problem(load, load_line(load, store->line, store->into ? "into" : "url")))
+	if (url &&
+	    load_has_problem(load, load_line(load, store->line, store->into ? "into" : "url")))
 		url = NULL;
 	tide_status status = load_read_file(projection->file, &text, &err);
 	if (status == TIDE_OK && strlen(text.data) != text.size)
 		status = tide_fail(&err, TIDE_ARGUMENT, "'%.300s' is no text", projection->file);
 	if (status == TIDE_OK && url)
-		status = tide_sql_projection_open(TIDE_SQL_PROJECTION(.path = projection->file, .text = text.data,
-								      .name = projection->name, .url = url),
-						  &projection->sql, &err);
+		status = tide_sql_projection_open(
+			TIDE_SQL_PROJECTION(.path = projection->file, .text = text.data,
+					    .name = projection->name, .url = url),
+			&projection->sql, &err);
 	if (status == TIDE_OUT_OF_MEMORY)
 		load->status = status;
 	else if (status != TIDE_OK)
@@ -542,7 +576,7 @@ static void load_check_projections(struct load *load)
 		problems_add(load->problems, 1, NULL, NULL, "there is no [projection NAME]");
 }
 
-/* ---- All of it ---------------------------------------------------------------------------------------------- */
+/* ---- All of it ------------------------------------------------------------------------------- */
 
 static void load_fini(struct load *load)
 {
@@ -553,7 +587,8 @@ static void load_fini(struct load *load)
 	tide_free(load->seen);
 }
 
-tide_status config_load(const char *path, struct config *ret, struct problems *problems, struct tide_error *err)
+tide_status config_load(const char *path, struct config *ret, struct problems *problems,
+			struct tide_error *err)
 {
 	struct config config = { .daemon = { .levels = { .level = TIDE_LOG_NOTICE },
 					     .shutdown_timeout = 30,
@@ -574,8 +609,8 @@ tide_status config_load(const char *path, struct config *ret, struct problems *p
 		if (load.status != TIDE_OK || problems->failed)
 			status = alloc_fail(err);
 		else if (problems->count > 0)
-			status = tide_fail(err, TIDE_ARGUMENT, "'%.300s' has %zu mistake%s", path, problems->count,
-					   problems->count == 1 ? "" : "s");
+			status = tide_fail(err, TIDE_ARGUMENT, "'%.300s' has %zu mistake%s", path,
+					   problems->count, problems->count == 1 ? "" : "s");
 	}
 	load_fini(&load);
 	buffer_fini(&text);

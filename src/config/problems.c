@@ -9,7 +9,8 @@
 
 static void problems_put(struct problems *problems, int line, char *text)
 {
-	struct problem *items = text ? alloc_resize(problems->items, problems->count + 1, sizeof *items) : NULL;
+	struct problem *items =
+		text ? alloc_resize(problems->items, problems->count + 1, sizeof *items) : NULL;
 	if (!items) {
 		problems->failed = true;
 		tide_free(text);
@@ -19,7 +20,8 @@ static void problems_put(struct problems *problems, int line, char *text)
 	problems->items = items;
 }
 
-void problems_add(struct problems *problems, int line, const char *section, const char *key, const char *format, ...)
+void problems_add(struct problems *problems, int line, const char *section, const char *key,
+		  const char *format, ...)
 {
 	char what[1024];
 	va_list list;
@@ -29,7 +31,8 @@ void problems_add(struct problems *problems, int line, const char *section, cons
 	va_end(list);
 	problems_put(problems, line,
 		     !section ? alloc_format("%s", what)
-			      : alloc_format("[%s]%s%s: %s", section, key ? " " : "", key ? key : "", what));
+			      : alloc_format("[%s]%s%s: %s", section, key ? " " : "",
+					     key ? key : "", what));
 }
 
 void problems_sort(struct problems *problems)

@@ -8,7 +8,7 @@
 #include "path/knobs.h"
 #include "sys/alloc.h"
 
-/* ---- The table ---------------------------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 typedef struct config_daemon of_daemon;
 typedef struct config_store of_store;
@@ -34,7 +34,7 @@ const struct setting *setting_find(const char *section, const char *key)
 	return NULL;
 }
 
-/* ---- Texts as values ---------------------------------------------------------------------------------------- */
+/* ---- Texts as values ------------------------------------------------------------------------- */
 
 tide_status value_read_list(const char *text, const char ***ret, struct tide_error *err)
 {
@@ -44,6 +44,7 @@ tide_status value_read_list(const char *text, const char ***ret, struct tide_err
 	const char **list = alloc_zero(1, most * sizeof *list + size + 1);
 	if (!list)
 		return alloc_fail(err);
+
 	char *words = memcpy((char *)(list + most), text, size + 1), *rest = words, *word;
 	while ((word = strsep(&rest, ","))) {
 		word += strspn(word, " \t");
@@ -53,6 +54,7 @@ tide_status value_read_list(const char *text, const char ***ret, struct tide_err
 		if (length > 0)
 			list[count++] = word;
 	}
+
 	*ret = list;
 	return TIDE_OK;
 }
@@ -63,24 +65,30 @@ static tide_status value_expand_one(const char **at, struct buffer *out, struct 
 	const char *name = *at + 2, *end = strchr(name, '}');
 	if (!end)
 		return tide_fail(err, TIDE_ARGUMENT, "a '${' has no '}'");
+
 	size_t size = (size_t)(end - name), length = 0;
-	while (length < size && (name[length] == '_' || (name[length] >= '0' && name[length] <= '9') ||
-				 ((name[length] | 32) >= 'a' && (name[length] | 32) <= 'z')))
+	while (length < size &&
+	       (name[length] == '_' || (name[length] >= '0' && name[length] <= '9') ||
+		((name[length] | 32) >= 'a' && (name[length] | 32) <= 'z')))
 		length++;
 	bool has_default = size - length >= 2 && memcmp(name + length, ":-", 2) == 0;
 	if (length == 0 || (length < size && !has_default))
-		return tide_fail(err, TIDE_ARGUMENT, "'${%.*s}' is neither ${VARIABLE} nor ${VARIABLE:-default}",
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "'${%.*s}' is neither ${VARIABLE} nor ${VARIABLE:-default}",
 				 (int)(length < 60 ? length : 60), name);
+
 	char *variable ALLOC_AUTO = alloc_text(name, length);
 	if (!variable)
 		return alloc_fail(err);
+
 	const char *value = getenv(variable);
 	if (has_default && (!value || !*value))
 		buffer_add(out, name + length + 2, size - length - 2);
 	else if (value)
 		buffer_add(out, value, strlen(value));
 	else
-		return tide_fail(err, TIDE_ARGUMENT, "the environment has no variable %.100s", variable);
+		return tide_fail(err, TIDE_ARGUMENT, "the environment has no variable %.100s",
+				 variable);
 	*at = end + 1;
 	return TIDE_OK;
 }
@@ -99,14 +107,15 @@ tide_status value_expand(const char *text, char **ret, struct tide_error *err)
 		if (next)
 			status = value_expand_one(&at, &out, err);
 	}
+
 	if (status == TIDE_OK)
 		return buffer_take(&out, ret, err);
 	buffer_fini(&out);
 	return status;
 }
 
-static tide_status value_choose(const char *text, const char *const *names, const char *all, int *ret,
-				struct tide_error *err)
+static tide_status value_choose(const char *text, const char *const *names, const char *all,
+				int *ret, struct tide_error *err)
 {
 	for (int i = 0; names[i]; i++)
 		if (strcmp(names[i], text) == 0) {
@@ -139,7 +148,8 @@ static tide_status value_read_on_error(const char *text, struct tide_subscriptio
 	return TIDE_OK;
 }
 
-static tide_status value_read_from(const char *text, struct tide_subscription_config *config, struct tide_error *err)
+static tide_status value_read_from(const char *text, struct tide_subscription_config *config,
+				   struct tide_error *err)
 {
 	config->start_from_initially = true;
 	return knob_read(knob_find("start_from"), text, config, err);
@@ -153,7 +163,8 @@ static tide_status value_check_number(double number, const char *text, struct ti
 	return tide_fail(err, TIDE_ARGUMENT, "is %.100s, expected 0 or more", text);
 }
 
-tide_status setting_read(const struct setting *setting, const char *text, void *section, struct tide_error *err)
+tide_status setting_read(const struct setting *setting, const char *text, void *section,
+			 struct tide_error *err)
 {
 	void *at = (char *)section + setting->place;
 	tide_status status;
@@ -185,7 +196,9 @@ tide_status setting_read(const struct setting *setting, const char *text, void *
 	case SETTING_FLAG:
 		return value_read_flag(text, at, err);
 	case SETTING_HOLD:
-		return value_read_flag(text, &((struct tide_subscription_config *)at)->hold_aggregate_on_failure, err);
+		return value_read_flag(
+			text, &((struct tide_subscription_config *)at)->hold_aggregate_on_failure,
+			err);
 	case SETTING_LEVELS:
 		return log_levels_read(text, at, err);
 	case SETTING_FORMAT:

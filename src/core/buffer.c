@@ -20,8 +20,10 @@ bool buffer_reserve(struct buffer *buffer, size_t size)
 		return false;
 	if (buffer->capacity - buffer->size > size)
 		return true;
+
 	size_t need, capacity = buffer->capacity ? buffer->capacity : BUFFER_CAPACITY_MIN;
-	if (__builtin_add_overflow(buffer->size, size + 1, &need) || need > SIZE_MAX / 2 || size == SIZE_MAX)
+	if (__builtin_add_overflow(buffer->size, size + 1, &need) || need > SIZE_MAX / 2 ||
+	    size == SIZE_MAX)
 		buffer->failed = true;
 	while (!buffer->failed && capacity < need)
 		capacity *= 2;
@@ -29,6 +31,7 @@ bool buffer_reserve(struct buffer *buffer, size_t size)
 	buffer->failed = !data;
 	if (!data)
 		return false;
+
 	buffer->data = data;
 	buffer->capacity = capacity;
 	return true;

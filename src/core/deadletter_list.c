@@ -26,16 +26,19 @@ static bool deadletter_copy(struct tide_dead_letter *ret, const struct tide_dead
 {
 	const char *name = entry->projection_name ? entry->projection_name : "";
 	char text[TIDE_UUID_TEXT_SIZE];
-	const char *id = entry->event_id_text ? entry->event_id_text : tide_uuid_format(&entry->event_id, text);
-	char *room =
-		alloc_resize(NULL,
-			     deadletter_size(name) + deadletter_size(entry->event_type) +
-				     deadletter_size(entry->event_data) + deadletter_size(entry->error_message) +
-				     deadletter_size(entry->error_stacktrace) + deadletter_size(entry->resolved_by) +
-				     deadletter_size(id) + deadletter_size(entry->parked_behind),
-			     1);
+	const char *id = entry->event_id_text ? entry->event_id_text
+					      : tide_uuid_format(&entry->event_id, text);
+	char *room = alloc_resize(
+		NULL,
+		deadletter_size(name) + deadletter_size(entry->event_type) +
+			deadletter_size(entry->event_data) + deadletter_size(entry->error_message) +
+			deadletter_size(entry->error_stacktrace) +
+			deadletter_size(entry->resolved_by) + deadletter_size(id) +
+			deadletter_size(entry->parked_behind),
+		1);
 	if (!room)
 		return false;
+
 	*ret = *entry;
 	ret->projection_name = deadletter_put(&room, name);
 	ret->event_type = deadletter_put(&room, entry->event_type);
@@ -60,8 +63,8 @@ static bool deadletter_reserve(struct tide_dead_letter_list *list)
 	return entries != NULL;
 }
 
-tide_status tide_dead_letter_list_add(struct tide_dead_letter_list *list, const struct tide_dead_letter *entry,
-				      struct tide_error *err)
+tide_status tide_dead_letter_list_add(struct tide_dead_letter_list *list,
+				      const struct tide_dead_letter *entry, struct tide_error *err)
 {
 	if (!deadletter_reserve(list) || !deadletter_copy(&list->entries[list->count], entry))
 		return alloc_fail(err);

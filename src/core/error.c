@@ -9,11 +9,11 @@
 #include "core/text.h"
 
 static const struct status_info error_statuses[] = {
-#define ERROR_ROW(constant, wire, of_category, of_severity, retryable, what)                                           \
-	[TIDE_##constant] = { .name = wire,                                                                            \
-			      .category = TIDE_CATEGORY_##of_category,                                                 \
-			      .severity = TIDE_SEVERITY_##of_severity,                                                 \
-			      .is_retryable = retryable,                                                               \
+#define ERROR_ROW(constant, wire, of_category, of_severity, retryable, what)                       \
+	[TIDE_##constant] = { .name = wire,                                                        \
+			      .category = TIDE_CATEGORY_##of_category,                             \
+			      .severity = TIDE_SEVERITY_##of_severity,                             \
+			      .is_retryable = retryable,                                           \
 			      .retry = TIDE_RETRY_##what },
 	TIDE_STATUSES(ERROR_ROW)
 #undef ERROR_ROW
@@ -57,22 +57,29 @@ tide_status tide_status_from_name(const char *name, tide_status *ret)
 
 const char *tide_category_name(enum tide_category category)
 {
-	return error_categories[(unsigned)category <= TIDE_CATEGORY_UNKNOWN ? category : TIDE_CATEGORY_UNKNOWN];
+	return error_categories[(unsigned)category <= TIDE_CATEGORY_UNKNOWN
+					? category
+					: TIDE_CATEGORY_UNKNOWN];
 }
 
 const char *tide_severity_name(enum tide_severity severity)
 {
-	return error_severities[(unsigned)severity <= TIDE_SEVERITY_CRITICAL ? severity : TIDE_SEVERITY_CRITICAL];
+	return error_severities[(unsigned)severity <= TIDE_SEVERITY_CRITICAL
+					? severity
+					: TIDE_SEVERITY_CRITICAL];
 }
 
 tide_status tide_fail(struct tide_error *err, tide_status status, const char *format, ...)
 {
 	if (!err)
 		return status;
-	/* Longer than a message by one character, to see where to cut; not err->message, which may be an argument. */
+	/* Longer than a message by one character, to see where to cut; not err->message, which may
+	 * be an argument. */
+
 	char text[sizeof err->message + 4];
 	va_list arguments;
 	va_start(arguments, format);
+
 	int size = vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
 	if (size < 0)

@@ -18,14 +18,16 @@ static uint32_t escape_code(const unsigned char *at, size_t length)
 static void escape_add_code(struct buffer *buffer, uint32_t code)
 {
 	if (code > 0xffff) /* as JSON does */
-		buffer_format(buffer, "\\u%04x\\u%04x", 0xd7c0 + (code >> 10), 0xdc00 + (code & 0x3ff));
+		buffer_format(buffer, "\\u%04x\\u%04x", 0xd7c0 + (code >> 10),
+			      0xdc00 + (code & 0x3ff));
 	else
 		buffer_format(buffer, "\\u%04x", code);
 }
 
 void escape_add(struct buffer *buffer, struct tide_text text, uint32_t greatest)
 {
-	const unsigned char *at = (const unsigned char *)text.data, *end = at + text.size, *plain = at;
+	const unsigned char *at = (const unsigned char *)text.data, *end = at + text.size,
+			    *plain = at;
 	while (at < end) {
 		size_t length = utf8_length(at, (size_t)(end - at));
 		uint32_t code = length ? escape_code(at, length) : 0;
@@ -44,7 +46,8 @@ void escape_add(struct buffer *buffer, struct tide_text text, uint32_t greatest)
 	buffer_add(buffer, (const char *)plain, (size_t)(at - plain));
 }
 
-tide_status escape_text(struct tide_text text, uint32_t greatest, char **ret, struct tide_error *err)
+tide_status escape_text(struct tide_text text, uint32_t greatest, char **ret,
+			struct tide_error *err)
 {
 	struct buffer buffer = { 0 };
 	escape_add(&buffer, text, greatest);

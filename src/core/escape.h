@@ -11,11 +11,12 @@
 #define ESCAPE_ASCII 0x7fu    /* those of every encoding */
 
 /**
- * Add a text so that it is UTF-8 of characters up to `greatest`: others become \uXXXX as in JSON, bytes that are no UTF-8, and
- * NUL, become \xXX. JSON stays the same JSON.
+ * Add a text so that it is UTF-8 of characters up to `greatest`: others become \uXXXX as in JSON,
+ * bytes that are no UTF-8, and NUL, become \xXX. JSON stays the same JSON.
  */
 void escape_add(struct buffer *buffer, struct tide_text text, uint32_t greatest);
 /** The same as a string of its own, for tide_free. Returns TIDE_OK, TIDE_OUT_OF_MEMORY. */
-tide_status escape_text(struct tide_text text, uint32_t greatest, char **ret, struct tide_error *err);
+tide_status escape_text(struct tide_text text, uint32_t greatest, char **ret,
+			struct tide_error *err);
 
 #endif

@@ -7,26 +7,30 @@
 #include "core/text.h"
 #include "sys/alloc.h"
 
-static tide_status event_check_json(struct tide_text text, bool must_be_object, const char *what, size_t max_bytes,
-				    struct tide_error *err)
+static tide_status event_check_json(struct tide_text text, bool must_be_object, const char *what,
+				    size_t max_bytes, struct tide_error *err)
 {
 	if (!text.data)
-		return text.size ? tide_fail(err, TIDE_ARGUMENT, "%s has a size but no data", what) : TIDE_OK;
+		return text.size ? tide_fail(err, TIDE_ARGUMENT, "%s has a size but no data", what)
+				 : TIDE_OK;
 	if (text.size > max_bytes)
-		return tide_fail(err, TIDE_ARGUMENT, "%s of %zu bytes is over the limit of %zu", what, text.size,
-				 max_bytes);
+		return tide_fail(err, TIDE_ARGUMENT, "%s of %zu bytes is over the limit of %zu",
+				 what, text.size, max_bytes);
 	return json_check(text, must_be_object, what, err);
 }
 
 static tide_status event_check_numbers(const struct tide_new_event *event, struct tide_error *err)
 {
 	if (event->event_version < 0)
-		return tide_fail(err, TIDE_ARGUMENT, "event_version %" PRId32 " is below 1", event->event_version);
+		return tide_fail(err, TIDE_ARGUMENT, "event_version %" PRId32 " is below 1",
+				 event->event_version);
 	if (event->version < 0)
-		return tide_fail(err, TIDE_ARGUMENT, "version %" PRId32 " is below 0", event->version);
-	if (event->occurred_at &&
-	    (event->occurred_at->unix_us < TIDE_TIME_MIN_US || event->occurred_at->unix_us > TIDE_TIME_MAX_US))
-		return tide_fail(err, TIDE_ARGUMENT, "occurred_at %" PRId64 " us is outside the years 0001 to 9999",
+		return tide_fail(err, TIDE_ARGUMENT, "version %" PRId32 " is below 0",
+				 event->version);
+	if (event->occurred_at && (event->occurred_at->unix_us < TIDE_TIME_MIN_US ||
+				   event->occurred_at->unix_us > TIDE_TIME_MAX_US))
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "occurred_at %" PRId64 " us is outside the years 0001 to 9999",
 				 event->occurred_at->unix_us);
 	return TIDE_OK;
 }
@@ -37,14 +41,17 @@ static tide_status event_check_fields(const struct tide_new_event *event, size_t
 	tide_status status = name_check_type(event->event_type, "event_type", err);
 	if (status == TIDE_OK && event->aggregate_type)
 		status = name_check_type(event->aggregate_type, "aggregate_type", err);
+
 	if (status == TIDE_OK && event->actor_id)
 		status = name_check_actor(event->actor_id, "actor_id", err);
 	if (status == TIDE_OK)
 		status = event_check_numbers(event, err);
+
 	if (status == TIDE_OK)
 		status = event_check_json(event->payload, false, "payload", max_payload_bytes, err);
 	if (status == TIDE_OK)
-		status = event_check_json(event->metadata, true, "metadata", max_payload_bytes, err);
+		status =
+			event_check_json(event->metadata, true, "metadata", max_payload_bytes, err);
 	return status;
 }
 
@@ -63,7 +70,8 @@ static struct tide_text event_text_or(struct tide_text text, const char *otherwi
 	return text.data ? text : tide_text(otherwise);
 }
 
-struct tide_event event_stamp(const struct tide_new_event *event, struct tide_stream stream, struct tide_time now)
+struct tide_event event_stamp(const struct tide_new_event *event, struct tide_stream stream,
+			      struct tide_time now)
 {
 	return (struct tide_event){
 		.version = event->version,
@@ -94,18 +102,22 @@ static struct tide_text event_put(char **room, struct tide_text text)
 	return text_view(copy, text.size);
 }
 
-tide_status tide_event_copy(const struct tide_event *event, struct tide_event **ret, struct tide_error *err)
+tide_status tide_event_copy(const struct tide_event *event, struct tide_event **ret,
+			    struct tide_error *err)
 {
 	if (!event || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", event ? "ret" : "event");
-	struct tide_text problem = tide_text(event->undecodable), id = tide_text(event->event_id_text);
+	struct tide_text problem = tide_text(event->undecodable),
+			 id = tide_text(event->event_id_text);
 	struct tide_event *copy =
 		alloc_resize(NULL,
-			     sizeof *copy + event->event_type.size + event->aggregate_type.size + event->actor_id.size +
-				     event->metadata.size + event->payload.size + problem.size + id.size + 7,
+			     sizeof *copy + event->event_type.size + event->aggregate_type.size +
+				     event->actor_id.size + event->metadata.size +
+				     event->payload.size + problem.size + id.size + 7,
 			     1);
 	if (!copy)
 		return alloc_fail(err);
+
 	char *room = (char *)(copy + 1);
 	*copy = *event;
 	copy->event_type = event_put(&room, event->event_type);
@@ -119,7 +131,8 @@ tide_status tide_event_copy(const struct tide_event *event, struct tide_event **
 	return TIDE_OK;
 }
 
-struct tide_new_event tide_new_event_caused_by(struct tide_new_event event, const struct tide_event *cause)
+struct tide_new_event tide_new_event_caused_by(struct tide_new_event event,
+					       const struct tide_event *cause)
 {
 	if (!cause)
 		return event;

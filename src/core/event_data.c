@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event_data of a dead letter, which may be of another library: the domain's members beside the base members, or
- * all of it as a JSON string. It is brought into our own shape and read as that.
+ * The event_data of a dead letter, which may be of another library: the domain's members beside the
+ * base members, or all of it as a JSON string. It is brought into our own shape and read as that.
  */
 #include <stdio.h>
 #include <string.h>
@@ -32,7 +32,9 @@ static bool data_is_ours(struct tide_text object)
 	struct json_reader reader;
 	json_read(&reader, object.data, object.size);
 	json_next(&reader);
-	for (struct json_token key = json_next(&reader); key.kind == JSON_KEY; key = json_next(&reader)) {
+
+	for (struct json_token key = json_next(&reader); key.kind == JSON_KEY;
+	     key = json_next(&reader)) {
 		bool is_payload = json_equals(&key, "payload");
 		if (!is_payload && !data_is_base(&key))
 			return false;
@@ -47,24 +49,29 @@ static void data_add_members(struct buffer *buffer, struct tide_text object, boo
 	struct json_reader reader;
 	json_read(&reader, object.data, object.size);
 	json_next(&reader);
-	for (struct json_token key = json_next(&reader); key.kind == JSON_KEY; key = json_next(&reader)) {
+
+	for (struct json_token key = json_next(&reader); key.kind == JSON_KEY;
+	     key = json_next(&reader)) {
 		struct tide_text value;
 		json_skip(&reader, key, &value);
 		if (data_is_base(&key) != is_base)
 			continue;
-		json_raw(buffer, text_view(key.text.data - 1, key.text.size + 2)); /* with its quotes and escapes */
+		/* with its quotes and escapes */
+		json_raw(buffer, text_view(key.text.data - 1, key.text.size + 2));
 		buffer_add(buffer, ":", 1);
 		json_raw(buffer, value);
 	}
 }
 
-static tide_status data_read_object(struct tide_text object, struct event_json *ret, struct tide_error *err)
+static tide_status data_read_object(struct tide_text object, struct event_json *ret,
+				    struct tide_error *err)
 {
 	tide_status status = json_check_around(object, true, "event_data", err);
 	if (status != TIDE_OK)
 		return status;
 	if (data_is_ours(object))
 		return event_read_json(object, ret, err);
+
 	struct buffer buffer = { 0 };
 	json_open(&buffer, '{');
 	data_add_members(&buffer, object, true);
@@ -78,8 +85,10 @@ static tide_status data_read_object(struct tide_text object, struct event_json *
 	return status == TIDE_OK ? event_read_json(tide_text(ours), ret, err) : status;
 }
 
-/* The object that event_data is, or that it holds as a string; `*ret_owned` is what has to live as long. */
-static tide_status data_object(struct tide_text json, struct tide_text *ret, char **ret_owned, struct tide_error *err)
+/* The object that event_data is, or that it holds as a string; `*ret_owned` is what has to live as
+ * long. */
+static tide_status data_object(struct tide_text json, struct tide_text *ret, char **ret_owned,
+			       struct tide_error *err)
 {
 	struct json_reader reader;
 	*ret = json;
@@ -105,14 +114,15 @@ tide_status event_read_data(struct tide_text json, struct event_json *ret, struc
 	return status == TIDE_OK ? data_read_object(object, ret, err) : status;
 }
 
-/* ---- Only where it belongs ---------------------------------------------------------------------------------- */
+/* ---- Only where it belongs ------------------------------------------------------------------- */
 
 uint64_t event_type_hash(struct tide_text aggregate_type)
 {
 	return fnv1a64(aggregate_type.data, aggregate_type.size);
 }
 
-static tide_status place_take_type(const struct json_token *value, struct event_place *ret, struct tide_error *err)
+static tide_status place_take_type(const struct json_token *value, struct event_place *ret,
+				   struct tide_error *err)
 {
 	ALLOC_AUTO char *type = alloc_zero(1, value->text.size + 1);
 	if (!type)
@@ -132,9 +142,11 @@ tide_status event_read_place(struct tide_text json, struct event_place *ret, str
 	tide_status status = data_object(json, &object, &owned, err);
 	if (status != TIDE_OK)
 		return status;
+
 	json_read(&reader, object.data, object.size);
 	if (json_next(&reader).kind != JSON_OBJECT)
 		return TIDE_OK;
+
 	while (status == TIDE_OK && (key = json_next(&reader)).kind == JSON_KEY) {
 		struct json_token value = json_next(&reader);
 		if (value.kind == JSON_NUMBER && json_equals(&key, "global_position"))
@@ -152,23 +164,26 @@ tide_status event_read_place(struct tide_text json, struct event_place *ret, str
 	return status;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------ */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static void data_add_text(struct buffer *buffer, struct buffer *scratch, struct tide_text text)
 {
 	scratch->size = 0;
 	escape_add(scratch, text, ESCAPE_UTF8);
 	buffer->failed |= scratch->failed;
-	json_text(buffer, scratch->failed ? text_view("", 0) : text_view(scratch->data, scratch->size));
+	json_text(buffer,
+		  scratch->failed ? text_view("", 0) : text_view(scratch->data, scratch->size));
 }
 
-static tide_status data_write_raw(const struct tide_event *event, char **ret, struct tide_error *err)
+static tide_status data_write_raw(const struct tide_event *event, char **ret,
+				  struct tide_error *err)
 {
 	struct buffer buffer = { 0 }, scratch = { 0 };
 	json_open(&buffer, '{');
 	json_key(&buffer, "global_position");
 	json_integer(&buffer, event->position);
 	json_key(&buffer, "event_id");
+
 	if (event->event_id_text)
 		data_add_text(&buffer, &scratch, tide_text(event->event_id_text));
 	else
@@ -196,9 +211,12 @@ tide_status event_write_data(const struct tide_event *event, char **ret, struct 
 	tide_status status = tide_event_to_json(event, &json, err);
 	if (status != TIDE_OK)
 		return status;
-	/* What a store gave out unchecked, such as bytes that are no UTF-8 within a payload, is found here. */
+
+	/* What a store gave out unchecked, such as bytes that are no UTF-8 within a payload, is
+	 * found here. */
 	if (json_check(tide_text(json), true, "event", NULL) != TIDE_OK)
 		return data_write_raw(event, ret, err);
+
 	*ret = json;
 	json = NULL;
 	return TIDE_OK;
@@ -221,13 +239,15 @@ tide_status event_id_for_queue(const struct tide_event *event, struct tide_uuid 
 	char text[TIDE_UUID_TEXT_SIZE + 32];
 	tide_status status;
 	if (!tide_uuid_is_nil(&event->event_id)) {
-		status = escape_text(tide_text(tide_uuid_format(&event->event_id, text)), ESCAPE_UTF8, ret, err);
+		status = escape_text(tide_text(tide_uuid_format(&event->event_id, text)),
+				     ESCAPE_UTF8, ret, err);
 	} else if (event->event_id_text && *event->event_id_text) {
 		status = escape_text(tide_text(event->event_id_text), ESCAPE_UTF8, ret, err);
 	} else {
 		snprintf(text, sizeof text, "event at position %lld", (long long)event->position);
 		status = escape_text(tide_text(text), ESCAPE_UTF8, ret, err);
 	}
+
 	if (status == TIDE_OK && tide_uuid_parse(*ret, ret_id, NULL) != TIDE_OK)
 		*ret_id = tide_uuid_v5(NULL, *ret);
 	return status;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One event as one JSON object: writing it with its members in their fixed order, and reading it back.
+ * One event as one JSON object: writing it with its members in their fixed order, and reading it
+ * back.
  *
- * Happy path of reading: the original is walked once, each member's value goes to the same place of an owned copy,
- * decoded and ended with a NUL; decoding never makes a text longer, and what follows a value in the copy is not needed
- * any more. Failure: the first member that is wrong is named; nothing is kept.
+ * Happy path of reading: the original is walked once, each member's value goes to the same place of
+ * an owned copy, decoded and ended with a NUL; decoding never makes a text longer, and what follows
+ * a value in the copy is not needed any more. Failure: the first member that is wrong is named;
+ * nothing is kept.
  */
 #include "core/event.h"
 
@@ -44,9 +46,11 @@ void event_write_json(struct buffer *buffer, const struct tide_event *event)
 	json_uuid(buffer, &event->correlation_id);
 	json_key(buffer, "causation_id");
 	json_uuid(buffer, &event->causation_id);
+
 	/* What could not be decoded may be no JSON either: it is shown as text. */
 	json_key(buffer, "metadata");
-	json_raw(buffer, event->metadata.data && !event->undecodable ? event->metadata : tide_text("{}"));
+	json_raw(buffer,
+		 event->metadata.data && !event->undecodable ? event->metadata : tide_text("{}"));
 	json_key(buffer, event->undecodable ? "raw" : "payload");
 	if (event->undecodable)
 		json_text(buffer, event->payload);
@@ -105,10 +109,12 @@ static const char *event_take_uuid(const struct event_value *value, void *ret)
 	return NULL;
 }
 
-/* Ids may be derived from a name, so that whoever writes the JSON needs no UUIDs: the same name is the same id. */
+/* Ids may be derived from a name, so that whoever writes the JSON needs no UUIDs: the same name is
+ * the same id. */
 static const char *event_take_id(const struct event_value *value, void *ret)
 {
-	if (value->token.kind != JSON_STRING || strncmp(value->place, "name:", 5) != 0 || !value->place[5])
+	if (value->token.kind != JSON_STRING || strncmp(value->place, "name:", 5) != 0 ||
+	    !value->place[5])
 		return event_take_uuid(value, ret);
 	*(struct tide_uuid *)ret = tide_uuid_v5(NULL, value->place + 5);
 	return NULL;
@@ -178,8 +184,8 @@ static const struct event_member {
 #define EVENT_MEMBER_COUNT (sizeof event_members / sizeof *event_members)
 #define EVENT_MEMBER_TIME 4 /* occurred_at: its absence is no instant, so it must be known */
 
-/* The member of a name, EVENT_MEMBER_COUNT when there is none; looked for first behind the last one seen, where it is
- * when the members are in their usual order. */
+/* The member of a name, EVENT_MEMBER_COUNT when there is none; looked for first behind the last one
+ * seen, where it is when the members are in their usual order. */
 static size_t event_find_member(const struct json_token *key, uint32_t seen)
 {
 	size_t first = seen ? 32 - (size_t)__builtin_clz(seen) : 0;
@@ -189,45 +195,54 @@ static size_t event_find_member(const struct json_token *key, uint32_t seen)
 	return EVENT_MEMBER_COUNT;
 }
 
-static tide_status event_read_member(struct json_reader *reader, const struct json_token *key, struct event_json *ret,
-				     uint32_t *seen, struct tide_error *err)
+static tide_status event_read_member(struct json_reader *reader, const struct json_token *key,
+				     struct event_json *ret, uint32_t *seen, struct tide_error *err)
 {
 	size_t i = event_find_member(key, *seen);
 	if (i == EVENT_MEMBER_COUNT)
 		return tide_fail(err, TIDE_ARGUMENT, "'%.*s' is no member of an event",
 				 (int)utf8_cut(key->text.data, key->text.size, 64), key->text.data);
+
 	const struct event_member *member = &event_members[i];
 	struct event_value value = { .token = json_next(reader) };
 	json_skip(reader, value.token, &value.raw);
 	if (value.token.kind == JSON_NULL && member->take != event_take_json)
 		return TIDE_OK;
+
 	value.place = ret->text + value.token.at;
 	if (value.token.kind == JSON_STRING && member->take != event_take_json)
 		json_unescape(&value.token, value.place);
 	const char *problem = member->take(&value, (char *)ret + member->at);
 	if (problem)
 		return tide_fail(err, TIDE_ARGUMENT, "%s %.*s %s", member->name,
-				 (int)utf8_cut(value.raw.data, value.raw.size, 64), value.raw.data, problem);
+				 (int)utf8_cut(value.raw.data, value.raw.size, 64), value.raw.data,
+				 problem);
+
 	*seen |= 1u << i;
 	return TIDE_OK;
 }
 
-static tide_status event_read_members(struct tide_text json, struct event_json *ret, struct tide_error *err)
+static tide_status event_read_members(struct tide_text json, struct event_json *ret,
+				      struct tide_error *err)
 {
 	struct json_reader reader;
 	uint32_t seen = 0;
 	json_read(&reader, json.data, json.size);
 	json_next(&reader);
-	for (struct json_token key = json_next(&reader); key.kind == JSON_KEY; key = json_next(&reader)) {
+	for (struct json_token key = json_next(&reader); key.kind == JSON_KEY;
+	     key = json_next(&reader)) {
 		tide_status status = event_read_member(&reader, &key, ret, &seen, err);
 		if (status != TIDE_OK)
 			return status;
 	}
+
 	for (size_t i = 0; i < EVENT_MEMBER_COUNT; i++)
 		if (event_members[i].is_required && !(seen >> i & 1))
-			return tide_fail(err, TIDE_ARGUMENT, "%s is missing", event_members[i].name);
+			return tide_fail(err, TIDE_ARGUMENT, "%s is missing",
+					 event_members[i].name);
 	if (tide_uuid_is_nil(&ret->event.aggregate_id))
 		return tide_fail(err, TIDE_ARGUMENT, "aggregate_id is the nil UUID");
+
 	ret->event.occurred_at = seen >> EVENT_MEMBER_TIME & 1 ? &ret->occurred_at : NULL;
 	return TIDE_OK;
 }

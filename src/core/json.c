@@ -2,8 +2,9 @@
 /*
  * Reading JSON: a tokenizer that checks everything and allocates nothing.
  *
- * Happy path: json_next looks at what the grammar allows next and at one byte; strings are passed eight bytes at a
- * time. Failure: the reader keeps what is wrong and where, and says JSON_ERROR from then on.
+ * Happy path: json_next looks at what the grammar allows next and at one byte; strings are passed
+ * eight bytes at a time. Failure: the reader keeps what is wrong and where, and says JSON_ERROR
+ * from then on.
  */
 #include "core/json.h"
 
@@ -63,9 +64,12 @@ static inline void json_value_over(struct json_reader *reader)
 	reader->expect = reader->depth ? JSON_WANTS_COMMA_OR_END : JSON_WANTS_NOTHING;
 }
 
-static inline struct json_token json_token(struct json_reader *reader, enum json_kind kind, size_t size)
+static inline struct json_token json_token(struct json_reader *reader, enum json_kind kind,
+					   size_t size)
 {
-	struct json_token token = { .kind = kind, .text = { reader->text + reader->at, size }, .at = reader->at };
+	struct json_token token = { .kind = kind,
+				    .text = { reader->text + reader->at, size },
+				    .at = reader->at };
 	reader->at += size;
 	return token;
 }
@@ -73,9 +77,11 @@ static inline struct json_token json_token(struct json_reader *reader, enum json
 static struct json_token json_open_container(struct json_reader *reader, bool is_object)
 {
 	if (reader->depth == reader->depth_max)
-		return json_break(reader, reader->depth_max == JSON_DEPTH_MAX ? "nesting deeper than 512"
-									      : "nesting deeper than 576");
-	uint64_t bit = UINT64_C(1) << (reader->depth % 64), *bits = &reader->is_object[reader->depth / 64];
+		return json_break(reader, reader->depth_max == JSON_DEPTH_MAX
+						  ? "nesting deeper than 512"
+						  : "nesting deeper than 576");
+	uint64_t bit = UINT64_C(1) << (reader->depth % 64),
+		 *bits = &reader->is_object[reader->depth / 64];
 	*bits = is_object ? *bits | bit : *bits & ~bit;
 	reader->depth++;
 	reader->expect = is_object ? JSON_WANTS_KEY_OR_END : JSON_WANTS_VALUE_OR_END;
@@ -116,6 +122,7 @@ static bool json_pass_string(struct json_reader *reader, bool *ret_has_escapes)
 		*ret_has_escapes |= text[at] == '\\';
 		at += length = json_pass_special(text + at, size - at, &reader->problem);
 	}
+
 	if (at == size)
 		reader->problem = "a string without end";
 	reader->at = at;
@@ -169,18 +176,22 @@ static struct json_token json_next_number(struct json_reader *reader)
 	at += json_has(reader, at, '-', '-');
 	digits = json_digits(reader, at);
 	if (digits == 0 || (digits > 1 && reader->text[at] == '0'))
-		return json_break(reader, digits ? "a number with a leading zero" : "a number without digits");
+		return json_break(reader, digits ? "a number with a leading zero"
+						 : "a number without digits");
+
 	at += digits;
 	if (json_has(reader, at, '.', '.')) {
 		digits = json_digits(reader, ++at);
 		at += digits;
 	}
+
 	if (digits && json_has(reader, at, 'e', 'E')) {
 		at++;
 		at += json_has(reader, at, '+', '-');
 		digits = json_digits(reader, at);
 		at += digits;
 	}
+
 	if (digits == 0)
 		return json_break(reader, "a number without digits behind its point or exponent");
 	json_value_over(reader);
@@ -193,7 +204,9 @@ static struct json_token json_next_word(struct json_reader *reader)
 		const char *text;
 		size_t size;
 		enum json_kind kind;
-	} words[] = { { "null", 4, JSON_NULL }, { "true", 4, JSON_TRUE }, { "false", 5, JSON_FALSE } };
+	} words[] = { { "null", 4, JSON_NULL },
+		      { "true", 4, JSON_TRUE },
+		      { "false", 5, JSON_FALSE } };
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
 		if (reader->size - reader->at < words[i].size ||
 		    memcmp(reader->text + reader->at, words[i].text, words[i].size) != 0)
@@ -201,7 +214,9 @@ static struct json_token json_next_word(struct json_reader *reader)
 		json_value_over(reader);
 		return json_token(reader, words[i].kind, words[i].size);
 	}
-	return json_break(reader, reader->at == reader->size ? "it ends too early" : "a value is missing");
+
+	return json_break(reader,
+			  reader->at == reader->size ? "it ends too early" : "a value is missing");
 }
 
 static struct json_token json_next_value(struct json_reader *reader, unsigned char byte)
@@ -223,7 +238,8 @@ static struct json_token json_next_behind_value(struct json_reader *reader, unsi
 	if (byte == (is_object ? '}' : ']'))
 		return json_close_container(reader, is_object);
 	if (byte != ',')
-		return json_break(reader, is_object ? "a comma or } is missing" : "a comma or ] is missing");
+		return json_break(reader, is_object ? "a comma or } is missing"
+						    : "a comma or ] is missing");
 	reader->at++;
 	reader->expect = is_object ? JSON_WANTS_KEY : JSON_WANTS_VALUE;
 	byte = json_peek(reader);
@@ -237,9 +253,11 @@ struct json_token json_next(struct json_reader *reader)
 	case JSON_WANTS_COMMA_OR_END:
 		return json_next_behind_value(reader, byte);
 	case JSON_WANTS_KEY_OR_END:
-		return byte == '}' ? json_close_container(reader, true) : json_next_key(reader, byte);
+		return byte == '}' ? json_close_container(reader, true)
+				   : json_next_key(reader, byte);
 	case JSON_WANTS_VALUE_OR_END:
-		return byte == ']' ? json_close_container(reader, false) : json_next_value(reader, byte);
+		return byte == ']' ? json_close_container(reader, false)
+				   : json_next_value(reader, byte);
 	case JSON_WANTS_VALUE:
 		return json_next_value(reader, byte);
 	case JSON_WANTS_NOTHING:
@@ -257,7 +275,8 @@ bool json_skip(struct json_reader *reader, struct json_token token, struct tide_
 		token = json_next(reader);
 	size_t start = token.at;
 	if (token.kind == JSON_ARRAY || token.kind == JSON_OBJECT)
-		for (uint32_t outside = reader->depth - 1; reader->depth > outside && token.kind != JSON_ERROR;)
+		for (uint32_t outside = reader->depth - 1;
+		     reader->depth > outside && token.kind != JSON_ERROR;)
 			token = json_next(reader);
 	if (token.kind == JSON_ERROR || token.kind == JSON_END)
 		return false;
@@ -266,29 +285,33 @@ bool json_skip(struct json_reader *reader, struct json_token token, struct tide_
 	return true;
 }
 
-static tide_status json_check_to(struct tide_text text, uint32_t depth_max, bool must_be_object, const char *what,
-				 struct tide_error *err)
+static tide_status json_check_to(struct tide_text text, uint32_t depth_max, bool must_be_object,
+				 const char *what, struct tide_error *err)
 {
 	struct json_reader reader;
 	json_read(&reader, text.data, text.data ? text.size : 0);
 	reader.depth_max = depth_max;
+
 	struct json_token token = json_next(&reader);
 	bool is_object = token.kind == JSON_OBJECT;
 	while (token.kind > JSON_ERROR)
 		token = json_next(&reader);
 	if (token.kind == JSON_ERROR)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is no JSON: at byte %zu, %s", what, reader.at, reader.problem);
+		return tide_fail(err, TIDE_ARGUMENT, "%s is no JSON: at byte %zu, %s", what,
+				 reader.at, reader.problem);
 	if (must_be_object && !is_object)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is no JSON object", what);
 	return TIDE_OK;
 }
 
-tide_status json_check(struct tide_text text, bool must_be_object, const char *what, struct tide_error *err)
+tide_status json_check(struct tide_text text, bool must_be_object, const char *what,
+		       struct tide_error *err)
 {
 	return json_check_to(text, JSON_DEPTH_MAX, must_be_object, what, err);
 }
 
-tide_status json_check_around(struct tide_text text, bool must_be_object, const char *what, struct tide_error *err)
+tide_status json_check_around(struct tide_text text, bool must_be_object, const char *what,
+			      struct tide_error *err)
 {
 	return json_check_to(text, JSON_DEPTH_READ, must_be_object, what, err);
 }

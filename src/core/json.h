@@ -3,8 +3,9 @@
 #define TIDE_CORE_JSON_H
 
 /*
- * JSON (RFC 8259), strict and without allocation while reading: UTF-8 checked, depth at most 512, no U+0000 and no lone
- * surrogate in escapes. The reader is a tokenizer over text; the writer appends to a growing buffer.
+ * JSON (RFC 8259), strict and without allocation while reading: UTF-8 checked, depth at most 512,
+ * no U+0000 and no lone surrogate in escapes. The reader is a tokenizer over text; the writer
+ * appends to a growing buffer.
  */
 
 #include <stdbool.h>
@@ -56,23 +57,28 @@ void json_read(struct json_reader *reader, const char *text, size_t size);
 /** The next token. After the outermost value: JSON_END, or JSON_ERROR when something follows it. */
 struct json_token json_next(struct json_reader *reader);
 /**
- * Read on until the value that `token` began, or that follows the key `token`, is over; true unless there was an error.
- * `*ret` (may be NULL) is the value's raw text, a string's with its quotes.
+ * Read on until the value that `token` began, or that follows the key `token`, is over; true unless
+ * there was an error. `*ret` (may be NULL) is the value's raw text, a string's with its quotes.
  */
 bool json_skip(struct json_reader *reader, struct json_token token, struct tide_text *ret);
 
 /** Whether a key or string equals `text`, escapes decoded. */
 bool json_equals(const struct json_token *token, const char *text);
-/** Decode a string's or key's escapes into `buffer` (at least text.size + 1 bytes); returns the size, NUL-terminated. */
+/** Decode a string's or key's escapes into `buffer` (at least text.size + 1 bytes); returns the
+ * size, NUL-terminated. */
 size_t json_unescape(const struct json_token *token, char *buffer);
 /** Numbers: false when it is no integer in range, no finite double. */
 bool json_int(const struct json_token *token, int64_t *ret);
 bool json_double(const struct json_token *token, double *ret);
 
-/** TIDE_ARGUMENT naming `what` ("payload"), the offset and the problem when text is not one JSON value (or no object when asked). */
-tide_status json_check(struct tide_text text, bool must_be_object, const char *what, struct tide_error *err);
-/** The same for what stands around a payload, which itself may be as deep as json_check lets pass. */
-tide_status json_check_around(struct tide_text text, bool must_be_object, const char *what, struct tide_error *err);
+/** TIDE_ARGUMENT naming `what` ("payload"), the offset and the problem when text is not one JSON
+ * value (or no object when asked). */
+tide_status json_check(struct tide_text text, bool must_be_object, const char *what,
+		       struct tide_error *err);
+/** The same for what stands around a payload, which itself may be as deep as json_check lets
+ * pass. */
+tide_status json_check_around(struct tide_text text, bool must_be_object, const char *what,
+			      struct tide_error *err);
 
 /** A growing text; once memory is out it stays `failed` and further writes do nothing. */
 struct buffer {
@@ -86,15 +92,17 @@ void buffer_fini(struct buffer *buffer);
 bool buffer_reserve(struct buffer *buffer, size_t size);
 void buffer_add(struct buffer *buffer, const char *data, size_t size);
 void buffer_format(struct buffer *buffer, const char *format, ...) TIDE_PRINTF(2, 3);
-/** Hand the text over: TIDE_OK with `*ret` for tide_free, or TIDE_OUT_OF_MEMORY and everything released. */
+/** Hand the text over: TIDE_OK with `*ret` for tide_free, or TIDE_OUT_OF_MEMORY and everything
+ * released. */
 tide_status buffer_take(struct buffer *buffer, char **ret, struct tide_error *err);
 
 /* Writing JSON: values and members put their commas themselves, from what stands before them. */
 void json_open(struct buffer *buffer, char bracket);  /* '{' or '[' */
 void json_close(struct buffer *buffer, char bracket); /* '}' or ']' */
 void json_key(struct buffer *buffer, const char *key);
-void json_text(struct buffer *buffer, struct tide_text text); /* escaped and quoted; null when data is NULL */
-void json_string(struct buffer *buffer, const char *string);  /* the same; NULL: null */
+/* escaped and quoted; null when data is NULL */
+void json_text(struct buffer *buffer, struct tide_text text);
+void json_string(struct buffer *buffer, const char *string); /* the same; NULL: null */
 void json_integer(struct buffer *buffer, int64_t value);
 void json_number(struct buffer *buffer, double value,
 		 int decimals); /* decimals < 0: shortest form that reads back the same */

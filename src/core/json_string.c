@@ -58,13 +58,16 @@ const char *json_escape_check(const char *text, size_t size, size_t *ret_length)
 	*ret_length = 2;
 	if (size >= 2 && json_short_escape(text[1]))
 		return NULL;
+
 	int unit = json_unit(text, size);
 	if (unit < 0)
 		return "an unknown escape";
 	if (unit == 0)
 		return "\\u0000, which not every store can hold";
+
 	*ret_length = json_is_high(unit) ? 12 : 6;
-	if (json_is_low(unit) || (json_is_high(unit) && !json_is_low(json_unit(text + 6, size - 6))))
+	if (json_is_low(unit) ||
+	    (json_is_high(unit) && !json_is_low(json_unit(text + 6, size - 6))))
 		return "half a surrogate pair";
 	return NULL;
 }
@@ -93,12 +96,15 @@ static size_t json_decode_escape(const char **at, char *ret)
 		*ret = meaning;
 		return 1;
 	}
+
 	unsigned unit = (unsigned)json_unit(text, 6);
 	*at += 6;
 	if (!json_is_high((int)unit))
 		return json_put_utf8(ret, unit);
+
 	*at += 6;
-	return json_put_utf8(ret, 0x10000 + ((unit - 0xd800) << 10) + ((unsigned)json_unit(text + 6, 6) - 0xdc00));
+	return json_put_utf8(ret, 0x10000 + ((unit - 0xd800) << 10) +
+					  ((unsigned)json_unit(text + 6, 6) - 0xdc00));
 }
 
 size_t json_unescape(const struct json_token *token, char *buffer)
@@ -106,7 +112,8 @@ size_t json_unescape(const struct json_token *token, char *buffer)
 	const char *at = token->text.data, *end = at + token->text.size;
 	char *to = buffer;
 	while (at < end) {
-		const char *backslash = token->has_escapes ? memchr(at, '\\', (size_t)(end - at)) : NULL;
+		const char *backslash =
+			token->has_escapes ? memchr(at, '\\', (size_t)(end - at)) : NULL;
 		size_t plain = (size_t)((backslash ? backslash : end) - at);
 		memmove(to, at, plain);
 		to += plain;
@@ -114,6 +121,7 @@ size_t json_unescape(const struct json_token *token, char *buffer)
 		if (backslash)
 			to += json_decode_escape(&at, to);
 	}
+
 	*to = '\0';
 	return (size_t)(to - buffer);
 }
@@ -123,6 +131,7 @@ bool json_equals(const struct json_token *token, const char *text)
 	const char *at = token->text.data, *end = at + token->text.size;
 	if (!token->has_escapes)
 		return strncmp(text, at, token->text.size) == 0 && text[token->text.size] == '\0';
+
 	while (at < end) {
 		char decoded[4];
 		size_t size = 1;
@@ -150,6 +159,7 @@ bool json_int(const struct json_token *token, int64_t *ret)
 			return false;
 	if (!is_negative && value == INT64_MIN)
 		return false;
+
 	*ret = is_negative ? value : -value;
 	return true;
 }
@@ -161,7 +171,8 @@ bool json_double(const struct json_token *token, double *ret)
 	char digits[JSON_NUMBER_SIZE];
 	memcpy(digits, token->text.data, token->text.size);
 	digits[token->text.size] = '\0';
-	/* The program's locale may have another decimal point. The C locale is static, it need not be freed. */
+	/* The program's locale may have another decimal point. The C locale is static, it need not
+	 * be freed. */
 	double value = strtod_l(digits, NULL, newlocale(LC_ALL_MASK, "C", (locale_t)0));
 	if (!isfinite(value))
 		return false;

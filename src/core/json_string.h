@@ -7,11 +7,12 @@
 #include <stdint.h>
 #include <string.h>
 
-/** Check the escape that begins at `text`, a surrogate pair taken as one: NULL with its length, or the problem. */
+/** Check the escape that begins at `text`, a surrogate pair taken as one: NULL with its length, or
+ * the problem. */
 const char *json_escape_check(const char *text, size_t size, size_t *ret_length);
 
-/** How many of eight bytes come before the first that ends a plain run: a quote, a backslash, a control or non-ASCII
- * byte. */
+/** How many of eight bytes come before the first that ends a plain run: a quote, a backslash, a
+ * control or non-ASCII byte. */
 static inline size_t json_plain_run(const char *at)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101);

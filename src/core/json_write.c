@@ -9,8 +9,8 @@
 #include "core/json_string.h"
 #include "core/utf8.h"
 
-/* A comma belongs between two values: not at the beginning, behind a bracket or colon, or in front of a new line's
- * value. */
+/* A comma belongs between two values: not at the beginning, behind a bracket or colon, or in front
+ * of a new line's value. */
 static bool json_wants_comma(const struct buffer *buffer)
 {
 	switch (buffer->size ? buffer->data[buffer->size - 1] : '\n') {
@@ -87,7 +87,8 @@ static size_t json_clean_run(const unsigned char *at, size_t size)
 }
 
 /* Text that needs escapes; `run` bytes at its beginning do not. */
-static void json_add_escaped(struct buffer *buffer, const unsigned char *at, size_t size, size_t run)
+static void json_add_escaped(struct buffer *buffer, const unsigned char *at, size_t size,
+			     size_t run)
 {
 	buffer_add(buffer, "\"", 1);
 	for (; size; run = json_clean_run(at, size)) {
@@ -171,8 +172,10 @@ void json_number(struct buffer *buffer, double value, int decimals)
 		json_null(buffer); /* JSON has no such numbers */
 		return;
 	}
+
 	char text[512]; /* DBL_MAX has 309 digits before its point */
-	/* The program's locale may have another decimal point. The C locale is static, it need not be freed. */
+	/* The program's locale may have another decimal point. The C locale is static, it need not
+	 * be freed. */
 	locale_t before = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
 	if (decimals < 0)
 		json_shortest(text, sizeof text, value);
@@ -203,6 +206,7 @@ void json_raw(struct buffer *buffer, struct tide_text json)
 		json_null(buffer);
 		return;
 	}
+
 	while (json.size && json_is_space(json.data[json.size - 1]))
 		json.size--; /* a value ends in no space: json_wants_comma relies on it */
 	json_separate(buffer);
@@ -210,7 +214,9 @@ void json_raw(struct buffer *buffer, struct tide_text json)
 	buffer_add(buffer, json.data, json.size);
 	if (buffer->failed)
 		return;
-	/* Outside strings a line break is only space, inside it cannot be: the result is one line. */
+
+	/* Outside strings a line break is only space, inside it cannot be: the result is one
+	 * line. */
 	char *text = buffer->data + start;
 	for (const char *breaks = "\n\r"; *breaks; breaks++)
 		for (char *at = text; (at = memchr(at, *breaks, json.size - (size_t)(at - text)));)

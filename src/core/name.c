@@ -10,11 +10,12 @@
 static bool name_is_type_byte(unsigned char byte)
 {
 	unsigned char lower = byte | 0x20;
-	return (lower >= 'a' && lower <= 'z') || (byte >= '0' && byte <= '9') || byte == '_' || byte == '.' ||
-	       byte == '-';
+	return (lower >= 'a' && lower <= 'z') || (byte >= '0' && byte <= '9') || byte == '_' ||
+	       byte == '.' || byte == '-';
 }
 
-static tide_status name_check_size(const char *name, const char *what, size_t *ret, struct tide_error *err)
+static tide_status name_check_size(const char *name, const char *what, size_t *ret,
+				   struct tide_error *err)
 {
 	if (!name)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is missing", what);
@@ -36,23 +37,28 @@ tide_status name_check_type(const char *name, const char *what, struct tide_erro
 		return status;
 	for (size_t i = 0; i < size; i++)
 		if (!name_is_type_byte((unsigned char)name[i]))
-			return tide_fail(err, TIDE_ARGUMENT, "%s '%s' has a character other than A-Z a-z 0-9 _ . -",
+			return tide_fail(err, TIDE_ARGUMENT,
+					 "%s '%s' has a character other than A-Z a-z 0-9 _ . -",
 					 what, name);
 	return TIDE_OK;
 }
 
-static tide_status name_check_plain(const char *name, const char *what, size_t *ret, struct tide_error *err)
+static tide_status name_check_plain(const char *name, const char *what, size_t *ret,
+				    struct tide_error *err)
 {
 	tide_status status = name_check_size(name, what, ret, err);
 	if (status != TIDE_OK)
 		return status;
+
 	const unsigned char *at = (const unsigned char *)name;
 	for (size_t left = *ret, length; left; at += length, left -= length) {
 		length = utf8_length(at, left);
 		if (length == 0)
-			return tide_fail(err, TIDE_ARGUMENT, "%s '%s' is not valid UTF-8", what, name);
+			return tide_fail(err, TIDE_ARGUMENT, "%s '%s' is not valid UTF-8", what,
+					 name);
 		if (utf8_is_control(at))
-			return tide_fail(err, TIDE_ARGUMENT, "%s '%s' has a control character", what, name);
+			return tide_fail(err, TIDE_ARGUMENT, "%s '%s' has a control character",
+					 what, name);
 	}
 	return TIDE_OK;
 }
@@ -82,7 +88,8 @@ tide_status name_check_projection(const char *name, bool is_partitioned, struct 
 	if (status != TIDE_OK)
 		return status;
 	if (!is_partitioned && name_ends_in_partition(name, size))
-		return tide_fail(err, TIDE_ARGUMENT, "name '%s' ends like a partition (#i/n)", name);
+		return tide_fail(err, TIDE_ARGUMENT, "name '%s' ends like a partition (#i/n)",
+				 name);
 	return TIDE_OK;
 }
 

@@ -11,14 +11,15 @@ static size_t nearest_least(size_t a, size_t b)
 }
 
 /*
- * The fewest letters to add, drop, change or swap with their neighbour that make one word of the other, no letter being
- * touched twice. Rows are prefixes of `a`; three of them are enough.
+ * The fewest letters to add, drop, change or swap with their neighbour that make one word of the
+ * other, no letter being touched twice. Rows are prefixes of `a`; three of them are enough.
  */
 static size_t nearest_distance(const char *a, size_t a_size, const char *b, size_t b_size)
 {
 	size_t rows[3][NEAREST_SIZE + 1], *before = rows[0], *last = rows[1], *row = rows[2];
 	for (size_t j = 0; j <= b_size; j++)
 		last[j] = j;
+
 	for (size_t i = 1; i <= a_size; i++) {
 		row[0] = i;
 		for (size_t j = 1; j <= b_size; j++) {
@@ -38,7 +39,11 @@ static size_t nearest_distance(const char *a, size_t a_size, const char *b, size
 void nearest_begin(struct nearest *nearest, const char *word)
 {
 	size_t size = strlen(word);
-	*nearest = (struct nearest){ .word = word, .distance = size < 3 ? 1 : size < 5 ? 2 : size < 9 ? 3 : 4 };
+	*nearest = (struct nearest){ .word = word,
+				     .distance = size < 3   ? 1
+						 : size < 5 ? 2
+						 : size < 9 ? 3
+							    : 4 };
 }
 
 void nearest_offer(struct nearest *nearest, const char *name)

@@ -2,8 +2,8 @@
 /*
  * A page: the events of one read, copied into memory that the next read uses again.
  *
- * Happy path: tide_page_begin, then tide_page_add for each event: one look at the room left in the chunk in use, one
- * copy per text. After the first few pages nothing is allocated any more.
+ * Happy path: tide_page_begin, then tide_page_add for each event: one look at the room left in the
+ * chunk in use, one copy per text. After the first few pages nothing is allocated any more.
  * Failure: when memory is out, the event is not added and the page stays as it was.
  */
 #include <tidemark/backend.h>
@@ -31,7 +31,8 @@
 #endif
 
 #define PAGE_CHUNK_MIN ((size_t)64 * 1024)
-#define PAGE_CHUNK_MAX ((size_t)1024 * 1024) /* greater ones hold one huge event and are given back at once */
+/* greater ones hold one huge event and are given back at once */
+#define PAGE_CHUNK_MAX ((size_t)1024 * 1024)
 
 /** Memory for texts; chunks are filled in the order of the list. */
 struct page_chunk {
@@ -73,7 +74,8 @@ static size_t page_next_size(const struct page_chunk *last, size_t need)
 	return need > size ? need : size;
 }
 
-/* Find room where the chunk in use has none: in an empty chunk behind it, or in a new one put in between. */
+/* Find room where the chunk in use has none: in an empty chunk behind it, or in a new one put in
+ * between. */
 static char *page_grow(struct page_arena *arena, size_t need)
 {
 	struct page_chunk *current = arena->current, *next = current ? current->next : arena->first;
@@ -88,6 +90,7 @@ static char *page_grow(struct page_arena *arena, size_t need)
 			arena->first = chunk;
 		next = chunk;
 	}
+
 	next->used = need;
 	arena->current = next;
 	PAGE_SHOW(next->bytes, need);
@@ -138,7 +141,9 @@ void tide_page_init(struct tide_page *page)
 
 void tide_page_begin(struct tide_page *page, size_t max_events, size_t max_bytes)
 {
-	struct tide_page empty = { .entries = page->entries, .capacity = page->capacity, .arena = page->arena };
+	struct tide_page empty = { .entries = page->entries,
+				   .capacity = page->capacity,
+				   .arena = page->arena };
 	*page = empty;
 	page->max_events = max_events;
 	page->max_bytes = max_bytes;
@@ -187,15 +192,18 @@ static struct tide_text page_put(char **room, struct tide_text text)
 	return (struct tide_text){ copy, text.size };
 }
 
-tide_status tide_page_add(struct tide_page *page, const struct tide_event *event, struct tide_error *err)
+tide_status tide_page_add(struct tide_page *page, const struct tide_event *event,
+			  struct tide_error *err)
 {
-	struct tide_text problem = tide_text(event->undecodable), id = tide_text(event->event_id_text);
+	struct tide_text problem = tide_text(event->undecodable),
+			 id = tide_text(event->event_id_text);
 	size_t need = event->event_type.size + event->aggregate_type.size + event->actor_id.size +
 		      event->metadata.size + event->payload.size + problem.size + id.size + 7;
 	struct page_arena *arena = page_arena(page);
 	char *room = arena && page_reserve_entry(page) ? page_take(arena, need) : NULL;
 	if (!room)
 		return alloc_fail(err);
+
 	struct tide_page_entry *entry = &page->entries[page->count++];
 	entry->event = *event;
 	entry->event.event_type = page_put(&room, event->event_type);

@@ -47,8 +47,8 @@ static enum part part_named(const char *text, size_t *ret_size)
 {
 	*ret_size = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_");
 	enum part part = 0;
-	while (part < PART_COUNT &&
-	       (strlen(part_table[part].name) != *ret_size || strncmp(part_table[part].name, text, *ret_size) != 0))
+	while (part < PART_COUNT && (strlen(part_table[part].name) != *ret_size ||
+				     strncmp(part_table[part].name, text, *ret_size) != 0))
 		part++;
 	return part;
 }
@@ -57,7 +57,8 @@ static enum part part_named(const char *text, size_t *ret_size)
 static const char *part_segment(const char *text)
 {
 	const char *at = text;
-	while ((at = strchr(at, '<')) && !((at[1] == '+' || at[1] == '-') && at[2] >= 'A' && at[2] <= 'Z'))
+	while ((at = strchr(at, '<')) &&
+	       !((at[1] == '+' || at[1] == '-') && at[2] >= 'A' && at[2] <= 'Z'))
 		at++;
 	return at;
 }

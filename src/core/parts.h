@@ -3,11 +3,12 @@
 #define TIDE_CORE_PARTS_H
 
 /*
- * Parts of the schema that databases of earlier versions lack. `init` adds them; while one is missing, what stands on it is
- * off, with a notice when the store is opened, and everything else works.
+ * Parts of the schema that databases of earlier versions lack. `init` adds them; while one is
+ * missing, what stands on it is off, with a notice when the store is opened, and everything else
+ * works.
  *
- * A statement names what belongs to a part in segments: "…, updated_at<+ANCHOR , anchor_position+> FROM" is kept where the
- * part is there, "<-ANCHOR , NULL+>" where it is not.
+ * A statement names what belongs to a part in segments: "…, updated_at<+ANCHOR , anchor_position+>
+ * FROM" is kept where the part is there, "<-ANCHOR , NULL+>" where it is not.
  */
 
 #include <stdbool.h>

@@ -3,7 +3,8 @@
 
 #include "core/text.h"
 
-/* Behind the ']' of the class that begins at `pattern`; NULL when it has none. A ']' that comes first is a member. */
+/* Behind the ']' of the class that begins at `pattern`; NULL when it has none. A ']' that comes
+ * first is a member. */
 static const char *pattern_class_end(const char *pattern)
 {
 	const char *at = pattern + 1;
@@ -17,7 +18,8 @@ static const char *pattern_class_end(const char *pattern)
 
 static bool pattern_class_has(const char *pattern, const char *end, unsigned char byte)
 {
-	const unsigned char *at = (const unsigned char *)pattern + 1, *last = (const unsigned char *)end - 1;
+	const unsigned char *at = (const unsigned char *)pattern + 1,
+			    *last = (const unsigned char *)end - 1;
 	bool is_negated = *at == '!';
 	bool is_member = false;
 	for (at += is_negated; at < last; at++) {
@@ -59,6 +61,7 @@ bool pattern_matches(const char *pattern, const char *text, size_t size)
 			return false;
 		}
 	}
+
 	while (*pattern == '*')
 		pattern++;
 	return *pattern == '\0';
@@ -70,11 +73,14 @@ tide_status pattern_check(const char *pattern, struct tide_error *err)
 		return tide_fail(err, TIDE_ARGUMENT, "pattern is missing");
 	size_t size = strnlen(pattern, TIDE_NAME_MAX + 1);
 	if (size == 0 || size > TIDE_NAME_MAX)
-		return tide_fail(err, TIDE_ARGUMENT, "pattern '%.40s' is not of 1 to %d bytes", pattern, TIDE_NAME_MAX);
+		return tide_fail(err, TIDE_ARGUMENT, "pattern '%.40s' is not of 1 to %d bytes",
+				 pattern, TIDE_NAME_MAX);
+
 	for (const char *at = pattern; *at;) {
 		const char *next = *at == '[' ? pattern_class_end(at) : at + 1;
 		if (!next)
-			return tide_fail(err, TIDE_ARGUMENT, "pattern '%s' has a [ without ]", pattern);
+			return tide_fail(err, TIDE_ARGUMENT, "pattern '%s' has a [ without ]",
+					 pattern);
 		at = next;
 	}
 	return TIDE_OK;

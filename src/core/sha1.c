@@ -10,7 +10,8 @@ static uint32_t sha1_rotate(uint32_t x, int by)
 
 static uint32_t sha1_word(const uint8_t *bytes)
 {
-	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 |
+	       bytes[3];
 }
 
 /* The function and constant of a round, FIPS 180-4 sections 4.1.1 and 4.2.1. */
@@ -32,7 +33,8 @@ static void sha1_block(struct sha1 *sha1)
 		w[i] = sha1_word(sha1->block + 4 * i);
 	for (int i = 16; i < 80; i++)
 		w[i] = sha1_rotate(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
-	uint32_t a = sha1->state[0], b = sha1->state[1], c = sha1->state[2], d = sha1->state[3], e = sha1->state[4];
+	uint32_t a = sha1->state[0], b = sha1->state[1], c = sha1->state[2], d = sha1->state[3],
+		 e = sha1->state[4];
 	for (int i = 0; i < 80; i++) {
 		uint32_t next = sha1_rotate(a, 5) + sha1_mix(i, b, c, d) + e + w[i];
 		e = d;
@@ -41,6 +43,7 @@ static void sha1_block(struct sha1 *sha1)
 		b = a;
 		a = next;
 	}
+
 	sha1->state[0] += a;
 	sha1->state[1] += b;
 	sha1->state[2] += c;
@@ -50,7 +53,8 @@ static void sha1_block(struct sha1 *sha1)
 
 void sha1_init(struct sha1 *sha1)
 {
-	*sha1 = (struct sha1){ .state = { 0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0 } };
+	*sha1 = (struct sha1){ .state = { 0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476,
+					  0xc3d2e1f0 } };
 }
 
 void sha1_add(struct sha1 *sha1, const void *data, size_t size)

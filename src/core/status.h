@@ -4,7 +4,8 @@
 
 #include <tidemark/error.h>
 
-/** What TIDE_STATUSES says about one status: its name and how it is classified unless the user rules otherwise. */
+/** What TIDE_STATUSES says about one status: its name and how it is classified unless the user
+ * rules otherwise. */
 struct status_info {
 	const char *name;
 	enum tide_category category;

@@ -33,14 +33,16 @@ size_t utf8_cut(const char *text, size_t size, size_t limit)
 	size_t cut = limit;
 	for (int back = 0; back < 3 && cut > 0 && ((unsigned char)text[cut] & 0xc0) == 0x80; back++)
 		cut--;
-	return ((unsigned char)text[cut] & 0xc0) == 0x80 ? limit : cut; /* no boundary near: no UTF-8 either */
+	/* no boundary near: no UTF-8 either */
+	return ((unsigned char)text[cut] & 0xc0) == 0x80 ? limit : cut;
 }
 
 bool text_equals(struct tide_text text, const char *string)
 {
 	if (!text.data || !string)
 		return !text.data && !string;
-	return strnlen(string, text.size + 1) == text.size && memcmp(text.data, string, text.size) == 0;
+	return strnlen(string, text.size + 1) == text.size &&
+	       memcmp(text.data, string, text.size) == 0;
 }
 
 struct tide_text text_view(const char *data, size_t size)
@@ -66,7 +68,8 @@ void text_make_line(char *text)
 
 void text_take_name(struct tide_text text, char ret[TIDE_NAME_MAX + 1])
 {
-	size_t size = text.size > TIDE_NAME_MAX ? utf8_cut(text.data, text.size, TIDE_NAME_MAX) : text.size;
+	size_t size = text.size > TIDE_NAME_MAX ? utf8_cut(text.data, text.size, TIDE_NAME_MAX)
+						: text.size;
 	if (size)
 		memcpy(ret, text.data, size);
 	ret[size] = '\0';

@@ -6,9 +6,11 @@
 #include "core/text.h"
 
 #define TIME_DAY_US INT64_C(86400000000)
-#define TIME_EPOCH_DAY 719468 /* 1970-01-01 counted from 0000-03-01, as a year here begins in March */
+/* 1970-01-01 counted from 0000-03-01, as a year here begins in March */
+#define TIME_EPOCH_DAY 719468
 
-/* Days since 1970-01-01. With the year beginning in March the leap day is its last, and month lengths follow a line. */
+/* Days since 1970-01-01. With the year beginning in March the leap day is its last, and month
+ * lengths follow a line. */
 static int32_t time_days(int year, int month, int day)
 {
 	int y = year - (month <= 2);
@@ -44,7 +46,8 @@ static int time_days_in_month(int year, int month)
 /* Two digits, or a number too great for any field. */
 static int time_two(const char *text)
 {
-	unsigned high = (unsigned char)text[0] - (unsigned)'0', low = (unsigned char)text[1] - (unsigned)'0';
+	unsigned high = (unsigned char)text[0] - (unsigned)'0',
+		 low = (unsigned char)text[1] - (unsigned)'0';
 	return high > 9 || low > 9 ? 1000 : (int)(high * 10 + low);
 }
 
@@ -53,7 +56,8 @@ static bool time_read_date(const char *text, int32_t *ret)
 	int century = time_two(text), in_century = time_two(text + 2), month = time_two(text + 5),
 	    day = time_two(text + 8);
 	int year = century * 100 + in_century;
-	if (text[4] != '-' || text[7] != '-' || century > 99 || in_century > 99 || year < 1 || month < 1 || month > 12)
+	if (text[4] != '-' || text[7] != '-' || century > 99 || in_century > 99 || year < 1 ||
+	    month < 1 || month > 12)
 		return false;
 	if (day < 1 || (day > 28 && day > time_days_in_month(year, month)))
 		return false;
@@ -70,13 +74,14 @@ static bool time_read_clock(const char *text, int32_t *ret)
 	return true;
 }
 
-/* A point and 1 to 9 digits, of which 6 count; how many bytes they are, 0 when there is no fraction, -1 when it is
- * wrong. */
+/* A point and 1 to 9 digits, of which 6 count; how many bytes they are, 0 when there is no
+ * fraction, -1 when it is wrong. */
 static int time_read_fraction(const char *text, size_t size, int32_t *ret)
 {
 	*ret = 0;
 	if (size == 0 || text[0] != '.')
 		return 0;
+
 	size_t digits = 0;
 	int32_t value = 0;
 	for (; digits + 1 < size && text[digits + 1] >= '0' && text[digits + 1] <= '9'; digits++)
@@ -84,6 +89,7 @@ static int time_read_fraction(const char *text, size_t size, int32_t *ret)
 			value = value * 10 + (text[digits + 1] - '0');
 	if (digits < 1 || digits > 9)
 		return -1;
+
 	for (size_t i = digits; i < 6; i++)
 		value *= 10;
 	*ret = value;
@@ -112,17 +118,21 @@ bool time_read(const char *text, size_t size, struct tide_time *ret)
 		return false;
 	if (!time_read_date(text, &days) || !time_read_clock(text + 11, &seconds))
 		return false;
+
 	int fraction = time_read_fraction(text + 19, size - 19, &us);
-	if (fraction < 0 || !time_read_zone(text + 19 + fraction, size - 19 - (size_t)fraction, &zone))
+	if (fraction < 0 ||
+	    !time_read_zone(text + 19 + fraction, size - 19 - (size_t)fraction, &zone))
 		return false;
 	int64_t unix_us = days * TIME_DAY_US + (int64_t)(seconds - zone) * 1000000 + us;
 	if (unix_us < TIDE_TIME_MIN_US || unix_us > TIDE_TIME_MAX_US)
 		return false;
+
 	ret->unix_us = unix_us;
 	return true;
 }
 
-bool time_reader_next(struct time_reader *reader, const char *text, size_t size, struct tide_time *ret)
+bool time_reader_next(struct time_reader *reader, const char *text, size_t size,
+		      struct tide_time *ret)
 {
 	/* Only the form Tidemark writes is worth remembering. */
 	bool is_own = size == TIDE_TIME_TEXT_SIZE - 1 && text[16] == ':' && text[19] == '.' &&
@@ -132,14 +142,17 @@ bool time_reader_next(struct time_reader *reader, const char *text, size_t size,
 			return false;
 		if (is_own) {
 			memcpy(reader->minute, text, sizeof reader->minute);
-			reader->unix_us = ret->unix_us - (ret->unix_us % 60000000 + 60000000) % 60000000;
+			reader->unix_us =
+				ret->unix_us - (ret->unix_us % 60000000 + 60000000) % 60000000;
 		}
 		return true;
 	}
+
 	int second = time_two(text + 17), high = time_two(text + 20), middle = time_two(text + 22),
 	    low = time_two(text + 24);
 	if (second > 59 || (high | middle | low) > 127)
 		return false;
+
 	ret->unix_us = reader->unix_us + second * 1000000 + high * 10000 + middle * 100 + low;
 	return true;
 }
@@ -149,7 +162,8 @@ tide_status tide_time_parse(const char *text, struct tide_time *ret, struct tide
 	if (!text || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", text ? "ret" : "time text");
 	if (!time_read(text, strlen(text), ret))
-		return tide_fail(err, TIDE_ARGUMENT, "'%.64s' is no RFC 3339 instant in the years 0001 to 9999", text);
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "'%.64s' is no RFC 3339 instant in the years 0001 to 9999", text);
 	return TIDE_OK;
 }
 
@@ -167,7 +181,9 @@ char *tide_time_format(struct tide_time time, char ret[TIDE_TIME_TEXT_SIZE])
 	uint32_t days = (uint32_t)(from_start / (uint64_t)TIME_DAY_US);
 	uint64_t in_day = from_start % (uint64_t)TIME_DAY_US;
 	uint32_t seconds = (uint32_t)(in_day / 1000000), fraction = (uint32_t)(in_day % 1000000);
-	struct time_date date = time_date((int32_t)days + (int32_t)(TIDE_TIME_MIN_US / TIME_DAY_US));
+	struct time_date date =
+		time_date((int32_t)days + (int32_t)(TIDE_TIME_MIN_US / TIME_DAY_US));
+
 	memcpy(ret, "0000-00-00T00:00:00.000000+00:00", TIDE_TIME_TEXT_SIZE);
 	time_put_two(ret, date.year / 100);
 	time_put_two(ret + 2, date.year % 100);

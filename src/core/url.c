@@ -9,7 +9,8 @@
 static const char *const url_raw_schemes[] = { "postgresql", "postgres", "nats", "fault" };
 
 /* Parameters that hold a secret. */
-static const char *const url_secrets[] = { "password", "sslpassword", "oauth_client_secret", "token" };
+static const char *const url_secrets[] = { "password", "sslpassword", "oauth_client_secret",
+					   "token" };
 
 static bool url_is_in(const char *name, const char *const *list, size_t count)
 {
@@ -43,6 +44,7 @@ static bool url_decode(char *text)
 		*to++ = (char)(high << 4 | low);
 		from += 2;
 	}
+
 	*to = '\0';
 	return true;
 }
@@ -70,13 +72,16 @@ static tide_status url_add_param(struct tide_url *url, char *name, struct tide_e
 	if (!value)
 		value = name + strlen(name);
 	if (!url_decode(name) || !url_decode(value))
-		return tide_fail(err, TIDE_ARGUMENT, "parameter '%.64s' of the URL has a malformed %% escape", name);
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "parameter '%.64s' of the URL has a malformed %% escape", name);
 	if (!*name)
 		return tide_fail(err, TIDE_ARGUMENT, "the URL has a parameter without a name");
 	if (url_has_param(url, name))
 		return tide_fail(err, TIDE_ARGUMENT, "parameter '%.64s' is in the URL twice", name);
 	if (url->param_count == TIDE_URL_PARAMS_MAX)
-		return tide_fail(err, TIDE_ARGUMENT, "the URL has more than %d parameters", TIDE_URL_PARAMS_MAX);
+		return tide_fail(err, TIDE_ARGUMENT, "the URL has more than %d parameters",
+				 TIDE_URL_PARAMS_MAX);
+
 	url->params[url->param_count].name = name;
 	url->params[url->param_count++].value = value;
 	return TIDE_OK;
@@ -100,7 +105,8 @@ static bool url_is_scheme(char *scheme)
 		if (*at >= 'A' && *at <= 'Z')
 			*at |= 0x20;
 		bool is_letter = *at >= 'a' && *at <= 'z';
-		bool is_other = (*at >= '0' && *at <= '9') || *at == '+' || *at == '-' || *at == '.';
+		bool is_other =
+			(*at >= '0' && *at <= '9') || *at == '+' || *at == '-' || *at == '.';
 		if (!is_letter && !(is_other && at > scheme))
 			return false;
 	}
@@ -108,9 +114,10 @@ static bool url_is_scheme(char *scheme)
 }
 
 /*
- * The userinfo of a URL within a text, as libpq reads it: what is between "://" and the first @ before a slash, whatever else is
- * in it. Behind what libpq takes for it a second @ may stand, where somebody did not escape his password: up to the last one
- * before the path it counts, too. NULL: there is none.
+ * The userinfo of a URL within a text, as libpq reads it: what is between "://" and the first @
+ * before a slash, whatever else is in it. Behind what libpq takes for it a second @ may stand,
+ * where somebody did not escape his password: up to the last one before the path it counts, too.
+ * NULL: there is none.
  */
 static char *url_userinfo_end(char *authority)
 {
@@ -131,7 +138,8 @@ static char *url_behind_userinfo(char *text)
 	return end ? end + 1 : text;
 }
 
-/* How much of a text that is no URL may be shown: it could be a connection string with a password in it. */
+/* How much of a text that is no URL may be shown: it could be a connection string with a password
+ * in it. */
 static int url_shown(const char *text)
 {
 	size_t size = strcspn(text, "=@");
@@ -143,10 +151,14 @@ static tide_status url_read(struct tide_url *url, char *text, struct tide_error 
 	char *rest = url_split(text, ':');
 	if (!rest)
 		return tide_fail(err, TIDE_ARGUMENT,
-				 "'%.*s' is no URL: it has no scheme such as sqlite:", url_shown(text), text);
+				 "'%.*s' is no URL: it has no scheme such as sqlite:",
+				 url_shown(text), text);
 	if (!url_is_scheme(text))
-		return tide_fail(err, TIDE_ARGUMENT, "'%.*s' is no scheme of a URL", url_shown(text), text);
-	char *query = url_split(URL_IS_IN(text, url_raw_schemes) ? url_behind_userinfo(rest) : rest, '?');
+		return tide_fail(err, TIDE_ARGUMENT, "'%.*s' is no scheme of a URL",
+				 url_shown(text), text);
+
+	char *query =
+		url_split(URL_IS_IN(text, url_raw_schemes) ? url_behind_userinfo(rest) : rest, '?');
 	url->scheme = text;
 	url->rest = rest;
 	if (!URL_IS_IN(text, url_raw_schemes) && !url_decode(rest))
@@ -162,6 +174,7 @@ tide_status url_parse(const char *text, struct tide_url *ret, struct tide_error 
 	struct tide_url url = { .text = alloc_resize(NULL, 2, size) };
 	if (!url.text)
 		return alloc_fail(err);
+
 	memcpy(url.text, text, size);
 	memcpy(url.text + size, text, size);
 	url.full = url.text + size;
@@ -195,7 +208,8 @@ tide_status tide_url_check(const struct tide_url *url, struct tide_error *err)
 	for (size_t i = 0; i < url->param_count; i++)
 		if (!url->params[i].is_known)
 			return tide_fail(err, TIDE_ARGUMENT, "'%.*s' is no parameter of %s: URLs",
-					 url_shown(url->params[i].name), url->params[i].name, url->scheme);
+					 url_shown(url->params[i].name), url->params[i].name,
+					 url->scheme);
 	return TIDE_OK;
 }
 
@@ -211,7 +225,8 @@ static void url_drop_userinfo(char *text)
 	}
 }
 
-/* The value of a keyword in a connection string, which may stand in quotes: `at` is behind the equals sign. */
+/* The value of a keyword in a connection string, which may stand in quotes: `at` is behind the
+ * equals sign. */
 static size_t url_word_size(const char *at)
 {
 	size_t size = strspn(at, " ");
@@ -265,6 +280,7 @@ static void url_drop_params(char *query)
 		}
 		from += size + !is_last;
 	}
+
 	*to = '\0';
 	if (to == query)
 		query[-1] = '\0'; /* the question mark */

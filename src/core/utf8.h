@@ -10,7 +10,8 @@ static inline bool utf8_is_tail(unsigned char byte)
 	return (byte & 0xc0) == 0x80;
 }
 
-/** Bytes of the character at `at`, of which `left` (> 0) bytes are there; 0 when it is none (RFC 3629 section 4). */
+/** Bytes of the character at `at`, of which `left` (> 0) bytes are there; 0 when it is none (RFC
+ * 3629 section 4). */
 static inline size_t utf8_length(const unsigned char *at, size_t left)
 {
 	unsigned char lead = at[0];
@@ -21,11 +22,13 @@ static inline size_t utf8_length(const unsigned char *at, size_t left)
 	if (lead < 0xe0)
 		return 2;
 	/* the shortest form only, no surrogates, nothing above U+10FFFF */
-	if ((lead == 0xe0 && at[1] < 0xa0) || (lead == 0xed && at[1] > 0x9f) || left < 3 || !utf8_is_tail(at[2]))
+	if ((lead == 0xe0 && at[1] < 0xa0) || (lead == 0xed && at[1] > 0x9f) || left < 3 ||
+	    !utf8_is_tail(at[2]))
 		return 0;
 	if (lead < 0xf0)
 		return 3;
-	if ((lead == 0xf0 && at[1] < 0x90) || (lead == 0xf4 && at[1] > 0x8f) || left < 4 || !utf8_is_tail(at[3]))
+	if ((lead == 0xf0 && at[1] < 0x90) || (lead == 0xf4 && at[1] > 0x8f) || left < 4 ||
+	    !utf8_is_tail(at[3]))
 		return 0;
 	return 4;
 }

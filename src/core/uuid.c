@@ -13,8 +13,9 @@ static const uint8_t uuid_places[16] = { 0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 
 /* clang-format on */
 
 /* RFC 9562 section 6.6: the namespace of names that are URLs. */
-static const struct tide_uuid uuid_space_url = { { 0x6b, 0xa7, 0xb8, 0x11, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0x00,
-						   0xc0, 0x4f, 0xd4, 0x30, 0xc8 } };
+static const struct tide_uuid uuid_space_url = { { 0x6b, 0xa7, 0xb8, 0x11, 0x9d, 0xad, 0x11, 0xd1,
+						   0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30,
+						   0xc8 } };
 
 /* Sixteen bytes at once; the compiler finds the machine's instructions for it, or does without. */
 typedef int8_t uuid_lanes __attribute__((vector_size(16)));
@@ -22,8 +23,8 @@ typedef int8_t uuid_lanes __attribute__((vector_size(16)));
 typedef uint64_t uuid_words __attribute__((vector_size(16)));
 
 /*
- * Eight digits as they stand in memory, four from each place. Put together in registers: small stores that one great load
- * follows would make it wait for them.
+ * Eight digits as they stand in memory, four from each place. Put together in registers: small
+ * stores that one great load follows would make it wait for them.
  */
 static uint64_t uuid_join(const char *first, const char *second)
 {
@@ -39,7 +40,8 @@ static uuid_lanes uuid_read_digits(uint64_t first, uint64_t second, uuid_lanes *
 	uuid_lanes digits = (uuid_lanes)(uuid_words){ first, second };
 	uuid_lanes is_letter = digits > '@';
 	uuid_lanes folded = digits & ~(is_letter & 0x20); /* letters as capitals */
-	*bad |= (folded < '0' + (is_letter & ('A' - '0'))) | (folded > '9' + (is_letter & ('F' - '9')));
+	*bad |= (folded < '0' + (is_letter & ('A' - '0'))) |
+		(folded > '9' + (is_letter & ('F' - '9')));
 	return (digits & 0x0f) + (is_letter & 9);
 }
 
@@ -59,14 +61,18 @@ bool uuid_read(const char *text, size_t size, struct tide_uuid *ret)
 	uuid_lanes bad = { 0 };
 	uuid_lanes values[2] = {
 		uuid_read_digits(uuid_join(text, text + 4), uuid_join(text + 9, text + 14), &bad),
-		uuid_read_digits(uuid_join(text + 19, text + 24), uuid_join(text + 28, text + 32), &bad),
+		uuid_read_digits(uuid_join(text + 19, text + 24), uuid_join(text + 28, text + 32),
+				 &bad),
 	};
+
 	uint64_t halves[4], any[2];
 	memcpy(any, &bad, sizeof any);
 	if (any[0] | any[1])
 		return false;
+
 	memcpy(halves, values, sizeof halves);
-	uint32_t words[4] = { uuid_pack(halves[0]), uuid_pack(halves[1]), uuid_pack(halves[2]), uuid_pack(halves[3]) };
+	uint32_t words[4] = { uuid_pack(halves[0]), uuid_pack(halves[1]), uuid_pack(halves[2]),
+			      uuid_pack(halves[3]) };
 	memcpy(ret->bytes, words, sizeof ret->bytes);
 	return true;
 }

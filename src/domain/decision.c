@@ -5,8 +5,8 @@
 #include "domain/aggregate.h"
 #include "sys/alloc.h"
 
-tide_status tide_decision_add(struct tide_decision *decision, const struct tide_event_type *type, const void *payload,
-			      struct tide_error *err)
+tide_status tide_decision_add(struct tide_decision *decision, const struct tide_event_type *type,
+			      const void *payload, struct tide_error *err)
 {
 	if (!decision)
 		return tide_fail(err, TIDE_ARGUMENT, "decision must not be null");
@@ -18,10 +18,12 @@ tide_status tide_decision_add(struct tide_decision *decision, const struct tide_
 		decision->items = grown;
 		decision->capacity = capacity;
 	}
+
 	char *json;
 	tide_status status = tide_event_encode(type, payload, &json, err);
 	if (status != TIDE_OK)
 		return status;
+
 	decision->items[decision->count].type = type;
 	decision->items[decision->count++].payload = json;
 	return TIDE_OK;
@@ -49,11 +51,13 @@ size_t tide_aggregate_uncommitted_count(const struct tide_aggregate *aggregate)
 	return aggregate ? aggregate->uncommitted.count : 0;
 }
 
-tide_status tide_aggregate_uncommitted(const struct tide_aggregate *aggregate, struct tide_event_list *ret,
-				       struct tide_error *err)
+tide_status tide_aggregate_uncommitted(const struct tide_aggregate *aggregate,
+				       struct tide_event_list *ret, struct tide_error *err)
 {
 	if (!aggregate || !ret)
-		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null", aggregate ? "ret" : "aggregate");
+		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null",
+				 aggregate ? "ret" : "aggregate");
+
 	const struct tide_event_list *list = &aggregate->uncommitted;
 	struct tide_event_list copy = { .events = alloc_zero(list->count, sizeof *copy.events) };
 	tide_status status = copy.events ? TIDE_OK : alloc_fail(err);

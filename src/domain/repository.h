@@ -12,7 +12,8 @@
 /** A snapshot on its way to the store. */
 struct snapshot_task {
 	struct snapshot_task *next;
-	struct tide_snapshot snapshot; /* state.data belongs to the task; stream.aggregate_type to the type */
+	/* state.data belongs to the task; stream.aggregate_type to the type */
+	struct tide_snapshot snapshot;
 };
 
 struct tide_repository {
@@ -35,17 +36,20 @@ struct tide_repository {
 };
 
 /** Add to one counter of the repository. */
-#define REPOSITORY_COUNT(repository, counter)                                                                          \
-	do {                                                                                                           \
-		mutex_lock(&(repository)->lock);                                                                       \
-		(repository)->stats.counter++;                                                                         \
-		mutex_unlock(&(repository)->lock);                                                                     \
+#define REPOSITORY_COUNT(repository, counter)                                                      \
+	do {                                                                                       \
+		mutex_lock(&(repository)->lock);                                                   \
+		(repository)->stats.counter++;                                                     \
+		mutex_unlock(&(repository)->lock);                                                 \
 	} while (0)
 
-/** After a save that took the version from `before` to where it is: take a snapshot if it is due. Never fails the save.
+/** After a save that took the version from `before` to where it is: take a snapshot if it is due.
+ * Never fails the save.
  */
-void snapshotter_saved(struct tide_repository *repository, const struct tide_aggregate *aggregate, tide_version before);
-/** Put the aggregate at its snapshot when there is a usable one and the stream is at `version`; else leave it as it is.
+void snapshotter_saved(struct tide_repository *repository, const struct tide_aggregate *aggregate,
+		       tide_version before);
+/** Put the aggregate at its snapshot when there is a usable one and the stream is at `version`;
+ * else leave it as it is.
  */
 void snapshotter_restore(struct tide_repository *repository, struct tide_aggregate *aggregate);
 /** Write what waits and end the thread. */

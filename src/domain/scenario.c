@@ -26,18 +26,22 @@ struct tide_scenario *tide_scenario_new(const struct tide_aggregate_type *type)
 {
 	struct tide_scenario *scenario = alloc_zero(1, sizeof *scenario);
 	struct tide_uuid id = tide_uuid_v4();
-	if (scenario && tide_aggregate_new(type, &id, &scenario->aggregate, &scenario->failure) != TIDE_OK)
+	if (scenario &&
+	    tide_aggregate_new(type, &id, &scenario->aggregate, &scenario->failure) != TIDE_OK)
 		scenario->aggregate = NULL;
 	return scenario;
 }
 
-void tide_scenario_given(struct tide_scenario *scenario, const struct tide_event_type *type, const void *payload)
+void tide_scenario_given(struct tide_scenario *scenario, const struct tide_event_type *type,
+			 const void *payload)
 {
 	if (scenario_is_over(scenario))
 		return;
 	if (scenario->was_run)
-		tide_fail(&scenario->failure, TIDE_STATE, "given '%s' stands behind when", type ? type->name : "");
-	else if (tide_aggregate_raise(scenario->aggregate, type, payload, &scenario->failure) == TIDE_OK)
+		tide_fail(&scenario->failure, TIDE_STATE, "given '%s' stands behind when",
+			  type ? type->name : "");
+	else if (tide_aggregate_raise(scenario->aggregate, type, payload, &scenario->failure) ==
+		 TIDE_OK)
 		tide_aggregate_clear(scenario->aggregate, NULL);
 }
 
@@ -64,62 +68,72 @@ void tide_scenario_when(struct tide_scenario *scenario, tide_command *command, v
 	scenario->refusal.status = status;
 }
 
-void tide_scenario_when_decided(struct tide_scenario *scenario, tide_decide *decide, const void *command)
+void tide_scenario_when_decided(struct tide_scenario *scenario, tide_decide *decide,
+				const void *command)
 {
 	if (scenario_begin(scenario))
-		scenario->refusal.status =
-			tide_aggregate_decide(scenario->aggregate, decide, command, &scenario->refusal);
+		scenario->refusal.status = tide_aggregate_decide(scenario->aggregate, decide,
+								 command, &scenario->refusal);
 }
 
 static tide_status scenario_check_run(struct tide_scenario *scenario, const char *wanted)
 {
 	if (!scenario->was_run)
-		return tide_fail(&scenario->failure, TIDE_STATE, "then %s stands before when", wanted);
+		return tide_fail(&scenario->failure, TIDE_STATE, "then %s stands before when",
+				 wanted);
 	return TIDE_OK;
 }
 
 /** Compare what was raised with what was expected, both as they are stored. */
-static tide_status scenario_compare(struct tide_scenario *scenario, const struct tide_event_type *type,
-				    const char *wanted)
+static tide_status scenario_compare(struct tide_scenario *scenario,
+				    const struct tide_event_type *type, const char *wanted)
 {
 	const struct tide_event_list *raised = &scenario->aggregate->uncommitted;
 	if (scenario->refusal.status != TIDE_OK)
-		return tide_fail(&scenario->failure, TIDE_STATE, "expected %s %s, but the command was refused: %s",
-				 type->name, wanted, scenario->refusal.message);
+		return tide_fail(&scenario->failure, TIDE_STATE,
+				 "expected %s %s, but the command was refused: %s", type->name,
+				 wanted, scenario->refusal.message);
 	if (scenario->expected == raised->count)
-		return tide_fail(&scenario->failure, TIDE_STATE, "expected %s %s, but nothing more was raised",
-				 type->name, wanted);
+		return tide_fail(&scenario->failure, TIDE_STATE,
+				 "expected %s %s, but nothing more was raised", type->name, wanted);
+
 	const struct tide_event *event = raised->events[scenario->expected++];
-	if (strcmp(event->event_type.data, type->name) == 0 && strcmp(event->payload.data, wanted) == 0)
+	if (strcmp(event->event_type.data, type->name) == 0 &&
+	    strcmp(event->payload.data, wanted) == 0)
 		return TIDE_OK;
-	return tide_fail(&scenario->failure, TIDE_STATE, "expected %s %s, but was %s %s", type->name, wanted,
-			 event->event_type.data, event->payload.data);
+	return tide_fail(&scenario->failure, TIDE_STATE, "expected %s %s, but was %s %s",
+			 type->name, wanted, event->event_type.data, event->payload.data);
 }
 
-void tide_scenario_then(struct tide_scenario *scenario, const struct tide_event_type *type, const void *payload)
+void tide_scenario_then(struct tide_scenario *scenario, const struct tide_event_type *type,
+			const void *payload)
 {
-	if (scenario_is_over(scenario) || scenario_check_run(scenario, type ? type->name : "") != TIDE_OK)
+	if (scenario_is_over(scenario) ||
+	    scenario_check_run(scenario, type ? type->name : "") != TIDE_OK)
 		return;
 	ALLOC_AUTO char *wanted = NULL;
 	if (tide_event_encode(type, payload, &wanted, &scenario->failure) == TIDE_OK)
 		scenario_compare(scenario, type, wanted);
 }
 
-void tide_scenario_then_refused(struct tide_scenario *scenario, tide_status status, const char *message)
+void tide_scenario_then_refused(struct tide_scenario *scenario, tide_status status,
+				const char *message)
 {
 	if (scenario_is_over(scenario) || scenario_check_run(scenario, "refused") != TIDE_OK)
 		return;
 	const struct tide_error *refusal = &scenario->refusal;
+
 	scenario->refusal_was_expected = true;
 	if (refusal->status == TIDE_OK)
-		tide_fail(&scenario->failure, TIDE_STATE, "expected %s, but the command was not refused",
-			  tide_status_name(status));
+		tide_fail(&scenario->failure, TIDE_STATE,
+			  "expected %s, but the command was not refused", tide_status_name(status));
 	else if (refusal->status != status)
-		tide_fail(&scenario->failure, TIDE_STATE, "expected %s, but was %s: %s", tide_status_name(status),
-			  tide_status_name(refusal->status), refusal->message);
-	else if (message && !strstr(refusal->message, message))
-		tide_fail(&scenario->failure, TIDE_STATE, "expected a message with '%s', but was '%s'", message,
+		tide_fail(&scenario->failure, TIDE_STATE, "expected %s, but was %s: %s",
+			  tide_status_name(status), tide_status_name(refusal->status),
 			  refusal->message);
+	else if (message && !strstr(refusal->message, message))
+		tide_fail(&scenario->failure, TIDE_STATE,
+			  "expected a message with '%s', but was '%s'", message, refusal->message);
 }
 
 const struct tide_aggregate *tide_scenario_aggregate(const struct tide_scenario *scenario)
@@ -132,7 +146,8 @@ static void scenario_check_end(struct tide_scenario *scenario)
 {
 	const struct tide_event_list *raised = &scenario->aggregate->uncommitted;
 	if (scenario->refusal.status != TIDE_OK && !scenario->refusal_was_expected)
-		tide_fail(&scenario->failure, TIDE_STATE, "the command was refused: %s", scenario->refusal.message);
+		tide_fail(&scenario->failure, TIDE_STATE, "the command was refused: %s",
+			  scenario->refusal.message);
 	else if (scenario->expected < raised->count)
 		tide_fail(&scenario->failure, TIDE_STATE, "expected nothing more, but was %s %s",
 			  raised->events[scenario->expected]->event_type.data,

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots of a repository: when they are due, who writes them, and whether a stored one is usable.
+ * Snapshots of a repository: when they are due, who writes them, and whether a stored one is
+ * usable.
  *
  *	save ─▶ due? ─▶ state as JSON ─▶ sync: written here
  *	                             └─▶ background: waits (a newer one of the same aggregate takes its place) ─▶ thread
  *
- * A snapshot is never needed: whatever goes wrong here is logged and counted, and the events tell the same.
+ * A snapshot is never needed: whatever goes wrong here is logged and counted, and the events tell
+ * the same.
  */
 #include <inttypes.h>
 
@@ -15,10 +17,10 @@
 #include "sys/log.h"
 
 /* Counted twice: for the repository's own statistics, and for the metrics of the store. */
-#define SNAPSHOT_COUNT(repository, counter, outcome)                                                                   \
-	do {                                                                                                           \
-		REPOSITORY_COUNT(repository, counter);                                                                 \
-		tide_store_count_snapshot((repository)->store, outcome);                                               \
+#define SNAPSHOT_COUNT(repository, counter, outcome)                                               \
+	do {                                                                                       \
+		REPOSITORY_COUNT(repository, counter);                                             \
+		tide_store_count_snapshot((repository)->store, outcome);                           \
 	} while (0)
 
 static int32_t snapshot_schema(const struct tide_aggregate_type *type)
@@ -33,7 +35,7 @@ static void snapshot_warn(const char *message, struct tide_stream stream, const 
 	       tide_uuid_format(&stream.aggregate_id, id), stream.aggregate_type, why);
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static void snapshot_task_free(struct snapshot_task *task)
 {
@@ -49,12 +51,14 @@ static tide_status snapshot_take(const struct tide_aggregate *aggregate, struct 
 	struct snapshot_task *task = alloc_zero(1, sizeof *task);
 	if (!task)
 		return alloc_fail(err);
+
 	char *state;
 	tide_status status = state_encode(aggregate->type, aggregate->state, &state, err);
 	if (status != TIDE_OK) {
 		tide_free(task);
 		return status;
 	}
+
 	task->snapshot = (struct tide_snapshot){ .stream = aggregate_stream(aggregate),
 						 .version = aggregate->version,
 						 .schema_version = snapshot_schema(aggregate->type),
@@ -63,8 +67,8 @@ static tide_status snapshot_take(const struct tide_aggregate *aggregate, struct 
 	return TIDE_OK;
 }
 
-static tide_status snapshot_write(struct tide_repository *repository, const struct snapshot_task *task,
-				  struct tide_error *err)
+static tide_status snapshot_write(struct tide_repository *repository,
+				  const struct snapshot_task *task, struct tide_error *err)
 {
 	tide_status status = tide_store_snapshot_save(repository->store, &task->snapshot, err);
 	if (status == TIDE_OK)
@@ -74,27 +78,31 @@ static tide_status snapshot_write(struct tide_repository *repository, const stru
 	return status;
 }
 
-tide_status tide_repository_snapshot(struct tide_repository *repository, const struct tide_aggregate *aggregate,
-				     struct tide_error *err)
+tide_status tide_repository_snapshot(struct tide_repository *repository,
+				     const struct tide_aggregate *aggregate, struct tide_error *err)
 {
 	if (!repository || !aggregate)
-		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null", repository ? "aggregate" : "repository");
+		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null",
+				 repository ? "aggregate" : "repository");
 	if (aggregate->uncommitted.count)
 		return tide_fail(err, TIDE_STATE, "the aggregate has %zu uncommitted events",
 				 aggregate->uncommitted.count);
 	if (!state_has_snapshots(aggregate->type))
-		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' has neither state_fields nor snapshot hooks",
+		return tide_fail(err, TIDE_UNSUPPORTED,
+				 "'%s' has neither state_fields nor snapshot hooks",
 				 aggregate->type->name);
+
 	struct snapshot_task *task;
 	tide_status status = snapshot_take(aggregate, &task, err);
 	if (status != TIDE_OK)
 		return status;
+
 	status = snapshot_write(repository, task, err);
 	snapshot_task_free(task);
 	return status;
 }
 
-/* ---- In the background --------------------------------------------------------------------------------------- */
+/* ---- In the background ----------------------------------------------------------------------- */
 
 static struct snapshot_task *snapshotter_pop_locked(struct tide_repository *repository)
 {
@@ -128,8 +136,10 @@ static void snapshotter_run(void *self)
 	}
 }
 
-/** Take the place of a waiting snapshot of the same aggregate; the older of the two is left in `*task`. */
-static bool snapshotter_replace_locked(struct tide_repository *repository, struct snapshot_task **task)
+/** Take the place of a waiting snapshot of the same aggregate; the older of the two is left in
+ * `*task`. */
+static bool snapshotter_replace_locked(struct tide_repository *repository,
+				       struct snapshot_task **task)
 {
 	for (struct snapshot_task *waiting = repository->first; waiting; waiting = waiting->next) {
 		struct tide_snapshot *a = &waiting->snapshot, *b = &(*task)->snapshot;
@@ -147,14 +157,15 @@ static bool snapshotter_replace_locked(struct tide_repository *repository, struc
 }
 
 /** Hand a task to the thread; what comes back is for the caller to release. */
-static tide_status snapshotter_queue(struct tide_repository *repository, struct snapshot_task **task,
-				     struct tide_error *err)
+static tide_status snapshotter_queue(struct tide_repository *repository,
+				     struct snapshot_task **task, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	mutex_lock(&repository->lock);
 	if (!snapshotter_replace_locked(repository, task)) {
 		if (!repository->thread.is_started)
-			status = thread_start(&repository->thread, "tide-snapshot", snapshotter_run, repository, err);
+			status = thread_start(&repository->thread, "tide-snapshot", snapshotter_run,
+					      repository, err);
 		if (status == TIDE_OK) {
 			if (repository->last)
 				repository->last->next = *task;
@@ -165,19 +176,23 @@ static tide_status snapshotter_queue(struct tide_repository *repository, struct 
 			cond_broadcast(&repository->changed);
 		}
 	}
+
 	mutex_unlock(&repository->lock);
 	return status;
 }
 
-static bool snapshot_is_due(const struct tide_repository *repository, const struct tide_aggregate *aggregate,
-			    tide_version before)
+static bool snapshot_is_due(const struct tide_repository *repository,
+			    const struct tide_aggregate *aggregate, tide_version before)
 {
-	return repository->snapshot_every > 0 && repository->snapshot_mode != TIDE_SNAPSHOT_MANUAL &&
+	return repository->snapshot_every > 0 &&
+	       repository->snapshot_mode != TIDE_SNAPSHOT_MANUAL &&
 	       state_has_snapshots(aggregate->type) &&
-	       before / repository->snapshot_every < aggregate->version / repository->snapshot_every;
+	       before / repository->snapshot_every <
+		       aggregate->version / repository->snapshot_every;
 }
 
-void snapshotter_saved(struct tide_repository *repository, const struct tide_aggregate *aggregate, tide_version before)
+void snapshotter_saved(struct tide_repository *repository, const struct tide_aggregate *aggregate,
+		       tide_version before)
 {
 	if (!snapshot_is_due(repository, aggregate, before))
 		return;
@@ -191,6 +206,7 @@ void snapshotter_saved(struct tide_repository *repository, const struct tide_agg
 		status = snapshot_write(repository, task, &err);
 		is_counted = true;
 	}
+
 	if (status != TIDE_OK) {
 		snapshot_warn("snapshot failed", aggregate_stream(aggregate), err.message);
 		if (!is_counted)
@@ -199,20 +215,27 @@ void snapshotter_saved(struct tide_repository *repository, const struct tide_agg
 	snapshot_task_free(task);
 }
 
-tide_status tide_repository_wait_snapshots(struct tide_repository *repository, double seconds, struct tide_error *err)
+tide_status tide_repository_wait_snapshots(struct tide_repository *repository, double seconds,
+					   struct tide_error *err)
 {
 	if (!repository || seconds != seconds)
 		return tide_fail(err, TIDE_ARGUMENT,
-				 repository ? "seconds must be a number" : "repository must not be null");
+				 repository ? "seconds must be a number"
+					    : "repository must not be null");
+
 	struct mono_time deadline =
-		seconds < 0 ? MONO_NEVER : mono_add(clock_mono(&clock_system), ns_of_seconds(seconds));
+		seconds < 0 ? MONO_NEVER
+			    : mono_add(clock_mono(&clock_system), ns_of_seconds(seconds));
 	bool is_idle = true;
 	mutex_lock(&repository->lock);
 	while (is_idle && (repository->first || repository->is_writing))
 		is_idle = cond_wait_until(&repository->changed, &repository->lock, deadline);
 	is_idle = !repository->first && !repository->is_writing;
 	mutex_unlock(&repository->lock);
-	return is_idle ? TIDE_OK : tide_fail(err, TIDE_TIMEOUT, "snapshots are still waiting after %g s", seconds);
+
+	return is_idle ? TIDE_OK
+		       : tide_fail(err, TIDE_TIMEOUT, "snapshots are still waiting after %g s",
+				   seconds);
 }
 
 void snapshotter_close(struct tide_repository *repository)
@@ -224,11 +247,12 @@ void snapshotter_close(struct tide_repository *repository)
 	thread_join(&repository->thread);
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 /** Read the id of the event at the snapshot's version; nil: the stream does not reach it. */
-static tide_status snapshot_find_event(struct tide_repository *repository, const struct tide_snapshot *snapshot,
-				       struct tide_uuid *ret, struct tide_error *err)
+static tide_status snapshot_find_event(struct tide_repository *repository,
+				       const struct tide_snapshot *snapshot, struct tide_uuid *ret,
+				       struct tide_error *err)
 {
 	const struct tide_query query = { .stream = snapshot->stream,
 					  .of_stream = true,
@@ -239,6 +263,7 @@ static tide_status snapshot_find_event(struct tide_repository *repository, const
 	tide_status status = tide_store_read(repository->store, &query, &reader, err);
 	if (status != TIDE_OK)
 		return status;
+
 	status = tide_reader_next(reader, &event, err);
 	*ret = (struct tide_uuid){ { 0 } };
 	if (status == TIDE_OK && event)
@@ -248,8 +273,9 @@ static tide_status snapshot_find_event(struct tide_repository *repository, const
 }
 
 /** NULL when the snapshot was put in place, else why it is passed over. */
-static const char *snapshot_use(struct tide_aggregate *aggregate, const struct tide_snapshot *snapshot,
-				const struct tide_uuid *there, struct tide_error *err)
+static const char *snapshot_use(struct tide_aggregate *aggregate,
+				const struct tide_snapshot *snapshot, const struct tide_uuid *there,
+				struct tide_error *err)
 {
 	if (snapshot->schema_version != snapshot_schema(aggregate->type))
 		return "another schema_version";
@@ -272,6 +298,7 @@ void snapshotter_restore(struct tide_repository *repository, struct tide_aggrega
 	tide_status status = tide_store_snapshot_load(repository->store, stream, &snapshot, &err);
 	if (status == TIDE_NOT_FOUND || status == TIDE_UNSUPPORTED)
 		return;
+
 	const char *why = err.message;
 	if (status == TIDE_OK) {
 		struct tide_uuid there;
@@ -279,10 +306,12 @@ void snapshotter_restore(struct tide_repository *repository, struct tide_aggrega
 			why = snapshot_use(aggregate, &snapshot, &there, &err);
 		tide_free((void *)snapshot.state.data);
 	}
+
 	if (!why) {
 		SNAPSHOT_COUNT(repository, snapshots_loaded, TIDE_SNAPSHOT_WAS_LOADED);
 		return;
 	}
+
 	SNAPSHOT_COUNT(repository, snapshots_rejected, TIDE_SNAPSHOT_WAS_REJECTED);
 	snapshot_warn("snapshot passed over", stream, why);
 }

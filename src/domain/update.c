@@ -34,23 +34,27 @@ static tide_status update_command(struct update *update, struct tide_error *err)
 		*err = (struct tide_error){ 0 };
 	tide_status status = update->command
 				     ? update->command(update->aggregates[0], update->context, err)
-				     : update->command_all(update->aggregates, update->count, update->context, err);
+				     : update->command_all(update->aggregates, update->count,
+							   update->context, err);
 	return state_outcome(status, "command on", update->repository->type->name, err);
 }
 
-/** One attempt. Only a conflict of the save asks for another: what a command says is the caller's. */
+/** One attempt. Only a conflict of the save asks for another: what a command says is the
+ * caller's. */
 static tide_status update_once(struct update *update, bool *ret_is_beaten, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	for (size_t i = 0; i < update->count && status == TIDE_OK; i++)
-		status = tide_repository_load_or_create(update->repository, &update->ids[i], &update->aggregates[i],
-							err);
+		status = tide_repository_load_or_create(update->repository, &update->ids[i],
+							&update->aggregates[i], err);
 	if (status == TIDE_OK)
 		status = update_command(update, err);
 	if (status == TIDE_OK) {
-		status = tide_repository_save_all(update->repository, update->aggregates, update->count, err);
+		status = tide_repository_save_all(update->repository, update->aggregates,
+						  update->count, err);
 		*ret_is_beaten = status == TIDE_CONFLICT;
 	}
+
 	update_release(update);
 	return status;
 }
@@ -68,6 +72,7 @@ static void update_pause(struct random *random, int64_t *limit_ns)
 	while (cond_wait_until(&cond, &lock, until))
 		;
 	mutex_unlock(&lock);
+
 	cond_fini(&cond);
 	mutex_fini(&lock);
 	if (*limit_ns < UPDATE_PAUSE_MAX_NS)
@@ -101,8 +106,10 @@ tide_status tide_repository_update(struct tide_repository *repository, const str
 	return update_run(&update, err);
 }
 
-tide_status tide_repository_update_all(struct tide_repository *repository, const struct tide_uuid *ids, size_t count,
-				       tide_command_all *command, void *context, struct tide_error *err)
+tide_status tide_repository_update_all(struct tide_repository *repository,
+				       const struct tide_uuid *ids, size_t count,
+				       tide_command_all *command, void *context,
+				       struct tide_error *err)
 {
 	if (!repository || !ids || !command)
 		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null",

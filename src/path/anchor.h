@@ -14,12 +14,12 @@ struct anchor_look {
 };
 
 /** The greatest event at or below a position; position 0: none, or the backend cannot tell. */
-tide_status anchor_find(const struct tide_store *feed, void *session, tide_position position, struct tide_anchor *ret,
-			struct tide_error *err);
+tide_status anchor_find(const struct tide_store *feed, void *session, tide_position position,
+			struct tide_anchor *ret, struct tide_error *err);
 
 /**
- * Look whether the event that the row's position stands on is where it was: TIDE_DIVERGED with the evidence and the ways out.
- * TIDE_BUSY: a replica has not got so far.
+ * Look whether the event that the row's position stands on is where it was: TIDE_DIVERGED with the
+ * evidence and the ways out. TIDE_BUSY: a replica has not got so far.
  */
 tide_status anchor_verify(const struct anchor_look *look, struct tide_error *err);
 

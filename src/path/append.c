@@ -2,9 +2,11 @@
 /*
  * The first step of an event: check it, complete it, hand it to the backend, ring the bell.
  *
- * Happy path: every event of every append is valid, the backend commits all of them at once, the bell rings.
- * Failure modes: a rule is broken: nothing reaches the backend. The backend refuses (conflict, duplicate): nothing is
- * stored. The connection is lost during commit: the outcome is unknown, and repeating the append is safe by its event ids.
+ * Happy path: every event of every append is valid, the backend commits all of them at once, the
+ * bell rings.
+ * Failure modes: a rule is broken: nothing reaches the backend. The backend refuses (conflict,
+ * duplicate): nothing is stored. The connection is lost during commit: the outcome is unknown, and
+ * repeating the append is safe by its event ids.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -25,33 +27,41 @@ static tide_status append_check_stream(struct tide_stream stream, struct tide_er
 }
 
 /* An event may leave its stream out; one of another stream is refused. */
-static tide_status append_check_belongs(const struct tide_append *append, size_t index, struct tide_error *err)
+static tide_status append_check_belongs(const struct tide_append *append, size_t index,
+					struct tide_error *err)
 {
 	const struct tide_new_event *event = &append->events[index];
 	char text[TIDE_UUID_TEXT_SIZE];
 	if (!tide_uuid_is_nil(&event->aggregate_id) &&
 	    !tide_uuid_equal(&event->aggregate_id, &append->stream.aggregate_id))
-		return tide_fail(err, TIDE_ARGUMENT, "event %zu: aggregate_id %s is not the stream's", index,
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "event %zu: aggregate_id %s is not the stream's", index,
 				 tide_uuid_format(&event->aggregate_id, text));
-	if (event->aggregate_type && strcmp(event->aggregate_type, append->stream.aggregate_type) != 0)
-		return tide_fail(err, TIDE_ARGUMENT, "event %zu: aggregate_type '%s' is not the stream's '%s'", index,
+
+	if (event->aggregate_type &&
+	    strcmp(event->aggregate_type, append->stream.aggregate_type) != 0)
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "event %zu: aggregate_type '%s' is not the stream's '%s'", index,
 				 event->aggregate_type, append->stream.aggregate_type);
 	return TIDE_OK;
 }
 
 /* Numbers come all or none, and without a hole. */
-static tide_status append_check_numbers(const struct tide_append *append, size_t index, struct tide_error *err)
+static tide_status append_check_numbers(const struct tide_append *append, size_t index,
+					struct tide_error *err)
 {
 	tide_version first = append->events[0].version, version = append->events[index].version;
-	bool is_right = first == 0 ? version == 0 : (int64_t)version == (int64_t)first + (int64_t)index;
+	bool is_right =
+		first == 0 ? version == 0 : (int64_t)version == (int64_t)first + (int64_t)index;
 	if (!is_right)
-		return tide_fail(err, TIDE_ARGUMENT, "event %zu: version %d does not follow the %s before it", index,
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "event %zu: version %d does not follow the %s before it", index,
 				 version, first == 0 ? "unnumbered events" : "numbered ones");
 	return TIDE_OK;
 }
 
-static tide_status append_check_events(const struct tide_store *store, const struct tide_append *append,
-				       struct tide_error *err)
+static tide_status append_check_events(const struct tide_store *store,
+				       const struct tide_append *append, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	for (size_t i = 0; i < append->count && status == TIDE_OK; i++) {
@@ -61,7 +71,8 @@ static tide_status append_check_events(const struct tide_store *store, const str
 		if (status == TIDE_OK)
 			status = append_check_numbers(append, i, err);
 		if (status == TIDE_OK && store->types)
-			status = tide_event_types_find(store->types, append->events[i].event_type, NULL, err);
+			status = tide_event_types_find(store->types, append->events[i].event_type,
+						       NULL, err);
 	}
 	return status;
 }
@@ -85,26 +96,30 @@ static int append_compare_ids(const void *a, const void *b)
 }
 
 /* The same id twice in one call: found by sorting, so that a batch of any size costs n log n. */
-static tide_status append_check_ids(const struct tide_event *events, size_t count, struct tide_error *err)
+static tide_status append_check_ids(const struct tide_event *events, size_t count,
+				    struct tide_error *err)
 {
 	if (count == 1)
 		return TIDE_OK;
 	const struct tide_event **sorted ALLOC_AUTO = alloc_zero(count, sizeof *sorted);
 	if (!sorted)
 		return alloc_fail(err);
+
 	for (size_t i = 0; i < count; i++)
 		sorted[i] = &events[i];
 	qsort(sorted, count, sizeof *sorted, append_compare_ids);
 	for (size_t i = 1; i < count; i++)
 		if (tide_uuid_equal(&sorted[i - 1]->event_id, &sorted[i]->event_id)) {
 			char text[TIDE_UUID_TEXT_SIZE];
-			return tide_fail(err, TIDE_DUPLICATE_EVENT, "event_id %s is in the batch twice",
+			return tide_fail(err, TIDE_DUPLICATE_EVENT,
+					 "event_id %s is in the batch twice",
 					 tide_uuid_format(&sorted[i]->event_id, text));
 		}
 	return TIDE_OK;
 }
 
-/* What the writer left out is decided here: a command that is repeated brings its ids, a new one gets new ones. */
+/* What the writer left out is decided here: a command that is repeated brings its ids, a new one
+ * gets new ones. */
 static void append_stamp_ids(struct tide_event *event)
 {
 	if (tide_uuid_is_nil(&event->event_id))
@@ -113,13 +128,14 @@ static void append_stamp_ids(struct tide_event *event)
 		event->correlation_id = tide_uuid_v4();
 }
 
-static void append_stamp(const struct tide_append *appends, size_t count, struct tide_commit *commits,
-			 struct tide_event *events)
+static void append_stamp(const struct tide_append *appends, size_t count,
+			 struct tide_commit *commits, struct tide_event *events)
 {
 	struct tide_time now = tide_time_now();
 	for (size_t i = 0; i < count; i++) {
 		const struct tide_append *append = &appends[i];
-		commits[i] = (struct tide_commit){ append->stream, append->expected, events, append->count };
+		commits[i] = (struct tide_commit){ append->stream, append->expected, events,
+						   append->count };
 		for (size_t k = 0; k < append->count; k++) {
 			events[k] = event_stamp(&append->events[k], append->stream, now);
 			append_stamp_ids(&events[k]);
@@ -128,8 +144,8 @@ static void append_stamp(const struct tide_append *appends, size_t count, struct
 	}
 }
 
-static void append_count(struct metrics_store *metrics, const struct tide_commit *commits, size_t count,
-			 const struct tide_append_result *results, tide_status status)
+static void append_count(struct metrics_store *metrics, const struct tide_commit *commits,
+			 size_t count, const struct tide_append_result *results, tide_status status)
 {
 	int64_t appended = 0, replayed = 0;
 	for (size_t i = 0; status == TIDE_OK && i < count; i++) {
@@ -145,24 +161,28 @@ static void append_count(struct metrics_store *metrics, const struct tide_commit
 		metrics_add(&metrics->duplicates[METRICS_REFUSED], 1);
 }
 
-static tide_status append_commit(struct tide_store *store, const struct tide_commit *commits, size_t count,
-				 struct tide_append_result *results, struct tide_error *err)
+static tide_status append_commit(struct tide_store *store, const struct tide_commit *commits,
+				 size_t count, struct tide_append_result *results,
+				 struct tide_error *err)
 {
 	struct mono_time since = clock_mono(&clock_system);
-	tide_status status = store->backend->store.append(store->state, commits, count, results, err);
+	tide_status status =
+		store->backend->store.append(store->state, commits, count, results, err);
 	metrics_append_took(&store->metrics, mono_since(clock_mono(&clock_system), since));
 	append_count(&store->metrics, commits, count, results, status);
 	return status;
 }
 
-tide_status tide_store_append_all(struct tide_store *store, const struct tide_append *appends, size_t count,
-				  struct tide_append_result *ret, struct tide_error *err)
+tide_status tide_store_append_all(struct tide_store *store, const struct tide_append *appends,
+				  size_t count, struct tide_append_result *ret,
+				  struct tide_error *err)
 {
 	if (!store || !appends || count == 0)
 		return tide_fail(err, TIDE_ARGUMENT, "%s",
 				 !store ? "store is NULL" : "an append needs at least one event");
 	if (store->is_read_only)
 		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' was opened read-only", store->url);
+
 	size_t total = 0;
 	for (size_t i = 0; i < count; i++) {
 		tide_status status = append_check(store, &appends[i], err);
@@ -170,11 +190,13 @@ tide_status tide_store_append_all(struct tide_store *store, const struct tide_ap
 			return status;
 		total += appends[i].count;
 	}
+
 	struct tide_event *events ALLOC_AUTO = alloc_zero(total, sizeof *events);
 	struct tide_commit *commits ALLOC_AUTO = alloc_zero(count, sizeof *commits);
 	struct tide_append_result *results ALLOC_AUTO = alloc_zero(count, sizeof *results);
 	if (!events || !commits || !results)
 		return alloc_fail(err);
+
 	append_stamp(appends, count, commits, events);
 	tide_status status = append_check_ids(events, total, err);
 	if (status == TIDE_OK)

@@ -1,54 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One attempt at an event, or a batch: the handler is called once, under a savepoint when it has a transaction.
+ * One attempt at an event, or a batch: the handler is called once, under a savepoint when it has a
+ * transaction.
  *
  * Happy path: the handler returns TIDE_OK in time, and what it wrote stays in the transaction.
- * Failure modes: it fails or is late: its writes are rolled back to the savepoint. It ended the transaction, or that is gone with its
- * connection: the delivery says so, and nothing of it is used any more. It is interrupted: see interrupt.c.
+ * Failure modes: it fails or is late: its writes are rolled back to the savepoint. It ended the
+ * transaction, or that is gone with its connection: the delivery says so, and nothing of it is used
+ * any more. It is interrupted: see interrupt.c.
  */
 #include "path/runner.h"
 
 #include "path/interrupt.h"
 #include "path/typed.h"
 
-/* ---- One call ------------------------------------------------------------------------------------------------------- */
+/* ---- One call -------------------------------------------------------------------------------- */
 
 /*
- * The event is in hand from here on: the watchdog sees since when. It reads `hand_since`, then the others, then claims
- * `hand_since`: each store here releases the one before it, so that it never takes the next call's position for this one's.
+ * The event is in hand from here on: the watchdog sees since when. It reads `hand_since`, then the
+ * others, then claims `hand_since`: each store here releases the one before it, so that it never
+ * takes the next call's position for this one's.
  */
-static void handler_take_in_hand(struct tide_subscription *subscription, const struct tide_delivery *delivery,
-				 size_t count)
+static void handler_take_in_hand(struct tide_subscription *subscription,
+				 const struct tide_delivery *delivery, size_t count)
 {
 	atomic_store_explicit(&subscription->hand_events, (int64_t)count, memory_order_release);
-	atomic_store_explicit(&subscription->hand_position, delivery->position, memory_order_release);
-	atomic_store_explicit(&subscription->hand_attempt, delivery->attempt, memory_order_release);
-	atomic_store_explicit(&subscription->hand_since, delivery->since.ns ? delivery->since.ns : 1,
+	atomic_store_explicit(&subscription->hand_position, delivery->position,
 			      memory_order_release);
+	atomic_store_explicit(&subscription->hand_attempt, delivery->attempt, memory_order_release);
+	atomic_store_explicit(&subscription->hand_since,
+			      delivery->since.ns ? delivery->since.ns : 1, memory_order_release);
 }
 
-static tide_status handler_judge(const struct tide_subscription *subscription, const struct tide_delivery *delivery,
-				 tide_status status, struct tide_error *err)
+static tide_status handler_judge(const struct tide_subscription *subscription,
+				 const struct tide_delivery *delivery, tide_status status,
+				 struct tide_error *err)
 {
 	if (delivery->is_late)
-		return tide_fail(err, TIDE_TIMEOUT, "handler took %.3f s, processing_timeout is %g s",
-				 seconds_of_ns(delivery->took), subscription->config.processing_timeout);
+		return tide_fail(
+			err, TIDE_TIMEOUT, "handler took %.3f s, processing_timeout is %g s",
+			seconds_of_ns(delivery->took), subscription->config.processing_timeout);
+
 	if (status == TIDE_OK)
 		return TIDE_OK;
 	if ((unsigned)status >= TIDE_STATUS_COUNT)
-		return tide_fail(err, TIDE_INTERNAL, "handler returned %d, which is no status", (int)status);
+		return tide_fail(err, TIDE_INTERNAL, "handler returned %d, which is no status",
+				 (int)status);
+
 	if (status == TIDE_FENCED) /* only a write of ours can find that out */
 		status = TIDE_HANDLER_PERMANENT;
-	return tide_fail(err, status, "%s", delivery->has_message ? delivery->message : tide_status_name(status));
+	return tide_fail(err, status, "%s",
+			 delivery->has_message ? delivery->message : tide_status_name(status));
 }
 
-tide_status handler_call(struct tide_subscription *subscription, const struct tide_event *const *events, size_t count,
+tide_status handler_call(struct tide_subscription *subscription,
+			 const struct tide_event *const *events, size_t count,
 			 struct tide_delivery *delivery, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	delivery->since = runner->now;
 	handler_take_in_hand(subscription, delivery, count);
+
 	tide_status status;
 	if (subscription->typed)
 		status = typed_handle(subscription->typed, subscriber->self, events[0], delivery);
@@ -58,7 +70,8 @@ tide_status handler_call(struct tide_subscription *subscription, const struct ti
 		status = subscriber->handle_batch(subscriber->self, events, count, delivery);
 	runner->now = clock_mono(subscription->engine->clock);
 	delivery->took = mono_since(runner->now, delivery->since);
-	delivery->is_late = delivery->took >= ns_of_seconds(subscription->config.processing_timeout);
+	delivery->is_late =
+		delivery->took >= ns_of_seconds(subscription->config.processing_timeout);
 	if (delivery->is_late)
 		failure_report_late(subscription, runner->now);
 	atomic_store(&subscription->hand_since, 0);
@@ -66,23 +79,27 @@ tide_status handler_call(struct tide_subscription *subscription, const struct ti
 	return handler_judge(subscription, delivery, status, err);
 }
 
-/* ---- Its transaction ------------------------------------------------------------------------------------------------ */
+/* ---- Its transaction ------------------------------------------------------------------------- */
 
 /* After the call: the transaction must still be there, and whole if the handler said so. */
-static tide_status handler_check(struct tide_subscription *subscription, struct tide_delivery *delivery,
-				 tide_status status, struct tide_error *err)
+static tide_status handler_check(struct tide_subscription *subscription,
+				 struct tide_delivery *delivery, tide_status status,
+				 struct tide_error *err)
 {
-	const struct tide_store_ops *ops = &subscription->engine->checkpoints->database->backend->store;
+	const struct tide_store_ops *ops =
+		&subscription->engine->checkpoints->database->backend->store;
 	struct tide_error check;
 	tide_status state = ops->check(subscription->runner.session, &check);
 	if (state == TIDE_STATE && status == TIDE_DISK_FULL) { /* SQLite itself may end it then */
 		delivery->has_lost_transaction = true;
 		return status;
 	}
+
 	if (state == TIDE_STATE) {
 		delivery->has_ended_transaction = true;
 		return tide_fail(err, TIDE_STATE, "handler ended the delivery transaction");
 	}
+
 	delivery->has_lost_transaction = state == TIDE_CONNECTION_LOST;
 	if (delivery->has_lost_transaction || (status == TIDE_OK && state != TIDE_OK)) {
 		*err = check;
@@ -91,7 +108,8 @@ static tide_status handler_check(struct tide_subscription *subscription, struct 
 	return status;
 }
 
-/* A stop that gives up before this has the event undone, so that what was settled before it can be committed. */
+/* A stop that gives up before this has the event undone, so that what was settled before it can be
+ * committed. */
 static bool handler_may_keep(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
@@ -100,17 +118,21 @@ static bool handler_may_keep(struct tide_subscription *subscription)
 	return !is_abandoned;
 }
 
-tide_status handler_attempt(struct tide_subscription *subscription, const struct tide_event *const *events,
-			    size_t count, struct tide_delivery *delivery, struct tide_error *err)
+tide_status handler_attempt(struct tide_subscription *subscription,
+			    const struct tide_event *const *events, size_t count,
+			    struct tide_delivery *delivery, struct tide_error *err)
 {
-	const struct tide_store_ops *ops = &subscription->engine->checkpoints->database->backend->store;
+	const struct tide_store_ops *ops =
+		&subscription->engine->checkpoints->database->backend->store;
 	struct runner *runner = &subscription->runner;
 	if (!runner->is_in_transaction)
 		return handler_call(subscription, events, count, delivery, err);
+
 	tide_status status = ops->savepoint(runner->session, err);
 	delivery->has_lost_transaction = status != TIDE_OK;
 	if (status != TIDE_OK)
 		return status;
+
 	runner_look_at_clock(subscription);
 	runner->is_inspected = false;
 	delivery->connection = ops->connection(runner->session);
@@ -118,16 +140,19 @@ tide_status handler_attempt(struct tide_subscription *subscription, const struct
 	status = handler_check(subscription, delivery, status, err);
 	if (delivery->has_ended_transaction || delivery->has_lost_transaction)
 		return status;
+
 	delivery->is_kept = status == TIDE_OK && handler_may_keep(subscription);
 	struct tide_error undo;
-	tide_status done =
-		delivery->is_kept ? ops->release(runner->session, &undo) : ops->rollback_to(runner->session, &undo);
+	tide_status done = delivery->is_kept ? ops->release(runner->session, &undo)
+					     : ops->rollback_to(runner->session, &undo);
 	if (done == TIDE_OK)
 		return status;
+
 	delivery->is_kept = false;
 	delivery->has_lost_transaction = true;
 	if (delivery->is_late) /* interrupted: SQLite rolls all of the transaction back */
 		return status;
+
 	*err = undo;
 	return done;
 }

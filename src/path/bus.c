@@ -2,15 +2,17 @@
 /*
  * Publish and subscribe inside the process: the short cut that needs neither store nor checkpoint.
  *
- * Happy path: publish takes the present list of registrations for one event, calls the handlers of its type and then
- * the wildcards in the calling thread, counts, and goes on to the next event; at the end every bell is rung.
- * A list is never changed while somebody dispatches from it: changing makes a new one, the last user frees the old.
+ * Happy path: publish takes the present list of registrations for one event, calls the handlers of
+ * its type and then the wildcards in the calling thread, counts, and goes on to the next event; at
+ * the end every bell is rung. A list is never changed while somebody dispatches from it: changing
+ * makes a new one, the last user frees the old.
  *
  *	publish_background ─▶ queue (at most 1000 calls) ─▶ bus thread ─▶ dispatch
  *	                  └─▶ queue full or no thread: dispatch here and now
  *
- * Failure modes: a failing handler is logged and counted, the others run. Memory out while subscribing changes
- * nothing; while unsubscribing from a list in use the entry is struck out in place. No handler is called under a lock.
+ * Failure modes: a failing handler is logged and counted, the others run. Memory out while
+ * subscribing changes nothing; while unsubscribing from a list in use the entry is struck out in
+ * place. No handler is called under a lock.
  */
 
 #include "path/bus.h"
@@ -75,7 +77,7 @@ struct tide_bus {
 	struct thread thread;
 };
 
-/* ---- Registrations ------------------------------------------------------------------------------------------- */
+/* ---- Registrations --------------------------------------------------------------------------- */
 
 static void bus_list_release_locked(struct bus_list *list)
 {
@@ -83,25 +85,31 @@ static void bus_list_release_locked(struct bus_list *list)
 		tide_free(list);
 }
 
-/** A private copy of the present list without entry `skip`, with room for one more; NULL when memory is out. */
-static struct bus_list *bus_list_copy_locked(const struct tide_bus *bus, const struct bus_registration *skip)
+/** A private copy of the present list without entry `skip`, with room for one more; NULL when
+ * memory is out. */
+static struct bus_list *bus_list_copy_locked(const struct tide_bus *bus,
+					     const struct bus_registration *skip)
 {
 	size_t count = bus->list ? bus->list->count : 0;
-	struct bus_list *list = alloc_zero(1, sizeof(struct bus_list) + (count + 1) * sizeof(struct bus_registration));
+	struct bus_list *list = alloc_zero(
+		1, sizeof(struct bus_list) + (count + 1) * sizeof(struct bus_registration));
 	if (!list)
 		return NULL;
 	list->users = 1;
 	for (size_t i = 0; i < count; i++)
-		if (&bus->list->entries[i] != skip && !atomic_load(&bus->list->entries[i].is_struck))
+		if (&bus->list->entries[i] != skip &&
+		    !atomic_load(&bus->list->entries[i].is_struck))
 			list->entries[list->count++] = bus->list->entries[i];
 	return list;
 }
 
-static tide_status bus_add(struct tide_bus *bus, const char *event_type, tide_bus_handler *handler, void *self,
-			   struct tide_error *err)
+static tide_status bus_add(struct tide_bus *bus, const char *event_type, tide_bus_handler *handler,
+			   void *self, struct tide_error *err)
 {
 	if (!bus || !handler)
-		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null", bus ? "handler" : "bus");
+		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null",
+				 bus ? "handler" : "bus");
+
 	mutex_lock(&bus->lock);
 	struct bus_list *list = bus_list_copy_locked(bus, NULL);
 	if (list) {
@@ -113,18 +121,20 @@ static tide_status bus_add(struct tide_bus *bus, const char *event_type, tide_bu
 		bus_list_release_locked(bus->list);
 		bus->list = list;
 	}
+
 	mutex_unlock(&bus->lock);
 	return list ? TIDE_OK : alloc_fail(err);
 }
 
-tide_status tide_bus_subscribe(struct tide_bus *bus, const char *event_type, tide_bus_handler *handler, void *self,
-			       struct tide_error *err)
+tide_status tide_bus_subscribe(struct tide_bus *bus, const char *event_type,
+			       tide_bus_handler *handler, void *self, struct tide_error *err)
 {
 	tide_status status = name_check_type(event_type, "event_type", err);
 	return status == TIDE_OK ? bus_add(bus, event_type, handler, self, err) : status;
 }
 
-tide_status tide_bus_subscribe_all(struct tide_bus *bus, tide_bus_handler *handler, void *self, struct tide_error *err)
+tide_status tide_bus_subscribe_all(struct tide_bus *bus, tide_bus_handler *handler, void *self,
+				   struct tide_error *err)
 {
 	return bus_add(bus, "", handler, self, err);
 }
@@ -140,14 +150,15 @@ static void bus_drop_locked(struct tide_bus *bus, struct bus_registration *entry
 	bus->list = list;
 }
 
-static bool bus_remove(struct tide_bus *bus, const char *event_type, tide_bus_handler *handler, void *self)
+static bool bus_remove(struct tide_bus *bus, const char *event_type, tide_bus_handler *handler,
+		       void *self)
 {
 	bool is_found = false;
 	mutex_lock(&bus->lock);
 	for (size_t i = 0; bus->list && i < bus->list->count && !is_found; i++) {
 		struct bus_registration *entry = &bus->list->entries[i];
-		if (entry->handler != handler || entry->self != self || atomic_load(&entry->is_struck) ||
-		    strcmp(entry->event_type, event_type) != 0)
+		if (entry->handler != handler || entry->self != self ||
+		    atomic_load(&entry->is_struck) || strcmp(entry->event_type, event_type) != 0)
 			continue;
 		is_found = true;
 		bus_drop_locked(bus, entry);
@@ -156,7 +167,8 @@ static bool bus_remove(struct tide_bus *bus, const char *event_type, tide_bus_ha
 	return is_found;
 }
 
-bool tide_bus_unsubscribe(struct tide_bus *bus, const char *event_type, tide_bus_handler *handler, void *self)
+bool tide_bus_unsubscribe(struct tide_bus *bus, const char *event_type, tide_bus_handler *handler,
+			  void *self)
 {
 	return bus && event_type && *event_type && bus_remove(bus, event_type, handler, self);
 }
@@ -190,9 +202,10 @@ void tide_bus_clear(struct tide_bus *bus)
 	mutex_unlock(&bus->lock);
 }
 
-/* ---- Dispatch ------------------------------------------------------------------------------------------------ */
+/* ---- Dispatch -------------------------------------------------------------------------------- */
 
-static bool bus_calls(const struct bus_registration *entry, const struct tide_event *event, bool wildcards)
+static bool bus_calls(const struct bus_registration *entry, const struct tide_event *event,
+		      bool wildcards)
 {
 	if (atomic_load(&entry->is_struck))
 		return false;
@@ -216,8 +229,10 @@ static void bus_call(const struct bus_list *list, const struct tide_event *event
 			continue;
 		}
 		done->handler_errors++;
-		log_at(TIDE_LOG_ERROR, "bus", "handler failed", "event_type='%.*s' position=%" PRId64 " error=%s",
-		       (int)event->event_type.size, event->event_type.data, event->position, tide_status_name(status));
+		log_at(TIDE_LOG_ERROR, "bus", "handler failed",
+		       "event_type='%.*s' position=%" PRId64 " error=%s",
+		       (int)event->event_type.size, event->event_type.data, event->position,
+		       tide_status_name(status));
 	}
 }
 
@@ -263,7 +278,8 @@ static void bus_ring(struct tide_bus *bus)
 	mutex_unlock(&bus->lock);
 }
 
-static void bus_dispatch_all(struct tide_bus *bus, const struct tide_event *const *events, size_t count)
+static void bus_dispatch_all(struct tide_bus *bus, const struct tide_event *const *events,
+			     size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		bus_dispatch(bus, events[i]);
@@ -271,14 +287,15 @@ static void bus_dispatch_all(struct tide_bus *bus, const struct tide_event *cons
 		bus_ring(bus);
 }
 
-static tide_status bus_check(struct tide_bus *bus, const struct tide_event *const *events, size_t count,
-			     struct tide_error *err)
+static tide_status bus_check(struct tide_bus *bus, const struct tide_event *const *events,
+			     size_t count, struct tide_error *err)
 {
 	if (!bus || (!events && count))
 		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null", bus ? "events" : "bus");
 	for (size_t i = 0; i < count; i++)
 		if (!events[i] || !events[i]->event_type.data)
-			return tide_fail(err, TIDE_ARGUMENT, "event %zu must not be null or without event_type", i);
+			return tide_fail(err, TIDE_ARGUMENT,
+					 "event %zu must not be null or without event_type", i);
 	mutex_lock(&bus->lock);
 	bool is_shut_down = bus->is_shut_down;
 	mutex_unlock(&bus->lock);
@@ -287,8 +304,8 @@ static tide_status bus_check(struct tide_bus *bus, const struct tide_event *cons
 	return TIDE_OK;
 }
 
-tide_status tide_bus_publish(struct tide_bus *bus, const struct tide_event *const *events, size_t count,
-			     struct tide_error *err)
+tide_status tide_bus_publish(struct tide_bus *bus, const struct tide_event *const *events,
+			     size_t count, struct tide_error *err)
 {
 	tide_status status = bus_check(bus, events, count, err);
 	if (status == TIDE_OK)
@@ -296,7 +313,7 @@ tide_status tide_bus_publish(struct tide_bus *bus, const struct tide_event *cons
 	return status;
 }
 
-/* ---- In the background --------------------------------------------------------------------------------------- */
+/* ---- In the background ----------------------------------------------------------------------- */
 
 static void bus_task_free(struct bus_task *task)
 {
@@ -307,11 +324,13 @@ static void bus_task_free(struct bus_task *task)
 
 static struct bus_task *bus_task_new(const struct tide_event *const *events, size_t count)
 {
-	struct bus_task *task = alloc_zero(1, sizeof(struct bus_task) + count * sizeof(task->events[0]));
+	struct bus_task *task =
+		alloc_zero(1, sizeof(struct bus_task) + count * sizeof(task->events[0]));
 	if (!task)
 		return NULL;
 	for (; task->count < count; task->count++) {
-		if (tide_event_copy(events[task->count], &task->events[task->count], NULL) != TIDE_OK) {
+		if (tide_event_copy(events[task->count], &task->events[task->count], NULL) !=
+		    TIDE_OK) {
 			bus_task_free(task);
 			return NULL;
 		}
@@ -363,8 +382,10 @@ static bool bus_queue_locked(struct tide_bus *bus, struct bus_task *task)
 {
 	if (bus->waiting >= BUS_WAITING_MAX)
 		return false;
-	if (!bus->thread.is_started && thread_start(&bus->thread, "tide-bus", bus_run, bus, NULL) != TIDE_OK)
+	if (!bus->thread.is_started &&
+	    thread_start(&bus->thread, "tide-bus", bus_run, bus, NULL) != TIDE_OK)
 		return false;
+
 	if (bus->last)
 		bus->last->next = task;
 	else
@@ -376,7 +397,8 @@ static bool bus_queue_locked(struct tide_bus *bus, struct bus_task *task)
 }
 
 /** Take a task in; `*ret_inline` says that the caller has to run it. */
-static tide_status bus_accept(struct tide_bus *bus, struct bus_task *task, bool *ret_inline, struct tide_error *err)
+static tide_status bus_accept(struct tide_bus *bus, struct bus_task *task, bool *ret_inline,
+			      struct tide_error *err)
 {
 	mutex_lock(&bus->lock);
 	bool is_shut_down = bus->is_shut_down;
@@ -386,18 +408,22 @@ static tide_status bus_accept(struct tide_bus *bus, struct bus_task *task, bool 
 		bus->running += *ret_inline;
 	}
 	mutex_unlock(&bus->lock);
-	return is_shut_down ? tide_fail(err, TIDE_SHUTTING_DOWN, "the bus has been shut down") : TIDE_OK;
+	return is_shut_down ? tide_fail(err, TIDE_SHUTTING_DOWN, "the bus has been shut down")
+			    : TIDE_OK;
 }
 
-tide_status tide_bus_publish_background(struct tide_bus *bus, const struct tide_event *const *events, size_t count,
+tide_status tide_bus_publish_background(struct tide_bus *bus,
+					const struct tide_event *const *events, size_t count,
 					struct tide_error *err)
 {
 	tide_status status = bus_check(bus, events, count, err);
 	if (status != TIDE_OK || count == 0)
 		return status;
+
 	struct bus_task *task = bus_task_new(events, count);
 	if (!task)
 		return alloc_fail(err);
+
 	bool is_inline = false;
 	status = bus_accept(bus, task, &is_inline, err);
 	if (status != TIDE_OK) {
@@ -409,7 +435,7 @@ tide_status tide_bus_publish_background(struct tide_bus *bus, const struct tide_
 	return status;
 }
 
-/* ---- Opening and closing ------------------------------------------------------------------------------------- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 tide_status tide_bus_open(struct tide_bus **ret, struct tide_error *err)
 {
@@ -432,6 +458,7 @@ static int64_t bus_discard(struct tide_bus *bus)
 	bus->first = bus->last = NULL;
 	bus->waiting = 0;
 	mutex_unlock(&bus->lock);
+
 	int64_t count = 0;
 	while (task) {
 		struct bus_task *next = task->next;
@@ -450,12 +477,15 @@ static bool bus_is_calling_me(const struct tide_bus *bus)
 	return false;
 }
 
-tide_status tide_bus_shutdown(struct tide_bus *bus, double seconds, int64_t *ret_discarded, struct tide_error *err)
+tide_status tide_bus_shutdown(struct tide_bus *bus, double seconds, int64_t *ret_discarded,
+			      struct tide_error *err)
 {
 	if (!bus || seconds != seconds)
-		return tide_fail(err, TIDE_ARGUMENT, bus ? "seconds must be a number" : "bus must not be null");
+		return tide_fail(err, TIDE_ARGUMENT,
+				 bus ? "seconds must be a number" : "bus must not be null");
 	if (bus_is_calling_me(bus))
 		return tide_fail(err, TIDE_DEADLOCK, "a handler cannot shut its bus down");
+
 	int64_t limit = ns_of_seconds(seconds < 0 ? BUS_SHUTDOWN_SECONDS : seconds);
 	struct mono_time deadline = mono_add(clock_mono(&clock_system), limit);
 	mutex_lock(&bus->lock);
@@ -464,6 +494,7 @@ tide_status tide_bus_shutdown(struct tide_bus *bus, double seconds, int64_t *ret
 		if (!cond_wait_until(&bus->changed, &bus->lock, deadline))
 			break;
 	mutex_unlock(&bus->lock);
+
 	int64_t discarded = bus_discard(bus);
 	if (ret_discarded)
 		*ret_discarded = discarded;
@@ -497,9 +528,10 @@ struct tide_bus_stats tide_bus_stats(struct tide_bus *bus)
 	return stats;
 }
 
-/* ---- Bells --------------------------------------------------------------------------------------------------- */
+/* ---- Bells ----------------------------------------------------------------------------------- */
 
-static void bus_add_bell_locked(struct tide_bus *bus, struct bus_bell *bell) TIDE_REQUIRES(bus->lock)
+static void bus_add_bell_locked(struct tide_bus *bus, struct bus_bell *bell)
+	TIDE_REQUIRES(bus->lock)
 {
 	bell->users = 0;
 	bell->is_leaving = false;
@@ -516,7 +548,8 @@ static struct bus_bell **bus_find_bell_locked(struct tide_bus *bus, const struct
 	return place;
 }
 
-static void bus_remove_bell_locked(struct tide_bus *bus, struct bus_bell *bell) TIDE_REQUIRES(bus->lock)
+static void bus_remove_bell_locked(struct tide_bus *bus, struct bus_bell *bell)
+	TIDE_REQUIRES(bus->lock)
 {
 	if (!*bus_find_bell_locked(bus, bell))
 		return;
@@ -545,11 +578,13 @@ void tide_bus_set_bell(struct tide_bus *bus, void (*ring)(void *self), void *sel
 	if (!bus)
 		return;
 	mutex_lock(&bus->lock);
+
 	while (bus->is_setting_bell)
 		cond_wait(&bus->changed, &bus->lock);
 	bus->is_setting_bell = true;
 	bus_remove_bell_locked(bus, &bus->user_bell);
 	bus->user_bell = (struct bus_bell){ .ring = ring, .self = self };
+
 	if (ring)
 		bus_add_bell_locked(bus, &bus->user_bell);
 	bus->is_setting_bell = false;

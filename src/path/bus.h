@@ -16,7 +16,8 @@ struct bus_bell {
 };
 
 void bus_add_bell(struct tide_bus *bus, struct bus_bell *bell);
-/** It has stopped ringing when this returns; one that was not added is allowed. Not from inside a ring. */
+/** It has stopped ringing when this returns; one that was not added is allowed. Not from inside a
+ * ring. */
 void bus_remove_bell(struct tide_bus *bus, struct bus_bell *bell);
 
 #endif

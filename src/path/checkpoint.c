@@ -16,12 +16,14 @@
 #include "core/text.h"
 
 /* Its page has not ended, and no timer cuts it. */
-static bool progress_waits_for_page(const struct progress *progress, const struct tide_subscription_config *config)
+static bool progress_waits_for_page(const struct progress *progress,
+				    const struct tide_subscription_config *config)
 {
 	return progress->unsaved > 0 && config->checkpoint_strategy == TIDE_EVERY_BATCH;
 }
 
-struct mono_time progress_due_at(const struct progress *progress, const struct tide_subscription_config *config)
+struct mono_time progress_due_at(const struct progress *progress,
+				 const struct tide_subscription_config *config)
 {
 	if (!progress->is_dirty || progress_waits_for_page(progress, config))
 		return MONO_NEVER;
@@ -40,15 +42,17 @@ bool progress_is_due(const struct progress *progress, const struct tide_subscrip
 	return now.ns >= progress_due_at(progress, config).ns;
 }
 
-void progress_start(struct progress *progress, tide_position position, const struct tide_checkpoint_known *stored,
-		    struct mono_time now)
+void progress_start(struct progress *progress, tide_position position,
+		    const struct tide_checkpoint_known *stored, struct mono_time now)
 {
 	*progress = (struct progress){ .position = position, .stored = *stored, .saved_at = now };
-	/* a start behind what is stored is no news: an event that fails there must not take the row back */
+	/* a start behind what is stored is no news: an event that fails there must not take the row
+	 * back */
 	progress->is_dirty = position > (stored->has_position ? stored->position : 0);
 }
 
-enum row_finding row_compare(const struct tide_checkpoint_known *known, const struct tide_checkpoint_known *found)
+enum row_finding row_compare(const struct tide_checkpoint_known *known,
+			     const struct tide_checkpoint_known *found)
 {
 	if (known->has_row && !found->has_row)
 		return ROW_OTHER;
@@ -83,7 +87,8 @@ void progress_count(struct progress *progress, const struct tide_event *event)
 void progress_saved(struct progress *progress, struct mono_time now)
 {
 	progress->stored = (struct tide_checkpoint_known){ true, true, progress->position,
-							   progress->stored.events_processed + progress->unsaved };
+							   progress->stored.events_processed +
+								   progress->unsaved };
 	progress->stored_anchor = progress->anchor;
 	progress->unsaved = 0;
 	progress->is_dirty = false;

@@ -13,11 +13,12 @@ struct progress {
 	int64_t unsaved;                /* events processed since the last save */
 	struct tide_uuid last_event_id; /* of the last one of them; nil: none since the last save */
 	char last_event_type[TIDE_NAME_MAX + 1];
-	bool is_dirty;                       /* position or counts differ from what is saved */
-	struct mono_time saved_at;           /* or when the run began */
-	struct tide_checkpoint_known stored; /* the row as it was read at the start, or written last */
-	struct tide_anchor anchor;           /* the greatest event known at or below the position */
-	struct tide_anchor stored_anchor;    /* the one in the row; position 0: none that is known */
+	bool is_dirty;             /* position or counts differ from what is saved */
+	struct mono_time saved_at; /* or when the run began */
+	/* the row as it was read at the start, or written last */
+	struct tide_checkpoint_known stored;
+	struct tide_anchor anchor;        /* the greatest event known at or below the position */
+	struct tide_anchor stored_anchor; /* the one in the row; position 0: none that is known */
 };
 
 /** What a row is, seen from the one that was read or written last under the same ownership. */
@@ -27,7 +28,8 @@ enum row_finding {
 	ROW_OTHER  /* higher, or gone: nobody may do that but its owner */
 };
 
-enum row_finding row_compare(const struct tide_checkpoint_known *known, const struct tide_checkpoint_known *found);
+enum row_finding row_compare(const struct tide_checkpoint_known *known,
+			     const struct tide_checkpoint_known *found);
 
 /** What just happened. */
 enum progress_moment { PROGRESS_AFTER_EVENT, PROGRESS_AFTER_PAGE, PROGRESS_IDLE };
@@ -36,10 +38,11 @@ enum progress_moment { PROGRESS_AFTER_EVENT, PROGRESS_AFTER_PAGE, PROGRESS_IDLE 
 bool progress_is_due(const struct progress *progress, const struct tide_subscription_config *config,
 		     enum progress_moment moment, struct mono_time now);
 /** When the timer asks for one, MONO_NEVER when it never does. */
-struct mono_time progress_due_at(const struct progress *progress, const struct tide_subscription_config *config);
+struct mono_time progress_due_at(const struct progress *progress,
+				 const struct tide_subscription_config *config);
 
-void progress_start(struct progress *progress, tide_position position, const struct tide_checkpoint_known *stored,
-		    struct mono_time now);
+void progress_start(struct progress *progress, tide_position position,
+		    const struct tide_checkpoint_known *stored, struct mono_time now);
 void progress_move(struct progress *progress, tide_position position);
 /** An event was met: the position stands on it, unless it stands on a later one. */
 void progress_stand(struct progress *progress, struct tide_anchor anchor);

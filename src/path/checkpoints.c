@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The checkpoint repository: rows by projection name, as a user asks for them. Subscriptions write through
- * path/checkpoint.c with their ownership as a fence; calls from here carry none.
+ * The checkpoint repository: rows by projection name, as a user asks for them. Subscriptions write
+ * through path/checkpoint.c with their ownership as a fence; calls from here carry none.
  */
 #include "path/checkpoints.h"
 
@@ -13,20 +13,23 @@
 #include "sys/alloc.h"
 #include "sys/log.h"
 
-tide_status tide_checkpoints_open(const char *url, const struct tide_store_options *options, struct tide_store *store,
-				  struct tide_checkpoints **ret, struct tide_error *err)
+tide_status tide_checkpoints_open(const char *url, const struct tide_store_options *options,
+				  struct tide_store *store, struct tide_checkpoints **ret,
+				  struct tide_error *err)
 {
 	if (!store || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", store ? "ret" : "store");
 	struct tide_checkpoints *checkpoints = alloc_zero(1, sizeof *checkpoints);
 	if (!checkpoints)
 		return alloc_fail(err);
+
 	checkpoints->feed = checkpoints->database = store;
 	tide_status status = TIDE_OK;
 	if (url) {
 		status = tide_store_open(url, options, &checkpoints->database, err);
 		checkpoints->owns_database = status == TIDE_OK;
 	}
+
 	if (status == TIDE_OK)
 		*ret = checkpoints;
 	else
@@ -44,8 +47,8 @@ void tide_checkpoints_close(struct tide_checkpoints *checkpoints)
 }
 
 /* Every call begins the same way: a handle, a name, a session. */
-static tide_status checkpoints_begin(struct tide_checkpoints *checkpoints, const char *name, void **ret_session,
-				     struct tide_error *err)
+static tide_status checkpoints_begin(struct tide_checkpoints *checkpoints, const char *name,
+				     void **ret_session, struct tide_error *err)
 {
 	if (!checkpoints)
 		return tide_fail(err, TIDE_ARGUMENT, "checkpoints is NULL");
@@ -63,8 +66,8 @@ static tide_status checkpoints_need(const void *ret, struct tide_error *err)
 	return ret ? TIDE_OK : tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
 }
 
-tide_status tide_checkpoints_load(struct tide_checkpoints *checkpoints, const char *name, struct tide_checkpoint *ret,
-				  struct tide_error *err)
+tide_status tide_checkpoints_load(struct tide_checkpoints *checkpoints, const char *name,
+				  struct tide_checkpoint *ret, struct tide_error *err)
 {
 	void *session;
 	tide_status status = checkpoints_need(ret, err);
@@ -80,8 +83,8 @@ tide_status tide_checkpoints_load(struct tide_checkpoints *checkpoints, const ch
 	return status;
 }
 
-tide_status tide_checkpoints_get(struct tide_checkpoints *checkpoints, const char *name, struct tide_uuid *ret,
-				 struct tide_error *err)
+tide_status tide_checkpoints_get(struct tide_checkpoints *checkpoints, const char *name,
+				 struct tide_uuid *ret, struct tide_error *err)
 {
 	struct tide_checkpoint row;
 	tide_status status = checkpoints_need(ret, err);
@@ -94,8 +97,8 @@ tide_status tide_checkpoints_get(struct tide_checkpoints *checkpoints, const cha
 	return status;
 }
 
-tide_status tide_checkpoints_position(struct tide_checkpoints *checkpoints, const char *name, tide_position *ret,
-				      struct tide_error *err)
+tide_status tide_checkpoints_position(struct tide_checkpoints *checkpoints, const char *name,
+				      tide_position *ret, struct tide_error *err)
 {
 	struct tide_checkpoint row;
 	tide_status status = checkpoints_need(ret, err);
@@ -108,7 +111,8 @@ tide_status tide_checkpoints_position(struct tide_checkpoints *checkpoints, cons
 	return status;
 }
 
-static tide_status checkpoints_write(struct tide_checkpoints *checkpoints, const struct tide_checkpoint_write *write,
+static tide_status checkpoints_write(struct tide_checkpoints *checkpoints,
+				     const struct tide_checkpoint_write *write,
 				     struct tide_error *err)
 {
 	void *session;
@@ -124,18 +128,21 @@ static tide_status checkpoints_check_event(const struct tide_uuid *event_id, con
 					   struct tide_error *err)
 {
 	if (!event_id != !event_type)
-		return tide_fail(err, TIDE_ARGUMENT, "%s goes without %s", event_id ? "event_id" : "event_type",
+		return tide_fail(err, TIDE_ARGUMENT, "%s goes without %s",
+				 event_id ? "event_id" : "event_type",
 				 event_id ? "event_type" : "event_id");
 	if (event_id && tide_uuid_is_nil(event_id))
 		return tide_fail(err, TIDE_ARGUMENT, "event_id is the nil UUID");
 	size_t size = event_type ? strlen(event_type) : 1;
 	if (size == 0 || size > TIDE_NAME_MAX)
-		return tide_fail(err, TIDE_ARGUMENT, "event_type has %zu bytes, expected 1 to %d", size, TIDE_NAME_MAX);
+		return tide_fail(err, TIDE_ARGUMENT, "event_type has %zu bytes, expected 1 to %d",
+				 size, TIDE_NAME_MAX);
 	return TIDE_OK;
 }
 
 tide_status tide_checkpoints_update(struct tide_checkpoints *checkpoints, const char *name,
-				    const struct tide_uuid *event_id, const char *event_type, struct tide_error *err)
+				    const struct tide_uuid *event_id, const char *event_type,
+				    struct tide_error *err)
 {
 	if (!event_id)
 		return tide_fail(err, TIDE_ARGUMENT, "event_id is NULL");
@@ -154,19 +161,24 @@ tide_status tide_checkpoints_save(struct tide_checkpoints *checkpoints, const ch
 	if (!progress)
 		return tide_fail(err, TIDE_ARGUMENT, "progress is NULL");
 	if (progress->position < 0)
-		return tide_fail(err, TIDE_ARGUMENT, "position %lld is negative", (long long)progress->position);
+		return tide_fail(err, TIDE_ARGUMENT, "position %lld is negative",
+				 (long long)progress->position);
 	if (progress->count < 0)
-		return tide_fail(err, TIDE_ARGUMENT, "count %lld is negative", (long long)progress->count);
+		return tide_fail(err, TIDE_ARGUMENT, "count %lld is negative",
+				 (long long)progress->count);
+
 	tide_status status = checkpoints_check_event(progress->event_id, progress->event_type, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct tide_checkpoint_write write = {
 		.name = name, .has_position = true, .progress = *progress, .now = tide_time_now()
 	};
 	return checkpoints_write(checkpoints, &write, err);
 }
 
-tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const char *name, struct tide_error *err)
+tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const char *name,
+				   struct tide_error *err)
 {
 	void *session;
 	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
@@ -190,16 +202,17 @@ static tide_position checkpoints_position_of(const struct tide_dead_letter *lett
 	return position > 0 ? position : INT64_MAX;
 }
 
-static tide_status checkpoints_drop_letters(const struct tide_store *database, void *session, const char *name,
-					    tide_position above, int64_t *ret, struct tide_error *err)
+static tide_status checkpoints_drop_letters(const struct tide_store *database, void *session,
+					    const char *name, tide_position above, int64_t *ret,
+					    struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
-	struct tide_dead_letter_filter filter = {
-		.projection_name = name,
-		.statuses = { [TIDE_DEAD_LETTER_FAILED] = true, [TIDE_DEAD_LETTER_RETRYING] = true },
-		.limit = -1,
-		.oldest_first = true
-	};
+	struct tide_dead_letter_filter filter = { .projection_name = name,
+						  .statuses = { [TIDE_DEAD_LETTER_FAILED] = true,
+								[TIDE_DEAD_LETTER_RETRYING] =
+									true },
+						  .limit = -1,
+						  .oldest_first = true };
 	struct tide_dead_letter_list list = { 0 };
 	tide_status status = ops->dead_letter_list(session, &filter, &list, err);
 	for (size_t i = 0; status == TIDE_OK && i < list.count; i++) {
@@ -210,6 +223,7 @@ static tide_status checkpoints_drop_letters(const struct tide_store *database, v
 		if (status == TIDE_NOT_FOUND || status == TIDE_STATE)
 			status = TIDE_OK; /* somebody was faster */
 	}
+
 	tide_dead_letters_free(&list);
 	return status;
 }
@@ -229,6 +243,7 @@ static tide_status checkpoints_reset_joined(const struct tide_store *database, v
 	tide_status status = backend->store.begin(session, err);
 	if (status != TIDE_OK)
 		return status;
+
 	reset->letters = 0;
 	status = reset->function(reset->self, backend->store.connection(session), err);
 	if (status == TIDE_OK)
@@ -236,7 +251,8 @@ static tide_status checkpoints_reset_joined(const struct tide_store *database, v
 	if (status == TIDE_OK)
 		status = backend->checkpoint.reset(session, reset->name, err);
 	if (status == TIDE_OK)
-		status = checkpoints_drop_letters(database, session, reset->name, 0, &reset->letters, err);
+		status = checkpoints_drop_letters(database, session, reset->name, 0,
+						  &reset->letters, err);
 	if (status == TIDE_OK)
 		status = backend->store.commit(session, err);
 	if (status != TIDE_OK)
@@ -245,9 +261,9 @@ static tide_status checkpoints_reset_joined(const struct tide_store *database, v
 }
 
 /*
- * The ownership is taken in a transaction of its own. So an owner that has a transaction open is fenced when it wants to
- * commit, and gives back the locks that the reset waits for, instead of waiting for the reset's; and nobody begins to
- * project before it is done.
+ * The ownership is taken in a transaction of its own. So an owner that has a transaction open is
+ * fenced when it wants to commit, and gives back the locks that the reset waits for, instead of
+ * waiting for the reset's; and nobody begins to project before it is done.
  */
 static tide_status checkpoints_reset_owned(const struct tide_store *database, void *session,
 					   struct checkpoints_reset *reset, struct tide_error *err)
@@ -260,6 +276,7 @@ static tide_status checkpoints_reset_owned(const struct tide_store *database, vo
 		status = ops->lease_seize(session, reset->name, &fence.owner, &lease, err);
 	if (status != TIDE_OK)
 		return status;
+
 	fence.epoch = lease.epoch;
 	status = checkpoints_reset_joined(database, session, reset, err);
 	if (ops->lease_seize && status != TIDE_CONNECTION_LOST)
@@ -268,7 +285,8 @@ static tide_status checkpoints_reset_owned(const struct tide_store *database, vo
 }
 
 tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, const char *name,
-					tide_status (*function)(void *self, void *connection, struct tide_error *err),
+					tide_status (*function)(void *self, void *connection,
+								struct tide_error *err),
 					void *self, struct tide_error *err)
 {
 	void *session;
@@ -277,22 +295,26 @@ tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, co
 		status = checkpoints_begin(checkpoints, name, &session, err);
 	if (status != TIDE_OK)
 		return status;
+
 	const struct tide_store *database = checkpoints->database;
 	struct checkpoints_reset reset = { name, function, self, 0 };
 	if (database->backend->store.begin)
 		status = checkpoints_reset_owned(database, session, &reset, err);
 	else
-		status = tide_fail(err, TIDE_UNSUPPORTED, "'%s' has no transactions to share", database->url);
+		status = tide_fail(err, TIDE_UNSUPPORTED, "'%s' has no transactions to share",
+				   database->url);
 	store_return(checkpoints->database, session, status);
 	if (status == TIDE_OK)
-		log_at(TIDE_LOG_NOTICE, "checkpoint", "checkpoint reset with its read model", "name='%s'", name);
+		log_at(TIDE_LOG_NOTICE, "checkpoint", "checkpoint reset with its read model",
+		       "name='%s'", name);
 	if (status == TIDE_OK && reset.letters)
-		log_at(TIDE_LOG_WARNING, "checkpoint", "unresolved dead letters were deleted with their read model",
+		log_at(TIDE_LOG_WARNING, "checkpoint",
+		       "unresolved dead letters were deleted with their read model",
 		       "name='%s' count=%lld", name, (long long)reset.letters);
 	return status;
 }
 
-/* ---- What positions stand on --------------------------------------------------------------------------------- */
+/* ---- What positions stand on ----------------------------------------------------------------- */
 
 /** A row with sessions on its database and its feed. */
 struct checkpoints_look {
@@ -322,28 +344,34 @@ static void checkpoints_look_end(struct checkpoints_look *look, tide_status stat
 	store_return(look->checkpoints->database, look->session, status);
 }
 
-tide_status tide_checkpoints_verify(struct tide_checkpoints *checkpoints, const char *name, struct tide_error *err)
+tide_status tide_checkpoints_verify(struct tide_checkpoints *checkpoints, const char *name,
+				    struct tide_error *err)
 {
 	struct checkpoints_look look;
 	tide_status status = checkpoints_look_begin(checkpoints, name, &look, err);
 	if (status != TIDE_OK)
 		return status;
-	struct anchor_look anchor = { checkpoints->feed, look.feed_session, checkpoints->database, look.session,
-				      &look.row };
+	struct anchor_look anchor = { checkpoints->feed, look.feed_session, checkpoints->database,
+				      look.session, &look.row };
 	status = anchor_verify(&anchor, err);
 	checkpoints_look_end(&look, status);
 	return status;
 }
 
-static tide_status checkpoints_stand(struct checkpoints_look *look, struct tide_anchor *ret, struct tide_error *err)
+static tide_status checkpoints_stand(struct checkpoints_look *look, struct tide_anchor *ret,
+				     struct tide_error *err)
 {
 	struct tide_checkpoints *checkpoints = look->checkpoints;
 	const struct tide_checkpoint *row = &look->row;
 	if (!row->has_position)
-		return tide_fail(err, TIDE_NOT_FOUND, "checkpoint '%s' has no position", row->projection_name);
-	tide_status status = anchor_find(checkpoints->feed, look->feed_session, row->position, ret, err);
+		return tide_fail(err, TIDE_NOT_FOUND, "checkpoint '%s' has no position",
+				 row->projection_name);
+
+	tide_status status =
+		anchor_find(checkpoints->feed, look->feed_session, row->position, ret, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct tide_checkpoint_write write = { .name = row->projection_name,
 					       .has_position = true,
 					       .progress = { .position = row->position },
@@ -352,50 +380,58 @@ static tide_status checkpoints_stand(struct checkpoints_look *look, struct tide_
 	return checkpoints_ops(checkpoints)->save(look->session, NULL, &write, err);
 }
 
-tide_status tide_checkpoints_accept(struct tide_checkpoints *checkpoints, const char *name, struct tide_anchor *ret,
-				    struct tide_error *err)
+tide_status tide_checkpoints_accept(struct tide_checkpoints *checkpoints, const char *name,
+				    struct tide_anchor *ret, struct tide_error *err)
 {
 	struct checkpoints_look look;
 	struct tide_anchor anchor = { 0 };
 	tide_status status = checkpoints_look_begin(checkpoints, name, &look, err);
 	if (status != TIDE_OK)
 		return status;
+
 	status = checkpoints_stand(&look, &anchor, err);
 	checkpoints_look_end(&look, status);
 	if (status == TIDE_OK && ret)
 		*ret = anchor;
 	if (status == TIDE_OK)
-		log_at(TIDE_LOG_NOTICE, "checkpoint", "store accepted as it is", "name='%s' position=%lld anchor=%lld",
-		       name, (long long)look.row.position, (long long)anchor.position);
+		log_at(TIDE_LOG_NOTICE, "checkpoint", "store accepted as it is",
+		       "name='%s' position=%lld anchor=%lld", name, (long long)look.row.position,
+		       (long long)anchor.position);
 	return status;
 }
 
-/* ---- Going back ---------------------------------------------------------------------------------------------- */
+/* ---- Going back ------------------------------------------------------------------------------ */
 
-static tide_status checkpoints_check_back(const struct tide_checkpoint *row, const char *name, tide_position position,
-					  struct tide_error *err)
+static tide_status checkpoints_check_back(const struct tide_checkpoint *row, const char *name,
+					  tide_position position, struct tide_error *err)
 {
 	tide_position stored = row->has_position ? row->position : 0;
 	if (position <= stored)
 		return TIDE_OK;
-	return tide_fail(err, TIDE_ARGUMENT, "'%s' is at position %lld, %lld is above it: rewind goes back", name,
+	return tide_fail(err, TIDE_ARGUMENT,
+			 "'%s' is at position %lld, %lld is above it: rewind goes back", name,
 			 (long long)stored, (long long)position);
 }
 
-static tide_status checkpoints_rewind(const struct tide_store *database, void *session, const char *name,
-				      tide_position position, int64_t *ret_deleted, struct tide_error *err)
+static tide_status checkpoints_rewind(const struct tide_store *database, void *session,
+				      const char *name, tide_position position,
+				      int64_t *ret_deleted, struct tide_error *err)
 {
 	const struct tide_backend *backend = database->backend;
-	struct tide_checkpoint_write write = {
-		.name = name, .has_position = true, .progress = { .position = position }, .now = tide_time_now()
-	};
+	struct tide_checkpoint_write write = { .name = name,
+					       .has_position = true,
+					       .progress = { .position = position },
+					       .now = tide_time_now() };
 	bool joins = backend->store.begin != NULL;
 	tide_status status = joins ? backend->store.begin(session, err) : TIDE_OK;
 	if (status != TIDE_OK)
 		return status;
-	status = backend->checkpoint.save(session, NULL, &write, err); /* first: it waits for what its owner writes */
+
+	/* first: it waits for what its owner writes */
+	status = backend->checkpoint.save(session, NULL, &write, err);
 	if (status == TIDE_OK)
-		status = checkpoints_drop_letters(database, session, name, position, ret_deleted, err);
+		status = checkpoints_drop_letters(database, session, name, position, ret_deleted,
+						  err);
 	if (status == TIDE_OK && joins)
 		status = backend->store.commit(session, err);
 	if (status != TIDE_OK && joins)
@@ -403,38 +439,46 @@ static tide_status checkpoints_rewind(const struct tide_store *database, void *s
 	return status;
 }
 
-tide_status tide_checkpoints_rewind(struct tide_checkpoints *checkpoints, const char *name, tide_position position,
-				    int64_t *ret_deleted, struct tide_error *err)
+tide_status tide_checkpoints_rewind(struct tide_checkpoints *checkpoints, const char *name,
+				    tide_position position, int64_t *ret_deleted,
+				    struct tide_error *err)
 {
 	void *session;
 	struct tide_checkpoint row;
 	int64_t deleted = 0;
 	if (position < 0)
-		return tide_fail(err, TIDE_ARGUMENT, "position %lld is negative", (long long)position);
+		return tide_fail(err, TIDE_ARGUMENT, "position %lld is negative",
+				 (long long)position);
+
 	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
 	if (status != TIDE_OK)
 		return status;
+
 	status = checkpoints_ops(checkpoints)->load(session, name, &row, err);
 	if (status == TIDE_OK)
 		status = checkpoints_check_back(&row, name, position, err);
 	if (status == TIDE_OK)
-		status = checkpoints_rewind(checkpoints->database, session, name, position, &deleted, err);
+		status = checkpoints_rewind(checkpoints->database, session, name, position,
+					    &deleted, err);
 	store_return(checkpoints->database, session, status);
 	if (status != TIDE_OK)
 		return status;
+
 	log_at(TIDE_LOG_NOTICE, "checkpoint", "checkpoint rewound",
-	       "name='%s' position=%lld was=%lld dead_letters=%lld", name, (long long)position, (long long)row.position,
-	       (long long)deleted);
+	       "name='%s' position=%lld was=%lld dead_letters=%lld", name, (long long)position,
+	       (long long)row.position, (long long)deleted);
 	if (ret_deleted)
 		*ret_deleted = deleted;
 	return TIDE_OK;
 }
 
-tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints, struct tide_checkpoint **ret, size_t *ret_count,
+tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints,
+				  struct tide_checkpoint **ret, size_t *ret_count,
 				  struct tide_error *err)
 {
 	if (!checkpoints || !ret || !ret_count)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", checkpoints ? "ret" : "checkpoints");
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
+				 checkpoints ? "ret" : "checkpoints");
 	void *session;
 	tide_status status = store_borrow(checkpoints->database, &session, err);
 	if (status != TIDE_OK)
@@ -444,8 +488,8 @@ tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints, struct t
 	return status;
 }
 
-tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, const char *name, bool *ret,
-				      struct tide_error *err)
+tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, const char *name,
+				      bool *ret, struct tide_error *err)
 {
 	void *session;
 	tide_status status = checkpoints_need(ret, err);
@@ -458,11 +502,13 @@ tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, cons
 	return status;
 }
 
-tide_status tide_checkpoints_release(struct tide_checkpoints *checkpoints, const char *name, struct tide_error *err)
+tide_status tide_checkpoints_release(struct tide_checkpoints *checkpoints, const char *name,
+				     struct tide_error *err)
 {
 	void *session;
 	bool is_found = false;
 	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
+
 	if (status != TIDE_OK)
 		return status;
 	if (checkpoints_ops(checkpoints)->lease_end)
@@ -471,12 +517,13 @@ tide_status tide_checkpoints_release(struct tide_checkpoints *checkpoints, const
 	if (status == TIDE_OK && !is_found)
 		status = tide_fail(err, TIDE_NOT_FOUND, "projection '%s' was never owned", name);
 	if (status == TIDE_OK)
-		log_at(TIDE_LOG_NOTICE, "subscription", "ownership ended by a person", "name='%s'", name);
+		log_at(TIDE_LOG_NOTICE, "subscription", "ownership ended by a person", "name='%s'",
+		       name);
 	return status;
 }
 
-tide_status checkpoints_leases(struct tide_checkpoints *checkpoints, struct tide_lease_info **ret, size_t *ret_count,
-			       struct tide_error *err)
+tide_status checkpoints_leases(struct tide_checkpoints *checkpoints, struct tide_lease_info **ret,
+			       size_t *ret_count, struct tide_error *err)
 {
 	*ret = NULL;
 	*ret_count = 0;

@@ -6,16 +6,18 @@
 
 #include "path/store.h"
 
-/** The checkpoints, dead letters and leases of one database, and the feed they are measured against. */
+/** The checkpoints, dead letters and leases of one database, and the feed they are measured
+ * against. */
 struct tide_checkpoints {
 	struct tide_store *feed;     /* whose events are counted */
 	struct tide_store *database; /* where the rows are; often the same */
 	bool owns_database;
 };
 
-/** Who owns what, and what ended in error; release with tide_free. Nothing where the database does not keep it. */
-tide_status checkpoints_leases(struct tide_checkpoints *checkpoints, struct tide_lease_info **ret, size_t *ret_count,
-			       struct tide_error *err);
+/** Who owns what, and what ended in error; release with tide_free. Nothing where the database does
+ * not keep it. */
+tide_status checkpoints_leases(struct tide_checkpoints *checkpoints, struct tide_lease_info **ret,
+			       size_t *ret_count, struct tide_error *err);
 
 /** One event of the feed, as far as lag needs it. */
 struct lag_event {
@@ -25,13 +27,16 @@ struct lag_event {
 	struct tide_time occurred_at, stored_at;
 };
 /** The oldest event of these types behind a position. */
-tide_status lag_find_waiting(struct tide_store *feed, tide_position position, const char *const *event_types,
-			     struct lag_event *ret, struct tide_error *err);
+tide_status lag_find_waiting(struct tide_store *feed, tide_position position,
+			     const char *const *event_types, struct lag_event *ret,
+			     struct tide_error *err);
 /** For how long an event has waited; 0 when there is none. */
 double lag_seconds_of(const struct lag_event *waiting, struct tide_time now);
 
-/** Ask for redelivery of everything parked behind an entry that is out of the way. `fence` NULL: a user's call. */
-tide_status parked_release(const struct tide_checkpoint_ops *ops, void *session, const struct tide_fence *fence,
-			   const struct tide_dead_letter *head, struct tide_time now, struct tide_error *err);
+/** Ask for redelivery of everything parked behind an entry that is out of the way. `fence` NULL: a
+ * user's call. */
+tide_status parked_release(const struct tide_checkpoint_ops *ops, void *session,
+			   const struct tide_fence *fence, const struct tide_dead_letter *head,
+			   struct tide_time now, struct tide_error *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration of a subscription: checked in the order of its table, the first violation named with its value; and
- * copied into one block, so that what the caller gave may go.
+ * The configuration of a subscription: checked in the order of its table, the first violation named
+ * with its value; and copied into one block, so that what the caller gave may go.
  */
 #include <string.h>
 
@@ -9,7 +9,8 @@
 #include "path/knobs.h"
 #include "sys/alloc.h"
 
-struct tide_subscription_config tide_catch_up_config(int64_t batch_size, bool checkpoint_every_batch)
+struct tide_subscription_config tide_catch_up_config(int64_t batch_size,
+						     bool checkpoint_every_batch)
 {
 	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
 	config.batch_size = batch_size ? batch_size : 1000;
@@ -32,13 +33,14 @@ const char *tide_pause_reason_name(enum tide_pause_reason reason)
 	return (size_t)reason < 3 ? names[reason] : "unknown";
 }
 
-/* ---- Checks, in the order of the table ---------------------------------------------------------------------- */
+/* ---- Checks, in the order of the table ------------------------------------------------------- */
 
 tide_status config_check(const struct tide_subscription_config *config, struct tide_error *err)
 {
 	if (config->size != sizeof *config)
 		return tide_fail(err, TIDE_ARGUMENT,
-				 "config.size is %zu, expected %zu: begin with TIDE_SUBSCRIPTION_CONFIG_DEFAULT",
+				 "config.size is %zu, expected %zu: begin with "
+				 "TIDE_SUBSCRIPTION_CONFIG_DEFAULT",
 				 config->size, sizeof *config);
 	tide_status status = TIDE_OK;
 	for (size_t i = 0; status == TIDE_OK && i < knob_count; i++)
@@ -46,7 +48,7 @@ tide_status config_check(const struct tide_subscription_config *config, struct t
 	return status;
 }
 
-/* ---- One block for all texts -------------------------------------------------------------------------------- */
+/* ---- One block for all texts ----------------------------------------------------------------- */
 
 struct config_block {
 	char *at;
@@ -76,13 +78,15 @@ static const char *const *config_put_list(struct config_block *block, const char
 	return place;
 }
 
-/* The filter in effect: the configured types, else the declared ones; an empty configured set is no type filter at all. */
+/* The filter in effect: the configured types, else the declared ones; an empty configured set is no
+ * type filter at all. */
 static void config_put_filter(struct config_block *block, const struct tide_subscriber *subscriber,
-			      const struct tide_subscription_config *config, struct tide_filter *ret)
+			      const struct tide_subscription_config *config,
+			      struct tide_filter *ret)
 {
 	*ret = (struct tide_filter){
-		.event_types =
-			config_put_list(block, config->event_types ? config->event_types : subscriber->event_types),
+		.event_types = config_put_list(
+			block, config->event_types ? config->event_types : subscriber->event_types),
 		.patterns = config_put_list(block, config->event_type_patterns),
 		.aggregate_types = config_put_list(block, config->aggregate_types),
 		.partition_index = config->partition_index,
@@ -92,8 +96,9 @@ static void config_put_filter(struct config_block *block, const struct tide_subs
 		ret->tenant_id = config_put(block, config->tenant_id, sizeof *config->tenant_id);
 }
 
-tide_status config_copy_filter(const struct tide_subscriber *subscriber, const struct tide_subscription_config *config,
-			       void **ret_block, struct tide_filter *ret, struct tide_error *err)
+tide_status config_copy_filter(const struct tide_subscriber *subscriber,
+			       const struct tide_subscription_config *config, void **ret_block,
+			       struct tide_filter *ret, struct tide_error *err)
 {
 	struct config_block block = { 0 };
 	config_put_filter(&block, subscriber, config, ret);

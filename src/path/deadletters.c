@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The dead-letter repository, as a user asks for it. Asking for a retry only marks the entry: its subscription's owner, in
- * whatever process it runs, finds the mark and delivers the event again (path/redeliver.c).
+ * The dead-letter repository, as a user asks for it. Asking for a retry only marks the entry: its
+ * subscription's owner, in whatever process it runs, finds the mark and delivers the event again
+ * (path/redeliver.c).
  */
 #include "path/checkpoints.h"
 
@@ -14,18 +15,20 @@
 #define DEAD_LETTER_DAY_US INT64_C(86400000000)
 
 static tide_status dead_letters_begin(struct tide_checkpoints *checkpoints, const void *ret,
-				      const struct tide_checkpoint_ops **ret_ops, void **ret_session,
-				      struct tide_error *err)
+				      const struct tide_checkpoint_ops **ret_ops,
+				      void **ret_session, struct tide_error *err)
 {
 	if (!checkpoints || !ret)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", checkpoints ? "ret" : "checkpoints");
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
+				 checkpoints ? "ret" : "checkpoints");
 	*ret_ops = &checkpoints->database->backend->checkpoint;
 	return store_borrow(checkpoints->database, ret_session, err);
 }
 
 /* An event that the column cannot hold as it is, is kept as text. */
 static tide_status dead_letter_write(const struct tide_checkpoint_ops *ops, void *session,
-				     struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err)
+				     struct tide_dead_letter_write *write, int64_t *ret,
+				     struct tide_error *err)
 {
 	tide_status status = ops->dead_letter_add(session, NULL, write, ret, err);
 	if (status != TIDE_ARGUMENT)
@@ -49,8 +52,9 @@ static void dead_letter_texts_fini(struct dead_letter_texts *texts)
 	tide_free(texts->stacktrace);
 }
 
-static tide_status dead_letter_prepare(const struct tide_event *event, const char *message, const char *stacktrace,
-				       struct dead_letter_texts *ret, struct tide_uuid *ret_id, struct tide_error *err)
+static tide_status dead_letter_prepare(const struct tide_event *event, const char *message,
+				       const char *stacktrace, struct dead_letter_texts *ret,
+				       struct tide_uuid *ret_id, struct tide_error *err)
 {
 	tide_status status = event_write_data(event, &ret->data, err);
 	if (status == TIDE_OK)
@@ -62,8 +66,9 @@ static tide_status dead_letter_prepare(const struct tide_event *event, const cha
 	return status;
 }
 
-static tide_status dead_letter_add(struct tide_checkpoints *checkpoints, struct tide_dead_letter_write *write,
-				   int64_t *ret, struct tide_error *err)
+static tide_status dead_letter_add(struct tide_checkpoints *checkpoints,
+				   struct tide_dead_letter_write *write, int64_t *ret,
+				   struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
@@ -76,16 +81,19 @@ static tide_status dead_letter_add(struct tide_checkpoints *checkpoints, struct 
 }
 
 tide_status tide_dead_letters_add(struct tide_checkpoints *checkpoints, const char *projection_name,
-				  const struct tide_event *event, const char *message, const char *stacktrace,
-				  int32_t retry_count, int64_t *ret, struct tide_error *err)
+				  const struct tide_event *event, const char *message,
+				  const char *stacktrace, int32_t retry_count, int64_t *ret,
+				  struct tide_error *err)
 {
 	if (!event || !message)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", event ? "message" : "event");
 	if (retry_count < 0)
 		return tide_fail(err, TIDE_ARGUMENT, "retry_count %d is negative", retry_count);
+
 	tide_status status = name_check_projection(projection_name, true, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct dead_letter_texts texts = { 0 };
 	char type[TIDE_NAME_MAX + 1];
 	struct tide_dead_letter_write write = { .projection_name = projection_name,
@@ -104,20 +112,25 @@ tide_status tide_dead_letters_add(struct tide_checkpoints *checkpoints, const ch
 	return status;
 }
 
-tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints, const struct tide_dead_letter_query *query,
+tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints,
+				   const struct tide_dead_letter_query *query,
 				   struct tide_dead_letter_list *ret, struct tide_error *err)
 {
 	const struct tide_dead_letter_query failed = { 0 };
 	if (!query)
 		query = &failed;
 	if (query->limit.is_set && query->limit.value < 0)
-		return tide_fail(err, TIDE_ARGUMENT, "limit %lld is negative", (long long)query->limit.value);
+		return tide_fail(err, TIDE_ARGUMENT, "limit %lld is negative",
+				 (long long)query->limit.value);
 	if (query->after_id < 0)
-		return tide_fail(err, TIDE_ARGUMENT, "after_id %lld is negative", (long long)query->after_id);
+		return tide_fail(err, TIDE_ARGUMENT, "after_id %lld is negative",
+				 (long long)query->after_id);
 	if ((size_t)query->status > TIDE_DEAD_LETTER_RESOLVED)
 		return tide_fail(err, TIDE_ARGUMENT, "status %d is no status", (int)query->status);
+
 	struct tide_dead_letter_filter filter = { .projection_name = query->projection_name,
-						  .limit = query->limit.is_set ? query->limit.value : DEAD_LETTER_LIMIT,
+						  .limit = query->limit.is_set ? query->limit.value
+									       : DEAD_LETTER_LIMIT,
 						  .oldest_first = query->oldest_first,
 						  .after_id = query->after_id };
 	for (int status = 0; status < 3; status++)
@@ -127,6 +140,7 @@ tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints, const s
 	tide_status status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
 	if (status != TIDE_OK)
 		return status;
+
 	*ret = (struct tide_dead_letter_list){ 0 };
 	if (filter.limit > 0)
 		status = ops->dead_letter_list(session, &filter, ret, err);
@@ -134,8 +148,8 @@ tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints, const s
 	return status;
 }
 
-tide_status tide_dead_letters_get(struct tide_checkpoints *checkpoints, int64_t id, struct tide_dead_letter_list *ret,
-				  struct tide_error *err)
+tide_status tide_dead_letters_get(struct tide_checkpoints *checkpoints, int64_t id,
+				  struct tide_dead_letter_list *ret, struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
@@ -150,17 +164,20 @@ tide_status tide_dead_letters_get(struct tide_checkpoints *checkpoints, int64_t 
 	return status;
 }
 
-/* ---- Changes ------------------------------------------------------------------------------------------------ */
+/* ---- Changes --------------------------------------------------------------------------------- */
 
-tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_t id, struct tide_error *err)
+tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_t id,
+				    struct tide_error *err)
 {
 	struct tide_dead_letter_list list = { 0 };
 	tide_status status = tide_dead_letters_get(checkpoints, id, &list, err);
 	if (status != TIDE_OK)
 		return status;
 	if (list.entries[0].parked_behind && list.entries[0].status == TIDE_DEAD_LETTER_FAILED)
-		status = tide_fail(err, TIDE_STATE, "dead letter %lld is parked behind event %s: retry that one first",
-				   (long long)id, list.entries[0].parked_behind);
+		status = tide_fail(
+			err, TIDE_STATE,
+			"dead letter %lld is parked behind event %s: retry that one first",
+			(long long)id, list.entries[0].parked_behind);
 	tide_dead_letters_free(&list);
 	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
@@ -168,6 +185,7 @@ tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_
 		status = dead_letters_begin(checkpoints, &id, &ops, &session, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct tide_dead_letter_change change = { .id = id,
 						  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
 						  .to = TIDE_DEAD_LETTER_RETRYING,
@@ -175,26 +193,29 @@ tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_
 	status = ops->dead_letter_change(session, NULL, &change, err);
 	store_return(checkpoints->database, session, status);
 	if (status == TIDE_OK)
-		notifier_ring(checkpoints->feed->notifier,
-			      RING_MANUAL); /* an owner in this process need not wait for its poll */
+		notifier_ring(
+			checkpoints->feed->notifier,
+			RING_MANUAL); /* an owner in this process need not wait for its poll */
 	return status;
 }
 
-/* What waits behind an entry that is out of the way becomes due. The entry is: if this fails, the owner of the subscription
- * finds what waits for nothing at its next look. The result tells whether the session can be used again. */
-static tide_status dead_letters_released(struct tide_checkpoints *checkpoints, const struct tide_checkpoint_ops *ops,
-					 void *session, const struct tide_dead_letter *entry)
+/* What waits behind an entry that is out of the way becomes due. The entry is: if this fails, the
+ * owner of the subscription finds what waits for nothing at its next look. The result tells whether
+ * the session can be used again. */
+static tide_status dead_letters_released(struct tide_checkpoints *checkpoints,
+					 const struct tide_checkpoint_ops *ops, void *session,
+					 const struct tide_dead_letter *entry)
 {
 	tide_status status = parked_release(ops, session, NULL, entry, tide_time_now(), NULL);
 	notifier_ring(checkpoints->feed->notifier, RING_MANUAL);
 	return status;
 }
 
-tide_status tide_dead_letters_resolve(struct tide_checkpoints *checkpoints, int64_t id, const char *by,
-				      struct tide_error *err)
+tide_status tide_dead_letters_resolve(struct tide_checkpoints *checkpoints, int64_t id,
+				      const char *by, struct tide_error *err)
 {
-	tide_status status =
-		by ? name_check_actor(by, "resolved_by", err) : tide_fail(err, TIDE_ARGUMENT, "resolved_by is NULL");
+	tide_status status = by ? name_check_actor(by, "resolved_by", err)
+				: tide_fail(err, TIDE_ARGUMENT, "resolved_by is NULL");
 	struct tide_dead_letter_list list = { 0 };
 	if (status == TIDE_OK)
 		status = tide_dead_letters_get(checkpoints, id, &list, err);
@@ -205,7 +226,8 @@ tide_status tide_dead_letters_resolve(struct tide_checkpoints *checkpoints, int6
 	if (status == TIDE_OK) {
 		struct tide_dead_letter_change change = {
 			.id = id,
-			.from = { [TIDE_DEAD_LETTER_FAILED] = true, [TIDE_DEAD_LETTER_RETRYING] = true },
+			.from = { [TIDE_DEAD_LETTER_FAILED] = true,
+				  [TIDE_DEAD_LETTER_RETRYING] = true },
 			.to = TIDE_DEAD_LETTER_RESOLVED,
 			.resolved_by = by,
 			.now = tide_time_now(),
@@ -216,11 +238,13 @@ tide_status tide_dead_letters_resolve(struct tide_checkpoints *checkpoints, int6
 			after = dead_letters_released(checkpoints, ops, session, &list.entries[0]);
 		store_return(checkpoints->database, session, after);
 	}
+
 	tide_dead_letters_free(&list);
 	return status;
 }
 
-tide_status tide_dead_letters_discard(struct tide_checkpoints *checkpoints, int64_t id, struct tide_error *err)
+tide_status tide_dead_letters_discard(struct tide_checkpoints *checkpoints, int64_t id,
+				      struct tide_error *err)
 {
 	struct tide_dead_letter_list list = { 0 };
 	tide_status status = tide_dead_letters_get(checkpoints, id, &list, err);
@@ -235,14 +259,15 @@ tide_status tide_dead_letters_discard(struct tide_checkpoints *checkpoints, int6
 			after = dead_letters_released(checkpoints, ops, session, &list.entries[0]);
 		store_return(checkpoints->database, session, after);
 	}
+
 	tide_dead_letters_free(&list);
 	return status;
 }
 
-/* ---- Totals ------------------------------------------------------------------------------------------------- */
+/* ---- Totals ---------------------------------------------------------------------------------- */
 
-tide_status tide_dead_letters_stats(struct tide_checkpoints *checkpoints, struct tide_dead_letter_stats *ret,
-				    struct tide_error *err)
+tide_status tide_dead_letters_stats(struct tide_checkpoints *checkpoints,
+				    struct tide_dead_letter_stats *ret, struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
@@ -254,8 +279,9 @@ tide_status tide_dead_letters_stats(struct tide_checkpoints *checkpoints, struct
 	return status;
 }
 
-tide_status tide_dead_letters_counts(struct tide_checkpoints *checkpoints, struct tide_dead_letter_count **ret,
-				     size_t *ret_count, struct tide_error *err)
+tide_status tide_dead_letters_counts(struct tide_checkpoints *checkpoints,
+				     struct tide_dead_letter_count **ret, size_t *ret_count,
+				     struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
@@ -277,8 +303,10 @@ tide_status tide_dead_letters_purge(struct tide_checkpoints *checkpoints, int da
 	tide_status status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
 	if (status != TIDE_OK)
 		return status;
+
 	/* With 0 days everything resolved so far goes, the present microsecond included. */
-	struct tide_time before = { tide_time_now().unix_us + (days == 0) - days * DEAD_LETTER_DAY_US };
+	struct tide_time before = { tide_time_now().unix_us + (days == 0) -
+				    days * DEAD_LETTER_DAY_US };
 	status = ops->dead_letter_purge(session, before, ret, err);
 	store_return(checkpoints->database, session, status);
 	return status;

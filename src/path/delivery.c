@@ -3,7 +3,8 @@
  * What a handler may ask and say while an event is in its hands, and the end of its call.
  *
  * Happy path: the runner fills the delivery, the handler asks it, its end is counted.
- * Failure modes: a stop has given up waiting for the call: what it came to counts no more, but for what is kept already.
+ * Failure modes: a stop has given up waiting for the call: what it came to counts no more, but for
+ * what is kept already.
  */
 #include "path/runner.h"
 
@@ -17,7 +18,7 @@
 
 #define DELIVERY_STACKTRACE_MAX ((size_t)16 << 10)
 
-/* ---- What a handler may ask and say --------------------------------------------------------------------------------- */
+/* ---- What a handler may ask and say ---------------------------------------------------------- */
 
 int32_t tide_delivery_attempt(const struct tide_delivery *delivery)
 {
@@ -48,7 +49,8 @@ void *tide_delivery_connection(const struct tide_delivery *delivery)
 	return delivery ? delivery->connection : NULL;
 }
 
-tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status status, const char *format, ...)
+tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status status,
+			       const char *format, ...)
 {
 	if (!delivery || !format)
 		return status;
@@ -76,15 +78,15 @@ void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *st
 	tide_free(delivery->stacktrace);
 	delivery->stacktrace = NULL;
 	if (stacktrace) /* without memory there is none */
-		(void)escape_text(
-			text_view(stacktrace, utf8_cut(stacktrace, strlen(stacktrace), DELIVERY_STACKTRACE_MAX)),
-			ESCAPE_UTF8, &delivery->stacktrace, NULL);
+		(void)escape_text(text_view(stacktrace, utf8_cut(stacktrace, strlen(stacktrace),
+								 DELIVERY_STACKTRACE_MAX)),
+				  ESCAPE_UTF8, &delivery->stacktrace, NULL);
 }
 
-/* ---- Its begin and its end ------------------------------------------------------------------------------------------ */
+/* ---- Its begin and its end ------------------------------------------------------------------- */
 
-void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *subscription, int32_t attempt,
-		    tide_position position)
+void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *subscription,
+		    int32_t attempt, tide_position position)
 {
 	delivery->subscription = subscription;
 	delivery->attempt = attempt;
@@ -97,18 +99,21 @@ void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *su
 	delivery->has_ended_transaction = delivery->has_lost_transaction = false;
 }
 
-bool delivery_end_locked(struct tide_subscription *subscription, const struct tide_delivery *delivery,
-			 tide_status status)
+bool delivery_end_locked(struct tide_subscription *subscription,
+			 const struct tide_delivery *delivery, tide_status status)
 {
 	struct metrics *metrics = &subscription->metrics;
 	if (delivery->took >= 0)
-		histogram_add(status == TIDE_OK ? &metrics->handled_seconds : &metrics->failed_seconds, delivery->took);
+		histogram_add(status == TIDE_OK ? &metrics->handled_seconds
+						: &metrics->failed_seconds,
+			      delivery->took);
 	while (subscription->is_frozen)
 		cond_wait(&subscription->changed, &subscription->lock);
 	return delivery->is_kept || subscription->run.state != RUN_ABANDONED;
 }
 
-bool delivery_end(struct tide_subscription *subscription, const struct tide_delivery *delivery, tide_status status)
+bool delivery_end(struct tide_subscription *subscription, const struct tide_delivery *delivery,
+		  tide_status status)
 {
 	mutex_lock(&subscription->lock);
 	bool counts = delivery_end_locked(subscription, delivery, status);

@@ -7,8 +7,8 @@
  *                                             └─▶ pending ──▶ dead letter │ discarded │ ERROR
  *
  * Happy path of a failure: classified, logged, dead-lettered, settled, counted, told.
- * Failure modes: the dead letter cannot be written: tried again like any other write; the event is not settled before it
- * is. For good: the run ends in ERROR with that write's error.
+ * Failure modes: the dead letter cannot be written: tried again like any other write; the event is
+ * not settled before it is. For good: the run ends in ERROR with that write's error.
  */
 #include "path/runner.h"
 
@@ -20,37 +20,45 @@
 #include "sys/alloc.h"
 #include "sys/log.h"
 
-/* ---- One attempt failed ------------------------------------------------------------------------------------- */
+/* ---- One attempt failed ---------------------------------------------------------------------- */
 
-/* A handler's own word on whether to try again stands; a plain status is what its classification says. */
-static bool failure_is_retryable(const struct tide_error *error, const struct tide_classification *class, bool is_late)
+/* A handler's own word on whether to try again stands; a plain status is what its classification
+ * says. */
+static bool failure_is_retryable(const struct tide_error *error,
+				 const struct tide_classification *class, bool is_late)
 {
 	if (error->status == TIDE_HANDLER_TRANSIENT || is_late)
 		return true;
 	return error->status != TIDE_HANDLER_PERMANENT && class->retryable;
 }
 
-static void failure_count_attempt(struct tide_subscription *subscription, const struct tide_error *error, int64_t delay)
+static void failure_count_attempt(struct tide_subscription *subscription,
+				  const struct tide_error *error, int64_t delay)
 {
 	struct runner *runner = &subscription->runner;
 	runner->is_admitted = false;
 	mutex_lock(&subscription->lock);
+
 	struct retry_stats *stats = &subscription->retries[RETRY_HANDLER];
 	stats->attempts++;
 	stats->failures++;
 	stats->last_error = *error;
 	stats->retries += delay >= 0;
 	stats->total_delay_seconds += delay >= 0 ? seconds_of_ns(delay) : 0;
+
 	enum breaker_state before = subscription->handler_breaker.state;
-	(void)breaker_failure(&subscription->handler_breaker, runner->now, runner_wall(subscription));
+	(void)breaker_failure(&subscription->handler_breaker, runner->now,
+			      runner_wall(subscription));
+
 	enum breaker_state after = subscription->handler_breaker.state;
 	mutex_unlock(&subscription->lock);
 	runner_log_breaker(subscription, "handler", before, after);
 }
 
 /* The late one was recorded at its deadline already. */
-static void failure_record_attempt(struct tide_subscription *subscription, const struct tide_event *event,
-				   const struct tide_error *error, const struct tide_delivery *delivery)
+static void failure_record_attempt(struct tide_subscription *subscription,
+				   const struct tide_event *event, const struct tide_error *error,
+				   const struct tide_delivery *delivery)
 {
 	if (delivery->is_late) {
 		mutex_lock(&subscription->lock);
@@ -58,18 +66,19 @@ static void failure_record_attempt(struct tide_subscription *subscription, const
 		mutex_unlock(&subscription->lock);
 		return;
 	}
-	failure_record(
-		subscription, error,
-		&(struct failure_context){ .event = event,
-					   .stacktrace = delivery->stacktrace,
-					   .retry_count = delivery->attempt - 1,
-					   .is_retried = !delivery->has_ended_transaction && !delivery->is_stop });
+
+	failure_record(subscription, error,
+		       &(struct failure_context){ .event = event,
+						  .stacktrace = delivery->stacktrace,
+						  .retry_count = delivery->attempt - 1,
+						  .is_retried = !delivery->has_ended_transaction &&
+								!delivery->is_stop });
 	runner_look_at_clock(subscription);
 }
 
 /* The end of an event's delivery: it has failed for good. */
-static void failure_begin_end(struct tide_subscription *subscription, const struct tide_error *error,
-			      struct tide_delivery *delivery)
+static void failure_begin_end(struct tide_subscription *subscription,
+			      const struct tide_error *error, struct tide_delivery *delivery)
 {
 	struct pending_failure *pending = &subscription->runner.pending;
 	if (pending->position > delivery->position)
@@ -92,14 +101,16 @@ static void failure_drop_transaction(struct tide_subscription *subscription, tid
 	struct runner *runner = &subscription->runner;
 	runner->lost_position = position;
 	runner->lost_attempts = delivery->attempt;
-	runner->try_at =
-		mono_add(runner->now, retry_delay(&subscription->retry, delivery->attempt - 1, &runner->random));
+	runner->try_at = mono_add(runner->now, retry_delay(&subscription->retry,
+							   delivery->attempt - 1, &runner->random));
 	infra_close(subscription);
 }
 
-/* The handler ended it, and what is in it is nobody's any more; or the fault is its own. The event has ended the run. */
-static enum step failure_of_run(struct tide_subscription *subscription, const struct tide_event *event,
-				const struct tide_error *error, const struct tide_delivery *delivery)
+/* The handler ended it, and what is in it is nobody's any more; or the fault is its own. The event
+ * has ended the run. */
+static enum step failure_of_run(struct tide_subscription *subscription,
+				const struct tide_event *event, const struct tide_error *error,
+				const struct tide_delivery *delivery)
 {
 	if (delivery->has_ended_transaction || delivery->has_lost_transaction)
 		infra_close(subscription);
@@ -110,17 +121,18 @@ static enum step failure_of_run(struct tide_subscription *subscription, const st
 	return runner_give_up(subscription, error);
 }
 
-static void failure_try_again(struct tide_subscription *subscription, tide_position position, int32_t attempt,
-			      int64_t delay)
+static void failure_try_again(struct tide_subscription *subscription, tide_position position,
+			      int32_t attempt, int64_t delay)
 {
 	log_at(TIDE_LOG_WARNING, "subscription", "trying again",
-	       "name='%s' operation=handler position=%lld attempt=%d delay_seconds=%.3f", subscription->name,
-	       (long long)position, attempt, seconds_of_ns(delay));
+	       "name='%s' operation=handler position=%lld attempt=%d delay_seconds=%.3f",
+	       subscription->name, (long long)position, attempt, seconds_of_ns(delay));
 	subscription->runner.retry_at = mono_add(subscription->runner.now, delay);
 }
 
-enum step failure_of_attempt(struct tide_subscription *subscription, const struct tide_event *event, size_t count,
-			     const struct tide_error *error, struct tide_delivery *delivery)
+enum step failure_of_attempt(struct tide_subscription *subscription, const struct tide_event *event,
+			     size_t count, const struct tide_error *error,
+			     struct tide_delivery *delivery)
 {
 	struct runner *runner = &subscription->runner;
 	tide_position position = event->position;
@@ -128,30 +140,36 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 		errors_classify(&subscription->engine->errors, error->status, error->message);
 	bool is_last = !failure_is_retryable(error, &class, delivery->is_late) ||
 		       runner->attempts > subscription->config.max_retries;
-	int64_t delay = is_last ? -1 : retry_delay(&subscription->retry, runner->attempts - 1, &runner->random);
+	int64_t delay =
+		is_last ? -1
+			: retry_delay(&subscription->retry, runner->attempts - 1, &runner->random);
 	failure_count_attempt(subscription, error, delay);
 	bool is_end = delivery->has_ended_transaction || delivery->is_stop;
 	if (!is_last || count > 1 || is_end)
 		failure_record_attempt(subscription, event, error, delivery);
 	if (is_end)
 		return failure_of_run(subscription, event, error, delivery);
+
 	bool is_split = count > 1 && is_last;
 	if (is_split) {
 		runner->is_split = true;
 		runner->split_until = runner->batch[count - 1]->position;
 		runner->attempts = 0;
 	}
+
 	if (delivery->has_lost_transaction)
 		failure_drop_transaction(subscription, is_split ? 0 : position, delivery);
 	if (!is_last) {
 		failure_try_again(subscription, position, delivery->attempt + 1, delay);
-	} else if (count == 1) { /* when its transaction is gone, the event has to come again first */
+		/* when its transaction is gone, the event has to come again first */
+	} else if (count == 1) {
 		failure_begin_end(subscription, error, delivery);
 	}
 	return STEP_ON;
 }
 
-void failure_without_attempt(struct tide_subscription *subscription, tide_status status, const char *message)
+void failure_without_attempt(struct tide_subscription *subscription, tide_status status,
+			     const char *message)
 {
 	struct tide_error err;
 	struct runner *runner = &subscription->runner;
@@ -162,15 +180,18 @@ void failure_without_attempt(struct tide_subscription *subscription, tide_status
 	failure_begin_end(subscription, &err, &none);
 }
 
-/* ---- The end of a failed event ------------------------------------------------------------------------------ */
+/* ---- The end of a failed event --------------------------------------------------------------- */
 
-static void failure_conclude(struct tide_subscription *subscription, const struct tide_event *event, int64_t dlq_id)
+static void failure_conclude(struct tide_subscription *subscription, const struct tide_event *event,
+			     int64_t dlq_id)
 {
 	struct pending_failure *pending = &subscription->runner.pending;
 	mutex_lock(&subscription->lock);
-	metrics_type(&subscription->metrics, event->event_type)->counts.failed[pending->error.status]++;
+	metrics_type(&subscription->metrics, event->event_type)
+		->counts.failed[pending->error.status]++;
 	subscription->errors.stats.dlq_count += pending->was_recorded && dlq_id != 0;
 	mutex_unlock(&subscription->lock);
+
 	if (pending->was_recorded)
 		return;
 	failure_record(subscription, &pending->error,
@@ -187,7 +208,8 @@ static enum step failure_count_event(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_error error = runner->pending.error;
-	/* What took its transaction with it is committed at once: it would come again with the next one that does. */
+	/* What took its transaction with it is committed at once: it would come again with the next
+	 * one that does. */
 	if (runner->lost_position == runner->pending.position)
 		runner->is_save_due = true;
 	failure_forget_pending(runner);
@@ -198,8 +220,10 @@ static enum step failure_count_event(struct tide_subscription *subscription)
 	return is_enough ? runner_give_up(subscription, &error) : STEP_ON;
 }
 
-/* The event ends the run: it has failed, and is not settled. The count stands even if the transaction goes. */
-static void failure_conclude_unsettled(struct tide_subscription *subscription, const struct tide_event *event)
+/* The event ends the run: it has failed, and is not settled. The count stands even if the
+ * transaction goes. */
+static void failure_conclude_unsettled(struct tide_subscription *subscription,
+				       const struct tide_event *event)
 {
 	struct runner *runner = &subscription->runner;
 	tide_status status = runner->pending.error.status;
@@ -212,50 +236,61 @@ static void failure_conclude_unsettled(struct tide_subscription *subscription, c
 	mutex_unlock(&subscription->lock);
 }
 
-static enum step failure_stop(struct tide_subscription *subscription, const struct tide_event *event)
+static enum step failure_stop(struct tide_subscription *subscription,
+			      const struct tide_event *event)
 {
 	struct tide_error error = subscription->runner.pending.error;
 	failure_conclude_unsettled(subscription, event);
 	return runner_give_up(subscription, &error);
 }
 
-static enum step failure_discard(struct tide_subscription *subscription, const struct tide_event *event)
+static enum step failure_discard(struct tide_subscription *subscription,
+				 const struct tide_event *event)
 {
 	log_at(TIDE_LOG_WARNING, "subscription", "failed event discarded by configuration",
-	       "name='%s' position=%lld event_type=%s", subscription->name, (long long)event->position,
-	       event->event_type.data ? event->event_type.data : "");
+	       "name='%s' position=%lld event_type=%s", subscription->name,
+	       (long long)event->position, event->event_type.data ? event->event_type.data : "");
 	failure_conclude(subscription, event, 0);
 	settle_next(subscription, SETTLED_DISCARDED);
 	return failure_count_event(subscription);
 }
 
-/* In the delivery transaction it has a savepoint of its own: what is refused leaves the rest whole. */
+/* In the delivery transaction it has a savepoint of its own: what is refused leaves the rest
+ * whole. */
 static tide_status failure_write_once(struct tide_subscription *subscription,
-				      const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err)
+				      const struct tide_dead_letter_write *write, int64_t *ret,
+				      struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_backend *backend = subscription->engine->checkpoints->database->backend;
 	if (!runner->is_in_transaction)
-		return backend->checkpoint.dead_letter_add(runner->session, save_fence(subscription), write, ret, err);
+		return backend->checkpoint.dead_letter_add(
+			runner->session, save_fence(subscription), write, ret, err);
+
 	tide_status status = backend->store.savepoint(runner->session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = backend->checkpoint.dead_letter_add(runner->session, save_fence(subscription), write, ret, err);
+
+	status = backend->checkpoint.dead_letter_add(runner->session, save_fence(subscription),
+						     write, ret, err);
 	if (status == TIDE_OK)
 		status = backend->store.release(runner->session, err);
 	if (status == TIDE_OK)
 		return TIDE_OK;
+
 	struct tide_error undo;
 	if (backend->store.rollback_to(runner->session, &undo) == TIDE_OK)
 		return status;
+
 	infra_close(subscription); /* nobody knows what is in the transaction: it goes */
 	*err = undo;
 	return undo.status;
 }
 
 /* An event that the column cannot hold as it is, is kept as text. */
-static tide_status failure_write(struct tide_subscription *subscription, struct tide_dead_letter_write write,
-				 int64_t *ret, struct tide_error *err)
+static tide_status failure_write(struct tide_subscription *subscription,
+				 struct tide_dead_letter_write write, int64_t *ret,
+				 struct tide_error *err)
 {
 	tide_status status = failure_write_once(subscription, &write, ret, err);
 	if (status != TIDE_ARGUMENT || !subscription->runner.session)
@@ -266,10 +301,11 @@ static tide_status failure_write(struct tide_subscription *subscription, struct 
 	return status == TIDE_OK ? failure_write_once(subscription, &write, ret, err) : status;
 }
 
-/* Tries are the entry's own: what succeeds between two of them, such as delivering again what was settled before it in a
- * transaction that is gone, does not make it a new one. */
-static enum step failure_judge_add(struct tide_subscription *subscription, const struct tide_event *event,
-				   tide_status status, struct tide_error *err)
+/* Tries are the entry's own: what succeeds between two of them, such as delivering again what was
+ * settled before it in a transaction that is gone, does not make it a new one. */
+static enum step failure_judge_add(struct tide_subscription *subscription,
+				   const struct tide_event *event, tide_status status,
+				   struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	bool is_again = runner->entry_position == event->position;
@@ -285,7 +321,8 @@ static enum step failure_judge_add(struct tide_subscription *subscription, const
 	return step;
 }
 
-/* Add the entry of the next event; STEP_ON with `*ret` when it was accepted. `behind` NULL: it is not parked. */
+/* Add the entry of the next event; STEP_ON with `*ret` when it was accepted. `behind` NULL: it is
+ * not parked. */
 static enum step failure_add(struct tide_subscription *subscription, const struct tide_event *event,
 			     const char *message, const char *behind, int64_t *ret)
 {
@@ -294,6 +331,7 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return save_before_wait(subscription);
+
 	struct tide_error err;
 	char *data ALLOC_AUTO = NULL, *id ALLOC_AUTO = NULL, type[TIDE_NAME_MAX + 1];
 	struct tide_uuid event_id = { { 0 } };
@@ -303,8 +341,11 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	if (status == TIDE_OK)
 		status = event_id_for_queue(event, &event_id, &id, &err);
 	text_take_name(event->event_type.data ? event->event_type : tide_text("Unknown"), type);
-	/* The entry commits with the position behind its event: else a crash between the two delivers it again. */
-	if (status == TIDE_OK && subscription->subscriber.transactional && !runner->is_in_transaction)
+
+	/* The entry commits with the position behind its event: else a crash between the two
+	 * delivers it again. */
+	if (status == TIDE_OK && subscription->subscriber.transactional &&
+	    !runner->is_in_transaction)
 		status = save_begin_transaction(subscription, &err);
 	bool is_failure = pending->is_pending; /* else it is parked */
 	struct tide_dead_letter_write write = {
@@ -319,6 +360,7 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 		.now = runner_wall(subscription),
 		.parked_behind = behind,
 	};
+
 	if (status == TIDE_OK)
 		status = save_inspect(subscription, &err);
 	if (status == TIDE_OK)
@@ -327,15 +369,18 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 		status = held_add(runner->held, event, id, &err);
 	step = failure_judge_add(subscription, event, status, &err);
 	if (step == STEP_ON && runner->is_in_transaction && subscription->subscriber.before_commit)
-		runner->is_save_due = true; /* the next event's transaction has nothing of ours in it */
+		/* the next event's transaction has nothing of ours in it */
+		runner->is_save_due = true;
 	if (step == STEP_ON)
 		log_at(TIDE_LOG_ERROR, "dlq", "event dead-lettered",
-		       "name='%s' id=%lld position=%lld event_type=%s retry_count=%d error='%s'", subscription->name,
-		       (long long)*ret, (long long)event->position, write.event_type, write.retry_count, message);
+		       "name='%s' id=%lld position=%lld event_type=%s retry_count=%d error='%s'",
+		       subscription->name, (long long)*ret, (long long)event->position,
+		       write.event_type, write.retry_count, message);
 	return step;
 }
 
-static enum step failure_dead_letter(struct tide_subscription *subscription, const struct tide_event *event)
+static enum step failure_dead_letter(struct tide_subscription *subscription,
+				     const struct tide_event *event)
 {
 	struct pending_failure *pending = &subscription->runner.pending;
 	int64_t id = 0;
@@ -343,13 +388,16 @@ static enum step failure_dead_letter(struct tide_subscription *subscription, con
 		/* Logged before the queue is asked, told when it has answered. */
 		struct tide_error_record record = failure_describe(
 			subscription, &pending->error,
-			&(struct failure_context){ .event = event, .retry_count = pending->retry_count });
+			&(struct failure_context){ .event = event,
+						   .retry_count = pending->retry_count });
 		errors_log(&record);
 	}
+
 	pending->is_logged = true;
 	enum step step = failure_add(subscription, event, pending->error.message, NULL, &id);
 	if (step != STEP_ON)
 		return step;
+
 	failure_conclude(subscription, event, id);
 	settle_next(subscription, SETTLED_DEAD_LETTERED);
 	return failure_count_event(subscription);
@@ -359,8 +407,8 @@ static enum step failure_dead_letter(struct tide_subscription *subscription, con
 static bool failure_must_save(const struct tide_subscription *subscription)
 {
 	const struct runner *runner = &subscription->runner;
-	return subscription->subscriber.before_commit && runner->is_in_transaction && runner->progress.is_dirty &&
-	       !runner->is_inspected;
+	return subscription->subscriber.before_commit && runner->is_in_transaction &&
+	       runner->progress.is_dirty && !runner->is_inspected;
 }
 
 enum step failure_finish(struct tide_subscription *subscription)
@@ -368,12 +416,15 @@ enum step failure_finish(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	if (failure_must_save(subscription))
 		return save_step(subscription);
+
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
 	if (!entry || entry->event.position != runner->pending.position) {
-		/* The feed began anew behind an earlier event: this goes on when the failed one has come again. */
+		/* The feed began anew behind an earlier event: this goes on when the failed one has
+		 * come again. */
 		runner->pending.is_pending = false;
 		return STEP_ON;
 	}
+
 	if (!subscription->config.continue_on_error)
 		return failure_stop(subscription, &entry->event);
 	if (subscription->config.discard_failed_events)

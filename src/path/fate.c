@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is remembered of events that failed for good and whose end is not done yet, in the order of their positions.
+ * What is remembered of events that failed for good and whose end is not done yet, in the order of
+ * their positions.
  *
- * Failure modes: the feed begins anew before such an event: it is remembered until the event comes again. Memory is out: it is
- * forgotten, and the event simply delivered again.
+ * Failure modes: the feed begins anew before such an event: it is remembered until the event comes
+ * again. Memory is out: it is forgotten, and the event simply delivered again.
  */
 #include "path/runner.h"
 
@@ -28,7 +29,8 @@ void failure_forget_all(struct runner *runner)
 		failure_forget_pending(runner);
 }
 
-/* An event before the one that is pending has failed, too. Without memory the later one is simply delivered again. */
+/* An event before the one that is pending has failed, too. Without memory the later one is simply
+ * delivered again. */
 void failure_put_aside(struct runner *runner)
 {
 	struct pending_failure *later = alloc_zero(1, sizeof *later);

@@ -2,11 +2,12 @@
 /*
  * One subscription's events in order: pages of the store, then the tail; no gap, no repeat.
  *
- * Happy path: feed_fill reads the page strictly behind the last position read; feed_peek and feed_take walk through the
- * pages in the order they were read. There is no other way into the ring of pages, so order follows from reading order.
- * Failure modes: a read fails: nothing has changed, the next one asks for the same page. The reader gets too far ahead
- * (max_in_flight, bytes): it is blocked until enough is settled. The tail has moved on: is_behind, and pages come from the
- * store.
+ * Happy path: feed_fill reads the page strictly behind the last position read; feed_peek and
+ * feed_take walk through the pages in the order they were read. There is no other way into the ring
+ * of pages, so order follows from reading order.
+ * Failure modes: a read fails: nothing has changed, the next one asks for the same page. The reader
+ * gets too far ahead (max_in_flight, bytes): it is blocked until enough is settled. The tail has
+ * moved on: is_behind, and pages come from the store.
  */
 #include "path/feed.h"
 
@@ -16,7 +17,8 @@
 #include "sys/alloc.h"
 
 #define FEED_SCAN_MAX 10000
-#define FEED_PAGES_AHEAD 4 /* that may be read before anything is delivered; then one for each delivery */
+/* that may be read before anything is delivered; then one for each delivery */
+#define FEED_PAGES_AHEAD 4
 #define FEED_LOOK_EVENTS 256
 #define FEED_LOOK_BYTES ((size_t)4 << 20)
 
@@ -24,7 +26,8 @@ tide_status feed_init(struct feed *feed, struct tide_store *store, const struct 
 		      const struct feed_limits *limits, struct tide_error *err)
 {
 	*feed = (struct feed){ .store = store, .filter = filter, .limits = *limits };
-	/* Every page but the last one read holds page_events, or the bytes are used up: one more never happens. */
+	/* Every page but the last one read holds page_events, or the bytes are used up: one more
+	 * never happens. */
 	feed->capacity = (size_t)(limits->max_in_flight / (int64_t)limits->page_events) + 2;
 	tide_page_init(&feed->scratch);
 	feed->pages = alloc_zero(feed->capacity, sizeof *feed->pages);
@@ -43,7 +46,7 @@ void feed_fini(struct feed *feed)
 	tide_page_fini(&feed->scratch);
 }
 
-/* ---- What is in flight -------------------------------------------------------------------------------------- */
+/* ---- What is in flight ----------------------------------------------------------------------- */
 
 static void feed_acquire(struct feed *feed, const struct tide_page *page)
 {
@@ -101,15 +104,15 @@ static bool feed_has_room(const struct feed *feed)
 	if (feed->count == feed->capacity || feed->bytes >= feed->limits.max_bytes)
 		return false;
 	/*
-	 * Whole pages: a page is what a strategy saves after and what a batch handler gets, and each costs a read and a save.
-	 * Only on the way up to the threshold a part of one may do.
+	 * Whole pages: a page is what a strategy saves after and what a batch handler gets, and
+	 * each costs a read and a save. Only on the way up to the threshold a part of one may do.
 	 */
 	bool is_filling = !feed->is_blocked && feed->flow.in_flight < feed->limits.threshold;
 	return room >= (int64_t)feed->limits.page_events || (room > 0 && is_filling);
 }
 
-/* Reading ahead keeps step with delivering: small pages that each cost a look would else be read by the hundred while
- * the first of them waits. */
+/* Reading ahead keeps step with delivering: small pages that each cost a look would else be read by
+ * the hundred while the first of them waits. */
 static bool feed_is_out_of_step(const struct feed *feed)
 {
 	return feed->count >= FEED_PAGES_AHEAD && feed->flow.total_releases == feed->read_releases;
@@ -121,14 +124,15 @@ bool feed_wants(struct feed *feed, struct mono_time now)
 		return false;
 	bool has_room = feed_has_room(feed);
 	bool has_settled = feed->flow.total_releases > feed->blocked_releases;
-	if (feed->is_blocked && has_settled && feed->flow.in_flight < feed->limits.threshold && has_room)
+	if (feed->is_blocked && has_settled && feed->flow.in_flight < feed->limits.threshold &&
+	    has_room)
 		feed_unblock(feed, now);
 	if (!feed->is_blocked && !has_room)
 		feed_block(feed, now);
 	return !feed->is_blocked;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------ */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static struct tide_page *feed_spare(struct feed *feed)
 {
@@ -143,11 +147,14 @@ static struct tide_page *feed_spare(struct feed *feed)
 
 static void feed_accept(struct feed *feed, const struct tide_page *page, struct mono_time now)
 {
-	/* An event that alone is more than the bytes left comes alone, when nothing else is in flight. */
-	if (feed->flow.in_flight > 0 && feed->bytes + (int64_t)page->bytes > feed->limits.max_bytes) {
+	/* An event that alone is more than the bytes left comes alone, when nothing else is in
+	 * flight. */
+	if (feed->flow.in_flight > 0 &&
+	    feed->bytes + (int64_t)page->bytes > feed->limits.max_bytes) {
 		feed_block(feed, now);
 		return;
 	}
+
 	bool has_moved = page->scanned_to > feed->read_to;
 	feed->was_read = feed->was_read || has_moved;
 	if (has_moved)
@@ -156,7 +163,8 @@ static void feed_accept(struct feed *feed, const struct tide_page *page, struct 
 	feed->is_held = page->wait_ns > 0;
 	feed->look_at = page->wait_ns ? mono_add(now, page->wait_ns) : MONO_NEVER;
 	if (page->count == 0 && feed->count > 0) {
-		struct tide_page *last = feed->pages[(feed->first + feed->count - 1) % feed->capacity];
+		struct tide_page *last =
+			feed->pages[(feed->first + feed->count - 1) % feed->capacity];
 		last->passed_after += page->passed_after;
 		last->scanned_to = feed->read_to;
 		if (page->passed.position)
@@ -167,8 +175,8 @@ static void feed_accept(struct feed *feed, const struct tide_page *page, struct 
 	}
 }
 
-static tide_status feed_read_store(struct feed *feed, void *session, struct tide_page *page, struct mono_time now,
-				   struct tide_error *err)
+static tide_status feed_read_store(struct feed *feed, void *session, struct tide_page *page,
+				   struct mono_time now, struct tide_error *err)
 {
 	struct tide_page_query query = { .filter = feed->filter,
 					 .bound = feed->read_to,
@@ -179,6 +187,7 @@ static tide_status feed_read_store(struct feed *feed, void *session, struct tide
 	tide_status status = feed->store->backend->store.read(session, &query, page, err);
 	if (status != TIDE_OK)
 		return status;
+
 	feed_accept(feed, page, now);
 	if (page->is_end) {
 		feed->since_end = 0;
@@ -188,8 +197,8 @@ static tide_status feed_read_store(struct feed *feed, void *session, struct tide
 }
 
 /* Look at the store for all live subscriptions: everything behind the window, without a filter. */
-static tide_status feed_look(struct feed *feed, void *session, tide_position to, struct mono_time now,
-			     struct tide_error *err)
+static tide_status feed_look(struct feed *feed, void *session, tide_position to,
+			     struct mono_time now, struct tide_error *err)
 {
 	static const struct tide_filter everything = { 0 };
 	struct tide_page_query query = { .filter = &everything,
@@ -204,13 +213,14 @@ static tide_status feed_look(struct feed *feed, void *session, tide_position to,
 		(void)tail_filled(feed->store->tail, NULL, now, NULL);
 		return status;
 	}
+
 	feed->since_end = feed->scratch.is_end ? 0 : feed->since_end + (int64_t)feed->scratch.count;
 	return tail_filled(feed->store->tail, &feed->scratch, now, err);
 }
 
 /* Live without a window: the store is read as in catch-up, for as long as the end stays near. */
-static tide_status feed_read_alone(struct feed *feed, void *session, struct tide_page *page, struct mono_time now,
-				   struct tide_error *err)
+static tide_status feed_read_alone(struct feed *feed, void *session, struct tide_page *page,
+				   struct mono_time now, struct tide_error *err)
 {
 	tide_position from = feed->read_to;
 	tide_status status = feed_read_store(feed, session, page, now, err);
@@ -220,12 +230,14 @@ static tide_status feed_read_alone(struct feed *feed, void *session, struct tide
 	return status;
 }
 
-static tide_status feed_read_tail(struct feed *feed, void *session, struct tide_page *page, struct mono_time now,
-				  struct tide_error *err)
+static tide_status feed_read_tail(struct feed *feed, void *session, struct tide_page *page,
+				  struct mono_time now, struct tide_error *err)
 {
-	struct tail_query query = { feed->read_to, feed->was_read, feed->filter, now, feed->limits.poll_ns };
+	struct tail_query query = { feed->read_to, feed->was_read, feed->filter, now,
+				    feed->limits.poll_ns };
 	tide_position to = 0;
 	struct mono_time look_at = MONO_NEVER;
+
 	feed->source = "tail";
 	switch (tail_read(feed->store->tail, &query, page, &to, &look_at)) {
 	case TAIL_PAGE:
@@ -249,7 +261,8 @@ static tide_status feed_read_tail(struct feed *feed, void *session, struct tide_
 	return TIDE_OK;
 }
 
-tide_status feed_fill(struct feed *feed, void *session, bool is_live, struct mono_time now, struct tide_error *err)
+tide_status feed_fill(struct feed *feed, void *session, bool is_live, struct mono_time now,
+		      struct tide_error *err)
 {
 	struct tide_page *page = feed_spare(feed);
 	if (!page)
@@ -258,10 +271,11 @@ tide_status feed_fill(struct feed *feed, void *session, bool is_live, struct mon
 	int64_t bytes = feed->limits.max_bytes - feed->bytes;
 	int64_t events = (int64_t)feed->limits.page_events;
 	tide_page_begin(page, (size_t)(room < events ? room : events), (size_t)bytes);
-	return is_live ? feed_read_tail(feed, session, page, now, err) : feed_read_store(feed, session, page, now, err);
+	return is_live ? feed_read_tail(feed, session, page, now, err)
+		       : feed_read_store(feed, session, page, now, err);
 }
 
-/* ---- Delivering --------------------------------------------------------------------------------------------- */
+/* ---- Delivering ------------------------------------------------------------------------------ */
 
 void feed_take(struct feed *feed)
 {
@@ -273,7 +287,8 @@ void feed_take(struct feed *feed)
 void feed_finish_page(struct feed *feed)
 {
 	assert(feed_page(feed) && !feed_peek(feed));
-	if (--feed->count > 0) /* else the next one is read into the same memory, which is in the cache */
+	/* else the next one is read into the same memory, which is in the cache */
+	if (--feed->count > 0)
 		feed->first = (feed->first + 1) % feed->capacity;
 	feed->next = 0;
 }

@@ -43,13 +43,16 @@ struct feed {
 	bool is_behind;  /* the newest-event window does not reach back to read_to */
 	bool is_blocked; /* the reader waits for room */
 	struct mono_time blocked_since;
-	int64_t blocked_releases; /* total_releases when it was blocked: something has to be settled first */
-	int64_t read_releases;    /* total_releases when the last page was read: something of it is delivered first */
+	/* total_releases when it was blocked: something has to be settled first */
+	int64_t blocked_releases;
+	/* total_releases when the last page was read: something of it is delivered first */
+	int64_t read_releases;
 	struct mono_time look_at; /* with is_end: look again without a ring */
 	int64_t since_end;        /* events read from the tail since its end was last seen */
 	struct tide_page scratch; /* of a look for the tail */
 	struct feed_flow flow;
-	const char *source; /* of the last read, for the log: the store, the tail, or the store for the tail of all */
+	/* of the last read, for the log: the store, the tail, or the store for the tail of all */
+	const char *source;
 };
 
 tide_status feed_init(struct feed *feed, struct tide_store *store, const struct tide_filter *filter,
@@ -64,7 +67,8 @@ void feed_rung(struct feed *feed);
 /** Whether there is room and reason to read another page now. */
 bool feed_wants(struct feed *feed, struct mono_time now);
 /** Read one page: from the store, or, when live, from the tail. Errors of the backend. */
-tide_status feed_fill(struct feed *feed, void *session, bool is_live, struct mono_time now, struct tide_error *err);
+tide_status feed_fill(struct feed *feed, void *session, bool is_live, struct mono_time now,
+		      struct tide_error *err);
 
 /** The page being delivered, NULL when nothing is read ahead. */
 static inline struct tide_page *feed_page(struct feed *feed)

@@ -6,11 +6,11 @@
 
 #include "sys/log.h"
 
-void runner_log_breaker(const struct tide_subscription *subscription, const char *name, enum breaker_state from,
-			enum breaker_state to)
+void runner_log_breaker(const struct tide_subscription *subscription, const char *name,
+			enum breaker_state from, enum breaker_state to)
 {
 	if (from != to)
 		log_at(TIDE_LOG_WARNING, "subscription", "circuit breaker changed",
-		       "name='%s' breaker=%s from=%s to=%s", subscription->name, name, breaker_state_name(from),
-		       breaker_state_name(to));
+		       "name='%s' breaker=%s from=%s to=%s", subscription->name, name,
+		       breaker_state_name(from), breaker_state_name(to));
 }

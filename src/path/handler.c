@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One delivery: call the handler with the event, or the batch, that comes next, and judge what it came to.
+ * One delivery: call the handler with the event, or the batch, that comes next, and judge what it
+ * came to.
  *
  * Happy path: the handler returns TIDE_OK in time; each event of the call is settled.
- * Failure modes: it fails or is late: under a transaction its writes are rolled back to the savepoint; failure.c decides
- * about another attempt. The breaker is open: the prefix is saved and the subscription pauses; nothing is skipped. The
- * transaction cannot be begun: an infrastructure failure, tried again; the handler was not called. An event that took the
- * process down too often is not handed over any more.
+ * Failure modes: it fails or is late: under a transaction its writes are rolled back to the
+ * savepoint; failure.c decides about another attempt. The breaker is open: the prefix is saved and
+ * the subscription pauses; nothing is skipped. The transaction cannot be begun: an infrastructure
+ * failure, tried again; the handler was not called. An event that took the process down too often
+ * is not handed over any more.
  */
 #include "path/runner.h"
 
@@ -15,17 +17,18 @@
 #include "path/selfcheck.h"
 #include "sys/alloc.h"
 
-/* ---- Before a call ------------------------------------------------------------------------------------------ */
+/* ---- Before a call --------------------------------------------------------------------------- */
 
 /* The breaker is open: hold the position, save what is settled, and let a person see it. */
 static enum step handler_pause(struct tide_subscription *subscription)
 {
-	(void)pause_begin(subscription, TIDE_PAUSE_BACKPRESSURE, subscription->runner.now, runner_wall(subscription));
+	(void)pause_begin(subscription, TIDE_PAUSE_BACKPRESSURE, subscription->runner.now,
+			  runner_wall(subscription));
 	return STEP_ON;
 }
 
-/* Before its recovery time an open breaker is shown, whatever backoff the event has to wait for besides. A person who asks
- * for a probe gets it now. */
+/* Before its recovery time an open breaker is shown, whatever backoff the event has to wait for
+ * besides. A person who asks for a probe gets it now. */
 static bool handler_is_rejected(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -33,7 +36,8 @@ static bool handler_is_rejected(struct tide_subscription *subscription)
 		return false;
 	mutex_lock(&subscription->lock);
 	const struct breaker *breaker = &subscription->handler_breaker;
-	bool is_open = breaker->state == BREAKER_OPEN && runner->now.ns < breaker_ready_at(breaker).ns;
+	bool is_open =
+		breaker->state == BREAKER_OPEN && runner->now.ns < breaker_ready_at(breaker).ns;
 	bool is_manual = subscription->is_manual_probe;
 	mutex_unlock(&subscription->lock);
 	if (is_manual)
@@ -47,8 +51,8 @@ static bool handler_admit(struct tide_subscription *subscription)
 		return true;
 	mutex_lock(&subscription->lock);
 	enum breaker_state before = subscription->handler_breaker.state;
-	bool is_admitted =
-		breaker_admit(&subscription->handler_breaker, subscription->runner.now, subscription->is_manual_probe);
+	bool is_admitted = breaker_admit(&subscription->handler_breaker, subscription->runner.now,
+					 subscription->is_manual_probe);
 	enum breaker_state after = subscription->handler_breaker.state;
 	subscription->is_manual_probe = false;
 	mutex_unlock(&subscription->lock);
@@ -63,81 +67,100 @@ static void handler_cancel_probe(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 }
 
-static void handler_check_self(struct tide_subscription *subscription, const struct tide_event *event)
+static void handler_check_self(struct tide_subscription *subscription,
+			       const struct tide_event *event)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_filter *filter = &subscription->filter;
-	bool is_unfiltered = !filter->event_types && !filter->patterns && !filter->aggregate_types &&
-			     !filter->tenant_id && !filter->partition_total;
+	bool is_unfiltered = !filter->event_types && !filter->patterns &&
+			     !filter->aggregate_types && !filter->tenant_id &&
+			     !filter->partition_total;
 	if (!runner->self_check || !is_unfiltered || runner->attempts > 0 || event->undecodable)
 		return;
+
 	tide_version expected = self_check_see(runner->self_check, event);
 	if (expected == 0)
 		return;
+
 	char id[TIDE_UUID_TEXT_SIZE];
 	struct tide_error err;
-	tide_fail(&err, TIDE_CORRUPT, "self-check: version %d of %s %s came where %d was due", event->version,
-		  event->aggregate_type.data, tide_uuid_format(&event->aggregate_id, id), expected);
+	tide_fail(&err, TIDE_CORRUPT, "self-check: version %d of %s %s came where %d was due",
+		  event->version, event->aggregate_type.data,
+		  tide_uuid_format(&event->aggregate_id, id), expected);
 	failure_record(subscription, &err, &(struct failure_context){ .event = event });
 	runner_look_at_clock(subscription);
 }
 
-/* ---- After an unclean end ----------------------------------------------------------------------------------- */
+/* ---- After an unclean end -------------------------------------------------------------------- */
 
-/* Only what a mark has witnessed: a death with no event marked is held against none, since it may have come from outside. */
+/* Only what a mark has witnessed: a death with no event marked is held against none, since it may
+ * have come from outside. */
 static int32_t handler_deaths(const struct runner *runner, tide_position position)
 {
 	return position == runner->suspect ? runner->suspect_deaths : 0;
 }
 
-/* Mark the event before it is handed over, or give up on one that has taken the process down too often. */
-static enum step handler_mark(struct tide_subscription *subscription, const struct tide_event *event,
-			      bool *ret_given_up)
+/* Mark the event before it is handed over, or give up on one that has taken the process down too
+ * often. */
+static enum step handler_mark(struct tide_subscription *subscription,
+			      const struct tide_event *event, bool *ret_given_up)
 {
 	struct runner *runner = &subscription->runner;
 	int32_t deaths = handler_deaths(runner, event->position);
 	*ret_given_up = deaths >= subscription->config.max_process_deaths;
 	if (*ret_given_up) {
 		runner->attempts = deaths;
-		failure_without_attempt(subscription, TIDE_HANDLER_PERMANENT, "the process died while handling it");
+		failure_without_attempt(subscription, TIDE_HANDLER_PERMANENT,
+					"the process died while handling it");
 		return STEP_ON;
 	}
+
 	if (runner->attempts > 0)
 		return STEP_ON;
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
+
 	struct tide_error err;
-	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
+	const struct tide_checkpoint_ops *ops =
+		&subscription->engine->checkpoints->database->backend->checkpoint;
 	tide_status status = infra_open(subscription, &err);
 	if (status == TIDE_OK)
-		status = ops->lease_mark(runner->session, save_fence(subscription), event->position, deaths, &err);
+		status = ops->lease_mark(runner->session, save_fence(subscription), event->position,
+					 deaths, &err);
 	return infra_end(subscription, RETRY_OWNERSHIP, status, &err);
 }
 
-/* Enough events were survived, and the last of them is saved: the mark goes, lest a later death be held against it. */
+/* Enough events were survived, and the last of them is saved: the mark goes, lest a later death be
+ * held against it. */
 static void handler_end_care(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
+	const struct tide_checkpoint_ops *ops =
+		&subscription->engine->checkpoints->database->backend->checkpoint;
 	runner->is_careful = false;
 	if (runner->session)
 		(void)ops->lease_mark(runner->session, save_fence(subscription), 0, 0, NULL);
 	runner_look_at_clock(subscription);
 }
 
-/* ---- The delivery ------------------------------------------------------------------------------------------- */
+/* ---- The delivery ---------------------------------------------------------------------------- */
 
-/* How many entries go into one call: the rest of the page for a batch handler, as far as all of it may be delivered. */
-static size_t handler_collect(struct tide_subscription *subscription, const struct tide_event **events)
+/* How many entries go into one call: the rest of the page for a batch handler, as far as all of it
+ * may be delivered. */
+static size_t handler_collect(struct tide_subscription *subscription,
+			      const struct tide_event **events)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_page *page = feed_page(&runner->feed);
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
+
 	events[0] = &entry->event;
-	bool is_alone = !subscription->subscriber.handle_batch || runner->is_careful || runner->is_single ||
+	bool is_alone = !subscription->subscriber.handle_batch || runner->is_careful ||
+			runner->is_single ||
 			(runner->is_split && entry->event.position <= runner->split_until);
 	size_t count = 1;
+
 	for (size_t i = runner->feed.next + 1; !is_alone && i < page->count; i++) {
 		const struct tide_event *event = &page->entries[i].event;
 		bool has_failed = event->position == runner->pending.position;
@@ -148,9 +171,10 @@ static size_t handler_collect(struct tide_subscription *subscription, const stru
 	return count;
 }
 
-/* Where it commits, a full disk is nobody's failure: the event keeps its attempts, and comes again like a failed save. */
-static enum step handler_wait_out(struct tide_subscription *subscription, const struct tide_delivery *delivery,
-				  struct tide_error *err)
+/* Where it commits, a full disk is nobody's failure: the event keeps its attempts, and comes again
+ * like a failed save. */
+static enum step handler_wait_out(struct tide_subscription *subscription,
+				  const struct tide_delivery *delivery, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	runner->attempts--;
@@ -160,16 +184,20 @@ static enum step handler_wait_out(struct tide_subscription *subscription, const 
 		return STEP_FAIL;
 	if (delivery->has_lost_transaction)
 		infra_close(subscription);
+
 	enum step step = save_before_wait(subscription);
 	runner->commit_tries =
-		runner->tries[RETRY_CHECKPOINT]; /* also when what was settled before it is committed now */
+		/* also when what was settled before it is committed now */
+		runner->tries[RETRY_CHECKPOINT];
 	return step;
 }
 
-static enum step handler_failed(struct tide_subscription *subscription, const struct tide_event *event, size_t count,
+static enum step handler_failed(struct tide_subscription *subscription,
+				const struct tide_event *event, size_t count,
 				struct tide_error *err, struct tide_delivery *delivery)
 {
-	bool is_outage = err->status == TIDE_DISK_FULL && subscription->subscriber.transactional && !delivery->is_late;
+	bool is_outage = err->status == TIDE_DISK_FULL && subscription->subscriber.transactional &&
+			 !delivery->is_late;
 	return is_outage ? handler_wait_out(subscription, delivery, err)
 			 : failure_of_attempt(subscription, event, count, err, delivery);
 }
@@ -182,13 +210,16 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 	size_t count = handler_collect(subscription, events);
 	for (size_t i = 1; i < count; i++)
 		handler_check_self(subscription, events[i]);
-	if (events[0]->position == runner->lost_position && runner->attempts < runner->lost_attempts)
+	if (events[0]->position == runner->lost_position &&
+	    runner->attempts < runner->lost_attempts)
 		runner->attempts = runner->lost_attempts;
 	struct tide_delivery delivery;
 	delivery_begin(&delivery, subscription, ++runner->attempts, events[0]->position);
 	struct tide_error err;
 	tide_status status = handler_attempt(subscription, events, count, &delivery, &err);
-	/* What an abandoned one came to is ignored: the stop waiting in `attention` ends the run. */
+
+	/* What an abandoned one came to is ignored: the stop waiting in `attention` ends the
+	 * run. */
 	enum step step = STEP_ON;
 	if (status == TIDE_OK && settle_handled(subscription, count, &delivery))
 		runner->careful_left -= runner->is_careful;
@@ -226,31 +257,38 @@ enum step handler_step(struct tide_subscription *subscription)
 		runner->pending.is_pending = true;
 		return STEP_ON;
 	}
+
 	handler_check_self(subscription, event);
 	if (event->undecodable || event->position == runner->doomed) {
 		runner->buried = event->position;
-		failure_without_attempt(subscription, event->undecodable ? TIDE_DECODE : runner->doom.status,
-					event->undecodable ? event->undecodable : runner->doom.message);
+		failure_without_attempt(
+			subscription, event->undecodable ? TIDE_DECODE : runner->doom.status,
+			event->undecodable ? event->undecodable : runner->doom.message);
 		return STEP_ON;
 	}
+
 	if (handler_is_rejected(subscription))
 		return handler_pause(subscription);
 	if (runner->attempts > 0 && runner->now.ns < runner->retry_at.ns) {
-		/* No transaction stays open during a backoff, and the timer of the saves runs on. */
+		/* No transaction stays open during a backoff, and the timer of the saves runs
+		 * on. */
 		const struct progress *progress = &runner->progress;
-		if (runner->is_in_transaction ||
-		    progress_is_due(progress, &subscription->config, PROGRESS_AFTER_EVENT, runner->now))
+		if (runner->is_in_transaction || progress_is_due(progress, &subscription->config,
+								 PROGRESS_AFTER_EVENT, runner->now))
 			return save_step(subscription);
 		return runner_wait(subscription,
-				   mono_min(runner->retry_at, progress_due_at(progress, &subscription->config)),
+				   mono_min(runner->retry_at,
+					    progress_due_at(progress, &subscription->config)),
 				   "the event is tried again");
 	}
+
 	if (!handler_admit(subscription))
 		return handler_pause(subscription);
 	if (runner->is_careful && runner->careful_left <= 0 && !runner->is_in_transaction)
 		handler_end_care(subscription);
 	bool is_given_up = false;
-	enum step step = runner->is_careful ? handler_mark(subscription, event, &is_given_up) : STEP_ON;
+	enum step step =
+		runner->is_careful ? handler_mark(subscription, event, &is_given_up) : STEP_ON;
 	if (step == STEP_ON && !is_given_up)
 		step = handler_begin(subscription);
 	if (step != STEP_ON || is_given_up) {

@@ -42,8 +42,8 @@ void held_free(struct held *held)
 	tide_free(held);
 }
 
-static const struct held_aggregate *held_find(const struct held *held, const struct tide_uuid *aggregate_id,
-					      uint64_t type_hash)
+static const struct held_aggregate *
+held_find(const struct held *held, const struct tide_uuid *aggregate_id, uint64_t type_hash)
 {
 	for (size_t i = held->count; i-- > 0;)
 		if (held->aggregates[i].type_hash == type_hash &&
@@ -65,8 +65,8 @@ static bool held_reserve(struct held *held)
 	return true;
 }
 
-static tide_status held_put(struct held *held, const struct tide_uuid *aggregate_id, uint64_t type_hash,
-			    const char *behind, struct tide_error *err)
+static tide_status held_put(struct held *held, const struct tide_uuid *aggregate_id,
+			    uint64_t type_hash, const char *behind, struct tide_error *err)
 {
 	/* A row whose aggregate cannot be read belongs to none: it holds nobody. */
 	if (tide_uuid_is_nil(aggregate_id) || held_find(held, aggregate_id, type_hash))
@@ -78,9 +78,11 @@ static tide_status held_put(struct held *held, const struct tide_uuid *aggregate
 	return TIDE_OK;
 }
 
-tide_status held_add(struct held *held, const struct tide_event *event, const char *event_id, struct tide_error *err)
+tide_status held_add(struct held *held, const struct tide_event *event, const char *event_id,
+		     struct tide_error *err)
 {
-	return held_put(held, &event->aggregate_id, event_type_hash(event->aggregate_type), event_id, err);
+	return held_put(held, &event->aggregate_id, event_type_hash(event->aggregate_type),
+			event_id, err);
 }
 
 const char *held_behind(const struct held *held, const struct tide_event *event)
@@ -92,7 +94,8 @@ const char *held_behind(const struct held *held, const struct tide_event *event)
 	return found ? found->behind : NULL;
 }
 
-tide_status held_load(struct held *held, const struct tide_dead_letter_list *list, struct tide_error *err)
+tide_status held_load(struct held *held, const struct tide_dead_letter_list *list,
+		      struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	held_empty(held);
@@ -100,8 +103,8 @@ tide_status held_load(struct held *held, const struct tide_dead_letter_list *lis
 		struct event_place place;
 		status = event_read_place(tide_text(list->entries[i].event_data), &place, err);
 		if (status == TIDE_OK && place.has_stream)
-			status = held_put(held, &place.aggregate_id, place.type_hash, list->entries[i].event_id_text,
-					  err);
+			status = held_put(held, &place.aggregate_id, place.type_hash,
+					  list->entries[i].event_id_text, err);
 	}
 	return status;
 }

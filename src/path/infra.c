@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Operations on databases: feed reads, checkpoint and dead-letter writes, ownership. One is under way at a time.
+ * Operations on databases: feed reads, checkpoint and dead-letter writes, ownership. One is under
+ * way at a time.
  *
  * Happy path: infra_begin lets it through, it succeeds, infra_end forgets earlier failures.
- * Failure modes: transient, or a full disk: recorded, tried again after a growing delay without end, or as often as
- * max_infrastructure_retries says, with new sessions when the connection is gone. Too often in a row: the breaker opens and
- * nothing is tried for a while; the state stays. Permanent or exhausted: the run ends in ERROR. Fenced: somebody else owns
- * the subscription; never tried again.
+ * Failure modes: transient, or a full disk: recorded, tried again after a growing delay without
+ * end, or as often as max_infrastructure_retries says, with new sessions when the connection is
+ * gone. Too often in a row: the breaker opens and nothing is tried for a while; the state stays.
+ * Permanent or exhausted: the run ends in ERROR. Fenced: somebody else owns the subscription; never
+ * tried again.
  */
 #include "path/interrupt.h"
 
@@ -21,30 +23,37 @@ enum step infra_begin(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	if (runner->now.ns < runner->try_at.ns)
 		return runner_wait(subscription, runner->try_at, "the database is tried again");
+
 	mutex_lock(&subscription->lock);
 	enum breaker_state before = subscription->infra_breaker.state;
 	bool is_admitted = breaker_admit(&subscription->infra_breaker, runner->now, false);
 	enum breaker_state after = subscription->infra_breaker.state;
 	struct mono_time ready_at = breaker_ready_at(&subscription->infra_breaker);
 	mutex_unlock(&subscription->lock);
+
 	runner_log_breaker(subscription, "infra", before, after);
-	return is_admitted ? STEP_ON : runner_wait(subscription, ready_at, "the breaker of the databases is open");
+	return is_admitted ? STEP_ON
+			   : runner_wait(subscription, ready_at,
+					 "the breaker of the databases is open");
 }
 
 void infra_close(struct tide_subscription *subscription)
 {
 	session_close(subscription);
-	if (!subscription->runner.is_save_unknown) /* else the next save finds out what became of the transaction */
+	/* else the next save finds out what became of the transaction */
+	if (!subscription->runner.is_save_unknown)
 		save_forget(subscription);
 }
 
 /* A database is available as far as the runner knows, when nothing on it is being tried again. */
-static void infra_note_answers_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
+static void infra_note_answers_locked(struct tide_subscription *subscription)
+	TIDE_REQUIRES(subscription->lock)
 {
 	const struct runner *runner = &subscription->runner;
 	const int32_t *tries = runner->tries;
 	bool is_waiting[DATABASES] = { [DATABASE_FEED] = tries[RETRY_READ] > 0,
-				       [DATABASE_CHECKPOINTS] = tries[RETRY_CHECKPOINT] > 0 || tries[RETRY_DLQ] > 0 ||
+				       [DATABASE_CHECKPOINTS] = tries[RETRY_CHECKPOINT] > 0 ||
+								tries[RETRY_DLQ] > 0 ||
 								tries[RETRY_OWNERSHIP] > 0 };
 	for (int i = 0; i < DATABASES; i++)
 		if (!is_waiting[i])
@@ -54,14 +63,18 @@ static void infra_note_answers_locked(struct tide_subscription *subscription) TI
 static void infra_succeeded(struct tide_subscription *subscription, enum retry_operation operation)
 {
 	struct runner *runner = &subscription->runner;
-	/* What reads the events of a lost transaction again, or begins another, does not show that it can be committed. */
+	/* What reads the events of a lost transaction again, or begins another, does not show that
+	 * it can be committed. */
+
 	bool is_outstanding = runner->commit_tries > 0;
 	mutex_lock(&subscription->lock);
 	enum breaker_state before = subscription->infra_breaker.state;
+
 	if (is_outstanding)
 		breaker_pass(&subscription->infra_breaker);
 	else
 		breaker_success(&subscription->infra_breaker);
+
 	enum breaker_state after = subscription->infra_breaker.state;
 	if (!is_outstanding)
 		runner->tries[operation] = 0;
@@ -83,33 +96,40 @@ bool infra_may_retry(const struct tide_subscription *subscription, enum retry_op
 	return will_pass && is_allowed && error->status != TIDE_FENCED;
 }
 
-/* The database that an operation failed on: whose session could not be opened, else the one the operation is for. */
+/* The database that an operation failed on: whose session could not be opened, else the one the
+ * operation is for. */
 static enum database infra_database(const struct runner *runner, enum retry_operation operation)
 {
 	if (!runner->session)
 		return DATABASE_CHECKPOINTS;
-	return operation == RETRY_READ || !runner->feed_session ? DATABASE_FEED : DATABASE_CHECKPOINTS;
+	return operation == RETRY_READ || !runner->feed_session ? DATABASE_FEED
+								: DATABASE_CHECKPOINTS;
 }
 
-/* Count a failed try and decide about the next one; returns its delay, negative when there is none. */
+/* Count a failed try and decide about the next one; returns its delay, negative when there is
+ * none. */
 static int64_t infra_failed(struct tide_subscription *subscription, enum retry_operation operation,
 			    const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
 	bool is_last = !infra_may_retry(subscription, operation, error);
-	int64_t delay = is_last ? -1 : retry_delay(&subscription->retry, runner->tries[operation], &runner->random);
+	int64_t delay = is_last ? -1
+				: retry_delay(&subscription->retry, runner->tries[operation],
+					      &runner->random);
 	mutex_lock(&subscription->lock);
 	struct retry_stats *stats = &subscription->retries[operation];
 	stats->attempts++;
 	stats->failures++;
 	stats->last_error = *error;
-	availability_note(&subscription->stores[infra_database(runner, operation)], error->status, error, runner->now);
+	availability_note(&subscription->stores[infra_database(runner, operation)], error->status,
+			  error, runner->now);
 	stats->retries += !is_last;
 	stats->total_delay_seconds += is_last ? 0 : seconds_of_ns(delay);
 	enum breaker_state before = subscription->infra_breaker.state;
 	(void)breaker_failure(&subscription->infra_breaker, runner->now, runner_wall(subscription));
 	enum breaker_state after = subscription->infra_breaker.state;
 	mutex_unlock(&subscription->lock);
+
 	runner_log_breaker(subscription, "infra", before, after);
 	return delay;
 }
@@ -123,8 +143,8 @@ static void infra_say_attempts(struct tide_error *err, int32_t attempts)
 	memcpy(err->message + end, suffix, size + 1);
 }
 
-enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
-		    struct tide_error *err)
+enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation,
+		    tide_status status, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	runner_look_at_clock(subscription);
@@ -132,9 +152,12 @@ enum step infra_end(struct tide_subscription *subscription, enum retry_operation
 		infra_succeeded(subscription, operation);
 		return STEP_ON;
 	}
+
 	int32_t *tries = &runner->tries[operation];
 	int64_t delay = infra_failed(subscription, operation, err);
-	failure_record(subscription, err, &(struct failure_context){ .retry_count = *tries, .is_retried = delay >= 0 });
+	failure_record(
+		subscription, err,
+		&(struct failure_context){ .retry_count = *tries, .is_retried = delay >= 0 });
 	if (err->retry == TIDE_RETRY_REOPEN)
 		infra_close(subscription);
 	*tries += *tries < INT32_MAX;
@@ -143,8 +166,10 @@ enum step infra_end(struct tide_subscription *subscription, enum retry_operation
 			infra_say_attempts(err, *tries);
 		return runner_give_up(subscription, err);
 	}
-	log_at(TIDE_LOG_WARNING, "subscription", "trying again", "name='%s' operation=%s attempt=%d delay_seconds=%.3f",
-	       subscription->name, retry_operation_name(operation), *tries + 1, seconds_of_ns(delay));
+
+	log_at(TIDE_LOG_WARNING, "subscription", "trying again",
+	       "name='%s' operation=%s attempt=%d delay_seconds=%.3f", subscription->name,
+	       retry_operation_name(operation), *tries + 1, seconds_of_ns(delay));
 	runner->try_at = mono_add(runner->now, delay);
 	return runner_wait(subscription, runner->try_at, "the database is tried again");
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ending what a run does inside a database, from another thread: a statement of a handler that is past its time, or whatever a
- * stop has given up waiting for.
+ * Ending what a run does inside a database, from another thread: a statement of a handler that is
+ * past its time, or whatever a stop has given up waiting for.
  *
  *	runner   │ open ─▶ offer ─▶ … hand_since = 0 ─▶ await ─▶ … ─▶ withdraw ─▶ close
  *	another  │            begin: is_interrupting = true, still the same call? ─▶ interrupt ─▶ end
  *
  * Happy path: the statement fails, the runner goes on with that.
- * Failure modes: the call returns meanwhile: the runner waits until the interruption is over before it uses the session, so that
- * none meets the statement behind the one that was meant. The database does not answer: that wait ends with its connection.
+ * Failure modes: the call returns meanwhile: the runner waits until the interruption is over before
+ * it uses the session, so that none meets the statement behind the one that was meant. The database
+ * does not answer: that wait ends with its connection.
  */
 #include "path/interrupt.h"
 
@@ -20,7 +21,8 @@ void interrupt_offer(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 }
 
-static void interrupt_wait_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
+static void interrupt_wait_locked(struct tide_subscription *subscription)
+	TIDE_REQUIRES(subscription->lock)
 {
 	while (atomic_load(&subscription->is_interrupting))
 		cond_wait(&subscription->changed, &subscription->lock);
@@ -51,8 +53,8 @@ static void interrupt_end(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 }
 
-/* The runner sets `hand_since` to 0 and then looks at `is_interrupting`; here it is the other way round: one of the two sees the
- * other. */
+/* The runner sets `hand_since` to 0 and then looks at `is_interrupting`; here it is the other way
+ * round: one of the two sees the other. */
 static bool interrupt_begin(struct tide_subscription *subscription, int64_t hand)
 {
 	mutex_lock(&subscription->lock);
@@ -74,9 +76,11 @@ bool interrupt_run(struct tide_subscription *subscription, int64_t hand)
 	const struct tide_store *database = subscription->engine->checkpoints->database;
 	if (!interrupt_begin(subscription, hand))
 		return false;
+
 	mutex_lock(&subscription->lock); /* they stay as they are until the end */
 	void *session = subscription->open_session, *feed_session = subscription->open_feed_session;
 	mutex_unlock(&subscription->lock);
+
 	if (database->backend->store.interrupt)
 		database->backend->store.interrupt(session);
 	if (hand == 0 && feed_session && feed_session != session && feed->backend->store.interrupt)

@@ -10,8 +10,8 @@ void interrupt_offer(struct tide_subscription *subscription);
 void interrupt_withdraw(struct tide_subscription *subscription);
 /** A call has returned: wait for who interrupts it still, before its session is used. */
 void interrupt_await(struct tide_subscription *subscription);
-/** Interrupt the call with this `hand_since`; 0: whatever the run does in its databases. False: there is nothing. Threads: any but the
- * runner's. */
+/** Interrupt the call with this `hand_since`; 0: whatever the run does in its databases. False:
+ * there is nothing. Threads: any but the runner's. */
 bool interrupt_run(struct tide_subscription *subscription, int64_t hand);
 
 #endif

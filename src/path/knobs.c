@@ -2,8 +2,9 @@
 /*
  * The knobs of a subscription: knobs.def as a table.
  *
- * Happy path: a text becomes a value, a value meets its rule. Failure modes: a text that is no value says so with the text, a value
- * out of bounds says so with the field, the value and what was expected; NaN and infinities are out of every bounds.
+ * Happy path: a text becomes a value, a value meets its rule. Failure modes: a text that is no
+ * value says so with the text, a value out of bounds says so with the field, the value and what was
+ * expected; NaN and infinities are out of every bounds.
  */
 #include "path/knobs.h"
 
@@ -15,15 +16,17 @@
 #include "core/json.h"
 #include "core/text.h"
 
-/* ---- Rules that look at more than a number ------------------------------------------------------------------ */
+/* ---- Rules that look at more than a number --------------------------------------------------- */
 
-static tide_status knob_check_start(const struct tide_subscription_config *config, struct tide_error *err)
+static tide_status knob_check_start(const struct tide_subscription_config *config,
+				    struct tide_error *err)
 {
 	if ((unsigned)config->start_from > TIDE_START_POSITION)
 		return tide_fail(err, TIDE_ARGUMENT, "start_from is %d, expected a known value",
 				 (int)config->start_from);
 	if (config->start_from == TIDE_START_POSITION && config->start_position < 0)
-		return tide_fail(err, TIDE_ARGUMENT, "start_from is position %lld, expected 0 or more",
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "start_from is position %lld, expected 0 or more",
 				 (long long)config->start_position);
 	return TIDE_OK;
 }
@@ -34,7 +37,8 @@ const char *tide_checkpoint_strategy_name(enum tide_checkpoint_strategy strategy
 	return (size_t)strategy < 3 ? names[strategy] : "unknown";
 }
 
-static tide_status knob_check_names(const char *const *names, const char *field, struct tide_error *err)
+static tide_status knob_check_names(const char *const *names, const char *field,
+				    struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	for (size_t i = 0; status == TIDE_OK && names && names[i]; i++)
@@ -42,17 +46,20 @@ static tide_status knob_check_names(const char *const *names, const char *field,
 	return status;
 }
 
-static tide_status knob_check_types(const struct tide_subscription_config *config, struct tide_error *err)
+static tide_status knob_check_types(const struct tide_subscription_config *config,
+				    struct tide_error *err)
 {
 	return knob_check_names(config->event_types, "event_types", err);
 }
 
-static tide_status knob_check_aggregates(const struct tide_subscription_config *config, struct tide_error *err)
+static tide_status knob_check_aggregates(const struct tide_subscription_config *config,
+					 struct tide_error *err)
 {
 	return knob_check_names(config->aggregate_types, "aggregate_types", err);
 }
 
-static tide_status knob_check_patterns(const struct tide_subscription_config *config, struct tide_error *err)
+static tide_status knob_check_patterns(const struct tide_subscription_config *config,
+				       struct tide_error *err)
 {
 	struct tide_error why;
 	for (size_t i = 0; config->event_type_patterns && config->event_type_patterns[i]; i++) {
@@ -63,40 +70,47 @@ static tide_status knob_check_patterns(const struct tide_subscription_config *co
 	return TIDE_OK;
 }
 
-static tide_status knob_check_tenant(const struct tide_subscription_config *config, struct tide_error *err)
+static tide_status knob_check_tenant(const struct tide_subscription_config *config,
+				     struct tide_error *err)
 {
 	if (config->tenant_id && tide_uuid_is_nil(config->tenant_id))
 		return tide_fail(err, TIDE_ARGUMENT, "tenant_id is the nil UUID");
 	return TIDE_OK;
 }
 
-static tide_status knob_check_partition(const struct tide_subscription_config *config, struct tide_error *err)
+static tide_status knob_check_partition(const struct tide_subscription_config *config,
+					struct tide_error *err)
 {
 	uint32_t index = config->partition_index, total = config->partition_total;
 	if (total ? index >= total : index > 0)
-		return tide_fail(err, TIDE_ARGUMENT, "partition_index is %u, expected less than the total, %u", index,
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "partition_index is %u, expected less than the total, %u", index,
 				 total);
 	return TIDE_OK;
 }
 
-static tide_status knob_check_discard(const struct tide_subscription_config *config, struct tide_error *err)
+static tide_status knob_check_discard(const struct tide_subscription_config *config,
+				      struct tide_error *err)
 {
 	if (config->discard_failed_events && config->hold_aggregate_on_failure)
-		return tide_fail(
-			err, TIDE_ARGUMENT,
-			"discard_failed_events is true together with hold_aggregate_on_failure, expected at most one");
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "discard_failed_events is true together with "
+				 "hold_aggregate_on_failure, expected at most one");
 	return TIDE_OK;
 }
 
-static tide_status knob_check_delay(const struct tide_subscription_config *config, struct tide_error *err)
+static tide_status knob_check_delay(const struct tide_subscription_config *config,
+				    struct tide_error *err)
 {
-	if (!(config->max_retry_delay >= config->initial_retry_delay) || isinf(config->max_retry_delay))
-		return tide_fail(err, TIDE_ARGUMENT, "max_retry_delay is %g, expected initial_retry_delay (%g) or more",
+	if (!(config->max_retry_delay >= config->initial_retry_delay) ||
+	    isinf(config->max_retry_delay))
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "max_retry_delay is %g, expected initial_retry_delay (%g) or more",
 				 config->max_retry_delay, config->initial_retry_delay);
 	return TIDE_OK;
 }
 
-/* ---- The table ---------------------------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 /* clang-format off */
 #define AT_LEAST(least, words) .low = (least), .high = DBL_MAX, .expected = words
@@ -156,7 +170,8 @@ static double knob_number(const struct knob *knob, const struct tide_subscriptio
 	return 0;
 }
 
-tide_status knob_check(const struct knob *knob, const struct tide_subscription_config *config, struct tide_error *err)
+tide_status knob_check(const struct knob *knob, const struct tide_subscription_config *config,
+		       struct tide_error *err)
 {
 	if (knob->check)
 		return knob->check(config, err);
@@ -164,11 +179,13 @@ tide_status knob_check(const struct knob *knob, const struct tide_subscription_c
 	if (number <= knob->high && (knob->is_above ? number > knob->low : number >= knob->low))
 		return TIDE_OK;
 	if (knob->kind == KNOB_REAL || knob->kind == KNOB_SECONDS)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is %g, expected %s", knob->name, number, knob->expected);
-	return tide_fail(err, TIDE_ARGUMENT, "%s is %.0f, expected %s", knob->name, number, knob->expected);
+		return tide_fail(err, TIDE_ARGUMENT, "%s is %g, expected %s", knob->name, number,
+				 knob->expected);
+	return tide_fail(err, TIDE_ARGUMENT, "%s is %.0f, expected %s", knob->name, number,
+			 knob->expected);
 }
 
-/* ---- From text ---------------------------------------------------------------------------------------------- */
+/* ---- From text ------------------------------------------------------------------------------- */
 
 /* A number and what stands behind it, without the blanks between. */
 static bool value_split(const char *text, bool is_whole, double *ret, const char **ret_unit)
@@ -181,6 +198,7 @@ static bool value_split(const char *text, bool is_whole, double *ret, const char
 	int64_t whole;
 	if (size == 0 || text[size - 1] == '.' || text[size - 1] == '-')
 		return false;
+
 	bool is_read = is_whole ? json_int(&token, &whole) : json_double(&token, ret);
 	if (is_read && is_whole)
 		*ret = (double)whole;
@@ -193,8 +211,8 @@ struct value_unit {
 	double factor;
 };
 
-static tide_status value_read_unit(const char *text, bool is_whole, const struct value_unit *units, const char *what,
-				   double *ret, struct tide_error *err)
+static tide_status value_read_unit(const char *text, bool is_whole, const struct value_unit *units,
+				   const char *what, double *ret, struct tide_error *err)
 {
 	const char *unit;
 	double number;
@@ -225,10 +243,12 @@ tide_status value_read_real(const char *text, double *ret, struct tide_error *er
 tide_status value_read_bytes(const char *text, int64_t *ret, struct tide_error *err)
 {
 	static const struct value_unit units[] = {
-		{ "", 1 }, { "B", 1 }, { "KiB", 1024 }, { "MiB", 1048576 }, { "GiB", 1073741824 }, { NULL, 0 },
+		{ "", 1 },   { "B", 1 }, { "KiB", 1024 }, { "MiB", 1048576 }, { "GiB", 1073741824 },
+		{ NULL, 0 },
 	};
 	double bytes;
-	tide_status status = value_read_unit(text, true, units, "size such as 4096, 64KiB or 16MiB", &bytes, err);
+	tide_status status = value_read_unit(text, true, units, "size such as 4096, 64KiB or 16MiB",
+					     &bytes, err);
 	if (status == TIDE_OK && (bytes > 1e18 || bytes < -1e18))
 		return tide_fail(err, TIDE_ARGUMENT, "'%.200s' is too much", text);
 	if (status == TIDE_OK)
@@ -239,9 +259,11 @@ tide_status value_read_bytes(const char *text, int64_t *ret, struct tide_error *
 tide_status value_read_seconds(const char *text, double *ret, struct tide_error *err)
 {
 	static const struct value_unit units[] = {
-		{ "", 1 }, { "ms", 0.001 }, { "s", 1 }, { "min", 60 }, { "h", 3600 }, { "d", 86400 }, { NULL, 0 },
+		{ "", 1 },     { "ms", 0.001 }, { "s", 1 },  { "min", 60 },
+		{ "h", 3600 }, { "d", 86400 },  { NULL, 0 },
 	};
-	return value_read_unit(text, false, units, "time such as 5, 200ms, 1.5s, 2min, 1h or 3d", ret, err);
+	return value_read_unit(text, false, units, "time such as 5, 200ms, 1.5s, 2min, 1h or 3d",
+			       ret, err);
 }
 
 tide_status value_read_flag(const char *text, bool *ret, struct tide_error *err)
@@ -253,7 +275,8 @@ tide_status value_read_flag(const char *text, bool *ret, struct tide_error *err)
 	return TIDE_OK;
 }
 
-static tide_status knob_read_start(const char *text, struct tide_subscription_config *config, struct tide_error *err)
+static tide_status knob_read_start(const char *text, struct tide_subscription_config *config,
+				   struct tide_error *err)
 {
 	static const char *const names[] = { "checkpoint", "beginning", "end" };
 	for (int i = 0; i < 3; i++)
@@ -263,31 +286,37 @@ static tide_status knob_read_start(const char *text, struct tide_subscription_co
 		}
 	int64_t position;
 	if (value_read_integer(text, &position, NULL) != TIDE_OK || position < 0)
-		return tide_fail(err, TIDE_ARGUMENT, "'%.200s' is none of checkpoint, beginning, end, and no position",
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "'%.200s' is none of checkpoint, beginning, end, and no position",
 				 text);
+
 	config->start_from = TIDE_START_POSITION;
 	config->start_position = position;
 	return TIDE_OK;
 }
 
-static tide_status knob_read_strategy(const char *text, enum tide_checkpoint_strategy *ret, struct tide_error *err)
+static tide_status knob_read_strategy(const char *text, enum tide_checkpoint_strategy *ret,
+				      struct tide_error *err)
 {
 	char name[16];
 	snprintf(name, sizeof name, "%s", text);
 	for (char *at = name; *at; at++)
 		if (*at == '-') /* as --strategy has it */
 			*at = '_';
+
 	for (int i = 0; i <= TIDE_PERIODIC; i++)
-		if (strcmp(name, tide_checkpoint_strategy_name((enum tide_checkpoint_strategy)i)) == 0) {
+		if (strcmp(name, tide_checkpoint_strategy_name((enum tide_checkpoint_strategy)i)) ==
+		    0) {
 			*ret = (enum tide_checkpoint_strategy)i;
 			return TIDE_OK;
 		}
-	return tide_fail(err, TIDE_ARGUMENT, "'%.200s' is none of every-batch, every-event, periodic", text);
+	return tide_fail(err, TIDE_ARGUMENT,
+			 "'%.200s' is none of every-batch, every-event, periodic", text);
 }
 
 /* A count of 32 bits, where "none" stands for the least it may be. */
-static tide_status knob_read_count(const struct knob *knob, const char *text, int64_t most, int64_t *ret,
-				   struct tide_error *err)
+static tide_status knob_read_count(const struct knob *knob, const char *text, int64_t most,
+				   int64_t *ret, struct tide_error *err)
 {
 	if (strcmp(text, "none") == 0 && strcmp(knob->fallback, "none") == 0) {
 		*ret = (int64_t)knob->low;
@@ -301,8 +330,8 @@ static tide_status knob_read_count(const struct knob *knob, const char *text, in
 	return status;
 }
 
-tide_status knob_read(const struct knob *knob, const char *text, struct tide_subscription_config *config,
-		      struct tide_error *err)
+tide_status knob_read(const struct knob *knob, const char *text,
+		      struct tide_subscription_config *config, struct tide_error *err)
 {
 	void *at = (char *)config + knob->place;
 	int64_t count = 0;

@@ -2,7 +2,8 @@
 #ifndef TIDE_PATH_KNOBS_H
 #define TIDE_PATH_KNOBS_H
 
-/* The knobs of a subscription as values: knobs.def as a table that is checked, read from text, and shown. */
+/* The knobs of a subscription as values: knobs.def as a table that is checked, read from text, and
+ * shown. */
 
 #include <stddef.h>
 
@@ -43,11 +44,12 @@ extern const size_t knob_count;
 /** NULL: there is none of that name. */
 const struct knob *knob_find(const char *name);
 /** TIDE_ARGUMENT naming the field and its value. */
-tide_status knob_check(const struct knob *knob, const struct tide_subscription_config *config, struct tide_error *err);
-/** Set a knob to what `text` says, for all kinds but KNOB_LIST and KNOB_UUID. TIDE_ARGUMENT with what is wrong with the text, without the
- * name: "'x' is no number". The rule is not checked. */
-tide_status knob_read(const struct knob *knob, const char *text, struct tide_subscription_config *config,
-		      struct tide_error *err);
+tide_status knob_check(const struct knob *knob, const struct tide_subscription_config *config,
+		       struct tide_error *err);
+/** Set a knob to what `text` says, for all kinds but KNOB_LIST and KNOB_UUID. TIDE_ARGUMENT with
+ * what is wrong with the text, without the name: "'x' is no number". The rule is not checked. */
+tide_status knob_read(const struct knob *knob, const char *text,
+		      struct tide_subscription_config *config, struct tide_error *err);
 
 /** The values of configurations. TIDE_ARGUMENT as knob_read. */
 tide_status value_read_integer(const char *text, int64_t *ret, struct tide_error *err);

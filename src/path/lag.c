@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How far a projection is behind: in events (positions behind the feed end), in seconds that the oldest waiting event has
- * waited, and in seconds of the events' own time. Computed from the feed, so every backend answers alike.
+ * How far a projection is behind: in events (positions behind the feed end), in seconds that the
+ * oldest waiting event has waited, and in seconds of the events' own time. Computed from the feed,
+ * so every backend answers alike.
  */
 #include <math.h>
 #include <string.h>
@@ -11,11 +12,12 @@
 
 static struct lag_event lag_event_of(const struct tide_event *event)
 {
-	return (struct lag_event){ true, event->position, event->event_id, event->occurred_at, event->stored_at };
+	return (struct lag_event){ true, event->position, event->event_id, event->occurred_at,
+				   event->stored_at };
 }
 
-static tide_status lag_read_one(struct tide_store *feed, const struct tide_query *query, struct lag_event *ret,
-				struct tide_error *err)
+static tide_status lag_read_one(struct tide_store *feed, const struct tide_query *query,
+				struct lag_event *ret, struct tide_error *err)
 {
 	struct tide_reader *reader;
 	tide_status status = tide_store_read(feed, query, &reader, err);
@@ -31,8 +33,8 @@ static tide_status lag_read_one(struct tide_store *feed, const struct tide_query
 	return status;
 }
 
-static tide_status lag_find(struct tide_store *feed, const struct tide_uuid *event_id, struct lag_event *ret,
-			    struct tide_error *err)
+static tide_status lag_find(struct tide_store *feed, const struct tide_uuid *event_id,
+			    struct lag_event *ret, struct tide_error *err)
 {
 	if (tide_uuid_is_nil(event_id))
 		return TIDE_OK;
@@ -51,8 +53,9 @@ static double lag_seconds_between(struct tide_time newer, struct tide_time older
 	return seconds > 0 ? round(seconds * 10) / 10 : 0.0;
 }
 
-tide_status lag_find_waiting(struct tide_store *feed, tide_position position, const char *const *event_types,
-			     struct lag_event *ret, struct tide_error *err)
+tide_status lag_find_waiting(struct tide_store *feed, tide_position position,
+			     const char *const *event_types, struct lag_event *ret,
+			     struct tide_error *err)
 {
 	const struct tide_query query = { .event_types = event_types,
 					  .after = tide_bound(position),
@@ -66,16 +69,21 @@ double lag_seconds_of(const struct lag_event *waiting, struct tide_time now)
 	return waiting->is_found ? lag_seconds_between(now, waiting->stored_at) : 0.0;
 }
 
-/* What a row's lag is made of: the newest event wanted, the last one processed, the oldest one that waits. */
+/* What a row's lag is made of: the newest event wanted, the last one processed, the oldest one that
+ * waits. */
 struct lag_facts {
 	struct lag_event newest, last, waiting;
 	tide_position position, end;
 };
 
 static tide_status lag_read_facts(struct tide_store *feed, const struct tide_checkpoint *row,
-				  const char *const *event_types, struct lag_facts *ret, struct tide_error *err)
+				  const char *const *event_types, struct lag_facts *ret,
+				  struct tide_error *err)
 {
-	const struct tide_query newest = { .event_types = event_types, .limit = tide_bound(1), .backward = true };
+	const struct tide_query newest = { .event_types = event_types,
+					   .limit = tide_bound(1),
+					   .backward = true };
+
 	*ret = (struct lag_facts){ 0 };
 	tide_status status = lag_read_one(feed, &newest, &ret->newest, err);
 	if (status == TIDE_OK)
@@ -97,8 +105,9 @@ static double lag_of_event_time(const struct lag_facts *facts)
 	return lag_seconds_between(facts->newest.occurred_at, last->occurred_at);
 }
 
-tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const char *name, const char *const *event_types,
-				 struct tide_lag *ret, struct tide_error *err)
+tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const char *name,
+				 const char *const *event_types, struct tide_lag *ret,
+				 struct tide_error *err)
 {
 	if (!ret)
 		return tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
@@ -106,6 +115,7 @@ tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const cha
 	tide_status status = tide_checkpoints_load(checkpoints, name, &row, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct tide_lag lag = { .last_event_id = row.last_event_id,
 				.events_processed = row.events_processed,
 				.has_last_processed_at = row.has_last_processed_at,
@@ -115,6 +125,7 @@ tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const cha
 	status = lag_read_facts(checkpoints->feed, &row, event_types, &facts, err);
 	if (status != TIDE_OK)
 		return status;
+
 	lag.latest_event_id = facts.newest.event_id;
 	lag.lag_events = facts.end > facts.position ? facts.end - facts.position : 0;
 	lag.lag_seconds = lag_seconds_of(&facts.waiting, tide_time_now());

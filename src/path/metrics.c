@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a subscription counts: by event type, by kind of failure, by duration. Beyond METRICS_TYPES_MAX types, and when
- * memory is out, an event counts under "other".
+ * What a subscription counts: by event type, by kind of failure, by duration. Beyond
+ * METRICS_TYPES_MAX types, and when memory is out, an event counts under "other".
  */
 #include "path/metrics.h"
 
@@ -10,7 +10,8 @@
 #include "core/text.h"
 #include "sys/alloc.h"
 
-const double metrics_bounds[METRICS_BUCKETS - 1] = { 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60 };
+const double metrics_bounds[METRICS_BUCKETS - 1] = { 0.001, 0.005, 0.01, 0.05, 0.1, 0.5,
+						     1,     5,     10,   30,   60 };
 
 void histogram_add(struct histogram *histogram, int64_t ns)
 {
@@ -23,7 +24,7 @@ void histogram_add(struct histogram *histogram, int64_t ns)
 	histogram->sum += seconds;
 }
 
-/* ---- What a store counts ------------------------------------------------------------------------------------ */
+/* ---- What a store counts --------------------------------------------------------------------- */
 
 void metrics_add(_Atomic(int64_t) *counter, int64_t value)
 {
@@ -50,7 +51,7 @@ struct histogram metrics_append_seconds(struct metrics_store *metrics)
 	return ret;
 }
 
-/* ---- Names -------------------------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 void metrics_names_init(struct metrics_names *names)
 {
@@ -82,9 +83,11 @@ static bool metrics_names_grow_locked(struct metrics_names *names)
 	char **slots = alloc_zero(capacity, sizeof *slots);
 	if (!slots)
 		return false;
+
 	for (size_t i = 0; i < names->capacity; i++)
 		if (names->slots[i])
-			*metrics_name_slot(slots, capacity, tide_text(names->slots[i])) = names->slots[i];
+			*metrics_name_slot(slots, capacity, tide_text(names->slots[i])) =
+				names->slots[i];
 	tide_free(names->slots);
 	names->slots = slots;
 	names->capacity = capacity;
@@ -97,19 +100,23 @@ static bool metrics_names_admit(struct metrics_names *names, struct tide_text na
 	if (!names)
 		return true;
 	mutex_lock(&names->lock);
-	char **slot = metrics_names_grow_locked(names) ? metrics_name_slot(names->slots, names->capacity, name) : NULL;
+	char **slot = metrics_names_grow_locked(names)
+			      ? metrics_name_slot(names->slots, names->capacity, name)
+			      : NULL;
 	if (slot && !*slot && names->count < METRICS_TYPES_MAX) {
 		*slot = alloc_text(name.data, name.size);
 		names->count += *slot != NULL;
 	}
+
 	bool is_admitted = slot && *slot;
 	mutex_unlock(&names->lock);
 	return is_admitted;
 }
 
-/* ---- Counts by event type ----------------------------------------------------------------------------------- */
+/* ---- Counts by event type -------------------------------------------------------------------- */
 
-static struct metrics_type *metrics_slot(struct metrics_type *types, size_t capacity, struct tide_text event_type)
+static struct metrics_type *metrics_slot(struct metrics_type *types, size_t capacity,
+					 struct tide_text event_type)
 {
 	size_t i = fnv1a64(event_type.data, event_type.size) & (capacity - 1);
 	while (types[i].event_type && !text_equals(event_type, types[i].event_type))
@@ -125,9 +132,11 @@ static bool metrics_grow(struct metrics *metrics)
 	struct metrics_type *types = alloc_zero(capacity, sizeof *types);
 	if (!types)
 		return false;
+
 	for (size_t i = 0; i < metrics->type_capacity; i++)
 		if (metrics->types[i].event_type)
-			*metrics_slot(types, capacity, tide_text(metrics->types[i].event_type)) = metrics->types[i];
+			*metrics_slot(types, capacity, tide_text(metrics->types[i].event_type)) =
+				metrics->types[i];
 	tide_free(metrics->types);
 	metrics->types = types;
 	metrics->type_capacity = capacity;
@@ -139,9 +148,12 @@ static struct metrics_type *metrics_find(struct metrics *metrics, struct tide_te
 {
 	if (!metrics_grow(metrics))
 		return &metrics->other;
-	struct metrics_type *type = metrics_slot(metrics->types, metrics->type_capacity, event_type);
+	struct metrics_type *type =
+		metrics_slot(metrics->types, metrics->type_capacity, event_type);
+
 	if (!type->event_type) {
-		if (metrics->type_count == METRICS_TYPES_MAX || !metrics_names_admit(metrics->names, event_type))
+		if (metrics->type_count == METRICS_TYPES_MAX ||
+		    !metrics_names_admit(metrics->names, event_type))
 			return &metrics->other;
 		type->event_type = alloc_text(event_type.data, event_type.size);
 		if (!type->event_type)
@@ -163,14 +175,15 @@ struct metrics_type *metrics_type(struct metrics *metrics, struct tide_text even
 	return type;
 }
 
-/* ---- Transactions ------------------------------------------------------------------------------------------- */
+/* ---- Transactions ---------------------------------------------------------------------------- */
 
 void metrics_transaction_begin(struct metrics *metrics)
 {
 	metrics->is_in_transaction = true;
 	metrics->transaction++;
 	metrics->totals_before = metrics->totals;
-	metrics->last = NULL; /* each type counted from here on is looked up once, and what it was is put aside */
+	/* each type counted from here on is looked up once, and what it was is put aside */
+	metrics->last = NULL;
 }
 
 struct metrics_counts metrics_told(const struct metrics *metrics, const struct metrics_type *type)

@@ -3,8 +3,8 @@
 #define TIDE_PATH_METRICS_H
 
 /*
- * What one subscription counts over its whole life, guarded by the subscription's lock; and what a store counts.
- * Exposition: supervise/metrics.c.
+ * What one subscription counts over its whole life, guarded by the subscription's lock; and what a
+ * store counts. Exposition: supervise/metrics.c.
  */
 
 #include <tidemark/error_record.h>
@@ -41,7 +41,8 @@ void metrics_add(_Atomic(int64_t) *counter, int64_t value);
 void metrics_append_took(struct metrics_store *metrics, int64_t ns);
 struct histogram metrics_append_seconds(struct metrics_store *metrics);
 
-/** The event types that have a label of their own: at most METRICS_TYPES_MAX for all subscriptions of a manager. */
+/** The event types that have a label of their own: at most METRICS_TYPES_MAX for all subscriptions
+ * of a manager. */
 struct metrics_names {
 	struct mutex lock;
 	char **slots; /* under lock: open hash, capacity a power of two */
@@ -59,7 +60,8 @@ struct metrics_counts {
 struct metrics_type {
 	char *event_type;
 	struct metrics_counts counts;
-	struct metrics_counts before; /* the delivery transaction of this number, in which it counts */
+	/* the delivery transaction of this number, in which it counts */
+	struct metrics_counts before;
 	uint64_t transaction;
 };
 
@@ -90,16 +92,23 @@ struct metrics {
 	int64_t blocked_ns;                     /* of ended runs: the reader waited for room */
 };
 
-enum { METRICS_WAKE_APPEND, METRICS_WAKE_BUS, METRICS_WAKE_NOTIFY, METRICS_WAKE_POLL, METRICS_WAKE_MANUAL };
+enum {
+	METRICS_WAKE_APPEND,
+	METRICS_WAKE_BUS,
+	METRICS_WAKE_NOTIFY,
+	METRICS_WAKE_POLL,
+	METRICS_WAKE_MANUAL
+};
 enum { METRICS_ACQUIRED, METRICS_LOST, METRICS_RELEASED };
 
-/** The counts of an event type; never NULL: "other" when there are too many types or memory is out. */
+/** The counts of an event type; never NULL: "other" when there are too many types or memory is
+ * out. */
 struct metrics_type *metrics_type(struct metrics *metrics, struct tide_text event_type);
 void metrics_fini(struct metrics *metrics);
 
 /*
- * What is settled in a delivery transaction is told when that is committed, and never when it is rolled back: a counter
- * that went back would look like one of a process that was started again.
+ * What is settled in a delivery transaction is told when that is committed, and never when it is
+ * rolled back: a counter that went back would look like one of a process that was started again.
  */
 void metrics_transaction_begin(struct metrics *metrics);
 void metrics_transaction_end(struct metrics *metrics, bool is_committed);

@@ -2,9 +2,10 @@
 /*
  * The bell of a store: it says "look again" and nothing else; no delivery depends on it.
  *
- * Happy path: an append commits, notifier_ring sets each waiter's wakeup. Commits of other processes reach the listener
- * thread through the backend's watch, and it rings the same bell.
- * Failure modes: the watch breaks: logged once, opened again after a second; meanwhile every subscription polls anyway.
+ * Happy path: an append commits, notifier_ring sets each waiter's wakeup. Commits of other
+ * processes reach the listener thread through the backend's watch, and it rings the same bell.
+ * Failure modes: the watch breaks: logged once, opened again after a second; meanwhile every
+ * subscription polls anyway.
  */
 #include "path/notify.h"
 
@@ -35,7 +36,8 @@ struct notifier {
 	struct thread thread;
 };
 
-tide_status notifier_new(const struct tide_backend *backend, void *state, struct notifier **ret, struct tide_error *err)
+tide_status notifier_new(const struct tide_backend *backend, void *state, struct notifier **ret,
+			 struct tide_error *err)
 {
 	struct notifier *notifier = alloc_zero(1, sizeof *notifier);
 	if (!notifier)
@@ -116,7 +118,8 @@ static void notifier_rest(struct notifier *notifier)
 {
 	struct mono_time until = mono_add(clock_mono(&clock_system), NS_PER_SECOND);
 	mutex_lock(&notifier->lock);
-	while (!notifier->is_ending && cond_wait_until(&notifier->changed, &notifier->lock, until)) {
+	while (!notifier->is_ending &&
+	       cond_wait_until(&notifier->changed, &notifier->lock, until)) {
 	}
 	mutex_unlock(&notifier->lock);
 }
@@ -130,15 +133,16 @@ static void notifier_run(void *self)
 		void *watch = NULL;
 		tide_status status = notifier->ops->start(notifier->state, &watch, &err);
 		if (status == TIDE_OK) {
-			notifier_ring(notifier, RING_NOTIFY); /* what happened before the watch began */
+			/* what happened before the watch began */
+			notifier_ring(notifier, RING_NOTIFY);
 			notifier_set_watch(notifier, watch);
 			status = notifier_listen(notifier, watch, &err);
 			notifier_set_watch(notifier, NULL);
 			notifier->ops->stop(watch);
 		}
 		if (status != TIDE_OK && !is_reported)
-			log_at(TIDE_LOG_WARNING, "store", "no notifications, polling instead", "error='%s'",
-			       err.message);
+			log_at(TIDE_LOG_WARNING, "store", "no notifications, polling instead",
+			       "error='%s'", err.message);
 		is_reported = status != TIDE_OK;
 		if (status != TIDE_OK)
 			notifier_rest(notifier);
@@ -166,7 +170,8 @@ static tide_status notifier_follow(struct notifier *notifier, struct tide_error 
 		cond_broadcast(&notifier->changed);
 		mutex_unlock(&notifier->lock);
 		if (should_listen)
-			status = thread_start(&notifier->thread, "tide-listener", notifier_run, notifier, err);
+			status = thread_start(&notifier->thread, "tide-listener", notifier_run,
+					      notifier, err);
 		else
 			thread_join(&notifier->thread);
 		mutex_lock(&notifier->lock);
@@ -174,11 +179,13 @@ static tide_status notifier_follow(struct notifier *notifier, struct tide_error 
 		notifier->is_starting = false;
 		cond_broadcast(&notifier->changed);
 	}
+
 	mutex_unlock(&notifier->lock);
 	return status;
 }
 
-tide_status notifier_add(struct notifier *notifier, struct notify_link *link, struct tide_error *err)
+tide_status notifier_add(struct notifier *notifier, struct notify_link *link,
+			 struct tide_error *err)
 {
 	mutex_lock(&notifier->lock);
 	link->next = notifier->links;

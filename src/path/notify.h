@@ -32,14 +32,17 @@ tide_status notifier_new(const struct tide_backend *backend, void *state, struct
 			 struct tide_error *err);
 void notifier_free(struct notifier *notifier); /* nobody may be registered any more */
 
-/** Register before the first look at the feed end. The first one starts the listener thread, if others can write. */
-tide_status notifier_add(struct notifier *notifier, struct notify_link *link, struct tide_error *err);
+/** Register before the first look at the feed end. The first one starts the listener thread, if
+ * others can write. */
+tide_status notifier_add(struct notifier *notifier, struct notify_link *link,
+			 struct tide_error *err);
 void notifier_remove(struct notifier *notifier, struct notify_link *link);
 /** Wake everyone. Cheap when nobody waits. */
 void notifier_ring(struct notifier *notifier, unsigned source);
 /** Wake those who stand by for a name that was released just now. */
 void notifier_ring_standby(struct notifier *notifier, const char *name);
-/** How often it was rung so far, tail rings apart: whether a look at the feed is still the newest word. */
+/** How often it was rung so far, tail rings apart: whether a look at the feed is still the newest
+ * word. */
 uint64_t notifier_rings(struct notifier *notifier);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Questions to a database that may hang. The asker waits a limited time; the thread goes on and its answer serves the next
- * asker. Nobody asks: the thread sleeps. It starts with the first question.
+ * Questions to a database that may hang. The asker waits a limited time; the thread goes on and its
+ * answer serves the next asker. Nobody asks: the thread sleeps. It starts with the first question.
  */
 #include "path/probe.h"
 
@@ -10,7 +10,8 @@
 #include "sys/alloc.h"
 #include "sys/log.h"
 
-#define PROBE_MEASURE_NS (5 * NS_PER_SECOND) /* measuring may have to scan: silence counts only after it */
+/* measuring may have to scan: silence counts only after it */
+#define PROBE_MEASURE_NS (5 * NS_PER_SECOND)
 
 void probe_init(struct probe *probe, struct tide_store *feed, struct tide_store *database)
 {
@@ -33,7 +34,8 @@ void probe_fini(struct probe *probe)
 	mutex_fini(&probe->lock);
 }
 
-void probe_note(struct probe *probe, enum database database, tide_status status, const struct tide_error *error)
+void probe_note(struct probe *probe, enum database database, tide_status status,
+		const struct tide_error *error)
 {
 	mutex_lock(&probe->lock);
 	availability_note(&probe->stores[database], status, error, clock_mono(&clock_system));
@@ -48,14 +50,15 @@ static void probe_enter(struct probe *probe, enum probe_stage stage)
 	mutex_unlock(&probe->lock);
 }
 
-static tide_status probe_counts(struct probe *probe, struct tide_dead_letter_count **ret, size_t *ret_count,
-				struct tide_error *err)
+static tide_status probe_counts(struct probe *probe, struct tide_dead_letter_count **ret,
+				size_t *ret_count, struct tide_error *err)
 {
 	void *session;
 	tide_status status = store_borrow(probe->database, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = probe->database->backend->checkpoint.dead_letter_counts(session, ret, ret_count, err);
+	status = probe->database->backend->checkpoint.dead_letter_counts(session, ret, ret_count,
+									 err);
 	store_return(probe->database, session, status);
 	return status;
 }
@@ -86,7 +89,8 @@ static void probe_measure(struct probe *probe, struct probe_lags *lags)
 {
 	for (size_t i = 0; i < lags->count; i++) {
 		struct probe_lag *lag = &lags->items[i];
-		lag->is_measured = lag_find_waiting(probe->feed, lag->position, (const char *const *)lag->event_types,
+		lag->is_measured = lag_find_waiting(probe->feed, lag->position,
+						    (const char *const *)lag->event_types,
 						    &lag->waiting, NULL) == TIDE_OK;
 	}
 }
@@ -124,6 +128,7 @@ static void probe_answer_one(struct probe *probe)
 	probe_note(probe, DATABASE_CHECKPOINTS, status, &err);
 	probe_enter(probe, PROBE_MEASURES);
 	probe_waiting_for(probe, waiting_for);
+
 	mutex_lock(&probe->lock);
 	memcpy(probe->waiting_for, waiting_for, sizeof waiting_for);
 	probe->is_last_ok = is_ok;
@@ -131,12 +136,14 @@ static void probe_answer_one(struct probe *probe)
 		probe->has_end = true;
 		probe->end = end;
 	}
+
 	if (has_counts) {
 		struct tide_dead_letter_count *old = probe->counts;
 		probe->counts = counts;
 		probe->count = count;
 		counts = old;
 	}
+
 	mutex_unlock(&probe->lock);
 	tide_free(counts);
 	if (is_ok)
@@ -172,7 +179,9 @@ static void probe_tell_stores_locked(struct probe *probe, uint64_t mine, int64_t
 	bool is_slow = took >= limit_ns || probe->asking >= mine;
 	if (probe->stage == PROBE_RESTS || probe->answered >= mine)
 		return;
-	if (probe->stage == PROBE_ASKS_FEED ? is_slow : probe->stage == PROBE_MEASURES && took >= PROBE_MEASURE_NS)
+	if (probe->stage == PROBE_ASKS_FEED
+		    ? is_slow
+		    : probe->stage == PROBE_MEASURES && took >= PROBE_MEASURE_NS)
 		availability_note_silence(&ret[DATABASE_FEED], probe->stage_since);
 	if (probe->stage == PROBE_ASKS_CHECKPOINTS && is_slow)
 		availability_note_silence(&ret[DATABASE_CHECKPOINTS], probe->stage_since);
@@ -195,9 +204,11 @@ struct probe_answer probe_ask_lags(struct probe *probe, struct probe_lags *lags,
 		probe->wanted = *lags;
 		*lags = (struct probe_lags){ 0 };
 	}
+
 	bool was_refused = probe->is_refused;
 	if (!probe->is_started && !probe->is_ending)
-		probe->is_started = thread_start(&probe->thread, "tide-probe", probe_run, probe, &err) == TIDE_OK;
+		probe->is_started = thread_start(&probe->thread, "tide-probe", probe_run, probe,
+						 &err) == TIDE_OK;
 	probe->is_refused = !probe->is_started && !probe->is_ending;
 	bool is_news = probe->is_refused && !was_refused;
 	uint64_t mine = ++probe->asked;
@@ -211,9 +222,11 @@ struct probe_answer probe_ask_lags(struct probe *probe, struct probe_lags *lags,
 	memcpy(answer.waiting_for, probe->waiting_for, sizeof answer.waiting_for);
 	probe_tell_stores_locked(probe, mine, limit_ns, answer.stores);
 	mutex_unlock(&probe->lock);
+
 	probe_lags_fini(&replaced);
 	if (is_news)
-		log_at(TIDE_LOG_WARNING, "manager", "databases are not probed", "error='%s'", err.message);
+		log_at(TIDE_LOG_WARNING, "manager", "databases are not probed", "error='%s'",
+		       err.message);
 	return answer;
 }
 

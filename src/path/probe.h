@@ -26,8 +26,9 @@ void probe_lags_fini(struct probe_lags *lags);
 enum probe_stage { PROBE_RESTS, PROBE_ASKS_FEED, PROBE_ASKS_CHECKPOINTS, PROBE_MEASURES };
 
 /**
- * Asks slow questions of a database on a thread of its own, so that whoever wants the answer can stop waiting: the feed
- * end, who holds it back, how many dead letters each projection has, and how many seconds those who ask are behind.
+ * Asks slow questions of a database on a thread of its own, so that whoever wants the answer can
+ * stop waiting: the feed end, who holds it back, how many dead letters each projection has, and how
+ * many seconds those who ask are behind.
  */
 struct probe {
 	struct tide_store *feed;     /* fixed after init */
@@ -37,9 +38,10 @@ struct probe {
 	struct mutex lock;
 	struct cond changed;
 	bool is_started, is_ending;
-	bool is_refused;          /* its thread could not be started the last time */
-	uint64_t asked, answered; /* questions begun after `asked` was raised have seen everything before */
-	bool has_end;             /* at least one answer ever */
+	bool is_refused; /* its thread could not be started the last time */
+	/* questions begun after `asked` was raised have seen everything before */
+	uint64_t asked, answered;
+	bool has_end; /* at least one answer ever */
 	bool is_last_ok;
 	enum probe_stage stage;
 	struct mono_time stage_since;
@@ -61,7 +63,8 @@ void probe_fini(struct probe *probe);
 struct probe_answer {
 	bool has_end, is_fresh;
 	tide_position end;
-	char waiting_for[TIDE_WAITING_FOR_SIZE]; /* who holds back committed events; empty: nobody */
+	/* who holds back committed events; empty: nobody */
+	char waiting_for[TIDE_WAITING_FOR_SIZE];
 	struct availability stores[DATABASES];
 };
 
@@ -69,13 +72,16 @@ struct probe_answer {
 struct probe_answer probe_ask(struct probe *probe, int64_t limit_ns);
 /** The same with lags to measure; takes what `lags` holds. */
 struct probe_answer probe_ask_lags(struct probe *probe, struct probe_lags *lags, int64_t limit_ns);
-/** Somebody else has asked the database for all subscriptions: whether it answered is told like the probe's own. */
-void probe_note(struct probe *probe, enum database database, tide_status status, const struct tide_error *error);
-/** Unresolved dead letters of a projection as of the last answer, and those of them being redelivered. */
+/** Somebody else has asked the database for all subscriptions: whether it answered is told like the
+ * probe's own. */
+void probe_note(struct probe *probe, enum database database, tide_status status,
+		const struct tide_error *error);
+/** Unresolved dead letters of a projection as of the last answer, and those of them being
+ * redelivered. */
 int64_t probe_dead_letters(struct probe *probe, const char *projection_name, int64_t *ret_retrying);
 /**
- * The lag of a subscription at a position as of the last answer that measured it; false: none did, or what waited then has been
- * passed since. What still waits has waited longer by now.
+ * The lag of a subscription at a position as of the last answer that measured it; false: none did,
+ * or what waited then has been passed since. What still waits has waited longer by now.
  */
 bool probe_lag_seconds(struct probe *probe, const char *name, tide_position position, double *ret);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A short cut beside the subscription: read a stream or the feed, page by page, so that memory does not grow with the
- * result; and the small questions a store answers.
+ * A short cut beside the subscription: read a stream or the feed, page by page, so that memory does
+ * not grow with the result; and the small questions a store answers.
  *
- * Failure modes: a row that is no event is reported as `decode` with its position, and the next step goes on behind it.
+ * Failure modes: a row that is no event is reported as `decode` with its position, and the next
+ * step goes on behind it.
  */
 #include <string.h>
 
@@ -33,7 +34,7 @@ struct tide_reader {
 	tide_status last; /* how the newest call on the session ended */
 };
 
-/* ---- A copy of the criteria in one block -------------------------------------------------------------------- */
+/* ---- A copy of the criteria in one block ----------------------------------------------------- */
 
 struct read_copy {
 	char *at;
@@ -65,19 +66,29 @@ static const char *const *read_copy_list(struct read_copy *copy, const char *con
 	return place;
 }
 
-static void read_copy_query(struct read_copy *copy, const struct tide_query *query, struct tide_reader *reader)
+static void read_copy_query(struct read_copy *copy, const struct tide_query *query,
+			    struct tide_reader *reader)
 {
 	struct tide_filter *filter = &reader->filter;
 	filter->event_types = read_copy_list(copy, query->event_types);
 	filter->aggregate_types = read_copy_list(copy, query->aggregate_types);
+
 	if (query->aggregate_id)
-		filter->aggregate_id = read_copy_bytes(copy, query->aggregate_id, sizeof *query->aggregate_id);
+		filter->aggregate_id =
+			read_copy_bytes(copy, query->aggregate_id, sizeof *query->aggregate_id);
+
 	if (query->tenant_id)
-		filter->tenant_id = read_copy_bytes(copy, query->tenant_id, sizeof *query->tenant_id);
+		filter->tenant_id =
+			read_copy_bytes(copy, query->tenant_id, sizeof *query->tenant_id);
+
 	if (query->occurred_from)
-		filter->occurred_from = read_copy_bytes(copy, query->occurred_from, sizeof *query->occurred_from);
+		filter->occurred_from =
+			read_copy_bytes(copy, query->occurred_from, sizeof *query->occurred_from);
+
 	if (query->occurred_until)
-		filter->occurred_until = read_copy_bytes(copy, query->occurred_until, sizeof *query->occurred_until);
+		filter->occurred_until =
+			read_copy_bytes(copy, query->occurred_until, sizeof *query->occurred_until);
+
 	if (query->of_stream) {
 		const char *type = query->stream.aggregate_type;
 		reader->stream.aggregate_id = query->stream.aggregate_id;
@@ -85,7 +96,7 @@ static void read_copy_query(struct read_copy *copy, const struct tide_query *que
 	}
 }
 
-/* ---- Beginning ---------------------------------------------------------------------------------------------- */
+/* ---- Beginning ------------------------------------------------------------------------------- */
 
 static tide_status read_check_stream(struct tide_stream stream, struct tide_error *err)
 {
@@ -99,14 +110,18 @@ static tide_status read_check(const struct tide_query *query, struct tide_error 
 	const struct {
 		const char *name;
 		struct tide_bound bound;
-	} bounds[] = { { "after", query->after }, { "before", query->before }, { "limit", query->limit } };
+	} bounds[] = { { "after", query->after },
+		       { "before", query->before },
+		       { "limit", query->limit } };
+
 	for (size_t i = 0; i < 3; i++)
 		if (bounds[i].bound.is_set && bounds[i].bound.value < 0)
 			return tide_fail(err, TIDE_ARGUMENT, "%s %lld is negative", bounds[i].name,
 					 (long long)bounds[i].bound.value);
 	if (query->backward ? query->after.is_set : query->before.is_set)
 		return tide_fail(err, TIDE_ARGUMENT, "%s does not go with a %s read",
-				 query->backward ? "after" : "before", query->backward ? "backward" : "forward");
+				 query->backward ? "after" : "before",
+				 query->backward ? "backward" : "forward");
 	return query->of_stream ? read_check_stream(query->stream, err) : TIDE_OK;
 }
 
@@ -117,7 +132,8 @@ static int64_t read_first_bound(const struct tide_query *query)
 	return query->before.is_set ? query->before.value : INT64_MAX;
 }
 
-static tide_status read_begin(struct tide_reader *reader, const struct tide_query *query, struct tide_error *err)
+static tide_status read_begin(struct tide_reader *reader, const struct tide_query *query,
+			      struct tide_error *err)
 {
 	struct read_copy copy = { 0 };
 	read_copy_query(&copy, query, reader); /* measures */
@@ -125,6 +141,7 @@ static tide_status read_begin(struct tide_reader *reader, const struct tide_quer
 	copy.size = 0;
 	if (!reader->filter_block)
 		return alloc_fail(err);
+
 	reader->filter = (struct tide_filter){ 0 };
 	read_copy_query(&copy, query, reader);
 	reader->of_stream = query->of_stream;
@@ -134,25 +151,28 @@ static tide_status read_begin(struct tide_reader *reader, const struct tide_quer
 	reader->left = query->limit.is_set ? query->limit.value : INT64_MAX;
 	tide_status status = store_borrow(reader->store, &reader->session, err);
 	if (status == TIDE_OK && reader->of_stream)
-		status = reader->store->backend->store.stream_version(reader->session, reader->stream,
-								      &reader->stream_version, err);
+		status = reader->store->backend->store.stream_version(
+			reader->session, reader->stream, &reader->stream_version, err);
 	return status;
 }
 
-tide_status tide_store_read(struct tide_store *store, const struct tide_query *query, struct tide_reader **ret,
-			    struct tide_error *err)
+tide_status tide_store_read(struct tide_store *store, const struct tide_query *query,
+			    struct tide_reader **ret, struct tide_error *err)
 {
 	const struct tide_query everything = { 0 };
 	if (!query)
 		query = &everything;
 	if (!store || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", store ? "ret" : "store");
+
 	tide_status status = read_check(query, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct tide_reader *reader = alloc_zero(1, sizeof *reader);
 	if (!reader)
 		return alloc_fail(err);
+
 	reader->store = store;
 	tide_page_init(&reader->page);
 	status = read_begin(reader, query, err);
@@ -163,7 +183,7 @@ tide_status tide_store_read(struct tide_store *store, const struct tide_query *q
 	return status;
 }
 
-/* ---- Stepping ----------------------------------------------------------------------------------------------- */
+/* ---- Stepping -------------------------------------------------------------------------------- */
 
 static tide_status read_page(struct tide_reader *reader, struct tide_error *err)
 {
@@ -172,20 +192,24 @@ static tide_status read_page(struct tide_reader *reader, struct tide_error *err)
 		.stream = reader->of_stream ? &reader->stream : NULL,
 		.backward = reader->backward,
 		.bound = reader->bound,
-		.max_events = reader->left < READ_PAGE_EVENTS ? (size_t)reader->left : READ_PAGE_EVENTS,
+		.max_events =
+			reader->left < READ_PAGE_EVENTS ? (size_t)reader->left : READ_PAGE_EVENTS,
 		.max_bytes = READ_PAGE_BYTES,
 		.is_unsettled = reader->is_unsettled,
 	};
+
 	reader->next = 0;
 	tide_page_begin(&reader->page, query.max_events, query.max_bytes);
-	tide_status status = reader->store->backend->store.read(reader->session, &query, &reader->page, err);
+	tide_status status =
+		reader->store->backend->store.read(reader->session, &query, &reader->page, err);
 	reader->last = status;
 	if (status == TIDE_OK)
 		reader->is_last_page = reader->page.count == 0 || reader->page.is_end;
 	return status;
 }
 
-tide_status tide_reader_next(struct tide_reader *reader, const struct tide_event **ret, struct tide_error *err)
+tide_status tide_reader_next(struct tide_reader *reader, const struct tide_event **ret,
+			     struct tide_error *err)
 {
 	if (!reader || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", reader ? "ret" : "reader");
@@ -198,11 +222,13 @@ tide_status tide_reader_next(struct tide_reader *reader, const struct tide_event
 		if (status != TIDE_OK)
 			return status;
 	}
+
 	const struct tide_event *event = &reader->page.entries[reader->next++].event;
 	reader->bound = reader->of_stream ? event->version : event->position;
 	if (event->undecodable)
-		return tide_fail(err, TIDE_DECODE, "event at position %lld: %s", (long long)event->position,
-				 event->undecodable);
+		return tide_fail(err, TIDE_DECODE, "event at position %lld: %s",
+				 (long long)event->position, event->undecodable);
+
 	reader->left -= reader->left != INT64_MAX;
 	*ret = event;
 	return TIDE_OK;
@@ -224,10 +250,10 @@ void tide_reader_close(struct tide_reader *reader)
 	tide_free(reader);
 }
 
-/* ---- Small questions ---------------------------------------------------------------------------------------- */
+/* ---- Small questions ------------------------------------------------------------------------- */
 
-static tide_status read_find(struct tide_store *store, const struct tide_uuid *event_id, struct tide_page *page,
-			     struct tide_error *err)
+static tide_status read_find(struct tide_store *store, const struct tide_uuid *event_id,
+			     struct tide_page *page, struct tide_error *err)
 {
 	if (!store || !event_id)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", store ? "event_id" : "store");
@@ -241,25 +267,27 @@ static tide_status read_find(struct tide_store *store, const struct tide_uuid *e
 	return status;
 }
 
-tide_status tide_store_event(struct tide_store *store, const struct tide_uuid *event_id, struct tide_event **ret,
-			     struct tide_error *err)
+tide_status tide_store_event(struct tide_store *store, const struct tide_uuid *event_id,
+			     struct tide_event **ret, struct tide_error *err)
 {
 	if (!ret)
 		return tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
 	struct tide_page page;
+
 	tide_page_init(&page);
 	tide_status status = read_find(store, event_id, &page, err);
 	if (status == TIDE_OK && page.entries[0].event.undecodable)
 		status = tide_fail(err, TIDE_DECODE, "event at position %lld: %s",
-				   (long long)page.entries[0].event.position, page.entries[0].event.undecodable);
+				   (long long)page.entries[0].event.position,
+				   page.entries[0].event.undecodable);
 	if (status == TIDE_OK)
 		status = tide_event_copy(&page.entries[0].event, ret, err);
 	tide_page_fini(&page);
 	return status;
 }
 
-tide_status tide_store_event_exists(struct tide_store *store, const struct tide_uuid *event_id, bool *ret,
-				    struct tide_error *err)
+tide_status tide_store_event_exists(struct tide_store *store, const struct tide_uuid *event_id,
+				    bool *ret, struct tide_error *err)
 {
 	if (!ret)
 		return tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
@@ -273,8 +301,8 @@ tide_status tide_store_event_exists(struct tide_store *store, const struct tide_
 	return TIDE_OK;
 }
 
-tide_status tide_store_stream_version(struct tide_store *store, struct tide_stream stream, tide_version *ret,
-				      struct tide_error *err)
+tide_status tide_store_stream_version(struct tide_store *store, struct tide_stream stream,
+				      tide_version *ret, struct tide_error *err)
 {
 	if (!store || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", store ? "ret" : "store");
@@ -302,8 +330,8 @@ tide_status tide_store_end(struct tide_store *store, tide_position *ret, struct 
 	return status;
 }
 
-static tide_status read_horizon(const struct tide_store_ops *ops, void *session, struct tide_horizon *ret,
-				struct tide_error *err)
+static tide_status read_horizon(const struct tide_store_ops *ops, void *session,
+				struct tide_horizon *ret, struct tide_error *err)
 {
 	if (ops->horizon)
 		return ops->horizon(session, ret, err);
@@ -317,21 +345,26 @@ static tide_status read_horizon(const struct tide_store_ops *ops, void *session,
 static tide_status read_settle(const struct tide_store_ops *ops, void *session, double wait_seconds,
 			       struct tide_horizon *ret, struct tide_error *err)
 {
-	struct mono_time deadline = mono_add(clock_mono(&clock_system), ns_of_seconds(wait_seconds));
+	struct mono_time deadline =
+		mono_add(clock_mono(&clock_system), ns_of_seconds(wait_seconds));
 	struct wakeup pause;
 	struct tide_horizon horizon;
 	tide_status status = read_horizon(ops, session, &horizon, err);
 	tide_position newest = status == TIDE_OK ? horizon.newest : 0;
 	wakeup_init(&pause);
-	while (status == TIDE_OK && horizon.end < newest && clock_mono(&clock_system).ns < deadline.ns) {
-		wakeup_wait(&pause, mono_min(deadline, mono_add(clock_mono(&clock_system), READ_LOOK_NS)));
+	while (status == TIDE_OK && horizon.end < newest &&
+	       clock_mono(&clock_system).ns < deadline.ns) {
+		wakeup_wait(&pause,
+			    mono_min(deadline, mono_add(clock_mono(&clock_system), READ_LOOK_NS)));
 		status = read_horizon(ops, session, &horizon, err);
 		if (status == TIDE_OK && horizon.newest < newest)
 			newest = horizon.newest; /* the newest events were taken away */
 	}
+
 	wakeup_fini(&pause);
 	if (status != TIDE_OK)
 		return status;
+
 	horizon.newest = newest;
 	if (horizon.end >= newest)
 		*horizon.holder = '\0';
@@ -339,13 +372,14 @@ static tide_status read_settle(const struct tide_store_ops *ops, void *session, 
 	return TIDE_OK;
 }
 
-tide_status tide_store_settle(struct tide_store *store, double wait_seconds, struct tide_horizon *ret,
-			      struct tide_error *err)
+tide_status tide_store_settle(struct tide_store *store, double wait_seconds,
+			      struct tide_horizon *ret, struct tide_error *err)
 {
 	if (!store || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", store ? "ret" : "store");
 	if (!(wait_seconds >= 0))
-		return tide_fail(err, TIDE_ARGUMENT, "wait_seconds is %g and must be 0 or more", wait_seconds);
+		return tide_fail(err, TIDE_ARGUMENT, "wait_seconds is %g and must be 0 or more",
+				 wait_seconds);
 	void *session;
 	tide_status status = store_borrow(store, &session, err);
 	if (status != TIDE_OK)

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Redelivery of dead letters that somebody asked for: between two events, by position, one attempt each.
+ * Redelivery of dead letters that somebody asked for: between two events, by position, one attempt
+ * each.
  *
- * Happy path: the entry is `retrying`, its event is read again from the store, the handler succeeds, the entry is resolved
- * by `retry`; what was parked behind it becomes due (path/parked.c).
- * Failure modes: the handler fails: the entry is `failed` again with one more retry, and what was parked behind it stays.
- * The process dies on the way: the entry is still `retrying` and is delivered again. The position never changes here.
+ * Happy path: the entry is `retrying`, its event is read again from the store, the handler
+ * succeeds, the entry is resolved by `retry`; what was parked behind it becomes due
+ * (path/parked.c).
+ * Failure modes: the handler fails: the entry is `failed` again with one more retry, and what was
+ * parked behind it stays. The process dies on the way: the entry is still `retrying` and is
+ * delivered again. The position never changes here.
  */
 #include "path/runner.h"
 
@@ -22,23 +25,26 @@ static const struct tide_backend *redeliver_backend(const struct tide_subscripti
 	return subscription->engine->checkpoints->database->backend;
 }
 
-/* ---- The event of an entry ---------------------------------------------------------------------------------- */
+/* ---- The event of an entry ------------------------------------------------------------------- */
 
 /* An event from the JSON an entry keeps, as a view into `json`. */
 static struct tide_event redeliver_view(const struct event_json *json)
 {
 	const struct tide_new_event *kept = &json->event;
 	struct tide_event event =
-		event_stamp(kept, (struct tide_stream){ kept->aggregate_id, kept->aggregate_type }, json->occurred_at);
+		event_stamp(kept, (struct tide_stream){ kept->aggregate_id, kept->aggregate_type },
+			    json->occurred_at);
 	event.position = json->position;
 	event.version = kept->version;
 	event.stored_at = json->stored_at;
 	return event;
 }
 
-/* Of a row whose id is no UUID, the entry knows only where it stands; by now a person may have mended it. */
-static tide_status redeliver_find_at(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
-				     struct tide_page *page, struct tide_error *err)
+/* Of a row whose id is no UUID, the entry knows only where it stands; by now a person may have
+ * mended it. */
+static tide_status redeliver_find_at(struct tide_subscription *subscription,
+				     const struct tide_dead_letter *entry, struct tide_page *page,
+				     struct tide_error *err)
 {
 	static const struct tide_filter all = { 0 };
 	const struct tide_store *feed = subscription->engine->store;
@@ -48,10 +54,15 @@ static tide_status redeliver_find_at(struct tide_subscription *subscription, con
 		return status;
 	if (place.position < 1)
 		return TIDE_NOT_FOUND;
-	struct tide_page_query query = { .filter = &all, .bound = place.position - 1, .max_events = 1, .max_bytes = 1 };
+
+	struct tide_page_query query = {
+		.filter = &all, .bound = place.position - 1, .max_events = 1, .max_bytes = 1
+	};
+
 	tide_page_begin(page, 1, 1);
 	status = feed->backend->store.read(subscription->runner.feed_session, &query, page, err);
-	bool is_there = status == TIDE_OK && page->count > 0 && page->entries[0].event.position == place.position;
+	bool is_there = status == TIDE_OK && page->count > 0 &&
+			page->entries[0].event.position == place.position;
 	return status == TIDE_OK && !is_there ? TIDE_NOT_FOUND : status;
 }
 
@@ -71,32 +82,40 @@ static tide_status redeliver_find_kept(const struct tide_dead_letter *entry, str
 	return status;
 }
 
-/* The stored one; if the store lacks it, the one the entry keeps. TIDE_ARGUMENT: neither can be read. */
-static tide_status redeliver_find(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
-				  struct tide_page *page, struct tide_error *err)
+/* The stored one; if the store lacks it, the one the entry keeps. TIDE_ARGUMENT: neither can be
+ * read. */
+static tide_status redeliver_find(struct tide_subscription *subscription,
+				  const struct tide_dead_letter *entry, struct tide_page *page,
+				  struct tide_error *err)
 {
 	const struct tide_store *feed = subscription->engine->store;
 	struct tide_error problem;
 	tide_page_begin(page, 1, 1);
-	tide_status status = feed->backend->store.find(subscription->runner.feed_session, &entry->event_id, page, err);
+	tide_status status = feed->backend->store.find(subscription->runner.feed_session,
+						       &entry->event_id, page, err);
 	if (status != TIDE_NOT_FOUND)
 		return status;
+
 	status = redeliver_find_kept(entry, page, &problem);
 	if (status == TIDE_ARGUMENT) {
 		status = redeliver_find_at(subscription, entry, page, err);
-		return status == TIDE_NOT_FOUND ? tide_fail(err, TIDE_ARGUMENT, "%s", problem.message) : status;
+		return status == TIDE_NOT_FOUND
+			       ? tide_fail(err, TIDE_ARGUMENT, "%s", problem.message)
+			       : status;
 	}
+
 	if (status != TIDE_OK)
 		*err = problem;
 	return status;
 }
 
-/* ---- The outcome -------------------------------------------------------------------------------------------- */
+/* ---- The outcome ----------------------------------------------------------------------------- */
 
-static tide_status redeliver_conclude(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
+static tide_status redeliver_conclude(struct tide_subscription *subscription,
+				      const struct tide_dead_letter *entry,
 				      const struct tide_event *event, tide_status outcome,
-				      const struct tide_error *error, const struct tide_delivery *delivery,
-				      struct tide_error *err)
+				      const struct tide_error *error,
+				      const struct tide_delivery *delivery, struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = &redeliver_backend(subscription)->checkpoint;
 	struct runner *runner = &subscription->runner;
@@ -112,18 +131,22 @@ static tide_status redeliver_conclude(struct tide_subscription *subscription, co
 		change.stacktrace = delivery->stacktrace;
 		change.add_retries = 1;
 	}
-	tide_status status = ops->dead_letter_change(runner->session, save_fence(subscription), &change, err);
+
+	tide_status status =
+		ops->dead_letter_change(runner->session, save_fence(subscription), &change, err);
 	if (status == TIDE_NOT_FOUND || status == TIDE_STATE)
 		return TIDE_OK; /* a person was faster */
 	if (status == TIDE_OK && runner->held)
-		status = outcome == TIDE_OK ? parked_release(ops, runner->session, save_fence(subscription), entry,
-							     change.now, err)
-					    : parked_put_back(subscription, entry, event, err);
+		status = outcome == TIDE_OK
+				 ? parked_release(ops, runner->session, save_fence(subscription),
+						  entry, change.now, err)
+				 : parked_put_back(subscription, entry, event, err);
 	return status;
 }
 
-static void redeliver_count(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
-			    const struct tide_event *event, tide_status outcome, const struct tide_error *error,
+static void redeliver_count(struct tide_subscription *subscription,
+			    const struct tide_dead_letter *entry, const struct tide_event *event,
+			    tide_status outcome, const struct tide_error *error,
 			    const struct tide_delivery *delivery)
 {
 	subscription->runner.is_admitted = false; /* look at the breaker before the next call */
@@ -138,10 +161,12 @@ static void redeliver_count(struct tide_subscription *subscription, const struct
 				      runner_wall(subscription));
 	enum breaker_state after = subscription->handler_breaker.state;
 	mutex_unlock(&subscription->lock);
+
 	runner_log_breaker(subscription, "handler", before, after);
 	if (outcome == TIDE_OK)
-		log_at(TIDE_LOG_NOTICE, "dlq", "dead letter redelivered", "name='%s' id=%lld position=%lld",
-		       subscription->name, (long long)entry->id, (long long)event->position);
+		log_at(TIDE_LOG_NOTICE, "dlq", "dead letter redelivered",
+		       "name='%s' id=%lld position=%lld", subscription->name, (long long)entry->id,
+		       (long long)event->position);
 	else if (!delivery->is_late)
 		failure_record(subscription, error,
 			       &(struct failure_context){ .event = event,
@@ -150,26 +175,30 @@ static void redeliver_count(struct tide_subscription *subscription, const struct
 							  .dlq_id = entry->id });
 }
 
-/* ---- One redelivery ----------------------------------------------------------------------------------------- */
+/* ---- One redelivery -------------------------------------------------------------------------- */
 
-/* No handler is called for what cannot be read: the attempt has failed, and the entry waits for a person again. */
-static tide_status redeliver_unreadable(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
-					const char *why, struct tide_error *err)
+/* No handler is called for what cannot be read: the attempt has failed, and the entry waits for a
+ * person again. */
+static tide_status redeliver_unreadable(struct tide_subscription *subscription,
+					const struct tide_dead_letter *entry, const char *why,
+					struct tide_error *err)
 {
 	struct tide_event unknown = { .position = -1, .event_type = tide_text(entry->event_type) };
 	struct tide_delivery none;
 	struct tide_error error;
 	delivery_begin(&none, subscription, entry->retry_count + 2, unknown.position);
 	tide_fail(&error, TIDE_DECODE, "%s", why);
-	tide_status status = redeliver_conclude(subscription, entry, &unknown, TIDE_DECODE, &error, &none, err);
+	tide_status status =
+		redeliver_conclude(subscription, entry, &unknown, TIDE_DECODE, &error, &none, err);
 	if (status == TIDE_OK)
 		redeliver_count(subscription, entry, &unknown, TIDE_DECODE, &error, &none);
 	return status;
 }
 
 /* Everything of one entry; a transactional handler's writes and the outcome commit together. */
-static tide_status redeliver_entry(struct tide_subscription *subscription, const struct tide_dead_letter *entry,
-				   struct tide_page *page, bool *ret_is_early, struct tide_error *err)
+static tide_status redeliver_entry(struct tide_subscription *subscription,
+				   const struct tide_dead_letter *entry, struct tide_page *page,
+				   bool *ret_is_early, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	bool is_transactional = subscription->subscriber.transactional;
@@ -177,15 +206,20 @@ static tide_status redeliver_entry(struct tide_subscription *subscription, const
 	if (status == TIDE_ARGUMENT)
 		return redeliver_unreadable(subscription, entry, err->message, err);
 	if (status == TIDE_OK && page->entries[0].event.undecodable)
-		return redeliver_unreadable(subscription, entry, page->entries[0].event.undecodable, err);
-	/* Dead-lettered by a run that died before its checkpoint: the feed brings this event again first. */
-	*ret_is_early = status == TIDE_OK && page->entries[0].event.position > runner->progress.position;
+		return redeliver_unreadable(subscription, entry, page->entries[0].event.undecodable,
+					    err);
+
+	/* Dead-lettered by a run that died before its checkpoint: the feed brings this event again
+	 * first. */
+	*ret_is_early =
+		status == TIDE_OK && page->entries[0].event.position > runner->progress.position;
 	if (*ret_is_early)
 		return TIDE_OK;
 	if (status == TIDE_OK && is_transactional)
 		status = save_begin_transaction(subscription, err);
 	if (status != TIDE_OK)
 		return status;
+
 	const struct tide_event *event = &page->entries[0].event;
 	struct tide_delivery delivery;
 	runner_look_at_clock(subscription);
@@ -193,36 +227,48 @@ static tide_status redeliver_entry(struct tide_subscription *subscription, const
 	struct tide_error error;
 	tide_status outcome = handler_attempt(subscription, &event, 1, &delivery, &error);
 	bool counts = delivery_end(subscription, &delivery, outcome);
-	bool is_outage = outcome == TIDE_DISK_FULL && is_transactional; /* it is asked for until there is room */
+
+	/* it is asked for until there is room */
+	bool is_outage = outcome == TIDE_DISK_FULL && is_transactional;
 	if (outcome == TIDE_OK && counts)
 		status = save_inspect(subscription, err);
-	bool is_at_fault = status == TIDE_HANDLER_PERMANENT || (outcome != TIDE_OK && delivery.is_stop);
-	bool is_unanswered = delivery.has_ended_transaction || delivery.has_lost_transaction || is_outage;
+	bool is_at_fault =
+		status == TIDE_HANDLER_PERMANENT || (outcome != TIDE_OK && delivery.is_stop);
+	bool is_unanswered =
+		delivery.has_ended_transaction || delivery.has_lost_transaction || is_outage;
 	if (is_unanswered || (outcome != TIDE_OK && delivery.is_stop)) {
 		*err = error;
 		status = outcome;
 	} else if (!counts) {
-		status = tide_fail(err, TIDE_CANCELLED,
-				   "the stop did not wait for the handler"); /* it is asked for again */
+		status = tide_fail(
+			err, TIDE_CANCELLED,
+			"the stop did not wait for the handler"); /* it is asked for again */
 	} else if (status == TIDE_OK) {
-		status = redeliver_conclude(subscription, entry, event, outcome, &error, &delivery, err);
+		status = redeliver_conclude(subscription, entry, event, outcome, &error, &delivery,
+					    err);
 	}
+
 	if (status == TIDE_OK && is_transactional)
 		status = redeliver_backend(subscription)->store.commit(runner->session, err);
-	if (status != TIDE_OK && outcome == TIDE_OK && runner->is_in_transaction && err->retry == TIDE_RETRY_NEVER &&
-	    status != TIDE_FENCED && !delivery.has_ended_transaction && counts && !is_at_fault) {
-		/* What cannot be committed has failed: the entry says so, and does not end every run that finds it. */
+	if (status != TIDE_OK && outcome == TIDE_OK && runner->is_in_transaction &&
+	    err->retry == TIDE_RETRY_NEVER && status != TIDE_FENCED &&
+	    !delivery.has_ended_transaction && counts && !is_at_fault) {
+		/* What cannot be committed has failed: the entry says so, and does not end every
+		 * run that finds it. */
 		save_roll_back(subscription);
 		error = *err;
 		outcome = status;
-		status = redeliver_conclude(subscription, entry, event, outcome, &error, &delivery, err);
+		status = redeliver_conclude(subscription, entry, event, outcome, &error, &delivery,
+					    err);
 	}
+
 	if (status == TIDE_OK) {
 		save_leave_transaction(subscription);
 		redeliver_count(subscription, entry, event, outcome, &error, &delivery);
 	} else {
 		save_roll_back(subscription);
 	}
+
 	tide_free(delivery.stacktrace);
 	return status;
 }
@@ -231,7 +277,8 @@ static tide_status redeliver_entry(struct tide_subscription *subscription, const
 static bool redeliver_admit(struct tide_subscription *subscription, struct mono_time *ret_ready_at)
 {
 	mutex_lock(&subscription->lock);
-	bool is_admitted = breaker_admit(&subscription->handler_breaker, subscription->runner.now, false);
+	bool is_admitted =
+		breaker_admit(&subscription->handler_breaker, subscription->runner.now, false);
 	*ret_ready_at = breaker_ready_at(&subscription->handler_breaker);
 	mutex_unlock(&subscription->lock);
 	return is_admitted;
@@ -244,12 +291,14 @@ static void redeliver_not_judged(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 }
 
-/* What is asked for now. Ids follow the order of failing; after a rebuild that is not the order of the events. */
+/* What is asked for now. Ids follow the order of failing; after a rebuild that is not the order of
+ * the events. */
 static tide_status redeliver_look(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_dead_letter_filter filter = { .projection_name = subscription->name,
-						  .statuses = { [TIDE_DEAD_LETTER_RETRYING] = true },
+						  .statuses = { [TIDE_DEAD_LETTER_RETRYING] =
+									true },
 						  .limit = REDELIVER_PAGE,
 						  .oldest_first = true };
 	bool is_end = false;
@@ -257,8 +306,9 @@ static tide_status redeliver_look(struct tide_subscription *subscription, struct
 	redeliver_forget(runner);
 	while (status == TIDE_OK && !is_end) {
 		struct tide_dead_letter_list page = { 0 };
-		status = redeliver_backend(subscription)
-				 ->checkpoint.dead_letter_list(runner->session, &filter, &page, err);
+		status =
+			redeliver_backend(subscription)
+				->checkpoint.dead_letter_list(runner->session, &filter, &page, err);
 		is_end = page.count < REDELIVER_PAGE;
 		if (status == TIDE_OK && page.count > 0) {
 			filter.after_id = page.entries[page.count - 1].id;
@@ -266,23 +316,28 @@ static tide_status redeliver_look(struct tide_subscription *subscription, struct
 		}
 		tide_dead_letters_free(&page);
 	}
+
 	if (status != TIDE_OK)
 		redeliver_forget(runner);
 	else if (runner->redelivery_count > 1)
-		qsort(runner->redeliveries, runner->redelivery_count, sizeof *runner->redeliveries, redeliver_compare);
+		qsort(runner->redeliveries, runner->redelivery_count, sizeof *runner->redeliveries,
+		      redeliver_compare);
 	return status;
 }
 
-/* The next one, if it is still asked for: whoever asked may have changed his mind, or its aggregate be parked again. */
-static tide_status redeliver_one(struct tide_subscription *subscription, bool *ret_is_early, struct tide_error *err)
+/* The next one, if it is still asked for: whoever asked may have changed his mind, or its aggregate
+ * be parked again. */
+static tide_status redeliver_one(struct tide_subscription *subscription, bool *ret_is_early,
+				 struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_dead_letter_list list = { 0 };
 	struct tide_error none;
 	tide_status status =
 		redeliver_backend(subscription)
-			->checkpoint.dead_letter_get(runner->session, runner->redeliveries[runner->redelivery_next].id,
-						     &list, &none);
+			->checkpoint.dead_letter_get(
+				runner->session, runner->redeliveries[runner->redelivery_next].id,
+				&list, &none);
 	if (status == TIDE_OK && list.entries[0].status == TIDE_DEAD_LETTER_RETRYING) {
 		struct tide_page page;
 		tide_page_init(&page);
@@ -293,13 +348,15 @@ static tide_status redeliver_one(struct tide_subscription *subscription, bool *r
 	} else if (status != TIDE_OK) {
 		*err = none;
 	}
+
 	tide_dead_letters_free(&list);
 	if (status == TIDE_OK)
 		runner->redelivery_next++;
 	return status;
 }
 
-static tide_status redeliver_next(struct tide_subscription *subscription, bool *ret_found, struct tide_error *err)
+static tide_status redeliver_next(struct tide_subscription *subscription, bool *ret_found,
+				  struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	tide_status status = infra_open(subscription, err);
@@ -315,6 +372,7 @@ static tide_status redeliver_next(struct tide_subscription *subscription, bool *
 			redeliver_forget(runner);
 		*ret_found = !is_early;
 	}
+
 	bool is_released = false;
 	if (status == TIDE_OK && runner->held)
 		status = parked_load(subscription, &is_released, err);
@@ -328,11 +386,15 @@ enum step redeliver_step(struct tide_subscription *subscription)
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
+
 	struct tide_error err;
 	bool is_found = false;
 	tide_status status = redeliver_next(subscription, &is_found, &err);
-	if (status == TIDE_CANCELLED) /* nothing was wrong with the database, and `attention` is set: the run ends */
+
+	/* nothing was wrong with the database, and `attention` is set: the run ends */
+	if (status == TIDE_CANCELLED)
 		return infra_end(subscription, RETRY_DLQ, TIDE_OK, &err);
+
 	step = infra_end(subscription, RETRY_DLQ, status, &err);
 	if (step == STEP_ON && !is_found)
 		runner->redeliver_at = mono_add(runner->now, runner->feed.limits.poll_ns);

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One failure, said once: classified, logged, counted, kept among the recent ones, told to who listens.
+ * One failure, said once: classified, logged, counted, kept among the recent ones, told to who
+ * listens.
  *
  * Happy path: a part of the run reports what failed, with the event and what is done about it.
- * Failure modes: a handler hangs: the watchdog reports it past its time; whoever turns `hand_since` negative, it or the runner, does.
+ * Failure modes: a handler hangs: the watchdog reports it past its time; whoever turns `hand_since`
+ * negative, it or the runner, does.
  */
 #include "path/runner.h"
 
-struct tide_error_record failure_describe(struct tide_subscription *subscription, const struct tide_error *error,
+struct tide_error_record failure_describe(struct tide_subscription *subscription,
+					  const struct tide_error *error,
 					  const struct failure_context *context)
 {
 	const struct tide_event *event = context->event;
@@ -18,7 +21,8 @@ struct tide_error_record failure_describe(struct tide_subscription *subscription
 		.error_type = error->status,
 		.error_message = error->message,
 		.error_stacktrace = context->stacktrace,
-		.classification = errors_classify(&subscription->engine->errors, error->status, error->message),
+		.classification = errors_classify(&subscription->engine->errors, error->status,
+						  error->message),
 		.timestamp = clock_wall(subscription->engine->clock),
 		.subscription_name = subscription->name,
 		.retry_count = context->retry_count,
@@ -37,7 +41,8 @@ static void failure_note(struct tide_subscription *subscription, const struct ti
 	mutex_lock(&subscription->lock);
 	error_log_add(&subscription->errors, &record, context->is_retried, now);
 	subscription->error = *error;
-	subscription->metrics.errors[record.classification.category][record.classification.severity]++;
+	subscription->metrics
+		.errors[record.classification.category][record.classification.severity]++;
 	mutex_unlock(&subscription->lock);
 	errors_tell(&subscription->engine->errors, &record);
 }
@@ -63,10 +68,13 @@ void failure_report_late(struct tide_subscription *subscription, struct mono_tim
 	    !atomic_compare_exchange_strong(&subscription->hand_since, &since, -since))
 		return;
 	struct tide_error err;
-	tide_fail(&err, TIDE_TIMEOUT, "handler is past processing_timeout (%g s) at position %lld", limit,
-		  (long long)in_hand.position);
+	tide_fail(&err, TIDE_TIMEOUT, "handler is past processing_timeout (%g s) at position %lld",
+		  limit, (long long)in_hand.position);
+
 	mutex_lock(&subscription->lock);
 	subscription->metrics.handler_timeouts++;
 	mutex_unlock(&subscription->lock);
-	failure_note(subscription, &err, &(struct failure_context){ .event = &in_hand, .retry_count = attempt - 1 });
+
+	failure_note(subscription, &err,
+		     &(struct failure_context){ .event = &in_hand, .retry_count = attempt - 1 });
 }

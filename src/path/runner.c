@@ -2,10 +2,10 @@
 /*
  * One step of one subscription, and the thread that takes it.
  *
- * Happy path: obey what was asked (stop, pause); read a page when there is room; deliver the next event; save when the
- * strategy says so; at the feed end, say when to look again.
- * Failure modes: each part says STEP_WAIT when it has to wait, and the next step asks it again; a part that has failed for
- * good ends the run in ERROR, with the settled prefix saved.
+ * Happy path: obey what was asked (stop, pause); read a page when there is room; deliver the next
+ * event; save when the strategy says so; at the feed end, say when to look again.
+ * Failure modes: each part says STEP_WAIT when it has to wait, and the next step asks it again; a
+ * part that has failed for good ends the run in ERROR, with the settled prefix saved.
  *
  *	obey ─▶ STARTING: start.c
  *	     ─▶ PAUSED:   save, rest
@@ -20,15 +20,17 @@
 #include "sys/alloc.h"
 #include "sys/log.h"
 
-#define RUNNER_DISTRUST_NS (50 * NS_PER_MS) /* how often it looks whether its ownership has been renewed */
+/* how often it looks whether its ownership has been renewed */
+#define RUNNER_DISTRUST_NS (50 * NS_PER_MS)
 
-/* ---- Ending ------------------------------------------------------------------------------------------------- */
+/* ---- Ending ---------------------------------------------------------------------------------- */
 
 /* `error`: what ended the run; NULL: nothing did, or it begins again. */
 static void runner_release(struct tide_subscription *subscription, const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
-	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
+	const struct tide_checkpoint_ops *ops =
+		&subscription->engine->checkpoints->database->backend->checkpoint;
 	mutex_lock(&subscription->lock);
 	bool was_ours = ownership_is_ours(&subscription->ownership);
 	bool was_lost = subscription->ownership.state == OWNERSHIP_LOST;
@@ -37,27 +39,33 @@ static void runner_release(struct tide_subscription *subscription, const struct 
 	subscription->metrics.ownership[METRICS_RELEASED] += was_ours;
 	subscription->metrics.ownership[METRICS_LOST] += was_lost;
 	mutex_unlock(&subscription->lock);
+
 	struct tide_error err;
 	if (was_lost && runner->session) {
 		(void)ops->lease_release(runner->session, &runner->fence,
 					 NULL); /* a person's call ended only its epoch */
 	} else if (was_ours && infra_open(subscription, NULL) == TIDE_OK) {
 		if (error)
-			start_note(subscription, &(struct tide_lease_note){ .last_error = error->message,
-									    .now = runner_wall(subscription) });
+			start_note(subscription,
+				   &(struct tide_lease_note){ .last_error = error->message,
+							      .now = runner_wall(subscription) });
 		atomic_store(&subscription->call, RUNNER_CALLS_RELEASE);
 		tide_status status = ops->lease_release(runner->session, &runner->fence, &err);
 		atomic_store(&subscription->call, RUNNER_CALLS_QUERY);
 		if (status == TIDE_OK) {
-			log_at(TIDE_LOG_NOTICE, "subscription", "ownership released", "name='%s'", subscription->name);
-			notifier_ring_standby(subscription->engine->store->notifier, subscription->name);
+			log_at(TIDE_LOG_NOTICE, "subscription", "ownership released", "name='%s'",
+			       subscription->name);
+			notifier_ring_standby(subscription->engine->store->notifier,
+					      subscription->name);
 		} else {
-			log_at(TIDE_LOG_WARNING, "subscription", "ownership not released", "name='%s' error='%s'",
-			       subscription->name, err.message);
+			log_at(TIDE_LOG_WARNING, "subscription", "ownership not released",
+			       "name='%s' error='%s'", subscription->name, err.message);
 		}
 	}
+
 	if (was_lost)
-		log_at(TIDE_LOG_NOTICE, "subscription", "ownership lost", "name='%s'", subscription->name);
+		log_at(TIDE_LOG_NOTICE, "subscription", "ownership lost", "name='%s'",
+		       subscription->name);
 }
 
 /* What a run holds goes, whatever ended it; the settled prefix was saved, or could not be. */
@@ -74,6 +82,7 @@ static void runner_let_go(struct tide_subscription *subscription, const struct t
 	runner_forget(subscription);
 	memset(runner->tries, 0, sizeof runner->tries);
 	runner->try_at = runner->stop_at = runner->acquire_at = (struct mono_time){ 0 };
+
 	mutex_lock(&subscription->lock);
 	breaker_cancel(&subscription->handler_breaker);
 	breaker_cancel(&subscription->infra_breaker);
@@ -82,9 +91,10 @@ static void runner_let_go(struct tide_subscription *subscription, const struct t
 	mutex_unlock(&subscription->lock);
 }
 
-/* The run is over: the state says so, and waiters learn it. A stop that gave up waiting has moved the state already. */
-static void runner_finish(struct tide_subscription *subscription, enum tide_state to, const char *why,
-			  const struct tide_error *error)
+/* The run is over: the state says so, and waiters learn it. A stop that gave up waiting has moved
+ * the state already. */
+static void runner_finish(struct tide_subscription *subscription, enum tide_state to,
+			  const char *why, const struct tide_error *error)
 {
 	runner_let_go(subscription, error);
 	mutex_lock(&subscription->lock);
@@ -97,18 +107,24 @@ static void runner_finish(struct tide_subscription *subscription, enum tide_stat
 		subscription_tell_moves(subscription);
 }
 
-/* ERROR and out of it at once: nobody else gets in between and restarts what restarts by itself. False: it was stopped. */
+/* ERROR and out of it at once: nobody else gets in between and restarts what restarts by itself.
+ * False: it was stopped. */
 static bool runner_begin_again(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	bool has_moved = subscription_move_locked(subscription, TIDE_STATE_ERROR, "ownership lost") == TIDE_OK &&
-			 subscription_move_locked(subscription, TIDE_STATE_STARTING, "standing by again") == TIDE_OK;
-	if (has_moved) { /* a run of its own, in the same thread; what went wrong stays to be seen */
+	bool has_moved = subscription_move_locked(subscription, TIDE_STATE_ERROR,
+						  "ownership lost") == TIDE_OK &&
+			 subscription_move_locked(subscription, TIDE_STATE_STARTING,
+						  "standing by again") == TIDE_OK;
+
+	/* a run of its own, in the same thread; what went wrong stays to be seen */
+	if (has_moved) {
 		subscription_own_locked(subscription, OWNERSHIP_STANDBY);
 		subscription->counts = (struct run_counts){ 0 };
 		subscription->started_at = runner_wall(subscription);
 		subscription->started_mono = subscription->runner.now;
 	}
+
 	mutex_unlock(&subscription->lock);
 	if (has_moved) {
 		subscription_tell_moves(subscription);
@@ -117,17 +133,21 @@ static bool runner_begin_again(struct tide_subscription *subscription)
 }
 
 /* Somebody else owns the subscription now: report it as an error, then start again, standing by. */
-static enum step runner_stand_by_again(struct tide_subscription *subscription, const struct tide_error *error)
+static enum step runner_stand_by_again(struct tide_subscription *subscription,
+				       const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
 	mutex_lock(&subscription->lock);
 	subscription_lose_locked(subscription);
 	subscription->error = *error;
 	mutex_unlock(&subscription->lock);
+
 	runner_let_go(subscription, NULL);
 	if (!runner_begin_again(subscription))
-		return runner_wait(subscription, runner->now,
-				   "a stop"); /* never STEP_ON: what was under way has not succeeded */
+		return runner_wait(
+			subscription, runner->now,
+			"a stop"); /* never STEP_ON: what was under way has not succeeded */
+
 	runner->goes_by_row = true;
 	runner->is_restart = false;
 	runner->acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);
@@ -141,13 +161,16 @@ static void runner_hear_of_loss(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 }
 
-static void runner_report_unsaved(struct tide_subscription *subscription, const struct tide_error *error)
+static void runner_report_unsaved(struct tide_subscription *subscription,
+				  const struct tide_error *error)
 {
 	const struct runner *runner = &subscription->runner;
-	log_at(TIDE_LOG_ERROR, "checkpoint", "the final checkpoint was not saved", "name='%s' position=%lld error='%s'",
-	       subscription->name, (long long)runner->progress.position, error->message);
+	log_at(TIDE_LOG_ERROR, "checkpoint", "the final checkpoint was not saved",
+	       "name='%s' position=%lld error='%s'", subscription->name,
+	       (long long)runner->progress.position, error->message);
 	failure_record(subscription, error,
-		       &(struct failure_context){ .retry_count = runner->tries[RETRY_CHECKPOINT], .is_logged = true });
+		       &(struct failure_context){ .retry_count = runner->tries[RETRY_CHECKPOINT],
+						  .is_logged = true });
 }
 
 static enum step runner_fail(struct tide_subscription *subscription, const struct tide_error *error)
@@ -165,10 +188,12 @@ static enum step runner_fail(struct tide_subscription *subscription, const struc
 }
 
 /* The delay before the final save is tried again; negative: it is not. */
-static int64_t runner_delay_of_stop(struct tide_subscription *subscription, const struct tide_error *error)
+static int64_t runner_delay_of_stop(struct tide_subscription *subscription,
+				    const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
-	int64_t delay = retry_delay(&subscription->retry, runner->tries[RETRY_CHECKPOINT], &runner->random);
+	int64_t delay =
+		retry_delay(&subscription->retry, runner->tries[RETRY_CHECKPOINT], &runner->random);
 	bool may_retry = infra_may_retry(subscription, RETRY_CHECKPOINT, error);
 	mutex_lock(&subscription->lock);
 	may_retry = may_retry && mono_add(runner->now, delay).ns < subscription->stop_deadline.ns;
@@ -183,18 +208,20 @@ static int64_t runner_delay_of_stop(struct tide_subscription *subscription, cons
 static enum step runner_stop_waits(struct tide_subscription *subscription)
 {
 	atomic_store(&subscription->attention, true);
-	return runner_wait(subscription, subscription->runner.stop_at, "the final save is tried again");
+	return runner_wait(subscription, subscription->runner.stop_at,
+			   "the final save is tried again");
 }
 
-static enum step runner_stop_later(struct tide_subscription *subscription, const struct tide_error *error,
-				   int64_t delay)
+static enum step runner_stop_later(struct tide_subscription *subscription,
+				   const struct tide_error *error, int64_t delay)
 {
 	struct runner *runner = &subscription->runner;
-	failure_record(
-		subscription, error,
-		&(struct failure_context){ .retry_count = runner->tries[RETRY_CHECKPOINT]++, .is_retried = true });
-	log_at(TIDE_LOG_WARNING, "subscription", "trying again", "name='%s' operation=%s attempt=%d delay_seconds=%.3f",
-	       subscription->name, retry_operation_name(RETRY_CHECKPOINT), runner->tries[RETRY_CHECKPOINT] + 1,
+	failure_record(subscription, error,
+		       &(struct failure_context){ .retry_count = runner->tries[RETRY_CHECKPOINT]++,
+						  .is_retried = true });
+	log_at(TIDE_LOG_WARNING, "subscription", "trying again",
+	       "name='%s' operation=%s attempt=%d delay_seconds=%.3f", subscription->name,
+	       retry_operation_name(RETRY_CHECKPOINT), runner->tries[RETRY_CHECKPOINT] + 1,
 	       seconds_of_ns(delay));
 	if (error->retry == TIDE_RETRY_REOPEN)
 		infra_close(subscription);
@@ -208,6 +235,7 @@ static enum step runner_stop(struct tide_subscription *subscription)
 	struct tide_error err;
 	if (runner->now.ns < runner->stop_at.ns)
 		return runner_stop_waits(subscription);
+
 	tide_status status = save_once(subscription, &err);
 	if (status == TIDE_HANDLER_PERMANENT) /* found by the handler itself, before the commit */
 		return runner_give_up(subscription, &err);
@@ -216,19 +244,22 @@ static enum step runner_stop(struct tide_subscription *subscription)
 		if (delay >= 0)
 			return runner_stop_later(subscription, &err, delay);
 	}
+
 	if (status != TIDE_OK)
 		runner_report_unsaved(subscription, &err);
 	if (status == TIDE_FENCED)
 		runner_hear_of_loss(subscription);
 	if (status == TIDE_OK && start_look_last(subscription, &err) == TIDE_DIVERGED)
 		return runner_give_up(subscription, &err);
+
 	runner_finish(subscription, TIDE_STATE_STOPPED, "stop was asked for", NULL);
 	return STEP_END;
 }
 
-/* ---- Obeying ------------------------------------------------------------------------------------------------ */
+/* ---- Obeying --------------------------------------------------------------------------------- */
 
-/* The stop gave up waiting for the handler: nothing of what it did after that counts, but what was settled before it does. */
+/* The stop gave up waiting for the handler: nothing of what it did after that counts, but what was
+ * settled before it does. */
 static enum step runner_end_abandoned(struct tide_subscription *subscription)
 {
 	struct tide_error err;
@@ -252,36 +283,43 @@ static enum step runner_obey(struct tide_subscription *subscription)
 		runner->redeliver_at = runner->now;
 	subscription->should_redeliver = false;
 	mutex_unlock(&subscription->lock);
+
 	if (run == RUN_ABANDONED)
 		return runner_end_abandoned(subscription);
 	if (run == RUN_STOPPING)
 		return runner_stop(subscription);
 	if (is_lost) {
 		struct tide_error err;
-		tide_fail(&err, TIDE_FENCED, "'%s' is owned by another process", subscription->name);
+		tide_fail(&err, TIDE_FENCED, "'%s' is owned by another process",
+			  subscription->name);
 		return runner_give_up(subscription, &err);
 	}
 	return STEP_ON;
 }
 
-static void runner_log_wakeup(const struct tide_subscription *subscription, unsigned sources, bool is_poll)
+static void runner_log_wakeup(const struct tide_subscription *subscription, unsigned sources,
+			      bool is_poll)
 {
 	static const struct {
 		unsigned source;
 		const char *name;
-	} names[] = { { RING_APPEND, "append" },  { RING_BUS, "bus" },         { RING_NOTIFY, "notify" },
-		      { RING_MANUAL, "manual" },  { RING_CONTROL, "control" }, { RING_TAIL, "tail" },
+	} names[] = { { RING_APPEND, "append" },   { RING_BUS, "bus" },
+		      { RING_NOTIFY, "notify" },   { RING_MANUAL, "manual" },
+		      { RING_CONTROL, "control" }, { RING_TAIL, "tail" },
 		      { RING_RELEASE, "release" } };
 	char text[80] = "";
 	size_t size = 0;
 	if ((!sources && !is_poll) || !log_is_wanted(TIDE_LOG_DEBUG))
 		return;
+
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		if (sources & names[i].source)
-			size += (size_t)snprintf(text + size, sizeof text - size, ",%s", names[i].name);
+			size += (size_t)snprintf(text + size, sizeof text - size, ",%s",
+						 names[i].name);
 	if (is_poll)
 		snprintf(text + size, sizeof text - size, ",poll");
-	log_at(TIDE_LOG_DEBUG, "subscription", "woken", "name='%s' sources=%s", subscription->name, text + 1);
+	log_at(TIDE_LOG_DEBUG, "subscription", "woken", "name='%s' sources=%s", subscription->name,
+	       text + 1);
 }
 
 static void runner_log_wait(const struct tide_subscription *subscription)
@@ -291,9 +329,10 @@ static void runner_log_wait(const struct tide_subscription *subscription)
 	if (!log_is_wanted(TIDE_LOG_DEBUG))
 		return;
 	if (runner->wait_at.ns != MONO_NEVER.ns)
-		snprintf(seconds, sizeof seconds, "%.3f", seconds_of_ns(mono_since(runner->wait_at, runner->now)));
-	log_at(TIDE_LOG_DEBUG, "subscription", "waiting", "name='%s' seconds=%s for='%s'", subscription->name, seconds,
-	       runner->wait_why);
+		snprintf(seconds, sizeof seconds, "%.3f",
+			 seconds_of_ns(mono_since(runner->wait_at, runner->now)));
+	log_at(TIDE_LOG_DEBUG, "subscription", "waiting", "name='%s' seconds=%s for='%s'",
+	       subscription->name, seconds, runner->wait_why);
 }
 
 /* Hear who rang since the last time, before looking for work. */
@@ -302,14 +341,17 @@ static void runner_listen(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	unsigned sources = wakeup_reset(&subscription->wakeup);
 	bool is_poll = runner->now.ns >= runner->poll_at.ns;
+
 	if (is_poll)
 		runner->poll_at = mono_add(runner->now, runner->feed.limits.poll_ns);
-	if (sources & (unsigned)~RING_CONTROL || is_poll || runner->now.ns >= runner->feed.look_at.ns)
+	if (sources & (unsigned)~RING_CONTROL || is_poll ||
+	    runner->now.ns >= runner->feed.look_at.ns)
 		feed_rung(&runner->feed);
 	if (sources & RING_MANUAL)
 		runner->redeliver_at = runner->now;
 	if (sources & RING_RELEASE)
 		runner->acquire_at = runner->now;
+
 	int64_t *counts = subscription->metrics.wakeups;
 	mutex_lock(&subscription->lock);
 	counts[METRICS_WAKE_APPEND] += (sources & RING_APPEND) != 0;
@@ -321,7 +363,7 @@ static void runner_listen(struct tide_subscription *subscription)
 	runner_log_wakeup(subscription, sources, is_poll);
 }
 
-/* ---- Paused ------------------------------------------------------------------------------------------------- */
+/* ---- Paused ---------------------------------------------------------------------------------- */
 
 struct runner_pause {
 	bool is_save_due;
@@ -339,7 +381,8 @@ static struct runner_pause runner_look_at_pause(struct tide_subscription *subscr
 	return pause;
 }
 
-/* Saved and forgotten: what was read ahead is read again later. The attempts of the event that is due are kept. */
+/* Saved and forgotten: what was read ahead is read again later. The attempts of the event that is
+ * due are kept. */
 static enum step runner_save_pause(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -348,10 +391,12 @@ static enum step runner_save_pause(struct tide_subscription *subscription)
 		if (step != STEP_ON)
 			return step;
 	}
+
 	int32_t attempts = runner->attempts;
 	feed_start(&runner->feed, runner->progress.position, runner->now);
 	runner->attempts = attempts;
 	settle_flow(subscription);
+
 	mutex_lock(&subscription->lock);
 	subscription->is_pause_save_due = false;
 	mutex_unlock(&subscription->lock);
@@ -367,12 +412,14 @@ static enum step runner_rest(struct tide_subscription *subscription)
 	if (!pause.is_by_breaker)
 		return runner_wait(subscription, MONO_NEVER, "paused");
 	if (runner->now.ns < pause.ready_at.ns)
-		return runner_wait(subscription, pause.ready_at, "the breaker of the handler is open");
-	(void)pause_end(subscription, true); /* a person's pause that takes the breaker's place meanwhile stands */
+		return runner_wait(subscription, pause.ready_at,
+				   "the breaker of the handler is open");
+	/* a person's pause that takes the breaker's place meanwhile stands */
+	(void)pause_end(subscription, true);
 	return STEP_ON;
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------------ */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 static enum step runner_fill(struct tide_subscription *subscription, bool is_live)
 {
@@ -380,6 +427,7 @@ static enum step runner_fill(struct tide_subscription *subscription, bool is_liv
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
+
 	struct tide_error err;
 	struct feed *feed = &runner->feed;
 	tide_position from = feed->read_to;
@@ -392,8 +440,9 @@ static enum step runner_fill(struct tide_subscription *subscription, bool is_liv
 		settle_flow(subscription);
 	if (status == TIDE_OK)
 		log_at(TIDE_LOG_DEBUG, "subscription", "page read",
-		       "name='%s' behind=%lld to=%lld events=%lld source=%s", subscription->name, (long long)from,
-		       (long long)feed->read_to, (long long)(feed->flow.total_acquisitions - before), feed->source);
+		       "name='%s' behind=%lld to=%lld events=%lld source=%s", subscription->name,
+		       (long long)from, (long long)feed->read_to,
+		       (long long)(feed->flow.total_acquisitions - before), feed->source);
 	return step;
 }
 
@@ -404,6 +453,7 @@ static enum step runner_fall_back(struct tide_subscription *subscription)
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
+
 	struct tide_error err;
 	const struct tide_store *feed = subscription->engine->store;
 	tide_status status = infra_open(subscription, &err);
@@ -412,6 +462,7 @@ static enum step runner_fall_back(struct tide_subscription *subscription)
 	step = infra_end(subscription, RETRY_READ, status, &err);
 	if (step != STEP_ON)
 		return step;
+
 	runner->feed.is_behind = false;
 	runner->feed.since_end = 0;
 	tail_open(feed->tail, runner->catch_up_to);
@@ -427,7 +478,8 @@ static enum step runner_go_live(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	if (runner->progress.is_dirty || runner->is_in_transaction)
 		return save_step(subscription);
-	runner_move_from(subscription, TIDE_STATE_CATCHING_UP, TIDE_STATE_LIVE, "reached the feed end");
+	runner_move_from(subscription, TIDE_STATE_CATCHING_UP, TIDE_STATE_LIVE,
+			 "reached the feed end");
 	return STEP_ON;
 }
 
@@ -445,14 +497,18 @@ static enum step runner_idle(struct tide_subscription *subscription)
 		runner->is_save_due = true;
 		return STEP_ON;
 	}
+
 	if (runner->now.ns >= runner->look_at.ns && !runner->is_save_unknown)
 		return start_look(subscription);
-	struct mono_time until = mono_min(mono_min(runner->poll_at, runner->look_at), runner->feed.look_at);
+	struct mono_time until =
+		mono_min(mono_min(runner->poll_at, runner->look_at), runner->feed.look_at);
 	until = mono_min(until, progress_due_at(&runner->progress, &subscription->config));
-	return runner_wait(subscription, mono_min(until, runner->redeliver_at), runner_idles_for(&runner->feed));
+	return runner_wait(subscription, mono_min(until, runner->redeliver_at),
+			   runner_idles_for(&runner->feed));
 }
 
-/* The ownership could not be renewed for so long that another owner may be near: no call begins before it is. */
+/* The ownership could not be renewed for so long that another owner may be near: no call begins
+ * before it is. */
 static enum step runner_distrust(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -461,7 +517,8 @@ static enum step runner_distrust(struct tide_subscription *subscription)
 		if (step != STEP_WAIT)
 			return step;
 	}
-	return runner_wait(subscription, mono_add(runner->now, RUNNER_DISTRUST_NS), "the ownership is not renewed");
+	return runner_wait(subscription, mono_add(runner->now, RUNNER_DISTRUST_NS),
+			   "the ownership is not renewed");
 }
 
 /* One thing that is due while CATCHING_UP or LIVE. */
@@ -477,21 +534,26 @@ static enum step runner_drain(struct tide_subscription *subscription, bool is_li
 		return save_step(subscription);
 	if (runner->pending.is_pending)
 		return failure_finish(subscription);
-	if (runner->now.ns >= atomic_load_explicit(&subscription->trust_until, memory_order_relaxed))
+	if (runner->now.ns >=
+	    atomic_load_explicit(&subscription->trust_until, memory_order_relaxed))
 		return runner_distrust(subscription);
 	if (!runner->is_in_transaction && runner->now.ns >= runner->redeliver_at.ns)
 		return redeliver_step(subscription);
+
 	bool is_at_end = feed->is_end && !feed_page(feed);
-	if (!is_live && is_between && (runner->progress.position >= runner->catch_up_to || is_at_end))
+	if (!is_live && is_between &&
+	    (runner->progress.position >= runner->catch_up_to || is_at_end))
 		return runner_go_live(subscription);
 	if (is_live && feed->is_behind && !runner->is_in_transaction)
 		return runner_fall_back(subscription);
-	if (!runner->is_in_transaction && !(is_live && feed->is_behind) && feed_wants(feed, runner->now))
+	if (!runner->is_in_transaction && !(is_live && feed->is_behind) &&
+	    feed_wants(feed, runner->now))
 		return runner_fill(subscription, is_live);
 	if (!feed_page(feed))
 		return runner_idle(subscription);
 	if (feed_peek(feed))
 		return handler_step(subscription);
+
 	settle_page_end(subscription);
 	return STEP_ON;
 }
@@ -500,7 +562,8 @@ static enum step runner_drain(struct tide_subscription *subscription, bool is_li
 static bool runner_is_lost(const struct tide_subscription *subscription)
 {
 	enum tide_state state = (enum tide_state)atomic_load(&subscription->state_now);
-	return (state_is_running(state) || state == TIDE_STATE_PAUSED) && !subscription->runner.is_resolved;
+	return (state_is_running(state) || state == TIDE_STATE_PAUSED) &&
+	       !subscription->runner.is_resolved;
 }
 
 static enum step runner_part(struct tide_subscription *subscription)
@@ -510,10 +573,12 @@ static enum step runner_part(struct tide_subscription *subscription)
 		if (step != STEP_ON)
 			return step;
 	}
+
 	if (wakeup_is_rung(&subscription->wakeup))
 		runner_listen(subscription);
 	if (runner_is_lost(subscription))
 		return start_again(subscription);
+
 	switch ((enum tide_state)atomic_load(&subscription->state_now)) {
 	case TIDE_STATE_STARTING:
 		return start_step(subscription);
@@ -544,6 +609,7 @@ struct mono_time runner_step(struct tide_subscription *subscription, struct mono
 	runner->step_wall = clock_wall(subscription->engine->clock);
 	atomic_fetch_add_explicit(&subscription->steps, 1, memory_order_relaxed);
 	runner_listen(subscription);
+
 	for (int i = 0; i < subscription->engine->parts_per_step; i++) {
 		enum step step = runner_advance(subscription);
 		if (step == STEP_END)
@@ -572,7 +638,8 @@ static uint64_t runner_run(struct tide_subscription *subscription)
 	return run;
 }
 
-/* The next run may have been registered already when this one's thread looks; that one has a thread of its own. */
+/* The next run may have been registered already when this one's thread looks; that one has a thread
+ * of its own. */
 static bool runner_is_of_run(struct tide_subscription *subscription, uint64_t run)
 {
 	return runner_is_running(subscription) && runner_run(subscription) == run;
@@ -581,7 +648,8 @@ static bool runner_is_of_run(struct tide_subscription *subscription, uint64_t ru
 static void runner_leave(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	if (subscription->run.thread == THREAD_ALIVE) /* else the next start waits for this one, or it died */
+	/* else the next start waits for this one, or it died */
+	if (subscription->run.thread == THREAD_ALIVE)
 		run_move_thread(&subscription->run, THREAD_NONE);
 	cond_broadcast(&subscription->changed);
 	mutex_unlock(&subscription->lock);
@@ -600,18 +668,21 @@ void runner_thread(void *self)
 	struct tide_subscription *subscription = self;
 	engine_of_thread = subscription->engine;
 	runner_enter(subscription);
+
 	uint64_t run = runner_run(subscription);
 	while (runner_is_of_run(subscription, run)) {
 		struct mono_time now = clock_mono(subscription->engine->clock);
 		struct mono_time next = runner_step(subscription, now);
-		/* A wait for a time that has come still gives the processor away; and nobody rings for a run that has ended. */
+		/* A wait for a time that has come still gives the processor away; and nobody rings
+		 * for a run that has ended. */
 		if (next.ns > now.ns && runner_is_of_run(subscription, run))
 			wakeup_wait(&subscription->wakeup, next);
 	}
 	runner_leave(subscription);
 }
 
-/* The thread's last moments. The handler has not returned: what it wrote is rolled back, nothing is settled. */
+/* The thread's last moments. The handler has not returned: what it wrote is rolled back, nothing is
+ * settled. */
 void runner_thread_died(void *self)
 {
 	struct tide_subscription *subscription = self;
@@ -622,13 +693,16 @@ void runner_thread_died(void *self)
 		cond_wait(&subscription->changed, &subscription->lock);
 	bool is_abandoned = subscription->run.state == RUN_ABANDONED;
 	mutex_unlock(&subscription->lock);
-	if (!subscription->runner.is_save_unknown) /* else the last save finds out what became of it */
+
+	/* else the last save finds out what became of it */
+	if (!subscription->runner.is_save_unknown)
 		save_roll_back(subscription);
 	if (is_abandoned) {
 		(void)runner_end_abandoned(subscription);
 	} else {
 		struct tide_error err;
-		tide_fail(&err, TIDE_INTERNAL, "the handler ended the thread of '%s'", subscription->name);
+		tide_fail(&err, TIDE_INTERNAL, "the handler ended the thread of '%s'",
+			  subscription->name);
 		failure_record(subscription, &err, &(struct failure_context){ 0 });
 		(void)runner_fail(subscription, &err);
 	}

@@ -3,8 +3,9 @@
 #define TIDE_PATH_RUNNER_H
 
 /*
- * Moving a subscription: runner_step does what is due, never sleeps, and says when it wants to be called next. Its parts,
- * a file each, share the types below; all of them run in the one thread that steps the subscription.
+ * Moving a subscription: runner_step does what is due, never sleeps, and says when it wants to be
+ * called next. Its parts, a file each, share the types below; all of them run in the one thread
+ * that steps the subscription.
  */
 
 #include "path/subscription.h"
@@ -27,7 +28,8 @@ void runner_thread(void *subscription);
 void runner_thread_died(void *subscription);
 
 /** `why`: what is waited for, static text. */
-static inline enum step runner_wait(struct tide_subscription *subscription, struct mono_time until, const char *why)
+static inline enum step runner_wait(struct tide_subscription *subscription, struct mono_time until,
+				    const char *why)
 {
 	subscription->runner.wait_at = until;
 	subscription->runner.wait_why = why;
@@ -35,7 +37,8 @@ static inline enum step runner_wait(struct tide_subscription *subscription, stru
 }
 
 /** The run cannot go on: a part returns this, and what is above it hands it up. */
-static inline enum step runner_give_up(struct tide_subscription *subscription, const struct tide_error *cause)
+static inline enum step runner_give_up(struct tide_subscription *subscription,
+				       const struct tide_error *cause)
 {
 	subscription->runner.cause = *cause;
 	return STEP_FAIL;
@@ -51,66 +54,76 @@ static inline void runner_look_at_clock(struct tide_subscription *subscription)
 static inline struct tide_time runner_wall(const struct tide_subscription *subscription)
 {
 	const struct runner *runner = &subscription->runner;
-	return (struct tide_time){ runner->step_wall.unix_us + mono_since(runner->now, runner->step_mono) / 1000 };
+	return (struct tide_time){ runner->step_wall.unix_us +
+				   mono_since(runner->now, runner->step_mono) / 1000 };
 }
 
 /** Log a change of a breaker, if there was one; not under the lock. */
-void runner_log_breaker(const struct tide_subscription *subscription, const char *name, enum breaker_state from,
-			enum breaker_state to);
+void runner_log_breaker(const struct tide_subscription *subscription, const char *name,
+			enum breaker_state from, enum breaker_state to);
 
-/** Move to another state, log it. A move that the table forbids is ignored: somebody else moved first. */
+/** Move to another state, log it. A move that the table forbids is ignored: somebody else moved
+ * first. */
 bool runner_move(struct tide_subscription *subscription, enum tide_state to, const char *why);
-/** The same, unless somebody moved it away from `from` first: a pause that came meanwhile stands. */
-bool runner_move_from(struct tide_subscription *subscription, enum tide_state from, enum tide_state to,
-		      const char *why);
+/** The same, unless somebody moved it away from `from` first: a pause that came meanwhile
+ * stands. */
+bool runner_move_from(struct tide_subscription *subscription, enum tide_state from,
+		      enum tide_state to, const char *why);
 
-/* ---- infra.c: operations on databases, tried again by the retry policy behind the infrastructure breaker ------ */
+/* ---- infra.c: operations on databases, tried again behind the infrastructure breaker --------- */
 
 /** May the operation be tried now? STEP_WAIT: not yet. Every STEP_ON is followed by infra_end. */
 enum step infra_begin(struct tide_subscription *subscription);
-/** Judge how it ended: STEP_ON when it succeeded, STEP_WAIT until the next try, STEP_FAIL when there is none. */
-enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation, tide_status status,
-		    struct tide_error *err);
-/** Whether an operation on a database that failed so is tried once more: what passes, and a full disk, ends no run. */
+/** Judge how it ended: STEP_ON when it succeeded, STEP_WAIT until the next try, STEP_FAIL when
+ * there is none. */
+enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation,
+		    tide_status status, struct tide_error *err);
+/** Whether an operation on a database that failed so is tried once more: what passes, and a full
+ * disk, ends no run. */
 bool infra_may_retry(const struct tide_subscription *subscription, enum retry_operation operation,
 		     const struct tide_error *error);
 /** Open what is not open: the sessions, and the transactional handler's own preparations. */
 tide_status infra_open(struct tide_subscription *subscription, struct tide_error *err);
-/** Have the subscriber make its tables, once on each connection; for the owner, with no transaction open. */
+/** Have the subscriber make its tables, once on each connection; for the owner, with no transaction
+ * open. */
 tide_status infra_prepare(struct tide_subscription *subscription, struct tide_error *err);
 void infra_close(struct tide_subscription *subscription);
 void session_close(struct tide_subscription *subscription);
 
-/* ---- start.c -------------------------------------------------------------------------------------------------- */
+/* ---- start.c --------------------------------------------------------------------------------- */
 
 /** STARTING: own the subscription, resolve where it begins, enter CATCHING_UP or LIVE. */
 enum step start_step(struct tide_subscription *subscription);
 /** In a run whose memory is void: resolve anew where it stands. */
 enum step start_again(struct tide_subscription *subscription);
-/** Whether a connection was made anew since it was looked last; and to look: at the row, and what it stands on. */
+/** Whether a connection was made anew since it was looked last; and to look: at the row, and what
+ * it stands on. */
 bool start_must_look(const struct tide_subscription *subscription);
 enum step start_look(struct tide_subscription *subscription);
-/** Before a run ends with nothing to save: TIDE_OK also when the row went back, and the position with it. */
+/** Before a run ends with nothing to save: TIDE_OK also when the row went back, and the position
+ * with it. */
 tide_status start_look_last(struct tide_subscription *subscription, struct tide_error *err);
 
 /** Keep a note beside the lease that is owned, if that can be done; nothing depends on it. */
 void start_note(struct tide_subscription *subscription, const struct tide_lease_note *note);
 
-/* ---- save.c --------------------------------------------------------------------------------------------------- */
+/* ---- save.c ---------------------------------------------------------------------------------- */
 
 /** Save progress, committing the delivery transaction if one is open. */
 enum step save_step(struct tide_subscription *subscription);
-/** Somebody has to wait: commit what is settled, so that no transaction is open meanwhile. Returns STEP_WAIT as before, or
- * STEP_FAIL. */
+/** Somebody has to wait: commit what is settled, so that no transaction is open meanwhile. Returns
+ * STEP_WAIT as before, or STEP_FAIL. */
 enum step save_before_wait(struct tide_subscription *subscription);
 /** Save once, for a run that ends: TIDE_OK also when nothing was to save. */
 tide_status save_once(struct tide_subscription *subscription, struct tide_error *err);
-/** Have the handler look at what the open delivery transaction has done, before Tidemark writes to it. */
+/** Have the handler look at what the open delivery transaction has done, before Tidemark writes to
+ * it. */
 tide_status save_inspect(struct tide_subscription *subscription, struct tide_error *err);
 tide_status save_begin_transaction(struct tide_subscription *subscription, struct tide_error *err);
 /** It is committed, or given back with nothing in it. */
 void save_leave_transaction(struct tide_subscription *subscription);
-/** Give the transaction up: progress and counts return to the last commit, and the feed with them. */
+/** Give the transaction up: progress and counts return to the last commit, and the feed with
+ * them. */
 void save_roll_back(struct tide_subscription *subscription);
 /** The same when the transaction is gone with its connection. */
 void save_forget(struct tide_subscription *subscription);
@@ -118,17 +131,19 @@ void save_forget(struct tide_subscription *subscription);
 bool save_from_outside(struct tide_subscription *subscription);
 /** What was kept of events in hand or behind goes: they come again. */
 void runner_forget(struct tide_subscription *subscription);
-/** Read the row under our ownership and compare it with what is known; `*ret_resolved` false: the run begins again from it. */
-tide_status save_look_at_row(struct tide_subscription *subscription, struct tide_checkpoint *ret, bool *ret_resolved,
-			     struct tide_error *err);
+/** Read the row under our ownership and compare it with what is known; `*ret_resolved` false: the
+ * run begins again from it. */
+tide_status save_look_at_row(struct tide_subscription *subscription, struct tide_checkpoint *ret,
+			     bool *ret_resolved, struct tide_error *err);
 /** The memory of the run is void: it begins again from the row, with a warning. */
-void save_begin_again_from(struct tide_subscription *subscription, const struct tide_checkpoint *row, const char *why);
+void save_begin_again_from(struct tide_subscription *subscription,
+			   const struct tide_checkpoint *row, const char *why);
 /** A row as one that is known. */
 struct tide_checkpoint_known checkpoint_known(const struct tide_checkpoint *row);
 /** The fence of this subscription's writes. */
 const struct tide_fence *save_fence(const struct tide_subscription *subscription);
 
-/* ---- handler.c: one delivery ---------------------------------------------------------------------------------- */
+/* ---- handler.c: one delivery ----------------------------------------------------------------- */
 
 /** Deliver the event, or the batch, that comes next; or see that it has to wait. */
 enum step handler_step(struct tide_subscription *subscription);
@@ -146,38 +161,45 @@ struct tide_delivery {
 	char *stacktrace;
 	bool is_stop; /* its failure is not the event's, and ends the run */
 	bool is_late; /* past processing_timeout: recorded at its deadline */
-	bool is_kept; /* its writes are in the delivery transaction for good: no stop abandons it any more */
+	/* its writes are in the delivery transaction for good: no stop abandons it any more */
+	bool is_kept;
 	bool has_ended_transaction; /* the handler did what only the runner may */
 	bool has_lost_transaction;  /* the connection, or the savepoint, is gone */
 };
 
 /** Fill everything but the message, which is large and written only by a failure. */
-void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *subscription, int32_t attempt,
-		    tide_position position);
+void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *subscription,
+		    int32_t attempt, tide_position position);
 /** Call the handler once; `err` is complete unless it returned TIDE_OK in time. */
-tide_status handler_call(struct tide_subscription *subscription, const struct tide_event *const *events, size_t count,
+tide_status handler_call(struct tide_subscription *subscription,
+			 const struct tide_event *const *events, size_t count,
 			 struct tide_delivery *delivery, struct tide_error *err);
-/** The whole of one attempt under a savepoint when transactional: a failed one leaves nothing behind. */
-tide_status handler_attempt(struct tide_subscription *subscription, const struct tide_event *const *events,
-			    size_t count, struct tide_delivery *delivery, struct tide_error *err);
+/** The whole of one attempt under a savepoint when transactional: a failed one leaves nothing
+ * behind. */
+tide_status handler_attempt(struct tide_subscription *subscription,
+			    const struct tide_event *const *events, size_t count,
+			    struct tide_delivery *delivery, struct tide_error *err);
 
 /**
- * Every attempt ends with this, before anything of the run is touched: it is counted, and the answer is whether it counts,
- * or a stop has given up waiting for it meanwhile.
+ * Every attempt ends with this, before anything of the run is touched: it is counted, and the
+ * answer is whether it counts, or a stop has given up waiting for it meanwhile.
  */
-bool delivery_end(struct tide_subscription *subscription, const struct tide_delivery *delivery, tide_status status);
-bool delivery_end_locked(struct tide_subscription *subscription, const struct tide_delivery *delivery,
-			 tide_status status) TIDE_REQUIRES(subscription->lock);
+bool delivery_end(struct tide_subscription *subscription, const struct tide_delivery *delivery,
+		  tide_status status);
+bool delivery_end_locked(struct tide_subscription *subscription,
+			 const struct tide_delivery *delivery, tide_status status)
+	TIDE_REQUIRES(subscription->lock);
 
-/* ---- settle.c: the only way the position moves ---------------------------------------------------------------- */
+/* ---- settle.c: the only way the position moves ----------------------------------------------- */
 
 enum settlement { SETTLED_HANDLED, SETTLED_DEAD_LETTERED, SETTLED_PARKED, SETTLED_DISCARDED };
 
 /**
- * Settle the entries of a call that succeeded: the position moves over them, and the breaker closes. Ends the delivery;
- * false, and nothing is settled, when it was abandoned.
+ * Settle the entries of a call that succeeded: the position moves over them, and the breaker
+ * closes. Ends the delivery; false, and nothing is settled, when it was abandoned.
  */
-bool settle_handled(struct tide_subscription *subscription, size_t count, const struct tide_delivery *delivery);
+bool settle_handled(struct tide_subscription *subscription, size_t count,
+		    const struct tide_delivery *delivery);
 /** Settle the entry that comes next in another way. */
 void settle_next(struct tide_subscription *subscription, enum settlement how);
 /** Publish what is in flight. */
@@ -185,13 +207,16 @@ void settle_flow(struct tide_subscription *subscription);
 /** Settle what was passed over at the end of the page. */
 void settle_page_end(struct tide_subscription *subscription);
 
-/* ---- failure.c ------------------------------------------------------------------------------------------------ */
+/* ---- failure.c ------------------------------------------------------------------------------- */
 
-/** An attempt at the next event (or batch) failed: schedule another, split the batch, or begin its end. */
-enum step failure_of_attempt(struct tide_subscription *subscription, const struct tide_event *event, size_t count,
-			     const struct tide_error *error, struct tide_delivery *delivery);
+/** An attempt at the next event (or batch) failed: schedule another, split the batch, or begin its
+ * end. */
+enum step failure_of_attempt(struct tide_subscription *subscription, const struct tide_event *event,
+			     size_t count, const struct tide_error *error,
+			     struct tide_delivery *delivery);
 /** The next event is finished without another attempt: for a cause outside its handler. */
-void failure_without_attempt(struct tide_subscription *subscription, tide_status status, const char *message);
+void failure_without_attempt(struct tide_subscription *subscription, tide_status status,
+			     const char *message);
 /** Finish the pending failure: dead letter, discard or ERROR. */
 enum step failure_finish(struct tide_subscription *subscription);
 /** The run is over: failures that are still pending are those of events that come again. */
@@ -212,7 +237,8 @@ struct failure_context {
 	bool is_logged; /* already */
 };
 /** A failure as who listens is told of it. */
-struct tide_error_record failure_describe(struct tide_subscription *subscription, const struct tide_error *error,
+struct tide_error_record failure_describe(struct tide_subscription *subscription,
+					  const struct tide_error *error,
 					  const struct failure_context *context);
 /** Classify, log, count and tell one failure. */
 void failure_record(struct tide_subscription *subscription, const struct tide_error *error,
@@ -220,26 +246,32 @@ void failure_record(struct tide_subscription *subscription, const struct tide_er
 /** The watchdog's: report a handler past its time, once per call. */
 void failure_report_late(struct tide_subscription *subscription, struct mono_time now);
 
-/* ---- redeliver.c ---------------------------------------------------------------------------------------------- */
+/* ---- redeliver.c ----------------------------------------------------------------------------- */
 
-/** Deliver one requested dead letter again, if there is one; STEP_WAIT is never returned for "none". */
+/** Deliver one requested dead letter again, if there is one; STEP_WAIT is never returned for
+ * "none". */
 enum step redeliver_step(struct tide_subscription *subscription);
 /** Look anew at the next step. */
 void redeliver_forget(struct runner *runner);
 int redeliver_compare(const void *a, const void *b);
 /** Keep what is needed of a page of requests. TIDE_OUT_OF_MEMORY. */
-tide_status redeliver_note(struct runner *runner, const struct tide_dead_letter_list *page, struct tide_error *err);
+tide_status redeliver_note(struct runner *runner, const struct tide_dead_letter_list *page,
+			   struct tide_error *err);
 
-/* ---- parked.c (and parked_release) ---------------------------------------------------------------------------- */
+/* ---- parked.c (and parked_release) ----------------------------------------------------------- */
 
 #define PARKED_MESSAGE_SIZE 256
 
 /** The message of a parked entry, for people alone. */
 void parked_say(const char *behind, char ret[PARKED_MESSAGE_SIZE]);
-/** Find out again which aggregates are held, and make due what is parked behind nothing any more. */
-tide_status parked_load(struct tide_subscription *subscription, bool *ret_released, struct tide_error *err);
-/** A due entry failed and is the head of its aggregate now: park those that were due with it behind it. */
-tide_status parked_put_back(struct tide_subscription *subscription, const struct tide_dead_letter *head,
-			    const struct tide_event *event, struct tide_error *err);
+/** Find out again which aggregates are held, and make due what is parked behind nothing any
+ * more. */
+tide_status parked_load(struct tide_subscription *subscription, bool *ret_released,
+			struct tide_error *err);
+/** A due entry failed and is the head of its aggregate now: park those that were due with it behind
+ * it. */
+tide_status parked_put_back(struct tide_subscription *subscription,
+			    const struct tide_dead_letter *head, const struct tide_event *event,
+			    struct tide_error *err);
 
 #endif

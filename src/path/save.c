@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Saving progress: by itself, or as the last statement of the delivery transaction, so that the read model and the
- * position commit together.
+ * Saving progress: by itself, or as the last statement of the delivery transaction, so that the
+ * read model and the position commit together.
  *
- * Happy path: the strategy asks for a save, the row is written with the ownership as its fence, the transaction commits.
- * Failure modes: a write fails: tried again, the events stay settled in memory. A commit fails: nothing of the transaction
- * was settled; progress, counts and feed return to the last commit, and its events are delivered again, one per transaction
- * when the failure was permanent. The connection is lost on the way: on a new one the stored position tells whether the
- * write was made, so that it never counts twice. The row is not the one that was read or written last: lower, commits of the
- * database were lost, and the run begins again from it; higher or gone, `diverged`.
+ * Happy path: the strategy asks for a save, the row is written with the ownership as its fence, the
+ * transaction commits.
+ * Failure modes: a write fails: tried again, the events stay settled in memory. A commit fails:
+ * nothing of the transaction was settled; progress, counts and feed return to the last commit, and
+ * its events are delivered again, one per transaction when the failure was permanent. The
+ * connection is lost on the way: on a new one the stored position tells whether the write was made,
+ * so that it never counts twice. The row is not the one that was read or written last: lower,
+ * commits of the database were lost, and the run begins again from it; higher or gone, `diverged`.
  *
  *	expected ──save──▶ as attempted                      outcome unknown: attempted? made. expected? write again.
  *	    └─ another row ─▶ lower: begin again from it ┆ higher, gone: diverged
@@ -32,8 +34,9 @@ static void save_count(struct tide_subscription *subscription, struct mono_time 
 	subscription->metrics.checkpoints_saved++;
 	histogram_add(&subscription->metrics.checkpoint_seconds, took);
 	mutex_unlock(&subscription->lock);
-	log_at(TIDE_LOG_DEBUG, "checkpoint", "saved", "name='%s' position=%lld seconds=%.6f", subscription->name,
-	       (long long)subscription->runner.progress.position, seconds_of_ns(took));
+	log_at(TIDE_LOG_DEBUG, "checkpoint", "saved", "name='%s' position=%lld seconds=%.6f",
+	       subscription->name, (long long)subscription->runner.progress.position,
+	       seconds_of_ns(took));
 }
 
 static void save_done(struct tide_subscription *subscription, struct mono_time since)
@@ -54,13 +57,15 @@ static void save_done(struct tide_subscription *subscription, struct mono_time s
 
 struct tide_checkpoint_known checkpoint_known(const struct tide_checkpoint *row)
 {
-	return (struct tide_checkpoint_known){ true, row->has_position, row->has_position ? row->position : 0,
+	return (struct tide_checkpoint_known){ true, row->has_position,
+					       row->has_position ? row->position : 0,
 					       row->events_processed };
 }
 
 /* The row, as it stands under our ownership. */
-static tide_status save_read(struct tide_subscription *subscription, void *session, struct tide_checkpoint *ret,
-			     struct tide_checkpoint_known *ret_known, struct tide_error *err)
+static tide_status save_read(struct tide_subscription *subscription, void *session,
+			     struct tide_checkpoint *ret, struct tide_checkpoint_known *ret_known,
+			     struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = &save_backend(subscription)->checkpoint;
 	tide_status status = ops->lease_renew(session, save_fence(subscription), err);
@@ -74,26 +79,28 @@ static tide_status save_read(struct tide_subscription *subscription, void *sessi
 	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
 }
 
-static tide_status save_look(struct tide_subscription *subscription, void *session, struct tide_checkpoint_known *ret,
-			     struct tide_error *err)
+static tide_status save_look(struct tide_subscription *subscription, void *session,
+			     struct tide_checkpoint_known *ret, struct tide_error *err)
 {
 	struct tide_checkpoint row;
 	return save_read(subscription, session, &row, ret, err);
 }
 
-/* Whether the row is what an attempt would have stored. One that moved nothing shows in the count alone. */
+/* Whether the row is what an attempt would have stored. One that moved nothing shows in the count
+ * alone. */
 static bool save_was_made(const struct progress *attempted, const struct tide_checkpoint_known *row)
 {
 	const struct tide_checkpoint_known *before = &attempted->stored;
 	bool is_news = !before->has_position || attempted->position != before->position;
 	if (!row->has_position || row->position != attempted->position)
 		return false;
-	return is_news ||
-	       (attempted->unsaved > 0 && row->events_processed >= before->events_processed + attempted->unsaved);
+	return is_news || (attempted->unsaved > 0 &&
+			   row->events_processed >= before->events_processed + attempted->unsaved);
 }
 
 /* The row as progress has it; it borrows from the progress. */
-static struct tide_checkpoint_write save_row(const struct tide_subscription *subscription, struct tide_time now)
+static struct tide_checkpoint_write save_row(const struct tide_subscription *subscription,
+					     struct tide_time now)
 {
 	const struct progress *progress = &subscription->runner.progress;
 	bool has_event = !tide_uuid_is_nil(&progress->last_event_id);
@@ -115,7 +122,8 @@ static tide_status save_write(struct tide_subscription *subscription, struct tid
 	struct tide_checkpoint_write write = save_row(subscription, runner_wall(subscription));
 	tide_status status = save_inspect(subscription, err);
 	if (status == TIDE_OK && runner->progress.is_dirty)
-		status = backend->checkpoint.save(runner->session, save_fence(subscription), &write, err);
+		status = backend->checkpoint.save(runner->session, save_fence(subscription), &write,
+						  err);
 	if (status == TIDE_OK && runner->is_in_transaction)
 		status = backend->store.commit(runner->session, err);
 	return status;
@@ -136,8 +144,10 @@ bool save_from_outside(struct tide_subscription *subscription)
 	void *session;
 	if (!runner->progress.is_dirty || store_borrow(database, &session, NULL) != TIDE_OK)
 		return false;
+
 	struct mono_time since = clock_mono(subscription->engine->clock);
-	struct tide_checkpoint_write write = save_row(subscription, clock_wall(subscription->engine->clock));
+	struct tide_checkpoint_write write =
+		save_row(subscription, clock_wall(subscription->engine->clock));
 	tide_status status = TIDE_OK;
 	bool was_made = false;
 	struct tide_checkpoint_known row;
@@ -146,12 +156,14 @@ bool save_from_outside(struct tide_subscription *subscription)
 	if (runner->is_save_unknown && status == TIDE_OK)
 		was_made = save_was_made(&runner->attempted, &row);
 	if (status == TIDE_OK && !was_made)
-		status = database->backend->checkpoint.save(session, save_fence(subscription), &write, NULL);
+		status = database->backend->checkpoint.save(session, save_fence(subscription),
+							    &write, NULL);
 	store_return(database, session, status);
 	if (status == TIDE_CONNECTION_LOST) {
 		runner->is_save_unknown = true; /* the next save finds out */
 		runner->attempted = runner->progress;
 	}
+
 	if (status == TIDE_OK) {
 		runner->is_save_unknown = false;
 		save_count(subscription, since);
@@ -170,18 +182,20 @@ void runner_forget(struct tide_subscription *subscription)
 	redeliver_forget(runner);
 	runner->is_resolved = runner->is_save_due = runner->is_save_unknown = false;
 	runner->attempts = runner->commit_tries = 0;
-	runner->lost_position = runner->doomed = runner->buried = 0; /* attempts end with their run */
+	/* attempts end with their run */
+	runner->lost_position = runner->doomed = runner->buried = 0;
 	runner->entry_position = 0;
 	runner->is_split = runner->is_single = false;
 }
 
 /* The run's memory is void: it begins again from the row. */
-static void save_begin_again(struct tide_subscription *subscription, const struct tide_checkpoint_known *row,
-			     const char *why)
+static void save_begin_again(struct tide_subscription *subscription,
+			     const struct tide_checkpoint_known *row, const char *why)
 {
 	struct runner *runner = &subscription->runner;
-	log_at(TIDE_LOG_WARNING, "checkpoint", why, "name='%s' stored=%lld known=%lld", subscription->name,
-	       (long long)(row->has_position ? row->position : 0), (long long)runner->progress.stored.position);
+	log_at(TIDE_LOG_WARNING, "checkpoint", why, "name='%s' stored=%lld known=%lld",
+	       subscription->name, (long long)(row->has_position ? row->position : 0),
+	       (long long)runner->progress.stored.position);
 	runner->progress.is_dirty = false;
 	runner->progress.unsaved = 0;
 	runner->goes_by_row = true;
@@ -192,28 +206,32 @@ static void save_begin_again(struct tide_subscription *subscription, const struc
 	mutex_unlock(&subscription->lock);
 }
 
-static tide_status save_diverged(const struct tide_subscription *subscription, const struct tide_checkpoint_known *row,
-				 struct tide_error *err)
+static tide_status save_diverged(const struct tide_subscription *subscription,
+				 const struct tide_checkpoint_known *row, struct tide_error *err)
 {
 	char found[32] = "gone", known[32] = "no position";
 	const struct tide_checkpoint_known *stored = &subscription->runner.progress.stored;
 	if (row->has_row)
 		snprintf(found, sizeof found, "at %lld", (long long)row->position);
+
 	if (stored->has_position)
 		snprintf(known, sizeof known, "%lld", (long long)stored->position);
 	return tide_fail(err, TIDE_DIVERGED,
-			 "the checkpoint of '%s' is %s, its owner left it at %s, and nobody else may move it; "
-			 "a restart goes by the row, 'tide checkpoints rewind' moves it, 'tide project FILE --reset' "
+			 "the checkpoint of '%s' is %s, its owner left it at %s, and nobody else "
+			 "may move it; "
+			 "a restart goes by the row, 'tide checkpoints rewind' moves it, 'tide "
+			 "project FILE --reset' "
 			 "makes the read model anew",
 			 subscription->name, found, known);
 }
 
 /*
- * The row is not the one that was read or written last, and no transaction is open. Higher or gone: somebody wrote past the
- * ownership. Lower, or what an attempt stored that was taken for lost: begin again from it.
+ * The row is not the one that was read or written last, and no transaction is open. Higher or gone:
+ * somebody wrote past the ownership. Lower, or what an attempt stored that was taken for lost:
+ * begin again from it.
  */
-static tide_status save_judge(struct tide_subscription *subscription, const struct tide_checkpoint_known *row,
-			      struct tide_error *err)
+static tide_status save_judge(struct tide_subscription *subscription,
+			      const struct tide_checkpoint_known *row, struct tide_error *err)
 {
 	const struct runner *runner = &subscription->runner;
 	const struct progress *attempted = &runner->attempted;
@@ -223,12 +241,15 @@ static tide_status save_judge(struct tide_subscription *subscription, const stru
 		save_begin_again(subscription, row, "a save was made after all, going on from it");
 		return TIDE_OK;
 	}
+
 	switch (row_compare(&runner->progress.stored, row)) {
 	case ROW_SAME:
-		return tide_fail(err, TIDE_BUSY, "the checkpoint of '%s' changed while it was saved",
+		return tide_fail(err, TIDE_BUSY,
+				 "the checkpoint of '%s' changed while it was saved",
 				 subscription->name);
 	case ROW_LOWER:
-		save_begin_again(subscription, row, "the checkpoint went back, beginning again from it");
+		save_begin_again(subscription, row,
+				 "the checkpoint went back, beginning again from it");
 		return TIDE_OK;
 	case ROW_OTHER:
 		break;
@@ -236,15 +257,16 @@ static tide_status save_judge(struct tide_subscription *subscription, const stru
 	return save_diverged(subscription, row, err);
 }
 
-void save_begin_again_from(struct tide_subscription *subscription, const struct tide_checkpoint *row, const char *why)
+void save_begin_again_from(struct tide_subscription *subscription,
+			   const struct tide_checkpoint *row, const char *why)
 {
 	struct tide_checkpoint_known known = checkpoint_known(row);
 	save_roll_back(subscription);
 	save_begin_again(subscription, &known, why);
 }
 
-tide_status save_look_at_row(struct tide_subscription *subscription, struct tide_checkpoint *ret, bool *ret_resolved,
-			     struct tide_error *err)
+tide_status save_look_at_row(struct tide_subscription *subscription, struct tide_checkpoint *ret,
+			     bool *ret_resolved, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_checkpoint_known known;
@@ -264,7 +286,8 @@ static tide_status save_refused(struct tide_subscription *subscription, struct t
 	save_roll_back(subscription);
 	struct tide_error why = *err;
 	tide_status status = save_look(subscription, subscription->runner.session, &row, err);
-	if (status != TIDE_OK || row_compare(&subscription->runner.progress.stored, &row) != ROW_SAME)
+	if (status != TIDE_OK ||
+	    row_compare(&subscription->runner.progress.stored, &row) != ROW_SAME)
 		return status == TIDE_OK ? save_judge(subscription, &row, err) : status;
 	*err = why; /* not the row has diverged, but the database */
 	return why.status;
@@ -280,6 +303,7 @@ static void save_failed(struct tide_subscription *subscription, const struct tid
 		runner->attempted = attempted;
 		return;
 	}
+
 	if (!runner->is_in_transaction)
 		return;
 	bool was_one_event = runner->is_single;
@@ -290,6 +314,7 @@ static void save_failed(struct tide_subscription *subscription, const struct tid
 		runner->doomed = attempted.position;
 		runner->doom = *error;
 	}
+
 	runner->is_single = true;
 	runner->single_until = attempted.position;
 }
@@ -304,14 +329,19 @@ static void save_adopt(struct tide_subscription *subscription, bool *ret_done)
 		save_done(subscription, runner->now);
 		return;
 	}
-	runner->progress.unsaved -= attempted->unsaved; /* a handler was in hand meanwhile: only the rest is unsaved */
+
+	/* a handler was in hand meanwhile: only the rest is unsaved */
+	runner->progress.unsaved -= attempted->unsaved;
 	runner->progress.stored =
 		(struct tide_checkpoint_known){ true, true, attempted->position,
-						attempted->stored.events_processed + attempted->unsaved };
+						attempted->stored.events_processed +
+							attempted->unsaved };
 }
 
-/* After a lost connection: either it was saved after all, or it is lost, and with it the transaction for good. */
-static tide_status save_resolve(struct tide_subscription *subscription, bool *ret_done, struct tide_error *err)
+/* After a lost connection: either it was saved after all, or it is lost, and with it the
+ * transaction for good. */
+static tide_status save_resolve(struct tide_subscription *subscription, bool *ret_done,
+				struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_checkpoint_known row;
@@ -319,15 +349,18 @@ static tide_status save_resolve(struct tide_subscription *subscription, bool *re
 	tide_status status = save_look(subscription, runner->session, &row, err);
 	if (status != TIDE_OK)
 		return status;
+
 	runner->is_save_unknown = false;
 	if (save_was_made(&runner->attempted, &row)) {
 		save_adopt(subscription, ret_done);
 		return TIDE_OK;
 	}
+
 	*ret_done = runner->is_in_transaction;
 	save_forget(subscription);
 	if (row_compare(&runner->progress.stored, &row) == ROW_SAME)
 		return TIDE_OK;
+
 	*ret_done = true;
 	return save_judge(subscription, &row, err);
 }
@@ -353,6 +386,7 @@ static tide_status save_try(struct tide_subscription *subscription, struct tide_
 		if (status != TIDE_OK && err)
 			*err = why;
 	}
+
 	atomic_store(&subscription->call, RUNNER_CALLS_QUERY);
 	if (status != TIDE_OK)
 		save_count_failure(subscription);
@@ -366,26 +400,35 @@ enum step save_step(struct tide_subscription *subscription)
 		runner->is_save_due = false;
 		return STEP_ON;
 	}
+
 	runner->is_save_due = true; /* until it is made, nothing else happens */
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
+
 	struct tide_error err;
 	bool was_in_transaction = runner->is_in_transaction, was_single = runner->is_single;
 	tide_status status = save_try(subscription, &err);
-	if (status == TIDE_HANDLER_PERMANENT && was_single) { /* found by the handler itself: no event is to blame */
-		failure_record(subscription, &err, &(struct failure_context){ .is_retried = false });
+
+	/* found by the handler itself: no event is to blame */
+	if (status == TIDE_HANDLER_PERMANENT && was_single) {
+		failure_record(subscription, &err,
+			       &(struct failure_context){ .is_retried = false });
 		return runner_give_up(subscription, &err);
 	}
+
 	bool is_final =
-		runner->buried > 0 && runner->buried == runner->doomed; /* nor could it be committed as failed */
-	if (status != TIDE_OK && was_in_transaction && !runner->is_in_transaction && err.retry == TIDE_RETRY_NEVER &&
-	    status != TIDE_FENCED && status != TIDE_DIVERGED && !is_final) {
+		/* nor could it be committed as failed */
+		runner->buried > 0 && runner->buried == runner->doomed;
+	if (status != TIDE_OK && was_in_transaction && !runner->is_in_transaction &&
+	    err.retry == TIDE_RETRY_NEVER && status != TIDE_FENCED && status != TIDE_DIVERGED &&
+	    !is_final) {
 		/* The run goes on: the events are delivered again, one per transaction. */
 		failure_record(subscription, &err, &(struct failure_context){ .is_retried = true });
 		runner->commit_tries = 0;
 		return infra_end(subscription, RETRY_CHECKPOINT, TIDE_OK, &err);
 	}
+
 	step = infra_end(subscription, RETRY_CHECKPOINT, status, &err);
 	if (step == STEP_WAIT && was_in_transaction)
 		runner->commit_tries = runner->tries[RETRY_CHECKPOINT];
@@ -413,21 +456,28 @@ enum step save_before_wait(struct tide_subscription *subscription)
 	struct tide_error err;
 	if (!runner->is_in_transaction || runner->is_save_unknown)
 		return STEP_WAIT;
-	if (!runner->progress.is_dirty) { /* nothing is settled in it: it is given back, and the feed goes on */
+
+	/* nothing is settled in it: it is given back, and the feed goes on */
+	if (!runner->progress.is_dirty) {
 		save_backend(subscription)->store.rollback(runner->session);
 		save_leave_transaction(subscription);
 		return STEP_WAIT;
 	}
+
 	bool was_single = runner->is_single;
 	tide_status status = save_try_aside(subscription, &err);
 	if (status == TIDE_OK && !runner->is_resolved)
-		return runner_wait(subscription, runner->now, "the start position is resolved again");
+		return runner_wait(subscription, runner->now,
+				   "the start position is resolved again");
 	if (status == TIDE_OK)
 		return STEP_WAIT;
-	if (status == TIDE_FENCED || status == TIDE_DIVERGED || (status == TIDE_HANDLER_PERMANENT && was_single))
+	if (status == TIDE_FENCED || status == TIDE_DIVERGED ||
+	    (status == TIDE_HANDLER_PERMANENT && was_single))
 		return runner_give_up(subscription, &err);
 	failure_record(subscription, &err, &(struct failure_context){ .is_retried = true });
-	runner->is_save_due = runner->is_save_unknown; /* what became of it is found out before anything else */
+
+	/* what became of it is found out before anything else */
+	runner->is_save_due = runner->is_save_unknown;
 	if (err.retry == TIDE_RETRY_REOPEN)
 		infra_close(subscription);
 	return STEP_WAIT;
@@ -436,7 +486,8 @@ enum step save_before_wait(struct tide_subscription *subscription)
 tide_status save_once(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	if (!ownership_is_held(&subscription->ownership) || (!runner->progress.is_dirty && !runner->is_in_transaction))
+	if (!ownership_is_held(&subscription->ownership) ||
+	    (!runner->progress.is_dirty && !runner->is_in_transaction))
 		return TIDE_OK;
 	bool was_dirty = runner->progress.is_dirty;
 	tide_status status = save_try_aside(subscription, err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether the versions of each aggregate arrive without a hole: an event that goes missing between store and handler is
- * seen here. A bounded table remembers the newest aggregates; one that was forgotten is taken as it comes.
+ * Whether the versions of each aggregate arrive without a hole: an event that goes missing between
+ * store and handler is seen here. A bounded table remembers the newest aggregates; one that was
+ * forgotten is taken as it comes.
  */
 #include "path/selfcheck.h"
 
@@ -12,7 +13,8 @@
 
 #define SELF_CHECK_SLOTS 8192 /* a power of two */
 
-/* One slot per hash: an aggregate that shares it takes it over, and the other is not known any more. */
+/* One slot per hash: an aggregate that shares it takes it over, and the other is not known any
+ * more. */
 struct self_check_slot {
 	struct tide_uuid aggregate_id;
 	uint64_t type_hash;
@@ -45,7 +47,8 @@ void self_check_reset(struct self_check *check)
 tide_version self_check_see(struct self_check *check, const struct tide_event *event)
 {
 	uint64_t type_hash = fnv1a64(event->aggregate_type.data, event->aggregate_type.size);
-	uint64_t hash = fnv1a64(event->aggregate_id.bytes, sizeof event->aggregate_id.bytes) ^ type_hash;
+	uint64_t hash =
+		fnv1a64(event->aggregate_id.bytes, sizeof event->aggregate_id.bytes) ^ type_hash;
 	struct self_check_slot *slot = &check->slots[(hash ^ hash >> 32) & (SELF_CHECK_SLOTS - 1)];
 	bool is_known = slot->version > 0 && slot->type_hash == type_hash &&
 			tide_uuid_equal(&slot->aggregate_id, &event->aggregate_id);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The run's sessions: of the database with its checkpoints, and of the feed, one and the same where these are one store.
+ * The run's sessions: of the database with its checkpoints, and of the feed, one and the same where
+ * these are one store.
  *
- * Happy path: opened when first needed, the subscriber attached, its tables prepared once on each connection.
- * Failure modes: one cannot be opened, or is lost: both are opened anew at the next try, and what the run stands on is looked at
- * before anything is believed (start_look).
+ * Happy path: opened when first needed, the subscriber attached, its tables prepared once on each
+ * connection.
+ * Failure modes: one cannot be opened, or is lost: both are opened anew at the next try, and what
+ * the run stands on is looked at before anything is believed (start_look).
  */
 #include "path/interrupt.h"
 
@@ -14,10 +16,13 @@ static tide_status infra_attach(struct tide_subscription *subscription, struct t
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	if (runner->attachment != ATTACHMENT_NONE || !subscriber->transactional)
 		return TIDE_OK;
-	const struct tide_store_ops *ops = &subscription->engine->checkpoints->database->backend->store;
+
+	const struct tide_store_ops *ops =
+		&subscription->engine->checkpoints->database->backend->store;
 	tide_status status = TIDE_OK;
 	if (subscriber->attach)
-		status = subscriber->attach(subscriber->self, ops->connection(runner->session), err);
+		status =
+			subscriber->attach(subscriber->self, ops->connection(runner->session), err);
 	if (status == TIDE_OK)
 		runner->attachment = ATTACHMENT_MADE;
 	return status;
@@ -28,12 +33,15 @@ tide_status infra_prepare(struct tide_subscription *subscription, struct tide_er
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
-	if (!subscriber->transactional || !subscriber->prepare || runner->attachment == ATTACHMENT_PREPARED)
+	if (!subscriber->transactional || !subscriber->prepare ||
+	    runner->attachment == ATTACHMENT_PREPARED)
 		return TIDE_OK;
-	const struct tide_store_ops *ops = &subscription->engine->checkpoints->database->backend->store;
+	const struct tide_store_ops *ops =
+		&subscription->engine->checkpoints->database->backend->store;
 	tide_status status = ops->begin(runner->session, err);
 	if (status != TIDE_OK)
 		return status;
+
 	void *connection = ops->connection(runner->session);
 	status = subscriber->prepare(subscriber->self, connection, err);
 	if (status == TIDE_OK)
@@ -44,6 +52,7 @@ tide_status infra_prepare(struct tide_subscription *subscription, struct tide_er
 		runner->attachment = ATTACHMENT_PREPARED;
 		return TIDE_OK;
 	}
+
 	if (subscriber->detach)
 		subscriber->detach(subscriber->self, connection);
 	ops->rollback(runner->session);
@@ -52,7 +61,8 @@ tide_status infra_prepare(struct tide_subscription *subscription, struct tide_er
 }
 
 /* SQL projections run one statement after the other; another handler has its time between two. */
-static tide_status infra_open_session(struct tide_subscription *subscription, struct tide_error *err)
+static tide_status infra_open_session(struct tide_subscription *subscription,
+				      struct tide_error *err)
 {
 	const struct engine *engine = subscription->engine;
 	const struct tide_store *database = engine->checkpoints->database;
@@ -61,8 +71,10 @@ static tide_status infra_open_session(struct tide_subscription *subscription, st
 	bool is_sql = subscription->subscriber.attach != NULL;
 	const struct tide_session_limits limits = {
 		.lease = engine->lease_seconds,
-		.idle_in_transaction = engine->lease_seconds + (is_sql ? 0 : subscription->config.processing_timeout),
+		.idle_in_transaction = engine->lease_seconds +
+				       (is_sql ? 0 : subscription->config.processing_timeout),
 	};
+
 	if (status == TIDE_OK && database->backend->store.limit)
 		database->backend->store.limit(*session, &limits);
 	return status;
@@ -81,8 +93,10 @@ tide_status infra_open(struct tide_subscription *subscription, struct tide_error
 	if (status == TIDE_OK && !runner->feed_session) {
 		runner->feed_session = feed == database ? runner->session : NULL;
 		if (!runner->feed_session)
-			status = feed->backend->store.session_open(feed->state, &runner->feed_session, err);
+			status = feed->backend->store.session_open(feed->state,
+								   &runner->feed_session, err);
 	}
+
 	if (status == TIDE_OK && runner->session != subscription->open_session)
 		interrupt_offer(subscription);
 	return status == TIDE_OK ? infra_attach(subscription, err) : status;
@@ -94,9 +108,11 @@ void session_close(struct tide_subscription *subscription)
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	struct tide_store *feed = subscription->engine->store;
 	struct tide_store *database = subscription->engine->checkpoints->database;
+
 	interrupt_withdraw(subscription);
 	if (runner->attachment != ATTACHMENT_NONE && subscriber->detach)
-		subscriber->detach(subscriber->self, database->backend->store.connection(runner->session));
+		subscriber->detach(subscriber->self,
+				   database->backend->store.connection(runner->session));
 	runner->attachment = ATTACHMENT_NONE;
 	if (runner->feed_session && runner->feed_session != runner->session)
 		feed->backend->store.session_close(runner->feed_session);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only way the position moves: over an event that was handled, filtered out, accepted by the dead-letter queue, or
- * discarded because the configuration says so.
+ * The only way the position moves: over an event that was handled, filtered out, accepted by the
+ * dead-letter queue, or discarded because the configuration says so.
  */
 #include "path/runner.h"
 
 #include "core/text.h"
 
-/* The flag is set while the threshold is reached; its clock, for health, begins when it is raised. */
-static void settle_flow_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
+/* The flag is set while the threshold is reached; its clock, for health, begins when it is
+ * raised. */
+static void settle_flow_locked(struct tide_subscription *subscription)
+	TIDE_REQUIRES(subscription->lock)
 {
 	const struct feed *feed = &subscription->runner.feed;
 	bool is_full = feed->flow.in_flight >= feed->limits.threshold;
@@ -26,8 +28,9 @@ void settle_flow(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 }
 
-static void settle_count_locked(struct tide_subscription *subscription, const struct tide_event *event,
-				enum settlement how, struct tide_time wall) TIDE_REQUIRES(subscription->lock)
+static void settle_count_locked(struct tide_subscription *subscription,
+				const struct tide_event *event, enum settlement how,
+				struct tide_time wall) TIDE_REQUIRES(subscription->lock)
 {
 	struct run_counts *counts = &subscription->counts;
 	struct metrics *metrics = &subscription->metrics;
@@ -36,6 +39,7 @@ static void settle_count_locked(struct tide_subscription *subscription, const st
 	counts->failed += how == SETTLED_DEAD_LETTERED || how == SETTLED_DISCARDED;
 	if (how == SETTLED_DISCARDED)
 		return;
+
 	bool is_dead = how != SETTLED_HANDLED;
 	counts->processed++;
 	counts->dead_lettered += is_dead;
@@ -49,8 +53,8 @@ static void settle_count_locked(struct tide_subscription *subscription, const st
 	text_take_name(event->event_type, counts->last_event_type);
 }
 
-static void settle_passed_locked(struct tide_subscription *subscription, int64_t passed, int64_t matched)
-	TIDE_REQUIRES(subscription->lock)
+static void settle_passed_locked(struct tide_subscription *subscription, int64_t passed,
+				 int64_t matched) TIDE_REQUIRES(subscription->lock)
 {
 	subscription->counts.skipped += passed;
 	subscription->metrics.totals.skipped += passed;
@@ -58,7 +62,8 @@ static void settle_passed_locked(struct tide_subscription *subscription, int64_t
 }
 
 /* Wake who waits for the new position; nobody is woken for each event of a million. */
-static void settle_position_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
+static void settle_position_locked(struct tide_subscription *subscription)
+	TIDE_REQUIRES(subscription->lock)
 {
 	subscription->position = subscription->runner.progress.position;
 	if (subscription->position < subscription->wake_at)
@@ -67,13 +72,14 @@ static void settle_position_locked(struct tide_subscription *subscription) TIDE_
 	cond_broadcast(&subscription->changed);
 }
 
-static void settle_entry_locked(struct tide_subscription *subscription, enum settlement how, struct tide_time wall)
-	TIDE_REQUIRES(subscription->lock)
+static void settle_entry_locked(struct tide_subscription *subscription, enum settlement how,
+				struct tide_time wall) TIDE_REQUIRES(subscription->lock)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
 	progress_move(&runner->progress, entry->event.position);
-	progress_stand(&runner->progress, (struct tide_anchor){ entry->event.position, entry->event.event_id });
+	progress_stand(&runner->progress,
+		       (struct tide_anchor){ entry->event.position, entry->event.event_id });
 	if (how != SETTLED_DISCARDED)
 		progress_count(&runner->progress, &entry->event);
 	settle_passed_locked(subscription, entry->passed_before, 1);
@@ -85,7 +91,8 @@ static void settle_done(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	runner->attempts = 0;
-	if (progress_is_due(&runner->progress, &subscription->config, PROGRESS_AFTER_EVENT, runner->now) ||
+	if (progress_is_due(&runner->progress, &subscription->config, PROGRESS_AFTER_EVENT,
+			    runner->now) ||
 	    runner->is_careful || runner->is_single)
 		runner->is_save_due = true;
 }
@@ -101,7 +108,8 @@ void settle_next(struct tide_subscription *subscription, enum settlement how)
 	settle_done(subscription);
 }
 
-bool settle_handled(struct tide_subscription *subscription, size_t count, const struct tide_delivery *delivery)
+bool settle_handled(struct tide_subscription *subscription, size_t count,
+		    const struct tide_delivery *delivery)
 {
 	struct tide_time wall = runner_wall(subscription);
 	struct breaker *breaker = &subscription->handler_breaker;
@@ -110,6 +118,7 @@ bool settle_handled(struct tide_subscription *subscription, size_t count, const 
 		mutex_unlock(&subscription->lock);
 		return false;
 	}
+
 	enum breaker_state before = breaker->state;
 	breaker_success(breaker);
 	subscription->retries[RETRY_HANDLER].attempts++;
@@ -119,6 +128,7 @@ bool settle_handled(struct tide_subscription *subscription, size_t count, const 
 	settle_flow_locked(subscription);
 	settle_position_locked(subscription);
 	mutex_unlock(&subscription->lock);
+
 	subscription->runner.is_admitted = true;
 	runner_log_breaker(subscription, "handler", before, BREAKER_CLOSED);
 	settle_done(subscription);
@@ -131,14 +141,17 @@ void settle_page_end(struct tide_subscription *subscription)
 	const struct tide_page *page = feed_page(&runner->feed);
 	progress_move(&runner->progress, page->scanned_to);
 	progress_stand(&runner->progress, page->passed);
+
 	mutex_lock(&subscription->lock);
 	settle_passed_locked(subscription, page->passed_after, 0);
 	settle_position_locked(subscription);
 	mutex_unlock(&subscription->lock);
+
 	feed_finish_page(&runner->feed);
-	bool is_committed_by_page =
-		runner->is_in_transaction && subscription->config.checkpoint_strategy != TIDE_PERIODIC;
-	if (progress_is_due(&runner->progress, &subscription->config, PROGRESS_AFTER_PAGE, runner->now) ||
+	bool is_committed_by_page = runner->is_in_transaction &&
+				    subscription->config.checkpoint_strategy != TIDE_PERIODIC;
+	if (progress_is_due(&runner->progress, &subscription->config, PROGRESS_AFTER_PAGE,
+			    runner->now) ||
 	    is_committed_by_page)
 		runner->is_save_due = true;
 }

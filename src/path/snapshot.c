@@ -3,7 +3,8 @@
  * Snapshots of aggregates: one row per aggregate, beside its events.
  *
  * Happy path: borrow a session, let the backend load or replace the row, give the session back.
- * Failure modes: a backend without snapshots answers `unsupported`; everything else is the backend's answer.
+ * Failure modes: a backend without snapshots answers `unsupported`; everything else is the
+ * backend's answer.
  */
 
 #include <tidemark/snapshot.h>
@@ -12,7 +13,8 @@
 #include "core/text.h"
 #include "path/store.h"
 
-static tide_status snapshot_check(const struct tide_store *store, struct tide_stream stream, struct tide_error *err)
+static tide_status snapshot_check(const struct tide_store *store, struct tide_stream stream,
+				  struct tide_error *err)
 {
 	if (!store)
 		return tide_fail(err, TIDE_ARGUMENT, "store must not be null");
@@ -22,12 +24,13 @@ static tide_status snapshot_check(const struct tide_store *store, struct tide_st
 	if (status != TIDE_OK)
 		return status;
 	if (!store->backend->store.snapshot_load || !store->backend->store.snapshot_save)
-		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' keeps no snapshots", store->backend->scheme);
+		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' keeps no snapshots",
+				 store->backend->scheme);
 	return TIDE_OK;
 }
 
-tide_status tide_store_snapshot_load(struct tide_store *store, struct tide_stream stream, struct tide_snapshot *ret,
-				     struct tide_error *err)
+tide_status tide_store_snapshot_load(struct tide_store *store, struct tide_stream stream,
+				     struct tide_snapshot *ret, struct tide_error *err)
 {
 	tide_status status = snapshot_check(store, stream, err);
 	if (status == TIDE_OK && !ret)
@@ -37,6 +40,7 @@ tide_status tide_store_snapshot_load(struct tide_store *store, struct tide_strea
 		status = store_borrow(store, &session, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct tide_snapshot snapshot = { 0 };
 	status = store->backend->store.snapshot_load(session, stream, &snapshot, err);
 	store_return(store, session, status);
@@ -47,11 +51,13 @@ tide_status tide_store_snapshot_load(struct tide_store *store, struct tide_strea
 	return status;
 }
 
-static tide_status snapshot_check_content(const struct tide_store *store, const struct tide_snapshot *snapshot,
+static tide_status snapshot_check_content(const struct tide_store *store,
+					  const struct tide_snapshot *snapshot,
 					  struct tide_error *err)
 {
 	if (snapshot->version < 1)
-		return tide_fail(err, TIDE_ARGUMENT, "version must be at least 1, not %d", (int)snapshot->version);
+		return tide_fail(err, TIDE_ARGUMENT, "version must be at least 1, not %d",
+				 (int)snapshot->version);
 	if (snapshot->schema_version < 1)
 		return tide_fail(err, TIDE_ARGUMENT, "schema_version must be at least 1, not %d",
 				 (int)snapshot->schema_version);
@@ -73,6 +79,7 @@ tide_status tide_store_snapshot_save(struct tide_store *store, const struct tide
 		status = store_borrow(store, &session, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct tide_snapshot stamped = *snapshot;
 	stamped.created_at = tide_time_now();
 	status = store->backend->store.snapshot_save(session, &stamped, err);

@@ -2,10 +2,12 @@
 /*
  * STARTING: register with the bell, own the name, find out where to begin, enter.
  *
- * Happy path: notifier_add, lease_acquire, load the checkpoint, read the feed end W; at W or beyond: LIVE, else CATCHING_UP.
- * Failure modes: somebody else owns the name: stand by and ask again every poll interval, whatever rings meanwhile; an owner
- * in this process that releases it rings for this, so that nobody waits for the poll. A query fails: tried again.
- * The previous owner ended without releasing: go carefully (handler.c marks each event before it is handed over).
+ * Happy path: notifier_add, lease_acquire, load the checkpoint, read the feed end W; at W or
+ * beyond: LIVE, else CATCHING_UP.
+ * Failure modes: somebody else owns the name: stand by and ask again every poll interval, whatever
+ * rings meanwhile; an owner in this process that releases it rings for this, so that nobody waits
+ * for the poll. A query fails: tried again. The previous owner ended without releasing: go
+ * carefully (handler.c marks each event before it is handed over).
  */
 #include "path/runner.h"
 
@@ -16,8 +18,10 @@
 #include "path/selfcheck.h"
 #include "sys/log.h"
 
-#define START_LOOK_NS (5000 * NS_PER_MS) /* how often an idle run looks whether row and events are what they were */
-#define START_CAREFUL_PERIODIC 10000     /* events; periodic saves say nothing about how far the dead process came */
+/* how often an idle run looks whether row and events are what they were */
+#define START_LOOK_NS (5000 * NS_PER_MS)
+/* events; periodic saves say nothing about how far the dead process came */
+#define START_CAREFUL_PERIODIC 10000
 
 static void start_reached_locked(struct tide_subscription *subscription, enum start_stage stage)
 	TIDE_REQUIRES(subscription->lock)
@@ -29,7 +33,7 @@ static void start_reached_locked(struct tide_subscription *subscription, enum st
 	cond_broadcast(&subscription->changed);
 }
 
-/* ---- Ownership ---------------------------------------------------------------------------------------------- */
+/* ---- Ownership ------------------------------------------------------------------------------- */
 
 static void start_be_careful(struct tide_subscription *subscription, const struct tide_lease *lease)
 {
@@ -41,9 +45,10 @@ static void start_be_careful(struct tide_subscription *subscription, const struc
 				       ? START_CAREFUL_PERIODIC
 				       : (int64_t)runner->feed.limits.page_events;
 	if (lease->was_unclean)
-		log_at(TIDE_LOG_NOTICE, "subscription", "the previous owner ended without releasing, going carefully",
-		       "name='%s' suspect=%lld deaths=%d", subscription->name, (long long)lease->suspect,
-		       lease->suspect_deaths);
+		log_at(TIDE_LOG_NOTICE, "subscription",
+		       "the previous owner ended without releasing, going carefully",
+		       "name='%s' suspect=%lld deaths=%d", subscription->name,
+		       (long long)lease->suspect, lease->suspect_deaths);
 }
 
 static void start_stand_by(struct tide_subscription *subscription)
@@ -56,40 +61,47 @@ static void start_stand_by(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 	subscription->runner.goes_by_row = true;
 	if (is_new)
-		log_at(TIDE_LOG_NOTICE, "subscription", "standing by, another owner is active", "name='%s'",
-		       subscription->name);
+		log_at(TIDE_LOG_NOTICE, "subscription", "standing by, another owner is active",
+		       "name='%s'", subscription->name);
 }
 
 /* `since`: when the database was asked. */
-static void start_own(struct tide_subscription *subscription, const struct tide_lease *lease, struct mono_time since)
+static void start_own(struct tide_subscription *subscription, const struct tide_lease *lease,
+		      struct mono_time since)
 {
 	struct runner *runner = &subscription->runner;
 	atomic_store(&runner->link.is_asking, false);
-	runner->fence = (struct tide_fence){ subscription->name, subscription->owner, lease->epoch };
+	runner->fence =
+		(struct tide_fence){ subscription->name, subscription->owner, lease->epoch };
 	start_be_careful(subscription, lease);
+
 	mutex_lock(&subscription->lock);
 	subscription->owned = runner->fence;
 	subscription_own_locked(subscription, OWNERSHIP_OWNED);
-	subscription->renew_ns =
-		lease->seconds > 0 ? ns_of_seconds(lease->seconds / 3)
-				   : subscription->engine->checkpoints->database->backend->checkpoint.lease_renew_ns;
-	subscription->trust_ns = lease->seconds > 0 ? ns_of_seconds(lease->seconds * 2 / 3) : INT64_MAX;
+	subscription->renew_ns = lease->seconds > 0 ? ns_of_seconds(lease->seconds / 3)
+						    : subscription->engine->checkpoints->database
+							      ->backend->checkpoint.lease_renew_ns;
+	subscription->trust_ns =
+		lease->seconds > 0 ? ns_of_seconds(lease->seconds * 2 / 3) : INT64_MAX;
 	subscription->renew_at = mono_add(since, subscription->renew_ns);
 	atomic_store(&subscription->trust_until, mono_add(since, subscription->trust_ns).ns);
 	subscription->metrics.ownership[METRICS_ACQUIRED]++;
 	mutex_unlock(&subscription->lock);
-	log_at(TIDE_LOG_NOTICE, "subscription", "ownership acquired", "name='%s' epoch=%lld", subscription->name,
-	       (long long)lease->epoch);
+
+	log_at(TIDE_LOG_NOTICE, "subscription", "ownership acquired", "name='%s' epoch=%lld",
+	       subscription->name, (long long)lease->epoch);
 }
 
 void start_note(struct tide_subscription *subscription, const struct tide_lease_note *note)
 {
 	const struct runner *runner = &subscription->runner;
-	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
+	const struct tide_checkpoint_ops *ops =
+		&subscription->engine->checkpoints->database->backend->checkpoint;
 	struct tide_error err;
-	if (ops->lease_note && ops->lease_note(runner->session, &runner->fence, note, &err) != TIDE_OK)
-		log_at(TIDE_LOG_DEBUG, "subscription", "not noted beside the lease", "name='%s' error='%s'",
-		       subscription->name, err.message);
+	if (ops->lease_note &&
+	    ops->lease_note(runner->session, &runner->fence, note, &err) != TIDE_OK)
+		log_at(TIDE_LOG_DEBUG, "subscription", "not noted beside the lease",
+		       "name='%s' error='%s'", subscription->name, err.message);
 }
 
 static void start_note_process(struct tide_subscription *subscription)
@@ -97,8 +109,9 @@ static void start_note_process(struct tide_subscription *subscription)
 	char host[256] = "";
 	if (gethostname(host, sizeof host - 1) != 0)
 		return;
-	start_note(subscription, &(struct tide_lease_note){
-					 .host = host, .pid = (int32_t)getpid(), .now = runner_wall(subscription) });
+	start_note(subscription, &(struct tide_lease_note){ .host = host,
+							    .pid = (int32_t)getpid(),
+							    .now = runner_wall(subscription) });
 }
 
 static void start_ask(struct tide_subscription *subscription)
@@ -107,7 +120,8 @@ static void start_ask(struct tide_subscription *subscription)
 	if (subscription->ownership.state == OWNERSHIP_NONE)
 		subscription_own_locked(subscription, OWNERSHIP_ASKING);
 	mutex_unlock(&subscription->lock);
-	atomic_store(&subscription->runner.link.is_asking, true); /* before asking: a release meanwhile rings */
+	/* before asking: a release meanwhile rings */
+	atomic_store(&subscription->runner.link.is_asking, true);
 }
 
 static enum step start_acquire(struct tide_subscription *subscription)
@@ -115,18 +129,22 @@ static enum step start_acquire(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	if (runner->now.ns < runner->acquire_at.ns)
 		return runner_wait(subscription, runner->acquire_at, "another owner is active");
+
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
+
 	struct tide_error err;
 	struct tide_lease lease = { 0 };
 	runner_look_at_clock(subscription);
 	struct mono_time since = runner->now;
 	start_ask(subscription);
-	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
+	const struct tide_checkpoint_ops *ops =
+		&subscription->engine->checkpoints->database->backend->checkpoint;
 	tide_status status = infra_open(subscription, &err);
 	if (status == TIDE_OK)
-		status = ops->lease_acquire(runner->session, subscription->name, &subscription->owner, &lease, &err);
+		status = ops->lease_acquire(runner->session, subscription->name,
+					    &subscription->owner, &lease, &err);
 	step = infra_end(subscription, RETRY_OWNERSHIP, status, &err);
 	if (step != STEP_ON)
 		return step;
@@ -135,27 +153,30 @@ static enum step start_acquire(struct tide_subscription *subscription)
 		start_note_process(subscription);
 		return STEP_ON;
 	}
+
 	start_stand_by(subscription);
 	runner->acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);
 	return runner_wait(subscription, runner->acquire_at, "another owner is active");
 }
 
-/* ---- Start position ----------------------------------------------------------------------------------------- */
+/* ---- Start position -------------------------------------------------------------------------- */
 
 /* A row without a position stands where its last event does, if that event exists. */
-static tide_status start_position_of_row(struct tide_subscription *subscription, const struct tide_checkpoint *row,
-					 bool *ret_found, tide_position *ret, struct tide_error *err)
+static tide_status start_position_of_row(struct tide_subscription *subscription,
+					 const struct tide_checkpoint *row, bool *ret_found,
+					 tide_position *ret, struct tide_error *err)
 {
 	*ret_found = row->has_position;
 	*ret = row->position;
 	if (row->has_position || tide_uuid_is_nil(&row->last_event_id))
 		return TIDE_OK;
+
 	struct tide_page page;
 	tide_page_init(&page);
 	tide_page_begin(&page, 1, 1);
 	const struct tide_store *feed = subscription->engine->store;
-	tide_status status =
-		feed->backend->store.find(subscription->runner.feed_session, &row->last_event_id, &page, err);
+	tide_status status = feed->backend->store.find(subscription->runner.feed_session,
+						       &row->last_event_id, &page, err);
 	*ret_found = status == TIDE_OK;
 	if (status == TIDE_OK)
 		*ret = page.entries[0].event.position;
@@ -174,8 +195,10 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 				    struct tide_error *err)
 {
 	const struct tide_store *feed = subscription->engine->store;
-	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
+	const struct tide_checkpoint_ops *ops =
+		&subscription->engine->checkpoints->database->backend->checkpoint;
 	struct tide_checkpoint row = { 0 };
+
 	*ret = (struct start_facts){ 0 };
 	tide_status status = infra_open(subscription, err);
 	if (status == TIDE_OK)
@@ -186,34 +209,41 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 		ret->row = checkpoint_known(&row);
 	ret->stored_row = row;
 	if (status == TIDE_OK)
-		status = start_position_of_row(subscription, &row, &ret->has_stored, &ret->stored, err);
+		status = start_position_of_row(subscription, &row, &ret->has_stored, &ret->stored,
+					       err);
 	if (status == TIDE_OK || status == TIDE_NOT_FOUND)
-		status = feed->backend->store.end(subscription->runner.feed_session, &ret->end, err);
+		status =
+			feed->backend->store.end(subscription->runner.feed_session, &ret->end, err);
 	return status;
 }
 
-/* What this process had settled counts only while nothing was ever stored of it: else the row decides, or its absence. */
+/* What this process had settled counts only while nothing was ever stored of it: else the row
+ * decides, or its absence. */
 static bool start_is_behind_settled(const struct runner *runner, const struct start_facts *facts)
 {
 	const struct tide_checkpoint_known *known = &runner->progress.stored;
-	return runner->is_restart && runner->has_run && !facts->has_stored && !known->has_position &&
-	       row_compare(known, &facts->row) == ROW_SAME;
+	return runner->is_restart && runner->has_run && !facts->has_stored &&
+	       !known->has_position && row_compare(known, &facts->row) == ROW_SAME;
 }
 
-static tide_position start_choose(struct tide_subscription *subscription, const struct start_facts *facts,
-				  bool *ret_by_row, const char **ret_why)
+static tide_position start_choose(struct tide_subscription *subscription,
+				  const struct start_facts *facts, bool *ret_by_row,
+				  const char **ret_why)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscription_config *config = &subscription->config;
 	*ret_why = "checkpoint";
 	bool goes_by_row = runner->goes_by_row || (runner->is_restart && runner->has_run) ||
-			   config->start_from == TIDE_START_CHECKPOINT || config->start_from_initially;
+			   config->start_from == TIDE_START_CHECKPOINT ||
+			   config->start_from_initially;
 	*ret_by_row = facts->has_stored && goes_by_row;
 	if (*ret_by_row)
 		return facts->stored;
+
 	*ret_why = "settled prefix";
 	if (start_is_behind_settled(runner, facts))
 		return runner->progress.position;
+
 	switch (config->start_from) {
 	case TIDE_START_END:
 		*ret_why = "end";
@@ -222,17 +252,19 @@ static tide_position start_choose(struct tide_subscription *subscription, const 
 		*ret_why = "position";
 		return config->start_position;
 	case TIDE_START_CHECKPOINT:
-		log_at(TIDE_LOG_NOTICE, "subscription", "no checkpoint, starting from the beginning", "name='%s'",
+		log_at(TIDE_LOG_NOTICE, "subscription",
+		       "no checkpoint, starting from the beginning", "name='%s'",
 		       subscription->name);
 		break;
 	case TIDE_START_BEGINNING:
 		break;
 	}
+
 	*ret_why = "beginning";
 	return 0;
 }
 
-/* ---- Whether the store still is what it was ------------------------------------------------------------------ */
+/* ---- Whether the store still is what it was -------------------------------------------------- */
 
 static uint64_t start_losses(const struct tide_subscription *subscription)
 {
@@ -252,24 +284,28 @@ bool start_must_look(const struct tide_subscription *subscription)
 }
 
 /* The newest events in memory are of the same store, or they go. */
-static tide_status start_verify_tail(struct tide_subscription *subscription, tide_position end, struct tide_error *err)
+static tide_status start_verify_tail(struct tide_subscription *subscription, tide_position end,
+				     struct tide_error *err)
 {
 	struct tide_store *feed = subscription->engine->store;
 	struct tide_anchor newest, found;
 	tide_position to = tail_newest(feed->tail, &newest);
-	tide_status status = anchor_find(feed, subscription->runner.feed_session, newest.position, &found, err);
-	bool is_same = newest.position == found.position && tide_uuid_equal(&newest.event_id, &found.event_id);
+	tide_status status =
+		anchor_find(feed, subscription->runner.feed_session, newest.position, &found, err);
+	bool is_same = newest.position == found.position &&
+		       tide_uuid_equal(&newest.event_id, &found.event_id);
 	if (status == TIDE_OK && feed->backend->store.anchor && (!is_same || to > end))
 		tail_forget(feed->tail);
 	return status;
 }
 
-static tide_status start_verify(struct tide_subscription *subscription, const struct tide_checkpoint *row,
-				struct tide_error *err)
+static tide_status start_verify(struct tide_subscription *subscription,
+				const struct tide_checkpoint *row, struct tide_error *err)
 {
 	const struct runner *runner = &subscription->runner;
 	struct anchor_look look = { subscription->engine->store, runner->feed_session,
-				    subscription->engine->checkpoints->database, runner->session, row };
+				    subscription->engine->checkpoints->database, runner->session,
+				    row };
 	tide_status status = anchor_verify(&look, err);
 	if (status == TIDE_DIVERGED)
 		tail_forget(subscription->engine->store->tail);
@@ -277,29 +313,32 @@ static tide_status start_verify(struct tide_subscription *subscription, const st
 }
 
 /* The row decides where the run stands: then it must stand on what it did. */
-static tide_status start_stand(struct tide_subscription *subscription, const struct start_facts *facts,
-			       tide_position position, bool is_by_row, struct tide_anchor *ret, struct tide_error *err)
+static tide_status start_stand(struct tide_subscription *subscription,
+			       const struct start_facts *facts, tide_position position,
+			       bool is_by_row, struct tide_anchor *ret, struct tide_error *err)
 {
 	const struct tide_checkpoint *row = &facts->stored_row;
 	tide_status status = is_by_row ? start_verify(subscription, row, err) : TIDE_OK;
 	if (status == TIDE_OK)
 		status = start_verify_tail(subscription, facts->end, err);
 	if (status == TIDE_OK)
-		status =
-			anchor_find(subscription->engine->store, subscription->runner.feed_session, position, ret, err);
+		status = anchor_find(subscription->engine->store, subscription->runner.feed_session,
+				     position, ret, err);
 	return status;
 }
 
 /* What was settled in memory behind the row is gone from the store: the row is not. */
-static bool start_has_lost_events(struct tide_subscription *subscription, tide_status *status, struct tide_error *err)
+static bool start_has_lost_events(struct tide_subscription *subscription, tide_status *status,
+				  struct tide_error *err)
 {
 	const struct runner *runner = &subscription->runner;
 	const struct tide_anchor *anchor = &runner->progress.anchor;
 	struct tide_anchor found = *anchor;
 	if (subscription->engine->store->backend->store.anchor)
-		*status = anchor_find(subscription->engine->store, runner->feed_session, anchor->position, &found, err);
-	return *status == TIDE_OK &&
-	       (found.position != anchor->position || !tide_uuid_equal(&found.event_id, &anchor->event_id));
+		*status = anchor_find(subscription->engine->store, runner->feed_session,
+				      anchor->position, &found, err);
+	return *status == TIDE_OK && (found.position != anchor->position ||
+				      !tide_uuid_equal(&found.event_id, &anchor->event_id));
 }
 
 static tide_status start_look_at(struct tide_subscription *subscription, struct tide_error *err)
@@ -310,6 +349,7 @@ static tide_status start_look_at(struct tide_subscription *subscription, struct 
 	tide_position end = 0;
 	bool is_resolved = true;
 	tide_status status = infra_open(subscription, err);
+
 	if (status == TIDE_OK)
 		status = save_look_at_row(subscription, &row, &is_resolved, err);
 	if (status == TIDE_OK && is_resolved)
@@ -319,7 +359,8 @@ static tide_status start_look_at(struct tide_subscription *subscription, struct 
 	if (status == TIDE_OK)
 		status = start_verify_tail(subscription, end, err);
 	if (status == TIDE_OK && is_resolved && start_has_lost_events(subscription, &status, err))
-		save_begin_again_from(subscription, &row, "events that were settled are gone, beginning again");
+		save_begin_again_from(subscription, &row,
+				      "events that were settled are gone, beginning again");
 	return status;
 }
 
@@ -330,8 +371,8 @@ static void start_has_looked(struct runner *runner, uint64_t losses)
 }
 
 /*
- * What the row stands on, before a save in an open transaction replaces it: the row itself is compared by the save. Gone: the
- * transaction is given back, and the look that is due then tells.
+ * What the row stands on, before a save in an open transaction replaces it: the row itself is
+ * compared by the save. Gone: the transaction is given back, and the look that is due then tells.
  */
 static enum step start_look_aside(struct tide_subscription *subscription)
 {
@@ -347,6 +388,7 @@ static enum step start_look_aside(struct tide_subscription *subscription)
 		runner->look_at = (struct mono_time){ 0 };
 		return STEP_ON;
 	}
+
 	if (runner->look_at.ns != 0)
 		runner->look_at = mono_add(runner->now, START_LOOK_NS);
 	return save_step(subscription);
@@ -357,16 +399,20 @@ enum step start_look(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	if (runner->is_in_transaction)
 		return start_look_aside(subscription);
+
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
+
 	struct tide_error err;
 	uint64_t losses = start_losses(subscription);
 	tide_status status = start_look_at(subscription, &err);
+
 	/* not as a read: what this finds in order says nothing about the reads that failed */
 	step = infra_end(subscription, RETRY_OWNERSHIP, status, &err);
 	if (step != STEP_ON)
 		return step;
+
 	bool is_anew = runner->look_at.ns == 0 || runner->losses != losses;
 	start_has_looked(runner, losses);
 	if (runner->is_resolved && is_anew) { /* what was read ahead is of another connection */
@@ -380,10 +426,14 @@ enum step start_look(struct tide_subscription *subscription)
 tide_status start_look_last(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	const struct tide_checkpoint_ops *ops = &subscription->engine->checkpoints->database->backend->checkpoint;
+	const struct tide_checkpoint_ops *ops =
+		&subscription->engine->checkpoints->database->backend->checkpoint;
 	struct tide_checkpoint row = { 0 };
-	if (!ownership_is_held(&subscription->ownership) || !runner->is_resolved || !runner->feed_session)
+
+	if (!ownership_is_held(&subscription->ownership) || !runner->is_resolved ||
+	    !runner->feed_session)
 		return TIDE_OK;
+
 	tide_status status = ops->load(runner->session, subscription->name, &row, err);
 	struct tide_checkpoint_known known = checkpoint_known(&row);
 	if (status != TIDE_OK || row_compare(&runner->progress.stored, &known) == ROW_OTHER)
@@ -399,6 +449,7 @@ static enum step start_resolve(struct tide_subscription *subscription)
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
+
 	struct tide_error err;
 	struct start_facts facts;
 	tide_status status = start_read_facts(subscription, &facts, &err);
@@ -414,9 +465,11 @@ static enum step start_resolve(struct tide_subscription *subscription)
 		position = start_choose(subscription, &facts, &is_by_row, &why);
 		status = start_stand(subscription, &facts, position, is_by_row, &anchor, &err);
 	}
+
 	step = infra_end(subscription, RETRY_READ, status, &err);
 	if (step != STEP_ON)
 		return step;
+
 	progress_start(&runner->progress, position, &facts.row, runner->now);
 	runner->progress.anchor = anchor;
 	runner->progress.stored_anchor = facts.stored_row.anchor;
@@ -426,11 +479,14 @@ static enum step start_resolve(struct tide_subscription *subscription)
 		self_check_reset(runner->self_check);
 	runner->catch_up_to = facts.end;
 	runner->is_resolved = runner->has_run = true;
+
 	mutex_lock(&subscription->lock);
 	subscription->position = position;
 	mutex_unlock(&subscription->lock);
-	log_at(TIDE_LOG_INFO, "subscription", "start position", "name='%s' position=%lld from=%s feed_end=%lld",
-	       subscription->name, (long long)position, why, (long long)facts.end);
+
+	log_at(TIDE_LOG_INFO, "subscription", "start position",
+	       "name='%s' position=%lld from=%s feed_end=%lld", subscription->name,
+	       (long long)position, why, (long long)facts.end);
 	return STEP_ON;
 }
 
@@ -442,7 +498,8 @@ enum step start_again(struct tide_subscription *subscription)
 		return step;
 	runner->redeliver_at = runner->now;
 	if (runner->progress.position < runner->catch_up_to)
-		runner_move_from(subscription, TIDE_STATE_LIVE, TIDE_STATE_CATCHING_UP, "the checkpoint went back");
+		runner_move_from(subscription, TIDE_STATE_LIVE, TIDE_STATE_CATCHING_UP,
+				 "the checkpoint went back");
 	return STEP_ON;
 }
 
@@ -456,8 +513,10 @@ static enum step start_enter(struct tide_subscription *subscription)
 		tail_open(subscription->engine->store->tail, runner->catch_up_to);
 	runner->poll_at = mono_add(runner->now, runner->feed.limits.poll_ns);
 	runner->redeliver_at = runner->now;
-	if (!runner_move(subscription, is_live ? TIDE_STATE_LIVE : TIDE_STATE_CATCHING_UP, "started"))
+	if (!runner_move(subscription, is_live ? TIDE_STATE_LIVE : TIDE_STATE_CATCHING_UP,
+			 "started"))
 		return STEP_ON;
+
 	mutex_lock(&subscription->lock);
 	start_reached_locked(subscription, START_RESOLVED);
 	mutex_unlock(&subscription->lock);
@@ -471,10 +530,12 @@ enum step start_step(struct tide_subscription *subscription)
 		struct tide_error err;
 		runner->link.wakeup = &subscription->wakeup;
 		runner->link.name = subscription->name;
-		if (notifier_add(subscription->engine->store->notifier, &runner->link, &err) != TIDE_OK)
+		if (notifier_add(subscription->engine->store->notifier, &runner->link, &err) !=
+		    TIDE_OK)
 			return runner_give_up(subscription, &err);
 		runner->is_linked = true;
 	}
+
 	if (!ownership_is_held(&subscription->ownership))
 		return start_acquire(subscription);
 	if (!runner->is_resolved)

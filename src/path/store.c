@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening a store: the URL's scheme leads to a backend, the backend opens the database, and the handle adds what all of
- * its users share: idle sessions, the bell, the tail.
+ * Opening a store: the URL's scheme leads to a backend, the backend opens the database, and the
+ * handle adds what all of its users share: idle sessions, the bell, the tail.
  *
- * Failure modes: a session that lost its connection is closed when it is given back and the next call opens another.
+ * Failure modes: a session that lost its connection is closed when it is given back and the next
+ * call opens another.
  */
 #include "path/store.h"
 
@@ -12,12 +13,14 @@
 
 #define STORE_MAX_PAYLOAD ((size_t)16 << 20)
 
-static tide_status store_check_options(const struct tide_store_options *options, struct tide_error *err)
+static tide_status store_check_options(const struct tide_store_options *options,
+				       struct tide_error *err)
 {
 	if (options->size != sizeof *options)
-		return tide_fail(err, TIDE_ARGUMENT,
-				 "options.size is %zu, expected %zu: fill it with TIDE_STORE_OPTIONS", options->size,
-				 sizeof *options);
+		return tide_fail(
+			err, TIDE_ARGUMENT,
+			"options.size is %zu, expected %zu: fill it with TIDE_STORE_OPTIONS",
+			options->size, sizeof *options);
 	if (!(options->busy_timeout_seconds >= 0))
 		return tide_fail(err, TIDE_ARGUMENT, "busy_timeout_seconds %g is below 0",
 				 options->busy_timeout_seconds);
@@ -32,8 +35,10 @@ static tide_status store_find_backend(const struct tide_url *url, const struct t
 {
 	const struct tide_backend *backend = tide_backend_find(url->scheme);
 	if (!backend)
-		return tide_fail(err, TIDE_ARGUMENT,
-				 "no backend for '%s:' (there are memory, sqlite, postgresql, fault)", url->scheme);
+		return tide_fail(
+			err, TIDE_ARGUMENT,
+			"no backend for '%s:' (there are memory, sqlite, postgresql, fault)",
+			url->scheme);
 	if (backend->store.resolve)
 		return backend->store.resolve(url, ret, err);
 	*ret = backend;
@@ -41,8 +46,8 @@ static tide_status store_find_backend(const struct tide_url *url, const struct t
 }
 
 /* Open the database and what goes with it; the store is whole or nothing is left open. */
-static tide_status store_start(struct tide_store *store, struct tide_url *url, const struct tide_store_options *options,
-			       struct tide_error *err)
+static tide_status store_start(struct tide_store *store, struct tide_url *url,
+			       const struct tide_store_options *options, struct tide_error *err)
 {
 	tide_status status = store_find_backend(url, &store->backend, err);
 	store->url = url_redact(url->full);
@@ -58,23 +63,26 @@ static tide_status store_start(struct tide_store *store, struct tide_url *url, c
 	return status;
 }
 
-tide_status tide_store_open(const char *text, const struct tide_store_options *options, struct tide_store **ret,
-			    struct tide_error *err)
+tide_status tide_store_open(const char *text, const struct tide_store_options *options,
+			    struct tide_store **ret, struct tide_error *err)
 {
 	struct tide_store_options defaults = { .size = sizeof defaults };
 	if (!options)
 		options = &defaults;
 	if (!text || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", text ? "ret" : "url");
+
 	tide_status status = store_check_options(options, err);
 	struct tide_url url;
 	if (status == TIDE_OK)
 		status = url_parse(text, &url, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct tide_store *store = alloc_zero(1, sizeof *store);
 	if (store) {
-		store->max_payload_bytes = options->max_payload_bytes ? options->max_payload_bytes : STORE_MAX_PAYLOAD;
+		store->max_payload_bytes =
+			options->max_payload_bytes ? options->max_payload_bytes : STORE_MAX_PAYLOAD;
 		store->is_read_only = options->read_only;
 		store->types = options->types;
 		mutex_init(&store->lock);
@@ -82,6 +90,7 @@ tide_status tide_store_open(const char *text, const struct tide_store_options *o
 	} else {
 		status = alloc_fail(err);
 	}
+
 	url_fini(&url);
 	if (status == TIDE_OK)
 		*ret = store;

@@ -3,8 +3,9 @@
 #define TIDE_PATH_STORE_H
 
 /*
- * An opened store: a backend and its state, a few idle sessions for calls from any thread, the bell and the tail that
- * its subscriptions share. Checkpoint repositories are opened stores too, often the same one.
+ * An opened store: a backend and its state, a few idle sessions for calls from any thread, the bell
+ * and the tail that its subscriptions share. Checkpoint repositories are opened stores too, often
+ * the same one.
  */
 
 #include <tidemark/backend.h>
@@ -35,7 +36,8 @@ struct tide_store {
 	size_t idle_count;
 };
 
-/** Take a session for one call; give it back with how the call ended, so that a broken one is not used again. */
+/** Take a session for one call; give it back with how the call ended, so that a broken one is not
+ * used again. */
 tide_status store_borrow(struct tide_store *store, void **ret, struct tide_error *err);
 void store_return(struct tide_store *store, void *session, tide_status status);
 

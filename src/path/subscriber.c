@@ -2,7 +2,8 @@
 /*
  * A subscription from what a subscriber asks for: checked, copied, its parts made.
  *
- * Failure modes: something asked for cannot be had, by the field that asks for it; memory is out: nothing is left of it.
+ * Failure modes: something asked for cannot be had, by the field that asks for it; memory is out:
+ * nothing is left of it.
  */
 #include "path/subscription.h"
 
@@ -18,38 +19,44 @@
 #include "sys/alloc.h"
 
 static tide_status subscription_check(const struct tide_subscriber *subscriber,
-				      const struct tide_subscription_config *config, struct tide_error *err)
+				      const struct tide_subscription_config *config,
+				      struct tide_error *err)
 {
 	tide_status status = name_check_projection(subscriber->name, false, err);
 	if (status != TIDE_OK)
 		return status;
+
 	int kinds = !!subscriber->handle + !!subscriber->handle_batch + !!subscriber->handlers;
 	if (kinds != 1)
-		return tide_fail(err, TIDE_ARGUMENT,
-				 "subscriber '%s' has %s of handle, handle_batch and handlers, expected one",
-				 subscriber->name, kinds ? "more than one" : "none");
-	for (size_t i = 0; status == TIDE_OK && subscriber->event_types && subscriber->event_types[i]; i++)
+		return tide_fail(
+			err, TIDE_ARGUMENT,
+			"subscriber '%s' has %s of handle, handle_batch and handlers, expected one",
+			subscriber->name, kinds ? "more than one" : "none");
+
+	for (size_t i = 0;
+	     status == TIDE_OK && subscriber->event_types && subscriber->event_types[i]; i++)
 		status = name_check_type(subscriber->event_types[i], "event_types", err);
 	return status == TIDE_OK ? config_check(config, err) : status;
 }
 
 /* A transactional handler needs a backend with transactions under its checkpoints. */
 static tide_status subscription_check_transactional(const struct engine *engine,
-						    const struct tide_subscriber *subscriber, struct tide_error *err)
+						    const struct tide_subscriber *subscriber,
+						    struct tide_error *err)
 {
 	const struct tide_store *database = engine->checkpoints->database;
 	if (subscriber->transactional && !database->backend->store.begin)
 		return tide_fail(err, TIDE_UNSUPPORTED,
-				 "'%s' has a transactional handler, and '%s' has no transactions", subscriber->name,
-				 database->url);
+				 "'%s' has a transactional handler, and '%s' has no transactions",
+				 subscriber->name, database->url);
 	return TIDE_OK;
 }
 
-/* What waits behind what is a column that databases of earlier versions lack. Without holding, their events would be out of
- * order, and nobody has asked for that. */
+/* What waits behind what is a column that databases of earlier versions lack. Without holding,
+ * their events would be out of order, and nobody has asked for that. */
 static tide_status subscription_check_holding(const struct engine *engine,
-					      const struct tide_subscription_config *config, const char *name,
-					      struct tide_error *err)
+					      const struct tide_subscription_config *config,
+					      const char *name, struct tide_error *err)
 {
 	const struct tide_store *database = engine->checkpoints->database;
 	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
@@ -57,21 +64,26 @@ static tide_status subscription_check_holding(const struct engine *engine,
 	    (ops->dead_letter_can_park && ops->dead_letter_can_park(database->state)))
 		return TIDE_OK;
 	return tide_fail(err, TIDE_UNSUPPORTED,
-			 "'%s' asks for hold_aggregate_on_failure, and table 'dead_letter_queue' has no column "
+			 "'%s' asks for hold_aggregate_on_failure, and table 'dead_letter_queue' "
+			 "has no column "
 			 "'parked_behind'; add it with 'tide init'",
 			 name);
 }
 
-static tide_status subscription_set_name(struct tide_subscription *subscription, struct tide_error *err)
+static tide_status subscription_set_name(struct tide_subscription *subscription,
+					 struct tide_error *err)
 {
 	const struct tide_subscription_config *config = &subscription->config;
 	char suffix[32] = "";
 	if (config->partition_total)
-		snprintf(suffix, sizeof suffix, "#%u/%u", config->partition_index, config->partition_total);
+		snprintf(suffix, sizeof suffix, "#%u/%u", config->partition_index,
+			 config->partition_total);
 	size_t size = strlen(subscription->subscriber.name), more = strlen(suffix);
 	if (size + more > TIDE_NAME_MAX)
-		return tide_fail(err, TIDE_ARGUMENT, "name '%s%s' has %zu bytes, expected at most %d",
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "name '%s%s' has %zu bytes, expected at most %d",
 				 subscription->subscriber.name, suffix, size + more, TIDE_NAME_MAX);
+
 	memcpy(subscription->name, subscription->subscriber.name, size);
 	memcpy(subscription->name + size, suffix, more + 1);
 	subscription->subscriber.name = subscription->name;
@@ -80,7 +92,8 @@ static tide_status subscription_set_name(struct tide_subscription *subscription,
 
 static struct feed_limits subscription_limits(const struct tide_subscription_config *config)
 {
-	int64_t page = config->batch_size < config->max_in_flight ? config->batch_size : config->max_in_flight;
+	int64_t page = config->batch_size < config->max_in_flight ? config->batch_size
+								  : config->max_in_flight;
 	double threshold = config->backpressure_threshold * (double)config->max_in_flight;
 	int64_t whole = (int64_t)threshold;
 	whole += (double)whole < threshold;
@@ -100,22 +113,27 @@ static void subscription_init(struct tide_subscription *subscription)
 	subscription->wake_at = INT64_MAX;
 	wakeup_init(&subscription->wakeup);
 	subscription->retry =
-		(struct retry_policy){ config->max_retries, config->initial_retry_delay, config->max_retry_delay,
-				       config->retry_exponential_base, config->retry_jitter };
+		(struct retry_policy){ config->max_retries, config->initial_retry_delay,
+				       config->max_retry_delay, config->retry_exponential_base,
+				       config->retry_jitter };
 	subscription->owner = tide_uuid_v4();
 	breaker_init(&subscription->handler_breaker, config->circuit_breaker_enabled,
-		     config->circuit_breaker_failure_threshold, config->circuit_breaker_recovery_timeout);
+		     config->circuit_breaker_failure_threshold,
+		     config->circuit_breaker_recovery_timeout);
 	breaker_init(&subscription->infra_breaker, config->circuit_breaker_enabled,
-		     config->circuit_breaker_failure_threshold, config->circuit_breaker_recovery_timeout);
+		     config->circuit_breaker_failure_threshold,
+		     config->circuit_breaker_recovery_timeout);
 	random_seed(&subscription->runner.random,
-		    subscription->engine->seed ^ fnv1a64(subscription->name, strlen(subscription->name)));
+		    subscription->engine->seed ^
+			    fnv1a64(subscription->name, strlen(subscription->name)));
 	subscription->states.state = TIDE_STATE_STARTING; /* until the end of its first run */
 	atomic_store(&subscription->state_now, (int)TIDE_STATE_STARTING);
 	subscription->metrics.names = &subscription->engine->event_types;
 }
 
 /* The types of the table are the declared ones. */
-static tide_status subscription_build_typed(struct tide_subscription *subscription, struct tide_error *err)
+static tide_status subscription_build_typed(struct tide_subscription *subscription,
+					    struct tide_error *err)
 {
 	if (!subscription->subscriber.handlers)
 		return TIDE_OK;
@@ -126,7 +144,8 @@ static tide_status subscription_build_typed(struct tide_subscription *subscripti
 	return status;
 }
 
-static tide_status subscription_build(struct tide_subscription *subscription, struct tide_error *err)
+static tide_status subscription_build(struct tide_subscription *subscription,
+				      struct tide_error *err)
 {
 	const struct tide_subscription_config *config = &subscription->config;
 	struct runner *runner = &subscription->runner;
@@ -138,15 +157,18 @@ static tide_status subscription_build(struct tide_subscription *subscription, st
 	if (status == TIDE_OK)
 		status = error_log_init(&subscription->errors, config->max_recent_errors, err);
 	if (status == TIDE_OK)
-		status = feed_init(&runner->feed, subscription->engine->store, &subscription->filter, &limits, err);
+		status = feed_init(&runner->feed, subscription->engine->store,
+				   &subscription->filter, &limits, err);
 	if (status == TIDE_OK && subscription->subscriber.handle_batch) {
 		runner->batch = alloc_zero(limits.page_events, sizeof *runner->batch);
 		status = runner->batch ? TIDE_OK : alloc_fail(err);
 	}
+
 	if (status == TIDE_OK && config->hold_aggregate_on_failure)
 		status = held_new(&runner->held, err);
 	if (status == TIDE_OK && config->self_check)
 		status = self_check_new(&runner->self_check, err);
+
 	/* Only the filter names texts from here on. */
 	subscription->subscriber.event_types = NULL;
 	subscription->config.event_types = subscription->config.event_type_patterns = NULL;
@@ -156,8 +178,8 @@ static tide_status subscription_build(struct tide_subscription *subscription, st
 }
 
 tide_status subscription_new(struct engine *engine, const struct tide_subscriber *subscriber,
-			     const struct tide_subscription_config *config, struct tide_subscription **ret,
-			     struct tide_error *err)
+			     const struct tide_subscription_config *config,
+			     struct tide_subscription **ret, struct tide_error *err)
 {
 	static const struct tide_subscription_config defaults = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
 	if (!config)
@@ -169,9 +191,11 @@ tide_status subscription_new(struct engine *engine, const struct tide_subscriber
 		status = subscription_check_holding(engine, config, subscriber->name, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct tide_subscription *subscription = alloc_zero(1, sizeof *subscription);
 	if (!subscription)
 		return alloc_fail(err);
+
 	subscription->engine = engine;
 	subscription->subscriber = *subscriber;
 	subscription->config = *config;
@@ -191,6 +215,7 @@ void subscription_free(struct tide_subscription *subscription)
 	if (!subscription)
 		return;
 	struct runner *runner = &subscription->runner;
+
 	feed_fini(&runner->feed);
 	held_free(runner->held);
 	self_check_free(runner->self_check);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What everybody may see of a subscription and ask of it. Everything here works under its lock and returns at once; the
- * runner does the work.
+ * What everybody may see of a subscription and ask of it. Everything here works under its lock and
+ * returns at once; the runner does the work.
  */
 #include "path/subscription.h"
 
@@ -15,13 +15,14 @@
 
 _Thread_local const struct engine *engine_of_thread;
 
-/* ---- State -------------------------------------------------------------------------------------------------- */
+/* ---- State ----------------------------------------------------------------------------------- */
 
-void subscription_note_move_locked(struct tide_subscription *subscription, enum tide_state from, enum tide_state to,
-				   const char *why)
+void subscription_note_move_locked(struct tide_subscription *subscription, enum tide_state from,
+				   enum tide_state to, const char *why)
 {
 	struct moves *moves = &subscription->moves;
-	if (moves->count == MOVES_MAX) { /* more threads than that have moved it and not told yet: the oldest is lost */
+	/* more threads than that have moved it and not told yet: the oldest is lost */
+	if (moves->count == MOVES_MAX) {
 		moves->first = (moves->first + 1) % MOVES_MAX;
 		moves->count--;
 	}
@@ -33,7 +34,8 @@ void subscription_note_move_locked(struct tide_subscription *subscription, enum 
 	move->why[size] = '\0';
 }
 
-tide_status subscription_move_locked(struct tide_subscription *subscription, enum tide_state to, const char *why)
+tide_status subscription_move_locked(struct tide_subscription *subscription, enum tide_state to,
+				     const char *why)
 {
 	enum tide_state from = subscription->states.state;
 	tide_status status = states_move(&subscription->states, to, NULL);
@@ -70,8 +72,9 @@ void subscription_tell_moves(struct tide_subscription *subscription)
 		return; /* called back by the sink: who called it goes on */
 	mutex_lock(&subscription->telling);
 	while (subscription_next_move(subscription, &move))
-		log_at(TIDE_LOG_INFO, "subscription", "state changed", "name='%s' from=%s to=%s reason='%s'",
-		       subscription->name, tide_state_name(move.from), tide_state_name(move.to), move.why);
+		log_at(TIDE_LOG_INFO, "subscription", "state changed",
+		       "name='%s' from=%s to=%s reason='%s'", subscription->name,
+		       tide_state_name(move.from), tide_state_name(move.to), move.why);
 	mutex_unlock(&subscription->telling);
 }
 
@@ -93,7 +96,8 @@ void subscription_own_locked(struct tide_subscription *subscription, enum owners
 	ownership_move(&subscription->ownership, to);
 	bool is_held = ownership_is_held(&subscription->ownership);
 	assert(!is_held || run_exists(&subscription->run));
-	assert(!is_held || (subscription->owned.name == subscription->name && subscription->owned.epoch > 0));
+	assert(!is_held ||
+	       (subscription->owned.name == subscription->name && subscription->owned.epoch > 0));
 	assert(to != OWNERSHIP_STANDBY || subscription->states.state == TIDE_STATE_STARTING ||
 	       subscription->run.state == RUN_ABANDONED);
 	(void)is_held;
@@ -115,11 +119,12 @@ bool runner_move(struct tide_subscription *subscription, enum tide_state to, con
 	return has_moved;
 }
 
-bool runner_move_from(struct tide_subscription *subscription, enum tide_state from, enum tide_state to, const char *why)
+bool runner_move_from(struct tide_subscription *subscription, enum tide_state from,
+		      enum tide_state to, const char *why)
 {
 	mutex_lock(&subscription->lock);
-	bool has_moved =
-		subscription->states.state == from && subscription_move_locked(subscription, to, why) == TIDE_OK;
+	bool has_moved = subscription->states.state == from &&
+			 subscription_move_locked(subscription, to, why) == TIDE_OK;
 	mutex_unlock(&subscription->lock);
 	if (has_moved)
 		subscription_tell_moves(subscription);
@@ -139,7 +144,8 @@ const char *tide_subscription_name(const struct tide_subscription *subscription)
 
 enum tide_state tide_subscription_state(const struct tide_subscription *subscription)
 {
-	return subscription ? (enum tide_state)atomic_load(&subscription->state_now) : TIDE_STATE_STOPPED;
+	return subscription ? (enum tide_state)atomic_load(&subscription->state_now)
+			    : TIDE_STATE_STOPPED;
 }
 
 bool tide_subscription_is_running(const struct tide_subscription *subscription)
@@ -169,10 +175,12 @@ tide_position tide_subscription_position(const struct tide_subscription *subscri
 	return position;
 }
 
-/* ---- Status ------------------------------------------------------------------------------------------------- */
+/* ---- Status ---------------------------------------------------------------------------------- */
 
-static void subscription_snapshot_pause_locked(const struct tide_subscription *subscription, struct mono_time now,
-					       struct tide_subscription_status *ret) TIDE_REQUIRES(subscription->lock)
+static void subscription_snapshot_pause_locked(const struct tide_subscription *subscription,
+					       struct mono_time now,
+					       struct tide_subscription_status *ret)
+	TIDE_REQUIRES(subscription->lock)
 {
 	if (subscription->states.state != TIDE_STATE_PAUSED)
 		return;
@@ -182,7 +190,8 @@ static void subscription_snapshot_pause_locked(const struct tide_subscription *s
 }
 
 static void subscription_snapshot_counts_locked(const struct tide_subscription *subscription,
-						struct tide_subscription_status *ret) TIDE_REQUIRES(subscription->lock)
+						struct tide_subscription_status *ret)
+	TIDE_REQUIRES(subscription->lock)
 {
 	const struct run_counts *counts = &subscription->counts;
 	ret->events_processed = counts->processed;
@@ -201,7 +210,8 @@ static void subscription_snapshot_counts_locked(const struct tide_subscription *
 	ret->backpressure = subscription->is_backpressured;
 }
 
-void subscription_snapshot_locked(struct tide_subscription *subscription, const struct probe_answer *answer,
+void subscription_snapshot_locked(struct tide_subscription *subscription,
+				  const struct probe_answer *answer,
 				  struct tide_subscription_status *ret)
 {
 	*ret = (struct tide_subscription_status){ .lag_stale = !answer->is_fresh };
@@ -218,9 +228,10 @@ void subscription_snapshot_locked(struct tide_subscription *subscription, const 
 	ret->started_at = subscription->started_at;
 	if (subscription->has_started) {
 		bool has_ended = state_is_terminal(subscription->states.state);
-		ret->uptime_seconds = seconds_of_ns(
-			mono_since(has_ended ? subscription->ended_mono : now, subscription->started_mono));
+		ret->uptime_seconds = seconds_of_ns(mono_since(
+			has_ended ? subscription->ended_mono : now, subscription->started_mono));
 	}
+
 	ret->error = subscription->error;
 	ret->recent_errors_count = subscription->errors.count;
 	ret->standby = subscription->ownership.state == OWNERSHIP_STANDBY;
@@ -239,32 +250,39 @@ static bool subscription_is_trying_locked(const struct tide_subscription *subscr
 	return run_exists(&subscription->run) && !state_is_terminal(subscription->states.state);
 }
 
-void subscription_stores_locked(const struct tide_subscription *subscription, const struct probe_answer *answer,
+void subscription_stores_locked(const struct tide_subscription *subscription,
+				const struct probe_answer *answer,
 				struct availability ret[DATABASES])
 {
 	bool is_trying = subscription_is_trying_locked(subscription);
 	for (int i = 0; i < DATABASES; i++)
-		ret[i] = is_trying ? availability_worse(&subscription->stores[i], &answer->stores[i])
-				   : answer->stores[i];
+		ret[i] = is_trying
+				 ? availability_worse(&subscription->stores[i], &answer->stores[i])
+				 : answer->stores[i];
 }
 
-tide_status tide_subscription_status(struct tide_subscription *subscription, struct tide_subscription_status *ret,
-				     struct tide_error *err)
+tide_status tide_subscription_status(struct tide_subscription *subscription,
+				     struct tide_subscription_status *ret, struct tide_error *err)
 {
 	if (!subscription || !ret)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", subscription ? "ret" : "subscription");
-	struct probe_answer answer = probe_ask(&subscription->engine->probe, subscription->engine->probe_ns);
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
+				 subscription ? "ret" : "subscription");
+	struct probe_answer answer =
+		probe_ask(&subscription->engine->probe, subscription->engine->probe_ns);
 	mutex_lock(&subscription->lock);
 	subscription_snapshot_locked(subscription, &answer, ret);
 	mutex_unlock(&subscription->lock);
 	return TIDE_OK;
 }
 
-tide_status tide_subscription_recent_errors(struct tide_subscription *subscription, struct tide_recent_error **ret,
-					    size_t *ret_count, struct tide_error *err)
+tide_status tide_subscription_recent_errors(struct tide_subscription *subscription,
+					    struct tide_recent_error **ret, size_t *ret_count,
+					    struct tide_error *err)
 {
 	if (!subscription || !ret || !ret_count)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", subscription ? "ret" : "subscription");
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
+				 subscription ? "ret" : "subscription");
+
 	mutex_lock(&subscription->lock);
 	const struct error_log *log = &subscription->errors;
 	struct tide_recent_error *list = alloc_zero((size_t)log->count + 1, sizeof *list);
@@ -272,13 +290,14 @@ tide_status tide_subscription_recent_errors(struct tide_subscription *subscripti
 		list[i] = log->recent[(log->newest - i + log->capacity) % log->capacity];
 	*ret_count = list ? (size_t)log->count : *ret_count;
 	mutex_unlock(&subscription->lock);
+
 	if (!list)
 		return alloc_fail(err);
 	*ret = list;
 	return TIDE_OK;
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------------------ */
+/* ---- Waiting --------------------------------------------------------------------------------- */
 
 /* What is waited for: a position, or a state when `position` is negative. */
 struct subscription_goal {
@@ -287,56 +306,69 @@ struct subscription_goal {
 };
 
 static bool subscription_is_there_locked(const struct tide_subscription *subscription,
-					 const struct subscription_goal *goal) TIDE_REQUIRES(subscription->lock)
+					 const struct subscription_goal *goal)
+	TIDE_REQUIRES(subscription->lock)
 {
 	if (goal->position >= 0)
 		return subscription->position >= goal->position;
 	return subscription->states.state == goal->state;
 }
 
-static tide_status subscription_wait(struct tide_subscription *subscription, const struct subscription_goal *goal,
-				     double seconds, struct tide_error *err)
+static tide_status subscription_wait(struct tide_subscription *subscription,
+				     const struct subscription_goal *goal, double seconds,
+				     struct tide_error *err)
 {
 	if (!subscription || !(seconds >= 0))
-		return tide_fail(err, TIDE_ARGUMENT, subscription ? "seconds %g is negative" : "subscription is NULL",
+		return tide_fail(err, TIDE_ARGUMENT,
+				 subscription ? "seconds %g is negative" : "subscription is NULL",
 				 seconds);
 	if (engine_of_thread == subscription->engine)
-		return tide_fail(err, TIDE_DEADLOCK, "a handler may not wait for '%s'", subscription->name);
+		return tide_fail(err, TIDE_DEADLOCK, "a handler may not wait for '%s'",
+				 subscription->name);
+
 	struct mono_time deadline = mono_add(clock_mono(&clock_system), ns_of_seconds(seconds));
 	bool is_in_time = true, is_there, has_ended;
 	mutex_lock(&subscription->lock);
 	for (;;) {
 		is_there = subscription_is_there_locked(subscription, goal);
-		has_ended = state_is_terminal(subscription->states.state) && !run_exists(&subscription->run);
+		has_ended = state_is_terminal(subscription->states.state) &&
+			    !run_exists(&subscription->run);
 		if (is_there || has_ended || !is_in_time)
 			break;
 		if (goal->position >= 0 && goal->position < subscription->wake_at)
 			subscription->wake_at = goal->position;
 		is_in_time = cond_wait_until(&subscription->changed, &subscription->lock, deadline);
 	}
+
 	enum tide_state state = subscription->states.state;
 	tide_position position = subscription->position;
 	mutex_unlock(&subscription->lock);
+
 	if (is_there)
 		return TIDE_OK;
-	return tide_fail(err, has_ended ? TIDE_STATE : TIDE_TIMEOUT, "'%s' is %s at position %lld%s",
-			 subscription->name, tide_state_name(state), (long long)position,
+	return tide_fail(err, has_ended ? TIDE_STATE : TIDE_TIMEOUT,
+			 "'%s' is %s at position %lld%s", subscription->name,
+			 tide_state_name(state), (long long)position,
 			 has_ended ? "" : ", and the time is up");
 }
 
-tide_status tide_subscription_wait(struct tide_subscription *subscription, tide_position position, double seconds,
-				   struct tide_error *err)
+tide_status tide_subscription_wait(struct tide_subscription *subscription, tide_position position,
+				   double seconds, struct tide_error *err)
 {
 	if (position < 0)
-		return tide_fail(err, TIDE_ARGUMENT, "position %lld is negative", (long long)position);
-	return subscription_wait(subscription, &(struct subscription_goal){ .position = position }, seconds, err);
+		return tide_fail(err, TIDE_ARGUMENT, "position %lld is negative",
+				 (long long)position);
+	return subscription_wait(subscription, &(struct subscription_goal){ .position = position },
+				 seconds, err);
 }
 
-tide_status tide_subscription_wait_state(struct tide_subscription *subscription, enum tide_state state, double seconds,
+tide_status tide_subscription_wait_state(struct tide_subscription *subscription,
+					 enum tide_state state, double seconds,
 					 struct tide_error *err)
 {
 	if ((unsigned)state > TIDE_STATE_ERROR)
 		return tide_fail(err, TIDE_ARGUMENT, "state %d is no state", (int)state);
-	return subscription_wait(subscription, &(struct subscription_goal){ .position = -1, .state = state }, seconds,
-				 err);
+	return subscription_wait(subscription,
+				 &(struct subscription_goal){ .position = -1, .state = state },
+				 seconds, err);
 }

@@ -3,7 +3,8 @@
 #define TIDE_PATH_SUBSCRIPTION_H
 
 /*
- * A subscription: what was configured, what everybody may see (under its lock), and the runner that moves it.
+ * A subscription: what was configured, what everybody may see (under its lock), and the runner that
+ * moves it.
  */
 
 #include <tidemark/subscription.h>
@@ -50,8 +51,8 @@ struct run_counts {
 	char last_event_type[TIDE_NAME_MAX + 1];
 };
 
-/** A failed event whose end (dead letter, discard, error) is not yet done. When the feed begins anew before it, it is kept
- * until the event comes again. */
+/** A failed event whose end (dead letter, discard, error) is not yet done. When the feed begins
+ * anew before it, it is kept until the event comes again. */
 struct pending_failure {
 	bool is_pending;        /* the event is the next one */
 	tide_position position; /* of the event; 0: none */
@@ -60,7 +61,8 @@ struct pending_failure {
 	struct tide_error error;
 	char *stacktrace;
 	int32_t retry_count;
-	struct pending_failure *later; /* of an event behind this one, when the feed began anew before both */
+	/* of an event behind this one, when the feed began anew before both */
+	struct pending_failure *later;
 };
 
 /** A dead letter that somebody asked to have delivered again. */
@@ -95,7 +97,7 @@ struct runner {
 	struct tide_error cause;  /* with STEP_FAIL: what the run ends for */
 	struct mono_time poll_at;
 
-	void *session;              /* of the checkpoint database; also of the feed when it is the same store */
+	void *session; /* of the checkpoint database; also of the feed when it is the same store */
 	void *feed_session;         /* of the event store */
 	enum attachment attachment; /* of the subscriber to the session */
 	struct notify_link link;
@@ -106,30 +108,37 @@ struct runner {
 	struct progress committed; /* as of the last commit of a delivery transaction */
 	struct run_counts committed_counts;
 	bool is_in_transaction;
-	bool is_inspected; /* the handler has looked at what the open transaction has done, and nothing was added but by us */
-	bool is_single; /* after a permanent commit failure: one event per transaction up to single_until */
+	/* the handler has looked at what the open transaction has done, and nothing was added but
+	 * by us */
+	bool is_inspected;
+	/* after a permanent commit failure: one event per transaction up to single_until */
+	bool is_single;
 	tide_position single_until;
 
 	/* the event that comes next */
-	bool is_admitted; /* the breaker was closed after the last call, and nothing has failed since */
+	/* the breaker was closed after the last call, and nothing has failed since */
+	bool is_admitted;
 	int32_t attempts; /* handler calls it has had */
 	struct mono_time retry_at;
-	tide_position lost_position; /* an event whose transaction was lost in its hands, and its calls so far */
+	/* an event whose transaction was lost in its hands, and its calls so far */
+	tide_position lost_position;
 	int32_t lost_attempts;
 	bool is_split; /* its batch failed: events up to split_until come one by one */
 	tide_position split_until;
 	struct pending_failure pending;
-	tide_position entry_position; /* an event whose dead letter could not be written yet, and how often; 0: none */
+	/* an event whose dead letter could not be written yet, and how often; 0: none */
+	tide_position entry_position;
 	int32_t entry_tries;
 	const struct tide_event **batch; /* page_events slots, batch handlers only */
 
 	/* infrastructure: one operation at a time is being tried */
 	int32_t tries[RETRY_OPERATIONS]; /* failures in a row */
-	int32_t commit_tries; /* those of a delivery transaction that could not be committed yet; 0: there is none */
+	/* those of a delivery transaction that could not be committed yet; 0: there is none */
+	int32_t commit_tries;
 	struct mono_time try_at;
 	struct mono_time stop_at; /* when a final save that failed is tried again */
 	bool is_save_due;
-	bool is_save_unknown;      /* a save or commit lost its connection: look whether it was made */
+	bool is_save_unknown; /* a save or commit lost its connection: look whether it was made */
 	struct progress attempted; /* what the last such one would have saved */
 	tide_position doomed;      /* position of an event whose own commit failed; 0: none */
 	struct tide_error doom;
@@ -138,12 +147,15 @@ struct runner {
 	/* starting */
 	struct mono_time acquire_at; /* when a standby asks again */
 	bool is_resolved;            /* the start position is known */
-	struct mono_time look_at;    /* when row and anchor are looked at again; 0: a database was connected to anew */
-	uint64_t losses;             /* of connections when it was looked last */
+	/* when row and anchor are looked at again; 0: a database was connected to anew */
+	struct mono_time look_at;
+	uint64_t losses; /* of connections when it was looked last */
 	struct tide_fence fence;
-	bool goes_by_row; /* stood by, was fenced, or its row went back: continues from the stored checkpoint */
-	bool is_restart;  /* from ERROR: likewise; behind the settled prefix when nothing was ever stored */
-	bool has_run;     /* progress tells where the last run stopped */
+	/* stood by, was fenced, or its row went back: continues from the stored checkpoint */
+	bool goes_by_row;
+	/* from ERROR: likewise; behind the settled prefix when nothing was ever stored */
+	bool is_restart;
+	bool has_run;              /* progress tells where the last run stopped */
 	tide_position catch_up_to; /* W */
 
 	/* an unclean end before this run: events are marked before they are handed over */
@@ -152,8 +164,9 @@ struct runner {
 	tide_position suspect;
 	int32_t suspect_deaths;
 
-	struct mono_time redeliver_at;   /* when to look for requested redeliveries */
-	struct redelivery *redeliveries; /* found at the last look, by position; those from `redelivery_next` are due */
+	struct mono_time redeliver_at; /* when to look for requested redeliveries */
+	/* found at the last look, by position; those from `redelivery_next` are due */
+	struct redelivery *redeliveries;
 	size_t redelivery_count, redelivery_next;
 	struct held *held;             /* aggregates with an unresolved dead letter; NULL: none */
 	struct self_check *self_check; /* NULL: off */
@@ -167,7 +180,8 @@ enum runner_call {
 	RUNNER_CALLS_BACK, /* an error callback */
 };
 
-/** How far the start of a run has come; only forward. An error is the start's own while it is where somebody waits for. */
+/** How far the start of a run has come; only forward. An error is the start's own while it is where
+ * somebody waits for. */
 enum start_stage {
 	START_RESOLVING,
 	START_RESOLVED,  /* the position is known */
@@ -189,17 +203,21 @@ struct tide_subscription {
 
 	struct wakeup wakeup;
 	struct thread thread;
-	atomic_bool attention;           /* stop, pause or resume was asked for: look under the lock */
-	atomic_int_least64_t hand_since; /* ns when the handler was called; 0: none in hand; negative: reported late */
+	atomic_bool attention; /* stop, pause or resume was asked for: look under the lock */
+	/* ns when the handler was called; 0: none in hand; negative: reported late */
+	atomic_int_least64_t hand_since;
 	atomic_int_least64_t hand_position;
 	atomic_int hand_attempt;
 	atomic_int_least64_t hand_events; /* of the call in hand: more than 1 in a batch */
 	atomic_int call;                  /* enum runner_call */
 	atomic_int_least64_t
-		trust_until; /* ns: an ownership that could not be renewed is not trusted any more; INT64_MAX: always */
-	atomic_bool is_interrupting; /* somebody ends what the runner does in its databases: see interrupt.c */
-	atomic_int state_now;        /* states.state, for the runner's look at it between two events */
-	_Atomic(uint64_t) steps;     /* taken: a worker that lives goes on counting */
+		/* ns: an ownership that could not be renewed is not trusted any more; INT64_MAX:
+		 * always */
+		trust_until;
+	/* somebody ends what the runner does in its databases: see interrupt.c */
+	atomic_bool is_interrupting;
+	atomic_int state_now;    /* states.state, for the runner's look at it between two events */
+	_Atomic(uint64_t) steps; /* taken: a worker that lives goes on counting */
 
 	struct mutex telling; /* held by who tells moves; the lock is taken under it */
 
@@ -207,10 +225,12 @@ struct tide_subscription {
 	struct mutex lock;
 	struct moves moves;
 	struct cond changed;
-	tide_position wake_at; /* the least position that somebody waits for; INT64_MAX: nobody does */
+	/* the least position that somebody waits for; INT64_MAX: nobody does */
+	tide_position wake_at;
 	struct states states;
 	struct run run;
-	uint64_t run_number;     /* counts the runs: a thread ends with its own, even when the next has begun */
+	/* counts the runs: a thread ends with its own, even when the next has begun */
+	uint64_t run_number;
 	struct tide_error error; /* the last one; TIDE_OK: none */
 	struct run_counts counts;
 	tide_position position;
@@ -223,11 +243,13 @@ struct tide_subscription {
 	struct mono_time started_mono, ended_mono;
 	struct ownership ownership;
 	struct mono_time renew_at;
-	int64_t renew_ns;        /* how often it is renewed */
-	int64_t trust_ns;        /* how long after a renewal handlers are called still; INT64_MAX: always */
-	struct tide_fence owned; /* what is renewed, while the ownership is held */
+	int64_t renew_ns; /* how often it is renewed */
+	/* how long after a renewal handlers are called still; INT64_MAX: always */
+	int64_t trust_ns;
+	struct tide_fence owned;                /* what is renewed, while the ownership is held */
 	void *open_session, *open_feed_session; /* the runner's, while they may be interrupted */
-	int64_t interrupted_hand;      /* `hand_since` of what was interrupted last; INT64_MAX: nothing in this run */
+	/* `hand_since` of what was interrupted last; INT64_MAX: nothing in this run */
+	int64_t interrupted_hand;
 	struct mono_time interrupt_at; /* when it is interrupted again */
 	enum start_stage start_stage;  /* stays where the run was when it ended */
 	struct mono_time stop_deadline;
@@ -250,18 +272,20 @@ struct tide_subscription {
 	struct runner runner;
 };
 
-/** Check and copy what was given; the subscription is registered by the manager. Errors of tide_manager_subscribe. */
+/** Check and copy what was given; the subscription is registered by the manager. Errors of
+ * tide_manager_subscribe. */
 tide_status subscription_new(struct engine *engine, const struct tide_subscriber *subscriber,
-			     const struct tide_subscription_config *config, struct tide_subscription **ret,
-			     struct tide_error *err);
+			     const struct tide_subscription_config *config,
+			     struct tide_subscription **ret, struct tide_error *err);
 void subscription_free(struct tide_subscription *subscription);
 
 /** Move and announce, under the lock; whoever calls tells it when the lock is released. */
-tide_status subscription_move_locked(struct tide_subscription *subscription, enum tide_state to, const char *why)
-	TIDE_REQUIRES(subscription->lock);
+tide_status subscription_move_locked(struct tide_subscription *subscription, enum tide_state to,
+				     const char *why) TIDE_REQUIRES(subscription->lock);
 /** Have a move told that was made otherwise: the begin of a run. */
-void subscription_note_move_locked(struct tide_subscription *subscription, enum tide_state from, enum tide_state to,
-				   const char *why) TIDE_REQUIRES(subscription->lock);
+void subscription_note_move_locked(struct tide_subscription *subscription, enum tide_state from,
+				   enum tide_state to, const char *why)
+	TIDE_REQUIRES(subscription->lock);
 /** Log the moves that are not told yet, whoever made them, in their order. */
 void subscription_tell_moves(struct tide_subscription *subscription);
 
@@ -272,20 +296,27 @@ void subscription_run_locked(struct tide_subscription *subscription, enum run_st
 void subscription_own_locked(struct tide_subscription *subscription, enum ownership_state to)
 	TIDE_REQUIRES(subscription->lock);
 /** An ownership that is held is another's: the runner lets go of it. */
-void subscription_lose_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock);
+void subscription_lose_locked(struct tide_subscription *subscription)
+	TIDE_REQUIRES(subscription->lock);
 
 /** Ask for attention and ring. */
 void subscription_nudge(struct tide_subscription *subscription);
 
 /** Take the status with a feed end that is already known. */
-void subscription_snapshot_locked(struct tide_subscription *subscription, const struct probe_answer *answer,
-				  struct tide_subscription_status *ret) TIDE_REQUIRES(subscription->lock);
+void subscription_snapshot_locked(struct tide_subscription *subscription,
+				  const struct probe_answer *answer,
+				  struct tide_subscription_status *ret)
+	TIDE_REQUIRES(subscription->lock);
 
-/** How the databases are: as a probe found them, and by the runner's own operation while it is being tried again. */
-void subscription_stores_locked(const struct tide_subscription *subscription, const struct probe_answer *answer,
-				struct availability ret[DATABASES]) TIDE_REQUIRES(subscription->lock);
+/** How the databases are: as a probe found them, and by the runner's own operation while it is
+ * being tried again. */
+void subscription_stores_locked(const struct tide_subscription *subscription,
+				const struct probe_answer *answer,
+				struct availability ret[DATABASES])
+	TIDE_REQUIRES(subscription->lock);
 
-/** Set while this thread runs handlers or callbacks of an engine: what may not be done from there asks it. */
+/** Set while this thread runs handlers or callbacks of an engine: what may not be done from there
+ * asks it. */
 extern _Thread_local const struct engine *engine_of_thread;
 
 #endif

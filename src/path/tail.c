@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The newest events of a store, shared by all its live subscriptions, so that a thousand of them cost one read.
+ * The newest events of a store, shared by all its live subscriptions, so that a thousand of them
+ * cost one read.
  *
- * Happy path: a subscription at the end of the window is told to look (TAIL_FILL), reads the store once without a filter,
- * hands the page over (tail_filled) and wakes the others, who take their events from memory.
- * Failure modes: the look fails: the next one who asks looks. Memory is out: the window closes and everyone reads the
- * store. A subscription is too slow: its events leave the window and it reads the store (TAIL_BEHIND).
+ * Happy path: a subscription at the end of the window is told to look (TAIL_FILL), reads the store
+ * once without a filter, hands the page over (tail_filled) and wakes the others, who take their
+ * events from memory.
+ * Failure modes: the look fails: the next one who asks looks. Memory is out: the window closes and
+ * everyone reads the store. A subscription is too slow: its events leave the window and it reads
+ * the store (TAIL_BEHIND).
  *
  *      positions   ··· from ]  e  e  e  e  e  to ]  not looked at yet
  */
@@ -23,12 +26,12 @@ struct tail {
 	struct tide_event **ring; /* TAIL_EVENTS_MAX slots, allocated when the window opens */
 	size_t first, count, bytes;
 	bool is_filling;
-	bool is_void;               /* closed meanwhile: what that look finds is of another store */
-	bool is_silent;             /* nobody rang for this look: what it finds is news to everybody */
-	bool has_waiters;           /* somebody was told TAIL_FILLING */
-	bool is_at_end;             /* the last look found the end */
-	bool is_held;               /* it was a hole */
-	uint64_t rings_seen;        /* rings before the last look began */
+	bool is_void;        /* closed meanwhile: what that look finds is of another store */
+	bool is_silent;      /* nobody rang for this look: what it finds is news to everybody */
+	bool has_waiters;    /* somebody was told TAIL_FILLING */
+	bool is_at_end;      /* the last look found the end */
+	bool is_held;        /* it was a hole */
+	uint64_t rings_seen; /* rings before the last look began */
 	struct mono_time looked_at; /* when it began */
 	struct mono_time look_at;   /* when to look again without a ring */
 };
@@ -93,7 +96,8 @@ void tail_open(struct tail *tail, tide_position end)
 }
 
 /* The first slot whose event lies behind `after`; count when there is none. */
-static size_t tail_find_locked(const struct tail *tail, tide_position after) TIDE_REQUIRES(tail->lock)
+static size_t tail_find_locked(const struct tail *tail, tide_position after)
+	TIDE_REQUIRES(tail->lock)
 {
 	size_t low = 0, high = tail->count;
 	while (low < high) {
@@ -112,8 +116,9 @@ static void tail_pass(struct tide_page *page, const struct tide_event *event)
 	page->passed = (struct tide_anchor){ event->position, event->event_id };
 }
 
-static void tail_copy_locked(const struct tail *tail, tide_position after, const struct tide_filter *filter,
-			     struct tide_page *page) TIDE_REQUIRES(tail->lock)
+static void tail_copy_locked(const struct tail *tail, tide_position after,
+			     const struct tide_filter *filter, struct tide_page *page)
+	TIDE_REQUIRES(tail->lock)
 {
 	page->scanned_to = after;
 	for (size_t i = tail_find_locked(tail, after); i < tail->count; i++) {
@@ -128,14 +133,18 @@ static void tail_copy_locked(const struct tail *tail, tide_position after, const
 	page->scanned_to = tail->to;
 }
 
-static bool tail_is_fresh_locked(const struct tail *tail, const struct tail_query *query) TIDE_REQUIRES(tail->lock)
+static bool tail_is_fresh_locked(const struct tail *tail, const struct tail_query *query)
+	TIDE_REQUIRES(tail->lock)
 {
 	return tail->is_at_end && tail->rings_seen == notifier_rings(tail->notifier) &&
-	       mono_since(query->now, tail->looked_at) < query->max_age_ns && query->now.ns < tail->look_at.ns;
+	       mono_since(query->now, tail->looked_at) < query->max_age_ns &&
+	       query->now.ns < tail->look_at.ns;
 }
 
-/* A window that nobody followed for long moves to where its only reader is, instead of reading all that lies between. */
-static void tail_move_locked(struct tail *tail, const struct tail_query *query) TIDE_REQUIRES(tail->lock)
+/* A window that nobody followed for long moves to where its only reader is, instead of reading all
+ * that lies between. */
+static void tail_move_locked(struct tail *tail, const struct tail_query *query)
+	TIDE_REQUIRES(tail->lock)
 {
 	if (!query->was_read || tail->is_filling || query->after - tail->to <= TAIL_EVENTS_MAX)
 		return;
@@ -145,17 +154,21 @@ static void tail_move_locked(struct tail *tail, const struct tail_query *query) 
 	tail->is_at_end = false;
 }
 
-static enum tail_answer tail_at_end_locked(struct tail *tail, const struct tail_query *query, tide_position *ret_to,
-					   struct mono_time *ret_look_at) TIDE_REQUIRES(tail->lock)
+static enum tail_answer tail_at_end_locked(struct tail *tail, const struct tail_query *query,
+					   tide_position *ret_to, struct mono_time *ret_look_at)
+	TIDE_REQUIRES(tail->lock)
 {
 	if (tail->is_filling) {
 		tail->has_waiters = true;
 		return TAIL_FILLING;
 	}
+
 	if (tail_is_fresh_locked(tail, query)) {
-		*ret_look_at = mono_min(tail->look_at, mono_add(tail->looked_at, query->max_age_ns));
+		*ret_look_at =
+			mono_min(tail->look_at, mono_add(tail->looked_at, query->max_age_ns));
 		return TAIL_END;
 	}
+
 	uint64_t rings = notifier_rings(tail->notifier);
 	tail->is_filling = true;
 	tail->is_silent = tail->rings_seen == rings;
@@ -165,8 +178,9 @@ static enum tail_answer tail_at_end_locked(struct tail *tail, const struct tail_
 	return TAIL_FILL;
 }
 
-enum tail_answer tail_read(struct tail *tail, const struct tail_query *query, struct tide_page *page,
-			   tide_position *ret_to, struct mono_time *ret_look_at)
+enum tail_answer tail_read(struct tail *tail, const struct tail_query *query,
+			   struct tide_page *page, tide_position *ret_to,
+			   struct mono_time *ret_look_at)
 {
 	mutex_lock(&tail->lock);
 	enum tail_answer answer = tail->is_open ? TAIL_BEHIND : TAIL_CLOSED;
@@ -179,11 +193,13 @@ enum tail_answer tail_read(struct tail *tail, const struct tail_query *query, st
 		if (page->scanned_to > query->after) /* else memory is out: try the store */
 			answer = TAIL_PAGE;
 	}
+
 	mutex_unlock(&tail->lock);
 	return answer;
 }
 
-static bool tail_append_locked(struct tail *tail, const struct tide_event *event) TIDE_REQUIRES(tail->lock)
+static bool tail_append_locked(struct tail *tail, const struct tide_event *event)
+	TIDE_REQUIRES(tail->lock)
 {
 	struct tide_event *copy;
 	if (tide_event_copy(event, &copy, NULL) != TIDE_OK)
@@ -202,7 +218,8 @@ tide_position tail_newest(struct tail *tail, struct tide_anchor *ret)
 	mutex_lock(&tail->lock);
 	*ret = (struct tide_anchor){ 0 };
 	if (tail->is_open && tail->count > 0) {
-		const struct tide_event *event = tail->ring[(tail->first + tail->count - 1) % TAIL_EVENTS_MAX];
+		const struct tide_event *event =
+			tail->ring[(tail->first + tail->count - 1) % TAIL_EVENTS_MAX];
 		*ret = (struct tide_anchor){ event->position, event->event_id };
 	}
 	tide_position to = tail->is_open ? tail->to : 0;
@@ -227,7 +244,8 @@ bool tail_is_held(struct tail *tail)
 	return is_held;
 }
 
-tide_status tail_filled(struct tail *tail, const struct tide_page *page, struct mono_time now, struct tide_error *err)
+tide_status tail_filled(struct tail *tail, const struct tide_page *page, struct mono_time now,
+			struct tide_error *err)
 {
 	bool has_memory = true;
 	mutex_lock(&tail->lock);
@@ -245,10 +263,12 @@ tide_status tail_filled(struct tail *tail, const struct tide_page *page, struct 
 		tail->is_held = page->wait_ns > 0;
 		tail->look_at = page->wait_ns ? mono_add(now, page->wait_ns) : MONO_NEVER;
 	}
+
 	tail->is_filling = false;
 	bool should_ring = tail->has_waiters || (tail->is_silent && page && page->count > 0);
 	tail->has_waiters = false;
 	mutex_unlock(&tail->lock);
+
 	if (should_ring)
 		notifier_ring(tail->notifier, RING_TAIL);
 	return has_memory ? TIDE_OK : alloc_fail(err);

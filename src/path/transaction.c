@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The delivery transaction: what handlers write and the position behind it commit together, or not at all.
+ * The delivery transaction: what handlers write and the position behind it commit together, or not
+ * at all.
  *
  *	begin ─▶ handlers, dead letters ─▶ commit ─▶ leave
  *	             └─ lost or given up ─▶ forget: progress, counts and feed are as of the last commit
  *
- * Failure modes: it goes down with its connection: its events come again, and the counts of what was in it are taken back.
+ * Failure modes: it goes down with its connection: its events come again, and the counts of what
+ * was in it are taken back.
  */
 #include "path/runner.h"
 
@@ -27,11 +29,13 @@ tide_status save_begin_transaction(struct tide_subscription *subscription, struc
 		status = transaction_backend(subscription)->store.begin(runner->session, err);
 	if (status != TIDE_OK)
 		return status;
+
 	runner->is_in_transaction = true;
 	runner->is_inspected = false;
 	if (subscription->config.checkpoint_strategy == TIDE_PERIODIC)
 		runner->progress.saved_at = runner->now; /* its interval counts from here */
 	runner->committed = runner->progress;
+
 	mutex_lock(&subscription->lock);
 	runner->committed_counts = subscription->counts;
 	metrics_transaction_begin(&subscription->metrics);
@@ -54,18 +58,23 @@ void save_forget(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	if (!runner->is_in_transaction)
 		return;
+
 	runner->is_in_transaction = false;
 	runner->is_save_due = runner->is_save_unknown = false;
 	runner->progress = runner->committed;
 	runner->attempts = 0;
 	feed_start(&runner->feed, runner->progress.position, runner->now);
+
 	mutex_lock(&subscription->lock);
 	subscription->counts = runner->committed_counts;
 	metrics_transaction_end(&subscription->metrics, false);
 	subscription->position = runner->progress.position;
 	mutex_unlock(&subscription->lock);
+
 	settle_flow(subscription);
-	if (runner->held) /* what it held by dead letters that are gone, too, is not held any more: look before the next event */
+	/* what it held by dead letters that are gone, too, is not held any more: look before the
+	 * next event */
+	if (runner->held)
 		runner->redeliver_at = runner->now;
 }
 

@@ -2,9 +2,10 @@
 /*
  * A subscriber with a table of handlers: each event goes, decoded, to the function of its type.
  *
- * Happy path: the payload is decoded into room that is made once and reused, and released when the handler returns.
- * Failure modes: it does not decode, or the configuration asks for a type that the table lacks: the event fails for good,
- * as by a handler that returns TIDE_DECODE or TIDE_UNHANDLED_EVENT.
+ * Happy path: the payload is decoded into room that is made once and reused, and released when the
+ * handler returns.
+ * Failure modes: it does not decode, or the configuration asks for a type that the table lacks: the
+ * event fails for good, as by a handler that returns TIDE_DECODE or TIDE_UNHANDLED_EVENT.
  */
 #include "path/typed.h"
 
@@ -22,7 +23,8 @@ struct typed {
 	void *payload; /* of the greatest type */
 };
 
-static tide_status typed_check(const struct tide_subscriber *subscriber, size_t index, struct tide_error *err)
+static tide_status typed_check(const struct tide_subscriber *subscriber, size_t index,
+			       struct tide_error *err)
 {
 	const struct tide_event_handler *handler = &subscriber->handlers[index];
 	const struct tide_event_type *type = handler->type;
@@ -30,19 +32,22 @@ static tide_status typed_check(const struct tide_subscriber *subscriber, size_t 
 	if (status != TIDE_OK)
 		return status;
 	if (!type->fields || !type->size || type->version < 1)
-		return tide_fail(err, TIDE_ARGUMENT, "'%s' in handlers of '%s' has no fields, no size or no version",
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "'%s' in handlers of '%s' has no fields, no size or no version",
 				 type->name, subscriber->name);
 	if (!handler->handle)
-		return tide_fail(err, TIDE_ARGUMENT, "'%s' in handlers of '%s' has no function", type->name,
-				 subscriber->name);
+		return tide_fail(err, TIDE_ARGUMENT, "'%s' in handlers of '%s' has no function",
+				 type->name, subscriber->name);
+
 	for (size_t i = 0; i < index; i++)
 		if (strcmp(subscriber->handlers[i].type->name, type->name) == 0)
-			return tide_fail(err, TIDE_ARGUMENT, "'%s' is in handlers of '%s' twice", type->name,
-					 subscriber->name);
+			return tide_fail(err, TIDE_ARGUMENT, "'%s' is in handlers of '%s' twice",
+					 type->name, subscriber->name);
 	return TIDE_OK;
 }
 
-static tide_status typed_check_all(const struct tide_subscriber *subscriber, size_t *ret_count, struct tide_error *err)
+static tide_status typed_check_all(const struct tide_subscriber *subscriber, size_t *ret_count,
+				   struct tide_error *err)
 {
 	size_t count = 0;
 	for (; subscriber->handlers[count].type; count++) {
@@ -50,11 +55,14 @@ static tide_status typed_check_all(const struct tide_subscriber *subscriber, siz
 		if (status != TIDE_OK)
 			return status;
 	}
+
 	if (count == 0)
 		return tide_fail(err, TIDE_ARGUMENT, "handlers of '%s' is empty", subscriber->name);
 	if (subscriber->event_types && subscriber->event_types[0])
-		return tide_fail(err, TIDE_ARGUMENT, "subscriber '%s' has event_types and handlers, expected one",
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "subscriber '%s' has event_types and handlers, expected one",
 				 subscriber->name);
+
 	*ret_count = count;
 	return TIDE_OK;
 }
@@ -65,10 +73,11 @@ static struct typed *typed_make(const struct tide_event_handler *handlers, size_
 	size_t payload = 1;
 	for (size_t i = 0; i < count; i++)
 		payload = handlers[i].type->size > payload ? handlers[i].type->size : payload;
-	struct typed *typed =
-		alloc_zero(1, sizeof *typed + count * sizeof *handlers + (count + 1) * sizeof *typed->names);
+	struct typed *typed = alloc_zero(1, sizeof *typed + count * sizeof *handlers +
+						    (count + 1) * sizeof *typed->names);
 	if (!typed)
 		return NULL;
+
 	typed->count = count;
 	typed->handlers = (struct tide_event_handler *)(typed + 1);
 	typed->names = (const char **)(typed->handlers + count);
@@ -76,14 +85,17 @@ static struct typed *typed_make(const struct tide_event_handler *handlers, size_
 		typed->handlers[i] = handlers[i];
 		typed->names[i] = handlers[i].type->name;
 	}
+
 	typed->payload = alloc_zero(1, payload);
 	if (typed->payload)
 		return typed;
+
 	typed_free(typed);
 	return NULL;
 }
 
-tide_status typed_new(const struct tide_subscriber *subscriber, struct typed **ret, struct tide_error *err)
+tide_status typed_new(const struct tide_subscriber *subscriber, struct typed **ret,
+		      struct tide_error *err)
 {
 	size_t count = 0;
 	tide_status status = typed_check_all(subscriber, &count, err);
@@ -109,7 +121,8 @@ const char *const *typed_event_types(const struct typed *typed)
 	return typed->names;
 }
 
-static const struct tide_event_handler *typed_find(const struct typed *typed, struct tide_text event_type)
+static const struct tide_event_handler *typed_find(const struct typed *typed,
+						   struct tide_text event_type)
 {
 	for (size_t i = 0; i < typed->count; i++)
 		if (strlen(typed->names[i]) == event_type.size &&

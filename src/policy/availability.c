@@ -21,8 +21,8 @@ static bool availability_is_answer(tide_status status)
 	}
 }
 
-void availability_note(struct availability *availability, tide_status status, const struct tide_error *error,
-		       struct mono_time now)
+void availability_note(struct availability *availability, tide_status status,
+		       const struct tide_error *error, struct mono_time now)
 {
 	if (availability_is_answer(status)) {
 		availability->state = TIDE_AVAILABLE;
@@ -43,7 +43,8 @@ void availability_note_silence(struct availability *availability, struct mono_ti
 	tide_fail(&availability->error, TIDE_TIMEOUT, "it does not answer");
 }
 
-struct availability availability_worse(const struct availability *left, const struct availability *right)
+struct availability availability_worse(const struct availability *left,
+				       const struct availability *right)
 {
 	if (left->state != right->state)
 		return left->state > right->state ? *left : *right;

@@ -8,7 +8,8 @@
  */
 #include "policy/breaker.h"
 
-void breaker_init(struct breaker *breaker, bool is_enabled, int32_t threshold, double recovery_seconds)
+void breaker_init(struct breaker *breaker, bool is_enabled, int32_t threshold,
+		  double recovery_seconds)
 {
 	*breaker = (struct breaker){ .is_enabled = is_enabled,
 				     .threshold = threshold,
@@ -17,8 +18,9 @@ void breaker_init(struct breaker *breaker, bool is_enabled, int32_t threshold, d
 
 struct mono_time breaker_ready_at(const struct breaker *breaker)
 {
-	return breaker->state == BREAKER_OPEN ? mono_add(breaker->last_failure, breaker->recovery_ns)
-					      : (struct mono_time){ 0 };
+	return breaker->state == BREAKER_OPEN
+		       ? mono_add(breaker->last_failure, breaker->recovery_ns)
+		       : (struct mono_time){ 0 };
 }
 
 bool breaker_admit(struct breaker *breaker, struct mono_time now, bool probe_now)

@@ -8,7 +8,8 @@
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_HALF_OPEN, BREAKER_OPEN };
 
-/** A circuit breaker: after too many failures in a row nothing is admitted for a while, then a single probe. */
+/** A circuit breaker: after too many failures in a row nothing is admitted for a while, then a
+ * single probe. */
 struct breaker {
 	/* fixed after init */
 	bool is_enabled;
@@ -23,11 +24,13 @@ struct breaker {
 	int64_t times_opened;
 };
 
-void breaker_init(struct breaker *breaker, bool is_enabled, int32_t threshold, double recovery_seconds);
+void breaker_init(struct breaker *breaker, bool is_enabled, int32_t threshold,
+		  double recovery_seconds);
 
 /**
- * Ask to be let through. Open turns half open at the end of the recovery time, or at once when `probe_now`; half open
- * lets one probe through. An admitted call must be followed by exactly one of success, failure, cancel.
+ * Ask to be let through. Open turns half open at the end of the recovery time, or at once when
+ * `probe_now`; half open lets one probe through. An admitted call must be followed by exactly one
+ * of success, failure, cancel.
  */
 bool breaker_admit(struct breaker *breaker, struct mono_time now, bool probe_now);
 void breaker_success(struct breaker *breaker);

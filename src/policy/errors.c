@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A failure becomes a record: classified by the user's rules and then by the table of statuses, logged, counted,
- * remembered, and told to the callbacks that asked for its kind.
+ * A failure becomes a record: classified by the user's rules and then by the table of statuses,
+ * logged, counted, remembered, and told to the callbacks that asked for its kind.
  */
 #include "policy/errors.h"
 
@@ -71,7 +71,8 @@ static struct error_rule *error_rule_new(const char *pattern, tide_status status
 	return NULL;
 }
 
-/* Where a new rule goes: status rules first and newest first, so that a later one replaces; patterns at the end. */
+/* Where a new rule goes: status rules first and newest first, so that a later one replaces;
+ * patterns at the end. */
 static struct error_rule **errors_place(struct errors *errors, bool is_pattern)
 {
 	struct error_rule **place = &errors->rules;
@@ -81,7 +82,8 @@ static struct error_rule **errors_place(struct errors *errors, bool is_pattern)
 }
 
 tide_status errors_add_rule(struct errors *errors, const char *pattern, tide_status status,
-			    const struct tide_classification *classification, struct tide_error *err)
+			    const struct tide_classification *classification,
+			    struct tide_error *err)
 {
 	struct error_rule *rule = error_rule_new(pattern, status, classification);
 	if (!rule)
@@ -94,12 +96,14 @@ tide_status errors_add_rule(struct errors *errors, const char *pattern, tide_sta
 	return TIDE_OK;
 }
 
-struct tide_classification errors_classify(struct errors *errors, tide_status status, const char *message)
+struct tide_classification errors_classify(struct errors *errors, tide_status status,
+					   const char *message)
 {
 	struct tide_classification found = tide_classify(status);
 	mutex_lock(&errors->lock);
 	for (const struct error_rule *rule = errors->rules; rule; rule = rule->next)
-		if (rule->pattern ? strcasestr(message, rule->pattern) != NULL : rule->status == status) {
+		if (rule->pattern ? strcasestr(message, rule->pattern) != NULL
+				  : rule->status == status) {
 			found = rule->classification;
 			break;
 		}
@@ -107,12 +111,13 @@ struct tide_classification errors_classify(struct errors *errors, tide_status st
 	return found;
 }
 
-tide_status errors_listen(struct errors *errors, const struct error_listener *listener, int64_t *ret,
-			  struct tide_error *err)
+tide_status errors_listen(struct errors *errors, const struct error_listener *listener,
+			  int64_t *ret, struct tide_error *err)
 {
 	struct error_listener *copy = alloc_zero(1, sizeof *copy);
 	if (!copy)
 		return alloc_fail(err);
+
 	*copy = *listener;
 	copy->next = NULL;
 	mutex_lock(&errors->lock);
@@ -150,12 +155,14 @@ void errors_log(const struct tide_error_record *record)
 		[TIDE_SEVERITY_CRITICAL] = TIDE_LOG_CRITICAL,
 	};
 	log_at(levels[record->classification.severity], "subscription", record->error_message,
-	       "name='%s' position=%lld event_type=%s error=%s category=%s retry_count=%d", record->subscription_name,
-	       (long long)record->position, record->event_type, tide_status_name(record->error_type),
+	       "name='%s' position=%lld event_type=%s error=%s category=%s retry_count=%d",
+	       record->subscription_name, (long long)record->position, record->event_type,
+	       tide_status_name(record->error_type),
 	       tide_category_name(record->classification.category), record->retry_count);
 }
 
-static bool error_listener_wants(const struct error_listener *listener, enum tide_error_interest group,
+static bool error_listener_wants(const struct error_listener *listener,
+				 enum tide_error_interest group,
 				 const struct tide_error_record *record)
 {
 	if (listener->interest != group)
@@ -168,8 +175,9 @@ static bool error_listener_wants(const struct error_listener *listener, enum tid
 }
 
 /* The next one after `id` in a group: ids grow, so a callback may unregister itself or others. */
-static bool errors_next(struct errors *errors, enum tide_error_interest group, const struct tide_error_record *record,
-			int64_t id, struct error_listener *ret)
+static bool errors_next(struct errors *errors, enum tide_error_interest group,
+			const struct tide_error_record *record, int64_t id,
+			struct error_listener *ret)
 {
 	bool is_found = false;
 	mutex_lock(&errors->lock);
@@ -187,7 +195,8 @@ void errors_tell(struct errors *errors, const struct tide_error_record *record)
 {
 	for (int group = TIDE_ERRORS_ALL; group <= TIDE_ERRORS_OF_SEVERITY; group++) {
 		struct error_listener listener = { 0 };
-		while (errors_next(errors, (enum tide_error_interest)group, record, listener.id, &listener))
+		while (errors_next(errors, (enum tide_error_interest)group, record, listener.id,
+				   &listener))
 			listener.callback(listener.self, record);
 	}
 }
@@ -218,12 +227,14 @@ static void error_log_remember(struct error_log *log, const struct tide_error_re
 		return;
 	log->newest = log->count ? (log->newest + 1) % log->capacity : 0;
 	log->count += log->count < log->capacity;
+
 	struct tide_recent_error *recent = &log->recent[log->newest];
 	*recent = (struct tide_recent_error){ .event_id = record->event_id,
 					      .position = record->position,
 					      .error_type = record->error_type,
 					      .timestamp = record->timestamp,
 					      .sent_to_dlq = record->sent_to_dlq };
+
 	size_t size = strlen(record->event_type);
 	memcpy(recent->event_type, record->event_type,
 	       utf8_cut(record->event_type, size, sizeof recent->event_type - 1));
@@ -232,7 +243,8 @@ static void error_log_remember(struct error_log *log, const struct tide_error_re
 	       utf8_cut(record->error_message, size, sizeof recent->error_message - 1));
 }
 
-void error_log_add(struct error_log *log, const struct tide_error_record *record, bool is_retried, struct mono_time now)
+void error_log_add(struct error_log *log, const struct tide_error_record *record, bool is_retried,
+		   struct mono_time now)
 {
 	struct tide_error_stats *stats = &log->stats;
 	bool is_transient = record->classification.category == TIDE_CATEGORY_TRANSIENT;
@@ -243,6 +255,7 @@ void error_log_add(struct error_log *log, const struct tide_error_record *record
 	stats->dlq_count += record->sent_to_dlq;
 	stats->by_type[record->error_type]++;
 	stats->by_category[record->classification.category]++;
+
 	if (!stats->has_errors)
 		stats->first_error_at = record->timestamp;
 	stats->has_errors = true;

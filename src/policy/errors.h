@@ -2,7 +2,8 @@
 #ifndef TIDE_POLICY_ERRORS_H
 #define TIDE_POLICY_ERRORS_H
 
-/* What failures mean (rules), who is told (callbacks), and what each subscription remembers of them (error_log). */
+/* What failures mean (rules), who is told (callbacks), and what each subscription remembers of them
+ * (error_log). */
 
 #include <tidemark/error_record.h>
 
@@ -30,7 +31,8 @@ struct error_listener {
 /** Rules and listeners of one manager. */
 struct errors {
 	struct mutex lock;
-	struct error_rule *rules;         /* under lock; status rules before patterns, each in order of registration */
+	/* under lock; status rules before patterns, each in order of registration */
+	struct error_rule *rules;
 	struct error_listener *listeners; /* under lock */
 	int64_t last_id;                  /* under lock */
 };
@@ -39,15 +41,18 @@ void errors_init(struct errors *errors);
 void errors_fini(struct errors *errors);
 /** `pattern` NULL: a rule for `status`, replacing an earlier one. TIDE_OK, TIDE_OUT_OF_MEMORY. */
 tide_status errors_add_rule(struct errors *errors, const char *pattern, tide_status status,
-			    const struct tide_classification *classification, struct tide_error *err);
+			    const struct tide_classification *classification,
+			    struct tide_error *err);
 /** The first match of: the rule of the status, the patterns in order, the built-in table. */
-struct tide_classification errors_classify(struct errors *errors, tide_status status, const char *message);
-tide_status errors_listen(struct errors *errors, const struct error_listener *listener, int64_t *ret,
-			  struct tide_error *err);
+struct tide_classification errors_classify(struct errors *errors, tide_status status,
+					   const char *message);
+tide_status errors_listen(struct errors *errors, const struct error_listener *listener,
+			  int64_t *ret, struct tide_error *err);
 bool errors_unlisten(struct errors *errors, int64_t id);
 /** Log a record by its severity. */
 void errors_log(const struct tide_error_record *record);
-/** Call everyone interested, in order: all, by category, by severity. No lock is held during a call. */
+/** Call everyone interested, in order: all, by category, by severity. No lock is held during a
+ * call. */
 void errors_tell(struct errors *errors, const struct tide_error_record *record);
 
 /** What one subscription remembers of its failures. Guarded by the subscription's lock. */

@@ -14,7 +14,8 @@ static void errors_add_string(struct buffer *buffer, const char *key, const char
 	json_string(buffer, value);
 }
 
-static void errors_add_time(struct buffer *buffer, const char *key, bool is_known, struct tide_time time)
+static void errors_add_time(struct buffer *buffer, const char *key, bool is_known,
+			    struct tide_time time)
 {
 	json_key(buffer, key);
 	if (is_known)
@@ -30,13 +31,16 @@ static void errors_add_counts(struct buffer *buffer, const struct tide_error_sta
 	json_open(buffer, '{');
 	for (int i = 0; i < TIDE_STATUS_COUNT; i++)
 		if (stats->by_type[i])
-			errors_add_integer(buffer, tide_status_name((tide_status)i), stats->by_type[i]);
+			errors_add_integer(buffer, tide_status_name((tide_status)i),
+					   stats->by_type[i]);
 	json_close(buffer, '}');
 	json_key(buffer, "errors_by_category");
 	json_open(buffer, '{');
+
 	for (int i = 0; i <= TIDE_CATEGORY_UNKNOWN; i++)
 		if (stats->by_category[i])
-			errors_add_integer(buffer, tide_category_name((enum tide_category)i), stats->by_category[i]);
+			errors_add_integer(buffer, tide_category_name((enum tide_category)i),
+					   stats->by_category[i]);
 	json_close(buffer, '}');
 }
 
@@ -56,7 +60,8 @@ void errors_add_stats(struct buffer *buffer, const struct tide_error_stats *stat
 	json_close(buffer, '}');
 }
 
-tide_status tide_error_stats_json(const struct tide_error_stats *stats, char **ret, struct tide_error *err)
+tide_status tide_error_stats_json(const struct tide_error_stats *stats, char **ret,
+				  struct tide_error *err)
 {
 	if (!stats || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", stats ? "ret" : "stats");
@@ -65,11 +70,13 @@ tide_status tide_error_stats_json(const struct tide_error_stats *stats, char **r
 	return buffer_take(&buffer, ret, err);
 }
 
-tide_status tide_error_record_json(const struct tide_error_record *record, char **ret, struct tide_error *err)
+tide_status tide_error_record_json(const struct tide_error_record *record, char **ret,
+				   struct tide_error *err)
 {
 	if (!record || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", record ? "ret" : "record");
 	struct buffer buffer = { 0 };
+
 	json_open(&buffer, '{');
 	json_key(&buffer, "event_id");
 	json_uuid(&buffer, &record->event_id);

@@ -15,10 +15,12 @@ enum ownership_state {
 
 /** Who owns a subscription, as this process knows. */
 struct ownership {
-	_Atomic(enum ownership_state) state; /* written under the subscription's lock, read by its runner without */
+	/* written under the subscription's lock, read by its runner without */
+	_Atomic(enum ownership_state) state;
 };
 
-/** Go to another state: the only writer of it. Who asks for a move that there is not has lost track: it ends the program. */
+/** Go to another state: the only writer of it. Who asks for a move that there is not has lost
+ * track: it ends the program. */
 void ownership_move(struct ownership *ownership, enum ownership_state to);
 bool ownership_may(enum ownership_state from, enum ownership_state to);
 const char *ownership_name(enum ownership_state state);

@@ -19,8 +19,9 @@ int64_t retry_delay(const struct retry_policy *policy, int32_t k, struct random 
 const char *retry_operation_name(enum retry_operation operation)
 {
 	static const char *const names[] = {
-		[RETRY_HANDLER] = "handler", [RETRY_READ] = "read",           [RETRY_CHECKPOINT] = "checkpoint",
-		[RETRY_DLQ] = "dlq",         [RETRY_OWNERSHIP] = "ownership",
+		[RETRY_HANDLER] = "handler",       [RETRY_READ] = "read",
+		[RETRY_CHECKPOINT] = "checkpoint", [RETRY_DLQ] = "dlq",
+		[RETRY_OWNERSHIP] = "ownership",
 	};
 	return operation < RETRY_OPERATIONS ? names[operation] : "unknown";
 }

@@ -16,11 +16,19 @@ struct retry_policy {
 	double jitter;
 };
 
-/** The delay before retry k (0, 1, …): exponential, jittered, clamped to 0..max_delay. Nanoseconds. */
+/** The delay before retry k (0, 1, …): exponential, jittered, clamped to 0..max_delay.
+ * Nanoseconds. */
 int64_t retry_delay(const struct retry_policy *policy, int32_t k, struct random *random);
 
 /** What a subscription tries: each is counted by itself. */
-enum retry_operation { RETRY_HANDLER, RETRY_READ, RETRY_CHECKPOINT, RETRY_DLQ, RETRY_OWNERSHIP, RETRY_OPERATIONS };
+enum retry_operation {
+	RETRY_HANDLER,
+	RETRY_READ,
+	RETRY_CHECKPOINT,
+	RETRY_DLQ,
+	RETRY_OWNERSHIP,
+	RETRY_OPERATIONS
+};
 const char *retry_operation_name(enum retry_operation operation);
 
 /** What trying has come to, per operation. */

@@ -59,12 +59,14 @@ const char *run_thread_name(enum thread_state state)
 
 bool run_may(enum run_state from, enum run_state to)
 {
-	return (size_t)from < RUN_COUNT && (size_t)to < RUN_COUNT && (run_table[from].to & (1u << to));
+	return (size_t)from < RUN_COUNT && (size_t)to < RUN_COUNT &&
+	       (run_table[from].to & (1u << to));
 }
 
 bool run_thread_may(enum thread_state from, enum thread_state to)
 {
-	return (size_t)from < RUN_THREADS && (size_t)to < RUN_THREADS && (run_threads[from].to & (1u << to));
+	return (size_t)from < RUN_THREADS && (size_t)to < RUN_THREADS &&
+	       (run_threads[from].to & (1u << to));
 }
 
 void run_move(struct run *run, enum run_state to)

@@ -27,7 +27,8 @@ struct run {
 	enum thread_state thread;
 };
 
-/** The only writers of the two. Who asks for a move that there is not has lost track: it ends the program. */
+/** The only writers of the two. Who asks for a move that there is not has lost track: it ends the
+ * program. */
 void run_move(struct run *run, enum run_state to);
 void run_move_thread(struct run *run, enum thread_state to);
 bool run_may(enum run_state from, enum run_state to);

@@ -54,7 +54,8 @@ bool tide_state_is_terminal(enum tide_state state)
 
 bool states_may(enum tide_state from, enum tide_state to)
 {
-	return (size_t)from < STATES_COUNT && (size_t)to < STATES_COUNT && (states_table[from].to & (1u << to));
+	return (size_t)from < STATES_COUNT && (size_t)to < STATES_COUNT &&
+	       (states_table[from].to & (1u << to));
 }
 
 static tide_status states_refuse(enum tide_state from, enum tide_state to, struct tide_error *err)
@@ -63,10 +64,10 @@ static tide_status states_refuse(enum tide_state from, enum tide_state to, struc
 	size_t size = 0;
 	for (size_t i = 0; i < STATES_COUNT; i++)
 		if (states_may(from, (enum tide_state)i))
-			size += (size_t)snprintf(allowed + size, sizeof allowed - size, "%s%s", size ? ", " : "",
-						 states_table[i].name);
-	return tide_fail(err, TIDE_STATE, "cannot go from %s to %s; allowed: %s", tide_state_name(from),
-			 tide_state_name(to), size ? allowed : "none");
+			size += (size_t)snprintf(allowed + size, sizeof allowed - size, "%s%s",
+						 size ? ", " : "", states_table[i].name);
+	return tide_fail(err, TIDE_STATE, "cannot go from %s to %s; allowed: %s",
+			 tide_state_name(from), tide_state_name(to), size ? allowed : "none");
 }
 
 tide_status states_move(struct states *states, enum tide_state to, struct tide_error *err)

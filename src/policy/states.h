@@ -12,8 +12,8 @@ struct states {
 };
 
 /**
- * Go to another state: the only writer of the state. TIDE_STATE with `cannot go from FROM to TO; allowed: A, B` leaves
- * everything as it was.
+ * Go to another state: the only writer of the state. TIDE_STATE with `cannot go from FROM to TO;
+ * allowed: A, B` leaves everything as it was.
  */
 tide_status states_move(struct states *states, enum tide_state to, struct tide_error *err);
 /** Begin a run in STARTING, from wherever the last one ended. */

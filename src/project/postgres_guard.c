@@ -5,25 +5,32 @@
 #include <string.h>
 #include <strings.h>
 
-/* Modes that a lock has when a table is written to or altered (PostgreSQL 13.3.1, Table-Level Locks), and a sequence's
- * when a number is taken from it or set. */
-#define GUARD_MODES                                                                                                    \
-	"('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', "     \
+/* Modes that a lock has when a table is written to or altered (PostgreSQL 13.3.1, Table-Level
+ * Locks), and a sequence's when a number is taken from it or set. */
+#define GUARD_MODES                                                                                \
+	"('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', "  \
+	"'ExclusiveLock', "                                                                        \
 	"'AccessExclusiveLock')"
 
-#define GUARD_LOCKS                                                                                                    \
-	"pg_locks l WHERE l.locktype = 'relation' AND l.pid = pg_backend_pid() AND l.granted AND l.database = "        \
-	"(SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) AND l.mode IN " GUARD_MODES
+#define GUARD_LOCKS                                                                                \
+	"pg_locks l WHERE l.locktype = 'relation' AND l.pid = pg_backend_pid() AND l.granted AND " \
+	"l.database = "                                                                            \
+	"(SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) AND l.mode "       \
+	"IN " GUARD_MODES
 
-/* Tables of other stores in the same database count as well: they stand beside checkpoints of their own. Renaming a schema
- * locks none of its tables, but the catalog of schemas; a name that changed without it is somebody else's doing. */
+/* Tables of other stores in the same database count as well: they stand beside checkpoints of their
+ * own. Renaming a schema locks none of its tables, but the catalog of schemas; a name that changed
+ * without it is somebody else's doing. */
 const char postgres_guard_look[] =
 	"SELECT l.relation, c.relname FROM (SELECT DISTINCT l.relation FROM " GUARD_LOCKS ") l "
 	"LEFT JOIN pg_class c ON c.oid = l.relation WHERE l.relation = ANY($1::oid[]) OR "
 	"(l.relation = 'pg_namespace'::regclass AND "
-	"NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = $2::oid AND n.nspname = $3::name)) OR "
-	"(c.relkind IN ('r', 'p') AND c.relname IN ('events', 'projection_checkpoints', 'dead_letter_queue', "
-	"'snapshots', 'subscription_leases', 'projection_versions', 'tidemark_schema', 'tidemark_feed') AND "
+	"NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = $2::oid AND n.nspname = $3::name)) "
+	"OR "
+	"(c.relkind IN ('r', 'p') AND c.relname IN ('events', 'projection_checkpoints', "
+	"'dead_letter_queue', "
+	"'snapshots', 'subscription_leases', 'projection_versions', 'tidemark_schema', "
+	"'tidemark_feed') AND "
 	"EXISTS (SELECT FROM pg_class o WHERE o.relnamespace = c.relnamespace AND "
 	"o.relname = 'projection_checkpoints'))";
 
@@ -32,21 +39,25 @@ const char postgres_guard_state[] =
 	"pg_stat_get_xact_tuples_deleted(o), pg_relation_filenode(o) FROM unnest($1::oid[]) o";
 
 static const char guard_find[] =
-	"WITH own AS (SELECT c.oid, c.relname, n.oid AS place, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid "
+	"WITH own AS (SELECT c.oid, c.relname, n.oid AS place, n.nspname FROM pg_class c JOIN "
+	"pg_namespace n ON n.oid "
 	"= "
-	"c.relnamespace WHERE c.relname = ANY($1::text[]) AND c.relkind IN ('r', 'p') AND c.relnamespace = "
+	"c.relnamespace WHERE c.relname = ANY($1::text[]) AND c.relkind IN ('r', 'p') AND "
+	"c.relnamespace = "
 	"(SELECT e.relnamespace FROM pg_class e WHERE e.oid = to_regclass('events'))), "
 	"found AS (SELECT oid, relname, false AS is_sequence, place, nspname FROM own UNION ALL "
-	"SELECT s.oid, s.relname, true, own.place, own.nspname FROM own JOIN pg_depend d ON d.refobjid = own.oid AND "
-	"d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') "
+	"SELECT s.oid, s.relname, true, own.place, own.nspname FROM own JOIN pg_depend d ON "
+	"d.refobjid = own.oid AND "
+	"d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_class'::regclass AND d.deptype IN "
+	"('a', 'i') "
 	"JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S') "
 	"SELECT oid, relname, is_sequence, EXISTS (SELECT FROM " GUARD_LOCKS
 	" AND l.relation = found.oid), place, nspname "
 	"FROM found ORDER BY is_sequence, relname LIMIT 16";
 _Static_assert(GUARD_RELATIONS_MAX == 16, "the limit of the query above");
 
-static tide_status guard_query(PGconn *connection, const char *text, int count, const char *const *values,
-			       PGresult **ret, struct tide_error *err)
+static tide_status guard_query(PGconn *connection, const char *text, int count,
+			       const char *const *values, PGresult **ret, struct tide_error *err)
 {
 	PGresult *result = PQexecParams(connection, text, count, NULL, values, NULL, NULL, 0);
 
@@ -56,7 +67,8 @@ static tide_status guard_query(PGconn *connection, const char *text, int count, 
 	}
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	tide_status status = PQstatus(connection) == CONNECTION_OK ? TIDE_IO : TIDE_CONNECTION_LOST;
-	tide_fail(err, status, "looking after Tidemark's tables: %.300s", message ? message : "the connection is lost");
+	tide_fail(err, status, "looking after Tidemark's tables: %.300s",
+		  message ? message : "the connection is lost");
 	PQclear(result);
 	return status;
 }
@@ -66,12 +78,13 @@ static void guard_names(char ret[SQL_OWN_TABLES * 32])
 	size_t size = 0;
 
 	for (size_t i = 0; i < SQL_OWN_TABLES; i++)
-		size += (size_t)snprintf(ret + size, SQL_OWN_TABLES * 32 - size, "%c%s", i ? ',' : '{',
-					 sql_own_tables[i]);
+		size += (size_t)snprintf(ret + size, SQL_OWN_TABLES * 32 - size, "%c%s",
+					 i ? ',' : '{', sql_own_tables[i]);
 	snprintf(ret + size, SQL_OWN_TABLES * 32 - size, "}");
 }
 
-tide_status postgres_guard_load(PGconn *connection, struct postgres_guard *ret, struct tide_error *err)
+tide_status postgres_guard_load(PGconn *connection, struct postgres_guard *ret,
+				struct tide_error *err)
 {
 	char names[SQL_OWN_TABLES * 32];
 	const char *const values[] = { names };
@@ -84,14 +97,16 @@ tide_status postgres_guard_load(PGconn *connection, struct postgres_guard *ret, 
 		return status;
 	*ret = (struct postgres_guard){ .count = PQntuples(rows), .schema_oid = "0" };
 	for (int i = 0; i < ret->count; i++) {
-		snprintf(ret->relations[i].oid, sizeof ret->relations[i].oid, "%s", PQgetvalue(rows, i, 0));
-		snprintf(ret->relations[i].name, sizeof ret->relations[i].name, "%s", PQgetvalue(rows, i, 1));
+		snprintf(ret->relations[i].oid, sizeof ret->relations[i].oid, "%s",
+			 PQgetvalue(rows, i, 0));
+		snprintf(ret->relations[i].name, sizeof ret->relations[i].name, "%s",
+			 PQgetvalue(rows, i, 1));
 		ret->relations[i].is_numbers = *PQgetvalue(rows, i, 2) == 't';
 		ret->relations[i].was_locked = *PQgetvalue(rows, i, 3) == 't';
 		snprintf(ret->schema_oid, sizeof ret->schema_oid, "%s", PQgetvalue(rows, i, 4));
 		snprintf(ret->schema, sizeof ret->schema, "%s", PQgetvalue(rows, i, 5));
-		size += (size_t)snprintf(ret->oids + size, sizeof ret->oids - size, "%c%s", i ? ',' : '{',
-					 ret->relations[i].oid);
+		size += (size_t)snprintf(ret->oids + size, sizeof ret->oids - size, "%c%s",
+					 i ? ',' : '{', ret->relations[i].oid);
 	}
 	snprintf(ret->oids + size, sizeof ret->oids - size, ret->count ? "}" : "{}");
 	PQclear(rows);
@@ -100,24 +115,29 @@ tide_status postgres_guard_load(PGconn *connection, struct postgres_guard *ret, 
 
 static struct sql_own guard_own(const struct postgres_guard *guard, int i)
 {
-	struct sql_own own = { .kind = guard->relations[i].is_numbers ? SQL_OWN_SEQUENCE : SQL_OWN_TABLE };
+	struct sql_own own = { .kind = guard->relations[i].is_numbers ? SQL_OWN_SEQUENCE
+								      : SQL_OWN_TABLE };
 
 	snprintf(own.name, sizeof own.name, "%s", guard->relations[i].name);
 	return own;
 }
 
-/* What is none of the guard's relations is a table of the same name elsewhere, or the catalog that the schema's name is in. */
-static struct sql_own guard_judge_row(const struct postgres_guard *guard, const PGresult *rows, int row)
+/* What is none of the guard's relations is a table of the same name elsewhere, or the catalog that
+ * the schema's name is in. */
+static struct sql_own guard_judge_row(const struct postgres_guard *guard, const PGresult *rows,
+				      int row)
 {
 	struct sql_own own = { .kind = SQL_OWN_TABLE };
 
 	for (int i = 0; i < guard->count; i++)
 		if (strcmp(guard->relations[i].oid, PQgetvalue(rows, row, 0)) == 0)
 			return guard->relations[i].was_locked ? own : guard_own(guard, i);
-	bool is_table = sql_is_own_table(PQgetvalue(rows, row, 1), strlen(PQgetvalue(rows, row, 1)));
+	bool is_table =
+		sql_is_own_table(PQgetvalue(rows, row, 1), strlen(PQgetvalue(rows, row, 1)));
 	if (!is_table)
 		own.kind = SQL_OWN_SCHEMA;
-	snprintf(own.name, sizeof own.name, "%s", is_table ? PQgetvalue(rows, row, 1) : guard->schema);
+	snprintf(own.name, sizeof own.name, "%s",
+		 is_table ? PQgetvalue(rows, row, 1) : guard->schema);
 	return own;
 }
 
@@ -134,8 +154,8 @@ struct sql_own postgres_guard_judge(const struct postgres_guard *guard, const PG
 	return own;
 }
 
-tide_status postgres_guard_touched(const struct postgres_guard *guard, PGconn *connection, struct sql_own *ret,
-				   struct tide_error *err)
+tide_status postgres_guard_touched(const struct postgres_guard *guard, PGconn *connection,
+				   struct sql_own *ret, struct tide_error *err)
 {
 	const char *const values[] = { guard->oids, guard->schema_oid, guard->schema };
 	PGresult *rows;
@@ -148,21 +168,23 @@ tide_status postgres_guard_touched(const struct postgres_guard *guard, PGconn *c
 	return TIDE_OK;
 }
 
-struct sql_own postgres_guard_changed(const struct postgres_guard *guard, const PGresult *before, const PGresult *after)
+struct sql_own postgres_guard_changed(const struct postgres_guard *guard, const PGresult *before,
+				      const PGresult *after)
 {
 	for (int i = 0; i < guard->count && i < PQntuples(before) && i < PQntuples(after); i++)
 		for (int column = 0; column < 2; column++)
-			if (strcmp(PQgetvalue(before, i, column), PQgetvalue(after, i, column)) != 0)
+			if (strcmp(PQgetvalue(before, i, column), PQgetvalue(after, i, column)) !=
+			    0)
 				return guard_own(guard, i);
 	return (struct sql_own){ .kind = SQL_OWN_TABLE };
 }
 
-/* ---- By name ------------------------------------------------------------------------------------------------ */
+/* ---- By name --------------------------------------------------------------------------------- */
 
 bool postgres_guard_is_name(char c)
 {
-	return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	       (unsigned char)c >= 0x80;
+	return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+	       (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80;
 }
 
 static bool guard_takes_numbers(const struct sql_statement *statement)
@@ -174,8 +196,8 @@ static bool guard_takes_numbers(const struct sql_statement *statement)
 	return false;
 }
 
-static struct sql_own guard_find_name(const struct postgres_guard *guard, const char *name, size_t size,
-				      bool with_tables)
+static struct sql_own guard_find_name(const struct postgres_guard *guard, const char *name,
+				      size_t size, bool with_tables)
 {
 	struct sql_own own = { .kind = SQL_OWN_TABLE };
 
@@ -188,8 +210,8 @@ static struct sql_own guard_find_name(const struct postgres_guard *guard, const 
 	return own;
 }
 
-struct sql_own postgres_guard_named(const struct postgres_guard *guard, const struct sql_statement *statement,
-				    bool with_tables)
+struct sql_own postgres_guard_named(const struct postgres_guard *guard,
+				    const struct sql_statement *statement, bool with_tables)
 {
 	const char *end = statement->text + statement->size;
 	struct sql_own own = { .kind = SQL_OWN_TABLE };

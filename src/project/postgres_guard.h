@@ -3,9 +3,10 @@
 #define TIDE_PROJECT_POSTGRES_GUARD_H
 
 /*
- * What a transaction has done to Tidemark's own tables. PostgreSQL has no authorizer; it has locks, which a transaction
- * keeps until its end: on every table that it has written to, altered or dropped, whoever's trigger or function did it,
- * on those that a statement would write to as soon as it is prepared, and on sequences whose numbers it took or set.
+ * What a transaction has done to Tidemark's own tables. PostgreSQL has no authorizer; it has locks,
+ * which a transaction keeps until its end: on every table that it has written to, altered or
+ * dropped, whoever's trigger or function did it, on those that a statement would write to as soon
+ * as it is prepared, and on sequences whose numbers it took or set.
  */
 
 #include <libpq-fe.h>
@@ -14,7 +15,8 @@
 
 #define GUARD_RELATIONS_MAX ((size_t)2 * SQL_OWN_TABLES)
 
-/** Tidemark's tables beside the projection's, those of the schema where its events are, and their sequences. */
+/** Tidemark's tables beside the projection's, those of the schema where its events are, and their
+ * sequences. */
 struct postgres_guard {
 	int count;
 	struct {
@@ -29,24 +31,26 @@ struct postgres_guard {
 
 /** The look: `$1` to `$3` are the guard's oids, schema_oid and schema. */
 extern const char postgres_guard_look[];
-/** Rows written in this transaction and the file, a row for each relation in the guard's order; `$1` is its oids. */
+/** Rows written in this transaction and the file, a row for each relation in the guard's order;
+ * `$1` is its oids. */
 extern const char postgres_guard_state[];
 
 /** Find the tables. TIDE_OK, or the connection's error. */
-tide_status postgres_guard_load(PGconn *connection, struct postgres_guard *ret, struct tide_error *err);
+tide_status postgres_guard_load(PGconn *connection, struct postgres_guard *ret,
+				struct tide_error *err);
 /** Whether a name may have the character without quotes. */
 bool postgres_guard_is_name(char c);
 /**
- * What a statement names that it may not, its name empty: nothing. Sequences, where it calls what takes or sets a number,
- * since nothing takes that back; `with_tables`: tables as well.
+ * What a statement names that it may not, its name empty: nothing. Sequences, where it calls what
+ * takes or sets a number, since nothing takes that back; `with_tables`: tables as well.
  */
-struct sql_own postgres_guard_named(const struct postgres_guard *guard, const struct sql_statement *statement,
-				    bool with_tables);
+struct sql_own postgres_guard_named(const struct postgres_guard *guard,
+				    const struct sql_statement *statement, bool with_tables);
 /** What the rows of a look tell was touched; its name empty: nothing. */
 struct sql_own postgres_guard_judge(const struct postgres_guard *guard, const PGresult *rows);
 /** Look, and judge. */
-tide_status postgres_guard_touched(const struct postgres_guard *guard, PGconn *connection, struct sql_own *ret,
-				   struct tide_error *err);
+tide_status postgres_guard_touched(const struct postgres_guard *guard, PGconn *connection,
+				   struct sql_own *ret, struct tide_error *err);
 /** What was written or replaced between two states; its name empty: nothing. */
 struct sql_own postgres_guard_changed(const struct postgres_guard *guard, const PGresult *before,
 				      const PGresult *after);

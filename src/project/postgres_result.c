@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What PostgreSQL answered a statement of a projection, as a status and in words that may be logged.
+ * What PostgreSQL answered a statement of a projection, as a status and in words that may be
+ * logged.
  *
- * Failure modes: what the server says of an event may quote it: the message names SQLSTATE, constraint, table and column, and
- * the words are kept aside for the dead letter.
+ * Failure modes: what the server says of an event may quote it: the message names SQLSTATE,
+ * constraint, table and column, and the words are kept aside for the dead letter.
  */
 #include "project/postgres_result.h"
 
@@ -13,7 +14,8 @@
 #include "project/postgres_guard.h"
 #include "sys/alloc.h"
 
-/* A failure that time or another connection can mend (the specification's list of transient SQLSTATEs). */
+/* A failure that time or another connection can mend (the specification's list of transient
+ * SQLSTATEs). */
 tide_status postgres_status(PGconn *connection, const PGresult *result)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -26,15 +28,17 @@ tide_status postgres_status(PGconn *connection, const PGresult *result)
 		return TIDE_CONNECTION_LOST;
 	if (strcmp(state, "53100") == 0)
 		return TIDE_DISK_FULL;
-	if (strncmp(state, "53", 2) == 0 || strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0 ||
-	    strcmp(state, "55P03") == 0 || strcmp(state, "25006") == 0)
+	if (strncmp(state, "53", 2) == 0 || strcmp(state, "40001") == 0 ||
+	    strcmp(state, "40P01") == 0 || strcmp(state, "55P03") == 0 ||
+	    strcmp(state, "25006") == 0)
 		return TIDE_BUSY;
 	return TIDE_HANDLER_PERMANENT;
 }
 
 bool postgres_is_success(const PGresult *result)
 {
-	return PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK ||
+	return PQresultStatus(result) == PGRES_COMMAND_OK ||
+	       PQresultStatus(result) == PGRES_TUPLES_OK ||
 	       PQresultStatus(result) == PGRES_EMPTY_QUERY;
 }
 
@@ -48,8 +52,8 @@ static bool postgres_is_identifier(const char *name)
 }
 
 /*
- * Whether the names in an error are the server's own: those of values and constraints are, unless a function raised the
- * error. RAISE fills every field as its author likes, from the event, too.
+ * Whether the names in an error are the server's own: those of values and constraints are, unless a
+ * function raised the error. RAISE fills every field as its author likes, from the event, too.
  */
 static bool postgres_has_names(const PGresult *result)
 {
@@ -59,7 +63,8 @@ static bool postgres_has_names(const PGresult *result)
 	return is_of_values && source && strcmp(source, "exec_stmt_raise") != 0;
 }
 
-static void postgres_add_name(const PGresult *result, int field, const char *what, char *ret, size_t size)
+static void postgres_add_name(const PGresult *result, int field, const char *what, char *ret,
+			      size_t size)
 {
 	const char *name = PQresultErrorField(result, field);
 	size_t said = strlen(ret);
@@ -85,17 +90,21 @@ void postgres_keep_words(struct sql_script *script, const PGresult *result)
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
 	if (message && !script->words)
-		script->words = alloc_format("%s%s%s", message, detail ? "\n" : "", detail ? detail : "");
+		script->words =
+			alloc_format("%s%s%s", message, detail ? "\n" : "", detail ? detail : "");
 }
 
-/* Takes the result; `otherwise` is for what would fail again: TIDE_HANDLER_PERMANENT when there is an event in it. */
-tide_status postgres_end(const struct sql_script *script, const struct sql_statement *statement, PGconn *connection,
-			 PGresult *result, tide_status otherwise, struct tide_error *err)
+/* Takes the result; `otherwise` is for what would fail again: TIDE_HANDLER_PERMANENT when there is
+ * an event in it. */
+tide_status postgres_end(const struct sql_script *script, const struct sql_statement *statement,
+			 PGconn *connection, PGresult *result, tide_status otherwise,
+			 struct tide_error *err)
 {
 	if (postgres_is_success(result)) {
 		PQclear(result);
 		return TIDE_OK;
 	}
+
 	tide_status status = postgres_status(connection, result);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	char names[400];

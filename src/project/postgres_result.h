@@ -10,14 +10,17 @@
 tide_status postgres_status(PGconn *connection, const PGresult *result);
 bool postgres_is_success(const PGresult *result);
 
-/** What may be logged of a failure: SQLSTATE, constraint, table, column. `ret` has room for it, and is returned. */
+/** What may be logged of a failure: SQLSTATE, constraint, table, column. `ret` has room for it, and
+ * is returned. */
 const char *postgres_name_cause(const PGresult *result, char *ret, size_t size);
 
 /** Keep the server's own words for the dead letter, unless some are kept already. */
 void postgres_keep_words(struct sql_script *script, const PGresult *result);
 
-/** Takes the result; `otherwise` is for what would fail again: TIDE_HANDLER_PERMANENT when there is an event in it. */
-tide_status postgres_end(const struct sql_script *script, const struct sql_statement *statement, PGconn *connection,
-			 PGresult *result, tide_status otherwise, struct tide_error *err);
+/** Takes the result; `otherwise` is for what would fail again: TIDE_HANDLER_PERMANENT when there is
+ * an event in it. */
+tide_status postgres_end(const struct sql_script *script, const struct sql_statement *statement,
+			 PGconn *connection, PGresult *result, tide_status otherwise,
+			 struct tide_error *err);
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SQL projections: a subscriber whose handler runs the statements of a file, in the transaction of its checkpoint.
+ * SQL projections: a subscriber whose handler runs the statements of a file, in the transaction of
+ * its checkpoint.
  *
- * Happy path: the file is read and checked; when the subscription's connection opens, init runs and the statements are
- * prepared; each event runs the statements of the sections that name its type, in the order of the file.
- * Failure modes: what is wrong with the file is told before anything runs; a statement that fails fails its event, and
- * the subscription rolls back what the event had written.
+ * Happy path: the file is read and checked; when the subscription's connection opens, init runs and
+ * the statements are prepared; each event runs the statements of the sections that name its type,
+ * in the order of the file.
+ * Failure modes: what is wrong with the file is told before anything runs; a statement that fails
+ * fails its event, and the subscription rolls back what the event had written.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -39,8 +41,9 @@ static bool sql_section_wants(const struct sql_script *script, const struct sql_
 	return false;
 }
 
-static tide_status sql_execute(struct tide_sql_projection *projection, const struct tide_event *event, void *connection,
-			       bool *ret_is_own, struct tide_error *err)
+static tide_status sql_execute(struct tide_sql_projection *projection,
+			       const struct tide_event *event, void *connection, bool *ret_is_own,
+			       struct tide_error *err)
 {
 	struct sql_script *script = &projection->script;
 	tide_status status = TIDE_OK;
@@ -49,8 +52,9 @@ static tide_status sql_execute(struct tide_sql_projection *projection, const str
 		const struct sql_section *section = &script->sections[i];
 		bool is_wanted = sql_section_wants(script, section, event);
 		for (size_t j = 0; is_wanted && j < section->count && status == TIDE_OK; j++)
-			status = projection->dialect->execute(script, &script->statements[section->first + j],
-							      connection, event, ret_is_own, err);
+			status = projection->dialect->execute(
+				script, &script->statements[section->first + j], connection, event,
+				ret_is_own, err);
 	}
 	return status;
 }
@@ -64,7 +68,8 @@ static void sql_keep_words(struct sql_script *script, struct tide_delivery *deli
 	script->words = NULL;
 }
 
-static tide_status sql_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status sql_handle(void *self, const struct tide_event *event,
+			      struct tide_delivery *delivery)
 {
 	struct tide_sql_projection *projection = self;
 	const struct sql_dialect *dialect = projection->dialect;
@@ -72,11 +77,13 @@ static tide_status sql_handle(void *self, const struct tide_event *event, struct
 	struct tide_error err, end;
 	bool is_own = false;
 
-	tide_status status = dialect->begin ? dialect->begin(&projection->script, connection, &err) : TIDE_OK;
+	tide_status status =
+		dialect->begin ? dialect->begin(&projection->script, connection, &err) : TIDE_OK;
 	if (status != TIDE_OK)
 		return tide_delivery_fail(delivery, status, "%s", err.message);
 	status = sql_execute(projection, event, connection, &is_own, &err);
-	tide_status ended = dialect->end ? dialect->end(&projection->script, connection, &end) : TIDE_OK;
+	tide_status ended =
+		dialect->end ? dialect->end(&projection->script, connection, &end) : TIDE_OK;
 	sql_keep_words(&projection->script, delivery);
 	if (is_own)
 		tide_delivery_stop(delivery);
@@ -90,10 +97,12 @@ static tide_status sql_prepare(void *self, void *connection, struct tide_error *
 	struct tide_sql_projection *projection = self;
 
 	tide_status status = projection->dialect->prepare(&projection->script, connection, err);
-	return status == TIDE_OK ? sql_version_enter(&projection->script, projection->dialect, projection->name,
-						     projection->accepts_changes ? SQL_ENTRY_ACCEPT : SQL_ENTRY_START,
-						     connection, err)
-				 : status;
+	return status == TIDE_OK
+		       ? sql_version_enter(
+				 &projection->script, projection->dialect, projection->name,
+				 projection->accepts_changes ? SQL_ENTRY_ACCEPT : SQL_ENTRY_START,
+				 connection, err)
+		       : status;
 }
 
 static tide_status sql_before_commit(void *self, void *connection, struct tide_error *err)
@@ -133,7 +142,8 @@ static bool sql_is_scheme(const char *url, const char *scheme)
 static const struct sql_dialect *sql_dialect_find(const char *url)
 {
 	for (size_t i = 0; i < sizeof sql_dialects / sizeof *sql_dialects; i++)
-		if (!url || sql_is_scheme(url, sql_dialects[i]->scheme) || sql_is_scheme(url, sql_dialects[i]->alias))
+		if (!url || sql_is_scheme(url, sql_dialects[i]->scheme) ||
+		    sql_is_scheme(url, sql_dialects[i]->alias))
 			return sql_dialects[i];
 	return NULL;
 }
@@ -145,7 +155,8 @@ static tide_status sql_fail_url(const char *text, struct tide_error *err)
 	tide_status status = url_parse(text, &url, err);
 	if (status != TIDE_OK)
 		return status;
-	status = tide_fail(err, TIDE_UNSUPPORTED, "a SQL projection needs a SQL database; '%s:' is none", url.scheme);
+	status = tide_fail(err, TIDE_UNSUPPORTED,
+			   "a SQL projection needs a SQL database; '%s:' is none", url.scheme);
 	url_fini(&url);
 	return status;
 }
@@ -165,22 +176,26 @@ static tide_status sql_read_file(struct sql_script *script, struct tide_error *e
 	tide_status status = TIDE_OK;
 
 	if (!file)
-		return tide_fail(err, errno == ENOENT ? TIDE_NOT_FOUND : TIDE_IO, "'%s': %s", script->path,
-				 strerror(errno));
+		return tide_fail(err, errno == ENOENT ? TIDE_NOT_FOUND : TIDE_IO, "'%s': %s",
+				 script->path, strerror(errno));
 	for (size_t capacity = 0; status == TIDE_OK && !feof(file);) {
 		if (script->size + 1 >= capacity) {
 			capacity = capacity ? 2 * capacity : 8192;
-			char *text = capacity > SQL_FILE_SIZE_MAX ? NULL : alloc_resize(script->text, capacity, 1);
+			char *text = capacity > SQL_FILE_SIZE_MAX
+					     ? NULL
+					     : alloc_resize(script->text, capacity, 1);
 			if (!text) {
 				status = capacity > SQL_FILE_SIZE_MAX
-						 ? tide_fail(err, TIDE_ARGUMENT, "'%s' is too long for SQL",
+						 ? tide_fail(err, TIDE_ARGUMENT,
+							     "'%s' is too long for SQL",
 							     script->path)
 						 : alloc_fail(err);
 				break;
 			}
 			script->text = text;
 		}
-		script->size += fread(script->text + script->size, 1, capacity - script->size - 1, file);
+		script->size +=
+			fread(script->text + script->size, 1, capacity - script->size - 1, file);
 		script->text[script->size] = '\0';
 		if (ferror(file))
 			status = tide_fail(err, TIDE_IO, "'%s': %s", script->path, strerror(errno));
@@ -190,7 +205,8 @@ static tide_status sql_read_file(struct sql_script *script, struct tide_error *e
 	return status;
 }
 
-static tide_status sql_read(struct tide_sql_projection *projection, const struct tide_sql_projection_options *options,
+static tide_status sql_read(struct tide_sql_projection *projection,
+			    const struct tide_sql_projection_options *options,
 			    struct tide_error *err)
 {
 	struct sql_script *script = &projection->script;
@@ -203,10 +219,12 @@ static tide_status sql_read(struct tide_sql_projection *projection, const struct
 	return script->text ? TIDE_OK : alloc_fail(err);
 }
 
-static tide_status sql_name(struct tide_sql_projection *projection, const struct tide_sql_projection_options *options,
+static tide_status sql_name(struct tide_sql_projection *projection,
+			    const struct tide_sql_projection_options *options,
 			    struct tide_error *err)
 {
-	const char *path = options->path ? options->path : options->name, *slash = strrchr(path, '/');
+	const char *path = options->path ? options->path : options->name,
+		   *slash = strrchr(path, '/');
 	const char *name = options->name ? options->name : slash ? slash + 1 : path;
 	size_t size = strlen(name);
 
@@ -243,7 +261,8 @@ tide_status tide_sql_projection_open(const struct tide_sql_projection_options *o
 	tide_status status;
 
 	if (!options || !ret || (options->text ? !options->path && !options->name : !options->path))
-		return tide_fail(err, TIDE_ARGUMENT, "a SQL projection needs a path, or a text and a name");
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "a SQL projection needs a path, or a text and a name");
 	const struct sql_dialect *dialect = sql_dialect_find(options->url);
 	if (!dialect)
 		return sql_fail_url(options->url, err);
@@ -278,7 +297,8 @@ void tide_sql_projection_close(struct tide_sql_projection *projection)
 	tide_free(projection);
 }
 
-const struct tide_subscriber *tide_sql_projection_subscriber(const struct tide_sql_projection *projection)
+const struct tide_subscriber *
+tide_sql_projection_subscriber(const struct tide_sql_projection *projection)
 {
 	return projection ? &projection->subscriber : NULL;
 }
@@ -286,24 +306,29 @@ const struct tide_subscriber *tide_sql_projection_subscriber(const struct tide_s
 static tide_status sql_reset(void *self, void *connection, struct tide_error *err)
 {
 	struct tide_sql_projection *projection = self;
-	tide_status status = sql_version_enter(&projection->script, projection->dialect, projection->name,
-					       SQL_ENTRY_RESET, connection, err);
+	tide_status status = sql_version_enter(&projection->script, projection->dialect,
+					       projection->name, SQL_ENTRY_RESET, connection, err);
 
 	if (status == TIDE_OK)
 		status = projection->dialect->run(&projection->script, SQL_INIT, connection, err);
-	return status == TIDE_OK ? projection->dialect->run(&projection->script, SQL_RESET, connection, err) : status;
+	return status == TIDE_OK
+		       ? projection->dialect->run(&projection->script, SQL_RESET, connection, err)
+		       : status;
 }
 
-tide_status tide_sql_projection_reset(struct tide_sql_projection *projection, struct tide_checkpoints *checkpoints,
-				      struct tide_error *err)
+tide_status tide_sql_projection_reset(struct tide_sql_projection *projection,
+				      struct tide_checkpoints *checkpoints, struct tide_error *err)
 {
 	bool has_reset = false;
 
 	if (!projection || !checkpoints)
-		return tide_fail(err, TIDE_ARGUMENT, "a SQL projection and its checkpoints are required");
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "a SQL projection and its checkpoints are required");
 	for (size_t i = 0; i < projection->script.section_count; i++)
 		has_reset |= projection->script.sections[i].kind == SQL_RESET;
 	if (!has_reset)
-		return tide_fail(err, TIDE_ARGUMENT, "'%s' has no section '-- reset:'", projection->path);
-	return tide_checkpoints_reset_with(checkpoints, projection->name, sql_reset, projection, err);
+		return tide_fail(err, TIDE_ARGUMENT, "'%s' has no section '-- reset:'",
+				 projection->path);
+	return tide_checkpoints_reset_with(checkpoints, projection->name, sql_reset, projection,
+					   err);
 }

@@ -71,10 +71,13 @@ struct sql_script {
 	uint64_t init_hash, statements_hash; /* over what is neither blank nor comment */
 
 	void *attached; /* the dialect's, while prepared */
-	char *words;    /* what the database said of an event: it may quote it, so the error does not; NULL: nothing */
-	bool is_watching;  /* SQLite: what is compiled now is the projection's */
-	bool is_redefined; /* SQLite: and drops or alters a table, so that SQLite itself keeps its numbers in step */
-	char refused[64];  /* SQLite: the table that was to be changed; empty: none */
+	/* what the database said of an event: it may quote it, so the error does not; NULL:
+	 * nothing */
+	char *words;
+	bool is_watching; /* SQLite: what is compiled now is the projection's */
+	/* SQLite: and drops or alters a table, so that SQLite itself keeps its numbers in step */
+	bool is_redefined;
+	char refused[64]; /* SQLite: the table that was to be changed; empty: none */
 };
 
 /** Where statements stand. */
@@ -113,34 +116,44 @@ struct sql_dialect {
 	const char *scheme; /* of its URLs */
 	const char *alias;  /* another one that means the same; NULL: none */
 	const char *const
-		*forbidden; /* first words of statements that would break the delivery transaction; ends in NULL */
-	const char *other_parameters; /* characters that begin parameters without our names, such as '?' */
-	bool has_brackets;            /* [name] and `name` quote */
-	bool has_dollar_quotes;       /* $tag$...$tag$ quotes, comments nest, '::' is a cast */
+		/* first words of statements that would break the delivery transaction; ends in
+		 * NULL */
+		*forbidden;
+	/* characters that begin parameters without our names, such as '?' */
+	const char *other_parameters;
+	bool has_brackets;      /* [name] and `name` quote */
+	bool has_dollar_quotes; /* $tag$...$tag$ quotes, comments nest, '::' is a cast */
 	/* Whether text that ends in a semicolon is a whole statement; `text` ends in a NUL. */
 	bool (*is_complete)(const char *text);
 	/* Find syntax errors without a database. */
 	tide_status (*check)(struct sql_script *script, struct tide_error *err);
-	/* Run the statements of one kind of section, in order, without parameters, in the open transaction. */
+	/* Run the statements of one kind of section, in order, without parameters, in the open
+	 * transaction. */
 	tide_status (*run)(struct sql_script *script, enum sql_section_kind kind, void *connection,
 			   struct tide_error *err);
-	/* In the open transaction: run init, one process at a time, and prepare the statements of all `on` sections. */
+	/* In the open transaction: run init, one process at a time, and prepare the statements of
+	 * all `on` sections. */
 	tide_status (*prepare)(struct sql_script *script, void *connection, struct tide_error *err);
-	/* In the open transaction: find the place, and ask a question of Tidemark's own with parameters $1, $2, … in order. */
-	tide_status (*find_place)(const struct sql_script *script, void *connection, struct sql_place *ret,
-				  struct tide_error *err);
-	tide_status (*ask)(const struct sql_script *script, void *connection, const struct sql_question *question,
-			   struct tide_error *err);
+	/* In the open transaction: find the place, and ask a question of Tidemark's own with
+	 * parameters $1, $2, … in order. */
+	tide_status (*find_place)(const struct sql_script *script, void *connection,
+				  struct sql_place *ret, struct tide_error *err);
+	tide_status (*ask)(const struct sql_script *script, void *connection,
+			   const struct sql_question *question, struct tide_error *err);
 	/* Let go of what was prepared. */
 	void (*detach)(struct sql_script *script, void *connection);
-	/* Bind and run one prepared statement, between the first two (NULL: nothing to do), which are called by turns.
-	 * `*ret_is_own`: what failed is not the event, but what the projection does. */
+	/* Bind and run one prepared statement, between the first two (NULL: nothing to do), which
+	 * are called by turns. `*ret_is_own`: what failed is not the event, but what the projection
+	 * does. */
 	tide_status (*begin)(struct sql_script *script, void *connection, struct tide_error *err);
 	tide_status (*end)(struct sql_script *script, void *connection, struct tide_error *err);
-	tide_status (*execute)(struct sql_script *script, const struct sql_statement *statement, void *connection,
-			       const struct tide_event *event, bool *ret_is_own, struct tide_error *err);
-	/* What the whole of a delivery transaction must not have done: TIDE_HANDLER_PERMANENT. NULL: nothing to look for. */
-	tide_status (*before_commit)(struct sql_script *script, void *connection, struct tide_error *err);
+	tide_status (*execute)(struct sql_script *script, const struct sql_statement *statement,
+			       void *connection, const struct tide_event *event, bool *ret_is_own,
+			       struct tide_error *err);
+	/* What the whole of a delivery transaction must not have done: TIDE_HANDLER_PERMANENT.
+	 * NULL: nothing to look for. */
+	tide_status (*before_commit)(struct sql_script *script, void *connection,
+				     struct tide_error *err);
 };
 
 extern const struct sql_dialect sql_dialect_sqlite;
@@ -156,22 +169,26 @@ struct sql_own {
 	enum sql_own_kind { SQL_OWN_TABLE, SQL_OWN_SEQUENCE, SQL_OWN_SCHEMA } kind;
 	char name[64]; /* empty: none */
 };
-tide_status sql_fail_own(const struct sql_script *script, const struct sql_lines *lines, const struct sql_own *own,
-			 tide_status status, struct tide_error *err);
+tide_status sql_fail_own(const struct sql_script *script, const struct sql_lines *lines,
+			 const struct sql_own *own, tide_status status, struct tide_error *err);
 
 /** How a projection is entered. */
 enum sql_entry { SQL_ENTRY_START, SQL_ENTRY_ACCEPT, SQL_ENTRY_RESET };
 
-/** Compare the projection with what is known of it and of those that make the same tables, in the open transaction, and note it. */
-tide_status sql_version_enter(const struct sql_script *script, const struct sql_dialect *dialect, const char *name,
-			      enum sql_entry entry, void *connection, struct tide_error *err);
+/** Compare the projection with what is known of it and of those that make the same tables, in the
+ * open transaction, and note it. */
+tide_status sql_version_enter(const struct sql_script *script, const struct sql_dialect *dialect,
+			      const char *name, enum sql_entry entry, void *connection,
+			      struct tide_error *err);
 
 /** Take a script's text apart. TIDE_ARGUMENT naming the line, TIDE_OUT_OF_MEMORY. */
-tide_status sql_parse(struct sql_script *script, const struct sql_dialect *dialect, struct tide_error *err);
+tide_status sql_parse(struct sql_script *script, const struct sql_dialect *dialect,
+		      struct tide_error *err);
 void sql_script_fini(struct sql_script *script);
 
 /** Find the field of a parameter's name without its colon; SQL_FIELD_COUNT: none. */
 enum sql_field sql_field_find(const char *name, size_t size);
-struct sql_value sql_field_value(enum sql_field field, const struct tide_event *event, char scratch[SQL_SCRATCH_SIZE]);
+struct sql_value sql_field_value(enum sql_field field, const struct tide_event *event,
+				 char scratch[SQL_SCRATCH_SIZE]);
 
 #endif

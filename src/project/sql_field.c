@@ -38,10 +38,12 @@ static struct sql_value sql_uuid(const struct tide_uuid *uuid, char scratch[SQL_
 {
 	if (tide_uuid_is_nil(uuid))
 		return (struct sql_value){ .is_null = true };
-	return sql_text((struct tide_text){ tide_uuid_format(uuid, scratch), TIDE_UUID_TEXT_SIZE - 1 });
+	return sql_text(
+		(struct tide_text){ tide_uuid_format(uuid, scratch), TIDE_UUID_TEXT_SIZE - 1 });
 }
 
-struct sql_value sql_field_value(enum sql_field field, const struct tide_event *event, char scratch[SQL_SCRATCH_SIZE])
+struct sql_value sql_field_value(enum sql_field field, const struct tide_event *event,
+				 char scratch[SQL_SCRATCH_SIZE])
 {
 	switch (field) {
 	case SQL_GLOBAL_POSITION:

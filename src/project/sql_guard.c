@@ -14,23 +14,24 @@ const char *const sql_own_tables[SQL_OWN_TABLES] = {
 bool sql_is_own_table(const char *name, size_t size)
 {
 	for (size_t i = 0; i < SQL_OWN_TABLES; i++)
-		if (strlen(sql_own_tables[i]) == size && strncasecmp(sql_own_tables[i], name, size) == 0)
+		if (strlen(sql_own_tables[i]) == size &&
+		    strncasecmp(sql_own_tables[i], name, size) == 0)
 			return true;
 	return false;
 }
 
-tide_status sql_fail_own(const struct sql_script *script, const struct sql_lines *lines, const struct sql_own *own,
-			 tide_status status, struct tide_error *err)
+tide_status sql_fail_own(const struct sql_script *script, const struct sql_lines *lines,
+			 const struct sql_own *own, tide_status status, struct tide_error *err)
 {
-	static const char *const kinds[] = {
-		[SQL_OWN_TABLE] = "table", [SQL_OWN_SEQUENCE] = "sequence", [SQL_OWN_SCHEMA] = "schema"
-	};
+	static const char *const kinds[] = { [SQL_OWN_TABLE] = "table",
+					     [SQL_OWN_SEQUENCE] = "sequence",
+					     [SQL_OWN_SCHEMA] = "schema" };
 	static const char why[] = "a projection may read it and not change it";
 	const char *kind = kinds[own->kind];
 
 	if (lines->first == lines->last)
-		return tide_fail(err, status, "'%s' line %zu: '%.64s' is Tidemark's own %s: %s", script->path,
-				 lines->first, own->name, kind, why);
-	return tide_fail(err, status, "'%s' lines %zu to %zu: '%.64s' is Tidemark's own %s: %s", script->path,
-			 lines->first, lines->last, own->name, kind, why);
+		return tide_fail(err, status, "'%s' line %zu: '%.64s' is Tidemark's own %s: %s",
+				 script->path, lines->first, own->name, kind, why);
+	return tide_fail(err, status, "'%s' lines %zu to %zu: '%.64s' is Tidemark's own %s: %s",
+			 script->path, lines->first, lines->last, own->name, kind, why);
 }

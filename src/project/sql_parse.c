@@ -2,9 +2,9 @@
 /*
  * A projection's file taken apart, before any database sees it.
  *
- * A scanner knows just enough SQL to tell statements, parameters and section lines from what stands in strings, quoted
- * names and comments. A section line between statements begins a section; one inside a string is text. Everything that
- * can be wrong is found here with its line.
+ * A scanner knows just enough SQL to tell statements, parameters and section lines from what stands
+ * in strings, quoted names and comments. A section line between statements begins a section; one
+ * inside a string is text. Everything that can be wrong is found here with its line.
  */
 #include <ctype.h>
 #include <stdarg.h>
@@ -52,7 +52,8 @@ struct parser {
 	struct token made_schema, made_name;
 };
 
-static tide_status parse_fail(const struct parser *parser, size_t line, const char *format, ...) TIDE_PRINTF(3, 4);
+static tide_status parse_fail(const struct parser *parser, size_t line, const char *format, ...)
+	TIDE_PRINTF(3, 4);
 
 static tide_status parse_fail(const struct parser *parser, size_t line, const char *format, ...)
 {
@@ -62,7 +63,8 @@ static tide_status parse_fail(const struct parser *parser, size_t line, const ch
 	va_start(list, format);
 	vsnprintf(message, sizeof message, format, list);
 	va_end(list);
-	return tide_fail(parser->err, TIDE_ARGUMENT, "'%s' line %zu: %s", parser->script->path, line, message);
+	return tide_fail(parser->err, TIDE_ARGUMENT, "'%s' line %zu: %s", parser->script->path,
+			 line, message);
 }
 
 static bool is_word(char c)
@@ -133,7 +135,8 @@ static struct token scan_special(const struct parser *parser, const char *text)
 	const struct sql_dialect *dialect = parser->dialect;
 	size_t size;
 
-	if (text[0] == '\'' || text[0] == '"' || (dialect->has_brackets && (text[0] == '`' || text[0] == '['))) {
+	if (text[0] == '\'' || text[0] == '"' ||
+	    (dialect->has_brackets && (text[0] == '`' || text[0] == '['))) {
 		size = scan_quoted(text, text[0] == '[' ? ']' : text[0]);
 		return (struct token){ size ? TOKEN_QUOTED : TOKEN_UNCLOSED, text, size, 0, false };
 	}
@@ -141,10 +144,12 @@ static struct token scan_special(const struct parser *parser, const char *text)
 		return (struct token){ TOKEN_COMMENT, text, strcspn(text, "\n"), 0, false };
 	if (text[0] == '/' && text[1] == '*') {
 		size = scan_block_comment(text, dialect->has_dollar_quotes);
-		return (struct token){ size ? TOKEN_COMMENT : TOKEN_UNCLOSED, text, size, 0, false };
+		return (struct token){ size ? TOKEN_COMMENT : TOKEN_UNCLOSED, text, size, 0,
+				       false };
 	}
 	if (text[0] == '$' && dialect->has_dollar_quotes && (size = scan_dollar_quote(text)))
-		return (struct token){ size != SIZE_MAX ? TOKEN_QUOTED : TOKEN_UNCLOSED, text, size, 0, false };
+		return (struct token){ size != SIZE_MAX ? TOKEN_QUOTED : TOKEN_UNCLOSED, text, size,
+				       0, false };
 	if (text[0] == ':' && text[1] == ':')
 		return (struct token){ TOKEN_OTHER, text, 2, 0, false };
 	if (text[0] == ':' && is_word(text[1]))
@@ -186,15 +191,17 @@ static void *parse_grow(void *array, size_t count, size_t size)
 static tide_status parse_add_section(struct parser *parser, enum sql_section_kind kind, size_t line)
 {
 	struct sql_script *script = parser->script;
-	struct sql_section *sections = parse_grow(script->sections, script->section_count, sizeof *sections);
+	struct sql_section *sections =
+		parse_grow(script->sections, script->section_count, sizeof *sections);
 
 	if (!sections)
 		return alloc_fail(parser->err);
 	script->sections = sections;
 	parser->section = &sections[script->section_count++];
-	*parser->section = (struct sql_section){
-		.kind = kind, .line = line, .type = script->type_count, .first = script->statement_count
-	};
+	*parser->section = (struct sql_section){ .kind = kind,
+						 .line = line,
+						 .type = script->type_count,
+						 .first = script->statement_count };
 	return TIDE_OK;
 }
 
@@ -212,9 +219,11 @@ static tide_status parse_add_type(struct parser *parser, char *name, size_t size
 	}
 	for (size_t i = 0; i < size; i++)
 		if (!isalnum((unsigned char)name[i]) && !strchr("_.-", name[i]))
-			return parse_fail(parser, parser->section->line, "'%.*s' is no event type", (int)size, name);
+			return parse_fail(parser, parser->section->line, "'%.*s' is no event type",
+					  (int)size, name);
 	if (size == 0 || size > TIDE_NAME_MAX)
-		return parse_fail(parser, parser->section->line, "'on:' names event types, separated by commas, or *");
+		return parse_fail(parser, parser->section->line,
+				  "'on:' names event types, separated by commas, or *");
 	types = parse_grow(script->types, script->type_count, sizeof *types);
 	if (!types)
 		return alloc_fail(parser->err);
@@ -246,7 +255,8 @@ static tide_status parse_types(struct parser *parser, const char *text, size_t s
 	}
 }
 
-/* Whether what stands behind an unknown `word:` looks like event types, so that it was meant as a section. */
+/* Whether what stands behind an unknown `word:` looks like event types, so that it was meant as a
+ * section. */
 static bool parse_looks_like_types(const char *text, size_t size)
 {
 	bool is_behind_name = false;
@@ -268,7 +278,9 @@ static tide_status parse_end_statement(struct parser *parser, const char *end, b
 /* A comment line `-- word: ...` may be a section; `*ret` tells whether it is. */
 static tide_status parse_section_line(struct parser *parser, const struct token *token, bool *ret)
 {
-	static const char *const kinds[] = { [SQL_ON] = "on", [SQL_INIT] = "init", [SQL_RESET] = "reset" };
+	static const char *const kinds[] = {
+		[SQL_ON] = "on", [SQL_INIT] = "init", [SQL_RESET] = "reset"
+	};
 	const char *text = token->text + 2, *end = token->text + token->size;
 	tide_status status;
 	size_t kind = 0;
@@ -280,13 +292,15 @@ static tide_status parse_section_line(struct parser *parser, const struct token 
 	if (word == 0 || text + word >= end || text[word] != ':')
 		return TIDE_OK;
 	const char *rest = text + word + 1;
-	while (kind < 3 && !(strlen(kinds[kind]) == word && strncasecmp(text, kinds[kind], word) == 0))
+	while (kind < 3 &&
+	       !(strlen(kinds[kind]) == word && strncasecmp(text, kinds[kind], word) == 0))
 		kind++;
 	if (kind == 3 && !parse_looks_like_types(rest, (size_t)(end - rest)))
 		return TIDE_OK;
 	if (kind == 3)
 		return parse_fail(parser, token->line,
-				  "unknown section '%.*s:'; there are on:, init: and reset:", (int)word, text);
+				  "unknown section '%.*s:'; there are on:, init: and reset:",
+				  (int)word, text);
 	*ret = true;
 	status = parser->statement ? parse_end_statement(parser, token->text, false) : TIDE_OK;
 	if (status == TIDE_OK)
@@ -295,11 +309,12 @@ static tide_status parse_section_line(struct parser *parser, const struct token 
 		return parse_types(parser, rest, (size_t)(end - rest));
 	while (status == TIDE_OK && rest < end)
 		if (!isspace((unsigned char)*rest++))
-			return parse_fail(parser, token->line, "'%s:' stands alone in its line", kinds[kind]);
+			return parse_fail(parser, token->line, "'%s:' stands alone in its line",
+					  kinds[kind]);
 	return status;
 }
 
-/* ---- What a file makes, and whether it is the same file ------------------------------------------------------ */
+/* ---- What a file makes, and whether it is the same file -------------------------------------- */
 
 /* FNV-1a over tokens, each with a NUL behind it: blanks and comments do not count. */
 static void parse_fold(uint64_t *hash, const char *text, size_t size)
@@ -314,14 +329,16 @@ static bool parse_is(const struct token *token, const char *word)
 	       strncasecmp(word, token->text, token->size) == 0;
 }
 
-/* A name as the database knows it; names that differ in case only are the same where quotes do not keep it. */
+/* A name as the database knows it; names that differ in case only are the same where quotes do not
+ * keep it. */
 static void parse_name(const struct parser *parser, const struct token *token, struct buffer *ret)
 {
 	bool is_quoted = token->kind == TOKEN_QUOTED;
 	size_t at = ret->size;
 
 	buffer_add(ret, token->text + is_quoted, token->size - 2 * is_quoted);
-	for (; !ret->failed && (!is_quoted || parser->dialect->has_brackets) && at < ret->size; at++)
+	for (; !ret->failed && (!is_quoted || parser->dialect->has_brackets) && at < ret->size;
+	     at++)
 		ret->data[at] = (char)tolower((unsigned char)ret->data[at]);
 }
 
@@ -331,7 +348,8 @@ static tide_status parse_add_table(struct parser *parser)
 	struct buffer name = { 0 };
 	char *text;
 
-	if (parser->made_schema.size && !(parser->dialect->has_brackets && parse_is(&parser->made_schema, "main"))) {
+	if (parser->made_schema.size &&
+	    !(parser->dialect->has_brackets && parse_is(&parser->made_schema, "main"))) {
 		parse_name(parser, &parser->made_schema, &name);
 		buffer_add(&name, ".", 1);
 	}
@@ -349,7 +367,8 @@ static tide_status parse_add_table(struct parser *parser)
 	return TIDE_OK;
 }
 
-/* CREATE [kind] TABLE [IF NOT EXISTS] [schema.]name, and materialized views; what is temporary is nobody's. */
+/* CREATE [kind] TABLE [IF NOT EXISTS] [schema.]name, and materialized views; what is temporary is
+ * nobody's. */
 static enum made parse_made_next(struct parser *parser, const struct token *token)
 {
 	static const char *const kinds[] = { "UNLOGGED", "VIRTUAL", "FOREIGN", "OR", "REPLACE" };
@@ -362,7 +381,9 @@ static enum made parse_made_next(struct parser *parser, const struct token *toke
 		for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 			if (parse_is(token, kinds[i]))
 				return MADE_KIND;
-		return parse_is(token, "TABLE") ? MADE_NAME : parse_is(token, "MATERIALIZED") ? MADE_VIEW : MADE_OVER;
+		return parse_is(token, "TABLE")          ? MADE_NAME
+		       : parse_is(token, "MATERIALIZED") ? MADE_VIEW
+							 : MADE_OVER;
 	case MADE_VIEW:
 		return parse_is(token, "VIEW") ? MADE_NAME : MADE_OVER;
 	case MADE_NAME:
@@ -388,15 +409,16 @@ static tide_status parse_note(struct parser *parser, const struct token *token)
 
 	if (parser->section->kind == SQL_RESET)
 		return TIDE_OK;
-	parse_fold(parser->section->kind == SQL_INIT ? &script->init_hash : &script->statements_hash, token->text,
-		   token->size);
+	parse_fold(parser->section->kind == SQL_INIT ? &script->init_hash
+						     : &script->statements_hash,
+		   token->text, token->size);
 	if (parser->section->kind != SQL_INIT)
 		return TIDE_OK;
 	parser->made = parse_made_next(parser, token);
 	return before == MADE_DOT && parser->made == MADE_OVER ? parse_add_table(parser) : TIDE_OK;
 }
 
-/* ---- Statements --------------------------------------------------------------------------------------------- */
+/* ---- Statements ------------------------------------------------------------------------------ */
 
 static tide_status parse_begin_statement(struct parser *parser, const struct token *token)
 {
@@ -404,13 +426,15 @@ static tide_status parse_begin_statement(struct parser *parser, const struct tok
 	struct sql_statement *statements;
 
 	if (!parser->section)
-		return parse_fail(parser, token->line,
-				  "a statement before the first section, such as '-- on: OrderPlaced'");
+		return parse_fail(
+			parser, token->line,
+			"a statement before the first section, such as '-- on: OrderPlaced'");
 	for (size_t i = 0; token->kind == TOKEN_WORD && parser->dialect->forbidden[i]; i++) {
 		const char *word = parser->dialect->forbidden[i];
 		if (strlen(word) == token->size && strncasecmp(word, token->text, token->size) == 0)
-			return parse_fail(parser, token->line,
-					  "%s is not allowed: the transaction is the subscription's", word);
+			return parse_fail(
+				parser, token->line,
+				"%s is not allowed: the transaction is the subscription's", word);
 	}
 	statements = parse_grow(script->statements, script->statement_count, sizeof *statements);
 	if (!statements)
@@ -426,11 +450,13 @@ static tide_status parse_begin_statement(struct parser *parser, const struct tok
 	return TIDE_OK;
 }
 
-/* SQLite's triggers hold semicolons: only the dialect knows whether a statement is whole. It wants text that ends in a
- * NUL. */
-static tide_status parse_is_complete(const struct parser *parser, size_t size, bool has_semicolon, bool *ret)
+/* SQLite's triggers hold semicolons: only the dialect knows whether a statement is whole. It wants
+ * text that ends in a NUL. */
+static tide_status parse_is_complete(const struct parser *parser, size_t size, bool has_semicolon,
+				     bool *ret)
 {
-	ALLOC_AUTO char *copy = alloc_format("%.*s%s", (int)size, parser->statement->text, has_semicolon ? "" : "\n;");
+	ALLOC_AUTO char *copy = alloc_format("%.*s%s", (int)size, parser->statement->text,
+					     has_semicolon ? "" : "\n;");
 
 	if (!copy)
 		return alloc_fail(parser->err);
@@ -459,17 +485,23 @@ static tide_status parse_end_statement(struct parser *parser, const char *end, b
 static tide_status parse_parameter(struct parser *parser, const struct token *token)
 {
 	if (parser->section->kind != SQL_ON)
-		return parse_fail(parser, token->line, "parameter '%.*s' outside an on: section", (int)token->size,
-				  token->text);
+		return parse_fail(parser, token->line, "parameter '%.*s' outside an on: section",
+				  (int)token->size, token->text);
+
 	enum sql_field field = sql_field_find(token->text + 1, token->size - 1);
 	if (field == SQL_FIELD_COUNT)
-		return parse_fail(parser, token->line, "unknown parameter '%.*s'", (int)token->size, token->text);
+		return parse_fail(parser, token->line, "unknown parameter '%.*s'", (int)token->size,
+				  token->text);
+
 	struct sql_script *script = parser->script;
-	struct sql_parameter *parameters = parse_grow(script->parameters, script->parameter_count, sizeof *parameters);
+	struct sql_parameter *parameters =
+		parse_grow(script->parameters, script->parameter_count, sizeof *parameters);
 	if (!parameters)
 		return alloc_fail(parser->err);
+
 	script->parameters = parameters;
-	parameters[script->parameter_count++] = (struct sql_parameter){ token->text, token->size, field };
+	parameters[script->parameter_count++] =
+		(struct sql_parameter){ token->text, token->size, field };
 	parser->statement->parameters++;
 	return TIDE_OK;
 }
@@ -487,7 +519,8 @@ static tide_status parse_token(struct parser *parser, const struct token *token)
 			status = parse_section_line(parser, token, &is_section);
 		return status;
 	case TOKEN_SEMICOLON:
-		return parser->statement ? parse_end_statement(parser, token->text + 1, true) : TIDE_OK;
+		return parser->statement ? parse_end_statement(parser, token->text + 1, true)
+					 : TIDE_OK;
 	case TOKEN_SPACE:
 	case TOKEN_END:
 		return TIDE_OK;
@@ -506,7 +539,8 @@ static tide_status parse_token(struct parser *parser, const struct token *token)
 	if (token->kind == TOKEN_PARAMETER)
 		return parse_parameter(parser, token);
 	if (token->kind == TOKEN_OTHER && strchr(parser->dialect->other_parameters, *token->text))
-		return parse_fail(parser, token->line, "'%c': parameters are named, such as :payload", *token->text);
+		return parse_fail(parser, token->line,
+				  "'%c': parameters are named, such as :payload", *token->text);
 	return TIDE_OK;
 }
 
@@ -522,8 +556,8 @@ static tide_status parse_check_sections(const struct parser *parser)
 			return parse_fail(parser, section->line, "this section has no statement");
 	}
 	if (!has_on)
-		return tide_fail(parser->err, TIDE_ARGUMENT, "'%s' has no section such as '-- on: OrderPlaced'",
-				 script->path);
+		return tide_fail(parser->err, TIDE_ARGUMENT,
+				 "'%s' has no section such as '-- on: OrderPlaced'", script->path);
 	return TIDE_OK;
 }
 
@@ -539,21 +573,26 @@ static tide_status parse_end_types(struct parser *parser)
 	return TIDE_OK;
 }
 
-tide_status sql_parse(struct sql_script *script, const struct sql_dialect *dialect, struct tide_error *err)
+tide_status sql_parse(struct sql_script *script, const struct sql_dialect *dialect,
+		      struct tide_error *err)
 {
-	struct parser parser = { .script = script, .dialect = dialect, .err = err, .line = 1, .is_line_start = true };
+	struct parser parser = {
+		.script = script, .dialect = dialect, .err = err, .line = 1, .is_line_start = true
+	};
 	struct token token;
 
 	script->init_hash = script->statements_hash = UINT64_C(14695981039346656037);
 	if (strlen(script->text) != script->size)
-		return tide_fail(err, TIDE_ARGUMENT, "'%s' is no text: it holds a NUL", script->path);
+		return tide_fail(err, TIDE_ARGUMENT, "'%s' is no text: it holds a NUL",
+				 script->path);
 	do {
 		token = scan_next(&parser);
 		tide_status status = parse_token(&parser, &token);
 		if (status != TIDE_OK)
 			return status;
 	} while (token.kind != TOKEN_END);
-	tide_status status = parser.statement ? parse_end_statement(&parser, token.text, false) : TIDE_OK;
+	tide_status status =
+		parser.statement ? parse_end_statement(&parser, token.text, false) : TIDE_OK;
 	if (status == TIDE_OK)
 		status = parse_check_sections(&parser);
 	return status == TIDE_OK ? parse_end_types(&parser) : status;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SQL projections on PostgreSQL. Each use of a named parameter becomes a numbered one of its own, so that the server
- * finds its type from where it stands; positions, versions, instants and JSON have theirs. Statements are prepared once
- * for each connection, unless a pooler stands in between that may change the server process behind it, or they give rows.
- * The statements of an event travel together: one round trip.
+ * SQL projections on PostgreSQL. Each use of a named parameter becomes a numbered one of its own,
+ * so that the server finds its type from where it stands; positions, versions, instants and JSON
+ * have theirs. Statements are prepared once for each connection, unless a pooler stands in between
+ * that may change the server process behind it, or they give rows. The statements of an event
+ * travel together: one round trip.
  *
- * Failure modes: a syntax error is found when the projection is prepared, as the server alone knows its SQL. What changes
- * Tidemark's own tables is refused: as soon as it is prepared, or, done by a trigger or function, before the commit, by one
- * look at all that the transaction has done, deferred triggers included.
+ * Failure modes: a syntax error is found when the projection is prepared, as the server alone knows
+ * its SQL. What changes Tidemark's own tables is refused: as soon as it is prepared, or, done by a
+ * trigger or function, before the commit, by one look at all that the transaction has done,
+ * deferred triggers included.
  */
 #include <libpq-fe.h>
 #include <stdatomic.h>
@@ -23,9 +25,10 @@
 #define POSTGRES_INIT_LOCK "8388346167795281770" /* "tideproj" */
 #define POSTGRES_RACES_MAX 5
 
-static const char *const postgres_forbidden[] = { "BEGIN",   "START",     "COMMIT",  "END",     "ROLLBACK",
-						  "ABORT",   "SAVEPOINT", "RELEASE", "PREPARE", "VACUUM",
-						  "DISCARD", "COPY",      "LISTEN",  NULL };
+static const char *const postgres_forbidden[] = { "BEGIN",    "START",  "COMMIT",    "END",
+						  "ROLLBACK", "ABORT",  "SAVEPOINT", "RELEASE",
+						  "PREPARE",  "VACUUM", "DISCARD",   "COPY",
+						  "LISTEN",   NULL };
 
 /* Types of parameters (pg_type.dat); 0: as the server finds it. */
 static const Oid postgres_types[SQL_FIELD_COUNT] = {
@@ -49,14 +52,15 @@ static tide_status postgres_check(struct sql_script *script, struct tide_error *
 /** What was made for the connection. */
 struct postgres_attachment {
 	struct postgres_guard guard;
-	bool is_pooled;                     /* a pooler may change the server process between transactions */
-	char look[32];                      /* name of the prepared look at what was locked; empty: pooled */
-	struct sql_lines lines;             /* of what was sent since the last look; 0: nothing */
-	size_t sent_count;                  /* statements of the event in hand that are on their way */
+	bool is_pooled;         /* a pooler may change the server process between transactions */
+	char look[32];          /* name of the prepared look at what was locked; empty: pooled */
+	struct sql_lines lines; /* of what was sent since the last look; 0: nothing */
+	size_t sent_count;      /* statements of the event in hand that are on their way */
 	const struct sql_statement *sent[]; /* room for all of the script */
 };
 
-/** A statement made ready: its name on the server, or, when a pooler may change the server, its text. */
+/** A statement made ready: its name on the server, or, when a pooler may change the server, its
+ * text. */
 struct postgres_prepared {
 	char *text; /* with numbered parameters; NULL: prepared under the name */
 	char name[32];
@@ -84,7 +88,7 @@ static void postgres_name(char ret[32])
 	snprintf(ret, 32, "tidemark_sql_%u", atomic_fetch_add(&number, 1));
 }
 
-/* ---- Tidemark's own tables ---------------------------------------------------------------------------------- */
+/* ---- Tidemark's own tables ------------------------------------------------------------------- */
 
 static bool postgres_begins_with(const struct sql_statement *statement, const char *const *words)
 {
@@ -97,18 +101,22 @@ static bool postgres_begins_with(const struct sql_statement *statement, const ch
 }
 
 /* A statement that cannot be prepared in earnest, or undone, is judged by the names in it. */
-static tide_status postgres_refuse_named(const struct sql_script *script, const struct sql_statement *statement,
+static tide_status postgres_refuse_named(const struct sql_script *script,
+					 const struct sql_statement *statement,
 					 const struct postgres_guard *guard, struct tide_error *err)
 {
 	static const char *const words[] = { "TRUNCATE", "DROP", NULL };
-	struct sql_own own = postgres_guard_named(guard, statement, postgres_begins_with(statement, words));
+	struct sql_own own =
+		postgres_guard_named(guard, statement, postgres_begins_with(statement, words));
 
 	if (!own.name[0])
 		return TIDE_OK;
-	return sql_fail_own(script, &(struct sql_lines){ statement->line, statement->line }, &own, TIDE_ARGUMENT, err);
+	return sql_fail_own(script, &(struct sql_lines){ statement->line, statement->line }, &own,
+			    TIDE_ARGUMENT, err);
 }
 
-static tide_status postgres_refuse_touched(const struct sql_script *script, const struct sql_lines *lines,
+static tide_status postgres_refuse_touched(const struct sql_script *script,
+					   const struct sql_lines *lines,
 					   const struct postgres_guard *guard, PGconn *connection,
 					   struct tide_error *err)
 {
@@ -121,19 +129,23 @@ static tide_status postgres_refuse_touched(const struct sql_script *script, cons
 }
 
 /* For the statement that was run or prepared last. */
-static tide_status postgres_refuse_locked(const struct sql_script *script, const struct sql_statement *statement,
+static tide_status postgres_refuse_locked(const struct sql_script *script,
+					  const struct sql_statement *statement,
 					  const struct postgres_guard *guard, PGconn *connection,
 					  struct tide_error *err)
 {
-	return postgres_refuse_touched(script, &(struct sql_lines){ statement->line, statement->line }, guard,
-				       connection, err);
+	return postgres_refuse_touched(script,
+				       &(struct sql_lines){ statement->line, statement->line },
+				       guard, connection, err);
 }
 
-static tide_status postgres_state(const struct sql_script *script, const struct postgres_guard *guard,
-				  PGconn *connection, PGresult **ret, struct tide_error *err)
+static tide_status postgres_state(const struct sql_script *script,
+				  const struct postgres_guard *guard, PGconn *connection,
+				  PGresult **ret, struct tide_error *err)
 {
 	const char *const values[] = { guard->oids };
-	PGresult *result = PQexecParams(connection, postgres_guard_state, 1, NULL, values, NULL, NULL, 0);
+	PGresult *result =
+		PQexecParams(connection, postgres_guard_state, 1, NULL, values, NULL, NULL, 0);
 
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
 		return postgres_end(script, NULL, connection, result, TIDE_IO, err);
@@ -142,14 +154,16 @@ static tide_status postgres_state(const struct sql_script *script, const struct 
 }
 
 /* Write $1, $2, … for the named parameters in their order. */
-static tide_status postgres_number(const struct sql_script *script, const struct sql_statement *statement, char **ret,
+static tide_status postgres_number(const struct sql_script *script,
+				   const struct sql_statement *statement, char **ret,
 				   struct tide_error *err)
 {
 	struct buffer buffer = { 0 };
 	const char *at = statement->text, *end = at + statement->size;
 
 	for (size_t i = 0; i < statement->parameters; i++) {
-		const struct sql_parameter *parameter = &script->parameters[statement->parameter + i];
+		const struct sql_parameter *parameter =
+			&script->parameters[statement->parameter + i];
 		buffer_add(&buffer, at, (size_t)(parameter->text - at));
 		buffer_format(&buffer, "$%zu", i + 1);
 		at = parameter->text + parameter->size;
@@ -158,11 +172,11 @@ static tide_status postgres_number(const struct sql_script *script, const struct
 	return buffer_take(&buffer, ret, err);
 }
 
-/* ---- Preparing ---------------------------------------------------------------------------------------------- */
+/* ---- Preparing ------------------------------------------------------------------------------- */
 
 /*
- * A prepared statement that gives rows fails once a table is changed so that its columns would have other types, and
- * takes its transaction along: such a one is sent as text each time.
+ * A prepared statement that gives rows fails once a table is changed so that its columns would have
+ * other types, and takes its transaction along: such a one is sent as text each time.
  */
 static bool postgres_has_rows(PGconn *connection, const char *name)
 {
@@ -173,8 +187,9 @@ static bool postgres_has_rows(PGconn *connection, const char *name)
 	return has_rows;
 }
 
-static tide_status postgres_prepare_one(const struct sql_script *script, struct sql_statement *statement,
-					PGconn *connection, struct tide_error *err)
+static tide_status postgres_prepare_one(const struct sql_script *script,
+					struct sql_statement *statement, PGconn *connection,
+					struct tide_error *err)
 {
 	const struct postgres_attachment *attachment = script->attached;
 	struct postgres_prepared *prepared =
@@ -184,7 +199,8 @@ static tide_status postgres_prepare_one(const struct sql_script *script, struct 
 		return alloc_fail(err);
 	statement->prepared = prepared;
 	for (size_t i = 0; i < statement->parameters; i++)
-		prepared->types[i] = postgres_types[script->parameters[statement->parameter + i].field];
+		prepared->types[i] =
+			postgres_types[script->parameters[statement->parameter + i].field];
 	tide_status status = postgres_refuse_named(script, statement, &attachment->guard, err);
 	if (status == TIDE_OK)
 		status = postgres_number(script, statement, &prepared->text, err);
@@ -192,33 +208,38 @@ static tide_status postgres_prepare_one(const struct sql_script *script, struct 
 		return status;
 	if (!attachment->is_pooled)
 		postgres_name(prepared->name);
-	PGresult *result =
-		PQprepare(connection, prepared->name, prepared->text, (int)statement->parameters, prepared->types);
+	PGresult *result = PQprepare(connection, prepared->name, prepared->text,
+				     (int)statement->parameters, prepared->types);
 	status = postgres_end(script, statement, connection, result, TIDE_ARGUMENT, err);
-	if (status == TIDE_OK && !attachment->is_pooled && !postgres_has_rows(connection, prepared->name)) {
+	if (status == TIDE_OK && !attachment->is_pooled &&
+	    !postgres_has_rows(connection, prepared->name)) {
 		tide_free(prepared->text);
 		prepared->text = NULL;
 	}
 	/* parsing it has locked what it would write to */
-	return status == TIDE_OK ? postgres_refuse_locked(script, statement, &attachment->guard, connection, err)
+	return status == TIDE_OK ? postgres_refuse_locked(script, statement, &attachment->guard,
+							  connection, err)
 				 : status;
 }
 
-static tide_status postgres_prepare_all(struct sql_script *script, PGconn *connection, struct tide_error *err)
+static tide_status postgres_prepare_all(struct sql_script *script, PGconn *connection,
+					struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 
 	for (size_t i = 0; i < script->section_count && status == TIDE_OK; i++) {
 		const struct sql_section *section = &script->sections[i];
-		for (size_t j = 0; section->kind == SQL_ON && j < section->count && status == TIDE_OK; j++)
-			status = postgres_prepare_one(script, &script->statements[section->first + j], connection, err);
+		for (size_t j = 0;
+		     section->kind == SQL_ON && j < section->count && status == TIDE_OK; j++)
+			status = postgres_prepare_one(
+				script, &script->statements[section->first + j], connection, err);
 	}
 	return status;
 }
 
 /* A pooler tells another process number than the server does. */
-static tide_status postgres_look(const struct sql_script *script, PGconn *connection, bool *ret_is_pooled,
-				 struct tide_error *err)
+static tide_status postgres_look(const struct sql_script *script, PGconn *connection,
+				 bool *ret_is_pooled, struct tide_error *err)
 {
 	char own[16];
 	PGresult *result = PQexec(connection, "SELECT pg_backend_pid()");
@@ -236,13 +257,14 @@ static bool postgres_has(const struct sql_script *script, enum sql_section_kind 
 	return false;
 }
 
-static tide_status postgres_command(const struct sql_script *script, PGconn *connection, const char *text,
-				    struct tide_error *err)
+static tide_status postgres_command(const struct sql_script *script, PGconn *connection,
+				    const char *text, struct tide_error *err)
 {
 	return postgres_end(script, NULL, connection, PQexec(connection, text), TIDE_IO, err);
 }
 
-/* Somebody else made the same thing at the same moment, and IF NOT EXISTS did not see it yet: it does the next time. */
+/* Somebody else made the same thing at the same moment, and IF NOT EXISTS did not see it yet: it
+ * does the next time. */
 static bool postgres_lost_race(const PGresult *result)
 {
 	static const char *const states[] = { "42P06", "42P07", "42710", "42723" };
@@ -255,13 +277,16 @@ static bool postgres_lost_race(const PGresult *result)
 	if (state && strcmp(state, "23505") == 0)
 		return schema && strcmp(schema, "pg_catalog") == 0;
 	return state && strcmp(state, "XX000") == 0 &&
-	       strcmp(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY), "tuple concurrently updated") == 0;
+	       strcmp(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY),
+		      "tuple concurrently updated") == 0;
 }
 
-/* Run one; what it would do to Tidemark's tables is looked for by its names before, by its locks after. */
-static tide_status postgres_run_one(const struct sql_script *script, const struct sql_statement *statement,
-				    const struct postgres_guard *guard, PGconn *connection, bool *ret_lost_race,
-				    struct tide_error *err)
+/* Run one; what it would do to Tidemark's tables is looked for by its names before, by its locks
+ * after. */
+static tide_status postgres_run_one(const struct sql_script *script,
+				    const struct sql_statement *statement,
+				    const struct postgres_guard *guard, PGconn *connection,
+				    bool *ret_lost_race, struct tide_error *err)
 {
 	ALLOC_AUTO char *text = alloc_text(statement->text, statement->size);
 
@@ -273,26 +298,29 @@ static tide_status postgres_run_one(const struct sql_script *script, const struc
 	PGresult *result = PQexec(connection, text);
 	*ret_lost_race = postgres_lost_race(result);
 	status = postgres_end(script, statement, connection, result, TIDE_ARGUMENT, err);
-	return status == TIDE_OK ? postgres_refuse_locked(script, statement, guard, connection, err) : status;
+	return status == TIDE_OK ? postgres_refuse_locked(script, statement, guard, connection, err)
+				 : status;
 }
 
 static tide_status postgres_run_once(const struct sql_script *script, enum sql_section_kind kind,
-				     const struct postgres_guard *guard, PGconn *connection, bool *ret_lost_race,
-				     struct tide_error *err)
+				     const struct postgres_guard *guard, PGconn *connection,
+				     bool *ret_lost_race, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 
 	for (size_t i = 0; i < script->section_count && status == TIDE_OK; i++) {
 		const struct sql_section *section = &script->sections[i];
-		for (size_t j = 0; section->kind == kind && j < section->count && status == TIDE_OK; j++)
-			status = postgres_run_one(script, &script->statements[section->first + j], guard, connection,
-						  ret_lost_race, err);
+		for (size_t j = 0; section->kind == kind && j < section->count && status == TIDE_OK;
+		     j++)
+			status = postgres_run_one(script, &script->statements[section->first + j],
+						  guard, connection, ret_lost_race, err);
 	}
 	return status;
 }
 
 /* Those that do not take the lock of init may still be met. */
-static tide_status postgres_run_until_made(const struct sql_script *script, enum sql_section_kind kind,
+static tide_status postgres_run_until_made(const struct sql_script *script,
+					   enum sql_section_kind kind,
 					   const struct postgres_guard *guard, PGconn *connection,
 					   struct tide_error *err)
 {
@@ -306,10 +334,12 @@ static tide_status postgres_run_until_made(const struct sql_script *script, enum
 			return status;
 		status = postgres_run_once(script, kind, guard, connection, &lost_race, err);
 		if (status == TIDE_OK)
-			return postgres_command(script, connection, "RELEASE SAVEPOINT tidemark_sql", err);
+			return postgres_command(script, connection,
+						"RELEASE SAVEPOINT tidemark_sql", err);
 		bool is_last = !lost_race || tries + 1 == POSTGRES_RACES_MAX;
 		if (!is_last)
-			status = postgres_command(script, connection, "ROLLBACK TO SAVEPOINT tidemark_sql", err);
+			status = postgres_command(script, connection,
+						  "ROLLBACK TO SAVEPOINT tidemark_sql", err);
 	}
 	return status;
 }
@@ -329,15 +359,17 @@ static struct sql_lines postgres_lines(const struct sql_script *script, enum sql
 	return lines;
 }
 
-/* What is done when all of them have run, and what locks do not tell of tables that were locked before. */
+/* What is done when all of them have run, and what locks do not tell of tables that were locked
+ * before. */
 static tide_status postgres_refuse_done(const struct sql_script *script, enum sql_section_kind kind,
-					const struct postgres_guard *guard, PGconn *connection, const PGresult *before,
-					struct tide_error *err)
+					const struct postgres_guard *guard, PGconn *connection,
+					const PGresult *before, struct tide_error *err)
 {
 	struct sql_lines lines = postgres_lines(script, kind);
 	PGresult *after = NULL;
 
-	tide_status status = postgres_command(script, connection, "SET CONSTRAINTS ALL IMMEDIATE", err);
+	tide_status status =
+		postgres_command(script, connection, "SET CONSTRAINTS ALL IMMEDIATE", err);
 	if (status == TIDE_OK)
 		status = postgres_refuse_touched(script, &lines, guard, connection, err);
 	if (status == TIDE_OK)
@@ -350,16 +382,16 @@ static tide_status postgres_refuse_done(const struct sql_script *script, enum sq
 }
 
 /* One process at a time, in this database. */
-static tide_status postgres_run(struct sql_script *script, enum sql_section_kind kind, void *connection,
-				struct tide_error *err)
+static tide_status postgres_run(struct sql_script *script, enum sql_section_kind kind,
+				void *connection, struct tide_error *err)
 {
 	struct postgres_guard guard;
 	PGresult *before = NULL;
 
 	if (!postgres_has(script, kind))
 		return TIDE_OK;
-	tide_status status =
-		postgres_command(script, connection, "SELECT pg_advisory_xact_lock(" POSTGRES_INIT_LOCK ")", err);
+	tide_status status = postgres_command(
+		script, connection, "SELECT pg_advisory_xact_lock(" POSTGRES_INIT_LOCK ")", err);
 	if (status == TIDE_OK)
 		status = postgres_guard_load(connection, &guard, err);
 	if (status == TIDE_OK)
@@ -372,10 +404,11 @@ static tide_status postgres_run(struct sql_script *script, enum sql_section_kind
 	return status;
 }
 
-static tide_status postgres_attach(struct sql_script *script, PGconn *connection, struct tide_error *err)
+static tide_status postgres_attach(struct sql_script *script, PGconn *connection,
+				   struct tide_error *err)
 {
-	struct postgres_attachment *attachment =
-		alloc_zero(1, sizeof *attachment + script->statement_count * sizeof attachment->sent[0]);
+	struct postgres_attachment *attachment = alloc_zero(
+		1, sizeof *attachment + script->statement_count * sizeof attachment->sent[0]);
 
 	if (!attachment)
 		return alloc_fail(err);
@@ -387,20 +420,23 @@ static tide_status postgres_attach(struct sql_script *script, PGconn *connection
 		return status;
 	postgres_name(attachment->look);
 	return postgres_end(script, NULL, connection,
-			    PQprepare(connection, attachment->look, postgres_guard_look, 0, NULL), TIDE_IO, err);
+			    PQprepare(connection, attachment->look, postgres_guard_look, 0, NULL),
+			    TIDE_IO, err);
 }
 
-static tide_status postgres_prepare(struct sql_script *script, void *connection, struct tide_error *err)
+static tide_status postgres_prepare(struct sql_script *script, void *connection,
+				    struct tide_error *err)
 {
 	if (!connection)
-		return tide_fail(err, TIDE_CONNECTION_LOST, "'%s' init: the connection is lost", script->path);
+		return tide_fail(err, TIDE_CONNECTION_LOST, "'%s' init: the connection is lost",
+				 script->path);
 	tide_status status = postgres_run(script, SQL_INIT, connection, err);
 	if (status == TIDE_OK)
 		status = postgres_attach(script, connection, err);
 	return status == TIDE_OK ? postgres_prepare_all(script, connection, err) : status;
 }
 
-/* ---- Events ------------------------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 /** The values of one run. */
 struct postgres_values {
@@ -416,7 +452,8 @@ static void postgres_bind(const struct sql_script *script, const struct sql_stat
 		struct sql_value value = sql_field_value(field, event, ret->scratch[i]);
 		ret->values[i] = value.is_null ? NULL : value.text.data;
 		if (value.is_integer) {
-			snprintf(ret->scratch[i], SQL_SCRATCH_SIZE, "%lld", (long long)value.integer);
+			snprintf(ret->scratch[i], SQL_SCRATCH_SIZE, "%lld",
+				 (long long)value.integer);
 			ret->values[i] = ret->scratch[i];
 		}
 	}
@@ -428,11 +465,13 @@ static tide_status postgres_sent(const struct sql_script *script, PGconn *connec
 	if (is_sent)
 		return TIDE_OK;
 	bool is_there = PQstatus(connection) == CONNECTION_OK;
-	return tide_fail(err, is_there ? TIDE_OUT_OF_MEMORY : TIDE_CONNECTION_LOST, "'%s': %s", script->path,
+	return tide_fail(err, is_there ? TIDE_OUT_OF_MEMORY : TIDE_CONNECTION_LOST, "'%s': %s",
+			 script->path,
 			 is_there ? "libpq took no statement" : "the connection is lost");
 }
 
-static tide_status postgres_begin(struct sql_script *script, void *connection, struct tide_error *err)
+static tide_status postgres_begin(struct sql_script *script, void *connection,
+				  struct tide_error *err)
 {
 	struct postgres_attachment *attachment = script->attached;
 
@@ -440,7 +479,8 @@ static tide_status postgres_begin(struct sql_script *script, void *connection, s
 	return postgres_sent(script, connection, PQenterPipelineMode(connection), err);
 }
 
-static void postgres_note_sent(struct postgres_attachment *attachment, const struct sql_statement *statement)
+static void postgres_note_sent(struct postgres_attachment *attachment,
+			       const struct sql_statement *statement)
 {
 	struct sql_lines *lines = &attachment->lines;
 
@@ -451,22 +491,26 @@ static void postgres_note_sent(struct postgres_attachment *attachment, const str
 		lines->last = statement->line;
 }
 
-static tide_status postgres_execute(struct sql_script *script, const struct sql_statement *statement, void *connection,
-				    const struct tide_event *event, bool *ret_is_own, struct tide_error *err)
+static tide_status postgres_execute(struct sql_script *script,
+				    const struct sql_statement *statement, void *connection,
+				    const struct tide_event *event, bool *ret_is_own,
+				    struct tide_error *err)
 {
 	struct postgres_attachment *attachment = script->attached;
 	const struct postgres_prepared *prepared = statement->prepared;
 	int count = (int)statement->parameters;
 	ALLOC_AUTO const char **values = alloc_zero(statement->parameters + 1, sizeof *values);
-	ALLOC_AUTO char(*scratch)[SQL_SCRATCH_SIZE] = alloc_zero(statement->parameters + 1, sizeof *scratch);
+	ALLOC_AUTO char(*scratch)[SQL_SCRATCH_SIZE] =
+		alloc_zero(statement->parameters + 1, sizeof *scratch);
 
 	*ret_is_own = false; /* that is seen before the commit */
 	if (!values || !scratch)
 		return alloc_fail(err);
 	postgres_bind(script, statement, event, &(struct postgres_values){ values, scratch });
-	int is_sent = prepared->text ? PQsendQueryParams(connection, prepared->text, count, prepared->types, values,
-							 NULL, NULL, 0)
-				     : PQsendQueryPrepared(connection, prepared->name, count, values, NULL, NULL, 0);
+	int is_sent = prepared->text ? PQsendQueryParams(connection, prepared->text, count,
+							 prepared->types, values, NULL, NULL, 0)
+				     : PQsendQueryPrepared(connection, prepared->name, count,
+							   values, NULL, NULL, 0);
 	if (is_sent)
 		postgres_note_sent(attachment, statement);
 	return postgres_sent(script, connection, is_sent, err);
@@ -483,7 +527,8 @@ static PGresult *postgres_take(PGconn *connection)
 }
 
 /* Behind an error the rest was not run. */
-static tide_status postgres_take_statements(struct sql_script *script, PGconn *connection, struct tide_error *err)
+static tide_status postgres_take_statements(struct sql_script *script, PGconn *connection,
+					    struct tide_error *err)
 {
 	const struct postgres_attachment *attachment = script->attached;
 	tide_status status = TIDE_OK;
@@ -493,8 +538,8 @@ static tide_status postgres_take_statements(struct sql_script *script, PGconn *c
 		if (status == TIDE_OK)
 			postgres_keep_words(script, result);
 		if (status == TIDE_OK)
-			status = postgres_end(script, attachment->sent[i], connection, result, TIDE_HANDLER_PERMANENT,
-					      err);
+			status = postgres_end(script, attachment->sent[i], connection, result,
+					      TIDE_HANDLER_PERMANENT, err);
 		else
 			PQclear(result);
 	}
@@ -514,7 +559,8 @@ static void postgres_leave_pipeline(PGconn *connection)
 	PQexitPipelineMode(connection);
 }
 
-static tide_status postgres_finish(struct sql_script *script, void *connection, struct tide_error *err)
+static tide_status postgres_finish(struct sql_script *script, void *connection,
+				   struct tide_error *err)
 {
 	tide_status status = postgres_sent(script, connection, PQpipelineSync(connection), err);
 
@@ -525,26 +571,30 @@ static tide_status postgres_finish(struct sql_script *script, void *connection, 
 	return status;
 }
 
-/* ---- Before the commit -------------------------------------------------------------------------------------- */
+/* ---- Before the commit ----------------------------------------------------------------------- */
 
-static tide_status postgres_send_look(const struct sql_script *script, PGconn *connection, struct tide_error *err)
+static tide_status postgres_send_look(const struct sql_script *script, PGconn *connection,
+				      struct tide_error *err)
 {
 	const struct postgres_attachment *attachment = script->attached;
 	const struct postgres_guard *guard = &attachment->guard;
 	const char *const values[] = { guard->oids, guard->schema_oid, guard->schema };
 
 	int is_sent = PQenterPipelineMode(connection) &&
-		      PQsendQueryParams(connection, "SET CONSTRAINTS ALL IMMEDIATE", 0, NULL, NULL, NULL, NULL, 0);
+		      PQsendQueryParams(connection, "SET CONSTRAINTS ALL IMMEDIATE", 0, NULL, NULL,
+					NULL, NULL, 0);
 	if (is_sent)
-		is_sent = attachment->is_pooled
-				  ? PQsendQueryParams(connection, postgres_guard_look, 3, NULL, values, NULL, NULL, 0)
-				  : PQsendQueryPrepared(connection, attachment->look, 3, values, NULL, NULL, 0);
+		is_sent = attachment->is_pooled ? PQsendQueryParams(connection, postgres_guard_look,
+								    3, NULL, values, NULL, NULL, 0)
+						: PQsendQueryPrepared(connection, attachment->look,
+								      3, values, NULL, NULL, 0);
 	return postgres_sent(script, connection, is_sent && PQpipelineSync(connection), err);
 }
 
-/* What a deferred constraint refuses is an event's failure, as it would be in the commit: its words may quote the event. */
-static tide_status postgres_end_deferred(const struct sql_script *script, PGconn *connection, PGresult *result,
-					 struct tide_error *err)
+/* What a deferred constraint refuses is an event's failure, as it would be in the commit: its words
+ * may quote the event. */
+static tide_status postgres_end_deferred(const struct sql_script *script, PGconn *connection,
+					 PGresult *result, struct tide_error *err)
 {
 	tide_status status = postgres_status(connection, result);
 	char names[400];
@@ -560,8 +610,8 @@ static tide_status postgres_end_deferred(const struct sql_script *script, PGconn
 	return status;
 }
 
-static tide_status postgres_fail_look(const struct sql_script *script, PGconn *connection, const PGresult *result,
-				      struct tide_error *err)
+static tide_status postgres_fail_look(const struct sql_script *script, PGconn *connection,
+				      const PGresult *result, struct tide_error *err)
 {
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	tide_status status = postgres_status(connection, result);
@@ -571,12 +621,14 @@ static tide_status postgres_fail_look(const struct sql_script *script, PGconn *c
 			 message ? message : "the connection is lost");
 }
 
-static tide_status postgres_take_look(const struct sql_script *script, PGconn *connection, struct tide_error *err)
+static tide_status postgres_take_look(const struct sql_script *script, PGconn *connection,
+				      struct tide_error *err)
 {
 	const struct postgres_attachment *attachment = script->attached;
 	struct sql_own own = { .name = "" };
 
-	tide_status status = postgres_end_deferred(script, connection, postgres_take(connection), err);
+	tide_status status =
+		postgres_end_deferred(script, connection, postgres_take(connection), err);
 	PGresult *rows = postgres_take(connection);
 	if (status == TIDE_OK && PQresultStatus(rows) == PGRES_TUPLES_OK)
 		own = postgres_guard_judge(&attachment->guard, rows);
@@ -584,10 +636,13 @@ static tide_status postgres_take_look(const struct sql_script *script, PGconn *c
 		status = postgres_fail_look(script, connection, rows, err);
 	PQclear(rows);
 	postgres_leave_pipeline(connection);
-	return own.name[0] ? sql_fail_own(script, &attachment->lines, &own, TIDE_HANDLER_PERMANENT, err) : status;
+	return own.name[0]
+		       ? sql_fail_own(script, &attachment->lines, &own, TIDE_HANDLER_PERMANENT, err)
+		       : status;
 }
 
-static tide_status postgres_before_commit(struct sql_script *script, void *connection, struct tide_error *err)
+static tide_status postgres_before_commit(struct sql_script *script, void *connection,
+					  struct tide_error *err)
 {
 	struct postgres_attachment *attachment = script->attached;
 
@@ -600,14 +655,14 @@ static tide_status postgres_before_commit(struct sql_script *script, void *conne
 	return status;
 }
 
-/* ---- Questions ---------------------------------------------------------------------------------------------- */
+/* ---- Questions ------------------------------------------------------------------------------- */
 
-static tide_status postgres_ask(const struct sql_script *script, void *connection, const struct sql_question *question,
-				struct tide_error *err)
+static tide_status postgres_ask(const struct sql_script *script, void *connection,
+				const struct sql_question *question, struct tide_error *err)
 {
 	const char *columns[SQL_COLUMNS_MAX] = { NULL };
-	PGresult *rows =
-		PQexecParams(connection, question->text, question->count, NULL, question->values, NULL, NULL, 0);
+	PGresult *rows = PQexecParams(connection, question->text, question->count, NULL,
+				      question->values, NULL, NULL, 0);
 	tide_status status = TIDE_OK;
 
 	if (!postgres_is_success(rows))
@@ -621,7 +676,8 @@ static tide_status postgres_ask(const struct sql_script *script, void *connectio
 	return status;
 }
 
-static tide_status postgres_note_place(void *self, const char *const *columns, struct tide_error *err)
+static tide_status postgres_note_place(void *self, const char *const *columns,
+				       struct tide_error *err)
 {
 	struct sql_place *place = self;
 
@@ -632,15 +688,18 @@ static tide_status postgres_note_place(void *self, const char *const *columns, s
 	return TIDE_OK;
 }
 
-static tide_status postgres_find_place(const struct sql_script *script, void *connection, struct sql_place *ret,
-				       struct tide_error *err)
+static tide_status postgres_find_place(const struct sql_script *script, void *connection,
+				       struct sql_place *ret, struct tide_error *err)
 {
 	struct sql_question question = {
 		.text = "SELECT quote_ident(n.nspname) || '.', current_schema() || '.', (SELECT "
-			"has_table_privilege(v.oid, 'SELECT') AND has_table_privilege(v.oid, 'INSERT') AND "
-			"has_table_privilege(v.oid, 'UPDATE') AND has_table_privilege(v.oid, 'DELETE') FROM pg_class v "
+			"has_table_privilege(v.oid, 'SELECT') AND has_table_privilege(v.oid, "
+			"'INSERT') AND "
+			"has_table_privilege(v.oid, 'UPDATE') AND has_table_privilege(v.oid, "
+			"'DELETE') FROM pg_class v "
 			"WHERE "
-			"v.relnamespace = n.oid AND v.relname = 'projection_versions') FROM pg_class c JOIN "
+			"v.relnamespace = n.oid AND v.relname = 'projection_versions') FROM "
+			"pg_class c JOIN "
 			"pg_namespace n "
 			"ON n.oid = c.relnamespace WHERE c.oid = to_regclass('events')",
 		.row = postgres_note_place,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SQL projections on SQLite. Statements are prepared once for each connection and reset after each event; SQLite itself
- * prepares them again when the schema changes. Whenever it does, its authorizer sees which tables they would change, also
- * through triggers and views.
+ * SQL projections on SQLite. Statements are prepared once for each connection and reset after each
+ * event; SQLite itself prepares them again when the schema changes. Whenever it does, its
+ * authorizer sees which tables they would change, also through triggers and views.
  */
 #include <sqlite3.h>
 #include <stdio.h>
@@ -11,8 +11,9 @@
 #include "project/sql.h"
 #include "sys/alloc.h"
 
-static const char *const sqlite_forbidden[] = { "BEGIN",  "COMMIT", "END",    "ROLLBACK", "SAVEPOINT", "RELEASE",
-						"PRAGMA", "ATTACH", "DETACH", "VACUUM",   NULL };
+static const char *const sqlite_forbidden[] = { "BEGIN",     "COMMIT",  "END",    "ROLLBACK",
+						"SAVEPOINT", "RELEASE", "PRAGMA", "ATTACH",
+						"DETACH",    "VACUUM",  NULL };
 
 static tide_status sqlite_status(int code)
 {
@@ -38,19 +39,20 @@ static tide_status sqlite_status(int code)
 	}
 }
 
-static tide_status sqlite_fail(const struct sql_script *script, const struct sql_statement *statement, sqlite3 *db,
-			       int code, tide_status otherwise, struct tide_error *err)
+static tide_status sqlite_fail(const struct sql_script *script,
+			       const struct sql_statement *statement, sqlite3 *db, int code,
+			       tide_status otherwise, struct tide_error *err)
 {
 	tide_status status = sqlite_status(code);
 
-	tide_fail(err, status == TIDE_HANDLER_PERMANENT ? otherwise : status, "'%s' line %zu: %s", script->path,
-		  statement->line, sqlite3_errmsg(db));
+	tide_fail(err, status == TIDE_HANDLER_PERMANENT ? otherwise : status, "'%s' line %zu: %s",
+		  script->path, statement->line, sqlite3_errmsg(db));
 	if (err)
 		err->native = code;
 	return status == TIDE_HANDLER_PERMANENT ? otherwise : status;
 }
 
-/* ---- Tidemark's own tables ---------------------------------------------------------------------------------- */
+/* ---- Tidemark's own tables ------------------------------------------------------------------- */
 
 /* The table that an action would change; NULL: none. */
 static const char *sqlite_changed_table(int action, const char *first, const char *second)
@@ -85,14 +87,15 @@ static const char *sqlite_changed_table(int action, const char *first, const cha
 	}
 }
 
-/* Where SQLite keeps the greatest position; when a table is dropped or renamed, it writes there itself. */
+/* Where SQLite keeps the greatest position; when a table is dropped or renamed, it writes there
+ * itself. */
 static bool sqlite_is_numbers(const struct sql_script *script, const char *table)
 {
 	return strcmp(table, "sqlite_sequence") == 0 && !script->is_redefined;
 }
 
-static int sqlite_authorize(void *self, int action, const char *first, const char *second, const char *database,
-			    const char *trigger)
+static int sqlite_authorize(void *self, int action, const char *first, const char *second,
+			    const char *database, const char *trigger)
 {
 	struct sql_script *script = self;
 	const char *table = sqlite_changed_table(action, first, second);
@@ -116,29 +119,32 @@ static void sqlite_watch(struct sql_script *script, bool is_watching)
 	script->refused[0] = '\0';
 }
 
-static tide_status sqlite_judge(const struct sql_script *script, const struct sql_statement *statement, sqlite3 *db,
-				int code, tide_status otherwise, struct tide_error *err)
+static tide_status sqlite_judge(const struct sql_script *script,
+				const struct sql_statement *statement, sqlite3 *db, int code,
+				tide_status otherwise, struct tide_error *err)
 {
 	if ((code & 0xff) == SQLITE_AUTH && script->refused[0]) {
 		struct sql_own own = { .kind = SQL_OWN_TABLE };
 		snprintf(own.name, sizeof own.name, "%s", script->refused);
-		return sql_fail_own(script, &(struct sql_lines){ statement->line, statement->line }, &own, otherwise,
-				    err);
+		return sql_fail_own(script, &(struct sql_lines){ statement->line, statement->line },
+				    &own, otherwise, err);
 	}
 	return sqlite_fail(script, statement, db, code, otherwise, err);
 }
 
-/* ---- Checking and running ----------------------------------------------------------------------------------- */
+/* ---- Checking and running -------------------------------------------------------------------- */
 
 static bool sqlite_is_complete(const char *text)
 {
 	return sqlite3_complete(text) != 0;
 }
 
-/* Tables are not there, so only what the parser itself refuses is an error now; names are checked when attached. */
+/* Tables are not there, so only what the parser itself refuses is an error now; names are checked
+ * when attached. */
 static bool sqlite_is_syntax(const char *message)
 {
-	return strncmp(message, "near \"", 6) == 0 || strncmp(message, "unrecognized token", 18) == 0 ||
+	return strncmp(message, "near \"", 6) == 0 ||
+	       strncmp(message, "unrecognized token", 18) == 0 ||
 	       strncmp(message, "incomplete input", 16) == 0;
 }
 
@@ -146,11 +152,13 @@ static bool sqlite_is_syntax(const char *message)
 static sqlite3 *sqlite_scratch(struct sql_script *script)
 {
 	sqlite3 *db;
-	int code = sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+	int code =
+		sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
 
 	for (size_t i = 0; i < SQL_OWN_TABLES && code == SQLITE_OK; i++) {
 		char sql[100];
-		snprintf(sql, sizeof sql, "CREATE TABLE %s (id INTEGER PRIMARY KEY AUTOINCREMENT)", sql_own_tables[i]);
+		snprintf(sql, sizeof sql, "CREATE TABLE %s (id INTEGER PRIMARY KEY AUTOINCREMENT)",
+			 sql_own_tables[i]);
 		code = sqlite3_exec(db, sql, NULL, NULL, NULL);
 	}
 	if (code == SQLITE_OK)
@@ -172,7 +180,8 @@ static tide_status sqlite_check(struct sql_script *script, struct tide_error *er
 		const struct sql_statement *statement = &script->statements[i];
 		sqlite3_stmt *prepared = NULL;
 		sqlite_watch(script, true);
-		int code = sqlite3_prepare_v2(db, statement->text, (int)statement->size, &prepared, NULL);
+		int code = sqlite3_prepare_v2(db, statement->text, (int)statement->size, &prepared,
+					      NULL);
 		if (code == SQLITE_NOMEM || code == SQLITE_AUTH ||
 		    (code != SQLITE_OK && sqlite_is_syntax(sqlite3_errmsg(db))))
 			status = sqlite_judge(script, statement, db, code, TIDE_ARGUMENT, err);
@@ -183,8 +192,8 @@ static tide_status sqlite_check(struct sql_script *script, struct tide_error *er
 	return status;
 }
 
-static tide_status sqlite_run_one(struct sql_script *script, const struct sql_statement *statement, sqlite3 *db,
-				  struct tide_error *err)
+static tide_status sqlite_run_one(struct sql_script *script, const struct sql_statement *statement,
+				  sqlite3 *db, struct tide_error *err)
 {
 	sqlite3_stmt *prepared = NULL;
 	sqlite_watch(script, true);
@@ -200,13 +209,14 @@ static tide_status sqlite_run_one(struct sql_script *script, const struct sql_st
 	return status;
 }
 
-static tide_status sqlite_run_all(struct sql_script *script, enum sql_section_kind kind, sqlite3 *connection,
-				  struct tide_error *err)
+static tide_status sqlite_run_all(struct sql_script *script, enum sql_section_kind kind,
+				  sqlite3 *connection, struct tide_error *err)
 {
 	for (size_t i = 0; i < script->section_count; i++) {
 		const struct sql_section *section = &script->sections[i];
 		for (size_t j = 0; section->kind == kind && j < section->count; j++) {
-			const struct sql_statement *statement = &script->statements[section->first + j];
+			const struct sql_statement *statement =
+				&script->statements[section->first + j];
 			tide_status status = sqlite_run_one(script, statement, connection, err);
 			if (status != TIDE_OK)
 				return status;
@@ -215,8 +225,8 @@ static tide_status sqlite_run_all(struct sql_script *script, enum sql_section_ki
 	return TIDE_OK;
 }
 
-static tide_status sqlite_run(struct sql_script *script, enum sql_section_kind kind, void *connection,
-			      struct tide_error *err)
+static tide_status sqlite_run(struct sql_script *script, enum sql_section_kind kind,
+			      void *connection, struct tide_error *err)
 {
 	sqlite3_set_authorizer(connection, sqlite_authorize, script);
 	tide_status status = sqlite_run_all(script, kind, connection, err);
@@ -239,18 +249,19 @@ static void sqlite_prepared_free(struct sqlite_prepared *prepared)
 	tide_free(prepared);
 }
 
-static tide_status sqlite_prepare_one(struct sql_script *script, struct sql_statement *statement, sqlite3 *db,
-				      struct tide_error *err)
+static tide_status sqlite_prepare_one(struct sql_script *script, struct sql_statement *statement,
+				      sqlite3 *db, struct tide_error *err)
 {
 	sqlite3_stmt *handle = NULL;
 	sqlite_watch(script, true);
-	int code =
-		sqlite3_prepare_v3(db, statement->text, (int)statement->size, SQLITE_PREPARE_PERSISTENT, &handle, NULL);
+	int code = sqlite3_prepare_v3(db, statement->text, (int)statement->size,
+				      SQLITE_PREPARE_PERSISTENT, &handle, NULL);
 
 	if (code != SQLITE_OK)
 		return sqlite_judge(script, statement, db, code, TIDE_ARGUMENT, err);
 	int count = sqlite3_bind_parameter_count(handle);
-	struct sqlite_prepared *prepared = alloc_zero(1, sizeof *prepared + (size_t)count * sizeof prepared->fields[0]);
+	struct sqlite_prepared *prepared =
+		alloc_zero(1, sizeof *prepared + (size_t)count * sizeof prepared->fields[0]);
 	if (!prepared) {
 		sqlite3_finalize(handle);
 		return alloc_fail(err);
@@ -275,7 +286,8 @@ static void sqlite_detach(struct sql_script *script, void *connection)
 }
 
 /* The transaction is one that writes, so that init runs in one process at a time. */
-static tide_status sqlite_prepare(struct sql_script *script, void *connection, struct tide_error *err)
+static tide_status sqlite_prepare(struct sql_script *script, void *connection,
+				  struct tide_error *err)
 {
 	tide_status status = sqlite_run(script, SQL_INIT, connection, err);
 
@@ -284,8 +296,10 @@ static tide_status sqlite_prepare(struct sql_script *script, void *connection, s
 
 	for (size_t i = 0; i < script->section_count && status == TIDE_OK; i++) {
 		const struct sql_section *section = &script->sections[i];
-		for (size_t j = 0; section->kind == SQL_ON && j < section->count && status == TIDE_OK; j++)
-			status = sqlite_prepare_one(script, &script->statements[section->first + j], connection, err);
+		for (size_t j = 0;
+		     section->kind == SQL_ON && j < section->count && status == TIDE_OK; j++)
+			status = sqlite_prepare_one(script, &script->statements[section->first + j],
+						    connection, err);
 	}
 	sqlite_watch(script, false);
 	return status;
@@ -297,29 +311,35 @@ static int sqlite_bind(sqlite3_stmt *statement, int at, const struct sql_value *
 		return sqlite3_bind_null(statement, at);
 	if (value->is_integer)
 		return sqlite3_bind_int64(statement, at, value->integer);
-	return sqlite3_bind_text64(statement, at, value->text.data, value->text.size, SQLITE_STATIC, SQLITE_UTF8);
+	return sqlite3_bind_text64(statement, at, value->text.data, value->text.size, SQLITE_STATIC,
+				   SQLITE_UTF8);
 }
 
-/* Constraints are told by names alone; a trigger, or a function, may have said anything of the event. */
-static tide_status sqlite_judge_event(struct sql_script *script, const struct sql_statement *statement, sqlite3 *db,
-				      int code, struct tide_error *err)
+/* Constraints are told by names alone; a trigger, or a function, may have said anything of the
+ * event. */
+static tide_status sqlite_judge_event(struct sql_script *script,
+				      const struct sql_statement *statement, sqlite3 *db, int code,
+				      struct tide_error *err)
 {
 	int extended = sqlite3_extended_errcode(db);
 	char *words = alloc_format("%s", sqlite3_errmsg(db));
 	tide_status status = sqlite_judge(script, statement, db, code, TIDE_HANDLER_PERMANENT, err);
-	bool is_named = (code & 0xff) == SQLITE_CONSTRAINT && extended != SQLITE_CONSTRAINT_TRIGGER &&
+	bool is_named = (code & 0xff) == SQLITE_CONSTRAINT &&
+			extended != SQLITE_CONSTRAINT_TRIGGER &&
 			extended != SQLITE_CONSTRAINT_FUNCTION;
 	if (status != TIDE_HANDLER_PERMANENT || is_named || script->refused[0]) {
 		tide_free(words);
 		return status;
 	}
+
 	script->words = words;
-	return tide_fail(err, status, "'%s' line %zu: SQLite refused it: %s (%d)", script->path, statement->line,
-			 sqlite3_errstr(extended), extended);
+	return tide_fail(err, status, "'%s' line %zu: SQLite refused it: %s (%d)", script->path,
+			 statement->line, sqlite3_errstr(extended), extended);
 }
 
-static tide_status sqlite_execute(struct sql_script *script, const struct sql_statement *statement, void *connection,
-				  const struct tide_event *event, bool *ret_is_own, struct tide_error *err)
+static tide_status sqlite_execute(struct sql_script *script, const struct sql_statement *statement,
+				  void *connection, const struct tide_event *event,
+				  bool *ret_is_own, struct tide_error *err)
 {
 	const struct sqlite_prepared *prepared = statement->prepared;
 	char scratch[SQL_FIELD_COUNT][SQL_SCRATCH_SIZE];
@@ -344,21 +364,22 @@ static tide_status sqlite_execute(struct sql_script *script, const struct sql_st
 	return status;
 }
 
-/* ---- Questions ---------------------------------------------------------------------------------------------- */
+/* ---- Questions ------------------------------------------------------------------------------- */
 
-static tide_status sqlite_ask_fail(const struct sql_script *script, sqlite3 *db, int code, struct tide_error *err)
+static tide_status sqlite_ask_fail(const struct sql_script *script, sqlite3 *db, int code,
+				   struct tide_error *err)
 {
 	tide_status status = sqlite_status(code);
 
-	tide_fail(err, status == TIDE_HANDLER_PERMANENT ? TIDE_IO : status, "'%s': %s", script->path,
-		  sqlite3_errmsg(db));
+	tide_fail(err, status == TIDE_HANDLER_PERMANENT ? TIDE_IO : status, "'%s': %s",
+		  script->path, sqlite3_errmsg(db));
 	if (err)
 		err->native = code;
 	return status == TIDE_HANDLER_PERMANENT ? TIDE_IO : status;
 }
 
-static tide_status sqlite_ask(const struct sql_script *script, void *connection, const struct sql_question *question,
-			      struct tide_error *err)
+static tide_status sqlite_ask(const struct sql_script *script, void *connection,
+			      const struct sql_question *question, struct tide_error *err)
 {
 	const char *columns[SQL_COLUMNS_MAX] = { NULL };
 	sqlite3_stmt *statement = NULL;
@@ -367,7 +388,8 @@ static tide_status sqlite_ask(const struct sql_script *script, void *connection,
 
 	for (int i = 0; code == SQLITE_OK && i < question->count; i++)
 		code = sqlite3_bind_text(statement, i + 1, question->values[i], -1, SQLITE_STATIC);
-	while (code == SQLITE_OK && status == TIDE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+	while (code == SQLITE_OK && status == TIDE_OK &&
+	       (code = sqlite3_step(statement)) == SQLITE_ROW) {
 		for (int i = 0; i < sqlite3_column_count(statement) && i < SQL_COLUMNS_MAX; i++)
 			columns[i] = (const char *)sqlite3_column_text(statement, i);
 		status = question->row ? question->row(question->self, columns, err) : TIDE_OK;
@@ -379,7 +401,8 @@ static tide_status sqlite_ask(const struct sql_script *script, void *connection,
 	return status;
 }
 
-static tide_status sqlite_note_versions(void *self, const char *const *columns, struct tide_error *err)
+static tide_status sqlite_note_versions(void *self, const char *const *columns,
+					struct tide_error *err)
 {
 	(void)columns;
 	(void)err;
@@ -387,11 +410,12 @@ static tide_status sqlite_note_versions(void *self, const char *const *columns, 
 	return TIDE_OK;
 }
 
-static tide_status sqlite_find_place(const struct sql_script *script, void *connection, struct sql_place *ret,
-				     struct tide_error *err)
+static tide_status sqlite_find_place(const struct sql_script *script, void *connection,
+				     struct sql_place *ret, struct tide_error *err)
 {
 	struct sql_question question = {
-		.text = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = 'projection_versions'",
+		.text = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = "
+			"'projection_versions'",
 		.row = sqlite_note_versions,
 		.self = ret,
 	};

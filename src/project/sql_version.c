@@ -3,9 +3,10 @@
  * What made which tables: a row of projection_versions for each projection.
  *
  * Happy path: the row is there and says what the file says. Without a row it is entered.
- * Failure modes: init has changed since the tables were made; they are another projection's. A projection that has a
- * checkpoint and no row ran before there were rows, and is entered as it is. One that has a row has had a checkpoint from its
- * first start on, so that a checkpoint that is gone can be told from one that never was; a reset takes both.
+ * Failure modes: init has changed since the tables were made; they are another projection's. A
+ * projection that has a checkpoint and no row ran before there were rows, and is entered as it is.
+ * One that has a row has had a checkpoint from its first start on, so that a checkpoint that is
+ * gone can be told from one that never was; a reset takes both.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,8 +29,9 @@ struct version {
 
 	bool has_row, has_checkpoint;
 	bool has_new_init, has_new_statements;
-	struct buffer own_tables;                  /* of its row */
-	char rival[TIDE_NAME_MAX + 1], table[200]; /* another projection, and what both make; empty: none */
+	struct buffer own_tables; /* of its row */
+	/* another projection, and what both make; empty: none */
+	char rival[TIDE_NAME_MAX + 1], table[200];
 };
 
 /* A table of the script as the row names it. */
@@ -78,7 +80,8 @@ static tide_status version_note_own(void *self, const char *const *columns, stru
 	return version->own_tables.failed ? alloc_fail(err) : TIDE_OK;
 }
 
-static tide_status version_note_checkpoint(void *self, const char *const *columns, struct tide_error *err)
+static tide_status version_note_checkpoint(void *self, const char *const *columns,
+					   struct tide_error *err)
 {
 	struct version *version = self;
 
@@ -89,7 +92,8 @@ static tide_status version_note_checkpoint(void *self, const char *const *column
 }
 
 /* Tables that both rows have are shared since before there were rows. */
-static tide_status version_note_rival(void *self, const char *const *columns, struct tide_error *err)
+static tide_status version_note_rival(void *self, const char *const *columns,
+				      struct tide_error *err)
 {
 	struct version *version = self;
 
@@ -106,8 +110,9 @@ static tide_status version_note_rival(void *self, const char *const *columns, st
 	return TIDE_OK;
 }
 
-static tide_status version_ask(struct version *version, const struct sql_dialect *dialect, void *connection,
-			       const char *text, sql_row *row, struct tide_error *err)
+static tide_status version_ask(struct version *version, const struct sql_dialect *dialect,
+			       void *connection, const char *text, sql_row *row,
+			       struct tide_error *err)
 {
 	ALLOC_AUTO char *full = alloc_format(text, version->place.own);
 	struct sql_question question = {
@@ -117,11 +122,11 @@ static tide_status version_ask(struct version *version, const struct sql_dialect
 	return full ? dialect->ask(version->script, connection, &question, err) : alloc_fail(err);
 }
 
-static tide_status version_look(struct version *version, const struct sql_dialect *dialect, void *connection,
-				struct tide_error *err)
+static tide_status version_look(struct version *version, const struct sql_dialect *dialect,
+				void *connection, struct tide_error *err)
 {
-	static const char columns[] =
-		"SELECT name, tables, init_hash, statements_hash FROM %sprojection_versions WHERE name ";
+	static const char columns[] = "SELECT name, tables, init_hash, statements_hash FROM "
+				      "%sprojection_versions WHERE name ";
 	char own[sizeof columns + 10], others[sizeof columns + 10];
 
 	snprintf(own, sizeof own, "%s= $1", columns);
@@ -132,88 +137,106 @@ static tide_status version_look(struct version *version, const struct sql_dialec
 	if (status == TIDE_OK)
 		status = version_ask(version, dialect, connection, others, version_note_rival, err);
 	if (status == TIDE_OK)
-		status = version_ask(version, dialect, connection,
-				     "SELECT 1 FROM %sprojection_checkpoints WHERE projection_name = $1",
-				     version_note_checkpoint, err);
+		status = version_ask(
+			version, dialect, connection,
+			"SELECT 1 FROM %sprojection_checkpoints WHERE projection_name = $1",
+			version_note_checkpoint, err);
 	return status;
 }
 
-static tide_status version_judge(const struct version *version, enum sql_entry entry, struct tide_error *err)
+static tide_status version_judge(const struct version *version, enum sql_entry entry,
+				 struct tide_error *err)
 {
 	bool is_older = !version->has_row && version->has_checkpoint;
 	const char *path = version->script->path;
 
 	if (version->has_new_init && entry == SQL_ENTRY_START)
-		return tide_fail(
-			err, TIDE_STATE,
-			"'%s' init: changed; rebuild it (tide project %s --reset), or accept it (tide project %s "
-			"--accept-changes)",
-			path, path, path);
+		return tide_fail(err, TIDE_STATE,
+				 "'%s' init: changed; rebuild it (tide project %s --reset), or "
+				 "accept it (tide project %s "
+				 "--accept-changes)",
+				 path, path, path);
 	if (version->has_new_statements && entry == SQL_ENTRY_START)
-		log_at(TIDE_LOG_NOTICE, "projection", "statements changed, what they made of earlier events stays",
+		log_at(TIDE_LOG_NOTICE, "projection",
+		       "statements changed, what they made of earlier events stays",
 		       "name='%s' file='%s'", version->name, path);
 	if (!*version->rival)
 		return TIDE_OK;
 	if (entry != SQL_ENTRY_ACCEPT && !is_older)
-		return tide_fail(
-			err, TIDE_ALREADY_EXISTS,
-			"table '%s' of projection '%s' is made by projection '%s'; give it tables of its own, or "
-			"take them over with --accept-changes",
-			version->table, version->name, version->rival);
-	log_at(TIDE_LOG_WARNING, "projection", is_older ? "two projections make one table" : "tables taken over",
+		return tide_fail(err, TIDE_ALREADY_EXISTS,
+				 "table '%s' of projection '%s' is made by projection '%s'; give "
+				 "it tables of its own, or "
+				 "take them over with --accept-changes",
+				 version->table, version->name, version->rival);
+	log_at(TIDE_LOG_WARNING, "projection",
+	       is_older ? "two projections make one table" : "tables taken over",
 	       "name='%s' table='%s' other='%s'", version->name, version->table, version->rival);
 	return TIDE_OK;
 }
 
-/* One that is forgotten is entered anew if it is started again: whose tables were taken over, or are emptied by a reset. */
-static tide_status version_forget(const struct version *version, const char *name, const struct sql_dialect *dialect,
-				  void *connection, struct tide_error *err)
+/* One that is forgotten is entered anew if it is started again: whose tables were taken over, or
+ * are emptied by a reset. */
+static tide_status version_forget(const struct version *version, const char *name,
+				  const struct sql_dialect *dialect, void *connection,
+				  struct tide_error *err)
 {
-	ALLOC_AUTO char *text = alloc_format("DELETE FROM %sprojection_versions WHERE name = $1", version->place.own);
+	ALLOC_AUTO char *text = alloc_format("DELETE FROM %sprojection_versions WHERE name = $1",
+					     version->place.own);
 	struct sql_question question = { .text = text, .values = { name }, .count = 1 };
 
 	return text ? dialect->ask(version->script, connection, &question, err) : alloc_fail(err);
 }
 
-/* ---- A checkpoint that is gone ------------------------------------------------------------------------------- */
+/* ---- A checkpoint that is gone --------------------------------------------------------------- */
 
-static tide_status version_note_filled(void *self, const char *const *columns, struct tide_error *err)
+static tide_status version_note_filled(void *self, const char *const *columns,
+				       struct tide_error *err)
 {
 	const struct version *version = self;
 
 	(void)columns;
 	return tide_fail(err, TIDE_STATE,
-			 "the checkpoint of projection '%s' is gone, but what it made is filled: everything would be "
-			 "projected into it again; begin anew (tide project %s --reset), or do that (--accept-changes)",
+			 "the checkpoint of projection '%s' is gone, but what it made is filled: "
+			 "everything would be "
+			 "projected into it again; begin anew (tide project %s --reset), or do "
+			 "that (--accept-changes)",
 			 version->name, version->script->path);
 }
 
-static tide_status version_refuse_filled(struct version *version, const struct sql_dialect *dialect, void *connection,
-					 struct tide_error *err)
+static tide_status version_refuse_filled(struct version *version, const struct sql_dialect *dialect,
+					 void *connection, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 
 	for (size_t i = 0; i < version->script->table_count && status == TIDE_OK; i++) {
 		const char *table = version->script->tables[i], *dot = strchr(table, '.');
 		int schema = dot ? (int)(dot - table) : 0;
-		ALLOC_AUTO char *text = alloc_format("SELECT 1 FROM %s%.*s%s\"%s\" LIMIT 1", dot ? "\"" : "", schema,
-						     table, dot ? "\"." : "", dot ? dot + 1 : table);
-		struct sql_question question = { .text = text, .row = version_note_filled, .self = version };
-		status = text ? dialect->ask(version->script, connection, &question, err) : alloc_fail(err);
+		ALLOC_AUTO char *text =
+			alloc_format("SELECT 1 FROM %s%.*s%s\"%s\" LIMIT 1", dot ? "\"" : "",
+				     schema, table, dot ? "\"." : "", dot ? dot + 1 : table);
+		struct sql_question question = { .text = text,
+						 .row = version_note_filled,
+						 .self = version };
+		status = text ? dialect->ask(version->script, connection, &question, err)
+			      : alloc_fail(err);
 	}
 	return status;
 }
 
-/* A row without a position: it says that the projection has begun, in the transaction that makes its tables. */
-static tide_status version_begin_checkpoint(struct version *version, const struct sql_dialect *dialect,
-					    void *connection, struct tide_error *err)
+/* A row without a position: it says that the projection has begun, in the transaction that makes
+ * its tables. */
+static tide_status version_begin_checkpoint(struct version *version,
+					    const struct sql_dialect *dialect, void *connection,
+					    struct tide_error *err)
 {
 	return version_ask(version, dialect, connection,
-			   "INSERT INTO %sprojection_checkpoints (projection_name) VALUES ($1) ON CONFLICT DO NOTHING",
+			   "INSERT INTO %sprojection_checkpoints (projection_name) VALUES ($1) ON "
+			   "CONFLICT DO NOTHING",
 			   NULL, err);
 }
 
-static tide_status version_write_filter(const struct sql_script *script, char **ret, struct tide_error *err)
+static tide_status version_write_filter(const struct sql_script *script, char **ret,
+					struct tide_error *err)
 {
 	struct buffer filter = { 0 };
 	bool wants_all = false;
@@ -230,8 +253,8 @@ static tide_status version_write_filter(const struct sql_script *script, char **
 	return buffer_take(&filter, ret, err);
 }
 
-static tide_status version_write(const struct version *version, const struct sql_dialect *dialect, void *connection,
-				 struct tide_error *err)
+static tide_status version_write(const struct version *version, const struct sql_dialect *dialect,
+				 void *connection, struct tide_error *err)
 {
 	char now[TIDE_TIME_TEXT_SIZE];
 	char *filter;
@@ -240,16 +263,20 @@ static tide_status version_write(const struct version *version, const struct sql
 	if (status != TIDE_OK)
 		return status;
 	ALLOC_AUTO char *owned = filter;
-	ALLOC_AUTO char *text = alloc_format(
-		"INSERT INTO %sprojection_versions (name, tables, init_hash, statements_hash, filter, built_at, "
-		"tide_version) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO UPDATE SET tables = "
-		"excluded.tables, init_hash = excluded.init_hash, statements_hash = excluded.statements_hash, filter = "
-		"excluded.filter, built_at = excluded.built_at, tide_version = excluded.tide_version",
-		version->place.own);
+	ALLOC_AUTO char *text = alloc_format("INSERT INTO %sprojection_versions (name, tables, "
+					     "init_hash, statements_hash, filter, built_at, "
+					     "tide_version) VALUES ($1, $2, $3, $4, $5, $6, $7) ON "
+					     "CONFLICT (name) DO UPDATE SET tables = "
+					     "excluded.tables, init_hash = excluded.init_hash, "
+					     "statements_hash = excluded.statements_hash, filter = "
+					     "excluded.filter, built_at = excluded.built_at, "
+					     "tide_version = excluded.tide_version",
+					     version->place.own);
 	struct sql_question question = {
 		.text = text,
-		.values = { version->name, version->tables.data, version->init_hash, version->statements_hash, owned,
-			    tide_time_format(tide_time_now(), now), TIDE_VERSION_TEXT },
+		.values = { version->name, version->tables.data, version->init_hash,
+			    version->statements_hash, owned, tide_time_format(tide_time_now(), now),
+			    TIDE_VERSION_TEXT },
 		.count = 7,
 	};
 	return text ? dialect->ask(version->script, connection, &question, err) : alloc_fail(err);
@@ -261,33 +288,40 @@ struct elsewhere {
 	const char *table;
 };
 
-static tide_status version_note_elsewhere(void *self, const char *const *columns, struct tide_error *err)
+static tide_status version_note_elsewhere(void *self, const char *const *columns,
+					  struct tide_error *err)
 {
 	const struct elsewhere *elsewhere = self;
 	const struct version *version = elsewhere->version;
 
-	return tide_fail(
-		err, TIDE_STATE,
-		"table '%s%s' was not there, while projection '%s' has filled '%s.%s'; move it (ALTER TABLE ... SET "
-		"SCHEMA), or begin anew with --reset",
-		version->place.made, elsewhere->table, version->name, columns[0], elsewhere->table);
+	return tide_fail(err, TIDE_STATE,
+			 "table '%s%s' was not there, while projection '%s' has filled '%s.%s'; "
+			 "move it (ALTER TABLE ... SET "
+			 "SCHEMA), or begin anew with --reset",
+			 version->place.made, elsewhere->table, version->name, columns[0],
+			 elsewhere->table);
 }
 
 /* A table that this transaction has made, in front of one that the search path led to before. */
-static tide_status version_refuse_elsewhere(const struct version *version, const struct sql_dialect *dialect,
-					    void *connection, struct tide_error *err)
+static tide_status version_refuse_elsewhere(const struct version *version,
+					    const struct sql_dialect *dialect, void *connection,
+					    struct tide_error *err)
 {
-	ALLOC_AUTO char *text = alloc_format(
-		"SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = $1 "
-		"AND "
-		"c.relkind IN ('r', 'p', 'm') AND n.nspname = ANY(current_schemas(false)) AND n.nspname <> "
-		"current_schema() AND EXISTS (SELECT FROM pg_locks l JOIN pg_class m ON m.oid = l.relation WHERE l.pid "
-		"= "
-		"pg_backend_pid() AND l.mode = 'AccessExclusiveLock' AND m.relname = $1 AND m.relnamespace = (SELECT "
-		"oid "
-		"FROM pg_namespace WHERE nspname = current_schema())) AND EXISTS (SELECT FROM %sprojection_checkpoints "
-		"WHERE projection_name = $2)",
-		version->place.own);
+	ALLOC_AUTO char *text = alloc_format("SELECT n.nspname FROM pg_class c JOIN pg_namespace n "
+					     "ON n.oid = c.relnamespace WHERE c.relname = $1 "
+					     "AND "
+					     "c.relkind IN ('r', 'p', 'm') AND n.nspname = "
+					     "ANY(current_schemas(false)) AND n.nspname <> "
+					     "current_schema() AND EXISTS (SELECT FROM pg_locks l "
+					     "JOIN pg_class m ON m.oid = l.relation WHERE l.pid "
+					     "= "
+					     "pg_backend_pid() AND l.mode = 'AccessExclusiveLock' "
+					     "AND m.relname = $1 AND m.relnamespace = (SELECT "
+					     "oid "
+					     "FROM pg_namespace WHERE nspname = current_schema())) "
+					     "AND EXISTS (SELECT FROM %sprojection_checkpoints "
+					     "WHERE projection_name = $2)",
+					     version->place.own);
 	tide_status status = text ? TIDE_OK : alloc_fail(err);
 
 	for (size_t i = 0; i < version->script->table_count && status == TIDE_OK; i++) {
@@ -303,8 +337,8 @@ static tide_status version_refuse_elsewhere(const struct version *version, const
 	return status;
 }
 
-static tide_status version_begin(struct version *version, const struct sql_dialect *dialect, enum sql_entry entry,
-				 void *connection, struct tide_error *err)
+static tide_status version_begin(struct version *version, const struct sql_dialect *dialect,
+				 enum sql_entry entry, void *connection, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 
@@ -312,18 +346,21 @@ static tide_status version_begin(struct version *version, const struct sql_diale
 		status = version_refuse_filled(version, dialect, connection, err);
 	if (status == TIDE_OK && !version->has_checkpoint)
 		status = version_begin_checkpoint(version, dialect, connection, err);
-	if (status == TIDE_OK && (!version->has_row || version->has_new_init || version->has_new_statements))
+	if (status == TIDE_OK &&
+	    (!version->has_row || version->has_new_init || version->has_new_statements))
 		status = version_write(version, dialect, connection, err);
 	return status;
 }
 
-tide_status sql_version_enter(const struct sql_script *script, const struct sql_dialect *dialect, const char *name,
-			      enum sql_entry entry, void *connection, struct tide_error *err)
+tide_status sql_version_enter(const struct sql_script *script, const struct sql_dialect *dialect,
+			      const char *name, enum sql_entry entry, void *connection,
+			      struct tide_error *err)
 {
 	struct version version = { .script = script, .name = name };
 
 	snprintf(version.init_hash, sizeof version.init_hash, "%016" PRIx64, script->init_hash);
-	snprintf(version.statements_hash, sizeof version.statements_hash, "%016" PRIx64, script->statements_hash);
+	snprintf(version.statements_hash, sizeof version.statements_hash, "%016" PRIx64,
+		 script->statements_hash);
 	tide_status status = dialect->find_place(script, connection, &version.place, err);
 	if (status == TIDE_OK && entry == SQL_ENTRY_START && *version.place.made)
 		status = version_refuse_elsewhere(&version, dialect, connection, err);

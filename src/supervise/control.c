@@ -2,10 +2,11 @@
 /*
  * Starting, stopping, pausing and resuming one subscription from any thread.
  *
- * Happy path: what is wanted is written under the subscription's lock, the runner is nudged and obeys before the next
- * event; whoever waits, waits for what the runner announces.
- * Failure modes: the handler does not return by the deadline: the subscription is STOPPED without it, what is settled is
- * saved from here, and the runner ends when the handler returns, ignoring what it came to.
+ * Happy path: what is wanted is written under the subscription's lock, the runner is nudged and
+ * obeys before the next event; whoever waits, waits for what the runner announces.
+ * Failure modes: the handler does not return by the deadline: the subscription is STOPPED without
+ * it, what is settled is saved from here, and the runner ends when the handler returns, ignoring
+ * what it came to.
  */
 #include "supervise/manager.h"
 
@@ -20,9 +21,11 @@
 #define CONTROL_INTERRUPT_AGAIN_NS NS_PER_SECOND
 #define CONTROL_SAVE_NS NS_PER_SECOND /* that a last save may take before it is interrupted, too */
 
-/* What a run that a stop has left behind, or is about to, is still in: the stop and who is refused for it say the same. */
-static tide_status control_say_left_locked(struct tide_subscription *subscription, tide_status status,
-					   struct tide_error *err) TIDE_REQUIRES(subscription->lock)
+/* What a run that a stop has left behind, or is about to, is still in: the stop and who is refused
+ * for it say the same. */
+static tide_status control_say_left_locked(struct tide_subscription *subscription,
+					   tide_status status, struct tide_error *err)
+	TIDE_REQUIRES(subscription->lock)
 {
 	static const char *const calls[] = {
 		[RUNNER_CALLS_QUERY] = "a database call",
@@ -30,22 +33,26 @@ static tide_status control_say_left_locked(struct tide_subscription *subscriptio
 		[RUNNER_CALLS_RELEASE] = "the database call that releases the ownership",
 		[RUNNER_CALLS_BACK] = "an error callback",
 	};
-	const char *what = calls[subscription->is_frozen ? RUNNER_CALLS_SAVE : atomic_load(&subscription->call)];
+	const char *what = calls[subscription->is_frozen ? RUNNER_CALLS_SAVE
+							 : atomic_load(&subscription->call)];
 	if (atomic_load(&subscription->hand_since) != 0)
 		what = "the handler";
 	return tide_fail(err, status, "%s of '%s' has not returned", what, subscription->name);
 }
 
-tide_status control_check_left_locked(struct tide_subscription *subscription, struct tide_error *err)
+tide_status control_check_left_locked(struct tide_subscription *subscription,
+				      struct tide_error *err)
 {
-	return subscription->run.state == RUN_ABANDONED ? control_say_left_locked(subscription, TIDE_BUSY, err)
-							: TIDE_OK;
+	return subscription->run.state == RUN_ABANDONED
+		       ? control_say_left_locked(subscription, TIDE_BUSY, err)
+		       : TIDE_OK;
 }
 
-/* ---- Starting ----------------------------------------------------------------------------------------------- */
+/* ---- Starting -------------------------------------------------------------------------------- */
 
 /* What metrics count over the whole life of a subscription, and statistics by the run. */
-static void control_keep_totals_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
+static void control_keep_totals_locked(struct tide_subscription *subscription)
+	TIDE_REQUIRES(subscription->lock)
 {
 	subscription->metrics.blocked_ns += subscription->flow.total_pause_ns;
 	for (size_t i = 0; i < RETRY_OPERATIONS; i++)
@@ -71,6 +78,7 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	subscription->has_started = true;
 	subscription->started_at = clock_wall(clock);
 	subscription->started_mono = clock_mono(clock);
+
 	if (subscription->run.thread == THREAD_DIED)
 		run_move_thread(&subscription->run, THREAD_NONE);
 	subscription->start_stage = START_RESOLVING;
@@ -83,15 +91,16 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	subscription->runner.goes_by_row = false;
 }
 
-static tide_status control_begin_locked(struct tide_subscription *subscription, bool is_restart, struct tide_error *err)
-	TIDE_REQUIRES(subscription->lock)
+static tide_status control_begin_locked(struct tide_subscription *subscription, bool is_restart,
+					struct tide_error *err) TIDE_REQUIRES(subscription->lock)
 {
 	tide_status status = control_check_left_locked(subscription, err);
 	if (status != TIDE_OK)
 		return status;
 	if (is_restart && subscription->states.state != TIDE_STATE_ERROR)
-		return tide_fail(err, TIDE_STATE, "'%s' is %s, only one in error can be restarted", subscription->name,
-				 tide_state_name(subscription->states.state));
+		return tide_fail(err, TIDE_STATE, "'%s' is %s, only one in error can be restarted",
+				 subscription->name, tide_state_name(subscription->states.state));
+
 	enum tide_state from = subscription->states.state;
 	states_begin(&subscription->states);
 	if (from != TIDE_STATE_STARTING)
@@ -120,7 +129,8 @@ void control_refuse_start(struct tide_subscription *subscription, const struct t
 	mutex_lock(&subscription->lock);
 	while (subscription->run.thread == THREAD_CHANGING)
 		cond_wait(&subscription->changed, &subscription->lock);
-	bool has_begun = !run_exists(&subscription->run) && control_begin_locked(subscription, false, NULL) == TIDE_OK;
+	bool has_begun = !run_exists(&subscription->run) &&
+			 control_begin_locked(subscription, false, NULL) == TIDE_OK;
 	mutex_unlock(&subscription->lock);
 	if (!has_begun)
 		return;
@@ -128,16 +138,19 @@ void control_refuse_start(struct tide_subscription *subscription, const struct t
 	control_fail_start(subscription, why);
 }
 
-static tide_status control_start_thread(struct tide_subscription *subscription, struct tide_error *err)
+static tide_status control_start_thread(struct tide_subscription *subscription,
+					struct tide_error *err)
 {
 	thread_join(&subscription->thread); /* of the last run: it has ended */
 	struct tide_error why;
-	tide_status status = thread_start_watched(&subscription->thread, "tide-runner", runner_thread,
-						  runner_thread_died, subscription, &why);
+	tide_status status =
+		thread_start_watched(&subscription->thread, "tide-runner", runner_thread,
+				     runner_thread_died, subscription, &why);
 	if (status != TIDE_OK)
 		control_fail_start(subscription, &why);
 	if (status != TIDE_OK && err)
 		*err = why;
+
 	mutex_lock(&subscription->lock);
 	run_move_thread(&subscription->run, status == TIDE_OK ? THREAD_ALIVE : THREAD_NONE);
 	cond_broadcast(&subscription->changed);
@@ -145,11 +158,12 @@ static tide_status control_start_thread(struct tide_subscription *subscription, 
 	return status;
 }
 
-tide_status control_start(struct tide_manager *manager, struct tide_subscription *subscription, bool is_restart,
-			  struct tide_error *err)
+tide_status control_start(struct tide_manager *manager, struct tide_subscription *subscription,
+			  bool is_restart, struct tide_error *err)
 {
 	mutex_lock(&subscription->lock);
-	while (subscription->run.thread == THREAD_CHANGING) /* by another start, whose run may have failed already */
+	/* by another start, whose run may have failed already */
+	while (subscription->run.thread == THREAD_CHANGING)
 		cond_wait(&subscription->changed, &subscription->lock);
 	bool is_under_way = run_is_under_way(&subscription->run);
 	tide_status status = TIDE_OK;
@@ -159,13 +173,14 @@ tide_status control_start(struct tide_manager *manager, struct tide_subscription
 	if (has_begun && manager->is_threaded)
 		run_move_thread(&subscription->run, THREAD_CHANGING);
 	mutex_unlock(&subscription->lock);
+
 	if (has_begun)
 		subscription_tell_moves(subscription);
 	return has_begun && manager->is_threaded ? control_start_thread(subscription, err) : status;
 }
 
-static bool control_has_started_locked(const struct tide_subscription *subscription, bool until_live)
-	TIDE_REQUIRES(subscription->lock)
+static bool control_has_started_locked(const struct tide_subscription *subscription,
+				       bool until_live) TIDE_REQUIRES(subscription->lock)
 {
 	enum tide_state state = subscription->states.state;
 	if (!run_is_under_way(&subscription->run))
@@ -176,26 +191,30 @@ static bool control_has_started_locked(const struct tide_subscription *subscript
 	       state == TIDE_STATE_PAUSED;
 }
 
-tide_status control_wait_started(struct tide_subscription *subscription, bool until_live, struct mono_time deadline,
-				 struct tide_error *err)
+tide_status control_wait_started(struct tide_subscription *subscription, bool until_live,
+				 struct mono_time deadline, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	mutex_lock(&subscription->lock);
 	while (!control_has_started_locked(subscription, until_live) &&
 	       cond_wait_until(&subscription->changed, &subscription->lock, deadline)) {
 	}
-	/* What went wrong when that had been reached is not what the start came to, however soon it was. */
-	bool has_reached = subscription->start_stage >= (until_live ? START_CAUGHT_UP : START_RESOLVED);
+
+	/* What went wrong when that had been reached is not what the start came to, however soon it
+	 * was. */
+	bool has_reached =
+		subscription->start_stage >= (until_live ? START_CAUGHT_UP : START_RESOLVED);
 	if (subscription->states.state == TIDE_STATE_ERROR && !has_reached) {
 		status = subscription->error.status;
 		if (err)
 			*err = subscription->error;
 	}
+
 	mutex_unlock(&subscription->lock);
 	return status;
 }
 
-/* ---- Stopping ----------------------------------------------------------------------------------------------- */
+/* ---- Stopping -------------------------------------------------------------------------------- */
 
 void control_ask_stop(struct tide_subscription *subscription, struct mono_time deadline)
 {
@@ -215,11 +234,12 @@ bool control_is_ended(struct tide_subscription *subscription)
 }
 
 /* While this is set, a runner whose handler returns waits before it touches its progress. */
-static bool control_freeze_locked(struct tide_subscription *subscription) TIDE_REQUIRES(subscription->lock)
+static bool control_freeze_locked(struct tide_subscription *subscription)
+	TIDE_REQUIRES(subscription->lock)
 {
 	bool is_in_hand = atomic_load(&subscription->hand_since) != 0;
-	subscription->is_frozen =
-		is_in_hand && !subscription->runner.is_in_transaction && ownership_is_ours(&subscription->ownership);
+	subscription->is_frozen = is_in_hand && !subscription->runner.is_in_transaction &&
+				  ownership_is_ours(&subscription->ownership);
 	return subscription->is_frozen;
 }
 
@@ -251,7 +271,8 @@ static void control_run_save(void *self)
 	manager_unpin_one(save->manager);
 }
 
-void control_save_aside(struct tide_manager *manager, struct tide_subscription *subscription, struct mono_time limit)
+void control_save_aside(struct tide_manager *manager, struct tide_subscription *subscription,
+			struct mono_time limit)
 {
 	if (atomic_load(&subscription->hand_since) == 0)
 		return;
@@ -262,11 +283,12 @@ void control_save_aside(struct tide_manager *manager, struct tide_subscription *
 		*save = (struct control_save){ manager, subscription };
 		status = errand_run(control_run_save, save, limit, NULL, NULL);
 	}
+
 	if (status == TIDE_OUT_OF_MEMORY) /* rather without a limit than not at all */
 		control_run_save(&(struct control_save){ manager, subscription });
 	else if (status != TIDE_OK)
-		log_at(TIDE_LOG_WARNING, "checkpoint", "the settled prefix is not saved yet", "name='%s'",
-		       subscription->name);
+		log_at(TIDE_LOG_WARNING, "checkpoint", "the settled prefix is not saved yet",
+		       "name='%s'", subscription->name);
 }
 
 struct control_interrupt {
@@ -280,19 +302,22 @@ static void control_run_interrupt(void *self)
 	struct control_interrupt *interrupt = self;
 	struct tide_subscription *subscription = interrupt->subscription;
 	if (interrupt_run(subscription, interrupt->hand))
-		log_at(TIDE_LOG_NOTICE, "subscription", "what it does in its database is interrupted", "name='%s'",
+		log_at(TIDE_LOG_NOTICE, "subscription",
+		       "what it does in its database is interrupted", "name='%s'",
 		       subscription->name);
 	manager_unpin_one(interrupt->manager);
 }
 
-void control_interrupt_aside(struct tide_manager *manager, struct tide_subscription *subscription, int64_t hand)
+void control_interrupt_aside(struct tide_manager *manager, struct tide_subscription *subscription,
+			     int64_t hand)
 {
 	struct control_interrupt *interrupt = alloc_zero(1, sizeof *interrupt);
 	tide_status status = TIDE_OUT_OF_MEMORY;
 	manager_pin_again(manager);
 	if (interrupt) {
 		*interrupt = (struct control_interrupt){ manager, subscription, hand };
-		status = errand_run(control_run_interrupt, interrupt, clock_mono(&clock_system), NULL, NULL);
+		status = errand_run(control_run_interrupt, interrupt, clock_mono(&clock_system),
+				    NULL, NULL);
 	}
 	if (status == TIDE_OUT_OF_MEMORY)
 		control_run_interrupt(&(struct control_interrupt){ manager, subscription, hand });
@@ -310,29 +335,36 @@ static bool control_abandon(struct tide_subscription *subscription)
 		subscription_run_locked(subscription, RUN_ABANDONED);
 		subscription->ended_mono = clock_mono(subscription->engine->clock);
 	}
+
 	mutex_unlock(&subscription->lock);
 	if (is_abandoned)
 		subscription_tell_moves(subscription);
 	return is_abandoned;
 }
 
-tide_status control_wait_stopped(struct tide_manager *manager, struct tide_subscription *subscription,
+tide_status control_wait_stopped(struct tide_manager *manager,
+				 struct tide_subscription *subscription,
 				 struct mono_time save_until, struct tide_error *err)
 {
 	mutex_lock(&subscription->lock);
 	while (run_is_under_way(&subscription->run) &&
-	       cond_wait_until(&subscription->changed, &subscription->lock, subscription->stop_deadline)) {
+	       cond_wait_until(&subscription->changed, &subscription->lock,
+			       subscription->stop_deadline)) {
 	}
+
 	bool is_over = !run_exists(&subscription->run);
 	mutex_unlock(&subscription->lock);
 	if (is_over)
 		return TIDE_OK;
+
 	int64_t hand = atomic_load(&subscription->hand_since);
 	if (control_abandon(subscription)) {
 		control_save_aside(manager, subscription, save_until);
-		if (hand != 0) /* else it may be at its last save: the watchdog gives that its time */
+		/* else it may be at its last save: the watchdog gives that its time */
+		if (hand != 0)
 			control_interrupt_aside(manager, subscription, hand);
 	}
+
 	mutex_lock(&subscription->lock);
 	tide_status status = control_say_left_locked(subscription, TIDE_TIMEOUT, err);
 	mutex_unlock(&subscription->lock);
@@ -350,18 +382,22 @@ void control_join(struct tide_subscription *subscription)
 			(void)interrupt_run(subscription, hand);
 		mutex_lock(&subscription->lock);
 		if (run_exists(&subscription->run))
-			(void)cond_wait_until(&subscription->changed, &subscription->lock,
-					      mono_add(clock_mono(&clock_system), CONTROL_INTERRUPT_AGAIN_NS));
+			(void)cond_wait_until(
+				&subscription->changed, &subscription->lock,
+				mono_add(clock_mono(&clock_system), CONTROL_INTERRUPT_AGAIN_NS));
 	}
+
 	mutex_unlock(&subscription->lock);
 	thread_join(&subscription->thread);
 }
 
-/* ---- Pausing ------------------------------------------------------------------------------------------------ */
+/* ---- Pausing --------------------------------------------------------------------------------- */
 
-bool tide_manager_pause(struct tide_manager *manager, const char *name, enum tide_pause_reason reason)
+bool tide_manager_pause(struct tide_manager *manager, const char *name,
+			enum tide_pause_reason reason)
 {
-	if (reason != TIDE_PAUSE_MANUAL && reason != TIDE_PAUSE_MAINTENANCE) /* the other one is the library's */
+	/* the other one is the library's */
+	if (reason != TIDE_PAUSE_MANUAL && reason != TIDE_PAUSE_MAINTENANCE)
 		return false;
 	struct tide_subscription *subscription = manager_pin_one(manager, name);
 	if (!subscription)
@@ -387,8 +423,9 @@ bool tide_manager_resume(struct tide_manager *manager, const char *name)
 }
 
 /* Both of them: every subscription in the order of registration. */
-static tide_status control_each(struct tide_manager *manager, bool is_pause, enum tide_pause_reason reason,
-				struct tide_named_flag **ret, size_t *ret_count, struct tide_error *err)
+static tide_status control_each(struct tide_manager *manager, bool is_pause,
+				enum tide_pause_reason reason, struct tide_named_flag **ret,
+				size_t *ret_count, struct tide_error *err)
 {
 	if (!manager || !ret || !ret_count)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
@@ -396,28 +433,32 @@ static tide_status control_each(struct tide_manager *manager, bool is_pause, enu
 	tide_status status = manager_pin(manager, NULL, &set, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct tide_named_flag *flags = alloc_zero(set.count + 1, sizeof *flags);
 	for (size_t i = 0; flags && i < set.count; i++) {
 		memcpy(flags[i].name, set.items[i]->name, sizeof flags[i].name);
 		flags[i].took_effect = is_pause ? tide_manager_pause(manager, flags[i].name, reason)
 						: tide_manager_resume(manager, flags[i].name);
 	}
+
 	*ret_count = flags ? set.count : *ret_count;
 	manager_unpin(manager, &set);
 	if (!flags)
 		return alloc_fail(err);
+
 	*ret = flags;
 	return TIDE_OK;
 }
 
 tide_status tide_manager_pause_all(struct tide_manager *manager, enum tide_pause_reason reason,
-				   struct tide_named_flag **ret, size_t *ret_count, struct tide_error *err)
+				   struct tide_named_flag **ret, size_t *ret_count,
+				   struct tide_error *err)
 {
 	return control_each(manager, true, reason, ret, ret_count, err);
 }
 
-tide_status tide_manager_resume_all(struct tide_manager *manager, struct tide_named_flag **ret, size_t *ret_count,
-				    struct tide_error *err)
+tide_status tide_manager_resume_all(struct tide_manager *manager, struct tide_named_flag **ret,
+				    size_t *ret_count, struct tide_error *err)
 {
 	return control_each(manager, false, TIDE_PAUSE_MANUAL, ret, ret_count, err);
 }
@@ -427,11 +468,14 @@ bool tide_manager_reset_breakers(struct tide_manager *manager, const char *name)
 	struct tide_subscription *subscription = manager_pin_one(manager, name);
 	if (!subscription)
 		return false;
+
 	mutex_lock(&subscription->lock);
-	enum breaker_state handler = subscription->handler_breaker.state, infra = subscription->infra_breaker.state;
+	enum breaker_state handler = subscription->handler_breaker.state,
+			   infra = subscription->infra_breaker.state;
 	breaker_reset(&subscription->handler_breaker);
 	breaker_reset(&subscription->infra_breaker);
 	mutex_unlock(&subscription->lock);
+
 	runner_log_breaker(subscription, "handler", handler, BREAKER_CLOSED);
 	runner_log_breaker(subscription, "infra", infra, BREAKER_CLOSED);
 	subscription_nudge(subscription);

@@ -11,10 +11,11 @@ typedef bool errand_impatience(const void *asker);
 /**
  * Run what may hang on a thread of its own, and wait for it until `limit`.
  *
- * `self` is heap memory that is released when `run` has returned, however long that takes. TIDE_TIMEOUT: it was left behind
- * and goes on by itself. TIDE_OUT_OF_MEMORY: there was no thread or no memory, it was not run, and `self` is released.
+ * `self` is heap memory that is released when `run` has returned, however long that takes.
+ * TIDE_TIMEOUT: it was left behind and goes on by itself. TIDE_OUT_OF_MEMORY: there was no thread
+ * or no memory, it was not run, and `self` is released.
  */
-tide_status errand_run(void (*run)(void *self), void *self, struct mono_time limit, errand_impatience *is_impatient,
-		       const void *asker);
+tide_status errand_run(void (*run)(void *self), void *self, struct mono_time limit,
+		       errand_impatience *is_impatient, const void *asker);
 
 #endif

@@ -2,19 +2,25 @@
 /* What a manager's user may ask and say about failures: callbacks, rules, totals. */
 #include "supervise/manager.h"
 
-tide_status tide_manager_on_error(struct tide_manager *manager, enum tide_error_interest interest, int which,
-				  tide_error_callback *callback, void *self, int64_t *ret, struct tide_error *err)
+tide_status tide_manager_on_error(struct tide_manager *manager, enum tide_error_interest interest,
+				  int which, tide_error_callback *callback, void *self,
+				  int64_t *ret, struct tide_error *err)
 {
 	if (!manager || !callback || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
 				 !manager    ? "manager"
 				 : !callback ? "callback"
 					     : "ret");
-	int most = interest == TIDE_ERRORS_OF_CATEGORY ? TIDE_CATEGORY_UNKNOWN : TIDE_SEVERITY_CRITICAL;
+
+	int most = interest == TIDE_ERRORS_OF_CATEGORY ? TIDE_CATEGORY_UNKNOWN
+						       : TIDE_SEVERITY_CRITICAL;
 	if ((unsigned)interest > TIDE_ERRORS_OF_SEVERITY ||
 	    (interest != TIDE_ERRORS_ALL && (which < 0 || which > most)))
-		return tide_fail(err, TIDE_ARGUMENT, "interest %d of kind %d is none", which, (int)interest);
-	struct error_listener listener = { .interest = interest, .which = which, .callback = callback, .self = self };
+		return tide_fail(err, TIDE_ARGUMENT, "interest %d of kind %d is none", which,
+				 (int)interest);
+	struct error_listener listener = {
+		.interest = interest, .which = which, .callback = callback, .self = self
+	};
 	return errors_listen(&manager->engine.errors, &listener, ret, err);
 }
 
@@ -23,17 +29,25 @@ bool tide_manager_off_error(struct tide_manager *manager, int64_t id)
 	return manager && errors_unlisten(&manager->engine.errors, id);
 }
 
-tide_status tide_manager_classify(struct tide_manager *manager, const char *pattern, tide_status status,
-				  const struct tide_classification *classification, struct tide_error *err)
+tide_status tide_manager_classify(struct tide_manager *manager, const char *pattern,
+				  tide_status status,
+				  const struct tide_classification *classification,
+				  struct tide_error *err)
 {
 	if (!manager || !classification)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "classification" : "manager");
-	if (pattern ? pattern[0] == '\0' : (unsigned)status >= TIDE_STATUS_COUNT || status == TIDE_OK)
-		return tide_fail(err, TIDE_ARGUMENT, pattern ? "pattern is empty" : "status %d is no error",
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
+				 manager ? "classification" : "manager");
+
+	if (pattern ? pattern[0] == '\0'
+		    : (unsigned)status >= TIDE_STATUS_COUNT || status == TIDE_OK)
+		return tide_fail(err, TIDE_ARGUMENT,
+				 pattern ? "pattern is empty" : "status %d is no error",
 				 (int)status);
+
 	if ((unsigned)classification->category > TIDE_CATEGORY_UNKNOWN ||
 	    (unsigned)classification->severity > TIDE_SEVERITY_CRITICAL)
-		return tide_fail(err, TIDE_ARGUMENT, "category %d, severity %d: one of them is none",
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "category %d, severity %d: one of them is none",
 				 (int)classification->category, (int)classification->severity);
 	return errors_add_rule(&manager->engine.errors, pattern, status, classification, err);
 }
@@ -46,21 +60,24 @@ static void errors_sum(struct tide_error_stats *sum, const struct tide_error_sta
 	sum->retried_errors += one->retried_errors;
 	sum->dlq_count += one->dlq_count;
 	sum->error_rate_per_minute += one->error_rate_per_minute;
+
 	for (int i = 0; i < TIDE_STATUS_COUNT; i++)
 		sum->by_type[i] += one->by_type[i];
 	for (int i = 0; i <= TIDE_CATEGORY_UNKNOWN; i++)
 		sum->by_category[i] += one->by_category[i];
+
 	if (!one->has_errors)
 		return;
 	if (!sum->has_errors || one->first_error_at.unix_us < sum->first_error_at.unix_us)
 		sum->first_error_at = one->first_error_at;
+
 	if (!sum->has_errors || one->last_error_at.unix_us > sum->last_error_at.unix_us)
 		sum->last_error_at = one->last_error_at;
 	sum->has_errors = true;
 }
 
-tide_status tide_manager_error_stats(struct tide_manager *manager, const char *name, struct tide_error_stats *ret,
-				     struct tide_error *err)
+tide_status tide_manager_error_stats(struct tide_manager *manager, const char *name,
+				     struct tide_error_stats *ret, struct tide_error *err)
 {
 	if (!manager || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
@@ -69,6 +86,7 @@ tide_status tide_manager_error_stats(struct tide_manager *manager, const char *n
 	tide_status status = manager_pin(manager, name ? names : NULL, &set, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct tide_error_stats sum = { 0 };
 	for (size_t i = 0; i < set.count && status == TIDE_OK; i++) {
 		struct tide_subscription *subscription = set.items[i];
@@ -77,11 +95,12 @@ tide_status tide_manager_error_stats(struct tide_manager *manager, const char *n
 			break;
 		}
 		mutex_lock(&subscription->lock);
-		struct tide_error_stats one =
-			error_log_stats(&subscription->errors, clock_mono(subscription->engine->clock));
+		struct tide_error_stats one = error_log_stats(
+			&subscription->errors, clock_mono(subscription->engine->clock));
 		mutex_unlock(&subscription->lock);
 		errors_sum(&sum, &one);
 	}
+
 	manager_unpin(manager, &set);
 	if (status == TIDE_OK)
 		*ret = sum;

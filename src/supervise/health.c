@@ -2,11 +2,11 @@
 /*
  * Finding out how a manager is, whatever hangs.
  *
- * Happy path: the probe's thread asks the databases; the registry and each subscription are looked at under their
- * locks; health_judge.c judges. Failure modes: a database hangs: after a second its last answer is used and marked
- * stale. A lock is not to be had: the subscription, or with the registry's the whole manager, is reported as not
- * responsive, with what is known without it; liveness says that the process had better be restarted. Every answer is there
- * within 1.5 seconds.
+ * Happy path: the probe's thread asks the databases; the registry and each subscription are looked
+ * at under their locks; health_judge.c judges. Failure modes: a database hangs: after a second its
+ * last answer is used and marked stale. A lock is not to be had: the subscription, or with the
+ * registry's the whole manager, is reported as not responsive, with what is known without it;
+ * liveness says that the process had better be restarted. Every answer is there within 1.5 seconds.
  */
 #include "supervise/health.h"
 
@@ -30,25 +30,30 @@ static struct mono_time health_deadline(int64_t ns)
 
 static struct probe_answer health_ask(struct tide_manager *manager)
 {
-	int64_t limit = manager->engine.probe_ns < HEALTH_DATABASE_NS ? manager->engine.probe_ns : HEALTH_DATABASE_NS;
+	int64_t limit = manager->engine.probe_ns < HEALTH_DATABASE_NS ? manager->engine.probe_ns
+								      : HEALTH_DATABASE_NS;
 	return probe_ask(&manager->engine.probe, limit);
 }
 
-static tide_status health_check(const struct tide_manager *manager, const void *ret, struct tide_error *err)
+static tide_status health_check(const struct tide_manager *manager, const void *ret,
+				struct tide_error *err)
 {
 	if (!manager || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
 	return TIDE_OK;
 }
 
-/* ---- One subscription --------------------------------------------------------------------------------------- */
+/* ---- One subscription ------------------------------------------------------------------------ */
 
-static void health_look_locked(struct tide_subscription *subscription, const struct probe_answer *answer,
-			       struct tide_subscription_health *ret) TIDE_REQUIRES(subscription->lock)
+static void health_look_locked(struct tide_subscription *subscription,
+			       const struct probe_answer *answer,
+			       struct tide_subscription_health *ret)
+	TIDE_REQUIRES(subscription->lock)
 {
 	struct tide_subscription_status status;
 	subscription_snapshot_locked(subscription, answer, &status);
 	struct mono_time now = clock_mono(subscription->engine->clock);
+
 	ret->state = status.state;
 	ret->standby = status.standby;
 	ret->events_processed = status.events_processed;
@@ -62,7 +67,8 @@ static void health_look_locked(struct tide_subscription *subscription, const str
 	memcpy(ret->waiting_for, status.waiting_for, sizeof ret->waiting_for);
 	ret->backpressure = status.backpressure;
 	if (status.backpressure && status.state == TIDE_STATE_LIVE)
-		ret->backpressure_seconds = seconds_of_ns(mono_since(now, subscription->backpressured_since));
+		ret->backpressure_seconds =
+			seconds_of_ns(mono_since(now, subscription->backpressured_since));
 	ret->in_flight = status.in_flight;
 	ret->in_flight_peak = status.in_flight_peak;
 	ret->pause_count = subscription->flow.pause_count;
@@ -76,7 +82,8 @@ static struct availability stores_worst(const struct availability stores[DATABAS
 	return availability_worse(&stores[DATABASE_FEED], &stores[DATABASE_CHECKPOINTS]);
 }
 
-/* The engine's clock, which the runner looks at, and the probe's are the same but in simulations. */
+/* The engine's clock, which the runner looks at, and the probe's are the same but in
+ * simulations. */
 static double stores_seconds(struct tide_manager *manager, const struct availability *worst)
 {
 	return worst->state == TIDE_UNAVAILABLE
@@ -84,7 +91,8 @@ static double stores_seconds(struct tide_manager *manager, const struct availabi
 		       : 0;
 }
 
-static void health_look_at_stores(struct tide_manager *manager, const struct availability stores[DATABASES],
+static void health_look_at_stores(struct tide_manager *manager,
+				  const struct availability stores[DATABASES],
 				  struct tide_subscription_health *ret)
 {
 	struct availability worst = stores_worst(stores);
@@ -96,7 +104,8 @@ static void health_look_at_stores(struct tide_manager *manager, const struct ava
 }
 
 /* Without a lock: the handler may be the one who does not let go of something. */
-static void health_look_at_hand(struct tide_subscription *subscription, struct tide_subscription_health *ret)
+static void health_look_at_hand(struct tide_subscription *subscription,
+				struct tide_subscription_health *ret)
 {
 	int64_t since = atomic_load(&subscription->hand_since);
 	if (since == 0)
@@ -108,7 +117,8 @@ static void health_look_at_hand(struct tide_subscription *subscription, struct t
 }
 
 /* What is known of a subscription without its lock. */
-static void health_begin(struct tide_manager *manager, const char *name, struct tide_subscription_health *ret)
+static void health_begin(struct tide_manager *manager, const char *name,
+			 struct tide_subscription_health *ret)
 {
 	memset(ret, 0, sizeof *ret);
 	snprintf(ret->name, sizeof ret->name, "%s", name);
@@ -141,7 +151,8 @@ static void health_conclude(struct tide_manager *manager, double processing_time
 }
 
 tide_status tide_subscription_health(struct tide_manager *manager, const char *name,
-				     struct tide_subscription_health *ret, struct tide_error *err) TIDE_UNCHECKED
+				     struct tide_subscription_health *ret,
+				     struct tide_error *err) TIDE_UNCHECKED
 {
 	if (!name)
 		return tide_fail(err, TIDE_ARGUMENT, "name is NULL");
@@ -169,14 +180,15 @@ tide_status tide_subscription_health(struct tide_manager *manager, const char *n
 	return TIDE_OK;
 }
 
-/* ---- All of them -------------------------------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 static void health_sum(struct tide_health *health)
 {
 	health->status = health->subscription_count ? TIDE_HEALTHY : TIDE_HEALTH_UNKNOWN;
 	for (size_t i = 0; i < health->subscription_count; i++) {
 		const struct tide_subscription_health *one = &health->subscriptions[i];
-		enum tide_health_status status = one->status == TIDE_HEALTH_UNKNOWN ? TIDE_DEGRADED : one->status;
+		enum tide_health_status status =
+			one->status == TIDE_HEALTH_UNKNOWN ? TIDE_DEGRADED : one->status;
 		health->healthy_count += status == TIDE_HEALTHY;
 		health->degraded_count += status == TIDE_DEGRADED;
 		health->unhealthy_count += status > TIDE_DEGRADED;
@@ -191,13 +203,17 @@ static void health_sum(struct tide_health *health)
 static double health_uptime_locked(const struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
 {
 	bool is_running = atomic_load(&manager->is_running);
-	return is_running ? seconds_of_ns(mono_since(clock_mono(manager->engine.clock), manager->started_at)) : 0;
+	return is_running ? seconds_of_ns(mono_since(clock_mono(manager->engine.clock),
+						     manager->started_at))
+			  : 0;
 }
 
 /* `timeouts` has a slot for every subscription. */
-static tide_status health_collect_locked(struct tide_manager *manager, const struct probe_answer *answer,
-					 struct mono_time deadline, struct tide_health *ret, double **ret_timeouts,
-					 struct tide_error *err) TIDE_REQUIRES(manager->lock)
+static tide_status health_collect_locked(struct tide_manager *manager,
+					 const struct probe_answer *answer,
+					 struct mono_time deadline, struct tide_health *ret,
+					 double **ret_timeouts, struct tide_error *err)
+	TIDE_REQUIRES(manager->lock)
 {
 	size_t count = atomic_load(&manager->count);
 	ret->running = atomic_load(&manager->is_running);
@@ -206,6 +222,7 @@ static tide_status health_collect_locked(struct tide_manager *manager, const str
 	*ret_timeouts = alloc_zero(count + 1, sizeof **ret_timeouts);
 	if (!ret->subscriptions || !*ret_timeouts)
 		return alloc_fail(err);
+
 	for (struct tide_subscription *subscription = manager->subscriptions; subscription;
 	     subscription = subscription->next) {
 		size_t i = ret->subscription_count++;
@@ -231,7 +248,8 @@ tide_status tide_manager_health(struct tide_manager *manager, struct tide_health
 		return status;
 	struct probe_answer answer = health_ask(manager);
 	struct mono_time deadline = health_deadline(HEALTH_LOCK_NS);
-	struct tide_health health = { .timestamp = clock_wall(manager->engine.clock), .is_responsive = true };
+	struct tide_health health = { .timestamp = clock_wall(manager->engine.clock),
+				      .is_responsive = true };
 	double *timeouts ALLOC_AUTO = NULL;
 	if (!mutex_lock_until(&manager->lock, deadline)) {
 		*ret = health_without_lock(manager);
@@ -258,9 +276,10 @@ void tide_health_fini(struct tide_health *health)
 	*health = (struct tide_health){ 0 };
 }
 
-/* ---- Readiness ---------------------------------------------------------------------------------------------- */
+/* ---- Readiness ------------------------------------------------------------------------------- */
 
-#define READINESS_PATIENCE 5.0 /* seconds that a database may be away before the manager is not ready any more */
+/* seconds that a database may be away before the manager is not ready any more */
+#define READINESS_PATIENCE 5.0
 
 /* Whether a subscription keeps the manager from being ready: in error, or on its way. */
 static bool readiness_concerns(struct tide_subscription *subscription, bool errors,
@@ -269,21 +288,23 @@ static bool readiness_concerns(struct tide_subscription *subscription, bool erro
 	if (!mutex_lock_until(&subscription->lock, deadline))
 		return !errors; /* nobody knows: not ready */
 	enum tide_state state = subscription->states.state;
-	bool is_starting = state == TIDE_STATE_STARTING && subscription->ownership.state != OWNERSHIP_STANDBY;
+	bool is_starting =
+		state == TIDE_STATE_STARTING && subscription->ownership.state != OWNERSHIP_STANDBY;
 	mutex_unlock(&subscription->lock);
 	return errors ? state == TIDE_STATE_ERROR : is_starting;
 }
 
-static tide_status readiness_list_locked(struct tide_manager *manager, bool errors, struct mono_time deadline,
-					 struct tide_readiness *ret, struct tide_error *err)
-	TIDE_REQUIRES(manager->lock)
+static tide_status readiness_list_locked(struct tide_manager *manager, bool errors,
+					 struct mono_time deadline, struct tide_readiness *ret,
+					 struct tide_error *err) TIDE_REQUIRES(manager->lock)
 {
 	ret->lists_errors = errors;
 	for (struct tide_subscription *subscription = manager->subscriptions; subscription;
 	     subscription = subscription->next) {
 		if (!readiness_concerns(subscription, errors, deadline))
 			continue;
-		ret->names[ret->name_count] = alloc_text(subscription->name, strlen(subscription->name));
+		ret->names[ret->name_count] =
+			alloc_text(subscription->name, strlen(subscription->name));
 		if (!ret->names[ret->name_count])
 			return alloc_fail(err);
 		ret->name_count++;
@@ -291,8 +312,10 @@ static tide_status readiness_list_locked(struct tide_manager *manager, bool erro
 	return TIDE_OK;
 }
 
-/* The longest that a database of a subscription has been away; the probe alone tells of those without their lock. */
-static double readiness_unavailable_locked(struct tide_manager *manager, const struct probe_answer *answer,
+/* The longest that a database of a subscription has been away; the probe alone tells of those
+ * without their lock. */
+static double readiness_unavailable_locked(struct tide_manager *manager,
+					   const struct probe_answer *answer,
 					   struct mono_time deadline) TIDE_UNCHECKED
 {
 	struct availability worst = stores_worst(answer->stores), stores[DATABASES];
@@ -308,7 +331,8 @@ static double readiness_unavailable_locked(struct tide_manager *manager, const s
 	return stores_seconds(manager, &worst);
 }
 
-static tide_status readiness_collect_locked(struct tide_manager *manager, const struct probe_answer *answer,
+static tide_status readiness_collect_locked(struct tide_manager *manager,
+					    const struct probe_answer *answer,
 					    struct mono_time deadline, struct tide_readiness *ret,
 					    struct tide_error *err) TIDE_REQUIRES(manager->lock)
 {
@@ -324,21 +348,28 @@ static tide_status readiness_collect_locked(struct tide_manager *manager, const 
 	return status;
 }
 
-static tide_status readiness_say(struct tide_readiness *ret, bool is_responsive, struct tide_error *err)
+static tide_status readiness_say(struct tide_readiness *ret, bool is_responsive,
+				 struct tide_error *err)
 {
-	const char *what = is_responsive ? "Manager is ready" : "Internal lock not responsive (possible deadlock)";
+	const char *what = is_responsive ? "Manager is ready"
+					 : "Internal lock not responsive (possible deadlock)";
 	bool is_away = ret->unavailable_seconds > READINESS_PATIENCE;
 	char away[64];
-	snprintf(away, sizeof away, "Database unavailable for %lld s", (long long)ret->unavailable_seconds);
+
+	snprintf(away, sizeof away, "Database unavailable for %lld s",
+		 (long long)ret->unavailable_seconds);
 	if (ret->shutting_down)
 		what = "Manager is shutting down";
 	else if (!ret->running)
 		what = "Manager is not running";
 	else if (ret->name_count > 0)
-		what = ret->lists_errors ? "Subscriptions in error state: " : "Subscriptions still starting: ";
+		what = ret->lists_errors ? "Subscriptions in error state: "
+					 : "Subscriptions still starting: ";
 	else if (is_away)
 		what = away;
-	ret->ready = is_responsive && !ret->shutting_down && ret->running && ret->name_count == 0 && !is_away;
+	ret->ready = is_responsive && !ret->shutting_down && ret->running && ret->name_count == 0 &&
+		     !is_away;
+
 	struct buffer buffer = { 0 };
 	buffer_add(&buffer, what, strlen(what));
 	for (size_t i = 0; i < ret->name_count; i++)
@@ -385,7 +416,7 @@ void tide_readiness_fini(struct tide_readiness *readiness)
 	*readiness = (struct tide_readiness){ 0 };
 }
 
-/* ---- Liveness ----------------------------------------------------------------------------------------------- */
+/* ---- Liveness -------------------------------------------------------------------------------- */
 
 /* Whether every lock answers, and the first subscription whose thread has died. */
 static bool liveness_look_locked(struct tide_manager *manager, struct mono_time deadline,
@@ -417,7 +448,8 @@ tide_status tide_manager_liveness(struct tide_manager *manager, struct tide_live
 		liveness.uptime_seconds = health_uptime_locked(manager);
 		liveness.lock_responsive = liveness_look_locked(manager, deadline, &dead);
 		if (dead)
-			snprintf(liveness.reason, sizeof liveness.reason, "Worker thread died: %s", dead);
+			snprintf(liveness.reason, sizeof liveness.reason, "Worker thread died: %s",
+				 dead);
 		mutex_unlock(&manager->lock);
 	}
 	if (liveness.lock_responsive)

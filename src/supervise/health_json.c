@@ -41,7 +41,7 @@ static const char *health_error_text(const struct tide_subscription_health *heal
 	return health->last_error.status == TIDE_OK ? NULL : health->last_error.message;
 }
 
-/* ---- As an answer over HTTP ---------------------------------------------------------------------------------- */
+/* ---- As an answer over HTTP ------------------------------------------------------------------ */
 
 static int health_http_status(bool is_well)
 {
@@ -63,11 +63,12 @@ int tide_liveness_http_status(const struct tide_liveness *liveness)
 	return health_http_status(liveness && liveness->alive);
 }
 
-/* ---- Indicators --------------------------------------------------------------------------------------------- */
+/* ---- Indicators ------------------------------------------------------------------------------ */
 
 static void health_add_state(struct buffer *buffer, const struct tide_subscription_health *health)
 {
-	health_add_string(buffer, "state", health->is_responsive ? tide_state_name(health->state) : "unknown");
+	health_add_string(buffer, "state",
+			  health->is_responsive ? tide_state_name(health->state) : "unknown");
 	if (health->state == TIDE_STATE_ERROR)
 		health_add_string(buffer, "error", health_error_text(health));
 }
@@ -78,7 +79,8 @@ static void health_add_errors(struct buffer *buffer, const struct tide_subscript
 	health_add_number(buffer, "error_rate_per_minute", health->error_rate_per_minute, 1);
 }
 
-static void health_add_backpressure(struct buffer *buffer, const struct tide_subscription_health *health)
+static void health_add_backpressure(struct buffer *buffer,
+				    const struct tide_subscription_health *health)
 {
 	health_add_bool(buffer, "is_backpressured", health->backpressure);
 	health_add_integer(buffer, "events_in_flight", health->in_flight);
@@ -162,11 +164,12 @@ static void health_add_details(struct buffer *buffer, const struct tide_subscrip
 
 static bool indicator_has_thresholds(enum tide_indicator_kind kind)
 {
-	return kind == TIDE_INDICATOR_ERRORS || kind == TIDE_INDICATOR_LAG || kind == TIDE_INDICATOR_BACKPRESSURE ||
-	       kind == TIDE_INDICATOR_DLQ;
+	return kind == TIDE_INDICATOR_ERRORS || kind == TIDE_INDICATOR_LAG ||
+	       kind == TIDE_INDICATOR_BACKPRESSURE || kind == TIDE_INDICATOR_DLQ;
 }
 
-static void health_add_indicator(struct buffer *buffer, const struct tide_subscription_health *health,
+static void health_add_indicator(struct buffer *buffer,
+				 const struct tide_subscription_health *health,
 				 const struct tide_indicator *indicator)
 {
 	json_open(buffer, '{');
@@ -176,6 +179,7 @@ static void health_add_indicator(struct buffer *buffer, const struct tide_subscr
 	json_key(buffer, "details");
 	json_open(buffer, '{');
 	health_add_details(buffer, health, indicator);
+
 	if (indicator_has_thresholds(indicator->kind) && indicator->status == TIDE_DEGRADED)
 		health_add_number(buffer, "warning_threshold", indicator->threshold, -1);
 	if (indicator_has_thresholds(indicator->kind) && indicator->status == TIDE_CRITICAL)
@@ -184,7 +188,8 @@ static void health_add_indicator(struct buffer *buffer, const struct tide_subscr
 	json_close(buffer, '}');
 }
 
-static void health_add_indicators(struct buffer *buffer, const struct tide_subscription_health *health)
+static void health_add_indicators(struct buffer *buffer,
+				  const struct tide_subscription_health *health)
 {
 	json_key(buffer, "indicators");
 	json_open(buffer, '[');
@@ -193,12 +198,13 @@ static void health_add_indicators(struct buffer *buffer, const struct tide_subsc
 	json_close(buffer, ']');
 }
 
-/* ---- Health ------------------------------------------------------------------------------------------------- */
+/* ---- Health ---------------------------------------------------------------------------------- */
 
 static tide_status health_check_json(const void *value, char **ret, struct tide_error *err)
 {
 	if (!value || !ret)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", value ? "ret" : "what is to be written");
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
+				 value ? "ret" : "what is to be written");
 	return TIDE_OK;
 }
 
@@ -207,7 +213,8 @@ static void health_add_member(struct buffer *buffer, const struct tide_subscript
 	json_open(buffer, '{');
 	health_add_string(buffer, "name", health->name);
 	health_add_string(buffer, "status", tide_health_status_name(health->status));
-	health_add_string(buffer, "state", health->is_responsive ? tide_state_name(health->state) : "unknown");
+	health_add_string(buffer, "state",
+			  health->is_responsive ? tide_state_name(health->state) : "unknown");
 	health_add_integer(buffer, "events_processed", health->events_processed);
 	health_add_integer(buffer, "events_failed", health->events_failed);
 	health_add_lag(buffer, health);
@@ -223,11 +230,13 @@ tide_status tide_health_json(const struct tide_health *health, char **ret, struc
 	if (health_check_json(health, ret, err) != TIDE_OK)
 		return TIDE_ARGUMENT;
 	struct buffer buffer = { 0 };
+
 	json_open(&buffer, '{');
 	health_add_string(&buffer, "status", tide_health_status_name(health->status));
 	health_add_bool(&buffer, "running", health->running);
 	health_add_integer(&buffer, "subscription_count",
-			   health->healthy_count + health->degraded_count + health->unhealthy_count);
+			   health->healthy_count + health->degraded_count +
+				   health->unhealthy_count);
 	health_add_integer(&buffer, "healthy_count", health->healthy_count);
 	health_add_integer(&buffer, "degraded_count", health->degraded_count);
 	health_add_integer(&buffer, "unhealthy_count", health->unhealthy_count);
@@ -261,7 +270,7 @@ tide_status tide_subscription_health_json(const struct tide_subscription_health 
 	return buffer_take(&buffer, ret, err);
 }
 
-/* ---- Readiness and liveness --------------------------------------------------------------------------------- */
+/* ---- Readiness and liveness ------------------------------------------------------------------ */
 
 static void readiness_add_details(struct buffer *buffer, const struct tide_readiness *readiness)
 {
@@ -270,8 +279,10 @@ static void readiness_add_details(struct buffer *buffer, const struct tide_readi
 	health_add_bool(buffer, "running", readiness->running);
 	health_add_integer(buffer, "subscription_count", (int64_t)readiness->subscription_count);
 	health_add_bool(buffer, "shutting_down", readiness->shutting_down);
+
 	if (readiness->name_count > 0) {
-		json_key(buffer, readiness->lists_errors ? "error_subscriptions" : "starting_subscriptions");
+		json_key(buffer, readiness->lists_errors ? "error_subscriptions"
+							 : "starting_subscriptions");
 		json_open(buffer, '[');
 		for (size_t i = 0; i < readiness->name_count; i++)
 			json_string(buffer, readiness->names[i]);
@@ -280,7 +291,8 @@ static void readiness_add_details(struct buffer *buffer, const struct tide_readi
 	json_close(buffer, '}');
 }
 
-tide_status tide_readiness_json(const struct tide_readiness *readiness, char **ret, struct tide_error *err)
+tide_status tide_readiness_json(const struct tide_readiness *readiness, char **ret,
+				struct tide_error *err)
 {
 	if (health_check_json(readiness, ret, err) != TIDE_OK)
 		return TIDE_ARGUMENT;
@@ -294,11 +306,13 @@ tide_status tide_readiness_json(const struct tide_readiness *readiness, char **r
 	return buffer_take(&buffer, ret, err);
 }
 
-tide_status tide_liveness_json(const struct tide_liveness *liveness, char **ret, struct tide_error *err)
+tide_status tide_liveness_json(const struct tide_liveness *liveness, char **ret,
+			       struct tide_error *err)
 {
 	if (health_check_json(liveness, ret, err) != TIDE_OK)
 		return TIDE_ARGUMENT;
 	struct buffer buffer = { 0 };
+
 	json_open(&buffer, '{');
 	health_add_bool(&buffer, "alive", liveness->alive);
 	health_add_string(&buffer, "reason", liveness->reason);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rules of health: what was found out about a subscription, against thresholds. No clock, no lock, no database.
+ * The rules of health: what was found out about a subscription, against thresholds. No clock, no
+ * lock, no database.
  *
- *   healthy < unknown < degraded < unhealthy < critical: the worst indicator is the subscription's status.
+ * healthy < unknown < degraded < unhealthy < critical: the worst indicator is the subscription's
+ * status.
  */
 #include "supervise/health.h"
 
@@ -35,12 +37,13 @@ const char *tide_availability_name(enum tide_availability availability)
 
 const char *tide_health_status_name(enum tide_health_status status)
 {
-	static const char *const names[] = { "healthy", "unknown", "degraded", "unhealthy", "critical" };
+	static const char *const names[] = { "healthy", "unknown", "degraded", "unhealthy",
+					     "critical" };
 	return (unsigned)status <= TIDE_CRITICAL ? names[status] : "unknown";
 }
 
-static TIDE_PRINTF(3, 4) void health_say(struct tide_indicator *indicator, enum tide_health_status status,
-					 const char *format, ...)
+static TIDE_PRINTF(3, 4) void health_say(struct tide_indicator *indicator,
+					 enum tide_health_status status, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
@@ -49,7 +52,8 @@ static TIDE_PRINTF(3, 4) void health_say(struct tide_indicator *indicator, enum 
 	indicator->status = status;
 }
 
-static void health_judge_state(const struct tide_subscription_health *health, struct tide_indicator *ret)
+static void health_judge_state(const struct tide_subscription_health *health,
+			       struct tide_indicator *ret)
 {
 	switch (health->state) {
 	case TIDE_STATE_LIVE:
@@ -65,7 +69,8 @@ static void health_judge_state(const struct tide_subscription_health *health, st
 		health_say(ret, TIDE_DEGRADED, "Subscription is stopped");
 		break;
 	case TIDE_STATE_ERROR:
-		health_say(ret, TIDE_UNHEALTHY, "Subscription in error state: %s", health->last_error.message);
+		health_say(ret, TIDE_UNHEALTHY, "Subscription in error state: %s",
+			   health->last_error.message);
 		break;
 	case TIDE_STATE_STARTING:
 		if (health->standby)
@@ -77,22 +82,26 @@ static void health_judge_state(const struct tide_subscription_health *health, st
 }
 
 /* A number against its two thresholds. */
-static enum tide_health_status health_grade(double value, double warning, double critical, double *ret_threshold)
+static enum tide_health_status health_grade(double value, double warning, double critical,
+					    double *ret_threshold)
 {
 	*ret_threshold = value >= critical ? critical : value >= warning ? warning : 0;
 	return value >= critical ? TIDE_CRITICAL : value >= warning ? TIDE_DEGRADED : TIDE_HEALTHY;
 }
 
-static void health_judge_errors(const struct tide_subscription_health *health, const struct tide_health_config *config,
-				struct tide_indicator *ret)
+static void health_judge_errors(const struct tide_subscription_health *health,
+				const struct tide_health_config *config, struct tide_indicator *ret)
 {
 	long long failed = (long long)health->events_failed;
-	enum tide_health_status status = health_grade((double)failed, (double)config->max_errors_warning,
-						      (double)config->max_errors_critical, &ret->threshold);
-	if (status == TIDE_HEALTHY && health->error_rate_per_minute > config->max_error_rate_per_minute) {
+	enum tide_health_status status =
+		health_grade((double)failed, (double)config->max_errors_warning,
+			     (double)config->max_errors_critical, &ret->threshold);
+	if (status == TIDE_HEALTHY &&
+	    health->error_rate_per_minute > config->max_error_rate_per_minute) {
 		status = TIDE_DEGRADED;
 		ret->threshold = (double)config->max_errors_warning;
 	}
+
 	if (status == TIDE_CRITICAL)
 		health_say(ret, status, "Critical error count: %lld", failed);
 	else if (status == TIDE_DEGRADED)
@@ -101,19 +110,23 @@ static void health_judge_errors(const struct tide_subscription_health *health, c
 		health_say(ret, status, "Error rate within acceptable limits");
 }
 
-static void health_judge_lag(const struct tide_subscription_health *health, const struct tide_health_config *config,
-			     struct tide_indicator *ret)
+static void health_judge_lag(const struct tide_subscription_health *health,
+			     const struct tide_health_config *config, struct tide_indicator *ret)
 {
 	long long lag = (long long)health->lag_events;
-	enum tide_health_status status = health_grade((double)lag, (double)config->max_lag_events_warning,
-						      (double)config->max_lag_events_critical, &ret->threshold);
+	enum tide_health_status status =
+		health_grade((double)lag, (double)config->max_lag_events_warning,
+			     (double)config->max_lag_events_critical, &ret->threshold);
 	if (health->standby) { /* the owner's lag is not its own */
 		status = TIDE_HEALTHY;
 		ret->threshold = 0;
 	}
+
 	if (status == TIDE_HEALTHY && health->lag_stale && !health->standby)
 		health_say(ret, TIDE_HEALTH_UNKNOWN,
-			   health->lag_known ? "Lag unknown, %lld events when last known" : "Lag unknown", lag);
+			   health->lag_known ? "Lag unknown, %lld events when last known"
+					     : "Lag unknown",
+			   lag);
 	else if (status == TIDE_CRITICAL)
 		health_say(ret, status, "Critical lag: %lld events behind", lag);
 	else if (status == TIDE_DEGRADED)
@@ -127,17 +140,22 @@ static void health_judge_lag(const struct tide_subscription_health *health, cons
 }
 
 static void health_judge_backpressure(const struct tide_subscription_health *health,
-				      const struct tide_health_config *config, struct tide_indicator *ret)
+				      const struct tide_health_config *config,
+				      struct tide_indicator *ret)
 {
 	bool is_counted = health->backpressure && health->state == TIDE_STATE_LIVE;
 	enum tide_health_status status = TIDE_HEALTHY;
 	if (is_counted)
-		status = health_grade(health->backpressure_seconds, config->backpressure_warning_seconds,
+		status = health_grade(health->backpressure_seconds,
+				      config->backpressure_warning_seconds,
 				      config->backpressure_critical_seconds, &ret->threshold);
-	health_say(ret, status, health->backpressure ? "Subscription experiencing backpressure" : "No backpressure");
+	health_say(ret, status,
+		   health->backpressure ? "Subscription experiencing backpressure"
+					: "No backpressure");
 }
 
-static void health_judge_breaker(const struct tide_breaker_status *breaker, const struct tide_health_config *config,
+static void health_judge_breaker(const struct tide_breaker_status *breaker,
+				 const struct tide_health_config *config,
 				 struct tide_indicator *ret)
 {
 	if (breaker->state == TIDE_BREAKER_OPEN)
@@ -149,12 +167,13 @@ static void health_judge_breaker(const struct tide_breaker_status *breaker, cons
 		health_say(ret, TIDE_HEALTHY, "Circuit breaker is CLOSED - normal operation");
 }
 
-static void health_judge_dlq(const struct tide_subscription_health *health, const struct tide_health_config *config,
-			     struct tide_indicator *ret)
+static void health_judge_dlq(const struct tide_subscription_health *health,
+			     const struct tide_health_config *config, struct tide_indicator *ret)
 {
 	long long count = (long long)health->dlq_count;
-	enum tide_health_status status = health_grade((double)count, (double)config->max_dlq_events_warning,
-						      (double)config->max_dlq_events_critical, &ret->threshold);
+	enum tide_health_status status =
+		health_grade((double)count, (double)config->max_dlq_events_warning,
+			     (double)config->max_dlq_events_critical, &ret->threshold);
 	if (status == TIDE_CRITICAL)
 		health_say(ret, status, "Critical DLQ backlog: %lld events", count);
 	else if (status == TIDE_DEGRADED)
@@ -165,7 +184,8 @@ static void health_judge_dlq(const struct tide_subscription_health *health, cons
 		health_say(ret, status, "DLQ is empty");
 }
 
-static void health_judge_store(const struct tide_subscription_health *health, struct tide_indicator *ret)
+static void health_judge_store(const struct tide_subscription_health *health,
+			       struct tide_indicator *ret)
 {
 	bool is_away = health->feed == TIDE_UNAVAILABLE || health->checkpoints == TIDE_UNAVAILABLE;
 	if (is_away)
@@ -177,8 +197,8 @@ static void health_judge_store(const struct tide_subscription_health *health, st
 		health_say(ret, TIDE_HEALTH_UNKNOWN, "Databases have not been asked");
 }
 
-static void health_judge_handler(const struct tide_subscription_health *health, double processing_timeout,
-				 struct tide_indicator *ret)
+static void health_judge_handler(const struct tide_subscription_health *health,
+				 double processing_timeout, struct tide_indicator *ret)
 {
 	if (health->running_seconds >= processing_timeout)
 		health_say(ret, TIDE_UNHEALTHY, "Handler stuck for %lld s at position %lld",
@@ -196,15 +216,19 @@ void health_judge(struct tide_subscription_health *health, const struct tide_hea
 	health_judge_errors(health, config, &indicators[TIDE_INDICATOR_ERRORS]);
 	health_judge_lag(health, config, &indicators[TIDE_INDICATOR_LAG]);
 	health_judge_backpressure(health, config, &indicators[TIDE_INDICATOR_BACKPRESSURE]);
-	health_judge_breaker(&health->handler_breaker, config, &indicators[TIDE_INDICATOR_HANDLER_BREAKER]);
-	health_judge_breaker(&health->infra_breaker, config, &indicators[TIDE_INDICATOR_INFRA_BREAKER]);
+	health_judge_breaker(&health->handler_breaker, config,
+			     &indicators[TIDE_INDICATOR_HANDLER_BREAKER]);
+	health_judge_breaker(&health->infra_breaker, config,
+			     &indicators[TIDE_INDICATOR_INFRA_BREAKER]);
 	health_judge_dlq(health, config, &indicators[TIDE_INDICATOR_DLQ]);
 	health_judge_store(health, &indicators[TIDE_INDICATOR_STORE]);
 	health_judge_handler(health, processing_timeout, &indicators[TIDE_INDICATOR_HANDLER]);
+
 	if (!health->is_responsive)
 		health_say(&indicators[TIDE_INDICATOR_STATE], TIDE_UNHEALTHY,
 			   "Internal lock not responsive (possible deadlock)");
 	health->status = TIDE_HEALTHY;
+
 	for (int i = 0; i < TIDE_INDICATORS; i++) {
 		indicators[i].kind = (enum tide_indicator_kind)i;
 		if (indicators[i].status > health->status)

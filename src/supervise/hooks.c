@@ -3,8 +3,8 @@
  * Hooks of the shutdown sequence.
  *
  * Happy path: each is called in turn, on a thread of its own, and returns within its limit.
- * Failure modes: one fails, does not return in time, or there is no memory for its thread: that is logged and the next one
- * is called. A second signal: those not begun are skipped.
+ * Failure modes: one fails, does not return in time, or there is no memory for its thread: that is
+ * logged and the next one is called. A second signal: those not begun are skipped.
  */
 #include "supervise/shutdown.h"
 
@@ -25,7 +25,8 @@ static void hook_run(void *self)
 	bool is_after = call->hook.moment == TIDE_HOOK_AFTER_SHUTDOWN;
 	tide_status status = call->hook.run(call->hook.self, is_after ? &call->result : NULL);
 	if (status != TIDE_OK)
-		log_at(TIDE_LOG_ERROR, "shutdown", "a hook failed", "error=%s", tide_status_name(status));
+		log_at(TIDE_LOG_ERROR, "shutdown", "a hook failed", "error=%s",
+		       tide_status_name(status));
 }
 
 static bool hook_is_forced(const void *run)
@@ -42,13 +43,15 @@ static void hook_call(struct shutdown_run *run, const struct hook *hook, struct 
 		status = errand_run(hook_run, call, limit, hook_is_forced, run);
 	}
 	if (status == TIDE_OUT_OF_MEMORY)
-		log_at(TIDE_LOG_ERROR, "shutdown", "a hook was not called, out of memory", "%s", "");
+		log_at(TIDE_LOG_ERROR, "shutdown", "a hook was not called, out of memory", "%s",
+		       "");
 	else if (status != TIDE_OK)
-		log_at(TIDE_LOG_ERROR, "shutdown", "a hook did not return in time", "limit_seconds=%.3f",
-		       hook->limit_seconds);
+		log_at(TIDE_LOG_ERROR, "shutdown", "a hook did not return in time",
+		       "limit_seconds=%.3f", hook->limit_seconds);
 }
 
-/* Hooks are only ever added, at the end, at any time: what follows one is looked at under the lock. */
+/* Hooks are only ever added, at the end, at any time: what follows one is looked at under the
+ * lock. */
 static const struct hook *hook_next(struct tide_manager *manager, const struct hook *hook)
 {
 	mutex_lock(&manager->lock);
@@ -64,26 +67,31 @@ void hooks_call(struct shutdown_run *run, enum tide_hook_moment moment)
 	double total = seconds_of_ns(mono_since(run->deadline, run->began));
 	double kept = moment == TIDE_HOOK_AFTER_SHUTDOWN ? 0 : total / 2 < 1 ? total / 2 : 1;
 	struct mono_time last = mono_add(run->deadline, -ns_of_seconds(kept));
-	for (const struct hook *hook = hook_next(run->manager, NULL); hook && !shutdown_is_forced(run);
-	     hook = hook_next(run->manager, hook)) {
-		struct mono_time limit = mono_add(clock_mono(clock), ns_of_seconds(hook->limit_seconds));
+	for (const struct hook *hook = hook_next(run->manager, NULL);
+	     hook && !shutdown_is_forced(run); hook = hook_next(run->manager, hook)) {
+		struct mono_time limit =
+			mono_add(clock_mono(clock), ns_of_seconds(hook->limit_seconds));
 		if (hook->moment == moment)
 			hook_call(run, hook, mono_min(limit, last));
 	}
 }
 
-tide_status tide_manager_add_hook(struct tide_manager *manager, enum tide_hook_moment moment, tide_hook *run,
-				  void *self, double limit_seconds, struct tide_error *err)
+tide_status tide_manager_add_hook(struct tide_manager *manager, enum tide_hook_moment moment,
+				  tide_hook *run, void *self, double limit_seconds,
+				  struct tide_error *err)
 {
 	if (!manager || !run || (unsigned)moment > TIDE_HOOK_AFTER_SHUTDOWN)
 		return tide_fail(err, TIDE_ARGUMENT, "%s",
 				 !manager ? "manager is NULL"
 				 : !run   ? "hook is NULL"
 					  : "moment is none");
+
 	struct hook *hook = alloc_zero(1, sizeof *hook);
 	if (!hook)
 		return alloc_fail(err);
-	*hook = (struct hook){ NULL, moment, run, self, limit_seconds > 0 ? limit_seconds : HOOK_SECONDS };
+
+	*hook = (struct hook){ NULL, moment, run, self,
+			       limit_seconds > 0 ? limit_seconds : HOOK_SECONDS };
 	mutex_lock(&manager->lock);
 	struct hook **place = &manager->shutdown.hooks;
 	while (*place)

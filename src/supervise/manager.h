@@ -3,8 +3,9 @@
 #define TIDE_SUPERVISE_MANAGER_H
 
 /*
- * A manager: the registry of its subscriptions, the watchdog, and the shutdown sequence. Subscriptions are pinned while
- * somebody works with them outside the registry's lock; removal waits until nobody does.
+ * A manager: the registry of its subscriptions, the watchdog, and the shutdown sequence.
+ * Subscriptions are pinned while somebody works with them outside the registry's lock; removal
+ * waits until nobody does.
  */
 
 #include <tidemark/manager.h>
@@ -22,7 +23,7 @@ struct hook {
 
 /** A shutdown in progress; used by the thread that runs it, but for what is atomic. */
 struct shutdown {
-	_Atomic(int) reason;              /* enum tide_shutdown_reason; set once, by a signal handler too */
+	_Atomic(int) reason; /* enum tide_shutdown_reason; set once, by a signal handler too */
 	_Atomic(int64_t) deadline_us;     /* the instant that was asked for; 0: none */
 	atomic_int signals;               /* received since the request */
 	_Atomic(int64_t) signalled_at;    /* ns, when the last of them came; 0: none */
@@ -42,7 +43,8 @@ struct renewer {
 	/* whose renewal it is: the thread's, and without one the watchdog's */
 	void *session; /* of the checkpoint database; opened with the first lease */
 	struct tide_lease_renewal *leases;
-	char (*names)[TIDE_NAME_MAX + 1]; /* of the leases: a subscription may be removed meanwhile */
+	/* of the leases: a subscription may be removed meanwhile */
+	char (*names)[TIDE_NAME_MAX + 1];
 	size_t capacity;
 	struct tide_error told; /* TIDE_OK: the last renewal succeeded */
 	struct mono_time tell_at;
@@ -76,8 +78,8 @@ struct tide_manager {
 	struct renewer renewer;
 
 	struct shutdown shutdown;
-	int64_t shutdowns_initiated[8];                      /* by reason; under lock */
-	int64_t shutdowns_completed[3];                      /* clean, timeout, forced; under lock */
+	int64_t shutdowns_initiated[8]; /* by reason; under lock */
+	int64_t shutdowns_completed[3]; /* clean, timeout, forced; under lock */
 	struct histogram shutdown_seconds[3], drain_seconds; /* under lock */
 	int64_t shutdown_events_drained;                     /* under lock */
 };
@@ -88,8 +90,8 @@ struct manager_set {
 	const char *const *names; /* of the items; NULL: all of them are known */
 	size_t count;
 };
-tide_status manager_pin(struct tide_manager *manager, const char *const *names, struct manager_set *ret,
-			struct tide_error *err);
+tide_status manager_pin(struct tide_manager *manager, const char *const *names,
+			struct manager_set *ret, struct tide_error *err);
 void manager_unpin(struct tide_manager *manager, struct manager_set *set);
 /** One by name, pinned; NULL: unknown. */
 struct tide_subscription *manager_pin_one(struct tide_manager *manager, const char *name);
@@ -97,57 +99,69 @@ void manager_pin_again(struct tide_manager *manager); /* for somebody else, who 
 void manager_unpin_one(struct tide_manager *manager);
 
 /** TIDE_DEADLOCK when this thread runs handlers or callbacks of this manager. */
-tide_status manager_check_thread(const struct tide_manager *manager, const char *what, struct tide_error *err);
+tide_status manager_check_thread(const struct tide_manager *manager, const char *what,
+				 struct tide_error *err);
 bool manager_is_shutting_down(const struct tide_manager *manager);
 /** The same, or being stopped: nothing may be subscribed or started. */
 bool manager_is_ending(const struct tide_manager *manager);
-/** Begin to start something: TIDE_SHUTTING_DOWN while everything is being stopped, or a request for that is made, unless the
- * start is the run's that will obey it. Followed by manager_end_start, before anything is waited for. */
-tide_status manager_begin_start(struct tide_manager *manager, bool is_for_run, struct tide_error *err);
+/** Begin to start something: TIDE_SHUTTING_DOWN while everything is being stopped, or a request for
+ * that is made, unless the start is the run's that will obey it. Followed by manager_end_start,
+ * before anything is waited for. */
+tide_status manager_begin_start(struct tide_manager *manager, bool is_for_run,
+				struct tide_error *err);
 void manager_end_start(struct tide_manager *manager);
-/** Begin to stop everything: no start begins any more, and those that have begun are in the registry. Whether it is the only one. */
+/** Begin to stop everything: no start begins any more, and those that have begun are in the
+ * registry. Whether it is the only one. */
 bool manager_begin_stop(struct tide_manager *manager);
 void manager_end_stop(struct tide_manager *manager);
-/** TIDE_BUSY, naming what has not returned, while something is left that a stop gave up waiting for. */
+/** TIDE_BUSY, naming what has not returned, while something is left that a stop gave up waiting
+ * for. */
 tide_status manager_check_left(struct tide_manager *manager, struct tide_error *err);
 /** What a start waits for. */
 struct start_wait {
 	enum {
-		START_UNTIL_BEGUN, /* nothing; also while shutting down: a request made before the run leads to start, then shutdown */
+		/* nothing; also while shutting down: a request made before the run leads to start,
+		 * then shutdown */
+		START_UNTIL_BEGUN,
 		START_UNTIL_RESOLVED, /* each knows where to begin, or why not */
-		START_UNTIL_LIVE,     /* and then until each is live or has ended, or the seconds have passed */
+		/* and then until each is live or has ended, or the seconds have passed */
+		START_UNTIL_LIVE,
 	} until;
 	double seconds;
 };
 /** tide_manager_start. An error without `*ret` is the manager's: nothing has been started. */
-tide_status manager_start(struct tide_manager *manager, const char *const *names, struct start_wait wait,
-			  struct tide_start_result **ret, size_t *ret_count, struct tide_error *err);
+tide_status manager_start(struct tide_manager *manager, const char *const *names,
+			  struct start_wait wait, struct tide_start_result **ret, size_t *ret_count,
+			  struct tide_error *err);
 
-/** The sequence for who waits for signals and requests himself, with the reason of the request that was made: as at the end of
- * tide_manager_run_until_shutdown. TIDE_OUT_OF_MEMORY: nothing was begun. */
-tide_status manager_shut_down(struct tide_manager *manager, struct tide_shutdown_result *ret, struct tide_error *err);
+/** The sequence for who waits for signals and requests himself, with the reason of the request that
+ * was made: as at the end of tide_manager_run_until_shutdown. TIDE_OUT_OF_MEMORY: nothing was
+ * begun. */
+tide_status manager_shut_down(struct tide_manager *manager, struct tide_shutdown_result *ret,
+			      struct tide_error *err);
 /** End every wait of that sequence, as a second signal does. Threads: any. */
 void manager_force(struct tide_manager *manager);
 
-/* ---- control.c: one subscription ---------------------------------------------------------------------------- */
+/* ---- control.c: one subscription ------------------------------------------------------------- */
 
 /** TIDE_BUSY, naming what has not returned, while its last run is left behind. */
-tide_status control_check_left_locked(struct tide_subscription *subscription, struct tide_error *err)
-	TIDE_REQUIRES(subscription->lock);
+tide_status control_check_left_locked(struct tide_subscription *subscription,
+				      struct tide_error *err) TIDE_REQUIRES(subscription->lock);
 /** Begin a run; success when one is under way. TIDE_BUSY while the last one is left behind. */
-tide_status control_start(struct tide_manager *manager, struct tide_subscription *subscription, bool is_restart,
-			  struct tide_error *err);
+tide_status control_start(struct tide_manager *manager, struct tide_subscription *subscription,
+			  bool is_restart, struct tide_error *err);
 /** What keeps the whole manager from starting is this one's error, unless it runs. */
 void control_refuse_start(struct tide_subscription *subscription, const struct tide_error *why);
-/** Wait until the start is resolved (`deadline` MONO_NEVER), or is live or ended, or the deadline; the error that kept it from
- * that, never a later one. */
-tide_status control_wait_started(struct tide_subscription *subscription, bool until_live, struct mono_time deadline,
-				 struct tide_error *err);
+/** Wait until the start is resolved (`deadline` MONO_NEVER), or is live or ended, or the deadline;
+ * the error that kept it from that, never a later one. */
+tide_status control_wait_started(struct tide_subscription *subscription, bool until_live,
+				 struct mono_time deadline, struct tide_error *err);
 /** Ask it to stop; returns at once. */
 void control_ask_stop(struct tide_subscription *subscription, struct mono_time deadline);
-/** Wait until its run is over; at the deadline it was given its handler is abandoned and the settled
- * prefix saved, which is waited for until `save_until`: TIDE_TIMEOUT. */
-tide_status control_wait_stopped(struct tide_manager *manager, struct tide_subscription *subscription,
+/** Wait until its run is over; at the deadline it was given its handler is abandoned and the
+ * settled prefix saved, which is waited for until `save_until`: TIDE_TIMEOUT. */
+tide_status control_wait_stopped(struct tide_manager *manager,
+				 struct tide_subscription *subscription,
 				 struct mono_time save_until, struct tide_error *err);
 /** How long a save from outside is waited for when a stop has given up at its deadline. */
 static inline struct mono_time control_save_until(struct mono_time deadline)
@@ -156,29 +170,35 @@ static inline struct mono_time control_save_until(struct mono_time deadline)
 }
 /** Whether its run is over. */
 bool control_is_ended(struct tide_subscription *subscription);
-/** Save what is settled while its handler is in hand, and wait for that until `limit`; a save that hangs goes on alone. */
-void control_save_aside(struct tide_manager *manager, struct tide_subscription *subscription, struct mono_time limit);
-/** Interrupt, beside the caller, the call with this `hand_since`, or (0) whatever its run does in its databases. */
-void control_interrupt_aside(struct tide_manager *manager, struct tide_subscription *subscription, int64_t hand);
-/** Join its thread, waiting for an abandoned handler; what it does in its databases is interrupted now and then. */
+/** Save what is settled while its handler is in hand, and wait for that until `limit`; a save that
+ * hangs goes on alone. */
+void control_save_aside(struct tide_manager *manager, struct tide_subscription *subscription,
+			struct mono_time limit);
+/** Interrupt, beside the caller, the call with this `hand_since`, or (0) whatever its run does in
+ * its databases. */
+void control_interrupt_aside(struct tide_manager *manager, struct tide_subscription *subscription,
+			     int64_t hand);
+/** Join its thread, waiting for an abandoned handler; what it does in its databases is interrupted
+ * now and then. */
 void control_join(struct tide_subscription *subscription);
 
-/* ---- watchdog.c --------------------------------------------------------------------------------------------- */
+/* ---- watchdog.c ------------------------------------------------------------------------------ */
 
 tide_status watchdog_start(struct tide_manager *manager, struct tide_error *err);
-/** End it; false: it, or a renewal, has not returned by the deadline, and ends later by itself unless it is started again. */
+/** End it; false: it, or a renewal, has not returned by the deadline, and ends later by itself
+ * unless it is started again. */
 bool watchdog_stop(struct tide_manager *manager, struct mono_time deadline);
 /** One look at every subscription: late handlers, leases to renew. */
 void watchdog_look(struct tide_manager *manager, struct mono_time now);
 
-/* ---- renewal.c ---------------------------------------------------------------------------------------------- */
+/* ---- renewal.c ------------------------------------------------------------------------------- */
 
 /** See that leases which are due are being renewed. */
 void renewal_look(struct tide_manager *manager, struct mono_time now);
 /** Wait until the renewer is done, and let go of what it has. */
 void renewal_end(struct tide_manager *manager);
 
-/* ---- shutdown.c --------------------------------------------------------------------------------------------- */
+/* ---- shutdown.c ------------------------------------------------------------------------------ */
 
 tide_status shutdown_init(struct shutdown *shutdown, struct tide_error *err);
 void shutdown_fini(struct shutdown *shutdown);

@@ -2,9 +2,9 @@
 /*
  * Everything that is counted, as the Prometheus text of metrics.def.
  *
- * Happy path: the probe's thread asks the databases; each subscription is copied under its lock; metrics_samples.c
- * writes. Failure modes: a database hangs: what it cannot say in a second is as last known, or left out when it was
- * never known.
+ * Happy path: the probe's thread asks the databases; each subscription is copied under its lock;
+ * metrics_samples.c writes. Failure modes: a database hangs: what it cannot say in a second is as
+ * last known, or left out when it was never known.
  */
 #include "supervise/metrics.h"
 
@@ -12,10 +12,10 @@
 
 #include "sys/alloc.h"
 
-/* ---- Copies ------------------------------------------------------------------------------------------------- */
+/* ---- Copies ---------------------------------------------------------------------------------- */
 
-static void metrics_copy_numbers_locked(struct tide_subscription *subscription, struct metrics_view *view)
-	TIDE_REQUIRES(subscription->lock)
+static void metrics_copy_numbers_locked(struct tide_subscription *subscription,
+					struct metrics_view *view) TIDE_REQUIRES(subscription->lock)
 {
 	view->name = subscription->name;
 	view->metrics = subscription->metrics;
@@ -28,6 +28,7 @@ static void metrics_copy_numbers_locked(struct tide_subscription *subscription, 
 	view->is_backpressured = subscription->is_backpressured;
 	view->in_flight = subscription->flow.in_flight;
 	view->metrics.blocked_ns += subscription->flow.total_pause_ns;
+
 	for (size_t i = 0; i < RETRY_OPERATIONS; i++)
 		view->metrics.retries[i] += subscription->retries[i].retries;
 	view->breakers[0] = subscription->handler_breaker;
@@ -37,13 +38,15 @@ static void metrics_copy_numbers_locked(struct tide_subscription *subscription, 
 }
 
 /* The event types' names stay the subscription's: it is pinned. */
-static tide_status metrics_copy_types_locked(const struct tide_subscription *subscription, struct metrics_view *view,
-					     struct tide_error *err) TIDE_REQUIRES(subscription->lock)
+static tide_status metrics_copy_types_locked(const struct tide_subscription *subscription,
+					     struct metrics_view *view, struct tide_error *err)
+	TIDE_REQUIRES(subscription->lock)
 {
 	const struct metrics *metrics = &subscription->metrics;
 	struct metrics_type *types = alloc_zero(metrics->type_count + 1, sizeof *types);
 	if (!types)
 		return alloc_fail(err);
+
 	for (size_t i = 0; i < metrics->type_capacity; i++)
 		if (metrics->types[i].event_type)
 			types[view->metrics.type_count++] = (struct metrics_type){
@@ -67,10 +70,10 @@ static tide_status metrics_copy(struct tide_subscription *subscription, struct m
 	return status;
 }
 
-/* ---- What has to be asked ----------------------------------------------------------------------------------- */
+/* ---- What has to be asked -------------------------------------------------------------------- */
 
-static bool metrics_want_lag(const struct tide_subscription *subscription, const struct metrics_view *view,
-			     struct probe_lag *ret)
+static bool metrics_want_lag(const struct tide_subscription *subscription,
+			     const struct metrics_view *view, struct probe_lag *ret)
 {
 	memcpy(ret->name, subscription->name, sizeof ret->name);
 	ret->position = view->position;
@@ -80,6 +83,7 @@ static bool metrics_want_lag(const struct tide_subscription *subscription, const
 		count++;
 	if (count == 0)
 		return true;
+
 	ret->event_types = alloc_zero(count + 1, sizeof *ret->event_types);
 	for (size_t i = 0; ret->event_types && i < count; i++) {
 		ret->event_types[i] = alloc_text(types[i], strlen(types[i]));
@@ -93,14 +97,17 @@ static bool metrics_want_lag(const struct tide_subscription *subscription, const
 static struct probe_answer metrics_ask(struct tide_manager *manager, const struct manager_set *set,
 				       const struct metrics_view *views)
 {
-	int64_t limit = manager->engine.probe_ns < NS_PER_SECOND ? manager->engine.probe_ns : NS_PER_SECOND;
+	int64_t limit =
+		manager->engine.probe_ns < NS_PER_SECOND ? manager->engine.probe_ns : NS_PER_SECOND;
 	struct mono_time since = clock_mono(&clock_system);
 	struct probe_answer answer = probe_ask(&manager->engine.probe, limit);
 	struct probe_lags lags = { .items = alloc_zero(set->count + 1, sizeof *lags.items) };
 	bool is_whole = lags.items != NULL;
+
 	for (size_t i = 0; is_whole && i < set->count; i++)
 		if (answer.end > views[i].position)
-			is_whole = metrics_want_lag(set->items[i], &views[i], &lags.items[lags.count++]);
+			is_whole = metrics_want_lag(set->items[i], &views[i],
+						    &lags.items[lags.count++]);
 	limit -= mono_since(clock_mono(&clock_system), since);
 	if (is_whole && answer.is_fresh && lags.count > 0 && limit > 0)
 		answer = probe_ask_lags(&manager->engine.probe, &lags, limit);
@@ -108,27 +115,31 @@ static struct probe_answer metrics_ask(struct tide_manager *manager, const struc
 	return answer;
 }
 
-static void metrics_complete(struct tide_manager *manager, const struct probe_answer *answer, struct metrics_view *view)
+static void metrics_complete(struct tide_manager *manager, const struct probe_answer *answer,
+			     struct metrics_view *view)
 {
 	struct probe *probe = &manager->engine.probe;
 	int64_t retrying, unresolved = probe_dead_letters(probe, view->name, &retrying);
 	view->dead_letters[0] = unresolved - retrying;
 	view->dead_letters[1] = retrying;
 	view->has_lag = answer->has_end;
-	view->lag_events = answer->has_end && answer->end > view->position ? answer->end - view->position : 0;
-	view->has_lag_seconds = probe_lag_seconds(probe, view->name, view->position, &view->lag_seconds);
+	view->lag_events =
+		answer->has_end && answer->end > view->position ? answer->end - view->position : 0;
+	view->has_lag_seconds =
+		probe_lag_seconds(probe, view->name, view->position, &view->lag_seconds);
+
 	if (view->has_lag && view->lag_events == 0) {
 		view->has_lag_seconds = true;
 		view->lag_seconds = 0;
 	}
 }
 
-/* ---- All of it ---------------------------------------------------------------------------------------------- */
+/* ---- All of it ------------------------------------------------------------------------------- */
 
 static void metrics_write(struct metrics_source *source)
 {
-#define METRIC(name, type, labels, help)                                                                               \
-	metrics_begin(&source->text, #name, METRIC_##type, help);                                                      \
+#define METRIC(name, type, labels, help)                                                           \
+	metrics_begin(&source->text, #name, METRIC_##type, help);                                  \
 	metrics_write_##name(source);
 #define METRIC_COUNTER "counter"
 #define METRIC_GAUGE "gauge"
@@ -145,13 +156,18 @@ static tide_status metrics_collect(struct tide_manager *manager, const struct ma
 		status = metrics_copy(set->items[i], &source->views[i], err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct probe_answer answer = metrics_ask(manager, set, source->views);
 	for (size_t i = 0; i < set->count; i++)
 		metrics_complete(manager, &answer, &source->views[i]);
+
 	mutex_lock(&manager->lock);
-	memcpy(source->shutdowns_initiated, manager->shutdowns_initiated, sizeof source->shutdowns_initiated);
-	memcpy(source->shutdowns_completed, manager->shutdowns_completed, sizeof source->shutdowns_completed);
-	memcpy(source->shutdown_seconds, manager->shutdown_seconds, sizeof source->shutdown_seconds);
+	memcpy(source->shutdowns_initiated, manager->shutdowns_initiated,
+	       sizeof source->shutdowns_initiated);
+	memcpy(source->shutdowns_completed, manager->shutdowns_completed,
+	       sizeof source->shutdowns_completed);
+	memcpy(source->shutdown_seconds, manager->shutdown_seconds,
+	       sizeof source->shutdown_seconds);
 	source->drain_seconds = manager->drain_seconds;
 	source->shutdown_events_drained = manager->shutdown_events_drained;
 	mutex_unlock(&manager->lock);
@@ -166,6 +182,7 @@ tide_status tide_manager_metrics(struct tide_manager *manager, char **ret, struc
 	tide_status status = manager_pin(manager, NULL, &set, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct metrics_source source = { .store = &manager->engine.store->metrics,
 					 .bus = manager->bus,
 					 .count = set.count };

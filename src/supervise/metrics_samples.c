@@ -2,10 +2,11 @@
 /* The samples of each metric of metrics.def: a function for each. */
 #include "supervise/metrics.h"
 
-#define EACH_VIEW(view, source)                                                                                        \
-	for (const struct metrics_view *view = (source)->views; view < (source)->views + (source)->count; view++)
+#define EACH_VIEW(view, source)                                                                    \
+	for (const struct metrics_view *view = (source)->views;                                    \
+	     view < (source)->views + (source)->count; view++)
 
-/* ---- The store ---------------------------------------------------------------------------------------------- */
+/* ---- The store ------------------------------------------------------------------------------- */
 
 static int64_t metrics_read(_Atomic(int64_t) *counter)
 {
@@ -25,8 +26,10 @@ void metrics_write_append_conflicts_total(struct metrics_source *source)
 void metrics_write_append_duplicates_total(struct metrics_source *source)
 {
 	_Atomic(int64_t) *duplicates = source->store->duplicates;
-	metrics_integer(&source->text, metrics_read(&duplicates[METRICS_REPLAYED]), "result", "replayed", NULL);
-	metrics_integer(&source->text, metrics_read(&duplicates[METRICS_REFUSED]), "result", "refused", NULL);
+	metrics_integer(&source->text, metrics_read(&duplicates[METRICS_REPLAYED]), "result",
+			"replayed", NULL);
+	metrics_integer(&source->text, metrics_read(&duplicates[METRICS_REFUSED]), "result",
+			"refused", NULL);
 }
 
 void metrics_write_append_duration_seconds(struct metrics_source *source)
@@ -39,20 +42,22 @@ void metrics_write_snapshots_total(struct metrics_source *source)
 {
 	static const char *const results[] = { "saved", "failed", "loaded", "rejected" };
 	for (int i = 0; i < TIDE_SNAPSHOT_OUTCOMES; i++)
-		metrics_integer(&source->text, metrics_read(&source->store->snapshots[i]), "result", results[i], NULL);
+		metrics_integer(&source->text, metrics_read(&source->store->snapshots[i]), "result",
+				results[i], NULL);
 }
 
-/* ---- Events ------------------------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 static void metrics_processed(struct metrics_source *source, const struct metrics_view *view,
 			      const struct metrics_type *type)
 {
 	if (type->counts.handled)
-		metrics_integer(&source->text, type->counts.handled, "subscription", view->name, "event_type",
-				type->event_type, "status", "handled", NULL);
+		metrics_integer(&source->text, type->counts.handled, "subscription", view->name,
+				"event_type", type->event_type, "status", "handled", NULL);
 	if (type->counts.dead_lettered)
-		metrics_integer(&source->text, type->counts.dead_lettered, "subscription", view->name, "event_type",
-				type->event_type, "status", "dead_lettered", NULL);
+		metrics_integer(&source->text, type->counts.dead_lettered, "subscription",
+				view->name, "event_type", type->event_type, "status",
+				"dead_lettered", NULL);
 }
 
 void metrics_write_events_processed_total(struct metrics_source *source)
@@ -67,8 +72,9 @@ static void metrics_failed(struct metrics_source *source, const struct metrics_v
 {
 	for (int i = 0; i < TIDE_STATUS_COUNT; i++)
 		if (type->counts.failed[i])
-			metrics_integer(&source->text, type->counts.failed[i], "subscription", view->name, "event_type",
-					type->event_type, "error_type", tide_status_name((tide_status)i), NULL);
+			metrics_integer(&source->text, type->counts.failed[i], "subscription",
+					view->name, "event_type", type->event_type, "error_type",
+					tide_status_name((tide_status)i), NULL);
 }
 
 void metrics_write_events_failed_total(struct metrics_source *source)
@@ -82,38 +88,42 @@ void metrics_write_processing_duration_seconds(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
 	{
-		metrics_histogram(&source->text, &view->metrics.handled_seconds, "subscription", view->name, "status",
-				  "success", NULL);
-		metrics_histogram(&source->text, &view->metrics.failed_seconds, "subscription", view->name, "status",
-				  "failed", NULL);
+		metrics_histogram(&source->text, &view->metrics.handled_seconds, "subscription",
+				  view->name, "status", "success", NULL);
+		metrics_histogram(&source->text, &view->metrics.failed_seconds, "subscription",
+				  view->name, "status", "failed", NULL);
 	}
 }
 
 void metrics_write_events_skipped_total(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
-	metrics_integer(&source->text, view->metrics.totals.skipped, "subscription", view->name, NULL);
+	metrics_integer(&source->text, view->metrics.totals.skipped, "subscription", view->name,
+			NULL);
 }
 
 void metrics_write_events_dead_lettered_total(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
-	metrics_integer(&source->text, view->metrics.totals.dead_lettered, "subscription", view->name, NULL);
+	metrics_integer(&source->text, view->metrics.totals.dead_lettered, "subscription",
+			view->name, NULL);
 }
 
 void metrics_write_events_discarded_total(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
-	metrics_integer(&source->text, view->metrics.totals.discarded, "subscription", view->name, NULL);
+	metrics_integer(&source->text, view->metrics.totals.discarded, "subscription", view->name,
+			NULL);
 }
 
 void metrics_write_handler_timeouts_total(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
-	metrics_integer(&source->text, view->metrics.handler_timeouts, "subscription", view->name, NULL);
+	metrics_integer(&source->text, view->metrics.handler_timeouts, "subscription", view->name,
+			NULL);
 }
 
-/* ---- Where a subscription is -------------------------------------------------------------------------------- */
+/* ---- Where a subscription is ----------------------------------------------------------------- */
 
 void metrics_write_subscription_position(struct metrics_source *source)
 {
@@ -139,8 +149,9 @@ void metrics_write_subscription_state(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
 	for (int state = TIDE_STATE_STARTING; state <= TIDE_STATE_ERROR; state++)
-		metrics_integer(&source->text, view->state == (enum tide_state)state, "subscription", view->name,
-				"state", tide_state_name((enum tide_state)state), NULL);
+		metrics_integer(&source->text, view->state == (enum tide_state)state,
+				"subscription", view->name, "state",
+				tide_state_name((enum tide_state)state), NULL);
 }
 
 void metrics_write_subscription_standby(struct metrics_source *source)
@@ -164,34 +175,39 @@ void metrics_write_backpressure(struct metrics_source *source)
 void metrics_write_backpressure_seconds_total(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
-	metrics_number(&source->text, seconds_of_ns(view->metrics.blocked_ns), "subscription", view->name, NULL);
+	metrics_number(&source->text, seconds_of_ns(view->metrics.blocked_ns), "subscription",
+		       view->name, NULL);
 }
 
-/* ---- What it does to go on ---------------------------------------------------------------------------------- */
+/* ---- What it does to go on ------------------------------------------------------------------- */
 
 void metrics_write_checkpoints_saved_total(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
-	metrics_integer(&source->text, view->metrics.checkpoints_saved, "subscription", view->name, NULL);
+	metrics_integer(&source->text, view->metrics.checkpoints_saved, "subscription", view->name,
+			NULL);
 }
 
 void metrics_write_checkpoint_failures_total(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
-	metrics_integer(&source->text, view->metrics.checkpoint_failures, "subscription", view->name, NULL);
+	metrics_integer(&source->text, view->metrics.checkpoint_failures, "subscription",
+			view->name, NULL);
 }
 
 void metrics_write_checkpoint_duration_seconds(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
-	metrics_histogram(&source->text, &view->metrics.checkpoint_seconds, "subscription", view->name, NULL);
+	metrics_histogram(&source->text, &view->metrics.checkpoint_seconds, "subscription",
+			  view->name, NULL);
 }
 
 void metrics_write_retries_total(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
 	for (int i = 0; i < TIDE_RETRY_OPERATIONS; i++)
-		metrics_integer(&source->text, view->metrics.retries[i], "subscription", view->name, "operation",
+		metrics_integer(&source->text, view->metrics.retries[i], "subscription", view->name,
+				"operation",
 				tide_retry_operation_name((enum tide_retry_operation)i), NULL);
 }
 
@@ -200,8 +216,8 @@ void metrics_write_circuit_breaker_state(struct metrics_source *source)
 	static const char *const names[] = { "handler", "infra" };
 	EACH_VIEW(view, source)
 	for (int i = 0; i < 2; i++)
-		metrics_integer(&source->text, view->breakers[i].state, "subscription", view->name, "breaker", names[i],
-				NULL);
+		metrics_integer(&source->text, view->breakers[i].state, "subscription", view->name,
+				"breaker", names[i], NULL);
 }
 
 void metrics_write_circuit_breaker_opened_total(struct metrics_source *source)
@@ -209,17 +225,20 @@ void metrics_write_circuit_breaker_opened_total(struct metrics_source *source)
 	static const char *const names[] = { "handler", "infra" };
 	EACH_VIEW(view, source)
 	for (int i = 0; i < 2; i++)
-		metrics_integer(&source->text, view->breakers[i].times_opened, "subscription", view->name, "breaker",
-				names[i], NULL);
+		metrics_integer(&source->text, view->breakers[i].times_opened, "subscription",
+				view->name, "breaker", names[i], NULL);
 }
 
-static void metrics_errors(struct metrics_source *source, const struct metrics_view *view, int category)
+static void metrics_errors(struct metrics_source *source, const struct metrics_view *view,
+			   int category)
 {
 	for (int severity = 0; severity <= TIDE_SEVERITY_CRITICAL; severity++)
 		if (view->metrics.errors[category][severity])
-			metrics_integer(&source->text, view->metrics.errors[category][severity], "subscription",
-					view->name, "category", tide_category_name((enum tide_category)category),
-					"severity", tide_severity_name((enum tide_severity)severity), NULL);
+			metrics_integer(&source->text, view->metrics.errors[category][severity],
+					"subscription", view->name, "category",
+					tide_category_name((enum tide_category)category),
+					"severity",
+					tide_severity_name((enum tide_severity)severity), NULL);
 }
 
 void metrics_write_errors_total(struct metrics_source *source)
@@ -234,18 +253,18 @@ void metrics_write_dead_letters(struct metrics_source *source)
 	static const char *const names[] = { "failed", "retrying" };
 	EACH_VIEW(view, source)
 	for (int i = 0; i < 2; i++)
-		metrics_integer(&source->text, view->dead_letters[i], "subscription", view->name, "status", names[i],
-				NULL);
+		metrics_integer(&source->text, view->dead_letters[i], "subscription", view->name,
+				"status", names[i], NULL);
 }
 
 void metrics_write_dead_letter_redeliveries_total(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
 	{
-		metrics_integer(&source->text, view->redelivered_ok, "subscription", view->name, "result", "resolved",
-				NULL);
-		metrics_integer(&source->text, view->redelivered_failed, "subscription", view->name, "result", "failed",
-				NULL);
+		metrics_integer(&source->text, view->redelivered_ok, "subscription", view->name,
+				"result", "resolved", NULL);
+		metrics_integer(&source->text, view->redelivered_failed, "subscription", view->name,
+				"result", "failed", NULL);
 	}
 }
 
@@ -254,8 +273,8 @@ void metrics_write_wakeups_total(struct metrics_source *source)
 	static const char *const names[] = { "append", "bus", "notify", "poll", "manual" };
 	EACH_VIEW(view, source)
 	for (int i = 0; i < 5; i++)
-		metrics_integer(&source->text, view->metrics.wakeups[i], "subscription", view->name, "source", names[i],
-				NULL);
+		metrics_integer(&source->text, view->metrics.wakeups[i], "subscription", view->name,
+				"source", names[i], NULL);
 }
 
 void metrics_write_ownership_changes_total(struct metrics_source *source)
@@ -263,11 +282,11 @@ void metrics_write_ownership_changes_total(struct metrics_source *source)
 	static const char *const names[] = { "acquired", "lost", "released" };
 	EACH_VIEW(view, source)
 	for (int i = 0; i < 3; i++)
-		metrics_integer(&source->text, view->metrics.ownership[i], "subscription", view->name, "change",
-				names[i], NULL);
+		metrics_integer(&source->text, view->metrics.ownership[i], "subscription",
+				view->name, "change", names[i], NULL);
 }
 
-/* ---- The bus ------------------------------------------------------------------------------------------------ */
+/* ---- The bus --------------------------------------------------------------------------------- */
 
 void metrics_write_bus_events_published_total(struct metrics_source *source)
 {
@@ -287,7 +306,7 @@ void metrics_write_bus_handler_errors_total(struct metrics_source *source)
 		metrics_integer(&source->text, tide_bus_stats(source->bus).handler_errors, NULL);
 }
 
-/* ---- Shutdowns ---------------------------------------------------------------------------------------------- */
+/* ---- Shutdowns ------------------------------------------------------------------------------- */
 
 static const char *const metrics_outcomes[] = { "clean", "timeout", "forced" };
 
@@ -301,13 +320,15 @@ void metrics_write_shutdowns_initiated_total(struct metrics_source *source)
 void metrics_write_shutdowns_completed_total(struct metrics_source *source)
 {
 	for (int i = 0; i < 3; i++)
-		metrics_integer(&source->text, source->shutdowns_completed[i], "outcome", metrics_outcomes[i], NULL);
+		metrics_integer(&source->text, source->shutdowns_completed[i], "outcome",
+				metrics_outcomes[i], NULL);
 }
 
 void metrics_write_shutdown_duration_seconds(struct metrics_source *source)
 {
 	for (int i = 0; i < 3; i++)
-		metrics_histogram(&source->text, &source->shutdown_seconds[i], "outcome", metrics_outcomes[i], NULL);
+		metrics_histogram(&source->text, &source->shutdown_seconds[i], "outcome",
+				  metrics_outcomes[i], NULL);
 }
 
 void metrics_write_shutdown_drain_duration_seconds(struct metrics_source *source)

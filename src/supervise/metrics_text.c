@@ -16,8 +16,9 @@
 void metrics_begin(struct metrics_text *text, const char *name, const char *type, const char *help)
 {
 	text->name = name;
-	buffer_format(&text->buffer, "# HELP " METRICS_PREFIX "%s %s\n# TYPE " METRICS_PREFIX "%s %s\n", name, help,
-		      name, type);
+	buffer_format(&text->buffer,
+		      "# HELP " METRICS_PREFIX "%s %s\n# TYPE " METRICS_PREFIX "%s %s\n", name,
+		      help, name, type);
 }
 
 /* With a point whatever the locale. */
@@ -39,7 +40,11 @@ static void metrics_add_escaped(struct buffer *buffer, const char *value)
 		buffer_add(buffer, value, run);
 		value += run;
 		if (*value)
-			buffer_add(buffer, *value == '\n' ? "\\n" : *value == '"' ? "\\\"" : "\\\\", 2);
+			buffer_add(buffer,
+				   *value == '\n'  ? "\\n"
+				   : *value == '"' ? "\\\""
+						   : "\\\\",
+				   2);
 		value += *value != '\0';
 	}
 }
@@ -91,13 +96,14 @@ void metrics_number(struct metrics_text *text, double value, ...)
 	buffer_fini(&labels);
 }
 
-static void metrics_add_buckets(struct metrics_text *text, const struct histogram *histogram, const char *labels)
+static void metrics_add_buckets(struct metrics_text *text, const struct histogram *histogram,
+				const char *labels)
 {
 	int64_t cumulative = 0;
 	for (size_t i = 0; i < METRICS_BUCKETS; i++) {
 		cumulative += histogram->buckets[i];
-		buffer_format(&text->buffer, METRICS_PREFIX "%s_bucket{%s%sle=\"", text->name, labels,
-			      labels[0] ? "," : "");
+		buffer_format(&text->buffer, METRICS_PREFIX "%s_bucket{%s%sle=\"", text->name,
+			      labels, labels[0] ? "," : "");
 		if (i < METRICS_BUCKETS - 1)
 			metrics_add_number(&text->buffer, metrics_bounds[i]);
 		else
@@ -113,13 +119,15 @@ void metrics_histogram(struct metrics_text *text, const struct histogram *histog
 	va_start(arguments, histogram);
 	metrics_add_labels(&labels, arguments);
 	va_end(arguments);
+
 	const char *all = labels.data ? labels.data : "";
 	metrics_add_buckets(text, histogram, all);
 	const char *open = all[0] ? "{" : "", *close = all[0] ? "}" : "";
+
 	buffer_format(&text->buffer, METRICS_PREFIX "%s_sum%s%s%s ", text->name, open, all, close);
 	metrics_add_number(&text->buffer, histogram->sum);
-	buffer_format(&text->buffer, "\n" METRICS_PREFIX "%s_count%s%s%s %" PRId64 "\n", text->name, open, all, close,
-		      histogram->count);
+	buffer_format(&text->buffer, "\n" METRICS_PREFIX "%s_count%s%s%s %" PRId64 "\n", text->name,
+		      open, all, close, histogram->count);
 	text->buffer.failed = text->buffer.failed || labels.failed;
 	buffer_fini(&labels);
 }

@@ -16,6 +16,7 @@ struct metrics_text {
 void metrics_begin(struct metrics_text *text, const char *name, const char *type, const char *help);
 void metrics_integer(struct metrics_text *text, int64_t value, ...) __attribute__((sentinel));
 void metrics_number(struct metrics_text *text, double value, ...) __attribute__((sentinel));
-void metrics_histogram(struct metrics_text *text, const struct histogram *histogram, ...) __attribute__((sentinel));
+void metrics_histogram(struct metrics_text *text, const struct histogram *histogram, ...)
+	__attribute__((sentinel));
 
 #endif

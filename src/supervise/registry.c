@@ -2,9 +2,10 @@
 /*
  * The registry: which subscriptions a manager has.
  *
- * Happy path: one is made, added at the end, found by its name, pinned while somebody works with it, removed when its run
- * is over and nobody does.
- * Failure modes: its handler does not return: it stays. Two remove it at once: one of them finds nothing.
+ * Happy path: one is made, added at the end, found by its name, pinned while somebody works with
+ * it, removed when its run is over and nobody does.
+ * Failure modes: its handler does not return: it stays. Two remove it at once: one of them finds
+ * nothing.
  */
 #include "supervise/manager.h"
 
@@ -30,8 +31,8 @@ static size_t manager_set_size_locked(const struct tide_manager *manager, const 
 	return names ? count : manager->count;
 }
 
-tide_status manager_pin(struct tide_manager *manager, const char *const *names, struct manager_set *ret,
-			struct tide_error *err)
+tide_status manager_pin(struct tide_manager *manager, const char *const *names,
+			struct manager_set *ret, struct tide_error *err)
 {
 	*ret = (struct manager_set){ .names = names };
 	mutex_lock(&manager->lock);
@@ -46,6 +47,7 @@ tide_status manager_pin(struct tide_manager *manager, const char *const *names, 
 		}
 		manager->pins++;
 	}
+
 	mutex_unlock(&manager->lock);
 	return ret->items ? TIDE_OK : alloc_fail(err);
 }
@@ -116,18 +118,22 @@ double tide_manager_uptime(struct tide_manager *manager)
 	if (!manager)
 		return 0;
 	mutex_lock(&manager->lock);
-	int64_t ns = manager->is_running ? mono_since(clock_mono(manager->engine.clock), manager->started_at) : 0;
+	int64_t ns = manager->is_running
+			     ? mono_since(clock_mono(manager->engine.clock), manager->started_at)
+			     : 0;
 	mutex_unlock(&manager->lock);
 	return seconds_of_ns(ns);
 }
 
-static tide_status manager_register(struct tide_manager *manager, struct tide_subscription *subscription,
-				    bool *ret_is_running, struct tide_error *err)
+static tide_status manager_register(struct tide_manager *manager,
+				    struct tide_subscription *subscription, bool *ret_is_running,
+				    struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	mutex_lock(&manager->lock);
 	if (manager_find_locked(manager, subscription->name)) {
-		status = tide_fail(err, TIDE_ALREADY_EXISTS, "subscription '%s' exists already", subscription->name);
+		status = tide_fail(err, TIDE_ALREADY_EXISTS, "subscription '%s' exists already",
+				   subscription->name);
 	} else {
 		struct tide_subscription **place = &manager->subscriptions;
 		while (*place)
@@ -136,18 +142,23 @@ static tide_status manager_register(struct tide_manager *manager, struct tide_su
 		manager->count++;
 		manager->pins++; /* until its subscriber has seen it started */
 	}
+
 	*ret_is_running = manager->is_running;
 	mutex_unlock(&manager->lock);
 	return status;
 }
 
-/* Make and register a subscription, pinned; begin its run on a running manager. An error with `*ret` is that of the run. */
-static tide_status manager_add(struct tide_manager *manager, const struct tide_subscriber *subscriber,
-			       const struct tide_subscription_config *config, struct tide_subscription **ret,
-			       bool *ret_is_running, struct tide_error *err)
+/* Make and register a subscription, pinned; begin its run on a running manager. An error with
+ * `*ret` is that of the run. */
+static tide_status manager_add(struct tide_manager *manager,
+			       const struct tide_subscriber *subscriber,
+			       const struct tide_subscription_config *config,
+			       struct tide_subscription **ret, bool *ret_is_running,
+			       struct tide_error *err)
 {
 	struct tide_subscription *subscription;
-	tide_status status = subscription_new(&manager->engine, subscriber, config, &subscription, err);
+	tide_status status =
+		subscription_new(&manager->engine, subscriber, config, &subscription, err);
 	if (status != TIDE_OK)
 		return status;
 	status = manager_register(manager, subscription, ret_is_running, err);
@@ -159,17 +170,21 @@ static tide_status manager_add(struct tide_manager *manager, const struct tide_s
 	return *ret_is_running ? control_start(manager, subscription, false, err) : TIDE_OK;
 }
 
-tide_status tide_manager_subscribe(struct tide_manager *manager, const struct tide_subscriber *subscriber,
-				   const struct tide_subscription_config *config, struct tide_subscription **ret,
-				   struct tide_error *err)
+tide_status tide_manager_subscribe(struct tide_manager *manager,
+				   const struct tide_subscriber *subscriber,
+				   const struct tide_subscription_config *config,
+				   struct tide_subscription **ret, struct tide_error *err)
 {
 	if (!manager || !subscriber)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "subscriber" : "manager");
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
+				 manager ? "subscriber" : "manager");
+
 	struct tide_subscription *subscription = NULL;
 	bool is_running = false;
 	tide_status status = manager_begin_start(manager, false, err);
 	if (status != TIDE_OK)
 		return status;
+
 	status = manager_add(manager, subscriber, config, &subscription, &is_running, err);
 	manager_end_start(manager);
 	if (!subscription)
@@ -194,37 +209,46 @@ static bool manager_remove(struct tide_manager *manager, struct tide_subscriptio
 		*place = subscription->next;
 		manager->count--;
 	}
+
 	if (--manager->pins == 0) /* ours */
 		cond_broadcast(&manager->changed);
 	while (is_found && manager->pins > 0)
 		cond_wait(&manager->changed, &manager->lock);
 	mutex_unlock(&manager->lock);
+
 	if (!is_found)
 		return false;
-	control_ask_stop(subscription, MONO_NEVER); /* started meanwhile by somebody who had it pinned */
+	/* started meanwhile by somebody who had it pinned */
+	control_ask_stop(subscription, MONO_NEVER);
 	control_join(subscription);
 	subscription_free(subscription);
 	return true;
 }
 
-tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *name, struct tide_error *err)
+tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *name,
+				     struct tide_error *err)
 {
 	if (!manager || !name)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "name" : "manager");
 	tide_status status = manager_check_thread(manager, "unsubscribe", err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct tide_subscription *subscription = manager_pin_one(manager, name);
 	if (!subscription)
 		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
+
 	int64_t limit = ns_of_seconds(subscription->config.shutdown_timeout);
 	struct mono_time deadline = mono_add(clock_mono(manager->engine.clock), limit);
 	struct tide_error why;
 	control_ask_stop(subscription, deadline);
-	if (control_wait_stopped(manager, subscription, control_save_until(deadline), &why) == TIDE_TIMEOUT) {
+	if (control_wait_stopped(manager, subscription, control_save_until(deadline), &why) ==
+	    TIDE_TIMEOUT) {
 		manager_unpin_one(manager);
 		return tide_fail(err, TIDE_BUSY, "%s", why.message);
 	}
-	return manager_remove(manager, subscription) ? TIDE_OK
-						     : tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
+
+	return manager_remove(manager, subscription)
+		       ? TIDE_OK
+		       : tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
 }

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Renewing leases beside the watchdog. Where ownership has no time a renewal is the look that finds an idle owner fenced.
+ * Renewing leases beside the watchdog. Where ownership has no time a renewal is the look that finds
+ * an idle owner fenced.
  *
- * Happy path: the watchdog finds a lease due and starts the renewer; that one renews all that are due, and those that soon
- * will be, in one statement on a session that nothing else uses, and ends when nothing is due.
- * Failure modes: a renewal finds another owner: the subscription is told and stops before its next event. A row is locked,
- * or the renewal fails: it is tried again before the lease runs out, and the log has the error when it changes, and now and
- * then. A renewal hangs: no lease is renewed, and no handler called any more once two thirds of the lease have passed; nobody
- * waits for it but who destroys the manager.
+ * Happy path: the watchdog finds a lease due and starts the renewer; that one renews all that are
+ * due, and those that soon will be, in one statement on a session that nothing else uses, and ends
+ * when nothing is due.
+ * Failure modes: a renewal finds another owner: the subscription is told and stops before its next
+ * event. A row is locked, or the renewal fails: it is tried again before the lease runs out, and
+ * the log has the error when it changes, and now and then. A renewal hangs: no lease is renewed,
+ * and no handler called any more once two thirds of the lease have passed; nobody waits for it but
+ * who destroys the manager.
  */
 #include "supervise/manager.h"
 
@@ -17,8 +20,8 @@
 #include "sys/alloc.h"
 #include "sys/log.h"
 
-#define RENEWAL_TOGETHER 2                   /* what is due within this part of its interval goes along */
-#define RENEWAL_AGAIN 5                      /* a failed one is tried again after this part of the interval */
+#define RENEWAL_TOGETHER 2 /* what is due within this part of its interval goes along */
+#define RENEWAL_AGAIN 5    /* a failed one is tried again after this part of the interval */
 #define RENEWAL_TELL_NS (10 * NS_PER_SECOND) /* the same error is told again after this */
 
 static struct tide_store *renewal_database(const struct tide_manager *manager)
@@ -26,10 +29,11 @@ static struct tide_store *renewal_database(const struct tide_manager *manager)
 	return manager->engine.checkpoints->database;
 }
 
-/* ---- What is due ---------------------------------------------------------------------------------------------- */
+/* ---- What is due ----------------------------------------------------------------------------- */
 
 /* Owned, and due within this part of its interval; 0: now. */
-static bool renewal_is_due_locked(struct tide_subscription *subscription, struct mono_time now, int part)
+static bool renewal_is_due_locked(struct tide_subscription *subscription, struct mono_time now,
+				  int part)
 {
 	mutex_lock(&subscription->lock);
 	int64_t ahead = part > 0 ? subscription->renew_ns / part : 0;
@@ -43,7 +47,8 @@ static bool renewal_finds_due_locked(const struct tide_manager *manager, struct 
 	TIDE_REQUIRES(manager->lock)
 {
 	const struct tide_subscription *subscription = manager->subscriptions;
-	while (subscription && !renewal_is_due_locked((struct tide_subscription *)subscription, now, 0))
+	while (subscription &&
+	       !renewal_is_due_locked((struct tide_subscription *)subscription, now, 0))
 		subscription = subscription->next;
 	return subscription != NULL;
 }
@@ -64,7 +69,8 @@ static tide_status renewal_make_room(struct renewer *renewer, size_t count, stru
 	return TIDE_OK;
 }
 
-static void renewal_take_one(struct renewer *renewer, size_t at, struct tide_subscription *subscription)
+static void renewal_take_one(struct renewer *renewer, size_t at,
+			     struct tide_subscription *subscription)
 {
 	struct tide_lease_renewal *lease = &renewer->leases[at];
 	memcpy(renewer->names[at], subscription->name, sizeof renewer->names[at]);
@@ -77,8 +83,9 @@ static void renewal_take_one(struct renewer *renewer, size_t at, struct tide_sub
 }
 
 /* `*ret` is 0 when nothing is due. */
-static tide_status renewal_take_locked(struct tide_manager *manager, struct mono_time now, size_t *ret,
-				       struct tide_error *err) TIDE_REQUIRES(manager->lock)
+static tide_status renewal_take_locked(struct tide_manager *manager, struct mono_time now,
+				       size_t *ret, struct tide_error *err)
+	TIDE_REQUIRES(manager->lock)
 {
 	struct renewer *renewer = &manager->renewer;
 	*ret = 0;
@@ -89,7 +96,8 @@ static tide_status renewal_take_locked(struct tide_manager *manager, struct mono
 		return status;
 
 	struct tide_subscription *subscription;
-	for (subscription = manager->subscriptions; subscription; subscription = subscription->next) {
+	for (subscription = manager->subscriptions; subscription;
+	     subscription = subscription->next) {
 		if (!renewal_is_due_locked(subscription, now, RENEWAL_TOGETHER))
 			continue;
 		assert(*ret < renewer->capacity);
@@ -98,7 +106,7 @@ static tide_status renewal_take_locked(struct tide_manager *manager, struct mono
 	return TIDE_OK;
 }
 
-/* ---- Asking --------------------------------------------------------------------------------------------------- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 static void renewal_close_session(struct tide_manager *manager)
 {
@@ -108,18 +116,21 @@ static void renewal_close_session(struct tide_manager *manager)
 }
 
 /* During an outage every renewal fails, several times a second with many leases. */
-static void renewal_tell(struct renewer *renewer, size_t count, tide_status status, const struct tide_error *err,
-			 struct mono_time now)
+static void renewal_tell(struct renewer *renewer, size_t count, tide_status status,
+			 const struct tide_error *err, struct mono_time now)
 {
 	struct tide_error *told = &renewer->told;
-	bool is_same = told->status == status && (status == TIDE_OK || strcmp(told->message, err->message) == 0);
+	bool is_same = told->status == status &&
+		       (status == TIDE_OK || strcmp(told->message, err->message) == 0);
+
 	if (is_same && (status == TIDE_OK || now.ns < renewer->tell_at.ns))
 		return;
 	if (status == TIDE_OK)
-		log_at(TIDE_LOG_NOTICE, "subscription", "ownership renewed again", "count=%zu", count);
+		log_at(TIDE_LOG_NOTICE, "subscription", "ownership renewed again", "count=%zu",
+		       count);
 	else
-		log_at(TIDE_LOG_WARNING, "subscription", "ownership not renewed", "count=%zu error='%s'", count,
-		       err->message);
+		log_at(TIDE_LOG_WARNING, "subscription", "ownership not renewed",
+		       "count=%zu error='%s'", count, err->message);
 	*told = status == TIDE_OK ? (struct tide_error){ .status = TIDE_OK } : *err;
 	renewer->tell_at = mono_add(now, RENEWAL_TELL_NS);
 }
@@ -129,41 +140,48 @@ static tide_status renewal_ask(struct tide_manager *manager, size_t count, struc
 	struct renewer *renewer = &manager->renewer;
 	const struct tide_store *database = renewal_database(manager);
 	tide_status status = TIDE_OK;
+
 	if (!renewer->session)
-		status = database->backend->store.session_open(database->state, &renewer->session, err);
+		status = database->backend->store.session_open(database->state, &renewer->session,
+							       err);
 	if (status == TIDE_OK)
-		status = database->backend->checkpoint.lease_renew_all(renewer->session, renewer->leases, count, err);
+		status = database->backend->checkpoint.lease_renew_all(renewer->session,
+								       renewer->leases, count, err);
 	if (status == TIDE_CONNECTION_LOST)
 		renewal_close_session(manager);
 	probe_note(&manager->engine.probe, DATABASE_CHECKPOINTS, status, err);
 	return status;
 }
 
-/* ---- What came of it ------------------------------------------------------------------------------------------ */
+/* ---- What came of it ------------------------------------------------------------------------- */
 
 /* Unless the ownership that was asked about has been released or followed by another meanwhile. */
-static void renewal_note(struct tide_subscription *subscription, const struct tide_lease_renewal *lease,
-			 struct mono_time began, struct mono_time now)
+static void renewal_note(struct tide_subscription *subscription,
+			 const struct tide_lease_renewal *lease, struct mono_time began,
+			 struct mono_time now)
 {
 	mutex_lock(&subscription->lock);
-	bool is_same =
-		subscription->ownership.state == OWNERSHIP_RENEWING && subscription->owned.epoch == lease->fence.epoch;
+	bool is_same = subscription->ownership.state == OWNERSHIP_RENEWING &&
+		       subscription->owned.epoch == lease->fence.epoch;
 	bool is_made = is_same && lease->result == TIDE_RENEWAL_MADE;
 	bool is_lost = is_same && lease->result == TIDE_RENEWAL_LOST;
 	if (is_same)
 		subscription_own_locked(subscription, is_lost ? OWNERSHIP_LOST : OWNERSHIP_OWNED);
 	if (is_same)
-		subscription->renew_at = is_made ? mono_add(began, subscription->renew_ns)
-						 : mono_add(now, subscription->renew_ns / RENEWAL_AGAIN);
+		subscription->renew_at =
+			is_made ? mono_add(began, subscription->renew_ns)
+				: mono_add(now, subscription->renew_ns / RENEWAL_AGAIN);
 	if (is_made)
-		atomic_store(&subscription->trust_until, mono_add(began, subscription->trust_ns).ns);
+		atomic_store(&subscription->trust_until,
+			     mono_add(began, subscription->trust_ns).ns);
 	mutex_unlock(&subscription->lock);
+
 	if (is_lost)
 		subscription_nudge(subscription);
 }
 
-static void renewal_put_locked(struct tide_manager *manager, size_t count, tide_status status, struct mono_time began)
-	TIDE_REQUIRES(manager->lock)
+static void renewal_put_locked(struct tide_manager *manager, size_t count, tide_status status,
+			       struct mono_time began) TIDE_REQUIRES(manager->lock)
 {
 	struct mono_time now = clock_mono(manager->engine.clock);
 	for (size_t i = 0; i < count; i++) {
@@ -197,7 +215,7 @@ static void renewal_work_locked(struct tide_manager *manager) TIDE_REQUIRES(mana
 	}
 }
 
-/* ---- Its thread ----------------------------------------------------------------------------------------------- */
+/* ---- Its thread ------------------------------------------------------------------------------ */
 
 static void renewal_run(void *self)
 {
@@ -217,7 +235,8 @@ void renewal_look(struct tide_manager *manager, struct mono_time now)
 	mutex_lock(&manager->lock);
 	if (!manager->is_threaded)
 		renewal_work_locked(manager);
-	bool is_needed = manager->is_threaded && !renewer->is_alive && renewal_finds_due_locked(manager, now);
+	bool is_needed = manager->is_threaded && !renewer->is_alive &&
+			 renewal_finds_due_locked(manager, now);
 	renewer->is_alive = renewer->is_alive || is_needed;
 	mutex_unlock(&manager->lock);
 	if (!is_needed)

@@ -2,11 +2,12 @@
 /*
  * Running until somebody asks for the end.
  *
- * Happy path: everything starts; a signal, or a request with its instant, wakes whoever waits; shutdown.c does the rest.
- * Failure modes: nothing can be started, since there is no thread or no memory: that is the result. A start does not get through
- * to its database: nobody waits for it, a signal ends it like the others. A
- * second signal ends every wait of the sequence; a third one is left to the system. One that follows at once is the same one:
- * timeout(1) and shells signal a process and then its group.
+ * Happy path: everything starts; a signal, or a request with its instant, wakes whoever waits;
+ * shutdown.c does the rest.
+ * Failure modes: nothing can be started, since there is no thread or no memory: that is the result.
+ * A start does not get through to its database: nobody waits for it, a signal ends it like the
+ * others. A second signal ends every wait of the sequence; a third one is left to the system. One
+ * that follows at once is the same one: timeout(1) and shells signal a process and then its group.
  */
 #include "supervise/shutdown.h"
 
@@ -24,7 +25,8 @@
 tide_status shutdown_init(struct shutdown *shutdown, struct tide_error *err)
 {
 	shutdown->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return shutdown->event >= 0 ? TIDE_OK : tide_fail(err, TIDE_IO, "eventfd: %s", strerror(errno));
+	return shutdown->event >= 0 ? TIDE_OK
+				    : tide_fail(err, TIDE_IO, "eventfd: %s", strerror(errno));
 }
 
 void shutdown_fini(struct shutdown *shutdown)
@@ -38,7 +40,7 @@ void shutdown_fini(struct shutdown *shutdown)
 		close(shutdown->event);
 }
 
-/* ---- Requests and signals ----------------------------------------------------------------------------------- */
+/* ---- Requests and signals -------------------------------------------------------------------- */
 
 /* Everything here may run in a signal handler: atomics, clock_gettime and write only. */
 static void run_ring(struct shutdown *shutdown)
@@ -61,13 +63,14 @@ void tide_manager_request_shutdown(struct tide_manager *manager, enum tide_shutd
 	run_ring(&manager->shutdown);
 }
 
-void tide_manager_request_shutdown_by(struct tide_manager *manager, enum tide_shutdown_reason reason,
-				      struct tide_time deadline)
+void tide_manager_request_shutdown_by(struct tide_manager *manager,
+				      enum tide_shutdown_reason reason, struct tide_time deadline)
 {
 	if (!manager)
 		return;
 	int_least64_t none = 0; /* an instant that is none, a moment later: as much in the past */
-	atomic_compare_exchange_strong(&manager->shutdown.deadline_us, &none, deadline.unix_us ? deadline.unix_us : 1);
+	atomic_compare_exchange_strong(&manager->shutdown.deadline_us, &none,
+				       deadline.unix_us ? deadline.unix_us : 1);
 	tide_manager_request_shutdown(manager, reason);
 }
 
@@ -77,7 +80,8 @@ static _Atomic(struct tide_manager *) run_of_signals;
 /* Whether the last one that counted is so near that this is the same one. */
 static bool run_is_same_signal(struct shutdown *shutdown)
 {
-	int_least64_t now = clock_mono(&clock_system).ns, last = atomic_load(&shutdown->signalled_at);
+	int_least64_t now = clock_mono(&clock_system).ns,
+		      last = atomic_load(&shutdown->signalled_at);
 	if (last != 0 && now - last < RUN_SAME_SIGNAL_NS)
 		return true;
 	return !atomic_compare_exchange_strong(&shutdown->signalled_at, &last, now);
@@ -92,24 +96,29 @@ static void run_on_signal(int number)
 		run_ring(&manager->shutdown);
 		return;
 	}
+
 	int before = atomic_fetch_add(&manager->shutdown.signals, 1);
 	if (before >= 2) {
 		signal(number, SIG_DFL);
 		raise(number);
 		return;
 	}
-	tide_manager_request_shutdown(manager, number == SIGINT ? TIDE_SHUTDOWN_SIGINT : TIDE_SHUTDOWN_SIGTERM);
+
+	tide_manager_request_shutdown(manager, number == SIGINT ? TIDE_SHUTDOWN_SIGINT
+								: TIDE_SHUTDOWN_SIGTERM);
 }
 
 struct run_signals {
 	struct sigaction term, interrupt;
 };
 
-static tide_status run_install(struct tide_manager *manager, struct run_signals *ret, struct tide_error *err)
+static tide_status run_install(struct tide_manager *manager, struct run_signals *ret,
+			       struct tide_error *err)
 {
 	struct tide_manager *nobody = NULL;
 	if (!atomic_compare_exchange_strong(&run_of_signals, &nobody, manager))
-		return tide_fail(err, TIDE_STATE, "another manager of this process handles signals already");
+		return tide_fail(err, TIDE_STATE,
+				 "another manager of this process handles signals already");
 	atomic_store(&manager->shutdown.signals, 0);
 	atomic_store(&manager->shutdown.signalled_at, 0);
 	struct sigaction action = { .sa_handler = run_on_signal, .sa_flags = SA_RESTART };
@@ -133,7 +142,8 @@ static void run_drain(struct shutdown *shutdown)
 	(void)taken;
 }
 
-/* A ring may stand for a request that was obeyed already; one that comes has its reason set before it rings. */
+/* A ring may stand for a request that was obeyed already; one that comes has its reason set before
+ * it rings. */
 static void run_await_request(struct tide_manager *manager)
 {
 	while (!manager_is_shutting_down(manager)) {
@@ -143,11 +153,13 @@ static void run_await_request(struct tide_manager *manager)
 	}
 }
 
-/* The same signal once more may still be on its way: it must not meet a handling that ends the process. */
+/* The same signal once more may still be on its way: it must not meet a handling that ends the
+ * process. */
 static void run_await_same_signal(struct tide_manager *manager, const struct run_signals *signals)
 {
 	struct shutdown *shutdown = &manager->shutdown;
-	bool is_deadly = signals->term.sa_handler == SIG_DFL || signals->interrupt.sa_handler == SIG_DFL;
+	bool is_deadly =
+		signals->term.sa_handler == SIG_DFL || signals->interrupt.sa_handler == SIG_DFL;
 	struct mono_time until = { atomic_load(&shutdown->signalled_at) + RUN_SAME_SIGNAL_NS };
 	int64_t left = mono_since(until, clock_mono(&clock_system));
 	if (!is_deadly || atomic_load(&shutdown->signals) != 1 || left <= 0)
@@ -158,14 +170,14 @@ static void run_await_same_signal(struct tide_manager *manager, const struct run
 	run_drain(shutdown);
 }
 
-/* A subscription that fails to start has the error in its state and does not end the rest; when none could be started, that is
- * this run's error. */
+/* A subscription that fails to start has the error in its state and does not end the rest; when
+ * none could be started, that is this run's error. */
 static tide_status run_start(struct tide_manager *manager, struct tide_error *err)
 {
 	struct tide_start_result *results = NULL;
 	size_t count;
-	tide_status status =
-		manager_start(manager, NULL, (struct start_wait){ START_UNTIL_BEGUN, 0 }, &results, &count, err);
+	tide_status status = manager_start(
+		manager, NULL, (struct start_wait){ START_UNTIL_BEGUN, 0 }, &results, &count, err);
 	bool is_begun = results != NULL;
 	tide_free(results);
 	return is_begun ? TIDE_OK : status;
@@ -177,10 +189,12 @@ static tide_status run_until_request(struct tide_manager *manager, struct tide_s
 	struct shutdown_run run = { .manager = manager };
 	struct tide_error why;
 	tide_status started = run_start(manager, &why);
+
 	if (started != TIDE_OK) /* then nobody would ask for the end */
 		tide_manager_request_shutdown(manager, TIDE_SHUTDOWN_PROGRAMMATIC);
 	run_await_request(manager);
 	(void)manager_begin_stop(manager);
+
 	tide_status status = shutdown_through(&run, err);
 	manager_end_stop(manager);
 	if (started != TIDE_OK && err)
@@ -192,7 +206,8 @@ static tide_status run_until_request(struct tide_manager *manager, struct tide_s
 	return status;
 }
 
-tide_status manager_shut_down(struct tide_manager *manager, struct tide_shutdown_result *ret, struct tide_error *err)
+tide_status manager_shut_down(struct tide_manager *manager, struct tide_shutdown_result *ret,
+			      struct tide_error *err)
 {
 	struct shutdown_run run = { .manager = manager };
 	(void)manager_begin_stop(manager);
@@ -218,7 +233,8 @@ void shutdown_forget_request(struct tide_manager *manager)
 	atomic_store(&manager->shutdown.reason, TIDE_SHUTDOWN_NONE);
 }
 
-tide_status tide_manager_run_until_shutdown(struct tide_manager *manager, struct tide_shutdown_result *ret,
+tide_status tide_manager_run_until_shutdown(struct tide_manager *manager,
+					    struct tide_shutdown_result *ret,
 					    struct tide_error *err)
 {
 	if (!manager)
@@ -229,6 +245,7 @@ tide_status tide_manager_run_until_shutdown(struct tide_manager *manager, struct
 		status = run_install(manager, &signals, err);
 	if (status != TIDE_OK)
 		return status;
+
 	atomic_store(&manager->shutdown.is_running, true);
 	status = run_until_request(manager, ret, err);
 	atomic_store(&manager->shutdown.is_running, false);

@@ -6,10 +6,12 @@
  *                 a limit exceeded, a second signal: the remaining steps are cut short ─▶ forced
  *
  * Happy path: each runner settles what is in its hands, saves, releases, ends; the result says so.
- * Failure modes: a handler does not return: its subscription is abandoned, and what is settled is saved from here. A
- * database does not answer: what waits for it is left behind at its limit. A second signal ends every wait.
+ * Failure modes: a handler does not return: its subscription is abandoned, and what is settled is
+ * saved from here. A database does not answer: what waits for it is left behind at its limit. A
+ * second signal ends every wait.
  *
- * A stop of the whole manager is the same without hooks and signals, and what is in hand has all of its time.
+ * A stop of the whole manager is the same without hooks and signals, and what is in hand has all of
+ * its time.
  */
 #include "supervise/shutdown.h"
 
@@ -18,7 +20,8 @@
 
 #define SHUTDOWN_STEP_SECONDS 5.0
 #define SHUTDOWN_FORCED_SAVE_SECONDS 1.0
-#define SHUTDOWN_CLOSE_SECONDS 0.25 /* at least, for threads that only have to see that they should end */
+/* at least, for threads that only have to see that they should end */
+#define SHUTDOWN_CLOSE_SECONDS 0.25
 #define SHUTDOWN_LOOK_NS (20 * NS_PER_MS)
 #define SHUTDOWN_LONGEST_US INT64_C(1000000000000000) /* 31 years: what fits into nanoseconds */
 
@@ -37,7 +40,8 @@ static struct mono_time shutdown_limit(const struct shutdown_run *run, double se
 	return mono_min(mono_add(shutdown_now(run), ns_of_seconds(seconds)), run->deadline);
 }
 
-static void shutdown_force(struct shutdown_run *run, enum tide_shutdown_reason reason, const char *message)
+static void shutdown_force(struct shutdown_run *run, enum tide_shutdown_reason reason,
+			   const char *message)
 {
 	if (run->result.forced)
 		return;
@@ -49,7 +53,8 @@ static void shutdown_force(struct shutdown_run *run, enum tide_shutdown_reason r
 static void shutdown_enter(struct shutdown_run *run, enum tide_shutdown_phase phase)
 {
 	run->result.phase = phase;
-	log_at(TIDE_LOG_DEBUG, "shutdown", "phase began", "phase=%s left_seconds=%.3f", tide_shutdown_phase_name(phase),
+	log_at(TIDE_LOG_DEBUG, "shutdown", "phase began", "phase=%s left_seconds=%.3f",
+	       tide_shutdown_phase_name(phase),
 	       seconds_of_ns(mono_since(run->deadline, shutdown_now(run))));
 }
 
@@ -67,20 +72,25 @@ double shutdown_drain_limit(double total, double left, double drain_timeout)
 	return rest < 0 ? 0 : rest < drain_timeout ? rest : drain_timeout;
 }
 
-/* What the time that is left allows the drain; the others have their step's time, and no more than is left. */
+/* What the time that is left allows the drain; the others have their step's time, and no more than
+ * is left. */
 static void shutdown_plan(struct shutdown_run *run)
 {
 	double total = seconds_of_ns(mono_since(run->deadline, run->began));
 	double left = seconds_of_ns(mono_since(run->deadline, shutdown_now(run)));
-	run->drain_limit = run->is_plain ? left : shutdown_drain_limit(total, left, run->manager->drain_timeout);
+	run->drain_limit = run->is_plain
+				   ? left
+				   : shutdown_drain_limit(total, left, run->manager->drain_timeout);
 }
 
 /* Wait until `is_done` holds for every subscription; false at the limit or when forced. */
 static bool shutdown_await(struct shutdown_run *run, struct mono_time limit,
 			   bool (*is_done)(struct tide_subscription *), bool saves)
 {
-	struct mono_time save_at = mono_add(shutdown_now(run), ns_of_seconds(SHUTDOWN_STEP_SECONDS));
-	for (int64_t look_ns = NS_PER_MS;; look_ns = look_ns < SHUTDOWN_LOOK_NS ? 2 * look_ns : look_ns) {
+	struct mono_time save_at =
+		mono_add(shutdown_now(run), ns_of_seconds(SHUTDOWN_STEP_SECONDS));
+	for (int64_t look_ns = NS_PER_MS;;
+	     look_ns = look_ns < SHUTDOWN_LOOK_NS ? 2 * look_ns : look_ns) {
 		bool are_done = true;
 		for (size_t i = 0; i < run->set.count && are_done; i++)
 			are_done = is_done(run->set.items[i]);
@@ -150,8 +160,8 @@ static void shutdown_drain(struct shutdown_run *run)
 	struct mono_time since = shutdown_now(run);
 	shutdown_look_at_hands(run, run->at_drain);
 	shutdown_enter(run, TIDE_PHASE_DRAINING);
-	run->has_drained =
-		shutdown_await(run, shutdown_limit(run, run->drain_limit), shutdown_has_nothing_in_hand, true);
+	run->has_drained = shutdown_await(run, shutdown_limit(run, run->drain_limit),
+					  shutdown_has_nothing_in_hand, true);
 	if (!run->has_drained && !shutdown_is_forced(run))
 		shutdown_force_drain(run);
 	int64_t took = mono_since(shutdown_now(run), since);
@@ -167,11 +177,12 @@ static bool shutdown_is_over_or_in_hand(struct tide_subscription *subscription)
 	return control_is_ended(subscription) || atomic_load(&subscription->hand_since) != 0;
 }
 
-/* Wait for the runners' own saves; a second signal leaves them a last second. What was taken in hand when the drain had
- * ended, by a runner that was just about to, has had no time yet. */
+/* Wait for the runners' own saves; a second signal leaves them a last second. What was taken in
+ * hand when the drain had ended, by a runner that was just about to, has had no time yet. */
 static void shutdown_await_saves(struct shutdown_run *run, struct mono_time limit)
 {
-	bool (*is_done)(struct tide_subscription *) = run->has_drained ? control_is_ended : shutdown_is_over_or_in_hand;
+	bool (*is_done)(struct tide_subscription *) =
+		run->has_drained ? control_is_ended : shutdown_is_over_or_in_hand;
 	if (shutdown_await(run, limit, is_done, false) || !shutdown_is_forced(run))
 		return;
 	struct mono_time last = mono_min(limit, shutdown_limit(run, SHUTDOWN_FORCED_SAVE_SECONDS));
@@ -180,36 +191,44 @@ static void shutdown_await_saves(struct shutdown_run *run, struct mono_time limi
 			control_ask_stop(run->set.items[i], last);
 }
 
-/* The runners save and end by themselves; who is still in a handler at the limit is saved from here and left behind. */
+/* The runners save and end by themselves; who is still in a handler at the limit is saved from here
+ * and left behind. */
 static void shutdown_checkpoint(struct shutdown_run *run)
 {
 	shutdown_enter(run, TIDE_PHASE_CHECKPOINTING);
 	bool is_forced = shutdown_is_forced(run);
-	struct mono_time limit = shutdown_limit(run, is_forced ? SHUTDOWN_FORCED_SAVE_SECONDS : SHUTDOWN_STEP_SECONDS);
+	struct mono_time limit = shutdown_limit(run, is_forced ? SHUTDOWN_FORCED_SAVE_SECONDS
+							       : SHUTDOWN_STEP_SECONDS);
 	for (size_t i = 0; i < run->set.count; i++) {
 		struct tide_subscription *subscription = run->set.items[i];
-		if (!run->has_drained && atomic_load(&subscription->hand_since) != 0) /* given its time */
+		/* given its time */
+		if (!run->has_drained && atomic_load(&subscription->hand_since) != 0)
 			control_ask_stop(subscription, shutdown_now(run));
 		else
 			control_ask_stop(subscription, limit);
 	}
+
 	shutdown_await_saves(run, limit);
-	struct mono_time last = mono_add(shutdown_now(run), ns_of_seconds(SHUTDOWN_FORCED_SAVE_SECONDS));
+	struct mono_time last =
+		mono_add(shutdown_now(run), ns_of_seconds(SHUTDOWN_FORCED_SAVE_SECONDS));
 	for (size_t i = 0; i < run->set.count; i++) {
 		struct tide_subscription *subscription = run->set.items[i];
 		struct tide_error err;
-		if (control_wait_stopped(run->manager, subscription, run->is_plain ? last : limit, &err) != TIDE_OK)
+		if (control_wait_stopped(run->manager, subscription, run->is_plain ? last : limit,
+					 &err) != TIDE_OK)
 			shutdown_force(run, TIDE_SHUTDOWN_TIMEOUT, err.message);
 		mutex_lock(&subscription->lock);
 		run->result.checkpoints_saved += subscription->was_final_saved;
 		run->result.subscriptions_stopped +=
-			run->at_start[i].is_running && subscription->states.state == TIDE_STATE_STOPPED;
+			run->at_start[i].is_running &&
+			subscription->states.state == TIDE_STATE_STOPPED;
 		mutex_unlock(&subscription->lock);
 	}
 	shutdown_count_hands(run);
 }
 
-/* Ownership has been released by those who ended; what is left is the watchdog, which may wait for a database. */
+/* Ownership has been released by those who ended; what is left is the watchdog, which may wait for
+ * a database. */
 static void shutdown_close(struct shutdown_run *run)
 {
 	struct mono_time least = mono_add(shutdown_now(run), ns_of_seconds(SHUTDOWN_CLOSE_SECONDS));
@@ -218,10 +237,11 @@ static void shutdown_close(struct shutdown_run *run)
 	    TIDE_OK) /* its ownership is kept until the handler has returned */
 		return;
 	if (!watchdog_stop(run->manager, limit.ns > least.ns ? limit : least))
-		shutdown_force(run, TIDE_SHUTDOWN_TIMEOUT, "the renewal of an ownership has not returned");
+		shutdown_force(run, TIDE_SHUTDOWN_TIMEOUT,
+			       "the renewal of an ownership has not returned");
 }
 
-/* ---- The sequence ------------------------------------------------------------------------------------------- */
+/* ---- The sequence ---------------------------------------------------------------------------- */
 
 /* 0: clean, 1: a limit was exceeded, 2: a second signal. */
 static int shutdown_outcome(const struct tide_shutdown_result *result)
@@ -232,13 +252,15 @@ static int shutdown_outcome(const struct tide_shutdown_result *result)
 static void shutdown_begin(struct shutdown_run *run)
 {
 	struct tide_manager *manager = run->manager;
-	enum tide_shutdown_reason reason = (enum tide_shutdown_reason)atomic_load(&manager->shutdown.reason);
+	enum tide_shutdown_reason reason =
+		(enum tide_shutdown_reason)atomic_load(&manager->shutdown.reason);
 	run->result.reason = reason == TIDE_SHUTDOWN_NONE ? TIDE_SHUTDOWN_PROGRAMMATIC : reason;
 	mutex_lock(&manager->lock);
 	manager->shutdowns_initiated[run->result.reason]++;
 	mutex_unlock(&manager->lock);
 	log_at(TIDE_LOG_INFO, "shutdown", "shutdown began", "reason=%s limit_seconds=%.3f",
-	       tide_shutdown_reason_name(run->result.reason), seconds_of_ns(mono_since(run->deadline, run->began)));
+	       tide_shutdown_reason_name(run->result.reason),
+	       seconds_of_ns(mono_since(run->deadline, run->began)));
 }
 
 static void shutdown_end(struct shutdown_run *run)
@@ -249,6 +271,7 @@ static void shutdown_end(struct shutdown_run *run)
 		result->forced = false; /* the second signal outranks a limit */
 		shutdown_force(run, TIDE_SHUTDOWN_DOUBLE_SIGNAL, "Forced by double signal");
 	}
+
 	result->phase = result->forced ? TIDE_PHASE_FORCED : TIDE_PHASE_STOPPED;
 	result->duration_seconds = seconds_of_ns(mono_since(shutdown_now(run), run->began));
 	int outcome = shutdown_outcome(result);
@@ -261,8 +284,10 @@ static void shutdown_end(struct shutdown_run *run)
 	manager->shutdown.has_last = true;
 	manager->shutdown.last_drain_seconds = run->drain_seconds;
 	mutex_unlock(&manager->lock);
+
 	log_at(result->forced ? TIDE_LOG_WARNING : TIDE_LOG_INFO, "shutdown", "shutdown ended",
-	       "phase=%s reason=%s duration_seconds=%.3f subscriptions_stopped=%lld checkpoints_saved=%lld",
+	       "phase=%s reason=%s duration_seconds=%.3f subscriptions_stopped=%lld "
+	       "checkpoints_saved=%lld",
 	       tide_shutdown_phase_name(result->phase), tide_shutdown_reason_name(result->reason),
 	       result->duration_seconds, (long long)result->subscriptions_stopped,
 	       (long long)result->checkpoints_saved);
@@ -294,7 +319,8 @@ static struct mono_time shutdown_deadline(const struct shutdown_run *run)
 	if (__builtin_sub_overflow(at_us, clock_wall(manager->engine.clock).unix_us, &left_us))
 		left_us = at_us; /* so far away that the difference does not fit */
 	left_us = left_us < 0 ? 0 : left_us;
-	return mono_add(run->began, (left_us < SHUTDOWN_LONGEST_US ? left_us : SHUTDOWN_LONGEST_US) * 1000);
+	return mono_add(run->began,
+			(left_us < SHUTDOWN_LONGEST_US ? left_us : SHUTDOWN_LONGEST_US) * 1000);
 }
 
 tide_status shutdown_through(struct shutdown_run *run, struct tide_error *err)
@@ -306,6 +332,7 @@ tide_status shutdown_through(struct shutdown_run *run, struct tide_error *err)
 	tide_status status = manager_pin(manager, NULL, &run->set, err);
 	if (status != TIDE_OK)
 		return status;
+
 	run->at_start = alloc_zero(run->set.count + 1, sizeof *run->at_start);
 	run->at_drain = alloc_zero(run->set.count + 1, sizeof *run->at_drain);
 	if (run->at_start && run->at_drain)

@@ -27,13 +27,15 @@ struct shutdown_run {
 /** Whether a second signal has come. */
 bool shutdown_is_forced(const struct shutdown_run *run);
 
-/** How long what is in hand is waited for: all of `drain_timeout` unless the final checkpoint needs the rest. Seconds; `left` of `total`. */
+/** How long what is in hand is waited for: all of `drain_timeout` unless the final checkpoint needs
+ * the rest. Seconds; `left` of `total`. */
 double shutdown_drain_limit(double total, double left, double drain_timeout);
 
 /** What a request has asked for is done, or given up: the next start may come. */
 void shutdown_forget_request(struct tide_manager *manager);
 
-/** Run the whole sequence; `run` says which one (deadline 0: as asked for, or as configured) and holds the result. TIDE_OUT_OF_MEMORY: nothing was begun. */
+/** Run the whole sequence; `run` says which one (deadline 0: as asked for, or as configured) and
+ * holds the result. TIDE_OUT_OF_MEMORY: nothing was begun. */
 tide_status shutdown_through(struct shutdown_run *run, struct tide_error *err);
 
 /** Call the hooks of one moment, in order, each within its limit. */

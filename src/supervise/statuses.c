@@ -7,8 +7,9 @@
 #include "policy/errors_json.h"
 #include "sys/alloc.h"
 
-tide_status tide_manager_statuses(struct tide_manager *manager, struct tide_subscription_status **ret,
-				  size_t *ret_count, struct tide_error *err)
+tide_status tide_manager_statuses(struct tide_manager *manager,
+				  struct tide_subscription_status **ret, size_t *ret_count,
+				  struct tide_error *err)
 {
 	if (!manager || !ret || !ret_count)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
@@ -17,16 +18,19 @@ tide_status tide_manager_statuses(struct tide_manager *manager, struct tide_subs
 	tide_status status = manager_pin(manager, NULL, &set, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct tide_subscription_status *statuses = alloc_zero(set.count + 1, sizeof *statuses);
 	for (size_t i = 0; statuses && i < set.count; i++) {
 		mutex_lock(&set.items[i]->lock);
 		subscription_snapshot_locked(set.items[i], &answer, &statuses[i]);
 		mutex_unlock(&set.items[i]->lock);
 	}
+
 	*ret_count = statuses ? set.count : *ret_count;
 	manager_unpin(manager, &set);
 	if (!statuses)
 		return alloc_fail(err);
+
 	*ret = statuses;
 	return TIDE_OK;
 }
@@ -46,8 +50,8 @@ static const char **statuses_names(struct tide_subscription *const *items, size_
 	return names;
 }
 
-tide_status tide_manager_paused_names(struct tide_manager *manager, const char ***ret, size_t *ret_count,
-				      struct tide_error *err)
+tide_status tide_manager_paused_names(struct tide_manager *manager, const char ***ret,
+				      size_t *ret_count, struct tide_error *err)
 {
 	if (!manager || !ret || !ret_count)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
@@ -55,6 +59,7 @@ tide_status tide_manager_paused_names(struct tide_manager *manager, const char *
 	tide_status status = manager_pin(manager, NULL, &set, err);
 	if (status != TIDE_OK)
 		return status;
+
 	size_t paused = 0;
 	for (size_t i = 0; i < set.count; i++)
 		if (tide_subscription_is_paused(set.items[i]))
@@ -63,6 +68,7 @@ tide_status tide_manager_paused_names(struct tide_manager *manager, const char *
 	manager_unpin(manager, &set);
 	if (!names)
 		return alloc_fail(err);
+
 	*ret = names;
 	*ret_count = paused;
 	return TIDE_OK;
@@ -71,12 +77,14 @@ tide_status tide_manager_paused_names(struct tide_manager *manager, const char *
 static struct tide_error_stats statuses_errors(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	struct tide_error_stats stats = error_log_stats(&subscription->errors, clock_mono(subscription->engine->clock));
+	struct tide_error_stats stats =
+		error_log_stats(&subscription->errors, clock_mono(subscription->engine->clock));
 	mutex_unlock(&subscription->lock);
 	return stats;
 }
 
-tide_status tide_manager_error_stats_json(struct tide_manager *manager, char **ret, struct tide_error *err)
+tide_status tide_manager_error_stats_json(struct tide_manager *manager, char **ret,
+					  struct tide_error *err)
 {
 	if (!manager || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
@@ -84,6 +92,7 @@ tide_status tide_manager_error_stats_json(struct tide_manager *manager, char **r
 	tide_status status = manager_pin(manager, NULL, &set, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct buffer buffer = { 0 }, members = { 0 };
 	int64_t total = 0, dead_lettered = 0;
 	json_open(&members, '{');
@@ -94,6 +103,7 @@ tide_status tide_manager_error_stats_json(struct tide_manager *manager, char **r
 		json_key(&members, set.items[i]->name);
 		errors_add_stats(&members, &stats);
 	}
+
 	json_close(&members, '}');
 	manager_unpin(manager, &set);
 	json_open(&buffer, '{');
@@ -110,23 +120,25 @@ tide_status tide_manager_error_stats_json(struct tide_manager *manager, char **r
 	return buffer_take(&buffer, ret, err);
 }
 
-/* ---- The last shutdown --------------------------------------------------------------------------------------- */
+/* ---- The last shutdown ----------------------------------------------------------------------- */
 
 const char *tide_shutdown_phase_name(enum tide_shutdown_phase phase)
 {
-	static const char *const names[] = { "running", "stopping", "draining", "checkpointing", "stopped", "forced" };
+	static const char *const names[] = { "running",       "stopping", "draining",
+					     "checkpointing", "stopped",  "forced" };
 	return (size_t)phase < 6 ? names[phase] : "unknown";
 }
 
 const char *tide_shutdown_reason_name(enum tide_shutdown_reason reason)
 {
-	static const char *const names[] = { "none",         "signal_sigterm", "signal_sigint", "programmatic",
-					     "health_check", "timeout",        "double_signal" };
+	static const char *const names[] = { "none",         "signal_sigterm", "signal_sigint",
+					     "programmatic", "health_check",   "timeout",
+					     "double_signal" };
 	return (size_t)reason < 7 ? names[reason] : "unknown";
 }
 
-tide_status tide_manager_shutdown_metrics(struct tide_manager *manager, struct tide_shutdown_metrics *ret,
-					  struct tide_error *err)
+tide_status tide_manager_shutdown_metrics(struct tide_manager *manager,
+					  struct tide_shutdown_metrics *ret, struct tide_error *err)
 {
 	if (!manager || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
@@ -135,6 +147,7 @@ tide_status tide_manager_shutdown_metrics(struct tide_manager *manager, struct t
 	struct tide_shutdown_result last = manager->shutdown.last;
 	double drain_seconds = manager->shutdown.last_drain_seconds;
 	mutex_unlock(&manager->lock);
+
 	if (!has_last)
 		return tide_fail(err, TIDE_NOT_FOUND, "no shutdown has ended yet");
 	const char *forced = last.reason == TIDE_SHUTDOWN_TIMEOUT ? "timeout" : "forced";
@@ -147,11 +160,13 @@ tide_status tide_manager_shutdown_metrics(struct tide_manager *manager, struct t
 	return TIDE_OK;
 }
 
-tide_status tide_shutdown_metrics_json(const struct tide_shutdown_metrics *metrics, char **ret, struct tide_error *err)
+tide_status tide_shutdown_metrics_json(const struct tide_shutdown_metrics *metrics, char **ret,
+				       struct tide_error *err)
 {
 	if (!metrics || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", metrics ? "ret" : "metrics");
 	struct buffer buffer = { 0 };
+
 	json_open(&buffer, '{');
 	json_key(&buffer, "shutdown_duration_seconds");
 	json_number(&buffer, metrics->shutdown_duration_seconds, 3);
@@ -169,11 +184,13 @@ tide_status tide_shutdown_metrics_json(const struct tide_shutdown_metrics *metri
 	return buffer_take(&buffer, ret, err);
 }
 
-tide_status tide_shutdown_result_json(const struct tide_shutdown_result *result, char **ret, struct tide_error *err)
+tide_status tide_shutdown_result_json(const struct tide_shutdown_result *result, char **ret,
+				      struct tide_error *err)
 {
 	if (!result || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", result ? "ret" : "result");
 	struct buffer buffer = { 0 };
+
 	json_open(&buffer, '{');
 	json_key(&buffer, "phase");
 	json_string(&buffer, tide_shutdown_phase_name(result->phase));

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The watchdog: one thread per manager that looks at every subscription now and then. It reports handlers past their time
- * while they still run and interrupts their statements, and sees that leases are renewed (renewal.c), so that neither needs the subscription's own thread.
+ * The watchdog: one thread per manager that looks at every subscription now and then. It reports
+ * handlers past their time while they still run and interrupts their statements, and sees that
+ * leases are renewed (renewal.c), so that neither needs the subscription's own thread.
  *
- * Failure modes: an error callback, called from here, or a renewal does not return: a stop leaves them behind at its limit;
- * the next start goes on with what still looks.
+ * Failure modes: an error callback, called from here, or a renewal does not return: a stop leaves
+ * them behind at its limit; the next start goes on with what still looks.
  */
 #include "supervise/manager.h"
 
 #define WATCHDOG_LOOK_NS (50 * NS_PER_MS)
 #define WATCHDOG_INTERRUPT_AGAIN_NS NS_PER_SECOND
-#define WATCHDOG_SAVE_NS (5 * NS_PER_SECOND) /* that a run which was left behind may take for its last save */
+/* that a run which was left behind may take for its last save */
+#define WATCHDOG_SAVE_NS (5 * NS_PER_SECOND)
 
-/* Whether something of a call past its time, or of what a stop has left behind, is to be interrupted now: at once, and again when
- * that did not end it. A run that was left behind has some time for its last save. */
-static bool watchdog_finds_hanging_locked(struct tide_subscription *subscription, int64_t hand, struct mono_time now)
-	TIDE_REQUIRES(subscription->lock)
+/* Whether something of a call past its time, or of what a stop has left behind, is to be
+ * interrupted now: at once, and again when that did not end it. A run that was left behind has some
+ * time for its last save. */
+static bool watchdog_finds_hanging_locked(struct tide_subscription *subscription, int64_t hand,
+					  struct mono_time now) TIDE_REQUIRES(subscription->lock)
 {
 	bool is_left = subscription->run.state == RUN_ABANDONED;
 	bool is_late = hand < 0 && subscription->subscriber.transactional;
@@ -65,8 +68,10 @@ static void watchdog_run(void *self)
 		watchdog_look(manager, now);
 		mutex_lock(&manager->lock);
 		if (!manager->should_end_watch)
-			(void)cond_wait_until(&manager->changed, &manager->lock, mono_add(now, WATCHDOG_LOOK_NS));
+			(void)cond_wait_until(&manager->changed, &manager->lock,
+					      mono_add(now, WATCHDOG_LOOK_NS));
 	}
+
 	manager->is_looking = false;
 	cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
@@ -82,15 +87,18 @@ tide_status watchdog_start(struct tide_manager *manager, struct tide_error *err)
 {
 	mutex_lock(&manager->lock);
 	watchdog_settle_locked(manager);
-	manager->should_end_watch = false; /* also for one that a stop has left behind and that still looks */
+	/* also for one that a stop has left behind and that still looks */
+	manager->should_end_watch = false;
 	bool is_needed = !manager->is_looking;
 	manager->is_changing_watch = is_needed;
 	manager->is_looking = true;
 	mutex_unlock(&manager->lock);
+
 	if (!is_needed)
 		return TIDE_OK;
 	thread_join(&manager->watchdog); /* one that was left behind, and has ended since */
-	tide_status status = thread_start(&manager->watchdog, "tide-watchdog", watchdog_run, manager, err);
+	tide_status status =
+		thread_start(&manager->watchdog, "tide-watchdog", watchdog_run, manager, err);
 	mutex_lock(&manager->lock);
 	manager->is_looking = manager->is_looking && status == TIDE_OK;
 	manager->is_changing_watch = false;
@@ -112,10 +120,12 @@ bool watchdog_stop(struct tide_manager *manager, struct mono_time deadline)
 	bool is_mine = is_over && !manager->is_changing_watch;
 	manager->is_changing_watch = manager->is_changing_watch || is_mine;
 	mutex_unlock(&manager->lock);
+
 	if (!is_mine)
 		return is_over;
 	thread_join(&manager->watchdog);
 	renewal_end(manager);
+
 	mutex_lock(&manager->lock);
 	manager->is_changing_watch = false;
 	cond_broadcast(&manager->changed);

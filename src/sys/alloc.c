@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static atomic_bool alloc_is_watched; /* set for good by the first alloc_fail_from, so that programs pay one load */
+/* set for good by the first alloc_fail_from, so that programs pay one load */
+static atomic_bool alloc_is_watched;
 static _Atomic int64_t alloc_made;
 static _Atomic int64_t alloc_refuse_from; /* 0: never */
 
@@ -32,11 +33,13 @@ bool alloc_is_refused(void)
 	return from > 0 && made >= from;
 }
 
-/* Bytes to ask for, 0 when there cannot be so many. Never none: NULL for nothing would look like failure. */
+/* Bytes to ask for, 0 when there cannot be so many. Never none: NULL for nothing would look like
+ * failure. */
 static size_t alloc_bytes(size_t count, size_t size)
 {
 	size_t bytes;
-	if (alloc_is_refused() || __builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX)
+	if (alloc_is_refused() || __builtin_mul_overflow(count, size, &bytes) ||
+	    bytes > PTRDIFF_MAX)
 		return 0;
 	return bytes ? bytes : 1;
 }

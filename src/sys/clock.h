@@ -2,7 +2,8 @@
 #ifndef TIDE_SYS_CLOCK_H
 #define TIDE_SYS_CLOCK_H
 
-/* Monotonic time, for measuring and scheduling, is another type than wall time (struct tide_time), for telling people. */
+/* Monotonic time, for measuring and scheduling, is another type than wall time (struct tide_time),
+ * for telling people. */
 
 #include <stdint.h>
 

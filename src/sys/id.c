@@ -9,8 +9,8 @@
 #include "sys/clock.h"
 #include "sys/random.h"
 
-/* Version 7 counts in 4096ths of a millisecond (RFC 9562 section 6.2, method 3): the 48 bits of the time and the 12
- * below. */
+/* Version 7 counts in 4096ths of a millisecond (RFC 9562 section 6.2, method 3): the 48 bits of the
+ * time and the 12 below. */
 static _Atomic uint64_t id_last_tick;
 
 static uint64_t id_clock_tick(void)
@@ -22,7 +22,8 @@ static uint64_t id_clock_tick(void)
 	return ms << 12 | rest * 4096 / NS_PER_MS;
 }
 
-/* A tick that no other call in this process got, greater than those before, also when the wall clock goes back. */
+/* A tick that no other call in this process got, greater than those before, also when the wall
+ * clock goes back. */
 static uint64_t id_next_tick(void)
 {
 	uint64_t now = id_clock_tick();

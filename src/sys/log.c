@@ -11,16 +11,18 @@
 #define LOG_FIELDS_SIZE 2048
 
 static const char *const log_names[] = {
-	[TIDE_LOG_DEBUG] = "debug",     [TIDE_LOG_INFO] = "info",   [TIDE_LOG_NOTICE] = "notice",
-	[TIDE_LOG_WARNING] = "warning", [TIDE_LOG_ERROR] = "error", [TIDE_LOG_CRITICAL] = "critical",
+	[TIDE_LOG_DEBUG] = "debug",   [TIDE_LOG_INFO] = "info",
+	[TIDE_LOG_NOTICE] = "notice", [TIDE_LOG_WARNING] = "warning",
+	[TIDE_LOG_ERROR] = "error",   [TIDE_LOG_CRITICAL] = "critical",
 };
 
 static void log_to_stderr(void *self, const struct tide_log_line *line)
 {
 	(void)self;
 	char now[TIDE_TIME_TEXT_SIZE];
-	fprintf(stderr, "%s %s %s: %s%s%s\n", tide_time_format(tide_time_now(), now), tide_log_level_name(line->level),
-		line->component, line->message, *line->fields ? " " : "", line->fields);
+	fprintf(stderr, "%s %s %s: %s%s%s\n", tide_time_format(tide_time_now(), now),
+		tide_log_level_name(line->level), line->component, line->message,
+		*line->fields ? " " : "", line->fields);
 }
 
 static struct {
@@ -29,7 +31,9 @@ static struct {
 	struct mutex lock;
 	tide_log_sink *sink;
 	void *self;
-} log_target = { .level = TIDE_LOG_WARNING, .lock = { .lock = PTHREAD_MUTEX_INITIALIZER }, .sink = log_to_stderr };
+} log_target = { .level = TIDE_LOG_WARNING,
+		 .lock = { .lock = PTHREAD_MUTEX_INITIALIZER },
+		 .sink = log_to_stderr };
 
 void tide_log_set(tide_log_sink *sink, void *self, enum tide_log_level level)
 {
@@ -60,7 +64,8 @@ static void log_add(struct log_fields *fields, const char *text, size_t size)
 	fields->text[fields->size] = '\0';
 }
 
-/* A value between quotes: what would end it is escaped, so that the line can be taken apart again. */
+/* A value between quotes: what would end it is escaped, so that the line can be taken apart
+ * again. */
 static void log_add_quoted(struct log_fields *fields, const char *text)
 {
 	for (; *text; text++) {
@@ -71,7 +76,8 @@ static void log_add_quoted(struct log_fields *fields, const char *text)
 }
 
 /* One conversion of the formats that this library logs with; its sizes: none, l, ll, z. */
-static void log_add_value(struct log_fields *fields, const char *spec, const char *size, va_list *arguments)
+static void log_add_value(struct log_fields *fields, const char *spec, const char *size,
+			  va_list *arguments)
 {
 	char text[400];
 	char kind = spec[strlen(spec) - 1];
@@ -88,7 +94,8 @@ static void log_add_value(struct log_fields *fields, const char *spec, const cha
 	log_add(fields, text, strlen(text));
 }
 
-static void log_add_string(struct log_fields *fields, const char *spec, bool is_quoted, va_list *arguments)
+static void log_add_string(struct log_fields *fields, const char *spec, bool is_quoted,
+			   va_list *arguments)
 {
 	char text[LOG_FIELDS_SIZE];
 	if (strchr(spec, '*')) {
@@ -113,7 +120,8 @@ static void log_format(struct log_fields *fields, const char *format, va_list *a
 		if (!*at)
 			return;
 		char spec[24] = "", size[4] = "";
-		size_t length = 1 + strspn(at + 1, "-+ #0123456789.*"), sizes = strspn(at + length, "lz");
+		size_t length = 1 + strspn(at + 1, "-+ #0123456789.*"),
+		       sizes = strspn(at + length, "lz");
 		snprintf(size, sizeof size, "%.*s", (int)sizes, at + length);
 		length += sizes + 1;
 		snprintf(spec, sizeof spec, "%.*s", (int)length, at);
@@ -132,12 +140,14 @@ bool log_is_wanted(enum tide_log_level level)
 	return (int)level >= atomic_load_explicit(&log_target.level, memory_order_relaxed);
 }
 
-void log_at(enum tide_log_level level, const char *component, const char *message, const char *format, ...)
+void log_at(enum tide_log_level level, const char *component, const char *message,
+	    const char *format, ...)
 {
 	if (!log_is_wanted(level))
 		return;
 	if (mutex_is_mine(&log_target.lock))
 		return; /* a sink that calls back would wait for itself */
+
 	struct log_fields fields = { .size = 0 };
 	va_list arguments;
 	va_start(arguments, format);
@@ -147,6 +157,7 @@ void log_at(enum tide_log_level level, const char *component, const char *messag
 	struct tide_log_line line = {
 		.level = level, .component = component, .message = message, .fields = fields.text
 	};
+
 	mutex_lock(&log_target.lock);
 	log_target.sink(log_target.self, &line);
 	mutex_unlock(&log_target.lock);

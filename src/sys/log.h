@@ -12,10 +12,10 @@
 bool log_is_wanted(enum tide_log_level level);
 
 /**
- * Log one line when its level is wanted; `message` is static text, `format` makes the fields, such as "name='%s' position=%d".
- * Never called under a lock of the library. Threads: any.
+ * Log one line when its level is wanted; `message` is static text, `format` makes the fields, such
+ * as "name='%s' position=%d". Never called under a lock of the library. Threads: any.
  */
-void log_at(enum tide_log_level level, const char *component, const char *message, const char *format, ...)
-	TIDE_PRINTF(4, 5);
+void log_at(enum tide_log_level level, const char *component, const char *message,
+	    const char *format, ...) TIDE_PRINTF(4, 5);
 
 #endif

@@ -58,7 +58,8 @@ TIDE_UNCHECKED void mutex_unlock(struct mutex *mutex)
 	pthread_mutex_unlock(&mutex->lock);
 }
 
-/* The thread sanitizers of gcc 12 and clang 14 know only the older call, which waits by the wall clock. */
+/* The thread sanitizers of gcc 12 and clang 14 know only the older call, which waits by the wall
+ * clock. */
 #ifdef MUTEX_UNDER_TSAN
 static int mutex_wait(struct mutex *mutex, struct mono_time deadline)
 {

@@ -2,7 +2,8 @@
 #ifndef TIDE_SYS_MUTEX_H
 #define TIDE_SYS_MUTEX_H
 
-/* A lock that knows its owner, and a condition to wait for under it. Waiting is by monotonic time. */
+/* A lock that knows its owner, and a condition to wait for under it. Waiting is by monotonic
+ * time. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -42,7 +43,8 @@ void mutex_fini(struct mutex *mutex);
 void mutex_lock(struct mutex *mutex) TIDE_ACQUIRES(*mutex);
 void mutex_unlock(struct mutex *mutex) TIDE_RELEASES(*mutex);
 /* false: not got in time */
-bool mutex_lock_until(struct mutex *mutex, struct mono_time deadline) TIDE_TRY_ACQUIRES(true, *mutex);
+bool mutex_lock_until(struct mutex *mutex, struct mono_time deadline)
+	TIDE_TRY_ACQUIRES(true, *mutex);
 bool mutex_is_mine(const struct mutex *mutex);
 
 void cond_init(struct cond *cond);

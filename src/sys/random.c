@@ -13,7 +13,8 @@
 
 static struct {
 	pthread_once_t once;
-	atomic_uint generation; /* counts forks, so that a child throws away the pools it inherited */
+	/* counts forks, so that a child throws away the pools it inherited */
+	atomic_uint generation;
 } random_forks = { .once = PTHREAD_ONCE_INIT };
 
 static _Thread_local struct {
@@ -49,7 +50,8 @@ static void random_from_device(unsigned char *ret, size_t size)
 static void random_from_kernel(unsigned char *ret, size_t size)
 {
 	while (size) {
-		size_t part = size < 256 ? size : 256; /* the most it gives at once, getentropy(3) */
+		/* the most it gives at once, getentropy(3) */
+		size_t part = size < 256 ? size : 256;
 		if (getentropy(ret, part) != 0)
 			random_from_device(ret, part);
 		ret += part;
@@ -72,7 +74,8 @@ void random_bytes(void *ret, size_t size)
 		return;
 	}
 	if (random_pool.left < size ||
-	    random_pool.generation != atomic_load_explicit(&random_forks.generation, memory_order_relaxed))
+	    random_pool.generation !=
+		    atomic_load_explicit(&random_forks.generation, memory_order_relaxed))
 		random_refill();
 	unsigned char *from = random_pool.bytes + RANDOM_POOL_SIZE - random_pool.left;
 	memcpy(ret, from, size);

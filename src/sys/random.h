@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Fill memory from the kernel's generator, by way of a pool per thread; a fork does not repeat it. */
+/** Fill memory from the kernel's generator, by way of a pool per thread; a fork does not repeat
+ * it. */
 void random_bytes(void *ret, size_t size);
 
 /** A small repeatable generator (xorshift64*) for jitter and simulations. */

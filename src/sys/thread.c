@@ -25,8 +25,8 @@ static void *thread_main(void *argument)
 	return NULL;
 }
 
-tide_status thread_start(struct thread *thread, const char *name, void (*run)(void *self), void *self,
-			 struct tide_error *err)
+tide_status thread_start(struct thread *thread, const char *name, void (*run)(void *self),
+			 void *self, struct tide_error *err)
 {
 	return thread_start_watched(thread, name, run, NULL, self, err);
 }
@@ -39,10 +39,13 @@ tide_status thread_start_watched(struct thread *thread, const char *name, void (
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int rc = alloc_is_refused() ? EAGAIN : pthread_create(&thread->handle, NULL, thread_main, thread);
+	int rc = alloc_is_refused() ? EAGAIN
+				    : pthread_create(&thread->handle, NULL, thread_main, thread);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc != 0)
-		return tide_fail(err, TIDE_OUT_OF_MEMORY, "no thread for '%s': %s", name, strerror(rc));
+		return tide_fail(err, TIDE_OUT_OF_MEMORY, "no thread for '%s': %s", name,
+				 strerror(rc));
+
 	thread->is_started = true;
 	return TIDE_OK;
 }
@@ -65,5 +68,6 @@ void thread_detach(struct thread *thread)
 unsigned long thread_self(void)
 {
 	return (unsigned long)
-		pthread_self(); /* with glibc the address of the thread's descriptor: cheap, and never 0 */
+		/* with glibc the address of the thread's descriptor: cheap, and never 0 */
+		pthread_self();
 }

@@ -12,13 +12,15 @@ struct thread {
 	bool is_started;
 	void (*run)(void *self);
 	void *self;
-	void (*died)(void *self); /* NULL, or called in the thread when it ends by anything but the return of `run` */
-	char name[16];            /* shown by debuggers and top */
+	/* NULL, or called in the thread when it ends by anything but the return of `run` */
+	void (*died)(void *self);
+	char name[16]; /* shown by debuggers and top */
 };
 
-/** Start a thread with every signal blocked, so that handlers run in the program's own threads. TIDE_OK, TIDE_OUT_OF_MEMORY. */
-tide_status thread_start(struct thread *thread, const char *name, void (*run)(void *self), void *self,
-			 struct tide_error *err);
+/** Start a thread with every signal blocked, so that handlers run in the program's own threads.
+ * TIDE_OK, TIDE_OUT_OF_MEMORY. */
+tide_status thread_start(struct thread *thread, const char *name, void (*run)(void *self),
+			 void *self, struct tide_error *err);
 /** The same; `died` is called when somebody ends the thread from inside `run` (pthread_exit). */
 tide_status thread_start_watched(struct thread *thread, const char *name, void (*run)(void *self),
 				 void (*died)(void *self), void *self, struct tide_error *err);

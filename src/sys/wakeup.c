@@ -19,11 +19,12 @@ void wakeup_fini(struct wakeup *wakeup)
 void wakeup_ring(struct wakeup *wakeup, unsigned sources)
 {
 	assert(sources != 0);
-	/* Whoever rings first signals. A read-modify-write, not a load: what was written before this ring is then
-	 * visible to the thread whose wakeup_reset takes the bit away. */
+	/* Whoever rings first signals. A read-modify-write, not a load: what was written before
+	 * this ring is then visible to the thread whose wakeup_reset takes the bit away. */
 	if (atomic_fetch_or(&wakeup->sources, sources) != 0)
 		return;
-	mutex_lock(&wakeup->lock); /* or the signal could fall between the waiter's look and its wait */
+	/* or the signal could fall between the waiter's look and its wait */
+	mutex_lock(&wakeup->lock);
 	cond_broadcast(&wakeup->cond);
 	mutex_unlock(&wakeup->lock);
 }

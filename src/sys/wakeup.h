@@ -3,7 +3,8 @@
 #define TIDE_SYS_WAKEUP_H
 
 /*
- * A bell one thread waits for and any thread rings. Rings merge; one that comes before the wait is not lost:
+ * A bell one thread waits for and any thread rings. Rings merge; one that comes before the wait is
+ * not lost:
  *
  *	wakeup_reset(w);  look for work;  wakeup_wait(w, next);
  */
@@ -24,6 +25,7 @@ void wakeup_fini(struct wakeup *wakeup);
 void wakeup_ring(struct wakeup *wakeup, unsigned sources); /* sources != 0 */
 unsigned wakeup_reset(struct wakeup *wakeup);              /* returns who rang */
 bool wakeup_is_rung(struct wakeup *wakeup);
-void wakeup_wait(struct wakeup *wakeup, struct mono_time deadline); /* returns when rung or at the deadline */
+/* returns when rung or at the deadline */
+void wakeup_wait(struct wakeup *wakeup, struct mono_time deadline);
 
 #endif

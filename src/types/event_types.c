@@ -49,7 +49,8 @@ void tide_event_types_close(struct tide_event_types *types)
 }
 
 /** Where a name is, or would have to be inserted. */
-static size_t types_place_locked(const struct tide_event_types *types, const char *name, bool *ret_is_found)
+static size_t types_place_locked(const struct tide_event_types *types, const char *name,
+				 bool *ret_is_found)
 {
 	size_t low = 0, high = types->count;
 	*ret_is_found = false;
@@ -67,12 +68,14 @@ static size_t types_place_locked(const struct tide_event_types *types, const cha
 
 static bool types_same(const struct tide_event_type *a, const struct tide_event_type *b)
 {
-	return a == b || (a->version == b->version && a->size == b->size && a->policy == b->policy &&
-			  a->defaults == b->defaults && fields_equal(a->fields, b->fields) &&
-			  upcasters_equal(a->upcasters, b->upcasters));
+	return a == b ||
+	       (a->version == b->version && a->size == b->size && a->policy == b->policy &&
+		a->defaults == b->defaults && fields_equal(a->fields, b->fields) &&
+		upcasters_equal(a->upcasters, b->upcasters));
 }
 
-static tide_status types_insert_locked(struct tide_event_types *types, const struct tide_event_type *type, size_t place,
+static tide_status types_insert_locked(struct tide_event_types *types,
+				       const struct tide_event_type *type, size_t place,
 				       struct tide_error *err)
 {
 	if (types->count == types->capacity) {
@@ -83,7 +86,9 @@ static tide_status types_insert_locked(struct tide_event_types *types, const str
 		types->sorted = grown;
 		types->capacity = capacity;
 	}
-	memmove(types->sorted + place + 1, types->sorted + place, (types->count - place) * sizeof *types->sorted);
+
+	memmove(types->sorted + place + 1, types->sorted + place,
+		(types->count - place) * sizeof *types->sorted);
 	types->sorted[place] = type;
 	types->count++;
 	return TIDE_OK;
@@ -93,20 +98,24 @@ tide_status tide_event_types_add(struct tide_event_types *types, const struct ti
 				 struct tide_error *err)
 {
 	if (!types || !type || !type->fields)
-		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null", types ? "type and its fields" : "types");
+		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null",
+				 types ? "type and its fields" : "types");
+
 	tide_status status = name_check_type(type->name, "name", err);
 	if (status != TIDE_OK)
 		return status;
 	if (type->version < 1)
-		return tide_fail(err, TIDE_ARGUMENT, "version of '%s' must be at least 1, not %d", type->name,
-				 (int)type->version);
+		return tide_fail(err, TIDE_ARGUMENT, "version of '%s' must be at least 1, not %d",
+				 type->name, (int)type->version);
+
 	bool is_found;
 	mutex_lock(&types->lock);
 	size_t place = types_place_locked(types, type->name, &is_found);
 	if (!is_found)
 		status = types_insert_locked(types, type, place, err);
 	else if (!types_same(types->sorted[place], type))
-		status = tide_fail(err, TIDE_ALREADY_EXISTS, "another event type is registered as '%s'", type->name);
+		status = tide_fail(err, TIDE_ALREADY_EXISTS,
+				   "another event type is registered as '%s'", type->name);
 	mutex_unlock(&types->lock);
 	return status;
 }
@@ -129,7 +138,9 @@ tide_status tide_event_types_find(const struct tide_event_types *types, const ch
 				  const struct tide_event_type **ret, struct tide_error *err)
 {
 	if (!types || !name)
-		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null", types ? "name" : "types");
+		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null",
+				 types ? "name" : "types");
+
 	struct tide_event_types *registry = types_of(types);
 	char known[TYPES_SHOWN_SIZE] = "";
 	bool is_found;
@@ -140,8 +151,10 @@ tide_status tide_event_types_find(const struct tide_event_types *types, const ch
 	if (!is_found)
 		types_names_locked(registry, known, sizeof known);
 	mutex_unlock(&registry->lock);
+
 	return is_found ? TIDE_OK
-			: tide_fail(err, TIDE_NOT_FOUND, "event type '%.*s' is not registered; known: %s",
+			: tide_fail(err, TIDE_NOT_FOUND,
+				    "event type '%.*s' is not registered; known: %s",
 				    TIDE_NAME_MAX / 2, name, known);
 }
 
@@ -186,11 +199,14 @@ void tide_event_types_clear(struct tide_event_types *types)
 	mutex_unlock(&types->lock);
 }
 
-tide_status tide_event_types_list(const struct tide_event_types *types, const struct tide_event_type ***ret,
-				  size_t *ret_count, struct tide_error *err)
+tide_status tide_event_types_list(const struct tide_event_types *types,
+				  const struct tide_event_type ***ret, size_t *ret_count,
+				  struct tide_error *err)
 {
 	if (!types || !ret || !ret_count)
-		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null", types ? "ret" : "types");
+		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null",
+				 types ? "ret" : "types");
+
 	struct tide_event_types *registry = types_of(types);
 	mutex_lock(&registry->lock);
 	const struct tide_event_type **copy = alloc_zero(registry->count, sizeof *copy);
@@ -200,6 +216,7 @@ tide_status tide_event_types_list(const struct tide_event_types *types, const st
 		*ret = copy;
 		*ret_count = registry->count;
 	}
+
 	mutex_unlock(&registry->lock);
 	return copy ? TIDE_OK : alloc_fail(err);
 }

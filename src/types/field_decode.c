@@ -2,8 +2,9 @@
 /*
  * Reading JSON into structs by their tables, in one pass.
  *
- * Members are expected in the order of the table, as fields_encode writes them; then each key costs one comparison.
- * Any other order is found by search. What was read before a failure is released; the caller's struct is untouched.
+ * Members are expected in the order of the table, as fields_encode writes them; then each key costs
+ * one comparison. Any other order is found by search. What was read before a failure is released;
+ * the caller's struct is untouched.
  */
 #include "types/fields.h"
 
@@ -25,16 +26,16 @@ struct field_decoder {
 	struct tide_error *err;
 };
 
-/* ---- Messages ------------------------------------------------------------------------------------------------ */
+/* ---- Messages -------------------------------------------------------------------------------- */
 
 /** `'abc' is not an integer`; containers and words are named. */
-static tide_status field_refuse(struct field_decoder *d, const struct json_token *token, const struct field_path *path,
-				const char *wanted)
+static tide_status field_refuse(struct field_decoder *d, const struct json_token *token,
+				const struct field_path *path, const char *wanted)
 {
 	switch (token->kind) {
 	case JSON_ERROR:
-		return tide_fail(d->err, TIDE_DECODE, "%s is no JSON: at byte %zu, %s", d->what, d->reader.at,
-				 d->reader.problem);
+		return tide_fail(d->err, TIDE_DECODE, "%s is no JSON: at byte %zu, %s", d->what,
+				 d->reader.at, d->reader.problem);
 	case JSON_OBJECT:
 		return REFUSE("an object is not %s", wanted);
 	case JSON_ARRAY:
@@ -43,13 +44,13 @@ static tide_status field_refuse(struct field_decoder *d, const struct json_token
 		return REFUSE("null is not %s", wanted);
 	default: {
 		size_t shown = utf8_cut(token->text.data, token->text.size, FIELD_SHOWN);
-		return REFUSE("'%.*s%s' is not %s", (int)shown, token->text.data, shown < token->text.size ? "…" : "",
-			      wanted);
+		return REFUSE("'%.*s%s' is not %s", (int)shown, token->text.data,
+			      shown < token->text.size ? "…" : "", wanted);
 	}
 	}
 }
 
-/* ---- Values -------------------------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 static bool field_read_uint64(const struct json_token *token, uint64_t *ret)
 {
@@ -66,26 +67,33 @@ static bool field_read_uint64(const struct json_token *token, uint64_t *ret)
 	return true;
 }
 
-static tide_status field_integer_decode(struct field_decoder *d, enum tide_field_kind kind, void *at,
-					const struct json_token *token, const struct field_path *path)
+static tide_status field_integer_decode(struct field_decoder *d, enum tide_field_kind kind,
+					void *at, const struct json_token *token,
+					const struct field_path *path)
 {
 	int64_t value = 0;
-	bool is_integer = kind == TIDE_KIND_UINT64 ? field_read_uint64(token, at) : json_int(token, &value);
+	bool is_integer =
+		kind == TIDE_KIND_UINT64 ? field_read_uint64(token, at) : json_int(token, &value);
 	if (!is_integer)
 		return field_refuse(d, token, path,
-				    kind == TIDE_KIND_UINT64 || kind == TIDE_KIND_UINT32 ? "an unsigned integer"
-											 : "an integer");
+				    kind == TIDE_KIND_UINT64 || kind == TIDE_KIND_UINT32
+					    ? "an unsigned integer"
+					    : "an integer");
+
 	switch (kind) {
 	case TIDE_KIND_INT64:
 		*(int64_t *)at = value;
 		return TIDE_OK;
 	case TIDE_KIND_INT32:
 		*(int32_t *)at = (int32_t)value;
-		return value == (int32_t)value ? TIDE_OK : field_refuse(d, token, path, "an integer of 32 bits");
+		return value == (int32_t)value
+			       ? TIDE_OK
+			       : field_refuse(d, token, path, "an integer of 32 bits");
 	case TIDE_KIND_UINT32:
 		*(uint32_t *)at = (uint32_t)value;
-		return value == (uint32_t)value ? TIDE_OK
-						: field_refuse(d, token, path, "an unsigned integer of 32 bits");
+		return value == (uint32_t)value
+			       ? TIDE_OK
+			       : field_refuse(d, token, path, "an unsigned integer of 32 bits");
 	default:
 		return TIDE_OK;
 	}
@@ -107,33 +115,40 @@ static tide_status field_keep(struct field_decoder *d, const struct tide_field *
 		memcpy(room, token->text.data, token->text.size);
 		room[token->text.size] = '\0';
 	}
+
 	if (room) {
 		if (token->has_escapes)
 			json_unescape(token, room);
 		return TIDE_OK;
 	}
+
 	/* the raw text does not fit; without its escapes it may */
 	ALLOC_AUTO char *plain = alloc_text(token->text.data, token->text.size);
 	if (!plain)
 		return alloc_fail(d->err);
+
 	size_t size = token->has_escapes ? json_unescape(token, plain) : token->text.size;
 	if (size >= field->size)
-		return REFUSE("'%.*s…' is longer than %zu bytes", (int)utf8_cut(plain, size, FIELD_SHOWN), plain,
-			      field->size - 1);
+		return REFUSE("'%.*s…' is longer than %zu bytes",
+			      (int)utf8_cut(plain, size, FIELD_SHOWN), plain, field->size - 1);
+
 	memcpy(at, plain, size + 1);
 	return TIDE_OK;
 }
 
-static tide_status field_text_decode(struct field_decoder *d, const struct tide_field *field, void *at,
-				     struct json_token token, const struct field_path *path)
+static tide_status field_text_decode(struct field_decoder *d, const struct tide_field *field,
+				     void *at, struct json_token token,
+				     const struct field_path *path)
 {
 	if (field->kind == TIDE_KIND_JSON) {
 		struct json_token first = token;
 		if (!json_skip(&d->reader, first, &token.text))
-			return field_refuse(d, &(struct json_token){ .kind = JSON_ERROR }, path, "");
+			return field_refuse(d, &(struct json_token){ .kind = JSON_ERROR }, path,
+					    "");
 		token.has_escapes = false;
 		return field_keep(d, field, at, &token, path);
 	}
+
 	if (field->kind == TIDE_KIND_DECIMAL) {
 		if ((token.kind != JSON_STRING && token.kind != JSON_NUMBER) ||
 		    !field_is_decimal(token.text.data, token.text.size))
@@ -144,8 +159,9 @@ static tide_status field_text_decode(struct field_decoder *d, const struct tide_
 	return field_keep(d, field, at, &token, path);
 }
 
-static tide_status field_enum_decode(struct field_decoder *d, const struct tide_field *field, void *at,
-				     const struct json_token *token, const struct field_path *path)
+static tide_status field_enum_decode(struct field_decoder *d, const struct tide_field *field,
+				     void *at, const struct json_token *token,
+				     const struct field_path *path)
 {
 	char wanted[160] = "one of ";
 	size_t used = strlen(wanted);
@@ -157,7 +173,8 @@ static tide_status field_enum_decode(struct field_decoder *d, const struct tide_
 		size_t size = strlen(field->names[value]);
 		if (used + size + 3 > sizeof wanted)
 			continue;
-		used += (size_t)sprintf(wanted + used, "%s%s", value ? ", " : "", field->names[value]);
+		used += (size_t)sprintf(wanted + used, "%s%s", value ? ", " : "",
+					field->names[value]);
 	}
 	return field_refuse(d, token, path, wanted);
 }
@@ -168,8 +185,8 @@ static tide_status field_read(struct field_decoder *d, const struct tide_field *
 			      const struct json_token *token, const struct field_path *path);
 
 /** Make room for one more item, zeroed. */
-static tide_status field_array_grow(struct field_decoder *d, const struct tide_field *field, void *base,
-				    size_t *capacity)
+static tide_status field_array_grow(struct field_decoder *d, const struct tide_field *field,
+				    void *base, size_t *capacity)
 {
 	char **items = (char **)field_at(field, base);
 	size_t *count = field_count(field, base);
@@ -181,20 +198,24 @@ static tide_status field_array_grow(struct field_decoder *d, const struct tide_f
 		*items = grown;
 		*capacity = wanted;
 	}
+
 	memset(*items + *count * field->size, 0, field->size);
 	(*count)++;
 	return TIDE_OK;
 }
 
-static tide_status field_array_decode(struct field_decoder *d, const struct tide_field *field, void *base,
-				      const struct json_token *token, const struct field_path *path)
+static tide_status field_array_decode(struct field_decoder *d, const struct tide_field *field,
+				      void *base, const struct json_token *token,
+				      const struct field_path *path)
 {
 	if (token->kind != JSON_ARRAY)
 		return field_refuse(d, token, path, "an array");
 	field_fini(field, base); /* defaults */
+
 	struct tide_field item = field_item(field);
 	struct field_path inner = { .outer = path };
 	size_t capacity = 0;
+
 	for (tide_status status = TIDE_OK;; inner.index++) {
 		struct json_token next = json_next(&d->reader);
 		if (next.kind == JSON_ARRAY_END)
@@ -203,15 +224,18 @@ static tide_status field_array_decode(struct field_decoder *d, const struct tide
 			return field_refuse(d, &next, path, "");
 		status = field_array_grow(d, field, base, &capacity);
 		if (status == TIDE_OK)
-			status = field_read(d, &item, *(char **)field_at(field, base) + inner.index * field->size,
+			status = field_read(d, &item,
+					    *(char **)field_at(field, base) +
+						    inner.index * field->size,
 					    &next, &inner);
 		if (status != TIDE_OK)
 			return status;
 	}
 }
 
-static tide_status field_struct_decode(struct field_decoder *d, const struct tide_field *field, void *at,
-				       const struct json_token *token, const struct field_path *path)
+static tide_status field_struct_decode(struct field_decoder *d, const struct tide_field *field,
+				       void *at, const struct json_token *token,
+				       const struct field_path *path)
 {
 	if (!(field->flags & TIDE_FIELD_POINTER))
 		return fields_read(d, field->fields, at, token, path);
@@ -223,7 +247,8 @@ static tide_status field_struct_decode(struct field_decoder *d, const struct tid
 
 /** A value that is text in JSON and something else in C. */
 static tide_status field_parsed_decode(struct field_decoder *d, enum tide_field_kind kind, void *at,
-				       const struct json_token *token, const struct field_path *path)
+				       const struct json_token *token,
+				       const struct field_path *path)
 {
 	bool is_good = token->kind == JSON_STRING && !token->has_escapes;
 	if (kind == TIDE_KIND_UUID)
@@ -235,8 +260,8 @@ static tide_status field_parsed_decode(struct field_decoder *d, enum tide_field_
 		       : field_refuse(d, token, path, "an instant");
 }
 
-static tide_status field_bool_decode(struct field_decoder *d, bool *at, const struct json_token *token,
-				     const struct field_path *path)
+static tide_status field_bool_decode(struct field_decoder *d, bool *at,
+				     const struct json_token *token, const struct field_path *path)
 {
 	if (token->kind != JSON_TRUE && token->kind != JSON_FALSE)
 		return field_refuse(d, token, path, "true or false");
@@ -272,17 +297,19 @@ static tide_status field_read(struct field_decoder *d, const struct tide_field *
 	}
 }
 
-/* ---- Structs ------------------------------------------------------------------------------------------------- */
+/* ---- Structs --------------------------------------------------------------------------------- */
 
 static bool field_is_named(const struct tide_field *field, const struct json_token *key)
 {
 	if (key->has_escapes)
 		return json_equals(key, field->key);
-	return field->key_size == key->text.size && memcmp(field->key, key->text.data, key->text.size) == 0;
+	return field->key_size == key->text.size &&
+	       memcmp(field->key, key->text.data, key->text.size) == 0;
 }
 
 /** The field of a key, first looking where it is expected; NULL: none. */
-static const struct tide_field *fields_find(const struct tide_field *fields, const struct tide_field *expected,
+static const struct tide_field *fields_find(const struct tide_field *fields,
+					    const struct tide_field *expected,
 					    const struct json_token *key)
 {
 	if (expected->kind != TIDE_KIND_END && field_is_named(expected, key))
@@ -315,9 +342,10 @@ static void field_forget(const struct tide_field *field, void *base)
 		memset((char *)base + field->offset, 0, field->size);
 }
 
-/** Read the value of one member; `is_again` says that the object had it before: the last one wins. */
-static tide_status field_member(struct field_decoder *d, const struct tide_field *field, void *base, bool is_again,
-				const struct field_path *path)
+/** Read the value of one member; `is_again` says that the object had it before: the last one
+ * wins. */
+static tide_status field_member(struct field_decoder *d, const struct tide_field *field, void *base,
+				bool is_again, const struct field_path *path)
 {
 	struct json_token token = json_next(&d->reader);
 	if (is_again)
@@ -333,25 +361,27 @@ static tide_status field_member(struct field_decoder *d, const struct tide_field
 }
 
 /** A member without a field. */
-static tide_status field_unknown(struct field_decoder *d, const struct json_token *key, const struct field_path *outer)
+static tide_status field_unknown(struct field_decoder *d, const struct json_token *key,
+				 const struct field_path *outer)
 {
 	if (d->policy & TIDE_REFUSE_UNKNOWN)
-		return field_fail(&(struct field_path){ .outer = outer, .key = key->text }, d->err, TIDE_DECODE,
-				  "is not a known member");
+		return field_fail(&(struct field_path){ .outer = outer, .key = key->text }, d->err,
+				  TIDE_DECODE, "is not a known member");
 	if (json_skip(&d->reader, *key, NULL))
 		return TIDE_OK;
 	return field_refuse(d, &(struct json_token){ .kind = JSON_ERROR }, outer, "");
 }
 
-static tide_status fields_check_missing(struct field_decoder *d, const struct tide_field *fields, const uint64_t *seen,
-					const struct field_path *outer)
+static tide_status fields_check_missing(struct field_decoder *d, const struct tide_field *fields,
+					const uint64_t *seen, const struct field_path *outer)
 {
 	if (d->policy & TIDE_DEFAULT_MISSING)
 		return TIDE_OK;
 	for (size_t i = 0; fields[i].kind != TIDE_KIND_END; i++)
 		if (!(seen[i / 64] >> (i % 64) & 1) && !field_may_be_none(&fields[i]))
-			return field_fail(&(struct field_path){ .outer = outer, .field = &fields[i] }, d->err,
-					  TIDE_DECODE, "is missing");
+			return field_fail(
+				&(struct field_path){ .outer = outer, .field = &fields[i] }, d->err,
+				TIDE_DECODE, "is missing");
 	return TIDE_OK;
 }
 
@@ -363,6 +393,7 @@ static tide_status fields_read(struct field_decoder *d, const struct tide_field 
 	uint64_t seen[FIELDS_MAX / 64] = { 0 };
 	const struct tide_field *expected = fields;
 	struct field_path inner = { .outer = path };
+
 	for (tide_status status = TIDE_OK;;) {
 		struct json_token key = json_next(&d->reader);
 		if (key.kind == JSON_OBJECT_END)
@@ -386,7 +417,8 @@ static tide_status fields_read(struct field_decoder *d, const struct tide_field 
 }
 
 /** Read the whole text into a struct that holds the defaults. */
-static tide_status fields_read_all(struct field_decoder *d, const struct fields_shape *shape, void *base)
+static tide_status fields_read_all(struct field_decoder *d, const struct fields_shape *shape,
+				   void *base)
 {
 	struct json_token token = json_next(&d->reader);
 	tide_status status = fields_read(d, shape->fields, base, &token, NULL);
@@ -396,7 +428,8 @@ static tide_status fields_read_all(struct field_decoder *d, const struct fields_
 	return token.kind == JSON_END ? TIDE_OK : field_refuse(d, &token, NULL, "");
 }
 
-tide_status fields_decode(const struct fields_shape *shape, struct tide_text json, void *ret, struct tide_error *err)
+tide_status fields_decode(const struct fields_shape *shape, struct tide_text json, void *ret,
+			  struct tide_error *err)
 {
 	_Alignas(max_align_t) char local[FIELDS_LOCAL_SIZE];
 	ALLOC_AUTO void *heap = shape->size > sizeof local ? alloc_zero(1, shape->size) : NULL;

@@ -10,8 +10,9 @@
 
 #define REFUSE(...) field_fail(path, err, TIDE_ARGUMENT, __VA_ARGS__)
 
-static tide_status field_number_encode(const struct tide_field *field, const void *at, const struct field_path *path,
-				       struct buffer *buffer, struct tide_error *err)
+static tide_status field_number_encode(const struct tide_field *field, const void *at,
+				       const struct field_path *path, struct buffer *buffer,
+				       struct tide_error *err)
 {
 	switch (field->kind) {
 	case TIDE_KIND_INT32:
@@ -37,7 +38,8 @@ static tide_status field_number_encode(const struct tide_field *field, const voi
 	}
 }
 
-/** Raw JSON without the blanks around it, which would hide from the writer that a value is there. */
+/** Raw JSON without the blanks around it, which would hide from the writer that a value is
+ * there. */
 static struct tide_text field_trim(struct tide_text text)
 {
 	static const char blanks[] = " \t\r\n";
@@ -50,13 +52,15 @@ static struct tide_text field_trim(struct tide_text text)
 	return text;
 }
 
-static tide_status field_text_encode(const struct tide_field *field, const void *at, const struct field_path *path,
-				     struct buffer *buffer, struct tide_error *err)
+static tide_status field_text_encode(const struct tide_field *field, const void *at,
+				     const struct field_path *path, struct buffer *buffer,
+				     struct tide_error *err)
 {
 	bool is_pointer = field->flags & TIDE_FIELD_POINTER;
 	const char *data = is_pointer ? *(char *const *)at : at;
 	if (!data)
 		return REFUSE("is NULL");
+
 	struct tide_text text = { data, is_pointer ? strlen(data) : strnlen(data, field->size) };
 	if (!is_pointer && text.size == field->size)
 		return REFUSE("has no NUL within its %zu bytes", field->size);
@@ -67,16 +71,18 @@ static tide_status field_text_encode(const struct tide_field *field, const void 
 		json_raw(buffer, field_trim(text));
 		return TIDE_OK;
 	}
+
 	if (field->kind == TIDE_KIND_DECIMAL && !field_is_decimal(text.data, text.size))
 		return REFUSE("'%.80s' is not a decimal number", text.data);
 	if (!utf8_is_valid(text.data, text.size))
 		return REFUSE("is not valid UTF-8");
+
 	json_text(buffer, text);
 	return TIDE_OK;
 }
 
-static tide_status field_time_encode(const void *at, const struct field_path *path, struct buffer *buffer,
-				     struct tide_error *err)
+static tide_status field_time_encode(const void *at, const struct field_path *path,
+				     struct buffer *buffer, struct tide_error *err)
 {
 	struct tide_time time = *(const struct tide_time *)at;
 	if (time.unix_us < TIDE_TIME_MIN_US || time.unix_us > TIDE_TIME_MAX_US)
@@ -88,11 +94,13 @@ static tide_status field_time_encode(const void *at, const struct field_path *pa
 static void field_uuid_encode(const void *at, struct buffer *buffer)
 {
 	char text[TIDE_UUID_TEXT_SIZE];
-	json_text(buffer, (struct tide_text){ tide_uuid_format(at, text), TIDE_UUID_TEXT_SIZE - 1 });
+	json_text(buffer,
+		  (struct tide_text){ tide_uuid_format(at, text), TIDE_UUID_TEXT_SIZE - 1 });
 }
 
-static tide_status field_enum_encode(const struct tide_field *field, const void *at, const struct field_path *path,
-				     struct buffer *buffer, struct tide_error *err)
+static tide_status field_enum_encode(const struct tide_field *field, const void *at,
+				     const struct field_path *path, struct buffer *buffer,
+				     struct tide_error *err)
 {
 	const char *name;
 	if (!field_enum_name(field, at, &name))
@@ -101,36 +109,42 @@ static tide_status field_enum_encode(const struct tide_field *field, const void 
 	return TIDE_OK;
 }
 
-static tide_status field_encode(const struct tide_field *field, const void *base, const struct field_path *path,
-				struct buffer *buffer, struct tide_error *err);
+static tide_status field_encode(const struct tide_field *field, const void *base,
+				const struct field_path *path, struct buffer *buffer,
+				struct tide_error *err);
 
-static tide_status field_array_encode(const struct tide_field *field, const void *base, const struct field_path *path,
-				      struct buffer *buffer, struct tide_error *err)
+static tide_status field_array_encode(const struct tide_field *field, const void *base,
+				      const struct field_path *path, struct buffer *buffer,
+				      struct tide_error *err)
 {
 	const char *items = *(char *const *)field_at(field, base);
 	size_t count = *field_count(field, base);
 	if (count && !items)
 		return REFUSE("has %zu items at NULL", count);
+
 	struct tide_field item = field_item(field);
 	struct field_path inner = { .outer = path };
 	tide_status status = TIDE_OK;
 	json_open(buffer, '[');
 	for (; inner.index < count && status == TIDE_OK; inner.index++)
-		status = field_encode(&item, items + inner.index * field->size, &inner, buffer, err);
+		status =
+			field_encode(&item, items + inner.index * field->size, &inner, buffer, err);
 	json_close(buffer, ']');
 	return status;
 }
 
-static tide_status field_struct_encode(const struct tide_field *field, const void *at, const struct field_path *path,
-				       struct buffer *buffer, struct tide_error *err)
+static tide_status field_struct_encode(const struct tide_field *field, const void *at,
+				       const struct field_path *path, struct buffer *buffer,
+				       struct tide_error *err)
 {
 	const void *inner = field->flags & TIDE_FIELD_POINTER ? *(void *const *)at : at;
 	return inner ? fields_encode(field->fields, inner, path, buffer, err) : REFUSE("is NULL");
 }
 
 /** Write the value of a member that has one. */
-static tide_status field_encode(const struct tide_field *field, const void *base, const struct field_path *path,
-				struct buffer *buffer, struct tide_error *err)
+static tide_status field_encode(const struct tide_field *field, const void *base,
+				const struct field_path *path, struct buffer *buffer,
+				struct tide_error *err)
 {
 	const void *at = field_at(field, base);
 	switch (field->kind) {
@@ -157,19 +171,22 @@ static tide_status field_encode(const struct tide_field *field, const void *base
 	}
 }
 
-tide_status fields_encode(const struct tide_field *fields, const void *base, const struct field_path *path,
-			  struct buffer *buffer, struct tide_error *err)
+tide_status fields_encode(const struct tide_field *fields, const void *base,
+			  const struct field_path *path, struct buffer *buffer,
+			  struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	struct field_path inner = { .outer = path };
 	json_open(buffer, '{');
-	for (const struct tide_field *field = fields; field->kind != TIDE_KIND_END && status == TIDE_OK; field++) {
+	for (const struct tide_field *field = fields;
+	     field->kind != TIDE_KIND_END && status == TIDE_OK; field++) {
 		if (field_is_none(field, base))
 			continue;
 		inner.field = field;
 		json_key(buffer, field->key);
 		status = field_encode(field, base, &inner, buffer, err);
 	}
+
 	json_close(buffer, '}');
 	return status;
 }

@@ -16,7 +16,8 @@ static int field_path_part(const struct field_path *path, char *ret, size_t size
 	if (path->field)
 		return snprintf(ret, size, ".%s", path->field->key);
 	if (path->key.data)
-		return snprintf(ret, size, ".%.*s", (int)(path->key.size < 80 ? path->key.size : 80), path->key.data);
+		return snprintf(ret, size, ".%.*s",
+				(int)(path->key.size < 80 ? path->key.size : 80), path->key.data);
 	return snprintf(ret, size, "[%zu]", path->index);
 }
 
@@ -31,8 +32,8 @@ static size_t field_path_write(const struct field_path *path, char *ret, size_t 
 	return (size_t)added < size - used ? used + (size_t)added : size - 1;
 }
 
-tide_status field_fail(const struct field_path *path, struct tide_error *err, tide_status status, const char *format,
-		       ...)
+tide_status field_fail(const struct field_path *path, struct tide_error *err, tide_status status,
+		       const char *format, ...)
 {
 	char where[FIELD_PATH_SIZE], what[FIELD_PATH_SIZE];
 	field_path_write(path, where, sizeof where);
@@ -57,10 +58,12 @@ bool field_is_none(const struct tide_field *field, const void *base)
 
 struct tide_field field_item(const struct tide_field *array)
 {
-	struct tide_field item = {
-		.kind = array->item, .size = array->size, .fields = array->fields, .names = array->names
-	};
-	if (item.kind == TIDE_KIND_TEXT || item.kind == TIDE_KIND_DECIMAL || item.kind == TIDE_KIND_JSON)
+	struct tide_field item = { .kind = array->item,
+				   .size = array->size,
+				   .fields = array->fields,
+				   .names = array->names };
+	if (item.kind == TIDE_KIND_TEXT || item.kind == TIDE_KIND_DECIMAL ||
+	    item.kind == TIDE_KIND_JSON)
 		item.flags = TIDE_FIELD_POINTER;
 	return item;
 }
@@ -90,10 +93,11 @@ bool field_is_decimal(const char *text, size_t size)
 	at += whole;
 	if (whole == 0 || at == size)
 		return whole > 0;
-	return text[at] == '.' && at + 1 < size && field_digits(text + at + 1, size - at - 1) == size - at - 1;
+	return text[at] == '.' && at + 1 < size &&
+	       field_digits(text + at + 1, size - at - 1) == size - at - 1;
 }
 
-/* ---- Releasing ----------------------------------------------------------------------------------------------- */
+/* ---- Releasing ------------------------------------------------------------------------------- */
 
 static void field_array_fini(const struct tide_field *field, void *base)
 {
@@ -132,9 +136,10 @@ void fields_fini(const struct tide_field *fields, void *base)
 		field_fini(field, base);
 }
 
-/* ---- Copying ------------------------------------------------------------------------------------------------- */
+/* ---- Copying --------------------------------------------------------------------------------- */
 
-/* `to` is a bytewise copy whose pointers still are those of `from`; what a field owns is NULL after field_disown. */
+/* `to` is a bytewise copy whose pointers still are those of `from`; what a field owns is NULL after
+ * field_disown. */
 static void fields_disown(const struct tide_field *fields, void *base);
 
 static void field_disown(const struct tide_field *field, void *base)
@@ -155,17 +160,21 @@ static void fields_disown(const struct tide_field *fields, void *base)
 
 static tide_status fields_copy_owned(const struct tide_field *fields, void *to, const void *from,
 				     struct tide_error *err);
-static tide_status field_copy_owned(const struct tide_field *field, void *to, const void *from, struct tide_error *err);
+static tide_status field_copy_owned(const struct tide_field *field, void *to, const void *from,
+				    struct tide_error *err);
 
-static tide_status field_array_copy(const struct tide_field *field, void *to, const void *from, struct tide_error *err)
+static tide_status field_array_copy(const struct tide_field *field, void *to, const void *from,
+				    struct tide_error *err)
 {
 	const char *source = *(char *const *)field_at(field, from);
 	size_t total = *field_count(field, from);
 	if (!source || total == 0)
 		return TIDE_OK;
+
 	char *items = alloc_zero(total, field->size);
 	if (!items)
 		return alloc_fail(err);
+
 	*(char **)field_at(field, to) = items;
 	struct tide_field item = field_item(field);
 	tide_status status = TIDE_OK;
@@ -173,7 +182,8 @@ static tide_status field_array_copy(const struct tide_field *field, void *to, co
 		memcpy(items + i * field->size, source + i * field->size, field->size);
 		field_disown(&item, items + i * field->size);
 		*field_count(field, to) = i + 1;
-		status = field_copy_owned(&item, items + i * field->size, source + i * field->size, err);
+		status = field_copy_owned(&item, items + i * field->size, source + i * field->size,
+					  err);
 	}
 	return status;
 }
@@ -184,26 +194,31 @@ static tide_status field_pointer_copy(const struct tide_field *field, void *to, 
 	const void *source = *(void *const *)field_at(field, from);
 	if (!source)
 		return TIDE_OK;
+
 	bool is_struct = field->kind == TIDE_KIND_STRUCT;
 	void *copy = is_struct ? alloc_zero(1, field->size) : alloc_text(source, strlen(source));
 	if (!copy)
 		return alloc_fail(err);
+
 	*(void **)field_at(field, to) = copy;
 	if (!is_struct)
 		return TIDE_OK;
+
 	memcpy(copy, source, field->size);
 	fields_disown(field->fields, copy);
 	return fields_copy_owned(field->fields, copy, source, err);
 }
 
-static tide_status field_copy_owned(const struct tide_field *field, void *to, const void *from, struct tide_error *err)
+static tide_status field_copy_owned(const struct tide_field *field, void *to, const void *from,
+				    struct tide_error *err)
 {
 	if (field->kind == TIDE_KIND_ARRAY)
 		return field_array_copy(field, to, from, err);
 	if (field->flags & TIDE_FIELD_POINTER)
 		return field_pointer_copy(field, to, from, err);
 	if (field->kind == TIDE_KIND_STRUCT)
-		return fields_copy_owned(field->fields, (void *)field_at(field, to), field_at(field, from), err);
+		return fields_copy_owned(field->fields, (void *)field_at(field, to),
+					 field_at(field, from), err);
 	return TIDE_OK;
 }
 
@@ -211,7 +226,8 @@ static tide_status fields_copy_owned(const struct tide_field *fields, void *to, 
 				     struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
-	for (const struct tide_field *field = fields; field->kind != TIDE_KIND_END && status == TIDE_OK; field++)
+	for (const struct tide_field *field = fields;
+	     field->kind != TIDE_KIND_END && status == TIDE_OK; field++)
 		status = field_copy_owned(field, to, from, err);
 	return status;
 }
@@ -227,7 +243,7 @@ tide_status fields_copy(const struct tide_field *fields, size_t size, void *to, 
 	return status;
 }
 
-/* ---- Comparing tables ---------------------------------------------------------------------------------------- */
+/* ---- Comparing tables ------------------------------------------------------------------------ */
 
 static bool field_names_equal(const char *const *a, const char *const *b)
 {
@@ -244,9 +260,10 @@ static bool fields_equal_to(const struct tide_field *a, const struct tide_field 
 
 static bool field_equal(const struct tide_field *a, const struct tide_field *b, int depth)
 {
-	return a->kind == b->kind && strcmp(a->key, b->key) == 0 && a->flags == b->flags && a->offset == b->offset &&
-	       a->size == b->size && a->other == b->other && a->item == b->item &&
-	       field_names_equal(a->names, b->names) && fields_equal_to(a->fields, b->fields, depth);
+	return a->kind == b->kind && strcmp(a->key, b->key) == 0 && a->flags == b->flags &&
+	       a->offset == b->offset && a->size == b->size && a->other == b->other &&
+	       a->item == b->item && field_names_equal(a->names, b->names) &&
+	       fields_equal_to(a->fields, b->fields, depth);
 }
 
 /* A table may contain itself; what is equal to the depth compared is taken as equal. */
@@ -254,7 +271,8 @@ static bool fields_equal_to(const struct tide_field *a, const struct tide_field 
 {
 	if (a == b || !a || !b || depth == 0)
 		return a == b || depth == 0;
-	while (a->kind != TIDE_KIND_END && b->kind != TIDE_KIND_END && field_equal(a, b, depth - 1)) {
+	while (a->kind != TIDE_KIND_END && b->kind != TIDE_KIND_END &&
+	       field_equal(a, b, depth - 1)) {
 		a++;
 		b++;
 	}

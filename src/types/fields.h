@@ -14,13 +14,13 @@
 struct field_path {
 	const struct field_path *outer; /* NULL: the struct as a whole */
 	const struct tide_field *field; /* NULL: an item of an array */
-	struct tide_text key;           /* without a field: a member nobody knows; data NULL: an item */
-	size_t index;                   /* of an item */
+	struct tide_text key; /* without a field: a member nobody knows; data NULL: an item */
+	size_t index;         /* of an item */
 };
 
 /** Fail with a message that begins with the path, such as `$.items[3].price: `. */
-tide_status field_fail(const struct field_path *path, struct tide_error *err, tide_status status, const char *format,
-		       ...) TIDE_PRINTF(4, 5);
+tide_status field_fail(const struct field_path *path, struct tide_error *err, tide_status status,
+		       const char *format, ...) TIDE_PRINTF(4, 5);
 
 /** Whether the member has no value. */
 bool field_is_none(const struct tide_field *field, const void *base);
@@ -41,10 +41,12 @@ bool field_enum_name(const struct tide_field *field, const void *at, const char 
 /** Digits with an optional minus and point: what TIDE_KIND_DECIMAL holds. */
 bool field_is_decimal(const char *text, size_t size);
 
-/** Write the struct as one JSON object. TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY (buffer.failed is for the caller).
+/** Write the struct as one JSON object. TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY (buffer.failed
+ * is for the caller).
  */
-tide_status fields_encode(const struct tide_field *fields, const void *base, const struct field_path *path,
-			  struct buffer *buffer, struct tide_error *err);
+tide_status fields_encode(const struct tide_field *fields, const void *base,
+			  const struct field_path *path, struct buffer *buffer,
+			  struct tide_error *err);
 
 /** A struct to read: its table, size, policy and defaults, and what messages call its JSON. */
 struct fields_shape {
@@ -54,15 +56,17 @@ struct fields_shape {
 	const void *defaults;
 	const char *what; /* "payload" */
 };
-/** Read one JSON object into `ret`, which is untouched on failure. TIDE_OK, TIDE_DECODE, TIDE_OUT_OF_MEMORY. */
-tide_status fields_decode(const struct fields_shape *shape, struct tide_text json, void *ret, struct tide_error *err);
+/** Read one JSON object into `ret`, which is untouched on failure. TIDE_OK, TIDE_DECODE,
+ * TIDE_OUT_OF_MEMORY. */
+tide_status fields_decode(const struct fields_shape *shape, struct tide_text json, void *ret,
+			  struct tide_error *err);
 
 /** Release what the members own and zero their pointers. */
 void fields_fini(const struct tide_field *fields, void *base);
 /** The same for one member. */
 void field_fini(const struct tide_field *field, void *base);
-/** Copy a struct of `size` bytes and all it owns; `to` needs no content. TIDE_OK, TIDE_OUT_OF_MEMORY (`to` owns
- * nothing). */
+/** Copy a struct of `size` bytes and all it owns; `to` needs no content. TIDE_OK,
+ * TIDE_OUT_OF_MEMORY (`to` owns nothing). */
 tide_status fields_copy(const struct tide_field *fields, size_t size, void *to, const void *from,
 			struct tide_error *err);
 /** Whether two tables say the same. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of an event type as a JSON Schema (draft 2020-12, https://json-schema.org/draft/2020-12). */
+/* The table of an event type as a JSON Schema (draft 2020-12,
+ * https://json-schema.org/draft/2020-12). */
 #include "types/fields.h"
 
 #include <inttypes.h>
@@ -93,8 +94,8 @@ static void schema_array(struct schema_writer *writer, const struct tide_field *
 			 const struct schema_scope *scope);
 
 /** The keywords of a field that is no array. */
-static void schema_value(struct schema_writer *writer, const struct tide_field *field, const struct schema_scope *scope,
-			 const char *key, bool is_item)
+static void schema_value(struct schema_writer *writer, const struct tide_field *field,
+			 const struct schema_scope *scope, const char *key, bool is_item)
 {
 	switch (field->kind) {
 	case TIDE_KIND_BOOL:
@@ -129,7 +130,8 @@ static void schema_value(struct schema_writer *writer, const struct tide_field *
 	}
 }
 
-static void schema_array(struct schema_writer *writer, const struct tide_field *field, const struct schema_scope *scope)
+static void schema_array(struct schema_writer *writer, const struct tide_field *field,
+			 const struct schema_scope *scope)
 {
 	struct tide_field item = field_item(field);
 	schema_word(writer, "type", "array");
@@ -141,7 +143,8 @@ static void schema_array(struct schema_writer *writer, const struct tide_field *
 
 static bool schema_is_required(const struct schema_writer *writer, const struct tide_field *field)
 {
-	return !(writer->policy & TIDE_DEFAULT_MISSING) && !(field->flags & (TIDE_FIELD_FLAGGED | TIDE_FIELD_NULLABLE));
+	return !(writer->policy & TIDE_DEFAULT_MISSING) &&
+	       !(field->flags & (TIDE_FIELD_FLAGGED | TIDE_FIELD_NULLABLE));
 }
 
 static void schema_object(struct schema_writer *writer, const struct schema_scope *scope)
@@ -149,12 +152,14 @@ static void schema_object(struct schema_writer *writer, const struct schema_scop
 	schema_word(writer, "type", "object");
 	json_key(&writer->out, "properties");
 	json_open(&writer->out, '{');
-	for (const struct tide_field *field = scope->fields; field->kind != TIDE_KIND_END; field++) {
+	for (const struct tide_field *field = scope->fields; field->kind != TIDE_KIND_END;
+	     field++) {
 		json_key(&writer->out, field->key);
 		json_open(&writer->out, '{');
 		schema_value(writer, field, scope, field->key, false);
 		json_close(&writer->out, '}');
 	}
+
 	json_close(&writer->out, '}');
 	json_key(&writer->out, "required");
 	json_open(&writer->out, '[');
@@ -166,7 +171,8 @@ static void schema_object(struct schema_writer *writer, const struct schema_scop
 	json_bool(&writer->out, !(writer->policy & TIDE_REFUSE_UNKNOWN));
 }
 
-tide_status tide_event_type_schema(const struct tide_event_type *type, char **ret, struct tide_error *err)
+tide_status tide_event_type_schema(const struct tide_event_type *type, char **ret,
+				   struct tide_error *err)
 {
 	if (!type || !type->name || !type->fields || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s must not be null", type ? "ret" : "type");

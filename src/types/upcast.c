@@ -29,20 +29,24 @@ static bool upcast_member(const struct tide_upcast_change *changes, struct json_
 	struct tide_text value;
 	if (!json_skip(reader, *key, &value))
 		return false;
+
 	const struct tide_upcast_change *change = upcast_find(changes, key, seen);
 	if (change && !change->to && !change->json)
 		return true;
 	if (change && change->to) {
 		json_key(out, change->to);
 	} else {
-		json_raw(out, (struct tide_text){ key->text.data - 1, key->text.size + 2 }); /* with its quotes */
+		/* with its quotes */
+		json_raw(out, (struct tide_text){ key->text.data - 1, key->text.size + 2 });
 		buffer_add(out, ":", 1);
 	}
+
 	json_raw(out, value);
 	return true;
 }
 
-static void upcast_add_missing(const struct tide_upcast_change *changes, uint64_t seen, struct buffer *out)
+static void upcast_add_missing(const struct tide_upcast_change *changes, uint64_t seen,
+			       struct buffer *out)
 {
 	for (size_t i = 0; i < UPCAST_CHANGES_MAX && changes[i].key; i++) {
 		if (!changes[i].json || seen >> i & 1)
@@ -52,8 +56,8 @@ static void upcast_add_missing(const struct tide_upcast_change *changes, uint64_
 	}
 }
 
-static tide_status upcast_by_changes(const struct tide_upcast_change *changes, struct tide_text payload, char **ret,
-				     struct tide_error *err)
+static tide_status upcast_by_changes(const struct tide_upcast_change *changes,
+				     struct tide_text payload, char **ret, struct tide_error *err)
 {
 	struct json_reader reader;
 	struct buffer out = { 0 };
@@ -69,32 +73,36 @@ static tide_status upcast_by_changes(const struct tide_upcast_change *changes, s
 		json_close(&out, '}');
 		return buffer_take(&out, ret, err);
 	}
+
 	buffer_fini(&out);
 	return tide_fail(err, TIDE_DECODE, "payload is no JSON object: %s",
 			 reader.problem ? reader.problem : "it is another value");
 }
 
-static const struct tide_upcaster *upcaster_find(const struct tide_event_type *type, int32_t version)
+static const struct tide_upcaster *upcaster_find(const struct tide_event_type *type,
+						 int32_t version)
 {
-	for (const struct tide_upcaster *upcaster = type->upcasters; upcaster && upcaster->from; upcaster++)
+	for (const struct tide_upcaster *upcaster = type->upcasters; upcaster && upcaster->from;
+	     upcaster++)
 		if (upcaster->from == version)
 			return upcaster;
 	return NULL;
 }
 
-static tide_status upcast_step(const struct tide_event_type *type, int32_t version, struct tide_text payload,
-			       char **ret, struct tide_error *err)
+static tide_status upcast_step(const struct tide_event_type *type, int32_t version,
+			       struct tide_text payload, char **ret, struct tide_error *err)
 {
 	const struct tide_upcaster *upcaster = upcaster_find(type, version);
 	if (!upcaster)
-		return tide_fail(err, TIDE_DECODE, "'%s' has no upcaster from version %" PRId32, type->name, version);
+		return tide_fail(err, TIDE_DECODE, "'%s' has no upcaster from version %" PRId32,
+				 type->name, version);
 	if (upcaster->changes)
 		return upcast_by_changes(upcaster->changes, payload, ret, err);
 	return upcaster->upcast(payload, ret, err);
 }
 
-tide_status upcast_run(const struct tide_event_type *type, int32_t version, struct tide_text payload, char **ret,
-		       struct tide_error *err)
+tide_status upcast_run(const struct tide_event_type *type, int32_t version,
+		       struct tide_text payload, char **ret, struct tide_error *err)
 {
 	char *present = NULL;
 	for (; version < type->version; version++) {
@@ -115,7 +123,8 @@ static bool upcast_texts_equal(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static bool upcast_changes_equal(const struct tide_upcast_change *a, const struct tide_upcast_change *b)
+static bool upcast_changes_equal(const struct tide_upcast_change *a,
+				 const struct tide_upcast_change *b)
 {
 	if (a == b || !a || !b)
 		return a == b;
@@ -131,7 +140,8 @@ bool upcasters_equal(const struct tide_upcaster *a, const struct tide_upcaster *
 	if (a == b || !a || !b)
 		return a == b;
 	for (; a->from && b->from; a++, b++)
-		if (a->from != b->from || a->upcast != b->upcast || !upcast_changes_equal(a->changes, b->changes))
+		if (a->from != b->from || a->upcast != b->upcast ||
+		    !upcast_changes_equal(a->changes, b->changes))
 			return false;
 	return a->from == b->from;
 }

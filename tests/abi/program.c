@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The smallest program of a user: it appends one event and reads it back; its headers are of the library that runs. */
+/* The smallest program of a user: it appends one event and reads it back; its headers are of the
+ * library that runs. */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@ int main(void)
 	struct tide_append append = { { tide_uuid_v4(), "Thing" }, TIDE_NO_STREAM, &event, 1 };
 
 	if (tide_store_open("memory:", NULL, &store, &err) != TIDE_OK ||
-	    tide_store_append(store, &append, NULL, &err) != TIDE_OK || tide_store_end(store, &end, &err) != TIDE_OK) {
+	    tide_store_append(store, &append, NULL, &err) != TIDE_OK ||
+	    tide_store_end(store, &end, &err) != TIDE_OK) {
 		fprintf(stderr, "%s\n", err.message);
 		return 1;
 	}

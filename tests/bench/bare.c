@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loops to compare with: the same work on the same tables by sqlite3 alone, with no checks, no conversions and
- * nothing around it. Pages are read by sqlite3_step, copied into one reused arena, and handed to a function pointer.
+ * The loops to compare with: the same work on the same tables by sqlite3 alone, with no checks, no
+ * conversions and nothing around it. Pages are read by sqlite3_step, copied into one reused arena,
+ * and handed to a function pointer.
  */
 #include "bench.h"
 
@@ -46,34 +47,42 @@ static sqlite3_stmt *bare_prepare(struct bare *bare, const char *sql)
 {
 	sqlite3_stmt *statement;
 
-	if (sqlite3_prepare_v3(bare->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v3(bare->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) !=
+	    SQLITE_OK)
 		bench_die("%s: %s", sql, sqlite3_errmsg(bare->db));
 	return statement;
 }
 
 static void bare_open(struct bare *bare, const char *path, const char *synchronous)
 {
-	if (sqlite3_open_v2(path, &bare->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(path, &bare->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+	    SQLITE_OK)
 		bench_die("%s: %s", path, sqlite3_errmsg(bare->db));
 	bare_do(bare, "PRAGMA journal_mode=WAL");
 	bare_do(bare, synchronous);
-	bare->insert =
-		bare_prepare(bare, "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, "
-				   "timestamp, payload, created_at, event_version, correlation_id, metadata) "
-				   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-	bare->page = bare_prepare(
-		bare, "SELECT global_position, version, event_id, aggregate_id, aggregate_type, event_type, "
-		      "tenant_id, actor_id, timestamp, payload, created_at, event_version, correlation_id, "
-		      "causation_id, metadata FROM events WHERE global_position > ? "
-		      "ORDER BY global_position LIMIT ?");
+	bare->insert = bare_prepare(
+		bare,
+		"INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, "
+		"timestamp, payload, created_at, event_version, correlation_id, metadata) "
+		"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+	bare->page =
+		bare_prepare(bare, "SELECT global_position, version, event_id, aggregate_id, "
+				   "aggregate_type, event_type, "
+				   "tenant_id, actor_id, timestamp, payload, created_at, "
+				   "event_version, correlation_id, "
+				   "causation_id, metadata FROM events WHERE global_position > ? "
+				   "ORDER BY global_position LIMIT ?");
 	bare->upsert = bare_prepare(
-		bare, "INSERT INTO projection_checkpoints (projection_name, global_position, last_event_id, "
-		      "last_event_type, last_processed_at, events_processed, updated_at) "
-		      "VALUES ('bare', ?, ?, ?, ?, ?, ?) ON CONFLICT (projection_name) DO UPDATE SET "
-		      "global_position = excluded.global_position, last_event_id = excluded.last_event_id, "
-		      "last_event_type = excluded.last_event_type, "
-		      "last_processed_at = excluded.last_processed_at, updated_at = excluded.updated_at, "
-		      "events_processed = events_processed + excluded.events_processed");
+		bare,
+		"INSERT INTO projection_checkpoints (projection_name, global_position, "
+		"last_event_id, "
+		"last_event_type, last_processed_at, events_processed, updated_at) "
+		"VALUES ('bare', ?, ?, ?, ?, ?, ?) ON CONFLICT (projection_name) DO UPDATE SET "
+		"global_position = excluded.global_position, last_event_id = "
+		"excluded.last_event_id, "
+		"last_event_type = excluded.last_event_type, "
+		"last_processed_at = excluded.last_processed_at, updated_at = excluded.updated_at, "
+		"events_processed = events_processed + excluded.events_processed");
 	bare->arena = malloc(ARENA);
 	if (!bare->arena)
 		bench_die("out of memory");
@@ -98,7 +107,8 @@ static void bare_step(struct bare *bare, sqlite3_stmt *statement)
 static struct tide_text bare_copy(struct bare *bare, sqlite3_stmt *row, int column)
 {
 	const char *text = (const char *)sqlite3_column_text(row, column);
-	struct tide_text copy = { bare->arena + bare->used, (size_t)sqlite3_column_bytes(row, column) };
+	struct tide_text copy = { bare->arena + bare->used,
+				  (size_t)sqlite3_column_bytes(row, column) };
 
 	if (bare->used + copy.size + 1 > ARENA)
 		bench_die("bare loop: a page does not fit its arena");
@@ -141,7 +151,8 @@ static void bare_checkpoint(struct bare *bare, const struct bare_event *event, i
 	bare_step(bare, bare->upsert);
 }
 
-/* The events after `after`, at most `limit`; a checkpoint after each `every` of them, and one at the end. */
+/* The events after `after`, at most `limit`; a checkpoint after each `every` of them, and one at
+ * the end. */
 static double bare_catch_up(struct bench *bench, int64_t after, int64_t limit, int64_t every)
 {
 	static struct bare_event events[PAGE];
@@ -165,7 +176,8 @@ static double bare_catch_up(struct bench *bench, int64_t after, int64_t limit, i
 	}
 	begin = bench_seconds() - begin;
 	if (handled < limit)
-		bench_die("bare loop: %lld of %lld events handled", (long long)handled, (long long)limit);
+		bench_die("bare loop: %lld of %lld events handled", (long long)handled,
+			  (long long)limit);
 	bare_close(&bare);
 	return (double)done / begin;
 }

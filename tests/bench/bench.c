@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Speed and memory as ratios to bare loops: each case is measured by turns, bare and ours, in rounds, because the
- * machine's mood changes from second to second and a ratio taken within one round mostly does not.
+ * Speed and memory as ratios to bare loops: each case is measured by turns, bare and ours, in
+ * rounds, because the machine's mood changes from second to second and a ratio taken within one
+ * round mostly does not.
  */
 #include "bench.h"
 
@@ -56,8 +57,9 @@ void bench_die(const char *format, ...)
 
 struct bench_row *bench_rows(int64_t count)
 {
-	static const char filler[] = "the quick brown fox jumps over the lazy dog and then walks home along the river, "
-				     "thinking about what it might have for supper before the tide comes in";
+	static const char filler[] =
+		"the quick brown fox jumps over the lazy dog and then walks home along the river, "
+		"thinking about what it might have for supper before the tide comes in";
 	struct bench_row *rows = calloc((size_t)count + 1, sizeof *rows);
 	struct tide_uuid aggregate, id;
 
@@ -75,11 +77,12 @@ struct bench_row *bench_rows(int64_t count)
 		tide_time_format(tide_time_now(), row->occurred_at);
 		row->version = (int32_t)(i % 100 + 1);
 		snprintf(row->payload, sizeof row->payload,
-			 "{\"order\": %8lld, \"customer\": \"customer-%05lld\", \"amount\": %6.2f, \"currency\": "
+			 "{\"order\": %8lld, \"customer\": \"customer-%05lld\", \"amount\": %6.2f, "
+			 "\"currency\": "
 			 "\"EUR\", "
 			 "\"lines\": %d, \"note\": \"%s\"}",
-			 (long long)i, (long long)(i * 7919 % 99991), (double)(i % 1000) + 0.25, (int)(i % 9) + 1,
-			 filler);
+			 (long long)i, (long long)(i * 7919 % 99991), (double)(i % 1000) + 0.25,
+			 (int)(i % 9) + 1, filler);
 	}
 	return rows;
 }
@@ -135,7 +138,8 @@ static void bench_case(struct bench *bench, const struct bench_case *which)
 		ratio[round] = ours[round] / bare[round];
 	}
 	double middle = median(ratio, bench->rounds);
-	printf("%-40s %5.2f  %5.2f to %5.2f ", which->name, middle, ratio[0], ratio[bench->rounds - 1]);
+	printf("%-40s %5.2f  %5.2f to %5.2f ", which->name, middle, ratio[0],
+	       ratio[bench->rounds - 1]);
 	if (which->aim > 0)
 		printf("%5.2f %-4s", which->aim, middle >= which->aim ? "met" : "not");
 	else
@@ -176,9 +180,10 @@ static void bench_all(struct bench *bench, const char *only)
 	double load = 0;
 
 	getloadavg(&load, 1);
-	printf("%lld events, %d rounds, load %.1f; ratios of throughput, ours to bare\n\n", (long long)bench->events,
-	       bench->rounds, load);
-	printf("%-40s %5s  %14s %10s %11s %11s\n", "", "median", "range", "aim   ", "bare ev/s", "ours ev/s");
+	printf("%lld events, %d rounds, load %.1f; ratios of throughput, ours to bare\n\n",
+	       (long long)bench->events, bench->rounds, load);
+	printf("%-40s %5s  %14s %10s %11s %11s\n", "", "median", "range", "aim   ", "bare ev/s",
+	       "ours ev/s");
 	bench_database(bench, bench->history);
 	bare_fill(bench->history, bench->events);
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -222,14 +227,15 @@ int main(int argc, char **argv)
 			only = optarg;
 			break;
 		default:
-			bench_die("usage: bench [-d DIRECTORY] [-n EVENTS] [-r ROUNDS] [-t TIDE] [-o PART-OF-A-NAME]");
+			bench_die("usage: bench [-d DIRECTORY] [-n EVENTS] [-r ROUNDS] [-t TIDE] "
+				  "[-o PART-OF-A-NAME]");
 		}
 	}
 	if (bench.events < 100 || bench.rounds < 1 || bench.rounds > ROUNDS_MAX)
 		bench_die("at least 100 events and 1 to %d rounds", ROUNDS_MAX);
 	if (memory)
-		printf("peak memory, catching up on %8lld events: %6ld KiB\n", (long long)bench.events,
-		       our_peak_memory(memory, bench.events));
+		printf("peak memory, catching up on %8lld events: %6ld KiB\n",
+		       (long long)bench.events, our_peak_memory(memory, bench.events));
 	else
 		bench_all(&bench, only);
 	return 0;

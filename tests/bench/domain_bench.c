@@ -2,9 +2,10 @@
 /*
  * What typed events and aggregates cost: domain_bench [-n EVENTS] [-r ROUNDS] [-d DIRECTORY]
  *
- * A ten-field event is encoded and decoded by its table, by hand on the same tokenizer and writer, and by hand on
- * jansson where that is installed; alternately, so that a busy machine is busy for all. Then an aggregate of 10,000
- * events is loaded with and without a snapshot. Prints medians and ranges of the ratios.
+ * A ten-field event is encoded and decoded by its table, by hand on the same tokenizer and writer,
+ * and by hand on jansson where that is installed; alternately, so that a busy machine is busy for
+ * all. Then an aggregate of 10,000 events is loaded with and without a snapshot. Prints medians and
+ * ranges of the ratios.
  */
 #include "domain_bench.h"
 
@@ -54,11 +55,12 @@ static void ratios_print(struct ratios *ratios)
 {
 	qsort(ratios->values, (size_t)ratios->count, sizeof ratios->values[0], ratio_order);
 	if (ratios->count)
-		printf("%-48s %8.2f   %.2f .. %.2f\n", ratios->name, ratios->values[ratios->count / 2],
-		       ratios->values[0], ratios->values[ratios->count - 1]);
+		printf("%-48s %8.2f   %.2f .. %.2f\n", ratios->name,
+		       ratios->values[ratios->count / 2], ratios->values[0],
+		       ratios->values[ratios->count - 1]);
 }
 
-/* ---- Encode and decode --------------------------------------------------------------------------------------- */
+/* ---- Encode and decode ----------------------------------------------------------------------- */
 
 /** Encode and decode so many events; returns events per second. */
 static double run_codec(const struct codec *codec, int64_t events)
@@ -106,7 +108,8 @@ static void bench_codecs(const struct options *options)
 		double table = run_codec(&table_codec, options->events);
 		by_hand.values[by_hand.count++] = table / run_codec(&hand_codec, options->events);
 		if (jansson_codec)
-			jansson.values[jansson.count++] = table / run_codec(jansson_codec, options->events / 4 + 1);
+			jansson.values[jansson.count++] =
+				table / run_codec(jansson_codec, options->events / 4 + 1);
 		best = table > best ? table : best;
 	}
 	printf("encode and decode of a ten-field event: at best %.0f a second\n", best);
@@ -116,7 +119,7 @@ static void bench_codecs(const struct options *options)
 		printf("jansson is not installed\n");
 }
 
-/* ---- Loading an aggregate ------------------------------------------------------------------------------------ */
+/* ---- Loading an aggregate -------------------------------------------------------------------- */
 
 static struct tide_error err;
 
@@ -162,7 +165,8 @@ static void bench_loads(const struct options *options)
 	struct tide_repository *repository;
 	struct tide_aggregate *aggregate;
 	must(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, &err));
-	must(tide_repository_open(TIDE_REPOSITORY(.store = store, .type = &parcel_type), &repository, &err));
+	must(tide_repository_open(TIDE_REPOSITORY(.store = store, .type = &parcel_type),
+				  &repository, &err));
 	struct tide_uuid id = live(repository);
 	struct ratios whole = { .name = "load of 10,000 events, ms" },
 		      short_cut = { .name = "load of its snapshot, ms" };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The shipment by hand on the library's own tokenizer and writer, with the checks that the table makes. */
+/* The shipment by hand on the library's own tokenizer and writer, with the checks that the table
+ * makes. */
 #include "domain_bench.h"
 
 #include <math.h>
@@ -13,8 +14,10 @@ static char *hand_encode(const struct shipment *shipment)
 	struct buffer buffer = { 0 };
 	char uuid[TIDE_UUID_TEXT_SIZE];
 	char *json;
-	if (!shipment->recipient || !utf8_is_valid(shipment->recipient, strlen(shipment->recipient)) ||
-	    !utf8_is_valid(shipment->country, strnlen(shipment->country, sizeof shipment->country)) ||
+	if (!shipment->recipient ||
+	    !utf8_is_valid(shipment->recipient, strlen(shipment->recipient)) ||
+	    !utf8_is_valid(shipment->country,
+			   strnlen(shipment->country, sizeof shipment->country)) ||
 	    (shipment->note && !utf8_is_valid(shipment->note, strlen(shipment->note))) ||
 	    !isfinite(shipment->insured_value) || shipment->service > SERVICE_FREIGHT)
 		return NULL;
@@ -47,7 +50,8 @@ static char *hand_encode(const struct shipment *shipment)
 
 static bool hand_text(const struct json_token *value, char **ret)
 {
-	char *text = value->kind == JSON_STRING ? alloc_text(value->text.data, value->text.size) : NULL;
+	char *text =
+		value->kind == JSON_STRING ? alloc_text(value->text.data, value->text.size) : NULL;
 	if (!text)
 		return false;
 	if (value->has_escapes)
@@ -66,14 +70,15 @@ static bool hand_service(const struct json_token *value, enum service *ret)
 	return false;
 }
 
-static bool hand_member(const struct json_token *key, const struct json_token *value, struct shipment *ret,
-			unsigned *seen)
+static bool hand_member(const struct json_token *key, const struct json_token *value,
+			struct shipment *ret, unsigned *seen)
 {
 	int64_t integer;
 	const char *text = value->text.data;
 	size_t size = value->text.size;
 	if (json_equals(key, "order_id"))
-		return *seen |= 1, value->kind == JSON_STRING && uuid_read(text, size, &ret->order_id);
+		return *seen |= 1,
+		       value->kind == JSON_STRING && uuid_read(text, size, &ret->order_id);
 	if (json_equals(key, "recipient"))
 		return *seen |= 2, hand_text(value, &ret->recipient);
 	if (json_equals(key, "country")) {
@@ -99,8 +104,10 @@ static bool hand_member(const struct json_token *key, const struct json_token *v
 	if (json_equals(key, "service"))
 		return *seen |= 128, hand_service(value, &ret->service);
 	if (json_equals(key, "shipped_at"))
-		return *seen |= 256, value->kind == JSON_STRING && time_read(text, size, &ret->shipped_at);
-	return json_equals(key, "note") && (value->kind == JSON_NULL || hand_text(value, &ret->note));
+		return *seen |= 256,
+		       value->kind == JSON_STRING && time_read(text, size, &ret->shipped_at);
+	return json_equals(key, "note") &&
+	       (value->kind == JSON_NULL || hand_text(value, &ret->note));
 }
 
 static bool hand_decode(const char *json, struct shipment *ret)

@@ -19,11 +19,14 @@ static const struct tide_field shipment_fields[] = {
 	TIDE_FIELD_OPTIONAL_TEXT(struct shipment, note),
 	TIDE_FIELD_END,
 };
-const struct tide_event_type shipment_type = { "ShipmentSent", 1, sizeof(struct shipment), shipment_fields, 0, 0, 0 };
+const struct tide_event_type shipment_type = {
+	"ShipmentSent", 1, sizeof(struct shipment), shipment_fields, 0, 0, 0
+};
 
 struct shipment shipment_sample(void)
 {
-	static const uint8_t id[16] = { 0x01, 0x9a, 0x7c, 0x11, 0x22, 0x33, 0x74, 0x44, 0x95, 0x55, 0x66, 0x77, 0x88 };
+	static const uint8_t id[16] = { 0x01, 0x9a, 0x7c, 0x11, 0x22, 0x33, 0x74,
+					0x44, 0x95, 0x55, 0x66, 0x77, 0x88 };
 	struct shipment shipment = { .recipient = (char *)"Augusta Ada King, Countess of Lovelace",
 				     .country = "GB",
 				     .weight_grams = 1250,
@@ -56,7 +59,7 @@ static bool table_decode(const char *json, struct shipment *ret)
 
 const struct codec table_codec = { "table", table_encode, table_decode };
 
-/* ---- The aggregate ------------------------------------------------------------------------------------------- */
+/* ---- The aggregate --------------------------------------------------------------------------- */
 
 struct parcel {
 	int64_t shipments;
@@ -68,7 +71,8 @@ static const struct tide_field parcel_fields[] = {
 	TIDE_FIELD_END,
 };
 
-static tide_status parcel_ship(void *state, const void *payload, const struct tide_event *event, struct tide_error *err)
+static tide_status parcel_ship(void *state, const void *payload, const struct tide_event *event,
+			       struct tide_error *err)
 {
 	struct parcel *parcel = state;
 	(void)event, (void)err;
@@ -77,7 +81,8 @@ static tide_status parcel_ship(void *state, const void *payload, const struct ti
 	return TIDE_OK;
 }
 
-static const struct tide_applier parcel_appliers[] = { { &shipment_type, parcel_ship }, TIDE_APPLIER_END };
+static const struct tide_applier parcel_appliers[] = { { &shipment_type, parcel_ship },
+						       TIDE_APPLIER_END };
 const struct tide_aggregate_type parcel_type = {
 	.name = "Parcel",
 	.state_size = sizeof(struct parcel),

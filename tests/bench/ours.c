@@ -30,7 +30,8 @@ static struct tide_store *our_store(const char *path)
 	return store;
 }
 
-static tide_status our_count(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status our_count(void *self, const struct tide_event *event,
+			     struct tide_delivery *delivery)
 {
 	(void)delivery;
 	*(int64_t *)self += event->position > 0;
@@ -65,7 +66,8 @@ static double our_catch_up(struct bench *bench, const char *path, tide_position 
 	begin = bench_seconds() - begin;
 	our_check(tide_manager_stop(manager, NULL, 0, &err), &err);
 	if (handled != end - after)
-		bench_die("%lld of %lld events handled", (long long)handled, (long long)(end - after));
+		bench_die("%lld of %lld events handled", (long long)handled,
+			  (long long)(end - after));
 	tide_manager_close(manager);
 	tide_store_close(store);
 	return (double)handled / begin;
@@ -78,7 +80,8 @@ double our_catch_up_batch(struct bench *bench)
 
 double our_catch_up_event(struct bench *bench)
 {
-	return our_catch_up(bench, bench->history, bench->events - bench->events / 10, TIDE_EVERY_EVENT);
+	return our_catch_up(bench, bench->history, bench->events - bench->events / 10,
+			    TIDE_EVERY_EVENT);
 }
 
 double our_catch_up_periodic(struct bench *bench)
@@ -115,7 +118,8 @@ double our_scan(struct bench *bench)
 
 static struct tide_new_event our_event(const struct bench_row *row)
 {
-	return (struct tide_new_event){ .event_type = "OrderPlaced", .payload = tide_text(row->payload) };
+	return (struct tide_new_event){ .event_type = "OrderPlaced",
+					.payload = tide_text(row->payload) };
 }
 
 double our_append_hundred(struct bench *bench)
@@ -132,10 +136,13 @@ double our_append_hundred(struct bench *bench)
 	store = our_store(path);
 	begin = bench_seconds();
 	for (int64_t i = 0; i < count; i += 100) {
-		struct tide_append append = { .stream.aggregate_type = "Order", .events = events, .count = 100 };
+		struct tide_append append = { .stream.aggregate_type = "Order",
+					      .events = events,
+					      .count = 100 };
 		for (int64_t k = 0; k < 100; k++)
 			events[k] = our_event(&rows[i + k]);
-		our_check(tide_uuid_parse(rows[i].aggregate_id, &append.stream.aggregate_id, &err), &err);
+		our_check(tide_uuid_parse(rows[i].aggregate_id, &append.stream.aggregate_id, &err),
+			  &err);
 		our_check(tide_store_append(store, &append, NULL, &err), &err);
 	}
 	begin = bench_seconds() - begin;
@@ -202,9 +209,12 @@ static void our_write_import(const char *path, int64_t count)
 		bench_die("%s cannot be written", path);
 	for (int64_t i = 0; i < count; i++)
 		fprintf(file,
-			"{\"event_id\": \"%s\", \"event_type\": \"OrderPlaced\", \"occurred_at\": \"%s\", "
-			"\"aggregate_id\": \"%s\", \"aggregate_type\": \"Order\", \"payload\": %s}\n",
-			rows[i].event_id, rows[i].occurred_at, rows[i].aggregate_id, rows[i].payload);
+			"{\"event_id\": \"%s\", \"event_type\": \"OrderPlaced\", \"occurred_at\": "
+			"\"%s\", "
+			"\"aggregate_id\": \"%s\", \"aggregate_type\": \"Order\", \"payload\": "
+			"%s}\n",
+			rows[i].event_id, rows[i].occurred_at, rows[i].aggregate_id,
+			rows[i].payload);
 	if (fclose(file) != 0)
 		bench_die("%s cannot be written", path);
 	free(rows);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PostgreSQL: ours against bare libpq loops, by turns within rounds, over a private server that flushes as in
- * production. Bare means prepared statements in binary format, with nothing around them: a plain
- * INSERT for single events, else the same ones.
+ * PostgreSQL: ours against bare libpq loops, by turns within rounds, over a private server that
+ * flushes as in production. Bare means prepared statements in binary format, with nothing around
+ * them: a plain INSERT for single events, else the same ones.
  *
  *	bench-postgres [-n EVENTS] [-r ROUNDS] [-o PART-OF-A-NAME] [-l LATENCIES]
  *
- * A catch-up of a million rows and the latency when idle, alone: -n 1000000 -o 'catch up'; -o latency.
+ * A catch-up of a million rows and the latency when idle, alone: -n 1000000 -o 'catch up'; -o
+ * latency.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -38,11 +39,12 @@ static int rounds = 7;
 static int samples = 1000;
 static const char *schema = "public";
 static int pool = 32; /* connections of our appends */
-static const char payload[] = "{\"order\": 4711, \"customer\": \"customer-00815\", \"amount\": 17.25, \"currency\": "
-			      "\"EUR\", \"lines\": 3, \"note\": "
-			      "\"the quick brown fox jumps over the lazy dog and then walks home along the river, "
-			      "thinking about what it might have "
-			      "for supper before the tide comes in\"}";
+static const char payload[] =
+	"{\"order\": 4711, \"customer\": \"customer-00815\", \"amount\": 17.25, \"currency\": "
+	"\"EUR\", \"lines\": 3, \"note\": "
+	"\"the quick brown fox jumps over the lazy dog and then walks home along the river, "
+	"thinking about what it might have "
+	"for supper before the tide comes in\"}";
 
 static _Noreturn void die(const char *format, ...) TIDE_PRINTF(1, 2);
 
@@ -73,7 +75,7 @@ static struct tide_store *store_opened(void)
 	return store;
 }
 
-/* ---- Appending ----------------------------------------------------------------------------------------------- */
+/* ---- Appending ------------------------------------------------------------------------------- */
 
 /** Clients that append at once, `batch` events at a time, each to streams of its own. */
 struct crowd {
@@ -106,11 +108,13 @@ static PGconn *bare_connected(enum pg_statement statement)
 {
 	PGconn *connection = PQconnectdb("");
 	bare_prepare(connection, "s", pg_statement_text(statement));
-	bare_prepare(
-		connection, "one",
-		"INSERT INTO @events (event_id, aggregate_id, aggregate_type, event_type, version, \"timestamp\", "
-		"payload, event_version, correlation_id, metadata) VALUES ($1::uuid, $2::uuid, $3::text, $4::text, "
-		"$5::int4, $6::timestamptz, $7::json, $8::int4, $9::uuid, $10::json) RETURNING global_position");
+	bare_prepare(connection, "one",
+		     "INSERT INTO @events (event_id, aggregate_id, aggregate_type, event_type, "
+		     "version, \"timestamp\", "
+		     "payload, event_version, correlation_id, metadata) VALUES ($1::uuid, "
+		     "$2::uuid, $3::text, $4::text, "
+		     "$5::int4, $6::timestamptz, $7::json, $8::int4, $9::uuid, $10::json) "
+		     "RETURNING global_position");
 	return connection;
 }
 
@@ -122,7 +126,8 @@ static PGresult *bare_run_as(PGconn *connection, const char *name, const struct 
 		values[i] = params->lengths[i] < 0 ? NULL : params->bytes.data + params->starts[i];
 		formats[i] = 1;
 	}
-	PGresult *result = PQexecPrepared(connection, name, params->count, values, params->lengths, formats, 1);
+	PGresult *result = PQexecPrepared(connection, name, params->count, values, params->lengths,
+					  formats, 1);
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
 		die("%s", PQerrorMessage(connection));
 	return result;
@@ -210,10 +215,12 @@ static void our_append(struct tide_store *store, const struct tide_uuid *stream,
 	struct tide_new_event batch[PAGE];
 	struct tide_error err;
 	for (int64_t i = 0; i < count; i++)
-		batch[i] = (struct tide_new_event){ .event_type = "OrderPlaced", .payload = tide_text(payload) };
-	const struct tide_append append = {
-		.stream = { *stream, "Order" }, .expected = TIDE_ANY, .events = batch, .count = (size_t)count
-	};
+		batch[i] = (struct tide_new_event){ .event_type = "OrderPlaced",
+						    .payload = tide_text(payload) };
+	const struct tide_append append = { .stream = { *stream, "Order" },
+					    .expected = TIDE_ANY,
+					    .events = batch,
+					    .count = (size_t)count };
 	check(tide_store_append(store, &append, NULL, &err), &err);
 }
 
@@ -238,7 +245,9 @@ static void *client_run(void *self)
 /* Events a second. Each connection has been used before time is taken, as those of a pool have. */
 static double crowd_measure(int number, int64_t batch, int64_t total, bool is_ours)
 {
-	struct crowd crowd = { .clients = number, .batch = batch, .appends = total / batch / number };
+	struct crowd crowd = { .clients = number,
+			       .batch = batch,
+			       .appends = total / batch / number };
 	struct client clients[CLIENTS_MAX] = { 0 };
 	struct crowd warm = { .clients = number, .batch = 1, .appends = 5 };
 	crowd.store = warm.store = is_ours ? store_opened() : NULL;
@@ -342,7 +351,7 @@ static double our_hundred(void)
 	return crowd_measure(1, 100, events / 5, true);
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static int64_t bare_page(PGconn *connection, int64_t *position, int64_t *bytes)
 {
@@ -404,7 +413,8 @@ struct seen_count {
 	int report_to; /* a pipe for instants of delivery; 0: none */
 };
 
-static tide_status see_event(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status see_event(void *self, const struct tide_event *event,
+			     struct tide_delivery *delivery)
 {
 	struct seen_count *seen = self;
 	(void)event;
@@ -418,7 +428,8 @@ static tide_status see_event(void *self, const struct tide_event *event, struct 
 	return TIDE_OK;
 }
 
-static struct tide_manager *manager_started(struct tide_store *store, struct seen_count *seen, const char *name,
+static struct tide_manager *manager_started(struct tide_store *store, struct seen_count *seen,
+					    const char *name,
 					    struct tide_subscription_config config)
 {
 	struct tide_subscriber subscriber = { .name = name, .self = seen, .handle = see_event };
@@ -484,7 +495,7 @@ static double our_eight_watched(void)
 	return rate;
 }
 
-/* ---- Latency ------------------------------------------------------------------------------------------------- */
+/* ---- Latency --------------------------------------------------------------------------------- */
 
 static int ascending(const void *a, const void *b)
 {
@@ -513,7 +524,8 @@ static void latency_listen_bare(int report_to, int until)
 {
 	PGconn *connection = bare_connected(PG_SCAN);
 	PQclear(PQexec(connection, "LISTEN bench"));
-	PGresult *newest = PQexec(connection, "SELECT COALESCE(max(global_position), 0) FROM events");
+	PGresult *newest =
+		PQexec(connection, "SELECT COALESCE(max(global_position), 0) FROM events");
 	int64_t position = strtoll(PQgetvalue(newest, 0, 0), NULL, 10);
 	PQclear(newest);
 	double now = 0;
@@ -564,8 +576,9 @@ static void latency_append(struct latency *latency)
 static void latency_take(struct latency *latency, int reports, double *ret, int count)
 {
 	double got;
-	for (int i = -20; i < count; i++) {                                            /* the first ones warm up */
-		double begun = seconds_now(), next = begun + 0.02 + 0.0001 * (i % 37); /* idle in between */
+	for (int i = -20; i < count; i++) { /* the first ones warm up */
+		/* idle in between */
+		double begun = seconds_now(), next = begun + 0.02 + 0.0001 * (i % 37);
 		latency_append(latency);
 		if (read(reports, &got, sizeof got) != sizeof got)
 			die("the listener has ended");
@@ -587,7 +600,8 @@ static void latency_measure(int count, bool is_ours)
 		(is_ours ? latency_listen : latency_listen_bare)(reports[1], until[0]);
 	}
 	close(until[0]);
-	struct latency latency = { .store = is_ours ? store_opened() : NULL, .stream = tide_uuid_v4() };
+	struct latency latency = { .store = is_ours ? store_opened() : NULL,
+				   .stream = tide_uuid_v4() };
 	if (!is_ours)
 		latency.connection = bare_connected(PG_APPEND);
 	double *took = calloc((size_t)count, sizeof *took), got;
@@ -597,8 +611,10 @@ static void latency_measure(int count, bool is_ours)
 	close(until[1]);
 	waitpid(child, NULL, 0);
 	qsort(took, (size_t)count, sizeof *took, ascending);
-	printf("%-40s p50 %6.2f ms  p99 %6.2f ms%s\n", is_ours ? "live latency" : "the same by hand, LISTEN and NOTIFY",
-	       took[count / 2] * 1000, took[count * 99 / 100] * 1000, is_ours ? "  aim 3 and 15" : "");
+	printf("%-40s p50 %6.2f ms  p99 %6.2f ms%s\n",
+	       is_ours ? "live latency" : "the same by hand, LISTEN and NOTIFY",
+	       took[count / 2] * 1000, took[count * 99 / 100] * 1000,
+	       is_ours ? "  aim 3 and 15" : "");
 	fflush(stdout);
 	tide_store_close(latency.store);
 	PQfinish(latency.connection);
@@ -607,14 +623,15 @@ static void latency_measure(int count, bool is_ours)
 
 static void latency_compare(int count)
 {
-	printf("\nfrom append called in one process to handler called in another, %d events one by one, idle in "
+	printf("\nfrom append called in one process to handler called in another, %d events one by "
+	       "one, idle in "
 	       "between\n",
 	       count);
 	latency_measure(count, false);
 	latency_measure(count, true);
 }
 
-/* ---- Rounds -------------------------------------------------------------------------------------------------- */
+/* ---- Rounds ---------------------------------------------------------------------------------- */
 
 /* clang-format off */
 static const struct {
@@ -655,7 +672,8 @@ static void case_run(size_t which)
 		ratio[round] = ours[round] / bare[round];
 	}
 	double middle = median(ratio);
-	printf("%-40s %5.2f  %5.2f to %5.2f ", cases[which].name, middle, ratio[0], ratio[rounds - 1]);
+	printf("%-40s %5.2f  %5.2f to %5.2f ", cases[which].name, middle, ratio[0],
+	       ratio[rounds - 1]);
 	if (cases[which].aim > 0)
 		printf("%5.2f %-4s", cases[which].aim, middle >= cases[which].aim ? "met" : "not");
 	else
@@ -689,7 +707,8 @@ int main(int count, char **arguments)
 		else if (option == 'l')
 			samples = atoi(optarg);
 		else
-			die("usage: bench-postgres [-n EVENTS] [-r ROUNDS] [-o PART-OF-A-NAME] [-l LATENCIES]");
+			die("usage: bench-postgres [-n EVENTS] [-r ROUNDS] [-o PART-OF-A-NAME] [-l "
+			    "LATENCIES]");
 	}
 	if (events < 2000 || rounds < 1 || rounds > ROUNDS_MAX || samples < 50)
 		die("at least 2000 events, 1 to %d rounds and 50 latencies", ROUNDS_MAX);
@@ -698,9 +717,10 @@ int main(int count, char **arguments)
 	history_made();
 	double load = 0;
 	getloadavg(&load, 1);
-	printf("%lld events, %d rounds, load %.1f; ratios of throughput, ours to bare\n\n", (long long)events, rounds,
-	       load);
-	printf("%-40s %5s  %14s %10s %11s %11s\n", "", "median", "range", "aim   ", "bare ev/s", "ours ev/s");
+	printf("%lld events, %d rounds, load %.1f; ratios of throughput, ours to bare\n\n",
+	       (long long)events, rounds, load);
+	printf("%-40s %5s  %14s %10s %11s %11s\n", "", "median", "range", "aim   ", "bare ev/s",
+	       "ours ev/s");
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		if (strstr(cases[i].name, only))
 			case_run(i);

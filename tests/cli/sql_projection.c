@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SQL projections as a library sees them: what opening takes and refuses, and that no allocation is missed. */
+/* SQL projections as a library sees them: what opening takes and refuses, and that no allocation is
+ * missed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +28,8 @@ static void subscriber_declares_the_types_of_the_file(void **state)
 	static const char *const types[] = { "OrderPlaced", "OrderPaid", "OrderShipped" };
 	struct tide_sql_projection *projection;
 	(void)state;
-	assert_int_equal(tide_sql_projection_open(TIDE_SQL_PROJECTION(.text = good, .name = "seen"), &projection, NULL),
+	assert_int_equal(tide_sql_projection_open(TIDE_SQL_PROJECTION(.text = good, .name = "seen"),
+						  &projection, NULL),
 			 TIDE_OK);
 	const struct tide_subscriber *subscriber = tide_sql_projection_subscriber(projection);
 	assert_string_equal(subscriber->name, "seen");
@@ -42,10 +44,12 @@ static void star_declares_every_type(void **state)
 {
 	struct tide_sql_projection *projection;
 	(void)state;
-	assert_int_equal(tide_sql_projection_open(
-				 TIDE_SQL_PROJECTION(.text = "-- on: *\nSELECT 1;\n-- on: A\nSELECT 2", .name = "all"),
-				 &projection, NULL),
-			 TIDE_OK);
+	assert_int_equal(
+		tide_sql_projection_open(
+			TIDE_SQL_PROJECTION(.text = "-- on: *\nSELECT 1;\n-- on: A\nSELECT 2",
+					    .name = "all"),
+			&projection, NULL),
+		TIDE_OK);
 	assert_null(tide_sql_projection_subscriber(projection)->event_types);
 	tide_sql_projection_close(projection);
 }
@@ -54,16 +58,20 @@ static void name_comes_from_the_path(void **state)
 {
 	static const struct {
 		const char *path, *name;
-	} cases[] = {
-		{ "/a/b.sql", "b" }, { "b.sql", "b" }, { "b", "b" }, { ".sql", ".sql" }, { "/a.sql/b.txt", "b.txt" }
-	};
+	} cases[] = { { "/a/b.sql", "b" },
+		      { "b.sql", "b" },
+		      { "b", "b" },
+		      { ".sql", ".sql" },
+		      { "/a.sql/b.txt", "b.txt" } };
 	struct tide_sql_projection *projection;
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		assert_int_equal(tide_sql_projection_open(TIDE_SQL_PROJECTION(.text = good, .path = cases[i].path),
-							  &projection, NULL),
+		assert_int_equal(tide_sql_projection_open(
+					 TIDE_SQL_PROJECTION(.text = good, .path = cases[i].path),
+					 &projection, NULL),
 				 TIDE_OK);
-		assert_string_equal(tide_sql_projection_subscriber(projection)->name, cases[i].name);
+		assert_string_equal(tide_sql_projection_subscriber(projection)->name,
+				    cases[i].name);
 		tide_sql_projection_close(projection);
 	}
 }
@@ -85,12 +93,14 @@ static void refusals_leave_the_output_alone(void **state)
 		{ { .text = "-- on: ,\nSELECT 1;", .name = "x" }, TIDE_ARGUMENT },
 		{ { .text = "-- init: now\nSELECT 1;", .name = "x" }, TIDE_ARGUMENT },
 	};
-	struct tide_sql_projection *const nothing = (struct tide_sql_projection *)&cases, *projection = nothing;
+	struct tide_sql_projection *const nothing = (struct tide_sql_projection *)&cases,
+					  *projection = nothing;
 	struct tide_error err;
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		memset(&err, 0, sizeof err);
-		assert_int_equal(tide_sql_projection_open(&cases[i].options, &projection, &err), cases[i].status);
+		assert_int_equal(tide_sql_projection_open(&cases[i].options, &projection, &err),
+				 cases[i].status);
 		assert_int_equal(err.status, cases[i].status);
 		assert_ptr_equal(projection, nothing);
 		assert_true(err.message[0] != '\0');
@@ -101,9 +111,10 @@ static void a_store_behind_faults_keeps_its_dialect(void **state)
 {
 	struct tide_sql_projection *projection;
 	(void)state;
-	assert_int_equal(tide_sql_projection_open(TIDE_SQL_PROJECTION(.text = good, .name = "x",
-								      .url = "fault:after=3/sqlite:orders.db"),
-						  &projection, NULL),
+	assert_int_equal(tide_sql_projection_open(
+				 TIDE_SQL_PROJECTION(.text = good, .name = "x",
+						     .url = "fault:after=3/sqlite:orders.db"),
+				 &projection, NULL),
 			 TIDE_OK);
 	tide_sql_projection_close(projection);
 }
@@ -115,8 +126,8 @@ static void every_failing_allocation_is_reported_and_leaks_nothing(void **state)
 	(void)state;
 	for (int64_t nth = 1;; nth++) {
 		alloc_fail_from(nth);
-		tide_status status =
-			tide_sql_projection_open(TIDE_SQL_PROJECTION(.text = good, .name = "seen"), &projection, &err);
+		tide_status status = tide_sql_projection_open(
+			TIDE_SQL_PROJECTION(.text = good, .name = "seen"), &projection, &err);
 		bool was_reached = alloc_count() >= nth;
 		alloc_fail_from(0);
 		if (!was_reached) {

@@ -4,7 +4,8 @@
  *
  *	with_postgres [--guarded] COMMAND [ARGUMENT]...
  *
- * --guarded: TCP as well as the socket, TLS with a certificate of its own, and passwords for all but its owner.
+ * --guarded: TCP as well as the socket, TLS with a certificate of its own, and passwords for all
+ * but its owner.
  */
 #include <signal.h>
 #include <stdio.h>

@@ -10,14 +10,15 @@ static struct tide_stream order(unsigned number)
 }
 
 /* Append one event with an expectation and a status to come. */
-static struct tide_error try_one(struct fixture *f, struct tide_stream stream, int64_t expected, tide_status wanted,
-				 struct tide_append_result *ret)
+static struct tide_error try_one(struct fixture *f, struct tide_stream stream, int64_t expected,
+				 tide_status wanted, struct tide_append_result *ret)
 {
 	struct tide_new_event events[] = { event_of("OrderPlaced", 7) };
-	return refused(wanted, tide_store_append(f->store, APPEND(stream, expected, events), ret, err));
+	return refused(wanted,
+		       tide_store_append(f->store, APPEND(stream, expected, events), ret, err));
 }
 
-/* ---- Expectations -------------------------------------------------------------------------------------------- */
+/* ---- Expectations ---------------------------------------------------------------------------- */
 
 static void append_to_a_new_stream_starts_at_version_1(struct fixture *f)
 {
@@ -117,9 +118,12 @@ static void append_that_is_refused_stores_nothing(struct fixture *f)
 
 static void append_leaves_the_result_alone_when_it_fails_otherwise(struct fixture *f)
 {
-	struct tide_append_result result = { .version = 77, .first_position = 78, .last_position = 79 };
+	struct tide_append_result result = { .version = 77,
+					     .first_position = 78,
+					     .last_position = 79 };
 	struct tide_new_event events[] = { event_of("not a name", 1) };
-	refused(TIDE_ARGUMENT, tide_store_append(f->store, APPEND(order(1), TIDE_ANY, events), &result, err));
+	refused(TIDE_ARGUMENT,
+		tide_store_append(f->store, APPEND(order(1), TIDE_ANY, events), &result, err));
 	assert_int_equal(result.version, 77);
 	assert_int_equal(result.first_position, 78);
 	assert_int_equal(result.last_position, 79);
@@ -128,10 +132,13 @@ static void append_leaves_the_result_alone_when_it_fails_otherwise(struct fixtur
 static void append_needs_no_place_for_its_result_or_error(struct fixture *f)
 {
 	struct tide_new_event events[] = { event_of("OrderPlaced", 1) };
-	assert_int_equal(tide_store_append(f->store, APPEND(order(1), TIDE_NO_STREAM, events), NULL, NULL), TIDE_OK);
+	assert_int_equal(
+		tide_store_append(f->store, APPEND(order(1), TIDE_NO_STREAM, events), NULL, NULL),
+		TIDE_OK);
 	struct tide_new_event more[] = { event_of("OrderPlaced", 2) };
-	assert_int_equal(tide_store_append(f->store, APPEND(order(1), TIDE_NO_STREAM, more), NULL, NULL),
-			 TIDE_CONFLICT);
+	assert_int_equal(
+		tide_store_append(f->store, APPEND(order(1), TIDE_NO_STREAM, more), NULL, NULL),
+		TIDE_CONFLICT);
 }
 
 static void streams_of_one_id_and_different_types_are_different(struct fixture *f)
@@ -147,7 +154,8 @@ static void positions_grow_over_all_streams(struct fixture *f)
 {
 	tide_position last = 0;
 	for (unsigned i = 0; i < 20; i++) {
-		struct tide_append_result result = append_many(f->store, order(i % 3), i, 1 + i % 4);
+		struct tide_append_result result =
+			append_many(f->store, order(i % 3), i, 1 + i % 4);
 		assert_true(result.first_position > last);
 		assert_true(result.last_position >= result.first_position + i % 4);
 		last = result.last_position;
@@ -155,7 +163,7 @@ static void positions_grow_over_all_streams(struct fixture *f)
 	assert_int_equal(end_of(f->store), last);
 }
 
-/* ---- Numbered events ----------------------------------------------------------------------------------------- */
+/* ---- Numbered events ------------------------------------------------------------------------- */
 
 static void append_of_numbered_events_takes_the_next_versions(struct fixture *f)
 {
@@ -175,18 +183,21 @@ static void append_of_numbered_events_out_of_place_is_a_conflict(struct fixture 
 	events[0].version = 5;
 	events[1].version = 6;
 	struct tide_append_result result;
-	struct tide_error why =
-		refused(TIDE_CONFLICT, tide_store_append(f->store, APPEND(order(1), TIDE_ANY, events), &result, err));
+	struct tide_error why = refused(
+		TIDE_CONFLICT,
+		tide_store_append(f->store, APPEND(order(1), TIDE_ANY, events), &result, err));
 	must_mention(&why, "exact 4");
 	assert_int_equal(result.version, 2);
 	events[0].version = INT32_MAX - 1;
 	events[1].version = INT32_MAX;
-	refused(TIDE_CONFLICT, tide_store_append(f->store, APPEND(order(1), TIDE_ANY, events), &result, err));
+	refused(TIDE_CONFLICT,
+		tide_store_append(f->store, APPEND(order(1), TIDE_ANY, events), &result, err));
 }
 
-/* ---- Repetition ---------------------------------------------------------------------------------------------- */
+/* ---- Repetition ------------------------------------------------------------------------------ */
 
-static void repeated(struct fixture *f, const struct tide_append *append, const struct tide_append_result *first)
+static void repeated(struct fixture *f, const struct tide_append *append,
+		     const struct tide_append_result *first)
 {
 	tide_position end = end_of(f->store);
 	struct tide_append_result again;
@@ -226,7 +237,8 @@ static void append_repeated_with_no_stream_must_be_the_first_of_its_stream(struc
 	append_one(f->store, order(1), "C");
 	repeated(f, APPEND(order(1), TIDE_NO_STREAM, events), &first);
 	struct tide_new_event second[] = { events[1] };
-	refused(TIDE_DUPLICATE_EVENT, tide_store_append(f->store, APPEND(order(1), TIDE_NO_STREAM, second), NULL, err));
+	refused(TIDE_DUPLICATE_EVENT,
+		tide_store_append(f->store, APPEND(order(1), TIDE_NO_STREAM, second), NULL, err));
 }
 
 static void append_repeated_at_another_version_is_a_duplicate(struct fixture *f)
@@ -235,8 +247,10 @@ static void append_repeated_at_another_version_is_a_duplicate(struct fixture *f)
 	events[0].event_id = uuid_of(100);
 	must(tide_store_append(f->store, APPEND(order(1), TIDE_NO_STREAM, events), NULL, err));
 	append_many(f->store, order(1), 0, 3);
-	refused(TIDE_DUPLICATE_EVENT, tide_store_append(f->store, APPEND(order(1), 4, events), NULL, err));
-	refused(TIDE_DUPLICATE_EVENT, tide_store_append(f->store, APPEND(order(1), 1, events), NULL, err));
+	refused(TIDE_DUPLICATE_EVENT,
+		tide_store_append(f->store, APPEND(order(1), 4, events), NULL, err));
+	refused(TIDE_DUPLICATE_EVENT,
+		tide_store_append(f->store, APPEND(order(1), 1, events), NULL, err));
 	assert_int_equal(version_of(f->store, order(1)), 4);
 }
 
@@ -276,12 +290,14 @@ static void append_of_known_and_new_ids_is_a_duplicate(struct fixture *f)
 	known[0].event_id = uuid_of(100);
 	must(tide_store_append(f->store, APPEND(order(1), 0, known), NULL, err));
 	struct tide_new_event mixed[] = { event_of("B", 2), known[0], event_of("C", 3) };
-	struct tide_error why = refused(TIDE_DUPLICATE_EVENT,
-					tide_store_append(f->store, APPEND(order(1), TIDE_ANY, mixed), NULL, err));
+	struct tide_error why =
+		refused(TIDE_DUPLICATE_EVENT,
+			tide_store_append(f->store, APPEND(order(1), TIDE_ANY, mixed), NULL, err));
 	char id[TIDE_UUID_TEXT_SIZE];
 	must_mention(&why, tide_uuid_format(&known[0].event_id, id));
 	struct tide_new_event ahead[] = { known[0], event_of("C", 3) };
-	refused(TIDE_DUPLICATE_EVENT, tide_store_append(f->store, APPEND(order(1), TIDE_ANY, ahead), NULL, err));
+	refused(TIDE_DUPLICATE_EVENT,
+		tide_store_append(f->store, APPEND(order(1), TIDE_ANY, ahead), NULL, err));
 	assert_int_equal(version_of(f->store, order(1)), 1);
 }
 
@@ -291,9 +307,11 @@ static void append_of_an_id_of_another_stream_is_a_duplicate(struct fixture *f)
 	events[0].event_id = uuid_of(100);
 	must(tide_store_append(f->store, APPEND(stream_of("Order", 1), 0, events), NULL, err));
 	refused(TIDE_DUPLICATE_EVENT,
-		tide_store_append(f->store, APPEND(stream_of("Order", 2), TIDE_ANY, events), NULL, err));
+		tide_store_append(f->store, APPEND(stream_of("Order", 2), TIDE_ANY, events), NULL,
+				  err));
 	refused(TIDE_DUPLICATE_EVENT,
-		tide_store_append(f->store, APPEND(stream_of("Invoice", 1), TIDE_NO_STREAM, events), NULL, err));
+		tide_store_append(f->store, APPEND(stream_of("Invoice", 1), TIDE_NO_STREAM, events),
+				  NULL, err));
 	assert_int_equal(end_of(f->store), 1);
 }
 
@@ -304,7 +322,8 @@ static void append_of_known_ids_in_another_order_is_a_duplicate(struct fixture *
 	events[1].event_id = uuid_of(101);
 	must(tide_store_append(f->store, APPEND(order(1), 0, events), NULL, err));
 	struct tide_new_event reversed[] = { events[1], events[0] };
-	refused(TIDE_DUPLICATE_EVENT, tide_store_append(f->store, APPEND(order(1), TIDE_ANY, reversed), NULL, err));
+	refused(TIDE_DUPLICATE_EVENT,
+		tide_store_append(f->store, APPEND(order(1), TIDE_ANY, reversed), NULL, err));
 }
 
 static void append_of_one_id_twice_is_a_duplicate(struct fixture *f)
@@ -312,7 +331,8 @@ static void append_of_one_id_twice_is_a_duplicate(struct fixture *f)
 	struct tide_new_event events[] = { event_of("A", 1), event_of("B", 2), event_of("C", 3) };
 	events[0].event_id = events[2].event_id = uuid_of(100);
 	struct tide_error why =
-		refused(TIDE_DUPLICATE_EVENT, tide_store_append(f->store, APPEND(order(1), 0, events), NULL, err));
+		refused(TIDE_DUPLICATE_EVENT,
+			tide_store_append(f->store, APPEND(order(1), 0, events), NULL, err));
 	char id[TIDE_UUID_TEXT_SIZE];
 	must_mention(&why, tide_uuid_format(&events[0].event_id, id));
 	assert_int_equal(end_of(f->store), 0);
@@ -325,19 +345,22 @@ static void append_looks_at_validity_then_ids_then_expectation(struct fixture *f
 	must(tide_store_append(f->store, APPEND(order(1), 0, known), NULL, err));
 	struct tide_new_event invalid[] = { known[0], event_of("B", 2) };
 	invalid[1].event_type = "";
-	refused(TIDE_ARGUMENT, tide_store_append(f->store, APPEND(order(2), 9, invalid), NULL, err));
-	refused(TIDE_DUPLICATE_EVENT, tide_store_append(f->store, APPEND(order(2), 9, known), NULL, err));
+	refused(TIDE_ARGUMENT,
+		tide_store_append(f->store, APPEND(order(2), 9, invalid), NULL, err));
+	refused(TIDE_DUPLICATE_EVENT,
+		tide_store_append(f->store, APPEND(order(2), 9, known), NULL, err));
 }
 
-/* ---- What is stored ------------------------------------------------------------------------------------------ */
+/* ---- What is stored -------------------------------------------------------------------------- */
 
 static void stored_event_has_every_field_it_was_given(struct fixture *f)
 {
 	const struct tide_time when = { INT64_C(1262304000123456) };
 	struct tide_new_event events[] = { {
 		.event_type = "Order.Placed-2_x",
-		.payload =
-			tide_text("{\"name\":\"Zoë \\ud83d\\ude00\",\"list\":[1,2.5,null,true],\"deep\":{\"a\":{}}}"),
+		.payload = tide_text(
+			"{\"name\":\"Zoë "
+			"\\ud83d\\ude00\",\"list\":[1,2.5,null,true],\"deep\":{\"a\":{}}}"),
 		.metadata = tide_text("{\"source\":\"test\",\"n\":12345678901}"),
 		.event_version = 3,
 		.event_id = uuid_of(500),
@@ -391,13 +414,15 @@ static void stored_event_has_defaults_for_what_it_was_not_given(struct fixture *
 		same_json(event->metadata, "{}");
 	}
 	assert_true(tide_uuid_compare(&seen.events[0]->event_id, &seen.events[1]->event_id) < 0);
-	assert_false(tide_uuid_equal(&seen.events[0]->correlation_id, &seen.events[1]->correlation_id));
+	assert_false(
+		tide_uuid_equal(&seen.events[0]->correlation_id, &seen.events[1]->correlation_id));
 }
 
 static void stored_at_is_the_clock_at_the_append(struct fixture *f)
 {
 	const struct tide_time long_ago = { 0 };
-	int64_t slack = INT64_C(2000000); /* a server's clock may be another, and a column may hold whole seconds */
+	/* a server's clock may be another, and a column may hold whole seconds */
+	int64_t slack = INT64_C(2000000);
 	int64_t before = tide_time_now().unix_us - slack;
 	struct tide_new_event events[] = { event_of("A", 1) };
 	events[0].occurred_at = &long_ago;
@@ -421,7 +446,8 @@ static void payload_may_be_any_json_value(struct fixture *f)
 					      "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\"",
 					      "9007199254740993" };
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
-		struct tide_new_event events[] = { { .event_type = "Any", .payload = tide_text(values[i]) } };
+		struct tide_new_event events[] = { { .event_type = "Any",
+						     .payload = tide_text(values[i]) } };
 		must(tide_store_append(f->store, APPEND(order(1), TIDE_ANY, events), NULL, err));
 	}
 	SEEN seen = see(f->store, NULL);
@@ -432,7 +458,8 @@ static void payload_may_be_any_json_value(struct fixture *f)
 
 static void payload_is_as_long_as_its_length_says(struct fixture *f)
 {
-	struct tide_new_event events[] = { { .event_type = "Cut", .payload = { "{\"a\":1}garbage", 7 } } };
+	struct tide_new_event events[] = { { .event_type = "Cut",
+					     .payload = { "{\"a\":1}garbage", 7 } } };
 	must(tide_store_append(f->store, APPEND(order(1), TIDE_ANY, events), NULL, err));
 	SEEN seen = see(f->store, NULL);
 	same_json(seen.events[0]->payload, "{\"a\":1}");
@@ -461,7 +488,8 @@ static void payload_nested_512_deep_is_stored(struct fixture *f)
 	memset(payload, '[', 512);
 	memset(payload + 512, ']', 512);
 	payload[1024] = '\0';
-	struct tide_new_event events[] = { { .event_type = "Deep", .payload = tide_text(payload) } };
+	struct tide_new_event events[] = { { .event_type = "Deep",
+					     .payload = tide_text(payload) } };
 	must(tide_store_append(f->store, APPEND(order(1), TIDE_ANY, events), NULL, err));
 	SEEN seen = see(f->store, NULL);
 	assert_int_equal(seen.events[0]->payload.size, 1024);
@@ -483,9 +511,12 @@ static void names_of_255_bytes_are_stored(struct fixture *f)
 
 static void instants_of_the_years_1_and_9999_are_stored(struct fixture *f)
 {
-	const struct tide_time instants[] = { { TIDE_TIME_MIN_US }, { TIDE_TIME_MAX_US }, { -1 }, { 999999 } };
+	const struct tide_time instants[] = {
+		{ TIDE_TIME_MIN_US }, { TIDE_TIME_MAX_US }, { -1 }, { 999999 }
+	};
 	for (size_t i = 0; i < 4; i++) {
-		struct tide_new_event events[] = { { .event_type = "Then", .occurred_at = &instants[i] } };
+		struct tide_new_event events[] = { { .event_type = "Then",
+						     .occurred_at = &instants[i] } };
 		must(tide_store_append(f->store, APPEND(order(1), TIDE_ANY, events), NULL, err));
 	}
 	SEEN seen = see(f->store, NULL);
@@ -552,7 +583,8 @@ static void store_opened_read_only_refuses_writes(struct fixture *f)
 	struct tide_store *store;
 	must(tide_store_open(f->url, TIDE_STORE_OPTIONS(.read_only = true), &store, err));
 	struct tide_new_event events[] = { event_of("B", 2) };
-	refused(TIDE_UNSUPPORTED, tide_store_append(store, APPEND(order(1), TIDE_ANY, events), NULL, err));
+	refused(TIDE_UNSUPPORTED,
+		tide_store_append(store, APPEND(order(1), TIDE_ANY, events), NULL, err));
 	assert_int_equal(version_of(store, order(1)), 1);
 	tide_store_close(store);
 }
@@ -560,7 +592,8 @@ static void store_opened_read_only_refuses_writes(struct fixture *f)
 static void clear_starts_positions_again_or_is_unsupported(struct fixture *f)
 {
 	append_many(f->store, order(1), 0, 3);
-	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 3 }, err));
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 3 },
+				   err));
 	if (!f->quirks->has_clear) {
 		refused(TIDE_UNSUPPORTED, tide_store_clear(f->store, err));
 		assert_int_equal(end_of(f->store), 3);
@@ -578,13 +611,15 @@ static void clear_starts_positions_again_or_is_unsupported(struct fixture *f)
 	saw_positions(&two, 1, 2);
 }
 
-/* ---- Several streams at once --------------------------------------------------------------------------------- */
+/* ---- Several streams at once ----------------------------------------------------------------- */
 
 static void append_all_writes_to_every_stream(struct fixture *f)
 {
 	append_many(f->store, order(2), 0, 2);
-	struct tide_new_event a[] = { event_of("A", 1) }, b[] = { event_of("B", 2), event_of("C", 3) };
-	struct tide_append appends[] = { *APPEND(order(1), TIDE_NO_STREAM, a), *APPEND(order(2), 2, b) };
+	struct tide_new_event a[] = { event_of("A", 1) },
+			      b[] = { event_of("B", 2), event_of("C", 3) };
+	struct tide_append appends[] = { *APPEND(order(1), TIDE_NO_STREAM, a),
+					 *APPEND(order(2), 2, b) };
 	struct tide_append_result results[2];
 	must(tide_store_append_all(f->store, appends, 2, results, err));
 	assert_int_equal(results[0].version, 1);
@@ -611,7 +646,8 @@ static void append_all_of_one_id_for_two_streams_is_a_duplicate(struct fixture *
 {
 	struct tide_new_event a[] = { event_of("A", 1) }, b[] = { event_of("B", 2) };
 	a[0].event_id = b[0].event_id = uuid_of(100);
-	struct tide_append appends[] = { *APPEND(order(1), TIDE_ANY, a), *APPEND(order(2), TIDE_ANY, b) };
+	struct tide_append appends[] = { *APPEND(order(1), TIDE_ANY, a),
+					 *APPEND(order(2), TIDE_ANY, b) };
 	refused(TIDE_DUPLICATE_EVENT, tide_store_append_all(f->store, appends, 2, NULL, err));
 	assert_int_equal(end_of(f->store), 0);
 	append_one(f->store, order(1), "C");
@@ -622,10 +658,12 @@ static void append_all_of_one_id_for_two_streams_is_a_duplicate(struct fixture *
 
 static void append_all_may_name_a_stream_more_than_once(struct fixture *f)
 {
-	struct tide_new_event a[] = { event_of("A", 1), event_of("B", 2) }, b[] = { event_of("C", 3) },
-			      c[] = { event_of("D", 4) }, d[] = { event_of("E", 5) };
+	struct tide_new_event a[] = { event_of("A", 1), event_of("B", 2) },
+			      b[] = { event_of("C", 3) }, c[] = { event_of("D", 4) },
+			      d[] = { event_of("E", 5) };
 	struct tide_append appends[] = { *APPEND(order(1), 0, a), *APPEND(order(2), TIDE_ANY, b),
-					 *APPEND(order(1), 2, c), *APPEND(order(1), TIDE_STREAM_EXISTS, d) };
+					 *APPEND(order(1), 2, c),
+					 *APPEND(order(1), TIDE_STREAM_EXISTS, d) };
 	struct tide_append_result results[4];
 	must(tide_store_append_all(f->store, appends, 4, results, err));
 	assert_int_equal(results[0].version, 2);
@@ -659,7 +697,7 @@ static void append_all_repeated_returns_the_original_results(struct fixture *f)
 	assert_int_equal(end_of(f->store), 2);
 }
 
-/* ---- What the owner of the database forbids -------------------------------------------------------------------- */
+/* ---- What the owner of the database forbids -------------------------------------------------- */
 
 /* No race: to try again would burn positions until a timeout, and then blame other writers. */
 static void a_unique_index_of_the_owner_refuses_an_append_at_once(struct fixture *f)
@@ -669,7 +707,8 @@ static void a_unique_index_of_the_owner_refuses_an_append_at_once(struct fixture
 	fixture_sql(f, "CREATE UNIQUE INDEX one_event_an_actor ON events (actor_id)");
 	must(tide_store_append(f->store, APPEND(order(1), TIDE_ANY, events), NULL, err));
 	struct tide_error why =
-		refused(TIDE_IO, tide_store_append(f->store, APPEND(order(2), TIDE_ANY, events), NULL, err));
+		refused(TIDE_IO,
+			tide_store_append(f->store, APPEND(order(2), TIDE_ANY, events), NULL, err));
 	must_mention(&why, "actor");
 	events[0].event_id = uuid_of(7);
 	refused(TIDE_IO, tide_store_append(f->store, APPEND(order(1), 1, events), NULL, err));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Appends that meet: threads, handles and processes on one store. Threads keep count; the case judges afterwards. */
+/* Appends that meet: threads, handles and processes on one store. Threads keep count; the case
+ * judges afterwards. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -28,10 +29,12 @@ static struct tide_store *race_store(struct race *race, size_t index)
 static void race_exact(void *self, size_t index)
 {
 	struct race *race = self;
-	struct tide_new_event events[] = { event_of("A", (unsigned)index), event_of("B", (unsigned)index) };
+	struct tide_new_event events[] = { event_of("A", (unsigned)index),
+					   event_of("B", (unsigned)index) };
 	struct tide_append_result result = { 0 };
-	tide_status status = tide_store_append(race_store(race, index),
-					       APPEND(stream_of("Order", 1), race->expected, events), &result, NULL);
+	tide_status status = tide_store_append(
+		race_store(race, index), APPEND(stream_of("Order", 1), race->expected, events),
+		&result, NULL);
 	if (status == TIDE_OK) {
 		atomic_fetch_add(&race->won, 1);
 	} else if (status == TIDE_CONFLICT) {
@@ -74,9 +77,11 @@ static void race_any(void *self, size_t index)
 {
 	struct race *race = self;
 	for (int round = 0; round < race->rounds; round++) {
-		struct tide_new_event events[] = { event_of("A", (unsigned)index), event_of("B", (unsigned)round) };
-		tide_status status = tide_store_append(race_store(race, index),
-						       APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL, NULL);
+		struct tide_new_event events[] = { event_of("A", (unsigned)index),
+						   event_of("B", (unsigned)round) };
+		tide_status status = tide_store_append(
+			race_store(race, index), APPEND(stream_of("Order", 1), TIDE_ANY, events),
+			NULL, NULL);
 		atomic_fetch_add(status == TIDE_OK ? &race->won : &race->wrong, 1);
 	}
 }
@@ -87,7 +92,8 @@ static void any_version_races_all_succeed_without_a_gap(struct fixture *f)
 	race_to(RACERS, race_any, &race);
 	assert_int_equal(race.wrong, 0);
 	assert_int_equal(race.won, RACERS * 40);
-	SEEN seen = see(f->store, &(struct tide_query){ .of_stream = true, .stream = stream_of("Order", 1) });
+	SEEN seen = see(f->store,
+			&(struct tide_query){ .of_stream = true, .stream = stream_of("Order", 1) });
 	assert_int_equal(seen.count, RACERS * 40 * 2);
 	for (size_t i = 0; i < seen.count; i++) {
 		assert_int_equal(seen.events[i]->version, i + 1);
@@ -102,8 +108,9 @@ static void race_repeat(void *self, size_t index)
 	struct tide_new_event events[] = { event_of("A", 1), event_of("B", 2) };
 	events[0].event_id = uuid_of(100);
 	events[1].event_id = uuid_of(101);
-	tide_status status = tide_store_append(race_store(race, index), APPEND(stream_of("Order", 1), 0, events),
-					       &race->results[index], NULL);
+	tide_status status =
+		tide_store_append(race_store(race, index), APPEND(stream_of("Order", 1), 0, events),
+				  &race->results[index], NULL);
 	atomic_fetch_add(status == TIDE_OK ? &race->won : &race->wrong, 1);
 }
 
@@ -128,9 +135,9 @@ static void race_streams(void *self, size_t index)
 	struct race *race = self;
 	for (int round = 0; round < race->rounds; round++) {
 		struct tide_new_event events[] = { event_of("A", (unsigned)round) };
-		tide_status status =
-			tide_store_append(race_store(race, index),
-					  APPEND(stream_of("Order", (unsigned)index), round, events), NULL, NULL);
+		tide_status status = tide_store_append(
+			race_store(race, index),
+			APPEND(stream_of("Order", (unsigned)index), round, events), NULL, NULL);
 		atomic_fetch_add(status == TIDE_OK ? &race->won : &race->wrong, 1);
 	}
 }
@@ -146,9 +153,10 @@ static void appends_to_different_streams_do_not_disturb_each_other(struct fixtur
 	assert_int_equal(seen.count, RACERS * 50);
 }
 
-/* ---- Reading meanwhile --------------------------------------------------------------------------------------- */
+/* ---- Reading meanwhile ----------------------------------------------------------------------- */
 
-/* Even threads append batches of three, odd ones read the stream and the feed and count what is torn. */
+/* Even threads append batches of three, odd ones read the stream and the feed and count what is
+ * torn. */
 static void race_readers(void *self, size_t index)
 {
 	struct race *race = self;
@@ -156,8 +164,10 @@ static void race_readers(void *self, size_t index)
 	struct tide_stream stream = stream_of("Order", 1);
 	for (int round = 0; round < race->rounds; round++) {
 		if (index % 2 == 0) {
-			struct tide_new_event events[] = { event_of("A", 1), event_of("B", 2), event_of("C", 3) };
-			tide_status status = tide_store_append(store, APPEND(stream, TIDE_ANY, events), NULL, NULL);
+			struct tide_new_event events[] = { event_of("A", 1), event_of("B", 2),
+							   event_of("C", 3) };
+			tide_status status = tide_store_append(
+				store, APPEND(stream, TIDE_ANY, events), NULL, NULL);
 			atomic_fetch_add(status == TIDE_OK ? &race->won : &race->wrong, 1);
 			continue;
 		}
@@ -190,7 +200,7 @@ static void readers_never_see_part_of_a_batch(struct fixture *f)
 	assert_int_equal(race.lost, RACERS / 2 * 40);
 }
 
-/* ---- Two processes ------------------------------------------------------------------------------------------- */
+/* ---- Two processes --------------------------------------------------------------------------- */
 
 /* Long enough for one of two steady writers to lose many races in a row. */
 enum { RACE_OF_PROCESSES = 300 };
@@ -203,7 +213,8 @@ static int append_in_a_child(const char *url, int report_to)
 	child_report(report_to, 'r');
 	for (unsigned i = 0; i < RACE_OF_PROCESSES; i++) {
 		struct tide_new_event events[] = { event_of("Child", i), event_of("Child", i) };
-		if (tide_store_append(store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL, NULL) != TIDE_OK)
+		if (tide_store_append(store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL,
+				      NULL) != TIDE_OK)
 			return 2;
 	}
 	tide_store_close(store);
@@ -217,12 +228,14 @@ static void appends_of_two_processes_lose_nothing(struct fixture *f)
 	for (unsigned i = 0; i < RACE_OF_PROCESSES; i++)
 		append_many(f->store, stream_of("Order", 1), i, 2);
 	assert_int_equal(child_join(&child), 0);
-	SEEN seen = see(f->store, &(struct tide_query){ .of_stream = true, .stream = stream_of("Order", 1) });
+	SEEN seen = see(f->store,
+			&(struct tide_query){ .of_stream = true, .stream = stream_of("Order", 1) });
 	assert_int_equal(seen.count, 4 * RACE_OF_PROCESSES);
 	for (size_t i = 0; i < seen.count; i++)
 		assert_int_equal(seen.events[i]->version, i + 1);
 	for (size_t i = 0; i < seen.count; i += 2)
-		assert_string_equal(seen.events[i]->event_type.data, seen.events[i + 1]->event_type.data);
+		assert_string_equal(seen.events[i]->event_type.data,
+				    seen.events[i + 1]->event_type.data);
 }
 
 const struct test_case append_race_cases[] = {

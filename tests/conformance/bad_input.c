@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every kind of bad input: refused with its error, its message names what is wrong, and nothing has changed. */
+/* Every kind of bad input: refused with its error, its message names what is wrong, and nothing has
+ * changed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,8 @@ struct before {
 
 static struct before look(struct fixture *f)
 {
-	struct before before = { .end = end_of(f->store), .version = version_of(f->store, stream_of("Order", 1)) };
+	struct before before = { .end = end_of(f->store),
+				 .version = version_of(f->store, stream_of("Order", 1)) };
 	struct tide_checkpoint *rows;
 	must(tide_checkpoints_list(f->checkpoints, &rows, &before.checkpoints, err));
 	tide_free(rows);
@@ -38,7 +40,7 @@ static void unchanged(struct fixture *f, struct before before)
 	assert_int_equal(after.letters, before.letters);
 }
 
-/* ---- Events -------------------------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 #define LONG_NAME_SIZE 256
 static char long_name[LONG_NAME_SIZE + 1];
@@ -51,11 +53,12 @@ static void make_long_texts(void)
 	memset(deep_json + 513, ']', 513);
 }
 
-static const struct tide_time too_early = { TIDE_TIME_MIN_US - 1 }, too_late = { TIDE_TIME_MAX_US + 1 };
+static const struct tide_time too_early = { TIDE_TIME_MIN_US - 1 },
+			      too_late = { TIDE_TIME_MAX_US + 1 };
 
-#define EVENT(...)                                                                                                     \
-	{                                                                                                              \
-		.event_type = "Placed", __VA_ARGS__                                                                    \
+#define EVENT(...)                                                                                 \
+	{                                                                                          \
+		.event_type = "Placed", __VA_ARGS__                                                \
 	}
 #define PAYLOAD(text) EVENT(.payload = { text, sizeof text - 1 })
 #define METADATA(text) EVENT(.metadata = { text, sizeof text - 1 })
@@ -114,7 +117,8 @@ static void invalid_events_are_refused(struct fixture *f)
 		struct tide_new_event events[] = { event_of("Good", 1), rows[i].event };
 		struct tide_error why = refused(
 			TIDE_ARGUMENT,
-			tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL, err));
+			tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, events),
+					  NULL, err));
 		must_mention(&why, rows[i].mentions);
 	}
 	unchanged(f, before);
@@ -140,17 +144,44 @@ static void invalid_appends_are_refused(struct fixture *f)
 		{ .stream = stream_of("Order", 1), .events = good, .count = 0 },
 		{ .stream = stream_of("Order", 1), .events = NULL, .count = 1 },
 		{ .stream = stream_of("Order", 1), .events = good, .count = 2, .expected = -3 },
-		{ .stream = stream_of("Order", 1), .events = good, .count = 2, .expected = INT64_MIN },
-		{ .stream = stream_of("Order", 1), .events = mixed, .count = 2, .expected = TIDE_ANY },
-		{ .stream = stream_of("Order", 1), .events = gap, .count = 2, .expected = TIDE_ANY },
-		{ .stream = stream_of("Order", 1), .events = down, .count = 2, .expected = TIDE_ANY },
-		{ .stream = stream_of("Order", 1), .events = last, .count = 2, .expected = TIDE_ANY },
-		{ .stream = { nil_uuid, "Order" }, .events = good, .count = 2, .expected = TIDE_ANY },
+		{ .stream = stream_of("Order", 1),
+		  .events = good,
+		  .count = 2,
+		  .expected = INT64_MIN },
+		{ .stream = stream_of("Order", 1),
+		  .events = mixed,
+		  .count = 2,
+		  .expected = TIDE_ANY },
+		{ .stream = stream_of("Order", 1),
+		  .events = gap,
+		  .count = 2,
+		  .expected = TIDE_ANY },
+		{ .stream = stream_of("Order", 1),
+		  .events = down,
+		  .count = 2,
+		  .expected = TIDE_ANY },
+		{ .stream = stream_of("Order", 1),
+		  .events = last,
+		  .count = 2,
+		  .expected = TIDE_ANY },
+		{ .stream = { nil_uuid, "Order" },
+		  .events = good,
+		  .count = 2,
+		  .expected = TIDE_ANY },
 		{ .stream = stream_of(NULL, 1), .events = good, .count = 2, .expected = TIDE_ANY },
 		{ .stream = stream_of("", 1), .events = good, .count = 2, .expected = TIDE_ANY },
-		{ .stream = stream_of("Or der", 1), .events = good, .count = 2, .expected = TIDE_ANY },
-		{ .stream = stream_of("Order:1", 1), .events = good, .count = 2, .expected = TIDE_ANY },
-		{ .stream = stream_of(long_name, 1), .events = good, .count = 2, .expected = TIDE_ANY },
+		{ .stream = stream_of("Or der", 1),
+		  .events = good,
+		  .count = 2,
+		  .expected = TIDE_ANY },
+		{ .stream = stream_of("Order:1", 1),
+		  .events = good,
+		  .count = 2,
+		  .expected = TIDE_ANY },
+		{ .stream = stream_of(long_name, 1),
+		  .events = good,
+		  .count = 2,
+		  .expected = TIDE_ANY },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		refused(TIDE_ARGUMENT, tide_store_append(f->store, &rows[i], NULL, err));
@@ -172,12 +203,15 @@ static void payload_and_metadata_have_a_size_limit(struct fixture *f)
 	json[limit + 1] = '\0';
 	struct tide_new_event events[] = { EVENT(.payload = { json, limit + 1 }) };
 	json[limit] = '}';
-	struct tide_error why = refused(
-		TIDE_ARGUMENT, tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL, err));
+	struct tide_error why =
+		refused(TIDE_ARGUMENT,
+			tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, events),
+					  NULL, err));
 	must_mention(&why, "payload");
 	struct tide_new_event more[] = { EVENT(.metadata = { json, limit + 1 }) };
 	why = refused(TIDE_ARGUMENT,
-		      tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, more), NULL, err));
+		      tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, more),
+					NULL, err));
 	must_mention(&why, "metadata");
 	free(json);
 	assert_int_equal(end_of(f->store), 0);
@@ -186,14 +220,19 @@ static void payload_and_metadata_have_a_size_limit(struct fixture *f)
 static void size_limit_can_be_chosen_per_store(struct fixture *f)
 {
 	struct tide_store *store;
-	must(tide_store_open(f->url, TIDE_STORE_OPTIONS(.initialize = true, .max_payload_bytes = 10), &store, err));
-	struct tide_new_event ten[] = { PAYLOAD("[12345678]") }, eleven[] = { PAYLOAD("[123456789]") };
+	must(tide_store_open(f->url,
+			     TIDE_STORE_OPTIONS(.initialize = true, .max_payload_bytes = 10),
+			     &store, err));
+	struct tide_new_event ten[] = { PAYLOAD("[12345678]") },
+			      eleven[] = { PAYLOAD("[123456789]") };
 	must(tide_store_append(store, APPEND(stream_of("Order", 1), TIDE_ANY, ten), NULL, err));
-	refused(TIDE_ARGUMENT, tide_store_append(store, APPEND(stream_of("Order", 1), TIDE_ANY, eleven), NULL, err));
+	refused(TIDE_ARGUMENT,
+		tide_store_append(store, APPEND(stream_of("Order", 1), TIDE_ANY, eleven), NULL,
+				  err));
 	tide_store_close(store);
 }
 
-/* ---- Reads --------------------------------------------------------------------------------------------------- */
+/* ---- Reads ----------------------------------------------------------------------------------- */
 
 static void invalid_reads_are_refused(struct fixture *f)
 {
@@ -205,7 +244,9 @@ static void invalid_reads_are_refused(struct fixture *f)
 		{ .of_stream = true, .stream = { nil_uuid, "Order" } },
 		{ .of_stream = true, .stream = stream_of(NULL, 1) },
 		{ .of_stream = true, .stream = stream_of("Order", 1), .after = tide_bound(-1) },
-		{ .of_stream = true, .stream = stream_of("Order", 1), .limit = tide_bound(INT64_MIN) },
+		{ .of_stream = true,
+		  .stream = stream_of("Order", 1),
+		  .limit = tide_bound(INT64_MIN) },
 	};
 	struct tide_reader *const none = (struct tide_reader *)f;
 	struct tide_reader *reader = none;
@@ -225,10 +266,13 @@ static void invalid_reads_are_refused(struct fixture *f)
 	refused(TIDE_ARGUMENT, tide_store_event(NULL, &id, &event, err));
 	refused(TIDE_ARGUMENT, tide_store_event_exists(f->store, NULL, &exists, err));
 	refused(TIDE_ARGUMENT, tide_store_event_exists(f->store, &id, NULL, err));
-	refused(TIDE_ARGUMENT, tide_store_stream_version(f->store, stream_of(NULL, 1), &version, err));
-	refused(TIDE_ARGUMENT, tide_store_stream_version(f->store, stream_of("Order", 1), NULL, err));
 	refused(TIDE_ARGUMENT,
-		tide_store_stream_version(f->store, (struct tide_stream){ nil_uuid, "Order" }, &version, err));
+		tide_store_stream_version(f->store, stream_of(NULL, 1), &version, err));
+	refused(TIDE_ARGUMENT,
+		tide_store_stream_version(f->store, stream_of("Order", 1), NULL, err));
+	refused(TIDE_ARGUMENT,
+		tide_store_stream_version(f->store, (struct tide_stream){ nil_uuid, "Order" },
+					  &version, err));
 	refused(TIDE_ARGUMENT, tide_store_end(f->store, NULL, err));
 	refused(TIDE_ARGUMENT, tide_store_end(NULL, &end, err));
 	struct tide_horizon horizon;
@@ -267,12 +311,13 @@ static void invalid_urls_are_refused(struct fixture *f)
 	assert_ptr_equal(store, none);
 }
 
-/* ---- Checkpoints and dead letters ---------------------------------------------------------------------------- */
+/* ---- Checkpoints and dead letters ------------------------------------------------------------ */
 
 static void invalid_projection_names_are_refused(struct fixture *f)
 {
 	make_long_texts();
-	static const char *const names[] = { NULL, "", long_name, "bell\a", "\x7f", "\xff", "\xc2\x80", "cut\xc3" };
+	static const char *const names[] = { NULL,   "",     long_name,  "bell\a",
+					     "\x7f", "\xff", "\xc2\x80", "cut\xc3" };
 	struct before before = look(f);
 	struct tide_progress progress = { .position = 1 };
 	struct tide_checkpoint row;
@@ -283,13 +328,16 @@ static void invalid_projection_names_are_refused(struct fixture *f)
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		const char *name = names[i];
 		refused(TIDE_ARGUMENT, tide_checkpoints_save(f->checkpoints, name, &progress, err));
-		refused(TIDE_ARGUMENT, tide_checkpoints_update(f->checkpoints, name, &id, "A", err));
+		refused(TIDE_ARGUMENT,
+			tide_checkpoints_update(f->checkpoints, name, &id, "A", err));
 		refused(TIDE_ARGUMENT, tide_checkpoints_load(f->checkpoints, name, &row, err));
 		refused(TIDE_ARGUMENT, tide_checkpoints_get(f->checkpoints, name, &got, err));
-		refused(TIDE_ARGUMENT, tide_checkpoints_position(f->checkpoints, name, &position, err));
+		refused(TIDE_ARGUMENT,
+			tide_checkpoints_position(f->checkpoints, name, &position, err));
 		refused(TIDE_ARGUMENT, tide_checkpoints_lag(f->checkpoints, name, NULL, &lag, err));
 		refused(TIDE_ARGUMENT, tide_checkpoints_reset(f->checkpoints, name, err));
-		refused(TIDE_ARGUMENT, tide_checkpoints_is_owned(f->checkpoints, name, &is_owned, err));
+		refused(TIDE_ARGUMENT,
+			tide_checkpoints_is_owned(f->checkpoints, name, &is_owned, err));
 	}
 	unchanged(f, before);
 }
@@ -328,11 +376,16 @@ static void invalid_dead_letters_are_refused(struct fixture *f)
 	struct before before = look(f);
 	const struct tide_event *event = all.events[0];
 	int64_t id;
-	refused(TIDE_ARGUMENT, tide_dead_letters_add(f->checkpoints, "", event, "x", NULL, 0, &id, err));
-	refused(TIDE_ARGUMENT, tide_dead_letters_add(f->checkpoints, NULL, event, "x", NULL, 0, &id, err));
-	refused(TIDE_ARGUMENT, tide_dead_letters_add(f->checkpoints, "p", NULL, "x", NULL, 0, &id, err));
-	refused(TIDE_ARGUMENT, tide_dead_letters_add(f->checkpoints, "p", event, NULL, NULL, 0, &id, err));
-	refused(TIDE_ARGUMENT, tide_dead_letters_add(f->checkpoints, "p", event, "x", NULL, -1, &id, err));
+	refused(TIDE_ARGUMENT,
+		tide_dead_letters_add(f->checkpoints, "", event, "x", NULL, 0, &id, err));
+	refused(TIDE_ARGUMENT,
+		tide_dead_letters_add(f->checkpoints, NULL, event, "x", NULL, 0, &id, err));
+	refused(TIDE_ARGUMENT,
+		tide_dead_letters_add(f->checkpoints, "p", NULL, "x", NULL, 0, &id, err));
+	refused(TIDE_ARGUMENT,
+		tide_dead_letters_add(f->checkpoints, "p", event, NULL, NULL, 0, &id, err));
+	refused(TIDE_ARGUMENT,
+		tide_dead_letters_add(f->checkpoints, "p", event, "x", NULL, -1, &id, err));
 	refused(TIDE_ARGUMENT, tide_dead_letters_add(NULL, "p", event, "x", NULL, 0, &id, err));
 	struct tide_dead_letter_list list = { 0 };
 	struct tide_dead_letter_query below = { .limit = tide_bound(-1) };
@@ -343,9 +396,10 @@ static void invalid_dead_letters_are_refused(struct fixture *f)
 	unchanged(f, before);
 }
 
-/* ---- Subscriptions ------------------------------------------------------------------------------------------- */
+/* ---- Subscriptions --------------------------------------------------------------------------- */
 
-static tide_status accept_all(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status accept_all(void *self, const struct tide_event *event,
+			      struct tide_delivery *delivery)
 {
 	(void)self;
 	(void)event;
@@ -390,13 +444,21 @@ static void invalid_subscribers_are_refused(struct fixture *f)
 		{ .name = "p", .handle = accept_all, .handle_batch = accept_batch },
 		{ .name = "p", .handle = accept_all, .event_types = bad_types },
 		{ .name = "p", .handle = accept_all, .handlers = fine_handlers },
-		{ .name = "p", .handlers = fine_handlers, .event_types = (const char *const[]){ "A", NULL } },
-		{ .name = "p", .handlers = &no_handlers },
-		{ .name = "p", .handlers = (const struct tide_event_handler[]){ { &no_fields, accept_typed }, end } },
-		{ .name = "p", .handlers = (const struct tide_event_handler[]){ { &bad_name, accept_typed }, end } },
-		{ .name = "p", .handlers = (const struct tide_event_handler[]){ { &taken, NULL }, end } },
 		{ .name = "p",
-		  .handlers = (const struct tide_event_handler[]){ fine_handlers[0], fine_handlers[0], end } },
+		  .handlers = fine_handlers,
+		  .event_types = (const char *const[]){ "A", NULL } },
+		{ .name = "p", .handlers = &no_handlers },
+		{ .name = "p",
+		  .handlers = (const struct tide_event_handler[]){ { &no_fields, accept_typed },
+								   end } },
+		{ .name = "p",
+		  .handlers =
+			  (const struct tide_event_handler[]){ { &bad_name, accept_typed }, end } },
+		{ .name = "p",
+		  .handlers = (const struct tide_event_handler[]){ { &taken, NULL }, end } },
+		{ .name = "p",
+		  .handlers = (const struct tide_event_handler[]){ fine_handlers[0],
+								   fine_handlers[0], end } },
 	};
 	MANAGER *manager = manager_of(f->store);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -405,7 +467,8 @@ static void invalid_subscribers_are_refused(struct fixture *f)
 	assert_int_equal(tide_manager_count(manager), 0);
 	struct tide_subscriber fine = { .name = "p", .handle = accept_all };
 	must(tide_manager_subscribe(manager, &fine, NULL, NULL, err));
-	struct tide_error why = refused(TIDE_ALREADY_EXISTS, tide_manager_subscribe(manager, &fine, NULL, NULL, err));
+	struct tide_error why = refused(TIDE_ALREADY_EXISTS,
+					tide_manager_subscribe(manager, &fine, NULL, NULL, err));
 	must_mention(&why, "p");
 	assert_int_equal(tide_manager_count(manager), 1);
 	refused(TIDE_NOT_FOUND, tide_manager_unsubscribe(manager, "q", err));
@@ -417,27 +480,33 @@ static void invalid_subscribers_are_refused(struct fixture *f)
 
 static void transactional_handlers_need_transactions(struct fixture *f)
 {
-	struct tide_subscriber subscriber = { .name = "p", .handle = accept_all, .transactional = true };
+	struct tide_subscriber subscriber = { .name = "p",
+					      .handle = accept_all,
+					      .transactional = true };
 	MANAGER *manager = manager_of(f->store);
 	if (f->quirks->has_transactions)
 		must(tide_manager_subscribe(manager, &subscriber, NULL, NULL, err));
 	else
-		refused(TIDE_UNSUPPORTED, tide_manager_subscribe(manager, &subscriber, NULL, NULL, err));
+		refused(TIDE_UNSUPPORTED,
+			tide_manager_subscribe(manager, &subscriber, NULL, NULL, err));
 }
 
-#define CONFIG(field, value, mention)                                                                                  \
-	do {                                                                                                           \
-		struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;                             \
-		config.field = value;                                                                                  \
-		struct tide_error why =                                                                                \
-			refused(TIDE_ARGUMENT, tide_manager_subscribe(manager, &subscriber, &config, NULL, err));      \
-		must_mention(&why, #field);                                                                            \
-		must_mention(&why, mention);                                                                           \
+#define CONFIG(field, value, mention)                                                              \
+	do {                                                                                       \
+		struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;         \
+		config.field = value;                                                              \
+		struct tide_error why =                                                            \
+			refused(TIDE_ARGUMENT,                                                     \
+				tide_manager_subscribe(manager, &subscriber, &config, NULL, err)); \
+		must_mention(&why, #field);                                                        \
+		must_mention(&why, mention);                                                       \
 	} while (0)
 
 static void invalid_configurations_are_refused_with_field_and_value(struct fixture *f)
 {
-	static const char *const bad_types[] = { "not good", NULL }, *const unterminated[] = { "[ab", NULL };
+	static const char *const bad_types[] = { "not good", NULL }, *const unterminated[] = {
+		"[ab", NULL
+	};
 	static const char *const no_pattern[] = { "", NULL };
 	struct tide_subscriber subscriber = { .name = "p", .handle = accept_all };
 	MANAGER *manager = manager_of(f->store);

@@ -3,9 +3,10 @@
 #define TEST_CASES_H
 
 /*
- * The cases that every backend must pass, one file a noun. A case gets a fresh, empty store; its name is its claim.
- * What a backend answers differently is in its quirks, and a case then expects that. Only where there is nothing to
- * ask, a case is skipped by what it needs; how many are is pinned in the backend's row.
+ * The cases that every backend must pass, one file a noun. A case gets a fresh, empty store; its
+ * name is its claim. What a backend answers differently is in its quirks, and a case then expects
+ * that. Only where there is nothing to ask, a case is skipped by what it needs; how many are is
+ * pinned in the backend's row.
  */
 
 #include "lib/fixture.h"
@@ -25,13 +26,13 @@ struct test_case {
 };
 
 #define CASE(run) CASE_NEEDS(run, 0)
-#define CASE_NEEDS(run, needs)                                                                                         \
-	{                                                                                                              \
-#run, run, needs                                                                                       \
+#define CASE_NEEDS(run, needs)                                                                     \
+	{                                                                                          \
+#run, run, needs                                                                   \
 	}
-#define CASES_END                                                                                                      \
-	{                                                                                                              \
-		NULL, NULL, 0                                                                                          \
+#define CASES_END                                                                                  \
+	{                                                                                          \
+		NULL, NULL, 0                                                                      \
 	}
 
 /* Each ends in CASES_END. */

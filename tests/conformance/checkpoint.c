@@ -5,7 +5,8 @@
 #include "conformance/cases.h"
 #include "lib/wait.h"
 
-static void save(struct fixture *f, const char *name, tide_position position, unsigned event, int64_t count)
+static void save(struct fixture *f, const char *name, tide_position position, unsigned event,
+		 int64_t count)
 {
 	struct tide_uuid id = uuid_of(event);
 	struct tide_progress progress = { .position = position, .count = count };
@@ -35,10 +36,12 @@ static void absent_checkpoint_is_not_found(struct fixture *f)
 	struct tide_checkpoint row;
 	struct tide_uuid id;
 	tide_position position;
-	struct tide_error why = refused(TIDE_NOT_FOUND, tide_checkpoints_load(f->checkpoints, "nobody", &row, err));
+	struct tide_error why =
+		refused(TIDE_NOT_FOUND, tide_checkpoints_load(f->checkpoints, "nobody", &row, err));
 	must_mention(&why, "nobody");
 	refused(TIDE_NOT_FOUND, tide_checkpoints_get(f->checkpoints, "nobody", &id, err));
-	refused(TIDE_NOT_FOUND, tide_checkpoints_position(f->checkpoints, "nobody", &position, err));
+	refused(TIDE_NOT_FOUND,
+		tide_checkpoints_position(f->checkpoints, "nobody", &position, err));
 }
 
 static void saved_position_is_read_back(struct fixture *f)
@@ -60,7 +63,8 @@ static void saved_position_is_read_back(struct fixture *f)
 	assert_int_equal(row.events_processed, 3);
 	assert_true(row.has_last_processed_at);
 	int64_t slack = 2000000;
-	assert_in_range(row.last_processed_at.unix_us, before - slack, tide_time_now().unix_us + slack);
+	assert_in_range(row.last_processed_at.unix_us, before - slack,
+			tide_time_now().unix_us + slack);
 	assert_in_range(row.created_at.unix_us, before - slack, tide_time_now().unix_us + slack);
 	assert_in_range(row.updated_at.unix_us, before - slack, tide_time_now().unix_us + slack);
 }
@@ -131,7 +135,8 @@ static void update_counts_one_event_and_leaves_the_position(struct fixture *f)
 	assert_int_equal(row.events_processed, 1);
 	assert_true(row.has_last_processed_at);
 	tide_position position;
-	refused(TIDE_NOT_FOUND, tide_checkpoints_position(f->checkpoints, "orders", &position, err));
+	refused(TIDE_NOT_FOUND,
+		tide_checkpoints_position(f->checkpoints, "orders", &position, err));
 	save(f, "orders", 12, 0, 0);
 	must(tide_checkpoints_update(f->checkpoints, "orders", &other, "OrderPaid", err));
 	row = load(f, "orders");
@@ -200,7 +205,8 @@ static void checkpoint_is_there_after_opening_again_if_durable(struct fixture *f
 		must(tide_checkpoints_position(f->checkpoints, "orders", &position, err));
 		assert_int_equal(position, 5);
 	} else {
-		refused(TIDE_NOT_FOUND, tide_checkpoints_position(f->checkpoints, "orders", &position, err));
+		refused(TIDE_NOT_FOUND,
+			tide_checkpoints_position(f->checkpoints, "orders", &position, err));
 	}
 }
 
@@ -216,9 +222,13 @@ static void savers_run(void *self, size_t index)
 	const char *const names[] = { "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7" };
 	struct tide_uuid id = uuid_of(7);
 	for (int i = 1; i <= 25; i++) {
-		struct tide_progress progress = { .position = i, .event_id = &id, .event_type = "A", .count = 1 };
-		if (tide_checkpoints_save(savers->checkpoints, names[index], &progress, NULL) != TIDE_OK ||
-		    tide_checkpoints_update(savers->checkpoints, "together", &id, "A", NULL) != TIDE_OK)
+		struct tide_progress progress = {
+			.position = i, .event_id = &id, .event_type = "A", .count = 1
+		};
+		if (tide_checkpoints_save(savers->checkpoints, names[index], &progress, NULL) !=
+			    TIDE_OK ||
+		    tide_checkpoints_update(savers->checkpoints, "together", &id, "A", NULL) !=
+			    TIDE_OK)
 			atomic_fetch_add(&savers->wrong, 1);
 	}
 }
@@ -237,11 +247,13 @@ static void checkpoints_may_live_in_another_database(struct fixture *f)
 {
 	append_many(f->store, stream_of("Order", 1), 0, 5);
 	struct tide_checkpoints *elsewhere;
-	must(tide_checkpoints_open("sqlite::memory:", TIDE_STORE_OPTIONS(.initialize = true), f->store, &elsewhere,
+	must(tide_checkpoints_open("sqlite::memory:", TIDE_STORE_OPTIONS(.initialize = true),
+				   f->store, &elsewhere, err));
+	must(tide_checkpoints_save(elsewhere, "orders", &(struct tide_progress){ .position = 2 },
 				   err));
-	must(tide_checkpoints_save(elsewhere, "orders", &(struct tide_progress){ .position = 2 }, err));
 	tide_position position;
-	refused(TIDE_NOT_FOUND, tide_checkpoints_position(f->checkpoints, "orders", &position, err));
+	refused(TIDE_NOT_FOUND,
+		tide_checkpoints_position(f->checkpoints, "orders", &position, err));
 	struct tide_lag lag;
 	must(tide_checkpoints_lag(elsewhere, "orders", NULL, &lag, err));
 	assert_int_equal(lag.lag_events, 3);

@@ -11,7 +11,8 @@ static struct tide_event *stored(struct fixture *f, unsigned number)
 	struct tide_new_event events[] = { event_of("OrderPlaced", number) };
 	events[0].event_id = uuid_of(number);
 	events[0].metadata = tide_text("{\"m\":1}");
-	must(tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL, err));
+	must(tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL,
+			       err));
 	struct tide_event *event;
 	must(tide_store_event(f->store, &events[0].event_id, &event, err));
 	return event;
@@ -28,7 +29,8 @@ static int64_t add(struct fixture *f, const char *projection, unsigned number, c
 	else
 		event = stored(f, number);
 	int64_t entry = 0;
-	must(tide_dead_letters_add(f->checkpoints, projection, event, message, NULL, 5, &entry, err));
+	must(tide_dead_letters_add(f->checkpoints, projection, event, message, NULL, 5, &entry,
+				   err));
 	tide_free(event);
 	return entry;
 }
@@ -64,14 +66,15 @@ static void let_time_pass(void)
 	wait_for(5, tide_time_now().unix_us > now.unix_us + 1000);
 }
 
-/* ---- Adding -------------------------------------------------------------------------------------------------- */
+/* ---- Adding ---------------------------------------------------------------------------------- */
 
 static void added_entry_has_every_column(struct fixture *f)
 {
 	int64_t before = tide_time_now().unix_us - 2000000;
 	struct tide_event *event = stored(f, 1);
 	int64_t id = 0;
-	must(tide_dead_letters_add(f->checkpoints, "orders", event, "it broke", "at line 3", 5, &id, err));
+	must(tide_dead_letters_add(f->checkpoints, "orders", event, "it broke", "at line 3", 5, &id,
+				   err));
 	struct tide_dead_letter_list found = get(f, id);
 	const struct tide_dead_letter *entry = &found.entries[0];
 	assert_true(tide_uuid_equal(&entry->event_id, &event->event_id));
@@ -111,7 +114,8 @@ static void adding_again_refreshes_the_entry(struct fixture *f)
 	struct tide_uuid event_id = uuid_of(1);
 	must(tide_store_event(f->store, &event_id, &event, err));
 	int64_t again = 0;
-	must(tide_dead_letters_add(f->checkpoints, "orders", event, "second", "trace", 2, &again, err));
+	must(tide_dead_letters_add(f->checkpoints, "orders", event, "second", "trace", 2, &again,
+				   err));
 	tide_free(event);
 	assert_int_equal(again, id);
 	struct tide_dead_letter_list after = get(f, id);
@@ -121,8 +125,10 @@ static void adding_again_refreshes_the_entry(struct fixture *f)
 	assert_int_equal(after.entries[0].status, TIDE_DEAD_LETTER_FAILED);
 	assert_false(after.entries[0].is_resolved);
 	assert_null(after.entries[0].resolved_by);
-	assert_int_equal(after.entries[0].first_failed_at.unix_us, before.entries[0].first_failed_at.unix_us);
-	assert_true(after.entries[0].last_failed_at.unix_us > before.entries[0].last_failed_at.unix_us);
+	assert_int_equal(after.entries[0].first_failed_at.unix_us,
+			 before.entries[0].first_failed_at.unix_us);
+	assert_true(after.entries[0].last_failed_at.unix_us >
+		    before.entries[0].last_failed_at.unix_us);
 	tide_dead_letters_free(&before);
 	tide_dead_letters_free(&after);
 }
@@ -144,7 +150,7 @@ static void message_of_any_text_is_kept(struct fixture *f)
 	tide_dead_letters_free(&found);
 }
 
-/* ---- Words --------------------------------------------------------------------------------------------------- */
+/* ---- Words ----------------------------------------------------------------------------------- */
 
 /* One condition has one text, whatever keeps the rows. */
 static void same_condition_has_the_same_words(struct fixture *f)
@@ -155,23 +161,36 @@ static void same_condition_has_the_same_words(struct fixture *f)
 	struct tide_uuid nowhere = uuid_of(7);
 	int64_t id = add(f, "orders", 1, "it broke");
 	char text[80];
-	assert_string_equal(refused(TIDE_NOT_FOUND, tide_dead_letters_get(f->checkpoints, 12345, &found, err)).message,
-			    "dead letter 12345 does not exist");
-	assert_string_equal(refused(TIDE_NOT_FOUND, tide_dead_letters_discard(f->checkpoints, 12345, err)).message,
-			    "dead letter 12345 does not exist");
+	assert_string_equal(
+		refused(TIDE_NOT_FOUND, tide_dead_letters_get(f->checkpoints, 12345, &found, err))
+			.message,
+		"dead letter 12345 does not exist");
+	assert_string_equal(
+		refused(TIDE_NOT_FOUND, tide_dead_letters_discard(f->checkpoints, 12345, err))
+			.message,
+		"dead letter 12345 does not exist");
 	must(tide_dead_letters_resolve(f->checkpoints, id, "me", err));
 	snprintf(text, sizeof text, "dead letter %lld is resolved", (long long)id);
-	assert_string_equal(refused(TIDE_STATE, tide_dead_letters_resolve(f->checkpoints, id, "me", err)).message,
-			    text);
-	assert_string_equal(refused(TIDE_STATE, tide_dead_letters_retry(f->checkpoints, id, err)).message, text);
-	assert_string_equal(refused(TIDE_STATE, tide_dead_letters_discard(f->checkpoints, id, err)).message, text);
-	assert_string_equal(refused(TIDE_NOT_FOUND, tide_checkpoints_load(f->checkpoints, "nobody", &row, err)).message,
-			    "'nobody' has no checkpoint");
-	assert_string_equal(refused(TIDE_NOT_FOUND, tide_store_event(f->store, &nowhere, &event, err)).message,
-			    "event '4b3defb1-8fae-5489-a954-be9fe8cec3c7' is not stored");
+	assert_string_equal(
+		refused(TIDE_STATE, tide_dead_letters_resolve(f->checkpoints, id, "me", err))
+			.message,
+		text);
+	assert_string_equal(
+		refused(TIDE_STATE, tide_dead_letters_retry(f->checkpoints, id, err)).message,
+		text);
+	assert_string_equal(
+		refused(TIDE_STATE, tide_dead_letters_discard(f->checkpoints, id, err)).message,
+		text);
+	assert_string_equal(
+		refused(TIDE_NOT_FOUND, tide_checkpoints_load(f->checkpoints, "nobody", &row, err))
+			.message,
+		"'nobody' has no checkpoint");
+	assert_string_equal(
+		refused(TIDE_NOT_FOUND, tide_store_event(f->store, &nowhere, &event, err)).message,
+		"event '4b3defb1-8fae-5489-a954-be9fe8cec3c7' is not stored");
 }
 
-/* ---- Listing ------------------------------------------------------------------------------------------------- */
+/* ---- Listing --------------------------------------------------------------------------------- */
 
 static void entries_are_listed_newest_first_failure_first(struct fixture *f)
 {
@@ -191,7 +210,8 @@ static void entries_are_listed_newest_first_failure_first(struct fixture *f)
 
 static void list_keeps_to_projection_status_and_limit(struct fixture *f)
 {
-	int64_t failed = add(f, "orders", 1, "x"), retrying = add(f, "orders", 2, "x"), done = add(f, "orders", 3, "x");
+	int64_t failed = add(f, "orders", 1, "x"), retrying = add(f, "orders", 2, "x"),
+		done = add(f, "orders", 3, "x");
 	int64_t other = add(f, "invoices", 1, "x");
 	must(tide_dead_letters_retry(f->checkpoints, retrying, err));
 	must(tide_dead_letters_resolve(f->checkpoints, done, "me", err));
@@ -203,7 +223,9 @@ static void list_keeps_to_projection_status_and_limit(struct fixture *f)
 		{ { 0 }, 2, other },
 		{ { .projection_name = "orders" }, 1, failed },
 		{ { .projection_name = "order" }, 0, 0 },
-		{ { .projection_name = "orders", .status = TIDE_DEAD_LETTER_RETRYING }, 1, retrying },
+		{ { .projection_name = "orders", .status = TIDE_DEAD_LETTER_RETRYING },
+		  1,
+		  retrying },
 		{ { .status = TIDE_DEAD_LETTER_RESOLVED }, 1, done },
 		{ { .projection_name = "orders", .any_status = true }, 3, done },
 		{ { .any_status = true, .limit = tide_bound(2) }, 2, other },
@@ -224,7 +246,8 @@ static void list_without_a_limit_has_at_most_100_entries(struct fixture *f)
 	SEEN all = see(f->store, NULL);
 	for (size_t i = 0; i < all.count; i++) {
 		int64_t id;
-		must(tide_dead_letters_add(f->checkpoints, "orders", all.events[i], "x", NULL, 0, &id, err));
+		must(tide_dead_letters_add(f->checkpoints, "orders", all.events[i], "x", NULL, 0,
+					   &id, err));
 	}
 	struct tide_dead_letter_list found = list(f, (struct tide_dead_letter_query){ 0 });
 	assert_int_equal(found.count, 100);
@@ -240,15 +263,17 @@ static void unknown_entry_is_not_found(struct fixture *f)
 	struct tide_dead_letter_list found = { 0 };
 	const int64_t unknown[] = { known + 1, 0, -1, INT64_MAX };
 	for (size_t i = 0; i < 4; i++) {
-		refused(TIDE_NOT_FOUND, tide_dead_letters_get(f->checkpoints, unknown[i], &found, err));
+		refused(TIDE_NOT_FOUND,
+			tide_dead_letters_get(f->checkpoints, unknown[i], &found, err));
 		refused(TIDE_NOT_FOUND, tide_dead_letters_retry(f->checkpoints, unknown[i], err));
-		refused(TIDE_NOT_FOUND, tide_dead_letters_resolve(f->checkpoints, unknown[i], "me", err));
+		refused(TIDE_NOT_FOUND,
+			tide_dead_letters_resolve(f->checkpoints, unknown[i], "me", err));
 		refused(TIDE_NOT_FOUND, tide_dead_letters_discard(f->checkpoints, unknown[i], err));
 	}
 	assert_int_equal(found.count, 0);
 }
 
-/* ---- Changing ------------------------------------------------------------------------------------------------ */
+/* ---- Changing -------------------------------------------------------------------------------- */
 
 static void only_a_failed_entry_can_be_marked_retrying(struct fixture *f)
 {
@@ -275,7 +300,8 @@ static void resolved_entry_says_when_and_by_whom(struct fixture *f)
 	assert_int_equal(found.entries[0].status, TIDE_DEAD_LETTER_RESOLVED);
 	assert_true(found.entries[0].is_resolved);
 	assert_string_equal(found.entries[0].resolved_by, "Zoë");
-	assert_in_range(found.entries[0].resolved_at.unix_us, before, tide_time_now().unix_us + 2000000);
+	assert_in_range(found.entries[0].resolved_at.unix_us, before,
+			tide_time_now().unix_us + 2000000);
 	tide_dead_letters_free(&found);
 	refused(TIDE_STATE, tide_dead_letters_resolve(f->checkpoints, id, "again", err));
 }
@@ -295,13 +321,15 @@ static void resolver_is_named_by_1_to_255_bytes(struct fixture *f)
 
 static void discard_deletes_what_is_unresolved(struct fixture *f)
 {
-	int64_t failed = add(f, "orders", 1, "x"), retrying = add(f, "orders", 2, "x"), done = add(f, "orders", 3, "x");
+	int64_t failed = add(f, "orders", 1, "x"), retrying = add(f, "orders", 2, "x"),
+		done = add(f, "orders", 3, "x");
 	must(tide_dead_letters_retry(f->checkpoints, retrying, err));
 	must(tide_dead_letters_resolve(f->checkpoints, done, "me", err));
 	must(tide_dead_letters_discard(f->checkpoints, failed, err));
 	must(tide_dead_letters_discard(f->checkpoints, retrying, err));
 	refused(TIDE_STATE, tide_dead_letters_discard(f->checkpoints, done, err));
-	struct tide_dead_letter_list found = list(f, (struct tide_dead_letter_query){ .any_status = true });
+	struct tide_dead_letter_list found =
+		list(f, (struct tide_dead_letter_query){ .any_status = true });
 	assert_int_equal(found.count, 1);
 	tide_dead_letters_free(&found);
 	int64_t again = add(f, "orders", 1, "new");
@@ -328,7 +356,7 @@ static void purge_deletes_what_was_resolved_before(struct fixture *f)
 	refused(TIDE_NOT_FOUND, tide_dead_letters_get(f->checkpoints, done, &found, err));
 }
 
-/* ---- Counting ------------------------------------------------------------------------------------------------ */
+/* ---- Counting -------------------------------------------------------------------------------- */
 
 static void stats_total_what_is_unresolved(struct fixture *f)
 {
@@ -374,21 +402,25 @@ static void counts_are_by_projection_the_most_first(struct fixture *f)
 	assert_string_equal(counts[1].projection_name, "Z");
 	assert_string_equal(counts[2].projection_name, "z");
 	struct tide_dead_letter_list found = get(f, oldest);
-	assert_int_equal(counts[0].oldest_failure.unix_us, found.entries[0].first_failed_at.unix_us);
-	assert_int_equal(counts[0].most_recent_failure.unix_us, found.entries[0].last_failed_at.unix_us);
+	assert_int_equal(counts[0].oldest_failure.unix_us,
+			 found.entries[0].first_failed_at.unix_us);
+	assert_int_equal(counts[0].most_recent_failure.unix_us,
+			 found.entries[0].last_failed_at.unix_us);
 	tide_dead_letters_free(&found);
 	tide_free(counts);
 }
 
-/* In the order of their ids, a page at a time, whatever becomes of the entries between two pages. */
+/* In the order of their ids, a page at a time, whatever becomes of the entries between two
+ * pages. */
 static void entries_are_paged_oldest_first(struct fixture *f)
 {
 	int64_t ids[5];
 	for (int i = 0; i < 5; i++)
 		ids[i] = add(f, i == 3 ? "others" : "orders", i + 1, "it broke");
-	struct tide_dead_letter_query query = {
-		.projection_name = "orders", .any_status = true, .limit = tide_bound(2), .oldest_first = true
-	};
+	struct tide_dead_letter_query query = { .projection_name = "orders",
+						.any_status = true,
+						.limit = tide_bound(2),
+						.oldest_first = true };
 	struct tide_dead_letter_list found = list(f, query);
 	assert_int_equal(found.count, 2);
 	assert_int_equal(found.entries[0].id, ids[0]);

@@ -9,7 +9,7 @@
 
 #define TYPES(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
-/* ---- Where they begin ---------------------------------------------------------------------------------------- */
+/* ---- Where they begin ------------------------------------------------------------------------ */
 
 static void worked_example_comes_out_exactly(struct fixture *f)
 {
@@ -46,7 +46,8 @@ static void worked_example_comes_out_exactly(struct fixture *f)
 }
 
 /* Run a subscription over what is stored, and stop it. */
-static void run_once(struct fixture *f, struct recorder *recorder, const struct tide_subscription_config *config)
+static void run_once(struct fixture *f, struct recorder *recorder,
+		     const struct tide_subscription_config *config)
 {
 	MANAGER *manager = manager_of(f->store);
 	struct tide_subscriber subscriber = subscriber_of("p", recorder);
@@ -75,7 +76,8 @@ static void checkpoint_without_a_row_begins_at_the_beginning(struct fixture *f)
 static void beginning_replays_whatever_the_checkpoint(struct fixture *f)
 {
 	append_many(f->store, stream_of("Order", 1), 0, 3);
-	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 2 }, err));
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 2 },
+				   err));
 	RECORDER *recorder = recorder_new();
 	struct tide_subscription_config config = quick_config();
 	run_once(f, recorder, &config);
@@ -155,7 +157,8 @@ static void row_without_position_resumes_behind_its_last_event(struct fixture *f
 {
 	append_many(f->store, stream_of("Order", 1), 0, 4);
 	SEEN all = see(f->store, NULL);
-	must(tide_checkpoints_update(f->checkpoints, "p", &all.events[1]->event_id, "Counted", err));
+	must(tide_checkpoints_update(f->checkpoints, "p", &all.events[1]->event_id, "Counted",
+				     err));
 	RECORDER *recorder = recorder_new();
 	struct tide_subscription_config config = quick_config();
 	config.start_from = TIDE_START_CHECKPOINT;
@@ -176,7 +179,7 @@ static void row_without_position_and_known_event_counts_as_none(struct fixture *
 	delivered(recorder, 1, 2);
 }
 
-/* ---- History and live ---------------------------------------------------------------------------------------- */
+/* ---- History and live ------------------------------------------------------------------------ */
 
 /** Writers that append while a subscription starts, runs and is paused. */
 struct appenders {
@@ -245,8 +248,8 @@ static int append_slowly(const char *url, int report_to)
 		return 1;
 	for (unsigned i = 0; i < 30; i++) {
 		struct tide_new_event events[] = { event_of("Child", i) };
-		if (tide_store_append(store, APPEND(stream_of("Order", i % 3), TIDE_ANY, events), NULL, NULL) !=
-		    TIDE_OK)
+		if (tide_store_append(store, APPEND(stream_of("Order", i % 3), TIDE_ANY, events),
+				      NULL, NULL) != TIDE_OK)
 			return 2;
 		wait_a_moment();
 	}
@@ -299,7 +302,7 @@ static void subscriptions_do_not_disturb_each_other(struct fixture *f)
 	}
 }
 
-/* ---- Filters ------------------------------------------------------------------------------------------------- */
+/* ---- Filters --------------------------------------------------------------------------------- */
 
 static void put_mixed(struct fixture *f)
 {
@@ -311,8 +314,10 @@ static void put_mixed(struct fixture *f)
 	append_one(f->store, stream_of("Order", 2), "OrderPlacedV2"); /* 6 */
 	struct tide_new_event events[] = { event_of("OrderPaid", 1) };
 	events[0].tenant_id = uuid_of(70);
-	must(tide_store_append(f->store, APPEND(stream_of("Order", 3), TIDE_ANY, events), NULL, err)); /* 7 */
-	append_one(f->store, stream_of("Invoice", 2), "Other");                                        /* 8 */
+	/* 7 */
+	must(tide_store_append(f->store, APPEND(stream_of("Order", 3), TIDE_ANY, events), NULL,
+			       err));
+	append_one(f->store, stream_of("Invoice", 2), "Other"); /* 8 */
 }
 
 static void filters_decide_what_is_delivered_and_positions_pass_the_rest(struct fixture *f)
@@ -327,13 +332,19 @@ static void filters_decide_what_is_delivered_and_positions_pass_the_rest(struct 
 	} rows[] = {
 		{ .positions = { 1, 2, 3, 4, 5, 6, 7, 8 } },
 		{ .declared = TYPES("OrderPaid"), .positions = { 2, 4, 7 } },
-		{ .declared = TYPES("OrderPaid"), .types = TYPES("OrderPlaced"), .positions = { 1, 5 } },
-		{ .declared = TYPES("OrderPaid"), .types = none, .positions = { 1, 2, 3, 4, 5, 6, 7, 8 } },
+		{ .declared = TYPES("OrderPaid"),
+		  .types = TYPES("OrderPlaced"),
+		  .positions = { 1, 5 } },
+		{ .declared = TYPES("OrderPaid"),
+		  .types = none,
+		  .positions = { 1, 2, 3, 4, 5, 6, 7, 8 } },
 		{ .patterns = TYPES("Order*"), .positions = { 1, 2, 4, 5, 6, 7 } },
 		{ .patterns = TYPES("OrderPlaced??", "Inv*"), .positions = { 3, 6 } },
 		{ .patterns = TYPES("*[!d]"), .positions = { 3, 6, 8 } },
 		{ .aggregates = TYPES("Invoice"), .positions = { 3, 4, 8 } },
-		{ .declared = TYPES("OrderPaid"), .aggregates = TYPES("Order"), .positions = { 2, 7 } },
+		{ .declared = TYPES("OrderPaid"),
+		  .aggregates = TYPES("Order"),
+		  .positions = { 2, 7 } },
 		{ .declared = TYPES("OrderPaid"), .tenant = &tenant, .positions = { 7 } },
 		{ .declared = TYPES("Nothing"), .positions = { 0 } },
 	};
@@ -394,7 +405,9 @@ static void partitions_share_the_feed_without_loss_or_repetition(struct fixture 
 static void live_subscriptions_see_what_reads_see_under_every_filter(struct fixture *f)
 {
 	struct tide_store *other = f->quirks->is_shared ? fixture_second_handle(f) : f->store;
-	const char *const types[] = { "OrderPaid", "OrderPlaced", NULL }, *const aggregates[] = { "Invoice", NULL };
+	const char *const types[] = { "OrderPaid", "OrderPlaced", NULL }, *const aggregates[] = {
+		"Invoice", NULL
+	};
 	struct tide_uuid tenant = uuid_of(70);
 	struct recorder *recorders[8];
 	struct tide_subscription *subscriptions[8];
@@ -415,9 +428,10 @@ static void live_subscriptions_see_what_reads_see_under_every_filter(struct fixt
 		static const char *const names[] = { "OrderPaid", "OrderPlaced", "Other" };
 		struct tide_new_event events[] = { event_of(names[i % 3], i) };
 		events[0].tenant_id = i % 5 < 2 ? tenant : events[0].tenant_id;
-		must(tide_store_append(i % 4 ? f->store : other,
-				       APPEND(stream_of(i % 2 ? "Order" : "Invoice", i % 7), TIDE_ANY, events), NULL,
-				       err));
+		must(tide_store_append(
+			i % 4 ? f->store : other,
+			APPEND(stream_of(i % 2 ? "Order" : "Invoice", i % 7), TIDE_ANY, events),
+			NULL, err));
 	}
 	for (unsigned mask = 0; mask < 8; mask++) {
 		catch_up(f->store, subscriptions[mask]);
@@ -427,7 +441,8 @@ static void live_subscriptions_see_what_reads_see_under_every_filter(struct fixt
 		SEEN wanted = see(f->store, &query);
 		assert_int_equal(recorder_count(recorders[mask]), wanted.count);
 		for (size_t i = 0; i < wanted.count; i++)
-			assert_int_equal(recorders[mask]->calls[i].position, wanted.events[i]->position);
+			assert_int_equal(recorders[mask]->calls[i].position,
+					 wanted.events[i]->position);
 		struct tide_subscription_status status = status_of(subscriptions[mask]);
 		assert_int_equal(status.events_processed + status.events_skipped, 120);
 	}
@@ -438,7 +453,7 @@ static void live_subscriptions_see_what_reads_see_under_every_filter(struct fixt
 		tide_store_close(other);
 }
 
-/* ---- What is remembered -------------------------------------------------------------------------------------- */
+/* ---- What is remembered ---------------------------------------------------------------------- */
 
 static void every_strategy_saves_the_same_in_the_end(struct fixture *f)
 {
@@ -452,7 +467,8 @@ static void every_strategy_saves_the_same_in_the_end(struct fixture *f)
 		subscriber.event_types = TYPES("Counted");
 		for (int run = 0; run < 2; run++) {
 			MANAGER *manager = manager_of(f->store);
-			struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+			struct tide_subscription *subscription =
+				subscribe(manager, &subscriber, &config);
 			start(manager);
 			catch_up(f->store, subscription);
 			stop(manager);
@@ -477,7 +493,8 @@ static tide_status judge_saved_before(struct recorder *recorder, const struct ti
 	tide_checkpoints_position(recorder->self, "p", &stored, NULL);
 	if (stored == event->position - 1)
 		return TIDE_OK;
-	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "stored position is %lld", (long long)stored);
+	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "stored position is %lld",
+				  (long long)stored);
 }
 
 static void every_event_saves_before_the_next_is_handed_over(struct fixture *f)
@@ -520,7 +537,7 @@ static void batch_handler_gets_pages_of_matching_events(struct fixture *f)
 	assert_int_equal(row_of(f, "p").position, 40);
 }
 
-/* ---- Pause --------------------------------------------------------------------------------------------------- */
+/* ---- Pause ----------------------------------------------------------------------------------- */
 
 static void paused_subscription_holds_its_position_and_goes_on_in_order(struct fixture *f)
 {
@@ -545,7 +562,7 @@ static void paused_subscription_holds_its_position_and_goes_on_in_order(struct f
 	delivered(recorder, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
 }
 
-/* ---- Ownership ----------------------------------------------------------------------------------------------- */
+/* ---- Ownership ------------------------------------------------------------------------------- */
 
 static void second_manager_stands_by_and_takes_over(struct fixture *f)
 {

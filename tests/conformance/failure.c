@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Handlers that fail: what becomes of the event, of the position, and of what can be asked afterwards. */
+/* Handlers that fail: what becomes of the event, of the position, and of what can be asked
+ * afterwards. */
 #include <stdio.h>
 #include <string.h>
 
@@ -19,17 +20,20 @@ static tide_status judge_failing(struct recorder *recorder, const struct tide_ev
 				 struct tide_delivery *delivery)
 {
 	struct failing *failing = recorder->self;
-	if (failing->is_healed || (event->position != failing->first && event->position != failing->second))
+	if (failing->is_healed ||
+	    (event->position != failing->first && event->position != failing->second))
 		return TIDE_OK;
 	if (failing->times >= 0 && tide_delivery_attempt(delivery) > failing->times)
 		return TIDE_OK;
 	tide_delivery_set_stacktrace(delivery, failing->trace ? failing->trace : "somewhere deep");
 	if (failing->words)
 		return tide_delivery_fail(delivery, failing->status, "%s", failing->words);
-	return tide_delivery_fail(delivery, failing->status, "cannot take %d", (int)event->position);
+	return tide_delivery_fail(delivery, failing->status, "cannot take %d",
+				  (int)event->position);
 }
 
-/** A subscription of a failing handler over ten events in two streams: odd positions Order/1, even Order/2. */
+/** A subscription of a failing handler over ten events in two streams: odd positions Order/1, even
+ * Order/2. */
 struct trial {
 	struct recorder *recorder;
 	struct failing failing;
@@ -55,7 +59,8 @@ static void trial_start(struct trial *t, struct fixture *f)
 {
 	t->manager = manager_of(f->store);
 	t->subscription = subscribe(t->manager, &t->subscriber, &t->config);
-	/* a handler may have failed before this returns; what became of it is asked of the subscription */
+	/* a handler may have failed before this returns; what became of it is asked of the
+	 * subscription */
 	(void)tide_manager_start(t->manager, NULL, 0, NULL, NULL, NULL);
 }
 
@@ -183,7 +188,9 @@ static void failing_batch_is_delivered_again_one_by_one(struct fixture *f)
 {
 	struct trial t;
 	trial_prepare(&t, f);
-	t.failing = (struct failing){ .first = 4, .second = 7, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.failing = (struct failing){
+		.first = 4, .second = 7, .status = TIDE_HANDLER_PERMANENT, .times = -1
+	};
 	t.subscriber = batch_subscriber_of("p", t.recorder);
 	t.config.batch_size = 10;
 	trial_start(&t, f);
@@ -198,7 +205,7 @@ static void failing_batch_is_delivered_again_one_by_one(struct fixture *f)
 	assert_int_equal(row_of(f, "p").events_processed, 10);
 }
 
-/* ---- Redelivery ---------------------------------------------------------------------------------------------- */
+/* ---- Redelivery ------------------------------------------------------------------------------ */
 
 static struct tide_dead_letter_list letter_of(struct fixture *f, int64_t id)
 {
@@ -258,7 +265,9 @@ static void dead_letter_marked_while_nobody_owns_is_delivered_at_the_next_start(
 {
 	struct trial t;
 	trial_prepare(&t, f);
-	t.failing = (struct failing){ .first = 4, .second = 8, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.failing = (struct failing){
+		.first = 4, .second = 8, .status = TIDE_HANDLER_PERMANENT, .times = -1
+	};
 	trial_start(&t, f);
 	catch_up(f->store, t.subscription);
 	stop(t.manager);
@@ -293,7 +302,8 @@ static void any_number_of_requests_is_delivered_in_the_order_of_the_events(struc
 	SEEN seen = see(f->store, NULL);
 	for (size_t i = seen.count; i-- > 0;) {
 		int64_t id;
-		must(tide_dead_letters_add(f->checkpoints, "p", seen.events[i], "to be seen again", NULL, 0, &id, err));
+		must(tide_dead_letters_add(f->checkpoints, "p", seen.events[i], "to be seen again",
+					   NULL, 0, &id, err));
 		must(tide_dead_letters_retry(f->checkpoints, id, err));
 	}
 	t.config.start_from = TIDE_START_CHECKPOINT;
@@ -307,7 +317,8 @@ static void failing_event_never_takes_the_checkpoint_back(struct fixture *f)
 {
 	struct trial t;
 	trial_prepare(&t, f);
-	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 10 }, err));
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 10 },
+				   err));
 	t.failing = (struct failing){ .first = 1, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
 	t.config.continue_on_error = false;
 	trial_start(&t, f);
@@ -317,7 +328,7 @@ static void failing_event_never_takes_the_checkpoint_back(struct fixture *f)
 	assert_int_equal(row_of(f, "p").position, 10);
 }
 
-/* ---- Held aggregates ----------------------------------------------------------------------------------------- */
+/* ---- Held aggregates ------------------------------------------------------------------------- */
 
 static void failed_aggregate_is_held_and_released_in_order(struct fixture *f)
 {
@@ -336,7 +347,8 @@ static void failed_aggregate_is_held_and_released_in_order(struct fixture *f)
 	struct tide_dead_letter_list letters = letters_of(f, "p");
 	assert_int_equal(letters.count, 3);
 	char parked[80], id[TIDE_UUID_TEXT_SIZE];
-	snprintf(parked, sizeof parked, "parked behind event %s", tide_uuid_format(&all.events[4]->event_id, id));
+	snprintf(parked, sizeof parked, "parked behind event %s",
+		 tide_uuid_format(&all.events[4]->event_id, id));
 	assert_string_equal(letters.entries[0].error_message, parked);
 	assert_string_equal(letters.entries[1].error_message, parked);
 	assert_string_equal(letters.entries[2].error_message, "cannot take 5");
@@ -374,16 +386,19 @@ static void due_entry_that_fails_is_the_new_head(struct fixture *f)
 	catch_up(f->store, t.subscription);
 	struct tide_dead_letter_list letters = letters_of(f, "p");
 	assert_int_equal(letters.count, 3);
-	int64_t nine = letters.entries[0].id, seven = letters.entries[1].id, five = letters.entries[2].id;
+	int64_t nine = letters.entries[0].id, seven = letters.entries[1].id,
+		five = letters.entries[2].id;
 	tide_dead_letters_free(&letters);
 	t.failing.first = 7;
 	must(tide_dead_letters_discard(f->checkpoints, five, err));
-	wait_for(20, letter_retries(f, seven) == 1 && letter_status(f, nine) == TIDE_DEAD_LETTER_FAILED);
+	wait_for(20, letter_retries(f, seven) == 1 &&
+			     letter_status(f, nine) == TIDE_DEAD_LETTER_FAILED);
 	SEEN all = see(f->store, NULL);
 	char id[TIDE_UUID_TEXT_SIZE];
 	letters = letters_of(f, "p");
 	assert_int_equal(letters.count, 2);
-	assert_string_equal(letters.entries[0].parked_behind, tide_uuid_format(&all.events[6]->event_id, id));
+	assert_string_equal(letters.entries[0].parked_behind,
+			    tide_uuid_format(&all.events[6]->event_id, id));
 	assert_null(letters.entries[1].parked_behind);
 	assert_string_equal(letters.entries[1].error_message, "cannot take 7");
 	tide_dead_letters_free(&letters);
@@ -402,16 +417,19 @@ static void handler_that_speaks_of_parking_is_retried_like_any_other(struct fixt
 	for (int is_holding = 0; is_holding < 2; is_holding++) {
 		struct trial t;
 		trial_prepare(&t, f);
-		t.failing = (struct failing){ .first = 10 * is_holding + 5,
-					      .status = TIDE_HANDLER_PERMANENT,
-					      .times = -1,
-					      .words = "parked behind event 99999999-9999-4999-8999-999999999999" };
+		t.failing = (struct failing){
+			.first = 10 * is_holding + 5,
+			.status = TIDE_HANDLER_PERMANENT,
+			.times = -1,
+			.words = "parked behind event 99999999-9999-4999-8999-999999999999"
+		};
 		t.config.hold_aggregate_on_failure = is_holding;
 		t.config.start_from = TIDE_START_CHECKPOINT;
 		trial_start(&t, f);
 		catch_up(f->store, t.subscription);
 		struct tide_dead_letter_list letters = letters_of(f, "p");
-		assert_int_equal(letters.count, is_holding ? 5 : 1); /* 15, 17, 19, 21 and the one from before */
+		/* 15, 17, 19, 21 and the one from before */
+		assert_int_equal(letters.count, is_holding ? 5 : 1);
 		int64_t id = letters.entries[is_holding ? 3 : 0].id;
 		tide_dead_letters_free(&letters);
 		must(tide_dead_letters_retry(f->checkpoints, id, err));
@@ -459,7 +477,9 @@ static void aggregate_whose_failure_was_settled_by_hand_is_held_no_longer(struct
 {
 	struct trial t;
 	trial_prepare(&t, f);
-	t.failing = (struct failing){ .first = 9, .second = 10, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.failing = (struct failing){
+		.first = 9, .second = 10, .status = TIDE_HANDLER_PERMANENT, .times = -1
+	};
 	t.config.hold_aggregate_on_failure = true;
 	trial_start(&t, f);
 	catch_up(f->store, t.subscription);
@@ -477,7 +497,8 @@ static void aggregate_whose_failure_was_settled_by_hand_is_held_no_longer(struct
 	trial_end(&t);
 }
 
-/* The head went, and whoever took it away did not get to say so: a crash between two writes, or a person with SQL. */
+/* The head went, and whoever took it away did not get to say so: a crash between two writes, or a
+ * person with SQL. */
 static void parked_entry_that_waits_for_nothing_becomes_due(struct fixture *f)
 {
 	struct trial t;
@@ -530,7 +551,8 @@ static void holding_is_refused_where_the_queue_cannot_keep_it(struct fixture *f)
 	struct tide_manager *manager = manager_of(old);
 	config.hold_aggregate_on_failure = true;
 	struct tide_error why;
-	assert_int_equal(tide_manager_subscribe(manager, &subscriber, &config, NULL, &why), TIDE_UNSUPPORTED);
+	assert_int_equal(tide_manager_subscribe(manager, &subscriber, &config, NULL, &why),
+			 TIDE_UNSUPPORTED);
 	assert_non_null(strstr(why.message, "parked_behind"));
 	config.hold_aggregate_on_failure = false;
 	recorder->judge = judge_failing;
@@ -554,14 +576,16 @@ static void holding_is_refused_where_the_queue_cannot_keep_it(struct fixture *f)
 	must(tide_checkpoints_open(NULL, NULL, f->store, &f->checkpoints, err));
 }
 
-/* ---- Rows that are no events --------------------------------------------------------------------------------- */
+/* ---- Rows that are no events ----------------------------------------------------------------- */
 
 static void undecodable_event_is_dead_lettered_with_its_raw_text(struct fixture *f)
 {
 	append_one(f->store, stream_of("Order", 1), "A");
-	fixture_sql(f, "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, "
+	fixture_sql(f, "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, "
+		       "version, timestamp, "
 		       "payload) VALUES ('11111111-1111-4111-8111-111111111111', "
-		       "'22222222-2222-4222-8222-222222222222', 'Order', 'Broken', 1, '2024-03-01T12:00:00Z', "
+		       "'22222222-2222-4222-8222-222222222222', 'Order', 'Broken', 1, "
+		       "'2024-03-01T12:00:00Z', "
 		       "'{\"n\":')");
 	append_one(f->store, stream_of("Order", 1), "A");
 	RECORDER *recorder = recorder_new();
@@ -587,8 +611,10 @@ static void event_whose_id_is_no_uuid_is_set_aside_under_its_text(struct fixture
 	for (int i = 2; i <= 3; i++) {
 		char sql[300];
 		snprintf(sql, sizeof sql,
-			 "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, "
-			 "payload) VALUES ('order-%d', '22222222-2222-4222-8222-222222222222', 'Order', 'A', %d, "
+			 "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, "
+			 "version, timestamp, "
+			 "payload) VALUES ('order-%d', '22222222-2222-4222-8222-222222222222', "
+			 "'Order', 'A', %d, "
 			 "'2024-03-01T12:00:00Z', '{}')",
 			 i, i);
 		fixture_sql(f, sql);
@@ -610,10 +636,12 @@ static void event_whose_id_is_no_uuid_is_set_aside_under_its_text(struct fixture
 	assert_string_equal(letters.entries[1].event_id_text, "order-2");
 	int64_t two = letters.entries[1].id, three = letters.entries[0].id;
 	tide_dead_letters_free(&letters);
-	/* unmended it fails again; mended, it is delivered, and what waits behind it is looked at */
+	/* unmended it fails again; mended, it is delivered, and what waits behind it is looked
+	 * at */
 	must(tide_dead_letters_retry(f->checkpoints, two, err));
 	wait_for(20, letter_retries(f, two) == 1);
-	fixture_sql(f, "UPDATE events SET event_id = '33333333-3333-4333-8333-33333333333' || substr(event_id, 7) "
+	fixture_sql(f, "UPDATE events SET event_id = '33333333-3333-4333-8333-33333333333' || "
+		       "substr(event_id, 7) "
 		       "WHERE event_id LIKE 'order-%'");
 	must(tide_dead_letters_retry(f->checkpoints, two, err));
 	wait_for(20, letter_status(f, two) == TIDE_DEAD_LETTER_RESOLVED);
@@ -627,7 +655,8 @@ static void failed_event_of_any_content_is_set_aside_and_delivered_again(struct 
 {
 	struct tide_new_event events[] = { event_of("A", 1) };
 	events[0].payload = tide_text("{\"n\":-1e200000,\"t\":\"\\u4e2d\\ud83c\\udf0a\\u0001\"}");
-	must(tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL, err));
+	must(tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL,
+			       err));
 	RECORDER *recorder = recorder_new();
 	struct failing failing = { .first = 1,
 				   .status = TIDE_HANDLER_PERMANENT,
@@ -674,8 +703,10 @@ const struct test_case failure_cases[] = {
 	CASE_NEEDS(parked_entry_that_waits_for_nothing_becomes_due, NEEDS_SQL),
 	CASE_NEEDS(parked_entries_of_an_earlier_version_are_converted_once, NEEDS_SQL),
 	CASE_NEEDS(holding_is_refused_where_the_queue_cannot_keep_it, NEEDS_SQL),
-	CASE_NEEDS(undecodable_event_is_dead_lettered_with_its_raw_text, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
-	CASE_NEEDS(event_whose_id_is_no_uuid_is_set_aside_under_its_text, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
+	CASE_NEEDS(undecodable_event_is_dead_lettered_with_its_raw_text,
+		   NEEDS_SQL | NEEDS_TEXT_COLUMNS),
+	CASE_NEEDS(event_whose_id_is_no_uuid_is_set_aside_under_its_text,
+		   NEEDS_SQL | NEEDS_TEXT_COLUMNS),
 	CASE(failed_event_of_any_content_is_set_aside_and_delivered_again),
 	CASES_END,
 };

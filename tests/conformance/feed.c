@@ -21,11 +21,14 @@ struct follow {
 static void follow_write(struct follow *follow, size_t index)
 {
 	for (int round = 0; round < ROUNDS; round++) {
-		struct tide_new_event events[] = { event_of("A", 1), event_of("B", 2), event_of("C", 3) };
-		struct tide_append append = { .stream = stream_of("Order", (unsigned)(index * 2 + (size_t)round % 2)),
-					      .expected = TIDE_ANY,
-					      .events = events,
-					      .count = 1 + (size_t)round % 3 };
+		struct tide_new_event events[] = { event_of("A", 1), event_of("B", 2),
+						   event_of("C", 3) };
+		struct tide_append append = {
+			.stream = stream_of("Order", (unsigned)(index * 2 + (size_t)round % 2)),
+			.expected = TIDE_ANY,
+			.events = events,
+			.count = 1 + (size_t)round % 3
+		};
 		if (tide_store_append(follow->stores[index % 2], &append, NULL, NULL) != TIDE_OK)
 			atomic_fetch_add(&follow->wrong, 1);
 	}
@@ -117,9 +120,10 @@ static int feed_writer_child(const char *url, int report_to)
 		return 1;
 	child_report(report_to, 'r');
 	for (unsigned i = 0;; i++) {
-		struct tide_new_event events[] = { event_of("A", i), event_of("B", i), event_of("C", i) };
-		if (tide_store_append(store, APPEND(stream_of("Order", i % 5), TIDE_ANY, events), NULL, NULL) !=
-		    TIDE_OK)
+		struct tide_new_event events[] = { event_of("A", i), event_of("B", i),
+						   event_of("C", i) };
+		if (tide_store_append(store, APPEND(stream_of("Order", i % 5), TIDE_ANY, events),
+				      NULL, NULL) != TIDE_OK)
 			return 2;
 	}
 }

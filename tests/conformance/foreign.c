@@ -9,12 +9,13 @@
 #define AGGREGATE "22222222-2222-4222-8222-222222222222"
 
 /* A row without the columns that only Tidemark writes. */
-static void put_row(struct fixture *f, const char *id, int version, const char *type, const char *timestamp,
-		    const char *payload)
+static void put_row(struct fixture *f, const char *id, int version, const char *type,
+		    const char *timestamp, const char *payload)
 {
 	char sql[4096];
 	snprintf(sql, sizeof sql,
-		 "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, payload) "
+		 "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, "
+		 "timestamp, payload) "
 		 "VALUES ('%s', '" AGGREGATE "', 'Order', '%s', %d, '%s', '%s')",
 		 id, type, version, timestamp, payload);
 	fixture_sql(f, sql);
@@ -40,11 +41,14 @@ static void envelope_gives_its_base_fields_and_keeps_the_domain_members(struct f
 	put_row(f, ID("1"), 1, "OrderPlaced", "2024-03-01T12:00:00+00:00",
 		"{\"event_id\":\"" ID(
 			"1") "\",\"event_type\":\"OrderPlaced\",\"event_version\":4,"
-			     "\"occurred_at\":\"2024-03-01T12:00:00+00:00\",\"aggregate_id\":\"" AGGREGATE "\","
-			     "\"aggregate_type\":\"Order\",\"aggregate_version\":1,\"tenant_id\":null,\"actor_id\":"
+			     "\"occurred_at\":\"2024-03-01T12:00:00+00:00\",\"aggregate_id\":"
+			     "\"" AGGREGATE "\","
+			     "\"aggregate_type\":\"Order\",\"aggregate_version\":1,\"tenant_id\":"
+			     "null,\"actor_id\":"
 			     "null,"
 			     "\"correlation_id\":\"33333333-3333-4333-8333-333333333333\","
-			     "\"causation_id\":\"44444444-4444-4444-8444-444444444444\",\"metadata\":{\"k\":[1,2]},"
+			     "\"causation_id\":\"44444444-4444-4444-8444-444444444444\","
+			     "\"metadata\":{\"k\":[1,2]},"
 			     "\"total\":12.50,\"customer\":{\"name\":\"Zo\\u00eb\"}}");
 	struct tide_event *event = found(f, ID("1"));
 	assert_int_equal(event->event_version, 4);
@@ -127,9 +131,11 @@ static void foreign_instants_are_instants_not_texts(struct fixture *f)
 		put_row(f, ids[i], i + 1, "A", texts[i], "{}");
 	SEEN all = see(f->store, NULL);
 	for (int i = 0; i < 5; i++)
-		assert_true(all.events[i]->occurred_at.unix_us == start + i * INT64_C(1000000) + fractions[i]);
+		assert_true(all.events[i]->occurred_at.unix_us ==
+			    start + i * INT64_C(1000000) + fractions[i]);
 	struct tide_time from = { start + 1000000 }, until = { start + 3500000 };
-	SEEN some = see(f->store, &(struct tide_query){ .occurred_from = &from, .occurred_until = &until });
+	SEEN some = see(f->store,
+			&(struct tide_query){ .occurred_from = &from, .occurred_until = &until });
 	saw_versions(&some, 2, 3, 4);
 }
 
@@ -145,7 +151,8 @@ static void appends_go_on_behind_foreign_rows(struct fixture *f)
 	must(tide_store_append(f->store, APPEND(stream, 2, events), &result, err));
 	assert_int_equal(result.version, 3);
 	must(tide_uuid_parse(ID("2"), &events[0].event_id, err));
-	refused(TIDE_DUPLICATE_EVENT, tide_store_append(f->store, APPEND(stream, 3, events), &result, err));
+	refused(TIDE_DUPLICATE_EVENT,
+		tide_store_append(f->store, APPEND(stream, 3, events), &result, err));
 }
 
 static void additional_columns_are_tolerated(struct fixture *f)
@@ -156,13 +163,16 @@ static void additional_columns_are_tolerated(struct fixture *f)
 	append_one(f->store, stream_of("Order", 1), "A");
 	SEEN seen = see(f->store, NULL);
 	assert_int_equal(seen.count, 1);
-	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 1 }, err));
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 1 },
+				   err));
 }
 
 static void foreign_checkpoint_is_read(struct fixture *f)
 {
-	fixture_sql(f, "INSERT INTO projection_checkpoints (projection_name, events_processed) VALUES ('a', 3)");
-	fixture_sql(f, "INSERT INTO projection_checkpoints (projection_name, last_event_id, last_event_type, "
+	fixture_sql(f, "INSERT INTO projection_checkpoints (projection_name, events_processed) "
+		       "VALUES ('a', 3)");
+	fixture_sql(f, "INSERT INTO projection_checkpoints (projection_name, last_event_id, "
+		       "last_event_type, "
 		       "last_processed_at, events_processed) "
 		       "VALUES ('b', '" ID("1") "', 'A', '2024-03-01 12:00:00', 4)");
 	struct tide_checkpoint row;
@@ -176,7 +186,8 @@ static void foreign_checkpoint_is_read(struct fixture *f)
 	must(tide_checkpoints_load(f->checkpoints, "b", &row, err));
 	is_uuid(&row.last_event_id, ID("1"));
 	assert_true(row.last_processed_at.unix_us == INT64_C(1709294400000000));
-	must(tide_checkpoints_save(f->checkpoints, "b", &(struct tide_progress){ .position = 7 }, err));
+	must(tide_checkpoints_save(f->checkpoints, "b", &(struct tide_progress){ .position = 7 },
+				   err));
 	must(tide_checkpoints_load(f->checkpoints, "b", &row, err));
 	assert_int_equal(row.position, 7);
 	assert_int_equal(row.events_processed, 4);
@@ -185,13 +196,17 @@ static void foreign_checkpoint_is_read(struct fixture *f)
 
 static void foreign_dead_letter_is_listed(struct fixture *f)
 {
-	fixture_sql(f, "INSERT INTO dead_letter_queue (event_id, projection_name, event_type, event_data, "
-		       "error_message, retry_count, first_failed_at, last_failed_at) VALUES ('" ID(
-			       "1") "', 'p', 'A', "
-				    "'{\"event_id\":\"" ID("1") "\",\"total\":1}', 'boom', 2, '2024-03-01 12:00:00', "
-								"'2024-03-01 12:00:01')");
+	fixture_sql(
+		f,
+		"INSERT INTO dead_letter_queue (event_id, projection_name, event_type, event_data, "
+		"error_message, retry_count, first_failed_at, last_failed_at) VALUES ('" ID(
+			"1") "', 'p', 'A', "
+			     "'{\"event_id\":\"" ID(
+				     "1") "\",\"total\":1}', 'boom', 2, '2024-03-01 12:00:00', "
+					  "'2024-03-01 12:00:01')");
 	struct tide_dead_letter_list found_list = { 0 };
-	must(tide_dead_letters_list(f->checkpoints, &(struct tide_dead_letter_query){ 0 }, &found_list, err));
+	must(tide_dead_letters_list(f->checkpoints, &(struct tide_dead_letter_query){ 0 },
+				    &found_list, err));
 	assert_int_equal(found_list.count, 1);
 	const struct tide_dead_letter *entry = &found_list.entries[0];
 	assert_string_equal(entry->error_message, "boom");
@@ -243,7 +258,7 @@ static void uuids_are_read_in_either_case(struct fixture *f)
 	is_uuid(&seen.events[0]->event_id, "aaaaaaaa-1111-4111-8111-11111111111a");
 }
 
-/* ---- Upper case ---------------------------------------------------------------------------------------------- */
+/* ---- Upper case ------------------------------------------------------------------------------ */
 
 #define UPPER(last) "AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEE" last
 #define UPPER_AGGREGATE "ABCDEFAB-2222-4222-8222-22222222222F"
@@ -253,9 +268,10 @@ static void put_upper(struct fixture *f, const char *id, int version)
 {
 	char sql[1024];
 	snprintf(sql, sizeof sql,
-		 "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, tenant_id, version, "
-		 "timestamp, payload) VALUES ('%s', '" UPPER_AGGREGATE "', 'Order', 'A', '" UPPER_TENANT
-		 "', %d, '2024-03-01T12:00:00Z', '{}')",
+		 "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, "
+		 "tenant_id, version, "
+		 "timestamp, payload) VALUES ('%s', '" UPPER_AGGREGATE
+		 "', 'Order', 'A', '" UPPER_TENANT "', %d, '2024-03-01T12:00:00Z', '{}')",
 		 id, version);
 	fixture_sql(f, sql);
 }
@@ -267,7 +283,8 @@ static struct tide_stream upper_stream(void)
 	return stream;
 }
 
-/* Rows of both spellings are one stream, in the order of its versions, in both directions and behind every bound. */
+/* Rows of both spellings are one stream, in the order of its versions, in both directions and
+ * behind every bound. */
 static void upper_case_rows_and_new_ones_are_one_stream(struct fixture *f)
 {
 	struct tide_stream stream = upper_stream();
@@ -276,19 +293,23 @@ static void upper_case_rows_and_new_ones_are_one_stream(struct fixture *f)
 	assert_int_equal(version_of(f->store, stream), 2);
 	struct tide_append_result result;
 	struct tide_new_event events[] = { event_of("B", 1), event_of("C", 1) };
-	refused(TIDE_CONFLICT, tide_store_append(f->store, APPEND(stream, TIDE_NO_STREAM, events), &result, err));
+	refused(TIDE_CONFLICT,
+		tide_store_append(f->store, APPEND(stream, TIDE_NO_STREAM, events), &result, err));
 	must(tide_store_append(f->store, APPEND(stream, 2, events), &result, err));
 	assert_int_equal(result.version, 4);
 	put_upper(f, UPPER("3"), 5);
 	assert_int_equal(version_of(f->store, stream), 5);
 	for (int backward = 0; backward < 2; backward++) {
-		SEEN seen = see(f->store,
-				&(struct tide_query){ .of_stream = true, .stream = stream, .backward = backward == 1 });
+		SEEN seen = see(f->store, &(struct tide_query){ .of_stream = true,
+								.stream = stream,
+								.backward = backward == 1 });
 		assert_int_equal(seen.count, 5);
 		for (int i = 0; i < 5; i++)
 			assert_int_equal(seen.events[i]->version, backward ? 5 - i : i + 1);
 	}
-	SEEN rest = see(f->store, &(struct tide_query){ .of_stream = true, .stream = stream, .after = tide_bound(3) });
+	SEEN rest = see(f->store, &(struct tide_query){ .of_stream = true,
+							.stream = stream,
+							.after = tide_bound(3) });
 	assert_int_equal(rest.count, 2);
 	assert_int_equal(rest.events[0]->version, 4);
 }
@@ -306,7 +327,8 @@ static void upper_case_event_ids_are_known(struct fixture *f)
 	must(tide_store_event_exists(f->store, &events[0].event_id, &exists, err));
 	assert_true(exists);
 	struct tide_append_result result;
-	refused(TIDE_DUPLICATE_EVENT, tide_store_append(f->store, APPEND(other, TIDE_ANY, events), &result, err));
+	refused(TIDE_DUPLICATE_EVENT,
+		tide_store_append(f->store, APPEND(other, TIDE_ANY, events), &result, err));
 	must(tide_store_append(f->store, APPEND(stream, TIDE_ANY, events), &result, err));
 	assert_true(result.was_stored_before);
 	assert_int_equal(result.version, 1);
@@ -331,9 +353,12 @@ static void upper_case_tenants_are_filtered(struct fixture *f)
 static void upper_case_dead_letter_is_the_events(struct fixture *f)
 {
 	put_upper(f, UPPER("1"), 1);
-	fixture_sql(f, "INSERT INTO dead_letter_queue (event_id, projection_name, event_type, event_data, "
-		       "error_message, retry_count, first_failed_at, last_failed_at) VALUES ('" UPPER(
-			       "1") "', 'p', 'A', '{}', 'boom', 2, '2024-03-01 12:00:00', '2024-03-01 12:00:01')");
+	fixture_sql(
+		f,
+		"INSERT INTO dead_letter_queue (event_id, projection_name, event_type, event_data, "
+		"error_message, retry_count, first_failed_at, last_failed_at) VALUES ('" UPPER(
+			"1") "', 'p', 'A', '{}', 'boom', 2, '2024-03-01 12:00:00', '2024-03-01 "
+			     "12:00:01')");
 	struct tide_event *event = found(f, UPPER("1"));
 	int64_t id;
 	must(tide_dead_letters_add(f->checkpoints, "p", event, "again", NULL, 3, &id, err));
@@ -351,7 +376,8 @@ static void upper_case_snapshot_is_the_streams(struct fixture *f)
 {
 	put_upper(f, UPPER("1"), 1);
 	put_upper(f, UPPER("2"), 2);
-	fixture_sql(f, "INSERT INTO snapshots (aggregate_id, aggregate_type, version, schema_version, state, "
+	fixture_sql(f, "INSERT INTO snapshots (aggregate_id, aggregate_type, version, "
+		       "schema_version, state, "
 		       "created_at) VALUES ('" UPPER_AGGREGATE "', 'Order', 1, 1, '{\"old\":1}', "
 		       "'2024-03-01T12:00:00+00:00')");
 	struct tide_stream stream = upper_stream();

@@ -14,7 +14,8 @@ static tide_position put(struct fixture *f, const char *type, unsigned number, i
 	events[0].occurred_at = &when;
 	events[0].event_id = uuid_of(number);
 	struct tide_append_result result;
-	must(tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, events), &result, err));
+	must(tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, events), &result,
+			       err));
 	return result.last_position;
 }
 
@@ -71,7 +72,8 @@ static void lag_at_the_end_is_nothing(struct fixture *f)
 {
 	put(f, "Placed", 1, 0);
 	tide_position last = put(f, "Placed", 2, 100);
-	stand(f, last, 1); /* the last event was filtered: its position is passed, it was not processed */
+	/* the last event was filtered: its position is passed, it was not processed */
+	stand(f, last, 1);
 	struct tide_lag lag = lag_of(f, NULL);
 	assert_int_equal(lag.lag_events, 0);
 	assert_true(lag.event_time_lag_seconds == 0.0);
@@ -130,7 +132,8 @@ static void lag_newest_is_by_position_not_by_instant(struct fixture *f)
 	assert_true(lag.event_time_lag_seconds == 3.0);
 }
 
-static void lag_without_a_last_event_counts_from_the_oldest_match_after_the_position(struct fixture *f)
+static void
+lag_without_a_last_event_counts_from_the_oldest_match_after_the_position(struct fixture *f)
 {
 	tide_position first = put(f, "Placed", 1, 0);
 	put(f, "Paid", 2, 10);
@@ -162,7 +165,8 @@ static void event_time_lag_seconds_are_rounded_to_one_decimal(struct fixture *f)
 		struct tide_new_event events[] = { event_of("Placed", i) };
 		events[0].event_id = uuid_of(1 + i);
 		events[0].occurred_at = &instants[i];
-		must(tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL, err));
+		must(tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, events),
+				       NULL, err));
 	}
 	stand(f, 1, 1);
 	assert_true(lag_of(f, NULL).event_time_lag_seconds == 1.3);
@@ -200,12 +204,14 @@ static void waits_since(struct fixture *f, const char *const *types, unsigned nu
 		fail_msg("lag_seconds is %g, expected %g to %g", seconds, from, to);
 }
 
-static void lag_seconds_are_those_that_the_oldest_match_behind_the_position_has_waited(struct fixture *f)
+static void
+lag_seconds_are_those_that_the_oldest_match_behind_the_position_has_waited(struct fixture *f)
 {
 	tide_position first = put(f, "Placed", 1, 0);
 	put(f, "Placed", 2, 0);
 	stand(f, first, 1);
-	wait_for(30, lag_of(f, NULL).lag_seconds >= 0.3); /* it stands still, and the clock goes on */
+	/* it stands still, and the clock goes on */
+	wait_for(30, lag_of(f, NULL).lag_seconds >= 0.3);
 	tide_position third = put(f, "Placed", 3, 0);
 	put(f, "Paid", 4, 0);
 	waits_since(f, NULL, 2);
@@ -218,7 +224,8 @@ static void lag_seconds_are_those_that_the_oldest_match_behind_the_position_has_
 	assert_true(lag_of(f, TYPES("Placed")).lag_seconds == 0.0);
 	struct tide_uuid id = uuid_of(1);
 	must(tide_checkpoints_reset(f->checkpoints, "p", err));
-	must(tide_checkpoints_update(f->checkpoints, "p", &id, "Placed", err)); /* without a position */
+	/* without a position */
+	must(tide_checkpoints_update(f->checkpoints, "p", &id, "Placed", err));
 	waits_since(f, NULL, 2);
 }
 

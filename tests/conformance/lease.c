@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ownership as a backend keeps it: one owner at a time, a greater epoch each time, and no write without it. */
+/* Ownership as a backend keeps it: one owner at a time, a greater epoch each time, and no write
+ * without it. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -21,7 +22,9 @@ struct contender {
 
 static void contender_open(struct contender *c, struct tide_store *store, unsigned number)
 {
-	*c = (struct contender){ .store = store, .ops = &store->backend->checkpoint, .owner = uuid_of(number) };
+	*c = (struct contender){ .store = store,
+				 .ops = &store->backend->checkpoint,
+				 .owner = uuid_of(number) };
 	must(store->backend->store.session_open(store->state, &c->session, err));
 }
 
@@ -52,9 +55,10 @@ static bool is_owned(struct contender *c, const char *name)
 
 static struct tide_checkpoint_write write_to(const char *name, tide_position position)
 {
-	return (struct tide_checkpoint_write){
-		.name = name, .has_position = true, .progress = { .position = position }, .now = tide_time_now()
-	};
+	return (struct tide_checkpoint_write){ .name = name,
+					       .has_position = true,
+					       .progress = { .position = position },
+					       .now = tide_time_now() };
 }
 
 static void first_owner_begins_clean(struct fixture *f)
@@ -116,9 +120,11 @@ static void writes_of_a_former_owner_are_fenced(struct fixture *f)
 	int64_t id = 0;
 	refused(TIDE_FENCED, a.ops->dead_letter_add(a.session, &old, &letter, &id, err));
 	must(b.ops->dead_letter_add(b.session, &b.fence, &letter, &id, err));
-	struct tide_dead_letter_change change = {
-		.id = id, .from = { true }, .to = TIDE_DEAD_LETTER_RESOLVED, .resolved_by = "x", .now = tide_time_now()
-	};
+	struct tide_dead_letter_change change = { .id = id,
+						  .from = { true },
+						  .to = TIDE_DEAD_LETTER_RESOLVED,
+						  .resolved_by = "x",
+						  .now = tide_time_now() };
 	refused(TIDE_FENCED, a.ops->dead_letter_change(a.session, &old, &change, err));
 	refused(TIDE_FENCED, a.ops->lease_renew(a.session, &old, err));
 	refused(TIDE_FENCED, a.ops->lease_mark(a.session, &old, 9, 0, err));
@@ -160,7 +166,8 @@ static void calls_of_the_user_are_not_fenced(struct fixture *f)
 	struct contender a;
 	contender_open(&a, f->store, 1);
 	assert_true(contender_acquire(&a, "p"));
-	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 3 }, err));
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 3 },
+				   err));
 	must(tide_checkpoints_reset(f->checkpoints, "p", err));
 	assert_true(is_owned(&a, "p"));
 	contender_release(&a);
@@ -204,14 +211,16 @@ static void contest_run(void *self, size_t index)
 	}
 	for (int round = 0; round < 20; round++) {
 		struct tide_lease lease = { 0 };
-		if (backend->checkpoint.lease_acquire(session, "p", &owner, &lease, NULL) != TIDE_OK) {
+		if (backend->checkpoint.lease_acquire(session, "p", &owner, &lease, NULL) !=
+		    TIDE_OK) {
 			atomic_fetch_add(&contest->wrong, 1);
 			continue;
 		}
 		if (!lease.is_owned)
 			continue;
 		atomic_fetch_add(&contest->wins, 1);
-		if (atomic_fetch_add(&contest->inside, 1) != 0 || lease.epoch <= atomic_load(&contest->epoch))
+		if (atomic_fetch_add(&contest->inside, 1) != 0 ||
+		    lease.epoch <= atomic_load(&contest->epoch))
 			atomic_fetch_add(&contest->overlaps, 1);
 		atomic_store(&contest->epoch, lease.epoch);
 		atomic_fetch_sub(&contest->inside, 1);
@@ -231,7 +240,7 @@ static void one_name_never_has_two_owners(struct fixture *f)
 	assert_true(contest.wins >= 6);
 }
 
-/* ---- Owners that die ----------------------------------------------------------------------------------------- */
+/* ---- Owners that die ------------------------------------------------------------------------- */
 
 static int own_until_killed(const char *url, int report_to)
 {
@@ -302,10 +311,13 @@ static void lease_keeps_who_had_it_and_what_ended_it(struct fixture *f)
 	assert_string_equal(info.host, "");
 	assert_false(info.has_last_error);
 	struct tide_time before = { tide_time_now().unix_us - 1000000 };
+	must(one.ops->lease_note(
+		one.session, &one.fence,
+		&(struct tide_lease_note){ .host = "here", .pid = 7, .now = tide_time_now() },
+		err));
 	must(one.ops->lease_note(one.session, &one.fence,
-				 &(struct tide_lease_note){ .host = "here", .pid = 7, .now = tide_time_now() }, err));
-	must(one.ops->lease_note(one.session, &one.fence,
-				 &(struct tide_lease_note){ .last_error = "the well is dry", .now = tide_time_now() },
+				 &(struct tide_lease_note){ .last_error = "the well is dry",
+							    .now = tide_time_now() },
 				 err));
 	contender_release(&one);
 	info = listed(&two, "p");
@@ -317,11 +329,14 @@ static void lease_keeps_who_had_it_and_what_ended_it(struct fixture *f)
 	assert_true(info.last_error_at.unix_us >= before.unix_us);
 	assert_true(contender_acquire(&two, "p"));
 	refused(TIDE_FENCED,
-		one.ops->lease_note(one.session, &one.fence,
-				    &(struct tide_lease_note){ .last_error = "late", .now = tide_time_now() }, err));
+		one.ops->lease_note(
+			one.session, &one.fence,
+			&(struct tide_lease_note){ .last_error = "late", .now = tide_time_now() },
+			err));
 	info = listed(&two, "p");
 	assert_true(info.is_owned);
-	assert_string_equal(info.last_error, "the well is dry"); /* it stays until another one ends a run */
+	/* it stays until another one ends a run */
+	assert_string_equal(info.last_error, "the well is dry");
 	contender_release(&two);
 	contender_close(&two);
 	contender_close(&one);
@@ -332,17 +347,19 @@ static void lease_that_a_person_ends_fences_its_owner(struct fixture *f)
 	struct contender one, two;
 	contender_open(&one, f->store, 1);
 	contender_open(&two, f->store, 2);
-	assert_string_equal(refused(TIDE_NOT_FOUND, tide_checkpoints_release(f->checkpoints, "p", err)).message,
-			    "projection 'p' was never owned");
+	assert_string_equal(
+		refused(TIDE_NOT_FOUND, tide_checkpoints_release(f->checkpoints, "p", err)).message,
+		"projection 'p' was never owned");
 	refused(TIDE_ARGUMENT, tide_checkpoints_release(f->checkpoints, "", err));
 	assert_true(contender_acquire(&one, "p"));
 	assert_true(contender_acquire(&two, "q"));
 	must(one.ops->lease_mark(one.session, &one.fence, 12, 0, err));
-	must(one.ops->lease_note(
-		one.session, &one.fence,
-		&(struct tide_lease_note){
-			.host = "here", .pid = 7, .last_error = "the well is dry", .now = tide_time_now() },
-		err));
+	must(one.ops->lease_note(one.session, &one.fence,
+				 &(struct tide_lease_note){ .host = "here",
+							    .pid = 7,
+							    .last_error = "the well is dry",
+							    .now = tide_time_now() },
+				 err));
 	must(tide_checkpoints_release(f->checkpoints, "p", err));
 	assert_false(listed(&two, "p").has_last_error);
 	assert_string_equal(listed(&two, "p").host, "here");
@@ -384,16 +401,20 @@ static void leases_are_renewed_together_each_by_itself(struct fixture *f)
 	must(tide_checkpoints_release(f->checkpoints, "ended", err));
 	assert_true(contender_acquire(&other, "other"));
 
-	struct tide_lease_renewal leases[] = { { .fence = old.fence },   { .fence = fine.fence },
-					       { .fence = ended.fence }, { .fence = { "nobody's", old.owner, 1 } },
-					       { .fence = other.fence }, { .fence = next.fence } };
-	static const enum tide_renewal expected[] = { TIDE_RENEWAL_LOST, TIDE_RENEWAL_MADE, TIDE_RENEWAL_LOST,
-						      TIDE_RENEWAL_LOST, TIDE_RENEWAL_MADE, TIDE_RENEWAL_MADE };
+	struct tide_lease_renewal leases[] = {
+		{ .fence = old.fence },   { .fence = fine.fence },
+		{ .fence = ended.fence }, { .fence = { "nobody's", old.owner, 1 } },
+		{ .fence = other.fence }, { .fence = next.fence }
+	};
+	static const enum tide_renewal expected[] = { TIDE_RENEWAL_LOST, TIDE_RENEWAL_MADE,
+						      TIDE_RENEWAL_LOST, TIDE_RENEWAL_LOST,
+						      TIDE_RENEWAL_MADE, TIDE_RENEWAL_MADE };
 	size_t count = sizeof leases / sizeof *leases;
 	must(fine.ops->lease_renew_all(fine.session, leases, count, err));
 	for (size_t i = 0; i < count; i++)
 		if (leases[i].result != expected[i])
-			fail_msg("'%s': %d instead of %d", leases[i].fence.name, leases[i].result, expected[i]);
+			fail_msg("'%s': %d instead of %d", leases[i].fence.name, leases[i].result,
+				 expected[i]);
 	must(fine.ops->lease_renew_all(fine.session, NULL, 0, err));
 
 	assert_false(is_owned(&fine, "nobody's"));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * conformance BACKEND [PATTERN]: runs every case, or those whose name contains the pattern, over one backend.
+ * conformance BACKEND [PATTERN]: runs every case, or those whose name contains the pattern, over
+ * one backend.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,10 +12,11 @@
 #define CASES_MAX 1000
 
 static const struct test_case *const case_files[] = {
-	append_cases,     append_race_cases, read_cases,        feed_cases,          page_cases,
-	checkpoint_cases, lag_cases,         dead_letter_cases, snapshot_cases,      lease_cases,
-	position_cases,   foreign_cases,     delivery_cases,    failure_cases,       transaction_cases,
-	typed_cases,      bad_input_cases,   schema_cases,      out_of_memory_cases,
+	append_cases,    append_race_cases, read_cases,          feed_cases,
+	page_cases,      checkpoint_cases,  lag_cases,           dead_letter_cases,
+	snapshot_cases,  lease_cases,       position_cases,      foreign_cases,
+	delivery_cases,  failure_cases,     transaction_cases,   typed_cases,
+	bad_input_cases, schema_cases,      out_of_memory_cases,
 };
 
 static const struct test_backend *backend;
@@ -50,7 +52,8 @@ static void case_run(void **state)
 static bool case_can_run(const struct test_case *test)
 {
 	const struct quirks *quirks = &backend->quirks;
-	unsigned has = (quirks->has_sql ? NEEDS_SQL : 0u) | (quirks->is_shared ? NEEDS_SHARED : 0u) |
+	unsigned has = (quirks->has_sql ? NEEDS_SQL : 0u) |
+		       (quirks->is_shared ? NEEDS_SHARED : 0u) |
 		       (quirks->is_shared_by_processes ? NEEDS_PROCESSES : 0u) |
 		       (quirks->has_transactions ? NEEDS_TRANSACTIONS : 0u) |
 		       (quirks->has_text_columns ? NEEDS_TEXT_COLUMNS : 0u);
@@ -66,8 +69,8 @@ static void case_add(const struct test_case *test)
 		return;
 	}
 	states[test_count].test = test;
-	tests[test_count] =
-		(struct CMUnitTest){ test->name, case_run, case_set_up, case_tear_down, &states[test_count] };
+	tests[test_count] = (struct CMUnitTest){ test->name, case_run, case_set_up, case_tear_down,
+						 &states[test_count] };
 	test_count++;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory that runs out at any point of a call: the call says so, nothing leaks, and the store is as before. */
+/* Memory that runs out at any point of a call: the call says so, nothing leaks, and the store is as
+ * before. */
 #include <tidemark/snapshot.h>
 
 #include "conformance/cases.h"
@@ -10,7 +11,8 @@
 /** One call under test; its results are released when it succeeds. */
 typedef tide_status starved_call(struct fixture *fixture, struct tide_error *err);
 
-/* Let the 1st, the 2nd, … allocation fail, and all behind it, until the call needs no more of them. */
+/* Let the 1st, the 2nd, … allocation fail, and all behind it, until the call needs no more of
+ * them. */
 static void starve(struct fixture *f, starved_call *call, void (*unchanged)(struct fixture *f))
 {
 	for (int64_t nth = 1; nth < ALLOCATIONS_MAX; nth++) {
@@ -20,7 +22,8 @@ static void starve(struct fixture *f, starved_call *call, void (*unchanged)(stru
 		alloc_fail_from(0);
 		if (status == TIDE_OK)
 			return;
-		must_be(status, TIDE_OUT_OF_MEMORY, &err, "a call without memory", __FILE__, __LINE__);
+		must_be(status, TIDE_OUT_OF_MEMORY, &err, "a call without memory", __FILE__,
+			__LINE__);
 		if (unchanged)
 			unchanged(f);
 	}
@@ -30,7 +33,8 @@ static void starve(struct fixture *f, starved_call *call, void (*unchanged)(stru
 static tide_status call_open(struct fixture *f, struct tide_error *err)
 {
 	struct tide_store *store;
-	tide_status status = tide_store_open(f->url, TIDE_STORE_OPTIONS(.initialize = true), &store, err);
+	tide_status status =
+		tide_store_open(f->url, TIDE_STORE_OPTIONS(.initialize = true), &store, err);
 	if (status == TIDE_OK)
 		tide_store_close(store);
 	return status;
@@ -40,7 +44,8 @@ static tide_status call_append(struct fixture *f, struct tide_error *err)
 {
 	struct tide_new_event events[] = { event_of("A", 1), event_of("B", 2), event_of("C", 3) };
 	events[1].event_id = uuid_of(500);
-	return tide_store_append(f->store, APPEND(stream_of("Order", 2), TIDE_NO_STREAM, events), NULL, err);
+	return tide_store_append(f->store, APPEND(stream_of("Order", 2), TIDE_NO_STREAM, events),
+				 NULL, err);
 }
 
 static void nothing_appended(struct fixture *f)
@@ -58,7 +63,8 @@ static tide_status call_append_again(struct fixture *f, struct tide_error *err)
 	struct tide_append_result result;
 	struct tide_new_event events[] = { event_of("B", 2) };
 	events[0].event_id = uuid_of(500);
-	tide_status status = tide_store_append(f->store, APPEND(stream_of("Order", 2), TIDE_ANY, events), &result, err);
+	tide_status status = tide_store_append(
+		f->store, APPEND(stream_of("Order", 2), TIDE_ANY, events), &result, err);
 	assert_true(status != TIDE_OK || result.was_stored_before);
 	return status;
 }
@@ -91,7 +97,9 @@ static tide_status call_find(struct fixture *f, struct tide_error *err)
 static tide_status call_save(struct fixture *f, struct tide_error *err)
 {
 	struct tide_uuid id = uuid_of(500);
-	struct tide_progress progress = { .position = 7, .event_id = &id, .event_type = "B", .count = 1 };
+	struct tide_progress progress = {
+		.position = 7, .event_id = &id, .event_type = "B", .count = 1
+	};
 	return tide_checkpoints_save(f->checkpoints, "p", &progress, err);
 }
 
@@ -166,16 +174,18 @@ static tide_status call_resolve(struct fixture *f, struct tide_error *err)
 
 static tide_status call_snapshot(struct fixture *f, struct tide_error *err)
 {
-	struct tide_snapshot snapshot = {
-		.stream = stream_of("Order", 1), .version = 3, .schema_version = 1, .state = tide_text("{\"n\":1}")
-	};
+	struct tide_snapshot snapshot = { .stream = stream_of("Order", 1),
+					  .version = 3,
+					  .schema_version = 1,
+					  .state = tide_text("{\"n\":1}") };
 	return tide_store_snapshot_save(f->store, &snapshot, err);
 }
 
 static tide_status call_load_snapshot(struct fixture *f, struct tide_error *err)
 {
 	struct tide_snapshot snapshot;
-	tide_status status = tide_store_snapshot_load(f->store, stream_of("Order", 1), &snapshot, err);
+	tide_status status =
+		tide_store_snapshot_load(f->store, stream_of("Order", 1), &snapshot, err);
 	if (status == TIDE_OK)
 		tide_free((char *)snapshot.state.data);
 	return status;
@@ -192,7 +202,8 @@ static tide_status call_subscribe(struct fixture *f, struct tide_error *err)
 {
 	static const struct tide_field fields[] = { TIDE_FIELD_END };
 	static const struct tide_event_type a = { "A", 1, 1, fields, NULL, 0, NULL };
-	static const struct tide_event_handler handlers[] = { { &a, handle_nothing }, TIDE_EVENT_HANDLER_END };
+	static const struct tide_event_handler handlers[] = { { &a, handle_nothing },
+							      TIDE_EVENT_HANDLER_END };
 	const struct tide_subscriber subscriber = { .name = "p", .handlers = handlers };
 	TIDE_CLEANUP(tide_manager_close) struct tide_manager *manager = NULL;
 	TIDE_CLEANUP(tide_free) const char **paused = NULL;

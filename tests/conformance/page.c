@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a backend owes the core when it fills a page: exact counts of what it passed over, bounds, an honest end. */
+/* What a backend owes the core when it fills a page: exact counts of what it passed over, bounds,
+ * an honest end. */
 #include <string.h>
 
 #include "conformance/cases.h"
@@ -20,7 +21,9 @@ static void paging_open(struct paging *p, struct fixture *f)
 	p->backend = f->store->backend;
 	must(p->backend->store.session_open(f->store->state, &p->session, err));
 	tide_page_init(&p->page);
-	p->query = (struct tide_page_query){ .filter = &p->filter, .max_events = 100, .max_bytes = 1 << 20 };
+	p->query = (struct tide_page_query){ .filter = &p->filter,
+					     .max_events = 100,
+					     .max_bytes = 1 << 20 };
 }
 
 static void paging_close(struct paging *p)
@@ -41,7 +44,8 @@ static const char *const wanted[] = { "Wanted", NULL };
 static void put_wanted_at_3_4_8(struct fixture *f)
 {
 	for (int i = 1; i <= 10; i++)
-		append_one(f->store, stream_of("Order", 1), i == 3 || i == 4 || i == 8 ? "Wanted" : "Other");
+		append_one(f->store, stream_of("Order", 1),
+			   i == 3 || i == 4 || i == 8 ? "Wanted" : "Other");
 }
 
 static void page_of_an_empty_feed_is_its_end(struct fixture *f)
@@ -128,7 +132,9 @@ static void small_scans_add_up_to_one_scan(struct fixture *f)
 		events[0].occurred_at = &instants[i % 3];
 		events[0].tenant_id = i % 5 ? uuid_of(70 + i % 2) : events[0].tenant_id;
 		must(tide_store_append(
-			f->store, APPEND(stream_of(i % 7 ? "Order" : "Invoice", i % 6), TIDE_ANY, events), NULL, err));
+			f->store,
+			APPEND(stream_of(i % 7 ? "Order" : "Invoice", i % 6), TIDE_ANY, events),
+			NULL, err));
 	}
 	struct tide_uuid tenant = uuid_of(71), id = uuid_of(2);
 	const char *const orders[] = { "Order", NULL }, *const patterns[] = { "W*", "x", NULL };
@@ -155,7 +161,8 @@ static void small_scans_add_up_to_one_scan(struct fixture *f)
 		do {
 			paging_read(&p);
 			for (size_t i = 0; i < p.page.count; i++, next++) {
-				assert_true(tide_filter_matches(&p.filter, &p.page.entries[i].event));
+				assert_true(
+					tide_filter_matches(&p.filter, &p.page.entries[i].event));
 				passed += p.page.entries[i].passed_before;
 			}
 			passed += p.page.passed_after;
@@ -176,7 +183,8 @@ static void page_is_bounded_in_bytes(struct fixture *f)
 	payload[1002] = '\0';
 	struct tide_new_event events[5];
 	for (int i = 0; i < 5; i++)
-		events[i] = (struct tide_new_event){ .event_type = "Big", .payload = tide_text(payload) };
+		events[i] = (struct tide_new_event){ .event_type = "Big",
+						     .payload = tide_text(payload) };
 	must(tide_store_append(f->store, APPEND(stream_of("Order", 1), 0, events), NULL, err));
 	struct paging p;
 	paging_open(&p, f);

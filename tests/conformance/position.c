@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The position has one truth, its row: who writes it says what it was, and a row that was moved is gone by. */
+/* The position has one truth, its row: who writes it says what it was, and a row that was moved is
+ * gone by. */
 #include <string.h>
 
 #include "conformance/recorder.h"
@@ -22,7 +23,8 @@ static void owner_acquire(struct owner *owner)
 {
 	struct tide_lease lease = { 0 };
 	owner->fence = (struct tide_fence){ .name = "p", .owner = uuid_of(1) };
-	must(owner_ops(owner)->lease_acquire(owner->session, "p", &owner->fence.owner, &lease, err));
+	must(owner_ops(owner)->lease_acquire(owner->session, "p", &owner->fence.owner, &lease,
+					     err));
 	assert_true(lease.is_owned);
 	owner->fence.epoch = lease.epoch;
 }
@@ -40,7 +42,8 @@ static void owner_close(struct owner *owner)
 	owner->f->store->backend->store.session_close(owner->session);
 }
 
-static tide_status owner_save(struct owner *owner, const struct tide_checkpoint_known *expected, tide_position position)
+static tide_status owner_save(struct owner *owner, const struct tide_checkpoint_known *expected,
+			      tide_position position)
 {
 	struct tide_checkpoint_write write = { .name = "p",
 					       .has_position = true,
@@ -52,7 +55,9 @@ static tide_status owner_save(struct owner *owner, const struct tide_checkpoint_
 
 static struct tide_checkpoint_known known_at(tide_position position)
 {
-	return (struct tide_checkpoint_known){ .has_row = true, .has_position = true, .position = position };
+	return (struct tide_checkpoint_known){ .has_row = true,
+					       .has_position = true,
+					       .position = position };
 }
 
 static const struct tide_checkpoint_known no_row, no_position = { .has_row = true };
@@ -63,7 +68,8 @@ static void save_over_another_row_is_diverged(struct fixture *f)
 	struct tide_checkpoint_known at5 = known_at(5), at6 = known_at(6);
 	owner_open(&owner, f);
 	assert_int_equal(owner_save(&owner, &at5, 6), TIDE_DIVERGED);
-	refused(TIDE_NOT_FOUND, tide_checkpoints_load(f->checkpoints, "p", &(struct tide_checkpoint){ 0 }, err));
+	refused(TIDE_NOT_FOUND,
+		tide_checkpoints_load(f->checkpoints, "p", &(struct tide_checkpoint){ 0 }, err));
 	assert_int_equal(owner_save(&owner, &no_row, 5), TIDE_OK);
 	assert_int_equal(owner_save(&owner, &no_row, 6), TIDE_DIVERGED);
 	assert_int_equal(owner_save(&owner, &no_position, 6), TIDE_DIVERGED);
@@ -90,7 +96,8 @@ static void rows_without_a_position_are_compared_too(struct fixture *f)
 	owner_acquire(&owner);
 	assert_int_equal(owner_save(&owner, &at4, 5), TIDE_DIVERGED);
 	assert_int_equal(owner_save(&owner, &no_position, 5), TIDE_DIVERGED);
-	must(tide_checkpoints_update(f->checkpoints, "p", &event, "Placed", err)); /* no position: nobody's harm */
+	/* no position: nobody's harm */
+	must(tide_checkpoints_update(f->checkpoints, "p", &event, "Placed", err));
 	assert_int_equal(owner_save(&owner, &no_row, 5), TIDE_OK);
 	assert_int_equal(row_of(f, "p").events_processed, 2);
 	owner_close(&owner);
@@ -116,7 +123,8 @@ static void position_moved_by_a_person_ends_the_epoch_of_its_owner(struct fixtur
 	int64_t epoch = owner.fence.epoch;
 	must(tide_checkpoints_update(f->checkpoints, "p", &event, "Placed", err));
 	must(owner_ops(&owner)->lease_renew(owner.session, &owner.fence, err));
-	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 3 }, err));
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 3 },
+				   err));
 	refused(TIDE_FENCED, owner_ops(&owner)->lease_renew(owner.session, &owner.fence, err));
 	assert_int_equal(owner_save(&owner, &no_position, 4), TIDE_FENCED);
 	owner_acquire(&owner);
@@ -126,7 +134,7 @@ static void position_moved_by_a_person_ends_the_epoch_of_its_owner(struct fixtur
 	owner_close(&owner);
 }
 
-/* ---- Under a running subscription ---------------------------------------------------------------------------- */
+/* ---- Under a running subscription ------------------------------------------------------------ */
 
 /* Move the row past everybody, as its owner would: no epoch changes. */
 static void forge(struct fixture *f, struct tide_subscription *subscription, tide_position position)
@@ -135,16 +143,18 @@ static void forge(struct fixture *f, struct tide_subscription *subscription, tid
 	mutex_lock(&subscription->lock);
 	struct tide_fence fence = subscription->owned;
 	mutex_unlock(&subscription->lock);
-	struct tide_checkpoint_write write = {
-		.name = "p", .has_position = true, .progress = { .position = position }, .now = tide_time_now()
-	};
+	struct tide_checkpoint_write write = { .name = "p",
+					       .has_position = true,
+					       .progress = { .position = position },
+					       .now = tide_time_now() };
 	must(f->store->backend->store.session_open(f->store->state, &session, err));
 	must(f->store->backend->checkpoint.save(session, &fence, &write, err));
 	f->store->backend->store.session_close(session);
 }
 
 /* Ten events are delivered and saved, and the subscription is live. */
-static struct tide_subscription *run_to_ten(struct fixture *f, struct tide_manager *manager, struct recorder *recorder)
+static struct tide_subscription *run_to_ten(struct fixture *f, struct tide_manager *manager,
+					    struct recorder *recorder)
 {
 	struct tide_subscriber subscriber = subscriber_of("p", recorder);
 	struct tide_subscription_config config = quick_config();
@@ -161,8 +171,8 @@ static bool has_begun_again(struct recorder *recorder, tide_position from)
 	pthread_mutex_lock(&recorder->lock);
 	bool has_begun = false;
 	for (size_t i = 1; i < recorder->count; i++)
-		has_begun =
-			has_begun || (recorder->calls[i].position == from && recorder->calls[i - 1].position >= from);
+		has_begun = has_begun || (recorder->calls[i].position == from &&
+					  recorder->calls[i - 1].position >= from);
 	pthread_mutex_unlock(&recorder->lock);
 	return has_begun;
 }
@@ -232,7 +242,8 @@ static void person_who_moves_a_position_is_obeyed_by_a_running_owner(struct fixt
 	RECORDER *recorder = recorder_new();
 	MANAGER *manager = manager_of(f->store);
 	run_to_ten(f, manager, recorder);
-	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 7 }, err));
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 7 },
+				   err));
 	append_many(f->store, stream_of("Order", 1), 10, 1);
 	wait_for(60, has_begun_again(recorder, 8));
 	wait_for(30, stored_position(f, "p") == 11);
@@ -249,7 +260,8 @@ static void person_who_moves_a_position_is_obeyed_by_an_idle_owner(struct fixtur
 	RECORDER *recorder = recorder_new();
 	MANAGER *manager = manager_of(f->store);
 	run_to_ten(f, manager, recorder);
-	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 7 }, err));
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 7 },
+				   err));
 	wait_for(30, has_begun_again(recorder, 8));
 	wait_for(30, stored_position(f, "p") == 10);
 	recorder_forget(recorder);
@@ -276,7 +288,7 @@ static void row_that_is_gone_is_diverged(struct fixture *f)
 	delivered_all_after(recorder, f->store, 0);
 }
 
-/* ---- What a position stands on ------------------------------------------------------------------------------- */
+/* ---- What a position stands on --------------------------------------------------------------- */
 
 static struct tide_uuid id_at(struct fixture *f, tide_position position)
 {
@@ -293,7 +305,8 @@ static struct tide_uuid id_at(struct fixture *f, tide_position position)
 	return anchor.event_id;
 }
 
-static void project_once(struct fixture *f, struct recorder *recorder, const struct tide_subscription_config *config)
+static void project_once(struct fixture *f, struct recorder *recorder,
+			 const struct tide_subscription_config *config)
 {
 	struct tide_subscriber subscriber = subscriber_of("p", recorder);
 	MANAGER *manager = manager_of(f->store);
@@ -326,7 +339,8 @@ static void position_stands_on_the_newest_event_whatever_was_filtered(struct fix
 		assert_true(tide_uuid_equal(&row.anchor.event_id, &id));
 		must(tide_checkpoints_verify(f->checkpoints, "p", err));
 	}
-	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 12 }, err));
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 12 },
+				   err));
 	assert_int_equal(row_of(f, "p").anchor.position, 0);
 	must(tide_checkpoints_verify(f->checkpoints, "p", err));
 }
@@ -381,8 +395,8 @@ static void store_whose_events_were_replaced_is_diverged(struct fixture *f)
 	struct tide_subscription_config config = quick_config();
 	config.start_from = TIDE_START_CHECKPOINT;
 	project_once(f, recorder, &config);
-	fixture_sql(f,
-		    "UPDATE events SET event_id = '11111111-2222-4333-8444-555555555555' WHERE global_position = 10");
+	fixture_sql(f, "UPDATE events SET event_id = '11111111-2222-4333-8444-555555555555' WHERE "
+		       "global_position = 10");
 	recorder_forget(recorder);
 	struct tide_error why = start_diverges(f, recorder);
 	must_mention(&why, "event 11111111-2222-4333-8444-555555555555 is there now");
@@ -399,8 +413,8 @@ static void events_replaced_under_an_idle_owner_are_diverged(struct fixture *f)
 	RECORDER *recorder = recorder_new();
 	MANAGER *manager = manager_of(f->store);
 	struct tide_subscription *subscription = run_to_ten(f, manager, recorder);
-	fixture_sql(f,
-		    "UPDATE events SET event_id = '11111111-2222-4333-8444-555555555555' WHERE global_position = 10");
+	fixture_sql(f, "UPDATE events SET event_id = '11111111-2222-4333-8444-555555555555' WHERE "
+		       "global_position = 10");
 	wait_for(60, status_of(subscription).state == TIDE_STATE_ERROR);
 	struct tide_error why = status_of(subscription).error;
 	assert_int_equal(why.status, TIDE_DIVERGED);
@@ -408,7 +422,8 @@ static void events_replaced_under_an_idle_owner_are_diverged(struct fixture *f)
 	stop(manager);
 }
 
-static tide_status judge_some(struct recorder *recorder, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status judge_some(struct recorder *recorder, const struct tide_event *event,
+			      struct tide_delivery *delivery)
 {
 	(void)recorder;
 	bool fails = event->position == 3 || event->position == 8;
@@ -426,7 +441,8 @@ static void rewind_deletes_the_dead_letters_above_it(struct fixture *f)
 	int64_t deleted = 0;
 	refused(TIDE_ARGUMENT, tide_checkpoints_rewind(f->checkpoints, "p", -1, &deleted, err));
 	refused(TIDE_NOT_FOUND, tide_checkpoints_rewind(f->checkpoints, "q", 5, &deleted, err));
-	struct tide_error why = refused(TIDE_ARGUMENT, tide_checkpoints_rewind(f->checkpoints, "p", 11, &deleted, err));
+	struct tide_error why = refused(
+		TIDE_ARGUMENT, tide_checkpoints_rewind(f->checkpoints, "p", 11, &deleted, err));
 	must_mention(&why, "'p' is at position 10");
 	must_mention(&why, "11 is above it");
 	assert_int_equal(row_of(f, "p").position, 10);

@@ -6,7 +6,8 @@
 #include "conformance/cases.h"
 
 #define TYPES(...) ((const char *const[]){ __VA_ARGS__, NULL })
-#define STREAM(...) (&(struct tide_query){ .of_stream = true, .stream = stream_of("Order", 1), __VA_ARGS__ })
+#define STREAM(...)                                                                                \
+	(&(struct tide_query){ .of_stream = true, .stream = stream_of("Order", 1), __VA_ARGS__ })
 #define FEED(...) (&(struct tide_query){ __VA_ARGS__ })
 
 static const struct tide_time noon = { INT64_C(1700000000000000) };
@@ -17,15 +18,17 @@ static struct tide_time at_second(int second)
 }
 
 /* An event at a second, for a tenant (0: none). */
-static void put(struct fixture *f, const char *aggregate_type, unsigned aggregate, const char *event_type,
-		unsigned tenant, int second)
+static void put(struct fixture *f, const char *aggregate_type, unsigned aggregate,
+		const char *event_type, unsigned tenant, int second)
 {
 	struct tide_time when = at_second(second);
 	struct tide_new_event events[] = { event_of(event_type, (unsigned)second) };
 	events[0].occurred_at = &when;
 	if (tenant)
 		events[0].tenant_id = uuid_of(1000 + tenant);
-	must(tide_store_append(f->store, APPEND(stream_of(aggregate_type, aggregate), TIDE_ANY, events), NULL, err));
+	must(tide_store_append(f->store,
+			       APPEND(stream_of(aggregate_type, aggregate), TIDE_ANY, events), NULL,
+			       err));
 }
 
 /* Ten events: positions 1 to 10, occurred at seconds 1 to 10. */
@@ -43,7 +46,7 @@ static void put_ten(struct fixture *f)
 	put(f, "Order", 1, "placed", 1, 10);
 }
 
-/* ---- One stream ---------------------------------------------------------------------------------------------- */
+/* ---- One stream ------------------------------------------------------------------------------ */
 
 static void stream_is_read_from_its_first_event_on(struct fixture *f)
 {
@@ -98,7 +101,8 @@ static void stream_read_can_be_limited(struct fixture *f)
 static void absent_stream_has_no_events_and_version_0(struct fixture *f)
 {
 	put_ten(f);
-	SEEN seen = see(f->store, &(struct tide_query){ .of_stream = true, .stream = stream_of("Order", 99) });
+	SEEN seen = see(f->store, &(struct tide_query){ .of_stream = true,
+							.stream = stream_of("Order", 99) });
 	saw_nothing(&seen);
 	assert_int_equal(seen.stream_version, 0);
 	assert_int_equal(version_of(f->store, stream_of("Order", 99)), 0);
@@ -120,7 +124,8 @@ static void stream_read_keeps_to_an_instant_range(struct fixture *f)
 	assert_int_equal(inverted.stream_version, 4);
 	SEEN limited = see(f->store, STREAM(.occurred_from = &three, .limit = tide_bound(1)));
 	saw_versions(&limited, 2);
-	SEEN back = see(f->store, STREAM(.occurred_until = &five, .backward = true, .limit = tide_bound(2)));
+	SEEN back = see(f->store,
+			STREAM(.occurred_until = &five, .backward = true, .limit = tide_bound(2)));
 	saw_versions(&back, 3, 2);
 }
 
@@ -132,7 +137,7 @@ static void stream_read_keeps_to_event_types(struct fixture *f)
 	assert_int_equal(seen.stream_version, 4);
 }
 
-/* ---- The feed ------------------------------------------------------------------------------------------------ */
+/* ---- The feed -------------------------------------------------------------------------------- */
 
 static void feed_is_read_in_the_order_of_positions(struct fixture *f)
 {
@@ -157,7 +162,8 @@ static void feed_is_read_backward_from_its_end(struct fixture *f)
 	saw_positions(&all, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1);
 	SEEN earlier = see(f->store, FEED(.backward = true, .before = tide_bound(3)));
 	saw_positions(&earlier, 2, 1);
-	SEEN beyond = see(f->store, FEED(.backward = true, .before = tide_bound(11), .limit = tide_bound(1)));
+	SEEN beyond = see(f->store,
+			  FEED(.backward = true, .before = tide_bound(11), .limit = tide_bound(1)));
 	saw_positions(&beyond, 10);
 	SEEN one = see(f->store, FEED(.backward = true, .before = tide_bound(1)));
 	saw_nothing(&one);
@@ -185,13 +191,14 @@ static void limit_counts_what_the_filter_lets_through(struct fixture *f)
 	put_ten(f);
 	SEEN two = see(f->store, FEED(.event_types = TYPES("Paid"), .limit = tide_bound(2)));
 	saw_positions(&two, 3, 6);
-	SEEN back = see(f->store, FEED(.event_types = TYPES("Paid"), .limit = tide_bound(2), .backward = true));
+	SEEN back = see(f->store, FEED(.event_types = TYPES("Paid"), .limit = tide_bound(2),
+				       .backward = true));
 	saw_positions(&back, 8, 6);
 	SEEN none = see(f->store, FEED(.event_types = TYPES("Paid"), .limit = tide_bound(0)));
 	saw_nothing(&none);
 }
 
-/* ---- Filters ------------------------------------------------------------------------------------------------- */
+/* ---- Filters --------------------------------------------------------------------------------- */
 
 static void event_types_of_a_set_are_alternatives(struct fixture *f)
 {
@@ -269,13 +276,15 @@ static void filters_are_combined_by_and(struct fixture *f)
 	put_ten(f);
 	struct tide_uuid tenant = uuid_of(1001), id = uuid_of(1);
 	struct tide_time two = at_second(2), nine = at_second(9);
-	SEEN seen = see(f->store, FEED(.event_types = TYPES("Paid", "Shipped", "placed"), .tenant_id = &tenant));
+	SEEN seen = see(f->store, FEED(.event_types = TYPES("Paid", "Shipped", "placed"),
+				       .tenant_id = &tenant));
 	saw_positions(&seen, 3, 5, 8, 10);
-	SEEN order = see(f->store, FEED(.event_types = TYPES("Paid", "Shipped", "placed"), .tenant_id = &tenant,
-					.aggregate_types = TYPES("Order")));
+	SEEN order = see(f->store, FEED(.event_types = TYPES("Paid", "Shipped", "placed"),
+					.tenant_id = &tenant, .aggregate_types = TYPES("Order")));
 	saw_positions(&order, 3, 5, 10);
-	SEEN all = see(f->store, FEED(.event_types = TYPES("Paid", "Shipped", "placed"), .tenant_id = &tenant,
-				      .aggregate_types = TYPES("Order"), .aggregate_id = &id, .occurred_from = &two,
+	SEEN all = see(f->store, FEED(.event_types = TYPES("Paid", "Shipped", "placed"),
+				      .tenant_id = &tenant, .aggregate_types = TYPES("Order"),
+				      .aggregate_id = &id, .occurred_from = &two,
 				      .occurred_until = &nine, .after = tide_bound(3)));
 	saw_positions(&all, 5);
 }
@@ -288,7 +297,7 @@ static void empty_sets_filter_nothing(struct fixture *f)
 	assert_int_equal(seen.count, 10);
 }
 
-/* ---- Resuming ------------------------------------------------------------------------------------------------ */
+/* ---- Resuming -------------------------------------------------------------------------------- */
 
 /* Read in pieces of `piece` events, forward or backward, and compare with one read. */
 static void read_in_pieces(struct fixture *f, struct tide_query query, int64_t piece)
@@ -306,7 +315,8 @@ static void read_in_pieces(struct fixture *f, struct tide_query query, int64_t p
 		if (part.count == 0)
 			break;
 		const struct tide_event *last = part.events[part.count - 1];
-		struct tide_bound bound = tide_bound(query.of_stream ? last->version : last->position);
+		struct tide_bound bound =
+			tide_bound(query.of_stream ? last->version : last->position);
 		*(query.backward ? &query.before : &query.after) = bound;
 	}
 	assert_int_equal(done, whole.count);
@@ -318,7 +328,8 @@ static void read_resumed_loses_and_repeats_nothing_under_every_filter(struct fix
 		put_ten(f);
 	struct tide_uuid tenant = uuid_of(1001), id = uuid_of(1);
 	struct tide_time three = at_second(3), eight = at_second(8);
-	const char *const types[] = { "Paid", "Placed", NULL }, *const aggregates[] = { "Order", NULL };
+	const char *const types[] = { "Paid", "Placed", NULL }, *const aggregates[] = { "Order",
+											NULL };
 	for (unsigned mask = 0; mask < 256; mask++) {
 		struct tide_query query = {
 			.event_types = mask & 1 ? types : NULL,
@@ -332,7 +343,8 @@ static void read_resumed_loses_and_repeats_nothing_under_every_filter(struct fix
 			.backward = mask & 128,
 		};
 		if (query.of_stream)
-			query.aggregate_types = NULL, query.aggregate_id = NULL, query.tenant_id = NULL;
+			query.aggregate_types = NULL, query.aggregate_id = NULL,
+			query.tenant_id = NULL;
 		read_in_pieces(f, query, 1);
 		read_in_pieces(f, query, 3);
 	}
@@ -382,7 +394,8 @@ static void several_readers_at_once_do_not_disturb_each_other(struct fixture *f)
 	append_many(f->store, stream_of("Order", 1), 0, 50);
 	struct tide_reader *readers[12];
 	for (size_t i = 0; i < 12; i++)
-		must(tide_store_read(f->store, i % 2 ? STREAM() : FEED(.backward = true), &readers[i], err));
+		must(tide_store_read(f->store, i % 2 ? STREAM() : FEED(.backward = true),
+				     &readers[i], err));
 	for (int step = 1; step <= 50; step++) {
 		for (size_t i = 0; i < 12; i++) {
 			const struct tide_event *event;
@@ -395,7 +408,7 @@ static void several_readers_at_once_do_not_disturb_each_other(struct fixture *f)
 		tide_reader_close(readers[i]);
 }
 
-/* ---- Single events ------------------------------------------------------------------------------------------- */
+/* ---- Single events --------------------------------------------------------------------------- */
 
 static void event_is_found_by_its_id_store_wide(struct fixture *f)
 {
@@ -418,7 +431,8 @@ static void unknown_event_is_not_found(struct fixture *f)
 	put_ten(f);
 	struct tide_uuid id = uuid_of(4711);
 	struct tide_event *event = (struct tide_event *)f;
-	struct tide_error why = refused(TIDE_NOT_FOUND, tide_store_event(f->store, &id, &event, err));
+	struct tide_error why =
+		refused(TIDE_NOT_FOUND, tide_store_event(f->store, &id, &event, err));
 	char text[TIDE_UUID_TEXT_SIZE];
 	must_mention(&why, tide_uuid_format(&id, text));
 	assert_ptr_equal(event, f);
@@ -440,7 +454,8 @@ static void feed_that_nobody_holds_is_settled_at_once(struct fixture *f)
 	must(tide_store_settle(f->store, 60, &horizon, err));
 	assert_int_equal(horizon.end, horizon.newest);
 	assert_string_equal(horizon.holder, "");
-	for (int backward = 0; backward < 2; backward++) { /* there is nothing more to see by looking beyond */
+	/* there is nothing more to see by looking beyond */
+	for (int backward = 0; backward < 2; backward++) {
 		struct tide_query query = { .unsettled = true, .backward = backward };
 		must(tide_store_read(f->store, &query, &reader, err));
 		for (int i = 0; i < 2; i++) {
@@ -458,7 +473,8 @@ static void feed_end_is_the_greatest_position_a_read_returns(struct fixture *f)
 {
 	assert_int_equal(end_of(f->store), 0);
 	for (unsigned i = 0; i < 5; i++) {
-		tide_position last = append_many(f->store, stream_of("Order", i), 0, i + 1).last_position;
+		tide_position last =
+			append_many(f->store, stream_of("Order", i), 0, i + 1).last_position;
 		assert_int_equal(end_of(f->store), last);
 		SEEN newest = see(f->store, FEED(.backward = true, .limit = tide_bound(1)));
 		assert_int_equal(newest.events[0]->position, last);

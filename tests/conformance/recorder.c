@@ -50,7 +50,8 @@ static void recorder_note(struct recorder *recorder, const struct tide_event *ev
 	pthread_mutex_unlock(&recorder->lock);
 }
 
-tide_status recorder_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+tide_status recorder_handle(void *self, const struct tide_event *event,
+			    struct tide_delivery *delivery)
 {
 	return recorder_handle_batch(self, &event, 1, delivery);
 }
@@ -71,13 +72,15 @@ tide_status recorder_handle_batch(void *self, const struct tide_event *const *ev
 	return status;
 }
 
-void recorder_check(struct recorder *recorder, const tide_position *positions, const char *file, int line)
+void recorder_check(struct recorder *recorder, const tide_position *positions, const char *file,
+		    int line)
 {
 	pthread_mutex_lock(&recorder->lock);
 	size_t count = 0;
 	bool is_same = true;
 	for (; positions[count]; count++)
-		is_same = is_same && count < recorder->count && recorder->calls[count].position == positions[count];
+		is_same = is_same && count < recorder->count &&
+			  recorder->calls[count].position == positions[count];
 	is_same = is_same && recorder->count == count;
 	if (!is_same) {
 		print_error("%s:%d: delivered", file, line);
@@ -104,12 +107,16 @@ void delivered_all_after(struct recorder *recorder, struct tide_store *store, ti
 
 struct tide_subscriber subscriber_of(const char *name, struct recorder *recorder)
 {
-	return (struct tide_subscriber){ .name = name, .self = recorder, .handle = recorder_handle };
+	return (struct tide_subscriber){ .name = name,
+					 .self = recorder,
+					 .handle = recorder_handle };
 }
 
 struct tide_subscriber batch_subscriber_of(const char *name, struct recorder *recorder)
 {
-	return (struct tide_subscriber){ .name = name, .self = recorder, .handle_batch = recorder_handle_batch };
+	return (struct tide_subscriber){ .name = name,
+					 .self = recorder,
+					 .handle_batch = recorder_handle_batch };
 }
 
 struct tide_subscription_config quick_config(void)
@@ -131,7 +138,8 @@ struct tide_manager *manager_of(struct tide_store *store)
 	return manager;
 }
 
-struct tide_subscription *subscribe(struct tide_manager *manager, const struct tide_subscriber *subscriber,
+struct tide_subscription *subscribe(struct tide_manager *manager,
+				    const struct tide_subscriber *subscriber,
 				    const struct tide_subscription_config *config)
 {
 	struct tide_subscription *subscription;
@@ -171,7 +179,9 @@ struct tide_checkpoint row_of(struct fixture *fixture, const char *name)
 tide_position stored_position(struct fixture *fixture, const char *name)
 {
 	struct tide_checkpoint row;
-	return tide_checkpoints_load(fixture->checkpoints, name, &row, NULL) == TIDE_OK ? row.position : 0;
+	return tide_checkpoints_load(fixture->checkpoints, name, &row, NULL) == TIDE_OK
+		       ? row.position
+		       : 0;
 }
 
 struct tide_dead_letter_list letters_of(struct fixture *fixture, const char *name)

@@ -40,15 +40,20 @@ void recorder_forget(struct recorder *recorder);
 size_t recorder_count(struct recorder *recorder);
 
 /** Fails the test unless these positions were delivered in this order; the list ends in 0. */
-#define delivered(recorder, ...) recorder_check(recorder, (const tide_position[]){ __VA_ARGS__, 0 }, __FILE__, __LINE__)
-#define delivered_nothing(recorder) recorder_check(recorder, (const tide_position[]){ 0 }, __FILE__, __LINE__)
-void recorder_check(struct recorder *recorder, const tide_position *positions, const char *file, int line);
-/** Fails the test unless every feed event after a position was delivered once, in order, never two at a time. */
+#define delivered(recorder, ...)                                                                   \
+	recorder_check(recorder, (const tide_position[]){ __VA_ARGS__, 0 }, __FILE__, __LINE__)
+#define delivered_nothing(recorder)                                                                \
+	recorder_check(recorder, (const tide_position[]){ 0 }, __FILE__, __LINE__)
+void recorder_check(struct recorder *recorder, const tide_position *positions, const char *file,
+		    int line);
+/** Fails the test unless every feed event after a position was delivered once, in order, never two
+ * at a time. */
 void delivered_all_after(struct recorder *recorder, struct tide_store *store, tide_position after);
 
-tide_status recorder_handle(void *recorder, const struct tide_event *event, struct tide_delivery *delivery);
-tide_status recorder_handle_batch(void *recorder, const struct tide_event *const *events, size_t count,
-				  struct tide_delivery *delivery);
+tide_status recorder_handle(void *recorder, const struct tide_event *event,
+			    struct tide_delivery *delivery);
+tide_status recorder_handle_batch(void *recorder, const struct tide_event *const *events,
+				  size_t count, struct tide_delivery *delivery);
 /** A subscriber around a recorder. */
 struct tide_subscriber subscriber_of(const char *name, struct recorder *recorder);
 struct tide_subscriber batch_subscriber_of(const char *name, struct recorder *recorder);
@@ -58,7 +63,8 @@ struct tide_subscription_config quick_config(void);
 
 struct tide_manager *manager_of(struct tide_store *store);
 #define MANAGER TIDE_CLEANUP(tide_manager_close) struct tide_manager
-struct tide_subscription *subscribe(struct tide_manager *manager, const struct tide_subscriber *subscriber,
+struct tide_subscription *subscribe(struct tide_manager *manager,
+				    const struct tide_subscriber *subscriber,
 				    const struct tide_subscription_config *config);
 /** Start everything and wait until each is live. */
 void start(struct tide_manager *manager);
@@ -70,7 +76,8 @@ struct tide_subscription_status status_of(struct tide_subscription *subscription
 struct tide_checkpoint row_of(struct fixture *fixture, const char *name);
 /** The position in that row, 0 as long as there is none: to wait for. */
 tide_position stored_position(struct fixture *fixture, const char *name);
-/** The unresolved and resolved dead letters of a projection, oldest last; the caller frees the list. */
+/** The unresolved and resolved dead letters of a projection, oldest last; the caller frees the
+ * list. */
 struct tide_dead_letter_list letters_of(struct fixture *fixture, const char *name);
 
 #endif

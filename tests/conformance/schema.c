@@ -5,8 +5,8 @@
 
 #include "conformance/cases.h"
 
-static const char *const tables[] = { "events", "projection_checkpoints", "dead_letter_queue", "snapshots",
-				      "subscription_leases" };
+static const char *const tables[] = { "events", "projection_checkpoints", "dead_letter_queue",
+				      "snapshots", "subscription_leases" };
 
 static void database_without_a_table_is_refused_naming_it(struct fixture *f)
 {
@@ -15,7 +15,8 @@ static void database_without_a_table_is_refused_naming_it(struct fixture *f)
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
 		snprintf(sql, sizeof sql, "DROP TABLE %s", tables[i]);
 		fixture_sql(f, sql);
-		struct tide_error why = refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
+		struct tide_error why =
+			refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
 		must_mention(&why, tables[i]);
 		must(tide_store_open(f->url, TIDE_STORE_OPTIONS(.initialize = true), &store, err));
 		tide_store_close(store);
@@ -26,7 +27,8 @@ static void database_without_a_table_is_refused_naming_it(struct fixture *f)
 
 static void missing_nullable_columns_are_added_when_asked(struct fixture *f)
 {
-	static const char *const columns[] = { "event_version", "correlation_id", "causation_id", "metadata" };
+	static const char *const columns[] = { "event_version", "correlation_id", "causation_id",
+					       "metadata" };
 	char sql[100];
 	append_one(f->store, stream_of("Order", 1), "A");
 	for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
@@ -42,7 +44,8 @@ static void missing_nullable_columns_are_added_when_asked(struct fixture *f)
 	assert_int_equal(seen.count, 1);
 	assert_int_equal(seen.events[0]->event_version, 1);
 	append_one(f->store, stream_of("Order", 1), "B");
-	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 2 }, err));
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 2 },
+				   err));
 }
 
 static void database_of_an_earlier_version_works_and_is_completed_when_asked(struct fixture *f)
@@ -60,7 +63,8 @@ static void database_of_an_earlier_version_works_and_is_completed_when_asked(str
 	};
 	char sql[120];
 	for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
-		snprintf(sql, sizeof sql, "ALTER TABLE %s DROP COLUMN %s", columns[i][0], columns[i][1]);
+		snprintf(sql, sizeof sql, "ALTER TABLE %s DROP COLUMN %s", columns[i][0],
+			 columns[i][1]);
 		fixture_sql(f, sql);
 	}
 	fixture_sql(f, "DROP TABLE projection_versions");
@@ -69,7 +73,8 @@ static void database_of_an_earlier_version_works_and_is_completed_when_asked(str
 	must(tide_store_open(f->url, NULL, &store, err));
 	must(tide_checkpoints_open(NULL, NULL, store, &checkpoints, err));
 	append_one(store, stream_of("Order", 1), "A");
-	must(tide_checkpoints_save(checkpoints, "p", &(struct tide_progress){ .position = 1 }, err));
+	must(tide_checkpoints_save(checkpoints, "p", &(struct tide_progress){ .position = 1 },
+				   err));
 	tide_checkpoints_close(checkpoints);
 	tide_store_close(store);
 	fixture_reopen(f);
@@ -91,22 +96,28 @@ static void database_without_a_required_column_is_refused_naming_it(struct fixtu
 /* A copy has the columns and the rows, and nothing that refuses a second row. */
 static void database_whose_tables_lack_uniqueness_is_refused_naming_it(struct fixture *f)
 {
-	static const char *const keys[] = { "events", "projection_name", "event_id", "aggregate_id", "name" };
+	static const char *const keys[] = { "events", "projection_name", "event_id", "aggregate_id",
+					    "name" };
 	char sql[200];
 	struct tide_store *store;
 	append_one(f->store, stream_of("Order", 1), "A");
 	for (size_t i = sizeof tables / sizeof *tables; i-- > 0;) {
 		snprintf(sql, sizeof sql,
-			 "CREATE TABLE copied AS SELECT * FROM %s; DROP TABLE %s; ALTER TABLE copied RENAME TO %s",
+			 "CREATE TABLE copied AS SELECT * FROM %s; DROP TABLE %s; ALTER TABLE "
+			 "copied RENAME TO %s",
 			 tables[i], tables[i], tables[i]);
 		fixture_sql(f, sql);
-		struct tide_error why = refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
+		struct tide_error why =
+			refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
 		must_mention(&why, tables[i]);
 		must_mention(&why, keys[i]);
 		why = refused(TIDE_SCHEMA,
-			      tide_store_open(f->url, TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+			      tide_store_open(f->url, TIDE_STORE_OPTIONS(.initialize = true),
+					      &store, err));
 		must_mention(&why, tables[i]);
-		why = refused(TIDE_SCHEMA, tide_store_open(f->url, TIDE_STORE_OPTIONS(.read_only = true), &store, err));
+		why = refused(TIDE_SCHEMA,
+			      tide_store_open(f->url, TIDE_STORE_OPTIONS(.read_only = true), &store,
+					      err));
 		must_mention(&why, tables[i]);
 		snprintf(sql, sizeof sql, "DROP TABLE %s", tables[i]);
 		fixture_sql(f, sql);
@@ -115,22 +126,29 @@ static void database_whose_tables_lack_uniqueness_is_refused_naming_it(struct fi
 	}
 }
 
-/* An index is as good as a constraint, whatever its name and the order of its columns, if it is over all rows. */
+/* An index is as good as a constraint, whatever its name and the order of its columns, if it is
+ * over all rows. */
 static void any_unique_index_over_all_rows_will_do(struct fixture *f)
 {
 	static const char make[] =
-		"DROP TABLE snapshots; CREATE TABLE snapshots (id INTEGER PRIMARY KEY, aggregate_id TEXT NOT NULL, "
-		"aggregate_type TEXT NOT NULL, version INTEGER NOT NULL, schema_version INTEGER NOT NULL DEFAULT 1, "
+		"DROP TABLE snapshots; CREATE TABLE snapshots (id INTEGER PRIMARY KEY, "
+		"aggregate_id TEXT NOT NULL, "
+		"aggregate_type TEXT NOT NULL, version INTEGER NOT NULL, schema_version INTEGER "
+		"NOT NULL DEFAULT 1, "
 		"state TEXT NOT NULL, created_at TEXT NOT NULL DEFAULT '2024-01-01')";
 	struct tide_store *store;
 	fixture_sql(f, make);
 	struct tide_error why = refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
 	must_mention(&why, "UNIQUE (aggregate_id, aggregate_type)");
-	fixture_sql(f, "CREATE UNIQUE INDEX partly ON snapshots (aggregate_type, aggregate_id) WHERE version > 0");
+	fixture_sql(f, "CREATE UNIQUE INDEX partly ON snapshots (aggregate_type, aggregate_id) "
+		       "WHERE version > 0");
 	refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
-	fixture_sql(f, "CREATE UNIQUE INDEX wider ON snapshots (aggregate_type, aggregate_id, version)");
+	fixture_sql(
+		f,
+		"CREATE UNIQUE INDEX wider ON snapshots (aggregate_type, aggregate_id, version)");
 	refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
-	fixture_sql(f, "CREATE UNIQUE INDEX folded ON snapshots (aggregate_type, aggregate_id, (lower(state)))");
+	fixture_sql(f, "CREATE UNIQUE INDEX folded ON snapshots (aggregate_type, aggregate_id, "
+		       "(lower(state)))");
 	refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
 	fixture_sql(f, "CREATE INDEX plain ON snapshots (aggregate_type, aggregate_id)");
 	refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
@@ -150,7 +168,8 @@ static void initialisers_run(void *self, size_t index)
 	(void)index;
 	struct initialisers *initialisers = self;
 	struct tide_store *store;
-	if (tide_store_open(initialisers->url, TIDE_STORE_OPTIONS(.initialize = true), &store, NULL) != TIDE_OK)
+	if (tide_store_open(initialisers->url, TIDE_STORE_OPTIONS(.initialize = true), &store,
+			    NULL) != TIDE_OK)
 		atomic_fetch_add(&initialisers->wrong, 1);
 	else
 		tide_store_close(store);

@@ -3,7 +3,8 @@
 
 #include "conformance/cases.h"
 
-static struct tide_snapshot snapshot_of(tide_version version, int32_t schema_version, const char *state)
+static struct tide_snapshot snapshot_of(tide_version version, int32_t schema_version,
+					const char *state)
 {
 	return (struct tide_snapshot){ .stream = stream_of("Order", 1),
 				       .version = version,
@@ -16,7 +17,8 @@ static void save(struct fixture *f, struct tide_snapshot snapshot)
 	must(tide_store_snapshot_save(f->store, &snapshot, err));
 }
 
-static void holds(struct fixture *f, tide_version version, int32_t schema_version, const char *state)
+static void holds(struct fixture *f, tide_version version, int32_t schema_version,
+		  const char *state)
 {
 	struct tide_snapshot found;
 	must(tide_store_snapshot_load(f->store, stream_of("Order", 1), &found, err));
@@ -29,10 +31,13 @@ static void holds(struct fixture *f, tide_version version, int32_t schema_versio
 static void absent_snapshot_is_not_found(struct fixture *f)
 {
 	struct tide_snapshot found;
-	refused(TIDE_NOT_FOUND, tide_store_snapshot_load(f->store, stream_of("Order", 1), &found, err));
+	refused(TIDE_NOT_FOUND,
+		tide_store_snapshot_load(f->store, stream_of("Order", 1), &found, err));
 	save(f, snapshot_of(1, 1, "{}"));
-	refused(TIDE_NOT_FOUND, tide_store_snapshot_load(f->store, stream_of("Order", 2), &found, err));
-	refused(TIDE_NOT_FOUND, tide_store_snapshot_load(f->store, stream_of("Invoice", 1), &found, err));
+	refused(TIDE_NOT_FOUND,
+		tide_store_snapshot_load(f->store, stream_of("Order", 2), &found, err));
+	refused(TIDE_NOT_FOUND,
+		tide_store_snapshot_load(f->store, stream_of("Invoice", 1), &found, err));
 }
 
 static void saved_snapshot_is_loaded(struct fixture *f)
@@ -85,7 +90,8 @@ static void every_aggregate_has_a_snapshot_of_its_own(struct fixture *f)
 	}
 	for (unsigned i = 0; i < 50; i++) {
 		struct tide_snapshot found;
-		must(tide_store_snapshot_load(f->store, stream_of(i % 2 ? "Order" : "Invoice", i / 2), &found, err));
+		must(tide_store_snapshot_load(
+			f->store, stream_of(i % 2 ? "Order" : "Invoice", i / 2), &found, err));
 		assert_int_equal(found.version, i + 1);
 		tide_free((char *)found.state.data);
 	}
@@ -99,7 +105,8 @@ static void snapshot_is_there_after_opening_again_if_durable(struct fixture *f)
 	if (f->quirks->is_durable)
 		holds(f, 7, 2, "{}");
 	else
-		refused(TIDE_NOT_FOUND, tide_store_snapshot_load(f->store, stream_of("Order", 1), &found, err));
+		refused(TIDE_NOT_FOUND,
+			tide_store_snapshot_load(f->store, stream_of("Order", 1), &found, err));
 }
 
 const struct test_case snapshot_cases[] = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transactional delivery: what a handler writes and what the subscription remembers are there together or not at all.
+/* Transactional delivery: what a handler writes and what the subscription remembers are there
+ * together or not at all.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -14,8 +15,8 @@ struct writer {
 	tide_position fails_after_writing; /* the row is written, then the handler fails */
 	tide_position writes_twice;        /* the second row violates the key */
 	const char *ends_transaction;      /* the handler runs this; NULL: it behaves */
-	bool has_table;                    /* else an earlier case may have left one, in a schema that cases share */
-	int64_t rows, sum;                 /* what the last reader of the table saw */
+	bool has_table; /* else an earlier case may have left one, in a schema that cases share */
+	int64_t rows, sum; /* what the last reader of the table saw */
 };
 
 static tide_status writer_attach(void *self, void *connection, struct tide_error *err)
@@ -24,9 +25,12 @@ static tide_status writer_attach(void *self, void *connection, struct tide_error
 	struct writer *writer = recorder->self;
 	if (writer->has_table)
 		return TIDE_OK;
-	writer->has_table = writer->backend->run(connection, "DROP TABLE IF EXISTS read_model") &&
-			    writer->backend->run(connection, "CREATE TABLE read_model (position BIGINT PRIMARY KEY)");
-	return writer->has_table ? TIDE_OK : tide_fail(err, TIDE_IO, "the read model cannot be made");
+	writer->has_table =
+		writer->backend->run(connection, "DROP TABLE IF EXISTS read_model") &&
+		writer->backend->run(connection,
+				     "CREATE TABLE read_model (position BIGINT PRIMARY KEY)");
+	return writer->has_table ? TIDE_OK
+				 : tide_fail(err, TIDE_IO, "the read model cannot be made");
 }
 
 static tide_status judge_writing(struct recorder *recorder, const struct tide_event *event,
@@ -35,7 +39,8 @@ static tide_status judge_writing(struct recorder *recorder, const struct tide_ev
 	const struct writer *writer = recorder->self;
 	void *connection = tide_delivery_connection(delivery);
 	char sql[128];
-	snprintf(sql, sizeof sql, "INSERT INTO read_model VALUES (%lld)", (long long)event->position);
+	snprintf(sql, sizeof sql, "INSERT INTO read_model VALUES (%lld)",
+		 (long long)event->position);
 	if (!connection || !writer->backend->run(connection, sql))
 		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "row not written");
 	if (event->position == writer->writes_twice && !writer->backend->run(connection, sql))
@@ -54,7 +59,8 @@ static tide_status judge_counting(struct recorder *recorder, const struct tide_e
 	struct writer *writer = recorder->self;
 	void *connection = tide_delivery_connection(delivery);
 	writer->rows = writer->backend->ask(connection, "SELECT COUNT(*) FROM read_model");
-	writer->sum = writer->backend->ask(connection, "SELECT COALESCE(SUM(position), 0) FROM read_model");
+	writer->sum = writer->backend->ask(connection,
+					   "SELECT COALESCE(SUM(position), 0) FROM read_model");
 	return TIDE_OK;
 }
 
@@ -68,7 +74,8 @@ static struct tide_subscriber writing_subscriber(struct recorder *recorder, stru
 	return subscriber;
 }
 
-/* Look into the table with a subscription of its own: the way into it that every transactional backend has. */
+/* Look into the table with a subscription of its own: the way into it that every transactional
+ * backend has. */
 static void look_into(struct fixture *f, struct writer *writer, recorder_judge *judge)
 {
 	RECORDER *recorder = recorder_new();
@@ -131,7 +138,9 @@ static void rows_and_checkpoint_commit_together_under_every_strategy(struct fixt
 static void failed_event_is_rolled_back_alone(struct fixture *f)
 {
 	append_many(f->store, stream_of("Order", 1), 0, 10);
-	struct writer writer = { .backend = f->backend, .fails_after_writing = 4, .writes_twice = 7 };
+	struct writer writer = { .backend = f->backend,
+				 .fails_after_writing = 4,
+				 .writes_twice = 7 };
 	RECORDER *recorder = recorder_new();
 	struct tide_subscription_config config = quick_config();
 	run_writer(f, recorder, &writer, &config, false);
@@ -194,7 +203,8 @@ static void handler_that_ends_the_transaction_itself_ends_the_run(struct fixture
 	delivered(recorder, 1);
 }
 
-static tide_status judge_without_connection(struct recorder *recorder, const struct tide_event *event,
+static tide_status judge_without_connection(struct recorder *recorder,
+					    const struct tide_event *event,
 					    struct tide_delivery *delivery)
 {
 	(void)recorder;
@@ -228,10 +238,12 @@ static void read_model_may_live_in_another_database_with_its_checkpoint(struct f
 	struct tide_checkpoints *elsewhere;
 	char url[2 * TEMP_PATH_SIZE];
 	snprintf(url, sizeof url, "sqlite:%s/elsewhere.db", f->directory);
-	must(tide_checkpoints_open(url, TIDE_STORE_OPTIONS(.initialize = true), f->store, &elsewhere, err));
+	must(tide_checkpoints_open(url, TIDE_STORE_OPTIONS(.initialize = true), f->store,
+				   &elsewhere, err));
 	for (int run = 0; run < 2; run++) {
 		struct tide_manager *manager;
-		must(tide_manager_open(TIDE_MANAGER(.store = f->store, .checkpoints = elsewhere), &manager, err));
+		must(tide_manager_open(TIDE_MANAGER(.store = f->store, .checkpoints = elsewhere),
+				       &manager, err));
 		struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
 		start(manager);
 		catch_up(f->store, subscription);
@@ -250,7 +262,7 @@ static void read_model_may_live_in_another_database_with_its_checkpoint(struct f
 	tide_checkpoints_close(elsewhere);
 }
 
-/* ---- Killed in the middle ------------------------------------------------------------------------------------ */
+/* ---- Killed in the middle -------------------------------------------------------------------- */
 
 /* The argument is the backend's name, a blank, and the URL. */
 static int project_until_killed(const char *argument, int report_to)
@@ -291,7 +303,8 @@ static void projection_killed_in_the_middle_equals_the_feed_up_to_its_checkpoint
 		child_signal(&child, SIGKILL);
 		assert_int_equal(child_join(&child), 128 + SIGKILL);
 		tide_position position;
-		do { /* a server may still commit what it had been told to before the process died */
+		/* a server may still commit what it had been told to before the process died */
+		do {
 			position = stored_position(f, "p");
 			look_into(f, &writer, judge_counting);
 		} while (stored_position(f, "p") != position);
@@ -317,12 +330,13 @@ static tide_status judge_cutting(struct recorder *recorder, const struct tide_ev
 {
 	(void)event;
 	const struct writer *writer = recorder->self;
-	bool is_cut =
-		writer->backend->run(tide_delivery_connection(delivery), "DELETE FROM read_model WHERE position > 16");
+	bool is_cut = writer->backend->run(tide_delivery_connection(delivery),
+					   "DELETE FROM read_model WHERE position > 16");
 	return is_cut ? TIDE_OK : TIDE_HANDLER_PERMANENT;
 }
 
-/* A crash that took back commits, or a failover that lost them: rows and checkpoint are those of an earlier time. */
+/* A crash that took back commits, or a failover that lost them: rows and checkpoint are those of an
+ * earlier time. */
 static void read_model_that_went_back_with_its_row_is_made_whole(struct fixture *f)
 {
 	append_many(f->store, stream_of("Order", 1), 0, 25);
@@ -337,7 +351,8 @@ static void read_model_that_went_back_with_its_row_is_made_whole(struct fixture 
 	catch_up(f->store, subscription);
 	wait_for(30, stored_position(f, "p") == 25);
 	look_into(f, &writer, judge_cutting);
-	fixture_sql(f, "UPDATE projection_checkpoints SET global_position = 16 WHERE projection_name = 'p'");
+	fixture_sql(f, "UPDATE projection_checkpoints SET global_position = 16 WHERE "
+		       "projection_name = 'p'");
 	append_many(f->store, stream_of("Order", 1), 25, 5);
 	wait_for(30, stored_position(f, "p") == 30);
 	stop(manager);
@@ -350,7 +365,8 @@ const struct test_case transaction_cases[] = {
 	CASE_NEEDS(failed_batch_is_rolled_back_and_delivered_one_by_one, NEEDS_TRANSACTIONS),
 	CASE_NEEDS(failure_that_ends_the_run_leaves_the_prefix_in_both, NEEDS_TRANSACTIONS),
 	CASE_NEEDS(handler_that_ends_the_transaction_itself_ends_the_run, NEEDS_TRANSACTIONS),
-	CASE_NEEDS(read_model_that_went_back_with_its_row_is_made_whole, NEEDS_TRANSACTIONS | NEEDS_SQL),
+	CASE_NEEDS(read_model_that_went_back_with_its_row_is_made_whole,
+		   NEEDS_TRANSACTIONS | NEEDS_SQL),
 	CASE(other_handlers_are_given_no_connection),
 	CASE(read_model_may_live_in_another_database_with_its_checkpoint),
 	CASE_NEEDS(projection_killed_in_the_middle_equals_the_feed_up_to_its_checkpoint,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Subscribers with a table of handlers: each event decoded, at the function of its type; what does not decode. */
+/* Subscribers with a table of handlers: each event decoded, at the function of its type; what does
+ * not decode. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,14 +16,17 @@ static const struct tide_field placed_fields[] = {
 	TIDE_FIELD_INT64(struct placed, cents),
 	TIDE_FIELD_END,
 };
-static const struct tide_upcast_change placed_from_1[] = { TIDE_UPCAST_RENAME("amount", "cents"), TIDE_UPCAST_END };
-static const struct tide_upcaster placed_upcasters[] = { { 1, placed_from_1, NULL }, TIDE_UPCASTER_END };
+static const struct tide_upcast_change placed_from_1[] = { TIDE_UPCAST_RENAME("amount", "cents"),
+							   TIDE_UPCAST_END };
+static const struct tide_upcaster placed_upcasters[] = { { 1, placed_from_1, NULL },
+							 TIDE_UPCASTER_END };
 TIDE_EVENT_TYPE_WITH(placed, "Placed", 2, struct placed, placed_fields, placed_upcasters, 0, NULL);
 
 struct cancelled {
 	char reason[300];
 };
-static const struct tide_field cancelled_fields[] = { TIDE_FIELD_CHARS(struct cancelled, reason), TIDE_FIELD_END };
+static const struct tide_field cancelled_fields[] = { TIDE_FIELD_CHARS(struct cancelled, reason),
+						      TIDE_FIELD_END };
 TIDE_EVENT_TYPE(cancelled, "Cancelled", 1, struct cancelled, cancelled_fields);
 
 /** What the handlers were given, one word an event. */
@@ -46,28 +50,33 @@ static tide_status tell_placed(void *self, const void *payload, const struct tid
 	const struct placed *order = payload;
 	assert_int_equal(event->position, tide_delivery_position(delivery));
 	story_tell(self, "%d:%s=%d ", (int)event->position, order->customer, (int)order->cents);
-	return order->cents < 0 ? tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "below zero") : TIDE_OK;
+	return order->cents < 0 ? tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "below zero")
+				: TIDE_OK;
 }
 
 static tide_status tell_cancelled(void *self, const void *payload, const struct tide_event *event,
 				  struct tide_delivery *delivery)
 {
 	(void)delivery;
-	story_tell(self, "%d:%s ", (int)event->position, ((const struct cancelled *)payload)->reason);
+	story_tell(self, "%d:%s ", (int)event->position,
+		   ((const struct cancelled *)payload)->reason);
 	return TIDE_OK;
 }
 
-static void put(struct fixture *f, const char *event_type, int32_t event_version, const char *payload)
+static void put(struct fixture *f, const char *event_type, int32_t event_version,
+		const char *payload)
 {
 	struct tide_new_event event = { .event_type = event_type,
 					.event_version = event_version,
 					.payload = tide_text(payload) };
-	must(tide_store_append(f->store, &(struct tide_append){ stream_of("Order", 1), TIDE_ANY, &event, 1 }, NULL,
-			       err));
+	must(tide_store_append(f->store,
+			       &(struct tide_append){ stream_of("Order", 1), TIDE_ANY, &event, 1 },
+			       NULL, err));
 }
 
 /* Run the table of both types over what is stored; the manager is the caller's. */
-static struct tide_subscription *tell(struct fixture *f, struct tide_manager *manager, struct story *story,
+static struct tide_subscription *tell(struct fixture *f, struct tide_manager *manager,
+				      struct story *story,
 				      const struct tide_subscription_config *config)
 {
 	struct tide_event_handler handlers[] = { { &placed, tell_placed },

@@ -20,7 +20,8 @@ static const struct tide_field note_taken_fields[] = {
 };
 TIDE_EVENT_TYPE(note_taken_type, "NoteTaken", 1, struct note_taken, note_taken_fields);
 
-const struct tide_event_type *const money_moved = &money_moved_type, *const note_taken = &note_taken_type;
+const struct tide_event_type *const money_moved = &money_moved_type, *const note_taken =
+									     &note_taken_type;
 
 static const struct tide_field account_fields[] = {
 	TIDE_FIELD_INT64(struct account, cents),
@@ -29,7 +30,8 @@ static const struct tide_field account_fields[] = {
 	TIDE_FIELD_END,
 };
 
-static tide_status apply_moved(void *state, const void *payload, const struct tide_event *event, struct tide_error *err)
+static tide_status apply_moved(void *state, const void *payload, const struct tide_event *event,
+			       struct tide_error *err)
 {
 	struct account *account = state;
 	const struct money_moved *moved = payload;
@@ -41,7 +43,8 @@ static tide_status apply_moved(void *state, const void *payload, const struct ti
 	return TIDE_OK;
 }
 
-static tide_status apply_noted(void *state, const void *payload, const struct tide_event *event, struct tide_error *err)
+static tide_status apply_noted(void *state, const void *payload, const struct tide_event *event,
+			       struct tide_error *err)
 {
 	struct account *account = state;
 	const char *text = ((const struct note_taken *)payload)->text;
@@ -76,7 +79,8 @@ const struct tide_aggregate_type account_type_v2 = {
 	.state_fields = account_fields,
 	.schema_version = 2,
 };
-static const struct tide_applier plain_appliers[] = { { &money_moved_type, apply_moved }, TIDE_APPLIER_END };
+static const struct tide_applier plain_appliers[] = { { &money_moved_type, apply_moved },
+						      TIDE_APPLIER_END };
 const struct tide_aggregate_type plain_account_type = {
 	.name = "Account",
 	.state_size = sizeof(struct account),
@@ -95,10 +99,12 @@ tide_status move_money(struct tide_aggregate *aggregate, void *context, struct t
 {
 	struct money_moved moved = { *(int64_t *)context };
 	tide_status status = check_move(tide_aggregate_state(aggregate), moved.cents, err);
-	return status == TIDE_OK ? tide_aggregate_raise(aggregate, money_moved, &moved, err) : status;
+	return status == TIDE_OK ? tide_aggregate_raise(aggregate, money_moved, &moved, err)
+				 : status;
 }
 
-tide_status decide_move(const void *state, const void *command, struct tide_decision *decision, struct tide_error *err)
+tide_status decide_move(const void *state, const void *command, struct tide_decision *decision,
+			struct tide_error *err)
 {
 	struct money_moved moved = { *(const int64_t *)command };
 	struct note_taken note = { (char *)"decided" };

@@ -2,7 +2,8 @@
 #ifndef TEST_ACCOUNT_H
 #define TEST_ACCOUNT_H
 
-/* A small domain: accounts with a balance, notes that are heap memory, and an apply function that can be told to fail.
+/* A small domain: accounts with a balance, notes that are heap memory, and an apply function that
+ * can be told to fail.
  */
 
 #include <tidemark/tidemark.h>

@@ -19,7 +19,8 @@ static struct tide_aggregate *account_new(void)
 
 static void note(struct tide_aggregate *aggregate, const char *text)
 {
-	must(tide_aggregate_raise(aggregate, note_taken, &(struct note_taken){ (char *)text }, err));
+	must(tide_aggregate_raise(aggregate, note_taken, &(struct note_taken){ (char *)text },
+				  err));
 }
 
 static void raising_applies_numbers_and_remembers(void **state)
@@ -60,7 +61,8 @@ struct picture {
 static struct picture picture_of(const struct tide_aggregate *aggregate)
 {
 	return (struct picture){ *(const struct account *)tide_aggregate_state(aggregate),
-				 tide_aggregate_version(aggregate), tide_aggregate_uncommitted_count(aggregate) };
+				 tide_aggregate_version(aggregate),
+				 tide_aggregate_uncommitted_count(aggregate) };
 }
 
 static void same_picture(const struct tide_aggregate *aggregate, struct picture before)
@@ -78,9 +80,9 @@ static void a_failing_apply_changes_nothing(void **state)
 	raise_move(aggregate, 1);
 	note(aggregate, "kept");
 	struct picture before = picture_of(aggregate);
-	struct tide_error why =
-		refused(TIDE_HANDLER_PERMANENT,
-			tide_aggregate_raise(aggregate, money_moved, &(struct money_moved){ POISON }, err));
+	struct tide_error why = refused(
+		TIDE_HANDLER_PERMANENT,
+		tide_aggregate_raise(aggregate, money_moved, &(struct money_moved){ POISON }, err));
 	must_mention(&why, "666 is poison");
 	same_picture(aggregate, before);
 	raise_move(aggregate, 2);
@@ -91,7 +93,8 @@ static void an_envelope_of_its_own_is_checked(void **state)
 {
 	(void)state;
 	AGGREGATE *aggregate = account_new();
-	struct tide_new_event event = { .event_type = "MoneyMoved", .payload = tide_text("{\"cents\":5}") };
+	struct tide_new_event event = { .event_type = "MoneyMoved",
+					.payload = tide_text("{\"cents\":5}") };
 	event.actor_id = "clerk";
 	event.metadata = tide_text("{\"ip\":\"::1\"}");
 	event.version = 1;
@@ -100,7 +103,8 @@ static void an_envelope_of_its_own_is_checked(void **state)
 	must(tide_aggregate_raise_event(aggregate, &event, err));
 	struct picture before = picture_of(aggregate);
 
-	struct tide_error why = refused(TIDE_VERSION, tide_aggregate_raise_event(aggregate, &event, err));
+	struct tide_error why =
+		refused(TIDE_VERSION, tide_aggregate_raise_event(aggregate, &event, err));
 	must_mention(&why, "has version 1, but version 2 is next");
 	event.version = 0;
 	struct tide_new_event bad = event;
@@ -136,7 +140,8 @@ static void an_ignored_event_only_advances_the_version(void **state)
 	struct tide_uuid id = uuid_of(1);
 	must(tide_aggregate_new(&plain_account_type, &id, &aggregate, err));
 	note(aggregate, "nobody listens");
-	must(tide_aggregate_raise_event(aggregate, &(struct tide_new_event){ .event_type = "SomethingElse" }, err));
+	must(tide_aggregate_raise_event(
+		aggregate, &(struct tide_new_event){ .event_type = "SomethingElse" }, err));
 	raise_move(aggregate, 4);
 	assert_int_equal(tide_aggregate_version(aggregate), 3);
 	assert_int_equal(cents_of(aggregate), 4);
@@ -168,7 +173,8 @@ static void history_is_applied_whole_or_not_at_all(void **state)
 	stored(events, pointers);
 	events[2].version = 4;
 	struct picture before = picture_of(aggregate);
-	struct tide_error why = refused(TIDE_VERSION, tide_aggregate_load(aggregate, pointers, 3, err));
+	struct tide_error why =
+		refused(TIDE_VERSION, tide_aggregate_load(aggregate, pointers, 3, err));
 	must_mention(&why, "has version 4, but version 3 is next");
 	same_picture(aggregate, before);
 	events[2].version = 3;
@@ -193,7 +199,8 @@ static void a_decision_is_raised_whole_or_not_at_all(void **state)
 	assert_int_equal(tide_aggregate_version(aggregate), 2);
 	struct picture before = picture_of(aggregate);
 	cents = -51;
-	struct tide_error why = refused(TIDE_STATE, tide_aggregate_decide(aggregate, decide_move, &cents, err));
+	struct tide_error why =
+		refused(TIDE_STATE, tide_aggregate_decide(aggregate, decide_move, &cents, err));
 	must_mention(&why, "there are only 50 cents");
 	same_picture(aggregate, before);
 	cents = POISON;
@@ -225,7 +232,8 @@ static void types_that_cannot_work_are_refused(void **state)
 	struct tide_aggregate_type type = plain_account_type;
 	refused(TIDE_ARGUMENT, tide_aggregate_new(&type, &nil, &aggregate, err));
 	type.fini = silly_fini;
-	struct tide_error why = refused(TIDE_ARGUMENT, tide_aggregate_new(&type, &id, &aggregate, err));
+	struct tide_error why =
+		refused(TIDE_ARGUMENT, tide_aggregate_new(&type, &id, &aggregate, err));
 	must_mention(&why, "'Account' has fini, so it needs copy or state_fields");
 	type = plain_account_type;
 	type.name = "no name";
@@ -254,7 +262,7 @@ static void every_failed_allocation_leaves_the_aggregate_as_it_was(void **state)
 	assert_int_equal(cents_of(aggregate), 1);
 }
 
-/* ---- Scenarios ----------------------------------------------------------------------------------------------- */
+/* ---- Scenarios ------------------------------------------------------------------------------- */
 
 static void a_scenario_that_is_as_said_succeeds(void **state)
 {
@@ -279,7 +287,8 @@ static void a_scenario_that_is_as_said_succeeds(void **state)
 }
 
 /** Run one with these expectations; `cents` 0: none was said. */
-static struct tide_error scenario_fails(int64_t when, int64_t then, tide_status refusal, const char *message)
+static struct tide_error scenario_fails(int64_t when, int64_t then, tide_status refusal,
+					const char *message)
 {
 	struct tide_scenario *scenario = tide_scenario_new(&account_type);
 	tide_scenario_given(scenario, money_moved, &(struct money_moved){ 100 });
@@ -295,7 +304,8 @@ static void a_scenario_tells_expected_and_actual(void **state)
 {
 	(void)state;
 	struct tide_error why = scenario_fails(-30, -31, TIDE_OK, NULL);
-	must_mention(&why, "expected MoneyMoved {\"cents\":-31}, but was MoneyMoved {\"cents\":-30}");
+	must_mention(&why,
+		     "expected MoneyMoved {\"cents\":-31}, but was MoneyMoved {\"cents\":-30}");
 	why = scenario_fails(-30, 0, TIDE_OK, NULL);
 	must_mention(&why, "expected nothing more, but was MoneyMoved {\"cents\":-30}");
 	why = scenario_fails(-101, -101, TIDE_OK, NULL);

@@ -331,7 +331,8 @@ static tide_status pass(void *self, const struct tide_event *event, struct tide_
 }
 
 /* A manager on a bus, with one live subscription. */
-static struct tide_manager *manager_on(struct tide_bus *bus, struct tide_store *store, const char *name)
+static struct tide_manager *manager_on(struct tide_bus *bus, struct tide_store *store,
+				       const char *name)
 {
 	struct tide_manager *manager;
 	struct tide_subscriber subscriber = { .name = name, .handle = pass };
@@ -345,7 +346,8 @@ static struct tide_manager *manager_on(struct tide_bus *bus, struct tide_store *
 static int woken(struct tide_manager *manager, const char *name)
 {
 	char sample[128], *text;
-	snprintf(sample, sizeof sample, "tidemark_wakeups_total{subscription=\"%s\",source=\"bus\"} ", name);
+	snprintf(sample, sizeof sample,
+		 "tidemark_wakeups_total{subscription=\"%s\",source=\"bus\"} ", name);
 	must(tide_manager_metrics(manager, &text, err));
 	const char *found = strstr(text, sample);
 	assert_non_null(found);
@@ -479,7 +481,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(handlers_of_the_type_run_in_order_then_the_wildcards),
 		cmocka_unit_test(a_failing_handler_is_counted_and_the_others_run),
-		cmocka_unit_test(unsubscribing_removes_the_first_match_and_says_whether_there_was_one),
+		cmocka_unit_test(
+			unsubscribing_removes_the_first_match_and_says_whether_there_was_one),
 		cmocka_unit_test(a_handler_may_publish_and_change_registrations_for_later_events),
 		cmocka_unit_test(bad_arguments_are_refused_and_nothing_is_a_success),
 		cmocka_unit_test(background_publishing_keeps_the_order_of_a_call),
@@ -489,7 +492,8 @@ int main(void)
 		cmocka_unit_test(the_bell_rings_once_a_publish_until_it_is_taken_away),
 		cmocka_unit_test(a_bus_wakes_each_of_its_managers),
 		cmocka_unit_test(managers_come_and_go_while_their_bus_is_rung),
-		cmocka_unit_test(threads_publish_and_change_registrations_at_once_without_losing_an_event),
+		cmocka_unit_test(
+			threads_publish_and_change_registrations_at_once_without_losing_an_event),
 		cmocka_unit_test(every_failed_allocation_is_survived),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,12 +30,13 @@
 namespace
 {
 
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                           \
-		if (!(condition)) {                                                                                    \
-			std::fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, err.message);         \
-			std::exit(1);                                                                                  \
-		}                                                                                                      \
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			std::fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition,   \
+				     err.message);                                                 \
+			std::exit(1);                                                              \
+		}                                                                                  \
 	} while (0)
 #define MUST(call) CHECK((call) == TIDE_OK)
 
@@ -92,7 +93,8 @@ const tide_field coffee_fields[] = {
 	TIDE_FIELD_OPTIONAL_JSON(coffee_served, receipt),
 	TIDE_FIELD_END,
 };
-const tide_upcast_change coffee_from_1[] = { TIDE_UPCAST_RENAME("price", "cents"), TIDE_UPCAST_END };
+const tide_upcast_change coffee_from_1[] = { TIDE_UPCAST_RENAME("price", "cents"),
+					     TIDE_UPCAST_END };
 const tide_upcaster coffee_upcasters[] = { { 1, coffee_from_1, nullptr }, TIDE_UPCASTER_END };
 TIDE_EVENT_TYPE_WITH(coffee_type, "CoffeeServed", 2, coffee_served, coffee_fields, coffee_upcasters,
 		     TIDE_REFUSE_UNKNOWN, nullptr);
@@ -104,7 +106,8 @@ const tide_field bar_fields[] = { TIDE_FIELD_INT64(bar, cents), TIDE_FIELD_END }
 const tide_applier bar_appliers[] = {
 	{ &coffee_type,
 	  [](void *state, const void *payload, const tide_event *, tide_error *) {
-		  static_cast<bar *>(state)->cents += static_cast<const coffee_served *>(payload)->cents;
+		  static_cast<bar *>(state)->cents +=
+			  static_cast<const coffee_served *>(payload)->cents;
 		  return TIDE_OK;
 	  } },
 	TIDE_APPLIER_END,
@@ -153,7 +156,8 @@ void typed_events()
 	tide_event_types *types = nullptr;
 	MUST(tide_event_encode(&coffee_type, &served, &json, &err));
 	MUST(tide_payload_decode(&coffee_type, 2, tide_text(json), &read, &err));
-	CHECK(std::string(read.words[0]) == "thanks" && read.cup == size_of_cup::large && !read.milk);
+	CHECK(std::string(read.words[0]) == "thanks" && read.cup == size_of_cup::large &&
+	      !read.milk);
 	tide_event_type_fini(&coffee_type, &read);
 	MUST(tide_event_type_schema(&coffee_type, &schema, &err));
 	MUST(tide_event_types_open(&types, &err));
@@ -199,15 +203,18 @@ tide_status count_event(void *self, const tide_event *, tide_delivery *)
 	return TIDE_OK;
 }
 
-tide_status add_coffee(void *self, const void *payload, const tide_event *event, tide_delivery *delivery)
+tide_status add_coffee(void *self, const void *payload, const tide_event *event,
+		       tide_delivery *delivery)
 {
 	if (tide_delivery_position(delivery) != event->position)
 		return TIDE_HANDLER_PERMANENT;
-	*static_cast<std::atomic_int *>(self) += static_cast<int>(static_cast<const coffee_served *>(payload)->cents);
+	*static_cast<std::atomic_int *>(self) +=
+		static_cast<int>(static_cast<const coffee_served *>(payload)->cents);
 	return TIDE_OK;
 }
 
-const tide_event_handler coffee_handlers[] = { { &coffee_type, add_coffee }, TIDE_EVENT_HANDLER_END };
+const tide_event_handler coffee_handlers[] = { { &coffee_type, add_coffee },
+					       TIDE_EVENT_HANDLER_END };
 
 void check_subscription(tide_store *store, tide_manager *manager)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Typed events: every kind there and back, what is refused and how it is said, versions, schemas, the registry. */
+/* Typed events: every kind there and back, what is refused and how it is said, versions, schemas,
+ * the registry. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,8 @@ static struct tide_error refuse(const struct tide_event_type *type, const char *
 	struct every every, untouched;
 	memset(&every, 0x5a, sizeof every);
 	memset(&untouched, 0x5a, sizeof untouched);
-	struct tide_error why = refused(TIDE_DECODE, tide_payload_decode(type, 1, tide_text(json), &every, err));
+	struct tide_error why =
+		refused(TIDE_DECODE, tide_payload_decode(type, 1, tide_text(json), &every, err));
 	assert_memory_equal(&every, &untouched, sizeof every);
 	return why;
 }
@@ -95,7 +97,8 @@ static char *reversed(const char *json)
 	}
 	json_open(&out, '{');
 	while (count-- > 0) {
-		buffer_format(&out, "%s\"%.*s\" : ", out.size > 1 ? "," : "", (int)keys[count].size, keys[count].data);
+		buffer_format(&out, "%s\"%.*s\" : ", out.size > 1 ? "," : "", (int)keys[count].size,
+			      keys[count].data);
 		buffer_add(&out, values[count].data, values[count].size);
 	}
 	json_close(&out, '}');
@@ -119,7 +122,8 @@ static void members_are_found_in_any_order_and_the_last_of_a_name_wins(void **st
 		tide_event_type_fini(every_type, &after);
 		before.has_maybe_i64 = false;
 		before.maybe_i64 = 0;
-		ALLOC_AUTO char *first = encode(every_type, &other), *second = encode(every_type, &before);
+		ALLOC_AUTO char *first = encode(every_type, &other),
+				*second = encode(every_type, &before);
 		ALLOC_AUTO char *both = alloc_format("%.*s,\"maybe_i64\":1,\"maybe_i64\":null,%s",
 						     (int)strlen(first) - 1, first, second + 1);
 		must(tide_payload_decode(every_type, 1, tide_text(both), &after, err));
@@ -156,10 +160,12 @@ static void a_refusal_names_the_path_and_the_value(void **state)
 	} cases[] = {
 		{ "\"i32\":7", "\"i32\":\"abc\"", "$.i32: 'abc' is not an integer" },
 		{ "\"i32\":7", "\"i32\":1.5", "$.i32: '1.5' is not an integer" },
-		{ "\"i32\":7", "\"i32\":2147483648", "$.i32: '2147483648' is not an integer of 32 bits" },
+		{ "\"i32\":7", "\"i32\":2147483648",
+		  "$.i32: '2147483648' is not an integer of 32 bits" },
 		{ "\"i32\":7", "\"i32\":null", "$.i32: null is not an integer" },
 		{ "\"i32\":7", "\"i32\":{}", "$.i32: an object is not an integer" },
-		{ "\"i64\":0", "\"i64\":9223372036854775808", "$.i64: '9223372036854775808' is not an integer" },
+		{ "\"i64\":0", "\"i64\":9223372036854775808",
+		  "$.i64: '9223372036854775808' is not an integer" },
 		{ "\"u32\":0", "\"u32\":-1", "$.u32: '-1' is not an unsigned integer of 32 bits" },
 		{ "\"u64\":0", "\"u64\":-1", "$.u64: '-1' is not an unsigned integer" },
 		{ "\"u64\":0", "\"u64\":18446744073709551616", "is not an unsigned integer" },
@@ -167,19 +173,24 @@ static void a_refusal_names_the_path_and_the_value(void **state)
 		{ "\"real\":0", "\"real\":1e999", "$.real: '1e999' is not a number" },
 		{ "\"flag\":false", "\"flag\":0", "$.flag: '0' is not true or false" },
 		{ "\"hello\"", "12", "'12' is not a string" },
-		{ "\"short\"", "\"sixteen bytes ..\"", "$.chars: 'sixteen bytes ..…' is longer than 15 bytes" },
+		{ "\"short\"", "\"sixteen bytes ..\"",
+		  "$.chars: 'sixteen bytes ..…' is longer than 15 bytes" },
 		{ "\"9.99\"", "\"abc\"", "$.parts[3].price: 'abc' is not a decimal number" },
 		{ "\"9.99\"", "1e3", "$.parts[3].price: '1e3' is not a decimal number" },
 		{ "\"bolt\"", "[]", "$.part.name: an array is not a string" },
-		{ "\"color\":\"red\"", "\"color\":\"pink\"", "$.color: 'pink' is not one of red, green, blue" },
+		{ "\"color\":\"red\"", "\"color\":\"pink\"",
+		  "$.color: 'pink' is not one of red, green, blue" },
 		{ "\"id\":\"0", "\"id\":\"x", "is not a UUID" },
-		{ "1970-01-01", "1970-13-01", "$.at: '1970-13-01T00:00:00.000000+00:00' is not an instant" },
+		{ "1970-01-01", "1970-13-01",
+		  "$.at: '1970-13-01T00:00:00.000000+00:00' is not an instant" },
 		{ "\"numbers\":[]", "\"numbers\":{}", "$.numbers: an object is not an array" },
-		{ "\"numbers\":[]", "\"numbers\":[1,true]", "$.numbers[1]: 'true' is not an integer" },
+		{ "\"numbers\":[]", "\"numbers\":[1,true]",
+		  "$.numbers[1]: 'true' is not an integer" },
 		{ "\"i32\":7,", "", "$.i32: is missing" },
 		{ "\"count\":3,", "", "$.parts[3].count: is missing" },
 		{ "\"i32\":7", "\"i32\":7,\"i33\":8", "$.i33: is not a known member" },
-		{ "\"count\":3", "\"count\":3,\"cuont\":4", "$.parts[3].cuont: is not a known member" },
+		{ "\"count\":3", "\"count\":3,\"cuont\":4",
+		  "$.parts[3].cuont: is not a known member" },
 		{ "\"i32\":7", "\"i32\":7,,", "payload is no JSON: at byte" },
 		{ "\"i32\":7", "\"i32\":\"\xff\"", "invalid UTF-8" },
 	};
@@ -198,7 +209,9 @@ static void a_refusal_names_the_path_and_the_value(void **state)
 static void values_that_json_cannot_hold_are_not_encoded(void **state)
 {
 	(void)state;
-	const struct every good = { .text = (char *)"", .decimal = (char *)"1", .json = (char *)"1", .part = one_part };
+	const struct every good = {
+		.text = (char *)"", .decimal = (char *)"1", .json = (char *)"1", .part = one_part
+	};
 	struct part bad_parts[2] = { one_part, { (char *)"x", 1, "1,5" } };
 	struct every bad[] = { good, good, good, good, good, good, good, good };
 	static const char *const messages[] = { "$.real: 'nan'",
@@ -220,7 +233,8 @@ static void values_that_json_cannot_hold_are_not_encoded(void **state)
 	bad[7].text = (char *)"\xc3";
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		char *json = NULL;
-		struct tide_error why = refused(TIDE_ARGUMENT, tide_event_encode(every_type, &bad[i], &json, err));
+		struct tide_error why =
+			refused(TIDE_ARGUMENT, tide_event_encode(every_type, &bad[i], &json, err));
 		must_mention(&why, messages[i]);
 		assert_null(json);
 	}
@@ -230,7 +244,7 @@ static void values_that_json_cannot_hold_are_not_encoded(void **state)
 	refused(TIDE_ARGUMENT, tide_event_encode(every_type, &good, NULL, err));
 }
 
-/* ---- Policies, versions -------------------------------------------------------------------------------------- */
+/* ---- Policies, versions ---------------------------------------------------------------------- */
 
 struct price {
 	int64_t cents;
@@ -244,8 +258,8 @@ static const struct tide_field price_fields[] = {
 	TIDE_FIELD_END,
 };
 static const struct price price_defaults = { .currency = "EUR", .note = (char *)"none" };
-TIDE_EVENT_TYPE_WITH(price_tolerant, "PriceSet", 1, struct price, price_fields, NULL, TIDE_DEFAULT_MISSING,
-		     &price_defaults);
+TIDE_EVENT_TYPE_WITH(price_tolerant, "PriceSet", 1, struct price, price_fields, NULL,
+		     TIDE_DEFAULT_MISSING, &price_defaults);
 
 /* version 1 said {"amount": "12.50"}, version 2 {"cents": 1250} */
 static tide_status price_upcast_1(struct tide_text payload, char **ret, struct tide_error *err)
@@ -268,13 +282,15 @@ static const struct tide_upcaster price_upcasters[] = {
 	{ 2, price_changes_2, NULL },
 	TIDE_UPCASTER_END,
 };
-TIDE_EVENT_TYPE_WITH(price_v3, "PriceSet", 3, struct price, price_fields, price_upcasters, TIDE_REFUSE_UNKNOWN, NULL);
+TIDE_EVENT_TYPE_WITH(price_v3, "PriceSet", 3, struct price, price_fields, price_upcasters,
+		     TIDE_REFUSE_UNKNOWN, NULL);
 
 static void missing_members_get_their_default_when_the_policy_says_so(void **state)
 {
 	(void)state;
 	struct price price;
-	must(tide_payload_decode(&price_tolerant, 1, tide_text("{\"cents\":5,\"unknown\":{\"a\":[]}}"), &price, err));
+	must(tide_payload_decode(&price_tolerant, 1,
+				 tide_text("{\"cents\":5,\"unknown\":{\"a\":[]}}"), &price, err));
 	assert_int_equal(price.cents, 5);
 	assert_string_equal(price.currency, "EUR");
 	assert_string_equal(price.note, "none");
@@ -314,9 +330,11 @@ static void versions_that_cannot_be_read_are_refused(void **state)
 {
 	(void)state;
 	struct price price;
-	struct tide_event event = { .event_type = tide_text("PriceSet"), .payload = tide_text("{}") };
+	struct tide_event event = { .event_type = tide_text("PriceSet"),
+				    .payload = tide_text("{}") };
 	event.event_version = 4;
-	struct tide_error why = refused(TIDE_DECODE, tide_event_decode(&price_v3, &event, &price, err));
+	struct tide_error why =
+		refused(TIDE_DECODE, tide_event_decode(&price_v3, &event, &price, err));
 	must_mention(&why, "'PriceSet' is known up to version 3, not 4");
 	event.event_version = 1;
 	why = refused(TIDE_DECODE, tide_event_decode(&price_v3, &event, &price, err));
@@ -334,19 +352,21 @@ static void versions_that_cannot_be_read_are_refused(void **state)
 	must_mention(&why, "'PriceSet' has no upcaster from version 2");
 }
 
-/* ---- Schema, print ------------------------------------------------------------------------------------------- */
+/* ---- Schema, print --------------------------------------------------------------------------- */
 
 static void a_schema_says_what_the_table_says(void **state)
 {
 	(void)state;
 	ALLOC_AUTO char *schema = NULL;
 	must(tide_event_type_schema(&price_v3, &schema, err));
-	same_json(
-		tide_text(schema),
-		"{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"title\":\"PriceSet\","
-		"\"$comment\":\"event_version 3\",\"type\":\"object\",\"properties\":{\"cents\":{\"type\":\"integer\"},"
-		"\"currency\":{\"type\":\"string\",\"maxLength\":3},\"note\":{\"type\":\"string\"}},"
-		"\"required\":[\"cents\",\"currency\",\"note\"],\"additionalProperties\":false}");
+	same_json(tide_text(schema),
+		  "{\"$schema\":\"https://json-schema.org/draft/2020-12/"
+		  "schema\",\"title\":\"PriceSet\","
+		  "\"$comment\":\"event_version "
+		  "3\",\"type\":\"object\",\"properties\":{\"cents\":{\"type\":\"integer\"},"
+		  "\"currency\":{\"type\":\"string\",\"maxLength\":3},\"note\":{\"type\":"
+		  "\"string\"}},"
+		  "\"required\":[\"cents\",\"currency\",\"note\"],\"additionalProperties\":false}");
 	ALLOC_AUTO char *whole = NULL;
 	must(tide_event_type_schema(every_type, &whole, err));
 	must(json_check(tide_text(whole), true, "schema", err));
@@ -381,11 +401,12 @@ static void printing_is_one_line_for_people(void **state)
 {
 	(void)state;
 	ALLOC_AUTO char *line = NULL;
-	must(tide_event_type_print(&price_v3, &(struct price){ 250, "EUR", (char *)"two\nlines" }, &line, err));
+	must(tide_event_type_print(&price_v3, &(struct price){ 250, "EUR", (char *)"two\nlines" },
+				   &line, err));
 	assert_string_equal(line, "PriceSet cents=250 currency=\"EUR\" note=\"two\\nlines\"");
 }
 
-/* ---- Registry ------------------------------------------------------------------------------------------------ */
+/* ---- Registry -------------------------------------------------------------------------------- */
 
 static void a_registry_finds_lists_and_forgets(void **state)
 {
@@ -394,7 +415,8 @@ static void a_registry_finds_lists_and_forgets(void **state)
 	const struct tide_event_type *found, **list;
 	size_t count;
 	must(tide_event_types_open(&types, err));
-	struct tide_error why = refused(TIDE_NOT_FOUND, tide_event_types_find(types, "PriceSet", &found, err));
+	struct tide_error why =
+		refused(TIDE_NOT_FOUND, tide_event_types_find(types, "PriceSet", &found, err));
 	must_mention(&why, "'PriceSet' is not registered; known: none");
 	must(tide_event_types_add(types, &price_v3, err));
 	must(tide_event_types_add(types, &node_type, err));
@@ -440,7 +462,7 @@ static void the_same_type_twice_is_a_success_and_another_one_is_refused(void **s
 	tide_event_types_close(types);
 }
 
-/* ---- Memory -------------------------------------------------------------------------------------------------- */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 static void every_failed_allocation_is_survived(void **state)
 {

@@ -49,13 +49,15 @@ const struct tide_field every_fields[] = {
 };
 
 TIDE_EVENT_TYPE(every_tolerant, "Every", 1, struct every, every_fields);
-TIDE_EVENT_TYPE_WITH(every_strict, "Every", 1, struct every, every_fields, NULL, TIDE_REFUSE_UNKNOWN, NULL);
-TIDE_EVENT_TYPE_WITH(every_lenient, "Every", 1, struct every, every_fields, NULL, TIDE_DEFAULT_MISSING, NULL);
+TIDE_EVENT_TYPE_WITH(every_strict, "Every", 1, struct every, every_fields, NULL,
+		     TIDE_REFUSE_UNKNOWN, NULL);
+TIDE_EVENT_TYPE_WITH(every_lenient, "Every", 1, struct every, every_fields, NULL,
+		     TIDE_DEFAULT_MISSING, NULL);
 const struct tide_event_type *const every_type = &every_tolerant;
 const struct tide_event_type *const every_strict_type = &every_strict;
 const struct tide_event_type *const every_lenient_type = &every_lenient;
 
-/* ---- Generating ---------------------------------------------------------------------------------------------- */
+/* ---- Generating ------------------------------------------------------------------------------ */
 
 #define PICK(random, array) (array)[random_next(random) % (sizeof(array) / sizeof *(array))]
 
@@ -66,7 +68,8 @@ static bool coin(struct random *random)
 
 static int64_t generate_integer(struct random *random)
 {
-	static const int64_t limits[] = { 0, 1, -1, INT32_MIN, INT32_MAX, INT64_MIN, INT64_MAX, INT64_C(1) << 53 };
+	static const int64_t limits[] = { 0,         1,         -1,        INT32_MIN,
+					  INT32_MAX, INT64_MIN, INT64_MAX, INT64_C(1) << 53 };
 	return coin(random) ? PICK(random, limits) : (int64_t)random_next(random);
 }
 
@@ -118,13 +121,15 @@ static struct tide_uuid generate_uuid(struct random *random)
 static struct tide_time generate_time(struct random *random)
 {
 	static const int64_t limits[] = { TIDE_TIME_MIN_US, TIDE_TIME_MAX_US, 0, -1, 1 };
-	int64_t span = (int64_t)(random_next(random) % (uint64_t)(TIDE_TIME_MAX_US - TIDE_TIME_MIN_US));
+	int64_t span =
+		(int64_t)(random_next(random) % (uint64_t)(TIDE_TIME_MAX_US - TIDE_TIME_MIN_US));
 	return (struct tide_time){ coin(random) ? PICK(random, limits) : TIDE_TIME_MIN_US + span };
 }
 
 static void generate_decimal(struct random *random, char *ret, size_t size)
 {
-	static const char *const limits[] = { "0", "-0", "0.00", "-12.50", "00012", "99999999999999.999999" };
+	static const char *const limits[] = { "0",      "-0",    "0.00",
+					      "-12.50", "00012", "99999999999999.999999" };
 	if (coin(random))
 		snprintf(ret, size, "%s", PICK(random, limits));
 	else
@@ -134,14 +139,16 @@ static void generate_decimal(struct random *random, char *ret, size_t size)
 
 static struct part generate_part(struct random *random)
 {
-	struct part part = { .name = generate_text(random), .count = (int32_t)generate_integer(random) };
+	struct part part = { .name = generate_text(random),
+			     .count = (int32_t)generate_integer(random) };
 	generate_decimal(random, part.price, sizeof part.price);
 	return part;
 }
 
 static void generate_scalars(struct every *every, struct random *random)
 {
-	static const char *const values[] = { "null", "{}", "[1,{\"a\":\" \"}]", "-0.5e-3", "\"\\u00e9\\n\"" };
+	static const char *const values[] = { "null", "{}", "[1,{\"a\":\" \"}]", "-0.5e-3",
+					      "\"\\u00e9\\n\"" };
 	every->flag = coin(random);
 	every->i32 = (int32_t)generate_integer(random);
 	every->i64 = generate_integer(random);
@@ -177,12 +184,12 @@ static void generate_optionals(struct every *every, struct random *random)
 		every->maybe_color = random_next(random) % 3;
 }
 
-#define GENERATE_ARRAY(items, count, value)                                                                            \
-	do {                                                                                                           \
-		count = coin(random) ? 0 : random_next(random) % 20;                                                   \
-		items = count ? calloc(count, sizeof *items) : NULL;                                                   \
-		for (size_t i = 0; i < count; i++)                                                                     \
-			items[i] = value;                                                                              \
+#define GENERATE_ARRAY(items, count, value)                                                        \
+	do {                                                                                       \
+		count = coin(random) ? 0 : random_next(random) % 20;                               \
+		items = count ? calloc(count, sizeof *items) : NULL;                               \
+		for (size_t i = 0; i < count; i++)                                                 \
+			items[i] = value;                                                          \
 	} while (0)
 
 void every_generate(struct every *every, struct random *random)
@@ -197,7 +204,7 @@ void every_generate(struct every *every, struct random *random)
 	GENERATE_ARRAY(every->reals, every->real_count, generate_real(random));
 }
 
-/* ---- Comparing ----------------------------------------------------------------------------------------------- */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 static void text_equal(const char *a, const char *b)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Repositories over every backend: load and save, publish, retry, several aggregates at once, snapshots. */
+/* Repositories over every backend: load and save, publish, retry, several aggregates at once,
+ * snapshots. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -67,7 +68,7 @@ static void fill(struct tide_repository *repository, unsigned number, int count)
 	}
 }
 
-/* ---- Loading and saving -------------------------------------------------------------------------------------- */
+/* ---- Loading and saving ---------------------------------------------------------------------- */
 
 static void what_is_saved_is_loaded(void **state)
 {
@@ -77,7 +78,8 @@ static void what_is_saved_is_loaded(void **state)
 	must(tide_repository_save(repository, aggregate, err)); /* nothing to do */
 	assert_int_equal(version_of(store, stream_of("Account", 1)), 0);
 	raise_move(aggregate, 70);
-	must(tide_aggregate_raise(aggregate, note_taken, &(struct note_taken){ (char *)"rent" }, err));
+	must(tide_aggregate_raise(aggregate, note_taken, &(struct note_taken){ (char *)"rent" },
+				  err));
 	must(tide_repository_save(repository, aggregate, err));
 	assert_int_equal(tide_aggregate_uncommitted_count(aggregate), 0);
 	raise_move(aggregate, -20);
@@ -152,13 +154,14 @@ static void repeating_a_save_whose_outcome_was_unknown_stores_once(void **state)
 		events[i] = (struct tide_new_event){ .event_type = "MoneyMoved",
 						     .event_id = list.events[i]->event_id,
 						     .payload = list.events[i]->payload };
-	must(tide_store_append(store, APPEND(stream_of("Account", 1), TIDE_NO_STREAM, events), NULL, err));
+	must(tide_store_append(store, APPEND(stream_of("Account", 1), TIDE_NO_STREAM, events), NULL,
+			       err));
 	must(tide_repository_save(repository, aggregate, err));
 	assert_int_equal(version_of(store, stream_of("Account", 1)), 2);
 	tide_event_list_fini(&list);
 }
 
-/* ---- Publishing ---------------------------------------------------------------------------------------------- */
+/* ---- Publishing ------------------------------------------------------------------------------ */
 
 struct listener {
 	int count;
@@ -198,20 +201,22 @@ static void saved_events_are_published_with_version_and_position(void **state)
 
 	must(tide_bus_shutdown(bus, 1, NULL, err));
 	raise_move(aggregate, 4);
-	struct tide_error why = refused(TIDE_PUBLISH_FAILED, tide_repository_save(repository, aggregate, err));
+	struct tide_error why =
+		refused(TIDE_PUBLISH_FAILED, tide_repository_save(repository, aggregate, err));
 	must_mention(&why, "the events are stored, but were not published");
 	assert_int_equal(tide_aggregate_uncommitted_count(aggregate), 0);
 	assert_int_equal(version_of(store, stream_of("Account", 1)), 3);
 	tide_bus_close(bus);
 }
 
-/* ---- Several aggregates -------------------------------------------------------------------------------------- */
+/* ---- Several aggregates ---------------------------------------------------------------------- */
 
 static void two_aggregates_are_saved_together_or_not_at_all(void **state)
 {
 	(void)state;
 	REPOSITORY *repository = REPOSITORY_OF(0);
-	AGGREGATE *a = created(repository, 1), *b = created(repository, 2), *stale = created(repository, 2);
+	AGGREGATE *a = created(repository, 1), *b = created(repository, 2),
+		  *stale = created(repository, 2);
 	raise_move(a, 10);
 	raise_move(b, 20);
 	must(tide_repository_save_all(repository, (struct tide_aggregate *[]){ a, b }, 2, err));
@@ -220,11 +225,16 @@ static void two_aggregates_are_saved_together_or_not_at_all(void **state)
 
 	raise_move(a, 11);
 	raise_move(stale, 21);
-	refused(TIDE_CONFLICT, tide_repository_save_all(repository, (struct tide_aggregate *[]){ a, stale }, 2, err));
+	refused(TIDE_CONFLICT,
+		tide_repository_save_all(repository, (struct tide_aggregate *[]){ a, stale }, 2,
+					 err));
 	assert_int_equal(tide_aggregate_uncommitted_count(a), 1);
 	assert_int_equal(version_of(store, stream_of("Account", 1)), 1);
-	refused(TIDE_ARGUMENT, tide_repository_save_all(repository, (struct tide_aggregate *[]){ b, stale }, 2, err));
-	refused(TIDE_ARGUMENT, tide_repository_save_all(repository, (struct tide_aggregate *[]){ b, NULL }, 2, err));
+	refused(TIDE_ARGUMENT,
+		tide_repository_save_all(repository, (struct tide_aggregate *[]){ b, stale }, 2,
+					 err));
+	refused(TIDE_ARGUMENT, tide_repository_save_all(
+				       repository, (struct tide_aggregate *[]){ b, NULL }, 2, err));
 	must(tide_repository_save_all(repository, NULL, 0, err));
 }
 
@@ -247,15 +257,15 @@ static void an_update_of_two_aggregates_moves_what_is_there(void **state)
 	cents = 30;
 	must(tide_repository_update_all(repository, ids, 2, transfer, &cents, err));
 	cents = 71;
-	struct tide_error why =
-		refused(TIDE_STATE, tide_repository_update_all(repository, ids, 2, transfer, &cents, err));
+	struct tide_error why = refused(
+		TIDE_STATE, tide_repository_update_all(repository, ids, 2, transfer, &cents, err));
 	must_mention(&why, "there are only 70 cents");
 	AGGREGATE *a = loaded(repository, 1), *b = loaded(repository, 2);
 	assert_int_equal(cents_of(a), 70);
 	assert_int_equal(cents_of(b), 30);
 }
 
-/* ---- Retrying ------------------------------------------------------------------------------------------------ */
+/* ---- Retrying -------------------------------------------------------------------------------- */
 
 /** A command that lets somebody else be faster. */
 struct rival {
@@ -263,7 +273,8 @@ struct rival {
 	int calls, until;
 };
 
-static tide_status be_beaten(struct tide_aggregate *aggregate, void *context, struct tide_error *why)
+static tide_status be_beaten(struct tide_aggregate *aggregate, void *context,
+			     struct tide_error *why)
 {
 	struct rival *rival = context;
 	int64_t one = 1;
@@ -318,20 +329,21 @@ static void sixty_four_threads_on_eight_aggregates_lose_nothing(void **state)
 		assert_int_equal(cents_of(aggregate), expected[number]);
 	}
 	struct tide_repository_stats stats = tide_repository_stats(repository);
-	print_message("%s: %lld saves, %lld conflicts\n", fixture.backend->name, (long long)stats.saves,
-		      (long long)stats.conflicts);
+	print_message("%s: %lld saves, %lld conflicts\n", fixture.backend->name,
+		      (long long)stats.saves, (long long)stats.conflicts);
 	assert_int_equal(stats.saves, CROWD * CROWD_MOVES);
 	if (fixture.quirks->is_durable) /* memory is so fast that they may all miss each other */
 		assert_true(stats.conflicts > 0);
 }
 
-/* ---- Snapshots ----------------------------------------------------------------------------------------------- */
+/* ---- Snapshots ------------------------------------------------------------------------------- */
 
 /** The stored snapshot's version; 0: there is none. */
 static tide_version snapshot_version(unsigned number)
 {
 	struct tide_snapshot snapshot;
-	if (tide_store_snapshot_load(store, stream_of("Account", number), &snapshot, NULL) != TIDE_OK)
+	if (tide_store_snapshot_load(store, stream_of("Account", number), &snapshot, NULL) !=
+	    TIDE_OK)
 		return 0;
 	tide_free((void *)snapshot.state.data);
 	return snapshot.version;
@@ -377,7 +389,8 @@ static void background_snapshots_are_written_soon_and_before_closing(void **stat
 static void a_snapshot_on_demand_needs_a_saved_aggregate(void **state)
 {
 	(void)state;
-	REPOSITORY *repository = REPOSITORY_OF(.snapshot_every = 1, .snapshot_mode = TIDE_SNAPSHOT_MANUAL);
+	REPOSITORY *repository =
+		REPOSITORY_OF(.snapshot_every = 1, .snapshot_mode = TIDE_SNAPSHOT_MANUAL);
 	fill(repository, 1, 3);
 	assert_int_equal(snapshot_version(1), 0);
 	AGGREGATE *aggregate = loaded(repository, 1);
@@ -401,7 +414,9 @@ static void an_unusable_snapshot_is_passed_over(void **state)
 	assert_int_equal(cents_of(other_schema), 5);
 	assert_int_equal(tide_repository_stats(newer).snapshots_rejected, 1);
 
-	struct tide_snapshot snapshot = { .stream = stream_of("Account", 1), .version = 6, .schema_version = 1 };
+	struct tide_snapshot snapshot = { .stream = stream_of("Account", 1),
+					  .version = 6,
+					  .schema_version = 1 };
 	snapshot.state = tide_text("{\"cents\":1000,\"moves\":6,\"notes\":[]}");
 	must(tide_store_snapshot_save(store, &snapshot, err));
 	AGGREGATE *beyond = loaded(repository, 1);
@@ -422,7 +437,9 @@ static void a_snapshot_beyond_its_stream_is_never_believed_and_is_replaced(void 
 	(void)state;
 	REPOSITORY *repository = REPOSITORY_OF(0);
 	fill(repository, 1, 5);
-	struct tide_snapshot snapshot = { .stream = stream_of("Account", 1), .version = 8, .schema_version = 1 };
+	struct tide_snapshot snapshot = { .stream = stream_of("Account", 1),
+					  .version = 8,
+					  .schema_version = 1 };
 	snapshot.state = tide_text("{\"cents\":1000,\"moves\":8,\"notes\":[]}");
 	must(tide_store_snapshot_save(store, &snapshot, err));
 	AGGREGATE *five = loaded(repository, 1);
@@ -432,7 +449,8 @@ static void a_snapshot_beyond_its_stream_is_never_believed_and_is_replaced(void 
 	}
 	AGGREGATE *behind = loaded(repository, 1);
 	assert_int_equal(cents_of(behind), 10);
-	assert_int_equal(tide_repository_stats(repository).snapshots_rejected, 2); /* before it got there, and after */
+	/* before it got there, and after */
+	assert_int_equal(tide_repository_stats(repository).snapshots_rejected, 2);
 
 	snapshot.version = 20;
 	must(tide_store_snapshot_save(store, &snapshot, err));
@@ -450,12 +468,16 @@ static void a_registry_keeps_unknown_types_out_of_the_store(void **state)
 	must(tide_event_types_open(&types, err));
 	must(tide_event_types_add(types, money_moved, err));
 	struct tide_store *strict;
-	must(tide_store_open("memory:", TIDE_STORE_OPTIONS(.initialize = true, .types = types), &strict, err));
-	struct tide_new_event known[] = { event_of("MoneyMoved", 1) }, unknown[] = { event_of("Unknown", 1) };
-	must(tide_store_append(strict, APPEND(stream_of("Account", 1), TIDE_ANY, known), NULL, err));
-	struct tide_error why =
-		refused(TIDE_NOT_FOUND,
-			tide_store_append(strict, APPEND(stream_of("Account", 1), TIDE_ANY, unknown), NULL, err));
+	must(tide_store_open("memory:", TIDE_STORE_OPTIONS(.initialize = true, .types = types),
+			     &strict, err));
+	struct tide_new_event known[] = { event_of("MoneyMoved", 1) },
+			      unknown[] = { event_of("Unknown", 1) };
+	must(tide_store_append(strict, APPEND(stream_of("Account", 1), TIDE_ANY, known), NULL,
+			       err));
+	struct tide_error why = refused(
+		TIDE_NOT_FOUND,
+		tide_store_append(strict, APPEND(stream_of("Account", 1), TIDE_ANY, unknown), NULL,
+				  err));
 	must_mention(&why, "known: MoneyMoved");
 	tide_store_close(strict);
 	tide_event_types_close(types);
@@ -493,17 +515,20 @@ static void bad_options_are_refused(void **state)
 {
 	(void)state;
 	struct tide_repository *repository;
-	refused(TIDE_ARGUMENT, tide_repository_open(TIDE_REPOSITORY(.type = &account_type), &repository, err));
-	refused(TIDE_ARGUMENT, tide_repository_open(TIDE_REPOSITORY(.store = store), &repository, err));
 	refused(TIDE_ARGUMENT,
-		tide_repository_open(TIDE_REPOSITORY(.store = store, .type = &account_type, .snapshot_every = -1),
+		tide_repository_open(TIDE_REPOSITORY(.type = &account_type), &repository, err));
+	refused(TIDE_ARGUMENT,
+		tide_repository_open(TIDE_REPOSITORY(.store = store), &repository, err));
+	refused(TIDE_ARGUMENT,
+		tide_repository_open(TIDE_REPOSITORY(.store = store, .type = &account_type,
+						     .snapshot_every = -1),
 				     &repository, err));
 	refused(TIDE_ARGUMENT, tide_repository_open(NULL, &repository, err));
 }
 
-#define CASE(name)                                                                                                     \
-	{                                                                                                              \
-#name, name, set_up, tear_down, NULL                                                                   \
+#define CASE(name)                                                                                 \
+	{                                                                                          \
+#name, name, set_up, tear_down, NULL                                               \
 	}
 
 int main(void)
@@ -536,7 +561,8 @@ int main(void)
 		};
 		for (size_t k = 0; k < sizeof tests / sizeof *tests; k++)
 			tests[k].initial_state = (void *)backend;
-		failures += _cmocka_run_group_tests(backend->name, tests, sizeof tests / sizeof *tests, NULL, NULL);
+		failures += _cmocka_run_group_tests(backend->name, tests,
+						    sizeof tests / sizeof *tests, NULL, NULL);
 		if (backend->stop)
 			backend->stop();
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every number of a subscription's configuration at both sides of its limits: what is refused names the field and the
- * value, and leaves nothing registered.
+ * Every number of a subscription's configuration at both sides of its limits: what is refused names
+ * the field and the value, and leaves nothing registered.
  */
 #include <limits.h>
 #include <math.h>
@@ -106,13 +106,16 @@ static void every_limit_is_checked_at_both_sides(void **state)
 		struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
 		limit_set(&config, &cases[i]);
 		struct tide_error why;
-		tide_status status = tide_manager_subscribe(rig.manager, &passing, &config, NULL, &why);
+		tide_status status =
+			tide_manager_subscribe(rig.manager, &passing, &config, NULL, &why);
 		if ((status == TIDE_OK) != (cases[i].shown == NULL))
-			fail_msg("%s = %g: %s", cases[i].field, cases[i].value, tide_status_name(status));
+			fail_msg("%s = %g: %s", cases[i].field, cases[i].value,
+				 tide_status_name(status));
 		assert_int_equal(tide_manager_count(rig.manager), status == TIDE_OK);
 		if (status == TIDE_OK) {
-			must(tide_manager_unsubscribe(rig.manager, config.partition_total ? "Limits#0/1024" : "Limits",
-						      err));
+			must(tide_manager_unsubscribe(
+				rig.manager, config.partition_total ? "Limits#0/1024" : "Limits",
+				err));
 			continue;
 		}
 		assert_int_equal(status, TIDE_ARGUMENT);
@@ -132,12 +135,13 @@ static void lists_and_combinations_are_checked(void **state)
 			  *const none[] = { NULL };
 	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
 	struct tide_error why;
-#define REFUSED(member, with, text)                                                                                    \
-	do {                                                                                                           \
-		config = (struct tide_subscription_config)TIDE_SUBSCRIPTION_CONFIG_DEFAULT;                            \
-		config.member = with;                                                                                  \
-		why = refused(TIDE_ARGUMENT, tide_manager_subscribe(rig.manager, &passing, &config, NULL, err));       \
-		must_mention(&why, text);                                                                              \
+#define REFUSED(member, with, text)                                                                \
+	do {                                                                                       \
+		config = (struct tide_subscription_config)TIDE_SUBSCRIPTION_CONFIG_DEFAULT;        \
+		config.member = with;                                                              \
+		why = refused(TIDE_ARGUMENT,                                                       \
+			      tide_manager_subscribe(rig.manager, &passing, &config, NULL, err));  \
+		must_mention(&why, text);                                                          \
 	} while (0)
 	REFUSED(event_types, spaced, "Not a type");
 	REFUSED(aggregate_types, spaced, "Not a type");
@@ -147,17 +151,20 @@ static void lists_and_combinations_are_checked(void **state)
 	config = (struct tide_subscription_config)TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
 	config.start_from = TIDE_START_POSITION;
 	config.start_position = -1;
-	why = refused(TIDE_ARGUMENT, tide_manager_subscribe(rig.manager, &passing, &config, NULL, err));
+	why = refused(TIDE_ARGUMENT,
+		      tide_manager_subscribe(rig.manager, &passing, &config, NULL, err));
 	must_mention(&why, "-1");
 	config = (struct tide_subscription_config)TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
 	config.discard_failed_events = config.hold_aggregate_on_failure = true;
-	why = refused(TIDE_ARGUMENT, tide_manager_subscribe(rig.manager, &passing, &config, NULL, err));
+	why = refused(TIDE_ARGUMENT,
+		      tide_manager_subscribe(rig.manager, &passing, &config, NULL, err));
 	must_mention(&why, "discard_failed_events");
 	assert_int_equal(tide_manager_count(rig.manager), 0);
 	config = (struct tide_subscription_config)TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
 	config.event_types = config.aggregate_types = none; /* empty sets do not restrict */
 	must(tide_manager_subscribe(rig.manager, &passing, &config, NULL, err));
-	refused(TIDE_ALREADY_EXISTS, tide_manager_subscribe(rig.manager, &passing, NULL, NULL, err));
+	refused(TIDE_ALREADY_EXISTS,
+		tide_manager_subscribe(rig.manager, &passing, NULL, NULL, err));
 	rig_close(&rig);
 }
 

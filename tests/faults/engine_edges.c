@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two things at the same moment: a pause and a change of state, a stop and a start, a lease and a handler that does not
- * return; and transactions that cannot be committed. The backend under the manager is a copy with one operation replaced.
+ * Two things at the same moment: a pause and a change of state, a stop and a start, a lease and a
+ * handler that does not return; and transactions that cannot be committed. The backend under the
+ * manager is a copy with one operation replaced.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static void edge_restore(struct rig *rig)
 	rig->store->backend = &edge_real;
 }
 
-/* ---- Pausing ------------------------------------------------------------------------------------------------ */
+/* ---- Pausing --------------------------------------------------------------------------------- */
 
 static struct tide_manager *edge_manager;
 static bool edge_was_paused;
@@ -47,7 +48,8 @@ static struct tide_subscription *edge_live(struct rig *rig, struct witness *witn
 	return subscription;
 }
 
-static void edge_end(struct rig *rig, struct witness *witness, struct tide_subscription *subscription)
+static void edge_end(struct rig *rig, struct witness *witness,
+		     struct tide_subscription *subscription)
 {
 	must(tide_manager_stop(rig->manager, NULL, 0, err));
 	while (tide_subscription_state(subscription) != TIDE_STATE_STOPPED)
@@ -56,7 +58,8 @@ static void edge_end(struct rig *rig, struct witness *witness, struct tide_subsc
 	witness_fini(witness);
 }
 
-static tide_status end_while_somebody_pauses(void *session, tide_position *ret, struct tide_error *err)
+static tide_status end_while_somebody_pauses(void *session, tide_position *ret,
+					     struct tide_error *err)
 {
 	edge_was_paused = tide_manager_pause(edge_manager, "Edge", TIDE_PAUSE_MANUAL);
 	return edge_real.store.end(session, ret, err);
@@ -79,11 +82,12 @@ static void a_pause_that_meets_falling_behind_stands(void **state)
 	edge_end(&rig, &witness, subscription);
 }
 
-/* ---- Losing ownership --------------------------------------------------------------------------------------- */
+/* ---- Losing ownership ------------------------------------------------------------------------ */
 
 static _Atomic(tide_status) edge_restarted;
 
-/* The log is told of each change of state at once: this is where another thread's restart would get in. */
+/* The log is told of each change of state at once: this is where another thread's restart would get
+ * in. */
 static void restart_what_is_in_error(void *self, const struct tide_log_line *line)
 {
 	(void)self;
@@ -114,7 +118,7 @@ static void a_restart_does_not_get_between_losing_ownership_and_standing_by(void
 	edge_end(&rig, &witness, subscription);
 }
 
-/* ---- Starting ----------------------------------------------------------------------------------------------- */
+/* ---- Starting -------------------------------------------------------------------------------- */
 
 static void a_run_without_a_thread_took_no_time(void **state)
 {
@@ -141,7 +145,7 @@ static void a_run_without_a_thread_took_no_time(void **state)
 	witness_fini(&witness);
 }
 
-/* ---- Stopping ----------------------------------------------------------------------------------------------- */
+/* ---- Stopping -------------------------------------------------------------------------------- */
 
 static tide_status wait_for_gate(struct witness *witness, const struct tide_event *event,
 				 struct tide_delivery *delivery)
@@ -174,7 +178,8 @@ static void nothing_starts_while_a_shutdown_is_under_way(void **state)
 	wait_for(PATIENCE, atomic_load(&witness.inside) == 1);
 	tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC);
 	struct tide_error why = { 0 };
-	assert_int_equal(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, &why), TIDE_SHUTTING_DOWN);
+	assert_int_equal(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, &why),
+			 TIDE_SHUTTING_DOWN);
 	assert_int_equal(tide_manager_destroy(rig.manager, &why), TIDE_STATE);
 	atomic_store(&witness.gate, true);
 	pthread_join(thread, NULL);
@@ -222,7 +227,7 @@ static void the_lease_of_an_abandoned_handler_is_renewed(void **state)
 	witness_fini(&witness);
 }
 
-/* ---- What a stop leaves behind ------------------------------------------------------------------------------ */
+/* ---- What a stop leaves behind --------------------------------------------------------------- */
 
 static atomic_int edge_hanging; /* database calls that wait for the gate */
 static atomic_bool edge_gate;
@@ -241,14 +246,15 @@ static tide_status hang_in_save(void *session, const struct tide_fence *fence,
 	return edge_real.checkpoint.save(session, fence, write, err);
 }
 
-static tide_status hang_in_release(void *session, const struct tide_fence *fence, struct tide_error *err)
+static tide_status hang_in_release(void *session, const struct tide_fence *fence,
+				   struct tide_error *err)
 {
 	hang_at_gate();
 	return edge_real.checkpoint.lease_release(session, fence, err);
 }
 
-static tide_status hang_in_read(void *session, const struct tide_page_query *query, struct tide_page *page,
-				struct tide_error *err)
+static tide_status hang_in_read(void *session, const struct tide_page_query *query,
+				struct tide_page *page, struct tide_error *err)
 {
 	hang_at_gate();
 	return edge_real.store.read(session, query, page, err);
@@ -278,7 +284,8 @@ static tide_status hang_in_handler(struct witness *witness, const struct tide_ev
 	return TIDE_OK;
 }
 
-static tide_status refuse_once(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status refuse_once(struct witness *witness, const struct tide_event *event,
+			       struct tide_delivery *delivery)
 {
 	(void)event;
 	if (atomic_exchange(&witness->gate, true))
@@ -294,14 +301,16 @@ static void edge_hang(struct rig *rig, struct witness *witness, enum edge_left l
 	witness->decide = left == LEFT_CALLBACK ? refuse_once : hang_in_handler;
 	witness->more = left == LEFT_HANDLER ? witness : NULL;
 	if (left == LEFT_CALLBACK)
-		must(tide_manager_on_error(rig->manager, TIDE_ERRORS_ALL, 0, hang_in_callback, NULL, &id, err));
+		must(tide_manager_on_error(rig->manager, TIDE_ERRORS_ALL, 0, hang_in_callback, NULL,
+					   &id, err));
 	if (left == LEFT_SAVE)
 		edge_backend.checkpoint.save = hang_in_save;
 	if (left == LEFT_RELEASE)
 		edge_backend.checkpoint.lease_release = hang_in_release;
 	if (left == LEFT_READ)
 		edge_backend.store.read = hang_in_read;
-	edge_backend.checkpoint.lease_renew_all = left == LEFT_RENEWAL ? hang_in_renewal : count_renewals;
+	edge_backend.checkpoint.lease_renew_all =
+		left == LEFT_RENEWAL ? hang_in_renewal : count_renewals;
 	edge_backend.checkpoint.lease_renew_ns = NS_PER_MS;
 }
 
@@ -324,11 +333,12 @@ static void check_left(enum edge_left left, const char *what)
 		control_ask_stop(subscription, MONO_NEVER);
 	wait_for(PATIENCE, atomic_load(&edge_hanging) > 0);
 	double limit = left == LEFT_RENEWAL ? 2 : 0.1; /* only there the run has to end by then */
-	struct tide_error stopped = refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, limit, err));
+	struct tide_error stopped =
+		refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, limit, err));
 	assert_string_equal(stopped.message, what);
 	if (left != LEFT_RENEWAL) { /* that one keeps nobody from starting */
-		struct tide_error refusal =
-			refused(TIDE_BUSY, tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
+		struct tide_error refusal = refused(
+			TIDE_BUSY, tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
 		assert_string_equal(refusal.message, what);
 		refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, 0.1, err));
 	}
@@ -344,14 +354,16 @@ static void what_is_left_behind_is_named_alike_by_stop_start_and_destroy(void **
 {
 	(void)state;
 	check_left(LEFT_HANDLER, "the handler of 'Left' has not returned");
-	check_left(LEFT_SAVE, "the database call that saves the position of 'Left' has not returned");
-	check_left(LEFT_RELEASE, "the database call that releases the ownership of 'Left' has not returned");
+	check_left(LEFT_SAVE,
+		   "the database call that saves the position of 'Left' has not returned");
+	check_left(LEFT_RELEASE,
+		   "the database call that releases the ownership of 'Left' has not returned");
 	check_left(LEFT_READ, "a database call of 'Left' has not returned");
 	check_left(LEFT_CALLBACK, "an error callback of 'Left' has not returned");
 	check_left(LEFT_RENEWAL, "the renewal of an ownership has not returned");
 }
 
-/* ---- Transactions that cannot be committed ------------------------------------------------------------------ */
+/* ---- Transactions that cannot be committed --------------------------------------------------- */
 
 static atomic_int edge_bad_commits; /* how many fail from now on; -1: all of them */
 
@@ -364,7 +376,8 @@ static tide_status commit_or_fail(void *session, struct tide_error *err)
 	return tide_fail(err, TIDE_IO, "the disk is gone");
 }
 
-static tide_status fail_two(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status fail_two(struct witness *witness, const struct tide_event *event,
+			    struct tide_delivery *delivery)
 {
 	if (event->position == 2 && !atomic_load(&witness->gate))
 		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "no such customer");
@@ -377,7 +390,8 @@ struct edge {
 	struct tide_subscription *subscription;
 };
 
-/* A transactional subscription over three events of one aggregate; `bad_commits` of its commits fail. */
+/* A transactional subscription over three events of one aggregate; `bad_commits` of its commits
+ * fail. */
 static void edge_open(struct edge *edge, int bad_commits, bool is_held)
 {
 	*edge = (struct edge){ .witness = WITNESS };
@@ -392,7 +406,8 @@ static void edge_open(struct edge *edge, int bad_commits, bool is_held)
 	struct tide_subscription_config config = quick_config();
 	config.hold_aggregate_on_failure = is_held;
 	config.circuit_breaker_enabled = false;
-	must(tide_manager_subscribe(edge->rig.manager, &subscriber, &config, &edge->subscription, err));
+	must(tide_manager_subscribe(edge->rig.manager, &subscriber, &config, &edge->subscription,
+				    err));
 	must(tide_manager_start(edge->rig.manager, NULL, 0, NULL, NULL, err));
 }
 
@@ -455,7 +470,7 @@ static void a_redelivery_that_cannot_be_committed_has_failed(void **state)
 	edge_close(&edge);
 }
 
-/* ---- The self-check ----------------------------------------------------------------------------------------- */
+/* ---- The self-check -------------------------------------------------------------------------- */
 
 static void count_errors(void *self, const struct tide_error_record *record)
 {
@@ -473,7 +488,8 @@ static void the_self_check_looks_at_every_event_of_a_batch(void **state)
 	int64_t id;
 	rig_open(&rig, "memory");
 	append_many(rig.store, stream_of("Order", 1), 0, 50);
-	must(tide_manager_on_error(rig.manager, TIDE_ERRORS_ALL, 0, count_errors, &errors, &id, err));
+	must(tide_manager_on_error(rig.manager, TIDE_ERRORS_ALL, 0, count_errors, &errors, &id,
+				   err));
 	struct tide_subscriber subscriber = witness_batch("Edge", &witness);
 	struct tide_subscription_config config = quick_config();
 	config.self_check = true;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What becomes of events whose handler fails: retried, dead-lettered, discarded, held back with their aggregate,
- * delivered again; a run that ends with the failure and is restarted; the breaker; signs of trouble.
+ * What becomes of events whose handler fails: retried, dead-lettered, discarded, held back with
+ * their aggregate, delivered again; a run that ends with the failure and is restarted; the breaker;
+ * signs of trouble.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -16,7 +17,8 @@ struct bench {
 };
 
 static void bench_open(struct bench *bench, const char *backend,
-		       tide_status (*decide)(struct witness *, const struct tide_event *, struct tide_delivery *))
+		       tide_status (*decide)(struct witness *, const struct tide_event *,
+					     struct tide_delivery *))
 {
 	*bench = (struct bench){ .witness = WITNESS };
 	bench->witness.decide = decide;
@@ -26,7 +28,8 @@ static void bench_open(struct bench *bench, const char *backend,
 static void bench_start(struct bench *bench, const struct tide_subscription_config *config)
 {
 	struct tide_subscriber subscriber = witness_single("Bench", &bench->witness);
-	must(tide_manager_subscribe(bench->rig.manager, &subscriber, config, &bench->subscription, err));
+	must(tide_manager_subscribe(bench->rig.manager, &subscriber, config, &bench->subscription,
+				    err));
 	/* A run that has ended by now is reported here; the tests look at the state. */
 	(void)tide_manager_start(bench->rig.manager, NULL, 0, NULL, NULL, NULL);
 }
@@ -37,9 +40,10 @@ static void bench_close(struct bench *bench)
 	witness_fini(&bench->witness);
 }
 
-/* ---- Retry -------------------------------------------------------------------------------------------------- */
+/* ---- Retry ----------------------------------------------------------------------------------- */
 
-static tide_status fail_two_transiently_twice(struct witness *witness, const struct tide_event *event,
+static tide_status fail_two_transiently_twice(struct witness *witness,
+					      const struct tide_event *event,
 					      struct tide_delivery *delivery)
 {
 	(void)witness;
@@ -69,7 +73,7 @@ static void a_transient_failure_is_retried_with_its_successors_waiting(void **st
 	bench_close(&bench);
 }
 
-/* ---- Dead letters ------------------------------------------------------------------------------------------- */
+/* ---- Dead letters ---------------------------------------------------------------------------- */
 
 static tide_status fail_two_while_closed(struct witness *witness, const struct tide_event *event,
 					 struct tide_delivery *delivery)
@@ -101,7 +105,8 @@ static void a_dead_letter_is_delivered_again_when_asked_for(void **state)
 	assert_string_equal(dead.entries[0].error_message, "no such customer");
 	int64_t id = dead.entries[0].id;
 	tide_dead_letters_free(&dead);
-	must(tide_dead_letters_retry(bench.rig.checkpoints, id, err)); /* in vain: failed again, one retry more */
+	/* in vain: failed again, one retry more */
+	must(tide_dead_letters_retry(bench.rig.checkpoints, id, err));
 	wait_for(PATIENCE, atomic_load(&bench.witness.calls) == 5);
 	wait_for(PATIENCE, status_of_entry(&bench.rig, id) == TIDE_DEAD_LETTER_FAILED);
 	dead = dead_letters_of(bench.rig.checkpoints, "Bench");
@@ -139,7 +144,7 @@ static void failed_events_are_discarded_when_configured(void **state)
 	bench_close(&bench);
 }
 
-/* ---- Ending with the failure -------------------------------------------------------------------------------- */
+/* ---- Ending with the failure ----------------------------------------------------------------- */
 
 static void a_run_that_may_not_continue_ends_and_restarts_at_the_event(void **state)
 {
@@ -163,10 +168,12 @@ static void a_run_that_may_not_continue_ends_and_restarts_at_the_event(void **st
 	bench_close(&bench);
 }
 
-static tide_status fail_even(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status fail_even(struct witness *witness, const struct tide_event *event,
+			     struct tide_delivery *delivery)
 {
 	(void)witness;
-	return event->position % 2 ? TIDE_OK : tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "even");
+	return event->position % 2 ? TIDE_OK
+				   : tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "even");
 }
 
 static void too_many_failed_events_end_the_run_behind_the_last_of_them(void **state)
@@ -185,7 +192,7 @@ static void too_many_failed_events_end_the_run_behind_the_last_of_them(void **st
 	bench_close(&bench);
 }
 
-/* ---- The breaker -------------------------------------------------------------------------------------------- */
+/* ---- The breaker ----------------------------------------------------------------------------- */
 
 static tide_status fail_all_while_closed(struct witness *witness, const struct tide_event *event,
 					 struct tide_delivery *delivery)
@@ -258,13 +265,14 @@ static void a_redelivery_waits_for_the_breaker(void **state)
 	struct tide_dead_letter_list dead = dead_letters_of(bench.rig.checkpoints, "Bench");
 	assert_int_equal(dead.count, 1);
 	must(tide_dead_letters_retry(bench.rig.checkpoints, dead.entries[0].id, err));
-	wait_for(PATIENCE, status_of_entry(&bench.rig, dead.entries[0].id) == TIDE_DEAD_LETTER_RESOLVED);
+	wait_for(PATIENCE,
+		 status_of_entry(&bench.rig, dead.entries[0].id) == TIDE_DEAD_LETTER_RESOLVED);
 	assert_true(seconds_now() - since >= config.circuit_breaker_recovery_timeout);
 	tide_dead_letters_free(&dead);
 	bench_close(&bench);
 }
 
-/* ---- Held aggregates ---------------------------------------------------------------------------------------- */
+/* ---- Held aggregates ------------------------------------------------------------------------- */
 
 /* Events of aggregate 1 fail while the gate is closed. */
 static tide_status fail_first_aggregate(struct witness *witness, const struct tide_event *event,
@@ -286,7 +294,8 @@ static void a_held_aggregate_keeps_its_order_through_parking_and_release(void **
 	config.hold_aggregate_on_failure = true;
 	bench_start(&bench, &config);
 	wait_position(bench.subscription, 8);
-	assert_int_equal(atomic_load(&bench.witness.calls), 5); /* event 1 in vain, and those of aggregate 2 */
+	/* event 1 in vain, and those of aggregate 2 */
+	assert_int_equal(atomic_load(&bench.witness.calls), 5);
 	struct tide_subscription_status status = status_of(bench.subscription);
 	assert_int_equal(status.events_dlq, 4);
 	assert_int_equal(status.events_failed, 1);
@@ -296,7 +305,8 @@ static void a_held_aggregate_keeps_its_order_through_parking_and_release(void **
 	assert_string_equal(dead.entries[0].error_message, "not now");
 	for (size_t i = 1; i < 4; i++)
 		assert_memory_equal(dead.entries[i].error_message, "parked behind event ", 20);
-	refused(TIDE_STATE, tide_dead_letters_retry(bench.rig.checkpoints, dead.entries[2].id, err));
+	refused(TIDE_STATE,
+		tide_dead_letters_retry(bench.rig.checkpoints, dead.entries[2].id, err));
 	/* The held aggregates are found again by the next run. */
 	must(tide_manager_stop(bench.rig.manager, NULL, 0, err));
 	must(tide_manager_start(bench.rig.manager, NULL, 0, NULL, NULL, err));
@@ -309,8 +319,9 @@ static void a_held_aggregate_keeps_its_order_through_parking_and_release(void **
 	const tide_position expected[] = { 2, 4, 6, 8, 1, 3, 5, 7, 9 };
 	assert_memory_equal(bench.witness.positions, expected, sizeof expected);
 	struct tide_dead_letter_stats stats;
-	wait_for(PATIENCE, tide_dead_letters_stats(bench.rig.checkpoints, &stats, NULL) == TIDE_OK &&
-				   stats.total_failed + stats.total_retrying == 0);
+	wait_for(PATIENCE,
+		 tide_dead_letters_stats(bench.rig.checkpoints, &stats, NULL) == TIDE_OK &&
+			 stats.total_failed + stats.total_retrying == 0);
 	append_many(bench.rig.store, stream_of("Order", 1), 10, 1); /* and it is held no more */
 	wait_for(PATIENCE, witness_count(&bench.witness) == 10);
 	tide_dead_letters_free(&dead);
@@ -332,14 +343,17 @@ static void discarding_the_oldest_releases_what_is_parked_behind_it(void **state
 	must(tide_dead_letters_discard(bench.rig.checkpoints, dead.entries[0].id, err));
 	wait_for(PATIENCE, witness_count(&bench.witness) == 3);
 	witness_saw_all(&bench.witness, 2, 4);
-	wait_for(PATIENCE, status_of_entry(&bench.rig, dead.entries[3].id) == TIDE_DEAD_LETTER_RESOLVED);
-	refused(TIDE_STATE, tide_dead_letters_discard(bench.rig.checkpoints, dead.entries[3].id, err));
-	refused(TIDE_NOT_FOUND, tide_dead_letters_discard(bench.rig.checkpoints, dead.entries[0].id, err));
+	wait_for(PATIENCE,
+		 status_of_entry(&bench.rig, dead.entries[3].id) == TIDE_DEAD_LETTER_RESOLVED);
+	refused(TIDE_STATE,
+		tide_dead_letters_discard(bench.rig.checkpoints, dead.entries[3].id, err));
+	refused(TIDE_NOT_FOUND,
+		tide_dead_letters_discard(bench.rig.checkpoints, dead.entries[0].id, err));
 	tide_dead_letters_free(&dead);
 	bench_close(&bench);
 }
 
-/* ---- Signs of trouble --------------------------------------------------------------------------------------- */
+/* ---- Signs of trouble ------------------------------------------------------------------------ */
 
 static tide_status wait_for_gate(struct witness *witness, const struct tide_event *event,
 				 struct tide_delivery *delivery)
@@ -392,8 +406,8 @@ static void the_self_check_reports_a_version_that_is_missing(void **state)
 	sqlite3_close(database);
 	struct tide_subscription_config config = quick_config();
 	config.self_check = true;
-	must(tide_manager_on_error(bench.rig.manager, TIDE_ERRORS_OF_SEVERITY, TIDE_SEVERITY_CRITICAL, count_critical,
-				   &critical, &id, err));
+	must(tide_manager_on_error(bench.rig.manager, TIDE_ERRORS_OF_SEVERITY,
+				   TIDE_SEVERITY_CRITICAL, count_critical, &critical, &id, err));
 	bench_start(&bench, &config);
 	wait_position(bench.subscription, 5);
 	assert_int_equal(atomic_load(&critical), 1);
@@ -401,9 +415,10 @@ static void the_self_check_reports_a_version_that_is_missing(void **state)
 	bench_close(&bench);
 }
 
-/* ---- Between the dead letter and the checkpoint ------------------------------------------------------------- */
+/* ---- Between the dead letter and the checkpoint ---------------------------------------------- */
 
-static tide_status die_at_three(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status die_at_three(void *self, const struct tide_event *event,
+				struct tide_delivery *delivery)
 {
 	(void)self;
 	if (event->position == 2)
@@ -422,8 +437,9 @@ static int die_run(const char *url, int report_to)
 	struct tide_subscription_config config = quick_config();
 	insist(tide_store_open(url, NULL, &store, err));
 	insist(tide_manager_open(TIDE_MANAGER(.store = store), &manager, err));
-	insist(tide_manager_subscribe(manager, &(struct tide_subscriber){ .name = "Bench", .handle = die_at_three },
-				      &config, &subscription, err));
+	insist(tide_manager_subscribe(
+		manager, &(struct tide_subscriber){ .name = "Bench", .handle = die_at_three },
+		&config, &subscription, err));
 	insist(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
 	(void)tide_subscription_wait(subscription, 4, PATIENCE, NULL);
 	return 1;

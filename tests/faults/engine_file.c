@@ -4,7 +4,7 @@
 
 #include "engine_tools.h"
 
-/* ---- The lock that a transactional handler holds ---------------------------------------------------------------- */
+/* ---- The lock that a transactional handler holds --------------------------------------------- */
 
 /** What writes of the handler's own thread came to. */
 struct inward {
@@ -20,9 +20,10 @@ static tide_status decide_writing(struct witness *witness, const struct tide_eve
 	int64_t purged;
 	(void)event;
 	(void)delivery;
-	tide_store_append(inward->rig->store, APPEND(stream_of("Order", 2), TIDE_ANY, events), NULL, &inward->append);
-	tide_checkpoints_save(inward->rig->checkpoints, "other", &(struct tide_progress){ .position = 1 },
-			      &inward->save);
+	tide_store_append(inward->rig->store, APPEND(stream_of("Order", 2), TIDE_ANY, events), NULL,
+			  &inward->append);
+	tide_checkpoints_save(inward->rig->checkpoints, "other",
+			      &(struct tide_progress){ .position = 1 }, &inward->save);
 	tide_dead_letters_purge(inward->rig->checkpoints, 1, &purged, &inward->letter);
 	return TIDE_OK;
 }
@@ -55,9 +56,10 @@ static void a_write_beside_the_transaction_of_its_handler_is_a_deadlock_at_once(
 	witness_fini(&witness);
 }
 
-/* ---- A file that is not there any more -------------------------------------------------------------------------- */
+/* ---- A file that is not there any more ------------------------------------------------------- */
 
-/* Nothing rings: the runs must look for themselves. What goes through the handle says so, too, and writes nothing. */
+/* Nothing rings: the runs must look for themselves. What goes through the handle says so, too, and
+ * writes nothing. */
 static void a_file_that_is_gone_ends_its_runs(bool is_replaced, const char *says)
 {
 	struct rig rig, other;
@@ -86,9 +88,10 @@ static void a_file_that_is_gone_ends_its_runs(bool is_replaced, const char *says
 	assert_non_null(strstr(status.error.message, says));
 	struct tide_new_event events[] = { event_of("Counted", 4) };
 	tide_position end;
-	struct tide_error why =
-		refused(TIDE_DIVERGED,
-			tide_store_append(rig.store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL, err));
+	struct tide_error why = refused(
+		TIDE_DIVERGED,
+		tide_store_append(rig.store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL,
+				  err));
 	must_mention(&why, rig.file);
 	refused(TIDE_DIVERGED, tide_store_end(rig.store, &end, err));
 	(void)tide_manager_stop(rig.manager, NULL, PATIENCE, NULL);
@@ -123,7 +126,8 @@ static void a_read_model_whose_file_was_deleted_ends_its_run(void **state)
 	struct tide_checkpoints *checkpoints;
 	struct tide_manager *manager;
 	must(tide_checkpoints_open(into.url, NULL, rig.store, &checkpoints, err));
-	must(tide_manager_open(TIDE_MANAGER(.store = rig.store, .checkpoints = checkpoints), &manager, err));
+	must(tide_manager_open(TIDE_MANAGER(.store = rig.store, .checkpoints = checkpoints),
+			       &manager, err));
 	struct tide_subscriber subscriber = witness_single("Outward", &witness);
 	must(tide_manager_subscribe(manager, &subscriber, &config, &subscription, err));
 	must(tide_manager_start(manager, NULL, PATIENCE, NULL, NULL, err));
@@ -144,7 +148,8 @@ static void a_read_model_whose_file_was_deleted_ends_its_run(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_write_beside_the_transaction_of_its_handler_is_a_deadlock_at_once),
+		cmocka_unit_test(
+			a_write_beside_the_transaction_of_its_handler_is_a_deadlock_at_once),
 		cmocka_unit_test(a_file_that_was_deleted_ends_its_runs),
 		cmocka_unit_test(a_file_that_was_replaced_ends_its_runs),
 		cmocka_unit_test(a_read_model_whose_file_was_deleted_ends_its_run),

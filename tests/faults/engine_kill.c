@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A process that projects into SQLite transactionally is killed at random moments while another one appends. After
- * every kill the read model is compared, by plain SQLite, with a fold of the log up to the checkpoint.
+ * A process that projects into SQLite transactionally is killed at random moments while another one
+ * appends. After every kill the read model is compared, by plain SQLite, with a fold of the log up
+ * to the checkpoint.
  *
- * TIDE_TEST_KILLS, or the first argument: how many times (200). How long a process lives is drawn anew each time, and from a longer
- * span after each that made no progress: a loaded machine is slower, and proves the same.
+ * TIDE_TEST_KILLS, or the first argument: how many times (200). How long a process lives is drawn
+ * anew each time, and from a longer span after each that made no progress: a loaded machine is
+ * slower, and proves the same.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -24,19 +26,26 @@ struct variant {
 };
 
 static const struct variant variants[] = {
-	{ "every_event, single", TIDE_EVERY_EVENT, false }, { "every_event, batch", TIDE_EVERY_EVENT, true },
-	{ "every_batch, single", TIDE_EVERY_BATCH, false }, { "every_batch, batch", TIDE_EVERY_BATCH, true },
-	{ "periodic, single", TIDE_PERIODIC, false },       { "periodic, batch", TIDE_PERIODIC, true },
+	{ "every_event, single", TIDE_EVERY_EVENT, false },
+	{ "every_event, batch", TIDE_EVERY_EVENT, true },
+	{ "every_batch, single", TIDE_EVERY_BATCH, false },
+	{ "every_batch, batch", TIDE_EVERY_BATCH, true },
+	{ "periodic, single", TIDE_PERIODIC, false },
+	{ "periodic, batch", TIDE_PERIODIC, true },
 };
 
-/* ---- The process that is killed ----------------------------------------------------------------------------- */
+/* ---- The process that is killed -------------------------------------------------------------- */
 
-/* The hash depends on the order: an event missing, twice or out of order shows in every later value of its stream. */
-static tide_status project(void *connection, const struct tide_event *event, struct tide_delivery *delivery)
+/* The hash depends on the order: an event missing, twice or out of order shows in every later value
+ * of its stream. */
+static tide_status project(void *connection, const struct tide_event *event,
+			   struct tide_delivery *delivery)
 {
-	static const char sql[] = "INSERT INTO model (stream, events, hash, last) VALUES (?1, 1, ?2 % 1000003, ?2) ON "
-				  "CONFLICT (stream) DO "
-				  "UPDATE SET events = events + 1, hash = (hash * 31 + ?2) % 1000003, last = ?2";
+	static const char sql[] =
+		"INSERT INTO model (stream, events, hash, last) VALUES (?1, 1, ?2 % 1000003, ?2) "
+		"ON "
+		"CONFLICT (stream) DO "
+		"UPDATE SET events = events + 1, hash = (hash * 31 + ?2) % 1000003, last = ?2";
 	char stream[TIDE_UUID_TEXT_SIZE];
 	sqlite3_stmt *statement = NULL;
 	tide_uuid_format(&event->aggregate_id, stream);
@@ -49,10 +58,12 @@ static tide_status project(void *connection, const struct tide_event *event, str
 	sqlite3_finalize(statement);
 	if (code == SQLITE_DONE)
 		return TIDE_OK;
-	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "%s", sqlite3_errmsg(connection));
+	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "%s",
+				  sqlite3_errmsg(connection));
 }
 
-static tide_status project_event(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status project_event(void *self, const struct tide_event *event,
+				 struct tide_delivery *delivery)
 {
 	(void)self;
 	return project(tide_delivery_connection(delivery), event, delivery);
@@ -74,7 +85,8 @@ static int projector_run(const char *argument, int report_to)
 	unsigned number;
 	long long until;
 	char url[512];
-	if (sscanf(argument, "%u %lld %511s", &number, &until, url) != 3 || number >= COUNT(variants))
+	if (sscanf(argument, "%u %lld %511s", &number, &until, url) != 3 ||
+	    number >= COUNT(variants))
 		return 97;
 	const struct variant *variant = &variants[number];
 	struct tide_store *store;
@@ -91,7 +103,8 @@ static int projector_run(const char *argument, int report_to)
 	config.batch_size = 16;
 	config.max_in_flight = 64;
 	config.max_retries = 1000; /* of checkpoints and reads behind the other process's lock */
-	/* The kills come from outside and have nothing to do with any event: none of them may be taken for poison. */
+	/* The kills come from outside and have nothing to do with any event: none of them may be
+	 * taken for poison. */
 	config.max_process_deaths = 1000000;
 	insist(tide_store_open(url, NULL, &store, err));
 	insist(tide_manager_open(TIDE_MANAGER(.store = store), &manager, err));
@@ -108,7 +121,7 @@ static int projector_run(const char *argument, int report_to)
 	return 0;
 }
 
-/* ---- The process that appends ------------------------------------------------------------------------------- */
+/* ---- The process that appends ---------------------------------------------------------------- */
 
 static int appender_run(const char *url, int report_to)
 {
@@ -128,7 +141,7 @@ static int appender_run(const char *url, int report_to)
 	}
 }
 
-/* ---- The comparison ----------------------------------------------------------------------------------------- */
+/* ---- The comparison -------------------------------------------------------------------------- */
 
 struct fold {
 	char stream[TIDE_UUID_TEXT_SIZE];
@@ -147,21 +160,24 @@ static struct fold *fold_of(struct fold *folds, size_t *count, const char *strea
 	return fold;
 }
 
-static size_t fold_log(sqlite3 *database, tide_position until, struct fold *folds, int64_t *ret_events)
+static size_t fold_log(sqlite3 *database, tide_position until, struct fold *folds,
+		       int64_t *ret_events)
 {
 	size_t count = 0;
 	sqlite3_stmt *statement;
-	assert_int_equal(
-		sqlite3_prepare_v2(database,
-				   "SELECT global_position, aggregate_id FROM events WHERE global_position <= ?1 "
-				   "ORDER BY global_position",
-				   -1, &statement, NULL),
-		SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(database,
+					    "SELECT global_position, aggregate_id FROM events "
+					    "WHERE global_position <= ?1 "
+					    "ORDER BY global_position",
+					    -1, &statement, NULL),
+			 SQLITE_OK);
 	sqlite3_bind_int64(statement, 1, until);
 	for (*ret_events = 0; sqlite3_step(statement) == SQLITE_ROW; ++*ret_events) {
 		int64_t position = sqlite3_column_int64(statement, 0);
-		struct fold *fold = fold_of(folds, &count, (const char *)sqlite3_column_text(statement, 1));
-		fold->hash = (fold->events++ ? fold->hash * 31 + position : position) % HASH_MODULUS;
+		struct fold *fold =
+			fold_of(folds, &count, (const char *)sqlite3_column_text(statement, 1));
+		fold->hash =
+			(fold->events++ ? fold->hash * 31 + position : position) % HASH_MODULUS;
 		fold->last = position;
 	}
 	sqlite3_finalize(statement);
@@ -175,14 +191,18 @@ static void compare_model(sqlite3 *database, const struct fold *folds, size_t co
 		const struct fold *fold = &folds[i];
 		char sql[1024];
 		snprintf(sql, sizeof sql,
-			 "SELECT count(*) FROM model WHERE stream = '%s' AND events = %lld AND hash = %lld AND last = "
+			 "SELECT count(*) FROM model WHERE stream = '%s' AND events = %lld AND "
+			 "hash = %lld AND last = "
 			 "%lld",
-			 fold->stream, (long long)fold->events, (long long)fold->hash, (long long)fold->last);
+			 fold->stream, (long long)fold->events, (long long)fold->hash,
+			 (long long)fold->last);
 		if (plain_number(database, sql) == 1)
 			continue;
-		snprintf(sql, sizeof sql, "SELECT events FROM model WHERE stream = '%s'", fold->stream);
-		fail_msg("stream %s: the log says %lld events up to %lld, the read model has %lld", fold->stream,
-			 (long long)fold->events, (long long)fold->last, (long long)plain_number(database, sql));
+		snprintf(sql, sizeof sql, "SELECT events FROM model WHERE stream = '%s'",
+			 fold->stream);
+		fail_msg("stream %s: the log says %lld events up to %lld, the read model has %lld",
+			 fold->stream, (long long)fold->events, (long long)fold->last,
+			 (long long)plain_number(database, sql));
 	}
 }
 
@@ -193,14 +213,16 @@ static tide_position check_model(const struct rig *rig)
 	int64_t events;
 	sqlite3 *database = plain_open(rig->file);
 	plain_run(database, "BEGIN");
-	tide_position position = plain_number(
-		database, "SELECT global_position FROM projection_checkpoints WHERE projection_name = 'Model'");
+	tide_position position =
+		plain_number(database, "SELECT global_position FROM projection_checkpoints WHERE "
+				       "projection_name = 'Model'");
 	if (position < 0)
 		position = 0;
 	size_t count = fold_log(database, position, folds, &events);
 	compare_model(database, folds, count);
-	int64_t processed = plain_number(
-		database, "SELECT events_processed FROM projection_checkpoints WHERE projection_name = 'Model'");
+	int64_t processed =
+		plain_number(database, "SELECT events_processed FROM projection_checkpoints WHERE "
+				       "projection_name = 'Model'");
 	if (position > 0)
 		assert_int_equal(processed, events);
 	plain_run(database, "COMMIT");
@@ -208,7 +230,8 @@ static tide_position check_model(const struct rig *rig)
 	return position;
 }
 
-/* As if the last owner had ended well: the next run does not go carefully, so that ordinary runs are killed, too. */
+/* As if the last owner had ended well: the next run does not go carefully, so that ordinary runs
+ * are killed, too. */
 static void forget_unclean_end(const struct rig *rig)
 {
 	sqlite3 *database = plain_open(rig->file);
@@ -221,14 +244,17 @@ static double random_seconds(double most)
 	return most * (double)(random() % 10001) / 10000;
 }
 
-static struct child projector_start(const struct rig *rig, const struct variant *variant, tide_position until)
+static struct child projector_start(const struct rig *rig, const struct variant *variant,
+				    tide_position until)
 {
 	char argument[600];
-	snprintf(argument, sizeof argument, "%u %lld %s", (unsigned)(variant - variants), (long long)until, rig->url);
+	snprintf(argument, sizeof argument, "%u %lld %s", (unsigned)(variant - variants),
+		 (long long)until, rig->url);
 	return child_start(projector_run, argument);
 }
 
-static void kill_once(const struct rig *rig, const struct variant *variant, int round, double longest)
+static void kill_once(const struct rig *rig, const struct variant *variant, int round,
+		      double longest)
 {
 	struct child child = projector_start(rig, variant, 0);
 	if (round % 4 != 3) /* every fourth is killed while it still opens and starts */
@@ -243,7 +269,8 @@ static void kill_and_compare(const struct variant *variant, int kills)
 	struct rig rig;
 	rig_make(&rig, "sqlite");
 	sqlite3 *database = plain_open(rig.file);
-	plain_run(database, "CREATE TABLE model (stream TEXT PRIMARY KEY, events INTEGER, hash INTEGER, last INTEGER)");
+	plain_run(database, "CREATE TABLE model (stream TEXT PRIMARY KEY, events INTEGER, hash "
+			    "INTEGER, last INTEGER)");
 	sqlite3_close(database);
 	struct child appender = child_start(appender_run, rig.url);
 	assert_int_equal(child_await(&appender, PATIENCE), 'r');
@@ -255,7 +282,9 @@ static void kill_and_compare(const struct variant *variant, int kills)
 		tide_position position = check_model(&rig);
 		assert_true(position >= before);
 		advanced += position > before;
-		longest = position > before ? SHORT_LIFE : longest < PATIENCE ? 2 * longest : PATIENCE;
+		longest = position > before    ? SHORT_LIFE
+			  : longest < PATIENCE ? 2 * longest
+					       : PATIENCE;
 		before = position;
 		if (i % 2 == 0)
 			forget_unclean_end(&rig);
@@ -268,8 +297,8 @@ static void kill_and_compare(const struct variant *variant, int kills)
 	struct child child = projector_start(&rig, variant, end);
 	assert_int_equal(child_join(&child), 0);
 	assert_int_equal(check_model(&rig), end);
-	print_message("%s: %d kills, %d of them after progress, %lld events\n", variant->label, kills, advanced,
-		      (long long)end);
+	print_message("%s: %d kills, %d of them after progress, %lld events\n", variant->label,
+		      kills, advanced, (long long)end);
 	rig_close(&rig);
 }
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Settings that no other test sees act: the spread of a backoff, the length of the list of errors, the bytes of a page. */
+/* Settings that no other test sees act: the spread of a backoff, the length of the list of errors,
+ * the bytes of a page. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "walk.h"
 
-/* ---- retry_jitter --------------------------------------------------------------------------------------------- */
+/* ---- retry_jitter ---------------------------------------------------------------------------- */
 
 /* The waits before the attempts of a failing event, as parts of what they are without jitter. */
 static void knob_waits(double jitter, double parts[], int count)
@@ -45,12 +46,14 @@ static void a_backoff_is_spread_by_its_jitter_and_no_further(void **state)
 	assert_in_range(away, 4, 8); /* each is away by chance 0.98 */
 }
 
-/* ---- max_recent_errors ---------------------------------------------------------------------------------------- */
+/* ---- max_recent_errors ----------------------------------------------------------------------- */
 
-static tide_status refuse_all(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status refuse_all(struct witness *witness, const struct tide_event *event,
+			      struct tide_delivery *delivery)
 {
 	(void)witness;
-	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "cannot take %d", (int)event->position);
+	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "cannot take %d",
+				  (int)event->position);
 }
 
 static void check_recent(int32_t limit, size_t expected)
@@ -82,7 +85,7 @@ static void as_many_errors_are_kept_as_configured_the_newest_first(void **state)
 	check_recent(100, 5);
 }
 
-/* ---- max_batch_bytes ------------------------------------------------------------------------------------------ */
+/* ---- max_batch_bytes ------------------------------------------------------------------------- */
 
 #define KNOB_CALLS 8
 
@@ -108,8 +111,11 @@ static void append_sized(struct tide_store *store, size_t bytes)
 	assert_true(bytes < sizeof payload);
 	memset(payload, 'x', bytes);
 	payload[0] = payload[bytes - 1] = '"';
-	struct tide_new_event events[] = { { .event_type = "Sized", .payload = { payload, bytes } } };
-	must(tide_store_append(store, &(struct tide_append){ stream_of("Order", 1), TIDE_ANY, events, 1 }, NULL, err));
+	struct tide_new_event events[] = { { .event_type = "Sized",
+					     .payload = { payload, bytes } } };
+	must(tide_store_append(store,
+			       &(struct tide_append){ stream_of("Order", 1), TIDE_ANY, events, 1 },
+			       NULL, err));
 }
 
 static void a_page_ends_where_its_bytes_do_and_a_greater_event_comes_alone(void **state)
@@ -122,7 +128,9 @@ static void a_page_ends_where_its_bytes_do_and_a_greater_event_comes_alone(void 
 	rig_open(&rig, *state);
 	for (size_t i = 0; i < COUNT(sizes); i++)
 		append_sized(rig.store, sizes[i]);
-	struct tide_subscriber subscriber = { .name = "Knob", .self = &batches, .handle_batch = count_batch };
+	struct tide_subscriber subscriber = { .name = "Knob",
+					      .self = &batches,
+					      .handle_batch = count_batch };
 	struct tide_subscription_config config = quick_config();
 	config.max_batch_bytes = 250; /* of payload and metadata, which is {} here */
 	must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
@@ -140,8 +148,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_backoff_is_spread_by_its_jitter_and_no_further),
 		cmocka_unit_test(as_many_errors_are_kept_as_configured_the_newest_first),
-		cmocka_unit_test_prestate(a_page_ends_where_its_bytes_do_and_a_greater_event_comes_alone, memory),
-		cmocka_unit_test_prestate(a_page_ends_where_its_bytes_do_and_a_greater_event_comes_alone, sqlite),
+		cmocka_unit_test_prestate(
+			a_page_ends_where_its_bytes_do_and_a_greater_event_comes_alone, memory),
+		cmocka_unit_test_prestate(
+			a_page_ends_where_its_bytes_do_and_a_greater_event_comes_alone, sqlite),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections that are lost at the worst moment: what was lost with them comes again, counts once, and comes to an end.
+ * Connections that are lost at the worst moment: what was lost with them comes again, counts once,
+ * and comes to an end.
  */
 #include <string.h>
 
 #include "walk.h"
 
-/* ---- Handlers that take their connection with them ----------------------------------------------------------- */
+/* ---- Handlers that take their connection with them ------------------------------------------- */
 
 static bool is_lost;
 
@@ -18,7 +19,8 @@ static tide_status losing_check(void *session, struct tide_error *err)
 }
 
 /* The third event, and the seventh. */
-static tide_status lose_two(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status lose_two(struct witness *witness, const struct tide_event *event,
+			    struct tide_delivery *delivery)
 {
 	(void)witness;
 	(void)delivery;
@@ -26,7 +28,8 @@ static tide_status lose_two(struct witness *witness, const struct tide_event *ev
 	return TIDE_OK;
 }
 
-static tide_status lose_three(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status lose_three(struct witness *witness, const struct tide_event *event,
+			      struct tide_delivery *delivery)
 {
 	(void)witness;
 	(void)delivery;
@@ -60,7 +63,8 @@ static void check_losers(bool is_batch, size_t losers)
 		subscriber.handle = NULL;
 		subscriber.handle_batch = lose_batch;
 	}
-	must(tide_manager_subscribe(walk.rig.manager, &subscriber, &config, &walk.subscription, err));
+	must(tide_manager_subscribe(walk.rig.manager, &subscriber, &config, &walk.subscription,
+				    err));
 	must(tide_manager_start(walk.rig.manager, NULL, 0, NULL, NULL, err));
 	walk_until(&walk, TIDE_STATE_LIVE);
 	assert_int_equal(walk_dead_letters(&walk, &retries), losers);
@@ -83,18 +87,22 @@ static void an_event_of_a_split_batch_that_loses_its_connection_comes_to_an_end(
 	check_losers(true, 1);
 }
 
-/* ---- Saves beside a handler ---------------------------------------------------------------------------------- */
+/* ---- Saves beside a handler ------------------------------------------------------------------ */
 
 static int saves_to_lose;
 static bool are_made; /* and only their answers are lost */
 
-static tide_status losing_save(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
-			       struct tide_error *err)
+static tide_status losing_save(void *session, const struct tide_fence *fence,
+			       const struct tide_checkpoint_write *write, struct tide_error *err)
 {
 	bool loses = saves_to_lose > 0;
 	saves_to_lose -= loses;
-	tide_status status = loses && !are_made ? TIDE_OK : walk_real.checkpoint.save(session, fence, write, err);
-	return loses && status == TIDE_OK ? tide_fail(err, TIDE_CONNECTION_LOST, "the answer got lost") : status;
+	tide_status status = loses && !are_made
+				     ? TIDE_OK
+				     : walk_real.checkpoint.save(session, fence, write, err);
+	return loses && status == TIDE_OK
+		       ? tide_fail(err, TIDE_CONNECTION_LOST, "the answer got lost")
+		       : status;
 }
 
 static tide_status save_beside_three(struct witness *witness, const struct tide_event *event,
@@ -140,10 +148,10 @@ static void a_save_beside_a_handler_whose_answer_is_lost_counts_once(void **stat
 	}
 }
 
-/* ---- A transaction that is lost with the run ----------------------------------------------------------------- */
+/* ---- A transaction that is lost with the run ------------------------------------------------- */
 
-#define LOSSES_FAILED                                                                                                  \
-	"\ntidemark_events_failed_total{subscription=\"Walk\",event_type=\"Counted\",error_type="                      \
+#define LOSSES_FAILED                                                                              \
+	"\ntidemark_events_failed_total{subscription=\"Walk\",event_type=\"Counted\",error_type="  \
 	"\"handler_permanent\"} 1\n"
 
 /* Neither the queue takes the second event, nor can what was settled before it be committed. */
@@ -171,9 +179,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_events_of_one_page_that_lose_their_connection_come_to_an_end),
-		cmocka_unit_test(an_event_of_a_split_batch_that_loses_its_connection_comes_to_an_end),
+		cmocka_unit_test(
+			an_event_of_a_split_batch_that_loses_its_connection_comes_to_an_end),
 		cmocka_unit_test(a_save_beside_a_handler_whose_answer_is_lost_counts_once),
-		cmocka_unit_test(the_event_that_ends_the_run_has_failed_whatever_becomes_of_its_transaction),
+		cmocka_unit_test(
+			the_event_that_ends_the_run_has_failed_whatever_becomes_of_its_transaction),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

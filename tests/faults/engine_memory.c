@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory that runs out: the first, the second, … the Nth allocation and all later ones fail, through open, append,
- * subscribe, deliver, dead-letter, stop. Nothing crashes, leaks (the address sanitizer looks) or hangs, and what is
- * reported is that memory is out.
+ * Memory that runs out: the first, the second, … the Nth allocation and all later ones fail,
+ * through open, append, subscribe, deliver, dead-letter, stop. Nothing crashes, leaks (the address
+ * sanitizer looks) or hangs, and what is reported is that memory is out.
  */
 #include <string.h>
 
@@ -20,7 +20,8 @@ struct sweep {
 	struct tide_error err; /* of the step that failed */
 };
 
-static tide_status fail_second(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status fail_second(void *self, const struct tide_event *event,
+			       struct tide_delivery *delivery)
 {
 	(void)self;
 	if (event->version == 2) {
@@ -33,7 +34,8 @@ static tide_status fail_second(void *self, const struct tide_event *event, struc
 /* What the subscription came to; a run that ended says why. */
 static tide_status sweep_deliver(struct sweep *sweep, tide_position end)
 {
-	tide_status status = tide_subscription_wait(sweep->subscription, end, PATIENCE, &sweep->err);
+	tide_status status =
+		tide_subscription_wait(sweep->subscription, end, PATIENCE, &sweep->err);
 	if (status != TIDE_STATE)
 		return status;
 	struct tide_subscription_status now;
@@ -44,9 +46,12 @@ static tide_status sweep_deliver(struct sweep *sweep, tide_position end)
 
 static tide_status sweep_append(struct sweep *sweep, struct tide_append_result *ret)
 {
-	struct tide_new_event events[] = { event_of("Counted", 1), event_of("Counted", 2), event_of("Counted", 3) };
-	return tide_store_append(sweep->store, APPEND(stream_of("Swept", (unsigned)sweep->nth), TIDE_NO_STREAM, events),
-				 ret, &sweep->err);
+	struct tide_new_event events[] = { event_of("Counted", 1), event_of("Counted", 2),
+					   event_of("Counted", 3) };
+	return tide_store_append(
+		sweep->store,
+		APPEND(stream_of("Swept", (unsigned)sweep->nth), TIDE_NO_STREAM, events), ret,
+		&sweep->err);
 }
 
 static tide_status sweep_run(struct sweep *sweep, const char *name)
@@ -62,11 +67,12 @@ static tide_status sweep_run(struct sweep *sweep, const char *name)
 		status = sweep_append(sweep, &appended);
 	if (status == TIDE_OK) {
 		config.start_position = appended.first_position - 1;
-		status = tide_manager_open(TIDE_MANAGER(.store = sweep->store), &sweep->manager, &sweep->err);
+		status = tide_manager_open(TIDE_MANAGER(.store = sweep->store), &sweep->manager,
+					   &sweep->err);
 	}
 	if (status == TIDE_OK)
-		status =
-			tide_manager_subscribe(sweep->manager, &subscriber, &config, &sweep->subscription, &sweep->err);
+		status = tide_manager_subscribe(sweep->manager, &subscriber, &config,
+						&sweep->subscription, &sweep->err);
 	if (status == TIDE_OK)
 		status = tide_manager_start(sweep->manager, NULL, 0, NULL, NULL, &sweep->err);
 	if (status == TIDE_OK)
@@ -113,7 +119,8 @@ static void running_out_of_memory_is_survived_everywhere(void **state)
 	sweep_all(&rig);
 	if (strcmp(*state, "sqlite") == 0) {
 		sqlite3 *database = plain_open(rig.file);
-		assert_int_equal(plain_number(database, "SELECT count(*) FROM events WHERE version > 3"), 0);
+		assert_int_equal(
+			plain_number(database, "SELECT count(*) FROM events WHERE version > 3"), 0);
 		assert_int_equal(plain_number(database, "SELECT count(*) % 3 FROM events"), 0);
 		sqlite3_close(database);
 	}

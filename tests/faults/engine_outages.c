@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Databases that are away for long, and disks that are full: waited out, and nothing is lost, repeated or blamed on an event.
+ * Databases that are away for long, and disks that are full: waited out, and nothing is lost,
+ * repeated or blamed on an event.
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -8,7 +9,7 @@
 #include "lib/disk.h"
 #include "walk.h"
 
-/* ---- Outages, under a clock that is moved by hand ------------------------------------------------------------- */
+/* ---- Outages, under a clock that is moved by hand -------------------------------------------- */
 
 static int outage_left;
 static tide_status outage_status;
@@ -24,16 +25,18 @@ static tide_status outage_fail(struct tide_error *err)
 	return tide_fail(err, outage_status, "the database is away");
 }
 
-static tide_status outage_read(void *session, const struct tide_page_query *query, struct tide_page *page,
-			       struct tide_error *err)
+static tide_status outage_read(void *session, const struct tide_page_query *query,
+			       struct tide_page *page, struct tide_error *err)
 {
-	return outage_strikes() ? outage_fail(err) : walk_real.store.read(session, query, page, err);
+	return outage_strikes() ? outage_fail(err)
+				: walk_real.store.read(session, query, page, err);
 }
 
-static tide_status outage_save(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
-			       struct tide_error *err)
+static tide_status outage_save(void *session, const struct tide_fence *fence,
+			       const struct tide_checkpoint_write *write, struct tide_error *err)
 {
-	return outage_strikes() ? outage_fail(err) : walk_real.checkpoint.save(session, fence, write, err);
+	return outage_strikes() ? outage_fail(err)
+				: walk_real.checkpoint.save(session, fence, write, err);
 }
 
 static tide_status outage_commit(void *session, struct tide_error *err)
@@ -41,17 +44,21 @@ static tide_status outage_commit(void *session, struct tide_error *err)
 	return outage_strikes() ? outage_fail(err) : walk_real.store.commit(session, err);
 }
 
-static tide_status outage_add(void *session, const struct tide_fence *fence, const struct tide_dead_letter_write *write,
-			      int64_t *ret, struct tide_error *err)
+static tide_status outage_add(void *session, const struct tide_fence *fence,
+			      const struct tide_dead_letter_write *write, int64_t *ret,
+			      struct tide_error *err)
 {
-	return outage_strikes() ? outage_fail(err)
-				: walk_real.checkpoint.dead_letter_add(session, fence, write, ret, err);
+	return outage_strikes()
+		       ? outage_fail(err)
+		       : walk_real.checkpoint.dead_letter_add(session, fence, write, ret, err);
 }
 
 static tide_status outage_acquire(void *session, const char *name, const struct tide_uuid *owner,
 				  struct tide_lease *ret, struct tide_error *err)
 {
-	return outage_strikes() ? outage_fail(err) : walk_real.checkpoint.lease_acquire(session, name, owner, ret, err);
+	return outage_strikes()
+		       ? outage_fail(err)
+		       : walk_real.checkpoint.lease_acquire(session, name, owner, ret, err);
 }
 
 enum outage_of { READS, SAVES, COMMITS, ENTRIES, OWNERSHIP, OUTAGES };
@@ -72,7 +79,8 @@ static void outage_open(struct walk *walk, const char *backend, enum outage_of w
 		walk_backend.checkpoint.lease_acquire = outage_acquire;
 }
 
-static void outage_passes(const char *backend, bool is_transactional, enum outage_of what, tide_status status)
+static void outage_passes(const char *backend, bool is_transactional, enum outage_of what,
+			  tide_status status)
 {
 	struct walk walk;
 	int32_t retries;
@@ -106,7 +114,8 @@ static void outage_passes(const char *backend, bool is_transactional, enum outag
 static void outages_of_hours_are_waited_out(void **state)
 {
 	(void)state;
-	static const tide_status statuses[] = { TIDE_BUSY, TIDE_TIMEOUT, TIDE_CONNECTION_LOST, TIDE_DISK_FULL };
+	static const tide_status statuses[] = { TIDE_BUSY, TIDE_TIMEOUT, TIDE_CONNECTION_LOST,
+						TIDE_DISK_FULL };
 	for (size_t i = 0; i < COUNT(statuses); i++)
 		for (enum outage_of what = READS; what < OUTAGES; what++) {
 			if (what != COMMITS)
@@ -115,7 +124,8 @@ static void outages_of_hours_are_waited_out(void **state)
 		}
 }
 
-static void outage_ends(const char *backend, enum outage_of what, tide_status status, int32_t limit, int attempts)
+static void outage_ends(const char *backend, enum outage_of what, tide_status status, int32_t limit,
+			int attempts)
 {
 	struct walk walk;
 	char expected[60];
@@ -128,7 +138,8 @@ static void outage_ends(const char *backend, enum outage_of what, tide_status st
 	walk_until(&walk, TIDE_STATE_ERROR);
 	struct tide_subscription_status now = status_of(walk.subscription);
 	snprintf(expected, sizeof expected,
-		 attempts > 1 ? "the database is away (after %d attempts)" : "the database is away", attempts);
+		 attempts > 1 ? "the database is away (after %d attempts)" : "the database is away",
+		 attempts);
 	assert_int_equal(now.error.status, status);
 	assert_string_equal(now.error.message, expected);
 	walk_close(&walk);
@@ -186,11 +197,12 @@ static void a_redelivery_that_finds_no_room_is_asked_for_until_there_is(void **s
 	walk_close(&walk);
 }
 
-/* ---- A disk that is full -------------------------------------------------------------------------------------- */
+/* ---- A disk that is full --------------------------------------------------------------------- */
 
 #define FULL_EVENTS 200
 
-static tide_status count_event(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status count_event(struct witness *witness, const struct tide_event *event,
+			       struct tide_delivery *delivery)
 {
 	(void)witness;
 	(void)event;
@@ -207,14 +219,15 @@ static bool is_full(struct tide_manager *manager, const char *name)
 }
 
 /* More failures than any default allows, and then room. */
-static void full_disk_is_waited_out(struct rig *rig, struct tide_subscription *subscription, const char *disk)
+static void full_disk_is_waited_out(struct rig *rig, struct tide_subscription *subscription,
+				    const char *disk)
 {
 	const char *name = tide_subscription_name(subscription);
 	struct tide_retry_stats stats;
 	wait_for(PATIENCE, is_full(rig->manager, name));
-	wait_for(PATIENCE,
-		 tide_subscription_retry_stats(subscription, TIDE_RETRY_OF_CHECKPOINT, &stats, NULL) == TIDE_OK &&
-			 stats.failures > 12);
+	wait_for(PATIENCE, tide_subscription_retry_stats(subscription, TIDE_RETRY_OF_CHECKPOINT,
+							 &stats, NULL) == TIDE_OK &&
+				   stats.failures > 12);
 	assert_int_equal(stats.last_error.status, TIDE_DISK_FULL);
 	disk_resize(disk, 64 << 10);
 	must(tide_subscription_wait(subscription, FULL_EVENTS, PATIENCE, err));
@@ -273,15 +286,18 @@ static void a_full_disk_ends_no_projection_and_loses_no_event(void **state)
 	struct tide_subscription_config config = quick_config();
 	config.max_retries = 0;
 	disk_rig_open(&rig, disk);
-	/* More in a page than SQLite keeps in memory: some of it is written, and refused, inside the handler. */
+	/* More in a page than SQLite keeps in memory: some of it is written, and refused, inside
+	 * the handler. */
 	must(tide_sql_projection_open(
-		TIDE_SQL_PROJECTION(.text = "-- init:\nCREATE TABLE IF NOT EXISTS seen (at INTEGER, pad BLOB);\n"
-					    "-- on: Counted\nINSERT INTO seen VALUES (:global_position, "
+		TIDE_SQL_PROJECTION(.text = "-- init:\nCREATE TABLE IF NOT EXISTS seen (at "
+					    "INTEGER, pad BLOB);\n"
+					    "-- on: Counted\nINSERT INTO seen VALUES "
+					    "(:global_position, "
 					    "zeroblob(40000));\n",
 				    .name = "seen", .url = rig.url),
 		&projection, err));
-	must(tide_manager_subscribe(rig.manager, tide_sql_projection_subscriber(projection), &config, &subscription,
-				    err));
+	must(tide_manager_subscribe(rig.manager, tide_sql_projection_subscriber(projection),
+				    &config, &subscription, err));
 	disk_resize(disk, used_kibibytes(rig.file) + 1024);
 	must(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
 	full_disk_is_waited_out(&rig, subscription, disk);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One owner at a time on one SQLite file: a second process stands by, takes over from a killed or a stopped one, and
- * who is no longer the owner cannot save. And two processes that append while a third one is subscribed.
+ * One owner at a time on one SQLite file: a second process stands by, takes over from a killed or a
+ * stopped one, and who is no longer the owner cannot save. And two processes that append while a
+ * third one is subscribed.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 
 #include "engine_tools.h"
 
-/* ---- Processes ---------------------------------------------------------------------------------------------- */
+/* ---- Processes ------------------------------------------------------------------------------- */
 
 static tide_status pass(void *self, const struct tide_event *event, struct tide_delivery *delivery)
 {
@@ -31,8 +32,9 @@ static int owner_run(const char *url, int report_to)
 	config.poll_interval_seconds = 0.5;
 	insist(tide_store_open(url, NULL, &store, err));
 	insist(tide_manager_open(TIDE_MANAGER(.store = store), &manager, err));
-	insist(tide_manager_subscribe(manager, &(struct tide_subscriber){ .name = "Owned", .handle = pass }, &config,
-				      &subscription, err));
+	insist(tide_manager_subscribe(manager,
+				      &(struct tide_subscriber){ .name = "Owned", .handle = pass },
+				      &config, &subscription, err));
 	insist(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
 	for (bool was_standby = false, was_owner = false;;) {
 		struct tide_subscription_status status;
@@ -88,7 +90,7 @@ static void standby_takes_over_after_a_clean_stop(void **state)
 	assert_true(took < 2.0); /* its poll interval is 0.5 s */
 }
 
-/* ---- Two managers in one process ---------------------------------------------------------------------------- */
+/* ---- Two managers in one process ------------------------------------------------------------- */
 
 struct pair {
 	struct rig rig;
@@ -210,10 +212,11 @@ static void an_owner_that_was_replaced_cannot_save(void **state)
 	wait_position(pair.first, 3);
 	wait_for(PATIENCE, saved_position(pair.rig.checkpoints, "Owned") == 3);
 	sqlite3 *database = plain_open(pair.rig.file);
-	plain_run(database, "UPDATE subscription_leases SET epoch = epoch + 1, owner = NULL WHERE name = 'Owned'");
+	plain_run(database, "UPDATE subscription_leases SET epoch = epoch + 1, owner = NULL WHERE "
+			    "name = 'Owned'");
 	append_many(pair.rig.store, stream_of("Order", 1), 3, 1);
-	/* The first one finds out when it saves event 4: fenced, nothing written, and it stands by behind the other
-	 * one. */
+	/* The first one finds out when it saves event 4: fenced, nothing written, and it stands by
+	 * behind the other one. */
 	wait_for(PATIENCE, tide_subscription_state(pair.second) == TIDE_STATE_LIVE ||
 				   status_of(pair.first).error.status == TIDE_FENCED);
 	wait_for(PATIENCE, saved_position(pair.rig.checkpoints, "Owned") == 4);
@@ -224,7 +227,7 @@ static void an_owner_that_was_replaced_cannot_save(void **state)
 	pair_close(&pair);
 }
 
-/* ---- Appending from other processes ------------------------------------------------------------------------- */
+/* ---- Appending from other processes ---------------------------------------------------------- */
 
 #define WRITES 40
 
@@ -239,8 +242,10 @@ static int writer_run(const char *argument, int report_to)
 	child_report(report_to, 'r');
 	for (unsigned n = 0; n < WRITES; n++) {
 		struct tide_new_event events[] = { event_of("Counted", n) };
-		insist(tide_store_append(store, APPEND(stream_of("Writer", number), (int64_t)n, events), NULL, err));
-		pass_time(0.005 + 0.01 * (double)(random() % 100) / 100); /* idle in between: latency, not throughput */
+		insist(tide_store_append(
+			store, APPEND(stream_of("Writer", number), (int64_t)n, events), NULL, err));
+		/* idle in between: latency, not throughput */
+		pass_time(0.005 + 0.01 * (double)(random() % 100) / 100);
 	}
 	tide_store_close(store);
 	return 0;
@@ -251,13 +256,15 @@ struct latencies {
 	size_t count;
 };
 
-static tide_status latency_note(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status latency_note(struct witness *witness, const struct tide_event *event,
+				struct tide_delivery *delivery)
 {
 	(void)delivery;
 	struct latencies *latencies = witness->more;
 	struct tide_time now = tide_time_now();
 	if (latencies->count < COUNT(latencies->seconds))
-		latencies->seconds[latencies->count++] = (double)(now.unix_us - event->occurred_at.unix_us) / 1e6;
+		latencies->seconds[latencies->count++] =
+			(double)(now.unix_us - event->occurred_at.unix_us) / 1e6;
 	return TIDE_OK;
 }
 
@@ -309,8 +316,10 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(standby_takes_over_within_two_seconds_of_a_kill),
 		cmocka_unit_test(standby_takes_over_after_a_clean_stop),
-		cmocka_unit_test_prestate(second_manager_stands_by_and_continues_from_the_checkpoint, memory),
-		cmocka_unit_test_prestate(second_manager_stands_by_and_continues_from_the_checkpoint, sqlite),
+		cmocka_unit_test_prestate(
+			second_manager_stands_by_and_continues_from_the_checkpoint, memory),
+		cmocka_unit_test_prestate(
+			second_manager_stands_by_and_continues_from_the_checkpoint, sqlite),
 		cmocka_unit_test_prestate(stopping_a_standby_works_at_once, memory),
 		cmocka_unit_test_prestate(stopping_a_standby_works_at_once, sqlite),
 		cmocka_unit_test_prestate(a_release_in_the_same_process_is_heard_at_once, memory),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An event whose handler crashes the process, a real SIGSEGV in a real process, under a loop that starts it again: it
- * dies once with nothing marked and three times with the event marked, then the event is a dead letter and the rest is handled.
+ * An event whose handler crashes the process, a real SIGSEGV in a real process, under a loop that
+ * starts it again: it dies once with nothing marked and three times with the event marked, then the
+ * event is a dead letter and the rest is handled.
  */
 #include <signal.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #define POISON 23
 #define BATCH 10
 
-/* ---- The process that dies ---------------------------------------------------------------------------------- */
+/* ---- The process that dies ------------------------------------------------------------------- */
 
 struct poisoned {
 	bool is_batch, is_transactional;
@@ -22,7 +23,8 @@ struct poisoned {
 
 static int *volatile nowhere = (int *)16;
 
-/* A fault of the processor, as a wrong pointer makes it: raise would wait where threads block signals. */
+/* A fault of the processor, as a wrong pointer makes it: raise would wait where threads block
+ * signals. */
 __attribute__((no_sanitize("address", "undefined", "thread"))) static void crash(void)
 {
 	signal(SIGSEGV, SIG_DFL); /* not a sanitizer's */
@@ -36,14 +38,15 @@ static tide_status poisoned_event(struct poisoned *poisoned, const struct tide_e
 	return dprintf(poisoned->log, "%lld\n", (long long)event->position) > 0 ? TIDE_OK : TIDE_IO;
 }
 
-static tide_status poisoned_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status poisoned_handle(void *self, const struct tide_event *event,
+				   struct tide_delivery *delivery)
 {
 	(void)delivery;
 	return poisoned_event(self, event);
 }
 
-static tide_status poisoned_handle_batch(void *self, const struct tide_event *const *events, size_t count,
-					 struct tide_delivery *delivery)
+static tide_status poisoned_handle_batch(void *self, const struct tide_event *const *events,
+					 size_t count, struct tide_delivery *delivery)
 {
 	(void)delivery;
 	tide_status status = TIDE_OK;
@@ -57,7 +60,8 @@ static int poisoned_run(const char *argument, int report_to)
 {
 	int is_batch, is_transactional, strategy, deaths;
 	char directory[256], url[300], path[300];
-	if (sscanf(argument, "%d %d %d %d %255s", &is_batch, &is_transactional, &strategy, &deaths, directory) != 5)
+	if (sscanf(argument, "%d %d %d %d %255s", &is_batch, &is_transactional, &strategy, &deaths,
+		   directory) != 5)
 		return 97;
 	snprintf(url, sizeof url, "sqlite:%s/events.db", directory);
 	snprintf(path, sizeof path, "%s/handled", directory);
@@ -92,7 +96,7 @@ static int poisoned_run(const char *argument, int report_to)
 	return 0;
 }
 
-/* ---- The supervisor ----------------------------------------------------------------------------------------- */
+/* ---- The supervisor -------------------------------------------------------------------------- */
 
 struct poison_case {
 	bool is_batch, is_transactional;
@@ -103,8 +107,8 @@ struct poison_case {
 static struct child run(const struct rig *rig, const struct poison_case *poison)
 {
 	char argument[400];
-	snprintf(argument, sizeof argument, "%d %d %d %d %s", poison->is_batch, poison->is_transactional,
-		 (int)poison->strategy, poison->deaths, rig->directory);
+	snprintf(argument, sizeof argument, "%d %d %d %d %s", poison->is_batch,
+		 poison->is_transactional, (int)poison->strategy, poison->deaths, rig->directory);
 	return child_start(poisoned_run, argument);
 }
 
@@ -148,7 +152,8 @@ static void check_poison(const struct poison_case *poison)
 	for (unsigned i = 0; i < EVENTS; i++)
 		append_many(rig.store, stream_of("Order", i % 3), i, 1);
 	rig_shut(&rig);
-	assert_int_equal(run_until_it_lives(&rig, poison), 1 + (poison->deaths ? poison->deaths : 3));
+	assert_int_equal(run_until_it_lives(&rig, poison),
+			 1 + (poison->deaths ? poison->deaths : 3));
 	must(tide_store_open(rig.url, NULL, &rig.store, err));
 	must(tide_checkpoints_open(NULL, NULL, rig.store, &rig.checkpoints, err));
 	struct tide_dead_letter_list dead = dead_letters_of(rig.checkpoints, "Poisoned");
@@ -171,7 +176,9 @@ static void check_poison(const struct poison_case *poison)
 static void an_event_that_is_seen_to_kill_three_times_is_dead_lettered(void **state)
 {
 	(void)state;
-	static const enum tide_checkpoint_strategy strategies[] = { TIDE_EVERY_EVENT, TIDE_EVERY_BATCH, TIDE_PERIODIC };
+	static const enum tide_checkpoint_strategy strategies[] = { TIDE_EVERY_EVENT,
+								    TIDE_EVERY_BATCH,
+								    TIDE_PERIODIC };
 	for (size_t i = 0; i < COUNT(strategies); i++)
 		for (int kind = 0; kind < 4; kind++)
 			check_poison(&(struct poison_case){ kind & 1, kind & 2, strategies[i], 0 });
@@ -185,7 +192,7 @@ static void the_number_of_deaths_is_as_configured(void **state)
 	check_poison(&(struct poison_case){ true, true, TIDE_EVERY_EVENT, 5 });
 }
 
-/* ---- A death that is nobody's fault -------------------------------------------------------------------------- */
+/* ---- A death that is nobody's fault ---------------------------------------------------------- */
 
 static void append_to(const struct rig *rig, unsigned from, unsigned to)
 {
@@ -194,7 +201,8 @@ static void append_to(const struct rig *rig, unsigned from, unsigned to)
 }
 
 /* Killed from outside with everything handled and saved. */
-static void run_and_kill(const struct rig *rig, const struct poison_case *poison, tide_position idle_at)
+static void run_and_kill(const struct rig *rig, const struct poison_case *poison,
+			 tide_position idle_at)
 {
 	struct child child = run(rig, poison);
 	assert_int_equal(child_await(&child, PATIENCE), 'r');
@@ -244,7 +252,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_event_that_is_seen_to_kill_three_times_is_dead_lettered),
 		cmocka_unit_test(the_number_of_deaths_is_as_configured),
-		cmocka_unit_test(a_process_that_is_killed_from_outside_is_not_held_against_later_events),
+		cmocka_unit_test(
+			a_process_that_is_killed_from_outside_is_not_held_against_later_events),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SIGTERM in the middle of things: what run_until_shutdown reports is true, its time limit holds, and the checkpoint is
- * right. Each case is a process of its own that is sent real signals.
+ * SIGTERM in the middle of things: what run_until_shutdown reports is true, its time limit holds,
+ * and the checkpoint is right. Each case is a process of its own that is sent real signals.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -28,9 +28,21 @@ struct shared {
 	int again;      /* events handled by a second run of the same manager */
 };
 
-enum what { SLOW, CATCH_UP, PAUSED, BREAKER, LOCKED, LOCKED_LONG, HANGING, DOUBLE, TRIPLE, HOOK_HANGS };
+enum what {
+	SLOW,
+	CATCH_UP,
+	PAUSED,
+	BREAKER,
+	LOCKED,
+	LOCKED_LONG,
+	HANGING,
+	DOUBLE,
+	TRIPLE,
+	HOOK_HANGS
+};
 
-/* Those that end before any limit does have all the time that a busy machine may need; the others show the limits. */
+/* Those that end before any limit does have all the time that a busy machine may need; the others
+ * show the limits. */
 static bool is_limited(unsigned what)
 {
 	return what == LOCKED || what == HANGING;
@@ -48,7 +60,8 @@ struct running {
 	struct tide_subscription *subscription;
 	struct tide_store *store;
 	atomic_bool is_second;
-	atomic_bool has_hook_returned; /* a hook that was left behind may use the manager until it returns */
+	/* a hook that was left behind may use the manager until it returns */
+	atomic_bool has_hook_returned;
 };
 
 static struct shared *shared_map(const char *directory)
@@ -58,16 +71,18 @@ static struct shared *shared_map(const char *directory)
 	FILE *file = fopen(path, "a+");
 	if (!file || ftruncate(fileno(file), sizeof(struct shared)) != 0)
 		abort();
-	void *memory = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, fileno(file), 0);
+	void *memory = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED,
+			    fileno(file), 0);
 	fclose(file);
 	if (memory == MAP_FAILED)
 		abort();
 	return memory;
 }
 
-/* ---- The process -------------------------------------------------------------------------------------------- */
+/* ---- The process ----------------------------------------------------------------------------- */
 
-static tide_status running_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status running_handle(void *self, const struct tide_event *event,
+				  struct tide_delivery *delivery)
 {
 	struct running *running = self;
 	struct shared *shared = running->shared;
@@ -83,7 +98,8 @@ static tide_status running_handle(void *self, const struct tide_event *event, st
 		} else if (running->what == CATCH_UP) {
 			do /* a signal that is slow to come still finds the second half */
 				wait_a_moment();
-			while (event->position > EVENTS / 2 && !tide_delivery_is_stopping(delivery));
+			while (event->position > EVENTS / 2 &&
+			       !tide_delivery_is_stopping(delivery));
 		}
 	}
 	atomic_fetch_add(&shared->handled, 1);
@@ -188,7 +204,8 @@ static int running_run(const char *argument, int report_to)
 		tide_log_set(look_for_the_drain, running.shared, TIDE_LOG_DEBUG);
 	if (what == TRIPLE)
 		tide_log_set(stay_at_the_save, running.shared, TIDE_LOG_DEBUG);
-	if (what == TRIPLE) { /* so that only what the library does with a third signal can end the process */
+	/* so that only what the library does with a third signal can end the process */
+	if (what == TRIPLE) {
 		signal(SIGTERM, SIG_IGN);
 		signal(SIGINT, SIG_IGN);
 	}
@@ -198,15 +215,22 @@ static int running_run(const char *argument, int report_to)
 	config.max_retries = 1000;
 	config.processing_timeout = 100;
 	config.circuit_breaker_enabled = what == BREAKER;
-	insist(tide_store_open(url, TIDE_STORE_OPTIONS(.busy_timeout_seconds = 0.5), &running.store, err));
-	insist(tide_manager_open(TIDE_MANAGER(.store = running.store,
-					      .shutdown_timeout = is_limited(what) ? LIMIT : 2 * PATIENCE,
-					      .drain_timeout = is_limited(what) ? 1 : PATIENCE),
-				 &running.manager, err));
-	insist(tide_manager_add_hook(running.manager, TIDE_HOOK_BEFORE_SHUTDOWN, hook_before, &running, 0.5, err));
-	insist(tide_manager_add_hook(running.manager, TIDE_HOOK_AFTER_SHUTDOWN, hook_after, &running, 0.5, err));
-	struct tide_subscriber subscriber = { .name = "Run", .self = &running, .handle = running_handle };
-	insist(tide_manager_subscribe(running.manager, &subscriber, &config, &running.subscription, err));
+	insist(tide_store_open(url, TIDE_STORE_OPTIONS(.busy_timeout_seconds = 0.5), &running.store,
+			       err));
+	insist(tide_manager_open(
+		TIDE_MANAGER(.store = running.store,
+			     .shutdown_timeout = is_limited(what) ? LIMIT : 2 * PATIENCE,
+			     .drain_timeout = is_limited(what) ? 1 : PATIENCE),
+		&running.manager, err));
+	insist(tide_manager_add_hook(running.manager, TIDE_HOOK_BEFORE_SHUTDOWN, hook_before,
+				     &running, 0.5, err));
+	insist(tide_manager_add_hook(running.manager, TIDE_HOOK_AFTER_SHUTDOWN, hook_after,
+				     &running, 0.5, err));
+	struct tide_subscriber subscriber = { .name = "Run",
+					      .self = &running,
+					      .handle = running_handle };
+	insist(tide_manager_subscribe(running.manager, &subscriber, &config, &running.subscription,
+				      err));
 	pthread_t announcer;
 	struct announcement announcement = { report_to, &running };
 	pthread_create(&announcer, NULL, announce_thread, &announcement);
@@ -217,11 +241,14 @@ static int running_run(const char *argument, int report_to)
 	insist(tide_shutdown_result_json(&running.shared->result, &json, err));
 	printf("%s\n", json);
 	tide_free(json);
-	/* Left behind by a handler or a hook, or waited for by a test that counts what the first run did. */
-	while ((what == HANGING || what == DOUBLE || what == HOOK_HANGS || is_locked(what) || what == CATCH_UP) &&
+	/* Left behind by a handler or a hook, or waited for by a test that counts what the first
+	 * run did. */
+	while ((what == HANGING || what == DOUBLE || what == HOOK_HANGS || is_locked(what) ||
+		what == CATCH_UP) &&
 	       !atomic_load(&running.shared->may_return))
 		wait_a_moment();
-	while (what == HANGING || what == DOUBLE || is_locked(what)) { /* busy until what was abandoned has returned */
+	/* busy until what was abandoned has returned */
+	while (what == HANGING || what == DOUBLE || is_locked(what)) {
 		struct tide_error err;
 		/* Refused either way, so nothing is handled before it is counted. */
 		if (tide_manager_restart(running.manager, "Run", &err) != TIDE_BUSY)
@@ -236,7 +263,7 @@ static int running_run(const char *argument, int report_to)
 	return 0;
 }
 
-/* ---- The test ----------------------------------------------------------------------------------------------- */
+/* ---- The test -------------------------------------------------------------------------------- */
 
 struct term {
 	struct rig rig;
@@ -261,7 +288,8 @@ static void term_start(struct term *term, enum what what, unsigned events)
 
 static void term_signal(struct term *term)
 {
-	term->since = seconds_now(); /* before: the signal may be obeyed before this process goes on */
+	/* before: the signal may be obeyed before this process goes on */
+	term->since = seconds_now();
 	child_signal(&term->child, SIGTERM);
 }
 
@@ -281,7 +309,8 @@ static void term_await(struct term *term)
 static tide_position term_checkpoint(const struct term *term)
 {
 	sqlite3 *database = plain_open(term->rig.file);
-	tide_position position = plain_number(database, "SELECT global_position FROM projection_checkpoints");
+	tide_position position =
+		plain_number(database, "SELECT global_position FROM projection_checkpoints");
 	sqlite3_close(database);
 	return position;
 }
@@ -341,7 +370,8 @@ static void catching_up_ends_between_two_events(void **state)
 	assert_int_equal(term.shared->result.events_not_drained, 0);
 	atomic_store(&term.shared->may_return, true);
 	assert_int_equal(child_join(&term.child), 0);
-	/* Nothing was handled twice, and nothing left out: the second run took up exactly where the first one ended. */
+	/* Nothing was handled twice, and nothing left out: the second run took up exactly where the
+	 * first one ended. */
 	assert_int_equal(atomic_load(&term.shared->handled), EVENTS);
 	assert_int_equal(term_checkpoint(&term), EVENTS);
 	rig_close(&term.rig);
@@ -377,7 +407,8 @@ static void a_locked_store_costs_the_checkpoint_and_not_the_limit(void **state)
 	(void)state;
 	struct term term;
 	term_start(&term, LOCKED, 20);
-	/* Live with everything saved; five more are settled and, with this strategy, not yet saved. */
+	/* Live with everything saved; five more are settled and, with this strategy, not yet
+	 * saved. */
 	must(tide_store_open(term.rig.url, NULL, &term.rig.store, err));
 	append_many(term.rig.store, stream_of("Order", 1), 20, 5);
 	rig_shut(&term.rig);
@@ -399,7 +430,8 @@ static void a_locked_store_costs_the_checkpoint_and_not_the_limit(void **state)
 	sqlite3_close(locker);
 	atomic_store(&term.shared->may_return, true);
 	assert_int_equal(child_join(&term.child), 0);
-	/* At least once: unless the save went through after all when the lock went, what it held is handled again. */
+	/* At least once: unless the save went through after all when the lock went, what it held is
+	 * handled again. */
 	assert_true(term.shared->again == 5 || term.shared->again == 0);
 	assert_int_equal(atomic_load(&term.shared->handled), 25 + term.shared->again);
 	assert_int_equal(term_checkpoint(&term), 25);
@@ -501,7 +533,8 @@ static void signals_that_follow_at_once_are_the_same_one(void **state)
 	(void)state;
 	struct term term;
 	term_start(&term, SLOW, 20);
-	child_signal(&term.child, SIGSTOP); /* so that all of them are there at once, however slow the machine is */
+	/* so that all of them are there at once, however slow the machine is */
+	child_signal(&term.child, SIGSTOP);
 	int status;
 	assert_int_equal(waitpid(term.child.pid, &status, WUNTRACED), term.child.pid);
 	child_signal(&term.child, SIGTERM);

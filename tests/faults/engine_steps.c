@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happens in which step: whose time a wait is, when a breaker shows, when progress is saved and counted, what a stop
- * that gives up leaves behind.
+ * What happens in which step: whose time a wait is, when a breaker shows, when progress is saved
+ * and counted, what a stop that gives up leaves behind.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "sys/alloc.h"
 #include "walk.h"
 
-/* ---- Whose time it is ---------------------------------------------------------------------------------------- */
+/* ---- Whose time it is ------------------------------------------------------------------------ */
 
 static struct walk *walk_now;
 
@@ -20,8 +20,8 @@ static void walk_take_long(void)
 		walk_now->now_ns += 60 * NS_PER_SECOND;
 }
 
-static tide_status walk_read_slowly(void *session, const struct tide_page_query *query, struct tide_page *page,
-				    struct tide_error *err)
+static tide_status walk_read_slowly(void *session, const struct tide_page_query *query,
+				    struct tide_page *page, struct tide_error *err)
 {
 	walk_take_long();
 	return walk_real.store.read(session, query, page, err);
@@ -48,7 +48,8 @@ static void check_time(const char *backend, bool is_transactional)
 	walk_now = &walk;
 	walk_backend.store.read = walk_read_slowly;
 	walk_backend.store.savepoint = walk_savepoint_slowly;
-	must(tide_manager_on_error(walk.rig.manager, TIDE_ERRORS_ALL, 0, walk_hear_slowly, NULL, &id, err));
+	must(tide_manager_on_error(walk.rig.manager, TIDE_ERRORS_ALL, 0, walk_hear_slowly, NULL,
+				   &id, err));
 	walk.witness.decide = walk_refuse_two;
 	struct tide_subscription_config config = walk_config();
 	config.processing_timeout = 10;
@@ -66,19 +67,20 @@ static void the_time_of_databases_and_callbacks_is_not_the_handlers(void **state
 	check_time("sqlite", true);
 }
 
-/* ---- Reading ahead ------------------------------------------------------------------------------------------- */
+/* ---- Reading ahead --------------------------------------------------------------------------- */
 
 static int walk_reads;
 
-static tide_status walk_read_counted(void *session, const struct tide_page_query *query, struct tide_page *page,
-				     struct tide_error *err)
+static tide_status walk_read_counted(void *session, const struct tide_page_query *query,
+				     struct tide_page *page, struct tide_error *err)
 {
 	walk_reads++;
 	assert_in_range(walk_reads, 0, atomic_load(&walk_now->witness.calls) + 6);
 	return walk_real.store.read(session, query, page, err);
 }
 
-/* Each read may cost a look at who holds the feed: events wait for one of them, not for as many as may be in flight. */
+/* Each read may cost a look at who holds the feed: events wait for one of them, not for as many as
+ * may be in flight. */
 static void small_pages_are_delivered_as_they_are_read(void **state)
 {
 	(void)state;
@@ -95,7 +97,7 @@ static void small_pages_are_delivered_as_they_are_read(void **state)
 	walk_close(&walk);
 }
 
-/* ---- The breaker --------------------------------------------------------------------------------------------- */
+/* ---- The breaker ----------------------------------------------------------------------------- */
 
 static void an_open_breaker_shows_at_once_and_a_backoff_that_is_longer_still_counts(void **state)
 {
@@ -130,7 +132,7 @@ static void an_open_breaker_shows_at_once_and_a_backoff_that_is_longer_still_cou
 	walk_close(&walk);
 }
 
-/* ---- When progress is saved ---------------------------------------------------------------------------------- */
+/* ---- When progress is saved ------------------------------------------------------------------ */
 
 static tide_status take_a_minute(struct witness *witness, const struct tide_event *event,
 				 struct tide_delivery *delivery)
@@ -169,13 +171,15 @@ static void pages_are_saved_whole_however_long_they_take(void **state)
 	assert_int_equal(saves_of(TIDE_PERIODIC), 8);
 }
 
-/* ---- A stop that gives up ------------------------------------------------------------------------------------ */
+/* ---- A stop that gives up -------------------------------------------------------------------- */
 
 static void walk_give_up(struct walk *walk, tide_status expected)
 {
 	struct tide_error why;
 	control_ask_stop(walk->subscription, (struct mono_time){ 1 });
-	assert_int_equal(control_wait_stopped(walk->rig.manager, walk->subscription, MONO_NEVER, &why), expected);
+	assert_int_equal(
+		control_wait_stopped(walk->rig.manager, walk->subscription, MONO_NEVER, &why),
+		expected);
 	assert_int_equal(tide_subscription_state(walk->subscription), TIDE_STATE_STOPPED);
 }
 
@@ -189,7 +193,8 @@ static tide_status be_given_up_at_three(struct witness *witness, const struct ti
 	return TIDE_OK;
 }
 
-/* Two events are settled and not saved when the stop gives up: inside the third one's handler, or just behind the second. */
+/* Two events are settled and not saved when the stop gives up: inside the third one's handler, or
+ * just behind the second. */
 static void check_given_up(const char *backend, bool is_transactional, bool is_inside)
 {
 	struct walk walk;
@@ -224,7 +229,7 @@ static void what_is_settled_is_saved_when_a_stop_gives_up(void **state)
 	check_given_up("sqlite", true, false);
 }
 
-/* ---- Ownership ----------------------------------------------------------------------------------------------- */
+/* ---- Ownership ------------------------------------------------------------------------------- */
 
 static void who_stands_by_again_begins_to_count_anew(void **state)
 {
@@ -238,7 +243,8 @@ static void who_stands_by_again_begins_to_count_anew(void **state)
 	struct tide_time started_at = status_of(walk.subscription).started_at;
 	walk_until(&walk, TIDE_STATE_LIVE);
 	assert_int_equal(walk.records[TIDE_FENCED], 1);
-	assert_int_equal(witness_count(&walk.witness), 3 + 2); /* the third one's save was refused */
+	/* the third one's save was refused */
+	assert_int_equal(witness_count(&walk.witness), 3 + 2);
 	struct tide_subscription_status status = status_of(walk.subscription);
 	assert_int_equal(status.events_processed, 2);
 	assert_true(status.started_at.unix_us >= started_at.unix_us);
@@ -246,7 +252,7 @@ static void who_stands_by_again_begins_to_count_anew(void **state)
 	walk_close(&walk);
 }
 
-/* ---- Redelivery ---------------------------------------------------------------------------------------------- */
+/* ---- Redelivery ------------------------------------------------------------------------------ */
 
 static tide_status refuse_seven_once(struct witness *witness, const struct tide_event *event,
 				     struct tide_delivery *delivery)
@@ -270,7 +276,8 @@ static void redeliveries_come_in_the_order_of_their_events(void **state)
 	struct tide_dead_letter_list dead = dead_letters_of(walk.rig.checkpoints, "Walk");
 	assert_int_equal(dead.count, 1);
 	SEEN seen = see(walk.rig.store, &(struct tide_query){ 0 });
-	must(tide_dead_letters_add(walk.rig.checkpoints, "Walk", seen.events[2], "earlier", NULL, 0, &id, err));
+	must(tide_dead_letters_add(walk.rig.checkpoints, "Walk", seen.events[2], "earlier", NULL, 0,
+				   &id, err));
 	must(tide_dead_letters_retry(walk.rig.checkpoints, dead.entries[0].id, err));
 	must(tide_dead_letters_retry(walk.rig.checkpoints, id, err));
 	tide_dead_letters_free(&dead);
@@ -281,7 +288,7 @@ static void redeliveries_come_in_the_order_of_their_events(void **state)
 	walk_close(&walk);
 }
 
-/* ---- A handler that does what only the runner may ------------------------------------------------------------- */
+/* ---- A handler that does what only the runner may -------------------------------------------- */
 
 static tide_status end_the_transaction(struct witness *witness, const struct tide_event *event,
 				       struct tide_delivery *delivery)
@@ -311,7 +318,7 @@ static void a_handler_that_ends_the_transaction_has_failed_and_ends_the_run(void
 	walk_close(&walk);
 }
 
-/* ---- Counters ------------------------------------------------------------------------------------------------ */
+/* ---- Counters -------------------------------------------------------------------------------- */
 
 static int walk_metric(struct walk *walk, const char *sample)
 {
@@ -323,12 +330,14 @@ static int walk_metric(struct walk *walk, const char *sample)
 	return value;
 }
 
-#define WALK_PROCESSED "\ntidemark_events_processed_total{subscription=\"Walk\",event_type=\"Counted\",status="
-#define WALK_FAILED                                                                                                    \
-	"\ntidemark_events_failed_total{subscription=\"Walk\",event_type=\"Counted\",error_type="                      \
+#define WALK_PROCESSED                                                                             \
+	"\ntidemark_events_processed_total{subscription=\"Walk\",event_type=\"Counted\",status="
+#define WALK_FAILED                                                                                \
+	"\ntidemark_events_failed_total{subscription=\"Walk\",event_type=\"Counted\",error_type="  \
 	"\"handler_permanent\"} "
 
-/* The first commit fails: its events come again, and count once; a counter never goes back either. */
+/* The first commit fails: its events come again, and count once; a counter never goes back
+ * either. */
 static void what_a_transaction_took_back_counts_once(void **state)
 {
 	(void)state;
@@ -339,7 +348,8 @@ static void what_a_transaction_took_back_counts_once(void **state)
 	walk_bad_commits = 1;
 	struct tide_subscription_config config = walk_config();
 	walk_start(&walk, true, &config);
-	for (int steps = 0, last = 0; tide_subscription_state(walk.subscription) != TIDE_STATE_LIVE; steps++) {
+	for (int steps = 0, last = 0; tide_subscription_state(walk.subscription) != TIDE_STATE_LIVE;
+	     steps++) {
 		assert_in_range(steps, 0, 1000);
 		walk.next = runner_step(walk.subscription, clock_mono(&walk.clock));
 		walk.now_ns += 10 * NS_PER_MS;
@@ -352,11 +362,13 @@ static void what_a_transaction_took_back_counts_once(void **state)
 	assert_int_equal(walk_metric(&walk, WALK_PROCESSED "\"handled\"} "), 3);
 	assert_int_equal(walk_metric(&walk, WALK_PROCESSED "\"dead_lettered\"} "), 1);
 	assert_int_equal(walk_metric(&walk, WALK_FAILED), 1);
-	assert_int_equal(walk_metric(&walk, "\ntidemark_events_dead_lettered_total{subscription=\"Walk\"} "), 1);
+	assert_int_equal(
+		walk_metric(&walk, "\ntidemark_events_dead_lettered_total{subscription=\"Walk\"} "),
+		1);
 	walk_close(&walk);
 }
 
-/* ---- Without memory ------------------------------------------------------------------------------------------ */
+/* ---- Without memory -------------------------------------------------------------------------- */
 
 /* Every page has been used once: what is left to allocate is the window of the newest events. */
 static void a_live_subscription_without_a_window_reads_the_store_and_rests(void **state)
@@ -392,7 +404,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_time_of_databases_and_callbacks_is_not_the_handlers),
 		cmocka_unit_test(small_pages_are_delivered_as_they_are_read),
-		cmocka_unit_test(an_open_breaker_shows_at_once_and_a_backoff_that_is_longer_still_counts),
+		cmocka_unit_test(
+			an_open_breaker_shows_at_once_and_a_backoff_that_is_longer_still_counts),
 		cmocka_unit_test(pages_are_saved_whole_however_long_they_take),
 		cmocka_unit_test(what_is_settled_is_saved_when_a_stop_gives_up),
 		cmocka_unit_test(who_stands_by_again_begins_to_count_anew),

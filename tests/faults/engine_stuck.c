@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Handlers that take too long: left behind by a stop that cannot wait, reported at processing_timeout while they run.
+ * Handlers that take too long: left behind by a stop that cannot wait, reported at
+ * processing_timeout while they run.
  */
 #include <string.h>
 
@@ -30,12 +31,14 @@ static void a_stop_does_not_wait_for_ever_and_ignores_what_comes_later(void **st
 	must(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
 	wait_for(PATIENCE, atomic_load(&witness.calls) == 3);
 	double since = seconds_now();
-	struct tide_error why = refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, 0.2, err));
+	struct tide_error why =
+		refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, 0.2, err));
 	must_mention(&why, "Stuck");
 	assert_true(seconds_now() - since < 5);
 	assert_int_equal(tide_subscription_state(subscription), TIDE_STATE_STOPPED);
 	assert_int_equal(tide_subscription_position(subscription), 2);
-	assert_int_equal(saved_position(rig.checkpoints, "Stuck"), 2); /* the settled prefix of the page */
+	/* the settled prefix of the page */
+	assert_int_equal(saved_position(rig.checkpoints, "Stuck"), 2);
 	refused(TIDE_BUSY, tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
 	must(tide_manager_stop(rig.manager, (const char *const[]){ NULL }, 0.1, err));
 	(void)tide_manager_stop(rig.manager, NULL, 0.1, NULL);
@@ -45,10 +48,13 @@ static void a_stop_does_not_wait_for_ever_and_ignores_what_comes_later(void **st
 	assert_true(is_owned); /* until the handler has returned */
 	atomic_store(&witness.gate, true);
 	wait_for(PATIENCE,
-		 tide_checkpoints_is_owned(rig.checkpoints, "Stuck", &is_owned, NULL) == TIDE_OK && !is_owned);
-	assert_int_equal(tide_subscription_position(subscription), 2); /* its late success settled nothing */
+		 tide_checkpoints_is_owned(rig.checkpoints, "Stuck", &is_owned, NULL) == TIDE_OK &&
+			 !is_owned);
+	/* its late success settled nothing */
+	assert_int_equal(tide_subscription_position(subscription), 2);
 	assert_int_equal(saved_position(rig.checkpoints, "Stuck"), 2);
-	wait_for(PATIENCE, tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, NULL) == TIDE_OK);
+	wait_for(PATIENCE,
+		 tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, NULL) == TIDE_OK);
 	wait_position(subscription, 5);
 	must(tide_manager_stop(rig.manager, NULL, 0, err));
 	/* Event 3 came twice, since its first success came too late to count. */
@@ -65,7 +71,7 @@ static void a_stop_does_not_wait_for_ever_and_ignores_what_comes_later(void **st
 	witness_fini(&witness);
 }
 
-/* ---- processing_timeout ------------------------------------------------------------------------------------- */
+/* ---- processing_timeout ---------------------------------------------------------------------- */
 
 struct records {
 	pthread_mutex_t lock;
@@ -84,7 +90,8 @@ static void records_note(void *self, const struct tide_error_record *record)
 	records->others += !is_timeout;
 	if (is_timeout) {
 		records->position = record->position;
-		records->was_running = records->was_running || atomic_load(&records->witness->inside) > 0;
+		records->was_running =
+			records->was_running || atomic_load(&records->witness->inside) > 0;
 		assert_int_equal(record->classification.category, TIDE_CATEGORY_TRANSIENT);
 	}
 	pthread_mutex_unlock(&records->lock);
@@ -106,13 +113,15 @@ static tide_status write_and_be_late(struct witness *witness, const struct tide_
 	sqlite3 *connection = tide_delivery_connection(delivery);
 	if (connection) {
 		char sql[80];
-		snprintf(sql, sizeof sql, "INSERT INTO written VALUES (%lld)", (long long)event->position);
+		snprintf(sql, sizeof sql, "INSERT INTO written VALUES (%lld)",
+			 (long long)event->position);
 		if (sqlite3_exec(connection, sql, NULL, NULL, NULL) != SQLITE_OK)
 			return TIDE_HANDLER_PERMANENT;
 	}
 	if (event->position != 3)
 		return TIDE_OK;
-	while (!tide_delivery_is_late(delivery) || records_timeouts(records) < tide_delivery_attempt(delivery))
+	while (!tide_delivery_is_late(delivery) ||
+	       records_timeouts(records) < tide_delivery_attempt(delivery))
 		wait_a_moment();
 	return TIDE_OK;
 }
@@ -136,12 +145,14 @@ static void late_handlers(const char *backend, bool is_transactional)
 	config.max_retries = 2;
 	struct tide_subscription *subscription;
 	int64_t id;
-	must(tide_manager_on_error(rig.manager, TIDE_ERRORS_ALL, 0, records_note, &records, &id, err));
+	must(tide_manager_on_error(rig.manager, TIDE_ERRORS_ALL, 0, records_note, &records, &id,
+				   err));
 	must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
 	must(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
 	wait_position(subscription, 5);
 	must(tide_manager_stop(rig.manager, NULL, 0, err));
-	/* Three attempts, one record each, made while the handler ran; no second one when it returned. */
+	/* Three attempts, one record each, made while the handler ran; no second one when it
+	 * returned. */
 	assert_int_equal(records.timeouts, 3);
 	assert_int_equal(records.others, 0);
 	assert_true(records.was_running);
@@ -153,7 +164,9 @@ static void late_handlers(const char *backend, bool is_transactional)
 	tide_dead_letters_free(&dead);
 	if (database) {
 		assert_int_equal(plain_number(database, "SELECT count(*) FROM written"), 4);
-		assert_int_equal(plain_number(database, "SELECT count(*) FROM written WHERE position = 3"), 0);
+		assert_int_equal(
+			plain_number(database, "SELECT count(*) FROM written WHERE position = 3"),
+			0);
 		sqlite3_close(database);
 	}
 	rig_close(&rig);
@@ -175,10 +188,14 @@ int main(void)
 {
 	static char memory[] = "memory", sqlite[] = "sqlite";
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_prestate(a_stop_does_not_wait_for_ever_and_ignores_what_comes_later, memory),
-		cmocka_unit_test_prestate(a_stop_does_not_wait_for_ever_and_ignores_what_comes_later, sqlite),
-		cmocka_unit_test_prestate(a_late_handler_is_reported_while_it_runs_and_retried, memory),
-		cmocka_unit_test_prestate(a_late_handler_is_reported_while_it_runs_and_retried, sqlite),
+		cmocka_unit_test_prestate(
+			a_stop_does_not_wait_for_ever_and_ignores_what_comes_later, memory),
+		cmocka_unit_test_prestate(
+			a_stop_does_not_wait_for_ever_and_ignores_what_comes_later, sqlite),
+		cmocka_unit_test_prestate(a_late_handler_is_reported_while_it_runs_and_retried,
+					  memory),
+		cmocka_unit_test_prestate(a_late_handler_is_reported_while_it_runs_and_retried,
+					  sqlite),
 		cmocka_unit_test(the_writes_of_a_late_handler_are_rolled_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

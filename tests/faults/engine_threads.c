@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many at once: threads that append to a live subscription, pausing and resuming under load, a thousand subscriptions
- * of one manager that are paused, resumed, failed and restarted at random.
+ * Many at once: threads that append to a live subscription, pausing and resuming under load, a
+ * thousand subscriptions of one manager that are paused, resumed, failed and restarted at random.
  *
  * TIDE_TEST_SECONDS: how long the thousand are troubled (10).
  */
@@ -14,7 +14,7 @@
 #define APPENDERS 5
 #define APPENDS 200
 
-/* ---- Five threads ------------------------------------------------------------------------------------------- */
+/* ---- Five threads ---------------------------------------------------------------------------- */
 
 static void appender(void *self, size_t index)
 {
@@ -38,12 +38,13 @@ static void each_event_of_five_threads_arrives_once_and_in_order(void **state)
 	wait_position(subscription, APPENDERS * APPENDS);
 	must(tide_manager_stop(rig.manager, NULL, 0, err));
 	witness_saw_all(&witness, 1, APPENDERS * APPENDS);
-	assert_int_equal(checkpoint_of(rig.checkpoints, "Live").events_processed, APPENDERS * APPENDS);
+	assert_int_equal(checkpoint_of(rig.checkpoints, "Live").events_processed,
+			 APPENDERS * APPENDS);
 	rig_close(&rig);
 	witness_fini(&witness);
 }
 
-/* ---- Pause and resume --------------------------------------------------------------------------------------- */
+/* ---- Pause and resume ------------------------------------------------------------------------ */
 
 struct switches {
 	struct rig *rig;
@@ -65,9 +66,11 @@ static void switch_or_append(void *self, size_t index)
 	}
 	while (!atomic_load(&switches->is_over)) {
 		if (index == 1)
-			switches->paused += tide_manager_pause(switches->rig->manager, "Switched", TIDE_PAUSE_MANUAL);
+			switches->paused += tide_manager_pause(switches->rig->manager, "Switched",
+							       TIDE_PAUSE_MANUAL);
 		else
-			switches->resumed += tide_manager_resume(switches->rig->manager, "Switched");
+			switches->resumed +=
+				tide_manager_resume(switches->rig->manager, "Switched");
 	}
 }
 
@@ -83,7 +86,8 @@ static void pauses_and_resumes_in_a_race_lose_nothing(void **state)
 	must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
 	must(tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, err));
 	race_to(3, switch_or_append, &switches);
-	/* Each that took effect changed the state: paused and running alternate, and the state is what they say. */
+	/* Each that took effect changed the state: paused and running alternate, and the state is
+	 * what they say. */
 	int open = atomic_load(&switches.paused) - atomic_load(&switches.resumed);
 	assert_in_range(open, 0, 1);
 	assert_int_equal(tide_subscription_state(subscription) == TIDE_STATE_PAUSED, open);
@@ -179,7 +183,7 @@ static void nothing_is_delivered_while_paused(void **state)
 	witness_fini(&witness);
 }
 
-/* ---- A thousand --------------------------------------------------------------------------------------------- */
+/* ---- A thousand ------------------------------------------------------------------------------ */
 
 #define CROWD 1000
 #define CROWD_EVENTS 60
@@ -187,15 +191,17 @@ static void nothing_is_delivered_while_paused(void **state)
 /* One of the thousand: which events it has handled, and when to fail. */
 struct member {
 	atomic_int inside, overlaps, out_of_order;
-	atomic_int handled;          /* calls that succeeded */
-	tide_position last;          /* its runner's thread */
-	atomic_int_least64_t latest; /* microseconds from the append of the newest event to its handler */
+	atomic_int handled; /* calls that succeeded */
+	tide_position last; /* its runner's thread */
+	/* microseconds from the append of the newest event to its handler */
+	atomic_int_least64_t latest;
 	unsigned number;
 	atomic_int fail; /* 1: the next call transiently, 2: permanently */
 	struct tide_subscription *subscription;
 };
 
-static tide_status member_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status member_handle(void *self, const struct tide_event *event,
+				 struct tide_delivery *delivery)
 {
 	struct member *member = self;
 	if (atomic_fetch_add(&member->inside, 1) != 0)
@@ -203,10 +209,12 @@ static tide_status member_handle(void *self, const struct tide_event *event, str
 	int fail = atomic_exchange(&member->fail, 0);
 	tide_status status = TIDE_OK;
 	if (fail)
-		status = tide_delivery_fail(delivery, fail == 1 ? TIDE_HANDLER_TRANSIENT : TIDE_HANDLER_PERMANENT,
-					    "as told");
+		status = tide_delivery_fail(
+			delivery, fail == 1 ? TIDE_HANDLER_TRANSIENT : TIDE_HANDLER_PERMANENT,
+			"as told");
 	if (status == TIDE_OK) {
-		/* At least once: after a restart an event may come again, but none may be passed over. */
+		/* At least once: after a restart an event may come again, but none may be passed
+		 * over. */
 		if (event->position > member->last + 1)
 			atomic_fetch_add(&member->out_of_order, 1);
 		member->last = event->position;
@@ -236,15 +244,17 @@ static void crowd_wait(struct member *members, tide_position position)
 		wait_position(members[i].subscription, position);
 }
 
-/* Behind a thousand that save their progress, the lock of an SQLite file may be away for longer than an append waits. */
+/* Behind a thousand that save their progress, the lock of an SQLite file may be away for longer
+ * than an append waits. */
 static void crowd_append(struct rig *rig, unsigned number)
 {
 	struct tide_new_event events[] = { event_of("Counted", number) };
 	struct tide_error err;
 	tide_status status;
 	do
-		status = tide_store_append(rig->store, APPEND(stream_of("Crowd", number % 5), TIDE_ANY, events), NULL,
-					   &err);
+		status = tide_store_append(rig->store,
+					   APPEND(stream_of("Crowd", number % 5), TIDE_ANY, events),
+					   NULL, &err);
 	while (status == TIDE_BUSY);
 	assert_int_equal(status, TIDE_OK);
 }
@@ -288,10 +298,12 @@ static void crowd_settle(struct rig *rig, struct member *members)
 		const char *name = tide_subscription_name(members[i].subscription);
 		atomic_store(&members[i].fail, 0);
 		double deadline = seconds_now() + PATIENCE;
-		while (tide_subscription_position(members[i].subscription) < CROWD_EVENTS && seconds_now() < deadline) {
+		while (tide_subscription_position(members[i].subscription) < CROWD_EVENTS &&
+		       seconds_now() < deadline) {
 			tide_manager_resume(rig->manager, name);
 			(void)tide_manager_restart(rig->manager, name, NULL);
-			(void)tide_subscription_wait(members[i].subscription, CROWD_EVENTS, 0.1, NULL);
+			(void)tide_subscription_wait(members[i].subscription, CROWD_EVENTS, 0.1,
+						     NULL);
 		}
 		assert_int_equal(tide_subscription_position(members[i].subscription), CROWD_EVENTS);
 	}
@@ -308,32 +320,41 @@ static void no_event_is_lost_for_any_of_a_thousand_subscriptions(void **state)
 	long before = status_number("VmRSS:");
 	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
 	config.initial_retry_delay = config.max_retry_delay = 0.01;
-	config.continue_on_error = false; /* a permanent failure ends the run; a restart delivers the event again */
+	/* a permanent failure ends the run; a restart delivers the event again */
+	config.continue_on_error = false;
 	config.circuit_breaker_enabled = false;
-	config.max_retries = 1000; /* all of them ask one file for their ownership at once: a start may take its time */
-	/* A thousand writers of one SQLite file after every event would measure SQLite's queue for the lock. */
+	/* all of them ask one file for their ownership at once: a start may take its time */
+	config.max_retries = 1000;
+	/* A thousand writers of one SQLite file after every event would measure SQLite's queue for
+	 * the lock. */
 	if (strcmp(*state, "sqlite") == 0)
 		config.checkpoint_strategy = TIDE_PERIODIC;
 	for (unsigned i = 0; i < CROWD; i++) {
 		char name[32];
 		snprintf(name, sizeof name, "Member%u", i);
 		members[i].number = i;
-		struct tide_subscriber subscriber = { .name = name, .self = &members[i], .handle = member_handle };
-		must(tide_manager_subscribe(rig.manager, &subscriber, &config, &members[i].subscription, err));
+		struct tide_subscriber subscriber = { .name = name,
+						      .self = &members[i],
+						      .handle = member_handle };
+		must(tide_manager_subscribe(rig.manager, &subscriber, &config,
+					    &members[i].subscription, err));
 	}
 	must(tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, err));
 	crowd_append(&rig, 0);
 	crowd_wait(members, 1);
 	int64_t slowest = 0;
 	for (size_t i = 0; i < CROWD; i++)
-		slowest = atomic_load(&members[i].latest) > slowest ? atomic_load(&members[i].latest) : slowest;
-	print_message(
-		"%s, seed %u: %d subscriptions, %ld threads, %ld KiB more memory, slowest of one append %.1f ms\n",
-		(const char *)*state, seed, CROWD, status_number("Threads:"), status_number("VmRSS:") - before,
-		(double)slowest / 1e3);
+		slowest = atomic_load(&members[i].latest) > slowest
+				  ? atomic_load(&members[i].latest)
+				  : slowest;
+	print_message("%s, seed %u: %d subscriptions, %ld threads, %ld KiB more memory, slowest of "
+		      "one append %.1f ms\n",
+		      (const char *)*state, seed, CROWD, status_number("Threads:"),
+		      status_number("VmRSS:") - before, (double)slowest / 1e3);
 	crowd_trouble(&rig, members, (double)test_number("TIDE_TEST_SECONDS", 10));
 	crowd_settle(&rig, members);
-	/* A thousand last writes to one file may take longer than a stop waits for them; nothing is in hand by now. */
+	/* A thousand last writes to one file may take longer than a stop waits for them; nothing is
+	 * in hand by now. */
 	struct tide_error why = { 0 };
 	if (tide_manager_stop(rig.manager, NULL, 0, &why) != TIDE_OK)
 		assert_int_equal(why.status, TIDE_TIMEOUT);
@@ -341,7 +362,8 @@ static void no_event_is_lost_for_any_of_a_thousand_subscriptions(void **state)
 		assert_int_equal(atomic_load(&members[i].overlaps), 0);
 		assert_int_equal(atomic_load(&members[i].out_of_order), 0);
 		assert_int_equal(members[i].last, CROWD_EVENTS);
-		/* A last save that found the file locked was not made, and the restart goes by the row. */
+		/* A last save that found the file locked was not made, and the restart goes by the
+		 * row. */
 		assert_in_range(atomic_load(&members[i].handled), CROWD_EVENTS,
 				strcmp(*state, "sqlite") == 0 ? 2 * CROWD_EVENTS : CROWD_EVENTS);
 	}
@@ -349,9 +371,10 @@ static void no_event_is_lost_for_any_of_a_thousand_subscriptions(void **state)
 	free(members);
 }
 
-/* ---- What a start comes to ---------------------------------------------------------------------------------- */
+/* ---- What a start comes to ------------------------------------------------------------------- */
 
-static tide_status refuse_all(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status refuse_all(struct witness *witness, const struct tide_event *event,
+			      struct tide_delivery *delivery)
 {
 	(void)witness;
 	(void)event;
@@ -385,12 +408,14 @@ static void a_start_returns_what_resolving_it_came_to(void **state)
 		wait_state(subscription, TIDE_STATE_ERROR);
 		must(tide_manager_restart(rig.manager, "Failing", err));
 		wait_state(subscription, TIDE_STATE_ERROR);
-		struct tide_error why = refused(TIDE_HANDLER_PERMANENT,
-						tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, err));
+		struct tide_error why =
+			refused(TIDE_HANDLER_PERMANENT,
+				tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, err));
 		must_mention(&why, "refused at once");
 		must(tide_manager_stop(rig.manager, NULL, 0, err));
 	}
-	must(tide_manager_start(rig.manager, (const char *const[]){ "Calm0", NULL }, 0, NULL, NULL, err));
+	must(tide_manager_start(rig.manager, (const char *const[]){ "Calm0", NULL }, 0, NULL, NULL,
+				err));
 	for (int round = 0; round < 200; round++) {
 		must(tide_manager_unsubscribe(rig.manager, "Failing", err));
 		subscriber = witness_single("Failing", &failing);
@@ -408,17 +433,22 @@ int main(void)
 {
 	static char memory[] = "memory", sqlite[] = "sqlite";
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_prestate(each_event_of_five_threads_arrives_once_and_in_order, memory),
-		cmocka_unit_test_prestate(each_event_of_five_threads_arrives_once_and_in_order, sqlite),
+		cmocka_unit_test_prestate(each_event_of_five_threads_arrives_once_and_in_order,
+					  memory),
+		cmocka_unit_test_prestate(each_event_of_five_threads_arrives_once_and_in_order,
+					  sqlite),
 		cmocka_unit_test_prestate(pauses_and_resumes_in_a_race_lose_nothing, memory),
 		cmocka_unit_test_prestate(pauses_and_resumes_in_a_race_lose_nothing, sqlite),
-		cmocka_unit_test_prestate(the_log_tells_states_in_the_order_of_their_changes, memory),
+		cmocka_unit_test_prestate(the_log_tells_states_in_the_order_of_their_changes,
+					  memory),
 		cmocka_unit_test_prestate(a_start_returns_what_resolving_it_came_to, memory),
 		cmocka_unit_test_prestate(a_start_returns_what_resolving_it_came_to, sqlite),
 		cmocka_unit_test_prestate(nothing_is_delivered_while_paused, memory),
 		cmocka_unit_test_prestate(nothing_is_delivered_while_paused, sqlite),
-		cmocka_unit_test_prestate(no_event_is_lost_for_any_of_a_thousand_subscriptions, memory),
-		cmocka_unit_test_prestate(no_event_is_lost_for_any_of_a_thousand_subscriptions, sqlite),
+		cmocka_unit_test_prestate(no_event_is_lost_for_any_of_a_thousand_subscriptions,
+					  memory),
+		cmocka_unit_test_prestate(no_event_is_lost_for_any_of_a_thousand_subscriptions,
+					  sqlite),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-/* ---- Stores and managers ------------------------------------------------------------------------------------ */
+/* ---- Stores and managers --------------------------------------------------------------------- */
 
 static void rig_open_store(struct rig *rig)
 {
@@ -68,15 +68,18 @@ struct tide_subscription_config quick_config(void)
 	return config;
 }
 
-/* ---- The witness -------------------------------------------------------------------------------------------- */
+/* ---- The witness ----------------------------------------------------------------------------- */
 
-static void witness_remember(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+static void witness_remember(struct witness *witness, const struct tide_event *event,
+			     struct tide_delivery *delivery)
 {
 	pthread_mutex_lock(&witness->lock);
 	if (witness->count == witness->capacity) {
 		witness->capacity = witness->capacity ? witness->capacity * 2 : 64;
-		witness->positions = realloc(witness->positions, witness->capacity * sizeof *witness->positions);
-		witness->attempts = realloc(witness->attempts, witness->capacity * sizeof *witness->attempts);
+		witness->positions =
+			realloc(witness->positions, witness->capacity * sizeof *witness->positions);
+		witness->attempts =
+			realloc(witness->attempts, witness->capacity * sizeof *witness->attempts);
 		assert_true(witness->positions && witness->attempts);
 	}
 	witness->positions[witness->count] = event->position;
@@ -84,8 +87,8 @@ static void witness_remember(struct witness *witness, const struct tide_event *e
 	pthread_mutex_unlock(&witness->lock);
 }
 
-static tide_status witness_handle_batch(void *self, const struct tide_event *const *events, size_t count,
-					struct tide_delivery *delivery)
+static tide_status witness_handle_batch(void *self, const struct tide_event *const *events,
+					size_t count, struct tide_delivery *delivery)
 {
 	struct witness *witness = self;
 	if (atomic_fetch_add(&witness->inside, 1) != 0)
@@ -100,7 +103,8 @@ static tide_status witness_handle_batch(void *self, const struct tide_event *con
 	return status;
 }
 
-static tide_status witness_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status witness_handle(void *self, const struct tide_event *event,
+				  struct tide_delivery *delivery)
 {
 	return witness_handle_batch(self, &event, 1, delivery);
 }
@@ -127,7 +131,9 @@ struct tide_subscriber witness_single(const char *name, struct witness *witness)
 
 struct tide_subscriber witness_batch(const char *name, struct witness *witness)
 {
-	return (struct tide_subscriber){ .name = name, .self = witness, .handle_batch = witness_handle_batch };
+	return (struct tide_subscriber){ .name = name,
+					 .self = witness,
+					 .handle_batch = witness_handle_batch };
 }
 
 void witness_saw_all(struct witness *witness, tide_position from, tide_position to)
@@ -136,13 +142,14 @@ void witness_saw_all(struct witness *witness, tide_position from, tide_position 
 	assert_int_equal(atomic_load(&witness->overlaps), 0);
 	for (size_t i = 0; i < witness->count; i++)
 		if (witness->positions[i] != from + (tide_position)i)
-			fail_msg("handled position %lld as number %zu, expected %lld", (long long)witness->positions[i],
-				 i, (long long)from + (long long)i);
+			fail_msg("handled position %lld as number %zu, expected %lld",
+				 (long long)witness->positions[i], i,
+				 (long long)from + (long long)i);
 	assert_int_equal(witness->count, to - from + 1);
 	pthread_mutex_unlock(&witness->lock);
 }
 
-/* ---- Looking ------------------------------------------------------------------------------------------------ */
+/* ---- Looking --------------------------------------------------------------------------------- */
 
 struct tide_subscription_status status_of(struct tide_subscription *subscription)
 {
@@ -193,7 +200,7 @@ struct tide_dead_letter_list dead_letters_of(struct tide_checkpoints *checkpoint
 	return list;
 }
 
-/* ---- Past Tidemark ------------------------------------------------------------------------------------------ */
+/* ---- Past Tidemark --------------------------------------------------------------------------- */
 
 sqlite3 *plain_open(const char *file)
 {
@@ -215,7 +222,8 @@ int64_t plain_number(sqlite3 *database, const char *sql)
 	sqlite3_stmt *statement;
 	if (sqlite3_prepare_v2(database, sql, -1, &statement, NULL) != SQLITE_OK)
 		fail_msg("%s: %s", sql, sqlite3_errmsg(database));
-	int64_t number = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : -1;
+	int64_t number =
+		sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : -1;
 	sqlite3_finalize(statement);
 	return number;
 }

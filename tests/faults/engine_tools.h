@@ -3,8 +3,8 @@
 #define TEST_ENGINE_TOOLS_H
 
 /*
- * What the tests of the engine share: a store with a manager over it, a handler that remembers what it was given, and
- * looks at the database past Tidemark.
+ * What the tests of the engine share: a store with a manager over it, a handler that remembers what
+ * it was given, and looks at the database past Tidemark.
  */
 
 #include <pthread.h>
@@ -21,17 +21,19 @@
 #include "lib/temp.h"
 #include "lib/wait.h"
 
-#define PATIENCE 30.0 /* seconds until a condition counts as never coming true; sanitizers are slow */
+/* seconds until a condition counts as never coming true; sanitizers are slow */
+#define PATIENCE 30.0
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/** Calls that must succeed in a child process, where a failed assertion must not go on with the tests. */
-#define insist(call)                                                                                                   \
-	do {                                                                                                           \
-		struct tide_error insist_error = { 0 }, *const err = &insist_error;                                    \
-		if ((call) != TIDE_OK) {                                                                               \
-			fprintf(stderr, "child: %s: %s\n", #call, insist_error.message);                               \
-			_exit(98);                                                                                     \
-		}                                                                                                      \
+/** Calls that must succeed in a child process, where a failed assertion must not go on with the
+ * tests. */
+#define insist(call)                                                                               \
+	do {                                                                                       \
+		struct tide_error insist_error = { 0 }, *const err = &insist_error;                \
+		if ((call) != TIDE_OK) {                                                           \
+			fprintf(stderr, "child: %s: %s\n", #call, insist_error.message);           \
+			_exit(98);                                                                 \
+		}                                                                                  \
 	} while (0)
 
 /** A store of its own for one test, "memory" or "sqlite", and a manager over it. */
@@ -44,10 +46,12 @@ struct rig {
 	struct tide_manager *manager;
 };
 
-/** Make directory, URL and an initialised database, and leave it closed: for tests whose processes open it. */
+/** Make directory, URL and an initialised database, and leave it closed: for tests whose processes
+ * open it. */
 void rig_make(struct rig *rig, const char *backend);
 void rig_open(struct rig *rig, const char *backend);
-void rig_open_with(struct rig *rig, const char *backend, const struct tide_manager_options *options);
+void rig_open_with(struct rig *rig, const char *backend,
+		   const struct tide_manager_options *options);
 /** Close what is open, in order. */
 void rig_shut(struct rig *rig);
 void rig_close(struct rig *rig);
@@ -57,7 +61,8 @@ struct tide_subscription_config quick_config(void);
 
 /** What a handler saw. */
 struct witness {
-	tide_status (*decide)(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery);
+	tide_status (*decide)(struct witness *witness, const struct tide_event *event,
+			      struct tide_delivery *delivery);
 	void *more;          /* of decide */
 	atomic_int inside;   /* calls in progress */
 	atomic_int overlaps; /* calls that began while another one ran */
@@ -69,16 +74,17 @@ struct witness {
 	int32_t *attempts;
 };
 
-#define WITNESS                                                                                                        \
-	{                                                                                                              \
-		.lock = PTHREAD_MUTEX_INITIALIZER                                                                      \
+#define WITNESS                                                                                    \
+	{                                                                                          \
+		.lock = PTHREAD_MUTEX_INITIALIZER                                                  \
 	}
 void witness_fini(struct witness *witness);
 size_t witness_count(struct witness *witness);
 /** The subscriber of this name that shows everything to the witness. */
 struct tide_subscriber witness_single(const char *name, struct witness *witness);
 struct tide_subscriber witness_batch(const char *name, struct witness *witness);
-/** Fails the test unless exactly the positions from..to were handled, each once, in order, one call at a time. */
+/** Fails the test unless exactly the positions from..to were handled, each once, in order, one call
+ * at a time. */
 void witness_saw_all(struct witness *witness, tide_position from, tide_position to);
 
 struct tide_subscription_status status_of(struct tide_subscription *subscription);
@@ -87,8 +93,10 @@ struct tide_checkpoint checkpoint_of(struct tide_checkpoints *checkpoints, const
 tide_position saved_position(struct tide_checkpoints *checkpoints, const char *name);
 void wait_position(struct tide_subscription *subscription, tide_position position);
 void wait_state(struct tide_subscription *subscription, enum tide_state state);
-/** Entries of a subscription in any status, oldest id first; release with tide_dead_letters_free. */
-struct tide_dead_letter_list dead_letters_of(struct tide_checkpoints *checkpoints, const char *name);
+/** Entries of a subscription in any status, oldest id first; release with
+ * tide_dead_letters_free. */
+struct tide_dead_letter_list dead_letters_of(struct tide_checkpoints *checkpoints,
+					     const char *name);
 
 /** Open a database with plain SQLite; run statements; fetch one number. */
 sqlite3 *plain_open(const char *file);
@@ -97,7 +105,8 @@ int64_t plain_number(sqlite3 *database, const char *sql);
 
 /** A number from the first argument or an environment variable, else the standard one. */
 int64_t test_number(const char *variable, int64_t standard);
-/** Sleep for a length that is the test's own input, such as the moment of a kill; never to wait for something. */
+/** Sleep for a length that is the test's own input, such as the moment of a kill; never to wait for
+ * something. */
 void pass_time(double seconds);
 
 #endif

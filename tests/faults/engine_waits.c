@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a subscription holds while it waits to try a write again, what it keeps over the wait, and how it ends when the write
- * fails for good.
+ * What a subscription holds while it waits to try a write again, what it keeps over the wait, and
+ * how it ends when the write fails for good.
  */
 #include <string.h>
 
 #include "walk.h"
 
-/* ---- A dead letter that has to wait -------------------------------------------------------------------------- */
+/* ---- A dead letter that has to wait ---------------------------------------------------------- */
 
 static void no_transaction_is_open_while_a_dead_letter_waits(void **state)
 {
@@ -31,7 +31,8 @@ static void no_transaction_is_open_while_a_dead_letter_waits(void **state)
 	walk_close(&walk);
 }
 
-/* The first event is settled in the transaction in which the dead letter of the second cannot be written at once. */
+/* The first event is settled in the transaction in which the dead letter of the second cannot be
+ * written at once. */
 struct prefix_case {
 	int bad_commits, bad_saves, lost_answers;
 	int calls; /* of the handler in the end; the second event has one in any case */
@@ -54,7 +55,8 @@ static void check_prefix(const struct prefix_case *prefix)
 	if (prefix->calls == 4)
 		assert_int_equal(saved_position(walk.rig.checkpoints, "Walk"), 1);
 	walk_until(&walk, TIDE_STATE_LIVE);
-	assert_int_equal(walk_bad_entries + walk_bad_commits + walk_bad_saves + walk_lost_answers, 0);
+	assert_int_equal(walk_bad_entries + walk_bad_commits + walk_bad_saves + walk_lost_answers,
+			 0);
 	assert_int_equal(walk_dead_letters(&walk, &retries), 1);
 	assert_int_equal(retries, 0);
 	assert_int_equal(atomic_load(&walk.witness.calls), prefix->calls);
@@ -74,8 +76,10 @@ static void what_is_settled_before_a_dead_letter_that_waits_is_committed(void **
 	check_prefix(&(struct prefix_case){ .bad_saves = 1, .calls = 5 });
 }
 
-/* Each round settles the first event again before the dead letter fails again: the tries of the latter still end. */
-static void a_dead_letter_that_is_never_accepted_ends_the_run_whatever_succeeds_in_between(void **state)
+/* Each round settles the first event again before the dead letter fails again: the tries of the
+ * latter still end. */
+static void
+a_dead_letter_that_is_never_accepted_ends_the_run_whatever_succeeds_in_between(void **state)
 {
 	(void)state;
 	struct walk walk;
@@ -91,7 +95,8 @@ static void a_dead_letter_that_is_never_accepted_ends_the_run_whatever_succeeds_
 }
 
 /* The first event's handler changes its mind when it is called again. */
-static tide_status fail_late(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status fail_late(struct witness *witness, const struct tide_event *event,
+			     struct tide_delivery *delivery)
 {
 	bool is_again = atomic_load(&witness->calls) > 3;
 	if (event->position != 3 && !(event->position == 1 && is_again))
@@ -100,7 +105,8 @@ static tide_status fail_late(struct witness *witness, const struct tide_event *e
 	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "no such customer");
 }
 
-/* The third event waits for its dead letter when the two before it come again: now the first fails, the second is parked. */
+/* The third event waits for its dead letter when the two before it come again: now the first fails,
+ * the second is parked. */
 static void a_failure_that_is_kept_is_nobody_elses(void **state)
 {
 	(void)state;
@@ -127,9 +133,10 @@ static void a_failure_that_is_kept_is_nobody_elses(void **state)
 	walk_close(&walk);
 }
 
-/* ---- A dead letter that is refused --------------------------------------------------------------------------- */
+/* ---- A dead letter that is refused ----------------------------------------------------------- */
 
-static void check_refused(const char *backend, bool is_transactional, tide_status status, int32_t max_retries)
+static void check_refused(const char *backend, bool is_transactional, tide_status status,
+			  int32_t max_retries)
 {
 	struct walk walk;
 	walk_open(&walk, backend, 4);
@@ -165,8 +172,8 @@ static void an_event_that_not_even_the_queue_takes_is_recorded_and_counted(void 
 }
 
 /* `first` is what the first attempt fails with; TIDE_OK: the same as the others. */
-static void check_text_after(tide_status first, const char *message, tide_status status, int32_t max_retries,
-			     const char *expected)
+static void check_text_after(tide_status first, const char *message, tide_status status,
+			     int32_t max_retries, const char *expected)
 {
 	struct walk walk;
 	walk_open(&walk, "memory", 4);
@@ -183,7 +190,8 @@ static void check_text_after(tide_status first, const char *message, tide_status
 	walk_close(&walk);
 }
 
-static void check_text(const char *message, tide_status status, int32_t max_retries, const char *expected)
+static void check_text(const char *message, tide_status status, int32_t max_retries,
+		       const char *expected)
 {
 	check_text_after(TIDE_OK, message, status, max_retries, expected);
 }
@@ -208,7 +216,7 @@ static void a_write_that_ends_the_run_says_after_how_many_attempts(void **state)
 	check_text(message, TIDE_BUSY, 1, expected);
 }
 
-/* ---- The trailing save of an error --------------------------------------------------------------------------- */
+/* ---- The trailing save of an error ----------------------------------------------------------- */
 
 static void a_trailing_save_that_fails_is_recorded_and_not_what_is_reported(void **state)
 {
@@ -227,7 +235,7 @@ static void a_trailing_save_that_fails_is_recorded_and_not_what_is_reported(void
 	walk_close(&walk);
 }
 
-/* ---- A pause meanwhile --------------------------------------------------------------------------------------- */
+/* ---- A pause meanwhile ----------------------------------------------------------------------- */
 
 static void check_pause(const char *backend, bool is_transactional)
 {
@@ -264,7 +272,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_transaction_is_open_while_a_dead_letter_waits),
 		cmocka_unit_test(what_is_settled_before_a_dead_letter_that_waits_is_committed),
-		cmocka_unit_test(a_dead_letter_that_is_never_accepted_ends_the_run_whatever_succeeds_in_between),
+		cmocka_unit_test(
+			a_dead_letter_that_is_never_accepted_ends_the_run_whatever_succeeds_in_between),
 		cmocka_unit_test(a_failure_that_is_kept_is_nobody_elses),
 		cmocka_unit_test(an_event_that_not_even_the_queue_takes_is_recorded_and_counted),
 		cmocka_unit_test(a_write_that_ends_the_run_says_after_how_many_attempts),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fault backend itself: what its schedules do to operations, to sessions, and to subscriptions. */
+/* The fault backend itself: what its schedules do to operations, to sessions, and to
+ * subscriptions. */
 #include <stdio.h>
 #include <string.h>
 
@@ -57,7 +58,8 @@ static void fault_after_the_operation_leaves_it_done(void **state)
 	struct tide_append_result result = { .version = 77 };
 	struct tide_new_event events[] = { event_of("A", 1) };
 	events[0].event_id = uuid_of(1);
-	refused(TIDE_CONNECTION_LOST, tide_store_append(store, APPEND(stream_of("Order", 1), 0, events), &result, err));
+	refused(TIDE_CONNECTION_LOST,
+		tide_store_append(store, APPEND(stream_of("Order", 1), 0, events), &result, err));
 	assert_int_equal(result.version, 77);
 	assert_int_equal(end_of(store), 1);
 	must(tide_store_append(store, APPEND(stream_of("Order", 1), 0, events), &result, err));
@@ -94,7 +96,8 @@ static void name_of_a_group_stands_for_its_operations(void **state)
 	refused(TIDE_IO, tide_dead_letters_stats(checkpoints, &stats, err));
 	refused(TIDE_IO, tide_dead_letters_list(checkpoints, NULL, &list, err));
 	refused(TIDE_IO, tide_checkpoints_is_owned(checkpoints, "p", &is_owned, err));
-	must(tide_checkpoints_save(checkpoints, "p", &(struct tide_progress){ .position = 1 }, err));
+	must(tide_checkpoints_save(checkpoints, "p", &(struct tide_progress){ .position = 1 },
+				   err));
 	tide_checkpoints_close(checkpoints);
 	tide_store_close(store);
 }
@@ -112,7 +115,8 @@ static uint64_t outcomes_of(const char *options)
 static void rate_fails_a_share_and_the_same_one_for_a_seed(void **state)
 {
 	(void)state;
-	uint64_t seven = outcomes_of("op=append,rate=0.3,seed=7"), eight = outcomes_of("op=append,rate=0.3,seed=8");
+	uint64_t seven = outcomes_of("op=append,rate=0.3,seed=7"),
+		 eight = outcomes_of("op=append,rate=0.3,seed=8");
 	assert_in_range(__builtin_popcountll(seven), 5, 40);
 	assert_true(seven == outcomes_of("op=append,seed=7,rate=0.3"));
 	assert_true(seven != eight);
@@ -136,14 +140,16 @@ static void open_can_fail_too(void **state)
 	(void)state;
 	struct tide_store *store = NULL;
 	refused(TIDE_BUSY, tide_store_open("fault:op=open,status=busy/memory:", NULL, &store, err));
-	refused(TIDE_BUSY, tide_store_open("fault:op=open,status=busy,when=after/memory:", NULL, &store, err));
+	refused(TIDE_BUSY,
+		tide_store_open("fault:op=open,status=busy,when=after/memory:", NULL, &store, err));
 	assert_null(store);
 }
 
 static void faults_nest(void **state)
 {
 	(void)state;
-	struct tide_store *store = open_with("op=append,after=1,status=io", "fault:op=append,status=busy/memory:");
+	struct tide_store *store =
+		open_with("op=append,after=1,status=io", "fault:op=append,status=busy/memory:");
 	refused(TIDE_BUSY, append_to(store, 1, err));
 	refused(TIDE_IO, append_to(store, 2, err));
 	must(append_to(store, 3, err));
@@ -153,7 +159,8 @@ static void faults_nest(void **state)
 static void decorated_backend_can_do_what_the_inner_one_can(void **state)
 {
 	(void)state;
-	struct tide_store *memory = open_with("", "memory:"), *sqlite = open_with("", "sqlite::memory:");
+	struct tide_store *memory = open_with("", "memory:"),
+			  *sqlite = open_with("", "sqlite::memory:");
 	assert_null(memory->backend->store.begin);
 	assert_non_null(memory->backend->store.clear);
 	assert_non_null(sqlite->backend->store.begin);
@@ -178,7 +185,8 @@ static void lost_session_stays_lost_and_another_one_works(void **state)
 	must(ops->session_open(store->state, &other, err));
 	refused(TIDE_CONNECTION_LOST, ops->end(session, &end, err));
 	refused(TIDE_CONNECTION_LOST, ops->end(session, &end, err));
-	refused(TIDE_CONNECTION_LOST, ops->stream_version(session, stream_of("Order", 1), &version, err));
+	refused(TIDE_CONNECTION_LOST,
+		ops->stream_version(session, stream_of("Order", 1), &version, err));
 	must(ops->end(other, &end, err));
 	ops->session_close(session);
 	ops->session_close(other);
@@ -193,15 +201,17 @@ static void lost_session_has_rolled_its_transaction_back(void **state)
 	snprintf(url, sizeof url, "sqlite:%s/store.db", directory);
 	struct tide_store *store = open_with("op=commit", url);
 	const struct tide_store_ops *ops = &store->backend->store;
-	struct tide_checkpoint_write write = {
-		.name = "p", .has_position = true, .progress = { .position = 5 }, .now = tide_time_now()
-	};
+	struct tide_checkpoint_write write = { .name = "p",
+					       .has_position = true,
+					       .progress = { .position = 5 },
+					       .now = tide_time_now() };
 	void *session;
 	must(ops->session_open(store->state, &session, err));
 	must(ops->begin(session, err));
 	must(store->backend->checkpoint.save(session, NULL, &write, err));
 	refused(TIDE_CONNECTION_LOST, ops->commit(session, err));
-	must(append_to(store, 1, err)); /* the lock of the lost transaction is gone while its session is still open */
+	/* the lock of the lost transaction is gone while its session is still open */
+	must(append_to(store, 1, err));
 	ops->rollback(session);
 	ops->session_close(session);
 	struct tide_checkpoints *checkpoints;
@@ -213,7 +223,7 @@ static void lost_session_has_rolled_its_transaction_back(void **state)
 	temp_remove(directory);
 }
 
-/* ---- Under subscriptions: whatever fails on the way, each event is settled once, and in order ----------------- */
+/* ---- Under subscriptions: whatever fails on the way, each event is settled once, and in order -- */
 
 static void subscription_survives(const char *options, const char *inner, bool may_repeat)
 {
@@ -301,7 +311,8 @@ static tide_status judge_refusing_3(struct recorder *recorder, const struct tide
 static void dead_letter_that_cannot_be_written_ends_the_run_unsettled(void **state)
 {
 	(void)state;
-	struct tide_store *store = open_with("op=dead_letter_add,times=-1,status=disk_full", "memory:");
+	struct tide_store *store =
+		open_with("op=dead_letter_add,times=-1,status=disk_full", "memory:");
 	append_many(store, stream_of("Order", 1), 0, 5);
 	RECORDER *recorder = recorder_new();
 	recorder->judge = judge_refusing_3;
@@ -310,7 +321,8 @@ static void dead_letter_that_cannot_be_written_ends_the_run_unsettled(void **sta
 	config.max_infrastructure_retries = 2;
 	struct tide_manager *manager = manager_of(store);
 	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
-	(void)tide_manager_start(manager, NULL, 0, NULL, NULL, NULL); /* may end in the error already */
+	/* may end in the error already */
+	(void)tide_manager_start(manager, NULL, 0, NULL, NULL, NULL);
 	must(tide_subscription_wait_state(subscription, TIDE_STATE_ERROR, 30, err));
 	struct tide_subscription_status status = status_of(subscription);
 	assert_int_equal(status.error.status, TIDE_DISK_FULL);

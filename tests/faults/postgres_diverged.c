@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Servers that lose what they had acknowledged: a standby promoted without the last transactions, tables emptied in place. */
+/* Servers that lose what they had acknowledged: a standby promoted without the last transactions,
+ * tables emptied in place. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,13 +21,16 @@ static int64_t number_of(const char *sql)
 {
 	PGconn *connection = PQconnectdb("");
 	PGresult *result = PQexec(connection, sql);
-	int64_t number = PQresultStatus(result) == PGRES_TUPLES_OK ? strtoll(PQgetvalue(result, 0, 0), NULL, 10) : -1;
+	int64_t number = PQresultStatus(result) == PGRES_TUPLES_OK
+				 ? strtoll(PQgetvalue(result, 0, 0), NULL, 10)
+				 : -1;
 	PQclear(result);
 	PQfinish(connection);
 	return number;
 }
 
-/** A projection: its read model is in the store's database, or its checkpoint alone is elsewhere. */
+/** A projection: its read model is in the store's database, or its checkpoint alone is
+ * elsewhere. */
 struct model {
 	struct tide_checkpoints *checkpoints;
 	struct tide_manager *manager;
@@ -34,13 +38,16 @@ struct model {
 };
 
 static const char *model_schema = "lost";
-static atomic_bool model_waits, model_is_inside; /* in the handler of the 20th event, its row written */
+/* in the handler of the 20th event, its row written */
+static atomic_bool model_waits, model_is_inside;
 
-static tide_status model_insert(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status model_insert(void *self, const struct tide_event *event,
+				struct tide_delivery *delivery)
 {
 	(void)self;
 	char sql[100];
-	snprintf(sql, sizeof sql, "INSERT INTO %s.read_model VALUES (%lld)", model_schema, (long long)event->position);
+	snprintf(sql, sizeof sql, "INSERT INTO %s.read_model VALUES (%lld)", model_schema,
+		 (long long)event->position);
 	PGresult *result = PQexec(tide_delivery_connection(delivery), sql);
 	bool is_done = PQresultStatus(result) == PGRES_COMMAND_OK;
 	PQclear(result);
@@ -51,7 +58,8 @@ static tide_status model_insert(void *self, const struct tide_event *event, stru
 	return is_done ? TIDE_OK : TIDE_HANDLER_TRANSIENT;
 }
 
-static tide_status model_hear(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status model_hear(void *self, const struct tide_event *event,
+			      struct tide_delivery *delivery)
 {
 	(void)self, (void)event, (void)delivery;
 	return TIDE_OK;
@@ -67,12 +75,16 @@ static struct model model_run(struct tide_store *store, const char *into, bool i
 	config.poll_interval_seconds = 0.2;
 	config.circuit_breaker_enabled = false;
 	struct tide_subscriber subscriber = { .name = is_transactional ? "same" : "other",
-					      .handle = is_transactional ? model_insert : model_hear,
+					      .handle =
+						      is_transactional ? model_insert : model_hear,
 					      .transactional = is_transactional };
-	must(tide_checkpoints_open(into, TIDE_STORE_OPTIONS(.initialize = true), store, &model.checkpoints, err));
-	must(tide_manager_open(TIDE_MANAGER(.store = store, .checkpoints = model.checkpoints), &model.manager, err));
+	must(tide_checkpoints_open(into, TIDE_STORE_OPTIONS(.initialize = true), store,
+				   &model.checkpoints, err));
+	must(tide_manager_open(TIDE_MANAGER(.store = store, .checkpoints = model.checkpoints),
+			       &model.manager, err));
 	must(tide_manager_subscribe(model.manager, &subscriber, &config, &model.subscription, err));
-	(void)tide_manager_start(model.manager, NULL, 30, NULL, NULL, NULL); /* one that has diverged says so */
+	/* one that has diverged says so */
+	(void)tide_manager_start(model.manager, NULL, 30, NULL, NULL, NULL);
 	return model;
 }
 
@@ -111,7 +123,8 @@ static void a_standby_without_the_last_transactions_is_found_out(void **state)
 	struct tide_store *store;
 	temp_make(directory);
 	snprintf(into, sizeof into, "sqlite:%s/other.db", directory);
-	must(tide_store_open("postgresql:///?schema=lost", TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	must(tide_store_open("postgresql:///?schema=lost", TIDE_STORE_OPTIONS(.initialize = true),
+			     &store, err));
 	postgres_sql("lost", "CREATE TABLE read_model (position BIGINT PRIMARY KEY)");
 	append_many(store, stream_of("Order", 1), 0, 10);
 	struct model same = model_run(store, NULL, true), other = model_run(store, into, false);
@@ -129,10 +142,10 @@ static void a_standby_without_the_last_transactions_is_found_out(void **state)
 	int64_t end = number_of("SELECT max(global_position) FROM lost.events");
 	wait_for(60, stored(&same, "same") == end);
 	assert_int_equal(number_of("SELECT count(*) FROM lost.read_model"), 18);
-	assert_int_equal(
-		number_of("SELECT count(*) FROM lost.events WHERE global_position NOT IN (SELECT position FROM "
-			  "lost.read_model)"),
-		0);
+	assert_int_equal(number_of("SELECT count(*) FROM lost.events WHERE global_position NOT IN "
+				   "(SELECT position FROM "
+				   "lost.read_model)"),
+			 0);
 	must(tide_checkpoints_rewind(other.checkpoints, "other", 10, NULL, err));
 	must(tide_manager_restart(other.manager, "other", err));
 	wait_for(30, stored(&other, "other") == end);
@@ -146,7 +159,8 @@ static void a_table_emptied_with_its_numbering_is_found_out(void **state)
 {
 	(void)state;
 	struct tide_store *store;
-	must(tide_store_open("postgresql:///?schema=emptied", TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	must(tide_store_open("postgresql:///?schema=emptied",
+			     TIDE_STORE_OPTIONS(.initialize = true), &store, err));
 	append_many(store, stream_of("Order", 1), 0, 10);
 	struct model model = model_run(store, NULL, false);
 	wait_for(30, stored(&model, "other") == 10);
@@ -183,7 +197,8 @@ static void a_reset_beside_an_open_delivery_keeps_nothing_and_loses_nothing(void
 	(void)state;
 	struct tide_store *store;
 	struct thread thread;
-	must(tide_store_open("postgresql:///?schema=forced", TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	must(tide_store_open("postgresql:///?schema=forced", TIDE_STORE_OPTIONS(.initialize = true),
+			     &store, err));
 	postgres_sql("forced", "CREATE TABLE read_model (position BIGINT PRIMARY KEY)");
 	model_schema = "forced";
 	append_many(store, stream_of("Order", 1), 0, 19);
@@ -198,7 +213,8 @@ static void a_reset_beside_an_open_delivery_keeps_nothing_and_loses_nothing(void
 	thread_join(&thread);
 	wait_for(60, stored(&model, "same") == 24);
 	assert_int_equal(number_of("SELECT count(*) FROM forced.read_model"), 24);
-	assert_int_equal(number_of("SELECT events_processed FROM forced.projection_checkpoints"), 24);
+	assert_int_equal(number_of("SELECT events_processed FROM forced.projection_checkpoints"),
+			 24);
 	model_close(&model);
 	tide_store_close(store);
 	model_schema = "lost";

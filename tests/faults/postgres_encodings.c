@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Databases whose encoding is not UTF-8: nothing in an event, or in what a handler says, may block a subscription. */
+/* Databases whose encoding is not UTF-8: nothing in an event, or in what a handler says, may block
+ * a subscription. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,8 @@ struct trial {
 	atomic_int handled;
 };
 
-static tide_status trial_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status trial_handle(void *self, const struct tide_event *event,
+				struct tide_delivery *delivery)
 {
 	struct trial *trial = self;
 	(void)event;
@@ -28,7 +30,8 @@ static tide_status trial_handle(void *self, const struct tide_event *event, stru
 		return TIDE_OK;
 	}
 	tide_delivery_set_stacktrace(delivery, "at \xe4\xb8\xad\xf0\x9f\x8c\x8a and \xff");
-	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "no \xe4\xb8\xad\xc3\xa9 in \xf0\x9f\x8c\x8a");
+	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT,
+				  "no \xe4\xb8\xad\xc3\xa9 in \xf0\x9f\x8c\x8a");
 }
 
 static void trial_open(struct trial *trial, const char *encoding, bool is_transactional)
@@ -39,20 +42,26 @@ static void trial_open(struct trial *trial, const char *encoding, bool is_transa
 	snprintf(sql, sizeof sql, "DROP DATABASE IF EXISTS strange WITH (FORCE)");
 	sql_run(server, sql);
 	snprintf(sql, sizeof sql,
-		 "CREATE DATABASE strange ENCODING '%s' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0", encoding);
+		 "CREATE DATABASE strange ENCODING '%s' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE "
+		 "template0",
+		 encoding);
 	sql_run(server, sql);
 	PQfinish(server);
 	snprintf(trial->url, sizeof trial->url, "postgresql:///strange");
-	must(tide_store_open(trial->url, TIDE_STORE_OPTIONS(.initialize = true), &trial->store, err));
+	must(tide_store_open(trial->url, TIDE_STORE_OPTIONS(.initialize = true), &trial->store,
+			     err));
 	must(tide_checkpoints_open(NULL, NULL, trial->store, &trial->checkpoints, err));
-	must(tide_manager_open(TIDE_MANAGER(.store = trial->store, .checkpoints = trial->checkpoints), &trial->manager,
-			       err));
-	struct tide_subscriber subscriber = {
-		.name = "p", .self = trial, .handle = trial_handle, .transactional = is_transactional
-	};
+	must(tide_manager_open(
+		TIDE_MANAGER(.store = trial->store, .checkpoints = trial->checkpoints),
+		&trial->manager, err));
+	struct tide_subscriber subscriber = { .name = "p",
+					      .self = trial,
+					      .handle = trial_handle,
+					      .transactional = is_transactional };
 	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
 	config.circuit_breaker_enabled = false;
-	must(tide_manager_subscribe(trial->manager, &subscriber, &config, &trial->subscription, err));
+	must(tide_manager_subscribe(trial->manager, &subscriber, &config, &trial->subscription,
+				    err));
 }
 
 static void trial_run(struct trial *trial)
@@ -70,12 +79,14 @@ static void trial_close(struct trial *trial)
 	tide_store_close(trial->store);
 }
 
-static struct tide_dead_letter_list letters(struct trial *trial, enum tide_dead_letter_status status)
+static struct tide_dead_letter_list letters(struct trial *trial,
+					    enum tide_dead_letter_status status)
 {
 	struct tide_dead_letter_list list;
-	must(tide_dead_letters_list(trial->checkpoints,
-				    &(struct tide_dead_letter_query){ .projection_name = "p", .status = status }, &list,
-				    err));
+	must(tide_dead_letters_list(
+		trial->checkpoints,
+		&(struct tide_dead_letter_query){ .projection_name = "p", .status = status }, &list,
+		err));
 	return list;
 }
 
@@ -83,14 +94,16 @@ static void append_payload(struct trial *trial, const char *payload)
 {
 	struct tide_new_event event = event_of("Odd", 1);
 	event.payload = tide_text(payload);
-	must(tide_store_append(
-		trial->store,
-		&(struct tide_append){
-			.stream = stream_of("Order", 1), .expected = TIDE_ANY, .events = &event, .count = 1 },
-		NULL, err));
+	must(tide_store_append(trial->store,
+			       &(struct tide_append){ .stream = stream_of("Order", 1),
+						      .expected = TIDE_ANY,
+						      .events = &event,
+						      .count = 1 },
+			       NULL, err));
 }
 
-/* Set aside, then delivered again once the handler is well: from the queue alone when the event is gone. */
+/* Set aside, then delivered again once the handler is well: from the queue alone when the event is
+ * gone. */
 static void retry_all(struct trial *trial, int count, bool is_gone)
 {
 	struct tide_dead_letter_list list = letters(trial, TIDE_DEAD_LETTER_FAILED);
@@ -154,7 +167,8 @@ static void utf8_database_sets_every_event_aside(void **state)
 	odd_events_are_set_aside_and_delivered_again("UTF8");
 }
 
-/* Any bytes are in such a database; a row of bytes that are no UTF-8 is no event, and the next one is. */
+/* Any bytes are in such a database; a row of bytes that are no UTF-8 is no event, and the next one
+ * is. */
 static void row_that_is_no_utf8_does_not_end_the_feed(void **state)
 {
 	(void)state;
@@ -163,9 +177,11 @@ static void row_that_is_no_utf8_does_not_end_the_feed(void **state)
 	append_payload(&trial, "{\"plain\":1}");
 	PGconn *past = sql_connect("dbname=strange client_encoding=SQL_ASCII");
 	sql_run(past,
-		"INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, "
+		"INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, "
+		"timestamp, "
 		"payload, event_version, metadata) VALUES ('11111111-1111-4111-8111-111111111111', "
-		"'22222222-2222-4222-8222-222222222222', 'Order', 'Br\xffken', 1, now(), '{\"n\":\"\xff\"}', 1, '{}')");
+		"'22222222-2222-4222-8222-222222222222', 'Order', 'Br\xffken', 1, now(), "
+		"'{\"n\":\"\xff\"}', 1, '{}')");
 	PQfinish(past);
 	append_payload(&trial, "{\"plain\":2}");
 	trial.is_healed = true;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine over PostgreSQL: read models in the same database and in another one, lost connections, a pooler between.
+/* The engine over PostgreSQL: read models in the same database and in another one, lost
+ * connections, a pooler between.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -50,9 +51,10 @@ static struct running run_subscriber(struct tide_store *store, const char *into,
 {
 	struct running running = { .store = store };
 	struct tide_subscription_config config = config_quick();
-	must(tide_checkpoints_open(into, TIDE_STORE_OPTIONS(.initialize = true), store, &running.checkpoints, err));
-	must(tide_manager_open(TIDE_MANAGER(.store = store, .checkpoints = running.checkpoints), &running.manager,
-			       err));
+	must(tide_checkpoints_open(into, TIDE_STORE_OPTIONS(.initialize = true), store,
+				   &running.checkpoints, err));
+	must(tide_manager_open(TIDE_MANAGER(.store = store, .checkpoints = running.checkpoints),
+			       &running.manager, err));
 	must(tide_manager_subscribe(running.manager, subscriber, &config, NULL, err));
 	must(tide_manager_start(running.manager, NULL, 10, NULL, NULL, err));
 	return running;
@@ -83,25 +85,27 @@ static int64_t sql_number(const char *text)
 	return value;
 }
 
-/* ---- SQL projections ----------------------------------------------------------------------------------------- */
+/* ---- SQL projections ------------------------------------------------------------------------- */
 
-static const char totals_postgres[] = "-- init:\nCREATE TABLE IF NOT EXISTS totals (id uuid PRIMARY KEY, total bigint "
-				      "NOT NULL, seen timestamptz, at bigint);\n"
-				      "-- on: Counted\nINSERT INTO totals VALUES (:aggregate_id, "
-				      "(:payload->>'n')::bigint, :occurred_at, :global_position)\n"
-				      "ON CONFLICT (id) DO UPDATE SET total = totals.total + excluded.total, at = "
-				      ":global_position; -- not a :parameter\n"
-				      "-- reset:\nDELETE FROM totals;\n";
+static const char totals_postgres[] =
+	"-- init:\nCREATE TABLE IF NOT EXISTS totals (id uuid PRIMARY KEY, total bigint "
+	"NOT NULL, seen timestamptz, at bigint);\n"
+	"-- on: Counted\nINSERT INTO totals VALUES (:aggregate_id, "
+	"(:payload->>'n')::bigint, :occurred_at, :global_position)\n"
+	"ON CONFLICT (id) DO UPDATE SET total = totals.total + excluded.total, at = "
+	":global_position; -- not a :parameter\n"
+	"-- reset:\nDELETE FROM totals;\n";
 static const char totals_sqlite[] =
-	"-- init:\nCREATE TABLE IF NOT EXISTS totals (id TEXT PRIMARY KEY, total INTEGER NOT NULL);\n"
+	"-- init:\nCREATE TABLE IF NOT EXISTS totals (id TEXT PRIMARY KEY, total INTEGER NOT "
+	"NULL);\n"
 	"-- on: Counted\nINSERT INTO totals VALUES (:aggregate_id, json_extract(:payload, '$.n'))\n"
 	"ON CONFLICT (id) DO UPDATE SET total = total + excluded.total;\n";
 
 static struct tide_sql_projection *projection_opened(const char *text, const char *url)
 {
 	struct tide_sql_projection *projection;
-	must(tide_sql_projection_open(TIDE_SQL_PROJECTION(.text = text, .name = "totals", .url = url), &projection,
-				      err));
+	must(tide_sql_projection_open(
+		TIDE_SQL_PROJECTION(.text = text, .name = "totals", .url = url), &projection, err));
 	return projection;
 }
 
@@ -110,7 +114,8 @@ static void project(struct tide_store *store, const char *into, const char *text
 {
 	struct tide_sql_projection *projection = projection_opened(text, into);
 	append_many(store, stream_of("Order", 1), 0, 20);
-	struct running running = run_subscriber(store, into, tide_sql_projection_subscriber(projection));
+	struct running running =
+		run_subscriber(store, into, tide_sql_projection_subscriber(projection));
 	append_many(store, stream_of("Order", 2), 20, 30);
 	wait_for(10, position_of(&running, "totals") == 50);
 	run_end(&running);
@@ -141,16 +146,20 @@ static void a_sql_projection_goes_on_when_its_table_is_changed(void **state)
 {
 	(void)state;
 	const char *url = "postgresql:///?schema=reshaped&options=-csearch_path%3Dreshaped";
-	static const char text[] = "-- init:\nCREATE TABLE IF NOT EXISTS totals (id uuid PRIMARY KEY, total bigint NOT "
-				   "NULL);\n-- on: Counted\nINSERT INTO totals VALUES (:aggregate_id, "
-				   "(:payload->>'n')::bigint)\nON CONFLICT (id) DO UPDATE SET total = totals.total + "
-				   "excluded.total RETURNING *;\n";
+	static const char text[] =
+		"-- init:\nCREATE TABLE IF NOT EXISTS totals (id uuid PRIMARY KEY, total bigint "
+		"NOT "
+		"NULL);\n-- on: Counted\nINSERT INTO totals VALUES (:aggregate_id, "
+		"(:payload->>'n')::bigint)\nON CONFLICT (id) DO UPDATE SET total = totals.total + "
+		"excluded.total RETURNING *;\n";
 	struct tide_store *store = store_opened(url);
 	struct tide_sql_projection *projection = projection_opened(text, url);
 	append_many(store, stream_of("Order", 1), 0, 20);
-	struct running running = run_subscriber(store, url, tide_sql_projection_subscriber(projection));
+	struct running running =
+		run_subscriber(store, url, tide_sql_projection_subscriber(projection));
 	wait_for(10, position_of(&running, "totals") == 20);
-	postgres_sql("reshaped", "ALTER TABLE totals ALTER total TYPE numeric, ADD COLUMN more text");
+	postgres_sql("reshaped",
+		     "ALTER TABLE totals ALTER total TYPE numeric, ADD COLUMN more text");
 	append_many(store, stream_of("Order", 1), 20, 30);
 	wait_for(10, position_of(&running, "totals") == 50);
 	assert_int_equal(sql_number("SELECT sum(total) FROM reshaped.totals"), 49 * 50 / 2);
@@ -170,8 +179,10 @@ static void a_wrong_statement_is_named_with_its_line(void **state)
 	struct tide_manager *manager;
 	struct tide_subscription_config config = config_quick();
 	must(tide_manager_open(TIDE_MANAGER(.store = store), &manager, err));
-	must(tide_manager_subscribe(manager, tide_sql_projection_subscriber(projection), &config, NULL, err));
-	struct tide_error why = refused(TIDE_ARGUMENT, tide_manager_start(manager, NULL, 10, NULL, NULL, err));
+	must(tide_manager_subscribe(manager, tide_sql_projection_subscriber(projection), &config,
+				    NULL, err));
+	struct tide_error why =
+		refused(TIDE_ARGUMENT, tide_manager_start(manager, NULL, 10, NULL, NULL, err));
 	must_mention(&why, "line 3");
 	must(tide_manager_stop(manager, NULL, 20, err));
 	tide_manager_close(manager);
@@ -192,26 +203,30 @@ static void read_models_live_in_another_database(void **state)
 	sqlite3 *database;
 	sqlite3_stmt *statement;
 	assert_int_equal(sqlite3_open(into + 7, &database), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(database, "SELECT sum(total) FROM totals", -1, &statement, NULL),
-			 SQLITE_OK);
+	assert_int_equal(
+		sqlite3_prepare_v2(database, "SELECT sum(total) FROM totals", -1, &statement, NULL),
+		SQLITE_OK);
 	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
 	assert_int_equal(sqlite3_column_int(statement, 0), 49 * 50 / 2);
 	sqlite3_finalize(statement);
 	sqlite3_close(database);
 
 	store = store_opened(events);
-	project(store, "postgresql:///?schema=inward&options=-csearch_path%3Dinward", totals_postgres);
+	project(store, "postgresql:///?schema=inward&options=-csearch_path%3Dinward",
+		totals_postgres);
 	assert_int_equal(sql_number("SELECT sum(total) FROM inward.totals"), 49 * 50 / 2);
 	tide_store_close(store);
 	temp_remove(directory);
 }
 
-/* ---- Lost connections ---------------------------------------------------------------------------------------- */
+/* ---- Lost connections ------------------------------------------------------------------------ */
 
-static tide_status count_event(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status count_event(void *self, const struct tide_event *event,
+			       struct tide_delivery *delivery)
 {
 	char text[160];
-	snprintf(text, sizeof text, "UPDATE %s.totals SET events = events + 1, last = %lld WHERE last < %lld",
+	snprintf(text, sizeof text,
+		 "UPDATE %s.totals SET events = events + 1, last = %lld WHERE last < %lld",
 		 (const char *)self, (long long)event->position, (long long)event->position);
 	PGresult *result = PQexec(tide_delivery_connection(delivery), text);
 	bool is_ok = PQresultStatus(result) == PGRES_COMMAND_OK,
@@ -224,7 +239,8 @@ static tide_status count_event(void *self, const struct tide_event *event, struc
 
 static void totals_made(const char *schema)
 {
-	postgres_sql(schema, "CREATE TABLE totals (events bigint, last bigint); INSERT INTO totals VALUES (0, 0)");
+	postgres_sql(schema, "CREATE TABLE totals (events bigint, last bigint); INSERT INTO totals "
+			     "VALUES (0, 0)");
 }
 
 static void ended_connections_neither_lose_nor_double_an_event(void **state)
@@ -256,7 +272,7 @@ static void ended_connections_neither_lose_nor_double_an_event(void **state)
 	tide_store_close(store);
 }
 
-/* ---- A server that is away ------------------------------------------------------------------------------------- */
+/* ---- A server that is away ------------------------------------------------------------------- */
 
 static tide_status tally(void *self, const struct tide_event *event, struct tide_delivery *delivery)
 {
@@ -280,7 +296,8 @@ static bool is_ready(struct tide_manager *manager)
 	must(tide_manager_readiness(manager, &readiness, err));
 	bool is_ready = readiness.ready;
 	assert_int_equal(is_ready, readiness.unavailable_seconds <= 5);
-	assert_non_null(strstr(readiness.reason, is_ready ? "Manager is ready" : "Database unavailable for "));
+	assert_non_null(strstr(readiness.reason,
+			       is_ready ? "Manager is ready" : "Database unavailable for "));
 	tide_readiness_fini(&readiness);
 	return is_ready;
 }
@@ -311,7 +328,8 @@ static void health_tells_of_the_server(const char *url, bool is_idle)
 	wait_for(30, !is_ready(running.manager));
 
 	postgres_resume();
-	wait_for(30, health_of(running.manager, "tally").indicators[TIDE_INDICATOR_STORE].status == TIDE_HEALTHY);
+	wait_for(30, health_of(running.manager, "tally").indicators[TIDE_INDICATOR_STORE].status ==
+			     TIDE_HEALTHY);
 	wait_for(30, is_ready(running.manager));
 	assert_int_equal(health_of(running.manager, "tally").store_error.status, TIDE_OK);
 	if (is_idle)
@@ -329,7 +347,7 @@ static void health_tells_of_a_server_that_is_away(void **state)
 	health_tells_of_the_server("postgresql:///?schema=away_idle", true);
 }
 
-/* ---- Hearing, and a pooler ------------------------------------------------------------------------------------- */
+/* ---- Hearing, and a pooler ------------------------------------------------------------------- */
 
 static void hear_another_handle(const char *url, double within)
 {
@@ -337,7 +355,8 @@ static void hear_another_handle(const char *url, double within)
 	atomic_int seen = 0;
 	struct tide_subscriber subscriber = { .name = "tally", .self = &seen, .handle = tally };
 	struct running running = run_subscriber(store, NULL, &subscriber);
-	append_one(other, stream_of("Order", 1), "First"); /* while the listener may still be about to listen */
+	/* while the listener may still be about to listen */
+	append_one(other, stream_of("Order", 1), "First");
 	wait_for(within, seen == 1);
 	for (int i = 2; i <= 20; i++) {
 		append_one(other, stream_of("Order", 1), "Next");
@@ -372,19 +391,24 @@ static void commits_of_others_are_seen_through_a_pooler(void **state)
 /* Commits what it has made as soon as somebody waits for it. */
 static void *commit_when_waited_for(void *rival)
 {
-	wait_for(20, sql_number("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 1);
+	wait_for(20,
+		 sql_number(
+			 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") ==
+			 1);
 	PQclear(PQexec(rival, "COMMIT"));
 	return NULL;
 }
 
-/* IF NOT EXISTS does not see the table of a transaction that is open, and fails when that commits. */
+/* IF NOT EXISTS does not see the table of a transaction that is open, and fails when that
+ * commits. */
 static void a_table_that_another_made_meanwhile_is_found_at_the_next_try(void **state)
 {
 	(void)state;
 	const char *url = "postgresql:///?schema=rival";
 	struct tide_store *store = store_opened(url);
 	PGconn *rival = PQconnectdb("");
-	PQclear(PQexec(rival, "BEGIN; CREATE TABLE rival.totals (id uuid PRIMARY KEY, total bigint NOT NULL, seen "
+	PQclear(PQexec(rival, "BEGIN; CREATE TABLE rival.totals (id uuid PRIMARY KEY, total bigint "
+			      "NOT NULL, seen "
 			      "timestamptz, at bigint)"));
 	pthread_t thread;
 	assert_int_equal(pthread_create(&thread, NULL, commit_when_waited_for, rival), 0);
@@ -395,12 +419,15 @@ static void a_table_that_another_made_meanwhile_is_found_at_the_next_try(void **
 	tide_store_close(store);
 }
 
-static tide_status insert_seen(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status insert_seen(void *self, const struct tide_event *event,
+			       struct tide_delivery *delivery)
 {
 	(void)self;
 	(void)event;
-	PGresult *result = PQexec(tide_delivery_connection(delivery), "INSERT INTO seen VALUES (1)");
-	tide_status status = PQresultStatus(result) == PGRES_COMMAND_OK ? TIDE_OK : TIDE_HANDLER_PERMANENT;
+	PGresult *result =
+		PQexec(tide_delivery_connection(delivery), "INSERT INTO seen VALUES (1)");
+	tide_status status =
+		PQresultStatus(result) == PGRES_COMMAND_OK ? TIDE_OK : TIDE_HANDLER_PERMANENT;
 	PQclear(result);
 	return status;
 }
@@ -419,7 +446,9 @@ static void two_schemas_hold_two_read_models(void **state)
 	postgres_sql("west", "CREATE TABLE seen (n INTEGER)");
 	struct tide_sql_projection *east_totals = projection_opened(totals_postgres, east_url);
 	struct tide_sql_projection *west_totals = projection_opened(totals_postgres, west_url);
-	struct tide_subscriber seen = { .name = "seen", .handle = insert_seen, .transactional = true };
+	struct tide_subscriber seen = { .name = "seen",
+					.handle = insert_seen,
+					.transactional = true };
 	struct running runs[] = {
 		run_subscriber(east, NULL, tide_sql_projection_subscriber(east_totals)),
 		run_subscriber(west, NULL, tide_sql_projection_subscriber(west_totals)),
@@ -431,7 +460,8 @@ static void two_schemas_hold_two_read_models(void **state)
 		if (i % 2)
 			append_one(west, stream_of("Order", i), "Counted");
 	}
-	wait_for(20, position_of(&runs[0], "totals") == 20 && position_of(&runs[1], "totals") == 10);
+	wait_for(20,
+		 position_of(&runs[0], "totals") == 20 && position_of(&runs[1], "totals") == 10);
 	wait_for(20, position_of(&runs[2], "seen") == 20 && position_of(&runs[3], "seen") == 10);
 	for (size_t i = 0; i < 4; i++)
 		run_end(&runs[i]);

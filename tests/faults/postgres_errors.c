@@ -1,31 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What PostgreSQL refuses, and databases that are not as they must be: told apart, reported at once, by name. */
+/* What PostgreSQL refuses, and databases that are not as they must be: told apart, reported at
+ * once, by name. */
 #include <stdio.h>
 #include <string.h>
 
 #include "backends/postgres/statements.h"
 #include "postgres_tools.h"
 
-/* ---- Uniqueness ------------------------------------------------------------------------------------------------ */
+/* ---- Uniqueness ------------------------------------------------------------------------------ */
 
 /* Make `events` anew with the given constraints; its sequence stays. */
 static struct tide_error refused_events(const char *constraints)
 {
 	char sql[1200];
 	snprintf(sql, sizeof sql,
-		 "ALTER SEQUENCE IF EXISTS events_global_position_seq OWNED BY NONE; DROP TABLE events; CREATE TABLE "
+		 "ALTER SEQUENCE IF EXISTS events_global_position_seq OWNED BY NONE; DROP TABLE "
+		 "events; CREATE TABLE "
 		 "events ("
-		 "global_position BIGINT NOT NULL DEFAULT nextval('events_global_position_seq'), event_id UUID NOT "
-		 "NULL, aggregate_id UUID NOT NULL, aggregate_type VARCHAR(255) NOT NULL, event_type VARCHAR(255) NOT "
-		 "NULL, tenant_id UUID, actor_id VARCHAR(255), version INTEGER NOT NULL, \"timestamp\" TIMESTAMPTZ NOT "
-		 "NULL, payload JSON NOT NULL, created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), event_version INTEGER, "
+		 "global_position BIGINT NOT NULL DEFAULT nextval('events_global_position_seq'), "
+		 "event_id UUID NOT "
+		 "NULL, aggregate_id UUID NOT NULL, aggregate_type VARCHAR(255) NOT NULL, "
+		 "event_type VARCHAR(255) NOT "
+		 "NULL, tenant_id UUID, actor_id VARCHAR(255), version INTEGER NOT NULL, "
+		 "\"timestamp\" TIMESTAMPTZ NOT "
+		 "NULL, payload JSON NOT NULL, created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), "
+		 "event_version INTEGER, "
 		 "correlation_id UUID, causation_id UUID, metadata JSON, %s; "
 		 "ALTER SEQUENCE events_global_position_seq OWNED BY events.global_position",
 		 constraints);
 	postgres_sql("keys", sql);
 	void *store = NULL;
-	struct tide_error why = refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=keys", false, &store, err));
-	struct tide_error again = refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=keys", true, &store, err));
+	struct tide_error why = refused(
+		TIDE_SCHEMA, backend_open("postgresql:///?schema=keys", false, &store, err));
+	struct tide_error again =
+		refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=keys", true, &store, err));
 	assert_string_equal(why.message, again.message);
 	return why;
 }
@@ -36,15 +44,18 @@ static void events_without_its_uniqueness_are_refused_naming_it(void **state)
 	STORE->close(backend_opened("postgresql:///?schema=keys"));
 	struct tide_error why = refused_events("PRIMARY KEY (global_position), UNIQUE (event_id))");
 	must_mention(&why, "UNIQUE (aggregate_id, aggregate_type, version)");
-	why = refused_events("PRIMARY KEY (global_position), UNIQUE (aggregate_id, aggregate_type, version))");
+	why = refused_events(
+		"PRIMARY KEY (global_position), UNIQUE (aggregate_id, aggregate_type, version))");
 	must_mention(&why, "UNIQUE (event_id)");
 	must_mention(&why, "ALTER TABLE \"keys\".events ADD UNIQUE (event_id)");
-	why = refused_events("PRIMARY KEY (global_position), UNIQUE (event_id) DEFERRABLE, UNIQUE (aggregate_id, "
+	why = refused_events("PRIMARY KEY (global_position), UNIQUE (event_id) DEFERRABLE, UNIQUE "
+			     "(aggregate_id, "
 			     "aggregate_type, version))");
 	must_mention(&why, "UNIQUE (event_id)");
-	why = refused_events(
-		"PRIMARY KEY (global_position, \"timestamp\"), UNIQUE (event_id, \"timestamp\"), UNIQUE "
-		"(aggregate_id, aggregate_type, version, \"timestamp\")) PARTITION BY RANGE (\"timestamp\")");
+	why = refused_events("PRIMARY KEY (global_position, \"timestamp\"), UNIQUE (event_id, "
+			     "\"timestamp\"), UNIQUE "
+			     "(aggregate_id, aggregate_type, version, \"timestamp\")) PARTITION BY "
+			     "RANGE (\"timestamp\")");
 	must_mention(&why, "table 'events'");
 	must_mention(&why, "UNIQUE (global_position)");
 }
@@ -55,25 +66,30 @@ static void an_invalid_index_is_no_uniqueness_and_another_name_is_as_good(void *
 	(void)state;
 	void *store;
 	STORE->close(backend_opened("postgresql:///?schema=indexed"));
-	postgres_sql("indexed",
-		     "ALTER TABLE events DROP CONSTRAINT events_event_id_key; CREATE UNIQUE INDEX mine ON events "
-		     "(event_id) INCLUDE (version); UPDATE pg_index SET indisvalid = false WHERE indexrelid = "
-		     "'mine'::regclass");
-	struct tide_error why = refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=indexed", true, &store, err));
+	postgres_sql("indexed", "ALTER TABLE events DROP CONSTRAINT events_event_id_key; CREATE "
+				"UNIQUE INDEX mine ON events "
+				"(event_id) INCLUDE (version); UPDATE pg_index SET indisvalid = "
+				"false WHERE indexrelid = "
+				"'mine'::regclass");
+	struct tide_error why = refused(
+		TIDE_SCHEMA, backend_open("postgresql:///?schema=indexed", true, &store, err));
 	must_mention(&why, "UNIQUE (event_id)");
 	postgres_sql("indexed", "REINDEX INDEX mine");
 	must(backend_open("postgresql:///?schema=indexed", false, &store, err));
 	STORE->close(store);
 }
 
-/* ---- Errors of an append --------------------------------------------------------------------------------------- */
+/* ---- Errors of an append --------------------------------------------------------------------- */
 
-/* A trigger of the owner: events whose payload names an SQLSTATE meet it, "drop" leaves them out without a word. */
-static const char strict_trigger[] =
-	"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.payload->>'code' = 'drop' THEN "
-	"RETURN NULL; ELSIF NEW.payload->>'code' IS NOT NULL THEN RAISE EXCEPTION 'no such luck' USING ERRCODE = "
-	"NEW.payload->>'code'; END IF; RETURN NEW; END $$; CREATE TRIGGER strict BEFORE INSERT ON events FOR EACH ROW "
-	"EXECUTE FUNCTION refuse()";
+/* A trigger of the owner: events whose payload names an SQLSTATE meet it, "drop" leaves them out
+ * without a word. */
+static const char strict_trigger[] = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+				     "$$ BEGIN IF NEW.payload->>'code' = 'drop' THEN "
+				     "RETURN NULL; ELSIF NEW.payload->>'code' IS NOT NULL THEN "
+				     "RAISE EXCEPTION 'no such luck' USING ERRCODE = "
+				     "NEW.payload->>'code'; END IF; RETURN NEW; END $$; CREATE "
+				     "TRIGGER strict BEFORE INSERT ON events FOR EACH ROW "
+				     "EXECUTE FUNCTION refuse()";
 
 /* Each failed try burns the position that it drew. */
 static void what_is_no_race_is_reported_at_once_with_its_sqlstate(void **state)
@@ -95,10 +111,12 @@ static void what_is_no_race_is_reported_at_once_with_its_sqlstate(void **state)
 		struct tide_append_result result;
 		snprintf(payload, sizeof payload, "{\"code\": \"%s\"}", errors[i].code);
 		struct tide_event event = event_made(stream_of("Order", 1), payload);
-		struct tide_error why = refused(errors[i].status, append_event(store, &event, TIDE_ANY, &result, err));
+		struct tide_error why = refused(
+			errors[i].status, append_event(store, &event, TIDE_ANY, &result, err));
 		must_mention(&why, "no such luck");
 		must_mention(&why, errors[i].code);
-		why = refused(errors[i].status, append_event(store, &event, TIDE_NO_STREAM, &result, err));
+		why = refused(errors[i].status,
+			      append_event(store, &event, TIDE_NO_STREAM, &result, err));
 		burnt += 2;
 	}
 	assert_int_equal(appended(store, stream_of("Order", 1), "{}").first_position, burnt + 1);
@@ -112,7 +130,8 @@ static void a_server_that_has_no_connection_left_is_busy(void **state)
 	void *store = backend_opened("postgresql:///?schema=crowded"), *more;
 	postgres_sql("crowded", "CREATE ROLE crowd LOGIN CONNECTION LIMIT 0");
 	struct tide_error why =
-		refused(TIDE_BUSY, backend_open("postgresql://crowd@/postgres?schema=crowded", false, &more, err));
+		refused(TIDE_BUSY, backend_open("postgresql://crowd@/postgres?schema=crowded",
+						false, &more, err));
 	must_mention(&why, "too many connections");
 	assert_int_equal(why.retry, TIDE_RETRY_LATER);
 	STORE->close(store);
@@ -124,10 +143,12 @@ static void transactions_that_may_not_write_are_busy(void **state)
 	(void)state;
 	struct tide_append_result result;
 	void *store = backend_opened("postgresql:///?schema=reading"), *reading;
-	must(backend_open("postgresql:///?schema=reading&options=-cdefault_transaction_read_only%3Don", false, &reading,
-			  err));
+	must(backend_open(
+		"postgresql:///?schema=reading&options=-cdefault_transaction_read_only%3Don", false,
+		&reading, err));
 	struct tide_event event = event_made(stream_of("Order", 1), "{}");
-	struct tide_error why = refused(TIDE_BUSY, append_event(reading, &event, TIDE_ANY, &result, err));
+	struct tide_error why =
+		refused(TIDE_BUSY, append_event(reading, &event, TIDE_ANY, &result, err));
 	must_mention(&why, "read-only");
 	must_mention(&why, "25006");
 	assert_int_equal(appended(store, stream_of("Order", 1), "{}").first_position, 1);
@@ -139,11 +160,13 @@ static void transactions_that_may_not_write_are_busy(void **state)
 static void a_race_that_a_trigger_alleges_is_tried_again_a_few_times_only(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=alleged"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=alleged"),
+	     *session = session_opened(store);
 	postgres_sql("alleged", strict_trigger);
 	struct tide_append_result result, results[2];
 	struct tide_event event = event_made(stream_of("Order", 1), "{\"code\": \"40001\"}");
-	struct tide_error why = refused(TIDE_BUSY, append_event(store, &event, TIDE_ANY, &result, err));
+	struct tide_error why =
+		refused(TIDE_BUSY, append_event(store, &event, TIDE_ANY, &result, err));
 	must_mention(&why, "no such luck");
 	must_mention(&why, "40001");
 	assert_int_equal(appended(store, stream_of("Order", 1), "{}").first_position, 5);
@@ -167,8 +190,10 @@ static void a_serialization_failure_that_passes_is_tried_again(void **state)
 	(void)state;
 	void *store = backend_opened("postgresql:///?schema=passing");
 	postgres_sql("passing",
-		     "CREATE SEQUENCE tries; CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF "
-		     "nextval('passing.tries') <= 3 THEN RAISE EXCEPTION SQLSTATE '40001'; END IF; RETURN NEW; END $$; "
+		     "CREATE SEQUENCE tries; CREATE FUNCTION fail() RETURNS trigger LANGUAGE "
+		     "plpgsql AS $$ BEGIN IF "
+		     "nextval('passing.tries') <= 3 THEN RAISE EXCEPTION SQLSTATE '40001'; END IF; "
+		     "RETURN NEW; END $$; "
 		     "CREATE "
 		     "TRIGGER fail BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION fail()");
 	assert_int_equal(appended(store, stream_of("Order", 1), "{}").version, 1);
@@ -195,11 +220,13 @@ static void a_repetition_is_a_success_whatever_a_trigger_says(void **state)
 static void an_event_that_a_trigger_leaves_out_is_reported(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=left_out"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=left_out"),
+	     *session = session_opened(store);
 	postgres_sql("left_out", strict_trigger);
 	struct tide_event event = event_made(stream_of("Order", 1), "{\"code\": \"drop\"}");
 	struct tide_append_result result;
-	struct tide_error why = refused(TIDE_STATE, append_event(store, &event, TIDE_ANY, &result, err));
+	struct tide_error why =
+		refused(TIDE_STATE, append_event(store, &event, TIDE_ANY, &result, err));
 	must_mention(&why, "trigger");
 	why = refused(TIDE_STATE, append_event(store, &event, TIDE_NO_STREAM, &result, err));
 	struct tide_event pair[] = { event_made(stream_of("Order", 2), "{}"), event };
@@ -219,10 +246,10 @@ static void a_race_is_known_by_constraints_that_were_renamed(void **state)
 	struct tide_event event = event_made(stream_of("Order", 1), "{}"), other = event;
 	struct tide_append_result result;
 	must(append_event(store, &event, TIDE_NO_STREAM, &result, err));
-	postgres_sql("renamed",
-		     "ALTER TABLE events RENAME CONSTRAINT events_event_id_key TO mine; "
-		     "ALTER TABLE events ADD CONSTRAINT yours UNIQUE (version, aggregate_id, aggregate_type); "
-		     "ALTER TABLE events DROP CONSTRAINT uq_events_aggregate_version");
+	postgres_sql("renamed", "ALTER TABLE events RENAME CONSTRAINT events_event_id_key TO mine; "
+				"ALTER TABLE events ADD CONSTRAINT yours UNIQUE (version, "
+				"aggregate_id, aggregate_type); "
+				"ALTER TABLE events DROP CONSTRAINT uq_events_aggregate_version");
 	other.aggregate_id = uuid_of(2);
 	refused(TIDE_DUPLICATE_EVENT, append_event(store, &other, TIDE_ANY, &result, err));
 	must(append_event(store, &event, TIDE_NO_STREAM, &result, err));
@@ -235,11 +262,13 @@ static void a_sequence_behind_the_events_is_refused_with_what_mends_it(void **st
 	(void)state;
 	void *store = backend_opened("postgresql:///?schema=behind"), *second;
 	appended(store, stream_of("Order", 1), "{}");
-	postgres_sql("behind",
-		     "INSERT INTO events (global_position, event_id, aggregate_id, aggregate_type, event_type, "
-		     "version, timestamp, payload) SELECT n, gen_random_uuid(), gen_random_uuid(), 'Copied', "
-		     "'Came', 1, now(), '{}' FROM generate_series(2, 2000) n");
-	struct tide_error why = refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=behind", false, &second, err));
+	postgres_sql("behind", "INSERT INTO events (global_position, event_id, aggregate_id, "
+			       "aggregate_type, event_type, "
+			       "version, timestamp, payload) SELECT n, gen_random_uuid(), "
+			       "gen_random_uuid(), 'Copied', "
+			       "'Came', 1, now(), '{}' FROM generate_series(2, 2000) n");
+	struct tide_error why = refused(
+		TIDE_SCHEMA, backend_open("postgresql:///?schema=behind", false, &second, err));
 	must_mention(&why, "SELECT setval('behind.events_global_position_seq', 2000)");
 	refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=behind", true, &second, err));
 	struct tide_event event = event_made(stream_of("Order", 1), "{}");
@@ -247,7 +276,9 @@ static void a_sequence_behind_the_events_is_refused_with_what_mends_it(void **st
 	why = refused(TIDE_SCHEMA, append_event(store, &event, TIDE_ANY, &result, err));
 	must_mention(&why, "setval");
 	PGconn *connection = sql_connect("");
-	assert_int_equal(sql_number(connection, "SELECT last_value FROM behind.events_global_position_seq"), 2);
+	assert_int_equal(
+		sql_number(connection, "SELECT last_value FROM behind.events_global_position_seq"),
+		2);
 	PQfinish(connection);
 	postgres_sql("behind", "SELECT setval('behind.events_global_position_seq', 2000)");
 	assert_int_equal(appended(store, stream_of("Order", 1), "{}").first_position, 2001);
@@ -256,23 +287,28 @@ static void a_sequence_behind_the_events_is_refused_with_what_mends_it(void **st
 	STORE->close(store);
 }
 
-/* ---- Tables that are changed while they are in use ------------------------------------------------------------- */
+/* ---- Tables that are changed while they are in use ------------------------------------------- */
 
 static void changed(const char *schema, const char *texts)
 {
 	char sql[900];
 	snprintf(sql, sizeof sql,
-		 "ALTER TABLE events ALTER aggregate_type TYPE %s, ALTER event_type TYPE %s, ALTER actor_id TYPE %s; "
-		 "ALTER TABLE events ALTER payload TYPE %s; ALTER TABLE projection_checkpoints ALTER projection_name "
+		 "ALTER TABLE events ALTER aggregate_type TYPE %s, ALTER event_type TYPE %s, ALTER "
+		 "actor_id TYPE %s; "
+		 "ALTER TABLE events ALTER payload TYPE %s; ALTER TABLE projection_checkpoints "
+		 "ALTER projection_name "
 		 "TYPE "
-		 "%s, ALTER last_event_type TYPE %s; ALTER TABLE dead_letter_queue ALTER status TYPE %s, ALTER "
+		 "%s, ALTER last_event_type TYPE %s; ALTER TABLE dead_letter_queue ALTER status "
+		 "TYPE %s, ALTER "
 		 "event_type TYPE %s",
-		 texts, texts, texts, strcmp(texts, "text") == 0 ? "jsonb" : "json", texts, texts, texts, texts);
+		 texts, texts, texts, strcmp(texts, "text") == 0 ? "jsonb" : "json", texts, texts,
+		 texts, texts);
 	postgres_sql(schema, sql);
 }
 
 /* Everything once, on connections that have prepared it before. */
-static void everything_is_asked(void *store, void *session, struct tide_page *page, const struct tide_event *event)
+static void everything_is_asked(void *store, void *session, struct tide_page *page,
+				const struct tide_event *event)
 {
 	struct tide_checkpoint checkpoint, *checkpoints;
 	struct tide_dead_letter_list letters = { 0 };
@@ -297,9 +333,12 @@ static void everything_is_asked(void *store, void *session, struct tide_page *pa
 static void a_table_that_is_changed_costs_nobody_a_statement(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=altered&pool=1"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=altered&pool=1"),
+	     *session = session_opened(store);
 	struct tide_event event = event_made(stream_of("Order", 1), "{}");
-	struct tide_checkpoint_write write = { .name = "orders", .has_position = true, .progress = { .position = 1 } };
+	struct tide_checkpoint_write write = { .name = "orders",
+					       .has_position = true,
+					       .progress = { .position = 1 } };
 	struct tide_page page;
 	tide_page_init(&page);
 	for (int i = 0; i < 3000; i++)
@@ -316,11 +355,13 @@ static void a_table_that_is_changed_costs_nobody_a_statement(void **state)
 	STORE->close(store);
 }
 
-/* The rows in their order, none twice, when the table is changed between two pages that were read ahead. */
+/* The rows in their order, none twice, when the table is changed between two pages that were read
+ * ahead. */
 static void a_scan_goes_on_where_it_was_when_its_table_is_changed(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=scanned"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=scanned"),
+	     *session = session_opened(store);
 	struct tide_page page;
 	tide_page_init(&page);
 	for (int i = 0; i < 2500; i++)
@@ -331,8 +372,9 @@ static void a_scan_goes_on_where_it_was_when_its_table_is_changed(void **state)
 		assert_int_equal(page.entries[0].event.position, at + 1);
 		assert_int_equal(page.count, page.scanned_to - at);
 		at = page.scanned_to;
-		postgres_sql("scanned", pages % 2 ? "ALTER TABLE events ALTER event_type TYPE text"
-						  : "ALTER TABLE events ALTER event_type TYPE varchar(200)");
+		postgres_sql("scanned",
+			     pages % 2 ? "ALTER TABLE events ALTER event_type TYPE text"
+				       : "ALTER TABLE events ALTER event_type TYPE varchar(200)");
 	}
 	tide_page_fini(&page);
 	STORE->session_close(session);
@@ -343,7 +385,8 @@ static void a_scan_goes_on_where_it_was_when_its_table_is_changed(void **state)
 static void a_transaction_that_a_changed_table_broke_can_be_repeated(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=repeated"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=repeated"),
+	     *session = session_opened(store);
 	struct tide_dead_letter_write write = { .projection_name = "orders",
 						.event_id = uuid_of(1),
 						.event_type = "A",
@@ -374,10 +417,10 @@ static void a_transaction_that_a_changed_table_broke_can_be_repeated(void **stat
 	STORE->close(store);
 }
 
-/* ---- Encodings ------------------------------------------------------------------------------------------------- */
+/* ---- Encodings ------------------------------------------------------------------------------- */
 
-static void note_finding(void *self, enum tide_finding_level level, const char *check, const char *advice,
-			 const char *finding)
+static void note_finding(void *self, enum tide_finding_level level, const char *check,
+			 const char *advice, const char *finding)
 {
 	(void)level;
 	(void)check;
@@ -391,8 +434,8 @@ static void a_database_without_utf8_is_asked_in_ascii(void **state)
 	for (int i = 0; i < PG_STATEMENT_COUNT; i++)
 		for (const char *at = pg_statement_text((enum pg_statement)i); *at; at++)
 			assert_true((unsigned char)*at < 0x80);
-	postgres_sql("public",
-		     "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+	postgres_sql("public", "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE "
+			       "'C' TEMPLATE template0");
 	void *store = backend_opened("postgresql:///latin"), *session = session_opened(store);
 	PGconn *writer = sql_connect("dbname=latin");
 	sql_run(writer, "BEGIN; SELECT nextval('events_global_position_seq')");

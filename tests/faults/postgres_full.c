@@ -62,16 +62,19 @@ static void a_full_tablespace_ends_no_projection_and_loses_no_event(void **state
 	postgres_sql("tight", "CREATE TABLE seen (at bigint, pad text) TABLESPACE small; "
 			      "ALTER TABLE seen ALTER pad SET STORAGE PLAIN");
 	must(tide_sql_projection_open(
-		TIDE_SQL_PROJECTION(.text = "-- on: Counted\nINSERT INTO tight.seen VALUES (:global_position, "
+		TIDE_SQL_PROJECTION(.text = "-- on: Counted\nINSERT INTO tight.seen VALUES "
+					    "(:global_position, "
 					    "repeat('x', 7000));\n",
 				    .name = "seen", .url = URL),
 		&projection, err));
 	must(tide_manager_open(TIDE_MANAGER(.store = store), &manager, err));
-	must(tide_manager_subscribe(manager, tide_sql_projection_subscriber(projection), &config, &subscription, err));
+	must(tide_manager_subscribe(manager, tide_sql_projection_subscriber(projection), &config,
+				    &subscription, err));
 	disk_resize(disk, 800);
 	must(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
 	wait_for(30, is_full(manager));
-	wait_for(30, tide_subscription_retry_stats(subscription, TIDE_RETRY_OF_CHECKPOINT, &stats, NULL) == TIDE_OK &&
+	wait_for(30, tide_subscription_retry_stats(subscription, TIDE_RETRY_OF_CHECKPOINT, &stats,
+						   NULL) == TIDE_OK &&
 			     stats.failures > 12);
 	disk_resize(disk, 64 << 10);
 	must(tide_subscription_wait(subscription, EVENTS, 60, err));
@@ -82,7 +85,9 @@ static void a_full_tablespace_ends_no_projection_and_loses_no_event(void **state
 	assert_int_equal(sql_number(connection, "SELECT count(*) FROM seen"), EVENTS);
 	assert_int_equal(sql_number(connection, "SELECT count(DISTINCT at) FROM seen"), EVENTS);
 	assert_int_equal(sql_number(connection, "SELECT count(*) FROM dead_letter_queue"), 0);
-	assert_int_equal(sql_number(connection, "SELECT events_processed FROM projection_checkpoints"), EVENTS);
+	assert_int_equal(
+		sql_number(connection, "SELECT events_processed FROM projection_checkpoints"),
+		EVENTS);
 	PQfinish(connection);
 	tide_manager_close(manager);
 	tide_sql_projection_close(projection);

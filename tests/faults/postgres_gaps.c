@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Readers against adversarial writers: positions drawn early and used late, savepoints, rollbacks, pauses while a
- * position is held, transactions of random length, and unrelated ones that stay open, here and in another database.
- * Every event is accounted for. A naive reader runs along and must skip, else the test could not see a skip.
+ * Readers against adversarial writers: positions drawn early and used late, savepoints, rollbacks,
+ * pauses while a position is held, transactions of random length, and unrelated ones that stay
+ * open, here and in another database. Every event is accounted for. A naive reader runs along and
+ * must skip, else the test could not see a skip.
  *
- * It prints how much later than it could an event was delivered: an event can be delivered in its order once the last
- * transaction that drew an earlier position, or its own, has ended.
+ * It prints how much later than it could an event was delivered: an event can be delivered in its
+ * order once the last transaction that drew an earlier position, or its own, has ended.
  *
  *	postgres_gaps [SECONDS]
  *
- * so long for each load: 8 and 32 writers, readers that connect to the server, and through PgBouncer.
+ * so long for each load: 8 and 32 writers, readers that connect to the server, and through
+ * PgBouncer.
  */
 #include <libpq-fe.h>
 #include <pthread.h>
@@ -39,7 +41,8 @@
 
 static double seconds = 8;
 static bool has_pooler;
-static _Atomic int64_t *ended;  /* by position: when the transaction that drew it had ended; 0: nobody could tell */
+/* by position: when the transaction that drew it had ended; 0: nobody could tell */
+static _Atomic int64_t *ended;
 static atomic_bool is_over;     /* the writers are to end */
 static atomic_bool is_complete; /* the readers are to end when nothing is left */
 
@@ -73,7 +76,7 @@ static int64_t number(PGconn *connection, const char *text)
 	return value;
 }
 
-/* ---- Writers ------------------------------------------------------------------------------------------------- */
+/* ---- Writers --------------------------------------------------------------------------------- */
 
 /** One writing connection. */
 struct writer {
@@ -95,7 +98,10 @@ static unsigned pick(struct writer *writer, unsigned below)
 static void dawdle(struct writer *writer)
 {
 	unsigned dice = pick(writer, 100);
-	double until = seconds_now() + (dice < 60 ? 0 : dice < 95 ? pick(writer, 5) : pick(writer, 120)) / 1000.0;
+	double until = seconds_now() + (dice < 60   ? 0
+					: dice < 95 ? pick(writer, 5)
+						    : pick(writer, 120)) /
+					       1000.0;
 	while (seconds_now() < until)
 		wait_a_moment();
 }
@@ -112,12 +118,15 @@ static bool insert(struct writer *writer, const char *type, unsigned stream, con
 {
 	char text[700];
 	snprintf(text, sizeof text,
-		 "INSERT INTO events (global_position, event_id, aggregate_id, aggregate_type, event_type, version, "
+		 "INSERT INTO events (global_position, event_id, aggregate_id, aggregate_type, "
+		 "event_type, version, "
 		 "\"timestamp\", payload, event_version) SELECT %s, gen_random_uuid(), "
 		 "'00000000-0000-4000-8000-%012u', '%s', "
-		 "'Happened', COALESCE(max(version), 0) + 1, clock_timestamp(), '{}', 1 FROM events WHERE "
+		 "'Happened', COALESCE(max(version), 0) + 1, clock_timestamp(), '{}', 1 FROM "
+		 "events WHERE "
 		 "aggregate_id = "
-		 "'00000000-0000-4000-8000-%012u' AND aggregate_type = '%s' RETURNING global_position",
+		 "'00000000-0000-4000-8000-%012u' AND aggregate_type = '%s' RETURNING "
+		 "global_position",
 		 position, stream + 1, type, stream + 1, type);
 	return draw(writer, number(writer->connection, text)) > 0;
 }
@@ -130,7 +139,8 @@ static bool insert_late(struct writer *writer)
 	for (unsigned i = 0; i < count; i++)
 		snprintf(drawn[i], sizeof drawn[i], "%lld",
 			 (long long)draw(writer,
-					 number(writer->connection, "SELECT nextval('events_global_position_seq')")));
+					 number(writer->connection,
+						"SELECT nextval('events_global_position_seq')")));
 	dawdle(writer);
 	for (unsigned i = 0; i < count; i++)
 		if (!insert(writer, "Own", (unsigned)writer->id, drawn[i]))
@@ -168,8 +178,10 @@ static void transaction(struct writer *writer)
 			is_well = insert_late(writer);
 		else if (dice < 4)
 			is_well = insert_and_regret(writer);
-		else if (dice < 6 && !is_shared) /* one shared stream a transaction, so that writers cannot deadlock */
-			is_shared = is_well = insert(writer, "Shared", pick(writer, SHARED_STREAMS), "DEFAULT");
+		/* one shared stream a transaction, so that writers cannot deadlock */
+		else if (dice < 6 && !is_shared)
+			is_shared = is_well =
+				insert(writer, "Shared", pick(writer, SHARED_STREAMS), "DEFAULT");
 		else
 			is_well = insert(writer, "Own", (unsigned)writer->id, "DEFAULT");
 		dawdle(writer);
@@ -189,7 +201,7 @@ static void *writer_run(void *self)
 	return NULL;
 }
 
-/* ---- Readers ------------------------------------------------------------------------------------------------- */
+/* ---- Readers --------------------------------------------------------------------------------- */
 
 /** What one reader saw. */
 struct seen {
@@ -207,7 +219,8 @@ static void see(struct seen *seen, int64_t position)
 {
 	if (seen->count == seen->capacity) {
 		seen->capacity = seen->capacity ? seen->capacity * 2 : 4096;
-		seen->positions = realloc(seen->positions, seen->capacity * sizeof *seen->positions);
+		seen->positions =
+			realloc(seen->positions, seen->capacity * sizeof *seen->positions);
 		seen->times = realloc(seen->times, seen->capacity * sizeof *seen->times);
 		assert_true(seen->positions && seen->times);
 	}
@@ -234,7 +247,9 @@ static void *subscriber_run(void *self)
 	struct seen *seen = self;
 	const struct tide_store_ops *ops = &tide_backend_postgres.store;
 	struct tide_filter all = { 0 };
-	struct tide_page_query query = { .filter = &all, .max_events = 100, .max_bytes = 1 << 24, .max_scan = 10000 };
+	struct tide_page_query query = {
+		.filter = &all, .max_events = 100, .max_bytes = 1 << 24, .max_scan = 10000
+	};
 	struct tide_page page;
 	void *session;
 	tide_page_init(&page);
@@ -256,7 +271,8 @@ static void *subscriber_run(void *self)
 	return NULL;
 }
 
-static tide_status engine_see(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status engine_see(void *self, const struct tide_event *event,
+			      struct tide_delivery *delivery)
 {
 	(void)delivery;
 	struct seen *seen = self;
@@ -273,14 +289,17 @@ struct engine {
 
 static void engine_start(struct engine *engine, const char *url, struct seen *seen)
 {
-	struct tide_subscriber subscriber = { .name = "one_by_one", .self = seen, .handle = engine_see };
+	struct tide_subscriber subscriber = { .name = "one_by_one",
+					      .self = seen,
+					      .handle = engine_see };
 	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
 	config.batch_size = 1;
 	config.checkpoint_strategy = TIDE_PERIODIC;
 	config.poll_interval_seconds = 0.01; /* the writers ring no bell */
 	must(tide_store_open(url, NULL, &engine->store, err));
 	must(tide_manager_open(TIDE_MANAGER(.store = engine->store), &engine->manager, err));
-	must(tide_manager_subscribe(engine->manager, &subscriber, &config, &engine->subscription, err));
+	must(tide_manager_subscribe(engine->manager, &subscriber, &config, &engine->subscription,
+				    err));
 	must(tide_manager_start(engine->manager, NULL, 20, NULL, NULL, err));
 }
 
@@ -293,9 +312,11 @@ static void engine_finish(struct engine *engine, tide_position end)
 		wait_a_moment();
 		must(tide_subscription_status(engine->subscription, &status, err));
 		if (seconds_now() > since + 120)
-			fail_msg("one by one, at %lld of %lld", (long long)status.position, (long long)end);
+			fail_msg("one by one, at %lld of %lld", (long long)status.position,
+				 (long long)end);
 	} while (status.position < end);
-	print_message("  one by one: through %.0f ms after the others\n", (seconds_now() - since) * 1000);
+	print_message("  one by one: through %.0f ms after the others\n",
+		      (seconds_now() - since) * 1000);
 	tide_manager_close(engine->manager);
 	tide_store_close(engine->store);
 }
@@ -308,7 +329,8 @@ static void *naive_run(void *self)
 	while (!is_complete) {
 		char text[120];
 		snprintf(text, sizeof text,
-			 "SELECT global_position FROM events WHERE global_position > %lld ORDER BY 1 LIMIT 100",
+			 "SELECT global_position FROM events WHERE global_position > %lld ORDER BY "
+			 "1 LIMIT 100",
 			 (long long)position);
 		PGresult *rows = PQexec(connection, text);
 		for (int row = 0; row < PQntuples(rows); row++)
@@ -319,7 +341,7 @@ static void *naive_run(void *self)
 	return NULL;
 }
 
-/* ---- The accounts -------------------------------------------------------------------------------------------- */
+/* ---- The accounts ---------------------------------------------------------------------------- */
 
 /** What is in the table in the end. */
 static struct seen truth_read(void)
@@ -350,7 +372,8 @@ static void *store_open(const char *text)
 	struct tide_url url;
 	void *store;
 	must(url_parse(text, &url, err));
-	must(tide_backend_postgres.store.open(&url, TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	must(tide_backend_postgres.store.open(&url, TIDE_STORE_OPTIONS(.initialize = true), &store,
+					      err));
 	url_fini(&url);
 	return store;
 }
@@ -377,16 +400,17 @@ static void tell_delays(const struct seen *seen)
 	}
 	qsort(delays, count, sizeof *delays, compare_delays);
 	if (count > 0)
-		print_message("    over the ideal: median %.1f ms, p99 %.1f ms, greatest %.1f ms\n", delays[count / 2],
-			      delays[count * 99 / 100], delays[count - 1]);
+		print_message("    over the ideal: median %.1f ms, p99 %.1f ms, greatest %.1f ms\n",
+			      delays[count / 2], delays[count * 99 / 100], delays[count - 1]);
 	free(delays);
 }
 
 static void account_is_right(const struct seen *truth, const struct seen *seen, const char *name)
 {
 	size_t skipped = count_skipped(truth, seen);
-	print_message("  %s: %zu events, %zu skipped, %zu twice, %zu out of order, %zu versions inverted\n", name,
-		      seen->count, skipped, seen->twice, seen->disordered, seen->inverted);
+	print_message("  %s: %zu events, %zu skipped, %zu twice, %zu out of order, %zu versions "
+		      "inverted\n",
+		      name, seen->count, skipped, seen->twice, seen->disordered, seen->inverted);
 	assert_int_equal(skipped, 0);
 	assert_int_equal(seen->twice, 0);
 	assert_int_equal(seen->disordered, 0);
@@ -399,7 +423,8 @@ static void accounts_are_right(const struct seen *truth, const struct seen subsc
 {
 	for (int i = 0; i < SUBSCRIBERS; i++) {
 		bool is_late = i >= SUBSCRIBERS - LATE;
-		account_is_right(truth, &subscribers[i], is_late ? "late subscriber" : "subscriber");
+		account_is_right(truth, &subscribers[i],
+				 is_late ? "late subscriber" : "subscriber");
 		if (!is_late)
 			tell_delays(&subscribers[i]);
 	}
@@ -450,7 +475,8 @@ static void clear(void)
 {
 	ended = calloc(POSITIONS_MAX, sizeof *ended);
 	assert_non_null(ended);
-	postgres_sql("public", "TRUNCATE events RESTART IDENTITY; TRUNCATE projection_checkpoints; CREATE TABLE IF NOT "
+	postgres_sql("public", "TRUNCATE events RESTART IDENTITY; TRUNCATE projection_checkpoints; "
+			       "CREATE TABLE IF NOT "
 			       "EXISTS unrelated (n integer)");
 	is_over = is_complete = false;
 }
@@ -464,8 +490,10 @@ static void readers_account_for_every_event(int writer_count, const char *url)
 	void *store = store_open(url);
 	clear();
 	PGconn *unrelated[] = { connect_to(""), connect_to("dbname=elsewhere") };
-	assert_true(run(unrelated[0], "BEGIN") && run(unrelated[0], "INSERT INTO unrelated VALUES (1)"));
-	assert_true(run(unrelated[1], "BEGIN") && run(unrelated[1], "CREATE TABLE unrelated (n integer)"));
+	assert_true(run(unrelated[0], "BEGIN") &&
+		    run(unrelated[0], "INSERT INTO unrelated VALUES (1)"));
+	assert_true(run(unrelated[1], "BEGIN") &&
+		    run(unrelated[1], "CREATE TABLE unrelated (n integer)"));
 	for (int i = 0; i < SUBSCRIBERS - LATE; i++)
 		subscriber_begin(&subscribers[i], store);
 	engine_start(&engine, url, &single);
@@ -483,8 +511,8 @@ static void readers_account_for_every_event(int writer_count, const char *url)
 		pthread_join(subscribers[i].thread, NULL);
 	pthread_join(naive.thread, NULL);
 	struct seen truth = truth_read();
-	print_message("%d writers%s: %zu events\n", writer_count, strcmp(url, POOLED) == 0 ? ", PgBouncer" : "",
-		      truth.count);
+	print_message("%d writers%s: %zu events\n", writer_count,
+		      strcmp(url, POOLED) == 0 ? ", PgBouncer" : "", truth.count);
 	engine_finish(&engine, truth.positions[truth.count - 1]);
 	for (int i = SUBSCRIBERS - LATE; i < SUBSCRIBERS; i++)
 		tide_backend_postgres.store.close(late[i]);

@@ -26,11 +26,13 @@ struct caller {
 static void *caller_run(void *self)
 {
 	struct caller *caller = self;
-	caller->status = append_event(caller->store, &caller->event, caller->expected, &caller->result, &caller->err);
+	caller->status = append_event(caller->store, &caller->event, caller->expected,
+				      &caller->result, &caller->err);
 	return NULL;
 }
 
-static void caller_begin(struct caller *caller, void *store, struct tide_event event, int64_t expected)
+static void caller_begin(struct caller *caller, void *store, struct tide_event event,
+			 int64_t expected)
 {
 	*caller = (struct caller){ .store = store, .event = event, .expected = expected };
 	assert_int_equal(pthread_create(&caller->thread, NULL, caller_run, caller), 0);
@@ -63,8 +65,10 @@ static PGconn *stream_held(const char *schema, int64_t number)
 	struct tide_stream stream = stream_of("Order", number);
 	char id[TIDE_UUID_TEXT_SIZE], text[500];
 	snprintf(text, sizeof text,
-		 "BEGIN; INSERT INTO %s.events (event_id, aggregate_id, aggregate_type, event_type, version, "
-		 "\"timestamp\", payload) VALUES (gen_random_uuid(), '%s', 'Order', 'Held', 1, now(), '{}')",
+		 "BEGIN; INSERT INTO %s.events (event_id, aggregate_id, aggregate_type, "
+		 "event_type, version, "
+		 "\"timestamp\", payload) VALUES (gen_random_uuid(), '%s', 'Order', 'Held', 1, "
+		 "now(), '{}')",
 		 schema, tide_uuid_format(&stream.aggregate_id, id));
 	sql_run(connection, text);
 	return connection;
@@ -79,8 +83,8 @@ static void held_end(PGconn *connection)
 enum { MEMBERS = 6 };
 
 /* The only connection is in use until all of them wait for it. */
-static void crowd_append(struct pg_store *store, struct caller *members, const struct tide_event *events,
-			 const int64_t *expected)
+static void crowd_append(struct pg_store *store, struct caller *members,
+			 const struct tide_event *events, const int64_t *expected)
 {
 	struct pg_turn first = { 0 };
 	must(pg_pool_take(store, &first, err));
@@ -97,7 +101,8 @@ static int64_t transactions(const char *schema, const char *type)
 {
 	char text[200];
 	PGconn *connection = sql_connect("");
-	snprintf(text, sizeof text, "SELECT count(DISTINCT xmin::text) FROM %s.events WHERE aggregate_type = '%s'",
+	snprintf(text, sizeof text,
+		 "SELECT count(DISTINCT xmin::text) FROM %s.events WHERE aggregate_type = '%s'",
 		 schema, type);
 	int64_t count = sql_number(connection, text);
 	PQfinish(connection);
@@ -215,8 +220,10 @@ static void *writer_run(void *self)
 		struct tide_error err;
 		tide_status status;
 		do
-			status = append_event(writer->store, &event, writer->appended, &result, &err);
-		while (status == TIDE_CONNECTION_LOST || status == TIDE_BUSY || status == TIDE_TIMEOUT);
+			status = append_event(writer->store, &event, writer->appended, &result,
+					      &err);
+		while (status == TIDE_CONNECTION_LOST || status == TIDE_BUSY ||
+		       status == TIDE_TIMEOUT);
 		if (status != TIDE_OK || result.version != writer->appended + 1)
 			fail_msg("%s: %s", tide_status_name(status), err.message);
 		writer->appended++;
@@ -232,13 +239,15 @@ static void a_server_killed_under_groups_loses_nothing_and_stores_nothing_twice(
 	atomic_bool is_over = false;
 	struct pg_store *store = backend_opened("postgresql:///?schema=killed&pool=4");
 	for (int i = 0; i < WRITERS; i++) {
-		writers[i] = (struct writer){ .store = store, .number = i + 1, .is_over = &is_over };
+		writers[i] =
+			(struct writer){ .store = store, .number = i + 1, .is_over = &is_over };
 		pthread_create(&writers[i].thread, NULL, writer_run, &writers[i]);
 	}
 	for (int i = 0; i < KILLS; i++) {
 		PGconn *connection = sql_connect("");
 		int64_t begun = sql_number(connection, "SELECT count(*) FROM killed.events");
-		wait_for(60, sql_number(connection, "SELECT count(*) FROM killed.events") > begun + 500);
+		wait_for(60, sql_number(connection, "SELECT count(*) FROM killed.events") >
+				     begun + 500);
 		PQfinish(connection);
 		postgres_halt(SIGQUIT);
 		postgres_resume();
@@ -251,12 +260,14 @@ static void a_server_killed_under_groups_loses_nothing_and_stores_nothing_twice(
 	for (int i = 0; i < WRITERS; i++) {
 		struct tide_stream stream = stream_of("Killed", i + 1);
 		char id[TIDE_UUID_TEXT_SIZE], text[200];
-		snprintf(text, sizeof text, "SELECT count(*) FROM killed.events WHERE aggregate_id = '%s'",
+		snprintf(text, sizeof text,
+			 "SELECT count(*) FROM killed.events WHERE aggregate_id = '%s'",
 			 tide_uuid_format(&stream.aggregate_id, id));
 		assert_int_equal(sql_number(connection, text), writers[i].appended);
 		total += writers[i].appended;
 	}
-	int64_t groups = sql_number(connection, "SELECT count(DISTINCT xmin::text) FROM killed.events");
+	int64_t groups =
+		sql_number(connection, "SELECT count(DISTINCT xmin::text) FROM killed.events");
 	if (groups > total / 2)
 		fail_msg("%lld events in %lld transactions", (long long)total, (long long)groups);
 	PQfinish(connection);
@@ -270,7 +281,8 @@ int main(void)
 		cmocka_unit_test(an_id_that_is_known_or_taken_touches_no_other_append),
 		cmocka_unit_test(two_of_one_stream_follow_each_other),
 		cmocka_unit_test(an_unanswered_group_is_a_timeout_for_each_and_safe_to_repeat),
-		cmocka_unit_test(a_server_killed_under_groups_loses_nothing_and_stores_nothing_twice),
+		cmocka_unit_test(
+			a_server_killed_under_groups_loses_nothing_and_stores_nothing_twice),
 	};
 	tide_log_set(NULL, NULL, TIDE_LOG_CRITICAL);
 	if (!postgres_start())

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Appends that stay open and hold events back: who they are, for status, health and doctor, and who waits for them. */
+/* Appends that stay open and hold events back: who they are, for status, health and doctor, and who
+ * waits for them. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -10,9 +11,11 @@
 
 #include "postgres_tools.h"
 
-#define INSERT_LATE                                                                                                    \
-	"INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, payload) "        \
-	"VALUES (gen_random_uuid(), gen_random_uuid(), 'Late', 'Came', 1, now(), '{\"secret\":1}')"
+#define INSERT_LATE                                                                                \
+	"INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, "        \
+	"timestamp, payload) "                                                                     \
+	"VALUES (gen_random_uuid(), gen_random_uuid(), 'Late', 'Came', 1, now(), "                 \
+	"'{\"secret\":1}')"
 
 /* What the backend says about the open appends. */
 static const char *told(void *session)
@@ -27,8 +30,10 @@ static void an_append_that_stays_open_is_named(void **state)
 	(void)state;
 	void *store = backend_opened("postgresql:///?schema=named"), *guest_store;
 	void *session = session_opened(store);
-	postgres_sql("named", "CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA named TO guest; GRANT SELECT ON "
-			      "named.events TO guest");
+	postgres_sql(
+		"named",
+		"CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA named TO guest; GRANT SELECT ON "
+		"named.events TO guest");
 	must(backend_open("postgresql://guest@/?schema=named", false, &guest_store, err));
 	void *guest = session_opened(guest_store);
 	assert_string_equal(told(session), "");
@@ -60,8 +65,8 @@ static void an_append_that_stays_open_is_named(void **state)
 }
 
 /* Keeps the advice about open appends. */
-static void advice_into(void *self, enum tide_finding_level level, const char *check, const char *advice,
-			const char *finding)
+static void advice_into(void *self, enum tide_finding_level level, const char *check,
+			const char *advice, const char *finding)
 {
 	(void)level;
 	(void)finding;
@@ -73,14 +78,18 @@ static void a_forgotten_prepared_transaction_is_named(void **state)
 {
 	(void)state;
 	char advice[1000] = "";
-	void *store = backend_opened("postgresql:///?schema=forgotten"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=forgotten"),
+	     *session = session_opened(store);
 	PGconn *writer = sql_connect("options=-csearch_path=forgotten");
 	sql_run(writer, "BEGIN; " INSERT_LATE "; PREPARE TRANSACTION 'it''s forgotten'");
 	PQfinish(writer);
 	wait_for(20, *told(session));
-	assert_non_null(strstr(told(session), "prepared transaction 'it's forgotten' of 'postgres', open for "));
+	assert_non_null(strstr(told(session),
+			       "prepared transaction 'it's forgotten' of 'postgres', open for "));
 	must(STORE->examine(session, advice_into, advice, err));
-	assert_string_equal(advice, "run COMMIT PREPARED 'it''s forgotten' or ROLLBACK PREPARED 'it''s forgotten'");
+	assert_string_equal(
+		advice,
+		"run COMMIT PREPARED 'it''s forgotten' or ROLLBACK PREPARED 'it''s forgotten'");
 	postgres_sql("forgotten", strstr(advice, "ROLLBACK"));
 	assert_string_equal(told(session), "");
 	STORE->session_close(session);
@@ -109,9 +118,11 @@ static void must_hold(char *json, const char *text)
 	tide_free(json);
 }
 
-/* What holds the feed is told in text and in JSON, by the status and by the indicator that would otherwise say all is well.
+/* What holds the feed is told in text and in JSON, by the status and by the indicator that would
+ * otherwise say all is well.
  */
-static void everything_names_the_holder(struct tide_manager *manager, const struct tide_subscription_status *status)
+static void everything_names_the_holder(struct tide_manager *manager,
+					const struct tide_subscription_status *status)
 {
 	char *json, expected[TIDE_WAITING_FOR_SIZE + 20];
 	must(tide_subscription_status_json(status, &json, err));
@@ -133,7 +144,8 @@ static void status_and_health_name_who_holds_the_feed(void **state)
 	struct tide_subscription *subscription;
 	atomic_int seen = 0;
 	struct tide_subscriber subscriber = { .name = "tally", .self = &seen, .handle = tally };
-	must(tide_store_open("postgresql:///?schema=watched", TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	must(tide_store_open("postgresql:///?schema=watched",
+			     TIDE_STORE_OPTIONS(.initialize = true), &store, err));
 	append_one(store, stream_of("Order", 1), "First");
 	must(tide_manager_open(TIDE_MANAGER(.store = store), &manager, err));
 	must(tide_manager_subscribe(manager, &subscriber, NULL, &subscription, err));
@@ -165,13 +177,15 @@ static void an_open_append_behind_the_end_is_not_reported(void **state)
 	struct tide_subscription *subscription;
 	atomic_int seen = 0;
 	struct tide_subscriber subscriber = { .name = "tally", .self = &seen, .handle = tally };
-	must(tide_store_open("postgresql:///?schema=ahead", TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	must(tide_store_open("postgresql:///?schema=ahead", TIDE_STORE_OPTIONS(.initialize = true),
+			     &store, err));
 	append_one(store, stream_of("Order", 1), "First");
 	must(tide_manager_open(TIDE_MANAGER(.store = store), &manager, err));
 	must(tide_manager_subscribe(manager, &subscriber, NULL, &subscription, err));
 	must(tide_manager_start(manager, NULL, 20, NULL, NULL, err));
 	wait_for(10, seen == 1);
-	void *backend = backend_opened("postgresql:///?schema=ahead"), *session = session_opened(backend);
+	void *backend = backend_opened("postgresql:///?schema=ahead"),
+	     *session = session_opened(backend);
 	PGconn *writer = sql_connect("options=-csearch_path=ahead");
 	sql_run(writer, "BEGIN; " INSERT_LATE);
 	wait_for(20, *told(session));
@@ -183,7 +197,7 @@ static void an_open_append_behind_the_end_is_not_reported(void **state)
 	tide_store_close(store);
 }
 
-/* ---- Readers that begin while an append is open ---------------------------------------------------------------- */
+/* ---- Readers that begin while an append is open ---------------------------------------------- */
 
 /* Positions of the feed as a new process sees them, up to where it would wait. */
 static void sees(const char *url, const char *expected)
@@ -193,7 +207,8 @@ static void sees(const char *url, const char *expected)
 	struct tide_page page;
 	tide_page_init(&page);
 	tide_position after = 0;
-	for (int looks = 0; looks < 20; looks++) { /* the first look may end at a hole that the next one passes */
+	/* the first look may end at a hole that the next one passes */
+	for (int looks = 0; looks < 20; looks++) {
 		must(feed_read(session, &page, after, 10, err));
 		for (size_t i = 0; i < page.count; i++)
 			snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%lld ",
@@ -288,7 +303,8 @@ static void restore_in_place(const char *schema)
 {
 	char command[400];
 	snprintf(command, sizeof command,
-		 "bin=$(pg_config --bindir) && \"$bin/pg_dump\" --clean -n %s > %s/dump.sql && \"$bin/psql\" -qX -v "
+		 "bin=$(pg_config --bindir) && \"$bin/pg_dump\" --clean -n %s > %s/dump.sql && "
+		 "\"$bin/psql\" -qX -v "
 		 "ON_ERROR_STOP=1 -f %s/dump.sql > /dev/null",
 		 schema, postgres_directory(), postgres_directory());
 	assert_int_equal(system(command), 0);
@@ -312,7 +328,8 @@ static void a_hole_of_a_rollback_is_not_waited_for_because_of_later_appends(void
 {
 	(void)state;
 	static const char options[] = "options=-csearch_path=floors";
-	void *store = backend_opened("postgresql:///?schema=floors"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=floors"),
+	     *session = session_opened(store);
 	tide_position at = 0;
 	appended(store, stream_of("Order", 1), "{}");
 	PGconn *first = opened_append(options); /* 2 */
@@ -337,9 +354,10 @@ static void a_hole_of_a_rollback_is_not_waited_for_because_of_later_appends(void
 	STORE->close(store);
 }
 
-/* ---- A table that is replaced while it is read ------------------------------------------------------------------ */
+/* ---- A table that is replaced while it is read ----------------------------------------------- */
 
-/* An append that stays open in the new table holds up what comes behind it, for a reader that was there before. */
+/* An append that stays open in the new table holds up what comes behind it, for a reader that was
+ * there before. */
 static void a_replaced_table_is_followed(const char *schema, const char *replacement)
 {
 	char url[80], options[80];
@@ -370,21 +388,26 @@ static void a_replaced_table_is_followed(const char *schema, const char *replace
 static void a_table_that_takes_the_place_of_another_is_followed(void **state)
 {
 	(void)state;
-	a_replaced_table_is_followed(
-		"swapped",
-		"BEGIN; CREATE TABLE fresh (LIKE events INCLUDING ALL); CREATE SEQUENCE fresh_seq OWNED BY "
-		"fresh.global_position; ALTER TABLE fresh ALTER global_position SET DEFAULT nextval('fresh_seq'); "
-		"INSERT INTO fresh SELECT * FROM events; SELECT setval('fresh_seq', 1); ALTER TABLE events RENAME TO "
-		"stale; ALTER TABLE fresh RENAME TO events; COMMIT");
+	a_replaced_table_is_followed("swapped",
+				     "BEGIN; CREATE TABLE fresh (LIKE events INCLUDING ALL); "
+				     "CREATE SEQUENCE fresh_seq OWNED BY "
+				     "fresh.global_position; ALTER TABLE fresh ALTER "
+				     "global_position SET DEFAULT nextval('fresh_seq'); "
+				     "INSERT INTO fresh SELECT * FROM events; SELECT "
+				     "setval('fresh_seq', 1); ALTER TABLE events RENAME TO "
+				     "stale; ALTER TABLE fresh RENAME TO events; COMMIT");
 	/* a copy whose default draws from the sequence of the other one */
-	a_replaced_table_is_followed("shared",
-				     "BEGIN; CREATE TABLE fresh (LIKE events INCLUDING ALL); INSERT INTO fresh "
-				     "SELECT * FROM events; ALTER TABLE events RENAME TO stale; ALTER TABLE fresh "
-				     "RENAME TO events; COMMIT");
 	a_replaced_table_is_followed(
-		"identified", "BEGIN; ALTER TABLE events ALTER global_position DROP DEFAULT; DROP SEQUENCE "
-			      "events_global_position_seq; ALTER TABLE events ALTER global_position ADD GENERATED "
-			      "BY DEFAULT AS IDENTITY (START 2); COMMIT");
+		"shared",
+		"BEGIN; CREATE TABLE fresh (LIKE events INCLUDING ALL); INSERT INTO fresh "
+		"SELECT * FROM events; ALTER TABLE events RENAME TO stale; ALTER TABLE fresh "
+		"RENAME TO events; COMMIT");
+	a_replaced_table_is_followed(
+		"identified",
+		"BEGIN; ALTER TABLE events ALTER global_position DROP DEFAULT; DROP SEQUENCE "
+		"events_global_position_seq; ALTER TABLE events ALTER global_position ADD "
+		"GENERATED "
+		"BY DEFAULT AS IDENTITY (START 2); COMMIT");
 }
 
 static void a_schema_that_is_restored_in_place_is_followed(void **state)
@@ -396,13 +419,15 @@ static void a_schema_that_is_restored_in_place_is_followed(void **state)
 static void a_sequence_that_readers_cannot_follow_ends_them_also_when_it_comes_later(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=hoarded"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=hoarded"),
+	     *session = session_opened(store);
 	struct tide_error error;
 	struct tide_page page;
 	tide_page_init(&page);
 	appended(store, stream_of("Order", 1), "{}");
 	assert_int_equal(end_seen(session), 1);
-	postgres_sql("hoarded", "CREATE SEQUENCE hoard CACHE 20 START 3; ALTER TABLE events ALTER global_position SET "
+	postgres_sql("hoarded", "CREATE SEQUENCE hoard CACHE 20 START 3; ALTER TABLE events ALTER "
+				"global_position SET "
 				"DEFAULT nextval('hoard')");
 	appended(store, stream_of("Order", 1), "{}");
 	assert_int_equal(feed_read(session, &page, 1, 10, &error), TIDE_SCHEMA);
@@ -418,14 +443,16 @@ static bool feed_can_be_read(void *session)
 	return STORE->end(session, &end, NULL) == TIDE_OK;
 }
 
-/* Prepared transactions have another name after a restart. A reader behind a pooler does not even notice the restart. */
+/* Prepared transactions have another name after a restart. A reader behind a pooler does not even
+ * notice the restart. */
 static void a_prepared_transaction_that_outlives_the_server_is_waited_for(void **state)
 {
 	(void)state;
 	char directory[256];
 	if (!pgbouncer_start(directory))
 		skip();
-	void *store = backend_opened("postgresql:///?schema=outlived&port=6432"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=outlived&port=6432"),
+	     *session = session_opened(store);
 	tide_position at = 0;
 	appended(store, stream_of("Order", 1), "{}");
 	PGconn *writer = sql_connect("options=-csearch_path=outlived");
@@ -447,7 +474,8 @@ static void a_prepared_transaction_that_outlives_the_server_is_waited_for(void *
 static void a_reader_whose_right_to_the_mark_is_taken_reads_on(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=revoked"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=revoked"),
+	     *session = session_opened(store);
 	tide_position at = 0;
 	appended(store, stream_of("Order", 1), "{}");
 	burn_position("revoked");
@@ -469,12 +497,13 @@ static void a_reader_without_the_right_to_leave_a_mark_reads_all_the_same(void *
 	appended(store, stream_of("Order", 1), "{}");
 	burn_position("unmarked");
 	appended(store, stream_of("Order", 1), "{}");
-	postgres_sql("unmarked", "CREATE ROLE looker LOGIN; GRANT USAGE ON SCHEMA unmarked TO looker; GRANT SELECT ON "
+	postgres_sql("unmarked", "CREATE ROLE looker LOGIN; GRANT USAGE ON SCHEMA unmarked TO "
+				 "looker; GRANT SELECT ON "
 				 "unmarked.events TO looker");
 	sees("postgresql://looker@/?schema=unmarked", "1 3 ");
-	postgres_sql("unmarked",
-		     "ALTER ROLE looker SET default_transaction_read_only = on; GRANT SELECT, INSERT, UPDATE "
-		     "ON unmarked.tidemark_feed TO looker");
+	postgres_sql("unmarked", "ALTER ROLE looker SET default_transaction_read_only = on; GRANT "
+				 "SELECT, INSERT, UPDATE "
+				 "ON unmarked.tidemark_feed TO looker");
 	sees("postgresql://looker@/?schema=unmarked", "1 3 ");
 	postgres_sql("unmarked", "DROP TABLE tidemark_feed");
 	void *old;
@@ -487,10 +516,10 @@ static void a_reader_without_the_right_to_leave_a_mark_reads_all_the_same(void *
 	STORE->close(store);
 }
 
-/* ---- What doctor asks through a pooler --------------------------------------------------------------------------- */
+/* ---- What doctor asks through a pooler ------------------------------------------------------- */
 
-static void report_into(void *self, enum tide_finding_level level, const char *check, const char *advice,
-			const char *finding)
+static void report_into(void *self, enum tide_finding_level level, const char *check,
+			const char *advice, const char *finding)
 {
 	char *all = self;
 	size_t size = strlen(all);
@@ -504,7 +533,8 @@ static void an_examination_tells_of_a_pooler_in_between(void **state)
 	char directory[256], findings[8000] = "";
 	if (!pgbouncer_start(directory))
 		skip();
-	void *store = backend_opened("postgresql:///?schema=pooled&port=6432"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=pooled&port=6432"),
+	     *session = session_opened(store);
 	must(STORE->examine(session, report_into, findings, err));
 	assert_non_null(strstr(findings, ", behind a pooler\n"));
 	assert_non_null(strstr(findings, "<1> notifications: they do not arrive"));
@@ -550,7 +580,8 @@ int main(void)
 		cmocka_unit_test(a_hole_of_a_rollback_is_not_waited_for_because_of_later_appends),
 		cmocka_unit_test(a_table_that_takes_the_place_of_another_is_followed),
 		cmocka_unit_test(a_schema_that_is_restored_in_place_is_followed),
-		cmocka_unit_test(a_sequence_that_readers_cannot_follow_ends_them_also_when_it_comes_later),
+		cmocka_unit_test(
+			a_sequence_that_readers_cannot_follow_ends_them_also_when_it_comes_later),
 		cmocka_unit_test(a_prepared_transaction_that_outlives_the_server_is_waited_for),
 		cmocka_unit_test(a_reader_whose_right_to_the_mark_is_taken_reads_on),
 		cmocka_unit_test(a_reader_without_the_right_to_leave_a_mark_reads_all_the_same),

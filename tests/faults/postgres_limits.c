@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A statement that lasts is ended when its time is over: over SQLite and PostgreSQL, and through the fault backend. */
+/* A statement that lasts is ended when its time is over: over SQLite and PostgreSQL, and through
+ * the fault backend. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,11 +17,12 @@
 
 static char directory[TEMP_PATH_SIZE];
 
-#define LONG_SQLITE                                                                                                    \
-	"SELECT count(*) FROM (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c)"
-#define TEXT(long_statement)                                                                                           \
-	"-- init:\nCREATE TABLE IF NOT EXISTS fine (at bigint);\n"                                                     \
-	"-- on: Fine\nINSERT INTO fine VALUES (:global_position);\n"                                                   \
+#define LONG_SQLITE                                                                                \
+	"SELECT count(*) FROM (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) "   \
+	"SELECT x FROM c)"
+#define TEXT(long_statement)                                                                       \
+	"-- init:\nCREATE TABLE IF NOT EXISTS fine (at bigint);\n"                                 \
+	"-- on: Fine\nINSERT INTO fine VALUES (:global_position);\n"                               \
 	"-- on: Long\n" long_statement ";\n"
 
 static const struct target {
@@ -29,8 +31,10 @@ static const struct target {
 	{ "sqlite", "sqlite:%s/reads.db", TEXT("INSERT INTO fine " LONG_SQLITE) },
 	{ "sqlite, no change of rows", "sqlite:%s/looks.db",
 	  TEXT("INSERT INTO fine SELECT 0 WHERE (" LONG_SQLITE ") < 0") },
-	{ "faults over sqlite", "fault:/sqlite:%s/faults.db", TEXT("INSERT INTO fine " LONG_SQLITE) },
-	{ "postgres", "postgresql:///?schema=limits%.0s", TEXT("INSERT INTO fine SELECT 1 FROM pg_sleep(1000)") },
+	{ "faults over sqlite", "fault:/sqlite:%s/faults.db",
+	  TEXT("INSERT INTO fine " LONG_SQLITE) },
+	{ "postgres", "postgresql:///?schema=limits%.0s",
+	  TEXT("INSERT INTO fine SELECT 1 FROM pg_sleep(1000)") },
 	{ "faults over postgres", "fault:/postgresql:///?schema=faults%.0s",
 	  TEXT("INSERT INTO fine SELECT 1 FROM pg_sleep(1000)") },
 };
@@ -43,7 +47,8 @@ struct running {
 	struct tide_subscription *subscription;
 };
 
-static void running_start(struct running *running, const struct target *target, double processing_timeout)
+static void running_start(struct running *running, const struct target *target,
+			  double processing_timeout)
 {
 	char url[TEMP_PATH_SIZE + 64];
 	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
@@ -54,11 +59,14 @@ static void running_start(struct running *running, const struct target *target, 
 	config.circuit_breaker_enabled = false;
 	must(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &running->store, err));
 	must(tide_checkpoints_open(NULL, NULL, running->store, &running->checkpoints, err));
-	must(tide_sql_projection_open(TIDE_SQL_PROJECTION(.text = target->text, .name = "limits", .url = url),
-				      &running->projection, err));
-	must(tide_manager_open(TIDE_MANAGER(.store = running->store, .checkpoints = running->checkpoints),
-			       &running->manager, err));
-	must(tide_manager_subscribe(running->manager, tide_sql_projection_subscriber(running->projection), &config,
+	must(tide_sql_projection_open(
+		TIDE_SQL_PROJECTION(.text = target->text, .name = "limits", .url = url),
+		&running->projection, err));
+	must(tide_manager_open(
+		TIDE_MANAGER(.store = running->store, .checkpoints = running->checkpoints),
+		&running->manager, err));
+	must(tide_manager_subscribe(running->manager,
+				    tide_sql_projection_subscriber(running->projection), &config,
 				    &running->subscription, err));
 }
 
@@ -96,9 +104,11 @@ static void a_long_statement_ends_at_its_processing_timeout(void **state)
 		tide_position last = append_type(&running, "Fine");
 		must(tide_manager_start(running.manager, NULL, 0, NULL, NULL, err));
 		wait_for(PATIENCE, saved(&running) == last);
-		must(tide_dead_letters_list(running.checkpoints, &(struct tide_dead_letter_query){ 0 }, &list, err));
+		must(tide_dead_letters_list(running.checkpoints,
+					    &(struct tide_dead_letter_query){ 0 }, &list, err));
 		assert_int_equal(list.count, 1);
-		assert_non_null(strstr(list.entries[0].error_message, "processing_timeout is 0.2 s"));
+		assert_non_null(
+			strstr(list.entries[0].error_message, "processing_timeout is 0.2 s"));
 		assert_int_equal(list.entries[0].retry_count, 1);
 		tide_dead_letters_free(&list);
 		running_close(&running);
@@ -118,15 +128,17 @@ static void a_stop_ends_the_statement_it_gives_up_waiting_for(void **state)
 		running_start(&running, &targets[i], 1000);
 		must(tide_manager_start(running.manager, NULL, 0, NULL, NULL, err));
 		tide_position before = append_type(&running, "Fine");
-		wait_for(PATIENCE, saved(&running) == before); /* else both may be in one transaction */
+		/* else both may be in one transaction */
+		wait_for(PATIENCE, saved(&running) == before);
 		tide_position hanging = append_type(&running, "Long");
-		wait_for(PATIENCE, tide_subscription_health(running.manager, "limits", &health, NULL) == TIDE_OK &&
+		wait_for(PATIENCE, tide_subscription_health(running.manager, "limits", &health,
+							    NULL) == TIDE_OK &&
 					   health.running_position == hanging);
 		refused(TIDE_TIMEOUT, tide_manager_stop(running.manager, NULL, 0.3, err));
 		/* the handler returns, and what it held goes */
-		wait_for(PATIENCE,
-			 tide_checkpoints_is_owned(running.checkpoints, "limits", &is_owned, NULL) == TIDE_OK &&
-				 !is_owned);
+		wait_for(PATIENCE, tide_checkpoints_is_owned(running.checkpoints, "limits",
+							     &is_owned, NULL) == TIDE_OK &&
+					   !is_owned);
 		assert_int_equal(saved(&running), before);
 		wait_for(PATIENCE, tide_manager_destroy(running.manager, NULL) == TIDE_OK);
 		running.manager = NULL;
@@ -135,15 +147,16 @@ static void a_stop_ends_the_statement_it_gives_up_waiting_for(void **state)
 	alarm(0);
 }
 
-/* ---- Ownership ------------------------------------------------------------------------------------------------ */
+/* ---- Ownership ------------------------------------------------------------------------------- */
 
-static void report_lease(void *self, enum tide_finding_level level, const char *check, const char *advice,
-			 const char *finding)
+static void report_lease(void *self, enum tide_finding_level level, const char *check,
+			 const char *advice, const char *finding)
 {
 	(void)advice;
 	bool *is_told = self;
 	*is_told = *is_told || (level == TIDE_FINDING_NOTICE && strcmp(check, "owners") == 0 &&
-				strstr(finding, "'orders' is owned for 86") && strstr(finding, "a clock was set"));
+				strstr(finding, "'orders' is owned for 86") &&
+				strstr(finding, "a clock was set"));
 }
 
 static void a_lease_lasts_as_its_row_says(void **state)
@@ -160,18 +173,21 @@ static void a_lease_lasts_as_its_row_says(void **state)
 	struct tide_fence fence = { "orders", first, lease.epoch };
 	assert_true(lease.seconds > 1.99 && lease.seconds < 2.01);
 	assert_int_equal(sql_number(sql, "SELECT lease_seconds FROM subscription_leases"), 2);
-	assert_int_equal(sql_number(sql, "SELECT count(*) FROM subscription_leases WHERE expires_at - acquired_at "
-					 "BETWEEN '1.9 s' AND '2.1 s'"),
-			 1);
+	assert_int_equal(
+		sql_number(
+			sql,
+			"SELECT count(*) FROM subscription_leases WHERE expires_at - acquired_at "
+			"BETWEEN '1.9 s' AND '2.1 s'"),
+		1);
 	/* an owner of an earlier version: 15 s, and renewed as long */
-	sql_run(sql, "UPDATE subscription_leases SET lease_seconds = NULL, expires_at = clock_timestamp() + '14 s'");
+	sql_run(sql, "UPDATE subscription_leases SET lease_seconds = NULL, expires_at = "
+		     "clock_timestamp() + '14 s'");
 	must(CHECKPOINT->lease_acquire(b, "orders", &second, &lease, err));
 	assert_false(lease.is_owned);
 	must(CHECKPOINT->lease_renew(a, &fence, err));
-	assert_int_equal(
-		sql_number(sql,
-			   "SELECT count(*) FROM subscription_leases WHERE expires_at > clock_timestamp() + '12 s'"),
-		1);
+	assert_int_equal(sql_number(sql, "SELECT count(*) FROM subscription_leases WHERE "
+					 "expires_at > clock_timestamp() + '12 s'"),
+			 1);
 	must(CHECKPOINT->lease_acquire(b, "orders", &second, &lease, err));
 	assert_false(lease.is_owned);
 	/* further ahead than any renewal has written */
@@ -187,7 +203,8 @@ static void a_lease_lasts_as_its_row_says(void **state)
 	refused(TIDE_FENCED, CHECKPOINT->lease_renew(a, &fence, err));
 	fence = (struct tide_fence){ "orders", second, lease.epoch };
 	must(CHECKPOINT->lease_release(b, &fence, err));
-	assert_int_equal(sql_number(sql, "SELECT count(lease_seconds) FROM subscription_leases"), 0);
+	assert_int_equal(sql_number(sql, "SELECT count(lease_seconds) FROM subscription_leases"),
+			 0);
 	STORE->session_close(a);
 	STORE->session_close(b);
 	STORE->close(store);
@@ -214,11 +231,13 @@ static void a_lease_whose_row_is_locked_is_skipped(void **state)
 					       { .fence = lease_of(a, "delivering") },
 					       { .fence = lease_of(a, "idle") } };
 	sql_run(sql, "UPDATE subscription_leases SET expires_at = clock_timestamp() + '1 s'");
-	struct tide_checkpoint_write write = {
-		.name = "delivering", .has_position = true, .progress = { .position = 5 }, .now = tide_time_now()
-	};
+	struct tide_checkpoint_write write = { .name = "delivering",
+					       .has_position = true,
+					       .progress = { .position = 5 },
+					       .now = tide_time_now() };
 	must(STORE->begin(b, err));
-	must(CHECKPOINT->save(b, &leases[1].fence, &write, err)); /* which holds its row until the commit */
+	/* which holds its row until the commit */
+	must(CHECKPOINT->save(b, &leases[1].fence, &write, err));
 	sql_run(sql, "BEGIN");
 	sql_run(sql, "SELECT 1 FROM subscription_leases WHERE name = 'locked' FOR UPDATE");
 
@@ -227,9 +246,11 @@ static void a_lease_whose_row_is_locked_is_skipped(void **state)
 	assert_int_equal(leases[1].result, TIDE_RENEWAL_MADE);
 	assert_int_equal(leases[2].result, TIDE_RENEWAL_MADE);
 	sql_run(sql, "COMMIT");
-	assert_int_equal(sql_number(sql, "SELECT count(*) FROM subscription_leases "
-					 "WHERE (name = 'locked') = (expires_at < clock_timestamp() + '2 s')"),
-			 3);
+	assert_int_equal(
+		sql_number(sql,
+			   "SELECT count(*) FROM subscription_leases "
+			   "WHERE (name = 'locked') = (expires_at < clock_timestamp() + '2 s')"),
+		3);
 	must(CHECKPOINT->lease_renew_all(a, leases, 3, err));
 	assert_int_equal(leases[0].result, TIDE_RENEWAL_MADE);
 	must(STORE->commit(b, err));
@@ -248,7 +269,8 @@ struct renewing {
 	atomic_bool is_appended;
 };
 
-static tide_status count_call(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status count_call(void *self, const struct tide_event *event,
+			      struct tide_delivery *delivery)
 {
 	(void)event;
 	(void)delivery;
@@ -266,40 +288,48 @@ static void append_behind_the_lock(void *self)
 static struct tide_manager *renewing_start(struct renewing *renewing)
 {
 	struct tide_manager *manager;
-	must(tide_manager_open(TIDE_MANAGER(.store = renewing->store, .lease_seconds = 1), &manager, err));
+	must(tide_manager_open(TIDE_MANAGER(.store = renewing->store, .lease_seconds = 1), &manager,
+			       err));
 	for (int i = 0; i < RENEWED; i++) {
 		char name[16];
 		snprintf(name, sizeof name, "renewed-%d", i);
-		struct tide_subscriber subscriber = { .name = name, .self = &renewing->calls[i], .handle = count_call };
+		struct tide_subscriber subscriber = { .name = name,
+						      .self = &renewing->calls[i],
+						      .handle = count_call };
 		must(tide_manager_subscribe(manager, &subscriber, NULL, NULL, err));
 	}
 	must(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
 	return manager;
 }
 
-/* All leases but one are locked, and the pool's only connection waits. The one left lives by being renewed for longer than it
- * lasts; the others begin no call before they are renewed again. */
+/* All leases but one are locked, and the pool's only connection waits. The one left lives by being
+ * renewed for longer than it lasts; the others begin no call before they are renewed again. */
 static void a_lease_is_renewed_whatever_else_waits(void **state)
 {
 	(void)state;
 	struct renewing renewing = { 0 };
 	struct thread appender;
-	must(tide_store_open("postgresql:///?schema=renewing&pool=1", TIDE_STORE_OPTIONS(.initialize = true),
-			     &renewing.store, err));
+	must(tide_store_open("postgresql:///?schema=renewing&pool=1",
+			     TIDE_STORE_OPTIONS(.initialize = true), &renewing.store, err));
 	PGconn *rows = sql_connect("options=-csearch_path=renewing"), *table = sql_connect("");
 	PGconn *sql = sql_connect("options=-csearch_path=renewing");
 	alarm(4 * PATIENCE);
 	struct tide_manager *manager = renewing_start(&renewing);
-	wait_for(PATIENCE, sql_number(sql, "SELECT count(owner) FROM subscription_leases") == RENEWED);
+	wait_for(PATIENCE,
+		 sql_number(sql, "SELECT count(owner) FROM subscription_leases") == RENEWED);
 	sql_run(table, "BEGIN");
 	sql_run(table, "LOCK TABLE renewing.events IN EXCLUSIVE MODE");
 	must(thread_start(&appender, "appends", append_behind_the_lock, &renewing, err));
 	sql_run(rows, "BEGIN");
 	sql_run(rows, "SELECT 1 FROM subscription_leases WHERE name <> 'renewed-7' FOR UPDATE");
-	wait_for(PATIENCE, sql_number(sql, "SELECT count(*) FROM subscription_leases WHERE name = 'renewed-7' "
-					   "AND expires_at > acquired_at + '3 s'") == 1);
-	wait_for(PATIENCE, sql_number(sql, "SELECT count(*) FROM subscription_leases WHERE name <> 'renewed-7' "
-					   "AND expires_at < clock_timestamp()") == RENEWED - 1);
+	wait_for(PATIENCE,
+		 sql_number(sql,
+			    "SELECT count(*) FROM subscription_leases WHERE name = 'renewed-7' "
+			    "AND expires_at > acquired_at + '3 s'") == 1);
+	wait_for(PATIENCE,
+		 sql_number(sql,
+			    "SELECT count(*) FROM subscription_leases WHERE name <> 'renewed-7' "
+			    "AND expires_at < clock_timestamp()") == RENEWED - 1);
 	assert_false(atomic_load(&renewing.is_appended));
 	sql_run(table, "COMMIT");
 	thread_join(&appender);
@@ -318,11 +348,13 @@ static void a_lease_is_renewed_whatever_else_waits(void **state)
 	alarm(0);
 }
 
-static tide_status write_row(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status write_row(void *self, const struct tide_event *event,
+			     struct tide_delivery *delivery)
 {
 	char text[120];
 	const int *report_to = self;
-	snprintf(text, sizeof text, "INSERT INTO frozen.seen VALUES (%lld)", (long long)event->position);
+	snprintf(text, sizeof text, "INSERT INTO frozen.seen VALUES (%lld)",
+		 (long long)event->position);
 	PGresult *result = PQexec(tide_delivery_connection(delivery), text);
 	bool is_done = PQresultStatus(result) == PGRES_COMMAND_OK;
 	PQclear(result);
@@ -331,7 +363,8 @@ static tide_status write_row(void *self, const struct tide_event *event, struct 
 		for (;;)
 			pause();
 	}
-	return is_done ? TIDE_OK : tide_delivery_fail(delivery, TIDE_HANDLER_TRANSIENT, "not written");
+	return is_done ? TIDE_OK
+		       : tide_delivery_fail(delivery, TIDE_HANDLER_TRANSIENT, "not written");
 }
 
 static struct tide_manager *frozen_start(struct tide_store *store, int *report_to)
@@ -345,7 +378,8 @@ static struct tide_manager *frozen_start(struct tide_store *store, int *report_t
 	config.poll_interval_seconds = 0.1;
 	config.max_retries = 1000;
 	config.circuit_breaker_enabled = false;
-	if (tide_manager_open(TIDE_MANAGER(.store = store, .lease_seconds = 1), &manager, NULL) != TIDE_OK ||
+	if (tide_manager_open(TIDE_MANAGER(.store = store, .lease_seconds = 1), &manager, NULL) !=
+		    TIDE_OK ||
 	    tide_manager_subscribe(manager, &subscriber, &config, NULL, NULL) != TIDE_OK ||
 	    tide_manager_start(manager, NULL, 0, NULL, NULL, NULL) != TIDE_OK)
 		return NULL;
@@ -377,9 +411,12 @@ static void an_owner_that_freezes_in_its_transaction_is_replaced(void **state)
 	child_signal(&child, SIGSTOP); /* with the row written and not committed */
 	struct tide_manager *manager = frozen_start(store, NULL);
 	assert_non_null(manager);
-	wait_for(PATIENCE,
-		 (saved_to = sql_number(sql, "SELECT COALESCE(max(global_position), 0) FROM projection_checkpoints")) ==
-			 last);
+	wait_for(
+		PATIENCE,
+		(saved_to = sql_number(
+			 sql,
+			 "SELECT COALESCE(max(global_position), 0) FROM projection_checkpoints")) ==
+			last);
 	assert_int_equal(sql_number(sql, "SELECT count(*) FROM seen"), 1);
 	assert_int_equal(sql_number(sql, "SELECT count(*) FROM dead_letter_queue"), 0);
 	child_signal(&child, SIGKILL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the server runs what is prepared: plans that were made for a small table do not stay when it has grown. */
+/* How the server runs what is prepared: plans that were made for a small table do not stay when it
+ * has grown. */
 #include <stdio.h>
 
 #include "postgres_tools.h"
@@ -8,7 +9,8 @@ static int64_t rows_scanned(PGconn *connection, const char *schema)
 {
 	char text[200];
 	snprintf(text, sizeof text,
-		 "SELECT COALESCE(max(seq_tup_read), 0) FROM pg_stat_user_tables WHERE schemaname = '%s' "
+		 "SELECT COALESCE(max(seq_tup_read), 0) FROM pg_stat_user_tables WHERE schemaname "
+		 "= '%s' "
 		 "AND relname = 'events'",
 		 schema);
 	return sql_number(connection, text);
@@ -18,13 +20,15 @@ static int64_t rows_inserted(PGconn *connection, const char *schema)
 {
 	char text[200];
 	snprintf(text, sizeof text,
-		 "SELECT COALESCE(max(n_tup_ins), 0) FROM pg_stat_user_tables WHERE schemaname = '%s' AND relname = "
+		 "SELECT COALESCE(max(n_tup_ins), 0) FROM pg_stat_user_tables WHERE schemaname = "
+		 "'%s' AND relname = "
 		 "'events'",
 		 schema);
 	return sql_number(connection, text);
 }
 
-/* After a VACUUM of an empty table the cheapest way to the newest event of a stream is to read the whole table. */
+/* After a VACUUM of an empty table the cheapest way to the newest event of a stream is to read the
+ * whole table. */
 static void appends_into_a_vacuumed_empty_store_do_not_read_it_all_each_time(void **state)
 {
 	enum { APPENDS = 3000 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Eight processes on one database: four append, three project transactionally under different names, one stands by.
- * Any of them is killed at any moment and started again. Nothing is lost, nothing is twice in a read model, and their
- * order is the feed's.
+ * Eight processes on one database: four append, three project transactionally under different
+ * names, one stands by. Any of them is killed at any moment and started again. Nothing is lost,
+ * nothing is twice in a read model, and their order is the feed's.
  *
  *	postgres_processes [SECONDS]
  */
@@ -49,11 +49,14 @@ static int append_for_ever(const char *number, int report_to)
 	tide_version version = version_of(store, stream);
 	for (; version >= 0; version++) {
 		struct tide_new_event event = event_of("Counted", (unsigned)version);
-		struct tide_append append = { .stream = stream, .expected = version, .events = &event, .count = 1 };
+		struct tide_append append = {
+			.stream = stream, .expected = version, .events = &event, .count = 1
+		};
 		struct tide_append_result result;
 		struct tide_error err;
 		tide_status status = tide_store_append(store, &append, &result, &err);
-		/* The server may still have been committing the last append of the process that was killed. */
+		/* The server may still have been committing the last append of the process that was
+		 * killed. */
 		if (status == TIDE_CONFLICT)
 			version = result.version - 1;
 		else
@@ -62,14 +65,17 @@ static int append_for_ever(const char *number, int report_to)
 	return 0;
 }
 
-/* The hash depends on the order: an event missing, twice or out of order shows in every later value. */
-static tide_status project(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+/* The hash depends on the order: an event missing, twice or out of order shows in every later
+ * value. */
+static tide_status project(void *self, const struct tide_event *event,
+			   struct tide_delivery *delivery)
 {
 	char text[200];
-	snprintf(
-		text, sizeof text,
-		"UPDATE models SET events = events + 1, hash = (hash * 31 + %lld) %% %d, last = %lld WHERE name = '%s'",
-		(long long)event->position, MODULUS, (long long)event->position, (const char *)self);
+	snprintf(text, sizeof text,
+		 "UPDATE models SET events = events + 1, hash = (hash * 31 + %lld) %% %d, last = "
+		 "%lld WHERE name = '%s'",
+		 (long long)event->position, MODULUS, (long long)event->position,
+		 (const char *)self);
 	PQclear(PQexec(tide_delivery_connection(delivery), text));
 	return TIDE_OK; /* the connection tells the rest */
 }
@@ -80,9 +86,10 @@ static int project_for_ever(const char *name, int report_to)
 	struct tide_store *store = store_opened();
 	struct tide_manager *manager;
 	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
-	struct tide_subscriber subscriber = {
-		.name = name, .self = (void *)(intptr_t)name, .handle = project, .transactional = true
-	};
+	struct tide_subscriber subscriber = { .name = name,
+					      .self = (void *)(intptr_t)name,
+					      .handle = project,
+					      .transactional = true };
 	config.poll_interval_seconds = 0.2;
 	config.batch_size = 20;
 	config.max_process_deaths = 1000000; /* every death here is innocent */
@@ -135,27 +142,31 @@ static void models_equal_the_fold(PGconn *connection)
 {
 	int64_t count, hash = fold(connection, &count);
 	char text[200];
-	assert_int_equal(number(connection,
-				"SELECT sum(version) FROM (SELECT max(version) AS version FROM events GROUP BY "
-				"aggregate_id) s"),
+	assert_int_equal(number(connection, "SELECT sum(version) FROM (SELECT max(version) AS "
+					    "version FROM events GROUP BY "
+					    "aggregate_id) s"),
 			 count);
-	snprintf(text, sizeof text, "SELECT count(*) FROM models WHERE events = %lld AND hash = %lld", (long long)count,
-		 (long long)hash);
+	snprintf(text, sizeof text,
+		 "SELECT count(*) FROM models WHERE events = %lld AND hash = %lld",
+		 (long long)count, (long long)hash);
 	assert_int_equal(number(connection, text), NAMES);
 	assert_int_equal(number(connection, "SELECT count(*) FROM dead_letter_queue"), 0);
 	print_message("%lld events in each of %d read models\n", (long long)count, NAMES);
 }
 
-/* A killed owner's lease holds its name back while it runs, and what was appended meanwhile is a backlog that grows
- * with the length of the run: so the limit is on standing still, not on catching up. */
+/* A killed owner's lease holds its name back while it runs, and what was appended meanwhile is a
+ * backlog that grows with the length of the run: so the limit is on standing still, not on catching
+ * up. */
 static double models_catch_up(PGconn *connection)
 {
 	char lagging[160];
 	double begin = seconds_now(), moved = begin;
 	for (int64_t last = -1; seconds_now() - moved < STILL_LIMIT;) {
 		/* the statement of a killed appender may still be running */
-		int64_t end = number(connection, "SELECT COALESCE(max(global_position), 0) FROM events");
-		snprintf(lagging, sizeof lagging, "SELECT count(*) FROM models WHERE last < %lld", (long long)end);
+		int64_t end =
+			number(connection, "SELECT COALESCE(max(global_position), 0) FROM events");
+		snprintf(lagging, sizeof lagging, "SELECT count(*) FROM models WHERE last < %lld",
+			 (long long)end);
 		if (number(connection, lagging) == 0)
 			return seconds_now() - begin;
 		int64_t slowest = number(connection, "SELECT min(last) FROM models");
@@ -209,10 +220,12 @@ int main(int count, char **arguments)
 	struct tide_store *store;
 	must(tide_store_open(URL, TIDE_STORE_OPTIONS(.initialize = true), &store, err));
 	tide_store_close(store);
-	postgres_sql("public",
-		     "CREATE TABLE models (name text PRIMARY KEY, events bigint, hash bigint, last bigint); "
-		     "INSERT INTO models VALUES ('model0', 0, 0, 0), ('model1', 0, 0, 0), ('model2', 0, 0, 0)");
-	const struct CMUnitTest tests[] = { cmocka_unit_test(processes_killed_at_random_lose_and_double_nothing) };
+	postgres_sql("public", "CREATE TABLE models (name text PRIMARY KEY, events bigint, hash "
+			       "bigint, last bigint); "
+			       "INSERT INTO models VALUES ('model0', 0, 0, 0), ('model1', 0, 0, "
+			       "0), ('model2', 0, 0, 0)");
+	const struct CMUnitTest tests[] = { cmocka_unit_test(
+		processes_killed_at_random_lose_and_double_nothing) };
 	int failed = cmocka_run_group_tests_name("postgres_processes", tests, NULL, NULL);
 	postgres_stop();
 	return failed;

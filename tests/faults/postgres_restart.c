@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The server restarted, fast and at once, and its connections ended at random, while threads append and project
- * transactionally. Nothing acknowledged is lost, nothing is stored twice, and the read models equal the fold of the
+ * The server restarted, fast and at once, and its connections ended at random, while threads append
+ * and project transactionally. Nothing acknowledged is lost, nothing is stored twice, and the read
+ * models equal the fold of the
  *log.
  *
  *	postgres_restart [SECONDS]
@@ -39,8 +40,8 @@ static void *appender_run(void *self)
 		struct tide_append_result result;
 		struct tide_error why;
 		tide_status status;
-		while ((status = append_event(appender->store, &event, appender->acknowledged, &result, &why)) !=
-		       TIDE_OK) {
+		while ((status = append_event(appender->store, &event, appender->acknowledged,
+					      &result, &why)) != TIDE_OK) {
 			if (status != TIDE_CONNECTION_LOST && status != TIDE_BUSY)
 				fail_msg("%s", why.message);
 			appender->repeated++;
@@ -66,7 +67,8 @@ static tide_status project_event(void *session, const char *name, const struct t
 	if (status != TIDE_OK)
 		return status;
 	snprintf(text, sizeof text,
-		 "UPDATE restart.totals SET events = events + 1, last = %lld WHERE name = '%s' AND last < %lld",
+		 "UPDATE restart.totals SET events = events + 1, last = %lld WHERE name = '%s' AND "
+		 "last < %lld",
 		 (long long)event->position, name, (long long)event->position);
 	PGresult *result = PQexec(STORE->connection(session), text);
 	bool is_once = PQresultStatus(result) != PGRES_COMMAND_OK || atoi(PQcmdTuples(result)) == 1;
@@ -151,14 +153,15 @@ static void read_models_equal_the_fold(int64_t appended)
 {
 	PGconn *connection = sql_connect("options=-csearch_path=restart");
 	assert_int_equal(sql_number(connection, "SELECT count(*) FROM events"), appended);
+	assert_int_equal(sql_number(connection, "SELECT count(*) FROM totals WHERE events = "
+						"(SELECT count(*) FROM events) AND last = "
+						"(SELECT max(global_position) FROM events)"),
+			 PROJECTORS);
 	assert_int_equal(
 		sql_number(connection,
-			   "SELECT count(*) FROM totals WHERE events = (SELECT count(*) FROM events) AND last = "
-			   "(SELECT max(global_position) FROM events)"),
+			   "SELECT count(*) FROM projection_checkpoints WHERE events_processed = "
+			   "(SELECT count(*) FROM events)"),
 		PROJECTORS);
-	assert_int_equal(sql_number(connection, "SELECT count(*) FROM projection_checkpoints WHERE events_processed = "
-						"(SELECT count(*) FROM events)"),
-			 PROJECTORS);
 	PQfinish(connection);
 }
 
@@ -168,9 +171,9 @@ static void nothing_is_lost_or_doubled_whatever_happens_to_the_server(void **sta
 	void *store = backend_opened(URL);
 	struct appender appenders[APPENDERS] = { 0 };
 	struct projector projectors[PROJECTORS] = { 0 };
-	postgres_sql("restart",
-		     "CREATE TABLE totals (name text PRIMARY KEY, events bigint NOT NULL, last bigint NOT NULL); "
-		     "INSERT INTO totals VALUES ('p0', 0, 0), ('p1', 0, 0)");
+	postgres_sql("restart", "CREATE TABLE totals (name text PRIMARY KEY, events bigint NOT "
+				"NULL, last bigint NOT NULL); "
+				"INSERT INTO totals VALUES ('p0', 0, 0), ('p1', 0, 0)");
 	for (unsigned i = 0; i < PROJECTORS; i++) {
 		projectors[i].store = store;
 		snprintf(projectors[i].name, sizeof projectors[i].name, "p%u", i);
@@ -194,11 +197,11 @@ static void nothing_is_lost_or_doubled_whatever_happens_to_the_server(void **sta
 	is_complete = true;
 	for (unsigned i = 0; i < PROJECTORS; i++)
 		pthread_join(projectors[i].thread, NULL);
-	print_message(
-		"%d disturbances, %lld events, %d appends repeated by the caller, %d and %d lives of the projectors\n",
-		disturbances, (long long)appended_in_all,
-		appenders[0].repeated + appenders[1].repeated + appenders[2].repeated, projectors[0].lives,
-		projectors[1].lives);
+	print_message("%d disturbances, %lld events, %d appends repeated by the caller, %d and %d "
+		      "lives of the projectors\n",
+		      disturbances, (long long)appended_in_all,
+		      appenders[0].repeated + appenders[1].repeated + appenders[2].repeated,
+		      projectors[0].lives, projectors[1].lives);
 	read_models_equal_the_fold(appended_in_all);
 	STORE->close(store);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What only PostgreSQL has: schemas and roles, holes, leases by the server's clock, listeners, a pooler in between. */
+/* What only PostgreSQL has: schemas and roles, holes, leases by the server's clock, listeners, a
+ * pooler in between. */
 #include <pthread.h>
 #include <stdio.h>
 #include <signal.h>
@@ -9,7 +10,7 @@
 #include "postgres_tools.h"
 #include "sys/alloc.h"
 
-/* ---- Schema -------------------------------------------------------------------------------------------------- */
+/* ---- Schema ---------------------------------------------------------------------------------- */
 
 static void *initialise(void *schema)
 {
@@ -42,12 +43,14 @@ static void a_missing_table_or_column_is_named(void **state)
 {
 	(void)state;
 	void *store;
-	struct tide_error why = refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=nowhere", false, &store, err));
+	struct tide_error why = refused(
+		TIDE_SCHEMA, backend_open("postgresql:///?schema=nowhere", false, &store, err));
 	must_mention(&why, "'events'");
 	must_mention(&why, "'nowhere'");
 	STORE->close(backend_opened("postgresql:///?schema=partly"));
 	postgres_sql("partly", "ALTER TABLE projection_checkpoints DROP COLUMN global_position");
-	why = refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=partly", false, &store, err));
+	why = refused(TIDE_SCHEMA,
+		      backend_open("postgresql:///?schema=partly", false, &store, err));
 	must_mention(&why, "'global_position'");
 	STORE->close(backend_opened("postgresql:///?schema=partly"));
 	must(backend_open("postgresql:///?schema=partly", false, &store, err));
@@ -59,12 +62,12 @@ static void a_role_without_rights_is_told_so_and_may_use_what_is_complete(void *
 	(void)state;
 	void *store;
 	STORE->close(backend_opened("postgresql:///?schema=owned"));
-	postgres_sql(
-		"owned",
-		"CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA owned TO guest; "
-		"GRANT SELECT, INSERT ON events TO guest; GRANT USAGE ON SEQUENCE events_global_position_seq TO guest");
+	postgres_sql("owned", "CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA owned TO guest; "
+			      "GRANT SELECT, INSERT ON events TO guest; GRANT USAGE ON SEQUENCE "
+			      "events_global_position_seq TO guest");
 	struct tide_error why =
-		refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=fresh&user=guest", true, &store, err));
+		refused(TIDE_SCHEMA,
+			backend_open("postgresql:///?schema=fresh&user=guest", true, &store, err));
 	must_mention(&why, "'guest' may not");
 	must(backend_open("postgresql:///?schema=owned&user=guest", true, &store, err));
 	assert_int_equal(appended(store, stream_of("Order", 1), "{}").version, 1);
@@ -82,7 +85,8 @@ static void a_sequence_with_a_cache_is_refused(void **state)
 	void *store;
 	STORE->close(backend_opened("postgresql:///?schema=cached"));
 	postgres_sql("cached", "ALTER SEQUENCE events_global_position_seq CACHE 20");
-	struct tide_error why = refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=cached", true, &store, err));
+	struct tide_error why = refused(
+		TIDE_SCHEMA, backend_open("postgresql:///?schema=cached", true, &store, err));
 	must_mention(&why, "CACHE 20");
 }
 
@@ -101,8 +105,10 @@ static void search_path_chooses_the_schema(void **state)
 static void no_secret_is_in_a_message(void **state)
 {
 	(void)state;
-	static const char *const urls[] = { "postgresql://me:hunter2@/?host=/nowhere", "postgresql://me:hunter2@[bad/",
-					    "postgresql:me:hunter2", "postgres:///?password=hunter2&host=/nowhere",
+	static const char *const urls[] = { "postgresql://me:hunter2@/?host=/nowhere",
+					    "postgresql://me:hunter2@[bad/",
+					    "postgresql:me:hunter2",
+					    "postgres:///?password=hunter2&host=/nowhere",
 					    "postgresql:///?pool=hunter2x0" };
 	for (size_t i = 0; i < sizeof urls / sizeof *urls - 1; i++) {
 		void *store;
@@ -112,18 +118,20 @@ static void no_secret_is_in_a_message(void **state)
 	}
 }
 
-/* ---- Holes --------------------------------------------------------------------------------------------------- */
+/* ---- Holes ----------------------------------------------------------------------------------- */
 
 static void a_hole_is_waited_for_as_long_as_its_append_runs(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=holes"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=holes"),
+	     *session = session_opened(store);
 	struct tide_page page;
 	tide_page_init(&page);
 	appended(store, stream_of("Order", 1), "{}");
 	PGconn *writer = sql_connect("");
 	sql_run(writer, "BEGIN");
-	assert_int_equal(sql_number(writer, "SELECT nextval('holes.events_global_position_seq')"), 2);
+	assert_int_equal(sql_number(writer, "SELECT nextval('holes.events_global_position_seq')"),
+			 2);
 	appended(store, stream_of("Order", 1), "{}");
 
 	must(feed_read(session, &page, 0, 10, err));
@@ -135,9 +143,11 @@ static void a_hole_is_waited_for_as_long_as_its_append_runs(void **state)
 	assert_true(page.wait_ns > 0);
 	assert_int_equal(end_seen(session), 1);
 	struct tide_filter all = { 0 };
-	struct tide_page_query backward = {
-		.filter = &all, .backward = true, .bound = INT64_MAX, .max_events = 9, .max_bytes = 1 << 20
-	};
+	struct tide_page_query backward = { .filter = &all,
+					    .backward = true,
+					    .bound = INT64_MAX,
+					    .max_events = 9,
+					    .max_bytes = 1 << 20 };
 	tide_page_begin(&page, 9, 1 << 20);
 	must(STORE->read(session, &backward, &page, err));
 	assert_int_equal(page.count, 1);
@@ -156,19 +166,25 @@ static void a_hole_is_waited_for_as_long_as_its_append_runs(void **state)
 static void an_event_that_commits_late_comes_in_its_place(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=late"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=late"),
+	     *session = session_opened(store);
 	struct tide_page page;
 	tide_page_init(&page);
-	PGconn *writer = sql_connect("options=-csearch_path=late"), *other = sql_connect("options=-csearch_path=late");
-	sql_run(writer, "BEGIN; INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, "
-			"timestamp, payload) "
-			"VALUES (gen_random_uuid(), gen_random_uuid(), 'Late', 'Came', 1, now(), '{}')");
-	sql_run(other, "BEGIN; SELECT nextval('events_global_position_seq')"); /* holds on, to a position further on */
+	PGconn *writer = sql_connect("options=-csearch_path=late"),
+	       *other = sql_connect("options=-csearch_path=late");
+	sql_run(writer,
+		"BEGIN; INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, "
+		"version, "
+		"timestamp, payload) "
+		"VALUES (gen_random_uuid(), gen_random_uuid(), 'Late', 'Came', 1, now(), '{}')");
+	/* holds on, to a position further on */
+	sql_run(other, "BEGIN; SELECT nextval('events_global_position_seq')");
 	appended(store, stream_of("Order", 1), "{}");
 	must(feed_read(session, &page, 0, 10, err));
 	assert_int_equal(page.count, 0);
 	sql_run(writer, "COMMIT");
-	must(feed_read(session, &page, 0, 10, err)); /* 1 is there; 2 is held by the other one; 3 waits */
+	/* 1 is there; 2 is held by the other one; 3 waits */
+	must(feed_read(session, &page, 0, 10, err));
 	assert_int_equal(page.count, 1);
 	assert_string_equal(page.entries[0].event.event_type.data, "Came");
 	sql_run(other, "ROLLBACK");
@@ -185,13 +201,16 @@ static void an_event_that_commits_late_comes_in_its_place(void **state)
 static void a_prepared_transaction_is_waited_for(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=twophase"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=twophase"),
+	     *session = session_opened(store);
 	struct tide_page page;
 	tide_page_init(&page);
 	PGconn *writer = sql_connect("options=-csearch_path=twophase");
-	sql_run(writer, "BEGIN; INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, "
+	sql_run(writer, "BEGIN; INSERT INTO events (event_id, aggregate_id, aggregate_type, "
+			"event_type, version, "
 			"timestamp, payload) "
-			"VALUES (gen_random_uuid(), gen_random_uuid(), 'Late', 'Came', 1, now(), '{}'); PREPARE "
+			"VALUES (gen_random_uuid(), gen_random_uuid(), 'Late', 'Came', 1, now(), "
+			"'{}'); PREPARE "
 			"TRANSACTION 'late'");
 	appended(store, stream_of("Order", 1), "{}");
 	must(feed_read(session, &page, 0, 10, err));
@@ -225,9 +244,11 @@ static void a_replica_is_read_in_order_and_not_written(void **state)
 	wait_for(20, end_seen(session) == 1);
 
 	PGconn *writer = sql_connect("options=-csearch_path=copied");
-	sql_run(writer, "BEGIN; INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, "
-			"timestamp, payload) "
-			"VALUES (gen_random_uuid(), gen_random_uuid(), 'Late', 'Came', 1, now(), '{}')");
+	sql_run(writer,
+		"BEGIN; INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, "
+		"version, "
+		"timestamp, payload) "
+		"VALUES (gen_random_uuid(), gen_random_uuid(), 'Late', 'Came', 1, now(), '{}')");
 	appended(primary, stream_of("Order", 1), "{}");
 	PGconn *looker = sql_connect("port=5433");
 	wait_for(20, sql_number(looker, "SELECT max(global_position) FROM copied.events") == 3);
@@ -257,12 +278,13 @@ static void a_replica_is_read_in_order_and_not_written(void **state)
 	postgres_replica_stop();
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------- */
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 static void great_payloads_come_one_by_one_and_pages_keep_their_limit(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=great"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=great"),
+	     *session = session_opened(store);
 	struct tide_page page;
 	tide_page_init(&page);
 	size_t size = 1500000;
@@ -280,7 +302,8 @@ static void great_payloads_come_one_by_one_and_pages_keep_their_limit(void **sta
 		must(feed_read(session, &page, at, 100, err));
 		assert_true(page.bytes <= 1 << 22);
 		for (size_t i = 0; i < page.count; i++, seen++)
-			assert_int_equal(page.entries[i].event.payload.size, seen % 2 ? 2 : size + 2);
+			assert_int_equal(page.entries[i].event.payload.size,
+					 seen % 2 ? 2 : size + 2);
 		at = page.scanned_to;
 		pages++;
 	} while (!page.is_end);
@@ -295,18 +318,21 @@ static void great_payloads_come_one_by_one_and_pages_keep_their_limit(void **sta
 static void rows_of_another_library_and_jsonb_columns_are_read(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=foreign_rows"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=foreign_rows"),
+	     *session = session_opened(store);
 	struct tide_page page;
 	tide_page_init(&page);
-	postgres_sql(
-		"foreign_rows",
-		"ALTER TABLE events ALTER payload TYPE jsonb; INSERT INTO events (event_id, aggregate_id, "
-		"aggregate_type, "
-		"event_type, version, timestamp, payload) VALUES ('00000000-0000-4000-8000-000000000001', "
-		"gen_random_uuid(), "
-		"'Order', 'Placed', 1, '2024-01-01', '{\"event_id\": \"00000000-0000-4000-8000-000000000001\", "
-		"\"event_version\": 3, \"amount\": 5}'), (gen_random_uuid(), gen_random_uuid(), 'Order', 'Broken', 1, "
-		"'infinity', '{}')");
+	postgres_sql("foreign_rows", "ALTER TABLE events ALTER payload TYPE jsonb; INSERT INTO "
+				     "events (event_id, aggregate_id, "
+				     "aggregate_type, "
+				     "event_type, version, timestamp, payload) VALUES "
+				     "('00000000-0000-4000-8000-000000000001', "
+				     "gen_random_uuid(), "
+				     "'Order', 'Placed', 1, '2024-01-01', '{\"event_id\": "
+				     "\"00000000-0000-4000-8000-000000000001\", "
+				     "\"event_version\": 3, \"amount\": 5}'), (gen_random_uuid(), "
+				     "gen_random_uuid(), 'Order', 'Broken', 1, "
+				     "'infinity', '{}')");
 	struct tide_append_result result = appended(store, stream_of("Order", 1), "{\"a\": 1}");
 	assert_int_equal(result.version, 1);
 	must(feed_read(session, &page, 0, 100, err));
@@ -321,7 +347,7 @@ static void rows_of_another_library_and_jsonb_columns_are_read(void **state)
 	tide_page_fini(&page);
 }
 
-/* ---- Appends ------------------------------------------------------------------------------------------------- */
+/* ---- Appends --------------------------------------------------------------------------------- */
 
 /** Appenders racing for one stream. */
 struct racer {
@@ -351,7 +377,8 @@ static void *racer_run(void *self)
 static void each_version_has_one_winner_with_more_racers_than_connections(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=race&pool=3"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=race&pool=3"),
+	     *session = session_opened(store);
 	struct racer racers[10] = { 0 };
 	int won = 0;
 	for (int i = 0; i < 10; i++) {
@@ -366,7 +393,9 @@ static void each_version_has_one_winner_with_more_racers_than_connections(void *
 	must(STORE->stream_version(session, stream_of("Race", 1), &version, err));
 	assert_int_equal(version, won);
 	PGconn *connection = sql_connect("");
-	int64_t peak = sql_number(connection, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'WITH streams%'");
+	int64_t peak = sql_number(
+		connection,
+		"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'WITH streams%'");
 	assert_true(peak <= 3);
 	PQfinish(connection);
 	STORE->session_close(session);
@@ -386,7 +415,7 @@ static void an_idle_connection_that_was_ended_costs_nobody_an_append(void **stat
 	STORE->close(store);
 }
 
-/* ---- Leases -------------------------------------------------------------------------------------------------- */
+/* ---- Leases ---------------------------------------------------------------------------------- */
 
 static void a_lease_runs_out_by_the_servers_clock_and_fences_its_former_owner(void **state)
 {
@@ -402,7 +431,8 @@ static void a_lease_runs_out_by_the_servers_clock_and_fences_its_former_owner(vo
 	must(CHECKPOINT->lease_acquire(b, "orders", &second, &lease, err));
 	assert_false(lease.is_owned);
 
-	postgres_sql("leases", "UPDATE subscription_leases SET expires_at = now() - interval '1 s'");
+	postgres_sql("leases",
+		     "UPDATE subscription_leases SET expires_at = now() - interval '1 s'");
 	bool is_owned;
 	must(CHECKPOINT->lease_is_owned(b, "orders", &is_owned, err));
 	assert_false(is_owned);
@@ -410,13 +440,16 @@ static void a_lease_runs_out_by_the_servers_clock_and_fences_its_former_owner(vo
 	must(CHECKPOINT->lease_acquire(b, "orders", &second, &lease, err));
 	assert_false(lease.is_owned);
 
-	postgres_sql("leases", "UPDATE subscription_leases SET expires_at = now() - interval '1 s'");
+	postgres_sql("leases",
+		     "UPDATE subscription_leases SET expires_at = now() - interval '1 s'");
 	must(CHECKPOINT->lease_acquire(b, "orders", &second, &lease, err));
 	assert_true(lease.is_owned && lease.was_unclean && lease.epoch == 2);
 	assert_int_equal(lease.suspect, 42);
 	assert_int_equal(lease.suspect_deaths, 2);
 	refused(TIDE_FENCED, CHECKPOINT->lease_renew(a, &fence, err));
-	struct tide_checkpoint_write write = { .name = "orders", .has_position = true, .progress = { .position = 7 } };
+	struct tide_checkpoint_write write = { .name = "orders",
+					       .has_position = true,
+					       .progress = { .position = 7 } };
 	refused(TIDE_FENCED, CHECKPOINT->save(a, &fence, &write, err));
 	struct tide_fence good = { "orders", second, lease.epoch };
 	must(CHECKPOINT->save(b, &good, &write, err));
@@ -431,18 +464,20 @@ static void a_lease_runs_out_by_the_servers_clock_and_fences_its_former_owner(vo
 static void no_new_owner_comes_while_a_fenced_write_is_open_but_renewing_goes_on(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=open_write"), *a = session_opened(store),
-	     *b = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=open_write"),
+	     *a = session_opened(store), *b = session_opened(store);
 	struct tide_uuid first = tide_uuid_v4(), second = tide_uuid_v4();
 	struct tide_lease lease;
 	must(CHECKPOINT->lease_acquire(a, "orders", &first, &lease, err));
 	struct tide_fence fence = { "orders", first, lease.epoch };
-	struct tide_checkpoint_write write = { .name = "orders", .has_position = true, .progress = { .position = 7 } };
+	struct tide_checkpoint_write write = { .name = "orders",
+					       .has_position = true,
+					       .progress = { .position = 7 } };
 	must(STORE->begin(a, err));
 	must(CHECKPOINT->save(a, &fence, &write, err));
 	must(CHECKPOINT->lease_renew(b, &fence, err));
-	postgres_sql("open_write",
-		     "SET lock_timeout = '1s'; UPDATE subscription_leases SET expires_at = now() - interval '1 s'");
+	postgres_sql("open_write", "SET lock_timeout = '1s'; UPDATE subscription_leases SET "
+				   "expires_at = now() - interval '1 s'");
 	must(CHECKPOINT->lease_acquire(b, "orders", &second, &lease, err));
 	assert_false(lease.is_owned);
 	must(STORE->commit(a, err));
@@ -456,7 +491,7 @@ static void no_new_owner_comes_while_a_fenced_write_is_open_but_renewing_goes_on
 	STORE->close(store);
 }
 
-/* ---- Handlers ------------------------------------------------------------------------------------------------ */
+/* ---- Handlers -------------------------------------------------------------------------------- */
 
 static void handler_runs(void *session, const char *text)
 {
@@ -466,7 +501,8 @@ static void handler_runs(void *session, const char *text)
 static void what_a_handler_did_to_its_transaction_is_found_out(void **state)
 {
 	(void)state;
-	void *store = backend_opened("postgresql:///?schema=handlers"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=handlers"),
+	     *session = session_opened(store);
 	must(STORE->begin(session, err));
 	must(STORE->savepoint(session, err));
 	handler_runs(session, "SELECT 1/0");
@@ -494,7 +530,8 @@ static void what_a_handler_did_to_its_transaction_is_found_out(void **state)
 	STORE->close(store);
 }
 
-/* What the server said last is there to be read when the write fails: libpq then calls the connection good. */
+/* What the server said last is there to be read when the write fails: libpq then calls the
+ * connection good. */
 static void a_server_that_crashes_in_a_transaction_is_a_lost_connection(void **state)
 {
 	(void)state;
@@ -517,7 +554,7 @@ static void a_server_that_crashes_in_a_transaction_is_a_lost_connection(void **s
 	STORE->close(store);
 }
 
-/* ---- Listening, and a pooler in between ------------------------------------------------------------------------ */
+/* ---- Listening, and a pooler in between ------------------------------------------------------ */
 
 static void a_listener_hears_of_commits_and_comes_back_after_it_was_killed(void **state)
 {
@@ -553,13 +590,15 @@ static void everything_works_behind_a_pooler_in_transaction_mode(void **state)
 	char directory[256];
 	if (!pgbouncer_start(directory))
 		skip();
-	void *store = backend_opened("postgresql:///?schema=pooled&port=6432"), *session = session_opened(store);
+	void *store = backend_opened("postgresql:///?schema=pooled&port=6432"),
+	     *session = session_opened(store);
 	void *other = session_opened(store), *watch;
 	struct tide_page page;
 	tide_page_init(&page);
 	for (int i = 0; i < 40; i++)
 		appended(store, stream_of("Order", (unsigned)i % 3), "{}");
-	for (int i = 0; i < 20; i++) { /* the pooler gives each statement whatever connection is free */
+	/* the pooler gives each statement whatever connection is free */
+	for (int i = 0; i < 20; i++) {
 		must(feed_read(session, &page, 2 * i, 2, err));
 		assert_int_equal(page.count, 2);
 		assert_int_equal(page.entries[0].event.position, 2 * i + 1);
@@ -597,7 +636,7 @@ static void everything_works_behind_a_pooler_in_transaction_mode(void **state)
 	pgbouncer_stop();
 }
 
-/* ---- Memory -------------------------------------------------------------------------------------------------- */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 /* Open, append, read, save, close; the first error. */
 static tide_status a_little_of_everything(void)
@@ -606,7 +645,9 @@ static tide_status a_little_of_everything(void)
 	struct tide_append_result result;
 	struct tide_page page;
 	struct tide_event event = event_made(stream_of("Order", 1), "{\"a\": 1}");
-	struct tide_checkpoint_write write = { .name = "orders", .has_position = true, .progress = { .position = 1 } };
+	struct tide_checkpoint_write write = { .name = "orders",
+					       .has_position = true,
+					       .progress = { .position = 1 } };
 	struct tide_checkpoint *list = NULL;
 	size_t count;
 	tide_status status = backend_open("postgresql:///?schema=memory", true, &store, NULL);
@@ -614,7 +655,8 @@ static tide_status a_little_of_everything(void)
 		return status;
 	status = append_event(store, &event, TIDE_ANY, &result, NULL);
 	if (status == TIDE_OK)
-		status = append_event(store, &event, TIDE_ANY, &result, NULL); /* looks the known id up */
+		/* looks the known id up */
+		status = append_event(store, &event, TIDE_ANY, &result, NULL);
 	tide_page_init(&page);
 	if (status == TIDE_OK && (status = STORE->session_open(store, &session, NULL)) == TIDE_OK) {
 		status = feed_read(session, &page, 0, 10, NULL);
@@ -665,7 +707,8 @@ int main(void)
 		cmocka_unit_test(each_version_has_one_winner_with_more_racers_than_connections),
 		cmocka_unit_test(an_idle_connection_that_was_ended_costs_nobody_an_append),
 		cmocka_unit_test(a_lease_runs_out_by_the_servers_clock_and_fences_its_former_owner),
-		cmocka_unit_test(no_new_owner_comes_while_a_fenced_write_is_open_but_renewing_goes_on),
+		cmocka_unit_test(
+			no_new_owner_comes_while_a_fenced_write_is_open_but_renewing_goes_on),
 		cmocka_unit_test(what_a_handler_did_to_its_transaction_is_found_out),
 		cmocka_unit_test(a_server_that_crashes_in_a_transaction_is_a_lost_connection),
 		cmocka_unit_test(a_listener_hears_of_commits_and_comes_back_after_it_was_killed),

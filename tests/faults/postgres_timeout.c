@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Appends that the server does not answer: a synchronous standby that is missing, a table that somebody has locked. */
+/* Appends that the server does not answer: a synchronous standby that is missing, a table that
+ * somebody has locked. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
 
 #define STANDBY_TRIES 200
 
-/* ---- A server whose standby is missing ------------------------------------------------------------------------- */
+/* ---- A server whose standby is missing ------------------------------------------------------- */
 
 static void standby_named(const char *setting)
 {
@@ -26,8 +27,9 @@ static void standby_named(const char *setting)
 static int64_t processes(void)
 {
 	PGconn *connection = sql_connect("");
-	int64_t count =
-		sql_number(connection, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tidemark'");
+	int64_t count = sql_number(
+		connection,
+		"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tidemark'");
 	PQfinish(connection);
 	return count;
 }
@@ -54,7 +56,8 @@ static void *store_opened(const char *text, struct tide_store_options options)
 	return store;
 }
 
-/* The first append that nobody answers; those before it came before the server had read its configuration again. */
+/* The first append that nobody answers; those before it came before the server had read its
+ * configuration again. */
 static struct tide_error unanswered(void *store, struct tide_event *ret_event)
 {
 	for (int i = 0; i < STANDBY_TRIES; i++) {
@@ -90,7 +93,8 @@ static struct tide_append_result answered(void *store, const struct tide_event *
 static void an_append_without_its_standby_is_a_timeout(void **state)
 {
 	(void)state;
-	void *store = store_opened("postgresql:///?schema=missing&append_timeout=1", (struct tide_store_options){ 0 });
+	void *store = store_opened("postgresql:///?schema=missing&append_timeout=1",
+				   (struct tide_store_options){ 0 });
 	struct tide_event event;
 	standby_named("nobody");
 	struct tide_error why = unanswered(store, &event);
@@ -103,13 +107,14 @@ static void an_append_without_its_standby_is_a_timeout(void **state)
 	STORE->close(store);
 }
 
-/* Every repetition waits behind the first try of its event, whose transaction is not over for the others. */
+/* Every repetition waits behind the first try of its event, whose transaction is not over for the
+ * others. */
 static void appends_without_their_standby_keep_to_the_pool(void **state)
 {
 	(void)state;
-	void *store =
-		store_opened("postgresql:///?schema=again&pool=2",
-			     (struct tide_store_options){ .append_timeout_seconds = 1, .busy_timeout_seconds = 0.2 });
+	void *store = store_opened("postgresql:///?schema=again&pool=2",
+				   (struct tide_store_options){ .append_timeout_seconds = 1,
+								.busy_timeout_seconds = 0.2 });
 	struct tide_event events[6];
 	struct tide_append_result result;
 	wait_for(60, processes() == 1); /* those of other stores have gone */
@@ -119,7 +124,8 @@ static void appends_without_their_standby_keep_to_the_pool(void **state)
 	for (int i = 1; i < 6; i++) {
 		struct tide_error error = { 0 };
 		events[i] = event_made(stream_of("Order", (unsigned)i), "{}");
-		tide_status status = append_event(store, i % 2 ? &events[0] : &events[i], TIDE_ANY, &result, &error);
+		tide_status status = append_event(store, i % 2 ? &events[0] : &events[i], TIDE_ANY,
+						  &result, &error);
 		assert_int_equal(status, i == 1 ? TIDE_TIMEOUT : TIDE_BUSY);
 		if (i > 1)
 			must_mention(&error, "2 of them");
@@ -139,7 +145,8 @@ static void appends_without_their_standby_keep_to_the_pool(void **state)
 static void a_store_with_unanswered_appends_can_be_closed(void **state)
 {
 	(void)state;
-	void *store = store_opened("postgresql:///?schema=closed&append_timeout=1", (struct tide_store_options){ 0 });
+	void *store = store_opened("postgresql:///?schema=closed&append_timeout=1",
+				   (struct tide_store_options){ 0 });
 	struct tide_event event;
 	standby_named("nobody");
 	unanswered(store, &event);
@@ -150,14 +157,14 @@ static void a_store_with_unanswered_appends_can_be_closed(void **state)
 	STORE->close(store);
 }
 
-/* ---- A table that somebody has locked -------------------------------------------------------------------------- */
+/* ---- A table that somebody has locked -------------------------------------------------------- */
 
 /* The first append of a connection waits at preparing its statement, the next one at running it. */
 static void an_append_behind_a_lock_is_a_timeout_and_its_connection_serves_again(void **state)
 {
 	(void)state;
-	void *store =
-		store_opened("postgresql:///?schema=locked&pool=1&append_timeout=1", (struct tide_store_options){ 0 });
+	void *store = store_opened("postgresql:///?schema=locked&pool=1&append_timeout=1",
+				   (struct tide_store_options){ 0 });
 	PGconn *other = sql_connect("");
 	struct tide_append_result result;
 	wait_for(60, processes() == 1); /* those of other stores have gone */
@@ -182,14 +189,18 @@ static void append_in_a_thread(void *store)
 static void an_append_that_takes_its_time_below_the_limit_is_answered(void **state)
 {
 	(void)state;
-	void *store = store_opened("postgresql:///?schema=slow&append_timeout=100", (struct tide_store_options){ 0 });
+	void *store = store_opened("postgresql:///?schema=slow&append_timeout=100",
+				   (struct tide_store_options){ 0 });
 	struct thread thread = { 0 };
 	PGconn *other = sql_connect(""), *look = sql_connect("");
 	for (int i = 1; i <= 2; i++) {
 		sql_run(other, "BEGIN; LOCK TABLE slow.events IN ACCESS EXCLUSIVE MODE");
 		must(thread_start(&thread, "appender", append_in_a_thread, store, err));
-		wait_for(60, sql_number(look, "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = "
-					      "'slow.events'::regclass") == 1);
+		wait_for(
+			60,
+			sql_number(look,
+				   "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = "
+				   "'slow.events'::regclass") == 1);
 		sql_run(other, "COMMIT");
 		thread_join(&thread);
 		assert_int_equal(stored("slow"), i);
@@ -199,7 +210,7 @@ static void an_append_that_takes_its_time_below_the_limit_is_answered(void **sta
 	STORE->close(store);
 }
 
-/* ---- The setting ----------------------------------------------------------------------------------------------- */
+/* ---- The setting ----------------------------------------------------------------------------- */
 
 static void a_limit_out_of_range_is_refused_by_name(void **state)
 {
@@ -209,14 +220,16 @@ static void a_limit_out_of_range_is_refused_by_name(void **state)
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
 		char url[80];
 		snprintf(url, sizeof url, "postgresql:///?append_timeout=%s", values[i]);
-		struct tide_error why = refused(TIDE_ARGUMENT, backend_open(url, false, &store, err));
+		struct tide_error why =
+			refused(TIDE_ARGUMENT, backend_open(url, false, &store, err));
 		must_mention(&why, "append_timeout");
 		must_mention(&why, values[i]);
 	}
 	struct tide_store *whole;
-	struct tide_error why =
-		refused(TIDE_ARGUMENT, tide_store_open("postgresql:///",
-						       TIDE_STORE_OPTIONS(.append_timeout_seconds = -2), &whole, err));
+	struct tide_error why = refused(
+		TIDE_ARGUMENT,
+		tide_store_open("postgresql:///", TIDE_STORE_OPTIONS(.append_timeout_seconds = -2),
+				&whole, err));
 	must_mention(&why, "append_timeout_seconds -2");
 }
 
@@ -228,7 +241,8 @@ int main(void)
 		cmocka_unit_test(an_append_without_its_standby_is_a_timeout),
 		cmocka_unit_test(appends_without_their_standby_keep_to_the_pool),
 		cmocka_unit_test(a_store_with_unanswered_appends_can_be_closed),
-		cmocka_unit_test(an_append_behind_a_lock_is_a_timeout_and_its_connection_serves_again),
+		cmocka_unit_test(
+			an_append_behind_a_lock_is_a_timeout_and_its_connection_serves_again),
 		cmocka_unit_test(an_append_that_takes_its_time_below_the_limit_is_answered),
 		cmocka_unit_test(a_limit_out_of_range_is_refused_by_name),
 	};

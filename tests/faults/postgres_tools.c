@@ -39,8 +39,8 @@ struct tide_event event_made(struct tide_stream stream, const char *payload)
 	return event_stamp(&event, stream, tide_time_now());
 }
 
-tide_status append_event(void *store, const struct tide_event *event, int64_t expected, struct tide_append_result *ret,
-			 struct tide_error *err)
+tide_status append_event(void *store, const struct tide_event *event, int64_t expected,
+			 struct tide_append_result *ret, struct tide_error *err)
 {
 	struct tide_commit commit = { .stream = { event->aggregate_id, event->aggregate_type.data },
 				      .expected = expected,
@@ -68,9 +68,11 @@ tide_status feed_read(void *session, struct tide_page *page, tide_position after
 		      struct tide_error *err)
 {
 	static const struct tide_filter all = { 0 };
-	struct tide_page_query query = {
-		.filter = &all, .bound = after, .max_events = max_events, .max_bytes = 1 << 22, .max_scan = 10000
-	};
+	struct tide_page_query query = { .filter = &all,
+					 .bound = after,
+					 .max_events = max_events,
+					 .max_bytes = 1 << 22,
+					 .max_scan = 10000 };
 	tide_page_begin(page, query.max_events, query.max_bytes);
 	return STORE->read(session, &query, page, err);
 }

@@ -2,7 +2,8 @@
 #ifndef TEST_POSTGRES_TOOLS_H
 #define TEST_POSTGRES_TOOLS_H
 
-/* Driving the backend by its tables: what the core would hide (sessions, pages, fences) can be looked at. */
+/* Driving the backend by its tables: what the core would hide (sessions, pages, fences) can be
+ * looked at. */
 
 #include <libpq-fe.h>
 
@@ -23,8 +24,8 @@ void *session_opened(void *store);
 /** A complete event. */
 struct tide_event event_made(struct tide_stream stream, const char *payload);
 /** Append one event with its payload. */
-tide_status append_event(void *store, const struct tide_event *event, int64_t expected, struct tide_append_result *ret,
-			 struct tide_error *err);
+tide_status append_event(void *store, const struct tide_event *event, int64_t expected,
+			 struct tide_append_result *ret, struct tide_error *err);
 struct tide_append_result appended(void *store, struct tide_stream stream, const char *payload);
 tide_position end_seen(void *session);
 

@@ -17,8 +17,9 @@ static bool walk_fails(int *count)
 	return fails;
 }
 
-static tide_status walk_add(void *session, const struct tide_fence *fence, const struct tide_dead_letter_write *write,
-			    int64_t *ret, struct tide_error *err)
+static tide_status walk_add(void *session, const struct tide_fence *fence,
+			    const struct tide_dead_letter_write *write, int64_t *ret,
+			    struct tide_error *err)
 {
 	if (walk_fails(&walk_bad_entries)) {
 		tide_status status = walk_entry_first ? walk_entry_first : walk_entry_status;
@@ -38,8 +39,8 @@ static tide_status walk_commit(void *session, struct tide_error *err)
 	return status;
 }
 
-static tide_status walk_save(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
-			     struct tide_error *err)
+static tide_status walk_save(void *session, const struct tide_fence *fence,
+			     const struct tide_checkpoint_write *write, struct tide_error *err)
 {
 	if (walk_fails(&walk_bad_saves))
 		return tide_fail(err, TIDE_BUSY, "the database is locked");
@@ -55,7 +56,8 @@ static struct mono_time walk_mono(struct clock *clock)
 
 static struct tide_time walk_wall(struct clock *clock)
 {
-	return (struct tide_time){ INT64_C(1700000000000000) + ((struct walk *)clock)->now_ns / 1000 };
+	return (struct tide_time){ INT64_C(1700000000000000) +
+				   ((struct walk *)clock)->now_ns / 1000 };
 }
 
 static void walk_hear(void *self, const struct tide_error_record *record)
@@ -66,12 +68,15 @@ static void walk_hear(void *self, const struct tide_error_record *record)
 void walk_open(struct walk *walk, const char *backend, size_t events)
 {
 	int64_t id;
-	*walk = (struct walk){ .clock = { walk_mono, walk_wall }, .now_ns = NS_PER_SECOND, .witness = WITNESS };
+	*walk = (struct walk){ .clock = { walk_mono, walk_wall },
+			       .now_ns = NS_PER_SECOND,
+			       .witness = WITNESS };
 	rig_open(&walk->rig, backend);
 	append_many(walk->rig.store, stream_of("Order", 1), 0, events);
 	walk->rig.manager->is_threaded = false;
 	walk->rig.manager->engine.clock = &walk->clock;
-	must(tide_manager_on_error(walk->rig.manager, TIDE_ERRORS_ALL, 0, walk_hear, walk, &id, err));
+	must(tide_manager_on_error(walk->rig.manager, TIDE_ERRORS_ALL, 0, walk_hear, walk, &id,
+				   err));
 	if (strcmp(backend, "sqlite") == 0) {
 		walk->outside = plain_open(walk->rig.file);
 		sqlite3_busy_timeout(walk->outside, 0);
@@ -81,23 +86,27 @@ void walk_open(struct walk *walk, const char *backend, size_t events)
 	walk_backend.checkpoint.save = walk_save;
 	walk_backend.store.commit = walk_commit;
 	walk->rig.store->backend = &walk_backend;
-	walk_bad_entries = walk_bad_commits = walk_lost_answers = walk_bad_saves = walk_saves = walk_fenced_save = 0;
+	walk_bad_entries = walk_bad_commits = walk_lost_answers = walk_bad_saves = walk_saves =
+		walk_fenced_save = 0;
 	walk_entry_status = TIDE_BUSY;
 	walk_entry_first = TIDE_OK;
 	walk_entry_message = "the queue is shut";
 }
 
-void walk_start(struct walk *walk, bool is_transactional, const struct tide_subscription_config *config)
+void walk_start(struct walk *walk, bool is_transactional,
+		const struct tide_subscription_config *config)
 {
 	struct tide_subscriber subscriber = witness_single("Walk", &walk->witness);
 	subscriber.transactional = is_transactional;
-	must(tide_manager_subscribe(walk->rig.manager, &subscriber, config, &walk->subscription, err));
+	must(tide_manager_subscribe(walk->rig.manager, &subscriber, config, &walk->subscription,
+				    err));
 	must(tide_manager_start(walk->rig.manager, NULL, 0, NULL, NULL, err));
 }
 
 static bool walk_is_locked(struct walk *walk)
 {
-	bool is_locked = sqlite3_exec(walk->outside, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK;
+	bool is_locked =
+		sqlite3_exec(walk->outside, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK;
 	(void)sqlite3_exec(walk->outside, "ROLLBACK", NULL, NULL, NULL);
 	return is_locked;
 }
@@ -149,7 +158,8 @@ size_t walk_dead_letters(struct walk *walk, int32_t *ret_retries)
 	return count;
 }
 
-tide_status walk_fail_two(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+tide_status walk_fail_two(struct witness *witness, const struct tide_event *event,
+			  struct tide_delivery *delivery)
 {
 	(void)witness;
 	if (event->position == 2)
@@ -157,7 +167,8 @@ tide_status walk_fail_two(struct witness *witness, const struct tide_event *even
 	return TIDE_OK;
 }
 
-tide_status walk_refuse_two(struct witness *witness, const struct tide_event *event, struct tide_delivery *delivery)
+tide_status walk_refuse_two(struct witness *witness, const struct tide_event *event,
+			    struct tide_delivery *delivery)
 {
 	(void)witness;
 	if (event->position == 2)

@@ -4,7 +4,8 @@
 #include "core/event.h"
 #include "core/text.h"
 
-/* An opened envelope is an event whose payload and metadata are JSON, and holds no second envelope. */
+/* An opened envelope is an event whose payload and metadata are JSON, and holds no second
+ * envelope. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char id[] = "f47ac10b-58cc-4372-a567-0e02b2c3d479";

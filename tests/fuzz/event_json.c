@@ -14,7 +14,8 @@ static struct buffer render(const struct event_json *read)
 	return buffer;
 }
 
-/* An event that was read is written as one that reads back as itself, and passes the checks that its fields pass. */
+/* An event that was read is written as one that reads back as itself, and passes the checks that
+ * its fields pass. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct event_json read, again;
@@ -26,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buffer once = render(&read);
 	tide_status status = event_check(&read.event, 0, SIZE_MAX, NULL);
 	event_json_fini(&read);
-	assert(event_read_json((struct tide_text){ once.data, once.size }, &again, NULL) == TIDE_OK);
+	assert(event_read_json((struct tide_text){ once.data, once.size }, &again, NULL) ==
+	       TIDE_OK);
 	assert(event_check(&again.event, 0, SIZE_MAX, NULL) == status);
 	struct buffer twice = render(&again);
 	event_json_fini(&again);

@@ -3,12 +3,14 @@
 
 #include "domain/every.h"
 
-/* A payload that decodes is encoded to one that decodes to the same; the first byte chooses what is tolerated. */
+/* A payload that decodes is encoded to one that decodes to the same; the first byte chooses what is
+ * tolerated. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size == 0)
 		return 0;
-	const struct tide_event_type *types[] = { every_type, every_strict_type, every_lenient_type };
+	const struct tide_event_type *types[] = { every_type, every_strict_type,
+						  every_lenient_type };
 	const struct tide_event_type *type = types[data[0] % 3];
 	struct every every;
 	struct tide_text payload = { (const char *)data + 1, size - 1 };

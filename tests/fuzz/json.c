@@ -12,7 +12,8 @@ static void rewrite_token(struct buffer *buffer, const struct json_token *token)
 	int64_t integer;
 	if (token->kind == JSON_KEY || token->kind == JSON_STRING) {
 		size_t size = json_unescape(token, decoded);
-		assert(utf8_is_valid(decoded, size) && strlen(decoded) == size && json_equals(token, decoded));
+		assert(utf8_is_valid(decoded, size) && strlen(decoded) == size &&
+		       json_equals(token, decoded));
 		if (token->kind == JSON_KEY)
 			json_key(buffer, decoded);
 		else
@@ -33,7 +34,8 @@ static struct buffer rewrite(const char *text, size_t size)
 	struct buffer buffer = { 0 };
 	struct json_reader reader;
 	json_read(&reader, text, size);
-	for (struct json_token token = json_next(&reader); token.kind != JSON_END; token = json_next(&reader)) {
+	for (struct json_token token = json_next(&reader); token.kind != JSON_END;
+	     token = json_next(&reader)) {
 		assert(token.kind != JSON_ERROR && token.at < size);
 		rewrite_token(&buffer, &token);
 	}

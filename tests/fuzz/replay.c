@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gives a fuzz target every file of a corpus and every beginning of each, in memory that ends where the input ends. */
+/* Gives a fuzz target every file of a corpus and every beginning of each, in memory that ends where
+ * the input ends. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/** Give a decoder any bytes; a claim about them that does not hold ends the program. libFuzzer's entry. */
+/** Give a decoder any bytes; a claim about them that does not hold ends the program. libFuzzer's
+ * entry. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #endif

@@ -3,7 +3,8 @@
 
 #include "core/text.h"
 
-/* What is read as an instant is in range, and its written form reads back as the same; bytes taken as a number, too. */
+/* What is read as an instant is in range, and its written form reads back as the same; bytes taken
+ * as a number, too. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct tide_time time, again;

@@ -6,7 +6,8 @@
 
 static void check_parts(struct tide_url *url, const char *text)
 {
-	assert(strcmp(url->full, text) == 0 && *url->scheme && url->param_count <= TIDE_URL_PARAMS_MAX);
+	assert(strcmp(url->full, text) == 0 && *url->scheme &&
+	       url->param_count <= TIDE_URL_PARAMS_MAX);
 	assert(tide_url_check(url, NULL) == (url->param_count ? TIDE_ARGUMENT : TIDE_OK));
 	for (size_t i = 0; i < url->param_count; i++)
 		assert(tide_url_param(url, url->params[i].name) == url->params[i].value);
@@ -14,7 +15,8 @@ static void check_parts(struct tide_url *url, const char *text)
 	url_fini(url);
 }
 
-/* A URL that was read gives every parameter back, and one that is shown has nothing left to hide. */
+/* A URL that was read gives every parameter back, and one that is shown has nothing left to
+ * hide. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	ALLOC_AUTO char *text = alloc_text((const char *)data, size);

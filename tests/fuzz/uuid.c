@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	tide_uuid_format(&uuid, text);
 	assert(size == strlen(text));
 	for (size_t i = 0; i < size; i++)
-		assert(text[i] == (char)(data[i] >= 'A' && data[i] <= 'F' ? data[i] | 0x20 : data[i]));
+		assert(text[i] ==
+		       (char)(data[i] >= 'A' && data[i] <= 'F' ? data[i] | 0x20 : data[i]));
 	assert(uuid_read(text, size, &again) && tide_uuid_equal(&uuid, &again));
 	return 0;
 }

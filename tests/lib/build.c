@@ -36,20 +36,25 @@ struct tide_new_event event_of(const char *event_type, unsigned number)
 {
 	pthread_once(&payloads_once, payloads_make);
 	return (struct tide_new_event){ .event_type = event_type,
-					.payload = tide_text(payloads[number % NUMBERED_PAYLOADS]) };
+					.payload =
+						tide_text(payloads[number % NUMBERED_PAYLOADS]) };
 }
 
-struct tide_append_result append_one(struct tide_store *store, struct tide_stream stream, const char *event_type)
+struct tide_append_result append_one(struct tide_store *store, struct tide_stream stream,
+				     const char *event_type)
 {
 	struct tide_new_event event = event_of(event_type, 1);
 	struct tide_append_result result;
 	must(tide_store_append(
-		store, &(struct tide_append){ .stream = stream, .expected = TIDE_ANY, .events = &event, .count = 1 },
+		store,
+		&(struct tide_append){
+			.stream = stream, .expected = TIDE_ANY, .events = &event, .count = 1 },
 		&result, err));
 	return result;
 }
 
-struct tide_append_result append_many(struct tide_store *store, struct tide_stream stream, unsigned first, size_t count)
+struct tide_append_result append_many(struct tide_store *store, struct tide_stream stream,
+				      unsigned first, size_t count)
 {
 	struct tide_new_event *events = calloc(count, sizeof *events);
 	assert_non_null(events);
@@ -58,7 +63,8 @@ struct tide_append_result append_many(struct tide_store *store, struct tide_stre
 	struct tide_append_result result;
 	must(tide_store_append(
 		store,
-		&(struct tide_append){ .stream = stream, .expected = TIDE_ANY, .events = events, .count = count },
+		&(struct tide_append){
+			.stream = stream, .expected = TIDE_ANY, .events = events, .count = count },
 		&result, err));
 	free(events);
 	return result;
@@ -78,7 +84,7 @@ tide_version version_of(struct tide_store *store, struct tide_stream stream)
 	return version;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 struct seen see(struct tide_store *store, const struct tide_query *query)
 {
@@ -91,7 +97,8 @@ struct seen see(struct tide_store *store, const struct tide_query *query)
 		if (!event)
 			break;
 		if ((seen.count & (seen.count - 1)) == 0)
-			seen.events = realloc(seen.events, (seen.count ? seen.count * 2 : 1) * sizeof *seen.events);
+			seen.events = realloc(seen.events, (seen.count ? seen.count * 2 : 1) *
+								   sizeof *seen.events);
 		assert_non_null(seen.events);
 		must(tide_event_copy(event, &seen.events[seen.count], err));
 		seen.count++;
@@ -113,12 +120,14 @@ static int64_t seen_number(const struct seen *seen, size_t i, bool versions)
 	return versions ? seen->events[i]->version : seen->events[i]->position;
 }
 
-void saw_numbers(const struct seen *seen, bool versions, const int64_t *numbers, const char *file, int line)
+void saw_numbers(const struct seen *seen, bool versions, const int64_t *numbers, const char *file,
+		 int line)
 {
 	size_t count = 0;
 	bool are_same = true;
 	for (; numbers[count]; count++)
-		are_same = are_same && count < seen->count && seen_number(seen, count, versions) == numbers[count];
+		are_same = are_same && count < seen->count &&
+			   seen_number(seen, count, versions) == numbers[count];
 	if (are_same && seen->count == count)
 		return;
 	print_error("%s:%d: saw", file, line);
@@ -131,7 +140,7 @@ void saw_numbers(const struct seen *seen, bool versions, const int64_t *numbers,
 	_fail(file, line);
 }
 
-/* ---- JSON ---------------------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static bool json_is_same(struct tide_text a, struct tide_text b);
 
@@ -168,8 +177,8 @@ static bool json_is_same_object(struct tide_text a, struct tide_text b, size_t *
 		assert_non_null(key);
 		json_unescape(&token, key);
 		struct tide_text value, other;
-		bool is_same = json_skip(&reader, json_next(&reader), &value) && json_find_member(b, key, &other) &&
-			       json_is_same(value, other);
+		bool is_same = json_skip(&reader, json_next(&reader), &value) &&
+			       json_find_member(b, key, &other) && json_is_same(value, other);
 		free(key);
 		if (!is_same)
 			return false;
@@ -188,7 +197,8 @@ static bool json_is_same_array(struct tide_text a, struct tide_text b)
 		if (l.kind == JSON_ARRAY_END || r.kind == JSON_ARRAY_END)
 			return l.kind == r.kind;
 		struct tide_text lv, rv;
-		if (!json_skip(&left, l, &lv) || !json_skip(&right, r, &rv) || !json_is_same(lv, rv))
+		if (!json_skip(&left, l, &lv) || !json_skip(&right, r, &rv) ||
+		    !json_is_same(lv, rv))
 			return false;
 	}
 }
@@ -222,7 +232,8 @@ static bool json_is_same(struct tide_text a, struct tide_text b)
 	case JSON_ARRAY:
 		return json_is_same_array(a, b);
 	case JSON_OBJECT:
-		return json_is_same_object(a, b, &members) && json_is_same_object(b, a, &others) && members == others;
+		return json_is_same_object(a, b, &members) && json_is_same_object(b, a, &others) &&
+		       members == others;
 	default:
 		return l.kind == JSON_NULL || l.kind == JSON_TRUE || l.kind == JSON_FALSE;
 	}
@@ -237,7 +248,7 @@ void same_json(struct tide_text a, const char *b)
 	fail();
 }
 
-/* ---- Threads ------------------------------------------------------------------------------------------------- */
+/* ---- Threads --------------------------------------------------------------------------------- */
 
 struct racer {
 	pthread_t thread;

@@ -13,7 +13,8 @@
 
 #include "lib/must.h"
 
-/* A function is named by its distance from this one: the program is loaded elsewhere the next time. */
+/* A function is named by its distance from this one: the program is loaded elsewhere the next
+ * time. */
 static intptr_t child_distance(child_function *run)
 {
 	return (intptr_t)run - (intptr_t)child_main;
@@ -35,7 +36,8 @@ struct child child_start(child_function *run, const char *argument)
 	char distance[32], report_to[16];
 	snprintf(distance, sizeof distance, "%lld", (long long)child_distance(run));
 	snprintf(report_to, sizeof report_to, "%d", pipes[1]);
-	char *const arguments[] = { (char *)"child", (char *)"--child", distance, report_to, (char *)argument, NULL };
+	char *const arguments[] = { (char *)"child", (char *)"--child", distance,
+				    report_to,       (char *)argument,  NULL };
 	pid_t pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {

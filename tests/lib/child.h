@@ -3,8 +3,9 @@
 #define TEST_CHILD_H
 
 /*
- * A second process: the test program again, running one of its functions. It begins afresh, so that neither connections
- * nor threads are carried over; it reports a byte at a time, can be killed, and dies with the test.
+ * A second process: the test program again, running one of its functions. It begins afresh, so that
+ * neither connections nor threads are carried over; it reports a byte at a time, can be killed, and
+ * dies with the test.
  */
 
 #include <sys/types.h>
@@ -22,7 +23,8 @@ void child_main(int argc, char **argv);
 /** Start the function in a process of its own; its result is the exit status. */
 struct child child_start(child_function *run, const char *argument);
 void child_report(int report_to, char what);
-/** Wait up to some seconds for the next report; fails the test when none comes. '\0': the child has ended. */
+/** Wait up to some seconds for the next report; fails the test when none comes. '\0': the child has
+ * ended. */
 char child_await(struct child *child, double seconds);
 /** Send a signal. */
 void child_signal(const struct child *child, int signal);

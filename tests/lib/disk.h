@@ -5,11 +5,12 @@
 #include <stdbool.h>
 
 /*
- * A small disk that fills, and can be made greater while it is in use: a tmpfs that only this process and those that it starts
- * see.
+ * A small disk that fills, and can be made greater while it is in use: a tmpfs that only this
+ * process and those that it starts see.
  */
 
-/** To be called before the first thread and the first child; false when nothing may be mounted here. */
+/** To be called before the first thread and the first child; false when nothing may be mounted
+ * here. */
 bool disk_prepare(void);
 /** Mount one of so many KiB on a directory. */
 void disk_mount(const char *directory, int kibibytes);

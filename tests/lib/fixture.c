@@ -36,7 +36,8 @@ static void fixture_make_url(struct fixture *fixture)
 
 static void fixture_open_store(struct fixture *fixture)
 {
-	must(tide_store_open(fixture->url, TIDE_STORE_OPTIONS(.initialize = true), &fixture->store, err));
+	must(tide_store_open(fixture->url, TIDE_STORE_OPTIONS(.initialize = true), &fixture->store,
+			     err));
 	must(tide_checkpoints_open(NULL, NULL, fixture->store, &fixture->checkpoints, err));
 }
 

@@ -3,7 +3,8 @@
 #define TEST_FIXTURE_H
 
 /*
- * Every backend behind one face, for tests that run over all of them. To add one: a row in the table of backends.c.
+ * Every backend behind one face, for tests that run over all of them. To add one: a row in the
+ * table of backends.c.
  */
 
 #include <tidemark/tidemark.h>
@@ -14,29 +15,36 @@
 
 struct fixture;
 
-/** What a backend answers differently, as the specification allows. A quirk changes what a case expects. */
+/** What a backend answers differently, as the specification allows. A quirk changes what a case
+ * expects. */
 struct quirks {
 	bool is_durable; /* what was written is there when the store is opened again */
 	bool is_shared;  /* the URL can be opened twice at once and names the same store */
 	bool is_shared_by_processes;
-	bool has_transactions;        /* transactional delivery */
-	bool has_clear;               /* tide_store_clear */
-	bool has_sql;                 /* rows can be written past Tidemark, by fixture_sql */
-	bool has_text_columns;        /* columns take any text for an instant, a UUID, JSON */
-	bool feed_may_end_in_a_batch; /* while its append shares its positions with one in progress */
-	size_t skipped;               /* cases that cannot run here; the count is checked */
+	bool has_transactions; /* transactional delivery */
+	bool has_clear;        /* tide_store_clear */
+	bool has_sql;          /* rows can be written past Tidemark, by fixture_sql */
+	bool has_text_columns; /* columns take any text for an instant, a UUID, JSON */
+	/* while its append shares its positions with one in progress */
+	bool feed_may_end_in_a_batch;
+	size_t skipped; /* cases that cannot run here; the count is checked */
 };
 
 /** One backend under test. */
 struct test_backend {
 	const char *name;
-	const char *url;     /* of a fresh store; %d is the fixture's directory, %n a number of its own */
-	bool (*start)(void); /* once in a program: a server; false: it cannot be had here. NULL: nothing to start */
+	/* of a fresh store; %d is the fixture's directory, %n a number of its own */
+	const char *url;
+	/* once in a program: a server; false: it cannot be had here. NULL: nothing to start */
+	bool (*start)(void);
 	void (*stop)(void);
-	void (*reset)(struct fixture *fixture);                /* NULL: a fresh URL is enough */
-	void (*sql)(struct fixture *fixture, const char *sql); /* run statements past Tidemark; see has_sql */
-	bool (*run)(void *connection, const char *sql);        /* in a transactional handler: whether it went well */
-	int64_t (*ask)(void *connection, const char *sql);     /* likewise: the one number a query gives, -1: none */
+	void (*reset)(struct fixture *fixture); /* NULL: a fresh URL is enough */
+	/* run statements past Tidemark; see has_sql */
+	void (*sql)(struct fixture *fixture, const char *sql);
+	/* in a transactional handler: whether it went well */
+	bool (*run)(void *connection, const char *sql);
+	/* likewise: the one number a query gives, -1: none */
+	int64_t (*ask)(void *connection, const char *sql);
 	struct quirks quirks;
 };
 

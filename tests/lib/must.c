@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-void must_be(tide_status got, tide_status wanted, const struct tide_error *err, const char *call, const char *file,
-	     int line)
+void must_be(tide_status got, tide_status wanted, const struct tide_error *err, const char *call,
+	     const char *file, int line)
 {
 	if (got != wanted) {
 		print_error("%s:%d: %s: %s, not %s: %s\n", file, line, call, tide_status_name(got),
@@ -14,7 +14,8 @@ void must_be(tide_status got, tide_status wanted, const struct tide_error *err, 
 	if (got == TIDE_OK)
 		return;
 	size_t size = strlen(err->message);
-	if (err->status != got || size == 0 || strchr(err->message, '\n') || err->message[size - 1] == '.') {
+	if (err->status != got || size == 0 || strchr(err->message, '\n') ||
+	    err->message[size - 1] == '.') {
 		print_error("%s:%d: %s: error '%s' with message '%s'\n", file, line, call,
 			    tide_status_name(err->status), err->message);
 		_fail(file, line);

@@ -37,7 +37,8 @@ static const struct passwd *server_user(void)
 static void child_become(pid_t parent)
 {
 	const struct passwd *user = server_user();
-	if (user && (initgroups(user->pw_name, user->pw_gid) || setgid(user->pw_gid) || setuid(user->pw_uid)))
+	if (user && (initgroups(user->pw_name, user->pw_gid) || setgid(user->pw_gid) ||
+		     setuid(user->pw_uid)))
 		_exit(126);
 	prctl(PR_SET_PDEATHSIG, SIGQUIT); /* after setuid, which clears it */
 	if (getppid() != parent)
@@ -117,7 +118,9 @@ void postgres_replica_start(void)
 {
 	char program[TEMP_PATH_SIZE + 20];
 	snprintf(program, sizeof program, "%s/pg_basebackup", server.programs);
-	const char *arguments[] = { program, "-D", "replica", "-R", "-c", "fast", "--no-sync", NULL };
+	const char *arguments[] = {
+		program, "-D", "replica", "-R", "-c", "fast", "--no-sync", NULL
+	};
 	assert_int_equal(server_run(arguments), 0);
 	server.replica = server_launch("replica", "5433", false);
 	wait_for(30, server_answers("port=5433 connect_timeout=2"));
@@ -141,7 +144,8 @@ static bool server_is_promoted(void)
 {
 	PGconn *connection = PQconnectdb("port=5433 connect_timeout=2");
 	PGresult *result = PQexec(connection, "SELECT NOT pg_is_in_recovery()");
-	bool is_promoted = PQresultStatus(result) == PGRES_TUPLES_OK && *PQgetvalue(result, 0, 0) == 't';
+	bool is_promoted =
+		PQresultStatus(result) == PGRES_TUPLES_OK && *PQgetvalue(result, 0, 0) == 't';
 	PQclear(result);
 	PQfinish(connection);
 	return is_promoted;
@@ -175,7 +179,8 @@ static void server_give_up(void)
 /* A port that is free now; another process may take it before the server does. */
 static void server_choose_port(void)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t size = sizeof address;
 	int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(probe, (struct sockaddr *)&address, size), 0);
@@ -185,7 +190,8 @@ static void server_choose_port(void)
 	setenv("PGPORT", server.port, 1);
 }
 
-/* A certificate that signs itself, and who is asked for a password: everybody but the owner on the socket. */
+/* A certificate that signs itself, and who is asked for a password: everybody but the owner on the
+ * socket. */
 static void server_guard(void)
 {
 	/* clang-format off */
@@ -199,7 +205,8 @@ static void server_guard(void)
 	snprintf(path, sizeof path, "%s/data/pg_hba.conf", server.directory);
 	FILE *file = fopen(path, "w");
 	assert_non_null(file);
-	fputs("local all postgres trust\nlocal all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n",
+	fputs("local all postgres trust\nlocal all all scram-sha-256\nhostssl all all 127.0.0.1/32 "
+	      "scram-sha-256\n",
 	      file);
 	assert_int_equal(fclose(file), 0);
 }
@@ -250,10 +257,18 @@ bool postgres_start_as(const struct postgres_wish *wish)
 	setenv("PGDATABASE", "postgres", 1);
 	char program[TEMP_PATH_SIZE + 16];
 	snprintf(program, sizeof program, "%s/initdb", server.programs);
-	const char *arguments[] = {
-		program, "-D", "data", "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8",
-		NULL
-	};
+	const char *arguments[] = { program,
+				    "-D",
+				    "data",
+				    "-A",
+				    "trust",
+				    "-U",
+				    "postgres",
+				    "--no-sync",
+				    "-E",
+				    "UTF8",
+				    "--locale=C.UTF-8",
+				    NULL };
 	assert_int_equal(server_run(arguments), 0);
 	atexit(server_give_up);
 	if (server.is_guarded)
@@ -317,8 +332,9 @@ int postgres_terminate_all(void)
 {
 	PGconn *connection = PQconnectdb("");
 	PQsetNoticeProcessor(connection, sql_ignore, NULL);
-	PGresult *result = PQexec(connection, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-					      "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'");
+	PGresult *result = PQexec(
+		connection, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+			    "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'");
 	int count = PQntuples(result) == 1 ? atoi(PQgetvalue(result, 0, 0)) : 0;
 	PQclear(result);
 	PQfinish(connection);
@@ -332,9 +348,11 @@ static void bouncer_write_settings(void)
 	FILE *file = fopen(path, "w");
 	assert_non_null(file);
 	fprintf(file,
-		"[databases]\n* = host=%s user=postgres\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = %s\nlisten_port "
+		"[databases]\n* = host=%s user=postgres\n[pgbouncer]\nlisten_addr "
+		"=\nunix_socket_dir = %s\nlisten_port "
 		"= 6432\n"
-		"auth_type = any\npool_mode = transaction\ndefault_pool_size = 20\nmax_client_conn = 500\n"
+		"auth_type = any\npool_mode = transaction\ndefault_pool_size = 20\nmax_client_conn "
+		"= 500\n"
 		"ignore_startup_parameters = extra_float_digits\n",
 		server.directory, server.directory);
 	assert_int_equal(fclose(file), 0);
@@ -342,7 +360,8 @@ static void bouncer_write_settings(void)
 
 bool pgbouncer_start(char ret[256])
 {
-	static const char *const places[] = { "/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer" };
+	static const char *const places[] = { "/usr/sbin/pgbouncer", "/usr/bin/pgbouncer",
+					      "/usr/local/bin/pgbouncer" };
 	const char *program = NULL;
 	for (size_t i = 0; i < sizeof places / sizeof *places && !program; i++)
 		program = access(places[i], X_OK) == 0 ? places[i] : NULL;

@@ -3,9 +3,9 @@
 #define TEST_POSTGRES_H
 
 /*
- * A private PostgreSQL server for one test program, on a unix socket in a directory of its own. It dies with the
- * program. While it runs, libpq finds it by itself (PGHOST, PGUSER, PGDATABASE): "postgresql:///?schema=mine" is a
- * whole URL.
+ * A private PostgreSQL server for one test program, on a unix socket in a directory of its own. It
+ * dies with the program. While it runs, libpq finds it by itself (PGHOST, PGUSER, PGDATABASE):
+ * "postgresql:///?schema=mine" is a whole URL.
  */
 
 #include <stdbool.h>
@@ -16,7 +16,8 @@ struct fixture;
 /** How to run it; NULL: the default, fast and without flushes. */
 struct postgres_wish {
 	bool is_flushing; /* as in production: for measuring */
-	bool is_guarded;  /* TCP on 127.0.0.1 at PGPORT, with TLS; a password from everybody but the owner */
+	/* TCP on 127.0.0.1 at PGPORT, with TLS; a password from everybody but the owner */
+	bool is_guarded;
 };
 
 /** False when PostgreSQL is not installed here; why was printed. */
@@ -37,10 +38,12 @@ int postgres_terminate_all(void);
 /** A hot standby of it in the same directory, on port 5433. */
 void postgres_replica_start(void);
 void postgres_replica_stop(void);
-/** The primary is lost; the standby, as far as it got before it was stopped, is promoted in its place. */
+/** The primary is lost; the standby, as far as it got before it was stopped, is promoted in its
+ * place. */
 void postgres_fail_over(void);
 
-/** A PgBouncer in transaction mode before it; false when it is not installed here. Its socket directory is `ret`. */
+/** A PgBouncer in transaction mode before it; false when it is not installed here. Its socket
+ * directory is `ret`. */
 bool pgbouncer_start(char ret[256]);
 void pgbouncer_stop(void);
 

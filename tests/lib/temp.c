@@ -8,7 +8,8 @@
 
 #include "lib/must.h"
 
-/* Debian's usual 1024 are too few for a thousand subscriptions; every program of the tests raises its own limit. */
+/* Debian's usual 1024 are too few for a thousand subscriptions; every program of the tests raises
+ * its own limit. */
 __attribute__((constructor)) static void temp_raise_files(void)
 {
 	struct rlimit limit;

@@ -13,14 +13,14 @@ double seconds_now(void);
 /** Give way for a millisecond. */
 void wait_a_moment(void);
 
-#define wait_for(seconds, condition)                                                                                   \
-	do {                                                                                                           \
-		double wait_deadline = seconds_now() + (seconds);                                                      \
-		while (!(condition)) {                                                                                 \
-			if (seconds_now() > wait_deadline)                                                             \
-				fail_msg("%s did not come true", #condition);                                          \
-			wait_a_moment();                                                                               \
-		}                                                                                                      \
+#define wait_for(seconds, condition)                                                               \
+	do {                                                                                       \
+		double wait_deadline = seconds_now() + (seconds);                                  \
+		while (!(condition)) {                                                             \
+			if (seconds_now() > wait_deadline)                                         \
+				fail_msg("%s did not come true", #condition);                      \
+			wait_a_moment();                                                           \
+		}                                                                                  \
 	} while (0)
 
 #endif

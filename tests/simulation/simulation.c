@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine under virtual time: one thread, a scripted world, a seed. Every step is drawn from the seed: append, step a
- * subscription, let time pass, pause, resume, stop, start, restart, take the ownership away, crash,
- * let a database go back in time. What must never happen
- * is checked where it would happen; at the end everything is healed and every event must have been settled.
+ * The engine under virtual time: one thread, a scripted world, a seed. Every step is drawn from the
+ * seed: append, step a subscription, let time pass, pause, resume, stop, start, restart, take the
+ * ownership away, crash, let a database go back in time. What must never happen is checked where it
+ * would happen; at the end everything is healed and every event must have been settled.
  *
  *	simulation [SEEDS [STEPS [FIRST_SEED]]]
  */
@@ -29,7 +29,8 @@ struct sim_sub {
 	struct tide_subscription_config config;
 	bool is_batch, is_transactional;
 	struct mono_time next;
-	int64_t ok_in_epoch[WORLD_EVENTS + 1]; /* the ownership under which it was handled: each run has another one */
+	/* the ownership under which it was handled: each run has another one */
+	int64_t ok_in_epoch[WORLD_EVENTS + 1];
 };
 
 struct sim {
@@ -50,9 +51,10 @@ static void sim_must(tide_status status, const struct tide_error *error)
 		world_broken("the script itself failed: %s", error->message);
 }
 
-/* ---- The handler: checks first ------------------------------------------------------------------------------ */
+/* ---- The handler: checks first --------------------------------------------------------------- */
 
-/* Whether it has found out where it stands: a row that went back is noticed at the next save, not before. */
+/* Whether it has found out where it stands: a row that went back is noticed at the next save, not
+ * before. */
 static bool sim_knows_row(const struct sim_sub *sub)
 {
 	const struct world_rows *rows = world_rows_of(sub->subscription->runner.session, sub->name);
@@ -68,24 +70,29 @@ static void sim_check_call(struct sim_sub *sub, int position, int attempt, bool 
 	struct world_rows *rows = world_rows_of(subscription->runner.session, sub->name);
 	enum tide_state state = subscription->states.state;
 	if (!state_is_running(state))
-		world_broken("sub%d: handler called in state %s", sub->name, tide_state_name(state));
+		world_broken("sub%d: handler called in state %s", sub->name,
+			     tide_state_name(state));
 	if (subscription->handler_breaker.state == BREAKER_OPEN)
-		world_broken("sub%d: handler called for event %d although the breaker is open", sub->name, position);
+		world_broken("sub%d: handler called for event %d although the breaker is open",
+			     sub->name, position);
 	if (!world_wants(world, sub->name, position))
-		world_broken("sub%d: event %d was delivered against the filter", sub->name, position);
+		world_broken("sub%d: event %d was delivered against the filter", sub->name,
+			     position);
 	if (is_redelivery || !sim_knows_row(sub))
 		return;
 	if (attempt > sub->config.max_retries + 1)
-		world_broken("sub%d: event %d was delivered for the %dth time, %d are allowed", sub->name, position,
-			     attempt, sub->config.max_retries + 1);
-	while (rows->prefix < position - 1 && world_is_settled(world, rows, sub->name, rows->prefix + 1))
+		world_broken("sub%d: event %d was delivered for the %dth time, %d are allowed",
+			     sub->name, position, attempt, sub->config.max_retries + 1);
+	while (rows->prefix < position - 1 &&
+	       world_is_settled(world, rows, sub->name, rows->prefix + 1))
 		rows->prefix++;
 	if (rows->prefix < position - 1)
-		world_broken("sub%d: event %d was delivered before event %d was settled", sub->name, position,
-			     rows->prefix + 1);
-	bool was_dead = rows->dead[position].status != 0; /* redelivered, or left by a crash before its checkpoint */
-	if (!sub->is_transactional && !was_dead && sub->ok_in_epoch[position] == subscription->runner.fence.epoch &&
-	    !sub->is_batch)
+		world_broken("sub%d: event %d was delivered before event %d was settled", sub->name,
+			     position, rows->prefix + 1);
+	/* redelivered, or left by a crash before its checkpoint */
+	bool was_dead = rows->dead[position].status != 0;
+	if (!sub->is_transactional && !was_dead &&
+	    sub->ok_in_epoch[position] == subscription->runner.fence.epoch && !sub->is_batch)
 		world_broken("sub%d: event %d was handled twice in one run", sub->name, position);
 }
 
@@ -116,7 +123,8 @@ static void sim_append(struct sim *sim)
 static void sim_take_time(struct sim_sub *sub)
 {
 	struct world *world = &sub->sim->world;
-	if (!world->is_healed && world_chance(world, 20)) /* while somebody is busy, others append */
+	/* while somebody is busy, others append */
+	if (!world->is_healed && world_chance(world, 20))
 		sim_append(sub->sim);
 	world->now_ns += world_below(world, 200) * 1000;
 	if (!world->is_healed && world_chance(world, 3)) /* past processing_timeout */
@@ -126,7 +134,8 @@ static void sim_take_time(struct sim_sub *sub)
 static bool sim_is_late(const struct sim_sub *sub, const struct tide_delivery *delivery)
 {
 	return tide_delivery_is_late(delivery) ||
-	       sub->sim->world.now_ns - delivery->since.ns >= ns_of_seconds(sub->config.processing_timeout);
+	       sub->sim->world.now_ns - delivery->since.ns >=
+		       ns_of_seconds(sub->config.processing_timeout);
 }
 
 static void sim_apply(struct sim_sub *sub, int position)
@@ -151,7 +160,8 @@ static bool sim_is_redelivery(const struct sim_sub *sub, int position)
 	return rows->dead[position].status == 1 + TIDE_DEAD_LETTER_RETRYING;
 }
 
-static tide_status sim_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status sim_handle(void *self, const struct tide_event *event,
+			      struct tide_delivery *delivery)
 {
 	struct sim_sub *sub = self;
 	int position = (int)event->position;
@@ -168,8 +178,8 @@ static tide_status sim_handle(void *self, const struct tide_event *event, struct
 	return status;
 }
 
-static tide_status sim_handle_batch(void *self, const struct tide_event *const *events, size_t count,
-				    struct tide_delivery *delivery)
+static tide_status sim_handle_batch(void *self, const struct tide_event *const *events,
+				    size_t count, struct tide_delivery *delivery)
 {
 	struct sim_sub *sub = self;
 	if (count == 1)
@@ -192,7 +202,7 @@ static tide_status sim_handle_batch(void *self, const struct tide_event *const *
 	return TIDE_OK;
 }
 
-/* ---- Setting up --------------------------------------------------------------------------------------------- */
+/* ---- Setting up ------------------------------------------------------------------------------ */
 
 static void sim_configure(struct sim *sim, struct sim_sub *sub)
 {
@@ -213,13 +223,15 @@ static void sim_configure(struct sim *sim, struct sim_sub *sub)
 	config.checkpoint_interval_seconds = 0.2;
 	config.continue_on_error = world_chance(world, 850);
 	config.discard_failed_events = world_chance(world, 200);
-	config.hold_aggregate_on_failure = !config.discard_failed_events && world_chance(world, 400);
+	config.hold_aggregate_on_failure =
+		!config.discard_failed_events && world_chance(world, 400);
 	config.max_process_deaths = 1000; /* crashes here are no fault of an event's */
 	sub->config = config;
 	sub->is_batch = world_chance(world, 300);
 	sub->is_transactional = world_chance(world, 500);
 	world->is_transactional[sub->name] = sub->is_transactional;
-	world->wanted_types[sub->name] = (uint8_t)(world_chance(world, 400) ? 1 + world_below(world, 7) : 0);
+	world->wanted_types[sub->name] =
+		(uint8_t)(world_chance(world, 400) ? 1 + world_below(world, 7) : 0);
 }
 
 /* A process: a manager with every subscription. */
@@ -245,9 +257,12 @@ static void sim_boot(struct sim *sim)
 						      .self = sub,
 						      .event_types = wanted,
 						      .handle = sub->is_batch ? NULL : sim_handle,
-						      .handle_batch = sub->is_batch ? sim_handle_batch : NULL,
+						      .handle_batch = sub->is_batch
+									      ? sim_handle_batch
+									      : NULL,
 						      .transactional = sub->is_transactional };
-		sim_must(tide_manager_subscribe(sim->manager, &subscriber, &sub->config, &sub->subscription, &err),
+		sim_must(tide_manager_subscribe(sim->manager, &subscriber, &sub->config,
+						&sub->subscription, &err),
 			 &err);
 		sub->next = (struct mono_time){ 0 };
 	}
@@ -272,23 +287,26 @@ static void sim_crash(struct sim *sim)
 	tide_manager_close(sim->manager);
 }
 
-/* ---- Steps -------------------------------------------------------------------------------------------------- */
+/* ---- Steps ----------------------------------------------------------------------------------- */
 
 /* Whoever goes to sleep has seen everything that a bell was rung for, or the bell still rings. */
 static void sim_check_sleep(struct sim *sim, struct sim_sub *sub)
 {
 	const struct feed *feed = &sub->subscription->runner.feed;
-	bool is_asleep = sub->next.ns > sim->world.now_ns && !wakeup_is_rung(&sub->subscription->wakeup);
-	if (is_asleep && state_is_running(sub->subscription->states.state) && feed->is_end && feed->count == 0 &&
-	    feed->read_to < sim->rung_to)
+	bool is_asleep =
+		sub->next.ns > sim->world.now_ns && !wakeup_is_rung(&sub->subscription->wakeup);
+	if (is_asleep && state_is_running(sub->subscription->states.state) && feed->is_end &&
+	    feed->count == 0 && feed->read_to < sim->rung_to)
 		world_broken("sub%d: sleeps at %lld although the bell rang for event %d", sub->name,
 			     (long long)feed->read_to, sim->rung_to);
 }
 
-/* Whoever waits keeps nobody else waiting: a database that knows one writer would not let any other in. */
+/* Whoever waits keeps nobody else waiting: a database that knows one writer would not let any other
+ * in. */
 static void sim_check_wait(const struct sim *sim, const struct sim_sub *sub)
 {
-	if (sub->next.ns > sim->world.now_ns && world_is_in_transaction(sub->subscription->runner.session))
+	if (sub->next.ns > sim->world.now_ns &&
+	    world_is_in_transaction(sub->subscription->runner.session))
 		world_broken("sub%d: waits with its transaction open", sub->name);
 }
 
@@ -323,8 +341,8 @@ static void sim_ask_redelivery(struct sim *sim, struct sim_sub *sub)
 	if (sub->is_transactional && sub->subscription->runner.is_in_transaction)
 		return; /* the script writes to the committed rows */
 	for (int i = 1; i <= sim->world.event_count; i++)
-		if (rows->dead[i].status == 1 + TIDE_DEAD_LETTER_FAILED && !rows->dead[i].parked_behind &&
-		    world_chance(&sim->world, 300)) {
+		if (rows->dead[i].status == 1 + TIDE_DEAD_LETTER_FAILED &&
+		    !rows->dead[i].parked_behind && world_chance(&sim->world, 300)) {
 			rows->dead[i].status = 1 + TIDE_DEAD_LETTER_RETRYING;
 			notifier_ring(sim->store->notifier, RING_MANUAL);
 			return;
@@ -342,7 +360,8 @@ static void sim_steal(struct sim *sim, int name)
 	lease->is_live = world_chance(&sim->world, 500);
 }
 
-/* The read model and its position are those of an earlier time: commits were lost, or a person put them back. */
+/* The read model and its position are those of an earlier time: commits were lost, or a person put
+ * them back. */
 static void sim_go_back(struct sim *sim, struct sim_sub *sub)
 {
 	struct world *world = &sim->world;
@@ -378,7 +397,8 @@ static void sim_do_something(struct sim *sim)
 	else if (kind < 960 && control_is_ended(sub->subscription)) {
 		bool is_error = sub->subscription->states.state == TIDE_STATE_ERROR;
 		sub->next = (struct mono_time){ 0 };
-		(void)control_start(sim->manager, sub->subscription, is_error && world_chance(world, 500), NULL);
+		(void)control_start(sim->manager, sub->subscription,
+				    is_error && world_chance(world, 500), NULL);
 	} else if (kind < 985)
 		watchdog_look(sim->manager, clock_mono(&world->clock));
 	else if (kind < 994)
@@ -392,7 +412,7 @@ static void sim_do_something(struct sim *sim)
 		sim_go_back(sim, sub);
 }
 
-/* ---- The end: everything heals, everything must be there ----------------------------------------------------- */
+/* ---- The end: everything heals, everything must be there ------------------------------------- */
 
 static void sim_heal(struct sim *sim)
 {
@@ -415,11 +435,13 @@ static void sim_heal(struct sim *sim)
 static bool sim_is_done(const struct sim_sub *sub)
 {
 	const struct tide_subscription *subscription = sub->subscription;
-	return subscription->states.state == TIDE_STATE_LIVE && subscription->position == sub->sim->world.event_count &&
+	return subscription->states.state == TIDE_STATE_LIVE &&
+	       subscription->position == sub->sim->world.event_count &&
 	       !subscription->runner.progress.is_dirty && !subscription->runner.is_in_transaction;
 }
 
-/* A subscription that stops at its first error cannot pass a scripted one: being in front of it is all it can do. */
+/* A subscription that stops at its first error cannot pass a scripted one: being in front of it is
+ * all it can do. */
 static bool sim_is_stuck_rightly(struct sim_sub *sub)
 {
 	const struct world *world = &sub->sim->world;
@@ -435,17 +457,20 @@ static void sim_check_end(struct sim_sub *sub)
 	const struct world *world = &sub->sim->world;
 	const struct world_rows *rows = &world->rows[sub->name];
 	int last = sim_is_done(sub) ? world->event_count : (int)sub->subscription->position;
-	if (rows->has_checkpoint ? rows->position != sub->subscription->position : sub->subscription->position > 0)
-		world_broken("sub%d: stored position %lld, settled %lld", sub->name, (long long)rows->position,
-			     (long long)sub->subscription->position);
+	if (rows->has_checkpoint ? rows->position != sub->subscription->position
+				 : sub->subscription->position > 0)
+		world_broken("sub%d: stored position %lld, settled %lld", sub->name,
+			     (long long)rows->position, (long long)sub->subscription->position);
 	for (int i = 1; i <= last; i++) {
 		if (!world_is_settled(world, rows, sub->name, i))
 			world_broken("sub%d: event %d was passed over", sub->name, i);
 		bool is_resolved = rows->dead[i].status == 1 + TIDE_DEAD_LETTER_RESOLVED;
-		bool should_apply = world_wants(world, sub->name, i) && !world->discardable[sub->name][i] &&
+		bool should_apply = world_wants(world, sub->name, i) &&
+				    !world->discardable[sub->name][i] &&
 				    (!rows->dead[i].status || is_resolved);
 		if (sub->is_transactional && should_apply && rows->applied[i] != 1)
-			world_broken("sub%d: event %d is %d times in the read model", sub->name, i, rows->applied[i]);
+			world_broken("sub%d: event %d is %d times in the read model", sub->name, i,
+				     rows->applied[i]);
 	}
 }
 
@@ -468,7 +493,8 @@ static void sim_finish(struct sim *sim)
 		if (steps == SIM_HEAL_STEPS)
 			world_broken("nothing fails any more, and yet: sub0 is %s at %lld of %d",
 				     tide_state_name(sim->subs[0].subscription->states.state),
-				     (long long)sim->subs[0].subscription->position, sim->world.event_count);
+				     (long long)sim->subs[0].subscription->position,
+				     sim->world.event_count);
 		sim_pass_time(sim);
 	}
 	for (int i = 0; i < sim->count; i++)
@@ -494,20 +520,22 @@ static void sim_run(struct sim *sim, uint64_t seed, int steps)
 	tide_store_close(sim->store);
 }
 
-/* A dropped event leaves no trace in the rows, only in the log: that is where the world learns that it is settled. */
+/* A dropped event leaves no trace in the rows, only in the log: that is where the world learns that
+ * it is settled. */
 static void sim_hear(void *self, const struct tide_log_line *line)
 {
 	bool *is_loud = self;
 	int name;
 	long long position;
 	if (*is_loud)
-		fprintf(stderr, "%10.6f %s %s %s\n", (double)world_now->now_ns / 1e9, tide_log_level_name(line->level),
-			line->message, line->fields);
+		fprintf(stderr, "%10.6f %s %s %s\n", (double)world_now->now_ns / 1e9,
+			tide_log_level_name(line->level), line->message, line->fields);
 	if (strcmp(line->message, "failed event discarded by configuration") != 0 ||
 	    sscanf(line->fields, "name='sub%d' position=%lld", &name, &position) != 2)
 		return;
 	if (!sim_one.subs[name].config.discard_failed_events)
-		world_broken("sub%d: event %lld was discarded against the configuration", name, position);
+		world_broken("sub%d: event %lld was discarded against the configuration", name,
+			     position);
 	world_now->discardable[name][position] = 1;
 }
 
@@ -521,10 +549,12 @@ int main(int argc, char **argv)
 	bool is_loud = getenv("SIMULATION_LOG") != NULL;
 	tide_log_set(sim_hear, &is_loud, is_loud ? TIDE_LOG_DEBUG : TIDE_LOG_WARNING);
 	for (int seed = first; seed < first + seeds; seed++) {
-		snprintf(world_replay, sizeof world_replay, "SIMULATION_LOG=1 %s 1 %d %d", argv[0], steps, seed);
+		snprintf(world_replay, sizeof world_replay, "SIMULATION_LOG=1 %s 1 %d %d", argv[0],
+			 steps, seed);
 		sim_run(&sim_one, (uint64_t)seed, steps);
 	}
-	printf("%d seeds of %d steps: %lld handler calls, %lld events settled, no invariant broken\n", seeds, steps,
-	       (long long)sim_one.calls, (long long)sim_one.settled);
+	printf("%d seeds of %d steps: %lld handler calls, %lld events settled, no invariant "
+	       "broken\n",
+	       seeds, steps, (long long)sim_one.calls, (long long)sim_one.settled);
 	return 0;
 }

@@ -49,7 +49,8 @@ static struct mono_time world_mono(struct clock *clock)
 
 static struct tide_time world_wall(struct clock *clock)
 {
-	return (struct tide_time){ INT64_C(1700000000000000) + ((struct world *)clock)->now_ns / 1000 };
+	return (struct tide_time){ INT64_C(1700000000000000) +
+				   ((struct world *)clock)->now_ns / 1000 };
 }
 
 void world_init(struct world *world, uint64_t seed)
@@ -116,9 +117,11 @@ static struct tide_event world_view(const struct world *world, int position)
 	};
 }
 
-bool world_is_settled(const struct world *world, const struct world_rows *rows, int name, int position)
+bool world_is_settled(const struct world *world, const struct world_rows *rows, int name,
+		      int position)
 {
-	return !world_wants(world, name, position) || rows->settled[position] || world->discardable[name][position];
+	return !world_wants(world, name, position) || rows->settled[position] ||
+	       world->discardable[name][position];
 }
 
 struct world_rows *world_rows_of(void *session, int name)
@@ -150,7 +153,7 @@ void world_go_back(struct world *world, int name, tide_position position, void *
 	}
 }
 
-/* ---- Failures ----------------------------------------------------------------------------------------------- */
+/* ---- Failures -------------------------------------------------------------------------------- */
 
 static tide_status world_fault(struct world_session *session, struct tide_error *err)
 {
@@ -173,16 +176,17 @@ static tide_status world_fault(struct world_session *session, struct tide_error 
 /* The answer got lost, not the work. */
 static tide_status world_lose_answer(struct world_session *session, struct tide_error *err)
 {
-	if (session->world->is_healed || !world_chance(session->world, session->world->fault_per_mille / 3))
+	if (session->world->is_healed ||
+	    !world_chance(session->world, session->world->fault_per_mille / 3))
 		return TIDE_OK;
 	session->is_broken = true;
 	return tide_fail(err, TIDE_CONNECTION_LOST, "scripted: connection lost on the way back");
 }
 
-/* ---- Store -------------------------------------------------------------------------------------------------- */
+/* ---- Store ----------------------------------------------------------------------------------- */
 
-static tide_status sim_open(struct tide_url *url, const struct tide_store_options *options, void **ret,
-			    struct tide_error *err)
+static tide_status sim_open(struct tide_url *url, const struct tide_store_options *options,
+			    void **ret, struct tide_error *err)
 {
 	(void)url, (void)options, (void)err;
 	*ret = world_now;
@@ -262,14 +266,15 @@ static tide_status sim_end(void *self, tide_position *ret, struct tide_error *er
 	return status;
 }
 
-static tide_status sim_anchor(void *self, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
-			      struct tide_error *err)
+static tide_status sim_anchor(void *self, tide_position position, struct tide_anchor *ret,
+			      bool *ret_may_come, struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
 	if (status != TIDE_OK)
 		return status;
-	int at = position < session->world->event_count ? (int)position : session->world->event_count;
+	int at = position < session->world->event_count ? (int)position
+							: session->world->event_count;
 	*ret = at > 0 ? (struct tide_anchor){ at, world_id(1, at) } : (struct tide_anchor){ 0 };
 	*ret_may_come = false;
 	return TIDE_OK;
@@ -286,7 +291,7 @@ static tide_status sim_find(void *self, const struct tide_uuid *event_id, struct
 	return tide_page_add(page, &event, err);
 }
 
-/* ---- Transactions: a copy of the rows ------------------------------------------------------------------------ */
+/* ---- Transactions: a copy of the rows -------------------------------------------------------- */
 
 static int world_transaction_name = -1; /* set by the driver before it steps a subscription */
 void world_step_of(int name);
@@ -313,7 +318,8 @@ static tide_status sim_commit(void *self, struct tide_error *err)
 	struct world_session *session = self;
 	struct world *world = session->world;
 	tide_status status = world_fault(session, err);
-	if (status == TIDE_OK && !world->is_healed && world_chance(world, world->fault_per_mille / 10))
+	if (status == TIDE_OK && !world->is_healed &&
+	    world_chance(world, world->fault_per_mille / 10))
 		status = tide_fail(err, TIDE_ARGUMENT, "scripted: a deferred constraint");
 	if (status != TIDE_OK)
 		return status;
@@ -321,7 +327,8 @@ static tide_status sim_commit(void *self, struct tide_error *err)
 	const struct world_rows *rows = &session->open;
 	for (int i = 1; i <= world->event_count; i++)
 		if (rows->applied[i] > 1)
-			world_broken("sub%d: event %d is %d times in the read model", name, i, rows->applied[i]);
+			world_broken("sub%d: event %d is %d times in the read model", name, i,
+				     rows->applied[i]);
 	world->rows[name] = session->open;
 	session->name = -1;
 	return world_lose_answer(session, err);
@@ -358,7 +365,9 @@ static tide_status sim_rollback_to(void *self, struct tide_error *err)
 static tide_status sim_check(void *self, struct tide_error *err)
 {
 	struct world_session *session = self;
-	return session->is_broken ? tide_fail(err, TIDE_CONNECTION_LOST, "scripted: the session is broken") : TIDE_OK;
+	return session->is_broken
+		       ? tide_fail(err, TIDE_CONNECTION_LOST, "scripted: the session is broken")
+		       : TIDE_OK;
 }
 
 static void *sim_connection(void *session)
@@ -366,9 +375,10 @@ static void *sim_connection(void *session)
 	return session;
 }
 
-/* ---- Checkpoints and leases --------------------------------------------------------------------------------- */
+/* ---- Checkpoints and leases ------------------------------------------------------------------ */
 
-static tide_status sim_load(void *self, const char *name, struct tide_checkpoint *ret, struct tide_error *err)
+static tide_status sim_load(void *self, const char *name, struct tide_checkpoint *ret,
+			    struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
@@ -390,18 +400,19 @@ static bool sim_is_fenced(const struct world *world, const struct tide_fence *fe
 }
 
 /* A checkpoint may lie only where everything wanted below it is settled. */
-static void sim_check_prefix(const struct world *world, struct world_rows *rows, int name, tide_position position)
+static void sim_check_prefix(const struct world *world, struct world_rows *rows, int name,
+			     tide_position position)
 {
 	while (rows->prefix < position && rows->prefix < world->event_count &&
 	       world_is_settled(world, rows, name, rows->prefix + 1))
 		rows->prefix++;
 	if (rows->prefix < position && position <= world->event_count)
-		world_broken("sub%d: checkpoint %lld, but event %d is not settled", name, (long long)position,
-			     rows->prefix + 1);
+		world_broken("sub%d: checkpoint %lld, but event %d is not settled", name,
+			     (long long)position, rows->prefix + 1);
 }
 
-static tide_status sim_save(void *self, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
-			    struct tide_error *err)
+static tide_status sim_save(void *self, const struct tide_fence *fence,
+			    const struct tide_checkpoint_write *write, struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
@@ -418,22 +429,24 @@ static tide_status sim_save(void *self, const struct tide_fence *fence, const st
 	    (expected->has_position && expected->position != rows->position))
 		return tide_fail(err, TIDE_DIVERGED, "scripted: another row");
 	sim_check_prefix(session->world, rows, name, write->progress.position);
-	tide_position stand = write->progress.position < session->world->event_count ? write->progress.position
-										     : session->world->event_count;
+	tide_position stand = write->progress.position < session->world->event_count
+				      ? write->progress.position
+				      : session->world->event_count;
 	if (write->anchor.position != stand || world_position_of(&write->anchor.event_id) != stand)
 		world_broken("sub%d: position %lld stands on event %lld, not on %lld", name,
-			     (long long)write->progress.position, (long long)write->anchor.position, (long long)stand);
+			     (long long)write->progress.position, (long long)write->anchor.position,
+			     (long long)stand);
 	if (rows->has_checkpoint && write->progress.position < rows->position)
-		world_broken("sub%d: checkpoint went back from %lld to %lld", name, (long long)rows->position,
-			     (long long)write->progress.position);
+		world_broken("sub%d: checkpoint went back from %lld to %lld", name,
+			     (long long)rows->position, (long long)write->progress.position);
 	rows->has_checkpoint = true;
 	rows->position = write->progress.position;
 	rows->processed += write->progress.count;
 	return session->name >= 0 ? TIDE_OK : world_lose_answer(session, err);
 }
 
-static tide_status sim_acquire(void *self, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
-			       struct tide_error *err)
+static tide_status sim_acquire(void *self, const char *name, const struct tide_uuid *owner,
+			       struct tide_lease *ret, struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
@@ -466,17 +479,20 @@ static tide_status sim_renew(void *self, const struct tide_fence *fence, struct 
 	return status;
 }
 
-static tide_status sim_renew_all(void *self, struct tide_lease_renewal *leases, size_t count, struct tide_error *err)
+static tide_status sim_renew_all(void *self, struct tide_lease_renewal *leases, size_t count,
+				 struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
 	for (size_t i = 0; i < count && status == TIDE_OK; i++)
-		leases[i].result =
-			sim_is_fenced(session->world, &leases[i].fence) ? TIDE_RENEWAL_LOST : TIDE_RENEWAL_MADE;
+		leases[i].result = sim_is_fenced(session->world, &leases[i].fence)
+					   ? TIDE_RENEWAL_LOST
+					   : TIDE_RENEWAL_MADE;
 	return status;
 }
 
-static tide_status sim_release_lease(void *self, const struct tide_fence *fence, struct tide_error *err)
+static tide_status sim_release_lease(void *self, const struct tide_fence *fence,
+				     struct tide_error *err)
 {
 	struct world_session *session = self;
 	struct world_lease *lease = &session->world->leases[world_name(fence->name)];
@@ -491,8 +507,8 @@ static tide_status sim_release_lease(void *self, const struct tide_fence *fence,
 	return status;
 }
 
-static tide_status sim_mark(void *self, const struct tide_fence *fence, tide_position position, int32_t deaths,
-			    struct tide_error *err)
+static tide_status sim_mark(void *self, const struct tide_fence *fence, tide_position position,
+			    int32_t deaths, struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = sim_renew(session, fence, err);
@@ -504,7 +520,7 @@ static tide_status sim_mark(void *self, const struct tide_fence *fence, tide_pos
 	return status;
 }
 
-/* ---- Dead letters: the id is the position -------------------------------------------------------------------- */
+/* ---- Dead letters: the id is the position ---------------------------------------------------- */
 
 static int16_t world_behind(const char *parked_behind)
 {
@@ -513,8 +529,9 @@ static int16_t world_behind(const char *parked_behind)
 	return (int16_t)(is_parked ? world_position_of(&id) : 0);
 }
 
-static tide_status sim_dead_add(void *self, const struct tide_fence *fence, const struct tide_dead_letter_write *write,
-				int64_t *ret, struct tide_error *err)
+static tide_status sim_dead_add(void *self, const struct tide_fence *fence,
+				const struct tide_dead_letter_write *write, int64_t *ret,
+				struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
@@ -524,31 +541,36 @@ static tide_status sim_dead_add(void *self, const struct tide_fence *fence, cons
 		return tide_fail(err, TIDE_FENCED, "scripted: fenced");
 	int position = world_position_of(&write->event_id);
 	struct world_rows *rows = world_rows_of(session, world_name(write->projection_name));
-	rows->dead[position] = (struct world_dead){ 1 + TIDE_DEAD_LETTER_FAILED, world_behind(write->parked_behind),
+	rows->dead[position] = (struct world_dead){ 1 + TIDE_DEAD_LETTER_FAILED,
+						    world_behind(write->parked_behind),
 						    (int16_t)write->retry_count };
 	rows->settled[position] = 1;
 	*ret = position;
 	return TIDE_OK;
 }
 
-static tide_status sim_dead_list_one(struct tide_dead_letter_list *list, const struct world *world, const char *name,
-				     int position, const struct world_dead *dead, struct tide_error *err)
+static tide_status sim_dead_list_one(struct tide_dead_letter_list *list, const struct world *world,
+				     const char *name, int position, const struct world_dead *dead,
+				     struct tide_error *err)
 {
 	struct tide_event event = world_view(world, position);
 	struct tide_uuid behind = world_id(1, dead->parked_behind);
 	char id[TIDE_UUID_TEXT_SIZE], data[160], behind_text[TIDE_UUID_TEXT_SIZE];
-	snprintf(data, sizeof data, "{\"global_position\":%d,\"aggregate_id\":\"%s\",\"aggregate_type\":\"Thing\"}",
+	snprintf(data, sizeof data,
+		 "{\"global_position\":%d,\"aggregate_id\":\"%s\",\"aggregate_type\":\"Thing\"}",
 		 position, tide_uuid_format(&event.aggregate_id, id));
-	struct tide_dead_letter entry = { .id = position,
-					  .event_id = event.event_id,
-					  .projection_name = name,
-					  .event_type = event.event_type.data,
-					  .event_data = data,
-					  .error_message = "scripted failure",
-					  .parked_behind =
-						  dead->parked_behind ? tide_uuid_format(&behind, behind_text) : NULL,
-					  .retry_count = dead->retries,
-					  .status = (enum tide_dead_letter_status)(dead->status - 1) };
+	struct tide_dead_letter entry = {
+		.id = position,
+		.event_id = event.event_id,
+		.projection_name = name,
+		.event_type = event.event_type.data,
+		.event_data = data,
+		.error_message = "scripted failure",
+		.parked_behind =
+			dead->parked_behind ? tide_uuid_format(&behind, behind_text) : NULL,
+		.retry_count = dead->retries,
+		.status = (enum tide_dead_letter_status)(dead->status - 1)
+	};
 	return tide_dead_letter_list_add(list, &entry, err);
 }
 
@@ -558,21 +580,25 @@ static tide_status sim_dead_list(void *self, const struct tide_dead_letter_filte
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
 	const struct world_rows *rows = world_rows_of(session, world_name(filter->projection_name));
-	for (int i = (int)filter->after_id + 1; status == TIDE_OK && i <= session->world->event_count; i++) {
+	for (int i = (int)filter->after_id + 1;
+	     status == TIDE_OK && i <= session->world->event_count; i++) {
 		const struct world_dead *dead = &rows->dead[i];
 		if (!dead->status || !filter->statuses[dead->status - 1])
 			continue;
-		if (filter->parked_behind && dead->parked_behind != world_behind(filter->parked_behind))
+		if (filter->parked_behind &&
+		    dead->parked_behind != world_behind(filter->parked_behind))
 			continue;
 		if (filter->limit >= 0 && (int64_t)ret->count >= filter->limit)
 			break;
-		status = sim_dead_list_one(ret, session->world, filter->projection_name, i, dead, err);
+		status = sim_dead_list_one(ret, session->world, filter->projection_name, i, dead,
+					   err);
 	}
 	return status;
 }
 
 /* Ids are positions: the name is that of the subscription that is stepped. */
-static tide_status sim_dead_get(void *self, int64_t id, struct tide_dead_letter_list *ret, struct tide_error *err)
+static tide_status sim_dead_get(void *self, int64_t id, struct tide_dead_letter_list *ret,
+				struct tide_error *err)
 {
 	struct world_session *session = self;
 	char name[16];
@@ -581,11 +607,13 @@ static tide_status sim_dead_get(void *self, int64_t id, struct tide_dead_letter_
 	if (status == TIDE_OK && !dead->status)
 		return tide_fail(err, TIDE_NOT_FOUND, "no dead letter %lld", (long long)id);
 	snprintf(name, sizeof name, "sub%d", world_transaction_name);
-	return status == TIDE_OK ? sim_dead_list_one(ret, session->world, name, (int)id, dead, err) : status;
+	return status == TIDE_OK ? sim_dead_list_one(ret, session->world, name, (int)id, dead, err)
+				 : status;
 }
 
 static tide_status sim_dead_change(void *self, const struct tide_fence *fence,
-				   const struct tide_dead_letter_change *change, struct tide_error *err)
+				   const struct tide_dead_letter_change *change,
+				   struct tide_error *err)
 {
 	struct world_session *session = self;
 	tide_status status = world_fault(session, err);
@@ -593,11 +621,13 @@ static tide_status sim_dead_change(void *self, const struct tide_fence *fence,
 		return status;
 	if (sim_is_fenced(session->world, fence))
 		return tide_fail(err, TIDE_FENCED, "scripted: fenced");
-	struct world_dead *dead = &world_rows_of(session, world_name(fence->name))->dead[change->id];
+	struct world_dead *dead =
+		&world_rows_of(session, world_name(fence->name))->dead[change->id];
 	if (!dead->status)
 		return tide_fail(err, TIDE_NOT_FOUND, "no dead letter %lld", (long long)change->id);
 	if (!change->from[dead->status - 1])
-		return tide_fail(err, TIDE_STATE, "dead letter %lld is in another state", (long long)change->id);
+		return tide_fail(err, TIDE_STATE, "dead letter %lld is in another state",
+				 (long long)change->id);
 	dead->status = (uint8_t)(1 + change->to);
 	dead->retries = (int16_t)(dead->retries + change->add_retries);
 	if (change->message)

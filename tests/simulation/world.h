@@ -3,8 +3,9 @@
 #define SIMULATION_WORLD_H
 
 /*
- * A scripted world for the engine: a store, its checkpoints, leases and dead letters in a few arrays, a clock that moves
- * only when told, and failures drawn from a seed. What the engine must never do is checked here, where it would do it.
+ * A scripted world for the engine: a store, its checkpoints, leases and dead letters in a few
+ * arrays, a clock that moves only when told, and failures drawn from a seed. What the engine must
+ * never do is checked here, where it would do it.
  */
 
 #include <tidemark/backend.h>
@@ -60,8 +61,9 @@ struct world {
 	tide_version versions[WORLD_AGGREGATES];
 	struct world_rows rows[WORLD_NAMES];
 	struct world_lease leases[WORLD_NAMES];
-	uint8_t wanted_types[WORLD_NAMES];                  /* a bit per type; 0: all */
-	uint8_t discardable[WORLD_NAMES][WORLD_EVENTS + 1]; /* failed finally under a configuration that drops */
+	uint8_t wanted_types[WORLD_NAMES]; /* a bit per type; 0: all */
+	/* failed finally under a configuration that drops */
+	uint8_t discardable[WORLD_NAMES][WORLD_EVENTS + 1];
 	bool is_transactional[WORLD_NAMES];
 	int64_t faults_made;
 };
@@ -80,13 +82,15 @@ bool world_wants(const struct world *world, int name, int position);
 struct world_rows *world_rows_of(void *session, int name);
 /** Whether a transaction is open on a session; NULL has none. */
 bool world_is_in_transaction(const void *session);
-/** The database crashes or is replaced: the rows are those of an earlier time, and who was connected is not any more. */
+/** The database crashes or is replaced: the rows are those of an earlier time, and who was
+ * connected is not any more. */
 void world_go_back(struct world *world, int name, tide_position position, void *session);
 /** The number in a subscription's name: "sub3" is 3. */
 int world_name(const char *name);
 /** The position an event id stands for. */
 int world_position_of(const struct tide_uuid *event_id);
-bool world_is_settled(const struct world *world, const struct world_rows *rows, int name, int position);
+bool world_is_settled(const struct world *world, const struct world_rows *rows, int name,
+		      int position);
 
 /** Stop the run: say what was broken, and how to see it again. */
 void world_broken(const char *format, ...) TIDE_PRINTF(1, 2) __attribute__((noreturn));

@@ -47,7 +47,8 @@ static void nothing_is_allocated_too(void **state)
 static void texts_are_copied_with_a_nul_behind(void **state)
 {
 	(void)state;
-	char *text = alloc_text("abcdef", 3), *empty = alloc_text(NULL, 0), *formatted = alloc_format("%s-%d", "a", 7);
+	char *text = alloc_text("abcdef", 3), *empty = alloc_text(NULL, 0),
+	     *formatted = alloc_format("%s-%d", "a", 7);
 	assert_string_equal(text, "abc");
 	assert_string_equal(empty, "");
 	assert_string_equal(formatted, "a-7");

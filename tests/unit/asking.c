@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a program asks of a manager in one call: run everything, which are paused, what kind of state, 200 or 503. */
+/* What a program asks of a manager in one call: run everything, which are paused, what kind of
+ * state, 200 or 503. */
 #include "rig.h"
 
 static void a_run_returns_behind_everything_that_was_stored(void **state)
@@ -13,7 +14,8 @@ static void a_run_returns_behind_everything_that_was_stored(void **state)
 		last = rig_append(&rig, "Good");
 	must(tide_manager_run(rig.manager, 30, err));
 	assert_true(tide_manager_is_running(rig.manager));
-	assert_int_equal(tide_subscription_position(tide_manager_subscription(rig.manager, "Totals")), last);
+	assert_int_equal(
+		tide_subscription_position(tide_manager_subscription(rig.manager, "Totals")), last);
 	assert_int_equal(tide_subscription_position(rig.subscription), last);
 	assert_int_equal(rig.script.calls, 500);
 	rig_close(&rig);
@@ -37,9 +39,12 @@ static void a_subscription_says_what_kind_of_state_it_is_in(void **state)
 		enum tide_state state;
 		bool is_running, is_paused, is_terminal;
 	} kinds[] = {
-		{ TIDE_STATE_STARTING, false, false, false }, { TIDE_STATE_CATCHING_UP, true, false, false },
-		{ TIDE_STATE_LIVE, true, false, false },      { TIDE_STATE_PAUSED, false, true, false },
-		{ TIDE_STATE_STOPPED, false, false, true },   { TIDE_STATE_ERROR, false, false, true },
+		{ TIDE_STATE_STARTING, false, false, false },
+		{ TIDE_STATE_CATCHING_UP, true, false, false },
+		{ TIDE_STATE_LIVE, true, false, false },
+		{ TIDE_STATE_PAUSED, false, true, false },
+		{ TIDE_STATE_STOPPED, false, false, true },
+		{ TIDE_STATE_ERROR, false, false, true },
 	};
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		assert_int_equal(tide_state_is_running(kinds[i].state), kinds[i].is_running);
@@ -48,12 +53,14 @@ static void a_subscription_says_what_kind_of_state_it_is_in(void **state)
 	}
 	struct rig rig;
 	rig_ready(&rig, "memory:%n");
-	assert_false(tide_subscription_is_running(rig.subscription) || tide_subscription_is_terminal(rig.subscription));
+	assert_false(tide_subscription_is_running(rig.subscription) ||
+		     tide_subscription_is_terminal(rig.subscription));
 	rig_start(&rig);
 	assert_true(tide_subscription_is_running(rig.subscription));
 	assert_true(tide_manager_pause(rig.manager, "Totals", TIDE_PAUSE_MANUAL));
 	wait_for(10, tide_subscription_is_paused(rig.subscription));
-	assert_false(tide_subscription_is_running(rig.subscription) || tide_subscription_is_terminal(rig.subscription));
+	assert_false(tide_subscription_is_running(rig.subscription) ||
+		     tide_subscription_is_terminal(rig.subscription));
 	must(tide_manager_stop(rig.manager, NULL, 0, err));
 	assert_true(tide_subscription_is_terminal(rig.subscription));
 	rig_close(&rig);
@@ -87,7 +94,8 @@ static void the_names_of_the_paused_are_names_for_other_calls(void **state)
 	assert_string_equal(names[0], "Totals");
 	assert_string_equal(names[1], "A");
 	must(tide_manager_stop(rig.manager, names, 0, err));
-	assert_true(tide_subscription_is_terminal(tide_manager_subscription(rig.manager, "Totals")));
+	assert_true(
+		tide_subscription_is_terminal(tide_manager_subscription(rig.manager, "Totals")));
 	assert_true(tide_subscription_is_running(tide_manager_subscription(rig.manager, "B")));
 	rig_close(&rig);
 }

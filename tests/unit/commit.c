@@ -24,9 +24,10 @@ static void begin(int64_t expected)
 	given.events[0].event_id = uuid_of(EVENT_0);
 	given.events[1].event_id = uuid_of(EVENT_1);
 	given.events[2].event_id = uuid_of(EVENT_2);
-	given.commit = (struct tide_commit){
-		.stream = { uuid_of(ID), "Order" }, .expected = expected, .events = given.events, .count = 3
-	};
+	given.commit = (struct tide_commit){ .stream = { uuid_of(ID), "Order" },
+					     .expected = expected,
+					     .events = given.events,
+					     .count = 3 };
 	given.result = (struct tide_append_result){ 77, 77, 77, false };
 }
 
@@ -35,7 +36,8 @@ static tide_status decide(const struct tide_known_event *known, tide_version cur
 	return tide_commit_decide(&given.commit, known, current, &given.result, &given.err);
 }
 
-static void assert_result(tide_version version, tide_position first, tide_position last, bool was_stored_before)
+static void assert_result(tide_version version, tide_position first, tide_position last,
+			  bool was_stored_before)
 {
 	assert_int_equal(given.result.version, version);
 	assert_int_equal(given.result.first_position, first);
@@ -71,8 +73,8 @@ static void every_expectation_is_met_or_a_conflict(void **state)
 			continue;
 		}
 		char message[160];
-		snprintf(message, sizeof message, "'Order/" ID "' is at version %d, expected %s", cases[i].current,
-			 cases[i].name);
+		snprintf(message, sizeof message, "'Order/" ID "' is at version %d, expected %s",
+			 cases[i].current, cases[i].name);
 		assert_fails(status, TIDE_CONFLICT, &given.err, message);
 		assert_int_equal(given.err.retry, TIDE_RETRY_RELOAD);
 		assert_result(cases[i].current, 0, 0, false);
@@ -91,7 +93,8 @@ static void numbered_events_must_come_next(void **state)
 			continue;
 		}
 		char message[160];
-		snprintf(message, sizeof message, "'Order/" ID "' is at version %d, expected exact 4", current);
+		snprintf(message, sizeof message,
+			 "'Order/" ID "' is at version %d, expected exact 4", current);
 		assert_fails(decide(NULL, current), TIDE_CONFLICT, &given.err, message);
 		assert_result(current, 0, 0, false);
 	}
@@ -138,7 +141,8 @@ static void a_repetition_returns_the_original_result(void **state)
 		}
 		char message[160];
 		snprintf(message, sizeof message,
-			 "event_id '" EVENT_0 "' is stored already, at version %d of this stream", first);
+			 "event_id '" EVENT_0 "' is stored already, at version %d of this stream",
+			 first);
 		assert_fails(status, TIDE_DUPLICATE_EVENT, &given.err, message);
 		assert_result(77, 77, 77, false);
 	}
@@ -151,7 +155,8 @@ static void known_ids_that_are_no_repetition_are_duplicates(void **state)
 		struct tide_known_event known[3];
 		const char *message;
 	} cases[] = {
-		{ { { true, false, 1, 1 } }, "event_id '" EVENT_0 "' is stored already, in another stream" },
+		{ { { true, false, 1, 1 } },
+		  "event_id '" EVENT_0 "' is stored already, in another stream" },
 		{ { { false, false, 0, 0 }, { true, false, 1, 1 } },
 		  "event_id '" EVENT_1 "' is stored already, in another stream" },
 		{ { { true, true, 1, 1 }, { true, true, 2, 2 } },
@@ -167,7 +172,8 @@ static void known_ids_that_are_no_repetition_are_duplicates(void **state)
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		begin(TIDE_ANY);
-		assert_fails(decide(cases[i].known, 9), TIDE_DUPLICATE_EVENT, &given.err, cases[i].message);
+		assert_fails(decide(cases[i].known, 9), TIDE_DUPLICATE_EVENT, &given.err,
+			     cases[i].message);
 		assert_result(77, 77, 77, false);
 	}
 }

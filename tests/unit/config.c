@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration of the daemon: lines, values, variables. config SOURCE; --print writes the page's tables. */
+/* The configuration of the daemon: lines, values, variables. config SOURCE; --print writes the
+ * page's tables. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,8 @@ static void read_lines(const char *text, const char *wanted, size_t wanted_probl
 static void lines_are_sections_keys_and_comments(void **state)
 {
 	(void)state;
-	read_lines("[a b]\n k = v \n# no\n ; no\n\nx=a = b # kept\r\n", "1[a b]=;2[a b]k=v;6[a b]x=a = b # kept;", 0);
+	read_lines("[a b]\n k = v \n# no\n ; no\n\nx=a = b # kept\r\n",
+		   "1[a b]=;2[a b]k=v;6[a b]x=a = b # kept;", 0);
 	read_lines("[ a ]\nempty =", "1[a]=;2[a]empty=;", 0);
 	read_lines("k = v\n[a\nin = lost\n[]\n= v\nword\n", "", 5);
 	read_lines("\xef\xbb\xbf[a]\n\xff = 1\n", "1[a]=;", 1);
@@ -91,7 +93,8 @@ static void levels_are_of_components(void **state)
 	assert_false(log_levels_want(&levels, "manager", TIDE_LOG_WARNING));
 	assert_true(log_levels_want(&levels, "manager", TIDE_LOG_ERROR));
 	assert_int_equal(log_levels_least(&levels), TIDE_LOG_DEBUG);
-	struct tide_error why = refused(TIDE_ARGUMENT, log_levels_read("stroe=debug", &levels, err));
+	struct tide_error why =
+		refused(TIDE_ARGUMENT, log_levels_read("stroe=debug", &levels, err));
 	must_mention(&why, "'stroe'");
 	refused(TIDE_ARGUMENT, log_levels_read("store=loud", &levels, err));
 }
@@ -103,20 +106,24 @@ static void load_with(const char *line, const char *wanted)
 	struct problems problems = { 0 };
 	struct config config;
 	temp_make(folder);
-	char *sql ALLOC_AUTO = alloc_format("%s/a.sql", folder), *path ALLOC_AUTO = alloc_format("%s/a.conf", folder);
+	char *sql ALLOC_AUTO = alloc_format("%s/a.sql", folder),
+		  *path ALLOC_AUTO = alloc_format("%s/a.conf", folder);
 	FILE *file = fopen(sql, "w");
 	assert_non_null(file);
-	fputs("-- init:\nCREATE TABLE IF NOT EXISTS a (id INTEGER);\n-- on: *\nINSERT INTO a VALUES "
+	fputs("-- init:\nCREATE TABLE IF NOT EXISTS a (id INTEGER);\n-- on: *\nINSERT INTO a "
+	      "VALUES "
 	      "(:global_position);\n",
 	      file);
 	fclose(file);
 	file = fopen(path, "w");
 	assert_non_null(file);
-	fprintf(file, "[store s]\nurl = sqlite:a.db\n[projection a]\nstore = s\nfile = %s\n%s\n", sql, line);
+	fprintf(file, "[store s]\nurl = sqlite:a.db\n[projection a]\nstore = s\nfile = %s\n%s\n",
+		sql, line);
 	fclose(file);
 	tide_status status = config_load(path, &config, &problems, NULL);
 	if ((status == TIDE_OK) != (wanted == NULL))
-		fail_msg("%s: %s %s", line, tide_status_name(status), problems.count ? problems.items[0].text : "");
+		fail_msg("%s: %s %s", line, tide_status_name(status),
+			 problems.count ? problems.items[0].text : "");
 	if (wanted && !strstr(problems.items[0].text, wanted))
 		fail_msg("%s: %s", line, problems.items[0].text);
 	if (status == TIDE_OK)
@@ -131,9 +138,10 @@ static void every_knob_is_a_key(void **state)
 	for (size_t i = 0; i < knob_count; i++) {
 		const struct knob *knob = &knobs[i];
 		bool is_text = knob->kind == KNOB_LIST || knob->kind == KNOB_UUID;
-		const char *value = knob->kind == KNOB_LIST   ? "OrderPlaced, OrderPaid"
-				    : knob->kind == KNOB_UUID ? "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
-							      : knob->fallback;
+		const char *value = knob->kind == KNOB_LIST ? "OrderPlaced, OrderPaid"
+				    : knob->kind == KNOB_UUID
+					    ? "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+					    : knob->fallback;
 		char *good ALLOC_AUTO = alloc_format("%s = %s", knob->name, value);
 		char *bad ALLOC_AUTO = alloc_format("%s = [", knob->name);
 		char *title ALLOC_AUTO = alloc_format("[projection a] %s: ", knob->name);
@@ -154,8 +162,8 @@ static void tables_write(struct buffer *text)
 		buffer_format(text, "| `[%s]` | default | meaning |\n|---|---|---|\n", sections[i]);
 		for (size_t j = 0; j < setting_count; j++)
 			if (strcmp(settings[j].section, sections[i]) == 0)
-				buffer_format(text, "| `%s` | %s | %s |\n", settings[j].key, settings[j].fallback,
-					      settings[j].text);
+				buffer_format(text, "| `%s` | %s | %s |\n", settings[j].key,
+					      settings[j].fallback, settings[j].text);
 		buffer_format(text, "\n");
 	}
 }
@@ -164,7 +172,8 @@ static void the_page_has_the_tables(void **state)
 {
 	(void)state;
 	struct buffer tables = { 0 };
-	char *path ALLOC_AUTO = alloc_format("%s/docs/daemon.md", source), *page ALLOC_AUTO = alloc_zero(1, 1 << 20);
+	char *path ALLOC_AUTO = alloc_format("%s/docs/daemon.md", source),
+		   *page ALLOC_AUTO = alloc_zero(1, 1 << 20);
 	FILE *file = fopen(path, "r");
 	assert_non_null(file);
 	assert_in_range(fread(page, 1, (1 << 20) - 1, file), 1, (1 << 20) - 2);

@@ -9,7 +9,8 @@ static void every_status_has_a_name_that_leads_back(void **state)
 	(void)state;
 	for (unsigned i = 0; i < TIDE_STATUS_COUNT; i++) {
 		tide_status found = TIDE_STATUS_COUNT;
-		assert_int_equal(tide_status_from_name(tide_status_name((tide_status)i), &found), TIDE_OK);
+		assert_int_equal(tide_status_from_name(tide_status_name((tide_status)i), &found),
+				 TIDE_OK);
 		assert_int_equal(found, i);
 	}
 	assert_string_equal(tide_status_name(TIDE_CONFLICT), "conflict");
@@ -53,8 +54,8 @@ static void fail_fills_everything_and_returns_the_status(void **state)
 {
 	(void)state;
 	struct tide_error err = { .native = 5 };
-	assert_fails(tide_fail(&err, TIDE_CONNECTION_LOST, "gone after %d", 3), TIDE_CONNECTION_LOST, &err,
-		     "gone after 3");
+	assert_fails(tide_fail(&err, TIDE_CONNECTION_LOST, "gone after %d", 3),
+		     TIDE_CONNECTION_LOST, &err, "gone after 3");
 	assert_int_equal(err.retry, TIDE_RETRY_REOPEN);
 	assert_int_equal(err.native, 0);
 	assert_int_equal(tide_fail(NULL, TIDE_BUSY, "nobody listens"), TIDE_BUSY);
@@ -65,8 +66,8 @@ static void fail_can_use_the_message_it_replaces(void **state)
 	(void)state;
 	struct tide_error err;
 	tide_fail(&err, TIDE_BUSY, "locked");
-	assert_fails(tide_fail(&err, TIDE_BUSY, "%s (after %d attempts)", err.message, 3), TIDE_BUSY, &err,
-		     "locked (after 3 attempts)");
+	assert_fails(tide_fail(&err, TIDE_BUSY, "%s (after %d attempts)", err.message, 3),
+		     TIDE_BUSY, &err, "locked (after 3 attempts)");
 }
 
 static void a_long_message_is_cut_at_a_character(void **state)
@@ -91,8 +92,8 @@ static void a_message_is_one_line_of_utf8_whatever_is_in_it(void **state)
 {
 	(void)state;
 	struct tide_error err;
-	assert_fails(tide_fail(&err, TIDE_ARGUMENT, "'a\nb\tc\xff\xc3\xa9\xc2\x85'"), TIDE_ARGUMENT, &err,
-		     "'a b c?\xc3\xa9  '");
+	assert_fails(tide_fail(&err, TIDE_ARGUMENT, "'a\nb\tc\xff\xc3\xa9\xc2\x85'"), TIDE_ARGUMENT,
+		     &err, "'a b c?\xc3\xa9  '");
 }
 
 int main(void)

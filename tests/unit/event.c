@@ -48,13 +48,16 @@ static void each_wrong_field_is_refused_by_its_name(void **state)
 	assert_refused((struct tide_new_event){ .event_type = "" }, "event_type is empty");
 	assert_refused((struct tide_new_event){ .event_type = "bad name" },
 		       "event_type 'bad name' has a character other than A-Z a-z 0-9 _ . -");
-	assert_refused((struct tide_new_event){ .event_type = "T", .aggregate_type = "" }, "aggregate_type is empty");
-	assert_refused((struct tide_new_event){ .event_type = "T", .actor_id = "" }, "actor_id is empty");
+	assert_refused((struct tide_new_event){ .event_type = "T", .aggregate_type = "" },
+		       "aggregate_type is empty");
+	assert_refused((struct tide_new_event){ .event_type = "T", .actor_id = "" },
+		       "actor_id is empty");
 	assert_refused((struct tide_new_event){ .event_type = "T", .actor_id = "a\x01" },
 		       "actor_id 'a ' has a control character");
 	assert_refused((struct tide_new_event){ .event_type = "T", .event_version = -1 },
 		       "event_version -1 is below 1");
-	assert_refused((struct tide_new_event){ .event_type = "T", .version = -1 }, "version -1 is below 0");
+	assert_refused((struct tide_new_event){ .event_type = "T", .version = -1 },
+		       "version -1 is below 0");
 	assert_refused((struct tide_new_event){ .event_type = "T", .occurred_at = &early },
 		       "occurred_at -62135596800000001 us is outside the years 0001 to 9999");
 	assert_refused((struct tide_new_event){ .event_type = "T", .occurred_at = &late },
@@ -78,7 +81,9 @@ static void the_size_limit_counts_bytes_of_the_text(void **state)
 	memset(text, ' ', sizeof text);
 	text[0] = '{';
 	text[1] = '}';
-	struct tide_new_event event = { .event_type = "T", .payload = { text, LIMIT }, .metadata = { text, LIMIT } };
+	struct tide_new_event event = { .event_type = "T",
+					.payload = { text, LIMIT },
+					.metadata = { text, LIMIT } };
 	assert_int_equal(event_check(&event, 0, LIMIT, NULL), TIDE_OK);
 	event.payload.size++;
 	assert_refused(event, "payload of 1001 bytes is over the limit of 1000");
@@ -100,7 +105,8 @@ static void a_stamp_fills_what_is_unset_but_ids_and_keeps_what_is_set(void **sta
 	assert_true(tide_uuid_is_nil(&event.event_id) && tide_uuid_is_nil(&event.correlation_id));
 	assert_true(tide_uuid_equal(&event.aggregate_id, &stream.aggregate_id));
 	assert_true(tide_uuid_is_nil(&event.tenant_id) && tide_uuid_is_nil(&event.causation_id));
-	assert_true(text_equals(event.aggregate_type, "Order") && text_equals(event.event_type, "OrderPlaced"));
+	assert_true(text_equals(event.aggregate_type, "Order") &&
+		    text_equals(event.event_type, "OrderPlaced"));
 	assert_true(text_equals(event.payload, "{}") && text_equals(event.metadata, "{}"));
 	assert_null(event.actor_id.data);
 	assert_int_equal(event.occurred_at.unix_us, 5000);
@@ -149,7 +155,8 @@ static void derivations_leave_the_original(void **state)
 {
 	(void)state;
 	struct tide_event cause = stored();
-	struct tide_new_event plain = { .event_type = "T" }, caused = tide_new_event_caused_by(plain, &cause);
+	struct tide_new_event plain = { .event_type = "T" },
+			      caused = tide_new_event_caused_by(plain, &cause);
 	assert_true(tide_uuid_equal(&caused.causation_id, &cause.event_id) &&
 		    tide_uuid_equal(&caused.correlation_id, &cause.correlation_id));
 	assert_true(tide_uuid_is_nil(&plain.causation_id));
@@ -157,8 +164,10 @@ static void derivations_leave_the_original(void **state)
 	assert_int_equal(plain.version, 0);
 	caused.event_id = tide_uuid_v7();
 	struct tide_event effect =
-		event_stamp(&caused, (struct tide_stream){ cause.aggregate_id, "Order" }, (struct tide_time){ 0 });
-	assert_true(tide_event_is_caused_by(&effect, &cause) && !tide_event_is_caused_by(&cause, &effect));
+		event_stamp(&caused, (struct tide_stream){ cause.aggregate_id, "Order" },
+			    (struct tide_time){ 0 });
+	assert_true(tide_event_is_caused_by(&effect, &cause) &&
+		    !tide_event_is_caused_by(&cause, &effect));
 	assert_true(tide_event_is_correlated_with(&effect, &cause));
 	effect.correlation_id = cause.correlation_id = (struct tide_uuid){ { 0 } };
 	assert_false(tide_event_is_correlated_with(&effect, &cause));
@@ -195,29 +204,35 @@ static void metadata_is_merged_shallowly_the_second_winning(void **state)
 		{ NULL, "{\"a\":1}", "{\"a\":1}" },
 		{ "{\"a\":1,\"b\":2}", "{\"b\":3,\"c\":4}", "{\"a\":1,\"b\":3,\"c\":4}" },
 		{ "{\"a\":{\"x\":1}}", "{\"a\":{\"y\":2}}", "{\"a\":{\"y\":2}}" },
-		{ "{\"\\u0061\":1,\"q\\\"\":[1, 2]}", "{\"a\":null}", "{\"q\\\"\":[1, 2],\"a\":null}" },
+		{ "{\"\\u0061\":1,\"q\\\"\":[1, 2]}", "{\"a\":null}",
+		  "{\"q\\\"\":[1, 2],\"a\":null}" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char *merged = NULL;
-		ASSERT_SURVIVES_NO_MEMORY(
-			tide_metadata_merge(tide_text(cases[i].first), tide_text(cases[i].second), &merged, NULL));
+		ASSERT_SURVIVES_NO_MEMORY(tide_metadata_merge(
+			tide_text(cases[i].first), tide_text(cases[i].second), &merged, NULL));
 		assert_string_equal(merged, cases[i].merged);
 		tide_free(merged);
 	}
 	struct tide_error err;
 	char *merged;
-	assert_fails(tide_metadata_merge(tide_text("[]"), tide_text("{}"), &merged, &err), TIDE_ARGUMENT, &err,
-		     "metadata is no JSON object");
-	assert_int_equal(tide_metadata_merge(tide_text("{}"), tide_text("{"), &merged, NULL), TIDE_ARGUMENT);
-	assert_int_equal(tide_metadata_merge(tide_text("{}"), tide_text("{}"), NULL, NULL), TIDE_ARGUMENT);
+	assert_fails(tide_metadata_merge(tide_text("[]"), tide_text("{}"), &merged, &err),
+		     TIDE_ARGUMENT, &err, "metadata is no JSON object");
+	assert_int_equal(tide_metadata_merge(tide_text("{}"), tide_text("{"), &merged, NULL),
+			 TIDE_ARGUMENT);
+	assert_int_equal(tide_metadata_merge(tide_text("{}"), tide_text("{}"), NULL, NULL),
+			 TIDE_ARGUMENT);
 }
 
 static const char rendered[] =
-	"{\"global_position\":12,\"event_id\":\"" ID_A "\",\"event_type\":\"OrderPlaced\",\"event_version\":2,"
+	"{\"global_position\":12,\"event_id\":\"" ID_A
+	"\",\"event_type\":\"OrderPlaced\",\"event_version\":2,"
 	"\"occurred_at\":\"1970-01-01T00:00:00.000001+00:00\",\"aggregate_id\":\"" ID_B
 	"\",\"aggregate_type\":\"Order\","
-	"\"aggregate_version\":3,\"tenant_id\":null,\"actor_id\":\"a\\\"b\",\"correlation_id\":\"" ID_C "\","
-	"\"causation_id\":null,\"metadata\":{\"m\":1},\"payload\":{\"total\": 5,  \"x\":\"\\u00e9\"},"
+	"\"aggregate_version\":3,\"tenant_id\":null,\"actor_id\":\"a\\\"b\",\"correlation_id\":"
+	"\"" ID_C "\","
+	"\"causation_id\":null,\"metadata\":{\"m\":1},\"payload\":{\"total\": 5,  "
+	"\"x\":\"\\u00e9\"},"
 	"\"stored_at\":\"1970-01-01T00:00:00.000002+00:00\"}";
 
 static void an_event_is_rendered_on_one_line_in_order(void **state)
@@ -244,9 +259,10 @@ static void a_rendered_event_reads_back_the_same(void **state)
 	assert_int_equal(read.position, 12);
 	assert_int_equal(read.stored_at.unix_us, 2);
 	assert_ptr_equal(read.event.occurred_at, &read.occurred_at);
-	struct tide_event event =
-		event_stamp(&read.event, (struct tide_stream){ read.event.aggregate_id, read.event.aggregate_type },
-			    (struct tide_time){ 9 });
+	struct tide_event event = event_stamp(
+		&read.event,
+		(struct tide_stream){ read.event.aggregate_id, read.event.aggregate_type },
+		(struct tide_time){ 9 });
 	event.position = read.position;
 	event.stored_at = read.stored_at;
 	char *json = NULL;
@@ -260,9 +276,10 @@ static void a_rendered_event_reads_back_the_same(void **state)
 static void four_members_are_enough(void **state)
 {
 	(void)state;
-	static const char least[] = " {\"payload\":null , \"aggregate_type\":\"Or\\u0064er\",\"aggregate_id\":\"" ID_B
-				    "\",\"event_type\":\"T\",\"tenant_id\":null,"
-				    "\"event_id\":null,\"metadata\":null,\"occurred_at\":null,\"event_version\":null}";
+	static const char least[] =
+		" {\"payload\":null , \"aggregate_type\":\"Or\\u0064er\",\"aggregate_id\":\"" ID_B
+		"\",\"event_type\":\"T\",\"tenant_id\":null,"
+		"\"event_id\":null,\"metadata\":null,\"occurred_at\":null,\"event_version\":null}";
 	struct event_json read;
 	assert_int_equal(event_read_json(tide_text(least), &read, NULL), TIDE_OK);
 	assert_string_equal(read.event.aggregate_type, "Order");
@@ -288,7 +305,8 @@ static void a_wrong_member_is_refused_by_its_name(void **state)
 		{ "[]", "the event is no JSON object" },
 		{ "{}", "event_type is missing" },
 		{ "{" BASE "}", "payload is missing" },
-		{ "{" BASE ",\"payload\":{},\"tennant_id\":1}", "'tennant_id' is no member of an event" },
+		{ "{" BASE ",\"payload\":{},\"tennant_id\":1}",
+		  "'tennant_id' is no member of an event" },
 		{ "{" BASE ",\"payload\":{},\"tenant_id\":\"x\"}", "tenant_id \"x\" is no UUID" },
 		{ "{" BASE ",\"payload\":{},\"event_id\":5}", "event_id 5 is no UUID" },
 		{ "{" BASE ",\"payload\":{},\"event_version\":0}",
@@ -297,22 +315,24 @@ static void a_wrong_member_is_refused_by_its_name(void **state)
 		  "event_version 1.5 is no integer from 1 to 2147483647" },
 		{ "{" BASE ",\"payload\":{},\"aggregate_version\":2147483648}",
 		  "aggregate_version 2147483648 is no integer from 0 to 2147483647" },
-		{ "{" BASE ",\"payload\":{},\"global_position\":-1}", "global_position -1 is no position" },
+		{ "{" BASE ",\"payload\":{},\"global_position\":-1}",
+		  "global_position -1 is no position" },
 		{ "{" BASE ",\"payload\":{},\"occurred_at\":\"yesterday\"}",
 		  "occurred_at \"yesterday\" is no RFC 3339 instant" },
 		{ "{" BASE ",\"payload\":{},\"metadata\":[]}", "metadata [] is no object" },
 		{ "{" BASE ",\"payload\":{},\"actor_id\":\"\"}", "actor_id \"\" is empty" },
 		{ "{" BASE ",\"payload\":{},\"actor_id\":7}", "actor_id 7 is no string" },
 		{ "{\"aggregate_type\":null,\"payload\":1}", "event_type is missing" },
-		{ "{\"aggregate_type\":\"O\",\"event_type\":\"T\",\"payload\":1,\"aggregate_id\":\"00000000-0000-0000-"
+		{ "{\"aggregate_type\":\"O\",\"event_type\":\"T\",\"payload\":1,\"aggregate_id\":"
+		  "\"00000000-0000-0000-"
 		  "0000-000000000000\"}",
 		  "aggregate_id is the nil UUID" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct event_json read;
 		struct tide_error err;
-		assert_fails(event_read_json(tide_text(cases[i].json), &read, &err), TIDE_ARGUMENT, &err,
-			     cases[i].message);
+		assert_fails(event_read_json(tide_text(cases[i].json), &read, &err), TIDE_ARGUMENT,
+			     &err, cases[i].message);
 	}
 }
 
@@ -325,7 +345,8 @@ static void event_data_of_others_is_read_too(void **state)
 		{ "{" BASE ",\"payload\":{\"a\":1}}", "{\"a\":1}" },
 		{ "{" BASE "}", "{}" },
 		{ "{" BASE ",\"total\":5,\"lines\":[1, 2]}", "{\"total\":5,\"lines\":[1, 2]}" },
-		{ "{" BASE ",\"payload\":\"domain\",\"total\":5}", "{\"payload\":\"domain\",\"total\":5}" },
+		{ "{" BASE ",\"payload\":\"domain\",\"total\":5}",
+		  "{\"payload\":\"domain\",\"total\":5}" },
 		{ "\"{\\\"aggregate_type\\\":\\\"Order\\\",\\\"aggregate_id\\\":\\\"" ID_B
 		  "\\\",\\\"event_type\\\":\\\"T\\\",\\\"total\\\":5}\"",
 		  "{\"total\":5}" },
@@ -359,23 +380,27 @@ static void an_envelope_is_opened(void **state)
 	(void)state;
 	struct buffer scratch = { 0 };
 	for (int round = 0; round < 2; round++) {
-		struct tide_event event =
-			foreign("{\"event_id\":\"F47AC10B-58CC-4372-A567-0E02B2C3D479\",\"event_type\":\"Other\","
-				"\"event_version\":4,\"occurred_at\":\"x\","
-				"\"aggregate_id\":1,\"aggregate_type\":2,\"aggregate_version\":3,\"tenant_id\":null,"
-				"\"actor_id\":\"b\",\"correlation_id\":\"" ID_C "\","
-				"\"causation_id\":\"" ID_B "\",\"metadata\":{\"k\": "
-				"[1]},\"order_\\u0069d\":7,\"lines\":[{\"event_id\":1}],\"version\":9}");
+		struct tide_event event = foreign(
+			"{\"event_id\":\"F47AC10B-58CC-4372-A567-0E02B2C3D479\",\"event_type\":"
+			"\"Other\","
+			"\"event_version\":4,\"occurred_at\":\"x\","
+			"\"aggregate_id\":1,\"aggregate_type\":2,\"aggregate_version\":3,\"tenant_"
+			"id\":null,"
+			"\"actor_id\":\"b\",\"correlation_id\":\"" ID_C "\","
+			"\"causation_id\":\"" ID_B "\",\"metadata\":{\"k\": "
+			"[1]},\"order_\\u0069d\":7,\"lines\":[{\"event_id\":1}],\"version\":9}");
 		assert_int_equal(event_open_envelope(&event, &scratch, NULL), TIDE_OK);
-		assert_string_equal(event.payload.data,
-				    "{\"order_\\u0069d\":7,\"lines\":[{\"event_id\":1}],\"version\":9}");
+		assert_string_equal(
+			event.payload.data,
+			"{\"order_\\u0069d\":7,\"lines\":[{\"event_id\":1}],\"version\":9}");
 		assert_int_equal(event.payload.size, strlen(event.payload.data));
 		assert_string_equal(event.metadata.data, "{\"k\": [1]}");
 		assert_int_equal(event.event_version, 4);
 		struct tide_uuid correlation = uuid_of(ID_C), causation = uuid_of(ID_B);
 		assert_true(tide_uuid_equal(&event.correlation_id, &correlation) &&
 			    tide_uuid_equal(&event.causation_id, &causation));
-		assert_true(text_equals(event.event_type, "OrderPlaced") && text_equals(event.actor_id, "a\"b"));
+		assert_true(text_equals(event.event_type, "OrderPlaced") &&
+			    text_equals(event.actor_id, "a\"b"));
 	}
 	buffer_fini(&scratch);
 }
@@ -390,7 +415,8 @@ static void what_an_envelope_lacks_has_its_absent_value(void **state)
 		{ "{\"event_id\":\"" ID_A
 		  "\",\"event_version\":null,\"correlation_id\":null,\"metadata\":null,\"a\":1}",
 		  "{\"a\":1}" },
-		{ "{\"event_id\":\"" ID_B "\",\"event_version\":7}", NULL }, /* another event's id: domain data */
+		/* another event's id: domain data */
+		{ "{\"event_id\":\"" ID_B "\",\"event_version\":7}", NULL },
 		{ "{\"event_id\":5,\"correlation_id\":\"x\"}", NULL },
 		{ "{\"a\":1}", NULL },
 		{ "{}", NULL },
@@ -403,10 +429,12 @@ static void what_an_envelope_lacks_has_its_absent_value(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct tide_event event = foreign(cases[i].payload);
 		assert_int_equal(event_open_envelope(&event, &scratch, NULL), TIDE_OK);
-		assert_string_equal(event.payload.data, cases[i].domain ? cases[i].domain : cases[i].payload);
+		assert_string_equal(event.payload.data,
+				    cases[i].domain ? cases[i].domain : cases[i].payload);
 		assert_string_equal(event.metadata.data, "{}");
 		assert_int_equal(event.event_version, 1);
-		assert_true(tide_uuid_is_nil(&event.correlation_id) && tide_uuid_is_nil(&event.causation_id));
+		assert_true(tide_uuid_is_nil(&event.correlation_id) &&
+			    tide_uuid_is_nil(&event.causation_id));
 	}
 	buffer_fini(&scratch);
 }
@@ -426,13 +454,15 @@ static void a_malformed_envelope_is_a_decode_error_and_leaves_the_event(void **s
 		  "position 12: correlation_id of the envelope is malformed" },
 		{ "{\"event_id\":\"" ID_A "\",\"causation_id\":1}",
 		  "position 12: causation_id of the envelope is malformed" },
-		{ "{\"event_id\":\"" ID_A "\",\"metadata\":[]}", "position 12: metadata of the envelope is malformed" },
+		{ "{\"event_id\":\"" ID_A "\",\"metadata\":[]}",
+		  "position 12: metadata of the envelope is malformed" },
 	};
 	struct buffer scratch = { 0 };
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct tide_event event = foreign(cases[i].payload);
 		struct tide_error err;
-		assert_fails(event_open_envelope(&event, &scratch, &err), TIDE_DECODE, &err, cases[i].message);
+		assert_fails(event_open_envelope(&event, &scratch, &err), TIDE_DECODE, &err,
+			     cases[i].message);
 		assert_ptr_equal(event.payload.data, cases[i].payload);
 		assert_int_equal(event.event_version, 0);
 	}

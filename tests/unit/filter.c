@@ -30,14 +30,17 @@ static void an_empty_filter_passes_everything(void **state)
 	(void)state;
 	const char *const none[] = { NULL };
 	assert_true(passes((struct tide_filter){ 0 }));
-	assert_true(passes((struct tide_filter){ .event_types = none, .patterns = none, .aggregate_types = none }));
+	assert_true(passes((struct tide_filter){
+		.event_types = none, .patterns = none, .aggregate_types = none }));
 }
 
 static void types_pass_when_one_is_equal(void **state)
 {
 	(void)state;
-	assert_true(passes((struct tide_filter){ .event_types = NAMES("OrderPaid", "OrderPlaced") }));
-	assert_false(passes((struct tide_filter){ .event_types = NAMES("OrderPaid", "Order", "OrderPlacedAgain") }));
+	assert_true(
+		passes((struct tide_filter){ .event_types = NAMES("OrderPaid", "OrderPlaced") }));
+	assert_false(passes((struct tide_filter){
+		.event_types = NAMES("OrderPaid", "Order", "OrderPlacedAgain") }));
 	assert_false(passes((struct tide_filter){ .event_types = NAMES("orderplaced") }));
 	assert_true(passes((struct tide_filter){ .aggregate_types = NAMES("Invoice", "Order") }));
 	assert_false(passes((struct tide_filter){ .aggregate_types = NAMES("order") }));
@@ -56,16 +59,17 @@ static void criteria_are_combined_by_and(void **state)
 	assert_true(passes((struct tide_filter){ .event_types = NAMES("OrderPlaced"),
 						 .patterns = NAMES("*Placed"),
 						 .aggregate_types = NAMES("Order") }));
-	assert_false(passes((struct tide_filter){ .event_types = NAMES("OrderPlaced"), .patterns = NAMES("*Paid") }));
-	assert_false(passes(
-		(struct tide_filter){ .event_types = NAMES("OrderPlaced"), .aggregate_types = NAMES("Invoice") }));
+	assert_false(passes((struct tide_filter){ .event_types = NAMES("OrderPlaced"),
+						  .patterns = NAMES("*Paid") }));
+	assert_false(passes((struct tide_filter){ .event_types = NAMES("OrderPlaced"),
+						  .aggregate_types = NAMES("Invoice") }));
 }
 
 static void a_tenant_never_passes_events_without_one(void **state)
 {
 	(void)state;
-	struct tide_uuid tenant = uuid_of(TENANT), other = uuid_of("22222222-2222-4222-8222-222222222222"),
-			 nil = { { 0 } };
+	struct tide_uuid tenant = uuid_of(TENANT),
+			 other = uuid_of("22222222-2222-4222-8222-222222222222"), nil = { { 0 } };
 	assert_true(passes((struct tide_filter){ .tenant_id = &tenant }));
 	assert_false(passes((struct tide_filter){ .tenant_id = &other }));
 	struct tide_event event = placed();
@@ -89,7 +93,8 @@ static void instants_pass_between_their_bounds_inclusive(void **state)
 	assert_true(passes((struct tide_filter){ .occurred_from = &at, .occurred_until = &at }));
 	assert_false(passes((struct tide_filter){ .occurred_from = &after }));
 	assert_false(passes((struct tide_filter){ .occurred_until = &before }));
-	assert_false(passes((struct tide_filter){ .occurred_from = &after, .occurred_until = &before }));
+	assert_false(
+		passes((struct tide_filter){ .occurred_from = &after, .occurred_until = &before }));
 }
 
 static void partitions_are_those_of_the_table(void **state)
@@ -109,10 +114,13 @@ static void partitions_are_those_of_the_table(void **state)
 		event.aggregate_id = uuid_of(rows[i].id);
 		assert_true(fnv1a64(event.aggregate_id.bytes, 16) == rows[i].hash);
 		for (uint32_t index = 0; index < 7; index++) {
-			struct tide_filter four = { .partition_index = index, .partition_total = 4 };
-			struct tide_filter seven = { .partition_index = index, .partition_total = 7 };
+			struct tide_filter four = { .partition_index = index,
+						    .partition_total = 4 };
+			struct tide_filter seven = { .partition_index = index,
+						     .partition_total = 7 };
 			assert_int_equal(tide_filter_matches(&four, &event), index == rows[i].mod4);
-			assert_int_equal(tide_filter_matches(&seven, &event), index == rows[i].mod7);
+			assert_int_equal(tide_filter_matches(&seven, &event),
+					 index == rows[i].mod7);
 		}
 	}
 }
@@ -125,8 +133,10 @@ static void partitions_share_out_every_event_once(void **state)
 		struct tide_event event = placed();
 		event.aggregate_id = tide_uuid_v7();
 		for (uint32_t index = 0; index < 16; index++)
-			counts[index] += tide_filter_matches(
-				&(struct tide_filter){ .partition_index = index, .partition_total = 16 }, &event);
+			counts[index] +=
+				tide_filter_matches(&(struct tide_filter){ .partition_index = index,
+									   .partition_total = 16 },
+						    &event);
 	}
 	int total = 0;
 	for (int i = 0; i < 16; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A database that hangs or is away: neither a save, a renewal nor a start holds up an end. The store's operations are a copy
- * with one replaced.
+ * A database that hangs or is away: neither a save, a renewal nor a start holds up an end. The
+ * store's operations are a copy with one replaced.
  */
 #include "path/store.h"
 #include "rig.h"
@@ -36,7 +36,8 @@ static void stopping_wait(void)
 }
 static atomic_int renewals;
 
-static tide_status renew_or_hang(void *session, struct tide_lease_renewal *leases, size_t count, struct tide_error *err)
+static tide_status renew_or_hang(void *session, struct tide_lease_renewal *leases, size_t count,
+				 struct tide_error *err)
 {
 	stopping_wait();
 	atomic_fetch_add(&renewals, 1);
@@ -58,7 +59,8 @@ static void a_renewal_that_hangs_does_not_keep_a_stop(void **state)
 	rig_settle(&rig, "Good"); /* ownership has no time here */
 	double since = seconds_now();
 	struct tide_error why = refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, 2, err));
-	must_mention(&why, "renewal"); /* everything else ends at once, so it is not what the limit cuts off */
+	/* everything else ends at once, so it is not what the limit cuts off */
+	must_mention(&why, "renewal");
 	assert_true(seconds_now() - since < 20);
 	assert_int_equal(tide_subscription_state(rig.subscription), TIDE_STATE_STOPPED);
 	why = refused(TIDE_BUSY, tide_manager_destroy(rig.manager, err));
@@ -76,12 +78,13 @@ static void a_renewal_that_hangs_does_not_keep_a_stop(void **state)
 	rig_close(&rig);
 }
 
-static atomic_int renewals_refused; /* of these and those the first half says "down", the other "away" */
+/* of these and those the first half says "down", the other "away" */
+static atomic_int renewals_refused;
 
 #define REFUSED_EACH 20
 
-static tide_status renew_in_an_outage(void *session, struct tide_lease_renewal *leases, size_t count,
-				      struct tide_error *err)
+static tide_status renew_in_an_outage(void *session, struct tide_lease_renewal *leases,
+				      size_t count, struct tide_error *err)
 {
 	int number = atomic_fetch_add(&renewals_refused, 1);
 	if (number < 2 * REFUSED_EACH)
@@ -104,7 +107,8 @@ static void an_outage_is_told_once_by_renewals(void **state)
 	rig_start(&rig);
 	double since = seconds_now();
 	wait_for(60, rig_logged("ownership renewed again", NULL) == 1);
-	int more = (int)((seconds_now() - since) / 10); /* on a machine that slow it is told again */
+	/* on a machine that slow it is told again */
+	int more = (int)((seconds_now() - since) / 10);
 	assert_in_range(rig_logged("ownership not renewed", "the database is down"), 1, 1 + more);
 	assert_in_range(rig_logged("ownership not renewed", "the database is away"), 1, 1 + more);
 	must(tide_manager_stop(rig.manager, NULL, 0, err));
@@ -151,7 +155,8 @@ static void a_save_that_hangs_does_not_keep_a_stop(void **state)
 	rig_close(&rig);
 }
 
-/* One event is settled; its save hangs beside the handler of the second one, which ends its thread meanwhile. */
+/* One event is settled; its save hangs beside the handler of the second one, which ends its thread
+ * meanwhile. */
 static void a_thread_that_ends_in_its_handler_waits_for_the_save_beside_it(void **state)
 {
 	(void)state;

@@ -11,31 +11,35 @@
 #include "supervise/manager.h"
 #include "sys/thread.h"
 
-#define HEALTH_KEYS                                                                                                    \
-	"status running subscription_count healthy_count degraded_count unhealthy_count total_events_processed "       \
+#define HEALTH_KEYS                                                                                \
+	"status running subscription_count healthy_count degraded_count unhealthy_count "          \
+	"total_events_processed "                                                                  \
 	"total_events_failed total_lag_events uptime_seconds timestamp subscriptions"
-#define MEMBER_KEYS                                                                                                    \
-	"name status state events_processed events_failed lag_events error_rate last_error uptime_seconds indicators"
-/* ---- The rules, at both sides of every threshold ------------------------------------------------------------- */
+#define MEMBER_KEYS                                                                                \
+	"name status state events_processed events_failed lag_events error_rate last_error "       \
+	"uptime_seconds indicators"
+/* ---- The rules, at both sides of every threshold --------------------------------------------- */
 
 static struct tide_subscription_health judged(struct tide_subscription_health health)
 {
 	static const struct tide_health_config config = TIDE_HEALTH_CONFIG_DEFAULT;
 	health.is_responsive = true;
-	if (health.feed == TIDE_AVAILABILITY_UNKNOWN && health.checkpoints == TIDE_AVAILABILITY_UNKNOWN)
+	if (health.feed == TIDE_AVAILABILITY_UNKNOWN &&
+	    health.checkpoints == TIDE_AVAILABILITY_UNKNOWN)
 		health.feed = health.checkpoints = TIDE_AVAILABLE;
 	health_judge(&health, &config, 30.0);
 	return health;
 }
 
 #define LIVE(...) judged((struct tide_subscription_health){ .state = TIDE_STATE_LIVE, __VA_ARGS__ })
-#define JUDGES(kind, expected, text, ...)                                                                              \
-	do {                                                                                                           \
-		struct tide_subscription_health judged_health = LIVE(__VA_ARGS__);                                     \
-		const struct tide_indicator *judged_one = &judged_health.indicators[TIDE_INDICATOR_##kind];            \
-		assert_string_equal(judged_one->message, text);                                                        \
-		assert_int_equal(judged_one->status, expected);                                                        \
-		assert_int_equal(judged_health.status, expected);                                                      \
+#define JUDGES(kind, expected, text, ...)                                                          \
+	do {                                                                                       \
+		struct tide_subscription_health judged_health = LIVE(__VA_ARGS__);                 \
+		const struct tide_indicator *judged_one =                                          \
+			&judged_health.indicators[TIDE_INDICATOR_##kind];                          \
+		assert_string_equal(judged_one->message, text);                                    \
+		assert_int_equal(judged_one->status, expected);                                    \
+		assert_int_equal(judged_health.status, expected);                                  \
 	} while (0)
 
 static void thresholds_are_reached_at_their_value_and_not_below(void **state)
@@ -52,32 +56,36 @@ static void thresholds_are_reached_at_their_value_and_not_below(void **state)
 	JUDGES(LAG, TIDE_DEGRADED, "High lag: 9999 events behind", .lag_events = 9999);
 	JUDGES(LAG, TIDE_CRITICAL, "Critical lag: 10000 events behind", .lag_events = 10000);
 	JUDGES(BACKPRESSURE, TIDE_HEALTHY, "No backpressure", .backpressure_seconds = 400);
-	JUDGES(BACKPRESSURE, TIDE_HEALTHY, "Subscription experiencing backpressure", .backpressure = true,
-	       .backpressure_seconds = 59.9);
-	JUDGES(BACKPRESSURE, TIDE_DEGRADED, "Subscription experiencing backpressure", .backpressure = true,
-	       .backpressure_seconds = 60);
-	JUDGES(BACKPRESSURE, TIDE_DEGRADED, "Subscription experiencing backpressure", .backpressure = true,
-	       .backpressure_seconds = 299.9);
-	JUDGES(BACKPRESSURE, TIDE_CRITICAL, "Subscription experiencing backpressure", .backpressure = true,
-	       .backpressure_seconds = 300);
+	JUDGES(BACKPRESSURE, TIDE_HEALTHY, "Subscription experiencing backpressure",
+	       .backpressure = true, .backpressure_seconds = 59.9);
+	JUDGES(BACKPRESSURE, TIDE_DEGRADED, "Subscription experiencing backpressure",
+	       .backpressure = true, .backpressure_seconds = 60);
+	JUDGES(BACKPRESSURE, TIDE_DEGRADED, "Subscription experiencing backpressure",
+	       .backpressure = true, .backpressure_seconds = 299.9);
+	JUDGES(BACKPRESSURE, TIDE_CRITICAL, "Subscription experiencing backpressure",
+	       .backpressure = true, .backpressure_seconds = 300);
 	JUDGES(DLQ, TIDE_HEALTHY, "DLQ is empty", .dlq_count = 0);
 	JUDGES(DLQ, TIDE_HEALTHY, "DLQ has 9 events", .dlq_count = 9);
 	JUDGES(DLQ, TIDE_DEGRADED, "DLQ backlog: 10 events", .dlq_count = 10);
 	JUDGES(DLQ, TIDE_DEGRADED, "DLQ backlog: 99 events", .dlq_count = 99);
 	JUDGES(DLQ, TIDE_CRITICAL, "Critical DLQ backlog: 100 events", .dlq_count = 100);
-	JUDGES(HANDLER, TIDE_HEALTHY, "Handler responsive", .running_seconds = 29.9, .running_position = 7);
-	JUDGES(HANDLER, TIDE_UNHEALTHY, "Handler stuck for 30 s at position 7", .running_seconds = 30,
+	JUDGES(HANDLER, TIDE_HEALTHY, "Handler responsive", .running_seconds = 29.9,
 	       .running_position = 7);
+	JUDGES(HANDLER, TIDE_UNHEALTHY, "Handler stuck for 30 s at position 7",
+	       .running_seconds = 30, .running_position = 7);
 }
 
 static void databases_that_do_not_answer_are_told(void **state)
 {
 	(void)state;
-	struct tide_error lost = { .status = TIDE_CONNECTION_LOST, .message = "the server is away" };
-	JUDGES(STORE, TIDE_HEALTHY, "Databases answer", .feed = TIDE_AVAILABLE, .checkpoints = TIDE_AVAILABLE);
+	struct tide_error lost = { .status = TIDE_CONNECTION_LOST,
+				   .message = "the server is away" };
+	JUDGES(STORE, TIDE_HEALTHY, "Databases answer", .feed = TIDE_AVAILABLE,
+	       .checkpoints = TIDE_AVAILABLE);
 	JUDGES(STORE, TIDE_HEALTH_UNKNOWN, "Databases have not been asked", .feed = TIDE_AVAILABLE);
-	JUDGES(STORE, TIDE_UNHEALTHY, "Database unavailable for 7 s: the server is away", .feed = TIDE_UNAVAILABLE,
-	       .checkpoints = TIDE_AVAILABLE, .unavailable_seconds = 7.9, .store_error = lost);
+	JUDGES(STORE, TIDE_UNHEALTHY, "Database unavailable for 7 s: the server is away",
+	       .feed = TIDE_UNAVAILABLE, .checkpoints = TIDE_AVAILABLE, .unavailable_seconds = 7.9,
+	       .store_error = lost);
 	JUDGES(STORE, TIDE_UNHEALTHY, "Database unavailable for 0 s: the server is away",
 	       .checkpoints = TIDE_UNAVAILABLE, .store_error = lost);
 	assert_string_equal(tide_availability_name(TIDE_AVAILABILITY_UNKNOWN), "unknown");
@@ -89,12 +97,15 @@ static void an_unknown_lag_is_not_none(void **state)
 {
 	(void)state;
 	JUDGES(LAG, TIDE_HEALTH_UNKNOWN, "Lag unknown", .lag_stale = true);
-	JUDGES(LAG, TIDE_HEALTH_UNKNOWN, "Lag unknown, 0 events when last known", .lag_stale = true, .lag_known = true);
-	JUDGES(LAG, TIDE_DEGRADED, "High lag: 1000 events behind", .lag_stale = true, .lag_known = true,
-	       .lag_events = 1000);
-	JUDGES(LAG, TIDE_HEALTHY, "Lag within limits: 0 events", .lag_stale = true, .standby = true);
+	JUDGES(LAG, TIDE_HEALTH_UNKNOWN, "Lag unknown, 0 events when last known", .lag_stale = true,
+	       .lag_known = true);
+	JUDGES(LAG, TIDE_DEGRADED, "High lag: 1000 events behind", .lag_stale = true,
+	       .lag_known = true, .lag_events = 1000);
+	JUDGES(LAG, TIDE_HEALTHY, "Lag within limits: 0 events", .lag_stale = true,
+	       .standby = true);
 	char *json;
-	struct tide_subscription_health health = judged((struct tide_subscription_health){ .lag_stale = true });
+	struct tide_subscription_health health =
+		judged((struct tide_subscription_health){ .lag_stale = true });
 	must(tide_subscription_health_json(&health, &json, err));
 	JSON_IS(json, "indicators.2.details.lag_events", "null");
 	tide_free(json);
@@ -107,8 +118,10 @@ static void an_unknown_lag_is_not_none(void **state)
 static void the_clocks_of_backpressure_run_only_while_live(void **state)
 {
 	(void)state;
-	struct tide_subscription_health health = judged((struct tide_subscription_health){
-		.state = TIDE_STATE_CATCHING_UP, .backpressure = true, .backpressure_seconds = 400 });
+	struct tide_subscription_health health =
+		judged((struct tide_subscription_health){ .state = TIDE_STATE_CATCHING_UP,
+							  .backpressure = true,
+							  .backpressure_seconds = 400 });
 	assert_int_equal(health.indicators[TIDE_INDICATOR_BACKPRESSURE].status, TIDE_HEALTHY);
 }
 
@@ -118,14 +131,17 @@ static void who_stands_by_is_healthy_whatever_the_lag(void **state)
 	struct tide_subscription_health health = judged((struct tide_subscription_health){
 		.state = TIDE_STATE_STARTING, .standby = true, .lag_events = 20000 });
 	assert_int_equal(health.status, TIDE_HEALTHY);
-	assert_string_equal(health.indicators[TIDE_INDICATOR_STATE].message, "Subscription is standing by");
-	assert_string_equal(health.indicators[TIDE_INDICATOR_LAG].message, "Lag within limits: 20000 events");
+	assert_string_equal(health.indicators[TIDE_INDICATOR_STATE].message,
+			    "Subscription is standing by");
+	assert_string_equal(health.indicators[TIDE_INDICATOR_LAG].message,
+			    "Lag within limits: 20000 events");
 	health = judged((struct tide_subscription_health){ .state = TIDE_STATE_STARTING });
 	assert_int_equal(health.status, TIDE_HEALTH_UNKNOWN);
-	assert_string_equal(health.indicators[TIDE_INDICATOR_STATE].message, "Unknown state: starting");
+	assert_string_equal(health.indicators[TIDE_INDICATOR_STATE].message,
+			    "Unknown state: starting");
 }
 
-/* ---- Real subscriptions -------------------------------------------------------------------------------------- */
+/* ---- Real subscriptions ---------------------------------------------------------------------- */
 
 static void health_has_its_keys_in_order(void **state)
 {
@@ -142,7 +158,8 @@ static void health_has_its_keys_in_order(void **state)
 		{ "\"state\"", "state" },
 		{ "\"errors\"", "total_errors error_rate_per_minute" },
 		{ "\"lag\"", "lag_events" },
-		{ "\"backpressure\"", "is_backpressured events_in_flight peak_in_flight pause_count" },
+		{ "\"backpressure\"",
+		  "is_backpressured events_in_flight peak_in_flight pause_count" },
 		{ "\"handler_circuit_breaker\"", "state failure_count" },
 		{ "\"infra_circuit_breaker\"", "state failure_count" },
 		{ "\"dlq\"", "dlq_count" },
@@ -256,7 +273,8 @@ static void failures_and_dead_letters_degrade_at_their_thresholds(void **state)
 	SAYS(&rig, ERRORS, "critical: Critical error count: 3");
 	SAYS(&rig, DLQ, "critical: Critical DLQ backlog: 3 events");
 	json = health_json_of(&rig);
-	json_keys_are(json, "subscriptions.0.indicators.1.details", "total_errors error_rate_per_minute threshold");
+	json_keys_are(json, "subscriptions.0.indicators.1.details",
+		      "total_errors error_rate_per_minute threshold");
 	JSON_IS(json, "subscriptions.0.indicators.6.details.threshold", "3");
 	JSON_IS(json, "total_events_failed", "3");
 	tide_free(json);
@@ -351,7 +369,8 @@ static void breakers_are_told(void **state)
 		rig.config.circuit_breaker_failure_threshold = 1;
 		rig.config.circuit_breaker_recovery_timeout = 3600;
 		rig_subscribe(&rig);
-		SAYS(&rig, HANDLER_BREAKER, "healthy: Circuit breaker is CLOSED - normal operation");
+		SAYS(&rig, HANDLER_BREAKER,
+		     "healthy: Circuit breaker is CLOSED - normal operation");
 		SAYS(&rig, INFRA_BREAKER, "healthy: Circuit breaker is CLOSED - normal operation");
 		atomic_store(&rig.script.failures, 1);
 		rig_append(&rig, "Good");
@@ -363,7 +382,8 @@ static void breakers_are_told(void **state)
 		atomic_store(&rig.script.is_closed, true);
 		assert_true(tide_manager_resume(rig.manager, "Totals")); /* a manual probe */
 		wait_for(10, atomic_load(&rig.script.calls) == 2);
-		SAYS(&rig, HANDLER_BREAKER, "degraded: Circuit breaker is HALF_OPEN - testing recovery");
+		SAYS(&rig, HANDLER_BREAKER,
+		     "degraded: Circuit breaker is HALF_OPEN - testing recovery");
 		rig_close(&rig);
 	}
 }
@@ -384,7 +404,8 @@ static void the_breaker_of_databases_is_told(void **state)
 	rig_close(&rig);
 }
 
-/* One probe's question succeeds all the time: it is the subscription's own write that is being tried again. */
+/* One probe's question succeeds all the time: it is the subscription's own write that is being
+ * tried again. */
 static void a_write_that_fails_makes_its_database_unavailable(void **state)
 {
 	(void)state;
@@ -397,7 +418,8 @@ static void a_write_that_fails_makes_its_database_unavailable(void **state)
 	rig_start(&rig);
 	SAYS(&rig, STORE, "healthy: Databases answer");
 	rig_append(&rig, "Good");
-	wait_for(10, strstr(says(&rig, TIDE_INDICATOR_STORE), "unhealthy: Database unavailable for 0 s: ") != NULL);
+	wait_for(10, strstr(says(&rig, TIDE_INDICATOR_STORE),
+			    "unhealthy: Database unavailable for 0 s: ") != NULL);
 	char *json = health_json_of(&rig);
 	JSON_IS(json, "subscriptions.0.indicators.7.details.feed", "\"available\"");
 	JSON_IS(json, "subscriptions.0.indicators.7.details.checkpoints", "\"unavailable\"");
@@ -434,13 +456,16 @@ static void thresholds_are_checked_when_a_manager_is_opened(void **state)
 	struct tide_manager *manager;
 	struct tide_health_config health = rig.health;
 	health.max_lag_events_warning = 20000;
-	struct tide_error why = refused(
-		TIDE_ARGUMENT, tide_manager_open(TIDE_MANAGER(.store = rig.store, .health = &health), &manager, err));
+	struct tide_error why =
+		refused(TIDE_ARGUMENT,
+			tide_manager_open(TIDE_MANAGER(.store = rig.store, .health = &health),
+					  &manager, err));
 	must_mention(&why, "max_lag_events");
 	health = rig.health;
 	health.max_error_rate_per_minute = -1;
 	why = refused(TIDE_ARGUMENT,
-		      tide_manager_open(TIDE_MANAGER(.store = rig.store, .health = &health), &manager, err));
+		      tide_manager_open(TIDE_MANAGER(.store = rig.store, .health = &health),
+					&manager, err));
 	must_mention(&why, "max_error_rate_per_minute");
 	health = rig.health;
 	health.max_dlq_events_critical = health.max_dlq_events_warning;

@@ -16,7 +16,8 @@ static tide_status check_exact(struct json_case json, bool must_be_object, struc
 {
 	char *copy = malloc(json.size + !json.size);
 	memcpy(copy, json.text, json.size);
-	tide_status status = json_check((struct tide_text){ copy, json.size }, must_be_object, "payload", err);
+	tide_status status =
+		json_check((struct tide_text){ copy, json.size }, must_be_object, "payload", err);
 	free(copy);
 	return status;
 }
@@ -42,11 +43,13 @@ static void every_bad_text_is_none(void **state)
 static void every_beginning_of_a_good_text_is_none(void **state)
 {
 	(void)state;
-	static const char whole[] =
-		"{\"a\":[1.5e3,\"x\\u00e9\\ud83d\\ude00\xc3\xa9\",null,true,false],\"b\":{\"c\":[]}}";
+	static const char whole[] = "{\"a\":[1.5e3,\"x\\u00e9\\ud83d\\ude00\xc3\xa9\",null,true,"
+				    "false],\"b\":{\"c\":[]}}";
 	for (size_t size = 0; size < sizeof whole - 1; size++)
-		assert_int_equal(check_exact((struct json_case){ whole, size }, false, NULL), TIDE_ARGUMENT);
-	assert_int_equal(check_exact((struct json_case){ whole, sizeof whole - 1 }, false, NULL), TIDE_OK);
+		assert_int_equal(check_exact((struct json_case){ whole, size }, false, NULL),
+				 TIDE_ARGUMENT);
+	assert_int_equal(check_exact((struct json_case){ whole, sizeof whole - 1 }, false, NULL),
+			 TIDE_OK);
 }
 
 static void bad_texts_stay_bad_inside_others(void **state)
@@ -59,7 +62,8 @@ static void bad_texts_stay_bad_inside_others(void **state)
 			buffer_add(&buffer, "\\u0020", 6);
 		buffer_add(&buffer, "\",\"bad\":", 8);
 		buffer_add(&buffer, json_bad[i].text, json_bad[i].size);
-		assert_int_equal(json_check((struct tide_text){ buffer.data, buffer.size }, false, "x", NULL),
+		assert_int_equal(json_check((struct tide_text){ buffer.data, buffer.size }, false,
+					    "x", NULL),
 				 TIDE_ARGUMENT);
 		buffer_fini(&buffer);
 	}
@@ -97,16 +101,18 @@ static void an_event_around_the_deepest_payload_is_read(void **state)
 	struct buffer buffer = { 0 };
 	struct event_json event;
 	struct tide_error err;
-	static const char head[] =
-		"{\"event_type\":\"A\",\"aggregate_type\":\"T\",\"aggregate_id\":\"name:1\",\"payload\":";
+	static const char head[] = "{\"event_type\":\"A\",\"aggregate_type\":\"T\",\"aggregate_"
+				   "id\":\"name:1\",\"payload\":";
 	for (int depth = 512; depth <= 513; depth++) {
 		buffer_add(&buffer, head, strlen(head));
 		for (int i = 0; i < 2 * depth; i++)
 			buffer_add(&buffer, i < depth ? "[" : "]", 1);
 		buffer_add(&buffer, "}", 1);
-		assert_int_equal(event_read_json((struct tide_text){ buffer.data, buffer.size }, &event, &err),
+		assert_int_equal(event_read_json((struct tide_text){ buffer.data, buffer.size },
+						 &event, &err),
 				 TIDE_OK);
-		assert_int_equal(event_check(&event.event, 0, 1 << 20, &err), depth == 512 ? TIDE_OK : TIDE_ARGUMENT);
+		assert_int_equal(event_check(&event.event, 0, 1 << 20, &err),
+				 depth == 512 ? TIDE_OK : TIDE_ARGUMENT);
 		event_json_fini(&event);
 		buffer_fini(&buffer);
 		buffer = (struct buffer){ 0 };
@@ -125,7 +131,8 @@ static void a_message_names_the_field_the_place_and_the_problem(void **state)
 		{ "[1 2]", "payload is no JSON: at byte 3, a comma or ] is missing" },
 		{ "{\"a\":1 2}", "payload is no JSON: at byte 7, a comma or } is missing" },
 		{ "[01]", "payload is no JSON: at byte 1, a number with a leading zero" },
-		{ "\"a\\u0000\"", "payload is no JSON: at byte 2, \\u0000, which not every store can hold" },
+		{ "\"a\\u0000\"",
+		  "payload is no JSON: at byte 2, \\u0000, which not every store can hold" },
 		{ "\"\\ud800\"", "payload is no JSON: at byte 1, half a surrogate pair" },
 		{ "\"abc\xff\"", "payload is no JSON: at byte 4, invalid UTF-8" },
 		{ "\"a\nb\"", "payload is no JSON: at byte 2, a control character in a string" },
@@ -135,8 +142,8 @@ static void a_message_names_the_field_the_place_and_the_problem(void **state)
 	};
 	for (size_t i = 0; i < JSON_COUNT(cases); i++) {
 		struct tide_error err;
-		assert_fails(json_check(tide_text(cases[i].text), false, "payload", &err), TIDE_ARGUMENT, &err,
-			     cases[i].message);
+		assert_fails(json_check(tide_text(cases[i].text), false, "payload", &err),
+			     TIDE_ARGUMENT, &err, cases[i].message);
 	}
 }
 
@@ -158,9 +165,10 @@ static void tokens_come_in_order_with_their_raw_text(void **state)
 		enum json_kind kind;
 		const char *raw;
 	} expected[] = {
-		{ JSON_OBJECT, "{" },  { JSON_KEY, "a\\n" },     { JSON_ARRAY, "[" },     { JSON_NUMBER, "-1.5e3" },
-		{ JSON_STRING, "x" },  { JSON_TRUE, "true" },    { JSON_ARRAY_END, "]" }, { JSON_KEY, "b" },
-		{ JSON_NULL, "null" }, { JSON_OBJECT_END, "}" },
+		{ JSON_OBJECT, "{" },      { JSON_KEY, "a\\n" }, { JSON_ARRAY, "[" },
+		{ JSON_NUMBER, "-1.5e3" }, { JSON_STRING, "x" }, { JSON_TRUE, "true" },
+		{ JSON_ARRAY_END, "]" },   { JSON_KEY, "b" },    { JSON_NULL, "null" },
+		{ JSON_OBJECT_END, "}" },
 	};
 	struct json_reader reader;
 	json_read(&reader, text, sizeof text - 1);
@@ -189,7 +197,8 @@ static void an_error_stays(void **state)
 static void skip_passes_one_value_and_tells_its_text(void **state)
 {
 	(void)state;
-	static const char text[] = "{\"a\": [1, {\"b\": \"]\"}] , \"c\" : \"x\\\"y\", \"d\": 12, \"e\":{}}";
+	static const char text[] =
+		"{\"a\": [1, {\"b\": \"]\"}] , \"c\" : \"x\\\"y\", \"d\": 12, \"e\":{}}";
 	static const char *const raws[] = { "[1, {\"b\": \"]\"}]", "\"x\\\"y\"", "12", "{}" };
 	for (int by_key = 0; by_key < 2; by_key++) {
 		struct json_reader reader;
@@ -231,7 +240,8 @@ static void escapes_are_decoded(void **state)
 		{ "\"\\u0041\\u00e9\\u20AC\"", "A\xc3\xa9\xe2\x82\xac" },
 		{ "\"\\ud83d\\ude00!\"", "\xf0\x9f\x98\x80!" },
 		{ "\"\\uDBFF\\uDFFF\"", "\xf4\x8f\xbf\xbf" },
-		{ "\"x\\u007f\\u0080\\u07ff\\u0800\\uffff\"", "x\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf" },
+		{ "\"x\\u007f\\u0080\\u07ff\\u0800\\uffff\"",
+		  "x\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf" },
 	};
 	for (size_t i = 0; i < JSON_COUNT(cases); i++) {
 		struct json_token token = token_of(cases[i].json);
@@ -286,9 +296,15 @@ static void doubles_are_read_when_finite(void **state)
 		bool is_good;
 		double value;
 	} cases[] = {
-		{ "0", true, 0 },         { "1.5", true, 1.5 },  { "-2.5e-3", true, -2.5e-3 },
-		{ "1e308", true, 1e308 }, { "1e309", false, 0 }, { "-1e400", false, 0 },
-		{ "1e-400", true, 0 },    { "0.1", true, 0.1 },  { "123456789012345678", true, 123456789012345678.0 },
+		{ "0", true, 0 },
+		{ "1.5", true, 1.5 },
+		{ "-2.5e-3", true, -2.5e-3 },
+		{ "1e308", true, 1e308 },
+		{ "1e309", false, 0 },
+		{ "-1e400", false, 0 },
+		{ "1e-400", true, 0 },
+		{ "0.1", true, 0.1 },
+		{ "123456789012345678", true, 123456789012345678.0 },
 		{ "null", false, 0 },
 	};
 	for (size_t i = 0; i < JSON_COUNT(cases); i++) {
@@ -331,9 +347,10 @@ static void writing_puts_commas_where_they_belong(void **state)
 	json_close(&buffer, '}');
 	char *text = NULL;
 	assert_int_equal(buffer_take(&buffer, &text, NULL), TIDE_OK);
-	assert_string_equal(text, "{\"list\":[-9223372036854775808,{},[],true,false,null,{\"raw\": 1},null],"
-				  "\"id\":\"00112233-4455-6677-8899-aabbccddeeff\",\"none\":null,"
-				  "\"at\":\"1970-01-01T00:00:00.000000+00:00\",\"s:{\":null,\"t\":\"[,{:\"}");
+	assert_string_equal(
+		text, "{\"list\":[-9223372036854775808,{},[],true,false,null,{\"raw\": 1},null],"
+		      "\"id\":\"00112233-4455-6677-8899-aabbccddeeff\",\"none\":null,"
+		      "\"at\":\"1970-01-01T00:00:00.000000+00:00\",\"s:{\":null,\"t\":\"[,{:\"}");
 	tide_free(text);
 }
 
@@ -344,7 +361,8 @@ static void every_text_is_written_as_json_that_reads_back(void **state)
 		char text[] = { 'a', (char)first, 'b', '\0' }, back[32];
 		struct buffer buffer = { 0 };
 		json_string(&buffer, text);
-		assert_int_equal(json_check((struct tide_text){ buffer.data, buffer.size }, false, "text", NULL),
+		assert_int_equal(json_check((struct tide_text){ buffer.data, buffer.size }, false,
+					    "text", NULL),
 				 TIDE_OK);
 		struct json_token token = token_of(buffer.data);
 		json_unescape(&token, back);
@@ -378,7 +396,9 @@ static void numbers_are_written_short_or_with_their_decimals(void **state)
 	assert_number(INFINITY, 2, "null");
 	struct buffer buffer = { 0 };
 	json_number(&buffer, -DBL_MAX, 2);
-	assert_int_equal(json_check((struct tide_text){ buffer.data, buffer.size }, false, "number", NULL), TIDE_OK);
+	assert_int_equal(
+		json_check((struct tide_text){ buffer.data, buffer.size }, false, "number", NULL),
+		TIDE_OK);
 	buffer_fini(&buffer);
 }
 

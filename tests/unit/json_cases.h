@@ -2,7 +2,8 @@
 #ifndef JSON_CASES_H
 #define JSON_CASES_H
 
-/* Texts that are JSON and texts that are none, by the grammar of RFC 8259 and the limits of core/json.h. */
+/* Texts that are JSON and texts that are none, by the grammar of RFC 8259 and the limits of
+ * core/json.h. */
 
 /** One text; a size because a text may hold a NUL. */
 struct json_case {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The knobs of a subscription are one table: what is written from it elsewhere follows it. knobs SOURCE; --print writes the page's table. */
+/* The knobs of a subscription are one table: what is written from it elsewhere follows it. knobs
+ * SOURCE; --print writes the page's table. */
 #include <stdio.h>
 #include <string.h>
 
@@ -50,7 +51,8 @@ static void every_member_is_a_knob(void **state)
 	bool is_known[sizeof(struct tide_subscription_config)] = { false };
 	size_t unknown = 0;
 	memset(is_known, true, sizeof(size_t)); /* its size */
-	memset(is_known + offsetof(struct tide_subscription_config, start_position), true, sizeof(tide_position));
+	memset(is_known + offsetof(struct tide_subscription_config, start_position), true,
+	       sizeof(tide_position));
 	for (size_t i = 0; i < knob_count; i++)
 		memset(is_known + knobs[i].place, true, sizes[knobs[i].kind]);
 	for (size_t i = 0; i < sizeof is_known; i++)
@@ -68,7 +70,8 @@ static void every_default_meets_its_rule_and_wrong_ones_are_named(void **state)
 		assert_ptr_equal(knob_find(knobs[i].name), &knobs[i]);
 		if (knob_is_text(&knobs[i]))
 			continue;
-		struct tide_error why = refused(TIDE_ARGUMENT, knob_read(&knobs[i], "a word", &config, err));
+		struct tide_error why =
+			refused(TIDE_ARGUMENT, knob_read(&knobs[i], "a word", &config, err));
 		must_mention(&why, "'a word'");
 		refused(TIDE_ARGUMENT, knob_read(&knobs[i], "", &config, err));
 	}
@@ -82,10 +85,11 @@ static void values_are_read_with_their_units(void **state)
 		const char *text;
 		double seconds; /* < 0: refused */
 	} times[] = {
-		{ "5", 5 },       { "1.5s", 1.5 }, { "200ms", 0.2 }, { "2 min", 120 }, { "1h", 3600 },
-		{ "3d", 259200 }, { "5 s", 5 },    { "", -1 },       { "s", -1 },      { "5x", -1 },
-		{ "5 s s", -1 },  { "1.2.3", -1 }, { "1e3", -1 },    { ".", -1 },      { "5.", -1 },
-		{ "nan", -1 },    { "inf", -1 },   { "0x10", -1 },   { "1,5", -1 },
+		{ "5", 5 },     { "1.5s", 1.5 },  { "200ms", 0.2 }, { "2 min", 120 },
+		{ "1h", 3600 }, { "3d", 259200 }, { "5 s", 5 },     { "", -1 },
+		{ "s", -1 },    { "5x", -1 },     { "5 s s", -1 },  { "1.2.3", -1 },
+		{ "1e3", -1 },  { ".", -1 },      { "5.", -1 },     { "nan", -1 },
+		{ "inf", -1 },  { "0x10", -1 },   { "1,5", -1 },
 	};
 	for (size_t i = 0; i < COUNT(times); i++) {
 		double seconds;
@@ -125,7 +129,8 @@ static void knobs_write_table(struct buffer *text)
 {
 	buffer_format(text, "| field | default | meaning |\n|---|---|---|\n");
 	for (size_t i = 0; i < knob_count; i++)
-		buffer_format(text, "| `%s` | %s | %s |\n", knobs[i].name, knobs[i].fallback, knobs[i].text);
+		buffer_format(text, "| `%s` | %s | %s |\n", knobs[i].name, knobs[i].fallback,
+			      knobs[i].text);
 }
 
 static void the_page_has_the_table(void **state)

@@ -66,10 +66,13 @@ static void a_quoted_value_can_be_taken_apart_again(void **state)
 	(void)state;
 	memset(&seen, 0, sizeof seen);
 	tide_log_set(remember, &seen, TIDE_LOG_DEBUG);
-	log_at(TIDE_LOG_ERROR, "dlq", "odd", "error='%s' name='%.*s' n=%lld took=%.3f of=%zu 100%% kind=%s",
-	       "'x' is \\", 2, "a'b", (long long)-5, 1.5, (size_t)7, "it's");
+	log_at(TIDE_LOG_ERROR, "dlq", "odd",
+	       "error='%s' name='%.*s' n=%lld took=%.3f of=%zu 100%% kind=%s", "'x' is \\", 2,
+	       "a'b", (long long)-5, 1.5, (size_t)7, "it's");
 	tide_log_set(NULL, NULL, TIDE_LOG_WARNING);
-	assert_string_equal(seen.fields, "error='\\'x\\' is \\\\' name='a\\'' n=-5 took=1.500 of=7 100% kind=it's");
+	assert_string_equal(
+		seen.fields,
+		"error='\\'x\\' is \\\\' name='a\\'' n=-5 took=1.500 of=7 100% kind=it's");
 }
 
 static void call_back(void *self, const struct tide_log_line *line)
@@ -103,7 +106,8 @@ static void lines_of_several_threads_come_one_at_a_time(void **state)
 	memset(&seen, 0, sizeof seen);
 	tide_log_set(remember, &seen, TIDE_LOG_INFO);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(thread_start(&threads[i], "logger", log_much, NULL, NULL), TIDE_OK);
+		assert_int_equal(thread_start(&threads[i], "logger", log_much, NULL, NULL),
+				 TIDE_OK);
 	for (int i = 0; i < 3; i++)
 		thread_join(&threads[i]);
 	tide_log_set(NULL, NULL, TIDE_LOG_WARNING);
@@ -133,7 +137,8 @@ static void the_default_writes_warnings_to_standard_error(void **state)
 	char *rest = strchr(text, ' ');
 	assert_int_equal(rest - text, TIDE_TIME_TEXT_SIZE - 1);
 	char *second = strchr(rest, '\n') + 1;
-	assert_memory_equal(rest, " warning subscription: retry name='orders'\n", (size_t)(second - rest));
+	assert_memory_equal(rest, " warning subscription: retry name='orders'\n",
+			    (size_t)(second - rest));
 	assert_string_equal(strchr(second, ' '), " error store: closed\n");
 }
 

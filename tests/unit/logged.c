@@ -4,7 +4,7 @@
 
 #include "sys/alloc.h"
 
-/* ---- The log ------------------------------------------------------------------------------------------------- */
+/* ---- The log --------------------------------------------------------------------------------- */
 
 static void changes_are_logged_at_their_levels(void **state)
 {
@@ -16,27 +16,35 @@ static void changes_are_logged_at_their_levels(void **state)
 	rig.config.circuit_breaker_recovery_timeout = 3600;
 	rig_begin(&rig);
 	wait_for(10, rig_logged("info subscription state changed", "from=starting to=live") == 1);
-	assert_int_equal(rig_logged("info subscription state changed", "to=starting"), 0); /* it was, from its making */
-	wait_for(10, rig_logged("info subscription start position", "position=0 from=beginning") == 1);
-	assert_int_equal(rig_logged("notice subscription no checkpoint, starting from the beginning", "name='Totals'"),
-			 1);
+	/* it was, from its making */
+	assert_int_equal(rig_logged("info subscription state changed", "to=starting"), 0);
+	wait_for(10,
+		 rig_logged("info subscription start position", "position=0 from=beginning") == 1);
+	assert_int_equal(
+		rig_logged("notice subscription no checkpoint, starting from the beginning",
+			   "name='Totals'"),
+		1);
 	wait_for(10, rig_logged("notice subscription ownership acquired", "name='Totals'") == 1);
 	atomic_store(&rig.script.failures, 1);
 	rig_settle(&rig, "Good");
-	wait_for(10, rig_logged("warning subscription trying again", "operation=handler position=1 attempt=2") == 1);
+	wait_for(10, rig_logged("warning subscription trying again",
+				"operation=handler position=1 attempt=2") == 1);
 	rig_settle(&rig, "Bad");
 	wait_for(10, rig_logged("error dlq event dead-lettered", "position=2") == 1);
 	wait_for(10, rig_logged("warning subscription bad event", "error=handler_permanent") == 1);
 	atomic_store(&rig.script.failures, 1); /* the second in a row */
 	rig_append(&rig, "Good");
 	rig_await(&rig, TIDE_STATE_PAUSED);
-	wait_for(10, rig_logged("info subscription state changed", "from=live to=paused reason=") == 1);
+	wait_for(10,
+		 rig_logged("info subscription state changed", "from=live to=paused reason=") == 1);
 	wait_for(10, rig_logged("warning subscription circuit breaker changed",
 				"breaker=handler from=closed to=open") == 1);
 	assert_true(tide_manager_resume(rig.manager, "Totals"));
 	must(tide_subscription_wait(rig.subscription, 3, 10, err));
-	wait_for(10, rig_logged("warning subscription circuit breaker changed", "from=open to=half_open") == 1);
-	wait_for(10, rig_logged("warning subscription circuit breaker changed", "from=half_open to=closed") == 1);
+	wait_for(10, rig_logged("warning subscription circuit breaker changed",
+				"from=open to=half_open") == 1);
+	wait_for(10, rig_logged("warning subscription circuit breaker changed",
+				"from=half_open to=closed") == 1);
 	must(tide_manager_stop(rig.manager, NULL, 0, err));
 	wait_for(10, rig_logged("notice subscription ownership released", "name='Totals'") == 1);
 	wait_for(10, rig_logged("info subscription state changed", "from=live to=stopped") == 1);
@@ -54,9 +62,10 @@ static void lost_ownership_and_retries_of_databases_are_logged(void **state)
 	rig.config.checkpoint_strategy = TIDE_EVERY_EVENT;
 	rig_begin(&rig);
 	rig_settle(&rig, "Good");
-	wait_for(10, rig_logged("warning subscription trying again", "operation=checkpoint attempt=2") == 1);
-	rig_sql(&rig,
-		"UPDATE subscription_leases SET owner = '33333333-3333-4333-8333-333333333333', epoch = epoch + 1");
+	wait_for(10, rig_logged("warning subscription trying again",
+				"operation=checkpoint attempt=2") == 1);
+	rig_sql(&rig, "UPDATE subscription_leases SET owner = "
+		      "'33333333-3333-4333-8333-333333333333', epoch = epoch + 1");
 	rig_append(&rig, "Good");
 	wait_for(10, rig_logged("notice subscription ownership lost", "name='Totals'") == 1);
 	wait_for(10, rig_logged("info subscription state changed", "from=error to=starting") == 1);
@@ -74,7 +83,8 @@ static void run_a_little(enum tide_log_level level)
 	rig_settle(&rig, "Good");
 	if (level == TIDE_LOG_DEBUG) {
 		wait_for(10, rig_logged("debug subscription waiting", "for='new events'") > 0);
-		wait_for(10, rig_logged("debug subscription woken", "name='Totals' sources=append") > 0);
+		wait_for(10, rig_logged("debug subscription woken",
+					"name='Totals' sources=append") > 0);
 	}
 	must(tide_manager_stop(rig.manager, NULL, 0, err));
 	rig_close(&rig);
@@ -84,13 +94,17 @@ static void pages_waits_saves_and_rings_are_logged_at_debug_alone(void **state)
 {
 	(void)state;
 	run_a_little(TIDE_LOG_DEBUG);
-	assert_int_equal(
-		rig_logged("debug subscription page read", "name='Totals' behind=0 to=1 events=1 source=store"), 1);
-	assert_int_equal(rig_logged("debug subscription page read", "name='Totals' behind=1 to=2 events=1 source=tail"),
+	assert_int_equal(rig_logged("debug subscription page read",
+				    "name='Totals' behind=0 to=1 events=1 source=store"),
+			 1);
+	assert_int_equal(rig_logged("debug subscription page read",
+				    "name='Totals' behind=1 to=2 events=1 source=tail"),
 			 1);
 	assert_true(rig_logged("debug subscription page read", "source=store_for_tail") > 0);
-	assert_int_equal(rig_logged("debug checkpoint saved", "name='Totals' position=1 seconds=0."), 1);
-	assert_true(rig_logged("debug checkpoint saved", "name='Totals' position=2 seconds=0.") > 0);
+	assert_int_equal(
+		rig_logged("debug checkpoint saved", "name='Totals' position=1 seconds=0."), 1);
+	assert_true(rig_logged("debug checkpoint saved", "name='Totals' position=2 seconds=0.") >
+		    0);
 	assert_int_equal(rig_logged("{\"n\"", NULL), 0); /* no payload */
 	rig_log_end();
 	run_a_little(TIDE_LOG_INFO);
@@ -99,7 +113,7 @@ static void pages_waits_saves_and_rings_are_logged_at_debug_alone(void **state)
 	rig_log_end();
 }
 
-/* ---- Memory that runs out ------------------------------------------------------------------------------------ */
+/* ---- Memory that runs out -------------------------------------------------------------------- */
 
 static tide_status tell_metrics(struct rig *rig)
 {
@@ -165,7 +179,8 @@ static tide_status tell_statuses(struct rig *rig)
 static void whatever_is_told_survives_that_memory_runs_out(void **state)
 {
 	(void)state;
-	static tide_status (*const tellers[])(struct rig *) = { tell_metrics, tell_health, tell_readiness, tell_errors,
+	static tide_status (*const tellers[])(struct rig *) = { tell_metrics, tell_health,
+								tell_readiness, tell_errors,
 								tell_statuses };
 	struct rig rig;
 	rig_open(&rig, "memory:%n");

@@ -27,8 +27,9 @@ static void ownership_moves_as_it_is_drawn(void **state)
 {
 	(void)state;
 	static const char *const expected[] = {
-		[OWNERSHIP_NONE] = ".xx...",  [OWNERSHIP_ASKING] = "x.xx..",   [OWNERSHIP_STANDBY] = "x..x..",
-		[OWNERSHIP_OWNED] = "x...xx", [OWNERSHIP_RENEWING] = "x..x.x", [OWNERSHIP_LOST] = "x.....",
+		[OWNERSHIP_NONE] = ".xx...",     [OWNERSHIP_ASKING] = "x.xx..",
+		[OWNERSHIP_STANDBY] = "x..x..",  [OWNERSHIP_OWNED] = "x...xx",
+		[OWNERSHIP_RENEWING] = "x..x.x", [OWNERSHIP_LOST] = "x.....",
 	};
 	check_moves(expected, sizeof expected / sizeof *expected, may_own);
 	assert_string_equal(ownership_name(OWNERSHIP_RENEWING), "renewing");
@@ -67,9 +68,10 @@ static void run_and_thread_move_as_they_are_drawn(void **state)
 		[RUN_NONE] = ".x...",     [RUN_STARTING] = "x.xxx",  [RUN_READY] = "x..xx",
 		[RUN_STOPPING] = "x...x", [RUN_ABANDONED] = "x....",
 	};
-	static const char *const threads[] = {
-		[THREAD_NONE] = ".x..", [THREAD_CHANGING] = "x.x.", [THREAD_ALIVE] = "xx.x", [THREAD_DIED] = "x..."
-	};
+	static const char *const threads[] = { [THREAD_NONE] = ".x..",
+					       [THREAD_CHANGING] = "x.x.",
+					       [THREAD_ALIVE] = "xx.x",
+					       [THREAD_DIED] = "x..." };
 	check_moves(runs, sizeof runs / sizeof *runs, may_run);
 	check_moves(threads, sizeof threads / sizeof *threads, may_thread);
 	assert_string_equal(run_name(RUN_STOPPING), "stopping");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every metric, driven by a real manager and then looked at in the text that Prometheus would read. */
+/* Every metric, driven by a real manager and then looked at in the text that Prometheus would
+ * read. */
 #include "rig.h"
 
 #include <math.h>
@@ -14,7 +15,7 @@
 #define T "tidemark_"
 #define COMES_TO(rig, sample, value) wait_for(10, rig_metric(rig, sample) == (value))
 
-/* ---- The text ------------------------------------------------------------------------------------------------ */
+/* ---- The text -------------------------------------------------------------------------------- */
 
 static const struct {
 	const char *name, *type;
@@ -82,7 +83,8 @@ static void metrics_come_in_the_order_of_the_table_each_with_help_and_type(void 
 		snprintf(expected, sizeof expected, "# HELP " T "%s ", table[i].name);
 		assert_memory_equal(at, expected, strlen(expected));
 		at = after_line(at);
-		snprintf(expected, sizeof expected, "# TYPE " T "%s %s\n", table[i].name, table[i].type);
+		snprintf(expected, sizeof expected, "# TYPE " T "%s %s\n", table[i].name,
+			 table[i].type);
 		assert_memory_equal(at, expected, strlen(expected));
 		at = after_line(at);
 		snprintf(expected, sizeof expected, T "%s", table[i].name);
@@ -115,15 +117,18 @@ static void histograms_are_cumulative_up_to_infinity(void **state)
 	for (size_t i = 0; i < 12; i++) {
 		char sample[160];
 		snprintf(sample, sizeof sample,
-			 T "processing_duration_seconds_bucket" SL("status=\"success\",le=\"%s\""), bounds[i]);
+			 T "processing_duration_seconds_bucket" SL("status=\"success\",le=\"%s\""),
+			 bounds[i]);
 		double value = rig_metric(&rig, sample);
 		assert_true(value >= before);
 		before = value;
 	}
 	assert_true(before == 2);
-	METRIC_IS(&rig, T "processing_duration_seconds_bucket" SL("status=\"success\",le=\"0.01\""), 1);
+	METRIC_IS(&rig, T "processing_duration_seconds_bucket" SL("status=\"success\",le=\"0.01\""),
+		  1);
 	METRIC_IS(&rig, T "processing_duration_seconds_count" SL("status=\"success\""), 2);
-	assert_true(rig_metric(&rig, T "processing_duration_seconds_sum" SL("status=\"success\"")) > 0.02);
+	assert_true(rig_metric(&rig, T "processing_duration_seconds_sum" SL("status=\"success\"")) >
+		    0.02);
 	rig_close(&rig);
 }
 
@@ -132,13 +137,17 @@ static void label_values_are_escaped(void **state)
 	(void)state;
 	struct rig rig;
 	rig_ready(&rig, "sqlite:%d/store.db");
-	rig_sql(&rig,
-		"INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, payload) "
-		"VALUES ('11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222', 'Rig', "
-		"'a\"b\\c' || char(10) || 'd', 1, '2024-01-01T00:00:00+00:00', '{}')");
+	rig_sql(&rig, "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, "
+		      "version, timestamp, payload) "
+		      "VALUES ('11111111-1111-4111-8111-111111111111', "
+		      "'22222222-2222-4222-8222-222222222222', 'Rig', "
+		      "'a\"b\\c' || char(10) || 'd', 1, '2024-01-01T00:00:00+00:00', '{}')");
 	rig_start(&rig);
 	must(tide_subscription_wait(rig.subscription, 1, 10, err));
-	METRIC_IS(&rig, T "events_processed_total" SL("event_type=\"a\\\"b\\\\c\\nd\",status=\"handled\""), 1);
+	METRIC_IS(&rig,
+		  T
+		  "events_processed_total" SL("event_type=\"a\\\"b\\\\c\\nd\",status=\"handled\""),
+		  1);
 	rig_close(&rig);
 }
 
@@ -154,16 +163,24 @@ static void event_types_beyond_a_thousand_count_as_other(void **state)
 	}
 	rig_start(&rig);
 	must(tide_subscription_wait(rig.subscription, 1005, 20, err));
-	METRIC_IS(&rig, T "events_processed_total" SL("event_type=\"Type999\",status=\"handled\""), 1);
-	METRIC_IS(&rig, T "events_processed_total" SL("event_type=\"other\",status=\"handled\""), 5);
+	METRIC_IS(&rig, T "events_processed_total" SL("event_type=\"Type999\",status=\"handled\""),
+		  1);
+	METRIC_IS(&rig, T "events_processed_total" SL("event_type=\"other\",status=\"handled\""),
+		  5);
 	rig_subscribe_as(&rig, "Second", (const char *const[]){ "Type1003", "Type3", NULL });
 	must(tide_subscription_wait(rig.subscription, 1005, 20, err));
-	METRIC_IS(&rig, T "events_processed_total{subscription=\"Second\",event_type=\"Type3\",status=\"handled\"}", 1);
-	METRIC_IS(&rig, T "events_processed_total{subscription=\"Second\",event_type=\"other\",status=\"handled\"}", 1);
+	METRIC_IS(&rig,
+		  T "events_processed_total{subscription=\"Second\",event_type=\"Type3\",status="
+		    "\"handled\"}",
+		  1);
+	METRIC_IS(&rig,
+		  T "events_processed_total{subscription=\"Second\",event_type=\"other\",status="
+		    "\"handled\"}",
+		  1);
 	rig_close(&rig);
 }
 
-/* ---- The store ----------------------------------------------------------------------------------------------- */
+/* ---- The store ------------------------------------------------------------------------------- */
 
 static void appends_count(void **state)
 {
@@ -173,12 +190,16 @@ static void appends_count(void **state)
 	struct tide_new_event events[2] = { event_of("Good", 1), event_of("Good", 2) };
 	events[0].event_id = uuid_of(901);
 	events[1].event_id = uuid_of(902);
-	must(tide_store_append(rig.store, APPEND(stream_of("Rig", 1), TIDE_NO_STREAM, events), NULL, err));
-	must(tide_store_append(rig.store, APPEND(stream_of("Rig", 1), TIDE_NO_STREAM, events), NULL, err));
+	must(tide_store_append(rig.store, APPEND(stream_of("Rig", 1), TIDE_NO_STREAM, events), NULL,
+			       err));
+	must(tide_store_append(rig.store, APPEND(stream_of("Rig", 1), TIDE_NO_STREAM, events), NULL,
+			       err));
 	refused(TIDE_DUPLICATE_EVENT,
-		tide_store_append(rig.store, APPEND(stream_of("Rig", 2), TIDE_ANY, events), NULL, err));
+		tide_store_append(rig.store, APPEND(stream_of("Rig", 2), TIDE_ANY, events), NULL,
+				  err));
 	struct tide_new_event third[1] = { event_of("Good", 3) };
-	refused(TIDE_CONFLICT, tide_store_append(rig.store, APPEND(stream_of("Rig", 1), 7, third), NULL, err));
+	refused(TIDE_CONFLICT,
+		tide_store_append(rig.store, APPEND(stream_of("Rig", 1), 7, third), NULL, err));
 	METRIC_IS(&rig, T "events_appended_total", 2);
 	METRIC_IS(&rig, T "append_duplicates_total{result=\"replayed\"}", 1);
 	METRIC_IS(&rig, T "append_duplicates_total{result=\"refused\"}", 1);
@@ -192,8 +213,9 @@ static void appends_count(void **state)
 static struct tide_repository *accounts_of(struct rig *rig, const struct tide_aggregate_type *type)
 {
 	struct tide_repository *repository;
-	must(tide_repository_open(TIDE_REPOSITORY(.store = rig->store, .type = type, .snapshot_every = 2), &repository,
-				  err));
+	must(tide_repository_open(
+		TIDE_REPOSITORY(.store = rig->store, .type = type, .snapshot_every = 2),
+		&repository, err));
 	return repository;
 }
 
@@ -204,7 +226,8 @@ static void deposit(struct tide_repository *repository, struct tide_aggregate *a
 	must(tide_repository_save(repository, aggregate, err));
 }
 
-static struct tide_aggregate *account_of(struct tide_repository *repository, const struct tide_uuid *id)
+static struct tide_aggregate *account_of(struct tide_repository *repository,
+					 const struct tide_uuid *id)
 {
 	struct tide_aggregate *aggregate;
 	must(tide_repository_load(repository, id, &aggregate, err));
@@ -268,7 +291,7 @@ static void the_bus_and_its_wake_ups_count(void **state)
 	rig_close(&rig);
 }
 
-/* ---- Events -------------------------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 static void events_count_by_what_became_of_them(void **state)
 {
@@ -282,9 +305,12 @@ static void events_count_by_what_became_of_them(void **state)
 	rig_settle(&rig, "Other");
 	rig_settle(&rig, "Bad");
 	METRIC_IS(&rig, T "events_processed_total" SL("event_type=\"Good\",status=\"handled\""), 2);
-	METRIC_IS(&rig, T "events_processed_total" SL("event_type=\"Bad\",status=\"dead_lettered\""), 1);
+	METRIC_IS(&rig,
+		  T "events_processed_total" SL("event_type=\"Bad\",status=\"dead_lettered\""), 1);
 	METRIC_IS(&rig, T "events_skipped_total" S, 1);
-	METRIC_IS(&rig, T "events_failed_total" SL("event_type=\"Bad\",error_type=\"handler_permanent\""), 1);
+	METRIC_IS(&rig,
+		  T "events_failed_total" SL("event_type=\"Bad\",error_type=\"handler_permanent\""),
+		  1);
 	METRIC_IS(&rig, T "events_dead_lettered_total" S, 1);
 	METRIC_IS(&rig, T "events_discarded_total" S, 0);
 	METRIC_IS(&rig, T "processing_duration_seconds_count" SL("status=\"failed\""), 1);
@@ -304,7 +330,9 @@ static void discarded_events_count(void **state)
 	rig_settle(&rig, "Bad");
 	METRIC_IS(&rig, T "events_discarded_total" S, 1);
 	METRIC_IS(&rig, T "events_dead_lettered_total" S, 0);
-	METRIC_IS(&rig, T "events_failed_total" SL("event_type=\"Bad\",error_type=\"handler_permanent\""), 1);
+	METRIC_IS(&rig,
+		  T "events_failed_total" SL("event_type=\"Bad\",error_type=\"handler_permanent\""),
+		  1);
 	rig_close(&rig);
 }
 
@@ -323,11 +351,12 @@ static void late_handlers_count_while_they_still_run(void **state)
 	atomic_store(&rig.script.is_closed, false);
 	must(tide_subscription_wait(rig.subscription, 1, 10, err));
 	METRIC_IS(&rig, T "handler_timeouts_total" S, 1);
-	METRIC_IS(&rig, T "events_failed_total" SL("event_type=\"Good\",error_type=\"timeout\""), 1);
+	METRIC_IS(&rig, T "events_failed_total" SL("event_type=\"Good\",error_type=\"timeout\""),
+		  1);
 	rig_close(&rig);
 }
 
-/* ---- Where a subscription is --------------------------------------------------------------------------------- */
+/* ---- Where a subscription is ----------------------------------------------------------------- */
 
 static void the_present_state_is_one_and_the_others_are_zero(void **state)
 {
@@ -337,10 +366,12 @@ static void the_present_state_is_one_and_the_others_are_zero(void **state)
 	METRIC_IS(&rig, T "subscription_state" SL("state=\"live\""), 1);
 	METRIC_IS(&rig, T "subscription_state" SL("state=\"paused\""), 0);
 	assert_true(tide_manager_pause(rig.manager, "Totals", TIDE_PAUSE_MANUAL));
-	static const char *const states[] = { "starting", "catching_up", "live", "paused", "stopped", "error" };
+	static const char *const states[] = { "starting", "catching_up", "live",
+					      "paused",   "stopped",     "error" };
 	for (size_t i = 0; i < 6; i++) {
 		char sample[128];
-		snprintf(sample, sizeof sample, T "subscription_state" SL("state=\"%s\""), states[i]);
+		snprintf(sample, sizeof sample, T "subscription_state" SL("state=\"%s\""),
+			 states[i]);
 		METRIC_IS(&rig, sample, i == 3);
 	}
 	rig_close(&rig);
@@ -352,11 +383,12 @@ static void append_at(struct rig *rig, const char *event_type, const char *when)
 	struct tide_time instant;
 	must(tide_time_parse(when, &instant, err));
 	event.occurred_at = &instant;
-	must(tide_store_append(
-		rig->store,
-		&(struct tide_append){
-			.stream = stream_of("Rig", 1), .expected = TIDE_ANY, .events = &event, .count = 1 },
-		NULL, err));
+	must(tide_store_append(rig->store,
+			       &(struct tide_append){ .stream = stream_of("Rig", 1),
+						      .expected = TIDE_ANY,
+						      .events = &event,
+						      .count = 1 },
+			       NULL, err));
 }
 
 static void lag_is_told_in_events_and_in_seconds_of_what_is_wanted(void **state)
@@ -375,8 +407,10 @@ static void lag_is_told_in_events_and_in_seconds_of_what_is_wanted(void **state)
 	append_at(&rig, "Good", "2024-01-01T00:00:12Z");
 	append_at(&rig, "Other", "2024-01-01T00:01:00Z");
 	METRIC_IS(&rig, T "subscription_lag_events" S, 2);
-	wait_for(30, rig_metric(&rig, T "subscription_lag_seconds" S) >= 0.2); /* paused, and the clock goes on */
-	assert_true(rig_metric(&rig, T "subscription_lag_seconds" S) < 1000);  /* that of the store, not of the event */
+	/* paused, and the clock goes on */
+	wait_for(30, rig_metric(&rig, T "subscription_lag_seconds" S) >= 0.2);
+	/* that of the store, not of the event */
+	assert_true(rig_metric(&rig, T "subscription_lag_seconds" S) < 1000);
 	rig_close(&rig);
 }
 
@@ -433,14 +467,14 @@ static void ownership_and_standing_by_are_told(void **state)
 	tide_manager_close(other.manager);
 	rig_start(&rig);
 	rig_await(&rig, TIDE_STATE_LIVE);
-	rig_sql(&rig,
-		"UPDATE subscription_leases SET owner = '33333333-3333-4333-8333-333333333333', epoch = epoch + 1");
+	rig_sql(&rig, "UPDATE subscription_leases SET owner = "
+		      "'33333333-3333-4333-8333-333333333333', epoch = epoch + 1");
 	rig_append(&rig, "Good");
 	COMES_TO(&rig, T "ownership_changes_total" SL("change=\"lost\""), 1);
 	rig_close(&rig);
 }
 
-/* ---- What it does to go on ----------------------------------------------------------------------------------- */
+/* ---- What it does to go on ------------------------------------------------------------------- */
 
 static void saves_and_failed_saves_count(void **state)
 {
@@ -527,7 +561,8 @@ static void breakers_tell_state_and_openings(void **state)
 static int64_t only_dead_letter(struct rig *rig)
 {
 	struct tide_dead_letter_list list = { 0 };
-	must(tide_dead_letters_list(rig->checkpoints, &(struct tide_dead_letter_query){ .any_status = true }, &list,
+	must(tide_dead_letters_list(rig->checkpoints,
+				    &(struct tide_dead_letter_query){ .any_status = true }, &list,
 				    err));
 	assert_int_equal(list.count, 1);
 	int64_t id = list.entries[0].id;
@@ -584,7 +619,7 @@ static void wake_ups_count_by_source(void **state)
 	rig_close(&rig);
 }
 
-/* ---- Shutdowns ----------------------------------------------------------------------------------------------- */
+/* ---- Shutdowns ------------------------------------------------------------------------------- */
 
 static void run(void *self)
 {
@@ -627,9 +662,10 @@ static void shutdowns_are_told(void **state)
 	assert_string_equal(metrics.outcome, "clean");
 	char *json;
 	must(tide_shutdown_metrics_json(&metrics, &json, err));
-	json_keys_are(json, "",
-		      "shutdown_duration_seconds drain_duration_seconds events_drained checkpoints_saved "
-		      "in_flight_at_start outcome");
+	json_keys_are(
+		json, "",
+		"shutdown_duration_seconds drain_duration_seconds events_drained checkpoints_saved "
+		"in_flight_at_start outcome");
 	tide_free(json);
 	rig_close(&rig);
 	rig_log_end();

@@ -7,7 +7,8 @@
 
 static const char *nearest_of(const char *word)
 {
-	static const char *const names[] = { "append", "import", "export", "read", "tail", "dead-letters", "lag" };
+	static const char *const names[] = { "append", "import",       "export", "read",
+					     "tail",   "dead-letters", "lag" };
 	struct nearest nearest;
 	nearest_begin(&nearest, word);
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -39,13 +40,15 @@ static void a_slip_of_the_finger_finds_what_was_meant(void **state)
 static void what_is_far_from_everything_finds_nothing(void **state)
 {
 	(void)state;
-	static const char *const words[] = { "",
-					     "x",
-					     "zz",
-					     "frobnicate",
-					     "run",
-					     "dashboard",
-					     "a-word-that-is-longer-than-any-name-of-an-option-could-ever-be" };
+	static const char *const words[] = {
+		"",
+		"x",
+		"zz",
+		"frobnicate",
+		"run",
+		"dashboard",
+		"a-word-that-is-longer-than-any-name-of-an-option-could-ever-be"
+	};
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		assert_string_equal(nearest_of(words[i]), "");
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nothing crashes when it is given nothing: every public function is called with NULL for each of its pointers, in a process
- * of its own, so that a crash has a name and hides no other. null.def is the table; the map of the library says that it is
- * whole.
+ * Nothing crashes when it is given nothing: every public function is called with NULL for each of
+ * its pointers, in a process of its own, so that a crash has a name and hides no other. null.def is
+ * the table; the map of the library says that it is whole.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -18,17 +18,18 @@
 
 #include "lib/must.h"
 
-#define REFUSES(function, ...)                                                                                         \
-	static bool null_##function(struct tide_error *err)                                                            \
-	{                                                                                                              \
-		return function(__VA_ARGS__) == TIDE_ARGUMENT && err->status == TIDE_ARGUMENT && err->message[0];      \
+#define REFUSES(function, ...)                                                                     \
+	static bool null_##function(struct tide_error *err)                                        \
+	{                                                                                          \
+		return function(__VA_ARGS__) == TIDE_ARGUMENT && err->status == TIDE_ARGUMENT &&   \
+		       err->message[0];                                                            \
 	}
-#define IGNORES(function, ...)                                                                                         \
-	static bool null_##function(struct tide_error *err)                                                            \
-	{                                                                                                              \
-		(void)err;                                                                                             \
-		(void)function(__VA_ARGS__);                                                                           \
-		return true;                                                                                           \
+#define IGNORES(function, ...)                                                                     \
+	static bool null_##function(struct tide_error *err)                                        \
+	{                                                                                          \
+		(void)err;                                                                         \
+		(void)function(__VA_ARGS__);                                                       \
+		return true;                                                                       \
 	}
 #define VALUES(function)
 #include "null.def"
@@ -55,7 +56,8 @@ static int null_outcome(bool (*call)(struct tide_error *err))
 		struct tide_error err = { 0 };
 		if (!freopen("/dev/null", "w", stderr))
 			_exit(99);
-		static const int deadly[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL }; /* cmocka has handlers */
+		/* cmocka has handlers */
+		static const int deadly[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
 		for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
 			signal(deadly[i], SIG_DFL);
 		alarm(30);
@@ -73,8 +75,8 @@ static void nothing_crashes_when_it_is_given_nothing(void **state)
 	for (size_t i = 0; i < sizeof nulls / sizeof *nulls; i++) {
 		int outcome = nulls[i].call ? null_outcome(nulls[i].call) : 0;
 		if (outcome)
-			print_error("%s: %s %d\n", nulls[i].name, outcome == 1 ? "does not refuse it" : "ends with",
-				    outcome);
+			print_error("%s: %s %d\n", nulls[i].name,
+				    outcome == 1 ? "does not refuse it" : "ends with", outcome);
 		wrong += outcome != 0;
 	}
 	assert_int_equal(wrong, 0);

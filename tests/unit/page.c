@@ -72,7 +72,8 @@ static void what_fits_is_bounded_by_events_and_bytes_but_for_the_first(void **st
 	tide_page_begin(&page, 2, 10);
 	assert_true(tide_page_fits(&page, 1000));
 	struct tide_event event = event_of(1, "{\"abc\":1}");
-	assert_int_equal(tide_page_add(&page, &event, NULL), TIDE_OK); /* 11 bytes with its metadata */
+	/* 11 bytes with its metadata */
+	assert_int_equal(tide_page_add(&page, &event, NULL), TIDE_OK);
 	assert_false(tide_page_fits(&page, 0));
 	tide_page_begin(&page, 2, 12);
 	assert_int_equal(tide_page_add(&page, &event, NULL), TIDE_OK);
@@ -106,7 +107,8 @@ static void passed_events_are_counted_before_the_next(void **state)
 	page.wait_ns = 5;
 	page.stream_version = 3;
 	tide_page_begin(&page, 5, 500);
-	assert_int_equal(page.count + page.bytes + (size_t)page.passed_after + (size_t)page.scanned_to, 0);
+	assert_int_equal(
+		page.count + page.bytes + (size_t)page.passed_after + (size_t)page.scanned_to, 0);
 	assert_false(page.is_end);
 	assert_int_equal(page.wait_ns, 0);
 	assert_int_equal(page.stream_version, 0);
@@ -155,11 +157,13 @@ static void huge_events_fit_and_their_memory_is_given_back(void **state)
 	for (int round = 0; round < 3; round++) {
 		tide_page_begin(&page, 100, SIZE_MAX);
 		for (int i = 0; i < 9; i++) {
-			struct tide_event event = event_of(i, i % 3 == 1 ? huge : "{\"small\":true}");
+			struct tide_event event =
+				event_of(i, i % 3 == 1 ? huge : "{\"small\":true}");
 			assert_int_equal(tide_page_add(&page, &event, NULL), TIDE_OK);
 		}
 		for (int i = 0; i < 9; i++)
-			assert_string_equal(page.entries[i].event.payload.data, i % 3 == 1 ? huge : "{\"small\":true}");
+			assert_string_equal(page.entries[i].event.payload.data,
+					    i % 3 == 1 ? huge : "{\"small\":true}");
 	}
 	free(huge);
 	tide_page_fini(&page);
@@ -176,7 +180,8 @@ static void without_memory_the_page_stays_as_it_was(void **state)
 		tide_page_begin(&page, 10, 1000);
 		tide_page_pass(&page);
 		alloc_fail_from(nth);
-		assert_fails(tide_page_add(&page, &event, &err), TIDE_OUT_OF_MEMORY, &err, "out of memory");
+		assert_fails(tide_page_add(&page, &event, &err), TIDE_OUT_OF_MEMORY, &err,
+			     "out of memory");
 		alloc_fail_from(0);
 		assert_int_equal(page.count, 0);
 		assert_int_equal(page.bytes, 0);

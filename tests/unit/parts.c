@@ -18,7 +18,8 @@ static void assert_expands(const char *text, part_set parts, const char *expecte
 static void segments_are_kept_by_what_is_there(void **state)
 {
 	(void)state;
-	static const char text[] = "SELECT a<+ANCHOR , b+><-ANCHOR , NULL+> FROM t<+LEASE_SECONDS  WHERE c <> 1+>";
+	static const char text[] =
+		"SELECT a<+ANCHOR , b+><-ANCHOR , NULL+> FROM t<+LEASE_SECONDS  WHERE c <> 1+>";
 	assert_expands(text, PARTS_ALL, "SELECT a , b FROM t  WHERE c <> 1");
 	assert_expands(text, 0, "SELECT a , NULL FROM t");
 	assert_expands(text, PART_BIT(PART_LEASE_SECONDS), "SELECT a , NULL FROM t  WHERE c <> 1");
@@ -27,7 +28,8 @@ static void segments_are_kept_by_what_is_there(void **state)
 static void what_is_no_segment_stays(void **state)
 {
 	(void)state;
-	static const char *const texts[] = { "", "SELECT 1 < 2", "a <> b AND c <-1 AND d <+1", "x->>'y' -> 'z' <- 1" };
+	static const char *const texts[] = { "", "SELECT 1 < 2", "a <> b AND c <-1 AND d <+1",
+					     "x->>'y' -> 'z' <- 1" };
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		assert_expands(texts[i], 0, texts[i]);
 }

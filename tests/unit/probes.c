@@ -12,19 +12,20 @@
 #include "sys/thread.h"
 
 #define ANSWERS_WITHIN 1.5
-/* Most of that is what the library waits; a machine with other work may take the rest, but not each time. */
-#define ANSWERS(...)                                                                                                   \
-	do {                                                                                                           \
-		int answers_tries = 0;                                                                                 \
-		double answers_since;                                                                                  \
-		do {                                                                                                   \
-			assert_in_range(++answers_tries, 1, 5);                                                        \
-			answers_since = seconds_now();                                                                 \
-			__VA_ARGS__;                                                                                   \
-		} while (seconds_now() - answers_since >= ANSWERS_WITHIN);                                             \
+/* Most of that is what the library waits; a machine with other work may take the rest, but not each
+ * time. */
+#define ANSWERS(...)                                                                               \
+	do {                                                                                       \
+		int answers_tries = 0;                                                             \
+		double answers_since;                                                              \
+		do {                                                                               \
+			assert_in_range(++answers_tries, 1, 5);                                    \
+			answers_since = seconds_now();                                             \
+			__VA_ARGS__;                                                               \
+		} while (seconds_now() - answers_since >= ANSWERS_WITHIN);                         \
 	} while (0)
 
-/* ---- Readiness ----------------------------------------------------------------------------------------------- */
+/* ---- Readiness ------------------------------------------------------------------------------- */
 
 static void ready_is(struct rig *rig, bool is_ready, const char *reason, const char *details)
 {
@@ -62,19 +63,20 @@ static void readiness_gives_its_first_reason(void **state)
 	rig_await(&rig, TIDE_STATE_ERROR);
 	rig.subscription = tide_manager_subscription(rig.manager, "Second");
 	rig_await(&rig, TIDE_STATE_ERROR);
-	ready_is(&rig, false, "Subscriptions in error state: Second, Totals", READY_KEYS " error_subscriptions");
+	ready_is(&rig, false, "Subscriptions in error state: Second, Totals",
+		 READY_KEYS " error_subscriptions");
 	tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC);
 	ready_is(&rig, false, "Manager is shutting down", READY_KEYS);
 	rig_close(&rig);
 }
 
-/* ---- Whatever hangs ------------------------------------------------------------------------------------------ */
+/* ---- Whatever hangs -------------------------------------------------------------------------- */
 
 /* A memory store whose feed end cannot be read while the gate is closed. */
 static struct tide_backend slow;
 static tide_status (*slow_end)(void *session, tide_position *ret, struct tide_error *err);
-static tide_status (*slow_lease)(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
-				 struct tide_error *err);
+static tide_status (*slow_lease)(void *session, const char *name, const struct tide_uuid *owner,
+				 struct tide_lease *ret, struct tide_error *err);
 static atomic_bool is_end_closed, is_lease_closed, is_lease_asked;
 
 static tide_status slow_read_end(void *session, tide_position *ret, struct tide_error *err)
@@ -84,8 +86,8 @@ static tide_status slow_read_end(void *session, tide_position *ret, struct tide_
 	return slow_end(session, ret, err);
 }
 
-static tide_status slow_acquire(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
-				struct tide_error *err)
+static tide_status slow_acquire(void *session, const char *name, const struct tide_uuid *owner,
+				struct tide_lease *ret, struct tide_error *err)
 {
 	atomic_store(&is_lease_asked, true);
 	while (atomic_load(&is_lease_closed))
@@ -120,7 +122,8 @@ static void who_is_still_starting_is_not_ready(void **state)
 	struct thread thread;
 	must(thread_start(&thread, "starter", start_all, &rig, err));
 	wait_for(10, atomic_load(&is_lease_asked));
-	ready_is(&rig, false, "Subscriptions still starting: Totals", READY_KEYS " starting_subscriptions");
+	ready_is(&rig, false, "Subscriptions still starting: Totals",
+		 READY_KEYS " starting_subscriptions");
 	SAYS(&rig, STATE, "unknown: Unknown state: starting");
 	char *json = health_json_of(&rig);
 	JSON_IS(json, "status", "\"degraded\"");
@@ -192,7 +195,7 @@ static void probes_answer_in_time_when_the_store_hangs(void **state)
 	rig_close(&rig);
 }
 
-/* ---- Liveness ------------------------------------------------------------------------------------------------ */
+/* ---- Liveness -------------------------------------------------------------------------------- */
 
 static void liveness_has_its_keys_in_order(void **state)
 {
@@ -266,11 +269,13 @@ static void looks_at_a_held_manager(struct rig *rig)
 	ANSWERS(SAYS(rig, STATE, "unhealthy: Internal lock not responsive (possible deadlock)"));
 	SAYS(rig, HANDLER, "healthy: Handler responsive");
 	struct tide_readiness readiness = { 0 };
-	ANSWERS(tide_readiness_fini(&readiness); must(tide_manager_readiness(rig->manager, &readiness, err)));
+	ANSWERS(tide_readiness_fini(&readiness);
+		must(tide_manager_readiness(rig->manager, &readiness, err)));
 	assert_false(readiness.ready);
 	bool is_running = atomic_load(&rig->manager->is_running);
 	assert_string_equal(readiness.reason,
-			    is_running ? "Internal lock not responsive (possible deadlock)" : "Manager is not running");
+			    is_running ? "Internal lock not responsive (possible deadlock)"
+				       : "Manager is not running");
 	tide_readiness_fini(&readiness);
 }
 
@@ -311,19 +316,22 @@ static void a_thread_that_its_handler_ends_is_missed(void **state)
 	assert_false(liveness.alive);
 	assert_true(liveness.lock_responsive);
 	assert_string_equal(liveness.reason, "Worker thread died: Totals");
-	SAYS(&rig, STATE, "unhealthy: Subscription in error state: the handler ended the thread of 'Totals'");
+	SAYS(&rig, STATE,
+	     "unhealthy: Subscription in error state: the handler ended the thread of 'Totals'");
 	atomic_store(&rig.script.should_end_thread, false);
 	must(tide_manager_restart(rig.manager, "Totals", err));
 	must(tide_subscription_wait(rig.subscription, 2, 10, err));
 	must(tide_manager_liveness(rig.manager, &liveness, err));
 	assert_true(liveness.alive);
-	assert_int_equal(atomic_load(&rig.script.calls), 3); /* the first, the fatal one, and the fatal one again */
+	/* the first, the fatal one, and the fatal one again */
+	assert_int_equal(atomic_load(&rig.script.calls), 3);
 	rig_close(&rig);
 }
 
 static atomic_int asked_inside;
 
-static tide_status ask_inside(void *self, const struct tide_event *event, struct tide_delivery *delivery)
+static tide_status ask_inside(void *self, const struct tide_event *event,
+			      struct tide_delivery *delivery)
 {
 	(void)event;
 	(void)delivery;
@@ -331,7 +339,8 @@ static tide_status ask_inside(void *self, const struct tide_event *event, struct
 	struct tide_health health;
 	struct tide_liveness liveness;
 	bool is_ok = tide_manager_health(rig->manager, &health, NULL) == TIDE_OK &&
-		     tide_manager_liveness(rig->manager, &liveness, NULL) == TIDE_OK && liveness.alive;
+		     tide_manager_liveness(rig->manager, &liveness, NULL) == TIDE_OK &&
+		     liveness.alive;
 	if (is_ok)
 		tide_health_fini(&health);
 	atomic_store(&asked_inside, is_ok ? 1 : -1);
@@ -344,7 +353,9 @@ static void a_handler_may_ask_for_health(void **state)
 	struct rig rig;
 	rig_open(&rig, "memory:%n");
 	rig_subscribe_as(&rig, "Quiet", (const char *const[]){ "Nothing", NULL });
-	struct tide_subscriber subscriber = { .name = "Curious", .self = &rig, .handle = ask_inside };
+	struct tide_subscriber subscriber = { .name = "Curious",
+					      .self = &rig,
+					      .handle = ask_inside };
 	must(tide_manager_subscribe(rig.manager, &subscriber, &rig.config, NULL, err));
 	rig_start(&rig);
 	rig_append(&rig, "Good");

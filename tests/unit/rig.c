@@ -11,7 +11,7 @@
 #include "core/json.h"
 #include "sys/mutex.h"
 
-/* ---- The log ------------------------------------------------------------------------------------------------- */
+/* ---- The log --------------------------------------------------------------------------------- */
 
 static struct {
 	struct mutex lock;
@@ -31,8 +31,8 @@ static void rig_log_line(void *self, const struct tide_log_line *line)
 	(void)self;
 	size_t size = strlen(line->message) + strlen(line->fields) + 64;
 	char *text = calloc(1, size);
-	snprintf(text, size, "%s %s %s %s", tide_log_level_name(line->level), line->component, line->message,
-		 line->fields);
+	snprintf(text, size, "%s %s %s %s", tide_log_level_name(line->level), line->component,
+		 line->message, line->fields);
 	mutex_lock(&rig_log.lock);
 	if (rig_log.count < sizeof rig_log.lines / sizeof *rig_log.lines)
 		rig_log.lines[rig_log.count++] = text;
@@ -69,12 +69,13 @@ int rig_logged(const char *text, const char *more)
 	int found = 0;
 	mutex_lock(&rig_log.lock);
 	for (size_t i = 0; i < rig_log.count; i++)
-		found += strstr(rig_log.lines[i], text) && (!more || strstr(rig_log.lines[i], more));
+		found +=
+			strstr(rig_log.lines[i], text) && (!more || strstr(rig_log.lines[i], more));
 	mutex_unlock(&rig_log.lock);
 	return found;
 }
 
-/* ---- The manager --------------------------------------------------------------------------------------------- */
+/* ---- The manager ----------------------------------------------------------------------------- */
 
 static void rig_make_url(struct rig *rig, const char *url)
 {
@@ -146,12 +147,14 @@ void rig_subscribe_as(struct rig *rig, const char *name, const char *const *even
 	if (!rig->manager)
 		must(tide_manager_open(TIDE_MANAGER(.store = rig->store, .bus = rig->bus,
 						    .checkpoints = rig->checkpoints,
-						    .shutdown_timeout = rig->shutdown_timeout, .health = &rig->health),
+						    .shutdown_timeout = rig->shutdown_timeout,
+						    .health = &rig->health),
 				       &rig->manager, err));
 	struct tide_subscriber subscriber = {
 		.name = name, .self = &rig->script, .handle = rig_handle, .event_types = event_types
 	};
-	must(tide_manager_subscribe(rig->manager, &subscriber, &rig->config, &rig->subscription, err));
+	must(tide_manager_subscribe(rig->manager, &subscriber, &rig->config, &rig->subscription,
+				    err));
 }
 
 void rig_subscribe(struct rig *rig)
@@ -257,7 +260,7 @@ double rig_metric(struct rig *rig, const char *sample)
 	return value;
 }
 
-/* ---- Health -------------------------------------------------------------------------------------------------- */
+/* ---- Health ---------------------------------------------------------------------------------- */
 
 struct tide_subscription_health health_of(struct rig *rig)
 {
@@ -271,7 +274,8 @@ const char *says(struct rig *rig, enum tide_indicator_kind kind)
 {
 	static char text[700];
 	struct tide_subscription_health health = health_of(rig);
-	snprintf(text, sizeof text, "%s: %s", tide_health_status_name(health.indicators[kind].status),
+	snprintf(text, sizeof text, "%s: %s",
+		 tide_health_status_name(health.indicators[kind].status),
 		 health.indicators[kind].message);
 	return text;
 }
@@ -286,7 +290,7 @@ char *health_json_of(struct rig *rig)
 	return json;
 }
 
-/* ---- JSON ---------------------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static struct tide_text json_member(struct tide_text object, const char *name, size_t size)
 {
@@ -298,10 +302,13 @@ static struct tide_text json_member(struct tide_text object, const char *name, s
 	bool is_array = token.kind == JSON_ARRAY;
 	for (;;) {
 		token = json_next(&reader);
-		if (token.kind == JSON_OBJECT_END || token.kind == JSON_ARRAY_END || token.kind == JSON_ERROR)
-			fail_msg("no '%.*s' in %.*s", (int)size, name, (int)object.size, object.data);
-		bool is_it =
-			is_array ? i++ == index : token.text.size == size && memcmp(token.text.data, name, size) == 0;
+		if (token.kind == JSON_OBJECT_END || token.kind == JSON_ARRAY_END ||
+		    token.kind == JSON_ERROR)
+			fail_msg("no '%.*s' in %.*s", (int)size, name, (int)object.size,
+				 object.data);
+		bool is_it = is_array ? i++ == index
+				      : token.text.size == size &&
+						memcmp(token.text.data, name, size) == 0;
 		assert_true(json_skip(&reader, token, &value));
 		if (is_it)
 			return value;
@@ -338,8 +345,8 @@ void json_keys_are(const char *json, const char *path, const char *keys)
 	assert_int_equal(json_next(&reader).kind, JSON_OBJECT);
 	while ((token = json_next(&reader)).kind == JSON_KEY) {
 		size_t used = strlen(found);
-		snprintf(found + used, sizeof found - used, "%s%.*s", used ? " " : "", (int)token.text.size,
-			 token.text.data);
+		snprintf(found + used, sizeof found - used, "%s%.*s", used ? " " : "",
+			 (int)token.text.size, token.text.data);
 		assert_true(json_skip(&reader, token, NULL));
 	}
 	assert_string_equal(found, keys);

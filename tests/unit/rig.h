@@ -39,8 +39,8 @@ struct rig {
 	double shutdown_timeout;                /* 0: the default */
 };
 
-/** `url`: "memory:%n", "sqlite:%d/store.db", "fault:…/memory:%n"; health and config may be changed before
- * rig_subscribe. */
+/** `url`: "memory:%n", "sqlite:%d/store.db", "fault:…/memory:%n"; health and config may be changed
+ * before rig_subscribe. */
 void rig_open(struct rig *rig, const char *url);
 /** Subscribe "Totals"; the manager is opened by the first one. */
 void rig_subscribe(struct rig *rig);
@@ -53,7 +53,8 @@ void rig_begin(struct rig *rig);
 /** What most tests begin with: open and subscribe "Totals"; and start it, too. */
 void rig_ready(struct rig *rig, const char *url);
 void rig_live(struct rig *rig, const char *url);
-/** Open, and begin to catch up on ten events: one is in hand and stays there, four are read ahead, the flag is set. */
+/** Open, and begin to catch up on ten events: one is in hand and stays there, four are read ahead,
+ * the flag is set. */
 void rig_read_ahead(struct rig *rig);
 void rig_await(struct rig *rig, enum tide_state state);
 /** Append one event of a type and return its position. */
@@ -71,11 +72,11 @@ void rig_sql(const struct rig *rig, const char *sql);
 
 /** The value of a sample, by its whole name with labels; NAN when there is none. */
 double rig_metric(struct rig *rig, const char *sample);
-#define METRIC_IS(rig, sample, value)                                                                                  \
-	do {                                                                                                           \
-		double rig_value = rig_metric(rig, sample);                                                            \
-		if (!(rig_value == (double)(value)))                                                                   \
-			fail_msg("%s is %g, expected %g", sample, rig_value, (double)(value));                         \
+#define METRIC_IS(rig, sample, value)                                                              \
+	do {                                                                                       \
+		double rig_value = rig_metric(rig, sample);                                        \
+		if (!(rig_value == (double)(value)))                                               \
+			fail_msg("%s is %g, expected %g", sample, rig_value, (double)(value));     \
 	} while (0)
 
 /** The health of "Totals", and that of its manager as JSON. */
@@ -84,21 +85,23 @@ char *health_json_of(struct rig *rig);
 /** The status and message of one of its indicators, as "degraded: Subscription is paused". */
 const char *says(struct rig *rig, enum tide_indicator_kind kind);
 #define SAYS(rig, kind, text) assert_string_equal(says(rig, TIDE_INDICATOR_##kind), text)
-#define COMES_TO_SAY(rig, kind, text) wait_for(10, strcmp(says(rig, TIDE_INDICATOR_##kind), text) == 0)
+#define COMES_TO_SAY(rig, kind, text)                                                              \
+	wait_for(10, strcmp(says(rig, TIDE_INDICATOR_##kind), text) == 0)
 
-/** Fails unless the members of a JSON object are exactly these, in this order; `path` leads to it: "", "details",
- * "indicators.0". */
+/** Fails unless the members of a JSON object are exactly these, in this order; `path` leads to it:
+ * "", "details", "indicators.0". */
 void json_keys_are(const char *json, const char *path, const char *keys);
 /** The raw value at a path; the caller frees it with free. */
 char *json_at(const char *json, const char *path);
-#define JSON_IS(json, path, expected)                                                                                  \
-	do {                                                                                                           \
-		char *rig_text = json_at(json, path);                                                                  \
-		assert_string_equal(rig_text, expected);                                                               \
-		free(rig_text);                                                                                        \
+#define JSON_IS(json, path, expected)                                                              \
+	do {                                                                                       \
+		char *rig_text = json_at(json, path);                                              \
+		assert_string_equal(rig_text, expected);                                           \
+		free(rig_text);                                                                    \
 	} while (0)
 
-/** What was logged since rig_log_begin, from info on, one line each: "level component message fields". */
+/** What was logged since rig_log_begin, from info on, one line each: "level component message
+ * fields". */
 void rig_log_begin(void);
 void rig_log_begin_at(enum tide_log_level level);
 void rig_log_end(void);

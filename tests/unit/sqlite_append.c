@@ -63,7 +63,8 @@ static void append_refused_half_way_leaves_nothing(void **state)
 	void *store = fixture_open(fixture->database, "");
 	struct tide_uuid a = tide_uuid_v7(), b = tide_uuid_v7();
 	assert_ok(fixture_append(store, &b, TIDE_NO_STREAM, 3, NULL, &err));
-	struct tide_event events[2] = { fixture_event("Happened", "1"), fixture_event("Happened", "2") };
+	struct tide_event events[2] = { fixture_event("Happened", "1"),
+					fixture_event("Happened", "2") };
 	struct tide_commit commits[2] = { { { a, "Thing" }, TIDE_ANY, events, 1 },
 					  { { b, "Thing" }, 7, events + 1, 1 } };
 	struct tide_append_result results[2] = { { .last_position = -1 }, { .last_position = -1 } };
@@ -87,7 +88,8 @@ static void append_repeated_returns_the_original_result(void **state)
 	struct tide_error err;
 	void *store = fixture_open(fixture->database, "");
 	struct tide_uuid aggregate = tide_uuid_v7();
-	struct tide_event events[2] = { fixture_event("Happened", "1"), fixture_event("Happened", "2") };
+	struct tide_event events[2] = { fixture_event("Happened", "1"),
+					fixture_event("Happened", "2") };
 	struct tide_commit commit = { { aggregate, "Thing" }, TIDE_NO_STREAM, events, 2 };
 	struct tide_append_result first, second;
 	assert_ok(STORE->append(store, &commit, 1, &first, &err));
@@ -127,15 +129,18 @@ static void what_a_trigger_refuses_is_not_stored_and_reported(void **state)
 	for (size_t i = 0; i < sizeof triggers / sizeof *triggers; i++) {
 		char sql[300];
 		snprintf(sql, sizeof sql,
-			 "DROP TRIGGER IF EXISTS strict; CREATE TRIGGER strict %s INSERT ON events WHEN NEW.event_type "
+			 "DROP TRIGGER IF EXISTS strict; CREATE TRIGGER strict %s INSERT ON events "
+			 "WHEN NEW.event_type "
 			 "= "
 			 "'Refused' BEGIN SELECT %s; END",
 			 triggers[i].moment, triggers[i].raise);
 		fixture_sql(fixture, sql);
 		assert_status(triggers[i].status, append_refused(store, "{}", &err));
 		assert_says(&err, triggers[i].says);
-		assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM events WHERE event_type = 'Refused'"),
-				 0);
+		assert_int_equal(
+			fixture_number(fixture,
+				       "SELECT count(*) FROM events WHERE event_type = 'Refused'"),
+			0);
 		struct tide_uuid other = tide_uuid_v7();
 		assert_ok(fixture_append(store, &other, TIDE_ANY, 1, NULL, &err));
 	}
@@ -152,7 +157,8 @@ static void a_repetition_is_a_success_whatever_a_trigger_says(void **state)
 	struct tide_commit commit = { { tide_uuid_v7(), "Thing" }, TIDE_ANY, &event, 1 };
 	struct tide_append_result result;
 	assert_ok(STORE->append(store, &commit, 1, &result, &err));
-	fixture_sql(fixture, "CREATE TRIGGER strict BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'no'); END");
+	fixture_sql(fixture, "CREATE TRIGGER strict BEFORE INSERT ON events BEGIN SELECT "
+			     "RAISE(ABORT, 'no'); END");
 	assert_ok(STORE->append(store, &commit, 1, &result, &err));
 	assert_true(result.was_stored_before);
 	STORE->close(store);
@@ -166,13 +172,18 @@ static void a_table_that_would_replace_or_ignore_keeps_what_is_stored(void **sta
 	for (size_t i = 0; i < 2; i++) {
 		char sql[700];
 		struct fixture one = *fixture;
-		snprintf(one.database, sizeof one.database, "%s/%s.db", fixture->directory, policies[i]);
+		snprintf(one.database, sizeof one.database, "%s/%s.db", fixture->directory,
+			 policies[i]);
 		snprintf(sql, sizeof sql,
-			 "CREATE TABLE events (global_position INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT "
+			 "CREATE TABLE events (global_position INTEGER PRIMARY KEY AUTOINCREMENT, "
+			 "event_id TEXT NOT "
 			 "NULL "
-			 "UNIQUE ON CONFLICT %s, aggregate_id TEXT NOT NULL, aggregate_type TEXT NOT NULL, event_type "
-			 "TEXT NOT NULL, version INTEGER NOT NULL, timestamp TEXT NOT NULL, payload TEXT NOT NULL, "
-			 "created_at TEXT NOT NULL DEFAULT '', UNIQUE (aggregate_id, aggregate_type, version))",
+			 "UNIQUE ON CONFLICT %s, aggregate_id TEXT NOT NULL, aggregate_type TEXT "
+			 "NOT NULL, event_type "
+			 "TEXT NOT NULL, version INTEGER NOT NULL, timestamp TEXT NOT NULL, "
+			 "payload TEXT NOT NULL, "
+			 "created_at TEXT NOT NULL DEFAULT '', UNIQUE (aggregate_id, "
+			 "aggregate_type, version))",
 			 policies[i]);
 		fixture_sql(&one, sql);
 		void *store = fixture_open(one.database, "");
@@ -181,8 +192,12 @@ static void a_table_that_would_replace_or_ignore_keeps_what_is_stored(void **sta
 		struct tide_append_result result;
 		assert_ok(STORE->append(store, &commit, 1, &result, &err));
 		commit.stream.aggregate_id = tide_uuid_v7();
-		assert_status(TIDE_DUPLICATE_EVENT, STORE->append(store, &commit, 1, &result, &err));
-		assert_int_equal(fixture_number(&one, "SELECT count(*) FROM events WHERE global_position = 1"), 1);
+		assert_status(TIDE_DUPLICATE_EVENT,
+			      STORE->append(store, &commit, 1, &result, &err));
+		assert_int_equal(
+			fixture_number(&one,
+				       "SELECT count(*) FROM events WHERE global_position = 1"),
+			1);
 		STORE->close(store);
 	}
 }
@@ -199,23 +214,29 @@ static void *appender_run(void *self)
 	struct appender *appender = self;
 	struct tide_error err;
 	for (int64_t i = 0; i < APPENDS; i++) {
-		if (fixture_append(appender->store, &appender->shared, TIDE_ANY, 1, NULL, &err) != TIDE_OK)
+		if (fixture_append(appender->store, &appender->shared, TIDE_ANY, 1, NULL, &err) !=
+		    TIDE_OK)
 			appender->failures++;
-		if (fixture_append(appender->store, &appender->own, 2 * i, 2, NULL, &err) != TIDE_OK)
+		if (fixture_append(appender->store, &appender->own, 2 * i, 2, NULL, &err) !=
+		    TIDE_OK)
 			appender->failures++;
 		/* A conflict in a group must not hurt its neighbours. */
-		if (fixture_append(appender->store, &appender->own, 1000000, 2, NULL, &err) == TIDE_CONFLICT)
+		if (fixture_append(appender->store, &appender->own, 1000000, 2, NULL, &err) ==
+		    TIDE_CONFLICT)
 			appender->conflicts++;
 	}
 	return NULL;
 }
 
-static size_t appenders_run(void *store, const struct tide_uuid *shared, size_t count, struct appender *appenders)
+static size_t appenders_run(void *store, const struct tide_uuid *shared, size_t count,
+			    struct appender *appenders)
 {
 	pthread_t threads[THREADS];
 	size_t failures = 0;
 	for (size_t i = 0; i < count; i++) {
-		appenders[i] = (struct appender){ .store = store, .shared = *shared, .own = tide_uuid_v7() };
+		appenders[i] = (struct appender){ .store = store,
+						  .shared = *shared,
+						  .own = tide_uuid_v7() };
 		if (pthread_create(&threads[i], NULL, appender_run, &appenders[i]) != 0)
 			return 1;
 	}
@@ -228,9 +249,11 @@ static size_t appenders_run(void *store, const struct tide_uuid *shared, size_t 
 
 static void assert_streams_are_gapless(const struct fixture *fixture)
 {
-	assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM (SELECT 1 FROM events GROUP BY aggregate_id, "
-						 "aggregate_type HAVING count(*) <> max(version))"),
-			 0);
+	assert_int_equal(
+		fixture_number(fixture,
+			       "SELECT count(*) FROM (SELECT 1 FROM events GROUP BY aggregate_id, "
+			       "aggregate_type HAVING count(*) <> max(version))"),
+		0);
 }
 
 static void group_commit_of_threads_loses_nothing(void **state)
@@ -241,7 +264,8 @@ static void group_commit_of_threads_loses_nothing(void **state)
 	void *store = fixture_open(fixture->database, "");
 	assert_int_equal(appenders_run(store, &shared, THREADS, appenders), 0);
 	STORE->close(store);
-	assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM events"), THREADS * APPENDS * 3);
+	assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM events"),
+			 THREADS * APPENDS * 3);
 	assert_streams_are_gapless(fixture);
 }
 
@@ -300,8 +324,8 @@ static void append_past_the_busy_timeout_is_busy(void **state)
 	struct tide_error err;
 	void *store;
 	STORE->close(fixture_open(fixture->database, ""));
-	assert_ok(
-		fixture_try_open(fixture->database, "", TIDE_STORE_OPTIONS(.busy_timeout_seconds = 0.2), &store, &err));
+	assert_ok(fixture_try_open(fixture->database, "",
+				   TIDE_STORE_OPTIONS(.busy_timeout_seconds = 0.2), &store, &err));
 	sqlite3 *holder;
 	assert_int_equal(sqlite3_open(fixture->database, &holder), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
@@ -332,9 +356,11 @@ static int teller_run(void *self)
 		return 1;
 	for (;;) {
 		struct tide_append_result result;
-		if (fixture_append(store, &teller->aggregate, TIDE_ANY, 5, &result, &err) != TIDE_OK)
+		if (fixture_append(store, &teller->aggregate, TIDE_ANY, 5, &result, &err) !=
+		    TIDE_OK)
 			return 2;
-		if (write(teller->told, &result.version, sizeof result.version) != sizeof result.version)
+		if (write(teller->told, &result.version, sizeof result.version) !=
+		    sizeof result.version)
 			return 3;
 	}
 }
@@ -362,8 +388,9 @@ static void a_killed_writer_keeps_all_it_was_told_and_blocks_nobody(void **state
 		close(pipes[0]);
 		void *store = fixture_open(fixture->database, "");
 		void *session = fixture_session(store);
-		assert_ok(STORE->stream_version(session, (struct tide_stream){ teller.aggregate, "Thing" }, &version,
-						&err));
+		assert_ok(STORE->stream_version(session,
+						(struct tide_stream){ teller.aggregate, "Thing" },
+						&version, &err));
 		assert_true(version >= last && version % 5 == 0);
 		assert_ok(fixture_append(store, &teller.aggregate, version, 1, NULL, &err));
 		STORE->session_close(session);
@@ -385,8 +412,8 @@ static void a_delivery_past_the_busy_timeout_is_busy(void **state)
 	struct tide_error err;
 	void *store;
 	STORE->close(fixture_open(fixture->database, ""));
-	assert_ok(fixture_try_open(fixture->database, "", TIDE_STORE_OPTIONS(.busy_timeout_seconds = 0.05), &store,
-				   &err));
+	assert_ok(fixture_try_open(fixture->database, "",
+				   TIDE_STORE_OPTIONS(.busy_timeout_seconds = 0.05), &store, &err));
 	void *session = fixture_session(store), *other = fixture_session(store);
 	struct tide_checkpoint_write write = { .name = "P", .has_position = true };
 	pthread_t thread;

@@ -34,7 +34,8 @@ int fixture_tear_down(void **state)
 	return 0;
 }
 
-tide_status fixture_try_open(const char *path, const char *params, const struct tide_store_options *options, void **ret,
+tide_status fixture_try_open(const char *path, const char *params,
+			     const struct tide_store_options *options, void **ret,
 			     struct tide_error *err)
 {
 	char text[300];
@@ -52,7 +53,8 @@ void *fixture_open(const char *path, const char *params)
 {
 	struct tide_error err;
 	void *store;
-	assert_ok(fixture_try_open(path, params, TIDE_STORE_OPTIONS(.initialize = true), &store, &err));
+	assert_ok(fixture_try_open(path, params, TIDE_STORE_OPTIONS(.initialize = true), &store,
+				   &err));
 	return store;
 }
 
@@ -102,8 +104,8 @@ struct tide_event fixture_event(const char *type, const char *payload)
 	};
 }
 
-tide_status fixture_append(void *store, const struct tide_uuid *aggregate, int64_t expected, size_t count,
-			   struct tide_append_result *ret, struct tide_error *err)
+tide_status fixture_append(void *store, const struct tide_uuid *aggregate, int64_t expected,
+			   size_t count, struct tide_append_result *ret, struct tide_error *err)
 {
 	struct tide_append_result result;
 	struct tide_event *events = calloc(count, sizeof *events);
@@ -116,13 +118,15 @@ tide_status fixture_append(void *store, const struct tide_uuid *aggregate, int64
 	return status;
 }
 
-tide_status fixture_read(void *session, tide_position after, size_t max_events, struct tide_page *page,
-			 struct tide_error *err)
+tide_status fixture_read(void *session, tide_position after, size_t max_events,
+			 struct tide_page *page, struct tide_error *err)
 {
 	static const struct tide_filter all;
-	struct tide_page_query query = {
-		.filter = &all, .bound = after, .max_events = max_events, .max_bytes = 16 << 20, .max_scan = 10000
-	};
+	struct tide_page_query query = { .filter = &all,
+					 .bound = after,
+					 .max_events = max_events,
+					 .max_bytes = 16 << 20,
+					 .max_scan = 10000 };
 	tide_page_begin(page, query.max_events, query.max_bytes);
 	return STORE->read(session, &query, page, err);
 }
@@ -152,7 +156,8 @@ int64_t fixture_now_us(void)
 	return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
 }
 
-void assert_ok_at(tide_status status, const struct tide_error *err, const char *text, const char *file, int line)
+void assert_ok_at(tide_status status, const struct tide_error *err, const char *text,
+		  const char *file, int line)
 {
 	if (status == TIDE_OK)
 		return;
@@ -160,13 +165,13 @@ void assert_ok_at(tide_status status, const struct tide_error *err, const char *
 	_fail(file, line);
 }
 
-void assert_status_at(tide_status wanted, tide_status status, const struct tide_error *err, const char *text,
-		      const char *file, int line)
+void assert_status_at(tide_status wanted, tide_status status, const struct tide_error *err,
+		      const char *text, const char *file, int line)
 {
 	if (status == wanted)
 		return;
-	print_error("%s: %s, not %s: %s\n", text, tide_status_name(status), tide_status_name(wanted),
-		    status == TIDE_OK ? "" : err->message);
+	print_error("%s: %s, not %s: %s\n", text, tide_status_name(status),
+		    tide_status_name(wanted), status == TIDE_OK ? "" : err->message);
 	_fail(file, line);
 }
 

@@ -36,7 +36,8 @@ int fixture_set_up(void **state);
 int fixture_tear_down(void **state);
 
 /** Open a store on a path; `params` ("?synchronous=normal" or "") follow it. */
-tide_status fixture_try_open(const char *path, const char *params, const struct tide_store_options *options, void **ret,
+tide_status fixture_try_open(const char *path, const char *params,
+			     const struct tide_store_options *options, void **ret,
 			     struct tide_error *err);
 /** The same, initialising; it must succeed. */
 void *fixture_open(const char *path, const char *params);
@@ -49,11 +50,11 @@ int64_t fixture_number(const struct fixture *fixture, const char *sql);
 /** An event with a random id and a payload. */
 struct tide_event fixture_event(const char *type, const char *payload);
 /** Append `count` events of type "Happened" to a stream; the status of the append. */
-tide_status fixture_append(void *store, const struct tide_uuid *aggregate, int64_t expected, size_t count,
-			   struct tide_append_result *ret, struct tide_error *err);
+tide_status fixture_append(void *store, const struct tide_uuid *aggregate, int64_t expected,
+			   size_t count, struct tide_append_result *ret, struct tide_error *err);
 /** Read the feed after a position into a page. */
-tide_status fixture_read(void *session, tide_position after, size_t max_events, struct tide_page *page,
-			 struct tide_error *err);
+tide_status fixture_read(void *session, tide_position after, size_t max_events,
+			 struct tide_page *page, struct tide_error *err);
 
 /** Run `body` in a child process; its exit status is what body returns. */
 pid_t fixture_fork(int (*body)(void *self), void *self);
@@ -64,9 +65,10 @@ int64_t fixture_now_us(void);
 
 #define assert_ok(call) assert_ok_at(call, &err, #call, __FILE__, __LINE__)
 #define assert_status(status, call) assert_status_at(status, call, &err, #call, __FILE__, __LINE__)
-void assert_ok_at(tide_status status, const struct tide_error *err, const char *text, const char *file, int line);
-void assert_status_at(tide_status wanted, tide_status status, const struct tide_error *err, const char *text,
-		      const char *file, int line);
+void assert_ok_at(tide_status status, const struct tide_error *err, const char *text,
+		  const char *file, int line);
+void assert_status_at(tide_status wanted, tide_status status, const struct tide_error *err,
+		      const char *text, const char *file, int line);
 void assert_says(const struct tide_error *err, const char *part);
 
 #endif

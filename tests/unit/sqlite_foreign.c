@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows that other programs wrote: envelopes, other shapes of instants, and rows that are no events. */
+/* Rows that other programs wrote: envelopes, other shapes of instants, and rows that are no
+ * events. */
 #include "sqlite_fixture.h"
 
 #define AGGREGATE "00112233-4455-6677-8899-aabbccddeeff"
@@ -30,14 +31,17 @@ static void an_envelope_is_opened(void **state)
 {
 	struct tide_error err;
 	struct opened opened = foreign_open(
-		*state, "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, "
-			"payload) VALUES "
-			"('0190a2b8-0000-7000-8000-000000000001', '" AGGREGATE "', 'Order', 'OrderPlaced', 1, "
-			"'2024-05-06T07:08:09+02:00', "
-			"'{\"event_id\":\"0190a2b8-0000-7000-8000-000000000001\",\"event_version\":3,"
-			"\"correlation_id\":\"f47ac10b-58cc-4372-a567-0e02b2c3d479\",\"causation_id\":null,"
-			"\"metadata\":{\"a\":1},"
-			"\"aggregate_version\":1,\"total\":5}')");
+		*state,
+		"INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, "
+		"timestamp, "
+		"payload) VALUES "
+		"('0190a2b8-0000-7000-8000-000000000001', '" AGGREGATE
+		"', 'Order', 'OrderPlaced', 1, "
+		"'2024-05-06T07:08:09+02:00', "
+		"'{\"event_id\":\"0190a2b8-0000-7000-8000-000000000001\",\"event_version\":3,"
+		"\"correlation_id\":\"f47ac10b-58cc-4372-a567-0e02b2c3d479\",\"causation_id\":null,"
+		"\"metadata\":{\"a\":1},"
+		"\"aggregate_version\":1,\"total\":5}')");
 	assert_ok(fixture_read(opened.session, 0, 10, &opened.page, &err));
 	assert_int_equal(opened.page.count, 1);
 	const struct tide_event *event = &opened.page.entries[0].event;
@@ -56,18 +60,23 @@ static void an_envelope_is_opened(void **state)
 static void a_row_that_is_no_event_is_marked_and_the_scan_goes_on(void **state)
 {
 	struct tide_error err;
-	struct opened opened = foreign_open(
-		*state,
-		"INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, payload, "
-		"event_version) VALUES "
-		"('no uuid', '" AGGREGATE "', 'Order', 'A', 1, '2024-05-06 07:08:09', '{}', 1), "
-		"('0190a2b8-0000-7000-8000-000000000001', '" AGGREGATE "', 'Order', 'B', 2, 'yesterday', '{}', 1), "
-		"('0190a2b8-0000-7000-8000-000000000002', '" AGGREGATE "', 'Order', 'C', 3, '2024-05-06 07:08:09', "
-		"'{\"cut', 1), "
-		"('0190a2b8-0000-7000-8000-000000000003', '" AGGREGATE "', 'Order', 'D', 4, '2024-05-06 07:08:09', "
-		"'raw text', NULL), "
-		"('0190a2b8-0000-7000-8000-000000000004', '" AGGREGATE "', 'Order', 'E', 5, '2024-05-06 07:08:09', "
-		"'[1]', NULL)");
+	struct opened opened =
+		foreign_open(*state, "INSERT INTO events (event_id, aggregate_id, aggregate_type, "
+				     "event_type, version, timestamp, payload, "
+				     "event_version) VALUES "
+				     "('no uuid', '" AGGREGATE
+				     "', 'Order', 'A', 1, '2024-05-06 07:08:09', '{}', 1), "
+				     "('0190a2b8-0000-7000-8000-000000000001', '" AGGREGATE
+				     "', 'Order', 'B', 2, 'yesterday', '{}', 1), "
+				     "('0190a2b8-0000-7000-8000-000000000002', '" AGGREGATE
+				     "', 'Order', 'C', 3, '2024-05-06 07:08:09', "
+				     "'{\"cut', 1), "
+				     "('0190a2b8-0000-7000-8000-000000000003', '" AGGREGATE
+				     "', 'Order', 'D', 4, '2024-05-06 07:08:09', "
+				     "'raw text', NULL), "
+				     "('0190a2b8-0000-7000-8000-000000000004', '" AGGREGATE
+				     "', 'Order', 'E', 5, '2024-05-06 07:08:09', "
+				     "'[1]', NULL)");
 	assert_ok(fixture_read(opened.session, 0, 10, &opened.page, &err));
 	assert_int_equal(opened.page.count, 5);
 	for (size_t i = 0; i < 4; i++) {
@@ -87,11 +96,12 @@ static void a_row_that_is_no_event_is_marked_and_the_scan_goes_on(void **state)
 static void reading_a_foreign_row_twice_gives_the_same_event(void **state)
 {
 	struct tide_error err;
-	struct opened opened = foreign_open(
-		*state,
-		"INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, timestamp, payload) "
-		"VALUES ('0190a2b8-0000-7000-8000-000000000001', '" AGGREGATE "', 'Order', 'A', 1, "
-		"'2024-05-06 07:08:09', '{\"x\":1}')");
+	struct opened opened =
+		foreign_open(*state, "INSERT INTO events (event_id, aggregate_id, aggregate_type, "
+				     "event_type, version, timestamp, payload) "
+				     "VALUES ('0190a2b8-0000-7000-8000-000000000001', '" AGGREGATE
+				     "', 'Order', 'A', 1, "
+				     "'2024-05-06 07:08:09', '{\"x\":1}')");
 	struct tide_event *first;
 	assert_ok(fixture_read(opened.session, 0, 10, &opened.page, &err));
 	assert_ok(tide_event_copy(&opened.page.entries[0].event, &first, &err));
@@ -109,12 +119,13 @@ static void instants_of_other_shapes_are_compared_as_instants(void **state)
 {
 	struct tide_error err;
 	/* By text the order would be another one: 05:30+02:00 is before 04:00Z. */
-	struct opened opened = foreign_open(*state, "INSERT INTO events (event_id, aggregate_id, aggregate_type, "
-						    "event_type, version, timestamp, payload) VALUES "
-						    "('0190a2b8-0000-7000-8000-000000000001', '" AGGREGATE
-						    "', 'Order', 'A', 1, '2024-05-06T05:30:00+02:00', '1'), "
-						    "('0190a2b8-0000-7000-8000-000000000002', '" AGGREGATE
-						    "', 'Order', 'A', 2, '2024-05-06 04:00:00', '2')");
+	struct opened opened =
+		foreign_open(*state, "INSERT INTO events (event_id, aggregate_id, aggregate_type, "
+				     "event_type, version, timestamp, payload) VALUES "
+				     "('0190a2b8-0000-7000-8000-000000000001', '" AGGREGATE
+				     "', 'Order', 'A', 1, '2024-05-06T05:30:00+02:00', '1'), "
+				     "('0190a2b8-0000-7000-8000-000000000002', '" AGGREGATE
+				     "', 'Order', 'A', 2, '2024-05-06 04:00:00', '2')");
 	struct tide_time from;
 	assert_ok(tide_time_parse("2024-05-06T03:45:00Z", &from, &err));
 	struct tide_filter filter = { .occurred_from = &from };
@@ -133,14 +144,16 @@ static void instants_of_other_shapes_are_compared_as_instants(void **state)
 static void dead_letters_of_other_shapes_are_ordered_as_instants(void **state)
 {
 	struct tide_error err;
-	struct opened opened = foreign_open(
-		*state,
-		"INSERT INTO dead_letter_queue (event_id, projection_name, event_type, event_data, error_message, "
-		"first_failed_at, last_failed_at) VALUES "
-		"('0190a2b8-0000-7000-8000-000000000001', 'P', 'A', '{}', 'x', '2024-05-06 12:00:00', '2024-05-06 "
-		"12:00:00'), "
-		"('0190a2b8-0000-7000-8000-000000000002', 'P', 'A', '{}', 'x', '2024-05-06T08:00:00.000000+00:00', "
-		"'2024-05-06T08:00:00.000000+00:00')");
+	struct opened opened =
+		foreign_open(*state, "INSERT INTO dead_letter_queue (event_id, projection_name, "
+				     "event_type, event_data, error_message, "
+				     "first_failed_at, last_failed_at) VALUES "
+				     "('0190a2b8-0000-7000-8000-000000000001', 'P', 'A', '{}', "
+				     "'x', '2024-05-06 12:00:00', '2024-05-06 "
+				     "12:00:00'), "
+				     "('0190a2b8-0000-7000-8000-000000000002', 'P', 'A', '{}', "
+				     "'x', '2024-05-06T08:00:00.000000+00:00', "
+				     "'2024-05-06T08:00:00.000000+00:00')");
 	struct tide_dead_letter_list list;
 	struct tide_dead_letter_filter filter = { .statuses = { true, true, true }, .limit = -1 };
 	assert_ok(CHECKPOINT->dead_letter_list(opened.session, &filter, &list, &err));
@@ -158,13 +171,15 @@ static void dead_letters_of_other_shapes_are_ordered_as_instants(void **state)
 static void checkpoints_of_other_shapes_are_read(void **state)
 {
 	struct tide_error err;
-	struct opened opened = foreign_open(
-		*state,
-		"INSERT INTO projection_checkpoints (projection_name, last_event_id, events_processed) VALUES "
-		"('empty', '', 0); INSERT INTO projection_checkpoints (projection_name, last_event_id, "
-		"last_event_type, "
-		"last_processed_at, events_processed) VALUES ('old', '0190A2B8-0000-7000-8000-000000000001', 'A', "
-		"'2024-05-06T07:08:09', 7)");
+	struct opened opened =
+		foreign_open(*state, "INSERT INTO projection_checkpoints (projection_name, "
+				     "last_event_id, events_processed) VALUES "
+				     "('empty', '', 0); INSERT INTO projection_checkpoints "
+				     "(projection_name, last_event_id, "
+				     "last_event_type, "
+				     "last_processed_at, events_processed) VALUES ('old', "
+				     "'0190A2B8-0000-7000-8000-000000000001', 'A', "
+				     "'2024-05-06T07:08:09', 7)");
 	struct tide_checkpoint row;
 	assert_ok(CHECKPOINT->load(opened.session, "empty", &row, &err));
 	assert_true(tide_uuid_is_nil(&row.last_event_id));

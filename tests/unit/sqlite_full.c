@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A disk that is full: a small file system where one may be mounted, else a limit on the size of files. */
+/* A disk that is full: a small file system where one may be mounted, else a limit on the size of
+ * files. */
 #include "sqlite_fixture.h"
 
 #include <sched.h>
@@ -11,7 +12,8 @@
 
 #define FULL_BYTES (1 << 20)
 
-/* Append until the disk is full; then nothing is half there and reading goes on. 0: as it should be. */
+/* Append until the disk is full; then nothing is half there and reading goes on. 0: as it should
+ * be. */
 static int fill(const char *database)
 {
 	struct tide_error err;
@@ -19,13 +21,15 @@ static int fill(const char *database)
 	struct tide_append_result result = { 0 };
 	void *store, *session;
 	int64_t stored = 0;
-	tide_status status = fixture_try_open(database, "", TIDE_STORE_OPTIONS(.initialize = true), &store, &err);
+	tide_status status = fixture_try_open(database, "", TIDE_STORE_OPTIONS(.initialize = true),
+					      &store, &err);
 	for (int i = 0; status == TIDE_OK && i < 10000; i++) {
 		status = fixture_append(store, &aggregate, TIDE_ANY, 20, &result, &err);
 		stored += status == TIDE_OK ? 20 : 0;
 	}
 	if (status != TIDE_DISK_FULL) {
-		fprintf(stderr, "not disk_full but %s: %s\n", tide_status_name(status), err.message);
+		fprintf(stderr, "not disk_full but %s: %s\n", tide_status_name(status),
+			err.message);
 		return 1;
 	}
 	/* Again: no transaction was left open. */
@@ -34,7 +38,8 @@ static int fill(const char *database)
 		return 2;
 	}
 	tide_position end;
-	if (STORE->session_open(store, &session, &err) != TIDE_OK || STORE->end(session, &end, &err) != TIDE_OK) {
+	if (STORE->session_open(store, &session, &err) != TIDE_OK ||
+	    STORE->end(session, &end, &err) != TIDE_OK) {
 		fprintf(stderr, "reading: %s\n", err.message);
 		return 3;
 	}
@@ -69,7 +74,8 @@ static void a_full_disk_is_disk_full_and_loses_nothing(void **state)
 	assert_int_equal(waitpid(child, &how, 0), child);
 	assert_true(WIFEXITED(how));
 	if (WEXITSTATUS(how) == 77)
-		print_message("no file system may be mounted here: only the limit on files is tried\n");
+		print_message(
+			"no file system may be mounted here: only the limit on files is tried\n");
 	else
 		assert_int_equal(WEXITSTATUS(how), 0);
 }

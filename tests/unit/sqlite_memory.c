@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory that runs out: the Nth allocation fails, for every N; nothing is lost, nothing leaks, the next try succeeds.
+/* Memory that runs out: the Nth allocation fails, for every N; nothing is lost, nothing leaks, the
+ * next try succeeds.
  */
 #include "sqlite_fixture.h"
 
@@ -18,9 +19,12 @@ static struct tide_stream stream_fixed(void)
 static tide_status attempt_append(void *store, void *session, struct tide_error *err)
 {
 	(void)session;
-	struct tide_event events[3] = { fixture_event("A", "1"), fixture_event("A", "2"), fixture_event("A", "3") };
-	struct tide_commit commits[2] = { { stream_fixed(), TIDE_ANY, events, 2 },
-					  { { tide_uuid_v7(), "Other" }, TIDE_ANY, events + 2, 1 } };
+	struct tide_event events[3] = { fixture_event("A", "1"), fixture_event("A", "2"),
+					fixture_event("A", "3") };
+	struct tide_commit commits[2] = {
+		{ stream_fixed(), TIDE_ANY, events, 2 },
+		{ { tide_uuid_v7(), "Other" }, TIDE_ANY, events + 2, 1 }
+	};
 	struct tide_append_result results[2];
 	tide_status status = STORE->append(store, commits, 2, results, err);
 	if (status != TIDE_OK)
@@ -87,7 +91,8 @@ static tide_status attempt_lease(void *store, void *session, struct tide_error *
 static tide_status attempt_snapshot(void *store, void *session, struct tide_error *err)
 {
 	(void)store;
-	struct tide_snapshot snapshot = { stream_fixed(), 1, 1, tide_text("{}"), tide_time_now() }, loaded;
+	struct tide_snapshot snapshot = { stream_fixed(), 1, 1, tide_text("{}"), tide_time_now() },
+			     loaded;
 	tide_status status = STORE->snapshot_save(session, &snapshot, err);
 	if (status == TIDE_OK)
 		status = STORE->snapshot_load(session, stream_fixed(), &loaded, err);
@@ -126,8 +131,9 @@ static void prepare(void *session)
 
 static void every_call_survives_every_failing_allocation(void **state)
 {
-	static attempt *const attempts[] = { attempt_append, attempt_read,     attempt_session, attempt_list,
-					     attempt_lease,  attempt_snapshot, attempt_watch };
+	static attempt *const attempts[] = { attempt_append, attempt_read,  attempt_session,
+					     attempt_list,   attempt_lease, attempt_snapshot,
+					     attempt_watch };
 	struct fixture *fixture = *state;
 	struct tide_error err;
 	void *store = fixture_open(fixture->database, "");
@@ -154,7 +160,8 @@ static void opening_survives_every_failing_allocation(void **state)
 	for (int64_t nth = 1; status == TIDE_OUT_OF_MEMORY && nth < ATTEMPTS_MAX; nth++) {
 		void *store = NULL;
 		alloc_fail_from(nth);
-		status = fixture_try_open(fixture->database, "", TIDE_STORE_OPTIONS(.initialize = true), &store, &err);
+		status = fixture_try_open(fixture->database, "",
+					  TIDE_STORE_OPTIONS(.initialize = true), &store, &err);
 		alloc_fail_from(0);
 		if (status == TIDE_OK)
 			STORE->close(store);

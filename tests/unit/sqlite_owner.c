@@ -25,7 +25,8 @@ static int holder_run(void *self)
 	void *store, *session;
 	if (fixture_try_open(holder->database, "", NULL, &store, &err) != TIDE_OK ||
 	    STORE->session_open(store, &session, &err) != TIDE_OK ||
-	    CHECKPOINT->lease_acquire(session, "P", &owner, &lease, &err) != TIDE_OK || !lease.is_owned)
+	    CHECKPOINT->lease_acquire(session, "P", &owner, &lease, &err) != TIDE_OK ||
+	    !lease.is_owned)
 		return 1;
 	struct tide_fence fence = { "P", owner, lease.epoch };
 	if (CHECKPOINT->lease_mark(session, &fence, 42, lease.suspect_deaths, &err) != TIDE_OK)
@@ -114,7 +115,8 @@ static void two_owners_in_one_process_exclude_each_other(void **state)
 	for (int i = 0; i < 2; i++) {
 		void *store = fixture_open(databases[i], "");
 		void *session = fixture_session(store);
-		/* The same file opened twice, or the same store: only this one shares a memory database. */
+		/* The same file opened twice, or the same store: only this one shares a memory
+		 * database. */
 		void *other_store = i == 0 ? fixture_open(databases[i], "") : store;
 		void *other = fixture_session(other_store);
 		struct tide_uuid first = tide_uuid_v4(), second = tide_uuid_v4();
@@ -153,25 +155,33 @@ static void a_stale_owner_writes_nothing(void **state)
 	struct tide_checkpoint_write save = { .name = "P",
 					      .has_position = true,
 					      .progress = { .position = 1, .count = 1 } };
-	struct tide_dead_letter_write dead = {
-		.projection_name = "P", .event_id = event_id, .event_type = "A", .event_data = "{}", .message = "m"
-	};
+	struct tide_dead_letter_write dead = { .projection_name = "P",
+					       .event_id = event_id,
+					       .event_type = "A",
+					       .event_data = "{}",
+					       .message = "m" };
 	int64_t id = 0;
 	assert_ok(CHECKPOINT->save(session, &fence, &save, &err));
 	assert_ok(CHECKPOINT->dead_letter_add(session, &fence, &dead, &id, &err));
 	fixture_sql(fixture, "UPDATE subscription_leases SET epoch = epoch + 1");
 	save.progress.position = 2;
 	dead.message = "n";
-	struct tide_dead_letter_change change = { .id = id, .from = { true }, .to = TIDE_DEAD_LETTER_RESOLVED };
+	struct tide_dead_letter_change change = { .id = id,
+						  .from = { true },
+						  .to = TIDE_DEAD_LETTER_RESOLVED };
 	assert_status(TIDE_FENCED, CHECKPOINT->save(session, &fence, &save, &err));
 	assert_status(TIDE_FENCED, CHECKPOINT->dead_letter_add(session, &fence, &dead, &id, &err));
 	assert_status(TIDE_FENCED, CHECKPOINT->dead_letter_change(session, &fence, &change, &err));
 	assert_status(TIDE_FENCED, CHECKPOINT->lease_renew(session, &fence, &err));
 	assert_status(TIDE_FENCED, CHECKPOINT->lease_mark(session, &fence, 1, 0, &err));
-	assert_int_equal(fixture_number(fixture, "SELECT global_position FROM projection_checkpoints"), 1);
-	assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM dead_letter_queue WHERE error_message = 'm' AND "
-						 "status = 'failed'"),
-			 1);
+	assert_int_equal(
+		fixture_number(fixture, "SELECT global_position FROM projection_checkpoints"), 1);
+	assert_int_equal(
+		fixture_number(
+			fixture,
+			"SELECT count(*) FROM dead_letter_queue WHERE error_message = 'm' AND "
+			"status = 'failed'"),
+		1);
 	/* The same owner may begin again, with a new epoch. */
 	assert_ok(CHECKPOINT->lease_acquire(session, "P", &owner, &lease, &err));
 	assert_true(lease.is_owned);
@@ -193,20 +203,28 @@ static void a_write_joins_the_open_delivery(void **state)
 	void *store = fixture_open(fixture->database, "");
 	void *session = fixture_session(store);
 	assert_ok(CHECKPOINT->dead_letter_add(session, NULL, &dead, &id, &err));
-	struct tide_dead_letter_change change = { .id = id, .from = { true }, .to = TIDE_DEAD_LETTER_RETRYING };
+	struct tide_dead_letter_change change = { .id = id,
+						  .from = { true },
+						  .to = TIDE_DEAD_LETTER_RETRYING };
 	assert_ok(STORE->begin(session, &err));
 	assert_ok(CHECKPOINT->dead_letter_change(session, NULL, &change, &err));
-	assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM dead_letter_queue WHERE status = 'failed'"), 1);
+	assert_int_equal(
+		fixture_number(fixture,
+			       "SELECT count(*) FROM dead_letter_queue WHERE status = 'failed'"),
+		1);
 	STORE->rollback(session);
-	assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM dead_letter_queue WHERE status = 'failed'"), 1);
+	assert_int_equal(
+		fixture_number(fixture,
+			       "SELECT count(*) FROM dead_letter_queue WHERE status = 'failed'"),
+		1);
 	STORE->session_close(session);
 	STORE->close(store);
 }
 
 static void a_handler_that_ends_the_delivery_is_found_out(void **state)
 {
-	static const char *const ways[] = { "COMMIT", "ROLLBACK", "COMMIT; BEGIN", "ROLLBACK; BEGIN IMMEDIATE",
-					    "COMMIT; SAVEPOINT tide" };
+	static const char *const ways[] = { "COMMIT", "ROLLBACK", "COMMIT; BEGIN",
+					    "ROLLBACK; BEGIN IMMEDIATE", "COMMIT; SAVEPOINT tide" };
 	struct fixture *fixture = *state;
 	struct tide_error err;
 	void *store = fixture_open(fixture->database, "");
@@ -223,7 +241,8 @@ static void a_handler_that_ends_the_delivery_is_found_out(void **state)
 	assert_ok(STORE->begin(session, &err));
 	assert_ok(STORE->savepoint(session, &err));
 	sqlite3_exec(STORE->connection(session),
-		     "CREATE TABLE t (x); SAVEPOINT mine; INSERT INTO t VALUES (1); RELEASE mine", NULL, NULL, NULL);
+		     "CREATE TABLE t (x); SAVEPOINT mine; INSERT INTO t VALUES (1); RELEASE mine",
+		     NULL, NULL, NULL);
 	assert_ok(STORE->check(session, &err));
 	assert_ok(STORE->release(session, &err));
 	assert_ok(STORE->savepoint(session, &err));
@@ -248,7 +267,8 @@ static void a_delivery_that_the_database_rolled_back_says_why(void **state)
 				"INSERT OR ROLLBACK INTO t VALUES (zeroblob(1000000))",
 				NULL, NULL, NULL);
 	assert_int_equal(code & 0xff, SQLITE_FULL);
-	/* Whether SQLite ends the transaction here is its own affair; what matters is that nobody goes on in none. */
+	/* Whether SQLite ends the transaction here is its own affair; what matters is that nobody
+	 * goes on in none. */
 	bool is_open = !sqlite3_get_autocommit(STORE->connection(session));
 	assert_status(is_open ? TIDE_OK : TIDE_DISK_FULL, STORE->check(session, &err));
 	STORE->rollback(session);
@@ -290,7 +310,8 @@ static void the_file_of_the_locks_has_the_mode_and_the_owner_of_the_database(voi
 		assert_int_equal(chown(fixture->database, other, (gid_t)-1), 0);
 		void *session = fixture_session(store);
 		own(session, "P");
-		assert_int_equal(mode_of(path, &owner), modes[i]); /* the one of the round before is put right, too */
+		/* the one of the round before is put right, too */
+		assert_int_equal(mode_of(path, &owner), modes[i]);
 		assert_int_equal(owner, other);
 		STORE->session_close(session);
 		STORE->close(store);
@@ -309,9 +330,13 @@ static int second_user_run(void *self)
 	    fixture_try_open(fixture->database, "", NULL, &store, &err) != TIDE_OK ||
 	    STORE->session_open(store, &session, &err) != TIDE_OK)
 		return 1;
-	if (CHECKPOINT->lease_acquire(session, "P", &owner, &lease, &err) != TIDE_OK || lease.is_owned)
+	if (CHECKPOINT->lease_acquire(session, "P", &owner, &lease, &err) != TIDE_OK ||
+	    lease.is_owned)
 		return 2;
-	return CHECKPOINT->lease_acquire(session, "Q", &owner, &lease, &err) == TIDE_OK && lease.is_owned ? 0 : 3;
+	return CHECKPOINT->lease_acquire(session, "Q", &owner, &lease, &err) == TIDE_OK &&
+			       lease.is_owned
+		       ? 0
+		       : 3;
 }
 
 static int stranger_run(void *self)

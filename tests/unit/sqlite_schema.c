@@ -14,7 +14,8 @@ static void open_without_a_file_says_to_initialise_and_makes_none(void **state)
 	assert_says(&err, "tide init");
 	assert_null(store);
 	assert_status(TIDE_SCHEMA,
-		      fixture_try_open(fixture->database, "", TIDE_STORE_OPTIONS(.read_only = true, .initialize = true),
+		      fixture_try_open(fixture->database, "",
+				       TIDE_STORE_OPTIONS(.read_only = true, .initialize = true),
 				       &store, &err));
 	assert_int_equal(stat(fixture->database, &info), -1);
 }
@@ -38,15 +39,18 @@ static void open_without_a_nullable_column_names_it_and_initialising_adds_it(voi
 	struct fixture *fixture = *state;
 	struct tide_error err;
 	void *store;
-	fixture_sql(fixture,
-		    "CREATE TABLE projection_checkpoints (projection_name TEXT PRIMARY KEY, last_event_id TEXT, "
-		    "last_event_type TEXT, last_processed_at TEXT, events_processed INTEGER NOT NULL DEFAULT 0, "
-		    "created_at TEXT NOT NULL DEFAULT (datetime('now')), "
-		    "updated_at TEXT NOT NULL DEFAULT (datetime('now')))");
+	fixture_sql(fixture, "CREATE TABLE projection_checkpoints (projection_name TEXT PRIMARY "
+			     "KEY, last_event_id TEXT, "
+			     "last_event_type TEXT, last_processed_at TEXT, events_processed "
+			     "INTEGER NOT NULL DEFAULT 0, "
+			     "created_at TEXT NOT NULL DEFAULT (datetime('now')), "
+			     "updated_at TEXT NOT NULL DEFAULT (datetime('now')))");
 	STORE->close(fixture_open(fixture->database, ""));
-	assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM pragma_table_info('projection_checkpoints') "
-						 "WHERE name = 'global_position'"),
-			 1);
+	assert_int_equal(
+		fixture_number(fixture,
+			       "SELECT count(*) FROM pragma_table_info('projection_checkpoints') "
+			       "WHERE name = 'global_position'"),
+		1);
 	fixture_sql(fixture, "ALTER TABLE events DROP COLUMN causation_id");
 	assert_status(TIDE_SCHEMA, fixture_try_open(fixture->database, "", NULL, &store, &err));
 	assert_says(&err, "'causation_id'");
@@ -61,11 +65,15 @@ static void open_without_a_required_column_is_refused_and_changes_nothing(void *
 	struct fixture *fixture = *state;
 	struct tide_error err;
 	void *store;
-	fixture_sql(fixture, "CREATE TABLE events (global_position INTEGER PRIMARY KEY, event_id TEXT)");
+	fixture_sql(fixture,
+		    "CREATE TABLE events (global_position INTEGER PRIMARY KEY, event_id TEXT)");
 	assert_status(TIDE_SCHEMA,
-		      fixture_try_open(fixture->database, "", TIDE_STORE_OPTIONS(.initialize = true), &store, &err));
+		      fixture_try_open(fixture->database, "",
+				       TIDE_STORE_OPTIONS(.initialize = true), &store, &err));
 	assert_says(&err, "'aggregate_id'");
-	assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"), 1);
+	assert_int_equal(
+		fixture_number(fixture, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"),
+		1);
 }
 
 /* Positions come from the rowid; another key would leave them NULL, or make them something else. */
@@ -76,11 +84,13 @@ static void open_of_events_without_a_key_of_theirs_is_refused_and_changes_nothin
 	} tables[] = {
 		{ "INTEGER PRIMARY KEY AUTOINCREMENT", "UNIQUE (event_id)",
 		  "UNIQUE (aggregate_id, aggregate_type, version)" },
-		{ "INTEGER PRIMARY KEY AUTOINCREMENT", "UNIQUE (version, aggregate_id, aggregate_type)",
-		  "UNIQUE (event_id)" },
-		{ "BIGINT PRIMARY KEY", "UNIQUE (event_id), UNIQUE (aggregate_id, aggregate_type, version)",
+		{ "INTEGER PRIMARY KEY AUTOINCREMENT",
+		  "UNIQUE (version, aggregate_id, aggregate_type)", "UNIQUE (event_id)" },
+		{ "BIGINT PRIMARY KEY",
+		  "UNIQUE (event_id), UNIQUE (aggregate_id, aggregate_type, version)",
 		  "INTEGER PRIMARY KEY (global_position)" },
-		{ "INTEGER UNIQUE", "UNIQUE (event_id), UNIQUE (aggregate_id, aggregate_type, version)",
+		{ "INTEGER UNIQUE",
+		  "UNIQUE (event_id), UNIQUE (aggregate_id, aggregate_type, version)",
 		  "INTEGER PRIMARY KEY (global_position)" },
 	};
 	struct fixture *fixture = *state;
@@ -89,21 +99,29 @@ static void open_of_events_without_a_key_of_theirs_is_refused_and_changes_nothin
 		char sql[800];
 		void *store;
 		snprintf(sql, sizeof sql,
-			 "DROP TABLE IF EXISTS events; CREATE TABLE events (global_position %s, event_id TEXT NOT "
-			 "NULL, aggregate_id TEXT NOT NULL, aggregate_type TEXT NOT NULL, event_type TEXT NOT NULL, "
-			 "tenant_id TEXT, actor_id TEXT, version INTEGER NOT NULL, timestamp TEXT NOT NULL, payload "
+			 "DROP TABLE IF EXISTS events; CREATE TABLE events (global_position %s, "
+			 "event_id TEXT NOT "
+			 "NULL, aggregate_id TEXT NOT NULL, aggregate_type TEXT NOT NULL, "
+			 "event_type TEXT NOT NULL, "
+			 "tenant_id TEXT, actor_id TEXT, version INTEGER NOT NULL, timestamp TEXT "
+			 "NOT NULL, payload "
 			 "TEXT "
-			 "NOT NULL, created_at TEXT NOT NULL DEFAULT '', event_version INTEGER, correlation_id TEXT, "
+			 "NOT NULL, created_at TEXT NOT NULL DEFAULT '', event_version INTEGER, "
+			 "correlation_id TEXT, "
 			 "causation_id TEXT, metadata TEXT, %s)",
 			 tables[i].position, tables[i].constraints);
 		fixture_sql(fixture, sql);
 		assert_status(TIDE_SCHEMA, fixture_try_open(fixture->database, "",
-							    TIDE_STORE_OPTIONS(.initialize = true), &store, &err));
+							    TIDE_STORE_OPTIONS(.initialize = true),
+							    &store, &err));
 		assert_says(&err, "'events'");
 		assert_says(&err, tables[i].says);
-		assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND "
-							 "name NOT LIKE 'sqlite_%'"),
-				 1);
+		assert_int_equal(
+			fixture_number(
+				fixture,
+				"SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND "
+				"name NOT LIKE 'sqlite_%'"),
+			1);
 	}
 }
 
@@ -112,16 +130,18 @@ static void more_columns_and_triggers_are_tolerated(void **state)
 	struct fixture *fixture = *state;
 	struct tide_error err;
 	STORE->close(fixture_open(fixture->database, ""));
-	fixture_sql(
-		fixture,
-		"ALTER TABLE events ADD COLUMN extra TEXT; ALTER TABLE projection_checkpoints ADD COLUMN note TEXT; "
-		"CREATE TRIGGER stamp AFTER UPDATE ON projection_checkpoints BEGIN UPDATE projection_checkpoints SET "
-		"updated_at = '2020-02-03 04:05:06' WHERE projection_name = NEW.projection_name; END");
+	fixture_sql(fixture, "ALTER TABLE events ADD COLUMN extra TEXT; ALTER TABLE "
+			     "projection_checkpoints ADD COLUMN note TEXT; "
+			     "CREATE TRIGGER stamp AFTER UPDATE ON projection_checkpoints BEGIN "
+			     "UPDATE projection_checkpoints SET "
+			     "updated_at = '2020-02-03 04:05:06' WHERE projection_name = "
+			     "NEW.projection_name; END");
 	void *store = fixture_open(fixture->database, "");
 	void *session = fixture_session(store);
-	struct tide_checkpoint_write write = {
-		.name = "P", .has_position = true, .progress = { .position = 3, .count = 1 }, .now = tide_time_now()
-	};
+	struct tide_checkpoint_write write = { .name = "P",
+					       .has_position = true,
+					       .progress = { .position = 3, .count = 1 },
+					       .now = tide_time_now() };
 	assert_ok(CHECKPOINT->save(session, NULL, &write, &err));
 	write.progress.position = 4;
 	assert_ok(CHECKPOINT->save(session, NULL, &write, &err));
@@ -138,7 +158,8 @@ static int initialise(void *self)
 {
 	void *store;
 	struct tide_error err;
-	if (fixture_try_open(self, "", TIDE_STORE_OPTIONS(.initialize = true), &store, &err) != TIDE_OK) {
+	if (fixture_try_open(self, "", TIDE_STORE_OPTIONS(.initialize = true), &store, &err) !=
+	    TIDE_OK) {
 		fprintf(stderr, "initialise: %s\n", err.message);
 		return 1;
 	}
@@ -172,7 +193,8 @@ static void a_file_that_is_no_database_is_corrupt(void **state)
 	fclose(file);
 	assert_status(TIDE_CORRUPT, fixture_try_open(fixture->database, "", NULL, &store, &err));
 	assert_status(TIDE_CORRUPT,
-		      fixture_try_open(fixture->database, "", TIDE_STORE_OPTIONS(.initialize = true), &store, &err));
+		      fixture_try_open(fixture->database, "",
+				       TIDE_STORE_OPTIONS(.initialize = true), &store, &err));
 	assert_int_equal(err.native, SQLITE_NOTADB);
 }
 
@@ -208,17 +230,21 @@ static void parameters_are_checked_by_name_and_value(void **state)
 	struct fixture *fixture = *state;
 	struct tide_error err;
 	void *store;
-	assert_status(TIDE_ARGUMENT, fixture_try_open(fixture->database, "?synchronous=maybe", NULL, &store, &err));
+	assert_status(TIDE_ARGUMENT, fixture_try_open(fixture->database, "?synchronous=maybe", NULL,
+						      &store, &err));
 	assert_says(&err, "'synchronous'");
 	assert_says(&err, "'maybe'");
-	assert_status(TIDE_ARGUMENT,
-		      fixture_try_open(fixture->database, "?projection_synchronous=", NULL, &store, &err));
+	assert_status(TIDE_ARGUMENT, fixture_try_open(fixture->database, "?projection_synchronous=",
+						      NULL, &store, &err));
 	assert_says(&err, "'projection_synchronous'");
-	assert_status(TIDE_ARGUMENT, fixture_try_open(fixture->database, "?category_index=2", NULL, &store, &err));
-	assert_status(TIDE_ARGUMENT, fixture_try_open(fixture->database, "?sync=full", NULL, &store, &err));
+	assert_status(TIDE_ARGUMENT,
+		      fixture_try_open(fixture->database, "?category_index=2", NULL, &store, &err));
+	assert_status(TIDE_ARGUMENT,
+		      fixture_try_open(fixture->database, "?sync=full", NULL, &store, &err));
 	assert_says(&err, "sync");
 	STORE->close(
-		fixture_open(fixture->database, "?synchronous=normal&projection_synchronous=full&category_index=1"));
+		fixture_open(fixture->database,
+			     "?synchronous=normal&projection_synchronous=full&category_index=1"));
 	assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM sqlite_schema WHERE name = "
 						 "'idx_events_aggregate_type'"),
 			 1);
@@ -248,7 +274,8 @@ static void read_only_reads_and_refuses_writes(void **state)
 	void *store = fixture_open(fixture->database, "");
 	assert_ok(fixture_append(store, &aggregate, TIDE_ANY, 2, NULL, &err));
 	STORE->close(store);
-	assert_ok(fixture_try_open(fixture->database, "", TIDE_STORE_OPTIONS(.read_only = true), &store, &err));
+	assert_ok(fixture_try_open(fixture->database, "", TIDE_STORE_OPTIONS(.read_only = true),
+				   &store, &err));
 	assert_status(TIDE_UNSUPPORTED, fixture_append(store, &aggregate, TIDE_ANY, 1, NULL, &err));
 	void *session = fixture_session(store);
 	tide_position end;
@@ -265,7 +292,8 @@ static void memory_stores_are_separate_and_shared_by_their_sessions(void **state
 	struct tide_error err;
 	struct tide_uuid aggregate = tide_uuid_v7();
 	void *stores[2] = { fixture_open(":memory:", ""), fixture_open(":memory:", "") };
-	void *sessions[3] = { fixture_session(stores[0]), fixture_session(stores[0]), fixture_session(stores[1]) };
+	void *sessions[3] = { fixture_session(stores[0]), fixture_session(stores[0]),
+			      fixture_session(stores[1]) };
 	assert_ok(fixture_append(stores[0], &aggregate, TIDE_ANY, 2, NULL, &err));
 	tide_position ends[3];
 	for (int i = 0; i < 3; i++)

@@ -9,7 +9,8 @@
 
 #define SECOND INT64_C(1000000000)
 
-/** A process that appends one event for each byte it reads, and answers with the time its append returned. */
+/** A process that appends one event for each byte it reads, and answers with the time its append
+ * returned. */
 struct writer {
 	const char *database;
 	int ask, answer;
@@ -106,8 +107,8 @@ static void commits_of_another_process_ring(void **state)
 		assert_ok(NOTIFY->wait(watch, 2000000, &rang, &err));
 	}
 	qsort(latency, ROUNDS, sizeof *latency, compare_numbers);
-	print_message("ring after the append returned: median %d us, worst %d us\n", (int)latency[ROUNDS / 2],
-		      (int)latency[ROUNDS - 1]);
+	print_message("ring after the append returned: median %d us, worst %d us\n",
+		      (int)latency[ROUNDS / 2], (int)latency[ROUNDS - 1]);
 	remote_end(&remote);
 	NOTIFY->stop(watch);
 	STORE->close(store);
@@ -172,7 +173,8 @@ static void a_log_made_anew_is_followed(void **state)
 	assert_ok(NOTIFY->start(store, &watch, &err));
 	snprintf(log, sizeof log, "%s-wal", fixture->database);
 	snprintf(other, sizeof other, "%s.link", log);
-	/* Touching the log's links is what the kernel reports as its end when it is still open; the name stays. */
+	/* Touching the log's links is what the kernel reports as its end when it is still open; the
+	 * name stays. */
 	assert_int_equal(link(log, other), 0);
 	assert_int_equal(unlink(other), 0);
 	struct remote remote = remote_start(fixture);

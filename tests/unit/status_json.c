@@ -7,16 +7,21 @@
 
 #include "policy/states.h"
 
-#define STATUS_KEYS                                                                                                    \
-	"name state position lag_events events_processed events_failed events_dlq last_processed_at started_at "       \
-	"uptime_seconds error recent_errors_count events_skipped events_discarded last_event_id last_event_type "      \
-	"previous_state pause_reason paused_at pause_duration_seconds in_flight in_flight_peak backpressure standby "  \
+#define STATUS_KEYS                                                                                \
+	"name state position lag_events events_processed events_failed events_dlq "                \
+	"last_processed_at started_at "                                                            \
+	"uptime_seconds error recent_errors_count events_skipped events_discarded last_event_id "  \
+	"last_event_type "                                                                         \
+	"previous_state pause_reason paused_at pause_duration_seconds in_flight in_flight_peak "   \
+	"backpressure standby "                                                                    \
 	"lag_stale waiting_for"
-#define STATS_KEYS                                                                                                     \
-	"total_errors transient_errors permanent_errors retried_errors dlq_count errors_by_type errors_by_category "   \
+#define STATS_KEYS                                                                                 \
+	"total_errors transient_errors permanent_errors retried_errors dlq_count errors_by_type "  \
+	"errors_by_category "                                                                      \
 	"first_error_at last_error_at error_rate_per_minute"
-#define RECORD_KEYS                                                                                                    \
-	"event_id event_type position error_type error_message error_stacktrace category severity retryable "          \
+#define RECORD_KEYS                                                                                \
+	"event_id event_type position error_type error_message error_stacktrace category "         \
+	"severity retryable "                                                                      \
 	"timestamp subscription_name retry_count sent_to_dlq dlq_id"
 
 static char *status_of(struct rig *rig)
@@ -100,7 +105,7 @@ static void every_subscription_has_a_status_in_order_of_registration(void **stat
 	rig_close(&rig);
 }
 
-/* ---- Statistics ---------------------------------------------------------------------------------------------- */
+/* ---- Statistics ------------------------------------------------------------------------------ */
 
 static void what_is_acquired_is_released_or_in_flight(void **state)
 {
@@ -124,7 +129,8 @@ static void what_is_acquired_is_released_or_in_flight(void **state)
 	char *json;
 	must(tide_flow_stats_json(&stats, &json, err));
 	json_keys_are(json, "",
-		      "events_in_flight peak_in_flight pause_count total_pause_time_seconds total_acquisitions "
+		      "events_in_flight peak_in_flight pause_count total_pause_time_seconds "
+		      "total_acquisitions "
 		      "total_releases");
 	tide_free(json);
 	rig_close(&rig);
@@ -147,8 +153,8 @@ static void a_filter_tells_what_it_let_through(void **state)
 	must(tide_subscription_filter_stats(rig.subscription, &stats, err));
 	char *json;
 	must(tide_filter_stats_json(&stats, &json, err));
-	assert_string_equal(json,
-			    "{\"events_evaluated\":3,\"events_matched\":1,\"events_skipped\":2,\"match_rate\":0.3333}");
+	assert_string_equal(json, "{\"events_evaluated\":3,\"events_matched\":1,\"events_skipped\":"
+				  "2,\"match_rate\":0.3333}");
 	tide_free(json);
 	rig_close(&rig);
 }
@@ -174,12 +180,14 @@ static void each_operation_tells_how_often_it_was_tried(void **state)
 	json_keys_are(json, "", "attempts successes failures total_delay_seconds last_error");
 	JSON_IS(json, "last_error", "\"not now\"");
 	tide_free(json);
-	must(tide_subscription_retry_stats(rig.subscription, TIDE_RETRY_OF_CHECKPOINT, &stats, err));
+	must(tide_subscription_retry_stats(rig.subscription, TIDE_RETRY_OF_CHECKPOINT, &stats,
+					   err));
 	assert_int_equal(stats.failures, 2);
 	assert_int_equal(stats.last_error.status, TIDE_BUSY);
 	must(tide_subscription_retry_stats(rig.subscription, TIDE_RETRY_OF_OWNERSHIP, &stats, err));
 	assert_int_equal(stats.successes, 1);
-	refused(TIDE_ARGUMENT, tide_subscription_retry_stats(rig.subscription, TIDE_RETRY_OPERATIONS, &stats, err));
+	refused(TIDE_ARGUMENT, tide_subscription_retry_stats(rig.subscription,
+							     TIDE_RETRY_OPERATIONS, &stats, err));
 	rig_close(&rig);
 }
 
@@ -195,8 +203,8 @@ static void breakers_tell_their_state(void **state)
 	must(tide_subscription_breakers(rig.subscription, &handler, &infra, err));
 	char *json;
 	must(tide_breaker_status_json(&handler, &json, err));
-	assert_string_equal(
-		json, "{\"state\":\"closed\",\"failure_count\":0,\"last_failure_time\":null,\"half_open_calls\":0}");
+	assert_string_equal(json, "{\"state\":\"closed\",\"failure_count\":0,\"last_failure_time\":"
+				  "null,\"half_open_calls\":0}");
 	tide_free(json);
 	atomic_store(&rig.script.failures, 100);
 	rig_append(&rig, "Good");
@@ -218,7 +226,7 @@ static void breakers_tell_their_state(void **state)
 	rig_close(&rig);
 }
 
-/* ---- Failures ------------------------------------------------------------------------------------------------ */
+/* ---- Failures -------------------------------------------------------------------------------- */
 
 static char *last_record;
 static atomic_int records;
@@ -307,7 +315,7 @@ static void a_record_without_an_event_is_null_unknown_and_minus_one(void **state
 	rig_close(&rig);
 }
 
-/* ---- Callbacks ----------------------------------------------------------------------------------------------- */
+/* ---- Callbacks ------------------------------------------------------------------------------- */
 
 static char told[64];
 static atomic_size_t told_count;
@@ -330,10 +338,12 @@ static void tell_and_leave(void *self, const struct tide_error_record *record)
 	assert_true(tide_manager_off_error(leaving.manager, leaving.ids[0]));
 }
 
-static void listen_to(struct rig *rig, enum tide_error_interest interest, int which, const char *letter)
+static void listen_to(struct rig *rig, enum tide_error_interest interest, int which,
+		      const char *letter)
 {
 	int64_t id;
-	must(tide_manager_on_error(rig->manager, interest, which, tell, (void *)(uintptr_t)letter, &id, err));
+	must(tide_manager_on_error(rig->manager, interest, which, tell, (void *)(uintptr_t)letter,
+				   &id, err));
 }
 
 static void callbacks_run_by_group_and_for_later_subscriptions_too(void **state)
@@ -349,8 +359,8 @@ static void callbacks_run_by_group_and_for_later_subscriptions_too(void **state)
 	listen_to(&rig, TIDE_ERRORS_OF_CATEGORY, TIDE_CATEGORY_PERMANENT, "p");
 	listen_to(&rig, TIDE_ERRORS_OF_CATEGORY, TIDE_CATEGORY_TRANSIENT, "t");
 	leaving.manager = rig.manager;
-	must(tide_manager_on_error(rig.manager, TIDE_ERRORS_ALL, 0, tell_and_leave, (void *)(uintptr_t) "x",
-				   &leaving.ids[0], err));
+	must(tide_manager_on_error(rig.manager, TIDE_ERRORS_ALL, 0, tell_and_leave,
+				   (void *)(uintptr_t) "x", &leaving.ids[0], err));
 	listen_to(&rig, TIDE_ERRORS_ALL, 0, "a");
 	rig_subscribe(&rig); /* later than the callbacks */
 	rig_start(&rig);
@@ -363,7 +373,7 @@ static void callbacks_run_by_group_and_for_later_subscriptions_too(void **state)
 	rig_close(&rig);
 }
 
-/* ---- Classification ------------------------------------------------------------------------------------------ */
+/* ---- Classification -------------------------------------------------------------------------- */
 
 static void every_status_is_classified_as_specified(void **state)
 {
@@ -378,7 +388,8 @@ static void every_status_is_classified_as_specified(void **state)
 		{ "state deadlock unhandled_event version", "application", "high", false },
 		{ "diverged", "application", "critical", false },
 		{ "out_of_memory disk_full corrupt", "infrastructure", "critical", false },
-		{ "already_exists conflict duplicate_event schema fenced circuit_open publish_failed shutting_down "
+		{ "already_exists conflict duplicate_event schema fenced circuit_open "
+		  "publish_failed shutting_down "
 		  "cancelled "
 		  "io unsupported internal",
 		  "unknown", "medium", false },
@@ -406,9 +417,12 @@ static void rules_come_before_patterns_and_patterns_before_the_table(void **stat
 	rig_ready(&rig, "memory:%n");
 	int64_t id;
 	must(tide_manager_on_error(rig.manager, TIDE_ERRORS_ALL, 0, keep_record, NULL, &id, err));
-	struct tide_classification first = { TIDE_CATEGORY_INFRASTRUCTURE, TIDE_SEVERITY_LOW, false, "first" };
-	struct tide_classification second = { TIDE_CATEGORY_UNKNOWN, TIDE_SEVERITY_HIGH, false, "second" };
-	struct tide_classification rule = { TIDE_CATEGORY_APPLICATION, TIDE_SEVERITY_CRITICAL, true, "rule" };
+	struct tide_classification first = { TIDE_CATEGORY_INFRASTRUCTURE, TIDE_SEVERITY_LOW, false,
+					     "first" };
+	struct tide_classification second = { TIDE_CATEGORY_UNKNOWN, TIDE_SEVERITY_HIGH, false,
+					      "second" };
+	struct tide_classification rule = { TIDE_CATEGORY_APPLICATION, TIDE_SEVERITY_CRITICAL, true,
+					    "rule" };
 	must(tide_manager_classify(rig.manager, "BAD ev", TIDE_OK, &first, err));
 	must(tide_manager_classify(rig.manager, "event", TIDE_OK, &second, err));
 	rig_start(&rig);
@@ -427,26 +441,29 @@ static void rules_come_before_patterns_and_patterns_before_the_table(void **stat
 	rig_close(&rig);
 }
 
-/* ---- States -------------------------------------------------------------------------------------------------- */
+/* ---- States ---------------------------------------------------------------------------------- */
 
 static void every_pair_of_states_is_allowed_or_refused_as_specified(void **state)
 {
 	(void)state;
-	static const char *const names[] = { "starting", "catching_up", "live", "paused", "stopped", "error" };
+	static const char *const names[] = { "starting", "catching_up", "live",
+					     "paused",   "stopped",     "error" };
 	static const char *const allowed[] = { "catching_up, live, stopped, error",
 					       "live, paused, stopped, error",
 					       "catching_up, paused, stopped, error",
 					       "catching_up, live, stopped, error",
 					       "none",
 					       "starting" };
-	static const char table[6][7] = { "011011", "001111", "010111", "011011", "000000", "100000" };
+	static const char table[6][7] = {
+		"011011", "001111", "010111", "011011", "000000", "100000"
+	};
 	for (int from = 0; from < 6; from++)
 		for (int to = 0; to < 6; to++) {
 			struct states states = { .state = (enum tide_state)from };
 			struct tide_error err = { 0 };
 			char text[160];
-			snprintf(text, sizeof text, "cannot go from %s to %s; allowed: %s", names[from], names[to],
-				 allowed[from]);
+			snprintf(text, sizeof text, "cannot go from %s to %s; allowed: %s",
+				 names[from], names[to], allowed[from]);
 			tide_status status = states_move(&states, (enum tide_state)to, &err);
 			bool is_allowed = table[from][to] == '1';
 			assert_int_equal(status, is_allowed ? TIDE_OK : TIDE_STATE);

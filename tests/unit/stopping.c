@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ending: a stop is a shutdown like the others, an instant that was asked for is kept, and no hook holds it up.
+ * Ending: a stop is a shutdown like the others, an instant that was asked for is kept, and no hook
+ * holds it up.
  */
 #include <stdlib.h>
 
@@ -54,7 +55,7 @@ static void opening_end(struct opening *opening)
 	rig_log_end();
 }
 
-/* ---- A stop is a shutdown ------------------------------------------------------------------------------------- */
+/* ---- A stop is a shutdown -------------------------------------------------------------------- */
 
 static void a_stop_counts_as_a_shutdown(void **state)
 {
@@ -64,7 +65,8 @@ static void a_stop_counts_as_a_shutdown(void **state)
 	rig_live(&rig, "memory:%n");
 	rig_settle(&rig, "Good");
 	must(tide_manager_stop(rig.manager, (const char *const[]){ "Totals", NULL }, 0, err));
-	METRIC_IS(&rig, P "shutdowns_initiated_total{reason=\"programmatic\"}", 0); /* the manager went on */
+	/* the manager went on */
+	METRIC_IS(&rig, P "shutdowns_initiated_total{reason=\"programmatic\"}", 0);
 	rig_start(&rig);
 	must(tide_manager_stop(rig.manager, NULL, 0, err));
 	METRIC_IS(&rig, P "shutdowns_initiated_total{reason=\"programmatic\"}", 1);
@@ -77,7 +79,8 @@ static void a_stop_counts_as_a_shutdown(void **state)
 	METRIC_IS(&rig, P "shutdowns_initiated_total{reason=\"programmatic\"}", 1);
 	rig_start(&rig);
 	rig_hold(&rig);
-	struct tide_error why = refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, 0.05, err));
+	struct tide_error why =
+		refused(TIDE_TIMEOUT, tide_manager_stop(rig.manager, NULL, 0.05, err));
 	must_mention(&why, "Totals");
 	METRIC_IS(&rig, P "shutdowns_completed_total{outcome=\"timeout\"}", 1);
 	rig_close(&rig);
@@ -89,7 +92,8 @@ static void what_is_in_hand_has_all_of_the_limit_of_a_stop(void **state)
 	struct rig rig;
 	struct opening opening = { .rig = &rig, .seconds = 0.3 };
 	rig_open(&rig, "memory:%n");
-	must(tide_manager_open(TIDE_MANAGER(.store = rig.store, .checkpoints = rig.checkpoints, .drain_timeout = 0.01),
+	must(tide_manager_open(TIDE_MANAGER(.store = rig.store, .checkpoints = rig.checkpoints,
+					    .drain_timeout = 0.01),
 			       &rig.manager, err));
 	rig_begin(&rig);
 	rig_hold(&rig);
@@ -106,13 +110,17 @@ static void the_drain_has_its_time_before_the_reserve(void **state)
 	static const struct {
 		double total, left, drain_timeout, expected;
 	} rows[] = {
-		{ 30, 30, 10, 10 },   { 30, 30, 25, 25 },   { 30, 30, 60, 25 }, { 30, 12, 10, 7 },    { 30, 4, 10, 0 },
-		{ 12, 12, 2, 2 },     { 12, 12, 60, 9.6 },  { 12, 5, 60, 2.6 }, { 3.1, 3.1, 2, 2 },   { 3, 3, 2, 2 },
-		{ 2.9, 2.9, 2, 1.9 }, { 2, 2, 2, 1 },       { 1, 1, 2, 0.5 },   { 0.2, 0.2, 2, 0.1 }, { 0, 0, 2, 0 },
-		{ -5, -5, 2, 0 },     { 100, 100, 99, 95 }, { 5, 5, 10, 4 },    { 25, 25, 60, 20 },
+		{ 30, 30, 10, 10 },  { 30, 30, 25, 25 },   { 30, 30, 60, 25 },
+		{ 30, 12, 10, 7 },   { 30, 4, 10, 0 },     { 12, 12, 2, 2 },
+		{ 12, 12, 60, 9.6 }, { 12, 5, 60, 2.6 },   { 3.1, 3.1, 2, 2 },
+		{ 3, 3, 2, 2 },      { 2.9, 2.9, 2, 1.9 }, { 2, 2, 2, 1 },
+		{ 1, 1, 2, 0.5 },    { 0.2, 0.2, 2, 0.1 }, { 0, 0, 2, 0 },
+		{ -5, -5, 2, 0 },    { 100, 100, 99, 95 }, { 5, 5, 10, 4 },
+		{ 25, 25, 60, 20 },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		double limit = shutdown_drain_limit(rows[i].total, rows[i].left, rows[i].drain_timeout);
+		double limit =
+			shutdown_drain_limit(rows[i].total, rows[i].left, rows[i].drain_timeout);
 		if (limit < rows[i].expected - 1e-9 || limit > rows[i].expected + 1e-9)
 			fail_msg("row %zu: %g instead of %g", i, limit, rows[i].expected);
 	}
@@ -133,9 +141,10 @@ static void a_longer_shutdown_waits_no_shorter_for_a_handler(void **state)
 		struct thread thread;
 		struct tide_shutdown_metrics metrics;
 		rig_open(&rig, "memory:%n");
-		must(tide_manager_open(TIDE_MANAGER(.store = rig.store, .checkpoints = rig.checkpoints,
-						    .shutdown_timeout = timeouts[i], .drain_timeout = 2),
-				       &rig.manager, err));
+		must(tide_manager_open(
+			TIDE_MANAGER(.store = rig.store, .checkpoints = rig.checkpoints,
+				     .shutdown_timeout = timeouts[i], .drain_timeout = 2),
+			&rig.manager, err));
 		rig_subscribe(&rig);
 		rig_run(&rig, &thread);
 		rig_hold(&rig);
@@ -143,7 +152,8 @@ static void a_longer_shutdown_waits_no_shorter_for_a_handler(void **state)
 		thread_join(&thread);
 		must(tide_manager_shutdown_metrics(rig.manager, &metrics, err));
 		assert_string_equal(metrics.outcome, "timeout");
-		assert_true(metrics.drain_duration_seconds >= 1.99 && metrics.drain_duration_seconds < 5);
+		assert_true(metrics.drain_duration_seconds >= 1.99 &&
+			    metrics.drain_duration_seconds < 5);
 		atomic_store(&rig.script.is_closed, false);
 		rig_close(&rig);
 	}
@@ -182,8 +192,11 @@ static void a_batch_in_hand_counts_by_its_events(void **state)
 	struct thread thread;
 	rig_open(&rig, "memory:%n");
 	append_many(rig.store, stream_of("Rig", 1), 0, 7);
-	must(tide_manager_open(TIDE_MANAGER(.store = rig.store, .checkpoints = rig.checkpoints), &rig.manager, err));
-	struct tide_subscriber subscriber = { .name = "Totals", .self = &rig, .handle_batch = hold_batch };
+	must(tide_manager_open(TIDE_MANAGER(.store = rig.store, .checkpoints = rig.checkpoints),
+			       &rig.manager, err));
+	struct tide_subscriber subscriber = { .name = "Totals",
+					      .self = &rig,
+					      .handle_batch = hold_batch };
 	must(tide_manager_subscribe(rig.manager, &subscriber, &rig.config, &rig.subscription, err));
 	atomic_store(&rig.script.is_closed, true);
 	must(thread_start(&thread, "runs", run, &rig, err));
@@ -230,7 +243,7 @@ static void what_is_settled_is_saved_while_the_drain_goes_on(void **state)
 	rig_close(&rig);
 }
 
-/* ---- What cannot start ---------------------------------------------------------------------------------------- */
+/* ---- What cannot start ----------------------------------------------------------------------- */
 
 static atomic_bool starting_is_over;
 
@@ -242,7 +255,8 @@ static void end_what_has_started(void *self)
 	do {
 		wait_a_moment();
 		state = tide_subscription_state(rig->subscription);
-	} while (state != TIDE_STATE_LIVE && state != TIDE_STATE_ERROR && !atomic_load(&starting_is_over));
+	} while (state != TIDE_STATE_LIVE && state != TIDE_STATE_ERROR &&
+		 !atomic_load(&starting_is_over));
 	alloc_fail_from(0);
 	tide_manager_request_shutdown(rig->manager, TIDE_SHUTDOWN_PROGRAMMATIC);
 }
@@ -272,12 +286,13 @@ static void what_cannot_start_says_so(void **state)
 			assert_int_equal(why.status, TIDE_OUT_OF_MEMORY);
 		if (result != TIDE_OK && has_failed)
 			assert_string_equal(status.error.message, why.message);
-		assert_true(has_started || has_failed || n == 1); /* the first one lists the subscriptions */
+		/* the first one lists the subscriptions */
+		assert_true(has_started || has_failed || n == 1);
 		rig_close(&rig);
 	}
 }
 
-/* ---- A given instant ------------------------------------------------------------------------------------------ */
+/* ---- A given instant ------------------------------------------------------------------------- */
 
 static struct tide_time seconds_from_now(double seconds)
 {
@@ -296,7 +311,8 @@ static void an_instant_farther_away_than_the_configured_time_is_kept(void **stat
 	rig_hold(&rig);
 	struct opening opening = { .rig = &rig, .seconds = 0.3 };
 	opening_start(&opening);
-	tide_manager_request_shutdown_by(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC, seconds_from_now(100));
+	tide_manager_request_shutdown_by(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC,
+					 seconds_from_now(100));
 	thread_join(&thread);
 	opening_end(&opening);
 	assert_int_equal(stopping_result.phase, TIDE_PHASE_STOPPED);
@@ -321,7 +337,8 @@ static void an_instant_that_is_near_or_gone_ends_it_in_time(void **state)
 		assert_int_equal(stopping_result.phase, TIDE_PHASE_FORCED);
 		assert_int_equal(stopping_result.reason, TIDE_SHUTDOWN_TIMEOUT);
 		assert_int_equal(stopping_result.events_not_drained, 1);
-		assert_true(stopping_result.duration_seconds < 10); /* which draining alone would have */
+		/* which draining alone would have */
+		assert_true(stopping_result.duration_seconds < 10);
 		struct tide_checkpoint row;
 		must(tide_checkpoints_load(rig.checkpoints, "Totals", &row, err));
 		assert_int_equal(row.position, 1);
@@ -337,20 +354,24 @@ static void only_the_first_instant_counts(void **state)
 	struct rig rig;
 	rig_log_begin();
 	rig_ready(&rig, "memory:%n");
-	tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_HEALTH_CHECK); /* which names none */
-	tide_manager_request_shutdown_by(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC, seconds_from_now(9999));
-	tide_manager_request_shutdown_by(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC, seconds_from_now(-1));
+	/* which names none */
+	tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_HEALTH_CHECK);
+	tide_manager_request_shutdown_by(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC,
+					 seconds_from_now(9999));
+	tide_manager_request_shutdown_by(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC,
+					 seconds_from_now(-1));
 	run(&rig);
 	assert_int_equal(stopping_result.reason, TIDE_SHUTDOWN_HEALTH_CHECK);
 	assert_int_equal(rig_logged("shutdown began", "limit_seconds=99"), 1);
 	must(tide_manager_start(rig.manager, NULL, 10, NULL, NULL, err));
-	must(tide_manager_stop(rig.manager, NULL, 0, err)); /* the instant is forgotten with its request */
+	/* the instant is forgotten with its request */
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
 	assert_int_equal(rig_logged("shutdown began", "limit_seconds=30.000"), 1);
 	rig_close(&rig);
 	rig_log_end();
 }
 
-/* ---- Hooks ---------------------------------------------------------------------------------------------------- */
+/* ---- Hooks ----------------------------------------------------------------------------------- */
 
 static tide_status hook_count(void *self, const struct tide_shutdown_result *result)
 {
@@ -368,9 +389,12 @@ static void a_hook_that_memory_keeps_from_being_called_is_logged(void **state)
 		atomic_int called = 0;
 		rig_log_begin();
 		rig_open(&rig, "memory:%n");
-		must(tide_manager_open(TIDE_MANAGER(.store = rig.store, .checkpoints = rig.checkpoints), &rig.manager,
-				       err)); /* without a subscription, whose thread would allocate now or then */
-		must(tide_manager_add_hook(rig.manager, TIDE_HOOK_AFTER_SHUTDOWN, hook_count, &called, 0, err));
+		must(tide_manager_open(
+			TIDE_MANAGER(.store = rig.store, .checkpoints = rig.checkpoints),
+			&rig.manager,
+			err)); /* without a subscription, whose thread would allocate now or then */
+		must(tide_manager_add_hook(rig.manager, TIDE_HOOK_AFTER_SHUTDOWN, hook_count,
+					   &called, 0, err));
 		tide_manager_request_shutdown(rig.manager, TIDE_SHUTDOWN_PROGRAMMATIC);
 		alloc_fail_from(nth);
 		tide_status status = tide_manager_run_until_shutdown(rig.manager, NULL, NULL);
@@ -394,8 +418,8 @@ struct adding {
 
 static void add_hook(struct adding *adding)
 {
-	must(tide_manager_add_hook(adding->rig->manager, TIDE_HOOK_AFTER_SHUTDOWN, hook_count, &adding->called, 0,
-				   err));
+	must(tide_manager_add_hook(adding->rig->manager, TIDE_HOOK_AFTER_SHUTDOWN, hook_count,
+				   &adding->called, 0, err));
 }
 
 static void add_hooks(void *self)
@@ -428,7 +452,7 @@ static void hooks_may_be_added_while_others_are_called(void **state)
 	rig_close(&rig);
 }
 
-/* ---- Starting it from several places -------------------------------------------------------------------------- */
+/* ---- Starting it from several places --------------------------------------------------------- */
 
 static atomic_bool starters_should_end;
 
@@ -439,7 +463,8 @@ static void restart_again_and_again(void *self)
 		(void)tide_manager_restart(rig->manager, "Totals", NULL);
 }
 
-/* Each run fails at its first event, often before the call that began it has returned; the thread sanitizer looks, too. */
+/* Each run fails at its first event, often before the call that began it has returned; the thread
+ * sanitizer looks, too. */
 static void restarts_from_several_threads_keep_one_run_at_a_time(void **state)
 {
 	(void)state;
@@ -516,7 +541,9 @@ static void subscriptions_removed_at_once_wait_for_each_other_and_no_longer(void
 static void subscribe_again_and_again(void *self)
 {
 	struct rig *rig = self;
-	struct tide_subscriber subscriber = { .name = "Late", .self = &rig->script, .handle = rig_handle };
+	struct tide_subscriber subscriber = { .name = "Late",
+					      .self = &rig->script,
+					      .handle = rig_handle };
 	while (!atomic_load(&starters_should_end)) {
 		(void)tide_manager_start(rig->manager, NULL, 0, NULL, NULL, NULL);
 		(void)tide_manager_subscribe(rig->manager, &subscriber, &rig->config, NULL, NULL);
@@ -524,7 +551,8 @@ static void subscribe_again_and_again(void *self)
 	}
 }
 
-/* When a stop has returned, nothing runs that was not started after it: the lease of each is free at the end. */
+/* When a stop has returned, nothing runs that was not started after it: the lease of each is free
+ * at the end. */
 static void a_stop_overlooks_nothing_that_is_being_started(void **state)
 {
 	(void)state;

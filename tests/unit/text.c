@@ -95,14 +95,18 @@ static void type_names_are_of_letters_digits_and_three_signs(void **state)
 	for (int byte = 1; byte < 256; byte++) {
 		char name[] = { 'a', (char)byte, '\0' };
 		bool is_good =
-			strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-", byte) != NULL;
-		assert_int_equal(name_check_type(name, "event_type", NULL), is_good ? TIDE_OK : TIDE_ARGUMENT);
+			strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-",
+			       byte) != NULL;
+		assert_int_equal(name_check_type(name, "event_type", NULL),
+				 is_good ? TIDE_OK : TIDE_ARGUMENT);
 	}
 	struct tide_error err;
 	assert_fails(name_check_type("bad name", "event_type", &err), TIDE_ARGUMENT, &err,
 		     "event_type 'bad name' has a character other than A-Z a-z 0-9 _ . -");
-	assert_fails(name_check_type("", "event_type", &err), TIDE_ARGUMENT, &err, "event_type is empty");
-	assert_fails(name_check_type(NULL, "aggregate_type", &err), TIDE_ARGUMENT, &err, "aggregate_type is missing");
+	assert_fails(name_check_type("", "event_type", &err), TIDE_ARGUMENT, &err,
+		     "event_type is empty");
+	assert_fails(name_check_type(NULL, "aggregate_type", &err), TIDE_ARGUMENT, &err,
+		     "aggregate_type is missing");
 }
 
 static void a_name_has_at_most_255_bytes(void **state)
@@ -118,7 +122,8 @@ static void a_name_has_at_most_255_bytes(void **state)
 	name[TIDE_NAME_MAX + 1] = '\0';
 	struct tide_error err;
 	assert_fails(name_check_type(name, "event_type", &err), TIDE_ARGUMENT, &err,
-		     "event_type 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...' is longer than 255 bytes");
+		     "event_type 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...' is longer than 255 "
+		     "bytes");
 	assert_int_equal(name_check_projection(name, false, NULL), TIDE_ARGUMENT);
 	assert_int_equal(name_check_actor(name, "actor_id", NULL), TIDE_ARGUMENT);
 }
@@ -208,7 +213,8 @@ static void patterns_match_whole_names(void **state)
 		{ "a]", "a]", true },
 	};
 	for (size_t i = 0; i < COUNT(cases); i++)
-		if (pattern_matches(cases[i].pattern, cases[i].text, strlen(cases[i].text)) != cases[i].matches)
+		if (pattern_matches(cases[i].pattern, cases[i].text, strlen(cases[i].text)) !=
+		    cases[i].matches)
 			fail_msg("'%s' on '%s'", cases[i].pattern, cases[i].text);
 	assert_true(pattern_matches("ab", "abc", 2));
 }
@@ -218,7 +224,8 @@ static void a_pattern_with_many_stars_ends_soon(void **state)
 	(void)state;
 	char text[4096];
 	memset(text, 'a', sizeof text);
-	assert_false(pattern_matches("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", text, sizeof text));
+	assert_false(
+		pattern_matches("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", text, sizeof text));
 }
 
 static void patterns_are_checked(void **state)
@@ -234,7 +241,8 @@ static void patterns_are_checked(void **state)
 	assert_int_equal(pattern_check(NULL, NULL), TIDE_ARGUMENT);
 	assert_int_equal(pattern_check("Order[a-z]*", NULL), TIDE_OK);
 	assert_int_equal(pattern_check("a]b", NULL), TIDE_OK);
-	assert_fails(pattern_check("Order[a-z", &err), TIDE_ARGUMENT, &err, "pattern 'Order[a-z' has a [ without ]");
+	assert_fails(pattern_check("Order[a-z", &err), TIDE_ARGUMENT, &err,
+		     "pattern 'Order[a-z' has a [ without ]");
 	static const char *const open[] = { "[", "[]", "[!", "[!]", "a[b]c[", "[a" };
 	for (size_t i = 0; i < COUNT(open); i++)
 		assert_int_equal(pattern_check(open[i], NULL), TIDE_ARGUMENT);

@@ -44,7 +44,8 @@ static void good_instants_are_read(void **state)
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct tide_time time = { UNTOUCHED };
-		if (tide_time_parse(cases[i].text, &time, NULL) != TIDE_OK || time.unix_us != cases[i].unix_us)
+		if (tide_time_parse(cases[i].text, &time, NULL) != TIDE_OK ||
+		    time.unix_us != cases[i].unix_us)
 			fail_msg("'%s' gave %" PRId64, cases[i].text, time.unix_us);
 	}
 }
@@ -106,7 +107,8 @@ static void wrong_instants_are_refused_and_leave_the_output(void **state)
 		struct tide_time time = { UNTOUCHED };
 		struct tide_error err;
 		char message[160];
-		snprintf(message, sizeof message, "'%s' is no RFC 3339 instant in the years 0001 to 9999", wrong[i]);
+		snprintf(message, sizeof message,
+			 "'%s' is no RFC 3339 instant in the years 0001 to 9999", wrong[i]);
 		assert_fails(tide_time_parse(wrong[i], &time, &err), TIDE_ARGUMENT, &err, message);
 		assert_int_equal(time.unix_us, UNTOUCHED);
 	}
@@ -134,7 +136,8 @@ static void the_written_form_is_fixed(void **state)
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char text[TIDE_TIME_TEXT_SIZE];
-		assert_string_equal(tide_time_format((struct tide_time){ cases[i].unix_us }, text), cases[i].text);
+		assert_string_equal(tide_time_format((struct tide_time){ cases[i].unix_us }, text),
+				    cases[i].text);
 	}
 }
 

@@ -10,7 +10,8 @@ static void a_url_is_taken_apart(void **state)
 {
 	(void)state;
 	struct tide_url url;
-	assert_int_equal(url_parse("sqlite:a%20b.db?synchronous=normal&x=%3D%26&flag", &url, NULL), TIDE_OK);
+	assert_int_equal(url_parse("sqlite:a%20b.db?synchronous=normal&x=%3D%26&flag", &url, NULL),
+			 TIDE_OK);
 	assert_string_equal(url.full, "sqlite:a%20b.db?synchronous=normal&x=%3D%26&flag");
 	assert_string_equal(url.scheme, "sqlite");
 	assert_string_equal(url.rest, "a b.db");
@@ -27,11 +28,13 @@ static void schemes_of_others_keep_their_rest_as_it_is(void **state)
 {
 	(void)state;
 	struct tide_url url;
-	assert_int_equal(url_parse("postgresql://u%40x:p%25@h/d?options=-c%20a", &url, NULL), TIDE_OK);
+	assert_int_equal(url_parse("postgresql://u%40x:p%25@h/d?options=-c%20a", &url, NULL),
+			 TIDE_OK);
 	assert_string_equal(url.rest, "//u%40x:p%25@h/d");
 	assert_string_equal(tide_url_param(&url, "options"), "-c a");
 	url_fini(&url);
-	assert_int_equal(url_parse("fault:after=3,times=2/sqlite:a%20b.db?busy=1", &url, NULL), TIDE_OK);
+	assert_int_equal(url_parse("fault:after=3,times=2/sqlite:a%20b.db?busy=1", &url, NULL),
+			 TIDE_OK);
 	assert_string_equal(url.scheme, "fault");
 	assert_string_equal(url.rest, "after=3,times=2/sqlite:a%20b.db");
 	url_fini(&url);
@@ -47,9 +50,11 @@ static void the_first_parameter_nobody_asked_for_is_refused(void **state)
 	struct tide_url url;
 	struct tide_error err;
 	assert_int_equal(url_parse("sqlite:a.db?busy=1&sync=2&other=3", &url, NULL), TIDE_OK);
-	assert_fails(tide_url_check(&url, &err), TIDE_ARGUMENT, &err, "'busy' is no parameter of sqlite: URLs");
+	assert_fails(tide_url_check(&url, &err), TIDE_ARGUMENT, &err,
+		     "'busy' is no parameter of sqlite: URLs");
 	tide_url_param(&url, "busy");
-	assert_fails(tide_url_check(&url, &err), TIDE_ARGUMENT, &err, "'sync' is no parameter of sqlite: URLs");
+	assert_fails(tide_url_check(&url, &err), TIDE_ARGUMENT, &err,
+		     "'sync' is no parameter of sqlite: URLs");
 	tide_url_param(&url, "other");
 	tide_url_param(&url, "sync");
 	assert_int_equal(tide_url_check(&url, &err), TIDE_OK);
@@ -123,7 +128,8 @@ static void a_url_is_shown_without_its_password(void **state)
 		{ "postgresql://user:@host", "postgresql://user@host" },
 		{ "postgresql://:secret@host", "postgresql://@host" },
 		{ "postgresql://host/db?password=secret", "postgresql://host/db" },
-		{ "postgresql://host/db?user=u&password=secret&x=1", "postgresql://host/db?user=u&x=1" },
+		{ "postgresql://host/db?user=u&password=secret&x=1",
+		  "postgresql://host/db?user=u&x=1" },
 		{ "postgresql://host/db?password=a&password=b", "postgresql://host/db" },
 		{ "postgresql://host/db?pass%77ord=secret&a=1", "postgresql://host/db?a=1" },
 		{ "postgresql://host/db?sslpassword=secret&a=1&", "postgresql://host/db?a=1" },
@@ -140,7 +146,8 @@ static void a_url_is_shown_without_its_password(void **state)
 		{ "password=SECRET host=x", "password= host=x" },
 		{ "host=x password = 'SEC\\'R ET' user=u", "host=x password = user=u" },
 		{ "host=x sslpassword=SECRET", "host=x sslpassword=" },
-		{ "fault:/postgresql://u:a?SECRET@host/db?busy=1", "fault:/postgresql://u@host/db?busy=1" },
+		{ "fault:/postgresql://u:a?SECRET@host/db?busy=1",
+		  "fault:/postgresql://u@host/db?busy=1" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char *shown = url_redact(cases[i].text);
@@ -152,7 +159,8 @@ static void a_url_is_shown_without_its_password(void **state)
 static void a_message_is_shown_without_passwords(void **state)
 {
 	(void)state;
-	char text[] = "could not open postgresql://u:SECRET@h/d and 'password=SECRET host=h' or password='SECRET'";
+	char text[] = "could not open postgresql://u:SECRET@h/d and 'password=SECRET host=h' or "
+		      "password='SECRET'";
 	url_redact_words(text);
 	assert_null(strstr(text, "SECRET"));
 	assert_non_null(strstr(text, "could not open postgresql://u@h/d and"));
@@ -168,7 +176,8 @@ static void a_password_may_hold_what_else_begins_the_parameters(void **state)
 	url_fini(&url);
 	struct tide_error err;
 	assert_int_equal(url_parse("postgresql://h/d?x@SECRET=1", &url, NULL), TIDE_OK);
-	assert_fails(tide_url_check(&url, &err), TIDE_ARGUMENT, &err, "'x' is no parameter of postgresql: URLs");
+	assert_fails(tide_url_check(&url, &err), TIDE_ARGUMENT, &err,
+		     "'x' is no parameter of postgresql: URLs");
 	url_fini(&url);
 }
 

@@ -47,7 +47,8 @@ static void malformed_text_is_refused_and_leaves_the_output(void **state)
 	}
 	struct tide_uuid uuid;
 	assert_int_equal(tide_uuid_parse(NULL, &uuid, NULL), TIDE_ARGUMENT);
-	assert_int_equal(tide_uuid_parse("f47ac10b-58cc-4372-a567-0e02b2c3d479", NULL, NULL), TIDE_ARGUMENT);
+	assert_int_equal(tide_uuid_parse("f47ac10b-58cc-4372-a567-0e02b2c3d479", NULL, NULL),
+			 TIDE_ARGUMENT);
 }
 
 static void every_byte_but_a_digit_is_refused_in_every_place(void **state)
@@ -58,11 +59,13 @@ static void every_byte_but_a_digit_is_refused_in_every_place(void **state)
 			char text[TIDE_UUID_TEXT_SIZE] = "00112233-4455-6677-8899-aabbccddeeff";
 			bool is_hyphen = text[place] == '-';
 			text[place] = (char)byte;
-			bool is_digit = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f') ||
+			bool is_digit = (byte >= '0' && byte <= '9') ||
+					(byte >= 'a' && byte <= 'f') ||
 					(byte >= 'A' && byte <= 'F');
 			struct tide_uuid uuid;
 			assert_int_equal(tide_uuid_parse(text, &uuid, NULL),
-					 (is_hyphen ? byte == '-' : is_digit) ? TIDE_OK : TIDE_ARGUMENT);
+					 (is_hyphen ? byte == '-' : is_digit) ? TIDE_OK
+									      : TIDE_ARGUMENT);
 		}
 	}
 }
@@ -72,29 +75,37 @@ static void version_5_gives_the_known_values(void **state)
 	(void)state;
 	struct tide_uuid dns = uuid_of("6ba7b810-9dad-11d1-80b4-00c04fd430c8"),
 			 url = uuid_of("6ba7b811-9dad-11d1-80b4-00c04fd430c8");
-	struct tide_uuid example = tide_uuid_v5(&dns, "www.example.com"); /* RFC 9562, appendix A.4 */
+	/* RFC 9562, appendix A.4 */
+	struct tide_uuid example = tide_uuid_v5(&dns, "www.example.com");
 	struct tide_uuid expected = uuid_of("2ed6657d-e927-568b-95e1-2665a8aea6a2");
 	assert_true(tide_uuid_equal(&example, &expected));
 	struct tide_uuid python = tide_uuid_v5(&dns, "python.org");
 	expected = uuid_of("886313e1-3b8a-5372-9b90-0c9aee199e5d");
 	assert_true(tide_uuid_equal(&python, &expected));
-	struct tide_uuid named = tide_uuid_v5(NULL, "anything"), same = tide_uuid_v5(&url, "anything");
+	struct tide_uuid named = tide_uuid_v5(NULL, "anything"),
+			 same = tide_uuid_v5(&url, "anything");
 	assert_true(tide_uuid_equal(&named, &same));
 }
 
 static void version_5_takes_names_of_every_size(void **state)
 {
 	(void)state;
-	/* Sizes around the blocks of SHA-1: the values were computed with another implementation. */
+	/* Sizes around the blocks of SHA-1: the values were computed with another
+	 * implementation. */
 	static const struct {
 		size_t size;
 		const char *uuid;
 	} cases[] = {
-		{ 0, "1b4db7eb-4057-5ddf-91e0-36dec72071f5" },   { 1, "4cd605e7-afa2-5360-b5b9-c5e9fb5c76f4" },
-		{ 38, "f3a13bfb-adc6-59a0-8124-fe6edeaca7ea" },  { 39, "f4eaee1e-e483-528b-88bd-6b8932ab6e2b" },
-		{ 40, "f562c38a-a8fe-5cdd-b523-6f30cfb54847" },  { 47, "b18474ae-5fc6-5d04-aa24-a5be94234955" },
-		{ 48, "8fa6ffa9-9280-5899-a2d8-b082ccdf6380" },  { 103, "d690283f-eed8-5514-87df-04adabb6e2d6" },
-		{ 104, "f73ecf9a-6ec9-5147-a7e0-f5bc67eeefa0" }, { 112, "f531054f-eafa-5f71-a62b-6dd48019d086" },
+		{ 0, "1b4db7eb-4057-5ddf-91e0-36dec72071f5" },
+		{ 1, "4cd605e7-afa2-5360-b5b9-c5e9fb5c76f4" },
+		{ 38, "f3a13bfb-adc6-59a0-8124-fe6edeaca7ea" },
+		{ 39, "f4eaee1e-e483-528b-88bd-6b8932ab6e2b" },
+		{ 40, "f562c38a-a8fe-5cdd-b523-6f30cfb54847" },
+		{ 47, "b18474ae-5fc6-5d04-aa24-a5be94234955" },
+		{ 48, "8fa6ffa9-9280-5899-a2d8-b082ccdf6380" },
+		{ 103, "d690283f-eed8-5514-87df-04adabb6e2d6" },
+		{ 104, "f73ecf9a-6ec9-5147-a7e0-f5bc67eeefa0" },
+		{ 112, "f531054f-eafa-5f71-a62b-6dd48019d086" },
 		{ 200, "cd3580b9-d244-586a-8077-74317319b48d" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -157,7 +168,8 @@ static void version_7_is_unique_and_increasing_in_every_thread(void **state)
 	(void)state;
 	struct thread threads[4];
 	for (int i = 0; i < 4; i++)
-		assert_int_equal(thread_start(&threads[i], "maker", make_many, made[i], NULL), TIDE_OK);
+		assert_int_equal(thread_start(&threads[i], "maker", make_many, made[i], NULL),
+				 TIDE_OK);
 	for (int i = 0; i < 4; i++)
 		thread_join(&threads[i]);
 	for (int i = 0; i < 4; i++)

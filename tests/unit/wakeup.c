@@ -55,7 +55,8 @@ static void a_wait_ends_at_its_deadline_and_not_before(void **state)
 
 #define EXCHANGES 20000
 
-/* Two threads that pass a number back and forth, each waiting without a deadline: one lost ring and the test hangs. */
+/* Two threads that pass a number back and forth, each waiting without a deadline: one lost ring and
+ * the test hangs. */
 static struct {
 	struct wakeup bells[2];
 	int numbers[2]; /* guarded by nothing but the bells */
@@ -149,7 +150,8 @@ TIDE_UNCHECKED static void a_timed_lock_gives_up_at_its_deadline(void **state)
 	struct mutex lock;
 	struct thread other;
 	mutex_init(&lock);
-	assert_true(mutex_lock_until(&lock, (struct mono_time){ 0 })); /* free: taken though the time is up */
+	/* free: taken though the time is up */
+	assert_true(mutex_lock_until(&lock, (struct mono_time){ 0 }));
 	assert_int_equal(thread_start(&other, "other", try_for_a_while, &lock, NULL), TIDE_OK);
 	thread_join(&other);
 	assert_true(mutex_is_mine(&lock));
@@ -177,8 +179,8 @@ static void look_at_signals(void *self)
 {
 	sigset_t blocked;
 	pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-	*(bool *)self =
-		sigismember(&blocked, SIGINT) && sigismember(&blocked, SIGTERM) && sigismember(&blocked, SIGCHLD);
+	*(bool *)self = sigismember(&blocked, SIGINT) && sigismember(&blocked, SIGTERM) &&
+			sigismember(&blocked, SIGCHLD);
 }
 
 static void a_thread_has_every_signal_blocked(void **state)
@@ -187,7 +189,8 @@ static void a_thread_has_every_signal_blocked(void **state)
 	struct thread thread;
 	bool is_blocked = false;
 	sigset_t mine;
-	assert_int_equal(thread_start(&thread, "a name of more than sixteen bytes", look_at_signals, &is_blocked, NULL),
+	assert_int_equal(thread_start(&thread, "a name of more than sixteen bytes", look_at_signals,
+				      &is_blocked, NULL),
 			 TIDE_OK);
 	thread_join(&thread);
 	thread_join(&thread);

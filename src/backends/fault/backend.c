@@ -3,7 +3,7 @@
 
 #include "backends/fault/state.h"
 
-/* ---- The table, less what the inner backend cannot do -------------------------------------------------------- */
+/* ---- The table, less what the inner backend cannot do ---------------------------------------- */
 
 #define FAULT_TABLES 32
 
@@ -19,7 +19,9 @@ static struct fault_table fault_tables[FAULT_TABLES];
 static void fault_table_fill(struct fault_table *entry, const struct tide_backend *inner)
 {
 	struct tide_backend *table = &entry->table;
-	*table = (struct tide_backend){ .scheme = "fault", .store = fault_store_ops, .notify = fault_notify_ops };
+	*table = (struct tide_backend){ .scheme = "fault",
+					.store = fault_store_ops,
+					.notify = fault_notify_ops };
 #define FAULT_KEEP(member) table->member = inner->member ? table->member : NULL
 	FAULT_KEEP(store.clear);
 	FAULT_KEEP(store.begin);
@@ -70,18 +72,23 @@ static const struct tide_backend *fault_table_of_locked(const struct tide_backen
 	return NULL;
 }
 
-static tide_status fault_resolve(const struct tide_url *url, const struct tide_backend **ret, struct tide_error *err)
+static tide_status fault_resolve(const struct tide_url *url, const struct tide_backend **ret,
+				 struct tide_error *err)
 {
 	struct fault_url parts;
 	tide_status status = fault_url_read(url, &parts, err);
 	if (status != TIDE_OK)
 		return status;
+
 	url_fini(&parts.inner);
 	mutex_lock(&fault_tables_lock);
 	const struct tide_backend *table = fault_table_of_locked(parts.backend);
 	mutex_unlock(&fault_tables_lock);
+
 	if (!table)
-		return tide_fail(err, TIDE_UNSUPPORTED, "faults over more than %d backends", FAULT_TABLES);
+		return tide_fail(err, TIDE_UNSUPPORTED, "faults over more than %d backends",
+				 FAULT_TABLES);
+
 	*ret = table;
 	return TIDE_OK;
 }

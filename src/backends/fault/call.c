@@ -5,13 +5,16 @@ static void fault_ask(struct fault_call *call, struct tide_error *err)
 {
 	call->verdict = fault_plan_ask(&call->store->plan, call->op);
 	if (call->verdict.fails_before)
-		call->status = fault_plan_fail(&call->store->plan, call->op, call->verdict.number, err);
+		call->status =
+			fault_plan_fail(&call->store->plan, call->op, call->verdict.number, err);
 }
 
 struct fault_call fault_enter_store(void *store, enum fault_op op, struct tide_error *err)
 {
 	struct fault_store *self = store;
-	struct fault_call call = { .store = self, .inner = self->inner, .state = self->state, .op = op };
+	struct fault_call call = {
+		.store = self, .inner = self->inner, .state = self->state, .op = op
+	};
 	fault_ask(&call, err);
 	return call;
 }
@@ -31,14 +34,18 @@ static void fault_lose(struct fault_call *call)
 struct fault_call fault_enter(void *session, enum fault_op op, struct tide_error *err)
 {
 	struct fault_session *self = session;
-	struct fault_call call = {
-		.store = self->store, .session = self, .inner = self->store->inner, .state = self->state, .op = op
-	};
+	struct fault_call call = { .store = self->store,
+				   .session = self,
+				   .inner = self->store->inner,
+				   .state = self->state,
+				   .op = op };
 	if (self->is_lost) {
-		call.status = tide_fail(err, TIDE_CONNECTION_LOST, "the connection of this session was lost before %s",
+		call.status = tide_fail(err, TIDE_CONNECTION_LOST,
+					"the connection of this session was lost before %s",
 					fault_op_name(op));
 		return call;
 	}
+
 	fault_ask(&call, err);
 	if (call.status == TIDE_CONNECTION_LOST)
 		fault_lose(&call);
@@ -48,7 +55,8 @@ struct fault_call fault_enter(void *session, enum fault_op op, struct tide_error
 tide_status fault_leave(struct fault_call *call, struct tide_error *err)
 {
 	if (call->status == TIDE_OK && call->verdict.fails_after)
-		call->status = fault_plan_fail(&call->store->plan, call->op, call->verdict.number, err);
+		call->status =
+			fault_plan_fail(&call->store->plan, call->op, call->verdict.number, err);
 	if (call->status == TIDE_CONNECTION_LOST)
 		fault_lose(call);
 	return call->status;

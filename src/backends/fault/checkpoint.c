@@ -89,13 +89,15 @@ static tide_status fault_lease_seize(void *session, const char *name, const stru
 	return self->store->inner->checkpoint.lease_seize(self->state, name, owner, ret, err);
 }
 
-static tide_status fault_dead_letter_list(void *session, const struct tide_dead_letter_filter *filter,
+static tide_status fault_dead_letter_list(void *session,
+					  const struct tide_dead_letter_filter *filter,
 					  struct tide_dead_letter_list *ret, struct tide_error *err)
 {
 	struct fault_call call = fault_enter(session, FAULT_dead_letter_list, err);
 	struct tide_dead_letter_list list = { 0 };
 	if (call.status == TIDE_OK)
-		call.status = call.inner->checkpoint.dead_letter_list(call.state, filter, &list, err);
+		call.status =
+			call.inner->checkpoint.dead_letter_list(call.state, filter, &list, err);
 	if (fault_leave(&call, err) == TIDE_OK)
 		*ret = list;
 	else
@@ -103,8 +105,8 @@ static tide_status fault_dead_letter_list(void *session, const struct tide_dead_
 	return call.status;
 }
 
-static tide_status fault_dead_letter_get(void *session, int64_t id, struct tide_dead_letter_list *ret,
-					 struct tide_error *err)
+static tide_status fault_dead_letter_get(void *session, int64_t id,
+					 struct tide_dead_letter_list *ret, struct tide_error *err)
 {
 	struct fault_call call = fault_enter(session, FAULT_dead_letter_get, err);
 	struct tide_dead_letter_list list = { 0 };

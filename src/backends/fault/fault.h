@@ -4,7 +4,8 @@
 
 #include <tidemark/backend.h>
 
-/** Decorates any other backend with failures that are scheduled by its URL: `fault:after=3,op=append/sqlite:orders.db`.
+/** Decorates any other backend with failures that are scheduled by its URL:
+ * `fault:after=3,op=append/sqlite:orders.db`.
  */
 extern const struct tide_backend tide_backend_fault;
 

@@ -24,20 +24,23 @@ const char *fault_op_name(enum fault_op op)
 	return fault_ops[op].name;
 }
 
-/* ---- Reading the options ------------------------------------------------------------------------------------- */
+/* ---- Reading the options --------------------------------------------------------------------- */
 
-static tide_status fault_refuse(const char *name, const char *value, const char *wanted, struct tide_error *err)
+static tide_status fault_refuse(const char *name, const char *value, const char *wanted,
+				struct tide_error *err)
 {
-	return tide_fail(err, TIDE_ARGUMENT, "fault option %s is '%s', not %s", name, value, wanted);
+	return tide_fail(err, TIDE_ARGUMENT, "fault option %s is '%s', not %s", name, value,
+			 wanted);
 }
 
-static tide_status fault_read_integer(const char *name, const char *value, int64_t least, int64_t *ret,
-				      struct tide_error *err)
+static tide_status fault_read_integer(const char *name, const char *value, int64_t least,
+				      int64_t *ret, struct tide_error *err)
 {
 	char *end;
 	long long number = strtoll(value, &end, 10);
 	if (end == value || *end || number < least || number > 1000000000)
-		return fault_refuse(name, value, least < 0 ? "an integer from -1" : "an integer from 0", err);
+		return fault_refuse(name, value,
+				    least < 0 ? "an integer from -1" : "an integer from 0", err);
 	*ret = number;
 	return TIDE_OK;
 }
@@ -61,13 +64,15 @@ static tide_status fault_read_status(const char *value, tide_status *ret, struct
 	return TIDE_OK;
 }
 
-/* A name stands for the operation and for the group it begins: `lease` for lease_acquire, lease_renew and so on. */
+/* A name stands for the operation and for the group it begins: `lease` for lease_acquire,
+ * lease_renew and so on. */
 static bool fault_is_of(const char *op, const char *name, size_t size)
 {
 	return strncmp(op, name, size) == 0 && (op[size] == '\0' || op[size] == '_');
 }
 
-static tide_status fault_read_ops(struct fault_plan *plan, const char *value, struct tide_error *err)
+static tide_status fault_read_ops(struct fault_plan *plan, const char *value,
+				  struct tide_error *err)
 {
 	memset(plan->ops, 0, sizeof plan->ops);
 	for (const char *at = value;;) {
@@ -116,6 +121,7 @@ static tide_status fault_read_option(struct fault_plan *plan, const char *name, 
 		random_seed(&plan->random, (uint64_t)number);
 		return status;
 	}
+
 	if (strcmp(name, "delay_ms") == 0) {
 		status = fault_read_integer(name, value, 0, &number, err);
 		plan->delay_ns = number * NS_PER_MS;
@@ -125,11 +131,13 @@ static tide_status fault_read_option(struct fault_plan *plan, const char *name, 
 }
 
 /* One `name=value`, which ends at `size`. */
-static tide_status fault_read_pair(struct fault_plan *plan, const char *text, size_t size, struct tide_error *err)
+static tide_status fault_read_pair(struct fault_plan *plan, const char *text, size_t size,
+				   struct tide_error *err)
 {
 	char pair[FAULT_OPTION_MAX];
 	if (size >= sizeof pair)
-		return tide_fail(err, TIDE_ARGUMENT, "a fault option is longer than %d bytes", FAULT_OPTION_MAX - 1);
+		return tide_fail(err, TIDE_ARGUMENT, "a fault option is longer than %d bytes",
+				 FAULT_OPTION_MAX - 1);
 	memcpy(pair, text, size);
 	pair[size] = '\0';
 	char *value = strchr(pair, '=');
@@ -147,9 +155,12 @@ static bool fault_has_option(const char *options, size_t size, const char *name)
 	return false;
 }
 
-tide_status fault_plan_init(struct fault_plan *plan, const char *options, size_t size, struct tide_error *err)
+tide_status fault_plan_init(struct fault_plan *plan, const char *options, size_t size,
+			    struct tide_error *err)
 {
-	*plan = (struct fault_plan){ .times = size > 0 ? 1 : 0, .rate = 1.0, .status = TIDE_CONNECTION_LOST };
+	*plan = (struct fault_plan){ .times = size > 0 ? 1 : 0,
+				     .rate = 1.0,
+				     .status = TIDE_CONNECTION_LOST };
 	random_seed(&plan->random, 1);
 	for (size_t op = 0; op < FAULT_OP_COUNT; op++)
 		plan->ops[op] = fault_ops[op].counts;
@@ -162,6 +173,7 @@ tide_status fault_plan_init(struct fault_plan *plan, const char *options, size_t
 			return status;
 		at += length + 1;
 	}
+
 	mutex_init(&plan->lock);
 	return TIDE_OK;
 }
@@ -171,7 +183,7 @@ void fault_plan_fini(struct fault_plan *plan)
 	mutex_fini(&plan->lock);
 }
 
-/* ---- Deciding ------------------------------------------------------------------------------------------------ */
+/* ---- Deciding -------------------------------------------------------------------------------- */
 
 static void fault_wait(int64_t ns)
 {
@@ -195,18 +207,21 @@ struct fault_verdict fault_plan_ask(struct fault_plan *plan, enum fault_op op)
 		return verdict;
 	if (plan->delay_ns > 0)
 		fault_wait(plan->delay_ns);
+
 	mutex_lock(&plan->lock);
 	verdict.number = ++plan->seen;
 	bool is_due = fault_is_due_locked(plan);
 	plan->failed += is_due;
 	mutex_unlock(&plan->lock);
+
 	verdict.fails_before = is_due && !plan->is_after;
 	verdict.fails_after = is_due && plan->is_after;
 	return verdict;
 }
 
-tide_status fault_plan_fail(const struct fault_plan *plan, enum fault_op op, int64_t number, struct tide_error *err)
+tide_status fault_plan_fail(const struct fault_plan *plan, enum fault_op op, int64_t number,
+			    struct tide_error *err)
 {
-	return tide_fail(err, plan->status, "fault %s %s, operation %" PRId64, plan->is_after ? "after" : "before",
-			 fault_ops[op].name, number);
+	return tide_fail(err, plan->status, "fault %s %s, operation %" PRId64,
+			 plan->is_after ? "after" : "before", fault_ops[op].name, number);
 }

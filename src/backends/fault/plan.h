@@ -2,7 +2,8 @@
 #ifndef TIDE_FAULT_PLAN_H
 #define TIDE_FAULT_PLAN_H
 
-/* Which operations fail, when, and how: the part of a fault URL before its slash, and the count that runs against it.
+/* Which operations fail, when, and how: the part of a fault URL before its slash, and the count
+ * that runs against it.
  */
 
 #include <tidemark/backend.h>
@@ -11,8 +12,9 @@
 #include "sys/random.h"
 
 /* clang-format off */
-/* Every operation once: its name in `op=`, and whether it counts when `op=` is absent. Those that happen by themselves, as
- * time passes or connections are opened, count only when they are named: a schedule without `op=` is then repeatable. */
+/* Every operation once: its name in `op=`, and whether it counts when `op=` is absent. Those that
+ * happen by themselves, as time passes or connections are opened, count only when they are named: a
+ * schedule without `op=` is then repeatable. */
 #define FAULT_OPS(X) \
 	X(open,                false) \
 	X(session_open,        false) \
@@ -85,14 +87,17 @@ struct fault_verdict {
 	int64_t number; /* of the operation, among those that count */
 };
 
-/** Read `after=3,times=2,…`; an empty text plans nothing. TIDE_OK, TIDE_ARGUMENT naming option and value. */
-tide_status fault_plan_init(struct fault_plan *plan, const char *options, size_t size, struct tide_error *err);
+/** Read `after=3,times=2,…`; an empty text plans nothing. TIDE_OK, TIDE_ARGUMENT naming option and
+ * value. */
+tide_status fault_plan_init(struct fault_plan *plan, const char *options, size_t size,
+			    struct tide_error *err);
 void fault_plan_fini(struct fault_plan *plan);
 
 /** Count an operation and decide; waits for the plan's delay. */
 struct fault_verdict fault_plan_ask(struct fault_plan *plan, enum fault_op op);
 /** Report the planned failure of an operation. */
-tide_status fault_plan_fail(const struct fault_plan *plan, enum fault_op op, int64_t number, struct tide_error *err);
+tide_status fault_plan_fail(const struct fault_plan *plan, enum fault_op op, int64_t number,
+			    struct tide_error *err);
 const char *fault_op_name(enum fault_op op);
 
 #endif

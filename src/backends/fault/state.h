@@ -15,7 +15,8 @@ struct fault_url {
 	const struct tide_backend *backend;
 };
 
-tide_status fault_url_read(const struct tide_url *url, struct fault_url *ret, struct tide_error *err);
+tide_status fault_url_read(const struct tide_url *url, struct fault_url *ret,
+			   struct tide_error *err);
 
 /** A decorated store. */
 struct fault_store {
@@ -27,8 +28,9 @@ struct fault_store {
 /** A decorated session, used by one thread at a time. */
 struct fault_session {
 	struct fault_store *store;
-	void *state;         /* the inner session */
-	bool is_lost;        /* a fault said so: every further operation fails, as on a real lost connection */
+	void *state; /* the inner session */
+	/* a fault said so: every further operation fails, as on a real lost connection */
+	bool is_lost;
 	bool in_transaction; /* of the inner session */
 };
 
@@ -40,12 +42,14 @@ struct fault_call {
 	void *state; /* what the inner function is called with */
 	enum fault_op op;
 	struct fault_verdict verdict;
-	tide_status status; /* TIDE_OK: the inner function is to be called, and its status put here */
+	/* TIDE_OK: the inner function is to be called, and its status put here */
+	tide_status status;
 };
 
 struct fault_call fault_enter_store(void *store, enum fault_op op, struct tide_error *err);
 struct fault_call fault_enter(void *session, enum fault_op op, struct tide_error *err);
-/** After the inner function, or instead of it: the status to return; outputs may be set on TIDE_OK only. */
+/** After the inner function, or instead of it: the status to return; outputs may be set on TIDE_OK
+ * only. */
 tide_status fault_leave(struct fault_call *call, struct tide_error *err);
 
 extern const struct tide_store_ops fault_store_ops;

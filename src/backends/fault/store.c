@@ -4,14 +4,16 @@
 #include "backends/fault/state.h"
 #include "sys/alloc.h"
 
-/* ---- The store ----------------------------------------------------------------------------------------------- */
+/* ---- The store ------------------------------------------------------------------------------- */
 
 static tide_status fault_store_init(struct fault_store *self, struct fault_url *url,
-				    const struct tide_store_options *options, struct tide_error *err)
+				    const struct tide_store_options *options,
+				    struct tide_error *err)
 {
 	tide_status status = fault_plan_init(&self->plan, url->options, url->options_size, err);
 	if (status != TIDE_OK)
 		return status;
+
 	self->inner = url->backend;
 	struct fault_call call = { .store = self, .op = FAULT_open };
 	call.verdict = fault_plan_ask(&self->plan, FAULT_open);
@@ -23,13 +25,14 @@ static tide_status fault_store_init(struct fault_store *self, struct fault_url *
 		self->inner->store.close(self->state);
 		status = fault_plan_fail(&self->plan, FAULT_open, call.verdict.number, err);
 	}
+
 	if (status != TIDE_OK)
 		fault_plan_fini(&self->plan);
 	return status;
 }
 
-static tide_status fault_open(struct tide_url *url, const struct tide_store_options *options, void **ret,
-			      struct tide_error *err)
+static tide_status fault_open(struct tide_url *url, const struct tide_store_options *options,
+			      void **ret, struct tide_error *err)
 {
 	struct fault_url parts;
 	tide_status status = fault_url_read(url, &parts, err);
@@ -59,6 +62,7 @@ static tide_status fault_append(void *store, const struct tide_commit *commits, 
 	ALLOC_AUTO struct tide_append_result *results = alloc_zero(count, sizeof *results);
 	if (!results)
 		return alloc_fail(err);
+
 	struct fault_call call = fault_enter_store(store, FAULT_append, err);
 	if (call.status == TIDE_OK) {
 		memcpy(results, ret, count * sizeof *results);
@@ -66,6 +70,7 @@ static tide_status fault_append(void *store, const struct tide_commit *commits, 
 		if (call.status == TIDE_CONFLICT)
 			memcpy(ret, results, count * sizeof *ret);
 	}
+
 	if (fault_leave(&call, err) == TIDE_OK)
 		memcpy(ret, results, count * sizeof *ret);
 	return call.status;
@@ -79,7 +84,7 @@ static tide_status fault_clear(void *store, struct tide_error *err)
 	return fault_leave(&call, err);
 }
 
-/* ---- Sessions ------------------------------------------------------------------------------------------------ */
+/* ---- Sessions -------------------------------------------------------------------------------- */
 
 static void fault_session_close(void *session)
 {
@@ -95,6 +100,7 @@ static tide_status fault_session_open(void *store, void **ret, struct tide_error
 	struct fault_session *self = alloc_zero(1, sizeof *self);
 	if (!self)
 		return alloc_fail(err);
+
 	self->store = store;
 	struct fault_call call = fault_enter_store(store, FAULT_session_open, err);
 	if (call.status == TIDE_OK)
@@ -108,8 +114,8 @@ static tide_status fault_session_open(void *store, void **ret, struct tide_error
 	return call.status;
 }
 
-static tide_status fault_read(void *session, const struct tide_page_query *query, struct tide_page *page,
-			      struct tide_error *err)
+static tide_status fault_read(void *session, const struct tide_page_query *query,
+			      struct tide_page *page, struct tide_error *err)
 {
 	struct fault_call call = fault_enter(session, FAULT_read, err);
 	if (call.status == TIDE_OK)
@@ -140,8 +146,8 @@ static tide_status fault_stream_version(void *session, struct tide_stream stream
 	return call.status;
 }
 
-static tide_status fault_find(void *session, const struct tide_uuid *event_id, struct tide_page *page,
-			      struct tide_error *err)
+static tide_status fault_find(void *session, const struct tide_uuid *event_id,
+			      struct tide_page *page, struct tide_error *err)
 {
 	struct fault_call call = fault_enter(session, FAULT_find, err);
 	if (call.status == TIDE_OK)
@@ -149,7 +155,7 @@ static tide_status fault_find(void *session, const struct tide_uuid *event_id, s
 	return fault_leave(&call, err);
 }
 
-/* ---- Transactions -------------------------------------------------------------------------------------------- */
+/* ---- Transactions ---------------------------------------------------------------------------- */
 
 static tide_status fault_begin(void *session, struct tide_error *err)
 {
@@ -207,10 +213,10 @@ static void *fault_connection(void *session)
 	return self->store->inner->store.connection(self->state);
 }
 
-/* ---- Snapshots ----------------------------------------------------------------------------------------------- */
+/* ---- Snapshots ------------------------------------------------------------------------------- */
 
-static tide_status fault_snapshot_load(void *session, struct tide_stream stream, struct tide_snapshot *ret,
-				       struct tide_error *err)
+static tide_status fault_snapshot_load(void *session, struct tide_stream stream,
+				       struct tide_snapshot *ret, struct tide_error *err)
 {
 	struct fault_call call = fault_enter(session, FAULT_snapshot_load, err);
 	struct tide_snapshot snapshot = { 0 };
@@ -223,7 +229,8 @@ static tide_status fault_snapshot_load(void *session, struct tide_stream stream,
 	return call.status;
 }
 
-static tide_status fault_snapshot_save(void *session, const struct tide_snapshot *snapshot, struct tide_error *err)
+static tide_status fault_snapshot_save(void *session, const struct tide_snapshot *snapshot,
+				       struct tide_error *err)
 {
 	struct fault_call call = fault_enter(session, FAULT_snapshot_save, err);
 	if (call.status == TIDE_OK)
@@ -231,7 +238,7 @@ static tide_status fault_snapshot_save(void *session, const struct tide_snapshot
 	return fault_leave(&call, err);
 }
 
-/* ---- What operators ask: no faults, so that they see what is there --------------------------------------------- */
+/* ---- What operators ask: no faults, so that they see what is there --------------------------- */
 
 static tide_status fault_waiting_for(void *session, char *ret, size_t size, struct tide_error *err)
 {
@@ -245,8 +252,8 @@ static tide_status fault_horizon(void *session, struct tide_horizon *ret, struct
 	return self->store->inner->store.horizon(self->state, ret, err);
 }
 
-static tide_status fault_anchor(void *session, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
-				struct tide_error *err)
+static tide_status fault_anchor(void *session, tide_position position, struct tide_anchor *ret,
+				bool *ret_may_come, struct tide_error *err)
 {
 	struct fault_session *self = session;
 	return self->store->inner->store.anchor(self->state, position, ret, ret_may_come, err);
@@ -258,13 +265,15 @@ static uint64_t fault_losses(void *store)
 	return self->inner->store.losses(self->state);
 }
 
-static tide_status fault_examine(void *session, tide_report report, void *context, struct tide_error *err)
+static tide_status fault_examine(void *session, tide_report report, void *context,
+				 struct tide_error *err)
 {
 	struct fault_session *self = session;
 	return self->store->inner->store.examine(self->state, report, context, err);
 }
 
-static tide_status fault_examine_deep(void *session, tide_report report, void *context, struct tide_error *err)
+static tide_status fault_examine_deep(void *session, tide_report report, void *context,
+				      struct tide_error *err)
 {
 	struct fault_session *self = session;
 	return self->store->inner->store.examine_deep(self->state, report, context, err);
@@ -283,7 +292,7 @@ static void fault_interrupt(void *session)
 	self->store->inner->store.interrupt(self->state);
 }
 
-/* ---- Notifications ------------------------------------------------------------------------------------------- */
+/* ---- Notifications --------------------------------------------------------------------------- */
 
 /** A decorated watch. */
 struct fault_watch {
@@ -296,6 +305,7 @@ static tide_status fault_notify_start(void *store, void **ret, struct tide_error
 	struct fault_watch *watch = alloc_zero(1, sizeof *watch);
 	if (!watch)
 		return alloc_fail(err);
+
 	watch->store = store;
 	struct fault_call call = fault_enter_store(store, FAULT_notify_start, err);
 	if (call.status == TIDE_OK)
@@ -304,13 +314,15 @@ static tide_status fault_notify_start(void *store, void **ret, struct tide_error
 		*ret = watch;
 		return TIDE_OK;
 	}
+
 	if (watch->state)
 		call.inner->notify.stop(watch->state);
 	tide_free(watch);
 	return call.status;
 }
 
-static tide_status fault_notify_wait(void *watch, int64_t timeout_ns, bool *ret_rang, struct tide_error *err)
+static tide_status fault_notify_wait(void *watch, int64_t timeout_ns, bool *ret_rang,
+				     struct tide_error *err)
 {
 	struct fault_watch *self = watch;
 	struct fault_call call = fault_enter_store(self->store, FAULT_notify_wait, err);
@@ -335,7 +347,7 @@ static void fault_notify_stop(void *watch)
 	tide_free(self);
 }
 
-/* ---- The tables ---------------------------------------------------------------------------------------------- */
+/* ---- The tables ------------------------------------------------------------------------------ */
 
 const struct tide_store_ops fault_store_ops = {
 	.open = fault_open,

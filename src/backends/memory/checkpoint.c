@@ -22,12 +22,15 @@ tide_status memory_checkpoint_load(void *session, const char *name, struct tide_
 	return row ? TIDE_OK : tide_fail(err, TIDE_NOT_FOUND, "'%.255s' has no checkpoint", name);
 }
 
-static tide_status checkpoint_write_locked(struct memory_state *state, const struct tide_checkpoint_write *write,
+static tide_status checkpoint_write_locked(struct memory_state *state,
+					   const struct tide_checkpoint_write *write,
 					   struct tide_error *err)
 {
-	struct tide_checkpoint *row = name_table_make(&state->checkpoints, write->name, sizeof *row);
+	struct tide_checkpoint *row =
+		name_table_make(&state->checkpoints, write->name, sizeof *row);
 	if (!row)
 		return alloc_fail(err);
+
 	const struct tide_progress *progress = &write->progress;
 	if (row->updated_at.unix_us == 0)
 		row->created_at = write->now;
@@ -38,9 +41,11 @@ static tide_status checkpoint_write_locked(struct memory_state *state, const str
 		row->position = progress->position;
 		row->anchor = write->anchor;
 	}
+
 	if (progress->event_id) {
 		row->last_event_id = *progress->event_id;
-		memccpy(row->last_event_type, progress->event_type, '\0', sizeof row->last_event_type - 1);
+		memccpy(row->last_event_type, progress->event_type, '\0',
+			sizeof row->last_event_type - 1);
 		row->has_last_processed_at = true;
 		row->last_processed_at = write->now;
 	}
@@ -55,19 +60,24 @@ static void checkpoint_turn_locked(struct memory_state *state, const char *name)
 		lease->epoch++;
 }
 
-static tide_status checkpoint_compare_locked(struct memory_state *state, const struct tide_checkpoint_write *write,
+static tide_status checkpoint_compare_locked(struct memory_state *state,
+					     const struct tide_checkpoint_write *write,
 					     struct tide_error *err)
 {
 	const struct tide_checkpoint_known *expected = write->expected;
 	const struct tide_checkpoint *row = name_table_find(&state->checkpoints, write->name);
 	bool has_position = row && row->has_position;
-	bool is_same = !expected || (has_position == expected->has_position && (row || !expected->has_row) &&
-				     (!has_position || row->position == expected->position));
-	return is_same ? TIDE_OK : tide_fail(err, TIDE_DIVERGED, "the checkpoint of '%s' is another one", write->name);
+	bool is_same = !expected ||
+		       (has_position == expected->has_position && (row || !expected->has_row) &&
+			(!has_position || row->position == expected->position));
+	return is_same ? TIDE_OK
+		       : tide_fail(err, TIDE_DIVERGED, "the checkpoint of '%s' is another one",
+				   write->name);
 }
 
 tide_status memory_checkpoint_save(void *session, const struct tide_fence *fence,
-				   const struct tide_checkpoint_write *write, struct tide_error *err) TIDE_UNCHECKED
+				   const struct tide_checkpoint_write *write,
+				   struct tide_error *err) TIDE_UNCHECKED
 {
 	struct memory_state *state = checkpoint_lock(session);
 	tide_status status = memory_check_fence_locked(state, fence, err);
@@ -97,7 +107,8 @@ tide_status memory_checkpoint_list(void *session, struct tide_checkpoint **ret, 
 	return TIDE_OK;
 }
 
-tide_status memory_checkpoint_reset(void *session, const char *name, struct tide_error *err) TIDE_UNCHECKED
+tide_status memory_checkpoint_reset(void *session, const char *name,
+				    struct tide_error *err) TIDE_UNCHECKED
 {
 	(void)err;
 	struct memory_state *state = checkpoint_lock(session);

@@ -37,7 +37,7 @@ void memory_dead_letters_fini(struct memory_dead_letters *letters)
 	*letters = (struct memory_dead_letters){ 0 };
 }
 
-/* ---- Finding ------------------------------------------------------------------------------------------------- */
+/* ---- Finding --------------------------------------------------------------------------------- */
 
 /* The place of an id, or `count`. */
 static size_t letter_place(const struct memory_dead_letters *letters, int64_t id)
@@ -60,7 +60,8 @@ static struct tide_dead_letter *letter_find(const struct memory_dead_letters *le
 }
 
 static struct tide_dead_letter *letter_of_event(const struct memory_dead_letters *letters,
-						const struct tide_uuid *event_id, const char *projection_name)
+						const struct tide_uuid *event_id,
+						const char *projection_name)
 {
 	uint64_t hash = hash_uuid_name(event_id, projection_name);
 	int64_t id;
@@ -83,17 +84,19 @@ static tide_status letter_not_found(int64_t id, struct tide_error *err)
 	return tide_fail(err, TIDE_NOT_FOUND, "dead letter %lld does not exist", (long long)id);
 }
 
-static tide_status letter_wrong_status(const struct tide_dead_letter *letter, struct tide_error *err)
+static tide_status letter_wrong_status(const struct tide_dead_letter *letter,
+				       struct tide_error *err)
 {
 	static const char *const names[] = {
 		[TIDE_DEAD_LETTER_FAILED] = "failed",
 		[TIDE_DEAD_LETTER_RETRYING] = "retrying",
 		[TIDE_DEAD_LETTER_RESOLVED] = "resolved",
 	};
-	return tide_fail(err, TIDE_STATE, "dead letter %lld is %s", (long long)letter->id, names[letter->status]);
+	return tide_fail(err, TIDE_STATE, "dead letter %lld is %s", (long long)letter->id,
+			 names[letter->status]);
 }
 
-/* ---- Adding -------------------------------------------------------------------------------------------------- */
+/* ---- Adding ---------------------------------------------------------------------------------- */
 
 static char *letter_text(const char *text)
 {
@@ -106,7 +109,8 @@ struct letter_cause {
 };
 
 /* Replace all of it, or nothing. */
-static tide_status letter_set_cause(struct tide_dead_letter *letter, struct letter_cause cause, struct tide_error *err)
+static tide_status letter_set_cause(struct tide_dead_letter *letter, struct letter_cause cause,
+				    struct tide_error *err)
 {
 	char *message = letter_text(cause.message);
 	char *trace = cause.stacktrace ? letter_text(cause.stacktrace) : NULL;
@@ -117,6 +121,7 @@ static tide_status letter_set_cause(struct tide_dead_letter *letter, struct lett
 		tide_free(behind);
 		return alloc_fail(err);
 	}
+
 	tide_free((char *)letter->error_message);
 	tide_free((char *)letter->error_stacktrace);
 	tide_free((char *)letter->parked_behind);
@@ -134,8 +139,8 @@ static void letter_clear_resolution(struct tide_dead_letter *letter)
 	letter->resolved_at = (struct tide_time){ 0 };
 }
 
-static tide_status letter_renew(struct tide_dead_letter *letter, const struct tide_dead_letter_write *write,
-				struct tide_error *err)
+static tide_status letter_renew(struct tide_dead_letter *letter,
+				const struct tide_dead_letter_write *write, struct tide_error *err)
 {
 	struct letter_cause cause = { write->message, write->stacktrace, write->parked_behind };
 	tide_status status = letter_set_cause(letter, cause, err);
@@ -153,6 +158,7 @@ static struct tide_dead_letter *letter_new(const struct tide_dead_letter_write *
 	struct tide_dead_letter *letter = alloc_zero(1, sizeof *letter);
 	if (!letter)
 		return NULL;
+
 	letter->id = id;
 	letter->event_id = write->event_id;
 	letter->projection_name = letter_text(write->projection_name);
@@ -160,8 +166,9 @@ static struct tide_dead_letter *letter_new(const struct tide_dead_letter_write *
 	letter->event_data = letter_text(write->event_data);
 	letter->first_failed_at = write->now;
 	letter->event_id_text = write->event_id_text ? letter_text(write->event_id_text) : NULL;
-	if ((letter->event_id_text || !write->event_id_text) && letter->projection_name && letter->event_type &&
-	    letter->event_data && letter_renew(letter, write, NULL) == TIDE_OK)
+	if ((letter->event_id_text || !write->event_id_text) && letter->projection_name &&
+	    letter->event_type && letter->event_data &&
+	    letter_renew(letter, write, NULL) == TIDE_OK)
 		return letter;
 	letter_free(letter);
 	return NULL;
@@ -171,7 +178,8 @@ static tide_status letter_reserve(struct memory_dead_letters *letters, struct ti
 {
 	if (letters->count == letters->capacity) {
 		size_t capacity = letters->capacity ? letters->capacity * 2 : 16;
-		struct tide_dead_letter **entries = alloc_resize(letters->entries, capacity, sizeof *entries);
+		struct tide_dead_letter **entries =
+			alloc_resize(letters->entries, capacity, sizeof *entries);
 		if (!entries)
 			return alloc_fail(err);
 		letters->entries = entries;
@@ -180,24 +188,30 @@ static tide_status letter_reserve(struct memory_dead_letters *letters, struct ti
 	return index_reserve(&letters->by_key, 1, err);
 }
 
-static tide_status letter_add_locked(struct memory_dead_letters *letters, const struct tide_dead_letter_write *write,
-				     int64_t *ret, struct tide_error *err)
+static tide_status letter_add_locked(struct memory_dead_letters *letters,
+				     const struct tide_dead_letter_write *write, int64_t *ret,
+				     struct tide_error *err)
 {
-	struct tide_dead_letter *letter = letter_of_event(letters, &write->event_id, write->projection_name);
+	struct tide_dead_letter *letter =
+		letter_of_event(letters, &write->event_id, write->projection_name);
 	if (letter) {
 		tide_status status = letter_renew(letter, write, err);
 		if (status == TIDE_OK)
 			*ret = letter->id;
 		return status;
 	}
+
 	tide_status status = letter_reserve(letters, err);
 	if (status != TIDE_OK)
 		return status;
+
 	letter = letter_new(write, letters->last_id + 1);
 	if (!letter)
 		return alloc_fail(err);
+
 	letters->entries[letters->count++] = letter;
-	index_put(&letters->by_key, hash_uuid_name(&letter->event_id, letter->projection_name), letter->id);
+	index_put(&letters->by_key, hash_uuid_name(&letter->event_id, letter->projection_name),
+		  letter->id);
 	*ret = ++letters->last_id;
 	return TIDE_OK;
 }
@@ -220,7 +234,7 @@ bool memory_dead_letter_can_park(void *store)
 	return true;
 }
 
-/* ---- Listing ------------------------------------------------------------------------------------------------- */
+/* ---- Listing --------------------------------------------------------------------------------- */
 
 static int letter_newest_first(const void *a, const void *b)
 {
@@ -232,17 +246,20 @@ static int letter_newest_first(const void *a, const void *b)
 	return left->id < right->id ? 1 : -1;
 }
 
-static bool letter_matches(const struct tide_dead_letter *letter, const struct tide_dead_letter_filter *filter)
+static bool letter_matches(const struct tide_dead_letter *letter,
+			   const struct tide_dead_letter_filter *filter)
 {
 	return filter->statuses[letter->status] && letter->id > filter->after_id &&
-	       (!filter->projection_name || strcmp(letter->projection_name, filter->projection_name) == 0) &&
+	       (!filter->projection_name ||
+		strcmp(letter->projection_name, filter->projection_name) == 0) &&
 	       (!filter->parked_behind ||
-		(letter->parked_behind && strcmp(letter->parked_behind, filter->parked_behind) == 0));
+		(letter->parked_behind &&
+		 strcmp(letter->parked_behind, filter->parked_behind) == 0));
 }
 
 static tide_status letter_list_locked(const struct memory_dead_letters *letters,
-				      const struct tide_dead_letter_filter *filter, struct tide_dead_letter_list *ret,
-				      struct tide_error *err)
+				      const struct tide_dead_letter_filter *filter,
+				      struct tide_dead_letter_list *ret, struct tide_error *err)
 {
 	ALLOC_AUTO struct tide_dead_letter **found = alloc_zero(letters->count + 1, sizeof *found);
 	if (!found)
@@ -269,7 +286,8 @@ static tide_status letter_list_locked(const struct memory_dead_letters *letters,
 }
 
 tide_status memory_dead_letter_list(void *session, const struct tide_dead_letter_filter *filter,
-				    struct tide_dead_letter_list *ret, struct tide_error *err) TIDE_UNCHECKED
+				    struct tide_dead_letter_list *ret,
+				    struct tide_error *err) TIDE_UNCHECKED
 {
 	struct memory_state *state = letter_lock(session);
 	tide_status status = letter_list_locked(&state->dead_letters, filter, ret, err);
@@ -283,7 +301,8 @@ tide_status memory_dead_letter_get(void *session, int64_t id, struct tide_dead_l
 	struct memory_state *state = letter_lock(session);
 	const struct tide_dead_letter *letter = letter_find(&state->dead_letters, id);
 	struct tide_dead_letter_list list = { 0 };
-	tide_status status = letter ? tide_dead_letter_list_add(&list, letter, err) : letter_not_found(id, err);
+	tide_status status =
+		letter ? tide_dead_letter_list_add(&list, letter, err) : letter_not_found(id, err);
 	mutex_unlock(&state->book_lock);
 	if (status == TIDE_OK)
 		*ret = list;
@@ -292,9 +311,10 @@ tide_status memory_dead_letter_get(void *session, int64_t id, struct tide_dead_l
 	return status;
 }
 
-/* ---- Changing ------------------------------------------------------------------------------------------------ */
+/* ---- Changing -------------------------------------------------------------------------------- */
 
-static tide_status letter_change_locked(struct tide_dead_letter *letter, const struct tide_dead_letter_change *change,
+static tide_status letter_change_locked(struct tide_dead_letter *letter,
+					const struct tide_dead_letter_change *change,
 					struct tide_error *err)
 {
 	if (!change->from[letter->status])
@@ -306,8 +326,10 @@ static tide_status letter_change_locked(struct tide_dead_letter *letter, const s
 		if (!by)
 			return alloc_fail(err);
 	}
+
 	if (change->message) {
-		struct letter_cause cause = { change->message, change->stacktrace, change->parked_behind };
+		struct letter_cause cause = { change->message, change->stacktrace,
+					      change->parked_behind };
 		tide_status status = letter_set_cause(letter, cause, err);
 		if (status != TIDE_OK) {
 			tide_free(by);
@@ -315,6 +337,7 @@ static tide_status letter_change_locked(struct tide_dead_letter *letter, const s
 		}
 		letter->last_failed_at = change->now;
 	}
+
 	letter_clear_resolution(letter);
 	letter->status = change->to;
 	letter->retry_count += change->add_retries;
@@ -336,7 +359,8 @@ tide_status memory_dead_letter_change(void *session, const struct tide_fence *fe
 	tide_status status = memory_check_fence_locked(state, fence, err);
 	if (status == TIDE_OK) {
 		struct tide_dead_letter *letter = letter_find(&state->dead_letters, change->id);
-		status = letter ? letter_change_locked(letter, change, err) : letter_not_found(change->id, err);
+		status = letter ? letter_change_locked(letter, change, err)
+				: letter_not_found(change->id, err);
 	}
 	mutex_unlock(&state->book_lock);
 	return status;
@@ -345,14 +369,16 @@ tide_status memory_dead_letter_change(void *session, const struct tide_fence *fe
 static void letter_remove(struct memory_dead_letters *letters, size_t place)
 {
 	struct tide_dead_letter *letter = letters->entries[place];
-	index_remove(&letters->by_key, hash_uuid_name(&letter->event_id, letter->projection_name), letter->id);
+	index_remove(&letters->by_key, hash_uuid_name(&letter->event_id, letter->projection_name),
+		     letter->id);
 	letter_free(letter);
 	letters->count--;
 	memmove(letters->entries + place, letters->entries + place + 1,
 		(letters->count - place) * sizeof *letters->entries);
 }
 
-tide_status memory_dead_letter_discard(void *session, int64_t id, struct tide_error *err) TIDE_UNCHECKED
+tide_status memory_dead_letter_discard(void *session, int64_t id,
+				       struct tide_error *err) TIDE_UNCHECKED
 {
 	struct memory_state *state = letter_lock(session);
 	struct memory_dead_letters *letters = &state->dead_letters;
@@ -382,7 +408,9 @@ tide_status memory_dead_letter_purge(void *session, struct tide_time before, int
 			letters->entries[kept++] = letter;
 			continue;
 		}
-		index_remove(&letters->by_key, hash_uuid_name(&letter->event_id, letter->projection_name), letter->id);
+		index_remove(&letters->by_key,
+			     hash_uuid_name(&letter->event_id, letter->projection_name),
+			     letter->id);
 		letter_free(letter);
 		removed++;
 	}
@@ -392,22 +420,24 @@ tide_status memory_dead_letter_purge(void *session, struct tide_time before, int
 	return TIDE_OK;
 }
 
-/* ---- Counting ------------------------------------------------------------------------------------------------ */
+/* ---- Counting -------------------------------------------------------------------------------- */
 
 /* Unresolved entries by projection, sorted by name; released with name_table_fini. */
-static tide_status letter_count_locked(const struct memory_dead_letters *letters, struct name_table *ret,
-				       struct tide_error *err)
+static tide_status letter_count_locked(const struct memory_dead_letters *letters,
+				       struct name_table *ret, struct tide_error *err)
 {
 	for (size_t i = 0; i < letters->count; i++) {
 		const struct tide_dead_letter *letter = letters->entries[i];
 		if (!letter_is_open(letter))
 			continue;
-		struct tide_dead_letter_count *count = name_table_make(ret, letter->projection_name, sizeof *count);
+		struct tide_dead_letter_count *count =
+			name_table_make(ret, letter->projection_name, sizeof *count);
 		if (!count)
 			return alloc_fail(err);
 		count->retrying_count += letter->status == TIDE_DEAD_LETTER_RETRYING;
 		if (count->failure_count++ == 0)
-			count->oldest_failure = count->most_recent_failure = letter->first_failed_at;
+			count->oldest_failure = count->most_recent_failure =
+				letter->first_failed_at;
 		if (letter->first_failed_at.unix_us < count->oldest_failure.unix_us)
 			count->oldest_failure = letter->first_failed_at;
 		if (letter->last_failed_at.unix_us > count->most_recent_failure.unix_us)
@@ -416,7 +446,8 @@ static tide_status letter_count_locked(const struct memory_dead_letters *letters
 	return TIDE_OK;
 }
 
-static void letter_total(const struct memory_dead_letters *letters, struct tide_dead_letter_stats *stats)
+static void letter_total(const struct memory_dead_letters *letters,
+			 struct tide_dead_letter_stats *stats)
 {
 	for (size_t i = 0; i < letters->count; i++) {
 		const struct tide_dead_letter *letter = letters->entries[i];
@@ -424,7 +455,8 @@ static void letter_total(const struct memory_dead_letters *letters, struct tide_
 			continue;
 		stats->total_failed += letter->status == TIDE_DEAD_LETTER_FAILED;
 		stats->total_retrying += letter->status == TIDE_DEAD_LETTER_RETRYING;
-		if (!stats->has_oldest_failure || letter->first_failed_at.unix_us < stats->oldest_failure.unix_us)
+		if (!stats->has_oldest_failure ||
+		    letter->first_failed_at.unix_us < stats->oldest_failure.unix_us)
 			stats->oldest_failure = letter->first_failed_at;
 		stats->has_oldest_failure = true;
 	}
@@ -454,8 +486,8 @@ static int letter_most_first(const void *a, const void *b)
 	return strcmp(left->projection_name, right->projection_name);
 }
 
-tide_status memory_dead_letter_counts(void *session, struct tide_dead_letter_count **ret, size_t *ret_count,
-				      struct tide_error *err) TIDE_UNCHECKED
+tide_status memory_dead_letter_counts(void *session, struct tide_dead_letter_count **ret,
+				      size_t *ret_count, struct tide_error *err) TIDE_UNCHECKED
 {
 	struct memory_state *state = letter_lock(session);
 	struct name_table table = { 0 };

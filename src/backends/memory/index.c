@@ -47,7 +47,8 @@ int64_t index_next(const struct index *index, uint64_t hash, size_t *probe)
 	if (index->capacity == 0)
 		return 0;
 	for (;;) {
-		const struct index_slot *slot = &index->slots[(hash + *probe) & (index->capacity - 1)];
+		const struct index_slot *slot =
+			&index->slots[(hash + *probe) & (index->capacity - 1)];
 		if (slot->value == 0)
 			return 0;
 		++*probe;
@@ -62,7 +63,8 @@ void index_put(struct index *index, uint64_t hash, int64_t value)
 	index->count++;
 }
 
-/* Move later slots of the run back into the hole, as far as that keeps them reachable from their own place. */
+/* Move later slots of the run back into the hole, as far as that keeps them reachable from their
+ * own place. */
 static void index_close_hole(struct index *index, size_t hole)
 {
 	size_t mask = index->capacity - 1;
@@ -86,7 +88,8 @@ void index_remove(struct index *index, uint64_t hash, int64_t value)
 	index->count--;
 }
 
-/* The finisher of splitmix64: every bit of the input reaches the low bits, which choose the slot. */
+/* The finisher of splitmix64: every bit of the input reaches the low bits, which choose the
+ * slot. */
 static uint64_t hash_mix(uint64_t x)
 {
 	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);

@@ -3,8 +3,8 @@
 #define TIDE_MEMORY_INDEX_H
 
 /*
- * A hash index: from a 64-bit hash to positive numbers, several of which may share a hash. The caller compares what the
- * numbers stand for:
+ * A hash index: from a 64-bit hash to positive numbers, several of which may share a hash. The
+ * caller compares what the numbers stand for:
  *
  *	for (size_t probe = 0; (value = index_next(index, hash, &probe)) != 0;)
  *		if (it is the one) …

@@ -7,7 +7,8 @@
 #include "sys/alloc.h"
 
 /*
- * Ownership inside one process. An owner lives as long as the handle it acquired through; renewing only looks whether it still owns.
+ * Ownership inside one process. An owner lives as long as the handle it acquired through; renewing
+ * only looks whether it still owns.
  */
 
 static const struct tide_uuid lease_nobody;
@@ -44,8 +45,8 @@ static struct tide_lease lease_take(struct memory_lease *lease, const struct mem
 	return taken;
 }
 
-tide_status memory_lease_acquire(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
-				 struct tide_error *err) TIDE_UNCHECKED
+tide_status memory_lease_acquire(void *session, const char *name, const struct tide_uuid *owner,
+				 struct tide_lease *ret, struct tide_error *err) TIDE_UNCHECKED
 {
 	struct memory_state *state = lease_lock(session);
 	struct memory_lease *lease = name_table_make(&state->leases, name, sizeof *lease);
@@ -59,7 +60,8 @@ tide_status memory_lease_acquire(void *session, const char *name, const struct t
 	return lease ? TIDE_OK : alloc_fail(err);
 }
 
-tide_status memory_lease_renew(void *session, const struct tide_fence *fence, struct tide_error *err) TIDE_UNCHECKED
+tide_status memory_lease_renew(void *session, const struct tide_fence *fence,
+			       struct tide_error *err) TIDE_UNCHECKED
 {
 	struct memory_state *state = lease_lock(session);
 	tide_status status = memory_check_fence_locked(state, fence, err);
@@ -88,7 +90,8 @@ static void lease_clear(struct memory_lease *lease)
 	lease->deaths = 0;
 }
 
-tide_status memory_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err) TIDE_UNCHECKED
+tide_status memory_lease_release(void *session, const struct tide_fence *fence,
+				 struct tide_error *err) TIDE_UNCHECKED
 {
 	struct memory_state *state = lease_lock(session);
 	struct memory_lease *lease = name_table_find(&state->leases, fence->name);
@@ -102,7 +105,8 @@ tide_status memory_lease_release(void *session, const struct tide_fence *fence, 
 	return status;
 }
 
-tide_status memory_lease_end(void *session, const char *name, bool *ret, struct tide_error *err) TIDE_UNCHECKED
+tide_status memory_lease_end(void *session, const char *name, bool *ret,
+			     struct tide_error *err) TIDE_UNCHECKED
 {
 	(void)err;
 	struct memory_state *state = lease_lock(session);
@@ -118,8 +122,8 @@ tide_status memory_lease_end(void *session, const char *name, bool *ret, struct 
 	return TIDE_OK;
 }
 
-tide_status memory_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
-			      struct tide_error *err) TIDE_UNCHECKED
+tide_status memory_lease_mark(void *session, const struct tide_fence *fence, tide_position position,
+			      int32_t deaths, struct tide_error *err) TIDE_UNCHECKED
 {
 	struct memory_state *state = lease_lock(session);
 	tide_status status = memory_check_fence_locked(state, fence, err);
@@ -132,7 +136,8 @@ tide_status memory_lease_mark(void *session, const struct tide_fence *fence, tid
 	return status;
 }
 
-tide_status memory_lease_is_owned(void *session, const char *name, bool *ret, struct tide_error *err) TIDE_UNCHECKED
+tide_status memory_lease_is_owned(void *session, const char *name, bool *ret,
+				  struct tide_error *err) TIDE_UNCHECKED
 {
 	(void)err;
 	struct memory_state *state = lease_lock(session);
@@ -156,7 +161,8 @@ static void lease_keep(struct tide_lease_info *info, const struct tide_lease_not
 	}
 }
 
-tide_status memory_lease_note(void *session, const struct tide_fence *fence, const struct tide_lease_note *note,
+tide_status memory_lease_note(void *session, const struct tide_fence *fence,
+			      const struct tide_lease_note *note,
 			      struct tide_error *err) TIDE_UNCHECKED
 {
 	struct memory_state *state = lease_lock(session);
@@ -175,7 +181,8 @@ tide_status memory_lease_list(void *session, struct tide_lease_info **ret, size_
 	struct tide_lease_info *list = alloc_zero(state->leases.count + 1, sizeof *list);
 	*ret_count = list ? state->leases.count : *ret_count;
 	for (size_t i = 0; list && i < state->leases.count; i++) {
-		const struct memory_lease *lease = (struct memory_lease *)(void *)state->leases.rows[i];
+		const struct memory_lease *lease =
+			(struct memory_lease *)(void *)state->leases.rows[i];
 		list[i] = lease->info;
 		memcpy(list[i].name, lease->name, sizeof list[i].name);
 		list[i].is_owned = lease->holder != NULL;

@@ -42,7 +42,7 @@ void log_free(struct log *log)
 	}
 }
 
-/* ---- Finding ------------------------------------------------------------------------------------------------- */
+/* ---- Finding --------------------------------------------------------------------------------- */
 
 tide_position log_find(const struct log *log, const struct tide_uuid *event_id)
 {
@@ -67,18 +67,21 @@ struct log_stream *log_find_stream(const struct log *log, struct tide_stream str
 	return NULL;
 }
 
-/* ---- Making room: everything that can fail comes before anything is changed ----------------------------------- */
+/* ---- Making room: everything that can fail comes before anything is changed ------------------ */
 
 static tide_status log_reserve_events(struct log *log, size_t more, struct tide_error *err)
 {
-	tide_position last = atomic_load_explicit(&log->end, memory_order_relaxed) + (tide_position)more;
+	tide_position last =
+		atomic_load_explicit(&log->end, memory_order_relaxed) + (tide_position)more;
 	uint64_t n = (uint64_t)last - 1 + (UINT64_C(1) << LOG_FIRST_BITS);
 	unsigned chunk = 63u - (unsigned)__builtin_clzll(n) - LOG_FIRST_BITS;
+
 	assert(chunk < LOG_CHUNKS);
 	for (unsigned i = 0; i <= chunk; i++) {
 		if (log->chunks[i])
 			continue;
-		log->chunks[i] = alloc_zero((size_t)1 << (i + LOG_FIRST_BITS), sizeof(struct tide_event));
+		log->chunks[i] =
+			alloc_zero((size_t)1 << (i + LOG_FIRST_BITS), sizeof(struct tide_event));
 		if (!log->chunks[i])
 			return alloc_fail(err);
 	}
@@ -91,8 +94,8 @@ static void log_stream_free(struct log_stream *stream)
 	tide_free(stream);
 }
 
-static tide_status log_add_stream(struct log *log, struct tide_stream stream, struct log_stream **ret,
-				  struct tide_error *err)
+static tide_status log_add_stream(struct log *log, struct tide_stream stream,
+				  struct log_stream **ret, struct tide_error *err)
 {
 	if (log->stream_count == log->stream_capacity) {
 		size_t capacity = log->stream_capacity ? log->stream_capacity * 2 : 64;
@@ -110,7 +113,8 @@ static tide_status log_add_stream(struct log *log, struct tide_stream stream, st
 	if (!added)
 		return alloc_fail(err);
 	added->stream.aggregate_id = stream.aggregate_id;
-	added->stream.aggregate_type = alloc_text(stream.aggregate_type, strlen(stream.aggregate_type));
+	added->stream.aggregate_type =
+		alloc_text(stream.aggregate_type, strlen(stream.aggregate_type));
 	if (!added->stream.aggregate_type) {
 		log_stream_free(added);
 		return alloc_fail(err);
@@ -123,7 +127,8 @@ static tide_status log_add_stream(struct log *log, struct tide_stream stream, st
 }
 
 /* A stream made here and left empty by a later failure is as good as absent. */
-static tide_status log_reserve_stream(struct log *log, struct tide_stream stream, size_t more, struct tide_error *err)
+static tide_status log_reserve_stream(struct log *log, struct tide_stream stream, size_t more,
+				      struct tide_error *err)
 {
 	struct log_stream *found = log_find_stream(log, stream);
 	if (!found) {
@@ -131,13 +136,16 @@ static tide_status log_reserve_stream(struct log *log, struct tide_stream stream
 		if (status != TIDE_OK)
 			return status;
 	}
+
 	size_t needed = (size_t)found->version + more;
 	if (needed <= found->capacity)
 		return TIDE_OK;
+
 	size_t capacity = found->capacity * 2 > needed ? found->capacity * 2 : needed;
 	tide_position *positions = alloc_resize(found->positions, capacity, sizeof *positions);
 	if (!positions)
 		return alloc_fail(err);
+
 	found->positions = positions;
 	found->capacity = capacity;
 	return TIDE_OK;
@@ -157,12 +165,13 @@ static char *log_reserve_text(struct log *log, size_t size)
 		block->next = log->texts;
 		log->texts = block;
 	}
+
 	char *text = block->data + block->used;
 	block->used += size;
 	return text;
 }
 
-/* ---- Inserting ----------------------------------------------------------------------------------------------- */
+/* ---- Inserting ------------------------------------------------------------------------------- */
 
 static struct tide_text log_copy_text(char **at, struct tide_text text)
 {
@@ -175,14 +184,15 @@ static struct tide_text log_copy_text(char **at, struct tide_text text)
 	return copy;
 }
 
-static tide_status log_copy_event(struct log *log, struct tide_event *ret, const struct tide_event *event,
-				  struct tide_error *err)
+static tide_status log_copy_event(struct log *log, struct tide_event *ret,
+				  const struct tide_event *event, struct tide_error *err)
 {
 	size_t size = event->event_type.size + event->aggregate_type.size + event->actor_id.size +
 		      event->metadata.size + event->payload.size + 5;
 	char *at = log_reserve_text(log, size);
 	if (!at)
 		return alloc_fail(err);
+
 	*ret = *event;
 	ret->event_type = log_copy_text(&at, event->event_type);
 	ret->aggregate_type = log_copy_text(&at, event->aggregate_type);
@@ -194,16 +204,19 @@ static tide_status log_copy_event(struct log *log, struct tide_event *ret, const
 }
 
 /*
- * Copy the events behind the end, where no reader looks; `*next` is the position after the last one. `last` is the
- * version decided for the last of them: commits of the same stream may stand before this one in the same call.
+ * Copy the events behind the end, where no reader looks; `*next` is the position after the last
+ * one. `last` is the version decided for the last of them: commits of the same stream may stand
+ * before this one in the same call.
  */
-static tide_status log_copy_commit(struct log *log, const struct tide_commit *commit, tide_version last,
-				   tide_position *next, struct tide_time now, struct tide_error *err)
+static tide_status log_copy_commit(struct log *log, const struct tide_commit *commit,
+				   tide_version last, tide_position *next, struct tide_time now,
+				   struct tide_error *err)
 {
 	tide_version version = last - (tide_version)commit->count;
 	const struct log_stream *stream = log_find_stream(log, commit->stream);
 	size_t more = (size_t)(last - (stream ? stream->version : 0));
 	tide_status status = log_reserve_stream(log, commit->stream, more, err);
+
 	for (size_t i = 0; status == TIDE_OK && i < commit->count; i++, ++*next) {
 		struct tide_event *event = log_at(log, *next);
 		status = log_copy_event(log, event, &commit->events[i], err);
@@ -216,7 +229,8 @@ static tide_status log_copy_commit(struct log *log, const struct tide_commit *co
 	return status;
 }
 
-static tide_status log_index_events(struct log *log, tide_position first, tide_position last, struct tide_error *err)
+static tide_status log_index_events(struct log *log, tide_position first, tide_position last,
+				    struct tide_error *err)
 {
 	for (tide_position position = first; position <= last; position++) {
 		const struct tide_uuid *id = &log_at(log, position)->event_id;
@@ -225,15 +239,17 @@ static tide_status log_index_events(struct log *log, tide_position first, tide_p
 			continue;
 		}
 		while (--position >= first)
-			index_remove(&log->by_event_id, hash_uuid(&log_at(log, position)->event_id), position);
+			index_remove(&log->by_event_id, hash_uuid(&log_at(log, position)->event_id),
+				     position);
 		char text[TIDE_UUID_TEXT_SIZE];
-		return tide_fail(err, TIDE_DUPLICATE_EVENT, "event_id '%s' is given twice", tide_uuid_format(id, text));
+		return tide_fail(err, TIDE_DUPLICATE_EVENT, "event_id '%s' is given twice",
+				 tide_uuid_format(id, text));
 	}
 	return TIDE_OK;
 }
 
-static void log_extend_stream(struct log *log, const struct tide_commit *commit, tide_position first,
-			      struct tide_append_result *ret)
+static void log_extend_stream(struct log *log, const struct tide_commit *commit,
+			      tide_position first, struct tide_append_result *ret)
 {
 	struct log_stream *stream = log_find_stream(log, commit->stream);
 	for (size_t i = 0; i < commit->count; i++)
@@ -260,7 +276,8 @@ tide_status log_insert(struct log *log, const struct tide_commit *commits, size_
 	struct tide_time now = tide_time_now();
 	for (size_t i = 0; status == TIDE_OK && i < count; i++)
 		if (!results[i].was_stored_before)
-			status = log_copy_commit(log, &commits[i], results[i].version, &next, now, err);
+			status = log_copy_commit(log, &commits[i], results[i].version, &next, now,
+						 err);
 	if (status == TIDE_OK)
 		status = log_index_events(log, first, next - 1, err);
 	if (status != TIDE_OK)

@@ -3,8 +3,9 @@
 #define TIDE_MEMORY_LOG_H
 
 /*
- * The events of a memory store in the order of their positions, which have no gaps. One writer at a time, under the
- * store's lock; readers take no lock: events at or below `end` never change or move.
+ * The events of a memory store in the order of their positions, which have no gaps. One writer at a
+ * time, under the store's lock; readers take no lock: events at or below `end` never change or
+ * move.
  *
  *	chunks   0: 1024 events   1: 2048   2: 4096 …      each twice the one before, none ever moved
  *	end      published with release after the events below it are complete; read with acquire
@@ -64,8 +65,9 @@ tide_position log_find(const struct log *log, const struct tide_uuid *event_id);
 struct log_stream *log_find_stream(const struct log *log, struct tide_stream stream);
 
 /**
- * Add the events of all commits that are not marked stored before in `results`, and fill these results. All or nothing.
- * TIDE_OK, TIDE_DUPLICATE_EVENT (an id twice among the commits), TIDE_OUT_OF_MEMORY.
+ * Add the events of all commits that are not marked stored before in `results`, and fill these
+ * results. All or nothing. TIDE_OK, TIDE_DUPLICATE_EVENT (an id twice among the commits),
+ * TIDE_OUT_OF_MEMORY.
  */
 tide_status log_insert(struct log *log, const struct tide_commit *commits, size_t count,
 		       struct tide_append_result *results, struct tide_error *err);

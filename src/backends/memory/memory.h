@@ -4,7 +4,8 @@
 
 #include <tidemark/backend.h>
 
-/** Stores in the memory of this process: `memory:` is private to its handle, `memory:NAME` shared by all that name it.
+/** Stores in the memory of this process: `memory:` is private to its handle, `memory:NAME` shared
+ * by all that name it.
  */
 extern const struct tide_backend tide_backend_memory;
 

@@ -20,6 +20,7 @@ static size_t name_table_place(const struct name_table *table, const char *name,
 		else
 			high = middle;
 	}
+
 	*ret_found = false;
 	return low;
 }
@@ -45,11 +46,14 @@ void *name_table_make(struct name_table *table, const char *name, size_t size)
 		table->rows = rows;
 		table->capacity = capacity;
 	}
+
 	char *row = alloc_zero(1, size);
 	if (!row)
 		return NULL;
+
 	strcpy(row, name);
-	memmove(table->rows + place + 1, table->rows + place, (table->count - place) * sizeof *table->rows);
+	memmove(table->rows + place + 1, table->rows + place,
+		(table->count - place) * sizeof *table->rows);
 	table->rows[place] = row;
 	table->count++;
 	return row;
@@ -63,7 +67,8 @@ void name_table_remove(struct name_table *table, const char *name)
 		return;
 	tide_free(table->rows[place]);
 	table->count--;
-	memmove(table->rows + place, table->rows + place + 1, (table->count - place) * sizeof *table->rows);
+	memmove(table->rows + place, table->rows + place + 1,
+		(table->count - place) * sizeof *table->rows);
 }
 
 void name_table_fini(struct name_table *table)

@@ -3,8 +3,9 @@
 #define TIDE_MEMORY_STATE_H
 
 /*
- * What a memory store is made of. A handle is one opening of it and serves as its sessions, too; the state lives as
- * long as its last handle. Two locks, never held together: `lock` for appends, `book_lock` for everything else written.
+ * What a memory store is made of. A handle is one opening of it and serves as its sessions, too;
+ * the state lives as long as its last handle. Two locks, never held together: `lock` for appends,
+ * `book_lock` for everything else written.
  */
 
 #include <tidemark/backend.h>
@@ -13,7 +14,8 @@
 #include "backends/memory/log.h"
 #include "sys/mutex.h"
 
-/** Rows sorted bytewise by name; each row is a block that begins with its name, TIDE_NAME_MAX + 1 bytes. */
+/** Rows sorted bytewise by name; each row is a block that begins with its name, TIDE_NAME_MAX + 1
+ * bytes. */
 struct name_table {
 	char **rows;
 	size_t count, capacity;
@@ -30,7 +32,8 @@ struct memory_lease {
 	char name[TIDE_NAME_MAX + 1];
 	struct tide_uuid owner; /* nil: released */
 	int64_t epoch;
-	const struct memory_handle *holder; /* NULL: the owner's handle was closed, or it released */
+	/* NULL: the owner's handle was closed, or it released */
+	const struct memory_handle *holder;
 	tide_position suspect;
 	int32_t deaths;
 	struct tide_lease_info info;
@@ -85,42 +88,52 @@ void memory_snapshots_fini(struct memory_snapshots *snapshots);
 tide_status memory_checkpoint_load(void *session, const char *name, struct tide_checkpoint *ret,
 				   struct tide_error *err);
 tide_status memory_checkpoint_save(void *session, const struct tide_fence *fence,
-				   const struct tide_checkpoint_write *write, struct tide_error *err);
+				   const struct tide_checkpoint_write *write,
+				   struct tide_error *err);
 tide_status memory_checkpoint_list(void *session, struct tide_checkpoint **ret, size_t *ret_count,
 				   struct tide_error *err);
 tide_status memory_checkpoint_reset(void *session, const char *name, struct tide_error *err);
 
-tide_status memory_lease_acquire(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
-				 struct tide_error *err);
-tide_status memory_lease_renew(void *session, const struct tide_fence *fence, struct tide_error *err);
+tide_status memory_lease_acquire(void *session, const char *name, const struct tide_uuid *owner,
+				 struct tide_lease *ret, struct tide_error *err);
+tide_status memory_lease_renew(void *session, const struct tide_fence *fence,
+			       struct tide_error *err);
 tide_status memory_lease_renew_all(void *session, struct tide_lease_renewal *leases, size_t count,
 				   struct tide_error *err);
-tide_status memory_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err);
+tide_status memory_lease_release(void *session, const struct tide_fence *fence,
+				 struct tide_error *err);
 tide_status memory_lease_end(void *session, const char *name, bool *ret, struct tide_error *err);
-tide_status memory_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
+tide_status memory_lease_mark(void *session, const struct tide_fence *fence, tide_position position,
+			      int32_t deaths, struct tide_error *err);
+tide_status memory_lease_note(void *session, const struct tide_fence *fence,
+			      const struct tide_lease_note *note, struct tide_error *err);
+tide_status memory_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count,
 			      struct tide_error *err);
-tide_status memory_lease_note(void *session, const struct tide_fence *fence, const struct tide_lease_note *note,
-			      struct tide_error *err);
-tide_status memory_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count, struct tide_error *err);
-tide_status memory_lease_is_owned(void *session, const char *name, bool *ret, struct tide_error *err);
+tide_status memory_lease_is_owned(void *session, const char *name, bool *ret,
+				  struct tide_error *err);
 
 tide_status memory_dead_letter_add(void *session, const struct tide_fence *fence,
-				   const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err);
+				   const struct tide_dead_letter_write *write, int64_t *ret,
+				   struct tide_error *err);
 bool memory_dead_letter_can_park(void *store);
 tide_status memory_dead_letter_list(void *session, const struct tide_dead_letter_filter *filter,
 				    struct tide_dead_letter_list *ret, struct tide_error *err);
 tide_status memory_dead_letter_get(void *session, int64_t id, struct tide_dead_letter_list *ret,
 				   struct tide_error *err);
 tide_status memory_dead_letter_change(void *session, const struct tide_fence *fence,
-				      const struct tide_dead_letter_change *change, struct tide_error *err);
-tide_status memory_dead_letter_discard(void *session, int64_t id, struct tide_error *err);
-tide_status memory_dead_letter_purge(void *session, struct tide_time before, int64_t *ret, struct tide_error *err);
-tide_status memory_dead_letter_stats(void *session, struct tide_dead_letter_stats *ret, struct tide_error *err);
-tide_status memory_dead_letter_counts(void *session, struct tide_dead_letter_count **ret, size_t *ret_count,
+				      const struct tide_dead_letter_change *change,
 				      struct tide_error *err);
+tide_status memory_dead_letter_discard(void *session, int64_t id, struct tide_error *err);
+tide_status memory_dead_letter_purge(void *session, struct tide_time before, int64_t *ret,
+				     struct tide_error *err);
+tide_status memory_dead_letter_stats(void *session, struct tide_dead_letter_stats *ret,
+				     struct tide_error *err);
+tide_status memory_dead_letter_counts(void *session, struct tide_dead_letter_count **ret,
+				      size_t *ret_count, struct tide_error *err);
 
-tide_status memory_snapshot_load(void *session, struct tide_stream stream, struct tide_snapshot *ret,
+tide_status memory_snapshot_load(void *session, struct tide_stream stream,
+				 struct tide_snapshot *ret, struct tide_error *err);
+tide_status memory_snapshot_save(void *session, const struct tide_snapshot *snapshot,
 				 struct tide_error *err);
-tide_status memory_snapshot_save(void *session, const struct tide_snapshot *snapshot, struct tide_error *err);
 
 #endif

@@ -6,7 +6,7 @@
 #include "backends/memory/state.h"
 #include "sys/alloc.h"
 
-/* ---- Opening and closing ------------------------------------------------------------------------------------- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 /* States with a name, and the handles of all states; the list is short and opening is rare. */
 static struct mutex memory_named_lock = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -41,7 +41,8 @@ static struct memory_state *memory_state_new(const char *name)
 	return NULL;
 }
 
-static struct memory_state *memory_state_take_locked(const char *name) TIDE_REQUIRES(memory_named_lock)
+static struct memory_state *memory_state_take_locked(const char *name)
+	TIDE_REQUIRES(memory_named_lock)
 {
 	struct memory_state *state = *name ? memory_named : NULL;
 	while (state && strcmp(state->name, name) != 0)
@@ -55,12 +56,14 @@ static struct memory_state *memory_state_take_locked(const char *name) TIDE_REQU
 			memory_named = state;
 		}
 	}
+
 	state->handles++;
 	return state;
 }
 
 /* Returns the state when this was its last handle. */
-static struct memory_state *memory_state_leave_locked(struct memory_state *state) TIDE_REQUIRES(memory_named_lock)
+static struct memory_state *memory_state_leave_locked(struct memory_state *state)
+	TIDE_REQUIRES(memory_named_lock)
 {
 	if (--state->handles > 0)
 		return NULL;
@@ -73,23 +76,27 @@ static struct memory_state *memory_state_leave_locked(struct memory_state *state
 	return state;
 }
 
-static tide_status memory_open(struct tide_url *url, const struct tide_store_options *options, void **ret,
-			       struct tide_error *err)
+static tide_status memory_open(struct tide_url *url, const struct tide_store_options *options,
+			       void **ret, struct tide_error *err)
 {
 	(void)options;
 	tide_status status = tide_url_check(url, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct memory_handle *handle = alloc_zero(1, sizeof *handle);
 	if (!handle)
 		return alloc_fail(err);
+
 	mutex_lock(&memory_named_lock);
 	handle->state = memory_state_take_locked(url->rest);
 	mutex_unlock(&memory_named_lock);
+
 	if (!handle->state) {
 		tide_free(handle);
 		return alloc_fail(err);
 	}
+
 	*ret = handle;
 	return TIDE_OK;
 }
@@ -124,9 +131,10 @@ static struct log *memory_log(const struct memory_handle *handle)
 	return atomic_load_explicit(&handle->state->log, memory_order_acquire);
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
-static bool memory_look_up(const struct log *log, const struct tide_commit *commit, struct tide_known_event *known)
+static bool memory_look_up(const struct log *log, const struct tide_commit *commit,
+			   struct tide_known_event *known)
 {
 	bool any = false;
 	for (size_t i = 0; i < commit->count; i++) {
@@ -139,8 +147,10 @@ static bool memory_look_up(const struct log *log, const struct tide_commit *comm
 		const struct tide_event *event = log_at(log, position);
 		known[i] = (struct tide_known_event){
 			.is_known = true,
-			.is_same_stream = tide_uuid_equal(&event->aggregate_id, &commit->stream.aggregate_id) &&
-					  strcmp(event->aggregate_type.data, commit->stream.aggregate_type) == 0,
+			.is_same_stream = tide_uuid_equal(&event->aggregate_id,
+							  &commit->stream.aggregate_id) &&
+					  strcmp(event->aggregate_type.data,
+						 commit->stream.aggregate_type) == 0,
 			.version = event->version,
 			.position = position,
 		};
@@ -148,7 +158,8 @@ static bool memory_look_up(const struct log *log, const struct tide_commit *comm
 	return any;
 }
 
-/* Where the stream of commit `i` is once the commits before it are in: one call may name a stream more than once. */
+/* Where the stream of commit `i` is once the commits before it are in: one call may name a stream
+ * more than once. */
 static tide_version memory_current(const struct log *log, const struct tide_commit *commits,
 				   const struct tide_append_result *results, size_t i)
 {
@@ -162,8 +173,9 @@ static tide_version memory_current(const struct log *log, const struct tide_comm
 	return found ? found->version : 0;
 }
 
-static tide_status memory_decide(const struct log *log, const struct tide_commit *commit, tide_version current,
-				 struct tide_append_result *ret, struct tide_error *err)
+static tide_status memory_decide(const struct log *log, const struct tide_commit *commit,
+				 tide_version current, struct tide_append_result *ret,
+				 struct tide_error *err)
 {
 	ALLOC_AUTO struct tide_known_event *known = NULL;
 	if (memory_look_up(log, commit, NULL)) {
@@ -175,9 +187,9 @@ static tide_status memory_decide(const struct log *log, const struct tide_commit
 	return tide_commit_decide(commit, known, current, ret, err);
 }
 
-static tide_status memory_append_locked(struct log *log, const struct tide_commit *commits, size_t count,
-					struct tide_append_result *results, struct tide_append_result *ret,
-					struct tide_error *err)
+static tide_status memory_append_locked(struct log *log, const struct tide_commit *commits,
+					size_t count, struct tide_append_result *results,
+					struct tide_append_result *ret, struct tide_error *err)
 {
 	for (size_t i = 0; i < count; i++) {
 		tide_version current = memory_current(log, commits, results, i);
@@ -204,9 +216,10 @@ static tide_status memory_append(void *store, const struct tide_commit *commits,
 		if (!several)
 			return alloc_fail(err);
 	}
+
 	mutex_lock(&state->lock);
-	tide_status status =
-		memory_append_locked(memory_log(store), commits, count, several ? several : &one, ret, err);
+	tide_status status = memory_append_locked(memory_log(store), commits, count,
+						  several ? several : &one, ret, err);
 	mutex_unlock(&state->lock);
 	return status;
 }
@@ -231,7 +244,7 @@ static tide_status memory_clear(void *store, struct tide_error *err)
 	return TIDE_OK;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 /** A page being filled. */
 struct memory_reading {
@@ -240,14 +253,16 @@ struct memory_reading {
 	size_t scanned;
 };
 
-/* Offer the next event in order to the page; `*ret_taken` is false when the page is full before it. */
-static tide_status memory_offer(struct memory_reading *reading, const struct tide_event *event, bool *ret_taken,
-				struct tide_error *err)
+/* Offer the next event in order to the page; `*ret_taken` is false when the page is full before
+ * it. */
+static tide_status memory_offer(struct memory_reading *reading, const struct tide_event *event,
+				bool *ret_taken, struct tide_error *err)
 {
 	const struct tide_page_query *query = reading->query;
 	struct tide_page *page = reading->page;
 	*ret_taken = false;
-	if (page->count == query->max_events || (query->max_scan > 0 && reading->scanned == query->max_scan))
+	if (page->count == query->max_events ||
+	    (query->max_scan > 0 && reading->scanned == query->max_scan))
 		return TIDE_OK;
 	if (!tide_filter_matches(query->filter, event)) {
 		tide_page_pass(page);
@@ -259,12 +274,14 @@ static tide_status memory_offer(struct memory_reading *reading, const struct tid
 		if (status != TIDE_OK)
 			return status;
 	}
+
 	reading->scanned++;
 	*ret_taken = true;
 	return TIDE_OK;
 }
 
-static tide_status memory_read_feed(const struct log *log, struct memory_reading *reading, struct tide_error *err)
+static tide_status memory_read_feed(const struct log *log, struct memory_reading *reading,
+				    struct tide_error *err)
 {
 	const struct tide_page_query *query = reading->query;
 	tide_position end = atomic_load_explicit(&log->end, memory_order_acquire);
@@ -288,9 +305,11 @@ static tide_status memory_read_feed(const struct log *log, struct memory_reading
 	return TIDE_OK;
 }
 
-/* Where a stream's events from `version` on are, in the direction of `step`; returns how many of them. */
-static size_t memory_locate(struct memory_state *state, const struct log_stream *stream, int64_t version, int step,
-			    int64_t last, tide_position *ret, size_t limit)
+/* Where a stream's events from `version` on are, in the direction of `step`; returns how many of
+ * them. */
+static size_t memory_locate(struct memory_state *state, const struct log_stream *stream,
+			    int64_t version, int step, int64_t last, tide_position *ret,
+			    size_t limit)
 {
 	size_t count = 0;
 	mutex_lock(&state->lock);
@@ -301,8 +320,8 @@ static size_t memory_locate(struct memory_state *state, const struct log_stream 
 }
 
 static tide_status memory_read_located(const struct log *log, struct memory_reading *reading,
-				       const tide_position *positions, size_t count, bool *ret_taken,
-				       struct tide_error *err)
+				       const tide_position *positions, size_t count,
+				       bool *ret_taken, struct tide_error *err)
 {
 	for (size_t i = 0; i < count; i++) {
 		const struct tide_event *event = log_at(log, positions[i]);
@@ -314,8 +333,8 @@ static tide_status memory_read_located(const struct log *log, struct memory_read
 	return TIDE_OK;
 }
 
-static tide_status memory_read_stream(struct memory_state *state, const struct log *log, struct memory_reading *reading,
-				      struct tide_error *err)
+static tide_status memory_read_stream(struct memory_state *state, const struct log *log,
+				      struct memory_reading *reading, struct tide_error *err)
 {
 	const struct tide_page_query *query = reading->query;
 	mutex_lock(&state->lock);
@@ -334,7 +353,8 @@ static tide_status memory_read_stream(struct memory_state *state, const struct l
 		at = version;
 	for (at += step; is_taken && (query->backward ? at >= last : at <= last);) {
 		size_t count = memory_locate(state, stream, at, step, last, positions, 256);
-		tide_status status = memory_read_located(log, reading, positions, count, &is_taken, err);
+		tide_status status =
+			memory_read_located(log, reading, positions, count, &is_taken, err);
 		if (status != TIDE_OK)
 			return status;
 		at += step * (int64_t)count;
@@ -343,8 +363,8 @@ static tide_status memory_read_stream(struct memory_state *state, const struct l
 	return TIDE_OK;
 }
 
-static tide_status memory_read(void *session, const struct tide_page_query *query, struct tide_page *page,
-			       struct tide_error *err)
+static tide_status memory_read(void *session, const struct tide_page_query *query,
+			       struct tide_page *page, struct tide_error *err)
 {
 	struct memory_handle *handle = session;
 	struct memory_reading reading = { .query = query, .page = page };
@@ -361,8 +381,8 @@ static tide_status memory_end(void *session, tide_position *ret, struct tide_err
 	return TIDE_OK;
 }
 
-static tide_status memory_stream_version(void *session, struct tide_stream stream, tide_version *ret,
-					 struct tide_error *err)
+static tide_status memory_stream_version(void *session, struct tide_stream stream,
+					 tide_version *ret, struct tide_error *err)
 {
 	(void)err;
 	struct memory_state *state = ((struct memory_handle *)session)->state;
@@ -373,8 +393,8 @@ static tide_status memory_stream_version(void *session, struct tide_stream strea
 	return TIDE_OK;
 }
 
-static tide_status memory_find(void *session, const struct tide_uuid *event_id, struct tide_page *page,
-			       struct tide_error *err)
+static tide_status memory_find(void *session, const struct tide_uuid *event_id,
+			       struct tide_page *page, struct tide_error *err)
 {
 	struct memory_state *state = ((struct memory_handle *)session)->state;
 	mutex_lock(&state->lock);
@@ -384,22 +404,24 @@ static tide_status memory_find(void *session, const struct tide_uuid *event_id, 
 	if (position != 0)
 		return tide_page_add(page, log_at(log, position), err);
 	char text[TIDE_UUID_TEXT_SIZE];
-	return tide_fail(err, TIDE_NOT_FOUND, "event '%s' is not stored", tide_uuid_format(event_id, text));
+	return tide_fail(err, TIDE_NOT_FOUND, "event '%s' is not stored",
+			 tide_uuid_format(event_id, text));
 }
 
-static tide_status memory_anchor(void *session, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
-				 struct tide_error *err)
+static tide_status memory_anchor(void *session, tide_position position, struct tide_anchor *ret,
+				 bool *ret_may_come, struct tide_error *err)
 {
 	(void)err;
 	const struct log *log = memory_log(session);
 	tide_position end = atomic_load_explicit(&log->end, memory_order_acquire);
 	tide_position at = position < end ? position : end;
 	*ret_may_come = false;
-	*ret = at > 0 ? (struct tide_anchor){ at, log_at(log, at)->event_id } : (struct tide_anchor){ 0 };
+	*ret = at > 0 ? (struct tide_anchor){ at, log_at(log, at)->event_id }
+		      : (struct tide_anchor){ 0 };
 	return TIDE_OK;
 }
 
-/* ---- The table ----------------------------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 const struct tide_backend tide_backend_memory = {
 	.scheme = "memory",

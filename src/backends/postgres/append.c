@@ -2,16 +2,18 @@
 /*
  * Appending: all events of all commits in one statement, one round trip.
  *
- * Happy path: the statement finds every stream where it must be, inserts, and returns the positions.
- * It inserts nothing when a stream is elsewhere, and fails on one of two unique constraints when an event id is stored
- * already or another writer was faster. Then the streams' versions and the known ids are looked up, and the rules of an
- * append decide: done before, conflict, duplicate, or try again. What the database calls a serialization failure or a
- * deadlock is tried again as long as streams move meanwhile, and else a few times: a trigger can raise it.
- * Failure: whatever else the database has against it (a constraint or trigger of its owner, no space) is reported at
- * once, unless the rules of an append have the first word. A connection lost under way is replaced and the append repeated; its event ids make that safe. Only when
- * the server stays away is the outcome unknown: TIDE_CONNECTION_LOST. So it is when the server does not answer within
- * append_timeout, most likely for want of a synchronous standby: TIDE_TIMEOUT. The connection stays as it is, "flying",
- * and serves again once its answer has landed (store.c).
+ * Happy path: the statement finds every stream where it must be, inserts, and returns the
+ * positions. It inserts nothing when a stream is elsewhere, and fails on one of two unique
+ * constraints when an event id is stored already or another writer was faster. Then the streams'
+ * versions and the known ids are looked up, and the rules of an append decide: done before,
+ * conflict, duplicate, or try again. What the database calls a serialization failure or a deadlock
+ * is tried again as long as streams move meanwhile, and else a few times: a trigger can raise it.
+ * Failure: whatever else the database has against it (a constraint or trigger of its owner, no
+ * space) is reported at once, unless the rules of an append have the first word. A connection lost
+ * under way is replaced and the append repeated; its event ids make that safe. Only when the server
+ * stays away is the outcome unknown: TIDE_CONNECTION_LOST. So it is when the server does not answer
+ * within append_timeout, most likely for want of a synchronous standby: TIDE_TIMEOUT. The
+ * connection stays as it is, "flying", and serves again once its answer has landed (store.c).
  */
 #include "backends/postgres/inner.h"
 
@@ -44,15 +46,18 @@ struct append_call {
 	struct pg_store *store;
 	const struct tide_commit *commits;
 	size_t count;
-	struct tide_append_result *results; /* become the caller's on success, and that of a conflict */
+	/* become the caller's on success, and that of a conflict */
+	struct tide_append_result *results;
 	struct tide_append_result *ret;
 	bool *is_stored; /* by commit: found stored before */
 	int32_t *ahead;  /* by commit: events that the commits before it add to its stream */
 	bool was_cut;    /* a connection was lost with an earlier try of this call under way */
 	int races;
-	int torn;         /* tries in a row that were torn from a race without a stream having moved */
-	int64_t versions; /* of all streams together, when they were last looked up; below 0: never. They only grow */
-	int in_place;     /* tries in a row that inserted nothing although every stream was where it must be */
+	int torn; /* tries in a row that were torn from a race without a stream having moved */
+	/* of all streams together, when they were last looked up; below 0: never. They only grow */
+	int64_t versions;
+	/* tries in a row that inserted nothing although every stream was where it must be */
+	int in_place;
 	struct mono_time deadline; /* for the server to come back, and for a race to be won */
 	int64_t pause_ns;
 };
@@ -67,7 +72,8 @@ static size_t append_total(const struct append_call *call)
 
 static int append_compare_streams(const void *a, const void *b)
 {
-	const struct tide_commit *x = *(const struct tide_commit *const *)a, *y = *(const struct tide_commit *const *)b;
+	const struct tide_commit *x = *(const struct tide_commit *const *)a,
+				 *y = *(const struct tide_commit *const *)b;
 	int order = tide_uuid_compare(&x->stream.aggregate_id, &y->stream.aggregate_id);
 	if (order == 0)
 		order = strcmp(x->stream.aggregate_type, y->stream.aggregate_type);
@@ -88,6 +94,7 @@ static tide_status append_look_ahead(struct append_call *call, struct tide_error
 	ALLOC_AUTO const struct tide_commit **sorted = alloc_zero(call->count, sizeof *sorted);
 	if (!sorted)
 		return alloc_fail(err);
+
 	for (size_t i = 0; i < call->count; i++)
 		sorted[i] = &call->commits[i];
 	qsort(sorted, call->count, sizeof *sorted, append_compare_streams);
@@ -102,7 +109,8 @@ static tide_status append_look_ahead(struct append_call *call, struct tide_error
 	return TIDE_OK;
 }
 
-/* Where the stream must be before the whole call, for one of its commits. Numbered events say so themselves. */
+/* Where the stream must be before the whole call, for one of its commits. Numbered events say so
+ * themselves. */
 int32_t pg_append_required(const struct tide_commit *commit, int32_t ahead)
 {
 	int64_t exact = commit->expected, numbered = (int64_t)commit->events[0].version - 1;
@@ -124,7 +132,8 @@ static int32_t append_required(const struct append_call *call, size_t index)
 	return pg_append_required(&call->commits[index], call->ahead[index]);
 }
 
-static void append_put_streams(const struct append_call *call, struct pg_params *params, bool with_required)
+static void append_put_streams(const struct append_call *call, struct pg_params *params,
+			       bool with_required)
 {
 	pg_array_begin(params, PG_UUID, call->count);
 	for (size_t i = 0; i < call->count; i++)
@@ -136,6 +145,7 @@ static void append_put_streams(const struct append_call *call, struct pg_params 
 	pg_array_end(params);
 	if (!with_required)
 		return;
+
 	pg_array_begin(params, PG_INT4, call->count);
 	for (size_t i = 0; i < call->count; i++)
 		pg_array_int4(params, call->is_stored[i] ? APPEND_ANY : append_required(call, i));
@@ -159,11 +169,12 @@ enum append_field {
 	APPEND_FIELDS
 };
 
-static const int append_types[APPEND_FIELDS] = { PG_INT4,        PG_INT4, PG_UUID, PG_TEXT, PG_UUID, PG_TEXT,
-						 PG_TIMESTAMPTZ, PG_JSON, PG_INT4, PG_UUID, PG_UUID, PG_JSON };
+static const int append_types[APPEND_FIELDS] = { PG_INT4, PG_INT4, PG_UUID,        PG_TEXT,
+						 PG_UUID, PG_TEXT, PG_TIMESTAMPTZ, PG_JSON,
+						 PG_INT4, PG_UUID, PG_UUID,        PG_JSON };
 
-static void append_put_field(struct pg_params *params, enum append_field field, const struct tide_event *event,
-			     size_t stream, size_t nth)
+static void append_put_field(struct pg_params *params, enum append_field field,
+			     const struct tide_event *event, size_t stream, size_t nth)
 {
 	switch (field) {
 	case APPEND_STREAM:
@@ -211,7 +222,8 @@ static void append_put_events(const struct append_call *call, struct pg_params *
 		pg_array_begin(params, append_types[field], total);
 		for (size_t i = 0; i < call->count; i++)
 			for (size_t k = 0; !call->is_stored[i] && k < call->commits[i].count; k++)
-				append_put_field(params, (enum append_field)field, &call->commits[i].events[k], i + 1,
+				append_put_field(params, (enum append_field)field,
+						 &call->commits[i].events[k], i + 1,
 						 (size_t)call->ahead[i] + k + 1);
 		pg_array_end(params);
 	}
@@ -260,18 +272,21 @@ static void append_results(const struct append_call *call, const PGresult *rows)
 		if (call->is_stored[i])
 			continue;
 		int last = row + (int)call->commits[i].count - 1;
-		call->results[i] = (struct tide_append_result){ .version = pg_int4(rows, last, 1),
-								.first_position = pg_int8(rows, row, 0),
-								.last_position = pg_int8(rows, last, 0) };
+		call->results[i] =
+			(struct tide_append_result){ .version = pg_int4(rows, last, 1),
+						     .first_position = pg_int8(rows, row, 0),
+						     .last_position = pg_int8(rows, last, 0) };
 		row = last + 1;
 	}
 }
 
 /*
- * Whether another append was there first. A serialization failure says so by its definition, and a deadlock of an append to
- * several streams is one with an append that takes them in another order; but a trigger can raise either.
+ * Whether another append was there first. A serialization failure says so by its definition, and a
+ * deadlock of an append to several streams is one with an append that takes them in another order;
+ * but a trigger can raise either.
  */
-static enum append_outcome append_judge(const struct append_call *call, struct pg_connection *connection)
+static enum append_outcome append_judge(const struct append_call *call,
+					struct pg_connection *connection)
 {
 	const char *sqlstate = connection->sqlstate;
 	if (!pg_connection_is_usable(connection))
@@ -284,15 +299,15 @@ static enum append_outcome append_judge(const struct append_call *call, struct p
 /* A trigger or rule can keep rows out without an error; what it let in is stored. */
 static tide_status append_fail_kept(int stored, size_t total, struct tide_error *err)
 {
-	return tide_fail(
-		err, TIDE_STATE,
-		"PostgreSQL stored %d of %zu events and named no error: a trigger or rule on 'events' keeps them "
-		"out",
-		stored, total);
+	return tide_fail(err, TIDE_STATE,
+			 "PostgreSQL stored %d of %zu events and named no error: a trigger or rule "
+			 "on 'events' keeps them "
+			 "out",
+			 stored, total);
 }
 
-static enum append_outcome append_insert(const struct append_call *call, struct pg_connection *connection,
-					 struct tide_error *err)
+static enum append_outcome append_insert(const struct append_call *call,
+					 struct pg_connection *connection, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
@@ -305,12 +320,13 @@ static enum append_outcome append_insert(const struct append_call *call, struct 
 		append_fail_kept(PQntuples(rows), append_total(call), err);
 		return APPEND_KEPT;
 	}
+
 	append_results(call, rows);
 	return APPEND_DONE;
 }
 
-static tide_status append_versions(const struct append_call *call, struct pg_connection *connection, PGresult **ret,
-				   struct tide_error *err)
+static tide_status append_versions(const struct append_call *call, struct pg_connection *connection,
+				   PGresult **ret, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	append_put_streams(call, &params, false);
@@ -330,45 +346,55 @@ static tide_status append_known(const struct tide_commit *commit, struct pg_conn
 	tide_status status = pg_run(connection, PG_APPEND_KNOWN, &params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
+
 	for (int row = 0; row < PQntuples(rows); row++) {
 		struct tide_uuid aggregate_id = pg_uuid(rows, row, 3);
 		bool is_same = tide_uuid_equal(&aggregate_id, &commit->stream.aggregate_id) &&
 			       text_equals(pg_text(rows, row, 4), commit->stream.aggregate_type);
-		ret[pg_int8(rows, row, 0) - 1] = (struct tide_known_event){ .is_known = true,
-									    .is_same_stream = is_same,
-									    .position = pg_int8(rows, row, 1),
-									    .version = pg_int4(rows, row, 2) };
+		ret[pg_int8(rows, row, 0) - 1] =
+			(struct tide_known_event){ .is_known = true,
+						   .is_same_stream = is_same,
+						   .position = pg_int8(rows, row, 1),
+						   .version = pg_int4(rows, row, 2) };
 	}
+
 	*ret_any = PQntuples(rows) > 0;
 	return TIDE_OK;
 }
 
-static tide_status append_decide_one(struct append_call *call, size_t index, struct pg_connection *connection,
-				     tide_version current, struct tide_error *err)
+static tide_status append_decide_one(struct append_call *call, size_t index,
+				     struct pg_connection *connection, tide_version current,
+				     struct tide_error *err)
 {
 	const struct tide_commit *commit = &call->commits[index];
 	ALLOC_AUTO struct tide_known_event *known = alloc_zero(commit->count, sizeof *known);
 	if (!known)
 		return alloc_fail(err);
+
 	bool any;
 	tide_status status = append_known(commit, connection, known, &any, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct tide_append_result result = { 0 };
 	status = tide_commit_decide(commit, any ? known : NULL, current, &result, err);
 	if (status == TIDE_CONFLICT)
 		call->ret[index] = result;
 	if (status == TIDE_OK)
-		call->results[index] =
-			result.was_stored_before ? result : (struct tide_append_result){ .version = current };
+		call->results[index] = result.was_stored_before
+					       ? result
+					       : (struct tide_append_result){ .version = current };
 	if (status != TIDE_OK || !result.was_stored_before)
 		return status;
+
 	call->is_stored[index] = true;
 	return append_look_ahead(call, err);
 }
 
-/* The versions are read before the ids: an earlier try of this call that commits in between is found by its ids. */
-static tide_status append_decide(struct append_call *call, struct pg_connection *connection, struct tide_error *err)
+/* The versions are read before the ids: an earlier try of this call that commits in between is
+ * found by its ids. */
+static tide_status append_decide(struct append_call *call, struct pg_connection *connection,
+				 struct tide_error *err)
 {
 	PG_RESULT_AUTO PGresult *versions = NULL;
 	tide_status status = append_versions(call, connection, &versions, err);
@@ -377,7 +403,8 @@ static tide_status append_decide(struct append_call *call, struct pg_connection 
 		call->versions += pg_int4(versions, (int)i, 0);
 	for (size_t i = 0; status == TIDE_OK && i < call->count; i++)
 		if (!call->is_stored[i])
-			status = append_decide_one(call, i, connection, pg_int4(versions, (int)i, 0) + call->ahead[i],
+			status = append_decide_one(call, i, connection,
+						   pg_int4(versions, (int)i, 0) + call->ahead[i],
 						   err);
 	return status;
 }
@@ -390,38 +417,43 @@ static tide_status append_lose_race(const struct append_call *call, struct tide_
 	char id[TIDE_UUID_TEXT_SIZE];
 	const struct tide_stream *stream = &call->commits[i].stream;
 	call->ret[i] = (struct tide_append_result){ .version = call->results[i].version };
-	return tide_fail(err, TIDE_CONFLICT, "'%s:%s' was changed by others %d times while this append was tried",
-			 tide_uuid_format(&stream->aggregate_id, id), stream->aggregate_type, call->races);
+	return tide_fail(err, TIDE_CONFLICT,
+			 "'%s:%s' was changed by others %d times while this append was tried",
+			 tide_uuid_format(&stream->aggregate_id, id), stream->aggregate_type,
+			 call->races);
 }
 
 /*
- * The rules of an append come before those of the database's owner: what a trigger refuses may be stored already, and a
- * number out of range is a stream that is full. A key that is none of a race may be that of a position.
+ * The rules of an append come before those of the database's owner: what a trigger refuses may be
+ * stored already, and a number out of range is a stream that is full. A key that is none of a race
+ * may be that of a position.
  */
-static tide_status append_explain(struct append_call *call, struct pg_connection *connection, struct tide_error *err)
+static tide_status append_explain(struct append_call *call, struct pg_connection *connection,
+				  struct tide_error *err)
 {
 	struct tide_error cause = *err, ruled;
 	bool is_over = cause.status == TIDE_TIMEOUT || cause.status == TIDE_OUT_OF_MEMORY;
 	if (is_over || !pg_connection_is_usable(connection))
 		return cause.status;
+
 	bool is_key = cause.native == pg_native_of("23505");
 	tide_status status = append_decide(call, connection, &ruled);
 	if (status == TIDE_OK && append_total(call) == 0)
 		return TIDE_OK;
 	if (status == TIDE_OK && is_key)
 		status = pg_keys_check_sequence(call->store, connection, &ruled);
-	bool is_ruled = status == TIDE_CONFLICT || status == TIDE_DUPLICATE_EVENT || status == TIDE_ARGUMENT ||
-			status == TIDE_SCHEMA;
+	bool is_ruled = status == TIDE_CONFLICT || status == TIDE_DUPLICATE_EVENT ||
+			status == TIDE_ARGUMENT || status == TIDE_SCHEMA;
 	*err = is_ruled ? ruled : cause;
 	return err->status;
 }
 
 /*
- * The rules find nothing against an append that did not go in, `err` says why: a race, unless nothing can have changed
- * meanwhile.
+ * The rules find nothing against an append that did not go in, `err` says why: a race, unless
+ * nothing can have changed meanwhile.
  */
-static tide_status append_go_on(struct append_call *call, enum append_outcome outcome, bool has_moved,
-				struct tide_error *err)
+static tide_status append_go_on(struct append_call *call, enum append_outcome outcome,
+				bool has_moved, struct tide_error *err)
 {
 	call->torn = outcome == APPEND_TORN && !has_moved ? call->torn + 1 : 0;
 	if (call->torn > APPEND_TORN_MAX)
@@ -430,14 +462,17 @@ static tide_status append_go_on(struct append_call *call, enum append_outcome ou
 	if (call->in_place > 1)
 		return append_fail_kept(0, append_total(call), err);
 	call->races++;
-	return clock_mono(&clock_system).ns >= call->deadline.ns ? append_lose_race(call, err) : TIDE_OK;
+	return clock_mono(&clock_system).ns >= call->deadline.ns ? append_lose_race(call, err)
+								 : TIDE_OK;
 }
 
 /*
- * A lost race costs the time of the winner's commit, and against a steady writer most races are lost: the store's busy
- * timeout bounds them, as it bounds the wait for the lock where there is one. A count would give up within milliseconds.
+ * A lost race costs the time of the winner's commit, and against a steady writer most races are
+ * lost: the store's busy timeout bounds them, as it bounds the wait for the lock where there is
+ * one. A count would give up within milliseconds.
  */
-static tide_status append_try(struct append_call *call, struct pg_connection *connection, struct tide_error *err)
+static tide_status append_try(struct append_call *call, struct pg_connection *connection,
+			      struct tide_error *err)
 {
 	for (;;) {
 		enum append_outcome outcome = append_insert(call, connection, err);
@@ -453,7 +488,8 @@ static tide_status append_try(struct append_call *call, struct pg_connection *co
 		if (status != TIDE_OK || append_total(call) == 0)
 			return status;
 		*err = cause;
-		status = append_go_on(call, outcome, versions >= 0 && call->versions != versions, err);
+		status = append_go_on(call, outcome, versions >= 0 && call->versions != versions,
+				      err);
 		if (status != TIDE_OK)
 			return status;
 	}
@@ -465,7 +501,8 @@ static bool append_pause(struct append_call *call)
 	struct mono_time now = clock_mono(&clock_system), until = mono_add(now, call->pause_ns);
 	if (until.ns > call->deadline.ns)
 		return false;
-	call->pause_ns = call->pause_ns * 2 < APPEND_PAUSE_MAX_NS ? call->pause_ns * 2 : APPEND_PAUSE_MAX_NS;
+	call->pause_ns =
+		call->pause_ns * 2 < APPEND_PAUSE_MAX_NS ? call->pause_ns * 2 : APPEND_PAUSE_MAX_NS;
 	struct wakeup nobody;
 	wakeup_init(&nobody);
 	wakeup_wait(&nobody, until);
@@ -480,7 +517,8 @@ static tide_status append_fail_with(const struct pg_turn *turn, struct tide_erro
 }
 
 /* With a connection: together with those who wait for one, else by itself. */
-static tide_status append_use(struct append_call *call, struct pg_turn *turn, struct tide_error *err)
+static tide_status append_use(struct append_call *call, struct pg_turn *turn,
+			      struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	if (turn->next)
@@ -493,11 +531,13 @@ static tide_status append_use(struct append_call *call, struct pg_turn *turn, st
 		pg_connection_close(turn->connection);
 		pg_store_lost(call->store);
 	}
+
 	pg_pool_give(call->store, turn->connection);
 	return status;
 }
 
-static tide_status append_take_turn(struct append_call *call, struct pg_turn *turn, struct tide_error *err)
+static tide_status append_take_turn(struct append_call *call, struct pg_turn *turn,
+				    struct tide_error *err)
 {
 	tide_status status = pg_pool_take(call->store, turn, err);
 	if (status != TIDE_OK)
@@ -526,8 +566,8 @@ static tide_status append_run(struct append_call *call, struct tide_error *err)
 	}
 }
 
-tide_status pg_append(void *self, const struct tide_commit *commits, size_t count, struct tide_append_result *ret,
-		      struct tide_error *err)
+tide_status pg_append(void *self, const struct tide_commit *commits, size_t count,
+		      struct tide_append_result *ret, struct tide_error *err)
 {
 	struct pg_store *store = self;
 	ALLOC_AUTO bool *is_stored = alloc_zero(count, sizeof *is_stored);
@@ -535,6 +575,7 @@ tide_status pg_append(void *self, const struct tide_commit *commits, size_t coun
 	ALLOC_AUTO struct tide_append_result *results = alloc_zero(count, sizeof *results);
 	if (!is_stored || !ahead || !results)
 		return alloc_fail(err);
+
 	struct append_call call = { .store = store,
 				    .commits = commits,
 				    .count = count,
@@ -554,6 +595,7 @@ tide_status pg_append(void *self, const struct tide_commit *commits, size_t coun
 			*err = why;
 		return status;
 	}
+
 	memcpy(ret, results, count * sizeof *ret);
 	for (size_t i = 0; call.was_cut && i < count; i++)
 		ret[i].was_stored_before = false; /* most likely by this very call */

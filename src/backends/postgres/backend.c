@@ -2,7 +2,8 @@
 #include "backends/postgres/inner.h"
 #include "backends/postgres/postgres.h"
 
-#define LEASE_RENEW_NS (5 * NS_PER_SECOND) /* of the 15 s that a row without lease_seconds stands for */
+/* of the 15 s that a row without lease_seconds stands for */
+#define LEASE_RENEW_NS (5 * NS_PER_SECOND)
 
 const struct tide_backend tide_backend_postgres = {
 	.scheme = "postgresql",

@@ -2,10 +2,11 @@
 /*
  * Telling other processes that something was committed.
  *
- * A NOTIFY in the append's transaction would take a lock that all commits queue for. So a thread of its own sends it
- * afterwards, on a connection of its own, at most once in 5 ms for the whole process, and always once more after the
- * last ring. The thread starts with the first append.
- * Failure: the connection is made anew with the next ring, and so is a thread that could not be started; listeners poll meanwhile.
+ * A NOTIFY in the append's transaction would take a lock that all commits queue for. So a thread of
+ * its own sends it afterwards, on a connection of its own, at most once in 5 ms for the whole
+ * process, and always once more after the last ring. The thread starts with the first append.
+ * Failure: the connection is made anew with the next ring, and so is a thread that could not be
+ * started; listeners poll meanwhile.
  */
 #include "backends/postgres/inner.h"
 
@@ -56,8 +57,10 @@ static void bell_pause(struct pg_bell *bell, int64_t ns)
 static bool bell_send(struct pg_store *store, struct pg_connection *connection)
 {
 	char text[120];
-	/* a notification's commit has nothing to flush, and would compete with the appends for it */
-	snprintf(text, sizeof text, "SELECT set_config('synchronous_commit', 'off', true), pg_notify('%s', '')",
+	/* a notification's commit has nothing to flush, and would compete with the appends for
+	 * it */
+	snprintf(text, sizeof text,
+		 "SELECT set_config('synchronous_commit', 'off', true), pg_notify('%s', '')",
 		 store->channel);
 	if (!pg_connection_is_usable(connection)) {
 		pg_connection_close(connection);
@@ -87,13 +90,15 @@ void pg_bell_ring(struct pg_store *store)
 	bool was_rung = bell->is_rung, was_refused = bell->is_refused;
 	bell->is_rung = true;
 	if (!bell->is_running)
-		bell->is_running = thread_start(&bell->thread, "tide-bell", bell_run, store, &err) == TIDE_OK;
+		bell->is_running =
+			thread_start(&bell->thread, "tide-bell", bell_run, store, &err) == TIDE_OK;
 	bell->is_refused = !bell->is_running;
 	bool is_news = bell->is_refused && !was_refused;
 	mutex_unlock(&bell->lock);
+
 	if (!was_rung)
 		cond_signal(&bell->changed);
 	if (is_news)
-		log_at(TIDE_LOG_WARNING, "store", "other processes are not notified, they poll", "error='%s'",
-		       err.message);
+		log_at(TIDE_LOG_WARNING, "store", "other processes are not notified, they poll",
+		       "error='%s'", err.message);
 }

@@ -36,18 +36,22 @@ static void checkpoint_row(const PGresult *rows, int row, struct tide_checkpoint
 	checkpoint_copy(ret->projection_name, pg_text(rows, row, 0));
 	checkpoint_copy(ret->last_event_type, pg_text(rows, row, 2));
 	ret->has_last_processed_at = !pg_is_null(rows, row, 3);
+
 	if (ret->has_last_processed_at)
 		pg_time(rows, row, 3, &ret->last_processed_at);
 	ret->has_position = !pg_is_null(rows, row, 4);
+
 	if (ret->has_position)
 		ret->position = pg_int8(rows, row, 4);
 	pg_time(rows, row, 6, &ret->created_at);
 	pg_time(rows, row, 7, &ret->updated_at);
+
 	if (PQnfields(rows) > 9 && !pg_is_null(rows, row, 8))
 		ret->anchor = (struct tide_anchor){ pg_int8(rows, row, 8), pg_uuid(rows, row, 9) };
 }
 
-tide_status pg_checkpoint_load(void *session, const char *name, struct tide_checkpoint *ret, struct tide_error *err)
+tide_status pg_checkpoint_load(void *session, const char *name, struct tide_checkpoint *ret,
+			       struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
@@ -62,19 +66,22 @@ tide_status pg_checkpoint_load(void *session, const char *name, struct tide_chec
 }
 
 /*
- * A subscription's save is made again from its events when it is lost; in a transaction the transaction decides. The
- * first one is flushed: a row that is gone is not taken for one that a crash took back.
+ * A subscription's save is made again from its events when it is lost; in a transaction the
+ * transaction decides. The first one is flushed: a row that is gone is not taken for one that a
+ * crash took back.
  */
 static tide_status checkpoint_statement(struct pg_session *session, const struct tide_fence *fence,
-					const struct tide_checkpoint_write *write, enum pg_statement *ret,
-					struct tide_error *err)
+					const struct tide_checkpoint_write *write,
+					enum pg_statement *ret, struct tide_error *err)
 {
 	const struct tide_checkpoint_known *expected = write->expected;
 	struct pg_connection *writer;
 	tide_status status = pg_session_writer(session, &writer, err);
 	if (status != TIDE_OK)
 		return status;
-	bool is_lazy = session->store->is_lazy && PQtransactionStatus(writer->native) == PQTRANS_IDLE;
+
+	bool is_lazy =
+		session->store->is_lazy && PQtransactionStatus(writer->native) == PQTRANS_IDLE;
 	if (!fence)
 		*ret = write->has_position ? PG_CHECKPOINT_SET : PG_CHECKPOINT_SAVE;
 	else if (!expected)
@@ -86,7 +93,8 @@ static tide_status checkpoint_statement(struct pg_session *session, const struct
 	return TIDE_OK;
 }
 
-static void checkpoint_put(const struct pg_session *session, struct pg_params *params, const struct tide_fence *fence,
+static void checkpoint_put(const struct pg_session *session, struct pg_params *params,
+			   const struct tide_fence *fence,
 			   const struct tide_checkpoint_write *write)
 {
 	bool has_anchor = (session->store->target.parts & PART_BIT(PART_ANCHOR)) != 0;
@@ -97,8 +105,10 @@ static void checkpoint_put(const struct pg_session *session, struct pg_params *p
 		pg_put_null(params);
 		pg_put_null(params);
 	}
+
 	pg_put_uuid(params, write->progress.event_id);
-	pg_put_fitting(params, write->progress.event_type, session->store->target.greatest, TIDE_NAME_MAX);
+	pg_put_fitting(params, write->progress.event_type, session->store->target.greatest,
+		       TIDE_NAME_MAX);
 	if (write->has_position)
 		pg_put_int8(params, write->progress.position);
 	else
@@ -129,11 +139,12 @@ static tide_status checkpoint_refused(struct pg_session *session, const struct t
 		return status;
 	if (PQntuples(rows) == 0)
 		return pg_fail_fenced(fence, err);
-	return tide_fail(err, TIDE_DIVERGED, "the checkpoint of '%.255s' is another one", fence->name);
+	return tide_fail(err, TIDE_DIVERGED, "the checkpoint of '%.255s' is another one",
+			 fence->name);
 }
 
-tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
-			       struct tide_error *err)
+tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence,
+			       const struct tide_checkpoint_write *write, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *result = NULL;
@@ -147,16 +158,19 @@ tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence, co
 	return status;
 }
 
-tide_status pg_checkpoint_list(void *session, struct tide_checkpoint **ret, size_t *ret_count, struct tide_error *err)
+tide_status pg_checkpoint_list(void *session, struct tide_checkpoint **ret, size_t *ret_count,
+			       struct tide_error *err)
 {
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	tide_status status = pg_write_run(session, PG_CHECKPOINT_LIST, NULL, &rows, err);
 	if (status != TIDE_OK)
 		return status;
+
 	size_t count = (size_t)PQntuples(rows);
 	struct tide_checkpoint *list = alloc_zero(count + 1, sizeof *list);
 	if (!list)
 		return alloc_fail(err);
+
 	for (size_t i = 0; i < count; i++)
 		checkpoint_row(rows, (int)i, &list[i]);
 	*ret = list;

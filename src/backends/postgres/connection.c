@@ -21,7 +21,8 @@ static void connection_copy(char ret[64], const PGresult *result, int field)
 	snprintf(ret, 64, "%s", text ? text : "");
 }
 
-static void connection_note(struct pg_connection *connection, const PGresult *result, const char *sqlstate)
+static void connection_note(struct pg_connection *connection, const PGresult *result,
+			    const char *sqlstate)
 {
 	strncpy(connection->sqlstate, sqlstate, sizeof connection->sqlstate - 1);
 	connection_copy(connection->broken.schema, result, PG_DIAG_SCHEMA_NAME);
@@ -58,10 +59,12 @@ static bool connection_has_encoding(const PGconn *native, const char *name)
 	return encoding && strcmp(encoding, name) == 0;
 }
 
-/* A database without an encoding gives out no bytes that are none of ours; so it is told that we have none, either. */
+/* A database without an encoding gives out no bytes that are none of ours; so it is told that we
+ * have none, either. */
 static bool connection_take_bytes(PGconn *native)
 {
-	return !connection_has_encoding(native, "SQL_ASCII") || PQsetClientEncoding(native, "SQL_ASCII") == 0;
+	return !connection_has_encoding(native, "SQL_ASCII") ||
+	       PQsetClientEncoding(native, "SQL_ASCII") == 0;
 }
 
 bool pg_connection_is_bytes(const struct pg_connection *connection)
@@ -71,12 +74,14 @@ bool pg_connection_is_bytes(const struct pg_connection *connection)
 
 uint32_t pg_connection_greatest(const struct pg_connection *connection)
 {
-	if (connection_has_encoding(connection->native, "UTF8") || pg_connection_is_bytes(connection))
+	if (connection_has_encoding(connection->native, "UTF8") ||
+	    pg_connection_is_bytes(connection))
 		return ESCAPE_UTF8;
 	return connection_has_encoding(connection->native, "LATIN1") ? ESCAPE_LATIN1 : ESCAPE_ASCII;
 }
 
-tide_status pg_connection_open(struct pg_connection *connection, const struct pg_target *target, struct tide_error *err)
+tide_status pg_connection_open(struct pg_connection *connection, const struct pg_target *target,
+			       struct tide_error *err)
 {
 	connection->native = NULL;
 	connection->target = target;
@@ -93,11 +98,13 @@ tide_status pg_connection_open(struct pg_connection *connection, const struct pg
 		PQfinish(native);
 		return status;
 	}
+
 	PQsetNoticeProcessor(native, connection_ignore, NULL);
 	if (!PQregisterEventProc(native, connection_watch, "tidemark", connection)) {
 		PQfinish(native);
 		return alloc_fail(err);
 	}
+
 	connection->native = native;
 	PQfreeCancel(atomic_exchange(&connection->cancel, PQgetCancel(native)));
 	return TIDE_OK;
@@ -111,21 +118,24 @@ void pg_connection_close(struct pg_connection *connection)
 	connection->prepared = connection->outdated = 0;
 }
 
-/* While one is sent, nobody else has what it is sent with; a connection made anew meanwhile has brought its own. */
+/* While one is sent, nobody else has what it is sent with; a connection made anew meanwhile has
+ * brought its own. */
 void pg_connection_interrupt(struct pg_connection *connection)
 {
 	char ignored[256];
 	PGcancel *cancel = atomic_exchange(&connection->cancel, NULL), *none = NULL;
 	if (!cancel)
 		return;
-	(void)PQcancel(cancel, ignored, sizeof ignored); /* returns when the server has dealt with it */
+	/* returns when the server has dealt with it */
+	(void)PQcancel(cancel, ignored, sizeof ignored);
 	if (!atomic_compare_exchange_strong(&connection->cancel, &none, cancel))
 		PQfreeCancel(cancel);
 }
 
 bool pg_connection_is_usable(const struct pg_connection *connection)
 {
-	return connection->native && !connection->is_broken && PQstatus(connection->native) == CONNECTION_OK;
+	return connection->native && !connection->is_broken &&
+	       PQstatus(connection->native) == CONNECTION_OK;
 }
 
 bool pg_connection_has_survived(struct pg_connection *connection)
@@ -139,7 +149,8 @@ bool pg_connection_has_survived(struct pg_connection *connection)
 	return pg_connection_is_usable(connection);
 }
 
-static tide_status connection_fail(struct pg_connection *connection, const PGresult *result, struct tide_error *err)
+static tide_status connection_fail(struct pg_connection *connection, const PGresult *result,
+				   struct tide_error *err)
 {
 	const char *sqlstate = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
 	if (result && !sqlstate) /* libpq's own: it gave up, whatever PQstatus says */
@@ -171,7 +182,8 @@ static int connection_args(const struct pg_params *params, struct connection_arg
 static bool connection_is_success(const PGresult *result)
 {
 	ExecStatusType status = PQresultStatus(result);
-	return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY;
+	return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK ||
+	       status == PGRES_EMPTY_QUERY;
 }
 
 void pg_connection_limit(struct pg_connection *connection, double seconds)
@@ -197,7 +209,8 @@ bool pg_connection_land(struct pg_connection *connection)
 	return false;
 }
 
-/* How long poll may wait. What TLS has read ahead lies with libpq and wakes nobody, so that is looked for now and then. */
+/* How long poll may wait. What TLS has read ahead lies with libpq and wakes nobody, so that is
+ * looked for now and then. */
 static int connection_patience_ms(const struct pg_connection *connection)
 {
 	int64_t left = mono_since(connection->deadline, clock_mono(&clock_system));
@@ -207,8 +220,8 @@ static int connection_patience_ms(const struct pg_connection *connection)
 }
 
 /*
- * Wait until a result can be had without waiting; false when the time was up before. As many system calls as PQgetResult
- * makes for it. A loss is left to PQgetResult.
+ * Wait until a result can be had without waiting; false when the time was up before. As many system
+ * calls as PQgetResult makes for it. A loss is left to PQgetResult.
  */
 static bool connection_await(struct pg_connection *connection)
 {
@@ -226,9 +239,10 @@ static bool connection_await(struct pg_connection *connection)
 }
 
 /*
- * The answer to one text; of its results the first failure counts, else the last one. False when the time was up before:
- * the connection is flying. It is neither cancelled nor closed: a cancel ends the wait for a standby, so that the
- * event is there for everybody but not where it must be, and a close is noticed by no server process that waits for one.
+ * The answer to one text; of its results the first failure counts, else the last one. False when
+ * the time was up before: the connection is flying. It is neither cancelled nor closed: a cancel
+ * ends the wait for a standby, so that the event is there for everybody but not where it must be,
+ * and a close is noticed by no server process that waits for one.
  */
 static bool connection_collect(struct pg_connection *connection, PGresult **ret)
 {
@@ -250,20 +264,25 @@ static bool connection_collect(struct pg_connection *connection, PGresult **ret)
 		if (PQresultStatus(next) == PGRES_COPY_IN || PQresultStatus(next) == PGRES_COPY_OUT)
 			break;
 	}
+
 	*ret = kept;
 	return true;
 }
 
-static tide_status connection_fail_late(const struct pg_connection *connection, struct tide_error *err)
+static tide_status connection_fail_late(const struct pg_connection *connection,
+					struct tide_error *err)
 {
 	return tide_fail(err, TIDE_TIMEOUT,
-			 "PostgreSQL has not answered an append after %g s (append_timeout); whether it is stored is "
+			 "PostgreSQL has not answered an append after %g s (append_timeout); "
+			 "whether it is stored is "
 			 "unknown, repeating it with the same event ids is safe",
 			 connection->limit);
 }
 
-/* Failing is of no account: the name is then in use still, and preparing says so. False: it is not answered. */
-static bool connection_forget(struct pg_connection *connection, enum pg_statement statement, const char *name)
+/* Failing is of no account: the name is then in use still, and preparing says so. False: it is not
+ * answered. */
+static bool connection_forget(struct pg_connection *connection, enum pg_statement statement,
+			      const char *name)
 {
 	PG_RESULT_AUTO PGresult *result = NULL;
 	char text[20];
@@ -275,54 +294,61 @@ static bool connection_forget(struct pg_connection *connection, enum pg_statemen
 }
 
 /* Whether one that nobody waited for was prepared in the end, the next time need not know. */
-static tide_status connection_prepare_late(struct pg_connection *connection, enum pg_statement statement,
-					   struct tide_error *err)
+static tide_status connection_prepare_late(struct pg_connection *connection,
+					   enum pg_statement statement, struct tide_error *err)
 {
 	connection->outdated |= UINT64_C(1) << statement;
 	return connection_fail_late(connection, err);
 }
 
 /*
- * The server keeps the plan of a prepared statement until it analyses a table that grows. One made while the table was
- * empty may read all of it each time; planning anew now and then bounds what that costs.
+ * The server keeps the plan of a prepared statement until it analyses a table that grows. One made
+ * while the table was empty may read all of it each time; planning anew now and then bounds what
+ * that costs.
  */
 static void connection_age(struct pg_connection *connection, enum pg_statement statement)
 {
 	uint64_t bit = UINT64_C(1) << statement;
 	bool is_idle = PQtransactionStatus(connection->native) == PQTRANS_IDLE;
-	if (!(connection->prepared & bit) || connection->uses[statement]++ < CONNECTION_USES_MAX || !is_idle)
+	if (!(connection->prepared & bit) || connection->uses[statement]++ < CONNECTION_USES_MAX ||
+	    !is_idle)
 		return;
 	connection->prepared &= ~bit;
 	connection->outdated |= bit;
 }
 
-static tide_status connection_prepare(struct pg_connection *connection, enum pg_statement statement, const char *name,
-				      struct tide_error *err)
+static tide_status connection_prepare(struct pg_connection *connection, enum pg_statement statement,
+				      const char *name, struct tide_error *err)
 {
 	connection_age(connection, statement);
 	if (connection->prepared & UINT64_C(1) << statement)
 		return TIDE_OK;
+
 	bool is_outdated = connection->outdated & UINT64_C(1) << statement;
 	if (is_outdated && !connection_forget(connection, statement, name))
 		return connection_prepare_late(connection, statement, err);
+
 	PG_RESULT_AUTO PGresult *result = NULL;
-	if (!PQsendPrepare(connection->native, name, connection->target->statements[statement], 0, NULL))
+	if (!PQsendPrepare(connection->native, name, connection->target->statements[statement], 0,
+			   NULL))
 		return connection_fail(connection, NULL, err);
 	if (!connection_collect(connection, &result))
 		return connection_prepare_late(connection, statement, err);
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		return connection_fail(connection, result, err);
+
 	connection->prepared |= UINT64_C(1) << statement;
 	connection->uses[statement] = 0;
 	return TIDE_OK;
 }
 
-#define STATEMENT_NAME(statement)                                                                                      \
-	{                                                                                                              \
-		't', (char)('0' + (statement) / 10), (char)('0' + (statement) % 10), '\0'                              \
+#define STATEMENT_NAME(statement)                                                                  \
+	{                                                                                          \
+		't', (char)('0' + (statement) / 10), (char)('0' + (statement) % 10), '\0'          \
 	}
 
-static tide_status connection_make_ready(struct pg_connection *connection, enum pg_statement statement,
+static tide_status connection_make_ready(struct pg_connection *connection,
+					 enum pg_statement statement,
 					 const struct pg_params *params, struct tide_error *err)
 {
 	_Static_assert(PG_STATEMENT_COUNT <= 64, "a bit for each statement");
@@ -330,7 +356,9 @@ static tide_status connection_make_ready(struct pg_connection *connection, enum 
 		return alloc_fail(err);
 	connection->sqlstate[0] = '\0';
 	const char name[] = STATEMENT_NAME(statement);
-	return connection->target->can_prepare ? connection_prepare(connection, statement, name, err) : TIDE_OK;
+	return connection->target->can_prepare
+		       ? connection_prepare(connection, statement, name, err)
+		       : TIDE_OK;
 }
 
 static bool connection_send(struct pg_connection *connection, enum pg_statement statement,
@@ -341,9 +369,10 @@ static bool connection_send(struct pg_connection *connection, enum pg_statement 
 	const int *lengths = params ? params->lengths : NULL;
 	const char name[] = STATEMENT_NAME(statement);
 	if (connection->target->can_prepare)
-		return PQsendQueryPrepared(connection->native, name, count, args.values, lengths, args.formats, 1);
-	return PQsendQueryParams(connection->native, connection->target->statements[statement], count, NULL,
-				 args.values, lengths, args.formats, 1);
+		return PQsendQueryPrepared(connection->native, name, count, args.values, lengths,
+					   args.formats, 1);
+	return PQsendQueryParams(connection->native, connection->target->statements[statement],
+				 count, NULL, args.values, lengths, args.formats, 1);
 }
 
 static void connection_note_sent(struct pg_connection *connection, int first, int second)
@@ -354,18 +383,20 @@ static void connection_note_sent(struct pg_connection *connection, int first, in
 	connection->has_outdated = false;
 }
 
-tide_status pg_send(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,
-		    struct tide_error *err)
+tide_status pg_send(struct pg_connection *connection, enum pg_statement statement,
+		    const struct pg_params *params, struct tide_error *err)
 {
 	tide_status status = connection_make_ready(connection, statement, params, err);
 	if (status != TIDE_OK)
 		return status;
 	connection_note_sent(connection, (int)statement, -1);
-	return connection_send(connection, statement, params) ? TIDE_OK : connection_fail(connection, NULL, err);
+	return connection_send(connection, statement, params)
+		       ? TIDE_OK
+		       : connection_fail(connection, NULL, err);
 }
 
-/* A synchronisation ends the transaction of what was sent before it, so the second statement has a snapshot of its own
- * whatever isolation the role prefers. */
+/* A synchronisation ends the transaction of what was sent before it, so the second statement has a
+ * snapshot of its own whatever isolation the role prefers. */
 tide_status pg_send_both(struct pg_connection *connection, const enum pg_statement statements[2],
 			 const struct pg_params *const params[2], struct tide_error *err)
 {
@@ -375,19 +406,23 @@ tide_status pg_send_both(struct pg_connection *connection, const enum pg_stateme
 		status = connection_make_ready(connection, statements[1], params[1], err);
 	if (status != TIDE_OK)
 		return status;
+
 	connection_note_sent(connection, (int)statements[0], (int)statements[1]);
 	bool is_sent = PQenterPipelineMode(native);
 	for (int i = 0; is_sent && i < 2; i++)
-		is_sent = connection_send(connection, statements[i], params[i]) && PQpipelineSync(native);
+		is_sent = connection_send(connection, statements[i], params[i]) &&
+			  PQpipelineSync(native);
 	if (is_sent)
 		return TIDE_OK;
+
 	connection->is_broken = true;
 	return connection_fail(connection, NULL, err);
 }
 
 /*
- * A plan whose result a change of a table would alter fails with "feature not supported", and only the server's function
- * that says so tells it from other such errors. A handler or a person may also have dropped every prepared statement.
+ * A plan whose result a change of a table would alter fails with "feature not supported", and only
+ * the server's function that says so tells it from other such errors. A handler or a person may
+ * also have dropped every prepared statement.
  */
 static bool connection_is_outdated(const PGresult *result, int sent)
 {
@@ -395,13 +430,13 @@ static bool connection_is_outdated(const PGresult *result, int sent)
 	const char *function = result ? PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION) : NULL;
 	if (sent < 0 || !sqlstate)
 		return false;
-	return strcmp(sqlstate, "26000") == 0 ||
-	       (strcmp(sqlstate, "0A000") == 0 && function && strcmp(function, "RevalidateCachedQuery") == 0);
+	return strcmp(sqlstate, "26000") == 0 || (strcmp(sqlstate, "0A000") == 0 && function &&
+						  strcmp(function, "RevalidateCachedQuery") == 0);
 }
 
 /* It is prepared again when it is sent next; the transaction that it broke can be repeated. */
-static tide_status connection_fail_sent(struct pg_connection *connection, const PGresult *result, int sent,
-					struct tide_error *err)
+static tide_status connection_fail_sent(struct pg_connection *connection, const PGresult *result,
+					int sent, struct tide_error *err)
 {
 	if (!connection_is_outdated(result, sent))
 		return connection_fail(connection, result, err);
@@ -410,7 +445,9 @@ static tide_status connection_fail_sent(struct pg_connection *connection, const 
 	connection->has_outdated = true;
 	connection->prepared &= is_gone ? 0 : ~(UINT64_C(1) << sent);
 	connection->outdated = is_gone ? 0 : connection->outdated | UINT64_C(1) << sent;
-	return tide_fail(err, TIDE_BUSY, "PostgreSQL: a table was changed under a prepared statement (%s)", sqlstate);
+	return tide_fail(err, TIDE_BUSY,
+			 "PostgreSQL: a table was changed under a prepared statement (%s)",
+			 sqlstate);
 }
 
 tide_status pg_take(struct pg_connection *connection, PGresult **ret, struct tide_error *err)
@@ -452,15 +489,16 @@ tide_status pg_take_both(struct pg_connection *connection, PGresult *ret[2], str
 		ret[1] = results[1];
 		return TIDE_OK;
 	}
-	tide_status status =
-		connection_fail_sent(connection, results[is_first_well], connection->sent[is_first_well], err);
+
+	tide_status status = connection_fail_sent(connection, results[is_first_well],
+						  connection->sent[is_first_well], err);
 	PQclear(results[0]);
 	PQclear(results[1]);
 	return status;
 }
 
-tide_status pg_run(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,
-		   PGresult **ret, struct tide_error *err)
+tide_status pg_run(struct pg_connection *connection, enum pg_statement statement,
+		   const struct pg_params *params, PGresult **ret, struct tide_error *err)
 {
 	for (;;) {
 		tide_status status = pg_send(connection, statement, params, err);
@@ -472,8 +510,8 @@ tide_status pg_run(struct pg_connection *connection, enum pg_statement statement
 	}
 }
 
-tide_status pg_query(struct pg_connection *connection, const char *text, const struct pg_params *params, PGresult **ret,
-		     struct tide_error *err)
+tide_status pg_query(struct pg_connection *connection, const char *text,
+		     const struct pg_params *params, PGresult **ret, struct tide_error *err)
 {
 	if (params && params->bytes.failed)
 		return alloc_fail(err);
@@ -481,8 +519,8 @@ tide_status pg_query(struct pg_connection *connection, const char *text, const s
 	int count = connection_args(params, &args);
 	connection->sqlstate[0] = '\0';
 	connection_note_sent(connection, -1, -1);
-	if (!PQsendQueryParams(connection->native, text, count, NULL, args.values, params ? params->lengths : NULL,
-			       args.formats, 1))
+	if (!PQsendQueryParams(connection->native, text, count, NULL, args.values,
+			       params ? params->lengths : NULL, args.formats, 1))
 		return connection_fail(connection, NULL, err);
 	return pg_take(connection, ret, err);
 }

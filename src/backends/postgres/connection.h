@@ -2,7 +2,8 @@
 #ifndef TIDE_POSTGRES_CONNECTION_H
 #define TIDE_POSTGRES_CONNECTION_H
 
-/* One libpq connection: statements in binary format, prepared at their first use where nothing stands in between. */
+/* One libpq connection: statements in binary format, prepared at their first use where nothing
+ * stands in between. */
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -29,19 +30,21 @@ struct pg_connection {
 	PGconn *native; /* NULL: not open */
 	const struct pg_target *target;
 	uint64_t prepared; /* a bit per statement */
-	uint64_t outdated; /* of those that are to be prepared again, since a table was changed or it is old */
+	/* of those that are to be prepared again, since a table was changed or it is old */
+	uint64_t outdated;
 	uint32_t uses[PG_STATEMENT_COUNT]; /* of each since it was prepared */
-	int sent[2];                       /* the prepared statements that were sent last, -1: none */
-	bool has_outdated;                 /* the last failure was of one that is outdated */
-	struct mono_time deadline;         /* for answers, ... */
-	double limit;                      /* ... which is that many seconds after it was set; 0: there is none */
-	char sqlstate[6];                  /* of the last error result, whoever sent the statement */
+	int sent[2];               /* the prepared statements that were sent last, -1: none */
+	bool has_outdated;         /* the last failure was of one that is outdated */
+	struct mono_time deadline; /* for answers, ... */
+	double limit;     /* ... which is that many seconds after it was set; 0: there is none */
+	char sqlstate[6]; /* of the last error result, whoever sent the statement */
 	struct {
 		char schema[64], table[64], constraint[64]; /* which that error names, else empty */
 	} broken;
 	bool was_ended;             /* a COMMIT was seen since this was last cleared */
 	_Atomic(PGcancel *) cancel; /* of the present or the last one; NULL: none, or in use */
-	bool is_broken; /* libpq may call it good still: a write failed while a notice was there to be read */
+	/* libpq may call it good still: a write failed while a notice was there to be read */
+	bool is_broken;
 };
 
 static inline void pg_result_free(PGresult **result)
@@ -61,30 +64,38 @@ void pg_connection_close(struct pg_connection *connection);
 /** End the statement that another thread runs on it, if there is one. Threads: any. */
 void pg_connection_interrupt(struct pg_connection *connection);
 bool pg_connection_is_usable(const struct pg_connection *connection);
-/** Whether an idle connection is still there: a server that ended it meanwhile has left its word in the socket. */
+/** Whether an idle connection is still there: a server that ended it meanwhile has left its word in
+ * the socket. */
 bool pg_connection_has_survived(struct pg_connection *connection);
-/** Give the answers to what is sent from now on so many seconds altogether; then what takes them returns TIDE_TIMEOUT. */
+/** Give the answers to what is sent from now on so many seconds altogether; then what takes them
+ * returns TIDE_TIMEOUT. */
 void pg_connection_limit(struct pg_connection *connection, double seconds);
-/** Whether a statement is on its way whose answer was not waited for: until that has landed nothing else can be sent. */
+/** Whether a statement is on its way whose answer was not waited for: until that has landed nothing
+ * else can be sent. */
 bool pg_connection_is_flying(const struct pg_connection *connection);
 /** Take that answer if it has come, without waiting for it; false: it has not. */
 bool pg_connection_land(struct pg_connection *connection);
 
-/** Send a statement without waiting for its result; nothing else may be on its way. `params` may be NULL. */
-tide_status pg_send(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,
-		    struct tide_error *err);
-/** Wait for the result of what was sent. On failure nothing is to be cleared, and `sqlstate` tells more. */
+/** Send a statement without waiting for its result; nothing else may be on its way. `params` may be
+ * NULL. */
+tide_status pg_send(struct pg_connection *connection, enum pg_statement statement,
+		    const struct pg_params *params, struct tide_error *err);
+/** Wait for the result of what was sent. On failure nothing is to be cleared, and `sqlstate` tells
+ * more. */
 tide_status pg_take(struct pg_connection *connection, PGresult **ret, struct tide_error *err);
-/** The same for two statements that travel together; each is a transaction of its own, the second begins after the first. */
+/** The same for two statements that travel together; each is a transaction of its own, the second
+ * begins after the first. */
 tide_status pg_send_both(struct pg_connection *connection, const enum pg_statement statements[2],
 			 const struct pg_params *const params[2], struct tide_error *err);
-tide_status pg_take_both(struct pg_connection *connection, PGresult *ret[2], struct tide_error *err);
-/** Send and take; a statement that is outdated is prepared again, unless a transaction was broken by it: TIDE_BUSY. */
-tide_status pg_run(struct pg_connection *connection, enum pg_statement statement, const struct pg_params *params,
-		   PGresult **ret, struct tide_error *err);
+tide_status pg_take_both(struct pg_connection *connection, PGresult *ret[2],
+			 struct tide_error *err);
+/** Send and take; a statement that is outdated is prepared again, unless a transaction was broken
+ * by it: TIDE_BUSY. */
+tide_status pg_run(struct pg_connection *connection, enum pg_statement statement,
+		   const struct pg_params *params, PGresult **ret, struct tide_error *err);
 /** The same for a text composed for this call. */
-tide_status pg_query(struct pg_connection *connection, const char *text, const struct pg_params *params, PGresult **ret,
-		     struct tide_error *err);
+tide_status pg_query(struct pg_connection *connection, const char *text,
+		     const struct pg_params *params, PGresult **ret, struct tide_error *err);
 /** Run a text without parameters and results, maybe of several statements. */
 tide_status pg_command(struct pg_connection *connection, const char *text, struct tide_error *err);
 

@@ -5,7 +5,8 @@
 
 #define DEAD_LETTER_STATUSES 3
 
-static void dead_letter_put_statuses(struct pg_params *params, const bool statuses[DEAD_LETTER_STATUSES])
+static void dead_letter_put_statuses(struct pg_params *params,
+				     const bool statuses[DEAD_LETTER_STATUSES])
 {
 	size_t count = 0;
 	for (int i = 0; i < DEAD_LETTER_STATUSES; i++)
@@ -13,7 +14,8 @@ static void dead_letter_put_statuses(struct pg_params *params, const bool status
 	pg_array_begin(params, PG_TEXT, count);
 	for (int i = 0; i < DEAD_LETTER_STATUSES; i++)
 		if (statuses[i])
-			pg_array_text(params, tide_text(tide_dead_letter_status_name((enum tide_dead_letter_status)i)));
+			pg_array_text(params, tide_text(tide_dead_letter_status_name(
+						      (enum tide_dead_letter_status)i)));
 	pg_array_end(params);
 }
 
@@ -31,7 +33,8 @@ bool pg_dead_letter_can_park(void *store)
 	return (((struct pg_store *)store)->target.parts & PART_BIT(PART_PARKED)) != 0;
 }
 
-/* JSONB has its limits: numbers beyond NUMERIC and escapes that the encoding lacks (classes 22 and 0A), sizes (54). */
+/* JSONB has its limits: numbers beyond NUMERIC and escapes that the encoding lacks (classes 22 and
+ * 0A), sizes (54). */
 static bool dead_letter_is_refused(struct pg_session *session)
 {
 	static const char *const classes[] = { "22", "0A", "54" };
@@ -39,7 +42,8 @@ static bool dead_letter_is_refused(struct pg_session *session)
 	bool is_refused = false;
 	if (pg_session_writer(session, &connection, NULL) == TIDE_OK)
 		for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
-			is_refused = is_refused || strncmp(connection->sqlstate, classes[i], 2) == 0;
+			is_refused =
+				is_refused || strncmp(connection->sqlstate, classes[i], 2) == 0;
 	return is_refused;
 }
 
@@ -49,7 +53,8 @@ static tide_status dead_letter_refuse(struct tide_error *err)
 }
 
 tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,
-			       const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err)
+			       const struct tide_dead_letter_write *write, int64_t *ret,
+			       struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
@@ -60,6 +65,7 @@ tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,
 		pg_put_null(&params);
 		pg_put_null(&params);
 	}
+
 	pg_put_uuid(&params, &write->event_id);
 	uint32_t greatest = ((struct pg_session *)session)->store->target.greatest;
 	pg_put_fitting(&params, write->event_type, greatest, TIDE_NAME_MAX);
@@ -70,11 +76,13 @@ tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,
 	pg_put_time(&params, &write->now);
 	dead_letter_put_id(&params, write->parked_behind);
 	tide_status status =
-		pg_write_run(session, fence ? PG_DEAD_LETTER_ADD_FENCED : PG_DEAD_LETTER_ADD, &params, &rows, err);
+		pg_write_run(session, fence ? PG_DEAD_LETTER_ADD_FENCED : PG_DEAD_LETTER_ADD,
+			     &params, &rows, err);
 	if (status != TIDE_OK)
 		return dead_letter_is_refused(session) ? dead_letter_refuse(err) : status;
 	if (PQntuples(rows) == 0)
 		return pg_fail_fenced(fence, err);
+
 	*ret = pg_int8(rows, 0, 0);
 	return TIDE_OK;
 }
@@ -82,7 +90,8 @@ tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,
 static enum tide_dead_letter_status dead_letter_status(const char *name)
 {
 	for (int i = 0; i < DEAD_LETTER_STATUSES; i++)
-		if (strcmp(name, tide_dead_letter_status_name((enum tide_dead_letter_status)i)) == 0)
+		if (strcmp(name, tide_dead_letter_status_name((enum tide_dead_letter_status)i)) ==
+		    0)
 			return (enum tide_dead_letter_status)i;
 	return TIDE_DEAD_LETTER_FAILED;
 }
@@ -106,13 +115,15 @@ static void dead_letter_row(const PGresult *rows, int row, struct tide_dead_lett
 		struct tide_uuid id = pg_uuid(rows, row, 13);
 		ret->parked_behind = tide_uuid_format(&id, behind);
 	}
+
 	pg_time(rows, row, 8, &ret->first_failed_at);
 	pg_time(rows, row, 9, &ret->last_failed_at);
 	if (ret->is_resolved)
 		pg_time(rows, row, 11, &ret->resolved_at);
 }
 
-static tide_status dead_letter_rows(const PGresult *rows, struct tide_dead_letter_list *ret, struct tide_error *err)
+static tide_status dead_letter_rows(const PGresult *rows, struct tide_dead_letter_list *ret,
+				    struct tide_error *err)
 {
 	struct tide_dead_letter_list list = { 0 };
 	for (int row = 0; row < PQntuples(rows); row++) {
@@ -125,6 +136,7 @@ static tide_status dead_letter_rows(const PGresult *rows, struct tide_dead_lette
 			return status;
 		}
 	}
+
 	*ret = list;
 	return TIDE_OK;
 }
@@ -149,7 +161,8 @@ static tide_status dead_letter_fail_unknown(int64_t id, struct tide_error *err)
 	return tide_fail(err, TIDE_NOT_FOUND, "dead letter %lld does not exist", (long long)id);
 }
 
-tide_status pg_dead_letter_get(void *session, int64_t id, struct tide_dead_letter_list *ret, struct tide_error *err)
+tide_status pg_dead_letter_get(void *session, int64_t id, struct tide_dead_letter_list *ret,
+			       struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
@@ -157,7 +170,8 @@ tide_status pg_dead_letter_get(void *session, int64_t id, struct tide_dead_lette
 	tide_status status = pg_write_run(session, PG_DEAD_LETTER_GET, &params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
-	return PQntuples(rows) == 0 ? dead_letter_fail_unknown(id, err) : dead_letter_rows(rows, ret, err);
+	return PQntuples(rows) == 0 ? dead_letter_fail_unknown(id, err)
+				    : dead_letter_rows(rows, ret, err);
 }
 
 /* Why a change of one entry changed nothing. */
@@ -174,6 +188,7 @@ static tide_status dead_letter_explain(void *session, const struct tide_fence *f
 		if (PQntuples(rows) == 0)
 			return pg_fail_fenced(fence, err);
 	}
+
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	pg_put_int8(&params, id);
@@ -182,11 +197,14 @@ static tide_status dead_letter_explain(void *session, const struct tide_fence *f
 		return status;
 	if (PQntuples(rows) == 0)
 		return dead_letter_fail_unknown(id, err);
-	return tide_fail(err, TIDE_STATE, "dead letter %lld is %s", (long long)id, PQgetvalue(rows, 0, 0));
+
+	return tide_fail(err, TIDE_STATE, "dead letter %lld is %s", (long long)id,
+			 PQgetvalue(rows, 0, 0));
 }
 
 tide_status pg_dead_letter_change(void *session, const struct tide_fence *fence,
-				  const struct tide_dead_letter_change *change, struct tide_error *err)
+				  const struct tide_dead_letter_change *change,
+				  struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *result = NULL;
@@ -194,6 +212,7 @@ tide_status pg_dead_letter_change(void *session, const struct tide_fence *fence,
 	pg_put_int8(&params, change->id);
 	dead_letter_put_statuses(&params, change->from);
 	pg_put_string(&params, tide_dead_letter_status_name(change->to));
+
 	uint32_t greatest = ((struct pg_session *)session)->store->target.greatest;
 	pg_put_fitting(&params, change->message, greatest, SIZE_MAX);
 	pg_put_fitting(&params, change->stacktrace, greatest, SIZE_MAX);
@@ -201,8 +220,11 @@ tide_status pg_dead_letter_change(void *session, const struct tide_fence *fence,
 	pg_put_fitting(&params, change->resolved_by, greatest, TIDE_NAME_MAX);
 	pg_put_time(&params, &change->now);
 	dead_letter_put_id(&params, change->parked_behind);
-	tide_status status = pg_write_run(session, fence ? PG_DEAD_LETTER_CHANGE_FENCED : PG_DEAD_LETTER_CHANGE,
-					  &params, &result, err);
+
+	tide_status status =
+		pg_write_run(session, fence ? PG_DEAD_LETTER_CHANGE_FENCED : PG_DEAD_LETTER_CHANGE,
+			     &params, &result, err);
+
 	if (status == TIDE_OK && pg_changed(result) == 0)
 		return dead_letter_explain(session, fence, change->id, err);
 	return status;
@@ -219,7 +241,8 @@ tide_status pg_dead_letter_discard(void *session, int64_t id, struct tide_error 
 	return status;
 }
 
-tide_status pg_dead_letter_purge(void *session, struct tide_time before, int64_t *ret, struct tide_error *err)
+tide_status pg_dead_letter_purge(void *session, struct tide_time before, int64_t *ret,
+				 struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *result = NULL;
@@ -230,7 +253,8 @@ tide_status pg_dead_letter_purge(void *session, struct tide_time before, int64_t
 	return status;
 }
 
-tide_status pg_dead_letter_stats(void *session, struct tide_dead_letter_stats *ret, struct tide_error *err)
+tide_status pg_dead_letter_stats(void *session, struct tide_dead_letter_stats *ret,
+				 struct tide_error *err)
 {
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	tide_status status = pg_write_run(session, PG_DEAD_LETTER_STATS, NULL, &rows, err);
@@ -245,25 +269,29 @@ tide_status pg_dead_letter_stats(void *session, struct tide_dead_letter_stats *r
 	return TIDE_OK;
 }
 
-tide_status pg_dead_letter_counts(void *session, struct tide_dead_letter_count **ret, size_t *ret_count,
-				  struct tide_error *err)
+tide_status pg_dead_letter_counts(void *session, struct tide_dead_letter_count **ret,
+				  size_t *ret_count, struct tide_error *err)
 {
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	tide_status status = pg_write_run(session, PG_DEAD_LETTER_COUNTS, NULL, &rows, err);
 	if (status != TIDE_OK)
 		return status;
+
 	size_t count = (size_t)PQntuples(rows);
 	struct tide_dead_letter_count *list = alloc_zero(count + 1, sizeof *list);
 	if (!list)
 		return alloc_fail(err);
+
 	for (size_t i = 0; i < count; i++) {
 		struct tide_text name = pg_text(rows, (int)i, 0);
-		memcpy(list[i].projection_name, name.data, name.size < TIDE_NAME_MAX ? name.size : TIDE_NAME_MAX);
+		memcpy(list[i].projection_name, name.data,
+		       name.size < TIDE_NAME_MAX ? name.size : TIDE_NAME_MAX);
 		list[i].failure_count = pg_int8(rows, (int)i, 1);
 		pg_time(rows, (int)i, 2, &list[i].oldest_failure);
 		pg_time(rows, (int)i, 3, &list[i].most_recent_failure);
 		list[i].retrying_count = pg_int8(rows, (int)i, 4);
 	}
+
 	*ret = list;
 	*ret_count = count;
 	return TIDE_OK;

@@ -2,31 +2,37 @@
 /*
  * Which positions are settled: visible, or never to become so.
  *
- * Positions come from a sequence and become visible in the order of commits. nextval takes RowExclusiveLock on the
- * sequence before it draws a value and the transaction keeps it to its end, so only its holders can own a hole. A look
- * sees Q, the greatest visible position, and then H, the holders, in one statement, whose snapshot is the older part:
+ * Positions come from a sequence and become visible in the order of commits. nextval takes
+ * RowExclusiveLock on the sequence before it draws a value and the transaction keeps it to its end,
+ * so only its holders can own a hole. A look sees Q, the greatest visible position, and then H, the
+ * holders, in one statement, whose snapshot is the older part:
  *
  *	floor of a holder := its floor, if the last look saw it, too; else the Q of the last look
  *	settled           := max(settled, min(Q, the least floor in H))
  *
- * Proof. A value below Q was drawn before Q was seen, by a transaction that held the lock from then until its end: when
- * H is read it is a member, or it has ended. Who was not seen by the last look took the lock after it, so all that it
- * draws is above everything drawn before, the last Q included: it owns no hole at or below its floor, then or later. So
- * at or below `settled` nobody owns a hole, and a statement that begins after the look sees what those who ended left.
- * Rows that are read must come from such a later statement; the two travel together. Nothing is waited for by name:
- * each look gets as far as the oldest holder lets it. At a hole looks follow each other quickly, so floors are fresh.
+ * Proof. A value below Q was drawn before Q was seen, by a transaction that held the lock from then
+ * until its end: when H is read it is a member, or it has ended. Who was not seen by the last look
+ * took the lock after it, so all that it draws is above everything drawn before, the last Q
+ * included: it owns no hole at or below its floor, then or later. So at or below `settled` nobody
+ * owns a hole, and a statement that begins after the look sees what those who ended left. Rows that
+ * are read must come from such a later statement; the two travel together. Nothing is waited for by
+ * name: each look gets as far as the oldest holder lets it. At a hole looks follow each other
+ * quickly, so floors are fresh.
  *
- * A prepared transaction keeps its name, but not through a restart of the server: one that is not known from the last
- * look may be old, and all that is sure is that it owns nothing that is settled.
+ * A prepared transaction keeps its name, but not through a restart of the server: one that is not
+ * known from the last look may be old, and all that is sure is that it owns nothing that is
+ * settled.
  *
- * One open append can keep H from being empty for long, and then a reader that begins meanwhile would wait at the first
- * hole of a long history that others have read to its end. So what looks have proven is left in the row of
- * tidemark_feed now and then, and each look reads it. What is settled stays so; a crash of the server takes back the mark
- * before it takes back the events it speaks of; a sequence that was restarted or replaced has another file, which voids
- * it. The sequence is found anew in the statement that looks, which holds the table that it belongs to.
+ * One open append can keep H from being empty for long, and then a reader that begins meanwhile
+ * would wait at the first hole of a long history that others have read to its end. So what looks
+ * have proven is left in the row of tidemark_feed now and then, and each look reads it. What is
+ * settled stays so; a crash of the server takes back the mark before it takes back the events it
+ * speaks of; a sequence that was restarted or replaced has another file, which voids it. The
+ * sequence is found anew in the statement that looks, which holds the table that it belongs to.
  *
- * A replica does not see these locks. There, Q is settled once no transaction runs that is older than the next
- * transaction number known when Q was seen. A transaction that draws a value long before it first writes can be missed.
+ * A replica does not see these locks. There, Q is settled once no transaction runs that is older
+ * than the next transaction number known when Q was seen. A transaction that draws a value long
+ * before it first writes can be missed.
  */
 #include "backends/postgres/inner.h"
 
@@ -34,7 +40,7 @@
 
 #include "sys/alloc.h"
 
-/* ---- What is settled, for this session and the others ------------------------------------------------------- */
+/* ---- What is settled, for this session and the others ---------------------------------------- */
 
 void pg_gap_settle(struct pg_session *session, tide_position upto)
 {
@@ -71,8 +77,8 @@ void pg_gap_fini(struct pg_session *session)
 	tide_free(session->gap.floors);
 }
 
-/* A sequence that was restarted draws its values anew, one of a table in the place of another has values of its own: the
- * events may be others, too. */
+/* A sequence that was restarted draws its values anew, one of a table in the place of another has
+ * values of its own: the events may be others, too. */
 static tide_status gap_begin_life(struct pg_session *session, int64_t file, struct tide_error *err)
 {
 	struct pg_store *store = session->store;
@@ -80,16 +86,20 @@ static tide_status gap_begin_life(struct pg_session *session, int64_t file, stru
 	tide_status status = pg_schema_check_numbering(store, &session->reader, &checked, err);
 	if (status != TIDE_OK)
 		return status;
+
 	pg_gap_void(session);
 	if (session->numbering_file != 0)
-		store->losses++; /* what positions stand on is to be looked at, as after a lost connection */
+		/* what positions stand on is to be looked at, as after a lost connection */
+		store->losses++;
 	session->numbering_file = file;
+
 	mutex_lock(&store->lock);
 	if (store->numbering_file != file) {
 		store->numbering_file = file;
 		store->settled = 0;
 		store->marked = 0;
 	}
+
 	mutex_unlock(&store->lock);
 	return TIDE_OK;
 }
@@ -101,7 +111,7 @@ static void gap_begin_anew(struct pg_session *session)
 	pg_store_lost(session->store);
 }
 
-/* ---- A look at the holders ---------------------------------------------------------------------------------- */
+/* ---- A look at the holders ------------------------------------------------------------------- */
 
 enum pg_statement pg_gap_statement(const struct pg_session *session)
 {
@@ -121,7 +131,8 @@ bool pg_gap_goes_on_unmarked(struct pg_session *session)
 	       atomic_exchange(&session->store->has_mark, false);
 }
 
-static tide_position gap_floor(const struct pg_session *session, const char *transaction, bool is_prepared)
+static tide_position gap_floor(const struct pg_session *session, const char *transaction,
+			       bool is_prepared)
 {
 	const struct pg_gap *gap = &session->gap;
 	for (size_t i = 0; i < gap->count; i++)
@@ -131,14 +142,15 @@ static tide_position gap_floor(const struct pg_session *session, const char *tra
 }
 
 /* Their floors, and the least of them. */
-static tide_status gap_take_floors(struct pg_session *session, const PGresult *rows, tide_position *least,
-				   struct tide_error *err)
+static tide_status gap_take_floors(struct pg_session *session, const PGresult *rows,
+				   tide_position *least, struct tide_error *err)
 {
 	struct pg_gap *gap = &session->gap;
 	struct pg_floor *floors = alloc_zero((size_t)PQntuples(rows), sizeof *floors);
 	size_t count = 0;
 	if (!floors)
 		return alloc_fail(err);
+
 	for (int row = 0; row < PQntuples(rows); row++) {
 		if (pg_is_null(rows, row, PG_GAP_HOLDER))
 			continue;
@@ -149,13 +161,15 @@ static tide_status gap_take_floors(struct pg_session *session, const PGresult *r
 		if (floor->floor < *least)
 			*least = floor->floor;
 	}
+
 	tide_free(gap->floors);
 	gap->floors = floors;
 	gap->count = count;
 	return TIDE_OK;
 }
 
-static void gap_look_at_replica(struct pg_session *session, const PGresult *rows, tide_position newest)
+static void gap_look_at_replica(struct pg_session *session, const PGresult *rows,
+				tide_position newest)
 {
 	struct pg_gap *gap = &session->gap;
 	int64_t horizon = pg_int8(rows, 0, PG_GAP_XMAX);
@@ -174,11 +188,13 @@ static void gap_look_at_replica(struct pg_session *session, const PGresult *rows
 tide_status pg_gap_found(struct pg_session *session, const PGresult *rows, struct tide_error *err)
 {
 	struct pg_gap *gap = &session->gap;
-	tide_position newest = pg_int8(rows, 0, PG_GAP_NEWEST), mark = pg_int8(rows, 0, PG_GAP_MARK);
+	tide_position newest = pg_int8(rows, 0, PG_GAP_NEWEST),
+		      mark = pg_int8(rows, 0, PG_GAP_MARK);
 	tide_position least = newest;
 	tide_status status = TIDE_OK;
 	if (pg_is_null(rows, 0, PG_GAP_FILE))
-		return TIDE_OK; /* in between: a table that is being replaced; nothing is known of its holes */
+		/* in between: a table that is being replaced; nothing is known of its holes */
+		return TIDE_OK;
 	int64_t file = pg_int8(rows, 0, PG_GAP_FILE);
 	if (file != session->numbering_file)
 		status = gap_begin_life(session, file, err);
@@ -193,9 +209,11 @@ tide_status pg_gap_found(struct pg_session *session, const PGresult *rows, struc
 		gap_look_at_replica(session, rows, newest);
 		return TIDE_OK;
 	}
+
 	status = gap_take_floors(session, rows, &least, err);
 	if (status != TIDE_OK)
 		return status;
+
 	gap->seen = newest;
 	if (least > session->proven)
 		session->proven = least;

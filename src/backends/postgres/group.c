@@ -2,11 +2,11 @@
 /*
  * Appends that share a statement and a commit, because they all wait for a connection (pool.c).
  *
- * Happy path: one event to each of several streams goes in where its stream is where it must be; the ids that come back
- * tell whose.
- * Failure: who is not among them, and everybody when the statement fails, tries by itself, so that the rules of an
- * append are applied in one place (append.c) and a conflict of one stays its own. Nothing of a failed statement is
- * stored. When the answer stays away, or the connection is lost, the outcome is unknown for all of them alike.
+ * Happy path: one event to each of several streams goes in where its stream is where it must be;
+ * the ids that come back tell whose. Failure: who is not among them, and everybody when the
+ * statement fails, tries by itself, so that the rules of an append are applied in one place
+ * (append.c) and a conflict of one stays its own. Nothing of a failed statement is stored. When the
+ * answer stays away, or the connection is lost, the outcome is unknown for all of them alike.
  */
 #include "backends/postgres/inner.h"
 
@@ -32,10 +32,12 @@ enum group_field {
 	GROUP_FIELDS
 };
 
-static const int group_types[GROUP_FIELDS] = { PG_UUID,        PG_TEXT, PG_INT4, PG_UUID, PG_TEXT, PG_UUID, PG_TEXT,
-					       PG_TIMESTAMPTZ, PG_JSON, PG_INT4, PG_UUID, PG_UUID, PG_JSON };
+static const int group_types[GROUP_FIELDS] = { PG_UUID, PG_TEXT, PG_INT4,        PG_UUID, PG_TEXT,
+					       PG_UUID, PG_TEXT, PG_TIMESTAMPTZ, PG_JSON, PG_INT4,
+					       PG_UUID, PG_UUID, PG_JSON };
 
-static void group_put_field(struct pg_params *params, enum group_field field, const struct tide_commit *commit)
+static void group_put_field(struct pg_params *params, enum group_field field,
+			    const struct tide_commit *commit)
 {
 	const struct tide_event *event = commit->events;
 	switch (field) {
@@ -99,7 +101,8 @@ static int group_compare(const void *a, const void *b)
 	return order ? order : strcmp(x->aggregate_type, y->aggregate_type);
 }
 
-/* By their streams: groups of two processes that meet at several streams then wait in one direction only. */
+/* By their streams: groups of two processes that meet at several streams then wait in one direction
+ * only. */
 static size_t group_sort(struct pg_turn *leader, struct pg_turn **ret)
 {
 	size_t count = 0;
@@ -125,21 +128,24 @@ static void group_note_failed(struct pg_turn *turn, const struct tide_error *why
 }
 
 /*
- * Rows come in the order of the turns, each with its event's id. A trigger can change ids: then nobody may try again who
- * is not known to be stored, since somebody's event is.
+ * Rows come in the order of the turns, each with its event's id. A trigger can change ids: then
+ * nobody may try again who is not known to be stored, since somebody's event is.
  */
 static void group_tell(struct pg_turn *const *turns, size_t count, const PGresult *rows)
 {
 	int row = 0, stored = PQntuples(rows);
 	for (size_t i = 0; i < count && row < stored; i++) {
 		struct tide_uuid id = pg_uuid(rows, row, 2);
-		if ((size_t)stored == count || tide_uuid_equal(&id, &turns[i]->commit->events[0].event_id))
+		if ((size_t)stored == count ||
+		    tide_uuid_equal(&id, &turns[i]->commit->events[0].event_id))
 			group_note_stored(turns[i], rows, row++);
 	}
+
 	struct tide_error why;
 	if (row < stored)
 		tide_fail(&why, TIDE_STATE,
-			  "PostgreSQL stored %d events under ids that are none of theirs: a trigger or rule on "
+			  "PostgreSQL stored %d events under ids that are none of theirs: a "
+			  "trigger or rule on "
 			  "'events' changes them",
 			  stored - row);
 	for (size_t i = 0; row < stored && i < count; i++)
@@ -154,8 +160,8 @@ static bool group_is_unknown(const struct pg_connection *connection, tide_status
 	       (status != TIDE_OK && !pg_connection_is_usable(connection));
 }
 
-static tide_status group_run(struct pg_connection *connection, struct pg_turn *const *turns, size_t count,
-			     struct tide_error *err)
+static tide_status group_run(struct pg_connection *connection, struct pg_turn *const *turns,
+			     size_t count, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;

@@ -2,9 +2,9 @@
 /*
  * Who holds an append open: for the log, for status and health, for doctor.
  *
- * Happy path: the holders of the sequence's lock (gap.c) are looked up among the sessions and prepared transactions.
- * Failure: what the role may not know is left out. When the age is among that, an append counts as staying open once
- * it was the oldest for as long by our own clock.
+ * Happy path: the holders of the sequence's lock (gap.c) are looked up among the sessions and
+ * prepared transactions. Failure: what the role may not know is left out. When the age is among
+ * that, an append counts as staying open once it was the oldest for as long by our own clock.
  */
 #include "backends/postgres/inner.h"
 
@@ -14,7 +14,8 @@
 
 #define HOLDER_STAYS_NS (5 * NS_PER_SECOND)
 
-tide_status pg_holders(struct pg_session *session, const char *transactions, PGresult **ret, struct tide_error *err)
+tide_status pg_holders(struct pg_session *session, const char *transactions, PGresult **ret,
+		       struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	pg_put_string(&params, session->store->table);
@@ -33,7 +34,8 @@ static void holder_add(char ret[PG_HOLDER_SIZE], const char *format, ...)
 	va_end(list);
 }
 
-static void holder_add_column(char ret[PG_HOLDER_SIZE], const char *format, const PGresult *rows, int row, int column)
+static void holder_add_column(char ret[PG_HOLDER_SIZE], const char *format, const PGresult *rows,
+			      int row, int column)
 {
 	if (!pg_is_null(rows, row, column))
 		holder_add(ret, format, PQgetvalue(rows, row, column));
@@ -49,8 +51,10 @@ void pg_holder_describe(const PGresult *rows, int row, char ret[PG_HOLDER_SIZE])
 	holder_add_column(ret, "prepared transaction '%.64s'", rows, row, PG_HOLDER_GID);
 	holder_add_column(ret, " '%.64s'", rows, row, PG_HOLDER_APPLICATION);
 	holder_add_column(ret, " of '%.63s'", rows, row, PG_HOLDER_USER);
+
 	if (!pg_is_null(rows, row, PG_HOLDER_SECONDS))
-		holder_add(ret, ", open for %lld s", (long long)pg_int8(rows, row, PG_HOLDER_SECONDS));
+		holder_add(ret, ", open for %lld s",
+			   (long long)pg_int8(rows, row, PG_HOLDER_SECONDS));
 	holder_add_column(ret, ", %s", rows, row, PG_HOLDER_STATE);
 	holder_add_column(ret, ": %s", rows, row, PG_HOLDER_QUERY);
 	text_make_line(ret); /* the texts are others', and may be cut */

@@ -2,8 +2,9 @@
 /*
  * How far the feed can be read now, and who holds it up.
  *
- * Happy path: a look (gap.c) tells what is settled; what follows that without a hole is counted, and the end is told.
- * Failure: a holder that stays for seconds is somebody's open append; it is named in the log, and waited for.
+ * Happy path: a look (gap.c) tells what is settled; what follows that without a hole is counted,
+ * and the end is told. Failure: a holder that stays for seconds is somebody's open append; it is
+ * named in the log, and waited for.
  */
 #include "backends/postgres/inner.h"
 
@@ -17,7 +18,7 @@
 #define HORIZON_UNBROKEN_ROWS 50000
 #define HORIZON_MARK_EVERY_NS (5 * NS_PER_SECOND)
 
-/* ---- A hole that holds the feed up -------------------------------------------------------------------------- */
+/* ---- A hole that holds the feed up ----------------------------------------------------------- */
 
 /* Those that may own holes below a position, for the query that tells of them. */
 static char *horizon_owners(const struct pg_gap *gap, tide_position below)
@@ -26,19 +27,22 @@ static char *horizon_owners(const struct pg_gap *gap, tide_position below)
 	char *text = NULL;
 	for (size_t i = 0; i < gap->count; i++)
 		if (gap->floors[i].floor < below)
-			buffer_format(&names, "%s%s", names.size ? " " : "", gap->floors[i].transaction);
+			buffer_format(&names, "%s%s", names.size ? " " : "",
+				      gap->floors[i].transaction);
 	return names.size && buffer_take(&names, &text, NULL) == TIDE_OK ? text : NULL;
 }
 
 /* The oldest of them; empty when nobody can be named. */
-static void horizon_name_owner(struct pg_session *session, tide_position below, char ret[PG_HOLDER_SIZE])
+static void horizon_name_owner(struct pg_session *session, tide_position below,
+			       char ret[PG_HOLDER_SIZE])
 {
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	ALLOC_AUTO char *owners = horizon_owners(&session->gap, below);
 	*ret = '\0';
 	if (session->gap.is_replica)
 		snprintf(ret, PG_HOLDER_SIZE, "a transaction of the primary");
-	else if (owners && pg_holders(session, owners, &rows, NULL) == TIDE_OK && PQntuples(rows) > 0)
+	else if (owners && pg_holders(session, owners, &rows, NULL) == TIDE_OK &&
+		 PQntuples(rows) > 0)
 		pg_holder_describe(rows, 0, ret);
 }
 
@@ -50,7 +54,8 @@ static void horizon_tell(struct pg_session *session)
 	if (!gap->is_replica)
 		horizon_name_owner(session, gap->hole, who);
 	if (*who)
-		log_at(TIDE_LOG_WARNING, "store", "events wait for an append that stays open", "holder=\"%s\"", who);
+		log_at(TIDE_LOG_WARNING, "store", "events wait for an append that stays open",
+		       "holder=\"%s\"", who);
 }
 
 void pg_gap_hold(struct pg_session *session, tide_position hole)
@@ -62,9 +67,11 @@ void pg_gap_hold(struct pg_session *session, tide_position hole)
 		gap->since = now;
 		gap->is_told = false;
 	}
+
 	int64_t wait_ns = mono_since(now, gap->since) / HORIZON_WAIT_SHARE;
-	gap->wait_ns = wait_ns < HORIZON_WAIT_MIN_NS ? HORIZON_WAIT_MIN_NS
-						     : (wait_ns > HORIZON_WAIT_MAX_NS ? HORIZON_WAIT_MAX_NS : wait_ns);
+	gap->wait_ns = wait_ns < HORIZON_WAIT_MIN_NS
+			       ? HORIZON_WAIT_MIN_NS
+			       : (wait_ns > HORIZON_WAIT_MAX_NS ? HORIZON_WAIT_MAX_NS : wait_ns);
 	if (!gap->is_told && mono_since(now, gap->since) > HORIZON_TELL_NS)
 		horizon_tell(session);
 }
@@ -80,7 +87,7 @@ void pg_gap_release(struct pg_session *session)
 	session->gap.wait_ns = 0;
 }
 
-/* ---- The mark, and the end ---------------------------------------------------------------------------------- */
+/* ---- The mark, and the end ------------------------------------------------------------------- */
 
 void pg_gap_mark(struct pg_session *session)
 {
@@ -94,6 +101,7 @@ void pg_gap_mark(struct pg_session *session)
 	pg_put_int8(&params, session->numbering_file);
 	pg_put_int8(&params, proven);
 	pg_put_string(&params, store->table);
+
 	tide_status status = pg_read_run(session, PG_MARK_MOVE, &params, &result, NULL);
 	if (status == TIDE_OK)
 		store->marked = proven;
@@ -101,12 +109,14 @@ void pg_gap_mark(struct pg_session *session)
 		store->may_mark = false; /* a database that takes no writes, for example */
 }
 
-static tide_status horizon_look(struct pg_session *session, tide_position *ret_newest, struct tide_error *err)
+static tide_status horizon_look(struct pg_session *session, tide_position *ret_newest,
+				struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	pg_gap_learn(session);
 	pg_gap_put(session, &params);
+
 	tide_status status;
 	do
 		status = pg_read_run(session, pg_gap_statement(session), &params, &rows, err);
@@ -118,8 +128,10 @@ static tide_status horizon_look(struct pg_session *session, tide_position *ret_n
 	return status;
 }
 
-/* Settle by counting: what stands behind the settled prefix without a hole is visible, so it is settled, too. */
-static tide_status horizon_count(struct pg_session *session, tide_position newest, struct tide_error *err)
+/* Settle by counting: what stands behind the settled prefix without a hole is visible, so it is
+ * settled, too. */
+static tide_status horizon_count(struct pg_session *session, tide_position newest,
+				 struct tide_error *err)
 {
 	int64_t counted = HORIZON_UNBROKEN_ROWS;
 	while (counted == HORIZON_UNBROKEN_ROWS) {
@@ -137,9 +149,10 @@ static tide_status horizon_count(struct pg_session *session, tide_position newes
 	return TIDE_OK;
 }
 
-/* The greatest position a read could return now, and the greatest visible one. What is settled ends at a visible one. */
-static tide_status horizon_find_end(struct pg_session *session, tide_position *ret, tide_position *ret_newest,
-				    struct tide_error *err)
+/* The greatest position a read could return now, and the greatest visible one. What is settled ends
+ * at a visible one. */
+static tide_status horizon_find_end(struct pg_session *session, tide_position *ret,
+				    tide_position *ret_newest, struct tide_error *err)
 {
 	tide_position newest;
 	tide_status status = horizon_look(session, &newest, err);

@@ -12,7 +12,8 @@
 #include "sys/mutex.h"
 #include "sys/thread.h"
 
-/** Rings other processes after commits, at most once per interval; its thread starts with the first append. */
+/** Rings other processes after commits, at most once per interval; its thread starts with the first
+ * append. */
 struct pg_bell {
 	struct mutex lock;
 	struct cond changed;
@@ -35,11 +36,12 @@ enum pg_turn_state {
 
 /** An append on its way to a connection, in the frame of its caller. */
 struct pg_turn {
-	const struct tide_commit *commit; /* of one event, that another one may take along; NULL: it stays alone */
+	/* of one event, that another one may take along; NULL: it stays alone */
+	const struct tide_commit *commit;
 	struct pg_turn *next;             /* in the queue, then in the group */
 	struct pg_connection *connection; /* that it has got; NULL: none */
 	enum pg_turn_state state;         /* under the store's lock */
-	enum pg_turn_state outcome;       /* which it gets when it is settled, by who took it along */
+	enum pg_turn_state outcome; /* which it gets when it is settled, by who took it along */
 	struct tide_append_result result; /* of one that is stored */
 	struct tide_error why;            /* of one that failed */
 	struct cond changed;
@@ -49,11 +51,11 @@ struct pg_turn {
 struct pg_store {
 	/* fixed after open */
 	struct pg_target target;
-	char *schema;          /* as the catalog has it, without quotes */
-	char *race_keys;       /* constraints that a lost race of appends breaks, each in a line */
-	char channel[32];      /* of notifications */
-	char *table;           /* of events, with its schema, quoted */
-	int64_t busy_ns;       /* how long a call may wait for a connection or a server that restarts */
+	char *schema;     /* as the catalog has it, without quotes */
+	char *race_keys;  /* constraints that a lost race of appends breaks, each in a line */
+	char channel[32]; /* of notifications */
+	char *table;      /* of events, with its schema, quoted */
+	int64_t busy_ns;  /* how long a call may wait for a connection or a server that restarts */
 	double append_seconds; /* how long an append waits for the answers of the server */
 	size_t pool_size;
 	bool is_lazy; /* checkpoints outside of transactions are not flushed one by one */
@@ -70,8 +72,9 @@ struct pg_store {
 	size_t crowd;                  /* the most of them lately */
 
 	/* what some session found, see gap.c; under lock */
-	int64_t numbering_file; /* of the sequence: another one when it was restarted, or replaced with its table */
-	tide_position settled;  /* by its positions; 0 after a connection was lost */
+	/* of the sequence: another one when it was restarted, or replaced with its table */
+	int64_t numbering_file;
+	tide_position settled; /* by its positions; 0 after a connection was lost */
 
 	_Atomic uint64_t losses; /* of connections */
 	atomic_bool may_mark;    /* the mark can be moved */
@@ -119,18 +122,19 @@ struct pg_scan {
 	uint64_t shape;       /* of the filter */
 };
 
-/** One conversation: a connection that reads, and one for a transaction beside it, both opened when needed. */
+/** One conversation: a connection that reads, and one for a transaction beside it, both opened when
+ * needed. */
 struct pg_session {
 	struct pg_store *store;
 	struct pg_connection reader, writer;
 	bool has_savepoint, is_released; /* in the transaction of the writer */
-	bool is_untouched;               /* it has the savepoint that it began with, and nothing else */
-	bool is_writer_lost;             /* only closing is left */
-	int32_t lease_ms;                /* of ownerships acquired here */
-	int64_t idle_ms;                 /* that a transaction may be idle; 0: as the server has it */
-	tide_position settled;           /* every value at or below is visible or never will be */
-	tide_position proven;            /* the part of it that looks by the reader's connection found */
-	int64_t numbering_file;          /* the life of the sequence that all this is about */
+	bool is_untouched;      /* it has the savepoint that it began with, and nothing else */
+	bool is_writer_lost;    /* only closing is left */
+	int32_t lease_ms;       /* of ownerships acquired here */
+	int64_t idle_ms;        /* that a transaction may be idle; 0: as the server has it */
+	tide_position settled;  /* every value at or below is visible or never will be */
+	tide_position proven;   /* the part of it that looks by the reader's connection found */
+	int64_t numbering_file; /* the life of the sequence that all this is about */
 	struct pg_gap gap;
 	struct pg_scan scan;
 	struct buffer scratch;
@@ -139,16 +143,17 @@ struct pg_session {
 };
 
 /* ---- store.c ---- */
-tide_status pg_store_open(struct tide_url *url, const struct tide_store_options *options, void **ret,
-			  struct tide_error *err);
+tide_status pg_store_open(struct tide_url *url, const struct tide_store_options *options,
+			  void **ret, struct tide_error *err);
 void pg_store_close(void *store);
 /** Note that a connection was lost: the server may have been replaced by another one. */
 void pg_store_lost(struct pg_store *store);
 
 /* ---- pool.c ---- */
 /**
- * Wait for a connection of the pool, and for the appends that may share it: a list behind `turn` which must be settled.
- * Without a connection somebody else has settled this turn. TIDE_BUSY when all are in use for too long.
+ * Wait for a connection of the pool, and for the appends that may share it: a list behind `turn`
+ * which must be settled. Without a connection somebody else has settled this turn. TIDE_BUSY when
+ * all are in use for too long.
  */
 tide_status pg_pool_take(struct pg_store *store, struct pg_turn *turn, struct tide_error *err);
 void pg_pool_give(struct pg_store *store, struct pg_connection *connection);
@@ -167,17 +172,19 @@ struct pg_schema_wish {
 tide_status pg_schema_prepare(struct pg_store *store, struct pg_connection *connection,
 			      const struct pg_schema_wish *wish, struct tide_error *err);
 /** Check that positions come from a sequence that readers can follow, and tell its file. */
-tide_status pg_schema_check_numbering(const struct pg_store *store, struct pg_connection *connection, int64_t *ret_file,
+tide_status pg_schema_check_numbering(const struct pg_store *store,
+				      struct pg_connection *connection, int64_t *ret_file,
 				      struct tide_error *err);
 /** The indexes every schema should have; ends in NULL. */
 const char *pg_schema_index(size_t number);
 
 /* ---- keys.c ---- */
-/** Refuse tables that lack the uniqueness which appends and upserts stand on; a table that is missing is passed over.
- * `ret_races` may be NULL, else it is what `race_keys` of a store is. */
-tide_status pg_keys_check(struct pg_connection *connection, const char *schema, const char *schema_dot,
-			  char **ret_races, struct tide_error *err);
-/** Whether the last error of a connection is a lost race: another append was there first, with its id or its version. */
+/** Refuse tables that lack the uniqueness which appends and upserts stand on; a table that is
+ * missing is passed over. `ret_races` may be NULL, else it is what `race_keys` of a store is. */
+tide_status pg_keys_check(struct pg_connection *connection, const char *schema,
+			  const char *schema_dot, char **ret_races, struct tide_error *err);
+/** Whether the last error of a connection is a lost race: another append was there first, with its
+ * id or its version. */
 bool pg_keys_tell_race(const struct pg_store *store, struct pg_connection *connection);
 /** Refuse events at positions that their sequence has not come to. */
 tide_status pg_keys_check_sequence(const struct pg_store *store, struct pg_connection *connection,
@@ -185,14 +192,15 @@ tide_status pg_keys_check_sequence(const struct pg_store *store, struct pg_conne
 
 /* ---- append.c, group.c ---- */
 /**
- * Run one statement for the turn that has a connection and all that it has taken along, and settle those. What the
- * turn itself came to is in it: stored, failed, or alone, when it is to be tried by itself.
+ * Run one statement for the turn that has a connection and all that it has taken along, and settle
+ * those. What the turn itself came to is in it: stored, failed, or alone, when it is to be tried by
+ * itself.
  */
 void pg_group_append(struct pg_store *store, struct pg_turn *leader);
 /** Where a stream must be for the statement to append to it. */
 int32_t pg_append_required(const struct tide_commit *commit, int32_t ahead);
-tide_status pg_append(void *store, const struct tide_commit *commits, size_t count, struct tide_append_result *ret,
-		      struct tide_error *err);
+tide_status pg_append(void *store, const struct tide_commit *commits, size_t count,
+		      struct tide_append_result *ret, struct tide_error *err);
 
 /* ---- session.c ---- */
 tide_status pg_session_open(void *store, void **ret, struct tide_error *err);
@@ -208,19 +216,23 @@ void pg_session_drop(struct pg_session *session);
 void pg_session_drain(struct pg_session *session);
 void pg_chunk_drop(struct pg_chunk *chunk);
 /** The connection outside of any transaction, with nothing on its way. */
-tide_status pg_session_reader(struct pg_session *session, struct pg_connection **ret, struct tide_error *err);
+tide_status pg_session_reader(struct pg_session *session, struct pg_connection **ret,
+			      struct tide_error *err);
 /** The connection of the open transaction, else any that is idle. */
-tide_status pg_session_writer(struct pg_session *session, struct pg_connection **ret, struct tide_error *err);
+tide_status pg_session_writer(struct pg_session *session, struct pg_connection **ret,
+			      struct tide_error *err);
 /** Run a statement on the reader, or on the writer. */
-tide_status pg_read_run(struct pg_session *session, enum pg_statement statement, const struct pg_params *params,
-			PGresult **ret, struct tide_error *err);
-tide_status pg_write_run(struct pg_session *session, enum pg_statement statement, const struct pg_params *params,
-			 PGresult **ret, struct tide_error *err);
+tide_status pg_read_run(struct pg_session *session, enum pg_statement statement,
+			const struct pg_params *params, PGresult **ret, struct tide_error *err);
+tide_status pg_write_run(struct pg_session *session, enum pg_statement statement,
+			 const struct pg_params *params, PGresult **ret, struct tide_error *err);
 
 /* ---- row.c ---- */
-/** Add a row to the page if its filter lets it pass: `*ret_fits` is false when the page has no room for it. */
-tide_status pg_row_add(struct pg_session *session, const PGresult *rows, int row, const struct tide_filter *filter,
-		       struct tide_page *page, bool *ret_fits, struct tide_error *err);
+/** Add a row to the page if its filter lets it pass: `*ret_fits` is false when the page has no room
+ * for it. */
+tide_status pg_row_add(struct pg_session *session, const PGresult *rows, int row,
+		       const struct tide_filter *filter, struct tide_page *page, bool *ret_fits,
+		       struct tide_error *err);
 /** The greatest size of texts that come along with their row, bytes. */
 int32_t pg_row_limit(const struct tide_page_query *query, int rows);
 
@@ -230,9 +242,11 @@ enum pg_statement pg_gap_statement(const struct pg_session *session);
 void pg_gap_put(const struct pg_session *session, struct pg_params *params);
 /** After it failed: whether that was the mark's fault, which is left out from now on. */
 bool pg_gap_goes_on_unmarked(struct pg_session *session);
-/** Draw the conclusions from its result: what is settled. What reads by them must begin after that statement. */
+/** Draw the conclusions from its result: what is settled. What reads by them must begin after that
+ * statement. */
 tide_status pg_gap_found(struct pg_session *session, const PGresult *rows, struct tide_error *err);
-/** Take over what other sessions of the store have found; before a query is sent, not while one is on its way. */
+/** Take over what other sessions of the store have found; before a query is sent, not while one is
+ * on its way. */
 void pg_gap_learn(struct pg_session *session);
 /** Note that everything at or below is settled. */
 void pg_gap_settle(struct pg_session *session, tide_position upto);
@@ -245,15 +259,19 @@ void pg_gap_void(struct pg_session *session);
 void pg_gap_fini(struct pg_session *session);
 tide_status pg_end(void *session, tide_position *ret, struct tide_error *err);
 tide_status pg_horizon(void *session, struct tide_horizon *ret, struct tide_error *err);
-/** Leave what was proven for readers that begin later, at most now and then; failing is of no account. */
+/** Leave what was proven for readers that begin later, at most now and then; failing is of no
+ * account. */
 void pg_gap_mark(struct pg_session *session);
-tide_status pg_scan_read(struct pg_session *session, const struct tide_page_query *query, struct tide_page *page,
-			 struct tide_error *err);
-tide_status pg_stream_version(void *session, struct tide_stream stream, tide_version *ret, struct tide_error *err);
-tide_status pg_anchor(void *session, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
-		      struct tide_error *err);
-tide_status pg_find(void *session, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err);
-tide_status pg_read(void *session, const struct tide_page_query *query, struct tide_page *page, struct tide_error *err);
+tide_status pg_scan_read(struct pg_session *session, const struct tide_page_query *query,
+			 struct tide_page *page, struct tide_error *err);
+tide_status pg_stream_version(void *session, struct tide_stream stream, tide_version *ret,
+			      struct tide_error *err);
+tide_status pg_anchor(void *session, tide_position position, struct tide_anchor *ret,
+		      bool *ret_may_come, struct tide_error *err);
+tide_status pg_find(void *session, const struct tide_uuid *event_id, struct tide_page *page,
+		    struct tide_error *err);
+tide_status pg_read(void *session, const struct tide_page_query *query, struct tide_page *page,
+		    struct tide_error *err);
 
 /* ---- holder.c ---- */
 #define PG_HOLDER_SIZE 320
@@ -269,7 +287,8 @@ enum pg_holder_column {
 	PG_HOLDER_GID /* of a prepared transaction */
 };
 /** The open appends, the oldest first: all, or those of `transactions`. */
-tide_status pg_holders(struct pg_session *session, const char *transactions, PGresult **ret, struct tide_error *err);
+tide_status pg_holders(struct pg_session *session, const char *transactions, PGresult **ret,
+		       struct tide_error *err);
 void pg_holder_describe(const PGresult *rows, int row, char ret[PG_HOLDER_SIZE]);
 tide_status pg_waiting_for(void *session, char *ret, size_t size, struct tide_error *err);
 
@@ -290,44 +309,55 @@ void *pg_native(void *session);
 /* ---- snapshot.c ---- */
 tide_status pg_snapshot_load(void *session, struct tide_stream stream, struct tide_snapshot *ret,
 			     struct tide_error *err);
-tide_status pg_snapshot_save(void *session, const struct tide_snapshot *snapshot, struct tide_error *err);
+tide_status pg_snapshot_save(void *session, const struct tide_snapshot *snapshot,
+			     struct tide_error *err);
 
 /* ---- checkpoint.c, lease.c, deadletter.c ---- */
-/** Put the name, owner and epoch of a fence as the first three parameters; without one all are NULL. */
+/** Put the name, owner and epoch of a fence as the first three parameters; without one all are
+ * NULL. */
 void pg_put_fence(struct pg_params *params, const struct tide_fence *fence);
 tide_status pg_fail_fenced(const struct tide_fence *fence, struct tide_error *err);
-tide_status pg_checkpoint_load(void *session, const char *name, struct tide_checkpoint *ret, struct tide_error *err);
-tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence, const struct tide_checkpoint_write *write,
+tide_status pg_checkpoint_load(void *session, const char *name, struct tide_checkpoint *ret,
 			       struct tide_error *err);
-tide_status pg_checkpoint_list(void *session, struct tide_checkpoint **ret, size_t *ret_count, struct tide_error *err);
+tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence,
+			       const struct tide_checkpoint_write *write, struct tide_error *err);
+tide_status pg_checkpoint_list(void *session, struct tide_checkpoint **ret, size_t *ret_count,
+			       struct tide_error *err);
 tide_status pg_checkpoint_reset(void *session, const char *name, struct tide_error *err);
-tide_status pg_lease_acquire(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
-			     struct tide_error *err);
-tide_status pg_lease_seize(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
-			   struct tide_error *err);
+tide_status pg_lease_acquire(void *session, const char *name, const struct tide_uuid *owner,
+			     struct tide_lease *ret, struct tide_error *err);
+tide_status pg_lease_seize(void *session, const char *name, const struct tide_uuid *owner,
+			   struct tide_lease *ret, struct tide_error *err);
 tide_status pg_lease_renew(void *session, const struct tide_fence *fence, struct tide_error *err);
-tide_status pg_lease_renew_all(void *session, struct tide_lease_renewal *leases, size_t count, struct tide_error *err);
+tide_status pg_lease_renew_all(void *session, struct tide_lease_renewal *leases, size_t count,
+			       struct tide_error *err);
 tide_status pg_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err);
 tide_status pg_lease_end(void *session, const char *name, bool *ret, struct tide_error *err);
-tide_status pg_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
+tide_status pg_lease_mark(void *session, const struct tide_fence *fence, tide_position position,
+			  int32_t deaths, struct tide_error *err);
+tide_status pg_lease_note(void *session, const struct tide_fence *fence,
+			  const struct tide_lease_note *note, struct tide_error *err);
+tide_status pg_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count,
 			  struct tide_error *err);
-tide_status pg_lease_note(void *session, const struct tide_fence *fence, const struct tide_lease_note *note,
-			  struct tide_error *err);
-tide_status pg_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count, struct tide_error *err);
 tide_status pg_lease_is_owned(void *session, const char *name, bool *ret, struct tide_error *err);
 bool pg_dead_letter_can_park(void *store);
 tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,
-			       const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err);
+			       const struct tide_dead_letter_write *write, int64_t *ret,
+			       struct tide_error *err);
 tide_status pg_dead_letter_list(void *session, const struct tide_dead_letter_filter *filter,
 				struct tide_dead_letter_list *ret, struct tide_error *err);
-tide_status pg_dead_letter_get(void *session, int64_t id, struct tide_dead_letter_list *ret, struct tide_error *err);
+tide_status pg_dead_letter_get(void *session, int64_t id, struct tide_dead_letter_list *ret,
+			       struct tide_error *err);
 tide_status pg_dead_letter_change(void *session, const struct tide_fence *fence,
-				  const struct tide_dead_letter_change *change, struct tide_error *err);
-tide_status pg_dead_letter_discard(void *session, int64_t id, struct tide_error *err);
-tide_status pg_dead_letter_purge(void *session, struct tide_time before, int64_t *ret, struct tide_error *err);
-tide_status pg_dead_letter_stats(void *session, struct tide_dead_letter_stats *ret, struct tide_error *err);
-tide_status pg_dead_letter_counts(void *session, struct tide_dead_letter_count **ret, size_t *ret_count,
+				  const struct tide_dead_letter_change *change,
 				  struct tide_error *err);
+tide_status pg_dead_letter_discard(void *session, int64_t id, struct tide_error *err);
+tide_status pg_dead_letter_purge(void *session, struct tide_time before, int64_t *ret,
+				 struct tide_error *err);
+tide_status pg_dead_letter_stats(void *session, struct tide_dead_letter_stats *ret,
+				 struct tide_error *err);
+tide_status pg_dead_letter_counts(void *session, struct tide_dead_letter_count **ret,
+				  size_t *ret_count, struct tide_error *err);
 
 /* ---- bell.c, watch.c ---- */
 void pg_bell_init(struct pg_bell *bell);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The uniqueness that correctness stands on: looked for in the catalog, by columns, since a table that was made
- * elsewhere may name its constraints otherwise.
+ * The uniqueness that correctness stands on: looked for in the catalog, by columns, since a table
+ * that was made elsewhere may name its constraints otherwise.
  *
- * Happy path: one query finds for each key an index that refuses a second row at once: unique, valid, not deferrable,
- * over all rows and exactly these columns.
- * Failure: TIDE_SCHEMA naming the constraint that is missing and the statement that makes it.
+ * Happy path: one query finds for each key an index that refuses a second row at once: unique,
+ * valid, not deferrable, over all rows and exactly these columns. Failure: TIDE_SCHEMA naming the
+ * constraint that is missing and the statement that makes it.
  *
- * The same names tell an append that lost a race from one that the database refuses for reasons of its owner.
+ * The same names tell an append that lost a race from one that the database refuses for reasons of
+ * its owner.
  */
 #include "backends/postgres/inner.h"
 
@@ -15,7 +16,8 @@
 #include "sys/alloc.h"
 
 /* clang-format off */
-/** Columns in the order of their names, what would happen without their key, and whether appends race for it. */
+/** Columns in the order of their names, what would happen without their key, and whether appends
+ * race for it. */
 static const struct { const char *table, *columns, *otherwise; bool is_raced; } keys[] = {
 	{ "events",                 "global_position",                     "two events could stand at one position", false },
 	{ "events",                 "event_id",                            "an event could be stored twice", true },
@@ -42,20 +44,26 @@ static tide_status keys_ask(struct pg_connection *connection, const char *schema
 		tables[i] = keys[i].table;
 		columns[i] = keys[i].columns;
 	}
+
 	pg_put_string(&params, schema);
 	pg_put_names(&params, tables);
 	pg_put_names(&params, columns);
-	return pg_query(connection,
-			"SELECT k.number::int8, c.relname::text FROM unnest($2::text[], $3::text[]) WITH ORDINALITY "
-			"AS k(relation, columns, number) JOIN pg_class t ON t.relname = k.relation AND t.relkind IN "
-			"('r', 'p') JOIN pg_namespace n ON n.oid = t.relnamespace AND n.nspname = $1::text "
-			"LEFT JOIN (pg_index i JOIN pg_class c ON c.oid = i.indexrelid) ON i.indrelid = t.oid "
-			"AND i.indisunique AND i.indisvalid AND i.indisready AND i.indimmediate "
-			"AND i.indpred IS NULL AND i.indexprs IS NULL AND k.columns = "
-			"(SELECT string_agg(a.attname::text, ' ' ORDER BY a.attname::text COLLATE \"C\") FROM "
-			"pg_attribute a WHERE a.attrelid = t.oid AND a.attnum = "
-			"ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])) ORDER BY k.number",
-			&params, ret, err);
+	return pg_query(
+		connection,
+		"SELECT k.number::int8, c.relname::text FROM unnest($2::text[], $3::text[]) WITH "
+		"ORDINALITY "
+		"AS k(relation, columns, number) JOIN pg_class t ON t.relname = k.relation AND "
+		"t.relkind IN "
+		"('r', 'p') JOIN pg_namespace n ON n.oid = t.relnamespace AND n.nspname = $1::text "
+		"LEFT JOIN (pg_index i JOIN pg_class c ON c.oid = i.indexrelid) ON i.indrelid = "
+		"t.oid "
+		"AND i.indisunique AND i.indisvalid AND i.indisready AND i.indimmediate "
+		"AND i.indpred IS NULL AND i.indexprs IS NULL AND k.columns = "
+		"(SELECT string_agg(a.attname::text, ' ' ORDER BY a.attname::text COLLATE \"C\") "
+		"FROM "
+		"pg_attribute a WHERE a.attrelid = t.oid AND a.attnum = "
+		"ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])) ORDER BY k.number",
+		&params, ret, err);
 }
 
 /* "aggregate_id aggregate_type" as a list of SQL. */
@@ -70,21 +78,24 @@ static void keys_list(const char *columns, char ret[100])
 	ret[size] = '\0';
 }
 
-static tide_status keys_fail(const char *schema, const char *schema_dot, size_t number, struct tide_error *err)
+static tide_status keys_fail(const char *schema, const char *schema_dot, size_t number,
+			     struct tide_error *err)
 {
 	char columns[100];
 	keys_list(keys[number].columns, columns);
 	return tide_fail(err, TIDE_SCHEMA,
-			 "table '%s' in schema '%.64s' has no UNIQUE (%s) that is valid, not deferrable and over all "
+			 "table '%s' in schema '%.64s' has no UNIQUE (%s) that is valid, not "
+			 "deferrable and over all "
 			 "rows, so that %s; run ALTER TABLE %.100s%s ADD UNIQUE (%s)",
-			 keys[number].table, schema, columns, keys[number].otherwise, schema_dot, keys[number].table,
-			 columns);
+			 keys[number].table, schema, columns, keys[number].otherwise, schema_dot,
+			 keys[number].table, columns);
 }
 
 /* Called for each row of the answer. */
 static bool keys_is_race(const PGresult *rows, int row)
 {
-	return !pg_is_null(rows, row, KEY_INDEX) && keys[pg_int8(rows, row, KEY_NUMBER) - 1].is_raced;
+	return !pg_is_null(rows, row, KEY_INDEX) &&
+	       keys[pg_int8(rows, row, KEY_NUMBER) - 1].is_raced;
 }
 
 static tide_status keys_list_races(const PGresult *rows, char **ret, struct tide_error *err)
@@ -97,25 +108,30 @@ static tide_status keys_list_races(const PGresult *rows, char **ret, struct tide
 	return buffer_take(&names, ret, err);
 }
 
-tide_status pg_keys_check(struct pg_connection *connection, const char *schema, const char *schema_dot,
-			  char **ret_races, struct tide_error *err)
+tide_status pg_keys_check(struct pg_connection *connection, const char *schema,
+			  const char *schema_dot, char **ret_races, struct tide_error *err)
 {
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	tide_status status = keys_ask(connection, schema, &rows, err);
 	for (int row = 0; status == TIDE_OK && row < PQntuples(rows); row++)
 		if (pg_is_null(rows, row, KEY_INDEX))
-			status = keys_fail(schema, schema_dot, (size_t)pg_int8(rows, row, KEY_NUMBER) - 1, err);
+			status = keys_fail(schema, schema_dot,
+					   (size_t)pg_int8(rows, row, KEY_NUMBER) - 1, err);
 	return status == TIDE_OK && ret_races ? keys_list_races(rows, ret_races, err) : status;
 }
 
-/* Constraints can be renamed and made anew while a store is open: before an unknown one is the user's, look again. */
-static bool keys_look_again(const struct pg_store *store, struct pg_connection *connection, const char *constraint)
+/* Constraints can be renamed and made anew while a store is open: before an unknown one is the
+ * user's, look again. */
+static bool keys_look_again(const struct pg_store *store, struct pg_connection *connection,
+			    const char *constraint)
 {
 	PG_RESULT_AUTO PGresult *rows = NULL;
-	if (!pg_connection_is_usable(connection) || keys_ask(connection, store->schema, &rows, NULL) != TIDE_OK)
+	if (!pg_connection_is_usable(connection) ||
+	    keys_ask(connection, store->schema, &rows, NULL) != TIDE_OK)
 		return false;
 	for (int row = 0; row < PQntuples(rows); row++)
-		if (keys_is_race(rows, row) && strcmp(PQgetvalue(rows, row, KEY_INDEX), constraint) == 0)
+		if (keys_is_race(rows, row) &&
+		    strcmp(PQgetvalue(rows, row, KEY_INDEX), constraint) == 0)
 			return true;
 	return false;
 }
@@ -123,7 +139,8 @@ static bool keys_look_again(const struct pg_store *store, struct pg_connection *
 bool pg_keys_tell_race(const struct pg_store *store, struct pg_connection *connection)
 {
 	char line[sizeof connection->broken.constraint + 2];
-	if (strcmp(connection->sqlstate, "23505") != 0 || strcmp(connection->broken.table, "events") != 0 ||
+	if (strcmp(connection->sqlstate, "23505") != 0 ||
+	    strcmp(connection->broken.table, "events") != 0 ||
 	    strcmp(connection->broken.schema, store->schema) != 0)
 		return false;
 	snprintf(line, sizeof line, "\n%s\n", connection->broken.constraint);
@@ -133,9 +150,10 @@ bool pg_keys_tell_race(const struct pg_store *store, struct pg_connection *conne
 	return keys_look_again(store, connection, line + 1);
 }
 
-/* The sequence is read by SELECT: its functions would take the lock that tells readers of an open append. Without the
- * right to that nothing is compared. */
-static tide_status keys_find_sequence(const struct pg_store *store, struct pg_connection *connection, PGresult **ret,
+/* The sequence is read by SELECT: its functions would take the lock that tells readers of an open
+ * append. Without the right to that nothing is compared. */
+static tide_status keys_find_sequence(const struct pg_store *store,
+				      struct pg_connection *connection, PGresult **ret,
 				      struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
@@ -143,7 +161,8 @@ static tide_status keys_find_sequence(const struct pg_store *store, struct pg_co
 	return pg_query(connection,
 			"SELECT s::regclass::text FROM (SELECT " PG_NUMBERING(
 				"$1") ") q(s) WHERE "
-				      "has_sequence_privilege(s, 'SELECT') AND has_table_privilege($1::text, 'SELECT')",
+				      "has_sequence_privilege(s, 'SELECT') AND "
+				      "has_table_privilege($1::text, 'SELECT')",
 			&params, ret, err);
 }
 
@@ -154,18 +173,24 @@ tide_status pg_keys_check_sequence(const struct pg_store *store, struct pg_conne
 	tide_status status = keys_find_sequence(store, connection, &found, err);
 	if (status != TIDE_OK || PQntuples(found) == 0)
 		return status;
+
 	const char *name = PQgetvalue(found, 0, 0);
-	ALLOC_AUTO char *text = alloc_format("SELECT COALESCE((SELECT max(global_position) FROM %sevents), 0)::int8, "
-					     "CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM %s",
-					     store->target.schema, name);
+	ALLOC_AUTO char *text = alloc_format(
+		"SELECT COALESCE((SELECT max(global_position) FROM %sevents), 0)::int8, "
+		"CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM %s",
+		store->target.schema, name);
 	if (!text)
 		return alloc_fail(err);
+
 	status = pg_query(connection, text, NULL, &rows, err);
 	if (status != TIDE_OK || pg_int8(rows, 0, 0) <= pg_int8(rows, 0, 1))
 		return status;
+
 	long long newest = (long long)pg_int8(rows, 0, 0), last = (long long)pg_int8(rows, 0, 1);
-	return tide_fail(err, TIDE_SCHEMA,
-			 "events reach position %lld and their sequence '%.100s' only %lld, so that appends would fail "
-			 "and readers skip events; stop the appends and run SELECT setval('%.100s', %lld)",
-			 newest, name, last, name, newest);
+	return tide_fail(
+		err, TIDE_SCHEMA,
+		"events reach position %lld and their sequence '%.100s' only %lld, so that appends "
+		"would fail "
+		"and readers skip events; stop the appends and run SELECT setval('%.100s', %lld)",
+		newest, name, last, name, newest);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ownership: a row a subscription, held for some seconds by the server's clock and renewed meanwhile. The row says how many;
- * one of an earlier version does not: 15.
+ * Ownership: a row a subscription, held for some seconds by the server's clock and renewed
+ * meanwhile. The row says how many; one of an earlier version does not: 15.
  *
- * No lock outlives its statement, so this works through a pooler in transaction mode, and a host that has gone is
- * replaced when its lease runs out. Leases are written beside the transaction of a delivery, never in it: a mark must
- * be there when the handler kills the process.
+ * No lock outlives its statement, so this works through a pooler in transaction mode, and a host
+ * that has gone is replaced when its lease runs out. Leases are written beside the transaction of a
+ * delivery, never in it: a mark must be there when the handler kills the process.
  */
 #include "backends/postgres/inner.h"
 
@@ -13,8 +13,9 @@
 
 #include "sys/alloc.h"
 
-static tide_status lease_try(struct pg_session *session, const char *name, const struct tide_uuid *owner,
-			     struct tide_lease *ret, struct tide_error *err)
+static tide_status lease_try(struct pg_session *session, const char *name,
+			     const struct tide_uuid *owner, struct tide_lease *ret,
+			     struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
@@ -25,9 +26,11 @@ static tide_status lease_try(struct pg_session *session, const char *name, const
 	tide_status status = pg_read_run(session, PG_LEASE_ACQUIRE, &params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
+
 	*ret = (struct tide_lease){ .is_owned = PQntuples(rows) == 1 };
 	if (!ret->is_owned)
 		return TIDE_OK;
+
 	ret->epoch = pg_int8(rows, 0, 0);
 	ret->was_unclean = pg_bool(rows, 0, 1);
 	if (!pg_is_null(rows, 0, 2))
@@ -38,8 +41,8 @@ static tide_status lease_try(struct pg_session *session, const char *name, const
 	return TIDE_OK;
 }
 
-tide_status pg_lease_acquire(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
-			     struct tide_error *err)
+tide_status pg_lease_acquire(void *session, const char *name, const struct tide_uuid *owner,
+			     struct tide_lease *ret, struct tide_error *err)
 {
 	struct tide_lease lease;
 	tide_status status = lease_try(session, name, owner, &lease, err);
@@ -51,13 +54,14 @@ tide_status pg_lease_acquire(void *session, const char *name, const struct tide_
 		if (status == TIDE_OK && pg_changed(result) == 1)
 			status = lease_try(session, name, owner, &lease, err);
 	}
+
 	if (status == TIDE_OK)
 		*ret = lease;
 	return status;
 }
 
-tide_status pg_lease_seize(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
-			   struct tide_error *err)
+tide_status pg_lease_seize(void *session, const char *name, const struct tide_uuid *owner,
+			   struct tide_lease *ret, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params made = { .count = 0 }, params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *result = NULL, *rows = NULL;
@@ -71,13 +75,16 @@ tide_status pg_lease_seize(void *session, const char *name, const struct tide_uu
 	if (status != TIDE_OK)
 		return status;
 	if (PQntuples(rows) == 0)
-		return tide_fail(err, TIDE_BUSY, "the lease of '%.255s' was deleted while it was taken", name);
+		return tide_fail(err, TIDE_BUSY,
+				 "the lease of '%.255s' was deleted while it was taken", name);
+
 	*ret = (struct tide_lease){ .is_owned = true, .epoch = pg_int8(rows, 0, 0) };
 	return TIDE_OK;
 }
 
-static tide_status lease_change(struct pg_session *session, enum pg_statement statement, const struct pg_params *params,
-				const struct tide_fence *fence, struct tide_error *err)
+static tide_status lease_change(struct pg_session *session, enum pg_statement statement,
+				const struct pg_params *params, const struct tide_fence *fence,
+				struct tide_error *err)
 {
 	PG_RESULT_AUTO PGresult *result = NULL;
 	tide_status status = pg_read_run(session, statement, params, &result, err);
@@ -93,7 +100,8 @@ tide_status pg_lease_renew(void *session, const struct tide_fence *fence, struct
 	return lease_change(session, PG_LEASE_RENEW, &params, fence, err);
 }
 
-static void lease_put_all(struct pg_params *params, const struct tide_lease_renewal *leases, size_t count)
+static void lease_put_all(struct pg_params *params, const struct tide_lease_renewal *leases,
+			  size_t count)
 {
 	char text[TIDE_UUID_TEXT_SIZE];
 	pg_array_begin(params, PG_TEXT, count);
@@ -112,7 +120,8 @@ static void lease_put_all(struct pg_params *params, const struct tide_lease_rene
 	pg_array_end(params);
 }
 
-tide_status pg_lease_renew_all(void *session, struct tide_lease_renewal *leases, size_t count, struct tide_error *err)
+tide_status pg_lease_renew_all(void *session, struct tide_lease_renewal *leases, size_t count,
+			       struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
@@ -128,7 +137,8 @@ tide_status pg_lease_renew_all(void *session, struct tide_lease_renewal *leases,
 	for (int row = 0; row < PQntuples(rows); row++) {
 		int64_t place = pg_int8(rows, row, 0);
 		assert(place >= 1 && place <= (int64_t)count);
-		leases[place - 1].result = pg_bool(rows, row, 1) ? TIDE_RENEWAL_MADE : TIDE_RENEWAL_SKIPPED;
+		leases[place - 1].result =
+			pg_bool(rows, row, 1) ? TIDE_RENEWAL_MADE : TIDE_RENEWAL_SKIPPED;
 	}
 	return TIDE_OK;
 }
@@ -151,8 +161,8 @@ tide_status pg_lease_end(void *session, const char *name, bool *ret, struct tide
 	return status;
 }
 
-tide_status pg_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
-			  struct tide_error *err)
+tide_status pg_lease_mark(void *session, const struct tide_fence *fence, tide_position position,
+			  int32_t deaths, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	pg_put_fence(&params, fence);
@@ -177,8 +187,8 @@ tide_status pg_lease_is_owned(void *session, const char *name, bool *ret, struct
 	return status;
 }
 
-tide_status pg_lease_note(void *self, const struct tide_fence *fence, const struct tide_lease_note *note,
-			  struct tide_error *err)
+tide_status pg_lease_note(void *self, const struct tide_fence *fence,
+			  const struct tide_lease_note *note, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	const struct pg_session *session = self;
@@ -186,9 +196,11 @@ tide_status pg_lease_note(void *self, const struct tide_fence *fence, const stru
 	if (!(session->store->target.parts & PART_BIT(PART_LEASE_HISTORY)))
 		return TIDE_OK;
 	pg_put_fence(&params, fence);
-	pg_put_fitting(&params, note->host, greatest, sizeof((struct tide_lease_info *)0)->host - 1);
+	pg_put_fitting(&params, note->host, greatest,
+		       sizeof((struct tide_lease_info *)0)->host - 1);
 	pg_put_int4(&params, note->pid);
-	pg_put_fitting(&params, note->last_error, greatest, sizeof((struct tide_lease_info *)0)->last_error - 1);
+	pg_put_fitting(&params, note->last_error, greatest,
+		       sizeof((struct tide_lease_info *)0)->last_error - 1);
 	return lease_change(self, PG_LEASE_NOTE, &params, fence, err);
 }
 
@@ -210,20 +222,23 @@ static void lease_row(const PGresult *rows, int row, struct tide_lease_info *ret
 	lease_text(rows, row, 4, ret->host, sizeof ret->host);
 	ret->pid = pg_is_null(rows, row, 5) ? 0 : pg_int4(rows, row, 5);
 	lease_text(rows, row, 6, ret->last_error, sizeof ret->last_error);
-	ret->has_last_error =
-		!pg_is_null(rows, row, 6) && !pg_is_null(rows, row, 7) && pg_time(rows, row, 7, &ret->last_error_at);
+	ret->has_last_error = !pg_is_null(rows, row, 6) && !pg_is_null(rows, row, 7) &&
+			      pg_time(rows, row, 7, &ret->last_error_at);
 }
 
-tide_status pg_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count, struct tide_error *err)
+tide_status pg_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count,
+			  struct tide_error *err)
 {
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	tide_status status = pg_read_run(session, PG_LEASE_LIST, NULL, &rows, err);
 	if (status != TIDE_OK)
 		return status;
+
 	size_t count = (size_t)PQntuples(rows);
 	struct tide_lease_info *list = alloc_zero(count + 1, sizeof *list);
 	if (!list)
 		return alloc_fail(err);
+
 	for (size_t i = 0; i < count; i++)
 		lease_row(rows, (int)i, &list[i]);
 	*ret = list;

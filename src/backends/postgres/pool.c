@@ -2,32 +2,36 @@
 /*
  * The pool of connections that appends share.
  *
- * Happy path: an append takes the connection that was used last. When all are in use it waits in a queue; who gives one
- * back hands it to the first of the queue, which takes along those behind it that append one event each to streams of
- * their own, so that they share its statement and its commit (group.c).
- * Once twice as many append as there are connections, a quarter of those serves them all: the server does the same rows
- * in fewer and greater commits with less work. Below that each has a connection, and waits for its own commit alone.
- * A connection whose append was not answered in time lies at the bottom, flying, until somebody who finds no other sees
- * that its answer has landed. While there is one, nobody is taken along: who repeats that append waits behind it in the
- * server, and would keep the others waiting.
+ * Happy path: an append takes the connection that was used last. When all are in use it waits in a
+ * queue; who gives one back hands it to the first of the queue, which takes along those behind it
+ * that append one event each to streams of their own, so that they share its statement and its
+ * commit (group.c). Once twice as many append as there are connections, a quarter of those serves
+ * them all: the server does the same rows in fewer and greater commits with less work. Below that
+ * each has a connection, and waits for its own commit alone. A connection whose append was not
+ * answered in time lies at the bottom, flying, until somebody who finds no other sees that its
+ * answer has landed. While there is one, nobody is taken along: who repeats that append waits
+ * behind it in the server, and would keep the others waiting.
  */
 #include "backends/postgres/inner.h"
 
 #define POOL_LOOK_NS (20 * NS_PER_MS)
 #define POOL_GROUP_BYTES (1u << 20)
 
-static struct pg_connection *pool_remove_locked(struct pg_store *store, size_t at) TIDE_REQUIRES(store->lock)
+static struct pg_connection *pool_remove_locked(struct pg_store *store, size_t at)
+	TIDE_REQUIRES(store->lock)
 {
 	struct pg_connection *connection = store->idle[at];
-	memmove(&store->idle[at], &store->idle[at + 1], (--store->idle_count - at) * sizeof *store->idle);
+	memmove(&store->idle[at], &store->idle[at + 1],
+		(--store->idle_count - at) * sizeof *store->idle);
 	return connection;
 }
 
 /*
- * The one that was used last, unless it is flying: those lie at the bottom. One that has landed leaves behind an event
- * that nobody was told of.
+ * The one that was used last, unless it is flying: those lie at the bottom. One that has landed
+ * leaves behind an event that nobody was told of.
  */
-static struct pg_connection *pool_find_locked(struct pg_store *store, bool *ret_has_landed) TIDE_REQUIRES(store->lock)
+static struct pg_connection *pool_find_locked(struct pg_store *store, bool *ret_has_landed)
+	TIDE_REQUIRES(store->lock)
 {
 	for (size_t at = store->idle_count; at-- > 0;) {
 		bool was_flying = pg_connection_is_flying(store->idle[at]);
@@ -39,7 +43,8 @@ static struct pg_connection *pool_find_locked(struct pg_store *store, bool *ret_
 	return NULL;
 }
 
-static void pool_unlink_locked(struct pg_store *store, struct pg_turn **at) TIDE_REQUIRES(store->lock)
+static void pool_unlink_locked(struct pg_store *store, struct pg_turn **at)
+	TIDE_REQUIRES(store->lock)
 {
 	struct pg_turn *turn = *at;
 	*at = turn->next;
@@ -48,7 +53,8 @@ static void pool_unlink_locked(struct pg_store *store, struct pg_turn **at) TIDE
 	turn->next = NULL;
 }
 
-static void pool_leave_locked(struct pg_store *store, struct pg_turn *turn) TIDE_REQUIRES(store->lock)
+static void pool_leave_locked(struct pg_store *store, struct pg_turn *turn)
+	TIDE_REQUIRES(store->lock)
 {
 	struct pg_turn **at = &store->first;
 	while (*at != turn)
@@ -84,7 +90,8 @@ static void pool_enter_locked(struct pg_store *store) TIDE_REQUIRES(store->lock)
 		store->crowd = store->callers;
 }
 
-static void pool_hand_over_locked(struct pg_store *store, struct pg_connection *connection) TIDE_REQUIRES(store->lock)
+static void pool_hand_over_locked(struct pg_store *store, struct pg_connection *connection)
+	TIDE_REQUIRES(store->lock)
 {
 	struct pg_turn *turn = store->first;
 	pool_unlink_locked(store, &store->first);
@@ -92,7 +99,8 @@ static void pool_hand_over_locked(struct pg_store *store, struct pg_connection *
 	cond_signal(&turn->changed);
 }
 
-static void pool_serve_locked(struct pg_store *store, bool *ret_has_landed) TIDE_REQUIRES(store->lock)
+static void pool_serve_locked(struct pg_store *store, bool *ret_has_landed)
+	TIDE_REQUIRES(store->lock)
 {
 	struct pg_connection *connection;
 	while (store->first && pool_has_lane_locked(store) &&
@@ -108,21 +116,24 @@ static size_t pool_size_of(const struct tide_commit *commit)
 static bool pool_is_apart(const struct pg_turn *leader, const struct tide_commit *commit)
 {
 	for (const struct pg_turn *turn = leader; turn; turn = turn->next)
-		if (tide_uuid_equal(&turn->commit->stream.aggregate_id, &commit->stream.aggregate_id) &&
+		if (tide_uuid_equal(&turn->commit->stream.aggregate_id,
+				    &commit->stream.aggregate_id) &&
 		    strcmp(turn->commit->stream.aggregate_type, commit->stream.aggregate_type) == 0)
 			return false;
 	return true;
 }
 
 /* Who appends to a stream of the group waits for the next one. */
-static void pool_take_along_locked(struct pg_store *store, struct pg_turn *leader) TIDE_REQUIRES(store->lock)
+static void pool_take_along_locked(struct pg_store *store, struct pg_turn *leader)
+	TIDE_REQUIRES(store->lock)
 {
 	size_t count = 1, bytes = pool_size_of(leader->commit);
 	struct pg_turn **end = &leader->next;
 	for (struct pg_turn **at = &store->first; *at && count < PG_GROUP_MAX;) {
 		struct pg_turn *turn = *at;
 		size_t size = turn->commit ? pool_size_of(turn->commit) : 0;
-		if (!turn->commit || bytes + size > POOL_GROUP_BYTES || !pool_is_apart(leader, turn->commit)) {
+		if (!turn->commit || bytes + size > POOL_GROUP_BYTES ||
+		    !pool_is_apart(leader, turn->commit)) {
 			at = &turn->next;
 			continue;
 		}
@@ -141,20 +152,24 @@ static void pool_wait_locked(struct pg_store *store, struct pg_turn *turn, bool 
 {
 	struct mono_time deadline = mono_add(clock_mono(&clock_system), store->busy_ns);
 	while (!turn->connection && turn->state == PG_TURN_WAITING) {
-		struct mono_time now = clock_mono(&clock_system), look = mono_add(now, POOL_LOOK_NS);
+		struct mono_time now = clock_mono(&clock_system),
+				 look = mono_add(now, POOL_LOOK_NS);
 		if (now.ns >= deadline.ns) {
 			pool_leave_locked(store, turn);
 			return;
 		}
 		(void)cond_wait_until(&turn->changed, &store->lock,
-				      pool_flying_locked(store) > 0 ? mono_min(look, deadline) : deadline);
+				      pool_flying_locked(store) > 0 ? mono_min(look, deadline)
+								    : deadline);
 		pool_serve_locked(store, ret_has_landed);
 	}
+
 	while (turn->state == PG_TURN_TAKEN)
 		cond_wait(&turn->changed, &store->lock);
 }
 
-/* Wait for a connection, or until somebody who had one has settled the turn; false: neither came. */
+/* Wait for a connection, or until somebody who had one has settled the turn; false: neither
+ * came. */
 static bool pool_wait(struct pg_store *store, struct pg_turn *turn, size_t *ret_flying)
 {
 	bool has_landed = false;
@@ -173,6 +188,7 @@ static bool pool_wait(struct pg_store *store, struct pg_turn *turn, size_t *ret_
 	else if (turn->state == PG_TURN_WAITING)
 		store->callers--;
 	mutex_unlock(&store->lock);
+
 	cond_fini(&turn->changed);
 	if (has_landed)
 		pg_bell_ring(store);
@@ -182,9 +198,11 @@ static bool pool_wait(struct pg_store *store, struct pg_turn *turn, size_t *ret_
 static tide_status pool_fail(const struct pg_store *store, size_t flying, struct tide_error *err)
 {
 	if (flying == 0)
-		return tide_fail(err, TIDE_BUSY, "all %zu connections of the pool are in use", store->pool_size);
+		return tide_fail(err, TIDE_BUSY, "all %zu connections of the pool are in use",
+				 store->pool_size);
 	return tide_fail(err, TIDE_BUSY,
-			 "all %zu connections of the pool are in use, %zu of them by appends that PostgreSQL has not "
+			 "all %zu connections of the pool are in use, %zu of them by appends that "
+			 "PostgreSQL has not "
 			 "answered within append_timeout (%g s)",
 			 store->pool_size, flying, store->append_seconds);
 }
@@ -205,6 +223,7 @@ tide_status pg_pool_take(struct pg_store *store, struct pg_turn *turn, struct ti
 			return status;
 		}
 	}
+
 	pg_connection_limit(turn->connection, store->append_seconds);
 	return TIDE_OK;
 }
@@ -227,7 +246,8 @@ void pg_pool_give(struct pg_store *store, struct pg_connection *connection)
 	bool is_flying = pg_connection_is_flying(connection), has_landed = false;
 	mutex_lock(&store->lock);
 	size_t at = is_flying ? 0 : store->idle_count;
-	memmove(&store->idle[at + 1], &store->idle[at], (store->idle_count++ - at) * sizeof *store->idle);
+	memmove(&store->idle[at + 1], &store->idle[at],
+		(store->idle_count++ - at) * sizeof *store->idle);
 	store->idle[at] = connection;
 	store->callers--;
 	pool_serve_locked(store, &has_landed);

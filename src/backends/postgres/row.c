@@ -3,9 +3,9 @@
  * From rows to events.
  *
  * Happy path: a row's columns are viewed, the filter is asked, the event is copied into the page.
- * Texts above a size do not come along with their row, so that a result stays small whatever is in it; they are
- * fetched when the event is wanted and may find room.
- * Failure: a row that is no event is added with the reason; only a lost connection or memory ends a read.
+ * Texts above a size do not come along with their row, so that a result stays small whatever is in
+ * it; they are fetched when the event is wanted and may find room. Failure: a row that is no event
+ * is added with the reason; only a lost connection or memory ends a read.
  */
 #include "backends/postgres/inner.h"
 
@@ -44,10 +44,12 @@ static void row_columns(const PGresult *rows, int row, struct tide_event *ret)
 				    .metadata = pg_text(rows, row, PG_COLUMN_METADATA),
 				    .payload = pg_text(rows, row, PG_COLUMN_PAYLOAD) };
 	row_ids(rows, row, ret);
+
 	if (!pg_is_null(rows, row, PG_COLUMN_EVENT_VERSION))
 		ret->event_version = pg_int4(rows, row, PG_COLUMN_EVENT_VERSION);
 	if (!pg_time(rows, row, PG_COLUMN_TIMESTAMP, &ret->occurred_at))
 		ret->undecodable = "timestamp lies outside the years 1 to 9999";
+
 	if (!pg_time(rows, row, PG_COLUMN_CREATED_AT, &ret->stored_at))
 		ret->undecodable = "created_at lies outside the years 1 to 9999";
 }
@@ -66,6 +68,7 @@ static tide_status row_fetch(struct pg_session *session, struct tide_event *even
 		event->payload = tide_text("");
 		return TIDE_OK;
 	}
+
 	event->metadata = pg_text(*ret, 0, 0);
 	event->payload = pg_text(*ret, 0, 1);
 	return TIDE_OK;
@@ -78,8 +81,8 @@ static bool row_is_text(const struct tide_event *event)
 	       (!event->metadata.data || utf8_is_valid(event->metadata.data, event->metadata.size));
 }
 
-static tide_status row_complete(struct pg_session *session, struct tide_event *event, bool is_foreign,
-				struct tide_error *problem)
+static tide_status row_complete(struct pg_session *session, struct tide_event *event,
+				bool is_foreign, struct tide_error *problem)
 {
 	if (!event->undecodable && session->store->target.is_bytes && !row_is_text(event))
 		event->undecodable = "payload or metadata is no UTF-8";
@@ -91,13 +94,15 @@ static tide_status row_complete(struct pg_session *session, struct tide_event *e
 		else if (status != TIDE_OK)
 			return status;
 	}
+
 	if (!event->metadata.data || event->undecodable)
 		event->metadata = tide_text("{}");
 	return TIDE_OK;
 }
 
-tide_status pg_row_add(struct pg_session *session, const PGresult *rows, int row, const struct tide_filter *filter,
-		       struct tide_page *page, bool *ret_fits, struct tide_error *err)
+tide_status pg_row_add(struct pg_session *session, const PGresult *rows, int row,
+		       const struct tide_filter *filter, struct tide_page *page, bool *ret_fits,
+		       struct tide_error *err)
 {
 	struct tide_event event;
 	row_columns(rows, row, &event);
@@ -106,10 +111,12 @@ tide_status pg_row_add(struct pg_session *session, const PGresult *rows, int row
 		tide_page_pass(page);
 		return TIDE_OK;
 	}
+
 	if (page->count > 0 && page->count >= page->max_events) {
 		*ret_fits = false;
 		return TIDE_OK;
 	}
+
 	PG_RESULT_AUTO PGresult *texts = NULL;
 	struct tide_error problem = { .status = TIDE_OK };
 	tide_status status = TIDE_OK;
@@ -117,9 +124,12 @@ tide_status pg_row_add(struct pg_session *session, const PGresult *rows, int row
 		status = row_fetch(session, &event, &texts, err);
 	if (status != TIDE_OK)
 		return status;
-	status = row_complete(session, &event, pg_is_null(rows, row, PG_COLUMN_EVENT_VERSION), &problem);
+
+	status = row_complete(session, &event, pg_is_null(rows, row, PG_COLUMN_EVENT_VERSION),
+			      &problem);
 	if (status != TIDE_OK)
 		return tide_fail(err, status, "%s", problem.message);
+
 	*ret_fits = tide_page_fits(page, event.payload.size + event.metadata.size);
 	return *ret_fits ? tide_page_add(page, &event, err) : TIDE_OK;
 }

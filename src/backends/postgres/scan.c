@@ -2,18 +2,20 @@
 /*
  * The feed forward, by the gap rule, read ahead.
  *
- * Happy path: rows of an earlier query fill the page. The query behind it was sent as soon as the earlier one's rows
- * had arrived, and its rows travel while pages are handled; the socket is emptied now and then, so that the server can
+ * Happy path: rows of an earlier query fill the page. The query behind it was sent as soon as the
+ * earlier one's rows had arrived, and its rows travel while pages are handled; the socket is
+ * emptied now and then, so that the server can
  *go on sending.
  *
  *	        ask                     take
  *	(none) ────▶ next, flying ────▶ next, landed ────▶ chunk ────▶ page
  *
- * Rows are delivered while each follows its predecessor without a hole, or the hole is settled. What counts as settled
- * for a row is what was settled before its query's snapshot: the query may not have seen what was settled later. At a
- * hole that is not settled a query is sent whose rows come behind a look at those who may own it (gap.c).
- * Only a query sent during this read may say that the feed is at its end: an older one may have missed a commit whose
- * bell has been heard since.
+ * Rows are delivered while each follows its predecessor without a hole, or the hole is settled.
+ * What counts as settled for a row is what was settled before its query's snapshot: the query may
+ * not have seen what was settled later. At a hole that is not settled a query is sent whose rows
+ * come behind a look at those who may own it (gap.c). Only a query sent during this read may say
+ * that the feed is at its end: an older one may have missed a commit whose bell has been heard
+ * since.
  *
  * Failure: at a hole that may still be filled the page ends before it and says when to look again.
  */
@@ -38,14 +40,16 @@ struct scan_read {
 	bool is_done;
 };
 
-/* Whether the database can tell that an event does not match, so that its texts need not come along. */
+/* Whether the database can tell that an event does not match, so that its texts need not come
+ * along. */
 static bool scan_has_texts_to_omit(const struct tide_filter *filter)
 {
-	return (filter->event_types && *filter->event_types) || (filter->aggregate_types && *filter->aggregate_types) ||
-	       filter->tenant_id;
+	return (filter->event_types && *filter->event_types) ||
+	       (filter->aggregate_types && *filter->aggregate_types) || filter->tenant_id;
 }
 
-static void scan_put(struct pg_params *params, const struct scan_read *read, tide_position bound, int limit)
+static void scan_put(struct pg_params *params, const struct scan_read *read, tide_position bound,
+		     int limit)
 {
 	const struct tide_filter *filter = read->query->filter;
 	pg_put_int8(params, bound);
@@ -58,16 +62,18 @@ static void scan_put(struct pg_params *params, const struct scan_read *read, tid
 	pg_put_uuid(params, filter->tenant_id);
 }
 
-static tide_status scan_send(struct pg_session *session, const struct scan_read *read, tide_position bound, int limit,
-			     struct tide_error *err)
+static tide_status scan_send(struct pg_session *session, const struct scan_read *read,
+			     tide_position bound, int limit, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 }, look = { .count = 0 };
-	enum pg_statement scan = scan_has_texts_to_omit(read->query->filter) ? PG_SCAN_SOME : PG_SCAN;
+	enum pg_statement scan =
+		scan_has_texts_to_omit(read->query->filter) ? PG_SCAN_SOME : PG_SCAN;
 	scan_put(&params, read, bound, limit);
 	if (!session->scan.is_held)
 		return pg_send(&session->reader, scan, &params, err);
 	pg_gap_put(session, &look);
-	return pg_send_both(&session->reader, (enum pg_statement[]){ pg_gap_statement(session), scan },
+	return pg_send_both(&session->reader,
+			    (enum pg_statement[]){ pg_gap_statement(session), scan },
 			    (const struct pg_params *[]){ &look, &params }, err);
 }
 
@@ -80,14 +86,15 @@ static int scan_limit(const struct pg_session *session, const struct scan_read *
 	return limit < read->rows ? limit : read->rows;
 }
 
-static tide_status scan_ask(struct pg_session *session, const struct scan_read *read, tide_position bound,
-			    struct tide_error *err)
+static tide_status scan_ask(struct pg_session *session, const struct scan_read *read,
+			    tide_position bound, struct tide_error *err)
 {
 	struct pg_scan *scan = &session->scan;
 	struct pg_connection *reader;
 	tide_status status = pg_session_reader(session, &reader, err);
 	if (status != TIDE_OK)
 		return status;
+
 	pg_gap_learn(session);
 	int limit = scan_limit(session, read);
 	status = scan_send(session, read, bound, limit, err);
@@ -95,7 +102,10 @@ static tide_status scan_ask(struct pg_session *session, const struct scan_read *
 		pg_store_lost(session->store);
 		return status;
 	}
-	scan->next = (struct pg_chunk){ .limit = limit, .settled = session->settled, .is_checked = scan->is_held };
+
+	scan->next = (struct pg_chunk){ .limit = limit,
+					.settled = session->settled,
+					.is_checked = scan->is_held };
 	scan->is_asked = scan->is_flying = true;
 	return TIDE_OK;
 }
@@ -106,11 +116,13 @@ static void scan_ask_ahead(struct pg_session *session, const struct scan_read *r
 	struct pg_scan *scan = &session->scan;
 	struct pg_chunk *chunk = &scan->chunk;
 	if (read->goes_on && !scan->is_asked && chunk->rows && chunk->count == chunk->limit)
-		scan_ask(session, read, pg_int8(chunk->rows, chunk->count - 1, PG_COLUMN_POSITION), NULL);
+		scan_ask(session, read, pg_int8(chunk->rows, chunk->count - 1, PG_COLUMN_POSITION),
+			 NULL);
 }
 
 /* Make the next chunk the one in use, asking for it when that was not done. */
-static tide_status scan_turn(struct pg_session *session, struct scan_read *read, struct tide_error *err)
+static tide_status scan_turn(struct pg_session *session, struct scan_read *read,
+			     struct tide_error *err)
 {
 	struct pg_scan *scan = &session->scan;
 	tide_status status = TIDE_OK;
@@ -122,9 +134,11 @@ static tide_status scan_turn(struct pg_session *session, struct scan_read *read,
 		}
 		if (status == TIDE_OK)
 			status = pg_session_land(session, err);
-	} while (status == TIDE_OK ? !scan->is_asked : scan->is_held && pg_gap_goes_on_unmarked(session));
+	} while (status == TIDE_OK ? !scan->is_asked
+				   : scan->is_held && pg_gap_goes_on_unmarked(session));
 	if (status != TIDE_OK)
 		return status;
+
 	pg_chunk_drop(&scan->chunk);
 	scan->chunk = scan->next;
 	scan->next = (struct pg_chunk){ 0 };
@@ -133,7 +147,8 @@ static tide_status scan_turn(struct pg_session *session, struct scan_read *read,
 	return TIDE_OK;
 }
 
-/* At a hole: what was delivered so far is a page; else find out whether the hole is final, and wait if it is not. */
+/* At a hole: what was delivered so far is a page; else find out whether the hole is final, and wait
+ * if it is not. */
 static void scan_meet_hole(struct pg_session *session, struct scan_read *read, tide_position hole)
 {
 	bool was_checked = session->scan.chunk.is_checked && read->is_fresh;
@@ -147,7 +162,8 @@ static void scan_meet_hole(struct pg_session *session, struct scan_read *read, t
 	read->page->wait_ns = session->gap.wait_ns;
 }
 
-static tide_status scan_take_row(struct pg_session *session, struct scan_read *read, struct tide_error *err)
+static tide_status scan_take_row(struct pg_session *session, struct scan_read *read,
+				 struct tide_error *err)
 {
 	struct pg_chunk *chunk = &session->scan.chunk;
 	struct tide_page *page = read->page;
@@ -156,17 +172,21 @@ static tide_status scan_take_row(struct pg_session *session, struct scan_read *r
 		scan_meet_hole(session, read, position - 1);
 		return TIDE_OK;
 	}
+
 	bool fits;
 	int64_t passed = page->passed_after;
-	tide_status status = pg_row_add(session, chunk->rows, chunk->at, read->query->filter, page, &fits, err);
+	tide_status status =
+		pg_row_add(session, chunk->rows, chunk->at, read->query->filter, page, &fits, err);
 	if (status != TIDE_OK)
 		return status;
 	if (page->passed_after > passed)
-		page->passed = (struct tide_anchor){ position, pg_uuid(chunk->rows, chunk->at, PG_COLUMN_EVENT_ID) };
+		page->passed = (struct tide_anchor){ position, pg_uuid(chunk->rows, chunk->at,
+								       PG_COLUMN_EVENT_ID) };
 	if (!fits) {
 		read->is_done = true;
 		return TIDE_OK;
 	}
+
 	chunk->at++;
 	page->scanned_to = position;
 	read->scanned++;
@@ -177,7 +197,8 @@ static tide_status scan_take_row(struct pg_session *session, struct scan_read *r
 	return TIDE_OK;
 }
 
-static tide_status scan_step(struct pg_session *session, struct scan_read *read, struct tide_error *err)
+static tide_status scan_step(struct pg_session *session, struct scan_read *read,
+			     struct tide_error *err)
 {
 	struct pg_chunk *chunk = &session->scan.chunk;
 	if (chunk->at < chunk->count)
@@ -190,8 +211,8 @@ static tide_status scan_step(struct pg_session *session, struct scan_read *read,
 	return scan_turn(session, read, err);
 }
 
-/* What decides whose texts come along: rows asked for another filter may lack them. Their number and the greatest size
- * do not matter, since texts that are missing are fetched. */
+/* What decides whose texts come along: rows asked for another filter may lack them. Their number
+ * and the greatest size do not matter, since texts that are missing are fetched. */
 static uint64_t scan_shape(const struct tide_filter *filter)
 {
 	uint64_t shape = 1;
@@ -201,14 +222,15 @@ static uint64_t scan_shape(const struct tide_filter *filter)
 	for (const char *const *name = filter->aggregate_types; name && *name; name++)
 		shape = shape * 31 + fnv1a64(*name, strlen(*name));
 	if (filter->tenant_id)
-		shape = shape * 31 + fnv1a64(filter->tenant_id->bytes, sizeof filter->tenant_id->bytes);
+		shape = shape * 31 +
+			fnv1a64(filter->tenant_id->bytes, sizeof filter->tenant_id->bytes);
 	return shape;
 }
 
 static bool scan_is_filtered(const struct tide_filter *filter)
 {
-	return scan_has_texts_to_omit(filter) || filter->patterns || filter->aggregate_id || filter->occurred_from ||
-	       filter->occurred_until || filter->partition_total;
+	return scan_has_texts_to_omit(filter) || filter->patterns || filter->aggregate_id ||
+	       filter->occurred_from || filter->occurred_until || filter->partition_total;
 }
 
 /* A first small read takes what it needs; one of several fetches more than its page at a time. */
@@ -222,8 +244,8 @@ static int scan_rows(const struct tide_page_query *query, bool goes_on)
 	return rows > SCAN_ROWS_MAX ? SCAN_ROWS_MAX : (int)rows;
 }
 
-tide_status pg_scan_read(struct pg_session *session, const struct tide_page_query *query, struct tide_page *page,
-			 struct tide_error *err)
+tide_status pg_scan_read(struct pg_session *session, const struct tide_page_query *query,
+			 struct tide_page *page, struct tide_error *err)
 {
 	struct scan_read read = { .query = query, .page = page, .goes_on = query->max_scan > 0 };
 	uint64_t shape = scan_shape(query->filter);
@@ -243,11 +265,13 @@ tide_status pg_scan_read(struct pg_session *session, const struct tide_page_quer
 		pg_session_drop(session);
 		return status;
 	}
+
 	session->scan.at = page->scanned_to;
 	if (page->is_end) {
 		pg_session_drop(session);
 		pg_gap_mark(session);
 	}
+
 	pg_session_drain(session);
 	return TIDE_OK;
 }

@@ -2,10 +2,11 @@
 /*
  * The tables: found, checked, and made or completed when asked.
  *
- * Happy path: look into the catalog, find everything there, touch nothing, so that a role without any right to create
- * can open and initialise a complete database. Making happens in one transaction under an advisory lock: several
- * processes may initialise at once. Columns are only ever added.
- * Failure: TIDE_SCHEMA naming the table, column or uniqueness that is missing, or what the role may not do.
+ * Happy path: look into the catalog, find everything there, touch nothing, so that a role without
+ * any right to create can open and initialise a complete database. Making happens in one
+ * transaction under an advisory lock: several processes may initialise at once. Columns are only
+ * ever added. Failure: TIDE_SCHEMA naming the table, column or uniqueness that is missing, or what
+ * the role may not do.
  */
 #include "backends/postgres/inner.h"
 
@@ -102,7 +103,8 @@ static const struct { const char *name, *create; bool on_request; } schema_index
 #define COUNT_OF(table) (sizeof(table) / sizeof *(table))
 
 /* `rows` are pairs of relation and column, and each relation once with an empty column. */
-static bool schema_has(const PGresult *rows, const char *relation, const char *column, size_t column_size)
+static bool schema_has(const PGresult *rows, const char *relation, const char *column,
+		       size_t column_size)
 {
 	for (int i = 0; i < PQntuples(rows); i++)
 		if (strcmp(PQgetvalue(rows, i, 0), relation) == 0 &&
@@ -116,18 +118,22 @@ static tide_status schema_look(struct pg_connection *connection, const char *sch
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	pg_put_string(&params, schema);
-	return pg_query(
-		connection,
-		"SELECT c.relname::text, COALESCE(a.attname::text, '') FROM pg_class c JOIN pg_namespace n ON "
-		"n.oid = c.relnamespace LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT "
-		"a.attisdropped AND c.relkind <> 'i' WHERE n.nspname = $1::text UNION ALL SELECT c.relname::text, '' "
-		"FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1::text AND "
-		"c.relkind IN ('r', 'p', 'v', 'f')",
-		&params, ret, err);
+	return pg_query(connection,
+			"SELECT c.relname::text, COALESCE(a.attname::text, '') FROM pg_class c "
+			"JOIN pg_namespace n ON "
+			"n.oid = c.relnamespace LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND "
+			"a.attnum > 0 AND NOT "
+			"a.attisdropped AND c.relkind <> 'i' WHERE n.nspname = $1::text UNION ALL "
+			"SELECT c.relname::text, '' "
+			"FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
+			"n.nspname = $1::text AND "
+			"c.relkind IN ('r', 'p', 'v', 'f')",
+			&params, ret, err);
 }
 
 /* The first column of a table that is not there; false when all are. */
-static bool schema_lacks(const PGresult *rows, const char *table, const char *columns, struct tide_text *ret)
+static bool schema_lacks(const PGresult *rows, const char *table, const char *columns,
+			 struct tide_text *ret)
 {
 	for (const char *at = columns; *at;) {
 		size_t size = strcspn(at, " ");
@@ -148,17 +154,19 @@ static tide_status schema_check(const PGresult *rows, const char *schema, struct
 		if (!*schema_tables[i].columns)
 			continue;
 		if (!schema_has(rows, table, "", 0))
-			return tide_fail(err, TIDE_SCHEMA, "table '%s' is missing in schema '%.64s'; initialise it",
+			return tide_fail(err, TIDE_SCHEMA,
+					 "table '%s' is missing in schema '%.64s'; initialise it",
 					 table, schema);
 		if (schema_lacks(rows, table, schema_tables[i].columns, &column))
-			return tide_fail(err, TIDE_SCHEMA, "column '%.*s' of table '%s' is missing in schema '%.64s'",
+			return tide_fail(err, TIDE_SCHEMA,
+					 "column '%.*s' of table '%s' is missing in schema '%.64s'",
 					 (int)column.size, column.data, table, schema);
 	}
 	return TIDE_OK;
 }
 
-static tide_status schema_run(struct pg_connection *connection, const char *text, const char *schema_dot,
-			      struct tide_error *err)
+static tide_status schema_run(struct pg_connection *connection, const char *text,
+			      const char *schema_dot, struct tide_error *err)
 {
 	struct buffer buffer = { 0 };
 	ALLOC_AUTO char *full = NULL;
@@ -168,23 +176,27 @@ static tide_status schema_run(struct pg_connection *connection, const char *text
 }
 
 /* Nothing when the column is there, or the whole table is made anew. */
-static tide_status schema_add_column(struct pg_connection *connection, const PGresult *rows, const char *schema_dot,
-				     const char *table, const char *name, const char *type, struct tide_error *err)
+static tide_status schema_add_column(struct pg_connection *connection, const PGresult *rows,
+				     const char *schema_dot, const char *table, const char *name,
+				     const char *type, struct tide_error *err)
 {
 	if (!schema_has(rows, table, "", 0) || schema_has(rows, table, name, strlen(name)))
 		return TIDE_OK;
-	ALLOC_AUTO char *text = alloc_format("ALTER TABLE @%s ADD COLUMN IF NOT EXISTS %s %s", table, name, type);
+	ALLOC_AUTO char *text =
+		alloc_format("ALTER TABLE @%s ADD COLUMN IF NOT EXISTS %s %s", table, name, type);
 	return text ? schema_run(connection, text, schema_dot, err) : alloc_fail(err);
 }
 
-/* Versions before the column said in the message what an entry waits for: converted once, when it is added. */
+/* Versions before the column said in the message what an entry waits for: converted once, when it
+ * is added. */
 static const char schema_convert_parked[] =
-	"UPDATE @dead_letter_queue SET parked_behind = substr(error_message, 21)::uuid WHERE status <> 'resolved' "
+	"UPDATE @dead_letter_queue SET parked_behind = substr(error_message, 21)::uuid WHERE "
+	"status <> 'resolved' "
 	"AND retry_count = 0 AND error_message ~ '^parked behind event "
 	"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'";
 
-static tide_status schema_add_columns(struct pg_connection *connection, const PGresult *rows, const char *schema_dot,
-				      struct tide_error *err)
+static tide_status schema_add_columns(struct pg_connection *connection, const PGresult *rows,
+				      const char *schema_dot, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	for (size_t i = 0; status == TIDE_OK && i < COUNT_OF(schema_additions); i++)
@@ -192,27 +204,33 @@ static tide_status schema_add_columns(struct pg_connection *connection, const PG
 					   schema_additions[i].name, schema_additions[i].type, err);
 	for (size_t i = 0; status == TIDE_OK && i < PART_COLUMN_COUNT; i++)
 		if (part_columns[i].name)
-			status = schema_add_column(connection, rows, schema_dot, part_columns[i].table,
-						   part_columns[i].name, part_columns[i].postgres_type, err);
-	bool was_parked = schema_has(rows, "dead_letter_queue", "parked_behind", strlen("parked_behind"));
-	return status == TIDE_OK && !was_parked ? schema_run(connection, schema_convert_parked, schema_dot, err)
-						: status;
+			status = schema_add_column(connection, rows, schema_dot,
+						   part_columns[i].table, part_columns[i].name,
+						   part_columns[i].postgres_type, err);
+
+	bool was_parked =
+		schema_has(rows, "dead_letter_queue", "parked_behind", strlen("parked_behind"));
+	return status == TIDE_OK && !was_parked
+		       ? schema_run(connection, schema_convert_parked, schema_dot, err)
+		       : status;
 }
 
 /* Everything that is not in `rows`, in the order tables, columns, indexes. */
-static tide_status schema_make(struct pg_connection *connection, const PGresult *rows, const char *schema_dot,
-			       bool category_index, struct tide_error *err)
+static tide_status schema_make(struct pg_connection *connection, const PGresult *rows,
+			       const char *schema_dot, bool category_index, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	for (size_t i = 0; status == TIDE_OK && i < COUNT_OF(schema_tables); i++)
 		if (!schema_has(rows, schema_tables[i].name, "", 0))
 			status = schema_run(connection, schema_tables[i].create, schema_dot, err);
+
 	if (status == TIDE_OK)
 		status = schema_add_columns(connection, rows, schema_dot, err);
 	for (size_t i = 0; status == TIDE_OK && i < COUNT_OF(schema_indexes); i++)
 		if (!schema_has(rows, schema_indexes[i].name, "", 0) &&
 		    (category_index || !schema_indexes[i].on_request))
 			status = schema_run(connection, schema_indexes[i].create, schema_dot, err);
+
 	if (status == TIDE_OK)
 		status = schema_run(connection,
 				    "INSERT INTO @tidemark_schema (version) VALUES (" SCHEMA_TEXT(
@@ -254,35 +272,41 @@ static bool schema_is_complete(const PGresult *rows, const char *schema, bool ca
 	return true;
 }
 
-/* A schema that does not exist yet; asking first, since CREATE SCHEMA wants the right to it even when it exists. */
-static tide_status schema_make_namespace(struct pg_connection *connection, const char *schema, const char *schema_dot,
-					 struct tide_error *err)
+/* A schema that does not exist yet; asking first, since CREATE SCHEMA wants the right to it even
+ * when it exists. */
+static tide_status schema_make_namespace(struct pg_connection *connection, const char *schema,
+					 const char *schema_dot, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	pg_put_string(&params, schema);
 	tide_status status =
-		pg_query(connection, "SELECT 1 FROM pg_namespace WHERE nspname = $1::text", &params, &rows, err);
+		pg_query(connection, "SELECT 1 FROM pg_namespace WHERE nspname = $1::text", &params,
+			 &rows, err);
 	if (status != TIDE_OK || PQntuples(rows) == 1)
 		return status;
-	ALLOC_AUTO char *text =
-		alloc_format("CREATE SCHEMA IF NOT EXISTS %.*s", (int)strlen(schema_dot) - 1, schema_dot);
+	ALLOC_AUTO char *text = alloc_format("CREATE SCHEMA IF NOT EXISTS %.*s",
+					     (int)strlen(schema_dot) - 1, schema_dot);
 	return text ? pg_command(connection, text, err) : alloc_fail(err);
 }
 
-static tide_status schema_make_locked(struct pg_connection *connection, const char *schema, const char *schema_dot,
-				      bool category_index, struct tide_error *err)
+static tide_status schema_make_locked(struct pg_connection *connection, const char *schema,
+				      const char *schema_dot, bool category_index,
+				      struct tide_error *err)
 {
-	ALLOC_AUTO char *lock = alloc_format("BEGIN; SELECT pg_advisory_xact_lock(%lld)",
-					     (long long)(fnv1a64(schema, strlen(schema)) & INT64_MAX));
+	ALLOC_AUTO char *lock =
+		alloc_format("BEGIN; SELECT pg_advisory_xact_lock(%lld)",
+			     (long long)(fnv1a64(schema, strlen(schema)) & INT64_MAX));
 	if (!lock)
 		return alloc_fail(err);
+
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	tide_status status = pg_command(connection, lock, err);
 	if (status == TIDE_OK)
 		status = schema_make_namespace(connection, schema, schema_dot, err);
 	if (status == TIDE_OK)
-		status = schema_look(connection, schema, &rows, err); /* anew: another process may have made them */
+		/* anew: another process may have made them */
+		status = schema_look(connection, schema, &rows, err);
 	if (status == TIDE_OK)
 		status = schema_make(connection, rows, schema_dot, category_index, err);
 	if (status == TIDE_OK)
@@ -290,104 +314,124 @@ static tide_status schema_make_locked(struct pg_connection *connection, const ch
 	return status == TIDE_OK ? pg_command(connection, "COMMIT", err) : status;
 }
 
-static tide_status schema_create(struct pg_connection *connection, const char *schema, const char *schema_dot,
-				 bool category_index, struct tide_error *err)
+static tide_status schema_create(struct pg_connection *connection, const char *schema,
+				 const char *schema_dot, bool category_index,
+				 struct tide_error *err)
 {
-	tide_status status = schema_make_locked(connection, schema, schema_dot, category_index, err);
+	tide_status status =
+		schema_make_locked(connection, schema, schema_dot, category_index, err);
 	if (status == TIDE_OK)
 		return TIDE_OK;
+
 	struct tide_error cause = err ? *err : (struct tide_error){ 0 };
 	bool is_forbidden = strcmp(connection->sqlstate, "42501") == 0;
 	if (pg_connection_is_usable(connection))
 		pg_command(connection, "ROLLBACK", NULL);
 	if (is_forbidden)
-		return tide_fail(
-			err, TIDE_SCHEMA,
-			"the role '%.64s' may not complete schema '%.64s' (%.200s); let its owner initialise it",
-			PQuser(connection->native), schema, cause.message);
+		return tide_fail(err, TIDE_SCHEMA,
+				 "the role '%.64s' may not complete schema '%.64s' (%.200s); let "
+				 "its owner initialise it",
+				 PQuser(connection->native), schema, cause.message);
 	return status;
 }
 
-static tide_status schema_find(struct pg_connection *connection, const char *wanted, char **ret, struct tide_error *err)
+static tide_status schema_find(struct pg_connection *connection, const char *wanted, char **ret,
+			       struct tide_error *err)
 {
 	if (wanted) {
 		*ret = alloc_text(wanted, strlen(wanted));
 		return *ret ? TIDE_OK : alloc_fail(err);
 	}
+
 	PG_RESULT_AUTO PGresult *rows = NULL;
-	tide_status status =
-		pg_query(connection,
-			 "SELECT COALESCE((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = "
-			 "c.relnamespace WHERE c.oid = to_regclass('events')), current_schema())::text",
-			 NULL, &rows, err);
+	tide_status status = pg_query(
+		connection,
+		"SELECT COALESCE((SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = "
+		"c.relnamespace WHERE c.oid = to_regclass('events')), current_schema())::text",
+		NULL, &rows, err);
 	if (status != TIDE_OK)
 		return status;
 	if (pg_is_null(rows, 0, 0))
-		return tide_fail(err, TIDE_SCHEMA,
-				 "search_path names no schema that exists; choose one with ?schema=NAME");
+		return tide_fail(
+			err, TIDE_SCHEMA,
+			"search_path names no schema that exists; choose one with ?schema=NAME");
+
 	struct tide_text name = pg_text(rows, 0, 0);
 	*ret = alloc_text(name.data, name.size);
 	return *ret ? TIDE_OK : alloc_fail(err);
 }
 
-/* A session keeps what it drew from a sequence with a cache without holding a lock: holes could not be told apart. */
-tide_status pg_schema_check_numbering(const struct pg_store *store, struct pg_connection *connection, int64_t *ret_file,
+/* A session keeps what it drew from a sequence with a cache without holding a lock: holes could not
+ * be told apart. */
+tide_status pg_schema_check_numbering(const struct pg_store *store,
+				      struct pg_connection *connection, int64_t *ret_file,
 				      struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	pg_put_string(&params, store->table);
-	tide_status status = pg_query(connection,
-				      "SELECT seqcache, seqincrement, seqcycle, seqrelid::regclass::text, "
-				      "pg_relation_filenode(seqrelid)::int8 FROM pg_sequence WHERE seqrelid = "
-				      "(SELECT " PG_NUMBERING("$1") ")",
-				      &params, &rows, err);
+	tide_status status =
+		pg_query(connection,
+			 "SELECT seqcache, seqincrement, seqcycle, seqrelid::regclass::text, "
+			 "pg_relation_filenode(seqrelid)::int8 FROM pg_sequence WHERE seqrelid = "
+			 "(SELECT " PG_NUMBERING("$1") ")",
+			 &params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
 	if (PQntuples(rows) == 0)
-		return tide_fail(err, TIDE_SCHEMA,
-				 "column 'global_position' of table 'events' has no sequence of its own");
+		return tide_fail(
+			err, TIDE_SCHEMA,
+			"column 'global_position' of table 'events' has no sequence of its own");
+
 	int64_t cache = pg_int8(rows, 0, 0);
 	const char *name = PQgetvalue(rows, 0, 3);
 	if (cache > 1)
 		return tide_fail(err, TIDE_SCHEMA,
-				 "sequence '%.64s' has CACHE %lld, which would let readers skip events; run ALTER "
+				 "sequence '%.64s' has CACHE %lld, which would let readers skip "
+				 "events; run ALTER "
 				 "SEQUENCE %.64s CACHE 1",
 				 name, (long long)cache, name);
 	if (pg_int8(rows, 0, 1) < 1 || pg_bool(rows, 0, 2))
 		return tide_fail(err, TIDE_SCHEMA, "sequence '%.64s' does not only increase", name);
+
 	*ret_file = pg_int8(rows, 0, 4);
 	return TIDE_OK;
 }
 
 /* Whether this role may read the mark, and move it. */
-static tide_status schema_find_mark(struct pg_store *store, struct pg_connection *connection, struct tide_error *err)
+static tide_status schema_find_mark(struct pg_store *store, struct pg_connection *connection,
+				    struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	ALLOC_AUTO char *table = alloc_format("%stidemark_feed", store->target.schema);
 	if (!table)
 		return alloc_fail(err);
+
 	pg_put_string(&params, table);
-	tide_status status =
-		pg_query(connection,
-			 "SELECT has_table_privilege(t, 'SELECT'), has_table_privilege(t, 'SELECT') AND "
-			 "has_table_privilege(t, 'INSERT') AND "
-			 "has_table_privilege(t, 'UPDATE') AND NOT pg_is_in_recovery() FROM (SELECT $1::text) s(t)",
-			 &params, &rows, err);
+	tide_status status = pg_query(
+		connection,
+		"SELECT has_table_privilege(t, 'SELECT'), has_table_privilege(t, 'SELECT') AND "
+		"has_table_privilege(t, 'INSERT') AND "
+		"has_table_privilege(t, 'UPDATE') AND NOT pg_is_in_recovery() FROM (SELECT "
+		"$1::text) s(t)",
+		&params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
+
 	store->has_mark = pg_bool(rows, 0, 0);
 	store->may_mark = !store->is_read_only && pg_bool(rows, 0, 1);
 	return TIDE_OK;
 }
 
 /* Make what is missing. A role that may not make it goes on when all that is missing are parts. */
-static tide_status schema_fill(struct pg_store *store, struct pg_connection *connection, const char *schema,
-			       const struct pg_schema_wish *wish, PGresult **rows, struct tide_error *err)
+static tide_status schema_fill(struct pg_store *store, struct pg_connection *connection,
+			       const char *schema, const struct pg_schema_wish *wish,
+			       PGresult **rows, struct tide_error *err)
 {
 	bool is_usable = schema_check(*rows, schema, NULL) == TIDE_OK;
-	tide_status status = schema_create(connection, schema, store->target.schema, wish->category_index, err);
+	tide_status status =
+		schema_create(connection, schema, store->target.schema, wish->category_index, err);
 	if (status == TIDE_SCHEMA && is_usable)
 		return TIDE_OK;
 	if (status != TIDE_OK)
@@ -397,21 +441,25 @@ static tide_status schema_fill(struct pg_store *store, struct pg_connection *con
 	return schema_look(connection, schema, rows, err);
 }
 
-static tide_status schema_complete(struct pg_store *store, struct pg_connection *connection, const char *schema,
-				   const struct pg_schema_wish *wish, struct tide_error *err)
+static tide_status schema_complete(struct pg_store *store, struct pg_connection *connection,
+				   const char *schema, const struct pg_schema_wish *wish,
+				   struct tide_error *err)
 {
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	tide_status status = schema_look(connection, schema, &rows, err);
-	if (status == TIDE_OK && wish->may_create && !schema_is_complete(rows, schema, wish->category_index))
+	if (status == TIDE_OK && wish->may_create &&
+	    !schema_is_complete(rows, schema, wish->category_index))
 		status = schema_fill(store, connection, schema, wish, &rows, err);
 	if (status == TIDE_OK)
 		status = schema_check(rows, schema, err);
 	if (status == TIDE_OK)
-		status = pg_keys_check(connection, schema, store->target.schema, &store->race_keys, err);
+		status = pg_keys_check(connection, schema, store->target.schema, &store->race_keys,
+				       err);
 	if (status == TIDE_OK && schema_has(rows, "tidemark_feed", "", 0))
 		status = schema_find_mark(store, connection, err);
 	if (status != TIDE_OK)
 		return status;
+
 	store->target.parts = schema_parts(rows);
 	parts_tell_missing(store->target.parts);
 	status = pg_schema_check_numbering(store, connection, &store->numbering_file, err);
@@ -426,15 +474,19 @@ tide_status pg_schema_prepare(struct pg_store *store, struct pg_connection *conn
 	tide_status status = schema_find(connection, wish->name, &store->schema, err);
 	if (status != TIDE_OK)
 		return status;
+
 	const char *schema = store->schema;
 	char *quoted = PQescapeIdentifier(connection->native, schema, strlen(schema));
 	if (!quoted)
-		return tide_fail(err, TIDE_ARGUMENT, "'%.64s' cannot be the name of a schema", schema);
+		return tide_fail(err, TIDE_ARGUMENT, "'%.64s' cannot be the name of a schema",
+				 schema);
+
 	store->target.schema = alloc_format("%s.", quoted);
 	PQfreemem(quoted);
 	store->table = store->target.schema ? alloc_format("%sevents", store->target.schema) : NULL;
 	if (!store->table)
 		return alloc_fail(err);
+
 	snprintf(store->channel, sizeof store->channel, "tidemark_%016llx",
 		 (unsigned long long)fnv1a64(schema, strlen(schema)));
 	return schema_complete(store, connection, schema, wish, err);

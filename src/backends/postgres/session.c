@@ -2,9 +2,9 @@
 /*
  * A session: a connection for reading, and one for writing beside it.
  *
- * The writer exists only once something is written while the reader has a page on its way, or in a transaction. So a
- * session that only reads, or only calls now and then, costs one connection. What was read ahead (scan.c) lands before
- * the reader is used for anything else.
+ * The writer exists only once something is written while the reader has a page on its way, or in a
+ * transaction. So a session that only reads, or only calls now and then, costs one connection. What
+ * was read ahead (scan.c) lands before the reader is used for anything else.
  */
 #include "backends/postgres/inner.h"
 
@@ -12,7 +12,7 @@
 
 #define SESSION_LEASE_MS 5000
 
-/* ---- What is on its way ---------------------------------------------------------------------------------------- */
+/* ---- What is on its way ---------------------------------------------------------------------- */
 
 void pg_chunk_drop(struct pg_chunk *chunk)
 {
@@ -20,7 +20,8 @@ void pg_chunk_drop(struct pg_chunk *chunk)
 	*chunk = (struct pg_chunk){ 0 };
 }
 
-static tide_status session_take(struct pg_session *session, struct pg_chunk *chunk, struct tide_error *err)
+static tide_status session_take(struct pg_session *session, struct pg_chunk *chunk,
+				struct tide_error *err)
 {
 	PGresult *results[2];
 	if (!chunk->is_checked)
@@ -40,6 +41,7 @@ tide_status pg_session_land(struct pg_session *session, struct tide_error *err)
 	struct pg_scan *scan = &session->scan;
 	if (!scan->is_flying)
 		return TIDE_OK;
+
 	scan->is_flying = false;
 	tide_status status = session_take(session, &scan->next, err);
 	if (status != TIDE_OK) {
@@ -51,6 +53,7 @@ tide_status pg_session_land(struct pg_session *session, struct tide_error *err)
 			pg_store_lost(session->store);
 		return status;
 	}
+
 	scan->next.count = PQntuples(scan->next.rows);
 	return TIDE_OK;
 }
@@ -71,13 +74,14 @@ void pg_session_drop(struct pg_session *session)
 	session->scan.is_asked = false;
 }
 
-/* ---- The session ----------------------------------------------------------------------------------------------- */
+/* ---- The session ----------------------------------------------------------------------------- */
 
 tide_status pg_session_open(void *store, void **ret, struct tide_error *err)
 {
 	struct pg_session *session = alloc_zero(1, sizeof *session);
 	if (!session)
 		return alloc_fail(err);
+
 	session->store = store;
 	session->lease_ms = SESSION_LEASE_MS;
 	pg_gap_learn(session);
@@ -117,25 +121,28 @@ void pg_session_interrupt(void *self)
 	pg_connection_interrupt(&session->reader);
 }
 
-static tide_status session_connect(struct pg_session *session, struct pg_connection *connection, struct tide_error *err)
+static tide_status session_connect(struct pg_session *session, struct pg_connection *connection,
+				   struct tide_error *err)
 {
 	if (connection->native)
 		return TIDE_OK;
 	return pg_connection_open(connection, &session->store->target, err);
 }
 
-/* A reader that was lost while it lay idle is replaced: nothing depends on it but what was read ahead. What was settled
- * is found out again, since another server may have taken over. */
+/* A reader that was lost while it lay idle is replaced: nothing depends on it but what was read
+ * ahead. What was settled is found out again, since another server may have taken over. */
 static void session_renew_reader(struct pg_session *session)
 {
-	if (!session->reader.native || session->scan.is_flying || pg_connection_has_survived(&session->reader))
+	if (!session->reader.native || session->scan.is_flying ||
+	    pg_connection_has_survived(&session->reader))
 		return;
 	pg_store_lost(session->store);
 	pg_connection_close(&session->reader);
 	pg_gap_void(session);
 }
 
-tide_status pg_session_reader(struct pg_session *session, struct pg_connection **ret, struct tide_error *err)
+tide_status pg_session_reader(struct pg_session *session, struct pg_connection **ret,
+			      struct tide_error *err)
 {
 	session_renew_reader(session);
 	tide_status status = session_connect(session, &session->reader, err);
@@ -146,7 +153,8 @@ tide_status pg_session_reader(struct pg_session *session, struct pg_connection *
 	return status;
 }
 
-tide_status pg_session_writer(struct pg_session *session, struct pg_connection **ret, struct tide_error *err)
+tide_status pg_session_writer(struct pg_session *session, struct pg_connection **ret,
+			      struct tide_error *err)
 {
 	session->is_untouched = false;
 	if (!session->writer.native && !session->scan.is_flying)
@@ -156,8 +164,8 @@ tide_status pg_session_writer(struct pg_session *session, struct pg_connection *
 }
 
 static tide_status session_run(struct pg_session *session, struct pg_connection *connection,
-			       enum pg_statement statement, const struct pg_params *params, PGresult **ret,
-			       struct tide_error *err)
+			       enum pg_statement statement, const struct pg_params *params,
+			       PGresult **ret, struct tide_error *err)
 {
 	tide_status status = pg_run(connection, statement, params, ret, err);
 	if (status == TIDE_CONNECTION_LOST)
@@ -165,16 +173,17 @@ static tide_status session_run(struct pg_session *session, struct pg_connection 
 	return status;
 }
 
-tide_status pg_read_run(struct pg_session *session, enum pg_statement statement, const struct pg_params *params,
-			PGresult **ret, struct tide_error *err)
+tide_status pg_read_run(struct pg_session *session, enum pg_statement statement,
+			const struct pg_params *params, PGresult **ret, struct tide_error *err)
 {
 	struct pg_connection *connection;
 	tide_status status = pg_session_reader(session, &connection, err);
-	return status == TIDE_OK ? session_run(session, connection, statement, params, ret, err) : status;
+	return status == TIDE_OK ? session_run(session, connection, statement, params, ret, err)
+				 : status;
 }
 
-tide_status pg_write_run(struct pg_session *session, enum pg_statement statement, const struct pg_params *params,
-			 PGresult **ret, struct tide_error *err)
+tide_status pg_write_run(struct pg_session *session, enum pg_statement statement,
+			 const struct pg_params *params, PGresult **ret, struct tide_error *err)
 {
 	struct pg_connection *connection;
 	tide_status status = pg_session_writer(session, &connection, err);

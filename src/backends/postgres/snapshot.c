@@ -13,14 +13,17 @@ tide_status pg_snapshot_load(void *session, struct tide_stream stream, struct ti
 	tide_status status = pg_read_run(session, PG_SNAPSHOT_LOAD, &params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
+
 	char id[TIDE_UUID_TEXT_SIZE];
 	if (PQntuples(rows) == 0)
 		return tide_fail(err, TIDE_NOT_FOUND, "aggregate '%s:%s' has no snapshot",
 				 tide_uuid_format(&stream.aggregate_id, id), stream.aggregate_type);
+
 	struct tide_text state = pg_text(rows, 0, 2);
 	char *copy = alloc_text(state.data, state.size);
 	if (!copy)
 		return alloc_fail(err);
+
 	*ret = (struct tide_snapshot){ .stream = stream,
 				       .version = pg_int4(rows, 0, 0),
 				       .schema_version = pg_int4(rows, 0, 1),
@@ -32,7 +35,8 @@ tide_status pg_snapshot_load(void *session, struct tide_stream stream, struct ti
 	return TIDE_OK;
 }
 
-tide_status pg_snapshot_save(void *session, const struct tide_snapshot *snapshot, struct tide_error *err)
+tide_status pg_snapshot_save(void *session, const struct tide_snapshot *snapshot,
+			     struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *result = NULL;

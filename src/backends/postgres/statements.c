@@ -3,128 +3,164 @@
 
 #include <string.h>
 
-#define STREAM_CURRENT(id, type)                                                                                       \
-	"COALESCE((SELECT version FROM @events WHERE aggregate_id = " id " AND aggregate_type = " type                 \
-	" ORDER BY version DESC LIMIT 1), 0)"
+#define STREAM_CURRENT(id, type)                                                                   \
+	"COALESCE((SELECT version FROM @events WHERE aggregate_id = " id                           \
+	" AND aggregate_type = " type " ORDER BY version DESC LIMIT 1), 0)"
 
-/* $1 aggregate_id, $2 aggregate_type, $3 bound, $4 limit, $5 greatest size: the events, and where the stream is. */
-#define STREAM_READ(compare, order)                                                                                    \
-	"SELECT e.*, v.current FROM (SELECT " STREAM_CURRENT(                                                          \
-		"$1::uuid", "$2::text") " AS current) v LEFT JOIN LATERAL ("                                           \
-					"SELECT " PG_COLUMNS                                                           \
-					PG_TEXTS_WHEN(PG_SIZE_BELOW(                                                   \
-						"$5::int4")) " FROM @events"                                           \
-							     " WHERE aggregate_id = $1::uuid AND aggregate_type = "    \
-							     "$2::text AND version " compare " $3::int8"               \
-							     " ORDER BY version " order                                \
-							     " LIMIT $4::int4) e ON true ORDER BY e.version " order
+/* $1 aggregate_id, $2 aggregate_type, $3 bound, $4 limit, $5 greatest size: the events, and where
+ * the stream is. */
+#define STREAM_READ(compare, order)                                                                \
+	"SELECT e.*, v.current FROM (SELECT " STREAM_CURRENT(                                      \
+		"$1::uuid", "$2::text") " AS current) v LEFT JOIN LATERAL ("                       \
+					"SELECT " PG_COLUMNS                                       \
+					PG_TEXTS_WHEN(PG_SIZE_BELOW(                               \
+						"$5::int4")) " FROM @events"                       \
+							     " WHERE aggregate_id = $1::uuid AND " \
+							     "aggregate_type = "                   \
+							     "$2::text AND version " compare       \
+							     " $3::int8"                           \
+							     " ORDER BY version " order            \
+							     " LIMIT $4::int4) e ON true ORDER "   \
+							     "BY e.version " order
 
-/* Texts of an event only when it can match: $3 greatest size, $4 event types, $5 aggregate types, $6 tenant. */
-#define SCAN_WANTED                                                                                                    \
-	"($4::text[] IS NULL OR event_type = ANY($4::text[])) AND ($5::text[] IS NULL OR aggregate_type = "            \
-	"ANY($5::text[]))"                                                                                             \
+/* Texts of an event only when it can match: $3 greatest size, $4 event types, $5 aggregate types,
+ * $6 tenant. */
+#define SCAN_WANTED                                                                                \
+	"($4::text[] IS NULL OR event_type = ANY($4::text[])) AND ($5::text[] IS NULL OR "         \
+	"aggregate_type = "                                                                        \
+	"ANY($5::text[]))"                                                                         \
 	" AND ($6::uuid IS NULL OR tenant_id = $6::uuid) AND " PG_SIZE_BELOW("$3::int4")
 
-/* The row of a lease, held against a change of owner until this transaction ends: $1 name, $2 owner, $3 epoch.
- * KEY SHARE lets the owner renew meanwhile; a new owner takes the row FOR UPDATE, which waits for it. */
-#define FENCE_ROW                                                                                                      \
-	"SELECT 1 FROM @subscription_leases WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8 FOR KEY "  \
+/* The row of a lease, held against a change of owner until this transaction ends: $1 name, $2
+ * owner, $3 epoch. KEY SHARE lets the owner renew meanwhile; a new owner takes the row FOR UPDATE,
+ * which waits for it. */
+#define FENCE_ROW                                                                                  \
+	"SELECT 1 FROM @subscription_leases WHERE name = $1::text AND owner = $2::text AND epoch " \
+	"= $3::int8 FOR KEY "                                                                      \
 	"SHARE"
 #define FENCE "WITH fence AS MATERIALIZED (" FENCE_ROW ") "
 
 /* How long the lease of a row lasts; a row of an earlier version does not say. */
-#define LEASE_SPAN "make_interval(secs => <+LEASE_SECONDS COALESCE(lease_seconds, 15)+><-LEASE_SECONDS 15+>)"
+#define LEASE_SPAN                                                                                 \
+	"make_interval(secs => <+LEASE_SECONDS COALESCE(lease_seconds, 15)+><-LEASE_SECONDS 15+>)"
 /* An expiry that no renewal has written, as after a step of the server's clock, counts as over. */
-#define LEASE_RUNS "expires_at > clock_timestamp() AND expires_at <= clock_timestamp() + 2 * " LEASE_SPAN
+#define LEASE_RUNS                                                                                 \
+	"expires_at > clock_timestamp() AND expires_at <= clock_timestamp() + 2 * " LEASE_SPAN
 
-/* A person moves the position of $1: whoever owns it is fenced and begins again from the row. FOR UPDATE waits for the
- * writes of that owner, and they for this; the statement reads `seat` first, so it is held before anything is written. */
-#define TURN                                                                                                           \
-	"WITH seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE name = $1::text FOR UPDATE), turn AS "   \
+/* A person moves the position of $1: whoever owns it is fenced and begins again from the row. FOR
+ * UPDATE waits for the writes of that owner, and they for this; the statement reads `seat` first,
+ * so it is held before anything is written. */
+#define TURN                                                                                       \
+	"WITH seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE name = $1::text "    \
+	"FOR UPDATE), turn AS "                                                                    \
 	"(UPDATE @subscription_leases l SET epoch = l.epoch + 1 FROM seat WHERE l.id = seat.id) "
 
 /* Transactions that hold the lock of the sequence. */
-#define HOLDERS(numbering)                                                                                             \
-	"locktype = 'relation' AND relation = " numbering " AND mode = 'RowExclusiveLock' AND granted"                 \
+#define HOLDERS(numbering)                                                                         \
+	"locktype = 'relation' AND relation = " numbering                                          \
+	" AND mode = 'RowExclusiveLock' AND granted"                                               \
 	" AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 
-/* Who may own a hole below the greatest visible position: the statement's snapshot is older than its look at the locks.
- * $1 the name of the table. It reads the table itself, so that nobody can replace it meanwhile. */
-#define GAP(mark)                                                                                                      \
-	"WITH n AS MATERIALIZED (SELECT " PG_NUMBERING(                                                                \
-		"$1") " AS oid) "                                                                                      \
-		      "SELECT (SELECT COALESCE(max(global_position), 0) FROM @events), "                               \
-		      "pg_relation_filenode(n.oid)::int8, " mark                                                       \
-		      ", pg_is_in_recovery(), pg_snapshot_xmin(s.now)::text::int8, "                                   \
-		      "pg_snapshot_xmax(s.now)::text::int8, "                                                          \
-		      "h.virtualtransaction, h.pid IS NULL FROM n CROSS JOIN (SELECT pg_current_snapshot() AS now) s " \
+/* Who may own a hole below the greatest visible position: the statement's snapshot is older than
+ * its look at the locks. $1 the name of the table. It reads the table itself, so that nobody can
+ * replace it meanwhile. */
+#define GAP(mark)                                                                                  \
+	"WITH n AS MATERIALIZED (SELECT " PG_NUMBERING(                                            \
+		"$1") " AS oid) "                                                                  \
+		      "SELECT (SELECT COALESCE(max(global_position), 0) FROM @events), "           \
+		      "pg_relation_filenode(n.oid)::int8, " mark                                   \
+		      ", pg_is_in_recovery(), pg_snapshot_xmin(s.now)::text::int8, "               \
+		      "pg_snapshot_xmax(s.now)::text::int8, "                                      \
+		      "h.virtualtransaction, h.pid IS NULL FROM n CROSS JOIN (SELECT "             \
+		      "pg_current_snapshot() AS now) s "                                           \
 		      "LEFT JOIN pg_locks h ON " HOLDERS("n.oid")
 
-#define CHECKPOINT_COLUMNS                                                                                             \
-	"projection_name, last_event_id, last_event_type, last_processed_at, global_position, events_processed, "      \
+#define CHECKPOINT_COLUMNS                                                                         \
+	"projection_name, last_event_id, last_event_type, last_processed_at, global_position, "    \
+	"events_processed, "                                                                       \
 	"created_at, updated_at"
 #define CHECKPOINT_ANCHOR "<+ANCHOR , anchor_position, anchor_event_id+>"
-/* $4 event_id, $5 event_type, $6 position, $7 count, $8 now, $9 and $10 the anchor where it is kept, which goes with the position */
-#define CHECKPOINT_VALUES                                                                                              \
-	"$1::text, $4::uuid, $5::text, CASE WHEN $4::uuid IS NOT NULL THEN $8::timestamptz END, $6::int8, $7::int8, "  \
+/* $4 event_id, $5 event_type, $6 position, $7 count, $8 now, $9 and $10 the anchor where it is
+ * kept, which goes with the position */
+#define CHECKPOINT_VALUES                                                                          \
+	"$1::text, $4::uuid, $5::text, CASE WHEN $4::uuid IS NOT NULL THEN $8::timestamptz END, "  \
+	"$6::int8, $7::int8, "                                                                     \
 	"$8::timestamptz, $8::timestamptz<+ANCHOR , $9::int8, $10::uuid+>"
-#define CHECKPOINT_STAND                                                                                               \
-	"<+ANCHOR , anchor_position = CASE WHEN $6::int8 IS NULL THEN c.anchor_position ELSE $9::int8 END, "           \
+#define CHECKPOINT_STAND                                                                           \
+	"<+ANCHOR , anchor_position = CASE WHEN $6::int8 IS NULL THEN c.anchor_position ELSE "     \
+	"$9::int8 END, "                                                                           \
 	"anchor_event_id = CASE WHEN $6::int8 IS NULL THEN c.anchor_event_id ELSE $10::uuid END+>"
-#define CHECKPOINT_UPSERT(from)                                                                                        \
-	"INSERT INTO @projection_checkpoints AS c (" CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR                              \
-	") SELECT " CHECKPOINT_VALUES from                                                                             \
-	" ON CONFLICT (projection_name) DO UPDATE SET last_event_id = COALESCE(excluded.last_event_id, "               \
-	"c.last_event_id), last_event_type = COALESCE(excluded.last_event_type, c.last_event_type), "                  \
-	"last_processed_at = COALESCE(excluded.last_processed_at, c.last_processed_at), "                              \
-	"global_position = COALESCE(excluded.global_position, c.global_position), "                                    \
-	"events_processed = c.events_processed + excluded.events_processed, updated_at = "                             \
+#define CHECKPOINT_UPSERT(from)                                                                    \
+	"INSERT INTO @projection_checkpoints AS c (" CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR          \
+	") SELECT " CHECKPOINT_VALUES from " ON CONFLICT (projection_name) DO UPDATE SET "         \
+	"last_event_id = COALESCE(excluded.last_event_id, "                                        \
+	"c.last_event_id), last_event_type = COALESCE(excluded.last_event_type, "                  \
+	"c.last_event_type), "                                                                     \
+	"last_processed_at = COALESCE(excluded.last_processed_at, c.last_processed_at), "          \
+	"global_position = COALESCE(excluded.global_position, c.global_position), "                \
+	"events_processed = c.events_processed + excluded.events_processed, updated_at = "         \
 	"excluded.updated_at" CHECKPOINT_STAND
 
 /* The same over the row that has this position: the last parameter, NULL for none. */
-#define CHECKPOINT_MOVE(from)                                                                                          \
-	"UPDATE @projection_checkpoints c SET last_event_id = COALESCE($4::uuid, c.last_event_id), "                   \
-	"last_event_type = COALESCE($5::text, c.last_event_type), last_processed_at = CASE WHEN $4::uuid IS NULL "     \
-	"THEN c.last_processed_at ELSE $8::timestamptz END, global_position = COALESCE($6::int8, c.global_position), " \
-	"events_processed = c.events_processed + $7::int8, updated_at = $8::timestamptz" CHECKPOINT_STAND              \
-	" FROM " from " WHERE c.projection_name = $1::text AND c.global_position IS NOT DISTINCT FROM <+ANCHOR "       \
+#define CHECKPOINT_MOVE(from)                                                                      \
+	"UPDATE @projection_checkpoints c SET last_event_id = COALESCE($4::uuid, "                 \
+	"c.last_event_id), "                                                                       \
+	"last_event_type = COALESCE($5::text, c.last_event_type), last_processed_at = CASE WHEN "  \
+	"$4::uuid IS NULL "                                                                        \
+	"THEN c.last_processed_at ELSE $8::timestamptz END, global_position = COALESCE($6::int8, " \
+	"c.global_position), "                                                                     \
+	"events_processed = c.events_processed + $7::int8, updated_at = "                          \
+	"$8::timestamptz" CHECKPOINT_STAND " FROM " from                                           \
+	" WHERE c.projection_name = $1::text AND c.global_position IS NOT DISTINCT FROM <+ANCHOR " \
 	"$11+><-ANCHOR $9+>::int8"
 
-/* $4 event_id, $5 event_type, $6 event_data, $7 message, $8 stacktrace, $9 retry_count, $10 now, $11 parked_behind */
-#define DEAD_LETTER_UPSERT(from)                                                                                       \
-	"INSERT INTO @dead_letter_queue AS d (event_id, projection_name, event_type, event_data, error_message, "      \
-	"error_stacktrace, retry_count, first_failed_at, last_failed_at, status<+PARKED , parked_behind+>) "           \
-	"SELECT $4::uuid, $1::text, "                                                                                  \
-	"$5::text, $6::text::jsonb, $7::text, $8::text, $9::int4, $10::timestamptz, $10::timestamptz, "                \
-	"'failed'<+PARKED , $11::uuid+>" from                                                                          \
-	"<-PARKED  AND $11::uuid IS NULL+> ON CONFLICT (event_id, projection_name) DO UPDATE SET retry_count = "       \
-	"excluded.retry_count, last_failed_at = excluded.last_failed_at, error_message = excluded.error_message, "     \
-	"error_stacktrace = excluded.error_stacktrace, status = 'failed', resolved_at = NULL, resolved_by = NULL"      \
+/* $4 event_id, $5 event_type, $6 event_data, $7 message, $8 stacktrace, $9 retry_count, $10 now,
+ * $11 parked_behind */
+#define DEAD_LETTER_UPSERT(from)                                                                   \
+	"INSERT INTO @dead_letter_queue AS d (event_id, projection_name, event_type, event_data, " \
+	"error_message, "                                                                          \
+	"error_stacktrace, retry_count, first_failed_at, last_failed_at, status<+PARKED , "        \
+	"parked_behind+>) "                                                                        \
+	"SELECT $4::uuid, $1::text, "                                                              \
+	"$5::text, $6::text::jsonb, $7::text, $8::text, $9::int4, $10::timestamptz, "              \
+	"$10::timestamptz, "                                                                       \
+	"'failed'<+PARKED , $11::uuid+>" from                                                      \
+	"<-PARKED  AND $11::uuid IS NULL+> ON CONFLICT (event_id, projection_name) DO UPDATE SET " \
+	"retry_count = "                                                                           \
+	"excluded.retry_count, last_failed_at = excluded.last_failed_at, error_message = "         \
+	"excluded.error_message, "                                                                 \
+	"error_stacktrace = excluded.error_stacktrace, status = 'failed', resolved_at = NULL, "    \
+	"resolved_by = NULL"                                                                       \
 	"<+PARKED , parked_behind = excluded.parked_behind+> RETURNING id"
 
-/* $4 id, $5 statuses it may have, $6 new status, $7 message, $8 stacktrace, $9 add_retries, $10 resolved_by, $11 now,
- * $12 parked_behind */
-#define DEAD_LETTER_CHANGE(also)                                                                                       \
-	"UPDATE @dead_letter_queue SET status = $6::text, "                                                            \
-	"error_message = COALESCE($7::text, error_message), "                                                          \
-	"error_stacktrace = CASE WHEN $7::text IS NULL THEN error_stacktrace ELSE $8::text END, "                      \
-	"last_failed_at = CASE WHEN $7::text IS NULL THEN last_failed_at ELSE $11::timestamptz END, "                  \
-	"retry_count = retry_count + $9::int4, "                                                                       \
-	"resolved_at = CASE WHEN $6::text = 'resolved' THEN $11::timestamptz END, "                                    \
-	"resolved_by = CASE WHEN $6::text = 'resolved' THEN $10::text END"                                             \
-	"<+PARKED , parked_behind = CASE WHEN $6::text = 'resolved' THEN NULL WHEN $7::text IS NULL THEN "             \
-	"parked_behind ELSE $12::uuid END+> "                                                                          \
+/* $4 id, $5 statuses it may have, $6 new status, $7 message, $8 stacktrace, $9 add_retries, $10
+ * resolved_by, $11 now, $12 parked_behind */
+#define DEAD_LETTER_CHANGE(also)                                                                   \
+	"UPDATE @dead_letter_queue SET status = $6::text, "                                        \
+	"error_message = COALESCE($7::text, error_message), "                                      \
+	"error_stacktrace = CASE WHEN $7::text IS NULL THEN error_stacktrace ELSE $8::text END, "  \
+	"last_failed_at = CASE WHEN $7::text IS NULL THEN last_failed_at ELSE $11::timestamptz "   \
+	"END, "                                                                                    \
+	"retry_count = retry_count + $9::int4, "                                                   \
+	"resolved_at = CASE WHEN $6::text = 'resolved' THEN $11::timestamptz END, "                \
+	"resolved_by = CASE WHEN $6::text = 'resolved' THEN $10::text END"                         \
+	"<+PARKED , parked_behind = CASE WHEN $6::text = 'resolved' THEN NULL WHEN $7::text IS "   \
+	"NULL THEN "                                                                               \
+	"parked_behind ELSE $12::uuid END+> "                                                      \
 	"WHERE id = $4::int8 AND status = ANY($5::text[])<-PARKED  AND $12::uuid IS NULL+>" also
 
-#define DEAD_LETTER_COLUMNS                                                                                            \
-	"id, event_id, projection_name, event_type, event_data::text, error_message, error_stacktrace, retry_count, "  \
-	"first_failed_at, last_failed_at, status, resolved_at, resolved_by, <+PARKED parked_behind+>"                  \
+#define DEAD_LETTER_COLUMNS                                                                        \
+	"id, event_id, projection_name, event_type, event_data::text, error_message, "             \
+	"error_stacktrace, retry_count, "                                                          \
+	"first_failed_at, last_failed_at, status, resolved_at, resolved_by, <+PARKED "             \
+	"parked_behind+>"                                                                          \
 	"<-PARKED NULL::uuid+> FROM @dead_letter_queue "
 
 /* clang-format off */
 static const char *const statement_texts[PG_STATEMENT_COUNT] = {
-	/* $1..$3 the streams: aggregate_id, aggregate_type, required version (-1 any, -2 exists); $4..$14 the events, by
-	 * stream. One statement: nothing is inserted unless every stream is where it must be. */
+	/* $1..$3 the streams: aggregate_id, aggregate_type, required version (-1 any, -2 exists);
+	 * $4..$14 the events, by stream. One statement: nothing is inserted unless every stream is
+	 * where it must be. */
 	[PG_APPEND] =
 		"WITH streams AS MATERIALIZED (SELECT s.aggregate_id, s.aggregate_type, s.required, s.stream, "
 		STREAM_CURRENT("s.aggregate_id", "s.aggregate_type") " AS current "
@@ -139,8 +175,9 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"JOIN streams s ON s.stream = i.stream "
 		"WHERE NOT EXISTS (SELECT 1 FROM streams r WHERE NOT CASE r.required WHEN -1 THEN true WHEN -2 THEN r.current > 0 "
 		"ELSE r.current = r.required END) ORDER BY i.ord RETURNING global_position, version",
-	/* The same for one event, $1..$3 its stream. The server takes an array that it does not know for ten
-	 * elements, so it thinks a plan for any arrays dearer than one made anew for each append. */
+	/* The same for one event, $1..$3 its stream. The server takes an array that it does not
+	 * know for ten elements, so it thinks a plan for any arrays dearer than one made anew for
+	 * each append. */
 	[PG_APPEND_ONE] =
 		"INSERT INTO @events (event_id, aggregate_id, aggregate_type, event_type, tenant_id, actor_id, version, "
 		"\"timestamp\", payload, event_version, correlation_id, causation_id, metadata) "
@@ -149,8 +186,9 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"FROM (SELECT " STREAM_CURRENT("$1::uuid", "$2::text") " AS current OFFSET 0) s "
 		"WHERE CASE $3::int4 WHEN -1 THEN true WHEN -2 THEN s.current > 0 ELSE s.current = $3::int4 END "
 		"RETURNING global_position, version",
-	/* One event to each of so many streams, $1..$3, whatever becomes of the others. $14 says how many; the server takes
-	 * a limit it does not know for a tenth, and so keeps the plan. */
+	/* One event to each of so many streams, $1..$3, whatever becomes of the others. $14 says
+	 * how many; the server takes a limit it does not know for a tenth, and so keeps the
+	 * plan. */
 	[PG_APPEND_GROUP] =
 		"INSERT INTO @events (event_id, aggregate_id, aggregate_type, event_type, tenant_id, actor_id, version, "
 		"\"timestamp\", payload, event_version, correlation_id, causation_id, metadata) "
@@ -184,14 +222,16 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"SELECT e.global_position, e.event_id, pg_is_in_recovery() FROM (SELECT 1) one LEFT JOIN LATERAL (SELECT "
 		"global_position, event_id FROM @events WHERE global_position <= $1::int8 ORDER BY global_position DESC LIMIT 1) e ON true",
 	[PG_NEWEST] = "SELECT COALESCE(max(global_position), 0) FROM @events",
-	/* the end of the run of positions without a hole that begins behind $1, at most $2 and so many rows further */
+	/* the end of the run of positions without a hole that begins behind $1, at most $2 and so
+	 * many rows further */
 	[PG_UNBROKEN] =
 		"SELECT COALESCE(max(p), $1::int8), count(*) FROM (SELECT global_position AS p, row_number() OVER (ORDER BY "
 		"global_position) AS n FROM @events WHERE global_position > $1::int8 AND global_position <= $2::int8 "
 		"ORDER BY global_position LIMIT $3::int4) r WHERE p = $1::int8 + n",
 	[PG_GAP] = GAP("COALESCE((SELECT settled FROM @tidemark_feed WHERE numbering = pg_relation_filenode(n.oid)::int8), 0)"),
 	[PG_GAP_UNMARKED] = GAP("0::int8"),
-	/* who they are, the oldest first: $1 the name of the table, $2 only these, NULL all. A query is shown up to its first literal. */
+	/* who they are, the oldest first: $1 the name of the table, $2 only these, NULL all. A
+	 * query is shown up to its first literal. */
 	[PG_HOLDERS_TOLD] =
 		"SELECT l.virtualtransaction, l.pid, NULLIF(a.application_name, ''), COALESCE(a.usename, p.owner)::text, "
 		"floor(extract(epoch FROM clock_timestamp() - COALESCE(a.xact_start, p.prepared)))::int8, a.state, "
@@ -202,7 +242,8 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND p.transaction IN (SELECT t.transactionid FROM pg_locks t "
 		"WHERE t.locktype = 'transactionid' AND t.virtualtransaction = l.virtualtransaction AND t.pid IS NULL AND t.granted) "
 		"ORDER BY COALESCE(a.xact_start, p.prepared) NULLS LAST LIMIT 5",
-	/* $1 the file of the sequence: one that was restarted or replaced has another; $3 the name of the table */
+	/* $1 the file of the sequence: one that was restarted or replaced has another; $3 the name
+	 * of the table */
 	[PG_MARK_MOVE] =
 		"WITH lazy AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)) "
 		"INSERT INTO @tidemark_feed AS f (id, numbering, settled) "
@@ -227,7 +268,8 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_CHECKPOINT_RESET] =
 		TURN "DELETE FROM @projection_checkpoints c USING (SELECT count(*) FROM seat) s WHERE c.projection_name = $1::text",
 
-	/* $1 name, $2 owner, $3 milliseconds. A row whose owner is writing at this moment is locked, so it is alive. */
+	/* $1 name, $2 owner, $3 milliseconds. A row whose owner is writing at this moment is
+	 * locked, so it is alive. */
 	[PG_LEASE_ACQUIRE] =
 		"WITH prior AS MATERIALIZED (SELECT id, owner IS NOT NULL AS was_unclean, suspect_position "
 		"FROM @subscription_leases WHERE name = $1::text AND (owner IS NULL OR owner = $2::text OR NOT (" LEASE_RUNS ")) "
@@ -252,8 +294,9 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_LEASE_RENEW] =
 		"UPDATE @subscription_leases SET expires_at = clock_timestamp() + " LEASE_SPAN " "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
-	/* $1 names, $2 owners, $3 epochs. NO KEY UPDATE goes along with a delivery's KEY SHARE (FENCE_ROW); whoever holds more is
-	 * not waited for. A lease without a row in the answer has another owner. */
+	/* $1 names, $2 owners, $3 epochs. NO KEY UPDATE goes along with a delivery's KEY SHARE
+	 * (FENCE_ROW); whoever holds more is not waited for. A lease without a row in the answer
+	 * has another owner. */
 	[PG_LEASE_RENEW_ALL] =
 		"WITH asked AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], $3::int8[]) WITH ORDINALITY "
 		"AS a(name, owner, epoch, place)), "

@@ -4,7 +4,8 @@
 
 #include "core/json.h"
 
-/** Every statement that is sent more than now and then, and therefore prepared where that is possible. */
+/** Every statement that is sent more than now and then, and therefore prepared where that is
+ * possible. */
 enum pg_statement {
 	PG_APPEND,
 	PG_APPEND_ONE,
@@ -62,7 +63,8 @@ enum pg_statement {
 	PG_STATEMENT_COUNT
 };
 
-/* The columns of an event in every result, in this order. `metadata` and `payload` are named by the caller. */
+/* The columns of an event in every result, in this order. `metadata` and `payload` are named by the
+ * caller. */
 enum pg_column {
 	PG_COLUMN_POSITION,
 	PG_COLUMN_EVENT_ID,
@@ -81,22 +83,29 @@ enum pg_column {
 	PG_COLUMN_PAYLOAD,
 	PG_COLUMN_COUNT
 };
-#define PG_COLUMNS                                                                                                     \
-	"global_position, event_id, aggregate_id, aggregate_type, event_type, tenant_id, actor_id, version, "          \
+#define PG_COLUMNS                                                                                 \
+	"global_position, event_id, aggregate_id, aggregate_type, event_type, tenant_id, "         \
+	"actor_id, version, "                                                                      \
 	"\"timestamp\", created_at, event_version, correlation_id, causation_id, "
-/* Texts come along only where `condition` holds; a payload that is NULL is fetched by itself when it is wanted. */
-#define PG_TEXTS_WHEN(condition)                                                                                       \
-	"CASE WHEN " condition " THEN metadata END AS metadata, CASE WHEN " condition " THEN payload END AS payload"
-#define PG_SIZE_BELOW(param) "pg_column_size(payload) + COALESCE(pg_column_size(metadata), 0) <= " param
+/* Texts come along only where `condition` holds; a payload that is NULL is fetched by itself when
+ * it is wanted. */
+#define PG_TEXTS_WHEN(condition)                                                                   \
+	"CASE WHEN " condition " THEN metadata END AS metadata, CASE WHEN " condition              \
+	" THEN payload END AS payload"
+#define PG_SIZE_BELOW(param)                                                                       \
+	"pg_column_size(payload) + COALESCE(pg_column_size(metadata), 0) <= " param
 
-/* The sequence that the table named in the parameter takes its positions from, by oid; NULL: there is none. Looked for
- * anew each time, since a table can be replaced. What draws is the default, whoever owns what it draws from. */
-#define PG_NUMBERING(param)                                                                                            \
-	"COALESCE((SELECT refobjid FROM pg_depend WHERE classid = 'pg_attrdef'::regclass AND refclassid = "            \
-	"'pg_class'::regclass AND refobjsubid = 0 AND objid = (SELECT oid FROM pg_attrdef WHERE adrelid = "            \
-	"to_regclass(" param                                                                                           \
-	"::text) AND adnum = (SELECT attnum FROM pg_attribute WHERE attrelid = to_regclass(" param                     \
-	"::text) AND attname = 'global_position')) LIMIT 1), pg_get_serial_sequence(" param                            \
+/* The sequence that the table named in the parameter takes its positions from, by oid; NULL: there
+ * is none. Looked for anew each time, since a table can be replaced. What draws is the default,
+ * whoever owns what it draws from. */
+#define PG_NUMBERING(param)                                                                        \
+	"COALESCE((SELECT refobjid FROM pg_depend WHERE classid = 'pg_attrdef'::regclass AND "     \
+	"refclassid = "                                                                            \
+	"'pg_class'::regclass AND refobjsubid = 0 AND objid = (SELECT oid FROM pg_attrdef WHERE "  \
+	"adrelid = "                                                                               \
+	"to_regclass(" param                                                                       \
+	"::text) AND adnum = (SELECT attnum FROM pg_attribute WHERE attrelid = to_regclass(" param \
+	"::text) AND attname = 'global_position')) LIMIT 1), pg_get_serial_sequence(" param        \
 	"::text, 'global_position')::regclass::oid)"
 
 /* The columns of PG_GAP; one row for each holder, one without holder when there is none. */

@@ -2,8 +2,9 @@
 /*
  * From PostgreSQL's errors to Tidemark's: the only place that knows what an SQLSTATE means.
  *
- * The longest prefix in the table decides. Transient are exactly the classes 08 and 53 (but for a full disk), 57P, 40001
- * and 40P01, waiting for a lock in vain, and transactions that may only read.
+ * The longest prefix in the table decides. Transient are exactly the classes 08 and 53 (but for a
+ * full disk), 57P, 40001 and 40P01, waiting for a lock in vain, and transactions that may only
+ * read.
  */
 #include "backends/postgres/status.h"
 
@@ -89,11 +90,13 @@ tide_status pg_fail_result(const PGresult *result, struct tide_error *err)
 	return status;
 }
 
-/* libpq keeps the SQLSTATE of a refused connection to itself: the server's words, and those of PgBouncer, tell. */
+/* libpq keeps the SQLSTATE of a refused connection to itself: the server's words, and those of
+ * PgBouncer, tell. */
 static bool status_is_crowded(const char *message)
 {
 	static const char *const words[] = { "too many clients", "too many connections",
-					     "connection slots are reserved", "no more connections allowed" };
+					     "connection slots are reserved",
+					     "no more connections allowed" };
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (strstr(message, words[i]))
 			return true;
@@ -116,5 +119,6 @@ tide_status pg_fail_connection(const PGconn *native, struct tide_error *err)
 {
 	char message[400];
 	status_flatten(native ? PQerrorMessage(native) : "out of memory", message);
-	return tide_fail(err, TIDE_CONNECTION_LOST, "PostgreSQL: %s", *message ? message : "the connection is lost");
+	return tide_fail(err, TIDE_CONNECTION_LOST, "PostgreSQL: %s",
+			 *message ? message : "the connection is lost");
 }

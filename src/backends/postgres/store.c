@@ -2,9 +2,9 @@
 /*
  * Opening a database.
  *
- * Happy path: libpq takes its own parameters out of the URL, one connection looks at the server and the schema, and
- * becomes the first of the pool (pool.c).
- * Failure: a parameter nobody knows, a server that is too old, a schema that is not complete; nothing stays open.
+ * Happy path: libpq takes its own parameters out of the URL, one connection looks at the server and
+ * the schema, and becomes the first of the pool (pool.c). Failure: a parameter nobody knows, a
+ * server that is too old, a schema that is not complete; nothing stays open.
  */
 #include "backends/postgres/inner.h"
 
@@ -19,7 +19,8 @@
 #define APPEND_DEFAULT_SECONDS 30
 #define APPEND_MAX_SECONDS 86400
 
-/* libpq waits for ever where nothing else is said; these keep a host that has gone from being waited for. */
+/* libpq waits for ever where nothing else is said; these keep a host that has gone from being
+ * waited for. */
 /* clang-format off */
 static const struct { const char *keyword, *value; } store_defaults[] = {
 	{ "connect_timeout",     "10" },
@@ -52,6 +53,7 @@ static void target_fini(struct pg_target *target)
 		explicit_bzero((void *)target->values[i], strlen(target->values[i]));
 		tide_free((void *)target->values[i]);
 	}
+
 	tide_free(target->keywords);
 	tide_free(target->values);
 	tide_free(target->schema);
@@ -70,56 +72,67 @@ static bool target_has(const struct pg_target *target, const char *keyword)
 }
 
 /* Values that appear later win: the URL's own part, its parameters, then what must be so. */
-static bool target_gather(struct pg_target *target, struct tide_url *url, const PQconninfoOption *base,
-			  const PQconninfoOption *known)
+static bool target_gather(struct pg_target *target, struct tide_url *url,
+			  const PQconninfoOption *base, const PQconninfoOption *known)
 {
 	size_t at = 0;
 	for (const PQconninfoOption *option = base; option->keyword; option++)
 		if (option->val && !target_add(target, &at, option->keyword, option->val))
 			return false;
 	for (const PQconninfoOption *option = known; option->keyword; option++) {
-		bool is_ours =
-			strcmp(option->keyword, "replication") == 0 || strcmp(option->keyword, "client_encoding") == 0;
+		bool is_ours = strcmp(option->keyword, "replication") == 0 ||
+			       strcmp(option->keyword, "client_encoding") == 0;
 		const char *value = is_ours ? NULL : tide_url_param(url, option->keyword);
 		if (value && !target_add(target, &at, option->keyword, value))
 			return false;
 	}
+
 	bool has_service = target_has(target, "service");
-	for (size_t i = 0; !has_service && i < sizeof store_defaults / sizeof *store_defaults; i++) {
+	for (size_t i = 0; !has_service && i < sizeof store_defaults / sizeof *store_defaults;
+	     i++) {
 		const PQconninfoOption *option = known;
 		while (option->keyword && strcmp(option->keyword, store_defaults[i].keyword) != 0)
 			option++;
-		bool is_set = (option->keyword && option->val) || target_has(target, store_defaults[i].keyword);
-		if (!is_set && !target_add(target, &at, store_defaults[i].keyword, store_defaults[i].value))
+		bool is_set = (option->keyword && option->val) ||
+			      target_has(target, store_defaults[i].keyword);
+		if (!is_set &&
+		    !target_add(target, &at, store_defaults[i].keyword, store_defaults[i].value))
 			return false;
 	}
 	return target_add(target, &at, "client_encoding", "UTF8");
 }
 
-/* A second @, or one in what stands for a port, is of a password that was not escaped: libpq would show it as a host's name. */
-static tide_status target_check(const struct tide_url *url, const PQconninfoOption *base, struct tide_error *err)
+/* A second @, or one in what stands for a port, is of a password that was not escaped: libpq would
+ * show it as a host's name. */
+static tide_status target_check(const struct tide_url *url, const PQconninfoOption *base,
+				struct tide_error *err)
 {
 	for (const PQconninfoOption *option = base; option->keyword; option++) {
-		bool is_place = strcmp(option->keyword, "host") == 0 || strcmp(option->keyword, "port") == 0;
+		bool is_place = strcmp(option->keyword, "host") == 0 ||
+				strcmp(option->keyword, "port") == 0;
 		bool is_number = strcmp(option->keyword, "port") != 0 || !option->val ||
 				 strspn(option->val, "0123456789,") == strlen(option->val);
 		if (option->val && is_place && (!is_number || strchr(option->val, '@')))
-			return tide_fail(
-				err, TIDE_ARGUMENT,
-				"the %s of the %s: URL cannot be one; write @ as %%40, : as %%3A and / as %%2F "
-				"in user and password",
-				option->keyword, url->scheme);
+			return tide_fail(err, TIDE_ARGUMENT,
+					 "the %s of the %s: URL cannot be one; write @ as %%40, : "
+					 "as %%3A and / as %%2F "
+					 "in user and password",
+					 option->keyword, url->scheme);
 	}
 	return TIDE_OK;
 }
 
-static tide_status target_read(struct pg_target *target, struct tide_url *url, struct tide_error *err)
+static tide_status target_read(struct pg_target *target, struct tide_url *url,
+			       struct tide_error *err)
 {
 	if (*url->rest && strncmp(url->rest, "//", 2) != 0)
-		return tide_fail(err, TIDE_ARGUMENT, "a PostgreSQL URL begins with %s://", url->scheme);
+		return tide_fail(err, TIDE_ARGUMENT, "a PostgreSQL URL begins with %s://",
+				 url->scheme);
+
 	ALLOC_AUTO char *text = alloc_format("postgresql:%s", *url->rest ? url->rest : "//");
 	if (!text)
 		return alloc_fail(err);
+
 	char *problem = NULL; /* not shown: it may quote the whole URL with its password */
 	PQconninfoOption *base = PQconninfoParse(text, &problem), *known = PQconndefaults();
 	PQfreemem(problem);
@@ -130,10 +143,12 @@ static tide_status target_read(struct pg_target *target, struct tide_url *url, s
 	target->values = alloc_zero(2 * count + 10, sizeof *target->values);
 	tide_status status = TIDE_OK;
 	if (!base)
-		status = tide_fail(err, TIDE_ARGUMENT, "the %s: URL is none that libpq can read", url->scheme);
+		status = tide_fail(err, TIDE_ARGUMENT, "the %s: URL is none that libpq can read",
+				   url->scheme);
 	else if (target_check(url, base, err) != TIDE_OK)
 		status = TIDE_ARGUMENT;
-	else if (!known || !target->keywords || !target->values || !target_gather(target, url, base, known))
+	else if (!known || !target->keywords || !target->values ||
+		 !target_gather(target, url, base, known))
 		status = alloc_fail(err);
 	PQconninfoFree(base);
 	PQconninfoFree(known);
@@ -156,13 +171,18 @@ static tide_status target_write_statements(struct pg_target *target, struct tide
 	return TIDE_OK;
 }
 
-/* A schema that the URL names comes first where handlers write, too. The rest of the path stays; SET LOCAL ends with the
- * transaction, so that nothing is left on a connection that a pooler hands to others. */
-static tide_status target_write_begin(struct pg_target *target, PGconn *native, bool is_named, struct tide_error *err)
+/* A schema that the URL names comes first where handlers write, too. The rest of the path stays;
+ * SET LOCAL ends with the transaction, so that nothing is left on a connection that a pooler hands
+ * to others. */
+static tide_status target_write_begin(struct pg_target *target, PGconn *native, bool is_named,
+				      struct tide_error *err)
 {
-	char *schema = is_named ? PQescapeLiteral(native, target->schema, strlen(target->schema) - 1) : NULL;
+	char *schema = is_named
+			       ? PQescapeLiteral(native, target->schema, strlen(target->schema) - 1)
+			       : NULL;
 	if (is_named && !schema)
 		return alloc_fail(err);
+
 	struct buffer text = { 0 };
 	buffer_format(&text, "BEGIN ISOLATION LEVEL READ COMMITTED");
 	if (is_named)
@@ -174,8 +194,8 @@ static tide_status target_write_begin(struct pg_target *target, PGconn *native, 
 	return buffer_take(&text, &target->begin, err);
 }
 
-static tide_status store_param(struct tide_url *url, const char *name, long least, long most, long *ret,
-			       struct tide_error *err)
+static tide_status store_param(struct tide_url *url, const char *name, long least, long most,
+			       long *ret, struct tide_error *err)
 {
 	const char *text = tide_url_param(url, name);
 	if (!text)
@@ -183,17 +203,20 @@ static tide_status store_param(struct tide_url *url, const char *name, long leas
 	char *end;
 	long value = strtol(text, &end, 10);
 	if (!*text || *end || value < least || value > most)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is '%.32s' and must be %ld to %ld", name, text, least, most);
+		return tide_fail(err, TIDE_ARGUMENT, "%s is '%.32s' and must be %ld to %ld", name,
+				 text, least, most);
 	*ret = value;
 	return TIDE_OK;
 }
 
-/* A pooler answers with a process number of its own when a connection is made; the server tells the real one. */
-static tide_status store_inspect(struct pg_store *store, struct pg_connection *connection, long prepare,
-				 struct tide_error *err)
+/* A pooler answers with a process number of its own when a connection is made; the server tells the
+ * real one. */
+static tide_status store_inspect(struct pg_store *store, struct pg_connection *connection,
+				 long prepare, struct tide_error *err)
 {
 	if (PQserverVersion(connection->native) < 130000)
-		return tide_fail(err, TIDE_UNSUPPORTED, "the server is PostgreSQL %d and must be 13 or newer",
+		return tide_fail(err, TIDE_UNSUPPORTED,
+				 "the server is PostgreSQL %d and must be 13 or newer",
 				 PQserverVersion(connection->native) / 10000);
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	tide_status status = pg_query(connection, "SELECT pg_backend_pid()", NULL, &rows, err);
@@ -218,8 +241,8 @@ static tide_status store_pool_init(struct pg_store *store, size_t size, struct t
 	return TIDE_OK;
 }
 
-static tide_status store_connect(struct pg_store *store, long prepare, const struct pg_schema_wish *wish,
-				 struct tide_error *err)
+static tide_status store_connect(struct pg_store *store, long prepare,
+				 const struct pg_schema_wish *wish, struct tide_error *err)
 {
 	struct pg_connection *first = &store->pool[0];
 	tide_status status = pg_connection_open(first, &store->target, err);
@@ -234,12 +257,14 @@ static tide_status store_connect(struct pg_store *store, long prepare, const str
 	return status;
 }
 
-static tide_status store_laziness(struct pg_store *store, struct tide_url *url, struct tide_error *err)
+static tide_status store_laziness(struct pg_store *store, struct tide_url *url,
+				  struct tide_error *err)
 {
 	const char *text = tide_url_param(url, "projection_synchronous");
 	store->is_lazy = !text || strcmp(text, "normal") == 0;
 	if (text && !store->is_lazy && strcmp(text, "full") != 0)
-		return tide_fail(err, TIDE_ARGUMENT, "projection_synchronous is '%.32s' and must be normal or full",
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "projection_synchronous is '%.32s' and must be normal or full",
 				 text);
 	return TIDE_OK;
 }
@@ -249,16 +274,18 @@ static double store_append_seconds(long wish, const struct tide_store_options *o
 {
 	if (wish > 0)
 		return (double)wish;
-	return options->append_timeout_seconds > 0 ? options->append_timeout_seconds : APPEND_DEFAULT_SECONDS;
+	return options->append_timeout_seconds > 0 ? options->append_timeout_seconds
+						   : APPEND_DEFAULT_SECONDS;
 }
 
-static tide_status store_set_up(struct pg_store *store, struct tide_url *url, const struct tide_store_options *options,
-				struct tide_error *err)
+static tide_status store_set_up(struct pg_store *store, struct tide_url *url,
+				const struct tide_store_options *options, struct tide_error *err)
 {
 	long pool = POOL_DEFAULT, prepare = -1, category_index = 0, append = 0;
 	struct pg_schema_wish wish = { .name = tide_url_param(url, "schema"),
 				       .may_create = options->initialize && !options->read_only };
 	tide_status status = store_param(url, "pool", 1, POOL_MAX, &pool, err);
+
 	if (status == TIDE_OK)
 		status = store_param(url, "prepare", 0, 1, &prepare, err);
 	if (status == TIDE_OK)
@@ -274,6 +301,7 @@ static tide_status store_set_up(struct pg_store *store, struct tide_url *url, co
 	if (status == TIDE_OK)
 		status = store_pool_init(store, (size_t)pool, err);
 	wish.category_index = category_index == 1;
+
 	double busy = options->busy_timeout_seconds;
 	store->is_read_only = options->read_only;
 	store->busy_ns = busy > 0 ? ns_of_seconds(busy) : BUSY_DEFAULT_NS;
@@ -281,8 +309,8 @@ static tide_status store_set_up(struct pg_store *store, struct tide_url *url, co
 	return status == TIDE_OK ? store_connect(store, prepare, &wish, err) : status;
 }
 
-tide_status pg_store_open(struct tide_url *url, const struct tide_store_options *options, void **ret,
-			  struct tide_error *err)
+tide_status pg_store_open(struct tide_url *url, const struct tide_store_options *options,
+			  void **ret, struct tide_error *err)
 {
 	struct pg_store *store = alloc_zero(1, sizeof *store);
 	if (!store)

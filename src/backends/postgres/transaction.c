@@ -2,17 +2,18 @@
 /*
  * The transaction a handler shares with its checkpoint, on the writer's connection.
  *
- * A savepoint is released together with the making of the next one, or by the commit: one round trip less an event. The
- * first one is made with the transaction: another one less a transaction.
- * Failure: a handler that left the transaction aborted, or ended it, is found out by looking at the connection, which
- * watches every result that libpq makes.
+ * A savepoint is released together with the making of the next one, or by the commit: one round
+ * trip less an event. The first one is made with the transaction: another one less a transaction.
+ * Failure: a handler that left the transaction aborted, or ended it, is found out by looking at the
+ * connection, which watches every result that libpq makes.
  */
 #include "backends/postgres/inner.h"
 
 #include "backends/postgres/status.h"
 #include "sys/alloc.h"
 
-static tide_status transaction_command(struct pg_session *session, const char *text, struct tide_error *err)
+static tide_status transaction_command(struct pg_session *session, const char *text,
+				       struct tide_error *err)
 {
 	tide_status status = pg_command(&session->writer, text, err);
 	if (status == TIDE_CONNECTION_LOST)
@@ -24,7 +25,8 @@ static tide_status transaction_command(struct pg_session *session, const char *t
 static tide_status transaction_open_writer(struct pg_session *session, struct tide_error *err)
 {
 	if (session->is_writer_lost)
-		return tide_fail(err, TIDE_CONNECTION_LOST, "PostgreSQL: the connection of the transaction is lost");
+		return tide_fail(err, TIDE_CONNECTION_LOST,
+				 "PostgreSQL: the connection of the transaction is lost");
 	if (session->writer.native)
 		return TIDE_OK;
 	return pg_connection_open(&session->writer, &session->store->target, err);
@@ -37,7 +39,8 @@ static tide_status transaction_begin(struct pg_session *session, struct tide_err
 	char *text ALLOC_AUTO =
 		session->idle_ms == 0
 			? alloc_format("%s; SAVEPOINT tidemark", begin)
-			: alloc_format("%s; SET LOCAL idle_in_transaction_session_timeout = %lld; SAVEPOINT tidemark",
+			: alloc_format("%s; SET LOCAL idle_in_transaction_session_timeout = %lld; "
+				       "SAVEPOINT tidemark",
 				       begin, (long long)session->idle_ms);
 	return text ? transaction_command(session, text, err) : alloc_fail(err);
 }
@@ -65,12 +68,15 @@ tide_status pg_commit(void *self, struct tide_error *err)
 	tide_status status = pg_check(session, err);
 	if (status != TIDE_OK)
 		return status;
+
 	session->has_savepoint = false;
 	status = pg_query(&session->writer, "COMMIT", NULL, &result, err);
 	if (status == TIDE_CONNECTION_LOST)
 		pg_store_lost(session->store);
 	if (status == TIDE_OK && strcmp(PQcmdStatus(result), "COMMIT") != 0)
-		return tide_fail(err, TIDE_IO, "PostgreSQL: the transaction was rolled back instead of committed");
+		return tide_fail(
+			err, TIDE_IO,
+			"PostgreSQL: the transaction was rolled back instead of committed");
 	return status;
 }
 
@@ -85,7 +91,8 @@ void pg_rollback(void *self)
 	if (PQtransactionStatus(session->writer.native) == PQTRANS_ACTIVE ||
 	    pg_command(&session->writer, "ROLLBACK", NULL) != TIDE_OK) {
 		session->is_writer_lost = true;
-		pg_connection_close(&session->writer); /* the server rolls back when its peer is gone */
+		/* the server rolls back when its peer is gone */
+		pg_connection_close(&session->writer);
 	}
 }
 
@@ -98,10 +105,14 @@ tide_status pg_savepoint(void *self, struct tide_error *err)
 		session->is_untouched = session->writer.was_ended = false;
 		return TIDE_OK;
 	}
+
 	tide_status status = transaction_command(
-		session, is_open ? "RELEASE SAVEPOINT tidemark; SAVEPOINT tidemark" : "SAVEPOINT tidemark", err);
+		session,
+		is_open ? "RELEASE SAVEPOINT tidemark; SAVEPOINT tidemark" : "SAVEPOINT tidemark",
+		err);
 	if (status != TIDE_OK)
 		return status;
+
 	session->has_savepoint = true;
 	session->is_released = session->writer.was_ended = false;
 	return TIDE_OK;
@@ -120,13 +131,14 @@ tide_status pg_rollback_to(void *self, struct tide_error *err)
 	struct pg_session *session = self;
 	if (!session->has_savepoint)
 		return TIDE_OK;
-	tide_status status =
-		transaction_command(session, "ROLLBACK TO SAVEPOINT tidemark; RELEASE SAVEPOINT tidemark", err);
+	tide_status status = transaction_command(
+		session, "ROLLBACK TO SAVEPOINT tidemark; RELEASE SAVEPOINT tidemark", err);
 	session->has_savepoint = session->is_released = false;
 	return status;
 }
 
-/* After a failed handler statement in libpq's pipeline or COPY mode the connection is of no use for us. */
+/* After a failed handler statement in libpq's pipeline or COPY mode the connection is of no use for
+ * us. */
 tide_status pg_check(void *self, struct tide_error *err)
 {
 	struct pg_session *session = self;
@@ -135,6 +147,7 @@ tide_status pg_check(void *self, struct tide_error *err)
 		pg_store_lost(session->store);
 		return pg_fail_connection(native, err);
 	}
+
 	switch (PQtransactionStatus(native)) {
 	case PQTRANS_INTRANS:
 		if (!session->writer.was_ended)
@@ -142,14 +155,16 @@ tide_status pg_check(void *self, struct tide_error *err)
 		break;
 	case PQTRANS_INERROR: {
 		const char *sqlstate = session->writer.sqlstate;
-		tide_fail(err, pg_status_of(sqlstate), "PostgreSQL: the handler left the transaction aborted (%s)",
-			  sqlstate);
+		tide_fail(err, pg_status_of(sqlstate),
+			  "PostgreSQL: the handler left the transaction aborted (%s)", sqlstate);
 		if (err)
 			err->native = pg_native_of(sqlstate);
 		return pg_status_of(sqlstate);
 	}
 	case PQTRANS_ACTIVE:
-		return tide_fail(err, TIDE_STATE, "the handler left a statement running on the delivery transaction");
+		return tide_fail(
+			err, TIDE_STATE,
+			"the handler left a statement running on the delivery transaction");
 	default:
 		break;
 	}

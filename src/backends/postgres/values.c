@@ -85,7 +85,8 @@ void pg_put_fitting(struct pg_params *params, const char *string, uint32_t great
 	size_t start = params->bytes.size;
 	escape_add(&params->bytes, tide_text(string), greatest);
 	if (!params->bytes.failed)
-		params->bytes.size = start + utf8_cut(params->bytes.data + start, params->bytes.size - start, limit);
+		params->bytes.size = start + utf8_cut(params->bytes.data + start,
+						      params->bytes.size - start, limit);
 	params_end(params);
 }
 
@@ -120,7 +121,8 @@ void pg_put_names(struct pg_params *params, const char *const *names)
 	pg_array_end(params);
 }
 
-/* An array is: dimensions, whether it has NULLs, element type; for the one dimension its size and lower bound. */
+/* An array is: dimensions, whether it has NULLs, element type; for the one dimension its size and
+ * lower bound. */
 void pg_array_begin(struct pg_params *params, int type, size_t count)
 {
 	params_begin(params);
@@ -174,7 +176,8 @@ struct tide_text pg_text(const PGresult *rows, int row, int column)
 	if (PQgetisnull(rows, row, column))
 		return (struct tide_text){ NULL, 0 };
 	/* libpq puts a NUL behind every value; binary JSONB begins with a version byte */
-	struct tide_text text = { PQgetvalue(rows, row, column), (size_t)PQgetlength(rows, row, column) };
+	struct tide_text text = { PQgetvalue(rows, row, column),
+				  (size_t)PQgetlength(rows, row, column) };
 	if (PQftype(rows, column) == PG_JSONB) {
 		text.data++;
 		text.size--;

@@ -43,11 +43,13 @@ void pg_put_int4(struct pg_params *params, int32_t value);
 void pg_put_int8(struct pg_params *params, int64_t value);
 void pg_put_text(struct pg_params *params, struct tide_text text); /* data NULL: NULL */
 void pg_put_string(struct pg_params *params, const char *string);  /* NULL: NULL */
-/** The same for text of anybody's bytes: what the database's encoding lacks is escaped, and it ends after `limit` bytes. */
+/** The same for text of anybody's bytes: what the database's encoding lacks is escaped, and it ends
+ * after `limit` bytes. */
 void pg_put_fitting(struct pg_params *params, const char *string, uint32_t greatest, size_t limit);
 void pg_put_uuid(struct pg_params *params, const struct tide_uuid *uuid); /* NULL or nil: NULL */
 void pg_put_time(struct pg_params *params, const struct tide_time *time); /* NULL: NULL */
-void pg_put_names(struct pg_params *params, const char *const *names);    /* text[]; NULL or empty: NULL */
+/* text[]; NULL or empty: NULL */
+void pg_put_names(struct pg_params *params, const char *const *names);
 
 /* One array as a parameter: begin with the number of elements, then so many elements, then end. */
 void pg_array_begin(struct pg_params *params, int type, size_t count);
@@ -86,7 +88,8 @@ static inline bool pg_bool(const PGresult *rows, int row, int column)
 struct tide_text pg_text(const PGresult *rows, int row, int column);
 /** Nil when the column is NULL. */
 struct tide_uuid pg_uuid(const PGresult *rows, int row, int column);
-/** False when it lies outside the years 1 to 9999, or is infinite; `*ret` is the nearest instant then. */
+/** False when it lies outside the years 1 to 9999, or is infinite; `*ret` is the nearest instant
+ * then. */
 bool pg_time(const PGresult *rows, int row, int column, struct tide_time *ret);
 
 #endif

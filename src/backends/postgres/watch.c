@@ -2,12 +2,11 @@
 /*
  * Hearing of commits.
  *
- * Happy path: LISTEN on a connection of its own, then wait for the socket.
- * A pooler in transaction mode takes LISTEN and delivers nothing. So the watch sends itself a notification now and
- * then, by another connection as a writer would; when it does not hear it, it is deaf, and looks at the newest position
- * instead, every 50 ms.
- * Failure: with a connection that is lost the wait ends with TIDE_CONNECTION_LOST; the next one connects again, and
- * rings once for what it may have missed.
+ * Happy path: LISTEN on a connection of its own, then wait for the socket. A pooler in transaction
+ * mode takes LISTEN and delivers nothing. So the watch sends itself a notification now and then, by
+ * another connection as a writer would; when it does not hear it, it is deaf, and looks at the
+ * newest position instead, every 50 ms. Failure: with a connection that is lost the wait ends with
+ * TIDE_CONNECTION_LOST; the next one connects again, and rings once for what it may have missed.
  */
 #include "backends/postgres/inner.h"
 
@@ -40,6 +39,7 @@ tide_status pg_watch_start(void *store, void **ret, struct tide_error *err)
 	struct pg_watch *watch = alloc_zero(1, sizeof *watch);
 	if (!watch)
 		return alloc_fail(err);
+
 	watch->store = store;
 	uint64_t token;
 	random_bytes(&token, sizeof token);
@@ -49,6 +49,7 @@ tide_status pg_watch_start(void *store, void **ret, struct tide_error *err)
 		tide_free(watch);
 		return tide_fail(err, TIDE_IO, "there is no file descriptor left for a listener");
 	}
+
 	*ret = watch;
 	return TIDE_OK;
 }
@@ -91,6 +92,7 @@ static tide_status watch_connect(struct pg_watch *watch, struct tide_error *err)
 	snprintf(text, sizeof text, "LISTEN %s", watch->store->channel);
 	if (status == TIDE_OK)
 		status = pg_command(&watch->connection, text, err);
+
 	bool is_replica = status != TIDE_OK && strcmp(watch->connection.sqlstate, "25006") == 0;
 	if (is_replica || status == TIDE_UNSUPPORTED) { /* a replica does not listen */
 		watch->is_deaf = true;
@@ -118,15 +120,18 @@ static bool watch_hear(struct pg_watch *watch)
 }
 
 /* The probe is due, or it was not heard in time. */
-static tide_status watch_mind_probe(struct pg_watch *watch, struct mono_time now, struct tide_error *err)
+static tide_status watch_mind_probe(struct pg_watch *watch, struct mono_time now,
+				    struct tide_error *err)
 {
 	if (now.ns < watch->probe_at.ns)
 		return TIDE_OK;
 	if (watch->is_probing && !watch->is_deaf) {
 		watch->is_deaf = true;
-		log_at(TIDE_LOG_NOTICE, "store", "notifications do not arrive, looking for new events instead",
+		log_at(TIDE_LOG_NOTICE, "store",
+		       "notifications do not arrive, looking for new events instead",
 		       "channel='%s'", watch->store->channel);
 	}
+
 	if (!watch->is_probing)
 		return watch_probe(watch, err);
 	watch->is_probing = false;
@@ -177,7 +182,8 @@ static tide_status watch_listen(struct pg_watch *watch, struct mono_time deadlin
 		if (!watch_sleep(watch, now, until))
 			break;
 		if (!PQconsumeInput(watch->connection.native))
-			status = tide_fail(err, TIDE_CONNECTION_LOST, "PostgreSQL: the listening connection is lost");
+			status = tide_fail(err, TIDE_CONNECTION_LOST,
+					   "PostgreSQL: the listening connection is lost");
 	}
 	return status;
 }
@@ -192,6 +198,7 @@ tide_status pg_watch_wait(void *self, int64_t timeout_ns, bool *ret_rang, struct
 		status = watch_connect(watch, err);
 		rang = true;
 	}
+
 	if (status == TIDE_OK)
 		status = watch_listen(watch, deadline, &rang, err);
 	if (status != TIDE_OK)

@@ -2,8 +2,8 @@
 /*
  * The table of the SQLite backend; opening and closing a store, and what its URL may say.
  *
- * Happy path: read the URL, connect the writer, check or create the tables.
- * Fails when: the URL is wrong (argument), the file or a table is missing (schema), it is no database (corrupt).
+ * Happy path: read the URL, connect the writer, check or create the tables. Fails when: the URL is
+ * wrong (argument), the file or a table is missing (schema), it is no database (corrupt).
  */
 
 #include <errno.h>
@@ -18,25 +18,27 @@
 #define BACKEND_BUSY_SECONDS 5.0
 
 /* Read a parameter that is one of two words; absent: `fallback`. */
-static tide_status backend_choice(struct tide_url *url, const char *name, const char *yes, const char *no, bool *ret,
-				  struct tide_error *err)
+static tide_status backend_choice(struct tide_url *url, const char *name, const char *yes,
+				  const char *no, bool *ret, struct tide_error *err)
 {
 	const char *value = tide_url_param(url, name);
 	if (!value)
 		return TIDE_OK;
 	if (strcmp(value, yes) != 0 && strcmp(value, no) != 0)
-		return tide_fail(err, TIDE_ARGUMENT, "parameter '%s' is '%s'; allowed: %s, %s", name, value, yes, no);
+		return tide_fail(err, TIDE_ARGUMENT, "parameter '%s' is '%s'; allowed: %s, %s",
+				 name, value, yes, no);
 	*ret = strcmp(value, yes) == 0;
 	return TIDE_OK;
 }
 
-static tide_status backend_params(struct tide_url *url, struct sqlite_store *store, bool *ret_category_index,
-				  struct tide_error *err)
+static tide_status backend_params(struct tide_url *url, struct sqlite_store *store,
+				  bool *ret_category_index, struct tide_error *err)
 {
-	tide_status status = backend_choice(url, "synchronous", "full", "normal", &store->is_append_full, err);
+	tide_status status =
+		backend_choice(url, "synchronous", "full", "normal", &store->is_append_full, err);
 	if (status == TIDE_OK)
-		status = backend_choice(url, "projection_synchronous", "full", "normal", &store->is_projection_full,
-					err);
+		status = backend_choice(url, "projection_synchronous", "full", "normal",
+					&store->is_projection_full, err);
 	if (status == TIDE_OK)
 		status = backend_choice(url, "category_index", "1", "0", ret_category_index, err);
 	if (status == TIDE_OK)
@@ -51,22 +53,28 @@ static tide_status backend_name_memory(struct sqlite_store *store, struct tide_e
 {
 	static atomic_ulong stores;
 	store->is_memory = true;
-	store->file = alloc_format("file:/tidemark-%lu?vfs=memdb", atomic_fetch_add(&stores, 1) + 1);
+	store->file =
+		alloc_format("file:/tidemark-%lu?vfs=memdb", atomic_fetch_add(&stores, 1) + 1);
 	return store->file ? TIDE_OK : alloc_fail(err);
 }
 
 /* Resolve a file that need not exist: its folder must. */
-static tide_status backend_resolve(const char *path, bool exists, char ret[PATH_MAX], struct tide_error *err)
+static tide_status backend_resolve(const char *path, bool exists, char ret[PATH_MAX],
+				   struct tide_error *err)
 {
 	if (exists)
-		return realpath(path, ret) ? TIDE_OK : sqlite_fail_system(errno, "cannot open", path, err);
+		return realpath(path, ret) ? TIDE_OK
+					   : sqlite_fail_system(errno, "cannot open", path, err);
+
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
-	ALLOC_AUTO char *folder = slash ? alloc_text(path, (size_t)(slash - path) + 1) : alloc_text(".", 1);
+	ALLOC_AUTO char *folder =
+		slash ? alloc_text(path, (size_t)(slash - path) + 1) : alloc_text(".", 1);
 	if (!folder)
 		return alloc_fail(err);
 	if (!realpath(folder, ret))
 		return sqlite_fail_system(errno, "cannot open", path, err);
+
 	size_t size = strlen(ret);
 	if (size + 1 + strlen(name) >= PATH_MAX)
 		return sqlite_fail_system(ENAMETOOLONG, "cannot open", path, err);
@@ -76,7 +84,8 @@ static tide_status backend_resolve(const char *path, bool exists, char ret[PATH_
 	return TIDE_OK;
 }
 
-/* The path is made absolute, because sessions are opened later, and free of links, because lock files are named by it.
+/* The path is made absolute, because sessions are opened later, and free of links, because lock
+ * files are named by it.
  */
 static tide_status backend_name_file(struct sqlite_store *store, const char *path, bool initialize,
 				     struct tide_error *err)
@@ -87,11 +96,14 @@ static tide_status backend_name_file(struct sqlite_store *store, const char *pat
 	if (!exists && errno != ENOENT)
 		return sqlite_fail_system(errno, "cannot open", path, err);
 	if (!exists && (!initialize || store->is_read_only))
-		return tide_fail(err, TIDE_SCHEMA, "database '%s' does not exist; create it with 'tide init'", path);
+		return tide_fail(err, TIDE_SCHEMA,
+				 "database '%s' does not exist; create it with 'tide init'", path);
+
 	char resolved[PATH_MAX];
 	tide_status status = backend_resolve(path, exists, resolved, err);
 	if (status != TIDE_OK)
 		return status;
+
 	store->file = alloc_format("%s", resolved);
 	store->owners = alloc_format("%s-owners", resolved);
 	return store->file && store->owners ? TIDE_OK : alloc_fail(err);
@@ -110,8 +122,8 @@ static void backend_close(void *self)
 	tide_free(store);
 }
 
-static tide_status backend_open_store(struct sqlite_store *store, struct tide_url *url, bool initialize,
-				      struct tide_error *err)
+static tide_status backend_open_store(struct sqlite_store *store, struct tide_url *url,
+				      bool initialize, struct tide_error *err)
 {
 	bool has_category_index = false;
 	tide_status status = backend_params(url, store, &has_category_index, err);
@@ -127,26 +139,29 @@ static tide_status backend_open_store(struct sqlite_store *store, struct tide_ur
 	return sqlite_writer_open(store, initialize || store->is_memory, has_category_index, err);
 }
 
-static tide_status backend_open(struct tide_url *url, const struct tide_store_options *options, void **ret,
-				struct tide_error *err)
+static tide_status backend_open(struct tide_url *url, const struct tide_store_options *options,
+				void **ret, struct tide_error *err)
 {
 	struct sqlite_store *store = alloc_zero(1, sizeof *store);
 	if (!store)
 		return alloc_fail(err);
+
 	mutex_init(&store->lock);
 	mutex_init(&store->writer.lock);
 	store->writer.last = &store->writer.first;
 	atomic_init(&store->owners_file, -1);
 	store->is_append_full = true;
 	store->is_read_only = options && options->read_only;
-	double seconds =
-		options && options->busy_timeout_seconds > 0 ? options->busy_timeout_seconds : BACKEND_BUSY_SECONDS;
+	double seconds = options && options->busy_timeout_seconds > 0
+				 ? options->busy_timeout_seconds
+				 : BACKEND_BUSY_SECONDS;
 	store->busy_ns = ns_of_seconds(seconds);
 	tide_status status = backend_open_store(store, url, options && options->initialize, err);
 	if (status != TIDE_OK) {
 		backend_close(store);
 		return status;
 	}
+
 	*ret = store;
 	return TIDE_OK;
 }

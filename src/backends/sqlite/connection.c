@@ -2,8 +2,8 @@
 /*
  * A connection, its waiting for other connections' locks, and its prepared statements.
  *
- * Happy path: connect once, prepare each text once, bind, step, reset.
- * Fails when: the file cannot be opened (io), is no database (corrupt), or stays locked past the busy wait (busy).
+ * Happy path: connect once, prepare each text once, bind, step, reset. Fails when: the file cannot
+ * be opened (io), is no database (corrupt), or stays locked past the busy wait (busy).
  */
 
 #include <assert.h>
@@ -15,8 +15,9 @@
 #include "backends/sqlite/internal.h"
 
 /*
- * SQLite calls this while another connection holds the lock it needs; 0 gives up. A commit holds the lock for a flush,
- * 0.2 ms and more, and a busy writer frees it for microseconds only: look often, so that two processes share the file.
+ * SQLite calls this while another connection holds the lock it needs; 0 gives up. A commit holds
+ * the lock for a flush, 0.2 ms and more, and a busy writer frees it for microseconds only: look
+ * often, so that two processes share the file.
  */
 static int connection_wait(void *self, int attempts)
 {
@@ -31,6 +32,7 @@ static int connection_wait(void *self, int attempts)
 	int64_t left = mono_since(connection->busy_until, now);
 	if (left <= 0)
 		return 0;
+
 	int64_t pause = attempts < 100 ? 100000 : attempts < 1000 ? 300000 : 2 * NS_PER_MS;
 	if (pause > left)
 		pause = left;
@@ -39,7 +41,8 @@ static int connection_wait(void *self, int attempts)
 	return 1;
 }
 
-/* SQL function tide_us(text): an instant as microseconds, null when it is none; instants are never compared as text. */
+/* SQL function tide_us(text): an instant as microseconds, null when it is none; instants are never
+ * compared as text. */
 static void connection_tide_us(sqlite3_context *context, int count, sqlite3_value **values)
 {
 	(void)count;
@@ -56,11 +59,16 @@ static int connection_set_up(struct sqlite_connection *connection, bool is_full)
 	sqlite3 *handle = connection->handle;
 	int code = sqlite3_busy_handler(handle, connection_wait, connection);
 	if (code == SQLITE_OK)
-		code = sqlite3_create_function_v2(handle, "tide_us", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
+		code = sqlite3_create_function_v2(handle, "tide_us", 1,
+						  SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
 						  connection_tide_us, NULL, NULL, NULL);
+
 	if (code == SQLITE_OK)
-		code = sqlite3_exec(handle, is_full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", NULL,
-				    NULL, NULL);
+		code = sqlite3_exec(handle,
+				    is_full ? "PRAGMA synchronous = FULL"
+					    : "PRAGMA synchronous = NORMAL",
+				    NULL, NULL, NULL);
+
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(handle, "PRAGMA mmap_size = 0", NULL, NULL, NULL);
 	return code;
@@ -79,20 +87,24 @@ static char *connection_frozen_uri(const char *file)
 }
 
 /* SQLite names neither the file nor the right that is missing. */
-static tide_status connection_explain(const struct sqlite_store *store, tide_status status, struct tide_error *err)
+static tide_status connection_explain(const struct sqlite_store *store, tide_status status,
+				      struct tide_error *err)
 {
 	struct tide_error said = err ? *err : (struct tide_error){ 0 };
 	if (access(store->file, R_OK) != 0)
 		tide_fail(err, status, "%.300s: this user may not read the file", said.message);
 	else if (store->is_read_only)
 		tide_fail(err, status,
-			  "%.300s: to read beside who writes it, this user needs read access to the -wal and the -shm "
+			  "%.300s: to read beside who writes it, this user needs read access to "
+			  "the -wal and the -shm "
 			  "beside it",
 			  said.message);
 	else
 		tide_fail(err, status,
-			  "%.300s: this user may not write the file, the directory, or the -wal and the -shm beside it",
+			  "%.300s: this user may not write the file, the directory, or the -wal "
+			  "and the -shm beside it",
 			  said.message);
+
 	if (err)
 		err->native = said.native;
 	return status;
@@ -115,16 +127,19 @@ tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bo
 	ALLOC_AUTO char *frozen = store->is_frozen ? connection_frozen_uri(store->file) : NULL;
 	if (store->is_frozen && !frozen)
 		return alloc_fail(err);
-	int code = sqlite3_open_v2(frozen ? frozen : store->file, &ret->handle, flags | (frozen ? SQLITE_OPEN_URI : 0),
-				   NULL);
+
+	int code = sqlite3_open_v2(frozen ? frozen : store->file, &ret->handle,
+				   flags | (frozen ? SQLITE_OPEN_URI : 0), NULL);
 	if (code == SQLITE_OK)
 		code = connection_set_up(ret, is_full);
 	if (code == SQLITE_OK)
 		return TIDE_OK;
+
 	char what[300];
 	snprintf(what, sizeof what, "'%s'", store->file);
 	tide_status status = sqlite_fail(ret, code, what, err);
-	if (!store->is_memory && ((code & 0xff) == SQLITE_READONLY || (code & 0xff) == SQLITE_CANTOPEN))
+	if (!store->is_memory &&
+	    ((code & 0xff) == SQLITE_READONLY || (code & 0xff) == SQLITE_CANTOPEN))
 		status = connection_explain(store, status, err);
 	sqlite_disconnect(ret);
 	return status;
@@ -136,38 +151,42 @@ void sqlite_disconnect(struct sqlite_connection *connection)
 		sqlite3_finalize(connection->fixed[i].statement);
 	for (size_t i = 0; i < SQLITE_SHAPES_MAX; i++)
 		sqlite3_finalize(connection->shapes[i]);
-	/* A handler may have left statements of its own behind: _v2 waits for them instead of failing. */
+	/* A handler may have left statements of its own behind: _v2 waits for them instead of
+	 * failing. */
 	sqlite3_close_v2(connection->handle);
 	memset(connection, 0, sizeof *connection);
 }
 
 /* Our texts are right, so what does not compile does not fit the tables. */
-static tide_status connection_prepare(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret,
-				      struct tide_error *err)
+static tide_status connection_prepare(struct sqlite_connection *connection, const char *sql,
+				      sqlite3_stmt **ret, struct tide_error *err)
 {
-	int code = sqlite3_prepare_v3(connection->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL);
+	int code = sqlite3_prepare_v3(connection->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, ret,
+				      NULL);
 	if (code == SQLITE_OK)
 		return TIDE_OK;
 	if ((code & 0xff) != SQLITE_ERROR)
 		return sqlite_fail(connection, code, "cannot prepare a statement", err);
-	tide_fail(err, TIDE_SCHEMA, "the tables do not fit: %s", sqlite3_errmsg(connection->handle));
+	tide_fail(err, TIDE_SCHEMA, "the tables do not fit: %s",
+		  sqlite3_errmsg(connection->handle));
 	if (err)
 		err->native = code;
 	return TIDE_SCHEMA;
 }
 
-static tide_status connection_prepare_parts(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret,
-					    struct tide_error *err)
+static tide_status connection_prepare_parts(struct sqlite_connection *connection, const char *sql,
+					    sqlite3_stmt **ret, struct tide_error *err)
 {
 	struct buffer text = { 0 };
 	parts_expand(&text, sql, connection->parts);
-	tide_status status = text.failed ? alloc_fail(err) : connection_prepare(connection, text.data, ret, err);
+	tide_status status =
+		text.failed ? alloc_fail(err) : connection_prepare(connection, text.data, ret, err);
 	buffer_fini(&text);
 	return status;
 }
 
-tide_status sqlite_statement(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret,
-			     struct tide_error *err)
+tide_status sqlite_statement(struct sqlite_connection *connection, const char *sql,
+			     sqlite3_stmt **ret, struct tide_error *err)
 {
 	for (size_t i = 0; i < connection->fixed_count; i++) {
 		if (connection->fixed[i].sql == sql) {
@@ -175,12 +194,15 @@ tide_status sqlite_statement(struct sqlite_connection *connection, const char *s
 			return TIDE_OK;
 		}
 	}
+
 	assert(connection->fixed_count < SQLITE_FIXED_MAX);
 	sqlite3_stmt *statement;
-	tide_status status = parts_divide(sql) ? connection_prepare_parts(connection, sql, &statement, err)
-					       : connection_prepare(connection, sql, &statement, err);
+	tide_status status = parts_divide(sql)
+				     ? connection_prepare_parts(connection, sql, &statement, err)
+				     : connection_prepare(connection, sql, &statement, err);
 	if (status != TIDE_OK)
 		return status;
+
 	connection->fixed[connection->fixed_count].sql = sql;
 	connection->fixed[connection->fixed_count++].statement = statement;
 	*ret = statement;
@@ -197,10 +219,12 @@ tide_status sqlite_shape(struct sqlite_connection *connection, const char *sql, 
 			return TIDE_OK;
 		}
 	}
+
 	sqlite3_stmt *statement;
 	tide_status status = connection_prepare(connection, sql, &statement, err);
 	if (status != TIDE_OK)
 		return status;
+
 	size_t slot = connection->next_shape++ % SQLITE_SHAPES_MAX;
 	sqlite3_finalize(connection->shapes[slot]);
 	connection->shapes[slot] = statement;
@@ -208,8 +232,8 @@ tide_status sqlite_shape(struct sqlite_connection *connection, const char *sql, 
 	return TIDE_OK;
 }
 
-tide_status sqlite_step(struct sqlite_connection *connection, sqlite3_stmt *statement, bool *ret_row,
-			struct tide_error *err)
+tide_status sqlite_step(struct sqlite_connection *connection, sqlite3_stmt *statement,
+			bool *ret_row, struct tide_error *err)
 {
 	int code = sqlite3_step(statement);
 	if (code != SQLITE_ROW && code != SQLITE_DONE)
@@ -219,7 +243,8 @@ tide_status sqlite_step(struct sqlite_connection *connection, sqlite3_stmt *stat
 	return TIDE_OK;
 }
 
-tide_status sqlite_run(struct sqlite_connection *connection, const char *sql, struct tide_error *err)
+tide_status sqlite_run(struct sqlite_connection *connection, const char *sql,
+		       struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
 	tide_status status = sqlite_statement(connection, sql, &statement, err);
@@ -228,24 +253,28 @@ tide_status sqlite_run(struct sqlite_connection *connection, const char *sql, st
 	return sqlite_step(connection, statement, NULL, err);
 }
 
-tide_status sqlite_script(struct sqlite_connection *connection, const char *sql, struct tide_error *err)
+tide_status sqlite_script(struct sqlite_connection *connection, const char *sql,
+			  struct tide_error *err)
 {
 	int code = sqlite3_exec(connection->handle, sql, NULL, NULL, NULL);
 	return code == SQLITE_OK ? TIDE_OK : sqlite_fail(connection, code, "database", err);
 }
 
-void sqlite_bind_uuid(sqlite3_stmt *statement, int index, const struct tide_uuid *uuid, char text[TIDE_UUID_TEXT_SIZE])
+void sqlite_bind_uuid(sqlite3_stmt *statement, int index, const struct tide_uuid *uuid,
+		      char text[TIDE_UUID_TEXT_SIZE])
 {
 	if (tide_uuid_is_nil(uuid))
 		sqlite3_bind_null(statement, index);
 	else
-		sqlite3_bind_text(statement, index, tide_uuid_format(uuid, text), TIDE_UUID_TEXT_SIZE - 1,
-				  SQLITE_STATIC);
+		sqlite3_bind_text(statement, index, tide_uuid_format(uuid, text),
+				  TIDE_UUID_TEXT_SIZE - 1, SQLITE_STATIC);
 }
 
-void sqlite_bind_time(sqlite3_stmt *statement, int index, struct tide_time time, char text[TIDE_TIME_TEXT_SIZE])
+void sqlite_bind_time(sqlite3_stmt *statement, int index, struct tide_time time,
+		      char text[TIDE_TIME_TEXT_SIZE])
 {
-	sqlite3_bind_text(statement, index, tide_time_format(time, text), TIDE_TIME_TEXT_SIZE - 1, SQLITE_STATIC);
+	sqlite3_bind_text(statement, index, tide_time_format(time, text), TIDE_TIME_TEXT_SIZE - 1,
+			  SQLITE_STATIC);
 }
 
 bool sqlite_column_uuid(sqlite3_stmt *statement, int column, struct tide_uuid *ret)
@@ -263,7 +292,8 @@ bool sqlite_column_time(sqlite3_stmt *statement, int column, struct tide_time *r
 void sqlite_column_name(sqlite3_stmt *statement, int column, char ret[TIDE_NAME_MAX + 1])
 {
 	struct tide_text text = sqlite_column_view(statement, column);
-	size_t size = text.size > TIDE_NAME_MAX ? utf8_cut(text.data, text.size, TIDE_NAME_MAX) : text.size;
+	size_t size = text.size > TIDE_NAME_MAX ? utf8_cut(text.data, text.size, TIDE_NAME_MAX)
+						: text.size;
 	if (size)
 		memcpy(ret, text.data, size);
 	ret[size] = '\0';

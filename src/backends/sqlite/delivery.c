@@ -2,10 +2,12 @@
 /*
  * Which threads have a delivery transaction open, and on which file.
  *
- * The transaction has the file's one write lock until its handler has returned. A write of the same thread through
- * another connection would wait for that until the busy timeout, in vain: it is refused at once instead.
+ * The transaction has the file's one write lock until its handler has returned. A write of the same
+ * thread through another connection would wait for that until the busy timeout, in vain: it is
+ * refused at once instead.
  *
- * Fails when: never. A handler that has its writes made by another thread is not found out, and waits.
+ * Fails when: never. A handler that has its writes made by another thread is not found out, and
+ * waits.
  */
 
 #include "backends/sqlite/internal.h"
@@ -17,8 +19,9 @@ static _Thread_local char delivery_thread; /* its address is the thread's name *
 void sqlite_delivery_begin(struct sqlite_session *session)
 {
 	struct sqlite_delivery *delivery = &session->delivery;
-	*delivery =
-		(struct sqlite_delivery){ .is_open = true, .thread = &delivery_thread, .file = session->store->file };
+	*delivery = (struct sqlite_delivery){ .is_open = true,
+					      .thread = &delivery_thread,
+					      .file = session->store->file };
 	mutex_lock(&deliveries_lock);
 	delivery->next = deliveries;
 	deliveries = delivery;
@@ -51,9 +54,10 @@ bool sqlite_delivery_is_mine(const char *file)
 
 tide_status sqlite_fail_own_lock(const char *file, struct tide_error *err)
 {
-	return tide_fail(
-		err, TIDE_DEADLOCK,
-		"the transactional handler that calls has the write lock of '%.200s': append in its transaction "
-		"with tide_delivery_append, write through tide_delivery_connection, or be no transactional one",
-		file);
+	return tide_fail(err, TIDE_DEADLOCK,
+			 "the transactional handler that calls has the write lock of '%.200s': "
+			 "append in its transaction "
+			 "with tide_delivery_append, write through tide_delivery_connection, or be "
+			 "no transactional one",
+			 file);
 }

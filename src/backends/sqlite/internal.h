@@ -24,9 +24,10 @@
 /** One connection, used by one thread at a time, and the statements prepared on it. */
 struct sqlite_connection {
 	sqlite3 *handle;
-	part_set parts;              /* that the database has */
-	const char *file;            /* as the store has it */
-	bool waits_for_itself;       /* the last lock it did not get is held by a delivery of the same thread */
+	part_set parts;   /* that the database has */
+	const char *file; /* as the store has it */
+	/* the last lock it did not get is held by a delivery of the same thread */
+	bool waits_for_itself;
 	int64_t busy_ns;             /* how long to wait for another connection's lock */
 	struct mono_time busy_until; /* end of the present wait */
 	struct {
@@ -50,7 +51,8 @@ struct sqlite_writer {
 	size_t waiting;                      /* appends in the queue */
 	size_t last_group;                   /* appends in the group before */
 	bool is_led;                         /* a caller is writing its own and others' appends */
-	struct sqlite_append *gatherer;      /* the leader while it waits for a group as large as the last one */
+	/* the leader while it waits for a group as large as the last one */
+	struct sqlite_append *gatherer;
 };
 
 /** An opened database. */
@@ -60,7 +62,9 @@ struct sqlite_store {
 	char *owners; /* the file whose bytes are locked by owners; NULL: a memory database */
 	bool is_memory;
 	bool is_read_only;
-	bool is_frozen; /* read as it was when it was opened: nobody had it open, and this user cannot make its -shm */
+	/* read as it was when it was opened: nobody had it open, and this user cannot make its
+	 * -shm */
+	bool is_frozen;
 	struct timespec changed_at; /* of a frozen one */
 	bool has_place;             /* device and inode are known */
 	dev_t device;               /* of the file when it was opened */
@@ -73,8 +77,8 @@ struct sqlite_store {
 	struct sqlite_writer writer;
 
 	_Atomic int64_t place_again; /* when it is looked at before a write, ns */
-	_Atomic uint64_t losses;     /* times the file may have become another database, see notify.c */
-	atomic_int owners_file;      /* open for all of this store's locks; -1: not yet */
+	_Atomic uint64_t losses; /* times the file may have become another database, see notify.c */
+	atomic_int owners_file;  /* open for all of this store's locks; -1: not yet */
 
 	/* under lock */
 	struct mutex lock;
@@ -104,9 +108,11 @@ struct sqlite_session {
 /* status.c */
 
 /** Translate a native code: message "`what`: SQLite's text". Returns the status, never TIDE_OK. */
-tide_status sqlite_fail(struct sqlite_connection *connection, int code, const char *what, struct tide_error *err);
+tide_status sqlite_fail(struct sqlite_connection *connection, int code, const char *what,
+			struct tide_error *err);
 /** The same for a system call of ours on `path`. */
-tide_status sqlite_fail_system(int number, const char *what, const char *path, struct tide_error *err);
+tide_status sqlite_fail_system(int number, const char *what, const char *path,
+			       struct tide_error *err);
 /** Whether a code is a violated constraint. */
 bool sqlite_is_constraint(int code);
 
@@ -116,19 +122,22 @@ bool sqlite_is_constraint(int code);
 tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bool is_full,
 			   struct sqlite_connection *ret, struct tide_error *err);
 void sqlite_disconnect(struct sqlite_connection *connection);
-/** The prepared statement of a literal, which may have segments (core/parts.h). It must be reset after use: SQLITE_AUTO_RESET. */
-tide_status sqlite_statement(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret,
-			     struct tide_error *err);
+/** The prepared statement of a literal, which may have segments (core/parts.h). It must be reset
+ * after use: SQLITE_AUTO_RESET. */
+tide_status sqlite_statement(struct sqlite_connection *connection, const char *sql,
+			     sqlite3_stmt **ret, struct tide_error *err);
 /** The prepared statement of a text made at run time; a few are kept. */
 tide_status sqlite_shape(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret,
 			 struct tide_error *err);
 /** Step; `*ret_row` (may be NULL) tells whether there is a row. */
-tide_status sqlite_step(struct sqlite_connection *connection, sqlite3_stmt *statement, bool *ret_row,
-			struct tide_error *err);
+tide_status sqlite_step(struct sqlite_connection *connection, sqlite3_stmt *statement,
+			bool *ret_row, struct tide_error *err);
 /** Run a literal without parameters and rows. */
-tide_status sqlite_run(struct sqlite_connection *connection, const char *sql, struct tide_error *err);
+tide_status sqlite_run(struct sqlite_connection *connection, const char *sql,
+		       struct tide_error *err);
 /** Run a text of any number of statements once. */
-tide_status sqlite_script(struct sqlite_connection *connection, const char *sql, struct tide_error *err);
+tide_status sqlite_script(struct sqlite_connection *connection, const char *sql,
+			  struct tide_error *err);
 
 static inline void sqlite_reset_cleanup(sqlite3_stmt **statement)
 {
@@ -143,12 +152,15 @@ static inline void sqlite_bind_string(sqlite3_stmt *statement, int index, const 
 	sqlite3_bind_text(statement, index, string, -1, SQLITE_STATIC);
 }
 /** The text form, null for the nil UUID. */
-void sqlite_bind_uuid(sqlite3_stmt *statement, int index, const struct tide_uuid *uuid, char text[TIDE_UUID_TEXT_SIZE]);
-void sqlite_bind_time(sqlite3_stmt *statement, int index, struct tide_time time, char text[TIDE_TIME_TEXT_SIZE]);
+void sqlite_bind_uuid(sqlite3_stmt *statement, int index, const struct tide_uuid *uuid,
+		      char text[TIDE_UUID_TEXT_SIZE]);
+void sqlite_bind_time(sqlite3_stmt *statement, int index, struct tide_time time,
+		      char text[TIDE_TIME_TEXT_SIZE]);
 
 /*
- * Columns; views until the next step. Each sqlite3_column_* call looks the column up anew, which is most of the cost of a
- * scan: it is done once. Our connections have no mutex (SQLITE_OPEN_NOMUTEX), which makes the value good to read from.
+ * Columns; views until the next step. Each sqlite3_column_* call looks the column up anew, which is
+ * most of the cost of a scan: it is done once. Our connections have no mutex (SQLITE_OPEN_NOMUTEX),
+ * which makes the value good to read from.
  */
 static inline struct tide_text sqlite_column_view(sqlite3_stmt *statement, int column)
 {
@@ -158,17 +170,22 @@ static inline struct tide_text sqlite_column_view(sqlite3_stmt *statement, int c
 		text.size = (size_t)sqlite3_value_bytes(value);
 	return text;
 }
-bool sqlite_column_uuid(sqlite3_stmt *statement, int column, struct tide_uuid *ret); /* false: null or none */
-bool sqlite_column_time(sqlite3_stmt *statement, int column, struct tide_time *ret); /* false: null or none */
+/* false: null or none */
+bool sqlite_column_uuid(sqlite3_stmt *statement, int column, struct tide_uuid *ret);
+/* false: null or none */
+bool sqlite_column_time(sqlite3_stmt *statement, int column, struct tide_time *ret);
 /** Copy as much as fits into a name field. */
 void sqlite_column_name(sqlite3_stmt *statement, int column, char ret[TIDE_NAME_MAX + 1]);
 
 /* transaction.c */
 
 /** Begin a transaction for a write of several statements, or join the one that is open. */
-tide_status sqlite_write_begin(struct sqlite_session *session, bool *ret_joined, struct tide_error *err);
-/** End it: commit when `status` is TIDE_OK, else roll back; returns what it came to. A joined one stays open. */
-tide_status sqlite_write_end(struct sqlite_session *session, bool joined, tide_status status, struct tide_error *err);
+tide_status sqlite_write_begin(struct sqlite_session *session, bool *ret_joined,
+			       struct tide_error *err);
+/** End it: commit when `status` is TIDE_OK, else roll back; returns what it came to. A joined one
+ * stays open. */
+tide_status sqlite_write_end(struct sqlite_session *session, bool joined, tide_status status,
+			     struct tide_error *err);
 
 tide_status sqlite_session_open(void *store, void **ret, struct tide_error *err);
 void sqlite_session_close(void *session);
@@ -187,7 +204,8 @@ void sqlite_interrupt(void *session);
 void sqlite_place_note(struct sqlite_store *store);
 /** Take the file for one that does not change, when nobody has it open; false: it cannot be. */
 bool sqlite_place_freeze(struct sqlite_store *store);
-/** TIDE_DIVERGED when the file was deleted or replaced since it was opened; or a frozen one is written. */
+/** TIDE_DIVERGED when the file was deleted or replaced since it was opened; or a frozen one is
+ * written. */
 tide_status sqlite_place_check(const struct sqlite_store *store, struct tide_error *err);
 /** The same, at most every 100 ms: before a write that may come once an event. */
 tide_status sqlite_place_check_now_and_then(struct sqlite_store *store, struct tide_error *err);
@@ -205,69 +223,78 @@ tide_status sqlite_fail_own_lock(const char *file, struct tide_error *err);
 /* schema.c */
 
 /**
- * Check the tables, and create what is missing when `initialize` is set; the connection then knows its parts. TIDE_SCHEMA
- * names what is missing.
+ * Check the tables, and create what is missing when `initialize` is set; the connection then knows
+ * its parts. TIDE_SCHEMA names what is missing.
  */
-tide_status sqlite_schema_prepare(struct sqlite_connection *connection, bool initialize, bool has_category_index,
-				  struct tide_error *err);
+tide_status sqlite_schema_prepare(struct sqlite_connection *connection, bool initialize,
+				  bool has_category_index, struct tide_error *err);
 
 /* store.c */
 
 tide_status sqlite_writer_open(struct sqlite_store *store, bool initialize, bool has_category_index,
 			       struct tide_error *err);
 void sqlite_writer_close(struct sqlite_writer *writer);
-tide_status sqlite_append(void *store, const struct tide_commit *commits, size_t count, struct tide_append_result *ret,
-			  struct tide_error *err);
+tide_status sqlite_append(void *store, const struct tide_commit *commits, size_t count,
+			  struct tide_append_result *ret, struct tide_error *err);
 
-/** The version of a stream, 0 when it has no events. The statement stays active in `*ret_statement` when asked for. */
+/** The version of a stream, 0 when it has no events. The statement stays active in `*ret_statement`
+ * when asked for. */
 tide_status sqlite_version_of(struct sqlite_connection *connection, struct tide_stream stream,
-			      sqlite3_stmt **ret_statement, tide_version *ret, struct tide_error *err);
+			      sqlite3_stmt **ret_statement, tide_version *ret,
+			      struct tide_error *err);
 
 /* read.c */
 
 tide_status sqlite_read(void *session, const struct tide_page_query *query, struct tide_page *page,
 			struct tide_error *err);
 tide_status sqlite_end(void *session, tide_position *ret, struct tide_error *err);
-tide_status sqlite_stream_version(void *session, struct tide_stream stream, tide_version *ret, struct tide_error *err);
-tide_status sqlite_anchor(void *session, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
-			  struct tide_error *err);
+tide_status sqlite_stream_version(void *session, struct tide_stream stream, tide_version *ret,
+				  struct tide_error *err);
+tide_status sqlite_anchor(void *session, tide_position position, struct tide_anchor *ret,
+			  bool *ret_may_come, struct tide_error *err);
 tide_status sqlite_find(void *session, const struct tide_uuid *event_id, struct tide_page *page,
 			struct tide_error *err);
 
 /* snapshot.c */
 
-tide_status sqlite_snapshot_load(void *session, struct tide_stream stream, struct tide_snapshot *ret,
+tide_status sqlite_snapshot_load(void *session, struct tide_stream stream,
+				 struct tide_snapshot *ret, struct tide_error *err);
+tide_status sqlite_snapshot_save(void *session, const struct tide_snapshot *snapshot,
 				 struct tide_error *err);
-tide_status sqlite_snapshot_save(void *session, const struct tide_snapshot *snapshot, struct tide_error *err);
 
 /* notify.c */
 
 tide_status sqlite_watch_start(void *store, void **ret, struct tide_error *err);
-tide_status sqlite_watch_wait(void *watch, int64_t timeout_ns, bool *ret_rang, struct tide_error *err);
+tide_status sqlite_watch_wait(void *watch, int64_t timeout_ns, bool *ret_rang,
+			      struct tide_error *err);
 void sqlite_watch_interrupt(void *watch);
 void sqlite_watch_stop(void *watch);
 uint64_t sqlite_losses(void *store);
 
-/* A condition on a column of UUIDs that other libraries may have written in upper case. Two looks into an index. */
+/* A condition on a column of UUIDs that other libraries may have written in upper case. Two looks
+ * into an index. */
 #define SQLITE_UUID_IS(column, id) column " IN (" id ", upper(" id "))"
 
 /* checkpoint.c */
 
-/* A condition that holds for no fence, or for the fence bound by sqlite_bind_fence: `?first`, and the two after it. */
-#define SQLITE_FENCE(name, owner, epoch)                                                                               \
-	"(" name " IS NULL OR EXISTS (SELECT 1 FROM subscription_leases l WHERE l.name = " name                        \
+/* A condition that holds for no fence, or for the fence bound by sqlite_bind_fence: `?first`, and
+ * the two after it. */
+#define SQLITE_FENCE(name, owner, epoch)                                                           \
+	"(" name " IS NULL OR EXISTS (SELECT 1 FROM subscription_leases l WHERE l.name = " name    \
 	" AND l.owner = " owner " AND l.epoch = " epoch "))"
 void sqlite_bind_fence(sqlite3_stmt *statement, int first, const struct tide_fence *fence,
 		       char text[TIDE_UUID_TEXT_SIZE]);
 /** TIDE_FENCED, naming the subscription. */
 tide_status sqlite_fenced(const struct tide_fence *fence, struct tide_error *err);
 /** Check a fence inside an open transaction; NULL is valid. */
-tide_status sqlite_fence_check(struct sqlite_session *session, const struct tide_fence *fence, struct tide_error *err);
+tide_status sqlite_fence_check(struct sqlite_session *session, const struct tide_fence *fence,
+			       struct tide_error *err);
 
 tide_status sqlite_checkpoint_load(void *session, const char *name, struct tide_checkpoint *ret,
 				   struct tide_error *err);
 tide_status sqlite_checkpoint_save(void *session, const struct tide_fence *fence,
-				   const struct tide_checkpoint_write *write, struct tide_error *err);
+				   const struct tide_checkpoint_write *write,
+				   struct tide_error *err);
 tide_status sqlite_checkpoint_list(void *session, struct tide_checkpoint **ret, size_t *ret_count,
 				   struct tide_error *err);
 tide_status sqlite_checkpoint_reset(void *session, const char *name, struct tide_error *err);
@@ -276,35 +303,43 @@ tide_status sqlite_checkpoint_reset(void *session, const char *name, struct tide
 
 /** Let go of every lock of a store that is being closed. */
 void sqlite_holdings_close(struct sqlite_store *store);
-tide_status sqlite_lease_acquire(void *session, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
-				 struct tide_error *err);
-tide_status sqlite_lease_renew(void *session, const struct tide_fence *fence, struct tide_error *err);
+tide_status sqlite_lease_acquire(void *session, const char *name, const struct tide_uuid *owner,
+				 struct tide_lease *ret, struct tide_error *err);
+tide_status sqlite_lease_renew(void *session, const struct tide_fence *fence,
+			       struct tide_error *err);
 tide_status sqlite_lease_renew_all(void *session, struct tide_lease_renewal *leases, size_t count,
 				   struct tide_error *err);
-tide_status sqlite_lease_release(void *session, const struct tide_fence *fence, struct tide_error *err);
+tide_status sqlite_lease_release(void *session, const struct tide_fence *fence,
+				 struct tide_error *err);
 tide_status sqlite_lease_end(void *session, const char *name, bool *ret, struct tide_error *err);
-tide_status sqlite_lease_mark(void *session, const struct tide_fence *fence, tide_position position, int32_t deaths,
+tide_status sqlite_lease_mark(void *session, const struct tide_fence *fence, tide_position position,
+			      int32_t deaths, struct tide_error *err);
+tide_status sqlite_lease_note(void *session, const struct tide_fence *fence,
+			      const struct tide_lease_note *note, struct tide_error *err);
+tide_status sqlite_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count,
 			      struct tide_error *err);
-tide_status sqlite_lease_note(void *session, const struct tide_fence *fence, const struct tide_lease_note *note,
-			      struct tide_error *err);
-tide_status sqlite_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count, struct tide_error *err);
-tide_status sqlite_lease_is_owned(void *session, const char *name, bool *ret, struct tide_error *err);
+tide_status sqlite_lease_is_owned(void *session, const char *name, bool *ret,
+				  struct tide_error *err);
 
 /* dead_letter.c */
 
 bool sqlite_dead_letter_can_park(void *store);
 tide_status sqlite_dead_letter_add(void *session, const struct tide_fence *fence,
-				   const struct tide_dead_letter_write *write, int64_t *ret, struct tide_error *err);
+				   const struct tide_dead_letter_write *write, int64_t *ret,
+				   struct tide_error *err);
 tide_status sqlite_dead_letter_list(void *session, const struct tide_dead_letter_filter *filter,
 				    struct tide_dead_letter_list *ret, struct tide_error *err);
 tide_status sqlite_dead_letter_get(void *session, int64_t id, struct tide_dead_letter_list *ret,
 				   struct tide_error *err);
 tide_status sqlite_dead_letter_change(void *session, const struct tide_fence *fence,
-				      const struct tide_dead_letter_change *change, struct tide_error *err);
-tide_status sqlite_dead_letter_discard(void *session, int64_t id, struct tide_error *err);
-tide_status sqlite_dead_letter_purge(void *session, struct tide_time before, int64_t *ret, struct tide_error *err);
-tide_status sqlite_dead_letter_stats(void *session, struct tide_dead_letter_stats *ret, struct tide_error *err);
-tide_status sqlite_dead_letter_counts(void *session, struct tide_dead_letter_count **ret, size_t *ret_count,
+				      const struct tide_dead_letter_change *change,
 				      struct tide_error *err);
+tide_status sqlite_dead_letter_discard(void *session, int64_t id, struct tide_error *err);
+tide_status sqlite_dead_letter_purge(void *session, struct tide_time before, int64_t *ret,
+				     struct tide_error *err);
+tide_status sqlite_dead_letter_stats(void *session, struct tide_dead_letter_stats *ret,
+				     struct tide_error *err);
+tide_status sqlite_dead_letter_counts(void *session, struct tide_dead_letter_count **ret,
+				      size_t *ret_count, struct tide_error *err);
 
 #endif

@@ -2,15 +2,16 @@
 /*
  * Ownership of subscriptions.
  *
- * A lease is a row and a lock. The row says who owned last and in which epoch; writes carry both as their fence. The
- * lock says whether that owner lives: an open-file-description lock on the byte `id` of the file `<database>-owners`
- * (fcntl(2), F_OFD_SETLK), which the kernel ends with the process, so that no clock is involved. A store has one open file
- * for all of its leases, so that two stores in one process exclude each other as two processes do; within a store its list
- * of holdings does. A child made by fork without exec shares the locks. A memory database has no file; its leases are held
- * while they are in the list.
+ * A lease is a row and a lock. The row says who owned last and in which epoch; writes carry both as
+ * their fence. The lock says whether that owner lives: an open-file-description lock on the byte
+ * `id` of the file `<database>-owners` (fcntl(2), F_OFD_SETLK), which the kernel ends with the
+ * process, so that no clock is involved. A store has one open file for all of its leases, so that
+ * two stores in one process exclude each other as two processes do; within a store its list of
+ * holdings does. A child made by fork without exec shares the locks. A memory database has no file;
+ * its leases are held while they are in the list.
  *
- * The file has the mode of the database, and its owner where we may give it, as SQLite's own files beside it: who may not
- * write the database must not be able to stop its subscriptions by a lock.
+ * The file has the mode of the database, and its owner where we may give it, as SQLite's own files
+ * beside it: who may not write the database must not be able to stop its subscriptions by a lock.
  *
  * Happy path: find or make the row, lock its byte, take the next epoch.
  * Fails when: the byte is locked (no error: somebody else owns), or the file cannot be opened (io).
@@ -33,29 +34,33 @@ struct sqlite_holding {
 	int64_t id; /* the byte that is locked */
 };
 
-static const char lease_insert[] = "INSERT INTO subscription_leases (name, owner, epoch, acquired_at) "
-				   "VALUES (?1, NULL, 0, ?2) ON CONFLICT (name) DO NOTHING";
-static const char lease_find[] =
-	"SELECT id, owner, epoch, suspect_position, suspect_deaths FROM subscription_leases WHERE name = ?1";
+static const char lease_insert[] =
+	"INSERT INTO subscription_leases (name, owner, epoch, acquired_at) "
+	"VALUES (?1, NULL, 0, ?2) ON CONFLICT (name) DO NOTHING";
+static const char lease_find[] = "SELECT id, owner, epoch, suspect_position, suspect_deaths FROM "
+				 "subscription_leases WHERE name = ?1";
 static const char lease_take[] =
-	"UPDATE subscription_leases SET owner = ?2, epoch = ?3, acquired_at = ?4, released_at = NULL, "
+	"UPDATE subscription_leases SET owner = ?2, epoch = ?3, acquired_at = ?4, released_at = "
+	"NULL, "
 	"suspect_position = nullif(?5, 0), suspect_deaths = nullif(?6, 0) WHERE name = ?1";
-static const char lease_release[] =
-	"UPDATE subscription_leases SET owner = NULL, released_at = ?4, suspect_position = NULL, suspect_deaths = NULL "
-	"WHERE name = ?1 AND owner = ?2 AND epoch >= ?3";
-static const char lease_end[] =
-	"UPDATE subscription_leases SET owner = NULL, epoch = epoch + 1, released_at = ?2, suspect_position = NULL, "
-	"suspect_deaths = NULL<+LEASE_HISTORY , last_error = NULL, last_error_at = NULL+> WHERE name = ?1";
-static const char lease_mark[] =
-	"UPDATE subscription_leases SET suspect_position = nullif(?4, 0), suspect_deaths = iif(?4 = 0, NULL, ?5) "
-	"WHERE name = ?1 AND owner = ?2 AND epoch = ?3";
+static const char lease_release[] = "UPDATE subscription_leases SET owner = NULL, released_at = "
+				    "?4, suspect_position = NULL, suspect_deaths = NULL "
+				    "WHERE name = ?1 AND owner = ?2 AND epoch >= ?3";
+static const char lease_end[] = "UPDATE subscription_leases SET owner = NULL, epoch = epoch + 1, "
+				"released_at = ?2, suspect_position = NULL, "
+				"suspect_deaths = NULL<+LEASE_HISTORY , last_error = NULL, "
+				"last_error_at = NULL+> WHERE name = ?1";
+static const char lease_mark[] = "UPDATE subscription_leases SET suspect_position = nullif(?4, 0), "
+				 "suspect_deaths = iif(?4 = 0, NULL, ?5) "
+				 "WHERE name = ?1 AND owner = ?2 AND epoch = ?3";
 
 static const char lease_note[] =
 	"UPDATE subscription_leases SET host = ifnull(?4, host), pid = iif(?4 IS NULL, pid, ?5), "
 	"last_error = ifnull(?6, last_error), last_error_at = iif(?6 IS NULL, last_error_at, ?7) "
 	"WHERE name = ?1 AND owner = ?2 AND epoch = ?3";
-static const char lease_list[] = "SELECT name, acquired_at<+LEASE_HISTORY , host, pid, last_error, last_error_at+>"
-				 "<-LEASE_HISTORY , NULL, NULL, NULL, NULL+> FROM subscription_leases ORDER BY name";
+static const char lease_list[] =
+	"SELECT name, acquired_at<+LEASE_HISTORY , host, pid, last_error, last_error_at+>"
+	"<-LEASE_HISTORY , NULL, NULL, NULL, NULL+> FROM subscription_leases ORDER BY name";
 
 /** What the row says. */
 struct lease_row {
@@ -73,10 +78,12 @@ static tide_status lease_read_row(struct sqlite_session *session, const char *na
 	tide_status status = sqlite_statement(&session->connection, lease_find, &statement, err);
 	if (status != TIDE_OK)
 		return status;
+
 	sqlite_bind_string(statement, 1, name);
 	status = sqlite_step(&session->connection, statement, ret_found, err);
 	if (status != TIDE_OK || !*ret_found)
 		return status;
+
 	ret->id = sqlite3_column_int64(statement, 0);
 	ret->has_owner = sqlite3_column_type(statement, 1) != SQLITE_NULL;
 	ret->epoch = sqlite3_column_int64(statement, 2);
@@ -85,7 +92,8 @@ static tide_status lease_read_row(struct sqlite_session *session, const char *na
 	return TIDE_OK;
 }
 
-static tide_status lease_insert_row(struct sqlite_session *session, const char *name, struct tide_error *err)
+static tide_status lease_insert_row(struct sqlite_session *session, const char *name,
+				    struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
 	char now[TIDE_TIME_TEXT_SIZE];
@@ -98,7 +106,8 @@ static tide_status lease_insert_row(struct sqlite_session *session, const char *
 }
 
 /* The row's id, made when it is not there: the byte to lock. */
-static tide_status lease_id_of(struct sqlite_session *session, const char *name, int64_t *ret, struct tide_error *err)
+static tide_status lease_id_of(struct sqlite_session *session, const char *name, int64_t *ret,
+			       struct tide_error *err)
 {
 	struct lease_row row;
 	bool found;
@@ -108,22 +117,26 @@ static tide_status lease_id_of(struct sqlite_session *session, const char *name,
 		if (status == TIDE_OK)
 			status = lease_read_row(session, name, &found, &row, err);
 	}
+
 	if (status != TIDE_OK)
 		return status;
 	if (!found)
-		return tide_fail(err, TIDE_INTERNAL, "the lease of '%s' was deleted while it was made", name);
+		return tide_fail(err, TIDE_INTERNAL,
+				 "the lease of '%s' was deleted while it was made", name);
+
 	*ret = row.id;
 	return TIDE_OK;
 }
 
-/* ---- Locks --------------------------------------------------------------------------------------------------- */
+/* ---- Locks ----------------------------------------------------------------------------------- */
 
 static struct flock lease_byte(int64_t id, short type)
 {
 	return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = id, .l_len = 1 };
 }
 
-/* Give the file the database's mode, and its owner where that is allowed; what is not ours stays as it is. */
+/* Give the file the database's mode, and its owner where that is allowed; what is not ours stays as
+ * it is. */
 static void owners_follow(const struct sqlite_store *store, int file)
 {
 	struct stat database, owners;
@@ -143,21 +156,25 @@ static tide_status owners_open(struct sqlite_store *store, int *ret, struct tide
 	*ret = atomic_load(&store->owners_file);
 	if (*ret >= 0)
 		return TIDE_OK;
+
 	int file = open(store->owners, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (file < 0)
 		return sqlite_fail_system(errno, "cannot open", store->owners, err);
+
 	owners_follow(store, file);
 	int none = -1;
 	if (!atomic_compare_exchange_strong(&store->owners_file, &none, file)) {
 		close(file);
 		file = none;
 	}
+
 	*ret = file;
 	return TIDE_OK;
 }
 
 /* Lock the byte; false: somebody else has it. */
-static tide_status lease_lock(struct sqlite_store *store, int64_t id, bool *ret, struct tide_error *err)
+static tide_status lease_lock(struct sqlite_store *store, int64_t id, bool *ret,
+			      struct tide_error *err)
 {
 	int file;
 	tide_status status = owners_open(store, &file, err);
@@ -187,7 +204,8 @@ static void holding_free(struct sqlite_holding *holding)
 	tide_free(holding);
 }
 
-static struct sqlite_holding *holding_new(const char *name, const struct tide_uuid *owner, int64_t id)
+static struct sqlite_holding *holding_new(const char *name, const struct tide_uuid *owner,
+					  int64_t id)
 {
 	struct sqlite_holding *holding = alloc_zero(1, sizeof *holding);
 	if (!holding)
@@ -213,9 +231,10 @@ static bool holding_add(struct sqlite_store *store, struct sqlite_holding *holdi
 	return is_free;
 }
 
-/* The byte is free before the name is: it would be unlocked under the feet of who takes the name meanwhile, since all of
- * a store's locks are of one open file. */
-static void holding_drop(struct sqlite_store *store, const char *name, const struct tide_uuid *owner)
+/* The byte is free before the name is: it would be unlocked under the feet of who takes the name
+ * meanwhile, since all of a store's locks are of one open file. */
+static void holding_drop(struct sqlite_store *store, const char *name,
+			 const struct tide_uuid *owner)
 {
 	mutex_lock(&store->lock);
 	struct sqlite_holding **at = holding_find_locked(store, name);
@@ -229,6 +248,7 @@ static void holding_drop(struct sqlite_store *store, const char *name, const str
 	} else {
 		holding = NULL;
 	}
+
 	mutex_unlock(&store->lock);
 	holding_free(holding);
 }
@@ -256,9 +276,10 @@ void sqlite_holdings_close(struct sqlite_store *store)
 		close(file); /* and with it all locks */
 }
 
-/* Get the liveness half of a lease; `*ret` false: a living owner has it. An owner that asks again keeps what it has. */
-static tide_status holding_acquire(struct sqlite_session *session, const char *name, const struct tide_uuid *owner,
-				   bool *ret, struct tide_error *err)
+/* Get the liveness half of a lease; `*ret` false: a living owner has it. An owner that asks again
+ * keeps what it has. */
+static tide_status holding_acquire(struct sqlite_session *session, const char *name,
+				   const struct tide_uuid *owner, bool *ret, struct tide_error *err)
 {
 	struct sqlite_store *store = session->store;
 	struct tide_uuid holder;
@@ -266,10 +287,12 @@ static tide_status holding_acquire(struct sqlite_session *session, const char *n
 		*ret = tide_uuid_equal(&holder, owner);
 		return TIDE_OK;
 	}
+
 	int64_t id = 0;
 	tide_status status = lease_id_of(session, name, &id, err);
 	if (status != TIDE_OK)
 		return status;
+
 	struct sqlite_holding *holding = holding_new(name, owner, id);
 	if (!holding)
 		return alloc_fail(err);
@@ -278,6 +301,7 @@ static tide_status holding_acquire(struct sqlite_session *session, const char *n
 		*ret = false;
 		return TIDE_OK;
 	}
+
 	*ret = true;
 	if (store->owners)
 		status = lease_lock(store, id, ret, err);
@@ -286,10 +310,11 @@ static tide_status holding_acquire(struct sqlite_session *session, const char *n
 	return status;
 }
 
-/* ---- The row ------------------------------------------------------------------------------------------------- */
+/* ---- The row --------------------------------------------------------------------------------- */
 
-static tide_status lease_write_row(struct sqlite_session *session, const char *name, const struct tide_uuid *owner,
-				   const struct tide_lease *lease, struct tide_error *err)
+static tide_status lease_write_row(struct sqlite_session *session, const char *name,
+				   const struct tide_uuid *owner, const struct tide_lease *lease,
+				   struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
 	char text[TIDE_UUID_TEXT_SIZE], now[TIDE_TIME_TEXT_SIZE];
@@ -305,17 +330,20 @@ static tide_status lease_write_row(struct sqlite_session *session, const char *n
 	return sqlite_step(&session->connection, statement, NULL, err);
 }
 
-static tide_status lease_take_row(struct sqlite_session *session, const char *name, const struct tide_uuid *owner,
-				  struct tide_lease *ret, struct tide_error *err)
+static tide_status lease_take_row(struct sqlite_session *session, const char *name,
+				  const struct tide_uuid *owner, struct tide_lease *ret,
+				  struct tide_error *err)
 {
 	struct lease_row row;
 	bool joined, found;
 	tide_status status = sqlite_write_begin(session, &joined, err);
 	if (status != TIDE_OK)
 		return status;
+
 	status = lease_read_row(session, name, &found, &row, err);
 	if (status == TIDE_OK && !found)
-		status = tide_fail(err, TIDE_INTERNAL, "the lease of '%s' was deleted while it was taken", name);
+		status = tide_fail(err, TIDE_INTERNAL,
+				   "the lease of '%s' was deleted while it was taken", name);
 	struct tide_lease lease = { .is_owned = true };
 	if (status == TIDE_OK) {
 		lease.epoch = row.epoch + 1;
@@ -324,14 +352,15 @@ static tide_status lease_take_row(struct sqlite_session *session, const char *na
 		lease.suspect_deaths = lease.suspect ? row.suspect_deaths + 1 : 0;
 		status = lease_write_row(session, name, owner, &lease, err);
 	}
+
 	status = sqlite_write_end(session, joined, status, err);
 	if (status == TIDE_OK)
 		*ret = lease;
 	return status;
 }
 
-tide_status sqlite_lease_acquire(void *self, const char *name, const struct tide_uuid *owner, struct tide_lease *ret,
-				 struct tide_error *err)
+tide_status sqlite_lease_acquire(void *self, const char *name, const struct tide_uuid *owner,
+				 struct tide_lease *ret, struct tide_error *err)
 {
 	struct sqlite_session *session = self;
 	bool is_held = false;
@@ -342,6 +371,7 @@ tide_status sqlite_lease_acquire(void *self, const char *name, const struct tide
 		memset(ret, 0, sizeof *ret);
 		return TIDE_OK;
 	}
+
 	status = lease_take_row(session, name, owner, ret, err);
 	if (status != TIDE_OK)
 		holding_drop(session->store, name, owner);
@@ -355,7 +385,8 @@ tide_status sqlite_lease_renew(void *self, const struct tide_fence *fence, struc
 }
 
 /* Each look is a statement of its own: reading waits for no writer, so no row is ever skipped. */
-tide_status sqlite_lease_renew_all(void *self, struct tide_lease_renewal *leases, size_t count, struct tide_error *err)
+tide_status sqlite_lease_renew_all(void *self, struct tide_lease_renewal *leases, size_t count,
+				   struct tide_error *err)
 {
 	for (size_t i = 0; i < count; i++) {
 		tide_status status = sqlite_fence_check(self, &leases[i].fence, err);
@@ -366,8 +397,8 @@ tide_status sqlite_lease_renew_all(void *self, struct tide_lease_renewal *leases
 	return TIDE_OK;
 }
 
-static tide_status lease_change(struct sqlite_session *session, sqlite3_stmt *statement, const struct tide_fence *fence,
-				struct tide_error *err)
+static tide_status lease_change(struct sqlite_session *session, sqlite3_stmt *statement,
+				const struct tide_fence *fence, struct tide_error *err)
 {
 	char owner[TIDE_UUID_TEXT_SIZE];
 	sqlite_bind_fence(statement, 1, fence, owner);
@@ -392,7 +423,8 @@ tide_status sqlite_lease_release(void *self, const struct tide_fence *fence, str
 	return status;
 }
 
-/* The lock is the kernel's: who lives has it until its next write or renewal tells it, or its process ends. */
+/* The lock is the kernel's: who lives has it until its next write or renewal tells it, or its
+ * process ends. */
 tide_status sqlite_lease_end(void *self, const char *name, bool *ret, struct tide_error *err)
 {
 	struct sqlite_session *session = self;
@@ -409,8 +441,8 @@ tide_status sqlite_lease_end(void *self, const char *name, bool *ret, struct tid
 	return status;
 }
 
-tide_status sqlite_lease_mark(void *self, const struct tide_fence *fence, tide_position position, int32_t deaths,
-			      struct tide_error *err)
+tide_status sqlite_lease_mark(void *self, const struct tide_fence *fence, tide_position position,
+			      int32_t deaths, struct tide_error *err)
 {
 	struct sqlite_session *session = self;
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
@@ -432,12 +464,14 @@ static tide_status lease_probe(const char *path, int64_t id, bool *ret, struct t
 		*ret = false;
 		return TIDE_OK;
 	}
+
 	struct flock byte = lease_byte(id, F_WRLCK);
 	int code = fcntl(file, F_OFD_GETLK, &byte);
 	int number = errno;
 	close(file);
 	if (code != 0)
 		return sqlite_fail_system(number, "cannot query the lock of", path, err);
+
 	*ret = byte.l_type != F_UNLCK;
 	return TIDE_OK;
 }
@@ -450,6 +484,7 @@ tide_status sqlite_lease_is_owned(void *self, const char *name, bool *ret, struc
 		*ret = holding_owner(session->store, name, &holder);
 		return TIDE_OK;
 	}
+
 	struct lease_row row;
 	bool found;
 	tide_status status = lease_read_row(session, name, &found, &row, err);
@@ -457,23 +492,26 @@ tide_status sqlite_lease_is_owned(void *self, const char *name, bool *ret, struc
 		return status;
 	if (found)
 		return lease_probe(session->store->owners, row.id, ret, err);
+
 	*ret = false;
 	return TIDE_OK;
 }
 
-/* ---- What is kept beside it ------------------------------------------------------------------------------------ */
+/* ---- What is kept beside it ------------------------------------------------------------------ */
 
-tide_status sqlite_lease_note(void *self, const struct tide_fence *fence, const struct tide_lease_note *note,
-			      struct tide_error *err)
+tide_status sqlite_lease_note(void *self, const struct tide_fence *fence,
+			      const struct tide_lease_note *note, struct tide_error *err)
 {
 	struct sqlite_session *session = self;
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
 	char now[TIDE_TIME_TEXT_SIZE];
 	if (!(session->connection.parts & PART_BIT(PART_LEASE_HISTORY)))
 		return TIDE_OK;
+
 	tide_status status = sqlite_statement(&session->connection, lease_note, &statement, err);
 	if (status != TIDE_OK)
 		return status;
+
 	sqlite3_clear_bindings(statement);
 	if (note->host)
 		sqlite_bind_string(statement, 4, note->host);
@@ -497,13 +535,15 @@ static void lease_decode(sqlite3_stmt *statement, struct tide_lease_info *ret)
 	ret->has_last_error = error && sqlite_column_time(statement, 5, &ret->last_error_at);
 }
 
-static tide_status lease_collect(struct sqlite_session *session, struct tide_lease_info **list, size_t *count,
-				 struct tide_error *err)
+static tide_status lease_collect(struct sqlite_session *session, struct tide_lease_info **list,
+				 size_t *count, struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
 	bool has_row = true;
 	tide_status status = sqlite_statement(&session->connection, lease_list, &statement, err);
-	while (status == TIDE_OK && (status = sqlite_step(&session->connection, statement, &has_row, err)) == TIDE_OK &&
+
+	while (status == TIDE_OK &&
+	       (status = sqlite_step(&session->connection, statement, &has_row, err)) == TIDE_OK &&
 	       has_row) {
 		struct tide_lease_info *more = alloc_resize(*list, *count + 1, sizeof *more);
 		if (!more)
@@ -514,7 +554,8 @@ static tide_status lease_collect(struct sqlite_session *session, struct tide_lea
 	return status;
 }
 
-tide_status sqlite_lease_list(void *self, struct tide_lease_info **ret, size_t *ret_count, struct tide_error *err)
+tide_status sqlite_lease_list(void *self, struct tide_lease_info **ret, size_t *ret_count,
+			      struct tide_error *err)
 {
 	ALLOC_AUTO struct tide_lease_info *list = NULL;
 	size_t count = 0;

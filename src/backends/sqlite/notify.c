@@ -2,13 +2,14 @@
 /*
  * Hearing of commits of other connections, those of other processes among them.
  *
- * The truth is `PRAGMA data_version`, which differs after a commit by anybody else; asking costs 3 to 4 µs. The kernel
- * says when asking is worth it (inotify on the write-ahead log). A commit shows in data_version only after its log was
- * flushed, so a change of the log is followed by questions in short, growing pauses for WATCH_HOT_NS.
+ * The truth is `PRAGMA data_version`, which differs after a commit by anybody else; asking costs 3
+ * to 4 µs. The kernel says when asking is worth it (inotify on the write-ahead log). A commit shows
+ * in data_version only after its log was flushed, so a change of the log is followed by questions
+ * in short, growing pauses for WATCH_HOT_NS.
  *
- * Happy path: sleep, the log changes, data_version differs, ring.
- * Fails when: the database cannot be asked. Without inotify (not available, or no log at the moment) the pauses between
- * questions grow from 1 to 100 ms while nothing happens. Rings come at most once a millisecond.
+ * Happy path: sleep, the log changes, data_version differs, ring. Fails when: the database cannot
+ * be asked. Without inotify (not available, or no log at the moment) the pauses between questions
+ * grow from 1 to 100 ms while nothing happens. Rings come at most once a millisecond.
  */
 
 #include <errno.h>
@@ -46,7 +47,8 @@ struct watch {
 };
 
 /* `literal` is a PRAGMA whose answer is a number. */
-static tide_status watch_ask(struct watch *watch, const char *literal, int64_t *ret, struct tide_error *err)
+static tide_status watch_ask(struct watch *watch, const char *literal, int64_t *ret,
+			     struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
 	tide_status status = sqlite_statement(&watch->connection, literal, &statement, err);
@@ -63,8 +65,9 @@ static tide_status watch_version(struct watch *watch, int64_t *ret, struct tide_
 }
 
 /*
- * A backup that is copied into the open file (sqlite3_backup_step, the shell's .restore) keeps its inode and raises the number
- * of its schema. So does a change of a table, after which a look that finds nothing is cheap.
+ * A backup that is copied into the open file (sqlite3_backup_step, the shell's .restore) keeps its
+ * inode and raises the number of its schema. So does a change of a table, after which a look that
+ * finds nothing is cheap.
  */
 static tide_status watch_schema(struct watch *watch, int64_t *ret, struct tide_error *err)
 {
@@ -75,14 +78,16 @@ static tide_status watch_schema(struct watch *watch, int64_t *ret, struct tide_e
 static void watch_follow_log(struct watch *watch)
 {
 	if (watch->changes >= 0 && watch->log_watch < 0)
-		watch->log_watch = inotify_add_watch(watch->changes, watch->log,
-						     IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF | IN_ATTRIB);
+		watch->log_watch =
+			inotify_add_watch(watch->changes, watch->log,
+					  IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF | IN_ATTRIB);
 }
 
 static bool watch_note(struct watch *watch, const struct inotify_event *event)
 {
 	if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_ATTRIB)) {
-		/* A deleted file that is still open tells so by IN_ATTRIB only: follow the name, not the file. */
+		/* A deleted file that is still open tells so by IN_ATTRIB only: follow the name,
+		 * not the file. */
 		inotify_rm_watch(watch->changes, event->wd);
 		if (event->wd == watch->log_watch)
 			watch->log_watch = -1;
@@ -98,11 +103,13 @@ static bool watch_drain(struct watch *watch)
 	_Alignas(struct inotify_event) char buffer[4096];
 	bool has_changed = false;
 	for (;;) {
-		ssize_t size = watch->changes >= 0 ? read(watch->changes, buffer, sizeof buffer) : 0;
+		ssize_t size =
+			watch->changes >= 0 ? read(watch->changes, buffer, sizeof buffer) : 0;
 		if (size <= 0)
 			return has_changed;
 		for (char *at = buffer; at < buffer + size;) {
-			const struct inotify_event *event = (const struct inotify_event *)(void *)at;
+			const struct inotify_event *event =
+				(const struct inotify_event *)(void *)at;
 			has_changed = watch_note(watch, event) || has_changed;
 			at += sizeof *event + event->len;
 		}
@@ -120,16 +127,19 @@ static void watch_close(struct watch *watch)
 	tide_free(watch);
 }
 
-static tide_status watch_open(struct watch *watch, struct sqlite_store *store, struct tide_error *err)
+static tide_status watch_open(struct watch *watch, struct sqlite_store *store,
+			      struct tide_error *err)
 {
 	watch->interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (watch->interrupt < 0)
 		return sqlite_fail_system(errno, "cannot watch", store->file, err);
 	if (store->is_memory)
 		return TIDE_OK;
+
 	watch->log = alloc_format("%s-wal", store->file);
 	if (!watch->log)
 		return alloc_fail(err);
+
 	watch->changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	tide_status status = sqlite_connect(store, false, false, &watch->connection, err);
 	if (status == TIDE_OK)
@@ -145,6 +155,7 @@ tide_status sqlite_watch_start(void *self, void **ret, struct tide_error *err)
 	struct watch *watch = alloc_zero(1, sizeof *watch);
 	if (!watch)
 		return alloc_fail(err);
+
 	watch->store = store;
 	watch->is_memory = store->is_memory;
 	watch->interrupt = watch->changes = watch->log_watch = -1;
@@ -153,6 +164,7 @@ tide_status sqlite_watch_start(void *self, void **ret, struct tide_error *err)
 		watch_close(watch);
 		return status;
 	}
+
 	watch_follow_log(watch);
 	*ret = watch;
 	return TIDE_OK;
@@ -168,7 +180,8 @@ void sqlite_watch_interrupt(void *self)
 {
 	struct watch *watch = self;
 	uint64_t one = 1;
-	/* It cannot fail before 2^64 - 1 interrupts are pending, and then it is interrupted all right. */
+	/* It cannot fail before 2^64 - 1 interrupts are pending, and then it is interrupted all
+	 * right. */
 	ssize_t written = write(watch->interrupt, &one, sizeof one);
 	(void)written;
 }
@@ -184,20 +197,24 @@ static int64_t watch_grow(int64_t pause, int64_t first, int64_t last)
 static int64_t watch_pause(struct watch *watch, struct mono_time now)
 {
 	if (mono_since(watch->hot_until, now) > 0)
-		watch->pause_ns = watch_grow(watch->pause_ns, WATCH_HOT_FIRST_NS, WATCH_HOT_LAST_NS);
+		watch->pause_ns =
+			watch_grow(watch->pause_ns, WATCH_HOT_FIRST_NS, WATCH_HOT_LAST_NS);
 	else if (watch->log_watch >= 0)
 		watch->pause_ns = WATCH_IDLE_LAST_NS;
 	else
-		watch->pause_ns = watch_grow(watch->pause_ns, WATCH_IDLE_FIRST_NS, WATCH_IDLE_LAST_NS);
+		watch->pause_ns =
+			watch_grow(watch->pause_ns, WATCH_IDLE_FIRST_NS, WATCH_IDLE_LAST_NS);
 	return watch->pause_ns;
 }
 
-/* Sleep until the pause is over, the log changes (unless asking often anyway), or an interrupt: then true. */
+/* Sleep until the pause is over, the log changes (unless asking often anyway), or an interrupt:
+ * then true. */
 static bool watch_sleep(struct watch *watch, int64_t pause_ns, bool ignores_log)
 {
 	struct pollfd files[2] = { { .fd = watch->interrupt, .events = POLLIN },
 				   { .fd = ignores_log ? -1 : watch->changes, .events = POLLIN } };
-	struct timespec pause = { .tv_sec = pause_ns / NS_PER_SECOND, .tv_nsec = (long)(pause_ns % NS_PER_SECOND) };
+	struct timespec pause = { .tv_sec = pause_ns / NS_PER_SECOND,
+				  .tv_nsec = (long)(pause_ns % NS_PER_SECOND) };
 	if (ppoll(files, 2, &pause, NULL) <= 0 || !(files[0].revents & POLLIN))
 		return false;
 	uint64_t count;
@@ -213,12 +230,14 @@ static tide_status watch_look(struct watch *watch, bool *ret_rang, struct tide_e
 		watch->hot_until = mono_add(now, WATCH_HOT_NS);
 		watch->pause_ns = 0;
 	}
+
 	int64_t version = watch->version, schema = watch->schema;
 	tide_status status = watch_version(watch, &version, err);
 	if (status == TIDE_OK && version != watch->version)
 		status = watch_schema(watch, &schema, err);
 	if (status != TIDE_OK)
 		return status;
+
 	*ret_rang = version != watch->version;
 	watch->version = version;
 	if (schema != watch->schema) /* before anybody is told to read */
@@ -240,6 +259,7 @@ static tide_status watch_wait_file(struct watch *watch, struct mono_time deadlin
 		*ret_rang = false;
 		return TIDE_OK;
 	}
+
 	for (;;) {
 		bool rang = false;
 		tide_status status = watch_look(watch, &rang, err);
@@ -252,7 +272,8 @@ static tide_status watch_wait_file(struct watch *watch, struct mono_time deadlin
 			return TIDE_OK;
 		}
 		int64_t pause = watch_pause(watch, now);
-		if (watch_sleep(watch, pause < left ? pause : left, mono_since(watch->hot_until, now) > 0)) {
+		if (watch_sleep(watch, pause < left ? pause : left,
+				mono_since(watch->hot_until, now) > 0)) {
 			*ret_rang = false;
 			return TIDE_OK;
 		}
@@ -265,11 +286,13 @@ uint64_t sqlite_losses(void *self)
 	return atomic_load(&store->losses);
 }
 
-tide_status sqlite_watch_wait(void *self, int64_t timeout_ns, bool *ret_rang, struct tide_error *err)
+tide_status sqlite_watch_wait(void *self, int64_t timeout_ns, bool *ret_rang,
+			      struct tide_error *err)
 {
 	struct watch *watch = self;
 	if (!watch->is_memory)
-		return watch_wait_file(watch, mono_add(clock_mono(&clock_system), timeout_ns), ret_rang, err);
+		return watch_wait_file(watch, mono_add(clock_mono(&clock_system), timeout_ns),
+				       ret_rang, err);
 	watch_sleep(watch, timeout_ns, true);
 	*ret_rang = false;
 	return TIDE_OK;

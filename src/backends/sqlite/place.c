@@ -2,16 +2,17 @@
 /*
  * Whether the file that is open is still the one at its path.
  *
- * A file that was deleted or replaced goes on being read and written by those who have it open: events would go where
- * nobody finds them, and those of the new file would never be seen. So device and inode are compared with those at
- * opening: before each group of appends, at each page that is read, which a subscription's poll is, and now and then
- * before what a session writes.
+ * A file that was deleted or replaced goes on being read and written by those who have it open:
+ * events would go where nobody finds them, and those of the new file would never be seen. So device
+ * and inode are compared with those at opening: before each group of appends, at each page that is
+ * read, which a subscription's poll is, and now and then before what a session writes.
  *
- * A frozen file is one that this user may read and not write, nor the directory, while nobody has it open: SQLite reads it
- * only when it takes it for immutable. It is one as long as no log appears beside it and its time stays.
+ * A frozen file is one that this user may read and not write, nor the directory, while nobody has
+ * it open: SQLite reads it only when it takes it for immutable. It is one as long as no log appears
+ * beside it and its time stays.
  *
- * Fails when: the path leads nowhere, or to another file, or a frozen file is written (diverged). A path that cannot be
- * looked at proves nothing.
+ * Fails when: the path leads nowhere, or to another file, or a frozen file is written (diverged). A
+ * path that cannot be looked at proves nothing.
  */
 
 #include <errno.h>
@@ -37,28 +38,33 @@ void sqlite_place_note(struct sqlite_store *store)
 static bool place_has_log(const struct sqlite_store *store)
 {
 	char log[PATH_MAX];
-	return snprintf(log, sizeof log, "%s-wal", store->file) >= (int)sizeof log || access(log, F_OK) == 0;
+	return snprintf(log, sizeof log, "%s-wal", store->file) >= (int)sizeof log ||
+	       access(log, F_OK) == 0;
 }
 
 bool sqlite_place_freeze(struct sqlite_store *store)
 {
 	struct stat info;
-	if (store->is_memory || place_has_log(store) || access(store->file, R_OK) != 0 || stat(store->file, &info) != 0)
+	if (store->is_memory || place_has_log(store) || access(store->file, R_OK) != 0 ||
+	    stat(store->file, &info) != 0)
 		return false;
 	store->changed_at = info.st_mtim;
 	store->is_frozen = true;
 	return true;
 }
 
-/* Pages that are written into a frozen file, or a log beside it, would be read wrongly or not at all. */
-static tide_status place_check_frozen(const struct sqlite_store *store, const struct stat *info, struct tide_error *err)
+/* Pages that are written into a frozen file, or a log beside it, would be read wrongly or not at
+ * all. */
+static tide_status place_check_frozen(const struct sqlite_store *store, const struct stat *info,
+				      struct tide_error *err)
 {
-	bool is_same =
-		info->st_mtim.tv_sec == store->changed_at.tv_sec && info->st_mtim.tv_nsec == store->changed_at.tv_nsec;
+	bool is_same = info->st_mtim.tv_sec == store->changed_at.tv_sec &&
+		       info->st_mtim.tv_nsec == store->changed_at.tv_nsec;
 	if (is_same && !place_has_log(store))
 		return TIDE_OK;
 	return tide_fail(err, TIDE_DIVERGED,
-			 "'%.300s' is being written since this reader, who may not write, opened it: read again",
+			 "'%.300s' is being written since this reader, who may not write, opened "
+			 "it: read again",
 			 store->file);
 }
 
@@ -67,12 +73,15 @@ tide_status sqlite_place_check(const struct sqlite_store *store, struct tide_err
 	struct stat info;
 	if (!store->has_place)
 		return TIDE_OK;
+
 	bool is_there = stat(store->file, &info) == 0;
 	if (is_there ? info.st_dev == store->device && info.st_ino == store->inode
 		     : errno != ENOENT && errno != ENOTDIR)
-		return store->is_frozen && is_there ? place_check_frozen(store, &info, err) : TIDE_OK;
+		return store->is_frozen && is_there ? place_check_frozen(store, &info, err)
+						    : TIDE_OK;
 	return tide_fail(err, TIDE_DIVERGED,
-			 "database '%.300s' was %s while it was open; put the right file there, and start what uses it "
+			 "database '%.300s' was %s while it was open; put the right file there, "
+			 "and start what uses it "
 			 "again",
 			 store->file, is_there ? "replaced by another file" : "deleted");
 }
@@ -84,6 +93,7 @@ tide_status sqlite_place_check_now_and_then(struct sqlite_store *store, struct t
 		return TIDE_OK;
 	tide_status status = sqlite_place_check(store, err);
 	if (status == TIDE_OK)
-		atomic_store_explicit(&store->place_again, now + PLACE_AGAIN_NS, memory_order_relaxed);
+		atomic_store_explicit(&store->place_again, now + PLACE_AGAIN_NS,
+				      memory_order_relaxed);
 	return status;
 }

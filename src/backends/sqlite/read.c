@@ -2,12 +2,14 @@
 /*
  * Reading events into a page: the feed by position, a stream by version, one event by its id.
  *
- * Happy path: one statement is stepped from the bound on; a row that the filter passes is copied into the page; the
- * statement is reset when the page is full, so that no read transaction stays open.
- * Fails when: the database does. A row that is no event is part of the page, marked `undecodable`.
+ * Happy path: one statement is stepped from the bound on; a row that the filter passes is copied
+ * into the page; the statement is reset when the page is full, so that no read transaction stays
+ * open. Fails when: the database does. A row that is no event is part of the page, marked
+ * `undecodable`.
  *
- * The filter runs here, so that what it passes over is counted, and looks at the columns it needs before the others
- * are touched. When nobody asks for the count, equality criteria are given to SQLite as well, for its indexes.
+ * The filter runs here, so that what it passes over is counted, and looks at the columns it needs
+ * before the others are touched. When nobody asks for the count, equality criteria are given to
+ * SQLite as well, for its indexes.
  */
 
 #include <limits.h>
@@ -16,9 +18,10 @@
 
 #include "backends/sqlite/internal.h"
 
-#define READ_COLUMNS                                                                                                   \
-	"global_position, version, event_type, aggregate_type, aggregate_id, tenant_id, timestamp, event_id, "         \
-	"actor_id, "                                                                                                   \
+#define READ_COLUMNS                                                                               \
+	"global_position, version, event_type, aggregate_type, aggregate_id, tenant_id, "          \
+	"timestamp, event_id, "                                                                    \
+	"actor_id, "                                                                               \
 	"payload, created_at, event_version, correlation_id, causation_id, metadata"
 
 enum read_column {
@@ -42,18 +45,23 @@ enum read_column {
 static const char read_feed_forward[] =
 	"SELECT " READ_COLUMNS " FROM events WHERE global_position > ?1 ORDER BY global_position";
 static const char read_feed_backward[] =
-	"SELECT " READ_COLUMNS " FROM events WHERE global_position < ?1 ORDER BY global_position DESC";
+	"SELECT " READ_COLUMNS
+	" FROM events WHERE global_position < ?1 ORDER BY global_position DESC";
 /* Both spellings of a stream's id, merged by version as the index has them: nothing is sorted. */
-#define READ_STREAM(id, versions)                                                                                      \
-	"SELECT " READ_COLUMNS " FROM events WHERE " id " AND aggregate_type = ?3 AND version " versions " ?1"
-#define READ_BOTH(versions)                                                                                            \
-	READ_STREAM("aggregate_id = ?2", versions)                                                                     \
-	" UNION ALL " READ_STREAM("aggregate_id = upper(?2) AND ?2 <> upper(?2)", versions) " ORDER BY version"
+#define READ_STREAM(id, versions)                                                                  \
+	"SELECT " READ_COLUMNS " FROM events WHERE " id                                            \
+	" AND aggregate_type = ?3 AND version " versions " ?1"
+#define READ_BOTH(versions)                                                                        \
+	READ_STREAM("aggregate_id = ?2", versions)                                                 \
+	" UNION ALL " READ_STREAM("aggregate_id = upper(?2) AND ?2 <> upper(?2)",                  \
+				  versions) " ORDER BY version"
 static const char read_stream_forward[] = READ_BOTH(">");
 static const char read_stream_backward[] = READ_BOTH("<") " DESC";
-static const char read_anchor[] = "SELECT global_position, event_id FROM events WHERE global_position <= ?1 "
-				  "ORDER BY global_position DESC LIMIT 1";
-static const char read_event[] = "SELECT " READ_COLUMNS " FROM events WHERE " SQLITE_UUID_IS("event_id", "?1");
+static const char read_anchor[] =
+	"SELECT global_position, event_id FROM events WHERE global_position <= ?1 "
+	"ORDER BY global_position DESC LIMIT 1";
+static const char read_event[] =
+	"SELECT " READ_COLUMNS " FROM events WHERE " SQLITE_UUID_IS("event_id", "?1");
 static const char read_end[] = "SELECT max(global_position) FROM events";
 
 /** Which columns a filter looks at. */
@@ -84,12 +92,13 @@ static struct read_needs read_needs_of(const struct tide_filter *filter)
 		.tenant_id = filter->tenant_id != NULL,
 		.time = filter->occurred_from || filter->occurred_until,
 	};
-	needs.any = needs.aggregate_id || needs.tenant_id || needs.time || read_is_listed(filter->event_types) ||
-		    read_is_listed(filter->patterns) || read_is_listed(filter->aggregate_types);
+	needs.any = needs.aggregate_id || needs.tenant_id || needs.time ||
+		    read_is_listed(filter->event_types) || read_is_listed(filter->patterns) ||
+		    read_is_listed(filter->aggregate_types);
 	return needs;
 }
 
-/* ---- Decoding a row ------------------------------------------------------------------------------------------ */
+/* ---- Decoding a row -------------------------------------------------------------------------- */
 
 static void read_uuid(struct read_scan *scan, int column, bool may_be_null, struct tide_uuid *ret)
 {
@@ -142,21 +151,23 @@ static bool read_matches(struct read_scan *scan)
 }
 
 /*
- * Text that Tidemark wrote was checked then, and checking it again would double the cost of a scan. What was damaged or
- * written by hand since shows at its ends; short values are checked whole.
+ * Text that Tidemark wrote was checked then, and checking it again would double the cost of a scan.
+ * What was damaged or written by hand since shows at its ends; short values are checked whole.
  */
 static bool read_is_json(struct tide_text text)
 {
 	if (text.size < 2)
 		return json_check(text, false, "payload", NULL) == TIDE_OK;
 	char first = text.data[0], last = text.data[text.size - 1];
-	if ((first == '{' && last == '}') || (first == '[' && last == ']') || (first == '"' && last == '"'))
+	if ((first == '{' && last == '}') || (first == '[' && last == ']') ||
+	    (first == '"' && last == '"'))
 		return true;
 	return json_check(text, false, "payload", NULL) == TIDE_OK;
 }
 
 /* What rows of other libraries leave null, or keep in the payload. */
-static tide_status read_foreign(struct read_scan *scan, struct tide_event *event, struct tide_error *err)
+static tide_status read_foreign(struct read_scan *scan, struct tide_event *event,
+				struct tide_error *err)
 {
 	event->event_version = 1;
 	event->metadata = text_view("{}", 2);
@@ -170,15 +181,18 @@ static tide_status read_foreign(struct read_scan *scan, struct tide_event *event
 	return TIDE_OK;
 }
 
-static tide_status read_base_fields(struct read_scan *scan, struct tide_event *event, struct tide_error *err)
+static tide_status read_base_fields(struct read_scan *scan, struct tide_event *event,
+				    struct tide_error *err)
 {
 	int64_t event_version = sqlite3_column_int64(scan->statement, READ_EVENT_VERSION);
-	if (event_version == 0 && sqlite3_column_type(scan->statement, READ_EVENT_VERSION) == SQLITE_NULL)
+	if (event_version == 0 &&
+	    sqlite3_column_type(scan->statement, READ_EVENT_VERSION) == SQLITE_NULL)
 		return read_foreign(scan, event, err);
 	read_set_version(scan, event_version, &event->event_version);
 	read_uuid(scan, READ_CORRELATION_ID, true, &event->correlation_id);
 	read_uuid(scan, READ_CAUSATION_ID, true, &event->causation_id);
 	event->metadata = sqlite_column_view(scan->statement, READ_METADATA);
+
 	if (!event->metadata.data)
 		event->metadata = text_view("{}", 2);
 	if (!read_is_json(event->payload))
@@ -209,7 +223,8 @@ static void read_mark_undecodable(struct read_scan *scan, struct tide_event *eve
 		event->aggregate_type = text_view("", 0);
 }
 
-static tide_status read_decode(struct read_scan *scan, struct tide_event *ret, struct tide_error *err)
+static tide_status read_decode(struct read_scan *scan, struct tide_event *ret,
+			       struct tide_error *err)
 {
 	scan->problem = NULL;
 	ret->undecodable = ret->event_id_text = NULL;
@@ -226,6 +241,7 @@ static tide_status read_decode(struct read_scan *scan, struct tide_event *ret, s
 	ret->actor_id = sqlite_column_view(scan->statement, READ_ACTOR_ID);
 	ret->payload = read_text(scan, READ_PAYLOAD);
 	read_time(scan, READ_CREATED_AT, &ret->stored_at);
+
 	tide_status status = TIDE_OK;
 	if (ret->payload.data)
 		status = read_base_fields(scan, ret, err);
@@ -238,7 +254,7 @@ static tide_status read_decode(struct read_scan *scan, struct tide_event *ret, s
 	return TIDE_OK;
 }
 
-/* ---- Scanning ------------------------------------------------------------------------------------------------ */
+/* ---- Scanning -------------------------------------------------------------------------------- */
 
 /* Take one row that the filter passed; `*ret_is_full` when it belongs to the next page. */
 static tide_status read_take(struct read_scan *scan, bool *ret_is_full, struct tide_error *err)
@@ -261,8 +277,10 @@ static void read_pass(struct read_scan *scan)
 {
 	struct tide_text id = sqlite_column_view(scan->statement, READ_EVENT_ID);
 	tide_page_pass(scan->page);
-	scan->page->scanned_to = scan->page->passed.position = sqlite3_column_int64(scan->statement, READ_POSITION);
-	snprintf(scan->passed, sizeof scan->passed, "%s", id.data && id.size < sizeof scan->passed ? id.data : "");
+	scan->page->scanned_to = scan->page->passed.position =
+		sqlite3_column_int64(scan->statement, READ_POSITION);
+	snprintf(scan->passed, sizeof scan->passed, "%s",
+		 id.data && id.size < sizeof scan->passed ? id.data : "");
 }
 
 /* Its id is read once a page, not for every row. */
@@ -298,32 +316,36 @@ static tide_status read_rows(struct read_scan *scan, size_t max_scan, struct tid
 	}
 }
 
-/* ---- Choosing the statement ---------------------------------------------------------------------------------- */
+/* ---- Choosing the statement ------------------------------------------------------------------ */
 
-/* A criterion that is one value; lists of several stay with the filter: SQLite would sort what their index finds. */
+/* A criterion that is one value; lists of several stay with the filter: SQLite would sort what
+ * their index finds. */
 static const char *read_only_one(const char *const *list)
 {
 	return read_is_listed(list) && !list[1] ? list[0] : NULL;
 }
 
 /* A statement that leaves out, by its indexes, much of what the filter does not want. */
-static tide_status read_narrow(struct sqlite_session *session, const struct tide_page_query *query, sqlite3_stmt **ret,
-			       char uuids[2][TIDE_UUID_TEXT_SIZE], struct tide_error *err)
+static tide_status read_narrow(struct sqlite_session *session, const struct tide_page_query *query,
+			       sqlite3_stmt **ret, char uuids[2][TIDE_UUID_TEXT_SIZE],
+			       struct tide_error *err)
 {
 	const struct tide_filter *filter = query->filter;
 	const char *event_type = read_only_one(filter->event_types);
 	const char *aggregate_type = read_only_one(filter->aggregate_types);
 	char sql[900];
+
 	snprintf(sql, sizeof sql,
-		 "SELECT " READ_COLUMNS " FROM events WHERE global_position %s ?1%s%s%s%s ORDER BY global_position%s",
+		 "SELECT " READ_COLUMNS
+		 " FROM events WHERE global_position %s ?1%s%s%s%s ORDER BY global_position%s",
 		 query->backward ? "<" : ">", event_type ? " AND event_type = ?2" : "",
 		 aggregate_type ? " AND aggregate_type = ?3" : "",
 		 filter->tenant_id ? " AND " SQLITE_UUID_IS("tenant_id", "?4") : "",
-		 filter->aggregate_id
-			 ? " AND global_position IN (SELECT global_position FROM events WHERE " SQLITE_UUID_IS(
-				   "aggregate_id", "?5") ")"
-			 : "",
+		 filter->aggregate_id ? " AND global_position IN (SELECT global_position FROM "
+					"events WHERE " SQLITE_UUID_IS("aggregate_id", "?5") ")"
+				      : "",
 		 query->backward ? " DESC" : "");
+
 	tide_status status = sqlite_shape(&session->connection, sql, ret, err);
 	if (status != TIDE_OK)
 		return status;
@@ -341,8 +363,9 @@ static tide_status read_narrow(struct sqlite_session *session, const struct tide
 static bool read_can_narrow(const struct tide_page_query *query)
 {
 	const struct tide_filter *filter = query->filter;
-	return query->max_scan == 0 && (filter->tenant_id || filter->aggregate_id ||
-					read_only_one(filter->event_types) || read_only_one(filter->aggregate_types));
+	return query->max_scan == 0 &&
+	       (filter->tenant_id || filter->aggregate_id || read_only_one(filter->event_types) ||
+		read_only_one(filter->aggregate_types));
 }
 
 static tide_status read_feed(struct sqlite_session *session, const struct tide_page_query *query,
@@ -355,9 +378,11 @@ static tide_status read_feed(struct sqlite_session *session, const struct tide_p
 		status = read_narrow(session, query, &statement, uuids, err);
 	else
 		status = sqlite_statement(&session->connection,
-					  query->backward ? read_feed_backward : read_feed_forward, &statement, err);
+					  query->backward ? read_feed_backward : read_feed_forward,
+					  &statement, err);
 	if (status != TIDE_OK)
 		return status;
+
 	sqlite3_bind_int64(statement, 1, query->bound);
 	scan->statement = statement;
 	scan->page->scanned_to = query->bound;
@@ -373,14 +398,16 @@ static tide_status read_stream(struct sqlite_session *session, const struct tide
 	/* Not reset before the rows are read: both see the same state of the database then. */
 	SQLITE_AUTO_RESET sqlite3_stmt *version = NULL;
 	char id[TIDE_UUID_TEXT_SIZE];
-	tide_status status =
-		sqlite_version_of(&session->connection, *query->stream, &version, &scan->page->stream_version, err);
+	tide_status status = sqlite_version_of(&session->connection, *query->stream, &version,
+					       &scan->page->stream_version, err);
 	if (status == TIDE_OK)
-		status =
-			sqlite_statement(&session->connection,
-					 query->backward ? read_stream_backward : read_stream_forward, &statement, err);
+		status = sqlite_statement(&session->connection,
+					  query->backward ? read_stream_backward
+							  : read_stream_forward,
+					  &statement, err);
 	if (status != TIDE_OK)
 		return status;
+
 	sqlite3_bind_int64(statement, 1, query->bound);
 	sqlite_bind_uuid(statement, 2, &query->stream->aggregate_id, id);
 	sqlite_bind_string(statement, 3, query->stream->aggregate_type);
@@ -388,7 +415,8 @@ static tide_status read_stream(struct sqlite_session *session, const struct tide
 	return read_rows(scan, query->max_scan, err);
 }
 
-tide_status sqlite_read(void *self, const struct tide_page_query *query, struct tide_page *page, struct tide_error *err)
+tide_status sqlite_read(void *self, const struct tide_page_query *query, struct tide_page *page,
+			struct tide_error *err)
 {
 	struct sqlite_session *session = self;
 	struct read_scan scan = {
@@ -400,10 +428,11 @@ tide_status sqlite_read(void *self, const struct tide_page_query *query, struct 
 	tide_status status = sqlite_place_check(session->store, err);
 	if (status != TIDE_OK)
 		return status;
-	return query->stream ? read_stream(session, query, &scan, err) : read_feed(session, query, &scan, err);
+	return query->stream ? read_stream(session, query, &scan, err)
+			     : read_feed(session, query, &scan, err);
 }
 
-/* ---- Small questions ----------------------------------------------------------------------------------------- */
+/* ---- Small questions ------------------------------------------------------------------------- */
 
 tide_status sqlite_end(void *self, tide_position *ret, struct tide_error *err)
 {
@@ -419,8 +448,8 @@ tide_status sqlite_end(void *self, tide_position *ret, struct tide_error *err)
 	return status;
 }
 
-tide_status sqlite_anchor(void *self, tide_position position, struct tide_anchor *ret, bool *ret_may_come,
-			  struct tide_error *err)
+tide_status sqlite_anchor(void *self, tide_position position, struct tide_anchor *ret,
+			  bool *ret_may_come, struct tide_error *err)
 {
 	struct sqlite_session *session = self;
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
@@ -428,10 +457,12 @@ tide_status sqlite_anchor(void *self, tide_position position, struct tide_anchor
 	tide_status status = sqlite_statement(&session->connection, read_anchor, &statement, err);
 	if (status != TIDE_OK)
 		return status;
+
 	sqlite3_bind_int64(statement, 1, position);
 	status = sqlite_step(&session->connection, statement, &is_found, err);
 	if (status != TIDE_OK)
 		return status;
+
 	*ret_may_come = false;
 	*ret = (struct tide_anchor){ is_found ? sqlite3_column_int64(statement, 0) : 0, { { 0 } } };
 	if (is_found && !sqlite_column_uuid(statement, 1, &ret->event_id))
@@ -439,14 +470,17 @@ tide_status sqlite_anchor(void *self, tide_position position, struct tide_anchor
 	return TIDE_OK;
 }
 
-tide_status sqlite_stream_version(void *self, struct tide_stream stream, tide_version *ret, struct tide_error *err)
+tide_status sqlite_stream_version(void *self, struct tide_stream stream, tide_version *ret,
+				  struct tide_error *err)
 {
 	struct sqlite_session *session = self;
 	tide_status status = sqlite_place_check(session->store, err);
-	return status == TIDE_OK ? sqlite_version_of(&session->connection, stream, NULL, ret, err) : status;
+	return status == TIDE_OK ? sqlite_version_of(&session->connection, stream, NULL, ret, err)
+				 : status;
 }
 
-tide_status sqlite_find(void *self, const struct tide_uuid *event_id, struct tide_page *page, struct tide_error *err)
+tide_status sqlite_find(void *self, const struct tide_uuid *event_id, struct tide_page *page,
+			struct tide_error *err)
 {
 	struct sqlite_session *session = self;
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
@@ -457,12 +491,15 @@ tide_status sqlite_find(void *self, const struct tide_uuid *event_id, struct tid
 		status = sqlite_statement(&session->connection, read_event, &statement, err);
 	if (status != TIDE_OK)
 		return status;
+
 	sqlite_bind_uuid(statement, 1, event_id, text);
 	status = sqlite_step(&session->connection, statement, &is_found, err);
 	if (status != TIDE_OK)
 		return status;
 	if (!is_found)
-		return tide_fail(err, TIDE_NOT_FOUND, "event '%s' is not stored", tide_uuid_format(event_id, text));
+		return tide_fail(err, TIDE_NOT_FOUND, "event '%s' is not stored",
+				 tide_uuid_format(event_id, text));
+
 	struct read_scan scan = { .session = session, .statement = statement, .page = page };
 	struct tide_event event;
 	status = read_decode(&scan, &event, err);

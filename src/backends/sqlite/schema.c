@@ -2,11 +2,12 @@
 /*
  * The tables: checked at every open, created or completed when asked.
  *
- * Happy path: make the model, an empty memory database from schema.sql, and compare: every table and column of the
- * model must be there, and whatever is unique in it. What else is there does not matter.
- * Fails when: something is missing (schema, naming it), unless it belongs to a part of the schema that earlier versions
- * lack. Initialising adds missing tables and nullable columns in one transaction, so that two processes can do it at
- * once. Uniqueness is not added: rows may break it already.
+ * Happy path: make the model, an empty memory database from schema.sql, and compare: every table
+ * and column of the model must be there, and whatever is unique in it. What else is there does not
+ * matter. Fails when: something is missing (schema, naming it), unless it belongs to a part of the
+ * schema that earlier versions lack. Initialising adds missing tables and nullable columns in one
+ * transaction, so that two processes can do it at once. Uniqueness is not added: rows may break it
+ * already.
  */
 
 #include <stdio.h>
@@ -15,7 +16,8 @@
 #include "backends/sqlite/schema.sql.h"
 #include "sys/missing.h"
 
-#define SCHEMA_CATEGORY_INDEX "CREATE INDEX IF NOT EXISTS idx_events_aggregate_type ON events (aggregate_type)"
+#define SCHEMA_CATEGORY_INDEX                                                                      \
+	"CREATE INDEX IF NOT EXISTS idx_events_aggregate_type ON events (aggregate_type)"
 
 /** One column of the model, and whether the database has it. */
 struct schema_column {
@@ -25,36 +27,46 @@ struct schema_column {
 };
 
 static const char schema_model_columns[] =
-	"SELECT m.name, c.name, c.type, c.\"notnull\" OR c.pk > 0 FROM sqlite_schema m, pragma_table_info(m.name) c "
+	"SELECT m.name, c.name, c.type, c.\"notnull\" OR c.pk > 0 FROM sqlite_schema m, "
+	"pragma_table_info(m.name) c "
 	"WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' ORDER BY m.rowid, c.cid";
 static const char schema_lookup[] =
-	"SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE), "
+	"SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 "
+	"COLLATE NOCASE), "
 	"EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2 COLLATE NOCASE)";
 
 /*
- * Columns of a table that no two rows share, in the order of their names: of an index over all rows, or what names the
- * rowid, which an append learns its positions by.
+ * Columns of a table that no two rows share, in the order of their names: of an index over all
+ * rows, or what names the rowid, which an append learns its positions by.
  */
-#define SCHEMA_KEYS                                                                                                    \
-	"SELECT m.name AS relation, 'UNIQUE' AS kind, (SELECT group_concat(name, ', ') FROM (SELECT "                  \
-	"lower(coalesce(name, '?')) AS name FROM pragma_index_info(l.name) ORDER BY 1)) AS columns "                   \
-	"FROM sqlite_schema m, pragma_index_list(m.name) l WHERE m.type = 'table' AND l.\"unique\" AND NOT l.partial " \
-	"UNION ALL SELECT m.name, 'INTEGER PRIMARY KEY', lower(c.name) FROM sqlite_schema m, "                         \
-	"pragma_table_info(m.name) c WHERE m.type = 'table' AND c.pk = 1 AND upper(c.type) = 'INTEGER' AND NOT "       \
+#define SCHEMA_KEYS                                                                                \
+	"SELECT m.name AS relation, 'UNIQUE' AS kind, (SELECT group_concat(name, ', ') FROM "      \
+	"(SELECT "                                                                                 \
+	"lower(coalesce(name, '?')) AS name FROM pragma_index_info(l.name) ORDER BY 1)) AS "       \
+	"columns "                                                                                 \
+	"FROM sqlite_schema m, pragma_index_list(m.name) l WHERE m.type = 'table' AND "            \
+	"l.\"unique\" AND NOT l.partial "                                                          \
+	"UNION ALL SELECT m.name, 'INTEGER PRIMARY KEY', lower(c.name) FROM sqlite_schema m, "     \
+	"pragma_table_info(m.name) c WHERE m.type = 'table' AND c.pk = 1 AND upper(c.type) = "     \
+	"'INTEGER' AND NOT "                                                                       \
 	"EXISTS (SELECT 1 FROM pragma_index_list(m.name) WHERE origin = 'pk')"
 static const char schema_model_keys[] = SCHEMA_KEYS;
 static const char schema_key_lookup[] =
-	"SELECT EXISTS (SELECT 1 FROM (" SCHEMA_KEYS ") WHERE relation = ?1 COLLATE NOCASE AND kind = ?2 AND columns = "
-	"?3), EXISTS (SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE)";
+	"SELECT EXISTS (SELECT 1 FROM (" SCHEMA_KEYS
+	") WHERE relation = ?1 COLLATE NOCASE AND kind = ?2 AND columns = "
+	"?3), EXISTS (SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 "
+	"COLLATE NOCASE)";
 
-/* Versions before the column said in the message what an entry waits for: converted once, when it is added. */
+/* Versions before the column said in the message what an entry waits for: converted once, when it
+ * is added. */
 static const char schema_convert_parked[] =
-	"UPDATE dead_letter_queue SET parked_behind = lower(substr(error_message, 21)) WHERE status <> 'resolved' "
+	"UPDATE dead_letter_queue SET parked_behind = lower(substr(error_message, 21)) WHERE "
+	"status <> 'resolved' "
 	"AND retry_count = 0 AND error_message LIKE "
 	"'parked behind event ________-____-____-____-____________'";
 
-static tide_status schema_look_up(struct sqlite_connection *connection, struct schema_column *column,
-				  struct tide_error *err)
+static tide_status schema_look_up(struct sqlite_connection *connection,
+				  struct schema_column *column, struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
 	tide_status status = sqlite_statement(connection, schema_lookup, &statement, err);
@@ -71,40 +83,51 @@ static tide_status schema_look_up(struct sqlite_connection *connection, struct s
 }
 
 /* Called for one column of the model; `initialize` adds it when it may be added. */
-static tide_status schema_settle(struct sqlite_connection *connection, struct schema_column *column, bool initialize,
-				 struct tide_error *err)
+static tide_status schema_settle(struct sqlite_connection *connection, struct schema_column *column,
+				 bool initialize, struct tide_error *err)
 {
 	tide_status status = schema_look_up(connection, column, err);
 	if (status != TIDE_OK || column->is_there)
 		return status;
 	if (!column->has_table && initialize)
 		return TIDE_OK; /* schema.sql is run afterwards */
+
 	enum part part = part_of(column->table, column->name);
 	if (part != PART_COUNT && !initialize) {
 		connection->parts &= ~PART_BIT(part);
 		return TIDE_OK;
 	}
+
 	if (!column->has_table)
-		return tide_fail(err, TIDE_SCHEMA, "table '%s' is missing; create it with 'tide init'", column->table);
+		return tide_fail(err, TIDE_SCHEMA,
+				 "table '%s' is missing; create it with 'tide init'",
+				 column->table);
 	if (column->is_required)
-		return tide_fail(err, TIDE_SCHEMA, "column '%s' of table '%s' is missing and cannot be added",
+		return tide_fail(err, TIDE_SCHEMA,
+				 "column '%s' of table '%s' is missing and cannot be added",
 				 column->name, column->table);
 	if (!initialize)
-		return tide_fail(err, TIDE_SCHEMA, "column '%s' of table '%s' is missing; add it with 'tide init'",
+		return tide_fail(err, TIDE_SCHEMA,
+				 "column '%s' of table '%s' is missing; add it with 'tide init'",
 				 column->name, column->table);
+
 	char sql[200];
-	snprintf(sql, sizeof sql, "ALTER TABLE \"%s\" ADD COLUMN \"%s\" %s", column->table, column->name, column->type);
+	snprintf(sql, sizeof sql, "ALTER TABLE \"%s\" ADD COLUMN \"%s\" %s", column->table,
+		 column->name, column->type);
 	status = sqlite_script(connection, sql, err);
-	return status == TIDE_OK && part == PART_PARKED ? sqlite_script(connection, schema_convert_parked, err)
-							: status;
+	return status == TIDE_OK && part == PART_PARKED
+		       ? sqlite_script(connection, schema_convert_parked, err)
+		       : status;
 }
 
-static tide_status schema_compare(struct sqlite_connection *connection, struct sqlite_connection *model,
-				  bool initialize, struct tide_error *err)
+static tide_status schema_compare(struct sqlite_connection *connection,
+				  struct sqlite_connection *model, bool initialize,
+				  struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
 	tide_status status = sqlite_statement(model, schema_model_columns, &statement, err);
 	bool has_row = status == TIDE_OK;
+
 	while (has_row) {
 		status = sqlite_step(model, statement, &has_row, err);
 		if (status != TIDE_OK || !has_row)
@@ -132,16 +155,19 @@ struct schema_key {
 static tide_status schema_fail_key(const struct schema_key *key, struct tide_error *err)
 {
 	if (strcmp(key->kind, "UNIQUE") != 0)
-		return tide_fail(err, TIDE_SCHEMA, "table '%s' has no %s (%s); make it anew with one", key->table,
+		return tide_fail(err, TIDE_SCHEMA,
+				 "table '%s' has no %s (%s); make it anew with one", key->table,
 				 key->kind, key->columns);
 	int first = (int)strcspn(key->columns, ",");
 	return tide_fail(err, TIDE_SCHEMA,
-			 "table '%s' has no UNIQUE (%s) over all rows; run CREATE UNIQUE INDEX uq_%s_%.*s ON %s (%s)",
-			 key->table, key->columns, key->table, first, key->columns, key->table, key->columns);
+			 "table '%s' has no UNIQUE (%s) over all rows; run CREATE UNIQUE INDEX "
+			 "uq_%s_%.*s ON %s (%s)",
+			 key->table, key->columns, key->table, first, key->columns, key->table,
+			 key->columns);
 }
 
-static tide_status schema_check_key(struct sqlite_connection *connection, const struct schema_key *key,
-				    struct tide_error *err)
+static tide_status schema_check_key(struct sqlite_connection *connection,
+				    const struct schema_key *key, struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
 	tide_status status = sqlite_statement(connection, schema_key_lookup, &statement, err);
@@ -151,18 +177,20 @@ static tide_status schema_check_key(struct sqlite_connection *connection, const 
 	sqlite_bind_string(statement, 2, key->kind);
 	sqlite_bind_string(statement, 3, key->columns);
 	status = sqlite_step(connection, statement, NULL, err);
-	if (status != TIDE_OK || sqlite3_column_int(statement, 0) || !sqlite3_column_int(statement, 1))
+	if (status != TIDE_OK || sqlite3_column_int(statement, 0) ||
+	    !sqlite3_column_int(statement, 1))
 		return status;
 	return schema_fail_key(key, err);
 }
 
 /* A table that is not there yet is made with its keys. */
-static tide_status schema_compare_keys(struct sqlite_connection *connection, struct sqlite_connection *model,
-				       struct tide_error *err)
+static tide_status schema_compare_keys(struct sqlite_connection *connection,
+				       struct sqlite_connection *model, struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
 	tide_status status = sqlite_statement(model, schema_model_keys, &statement, err);
 	bool has_row = status == TIDE_OK;
+
 	while (has_row) {
 		status = sqlite_step(model, statement, &has_row, err);
 		if (status != TIDE_OK || !has_row)
@@ -179,13 +207,15 @@ static tide_status schema_compare_keys(struct sqlite_connection *connection, str
 	return status;
 }
 
-static tide_status schema_check(struct sqlite_connection *connection, bool initialize, struct tide_error *err)
+static tide_status schema_check(struct sqlite_connection *connection, bool initialize,
+				struct tide_error *err)
 {
 	struct sqlite_store place = { .file = (char *)":memory:", .is_memory = true };
 	struct sqlite_connection model;
 	tide_status status = sqlite_connect(&place, true, false, &model, err);
 	if (status != TIDE_OK)
 		return status;
+
 	connection->parts = PARTS_ALL;
 	status = sqlite_script(&model, sqlite_schema, err);
 	if (status == TIDE_OK)
@@ -196,11 +226,13 @@ static tide_status schema_check(struct sqlite_connection *connection, bool initi
 	return status;
 }
 
-static tide_status schema_create(struct sqlite_connection *connection, bool has_category_index, struct tide_error *err)
+static tide_status schema_create(struct sqlite_connection *connection, bool has_category_index,
+				 struct tide_error *err)
 {
 	tide_status status = sqlite_script(connection, "BEGIN IMMEDIATE", err);
 	if (status != TIDE_OK)
 		return status;
+
 	status = schema_check(connection, true, err);
 	if (status == TIDE_OK)
 		status = sqlite_script(connection, sqlite_schema, err);
@@ -213,11 +245,12 @@ static tide_status schema_create(struct sqlite_connection *connection, bool has_
 	return status;
 }
 
-tide_status sqlite_schema_prepare(struct sqlite_connection *connection, bool initialize, bool has_category_index,
-				  struct tide_error *err)
+tide_status sqlite_schema_prepare(struct sqlite_connection *connection, bool initialize,
+				  bool has_category_index, struct tide_error *err)
 {
 	tide_status status = schema_check(connection, false, err);
-	bool is_complete = status == TIDE_OK && connection->parts == PARTS_ALL && !has_category_index;
+	bool is_complete =
+		status == TIDE_OK && connection->parts == PARTS_ALL && !has_category_index;
 	if (initialize && !is_complete && (status == TIDE_OK || status == TIDE_SCHEMA))
 		status = schema_create(connection, has_category_index, err);
 	if (status == TIDE_OK)

@@ -65,7 +65,8 @@ static int status_system(sqlite3 *handle)
 	int found = 0;
 	for (size_t i = 0; handle && found == 0 && i < sizeof files / sizeof *files; i++) {
 		sqlite3_file *file = NULL;
-		if (sqlite3_file_control(handle, "main", files[i], &file) == SQLITE_OK && file && file->pMethods)
+		if (sqlite3_file_control(handle, "main", files[i], &file) == SQLITE_OK && file &&
+		    file->pMethods)
 			file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &found);
 	}
 	return found;
@@ -78,21 +79,27 @@ static void status_add_limit(int number, char *text, size_t size)
 	size_t used = strlen(text);
 	if (number == EMFILE && getrlimit(RLIMIT_NOFILE, &limit) == 0)
 		snprintf(text + used, size - used,
-			 ": this process may have %llu files open (ulimit -n), and each subscription that runs on "
+			 ": this process may have %llu files open (ulimit -n), and each "
+			 "subscription that runs on "
 			 "SQLite needs two",
 			 (unsigned long long)limit.rlim_cur);
 }
 
-tide_status sqlite_fail(struct sqlite_connection *connection, int code, const char *what, struct tide_error *err)
+tide_status sqlite_fail(struct sqlite_connection *connection, int code, const char *what,
+			struct tide_error *err)
 {
 	sqlite3 *handle = connection->handle;
 	if ((code & 0xff) == SQLITE_BUSY && connection->waits_for_itself)
 		return sqlite_fail_own_lock(connection->file, err);
+
 	/* Before anything that could fail in turn: file controls set the error of the handle. */
 	char text[200];
 	bool is_latest = handle && sqlite3_extended_errcode(handle) == code;
-	snprintf(text, sizeof text, "%s", is_latest ? sqlite3_errmsg(handle) : sqlite3_errstr(code));
-	int system = (code & 0xff) == SQLITE_IOERR ? status_system(handle) : handle ? sqlite3_system_errno(handle) : 0;
+	snprintf(text, sizeof text, "%s",
+		 is_latest ? sqlite3_errmsg(handle) : sqlite3_errstr(code));
+	int system = (code & 0xff) == SQLITE_IOERR ? status_system(handle)
+		     : handle                      ? sqlite3_system_errno(handle)
+						   : 0;
 	status_add_limit(system, text, sizeof text);
 	tide_status status = tide_fail(err, status_of(code, system), "%s: %s", what, text);
 	if (err)
@@ -100,9 +107,12 @@ tide_status sqlite_fail(struct sqlite_connection *connection, int code, const ch
 	return status;
 }
 
-tide_status sqlite_fail_system(int number, const char *what, const char *path, struct tide_error *err)
+tide_status sqlite_fail_system(int number, const char *what, const char *path,
+			       struct tide_error *err)
 {
-	tide_status status = number == ENOMEM ? TIDE_OUT_OF_MEMORY : status_is_full(number) ? TIDE_DISK_FULL : TIDE_IO;
+	tide_status status = number == ENOMEM         ? TIDE_OUT_OF_MEMORY
+			     : status_is_full(number) ? TIDE_DISK_FULL
+						      : TIDE_IO;
 	char buffer[64], text[200];
 	snprintf(text, sizeof text, "%s", strerror_r(number, buffer, sizeof buffer));
 	status_add_limit(number, text, sizeof text);

@@ -2,9 +2,10 @@
 /*
  * Sessions, and the transaction that a handler shares with its checkpoint.
  *
- * Happy path: begin, savepoint, the handler writes, check, release, checkpoint, commit.
- * Fails when: another writer holds the file past the busy wait (busy), or the handler ended the transaction (state). A
- * handler that ends it and begins another one is found by the hooks that SQLite calls at every commit and rollback.
+ * Happy path: begin, savepoint, the handler writes, check, release, checkpoint, commit. Fails when:
+ * another writer holds the file past the busy wait (busy), or the handler ended the transaction
+ * (state). A handler that ends it and begins another one is found by the hooks that SQLite calls at
+ * every commit and rollback.
  */
 
 #include "backends/sqlite/internal.h"
@@ -41,14 +42,17 @@ tide_status sqlite_session_open(void *self, void **ret, struct tide_error *err)
 	struct sqlite_session *session = alloc_zero(1, sizeof *session);
 	if (!session)
 		return alloc_fail(err);
+
 	session->store = store;
 	tide_status status = sqlite_place_check(store, err);
 	if (status == TIDE_OK)
-		status = sqlite_connect(store, false, store->is_projection_full, &session->connection, err);
+		status = sqlite_connect(store, false, store->is_projection_full,
+					&session->connection, err);
 	if (status != TIDE_OK) {
 		tide_free(session);
 		return status;
 	}
+
 	sqlite3_commit_hook(session->connection.handle, session_on_commit, session);
 	sqlite3_rollback_hook(session->connection.handle, session_on_rollback, session);
 	*ret = session;
@@ -68,7 +72,8 @@ void sqlite_session_close(void *self)
 	tide_free(session);
 }
 
-tide_status sqlite_write_begin(struct sqlite_session *session, bool *ret_joined, struct tide_error *err)
+tide_status sqlite_write_begin(struct sqlite_session *session, bool *ret_joined,
+			       struct tide_error *err)
 {
 	if (session_in_transaction(session)) {
 		*ret_joined = true;
@@ -82,7 +87,8 @@ tide_status sqlite_write_begin(struct sqlite_session *session, bool *ret_joined,
 	return status;
 }
 
-tide_status sqlite_write_end(struct sqlite_session *session, bool joined, tide_status status, struct tide_error *err)
+tide_status sqlite_write_end(struct sqlite_session *session, bool joined, tide_status status,
+			     struct tide_error *err)
 {
 	if (joined)
 		return status;
@@ -163,7 +169,8 @@ tide_status sqlite_rollback_to(void *self, struct tide_error *err)
 	return sqlite_run(&session->connection, "RELEASE tide", err);
 }
 
-/* SQLite rolls a transaction back by itself after some errors (https://www.sqlite.org/lang_transaction.html, 2.3). */
+/* SQLite rolls a transaction back by itself after some errors
+ * (https://www.sqlite.org/lang_transaction.html, 2.3). */
 static bool session_was_aborted(struct sqlite_session *session, int code)
 {
 	if (session_in_transaction(session))
@@ -188,7 +195,8 @@ tide_status sqlite_check(void *self, struct tide_error *err)
 		return TIDE_OK;
 	int code = sqlite3_extended_errcode(session->connection.handle);
 	if (session_was_aborted(session, code))
-		return sqlite_fail(&session->connection, code, "the delivery transaction was rolled back", err);
+		return sqlite_fail(&session->connection, code,
+				   "the delivery transaction was rolled back", err);
 	return tide_fail(err, TIDE_STATE, "handler ended the delivery transaction");
 }
 
