@@ -131,7 +131,10 @@ static void renewal_tell(struct renewer *renewer, size_t count, tide_status stat
 	else
 		log_at(TIDE_LOG_WARNING, "subscription", "ownership not renewed",
 		       "count=%zu error='%s'", count, err->message);
-	*told = status == TIDE_OK ? (struct tide_error){ .status = TIDE_OK } : *err;
+	if (status == TIDE_OK)
+		memset(told, 0, sizeof *told);
+	else
+		*told = *err;
 	renewer->tell_at = mono_add(now, RENEWAL_TELL_NS);
 }
 

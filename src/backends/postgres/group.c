@@ -106,8 +106,11 @@ static int group_compare(const void *a, const void *b)
 static size_t group_sort(struct pg_turn *leader, struct pg_turn **ret)
 {
 	size_t count = 0;
-	for (struct pg_turn *turn = leader; turn; turn = turn->next)
+	struct pg_turn *turn = leader;
+	do {
 		ret[count++] = turn;
+		turn = turn->next;
+	} while (turn);
 	qsort(ret, count, sizeof *ret, group_compare);
 	return count;
 }
