@@ -498,10 +498,11 @@ static enum step runner_idle(struct tide_subscription *subscription)
 		return STEP_ON;
 	}
 
-	if (runner->now.ns >= runner->look_at.ns && !runner->is_save_unknown)
+	/* What became of a save is found out first: until then a look is no reason to wake. */
+	struct mono_time look_at = runner->is_save_unknown ? MONO_NEVER : runner->look_at;
+	if (runner->now.ns >= look_at.ns)
 		return start_look(subscription);
-	struct mono_time until =
-		mono_min(mono_min(runner->poll_at, runner->look_at), runner->feed.look_at);
+	struct mono_time until = mono_min(mono_min(runner->poll_at, look_at), runner->feed.look_at);
 	until = mono_min(until, progress_due_at(&runner->progress, &subscription->config));
 	return runner_wait(subscription, mono_min(until, runner->redeliver_at),
 			   runner_idles_for(&runner->feed));
