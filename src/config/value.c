@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/config.h"
+#include "core/value.h"
 #include "path/knobs.h"
 #include "sys/alloc.h"
 

@@ -51,11 +51,4 @@ tide_status knob_check(const struct knob *knob, const struct tide_subscription_c
 tide_status knob_read(const struct knob *knob, const char *text,
 		      struct tide_subscription_config *config, struct tide_error *err);
 
-/** The values of configurations. TIDE_ARGUMENT as knob_read. */
-tide_status value_read_integer(const char *text, int64_t *ret, struct tide_error *err);
-tide_status value_read_bytes(const char *text, int64_t *ret, struct tide_error *err);
-tide_status value_read_real(const char *text, double *ret, struct tide_error *err);
-tide_status value_read_seconds(const char *text, double *ret, struct tide_error *err);
-tide_status value_read_flag(const char *text, bool *ret, struct tide_error *err);
-
 #endif

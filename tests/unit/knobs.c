@@ -9,6 +9,7 @@
 
 #include "core/json.h"
 #include "path/config.h"
+#include "core/value.h"
 #include "path/knobs.h"
 #include "sys/alloc.h"
 
