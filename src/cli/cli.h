@@ -43,7 +43,9 @@ enum option_kind {
 	OPTION_NUMBER,   /* 0 or more */
 	OPTION_POSITIVE, /* 1 or more */
 	OPTION_UUID,
-	OPTION_TIME
+	OPTION_TIME,     /* an instant */
+	OPTION_DURATION, /* as a configuration has it; a bare number counts seconds */
+	OPTION_DAYS      /* whole ones; a bare number counts them */
 };
 
 /** One option as the table has it. */
@@ -64,6 +66,7 @@ struct option_value {
 	const char **texts; /* ends in NULL */
 	size_t text_count;
 	int64_t number;
+	double seconds;
 	struct tide_uuid uuid;
 	struct tide_time time;
 };

@@ -12,7 +12,6 @@
 
 #define LETTERS_PAGE 500
 #define LETTERS_LOOK_NS (50 * NS_PER_MS)
-#define LETTERS_WAIT_MOST 1000000000 /* seconds; more is as good as for ever */
 
 /** One call, and the queue it works on. */
 struct letters_call {
@@ -277,9 +276,9 @@ static int letters_fail_outcome(struct letters_call *call)
 
 	if (call->asked_count)
 		tide_fail(&err, TIDE_TIMEOUT,
-			  "dead letters that no process has handled within %lld s: %zu; they stay "
+			  "dead letters that no process has handled within %g s: %zu; they stay "
 			  "asked for",
-			  (long long)call->cli->options[OPT_LETTER_WAIT].number, call->asked_count);
+			  call->cli->options[OPT_LETTER_WAIT].seconds, call->asked_count);
 	else if (call->failed_again)
 		tide_fail(&err, TIDE_HANDLER_PERMANENT, "dead letters that failed again: %lld",
 			  (long long)call->failed_again);
@@ -291,10 +290,8 @@ static int letters_fail_outcome(struct letters_call *call)
 /* Look until the projections have handled what was asked for, or the time is over. */
 static int letters_await(struct letters_call *call)
 {
-	int64_t seconds = call->cli->options[OPT_LETTER_WAIT].number;
-	struct mono_time end = mono_add(
-		clock_mono(&clock_system),
-		(seconds < LETTERS_WAIT_MOST ? seconds : LETTERS_WAIT_MOST) * NS_PER_SECOND);
+	double seconds = call->cli->options[OPT_LETTER_WAIT].seconds;
+	struct mono_time end = mono_add(clock_mono(&clock_system), ns_of_seconds(seconds));
 	struct wakeup never;
 	int exit = CLI_DONE;
 
@@ -305,7 +302,7 @@ static int letters_await(struct letters_call *call)
 		if (now.ns >= end.ns)
 			break;
 		if (call->asked_count)
-			wakeup_wait(&never, mono_add(now, LETTERS_LOOK_NS));
+			wakeup_wait(&never, mono_min(end, mono_add(now, LETTERS_LOOK_NS)));
 	}
 	wakeup_fini(&never);
 	return exit == CLI_DONE ? letters_fail_outcome(call) : exit;

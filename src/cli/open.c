@@ -111,8 +111,8 @@ int cli_settle(struct cli *cli, struct tide_store *store, struct tide_horizon *r
 	const struct option_value *wait = &cli->options[OPT_WAIT];
 	struct tide_error err;
 
-	if (tide_store_settle(store, wait->is_set ? (double)wait->number : WAIT_DEFAULT_SECONDS,
-			      ret, &err) != TIDE_OK)
+	if (tide_store_settle(store, wait->is_set ? wait->seconds : WAIT_DEFAULT_SECONDS, ret,
+			      &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	return CLI_DONE;
 }

@@ -7,13 +7,18 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "core/nearest.h"
 #include "core/text.h"
+#include "core/value.h"
 #include "sys/alloc.h"
+
+#define DAY_SECONDS 86400.0
+#define AGO_SECONDS_MOST 6e10 /* 1,900 years: in front of everything, and an instant yet */
 
 /* clang-format off */
 #define ON(command) (1u << COMMAND_##command)
@@ -108,27 +113,18 @@ static int options_add_text(struct cli *cli, struct option_value *value, const c
 	return CLI_DONE;
 }
 
-/* "90s", "15min", "36h", "2d": that long ago. */
+/* "90s", "1.5h", "2d": that long ago. Without its unit a number is no time. */
 static bool options_read_ago(const char *text, struct tide_time *ret)
 {
-	static const struct {
-		const char *name;
-		int64_t seconds;
-	} units[] = { { "s", 1 }, { "min", 60 }, { "h", 3600 }, { "d", 86400 } };
-	size_t digits = strspn(text, "0123456789");
-	int64_t count = 0;
+	size_t size = strlen(text);
+	double seconds;
 
-	if (digits == 0 || digits > 9)
+	if (size == 0 || text[size - 1] < 'a' || text[size - 1] > 'z' ||
+	    value_read_seconds(text, &seconds, NULL) != TIDE_OK || seconds < 0 ||
+	    seconds > AGO_SECONDS_MOST)
 		return false;
-	for (size_t i = 0; i < digits; i++)
-		count = count * 10 + (text[i] - '0');
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-		if (strcmp(text + digits, units[i].name) != 0)
-			continue;
-		ret->unix_us = tide_time_now().unix_us - count * units[i].seconds * 1000000;
-		return true;
-	}
-	return false;
+	ret->unix_us = tide_time_now().unix_us - (int64_t)(seconds * 1e6);
+	return true;
 }
 
 /* An instant, a day, which stands for its first instant, or a time ago. */
@@ -142,6 +138,33 @@ static bool options_read_time(const char *text, struct tide_time *ret)
 		return false;
 	snprintf(instant, sizeof instant, "%sT00:00:00Z", text);
 	return tide_time_parse(instant, ret, NULL) == TIDE_OK;
+}
+
+static int options_set_duration(struct cli *cli, const struct option_info *info,
+				struct option_value *value)
+{
+	struct tide_error err;
+
+	if (value_read_seconds(value->text, &value->seconds, &err) != TIDE_OK)
+		return cli_usage(cli, "--%s %s", info->name, err.message);
+	if (value->seconds < 0)
+		return cli_usage(cli, "--%s '%s' is no time of 0 or more", info->name, value->text);
+	return CLI_DONE;
+}
+
+static int options_set_days(struct cli *cli, const struct option_info *info,
+			    struct option_value *value)
+{
+	double seconds;
+
+	if (number_read(value->text, &value->number))
+		return CLI_DONE;
+	if (value_read_seconds(value->text, &seconds, NULL) != TIDE_OK || seconds < 0 ||
+	    seconds > AGO_SECONDS_MOST || fmod(seconds, DAY_SECONDS) != 0)
+		return cli_usage(cli, "--%s '%s' is no number of whole days such as 30, 30d or 48h",
+				 info->name, value->text);
+	value->number = (int64_t)(seconds / DAY_SECONDS);
+	return CLI_DONE;
 }
 
 static int options_set(struct cli *cli, int option, const char *text)
@@ -180,9 +203,13 @@ static int options_set(struct cli *cli, int option, const char *text)
 				cli,
 				"--%s '%s' is no instant such as 2026-01-31T12:00:00Z, no day such "
 				"as "
-				"2026-01-31, and no time ago such as 90s, 15min, 36h or 2d",
+				"2026-01-31, and no time ago such as 90s, 15min, 1.5h or 2d",
 				info->name, text);
 		return CLI_DONE;
+	case OPTION_DURATION:
+		return options_set_duration(cli, info, value);
+	case OPTION_DAYS:
+		return options_set_days(cli, info, value);
 	}
 	return CLI_DONE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Texts as values: numbers, sizes and times with their units, as configurations, URLs and the command line have them. */
+/* Texts as values: numbers, sizes and times with their units, as they are configured. */
 #include "core/value.h"
 
 #include <string.h>
@@ -78,8 +78,8 @@ tide_status value_read_bytes(const char *text, int64_t *ret, struct tide_error *
 tide_status value_read_seconds(const char *text, double *ret, struct tide_error *err)
 {
 	static const struct value_unit units[] = {
-		{ "", 1 },     { "ms", 0.001 }, { "s", 1 },  { "min", 60 },
-		{ "h", 3600 }, { "d", 86400 },  { NULL, 0 },
+		{ "", 1 },   { "ms", 0.001 }, { "s", 1 },     { "min", 60 },
+		{ "m", 60 }, { "h", 3600 },   { "d", 86400 }, { NULL, 0 },
 	};
 	return value_read_unit(text, false, units, "time such as 5, 200ms, 1.5s, 2min, 1h or 3d",
 			       ret, err);

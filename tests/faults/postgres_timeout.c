@@ -93,12 +93,12 @@ static struct tide_append_result answered(void *store, const struct tide_event *
 static void an_append_without_its_standby_is_a_timeout(void **state)
 {
 	(void)state;
-	void *store = store_opened("postgresql:///?schema=missing&append_timeout=1",
+	void *store = store_opened("postgresql:///?schema=missing&append_timeout=1.5s",
 				   (struct tide_store_options){ 0 });
 	struct tide_event event;
 	standby_named("nobody");
 	struct tide_error why = unanswered(store, &event);
-	must_mention(&why, "after 1 s");
+	must_mention(&why, "after 1.5 s");
 	must_mention(&why, "unknown");
 	must_mention(&why, "safe");
 	assert_int_equal(why.retry, TIDE_RETRY_LATER);
@@ -216,7 +216,7 @@ static void a_limit_out_of_range_is_refused_by_name(void **state)
 {
 	(void)state;
 	void *store;
-	static const char *const values[] = { "0", "-1", "86401", "soon", "" };
+	static const char *const values[] = { "0", "-1", "999ms", "86401", "25h", "soon", "" };
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
 		char url[80];
 		snprintf(url, sizeof url, "postgresql:///?append_timeout=%s", values[i]);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "backends/postgres/status.h"
+#include "core/value.h"
 #include "sys/alloc.h"
 
 #define POOL_DEFAULT 8
@@ -257,6 +258,22 @@ static tide_status store_connect(struct pg_store *store, long prepare,
 	return status;
 }
 
+static tide_status store_timeout(struct tide_url *url, double *ret, struct tide_error *err)
+{
+	const char *text = tide_url_param(url, "append_timeout");
+	if (!text)
+		return TIDE_OK;
+	double seconds;
+	if (value_read_seconds(text, &seconds, NULL) != TIDE_OK || seconds < 1 ||
+	    seconds > APPEND_MAX_SECONDS)
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "append_timeout is '%.32s' and must be 1 to %d seconds, such as "
+				 "30, 1.5s or 2min",
+				 text, APPEND_MAX_SECONDS);
+	*ret = seconds;
+	return TIDE_OK;
+}
+
 static tide_status store_laziness(struct pg_store *store, struct tide_url *url,
 				  struct tide_error *err)
 {
@@ -270,10 +287,10 @@ static tide_status store_laziness(struct pg_store *store, struct tide_url *url,
 }
 
 /* What the URL says comes first: it is nearer to the one who runs the program. */
-static double store_append_seconds(long wish, const struct tide_store_options *options)
+static double store_append_seconds(double wish, const struct tide_store_options *options)
 {
 	if (wish > 0)
-		return (double)wish;
+		return wish;
 	return options->append_timeout_seconds > 0 ? options->append_timeout_seconds
 						   : APPEND_DEFAULT_SECONDS;
 }
@@ -281,7 +298,8 @@ static double store_append_seconds(long wish, const struct tide_store_options *o
 static tide_status store_set_up(struct pg_store *store, struct tide_url *url,
 				const struct tide_store_options *options, struct tide_error *err)
 {
-	long pool = POOL_DEFAULT, prepare = -1, category_index = 0, append = 0;
+	long pool = POOL_DEFAULT, prepare = -1, category_index = 0;
+	double append = 0;
 	struct pg_schema_wish wish = { .name = tide_url_param(url, "schema"),
 				       .may_create = options->initialize && !options->read_only };
 	tide_status status = store_param(url, "pool", 1, POOL_MAX, &pool, err);
@@ -291,7 +309,7 @@ static tide_status store_set_up(struct pg_store *store, struct tide_url *url,
 	if (status == TIDE_OK)
 		status = store_param(url, "category_index", 0, 1, &category_index, err);
 	if (status == TIDE_OK)
-		status = store_param(url, "append_timeout", 1, APPEND_MAX_SECONDS, &append, err);
+		status = store_timeout(url, &append, err);
 	if (status == TIDE_OK)
 		status = store_laziness(store, url, err);
 	if (status == TIDE_OK)
