@@ -4,12 +4,13 @@ BUILD = build
 PREFIX = /usr/local
 N = 200000
 FUZZ_SECONDS = 60
+MUTANTS =
 
 packages = tools/install-packages
 configure = test -f $(1)/build.ninja || meson setup $(1) $(2)
 comma = ,
 
-.PHONY: all run test sanitize sanitize-address sanitize-thread fuzz bench lint format install clean
+.PHONY: all run test sanitize sanitize-address sanitize-thread fuzz mutants bench lint format install clean
 all:
 	$(packages) build
 	$(call configure,$(BUILD))
@@ -43,6 +44,10 @@ fuzz:
 	$(packages) fuzz
 	tools/fuzz build-fuzz $(FUZZ_SECONDS)
 
+mutants:
+	$(packages) test
+	tools/mutants -o build-mutants/table.md build-mutants $(MUTANTS)
+
 bench:
 	$(packages) bench
 	$(call configure,build-bench,--buildtype=release -Db_ndebug=false)
@@ -68,4 +73,4 @@ install:
 	if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then ldconfig; fi
 
 clean:
-	rm -rf $(BUILD) build-address build-thread build-fuzz build-bench
+	rm -rf $(BUILD) build-address build-thread build-fuzz build-mutants build-bench
