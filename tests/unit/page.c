@@ -156,11 +156,15 @@ static void huge_events_fit_and_their_memory_is_given_back(void **state)
 	tide_page_init(&page);
 	for (int round = 0; round < 3; round++) {
 		tide_page_begin(&page, 100, SIZE_MAX);
+		alloc_fail_from(INT64_MAX);
 		for (int i = 0; i < 9; i++) {
 			struct tide_event event =
 				event_of(i, i % 3 == 1 ? huge : "{\"small\":true}");
 			assert_int_equal(tide_page_add(&page, &event, NULL), TIDE_OK);
 		}
+		/* each huge one had its memory back, and asks for it again */
+		assert_true(alloc_count() >= 3);
+		alloc_fail_from(0);
 		for (int i = 0; i < 9; i++)
 			assert_string_equal(page.entries[i].event.payload.data,
 					    i % 3 == 1 ? huge : "{\"small\":true}");
