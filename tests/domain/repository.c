@@ -100,6 +100,37 @@ static void what_is_saved_is_loaded(void **state)
 	assert_true(exists);
 }
 
+static void an_event_keeps_its_envelope_over_a_save(void **state)
+{
+	(void)state;
+	REPOSITORY *repository = REPOSITORY_OF(0);
+	AGGREGATE *aggregate = created(repository, 1);
+	const struct tide_time then = { INT64_C(1700000000123456) };
+	struct tide_new_event event = { .event_type = "MoneyMoved",
+					.payload = tide_text("{\"cents\":7}"),
+					.metadata = tide_text("{\"by\":\"hand\"}"),
+					.event_version = 1,
+					.event_id = uuid_of(100),
+					.occurred_at = &then,
+					.tenant_id = uuid_of(101),
+					.actor_id = "teller",
+					.correlation_id = uuid_of(102),
+					.causation_id = uuid_of(103) };
+	must(tide_aggregate_raise_event(aggregate, &event, err));
+	must(tide_repository_save(repository, aggregate, err));
+
+	struct tide_event *stored;
+	must(tide_store_event(store, &event.event_id, &stored, err));
+	assert_string_equal(stored->metadata.data, event.metadata.data);
+	assert_int_equal(stored->event_version, 1);
+	assert_int_equal(stored->occurred_at.unix_us, then.unix_us);
+	assert_true(tide_uuid_equal(&stored->tenant_id, &event.tenant_id));
+	assert_string_equal(stored->actor_id.data, "teller");
+	assert_true(tide_uuid_equal(&stored->correlation_id, &event.correlation_id));
+	assert_true(tide_uuid_equal(&stored->causation_id, &event.causation_id));
+	tide_free(stored);
+}
+
 static void an_absent_aggregate_is_not_found_or_made(void **state)
 {
 	(void)state;
@@ -302,6 +333,29 @@ static void an_update_reloads_and_decides_again_until_its_attempts_are_used_up(v
 	assert_int_equal(tide_repository_stats(repository).conflicts, 7);
 }
 
+/* What a command says of its own is the caller's, whatever status it has. */
+static tide_status be_in_conflict(struct tide_aggregate *aggregate, void *context,
+				  struct tide_error *why)
+{
+	(void)aggregate;
+	++*(int *)context;
+	return tide_fail(why, TIDE_CONFLICT, "another rule is in the way");
+}
+
+static void an_update_does_not_repeat_a_command_that_says_conflict(void **state)
+{
+	(void)state;
+	REPOSITORY *repository = REPOSITORY_OF(.update_attempts = 4);
+	struct tide_uuid id = uuid_of(1);
+	int calls = 0;
+	fill(repository, 1, 1);
+	struct tide_error why =
+		refused(TIDE_CONFLICT,
+			tide_repository_update(repository, &id, be_in_conflict, &calls, err));
+	must_mention(&why, "another rule is in the way");
+	assert_int_equal(calls, 1);
+}
+
 #define CROWD 64
 #define CROWD_ACCOUNTS 8
 #define CROWD_MOVES 6
@@ -432,6 +486,34 @@ static void an_unusable_snapshot_is_passed_over(void **state)
 	assert_int_equal(tide_repository_stats(repository).snapshots_rejected, 2);
 }
 
+static const struct tide_field cents_alone[] = {
+	TIDE_FIELD_INT64(struct account, cents),
+	TIDE_FIELD_END,
+};
+
+static tide_status start_at_ten_moves(void *state, struct tide_error *why)
+{
+	(void)why;
+	((struct account *)state)->moves = 10;
+	return TIDE_OK;
+}
+
+static void a_snapshot_leaves_what_its_table_does_not_name_as_init_made_it(void **state)
+{
+	(void)state;
+	struct tide_aggregate_type type = plain_account_type;
+	type.state_fields = cents_alone;
+	type.init = start_at_ten_moves;
+	REPOSITORY *repository = REPOSITORY_OF(.type = &type);
+	fill(repository, 1, 3);
+	AGGREGATE *aggregate = loaded(repository, 1);
+	must(tide_repository_snapshot(repository, aggregate, err));
+	AGGREGATE *again = loaded(repository, 1);
+	assert_int_equal(tide_repository_stats(repository).snapshots_loaded, 1);
+	assert_int_equal(cents_of(again), 3);
+	assert_int_equal(((const struct account *)tide_aggregate_state(again))->moves, 10);
+}
+
 static void a_snapshot_beyond_its_stream_is_never_believed_and_is_replaced(void **state)
 {
 	(void)state;
@@ -542,6 +624,7 @@ int main(void)
 		}
 		struct CMUnitTest tests[] = {
 			CASE(what_is_saved_is_loaded),
+			CASE(an_event_keeps_its_envelope_over_a_save),
 			CASE(an_absent_aggregate_is_not_found_or_made),
 			CASE(the_second_of_two_savers_is_in_conflict_and_keeps_its_events),
 			CASE(repeating_a_save_whose_outcome_was_unknown_stores_once),
@@ -549,11 +632,13 @@ int main(void)
 			CASE(two_aggregates_are_saved_together_or_not_at_all),
 			CASE(an_update_of_two_aggregates_moves_what_is_there),
 			CASE(an_update_reloads_and_decides_again_until_its_attempts_are_used_up),
+			CASE(an_update_does_not_repeat_a_command_that_says_conflict),
 			CASE(sixty_four_threads_on_eight_aggregates_lose_nothing),
 			CASE(a_snapshot_is_due_when_a_save_crosses_a_multiple),
 			CASE(background_snapshots_are_written_soon_and_before_closing),
 			CASE(a_snapshot_on_demand_needs_a_saved_aggregate),
 			CASE(an_unusable_snapshot_is_passed_over),
+			CASE(a_snapshot_leaves_what_its_table_does_not_name_as_init_made_it),
 			CASE(a_snapshot_beyond_its_stream_is_never_believed_and_is_replaced),
 			CASE(a_registry_keeps_unknown_types_out_of_the_store),
 			CASE(every_failed_allocation_of_a_save_or_load_changes_nothing),
