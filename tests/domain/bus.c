@@ -149,6 +149,14 @@ static tide_status meddle(void *self, const struct tide_event *event)
 	return TIDE_OK;
 }
 
+static tide_status publish_nested(void *self, const struct tide_event *event)
+{
+	struct meddler *meddler = self;
+	const struct tide_event *events[] = { event };
+	must(tide_bus_publish(meddler->bus, events, 1, err));
+	return TIDE_OK;
+}
+
 static void a_handler_may_publish_and_change_registrations_for_later_events(void **state)
 {
 	(void)state;
@@ -286,10 +294,18 @@ static void shutdown_refuses_waits_and_counts_what_it_discards(void **state)
 	assert_int_equal(gate.passed, 1);
 }
 
+/** A handler that tries to shut the bus down that calls it. */
+struct closer {
+	struct tide_bus *bus;
+	int calls;
+};
+
 static tide_status shut_down(void *self, const struct tide_event *event)
 {
+	struct closer *closer = self;
 	(void)event;
-	refused(TIDE_DEADLOCK, tide_bus_shutdown(self, 1, NULL, err));
+	closer->calls++;
+	refused(TIDE_DEADLOCK, tide_bus_shutdown(closer->bus, 1, NULL, err));
 	return TIDE_OK;
 }
 
@@ -297,9 +313,27 @@ static void a_handler_cannot_shut_its_bus_down(void **state)
 {
 	(void)state;
 	BUS *bus = bus_new();
-	must(tide_bus_subscribe(bus, "A", shut_down, bus, err));
+	struct closer closer = { .bus = bus };
+	must(tide_bus_subscribe(bus, "A", shut_down, &closer, err));
 	publish(bus, "A");
+	publish(bus, "A"); /* what was refused has shut nothing */
+	assert_int_equal(closer.calls, 2);
+
+	/* nor may it where it is called in the background, or from a handler of another bus */
+	BUS *outer = bus_new();
+	struct meddler nested = { .bus = bus };
+	must(tide_bus_subscribe(outer, "A", publish_nested, &nested, err));
+	publish(outer, "A");
+	assert_int_equal(closer.calls, 3);
+	publish_background(bus, 1);
+	wait_for(10, tide_bus_stats(bus).background_tasks_completed == 1);
+	assert_int_equal(closer.calls, 4);
+
 	must(tide_bus_shutdown(bus, 1, NULL, err));
+	struct tide_event event = event_named("A", 0);
+	const struct tide_event *events[] = { &event };
+	refused(TIDE_SHUTTING_DOWN, tide_bus_publish(bus, events, 1, err));
+	assert_int_equal(closer.calls, 4);
 }
 
 static void ring_bell(void *self)
@@ -381,30 +415,87 @@ static void a_bus_wakes_each_of_its_managers(void **state)
 		tide_store_close(stores[i]);
 }
 
-static void publish_much(void *bus)
+/** Who publishes until he is told to stop. */
+struct publisher {
+	struct tide_bus *bus;
+	atomic_bool is_done;
+};
+
+static void publish_on(void *self)
 {
-	for (int i = 0; i < 500; i++)
-		publish(bus, "A");
+	struct publisher *publisher = self;
+	while (!atomic_load(&publisher->is_done))
+		publish(publisher->bus, "A");
 }
 
 static void managers_come_and_go_while_their_bus_is_rung(void **state)
 {
 	(void)state;
 	BUS *bus = bus_new();
-	struct tide_store *store;
+	struct tide_store *stores[3]; /* one each: only the bus wakes them */
+	struct publisher publisher = { .bus = bus };
 	struct thread threads[2];
-	must(tide_store_open("memory:", NULL, &store, err));
+	for (int i = 0; i < 3; i++)
+		must(tide_store_open("memory:", NULL, &stores[i], err));
+	struct tide_manager *stays = manager_on(bus, stores[2], "Stays");
 	for (int i = 0; i < 2; i++)
-		must(thread_start(&threads[i], "publishes", publish_much, bus, err));
+		must(thread_start(&threads[i], "publishes", publish_on, &publisher, err));
+
 	for (int i = 0; i < 10; i++) {
-		struct tide_manager *first = manager_on(bus, store, "First"),
-				    *second = manager_on(bus, store, "Second");
+		struct tide_manager *first = manager_on(bus, stores[0], "First"),
+				    *second = manager_on(bus, stores[1], "Second");
+		wait_for(10, woken(first, "First") > 0 && woken(second, "Second") > 0);
 		tide_manager_close(first);
+		int before = woken(second, "Second"), stayed = woken(stays, "Stays");
+		wait_for(10, woken(second, "Second") > before && woken(stays, "Stays") > stayed);
 		tide_manager_close(second);
 	}
+
+	atomic_store(&publisher.is_done, true);
 	for (int i = 0; i < 2; i++)
 		thread_join(&threads[i]);
-	tide_store_close(store);
+	tide_manager_close(stays);
+	for (int i = 0; i < 3; i++)
+		tide_store_close(stores[i]);
+}
+
+/** A bell that is slow enough to be taken away while it is rung. */
+struct slow_bell {
+	atomic_int rings;
+	atomic_bool is_taken_away, was_rung_late;
+};
+
+static void ring_slowly(void *self)
+{
+	struct slow_bell *bell = self;
+	atomic_fetch_add(&bell->rings, 1);
+	wait_a_moment();
+	if (atomic_load(&bell->is_taken_away))
+		atomic_store(&bell->was_rung_late, true);
+}
+
+static void a_bell_is_not_rung_any_more_when_taking_it_away_has_returned(void **state)
+{
+	(void)state;
+	BUS *bus = bus_new();
+	struct publisher publisher = { .bus = bus };
+	struct thread threads[2];
+	for (int i = 0; i < 2; i++)
+		must(thread_start(&threads[i], "publishes", publish_on, &publisher, err));
+
+	static struct slow_bell bells[20];
+	for (int i = 0; i < 20; i++) {
+		tide_bus_set_bell(bus, ring_slowly, &bells[i]);
+		wait_for(10, atomic_load(&bells[i].rings) > 0);
+		tide_bus_set_bell(bus, NULL, NULL);
+		atomic_store(&bells[i].is_taken_away, true);
+	}
+
+	atomic_store(&publisher.is_done, true);
+	for (int i = 0; i < 2; i++)
+		thread_join(&threads[i]);
+	for (int i = 0; i < 20; i++)
+		assert_false(bells[i].was_rung_late);
 }
 
 #define CROWD 8
@@ -492,6 +583,7 @@ int main(void)
 		cmocka_unit_test(the_bell_rings_once_a_publish_until_it_is_taken_away),
 		cmocka_unit_test(a_bus_wakes_each_of_its_managers),
 		cmocka_unit_test(managers_come_and_go_while_their_bus_is_rung),
+		cmocka_unit_test(a_bell_is_not_rung_any_more_when_taking_it_away_has_returned),
 		cmocka_unit_test(
 			threads_publish_and_change_registrations_at_once_without_losing_an_event),
 		cmocka_unit_test(every_failed_allocation_is_survived),
