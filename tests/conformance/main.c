@@ -3,13 +3,22 @@
  * conformance BACKEND [PATTERN]: runs every case, or those whose name contains the pattern, over
  * one backend.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conformance/cases.h"
 #include "lib/child.h"
 
 #define CASES_MAX 1000
+
+/* A case that takes this long hangs, on whatever machine; sanitizers take ten times as long. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CASE_SECONDS 1200
+#else
+#define CASE_SECONDS 150
+#endif
 
 static const struct test_case *const case_files[] = {
 	append_cases,    append_race_cases, read_cases,          feed_cases,
@@ -29,9 +38,23 @@ struct case_state {
 	struct fixture fixture;
 };
 
+static const char *volatile case_name;
+
+/* The servers that a case has started die with this process. */
+static void case_hangs(int signal_number)
+{
+	static const char text[] = " hangs\n";
+	(void)signal_number;
+	(void)!write(STDERR_FILENO, case_name, strlen(case_name));
+	(void)!write(STDERR_FILENO, text, sizeof text - 1);
+	_exit(3);
+}
+
 static int case_set_up(void **state)
 {
 	struct case_state *self = *state;
+	case_name = self->test->name;
+	alarm(CASE_SECONDS);
 	fixture_open(&self->fixture, backend);
 	return 0;
 }
@@ -40,6 +63,7 @@ static int case_tear_down(void **state)
 {
 	struct case_state *self = *state;
 	fixture_close(&self->fixture);
+	alarm(0);
 	return 0;
 }
 
@@ -98,6 +122,7 @@ int main(int argc, char **argv)
 
 	if (backend->start && !backend->start())
 		return 77; /* what meson takes for "cannot run here" */
+	signal(SIGALRM, case_hangs);
 	int failed = _cmocka_run_group_tests(backend->name, tests, test_count, NULL, NULL);
 	if (backend->stop)
 		backend->stop();
