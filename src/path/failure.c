@@ -35,24 +35,13 @@ static bool failure_is_retryable(const struct tide_error *error,
 static void failure_count_attempt(struct tide_subscription *subscription,
 				  const struct tide_error *error, int64_t delay)
 {
-	struct runner *runner = &subscription->runner;
-	runner->is_admitted = false;
+	subscription->runner.is_admitted = false;
 	mutex_lock(&subscription->lock);
-
-	struct retry_stats *stats = &subscription->retries[RETRY_HANDLER];
-	stats->attempts++;
-	stats->failures++;
-	stats->last_error = *error;
-	stats->retries += delay >= 0;
-	stats->total_delay_seconds += delay >= 0 ? seconds_of_ns(delay) : 0;
-
-	enum breaker_state before = subscription->handler_breaker.state;
-	(void)breaker_failure(&subscription->handler_breaker, runner->now,
-			      runner_wall(subscription));
-
-	enum breaker_state after = subscription->handler_breaker.state;
+	retry_count(&subscription->retries[RETRY_HANDLER], error, delay);
+	struct gate_move move =
+		gate_failure_locked(subscription, GATE_HANDLER, runner_wall(subscription));
 	mutex_unlock(&subscription->lock);
-	runner_log_breaker(subscription, "handler", before, after);
+	gate_tell(subscription, move);
 }
 
 /* The late one was recorded at its deadline already. */

@@ -27,44 +27,14 @@ static enum step handler_pause(struct tide_subscription *subscription)
 	return STEP_ON;
 }
 
-/* Before its recovery time an open breaker is shown, whatever backoff the event has to wait for
- * besides. A person who asks for a probe gets it now. */
+/* An open breaker is shown, whatever backoff the event has to wait for besides. */
 static bool handler_is_rejected(struct tide_subscription *subscription)
 {
-	struct runner *runner = &subscription->runner;
-	if (runner->is_admitted)
-		return false;
-	mutex_lock(&subscription->lock);
-	const struct breaker *breaker = &subscription->handler_breaker;
-	bool is_open =
-		breaker->state == BREAKER_OPEN && runner->now.ns < breaker_ready_at(breaker).ns;
-	bool is_manual = subscription->is_manual_probe;
-	mutex_unlock(&subscription->lock);
+	bool is_manual;
+	bool is_rejected = gate_rejects_event(subscription, &is_manual);
 	if (is_manual)
-		runner->retry_at = runner->now;
-	return is_open && !is_manual;
-}
-
-static bool handler_admit(struct tide_subscription *subscription)
-{
-	if (subscription->runner.is_admitted)
-		return true;
-	mutex_lock(&subscription->lock);
-	enum breaker_state before = subscription->handler_breaker.state;
-	bool is_admitted = breaker_admit(&subscription->handler_breaker, subscription->runner.now,
-					 subscription->is_manual_probe);
-	enum breaker_state after = subscription->handler_breaker.state;
-	subscription->is_manual_probe = false;
-	mutex_unlock(&subscription->lock);
-	runner_log_breaker(subscription, "handler", before, after);
-	return is_admitted;
-}
-
-static void handler_cancel_probe(struct tide_subscription *subscription)
-{
-	mutex_lock(&subscription->lock);
-	breaker_cancel(&subscription->handler_breaker);
-	mutex_unlock(&subscription->lock);
+		subscription->runner.retry_at = subscription->runner.now;
+	return is_rejected;
 }
 
 static void handler_check_self(struct tide_subscription *subscription,
@@ -179,7 +149,7 @@ static enum step handler_wait_out(struct tide_subscription *subscription,
 	struct runner *runner = &subscription->runner;
 	runner->attempts--;
 	runner->is_admitted = false;
-	handler_cancel_probe(subscription);
+	gate_cancel(subscription, GATE_HANDLER);
 	if (infra_end(subscription, RETRY_CHECKPOINT, err->status, err) == STEP_FAIL)
 		return STEP_FAIL;
 	if (delivery->has_lost_transaction)
@@ -282,7 +252,7 @@ enum step handler_step(struct tide_subscription *subscription)
 				   "the event is tried again");
 	}
 
-	if (!handler_admit(subscription))
+	if (!gate_admit_event(subscription))
 		return handler_pause(subscription);
 	if (runner->is_careful && runner->careful_left <= 0 && !runner->is_in_transaction)
 		handler_end_care(subscription);
@@ -292,7 +262,7 @@ enum step handler_step(struct tide_subscription *subscription)
 	if (step == STEP_ON && !is_given_up)
 		step = handler_begin(subscription);
 	if (step != STEP_ON || is_given_up) {
-		handler_cancel_probe(subscription);
+		gate_cancel(subscription, GATE_HANDLER);
 		return step;
 	}
 	return handler_deliver(subscription);

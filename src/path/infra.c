@@ -24,17 +24,11 @@ enum step infra_begin(struct tide_subscription *subscription)
 	if (runner->now.ns < runner->try_at.ns)
 		return runner_wait(subscription, runner->try_at, "the database is tried again");
 
-	mutex_lock(&subscription->lock);
-	enum breaker_state before = subscription->infra_breaker.state;
-	bool is_admitted = breaker_admit(&subscription->infra_breaker, runner->now, false);
-	enum breaker_state after = subscription->infra_breaker.state;
-	struct mono_time ready_at = breaker_ready_at(&subscription->infra_breaker);
-	mutex_unlock(&subscription->lock);
-
-	runner_log_breaker(subscription, "infra", before, after);
-	return is_admitted ? STEP_ON
-			   : runner_wait(subscription, ready_at,
-					 "the breaker of the databases is open");
+	struct mono_time ready_at;
+	return gate_admit(subscription, GATE_INFRA, &ready_at)
+		       ? STEP_ON
+		       : runner_wait(subscription, ready_at,
+				     "the breaker of the databases is open");
 }
 
 void infra_close(struct tide_subscription *subscription)
@@ -65,24 +59,16 @@ static void infra_succeeded(struct tide_subscription *subscription, enum retry_o
 	struct runner *runner = &subscription->runner;
 	/* What reads the events of a lost transaction again, or begins another, does not show that
 	 * it can be committed. */
-
 	bool is_outstanding = runner->commit_tries > 0;
-	mutex_lock(&subscription->lock);
-	enum breaker_state before = subscription->infra_breaker.state;
-
-	if (is_outstanding)
-		breaker_pass(&subscription->infra_breaker);
-	else
-		breaker_success(&subscription->infra_breaker);
-
-	enum breaker_state after = subscription->infra_breaker.state;
 	if (!is_outstanding)
 		runner->tries[operation] = 0;
+	mutex_lock(&subscription->lock);
+	struct gate_move move = is_outstanding ? gate_pass_locked(subscription, GATE_INFRA)
+					       : gate_success_locked(subscription, GATE_INFRA);
 	infra_note_answers_locked(subscription);
-	subscription->retries[operation].attempts++;
-	subscription->retries[operation].successes++;
+	retry_count(&subscription->retries[operation], NULL, -1);
 	mutex_unlock(&subscription->lock);
-	runner_log_breaker(subscription, "infra", before, after);
+	gate_tell(subscription, move);
 }
 
 bool infra_may_retry(const struct tide_subscription *subscription, enum retry_operation operation,
@@ -117,20 +103,13 @@ static int64_t infra_failed(struct tide_subscription *subscription, enum retry_o
 				: retry_delay(&subscription->retry, runner->tries[operation],
 					      &runner->random);
 	mutex_lock(&subscription->lock);
-	struct retry_stats *stats = &subscription->retries[operation];
-	stats->attempts++;
-	stats->failures++;
-	stats->last_error = *error;
+	retry_count(&subscription->retries[operation], error, delay);
 	availability_note(&subscription->stores[infra_database(runner, operation)], error->status,
 			  error, runner->now);
-	stats->retries += !is_last;
-	stats->total_delay_seconds += is_last ? 0 : seconds_of_ns(delay);
-	enum breaker_state before = subscription->infra_breaker.state;
-	(void)breaker_failure(&subscription->infra_breaker, runner->now, runner_wall(subscription));
-	enum breaker_state after = subscription->infra_breaker.state;
+	struct gate_move move =
+		gate_failure_locked(subscription, GATE_INFRA, runner_wall(subscription));
 	mutex_unlock(&subscription->lock);
-
-	runner_log_breaker(subscription, "infra", before, after);
+	gate_tell(subscription, move);
 	return delay;
 }
 

@@ -153,16 +153,11 @@ static void redeliver_count(struct tide_subscription *subscription,
 	mutex_lock(&subscription->lock);
 	subscription->redelivered_ok += outcome == TIDE_OK;
 	subscription->redelivered_failed += outcome != TIDE_OK;
-	enum breaker_state before = subscription->handler_breaker.state;
-	if (outcome == TIDE_OK)
-		breaker_success(&subscription->handler_breaker);
-	else
-		(void)breaker_failure(&subscription->handler_breaker, subscription->runner.now,
-				      runner_wall(subscription));
-	enum breaker_state after = subscription->handler_breaker.state;
+	struct gate_move move = outcome == TIDE_OK ? gate_success_locked(subscription, GATE_HANDLER)
+						   : gate_failure_locked(subscription, GATE_HANDLER,
+									 runner_wall(subscription));
 	mutex_unlock(&subscription->lock);
-
-	runner_log_breaker(subscription, "handler", before, after);
+	gate_tell(subscription, move);
 	if (outcome == TIDE_OK)
 		log_at(TIDE_LOG_NOTICE, "dlq", "dead letter redelivered",
 		       "name='%s' id=%lld position=%lld", subscription->name, (long long)entry->id,
@@ -273,24 +268,6 @@ static tide_status redeliver_entry(struct tide_subscription *subscription,
 	return status;
 }
 
-/* A redelivery is a handler call like any other: an open breaker puts it off. */
-static bool redeliver_admit(struct tide_subscription *subscription, struct mono_time *ret_ready_at)
-{
-	mutex_lock(&subscription->lock);
-	bool is_admitted =
-		breaker_admit(&subscription->handler_breaker, subscription->runner.now, false);
-	*ret_ready_at = breaker_ready_at(&subscription->handler_breaker);
-	mutex_unlock(&subscription->lock);
-	return is_admitted;
-}
-
-static void redeliver_not_judged(struct tide_subscription *subscription)
-{
-	mutex_lock(&subscription->lock);
-	breaker_cancel(&subscription->handler_breaker); /* nothing to cancel when it was judged */
-	mutex_unlock(&subscription->lock);
-}
-
 /* What is asked for now. Ids follow the order of failing; after a rebuild that is not the order of
  * the events. */
 static tide_status redeliver_look(struct tide_subscription *subscription, struct tide_error *err)
@@ -363,11 +340,13 @@ static tide_status redeliver_next(struct tide_subscription *subscription, bool *
 	if (status == TIDE_OK && runner->redelivery_next == runner->redelivery_count)
 		status = redeliver_look(subscription, err);
 	*ret_found = status == TIDE_OK && runner->redelivery_next < runner->redelivery_count;
-	bool is_put_off = *ret_found && !redeliver_admit(subscription, &runner->redeliver_at);
+	/* a redelivery is a handler call like any other: an open breaker puts it off */
+	bool is_put_off =
+		*ret_found && !gate_admit(subscription, GATE_HANDLER, &runner->redeliver_at);
 	if (*ret_found && !is_put_off) {
 		bool is_early = false;
 		status = redeliver_one(subscription, &is_early, err);
-		redeliver_not_judged(subscription);
+		gate_cancel(subscription, GATE_HANDLER);
 		if (is_early) /* and so are those behind it */
 			redeliver_forget(runner);
 		*ret_found = !is_early;

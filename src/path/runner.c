@@ -83,9 +83,9 @@ static void runner_let_go(struct tide_subscription *subscription, const struct t
 	memset(runner->tries, 0, sizeof runner->tries);
 	runner->try_at = runner->stop_at = runner->acquire_at = (struct mono_time){ 0 };
 
+	gate_cancel(subscription, GATE_HANDLER);
+	gate_cancel(subscription, GATE_INFRA);
 	mutex_lock(&subscription->lock);
-	breaker_cancel(&subscription->handler_breaker);
-	breaker_cancel(&subscription->infra_breaker);
 	subscription->flow = runner->feed.flow;
 	subscription->is_backpressured = false;
 	mutex_unlock(&subscription->lock);
@@ -197,11 +197,10 @@ static int64_t runner_delay_of_stop(struct tide_subscription *subscription,
 	bool may_retry = infra_may_retry(subscription, RETRY_CHECKPOINT, error);
 	mutex_lock(&subscription->lock);
 	may_retry = may_retry && mono_add(runner->now, delay).ns < subscription->stop_deadline.ns;
-	struct retry_stats *stats = &subscription->retries[RETRY_CHECKPOINT];
-	stats->retries += may_retry;
-	stats->total_delay_seconds += may_retry ? seconds_of_ns(delay) : 0;
+	delay = may_retry ? delay : -1;
+	retry_count_again(&subscription->retries[RETRY_CHECKPOINT], delay);
 	mutex_unlock(&subscription->lock);
-	return may_retry ? delay : -1;
+	return delay;
 }
 
 /* Until then no ring makes it try again. */

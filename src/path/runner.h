@@ -8,6 +8,7 @@
  * that steps the subscription.
  */
 
+#include "path/gate.h"
 #include "path/subscription.h"
 
 /** What a part of a step came to. */
@@ -57,10 +58,6 @@ static inline struct tide_time runner_wall(const struct tide_subscription *subsc
 	return (struct tide_time){ runner->step_wall.unix_us +
 				   mono_since(runner->now, runner->step_mono) / 1000 };
 }
-
-/** Log a change of a breaker, if there was one; not under the lock. */
-void runner_log_breaker(const struct tide_subscription *subscription, const char *name,
-			enum breaker_state from, enum breaker_state to);
 
 /** Move to another state, log it. A move that the table forbids is ignored: somebody else moved
  * first. */

@@ -439,13 +439,8 @@ enum step save_step(struct tide_subscription *subscription)
 static tide_status save_try_aside(struct tide_subscription *subscription, struct tide_error *err)
 {
 	tide_status status = save_try(subscription, err);
-	struct retry_stats *stats = &subscription->retries[RETRY_CHECKPOINT];
 	mutex_lock(&subscription->lock);
-	stats->attempts++;
-	stats->successes += status == TIDE_OK;
-	stats->failures += status != TIDE_OK;
-	if (status != TIDE_OK)
-		stats->last_error = *err;
+	retry_count(&subscription->retries[RETRY_CHECKPOINT], status == TIDE_OK ? NULL : err, -1);
 	mutex_unlock(&subscription->lock);
 	return status;
 }

@@ -112,17 +112,14 @@ bool settle_handled(struct tide_subscription *subscription, size_t count,
 		    const struct tide_delivery *delivery)
 {
 	struct tide_time wall = runner_wall(subscription);
-	struct breaker *breaker = &subscription->handler_breaker;
 	mutex_lock(&subscription->lock);
 	if (!delivery_end_locked(subscription, delivery, TIDE_OK)) {
 		mutex_unlock(&subscription->lock);
 		return false;
 	}
 
-	enum breaker_state before = breaker->state;
-	breaker_success(breaker);
-	subscription->retries[RETRY_HANDLER].attempts++;
-	subscription->retries[RETRY_HANDLER].successes++;
+	struct gate_move move = gate_success_locked(subscription, GATE_HANDLER);
+	retry_count(&subscription->retries[RETRY_HANDLER], NULL, -1);
 	for (size_t i = 0; i < count; i++)
 		settle_entry_locked(subscription, SETTLED_HANDLED, wall);
 	settle_flow_locked(subscription);
@@ -130,7 +127,7 @@ bool settle_handled(struct tide_subscription *subscription, size_t count,
 	mutex_unlock(&subscription->lock);
 
 	subscription->runner.is_admitted = true;
-	runner_log_breaker(subscription, "handler", before, BREAKER_CLOSED);
+	gate_tell(subscription, move);
 	settle_done(subscription);
 	return true;
 }

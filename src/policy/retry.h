@@ -41,4 +41,10 @@ struct retry_stats {
 	struct tide_error last_error;
 };
 
+/** Count a try: `error` NULL: it succeeded; `delay` (ns): until the next one, negative: there is
+ * none. */
+void retry_count(struct retry_stats *stats, const struct tide_error *error, int64_t delay);
+/** Count that what has been counted as failed is tried once more. */
+void retry_count_again(struct retry_stats *stats, int64_t delay);
+
 #endif

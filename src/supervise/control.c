@@ -469,15 +469,8 @@ bool tide_manager_reset_breakers(struct tide_manager *manager, const char *name)
 	if (!subscription)
 		return false;
 
-	mutex_lock(&subscription->lock);
-	enum breaker_state handler = subscription->handler_breaker.state,
-			   infra = subscription->infra_breaker.state;
-	breaker_reset(&subscription->handler_breaker);
-	breaker_reset(&subscription->infra_breaker);
-	mutex_unlock(&subscription->lock);
-
-	runner_log_breaker(subscription, "handler", handler, BREAKER_CLOSED);
-	runner_log_breaker(subscription, "infra", infra, BREAKER_CLOSED);
+	gate_reset(subscription, GATE_HANDLER);
+	gate_reset(subscription, GATE_INFRA);
 	subscription_nudge(subscription);
 	manager_unpin_one(manager);
 	return true;

@@ -73,6 +73,40 @@ static void lost_ownership_and_retries_of_databases_are_logged(void **state)
 	rig_log_end();
 }
 
+/* Its dead letter is asked for while the breaker is open, and is the probe that closes it. */
+static void a_redelivery_moves_the_breaker_as_an_event_does(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_log_begin();
+	rig_open(&rig, "memory:%n");
+	rig.config.circuit_breaker_failure_threshold = 1;
+	rig.config.circuit_breaker_recovery_timeout = 0.05;
+	rig_begin(&rig);
+	rig_settle(&rig, "Bad");
+	wait_for(10, rig_logged("circuit breaker changed", "from=closed to=open") == 1);
+	struct tide_dead_letter_list list = { 0 };
+	must(tide_dead_letters_list(rig.checkpoints,
+				    &(struct tide_dead_letter_query){ .any_status = true }, &list,
+				    err));
+	int64_t id = list.entries[0].id;
+	tide_dead_letters_free(&list);
+
+	must(tide_dead_letters_retry(rig.checkpoints, id, err)); /* fails once more */
+	wait_for(10, rig_logged("circuit breaker changed",
+				"breaker=handler from=half_open to=open") == 1);
+	assert_int_equal(
+		rig_logged("circuit breaker changed", "breaker=handler from=open to=half_open"), 1);
+	atomic_store(&rig.script.is_healed, true);
+	must(tide_dead_letters_retry(rig.checkpoints, id, err));
+	wait_for(10, rig_logged("circuit breaker changed",
+				"breaker=handler from=half_open to=closed") == 1);
+	assert_int_equal(
+		rig_logged("circuit breaker changed", "breaker=handler from=open to=half_open"), 2);
+	rig_close(&rig);
+	rig_log_end();
+}
+
 static void run_a_little(enum tide_log_level level)
 {
 	struct rig rig;
@@ -206,6 +240,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(changes_are_logged_at_their_levels),
+		cmocka_unit_test(a_redelivery_moves_the_breaker_as_an_event_does),
 		cmocka_unit_test(pages_waits_saves_and_rings_are_logged_at_debug_alone),
 		cmocka_unit_test(lost_ownership_and_retries_of_databases_are_logged),
 		cmocka_unit_test(whatever_is_told_survives_that_memory_runs_out),
