@@ -10,7 +10,7 @@ packages = tools/install-packages
 configure = test -f $(1)/build.ninja || meson setup $(1) $(2)
 comma = ,
 
-.PHONY: all run test sanitize sanitize-address sanitize-thread fuzz mutants bench lint format install clean
+.PHONY: all run test sanitize sanitize-address sanitize-thread fuzz mutants bench lint format bare install clean
 all:
 	$(packages) build
 	$(call configure,$(BUILD))
@@ -63,6 +63,10 @@ lint:
 format:
 	$(packages) lint
 	tools/format
+
+bare:
+	$(packages) bare
+	tools/bare-debian
 
 install:
 	$(packages) build
