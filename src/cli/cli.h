@@ -111,9 +111,9 @@ struct tide_bound option_bound(const struct cli *cli, enum cli_option option);
 /** The option's instant or UUID; NULL when it is absent. */
 const struct tide_time *option_time(const struct cli *cli, enum cli_option option);
 const struct tide_uuid *option_uuid(const struct cli *cli, enum cli_option option);
-/** Find the option's text among `names` (ends in NULL); `*ret` is its index, 0 when the option is
- * absent. CLI_DONE, CLI_USAGE. */
-int option_choice(struct cli *cli, enum cli_option option, const char *const *names, int *ret);
+/** Find the option's text among the words of its argument in the table; `*ret` is its index, 0 when
+ * the option is absent. CLI_DONE, CLI_USAGE. */
+int option_choice(struct cli *cli, enum cli_option option, int *ret);
 /** A number of 0 or more and nothing else. */
 bool number_read(const char *text, int64_t *ret);
 /** Read `Order/UUID` or `Order/name:anything`. The type is copied into `type`. CLI_DONE,

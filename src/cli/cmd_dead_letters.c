@@ -84,7 +84,6 @@ static void letter_row(struct table *table, const struct tide_dead_letter *lette
 
 static int letters_list(struct letters_call *call)
 {
-	static const char *const names[] = { "failed", "retrying", "resolved", "all", NULL };
 	struct tide_dead_letter_query query = { .projection_name =
 							call->cli->options[OPT_PROJECTION].text,
 						.limit =
@@ -94,7 +93,7 @@ static int letters_list(struct letters_call *call)
 	struct tide_error err;
 	int status;
 
-	int exit = option_choice(call->cli, OPT_STATUS, names, &status);
+	int exit = option_choice(call->cli, OPT_STATUS, &status);
 	if (exit != CLI_DONE)
 		return exit;
 	query.any_status = status == 3;

@@ -77,10 +77,9 @@ static int project_start_from(struct cli *cli, struct tide_subscription_config *
 static int project_on_error(struct cli *cli, struct tide_subscription_config *config)
 {
 	enum { DEAD_LETTER, STOP, DISCARD };
-	static const char *const names[] = { "dead-letter", "stop", "discard", NULL };
 	int what;
 
-	int exit = option_choice(cli, OPT_ON_ERROR, names, &what);
+	int exit = option_choice(cli, OPT_ON_ERROR, &what);
 	config->continue_on_error = what != STOP;
 	config->discard_failed_events = what == DISCARD;
 	config->hold_aggregate_on_failure = cli->options[OPT_HOLD_AGGREGATE].is_set;

@@ -7,7 +7,7 @@
 
 #include <tidemark/version.h>
 
-#include "cli/cli.h"
+#include "cli/completion.h"
 
 static int main_run(struct cli *cli)
 {
@@ -65,8 +65,24 @@ int main(int argc, char **argv)
 	return exit;
 }
 
+static int help_complete(struct cli *cli)
+{
+	static void (*const writers[])(const struct completion *) = {
+		completion_bash, completion_zsh, completion_fish, /* as the option names them */
+	};
+	const struct completion completion = { stdout, cli_options, cli_commands };
+	int shell;
+
+	int exit = option_choice(cli, OPT_COMPLETION, &shell);
+	if (exit == CLI_DONE)
+		writers[shell](&completion);
+	return exit;
+}
+
 int cmd_help(struct cli *cli)
 {
+	if (cli->options[OPT_COMPLETION].is_set)
+		return help_complete(cli);
 	if (cli->options[OPT_MAN].is_set) {
 		help_print_man(stdout);
 		return CLI_DONE;

@@ -354,21 +354,22 @@ const struct tide_uuid *option_uuid(const struct cli *cli, enum cli_option optio
 	return cli->options[option].is_set ? &cli->options[option].uuid : NULL;
 }
 
-int option_choice(struct cli *cli, enum cli_option option, const char *const *names, int *ret)
+int option_choice(struct cli *cli, enum cli_option option, int *ret)
 {
 	const char *text = cli->options[option].text;
 	char all[128] = "";
+	size_t size;
 
 	*ret = 0;
 	if (!cli->options[option].is_set)
 		return CLI_DONE;
-	for (int i = 0; names[i]; i++) {
-		if (strcmp(names[i], text) == 0) {
-			*ret = i;
+	for (const char *at = cli_options[option].argument; *at; at += size + (at[size] == '|')) {
+		size = strcspn(at, "|");
+		if (size == strlen(text) && strncmp(at, text, size) == 0)
 			return CLI_DONE;
-		}
-		snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "",
-			 names[i]);
+		snprintf(all + strlen(all), sizeof all - strlen(all), "%s%.*s", *ret ? ", " : "",
+			 (int)size, at);
+		++*ret;
 	}
 	return cli_usage(cli, "--%s '%s' is none of %s", cli_options[option].name, text, all);
 }
