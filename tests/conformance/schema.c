@@ -128,14 +128,17 @@ static void database_whose_tables_lack_uniqueness_is_refused_naming_it(struct fi
 
 /* An index is as good as a constraint, whatever its name and the order of its columns, if it is
  * over all rows. */
+#define SNAPSHOT_COLUMNS                                                                           \
+	"aggregate_id TEXT NOT NULL, aggregate_type TEXT NOT NULL, version INTEGER NOT NULL, "     \
+	"schema_version INTEGER NOT NULL DEFAULT 1, state TEXT NOT NULL, "                         \
+	"created_at TEXT NOT NULL DEFAULT '2024-01-01')"
 static void any_unique_index_over_all_rows_will_do(struct fixture *f)
 {
-	static const char make[] =
-		"DROP TABLE snapshots; CREATE TABLE snapshots (id INTEGER PRIMARY KEY, "
-		"aggregate_id TEXT NOT NULL, "
-		"aggregate_type TEXT NOT NULL, version INTEGER NOT NULL, schema_version INTEGER "
-		"NOT NULL DEFAULT 1, "
-		"state TEXT NOT NULL, created_at TEXT NOT NULL DEFAULT '2024-01-01')";
+	const char *make = f->quirks->has_text_columns
+				   ? "DROP TABLE snapshots; CREATE TABLE snapshots (id INTEGER "
+				     "PRIMARY KEY, " SNAPSHOT_COLUMNS
+				   : "DROP TABLE snapshots; CREATE TABLE snapshots (id BIGSERIAL "
+				     "PRIMARY KEY, " SNAPSHOT_COLUMNS;
 	struct tide_store *store;
 	fixture_sql(f, make);
 	struct tide_error why = refused(TIDE_SCHEMA, tide_store_open(f->url, NULL, &store, err));
@@ -155,6 +158,86 @@ static void any_unique_index_over_all_rows_will_do(struct fixture *f)
 	fixture_sql(f, "CREATE UNIQUE INDEX whole ON snapshots (aggregate_type, aggregate_id)");
 	must(tide_store_open(f->url, NULL, &store, err));
 	tide_store_close(store);
+}
+
+/** Tables made elsewhere, all of whose columns are as they must be; %s is the type of a key that
+ * numbers rows. */
+static const struct made_elsewhere {
+	const char *table, *columns;
+} made_elsewhere[] = {
+	{ "events",
+	  "global_position %s, event_id TEXT NOT NULL UNIQUE, aggregate_id TEXT NOT NULL, "
+	  "aggregate_type TEXT NOT NULL, event_type TEXT NOT NULL, tenant_id TEXT, actor_id TEXT, "
+	  "version INTEGER NOT NULL, timestamp TEXT NOT NULL, payload TEXT NOT NULL, "
+	  "created_at TEXT NOT NULL DEFAULT '', event_version INTEGER, correlation_id TEXT, "
+	  "causation_id TEXT, metadata TEXT, UNIQUE (aggregate_id, aggregate_type, version)" },
+	{ "dead_letter_queue",
+	  "id %s, event_id TEXT NOT NULL, projection_name TEXT NOT NULL, event_type TEXT, "
+	  "event_data TEXT, error_message TEXT, error_stacktrace TEXT, retry_count INTEGER, "
+	  "first_failed_at TEXT, last_failed_at TEXT, status TEXT, resolved_at TEXT, "
+	  "resolved_by TEXT, UNIQUE (event_id, projection_name)" },
+	{ "snapshots",
+	  "id %s, aggregate_id TEXT NOT NULL, aggregate_type TEXT NOT NULL, version INTEGER, "
+	  "schema_version INTEGER, state TEXT, created_at TEXT, "
+	  "UNIQUE (aggregate_id, aggregate_type)" },
+	{ "subscription_leases",
+	  "id %s, name TEXT NOT NULL UNIQUE, owner TEXT, epoch BIGINT, acquired_at TEXT, "
+	  "released_at TEXT, expires_at TEXT, suspect_position BIGINT, suspect_deaths INTEGER" },
+};
+#define REQUIRED " NOT NULL"
+
+/* What stands at `at` is REQUIRED, and left out; NULL: nothing is. */
+static void make_elsewhere(struct fixture *f, const struct made_elsewhere *made, const char *at)
+{
+	const char *end = made->columns + strlen(made->columns), *name = at ? at : end;
+	char format[800], sql[900];
+	snprintf(format, sizeof format, "DROP TABLE %s; CREATE TABLE %s (%.*s%s)", made->table,
+		 made->table, (int)(name - made->columns), made->columns,
+		 at ? at + strlen(REQUIRED) : "");
+	char *type = strstr(format, "%s");
+	snprintf(sql, sizeof sql, "%.*s%s%s", (int)(type - format), format,
+		 f->quirks->has_text_columns ? "INTEGER PRIMARY KEY" : "BIGSERIAL PRIMARY KEY",
+		 type + 2);
+	fixture_sql(f, sql);
+}
+
+static void must_be_refused(struct fixture *f, const char *table, const char *column)
+{
+	for (int way = 0; way < 3; way++) {
+		struct tide_store *store;
+		struct tide_error why = refused(
+			TIDE_SCHEMA, tide_store_open(f->url,
+						     TIDE_STORE_OPTIONS(.initialize = way == 1,
+									.read_only = way == 2),
+						     &store, err));
+		must_mention(&why, table);
+		must_mention(&why, column);
+		must_mention(&why, "NOT NULL");
+	}
+}
+
+/* A row without an id, a version or a name is outside of every uniqueness. */
+static void database_whose_columns_may_be_null_is_refused_naming_them(struct fixture *f)
+{
+	struct tide_store *store;
+	for (size_t i = 0; i < sizeof made_elsewhere / sizeof *made_elsewhere; i++) {
+		const struct made_elsewhere *made = &made_elsewhere[i];
+		size_t count = 0;
+		for (const char *at = made->columns; (at = strstr(at, REQUIRED)); at++, count++) {
+			const char *begin = at, *end;
+			while (begin[-2] != ',')
+				begin--;
+			end = strchr(begin, ' ');
+			char column[40];
+			snprintf(column, sizeof column, "'%.*s'", (int)(end - begin), begin);
+			make_elsewhere(f, made, at);
+			must_be_refused(f, made->table, column);
+		}
+		assert_true(count > 0);
+		make_elsewhere(f, made, NULL);
+		must(tide_store_open(f->url, NULL, &store, err));
+		tide_store_close(store);
+	}
 }
 
 /** Threads that all initialise one database. */
@@ -199,6 +282,7 @@ const struct test_case schema_cases[] = {
 	CASE_NEEDS(database_without_a_required_column_is_refused_naming_it, NEEDS_SQL),
 	CASE_NEEDS(database_whose_tables_lack_uniqueness_is_refused_naming_it, NEEDS_SQL),
 	CASE_NEEDS(any_unique_index_over_all_rows_will_do, NEEDS_SQL),
+	CASE_NEEDS(database_whose_columns_may_be_null_is_refused_naming_them, NEEDS_SQL),
 	CASE_NEEDS(initialising_at_once_is_safe_and_changes_nothing_twice, NEEDS_SQL),
 	CASES_END,
 };

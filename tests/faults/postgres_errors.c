@@ -287,6 +287,79 @@ static void a_sequence_behind_the_events_is_refused_with_what_mends_it(void **st
 	STORE->close(store);
 }
 
+static void events_whose_position_draws_from_no_sequence_are_refused_naming_it(void **state)
+{
+	(void)state;
+	static const char *const otherwise[] = {
+		"DROP DEFAULT",
+		"SET DEFAULT 7",
+		"SET DEFAULT nextval('undrawn.events_global_position_seq'::text)",
+		"SET DEFAULT - nextval('undrawn.events_global_position_seq')",
+		"SET DEFAULT nextval('undrawn.events_global_position_seq') + "
+		"nextval('undrawn.snapshots_id_seq')",
+	};
+	static const char *const draws[] = {
+		"SET DEFAULT nextval('undrawn.\"it''s mine\"')",
+		"SET DEFAULT nextval('undrawn.events_global_position_seq')::integer",
+		"DROP DEFAULT; ALTER TABLE events ALTER global_position ADD GENERATED ALWAYS AS "
+		"IDENTITY",
+	};
+	char sql[200];
+	void *store = backend_opened("postgresql:///?schema=undrawn");
+	STORE->close(store);
+	postgres_sql("undrawn", "CREATE SEQUENCE \"it's mine\"");
+	for (size_t i = 0; i < 2 * (sizeof otherwise / sizeof *otherwise); i++) {
+		if (i % 2 == 0) {
+			snprintf(sql, sizeof sql, "ALTER TABLE events ALTER global_position %s",
+				 otherwise[i / 2]);
+			postgres_sql("undrawn", sql);
+		}
+		struct tide_error why =
+			refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=undrawn",
+							  i % 2 == 1, &store, err));
+		must_mention(&why, "'global_position'");
+		must_mention(&why, "'events'");
+		must_mention(&why, "SET DEFAULT nextval('undrawn.events_global_position_seq')");
+	}
+	for (size_t i = 0; i < sizeof draws / sizeof *draws; i++) {
+		snprintf(sql, sizeof sql, "ALTER TABLE events ALTER global_position %s", draws[i]);
+		if (strstr(sql, "IDENTITY"))
+			postgres_sql("undrawn", "ALTER SEQUENCE events_global_position_seq OWNED "
+						"BY NONE");
+		postgres_sql("undrawn", sql);
+		must(backend_open("postgresql:///?schema=undrawn", false, &store, err));
+		STORE->close(store);
+	}
+}
+
+/* What numbers dead letters, snapshots and leases is needed as much, whatever it is. */
+static void tables_whose_id_has_no_default_are_refused_naming_them(void **state)
+{
+	(void)state;
+	static const char *const tables[] = { "dead_letter_queue", "snapshots",
+					      "subscription_leases" };
+	char sql[200];
+	void *store = backend_opened("postgresql:///?schema=undrawn_ids");
+	STORE->close(store);
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		snprintf(sql, sizeof sql, "ALTER TABLE %s ALTER id DROP DEFAULT", tables[i]);
+		postgres_sql("undrawn_ids", sql);
+		for (int initialize = 0; initialize < 2; initialize++) {
+			struct tide_error why = refused(
+				TIDE_SCHEMA, backend_open("postgresql:///?schema=undrawn_ids",
+							  initialize, &store, err));
+			must_mention(&why, "'id'");
+			must_mention(&why, tables[i]);
+		}
+		snprintf(sql, sizeof sql,
+			 "ALTER TABLE %s ALTER id SET DEFAULT nextval('%s_id_seq')", tables[i],
+			 tables[i]);
+		postgres_sql("undrawn_ids", sql);
+	}
+	must(backend_open("postgresql:///?schema=undrawn_ids", false, &store, err));
+	STORE->close(store);
+}
+
 /* ---- Tables that are changed while they are in use ------------------------------------------- */
 
 static void changed(const char *schema, const char *texts)
@@ -464,6 +537,9 @@ int main(void)
 		cmocka_unit_test(an_event_that_a_trigger_leaves_out_is_reported),
 		cmocka_unit_test(a_race_is_known_by_constraints_that_were_renamed),
 		cmocka_unit_test(a_sequence_behind_the_events_is_refused_with_what_mends_it),
+		cmocka_unit_test(
+			events_whose_position_draws_from_no_sequence_are_refused_naming_it),
+		cmocka_unit_test(tables_whose_id_has_no_default_are_refused_naming_them),
 		cmocka_unit_test(a_table_that_is_changed_costs_nobody_a_statement),
 		cmocka_unit_test(a_scan_goes_on_where_it_was_when_its_table_is_changed),
 		cmocka_unit_test(a_transaction_that_a_changed_table_broke_can_be_repeated),

@@ -190,6 +190,12 @@ bool pg_keys_tell_race(const struct pg_store *store, struct pg_connection *conne
 tide_status pg_keys_check_sequence(const struct pg_store *store, struct pg_connection *connection,
 				   struct tide_error *err);
 
+/* ---- columns.c ---- */
+/** Refuse tables with a column that may be NULL, or that nothing is drawn for, where events could
+ * not be kept so; a table that is missing is passed over. */
+tide_status pg_columns_check(struct pg_connection *connection, const char *schema,
+			     const char *schema_dot, struct tide_error *err);
+
 /* ---- append.c, group.c ---- */
 /**
  * Run one statement for the turn that has a connection and all that it has taken along, and settle

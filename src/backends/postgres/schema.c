@@ -311,6 +311,8 @@ static tide_status schema_make_locked(struct pg_connection *connection, const ch
 		status = schema_make(connection, rows, schema_dot, category_index, err);
 	if (status == TIDE_OK)
 		status = pg_keys_check(connection, schema, schema_dot, NULL, err);
+	if (status == TIDE_OK)
+		status = pg_columns_check(connection, schema, schema_dot, err);
 	return status == TIDE_OK ? pg_command(connection, "COMMIT", err) : status;
 }
 
@@ -455,6 +457,8 @@ static tide_status schema_complete(struct pg_store *store, struct pg_connection 
 	if (status == TIDE_OK)
 		status = pg_keys_check(connection, schema, store->target.schema, &store->race_keys,
 				       err);
+	if (status == TIDE_OK)
+		status = pg_columns_check(connection, schema, store->target.schema, err);
 	if (status == TIDE_OK && schema_has(rows, "tidemark_feed", "", 0))
 		status = schema_find_mark(store, connection, err);
 	if (status != TIDE_OK)

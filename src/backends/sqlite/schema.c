@@ -3,11 +3,11 @@
  * The tables: checked at every open, created or completed when asked.
  *
  * Happy path: make the model, an empty memory database from schema.sql, and compare: every table
- * and column of the model must be there, and whatever is unique in it. What else is there does not
- * matter. Fails when: something is missing (schema, naming it), unless it belongs to a part of the
- * schema that earlier versions lack. Initialising adds missing tables and nullable columns in one
- * transaction, so that two processes can do it at once. Uniqueness is not added: rows may break it
- * already.
+ * and column of the model must be there, whatever is unique in it, and NOT NULL where rows are told
+ * apart by it. What else is there does not matter. Fails when: something is missing (schema, naming
+ * it), unless it belongs to a part of the schema that earlier versions lack. Initialising adds
+ * missing tables and nullable columns in one transaction, so that two processes can do it at once.
+ * Uniqueness and NOT NULL are not added: rows may break them already.
  */
 
 #include <stdio.h>
@@ -56,6 +56,16 @@ static const char schema_key_lookup[] =
 	") WHERE relation = ?1 COLLATE NOCASE AND kind = ?2 AND columns = "
 	"?3), EXISTS (SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 "
 	"COLLATE NOCASE)";
+
+/* What no row may lack: all that an event is, and elsewhere what a uniqueness is over. */
+static const char schema_model_filled[] =
+	"SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = "
+	"'table' AND c.\"notnull\" AND (m.name = 'events' OR EXISTS (SELECT 1 FROM "
+	"pragma_index_list(m.name) l, pragma_index_info(l.name) i WHERE l.\"unique\" AND i.name = "
+	"c.name)) ORDER BY m.rowid, c.cid";
+static const char schema_null_lookup[] =
+	"SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2 COLLATE NOCASE AND NOT \"notnull\" "
+	"AND NOT pk";
 
 /* Versions before the column said in the message what an entry waits for: converted once, when it
  * is added. */
@@ -120,31 +130,39 @@ static tide_status schema_settle(struct sqlite_connection *connection, struct sc
 		       : status;
 }
 
+/* Called for a row of the model, with its texts. */
+typedef tide_status schema_judge(struct sqlite_connection *connection, sqlite3_stmt *row,
+				 bool initialize, struct tide_error *err);
+
 static tide_status schema_compare(struct sqlite_connection *connection,
-				  struct sqlite_connection *model, bool initialize,
-				  struct tide_error *err)
+				  struct sqlite_connection *model, const char *rows,
+				  schema_judge *judge, bool initialize, struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
-	tide_status status = sqlite_statement(model, schema_model_columns, &statement, err);
+	tide_status status = sqlite_statement(model, rows, &statement, err);
 	bool has_row = status == TIDE_OK;
 
 	while (has_row) {
 		status = sqlite_step(model, statement, &has_row, err);
-		if (status != TIDE_OK || !has_row)
-			break;
-		struct schema_column column = {
-			.table = sqlite_column_view(statement, 0).data,
-			.name = sqlite_column_view(statement, 1).data,
-			.type = sqlite_column_view(statement, 2).data,
-			.is_required = sqlite3_column_int(statement, 3),
-		};
-		if (!column.table || !column.name || !column.type)
-			return alloc_fail(err);
-		status = schema_settle(connection, &column, initialize, err);
-		if (status != TIDE_OK)
-			break;
+		if (status == TIDE_OK && has_row)
+			status = judge(connection, statement, initialize, err);
+		has_row &= status == TIDE_OK;
 	}
 	return status;
+}
+
+static tide_status schema_judge_column(struct sqlite_connection *connection, sqlite3_stmt *row,
+				       bool initialize, struct tide_error *err)
+{
+	struct schema_column column = {
+		.table = sqlite_column_view(row, 0).data,
+		.name = sqlite_column_view(row, 1).data,
+		.type = sqlite_column_view(row, 2).data,
+		.is_required = sqlite3_column_int(row, 3),
+	};
+	if (!column.table || !column.name || !column.type)
+		return alloc_fail(err);
+	return schema_settle(connection, &column, initialize, err);
 }
 
 /** Columns of the model that no two rows share. */
@@ -184,27 +202,42 @@ static tide_status schema_check_key(struct sqlite_connection *connection,
 }
 
 /* A table that is not there yet is made with its keys. */
-static tide_status schema_compare_keys(struct sqlite_connection *connection,
-				       struct sqlite_connection *model, struct tide_error *err)
+static tide_status schema_judge_key(struct sqlite_connection *connection, sqlite3_stmt *row,
+				    bool initialize, struct tide_error *err)
+{
+	struct schema_key key = { .table = sqlite_column_view(row, 0).data,
+				  .kind = sqlite_column_view(row, 1).data,
+				  .columns = sqlite_column_view(row, 2).data };
+	(void)initialize;
+	if (!key.table || !key.kind || !key.columns)
+		return alloc_fail(err);
+	return schema_check_key(connection, &key, err);
+}
+
+/* A row that holds nothing there is outside of every uniqueness, or cannot be read. */
+static tide_status schema_judge_filled(struct sqlite_connection *connection, sqlite3_stmt *row,
+				       bool initialize, struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
-	tide_status status = sqlite_statement(model, schema_model_keys, &statement, err);
-	bool has_row = status == TIDE_OK;
+	const char *table = sqlite_column_view(row, 0).data,
+		   *column = sqlite_column_view(row, 1).data;
+	bool may_be_null = false;
+	(void)initialize;
+	if (!table || !column)
+		return alloc_fail(err);
 
-	while (has_row) {
-		status = sqlite_step(model, statement, &has_row, err);
-		if (status != TIDE_OK || !has_row)
-			break;
-		struct schema_key key = { .table = sqlite_column_view(statement, 0).data,
-					  .kind = sqlite_column_view(statement, 1).data,
-					  .columns = sqlite_column_view(statement, 2).data };
-		if (!key.table || !key.kind || !key.columns)
-			return alloc_fail(err);
-		status = schema_check_key(connection, &key, err);
-		if (status != TIDE_OK)
-			break;
-	}
-	return status;
+	tide_status status = sqlite_statement(connection, schema_null_lookup, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite_bind_string(statement, 1, table);
+	sqlite_bind_string(statement, 2, column);
+	status = sqlite_step(connection, statement, &may_be_null, err);
+	if (status != TIDE_OK || !may_be_null)
+		return status;
+	return tide_fail(err, TIDE_SCHEMA,
+			 "column '%s' of table '%s' is not NOT NULL, so that a row could come that "
+			 "nobody can read or tell from others; make the table anew with that",
+			 column, table);
 }
 
 static tide_status schema_check(struct sqlite_connection *connection, bool initialize,
@@ -219,9 +252,14 @@ static tide_status schema_check(struct sqlite_connection *connection, bool initi
 	connection->parts = PARTS_ALL;
 	status = sqlite_script(&model, sqlite_schema, err);
 	if (status == TIDE_OK)
-		status = schema_compare(connection, &model, initialize, err);
+		status = schema_compare(connection, &model, schema_model_columns,
+					schema_judge_column, initialize, err);
 	if (status == TIDE_OK)
-		status = schema_compare_keys(connection, &model, err);
+		status = schema_compare(connection, &model, schema_model_keys, schema_judge_key,
+					initialize, err);
+	if (status == TIDE_OK)
+		status = schema_compare(connection, &model, schema_model_filled,
+					schema_judge_filled, initialize, err);
 	sqlite_disconnect(&model);
 	return status;
 }

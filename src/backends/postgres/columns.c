@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What columns have to hold in every row: looked for in the catalog, beside the uniqueness of
+ * keys.c, which a row without an id, a version or a name would be outside of.
+ *
+ * Happy path: one query finds no column that may be NULL, and none that nothing is drawn for.
+ * Failure: TIDE_SCHEMA naming the first one and the statement that mends it. A table that is
+ * missing is passed over, and so is a view.
+ */
+#include "backends/postgres/inner.h"
+
+/* What gap.c follows: nothing but a value of one sequence, maybe of another type. */
+#define COLUMN_NEXT "^\\(?nextval\\('([^']|'')*'::regclass\\)(\\)::[a-z0-9(,) ]+)?$"
+#define COLUMN_ANY "."
+
+/* clang-format off */
+/** Columns, and what the default must look like of those that inserts leave out. */
+static const struct { const char *table, *name, *drawn; } columns[] = {
+	{ "events",              "global_position", COLUMN_NEXT },
+	{ "events",              "event_id",        "" },
+	{ "events",              "aggregate_id",    "" },
+	{ "events",              "aggregate_type",  "" },
+	{ "events",              "event_type",      "" },
+	{ "events",              "version",         "" },
+	{ "events",              "timestamp",       "" },
+	{ "events",              "payload",         "" },
+	{ "events",              "created_at",      "" },
+	{ "dead_letter_queue",   "id",              COLUMN_ANY },
+	{ "dead_letter_queue",   "event_id",        "" },
+	{ "dead_letter_queue",   "projection_name", "" },
+	{ "snapshots",           "id",              COLUMN_ANY },
+	{ "snapshots",           "aggregate_id",    "" },
+	{ "snapshots",           "aggregate_type",  "" },
+	{ "subscription_leases", "id",              COLUMN_ANY },
+	{ "subscription_leases", "name",            "" },
+};
+/* clang-format on */
+
+#define COLUMNS_COUNT (sizeof columns / sizeof *columns)
+
+/** The columns of what the catalog answers: a row at most. */
+enum column_column { COLUMN_NUMBER, COLUMN_IS_FILLED, COLUMN_SEQUENCE };
+
+static tide_status columns_ask(struct pg_connection *connection, const char *schema,
+			       const char *schema_dot, PGresult **ret, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	const char *tables[COLUMNS_COUNT + 1] = { NULL }, *names[COLUMNS_COUNT + 1] = { NULL },
+					   *drawn[COLUMNS_COUNT + 1] = { NULL };
+	for (size_t i = 0; i < COLUMNS_COUNT; i++) {
+		tables[i] = columns[i].table;
+		names[i] = columns[i].name;
+		drawn[i] = columns[i].drawn;
+	}
+
+	pg_put_string(&params, schema);
+	pg_put_names(&params, tables);
+	pg_put_names(&params, names);
+	pg_put_names(&params, drawn);
+	pg_put_string(&params, schema_dot);
+	return pg_query(
+		connection,
+		"SELECT number::int8, is_filled, "
+		"quote_literal(pg_get_serial_sequence($5::text || relation, name)) FROM "
+		"(SELECT k.*, a.attnotnull OR y.typnotnull AS is_filled, k.drawn = '' OR "
+		"a.attidentity <> '' OR COALESCE(pg_get_expr(d.adbin, d.adrelid) ~ k.drawn, false) "
+		"AS is_drawn FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS "
+		"k(relation, name, drawn, number) JOIN pg_class t ON t.relname = k.relation AND "
+		"t.relkind IN ('r', 'p') JOIN pg_namespace n ON n.oid = t.relnamespace AND "
+		"n.nspname = $1::text JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = "
+		"k.name JOIN pg_type y ON y.oid = a.atttypid LEFT JOIN pg_attrdef d ON d.adrelid = "
+		"t.oid AND d.adnum = a.attnum) c WHERE NOT is_filled OR NOT is_drawn ORDER BY "
+		"number LIMIT 1",
+		&params, ret, err);
+}
+
+static tide_status columns_fail_empty(const char *schema, const char *schema_dot, size_t number,
+				      struct tide_error *err)
+{
+	return tide_fail(err, TIDE_SCHEMA,
+			 "column '%s' of table '%s' in schema '%.64s' is not NOT NULL, so that a "
+			 "row could come that nobody can read or tell from others; run ALTER TABLE "
+			 "%.100s%s ALTER COLUMN \"%s\" SET NOT NULL",
+			 columns[number].name, columns[number].table, schema, schema_dot,
+			 columns[number].table, columns[number].name);
+}
+
+static tide_status columns_fail_undrawn(const char *schema, const char *schema_dot, size_t number,
+					const char *sequence, struct tide_error *err)
+{
+	return tide_fail(err, TIDE_SCHEMA,
+			 "column '%s' of table '%s' in schema '%.64s' has no default that draws "
+			 "from a sequence, so that nothing could be written to it; run ALTER TABLE "
+			 "%.100s%s ALTER COLUMN \"%s\" SET DEFAULT nextval(%.140s)",
+			 columns[number].name, columns[number].table, schema, schema_dot,
+			 columns[number].table, columns[number].name,
+			 *sequence ? sequence : "of a sequence of its own");
+}
+
+tide_status pg_columns_check(struct pg_connection *connection, const char *schema,
+			     const char *schema_dot, struct tide_error *err)
+{
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	tide_status status = columns_ask(connection, schema, schema_dot, &rows, err);
+	if (status != TIDE_OK || PQntuples(rows) == 0)
+		return status;
+
+	size_t number = (size_t)pg_int8(rows, 0, COLUMN_NUMBER) - 1;
+	return pg_bool(rows, 0, COLUMN_IS_FILLED)
+		       ? columns_fail_undrawn(schema, schema_dot, number,
+					      PQgetvalue(rows, 0, COLUMN_SEQUENCE), err)
+		       : columns_fail_empty(schema, schema_dot, number, err);
+}
