@@ -216,49 +216,72 @@ static enum step handler_begin(struct tide_subscription *subscription)
 	return infra_end(subscription, RETRY_CHECKPOINT, status, &err);
 }
 
-enum step handler_step(struct tide_subscription *subscription)
+/* ---- The event that is next ------------------------------------------------------------------ */
+
+/** What is done with it: the first of these whose condition holds. */
+enum handler_due {
+	HANDLER_PARKS,     /* an unresolved dead letter of its aggregate is before it */
+	HANDLER_HAS_ENDED, /* it has failed for good, and the feed has brought it again */
+	HANDLER_BURIES,    /* it cannot be decoded, or what it did not be committed: no call */
+	HANDLER_PAUSES,    /* the breaker is open, or its probe is another's */
+	HANDLER_BACKS_OFF, /* its next attempt is not due */
+	HANDLER_DELIVERS
+};
+
+static enum handler_due handler_choose(struct tide_subscription *subscription,
+				       const struct tide_event *event)
 {
 	struct runner *runner = &subscription->runner;
-	const struct tide_event *event = &feed_peek(&runner->feed)->event;
-	const char *behind = held_behind(runner->held, event);
-	if (behind)
-		return failure_park(subscription, behind);
-	if (event->position == runner->pending.position) {
-		runner->pending.is_pending = true;
-		return STEP_ON;
-	}
-
+	if (held_behind(runner->held, event))
+		return HANDLER_PARKS;
+	if (event->position == runner->pending.position)
+		return HANDLER_HAS_ENDED;
 	handler_check_self(subscription, event);
-	if (event->undecodable || event->position == runner->doomed) {
-		runner->buried = event->position;
-		failure_without_attempt(
-			subscription, event->undecodable ? TIDE_DECODE : runner->doom.status,
-			event->undecodable ? event->undecodable : runner->doom.message);
-		return STEP_ON;
-	}
+	if (event->undecodable || event->position == runner->doomed)
+		return HANDLER_BURIES;
 
 	if (handler_is_rejected(subscription))
-		return handler_pause(subscription);
-	if (runner->attempts > 0 && runner->now.ns < runner->retry_at.ns) {
-		/* No transaction stays open during a backoff, and the timer of the saves runs
-		 * on. */
-		const struct progress *progress = &runner->progress;
-		if (runner->is_in_transaction || progress_is_due(progress, &subscription->config,
-								 PROGRESS_AFTER_EVENT, runner->now))
-			return save_step(subscription);
-		return runner_wait(subscription,
-				   mono_min(runner->retry_at,
-					    progress_due_at(progress, &subscription->config)),
-				   "the event is tried again");
-	}
+		return HANDLER_PAUSES;
+	if (runner->attempts > 0 && runner->now.ns < runner->retry_at.ns)
+		return HANDLER_BACKS_OFF;
+	return gate_admit_event(subscription) ? HANDLER_DELIVERS : HANDLER_PAUSES;
+}
 
-	if (!gate_admit_event(subscription))
-		return handler_pause(subscription);
+static enum step handler_bury(struct tide_subscription *subscription,
+			      const struct tide_event *event)
+{
+	struct runner *runner = &subscription->runner;
+	runner->buried = event->position;
+	failure_without_attempt(subscription,
+				event->undecodable ? TIDE_DECODE : runner->doom.status,
+				event->undecodable ? event->undecodable : runner->doom.message);
+	return STEP_ON;
+}
+
+/* No transaction stays open during a backoff, and the timer of the saves runs on. */
+static enum step handler_back_off(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_subscription_config *config = &subscription->config;
+	if (runner->is_in_transaction ||
+	    progress_is_due(&runner->progress, config, PROGRESS_AFTER_EVENT, runner->now))
+		return save_step(subscription);
+	return runner_wait(subscription,
+			   mono_min(runner->retry_at, progress_due_at(&runner->progress, config)),
+			   "the event is tried again");
+}
+
+/* It was admitted: what does not come to a call gives the probe back. */
+static enum step handler_take(struct tide_subscription *subscription,
+			      const struct tide_event *event)
+{
+	struct runner *runner = &subscription->runner;
 	if (runner->is_careful && runner->careful_left <= 0 && !runner->is_in_transaction)
 		handler_end_care(subscription);
 	bool is_given_up = false;
 	enum step step =
 		runner->is_careful ? handler_mark(subscription, event, &is_given_up) : STEP_ON;
+
 	if (step == STEP_ON && !is_given_up)
 		step = handler_begin(subscription);
 	if (step != STEP_ON || is_given_up) {
@@ -266,4 +289,26 @@ enum step handler_step(struct tide_subscription *subscription)
 		return step;
 	}
 	return handler_deliver(subscription);
+}
+
+enum step handler_step(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_event *event = &feed_peek(&runner->feed)->event;
+	switch (handler_choose(subscription, event)) {
+	case HANDLER_PARKS:
+		return failure_park(subscription, held_behind(runner->held, event));
+	case HANDLER_HAS_ENDED:
+		runner->pending.is_pending = true;
+		return STEP_ON;
+	case HANDLER_BURIES:
+		return handler_bury(subscription, event);
+	case HANDLER_PAUSES:
+		return handler_pause(subscription);
+	case HANDLER_BACKS_OFF:
+		return handler_back_off(subscription);
+	case HANDLER_DELIVERS:
+		break;
+	}
+	return handler_take(subscription, event);
 }

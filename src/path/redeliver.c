@@ -111,24 +111,41 @@ static tide_status redeliver_find(struct tide_subscription *subscription,
 
 /* ---- The outcome ----------------------------------------------------------------------------- */
 
+/** One redelivery on its way. */
+struct redeliver_try {
+	const struct tide_dead_letter *entry;
+	const struct tide_event *event;
+	struct tide_delivery delivery;
+	tide_status outcome;     /* of its handler, or of committing what that did */
+	struct tide_error error; /* when it failed */
+};
+
+static void redeliver_begin(struct tide_subscription *subscription,
+			    const struct tide_dead_letter *entry, const struct tide_event *event,
+			    struct redeliver_try *ret)
+{
+	ret->entry = entry;
+	ret->event = event;
+	delivery_begin(&ret->delivery, subscription, entry->retry_count + 2, event->position);
+}
+
+/* The entry says what the redelivery came to, and what was parked behind it follows. */
 static tide_status redeliver_conclude(struct tide_subscription *subscription,
-				      const struct tide_dead_letter *entry,
-				      const struct tide_event *event, tide_status outcome,
-				      const struct tide_error *error,
-				      const struct tide_delivery *delivery, struct tide_error *err)
+				      const struct redeliver_try *try, struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = &redeliver_backend(subscription)->checkpoint;
 	struct runner *runner = &subscription->runner;
-	struct tide_dead_letter_change change = { .id = entry->id,
+	bool is_resolved = try->outcome == TIDE_OK;
+	struct tide_dead_letter_change change = { .id = try->entry->id,
 						  .from = { [TIDE_DEAD_LETTER_RETRYING] = true },
 						  .to = TIDE_DEAD_LETTER_RESOLVED,
 						  .resolved_by = "retry",
 						  .now = runner_wall(subscription) };
-	if (outcome != TIDE_OK) {
+	if (!is_resolved) {
 		change.to = TIDE_DEAD_LETTER_FAILED;
 		change.resolved_by = NULL;
-		change.message = error->message;
-		change.stacktrace = delivery->stacktrace;
+		change.message = try->error.message;
+		change.stacktrace = try->delivery.stacktrace;
 		change.add_retries = 1;
 	}
 
@@ -136,38 +153,37 @@ static tide_status redeliver_conclude(struct tide_subscription *subscription,
 		ops->dead_letter_change(runner->session, save_fence(subscription), &change, err);
 	if (status == TIDE_NOT_FOUND || status == TIDE_STATE)
 		return TIDE_OK; /* a person was faster */
-	if (status == TIDE_OK && runner->held)
-		status = outcome == TIDE_OK
-				 ? parked_release(ops, runner->session, save_fence(subscription),
-						  entry, change.now, err)
-				 : parked_put_back(subscription, entry, event, err);
-	return status;
+	if (status != TIDE_OK || !runner->held)
+		return status;
+	return is_resolved ? parked_release(ops, runner->session, save_fence(subscription),
+					    try->entry, change.now, err)
+			   : parked_put_back(subscription, try->entry, try->event, err);
 }
 
-static void redeliver_count(struct tide_subscription *subscription,
-			    const struct tide_dead_letter *entry, const struct tide_event *event,
-			    tide_status outcome, const struct tide_error *error,
-			    const struct tide_delivery *delivery)
+static void redeliver_count(struct tide_subscription *subscription, const struct redeliver_try *try)
 {
+	bool is_resolved = try->outcome == TIDE_OK;
 	subscription->runner.is_admitted = false; /* look at the breaker before the next call */
 	mutex_lock(&subscription->lock);
-	subscription->redelivered_ok += outcome == TIDE_OK;
-	subscription->redelivered_failed += outcome != TIDE_OK;
-	struct gate_move move = outcome == TIDE_OK ? gate_success_locked(subscription, GATE_HANDLER)
-						   : gate_failure_locked(subscription, GATE_HANDLER,
-									 runner_wall(subscription));
+	subscription->redelivered_ok += is_resolved;
+	subscription->redelivered_failed += !is_resolved;
+	struct gate_move move = is_resolved ? gate_success_locked(subscription, GATE_HANDLER)
+					    : gate_failure_locked(subscription, GATE_HANDLER,
+								  runner_wall(subscription));
 	mutex_unlock(&subscription->lock);
 	gate_tell(subscription, move);
-	if (outcome == TIDE_OK)
+
+	if (is_resolved)
 		log_at(TIDE_LOG_NOTICE, "dlq", "dead letter redelivered",
-		       "name='%s' id=%lld position=%lld", subscription->name, (long long)entry->id,
-		       (long long)event->position);
-	else if (!delivery->is_late)
-		failure_record(subscription, error,
-			       &(struct failure_context){ .event = event,
-							  .stacktrace = delivery->stacktrace,
-							  .retry_count = entry->retry_count + 1,
-							  .dlq_id = entry->id });
+		       "name='%s' id=%lld position=%lld", subscription->name,
+		       (long long)try->entry->id, (long long)try->event->position);
+	else if (!try->delivery.is_late)
+		failure_record(
+			subscription, &try->error,
+			&(struct failure_context){ .event = try->event,
+						   .stacktrace = try->delivery.stacktrace,
+						   .retry_count = try->entry->retry_count + 1,
+						   .dlq_id = try->entry->id });
 }
 
 /* ---- One redelivery -------------------------------------------------------------------------- */
@@ -179,94 +195,116 @@ static tide_status redeliver_unreadable(struct tide_subscription *subscription,
 					struct tide_error *err)
 {
 	struct tide_event unknown = { .position = -1, .event_type = tide_text(entry->event_type) };
-	struct tide_delivery none;
-	struct tide_error error;
-	delivery_begin(&none, subscription, entry->retry_count + 2, unknown.position);
-	tide_fail(&error, TIDE_DECODE, "%s", why);
-	tide_status status =
-		redeliver_conclude(subscription, entry, &unknown, TIDE_DECODE, &error, &none, err);
+	struct redeliver_try try;
+	redeliver_begin(subscription, entry, &unknown, &try);
+	try.outcome = tide_fail(&try.error, TIDE_DECODE, "%s", why);
+	tide_status status = redeliver_conclude(subscription, &try, err);
 	if (status == TIDE_OK)
-		redeliver_count(subscription, entry, &unknown, TIDE_DECODE, &error, &none);
+		redeliver_count(subscription, &try);
 	return status;
 }
 
-/* Everything of one entry; a transactional handler's writes and the outcome commit together. */
+/* The handler is called. Not TIDE_OK: the entry stays as it is, and is asked for until there is an
+ * answer. */
+static tide_status redeliver_call(struct tide_subscription *subscription, struct redeliver_try *try,
+				  struct tide_error *err)
+{
+	struct tide_delivery *delivery = &try->delivery;
+	try->outcome = handler_attempt(subscription, &try->event, 1, delivery, &try->error);
+	bool counts = delivery_end(subscription, delivery, try->outcome);
+	bool is_outage = try->outcome == TIDE_DISK_FULL && subscription->subscriber.transactional;
+	bool is_unanswered = delivery->has_ended_transaction || delivery->has_lost_transaction ||
+			     is_outage || (try->outcome != TIDE_OK && delivery->is_stop);
+	if (is_unanswered) {
+		*err = try->error;
+		return try->outcome;
+	}
+	return counts ? TIDE_OK
+		      : tide_fail(err, TIDE_CANCELLED, "the stop did not wait for the handler");
+}
+
+/* What the handler did and what the entry says of it commit together. */
+static tide_status redeliver_commit(struct tide_subscription *subscription,
+				    const struct redeliver_try *try, struct tide_error *err)
+{
+	tide_status status = try->outcome == TIDE_OK ? save_inspect(subscription, err) : TIDE_OK;
+	if (status == TIDE_OK)
+		status = redeliver_conclude(subscription, try, err);
+	if (status == TIDE_OK && subscription->subscriber.transactional)
+		status = redeliver_backend(subscription)
+				 ->store.commit(subscription->runner.session, err);
+	return status;
+}
+
+/* For good, and not because of what the handler itself has found (TIDE_HANDLER_PERMANENT). */
+static bool redeliver_is_refused(const struct tide_subscription *subscription,
+				 const struct redeliver_try *try, tide_status status,
+				 const struct tide_error *error)
+{
+	return try->outcome == TIDE_OK && subscription->runner.is_in_transaction &&
+	       error->retry == TIDE_RETRY_NEVER && status != TIDE_FENCED &&
+	       status != TIDE_HANDLER_PERMANENT;
+}
+
+static tide_status redeliver_deliver(struct tide_subscription *subscription,
+				     struct redeliver_try *try, struct tide_error *err)
+{
+	struct tide_error why;
+	tide_status status = redeliver_call(subscription, try, err);
+	if (status != TIDE_OK)
+		return status;
+	status = redeliver_commit(subscription, try, &why);
+
+	/* What cannot be committed has failed: the entry says so, and does not end every run that
+	 * finds it. */
+	if (status != TIDE_OK && redeliver_is_refused(subscription, try, status, &why)) {
+		save_roll_back(subscription);
+		try->error = why;
+		try->outcome = status;
+		return redeliver_conclude(subscription, try, err);
+	}
+
+	if (status != TIDE_OK)
+		*err = why;
+	return status;
+}
+
+/* Everything of one entry. */
 static tide_status redeliver_entry(struct tide_subscription *subscription,
 				   const struct tide_dead_letter *entry, struct tide_page *page,
 				   bool *ret_is_early, struct tide_error *err)
 {
-	struct runner *runner = &subscription->runner;
-	bool is_transactional = subscription->subscriber.transactional;
 	tide_status status = redeliver_find(subscription, entry, page, err);
-	if (status == TIDE_ARGUMENT)
-		return redeliver_unreadable(subscription, entry, err->message, err);
-	if (status == TIDE_OK && page->entries[0].event.undecodable)
-		return redeliver_unreadable(subscription, entry, page->entries[0].event.undecodable,
-					    err);
+	const struct tide_event *event = status == TIDE_OK ? &page->entries[0].event : NULL;
+	if (status == TIDE_ARGUMENT || (event && event->undecodable))
+		return redeliver_unreadable(subscription, entry,
+					    event ? event->undecodable : err->message, err);
 
 	/* Dead-lettered by a run that died before its checkpoint: the feed brings this event again
 	 * first. */
-	*ret_is_early =
-		status == TIDE_OK && page->entries[0].event.position > runner->progress.position;
+	*ret_is_early = event && event->position > subscription->runner.progress.position;
 	if (*ret_is_early)
 		return TIDE_OK;
-	if (status == TIDE_OK && is_transactional)
+	if (status == TIDE_OK && subscription->subscriber.transactional)
 		status = save_begin_transaction(subscription, err);
 	if (status != TIDE_OK)
 		return status;
 
-	const struct tide_event *event = &page->entries[0].event;
-	struct tide_delivery delivery;
+	struct redeliver_try try;
 	runner_look_at_clock(subscription);
-	delivery_begin(&delivery, subscription, entry->retry_count + 2, event->position);
-	struct tide_error error;
-	tide_status outcome = handler_attempt(subscription, &event, 1, &delivery, &error);
-	bool counts = delivery_end(subscription, &delivery, outcome);
-
-	/* it is asked for until there is room */
-	bool is_outage = outcome == TIDE_DISK_FULL && is_transactional;
-	if (outcome == TIDE_OK && counts)
-		status = save_inspect(subscription, err);
-	bool is_at_fault =
-		status == TIDE_HANDLER_PERMANENT || (outcome != TIDE_OK && delivery.is_stop);
-	bool is_unanswered =
-		delivery.has_ended_transaction || delivery.has_lost_transaction || is_outage;
-	if (is_unanswered || (outcome != TIDE_OK && delivery.is_stop)) {
-		*err = error;
-		status = outcome;
-	} else if (!counts) {
-		status = tide_fail(
-			err, TIDE_CANCELLED,
-			"the stop did not wait for the handler"); /* it is asked for again */
-	} else if (status == TIDE_OK) {
-		status = redeliver_conclude(subscription, entry, event, outcome, &error, &delivery,
-					    err);
-	}
-
-	if (status == TIDE_OK && is_transactional)
-		status = redeliver_backend(subscription)->store.commit(runner->session, err);
-	if (status != TIDE_OK && outcome == TIDE_OK && runner->is_in_transaction &&
-	    err->retry == TIDE_RETRY_NEVER && status != TIDE_FENCED &&
-	    !delivery.has_ended_transaction && counts && !is_at_fault) {
-		/* What cannot be committed has failed: the entry says so, and does not end every
-		 * run that finds it. */
-		save_roll_back(subscription);
-		error = *err;
-		outcome = status;
-		status = redeliver_conclude(subscription, entry, event, outcome, &error, &delivery,
-					    err);
-	}
-
+	redeliver_begin(subscription, entry, event, &try);
+	status = redeliver_deliver(subscription, &try, err);
 	if (status == TIDE_OK) {
 		save_leave_transaction(subscription);
-		redeliver_count(subscription, entry, event, outcome, &error, &delivery);
+		redeliver_count(subscription, &try);
 	} else {
 		save_roll_back(subscription);
 	}
-
-	tide_free(delivery.stacktrace);
+	tide_free(try.delivery.stacktrace);
 	return status;
 }
+
+/* ---- Those that are asked for ---------------------------------------------------------------- */
 
 /* What is asked for now. Ids follow the order of failing; after a rebuild that is not the order of
  * the events. */
