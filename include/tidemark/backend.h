@@ -408,6 +408,12 @@ struct tide_store_ops {
 	 * an error; nothing is under way: nothing happens. When it has returned, statements that
 	 * begin are safe from it. */
 	void (*interrupt)(void *session);
+	/* NULL: every call of a session is answered before it returns. Else what was to be
+	 * committed may not be answered in time: TIDE_TIMEOUT, and it goes on; whatever is asked of
+	 * the session next waits for that answer first. This asks for it alone, and waits when told
+	 * to: TIDE_OK, nothing is unanswered, and what is read tells what became of it;
+	 * TIDE_TIMEOUT. */
+	tide_status (*await)(void *session, bool waits, struct tide_error *err);
 };
 
 /** Hearing of other processes' commits. NULL functions: nobody else can write to this store. */

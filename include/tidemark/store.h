@@ -27,7 +27,7 @@ struct tide_store_options {
 	double busy_timeout_seconds; /* wait for another process's lock, seconds; 0: 5 */
 	/* refuse events of unregistered types; NULL: accept all */
 	const struct tide_event_types *types;
-	/* wait for PostgreSQL's answer to an append, seconds; 0: 30 */
+	/* wait for PostgreSQL's answer to an append, or another write, seconds; 0: 30 */
 	double append_timeout_seconds;
 };
 #ifdef __cplusplus

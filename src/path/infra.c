@@ -82,11 +82,13 @@ bool infra_may_retry(const struct tide_subscription *subscription, enum retry_op
 	return will_pass && is_allowed && error->status != TIDE_FENCED;
 }
 
-/* The database that an operation failed on: whose session could not be opened, else the one the
- * operation is for. */
-static enum database infra_database(const struct runner *runner, enum retry_operation operation)
+/* The database that an operation failed on: whose session could not be opened, or has a write that
+ * is not answered, else the one the operation is for. */
+static enum database infra_database(const struct tide_subscription *subscription,
+				    enum retry_operation operation)
 {
-	if (!runner->session)
+	const struct runner *runner = &subscription->runner;
+	if (!runner->session || session_is_unanswered(subscription))
 		return DATABASE_CHECKPOINTS;
 	return operation == RETRY_READ || !runner->feed_session ? DATABASE_FEED
 								: DATABASE_CHECKPOINTS;
@@ -99,13 +101,13 @@ static int64_t infra_failed(struct tide_subscription *subscription, enum retry_o
 {
 	struct runner *runner = &subscription->runner;
 	bool is_last = !infra_may_retry(subscription, operation, error);
+	enum database database = infra_database(subscription, operation);
 	int64_t delay = is_last ? -1
 				: retry_delay(&subscription->retry, runner->tries[operation],
 					      &runner->random);
 	mutex_lock(&subscription->lock);
 	retry_count(&subscription->retries[operation], error, delay);
-	availability_note(&subscription->stores[infra_database(runner, operation)], error->status,
-			  error, runner->now);
+	availability_note(&subscription->stores[database], error->status, error, runner->now);
 	struct gate_move move =
 		gate_failure_locked(subscription, GATE_INFRA, runner_wall(subscription));
 	mutex_unlock(&subscription->lock);

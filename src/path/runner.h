@@ -86,6 +86,8 @@ tide_status infra_open(struct tide_subscription *subscription, struct tide_error
 tide_status infra_prepare(struct tide_subscription *subscription, struct tide_error *err);
 void infra_close(struct tide_subscription *subscription);
 void session_close(struct tide_subscription *subscription);
+/** Whether a write of the run's session is not answered yet: what became of it is unknown. */
+bool session_is_unanswered(const struct tide_subscription *subscription);
 
 /* ---- start.c --------------------------------------------------------------------------------- */
 

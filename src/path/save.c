@@ -9,8 +9,10 @@
  * nothing of the transaction was settled; progress, counts and feed return to the last commit, and
  * its events are delivered again, one per transaction when the failure was permanent. The
  * connection is lost on the way: on a new one the stored position tells whether the write was made,
- * so that it never counts twice. The row is not the one that was read or written last: lower,
- * commits of the database were lost, and the run begins again from it; higher or gone, `diverged`.
+ * so that it never counts twice. Its answer does not come in time, as without a synchronous
+ * standby: it is waited for again and again, then the stored position tells. The row is not the one
+ * that was read or written last: lower, commits of the database were lost, and the run begins again
+ * from it; higher or gone, `diverged`.
  *
  *	expected ──save──▶ as attempted                      outcome unknown: attempted? made. expected? write again.
  *	    └─ another row ─▶ lower: begin again from it ┆ higher, gone: diverged
@@ -159,7 +161,7 @@ bool save_from_outside(struct tide_subscription *subscription)
 		status = database->backend->checkpoint.save(session, save_fence(subscription),
 							    &write, NULL);
 	store_return(database, session, status);
-	if (status == TIDE_CONNECTION_LOST) {
+	if (status == TIDE_CONNECTION_LOST || status == TIDE_TIMEOUT) {
 		runner->is_save_unknown = true; /* the next save finds out */
 		runner->attempted = runner->progress;
 	}
@@ -293,12 +295,21 @@ static tide_status save_refused(struct tide_subscription *subscription, struct t
 	return why.status;
 }
 
+/* Whether a write that failed may have been made all the same: its connection is lost, or its
+ * answer has not come. */
+static bool save_is_unknown(const struct tide_subscription *subscription,
+			    const struct tide_error *error)
+{
+	return error->status == TIDE_CONNECTION_LOST ||
+	       (error->status == TIDE_TIMEOUT && session_is_unanswered(subscription));
+}
+
 /* A write ended badly. Without a transaction the events stay settled; with one, they are not. */
 static void save_failed(struct tide_subscription *subscription, const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
 	struct progress attempted = runner->progress;
-	if (error->status == TIDE_CONNECTION_LOST) {
+	if (save_is_unknown(subscription, error)) {
 		runner->is_save_unknown = true;
 		runner->attempted = attempted;
 		return;
@@ -338,8 +349,8 @@ static void save_adopt(struct tide_subscription *subscription, bool *ret_done)
 							attempted->unsaved };
 }
 
-/* After a lost connection: either it was saved after all, or it is lost, and with it the
- * transaction for good. */
+/* After a lost connection, or once a late answer has come: either it was saved after all, or it is
+ * lost, and with it the transaction for good. */
 static tide_status save_resolve(struct tide_subscription *subscription, bool *ret_done,
 				struct tide_error *err)
 {

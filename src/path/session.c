@@ -19,8 +19,9 @@ static tide_status infra_attach(struct tide_subscription *subscription, struct t
 
 	const struct tide_store_ops *ops =
 		&subscription->engine->checkpoints->database->backend->store;
-	tide_status status = TIDE_OK;
-	if (subscriber->attach)
+	/* what was prepared last may not be committed yet */
+	tide_status status = ops->await ? ops->await(runner->session, true, err) : TIDE_OK;
+	if (status == TIDE_OK && subscriber->attach)
 		status =
 			subscriber->attach(subscriber->self, ops->connection(runner->session), err);
 	if (status == TIDE_OK)
@@ -100,6 +101,14 @@ tide_status infra_open(struct tide_subscription *subscription, struct tide_error
 	if (status == TIDE_OK && runner->session != subscription->open_session)
 		interrupt_offer(subscription);
 	return status == TIDE_OK ? infra_attach(subscription, err) : status;
+}
+
+bool session_is_unanswered(const struct tide_subscription *subscription)
+{
+	const struct tide_store_ops *ops =
+		&subscription->engine->checkpoints->database->backend->store;
+	void *session = subscription->runner.session;
+	return session && ops->await && ops->await(session, false, NULL) == TIDE_TIMEOUT;
 }
 
 void session_close(struct tide_subscription *subscription)

@@ -128,12 +128,29 @@ tide_status tide_store_clear(struct tide_store *store, struct tide_error *err)
 	return store->backend->store.clear(store->state, err);
 }
 
+/* One whose last write is not answered yet is left where it is: nobody waits for a write of
+ * somebody else. */
+static bool store_is_answered(const struct tide_store *store, void *session)
+{
+	const struct tide_store_ops *ops = &store->backend->store;
+	return !ops->await || ops->await(session, false, NULL) == TIDE_OK;
+}
+
+static void *store_remove_locked(struct tide_store *store, size_t at) TIDE_REQUIRES(store->lock)
+{
+	void *session = store->idle[at];
+	memmove(&store->idle[at], &store->idle[at + 1],
+		(--store->idle_count - at) * sizeof store->idle[0]);
+	return session;
+}
+
 tide_status store_borrow(struct tide_store *store, void **ret, struct tide_error *err)
 {
 	void *session = NULL;
 	mutex_lock(&store->lock);
-	if (store->idle_count > 0)
-		session = store->idle[--store->idle_count];
+	for (size_t at = store->idle_count; at-- > 0 && !session;)
+		if (store_is_answered(store, store->idle[at]))
+			session = store_remove_locked(store, at);
 	mutex_unlock(&store->lock);
 	if (!session)
 		return store->backend->store.session_open(store->state, ret, err);

@@ -203,6 +203,39 @@ static void an_unanswered_group_is_a_timeout_for_each_and_safe_to_repeat(void **
 	STORE->close(store);
 }
 
+/* The first of its group conflicts once a row of its stream is committed, so that all of them try
+ * alone, and wait for the row of another stream. */
+static void who_is_sent_back_alone_has_its_time_once(void **state)
+{
+	enum { LIMIT = 8 };
+	(void)state;
+	struct caller members[MEMBERS];
+	struct pg_store *store = store_made("once", "&append_timeout=8");
+	PGconn *first = stream_held("once", 1), *second = stream_held("once", MEMBERS),
+	       *look = sql_connect("");
+	struct pg_turn taken = { 0 };
+	must(pg_pool_take(store, &taken, err));
+	for (int i = 0; i < MEMBERS; i++) {
+		caller_begin(&members[i], store, event_made(stream_of("Order", i + 1), "{}"), 0);
+		wait_for(120, waiting(store) == (size_t)i + 1);
+	}
+	double began = seconds_now();
+	pg_pool_give(store, taken.connection);
+	wait_for(60, sql_number(look, "SELECT count(*) FROM pg_locks WHERE NOT granted") == 1);
+	while (seconds_now() < began + LIMIT - 1.5)
+		wait_a_moment();
+	sql_run(first, "COMMIT");
+	for (int i = 0; i < MEMBERS; i++)
+		pthread_join(members[i].thread, NULL);
+	assert_true(seconds_now() - began < 2 * LIMIT - 3);
+	assert_int_not_equal(members[0].status, TIDE_OK);
+	assert_int_not_equal(members[MEMBERS - 1].status, TIDE_OK);
+	held_end(second);
+	PQfinish(first);
+	PQfinish(look);
+	STORE->close(store);
+}
+
 /** A thread that appends to a stream of its own until it is told to stop. */
 struct writer {
 	pthread_t thread;
@@ -281,6 +314,7 @@ int main(void)
 		cmocka_unit_test(an_id_that_is_known_or_taken_touches_no_other_append),
 		cmocka_unit_test(two_of_one_stream_follow_each_other),
 		cmocka_unit_test(an_unanswered_group_is_a_timeout_for_each_and_safe_to_repeat),
+		cmocka_unit_test(who_is_sent_back_alone_has_its_time_once),
 		cmocka_unit_test(
 			a_server_killed_under_groups_loses_nothing_and_stores_nothing_twice),
 	};

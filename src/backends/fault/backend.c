@@ -42,6 +42,7 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 	FAULT_KEEP(store.horizon);
 	FAULT_KEEP(store.interrupt);
 	FAULT_KEEP(store.limit);
+	FAULT_KEEP(store.await);
 	FAULT_KEEP(notify.start);
 	FAULT_KEEP(notify.wait);
 	FAULT_KEEP(notify.interrupt);

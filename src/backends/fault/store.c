@@ -285,6 +285,12 @@ static void fault_limit(void *session, const struct tide_session_limits *limits)
 	self->store->inner->store.limit(self->state, limits);
 }
 
+static tide_status fault_await(void *session, bool waits, struct tide_error *err)
+{
+	struct fault_session *self = session;
+	return self->store->inner->store.await(self->state, waits, err);
+}
+
 /* It ends what lasts too long, faults included: they are the inner session's. */
 static void fault_interrupt(void *session)
 {
@@ -378,6 +384,7 @@ const struct tide_store_ops fault_store_ops = {
 	.horizon = fault_horizon,
 	.interrupt = fault_interrupt,
 	.limit = fault_limit,
+	.await = fault_await,
 };
 
 const struct tide_notify_ops fault_notify_ops = {

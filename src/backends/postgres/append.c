@@ -556,13 +556,16 @@ static tide_status append_take_turn(struct append_call *call, struct pg_turn *tu
 static tide_status append_run(struct append_call *call, struct tide_error *err)
 {
 	bool may_join = append_is_one(call);
+	struct mono_time answer_by = { 0 };
 	for (;;) {
-		struct pg_turn turn = { .commit = may_join ? call->commits : NULL };
+		struct pg_turn turn = { .commit = may_join ? call->commits : NULL,
+					.deadline = answer_by };
 		tide_status status = append_take_turn(call, &turn, err);
 		if (status == TIDE_CONNECTION_LOST ? !append_pause(call)
 						   : turn.connection || turn.state != PG_TURN_ALONE)
 			return status;
 		may_join = false;
+		answer_by = turn.deadline;
 	}
 }
 

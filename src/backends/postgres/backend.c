@@ -35,6 +35,7 @@ const struct tide_backend tide_backend_postgres = {
 		.horizon = pg_horizon,
 		.interrupt = pg_session_interrupt,
 		.limit = pg_session_limit,
+		.await = pg_session_await,
 	},
 	.notify = {
 		.start = pg_watch_start,

@@ -89,6 +89,7 @@ tide_status pg_connection_open(struct pg_connection *connection, const struct pg
 	connection->sqlstate[0] = '\0';
 	memset(&connection->broken, 0, sizeof connection->broken);
 	connection->was_ended = connection->is_broken = false;
+	connection->is_late = false;
 	connection->limit = 0;
 	PGconn *native = PQconnectdbParams(target->keywords, target->values, 0);
 	if (!native)
@@ -116,6 +117,7 @@ void pg_connection_close(struct pg_connection *connection)
 	PQfinish(connection->native);
 	connection->native = NULL;
 	connection->prepared = connection->outdated = 0;
+	connection->is_late = false;
 }
 
 /* While one is sent, nobody else has what it is sent with; a connection made anew meanwhile has
@@ -186,10 +188,11 @@ static bool connection_is_success(const PGresult *result)
 	       status == PGRES_EMPTY_QUERY;
 }
 
-void pg_connection_limit(struct pg_connection *connection, double seconds)
+void pg_connection_limit(struct pg_connection *connection, enum pg_answer answer, double seconds)
 {
 	connection->deadline = mono_add(clock_mono(&clock_system), ns_of_seconds(seconds));
 	connection->limit = seconds;
+	connection->answer = answer;
 }
 
 bool pg_connection_is_flying(const struct pg_connection *connection)
@@ -202,8 +205,10 @@ bool pg_connection_land(struct pg_connection *connection)
 	PQconsumeInput(connection->native); /* a loss is what PQgetResult tells */
 	while (!PQisBusy(connection->native) || PQstatus(connection->native) != CONNECTION_OK) {
 		PGresult *result = PQgetResult(connection->native);
-		if (!result)
+		if (!result) {
+			connection->is_late = false;
 			return true;
+		}
 		PQclear(result);
 	}
 	return false;
@@ -240,9 +245,9 @@ static bool connection_await(struct pg_connection *connection)
 
 /*
  * The answer to one text; of its results the first failure counts, else the last one. False when
- * the time was up before: the connection is flying. It is neither cancelled nor closed: a cancel
- * ends the wait for a standby, so that the event is there for everybody but not where it must be,
- * and a close is noticed by no server process that waits for one.
+ * the time was up before: the connection is flying and late. It is neither cancelled nor closed: a
+ * cancel ends the wait for a standby, so that the event is there for everybody but not where it
+ * must be, and a close is noticed by no server process that waits for one.
  */
 static bool connection_collect(struct pg_connection *connection, PGresult **ret)
 {
@@ -250,6 +255,7 @@ static bool connection_collect(struct pg_connection *connection, PGresult **ret)
 	for (;;) {
 		if (!connection_await(connection)) {
 			PQclear(kept);
+			connection->is_late = true;
 			return false;
 		}
 		next = PQgetResult(connection->native);
@@ -272,11 +278,29 @@ static bool connection_collect(struct pg_connection *connection, PGresult **ret)
 static tide_status connection_fail_late(const struct pg_connection *connection,
 					struct tide_error *err)
 {
+	char cause[PG_LATE_SIZE];
+	pg_late_cause(connection, cause);
+	if (connection->answer == PG_ANSWER_WRITE)
+		return tide_fail(err, TIDE_TIMEOUT,
+				 "PostgreSQL has not answered a write after %g s%s; whether it is "
+				 "committed is not known yet",
+				 connection->limit, cause);
 	return tide_fail(err, TIDE_TIMEOUT,
-			 "PostgreSQL has not answered an append after %g s (append_timeout); "
+			 "PostgreSQL has not answered an append after %g s (append_timeout)%s; "
 			 "whether it is stored is "
 			 "unknown, repeating it with the same event ids is safe",
-			 connection->limit);
+			 connection->limit, cause);
+}
+
+tide_status pg_connection_settle(struct pg_connection *connection, struct tide_error *err)
+{
+	PG_RESULT_AUTO PGresult *result = NULL;
+	if (!connection->is_late)
+		return TIDE_OK;
+	if (!connection_collect(connection, &result))
+		return connection_fail_late(connection, err);
+	connection->is_late = false;
+	return TIDE_OK; /* a loss is what the next statement finds */
 }
 
 /* Failing is of no account: the name is then in use still, and preparing says so. False: it is not

@@ -25,6 +25,9 @@ struct pg_target {
 	bool can_prepare; /* false: a pooler may hand every statement to another server process */
 };
 
+/** What is waited for, for the error that says that it has not come. */
+enum pg_answer { PG_ANSWER_APPEND, PG_ANSWER_WRITE };
+
 /** A connection, used by one thread at a time. */
 struct pg_connection {
 	PGconn *native; /* NULL: not open */
@@ -36,8 +39,10 @@ struct pg_connection {
 	int sent[2];               /* the prepared statements that were sent last, -1: none */
 	bool has_outdated;         /* the last failure was of one that is outdated */
 	struct mono_time deadline; /* for answers, ... */
-	double limit;     /* ... which is that many seconds after it was set; 0: there is none */
-	char sqlstate[6]; /* of the last error result, whoever sent the statement */
+	double limit;              /* ... that many seconds after it was set; 0: there is none */
+	enum pg_answer answer;     /* to what, when the time is up */
+	bool is_late;              /* the answer to what was sent last was not waited for */
+	char sqlstate[6];          /* of the last error result, whoever sent the statement */
 	struct {
 		char schema[64], table[64], constraint[64]; /* which that error names, else empty */
 	} broken;
@@ -67,9 +72,12 @@ bool pg_connection_is_usable(const struct pg_connection *connection);
 /** Whether an idle connection is still there: a server that ended it meanwhile has left its word in
  * the socket. */
 bool pg_connection_has_survived(struct pg_connection *connection);
-/** Give the answers to what is sent from now on so many seconds altogether; then what takes them
- * returns TIDE_TIMEOUT. */
-void pg_connection_limit(struct pg_connection *connection, double seconds);
+/** Give the answers to what is sent from now on so many seconds altogether, 0: any time; then what
+ * takes them returns TIDE_TIMEOUT. */
+void pg_connection_limit(struct pg_connection *connection, enum pg_answer answer, double seconds);
+/** Wait as long for an answer that came too late, whatever it is: until then nothing else can be
+ * sent. TIDE_OK, TIDE_TIMEOUT. */
+tide_status pg_connection_settle(struct pg_connection *connection, struct tide_error *err);
 /** Whether a statement is on its way whose answer was not waited for: until that has landed nothing
  * else can be sent. */
 bool pg_connection_is_flying(const struct pg_connection *connection);
@@ -98,6 +106,12 @@ tide_status pg_query(struct pg_connection *connection, const char *text,
 		     const struct pg_params *params, PGresult **ret, struct tide_error *err);
 /** Run a text without parameters and results, maybe of several statements. */
 tide_status pg_command(struct pg_connection *connection, const char *text, struct tide_error *err);
+
+/* ---- late.c ---- */
+#define PG_LATE_SIZE 200
+/** What the server does instead of answering, as far as another connection finds out within a few
+ * seconds: ", it waits for ...", or nothing. */
+void pg_late_cause(const struct pg_connection *connection, char ret[PG_LATE_SIZE]);
 
 /** Rows changed by a statement. */
 int64_t pg_changed(PGresult *result);

@@ -534,6 +534,47 @@ static tide_status examine_writing(struct examination *examination, struct tide_
 	return TIDE_OK;
 }
 
+#define EXAMINE_STANDBY_SECONDS 5 /* a commit that waits for longer has no standby */
+
+/* Commits wait for a standby without an end, and nothing but the list of processes says so. */
+static tide_status examine_standby(struct examination *examination, struct tide_error *err)
+{
+	static const char check[] = "synchronous standby",
+			  advice[] = "start the standby, or take its name from "
+				     "synchronous_standby_names and reload the configuration";
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	tide_status status = examine_query(
+		examination,
+		"SELECT current_setting('synchronous_standby_names'), count(*), "
+		"COALESCE(floor(extract(epoch FROM max(clock_timestamp() - query_start)))::int8, "
+		"0), "
+		"current_setting('synchronous_commit') NOT IN ('off', 'local') AND "
+		"NOT pg_is_in_recovery(), EXISTS (SELECT FROM pg_stat_replication) FROM "
+		"pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = current_database()",
+		NULL, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+
+	const char *names = PQgetvalue(rows, 0, 0);
+	long long waiting = (long long)pg_int8(rows, 0, 1),
+		  longest = (long long)pg_int8(rows, 0, 2);
+	bool is_wanted = *names && pg_bool(rows, 0, 3);
+	if (waiting > 0 && longest >= EXAMINE_STANDBY_SECONDS)
+		examine_say(examination, TIDE_FINDING_PROBLEM, check, advice,
+			    "%lld commits wait for it, the longest for %lld s; "
+			    "synchronous_standby_names is '%.80s'",
+			    waiting, longest, names);
+	else if (is_wanted && !pg_bool(rows, 0, 4))
+		examine_say(examination, TIDE_FINDING_PROBLEM, check, advice,
+			    "none is connected, and commits wait for one: "
+			    "synchronous_standby_names is '%.80s'",
+			    names);
+	else
+		examine_say(examination, TIDE_FINDING_OK, check, "", "%s",
+			    is_wanted ? "one is connected" : "commits wait for none");
+	return TIDE_OK;
+}
+
 #define EXAMINE_WAL_KEPT "1073741824"
 
 /* A slot that nobody reads keeps the log, and rows that are long dead. */
@@ -576,7 +617,7 @@ struct examine_check {
 static const struct examine_check examine_checks[] = {
 	{ "server", examine_server },             { "schema version", examine_schema },  { "indexes", examine_indexes },
 	{ "positions", examine_positions },       { "writing", examine_writing },        { "open appends", examine_appends },
-	{ "write-ahead log", examine_log },
+	{ "write-ahead log", examine_log },       { "synchronous standby", examine_standby },
 	{ "long transactions", examine_transactions }, { "notifications", examine_notifications },
 	{ "projections", examine_projections },
 	{ "owners", examine_owners },             { "rights", examine_rights },          { "connections", examine_connections },

@@ -42,6 +42,8 @@ struct pg_turn {
 	struct pg_connection *connection; /* that it has got; NULL: none */
 	enum pg_turn_state state;         /* under the store's lock */
 	enum pg_turn_state outcome; /* which it gets when it is settled, by who took it along */
+	/* for the server's answer, from when the call first gets to the server; 0: it has not */
+	struct mono_time deadline;
 	struct tide_append_result result; /* of one that is stored */
 	struct tide_error why;            /* of one that failed */
 	struct cond changed;
@@ -56,7 +58,7 @@ struct pg_store {
 	char channel[32]; /* of notifications */
 	char *table;      /* of events, with its schema, quoted */
 	int64_t busy_ns;  /* how long a call may wait for a connection or a server that restarts */
-	double append_seconds; /* how long an append waits for the answers of the server */
+	double append_seconds; /* how long an append, or a write of a session, waits for answers */
 	size_t pool_size;
 	bool is_lazy; /* checkpoints outside of transactions are not flushed one by one */
 	bool is_read_only;
@@ -132,6 +134,7 @@ struct pg_session {
 	bool is_writer_lost;    /* only closing is left */
 	int32_t lease_ms;       /* of ownerships acquired here */
 	int64_t idle_ms;        /* that a transaction may be idle; 0: as the server has it */
+	double answer_seconds;  /* that the answer to what commits is waited for at a time */
 	tide_position settled;  /* every value at or below is visible or never will be */
 	tide_position proven;   /* the part of it that looks by the reader's connection found */
 	int64_t numbering_file; /* the life of the sequence that all this is about */
@@ -213,6 +216,10 @@ tide_status pg_session_open(void *store, void **ret, struct tide_error *err);
 void pg_session_close(void *session);
 void pg_session_interrupt(void *session);
 void pg_session_limit(void *session, const struct tide_session_limits *limits);
+tide_status pg_session_await(void *session, bool waits, struct tide_error *err);
+/** Wait for the answer that one of its connections has not been given in time, within the limit. */
+tide_status pg_session_settle(const struct pg_session *session, struct pg_connection *connection,
+			      struct tide_error *err);
 uint64_t pg_losses(void *store);
 /** Take what is on its way, so that the connection can be used for something else. */
 tide_status pg_session_land(struct pg_session *session, struct tide_error *err);

@@ -123,6 +123,14 @@ static bool pool_is_apart(const struct pg_turn *leader, const struct tide_commit
 	return true;
 }
 
+/* However often a call gets to the server, it has its time once. */
+static void pool_start_time(const struct pg_store *store, struct pg_turn *turn)
+{
+	if (turn->deadline.ns == 0)
+		turn->deadline =
+			mono_add(clock_mono(&clock_system), ns_of_seconds(store->append_seconds));
+}
+
 /* Who appends to a stream of the group waits for the next one. */
 static void pool_take_along_locked(struct pg_store *store, struct pg_turn *leader)
 	TIDE_REQUIRES(store->lock)
@@ -141,6 +149,7 @@ static void pool_take_along_locked(struct pg_store *store, struct pg_turn *leade
 		*end = turn;
 		end = &turn->next;
 		turn->state = PG_TURN_TAKEN;
+		pool_start_time(store, turn);
 		bytes += size;
 		count++;
 	}
@@ -151,6 +160,8 @@ static void pool_wait_locked(struct pg_store *store, struct pg_turn *turn, bool 
 	TIDE_REQUIRES(store->lock)
 {
 	struct mono_time deadline = mono_add(clock_mono(&clock_system), store->busy_ns);
+	if (turn->deadline.ns != 0)
+		deadline = mono_min(deadline, turn->deadline);
 	while (!turn->connection && turn->state == PG_TURN_WAITING) {
 		struct mono_time now = clock_mono(&clock_system),
 				 look = mono_add(now, POOL_LOOK_NS);
@@ -224,7 +235,9 @@ tide_status pg_pool_take(struct pg_store *store, struct pg_turn *turn, struct ti
 		}
 	}
 
-	pg_connection_limit(turn->connection, store->append_seconds);
+	pool_start_time(store, turn);
+	pg_connection_limit(turn->connection, PG_ANSWER_APPEND, store->append_seconds);
+	turn->connection->deadline = turn->deadline;
 	return TIDE_OK;
 }
 

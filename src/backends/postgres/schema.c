@@ -290,10 +290,21 @@ static tide_status schema_make_namespace(struct pg_connection *connection, const
 	return text ? pg_command(connection, text, err) : alloc_fail(err);
 }
 
-static tide_status schema_make_locked(struct pg_connection *connection, const char *schema,
-				      const char *schema_dot, bool category_index,
+/* Two things may last: who else initialises, and a synchronous standby. */
+static tide_status schema_command(const struct pg_store *store, struct pg_connection *connection,
+				  const char *text, struct tide_error *err)
+{
+	pg_connection_limit(connection, PG_ANSWER_WRITE, store->append_seconds);
+	tide_status status = pg_command(connection, text, err);
+	pg_connection_limit(connection, PG_ANSWER_WRITE, 0);
+	return status;
+}
+
+static tide_status schema_make_locked(const struct pg_store *store,
+				      struct pg_connection *connection, bool category_index,
 				      struct tide_error *err)
 {
+	const char *schema = store->schema, *schema_dot = store->target.schema;
 	ALLOC_AUTO char *lock =
 		alloc_format("BEGIN; SELECT pg_advisory_xact_lock(%lld)",
 			     (long long)(fnv1a64(schema, strlen(schema)) & INT64_MAX));
@@ -301,7 +312,7 @@ static tide_status schema_make_locked(struct pg_connection *connection, const ch
 		return alloc_fail(err);
 
 	PG_RESULT_AUTO PGresult *rows = NULL;
-	tide_status status = pg_command(connection, lock, err);
+	tide_status status = schema_command(store, connection, lock, err);
 	if (status == TIDE_OK)
 		status = schema_make_namespace(connection, schema, schema_dot, err);
 	if (status == TIDE_OK)
@@ -313,21 +324,20 @@ static tide_status schema_make_locked(struct pg_connection *connection, const ch
 		status = pg_keys_check(connection, schema, schema_dot, NULL, err);
 	if (status == TIDE_OK)
 		status = pg_columns_check(connection, schema, schema_dot, err);
-	return status == TIDE_OK ? pg_command(connection, "COMMIT", err) : status;
+	return status == TIDE_OK ? schema_command(store, connection, "COMMIT", err) : status;
 }
 
-static tide_status schema_create(struct pg_connection *connection, const char *schema,
-				 const char *schema_dot, bool category_index,
-				 struct tide_error *err)
+static tide_status schema_create(const struct pg_store *store, struct pg_connection *connection,
+				 bool category_index, struct tide_error *err)
 {
-	tide_status status =
-		schema_make_locked(connection, schema, schema_dot, category_index, err);
+	const char *schema = store->schema;
+	tide_status status = schema_make_locked(store, connection, category_index, err);
 	if (status == TIDE_OK)
 		return TIDE_OK;
 
 	struct tide_error cause = err ? *err : (struct tide_error){ 0 };
 	bool is_forbidden = strcmp(connection->sqlstate, "42501") == 0;
-	if (pg_connection_is_usable(connection))
+	if (pg_connection_is_usable(connection) && !connection->is_late)
 		pg_command(connection, "ROLLBACK", NULL);
 	if (is_forbidden)
 		return tide_fail(err, TIDE_SCHEMA,
@@ -432,8 +442,7 @@ static tide_status schema_fill(struct pg_store *store, struct pg_connection *con
 			       PGresult **rows, struct tide_error *err)
 {
 	bool is_usable = schema_check(*rows, schema, NULL) == TIDE_OK;
-	tide_status status =
-		schema_create(connection, schema, store->target.schema, wish->category_index, err);
+	tide_status status = schema_create(store, connection, wish->category_index, err);
 	if (status == TIDE_SCHEMA && is_usable)
 		return TIDE_OK;
 	if (status != TIDE_OK)

@@ -12,6 +12,36 @@
 
 #define SESSION_LEASE_MS 5000
 
+/* ---- Answers that come late ------------------------------------------------------------------ */
+
+tide_status pg_session_settle(const struct pg_session *session, struct pg_connection *connection,
+			      struct tide_error *err)
+{
+	if (!connection->is_late)
+		return TIDE_OK;
+	pg_connection_limit(connection, PG_ANSWER_WRITE, session->answer_seconds);
+	tide_status status = pg_connection_settle(connection, err);
+	pg_connection_limit(connection, PG_ANSWER_WRITE, 0);
+	return status;
+}
+
+static bool session_is_late(struct pg_connection *connection)
+{
+	return connection->native && connection->is_late && !pg_connection_land(connection);
+}
+
+tide_status pg_session_await(void *self, bool waits, struct tide_error *err)
+{
+	struct pg_session *session = self;
+	bool is_late = session_is_late(&session->writer) | session_is_late(&session->reader);
+	if (!is_late)
+		return TIDE_OK;
+	if (!waits)
+		return tide_fail(err, TIDE_TIMEOUT, "PostgreSQL has not answered a write yet");
+	tide_status status = pg_session_settle(session, &session->writer, err);
+	return status == TIDE_OK ? pg_session_settle(session, &session->reader, err) : status;
+}
+
 /* ---- What is on its way ---------------------------------------------------------------------- */
 
 void pg_chunk_drop(struct pg_chunk *chunk)
@@ -84,6 +114,7 @@ tide_status pg_session_open(void *store, void **ret, struct tide_error *err)
 
 	session->store = store;
 	session->lease_ms = SESSION_LEASE_MS;
+	session->answer_seconds = session->store->append_seconds;
 	pg_gap_learn(session);
 	struct pg_connection *reader;
 	tide_status status = pg_session_reader(session, &reader, err);
@@ -109,6 +140,8 @@ void pg_session_limit(void *self, const struct tide_session_limits *limits)
 {
 	struct pg_session *session = self;
 	session->lease_ms = (int32_t)(limits->lease * 1000);
+	if (limits->lease > 0 && limits->lease < session->answer_seconds)
+		session->answer_seconds = limits->lease;
 	session->idle_ms = limits->idle_in_transaction < INT32_MAX / 1000
 				   ? (int64_t)(limits->idle_in_transaction * 1000)
 				   : INT32_MAX;
@@ -133,7 +166,7 @@ static tide_status session_connect(struct pg_session *session, struct pg_connect
  * ahead. What was settled is found out again, since another server may have taken over. */
 static void session_renew_reader(struct pg_session *session)
 {
-	if (!session->reader.native || session->scan.is_flying ||
+	if (!session->reader.native || session->scan.is_flying || session->reader.is_late ||
 	    pg_connection_has_survived(&session->reader))
 		return;
 	pg_store_lost(session->store);
@@ -146,6 +179,8 @@ tide_status pg_session_reader(struct pg_session *session, struct pg_connection *
 {
 	session_renew_reader(session);
 	tide_status status = session_connect(session, &session->reader, err);
+	if (status == TIDE_OK)
+		status = pg_session_settle(session, &session->reader, err);
 	if (status == TIDE_OK)
 		status = pg_session_land(session, err);
 	if (status == TIDE_OK)
@@ -160,14 +195,20 @@ tide_status pg_session_writer(struct pg_session *session, struct pg_connection *
 	if (!session->writer.native && !session->scan.is_flying)
 		return pg_session_reader(session, ret, err);
 	*ret = &session->writer;
-	return session_connect(session, *ret, err);
+	tide_status status = session_connect(session, *ret, err);
+	return status == TIDE_OK ? pg_session_settle(session, *ret, err) : status;
 }
 
+/* What commits by itself is waited for as long as a COMMIT is. */
 static tide_status session_run(struct pg_session *session, struct pg_connection *connection,
 			       enum pg_statement statement, const struct pg_params *params,
 			       PGresult **ret, struct tide_error *err)
 {
+	bool is_idle = PQtransactionStatus(connection->native) == PQTRANS_IDLE;
+	if (is_idle && pg_statement_writes(statement))
+		pg_connection_limit(connection, PG_ANSWER_WRITE, session->answer_seconds);
 	tide_status status = pg_run(connection, statement, params, ret, err);
+	pg_connection_limit(connection, PG_ANSWER_WRITE, 0);
 	if (status == TIDE_CONNECTION_LOST)
 		pg_store_lost(session->store);
 	return status;

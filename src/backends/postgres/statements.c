@@ -55,6 +55,12 @@
 	"FOR UPDATE), turn AS "                                                                    \
 	"(UPDATE @subscription_leases l SET epoch = l.epoch + 1 FROM seat WHERE l.id = seat.id) "
 
+/* An ownership is flushed on this server and waits for no standby: after a failover without it the
+ * owner finds itself fenced, and what it has written under it lies behind it in the log. */
+#define LOCALLY                                                                                    \
+	"here AS MATERIALIZED (SELECT set_config('synchronous_commit', CASE "                      \
+	"current_setting('synchronous_commit') WHEN 'off' THEN 'off' ELSE 'local' END, true))"
+
 /* Transactions that hold the lock of the sequence. */
 #define HOLDERS(numbering)                                                                         \
 	"locktype = 'relation' AND relation = " numbering                                          \
@@ -273,55 +279,55 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_LEASE_ACQUIRE] =
 		"WITH prior AS MATERIALIZED (SELECT id, owner IS NOT NULL AS was_unclean, suspect_position "
 		"FROM @subscription_leases WHERE name = $1::text AND (owner IS NULL OR owner = $2::text OR NOT (" LEASE_RUNS ")) "
-		"FOR UPDATE SKIP LOCKED) "
-		"UPDATE @subscription_leases l SET owner = $2::text, epoch = l.epoch + 1, acquired_at = clock_timestamp(), "
+		"FOR UPDATE SKIP LOCKED), " LOCALLY
+		" UPDATE @subscription_leases l SET owner = $2::text, epoch = l.epoch + 1, acquired_at = clock_timestamp(), "
 		"released_at = NULL, <+LEASE_SECONDS lease_seconds = $3::int4 / 1000.0, expires_at = clock_timestamp() + $3::int4 * interval '1 ms'+>"
 		"<-LEASE_SECONDS expires_at = clock_timestamp() + interval '15 seconds'+>, "
 		"suspect_position = CASE WHEN p.was_unclean THEN l.suspect_position END, "
 		"suspect_deaths = CASE WHEN p.was_unclean AND l.suspect_position IS NOT NULL THEN COALESCE(l.suspect_deaths, 0) + 1 END "
-		"FROM prior p WHERE l.id = p.id<-LEASE_SECONDS  AND $3::int4 > 0+> "
+		"FROM prior p, here WHERE l.id = p.id<-LEASE_SECONDS  AND $3::int4 > 0+> "
 		"RETURNING l.epoch, p.was_unclean, l.suspect_position, l.suspect_deaths, <+LEASE_SECONDS $3::int4+><-LEASE_SECONDS 15000+>",
 	[PG_LEASE_MAKE] =
-		"INSERT INTO @subscription_leases (name, owner, epoch, acquired_at, released_at, expires_at) "
-		"SELECT $1::text, NULL, 0, clock_timestamp(), clock_timestamp(), clock_timestamp() "
+		"WITH " LOCALLY " INSERT INTO @subscription_leases (name, owner, epoch, acquired_at, released_at, expires_at) "
+		"SELECT $1::text, NULL, 0, clock_timestamp(), clock_timestamp(), clock_timestamp() FROM here "
 		"WHERE NOT EXISTS (SELECT 1 FROM @subscription_leases WHERE name = $1::text) ON CONFLICT (name) DO NOTHING",
 	/* FOR UPDATE waits for what its owner has written and not committed */
 	[PG_LEASE_SEIZE] =
-		"WITH seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE name = $1::text FOR UPDATE) "
+		"WITH " LOCALLY ", seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE name = $1::text FOR UPDATE) "
 		"UPDATE @subscription_leases l SET owner = $2::text, epoch = l.epoch + 1, acquired_at = clock_timestamp(), "
 		"released_at = NULL, <+LEASE_SECONDS lease_seconds = NULL, +>expires_at = clock_timestamp() + interval '15 seconds', suspect_position = NULL, "
-		"suspect_deaths = NULL FROM seat WHERE l.id = seat.id RETURNING l.epoch",
+		"suspect_deaths = NULL FROM seat, here WHERE l.id = seat.id RETURNING l.epoch",
 	[PG_LEASE_RENEW] =
-		"UPDATE @subscription_leases SET expires_at = clock_timestamp() + " LEASE_SPAN " "
+		"WITH " LOCALLY " UPDATE @subscription_leases SET expires_at = clock_timestamp() + " LEASE_SPAN " FROM here "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
 	/* $1 names, $2 owners, $3 epochs. NO KEY UPDATE goes along with a delivery's KEY SHARE
 	 * (FENCE_ROW); whoever holds more is not waited for. A lease without a row in the answer
 	 * has another owner. */
 	[PG_LEASE_RENEW_ALL] =
-		"WITH asked AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], $3::int8[]) WITH ORDINALITY "
+		"WITH " LOCALLY ", asked AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], $3::int8[]) WITH ORDINALITY "
 		"AS a(name, owner, epoch, place)), "
 		"free AS MATERIALIZED (SELECT l.id, a.place FROM @subscription_leases l JOIN asked a "
 		"ON l.name = a.name AND l.owner = a.owner AND l.epoch = a.epoch FOR NO KEY UPDATE OF l SKIP LOCKED), "
 		"made AS (UPDATE @subscription_leases l SET expires_at = clock_timestamp() + " LEASE_SPAN " "
-		"FROM free WHERE l.id = free.id RETURNING free.place) "
+		"FROM free, here WHERE l.id = free.id RETURNING free.place) "
 		"SELECT a.place, EXISTS (SELECT 1 FROM made m WHERE m.place = a.place) FROM asked a JOIN @subscription_leases l "
 		"ON l.name = a.name AND l.owner = a.owner AND l.epoch = a.epoch",
 	[PG_LEASE_RELEASE] =
-		"UPDATE @subscription_leases SET owner = NULL, released_at = clock_timestamp(), expires_at = clock_timestamp(), "
-		"<+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, suspect_deaths = NULL WHERE name = $1::text AND owner = $2::text AND epoch >= $3::int8",
+		"WITH " LOCALLY " UPDATE @subscription_leases SET owner = NULL, released_at = clock_timestamp(), expires_at = clock_timestamp(), "
+		"<+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, suspect_deaths = NULL FROM here WHERE name = $1::text AND owner = $2::text AND epoch >= $3::int8",
 	[PG_LEASE_END] =
-		"WITH seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE name = $1::text FOR UPDATE) "
+		"WITH " LOCALLY ", seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE name = $1::text FOR UPDATE) "
 		"UPDATE @subscription_leases l SET owner = NULL, epoch = l.epoch + 1, released_at = clock_timestamp(), "
 		"expires_at = clock_timestamp(), <+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, "
-		"suspect_deaths = NULL<+LEASE_HISTORY , last_error = NULL, last_error_at = NULL+> FROM seat WHERE l.id = seat.id",
+		"suspect_deaths = NULL<+LEASE_HISTORY , last_error = NULL, last_error_at = NULL+> FROM seat, here WHERE l.id = seat.id",
 	[PG_LEASE_MARK] =
-		"UPDATE @subscription_leases SET suspect_position = $4::int8, suspect_deaths = $5::int4 "
+		"WITH " LOCALLY " UPDATE @subscription_leases SET suspect_position = $4::int8, suspect_deaths = $5::int4 FROM here "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
 	/* The parameters have their types also where the columns are missing. */
 	[PG_LEASE_NOTE] =
-		"UPDATE @subscription_leases SET epoch = epoch<+LEASE_HISTORY , host = COALESCE($4::text, host), "
+		"WITH " LOCALLY " UPDATE @subscription_leases SET epoch = epoch<+LEASE_HISTORY , host = COALESCE($4::text, host), "
 		"pid = CASE WHEN $4::text IS NULL THEN pid ELSE $5::int4 END, last_error = COALESCE($6::text, last_error), "
-		"last_error_at = CASE WHEN $6::text IS NULL THEN last_error_at ELSE clock_timestamp() END+> "
+		"last_error_at = CASE WHEN $6::text IS NULL THEN last_error_at ELSE clock_timestamp() END+> FROM here "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8"
 		"<-LEASE_HISTORY  AND ($4::text IS NULL OR $5::int4 IS NULL OR $6::text IS NULL)+>",
 	[PG_LEASE_LIST] =
@@ -369,6 +375,36 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"<+SNAPSHOT_EVENT  AND COALESCE(s.last_event_id, e.event_id) = e.event_id+>))",
 };
 /* clang-format on */
+
+bool pg_statement_writes(enum pg_statement statement)
+{
+	static const bool writes[PG_STATEMENT_COUNT] = {
+		[PG_CHECKPOINT_SAVE] = true,
+		[PG_CHECKPOINT_SET] = true,
+		[PG_CHECKPOINT_SAVE_FENCED] = true,
+		[PG_CHECKPOINT_MAKE] = true,
+		[PG_CHECKPOINT_MOVE] = true,
+		[PG_CHECKPOINT_MOVE_LAZY] = true,
+		[PG_CHECKPOINT_RESET] = true,
+		[PG_LEASE_ACQUIRE] = true,
+		[PG_LEASE_MAKE] = true,
+		[PG_LEASE_SEIZE] = true,
+		[PG_LEASE_RENEW] = true,
+		[PG_LEASE_RENEW_ALL] = true,
+		[PG_LEASE_RELEASE] = true,
+		[PG_LEASE_END] = true,
+		[PG_LEASE_MARK] = true,
+		[PG_LEASE_NOTE] = true,
+		[PG_DEAD_LETTER_ADD] = true,
+		[PG_DEAD_LETTER_ADD_FENCED] = true,
+		[PG_DEAD_LETTER_CHANGE] = true,
+		[PG_DEAD_LETTER_CHANGE_FENCED] = true,
+		[PG_DEAD_LETTER_DISCARD] = true,
+		[PG_DEAD_LETTER_PURGE] = true,
+		[PG_SNAPSHOT_SAVE] = true,
+	};
+	return writes[statement];
+}
 
 const char *pg_statement_text(enum pg_statement statement)
 {

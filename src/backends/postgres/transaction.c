@@ -4,8 +4,11 @@
  *
  * A savepoint is released together with the making of the next one, or by the commit: one round
  * trip less an event. The first one is made with the transaction: another one less a transaction.
- * Failure: a handler that left the transaction aborted, or ended it, is found out by looking at the
- * connection, which watches every result that libpq makes.
+ * Failure: a COMMIT is not answered in time, as when a synchronous standby is missing:
+ * TIDE_TIMEOUT. It goes on, and whatever is asked of the connection next waits for it first, so
+ * that the row of the checkpoint then tells what became of it. A handler that left the transaction
+ * aborted, or ended it, is found out by looking at the connection, which watches every result that
+ * libpq makes.
  */
 #include "backends/postgres/inner.h"
 
@@ -49,6 +52,8 @@ tide_status pg_begin(void *self, struct tide_error *err)
 {
 	struct pg_session *session = self;
 	tide_status status = transaction_open_writer(session, err);
+	if (status == TIDE_OK)
+		status = pg_session_settle(session, &session->writer, err);
 	if (status != TIDE_OK)
 		return status;
 	status = transaction_begin(session, err);
@@ -70,7 +75,9 @@ tide_status pg_commit(void *self, struct tide_error *err)
 		return status;
 
 	session->has_savepoint = false;
+	pg_connection_limit(&session->writer, PG_ANSWER_WRITE, session->answer_seconds);
 	status = pg_query(&session->writer, "COMMIT", NULL, &result, err);
+	pg_connection_limit(&session->writer, PG_ANSWER_WRITE, 0);
 	if (status == TIDE_CONNECTION_LOST)
 		pg_store_lost(session->store);
 	if (status == TIDE_OK && strcmp(PQcmdStatus(result), "COMMIT") != 0)
@@ -84,7 +91,8 @@ void pg_rollback(void *self)
 {
 	struct pg_session *session = self;
 	session->has_savepoint = false;
-	if (!pg_connection_is_usable(&session->writer))
+	/* a commit whose answer is late is none that could be taken back */
+	if (session->writer.is_late || !pg_connection_is_usable(&session->writer))
 		return;
 	if (PQtransactionStatus(session->writer.native) == PQTRANS_IDLE)
 		return;
