@@ -414,6 +414,10 @@ struct tide_store_ops {
 	 * to: TIDE_OK, nothing is unanswered, and what is read tells what became of it;
 	 * TIDE_TIMEOUT. */
 	tide_status (*await)(void *session, bool waits, struct tide_error *err);
+	/* NULL: nothing to say. Else tries whether the database takes writes, for `tide doctor`,
+	 * and leaves nothing behind. The checkpoints' database is asked, too. */
+	tide_status (*examine_writing)(void *session, tide_report report, void *self,
+				       struct tide_error *err);
 };
 
 /** Hearing of other processes' commits. NULL functions: nobody else can write to this store. */

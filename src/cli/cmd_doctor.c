@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "path/checkpoints.h"
@@ -304,30 +303,37 @@ static void doctor_wal(struct doctor_call *call)
 			   number_text(size >> 10));
 }
 
+static void doctor_try_writing(struct doctor_call *call, struct tide_store *store,
+			       tide_report report)
+{
+	struct tide_error err;
+	void *session;
+
+	if (!store->backend->store.examine_writing)
+		return;
+	tide_status status = store_borrow(store, &session, &err);
+	if (status == TIDE_OK) {
+		status = store->backend->store.examine_writing(session, report, call, &err);
+		store_return(store, session, status);
+	}
+	if (status != TIDE_OK)
+		report(call, TIDE_FINDING_PROBLEM, "writing", "", err.message);
+}
+
+static void doctor_report_into(void *self, enum tide_finding_level level, const char *check,
+			       const char *advice, const char *finding)
+{
+	char name[40];
+
+	snprintf(name, sizeof name, "%s (--into)", check);
+	doctor_report(self, level, name, advice, finding);
+}
+
 static void doctor_writing(struct doctor_call *call)
 {
-	sqlite3_stmt *statement =
-		call->db ? doctor_prepare(call, "writing", "PRAGMA query_only") : NULL;
-	struct stat stat_of;
-
-	if (!statement)
-		return;
-	bool is_refused =
-		sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_int(statement, 0) != 0;
-	sqlite3_finalize(statement);
-	const char *path = sqlite3_db_filename(call->db, "main");
-	bool is_read_only = sqlite3_db_readonly(call->db, "main") == 1;
-	if (is_read_only && !is_refused && path && stat(path, &stat_of) == 0 &&
-	    stat_of.st_uid != geteuid())
-		doctor_add(call, TIDE_FINDING_NOTICE, "writing", "",
-			   "this user, who does not own the file, may only read it; whether others "
-			   "may write is not seen");
-	else if (is_refused || is_read_only)
-		doctor_add(call, TIDE_FINDING_PROBLEM, "writing",
-			   "give the file, its directory and its -wal and -shm to who appends",
-			   "the database is read-only: appends and checkpoints are refused");
-	else
-		doctor_add(call, TIDE_FINDING_OK, "writing", "", "the database may be written");
+	doctor_try_writing(call, call->store, doctor_report);
+	if (call->checkpoints->database != call->store)
+		doctor_try_writing(call, call->checkpoints->database, doctor_report_into);
 }
 
 /* The last run ended in error, and nobody has started another one since. */

@@ -94,10 +94,77 @@ static void a_full_tablespace_ends_no_projection_and_loses_no_event(void **state
 	tide_store_close(store);
 }
 
+/** The worst that doctor is told. */
+struct finding {
+	enum tide_finding_level level;
+	char text[512];
+	int count;
+};
+
+static void note_finding(void *self, enum tide_finding_level level, const char *check,
+			 const char *advice, const char *text)
+{
+	(void)advice;
+	struct finding *finding = self;
+	assert_string_equal(check, "writing");
+	if (finding->count++ > 0 && level < finding->level)
+		return;
+	finding->level = level;
+	snprintf(finding->text, sizeof finding->text, "%s", text);
+}
+
+static struct finding writing_examined(void *session)
+{
+	struct finding finding = { 0 };
+	must(STORE->examine_writing(session, note_finding, &finding, err));
+	return finding;
+}
+
+static int64_t relations_counted(PGconn *connection)
+{
+	return sql_number(connection, "SELECT count(*) FROM pg_class");
+}
+
+/* The tables of the store lie elsewhere: it is the read model that cannot be written. */
+static void doctor_tries_every_tablespace_and_leaves_nothing(void **state)
+{
+	(void)state;
+	void *store = backend_opened(URL), *session = session_opened(store);
+	PGconn *connection = sql_connect("options=-csearch_path=tight");
+	struct finding finding = writing_examined(session);
+	assert_int_equal(finding.level, TIDE_FINDING_OK);
+	assert_string_equal(finding.text, "the database takes writes");
+	int64_t relations = relations_counted(connection);
+
+	postgres_sql("tight", "TRUNCATE seen");
+	postgres_sql("tight", "CHECKPOINT");
+	disk_resize(disk, 256);
+	finding = writing_examined(session);
+	assert_int_equal(finding.level, TIDE_FINDING_PROBLEM);
+	assert_non_null(strstr(finding.text, "tablespace 'small' has no room"));
+	disk_resize(disk, 64 << 10);
+	assert_int_equal(writing_examined(session).level, TIDE_FINDING_OK);
+	assert_int_equal(relations_counted(connection), relations);
+
+	postgres_sql("tight", "CREATE ROLE writer LOGIN; GRANT USAGE ON SCHEMA tight TO writer; "
+			      "GRANT ALL ON ALL TABLES IN SCHEMA tight TO writer");
+	STORE->session_close(session);
+	STORE->close(store);
+	must(backend_open(URL "&user=writer", false, &store, err));
+	session = session_opened(store);
+	finding = writing_examined(session);
+	assert_int_equal(finding.level, TIDE_FINDING_NOTICE);
+	assert_non_null(strstr(finding.text, "may not try whether tablespace 'small' has room"));
+	PQfinish(connection);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_full_tablespace_ends_no_projection_and_loses_no_event),
+		cmocka_unit_test(doctor_tries_every_tablespace_and_leaves_nothing),
 	};
 	if (!disk_prepare() || !getpwnam("postgres")) {
 		print_message("no file system may be mounted here\n");

@@ -39,6 +39,7 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 	FAULT_KEEP(store.losses);
 	FAULT_KEEP(store.examine);
 	FAULT_KEEP(store.examine_deep);
+	FAULT_KEEP(store.examine_writing);
 	FAULT_KEEP(store.horizon);
 	FAULT_KEEP(store.interrupt);
 	FAULT_KEEP(store.limit);

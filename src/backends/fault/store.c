@@ -279,6 +279,13 @@ static tide_status fault_examine_deep(void *session, tide_report report, void *c
 	return self->store->inner->store.examine_deep(self->state, report, context, err);
 }
 
+static tide_status fault_examine_writing(void *session, tide_report report, void *context,
+					 struct tide_error *err)
+{
+	struct fault_session *self = session;
+	return self->store->inner->store.examine_writing(self->state, report, context, err);
+}
+
 static void fault_limit(void *session, const struct tide_session_limits *limits)
 {
 	struct fault_session *self = session;
@@ -381,6 +388,7 @@ const struct tide_store_ops fault_store_ops = {
 	.losses = fault_losses,
 	.examine = fault_examine,
 	.examine_deep = fault_examine_deep,
+	.examine_writing = fault_examine_writing,
 	.horizon = fault_horizon,
 	.interrupt = fault_interrupt,
 	.limit = fault_limit,

@@ -32,6 +32,7 @@ const struct tide_backend tide_backend_postgres = {
 		.waiting_for = pg_waiting_for,
 		.examine = pg_examine,
 		.examine_deep = pg_examine_deep,
+		.examine_writing = pg_examine_writing,
 		.horizon = pg_horizon,
 		.interrupt = pg_session_interrupt,
 		.limit = pg_session_limit,

@@ -510,27 +510,123 @@ static tide_status examine_connections(struct examination *examination, struct t
 	return TIDE_OK;
 }
 
+/* ---- Writing --------------------------------------------------------------------------------- */
+
+#define EXAMINE_TEMPORARY                                                                          \
+	"BEGIN READ WRITE; SET LOCAL statement_timeout = '5s'; CREATE TEMPORARY TABLE "            \
+	"tidemark_probe (pad text) TABLESPACE %s; ALTER TABLE pg_temp.tidemark_probe ALTER pad "   \
+	"SET STORAGE PLAIN; INSERT INTO pg_temp.tidemark_probe SELECT repeat('x', 7000) FROM "     \
+	"generate_series(1, 40)"
+
+/* Pages of a temporary table take the room at once, are in no log, and go with the rollback. */
+static tide_status examine_fill(const struct examination *examination, const char *tablespace,
+				struct tide_error *err)
+{
+	char *name =
+		PQescapeIdentifier(examination->connection->native, tablespace, strlen(tablespace));
+	char *text ALLOC_AUTO = name ? alloc_format(EXAMINE_TEMPORARY, name) : NULL;
+	PQfreemem(name);
+	if (!text)
+		return alloc_fail(err);
+	tide_status status = pg_command(examination->connection, text, err);
+	if (status != TIDE_CONNECTION_LOST &&
+	    pg_command(examination->connection, "ROLLBACK", NULL) == TIDE_CONNECTION_LOST)
+		return tide_fail(err, TIDE_CONNECTION_LOST,
+				 "PostgreSQL: the connection was lost while writing was tried");
+	return status;
+}
+
+static tide_status examine_tablespace(const struct examination *examination, const char *tablespace,
+				      bool is_allowed, bool *is_full, struct tide_error *err)
+{
+	struct tide_error why;
+	if (!is_allowed) {
+		examine_say(examination, TIDE_FINDING_NOTICE, "writing",
+			    "grant TEMPORARY on the database and CREATE on the tablespace to know",
+			    "this role may not try whether tablespace '%.63s' has room",
+			    tablespace);
+		return TIDE_OK;
+	}
+
+	tide_status status = examine_fill(examination, tablespace, &why);
+	if (status == TIDE_CONNECTION_LOST || status == TIDE_OUT_OF_MEMORY)
+		return tide_fail(err, status, "%s", why.message);
+	*is_full |= status == TIDE_DISK_FULL;
+	if (status == TIDE_DISK_FULL)
+		examine_say(examination, TIDE_FINDING_PROBLEM, "writing",
+			    "make room: appends are refused, subscriptions wait for it and go on "
+			    "by themselves",
+			    "tablespace '%.63s' has no room: %s", tablespace, why.message);
+	else if (status != TIDE_OK)
+		examine_say(examination, TIDE_FINDING_NOTICE, "writing", "",
+			    "whether tablespace '%.63s' has room is not known: %s", tablespace,
+			    why.message);
+	return TIDE_OK;
+}
+
+/* Where the tables of the schema lie, and those that projections made elsewhere. */
+static tide_status examine_ask_tablespaces(struct examination *examination, PGresult **ret,
+					   struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	struct buffer buffer = { 0 };
+	ALLOC_AUTO char *text = NULL;
+	bool has_versions = examination->session->store->target.parts & PART_BIT(PART_VERSIONS);
+	pg_put_string(&params, examination->session->store->table);
+	buffer_format(&buffer,
+		      "SELECT DISTINCT t.spcname::text, has_database_privilege(d.oid, 'TEMPORARY') "
+		      "AND (t.oid = d.dattablespace OR has_tablespace_privilege(t.oid, 'CREATE')) "
+		      "FROM pg_class c JOIN pg_database d ON d.datname = current_database() JOIN "
+		      "pg_tablespace t ON t.oid = COALESCE(nullif(c.reltablespace, 0), "
+		      "d.dattablespace) WHERE c.relkind IN ('r', 'i', 'm') AND (c.relnamespace = "
+		      "(SELECT relnamespace FROM pg_class WHERE oid = to_regclass($1::text))%s) "
+		      "ORDER BY 1",
+		      has_versions ? " OR c.oid IN (SELECT to_regclass(made) FROM "
+				     "@projection_versions v, json_array_elements_text(v.tables) "
+				     "u(made))"
+				   : "");
+	tide_status status = buffer_take(&buffer, &text, err);
+	return status == TIDE_OK ? examine_query(examination, text, &params, ret, err) : status;
+}
+
+static tide_status examine_room(struct examination *examination, struct tide_error *err)
+{
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	bool is_full = false;
+	tide_status status = examine_ask_tablespaces(examination, &rows, err);
+	for (int i = 0; status == TIDE_OK && i < PQntuples(rows); i++)
+		status = examine_tablespace(examination, PQgetvalue(rows, i, 0),
+					    pg_bool(rows, i, 1), &is_full, err);
+	if (status == TIDE_OK && !is_full)
+		examine_say(examination, TIDE_FINDING_OK, "writing", "",
+			    "the database takes writes");
+	return status;
+}
+
 /* What appends and saves would be refused by, whatever the role may do otherwise. */
 static tide_status examine_writing(struct examination *examination, struct tide_error *err)
 {
-	static const char check[] = "writing";
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	tide_status status = examine_query(
 		examination,
 		"SELECT current_setting('default_transaction_read_only') = 'on', "
-		"current_setting('transaction_read_only') = 'on' AND NOT pg_is_in_recovery()",
+		"current_setting('transaction_read_only') = 'on' AND NOT pg_is_in_recovery(), "
+		"pg_is_in_recovery()",
 		NULL, &rows, err);
 
 	if (status != TIDE_OK)
 		return status;
 	if (pg_bool(rows, 0, 0) || pg_bool(rows, 0, 1))
-		examine_say(examination, TIDE_FINDING_PROBLEM, check,
+		examine_say(examination, TIDE_FINDING_PROBLEM, "writing",
 			    "take default_transaction_read_only from the role, the database or the "
 			    "configuration",
 			    "transactions are read-only unless they say otherwise: appends and "
 			    "checkpoints are refused");
+	else if (pg_bool(rows, 0, 2))
+		examine_say(examination, TIDE_FINDING_NOTICE, "writing", "",
+			    "it is a replica, which takes none");
 	else
-		examine_say(examination, TIDE_FINDING_OK, check, "", "transactions may write");
+		return examine_room(examination, err);
 	return TIDE_OK;
 }
 
@@ -575,6 +671,8 @@ static tide_status examine_standby(struct examination *examination, struct tide_
 	return TIDE_OK;
 }
 
+/* ---- The log --------------------------------------------------------------------------------- */
+
 #define EXAMINE_WAL_KEPT "1073741824"
 
 /* A slot that nobody reads keeps the log, and rows that are long dead. */
@@ -616,7 +714,7 @@ struct examine_check {
 /* clang-format off */
 static const struct examine_check examine_checks[] = {
 	{ "server", examine_server },             { "schema version", examine_schema },  { "indexes", examine_indexes },
-	{ "positions", examine_positions },       { "writing", examine_writing },        { "open appends", examine_appends },
+	{ "positions", examine_positions },       { "open appends", examine_appends },
 	{ "write-ahead log", examine_log },       { "synchronous standby", examine_standby },
 	{ "long transactions", examine_transactions }, { "notifications", examine_notifications },
 	{ "projections", examine_projections },
@@ -652,6 +750,14 @@ tide_status pg_examine(void *session, tide_report report, void *self, struct tid
 tide_status pg_examine_deep(void *session, tide_report report, void *self, struct tide_error *err)
 {
 	static const struct examine_check checks[] = { { "streams", examine_streams } };
+	struct examination examination = { .session = session, .report = report, .self = self };
+	return examine_run(&examination, checks, sizeof checks / sizeof *checks, err);
+}
+
+tide_status pg_examine_writing(void *session, tide_report report, void *self,
+			       struct tide_error *err)
+{
+	static const struct examine_check checks[] = { { "writing", examine_writing } };
 	struct examination examination = { .session = session, .report = report, .self = self };
 	return examine_run(&examination, checks, sizeof checks / sizeof *checks, err);
 }

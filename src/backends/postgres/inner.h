@@ -307,6 +307,8 @@ tide_status pg_waiting_for(void *session, char *ret, size_t size, struct tide_er
 
 /* ---- examine.c ---- */
 tide_status pg_examine(void *session, tide_report report, void *self, struct tide_error *err);
+tide_status pg_examine_writing(void *session, tide_report report, void *self,
+			       struct tide_error *err);
 tide_status pg_examine_deep(void *session, tide_report report, void *self, struct tide_error *err);
 
 /* ---- transaction.c ---- */

@@ -190,6 +190,7 @@ const struct tide_backend tide_backend_sqlite = {
 		.connection = sqlite_native,
 		.interrupt = sqlite_interrupt,
 		.losses = sqlite_losses,
+		.examine_writing = sqlite_examine_writing,
 		.snapshot_load = sqlite_snapshot_load,
 		.snapshot_save = sqlite_snapshot_save,
 	},

@@ -116,6 +116,11 @@ tide_status sqlite_fail_system(int number, const char *what, const char *path,
 /** Whether a code is a violated constraint. */
 bool sqlite_is_constraint(int code);
 
+/* examine.c */
+
+tide_status sqlite_examine_writing(void *session, tide_report report, void *self,
+				   struct tide_error *err);
+
 /* connection.c */
 
 /** Connect with flags of sqlite3_open_v2; `is_full` chooses synchronous=FULL. */

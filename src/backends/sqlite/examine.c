@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whether the database takes writes: for `tide doctor`.
+ *
+ * Happy path: pages are written into the log behind its end, in a transaction that is rolled back,
+ * so that the next append writes over them: no reader sees any, and no subscription is rung.
+ * Failure: what SQLite says of it is the finding.
+ */
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backends/sqlite/internal.h"
+
+#define EXAMINE_BUSY_NS (200 * NS_PER_MS)
+
+/* 64 KiB: more than most appends. */
+static const char examine_write[] = "CREATE TABLE tidemark_probe (pad BLOB);"
+				    "INSERT INTO tidemark_probe VALUES (zeroblob(65536));";
+
+/** Who is told, and of what. */
+struct examination {
+	tide_report report;
+	void *self;
+};
+
+static void examine_say(const struct examination *examination, enum tide_finding_level level,
+			const char *advice, const char *finding)
+{
+	examination->report(examination->self, level, "writing", advice, finding);
+}
+
+static bool examine_is_read_only(const struct sqlite_session *session)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	struct sqlite_connection *connection = (struct sqlite_connection *)&session->connection;
+	bool has_row = false;
+	if (sqlite3_db_readonly(connection->handle, "main") == 1)
+		return true;
+	return sqlite_statement(connection, "PRAGMA query_only", &statement, NULL) == TIDE_OK &&
+	       sqlite_step(connection, statement, &has_row, NULL) == TIDE_OK && has_row &&
+	       sqlite3_column_int(statement, 0) != 0;
+}
+
+static void examine_refused(const struct examination *examination,
+			    const struct sqlite_session *session)
+{
+	struct stat file;
+	bool is_other = stat(session->store->file, &file) == 0 && file.st_uid != geteuid();
+	if (is_other && sqlite3_db_readonly(session->connection.handle, "main") == 1)
+		examine_say(examination, TIDE_FINDING_NOTICE, "",
+			    "this user, who does not own the file, may only read it; whether "
+			    "others may write is not seen");
+	else
+		examine_say(examination, TIDE_FINDING_PROBLEM,
+			    "give the file, its directory and its -wal and -shm to who appends",
+			    "the database is read-only: appends and checkpoints are refused");
+}
+
+/* What is flushed before the commit lands in the log all the same. */
+static tide_status examine_try(struct sqlite_connection *connection, struct tide_error *err)
+{
+	tide_status status = sqlite_script(connection, "BEGIN IMMEDIATE", err);
+	if (status != TIDE_OK)
+		return status;
+	status = sqlite_script(connection, examine_write, err);
+	int code = status == TIDE_OK ? sqlite3_db_cacheflush(connection->handle) : SQLITE_OK;
+	if (code != SQLITE_OK)
+		status = sqlite_fail(connection, code, "database", err);
+	if (sqlite3_get_autocommit(connection->handle) == 0)
+		(void)sqlite_script(connection, "ROLLBACK", NULL);
+	return status;
+}
+
+static tide_status examine_written(const struct sqlite_store *store, struct tide_error *err)
+{
+	struct sqlite_connection connection;
+	tide_status status = sqlite_connect(store, false, false, &connection, err);
+	if (status != TIDE_OK)
+		return status;
+	connection.busy_ns = EXAMINE_BUSY_NS;
+	status = examine_try(&connection, err);
+	sqlite_disconnect(&connection);
+	return status;
+}
+
+tide_status sqlite_examine_writing(void *self, tide_report report, void *context,
+				   struct tide_error *err)
+{
+	const struct sqlite_session *session = self;
+	const struct examination examination = { .report = report, .self = context };
+	struct tide_error why;
+	if (examine_is_read_only(session)) {
+		examine_refused(&examination, session);
+		return TIDE_OK;
+	}
+
+	tide_status status =
+		session->store->is_memory ? TIDE_OK : examine_written(session->store, &why);
+	if (status == TIDE_OUT_OF_MEMORY)
+		return tide_fail(err, status, "%s", why.message);
+	if (status == TIDE_OK)
+		examine_say(&examination, TIDE_FINDING_OK, "", "the database takes writes");
+	else if (status == TIDE_BUSY)
+		examine_say(&examination, TIDE_FINDING_NOTICE,
+			    "ask again; what stays like this holds up appends and checkpoints",
+			    why.message);
+	else if (status == TIDE_DISK_FULL)
+		examine_say(&examination, TIDE_FINDING_PROBLEM,
+			    "make room: appends are refused, subscriptions wait for it and go on "
+			    "by themselves",
+			    why.message);
+	else
+		examine_say(&examination, TIDE_FINDING_PROBLEM, "", why.message);
+	return TIDE_OK;
+}
