@@ -148,6 +148,51 @@ static void a_save_beside_a_handler_whose_answer_is_lost_counts_once(void **stat
 	}
 }
 
+static tide_status save_beside_five(struct witness *witness, const struct tide_event *event,
+				    struct tide_delivery *delivery)
+{
+	struct walk *walk = witness->more;
+	(void)delivery;
+	if (event->position == 5)
+		control_save_aside(walk->rig.manager, walk->subscription, MONO_NEVER);
+	return TIDE_OK;
+}
+
+/* Every wait ends later than it began, also when the time of a look has come. */
+static void an_idle_run_that_does_not_know_its_save_sleeps_until_it_finds_out(void **state)
+{
+	(void)state;
+	struct walk walk;
+	walk_open(&walk, "memory", 3);
+	walk_backend.checkpoint.save = losing_save;
+	walk.witness.decide = save_beside_five;
+	walk.witness.more = &walk;
+	struct tide_subscription_config config = walk_config();
+	config.checkpoint_strategy = TIDE_PERIODIC;
+	config.checkpoint_interval_seconds = 30;
+	saves_to_lose = 0;
+	walk_start(&walk, false, &config);
+	walk_until(&walk, TIDE_STATE_LIVE);
+	saves_to_lose = 1;
+	are_made = true;
+	append_many(walk.rig.store, stream_of("Order", 1), 3, 2);
+	walk_to_wait(&walk);
+	assert_int_equal(saves_to_lose, 0);
+	assert_true(walk.subscription->runner.is_save_unknown);
+
+	int64_t began = walk.now_ns;
+	while (walk.now_ns - began < 20 * NS_PER_SECOND)
+		walk_on(&walk);
+	assert_true(walk.subscription->runner.is_save_unknown);
+	while (walk.subscription->runner.is_save_unknown &&
+	       walk.now_ns - began < 60 * NS_PER_SECOND)
+		walk_on(&walk);
+	struct tide_checkpoint row = checkpoint_of(walk.rig.checkpoints, "Walk");
+	assert_int_equal(row.position, 5);
+	assert_int_equal(row.events_processed, 5);
+	walk_close(&walk);
+}
+
 /* ---- A transaction that is lost with the run ------------------------------------------------- */
 
 #define LOSSES_FAILED                                                                              \
@@ -182,6 +227,7 @@ int main(void)
 		cmocka_unit_test(
 			an_event_of_a_split_batch_that_loses_its_connection_comes_to_an_end),
 		cmocka_unit_test(a_save_beside_a_handler_whose_answer_is_lost_counts_once),
+		cmocka_unit_test(an_idle_run_that_does_not_know_its_save_sleeps_until_it_finds_out),
 		cmocka_unit_test(
 			the_event_that_ends_the_run_has_failed_whatever_becomes_of_its_transaction),
 	};
