@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "conformance/cases.h"
+#include "conformance/recorder.h"
 
 #define ID(last) "11111111-1111-4111-8111-11111111111" last
 #define AGGREGATE "22222222-2222-4222-8222-222222222222"
@@ -219,6 +220,94 @@ static void foreign_dead_letter_is_listed(struct fixture *f)
 	must(tide_dead_letters_resolve(f->checkpoints, id, "me", err));
 }
 
+#define OF_ENTRIES 2
+#define CORRELATION "33333333-3333-4333-8333-333333333333"
+
+/** What a handler is given of events that only the queue has. */
+struct queue_only {
+	atomic_int calls;
+	struct tide_event seen[2 * OF_ENTRIES];
+};
+
+static tide_status refuse_noting(struct recorder *recorder, const struct tide_event *event,
+				 struct tide_delivery *delivery)
+{
+	struct queue_only *queue = recorder->self;
+	queue->seen[atomic_load(&queue->calls)] = *event;
+	atomic_fetch_add(&queue->calls, 1);
+	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "not yet");
+}
+
+static void put_queue_only(struct fixture *f, const char *id, const char *data)
+{
+	char sql[900];
+	snprintf(
+		sql, sizeof sql,
+		"INSERT INTO dead_letter_queue (event_id, projection_name, event_type, event_data, "
+		"error_message, retry_count, first_failed_at, last_failed_at) VALUES ('%s', 'p', "
+		"'A', '%s', 'boom', 0, '2024-03-01 12:00:00', '2024-03-01 12:00:01')",
+		id, data);
+	fixture_sql(f, sql);
+}
+
+static bool has_failed(struct fixture *f, int64_t id)
+{
+	struct tide_dead_letter_list list = { 0 };
+	must(tide_dead_letters_get(f->checkpoints, id, &list, err));
+	bool is_failed = list.entries[0].status == TIDE_DEAD_LETTER_FAILED;
+	tide_dead_letters_free(&list);
+	return is_failed;
+}
+
+static void retry_all(struct fixture *f, struct queue_only *queue, int calls)
+{
+	struct tide_dead_letter_list list = { 0 };
+	must(tide_dead_letters_list(f->checkpoints,
+				    &(struct tide_dead_letter_query){ .oldest_first = true }, &list,
+				    err));
+	assert_int_equal(list.count, OF_ENTRIES);
+	for (size_t i = 0; i < list.count; i++)
+		must(tide_dead_letters_retry(f->checkpoints, list.entries[i].id, err));
+	wait_for(20, atomic_load(&queue->calls) == calls);
+	for (size_t i = 0; i < list.count; i++)
+		wait_for(20, has_failed(f, list.entries[i].id));
+	tide_dead_letters_free(&list);
+}
+
+/* What an entry keeps is what there is: nothing is made up, and each delivery is the same event. */
+static void entry_without_its_event_is_delivered_as_it_was_kept(struct fixture *f)
+{
+	put_queue_only(f, ID("1"),
+		       "{\"event_id\":\"" ID("1") "\",\"event_type\":\"A\",\"aggregate_id\":\"" ID(
+			       "9") "\",\"aggregate_type\":\"Order\",\"aggregate_version\":1,"
+				    "\"occurred_at\":\"2024-03-01T12:00:00Z\",\"correlation_id\":"
+				    "\"" CORRELATION "\",\"total\":1}");
+	put_queue_only(f, ID("2"),
+		       "{\"event_type\":\"A\",\"aggregate_id\":\"" ID(
+			       "9") "\","
+				    "\"aggregate_type\":\"Order\",\"aggregate_version\":2,"
+				    "\"occurred_at\":\"2024-03-01T12:00:01Z\",\"total\":2}");
+	RECORDER *recorder = recorder_new();
+	struct queue_only queue = { 0 };
+	recorder->judge = refuse_noting;
+	recorder->self = &queue;
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	MANAGER *manager = manager_of(f->store);
+	subscribe(manager, &subscriber, &config);
+	start(manager);
+	retry_all(f, &queue, OF_ENTRIES);
+	retry_all(f, &queue, 2 * OF_ENTRIES);
+	stop(manager);
+	for (int i = 0; i < 2 * OF_ENTRIES; i += OF_ENTRIES) {
+		is_uuid(&queue.seen[i].event_id, ID("1"));
+		is_uuid(&queue.seen[i].correlation_id, CORRELATION);
+		is_uuid(&queue.seen[i + 1].event_id, ID("2"));
+		assert_true(tide_uuid_is_nil(&queue.seen[i + 1].correlation_id));
+		assert_true(tide_uuid_is_nil(&queue.seen[i + 1].causation_id));
+	}
+}
+
 /* Rows that no reader can make an event of; native column types refuse them before. */
 static void undecodable_row_is_named_and_passed(struct fixture *f)
 {
@@ -407,6 +496,7 @@ const struct test_case foreign_cases[] = {
 	CASE_NEEDS(additional_columns_are_tolerated, NEEDS_SQL),
 	CASE_NEEDS(foreign_checkpoint_is_read, NEEDS_SQL),
 	CASE_NEEDS(foreign_dead_letter_is_listed, NEEDS_SQL),
+	CASE_NEEDS(entry_without_its_event_is_delivered_as_it_was_kept, NEEDS_SQL),
 	CASE_NEEDS(undecodable_row_is_named_and_passed, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
 	CASE_NEEDS(uuids_are_read_in_either_case, NEEDS_SQL),
 	CASE_NEEDS(upper_case_rows_and_new_ones_are_one_stream, NEEDS_SQL),
