@@ -124,6 +124,10 @@ void *tide_delivery_connection(const struct tide_delivery *delivery);
  * Say why the handler fails, for error records and dead letters; returns `status` so that it can be
  * returned at once.
  *
+ * The text is also logged, and shown by health, as it is given: it must hold no payload and no
+ * secret. What a database says of an event may quote its values: name the code here, and keep its
+ * words in tide_delivery_set_stacktrace.
+ *
  * Owns:    nothing; the text is copied.
  * Threads: the handler's.
  * Returns: `status`.
@@ -133,6 +137,9 @@ tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status statu
 
 /**
  * Attach a stack trace to the failure that this call will return.
+ *
+ * It is kept where the event itself is, in the dead letter and the error record, and never logged:
+ * the place for words that may quote a payload.
  *
  * Owns:    nothing; the text is copied, up to 16 KiB.
  * Threads: the handler's.

@@ -49,6 +49,7 @@ static void changes_are_logged_at_their_levels(void **state)
 	wait_for(10, rig_logged("notice subscription ownership released", "name='Totals'") == 1);
 	wait_for(10, rig_logged("info subscription state changed", "from=live to=stopped") == 1);
 	assert_int_equal(rig_logged("{\"n\"", NULL), 0); /* no payload */
+	assert_int_equal(rig_logged(RIG_STACKTRACE, NULL), 0);
 	rig_close(&rig);
 	rig_log_end();
 }

@@ -122,6 +122,12 @@ static bool rig_may_pass(struct script *script)
 	return passes > 0 && atomic_compare_exchange_strong(&script->passes, &passes, passes - 1);
 }
 
+static tide_status rig_refuse(struct tide_delivery *delivery)
+{
+	tide_delivery_set_stacktrace(delivery, RIG_STACKTRACE);
+	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "bad event");
+}
+
 tide_status rig_handle(void *self, const struct tide_event *event, struct tide_delivery *delivery)
 {
 	struct script *script = self;
@@ -138,7 +144,7 @@ tide_status rig_handle(void *self, const struct tide_event *event, struct tide_d
 	}
 	if (event->event_type.size >= 3 && memcmp(event->event_type.data, "Bad", 3) == 0 &&
 	    !atomic_load(&script->is_healed))
-		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "bad event");
+		return rig_refuse(delivery);
 	return TIDE_OK;
 }
 

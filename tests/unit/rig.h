@@ -66,6 +66,8 @@ void rig_await_inside(struct rig *rig);
 void rig_close(struct rig *rig);
 
 tide_handler rig_handle;
+/** What it attaches to the failure of a "Bad" event. */
+#define RIG_STACKTRACE "the words of a database"
 
 /** Run statements on a store "sqlite:%d/store.db", past Tidemark. */
 void rig_sql(const struct rig *rig, const char *sql);
