@@ -116,6 +116,12 @@ tide_status sqlite_fail_system(int number, const char *what, const char *path,
 /** Whether a code is a violated constraint. */
 bool sqlite_is_constraint(int code);
 
+/* holder.c */
+
+/** Say who holds the write lock, as far as that can be known; empty: it cannot. It reads the leases
+ * over the connection, so what the handle says of its last error has to be read before. */
+void sqlite_holder_say(struct sqlite_connection *connection, char *ret, size_t size);
+
 /* examine.c */
 
 tide_status sqlite_examine_writing(void *session, tide_report report, void *self,

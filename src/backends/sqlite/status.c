@@ -101,7 +101,11 @@ tide_status sqlite_fail(struct sqlite_connection *connection, int code, const ch
 		     : handle                      ? sqlite3_system_errno(handle)
 						   : 0;
 	status_add_limit(system, text, sizeof text);
-	tide_status status = tide_fail(err, status_of(code, system), "%s: %s", what, text);
+	char holder[360] = "";
+	if (code == SQLITE_BUSY)
+		sqlite_holder_say(connection, holder, sizeof holder);
+	tide_status status = tide_fail(err, status_of(code, system), "%s: %s%s%s", what, text,
+				       *holder ? ": " : "", holder);
 	if (err)
 		err->native = code;
 	return status;
