@@ -2,10 +2,17 @@
 /*
  * Whether the database takes writes: for `tide doctor`.
  *
- * Happy path: pages are written into the log behind its end, in a transaction that is rolled back,
- * so that the next append writes over them: no reader sees any, and no subscription is rung.
- * Failure: what SQLite says of it is the finding.
+ * Happy path: the write lock is had, and a file without a name beside the database takes as much
+ * room as a page of events; it is gone when it is closed. Where such a file cannot be made, pages
+ * are written into the log behind its end, in a transaction that is rolled back, so that the next
+ * append writes over them: no reader sees any, and no subscription is rung.
+ * Failure: what SQLite or the system says of it is the finding.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +20,7 @@
 
 #define EXAMINE_BUSY_NS (200 * NS_PER_MS)
 
+#define EXAMINE_ROOM (256 << 10)
 /* 64 KiB: more than most appends. */
 static const char examine_write[] = "CREATE TABLE tidemark_probe (pad BLOB);"
 				    "INSERT INTO tidemark_probe VALUES (zeroblob(65536));";
@@ -57,15 +65,42 @@ static void examine_refused(const struct examination *examination,
 }
 
 /* What is flushed before the commit lands in the log all the same. */
-static tide_status examine_try(struct sqlite_connection *connection, struct tide_error *err)
+static tide_status examine_log(struct sqlite_connection *connection, struct tide_error *err)
 {
-	tide_status status = sqlite_script(connection, "BEGIN IMMEDIATE", err);
-	if (status != TIDE_OK)
-		return status;
-	status = sqlite_script(connection, examine_write, err);
+	tide_status status = sqlite_script(connection, examine_write, err);
 	int code = status == TIDE_OK ? sqlite3_db_cacheflush(connection->handle) : SQLITE_OK;
 	if (code != SQLITE_OK)
 		status = sqlite_fail(connection, code, "database", err);
+	return status;
+}
+
+/* The log may have room left from before, which a disk without any has not. */
+static tide_status examine_disk(const char *file, bool *ret_known, struct tide_error *err)
+{
+	char folder[PATH_MAX];
+	const char *slash = strrchr(file, '/');
+	snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - file) + 1 : 2,
+		 slash ? file : "./");
+	int unnamed = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	*ret_known = unnamed >= 0;
+	if (unnamed < 0)
+		return TIDE_OK;
+	int number = posix_fallocate(unnamed, 0, EXAMINE_ROOM);
+	close(unnamed);
+	*ret_known = number != EOPNOTSUPP && number != EINVAL;
+	return number && *ret_known ? sqlite_fail_system(number, "no room beside", file, err)
+				    : TIDE_OK;
+}
+
+static tide_status examine_try(struct sqlite_connection *connection, struct tide_error *err)
+{
+	bool is_known = false;
+	tide_status status = sqlite_script(connection, "BEGIN IMMEDIATE", err);
+	if (status != TIDE_OK)
+		return status;
+	status = examine_disk(connection->file, &is_known, err);
+	if (!is_known)
+		status = examine_log(connection, err);
 	if (sqlite3_get_autocommit(connection->handle) == 0)
 		(void)sqlite_script(connection, "ROLLBACK", NULL);
 	return status;

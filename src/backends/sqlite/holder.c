@@ -6,13 +6,15 @@
  * (byte 120 of the -shm, https://www.sqlite.org/walformat.html), and the leases say what that
  * process owns. The -shm itself is not opened: closing it would end the locks that SQLite has on it
  * in this process (fcntl(2)).
- * Failure modes: a process of another container is not in the list, and a checkpoint holds another
- * lock: then the newest owner is named as one that may be it. Nothing known: nothing is said.
+ * Failure modes: a process of another container is not in the list: then the newest owner that
+ * runs under another host's name is named as one that may be it. Whoever let go meanwhile is not
+ * found: nothing is said.
  */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "backends/sqlite/internal.h"
@@ -68,7 +70,8 @@ static void holder_describe(int pid, char *ret, size_t size)
 
 static const char holder_leases[] =
 	"SELECT name, acquired_at, ifnull(host, ''), pid FROM subscription_leases WHERE owner IS "
-	"NOT NULL AND pid IS NOT NULL AND (?1 = 0 OR pid = ?1) ORDER BY acquired_at DESC LIMIT 1";
+	"NOT NULL AND pid IS NOT NULL AND (pid = ?1 OR (?1 = 0 AND host <> ?2)) ORDER BY "
+	"acquired_at DESC LIMIT 1";
 
 /* The newest subscription of the process, or of any; readers wait for no writer. */
 static void holder_add_lease(struct sqlite_connection *connection, int pid, char *ret, size_t size)
@@ -76,13 +79,15 @@ static void holder_add_lease(struct sqlite_connection *connection, int pid, char
 	sqlite3_stmt *statement = NULL;
 	size_t used = strlen(ret);
 	int64_t busy_ns = connection->busy_ns;
-	if (!(connection->parts & PART_BIT(PART_LEASE_HISTORY)))
+	struct utsname here;
+	if (!(connection->parts & PART_BIT(PART_LEASE_HISTORY)) || uname(&here) != 0)
 		return;
 
 	connection->busy_ns = 0;
 	if (sqlite3_prepare_v2(connection->handle, holder_leases, -1, &statement, NULL) ==
 		    SQLITE_OK &&
 	    sqlite3_bind_int(statement, 1, pid) == SQLITE_OK &&
+	    sqlite3_bind_text(statement, 2, here.nodename, -1, SQLITE_STATIC) == SQLITE_OK &&
 	    sqlite3_step(statement) == SQLITE_ROW) {
 		const char *since = (const char *)sqlite3_column_text(statement, 1);
 		const char *host = (const char *)sqlite3_column_text(statement, 2);
