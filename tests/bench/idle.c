@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What subscriptions cost that have nothing to do: processor time of this process and statements,
+ * while nobody appends.
+ *
+ *	bench-idle [-n SUBSCRIPTIONS] [-s SECONDS] [-p POLL-INTERVAL] [-d DIRECTORY] [-u URL]
+ *
+ * Each line is one measurement: with polls and looks, then with looks alone (no poll for an hour).
+ * Without a URL a new SQLite database is used. Statements of PostgreSQL are its transactions: what
+ * the server's statistics count.
+ */
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+#include <tidemark/tidemark.h>
+
+#define LIVE_SECONDS 120
+
+/** What a run was asked to do. */
+struct idle {
+	int subscriptions;
+	int seconds;
+	const char *directory;
+	const char *url; /* NULL: a new SQLite database in the directory */
+	char file[512];
+};
+
+static atomic_llong statements;
+
+static _Noreturn void die(const char *format, ...) TIDE_PRINTF(1, 2);
+
+static _Noreturn void die(const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	fprintf(stderr, "bench-idle: ");
+	vfprintf(stderr, format, list);
+	fprintf(stderr, "\n");
+	va_end(list);
+	exit(1);
+}
+
+static void check(tide_status status, const struct tide_error *err)
+{
+	if (status != TIDE_OK)
+		die("%s: %s", tide_status_name(status), err->message);
+}
+
+static int count_statement(unsigned kind, void *self, void *statement, void *text)
+{
+	(void)kind;
+	(void)self;
+	(void)statement;
+	(void)text;
+	atomic_fetch_add(&statements, 1);
+	return 0;
+}
+
+static int count_all(sqlite3 *db, char **message, const void *functions)
+{
+	(void)message;
+	(void)functions;
+	return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, count_statement, NULL);
+}
+
+static tide_status handle(void *self, const struct tide_event *event,
+			  struct tide_delivery *delivery)
+{
+	(void)self;
+	(void)event;
+	(void)delivery;
+	return TIDE_OK;
+}
+
+static double seconds_used(void)
+{
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static void rest(int seconds)
+{
+	struct timespec left = { .tv_sec = seconds };
+	while (nanosleep(&left, &left) != 0)
+		;
+}
+
+static struct tide_manager *started(struct tide_store *store, const struct idle *idle, double poll)
+{
+	struct tide_manager *manager;
+	struct tide_error err;
+	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
+	config.poll_interval_seconds = poll;
+	check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
+	for (int i = 0; i < idle->subscriptions; i++) {
+		char name[32];
+		snprintf(name, sizeof name, "idle-%d", i);
+		struct tide_subscriber subscriber = { .name = name, .handle = handle };
+		struct tide_subscription *subscription;
+		check(tide_manager_subscribe(manager, &subscriber, &config, &subscription, &err),
+		      &err);
+	}
+	check(tide_manager_start(manager, NULL, LIVE_SECONDS, NULL, NULL, &err), &err);
+	return manager;
+}
+
+static void measure(struct tide_store *store, const struct idle *idle, double poll,
+		    const char *what)
+{
+	struct tide_manager *manager = started(store, idle, poll);
+	struct tide_error err;
+	rest(1);
+	double used = seconds_used();
+	long long before = atomic_load(&statements);
+	rest(idle->seconds);
+	used = seconds_used() - used;
+	printf("%-28s %5d subscriptions: %6.2f %% of a core, %6.2f s a minute", what,
+	       idle->subscriptions, 100 * used / idle->seconds, 60 * used / idle->seconds);
+	if (!idle->url)
+		printf(", %8.1f statements a second",
+		       (double)(atomic_load(&statements) - before) / idle->seconds);
+	printf("\n");
+	fflush(stdout);
+	check(tide_manager_stop(manager, NULL, 60, &err), &err);
+	tide_manager_close(manager);
+}
+
+static void append_one(struct tide_store *store)
+{
+	struct tide_error err;
+	struct tide_append_result result;
+	struct tide_new_event event = { .event_type = "Idled", .payload = tide_text("{}") };
+	struct tide_append append = {
+		.stream = { .aggregate_id = tide_uuid_v4(), .aggregate_type = "Idle" },
+		.expected = TIDE_ANY,
+		.events = &event,
+		.count = 1,
+	};
+	check(tide_store_append(store, &append, &result, &err), &err);
+}
+
+static void measure_all(struct idle *idle, double poll)
+{
+	struct tide_store *store;
+	struct tide_error err;
+	char url[600];
+	snprintf(idle->file, sizeof idle->file, "%s/bench-idle-%ld.db", idle->directory,
+		 (long)getpid());
+	snprintf(url, sizeof url, "sqlite:%s", idle->file);
+	check(tide_store_open(idle->url ? idle->url : url, TIDE_STORE_OPTIONS(.initialize = true),
+			      &store, &err),
+	      &err);
+	append_one(store);
+	measure(store, idle, poll, "polls and looks");
+	measure(store, idle, 3600, "looks alone");
+	tide_store_close(store);
+}
+
+static void clean_up(const struct idle *idle)
+{
+	static const char *const endings[] = { "", "-wal", "-shm", "-owners" };
+	char file[520];
+	for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+		snprintf(file, sizeof file, "%s%s", idle->file, endings[i]);
+		unlink(file);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct idle idle = { .subscriptions = 1000, .seconds = 60, .directory = "." };
+	struct rlimit files;
+	double poll = 1;
+	int option;
+	while ((option = getopt(argc, argv, "n:s:p:d:u:")) != -1) {
+		if (option == 'n')
+			idle.subscriptions = atoi(optarg);
+		else if (option == 's')
+			idle.seconds = atoi(optarg);
+		else if (option == 'p')
+			poll = atof(optarg);
+		else if (option == 'd')
+			idle.directory = optarg;
+		else if (option == 'u')
+			idle.url = optarg;
+		else
+			return 2;
+	}
+
+	if (idle.subscriptions < 1 || idle.seconds < 1 || !(poll > 0))
+		die("-n, -s and -p are more than 0");
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	sqlite3_auto_extension((void (*)(void))count_all);
+	measure_all(&idle, poll);
+	clean_up(&idle);
+	return 0;
+}
