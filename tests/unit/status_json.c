@@ -261,7 +261,7 @@ static void records_and_statistics_have_their_keys_in_order(void **state)
 	JSON_IS(last_record, "position", "1");
 	JSON_IS(last_record, "error_type", "\"handler_permanent\"");
 	JSON_IS(last_record, "error_message", "\"bad event\"");
-	JSON_IS(last_record, "error_stacktrace", "null");
+	JSON_IS(last_record, "error_stacktrace", "\"" RIG_STACKTRACE "\"");
 	JSON_IS(last_record, "category", "\"permanent\"");
 	JSON_IS(last_record, "severity", "\"medium\"");
 	JSON_IS(last_record, "retryable", "false");
