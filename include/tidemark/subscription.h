@@ -95,6 +95,10 @@ struct tide_subscriber {
 	 * handler: its events come again one by one, the first one that is at fault by itself ends
 	 * the run in ERROR, and none is dead-lettered. Others count as failures of the commit. */
 	tide_status (*before_commit)(void *self, void *connection, struct tide_error *err);
+	size_t batch_events; /* handle_batch: at most so many in a call; 0: the rest of the page */
+	/* May be NULL: the run is over, and no call comes before the next one. Called in the
+	 * subscription's thread, while its name is still owned. */
+	void (*leave)(void *self);
 };
 
 /**
@@ -146,6 +150,21 @@ tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status statu
  * Returns: nothing.
  */
 void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *stacktrace);
+
+/**
+ * Have a batch handler answer for a part of its batch: the first `count` events are what was
+ * handled, or what has failed; the others come again with the next call.
+ *
+ * `begun` events behind them are under way already, in a process or a queue of the handler's own: a
+ * stop waits until calls have answered for them, too, as long as they come without a failure. A
+ * `count` of 0 with TIDE_OK is no attempt at all: the call is made again at once, with a time of
+ * its own.
+ *
+ * Owns:    nothing.
+ * Threads: the handler's.
+ * Returns: nothing.
+ */
+void tide_delivery_take(struct tide_delivery *delivery, size_t count, size_t begun);
 
 /**
  * Say that the failure which this call will return is no fault of the event: the run ends in ERROR,

@@ -129,9 +129,11 @@ static size_t handler_collect(struct tide_subscription *subscription,
 	bool is_alone = !subscription->subscriber.handle_batch || runner->is_careful ||
 			runner->is_single ||
 			(runner->is_split && entry->event.position <= runner->split_until);
-	size_t count = 1;
+	size_t count = 1, most = subscription->subscriber.batch_events, end = page->count;
+	if (most > 0 && end - runner->feed.next > most)
+		end = runner->feed.next + most;
 
-	for (size_t i = runner->feed.next + 1; !is_alone && i < page->count; i++) {
+	for (size_t i = runner->feed.next + 1; !is_alone && i < end; i++) {
 		const struct tide_event *event = &page->entries[i].event;
 		bool has_failed = event->position == runner->pending.position;
 		if (event->undecodable || has_failed || held_behind(runner->held, event))
@@ -172,6 +174,17 @@ static enum step handler_failed(struct tide_subscription *subscription,
 			 : failure_of_attempt(subscription, event, count, err, delivery);
 }
 
+/* Nothing has come of the call: no attempt was made, and the same events come again. */
+static enum step handler_again(struct tide_subscription *subscription,
+			       struct tide_delivery *delivery)
+{
+	subscription->runner.attempts--;
+	gate_cancel(subscription, GATE_HANDLER);
+	delivery->took = -1;
+	(void)delivery_end(subscription, delivery, TIDE_OK);
+	return STEP_ON;
+}
+
 static enum step handler_deliver(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -187,14 +200,18 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 	delivery_begin(&delivery, subscription, ++runner->attempts, events[0]->position);
 	struct tide_error err;
 	tide_status status = handler_attempt(subscription, events, count, &delivery, &err);
+	count = delivery_taken(&delivery, count);
+	atomic_store(&subscription->has_begun, status == TIDE_OK && delivery.begun > 0);
 
 	/* What an abandoned one came to is ignored: the stop waiting in `attention` ends the
 	 * run. */
 	enum step step = STEP_ON;
-	if (status == TIDE_OK && settle_handled(subscription, count, &delivery))
+	if (status == TIDE_OK && count == 0)
+		step = handler_again(subscription, &delivery);
+	else if (status == TIDE_OK && settle_handled(subscription, count, &delivery))
 		runner->careful_left -= runner->is_careful;
 	else if (status != TIDE_OK && delivery_end(subscription, &delivery, status))
-		step = handler_failed(subscription, events[0], count, &err, &delivery);
+		step = handler_failed(subscription, events[0], count ? count : 1, &err, &delivery);
 	else if (delivery.has_ended_transaction || delivery.has_lost_transaction)
 		infra_close(subscription);
 	tide_free(delivery.stacktrace);

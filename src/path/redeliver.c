@@ -204,14 +204,32 @@ static tide_status redeliver_unreadable(struct tide_subscription *subscription,
 	return status;
 }
 
+/* One call, made again as long as nothing comes of it and nobody wants something else; whether
+ * something did. */
+static bool redeliver_attempt(struct tide_subscription *subscription, struct redeliver_try *try)
+{
+	bool is_answered = false;
+	int32_t attempt = try->delivery.attempt;
+	do {
+		runner_look_at_clock(subscription);
+		delivery_begin(&try->delivery, subscription, attempt, try->event->position);
+		try->outcome =
+			handler_attempt(subscription, &try->event, 1, &try->delivery, &try->error);
+		is_answered = try->outcome != TIDE_OK || delivery_taken(&try->delivery, 1) > 0;
+	} while (!is_answered && !atomic_load(&subscription->attention));
+
+	atomic_store(&subscription->has_begun, false);
+	return is_answered;
+}
+
 /* The handler is called. Not TIDE_OK: the entry stays as it is, and is asked for until there is an
  * answer. */
 static tide_status redeliver_call(struct tide_subscription *subscription, struct redeliver_try *try,
 				  struct tide_error *err)
 {
 	struct tide_delivery *delivery = &try->delivery;
-	try->outcome = handler_attempt(subscription, &try->event, 1, delivery, &try->error);
-	bool counts = delivery_end(subscription, delivery, try->outcome);
+	bool is_answered = redeliver_attempt(subscription, try);
+	bool counts = delivery_end(subscription, delivery, try->outcome) && is_answered;
 	bool is_outage = try->outcome == TIDE_DISK_FULL && subscription->subscriber.transactional;
 	bool is_unanswered = delivery->has_ended_transaction || delivery->has_lost_transaction ||
 			     is_outage || (try->outcome != TIDE_OK && delivery->is_stop);

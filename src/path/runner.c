@@ -68,12 +68,25 @@ static void runner_release(struct tide_subscription *subscription, const struct 
 		       subscription->name);
 }
 
+/* What the handler holds for the run goes before somebody else may call one. */
+static void runner_leave_handler(struct tide_subscription *subscription)
+{
+	const struct tide_subscriber *subscriber = &subscription->subscriber;
+	if (subscriber->leave) {
+		atomic_store(&subscription->has_begun, true); /* a shutdown waits for it */
+		subscriber->leave(subscriber->self);
+		runner_look_at_clock(subscription);
+	}
+	atomic_store(&subscription->has_begun, false);
+}
+
 /* What a run holds goes, whatever ended it; the settled prefix was saved, or could not be. */
 static void runner_let_go(struct tide_subscription *subscription, const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
 	runner->is_save_unknown = false;
 	save_roll_back(subscription);
+	runner_leave_handler(subscription);
 	runner_release(subscription, error);
 	if (runner->is_linked)
 		notifier_remove(subscription->engine->store->notifier, &runner->link);
@@ -255,6 +268,25 @@ static enum step runner_stop(struct tide_subscription *subscription)
 	return STEP_END;
 }
 
+/* Events that the handler has under way are in hand, too: it is called for them until it has
+ * answered. Any failure ends that. */
+static bool runner_has_begun(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	enum tide_state state = (enum tide_state)atomic_load(&subscription->state_now);
+	return atomic_load(&subscription->has_begun) && state_is_running(state) &&
+	       runner->is_resolved && !runner->is_save_unknown && runner->attempts == 0 &&
+	       !runner->pending.is_pending && feed_peek(&runner->feed);
+}
+
+static enum step runner_finish_begun(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	atomic_store(&subscription->attention, true);
+	enum step step = handler_step(subscription);
+	return step == STEP_ON ? runner_wait(subscription, runner->now, "a stop") : step;
+}
+
 /* ---- Obeying --------------------------------------------------------------------------------- */
 
 /* The stop gave up waiting for the handler: nothing of what it did after that counts, but what was
@@ -286,7 +318,8 @@ static enum step runner_obey(struct tide_subscription *subscription)
 	if (run == RUN_ABANDONED)
 		return runner_end_abandoned(subscription);
 	if (run == RUN_STOPPING)
-		return runner_stop(subscription);
+		return runner_has_begun(subscription) ? runner_finish_begun(subscription)
+						      : runner_stop(subscription);
 	if (is_lost) {
 		struct tide_error err;
 		tide_fail(&err, TIDE_FENCED, "'%s' is owned by another process",

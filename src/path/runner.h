@@ -159,6 +159,9 @@ struct tide_delivery {
 	char message[sizeof((struct tide_error *)0)->message];
 	char *stacktrace;
 	bool is_stop; /* its failure is not the event's, and ends the run */
+	bool is_part; /* it is about the first `taken` events of its batch alone */
+	size_t taken;
+	size_t begun; /* events behind them that the handler has under way */
 	bool is_late; /* past processing_timeout: recorded at its deadline */
 	/* its writes are in the delivery transaction for good: no stop abandons it any more */
 	bool is_kept;
@@ -178,6 +181,9 @@ tide_status handler_call(struct tide_subscription *subscription,
 tide_status handler_attempt(struct tide_subscription *subscription,
 			    const struct tide_event *const *events, size_t count,
 			    struct tide_delivery *delivery, struct tide_error *err);
+
+/** How many events of the call its result is about; 0: none yet, the call comes again. */
+size_t delivery_taken(const struct tide_delivery *delivery, size_t count);
 
 /**
  * Every attempt ends with this, before anything of the run is touched: it is counted, and the

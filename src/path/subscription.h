@@ -209,7 +209,9 @@ struct tide_subscription {
 	atomic_int_least64_t hand_position;
 	atomic_int hand_attempt;
 	atomic_int_least64_t hand_events; /* of the call in hand: more than 1 in a batch */
-	atomic_int call;                  /* enum runner_call */
+	/* between two calls: the handler has events behind the settled ones under way */
+	atomic_bool has_begun;
+	atomic_int call; /* enum runner_call */
 	atomic_int_least64_t
 		/* ns: an ownership that could not be renewed is not trusted any more; INT64_MAX:
 		 * always */

@@ -112,7 +112,9 @@ static bool shutdown_await(struct shutdown_run *run, struct mono_time limit,
 
 static bool shutdown_has_nothing_in_hand(struct tide_subscription *subscription)
 {
-	return atomic_load(&subscription->hand_since) == 0 || control_is_ended(subscription);
+	bool is_idle = atomic_load(&subscription->hand_since) == 0 &&
+		       !atomic_load(&subscription->has_begun);
+	return is_idle || control_is_ended(subscription);
 }
 
 static void shutdown_look_at_hands(const struct shutdown_run *run, struct shutdown_hand *hands)
