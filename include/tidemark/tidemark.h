@@ -6,6 +6,7 @@
 #include <tidemark/aggregate.h>
 #include <tidemark/bus.h>
 #include <tidemark/checkpoint.h>
+#include <tidemark/command_projection.h>
 #include <tidemark/deadletter.h>
 #include <tidemark/error.h>
 #include <tidemark/error_record.h>

@@ -4,6 +4,7 @@
 #include <tidemark/backend.h>
 #include <tidemark/bus.h>
 #include <tidemark/checkpoint.h>
+#include <tidemark/command_projection.h>
 #include <tidemark/deadletter.h>
 #include <tidemark/error.h>
 #include <tidemark/error_record.h>
