@@ -76,7 +76,6 @@ struct cli;
 /** One command as the table has it. */
 struct command_info {
 	const char *name;
-	int (*run)(struct cli *cli);
 	const char *arguments; /* how they are written in the synopsis */
 	int fewest;
 	int most; /* < 0: any number */

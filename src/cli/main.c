@@ -9,6 +9,15 @@
 
 #include "cli/completion.h"
 
+/* Here and nowhere below, so that what commands need does not need the commands. */
+/* clang-format off */
+static int (*const main_commands[COMMAND_COUNT])(struct cli *cli) = {
+#define COMMAND(id, name, run, arguments, fewest, most, summary, text) [COMMAND_##id] = run,
+#include "cli/commands.def"
+#undef COMMAND
+};
+/* clang-format on */
+
 static int main_run(struct cli *cli)
 {
 	if (cli->options[OPT_HELP].is_set) {
@@ -30,7 +39,7 @@ static int main_run(struct cli *cli)
 						      TIDE_LOG_DEBUG };
 	int verbose = cli->options[OPT_VERBOSE].times;
 	tide_log_set(cli_log, cli, levels[verbose < 2 ? verbose : 2]);
-	return cli_commands[cli->command].run(cli);
+	return main_commands[cli->command](cli);
 }
 
 /* Debian's usual limit of 1024 is less than a few hundred projections on SQLite need; what more is

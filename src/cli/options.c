@@ -34,7 +34,7 @@ const struct option_info cli_options[OPT_COUNT] = {
 
 const struct command_info cli_commands[COMMAND_COUNT] = {
 #define COMMAND(id, name, run, arguments, fewest, most, summary, text) \
-	[COMMAND_##id] = { name, run, arguments, fewest, most, summary, text },
+	[COMMAND_##id] = { name, arguments, fewest, most, summary, text },
 #include "cli/commands.def"
 #undef COMMAND
 };
