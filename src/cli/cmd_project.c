@@ -2,440 +2,35 @@
 /*
  * tide project: a file of SQL kept up to date with the feed, under a manager.
  *
- * Happy path: the file is checked before anything is opened for writing; the subscription runs
- * until SIGTERM or SIGINT, or with --once until it has settled what was stored at the start and
- * delivered again what had been asked for. A watcher thread draws the progress and asks for the
- * shutdown; the summary at the end is what the subscription itself says it did. Failure modes: a
- * subscription that ends in error ends the command with that error. With --once a projection that
- * somebody else runs is `busy`; without, this process stands by and takes over.
+ * Happy path: the file is checked before anything is opened for writing; then it is followed
+ * (follow.c). Failure modes: --reset is refused while somebody else runs the projection.
  */
-#include <inttypes.h>
-#include <stdatomic.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/follow.h"
 #include "path/checkpoints.h"
-#include "path/knobs.h"
-#include "sys/alloc.h"
-#include "sys/thread.h"
-#include "sys/wakeup.h"
 
-#define WATCH_NS (20 * NS_PER_MS)
-#define ONCE_RETRIES 5 /* of a database that fails, for who waits for the end */
-/* looks before --once gives up on a projection that somebody else runs */
-#define STANDBY_PATIENCE 100
-
-/** One run of a projection. */
-struct project_call {
-	struct cli *cli;
-	struct tide_store *store;
-	struct tide_checkpoints *checkpoints;
-	struct tide_sql_projection *projection;
-	struct tide_manager *manager;
-	struct tide_subscription *subscription;
-	struct tide_subscription_config config;
-	struct progress progress;
-
-	/* the watcher's; this thread's when it has ended */
-	struct thread watcher;
-	struct wakeup stop;
-	tide_position goal;          /* the feed end at the start; --once ends there */
-	struct tide_horizon horizon; /* of --once */
-	int64_t done, events;        /* at the last look */
-	int standbys;                /* looks that saw another owner */
-	bool was_noted;              /* the reader was told that this process stands by */
-	bool gave_up;
-};
-
-static int project_start_from(struct cli *cli, struct tide_subscription_config *config)
+static int project_reset(const struct follow *follow, struct tide_sql_projection *projection)
 {
-	const char *text = cli->options[OPT_FROM].text;
-
-	if (cli->options[OPT_RESET].is_set && text && strcmp(text, "checkpoint") == 0)
-		return cli_usage(
-			cli,
-			"--reset forgets the checkpoint; it does not go with --from checkpoint");
-	if (!text || strcmp(text, "checkpoint") == 0)
-		return CLI_DONE;
-	/* a run that another process began meanwhile is gone on with */
-	config->start_from_initially = true;
-	if (strcmp(text, "beginning") == 0) {
-		config->start_from = TIDE_START_BEGINNING;
-	} else if (strcmp(text, "end") == 0) {
-		config->start_from = TIDE_START_END;
-	} else if (number_read(text, &config->start_position)) {
-		config->start_from = TIDE_START_POSITION;
-	} else {
-		return cli_usage(
-			cli, "--from '%s' is none of checkpoint, beginning, end, and no position",
-			text);
-	}
-	return CLI_DONE;
-}
-
-static int project_on_error(struct cli *cli, struct tide_subscription_config *config)
-{
-	enum { DEAD_LETTER, STOP, DISCARD };
-	int what;
-
-	int exit = option_choice(cli, OPT_ON_ERROR, &what);
-	config->continue_on_error = what != STOP;
-	config->discard_failed_events = what == DISCARD;
-	config->hold_aggregate_on_failure = cli->options[OPT_HOLD_AGGREGATE].is_set;
-	if (exit == CLI_DONE && config->hold_aggregate_on_failure && what != DEAD_LETTER)
-		return cli_usage(cli, "--hold-aggregate needs --on-error dead-letter");
-	return exit;
-}
-
-/* What the options say of the subscription's own knobs. */
-static int project_set_knobs(struct cli *cli, struct tide_subscription_config *config)
-{
-	static const struct {
-		enum cli_option option;
-		const char *field;
-	} set[] = {
-#define KNOB(field, kind, rule, fallback, text)
-#define KNOB_OPTION(field, id, name, letter, argument, kind, help) { OPT_##id, #field },
-#include "path/knobs.def"
-#undef KNOB
-#undef KNOB_OPTION
-	};
-	struct tide_error err;
-
-	for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
-		const struct option_value *value = &cli->options[set[i].option];
-		if (value->is_set &&
-		    knob_read(knob_find(set[i].field), value->text, config, &err) != TIDE_OK)
-			return cli_usage(cli, "--%s %s", cli_options[set[i].option].name,
-					 err.message);
-	}
-	return CLI_DONE;
-}
-
-static int project_config(struct cli *cli, struct tide_subscription_config *config)
-{
-	*config = tide_catch_up_config(1000, true);
-	config->self_check = true;
-	/* who waits for the end of the history wants to see every failure */
-	if (cli->options[OPT_ONCE].is_set)
-		config->max_infrastructure_retries = ONCE_RETRIES;
-
-	/* not a pause after five */
-	config->circuit_breaker_enabled = !cli->options[OPT_ONCE].is_set;
-	if (cli->options[OPT_WAIT].is_set && !cli->options[OPT_ONCE].is_set)
-		return cli_usage(cli, "--wait needs --once");
-
-	int exit = project_set_knobs(cli, config);
-	if (config->max_in_flight < config->batch_size)
-		config->max_in_flight = config->batch_size;
-	if (exit == CLI_DONE)
-		exit = project_start_from(cli, config);
-	return exit == CLI_DONE ? project_on_error(cli, config) : exit;
-}
-
-/* What was projected already would be projected again, or skipped for good. */
-static int project_refuse_from(struct project_call *call)
-{
-	const char *name = tide_sql_projection_subscriber(call->projection)->name;
-	struct tide_checkpoint row;
-	struct tide_error err;
-
-	if (call->config.start_from == TIDE_START_CHECKPOINT)
-		return CLI_DONE;
-	tide_status status = tide_checkpoints_load(call->checkpoints, name, &row, &err);
-	if (status == TIDE_NOT_FOUND)
-		return CLI_DONE;
-	if (status != TIDE_OK)
-		return cli_fail(call->cli, &err);
-	if (row.has_position)
-		tide_fail(&err, TIDE_STATE,
-			  "projection '%s' has a checkpoint, at %lld; leave out --from, or begin "
-			  "anew with --reset",
-			  name, (long long)row.position);
-	else
-		tide_fail(&err, TIDE_STATE,
-			  "projection '%s' has a checkpoint; leave out --from, or begin anew with "
-			  "--reset",
-			  name);
-	return cli_fail(call->cli, &err);
-}
-
-static void project_end(struct project_call *call)
-{
-	tide_manager_request_shutdown(call->manager, TIDE_SHUTDOWN_PROGRAMMATIC);
-}
-
-static void project_watch_standby(struct project_call *call)
-{
-	const char *name = tide_sql_projection_subscriber(call->projection)->name;
-
-	call->standbys++;
-	if (call->cli->options[OPT_ONCE].is_set && call->standbys > STANDBY_PATIENCE) {
-		call->gave_up = true;
-		project_end(call);
-	} else if (!call->cli->options[OPT_ONCE].is_set && !call->was_noted) {
-		call->was_noted = true;
-		cli_note(call->cli,
-			 "'%s' is running in another process%s; standing by to take over", name,
-			 cli_owner_text(call->checkpoints, name));
-	}
-}
-
-/* Dead letters that are yet to be delivered again; the error of asking is the subscription's to
- * find. */
-static bool project_has_redeliveries(const struct project_call *call)
-{
-	const char *name = tide_sql_projection_subscriber(call->projection)->name;
-	struct tide_dead_letter_count *counts;
-	size_t count;
-	bool has_some = false;
-
-	if (tide_dead_letters_counts(call->checkpoints, &counts, &count, NULL) != TIDE_OK)
-		return false;
-	for (size_t i = 0; i < count; i++)
-		has_some |= strcmp(counts[i].projection_name, name) == 0 &&
-			    counts[i].retrying_count > 0;
-	tide_free(counts);
-	return has_some;
-}
-
-/* Look once: draw, and ask for the end when it has come. An owner that was replaced restarts by
- * itself. */
-static void project_watch_once(struct project_call *call)
-{
-	struct tide_subscription_status status;
-	struct tide_error err;
-
-	if (tide_subscription_status(call->subscription, &status, &err) != TIDE_OK)
-		return;
-	call->done = status.position;
-	call->events = status.events_processed + status.events_skipped;
-	if (call->done < call->goal && status.state != TIDE_STATE_STARTING)
-		progress_show(&call->progress, call->done, call->events);
-	else if (call->done >= call->goal)
-		progress_end(&call->progress, call->done, call->events);
-	if (status.state == TIDE_STATE_ERROR && status.error.status != TIDE_FENCED)
-		project_end(call);
-	else if (status.standby)
-		project_watch_standby(call);
-	else if (call->cli->options[OPT_ONCE].is_set && status.position >= call->goal &&
-		 status.state != TIDE_STATE_STARTING && !project_has_redeliveries(call))
-		project_end(call);
-	else
-		call->standbys = 0;
-}
-
-static void project_watch(void *self)
-{
-	struct project_call *call = self;
-
-	do {
-		project_watch_once(call);
-		wakeup_wait(&call->stop, mono_add(clock_mono(&clock_system), WATCH_NS));
-	} while (!wakeup_is_rung(&call->stop));
-}
-
-/* The status as everywhere, and what only a run has. */
-static int project_json(struct project_call *call, const struct tide_subscription_status *status,
-			const struct tide_shutdown_result *result, double seconds,
-			struct buffer *line)
-{
-	struct tide_error err;
-	char *text;
-
-	if (tide_subscription_status_json(status, &text, &err) != TIDE_OK)
-		return cli_fail(call->cli, &err);
-	buffer_add(line, text, strlen(text) - 1); /* without its brace */
-	tide_free(text);
-	json_key(line, "seconds");
-	json_number(line, seconds, 3);
-	json_key(line, "shutdown");
-	json_string(line, tide_shutdown_reason_name(result->reason));
-	json_key(line, "redeliveries_resolved");
-	json_integer(line, status->redeliveries_resolved);
-	json_key(line, "redeliveries_failed");
-	json_integer(line, status->redeliveries_failed);
-	json_close(line, '}');
-	return CLI_DONE;
-}
-
-static void project_text(struct buffer *line, const struct tide_subscription_status *status,
-			 const struct tide_horizon *horizon, double seconds)
-{
-	int64_t events = status->events_processed + status->events_skipped;
-
-	buffer_format(line, "'%s' is at position %lld, %s behind%s: %s events handled",
-		      status->name, (long long)status->position,
-		      status->lag_events ? number_text(status->lag_events) : "nothing",
-		      horizon->end < horizon->newest ? " what is certain" : "",
-		      number_text(status->events_processed - status->events_dlq));
-	if (status->events_skipped)
-		buffer_format(line, ", %s of other types", number_text(status->events_skipped));
-	if (status->events_dlq)
-		buffer_format(line, ", %s dead-lettered (look: tide dead-letters)",
-			      number_text(status->events_dlq));
-	if (status->events_discarded)
-		buffer_format(line, ", %s failed and discarded",
-			      number_text(status->events_discarded));
-	if (status->redeliveries_resolved)
-		buffer_format(line, ", dead letters resolved: %s",
-			      number_text(status->redeliveries_resolved));
-	if (status->redeliveries_failed)
-		buffer_format(line,
-			      ", dead letters that failed again: %s (look: tide dead-letters)",
-			      number_text(status->redeliveries_failed));
-	buffer_format(line, " in %s", seconds_text(seconds));
-	if (events >= 1000 && seconds > 0)
-		buffer_format(line, " (%s/s)", number_text((int64_t)((double)events / seconds)));
-}
-
-/* Events that are set aside are no failure of the command, unless the caller wants them to be. */
-static int project_judge(struct project_call *call, const struct tide_subscription_status *status)
-{
-	struct tide_error err;
-
-	if (!call->cli->options[OPT_STRICT].is_set ||
-	    (!status->events_dlq && !status->redeliveries_failed))
-		return CLI_DONE;
-	if (!status->redeliveries_failed)
-		tide_fail(&err, TIDE_HANDLER_PERMANENT,
-			  "events that '%s' could not handle: %s, dead-lettered", status->name,
-			  number_text(status->events_dlq));
-	else
-		tide_fail(&err, TIDE_HANDLER_PERMANENT,
-			  "events that '%s' could not handle: %s, dead-lettered; dead letters that "
-			  "failed again: %s",
-			  status->name, number_text(status->events_dlq),
-			  number_text(status->redeliveries_failed));
-	return cli_fail(call->cli, &err);
-}
-
-/* The end was reached, and its transaction was not committed. */
-static bool project_was_undone(const struct project_call *call,
-			       const struct tide_subscription_status *status,
-			       const struct tide_shutdown_result *result)
-{
-	return call->cli->options[OPT_ONCE].is_set &&
-	       result->reason == TIDE_SHUTDOWN_PROGRAMMATIC && status->position < call->goal &&
-	       status->error.status != TIDE_OK;
-}
-
-static int project_summary(struct project_call *call, const struct tide_shutdown_result *result)
-{
-	struct tide_subscription_status status;
-	struct buffer line = { 0 };
-	struct tide_error err;
-
-	if (tide_subscription_status(call->subscription, &status, &err) != TIDE_OK)
-		return cli_fail(call->cli, &err);
-	if (call->gave_up && call->cli->options[OPT_RESET].is_set) {
-		cli_note(call->cli, "'%s' was reset, and is projected anew by its owner%s",
-			 status.name, cli_owner_text(call->checkpoints, status.name));
-		return CLI_DONE;
-	}
-	if (call->gave_up) {
-		tide_fail(&err, TIDE_BUSY, "projection '%s' is running in another process%s",
-			  status.name, cli_owner_text(call->checkpoints, status.name));
-		return cli_fail(call->cli, &err);
-	}
-	double seconds = progress_seconds(&call->progress);
-	int exit = CLI_DONE;
-	if (call->cli->json)
-		exit = project_json(call, &status, result, seconds, &line);
-	else
-		project_text(&line, &status, &call->horizon, seconds);
-	if (exit == CLI_DONE)
-		exit = cli_line(call->cli, &line);
-	if (status.state == TIDE_STATE_ERROR)
-		exit = cli_fail_run(call->cli, &status.error);
-	else if (result->error.status != TIDE_OK)
-		exit = cli_fail_run(call->cli, &result->error);
-	else if (project_was_undone(call, &status, result))
-		exit = cli_fail_run(call->cli, &status.error);
-	else if (exit == CLI_DONE)
-		exit = project_judge(call, &status);
-	if (exit == CLI_DONE)
-		exit = cli_fail_unsettled(call->cli, &call->horizon);
-	if (exit == CLI_DONE && result->reason == TIDE_SHUTDOWN_PROGRAMMATIC &&
-	    status.position < call->goal) {
-		tide_fail(&err, TIDE_BUSY,
-			  "the checkpoint of '%s' went back to position %lld while it ran, %lld "
-			  "was its goal; run it "
-			  "again",
-			  status.name, (long long)status.position, (long long)call->goal);
-		return cli_fail(call->cli, &err);
-	}
-	return exit;
-}
-
-/* Where --once ends: behind what is visible now, or as far as it is settled. */
-static int project_find_goal(struct project_call *call)
-{
-	struct tide_error err;
-
-	if (!call->cli->options[OPT_ONCE].is_set) {
-		if (tide_store_end(call->store, &call->goal, &err) != TIDE_OK)
-			return cli_fail(call->cli, &err);
-		return CLI_DONE;
-	}
-	int exit = cli_settle(call->cli, call->store, &call->horizon);
-	call->goal = call->horizon.end;
-	return exit;
-}
-
-static int project_run(struct project_call *call)
-{
-	struct cli *cli = call->cli;
-	const struct tide_subscriber *subscriber = tide_sql_projection_subscriber(call->projection);
-	struct tide_shutdown_result result;
-	tide_position position = 0;
-	struct tide_error err;
-
-	int exit = project_find_goal(call);
-	if (exit != CLI_DONE)
-		return exit;
-	if (tide_manager_subscribe(call->manager, subscriber, &call->config, &call->subscription,
-				   &err) != TIDE_OK)
-		return cli_fail(cli, &err);
-	if (call->config.start_from == TIDE_START_CHECKPOINT &&
-	    tide_checkpoints_position(call->checkpoints, subscriber->name, &position, &err) !=
-		    TIDE_OK)
-		position = 0;
-	progress_begin(&call->progress, subscriber->name, position, call->goal);
-	wakeup_init(&call->stop);
-	tide_status status = thread_start(&call->watcher, "tide watch", project_watch, call, &err);
-	if (status == TIDE_OK)
-		status = cli_run(call->manager, &result, &err);
-	wakeup_ring(&call->stop, 1);
-	thread_join(&call->watcher);
-	wakeup_fini(&call->stop);
-	project_watch_once(call); /* for what was done since the last look */
-	progress_end(&call->progress, call->done, call->events);
-	return status == TIDE_OK ? project_summary(call, &result) : cli_fail_run(cli, &err);
-}
-
-static int project_reset(struct project_call *call)
-{
-	const char *name = tide_sql_projection_subscriber(call->projection)->name;
+	const char *name = follow->subscriber->name;
 	struct tide_error err;
 	bool is_owned;
 
-	if (!call->cli->options[OPT_RESET].is_set)
+	if (!follow->cli->options[OPT_RESET].is_set)
 		return CLI_DONE;
-	if (tide_checkpoints_is_owned(call->checkpoints, name, &is_owned, &err) != TIDE_OK)
-		return cli_fail(call->cli, &err);
-	if (is_owned && !call->cli->options[OPT_FORCE].is_set) {
+	if (tide_checkpoints_is_owned(follow->checkpoints, name, &is_owned, &err) != TIDE_OK)
+		return cli_fail(follow->cli, &err);
+	if (is_owned && !follow->cli->options[OPT_FORCE].is_set) {
 		tide_fail(&err, TIDE_STATE,
 			  "projection '%s' is running; stop it first, or say --force", name);
-		return cli_fail(call->cli, &err);
+		return cli_fail(follow->cli, &err);
 	}
-	tide_status status = tide_sql_projection_reset(call->projection, call->checkpoints, &err);
+	tide_status status = tide_sql_projection_reset(projection, follow->checkpoints, &err);
 	if (status == TIDE_BUSY && is_owned)
 		tide_fail(&err, TIDE_BUSY,
 			  "projection '%s' was not reset, its owner%s holds the database", name,
-			  cli_owner_text(call->checkpoints, name));
-	return status == TIDE_OK ? CLI_DONE : cli_fail(call->cli, &err);
+			  cli_owner_text(follow->checkpoints, name));
+	return status == TIDE_OK ? CLI_DONE : cli_fail(follow->cli, &err);
 }
 
 /* What the database itself says of an event may quote it: it is for whoever looks at a terminal and
@@ -448,58 +43,44 @@ static void project_show_words(void *self, const struct tide_error_record *recor
 			 record->error_stacktrace);
 }
 
-static tide_status project_listen(struct project_call *call, struct tide_error *err)
+static int project_listen(const struct follow *follow)
 {
-	int64_t id;
-	if (!call->cli->options[OPT_VERBOSE].is_set || isatty(STDERR_FILENO) != 1)
-		return TIDE_OK;
-	return tide_manager_on_error(call->manager, TIDE_ERRORS_ALL, 0, project_show_words,
-				     call->cli, &id, err);
-}
-
-static int project_open(struct project_call *call)
-{
-	struct cli *cli = call->cli;
 	struct tide_error err;
-	int exit;
-
-	call->store = cli_open(cli, false, &exit);
-	if (!call->store)
-		return exit;
-	call->checkpoints = cli_open_checkpoints(cli, call->store, CLI_INITIALIZE, &exit);
-	if (!call->checkpoints)
-		return exit;
-	exit = project_reset(call);
-	if (exit == CLI_DONE)
-		exit = project_refuse_from(call);
-	if (exit != CLI_DONE)
-		return exit;
-	if (tide_manager_open(TIDE_MANAGER(.store = call->store, .checkpoints = call->checkpoints),
-			      &call->manager, &err) != TIDE_OK ||
-	    project_listen(call, &err) != TIDE_OK)
-		return cli_fail(cli, &err);
-	return project_run(call);
+	int64_t id;
+	if (!follow->cli->options[OPT_VERBOSE].is_set || isatty(STDERR_FILENO) != 1 ||
+	    tide_manager_on_error(follow->manager, TIDE_ERRORS_ALL, 0, project_show_words,
+				  follow->cli, &id, &err) == TIDE_OK)
+		return CLI_DONE;
+	return cli_fail(follow->cli, &err);
 }
 
 int cmd_project(struct cli *cli)
 {
-	struct project_call call = { .cli = cli };
+	struct follow follow = { .cli = cli };
+	struct tide_sql_projection *projection;
 	const char *into = cli->options[OPT_INTO].text;
 	struct tide_error err;
 
-	int exit = project_config(cli, &call.config);
+	int exit = follow_config(&follow);
 	if (exit != CLI_DONE)
 		return exit;
 	if (tide_sql_projection_open(
 		    TIDE_SQL_PROJECTION(.path = cli->args[0], .name = cli->options[OPT_NAME].text,
 					.url = into ? into : cli->store_url,
 					.accept_changes = cli->options[OPT_ACCEPT_CHANGES].is_set),
-		    &call.projection, &err) != TIDE_OK)
+		    &projection, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
-	exit = project_open(&call);
-	tide_manager_close(call.manager);
-	tide_checkpoints_close(call.checkpoints);
-	tide_store_close(call.store);
-	tide_sql_projection_close(call.projection);
+	follow.subscriber = tide_sql_projection_subscriber(projection);
+	exit = follow_open(&follow);
+	if (exit == CLI_DONE)
+		exit = project_reset(&follow, projection);
+	if (exit == CLI_DONE)
+		exit = follow_begin(&follow);
+	if (exit == CLI_DONE)
+		exit = project_listen(&follow);
+	if (exit == CLI_DONE)
+		exit = follow_run(&follow);
+	follow_close(&follow);
+	tide_sql_projection_close(projection);
 	return exit;
 }
