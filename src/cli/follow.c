@@ -115,7 +115,8 @@ int follow_config(struct follow *call)
 static int follow_refuse_from(struct follow *call)
 {
 	const char *name = call->subscriber->name;
-	const char *anew = "--reset";
+	const char *anew =
+		call->cli->command == COMMAND_HANDLE ? "'tide checkpoints reset'" : "--reset";
 	struct tide_checkpoint row;
 	struct tide_error err;
 
