@@ -187,9 +187,11 @@ static void unit_subscribe(struct unit *unit, struct unit_run *run)
 {
 	struct config_projection *projection = run->projection;
 	struct tide_error err;
-	tide_status status = tide_manager_subscribe(unit->manager,
-						    tide_sql_projection_subscriber(projection->sql),
-						    &projection->config, NULL, &err);
+	const struct tide_subscriber *subscriber =
+		projection->program ? tide_command_projection_subscriber(projection->program)
+				    : tide_sql_projection_subscriber(projection->sql);
+	tide_status status =
+		tide_manager_subscribe(unit->manager, subscriber, &projection->config, NULL, &err);
 
 	run->is_subscribed = tide_manager_subscription(unit->manager, projection->name) != NULL;
 	if (status == TIDE_OK)

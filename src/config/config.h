@@ -10,6 +10,7 @@
  * line, so that all of them are told at once, in order.
  */
 
+#include <tidemark/command_projection.h>
 #include <tidemark/health.h>
 #include <tidemark/log.h>
 #include <tidemark/sql_projection.h>
@@ -55,7 +56,11 @@ struct config_projection {
 	struct tide_subscription_config config;
 	const char **lists[3]; /* what its lists point to; one block each */
 	struct tide_uuid tenant;
-	struct tide_sql_projection *sql;
+	const char **command; /* one block; NULL: it has a file */
+	int64_t window;       /* 0: not set */
+	bool is_batch;
+	struct tide_sql_projection *sql; /* one of these two */
+	struct tide_command_projection *program;
 	/* everything that was said of it, and its SQL: differs when it has changed */
 	struct buffer text;
 };
@@ -116,7 +121,8 @@ enum setting_kind {
 	SETTING_FORMAT,
 	SETTING_FROM,
 	SETTING_ON_ERROR,
-	SETTING_HOLD
+	SETTING_HOLD,
+	SETTING_WORDS
 };
 
 /** One key of a section. */
@@ -134,6 +140,9 @@ tide_status setting_read(const struct setting *setting, const char *text, void *
 			 struct tide_error *err);
 /** Names between commas, in one block that ends in NULL. */
 tide_status value_read_list(const char *text, const char ***ret, struct tide_error *err);
+/** Words between blanks, with quotes and backslashes as a shell has them and nothing else of it; in
+ * one block that ends in NULL. TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY. */
+tide_status value_read_words(const char *text, const char ***ret, struct tide_error *err);
 /** Put in what ${VARIABLE} and ${VARIABLE:-default} stand for. TIDE_ARGUMENT,
  * TIDE_OUT_OF_MEMORY. */
 tide_status value_expand(const char *text, char **ret, struct tide_error *err);

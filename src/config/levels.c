@@ -7,7 +7,7 @@
 #include "sys/alloc.h"
 
 const char *const config_components[] = { "store",   "subscription", "bus",    "checkpoint", "dlq",
-					  "manager", "shutdown",     "daemon", NULL };
+					  "manager", "shutdown",     "daemon", "command",    NULL };
 
 static int levels_component(const char *name)
 {

@@ -18,6 +18,7 @@
 #include "core/text.h"
 #include "core/url.h"
 #include "path/knobs.h"
+#include "project/command.h"
 #include "sys/alloc.h"
 
 #define LOAD_FILE_MAX (16 << 20)
@@ -555,6 +556,70 @@ static void load_keep(struct load *load, struct config_projection *projection)
 			buffer_format(&projection->text, "%s=%s\n", seen->key, seen->value);
 }
 
+/* What a command alone has. */
+static void load_check_window(struct load *load, const struct config_projection *projection,
+			      const char *title)
+{
+	const struct tide_subscription_config *config = &projection->config;
+	int64_t most = config->max_in_flight < config->batch_size ? config->max_in_flight
+								  : config->batch_size;
+	int line = load_line(load, projection->line, "window");
+
+	for (int i = 0; i < 2 && !projection->command; i++) {
+		static const char *const keys[] = { "window", "batch" };
+		if (load_find(load, projection->line, keys[i]))
+			problems_add(load->problems, load_line(load, projection->line, keys[i]),
+				     title, keys[i], "is of a command, and this has none");
+	}
+	if (!projection->command || !load_find(load, projection->line, "window") ||
+	    load_has_problem(load, line))
+		return;
+	if (projection->is_batch)
+		problems_add(load->problems, line, title, "window",
+			     "does not go with batch = true");
+	else if (projection->window < 1 || projection->window > most)
+		problems_add(load->problems, line, title, "window",
+			     "is %lld, expected 1 to a page, %lld", (long long)projection->window,
+			     (long long)most);
+}
+
+static void load_open_command(struct load *load, struct config_projection *projection,
+			      const char *title)
+{
+	int line = load_line(load, projection->line, "command");
+	struct tide_error err;
+
+	tide_status status = command_find(projection->command[0], &err);
+	if (status == TIDE_OK && load->problems->count == 0)
+		status = tide_command_projection_open(
+			TIDE_COMMAND_PROJECTION(.name = projection->name,
+						.arguments = projection->command,
+						.window = projection->window,
+						.batch = projection->is_batch,
+						.drain_timeout = load->config->daemon.drain_timeout,
+						.max_process_deaths =
+							projection->config.max_process_deaths),
+			&projection->program, &err);
+	if (status == TIDE_OUT_OF_MEMORY)
+		load->status = status;
+	else if (status != TIDE_OK)
+		problems_add(load->problems, line, title, "command", "%s", err.message);
+}
+
+/* A file or a command. */
+static void load_check_handler(struct load *load, const struct config_projection *projection,
+			       const char *title)
+{
+	bool has_file = load_find(load, projection->line, "file");
+	bool has_command = load_find(load, projection->line, "command");
+	if (!has_file && !has_command)
+		problems_add(load->problems, projection->line, title, NULL,
+			     "has neither file nor command");
+	else if (has_file && has_command)
+		problems_add(load->problems, load_line(load, projection->line, "command"), title,
+			     "command", "does not go with file, which is set, too");
+}
+
 static void load_check_projections(struct load *load)
 {
 	struct config *config = load->config;
@@ -564,11 +629,14 @@ static void load_check_projections(struct load *load)
 		char title[TIDE_NAME_MAX + 16];
 		snprintf(title, sizeof title, "projection %.255s", projection->name);
 		const struct config_store *store = load_check_store(load, projection, title);
-		load_require(load, projection->line, title, "file");
+		load_check_handler(load, projection, title);
 		load_check_twice(load, projection, title);
 		load_check_knobs(load, projection, title);
+		load_check_window(load, projection, title);
 		load_keep(load, projection);
 		load_read_sql(load, projection, store, title);
+		if (projection->command)
+			load_open_command(load, projection, title);
 		if (projection->text.failed)
 			load->status = TIDE_OUT_OF_MEMORY;
 	}
@@ -634,6 +702,8 @@ void config_projection_free(struct config_projection *projection)
 	if (!projection)
 		return;
 	tide_sql_projection_close(projection->sql);
+	tide_command_projection_close(projection->program);
+	tide_free(projection->command);
 	for (size_t i = 0; i < 3; i++)
 		tide_free(projection->lists[i]);
 	tide_free(projection->name);

@@ -60,6 +60,50 @@ tide_status value_read_list(const char *text, const char ***ret, struct tide_err
 	return TIDE_OK;
 }
 
+/* One word, its quotes and backslashes taken off; where it ends, NULL when a quote does not. */
+static const char *value_take_word(const char *at, char **to)
+{
+	char quote = '\0';
+	for (; *at && (quote || !strchr(" \t", *at)); at++) {
+		bool is_escape = *at == '\\' && quote != '\'' && at[1];
+		if (is_escape)
+			at++;
+		else if (!quote && strchr("'\"", *at)) {
+			quote = *at;
+			continue;
+		} else if (*at == quote) {
+			quote = '\0';
+			continue;
+		}
+		*(*to)++ = *at;
+	}
+	*(*to)++ = '\0';
+	return quote ? NULL : at;
+}
+
+tide_status value_read_words(const char *text, const char ***ret, struct tide_error *err)
+{
+	size_t size = strlen(text), most = size / 2 + 2, count = 0;
+	const char **list = alloc_zero(1, most * sizeof *list + size + 1);
+	if (!list)
+		return alloc_fail(err);
+
+	char *to = (char *)(list + most);
+	const char *at = text + strspn(text, " \t");
+	while (at && *at) {
+		list[count++] = to;
+		at = value_take_word(at, &to);
+		if (at)
+			at += strspn(at, " \t");
+	}
+	if (at && count > 0 && *list[0]) {
+		*ret = list;
+		return TIDE_OK;
+	}
+	tide_free(list);
+	return tide_fail(err, TIDE_ARGUMENT, at ? "is empty" : "has a quote without its end");
+}
+
 /* One ${…}; `*at` moves behind it. */
 static tide_status value_expand_one(const char **at, struct buffer *out, struct tide_error *err)
 {
@@ -200,6 +244,8 @@ tide_status setting_read(const struct setting *setting, const char *text, void *
 		return value_read_flag(
 			text, &((struct tide_subscription_config *)at)->hold_aggregate_on_failure,
 			err);
+	case SETTING_WORDS:
+		return value_read_words(text, at, err);
 	case SETTING_LEVELS:
 		return log_levels_read(text, at, err);
 	case SETTING_FORMAT:
