@@ -32,6 +32,9 @@ static const struct bench_case {
 	{ "append, 100 a batch",                   bare_append_hundred,    our_append_hundred,    0.85 },
 	{ "append, single, 8 threads to 1 writer", bare_append_single,     our_append_threads,    3 },
 	{ "import against bare inserts",           bare_append_thousand,   our_import,            0 },
+	{ "a command in C, each line answered",    bare_command_each,      our_command_each,      0.50 },
+	{ "a command in C, answering together",    bare_command_together,  our_command_together,  0 },
+	{ "a command in Python, each answered",      bare_command_python,    our_command_python,    0.80 },
 };
 /* clang-format on */
 
@@ -206,6 +209,8 @@ int main(int argc, char **argv)
 	const char *memory = NULL, *only = NULL;
 	int option;
 
+	if (argc == 3 && strcmp(argv[1], "--answer") == 0)
+		command_answer(argv[2]);
 	while ((option = getopt(argc, argv, "d:n:r:t:m:o:")) != -1) {
 		switch (option) {
 		case 'd':

@@ -54,6 +54,16 @@ double our_append_hundred(struct bench *bench);
 double our_append_threads(struct bench *bench);
 double our_import(struct bench *bench);
 
+double bare_command_each(struct bench *bench);
+double bare_command_together(struct bench *bench);
+double bare_command_python(struct bench *bench);
+double our_command_each(struct bench *bench);
+double our_command_together(struct bench *bench);
+double our_command_python(struct bench *bench);
+/** Be the program that they run: answer each line with ok, "each" at once or "together" what was
+ * read together. */
+_Noreturn void command_answer(const char *how);
+
 /** Fill a database with `count` events, a thousand in a transaction. */
 void bare_fill(const char *path, int64_t count);
 /** Catch up once in this process and tell its greatest resident memory, KiB. */
