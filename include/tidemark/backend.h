@@ -323,6 +323,12 @@ enum tide_finding_level { TIDE_FINDING_OK, TIDE_FINDING_NOTICE, TIDE_FINDING_PRO
 typedef void (*tide_report)(void *self, enum tide_finding_level level, const char *check,
 			    const char *advice, const char *finding);
 
+/** Who keeps others from writing. */
+struct tide_blocker {
+	int32_t pid; /* of a server process, or of the process itself; 0: not known */
+	char what[TIDE_WAITING_FOR_SIZE]; /* who it is, as one line; empty: nobody */
+};
+
 /** Events: writing, reading, and the transaction a handler shares with its checkpoint. */
 struct tide_store_ops {
 	/* NULL: the table itself. Else chooses the table of a store by its URL, before it is
@@ -418,6 +424,13 @@ struct tide_store_ops {
 	 * and leaves nothing behind. The checkpoints' database is asked, too. */
 	tide_status (*examine_writing)(void *session, tide_report report, void *self,
 				       struct tide_error *err);
+	/* NULL: sessions have no number. Else of what the session's transaction runs on, for
+	 * `blocked`; 0: it has none. For who uses the session. */
+	int64_t (*number)(void *session);
+	/* NULL: nobody is ever waited for. Else who keeps the session of this number (0: any) from
+	 * writing now. Asked for an explanation, never on the way of an event. */
+	tide_status (*blocked)(void *session, int64_t number, struct tide_blocker *ret,
+			       struct tide_error *err);
 };
 
 /** Hearing of other processes' commits. NULL functions: nobody else can write to this store. */
@@ -437,7 +450,10 @@ struct tide_lease_note {
 	int32_t pid;
 	const char *last_error; /* NULL: it stays as it is */
 	struct tide_time now;   /* when that was */
+	const char *reason;     /* with last_error: how the run ended, as JSON; NULL: stays */
 };
+
+#define TIDE_LEASE_REASON_SIZE 2048
 
 /** A lease as it is listed. A plain value. */
 struct tide_lease_info {
@@ -450,6 +466,13 @@ struct tide_lease_info {
 	bool has_last_error; /* whether the next two are known */
 	struct tide_time last_error_at;
 	char last_error[512];
+	bool has_owner; /* its row names one, whether that lives or not */
+	bool has_released_at;
+	struct tide_time released_at; /* when the last owner let go */
+	tide_position suspect;        /* marked by an owner before it is handed over; 0: none */
+	int32_t suspect_deaths;       /* processes that ended with this mark standing */
+	/* what keeps the owner from going on, or has ended its run, as JSON; empty: nothing */
+	char reason[TIDE_LEASE_REASON_SIZE];
 };
 
 /**
@@ -528,6 +551,11 @@ struct tide_checkpoint_ops {
 	 * time, and with lease_renew_ns. */
 	tide_status (*lease_renew_all)(void *session, struct tide_lease_renewal *leases,
 				       size_t count, struct tide_error *err);
+	/* NULL: nothing is kept. Else what keeps the owner from going on, as JSON; NULL: nothing
+	 * does any more. It waits for nobody; `*ret` false: not written, since the row is
+	 * locked, or another's. */
+	tide_status (*lease_tell)(void *session, const struct tide_fence *fence, const char *reason,
+				  bool *ret, struct tide_error *err);
 };
 
 /** One backend. */

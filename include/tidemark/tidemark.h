@@ -24,5 +24,6 @@
 #include <tidemark/time.h>
 #include <tidemark/uuid.h>
 #include <tidemark/version.h>
+#include <tidemark/why.h>
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command line: the tables of options and commands, and reading arguments by them.
+ * The command line: the table of options, and reading arguments by it.
  *
  * Happy path: global options, the command, its options and arguments in any order. Everything is
  * checked before the command runs; what is refused is named with its value and ends with status 2.
@@ -31,13 +31,6 @@ const struct option_info cli_options[OPT_COUNT] = {
 };
 #undef ON
 #undef EVERY
-
-const struct command_info cli_commands[COMMAND_COUNT] = {
-#define COMMAND(id, name, run, arguments, fewest, most, summary, text) \
-	[COMMAND_##id] = { name, arguments, fewest, most, summary, text },
-#include "cli/commands.def"
-#undef COMMAND
-};
 /* clang-format on */
 
 /** The table in the form getopt_long wants, for one command. */

@@ -11,6 +11,7 @@ static const struct { const char *name, *loss; } part_table[PART_COUNT] = {
 	[PART_SNAPSHOT_EVENT] = { "SNAPSHOT_EVENT", "snapshots are not compared with the events they stand on" },
 	[PART_LEASE_SECONDS]  = { "LEASE_SECONDS",  "ownership is leased for 15 s" },
 	[PART_LEASE_HISTORY]  = { "LEASE_HISTORY",  "where an owner ran and how it ended is not kept" },
+	[PART_LEASE_REASON]   = { "LEASE_REASON",   "what keeps a subscription from going on is told by its own process alone" },
 	[PART_VERSIONS]       = { "VERSIONS",       "changed projections and shared tables are not noticed" },
 };
 
@@ -24,6 +25,7 @@ const struct part_column part_columns[PART_COLUMN_COUNT] = {
 	{ PART_LEASE_HISTORY,  "subscription_leases",    "pid",             "INTEGER" },
 	{ PART_LEASE_HISTORY,  "subscription_leases",    "last_error",      "TEXT" },
 	{ PART_LEASE_HISTORY,  "subscription_leases",    "last_error_at",   "TIMESTAMPTZ" },
+	{ PART_LEASE_REASON,   "subscription_leases",    "reason",          "TEXT" },
 	{ PART_VERSIONS,       "projection_versions",    NULL,              NULL },
 };
 /* clang-format on */

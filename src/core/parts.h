@@ -21,6 +21,7 @@ enum part {
 	PART_SNAPSHOT_EVENT, /* snapshots: the last event in them */
 	PART_LEASE_SECONDS,  /* subscription_leases: how long a lease was taken for */
 	PART_LEASE_HISTORY,  /* subscription_leases: where its owner ran, and how it ended */
+	PART_LEASE_REASON,   /* subscription_leases: what keeps its owner from going on */
 	PART_VERSIONS,       /* projection_versions: what made which tables */
 	PART_COUNT
 };
@@ -36,7 +37,7 @@ struct part_column {
 	const char *table, *name;
 	const char *postgres_type; /* SQLite's is in its schema.sql */
 };
-#define PART_COLUMN_COUNT 10
+#define PART_COLUMN_COUNT 11
 extern const struct part_column part_columns[PART_COLUMN_COUNT];
 
 /** The part of a column of the model; PART_COUNT: none, it has to be there. */

@@ -117,6 +117,9 @@ static void failure_try_again(struct tide_subscription *subscription, tide_posit
 	       "name='%s' operation=handler position=%lld attempt=%d delay_seconds=%.3f",
 	       subscription->name, (long long)position, attempt, seconds_of_ns(delay));
 	subscription->runner.retry_at = mono_add(subscription->runner.now, delay);
+	mutex_lock(&subscription->lock);
+	subscription->failing.next_at.unix_us = runner_wall(subscription).unix_us + delay / 1000;
+	mutex_unlock(&subscription->lock);
 }
 
 enum step failure_of_attempt(struct tide_subscription *subscription, const struct tide_event *event,

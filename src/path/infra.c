@@ -108,6 +108,8 @@ static int64_t infra_failed(struct tide_subscription *subscription, enum retry_o
 	mutex_lock(&subscription->lock);
 	retry_count(&subscription->retries[operation], error, delay);
 	availability_note(&subscription->stores[database], error->status, error, runner->now);
+	subscription->try_at.unix_us =
+		runner_wall(subscription).unix_us + (is_last ? 0 : delay / 1000);
 	struct gate_move move =
 		gate_failure_locked(subscription, GATE_INFRA, runner_wall(subscription));
 	mutex_unlock(&subscription->lock);

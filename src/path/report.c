@@ -9,6 +9,8 @@
  */
 #include "path/runner.h"
 
+#include "core/text.h"
+
 struct tide_error_record failure_describe(struct tide_subscription *subscription,
 					  const struct tide_error *error,
 					  const struct failure_context *context)
@@ -31,6 +33,25 @@ struct tide_error_record failure_describe(struct tide_subscription *subscription
 	};
 }
 
+/* The late one is reported without its event, and then once more with it. */
+static void failure_keep_locked(struct tide_subscription *subscription,
+				const struct tide_error_record *record,
+				const struct failure_context *context)
+	TIDE_REQUIRES(subscription->lock)
+{
+	struct failing *failing = &subscription->failing;
+	if (!context->event || record->position <= subscription->position)
+		return;
+	if (failing->position != record->position)
+		*failing = (struct failing){ .since = record->timestamp };
+	failing->position = record->position;
+	failing->event_id = record->event_id;
+	failing->attempts = record->retry_count + 1;
+	failing->next_at = record->timestamp;
+	text_take_name(tide_text(record->event_type), failing->event_type);
+	tide_fail(&failing->error, record->error_type, "%s", record->error_message);
+}
+
 static void failure_note(struct tide_subscription *subscription, const struct tide_error *error,
 			 const struct failure_context *context)
 {
@@ -41,6 +62,7 @@ static void failure_note(struct tide_subscription *subscription, const struct ti
 	mutex_lock(&subscription->lock);
 	error_log_add(&subscription->errors, &record, context->is_retried, now);
 	subscription->error = *error;
+	failure_keep_locked(subscription, &record, context);
 	subscription->metrics
 		.errors[record.classification.category][record.classification.severity]++;
 	mutex_unlock(&subscription->lock);

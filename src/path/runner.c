@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "path/pause.h"
+#include "path/reason.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -24,6 +25,21 @@
 #define RUNNER_DISTRUST_NS (50 * NS_PER_MS)
 
 /* ---- Ending ---------------------------------------------------------------------------------- */
+
+/* For who asks later, when this process may be gone. */
+static void runner_note_end(struct tide_subscription *subscription, const struct tide_error *error)
+{
+	struct tide_time wall = runner_wall(subscription);
+	struct tide_why why = { 0 };
+	mutex_lock(&subscription->lock);
+	reason_fill_end_locked(subscription, error, wall, &why);
+	mutex_unlock(&subscription->lock);
+
+	char *reason ALLOC_AUTO = reason_text(&why);
+	start_note(subscription, &(struct tide_lease_note){ .last_error = error->message,
+							    .now = wall,
+							    .reason = reason });
+}
 
 /* `error`: what ended the run; NULL: nothing did, or it begins again. */
 static void runner_release(struct tide_subscription *subscription, const struct tide_error *error)
@@ -46,9 +62,7 @@ static void runner_release(struct tide_subscription *subscription, const struct 
 					 NULL); /* a person's call ended only its epoch */
 	} else if (was_ours && infra_open(subscription, NULL) == TIDE_OK) {
 		if (error)
-			start_note(subscription,
-				   &(struct tide_lease_note){ .last_error = error->message,
-							      .now = runner_wall(subscription) });
+			runner_note_end(subscription, error);
 		atomic_store(&subscription->call, RUNNER_CALLS_RELEASE);
 		tide_status status = ops->lease_release(runner->session, &runner->fence, &err);
 		atomic_store(&subscription->call, RUNNER_CALLS_QUERY);

@@ -88,6 +88,8 @@ void infra_close(struct tide_subscription *subscription);
 void session_close(struct tide_subscription *subscription);
 /** Whether a write of the run's session is not answered yet: what became of it is unknown. */
 bool session_is_unanswered(const struct tide_subscription *subscription);
+/** Keep the number of what it writes through, for who asks what that waits for. */
+void session_note_number(struct tide_subscription *subscription);
 
 /* ---- start.c --------------------------------------------------------------------------------- */
 

@@ -29,6 +29,14 @@ static tide_status infra_attach(struct tide_subscription *subscription, struct t
 	return status;
 }
 
+void session_note_number(struct tide_subscription *subscription)
+{
+	const struct tide_store_ops *ops =
+		&subscription->engine->checkpoints->database->backend->store;
+	void *session = subscription->runner.session;
+	atomic_store(&subscription->number, ops->number && session ? ops->number(session) : 0);
+}
+
 /* A transaction that fails leaves nothing made, and the subscriber lets go of what it had. */
 tide_status infra_prepare(struct tide_subscription *subscription, struct tide_error *err)
 {
@@ -43,6 +51,7 @@ tide_status infra_prepare(struct tide_subscription *subscription, struct tide_er
 	if (status != TIDE_OK)
 		return status;
 
+	session_note_number(subscription);
 	void *connection = ops->connection(runner->session);
 	status = subscriber->prepare(subscriber->self, connection, err);
 	if (status == TIDE_OK)
@@ -98,8 +107,10 @@ tide_status infra_open(struct tide_subscription *subscription, struct tide_error
 								   &runner->feed_session, err);
 	}
 
-	if (status == TIDE_OK && runner->session != subscription->open_session)
+	if (status == TIDE_OK && runner->session != subscription->open_session) {
 		interrupt_offer(subscription);
+		session_note_number(subscription);
+	}
 	return status == TIDE_OK ? infra_attach(subscription, err) : status;
 }
 
@@ -128,4 +139,5 @@ void session_close(struct tide_subscription *subscription)
 	if (runner->session)
 		database->backend->store.session_close(runner->session);
 	runner->session = runner->feed_session = NULL;
+	session_note_number(subscription);
 }

@@ -77,6 +77,9 @@ static void start_own(struct tide_subscription *subscription, const struct tide_
 
 	mutex_lock(&subscription->lock);
 	subscription->owned = runner->fence;
+	subscription->failing = (struct failing){ 0 };
+	subscription->told = (struct told){ 0 };
+	subscription->pace = (struct pace){ 0 };
 	subscription_own_locked(subscription, OWNERSHIP_OWNED);
 	subscription->renew_ns = lease->seconds > 0 ? ns_of_seconds(lease->seconds / 3)
 						    : subscription->engine->checkpoints->database

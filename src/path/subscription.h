@@ -172,6 +172,38 @@ struct runner {
 	struct self_check *self_check; /* NULL: off */
 };
 
+/** The event that failed last, for who asks why it is not settled. */
+struct failing {
+	tide_position position; /* 0: none has failed */
+	struct tide_uuid event_id;
+	char event_type[TIDE_NAME_MAX + 1];
+	int32_t attempts; /* that it has had */
+	struct tide_error error;
+	struct tide_time since;   /* its first failure */
+	struct tide_time next_at; /* when it is tried again */
+};
+
+/** How much of its time a subscription spends in its handler, over the last seconds. */
+struct pace {
+	struct mono_time at;
+	double handler_seconds; /* in all, until then */
+	int64_t processed;
+	bool is_known;
+	double share, rate;     /* of the time; events a second */
+	struct tide_time since; /* nearly all of it since then; while is_slow */
+	bool is_slow;
+};
+
+/** What a process has told others of a subscription, beside its lease. */
+struct told {
+	int seen; /* enum tide_cause */
+	struct mono_time seen_since;
+	bool is_told;
+	int cause; /* enum tide_cause, when something is told */
+	struct mono_time told_at;
+	struct mono_time again_at; /* when it is tried again */
+};
+
 /** What the runner's thread may hang in beside its handler, for who gives up waiting for it. */
 enum runner_call {
 	RUNNER_CALLS_QUERY, /* or nothing */
@@ -211,7 +243,8 @@ struct tide_subscription {
 	atomic_int_least64_t hand_events; /* of the call in hand: more than 1 in a batch */
 	/* between two calls: the handler has events behind the settled ones under way */
 	atomic_bool has_begun;
-	atomic_int call; /* enum runner_call */
+	atomic_int call;             /* enum runner_call */
+	atomic_int_least64_t number; /* of the session that it writes through; 0: none */
 	atomic_int_least64_t
 		/* ns: an ownership that could not be renewed is not trusted any more; INT64_MAX:
 		 * always */
@@ -265,6 +298,10 @@ struct tide_subscription {
 	bool is_manual_probe; /* resume while the handler breaker is open: probe at once */
 	bool should_redeliver;
 	struct error_log errors;
+	struct failing failing;
+	struct tide_time try_at; /* when a database is tried again */
+	struct pace pace;
+	struct told told;
 	struct retry_stats retries[RETRY_OPERATIONS];
 	struct breaker handler_breaker, infra_breaker;
 	struct availability stores[DATABASES]; /* as the runner's own operations found them */

@@ -30,6 +30,7 @@ tide_status save_begin_transaction(struct tide_subscription *subscription, struc
 	if (status != TIDE_OK)
 		return status;
 
+	session_note_number(subscription);
 	runner->is_in_transaction = true;
 	runner->is_inspected = false;
 	if (subscription->config.checkpoint_strategy == TIDE_PERIODIC)

@@ -5,14 +5,14 @@
  *
  * Happy path: the watchdog finds a lease due and starts the renewer; that one renews all that are
  * due, and those that soon will be, in one statement on a session that nothing else uses, and ends
- * when nothing is due.
+ * when nothing is due. It then tells others what keeps a subscription from going on (telling.c).
  * Failure modes: a renewal finds another owner: the subscription is told and stops before its next
  * event. A row is locked, or the renewal fails: it is tried again before the lease runs out, and
  * the log has the error when it changes, and now and then. A renewal hangs: no lease is renewed,
  * and no handler called any more once two thirds of the lease have passed; nobody waits for it but
  * who destroys the manager.
  */
-#include "supervise/manager.h"
+#include "supervise/telling.h"
 
 #include <assert.h>
 #include <string.h>
@@ -138,15 +138,21 @@ static void renewal_tell(struct renewer *renewer, size_t count, tide_status stat
 	renewer->tell_at = mono_add(now, RENEWAL_TELL_NS);
 }
 
+static tide_status renewal_open_session(struct tide_manager *manager, struct tide_error *err)
+{
+	const struct tide_store *database = renewal_database(manager);
+	if (manager->renewer.session)
+		return TIDE_OK;
+	return database->backend->store.session_open(database->state, &manager->renewer.session,
+						     err);
+}
+
 static tide_status renewal_ask(struct tide_manager *manager, size_t count, struct tide_error *err)
 {
 	struct renewer *renewer = &manager->renewer;
 	const struct tide_store *database = renewal_database(manager);
-	tide_status status = TIDE_OK;
+	tide_status status = renewal_open_session(manager, err);
 
-	if (!renewer->session)
-		status = database->backend->store.session_open(database->state, &renewer->session,
-							       err);
 	if (status == TIDE_OK)
 		status = database->backend->checkpoint.lease_renew_all(renewer->session,
 								       renewer->leases, count, err);
@@ -220,11 +226,31 @@ static void renewal_work_locked(struct tide_manager *manager) TIDE_REQUIRES(mana
 
 /* ---- Its thread ------------------------------------------------------------------------------ */
 
+/* On the same session, behind what must not be late. */
+static void renewal_tell_others_locked(struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
+{
+	struct mono_time now = clock_mono(manager->engine.clock);
+	struct telling telling;
+	tide_status status = TIDE_OK;
+	while (!manager->should_end_watch && telling_take_locked(manager, now, &telling)) {
+		mutex_unlock(&manager->lock);
+		if (status == TIDE_OK) /* else none is, until later */
+			status = renewal_open_session(manager, NULL);
+		if (status == TIDE_OK)
+			status = telling_write(manager, manager->renewer.session, &telling);
+		if (status == TIDE_CONNECTION_LOST)
+			renewal_close_session(manager);
+		mutex_lock(&manager->lock);
+		telling_put_locked(manager, &telling, now);
+	}
+}
+
 static void renewal_run(void *self)
 {
 	struct tide_manager *manager = self;
 	mutex_lock(&manager->lock);
 	renewal_work_locked(manager);
+	renewal_tell_others_locked(manager);
 	manager->renewer.is_alive = false;
 	cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
@@ -238,8 +264,9 @@ void renewal_look(struct tide_manager *manager, struct mono_time now)
 	mutex_lock(&manager->lock);
 	if (!manager->is_threaded)
 		renewal_work_locked(manager);
-	bool is_needed = manager->is_threaded && !renewer->is_alive &&
-			 renewal_finds_due_locked(manager, now);
+	bool is_needed =
+		manager->is_threaded && !renewer->is_alive &&
+		(renewal_finds_due_locked(manager, now) || telling_is_due_locked(manager, now));
 	renewer->is_alive = renewer->is_alive || is_needed;
 	mutex_unlock(&manager->lock);
 	if (!is_needed)

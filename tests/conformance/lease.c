@@ -342,6 +342,45 @@ static void lease_keeps_who_had_it_and_what_ended_it(struct fixture *f)
 	contender_close(&one);
 }
 
+/* ... and what ends a run stays beside it, until there is another one. */
+static void lease_keeps_what_its_owner_tells(struct fixture *f)
+{
+	static const char told[] = "{\"cause\":\"live\"}";
+	struct contender one, two;
+	bool is_told = false;
+	contender_open(&one, f->store, 1);
+	contender_open(&two, f->store, 2);
+	assert_true(contender_acquire(&one, "p"));
+	must(one.ops->lease_tell(one.session, &one.fence, told, &is_told, err));
+	assert_true(is_told);
+	struct tide_lease_info info = listed(&two, "p");
+	assert_string_equal(info.reason, told);
+	assert_true(info.has_owner);
+	assert_false(info.has_released_at);
+	must(one.ops->lease_tell(one.session, &one.fence, NULL, &is_told, err));
+	assert_string_equal(listed(&two, "p").reason, "");
+
+	must(one.ops->lease_note(one.session, &one.fence,
+				 &(struct tide_lease_note){ .last_error = "the well is dry",
+							    .reason = told,
+							    .now = tide_time_now() },
+				 err));
+	contender_release(&one);
+	info = listed(&two, "p");
+	assert_string_equal(info.reason, told);
+	assert_false(info.has_owner);
+	assert_true(info.has_released_at);
+
+	assert_true(contender_acquire(&two, "p"));
+	assert_string_equal(listed(&two, "p").reason, "");
+	must(one.ops->lease_tell(one.session, &one.fence, told, &is_told, err));
+	assert_false(is_told); /* it is another's */
+	assert_string_equal(listed(&two, "p").reason, "");
+	contender_release(&two);
+	contender_close(&two);
+	contender_close(&one);
+}
+
 static void lease_that_a_person_ends_fences_its_owner(struct fixture *f)
 {
 	struct contender one, two;
@@ -476,6 +515,7 @@ const struct test_case lease_cases[] = {
 	CASE(clean_owner_leaves_no_suspect),
 	CASE(one_name_never_has_two_owners),
 	CASE(lease_keeps_who_had_it_and_what_ended_it),
+	CASE(lease_keeps_what_its_owner_tells),
 	CASE(lease_that_a_person_ends_fences_its_owner),
 	CASE(leases_are_renewed_together_each_by_itself),
 	CASE_NEEDS(process_whose_lease_a_person_ends_gives_way_alive, NEEDS_PROCESSES),

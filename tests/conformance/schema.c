@@ -60,6 +60,7 @@ static void database_of_an_earlier_version_works_and_is_completed_when_asked(str
 		{ "subscription_leases", "pid" },
 		{ "subscription_leases", "last_error" },
 		{ "subscription_leases", "last_error_at" },
+		{ "subscription_leases", "reason" },
 	};
 	char sql[120];
 	for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {

@@ -44,6 +44,8 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 	FAULT_KEEP(store.interrupt);
 	FAULT_KEEP(store.limit);
 	FAULT_KEEP(store.await);
+	FAULT_KEEP(store.number);
+	FAULT_KEEP(store.blocked);
 	FAULT_KEEP(notify.start);
 	FAULT_KEEP(notify.wait);
 	FAULT_KEEP(notify.interrupt);
@@ -53,6 +55,7 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 		FAULT_KEEP(checkpoint.dead_letter_can_park);
 		FAULT_KEEP(checkpoint.lease_end);
 		FAULT_KEEP(checkpoint.lease_note);
+		FAULT_KEEP(checkpoint.lease_tell);
 		FAULT_KEEP(checkpoint.lease_list);
 		FAULT_KEEP(checkpoint.lease_seize);
 		FAULT_KEEP(checkpoint.lease_renew_all);

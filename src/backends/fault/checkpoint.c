@@ -89,6 +89,14 @@ static tide_status fault_lease_seize(void *session, const char *name, const stru
 	return self->store->inner->checkpoint.lease_seize(self->state, name, owner, ret, err);
 }
 
+/* What it tells depends on times: schedules go by what must be done. */
+static tide_status fault_lease_tell(void *session, const struct tide_fence *fence,
+				    const char *reason, bool *ret, struct tide_error *err)
+{
+	struct fault_session *self = session;
+	return self->store->inner->checkpoint.lease_tell(self->state, fence, reason, ret, err);
+}
+
 static tide_status fault_dead_letter_list(void *session,
 					  const struct tide_dead_letter_filter *filter,
 					  struct tide_dead_letter_list *ret, struct tide_error *err)
@@ -139,6 +147,7 @@ const struct tide_checkpoint_ops fault_checkpoint_ops = {
 	.lease_mark = fault_lease_mark,
 	.lease_is_owned = fault_lease_is_owned,
 	.lease_note = fault_lease_note,
+	.lease_tell = fault_lease_tell,
 	.lease_list = fault_lease_list,
 	.dead_letter_add = fault_dead_letter_add,
 	.dead_letter_list = fault_dead_letter_list,

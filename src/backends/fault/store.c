@@ -265,6 +265,19 @@ static uint64_t fault_losses(void *store)
 	return self->inner->store.losses(self->state);
 }
 
+static int64_t fault_number(void *session)
+{
+	struct fault_session *self = session;
+	return self->store->inner->store.number(self->state);
+}
+
+static tide_status fault_blocked(void *session, int64_t number, struct tide_blocker *ret,
+				 struct tide_error *err)
+{
+	struct fault_session *self = session;
+	return self->store->inner->store.blocked(self->state, number, ret, err);
+}
+
 static tide_status fault_examine(void *session, tide_report report, void *context,
 				 struct tide_error *err)
 {
@@ -391,6 +404,8 @@ const struct tide_store_ops fault_store_ops = {
 	.examine_writing = fault_examine_writing,
 	.horizon = fault_horizon,
 	.interrupt = fault_interrupt,
+	.number = fault_number,
+	.blocked = fault_blocked,
 	.limit = fault_limit,
 	.await = fault_await,
 };

@@ -42,6 +42,10 @@ static struct tide_lease lease_take(struct memory_lease *lease, const struct mem
 	}
 	lease->owner = *owner;
 	lease->holder = handle;
+	lease->info.host[0] = lease->info.reason[0] = '\0';
+	lease->info.pid = 0;
+	lease->info.acquired_at = clock_wall(&clock_system);
+	lease->info.has_released_at = false;
 	return taken;
 }
 
@@ -88,6 +92,8 @@ static void lease_clear(struct memory_lease *lease)
 	lease->holder = NULL;
 	lease->suspect = 0;
 	lease->deaths = 0;
+	lease->info.has_released_at = true;
+	lease->info.released_at = clock_wall(&clock_system);
 }
 
 tide_status memory_lease_release(void *session, const struct tide_fence *fence,
@@ -115,7 +121,7 @@ tide_status memory_lease_end(void *session, const char *name, bool *ret,
 		lease_clear(lease);
 		lease->epoch++;
 		lease->info.has_last_error = false;
-		lease->info.last_error[0] = '\0';
+		lease->info.last_error[0] = lease->info.reason[0] = '\0';
 	}
 	*ret = lease != NULL;
 	mutex_unlock(&state->book_lock);
@@ -152,13 +158,14 @@ static void lease_keep(struct tide_lease_info *info, const struct tide_lease_not
 	if (note->host) {
 		snprintf(info->host, sizeof info->host, "%s", note->host);
 		info->pid = note->pid;
-		info->acquired_at = note->now;
 	}
 	if (note->last_error) {
 		info->has_last_error = true;
 		info->last_error_at = note->now;
 		snprintf(info->last_error, sizeof info->last_error, "%s", note->last_error);
 	}
+	if (note->reason)
+		snprintf(info->reason, sizeof info->reason, "%s", note->reason);
 }
 
 tide_status memory_lease_note(void *session, const struct tide_fence *fence,
@@ -174,6 +181,19 @@ tide_status memory_lease_note(void *session, const struct tide_fence *fence,
 	return status;
 }
 
+tide_status memory_lease_tell(void *session, const struct tide_fence *fence, const char *reason,
+			      bool *ret, struct tide_error *err) TIDE_UNCHECKED
+{
+	(void)err;
+	struct memory_state *state = lease_lock(session);
+	struct memory_lease *lease = name_table_find(&state->leases, fence->name);
+	*ret = memory_check_fence_locked(state, fence, NULL) == TIDE_OK;
+	if (*ret)
+		snprintf(lease->info.reason, sizeof lease->info.reason, "%s", reason ? reason : "");
+	mutex_unlock(&state->book_lock);
+	return TIDE_OK;
+}
+
 tide_status memory_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count,
 			      struct tide_error *err) TIDE_UNCHECKED
 {
@@ -187,6 +207,9 @@ tide_status memory_lease_list(void *session, struct tide_lease_info **ret, size_
 		memcpy(list[i].name, lease->name, sizeof list[i].name);
 		list[i].is_owned = lease->holder != NULL;
 		list[i].seconds_left = -1;
+		list[i].has_owner = !tide_uuid_is_nil(&lease->owner);
+		list[i].suspect = lease->suspect;
+		list[i].suspect_deaths = lease->deaths;
 	}
 	mutex_unlock(&state->book_lock);
 	if (!list)

@@ -107,6 +107,8 @@ tide_status memory_lease_mark(void *session, const struct tide_fence *fence, tid
 			      int32_t deaths, struct tide_error *err);
 tide_status memory_lease_note(void *session, const struct tide_fence *fence,
 			      const struct tide_lease_note *note, struct tide_error *err);
+tide_status memory_lease_tell(void *session, const struct tide_fence *fence, const char *reason,
+			      bool *ret, struct tide_error *err);
 tide_status memory_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count,
 			      struct tide_error *err);
 tide_status memory_lease_is_owned(void *session, const char *name, bool *ret,

@@ -453,6 +453,7 @@ const struct tide_backend tide_backend_memory = {
 		.lease_mark = memory_lease_mark,
 		.lease_is_owned = memory_lease_is_owned,
 		.lease_note = memory_lease_note,
+		.lease_tell = memory_lease_tell,
 		.lease_list = memory_lease_list,
 		.lease_renew_ns = NS_PER_SECOND,
 		.dead_letter_add = memory_dead_letter_add,

@@ -86,3 +86,23 @@ tide_status pg_waiting_for(void *self, char *ret, size_t size, struct tide_error
 	snprintf(ret, size, "%s", who);
 	return TIDE_OK;
 }
+
+tide_status pg_blocked(void *session, int64_t number, struct tide_blocker *ret,
+		       struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	char who[PG_HOLDER_SIZE] = "";
+	*ret = (struct tide_blocker){ 0 };
+	if (number <= 0)
+		return TIDE_OK;
+
+	pg_put_int4(&params, (int32_t)number);
+	tide_status status = pg_read_run(session, PG_BLOCKERS_TOLD, &params, &rows, err);
+	if (status != TIDE_OK || PQntuples(rows) == 0)
+		return status;
+	pg_holder_describe(rows, 0, who);
+	ret->pid = pg_is_null(rows, 0, PG_HOLDER_PID) ? 0 : pg_int4(rows, 0, PG_HOLDER_PID);
+	snprintf(ret->what, sizeof ret->what, "%s", *who ? who : "a prepared transaction");
+	return TIDE_OK;
+}

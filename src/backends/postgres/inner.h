@@ -303,6 +303,9 @@ enum pg_holder_column {
 tide_status pg_holders(struct pg_session *session, const char *transactions, PGresult **ret,
 		       struct tide_error *err);
 void pg_holder_describe(const PGresult *rows, int row, char ret[PG_HOLDER_SIZE]);
+int64_t pg_session_number(void *session);
+tide_status pg_blocked(void *session, int64_t number, struct tide_blocker *ret,
+		       struct tide_error *err);
 tide_status pg_waiting_for(void *session, char *ret, size_t size, struct tide_error *err);
 
 /* ---- examine.c ---- */
@@ -352,6 +355,8 @@ tide_status pg_lease_mark(void *session, const struct tide_fence *fence, tide_po
 			  int32_t deaths, struct tide_error *err);
 tide_status pg_lease_note(void *session, const struct tide_fence *fence,
 			  const struct tide_lease_note *note, struct tide_error *err);
+tide_status pg_lease_tell(void *session, const struct tide_fence *fence, const char *reason,
+			  bool *ret, struct tide_error *err);
 tide_status pg_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count,
 			  struct tide_error *err);
 tide_status pg_lease_is_owned(void *session, const char *name, bool *ret, struct tide_error *err);

@@ -201,7 +201,25 @@ tide_status pg_lease_note(void *self, const struct tide_fence *fence,
 	pg_put_int4(&params, note->pid);
 	pg_put_fitting(&params, note->last_error, greatest,
 		       sizeof((struct tide_lease_info *)0)->last_error - 1);
+	pg_put_string(&params, note->reason);
 	return lease_change(self, PG_LEASE_NOTE, &params, fence, err);
+}
+
+tide_status pg_lease_tell(void *self, const struct tide_fence *fence, const char *reason, bool *ret,
+			  struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *result = NULL;
+	const struct pg_session *session = self;
+	*ret = true;
+	if (!(session->store->target.parts & PART_BIT(PART_LEASE_REASON)))
+		return TIDE_OK;
+
+	pg_put_fence(&params, fence);
+	pg_put_string(&params, reason);
+	tide_status status = pg_read_run(self, PG_LEASE_TELL, &params, &result, err);
+	*ret = status == TIDE_OK && pg_changed(result) > 0;
+	return status;
 }
 
 static void lease_text(const PGresult *rows, int row, int column, char *ret, size_t size)
@@ -224,6 +242,12 @@ static void lease_row(const PGresult *rows, int row, struct tide_lease_info *ret
 	lease_text(rows, row, 6, ret->last_error, sizeof ret->last_error);
 	ret->has_last_error = !pg_is_null(rows, row, 6) && !pg_is_null(rows, row, 7) &&
 			      pg_time(rows, row, 7, &ret->last_error_at);
+	ret->has_owner = pg_bool(rows, row, 8);
+	ret->has_released_at =
+		!pg_is_null(rows, row, 9) && pg_time(rows, row, 9, &ret->released_at);
+	ret->suspect = pg_is_null(rows, row, 10) ? 0 : pg_int8(rows, row, 10);
+	ret->suspect_deaths = pg_is_null(rows, row, 11) ? 0 : pg_int4(rows, row, 11);
+	lease_text(rows, row, 12, ret->reason, sizeof ret->reason);
 }
 
 tide_status pg_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count,

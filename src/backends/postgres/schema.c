@@ -63,7 +63,7 @@ static const struct { const char *name, *columns, *create; } schema_tables[] = {
 	  "id BIGSERIAL PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT, epoch BIGINT NOT NULL, "
 	  "acquired_at TIMESTAMPTZ NOT NULL, released_at TIMESTAMPTZ, expires_at TIMESTAMPTZ NOT NULL, "
 	  "suspect_position BIGINT, suspect_deaths INTEGER, lease_seconds DOUBLE PRECISION, host TEXT, pid INTEGER, "
-	  "last_error TEXT, last_error_at TIMESTAMPTZ)" },
+	  "last_error TEXT, last_error_at TIMESTAMPTZ, reason TEXT)" },
 	{ "projection_versions", /* tables is a JSON array of names, filter the event types as JSON, null: all */
 	  "",
 	  "CREATE TABLE @projection_versions (name TEXT PRIMARY KEY, tables JSON NOT NULL, init_hash TEXT NOT NULL, "

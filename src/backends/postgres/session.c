@@ -154,6 +154,14 @@ void pg_session_interrupt(void *self)
 	pg_connection_interrupt(&session->reader);
 }
 
+int64_t pg_session_number(void *self)
+{
+	const struct pg_session *session = self;
+	const struct pg_connection *connection =
+		session->writer.native ? &session->writer : &session->reader;
+	return connection->native ? PQbackendPID(connection->native) : 0;
+}
+
 static tide_status session_connect(struct pg_session *session, struct pg_connection *connection,
 				   struct tide_error *err)
 {

@@ -248,6 +248,13 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND p.transaction IN (SELECT t.transactionid FROM pg_locks t "
 		"WHERE t.locktype = 'transactionid' AND t.virtualtransaction = l.virtualtransaction AND t.pid IS NULL AND t.granted) "
 		"ORDER BY COALESCE(a.xact_start, p.prepared) NULLS LAST LIMIT 5",
+	/* who keeps the server process $1 waiting, the oldest first; columns as above */
+	[PG_BLOCKERS_TOLD] =
+		"SELECT COALESCE(b.pid, 0)::text, NULLIF(b.pid, 0), NULLIF(a.application_name, ''), a.usename::text, "
+		"floor(extract(epoch FROM clock_timestamp() - a.xact_start))::int8, a.state, "
+		"CASE WHEN a.query NOT LIKE '<%' THEN left(regexp_replace(regexp_replace(a.query, '\\s+', ' ', 'g'), '[''$].*', '...'), 100) END, "
+		"NULL::text FROM unnest(pg_blocking_pids($1::int4)) b(pid) LEFT JOIN pg_stat_activity a ON a.pid = b.pid "
+		"ORDER BY a.xact_start NULLS LAST LIMIT 1",
 	/* $1 the file of the sequence: one that was restarted or replaced has another; $3 the name
 	 * of the table */
 	[PG_MARK_MOVE] =
@@ -284,7 +291,8 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"released_at = NULL, <+LEASE_SECONDS lease_seconds = $3::int4 / 1000.0, expires_at = clock_timestamp() + $3::int4 * interval '1 ms'+>"
 		"<-LEASE_SECONDS expires_at = clock_timestamp() + interval '15 seconds'+>, "
 		"suspect_position = CASE WHEN p.was_unclean THEN l.suspect_position END, "
-		"suspect_deaths = CASE WHEN p.was_unclean AND l.suspect_position IS NOT NULL THEN COALESCE(l.suspect_deaths, 0) + 1 END "
+		"suspect_deaths = CASE WHEN p.was_unclean AND l.suspect_position IS NOT NULL THEN COALESCE(l.suspect_deaths, 0) + 1 END"
+		"<+LEASE_HISTORY , host = NULL, pid = NULL+><+LEASE_REASON , reason = NULL+> "
 		"FROM prior p, here WHERE l.id = p.id<-LEASE_SECONDS  AND $3::int4 > 0+> "
 		"RETURNING l.epoch, p.was_unclean, l.suspect_position, l.suspect_deaths, <+LEASE_SECONDS $3::int4+><-LEASE_SECONDS 15000+>",
 	[PG_LEASE_MAKE] =
@@ -319,7 +327,8 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"WITH " LOCALLY ", seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE name = $1::text FOR UPDATE) "
 		"UPDATE @subscription_leases l SET owner = NULL, epoch = l.epoch + 1, released_at = clock_timestamp(), "
 		"expires_at = clock_timestamp(), <+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, "
-		"suspect_deaths = NULL<+LEASE_HISTORY , last_error = NULL, last_error_at = NULL+> FROM seat, here WHERE l.id = seat.id",
+		"suspect_deaths = NULL<+LEASE_HISTORY , last_error = NULL, last_error_at = NULL+><+LEASE_REASON , reason = NULL+> "
+		"FROM seat, here WHERE l.id = seat.id",
 	[PG_LEASE_MARK] =
 		"WITH " LOCALLY " UPDATE @subscription_leases SET suspect_position = $4::int8, suspect_deaths = $5::int4 FROM here "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
@@ -327,14 +336,23 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_LEASE_NOTE] =
 		"WITH " LOCALLY " UPDATE @subscription_leases SET epoch = epoch<+LEASE_HISTORY , host = COALESCE($4::text, host), "
 		"pid = CASE WHEN $4::text IS NULL THEN pid ELSE $5::int4 END, last_error = COALESCE($6::text, last_error), "
-		"last_error_at = CASE WHEN $6::text IS NULL THEN last_error_at ELSE clock_timestamp() END+> FROM here "
+		"last_error_at = CASE WHEN $6::text IS NULL THEN last_error_at ELSE clock_timestamp() END+>"
+		"<+LEASE_REASON , reason = COALESCE($7::text, reason)+> FROM here "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8"
-		"<-LEASE_HISTORY  AND ($4::text IS NULL OR $5::int4 IS NULL OR $6::text IS NULL)+>",
+		"<-LEASE_HISTORY  AND ($4::text IS NULL OR $5::int4 IS NULL OR $6::text IS NULL)+>"
+		"<-LEASE_REASON  AND ($7::text IS NULL OR true)+>",
+	/* $4 the reason. Whoever has the row locked is not waited for. */
+	[PG_LEASE_TELL] =
+		"WITH " LOCALLY ", free AS MATERIALIZED (SELECT id FROM @subscription_leases "
+		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8 FOR NO KEY UPDATE SKIP LOCKED) "
+		"UPDATE @subscription_leases l SET reason = $4::text FROM free, here WHERE l.id = free.id",
 	[PG_LEASE_LIST] =
 		"SELECT name, owner IS NOT NULL AND " LEASE_RUNS ", acquired_at, "
 		"ceil(extract(epoch FROM expires_at - clock_timestamp()))::int8"
 		"<+LEASE_HISTORY , host, pid, last_error, last_error_at+>"
-		"<-LEASE_HISTORY , NULL::text, NULL::int4, NULL::text, NULL::timestamptz+> "
+		"<-LEASE_HISTORY , NULL::text, NULL::int4, NULL::text, NULL::timestamptz+>"
+		", owner IS NOT NULL, released_at, suspect_position, suspect_deaths"
+		"<+LEASE_REASON , reason+><-LEASE_REASON , NULL::text+> "
 		"FROM @subscription_leases ORDER BY name COLLATE \"C\"",
 	[PG_LEASE_IS_OWNED] =
 		"SELECT 1 FROM @subscription_leases WHERE name = $1::text AND owner IS NOT NULL AND " LEASE_RUNS,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who keeps a database locked, as far as it can be known: for the error of who gave up waiting.
+ * Who keeps a database locked, as far as it can be known: for the error of who gave up waiting, and
+ * for who asks why a subscription is not further.
  *
  * Happy path: the kernel's list of locks has the process that holds the write lock of the log
  * (byte 120 of the -shm, https://www.sqlite.org/walformat.html), and the leases say what that
@@ -10,6 +11,7 @@
  * runs under another host's name is named as one that may be it. Whoever let go meanwhile is not
  * found: nothing is said.
  */
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,6 +22,9 @@
 #include "backends/sqlite/internal.h"
 
 #define HOLDER_WRITE_LOCK 120
+#define HOLDER_LOOKS                                                                               \
+	40 /* a transaction takes moments: who holds it at each look keeps others out */
+#define HOLDER_PAUSE_MS 10
 
 /* The process that holds the lock; 0: none is seen. */
 static int holder_find(const char *file)
@@ -121,4 +126,25 @@ void sqlite_holder_say(struct sqlite_connection *connection, char *ret, size_t s
 	if (pid != 0)
 		holder_describe(pid, ret, size);
 	holder_add_lease(connection, pid, ret, size);
+}
+
+tide_status sqlite_blocked(void *self, int64_t number, struct tide_blocker *ret,
+			   struct tide_error *err)
+{
+	const struct sqlite_session *session = self;
+	const char *file = session->store->file;
+	(void)number;
+	(void)err;
+	*ret = (struct tide_blocker){ 0 };
+	int pid = session->store->is_memory ? 0 : holder_find(file);
+	for (int i = 1; pid > 0 && i < HOLDER_LOOKS; i++) {
+		ppoll(NULL, 0, &(struct timespec){ .tv_nsec = HOLDER_PAUSE_MS * 1000000L }, NULL);
+		if (holder_find(file) != pid)
+			pid = 0;
+	}
+
+	ret->pid = pid;
+	if (pid > 0)
+		holder_describe(pid, ret->what, sizeof ret->what);
+	return TIDE_OK;
 }

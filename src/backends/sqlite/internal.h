@@ -121,6 +121,9 @@ bool sqlite_is_constraint(int code);
 /** Say who holds the write lock, as far as that can be known; empty: it cannot. It reads the leases
  * over the connection, so what the handle says of its last error has to be read before. */
 void sqlite_holder_say(struct sqlite_connection *connection, char *ret, size_t size);
+/** The process that keeps others from writing for a while now; `number` is not looked at. */
+tide_status sqlite_blocked(void *session, int64_t number, struct tide_blocker *ret,
+			   struct tide_error *err);
 
 /* examine.c */
 
@@ -327,6 +330,8 @@ tide_status sqlite_lease_mark(void *session, const struct tide_fence *fence, tid
 			      int32_t deaths, struct tide_error *err);
 tide_status sqlite_lease_note(void *session, const struct tide_fence *fence,
 			      const struct tide_lease_note *note, struct tide_error *err);
+tide_status sqlite_lease_tell(void *session, const struct tide_fence *fence, const char *reason,
+			      bool *ret, struct tide_error *err);
 tide_status sqlite_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count,
 			      struct tide_error *err);
 tide_status sqlite_lease_is_owned(void *session, const char *name, bool *ret,

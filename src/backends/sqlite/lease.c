@@ -42,25 +42,33 @@ static const char lease_find[] = "SELECT id, owner, epoch, suspect_position, sus
 static const char lease_take[] =
 	"UPDATE subscription_leases SET owner = ?2, epoch = ?3, acquired_at = ?4, released_at = "
 	"NULL, "
-	"suspect_position = nullif(?5, 0), suspect_deaths = nullif(?6, 0) WHERE name = ?1";
+	"suspect_position = nullif(?5, 0), suspect_deaths = nullif(?6, 0)"
+	"<+LEASE_HISTORY , host = NULL, pid = NULL+><+LEASE_REASON , reason = NULL+> "
+	"WHERE name = ?1";
 static const char lease_release[] = "UPDATE subscription_leases SET owner = NULL, released_at = "
 				    "?4, suspect_position = NULL, suspect_deaths = NULL "
 				    "WHERE name = ?1 AND owner = ?2 AND epoch >= ?3";
 static const char lease_end[] = "UPDATE subscription_leases SET owner = NULL, epoch = epoch + 1, "
 				"released_at = ?2, suspect_position = NULL, "
 				"suspect_deaths = NULL<+LEASE_HISTORY , last_error = NULL, "
-				"last_error_at = NULL+> WHERE name = ?1";
+				"last_error_at = NULL+><+LEASE_REASON , reason = NULL+> "
+				"WHERE name = ?1";
 static const char lease_mark[] = "UPDATE subscription_leases SET suspect_position = nullif(?4, 0), "
 				 "suspect_deaths = iif(?4 = 0, NULL, ?5) "
 				 "WHERE name = ?1 AND owner = ?2 AND epoch = ?3";
 
 static const char lease_note[] =
 	"UPDATE subscription_leases SET host = ifnull(?4, host), pid = iif(?4 IS NULL, pid, ?5), "
-	"last_error = ifnull(?6, last_error), last_error_at = iif(?6 IS NULL, last_error_at, ?7) "
-	"WHERE name = ?1 AND owner = ?2 AND epoch = ?3";
+	"last_error = ifnull(?6, last_error), last_error_at = iif(?6 IS NULL, last_error_at, ?7)"
+	"<+LEASE_REASON , reason = ifnull(?8, reason)+> WHERE name = ?1 AND owner = ?2 AND epoch = "
+	"?3";
+static const char lease_tell[] =
+	"UPDATE subscription_leases SET reason = ?4 WHERE name = ?1 AND owner = ?2 AND epoch = ?3";
 static const char lease_list[] =
 	"SELECT name, acquired_at<+LEASE_HISTORY , host, pid, last_error, last_error_at+>"
-	"<-LEASE_HISTORY , NULL, NULL, NULL, NULL+> FROM subscription_leases ORDER BY name";
+	"<-LEASE_HISTORY , NULL, NULL, NULL, NULL+>, owner IS NOT NULL, released_at, "
+	"suspect_position, suspect_deaths<+LEASE_REASON , reason+><-LEASE_REASON , NULL+> "
+	"FROM subscription_leases ORDER BY name";
 
 /** What the row says. */
 struct lease_row {
@@ -519,7 +527,34 @@ tide_status sqlite_lease_note(void *self, const struct tide_fence *fence,
 	if (note->last_error)
 		sqlite_bind_string(statement, 6, note->last_error);
 	sqlite_bind_time(statement, 7, note->now, now);
+	if (note->reason && session->connection.parts & PART_BIT(PART_LEASE_REASON))
+		sqlite_bind_string(statement, 8, note->reason);
 	return lease_change(session, statement, fence, err);
+}
+
+/* Whoever writes at this moment is not waited for: what is told now can be told later. */
+tide_status sqlite_lease_tell(void *self, const struct tide_fence *fence, const char *reason,
+			      bool *ret, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	*ret = true;
+	if (!(session->connection.parts & PART_BIT(PART_LEASE_REASON)))
+		return TIDE_OK;
+
+	tide_status status = sqlite_statement(&session->connection, lease_tell, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite3_clear_bindings(statement);
+	if (reason)
+		sqlite_bind_string(statement, 4, reason);
+
+	int64_t patience = session->connection.busy_ns;
+	session->connection.busy_ns = 0;
+	status = lease_change(session, statement, fence, err);
+	session->connection.busy_ns = patience;
+	*ret = status == TIDE_OK;
+	return status == TIDE_BUSY || status == TIDE_FENCED ? TIDE_OK : status;
 }
 
 static void lease_decode(sqlite3_stmt *statement, struct tide_lease_info *ret)
@@ -533,6 +568,12 @@ static void lease_decode(sqlite3_stmt *statement, struct tide_lease_info *ret)
 	ret->pid = sqlite3_column_int(statement, 3);
 	snprintf(ret->last_error, sizeof ret->last_error, "%s", error ? error : "");
 	ret->has_last_error = error && sqlite_column_time(statement, 5, &ret->last_error_at);
+	ret->has_owner = sqlite3_column_int(statement, 6) != 0;
+	ret->has_released_at = sqlite_column_time(statement, 7, &ret->released_at);
+	ret->suspect = sqlite3_column_int64(statement, 8);
+	ret->suspect_deaths = sqlite3_column_int(statement, 9);
+	const char *reason = (const char *)sqlite3_column_text(statement, 10);
+	snprintf(ret->reason, sizeof ret->reason, "%s", reason ? reason : "");
 }
 
 static tide_status lease_collect(struct sqlite_session *session, struct tide_lease_info **list,

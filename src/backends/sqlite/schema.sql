@@ -68,6 +68,7 @@ CREATE TABLE IF NOT EXISTS snapshots (
 );
 
 -- suspect_*: the position its owner was about to hand over, and how many processes ended while it stood there.
+-- reason: what keeps the owner from going on, or has ended its run, as JSON; null: nothing does.
 CREATE TABLE IF NOT EXISTS subscription_leases (
 	id INTEGER PRIMARY KEY,
 	name TEXT NOT NULL UNIQUE,
@@ -81,7 +82,8 @@ CREATE TABLE IF NOT EXISTS subscription_leases (
 	host TEXT,
 	pid INTEGER,
 	last_error TEXT,
-	last_error_at TEXT
+	last_error_at TEXT,
+	reason TEXT
 );
 
 -- What made which tables: tables is a JSON array of names, filter the event types as JSON, null: all.

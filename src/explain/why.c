@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Why a subscription is not further.
+ *
+ * Happy path: the row, the lease with what its owner told last, dead letters and the feed are
+ * looked at, which takes a few reads; the first cause that holds, in the order of why_judge, is put
+ * into words. From inside its process, what that does at this moment stands for what it told.
+ * Failure modes: a database does not answer: from outside that is an error, from inside it is the
+ * cause.
+ */
+#include "explain/explain.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "path/reason.h"
+#include "supervise/manager.h"
+
+#define WHY_LETTERS 200 /* of which the first that is parked is looked for */
+
+/** What the databases say of a name. */
+struct why_look {
+	struct tide_checkpoints *checkpoints;
+	const char *name;
+	bool has_row, has_lease;
+	struct tide_checkpoint row;
+	struct tide_lease_info lease;
+	bool has_told, is_here; /* by its process; which is this one */
+	struct tide_why told;
+	struct tide_horizon horizon;
+	tide_position position;
+	int64_t dead_letters, retrying, parked;
+	struct tide_uuid parked_behind;
+	struct tide_error parked_error; /* of the event that they wait for */
+	int64_t parked_letter;          /* its entry */
+	struct tide_error diverged;     /* TIDE_OK: it has not */
+	struct tide_blocker blocker;
+};
+
+/* ---- Looking --------------------------------------------------------------------------------- */
+
+static tide_status why_find_row(struct why_look *look, struct tide_error *err)
+{
+	tide_status status = tide_checkpoints_load(look->checkpoints, look->name, &look->row, err);
+	look->has_row = status == TIDE_OK;
+	look->position = look->has_row && look->row.has_position ? look->row.position : 0;
+	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
+}
+
+static bool why_runs_here(const struct why_look *look)
+{
+	return look->told.cause != TIDE_CAUSE_STOPPED && !state_is_terminal(look->told.state);
+}
+
+static tide_status why_find_lease(struct why_look *look, struct tide_error *err)
+{
+	struct tide_lease_info *leases;
+	size_t count;
+	tide_status status = checkpoints_leases(look->checkpoints, &leases, &count, err);
+	if (status != TIDE_OK)
+		return status;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(leases[i].name, look->name) == 0) {
+			look->has_lease = true;
+			look->lease = leases[i];
+		}
+	tide_free(leases);
+	if (look->is_here && look->lease.is_owned && !why_runs_here(look))
+		look->is_here = false; /* somebody else runs it */
+	if (!look->is_here)
+		look->has_told = look->has_lease && why_read(look->lease.reason, &look->told);
+	return TIDE_OK;
+}
+
+static tide_status why_count_letters(struct why_look *look, struct tide_error *err)
+{
+	struct tide_dead_letter_count *counts;
+	size_t count;
+	tide_status status = tide_dead_letters_counts(look->checkpoints, &counts, &count, err);
+	if (status != TIDE_OK)
+		return status;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(counts[i].projection_name, look->name) == 0) {
+			look->dead_letters = counts[i].failure_count;
+			look->retrying = counts[i].retrying_count;
+		}
+	tide_free(counts);
+	return TIDE_OK;
+}
+
+static void why_note_parked(struct why_look *look, const struct tide_dead_letter_list *list)
+{
+	const char *behind = NULL;
+	for (size_t i = 0; i < list->count; i++) {
+		const char *of = list->entries[i].parked_behind;
+		if (of && !behind && tide_uuid_parse(of, &look->parked_behind, NULL) == TIDE_OK)
+			behind = of;
+		look->parked += of && behind && strcmp(of, behind) == 0;
+	}
+	for (size_t i = 0; behind && i < list->count; i++) {
+		const struct tide_dead_letter *head = &list->entries[i];
+		if (!tide_uuid_equal(&head->event_id, &look->parked_behind))
+			continue;
+		look->parked_letter = head->id;
+		tide_fail(&look->parked_error, TIDE_HANDLER_PERMANENT, "%s", head->error_message);
+	}
+}
+
+/* The first aggregate that is held, of the oldest entries. */
+static tide_status why_find_parked(struct why_look *look, struct tide_error *err)
+{
+	const struct tide_store *database = look->checkpoints->database;
+	const struct tide_dead_letter_filter filter = {
+		.projection_name = look->name,
+		.statuses = { [TIDE_DEAD_LETTER_FAILED] = true,
+			      [TIDE_DEAD_LETTER_RETRYING] = true },
+		.limit = WHY_LETTERS,
+		.oldest_first = true
+	};
+	struct tide_dead_letter_list list = { 0 };
+	void *session;
+	if (look->dead_letters < 2)
+		return TIDE_OK;
+	tide_status status = store_borrow(look->checkpoints->database, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = database->backend->checkpoint.dead_letter_list(session, &filter, &list, err);
+	store_return(look->checkpoints->database, session, status);
+	if (status == TIDE_OK)
+		why_note_parked(look, &list);
+	tide_dead_letters_free(&list);
+	return status;
+}
+
+static tide_status why_verify(struct why_look *look, struct tide_error *err)
+{
+	struct tide_error found;
+	if (!look->has_row)
+		return TIDE_OK;
+	tide_status status = tide_checkpoints_verify(look->checkpoints, look->name, &found);
+	if (status == TIDE_DIVERGED)
+		look->diverged = found;
+	if (status == TIDE_CONNECTION_LOST || status == TIDE_OUT_OF_MEMORY)
+		return tide_fail(err, status, "%s", found.message);
+	return TIDE_OK;
+}
+
+static bool why_is_alive(const struct why_look *look)
+{
+	return look->is_here ? why_runs_here(look) : look->lease.is_owned;
+}
+
+/* Whether it wants to write, as far as is known. */
+static bool why_is_waiting(const struct why_look *look)
+{
+	bool is_at_rest = look->has_told && (look->told.cause == TIDE_CAUSE_PAUSED ||
+					     look->told.cause == TIDE_CAUSE_STANDING_BY);
+	bool is_in_trouble = look->has_told && look->told.cause != TIDE_CAUSE_LIVE;
+	return !is_at_rest && (is_in_trouble || look->position < look->horizon.end);
+}
+
+/* Who writes all the time while it stands where it stood. */
+static tide_status why_find_blocker(struct why_look *look, struct tide_error *err)
+{
+	struct tide_store *database = look->checkpoints->database;
+	const struct tide_evidence *session = tide_why_evidence(&look->told, "session");
+	struct tide_blocker blocker = { 0 };
+	tide_position before = look->position;
+	void *borrowed;
+	if (!database->backend->store.blocked || !why_is_alive(look) || !why_is_waiting(look))
+		return TIDE_OK;
+	tide_status status = store_borrow(database, &borrowed, err);
+	if (status != TIDE_OK)
+		return status;
+	status = database->backend->store.blocked(
+		borrowed, session && look->has_told ? (int64_t)session->number : 0, &blocker, err);
+	store_return(database, borrowed, status);
+	if (status == TIDE_OK && *blocker.what)
+		status = why_find_row(look, err);
+	if (status == TIDE_OK && look->position == before)
+		look->blocker = blocker;
+	return status;
+}
+
+static tide_status why_look_at(struct why_look *look, struct tide_error *err)
+{
+	tide_status status = why_find_row(look, err);
+	if (status == TIDE_OK)
+		status = why_find_lease(look, err);
+	if (status == TIDE_OK && !look->has_row && !look->has_lease && !look->is_here)
+		return tide_fail(err, TIDE_NOT_FOUND, "no projection '%s' in '%s'", look->name,
+				 look->checkpoints->database->url);
+	if (status == TIDE_OK)
+		status = tide_store_settle(look->checkpoints->feed, 0, &look->horizon, err);
+	if (status == TIDE_OK)
+		status = why_count_letters(look, err);
+	if (status == TIDE_OK)
+		status = why_find_parked(look, err);
+	if (status == TIDE_OK)
+		status = why_verify(look, err);
+	if (status == TIDE_OK)
+		status = why_find_blocker(look, err);
+	return status;
+}
+
+/* ---- Judging --------------------------------------------------------------------------------- */
+
+static bool why_is_blocked(const struct why_look *look)
+{
+	return *look->blocker.what && look->blocker.pid != look->lease.pid;
+}
+
+static bool why_is_held_up(const struct why_look *look)
+{
+	return look->horizon.end < look->horizon.newest && look->position >= look->horizon.end;
+}
+
+/* What its process says goes before what the databases alone show. */
+static bool why_says_more(const struct why_look *look)
+{
+	enum tide_cause cause = look->told.cause;
+	return look->has_told && cause != TIDE_CAUSE_LIVE && cause != TIDE_CAUSE_CATCHING_UP &&
+	       cause != TIDE_CAUSE_SLOW_HANDLER;
+}
+
+/* The event in its hands has ended processes before, and no error of it is known. */
+static bool why_is_careful(const struct why_look *look)
+{
+	bool is_in_hand = !why_says_more(look) || look->told.cause == TIDE_CAUSE_HANDLER_RUNNING;
+	return is_in_hand && look->lease.suspect > look->position;
+}
+
+static enum tide_cause why_judge_alive(const struct why_look *look)
+{
+	bool is_behind = look->position < look->horizon.end;
+	if (look->has_told && look->told.cause == TIDE_CAUSE_PAUSED)
+		return TIDE_CAUSE_PAUSED;
+	if (why_is_blocked(look))
+		return TIDE_CAUSE_BLOCKED;
+	if (why_is_careful(look))
+		return TIDE_CAUSE_CAREFUL;
+	if (why_says_more(look))
+		return look->told.cause;
+	if (*look->blocker.what) /* by its own process */
+		return TIDE_CAUSE_HANDLER_RUNNING;
+	if (why_is_held_up(look))
+		return TIDE_CAUSE_OPEN_APPEND;
+	if (look->has_told && look->told.cause == TIDE_CAUSE_SLOW_HANDLER)
+		return TIDE_CAUSE_SLOW_HANDLER;
+	if (is_behind)
+		return TIDE_CAUSE_CATCHING_UP;
+	return look->parked ? TIDE_CAUSE_AGGREGATE_HELD : TIDE_CAUSE_LIVE;
+}
+
+static bool why_has_ended(const struct why_look *look)
+{
+	const struct tide_lease_info *lease = &look->lease;
+	return look->has_lease && lease->has_last_error &&
+	       lease->last_error_at.unix_us >= lease->acquired_at.unix_us;
+}
+
+static enum tide_cause why_judge_over(const struct why_look *look)
+{
+	bool has_word = look->has_told && look->told.state == TIDE_STATE_ERROR;
+	if (has_word && (look->is_here || why_has_ended(look)))
+		return look->told.cause;
+	if (why_has_ended(look))
+		return TIDE_CAUSE_ERROR;
+	if (look->lease.has_owner)
+		return TIDE_CAUSE_DIED;
+	return look->has_lease ? TIDE_CAUSE_STOPPED : TIDE_CAUSE_NOT_RUN;
+}
+
+static enum tide_cause why_judge(const struct why_look *look)
+{
+	if (look->diverged.status != TIDE_OK)
+		return TIDE_CAUSE_DIVERGED;
+	if (look->is_here && look->told.cause == TIDE_CAUSE_STANDING_BY)
+		return TIDE_CAUSE_STANDING_BY;
+	return why_is_alive(look) ? why_judge_alive(look) : why_judge_over(look);
+}
+
+/* ---- Telling --------------------------------------------------------------------------------- */
+
+static void why_add_owner(const struct why_look *look, struct tide_why *ret)
+{
+	const struct tide_lease_info *lease = &look->lease;
+	if (!look->has_lease)
+		return;
+	if (lease->pid > 0)
+		why_add_number(ret, "pid", lease->pid);
+	why_add_text(ret, "host", lease->host);
+	why_add_time(ret, "owner_since", lease->acquired_at);
+	if (lease->is_owned && lease->seconds_left >= 0)
+		why_add_number(ret, "lease_seconds_left", lease->seconds_left);
+	if (lease->suspect > 0) {
+		why_add_number(ret, "event_position", (double)lease->suspect);
+		if (lease->suspect_deaths > 0)
+			why_add_number(ret, "deaths", lease->suspect_deaths);
+	}
+}
+
+static void why_add_letters(const struct why_look *look, struct tide_why *ret)
+{
+	if (look->dead_letters > 0)
+		why_add_number(ret, "dead_letters", (double)look->dead_letters);
+	if (look->retrying > 0)
+		why_add_number(ret, "redeliveries_waiting", (double)look->retrying);
+	if (look->parked == 0)
+		return;
+	why_add_number(ret, "parked", (double)look->parked);
+	why_add_uuid(ret, "parked_behind", &look->parked_behind);
+	if (look->parked_letter > 0)
+		why_add_number(ret, "dead_letter", (double)look->parked_letter);
+	if (ret->cause == TIDE_CAUSE_AGGREGATE_HELD)
+		why_add_text(ret, "error", look->parked_error.message);
+}
+
+static void why_add_feed(const struct why_look *look, struct tide_why *ret)
+{
+	const struct tide_evidence *rate = tide_why_evidence(ret, "events_per_second");
+	double lag = (double)(look->horizon.end - look->position);
+	why_add_number(ret, "position", (double)look->position);
+	why_add_number(ret, "feed_end", (double)look->horizon.end);
+	if (lag > 0)
+		why_add_number(ret, "lag_events", lag);
+	if (lag > 0 && rate && rate->number > 0)
+		why_add_number(ret, "left_seconds", (double)(int64_t)(lag / rate->number));
+	if (ret->cause == TIDE_CAUSE_OPEN_APPEND) {
+		why_add_text(ret, "holder",
+			     *look->horizon.holder ? look->horizon.holder : "nobody can be named");
+		why_add_number(ret, "newest", (double)look->horizon.newest);
+	}
+}
+
+static void why_add_last(const struct why_look *look, struct tide_why *ret)
+{
+	if (!look->has_row)
+		return;
+	why_add_uuid(ret, "last_event_id", &look->row.last_event_id);
+	why_add_text(ret, "last_event_type", look->row.last_event_type);
+	if (!look->row.has_last_processed_at)
+		return;
+	int64_t us = tide_time_now().unix_us - look->row.last_processed_at.unix_us;
+	why_add_time(ret, "last_processed_at", look->row.last_processed_at);
+	if (ret->cause == TIDE_CAUSE_LIVE)
+		why_add_number(ret, "idle_seconds", (double)(us > 0 ? us / 1000000 : 0));
+}
+
+/* Since when, of what the databases alone show. */
+static void why_add_since(const struct why_look *look, struct tide_why *ret)
+{
+	const struct tide_lease_info *lease = &look->lease;
+	if (ret->has_since || !look->has_lease)
+		return;
+	if (ret->cause == TIDE_CAUSE_ERROR)
+		why_set_since(ret, lease->last_error_at);
+	else if (ret->cause == TIDE_CAUSE_STOPPED && lease->has_released_at)
+		why_set_since(ret, lease->released_at);
+	else if (why_is_alive(look))
+		why_set_since(ret, lease->acquired_at);
+}
+
+static enum tide_state why_state(const struct why_look *look, enum tide_cause cause)
+{
+	if (look->is_here || (look->has_told && look->told.cause == cause))
+		return look->told.state;
+	switch (cause) {
+	case TIDE_CAUSE_DIVERGED:
+	case TIDE_CAUSE_ERROR:
+		return TIDE_STATE_ERROR;
+	case TIDE_CAUSE_DIED:
+	case TIDE_CAUSE_STOPPED:
+	case TIDE_CAUSE_NOT_RUN:
+		return TIDE_STATE_STOPPED;
+	default:
+		break;
+	}
+	return look->position < look->horizon.end ? TIDE_STATE_CATCHING_UP : TIDE_STATE_LIVE;
+}
+
+static void why_tell(const struct why_look *look, enum tide_cause cause, struct tide_why *ret)
+{
+	bool is_told = look->has_told && look->told.cause == cause;
+	/* what a call was doing belongs to what keeps it there */
+	bool is_kept = is_told || (look->has_told &&
+				   (cause == TIDE_CAUSE_BLOCKED || cause == TIDE_CAUSE_CAREFUL));
+	*ret = is_kept ? look->told : (struct tide_why){ 0 };
+	snprintf(ret->name, sizeof ret->name, "%s", look->name);
+	ret->state = why_state(look, cause);
+	ret->cause = cause;
+
+	if (cause == TIDE_CAUSE_DIVERGED)
+		why_add_error(ret, &look->diverged);
+	if (cause == TIDE_CAUSE_ERROR)
+		why_add_text(ret, "error", look->lease.last_error);
+	if (cause == TIDE_CAUSE_BLOCKED) {
+		why_add_text(ret, "blocker", look->blocker.what);
+		if (look->blocker.pid > 0)
+			why_add_number(ret, "blocker_pid", look->blocker.pid);
+	}
+	if (cause == TIDE_CAUSE_DIED && look->has_told)
+		why_add_text(ret, "last_told", tide_cause_name(look->told.cause));
+
+	why_add_since(look, ret);
+	why_add_feed(look, ret);
+	why_add_owner(look, ret);
+	why_add_letters(look, ret);
+	why_add_last(look, ret);
+	explain_say(ret);
+}
+
+/* ---- Asked ----------------------------------------------------------------------------------- */
+
+tide_status tide_checkpoints_why(struct tide_checkpoints *checkpoints, const char *name,
+				 struct tide_why *ret, struct tide_error *err)
+{
+	if (!checkpoints || !name || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
+				 !checkpoints ? "checkpoints"
+				 : !name      ? "name"
+					      : "ret");
+	struct why_look look = { .checkpoints = checkpoints, .name = name };
+	tide_status status = why_look_at(&look, err);
+	if (status == TIDE_OK)
+		why_tell(&look, why_judge(&look), ret);
+	return status;
+}
+
+/* What a process sees of itself. */
+static void why_look_here(struct tide_subscription *subscription, struct tide_why *ret)
+{
+	struct clock *clock = subscription->engine->clock;
+	struct mono_time now = clock_mono(clock);
+	struct tide_time wall = clock_wall(clock);
+	mutex_lock(&subscription->lock);
+	reason_fill_locked(subscription, reason_cause_locked(subscription, now), now, wall, ret);
+	mutex_unlock(&subscription->lock);
+}
+
+static void why_tell_away(const struct why_look *look, const struct tide_error *error,
+			  struct tide_why *ret)
+{
+	*ret = look->told;
+	ret->cause =
+		error->status == TIDE_DISK_FULL ? TIDE_CAUSE_DISK_FULL : TIDE_CAUSE_DATABASE_AWAY;
+	ret->has_since = false;
+	why_add_error(ret, error);
+	explain_say(ret);
+}
+
+tide_status tide_subscription_why(struct tide_manager *manager, const char *name,
+				  struct tide_why *ret, struct tide_error *err)
+{
+	if (!manager || !name || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
+				 !manager ? "manager"
+				 : !name  ? "name"
+					  : "ret");
+	tide_status status = manager_check_thread(manager, "ask why", err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_subscription *subscription = manager_pin_one(manager, name);
+	if (!subscription)
+		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
+
+	struct why_look look = { .checkpoints = manager->engine.checkpoints,
+				 .name = name,
+				 .has_told = true,
+				 .is_here = true };
+	struct tide_error failed = { 0 };
+	why_look_here(subscription, &look.told);
+	manager_unpin_one(manager);
+	bool is_away = look.told.cause == TIDE_CAUSE_DATABASE_AWAY ||
+		       look.told.cause == TIDE_CAUSE_DISK_FULL;
+	if (is_away) {
+		*ret = look.told;
+		explain_say(ret);
+		return TIDE_OK;
+	}
+
+	status = why_look_at(&look, &failed);
+	if (status == TIDE_OK)
+		why_tell(&look, why_judge(&look), ret);
+	else if (status != TIDE_OUT_OF_MEMORY && status != TIDE_ARGUMENT)
+		why_tell_away(&look, &failed, ret);
+	else
+		return tide_fail(err, status, "%s", failed.message);
+	return TIDE_OK;
+}

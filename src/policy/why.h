@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_POLICY_WHY_H
+#define TIDE_POLICY_WHY_H
+
+/* Filling a cause with its evidence, and how it is kept beside a lease, for other processes. */
+
+#include <tidemark/why.h>
+
+#include "core/json.h"
+
+/** A fact of the cause; one that is empty is none, and so is one too many. */
+void why_add_text(struct tide_why *why, const char *key, const char *text);
+void why_add_number(struct tide_why *why, const char *key, double number);
+void why_add_time(struct tide_why *why, const char *key, struct tide_time time);
+void why_add_uuid(struct tide_why *why, const char *key, const struct tide_uuid *uuid);
+/** Its message, and the name of its status. */
+void why_add_error(struct tide_why *why, const struct tide_error *error);
+void why_set_since(struct tide_why *why, struct tide_time since);
+
+/** Cause, state, since and evidence, which is what why_read understands. */
+void why_write(struct buffer *buffer, const struct tide_why *why);
+/** Read what why_write wrote; false: it is none, or its cause is one of a later version. */
+bool why_read(const char *text, struct tide_why *ret);
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Causes as values: what is kept beside a lease is read again, and put into the words of the
+ * manual. unit-why SOURCE */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "explain/explain.h"
+#include "unit.h"
+
+static const char *why_source = ".";
+
+static struct tide_why why_made(void)
+{
+	struct tide_why why = { .cause = TIDE_CAUSE_RETRYING, .state = TIDE_STATE_LIVE };
+	snprintf(why.name, sizeof why.name, "Totals");
+	why_set_since(&why, (struct tide_time){ INT64_C(1767225600000000) });
+	why_add_number(&why, "event_position", 7);
+	why_add_number(&why, "attempts", 2);
+	why_add_number(&why, "max_attempts", 6);
+	why_add_text(&why, "error", "the \"mill\" is\nbroken");
+	return why;
+}
+
+static void what_is_kept_is_read_again(void **state)
+{
+	(void)state;
+	struct tide_why why = why_made(), read;
+	struct buffer buffer = { 0 };
+	why_write(&buffer, &why);
+	assert_false(buffer.failed);
+	assert_true(why_read(buffer.data, &read));
+	assert_int_equal(read.cause, TIDE_CAUSE_RETRYING);
+	assert_int_equal(read.state, TIDE_STATE_LIVE);
+	assert_true(read.has_since && read.since.unix_us == why.since.unix_us);
+	assert_true(tide_why_evidence(&read, "event_position")->number == 7);
+	assert_string_equal(tide_why_evidence(&read, "error")->text, "the \"mill\" is broken");
+	assert_null(tide_why_evidence(&read, "pid"));
+	buffer_fini(&buffer);
+}
+
+static void what_is_no_cause_is_not_read(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {
+		"",
+		"null",
+		"{}",
+		"[]",
+		"{\"cause\":\"of a later version\"}",
+		"{\"cause\":7}",
+		"{\"cause\":\"live\",\"evidence\":{\"a\":[]}}",
+		"{\"cause\":\"live\"",
+		"{\"cause\":\"live\",\"evidence\":{\"a key that is longer than any of ours\":1}}"
+	};
+	struct tide_why why;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		assert_false(why_read(texts[i], &why));
+	assert_true(why_read("{\"cause\":\"live\",\"of later\":{\"a\":[1]}}", &why));
+}
+
+static void a_fact_that_is_not_known_takes_its_part_along(void **state)
+{
+	(void)state;
+	struct tide_why why = why_made();
+	explain_say(&why);
+	assert_string_equal(why.reason, "'Totals' is retrying the event at 7: attempt 2 of 6 "
+					"failed: the \"mill\" is broken");
+	why_add_text(&why, "event_type", "Ground");
+	explain_say(&why);
+	assert_string_equal(why.reason, "'Totals' is retrying the event at 7 of type Ground: "
+					"attempt 2 of 6 failed: the \"mill\" is broken");
+}
+
+static void evidence_has_its_limits(void **state)
+{
+	(void)state;
+	struct tide_why why = { 0 };
+	char key[24], text[2000];
+	memset(text, 'x', sizeof text - 1);
+	text[sizeof text - 1] = '\0';
+	for (int i = 0; i < 2 * TIDE_EVIDENCE_MAX; i++) {
+		snprintf(key, sizeof key, "fact%d", i);
+		why_add_text(&why, key, text);
+	}
+	assert_int_equal(why.evidence_count, TIDE_EVIDENCE_MAX);
+	assert_int_equal(strlen(why.evidence[0].text), sizeof why.evidence[0].text - 1);
+	why_add_number(&why, "fact0", 1);
+	assert_false(why.evidence[0].is_number);
+	assert_string_equal(tide_cause_name(TIDE_CAUSE_COUNT), "unknown");
+}
+
+static void the_manual_has_every_cause(void **state)
+{
+	(void)state;
+	char path[4096], row[2400];
+	static char page[1 << 20];
+	snprintf(path, sizeof path, "%s/docs/operating.md", why_source);
+	FILE *file = fopen(path, "r");
+	assert_non_null(file);
+	page[fread(page, 1, sizeof page - 1, file)] = '\0';
+	fclose(file);
+	for (int i = 0; i < TIDE_CAUSE_COUNT; i++) {
+		enum tide_cause cause = (enum tide_cause)i;
+		snprintf(row, sizeof row, "\n| `%s` | %s | %s |\n", tide_cause_name(cause),
+			 explain_sentence(cause), explain_advice(cause));
+		if (!strstr(page, row))
+			fail_msg("docs/operating.md has no row%s", row);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_kept_is_read_again),
+		cmocka_unit_test(what_is_no_cause_is_not_read),
+		cmocka_unit_test(a_fact_that_is_not_known_takes_its_part_along),
+		cmocka_unit_test(evidence_has_its_limits),
+		cmocka_unit_test(the_manual_has_every_cause),
+	};
+	if (argc > 1)
+		why_source = argv[1];
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
