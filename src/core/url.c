@@ -9,8 +9,13 @@
 static const char *const url_raw_schemes[] = { "postgresql", "postgres", "nats", "fault" };
 
 /* Parameters that hold a secret. */
-static const char *const url_secrets[] = { "password", "sslpassword", "oauth_client_secret",
-					   "token" };
+static const char *const url_secrets[] = {
+	"password",         "sslpassword",         "scram_client_key",
+	"scram_server_key", "oauth_client_secret", "token"
+};
+
+/* What libpq takes for space between the words of a connection string. */
+#define URL_SPACE " \t\n\v\f\r"
 
 static bool url_is_in(const char *name, const char *const *list, size_t count)
 {
@@ -138,11 +143,14 @@ static char *url_behind_userinfo(char *text)
 	return end ? end + 1 : text;
 }
 
-/* How much of a text that is no URL may be shown: it could be a connection string with a password
- * in it. */
-static int url_shown(const char *text)
+/*
+ * How much of a word may be shown that stands where a scheme or a parameter's name should: it could
+ * be of a connection string with a password in it, or of a password that was not escaped. `full` is
+ * the whole text; one with an @ may hold a password before it, wherever its parts seem to begin.
+ */
+static int url_shown(const char *text, const char *full)
 {
-	size_t size = strcspn(text, "=@");
+	size_t size = strchr(full, '@') ? 0 : strcspn(text, "=");
 	return size < 64 ? (int)size : 64;
 }
 
@@ -152,10 +160,10 @@ static tide_status url_read(struct tide_url *url, char *text, struct tide_error 
 	if (!rest)
 		return tide_fail(err, TIDE_ARGUMENT,
 				 "'%.*s' is no URL: it has no scheme such as sqlite:",
-				 url_shown(text), text);
+				 url_shown(text, url->full), text);
 	if (!url_is_scheme(text))
 		return tide_fail(err, TIDE_ARGUMENT, "'%.*s' is no scheme of a URL",
-				 url_shown(text), text);
+				 url_shown(text, url->full), text);
 
 	char *query =
 		url_split(URL_IS_IN(text, url_raw_schemes) ? url_behind_userinfo(rest) : rest, '?');
@@ -203,14 +211,48 @@ const char *tide_url_param(struct tide_url *url, const char *name)
 	return NULL;
 }
 
+/* What stands behind a secret may be more of it, which holds an & that was not escaped. */
+static bool url_follows_secret(const struct tide_url *url, size_t at)
+{
+	return at > 0 && URL_IS_IN(url->params[at - 1].name, url_secrets);
+}
+
 tide_status tide_url_check(const struct tide_url *url, struct tide_error *err)
 {
-	for (size_t i = 0; i < url->param_count; i++)
-		if (!url->params[i].is_known)
-			return tide_fail(err, TIDE_ARGUMENT, "'%.*s' is no parameter of %s: URLs",
-					 url_shown(url->params[i].name), url->params[i].name,
-					 url->scheme);
+	for (size_t i = 0; i < url->param_count; i++) {
+		const char *name = url->params[i].name;
+		if (url->params[i].is_known)
+			continue;
+		if (url_follows_secret(url, i))
+			return tide_fail(err, TIDE_ARGUMENT,
+					 "what follows '%s' is no parameter of %s: URLs; write & "
+					 "as %%26 in a value",
+					 url->params[i - 1].name, url->scheme);
+		return tide_fail(err, TIDE_ARGUMENT, "'%.*s' is no parameter of %s: URLs",
+				 url_shown(name, name), name, url->scheme);
+	}
 	return TIDE_OK;
+}
+
+/*
+ * Where the userinfo ends that a person may have meant: libpq takes what is before the first slash
+ * for host and port, and shows a port that is no number, so there the password holds the slash.
+ */
+static char *url_userinfo_meant(char *authority)
+{
+	char *end = url_userinfo_end(authority);
+	char *last = authority + strcspn(authority, "/?[" URL_SPACE), *at = authority;
+	while (!end && (at = memchr(at, ':', (size_t)(last - at)))) {
+		at += 1 + strspn(at + 1, "0123456789");
+		if (at < last && *at != ',')
+			break;
+	}
+	if (end || !at)
+		return end;
+
+	for (char *next = authority; (next = memchr(next + 1, '@', strcspn(next + 1, URL_SPACE)));)
+		end = next;
+	return end;
 }
 
 /* Take user:password@ down to user@, also in a URL within the URL. */
@@ -218,23 +260,43 @@ static void url_drop_userinfo(char *text)
 {
 	for (char *authority = text; (authority = strstr(authority, "://"));) {
 		authority += 3;
-		char *host = url_userinfo_end(authority);
+		char *host = url_userinfo_meant(authority);
 		char *colon = host ? memchr(authority, ':', (size_t)(host - authority)) : NULL;
 		if (colon)
 			memmove(colon, host, strlen(host) + 1);
 	}
 }
 
+/* The same without the slashes, or without a scheme, which only a mistake can be: but for a scheme
+ * whose rest is the name of a file. */
+static void url_drop_bare_userinfo(char *text)
+{
+	static const char *const files[] = { "sqlite", "memory" };
+	char *at = strrchr(text, '@'), *colon = strchr(text, ':'), scheme[16] = "";
+	if (!at || !colon || colon > at || strstr(text, "://"))
+		return;
+	if (colon - text < (ptrdiff_t)sizeof scheme)
+		memcpy(scheme, text, (size_t)(colon - text));
+	if (url_is_scheme(scheme) && URL_IS_IN(scheme, files))
+		return;
+	if (URL_IS_IN(scheme, url_raw_schemes)) {
+		char *next = memchr(colon + 1, ':', (size_t)(at - colon - 1));
+		colon = next ? next : colon;
+	}
+	if (at > colon + 1)
+		memmove(colon, at, strlen(at) + 1);
+}
+
 /* The value of a keyword in a connection string, which may stand in quotes: `at` is behind the
  * equals sign. */
 static size_t url_word_size(const char *at)
 {
-	size_t size = strspn(at, " ");
+	size_t size = strspn(at, URL_SPACE);
 	bool is_quoted = at[size] == '\'';
 	for (size += is_quoted; at[size]; size++) {
 		if (at[size] == '\\' && at[size + 1])
 			size++;
-		else if (is_quoted ? at[size] == '\'' : strchr(" &\t\n", at[size]) != NULL)
+		else if (is_quoted ? at[size] == '\'' : strchr(URL_SPACE, at[size]) != NULL)
 			return size + is_quoted;
 	}
 	return size;
@@ -246,7 +308,7 @@ static void url_drop_words(char *text)
 	for (size_t i = 0; i < sizeof url_secrets / sizeof *url_secrets; i++)
 		for (char *at = text; (at = strstr(at, url_secrets[i]));) {
 			at += strlen(url_secrets[i]);
-			char *equals = at + strspn(at, " ");
+			char *equals = at + strspn(at, URL_SPACE);
 			if (*equals != '=')
 				continue;
 			char *end = equals + 1 + url_word_size(equals + 1);
@@ -266,13 +328,16 @@ static bool url_is_secret(const char *param, size_t size)
 	return URL_IS_IN(name, url_secrets);
 }
 
+/* A name without a value behind a secret is more of it, which holds an & that was not escaped. */
 static void url_drop_params(char *query)
 {
+	bool was_secret = false;
 	char *to = query;
 	for (const char *from = query; *from;) {
-		size_t size = strcspn(from, "&");
+		size_t size = strcspn(from, "&"), name = strcspn(from, "=&");
 		bool is_last = from[size] == '\0';
-		if (size > 0 && !url_is_secret(from, strcspn(from, "=&"))) {
+		was_secret = url_is_secret(from, name) || (was_secret && name == size);
+		if (size > 0 && !was_secret) {
 			if (to > query)
 				*to++ = '&';
 			memmove(to, from, size);
@@ -300,6 +365,7 @@ char *url_redact(const char *text)
 	char *query = strchr(url_behind_userinfo(copy), '?');
 	if (query)
 		url_drop_params(query + 1);
+	url_drop_bare_userinfo(copy);
 	url_redact_words(copy);
 	return copy;
 }

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/url.h"
 #include "project/sql.h"
@@ -126,24 +127,30 @@ static const struct sql_dialect *const sql_dialects[] = {
 #endif
 };
 
+/* A store wrapped in faults names the real one behind them. Case is no part of a scheme. */
+static const char *sql_unwrap(const char *url)
+{
+	const char *slash;
+
+	while (strncasecmp(url, "fault:", 6) == 0 && (slash = strchr(url, '/')))
+		url = slash + 1;
+	return url;
+}
+
 static bool sql_is_scheme(const char *url, const char *scheme)
 {
-	char inner[32];
+	size_t size = scheme ? strlen(scheme) : 0;
 
-	if (!scheme)
-		return false;
-	snprintf(inner, sizeof inner, "/%s:", scheme);
-	if (strncmp(url, inner + 1, strlen(inner) - 1) == 0)
-		return true;
-	/* a store wrapped in faults names the real one behind them */
-	return strncmp(url, "fault:", 6) == 0 && strstr(url, inner);
+	return scheme && strncasecmp(url, scheme, size) == 0 && url[size] == ':';
 }
 
 static const struct sql_dialect *sql_dialect_find(const char *url)
 {
+	const char *inner = url ? sql_unwrap(url) : NULL;
+
 	for (size_t i = 0; i < sizeof sql_dialects / sizeof *sql_dialects; i++)
-		if (!url || sql_is_scheme(url, sql_dialects[i]->scheme) ||
-		    sql_is_scheme(url, sql_dialects[i]->alias))
+		if (!inner || sql_is_scheme(inner, sql_dialects[i]->scheme) ||
+		    sql_is_scheme(inner, sql_dialects[i]->alias))
 			return sql_dialects[i];
 	return NULL;
 }

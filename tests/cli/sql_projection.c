@@ -119,6 +119,21 @@ static void a_store_behind_faults_keeps_its_dialect(void **state)
 	tide_sql_projection_close(projection);
 }
 
+static void case_is_no_part_of_a_scheme(void **state)
+{
+	static const char *const urls[] = { "SQLite:a.db", "FAULT:/SQLITE:a.db", "sqlite:a.db" };
+	(void)state;
+	for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+		struct tide_sql_projection *projection = NULL;
+		assert_int_equal(
+			tide_sql_projection_open(
+				TIDE_SQL_PROJECTION(.text = good, .name = "x", .url = urls[i]),
+				&projection, NULL),
+			TIDE_OK);
+		tide_sql_projection_close(projection);
+	}
+}
+
 static void every_failing_allocation_is_reported_and_leaks_nothing(void **state)
 {
 	struct tide_sql_projection *projection = NULL;
@@ -148,6 +163,7 @@ int main(void)
 		cmocka_unit_test(name_comes_from_the_path),
 		cmocka_unit_test(refusals_leave_the_output_alone),
 		cmocka_unit_test(a_store_behind_faults_keeps_its_dialect),
+		cmocka_unit_test(case_is_no_part_of_a_scheme),
 		cmocka_unit_test(every_failing_allocation_is_reported_and_leaks_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

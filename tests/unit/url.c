@@ -81,6 +81,10 @@ static void malformed_urls_are_refused_and_leave_the_output(void **state)
 		{ "host=h password=secret", "'host' is no URL: it has no scheme such as sqlite:" },
 		{ "host=h password=se:cret", "'host' is no scheme of a URL" },
 		{ "user:secret@host", NULL },
+		{ "secret@host/db", "'' is no URL: it has no scheme such as sqlite:" },
+		{ "se_cret:x@host/db", "'' is no scheme of a URL" },
+		{ "secr=et@host", "'' is no URL: it has no scheme such as sqlite:" },
+		{ "se_cret=a:b@host", "'' is no scheme of a URL" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct tide_url url = { .param_count = 77 };
@@ -148,6 +152,25 @@ static void a_url_is_shown_without_its_password(void **state)
 		{ "host=x sslpassword=SECRET", "host=x sslpassword=" },
 		{ "fault:/postgresql://u:a?SECRET@host/db?busy=1",
 		  "fault:/postgresql://u@host/db?busy=1" },
+		{ "POSTGRESQL://u:SECRET@host/db", "POSTGRESQL://u@host/db" },
+		{ "Postgres://u:SECRET@host/db?password=SECRET", "Postgres://u@host/db" },
+		{ "user:SECRET@host/db", "user@host/db" },
+		{ "user:SEC:RET@h:5/db", "user@h:5/db" },
+		{ "postgresql:u:SECRET@host/db", "postgresql:u@host/db" },
+		{ "POSTGRESQL:u:SECRET@host/db", "POSTGRESQL:u@host/db" },
+		{ "postgresql:/u:SECRET@host/db", "postgresql:/u@host/db" },
+		{ "//u:SECRET@host/db", "//u@host/db" },
+		{ "postgresql://u:SEC/RET@host/db", "postgresql://u@host/db" },
+		{ "postgresql://h:5432,i:5433/a@b", "postgresql://h:5432,i:5433/a@b" },
+		{ "postgresql://[::1]:5432/a@b", "postgresql://[::1]:5432/a@b" },
+		{ "sqlite:/srv/a:b@c/x.db", "sqlite:/srv/a:b@c/x.db" },
+		{ "SQLite:/srv/a:b@c/x.db", "SQLite:/srv/a:b@c/x.db" },
+		{ "password\t=\tSECRET host=x", "password\t= host=x" },
+		{ "password=a&SECRET host=x", "password= host=x" },
+		{ "host=x scram_client_key=SECRET", "host=x scram_client_key=" },
+		{ "host=x\npassword='SE CRET", "host=x\npassword=" },
+		{ "postgresql://h/d?scram_server_key=SECRET&a=1", "postgresql://h/d?a=1" },
+		{ "postgresql://h/d?password=a&SECRET&b&x=1", "postgresql://h/d?x=1" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char *shown = url_redact(cases[i].text);
@@ -177,7 +200,13 @@ static void a_password_may_hold_what_else_begins_the_parameters(void **state)
 	struct tide_error err;
 	assert_int_equal(url_parse("postgresql://h/d?x@SECRET=1", &url, NULL), TIDE_OK);
 	assert_fails(tide_url_check(&url, &err), TIDE_ARGUMENT, &err,
-		     "'x' is no parameter of postgresql: URLs");
+		     "'' is no parameter of postgresql: URLs");
+	url_fini(&url);
+	assert_int_equal(url_parse("postgresql://h/d?password=a&SECRET=1", &url, NULL), TIDE_OK);
+	tide_url_param(&url, "password");
+	assert_fails(tide_url_check(&url, &err), TIDE_ARGUMENT, &err,
+		     "what follows 'password' is no parameter of postgresql: URLs; write & as %26 "
+		     "in a value");
 	url_fini(&url);
 }
 
