@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/follow.h"
+#include "cli/trial.h"
 #include "path/checkpoints.h"
 
 static int project_reset(const struct follow *follow, struct tide_sql_projection *projection)
@@ -54,6 +55,22 @@ static int project_listen(const struct follow *follow)
 	return cli_fail(follow->cli, &err);
 }
 
+static int project_follow(struct follow *follow, struct tide_sql_projection *projection)
+{
+	follow->subscriber = tide_sql_projection_subscriber(projection);
+	int exit = follow_open(follow);
+	if (exit == CLI_DONE)
+		exit = project_reset(follow, projection);
+	if (exit == CLI_DONE)
+		exit = follow_begin(follow);
+	if (exit == CLI_DONE)
+		exit = project_listen(follow);
+	if (exit == CLI_DONE)
+		exit = follow_run(follow);
+	follow_close(follow);
+	return exit;
+}
+
 int cmd_project(struct cli *cli)
 {
 	struct follow follow = { .cli = cli };
@@ -61,7 +78,9 @@ int cmd_project(struct cli *cli)
 	const char *into = cli->options[OPT_INTO].text;
 	struct tide_error err;
 
-	int exit = follow_config(&follow);
+	int exit = trial_check(cli);
+	if (exit == CLI_DONE)
+		exit = follow_config(&follow);
 	if (exit != CLI_DONE)
 		return exit;
 	if (tide_sql_projection_open(
@@ -70,17 +89,8 @@ int cmd_project(struct cli *cli)
 					.accept_changes = cli->options[OPT_ACCEPT_CHANGES].is_set),
 		    &projection, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
-	follow.subscriber = tide_sql_projection_subscriber(projection);
-	exit = follow_open(&follow);
-	if (exit == CLI_DONE)
-		exit = project_reset(&follow, projection);
-	if (exit == CLI_DONE)
-		exit = follow_begin(&follow);
-	if (exit == CLI_DONE)
-		exit = project_listen(&follow);
-	if (exit == CLI_DONE)
-		exit = follow_run(&follow);
-	follow_close(&follow);
+	exit = cli->options[OPT_DRY_RUN].is_set ? trial_run(cli, projection)
+						: project_follow(&follow, projection);
 	tide_sql_projection_close(projection);
 	return exit;
 }

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/daemon.h"
+#include "cli/live.h"
 #include "sys/alloc.h"
 
 /* Relative paths are relative to the configuration: the process works where that is. The name of
@@ -32,8 +33,46 @@ static const char *run_enter(struct cli *cli, const char *path, int *ret_exit)
 	return NULL;
 }
 
+/** A check, and the projection whose statements are looked at. */
+struct run_examination {
+	struct problems *problems;
+	const struct config *config;
+	const struct config_projection *projection;
+	size_t found; /* mistakes in statements */
+};
+
+static void run_tell(void *self, const char *message)
+{
+	struct run_examination *examination = self;
+	const struct config_projection *projection = examination->projection;
+	char title[TIDE_NAME_MAX + 16];
+
+	snprintf(title, sizeof title, "projection %.255s", projection->name);
+	problems_add(examination->problems, projection->line, title, "file", "%s", message);
+	examination->found++;
+}
+
+/* The statements of a store's projections, against the tables that are there. */
+static tide_status run_check_projections(struct run_examination *examination,
+					 const struct config_store *store,
+					 struct tide_store *database, struct tide_error *err)
+{
+	const struct config *config = examination->config;
+	tide_status status = TIDE_OK;
+
+	for (size_t i = 0; i < config->projection_count && status == TIDE_OK; i++) {
+		examination->projection = config->projections[i];
+		const struct config_projection *projection = config->projections[i];
+		if (projection->sql && strcmp(projection->store, store->name) == 0)
+			status =
+				live_examine(projection->sql, database, run_tell, examination, err);
+	}
+	return status;
+}
+
 /* Look at one store, without writing to it. */
-static tide_status run_check_store(const struct config_store *store, struct tide_error *err)
+static tide_status run_check_store(struct run_examination *examination,
+				   const struct config_store *store, struct tide_error *err)
 {
 	struct tide_checkpoints *checkpoints = NULL;
 	struct tide_store *events;
@@ -42,9 +81,10 @@ static tide_status run_check_store(const struct config_store *store, struct tide
 		tide_store_open(store->url, TIDE_STORE_OPTIONS(.read_only = true), &events, err);
 	if (status != TIDE_OK)
 		return status;
-	if (store->into)
-		status = tide_checkpoints_open(store->into, TIDE_STORE_OPTIONS(.read_only = true),
-					       events, &checkpoints, err);
+	status = tide_checkpoints_open(store->into, TIDE_STORE_OPTIONS(.read_only = true), events,
+				       &checkpoints, err);
+	if (status == TIDE_OK)
+		status = run_check_projections(examination, store, checkpoints->database, err);
 	tide_checkpoints_close(checkpoints);
 	tide_store_close(events);
 	return status;
@@ -53,6 +93,7 @@ static tide_status run_check_store(const struct config_store *store, struct tide
 static int run_check(struct cli *cli, const char *path, const struct config *config)
 {
 	struct problems problems = { .file = path };
+	struct run_examination examination = { .problems = &problems, .config = config };
 	struct buffer line = { 0 };
 	struct tide_error err;
 	int exit = CLI_DONE;
@@ -61,13 +102,15 @@ static int run_check(struct cli *cli, const char *path, const struct config *con
 		const struct config_store *store = &config->stores[i];
 		char title[TIDE_NAME_MAX + 16];
 		snprintf(title, sizeof title, "store %.255s", store->name);
-		if (run_check_store(store, &err) == TIDE_OK)
+		if (run_check_store(&examination, store, &err) == TIDE_OK)
 			continue;
 		problems_add(&problems, store->line, title, NULL, "%s", err.message);
 		exit = cli_exit_of(err.status) == CLI_UNAVAILABLE ? CLI_UNAVAILABLE : CLI_FAILED;
 	}
 	daemon_tell_problems(cli, path, &problems);
 	problems_fini(&problems);
+	if (exit == CLI_DONE && examination.found)
+		exit = CLI_FAILED;
 	if (exit != CLI_DONE)
 		return exit;
 	if (cli->json) {

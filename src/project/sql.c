@@ -20,17 +20,8 @@
 
 #define SQL_FILE_SIZE_MAX (16u << 20)
 
-struct tide_sql_projection {
-	struct sql_script script;
-	const struct sql_dialect *dialect;
-	struct tide_subscriber subscriber;
-	char *name;
-	char *path;
-	bool accepts_changes;
-};
-
-static bool sql_section_wants(const struct sql_script *script, const struct sql_section *section,
-			      const struct tide_event *event)
+bool sql_section_wants(const struct sql_script *script, const struct sql_section *section,
+		       const struct tide_event *event)
 {
 	if (section->kind != SQL_ON || section->is_all)
 		return section->kind == SQL_ON;

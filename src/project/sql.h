@@ -78,6 +78,17 @@ struct sql_script {
 	/* SQLite: and drops or alters a table, so that SQLite itself keeps its numbers in step */
 	bool is_redefined;
 	char refused[64]; /* SQLite: the table that was to be changed; empty: none */
+	int64_t *changed; /* rows by statement; NULL: they are not counted */
+};
+
+/** A file as a subscriber. */
+struct tide_sql_projection {
+	struct sql_script script;
+	const struct sql_dialect *dialect;
+	struct tide_subscriber subscriber;
+	char *name;
+	char *path;
+	bool accepts_changes;
 };
 
 /** Where statements stand. */
@@ -99,6 +110,12 @@ struct sql_place {
 	char made[70];     /* with a dot behind it; empty: there is only one */
 	bool has_versions; /* projection_versions can be read and written */
 };
+
+/** Takes what is wrong with a statement: a message with file and line. */
+typedef void sql_tell(void *self, const char *message);
+/** Takes a row of whatever query: so many columns as text, NULL for null. */
+typedef tide_status sql_cells(void *self, const char *const *cells, size_t count,
+			      struct tide_error *err);
 
 /** Takes a row of a question: its columns as text, NULL for null. */
 typedef tide_status sql_row(void *self, const char *const *columns, struct tide_error *err);
@@ -140,6 +157,13 @@ struct sql_dialect {
 				  struct sql_place *ret, struct tide_error *err);
 	tide_status (*ask)(const struct sql_script *script, void *connection,
 			   const struct sql_question *question, struct tide_error *err);
+	/* Hold every `on` statement against the tables that are there, changing nothing. On SQLite
+	 * in no transaction, on PostgreSQL in one of its own. Fails only when it cannot be done. */
+	tide_status (*examine)(struct sql_script *script, void *connection, sql_tell *tell,
+			       void *self, struct tide_error *err);
+	/* Run a query of somebody else's; TIDE_ARGUMENT when it fails. */
+	tide_status (*query)(void *connection, const char *text, sql_cells *row, void *self,
+			     struct tide_error *err);
 	/* Let go of what was prepared. */
 	void (*detach)(struct sql_script *script, void *connection);
 	/* Bind and run one prepared statement, between the first two (NULL: nothing to do), which
@@ -185,6 +209,27 @@ tide_status sql_version_enter(const struct sql_script *script, const struct sql_
 tide_status sql_parse(struct sql_script *script, const struct sql_dialect *dialect,
 		      struct tide_error *err);
 void sql_script_fini(struct sql_script *script);
+
+/** Whether an event is one of the section's. */
+bool sql_section_wants(const struct sql_script *script, const struct sql_section *section,
+		       const struct tide_event *event);
+
+/* ---- sql_live.c: what tries a projection on a database --------------------------------------- */
+
+/** Hold the statements against a live database, see `examine`. */
+tide_status sql_projection_examine(struct tide_sql_projection *projection, void *connection,
+				   sql_tell *tell, void *self, struct tide_error *err);
+tide_status sql_projection_query(const struct tide_sql_projection *projection, void *connection,
+				 const char *text, sql_cells *row, void *self,
+				 struct tide_error *err);
+/** Run init and prepare every statement, in the open transaction, and begin to count. */
+tide_status sql_projection_try(struct tide_sql_projection *projection, void *connection,
+			       struct tide_error *err);
+/** Let go of what was prepared for that. */
+void sql_projection_try_end(struct tide_sql_projection *projection, void *connection);
+/** Run the statements of one event there. */
+tide_status sql_projection_try_event(struct tide_sql_projection *projection, void *connection,
+				     const struct tide_event *event, struct tide_error *err);
 
 /** Find the field of a parameter's name without its colon; SQL_FIELD_COUNT: none. */
 enum sql_field sql_field_find(const char *name, size_t size);

@@ -14,11 +14,13 @@
 #include <libpq-fe.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "core/json.h"
 #include "project/postgres_guard.h"
+#include "project/postgres_live.h"
 #include "project/postgres_result.h"
 #include "sys/alloc.h"
 
@@ -537,6 +539,9 @@ static tide_status postgres_take_statements(struct sql_script *script, PGconn *c
 		PGresult *result = postgres_take(connection);
 		if (status == TIDE_OK)
 			postgres_keep_words(script, result);
+		if (script->changed)
+			script->changed[attachment->sent[i] - script->statements] +=
+				strtoll(PQcmdTuples(result), NULL, 10);
 		if (status == TIDE_OK)
 			status = postgres_end(script, attachment->sent[i], connection, result,
 					      TIDE_HANDLER_PERMANENT, err);
@@ -710,6 +715,38 @@ static tide_status postgres_find_place(const struct sql_script *script, void *co
 	return postgres_ask(script, connection, &question, err);
 }
 
+/* ---- Trying ---------------------------------------------------------------------------------- */
+
+static tide_status postgres_parse(const struct sql_script *script,
+				  const struct sql_statement *statement, PGconn *connection,
+				  PGresult **ret, struct tide_error *err)
+{
+	ALLOC_AUTO char *text = NULL;
+	ALLOC_AUTO Oid *types = alloc_zero(statement->parameters + 1, sizeof *types);
+	if (!types)
+		return alloc_fail(err);
+	for (size_t i = 0; i < statement->parameters; i++)
+		types[i] = postgres_types[script->parameters[statement->parameter + i].field];
+
+	tide_status status = postgres_number(script, statement, &text, err);
+	if (status == TIDE_OK)
+		*ret = PQprepare(connection, "", text, (int)statement->parameters, types);
+	return status;
+}
+
+static tide_status postgres_examine(struct sql_script *script, void *connection, sql_tell *tell,
+				    void *self, struct tide_error *err)
+{
+	struct postgres_live live = { .prepare = postgres_parse, .tell = tell, .self = self };
+	return postgres_live_examine(script, connection, &live, err);
+}
+
+static tide_status postgres_query(void *connection, const char *text, sql_cells *row, void *self,
+				  struct tide_error *err)
+{
+	return postgres_live_query(connection, text, row, self, err);
+}
+
 const struct sql_dialect sql_dialect_postgres = {
 	.scheme = "postgresql",
 	.alias = "postgres",
@@ -722,6 +759,8 @@ const struct sql_dialect sql_dialect_postgres = {
 	.prepare = postgres_prepare,
 	.find_place = postgres_find_place,
 	.ask = postgres_ask,
+	.examine = postgres_examine,
+	.query = postgres_query,
 	.detach = postgres_detach,
 	.begin = postgres_begin,
 	.execute = postgres_execute,

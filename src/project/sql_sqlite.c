@@ -358,9 +358,113 @@ static tide_status sqlite_execute(struct sql_script *script, const struct sql_st
 	tide_status status = TIDE_OK;
 	if (code != SQLITE_DONE)
 		status = sqlite_judge_event(script, statement, connection, code, err);
+	else if (script->changed && !sqlite3_stmt_readonly(prepared->statement))
+		script->changed[statement - script->statements] += sqlite3_changes(connection);
 	*ret_is_own = script->refused[0] != '\0';
 	sqlite_watch(script, false);
 	sqlite3_reset(prepared->statement);
+	return status;
+}
+
+/* ---- Examining ------------------------------------------------------------------------------- */
+
+/* The tables as they are, without rows. What cannot be made in memory, such as a table of a module,
+ * is not there then. */
+static tide_status sqlite_copy_schema(sqlite3 *from, sqlite3 *to, struct tide_error *err)
+{
+	static const char text[] = "SELECT sql FROM main.sqlite_schema WHERE sql IS NOT NULL AND "
+				   "name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+				   "ORDER BY type <> 'table', rowid";
+	sqlite3_stmt *statement = NULL;
+	int code = sqlite3_prepare_v2(from, text, -1, &statement, NULL);
+
+	while (code == SQLITE_OK || code == SQLITE_ROW) {
+		code = sqlite3_step(statement);
+		if (code == SQLITE_ROW)
+			(void)sqlite3_exec(to, (const char *)sqlite3_column_text(statement, 0),
+					   NULL, NULL, NULL);
+	}
+	sqlite3_finalize(statement);
+	if (code == SQLITE_DONE)
+		return TIDE_OK;
+	tide_status status = sqlite_status(code);
+	return tide_fail(err, status == TIDE_HANDLER_PERMANENT ? TIDE_IO : status,
+			 "cannot read the schema: %s", sqlite3_errmsg(from));
+}
+
+/* In a copy of the schema in memory, after init. */
+static tide_status sqlite_examine_in(struct sql_script *script, sqlite3 *db, sql_tell *tell,
+				     void *self)
+{
+	struct tide_error problem;
+	tide_status status = sqlite_run(script, SQL_INIT, db, &problem);
+
+	if (status != TIDE_OK)
+		tell(self, problem.message);
+	sqlite3_set_authorizer(db, sqlite_authorize, script);
+	for (size_t i = 0; i < script->section_count && status == TIDE_OK; i++) {
+		const struct sql_section *section = &script->sections[i];
+		for (size_t j = 0; section->kind == SQL_ON && j < section->count; j++) {
+			struct sql_statement *statement = &script->statements[section->first + j];
+			if (sqlite_prepare_one(script, statement, db, &problem) != TIDE_OK)
+				tell(self, problem.message);
+		}
+	}
+	sqlite_watch(script, false);
+	sqlite_detach(script, db);
+	return TIDE_OK;
+}
+
+static tide_status sqlite_examine(struct sql_script *script, void *connection, sql_tell *tell,
+				  void *self, struct tide_error *err)
+{
+	sqlite3 *db = NULL;
+	int code =
+		sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+	tide_status status = code == SQLITE_OK ? TIDE_OK : alloc_fail(err);
+
+	if (status == TIDE_OK)
+		status = sqlite_copy_schema(connection, db, err);
+	if (status == TIDE_OK)
+		status = sqlite_examine_in(script, db, tell, self);
+	sqlite3_close(db);
+	return status;
+}
+
+#define SQLITE_CELLS_MAX 64
+
+static tide_status sqlite_query_rows(sqlite3_stmt *statement, sql_cells *row, void *self,
+				     struct tide_error *err)
+{
+	const char *cells[SQLITE_CELLS_MAX];
+	int count = sqlite3_column_count(statement);
+	tide_status status = TIDE_OK;
+	int code;
+
+	if (count > SQLITE_CELLS_MAX)
+		return tide_fail(err, TIDE_ARGUMENT, "it has %d columns, expected at most %d",
+				 count, SQLITE_CELLS_MAX);
+	while (status == TIDE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+		for (int i = 0; i < count; i++)
+			cells[i] = (const char *)sqlite3_column_text(statement, i);
+		status = row(self, cells, (size_t)count, err);
+	}
+	if (status == TIDE_OK && code != SQLITE_DONE)
+		status = tide_fail(err, TIDE_ARGUMENT, "%s",
+				   sqlite3_errmsg(sqlite3_db_handle(statement)));
+	return status;
+}
+
+static tide_status sqlite_query(void *connection, const char *text, sql_cells *row, void *self,
+				struct tide_error *err)
+{
+	sqlite3_stmt *statement = NULL;
+
+	if (sqlite3_prepare_v2(connection, text, -1, &statement, NULL) != SQLITE_OK)
+		return tide_fail(err, TIDE_ARGUMENT, "%s", sqlite3_errmsg(connection));
+	tide_status status = statement ? sqlite_query_rows(statement, row, self, err)
+				       : tide_fail(err, TIDE_ARGUMENT, "it is empty");
+	sqlite3_finalize(statement);
 	return status;
 }
 
@@ -435,6 +539,8 @@ const struct sql_dialect sql_dialect_sqlite = {
 	.prepare = sqlite_prepare,
 	.find_place = sqlite_find_place,
 	.ask = sqlite_ask,
+	.examine = sqlite_examine,
+	.query = sqlite_query,
 	.detach = sqlite_detach,
 	.execute = sqlite_execute,
 };
