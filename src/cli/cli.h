@@ -115,6 +115,9 @@ const struct tide_uuid *option_uuid(const struct cli *cli, enum cli_option optio
 int option_choice(struct cli *cli, enum cli_option option, int *ret);
 /** A number of 0 or more and nothing else. */
 bool number_read(const char *text, int64_t *ret);
+/** Read `Order/UUID` or `Order/name:anything`; the type is copied into `type`. TIDE_ARGUMENT. */
+tide_status stream_parse(const char *text, char type[TIDE_NAME_MAX + 1], struct tide_stream *ret,
+			 struct tide_error *err);
 /** Read `Order/UUID` or `Order/name:anything`. The type is copied into `type`. CLI_DONE,
  * CLI_USAGE. */
 int stream_read(struct cli *cli, const char *text, char type[TIDE_NAME_MAX + 1],

@@ -367,29 +367,38 @@ int option_choice(struct cli *cli, enum cli_option option, int *ret)
 	return cli_usage(cli, "--%s '%s' is none of %s", cli_options[option].name, text, all);
 }
 
-int stream_read(struct cli *cli, const char *text, char type[TIDE_NAME_MAX + 1],
-		struct tide_stream *ret)
+tide_status stream_parse(const char *text, char type[TIDE_NAME_MAX + 1], struct tide_stream *ret,
+			 struct tide_error *err)
 {
 	const char *slash = strchr(text, '/');
 	size_t size = slash ? (size_t)(slash - text) : 0;
-	struct tide_error err;
 
 	if (size == 0 || size > TIDE_NAME_MAX)
-		return cli_usage(cli,
+		return tide_fail(err, TIDE_ARGUMENT,
 				 "stream '%s' is not of the form Order/UUID or Order/name:anything",
 				 text);
 	memcpy(type, text, size);
 	type[size] = '\0';
-	if (name_check_type(type, "aggregate_type", &err) != TIDE_OK)
-		return cli_usage(cli, "%s", err.message);
+	tide_status status = name_check_type(type, "aggregate_type", err);
+	if (status != TIDE_OK)
+		return status;
 	ret->aggregate_type = type;
 	if (strncmp(slash + 1, "name:", 5) == 0 && slash[6]) {
 		ret->aggregate_id = tide_uuid_v5(NULL, slash + 6);
-		return CLI_DONE;
+		return TIDE_OK;
 	}
-	if (tide_uuid_parse(slash + 1, &ret->aggregate_id, &err) != TIDE_OK ||
+	if (tide_uuid_parse(slash + 1, &ret->aggregate_id, NULL) != TIDE_OK ||
 	    tide_uuid_is_nil(&ret->aggregate_id))
-		return cli_usage(cli, "stream '%s': '%s' is neither a UUID nor name:anything", text,
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "stream '%s': '%s' is neither a UUID nor name:anything", text,
 				 slash + 1);
-	return CLI_DONE;
+	return TIDE_OK;
+}
+
+int stream_read(struct cli *cli, const char *text, char type[TIDE_NAME_MAX + 1],
+		struct tide_stream *ret)
+{
+	struct tide_error err;
+	return stream_parse(text, type, ret, &err) == TIDE_OK ? CLI_DONE
+							      : cli_usage(cli, "%s", err.message);
 }
