@@ -101,6 +101,7 @@ static tide_status live_try_event(const struct live *live, struct tide_sql_proje
 {
 	struct tide_error failed;
 	tide_status status = live->ops->savepoint(live->session, err);
+
 	if (status != TIDE_OK)
 		return status;
 	status = sql_projection_try_event(projection, live->connection, event, &failed);
@@ -127,6 +128,7 @@ static tide_status live_try_events(const struct live *live, struct tide_sql_proj
 	struct tide_reader *reader;
 	const struct tide_event *event = NULL;
 	tide_status status = tide_store_read(feed, &query, &reader, err);
+
 	if (status != TIDE_OK)
 		return status;
 	do {
@@ -156,6 +158,7 @@ tide_status live_try(struct tide_sql_projection *projection, struct tide_checkpo
 		     struct tide_error *err)
 {
 	struct live live;
+
 	*ret = (struct live_trial){ .from = after, .to = after };
 	tide_status status = live_begin(&live, checkpoints->database, true, err);
 	if (status == TIDE_OK)

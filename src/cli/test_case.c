@@ -212,6 +212,7 @@ static tide_status case_expect_rows(const struct case_run *run, const struct tes
 	struct tide_error why;
 	tide_status status =
 		live_query(run->projection, run->store, expect->query, case_take_row, &rows, &why);
+
 	if (status == TIDE_ARGUMENT) {
 		buffer_format(run->found, "line %zu: %s: %s\n", expect->line, expect->query,
 			      why.message);
@@ -309,6 +310,7 @@ tide_status test_case_run(struct tide_sql_projection *projection, const struct t
 	struct case_run run = {
 		.projection = projection, .file = file, .test = test, .ids = ids, .found = ret_found
 	};
+
 	if (!ids)
 		return alloc_fail(err);
 	tide_status status =

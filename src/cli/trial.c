@@ -2,8 +2,8 @@
 /*
  * tide project --dry-run: what the statements of a projection would do.
  *
- * Happy path: they are run for some events in a transaction that is rolled back (live.c), and a line
- * tells what each has changed.
+ * Happy path: they are run for some events in a transaction that is rolled back (live.c), and a
+ * line tells what each has changed.
  * Failure modes: events that fail are counted, and the first is told; the status is 1 then.
  */
 #include "cli/trial.h"

@@ -5,7 +5,8 @@
 #include "cli/cli.h"
 #include "project/sql.h"
 
-/** Whether the options of a trial go together: CLI_DONE, or CLI_USAGE when it said what is wrong. */
+/** Whether the options of a trial go together: CLI_DONE, or CLI_USAGE when it said what is
+ * wrong. */
 int trial_check(struct cli *cli);
 /** Say what a projection would do to the next events behind its checkpoint; nothing is kept. */
 int trial_run(struct cli *cli, struct tide_sql_projection *projection);

@@ -50,6 +50,7 @@ static bool sentence_fill(struct sentence *sentence, const struct tide_why *why,
 {
 	char buffer[TIDE_TIME_TEXT_SIZE];
 	bool is_known = true;
+
 	while (from < end) {
 		if (*from != '{') {
 			size_t plain = strcspn(from, "{");

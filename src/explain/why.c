@@ -57,6 +57,7 @@ static tide_status why_find_lease(struct why_look *look, struct tide_error *err)
 	struct tide_lease_info *leases;
 	size_t count;
 	tide_status status = checkpoints_leases(look->checkpoints, &leases, &count, err);
+
 	if (status != TIDE_OK)
 		return status;
 	for (size_t i = 0; i < count; i++)
@@ -119,6 +120,7 @@ static tide_status why_find_parked(struct why_look *look, struct tide_error *err
 	};
 	struct tide_dead_letter_list list = { 0 };
 	void *session;
+
 	if (look->dead_letters < 2)
 		return TIDE_OK;
 	tide_status status = store_borrow(look->checkpoints->database, &session, err);
@@ -167,6 +169,7 @@ static tide_status why_find_blocker(struct why_look *look, struct tide_error *er
 	struct tide_blocker blocker = { 0 };
 	tide_position before = look->position;
 	void *borrowed;
+
 	if (!database->backend->store.blocked || !why_is_alive(look) || !why_is_waiting(look))
 		return TIDE_OK;
 	tide_status status = store_borrow(database, &borrowed, err);
@@ -185,6 +188,7 @@ static tide_status why_find_blocker(struct why_look *look, struct tide_error *er
 static tide_status why_look_at(struct why_look *look, struct tide_error *err)
 {
 	tide_status status = why_find_row(look, err);
+
 	if (status == TIDE_OK)
 		status = why_find_lease(look, err);
 	if (status == TIDE_OK && !look->has_row && !look->has_lease && !look->is_here)
@@ -233,6 +237,7 @@ static bool why_is_careful(const struct why_look *look)
 static enum tide_cause why_judge_alive(const struct why_look *look)
 {
 	bool is_behind = look->position < look->horizon.end;
+
 	if (look->has_told && look->told.cause == TIDE_CAUSE_PAUSED)
 		return TIDE_CAUSE_PAUSED;
 	if (why_is_blocked(look))

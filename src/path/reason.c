@@ -106,6 +106,7 @@ enum tide_cause reason_cause_locked(const struct tide_subscription *subscription
 	case TIDE_STATE_LIVE:
 		break;
 	}
+
 	return reason_of_run_locked(subscription, now);
 }
 

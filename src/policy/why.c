@@ -180,6 +180,7 @@ static bool why_read_evidence(struct json_reader *reader, struct tide_why *ret)
 {
 	char key[sizeof ret->evidence->key], text[2 * sizeof ret->evidence->text];
 	double number;
+
 	for (;;) {
 		struct json_token token = json_next(reader);
 		if (token.kind == JSON_OBJECT_END)

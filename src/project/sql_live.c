@@ -2,8 +2,8 @@
 /*
  * Trying a projection on a database: what its statements would meet, and what they would do.
  *
- * Happy path: the statements are held against the tables that are there, or run for some events in a
- * transaction that its owner rolls back; nothing of it stays.
+ * Happy path: the statements are held against the tables that are there, or run for some events in
+ * a transaction that its owner rolls back; nothing of it stays.
  * Failure modes: what fails is told with file and line, and the rest is tried all the same.
  */
 #include "project/sql.h"

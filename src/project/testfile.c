@@ -2,8 +2,8 @@
 /*
  * A file of cases taken apart, before any database sees it.
  *
- * Happy path: it is read line by line; a line that begins with `-- case:`, `-- given:` or `-- expect`
- * says what the lines below it are; other comments and empty lines are passed over.
+ * Happy path: it is read line by line; a line that begins with `-- case:`, `-- given:` or
+ * `-- expect` says what the lines below it are; other comments and empty lines are passed over.
  * Failure modes: a line that is none of what may stand there is refused with its number.
  */
 #include "project/testfile.h"
@@ -218,6 +218,7 @@ static tide_status testfile_load(struct test_file *file, struct tide_error *err)
 	FILE *input = fopen(file->path, "re");
 	size_t size = 0, capacity = 0;
 	tide_status status = TIDE_OK;
+
 	if (!input)
 		return tide_fail(err, errno == ENOENT ? TIDE_NOT_FOUND : TIDE_IO, "'%s': %s",
 				 file->path, strerror(errno));

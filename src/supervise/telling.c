@@ -73,6 +73,7 @@ bool telling_take_locked(struct tide_manager *manager, struct mono_time now, str
 {
 	struct tide_time wall = clock_wall(manager->engine.clock);
 	bool is_due = false;
+
 	for (struct tide_subscription *subscription = manager->subscriptions;
 	     subscription && !is_due; subscription = subscription->next) {
 		mutex_lock(&subscription->lock);
