@@ -11,6 +11,8 @@
 #include <libpq-fe.h>
 #endif
 
+#include <tidemark/command_projection.h>
+
 #include "why_scene.h"
 
 /* ---- Handlers -------------------------------------------------------------------------------- */
@@ -195,6 +197,54 @@ static void an_open_breaker_is_told_with_its_end(void **state)
 	assert_string_equal(text(&why, "error"), "the mill is broken");
 	assert_non_null(text(&why, "until"));
 	scene_close(&scene);
+}
+
+static struct tide_command_projection *command_of(const char *script)
+{
+	struct tide_command_projection *command;
+	must(tide_command_projection_open(
+		TIDE_COMMAND_PROJECTION(.name = NAME,
+					.arguments =
+						(const char *const[]){ "sh", "-c", script, NULL },
+					.max_process_deaths = 100),
+		&command, err));
+	return command;
+}
+
+static void a_command_that_ends_is_told_with_its_status(void **state)
+{
+	struct scene scene;
+	struct tide_subscription_config config = quick_config();
+	struct tide_command_projection *command = command_of("read -r event; exit 3");
+	config.initial_retry_delay = config.max_retry_delay = 3;
+	config.max_retries = 40;
+	scene_open(&scene, state);
+	append_many(scene.fixture.store, order(1), 1, 1);
+	scene_run_as(&scene, tide_command_projection_subscriber(command), &config);
+
+	struct tide_why why = comes_to(&scene, TIDE_CAUSE_RETRYING);
+	assert_true(number(&why, "event_position") == 1);
+	assert_string_equal(text(&why, "error_name"), "handler_transient");
+	assert_non_null(strstr(text(&why, "error"), "status 3"));
+	scene_close(&scene);
+	tide_command_projection_close(command);
+}
+
+static void a_command_that_does_not_answer_is_running(void **state)
+{
+	struct scene scene;
+	struct tide_subscription_config config = quick_config();
+	struct tide_command_projection *command = command_of("exec cat >/dev/null");
+	config.processing_timeout = 300;
+	scene_open(&scene, state);
+	append_many(scene.fixture.store, order(1), 1, 1);
+	scene_run_as(&scene, tide_command_projection_subscriber(command), &config);
+
+	struct tide_why why = comes_to(&scene, TIDE_CAUSE_HANDLER_RUNNING);
+	assert_true(number(&why, "event_position") == 1);
+	assert_true(number(&why, "running_seconds") >= 1);
+	scene_close(&scene);
+	tide_command_projection_close(command);
 }
 
 /* ---- Its databases --------------------------------------------------------------------------- */
@@ -395,6 +445,8 @@ static struct CMUnitTest tests[] = {
 	ON_BOTH(a_call_past_its_time_is_stuck),
 	ON_BOTH(an_event_that_is_tried_again_is_told_with_its_attempts),
 	ON_BOTH(an_open_breaker_is_told_with_its_end),
+	ON_BOTH(a_command_that_ends_is_told_with_its_status),
+	ON_BOTH(a_command_that_does_not_answer_is_running),
 	ON_BOTH(a_database_that_is_away_is_told_with_its_error),
 	ON_BOTH(a_full_disk_is_told_apart),
 	ON_BOTH(who_keeps_it_from_writing_is_named),
