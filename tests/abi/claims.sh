@@ -1,8 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # For shell tests: claim 'what holds' COMMAND... prints `ok what holds`, or `not ok what holds` and what the command said.
+# The directory of the script is removed however it ends; with TEST_KEEP it stays when a claim failed.
 claims_failed=0
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+leave_nothing() {
+	if [ $claims_failed -ne 0 ] && [ -n "${TEST_KEEP:-}" ]; then
+		echo "kept: $scratch"
+	else
+		rm -rf "$scratch"
+	fi
+}
+trap leave_nothing EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 claim() {
 	claim_text=$1

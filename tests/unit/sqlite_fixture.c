@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sqlite_fixture.h"
 
-#include <ftw.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -13,23 +12,16 @@ int fixture_set_up(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof *fixture);
 	assert_non_null(fixture);
-	strcpy(fixture->directory, "/tmp/tide-sqlite-XXXXXX");
-	assert_non_null(mkdtemp(fixture->directory));
+	temp_make(fixture->directory);
 	snprintf(fixture->database, sizeof fixture->database, "%s/events.db", fixture->directory);
 	*state = fixture;
 	return 0;
 }
 
-static int fixture_remove(const char *path, const struct stat *info, int kind, struct FTW *place)
-{
-	(void)info, (void)kind, (void)place;
-	return remove(path);
-}
-
 int fixture_tear_down(void **state)
 {
 	struct fixture *fixture = *state;
-	nftw(fixture->directory, fixture_remove, 8, FTW_DEPTH | FTW_PHYS);
+	temp_remove(fixture->directory);
 	free(fixture);
 	return 0;
 }
@@ -38,7 +30,7 @@ tide_status fixture_try_open(const char *path, const char *params,
 			     const struct tide_store_options *options, void **ret,
 			     struct tide_error *err)
 {
-	char text[300];
+	char text[2 * TEMP_PATH_SIZE];
 	struct tide_url url;
 	snprintf(text, sizeof text, "sqlite:%s%s", path, params);
 	tide_status status = url_parse(text, &url, err);

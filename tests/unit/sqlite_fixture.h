@@ -20,6 +20,7 @@
 #include <tidemark/backend.h>
 
 #include "backends/sqlite/sqlite.h"
+#include "lib/temp.h"
 
 #define STORE (&tide_backend_sqlite.store)
 #define NOTIFY (&tide_backend_sqlite.notify)
@@ -27,8 +28,8 @@
 
 /** A directory for one test, and the database in it. */
 struct fixture {
-	char directory[64];
-	char database[96];
+	char directory[TEMP_PATH_SIZE];
+	char database[TEMP_PATH_SIZE + 16];
 };
 
 /* cmocka's set-up and tear-down: `*state` is a struct fixture. */

@@ -301,7 +301,7 @@ static void the_file_of_the_locks_has_the_mode_and_the_owner_of_the_database(voi
 {
 	static const mode_t modes[] = { 0600, 0640, 0660, 0644, 0666 };
 	struct fixture *fixture = *state;
-	char path[120];
+	char path[TEMP_PATH_SIZE + 32];
 	uid_t owner, other = geteuid() == 0 ? 65534 : geteuid();
 	snprintf(path, sizeof path, "%s-owners", fixture->database);
 	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
@@ -341,7 +341,7 @@ static int second_user_run(void *self)
 
 static int stranger_run(void *self)
 {
-	char path[120];
+	char path[TEMP_PATH_SIZE + 32];
 	snprintf(path, sizeof path, "%s-owners", ((struct fixture *)self)->database);
 	return setgid(65532) == 0 && setuid(65532) == 0 && open(path, O_RDONLY) < 0 ? 0 : 1;
 }
@@ -353,7 +353,7 @@ static void a_second_user_of_the_group_may_own_and_a_stranger_cannot_lock(void *
 	struct fixture *fixture = *state;
 	void *store = fixture_open(fixture->database, "");
 	void *session = fixture_session(store);
-	char path[120];
+	char path[TEMP_PATH_SIZE + 32];
 	assert_int_equal(chmod(fixture->directory, 0777), 0);
 	static const char *const suffixes[] = { "", "-wal", "-shm" };
 	for (size_t i = 0; i < 3; i++) {

@@ -171,7 +171,7 @@ static void processes_may_initialise_at_once(void **state)
 {
 	struct fixture *fixture = *state;
 	for (int round = 0; round < 5; round++) {
-		char path[120];
+		char path[TEMP_PATH_SIZE + 16];
 		pid_t children[4];
 		snprintf(path, sizeof path, "%s/%d.db", fixture->directory, round);
 		for (size_t i = 0; i < 4; i++)

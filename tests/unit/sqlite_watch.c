@@ -166,7 +166,7 @@ static void a_log_made_anew_is_followed(void **state)
 {
 	struct fixture *fixture = *state;
 	struct tide_error err;
-	char log[120], other[140];
+	char log[TEMP_PATH_SIZE + 32], other[TEMP_PATH_SIZE + 48];
 	bool rang = false;
 	STORE->close(fixture_open(fixture->database, ""));
 	void *store = fixture_open(fixture->database, ""), *watch;
