@@ -13,7 +13,7 @@
  * complete and valid. Texts in them end in a NUL.
  */
 
-#include <tidemark/checkpoint.h>
+#include <tidemark/control.h>
 #include <tidemark/deadletter.h>
 #include <tidemark/snapshot.h>
 #include <tidemark/store.h>
@@ -311,6 +311,21 @@ struct tide_dead_letter_change {
 	const char *parked_behind; /* with message, as in a write; else what is stored stays */
 };
 
+/** What a person did, to be kept beside it. */
+struct tide_journal_write {
+	const char *who, *host, *act, *name;
+	const char *detail; /* NULL: none */
+	struct tide_time now;
+};
+
+/** A durable pause to make, replace or end, and its entry in the journal: both or neither. */
+struct tide_control_write {
+	bool is_pause;
+	const char *reason; /* as tide_pause_reason_name has it */
+	const char *note;   /* NULL: none */
+	struct tide_journal_write journal;
+};
+
 /* ---- The tables ------------------------------------------------------------------------------ */
 
 struct tide_backend;
@@ -556,7 +571,26 @@ struct tide_checkpoint_ops {
 	 * locked, or another's. */
 	tide_status (*lease_tell)(void *session, const struct tide_fence *fence, const char *reason,
 				  bool *ret, struct tide_error *err);
+
+	/* NULL, or TIDE_UNSUPPORTED where the tables are missing: nothing is paused durably.
+	 * `*ret_was_paused`: before this call. Other processes' bells are rung. */
+	tide_status (*control_set)(void *session, const struct tide_control_write *write,
+				   bool *ret_was_paused, struct tide_error *err);
+	/* Sorted by name; nothing where the table is missing. */
+	tide_status (*control_list)(void *session, struct tide_control **ret, size_t *ret_count,
+				    struct tide_error *err);
+	/* Joins an open transaction, and keeps the newest TIDE_JOURNAL_KEPT; nothing is written
+	 * where the table is missing. */
+	tide_status (*journal_add)(void *session, const struct tide_journal_write *write,
+				   struct tide_error *err);
+	/* Newest first; `name` NULL: all; `limit` < 0: no limit. */
+	tide_status (*journal_list)(void *session, const char *name, int64_t limit,
+				    struct tide_journal_entry **ret, size_t *ret_count,
+				    struct tide_error *err);
 };
+
+/** Entries of the journal that a database keeps. */
+#define TIDE_JOURNAL_KEPT 10000
 
 /** One backend. */
 struct tide_backend {

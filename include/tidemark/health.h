@@ -120,6 +120,9 @@ struct tide_subscription_health {
 	enum tide_availability checkpoints;
 	double unavailable_seconds;    /* since one of them has been unavailable; 0: none is */
 	struct tide_error store_error; /* the last failure, while one is unavailable */
+	char paused_by[256];           /* who paused it durably; empty: nobody has */
+	char pause_note[501];          /* with paused_by; empty: none */
+	struct tide_time paused_at;    /* with paused_by */
 };
 
 /** How well a manager and its subscriptions are. Release it with tide_health_fini. */

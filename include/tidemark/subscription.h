@@ -341,6 +341,8 @@ struct tide_subscription_status {
 	bool lag_known; /* false: the feed end was never known, and lag_events is 0 */
 	int64_t redeliveries_resolved; /* since it was subscribed: dead letters handled after all */
 	int64_t redeliveries_failed;   /* since it was subscribed: dead letters that failed again */
+	char paused_by[256];           /* who paused it durably (control.h); empty: nobody has */
+	char pause_note[501];          /* with paused_by; empty: none */
 };
 
 /**

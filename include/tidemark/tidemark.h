@@ -7,6 +7,7 @@
 #include <tidemark/bus.h>
 #include <tidemark/checkpoint.h>
 #include <tidemark/command_projection.h>
+#include <tidemark/control.h>
 #include <tidemark/deadletter.h>
 #include <tidemark/error.h>
 #include <tidemark/error_record.h>

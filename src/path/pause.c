@@ -5,45 +5,60 @@
  * Happy path: the state moves under the subscription's lock, and the runner, which is nudged or is
  * the caller, rests before the next event, with what is settled saved; resuming moves it back to
  * where it was.
- * Failure modes: it does not run, or a stop was asked for: without effect. Its breaker has paused
- * it already: a person's pause takes that one's place, so that no probe ends it.
+ * Failure modes: it does not run, or a stop was asked for: a pause by this manager is without
+ * effect, and a durable one is obeyed by the next start. Its breaker has paused it already: a
+ * person's pause takes that one's place, so that no probe ends it.
+ *
+ *	PAUSED while `pauses` is not empty:  HERE | DURABLY, each until it is ended    BREAKER, alone
  */
 #include "path/pause.h"
 
 #include <assert.h>
+#include <stdio.h>
 
-static const char *pause_why(enum tide_pause_reason reason)
-{
-	return reason == TIDE_PAUSE_BACKPRESSURE ? "handler breaker is open"
-						 : tide_pause_reason_name(reason);
-}
+#include "sys/log.h"
 
-static bool pause_is_by_breaker_locked(const struct tide_subscription *subscription)
+static void pause_say_locked(const struct tide_subscription *subscription, char *ret, size_t size)
 	TIDE_REQUIRES(subscription->lock)
 {
-	return subscription->states.state == TIDE_STATE_PAUSED &&
-	       subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE;
+	const char *reason = tide_pause_reason_name(subscription_pause_reason_locked(subscription));
+	if (subscription->pauses & PAUSED_DURABLY)
+		snprintf(ret, size, "%s, by '%.100s'", reason, subscription->control.paused_by);
+	else
+		snprintf(ret, size, "%s",
+			 subscription->pauses & PAUSED_HERE ? reason : "handler breaker is open");
+}
+
+bool pause_enter_locked(struct tide_subscription *subscription, enum tide_state from,
+			struct mono_time now, struct tide_time wall)
+{
+	char why[160];
+	pause_say_locked(subscription, why, sizeof why);
+	if (subscription_move_locked(subscription, TIDE_STATE_PAUSED, why) != TIDE_OK)
+		return false;
+	subscription->paused_from = from;
+	subscription->paused_at = wall;
+	subscription->paused_mono = now;
+	subscription->is_pause_save_due = true;
+	return true;
 }
 
 bool pause_begin(struct tide_subscription *subscription, enum tide_pause_reason reason,
 		 struct mono_time now, struct tide_time wall)
 {
 	mutex_lock(&subscription->lock);
-	bool is_person = reason != TIDE_PAUSE_BACKPRESSURE;
-	bool takes_over = is_person && pause_is_by_breaker_locked(subscription);
+	bool is_person = reason != TIDE_PAUSE_BACKPRESSURE, has_moved = false;
 	enum tide_state from = subscription->states.state;
+	bool takes_over =
+		is_person && from == TIDE_STATE_PAUSED && subscription->pauses == PAUSED_BY_BREAKER;
 	bool may_move = state_is_running(from) && !(is_person && run_is_ending(&subscription->run));
-	bool has_moved = may_move && subscription_move_locked(subscription, TIDE_STATE_PAUSED,
-							      pause_why(reason)) == TIDE_OK;
-	if (has_moved) {
-		subscription->paused_from = from;
-		subscription->paused_at = wall;
-		subscription->paused_mono = now;
-		subscription->is_pause_save_due = true;
-	}
 
-	if (has_moved || takes_over)
-		subscription->pause_reason = reason;
+	if (takes_over || may_move) {
+		subscription->pauses = is_person ? PAUSED_HERE : PAUSED_BY_BREAKER;
+		subscription->here_reason = reason;
+	}
+	if (may_move)
+		has_moved = pause_enter_locked(subscription, from, now, wall);
 	mutex_unlock(&subscription->lock);
 
 	if (has_moved)
@@ -51,20 +66,90 @@ bool pause_begin(struct tide_subscription *subscription, enum tide_pause_reason 
 	return has_moved || takes_over;
 }
 
+/* No pause is left. */
+static bool pause_leave_locked(struct tide_subscription *subscription, bool is_probe,
+			       const char *why) TIDE_REQUIRES(subscription->lock)
+{
+	enum tide_state to = subscription->paused_from;
+	assert(state_is_running(to));
+	if (subscription_move_locked(subscription, to, why) != TIDE_OK)
+		return false;
+	if (!is_probe)
+		subscription->is_manual_probe =
+			subscription->handler_breaker.state != BREAKER_CLOSED;
+	return true;
+}
+
 bool pause_end(struct tide_subscription *subscription, bool is_probe)
 {
 	const char *why = is_probe ? "handler breaker lets a probe through" : "resumed";
 	mutex_lock(&subscription->lock);
-	enum tide_state to = subscription->paused_from;
-	bool may_move = subscription->states.state == TIDE_STATE_PAUSED &&
-			(!is_probe || pause_is_by_breaker_locked(subscription));
-	assert(!may_move || state_is_running(to));
-	bool has_moved = may_move && subscription_move_locked(subscription, to, why) == TIDE_OK;
-	if (has_moved && !is_probe)
-		subscription->is_manual_probe =
-			subscription->handler_breaker.state != BREAKER_CLOSED;
+	bool may_end = is_probe ? subscription->pauses == PAUSED_BY_BREAKER
+				: !(subscription->pauses & PAUSED_DURABLY);
+	bool has_moved = false;
+	if (may_end && subscription->states.state == TIDE_STATE_PAUSED) {
+		subscription->pauses = 0;
+		has_moved = pause_leave_locked(subscription, is_probe, why);
+	}
 	mutex_unlock(&subscription->lock);
 
+	if (has_moved)
+		subscription_tell_moves(subscription);
+	return has_moved;
+}
+
+/* ---- What the database says ------------------------------------------------------------------ */
+
+static bool pause_take_locked(struct tide_subscription *subscription, const struct pause_word *word)
+	TIDE_REQUIRES(subscription->lock)
+{
+	enum tide_state state = subscription->states.state;
+	subscription->control = *word->control;
+	subscription->pauses = (subscription->pauses & PAUSED_HERE) | PAUSED_DURABLY;
+	if (!state_is_running(state) || run_is_ending(&subscription->run))
+		return false;
+	return pause_enter_locked(subscription, state, word->asked, word->wall);
+}
+
+static bool pause_drop_locked(struct tide_subscription *subscription)
+	TIDE_REQUIRES(subscription->lock)
+{
+	subscription->pauses &= ~(unsigned)PAUSED_DURABLY;
+	return subscription->pauses == 0 && subscription->states.state == TIDE_STATE_PAUSED &&
+	       pause_leave_locked(subscription, false, "resumed");
+}
+
+static void pause_log(const struct tide_subscription *subscription, const struct pause_word *word)
+{
+	const struct tide_control *control = word->control;
+	char since[TIDE_TIME_TEXT_SIZE];
+	if (!control)
+		log_at(TIDE_LOG_NOTICE, "subscription", "the durable pause has ended", "name='%s'",
+		       subscription->name);
+	else
+		log_at(TIDE_LOG_NOTICE, "subscription", "paused durably",
+		       "name='%s' by='%s' since=%s reason=%s note='%s'", subscription->name,
+		       control->paused_by, tide_time_format(control->paused_at, since),
+		       tide_pause_reason_name(control->reason), control->note);
+}
+
+bool pause_obey(struct tide_subscription *subscription, const struct pause_word *word)
+{
+	bool has_moved = false, is_news = false;
+	mutex_lock(&subscription->lock);
+	bool was_paused = subscription->pauses & PAUSED_DURABLY;
+	if (word->asked.ns >= subscription->control_asked.ns) {
+		subscription->control_asked = word->asked;
+		is_news = was_paused != (word->control != NULL);
+		if (word->control)
+			has_moved = pause_take_locked(subscription, word);
+		else if (was_paused)
+			has_moved = pause_drop_locked(subscription);
+	}
+	mutex_unlock(&subscription->lock);
+
+	if (is_news)
+		pause_log(subscription, word);
 	if (has_moved)
 		subscription_tell_moves(subscription);
 	return has_moved;

@@ -11,7 +11,20 @@
 bool pause_begin(struct tide_subscription *subscription, enum tide_pause_reason reason,
 		 struct mono_time now, struct tide_time wall);
 /** Back to where it was paused from; `is_probe`: only out of the breaker's pause, to let a probe
- * through. */
+ * through. Without effect while it is paused durably. */
 bool pause_end(struct tide_subscription *subscription, bool is_probe);
+
+/** What the database says of a durable pause, and when it was asked. */
+struct pause_word {
+	const struct tide_control *control; /* NULL: there is none */
+	struct mono_time asked;
+	struct tide_time wall;
+};
+/** Obey it, unless the database has been asked since; true when the state moved. */
+bool pause_obey(struct tide_subscription *subscription, const struct pause_word *word);
+/** Enter PAUSED, to go on with `from` when all pauses have ended; false: it cannot be paused. */
+bool pause_enter_locked(struct tide_subscription *subscription, enum tide_state from,
+			struct mono_time now, struct tide_time wall)
+	TIDE_REQUIRES(subscription->lock);
 
 #endif

@@ -93,9 +93,8 @@ enum tide_cause reason_cause_locked(const struct tide_subscription *subscription
 	case TIDE_STATE_STOPPED:
 		return TIDE_CAUSE_STOPPED;
 	case TIDE_STATE_PAUSED:
-		return subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE
-			       ? TIDE_CAUSE_HANDLER_BREAKER
-			       : TIDE_CAUSE_PAUSED;
+		return subscription->pauses == PAUSED_BY_BREAKER ? TIDE_CAUSE_HANDLER_BREAKER
+								 : TIDE_CAUSE_PAUSED;
 	case TIDE_STATE_STARTING:
 		if (subscription->ownership.state == OWNERSHIP_STANDBY)
 			return TIDE_CAUSE_STANDING_BY;
@@ -115,6 +114,20 @@ enum tide_cause reason_cause_locked(const struct tide_subscription *subscription
 static struct tide_time reason_ago(struct tide_time wall, int64_t ns)
 {
 	return (struct tide_time){ wall.unix_us - ns / REASON_NS_PER_US };
+}
+
+static void reason_add_pause_locked(const struct tide_subscription *subscription,
+				    struct tide_why *ret) TIDE_REQUIRES(subscription->lock)
+{
+	const struct tide_control *control = &subscription->control;
+	bool is_durable = subscription->pauses & PAUSED_DURABLY;
+	why_set_since(ret, is_durable ? control->paused_at : subscription->paused_at);
+	why_add_text(ret, "pause_reason",
+		     tide_pause_reason_name(subscription_pause_reason_locked(subscription)));
+	if (is_durable)
+		why_add_text(ret, "paused_by", control->paused_by);
+	if (is_durable && *control->note)
+		why_add_text(ret, "pause_note", control->note);
 }
 
 static void reason_add_failing_locked(const struct tide_subscription *subscription,
@@ -195,11 +208,8 @@ void reason_fill_locked(const struct tide_subscription *subscription, enum tide_
 		why_set_since(ret, subscription->failing.since);
 		why_add_time(ret, "next_at", subscription->failing.next_at);
 	}
-	if (cause == TIDE_CAUSE_PAUSED) {
-		why_set_since(ret, subscription->paused_at);
-		why_add_text(ret, "pause_reason",
-			     tide_pause_reason_name(subscription->pause_reason));
-	}
+	if (cause == TIDE_CAUSE_PAUSED)
+		reason_add_pause_locked(subscription, ret);
 	if (cause == TIDE_CAUSE_SLOW_HANDLER)
 		why_set_since(ret, subscription->pace.since);
 

@@ -148,6 +148,7 @@ static bool runner_begin_again(struct tide_subscription *subscription)
 	if (has_moved) {
 		subscription_own_locked(subscription, OWNERSHIP_STANDBY);
 		subscription->counts = (struct run_counts){ 0 };
+		subscription->pauses = 0;
 		subscription->started_at = runner_wall(subscription);
 		subscription->started_mono = subscription->runner.now;
 	}
@@ -421,7 +422,7 @@ static struct runner_pause runner_look_at_pause(struct tide_subscription *subscr
 {
 	mutex_lock(&subscription->lock);
 	struct runner_pause pause = { subscription->is_pause_save_due,
-				      subscription->pause_reason == TIDE_PAUSE_BACKPRESSURE,
+				      subscription->pauses == PAUSED_BY_BREAKER,
 				      breaker_ready_at(&subscription->handler_breaker) };
 	mutex_unlock(&subscription->lock);
 	return pause;

@@ -15,7 +15,10 @@
 #include <unistd.h>
 
 #include "path/anchor.h"
+#include "path/controls.h"
+#include "path/pause.h"
 #include "path/selfcheck.h"
+#include "sys/alloc.h"
 #include "sys/log.h"
 
 /* how often an idle run looks whether row and events are what they were */
@@ -446,6 +449,24 @@ tide_status start_look_last(struct tide_subscription *subscription, struct tide_
 	return start_verify(subscription, &row, err);
 }
 
+/* A word of persons that came before this run. */
+static tide_status start_hear(struct tide_subscription *subscription, struct tide_error *err)
+{
+	const struct runner *runner = &subscription->runner;
+	ALLOC_AUTO struct tide_control *controls = NULL;
+	size_t count;
+	struct pause_word word = { .asked = clock_mono(subscription->engine->clock),
+				   .wall = runner_wall(subscription) };
+	tide_status status =
+		controls_load(subscription->engine->checkpoints->database, runner->session,
+			      subscription->name, &controls, &count, err);
+	if (status != TIDE_OK)
+		return status;
+	word.control = controls_find(controls, count, subscription->name);
+	(void)pause_obey(subscription, &word);
+	return TIDE_OK;
+}
+
 static enum step start_resolve(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -460,6 +481,8 @@ static enum step start_resolve(struct tide_subscription *subscription)
 	bool is_released; /* what is due is looked for anyway once the run has begun */
 	if (status == TIDE_OK && runner->held)
 		status = parked_load(subscription, &is_released, &err);
+	if (status == TIDE_OK)
+		status = start_hear(subscription, &err);
 	const char *why = "";
 	bool is_by_row = false;
 	tide_position position = 0;
@@ -506,6 +529,22 @@ enum step start_again(struct tide_subscription *subscription)
 	return STEP_ON;
 }
 
+/* To where it would deliver, or to rest before it while a person has paused it. */
+static void start_move(struct tide_subscription *subscription, enum tide_state to)
+{
+	const struct runner *runner = &subscription->runner;
+	mutex_lock(&subscription->lock);
+	bool has_moved = subscription->pauses
+				 ? pause_enter_locked(subscription, to, runner->now,
+						      runner_wall(subscription))
+				 : subscription_move_locked(subscription, to, "started") == TIDE_OK;
+	if (has_moved)
+		start_reached_locked(subscription, START_RESOLVED);
+	mutex_unlock(&subscription->lock);
+	if (has_moved)
+		subscription_tell_moves(subscription);
+}
+
 static enum step start_enter(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -516,13 +555,7 @@ static enum step start_enter(struct tide_subscription *subscription)
 		tail_open(subscription->engine->store->tail, runner->catch_up_to);
 	runner->poll_at = mono_add(runner->now, runner->feed.limits.poll_ns);
 	runner->redeliver_at = runner->now;
-	if (!runner_move(subscription, is_live ? TIDE_STATE_LIVE : TIDE_STATE_CATCHING_UP,
-			 "started"))
-		return STEP_ON;
-
-	mutex_lock(&subscription->lock);
-	start_reached_locked(subscription, START_RESOLVED);
-	mutex_unlock(&subscription->lock);
+	start_move(subscription, is_live ? TIDE_STATE_LIVE : TIDE_STATE_CATCHING_UP);
 	return STEP_ON;
 }
 

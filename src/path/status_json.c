@@ -95,6 +95,8 @@ static void status_add_rest(struct buffer *buffer, const struct tide_subscriptio
 	status_add_bool(buffer, "standby", status->standby);
 	status_add_bool(buffer, "lag_stale", status->lag_stale);
 	status_add_string(buffer, "waiting_for", status_or_null(status->waiting_for));
+	status_add_string(buffer, "paused_by", status_or_null(status->paused_by));
+	status_add_string(buffer, "pause_note", status_or_null(status->pause_note));
 }
 
 static tide_status status_check(const void *value, char **ret, struct tide_error *err)

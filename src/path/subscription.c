@@ -177,6 +177,15 @@ tide_position tide_subscription_position(const struct tide_subscription *subscri
 
 /* ---- Status ---------------------------------------------------------------------------------- */
 
+enum tide_pause_reason
+subscription_pause_reason_locked(const struct tide_subscription *subscription)
+{
+	if (subscription->pauses & PAUSED_DURABLY)
+		return subscription->control.reason;
+	return subscription->pauses & PAUSED_HERE ? subscription->here_reason
+						  : TIDE_PAUSE_BACKPRESSURE;
+}
+
 static void subscription_snapshot_pause_locked(const struct tide_subscription *subscription,
 					       struct mono_time now,
 					       struct tide_subscription_status *ret)
@@ -184,9 +193,18 @@ static void subscription_snapshot_pause_locked(const struct tide_subscription *s
 {
 	if (subscription->states.state != TIDE_STATE_PAUSED)
 		return;
-	ret->pause_reason = subscription->pause_reason;
+	ret->pause_reason = subscription_pause_reason_locked(subscription);
 	ret->paused_at = subscription->paused_at;
 	ret->pause_duration_seconds = seconds_of_ns(mono_since(now, subscription->paused_mono));
+	if (!(subscription->pauses & PAUSED_DURABLY))
+		return;
+
+	const struct tide_control *control = &subscription->control;
+	int64_t us = clock_wall(subscription->engine->clock).unix_us - control->paused_at.unix_us;
+	ret->paused_at = control->paused_at;
+	ret->pause_duration_seconds = us > 0 ? (double)us / 1e6 : 0;
+	memcpy(ret->paused_by, control->paused_by, sizeof ret->paused_by);
+	memcpy(ret->pause_note, control->note, sizeof ret->pause_note);
 }
 
 static void subscription_snapshot_counts_locked(const struct tide_subscription *subscription,

@@ -7,7 +7,7 @@
  * moves it.
  */
 
-#include <tidemark/subscription.h>
+#include <tidemark/control.h>
 
 #include "path/checkpoint.h"
 #include "path/checkpoints.h"
@@ -69,6 +69,13 @@ struct pending_failure {
 struct redelivery {
 	tide_position position;
 	int64_t id;
+};
+
+/** What pauses a subscription, one bit each: events are delivered while there is none. */
+enum {
+	PAUSED_HERE = 1,       /* a person, by this manager, until the run ends */
+	PAUSED_DURABLY = 2,    /* a person, by the database */
+	PAUSED_BY_BREAKER = 4, /* never beside another: a person's takes its place */
 };
 
 /** What a subscriber was told of the session's connection. */
@@ -291,7 +298,10 @@ struct tide_subscription {
 	bool is_frozen;       /* somebody saves the settled prefix while the handler is in hand */
 	bool was_final_saved; /* the trailing save of this stop wrote something */
 	bool is_pause_save_due;
-	enum tide_pause_reason pause_reason;
+	unsigned pauses;
+	enum tide_pause_reason here_reason; /* of PAUSED_HERE */
+	struct tide_control control;        /* of PAUSED_DURABLY */
+	struct mono_time control_asked;     /* when the database was asked for it last */
 	enum tide_state paused_from;
 	struct tide_time paused_at;
 	struct mono_time paused_mono;
@@ -336,6 +346,11 @@ void subscription_own_locked(struct tide_subscription *subscription, enum owners
 	TIDE_REQUIRES(subscription->lock);
 /** An ownership that is held is another's: the runner lets go of it. */
 void subscription_lose_locked(struct tide_subscription *subscription)
+	TIDE_REQUIRES(subscription->lock);
+
+/** Why it is paused; asked only while it is. */
+enum tide_pause_reason
+subscription_pause_reason_locked(const struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock);
 
 /** Ask for attention and ring. */

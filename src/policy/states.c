@@ -9,6 +9,8 @@
  *      │       └──────────▶ CATCHING_UP ◀──────────┘
  *      │  restart                │
  *    ERROR ◀── any but STOPPED ──┴──▶ STOPPED (the end of the run)
+ *
+ * STARTING leads to PAUSED, too: a name that is paused durably begins there.
  */
 #include "policy/states.h"
 
@@ -20,7 +22,7 @@ static const struct {
 	const char *name;
 	unsigned to;
 } states_table[] = {
-	[TIDE_STATE_STARTING]    = { "starting",    TO(CATCHING_UP) | TO(LIVE)   | TO(STOPPED) | TO(ERROR) },
+	[TIDE_STATE_STARTING]    = { "starting",    TO(CATCHING_UP) | TO(LIVE)   | TO(PAUSED) | TO(STOPPED) | TO(ERROR) },
 	[TIDE_STATE_CATCHING_UP] = { "catching_up", TO(LIVE)        | TO(PAUSED) | TO(STOPPED) | TO(ERROR) },
 	[TIDE_STATE_LIVE]        = { "live",        TO(CATCHING_UP) | TO(PAUSED) | TO(STOPPED) | TO(ERROR) },
 	[TIDE_STATE_PAUSED]      = { "paused",      TO(CATCHING_UP) | TO(LIVE)   | TO(STOPPED) | TO(ERROR) },

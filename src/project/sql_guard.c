@@ -6,9 +6,16 @@
 #include "project/sql.h"
 
 const char *const sql_own_tables[SQL_OWN_TABLES] = {
-	"events",          "projection_checkpoints", "dead_letter_queue",
-	"snapshots",       "subscription_leases",    "projection_versions",
-	"tidemark_schema", "tidemark_feed",
+	"events",
+	"projection_checkpoints",
+	"dead_letter_queue",
+	"snapshots",
+	"subscription_leases",
+	"projection_versions",
+	"tidemark_schema",
+	"tidemark_feed",
+	"subscription_controls",
+	"subscription_journal",
 };
 
 bool sql_is_own_table(const char *name, size_t size)

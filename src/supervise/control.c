@@ -83,6 +83,7 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 		run_move_thread(&subscription->run, THREAD_NONE);
 	subscription->start_stage = START_RESOLVING;
 	subscription->was_final_saved = subscription->is_pause_save_due = false;
+	subscription->pauses = 0;
 	subscription_run_locked(subscription, RUN_STARTING);
 	subscription->interrupted_hand = INT64_MAX;
 	subscription->run_number++;

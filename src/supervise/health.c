@@ -65,6 +65,9 @@ static void health_look_locked(struct tide_subscription *subscription,
 	ret->lag_stale = status.lag_stale;
 	ret->lag_known = status.lag_known;
 	memcpy(ret->waiting_for, status.waiting_for, sizeof ret->waiting_for);
+	memcpy(ret->paused_by, status.paused_by, sizeof ret->paused_by);
+	memcpy(ret->pause_note, status.pause_note, sizeof ret->pause_note);
+	ret->paused_at = status.paused_at;
 	ret->backpressure = status.backpressure;
 	if (status.backpressure && status.state == TIDE_STATE_LIVE)
 		ret->backpressure_seconds =

@@ -52,6 +52,18 @@ static TIDE_PRINTF(3, 4) void health_say(struct tide_indicator *indicator,
 	indicator->status = status;
 }
 
+static void health_judge_pause(const struct tide_subscription_health *health,
+			       struct tide_indicator *ret)
+{
+	char since[TIDE_TIME_TEXT_SIZE];
+	if (!*health->paused_by)
+		health_say(ret, TIDE_DEGRADED, "Subscription is paused");
+	else
+		health_say(ret, TIDE_DEGRADED, "Subscription is paused by %s since %s%s%s",
+			   health->paused_by, tide_time_format(health->paused_at, since),
+			   *health->pause_note ? ": " : "", health->pause_note);
+}
+
 static void health_judge_state(const struct tide_subscription_health *health,
 			       struct tide_indicator *ret)
 {
@@ -63,7 +75,7 @@ static void health_judge_state(const struct tide_subscription_health *health,
 		health_say(ret, TIDE_HEALTHY, "Subscription is catching up on historical events");
 		break;
 	case TIDE_STATE_PAUSED:
-		health_say(ret, TIDE_DEGRADED, "Subscription is paused");
+		health_judge_pause(health, ret);
 		break;
 	case TIDE_STATE_STOPPED:
 		health_say(ret, TIDE_DEGRADED, "Subscription is stopped");

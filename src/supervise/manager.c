@@ -109,6 +109,7 @@ static tide_status manager_init(struct tide_manager *manager,
 	manager->is_threaded = true;
 	mutex_init(&manager->lock);
 	cond_init(&manager->changed);
+	wakeup_init(&manager->controls.wakeup);
 	errors_init(&engine->errors);
 	metrics_names_init(&engine->event_types);
 	engine->store = options->store;
@@ -161,6 +162,7 @@ static void manager_free(struct tide_manager *manager)
 	shutdown_fini(&manager->shutdown);
 	errors_fini(&manager->engine.errors);
 	metrics_names_fini(&manager->engine.event_types);
+	wakeup_fini(&manager->controls.wakeup);
 	cond_fini(&manager->changed);
 	mutex_fini(&manager->lock);
 	tide_free(manager);

@@ -50,6 +50,18 @@ struct renewer {
 	struct mono_time tell_at;
 };
 
+/** Looks what persons have said to the subscriptions of a manager, in the renewer's thread. */
+struct controls {
+	struct mono_time look_at; /* under the manager's lock: when the poll is due */
+	struct mono_time hear_at; /* under the manager's lock: before then no ring counts */
+
+	/* whose look it is, as with the renewer */
+	struct notify_link link; /* on the checkpoints' store, where that is the feed's */
+	bool is_linked;
+	struct wakeup wakeup;
+	struct tide_error told; /* TIDE_OK: the last look succeeded */
+};
+
 struct tide_manager {
 	struct engine engine;
 	/* fixed after open */
@@ -76,6 +88,7 @@ struct tide_manager {
 	bool is_changing_watch; /* somebody starts or joins it */
 	struct thread watchdog;
 	struct renewer renewer;
+	struct controls controls;
 
 	struct shutdown shutdown;
 	int64_t shutdowns_initiated[8]; /* by reason; under lock */
@@ -197,6 +210,16 @@ void watchdog_look(struct tide_manager *manager, struct mono_time now);
 void renewal_look(struct tide_manager *manager, struct mono_time now);
 /** Wait until the renewer is done, and let go of what it has. */
 void renewal_end(struct tide_manager *manager);
+
+/* ---- controls.c ------------------------------------------------------------------------------ */
+
+/** Whether it is time to look what persons have said. */
+bool controls_are_due_locked(struct tide_manager *manager, struct mono_time now)
+	TIDE_REQUIRES(manager->lock);
+/** Look, and have every subscription obey. */
+void controls_look(struct tide_manager *manager);
+/** Wait for nothing any more; with the renewer, whose thread has ended. */
+void controls_end(struct tide_manager *manager);
 
 /* ---- shutdown.c ------------------------------------------------------------------------------ */
 

@@ -4,8 +4,9 @@
  * an idle owner fenced.
  *
  * Happy path: the watchdog finds a lease due and starts the renewer; that one renews all that are
- * due, and those that soon will be, in one statement on a session that nothing else uses, and ends
- * when nothing is due. It then tells others what keeps a subscription from going on (telling.c).
+ * due, and those that soon will be, in one statement on a session that nothing else uses, then
+ * looks at controls (controls.c), and ends when nothing is due. It then tells others what keeps a
+ * subscription from going on (telling.c).
  * Failure modes: a renewal finds another owner: the subscription is told and stops before its next
  * event. A row is locked, or the renewal fails: it is tried again before the lease runs out, and
  * the log has the error when it changes, and now and then. A renewal hangs: no lease is renewed,
@@ -245,11 +246,31 @@ static void renewal_tell_others_locked(struct tide_manager *manager) TIDE_REQUIR
 	}
 }
 
+static void renewal_work_all_locked(struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
+{
+	if (renewal_database(manager)->backend->checkpoint.lease_renew_ns != 0)
+		renewal_work_locked(manager);
+	if (!controls_are_due_locked(manager, clock_mono(manager->engine.clock)))
+		return;
+	mutex_unlock(&manager->lock);
+	controls_look(manager);
+	mutex_lock(&manager->lock);
+}
+
+static bool renewal_is_needed_locked(struct tide_manager *manager, struct mono_time now)
+	TIDE_REQUIRES(manager->lock)
+{
+	bool has_leases = renewal_database(manager)->backend->checkpoint.lease_renew_ns != 0;
+	return (has_leases && (renewal_finds_due_locked(manager, now) ||
+			       telling_is_due_locked(manager, now))) ||
+	       controls_are_due_locked(manager, now);
+}
+
 static void renewal_run(void *self)
 {
 	struct tide_manager *manager = self;
 	mutex_lock(&manager->lock);
-	renewal_work_locked(manager);
+	renewal_work_all_locked(manager);
 	renewal_tell_others_locked(manager);
 	manager->renewer.is_alive = false;
 	cond_broadcast(&manager->changed);
@@ -258,15 +279,12 @@ static void renewal_run(void *self)
 
 void renewal_look(struct tide_manager *manager, struct mono_time now)
 {
-	if (renewal_database(manager)->backend->checkpoint.lease_renew_ns == 0)
-		return;
 	struct renewer *renewer = &manager->renewer;
 	mutex_lock(&manager->lock);
 	if (!manager->is_threaded)
-		renewal_work_locked(manager);
-	bool is_needed =
-		manager->is_threaded && !renewer->is_alive &&
-		(renewal_finds_due_locked(manager, now) || telling_is_due_locked(manager, now));
+		renewal_work_all_locked(manager);
+	bool is_needed = manager->is_threaded && !renewer->is_alive &&
+			 renewal_is_needed_locked(manager, now);
 	renewer->is_alive = renewer->is_alive || is_needed;
 	mutex_unlock(&manager->lock);
 	if (!is_needed)
@@ -285,6 +303,7 @@ void renewal_end(struct tide_manager *manager)
 	struct renewer *renewer = &manager->renewer;
 	thread_join(&renewer->thread);
 	renewal_close_session(manager);
+	controls_end(manager);
 	tide_free(renewer->leases);
 	tide_free(renewer->names);
 	renewer->leases = NULL;

@@ -25,7 +25,7 @@ static const struct test_case *const case_files[] = {
 	page_cases,      checkpoint_cases,  lag_cases,           dead_letter_cases,
 	snapshot_cases,  lease_cases,       position_cases,      foreign_cases,
 	delivery_cases,  failure_cases,     transaction_cases,   typed_cases,
-	bad_input_cases, schema_cases,      out_of_memory_cases,
+	bad_input_cases, schema_cases,      out_of_memory_cases, control_cases,
 };
 
 static const struct test_backend *backend;

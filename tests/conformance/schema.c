@@ -69,6 +69,8 @@ static void database_of_an_earlier_version_works_and_is_completed_when_asked(str
 		fixture_sql(f, sql);
 	}
 	fixture_sql(f, "DROP TABLE projection_versions");
+	fixture_sql(f, "DROP TABLE subscription_controls");
+	fixture_sql(f, "DROP TABLE subscription_journal");
 	struct tide_store *store;
 	struct tide_checkpoints *checkpoints;
 	must(tide_store_open(f->url, NULL, &store, err));
@@ -76,9 +78,22 @@ static void database_of_an_earlier_version_works_and_is_completed_when_asked(str
 	append_one(store, stream_of("Order", 1), "A");
 	must(tide_checkpoints_save(checkpoints, "p", &(struct tide_progress){ .position = 1 },
 				   err));
+	struct tide_error why =
+		refused(TIDE_UNSUPPORTED, tide_control_pause(checkpoints, "p", NULL, NULL, err));
+	must_mention(&why, "complete it with 'tide init'");
+	struct tide_control *controls;
+	struct tide_journal_entry *journal;
+	size_t count;
+	must(tide_controls_list(checkpoints, &controls, &count, err));
+	assert_int_equal(count, 0);
+	tide_free(controls);
+	must(tide_journal_list(checkpoints, NULL, 0, &journal, &count, err));
+	assert_int_equal(count, 0);
+	tide_free(journal);
 	tide_checkpoints_close(checkpoints);
 	tide_store_close(store);
 	fixture_reopen(f);
+	must(tide_control_pause(f->checkpoints, "p", NULL, NULL, err));
 	for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
 		snprintf(sql, sizeof sql, "UPDATE %s SET %s = NULL", columns[i][0], columns[i][1]);
 		fixture_sql(f, sql);

@@ -14,7 +14,7 @@
 	"last_event_type "                                                                         \
 	"previous_state pause_reason paused_at pause_duration_seconds in_flight in_flight_peak "   \
 	"backpressure standby "                                                                    \
-	"lag_stale waiting_for"
+	"lag_stale waiting_for paused_by pause_note"
 #define STATS_KEYS                                                                                 \
 	"total_errors transient_errors permanent_errors retried_errors dlq_count errors_by_type "  \
 	"errors_by_category "                                                                      \
@@ -448,14 +448,14 @@ static void every_pair_of_states_is_allowed_or_refused_as_specified(void **state
 	(void)state;
 	static const char *const names[] = { "starting", "catching_up", "live",
 					     "paused",   "stopped",     "error" };
-	static const char *const allowed[] = { "catching_up, live, stopped, error",
+	static const char *const allowed[] = { "catching_up, live, paused, stopped, error",
 					       "live, paused, stopped, error",
 					       "catching_up, paused, stopped, error",
 					       "catching_up, live, stopped, error",
 					       "none",
 					       "starting" };
 	static const char table[6][7] = {
-		"011011", "001111", "010111", "011011", "000000", "100000"
+		"011111", "001111", "010111", "011011", "000000", "100000"
 	};
 	for (int from = 0; from < 6; from++)
 		for (int to = 0; to < 6; to++) {

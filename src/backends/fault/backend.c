@@ -59,6 +59,10 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 		FAULT_KEEP(checkpoint.lease_list);
 		FAULT_KEEP(checkpoint.lease_seize);
 		FAULT_KEEP(checkpoint.lease_renew_all);
+		FAULT_KEEP(checkpoint.control_set);
+		FAULT_KEEP(checkpoint.control_list);
+		FAULT_KEEP(checkpoint.journal_add);
+		FAULT_KEEP(checkpoint.journal_list);
 		table->checkpoint.lease_renew_ns = inner->checkpoint.lease_renew_ns;
 	}
 #undef FAULT_KEEP

@@ -80,7 +80,41 @@ FAULT_VALUE(dead_letter_purge, int64_t, (void *session, struct tide_time before,
 FAULT_VALUE(dead_letter_stats, struct tide_dead_letter_stats,
             (void *session, struct tide_dead_letter_stats *ret, struct tide_error *err), (call.state, &value, err))
 FAULT_ARRAY(dead_letter_counts, struct tide_dead_letter_count)
+FAULT_ARRAY(control_list, struct tide_control)
+FAULT_SIMPLE(journal_add, (void *session, const struct tide_journal_write *write, struct tide_error *err), (call.state, write, err))
 /* clang-format on */
+
+static tide_status fault_control_set(void *session, const struct tide_control_write *write,
+				     bool *ret_was_paused, struct tide_error *err)
+{
+	struct fault_call call = fault_enter(session, FAULT_control_set, err);
+	bool was_paused = false;
+	if (call.status == TIDE_OK)
+		call.status =
+			call.inner->checkpoint.control_set(call.state, write, &was_paused, err);
+	if (fault_leave(&call, err) == TIDE_OK)
+		*ret_was_paused = was_paused;
+	return call.status;
+}
+
+static tide_status fault_journal_list(void *session, const char *name, int64_t limit,
+				      struct tide_journal_entry **ret, size_t *ret_count,
+				      struct tide_error *err)
+{
+	struct fault_call call = fault_enter(session, FAULT_journal_list, err);
+	struct tide_journal_entry *list = NULL;
+	size_t count = 0;
+	if (call.status == TIDE_OK)
+		call.status = call.inner->checkpoint.journal_list(call.state, name, limit, &list,
+								  &count, err);
+	if (fault_leave(&call, err) != TIDE_OK) {
+		tide_free(list);
+		return call.status;
+	}
+	*ret = list;
+	*ret_count = count;
+	return TIDE_OK;
+}
 
 static tide_status fault_lease_seize(void *session, const char *name, const struct tide_uuid *owner,
 				     struct tide_lease *ret, struct tide_error *err)
@@ -158,4 +192,8 @@ const struct tide_checkpoint_ops fault_checkpoint_ops = {
 	.dead_letter_stats = fault_dead_letter_stats,
 	.dead_letter_counts = fault_dead_letter_counts,
 	.dead_letter_can_park = fault_dead_letter_can_park,
+	.control_set = fault_control_set,
+	.control_list = fault_control_list,
+	.journal_add = fault_journal_add,
+	.journal_list = fault_journal_list,
 };

@@ -54,7 +54,11 @@
 	X(dead_letter_discard, true)  \
 	X(dead_letter_purge,   true)  \
 	X(dead_letter_stats,   true)  \
-	X(dead_letter_counts,  true)
+	X(dead_letter_counts,  true)  \
+	X(control_set,         true)  \
+	X(control_list,        false) \
+	X(journal_add,         true)  \
+	X(journal_list,        true)
 /* clang-format on */
 
 enum fault_op {

@@ -53,6 +53,13 @@ struct memory_snapshots {
 	struct index by_stream; /* to place in `entries`, from 1 */
 };
 
+/** What persons did, by id. */
+struct memory_journal {
+	struct tide_journal_entry *entries;
+	size_t count, capacity;
+	int64_t last_id;
+};
+
 struct memory_state {
 	/* under the lock of named states */
 	char *name; /* NULL: private to its handle */
@@ -67,6 +74,8 @@ struct memory_state {
 	struct mutex book_lock;
 	struct name_table checkpoints; /* struct tide_checkpoint */
 	struct name_table leases;      /* struct memory_lease */
+	struct name_table controls;    /* struct tide_control */
+	struct memory_journal journal;
 	struct memory_dead_letters dead_letters;
 	struct memory_snapshots snapshots;
 };
@@ -113,6 +122,16 @@ tide_status memory_lease_list(void *session, struct tide_lease_info **ret, size_
 			      struct tide_error *err);
 tide_status memory_lease_is_owned(void *session, const char *name, bool *ret,
 				  struct tide_error *err);
+
+tide_status memory_control_set(void *session, const struct tide_control_write *write,
+			       bool *ret_was_paused, struct tide_error *err);
+tide_status memory_control_list(void *session, struct tide_control **ret, size_t *ret_count,
+				struct tide_error *err);
+tide_status memory_journal_add(void *session, const struct tide_journal_write *write,
+			       struct tide_error *err);
+tide_status memory_journal_list(void *session, const char *name, int64_t limit,
+				struct tide_journal_entry **ret, size_t *ret_count,
+				struct tide_error *err);
 
 tide_status memory_dead_letter_add(void *session, const struct tide_fence *fence,
 				   const struct tide_dead_letter_write *write, int64_t *ret,

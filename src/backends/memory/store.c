@@ -17,6 +17,8 @@ static void memory_state_free(struct memory_state *state)
 	log_free(atomic_load_explicit(&state->log, memory_order_relaxed));
 	name_table_fini(&state->checkpoints);
 	name_table_fini(&state->leases);
+	name_table_fini(&state->controls);
+	tide_free(state->journal.entries);
 	memory_dead_letters_fini(&state->dead_letters);
 	memory_snapshots_fini(&state->snapshots);
 	mutex_fini(&state->lock);
@@ -238,6 +240,8 @@ static tide_status memory_clear(void *store, struct tide_error *err)
 
 	mutex_lock(&state->book_lock);
 	name_table_fini(&state->checkpoints);
+	name_table_fini(&state->controls);
+	state->journal.count = 0;
 	memory_dead_letters_fini(&state->dead_letters);
 	memory_snapshots_fini(&state->snapshots);
 	mutex_unlock(&state->book_lock);
@@ -465,5 +469,9 @@ const struct tide_backend tide_backend_memory = {
 		.dead_letter_stats = memory_dead_letter_stats,
 		.dead_letter_counts = memory_dead_letter_counts,
 		.dead_letter_can_park = memory_dead_letter_can_park,
+		.control_set = memory_control_set,
+		.control_list = memory_control_list,
+		.journal_add = memory_journal_add,
+		.journal_list = memory_journal_list,
 	},
 };

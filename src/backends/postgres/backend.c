@@ -72,5 +72,9 @@ const struct tide_backend tide_backend_postgres = {
 		.dead_letter_stats = pg_dead_letter_stats,
 		.dead_letter_counts = pg_dead_letter_counts,
 		.dead_letter_can_park = pg_dead_letter_can_park,
+		.control_set = pg_control_set,
+		.control_list = pg_control_list,
+		.journal_add = pg_journal_add,
+		.journal_list = pg_journal_list,
 	},
 };

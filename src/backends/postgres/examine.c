@@ -323,8 +323,12 @@ static tide_status examine_notifications(struct examination *examination, struct
 /* What the role may do, by the rights that each thing takes. $1 the schema with its dot, $2 the
  * table of events. */
 /* clang-format off */
-#define MAY(table, right) "has_table_privilege($1::text || '" table "', '" right "')"
-#define MAY_NUMBER(table) "has_sequence_privilege(pg_get_serial_sequence($1::text || '" table "', 'id'), 'USAGE')"
+/* A database of an earlier version lacks some of the tables. */
+#define MAY(table, right) \
+	"COALESCE(has_table_privilege(to_regclass($1::text || '" table "')::oid, '" right "'), false)"
+#define MAY_NUMBER(table) \
+	"CASE WHEN to_regclass($1::text || '" table "') IS NULL THEN false ELSE " \
+	"has_sequence_privilege(pg_get_serial_sequence($1::text || '" table "', 'id'), 'USAGE') END"
 static const struct { const char *purpose, *rights; } examine_purposes[] = {
 	{ "append", MAY("events", "SELECT") " AND " MAY("events", "INSERT") " AND has_sequence_privilege(" PG_NUMBERING("$2") ", 'USAGE')" },
 	{ "read", MAY("events", "SELECT") },
@@ -334,6 +338,10 @@ static const struct { const char *purpose, *rights; } examine_purposes[] = {
 	  " AND " MAY("dead_letter_queue", "SELECT") " AND " MAY("dead_letter_queue", "INSERT") " AND " MAY("dead_letter_queue", "UPDATE")
 	  " AND " MAY_NUMBER("subscription_leases") " AND " MAY_NUMBER("dead_letter_queue") },
 	{ "reset, discard and purge", MAY("projection_checkpoints", "DELETE") " AND " MAY("dead_letter_queue", "DELETE") },
+	{ "pause, resume and keep the journal", MAY("subscription_controls", "SELECT") " AND " MAY("subscription_controls", "INSERT")
+	  " AND " MAY("subscription_controls", "UPDATE") " AND " MAY("subscription_controls", "DELETE")
+	  " AND " MAY("subscription_journal", "SELECT") " AND " MAY("subscription_journal", "INSERT") " AND " MAY("subscription_journal", "DELETE")
+	  " AND " MAY_NUMBER("subscription_journal") },
 	{ "keep snapshots", MAY("snapshots", "SELECT") " AND " MAY("snapshots", "INSERT") " AND " MAY("snapshots", "UPDATE")
 	  " AND " MAY_NUMBER("snapshots") },
 };

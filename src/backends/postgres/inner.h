@@ -379,6 +379,17 @@ tide_status pg_dead_letter_stats(void *session, struct tide_dead_letter_stats *r
 tide_status pg_dead_letter_counts(void *session, struct tide_dead_letter_count **ret,
 				  size_t *ret_count, struct tide_error *err);
 
+/* ---- control.c ---- */
+tide_status pg_control_set(void *session, const struct tide_control_write *write,
+			   bool *ret_was_paused, struct tide_error *err);
+tide_status pg_control_list(void *session, struct tide_control **ret, size_t *ret_count,
+			    struct tide_error *err);
+tide_status pg_journal_add(void *session, const struct tide_journal_write *write,
+			   struct tide_error *err);
+tide_status pg_journal_list(void *session, const char *name, int64_t limit,
+			    struct tide_journal_entry **ret, size_t *ret_count,
+			    struct tide_error *err);
+
 /* ---- bell.c, watch.c ---- */
 void pg_bell_init(struct pg_bell *bell);
 void pg_bell_fini(struct pg_bell *bell);

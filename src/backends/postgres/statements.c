@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/postgres/statements.h"
 
+#include <tidemark/backend.h>
+
 #include <string.h>
 
 #define STREAM_CURRENT(id, type)                                                                   \
@@ -161,6 +163,19 @@
 	"first_failed_at, last_failed_at, status, resolved_at, resolved_by, <+PARKED "             \
 	"parked_behind+>"                                                                          \
 	"<-PARKED NULL::uuid+> FROM @dead_letter_queue "
+
+/* What a person did: $1 name, $2 now, $3 who, $4 host, $5 act, $6 detail; the newest are kept, as
+ * this statement sees them before it adds its own. */
+#define JOURNAL_KEPT_OF(number) #number
+#define JOURNAL_KEPT(number) JOURNAL_KEPT_OF(number)
+#define JOURNAL                                                                                    \
+	"trim AS (DELETE FROM @subscription_journal WHERE id <= (SELECT id FROM "                  \
+	"@subscription_journal ORDER BY id DESC OFFSET " JOURNAL_KEPT(                             \
+		TIDE_JOURNAL_KEPT) " - 1 "                                                         \
+				   "LIMIT 1)), note AS (INSERT INTO @subscription_journal (at, "   \
+				   "who, host, act, name, detail) "                                \
+				   "VALUES ($2::timestamptz, $3::text, $4::text, $5::text, "       \
+				   "$1::text, $6::text)) "
 
 /* clang-format off */
 static const char *const statement_texts[PG_STATEMENT_COUNT] = {
@@ -375,6 +390,22 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_DEAD_LETTER_COUNTS] =
 		"SELECT projection_name, count(*), min(first_failed_at), max(last_failed_at), "
 		"count(*) FILTER (WHERE status = 'retrying') FROM @dead_letter_queue WHERE status <> 'resolved' GROUP BY projection_name ORDER BY count(*) DESC, projection_name COLLATE \"C\"",
+
+	[PG_CONTROL_PAUSE] = /* as JOURNAL; $7 reason, $8 note */
+		"WITH was AS MATERIALIZED (SELECT 1 FROM @subscription_controls WHERE name = $1::text), " JOURNAL
+		", put AS (INSERT INTO @subscription_controls AS c (name, paused_at, paused_by, reason, note, updated_at) "
+		"VALUES ($1::text, $2::timestamptz, $3::text, $7::text, $8::text, $2::timestamptz) ON CONFLICT (name) DO UPDATE SET "
+		"paused_by = excluded.paused_by, reason = excluded.reason, note = excluded.note, updated_at = excluded.updated_at) "
+		"SELECT EXISTS (SELECT 1 FROM was)",
+	[PG_CONTROL_RESUME] =
+		"WITH gone AS (DELETE FROM @subscription_controls WHERE name = $1::text RETURNING 1), " JOURNAL
+		"SELECT EXISTS (SELECT 1 FROM gone)",
+	[PG_CONTROL_LIST] =
+		"SELECT name, paused_at, paused_by, reason, note, updated_at FROM @subscription_controls ORDER BY name COLLATE \"C\"",
+	[PG_JOURNAL_ADD] = "WITH " JOURNAL "SELECT 1",
+	[PG_JOURNAL_LIST] = /* $1 name, NULL all; $2 limit */
+		"SELECT id, at, who, host, act, name, detail FROM @subscription_journal WHERE $1::text IS NULL OR name = $1::text "
+		"ORDER BY id DESC LIMIT $2::int8",
 
 	[PG_SNAPSHOT_LOAD] =
 		"SELECT version, schema_version, state::text, created_at<+SNAPSHOT_EVENT , last_event_id+> FROM @snapshots "

@@ -226,6 +226,10 @@ const struct tide_backend tide_backend_sqlite = {
 		.dead_letter_stats = sqlite_dead_letter_stats,
 		.dead_letter_counts = sqlite_dead_letter_counts,
 		.dead_letter_can_park = sqlite_dead_letter_can_park,
+		.control_set = sqlite_control_set,
+		.control_list = sqlite_control_list,
+		.journal_add = sqlite_journal_add,
+		.journal_list = sqlite_journal_list,
 	},
 };
 /* clang-format on */

@@ -18,7 +18,7 @@
 #include "sys/clock.h"
 #include "sys/mutex.h"
 
-#define SQLITE_FIXED_MAX 48
+#define SQLITE_FIXED_MAX 64
 #define SQLITE_SHAPES_MAX 8
 
 /** One connection, used by one thread at a time, and the statements prepared on it. */
@@ -357,5 +357,17 @@ tide_status sqlite_dead_letter_stats(void *session, struct tide_dead_letter_stat
 				     struct tide_error *err);
 tide_status sqlite_dead_letter_counts(void *session, struct tide_dead_letter_count **ret,
 				      size_t *ret_count, struct tide_error *err);
+
+/* control.c */
+
+tide_status sqlite_control_set(void *session, const struct tide_control_write *write,
+			       bool *ret_was_paused, struct tide_error *err);
+tide_status sqlite_control_list(void *session, struct tide_control **ret, size_t *ret_count,
+				struct tide_error *err);
+tide_status sqlite_journal_add(void *session, const struct tide_journal_write *write,
+			       struct tide_error *err);
+tide_status sqlite_journal_list(void *session, const char *name, int64_t limit,
+				struct tide_journal_entry **ret, size_t *ret_count,
+				struct tide_error *err);
 
 #endif

@@ -96,3 +96,24 @@ CREATE TABLE IF NOT EXISTS projection_versions (
 	built_at TEXT NOT NULL,
 	tide_version TEXT NOT NULL
 );
+
+-- A row for each durable pause.
+CREATE TABLE IF NOT EXISTS subscription_controls (
+	name TEXT PRIMARY KEY,
+	paused_at TEXT NOT NULL,
+	paused_by TEXT NOT NULL,
+	reason TEXT NOT NULL,
+	note TEXT,
+	updated_at TEXT NOT NULL
+);
+
+-- What persons did; the newest are kept.
+CREATE TABLE IF NOT EXISTS subscription_journal (
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	at TEXT NOT NULL,
+	who TEXT NOT NULL,
+	host TEXT NOT NULL,
+	act TEXT NOT NULL,
+	name TEXT NOT NULL,
+	detail TEXT
+);

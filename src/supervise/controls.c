@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What persons have said to the subscriptions of a manager, in whichever process.
+ *
+ * Happy path: at the poll, and soon after the bell of the store, one statement reads every durable
+ * pause, and every subscription obeys before its next event. A start asks by itself (start.c), so
+ * that nothing is delivered before it knows.
+ * Failure modes: the database cannot be asked: what was known goes on to hold, and the log has the
+ * error when it changes. An answer that is older than a start's own is not believed (pause_obey).
+ */
+#include "supervise/manager.h"
+
+#include <string.h>
+
+#include "path/controls.h"
+#include "path/pause.h"
+#include "sys/alloc.h"
+#include "sys/log.h"
+
+#define CONTROLS_RING_NS (100 * NS_PER_MS) /* between two looks because of rings */
+
+static struct tide_store *controls_database(const struct tide_manager *manager)
+{
+	return manager->engine.checkpoints->database;
+}
+
+/* ---- When ------------------------------------------------------------------------------------ */
+
+/* The shortest poll interval of those that run; 0: none does. */
+static int64_t controls_poll_locked(const struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
+{
+	int64_t least = 0;
+	for (struct tide_subscription *subscription = manager->subscriptions; subscription;
+	     subscription = subscription->next) {
+		int64_t poll = ns_of_seconds(subscription->config.poll_interval_seconds);
+		if (runner_is_running(subscription) && (least == 0 || poll < least))
+			least = poll;
+	}
+	return least;
+}
+
+bool controls_are_due_locked(struct tide_manager *manager, struct mono_time now)
+{
+	struct controls *controls = &manager->controls;
+	bool is_heard = now.ns >= controls->hear_at.ns && wakeup_is_rung(&controls->wakeup);
+	if (!controls_database(manager)->backend->checkpoint.control_list ||
+	    (!is_heard && now.ns < controls->look_at.ns))
+		return false;
+	return controls_poll_locked(manager) > 0;
+}
+
+/* Where checkpoints are elsewhere than the events, nobody listens there: the poll is enough. */
+static void controls_listen(struct tide_manager *manager)
+{
+	struct controls *controls = &manager->controls;
+	struct tide_store *database = controls_database(manager);
+	if (controls->is_linked || database != manager->engine.store)
+		return;
+	controls->link.wakeup = &controls->wakeup;
+	controls->link.name = "";
+	controls->is_linked = notifier_add(database->notifier, &controls->link, NULL) == TIDE_OK;
+}
+
+void controls_end(struct tide_manager *manager)
+{
+	struct controls *controls = &manager->controls;
+	if (controls->is_linked)
+		notifier_remove(controls_database(manager)->notifier, &controls->link);
+	controls->is_linked = false;
+}
+
+/* ---- A look ---------------------------------------------------------------------------------- */
+
+/* Pinned, so that each is there when its turn has come; none is told under the lock. */
+static void controls_obey(struct tide_manager *manager, const struct tide_control *list,
+			  size_t count, struct pause_word word)
+{
+	struct tide_subscription *subscription;
+	mutex_lock(&manager->lock);
+	manager->pins++;
+	for (subscription = manager->subscriptions; subscription;
+	     subscription = subscription->next) {
+		mutex_unlock(&manager->lock);
+		word.control = controls_find(list, count, subscription->name);
+		if (pause_obey(subscription, &word))
+			subscription_nudge(subscription);
+		mutex_lock(&manager->lock);
+	}
+
+	if (--manager->pins == 0)
+		cond_broadcast(&manager->changed);
+	mutex_unlock(&manager->lock);
+}
+
+static void controls_tell(struct controls *controls, tide_status status,
+			  const struct tide_error *err)
+{
+	struct tide_error *told = &controls->told;
+	bool is_same = told->status == status &&
+		       (status == TIDE_OK || strcmp(told->message, err->message) == 0);
+	if (is_same)
+		return;
+	if (status == TIDE_OK)
+		log_at(TIDE_LOG_NOTICE, "subscription", "durable pauses can be read again", "%s",
+		       "");
+	else
+		log_at(TIDE_LOG_WARNING, "subscription", "durable pauses cannot be read",
+		       "error='%s'", err->message);
+	*told = status == TIDE_OK ? (struct tide_error){ 0 } : *err;
+}
+
+static void controls_set_due(struct tide_manager *manager, struct mono_time now)
+{
+	mutex_lock(&manager->lock);
+	manager->controls.look_at = mono_add(now, controls_poll_locked(manager));
+	manager->controls.hear_at = mono_add(now, CONTROLS_RING_NS);
+	mutex_unlock(&manager->lock);
+}
+
+void controls_look(struct tide_manager *manager)
+{
+	struct tide_store *database = controls_database(manager);
+	struct clock *clock = manager->engine.clock;
+	ALLOC_AUTO struct tide_control *list = NULL;
+	size_t count = 0;
+	void *session;
+	struct tide_error err;
+
+	controls_listen(manager);
+	(void)wakeup_reset(&manager->controls.wakeup); /* before looking */
+	struct pause_word word = { .asked = clock_mono(clock), .wall = clock_wall(clock) };
+	tide_status status = store_borrow(database, &session, &err);
+	if (status == TIDE_OK) {
+		status = controls_load(database, session, NULL, &list, &count, &err);
+		store_return(database, session, status);
+	}
+
+	controls_tell(&manager->controls, status, &err);
+	if (status == TIDE_OK)
+		controls_obey(manager, list, count, word);
+	controls_set_due(manager, word.asked);
+}
