@@ -14,6 +14,7 @@
 #include "path/checkpoints.h"
 #include "path/store.h"
 
+#define PAUSE_LONG_US ((int64_t)24 * 3600 * 1000000)
 #define WAL_SIZE_MUCH (256 << 20)
 #define WAL_PAGES_MUCH 4000 /* four times what makes SQLite copy them into the database by itself */
 #define FINDINGS_SHOWN 5
@@ -230,6 +231,35 @@ static void doctor_dead_letters(struct doctor_call *call)
 		doctor_add(call, TIDE_FINDING_OK, "dead letters", "", "none");
 }
 
+/* A pause that was forgotten looks like a projection that is late. */
+static void doctor_pauses(struct doctor_call *call)
+{
+	struct tide_control *list = NULL;
+	struct tide_error err;
+	size_t count = 0, old = 0;
+
+	if (tide_controls_list(call->checkpoints, &list, &count, &err) != TIDE_OK) {
+		doctor_unable(call, "pauses", &err);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		int64_t us = tide_time_now().unix_us - list[i].paused_at.unix_us;
+		if (us < PAUSE_LONG_US)
+			continue;
+		old++;
+		doctor_add(call, TIDE_FINDING_NOTICE, "pauses",
+			   "end it with tide resume when its reason is gone",
+			   "'%s' is paused by %s since %s (%s)%s%.200s", list[i].name,
+			   list[i].paused_by, time_text(true, list[i].paused_at),
+			   tide_pause_reason_name(list[i].reason), *list[i].note ? ": " : "",
+			   list[i].note);
+	}
+	tide_free(list);
+	if (!old)
+		doctor_add(call, TIDE_FINDING_OK, "pauses", "", "%zu, none older than a day",
+			   count);
+}
+
 static bool doctor_has_versions(struct doctor_call *call)
 {
 	sqlite3_stmt *statement = NULL;
@@ -404,7 +434,7 @@ static void doctor_examine(struct doctor_call *call)
 {
 	static void (*const checks[])(struct doctor_call *) = {
 		doctor_indexes,      doctor_writing, doctor_checkpoints, doctor_projections,
-		doctor_dead_letters, doctor_ended,   doctor_wal
+		doctor_dead_letters, doctor_ended,   doctor_pauses,      doctor_wal
 	};
 	static void (*const scans[])(struct doctor_call *) = { doctor_integrity, doctor_holes,
 							       doctor_rows };

@@ -161,6 +161,41 @@ static void follow_watch_standby(struct follow *call)
 	}
 }
 
+static void follow_watch_pause(struct follow *call, const struct tide_subscription_status *status)
+{
+	bool was_paused = call->is_paused;
+
+	call->is_paused = true;
+	if (call->cli->options[OPT_ONCE].is_set)
+		follow_end(call);
+	else if (!was_paused)
+		cli_note(call->cli,
+			 "'%s' is paused by %s since %s; it goes on after: tide resume %s",
+			 status->name, status->paused_by, time_text(true, status->paused_at),
+			 status->name);
+}
+
+/* Nobody who waits for the end of the history waits for a person. */
+static int follow_fail_paused(struct follow *call)
+{
+	const char *name = call->subscriber->name;
+	struct tide_control *list = NULL;
+	struct tide_error err;
+	size_t count = 0;
+
+	(void)tide_controls_list(call->checkpoints, &list, &count, NULL);
+	tide_fail(&err, TIDE_STATE, "projection '%s' is paused", name);
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(list[i].name, name) == 0)
+			tide_fail(&err, TIDE_STATE,
+				  "projection '%s' is paused by '%s' since %s; end that with: tide "
+				  "resume %s",
+				  name, list[i].paused_by, time_text(true, list[i].paused_at),
+				  name);
+	tide_free(list);
+	return cli_fail(call->cli, &err);
+}
+
 /* Dead letters that are yet to be delivered again; the error of asking is the subscription's to
  * find. */
 static bool follow_has_redeliveries(const struct follow *call)
@@ -194,7 +229,9 @@ static void follow_watch_once(struct follow *call)
 		progress_show(&call->progress, call->done, call->events);
 	else if (call->done >= call->goal)
 		progress_end(&call->progress, call->done, call->events);
-	if (status.state == TIDE_STATE_ERROR && status.error.status != TIDE_FENCED)
+	if (*status.paused_by)
+		follow_watch_pause(call, &status);
+	else if (status.state == TIDE_STATE_ERROR && status.error.status != TIDE_FENCED)
 		follow_end(call);
 	else if (status.standby)
 		follow_watch_standby(call);
@@ -318,6 +355,8 @@ static int follow_summary(struct follow *call, const struct tide_shutdown_result
 			  status.name, cli_owner_text(call->checkpoints, status.name));
 		return cli_fail(call->cli, &err);
 	}
+	if (call->is_paused && call->cli->options[OPT_ONCE].is_set)
+		return follow_fail_paused(call);
 	double seconds = progress_seconds(&call->progress);
 	int exit = CLI_DONE;
 	if (call->cli->json)

@@ -28,6 +28,7 @@ struct follow {
 	int standbys;                /* looks that saw another owner */
 	bool was_noted;              /* the reader was told that this process stands by */
 	bool gave_up;
+	bool is_paused; /* a person has paused it, in the database */
 };
 
 /** Set `config` to what the options say. CLI_DONE, or CLI_USAGE when it said what is wrong. */

@@ -261,8 +261,8 @@ static bool renewal_is_needed_locked(struct tide_manager *manager, struct mono_t
 	TIDE_REQUIRES(manager->lock)
 {
 	bool has_leases = renewal_database(manager)->backend->checkpoint.lease_renew_ns != 0;
-	return (has_leases && (renewal_finds_due_locked(manager, now) ||
-			       telling_is_due_locked(manager, now))) ||
+	return (has_leases &&
+		(renewal_finds_due_locked(manager, now) || telling_is_due_locked(manager, now))) ||
 	       controls_are_due_locked(manager, now);
 }
 

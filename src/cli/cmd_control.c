@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tide pause, resume, journal: what persons say to subscriptions, and what they have said. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+#define JOURNAL_SHOWN 100
+
+typedef int control_action(struct cli *cli, struct tide_checkpoints *checkpoints);
+
+static int control_with(struct cli *cli, control_action *action, enum cli_access access)
+{
+	struct tide_checkpoints *checkpoints = NULL;
+	int exit;
+
+	struct tide_store *store = cli_open(cli, access == CLI_READ, &exit);
+	if (store)
+		checkpoints = cli_open_checkpoints(cli, store, access, &exit);
+	if (checkpoints)
+		exit = action(cli, checkpoints);
+	tide_checkpoints_close(checkpoints);
+	tide_store_close(store);
+	return exit;
+}
+
+static int control_request(struct cli *cli, struct tide_control_request *ret)
+{
+	int reason;
+
+	int exit = option_choice(cli, OPT_REASON, &reason);
+	*ret = (struct tide_control_request){ .by = cli->options[OPT_CONTROL_BY].text,
+					      .reason = (enum tide_pause_reason)reason,
+					      .note = cli->options[OPT_NOTE].text };
+	return exit;
+}
+
+/* What was written is there: that the row cannot be read again would only cost its words. */
+static void control_find(struct tide_checkpoints *checkpoints, const char *name,
+			 struct tide_control *ret)
+{
+	struct tide_control *list = NULL;
+	size_t count = 0;
+
+	if (tide_controls_list(checkpoints, &list, &count, NULL) != TIDE_OK)
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(list[i].name, name) == 0)
+			*ret = list[i];
+	tide_free(list);
+}
+
+static void pause_json(struct buffer *line, const struct tide_control *control, bool was_paused,
+		       bool is_owned)
+{
+	json_open(line, '{');
+	json_key(line, "projection_name");
+	json_string(line, control->name);
+	json_key(line, "was_paused");
+	json_bool(line, was_paused);
+	json_key(line, "paused_at");
+	json_time(line, control->paused_at);
+
+	json_key(line, "paused_by");
+	json_string(line, control->paused_by);
+	json_key(line, "pause_reason");
+	json_string(line, tide_pause_reason_name(control->reason));
+	json_key(line, "pause_note");
+	json_string(line, *control->note ? control->note : NULL);
+	json_key(line, "owned");
+	json_bool(line, is_owned);
+	json_close(line, '}');
+}
+
+static int pause_run(struct cli *cli, struct tide_checkpoints *checkpoints)
+{
+	const char *name = cli->args[0];
+	struct tide_control_request request;
+	struct tide_control control = { .note = "" };
+	struct buffer line = { 0 };
+	struct tide_error err;
+	bool was_paused, is_owned;
+
+	int exit = control_request(cli, &request);
+	if (exit != CLI_DONE)
+		return exit;
+	if (tide_control_pause(checkpoints, name, &request, &was_paused, &err) != TIDE_OK ||
+	    tide_checkpoints_is_owned(checkpoints, name, &is_owned, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+
+	control_find(checkpoints, name, &control);
+	if (cli->json)
+		pause_json(&line, &control, was_paused, is_owned);
+	else if (is_owned)
+		buffer_format(&line, "'%s' is paused%s; its owner%s stops before the next event",
+			      name, was_paused ? " still" : "", cli_owner_text(checkpoints, name));
+	else
+		buffer_format(&line, "'%s' is paused%s; nobody runs it now", name,
+			      was_paused ? " still" : "");
+	return cli_line(cli, &line);
+}
+
+static int resume_run(struct cli *cli, struct tide_checkpoints *checkpoints)
+{
+	const char *name = cli->args[0];
+	struct tide_control_request request;
+	struct buffer line = { 0 };
+	struct tide_error err;
+	bool was_paused, is_owned;
+
+	int exit = control_request(cli, &request);
+	if (exit != CLI_DONE)
+		return exit;
+	if (tide_control_resume(checkpoints, name, &request, &was_paused, &err) != TIDE_OK ||
+	    tide_checkpoints_is_owned(checkpoints, name, &is_owned, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+
+	if (cli->json) {
+		json_open(&line, '{');
+		json_key(&line, "projection_name");
+		json_string(&line, name);
+		json_key(&line, "was_paused");
+		json_bool(&line, was_paused);
+		json_key(&line, "owned");
+		json_bool(&line, is_owned);
+		json_close(&line, '}');
+	} else if (!was_paused) {
+		buffer_format(&line, "'%s' was not paused", name);
+	} else if (is_owned) {
+		buffer_format(&line, "'%s' is resumed; its owner%s goes on", name,
+			      cli_owner_text(checkpoints, name));
+	} else {
+		buffer_format(&line, "'%s' is resumed; nobody runs it now", name);
+	}
+	return cli_line(cli, &line);
+}
+
+/* ---- The journal ----------------------------------------------------------------------------- */
+
+static const char *const journal_heads[] = { "at",         "who",     "~host", "act",
+					     "projection", "|detail", NULL };
+
+static void journal_json(struct buffer *line, const struct tide_journal_entry *entry)
+{
+	json_open(line, '{');
+	json_key(line, "at");
+	json_time(line, entry->at);
+	json_key(line, "who");
+	json_string(line, entry->who);
+	json_key(line, "host");
+	json_string(line, *entry->host ? entry->host : NULL);
+	json_key(line, "act");
+	json_string(line, entry->act);
+	json_key(line, "projection_name");
+	json_string(line, entry->name);
+	json_key(line, "detail");
+	json_string(line, *entry->detail ? entry->detail : NULL);
+	json_close(line, '}');
+}
+
+static int journal_print(struct cli *cli, const struct tide_journal_entry *list, size_t count)
+{
+	struct table table;
+	int exit = CLI_DONE;
+
+	table_init(&table, journal_heads);
+	for (size_t i = 0; i < count && exit == CLI_DONE; i++) {
+		const struct tide_journal_entry *entry = &list[i];
+		if (cli->json) {
+			struct buffer line = { 0 };
+			journal_json(&line, entry);
+			exit = cli_line(cli, &line);
+			continue;
+		}
+		table_add(&table, "%s", time_text(true, entry->at));
+		table_add(&table, "%s", entry->who);
+		table_add(&table, "%s", *entry->host ? entry->host : "-");
+		table_add(&table, "%s", entry->act);
+		table_add(&table, "%s", entry->name);
+		table_add(&table, "%s", *entry->detail ? entry->detail : "-");
+	}
+	if (exit == CLI_DONE)
+		exit = table_flush(cli, &table);
+	table_fini(&table);
+	return exit;
+}
+
+static int journal_run(struct cli *cli, struct tide_checkpoints *checkpoints)
+{
+	const char *name = cli->arg_count ? cli->args[0] : NULL;
+	const struct option_value *limit = &cli->options[OPT_JOURNAL_LIMIT];
+	struct tide_journal_entry *list;
+	struct tide_error err;
+	size_t count;
+
+	if (tide_journal_list(checkpoints, name, limit->is_set ? limit->number : JOURNAL_SHOWN,
+			      &list, &count, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	int exit = journal_print(cli, list, count);
+	tide_free(list);
+	if (count == 0 && exit == CLI_DONE)
+		cli_note(cli, "the journal is empty");
+	return exit;
+}
+
+int cmd_pause(struct cli *cli)
+{
+	return control_with(cli, pause_run, CLI_WRITE);
+}
+
+int cmd_resume(struct cli *cli)
+{
+	return control_with(cli, resume_run, CLI_WRITE);
+}
+
+int cmd_journal(struct cli *cli)
+{
+	return control_with(cli, journal_run, CLI_READ);
+}
