@@ -170,6 +170,7 @@ tide_status tide_subscription_health(struct tide_manager *manager, const char *n
 		health_conclude(manager, HUGE_VAL, ret);
 		return TIDE_OK;
 	}
+
 	struct tide_subscription *subscription = manager->subscriptions;
 	while (subscription && strcmp(subscription->name, name) != 0)
 		subscription = subscription->next;
@@ -258,6 +259,7 @@ tide_status tide_manager_health(struct tide_manager *manager, struct tide_health
 		*ret = health_without_lock(manager);
 		return TIDE_OK;
 	}
+
 	status = health_collect_locked(manager, &answer, deadline, &health, &timeouts, err);
 	mutex_unlock(&manager->lock);
 	if (status != TIDE_OK) {
@@ -395,6 +397,7 @@ tide_status tide_manager_readiness(struct tide_manager *manager, struct tide_rea
 		answer = health_ask(manager);
 	struct mono_time deadline = health_deadline(HEALTH_LOCK_NS);
 	bool is_responsive = mutex_lock_until(&manager->lock, deadline);
+
 	if (is_responsive) {
 		status = readiness_collect_locked(manager, &answer, deadline, &readiness, err);
 		mutex_unlock(&manager->lock);
@@ -447,6 +450,7 @@ tide_status tide_manager_liveness(struct tide_manager *manager, struct tide_live
 					  .running = atomic_load(&manager->is_running),
 					  .subscription_count = atomic_load(&manager->count) };
 	const char *what = "Internal lock not responsive (possible deadlock)", *dead = NULL;
+
 	if (mutex_lock_until(&manager->lock, deadline)) {
 		liveness.uptime_seconds = health_uptime_locked(manager);
 		liveness.lock_responsive = liveness_look_locked(manager, deadline, &dead);

@@ -402,6 +402,7 @@ tide_status memory_dead_letter_purge(void *session, struct tide_time before, int
 	struct memory_dead_letters *letters = &state->dead_letters;
 	int64_t removed = 0;
 	size_t kept = 0;
+
 	for (size_t i = 0; i < letters->count; i++) {
 		struct tide_dead_letter *letter = letters->entries[i];
 		if (letter_is_open(letter) || letter->resolved_at.unix_us >= before.unix_us) {
@@ -498,6 +499,7 @@ tide_status memory_dead_letter_counts(void *session, struct tide_dead_letter_cou
 		status == TIDE_OK ? alloc_zero(count ? count : 1, sizeof *counts) : NULL;
 	for (size_t i = 0; counts && i < count; i++)
 		memcpy(&counts[i], table.rows[i], sizeof counts[i]);
+
 	name_table_fini(&table);
 	if (status != TIDE_OK)
 		return status;

@@ -244,6 +244,7 @@ static void append_put_one(const struct append_call *call, struct pg_params *par
 	pg_put_uuid(params, &event->event_id);
 	pg_put_text(params, event->event_type);
 	pg_put_uuid(params, &event->tenant_id);
+
 	pg_put_text(params, event->actor_id);
 	pg_put_time(params, &event->occurred_at);
 	pg_put_text(params, event->payload);

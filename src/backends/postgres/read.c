@@ -89,6 +89,7 @@ static tide_status read_feed_rows(struct pg_session *session, const struct tide_
 	pg_put_int8(&params, high);
 	pg_put_int4(&params, rows);
 	pg_put_int4(&params, pg_row_limit(query, rows));
+
 	pg_statement_expand(&text,
 			    "SELECT " PG_COLUMNS PG_TEXTS_WHEN(PG_SIZE_BELOW(
 				    "$4::int4")) " FROM @events WHERE global_position > $1::int8 "
