@@ -118,6 +118,7 @@ struct redeliver_try {
 	struct tide_delivery delivery;
 	tide_status outcome;     /* of its handler, or of committing what that did */
 	struct tide_error error; /* when it failed */
+	bool is_outrun;          /* the entry is somebody else's by now: nothing was done */
 };
 
 static void redeliver_begin(struct tide_subscription *subscription,
@@ -126,12 +127,28 @@ static void redeliver_begin(struct tide_subscription *subscription,
 {
 	ret->entry = entry;
 	ret->event = event;
+	ret->is_outrun = false;
 	delivery_begin(&ret->delivery, subscription, entry->retry_count + 2, event->position);
+}
+
+/* A person was faster, or a commit of this redelivery that was taken for lost: what the handler
+ * did in the transaction would be there beside what the entry says. */
+static tide_status redeliver_outrun(struct tide_subscription *subscription,
+				    struct redeliver_try *try)
+{
+	if (try->outcome != TIDE_OK || !subscription->runner.is_in_transaction)
+		return TIDE_OK;
+	try->is_outrun = true;
+	save_roll_back(subscription);
+	log_at(TIDE_LOG_NOTICE, "dlq", "dead letter is no longer asked for, its redelivery undone",
+	       "name='%s' id=%lld position=%lld", subscription->name, (long long)try->entry->id,
+	       (long long)try->event->position);
+	return TIDE_OK;
 }
 
 /* The entry says what the redelivery came to, and what was parked behind it follows. */
 static tide_status redeliver_conclude(struct tide_subscription *subscription,
-				      const struct redeliver_try *try, struct tide_error *err)
+				      struct redeliver_try *try, struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = &redeliver_backend(subscription)->checkpoint;
 	struct runner *runner = &subscription->runner;
@@ -152,7 +169,7 @@ static tide_status redeliver_conclude(struct tide_subscription *subscription,
 	tide_status status =
 		ops->dead_letter_change(runner->session, save_fence(subscription), &change, err);
 	if (status == TIDE_NOT_FOUND || status == TIDE_STATE)
-		return TIDE_OK; /* a person was faster */
+		return redeliver_outrun(subscription, try);
 	if (status != TIDE_OK || !runner->held)
 		return status;
 	return is_resolved ? parked_release(ops, runner->session, save_fence(subscription),
@@ -243,12 +260,12 @@ static tide_status redeliver_call(struct tide_subscription *subscription, struct
 
 /* What the handler did and what the entry says of it commit together. */
 static tide_status redeliver_commit(struct tide_subscription *subscription,
-				    const struct redeliver_try *try, struct tide_error *err)
+				    struct redeliver_try *try, struct tide_error *err)
 {
 	tide_status status = try->outcome == TIDE_OK ? save_inspect(subscription, err) : TIDE_OK;
 	if (status == TIDE_OK)
 		status = redeliver_conclude(subscription, try, err);
-	if (status == TIDE_OK && subscription->subscriber.transactional)
+	if (status == TIDE_OK && subscription->subscriber.transactional && !try->is_outrun)
 		status = redeliver_backend(subscription)
 				 ->store.commit(subscription->runner.session, err);
 	return status;
@@ -314,7 +331,8 @@ static tide_status redeliver_entry(struct tide_subscription *subscription,
 	status = redeliver_deliver(subscription, &try, err);
 	if (status == TIDE_OK) {
 		save_leave_transaction(subscription);
-		redeliver_count(subscription, &try);
+		if (!try.is_outrun)
+			redeliver_count(subscription, &try);
 	} else {
 		save_roll_back(subscription);
 	}

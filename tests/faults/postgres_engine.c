@@ -347,6 +347,49 @@ static void health_tells_of_a_server_that_is_away(void **state)
 	health_tells_of_the_server("postgresql:///?schema=away_idle", true);
 }
 
+/* ---- Redelivery ------------------------------------------------------------------------------ */
+
+static atomic_int outrun_calls;
+
+/* Fails at first. When it is asked for again, a person resolves the entry while the handler runs. */
+static tide_status outrun(void *self, const struct tide_event *event,
+			  struct tide_delivery *delivery)
+{
+	(void)self;
+	(void)event;
+	if (atomic_fetch_add(&outrun_calls, 1) == 0)
+		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "not yet");
+	PQclear(PQexec(tide_delivery_connection(delivery),
+		       "UPDATE outrun.totals SET events = events + 1"));
+	postgres_sql("outrun", "UPDATE dead_letter_queue SET status = 'resolved', resolved_at = "
+			       "now(), resolved_by = 'me'");
+	return TIDE_OK;
+}
+
+static void what_a_person_resolves_meanwhile_is_not_redelivered_as_well(void **state)
+{
+	(void)state;
+	struct tide_store *store = store_opened("postgresql:///?schema=outrun");
+	totals_made("outrun");
+	struct tide_subscriber subscriber = { .name = "outrun",
+					      .handle = outrun,
+					      .transactional = true };
+	struct running running = run_subscriber(store, NULL, &subscriber);
+	append_one(store, stream_of("Order", 1), "First");
+	wait_for(30, sql_number("SELECT count(*) FROM outrun.dead_letter_queue") == 1);
+	must(tide_dead_letters_retry(running.checkpoints,
+				     sql_number("SELECT id FROM outrun.dead_letter_queue"), err));
+	wait_for(30, outrun_calls == 2);
+	append_one(store, stream_of("Order", 1), "Second");
+	wait_for(30, position_of(&running, "outrun") == 2); /* it goes on */
+	run_end(&running);
+	assert_int_equal(sql_number("SELECT events FROM outrun.totals"), 1); /* the second's */
+	assert_int_equal(sql_number("SELECT count(*) FROM outrun.dead_letter_queue WHERE "
+				    "resolved_by = 'me'"),
+			 1);
+	tide_store_close(store);
+}
+
 /* ---- Hearing, and a pooler ------------------------------------------------------------------- */
 
 static void hear_another_handle(const char *url, double within)
@@ -487,6 +530,7 @@ int main(void)
 		cmocka_unit_test(read_models_live_in_another_database),
 		cmocka_unit_test(ended_connections_neither_lose_nor_double_an_event),
 		cmocka_unit_test(health_tells_of_a_server_that_is_away),
+		cmocka_unit_test(what_a_person_resolves_meanwhile_is_not_redelivered_as_well),
 		cmocka_unit_test(commits_of_others_are_heard_without_the_poll),
 		cmocka_unit_test(commits_of_others_are_seen_through_a_pooler),
 		cmocka_unit_test(two_schemas_hold_two_read_models),

@@ -78,6 +78,8 @@ tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,
 	tide_status status =
 		pg_write_run(session, fence ? PG_DEAD_LETTER_ADD_FENCED : PG_DEAD_LETTER_ADD,
 			     &params, &rows, err);
+	if (status == TIDE_TIMEOUT)
+		return status;
 	if (status != TIDE_OK)
 		return dead_letter_is_refused(session) ? dead_letter_refuse(err) : status;
 	if (PQntuples(rows) == 0)
