@@ -42,7 +42,9 @@ struct tide_command_projection_options {
 	/* events sent before the first answer; 0: 1; at most a page, see batch_size */
 	int64_t window;
 	bool batch; /* a page is one line, a JSON array, with one answer; without a window */
-	double drain_timeout; /* seconds to answer and end in when the run ends; 0: 10 */
+	/* seconds to answer and end in when the run ends; 0: 7.5. SIGTERM follows, and SIGKILL
+	 * after a quarter of it, at most 2; less than the manager's drain_timeout in all */
+	double drain_timeout;
 	/* deaths while one event was the next to be answered that dead-letter it; 0: 3 */
 	int32_t max_process_deaths;
 	uint32_t lane, lanes; /* of TIDE_LANE and TIDE_LANES; lanes 0: 0 and 1 */

@@ -596,9 +596,12 @@ static void load_open_command(struct load *load, struct config_projection *proje
 						.arguments = projection->command,
 						.window = projection->window,
 						.batch = projection->is_batch,
-						.drain_timeout = load->config->daemon.drain_timeout,
+						.drain_timeout = COMMAND_DRAIN_SHARE *
+								 load->config->daemon.drain_timeout,
 						.max_process_deaths =
-							projection->config.max_process_deaths),
+							projection->config.max_process_deaths,
+						.lane = projection->config.partition_index,
+						.lanes = projection->config.partition_total),
 			&projection->program, &err);
 	if (status == TIDE_OUT_OF_MEMORY)
 		load->status = status;

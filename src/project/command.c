@@ -22,11 +22,12 @@
 #include "sys/log.h"
 
 #define COMMAND_LOOK_MS 20
-#define COMMAND_END_NS NS_PER_SECOND /* for a process that has closed its output */
+#define COMMAND_END_NS NS_PER_SECOND         /* for a process that has closed its output */
+#define COMMAND_GRACE_NS (2 * NS_PER_SECOND) /* at most, between SIGTERM and SIGKILL */
 #define COMMAND_BACKOFF_MAX_NS (30 * NS_PER_SECOND)
 #define COMMAND_STARTS_MAX 6 /* tries to start it when the system cannot */
 #define COMMAND_WINDOW_MAX 1000000
-#define COMMAND_DRAIN_SECONDS 10
+#define COMMAND_DRAIN_SECONDS 7.5
 
 struct tide_command_projection {
 	/* fixed after open */
@@ -460,6 +461,13 @@ static enum outcome command_late(struct command_call *call)
 	return command_fail(call, TIDE_TIMEOUT, "the command has not answered in time");
 }
 
+/* Between SIGTERM and SIGKILL. */
+static int64_t command_grace(const struct tide_command_projection *command)
+{
+	int64_t grace = command->drain_ns / 4;
+	return grace < COMMAND_GRACE_NS ? grace : COMMAND_GRACE_NS;
+}
+
 /* The run is ending: no more is sent, and what is in flight has until the end of the drain. */
 static enum outcome command_stop(struct command_call *call)
 {
@@ -479,7 +487,7 @@ static enum outcome command_stop(struct command_call *call)
 	       "ended, for it has not answered before the end of the drain",
 	       "name='%s' pid=%d position=%lld", command->name, (int)command->process.is.pid,
 	       (long long)call->events[0]->position);
-	(void)process_end(&command->process, now, how);
+	(void)process_end(&command->process, now, command_grace(command), how);
 	command_clear(command);
 	return NOTHING;
 }
@@ -491,7 +499,7 @@ static void command_leave(void *self)
 	struct mono_time until =
 		command->end_by.ns ? command->end_by : mono_add(command_now(), command->drain_ns);
 	if (command->process.is_there) {
-		bool has_ended = process_end(&command->process, until, how);
+		bool has_ended = process_end(&command->process, until, command_grace(command), how);
 		log_at(has_ended ? TIDE_LOG_INFO : TIDE_LOG_WARNING, "command",
 		       has_ended ? "ended" : "ended, for it has not done so by itself",
 		       "name='%s' pid=%d how='%s'", command->name, (int)command->process.is.pid,

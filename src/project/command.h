@@ -41,6 +41,10 @@ tide_status spawner_start(const struct spawn_plan *plan, struct spawned *ret,
 /** Log what is there of a standard error, then forget it; one that is forgotten is allowed. */
 void spawner_forget(uint64_t errors);
 
+/** The share of a manager's drain_timeout that a program may have, so that it has gone before that
+ * is over. */
+#define COMMAND_DRAIN_SHARE 0.75
+
 /* ---- command_process.c ----------------------------------------------------------------------- */
 
 #define PROCESS_SAYS_SIZE 80
@@ -60,8 +64,10 @@ bool process_has_ended(const struct process *process);
 void process_close_input(struct process *process);
 /** End what is left of it and of its group; `ret` says how it ended. */
 void process_kill(struct process *process, char ret[PROCESS_SAYS_SIZE]);
-/** Let it end: its input closed, time until `until`, SIGTERM, SIGKILL. False: it was killed. */
-bool process_end(struct process *process, struct mono_time until, char ret[PROCESS_SAYS_SIZE]);
+/** Let it end: its input closed, time until `until`, SIGTERM, some grace, SIGKILL. False: it did
+ * not end by itself. */
+bool process_end(struct process *process, struct mono_time until, int64_t grace_ns,
+		 char ret[PROCESS_SAYS_SIZE]);
 /** Write as much as goes: the number of bytes, 0 when it takes none now, -1: never again. */
 ssize_t process_write(const struct process *process, const char *data, size_t size);
 /** Read as much as is there: 0 when nothing is, -1 at the end. */

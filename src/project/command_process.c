@@ -20,7 +20,6 @@
 
 #include "sys/log.h"
 
-#define PROCESS_TERM_NS (2 * NS_PER_SECOND) /* between SIGTERM and SIGKILL */
 #define PROCESS_LOOK_MS 5
 
 tide_status process_start(struct process *process, const struct spawn_plan *plan,
@@ -107,13 +106,14 @@ static bool process_await(const struct process *process, struct mono_time until)
 	return true;
 }
 
-bool process_end(struct process *process, struct mono_time until, char ret[PROCESS_SAYS_SIZE])
+bool process_end(struct process *process, struct mono_time until, int64_t grace_ns,
+		 char ret[PROCESS_SAYS_SIZE])
 {
 	process_close_input(process);
 	bool has_ended = process_await(process, until);
 	if (!has_ended) {
 		kill(-process->is.pid, SIGTERM);
-		(void)process_await(process, mono_add(clock_mono(&clock_system), PROCESS_TERM_NS));
+		(void)process_await(process, mono_add(clock_mono(&clock_system), grace_ns));
 	}
 	process_kill(process, ret);
 	return has_ended;
