@@ -11,6 +11,7 @@
 
 #include "engine_tools.h"
 #include "lib/puppet.h"
+#include "sys/alloc.h"
 
 #define EVENTS 40
 
@@ -643,6 +644,47 @@ static void what_makes_no_sense_is_refused(void **state)
 	(void)state;
 }
 
+static void one_that_cannot_be_made_leaves_nothing_behind(void **state)
+{
+	static const char *const arguments[] = { "cat", NULL };
+	struct tide_command_projection *command = NULL;
+	tide_status status = TIDE_OUT_OF_MEMORY;
+	for (int64_t nth = 1; status != TIDE_OK; nth++) {
+		struct tide_error err;
+		alloc_fail_from(nth);
+		status = tide_command_projection_open(
+			TIDE_COMMAND_PROJECTION(.name = "P", .arguments = arguments,
+						.event_types = arguments, .window = 5),
+			&command, &err);
+		alloc_fail_from(0);
+		assert_true(status == TIDE_OK || status == TIDE_OUT_OF_MEMORY);
+		assert_in_range(nth, 1, 50);
+	}
+	tide_command_projection_close(command);
+	(void)state;
+}
+
+static void memory_that_is_out_for_a_while_settles_nothing_unsent(void **state)
+{
+	for (int64_t nth = 1; nth < 200; nth += 1 + nth / 10) {
+		struct stage stage;
+		stage_open(&stage, "", -1, 0);
+		stage.config.max_retries = 1000;
+		stage_start(&stage);
+		alloc_fail_from(nth);
+		pass_time(0.002);
+		alloc_fail_from(0);
+		wait_for(PATIENCE, status_of(stage.subscription).position == EVENTS ||
+					   tide_subscription_is_terminal(stage.subscription));
+		stage_read(&stage);
+		for (tide_position i = 1; i <= status_of(stage.subscription).position; i++)
+			assert_true(sent_times(&stage.sent, i) > 0);
+		stage_buried_none(&stage);
+		stage_close(&stage);
+	}
+	(void)state;
+}
+
 int main(int argc, char **argv)
 {
 	puppet_main(argc, argv);
@@ -677,6 +719,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(what_it_writes_to_its_standard_error_is_logged_line_by_line),
 		cmocka_unit_test(a_dead_letter_is_delivered_again),
 		cmocka_unit_test(what_makes_no_sense_is_refused),
+		cmocka_unit_test(one_that_cannot_be_made_leaves_nothing_behind),
+		cmocka_unit_test(memory_that_is_out_for_a_while_settles_nothing_unsent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
