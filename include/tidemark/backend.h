@@ -237,6 +237,7 @@ struct tide_checkpoint_write {
 	 * row without a position may have come meanwhile. */
 	const struct tide_checkpoint_known *expected;
 	struct tide_anchor anchor; /* goes with the position; 0: none is kept */
+	int64_t discarded;         /* events dropped since the last save, for the open segment */
 };
 
 /** What became of an attempt to own a subscription. */
@@ -309,6 +310,32 @@ struct tide_dead_letter_change {
 	const char *resolved_by; /* when `to` is resolved */
 	struct tide_time now;
 	const char *parked_behind; /* with message, as in a write; else what is stored stays */
+};
+
+/** A stretch of the feed that a name settled under one filter. */
+struct tide_segment {
+	tide_position from;       /* exclusive */
+	tide_position stored;     /* position of the row at its begin; -1: it had none */
+	int64_t processed_before; /* events_processed of the row at its begin */
+	int64_t discarded;        /* within it */
+	char *filter;             /* JSON, released with tide_free */
+	bool has_ended;           /* else the row says how far it has come */
+	tide_position until;      /* once it has ended */
+	int64_t processed_until;
+};
+
+/** A change of the segments of a name, in this order. */
+struct tide_segment_write {
+	const char *name;
+	bool should_forget; /* all of them: the proof begins anew */
+	bool should_end;    /* the open one, there and with so many processed */
+	tide_position until;
+	bool should_begin; /* another one, there and with this filter */
+	tide_position from;
+	tide_position stored; /* as in the segment */
+	const char *filter;
+	int64_t processed; /* of the row, at the end and the begin */
+	struct tide_time now;
 };
 
 /** What a person did, to be kept beside it. */
@@ -587,7 +614,26 @@ struct tide_checkpoint_ops {
 	tide_status (*journal_list)(void *session, const char *name, int64_t limit,
 				    struct tide_journal_entry **ret, size_t *ret_count,
 				    struct tide_error *err);
+
+	/* Joins an open transaction; without one, each part of the change is by itself. `fence`
+	 * NULL: a person's, which begins none. Nothing where the table is missing. `save` counts
+	 * what was discarded into the open segment, in its transaction; `reset` forgets all. NULL:
+	 * nothing is kept. */
+	tide_status (*segment_turn)(void *session, const struct tide_fence *fence,
+				    const struct tide_segment_write *write, struct tide_error *err);
+	/* The oldest first. */
+	tide_status (*segment_list)(void *session, const char *name, struct tide_segment **ret,
+				    size_t *ret_count, struct tide_error *err);
 };
+
+/**
+ * Release a list of segments; NULL is allowed.
+ *
+ * Owns:    takes `segments`.
+ * Threads: any.
+ * Returns: nothing.
+ */
+void tide_segments_free(struct tide_segment *segments, size_t count);
 
 /** Entries of the journal that a database keeps. */
 #define TIDE_JOURNAL_KEPT 10000

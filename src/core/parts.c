@@ -13,6 +13,7 @@ static const struct { const char *name, *loss; } part_table[PART_COUNT] = {
 	[PART_LEASE_HISTORY]  = { "LEASE_HISTORY",  "where an owner ran and how it ended is not kept" },
 	[PART_LEASE_REASON]   = { "LEASE_REASON",   "what keeps a subscription from going on is told by its own process alone" },
 	[PART_VERSIONS]       = { "VERSIONS",       "changed projections and shared tables are not noticed" },
+	[PART_SEGMENTS]       = { "SEGMENTS",       "'tide audit' cannot prove that nothing was skipped" },
 	[PART_CONTROLS]       = { "CONTROLS",       "subscriptions cannot be paused durably, and what persons do is not kept" },
 };
 
@@ -28,6 +29,7 @@ const struct part_column part_columns[PART_COLUMN_COUNT] = {
 	{ PART_LEASE_HISTORY,  "subscription_leases",    "last_error_at",   "TIMESTAMPTZ" },
 	{ PART_LEASE_REASON,   "subscription_leases",    "reason",          "TEXT" },
 	{ PART_VERSIONS,       "projection_versions",    NULL,              NULL },
+	{ PART_SEGMENTS,       "projection_segments",    NULL,              NULL },
 	{ PART_CONTROLS,       "subscription_controls",  NULL,              NULL },
 	{ PART_CONTROLS,       "subscription_journal",   NULL,              NULL },
 };

@@ -23,7 +23,8 @@ enum part {
 	PART_LEASE_HISTORY,  /* subscription_leases: where its owner ran, and how it ended */
 	PART_LEASE_REASON,   /* subscription_leases: what keeps its owner from going on */
 	PART_VERSIONS,       /* projection_versions: what made which tables */
-	PART_CONTROLS,       /* subscription_controls, _journal: what persons said and did */
+	PART_SEGMENTS, /* projection_segments: what was to be delivered, to prove that it was */
+	PART_CONTROLS, /* subscription_controls, _journal: what persons said and did */
 	PART_COUNT
 };
 
@@ -38,7 +39,7 @@ struct part_column {
 	const char *table, *name;
 	const char *postgres_type; /* SQLite's is in its schema.sql */
 };
-#define PART_COLUMN_COUNT 13
+#define PART_COLUMN_COUNT 14
 extern const struct part_column part_columns[PART_COLUMN_COUNT];
 
 /** The part of a column of the model; PART_COUNT: none, it has to be there. */

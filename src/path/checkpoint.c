@@ -90,7 +90,7 @@ void progress_saved(struct progress *progress, struct mono_time now)
 							   progress->stored.events_processed +
 								   progress->unsaved };
 	progress->stored_anchor = progress->anchor;
-	progress->unsaved = 0;
+	progress->unsaved = progress->discarded = 0;
 	progress->is_dirty = false;
 	progress->last_event_id = (struct tide_uuid){ { 0 } };
 	progress->saved_at = now;

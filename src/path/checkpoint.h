@@ -11,6 +11,7 @@
 struct progress {
 	tide_position position;         /* everything at or below is settled */
 	int64_t unsaved;                /* events processed since the last save */
+	int64_t discarded;              /* events dropped since the last save */
 	struct tide_uuid last_event_id; /* of the last one of them; nil: none since the last save */
 	char last_event_type[TIDE_NAME_MAX + 1];
 	bool is_dirty;             /* position or counts differ from what is saved */

@@ -10,6 +10,8 @@
 #include "core/event.h"
 #include "core/text.h"
 #include "path/anchor.h"
+#include "path/journal.h"
+#include "path/segments.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -188,6 +190,8 @@ tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const c
 	store_return(checkpoints->database, session, status);
 	if (status == TIDE_OK)
 		log_at(TIDE_LOG_NOTICE, "checkpoint", "checkpoint reset", "name='%s'", name);
+	if (status == TIDE_OK)
+		journal_tell(checkpoints->database, NULL, "reset", name, "%s", "");
 	return status;
 }
 
@@ -307,6 +311,8 @@ tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, co
 	if (status == TIDE_OK)
 		log_at(TIDE_LOG_NOTICE, "checkpoint", "checkpoint reset with its read model",
 		       "name='%s'", name);
+	if (status == TIDE_OK)
+		journal_tell(checkpoints->database, NULL, "reset", name, "with its read model");
 	if (status == TIDE_OK && reset.letters)
 		log_at(TIDE_LOG_WARNING, "checkpoint",
 		       "unresolved dead letters were deleted with their read model",
@@ -377,7 +383,10 @@ static tide_status checkpoints_stand(struct checkpoints_look *look, struct tide_
 					       .progress = { .position = row->position },
 					       .now = tide_time_now(),
 					       .anchor = *ret };
-	return checkpoints_ops(checkpoints)->save(look->session, NULL, &write, err);
+	status = checkpoints_ops(checkpoints)->save(look->session, NULL, &write, err);
+	return status == TIDE_OK ? segments_forget(checkpoints->database, look->session,
+						   row->projection_name, err)
+				 : status;
 }
 
 tide_status tide_checkpoints_accept(struct tide_checkpoints *checkpoints, const char *name,
@@ -393,6 +402,9 @@ tide_status tide_checkpoints_accept(struct tide_checkpoints *checkpoints, const 
 	checkpoints_look_end(&look, status);
 	if (status == TIDE_OK && ret)
 		*ret = anchor;
+	if (status == TIDE_OK)
+		journal_tell(checkpoints->database, NULL, "accept", name, "position %lld",
+			     (long long)look.row.position);
 	if (status == TIDE_OK)
 		log_at(TIDE_LOG_NOTICE, "checkpoint", "store accepted as it is",
 		       "name='%s' position=%lld anchor=%lld", name, (long long)look.row.position,
@@ -413,29 +425,70 @@ static tide_status checkpoints_check_back(const struct tide_checkpoint *row, con
 			 (long long)stored, (long long)position);
 }
 
+/** A position to go back to, what it is from, and the dead letters that it costs. */
+struct checkpoints_back {
+	const char *name;
+	tide_position to;
+	struct tide_checkpoint row; /* before */
+	int64_t deleted;
+};
+
+/* Whoever owned it writes no more. */
+static tide_status checkpoints_go_back(const struct tide_store *database, void *session,
+				       struct checkpoints_back *back, struct tide_error *err)
+{
+	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
+	struct tide_checkpoint_write write = { .name = back->name,
+					       .has_position = true,
+					       .progress = { .position = back->to },
+					       .now = tide_time_now() };
+	tide_status status = ops->load(session, back->name, &back->row, err);
+	if (status == TIDE_OK)
+		status = checkpoints_check_back(&back->row, back->name, back->to, err);
+	if (status == TIDE_OK)
+		status = segments_end(database, session, &back->row, err);
+	if (status == TIDE_OK)
+		status = ops->save(session, NULL, &write, err);
+	return status == TIDE_OK ? checkpoints_drop_letters(database, session, back->name, back->to,
+							    &back->deleted, err)
+				 : status;
+}
+
 static tide_status checkpoints_rewind(const struct tide_store *database, void *session,
-				      const char *name, tide_position position,
-				      int64_t *ret_deleted, struct tide_error *err)
+				      struct checkpoints_back *back, struct tide_error *err)
 {
 	const struct tide_backend *backend = database->backend;
-	struct tide_checkpoint_write write = { .name = name,
-					       .has_position = true,
-					       .progress = { .position = position },
-					       .now = tide_time_now() };
 	bool joins = backend->store.begin != NULL;
 	tide_status status = joins ? backend->store.begin(session, err) : TIDE_OK;
 	if (status != TIDE_OK)
 		return status;
-
-	/* first: it waits for what its owner writes */
-	status = backend->checkpoint.save(session, NULL, &write, err);
-	if (status == TIDE_OK)
-		status = checkpoints_drop_letters(database, session, name, position, ret_deleted,
-						  err);
+	status = checkpoints_go_back(database, session, back, err);
 	if (status == TIDE_OK && joins)
 		status = backend->store.commit(session, err);
 	if (status != TIDE_OK && joins)
 		backend->store.rollback(session);
+	return status;
+}
+
+/* As a reset: the ownership first, so that the row stands still. */
+static tide_status checkpoints_rewind_owned(const struct tide_store *database, void *session,
+					    struct checkpoints_back *back, struct tide_error *err)
+{
+	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
+	struct tide_fence fence = { .name = back->name, .owner = tide_uuid_v4() };
+	struct tide_lease lease = { 0 };
+	tide_status status = ops->load(session, back->name, &back->row, err);
+	if (status == TIDE_OK)
+		status = checkpoints_check_back(&back->row, back->name, back->to, err);
+	if (status == TIDE_OK && ops->lease_seize)
+		status = ops->lease_seize(session, back->name, &fence.owner, &lease, err);
+	if (status != TIDE_OK)
+		return status;
+
+	fence.epoch = lease.epoch;
+	status = checkpoints_rewind(database, session, back, err);
+	if (ops->lease_seize && status != TIDE_CONNECTION_LOST)
+		(void)ops->lease_release(session, &fence, NULL);
 	return status;
 }
 
@@ -444,8 +497,7 @@ tide_status tide_checkpoints_rewind(struct tide_checkpoints *checkpoints, const 
 				    struct tide_error *err)
 {
 	void *session;
-	struct tide_checkpoint row;
-	int64_t deleted = 0;
+	struct checkpoints_back back = { .name = name, .to = position };
 	if (position < 0)
 		return tide_fail(err, TIDE_ARGUMENT, "position %lld is negative",
 				 (long long)position);
@@ -453,22 +505,19 @@ tide_status tide_checkpoints_rewind(struct tide_checkpoints *checkpoints, const 
 	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
 	if (status != TIDE_OK)
 		return status;
-
-	status = checkpoints_ops(checkpoints)->load(session, name, &row, err);
-	if (status == TIDE_OK)
-		status = checkpoints_check_back(&row, name, position, err);
-	if (status == TIDE_OK)
-		status = checkpoints_rewind(checkpoints->database, session, name, position,
-					    &deleted, err);
+	status = checkpoints_rewind_owned(checkpoints->database, session, &back, err);
 	store_return(checkpoints->database, session, status);
 	if (status != TIDE_OK)
 		return status;
 
 	log_at(TIDE_LOG_NOTICE, "checkpoint", "checkpoint rewound",
 	       "name='%s' position=%lld was=%lld dead_letters=%lld", name, (long long)position,
-	       (long long)row.position, (long long)deleted);
+	       (long long)back.row.position, (long long)back.deleted);
+	journal_tell(checkpoints->database, NULL, "rewind", name,
+		     "to %lld, was %lld, dead letters deleted %lld", (long long)position,
+		     (long long)back.row.position, (long long)back.deleted);
 	if (ret_deleted)
-		*ret_deleted = deleted;
+		*ret_deleted = back.deleted;
 	return TIDE_OK;
 }
 
@@ -516,6 +565,8 @@ tide_status tide_checkpoints_release(struct tide_checkpoints *checkpoints, const
 	store_return(checkpoints->database, session, status);
 	if (status == TIDE_OK && !is_found)
 		status = tide_fail(err, TIDE_NOT_FOUND, "projection '%s' was never owned", name);
+	if (status == TIDE_OK)
+		journal_tell(checkpoints->database, NULL, "release", name, "%s", "");
 	if (status == TIDE_OK)
 		log_at(TIDE_LOG_NOTICE, "subscription", "ownership ended by a person", "name='%s'",
 		       name);

@@ -8,12 +8,10 @@
  */
 #include "path/controls.h"
 
-#include <pwd.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/text.h"
+#include "path/journal.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -22,25 +20,7 @@ static const struct tide_checkpoint_ops *controls_ops(const struct tide_checkpoi
 	return &checkpoints->database->backend->checkpoint;
 }
 
-/* ---- Who asks -------------------------------------------------------------------------------- */
-
-/** Where texts of a journal entry are that nobody gave. */
-struct person {
-	char name[TIDE_PERSON_MAX + 1], host[TIDE_PERSON_MAX + 1];
-};
-
-static void person_find(struct person *ret)
-{
-	struct passwd entry, *found = NULL;
-	char texts[1024];
-	*ret = (struct person){ .host = "" };
-	if (getpwuid_r(geteuid(), &entry, texts, sizeof texts, &found) == 0 && found)
-		snprintf(ret->name, sizeof ret->name, "%s", found->pw_name);
-	else
-		snprintf(ret->name, sizeof ret->name, "%u", (unsigned)geteuid());
-	if (gethostname(ret->host, sizeof ret->host - 1) != 0)
-		ret->host[0] = '\0';
-}
+/* ---- What may be asked ----------------------------------------------------------------------- */
 
 static tide_status controls_check_note(const char *note, struct tide_error *err)
 {
@@ -56,9 +36,8 @@ static tide_status controls_check_note(const char *note, struct tide_error *err)
 	return TIDE_OK;
 }
 
-static tide_status controls_check(const struct tide_checkpoints *checkpoints, const char *name,
-				  const struct tide_control_request *request,
-				  struct tide_error *err)
+tide_status controls_check(const struct tide_checkpoints *checkpoints, const char *name,
+			   const struct tide_control_request *request, struct tide_error *err)
 {
 	if (!checkpoints)
 		return tide_fail(err, TIDE_ARGUMENT, "checkpoints is NULL");
@@ -96,12 +75,8 @@ static tide_status controls_set(struct tide_checkpoints *checkpoints, const char
 		.is_pause = is_pause,
 		.reason = tide_pause_reason_name(request->reason),
 		.note = note,
-		.journal = { .who = request->by ? request->by : person.name,
-			     .host = person.host,
-			     .act = is_pause ? "pause" : "resume",
-			     .name = name,
-			     .detail = note,
-			     .now = tide_time_now() },
+		.journal = journal_entry(&person, request->by, is_pause ? "pause" : "resume", name,
+					 note),
 	};
 
 	void *session;

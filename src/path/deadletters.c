@@ -5,6 +5,7 @@
  * (path/redeliver.c).
  */
 #include "path/checkpoints.h"
+#include "path/journal.h"
 
 #include "core/escape.h"
 #include "core/event.h"
@@ -13,6 +14,13 @@
 
 #define DEAD_LETTER_LIMIT 100
 #define DEAD_LETTER_DAY_US INT64_C(86400000000)
+
+static void dead_letter_tell(struct tide_checkpoints *checkpoints, const char *by, const char *act,
+			     const struct tide_dead_letter *entry)
+{
+	journal_tell(checkpoints->database, by, act, entry->projection_name, "dead letter %lld, %s",
+		     (long long)entry->id, entry->event_type);
+}
 
 static tide_status dead_letters_begin(struct tide_checkpoints *checkpoints, const void *ret,
 				      const struct tide_checkpoint_ops **ret_ops,
@@ -166,6 +174,23 @@ tide_status tide_dead_letters_get(struct tide_checkpoints *checkpoints, int64_t 
 
 /* ---- Changes --------------------------------------------------------------------------------- */
 
+static tide_status dead_letter_mark(struct tide_checkpoints *checkpoints, int64_t id,
+				    struct tide_error *err)
+{
+	const struct tide_checkpoint_ops *ops = NULL;
+	void *session;
+	tide_status status = dead_letters_begin(checkpoints, &id, &ops, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_dead_letter_change change = { .id = id,
+						  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
+						  .to = TIDE_DEAD_LETTER_RETRYING,
+						  .now = tide_time_now() };
+	status = ops->dead_letter_change(session, NULL, &change, err);
+	store_return(checkpoints->database, session, status);
+	return status;
+}
+
 tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_t id,
 				    struct tide_error *err)
 {
@@ -178,24 +203,14 @@ tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_
 			err, TIDE_STATE,
 			"dead letter %lld is parked behind event %s: retry that one first",
 			(long long)id, list.entries[0].parked_behind);
+	if (status == TIDE_OK)
+		status = dead_letter_mark(checkpoints, id, err);
+	if (status == TIDE_OK) {
+		/* an owner in this process need not wait for its poll */
+		notifier_ring(checkpoints->feed->notifier, RING_MANUAL);
+		dead_letter_tell(checkpoints, NULL, "retry", &list.entries[0]);
+	}
 	tide_dead_letters_free(&list);
-	const struct tide_checkpoint_ops *ops = NULL;
-	void *session;
-	if (status == TIDE_OK)
-		status = dead_letters_begin(checkpoints, &id, &ops, &session, err);
-	if (status != TIDE_OK)
-		return status;
-
-	struct tide_dead_letter_change change = { .id = id,
-						  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
-						  .to = TIDE_DEAD_LETTER_RETRYING,
-						  .now = tide_time_now() };
-	status = ops->dead_letter_change(session, NULL, &change, err);
-	store_return(checkpoints->database, session, status);
-	if (status == TIDE_OK)
-		notifier_ring(
-			checkpoints->feed->notifier,
-			RING_MANUAL); /* an owner in this process need not wait for its poll */
 	return status;
 }
 
@@ -239,6 +254,8 @@ tide_status tide_dead_letters_resolve(struct tide_checkpoints *checkpoints, int6
 		store_return(checkpoints->database, session, after);
 	}
 
+	if (status == TIDE_OK)
+		dead_letter_tell(checkpoints, by, "resolve", &list.entries[0]);
 	tide_dead_letters_free(&list);
 	return status;
 }
@@ -260,6 +277,8 @@ tide_status tide_dead_letters_discard(struct tide_checkpoints *checkpoints, int6
 		store_return(checkpoints->database, session, after);
 	}
 
+	if (status == TIDE_OK)
+		dead_letter_tell(checkpoints, NULL, "discard", &list.entries[0]);
 	tide_dead_letters_free(&list);
 	return status;
 }

@@ -114,6 +114,7 @@ static struct tide_checkpoint_write save_row(const struct tide_subscription *sub
 		.now = now,
 		.expected = &progress->stored,
 		.anchor = progress->anchor,
+		.discarded = progress->discarded,
 	};
 }
 
@@ -199,7 +200,7 @@ static void save_begin_again(struct tide_subscription *subscription,
 	       subscription->name, (long long)(row->has_position ? row->position : 0),
 	       (long long)runner->progress.stored.position);
 	runner->progress.is_dirty = false;
-	runner->progress.unsaved = 0;
+	runner->progress.unsaved = runner->progress.discarded = 0;
 	runner->goes_by_row = true;
 	runner_forget(subscription);
 	settle_flow(subscription);
@@ -343,6 +344,7 @@ static void save_adopt(struct tide_subscription *subscription, bool *ret_done)
 
 	/* a handler was in hand meanwhile: only the rest is unsaved */
 	runner->progress.unsaved -= attempted->unsaved;
+	runner->progress.discarded -= attempted->discarded;
 	runner->progress.stored =
 		(struct tide_checkpoint_known){ true, true, attempted->position,
 						attempted->stored.events_processed +

@@ -82,6 +82,7 @@ static void settle_entry_locked(struct tide_subscription *subscription, enum set
 		       (struct tide_anchor){ entry->event.position, entry->event.event_id });
 	if (how != SETTLED_DISCARDED)
 		progress_count(&runner->progress, &entry->event);
+	runner->progress.discarded += how == SETTLED_DISCARDED;
 	settle_passed_locked(subscription, entry->passed_before, 1);
 	settle_count_locked(subscription, &entry->event, how, wall);
 	feed_take(&runner->feed);

@@ -17,6 +17,7 @@
 #include "path/anchor.h"
 #include "path/controls.h"
 #include "path/pause.h"
+#include "path/segments.h"
 #include "path/selfcheck.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
@@ -491,6 +492,8 @@ static enum step start_resolve(struct tide_subscription *subscription)
 		position = start_choose(subscription, &facts, &is_by_row, &why);
 		status = start_stand(subscription, &facts, position, is_by_row, &anchor, &err);
 	}
+	if (status == TIDE_OK)
+		status = segments_follow(subscription, &facts.stored_row, position, &err);
 
 	step = infra_end(subscription, RETRY_READ, status, &err);
 	if (step != STEP_ON)

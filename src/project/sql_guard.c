@@ -16,6 +16,7 @@ const char *const sql_own_tables[SQL_OWN_TABLES] = {
 	"tidemark_feed",
 	"subscription_controls",
 	"subscription_journal",
+	"projection_segments",
 };
 
 bool sql_is_own_table(const char *name, size_t size)

@@ -433,6 +433,140 @@ static void stop_of_a_paused_one_leaves_it_paused(struct fixture *f)
 	delivered(recorder, 1, 2, 3);
 }
 
+/* ---- Going on behind an event ---------------------------------------------------------------- */
+
+static tide_status fail_third(struct recorder *recorder, const struct tide_event *event,
+			      struct tide_delivery *delivery)
+{
+	(void)recorder;
+	return event->position == 3
+		       ? tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "unheard of")
+		       : TIDE_OK;
+}
+
+static void append_five(struct fixture *f)
+{
+	static const char *const types[] = { "Wanted", "Other", "Wanted", "Wanted", "Other" };
+	for (size_t i = 0; i < 5; i++)
+		append_one(f->store, stream_of("Order", 1), types[i]);
+}
+
+/* Runs until it stops on the third event, or, once that is skipped, has them all. */
+static void run_stopping(struct fixture *f, struct recorder *recorder, enum tide_state until)
+{
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	subscriber.event_types = (const char *const[]){ "Wanted", NULL };
+	config.start_from = TIDE_START_CHECKPOINT;
+	config.continue_on_error = false;
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	must(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
+	must(tide_subscription_wait_state(subscription, until, 30, err));
+	if (until == TIDE_STATE_LIVE) {
+		catch_up(f->store, subscription);
+		struct tide_error why = refused(
+			TIDE_STATE, tide_control_skip(f->checkpoints, "p", 0, NULL, NULL, err));
+		must_mention(&why, "'p' is running");
+	}
+	stop(manager);
+}
+
+static void skip_goes_on_behind_the_event_that_it_stopped_on(struct fixture *f)
+{
+	append_five(f);
+	RECORDER *recorder = recorder_new();
+	struct tide_anchor event;
+	recorder->judge = fail_third;
+	run_stopping(f, recorder, TIDE_STATE_ERROR);
+	delivered(recorder, 1, 3);
+	struct tide_error why =
+		refused(TIDE_STATE, tide_control_skip(f->checkpoints, "p", 2, NULL, NULL, err));
+	must_mention(&why, "'p' stopped on the event at 3, not 2");
+	assert_int_equal(stored_position(f, "p"), 1);
+
+	must(tide_control_skip(f->checkpoints, "p", 3, &by_anna, &event, err));
+	assert_int_equal(event.position, 3);
+	struct tide_checkpoint row = row_of(f, "p");
+	assert_int_equal(row.position, 3);
+	assert_int_equal(row.events_processed, 1);
+	assert_int_equal(row.anchor.position, 3);
+	why = refused(TIDE_STATE, tide_control_skip(f->checkpoints, "p", 0, NULL, NULL, err));
+	must_mention(&why, "the last run of 'p' did not stop on an event");
+
+	recorder_forget(recorder);
+	run_stopping(f, recorder, TIDE_STATE_LIVE);
+	delivered(recorder, 4);
+	assert_int_equal(stored_position(f, "p"), 5);
+	journal_is(f, "p", "skip");
+}
+
+static void skip_tells_which_event_and_why(struct fixture *f)
+{
+	struct tide_journal_entry *list;
+	struct tide_anchor event;
+	char id[TIDE_UUID_TEXT_SIZE];
+	size_t count;
+	append_five(f);
+	RECORDER *recorder = recorder_new();
+	recorder->judge = fail_third;
+	run_stopping(f, recorder, TIDE_STATE_ERROR);
+	must(tide_control_skip(f->checkpoints, "p", 0, &by_anna, &event, err));
+	must(tide_journal_list(f->checkpoints, "p", 0, &list, &count, err));
+	assert_int_equal(count, 1);
+	assert_string_equal(list[0].who, "anna");
+	assert_non_null(strstr(list[0].detail, "position 3, event "));
+	assert_non_null(strstr(list[0].detail, tide_uuid_format(&event.event_id, id)));
+	assert_non_null(strstr(list[0].detail, NOTE));
+	tide_free(list);
+}
+
+static void skip_is_refused_where_no_event_stopped_it(struct fixture *f)
+{
+	struct tide_error why =
+		refused(TIDE_STATE, tide_control_skip(f->checkpoints, "p", 0, NULL, NULL, err));
+	must_mention(&why, "the last run of 'p' did not stop on an event");
+	append_five(f);
+	RECORDER *recorder = recorder_new();
+	run_stopping(f, recorder, TIDE_STATE_LIVE);
+	refused(TIDE_STATE, tide_control_skip(f->checkpoints, "p", 0, NULL, NULL, err));
+	refused(TIDE_ARGUMENT, tide_control_skip(f->checkpoints, "p", -1, NULL, NULL, err));
+	journal_is(f, NULL, "");
+}
+
+/* ---- What else the journal has --------------------------------------------------------------- */
+
+static void journal_has_what_persons_did_to_checkpoints_and_dead_letters(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 4);
+	RECORDER *recorder = recorder_new();
+	recorder->judge = fail_third;
+	{
+		MANAGER *manager = manager_of(f->store);
+		struct tide_subscription *subscription = run(manager, recorder);
+		catch_up(f->store, subscription);
+		stop(manager);
+	}
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 1);
+	int64_t id = letters.entries[0].id;
+	tide_dead_letters_free(&letters);
+	must(tide_dead_letters_retry(f->checkpoints, id, err));
+	must(tide_dead_letters_resolve(f->checkpoints, id, "anna", err));
+	must(tide_checkpoints_accept(f->checkpoints, "p", NULL, err));
+	must(tide_checkpoints_rewind(f->checkpoints, "p", 2, NULL, err));
+	must(tide_checkpoints_release(f->checkpoints, "p", err));
+	must(tide_checkpoints_reset(f->checkpoints, "p", err));
+	journal_is(f, "p", "reset release rewind accept resolve retry");
+
+	struct tide_journal_entry *list;
+	size_t count;
+	must(tide_journal_list(f->checkpoints, "p", 0, &list, &count, err));
+	assert_string_equal(list[2].detail, "to 2, was 4, dead letters deleted 0");
+	assert_string_equal(list[4].who, "anna");
+	tide_free(list);
+}
+
 /* ---- Processes ------------------------------------------------------------------------------- */
 
 static tide_status count_event(void *self, const struct tide_event *event,
@@ -524,6 +658,10 @@ const struct test_case control_cases[] = {
 	CASE(durable_pause_takes_the_place_of_the_breakers),
 	CASE_NEEDS(pause_stands_through_a_takeover, NEEDS_SHARED),
 	CASE(stop_of_a_paused_one_leaves_it_paused),
+	CASE(skip_goes_on_behind_the_event_that_it_stopped_on),
+	CASE(skip_tells_which_event_and_why),
+	CASE(skip_is_refused_where_no_event_stopped_it),
+	CASE(journal_has_what_persons_did_to_checkpoints_and_dead_letters),
 	CASE_NEEDS(pause_asked_while_the_owner_is_killed_is_applied_once, NEEDS_PROCESSES),
 	CASE_NEEDS(owner_in_another_process_obeys, NEEDS_PROCESSES),
 	CASES_END,

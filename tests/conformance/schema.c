@@ -69,6 +69,7 @@ static void database_of_an_earlier_version_works_and_is_completed_when_asked(str
 		fixture_sql(f, sql);
 	}
 	fixture_sql(f, "DROP TABLE projection_versions");
+	fixture_sql(f, "DROP TABLE projection_segments");
 	fixture_sql(f, "DROP TABLE subscription_controls");
 	fixture_sql(f, "DROP TABLE subscription_journal");
 	struct tide_store *store;

@@ -63,6 +63,8 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 		FAULT_KEEP(checkpoint.control_list);
 		FAULT_KEEP(checkpoint.journal_add);
 		FAULT_KEEP(checkpoint.journal_list);
+		FAULT_KEEP(checkpoint.segment_turn);
+		FAULT_KEEP(checkpoint.segment_list);
 		table->checkpoint.lease_renew_ns = inner->checkpoint.lease_renew_ns;
 	}
 #undef FAULT_KEEP

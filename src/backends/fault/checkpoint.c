@@ -82,7 +82,28 @@ FAULT_VALUE(dead_letter_stats, struct tide_dead_letter_stats,
 FAULT_ARRAY(dead_letter_counts, struct tide_dead_letter_count)
 FAULT_ARRAY(control_list, struct tide_control)
 FAULT_SIMPLE(journal_add, (void *session, const struct tide_journal_write *write, struct tide_error *err), (call.state, write, err))
+FAULT_SIMPLE(segment_turn,
+             (void *session, const struct tide_fence *fence, const struct tide_segment_write *write, struct tide_error *err),
+             (call.state, fence, write, err))
 /* clang-format on */
+
+static tide_status fault_segment_list(void *session, const char *name, struct tide_segment **ret,
+				      size_t *ret_count, struct tide_error *err)
+{
+	struct fault_call call = fault_enter(session, FAULT_segment_list, err);
+	struct tide_segment *list = NULL;
+	size_t count = 0;
+	if (call.status == TIDE_OK)
+		call.status =
+			call.inner->checkpoint.segment_list(call.state, name, &list, &count, err);
+	if (fault_leave(&call, err) != TIDE_OK) {
+		tide_segments_free(list, count);
+		return call.status;
+	}
+	*ret = list;
+	*ret_count = count;
+	return TIDE_OK;
+}
 
 static tide_status fault_control_set(void *session, const struct tide_control_write *write,
 				     bool *ret_was_paused, struct tide_error *err)
@@ -196,4 +217,6 @@ const struct tide_checkpoint_ops fault_checkpoint_ops = {
 	.control_list = fault_control_list,
 	.journal_add = fault_journal_add,
 	.journal_list = fault_journal_list,
+	.segment_turn = fault_segment_turn,
+	.segment_list = fault_segment_list,
 };

@@ -57,8 +57,10 @@
 	X(dead_letter_counts,  true)  \
 	X(control_set,         true)  \
 	X(control_list,        false) \
-	X(journal_add,         true)  \
-	X(journal_list,        true)
+	X(journal_add,         false)  \
+	X(journal_list,        true)  \
+	X(segment_turn,        false) \
+	X(segment_list,        false)
 /* clang-format on */
 
 enum fault_op {

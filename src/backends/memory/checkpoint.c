@@ -85,6 +85,8 @@ tide_status memory_checkpoint_save(void *session, const struct tide_fence *fence
 		status = checkpoint_compare_locked(state, write, err);
 	if (status == TIDE_OK)
 		status = checkpoint_write_locked(state, write, err);
+	if (status == TIDE_OK && write->discarded)
+		memory_segment_discard_locked(state, write->name, write->discarded);
 	if (status == TIDE_OK && !fence && write->has_position)
 		checkpoint_turn_locked(state, write->name);
 	mutex_unlock(&state->book_lock);
@@ -114,6 +116,7 @@ tide_status memory_checkpoint_reset(void *session, const char *name,
 	struct memory_state *state = checkpoint_lock(session);
 	name_table_remove(&state->checkpoints, name);
 	checkpoint_turn_locked(state, name);
+	memory_segments_forget(state, name);
 	mutex_unlock(&state->book_lock);
 	return TIDE_OK;
 }

@@ -53,6 +53,13 @@ struct memory_snapshots {
 	struct index by_stream; /* to place in `entries`, from 1 */
 };
 
+/** A segment of a name. */
+struct memory_segment {
+	struct memory_segment *next;
+	char name[TIDE_NAME_MAX + 1];
+	struct tide_segment segment;
+};
+
 /** What persons did, by id. */
 struct memory_journal {
 	struct tide_journal_entry *entries;
@@ -72,9 +79,10 @@ struct memory_state {
 
 	/* under book_lock */
 	struct mutex book_lock;
-	struct name_table checkpoints; /* struct tide_checkpoint */
-	struct name_table leases;      /* struct memory_lease */
-	struct name_table controls;    /* struct tide_control */
+	struct name_table checkpoints;   /* struct tide_checkpoint */
+	struct name_table leases;        /* struct memory_lease */
+	struct memory_segment *segments; /* newest first */
+	struct name_table controls;      /* struct tide_control */
 	struct memory_journal journal;
 	struct memory_dead_letters dead_letters;
 	struct memory_snapshots snapshots;
@@ -89,6 +97,11 @@ tide_status memory_check_fence_locked(struct memory_state *state, const struct t
 				      struct tide_error *err) TIDE_REQUIRES(state->book_lock);
 /** End the ownerships of a handle that is being closed without having released them. */
 void memory_drop_leases(struct memory_handle *handle);
+
+/** Count what was discarded into the open segment of a name; forget those of a name, NULL: all. */
+void memory_segment_discard_locked(struct memory_state *state, const char *name, int64_t count)
+	TIDE_REQUIRES(state->book_lock);
+void memory_segments_forget(struct memory_state *state, const char *name);
 
 void memory_dead_letters_fini(struct memory_dead_letters *letters);
 void memory_snapshots_fini(struct memory_snapshots *snapshots);
@@ -132,6 +145,11 @@ tide_status memory_journal_add(void *session, const struct tide_journal_write *w
 tide_status memory_journal_list(void *session, const char *name, int64_t limit,
 				struct tide_journal_entry **ret, size_t *ret_count,
 				struct tide_error *err);
+
+tide_status memory_segment_turn(void *session, const struct tide_fence *fence,
+				const struct tide_segment_write *write, struct tide_error *err);
+tide_status memory_segment_list(void *session, const char *name, struct tide_segment **ret,
+				size_t *ret_count, struct tide_error *err);
 
 tide_status memory_dead_letter_add(void *session, const struct tide_fence *fence,
 				   const struct tide_dead_letter_write *write, int64_t *ret,

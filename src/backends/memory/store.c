@@ -17,6 +17,7 @@ static void memory_state_free(struct memory_state *state)
 	log_free(atomic_load_explicit(&state->log, memory_order_relaxed));
 	name_table_fini(&state->checkpoints);
 	name_table_fini(&state->leases);
+	memory_segments_forget(state, NULL);
 	name_table_fini(&state->controls);
 	tide_free(state->journal.entries);
 	memory_dead_letters_fini(&state->dead_letters);
@@ -240,6 +241,7 @@ static tide_status memory_clear(void *store, struct tide_error *err)
 
 	mutex_lock(&state->book_lock);
 	name_table_fini(&state->checkpoints);
+	memory_segments_forget(state, NULL);
 	name_table_fini(&state->controls);
 	state->journal.count = 0;
 	memory_dead_letters_fini(&state->dead_letters);
@@ -473,5 +475,7 @@ const struct tide_backend tide_backend_memory = {
 		.control_list = memory_control_list,
 		.journal_add = memory_journal_add,
 		.journal_list = memory_journal_list,
+		.segment_turn = memory_segment_turn,
+		.segment_list = memory_segment_list,
 	},
 };

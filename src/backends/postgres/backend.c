@@ -76,5 +76,7 @@ const struct tide_backend tide_backend_postgres = {
 		.control_list = pg_control_list,
 		.journal_add = pg_journal_add,
 		.journal_list = pg_journal_list,
+		.segment_turn = pg_segment_turn,
+		.segment_list = pg_segment_list,
 	},
 };

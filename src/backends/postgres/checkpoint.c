@@ -143,8 +143,9 @@ static tide_status checkpoint_refused(struct pg_session *session, const struct t
 			 fence->name);
 }
 
-tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence,
-			       const struct tide_checkpoint_write *write, struct tide_error *err)
+static tide_status checkpoint_save(struct pg_session *session, const struct tide_fence *fence,
+				   const struct tide_checkpoint_write *write,
+				   struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *result = NULL;
@@ -155,6 +156,50 @@ tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence,
 		status = pg_write_run(session, statement, &params, &result, err);
 	if (status == TIDE_OK && fence && pg_changed(result) == 0)
 		return checkpoint_refused(session, fence, err);
+	return status;
+}
+
+tide_status pg_segment_change(struct pg_session *session, const struct tide_segment_write *write,
+			      const tide_position *until, int64_t discarded, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *result = NULL;
+	pg_put_string(&params, write->name);
+	if (until)
+		pg_put_int8(&params, *until);
+	else
+		pg_put_null(&params);
+	pg_put_int8(&params, write->processed);
+	pg_put_time(&params, &write->now);
+	pg_put_int8(&params, discarded);
+	return pg_write_run(session, PG_SEGMENT_CHANGE, &params, &result, err);
+}
+
+/* What was dropped is counted with the position, or not at all. */
+tide_status pg_checkpoint_save(void *session, const struct tide_fence *fence,
+			       const struct tide_checkpoint_write *write, struct tide_error *err)
+{
+	struct pg_connection *writer;
+	if (!write->discarded)
+		return checkpoint_save(session, fence, write, err);
+	tide_status status = pg_session_writer(session, &writer, err);
+	if (status != TIDE_OK)
+		return status;
+
+	bool joins = PQtransactionStatus(writer->native) != PQTRANS_IDLE;
+	if (!joins)
+		status = pg_begin(session, err);
+	if (status == TIDE_OK)
+		status = checkpoint_save(session, fence, write, err);
+	bool is_kept =
+		((struct pg_session *)session)->store->target.parts & PART_BIT(PART_SEGMENTS);
+	struct tide_segment_write segment = { .name = write->name };
+	if (status == TIDE_OK && is_kept)
+		status = pg_segment_change(session, &segment, NULL, write->discarded, err);
+	if (status == TIDE_OK && !joins)
+		status = pg_commit(session, err);
+	if (status != TIDE_OK && !joins)
+		pg_rollback(session);
 	return status;
 }
 

@@ -337,7 +337,10 @@ static const struct { const char *purpose, *rights; } examine_purposes[] = {
 	  " AND " MAY("subscription_leases", "SELECT") " AND " MAY("subscription_leases", "INSERT") " AND " MAY("subscription_leases", "UPDATE")
 	  " AND " MAY("dead_letter_queue", "SELECT") " AND " MAY("dead_letter_queue", "INSERT") " AND " MAY("dead_letter_queue", "UPDATE")
 	  " AND " MAY_NUMBER("subscription_leases") " AND " MAY_NUMBER("dead_letter_queue") },
-	{ "reset, discard and purge", MAY("projection_checkpoints", "DELETE") " AND " MAY("dead_letter_queue", "DELETE") },
+	{ "reset, discard and purge", MAY("projection_checkpoints", "DELETE") " AND " MAY("dead_letter_queue", "DELETE")
+	  " AND " MAY("projection_segments", "DELETE") },
+	{ "have proof kept that nothing is skipped", MAY("projection_segments", "SELECT") " AND " MAY("projection_segments", "INSERT")
+	  " AND " MAY("projection_segments", "UPDATE") " AND " MAY_NUMBER("projection_segments") },
 	{ "pause, resume and keep the journal", MAY("subscription_controls", "SELECT") " AND " MAY("subscription_controls", "INSERT")
 	  " AND " MAY("subscription_controls", "UPDATE") " AND " MAY("subscription_controls", "DELETE")
 	  " AND " MAY("subscription_journal", "SELECT") " AND " MAY("subscription_journal", "INSERT") " AND " MAY("subscription_journal", "DELETE")

@@ -390,6 +390,17 @@ tide_status pg_journal_list(void *session, const char *name, int64_t limit,
 			    struct tide_journal_entry **ret, size_t *ret_count,
 			    struct tide_error *err);
 
+/* ---- segment.c ---- */
+tide_status pg_segment_turn(void *session, const struct tide_fence *fence,
+			    const struct tide_segment_write *write, struct tide_error *err);
+tide_status pg_segment_list(void *session, const char *name, struct tide_segment **ret,
+			    size_t *ret_count, struct tide_error *err);
+/** Count what was discarded into the open segment of a name, and end it; `until` NULL: it goes
+ * on. In checkpoint.c. */
+tide_status pg_segment_change(struct pg_session *session, const struct tide_segment_write *write,
+			      const tide_position *until, int64_t discarded,
+			      struct tide_error *err);
+
 /* ---- bell.c, watch.c ---- */
 void pg_bell_init(struct pg_bell *bell);
 void pg_bell_fini(struct pg_bell *bell);

@@ -294,7 +294,8 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_CHECKPOINT_LIST] =
 		"SELECT " CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR " FROM @projection_checkpoints ORDER BY projection_name COLLATE \"C\"",
 	[PG_CHECKPOINT_RESET] =
-		TURN "DELETE FROM @projection_checkpoints c USING (SELECT count(*) FROM seat) s WHERE c.projection_name = $1::text",
+		TURN "<+SEGMENTS , forgotten AS (DELETE FROM @projection_segments WHERE name = $1::text) +>"
+		"DELETE FROM @projection_checkpoints c USING (SELECT count(*) FROM seat) s WHERE c.projection_name = $1::text",
 
 	/* $1 name, $2 owner, $3 milliseconds. A row whose owner is writing at this moment is
 	 * locked, so it is alive. */
@@ -390,6 +391,18 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_DEAD_LETTER_COUNTS] =
 		"SELECT projection_name, count(*), min(first_failed_at), max(last_failed_at), "
 		"count(*) FILTER (WHERE status = 'retrying') FROM @dead_letter_queue WHERE status <> 'resolved' GROUP BY projection_name ORDER BY count(*) DESC, projection_name COLLATE \"C\"",
+
+	/* $2 where it ends, NULL: it does not; $3 events processed then, $4 now, $5 discarded since */
+	[PG_SEGMENT_CHANGE] =
+		"UPDATE @projection_segments SET events_discarded = events_discarded + $5::int8, until_position = $2::int8, "
+		"until_processed = CASE WHEN $2::int8 IS NOT NULL THEN $3::int8 END, "
+		"ended_at = CASE WHEN $2::int8 IS NOT NULL THEN $4::timestamptz END WHERE name = $1::text AND ended_at IS NULL",
+	[PG_SEGMENT_BEGIN] =
+		FENCE "INSERT INTO @projection_segments (name, from_position, events_processed, began_at, filter, stored_position) "
+		"SELECT $1::text, $4::int8, $5::int8, $6::timestamptz, $7::text::json, $8::int8 FROM fence",
+	[PG_SEGMENT_LIST] =
+		"SELECT from_position, events_processed, events_discarded, filter::text, ended_at IS NOT NULL, until_position, "
+		"until_processed, stored_position FROM @projection_segments WHERE name = $1::text ORDER BY id",
 
 	[PG_CONTROL_PAUSE] = /* as JOURNAL; $7 reason, $8 note */
 		"WITH was AS MATERIALIZED (SELECT 1 FROM @subscription_controls WHERE name = $1::text), " JOURNAL

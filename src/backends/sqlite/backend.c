@@ -230,6 +230,8 @@ const struct tide_backend tide_backend_sqlite = {
 		.control_list = sqlite_control_list,
 		.journal_add = sqlite_journal_add,
 		.journal_list = sqlite_journal_list,
+		.segment_turn = sqlite_segment_turn,
+		.segment_list = sqlite_segment_list,
 	},
 };
 /* clang-format on */

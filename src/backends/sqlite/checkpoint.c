@@ -211,6 +211,63 @@ static tide_status checkpoint_set(struct sqlite_session *session,
 	return sqlite_write_end(session, joined, status, err);
 }
 
+/* ---- Segments, as far as they go with the row ------------------------------------------------ */
+
+static const char checkpoint_forget[] = "DELETE FROM projection_segments WHERE name = ?1";
+static const char checkpoint_discard[] =
+	"UPDATE projection_segments SET events_discarded = events_discarded + ?2 WHERE name = ?1 "
+	"AND ended_at IS NULL";
+
+static bool checkpoint_has_segments(const struct sqlite_session *session)
+{
+	return (session->connection.parts & PART_BIT(PART_SEGMENTS)) != 0;
+}
+
+static tide_status segment_discard(struct sqlite_session *session, const char *name, int64_t count,
+				   struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	if (!checkpoint_has_segments(session))
+		return TIDE_OK;
+	tide_status status =
+		sqlite_statement(&session->connection, checkpoint_discard, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite_bind_string(statement, 1, name);
+	sqlite3_bind_int64(statement, 2, count);
+	return sqlite_step(&session->connection, statement, NULL, err);
+}
+
+tide_status sqlite_segment_forget(struct sqlite_session *session, const char *name,
+				  struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	if (!checkpoint_has_segments(session))
+		return TIDE_OK;
+	tide_status status =
+		sqlite_statement(&session->connection, checkpoint_forget, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite_bind_string(statement, 1, name);
+	return sqlite_step(&session->connection, statement, NULL, err);
+}
+
+/* What was dropped is counted with the position, or not at all. */
+static tide_status checkpoint_write_discarded(struct sqlite_session *session,
+					      const struct tide_fence *fence,
+					      const struct tide_checkpoint_write *write,
+					      bool *ret_written, struct tide_error *err)
+{
+	bool joined;
+	tide_status status = sqlite_write_begin(session, &joined, err);
+	if (status != TIDE_OK)
+		return status;
+	status = checkpoint_write(session, fence, write, ret_written, err);
+	if (status == TIDE_OK && *ret_written)
+		status = segment_discard(session, write->name, write->discarded, err);
+	return sqlite_write_end(session, joined, status, err);
+}
+
 tide_status sqlite_checkpoint_save(void *self, const struct tide_fence *fence,
 				   const struct tide_checkpoint_write *write,
 				   struct tide_error *err)
@@ -223,7 +280,8 @@ tide_status sqlite_checkpoint_save(void *self, const struct tide_fence *fence,
 	if (!fence && write->has_position)
 		return checkpoint_set(self, write, err);
 
-	status = checkpoint_write(self, fence, write, &is_written, err);
+	status = write->discarded ? checkpoint_write_discarded(self, fence, write, &is_written, err)
+				  : checkpoint_write(self, fence, write, &is_written, err);
 	if (status != TIDE_OK || is_written)
 		return status;
 
@@ -287,5 +345,7 @@ tide_status sqlite_checkpoint_reset(void *self, const char *name, struct tide_er
 	status = checkpoint_run(self, checkpoint_turn, name, err);
 	if (status == TIDE_OK)
 		status = checkpoint_run(self, checkpoint_reset, name, err);
+	if (status == TIDE_OK)
+		status = sqlite_segment_forget(self, name, err);
 	return sqlite_write_end(self, joined, status, err);
 }

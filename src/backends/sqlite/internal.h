@@ -370,4 +370,14 @@ tide_status sqlite_journal_list(void *session, const char *name, int64_t limit,
 				struct tide_journal_entry **ret, size_t *ret_count,
 				struct tide_error *err);
 
+/* segment.c */
+
+tide_status sqlite_segment_turn(void *session, const struct tide_fence *fence,
+				const struct tide_segment_write *write, struct tide_error *err);
+tide_status sqlite_segment_list(void *session, const char *name, struct tide_segment **ret,
+				size_t *ret_count, struct tide_error *err);
+/** Forget all segments of a name, in the open transaction. */
+tide_status sqlite_segment_forget(struct sqlite_session *session, const char *name,
+				  struct tide_error *err);
+
 #endif

@@ -117,3 +117,18 @@ CREATE TABLE IF NOT EXISTS subscription_journal (
 	name TEXT NOT NULL,
 	detail TEXT
 );
+
+-- Stretches of the feed with one filter: events_processed as it was at their begin and end, events_discarded within.
+CREATE TABLE IF NOT EXISTS projection_segments (
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	name TEXT NOT NULL,
+	from_position INTEGER NOT NULL,
+	stored_position INTEGER NOT NULL,
+	filter TEXT NOT NULL,
+	events_processed INTEGER NOT NULL,
+	events_discarded INTEGER NOT NULL DEFAULT 0,
+	began_at TEXT NOT NULL,
+	until_position INTEGER,
+	until_processed INTEGER,
+	ended_at TEXT
+);
