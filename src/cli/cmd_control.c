@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tide pause, resume, journal: what persons say to subscriptions, and what they have said. */
+/* tide pause, resume, skip, journal: what persons say to subscriptions, and what they have said. */
 #include <string.h>
 
 #include "cli/cli.h"
@@ -134,6 +134,39 @@ static int resume_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 	return cli_line(cli, &line);
 }
 
+static int skip_run(struct cli *cli, struct tide_checkpoints *checkpoints)
+{
+	const char *name = cli->args[0];
+	struct tide_control_request request;
+	struct tide_anchor event;
+	struct buffer line = { 0 };
+	struct tide_error err;
+	char id[TIDE_UUID_TEXT_SIZE];
+
+	int exit = control_request(cli, &request);
+	if (exit != CLI_DONE)
+		return exit;
+	if (tide_control_skip(checkpoints, name, cli->options[OPT_POSITION].number, &request,
+			      &event, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+
+	if (cli->json) {
+		json_open(&line, '{');
+		json_key(&line, "projection_name");
+		json_string(&line, name);
+		json_key(&line, "global_position");
+		json_integer(&line, event.position);
+		json_key(&line, "event_id");
+		json_uuid(&line, &event.event_id);
+		json_close(&line, '}');
+	} else {
+		buffer_format(&line, "'%s' goes on behind the event at %lld (%s), which is skipped",
+			      name, (long long)event.position,
+			      tide_uuid_format(&event.event_id, id));
+	}
+	return cli_line(cli, &line);
+}
+
 /* ---- The journal ----------------------------------------------------------------------------- */
 
 static const char *const journal_heads[] = { "at",         "who",     "~host", "act",
@@ -210,6 +243,11 @@ int cmd_pause(struct cli *cli)
 int cmd_resume(struct cli *cli)
 {
 	return control_with(cli, resume_run, CLI_WRITE);
+}
+
+int cmd_skip(struct cli *cli)
+{
+	return control_with(cli, skip_run, CLI_WRITE);
 }
 
 int cmd_journal(struct cli *cli)

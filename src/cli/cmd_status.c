@@ -101,7 +101,9 @@ static bool status_is_owned(const struct status_row *row)
 
 static bool status_has_error(const struct status_row *row)
 {
-	return row->lease && !row->lease->is_owned && row->lease->has_last_error;
+	const struct tide_lease_info *lease = row->lease;
+	return lease && !lease->is_owned && lease->has_last_error &&
+	       lease->last_error_at.unix_us >= lease->acquired_at.unix_us;
 }
 
 static tide_position status_position(const struct status_row *row)

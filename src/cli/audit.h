@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_CLI_AUDIT_H
+#define TIDE_CLI_AUDIT_H
+
+/* What an audit of one projection came to. */
+
+#include "cli/cli.h"
+#include "path/segments.h"
+
+#define AUDIT_FINDINGS_MAX 40
+
+/** One projection under audit. */
+struct audit {
+	struct cli *cli;
+	struct tide_store *store;
+	struct tide_checkpoints *checkpoints;
+	const char *name;
+
+	struct tide_checkpoint row;
+	struct tide_segment *segments;
+	size_t segment_count;
+	int64_t matching, processed, discarded; /* over all segments */
+	int64_t dead_letters, dead_letters_resolved;
+	bool is_deep;
+	int64_t tables_compared, rows_different;
+
+	char *findings[AUDIT_FINDINGS_MAX]; /* what is not proven; none: all is */
+	size_t finding_count;
+	bool is_out_of_memory;
+};
+
+/** Add what is not proven. */
+void audit_find(struct audit *audit, const char *format, ...) TIDE_PRINTF(2, 3);
+
+/** A fold of the log into a scratch place. */
+struct fold {
+	struct audit *audit;
+	tide_position position;     /* it ends here */
+	struct tide_uuid *left_out; /* events */
+	size_t left_out_count, left_out_capacity;
+	/* NULL, or looks at an open transaction: an error rolls it back */
+	tide_status (*guard)(struct fold *fold, void *connection, struct tide_error *err);
+	const struct tide_subscriber *inner; /* the projection's own */
+};
+
+/** Leave an event out; what is no UUID is none. False: memory is out. */
+bool fold_leave_out(struct fold *fold, const char *id);
+/** Run the file into the database at `url`. CLI_DONE, or said why. */
+int fold_run(struct fold *fold, const char *url, const char *file);
+
+/** Differences that are told. */
+#define AUDIT_SAMPLES 20
+
+/** Fold the log again with the file, and compare its tables with the read model's. CLI_DONE, also
+ * with findings. `url` behind `sqlite:`, or the whole of it. */
+int audit_deep_sqlite(struct audit *audit, const char *url, const char *file);
+int audit_deep_postgres(struct audit *audit, const char *url, const char *file);
+
+#endif
