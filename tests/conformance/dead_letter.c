@@ -4,6 +4,7 @@
 
 #include "conformance/cases.h"
 #include "lib/wait.h"
+#include "path/store.h"
 
 /* Store an event and return an owned copy of it. */
 static struct tide_event *stored(struct fixture *f, unsigned number)
@@ -356,6 +357,30 @@ static void purge_deletes_what_was_resolved_before(struct fixture *f)
 	refused(TIDE_NOT_FOUND, tide_dead_letters_get(f->checkpoints, done, &found, err));
 }
 
+/* The backend is asked itself: nobody else can name the very instant. */
+static void purge_keeps_what_was_resolved_at_its_instant(struct fixture *f)
+{
+	const struct tide_store *store = f->store;
+	struct tide_dead_letter_change change = {
+		.id = add(f, "orders", 1, "x"),
+		.from = { [TIDE_DEAD_LETTER_FAILED] = true },
+		.to = TIDE_DEAD_LETTER_RESOLVED,
+		.resolved_by = "me",
+		.now = { INT64_C(1700000000123456) },
+	};
+	const struct tide_checkpoint_ops *ops = &store->backend->checkpoint;
+	int64_t removed = -1;
+	void *session;
+	must(store->backend->store.session_open(store->state, &session, err));
+	must(ops->dead_letter_change(session, NULL, &change, err));
+	must(ops->dead_letter_purge(session, change.now, &removed, err));
+	assert_int_equal(removed, 0);
+	struct tide_time later = { change.now.unix_us + 1 };
+	must(ops->dead_letter_purge(session, later, &removed, err));
+	assert_int_equal(removed, 1);
+	store->backend->store.session_close(session);
+}
+
 /* ---- Counting -------------------------------------------------------------------------------- */
 
 static void stats_total_what_is_unresolved(struct fixture *f)
@@ -456,6 +481,7 @@ const struct test_case dead_letter_cases[] = {
 	CASE(resolver_is_named_by_1_to_255_bytes),
 	CASE(discard_deletes_what_is_unresolved),
 	CASE(purge_deletes_what_was_resolved_before),
+	CASE(purge_keeps_what_was_resolved_at_its_instant),
 	CASE(stats_total_what_is_unresolved),
 	CASE(counts_are_by_projection_the_most_first),
 	CASES_END,

@@ -187,7 +187,15 @@ static void clean_owner_leaves_no_suspect(struct fixture *f)
 	assert_true(contender_acquire(&b, "p"));
 	assert_false(b.lease.was_unclean);
 	assert_int_equal(b.lease.suspect, 0);
+
+	/* a mark that is still there goes with the release: whoever dies next has not left it */
+	must(b.ops->lease_mark(b.session, &b.fence, 12, 1, err));
 	contender_release(&b);
+	assert_true(contender_acquire(&a, "p"));
+	must(a.ops->lease_mark(a.session, &a.fence, 0, 0, err));
+	assert_int_equal(a.lease.suspect, 0);
+	assert_int_equal(a.lease.suspect_deaths, 0);
+	contender_release(&a);
 	contender_close(&a);
 	contender_close(&b);
 }
@@ -285,6 +293,27 @@ static void owner_that_dies_is_succeeded_and_leaves_its_suspect(struct fixture *
 	assert_int_equal(a.lease.suspect, 0);
 	contender_release(&a);
 	contender_close(&a);
+}
+
+static void handle_closed_without_a_release_is_succeeded(struct fixture *f)
+{
+	struct tide_store *store;
+	struct contender a, b;
+	must(tide_store_open(f->url, NULL, &store, err));
+	contender_open(&a, store, 1);
+	contender_open(&b, f->store, 2);
+	assert_true(contender_acquire(&a, "p"));
+	must(a.ops->lease_mark(a.session, &a.fence, 12, 1, err));
+	assert_false(contender_acquire(&b, "p"));
+	contender_close(&a);
+	tide_store_close(store);
+
+	wait_for(30, contender_acquire(&b, "p"));
+	assert_true(b.lease.was_unclean);
+	assert_int_equal(b.lease.suspect, 12);
+	assert_int_equal(b.lease.suspect_deaths, 2);
+	contender_release(&b);
+	contender_close(&b);
 }
 
 static struct tide_lease_info listed(struct contender *c, const char *name)
@@ -518,6 +547,7 @@ const struct test_case lease_cases[] = {
 	CASE(lease_keeps_what_its_owner_tells),
 	CASE(lease_that_a_person_ends_fences_its_owner),
 	CASE(leases_are_renewed_together_each_by_itself),
+	CASE_NEEDS(handle_closed_without_a_release_is_succeeded, NEEDS_SHARED),
 	CASE_NEEDS(process_whose_lease_a_person_ends_gives_way_alive, NEEDS_PROCESSES),
 	CASE_NEEDS(owner_that_dies_is_succeeded_and_leaves_its_suspect, NEEDS_PROCESSES),
 	CASES_END,

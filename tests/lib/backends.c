@@ -72,9 +72,9 @@ static int64_t postgres_ask_in_handler(void *connection, const char *sql)
 
 const struct test_backend test_backends[] = {
 	{ .name = "memory", .url = "memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 51 } },
-	{ .name = "memory-private", .url = "memory:", .quirks = { .has_clear = true, .skipped = 58 } },
+	{ .name = "memory-private", .url = "memory:", .quirks = { .has_clear = true, .skipped = 59 } },
 	{ .name = "sqlite", .url = "sqlite:%d/store.db", .sql = sqlite_run, SQLITE_HANDLER, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
-	{ .name = "sqlite-memory", .url = "sqlite::memory:", SQLITE_HANDLER, .quirks = { .has_transactions = true, .skipped = 53 } },
+	{ .name = "sqlite-memory", .url = "sqlite::memory:", SQLITE_HANDLER, .quirks = { .has_transactions = true, .skipped = 54 } },
 	{ .name = "fault-memory", .url = "fault:/memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 51 } },
 	{ .name = "fault-sqlite", .url = "fault:/sqlite:%d/store.db", .sql = sqlite_run, SQLITE_HANDLER, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
 #ifdef TIDE_HAVE_POSTGRES
