@@ -149,10 +149,35 @@ static tide_status read_begin(struct tide_reader *reader, const struct tide_quer
 	reader->is_unsettled = query->unsettled;
 	reader->bound = read_first_bound(query);
 	reader->left = query->limit.is_set ? query->limit.value : INT64_MAX;
-	tide_status status = store_borrow(reader->store, &reader->session, err);
-	if (status == TIDE_OK && reader->of_stream)
-		status = reader->store->backend->store.stream_version(
-			reader->session, reader->stream, &reader->stream_version, err);
+	return store_borrow(reader->store, &reader->session, err);
+}
+
+/* One at least: the look at a stream tells its version, too. */
+static size_t read_page_events(const struct tide_reader *reader)
+{
+	int64_t events = reader->left < READ_PAGE_EVENTS ? reader->left : READ_PAGE_EVENTS;
+	return events > 0 ? (size_t)events : 1;
+}
+
+static tide_status read_page(struct tide_reader *reader, struct tide_error *err)
+{
+	struct tide_page_query query = {
+		.filter = &reader->filter,
+		.stream = reader->of_stream ? &reader->stream : NULL,
+		.backward = reader->backward,
+		.bound = reader->bound,
+		.max_events = read_page_events(reader),
+		.max_bytes = READ_PAGE_BYTES,
+		.is_unsettled = reader->is_unsettled,
+	};
+
+	reader->next = 0;
+	tide_page_begin(&reader->page, query.max_events, query.max_bytes);
+	tide_status status =
+		reader->store->backend->store.read(reader->session, &query, &reader->page, err);
+	reader->last = status;
+	if (status == TIDE_OK)
+		reader->is_last_page = reader->page.count == 0 || reader->page.is_end;
 	return status;
 }
 
@@ -176,6 +201,9 @@ tide_status tide_store_read(struct tide_store *store, const struct tide_query *q
 	reader->store = store;
 	tide_page_init(&reader->page);
 	status = read_begin(reader, query, err);
+	if (status == TIDE_OK && reader->of_stream) /* its version and its rows are of one look */
+		status = read_page(reader, err);
+	reader->stream_version = reader->page.stream_version;
 	if (status == TIDE_OK)
 		*ret = reader;
 	else
@@ -185,35 +213,12 @@ tide_status tide_store_read(struct tide_store *store, const struct tide_query *q
 
 /* ---- Stepping -------------------------------------------------------------------------------- */
 
-static tide_status read_page(struct tide_reader *reader, struct tide_error *err)
-{
-	struct tide_page_query query = {
-		.filter = &reader->filter,
-		.stream = reader->of_stream ? &reader->stream : NULL,
-		.backward = reader->backward,
-		.bound = reader->bound,
-		.max_events =
-			reader->left < READ_PAGE_EVENTS ? (size_t)reader->left : READ_PAGE_EVENTS,
-		.max_bytes = READ_PAGE_BYTES,
-		.is_unsettled = reader->is_unsettled,
-	};
-
-	reader->next = 0;
-	tide_page_begin(&reader->page, query.max_events, query.max_bytes);
-	tide_status status =
-		reader->store->backend->store.read(reader->session, &query, &reader->page, err);
-	reader->last = status;
-	if (status == TIDE_OK)
-		reader->is_last_page = reader->page.count == 0 || reader->page.is_end;
-	return status;
-}
-
 tide_status tide_reader_next(struct tide_reader *reader, const struct tide_event **ret,
 			     struct tide_error *err)
 {
 	if (!reader || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", reader ? "ret" : "reader");
-	while (reader->next == reader->page.count) {
+	while (reader->next == reader->page.count || reader->left == 0) {
 		if (reader->is_last_page || reader->left == 0) {
 			*ret = NULL;
 			return TIDE_OK;

@@ -697,6 +697,37 @@ static void append_all_repeated_returns_the_original_results(struct fixture *f)
 	assert_int_equal(end_of(f->store), 2);
 }
 
+static void append_all_stores_what_is_new_beside_what_is_repeated(struct fixture *f)
+{
+	struct tide_new_event a[] = { event_of("A", 1), event_of("B", 2) },
+			      b[] = { event_of("C", 3) }, c[] = { event_of("D", 4) };
+	a[0].event_id = uuid_of(100);
+	a[1].event_id = uuid_of(101);
+	must(tide_store_append(f->store, APPEND(order(1), 0, a), NULL, err));
+	append_one(f->store, order(2), "Between");
+	const tide_position end = end_of(f->store);
+	struct tide_append appends[] = { *APPEND(order(3), 0, b), *APPEND(order(1), 0, a),
+					 *APPEND(order(1), 2, c) };
+	struct tide_append_result results[3];
+	must(tide_store_append_all(f->store, appends, 3, results, err));
+	assert_true(results[1].was_stored_before);
+	assert_int_equal(results[1].version, 2);
+	assert_int_equal(results[1].first_position, 1);
+	assert_int_equal(results[1].last_position, 2);
+	assert_false(results[0].was_stored_before);
+	assert_false(results[2].was_stored_before);
+	assert_int_equal(results[2].version, 3);
+	assert_true(results[0].first_position > end);
+	assert_true(results[2].first_position > results[0].last_position);
+	assert_int_equal(end_of(f->store), results[2].last_position);
+	assert_int_equal(version_of(f->store, order(1)), 3);
+
+	SEEN seen = see(f->store, &(struct tide_query){ .of_stream = true, .stream = order(1) });
+	assert_int_equal(seen.count, 3);
+	assert_int_equal(seen.stream_version, 3);
+	assert_int_equal(seen.events[2]->position, results[2].first_position);
+}
+
 /* ---- What the owner of the database forbids -------------------------------------------------- */
 
 /* No race: to try again would burn positions until a timeout, and then blame other writers. */
@@ -763,6 +794,7 @@ const struct test_case append_cases[] = {
 	CASE(append_all_writes_nothing_when_one_stream_is_elsewhere),
 	CASE(append_all_of_one_id_for_two_streams_is_a_duplicate),
 	CASE(append_all_may_name_a_stream_more_than_once),
+	CASE(append_all_stores_what_is_new_beside_what_is_repeated),
 	CASE(append_all_repeated_returns_the_original_results),
 	CASES_END,
 };

@@ -181,19 +181,19 @@ static tide_status read_stream(struct pg_session *session, const struct tide_pag
 {
 	int rows = read_rows(query);
 	int64_t bound = query->bound;
-	for (bool fits = true; fits && page->count < page->max_events;) {
+	bool fits = true, is_first = true;
+	do {
 		PG_RESULT_AUTO PGresult *result = NULL;
 		tide_status status = read_stream_rows(session, query, bound, rows, &result, err);
 		if (status == TIDE_OK)
 			status = read_fill(session, result, query, page, &bound, &fits, err);
 		if (status != TIDE_OK)
 			return status;
-		page->stream_version = pg_int4(result, 0, PG_COLUMN_COUNT);
-		if (fits && read_count(result) < rows) {
-			page->is_end = true;
-			break;
-		}
-	}
+		if (is_first)
+			page->stream_version = pg_int4(result, 0, PG_COLUMN_COUNT);
+		is_first = false;
+		page->is_end = fits && read_count(result) < rows;
+	} while (fits && !page->is_end && page->count < page->max_events);
 	return TIDE_OK;
 }
 
