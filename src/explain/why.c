@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "path/controls.h"
 #include "path/reason.h"
 #include "supervise/manager.h"
 
@@ -35,6 +36,8 @@ struct why_look {
 	int64_t parked_letter;          /* its entry */
 	struct tide_error diverged;     /* TIDE_OK: it has not */
 	struct tide_blocker blocker;
+	bool has_control;
+	struct tide_control control; /* a pause that outlives processes */
 };
 
 /* ---- Looking --------------------------------------------------------------------------------- */
@@ -70,6 +73,22 @@ static tide_status why_find_lease(struct why_look *look, struct tide_error *err)
 		look->is_here = false; /* somebody else runs it */
 	if (!look->is_here)
 		look->has_told = look->has_lease && why_read(look->lease.reason, &look->told);
+	return TIDE_OK;
+}
+
+static tide_status why_find_control(struct why_look *look, struct tide_error *err)
+{
+	struct tide_control *list;
+	size_t count;
+	tide_status status = tide_controls_list(look->checkpoints, &list, &count, err);
+	if (status != TIDE_OK)
+		return status;
+
+	const struct tide_control *control = controls_find(list, count, look->name);
+	look->has_control = control != NULL;
+	if (control)
+		look->control = *control;
+	tide_free(list);
 	return TIDE_OK;
 }
 
@@ -191,7 +210,10 @@ static tide_status why_look_at(struct why_look *look, struct tide_error *err)
 
 	if (status == TIDE_OK)
 		status = why_find_lease(look, err);
-	if (status == TIDE_OK && !look->has_row && !look->has_lease && !look->is_here)
+	if (status == TIDE_OK)
+		status = why_find_control(look, err);
+	if (status == TIDE_OK && !look->has_row && !look->has_lease && !look->is_here &&
+	    !look->has_control)
 		return tide_fail(err, TIDE_NOT_FOUND, "no projection '%s' in '%s'", look->name,
 				 look->checkpoints->database->url);
 	if (status == TIDE_OK)
@@ -238,7 +260,7 @@ static enum tide_cause why_judge_alive(const struct why_look *look)
 {
 	bool is_behind = look->position < look->horizon.end;
 
-	if (look->has_told && look->told.cause == TIDE_CAUSE_PAUSED)
+	if (look->has_control || (look->has_told && look->told.cause == TIDE_CAUSE_PAUSED))
 		return TIDE_CAUSE_PAUSED;
 	if (why_is_blocked(look))
 		return TIDE_CAUSE_BLOCKED;
@@ -271,6 +293,8 @@ static enum tide_cause why_judge_over(const struct why_look *look)
 		return look->told.cause;
 	if (why_has_ended(look))
 		return TIDE_CAUSE_ERROR;
+	if (look->has_control)
+		return TIDE_CAUSE_PAUSED;
 	if (look->lease.has_owner)
 		return TIDE_CAUSE_DIED;
 	return look->has_lease ? TIDE_CAUSE_STOPPED : TIDE_CAUSE_NOT_RUN;
@@ -303,6 +327,19 @@ static void why_add_owner(const struct why_look *look, struct tide_why *ret)
 		if (lease->suspect_deaths > 0)
 			why_add_number(ret, "deaths", lease->suspect_deaths);
 	}
+}
+
+static void why_add_pause(const struct why_look *look, struct tide_why *ret)
+{
+	if (look->has_control && !ret->has_since)
+		why_set_since(ret, look->control.paused_at);
+	if (look->has_control) {
+		why_add_text(ret, "pause_reason", tide_pause_reason_name(look->control.reason));
+		why_add_text(ret, "paused_by", look->control.paused_by);
+		why_add_text(ret, "pause_note", look->control.note);
+	}
+	if (!why_is_alive(look))
+		why_add_text(ret, "running", "nobody runs it");
 }
 
 static void why_add_letters(const struct why_look *look, struct tide_why *ret)
@@ -378,6 +415,8 @@ static enum tide_state why_state(const struct why_look *look, enum tide_cause ca
 	case TIDE_CAUSE_STOPPED:
 	case TIDE_CAUSE_NOT_RUN:
 		return TIDE_STATE_STOPPED;
+	case TIDE_CAUSE_PAUSED:
+		return why_is_alive(look) ? TIDE_STATE_PAUSED : TIDE_STATE_STOPPED;
 	default:
 		break;
 	}
@@ -404,6 +443,8 @@ static void why_tell(const struct why_look *look, enum tide_cause cause, struct 
 		if (look->blocker.pid > 0)
 			why_add_number(ret, "blocker_pid", look->blocker.pid);
 	}
+	if (cause == TIDE_CAUSE_PAUSED)
+		why_add_pause(look, ret);
 	if (cause == TIDE_CAUSE_DIED && look->has_told)
 		why_add_text(ret, "last_told", tide_cause_name(look->told.cause));
 

@@ -26,6 +26,39 @@ static void a_pause_is_told_with_its_reason(void **state)
 	scene_close(&scene);
 }
 
+static void a_pause_that_outlives_processes_is_told_whoever_runs_it(void **state)
+{
+	struct scene scene;
+	struct tide_subscription_config config = quick_config();
+	const struct tide_control_request request = { .by = "anna",
+						      .reason = TIDE_PAUSE_MAINTENANCE,
+						      .note = "the disk is exchanged" };
+	scene_open(&scene, state);
+	scene_run(&scene, &config);
+	wait_state(scene.subscription, TIDE_STATE_LIVE);
+	must(tide_control_pause(scene.seen, NAME, &request, NULL, err));
+
+	struct tide_why why = comes_to(&scene, TIDE_CAUSE_PAUSED);
+	assert_string_equal(text(&why, "paused_by"), "anna");
+	assert_string_equal(text(&why, "pause_reason"), "maintenance");
+	assert_string_equal(text(&why, "pause_note"), "the disk is exchanged");
+	assert_true(why.has_since);
+	assert_null(tide_why_evidence(&why, "running"));
+	wait_state(scene.subscription, TIDE_STATE_PAUSED);
+	why = comes_to_inside(&scene, TIDE_CAUSE_PAUSED);
+	assert_int_equal(why.state, TIDE_STATE_PAUSED);
+	assert_string_equal(text(&why, "paused_by"), "anna");
+
+	must(tide_manager_stop(scene.manager, NULL, 0, err));
+	why = comes_to(&scene, TIDE_CAUSE_PAUSED);
+	assert_int_equal(why.state, TIDE_STATE_STOPPED);
+	assert_string_equal(text(&why, "paused_by"), "anna");
+	assert_non_null(text(&why, "running"));
+	must(tide_control_resume(scene.seen, NAME, NULL, NULL, err));
+	comes_to(&scene, TIDE_CAUSE_STOPPED);
+	scene_close(&scene);
+}
+
 static void who_stands_by_names_the_owner(void **state)
 {
 	struct scene scene;
@@ -357,6 +390,7 @@ static void a_record_has_its_evidence(void **state)
 /* clang-format off */
 static struct CMUnitTest tests[] = {
 	ON_BOTH(a_pause_is_told_with_its_reason),
+	ON_BOTH(a_pause_that_outlives_processes_is_told_whoever_runs_it),
 	ON_BOTH(who_stands_by_names_the_owner),
 	ON_BOTH(deaths_over_an_event_are_told),
 	ON_BOTH(a_killed_process_is_told_with_its_place),
