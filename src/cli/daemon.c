@@ -333,7 +333,7 @@ int daemon_run(struct cli *cli, const char *path, struct config *config)
 				 .watchdog_ns = notify_socket_watchdog_ns() };
 	struct tide_error err;
 
-	mutex_init(&daemon.log.lock);
+	mutex_init(&daemon.log.lock, LOCK_CALLED_BACK);
 	daemon.pinged = clock_mono(&clock_system);
 	tide_status status = daemon_install(&err);
 	if (status == TIDE_OK)

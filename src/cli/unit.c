@@ -356,7 +356,7 @@ tide_status unit_start(const struct config *config, const struct config_store *s
 	unit->daemon = config->daemon;
 	unit->health = config->health;
 	unit->bell = bell;
-	mutex_init(&unit->lock);
+	mutex_init(&unit->lock, LOCK_UNIT);
 	wakeup_init(&unit->wakeup);
 	unit->name = alloc_text(store->name, strlen(store->name));
 	unit->url = alloc_text(store->url, strlen(store->url));

@@ -62,7 +62,7 @@ tide_status tide_repository_open(const struct tide_repository_options *options,
 	repository->snapshot_mode = options->snapshot_mode;
 	repository->update_attempts =
 		options->update_attempts ? options->update_attempts : REPOSITORY_ATTEMPTS;
-	mutex_init(&repository->lock);
+	mutex_init(&repository->lock, LOCK_REPOSITORY);
 	cond_init(&repository->changed);
 	*ret = repository;
 	return TIDE_OK;

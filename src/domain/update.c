@@ -64,7 +64,7 @@ static void update_pause(struct random *random, int64_t *limit_ns)
 {
 	struct mutex lock;
 	struct cond cond;
-	mutex_init(&lock);
+	mutex_init(&lock, LOCK_PAUSE);
 	cond_init(&cond);
 	struct mono_time now = clock_mono(&clock_system);
 	struct mono_time until = mono_add(now, (int64_t)(random_unit(random) * (double)*limit_ns));

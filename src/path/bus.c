@@ -444,7 +444,7 @@ tide_status tide_bus_open(struct tide_bus **ret, struct tide_error *err)
 	struct tide_bus *bus = alloc_zero(1, sizeof *bus);
 	if (!bus)
 		return alloc_fail(err);
-	mutex_init(&bus->lock);
+	mutex_init(&bus->lock, LOCK_BUS);
 	cond_init(&bus->changed);
 	*ret = bus;
 	return TIDE_OK;

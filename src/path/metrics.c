@@ -56,7 +56,7 @@ struct histogram metrics_append_seconds(struct metrics_store *metrics)
 void metrics_names_init(struct metrics_names *names)
 {
 	*names = (struct metrics_names){ 0 };
-	mutex_init(&names->lock);
+	mutex_init(&names->lock, LOCK_EVENT_TYPES);
 }
 
 void metrics_names_fini(struct metrics_names *names)

@@ -44,7 +44,7 @@ tide_status notifier_new(const struct tide_backend *backend, void *state, struct
 		return alloc_fail(err);
 	notifier->ops = &backend->notify;
 	notifier->state = state;
-	mutex_init(&notifier->lock);
+	mutex_init(&notifier->lock, LOCK_NOTIFIER);
 	cond_init(&notifier->changed);
 	*ret = notifier;
 	return TIDE_OK;

@@ -16,7 +16,7 @@
 void probe_init(struct probe *probe, struct tide_store *feed, struct tide_store *database)
 {
 	*probe = (struct probe){ .feed = feed, .database = database };
-	mutex_init(&probe->lock);
+	mutex_init(&probe->lock, LOCK_PROBE);
 	cond_init(&probe->changed);
 }
 

@@ -85,7 +85,7 @@ tide_status tide_store_open(const char *text, const struct tide_store_options *o
 			options->max_payload_bytes ? options->max_payload_bytes : STORE_MAX_PAYLOAD;
 		store->is_read_only = options->read_only;
 		store->types = options->types;
-		mutex_init(&store->lock);
+		mutex_init(&store->lock, LOCK_SESSIONS);
 		status = store_start(store, &url, options, err);
 	} else {
 		status = alloc_fail(err);

@@ -107,8 +107,8 @@ static struct feed_limits subscription_limits(const struct tide_subscription_con
 static void subscription_init(struct tide_subscription *subscription)
 {
 	const struct tide_subscription_config *config = &subscription->config;
-	mutex_init(&subscription->lock);
-	mutex_init(&subscription->telling);
+	mutex_init(&subscription->lock, LOCK_SUBSCRIPTION);
+	mutex_init(&subscription->telling, LOCK_TELLING);
 	cond_init(&subscription->changed);
 	subscription->wake_at = INT64_MAX;
 	wakeup_init(&subscription->wakeup);

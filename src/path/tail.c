@@ -42,7 +42,7 @@ tide_status tail_new(struct notifier *notifier, struct tail **ret, struct tide_e
 	if (!tail)
 		return alloc_fail(err);
 	tail->notifier = notifier;
-	mutex_init(&tail->lock);
+	mutex_init(&tail->lock, LOCK_TAIL);
 	*ret = tail;
 	return TIDE_OK;
 }

@@ -29,7 +29,7 @@ struct tide_classification tide_classify(tide_status status)
 void errors_init(struct errors *errors)
 {
 	*errors = (struct errors){ 0 };
-	mutex_init(&errors->lock);
+	mutex_init(&errors->lock, LOCK_ERRORS);
 }
 
 static void error_rule_free(struct error_rule *rule)

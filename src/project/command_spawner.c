@@ -68,8 +68,7 @@ static struct spawner {
 	/* fixed while there is a thread */
 	int bell;
 	struct thread thread;
-} spawner = { .lock = { .lock = PTHREAD_MUTEX_INITIALIZER },
-	      .changed = { .cond = PTHREAD_COND_INITIALIZER } };
+} spawner = { .lock = MUTEX_STATIC(LOCK_SPAWNER), .changed = { .cond = PTHREAD_COND_INITIALIZER } };
 
 static void spawner_ring(void)
 {

@@ -76,7 +76,7 @@ tide_status errand_run(void (*run)(void *self), void *self, struct mono_time lim
 	}
 
 	*errand = (struct errand){ .run = run, .self = self };
-	mutex_init(&errand->lock);
+	mutex_init(&errand->lock, LOCK_ERRAND);
 	cond_init(&errand->changed);
 	if (thread_start_watched(&errand->thread, "tide-errand", errand_thread, errand_end, errand,
 				 NULL) != TIDE_OK) {

@@ -107,7 +107,7 @@ static tide_status manager_init(struct tide_manager *manager,
 	manager->drain_timeout = manager_or(options->drain_timeout, MANAGER_DRAIN_TIMEOUT);
 	manager->health = options->health ? *options->health : healthy;
 	manager->is_threaded = true;
-	mutex_init(&manager->lock);
+	mutex_init(&manager->lock, LOCK_REGISTRY);
 	cond_init(&manager->changed);
 	wakeup_init(&manager->controls.wakeup);
 	errors_init(&engine->errors);

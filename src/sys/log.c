@@ -32,7 +32,7 @@ static struct {
 	tide_log_sink *sink;
 	void *self;
 } log_target = { .level = TIDE_LOG_WARNING,
-		 .lock = { .lock = PTHREAD_MUTEX_INITIALIZER },
+		 .lock = MUTEX_STATIC(LOCK_SINK),
 		 .sink = log_to_stderr };
 
 void tide_log_set(tide_log_sink *sink, void *self, enum tide_log_level level)

@@ -21,23 +21,94 @@ static struct timespec mutex_timespec(struct mono_time time)
 	return (struct timespec){ .tv_sec = ns / NS_PER_SECOND, .tv_nsec = ns % NS_PER_SECOND };
 }
 
+/* ---- The order ------------------------------------------------------------------------------- */
+
+#ifdef TIDE_CHECK_LOCKS
+enum lock_kind { OUTER, ORDERED, ALONE, INNER, LAST };
+
+static const enum lock_kind lock_kinds[] = {
+#define LOCK(name, kind, guards) [LOCK_##name] = kind,
+#include "sys/locks.def"
+#undef LOCK
+};
+
+#define LOCKS_HELD_MAX 8
+
+/** What this thread holds, in the order in which it took it. */
+static _Thread_local struct {
+	enum lock_name names[LOCKS_HELD_MAX];
+	int count;
+} mutex_held;
+
+static bool mutex_may_follow(enum lock_name held, enum lock_name name)
+{
+	enum lock_kind kind = lock_kinds[name];
+	bool goes_together = lock_kinds[held] == OUTER || kind == LAST ||
+			     (kind == lock_kinds[held] && (kind == ORDERED || kind == INNER));
+	return held < name && goes_together;
+}
+
+bool mutex_may_lock(const struct mutex *mutex)
+{
+	for (int i = 0; i < mutex_held.count; i++)
+		if (!mutex_may_follow(mutex_held.names[i], mutex->name))
+			return false;
+	return mutex_held.count < LOCKS_HELD_MAX;
+}
+
+static void mutex_note_held(const struct mutex *mutex)
+{
+	mutex_held.names[mutex_held.count++] = mutex->name;
+}
+
+static void mutex_note_left(const struct mutex *mutex)
+{
+	int i = mutex_held.count - 1;
+	while (mutex_held.names[i] != mutex->name)
+		i--;
+	for (mutex_held.count--; i < mutex_held.count; i++)
+		mutex_held.names[i] = mutex_held.names[i + 1];
+}
+#else
+bool mutex_may_lock(const struct mutex *mutex)
+{
+	(void)mutex;
+	return true;
+}
+
+static void mutex_note_held(const struct mutex *mutex)
+{
+	(void)mutex;
+}
+
+static void mutex_note_left(const struct mutex *mutex)
+{
+	(void)mutex;
+}
+#endif
+
+/* ---- Locks ----------------------------------------------------------------------------------- */
+
 static void mutex_own(struct mutex *mutex)
 {
+	mutex_note_held(mutex);
 	atomic_store_explicit(&mutex->owner, thread_self(), memory_order_relaxed);
 }
 
 static void mutex_disown(struct mutex *mutex)
 {
 	assert(mutex_is_mine(mutex));
+	mutex_note_left(mutex);
 	atomic_store_explicit(&mutex->owner, 0, memory_order_relaxed);
 }
 
-void mutex_init(struct mutex *mutex)
+void mutex_init(struct mutex *mutex, enum lock_name name)
 {
 	int rc = pthread_mutex_init(&mutex->lock, NULL);
 	assert(rc == 0);
 	(void)rc;
 	atomic_init(&mutex->owner, 0);
+	mutex->name = name;
 }
 
 void mutex_fini(struct mutex *mutex)
@@ -47,7 +118,7 @@ void mutex_fini(struct mutex *mutex)
 
 TIDE_UNCHECKED void mutex_lock(struct mutex *mutex)
 {
-	assert(!mutex_is_mine(mutex));
+	assert(!mutex_is_mine(mutex) && mutex_may_lock(mutex));
 	pthread_mutex_lock(&mutex->lock);
 	mutex_own(mutex);
 }
@@ -78,7 +149,7 @@ static int mutex_wait(struct mutex *mutex, struct mono_time deadline)
 
 TIDE_UNCHECKED bool mutex_lock_until(struct mutex *mutex, struct mono_time deadline)
 {
-	assert(!mutex_is_mine(mutex));
+	assert(!mutex_is_mine(mutex) && mutex_may_lock(mutex));
 	if (pthread_mutex_trylock(&mutex->lock) != 0 && mutex_wait(mutex, deadline) != 0)
 		return false;
 	mutex_own(mutex);

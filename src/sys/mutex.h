@@ -2,8 +2,10 @@
 #ifndef TIDE_SYS_MUTEX_H
 #define TIDE_SYS_MUTEX_H
 
-/* A lock that knows its owner, and a condition to wait for under it. Waiting is by monotonic
- * time. */
+/*
+ * A lock that knows its owner, and a condition to wait for under it. Waiting is by monotonic time.
+ * Builds with debug information check the order of the locks of each thread.
+ */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,16 +31,29 @@
 #define TIDE_UNCHECKED
 #endif
 
+/** Which lock it is: locks.def has their order. */
+enum lock_name {
+#define LOCK(name, kind, guards) LOCK_##name,
+#include "sys/locks.def"
+#undef LOCK
+	LOCKS
+};
+
 struct TIDE_CAPABILITY mutex {
 	pthread_mutex_t lock;
 	atomic_ulong owner; /* the holding thread, 0: nobody */
+	enum lock_name name;
 };
+#define MUTEX_STATIC(which)                                                                        \
+	{                                                                                          \
+		.lock = PTHREAD_MUTEX_INITIALIZER, .name = (which)                                 \
+	}
 
 struct cond {
 	pthread_cond_t cond;
 };
 
-void mutex_init(struct mutex *mutex);
+void mutex_init(struct mutex *mutex, enum lock_name name);
 void mutex_fini(struct mutex *mutex);
 void mutex_lock(struct mutex *mutex) TIDE_ACQUIRES(*mutex);
 void mutex_unlock(struct mutex *mutex) TIDE_RELEASES(*mutex);
@@ -46,6 +61,9 @@ void mutex_unlock(struct mutex *mutex) TIDE_RELEASES(*mutex);
 bool mutex_lock_until(struct mutex *mutex, struct mono_time deadline)
 	TIDE_TRY_ACQUIRES(true, *mutex);
 bool mutex_is_mine(const struct mutex *mutex);
+/** Whether this thread may take it while it holds what it holds; where that is not checked, it
+ * may. No deadlock comes from locks that every thread takes in one order. */
+bool mutex_may_lock(const struct mutex *mutex);
 
 void cond_init(struct cond *cond);
 void cond_fini(struct cond *cond);

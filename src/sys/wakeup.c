@@ -5,7 +5,7 @@
 
 void wakeup_init(struct wakeup *wakeup)
 {
-	mutex_init(&wakeup->lock);
+	mutex_init(&wakeup->lock, LOCK_WAKEUP);
 	cond_init(&wakeup->cond);
 	atomic_init(&wakeup->sources, 0);
 }

@@ -34,7 +34,7 @@ tide_status tide_event_types_open(struct tide_event_types **ret, struct tide_err
 	struct tide_event_types *types = alloc_zero(1, sizeof *types);
 	if (!types)
 		return alloc_fail(err);
-	mutex_init(&types->lock);
+	mutex_init(&types->lock, LOCK_TYPES);
 	*ret = types;
 	return TIDE_OK;
 }

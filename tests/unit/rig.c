@@ -48,7 +48,7 @@ void rig_log_begin(void)
 
 void rig_log_begin_at(enum tide_log_level level)
 {
-	mutex_init(&rig_log.lock);
+	mutex_init(&rig_log.lock, LOCK_CALLED_BACK);
 	rig_log.count = 0;
 	rig_log.is_kept = true;
 	tide_log_set(rig_log_line, NULL, level);

@@ -120,7 +120,7 @@ static void a_lock_knows_its_owner(void **state)
 {
 	(void)state;
 	struct thread holder;
-	mutex_init(&shared.lock);
+	mutex_init(&shared.lock, LOCK_CALLED_BACK);
 	cond_init(&shared.changed);
 	assert_int_equal(thread_start(&holder, "holder", hold, NULL, NULL), TIDE_OK);
 	mutex_lock(&shared.lock);
@@ -149,7 +149,7 @@ TIDE_UNCHECKED static void a_timed_lock_gives_up_at_its_deadline(void **state)
 	(void)state;
 	struct mutex lock;
 	struct thread other;
-	mutex_init(&lock);
+	mutex_init(&lock, LOCK_CALLED_BACK);
 	/* free: taken though the time is up */
 	assert_true(mutex_lock_until(&lock, (struct mono_time){ 0 }));
 	assert_int_equal(thread_start(&other, "other", try_for_a_while, &lock, NULL), TIDE_OK);
@@ -162,7 +162,7 @@ TIDE_UNCHECKED static void a_timed_lock_gives_up_at_its_deadline(void **state)
 static void a_timed_wait_tells_when_time_is_up(void **state)
 {
 	(void)state;
-	mutex_init(&shared.lock);
+	mutex_init(&shared.lock, LOCK_CALLED_BACK);
 	cond_init(&shared.changed);
 	mutex_lock(&shared.lock);
 	struct mono_time deadline = in_ns(5 * NS_PER_MS);

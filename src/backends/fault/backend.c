@@ -13,7 +13,7 @@ struct fault_table {
 	struct tide_backend table;
 };
 
-static struct mutex fault_tables_lock = { .lock = PTHREAD_MUTEX_INITIALIZER };
+static struct mutex fault_tables_lock = MUTEX_STATIC(LOCK_FAULT_TABLES);
 static struct fault_table fault_tables[FAULT_TABLES];
 
 static void fault_table_fill(struct fault_table *entry, const struct tide_backend *inner)

@@ -174,7 +174,7 @@ tide_status fault_plan_init(struct fault_plan *plan, const char *options, size_t
 		at += length + 1;
 	}
 
-	mutex_init(&plan->lock);
+	mutex_init(&plan->lock, LOCK_FAULT_PLAN);
 	return TIDE_OK;
 }
 

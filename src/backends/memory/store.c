@@ -9,7 +9,7 @@
 /* ---- Opening and closing --------------------------------------------------------------------- */
 
 /* States with a name, and the handles of all states; the list is short and opening is rare. */
-static struct mutex memory_named_lock = { .lock = PTHREAD_MUTEX_INITIALIZER };
+static struct mutex memory_named_lock = MUTEX_STATIC(LOCK_MEMORY_NAMED);
 static struct memory_state *memory_named;
 
 static void memory_state_free(struct memory_state *state)
@@ -33,8 +33,8 @@ static struct memory_state *memory_state_new(const char *name)
 	struct memory_state *state = alloc_zero(1, sizeof *state);
 	if (!state)
 		return NULL;
-	mutex_init(&state->lock);
-	mutex_init(&state->book_lock);
+	mutex_init(&state->lock, LOCK_MEMORY_STORE);
+	mutex_init(&state->book_lock, LOCK_MEMORY_BOOK);
 	struct log *log = log_new();
 	atomic_store_explicit(&state->log, log, memory_order_relaxed);
 	state->name = *name ? alloc_text(name, strlen(name)) : NULL;

@@ -18,7 +18,7 @@
 
 void pg_bell_init(struct pg_bell *bell)
 {
-	mutex_init(&bell->lock);
+	mutex_init(&bell->lock, LOCK_POSTGRES_BELL);
 	cond_init(&bell->changed);
 }
 

@@ -333,7 +333,7 @@ tide_status pg_store_open(struct tide_url *url, const struct tide_store_options 
 	struct pg_store *store = alloc_zero(1, sizeof *store);
 	if (!store)
 		return alloc_fail(err);
-	mutex_init(&store->lock);
+	mutex_init(&store->lock, LOCK_POSTGRES_STORE);
 	store->last = &store->first;
 	pg_bell_init(&store->bell);
 	tide_status status = store_set_up(store, url, options, err);

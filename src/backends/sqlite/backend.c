@@ -146,8 +146,8 @@ static tide_status backend_open(struct tide_url *url, const struct tide_store_op
 	if (!store)
 		return alloc_fail(err);
 
-	mutex_init(&store->lock);
-	mutex_init(&store->writer.lock);
+	mutex_init(&store->lock, LOCK_SQLITE_STORE);
+	mutex_init(&store->writer.lock, LOCK_SQLITE_WRITER);
 	store->writer.last = &store->writer.first;
 	atomic_init(&store->owners_file, -1);
 	store->is_append_full = true;

@@ -12,7 +12,7 @@
 
 #include "backends/sqlite/internal.h"
 
-static struct mutex deliveries_lock = { .lock = PTHREAD_MUTEX_INITIALIZER };
+static struct mutex deliveries_lock = MUTEX_STATIC(LOCK_SQLITE_DELIVERIES);
 static struct sqlite_delivery *deliveries; /* under lock */
 static _Thread_local char delivery_thread; /* its address is the thread's name */
 
