@@ -48,6 +48,20 @@ tide_status control_check_left_locked(struct tide_subscription *subscription,
 		       : TIDE_OK;
 }
 
+tide_status manager_check_left(struct tide_manager *manager, struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+	mutex_lock(&manager->lock);
+	for (struct tide_subscription *subscription = manager->subscriptions;
+	     subscription && status == TIDE_OK; subscription = subscription->next) {
+		mutex_lock(&subscription->lock);
+		status = control_check_left_locked(subscription, err);
+		mutex_unlock(&subscription->lock);
+	}
+	mutex_unlock(&manager->lock);
+	return status;
+}
+
 /* ---- Starting -------------------------------------------------------------------------------- */
 
 /* What metrics count over the whole life of a subscription, and statistics by the run. */

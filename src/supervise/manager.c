@@ -194,20 +194,6 @@ tide_status tide_manager_open(const struct tide_manager_options *options, struct
 	return TIDE_OK;
 }
 
-tide_status manager_check_left(struct tide_manager *manager, struct tide_error *err)
-{
-	tide_status status = TIDE_OK;
-	mutex_lock(&manager->lock);
-	for (struct tide_subscription *subscription = manager->subscriptions;
-	     subscription && status == TIDE_OK; subscription = subscription->next) {
-		mutex_lock(&subscription->lock);
-		status = control_check_left_locked(subscription, err);
-		mutex_unlock(&subscription->lock);
-	}
-	mutex_unlock(&manager->lock);
-	return status;
-}
-
 tide_status tide_manager_destroy(struct tide_manager *manager, struct tide_error *err)
 {
 	if (!manager)
@@ -254,61 +240,7 @@ void tide_manager_close(struct tide_manager *manager)
 	manager_free(manager);
 }
 
-tide_status manager_check_thread(const struct tide_manager *manager, const char *what,
-				 struct tide_error *err)
-{
-	if (engine_of_thread != &manager->engine)
-		return TIDE_OK;
-	return tide_fail(err, TIDE_DEADLOCK, "a handler or callback of this manager may not %s",
-			 what);
-}
-
-bool manager_is_shutting_down(const struct tide_manager *manager)
-{
-	return atomic_load(&manager->shutdown.reason) != TIDE_SHUTDOWN_NONE;
-}
-
-bool manager_is_ending(const struct tide_manager *manager)
-{
-	return manager_is_shutting_down(manager) || atomic_load(&manager->stops) > 0;
-}
-
 /* ---- Starting and stopping ------------------------------------------------------------------- */
-
-tide_status manager_begin_start(struct tide_manager *manager, bool is_for_run,
-				struct tide_error *err)
-{
-	mutex_lock(&manager->lock);
-	bool is_ending = atomic_load(&manager->stops) > 0 ||
-			 (!is_for_run && manager_is_shutting_down(manager));
-	manager->starts += !is_ending;
-	mutex_unlock(&manager->lock);
-	return is_ending ? tide_fail(err, TIDE_SHUTTING_DOWN, "the manager is shutting down")
-			 : TIDE_OK;
-}
-
-void manager_end_start(struct tide_manager *manager)
-{
-	mutex_lock(&manager->lock);
-	if (--manager->starts == 0)
-		cond_broadcast(&manager->changed);
-	mutex_unlock(&manager->lock);
-}
-
-bool manager_begin_stop(struct tide_manager *manager)
-{
-	mutex_lock(&manager->lock);
-	bool is_first = atomic_fetch_add(&manager->stops, 1) == 0;
-	while (manager->starts > 0)
-		cond_wait(&manager->changed, &manager->lock);
-	mutex_unlock(&manager->lock);
-	return is_first;
-}
-
-void manager_end_stop(struct tide_manager *manager)
-{
-	atomic_fetch_sub(&manager->stops, 1);
-}
 
 static tide_status manager_set_running(struct tide_manager *manager, struct tide_error *err)
 {

@@ -97,6 +97,8 @@ struct tide_manager {
 	int64_t shutdown_events_drained;                     /* under lock */
 };
 
+/* ---- registry.c ------------------------------------------------------------------------------ */
+
 /** Every subscription, or the named ones, pinned; NULL for a name that is unknown. */
 struct manager_set {
 	struct tide_subscription **items;
@@ -110,6 +112,15 @@ void manager_unpin(struct tide_manager *manager, struct manager_set *set);
 struct tide_subscription *manager_pin_one(struct tide_manager *manager, const char *name);
 void manager_pin_again(struct tide_manager *manager); /* for somebody else, who unpins it */
 void manager_unpin_one(struct tide_manager *manager);
+
+/** Add one at the end, pinned. TIDE_ALREADY_EXISTS. */
+tide_status manager_register(struct tide_manager *manager, struct tide_subscription *subscription,
+			     bool *ret_is_running, struct tide_error *err);
+/** Take one out and wait until nobody but the caller, whose pin goes too, has anything pinned;
+ * false: somebody else was faster. */
+bool manager_remove(struct tide_manager *manager, struct tide_subscription *subscription);
+
+/* ---- admission.c ----------------------------------------------------------------------------- */
 
 /** TIDE_DEADLOCK when this thread runs handlers or callbacks of this manager. */
 tide_status manager_check_thread(const struct tide_manager *manager, const char *what,
@@ -127,9 +138,9 @@ void manager_end_start(struct tide_manager *manager);
  * registry. Whether it is the only one. */
 bool manager_begin_stop(struct tide_manager *manager);
 void manager_end_stop(struct tide_manager *manager);
-/** TIDE_BUSY, naming what has not returned, while something is left that a stop gave up waiting
- * for. */
-tide_status manager_check_left(struct tide_manager *manager, struct tide_error *err);
+
+/* ---- manager.c and run.c --------------------------------------------------------------------- */
+
 /** What a start waits for. */
 struct start_wait {
 	enum {
@@ -157,6 +168,9 @@ void manager_force(struct tide_manager *manager);
 
 /* ---- control.c: one subscription ------------------------------------------------------------- */
 
+/** TIDE_BUSY, naming what has not returned, while something is left that a stop gave up waiting
+ * for. */
+tide_status manager_check_left(struct tide_manager *manager, struct tide_error *err);
 /** TIDE_BUSY, naming what has not returned, while its last run is left behind. */
 tide_status control_check_left_locked(struct tide_subscription *subscription,
 				      struct tide_error *err) TIDE_REQUIRES(subscription->lock);
@@ -220,10 +234,5 @@ bool controls_are_due_locked(struct tide_manager *manager, struct mono_time now)
 void controls_look(struct tide_manager *manager);
 /** Wait for nothing any more; with the renewer, whose thread has ended. */
 void controls_end(struct tide_manager *manager);
-
-/* ---- shutdown.c ------------------------------------------------------------------------------ */
-
-tide_status shutdown_init(struct shutdown *shutdown, struct tide_error *err);
-void shutdown_fini(struct shutdown *shutdown);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * The registry: which subscriptions a manager has.
  *
- * Happy path: one is made, added at the end, found by its name, pinned while somebody works with
- * it, removed when its run is over and nobody does.
- * Failure modes: its handler does not return: it stays. Two remove it at once: one of them finds
+ * Happy path: one is added at the end, found by its name, pinned while somebody works with it, and
+ * removed when nobody does.
+ * Failure modes: memory is out: nothing is pinned. Two remove it at once: one of them finds
  * nothing.
  */
 #include "supervise/manager.h"
@@ -125,9 +125,8 @@ double tide_manager_uptime(struct tide_manager *manager)
 	return seconds_of_ns(ns);
 }
 
-static tide_status manager_register(struct tide_manager *manager,
-				    struct tide_subscription *subscription, bool *ret_is_running,
-				    struct tide_error *err)
+tide_status manager_register(struct tide_manager *manager, struct tide_subscription *subscription,
+			     bool *ret_is_running, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	mutex_lock(&manager->lock);
@@ -148,57 +147,7 @@ static tide_status manager_register(struct tide_manager *manager,
 	return status;
 }
 
-/* Make and register a subscription, pinned; begin its run on a running manager. An error with
- * `*ret` is that of the run. */
-static tide_status manager_add(struct tide_manager *manager,
-			       const struct tide_subscriber *subscriber,
-			       const struct tide_subscription_config *config,
-			       struct tide_subscription **ret, bool *ret_is_running,
-			       struct tide_error *err)
-{
-	struct tide_subscription *subscription;
-	tide_status status =
-		subscription_new(&manager->engine, subscriber, config, &subscription, err);
-	if (status != TIDE_OK)
-		return status;
-	status = manager_register(manager, subscription, ret_is_running, err);
-	if (status != TIDE_OK) {
-		subscription_free(subscription);
-		return status;
-	}
-	*ret = subscription;
-	return *ret_is_running ? control_start(manager, subscription, false, err) : TIDE_OK;
-}
-
-tide_status tide_manager_subscribe(struct tide_manager *manager,
-				   const struct tide_subscriber *subscriber,
-				   const struct tide_subscription_config *config,
-				   struct tide_subscription **ret, struct tide_error *err)
-{
-	if (!manager || !subscriber)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
-				 manager ? "subscriber" : "manager");
-
-	struct tide_subscription *subscription = NULL;
-	bool is_running = false;
-	tide_status status = manager_begin_start(manager, false, err);
-	if (status != TIDE_OK)
-		return status;
-
-	status = manager_add(manager, subscriber, config, &subscription, &is_running, err);
-	manager_end_start(manager);
-	if (!subscription)
-		return status;
-	if (ret)
-		*ret = subscription;
-	if (is_running && status == TIDE_OK && engine_of_thread != &manager->engine)
-		status = control_wait_started(subscription, false, MONO_NEVER, err);
-	manager_unpin_one(manager);
-	return status;
-}
-
-/* Whether it was there: somebody else may have been faster. */
-static bool manager_remove(struct tide_manager *manager, struct tide_subscription *subscription)
+bool manager_remove(struct tide_manager *manager, struct tide_subscription *subscription)
 {
 	mutex_lock(&manager->lock);
 	struct tide_subscription **place = &manager->subscriptions;
@@ -215,40 +164,5 @@ static bool manager_remove(struct tide_manager *manager, struct tide_subscriptio
 	while (is_found && manager->pins > 0)
 		cond_wait(&manager->changed, &manager->lock);
 	mutex_unlock(&manager->lock);
-
-	if (!is_found)
-		return false;
-	/* started meanwhile by somebody who had it pinned */
-	control_ask_stop(subscription, MONO_NEVER);
-	control_join(subscription);
-	subscription_free(subscription);
-	return true;
-}
-
-tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *name,
-				     struct tide_error *err)
-{
-	if (!manager || !name)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "name" : "manager");
-	tide_status status = manager_check_thread(manager, "unsubscribe", err);
-	if (status != TIDE_OK)
-		return status;
-
-	struct tide_subscription *subscription = manager_pin_one(manager, name);
-	if (!subscription)
-		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
-
-	int64_t limit = ns_of_seconds(subscription->config.shutdown_timeout);
-	struct mono_time deadline = mono_add(clock_mono(manager->engine.clock), limit);
-	struct tide_error why;
-	control_ask_stop(subscription, deadline);
-	if (control_wait_stopped(manager, subscription, control_save_until(deadline), &why) ==
-	    TIDE_TIMEOUT) {
-		manager_unpin_one(manager);
-		return tide_fail(err, TIDE_BUSY, "%s", why.message);
-	}
-
-	return manager_remove(manager, subscription)
-		       ? TIDE_OK
-		       : tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
+	return is_found;
 }

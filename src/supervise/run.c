@@ -14,65 +14,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "sys/alloc.h"
 
 #define RUN_SAME_SIGNAL_NS (NS_PER_SECOND / 2)
 
-tide_status shutdown_init(struct shutdown *shutdown, struct tide_error *err)
-{
-	shutdown->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return shutdown->event >= 0 ? TIDE_OK
-				    : tide_fail(err, TIDE_IO, "eventfd: %s", strerror(errno));
-}
-
-void shutdown_fini(struct shutdown *shutdown)
-{
-	while (shutdown->hooks) {
-		struct hook *hook = shutdown->hooks;
-		shutdown->hooks = hook->next;
-		tide_free(hook);
-	}
-	if (shutdown->event > 0)
-		close(shutdown->event);
-}
-
-/* ---- Requests and signals -------------------------------------------------------------------- */
-
-/* Everything here may run in a signal handler: atomics, clock_gettime and write only. */
-static void run_ring(struct shutdown *shutdown)
-{
-	uint64_t one = 1;
-	int saved = errno;
-	ssize_t written = write(shutdown->event, &one, sizeof one);
-	(void)written; /* full means rung already */
-	errno = saved;
-}
-
-void tide_manager_request_shutdown(struct tide_manager *manager, enum tide_shutdown_reason reason)
-{
-	if (!manager)
-		return;
-	int none = TIDE_SHUTDOWN_NONE;
-	bool is_reason = reason > TIDE_SHUTDOWN_NONE && reason <= TIDE_SHUTDOWN_DOUBLE_SIGNAL;
-	atomic_compare_exchange_strong(&manager->shutdown.reason, &none,
-				       is_reason ? (int)reason : TIDE_SHUTDOWN_PROGRAMMATIC);
-	run_ring(&manager->shutdown);
-}
-
-void tide_manager_request_shutdown_by(struct tide_manager *manager,
-				      enum tide_shutdown_reason reason, struct tide_time deadline)
-{
-	if (!manager)
-		return;
-	int_least64_t none = 0; /* an instant that is none, a moment later: as much in the past */
-	atomic_compare_exchange_strong(&manager->shutdown.deadline_us, &none,
-				       deadline.unix_us ? deadline.unix_us : 1);
-	tide_manager_request_shutdown(manager, reason);
-}
+/* ---- Signals --------------------------------------------------------------------------------- */
 
 /* The manager whose thread waits for signals; a process has one such at a time. */
 static _Atomic(struct tide_manager *) run_of_signals;
@@ -93,7 +41,7 @@ static void run_on_signal(int number)
 	if (!manager)
 		return;
 	if (run_is_same_signal(&manager->shutdown)) {
-		run_ring(&manager->shutdown);
+		shutdown_ring(&manager->shutdown);
 		return;
 	}
 
@@ -217,20 +165,6 @@ tide_status manager_shut_down(struct tide_manager *manager, struct tide_shutdown
 	if (status == TIDE_OK)
 		*ret = run.result;
 	return status;
-}
-
-void manager_force(struct tide_manager *manager)
-{
-	atomic_store(&manager->shutdown.signals, 2);
-	run_ring(&manager->shutdown);
-}
-
-void shutdown_forget_request(struct tide_manager *manager)
-{
-	atomic_store(&manager->shutdown.signals, 0);
-	atomic_store(&manager->shutdown.signalled_at, 0);
-	atomic_store(&manager->shutdown.deadline_us, 0);
-	atomic_store(&manager->shutdown.reason, TIDE_SHUTDOWN_NONE);
 }
 
 tide_status tide_manager_run_until_shutdown(struct tide_manager *manager,

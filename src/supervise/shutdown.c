@@ -30,11 +30,6 @@ static struct mono_time shutdown_now(const struct shutdown_run *run)
 	return clock_mono(run->manager->engine.clock);
 }
 
-bool shutdown_is_forced(const struct shutdown_run *run)
-{
-	return !run->is_plain && atomic_load(&run->manager->shutdown.signals) >= 2;
-}
-
 static struct mono_time shutdown_limit(const struct shutdown_run *run, double seconds)
 {
 	return mono_min(mono_add(shutdown_now(run), ns_of_seconds(seconds)), run->deadline);

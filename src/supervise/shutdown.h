@@ -24,15 +24,22 @@ struct shutdown_run {
 	struct shutdown_hand *at_start, *at_drain; /* of each subscription */
 };
 
+/* ---- request.c ------------------------------------------------------------------------------- */
+
+tide_status shutdown_init(struct shutdown *shutdown, struct tide_error *err);
+void shutdown_fini(struct shutdown *shutdown);
+/** Wake who waits for a request. Threads: any; a signal handler, too. */
+void shutdown_ring(struct shutdown *shutdown);
 /** Whether a second signal has come. */
 bool shutdown_is_forced(const struct shutdown_run *run);
+/** What a request has asked for is done, or given up: the next start may come. */
+void shutdown_forget_request(struct tide_manager *manager);
+
+/* ---- shutdown.c and hooks.c ------------------------------------------------------------------ */
 
 /** How long what is in hand is waited for: all of `drain_timeout` unless the final checkpoint needs
  * the rest. Seconds; `left` of `total`. */
 double shutdown_drain_limit(double total, double left, double drain_timeout);
-
-/** What a request has asked for is done, or given up: the next start may come. */
-void shutdown_forget_request(struct tide_manager *manager);
 
 /** Run the whole sequence; `run` says which one (deadline 0: as asked for, or as configured) and
  * holds the result. TIDE_OUT_OF_MEMORY: nothing was begun. */
