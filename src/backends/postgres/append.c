@@ -28,9 +28,6 @@
 #define APPEND_PAUSE_MAX_NS (500 * NS_PER_MS)
 #define APPEND_TORN_MAX 3 /* tries in a row after an alleged race that moved no stream */
 
-/* What a stream must be at, for the statement. */
-enum { APPEND_ANY = -1, APPEND_EXISTS = -2, APPEND_NEVER = -3 };
-
 /** What one try came to. */
 enum append_outcome {
 	APPEND_FAILED, /* as the error says */
@@ -109,24 +106,6 @@ static tide_status append_look_ahead(struct append_call *call, struct tide_error
 	return TIDE_OK;
 }
 
-/* Where the stream must be before the whole call, for one of its commits. Numbered events say so
- * themselves. */
-int32_t pg_append_required(const struct tide_commit *commit, int32_t ahead)
-{
-	int64_t exact = commit->expected, numbered = (int64_t)commit->events[0].version - 1;
-	if (numbered >= 0) {
-		bool is_met = exact < 0 ? exact == TIDE_ANY || numbered > 0 : exact == numbered;
-		if (!is_met)
-			return APPEND_NEVER;
-		exact = numbered;
-	}
-	if (exact == TIDE_STREAM_EXISTS)
-		return ahead > 0 ? APPEND_ANY : APPEND_EXISTS;
-	if (exact == TIDE_ANY)
-		return APPEND_ANY;
-	return exact >= ahead && exact <= INT32_MAX ? (int32_t)exact - ahead : APPEND_NEVER;
-}
-
 static int32_t append_required(const struct append_call *call, size_t index)
 {
 	return pg_append_required(&call->commits[index], call->ahead[index]);
@@ -148,7 +127,8 @@ static void append_put_streams(const struct append_call *call, struct pg_params 
 
 	pg_array_begin(params, PG_INT4, call->count);
 	for (size_t i = 0; i < call->count; i++)
-		pg_array_int4(params, call->is_stored[i] ? APPEND_ANY : append_required(call, i));
+		pg_array_int4(params,
+			      call->is_stored[i] ? PG_APPEND_ANY : append_required(call, i));
 	pg_array_end(params);
 }
 

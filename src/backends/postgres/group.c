@@ -36,6 +36,24 @@ static const int group_types[GROUP_FIELDS] = { PG_UUID, PG_TEXT, PG_INT4,       
 					       PG_UUID, PG_TEXT, PG_TIMESTAMPTZ, PG_JSON, PG_INT4,
 					       PG_UUID, PG_UUID, PG_JSON };
 
+/* Where the stream must be before the whole call, for one of its commits. Numbered events say so
+ * themselves. */
+int32_t pg_append_required(const struct tide_commit *commit, int32_t ahead)
+{
+	int64_t exact = commit->expected, numbered = (int64_t)commit->events[0].version - 1;
+	if (numbered >= 0) {
+		bool is_met = exact < 0 ? exact == TIDE_ANY || numbered > 0 : exact == numbered;
+		if (!is_met)
+			return PG_APPEND_NEVER;
+		exact = numbered;
+	}
+	if (exact == TIDE_STREAM_EXISTS)
+		return ahead > 0 ? PG_APPEND_ANY : PG_APPEND_EXISTS;
+	if (exact == TIDE_ANY)
+		return PG_APPEND_ANY;
+	return exact >= ahead && exact <= INT32_MAX ? (int32_t)exact - ahead : PG_APPEND_NEVER;
+}
+
 static void group_put_field(struct pg_params *params, enum group_field field,
 			    const struct tide_commit *commit)
 {

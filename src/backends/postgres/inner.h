@@ -206,7 +206,8 @@ tide_status pg_columns_check(struct pg_connection *connection, const char *schem
  * itself.
  */
 void pg_group_append(struct pg_store *store, struct pg_turn *leader);
-/** Where a stream must be for the statement to append to it. */
+/** What a stream must be at for the statement to append to it. */
+enum { PG_APPEND_ANY = -1, PG_APPEND_EXISTS = -2, PG_APPEND_NEVER = -3 };
 int32_t pg_append_required(const struct tide_commit *commit, int32_t ahead);
 tide_status pg_append(void *store, const struct tide_commit *commits, size_t count,
 		      struct tide_append_result *ret, struct tide_error *err);
