@@ -433,7 +433,13 @@ enum step failure_park(struct tide_subscription *subscription, const char *behin
 		return save_step(subscription);
 	parked_say(behind, message);
 	enum step step = failure_add(subscription, event, message, behind, &id);
-	if (step == STEP_ON)
-		settle_next(subscription, SETTLED_PARKED);
-	return step;
+	if (step != STEP_ON)
+		return step;
+
+	/* it failed before the feed began anew, and waits now behind one that failed before it */
+	struct runner *runner = &subscription->runner;
+	if (event->position == runner->pending.position)
+		failure_forget_pending(runner);
+	settle_next(subscription, SETTLED_PARKED);
+	return STEP_ON;
 }
