@@ -10,6 +10,8 @@
  */
 #include "path/runner.h"
 
+#include <assert.h>
+
 #include "path/interrupt.h"
 #include "path/typed.h"
 
@@ -58,6 +60,7 @@ tide_status handler_call(struct tide_subscription *subscription,
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
+	assert(count == 1 || (count > 1 && subscriber->handle_batch));
 	delivery->since = runner->now;
 	handler_take_in_hand(subscription, delivery, count);
 
@@ -86,6 +89,7 @@ static tide_status handler_check(struct tide_subscription *subscription,
 				 struct tide_delivery *delivery, tide_status status,
 				 struct tide_error *err)
 {
+	assert(subscription->runner.is_in_transaction && subscription->runner.session);
 	const struct tide_store_ops *ops =
 		&subscription->engine->checkpoints->database->backend->store;
 	struct tide_error check;

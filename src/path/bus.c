@@ -17,6 +17,7 @@
 
 #include "path/bus.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 #include "core/text.h"
@@ -81,6 +82,7 @@ struct tide_bus {
 
 static void bus_list_release_locked(struct bus_list *list)
 {
+	assert(!list || list->users > 0);
 	if (list && --list->users == 0)
 		tide_free(list);
 }
@@ -90,6 +92,7 @@ static void bus_list_release_locked(struct bus_list *list)
 static struct bus_list *bus_list_copy_locked(const struct tide_bus *bus,
 					     const struct bus_registration *skip)
 {
+	assert(mutex_is_mine(&bus->lock));
 	size_t count = bus->list ? bus->list->count : 0;
 	struct bus_list *list = alloc_zero(
 		1, sizeof(struct bus_list) + (count + 1) * sizeof(struct bus_registration));
@@ -141,6 +144,7 @@ tide_status tide_bus_subscribe_all(struct tide_bus *bus, tide_bus_handler *handl
 
 static void bus_drop_locked(struct tide_bus *bus, struct bus_registration *entry)
 {
+	assert(mutex_is_mine(&bus->lock));
 	struct bus_list *list = bus_list_copy_locked(bus, entry);
 	if (!list) {
 		atomic_store(&entry->is_struck, true);
@@ -340,10 +344,12 @@ static struct bus_task *bus_task_new(const struct tide_event *const *events, siz
 
 static struct bus_task *bus_pop_locked(struct tide_bus *bus)
 {
+	assert(mutex_is_mine(&bus->lock));
 	struct bus_task *task = bus->first;
 	if (!task)
 		return NULL;
 	bus->first = task->next;
+	assert(bus->waiting > 0);
 	if (!bus->first)
 		bus->last = NULL;
 	bus->waiting--;
@@ -354,6 +360,7 @@ static void bus_finish(struct tide_bus *bus, struct bus_task *task)
 {
 	bus_task_free(task);
 	mutex_lock(&bus->lock);
+	assert(bus->running > 0);
 	bus->running--;
 	bus->stats.background_tasks_completed++;
 	cond_broadcast(&bus->changed);
@@ -380,6 +387,8 @@ static void bus_run(void *self)
 /** Queue a task for the bus thread; false: the caller has to run it. */
 static bool bus_queue_locked(struct tide_bus *bus, struct bus_task *task)
 {
+	assert(mutex_is_mine(&bus->lock));
+	assert(!bus->is_shut_down);
 	if (bus->waiting >= BUS_WAITING_MAX)
 		return false;
 	if (!bus->thread.is_started &&
@@ -533,6 +542,7 @@ struct tide_bus_stats tide_bus_stats(struct tide_bus *bus)
 static void bus_add_bell_locked(struct tide_bus *bus, struct bus_bell *bell)
 	TIDE_REQUIRES(bus->lock)
 {
+	assert(mutex_is_mine(&bus->lock));
 	bell->users = 0;
 	bell->is_leaving = false;
 	bell->next = bus->bells;
@@ -542,6 +552,7 @@ static void bus_add_bell_locked(struct tide_bus *bus, struct bus_bell *bell)
 static struct bus_bell **bus_find_bell_locked(struct tide_bus *bus, const struct bus_bell *bell)
 	TIDE_REQUIRES(bus->lock)
 {
+	assert(mutex_is_mine(&bus->lock));
 	struct bus_bell **place = &bus->bells;
 	while (*place && *place != bell)
 		place = &(*place)->next;
@@ -551,6 +562,7 @@ static struct bus_bell **bus_find_bell_locked(struct tide_bus *bus, const struct
 static void bus_remove_bell_locked(struct tide_bus *bus, struct bus_bell *bell)
 	TIDE_REQUIRES(bus->lock)
 {
+	assert(mutex_is_mine(&bus->lock));
 	if (!*bus_find_bell_locked(bus, bell))
 		return;
 	bell->is_leaving = true;

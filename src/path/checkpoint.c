@@ -45,6 +45,7 @@ bool progress_is_due(const struct progress *progress, const struct tide_subscrip
 void progress_start(struct progress *progress, tide_position position,
 		    const struct tide_checkpoint_known *stored, struct mono_time now)
 {
+	assert(stored->has_row || !stored->has_position);
 	*progress = (struct progress){ .position = position, .stored = *stored, .saved_at = now };
 	/* a start behind what is stored is no news: an event that fails there must not take the row
 	 * back */
@@ -72,12 +73,14 @@ void progress_move(struct progress *progress, tide_position position)
 
 void progress_stand(struct progress *progress, struct tide_anchor anchor)
 {
+	assert(anchor.position <= progress->position);
 	if (anchor.position > progress->anchor.position && !tide_uuid_is_nil(&anchor.event_id))
 		progress->anchor = anchor;
 }
 
 void progress_count(struct progress *progress, const struct tide_event *event)
 {
+	assert(event->position <= progress->position);
 	progress->unsaved++;
 	progress->is_dirty = true;
 	progress->last_event_id = event->event_id;
@@ -86,6 +89,8 @@ void progress_count(struct progress *progress, const struct tide_event *event)
 
 void progress_saved(struct progress *progress, struct mono_time now)
 {
+	assert(progress->unsaved >= 0);
+	assert(progress->anchor.position <= progress->position);
 	progress->stored = (struct tide_checkpoint_known){ true, true, progress->position,
 							   progress->stored.events_processed +
 								   progress->unsaved };

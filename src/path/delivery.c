@@ -8,6 +8,7 @@
  */
 #include "path/runner.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -117,6 +118,7 @@ size_t delivery_taken(const struct tide_delivery *delivery, size_t count)
 bool delivery_end_locked(struct tide_subscription *subscription,
 			 const struct tide_delivery *delivery, tide_status status)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	struct metrics *metrics = &subscription->metrics;
 	if (delivery->took >= 0)
 		histogram_add(status == TIDE_OK ? &metrics->handled_seconds

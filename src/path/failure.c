@@ -12,6 +12,7 @@
  */
 #include "path/runner.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/event.h"
@@ -69,6 +70,8 @@ static void failure_record_attempt(struct tide_subscription *subscription,
 static void failure_begin_end(struct tide_subscription *subscription,
 			      const struct tide_error *error, struct tide_delivery *delivery)
 {
+	assert(error->status != TIDE_OK);
+	assert(delivery->position > subscription->runner.progress.position);
 	struct pending_failure *pending = &subscription->runner.pending;
 	if (pending->position > delivery->position)
 		failure_put_aside(&subscription->runner);
@@ -127,6 +130,8 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 			     struct tide_delivery *delivery)
 {
 	struct runner *runner = &subscription->runner;
+	assert(error->status != TIDE_OK && count > 0);
+	assert(runner->attempts > 0);
 	tide_position position = event->position;
 	struct tide_classification class =
 		errors_classify(&subscription->engine->errors, error->status, error->message);
@@ -178,6 +183,7 @@ static void failure_conclude(struct tide_subscription *subscription, const struc
 			     int64_t dlq_id)
 {
 	struct pending_failure *pending = &subscription->runner.pending;
+	assert(pending->position == event->position && pending->error.status != TIDE_OK);
 	mutex_lock(&subscription->lock);
 	metrics_type(&subscription->metrics, event->event_type)
 		->counts.failed[pending->error.status]++;
@@ -254,6 +260,7 @@ static tide_status failure_write_once(struct tide_subscription *subscription,
 				      struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
+	assert(runner->session);
 	const struct tide_backend *backend = subscription->engine->checkpoints->database->backend;
 	if (!runner->is_in_transaction)
 		return backend->checkpoint.dead_letter_add(
@@ -406,6 +413,7 @@ static bool failure_must_save(const struct tide_subscription *subscription)
 enum step failure_finish(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
+	assert(runner->pending.is_pending);
 	if (failure_must_save(subscription))
 		return save_step(subscription);
 

@@ -8,11 +8,15 @@
  */
 #include "path/runner.h"
 
+#include <assert.h>
+
 #include "sys/alloc.h"
 
 void failure_forget_pending(struct runner *runner)
 {
 	struct pending_failure *pending = &runner->pending, *later = pending->later;
+	assert(pending->position > 0);
+	assert(!later || later->position > pending->position);
 	if (runner->doomed <= pending->position)
 		runner->doomed = 0;
 	if (runner->lost_position <= pending->position)
@@ -33,6 +37,7 @@ void failure_forget_all(struct runner *runner)
  * delivered again. */
 void failure_put_aside(struct runner *runner)
 {
+	assert(runner->pending.position > 0);
 	struct pending_failure *later = alloc_zero(1, sizeof *later);
 	if (later) {
 		*later = runner->pending;

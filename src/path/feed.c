@@ -51,6 +51,7 @@ void feed_fini(struct feed *feed)
 static void feed_acquire(struct feed *feed, const struct tide_page *page)
 {
 	struct feed_flow *flow = &feed->flow;
+	assert(flow->in_flight + (int64_t)page->count <= feed->limits.max_in_flight);
 	flow->in_flight += (int64_t)page->count;
 	flow->total_acquisitions += (int64_t)page->count;
 	if (flow->in_flight > flow->peak_in_flight)
@@ -69,6 +70,7 @@ static void feed_release(struct feed *feed, int64_t events, int64_t bytes)
 
 static void feed_block(struct feed *feed, struct mono_time now)
 {
+	assert(!feed->is_blocked);
 	feed->is_blocked = true;
 	feed->blocked_since = now;
 	feed->blocked_releases = feed->flow.total_releases;
@@ -136,6 +138,7 @@ bool feed_wants(struct feed *feed, struct mono_time now)
 
 static struct tide_page *feed_spare(struct feed *feed)
 {
+	assert(feed->count < feed->capacity);
 	struct tide_page **slot = &feed->pages[(feed->first + feed->count) % feed->capacity];
 	if (!*slot) {
 		*slot = alloc_zero(1, sizeof **slot);
@@ -147,6 +150,10 @@ static struct tide_page *feed_spare(struct feed *feed)
 
 static void feed_accept(struct feed *feed, const struct tide_page *page, struct mono_time now)
 {
+	assert(page->count <= page->max_events);
+	assert(page->count == 0 || page->entries[0].event.position > feed->read_to);
+	assert(page->count == 0 ||
+	       page->entries[page->count - 1].event.position <= page->scanned_to);
 	/* An event that alone is more than the bytes left comes alone, when nothing else is in
 	 * flight. */
 	if (feed->flow.in_flight > 0 &&
@@ -270,6 +277,7 @@ tide_status feed_fill(struct feed *feed, void *session, bool is_live, struct mon
 	int64_t room = feed->limits.max_in_flight - feed->flow.in_flight;
 	int64_t bytes = feed->limits.max_bytes - feed->bytes;
 	int64_t events = (int64_t)feed->limits.page_events;
+	assert(room > 0 && bytes > 0);
 	tide_page_begin(page, (size_t)(room < events ? room : events), (size_t)bytes);
 	return is_live ? feed_read_tail(feed, session, page, now, err)
 		       : feed_read_store(feed, session, page, now, err);
@@ -279,6 +287,7 @@ tide_status feed_fill(struct feed *feed, void *session, bool is_live, struct mon
 
 void feed_take(struct feed *feed)
 {
+	assert(feed_peek(feed));
 	const struct tide_event *event = &feed_peek(feed)->event;
 	feed_release(feed, 1, (int64_t)(event->payload.size + event->metadata.size));
 	feed->next++;

@@ -11,6 +11,8 @@
  */
 #include "path/gate.h"
 
+#include <assert.h>
+
 #include "sys/log.h"
 
 static struct breaker *gate_breaker(struct tide_subscription *subscription, enum gate gate)
@@ -22,6 +24,7 @@ static struct breaker *gate_breaker(struct tide_subscription *subscription, enum
 static struct gate_move gate_begin_locked(struct tide_subscription *subscription, enum gate gate)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	enum breaker_state now = gate_breaker(subscription, gate)->state;
 	return (struct gate_move){ gate, now, now };
 }
@@ -29,12 +32,14 @@ static struct gate_move gate_begin_locked(struct tide_subscription *subscription
 static struct gate_move gate_end_locked(struct tide_subscription *subscription,
 					struct gate_move move) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	move.to = gate_breaker(subscription, move.gate)->state;
 	return move;
 }
 
 void gate_tell(const struct tide_subscription *subscription, struct gate_move move)
 {
+	assert(!mutex_is_mine(&subscription->lock));
 	if (move.from != move.to)
 		log_at(TIDE_LOG_WARNING, "subscription", "circuit breaker changed",
 		       "name='%s' breaker=%s from=%s to=%s", subscription->name,
@@ -46,6 +51,7 @@ static bool gate_admit_locked(struct tide_subscription *subscription, enum gate 
 			      bool is_probe_asked, struct gate_move *ret)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	*ret = gate_begin_locked(subscription, gate);
 	bool is_admitted = breaker_admit(gate_breaker(subscription, gate), subscription->runner.now,
 					 is_probe_asked);
@@ -115,6 +121,7 @@ void gate_reset(struct tide_subscription *subscription, enum gate gate)
 
 struct gate_move gate_success_locked(struct tide_subscription *subscription, enum gate gate)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	struct gate_move move = gate_begin_locked(subscription, gate);
 	breaker_success(gate_breaker(subscription, gate));
 	return gate_end_locked(subscription, move);
@@ -122,6 +129,7 @@ struct gate_move gate_success_locked(struct tide_subscription *subscription, enu
 
 struct gate_move gate_pass_locked(struct tide_subscription *subscription, enum gate gate)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	struct gate_move move = gate_begin_locked(subscription, gate);
 	breaker_pass(gate_breaker(subscription, gate));
 	return gate_end_locked(subscription, move);
@@ -130,6 +138,7 @@ struct gate_move gate_pass_locked(struct tide_subscription *subscription, enum g
 struct gate_move gate_failure_locked(struct tide_subscription *subscription, enum gate gate,
 				     struct tide_time wall)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	struct gate_move move = gate_begin_locked(subscription, gate);
 	(void)breaker_failure(gate_breaker(subscription, gate), subscription->runner.now, wall);
 	return gate_end_locked(subscription, move);

@@ -12,6 +12,8 @@
  */
 #include "path/runner.h"
 
+#include <assert.h>
+
 #include "path/held.h"
 #include "path/pause.h"
 #include "path/selfcheck.h"
@@ -191,6 +193,9 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 	const struct tide_event *single[1];
 	const struct tide_event **events = runner->batch ? runner->batch : single;
 	size_t count = handler_collect(subscription, events);
+	assert(events[0]->position > runner->progress.position);
+	assert(count <= runner->feed.limits.page_events);
+	assert(!subscription->subscriber.transactional || runner->is_in_transaction);
 	for (size_t i = 1; i < count; i++)
 		handler_check_self(subscription, events[i]);
 	if (events[0]->position == runner->lost_position &&
@@ -268,6 +273,7 @@ static enum step handler_bury(struct tide_subscription *subscription,
 			      const struct tide_event *event)
 {
 	struct runner *runner = &subscription->runner;
+	assert(event->undecodable || runner->doom.status != TIDE_OK);
 	runner->buried = event->position;
 	failure_without_attempt(subscription,
 				event->undecodable ? TIDE_DECODE : runner->doom.status,

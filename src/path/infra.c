@@ -12,6 +12,7 @@
  */
 #include "path/interrupt.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,6 +44,7 @@ void infra_close(struct tide_subscription *subscription)
 static void infra_note_answers_locked(struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	const struct runner *runner = &subscription->runner;
 	const int32_t *tries = runner->tries;
 	bool is_waiting[DATABASES] = { [DATABASE_FEED] = tries[RETRY_READ] > 0,
@@ -88,6 +90,7 @@ static enum database infra_database(const struct tide_subscription *subscription
 				    enum retry_operation operation)
 {
 	const struct runner *runner = &subscription->runner;
+	assert(operation != RETRY_HANDLER);
 	if (!runner->session || session_is_unanswered(subscription))
 		return DATABASE_CHECKPOINTS;
 	return operation == RETRY_READ || !runner->feed_session ? DATABASE_FEED
@@ -120,6 +123,7 @@ static int64_t infra_failed(struct tide_subscription *subscription, enum retry_o
 /* A message that leaves no room for it is cut. */
 static void infra_say_attempts(struct tide_error *err, int32_t attempts)
 {
+	assert(attempts > 1);
 	char suffix[40];
 	size_t size = (size_t)snprintf(suffix, sizeof suffix, " (after %d attempts)", attempts);
 	size_t end = utf8_cut(err->message, strlen(err->message), sizeof err->message - 1 - size);
@@ -129,6 +133,7 @@ static void infra_say_attempts(struct tide_error *err, int32_t attempts)
 enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation,
 		    tide_status status, struct tide_error *err)
 {
+	assert(operation < RETRY_OPERATIONS);
 	struct runner *runner = &subscription->runner;
 	runner_look_at_clock(subscription);
 	if (status == TIDE_OK) {

@@ -13,8 +13,11 @@
  */
 #include "path/interrupt.h"
 
+#include <assert.h>
+
 void interrupt_offer(struct tide_subscription *subscription)
 {
+	assert(subscription->runner.session);
 	mutex_lock(&subscription->lock);
 	subscription->open_session = subscription->runner.session;
 	subscription->open_feed_session = subscription->runner.feed_session;
@@ -24,6 +27,7 @@ void interrupt_offer(struct tide_subscription *subscription)
 static void interrupt_wait_locked(struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	while (atomic_load(&subscription->is_interrupting))
 		cond_wait(&subscription->changed, &subscription->lock);
 }
@@ -48,6 +52,7 @@ void interrupt_await(struct tide_subscription *subscription)
 static void interrupt_end(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
+	assert(atomic_load(&subscription->is_interrupting));
 	atomic_store(&subscription->is_interrupting, false);
 	cond_broadcast(&subscription->changed);
 	mutex_unlock(&subscription->lock);

@@ -5,6 +5,7 @@
  */
 #include "path/metrics.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/text.h"
@@ -69,6 +70,7 @@ void metrics_names_fini(struct metrics_names *names)
 
 static char **metrics_name_slot(char **slots, size_t capacity, struct tide_text name)
 {
+	assert((capacity & (capacity - 1)) == 0);
 	size_t i = fnv1a64(name.data, name.size) & (capacity - 1);
 	while (slots[i] && !text_equals(name, slots[i]))
 		i = (i + 1) & (capacity - 1);
@@ -77,6 +79,7 @@ static char **metrics_name_slot(char **slots, size_t capacity, struct tide_text 
 
 static bool metrics_names_grow_locked(struct metrics_names *names)
 {
+	assert(mutex_is_mine(&names->lock));
 	if (names->count * 2 < names->capacity)
 		return true;
 	size_t capacity = names->capacity ? names->capacity * 2 : 16;
@@ -118,6 +121,7 @@ static bool metrics_names_admit(struct metrics_names *names, struct tide_text na
 static struct metrics_type *metrics_slot(struct metrics_type *types, size_t capacity,
 					 struct tide_text event_type)
 {
+	assert((capacity & (capacity - 1)) == 0);
 	size_t i = fnv1a64(event_type.data, event_type.size) & (capacity - 1);
 	while (types[i].event_type && !text_equals(event_type, types[i].event_type))
 		i = (i + 1) & (capacity - 1);

@@ -9,6 +9,7 @@
  */
 #include "path/notify.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "sys/alloc.h"
@@ -151,6 +152,7 @@ static void notifier_run(void *self)
 
 static void notifier_settle_locked(struct notifier *notifier) TIDE_REQUIRES(notifier->lock)
 {
+	assert(mutex_is_mine(&notifier->lock));
 	while (notifier->is_starting)
 		cond_wait(&notifier->changed, &notifier->lock);
 }

@@ -21,6 +21,7 @@
 static void pause_say_locked(const struct tide_subscription *subscription, char *ret, size_t size)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	const char *reason = tide_pause_reason_name(subscription_pause_reason_locked(subscription));
 	if (subscription->pauses & PAUSED_DURABLY)
 		snprintf(ret, size, "%s, by '%.100s'", reason, subscription->control.paused_by);
@@ -32,6 +33,7 @@ static void pause_say_locked(const struct tide_subscription *subscription, char 
 bool pause_enter_locked(struct tide_subscription *subscription, enum tide_state from,
 			struct mono_time now, struct tide_time wall)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	char why[160];
 	pause_say_locked(subscription, why, sizeof why);
 	if (subscription_move_locked(subscription, TIDE_STATE_PAUSED, why) != TIDE_OK)
@@ -70,6 +72,7 @@ bool pause_begin(struct tide_subscription *subscription, enum tide_pause_reason 
 static bool pause_leave_locked(struct tide_subscription *subscription, bool is_probe,
 			       const char *why) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	enum tide_state to = subscription->paused_from;
 	assert(state_is_running(to));
 	if (subscription_move_locked(subscription, to, why) != TIDE_OK)
@@ -103,6 +106,7 @@ bool pause_end(struct tide_subscription *subscription, bool is_probe)
 static bool pause_take_locked(struct tide_subscription *subscription, const struct pause_word *word)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	enum tide_state state = subscription->states.state;
 	subscription->control = *word->control;
 	subscription->pauses = (subscription->pauses & PAUSED_HERE) | PAUSED_DURABLY;
@@ -114,6 +118,7 @@ static bool pause_take_locked(struct tide_subscription *subscription, const stru
 static bool pause_drop_locked(struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	subscription->pauses &= ~(unsigned)PAUSED_DURABLY;
 	return subscription->pauses == 0 && subscription->states.state == TIDE_STATE_PAUSED &&
 	       pause_leave_locked(subscription, false, "resumed");

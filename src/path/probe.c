@@ -5,6 +5,7 @@
  */
 #include "path/probe.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "sys/alloc.h"
@@ -174,6 +175,7 @@ static void probe_run(void *self)
 static void probe_tell_stores_locked(struct probe *probe, uint64_t mine, int64_t limit_ns,
 				     struct availability ret[DATABASES]) TIDE_REQUIRES(probe->lock)
 {
+	assert(mutex_is_mine(&probe->lock));
 	memcpy(ret, probe->stores, sizeof probe->stores);
 	int64_t took = mono_since(clock_mono(&clock_system), probe->stage_since);
 	bool is_slow = took >= limit_ns || probe->asking >= mine;

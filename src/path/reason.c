@@ -9,6 +9,7 @@
  */
 #include "path/reason.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "sys/alloc.h"
@@ -25,12 +26,14 @@
 static bool reason_is_failing_locked(const struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	return subscription->failing.position > subscription->position;
 }
 
 static const struct availability *reason_away_locked(const struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	for (int i = 0; i < DATABASES; i++)
 		if (subscription->stores[i].state == TIDE_UNAVAILABLE)
 			return &subscription->stores[i];
@@ -49,6 +52,7 @@ static enum tide_cause reason_of_end_locked(const struct tide_subscription *subs
 					    const struct tide_error *error)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	const struct tide_error *failed = &subscription->failing.error;
 	if (error->status == TIDE_DIVERGED)
 		return TIDE_CAUSE_DIVERGED;
@@ -61,6 +65,7 @@ static enum tide_cause reason_of_end_locked(const struct tide_subscription *subs
 static enum tide_cause reason_of_run_locked(const struct tide_subscription *subscription,
 					    struct mono_time now) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	bool is_late;
 	int64_t running = reason_hand(subscription, now, &is_late);
 	const struct availability *away = reason_away_locked(subscription);
@@ -87,6 +92,7 @@ static enum tide_cause reason_of_run_locked(const struct tide_subscription *subs
 enum tide_cause reason_cause_locked(const struct tide_subscription *subscription,
 				    struct mono_time now)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	switch (subscription->states.state) {
 	case TIDE_STATE_ERROR:
 		return reason_of_end_locked(subscription, &subscription->error);
@@ -119,6 +125,7 @@ static struct tide_time reason_ago(struct tide_time wall, int64_t ns)
 static void reason_add_pause_locked(const struct tide_subscription *subscription,
 				    struct tide_why *ret) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	const struct tide_control *control = &subscription->control;
 	bool is_durable = subscription->pauses & PAUSED_DURABLY;
 	why_set_since(ret, is_durable ? control->paused_at : subscription->paused_at);
@@ -133,6 +140,7 @@ static void reason_add_pause_locked(const struct tide_subscription *subscription
 static void reason_add_failing_locked(const struct tide_subscription *subscription,
 				      struct tide_why *ret) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	const struct failing *failing = &subscription->failing;
 	if (!reason_is_failing_locked(subscription))
 		return;
@@ -158,6 +166,7 @@ static void reason_add_breaker_locked(const struct tide_subscription *subscripti
 				      struct mono_time now, struct tide_time wall,
 				      struct tide_why *ret) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	const struct breaker *breaker = &subscription->handler_breaker;
 	why_set_since(ret, breaker->last_failure_at);
 	why_add_number(ret, "failures", breaker->failures);
@@ -168,6 +177,7 @@ static void reason_add_away_locked(const struct tide_subscription *subscription,
 				   struct mono_time now, struct tide_time wall,
 				   struct tide_why *ret) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	const struct availability *away = reason_away_locked(subscription);
 	const struct tide_store *feed = subscription->engine->store;
 	const struct tide_store *database = subscription->engine->checkpoints->database;
@@ -183,6 +193,7 @@ static void reason_add_away_locked(const struct tide_subscription *subscription,
 static void reason_add_pace_locked(const struct tide_subscription *subscription,
 				   struct tide_why *ret) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	const struct pace *pace = &subscription->pace;
 	if (!pace->is_known)
 		return;
@@ -193,6 +204,7 @@ static void reason_add_pace_locked(const struct tide_subscription *subscription,
 void reason_fill_locked(const struct tide_subscription *subscription, enum tide_cause cause,
 			struct mono_time now, struct tide_time wall, struct tide_why *ret)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	bool is_late;
 	memcpy(ret->name, subscription->name, sizeof ret->name);
 	ret->cause = cause;
@@ -228,6 +240,7 @@ void reason_fill_end_locked(const struct tide_subscription *subscription,
 			    const struct tide_error *error, struct tide_time wall,
 			    struct tide_why *ret)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	memcpy(ret->name, subscription->name, sizeof ret->name);
 	ret->cause = reason_of_end_locked(subscription, error);
 	ret->state = TIDE_STATE_ERROR;
@@ -242,6 +255,7 @@ void reason_fill_end_locked(const struct tide_subscription *subscription,
 void reason_pace_locked(struct tide_subscription *subscription, struct mono_time now,
 			struct tide_time wall)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	struct pace *pace = &subscription->pace;
 	const struct metrics *metrics = &subscription->metrics;
 	double seconds = metrics->handled_seconds.sum + metrics->failed_seconds.sum;

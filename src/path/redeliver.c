@@ -12,6 +12,7 @@
  */
 #include "path/runner.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "core/event.h"
@@ -150,6 +151,7 @@ static tide_status redeliver_outrun(struct tide_subscription *subscription,
 static tide_status redeliver_conclude(struct tide_subscription *subscription,
 				      struct redeliver_try *try, struct tide_error *err)
 {
+	assert(try->outcome == TIDE_OK || try->error.status != TIDE_OK);
 	const struct tide_checkpoint_ops *ops = &redeliver_backend(subscription)->checkpoint;
 	struct runner *runner = &subscription->runner;
 	bool is_resolved = try->outcome == TIDE_OK;
@@ -250,6 +252,7 @@ static tide_status redeliver_call(struct tide_subscription *subscription, struct
 	bool is_outage = try->outcome == TIDE_DISK_FULL && subscription->subscriber.transactional;
 	bool is_unanswered = delivery->has_ended_transaction || delivery->has_lost_transaction ||
 			     is_outage || (try->outcome != TIDE_OK && delivery->is_stop);
+	assert(!is_unanswered || try->outcome != TIDE_OK);
 	if (is_unanswered) {
 		*err = try->error;
 		return try->outcome;
@@ -284,6 +287,7 @@ static bool redeliver_is_refused(const struct tide_subscription *subscription,
 static tide_status redeliver_deliver(struct tide_subscription *subscription,
 				     struct redeliver_try *try, struct tide_error *err)
 {
+	assert(try->event->position <= subscription->runner.progress.position);
 	struct tide_error why;
 	tide_status status = redeliver_call(subscription, try, err);
 	if (status != TIDE_OK)
@@ -382,6 +386,7 @@ static tide_status redeliver_one(struct tide_subscription *subscription, bool *r
 				 struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
+	assert(runner->redelivery_next < runner->redelivery_count);
 	struct tide_dead_letter_list list = { 0 };
 	struct tide_error none;
 	tide_status status =

@@ -9,6 +9,8 @@
  */
 #include "path/runner.h"
 
+#include <assert.h>
+
 #include "core/text.h"
 
 struct tide_error_record failure_describe(struct tide_subscription *subscription,
@@ -39,6 +41,7 @@ static void failure_keep_locked(struct tide_subscription *subscription,
 				const struct failure_context *context)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	struct failing *failing = &subscription->failing;
 	if (!context->event || record->position <= subscription->position)
 		return;

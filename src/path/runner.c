@@ -13,6 +13,7 @@
  */
 #include "path/runner.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -123,6 +124,7 @@ static void runner_let_go(struct tide_subscription *subscription, const struct t
 static void runner_finish(struct tide_subscription *subscription, enum tide_state to,
 			  const char *why, const struct tide_error *error)
 {
+	assert(state_is_terminal(to));
 	runner_let_go(subscription, error);
 	mutex_lock(&subscription->lock);
 	bool has_moved = subscription_move_locked(subscription, to, why) == TIDE_OK;
@@ -204,6 +206,7 @@ static void runner_report_unsaved(struct tide_subscription *subscription,
 static enum step runner_fail(struct tide_subscription *subscription, const struct tide_error *error)
 {
 	struct tide_error first = *error, err;
+	assert(first.status != TIDE_OK);
 	if (first.status == TIDE_FENCED)
 		return runner_stand_by_again(subscription, &first);
 	if (first.status != TIDE_DIVERGED && save_once(subscription, &err) != TIDE_OK)
@@ -647,6 +650,7 @@ static enum step runner_part(struct tide_subscription *subscription)
 static enum step runner_advance(struct tide_subscription *subscription)
 {
 	enum step step = runner_part(subscription);
+	runner_check(subscription, step);
 	return step == STEP_FAIL ? runner_fail(subscription, &subscription->runner.cause) : step;
 }
 

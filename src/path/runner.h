@@ -8,6 +8,8 @@
  * that steps the subscription.
  */
 
+#include <assert.h>
+
 #include "path/gate.h"
 #include "path/subscription.h"
 
@@ -21,6 +23,8 @@ enum step {
 
 /** Take a step at `now`; returns when to call again, MONO_NEVER when the run is over. */
 struct mono_time runner_step(struct tide_subscription *subscription, struct mono_time now);
+/** What has to hold after each part of a step (check.c). */
+void runner_check(const struct tide_subscription *subscription, enum step step);
 /** Whether a run is under way. */
 bool runner_is_running(struct tide_subscription *subscription);
 /** Step until the run is over: the body of the subscription's thread. */
@@ -32,6 +36,7 @@ void runner_thread_died(void *subscription);
 static inline enum step runner_wait(struct tide_subscription *subscription, struct mono_time until,
 				    const char *why)
 {
+	assert(why);
 	subscription->runner.wait_at = until;
 	subscription->runner.wait_why = why;
 	return STEP_WAIT;
@@ -41,6 +46,7 @@ static inline enum step runner_wait(struct tide_subscription *subscription, stru
 static inline enum step runner_give_up(struct tide_subscription *subscription,
 				       const struct tide_error *cause)
 {
+	assert(cause->status != TIDE_OK);
 	subscription->runner.cause = *cause;
 	return STEP_FAIL;
 }

@@ -19,6 +19,7 @@
  */
 #include "path/runner.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -121,6 +122,7 @@ static struct tide_checkpoint_write save_row(const struct tide_subscription *sub
 static tide_status save_write(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
+	assert(runner->progress.is_dirty || runner->is_in_transaction);
 	const struct tide_backend *backend = save_backend(subscription);
 	struct tide_checkpoint_write write = save_row(subscription, runner_wall(subscription));
 	tide_status status = save_inspect(subscription, err);
@@ -143,6 +145,7 @@ static void save_count_failure(struct tide_subscription *subscription)
 bool save_from_outside(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
+	assert(subscription->is_frozen && !runner->is_in_transaction);
 	struct tide_store *database = subscription->engine->checkpoints->database;
 	void *session;
 	if (!runner->progress.is_dirty || store_borrow(database, &session, NULL) != TIDE_OK)
@@ -336,6 +339,8 @@ static void save_adopt(struct tide_subscription *subscription, bool *ret_done)
 {
 	struct runner *runner = &subscription->runner;
 	const struct progress *attempted = &runner->attempted;
+	assert(runner->progress.position >= attempted->position);
+	assert(runner->progress.unsaved >= attempted->unsaved);
 	*ret_done = runner->progress.position == attempted->position;
 	if (*ret_done) {
 		save_done(subscription, runner->now);

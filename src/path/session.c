@@ -10,9 +10,12 @@
  */
 #include "path/interrupt.h"
 
+#include <assert.h>
+
 static tide_status infra_attach(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
+	assert(runner->session);
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	if (runner->attachment != ATTACHMENT_NONE || !subscriber->transactional)
 		return TIDE_OK;
@@ -41,6 +44,7 @@ void session_note_number(struct tide_subscription *subscription)
 tide_status infra_prepare(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
+	assert(runner->session && !runner->is_in_transaction);
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	if (!subscriber->transactional || !subscriber->prepare ||
 	    runner->attachment == ATTACHMENT_PREPARED)
@@ -77,6 +81,7 @@ static tide_status infra_open_session(struct tide_subscription *subscription,
 	const struct engine *engine = subscription->engine;
 	const struct tide_store *database = engine->checkpoints->database;
 	void **session = &subscription->runner.session;
+	assert(!*session);
 	tide_status status = database->backend->store.session_open(database->state, session, err);
 	bool is_sql = subscription->subscriber.attach != NULL;
 	const struct tide_session_limits limits = {
@@ -125,6 +130,7 @@ bool session_is_unanswered(const struct tide_subscription *subscription)
 void session_close(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
+	assert(runner->session || !runner->feed_session);
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	struct tide_store *feed = subscription->engine->store;
 	struct tide_store *database = subscription->engine->checkpoints->database;

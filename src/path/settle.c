@@ -5,6 +5,8 @@
  */
 #include "path/runner.h"
 
+#include <assert.h>
+
 #include "core/text.h"
 
 /* The flag is set while the threshold is reached; its clock, for health, begins when it is
@@ -12,6 +14,7 @@
 static void settle_flow_locked(struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	const struct feed *feed = &subscription->runner.feed;
 	bool is_full = feed->flow.in_flight >= feed->limits.threshold;
 	if (is_full && !subscription->is_backpressured)
@@ -32,6 +35,7 @@ static void settle_count_locked(struct tide_subscription *subscription,
 				const struct tide_event *event, enum settlement how,
 				struct tide_time wall) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	struct run_counts *counts = &subscription->counts;
 	struct metrics *metrics = &subscription->metrics;
 	counts->discarded += how == SETTLED_DISCARDED;
@@ -56,6 +60,7 @@ static void settle_count_locked(struct tide_subscription *subscription,
 static void settle_passed_locked(struct tide_subscription *subscription, int64_t passed,
 				 int64_t matched) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	subscription->counts.skipped += passed;
 	subscription->metrics.totals.skipped += passed;
 	subscription->counts.evaluated += passed + matched;
@@ -65,6 +70,7 @@ static void settle_passed_locked(struct tide_subscription *subscription, int64_t
 static void settle_position_locked(struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	subscription->position = subscription->runner.progress.position;
 	if (subscription->position < subscription->wake_at)
 		return;
@@ -75,8 +81,10 @@ static void settle_position_locked(struct tide_subscription *subscription)
 static void settle_entry_locked(struct tide_subscription *subscription, enum settlement how,
 				struct tide_time wall) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	struct runner *runner = &subscription->runner;
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
+	assert(entry && entry->event.position > runner->progress.position);
 	progress_move(&runner->progress, entry->event.position);
 	progress_stand(&runner->progress,
 		       (struct tide_anchor){ entry->event.position, entry->event.event_id });
@@ -112,6 +120,7 @@ void settle_next(struct tide_subscription *subscription, enum settlement how)
 bool settle_handled(struct tide_subscription *subscription, size_t count,
 		    const struct tide_delivery *delivery)
 {
+	assert(count > 0 && count <= feed_page(&subscription->runner.feed)->count);
 	struct tide_time wall = runner_wall(subscription);
 	mutex_lock(&subscription->lock);
 	if (!delivery_end_locked(subscription, delivery, TIDE_OK)) {
@@ -137,6 +146,8 @@ void settle_page_end(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_page *page = feed_page(&runner->feed);
+	assert(page && page->scanned_to >= runner->progress.position);
+	assert(page->passed.position <= page->scanned_to);
 	progress_move(&runner->progress, page->scanned_to);
 	progress_stand(&runner->progress, page->passed);
 

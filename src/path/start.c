@@ -11,6 +11,7 @@
  */
 #include "path/runner.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@
 static void start_reached_locked(struct tide_subscription *subscription, enum start_stage stage)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	if (subscription->start_stage < stage)
 		subscription->start_stage = stage;
 	if (subscription->run.state == RUN_STARTING)

@@ -8,6 +8,8 @@
  */
 #include "path/store.h"
 
+#include <assert.h>
+
 #include "core/url.h"
 #include "sys/alloc.h"
 
@@ -138,6 +140,7 @@ static bool store_is_answered(const struct tide_store *store, void *session)
 
 static void *store_remove_locked(struct tide_store *store, size_t at) TIDE_REQUIRES(store->lock)
 {
+	assert(mutex_is_mine(&store->lock));
 	void *session = store->idle[at];
 	memmove(&store->idle[at], &store->idle[at + 1],
 		(--store->idle_count - at) * sizeof store->idle[0]);

@@ -20,6 +20,7 @@ _Thread_local const struct engine *engine_of_thread;
 void subscription_note_move_locked(struct tide_subscription *subscription, enum tide_state from,
 				   enum tide_state to, const char *why)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	struct moves *moves = &subscription->moves;
 	/* more threads than that have moved it and not told yet: the oldest is lost */
 	if (moves->count == MOVES_MAX) {
@@ -37,6 +38,7 @@ void subscription_note_move_locked(struct tide_subscription *subscription, enum 
 tide_status subscription_move_locked(struct tide_subscription *subscription, enum tide_state to,
 				     const char *why)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	enum tide_state from = subscription->states.state;
 	tide_status status = states_move(&subscription->states, to, NULL);
 	if (status != TIDE_OK)
@@ -68,6 +70,7 @@ static bool subscription_next_move(struct tide_subscription *subscription, struc
 void subscription_tell_moves(struct tide_subscription *subscription)
 {
 	struct move move;
+	assert(!mutex_is_mine(&subscription->lock));
 	if (mutex_is_mine(&subscription->telling))
 		return; /* called back by the sink: who called it goes on */
 	mutex_lock(&subscription->telling);
@@ -105,6 +108,7 @@ void subscription_own_locked(struct tide_subscription *subscription, enum owners
 
 void subscription_lose_locked(struct tide_subscription *subscription)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	if (ownership_is_ours(&subscription->ownership))
 		subscription_own_locked(subscription, OWNERSHIP_LOST);
 }
@@ -191,6 +195,7 @@ static void subscription_snapshot_pause_locked(const struct tide_subscription *s
 					       struct tide_subscription_status *ret)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	if (subscription->states.state != TIDE_STATE_PAUSED)
 		return;
 	ret->pause_reason = subscription_pause_reason_locked(subscription);
@@ -211,6 +216,8 @@ static void subscription_snapshot_counts_locked(const struct tide_subscription *
 						struct tide_subscription_status *ret)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
+
 	const struct run_counts *counts = &subscription->counts;
 	ret->events_processed = counts->processed;
 	ret->events_failed = counts->failed;
@@ -232,6 +239,7 @@ void subscription_snapshot_locked(struct tide_subscription *subscription,
 				  const struct probe_answer *answer,
 				  struct tide_subscription_status *ret)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	*ret = (struct tide_subscription_status){ .lag_stale = !answer->is_fresh };
 	memcpy(ret->name, subscription->name, sizeof ret->name);
 	struct mono_time now = clock_mono(subscription->engine->clock);
@@ -263,6 +271,7 @@ void subscription_snapshot_locked(struct tide_subscription *subscription,
 static bool subscription_is_trying_locked(const struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	if (subscription->states.state == TIDE_STATE_PAUSED)
 		return subscription->is_pause_save_due;
 	return run_exists(&subscription->run) && !state_is_terminal(subscription->states.state);
@@ -272,6 +281,7 @@ void subscription_stores_locked(const struct tide_subscription *subscription,
 				const struct probe_answer *answer,
 				struct availability ret[DATABASES])
 {
+	assert(mutex_is_mine(&subscription->lock));
 	bool is_trying = subscription_is_trying_locked(subscription);
 	for (int i = 0; i < DATABASES; i++)
 		ret[i] = is_trying
@@ -327,6 +337,7 @@ static bool subscription_is_there_locked(const struct tide_subscription *subscri
 					 const struct subscription_goal *goal)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	if (goal->position >= 0)
 		return subscription->position >= goal->position;
 	return subscription->states.state == goal->state;

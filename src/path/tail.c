@@ -14,6 +14,8 @@
  */
 #include "path/tail.h"
 
+#include <assert.h>
+
 #include "sys/alloc.h"
 
 struct tail {
@@ -54,6 +56,9 @@ static size_t tail_event_bytes(const struct tide_event *event)
 
 static void tail_drop_first_locked(struct tail *tail) TIDE_REQUIRES(tail->lock)
 {
+	assert(mutex_is_mine(&tail->lock));
+	assert(tail->count > 0);
+	assert(tail->ring[tail->first]->position > tail->from);
 	struct tide_event *event = tail->ring[tail->first];
 	tail->from = event->position;
 	tail->bytes -= tail_event_bytes(event);
@@ -64,6 +69,7 @@ static void tail_drop_first_locked(struct tail *tail) TIDE_REQUIRES(tail->lock)
 
 static void tail_close_locked(struct tail *tail) TIDE_REQUIRES(tail->lock)
 {
+	assert(mutex_is_mine(&tail->lock));
 	while (tail->count > 0)
 		tail_drop_first_locked(tail);
 	tide_free(tail->ring);
@@ -99,6 +105,7 @@ void tail_open(struct tail *tail, tide_position end)
 static size_t tail_find_locked(const struct tail *tail, tide_position after)
 	TIDE_REQUIRES(tail->lock)
 {
+	assert(mutex_is_mine(&tail->lock));
 	size_t low = 0, high = tail->count;
 	while (low < high) {
 		size_t middle = (low + high) / 2;
@@ -120,6 +127,8 @@ static void tail_copy_locked(const struct tail *tail, tide_position after,
 			     const struct tide_filter *filter, struct tide_page *page)
 	TIDE_REQUIRES(tail->lock)
 {
+	assert(mutex_is_mine(&tail->lock));
+	assert(after >= tail->from);
 	page->scanned_to = after;
 	for (size_t i = tail_find_locked(tail, after); i < tail->count; i++) {
 		const struct tide_event *event = tail->ring[(tail->first + i) % TAIL_EVENTS_MAX];
@@ -136,6 +145,7 @@ static void tail_copy_locked(const struct tail *tail, tide_position after,
 static bool tail_is_fresh_locked(const struct tail *tail, const struct tail_query *query)
 	TIDE_REQUIRES(tail->lock)
 {
+	assert(mutex_is_mine(&tail->lock));
 	return tail->is_at_end && tail->rings_seen == notifier_rings(tail->notifier) &&
 	       mono_since(query->now, tail->looked_at) < query->max_age_ns &&
 	       query->now.ns < tail->look_at.ns;
@@ -146,6 +156,7 @@ static bool tail_is_fresh_locked(const struct tail *tail, const struct tail_quer
 static void tail_move_locked(struct tail *tail, const struct tail_query *query)
 	TIDE_REQUIRES(tail->lock)
 {
+	assert(mutex_is_mine(&tail->lock));
 	if (!query->was_read || tail->is_filling || query->after - tail->to <= TAIL_EVENTS_MAX)
 		return;
 	while (tail->count > 0)
@@ -158,6 +169,7 @@ static enum tail_answer tail_at_end_locked(struct tail *tail, const struct tail_
 					   tide_position *ret_to, struct mono_time *ret_look_at)
 	TIDE_REQUIRES(tail->lock)
 {
+	assert(mutex_is_mine(&tail->lock));
 	if (tail->is_filling) {
 		tail->has_waiters = true;
 		return TAIL_FILLING;
@@ -201,12 +213,15 @@ enum tail_answer tail_read(struct tail *tail, const struct tail_query *query,
 static bool tail_append_locked(struct tail *tail, const struct tide_event *event)
 	TIDE_REQUIRES(tail->lock)
 {
+	assert(mutex_is_mine(&tail->lock));
+	assert(event->position > tail->to);
 	struct tide_event *copy;
 	if (tide_event_copy(event, &copy, NULL) != TIDE_OK)
 		return false;
 	while (tail->count == TAIL_EVENTS_MAX ||
 	       (tail->count > 0 && tail->bytes + tail_event_bytes(copy) > TAIL_BYTES_MAX))
 		tail_drop_first_locked(tail);
+	assert(tail->count < TAIL_EVENTS_MAX);
 	tail->ring[(tail->first + tail->count) % TAIL_EVENTS_MAX] = copy;
 	tail->count++;
 	tail->bytes += tail_event_bytes(copy);
@@ -249,6 +264,7 @@ tide_status tail_filled(struct tail *tail, const struct tide_page *page, struct 
 {
 	bool has_memory = true;
 	mutex_lock(&tail->lock);
+	assert(tail->is_filling);
 	tail->is_at_end = false;
 	if (tail->is_void || !tail->is_open)
 		page = NULL;
@@ -265,6 +281,7 @@ tide_status tail_filled(struct tail *tail, const struct tide_page *page, struct 
 	}
 
 	tail->is_filling = false;
+	assert(!tail->is_open || tail->from <= tail->to);
 	bool should_ring = tail->has_waiters || (tail->is_silent && page && page->count > 0);
 	tail->has_waiters = false;
 	mutex_unlock(&tail->lock);

@@ -11,6 +11,8 @@
  */
 #include "path/runner.h"
 
+#include <assert.h>
+
 static const struct tide_backend *transaction_backend(const struct tide_subscription *subscription)
 {
 	return subscription->engine->checkpoints->database->backend;
@@ -24,6 +26,8 @@ const struct tide_fence *save_fence(const struct tide_subscription *subscription
 tide_status save_begin_transaction(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
+	assert(!runner->is_in_transaction && runner->session);
+	assert(subscription->subscriber.transactional);
 	tide_status status = infra_prepare(subscription, err);
 	if (status == TIDE_OK)
 		status = transaction_backend(subscription)->store.begin(runner->session, err);
@@ -61,6 +65,7 @@ void save_forget(struct tide_subscription *subscription)
 		return;
 
 	runner->is_in_transaction = false;
+	assert(runner->committed.position <= runner->progress.position);
 	runner->is_save_due = runner->is_save_unknown = false;
 	runner->progress = runner->committed;
 	runner->attempts = 0;

@@ -8,9 +8,12 @@
  */
 #include "policy/breaker.h"
 
+#include <assert.h>
+
 void breaker_init(struct breaker *breaker, bool is_enabled, int32_t threshold,
 		  double recovery_seconds)
 {
+	assert(!is_enabled || (threshold > 0 && recovery_seconds > 0));
 	*breaker = (struct breaker){ .is_enabled = is_enabled,
 				     .threshold = threshold,
 				     .recovery_ns = ns_of_seconds(recovery_seconds) };
@@ -25,6 +28,7 @@ struct mono_time breaker_ready_at(const struct breaker *breaker)
 
 bool breaker_admit(struct breaker *breaker, struct mono_time now, bool probe_now)
 {
+	assert(breaker->probes == 0 || breaker->probes == 1);
 	if (!breaker->is_enabled || breaker->state == BREAKER_CLOSED)
 		return true;
 	if (breaker->state == BREAKER_OPEN) {
@@ -57,6 +61,7 @@ bool breaker_failure(struct breaker *breaker, struct mono_time now, struct tide_
 	bool was_open = breaker->state == BREAKER_OPEN;
 	breaker->state = BREAKER_OPEN;
 	breaker->times_opened += !was_open;
+	assert(breaker->times_opened > 0);
 	return !was_open;
 }
 
@@ -64,6 +69,7 @@ void breaker_cancel(struct breaker *breaker)
 {
 	if (breaker->state != BREAKER_HALF_OPEN)
 		return;
+	assert(breaker->failures > 0);
 	/* Open with its recovery time over: the next call may probe. */
 	breaker->state = BREAKER_OPEN;
 	breaker->probes = 0;

@@ -6,6 +6,7 @@
 
 int64_t retry_delay(const struct retry_policy *policy, int32_t k, struct random *random)
 {
+	assert(k >= 0);
 	double delay = policy->initial_delay * pow(policy->base, k);
 	if (!(delay < policy->max_delay)) /* also when it overflowed to infinity */
 		delay = policy->max_delay;
@@ -14,6 +15,7 @@ int64_t retry_delay(const struct retry_policy *policy, int32_t k, struct random 
 		delay = 0;
 	if (delay > policy->max_delay)
 		delay = policy->max_delay;
+	assert(delay >= 0 && delay <= policy->max_delay);
 	return ns_of_seconds(delay);
 }
 

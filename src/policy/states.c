@@ -14,6 +14,7 @@
  */
 #include "policy/states.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 /* clang-format off */
@@ -74,6 +75,7 @@ static tide_status states_refuse(enum tide_state from, enum tide_state to, struc
 
 tide_status states_move(struct states *states, enum tide_state to, struct tide_error *err)
 {
+	assert((size_t)states->state < STATES_COUNT);
 	if (!states_may(states->state, to))
 		return states_refuse(states->state, to, err);
 	states->previous = states->state;
@@ -84,6 +86,7 @@ tide_status states_move(struct states *states, enum tide_state to, struct tide_e
 
 void states_begin(struct states *states)
 {
+	assert(state_is_terminal(states->state) || states->state == TIDE_STATE_STARTING);
 	states->previous = states->state;
 	states->has_previous = states->has_previous || states->state == TIDE_STATE_ERROR;
 	states->state = TIDE_STATE_STARTING;

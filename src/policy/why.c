@@ -2,6 +2,7 @@
 /* Causes as values: their names, their evidence, and both as JSON. */
 #include "policy/why.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,6 +33,8 @@ const struct tide_evidence *tide_why_evidence(const struct tide_why *why, const 
 /* What is told twice keeps its first value: the more specific look comes first. */
 static struct tide_evidence *why_add(struct tide_why *why, const char *key)
 {
+	assert(why->evidence_count <= TIDE_EVIDENCE_MAX);
+	assert(strlen(key) < sizeof why->evidence[0].key);
 	if (why->evidence_count == TIDE_EVIDENCE_MAX || tide_why_evidence(why, key))
 		return NULL;
 	struct tide_evidence *evidence = &why->evidence[why->evidence_count++];

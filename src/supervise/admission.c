@@ -8,6 +8,8 @@
  */
 #include "supervise/manager.h"
 
+#include <assert.h>
+
 tide_status manager_check_thread(const struct tide_manager *manager, const char *what,
 				 struct tide_error *err)
 {
@@ -42,6 +44,7 @@ tide_status manager_begin_start(struct tide_manager *manager, bool is_for_run,
 void manager_end_start(struct tide_manager *manager)
 {
 	mutex_lock(&manager->lock);
+	assert(manager->starts > 0);
 	if (--manager->starts == 0)
 		cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
@@ -59,5 +62,6 @@ bool manager_begin_stop(struct tide_manager *manager)
 
 void manager_end_stop(struct tide_manager *manager)
 {
+	assert(atomic_load(&manager->stops) > 0);
 	atomic_fetch_sub(&manager->stops, 1);
 }

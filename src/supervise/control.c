@@ -10,6 +10,7 @@
  */
 #include "supervise/manager.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "path/interrupt.h"
@@ -27,6 +28,7 @@ static tide_status control_say_left_locked(struct tide_subscription *subscriptio
 					   tide_status status, struct tide_error *err)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	static const char *const calls[] = {
 		[RUNNER_CALLS_QUERY] = "a database call",
 		[RUNNER_CALLS_SAVE] = "the database call that saves the position",
@@ -43,6 +45,7 @@ static tide_status control_say_left_locked(struct tide_subscription *subscriptio
 tide_status control_check_left_locked(struct tide_subscription *subscription,
 				      struct tide_error *err)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	return subscription->run.state == RUN_ABANDONED
 		       ? control_say_left_locked(subscription, TIDE_BUSY, err)
 		       : TIDE_OK;
@@ -68,6 +71,7 @@ tide_status manager_check_left(struct tide_manager *manager, struct tide_error *
 static void control_keep_totals_locked(struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	subscription->metrics.blocked_ns += subscription->flow.total_pause_ns;
 	for (size_t i = 0; i < RETRY_OPERATIONS; i++)
 		subscription->metrics.retries[i] += subscription->retries[i].retries;
@@ -77,6 +81,7 @@ static void control_keep_totals_locked(struct tide_subscription *subscription)
 static void control_reset_run_locked(struct tide_subscription *subscription, bool is_restart)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	struct clock *clock = subscription->engine->clock;
 	control_keep_totals_locked(subscription);
 	subscription->counts = (struct run_counts){ 0 };
@@ -109,6 +114,7 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 static tide_status control_begin_locked(struct tide_subscription *subscription, bool is_restart,
 					struct tide_error *err) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	tide_status status = control_check_left_locked(subscription, err);
 	if (status != TIDE_OK)
 		return status;
@@ -197,6 +203,7 @@ tide_status control_start(struct tide_manager *manager, struct tide_subscription
 static bool control_has_started_locked(const struct tide_subscription *subscription,
 				       bool until_live) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	enum tide_state state = subscription->states.state;
 	if (!run_is_under_way(&subscription->run))
 		return true;
@@ -252,6 +259,7 @@ bool control_is_ended(struct tide_subscription *subscription)
 static bool control_freeze_locked(struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	bool is_in_hand = atomic_load(&subscription->hand_since) != 0;
 	subscription->is_frozen = is_in_hand && !subscription->runner.is_in_transaction &&
 				  ownership_is_ours(&subscription->ownership);
@@ -267,6 +275,7 @@ static bool control_save_prefix(struct tide_subscription *subscription)
 		return false;
 	bool is_written = save_from_outside(subscription);
 	mutex_lock(&subscription->lock);
+	assert(subscription->is_frozen);
 	subscription->is_frozen = false;
 	subscription->was_final_saved = subscription->was_final_saved || is_written;
 	cond_broadcast(&subscription->changed);

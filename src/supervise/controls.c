@@ -10,6 +10,7 @@
  */
 #include "supervise/manager.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "path/controls.h"
@@ -29,6 +30,7 @@ static struct tide_store *controls_database(const struct tide_manager *manager)
 /* The shortest poll interval of those that run; 0: none does. */
 static int64_t controls_poll_locked(const struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
 	int64_t least = 0;
 	for (struct tide_subscription *subscription = manager->subscriptions; subscription;
 	     subscription = subscription->next) {
@@ -41,6 +43,7 @@ static int64_t controls_poll_locked(const struct tide_manager *manager) TIDE_REQ
 
 bool controls_are_due_locked(struct tide_manager *manager, struct mono_time now)
 {
+	assert(mutex_is_mine(&manager->lock));
 	struct controls *controls = &manager->controls;
 	bool is_heard = now.ns >= controls->hear_at.ns && wakeup_is_rung(&controls->wakeup);
 	if (!controls_database(manager)->backend->checkpoint.control_list ||

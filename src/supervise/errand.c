@@ -8,6 +8,8 @@
  */
 #include "supervise/errand.h"
 
+#include <assert.h>
+
 #include "sys/alloc.h"
 #include "sys/mutex.h"
 
@@ -36,6 +38,7 @@ static void errand_end(void *argument)
 {
 	struct errand *errand = argument;
 	mutex_lock(&errand->lock);
+	assert(!errand->is_done);
 	errand->is_done = true;
 	bool is_left = errand->is_left;
 	cond_broadcast(&errand->changed);
@@ -55,6 +58,7 @@ static bool errand_await(struct errand *errand, struct mono_time limit,
 			 errand_impatience *is_impatient, const void *asker)
 {
 	mutex_lock(&errand->lock);
+	assert(!errand->is_left);
 	while (!errand->is_done && clock_mono(&clock_system).ns < limit.ns &&
 	       !(is_impatient && is_impatient(asker)))
 		(void)cond_wait_until(
@@ -69,6 +73,7 @@ static bool errand_await(struct errand *errand, struct mono_time limit,
 tide_status errand_run(void (*run)(void *self), void *self, struct mono_time limit,
 		       errand_impatience *is_impatient, const void *asker)
 {
+	assert(run);
 	struct errand *errand = alloc_zero(1, sizeof *errand);
 	if (!errand) {
 		tide_free(self);

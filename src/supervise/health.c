@@ -10,6 +10,7 @@
  */
 #include "supervise/health.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +51,7 @@ static void health_look_locked(struct tide_subscription *subscription,
 			       struct tide_subscription_health *ret)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	struct tide_subscription_status status;
 	subscription_snapshot_locked(subscription, answer, &status);
 	struct mono_time now = clock_mono(subscription->engine->clock);
@@ -206,6 +208,7 @@ static void health_sum(struct tide_health *health)
 
 static double health_uptime_locked(const struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
 	bool is_running = atomic_load(&manager->is_running);
 	return is_running ? seconds_of_ns(mono_since(clock_mono(manager->engine.clock),
 						     manager->started_at))
@@ -219,6 +222,7 @@ static tide_status health_collect_locked(struct tide_manager *manager,
 					 double **ret_timeouts, struct tide_error *err)
 	TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
 	size_t count = atomic_load(&manager->count);
 	ret->running = atomic_load(&manager->is_running);
 	ret->uptime_seconds = health_uptime_locked(manager);
@@ -303,6 +307,7 @@ static tide_status readiness_list_locked(struct tide_manager *manager, bool erro
 					 struct mono_time deadline, struct tide_readiness *ret,
 					 struct tide_error *err) TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
 	ret->lists_errors = errors;
 	for (struct tide_subscription *subscription = manager->subscriptions; subscription;
 	     subscription = subscription->next) {
@@ -323,6 +328,7 @@ static double readiness_unavailable_locked(struct tide_manager *manager,
 					   const struct probe_answer *answer,
 					   struct mono_time deadline) TIDE_UNCHECKED
 {
+	assert(mutex_is_mine(&manager->lock));
 	struct availability worst = stores_worst(answer->stores), stores[DATABASES];
 	for (struct tide_subscription *subscription = manager->subscriptions; subscription;
 	     subscription = subscription->next) {
@@ -341,6 +347,7 @@ static tide_status readiness_collect_locked(struct tide_manager *manager,
 					    struct mono_time deadline, struct tide_readiness *ret,
 					    struct tide_error *err) TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
 	ret->names = alloc_zero(ret->subscription_count + 1, sizeof *ret->names);
 	if (!ret->names)
 		return alloc_fail(err);
@@ -428,6 +435,7 @@ void tide_readiness_fini(struct tide_readiness *readiness)
 static bool liveness_look_locked(struct tide_manager *manager, struct mono_time deadline,
 				 const char **ret_dead) TIDE_UNCHECKED
 {
+	assert(mutex_is_mine(&manager->lock));
 	for (struct tide_subscription *subscription = manager->subscriptions; subscription;
 	     subscription = subscription->next) {
 		if (!mutex_lock_until(&subscription->lock, deadline))

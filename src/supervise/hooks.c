@@ -8,6 +8,8 @@
  */
 #include "supervise/shutdown.h"
 
+#include <assert.h>
+
 #include "supervise/errand.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
@@ -63,6 +65,7 @@ static const struct hook *hook_next(struct tide_manager *manager, const struct h
 /* Hooks leave the checkpoint its time: 1 s, or half of the total when that is less. */
 void hooks_call(struct shutdown_run *run, enum tide_hook_moment moment)
 {
+	assert(!run->is_plain);
 	struct clock *clock = run->manager->engine.clock;
 	double total = seconds_of_ns(mono_since(run->deadline, run->began));
 	double kept = moment == TIDE_HOOK_AFTER_SHUTDOWN ? 0 : total / 2 < 1 ? total / 2 : 1;

@@ -8,6 +8,7 @@
  */
 #include "supervise/shutdown.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -147,6 +148,7 @@ static void manager_free(struct tide_manager *manager)
 	/* an abandoned handler's lease was still renewed */
 	(void)watchdog_stop(manager, MONO_NEVER);
 	manager_await_pins(manager);
+	assert(manager->pins == 0 && manager->starts == 0);
 	if (manager->bus)
 		bus_remove_bell(manager->bus, &manager->bell);
 	while (manager->subscriptions) {

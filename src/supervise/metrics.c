@@ -8,6 +8,7 @@
  */
 #include "supervise/metrics.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "sys/alloc.h"
@@ -17,6 +18,7 @@
 static void metrics_copy_numbers_locked(struct tide_subscription *subscription,
 					struct metrics_view *view) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	view->name = subscription->name;
 	view->metrics = subscription->metrics;
 	view->metrics.totals = metrics_told_totals(&subscription->metrics);
@@ -42,6 +44,7 @@ static tide_status metrics_copy_types_locked(const struct tide_subscription *sub
 					     struct metrics_view *view, struct tide_error *err)
 	TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	const struct metrics *metrics = &subscription->metrics;
 	struct metrics_type *types = alloc_zero(metrics->type_count + 1, sizeof *types);
 	if (!types)

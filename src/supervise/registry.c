@@ -9,6 +9,7 @@
  */
 #include "supervise/manager.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "sys/alloc.h"
@@ -16,6 +17,7 @@
 static struct tide_subscription *manager_find_locked(struct tide_manager *manager, const char *name)
 	TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
 	struct tide_subscription *subscription = manager->subscriptions;
 	while (subscription && strcmp(subscription->name, name) != 0)
 		subscription = subscription->next;
@@ -25,6 +27,7 @@ static struct tide_subscription *manager_find_locked(struct tide_manager *manage
 static size_t manager_set_size_locked(const struct tide_manager *manager, const char *const *names)
 	TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
 	size_t count = 0;
 	while (names && names[count])
 		count++;
@@ -62,6 +65,7 @@ void manager_pin_again(struct tide_manager *manager)
 void manager_unpin_one(struct tide_manager *manager)
 {
 	mutex_lock(&manager->lock);
+	assert(manager->pins > 0);
 	if (--manager->pins == 0)
 		cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
@@ -128,6 +132,7 @@ double tide_manager_uptime(struct tide_manager *manager)
 tide_status manager_register(struct tide_manager *manager, struct tide_subscription *subscription,
 			     bool *ret_is_running, struct tide_error *err)
 {
+	assert(!subscription->next);
 	tide_status status = TIDE_OK;
 	mutex_lock(&manager->lock);
 	if (manager_find_locked(manager, subscription->name)) {
@@ -150,12 +155,14 @@ tide_status manager_register(struct tide_manager *manager, struct tide_subscript
 bool manager_remove(struct tide_manager *manager, struct tide_subscription *subscription)
 {
 	mutex_lock(&manager->lock);
+	assert(manager->pins > 0);
 	struct tide_subscription **place = &manager->subscriptions;
 	while (*place && *place != subscription)
 		place = &(*place)->next;
 	bool is_found = *place != NULL;
 	if (is_found) {
 		*place = subscription->next;
+		assert(manager->count > 0);
 		manager->count--;
 	}
 

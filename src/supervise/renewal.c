@@ -47,6 +47,7 @@ static bool renewal_is_due_locked(struct tide_subscription *subscription, struct
 static bool renewal_finds_due_locked(const struct tide_manager *manager, struct mono_time now)
 	TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
 	const struct tide_subscription *subscription = manager->subscriptions;
 	while (subscription &&
 	       !renewal_is_due_locked((struct tide_subscription *)subscription, now, 0))
@@ -77,6 +78,7 @@ static void renewal_take_one(struct renewer *renewer, size_t at,
 	memcpy(renewer->names[at], subscription->name, sizeof renewer->names[at]);
 	mutex_lock(&subscription->lock);
 	lease->fence = subscription->owned;
+	assert(lease->fence.epoch > 0);
 	subscription_own_locked(subscription, OWNERSHIP_RENEWING);
 	mutex_unlock(&subscription->lock);
 	lease->fence.name = renewer->names[at];
@@ -88,6 +90,7 @@ static tide_status renewal_take_locked(struct tide_manager *manager, struct mono
 				       size_t *ret, struct tide_error *err)
 	TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
 	struct renewer *renewer = &manager->renewer;
 	*ret = 0;
 	if (!renewal_finds_due_locked(manager, now))
@@ -151,6 +154,7 @@ static tide_status renewal_open_session(struct tide_manager *manager, struct tid
 static tide_status renewal_ask(struct tide_manager *manager, size_t count, struct tide_error *err)
 {
 	struct renewer *renewer = &manager->renewer;
+	assert(count > 0 && count <= renewer->capacity);
 	const struct tide_store *database = renewal_database(manager);
 	tide_status status = renewal_open_session(manager, err);
 
@@ -193,6 +197,8 @@ static void renewal_note(struct tide_subscription *subscription,
 static void renewal_put_locked(struct tide_manager *manager, size_t count, tide_status status,
 			       struct mono_time began) TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
+	assert(count <= manager->renewer.capacity);
 	struct mono_time now = clock_mono(manager->engine.clock);
 	for (size_t i = 0; i < count; i++) {
 		struct tide_lease_renewal *lease = &manager->renewer.leases[i];
@@ -209,6 +215,8 @@ static void renewal_put_locked(struct tide_manager *manager, size_t count, tide_
 /* Until nothing is due, or memory is short: the next look tries again. */
 static void renewal_work_locked(struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
+
 	size_t count = 1;
 	tide_status status = TIDE_OK;
 	while (count > 0 && !(manager->is_threaded && manager->should_end_watch)) {
@@ -230,6 +238,7 @@ static void renewal_work_locked(struct tide_manager *manager) TIDE_REQUIRES(mana
 /* On the same session, behind what must not be late. */
 static void renewal_tell_others_locked(struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
 	struct mono_time now = clock_mono(manager->engine.clock);
 	struct telling telling;
 	tide_status status = TIDE_OK;
@@ -248,6 +257,7 @@ static void renewal_tell_others_locked(struct tide_manager *manager) TIDE_REQUIR
 
 static void renewal_work_all_locked(struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
 	if (renewal_database(manager)->backend->checkpoint.lease_renew_ns != 0)
 		renewal_work_locked(manager);
 	if (!controls_are_due_locked(manager, clock_mono(manager->engine.clock)))
@@ -260,6 +270,7 @@ static void renewal_work_all_locked(struct tide_manager *manager) TIDE_REQUIRES(
 static bool renewal_is_needed_locked(struct tide_manager *manager, struct mono_time now)
 	TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
 	bool has_leases = renewal_database(manager)->backend->checkpoint.lease_renew_ns != 0;
 	return (has_leases &&
 		(renewal_finds_due_locked(manager, now) || telling_is_due_locked(manager, now))) ||
@@ -270,6 +281,7 @@ static void renewal_run(void *self)
 {
 	struct tide_manager *manager = self;
 	mutex_lock(&manager->lock);
+	assert(manager->renewer.is_alive);
 	renewal_work_all_locked(manager);
 	renewal_tell_others_locked(manager);
 	manager->renewer.is_alive = false;
@@ -302,6 +314,7 @@ void renewal_end(struct tide_manager *manager)
 {
 	struct renewer *renewer = &manager->renewer;
 	thread_join(&renewer->thread);
+	assert(!renewer->is_alive);
 	renewal_close_session(manager);
 	controls_end(manager);
 	tide_free(renewer->leases);

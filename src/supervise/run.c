@@ -11,6 +11,7 @@
  */
 #include "supervise/shutdown.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -78,6 +79,7 @@ static tide_status run_install(struct tide_manager *manager, struct run_signals 
 
 static void run_restore(const struct run_signals *signals)
 {
+	assert(atomic_load(&run_of_signals));
 	sigaction(SIGTERM, &signals->term, NULL);
 	sigaction(SIGINT, &signals->interrupt, NULL);
 	atomic_store(&run_of_signals, NULL);
@@ -136,6 +138,7 @@ static tide_status run_until_request(struct tide_manager *manager, struct tide_s
 {
 	struct shutdown_run run = { .manager = manager };
 	struct tide_error why;
+	assert(atomic_load(&manager->shutdown.is_running));
 	tide_status started = run_start(manager, &why);
 
 	if (started != TIDE_OK) /* then nobody would ask for the end */

@@ -15,6 +15,8 @@
  */
 #include "supervise/shutdown.h"
 
+#include <assert.h>
+
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -38,6 +40,7 @@ static struct mono_time shutdown_limit(const struct shutdown_run *run, double se
 static void shutdown_force(struct shutdown_run *run, enum tide_shutdown_reason reason,
 			   const char *message)
 {
+	assert(reason != TIDE_SHUTDOWN_NONE);
 	if (run->result.forced)
 		return;
 	run->result.forced = true;
@@ -47,6 +50,7 @@ static void shutdown_force(struct shutdown_run *run, enum tide_shutdown_reason r
 
 static void shutdown_enter(struct shutdown_run *run, enum tide_shutdown_phase phase)
 {
+	assert(phase > run->result.phase);
 	run->result.phase = phase;
 	log_at(TIDE_LOG_DEBUG, "shutdown", "phase began", "phase=%s left_seconds=%.3f",
 	       tide_shutdown_phase_name(phase),
@@ -76,6 +80,7 @@ static void shutdown_plan(struct shutdown_run *run)
 	run->drain_limit = run->is_plain
 				   ? left
 				   : shutdown_drain_limit(total, left, run->manager->drain_timeout);
+	assert(run->drain_limit >= 0 || run->is_plain);
 }
 
 /* Wait until `is_done` holds for every subscription; false at the limit or when forced. */
@@ -264,6 +269,7 @@ static void shutdown_end(struct shutdown_run *run)
 {
 	struct tide_manager *manager = run->manager;
 	struct tide_shutdown_result *result = &run->result;
+	assert(result->phase < TIDE_PHASE_STOPPED);
 	if (shutdown_is_forced(run)) {
 		result->forced = false; /* the second signal outranks a limit */
 		shutdown_force(run, TIDE_SHUTDOWN_DOUBLE_SIGNAL, "Forced by double signal");
@@ -322,6 +328,7 @@ static struct mono_time shutdown_deadline(const struct shutdown_run *run)
 
 tide_status shutdown_through(struct shutdown_run *run, struct tide_error *err)
 {
+	assert(!run->at_start && !run->at_drain);
 	struct tide_manager *manager = run->manager;
 	run->began = shutdown_now(run);
 	if (run->deadline.ns == 0)

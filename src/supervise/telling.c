@@ -9,6 +9,8 @@
  * tried again a second later. The process dies: what it told last stays beside its lease.
  */
 #include "supervise/telling.h"
+
+#include <assert.h>
 #include "sys/alloc.h"
 
 #define TELLING_LASTS_NS NS_PER_SECOND
@@ -35,6 +37,7 @@ static bool telling_moves(enum tide_cause cause)
 static bool telling_is_due_for_locked(struct tide_subscription *subscription, struct mono_time now,
 				      struct tide_time wall) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	struct told *told = &subscription->told;
 	if (!ownership_is_ours(&subscription->ownership))
 		return false;
@@ -55,6 +58,7 @@ static bool telling_is_due_for_locked(struct tide_subscription *subscription, st
 
 bool telling_is_due_locked(struct tide_manager *manager, struct mono_time now)
 {
+	assert(mutex_is_mine(&manager->lock));
 	bool is_due = false;
 	if (!manager->engine.checkpoints->database->backend->checkpoint.lease_tell)
 		return false;
@@ -71,6 +75,7 @@ bool telling_is_due_locked(struct tide_manager *manager, struct mono_time now)
 /* The first that is due; false: none is. */
 bool telling_take_locked(struct tide_manager *manager, struct mono_time now, struct telling *ret)
 {
+	assert(mutex_is_mine(&manager->lock));
 	struct tide_time wall = clock_wall(manager->engine.clock);
 	bool is_due = false;
 
@@ -105,6 +110,7 @@ tide_status telling_write(const struct tide_manager *manager, void *session,
 void telling_put_locked(struct tide_manager *manager, const struct telling *telling,
 			struct mono_time now)
 {
+	assert(mutex_is_mine(&manager->lock));
 	struct tide_subscription *subscription = manager->subscriptions;
 	while (subscription && !tide_uuid_equal(&subscription->owner, &telling->fence.owner))
 		subscription = subscription->next;

@@ -9,6 +9,8 @@
  */
 #include "supervise/manager.h"
 
+#include <assert.h>
+
 #define WATCHDOG_LOOK_NS (50 * NS_PER_MS)
 #define WATCHDOG_INTERRUPT_AGAIN_NS NS_PER_SECOND
 /* that a run which was left behind may take for its last save */
@@ -20,6 +22,7 @@
 static bool watchdog_finds_hanging_locked(struct tide_subscription *subscription, int64_t hand,
 					  struct mono_time now) TIDE_REQUIRES(subscription->lock)
 {
+	assert(mutex_is_mine(&subscription->lock));
 	bool is_left = subscription->run.state == RUN_ABANDONED;
 	bool is_late = hand < 0 && subscription->subscriber.transactional;
 	if (!is_left && !is_late)
@@ -72,6 +75,7 @@ static void watchdog_run(void *self)
 					      mono_add(now, WATCHDOG_LOOK_NS));
 	}
 
+	assert(manager->is_looking);
 	manager->is_looking = false;
 	cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
@@ -79,6 +83,7 @@ static void watchdog_run(void *self)
 
 static void watchdog_settle_locked(struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
 {
+	assert(mutex_is_mine(&manager->lock));
 	while (manager->is_changing_watch)
 		cond_wait(&manager->changed, &manager->lock);
 }
@@ -100,6 +105,7 @@ tide_status watchdog_start(struct tide_manager *manager, struct tide_error *err)
 	tide_status status =
 		thread_start(&manager->watchdog, "tide-watchdog", watchdog_run, manager, err);
 	mutex_lock(&manager->lock);
+	assert(manager->is_changing_watch);
 	manager->is_looking = manager->is_looking && status == TIDE_OK;
 	manager->is_changing_watch = false;
 	cond_broadcast(&manager->changed);
@@ -127,6 +133,7 @@ bool watchdog_stop(struct tide_manager *manager, struct mono_time deadline)
 	renewal_end(manager);
 
 	mutex_lock(&manager->lock);
+	assert(manager->is_changing_watch);
 	manager->is_changing_watch = false;
 	cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);

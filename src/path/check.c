@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What has to hold of a run between any two of its parts, whichever they were.
+ *
+ * Failure modes: one of it does not hold: the process ends there, before anything is settled or
+ * saved that has not been handled.
+ */
+#include "path/runner.h"
+
+#include <assert.h>
+
+/* What was read ahead is in order, behind the position, and counted. */
+static void check_feed(const struct tide_subscription *subscription)
+{
+	struct feed *feed = (struct feed *)&subscription->runner.feed;
+	const struct feed_flow *flow = &feed->flow;
+	const struct tide_page_entry *entry = feed_peek(feed);
+	assert(feed->count <= feed->capacity);
+	assert(feed->count > 0 || feed->next == 0);
+	assert(flow->in_flight >= 0 && flow->in_flight <= feed->limits.max_in_flight);
+	assert(flow->in_flight == flow->total_acquisitions - flow->total_releases);
+	assert(!entry || entry->event.position > subscription->runner.progress.position);
+	assert(!entry || entry->event.position <= feed->read_to);
+}
+
+/* The position moves only over what is settled, and no further than what was read. */
+static void check_progress(const struct runner *runner)
+{
+	const struct progress *progress = &runner->progress;
+	assert(progress->unsaved >= 0);
+	assert(progress->position <= runner->feed.read_to);
+	assert(progress->anchor.position <= progress->position);
+	assert(progress->unsaved == 0 || progress->is_dirty);
+	assert(!runner->is_in_transaction || runner->committed.position <= progress->position);
+}
+
+/* A transaction has a session, unless its connection was lost while it was committed. */
+static void check_transaction(const struct tide_subscription *subscription)
+{
+	const struct runner *runner = &subscription->runner;
+	assert(!runner->is_in_transaction || subscription->subscriber.transactional);
+	assert(!runner->is_in_transaction || runner->session || runner->is_save_unknown);
+	assert(!runner->feed_session || runner->session);
+	assert(runner->attachment == ATTACHMENT_NONE || runner->session);
+}
+
+/* What failed for good is remembered in its order, until it is settled. */
+static void check_fate(const struct runner *runner)
+{
+	const struct pending_failure *pending = &runner->pending;
+	assert(!pending->is_pending || pending->position > 0);
+	assert(pending->position == 0 || pending->position > runner->progress.position);
+	assert(!pending->later || pending->later->position > pending->position);
+}
+
+void runner_check(const struct tide_subscription *subscription, enum step step)
+{
+	const struct runner *runner = &subscription->runner;
+	check_feed(subscription);
+	check_progress(runner);
+	check_transaction(subscription);
+	check_fate(runner);
+	assert(step != STEP_WAIT || runner->wait_why);
+	assert(runner->redelivery_next <= runner->redelivery_count);
+	assert(runner->redelivery_count == 0 || runner->redeliveries);
+	assert(runner->attempts >= 0 && runner->commit_tries >= 0);
+}
