@@ -183,7 +183,8 @@ struct tide_query {
  * Owns:    the caller owns `*ret`, closes it before the store; `query` and what it names may be
  *          freed when this returns.
  * Threads: any; the reader itself belongs to one thread at a time.
- * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY; of a stream also
+ *          TIDE_BUSY, TIDE_CORRUPT, TIDE_IO, as its first rows are read here.
  */
 tide_status tide_store_read(struct tide_store *store, const struct tide_query *query,
 			    struct tide_reader **ret, struct tide_error *err);

@@ -198,6 +198,22 @@ static void a_file_that_is_no_database_is_corrupt(void **state)
 	assert_int_equal(err.native, SQLITE_NOTADB);
 }
 
+/* The last page that a table or an index begins with: opening looks at those. */
+static long last_root(const char *database)
+{
+	sqlite3 *native;
+	sqlite3_stmt *statement;
+	assert_int_equal(sqlite3_open(database, &native), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(native, "SELECT max(rootpage) FROM sqlite_schema", -1,
+					    &statement, NULL),
+			 SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	long page = (long)sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	sqlite3_close(native);
+	return page;
+}
+
 static void a_damaged_file_is_corrupt_when_it_is_read(void **state)
 {
 	struct fixture *fixture = *state;
@@ -206,12 +222,11 @@ static void a_damaged_file_is_corrupt_when_it_is_read(void **state)
 	void *store = fixture_open(fixture->database, "");
 	assert_ok(fixture_append(store, &aggregate, TIDE_ANY, 500, NULL, &err));
 	STORE->close(store);
-	/* The pages of the tables' data: everything behind the schema's page. */
 	FILE *file = fopen(fixture->database, "r+");
 	assert_non_null(file);
 	fseek(file, 0, SEEK_END);
 	long size = ftell(file);
-	fseek(file, 14 * 4096, SEEK_SET);
+	fseek(file, last_root(fixture->database) * 4096, SEEK_SET);
 	while (ftell(file) < size)
 		fputc(0x5a, file);
 	fclose(file);

@@ -53,9 +53,10 @@ static void leave_below(const char *base, const char *how)
 	setenv("TMPDIR", base, 1);
 	struct child child = child_start(leave, how);
 	assert_int_equal(child_await(&child, PATIENCE), 'm');
-	assert_int_equal(entries(base), 2);
-	if (strcmp(how, "killed") == 0)
+	if (strcmp(how, "killed") == 0) { /* the others may be gone by now */
+		assert_int_equal(entries(base), 2);
 		child_signal(&child, SIGKILL);
+	}
 	assert_int_not_equal(child_join(&child), 0);
 	unsetenv("TMPDIR");
 }
