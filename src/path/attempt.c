@@ -90,10 +90,8 @@ static tide_status handler_check(struct tide_subscription *subscription,
 				 struct tide_error *err)
 {
 	assert(subscription->runner.is_in_transaction && subscription->runner.session);
-	const struct tide_store_ops *ops =
-		&subscription->engine->checkpoints->database->backend->store;
 	struct tide_error check;
-	tide_status state = ops->check(subscription->runner.session, &check);
+	tide_status state = session_check(subscription, &check);
 	if (state == TIDE_STATE && status == TIDE_DISK_FULL) { /* SQLite itself may end it then */
 		delivery->has_lost_transaction = true;
 		return status;
@@ -126,20 +124,18 @@ tide_status handler_attempt(struct tide_subscription *subscription,
 			    const struct tide_event *const *events, size_t count,
 			    struct tide_delivery *delivery, struct tide_error *err)
 {
-	const struct tide_store_ops *ops =
-		&subscription->engine->checkpoints->database->backend->store;
 	struct runner *runner = &subscription->runner;
 	if (!runner->is_in_transaction)
 		return handler_call(subscription, events, count, delivery, err);
 
-	tide_status status = ops->savepoint(runner->session, err);
+	tide_status status = session_savepoint(subscription, err);
 	delivery->has_lost_transaction = status != TIDE_OK;
 	if (status != TIDE_OK)
 		return status;
 
 	runner_look_at_clock(subscription);
 	runner->is_inspected = false;
-	delivery->connection = ops->connection(runner->session);
+	delivery->connection = session_connection(subscription);
 	status = handler_call(subscription, events, count, delivery, err);
 	status = handler_check(subscription, delivery, status, err);
 	if (delivery->has_ended_transaction || delivery->has_lost_transaction)
@@ -147,8 +143,8 @@ tide_status handler_attempt(struct tide_subscription *subscription,
 
 	delivery->is_kept = status == TIDE_OK && handler_may_keep(subscription);
 	struct tide_error undo;
-	tide_status done = delivery->is_kept ? ops->release(runner->session, &undo)
-					     : ops->rollback_to(runner->session, &undo);
+	tide_status done = delivery->is_kept ? session_release(subscription, &undo)
+					     : session_rollback_to(subscription, &undo);
 	if (done == TIDE_OK)
 		return status;
 

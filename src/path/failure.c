@@ -261,24 +261,21 @@ static tide_status failure_write_once(struct tide_subscription *subscription,
 {
 	struct runner *runner = &subscription->runner;
 	assert(runner->session);
-	const struct tide_backend *backend = subscription->engine->checkpoints->database->backend;
 	if (!runner->is_in_transaction)
-		return backend->checkpoint.dead_letter_add(
-			runner->session, save_fence(subscription), write, ret, err);
+		return session_dead_letter_add(subscription, write, ret, err);
 
-	tide_status status = backend->store.savepoint(runner->session, err);
+	tide_status status = session_savepoint(subscription, err);
 	if (status != TIDE_OK)
 		return status;
 
-	status = backend->checkpoint.dead_letter_add(runner->session, save_fence(subscription),
-						     write, ret, err);
+	status = session_dead_letter_add(subscription, write, ret, err);
 	if (status == TIDE_OK)
-		status = backend->store.release(runner->session, err);
+		status = session_release(subscription, err);
 	if (status == TIDE_OK)
 		return TIDE_OK;
 
 	struct tide_error undo;
-	if (backend->store.rollback_to(runner->session, &undo) == TIDE_OK)
+	if (session_rollback_to(subscription, &undo) == TIDE_OK)
 		return status;
 
 	infra_close(subscription); /* nobody knows what is in the transaction: it goes */

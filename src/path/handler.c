@@ -94,12 +94,9 @@ static enum step handler_mark(struct tide_subscription *subscription,
 		return step;
 
 	struct tide_error err;
-	const struct tide_checkpoint_ops *ops =
-		&subscription->engine->checkpoints->database->backend->checkpoint;
 	tide_status status = infra_open(subscription, &err);
 	if (status == TIDE_OK)
-		status = ops->lease_mark(runner->session, save_fence(subscription), event->position,
-					 deaths, &err);
+		status = session_lease_mark(subscription, event->position, deaths, &err);
 	return infra_end(subscription, RETRY_OWNERSHIP, status, &err);
 }
 
@@ -108,11 +105,9 @@ static enum step handler_mark(struct tide_subscription *subscription,
 static void handler_end_care(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	const struct tide_checkpoint_ops *ops =
-		&subscription->engine->checkpoints->database->backend->checkpoint;
 	runner->is_careful = false;
 	if (runner->session)
-		(void)ops->lease_mark(runner->session, save_fence(subscription), 0, 0, NULL);
+		(void)session_lease_mark(subscription, 0, 0, NULL);
 	runner_look_at_clock(subscription);
 }
 

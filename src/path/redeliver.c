@@ -48,7 +48,6 @@ static tide_status redeliver_find_at(struct tide_subscription *subscription,
 				     struct tide_error *err)
 {
 	static const struct tide_filter all = { 0 };
-	const struct tide_store *feed = subscription->engine->store;
 	struct event_place place;
 	tide_status status = event_read_place(tide_text(entry->event_data), &place, err);
 	if (status != TIDE_OK)
@@ -61,7 +60,7 @@ static tide_status redeliver_find_at(struct tide_subscription *subscription,
 	};
 
 	tide_page_begin(page, 1, 1);
-	status = feed->backend->store.read(subscription->runner.feed_session, &query, page, err);
+	status = session_read(subscription, &query, page, err);
 	bool is_there = status == TIDE_OK && page->count > 0 &&
 			page->entries[0].event.position == place.position;
 	return status == TIDE_OK && !is_there ? TIDE_NOT_FOUND : status;
@@ -89,11 +88,9 @@ static tide_status redeliver_find(struct tide_subscription *subscription,
 				  const struct tide_dead_letter *entry, struct tide_page *page,
 				  struct tide_error *err)
 {
-	const struct tide_store *feed = subscription->engine->store;
 	struct tide_error problem;
 	tide_page_begin(page, 1, 1);
-	tide_status status = feed->backend->store.find(subscription->runner.feed_session,
-						       &entry->event_id, page, err);
+	tide_status status = session_find(subscription, &entry->event_id, page, err);
 	if (status != TIDE_NOT_FOUND)
 		return status;
 
@@ -168,8 +165,7 @@ static tide_status redeliver_conclude(struct tide_subscription *subscription,
 		change.add_retries = 1;
 	}
 
-	tide_status status =
-		ops->dead_letter_change(runner->session, save_fence(subscription), &change, err);
+	tide_status status = session_dead_letter_change(subscription, &change, err);
 	if (status == TIDE_NOT_FOUND || status == TIDE_STATE)
 		return redeliver_outrun(subscription, try);
 	if (status != TIDE_OK || !runner->held)
@@ -269,8 +265,7 @@ static tide_status redeliver_commit(struct tide_subscription *subscription,
 	if (status == TIDE_OK)
 		status = redeliver_conclude(subscription, try, err);
 	if (status == TIDE_OK && subscription->subscriber.transactional && !try->is_outrun)
-		status = redeliver_backend(subscription)
-				 ->store.commit(subscription->runner.session, err);
+		status = session_commit(subscription, err);
 	return status;
 }
 
@@ -361,9 +356,7 @@ static tide_status redeliver_look(struct tide_subscription *subscription, struct
 	redeliver_forget(runner);
 	while (status == TIDE_OK && !is_end) {
 		struct tide_dead_letter_list page = { 0 };
-		status =
-			redeliver_backend(subscription)
-				->checkpoint.dead_letter_list(runner->session, &filter, &page, err);
+		status = session_dead_letter_list(subscription, &filter, &page, err);
 		is_end = page.count < REDELIVER_PAGE;
 		if (status == TIDE_OK && page.count > 0) {
 			filter.after_id = page.entries[page.count - 1].id;
@@ -389,11 +382,8 @@ static tide_status redeliver_one(struct tide_subscription *subscription, bool *r
 	assert(runner->redelivery_next < runner->redelivery_count);
 	struct tide_dead_letter_list list = { 0 };
 	struct tide_error none;
-	tide_status status =
-		redeliver_backend(subscription)
-			->checkpoint.dead_letter_get(
-				runner->session, runner->redeliveries[runner->redelivery_next].id,
-				&list, &none);
+	tide_status status = session_dead_letter_get(
+		subscription, runner->redeliveries[runner->redelivery_next].id, &list, &none);
 	if (status == TIDE_OK && list.entries[0].status == TIDE_DEAD_LETTER_RETRYING) {
 		struct tide_page page;
 		tide_page_init(&page);

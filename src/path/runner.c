@@ -46,8 +46,6 @@ static void runner_note_end(struct tide_subscription *subscription, const struct
 static void runner_release(struct tide_subscription *subscription, const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
-	const struct tide_checkpoint_ops *ops =
-		&subscription->engine->checkpoints->database->backend->checkpoint;
 	mutex_lock(&subscription->lock);
 	bool was_ours = ownership_is_ours(&subscription->ownership);
 	bool was_lost = subscription->ownership.state == OWNERSHIP_LOST;
@@ -59,13 +57,13 @@ static void runner_release(struct tide_subscription *subscription, const struct 
 
 	struct tide_error err;
 	if (was_lost && runner->session) {
-		(void)ops->lease_release(runner->session, &runner->fence,
-					 NULL); /* a person's call ended only its epoch */
+		(void)session_lease_release(subscription,
+					    NULL); /* a person's call ended only its epoch */
 	} else if (was_ours && infra_open(subscription, NULL) == TIDE_OK) {
 		if (error)
 			runner_note_end(subscription, error);
 		atomic_store(&subscription->call, RUNNER_CALLS_RELEASE);
-		tide_status status = ops->lease_release(runner->session, &runner->fence, &err);
+		tide_status status = session_lease_release(subscription, &err);
 		atomic_store(&subscription->call, RUNNER_CALLS_QUERY);
 		if (status == TIDE_OK) {
 			log_at(TIDE_LOG_NOTICE, "subscription", "ownership released", "name='%s'",
@@ -508,7 +506,7 @@ static enum step runner_fall_back(struct tide_subscription *subscription)
 	const struct tide_store *feed = subscription->engine->store;
 	tide_status status = infra_open(subscription, &err);
 	if (status == TIDE_OK)
-		status = feed->backend->store.end(runner->feed_session, &runner->catch_up_to, &err);
+		status = session_end(subscription, &runner->catch_up_to, &err);
 	step = infra_end(subscription, RETRY_READ, status, &err);
 	if (step != STEP_ON)
 		return step;

@@ -11,6 +11,7 @@
 #include <assert.h>
 
 #include "path/gate.h"
+#include "path/session.h"
 #include "path/subscription.h"
 
 /** What a part of a step came to. */

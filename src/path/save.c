@@ -123,14 +123,12 @@ static tide_status save_write(struct tide_subscription *subscription, struct tid
 {
 	struct runner *runner = &subscription->runner;
 	assert(runner->progress.is_dirty || runner->is_in_transaction);
-	const struct tide_backend *backend = save_backend(subscription);
 	struct tide_checkpoint_write write = save_row(subscription, runner_wall(subscription));
 	tide_status status = save_inspect(subscription, err);
 	if (status == TIDE_OK && runner->progress.is_dirty)
-		status = backend->checkpoint.save(runner->session, save_fence(subscription), &write,
-						  err);
+		status = session_save(subscription, &write, err);
 	if (status == TIDE_OK && runner->is_in_transaction)
-		status = backend->store.commit(runner->session, err);
+		status = session_commit(subscription, err);
 	return status;
 }
 
@@ -472,7 +470,7 @@ enum step save_before_wait(struct tide_subscription *subscription)
 
 	/* nothing is settled in it: it is given back, and the feed goes on */
 	if (!runner->progress.is_dirty) {
-		save_backend(subscription)->store.rollback(runner->session);
+		session_rollback(subscription);
 		save_leave_transaction(subscription);
 		return STEP_WAIT;
 	}

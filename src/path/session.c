@@ -8,9 +8,171 @@
  * Failure modes: one cannot be opened, or is lost: both are opened anew at the next try, and what
  * the run stands on is looked at before anything is believed (start_look).
  */
-#include "path/interrupt.h"
+#include "path/session.h"
 
 #include <assert.h>
+
+#include "path/interrupt.h"
+
+/* ---- Calls ----------------------------------------------------------------------------------- */
+
+static const struct tide_store_ops *session_store(const struct tide_subscription *subscription)
+{
+	assert(subscription->runner.session);
+	return &subscription->engine->checkpoints->database->backend->store;
+}
+
+static const struct tide_checkpoint_ops *session_rows(const struct tide_subscription *subscription)
+{
+	assert(subscription->runner.session);
+	return &subscription->engine->checkpoints->database->backend->checkpoint;
+}
+
+static const struct tide_store_ops *session_feed(const struct tide_subscription *subscription)
+{
+	assert(subscription->runner.feed_session);
+	return &subscription->engine->store->backend->store;
+}
+
+tide_status session_begin(struct tide_subscription *subscription, struct tide_error *err)
+{
+	assert(!subscription->runner.is_in_transaction);
+	return session_store(subscription)->begin(subscription->runner.session, err);
+}
+
+tide_status session_commit(struct tide_subscription *subscription, struct tide_error *err)
+{
+	return session_store(subscription)->commit(subscription->runner.session, err);
+}
+
+void session_rollback(struct tide_subscription *subscription)
+{
+	session_store(subscription)->rollback(subscription->runner.session);
+}
+
+tide_status session_savepoint(struct tide_subscription *subscription, struct tide_error *err)
+{
+	assert(subscription->runner.is_in_transaction);
+	return session_store(subscription)->savepoint(subscription->runner.session, err);
+}
+
+tide_status session_release(struct tide_subscription *subscription, struct tide_error *err)
+{
+	assert(subscription->runner.is_in_transaction);
+	return session_store(subscription)->release(subscription->runner.session, err);
+}
+
+tide_status session_rollback_to(struct tide_subscription *subscription, struct tide_error *err)
+{
+	assert(subscription->runner.is_in_transaction);
+	return session_store(subscription)->rollback_to(subscription->runner.session, err);
+}
+
+tide_status session_check(struct tide_subscription *subscription, struct tide_error *err)
+{
+	return session_store(subscription)->check(subscription->runner.session, err);
+}
+
+void *session_connection(struct tide_subscription *subscription)
+{
+	return session_store(subscription)->connection(subscription->runner.session);
+}
+
+tide_status session_save(struct tide_subscription *subscription,
+			 const struct tide_checkpoint_write *write, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	return session_rows(subscription)->save(runner->session, &runner->fence, write, err);
+}
+
+tide_status session_load(struct tide_subscription *subscription, struct tide_checkpoint *ret,
+			 struct tide_error *err)
+{
+	return session_rows(subscription)
+		->load(subscription->runner.session, subscription->name, ret, err);
+}
+
+tide_status session_dead_letter_add(struct tide_subscription *subscription,
+				    const struct tide_dead_letter_write *write, int64_t *ret,
+				    struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	return session_rows(subscription)
+		->dead_letter_add(runner->session, &runner->fence, write, ret, err);
+}
+
+tide_status session_dead_letter_change(struct tide_subscription *subscription,
+				       const struct tide_dead_letter_change *change,
+				       struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	return session_rows(subscription)
+		->dead_letter_change(runner->session, &runner->fence, change, err);
+}
+
+tide_status session_dead_letter_get(struct tide_subscription *subscription, int64_t id,
+				    struct tide_dead_letter_list *ret, struct tide_error *err)
+{
+	return session_rows(subscription)
+		->dead_letter_get(subscription->runner.session, id, ret, err);
+}
+
+tide_status session_dead_letter_list(struct tide_subscription *subscription,
+				     const struct tide_dead_letter_filter *filter,
+				     struct tide_dead_letter_list *ret, struct tide_error *err)
+{
+	return session_rows(subscription)
+		->dead_letter_list(subscription->runner.session, filter, ret, err);
+}
+
+tide_status session_lease_acquire(struct tide_subscription *subscription, struct tide_lease *ret,
+				  struct tide_error *err)
+{
+	return session_rows(subscription)
+		->lease_acquire(subscription->runner.session, subscription->name,
+				&subscription->owner, ret, err);
+}
+
+tide_status session_lease_mark(struct tide_subscription *subscription, tide_position position,
+			       int32_t deaths, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	return session_rows(subscription)
+		->lease_mark(runner->session, &runner->fence, position, deaths, err);
+}
+
+tide_status session_lease_release(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	return session_rows(subscription)->lease_release(runner->session, &runner->fence, err);
+}
+
+tide_status session_read(struct tide_subscription *subscription,
+			 const struct tide_page_query *query, struct tide_page *page,
+			 struct tide_error *err)
+{
+	tide_status status = session_feed(subscription)
+				     ->read(subscription->runner.feed_session, query, page, err);
+	assert(status != TIDE_OK || page->count == 0 ||
+	       (page->entries[0].event.position > query->bound &&
+		page->entries[page->count - 1].event.position <= page->scanned_to));
+	return status;
+}
+
+tide_status session_find(struct tide_subscription *subscription, const struct tide_uuid *event_id,
+			 struct tide_page *page, struct tide_error *err)
+{
+	return session_feed(subscription)
+		->find(subscription->runner.feed_session, event_id, page, err);
+}
+
+tide_status session_end(struct tide_subscription *subscription, tide_position *ret,
+			struct tide_error *err)
+{
+	return session_feed(subscription)->end(subscription->runner.feed_session, ret, err);
+}
+
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
 static tide_status infra_attach(struct tide_subscription *subscription, struct tide_error *err)
 {

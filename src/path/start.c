@@ -148,12 +148,9 @@ static enum step start_acquire(struct tide_subscription *subscription)
 	runner_look_at_clock(subscription);
 	struct mono_time since = runner->now;
 	start_ask(subscription);
-	const struct tide_checkpoint_ops *ops =
-		&subscription->engine->checkpoints->database->backend->checkpoint;
 	tide_status status = infra_open(subscription, &err);
 	if (status == TIDE_OK)
-		status = ops->lease_acquire(runner->session, subscription->name,
-					    &subscription->owner, &lease, &err);
+		status = session_lease_acquire(subscription, &lease, &err);
 	step = infra_end(subscription, RETRY_OWNERSHIP, status, &err);
 	if (step != STEP_ON)
 		return step;
@@ -183,9 +180,7 @@ static tide_status start_position_of_row(struct tide_subscription *subscription,
 	struct tide_page page;
 	tide_page_init(&page);
 	tide_page_begin(&page, 1, 1);
-	const struct tide_store *feed = subscription->engine->store;
-	tide_status status = feed->backend->store.find(subscription->runner.feed_session,
-						       &row->last_event_id, &page, err);
+	tide_status status = session_find(subscription, &row->last_event_id, &page, err);
 	*ret_found = status == TIDE_OK;
 	if (status == TIDE_OK)
 		*ret = page.entries[0].event.position;
@@ -203,9 +198,6 @@ struct start_facts {
 static tide_status start_read_facts(struct tide_subscription *subscription, struct start_facts *ret,
 				    struct tide_error *err)
 {
-	const struct tide_store *feed = subscription->engine->store;
-	const struct tide_checkpoint_ops *ops =
-		&subscription->engine->checkpoints->database->backend->checkpoint;
 	struct tide_checkpoint row = { 0 };
 
 	*ret = (struct start_facts){ 0 };
@@ -213,7 +205,7 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 	if (status == TIDE_OK)
 		status = infra_prepare(subscription, err);
 	if (status == TIDE_OK)
-		status = ops->load(subscription->runner.session, subscription->name, &row, err);
+		status = session_load(subscription, &row, err);
 	if (status == TIDE_OK)
 		ret->row = checkpoint_known(&row);
 	ret->stored_row = row;
@@ -221,8 +213,7 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 		status = start_position_of_row(subscription, &row, &ret->has_stored, &ret->stored,
 					       err);
 	if (status == TIDE_OK || status == TIDE_NOT_FOUND)
-		status =
-			feed->backend->store.end(subscription->runner.feed_session, &ret->end, err);
+		status = session_end(subscription, &ret->end, err);
 	return status;
 }
 
@@ -352,8 +343,6 @@ static bool start_has_lost_events(struct tide_subscription *subscription, tide_s
 
 static tide_status start_look_at(struct tide_subscription *subscription, struct tide_error *err)
 {
-	struct runner *runner = &subscription->runner;
-	const struct tide_store *feed = subscription->engine->store;
 	struct tide_checkpoint row;
 	tide_position end = 0;
 	bool is_resolved = true;
@@ -364,7 +353,7 @@ static tide_status start_look_at(struct tide_subscription *subscription, struct 
 	if (status == TIDE_OK && is_resolved)
 		status = start_verify(subscription, &row, err);
 	if (status == TIDE_OK)
-		status = feed->backend->store.end(runner->feed_session, &end, err);
+		status = session_end(subscription, &end, err);
 	if (status == TIDE_OK)
 		status = start_verify_tail(subscription, end, err);
 	if (status == TIDE_OK && is_resolved && start_has_lost_events(subscription, &status, err))
@@ -435,15 +424,13 @@ enum step start_look(struct tide_subscription *subscription)
 tide_status start_look_last(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	const struct tide_checkpoint_ops *ops =
-		&subscription->engine->checkpoints->database->backend->checkpoint;
 	struct tide_checkpoint row = { 0 };
 
 	if (!ownership_is_held(&subscription->ownership) || !runner->is_resolved ||
 	    !runner->feed_session)
 		return TIDE_OK;
 
-	tide_status status = ops->load(runner->session, subscription->name, &row, err);
+	tide_status status = session_load(subscription, &row, err);
 	struct tide_checkpoint_known known = checkpoint_known(&row);
 	if (status != TIDE_OK || row_compare(&runner->progress.stored, &known) == ROW_OTHER)
 		return status;

@@ -13,11 +13,6 @@
 
 #include <assert.h>
 
-static const struct tide_backend *transaction_backend(const struct tide_subscription *subscription)
-{
-	return subscription->engine->checkpoints->database->backend;
-}
-
 const struct tide_fence *save_fence(const struct tide_subscription *subscription)
 {
 	return &subscription->runner.fence;
@@ -30,7 +25,7 @@ tide_status save_begin_transaction(struct tide_subscription *subscription, struc
 	assert(subscription->subscriber.transactional);
 	tide_status status = infra_prepare(subscription, err);
 	if (status == TIDE_OK)
-		status = transaction_backend(subscription)->store.begin(runner->session, err);
+		status = session_begin(subscription, err);
 	if (status != TIDE_OK)
 		return status;
 
@@ -87,7 +82,7 @@ void save_forget(struct tide_subscription *subscription)
 void save_roll_back(struct tide_subscription *subscription)
 {
 	if (subscription->runner.is_in_transaction && subscription->runner.session)
-		transaction_backend(subscription)->store.rollback(subscription->runner.session);
+		session_rollback(subscription);
 	save_forget(subscription);
 }
 
@@ -97,7 +92,7 @@ tide_status save_inspect(struct tide_subscription *subscription, struct tide_err
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	if (!runner->is_in_transaction || runner->is_inspected || !subscriber->before_commit)
 		return TIDE_OK;
-	void *connection = transaction_backend(subscription)->store.connection(runner->session);
+	void *connection = session_connection(subscription);
 	tide_status status = subscriber->before_commit(subscriber->self, connection, err);
 	runner->is_inspected = status == TIDE_OK;
 	return status;

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_PATH_SESSION_H
+#define TIDE_PATH_SESSION_H
+
+/*
+ * What a run asks of its databases, on the sessions that it has open (infra_open): each a call by
+ * name, which writes under the run's own fence. All of them belong to the thread that steps it;
+ * errors are those of the backend.
+ */
+
+#include "path/subscription.h"
+
+/* ---- The database of the checkpoints: a transaction ------------------------------------------ */
+
+tide_status session_begin(struct tide_subscription *subscription, struct tide_error *err);
+tide_status session_commit(struct tide_subscription *subscription, struct tide_error *err);
+void session_rollback(struct tide_subscription *subscription);
+tide_status session_savepoint(struct tide_subscription *subscription, struct tide_error *err);
+tide_status session_release(struct tide_subscription *subscription, struct tide_error *err);
+tide_status session_rollback_to(struct tide_subscription *subscription, struct tide_error *err);
+/** Whether the transaction is still there, and can be committed. */
+tide_status session_check(struct tide_subscription *subscription, struct tide_error *err);
+/** What a transactional handler writes by. */
+void *session_connection(struct tide_subscription *subscription);
+
+/* ---- Its rows -------------------------------------------------------------------------------- */
+
+tide_status session_save(struct tide_subscription *subscription,
+			 const struct tide_checkpoint_write *write, struct tide_error *err);
+tide_status session_load(struct tide_subscription *subscription, struct tide_checkpoint *ret,
+			 struct tide_error *err);
+tide_status session_dead_letter_add(struct tide_subscription *subscription,
+				    const struct tide_dead_letter_write *write, int64_t *ret,
+				    struct tide_error *err);
+tide_status session_dead_letter_change(struct tide_subscription *subscription,
+				       const struct tide_dead_letter_change *change,
+				       struct tide_error *err);
+tide_status session_dead_letter_get(struct tide_subscription *subscription, int64_t id,
+				    struct tide_dead_letter_list *ret, struct tide_error *err);
+tide_status session_dead_letter_list(struct tide_subscription *subscription,
+				     const struct tide_dead_letter_filter *filter,
+				     struct tide_dead_letter_list *ret, struct tide_error *err);
+
+/* ---- Its lease ------------------------------------------------------------------------------- */
+
+tide_status session_lease_acquire(struct tide_subscription *subscription, struct tide_lease *ret,
+				  struct tide_error *err);
+/** Mark the event that is handed over next; 0: no event is. */
+tide_status session_lease_mark(struct tide_subscription *subscription, tide_position position,
+			       int32_t deaths, struct tide_error *err);
+tide_status session_lease_release(struct tide_subscription *subscription, struct tide_error *err);
+
+/* ---- The event store ------------------------------------------------------------------------- */
+
+/** The page is in order and within the bounds of the query. */
+tide_status session_read(struct tide_subscription *subscription,
+			 const struct tide_page_query *query, struct tide_page *page,
+			 struct tide_error *err);
+tide_status session_find(struct tide_subscription *subscription, const struct tide_uuid *event_id,
+			 struct tide_page *page, struct tide_error *err);
+tide_status session_end(struct tide_subscription *subscription, tide_position *ret,
+			struct tide_error *err);
+
+#endif
