@@ -149,7 +149,6 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 
 	bool is_split = count > 1 && is_last;
 	if (is_split) {
-		runner->is_split = true;
 		runner->split_until = runner->batch[count - 1]->position;
 		runner->attempts = 0;
 	}

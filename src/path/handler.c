@@ -124,8 +124,7 @@ static size_t handler_collect(struct tide_subscription *subscription,
 
 	events[0] = &entry->event;
 	bool is_alone = !subscription->subscriber.handle_batch || runner->is_careful ||
-			runner->is_single ||
-			(runner->is_split && entry->event.position <= runner->split_until);
+			runner->single_until > 0 || entry->event.position <= runner->split_until;
 	size_t count = 1, most = subscription->subscriber.batch_events, end = page->count;
 	if (most > 0 && end - runner->feed.next > most)
 		end = runner->feed.next + most;

@@ -209,7 +209,7 @@ void reason_fill_locked(const struct tide_subscription *subscription, enum tide_
 	memcpy(ret->name, subscription->name, sizeof ret->name);
 	ret->cause = cause;
 	ret->state = subscription->states.state;
-	if (subscription->has_started)
+	if (subscription->run_number > 0)
 		why_set_since(ret, subscription->started_at);
 
 	if (cause == TIDE_CAUSE_HANDLER_RUNNING || cause == TIDE_CAUSE_HANDLER_STUCK)

@@ -113,7 +113,6 @@ static void runner_let_go(struct tide_subscription *subscription, const struct t
 	gate_cancel(subscription, GATE_INFRA);
 	mutex_lock(&subscription->lock);
 	subscription->flow = runner->feed.flow;
-	subscription->is_backpressured = false;
 	mutex_unlock(&subscription->lock);
 }
 

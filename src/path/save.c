@@ -54,8 +54,8 @@ static void save_done(struct tide_subscription *subscription, struct mono_time s
 	memset(runner->tries, 0, sizeof runner->tries); /* it goes on */
 	if (runner->buried <= runner->progress.position)
 		runner->buried = 0;
-	if (runner->is_single && runner->progress.position >= runner->single_until)
-		runner->is_single = false;
+	if (runner->progress.position >= runner->single_until)
+		runner->single_until = 0;
 }
 
 struct tide_checkpoint_known checkpoint_known(const struct tide_checkpoint *row)
@@ -189,7 +189,7 @@ void runner_forget(struct tide_subscription *subscription)
 	/* attempts end with their run */
 	runner->lost_position = runner->doomed = runner->buried = 0;
 	runner->entry_position = 0;
-	runner->is_split = runner->is_single = false;
+	runner->split_until = runner->single_until = 0;
 }
 
 /* The run's memory is void: it begins again from the row. */
@@ -319,7 +319,7 @@ static void save_failed(struct tide_subscription *subscription, const struct tid
 
 	if (!runner->is_in_transaction)
 		return;
-	bool was_one_event = runner->is_single;
+	bool was_one_event = runner->single_until > 0;
 	save_roll_back(subscription);
 	if (error->retry != TIDE_RETRY_NEVER || error->status == TIDE_FENCED)
 		return;
@@ -328,8 +328,8 @@ static void save_failed(struct tide_subscription *subscription, const struct tid
 		runner->doom = *error;
 	}
 
-	runner->is_single = true;
-	runner->single_until = attempted.position;
+	/* one event more where nothing was settled before the commit */
+	runner->single_until = attempted.position > 0 ? attempted.position : 1;
 }
 
 /* It was made, and its answer lost. */
@@ -423,7 +423,7 @@ enum step save_step(struct tide_subscription *subscription)
 		return step;
 
 	struct tide_error err;
-	bool was_in_transaction = runner->is_in_transaction, was_single = runner->is_single;
+	bool was_in_transaction = runner->is_in_transaction, was_single = runner->single_until > 0;
 	tide_status status = save_try(subscription, &err);
 
 	/* found by the handler itself: no event is to blame */
@@ -475,7 +475,7 @@ enum step save_before_wait(struct tide_subscription *subscription)
 		return STEP_WAIT;
 	}
 
-	bool was_single = runner->is_single;
+	bool was_single = runner->single_until > 0;
 	tide_status status = save_try_aside(subscription, &err);
 	if (status == TIDE_OK && !runner->is_resolved)
 		return runner_wait(subscription, runner->now,

@@ -9,17 +9,15 @@
 
 #include "core/text.h"
 
-/* The flag is set while the threshold is reached; its clock, for health, begins when it is
- * raised. */
+/* The clock of backpressure, for health, begins when the threshold is reached. */
 static void settle_flow_locked(struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
 {
 	assert(mutex_is_mine(&subscription->lock));
 	const struct feed *feed = &subscription->runner.feed;
 	bool is_full = feed->flow.in_flight >= feed->limits.threshold;
-	if (is_full && !subscription->is_backpressured)
+	if (is_full && !subscription_is_backpressured_locked(subscription))
 		subscription->backpressured_since = subscription->runner.now;
-	subscription->is_backpressured = is_full;
 	subscription->flow = feed->flow;
 	subscription->is_held = feed->is_held;
 }
@@ -102,7 +100,7 @@ static void settle_done(struct tide_subscription *subscription)
 	runner->attempts = 0;
 	if (progress_is_due(&runner->progress, &subscription->config, PROGRESS_AFTER_EVENT,
 			    runner->now) ||
-	    runner->is_careful || runner->is_single)
+	    runner->is_careful || runner->single_until > 0)
 		runner->is_save_due = true;
 }
 

@@ -135,6 +135,12 @@ bool runner_move_from(struct tide_subscription *subscription, enum tide_state fr
 	return has_moved;
 }
 
+bool subscription_is_backpressured_locked(const struct tide_subscription *subscription)
+{
+	assert(mutex_is_mine(&subscription->lock));
+	return subscription->flow.in_flight >= subscription->runner.feed.limits.threshold;
+}
+
 void subscription_nudge(struct tide_subscription *subscription)
 {
 	atomic_store(&subscription->attention, true);
@@ -232,7 +238,7 @@ static void subscription_snapshot_counts_locked(const struct tide_subscription *
 	memcpy(ret->last_event_type, counts->last_event_type, sizeof ret->last_event_type);
 	ret->in_flight = subscription->flow.in_flight;
 	ret->in_flight_peak = subscription->flow.peak_in_flight;
-	ret->backpressure = subscription->is_backpressured;
+	ret->backpressure = subscription_is_backpressured_locked(subscription);
 }
 
 void subscription_snapshot_locked(struct tide_subscription *subscription,
@@ -250,9 +256,9 @@ void subscription_snapshot_locked(struct tide_subscription *subscription,
 	ret->lag_known = answer->has_end;
 	if (answer->has_end && answer->end > subscription->position)
 		ret->lag_events = answer->end - subscription->position;
-	ret->has_started_at = subscription->has_started;
+	ret->has_started_at = subscription->run_number > 0;
 	ret->started_at = subscription->started_at;
-	if (subscription->has_started) {
+	if (ret->has_started_at) {
 		bool has_ended = state_is_terminal(subscription->states.state);
 		ret->uptime_seconds = seconds_of_ns(mono_since(
 			has_ended ? subscription->ended_mono : now, subscription->started_mono));

@@ -118,8 +118,8 @@ struct runner {
 	/* the handler has looked at what the open transaction has done, and nothing was added but
 	 * by us */
 	bool is_inspected;
-	/* after a permanent commit failure: one event per transaction up to single_until */
-	bool is_single;
+	/* after a permanent commit failure: one event per transaction up to here; 0: all of a
+	 * page */
 	tide_position single_until;
 
 	/* the event that comes next */
@@ -130,8 +130,7 @@ struct runner {
 	/* an event whose transaction was lost in its hands, and its calls so far */
 	tide_position lost_position;
 	int32_t lost_attempts;
-	bool is_split; /* its batch failed: events up to split_until come one by one */
-	tide_position split_until;
+	tide_position split_until; /* a batch failed: events up to here come one by one */
 	struct pending_failure pending;
 	/* an event whose dead letter could not be written yet, and how often; 0: none */
 	tide_position entry_position;
@@ -278,9 +277,7 @@ struct tide_subscription {
 	tide_position position;
 	struct feed_flow flow;
 	bool is_held; /* the reader stands at a hole that an open append may still fill */
-	bool is_backpressured;
 	struct mono_time backpressured_since; /* while LIVE */
-	bool has_started;
 	struct tide_time started_at;
 	struct mono_time started_mono, ended_mono;
 	struct ownership ownership;
@@ -351,6 +348,10 @@ void subscription_lose_locked(struct tide_subscription *subscription)
 /** Why it is paused; asked only while it is. */
 enum tide_pause_reason
 subscription_pause_reason_locked(const struct tide_subscription *subscription)
+	TIDE_REQUIRES(subscription->lock);
+
+/** Whether as much is in flight as is to be read ahead. */
+bool subscription_is_backpressured_locked(const struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock);
 
 /** Ask for attention and ring. */

@@ -93,8 +93,6 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	breaker_reset(&subscription->infra_breaker);
 	memset(subscription->stores, 0, sizeof subscription->stores);
 	subscription->error = (struct tide_error){ 0 };
-	subscription->is_backpressured = false;
-	subscription->has_started = true;
 	subscription->started_at = clock_wall(clock);
 	subscription->started_mono = clock_mono(clock);
 

@@ -27,7 +27,7 @@ static void metrics_copy_numbers_locked(struct tide_subscription *subscription,
 	view->state = subscription->states.state;
 	view->position = subscription->position;
 	view->is_standby = subscription->ownership.state == OWNERSHIP_STANDBY;
-	view->is_backpressured = subscription->is_backpressured;
+	view->is_backpressured = subscription_is_backpressured_locked(subscription);
 	view->in_flight = subscription->flow.in_flight;
 	view->metrics.blocked_ns += subscription->flow.total_pause_ns;
 
