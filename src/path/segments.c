@@ -167,14 +167,16 @@ static tide_status segments_turn(struct tide_subscription *subscription,
 	const struct tide_store *database = subscription->engine->checkpoints->database;
 	const struct tide_store_ops *ops = &database->backend->store;
 	void *session = subscription->runner.session;
-	tide_status status = ops->begin ? ops->begin(session, err) : TIDE_OK;
+	bool has_transactions = ops->begin != NULL;
+	tide_status status = has_transactions ? ops->begin(session, err) : TIDE_OK;
 	if (status != TIDE_OK)
 		return status;
+
 	status = segments_ops(database)->segment_turn(session, &subscription->runner.fence, write,
 						      err);
-	if (status == TIDE_OK && ops->commit)
+	if (status == TIDE_OK && has_transactions)
 		status = ops->commit(session, err);
-	if (status != TIDE_OK && ops->rollback)
+	if (status != TIDE_OK && has_transactions)
 		ops->rollback(session);
 	return status;
 }
