@@ -4,6 +4,8 @@
  */
 #include "policy/availability.h"
 
+#include <assert.h>
+
 /* Whether an operation that failed so had its answer all the same: the store works, and said no. */
 static bool availability_is_answer(tide_status status)
 {
@@ -28,6 +30,7 @@ void availability_note(struct availability *availability, tide_status status,
 		availability->state = TIDE_AVAILABLE;
 		return;
 	}
+	assert(error);
 	if (availability->state != TIDE_UNAVAILABLE)
 		availability->since = now;
 	availability->state = TIDE_UNAVAILABLE;

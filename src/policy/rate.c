@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/rate.h"
 
+#include <assert.h>
 #include <string.h>
 
 static void rate_roll(struct rate *rate, struct mono_time now)
@@ -13,6 +14,7 @@ static void rate_roll(struct rate *rate, struct mono_time now)
 			rate->counts[s % RATE_SECONDS] = 0;
 	if (second > rate->second)
 		rate->second = second;
+	assert(rate->second >= second);
 }
 
 void rate_add(struct rate *rate, struct mono_time now)
