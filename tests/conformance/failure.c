@@ -375,6 +375,43 @@ static void failed_aggregate_is_held_and_released_in_order(struct fixture *f)
 	trial_end(&t);
 }
 
+/* One id under two types is two aggregates. */
+static void aggregate_of_another_type_is_not_held(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	append_one(f->store, stream_of("Order", 1), "A");
+	append_one(f->store, stream_of("Invoice", 1), "A");
+	append_one(f->store, stream_of("Order", 1), "A");
+	t.failing = (struct failing){ .first = 11, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.config.hold_aggregate_on_failure = true;
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	delivered(t.recorder, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12);
+	assert_int_equal(status_of(t.subscription).events_dlq, 2);
+	trial_end(&t);
+}
+
+/* A batch leaves out what is held: of the failed one's aggregate nothing is delivered. */
+static void held_event_is_left_out_of_a_batch(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	t.failing = (struct failing){ .first = 1, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.subscriber = batch_subscriber_of("p", t.recorder);
+	t.config.batch_size = 10;
+	t.config.hold_aggregate_on_failure = true;
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	recorder_forget(t.recorder);
+	append_many(f->store, stream_of("Order", 2), 20, 3);
+	append_many(f->store, stream_of("Order", 1), 20, 3);
+	append_many(f->store, stream_of("Order", 2), 30, 3);
+	catch_up(f->store, t.subscription);
+	delivered(t.recorder, 11, 12, 13, 17, 18, 19);
+	trial_end(&t);
+}
+
 /* Of one that was due: the head failed again in its place, and what is behind it goes back. */
 static void due_entry_that_fails_is_the_new_head(struct fixture *f)
 {
@@ -695,6 +732,8 @@ const struct test_case failure_cases[] = {
 	CASE(dead_letter_marked_while_nobody_owns_is_delivered_at_the_next_start),
 	CASE(any_number_of_requests_is_delivered_in_the_order_of_the_events),
 	CASE(failing_event_never_takes_the_checkpoint_back),
+	CASE(aggregate_of_another_type_is_not_held),
+	CASE(held_event_is_left_out_of_a_batch),
 	CASE(failed_aggregate_is_held_and_released_in_order),
 	CASE(due_entry_that_fails_is_the_new_head),
 	CASE(handler_that_speaks_of_parking_is_retried_like_any_other),

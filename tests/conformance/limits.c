@@ -54,6 +54,38 @@ static void handler_that_says_fenced_has_failed(struct fixture *f)
 	tide_dead_letters_free(&letters);
 }
 
+/* Late once, then as quick as anybody. */
+static tide_status judge_late(struct recorder *recorder, const struct tide_event *event,
+			      struct tide_delivery *delivery)
+{
+	(void)recorder;
+	(void)event;
+	while (tide_delivery_attempt(delivery) == 1 && !tide_delivery_is_late(delivery))
+		wait_a_moment();
+	return TIDE_OK;
+}
+
+static void late_handler_is_tried_again_whatever_a_rule_says(struct fixture *f)
+{
+	const struct tide_classification permanent = { .category = TIDE_CATEGORY_PERMANENT,
+						       .severity = TIDE_SEVERITY_HIGH,
+						       .retryable = false };
+	RECORDER *recorder = recorder_new();
+	recorder->judge = judge_late;
+	append_many(f->store, stream_of("Order", 1), 1, 1);
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	config.processing_timeout = 0.2;
+
+	MANAGER *manager = manager_of(f->store);
+	must(tide_manager_classify(manager, NULL, TIDE_TIMEOUT, &permanent, err));
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	(void)tide_manager_start(manager, NULL, 0, NULL, NULL, NULL);
+	catch_up(f->store, subscription);
+	delivered(recorder, 1, 1);
+	assert_int_equal(status_of(subscription).events_failed, 0);
+}
+
 /* ---- In flight ------------------------------------------------------------------------------- */
 
 static void no_more_events_are_in_flight_than_may_be(struct fixture *f)
@@ -123,6 +155,7 @@ static void event_greater_than_the_bytes_in_flight_comes_alone(struct fixture *f
 const struct test_case limits_cases[] = {
 	CASE(run_ends_with_as_many_failed_events_as_it_may_have),
 	CASE(handler_that_says_fenced_has_failed),
+	CASE(late_handler_is_tried_again_whatever_a_rule_says),
 	CASE(no_more_events_are_in_flight_than_may_be),
 	CASE(event_greater_than_the_bytes_in_flight_comes_alone),
 	CASES_END,
