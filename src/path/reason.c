@@ -93,7 +93,8 @@ enum tide_cause reason_cause_locked(const struct tide_subscription *subscription
 				    struct mono_time now)
 {
 	assert(mutex_is_mine(&subscription->lock));
-	switch (subscription->states.state) {
+	enum tide_state state = subscription->states.state;
+	switch (state) {
 	case TIDE_STATE_ERROR:
 		return reason_of_end_locked(subscription, &subscription->error);
 	case TIDE_STATE_STOPPED:

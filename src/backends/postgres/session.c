@@ -33,8 +33,9 @@ static bool session_is_late(struct pg_connection *connection)
 tide_status pg_session_await(void *self, bool waits, struct tide_error *err)
 {
 	struct pg_session *session = self;
-	bool is_late = session_is_late(&session->writer) | session_is_late(&session->reader);
-	if (!is_late)
+	bool is_writer_late = session_is_late(&session->writer),
+	     is_reader_late = session_is_late(&session->reader);
+	if (!is_writer_late && !is_reader_late)
 		return TIDE_OK;
 	if (!waits)
 		return tide_fail(err, TIDE_TIMEOUT, "PostgreSQL has not answered a write yet");
