@@ -42,7 +42,7 @@ struct tide_command_projection_options {
 	/* events sent before the first answer; 0: 1; at most a page, see batch_size */
 	int64_t window;
 	bool batch; /* a page is one line, a JSON array, with one answer; without a window */
-	/* seconds to answer and end in when the run ends; 0: 7.5. SIGTERM follows, and SIGKILL
+	/* seconds to answer and end in when the run ends; 0: 6. SIGTERM follows, and SIGKILL
 	 * after a quarter of it, at most 2; less than the manager's drain_timeout in all */
 	double drain_timeout;
 	/* deaths while one event was the next to be answered that dead-letter it; 0: 3 */

@@ -27,7 +27,7 @@
 #define COMMAND_BACKOFF_MAX_NS (30 * NS_PER_SECOND)
 #define COMMAND_STARTS_MAX 6 /* tries to start it when the system cannot */
 #define COMMAND_WINDOW_MAX 1000000
-#define COMMAND_DRAIN_SECONDS 7.5
+#define COMMAND_DRAIN_SECONDS 6
 
 struct tide_command_projection {
 	/* fixed after open */

@@ -43,7 +43,7 @@ void spawner_forget(uint64_t errors);
 
 /** The share of a manager's drain_timeout that a program may have, so that it has gone before that
  * is over. */
-#define COMMAND_DRAIN_SHARE 0.75
+#define COMMAND_DRAIN_SHARE 0.6
 
 /* ---- command_process.c ----------------------------------------------------------------------- */
 

@@ -250,7 +250,7 @@ static void a_line_without_an_end_takes_no_memory(void **state)
 	stage_close(&stage);
 
 	stage_open(&stage, "flood", 5, 1);
-	stage.config.processing_timeout = 2;
+	stage.config.processing_timeout = 3;
 	stage_play(&stage);
 	sent_is_whole(&stage.sent, EVENTS);
 	stage_buried_none(&stage);
@@ -340,7 +340,7 @@ static void one_that_hangs_is_killed_with_its_group(void **state)
 {
 	struct stage stage;
 	stage_open(&stage, "leave-and-hang", 5, 1);
-	stage.config.processing_timeout = 0.5;
+	stage.config.processing_timeout = 3;
 	stage_play(&stage);
 	sent_is_whole(&stage.sent, EVENTS);
 	stage_buried_none(&stage);
@@ -360,9 +360,9 @@ static void one_that_hangs_is_killed_with_its_group(void **state)
 static void the_time_is_that_of_the_oldest_event_alone(void **state)
 {
 	struct stage stage;
-	stage_open(&stage, "slow", -1, 0); /* a whole window takes longer than the timeout */
+	stage_open(&stage, "slow", -1, 60); /* a whole window takes longer than the timeout */
 	stage.options.window = EVENTS;
-	stage.config.processing_timeout = 0.1;
+	stage.config.processing_timeout = 2;
 	stage_play(&stage);
 	assert_int_equal(status_of(stage.subscription).recent_errors_count, 0);
 	stage_close(&stage);
@@ -392,7 +392,7 @@ static void a_program_that_is_not_there_ends_the_run(void **state)
 static void a_stop_lets_it_answer_for_what_it_has(void **state)
 {
 	struct stage stage;
-	stage_open(&stage, "slow", -1, 0);
+	stage_open(&stage, "slow", -1, 5);
 	stage_start(&stage);
 	wait_for(PATIENCE, status_of(stage.subscription).position >= 3);
 	must(tide_manager_stop(stage.rig.manager, NULL, 30, err));
@@ -447,7 +447,7 @@ static void a_second_run_goes_on_behind_the_first(void **state)
 static void a_pause_leaves_in_flight_what_it_has_been_sent(void **state)
 {
 	struct stage stage;
-	stage_open(&stage, "slow", -1, 0);
+	stage_open(&stage, "slow", -1, 5);
 	stage.options.window = EVENTS;
 	stage_start(&stage);
 	wait_for(PATIENCE, status_of(stage.subscription).position >= 3);

@@ -141,7 +141,7 @@ static void play(int argc, char **argv)
 		int attempt = (int)number_in(line, "\"attempt\":");
 		note(file, position, attempt);
 		if (strcmp(behaviour, "slow") == 0)
-			(void)poll(NULL, 0, 3);
+			(void)poll(NULL, 0, times);
 		if (position == at && attempt <= times)
 			answer_as(behaviour, file);
 		else
