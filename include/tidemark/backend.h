@@ -615,10 +615,9 @@ struct tide_checkpoint_ops {
 				    struct tide_journal_entry **ret, size_t *ret_count,
 				    struct tide_error *err);
 
-	/* Joins an open transaction; without one, each part of the change is by itself. `fence`
-	 * NULL: a person's, which begins none. Nothing where the table is missing. `save` counts
-	 * what was discarded into the open segment, in its transaction; `reset` forgets all. NULL:
-	 * nothing is kept. */
+	/* Joins an open transaction. An end and a begin are one; `fence` NULL: a person's, which
+	 * begins none. Nothing where the table is missing. `save` counts what was discarded into
+	 * the open segment, in its transaction; `reset` forgets all. NULL: nothing is kept. */
 	tide_status (*segment_turn)(void *session, const struct tide_fence *fence,
 				    const struct tide_segment_write *write, struct tide_error *err);
 	/* The oldest first. */

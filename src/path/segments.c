@@ -160,27 +160,6 @@ static struct tide_segment *segments_open(struct tide_segment *list, size_t coun
 	return count > 0 && !list[count - 1].has_ended ? &list[count - 1] : NULL;
 }
 
-/* Both in one transaction, where there are any. */
-static tide_status segments_turn(struct tide_subscription *subscription,
-				 const struct tide_segment_write *write, struct tide_error *err)
-{
-	const struct tide_store *database = subscription->engine->checkpoints->database;
-	const struct tide_store_ops *ops = &database->backend->store;
-	void *session = subscription->runner.session;
-	bool has_transactions = ops->begin != NULL;
-	tide_status status = has_transactions ? ops->begin(session, err) : TIDE_OK;
-	if (status != TIDE_OK)
-		return status;
-
-	status = segments_ops(database)->segment_turn(session, &subscription->runner.fence, write,
-						      err);
-	if (status == TIDE_OK && has_transactions)
-		status = ops->commit(session, err);
-	if (status != TIDE_OK && has_transactions)
-		ops->rollback(session);
-	return status;
-}
-
 static tide_status segments_decide(struct tide_subscription *subscription,
 				   const struct tide_checkpoint *row, tide_position position,
 				   const char *filter, struct tide_error *err)
@@ -206,7 +185,10 @@ static tide_status segments_decide(struct tide_subscription *subscription,
 					    .processed = row->events_processed,
 					    .now = runner_wall(subscription) };
 	tide_segments_free(list, count);
-	return goes_on ? TIDE_OK : segments_turn(subscription, &write, err);
+	if (goes_on)
+		return TIDE_OK;
+	return segments_ops(database)->segment_turn(subscription->runner.session,
+						    &subscription->runner.fence, &write, err);
 }
 
 tide_status segments_follow(struct tide_subscription *subscription,

@@ -9,6 +9,7 @@ static bool segment_is_kept(const struct pg_session *session)
 	return (session->store->target.parts & PART_BIT(PART_SEGMENTS)) != 0;
 }
 
+/* One statement ends the open one, too. */
 static tide_status segment_begin(struct pg_session *session, const struct tide_fence *fence,
 				 const struct tide_segment_write *write, struct tide_error *err)
 {
@@ -20,6 +21,10 @@ static tide_status segment_begin(struct pg_session *session, const struct tide_f
 	pg_put_time(&params, &write->now);
 	pg_put_string(&params, write->filter);
 	pg_put_int8(&params, write->stored);
+	if (write->should_end)
+		pg_put_int8(&params, write->until);
+	else
+		pg_put_null(&params);
 	tide_status status = pg_write_run(session, PG_SEGMENT_BEGIN, &params, &result, err);
 	if (status == TIDE_OK && pg_changed(result) == 0)
 		return pg_fail_fenced(fence, err);
@@ -51,10 +56,10 @@ tide_status pg_segment_turn(void *session, const struct tide_fence *fence,
 		return TIDE_OK;
 	if (write->should_forget)
 		status = segment_forget(session, write->name, err);
-	if (status == TIDE_OK && write->should_end)
-		status = pg_segment_change(session, write, &write->until, 0, err);
 	if (status == TIDE_OK && write->should_begin)
 		status = segment_begin(session, fence, write, err);
+	else if (status == TIDE_OK && write->should_end)
+		status = pg_segment_change(session, write, &write->until, 0, err);
 	return status;
 }
 

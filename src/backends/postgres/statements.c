@@ -397,8 +397,12 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"UPDATE @projection_segments SET events_discarded = events_discarded + $5::int8, until_position = $2::int8, "
 		"until_processed = CASE WHEN $2::int8 IS NOT NULL THEN $3::int8 END, "
 		"ended_at = CASE WHEN $2::int8 IS NOT NULL THEN $4::timestamptz END WHERE name = $1::text AND ended_at IS NULL",
+	/* $9 where the open one ends, NULL: there is none */
 	[PG_SEGMENT_BEGIN] =
-		FENCE "INSERT INTO @projection_segments (name, from_position, events_processed, began_at, filter, stored_position) "
+		FENCE ", ended AS (UPDATE @projection_segments SET until_position = $9::int8, until_processed = $5::int8, "
+		"ended_at = $6::timestamptz WHERE name = $1::text AND ended_at IS NULL AND $9::int8 IS NOT NULL "
+		"AND EXISTS (SELECT 1 FROM fence)) "
+		"INSERT INTO @projection_segments (name, from_position, events_processed, began_at, filter, stored_position) "
 		"SELECT $1::text, $4::int8, $5::int8, $6::timestamptz, $7::text::json, $8::int8 FROM fence",
 	[PG_SEGMENT_LIST] =
 		"SELECT from_position, events_processed, events_discarded, filter::text, ended_at IS NOT NULL, until_position, "
