@@ -35,7 +35,7 @@ struct tide_sql_projection_options {
 	const char *name; /* of the projection; NULL: the last part of `path` without .sql */
 	/* of the database of the read model, which decides the dialect; NULL: SQLite */
 	const char *url;
-	bool accept_changes; /* of the init section, and tables that another projection made */
+	bool accept_changes; /* of the init section, and tables that another projection has */
 };
 #ifdef __cplusplus
 static inline struct tide_sql_projection_options tide_sql_projection_options_default(void)
@@ -82,8 +82,10 @@ static inline void tide_sql_projection_close_cleanup(struct tide_sql_projection 
  *
  * The first start notes in projection_versions what the init section makes. A later one with a
  * changed init section is refused with TIDE_STATE, one of another name that makes the same tables
- * with TIDE_ALREADY_EXISTS, unless `accept_changes` is set; changed statements are logged. One
- * whose checkpoint is gone while these tables hold rows is refused with TIDE_STATE, too.
+ * or writes to them with TIDE_ALREADY_EXISTS, unless `accept_changes` is set; changed statements
+ * are logged. What only a trigger or a function writes to is refused before it is committed, which
+ * ends the subscription. One whose checkpoint is gone while these tables hold rows is refused with
+ * TIDE_STATE, too.
  *
  * Once its subscription owns its name, the init section runs in a transaction of its own, in one
  * process at a time, and every statement is prepared.

@@ -2,8 +2,12 @@
 #include "project/postgres_guard.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "core/json.h"
+#include "sys/alloc.h"
 
 /* Modes that a lock has when a table is written to or altered (PostgreSQL 13.3.1, Table-Level
  * Locks), and a sequence's when a number is taken from it or set. */
@@ -19,10 +23,13 @@
 	"IN " GUARD_MODES
 
 /* Tables of other stores in the same database count as well: they stand beside checkpoints of their
- * own. Renaming a schema locks none of its tables, but the catalog of schemas; a name that changed
- * without it is somebody else's doing. */
+ * own. A foreign key takes no more than ShareRowExclusiveLock on what it refers to. Renaming a
+ * schema locks none of its tables, but the catalog of schemas; a name that changed without it is
+ * somebody else's doing. */
 const char postgres_guard_look[] =
-	"SELECT l.relation, c.relname FROM (SELECT DISTINCT l.relation FROM " GUARD_LOCKS ") l "
+	"SELECT l.relation, c.relname, l.is_more FROM (SELECT l.relation, "
+	"bool_or(l.mode <> 'ShareRowExclusiveLock') AS is_more FROM " GUARD_LOCKS
+	" GROUP BY l.relation) l "
 	"LEFT JOIN pg_class c ON c.oid = l.relation WHERE l.relation = ANY($1::oid[]) OR "
 	"(l.relation = 'pg_namespace'::regclass AND "
 	"NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = $2::oid AND n.nspname = $3::name)) "
@@ -74,6 +81,63 @@ static tide_status guard_query(PGconn *connection, const char *text, int count,
 	return status;
 }
 
+/* In the order of the rivals. */
+static const char guard_find_rivals[] =
+	"SELECT t.at, c.oid FROM json_array_elements_text($1::json) WITH ORDINALITY t(name, at) "
+	"JOIN pg_namespace n ON n.nspname = split_part(t.name, '.', 1) "
+	"JOIN pg_class c ON c.relnamespace = n.oid AND "
+	"c.relname = substr(t.name, strpos(t.name, '.') + 1)";
+
+static tide_status guard_find_oids(PGconn *connection, struct sql_script *script,
+				   struct tide_error *err)
+{
+	struct buffer names = { 0 };
+	PGresult *rows;
+
+	json_open(&names, '[');
+	for (size_t i = 0; i < script->rival_count; i++)
+		json_string(&names, script->rivals[i].table);
+	json_close(&names, ']');
+	const char *const values[] = { names.data };
+	tide_status status =
+		names.failed ? alloc_fail(err)
+			     : guard_query(connection, guard_find_rivals, 1, values, &rows, err);
+	buffer_fini(&names);
+	if (status != TIDE_OK)
+		return status;
+	for (int i = 0; i < PQntuples(rows); i++) {
+		struct sql_rival *rival = &script->rivals[atoi(PQgetvalue(rows, i, 0)) - 1];
+		snprintf(rival->oid, sizeof rival->oid, "%s", PQgetvalue(rows, i, 1));
+	}
+	PQclear(rows);
+	return TIDE_OK;
+}
+
+static tide_status guard_watch(PGconn *connection, struct postgres_guard *guard,
+			       struct tide_error *err)
+{
+	struct sql_script *script = guard->script;
+	struct buffer watched = { 0 };
+	tide_status status =
+		script->rival_count ? guard_find_oids(connection, script, err) : TIDE_OK;
+
+	if (status != TIDE_OK)
+		return status;
+	buffer_add(&watched, guard->oids, strlen(guard->oids) - 1);
+	for (size_t i = 0; i < script->rival_count; i++)
+		if (script->rivals[i].oid[0])
+			buffer_format(&watched, "%s%s", watched.size > 1 ? "," : "",
+				      script->rivals[i].oid);
+	buffer_add(&watched, "}", 1);
+	return buffer_take(&watched, &guard->watched, err);
+}
+
+void postgres_guard_fini(struct postgres_guard *guard)
+{
+	tide_free(guard->watched);
+	guard->watched = NULL;
+}
+
 static void guard_names(char ret[SQL_OWN_TABLES * 32])
 {
 	size_t size = 0;
@@ -84,19 +148,20 @@ static void guard_names(char ret[SQL_OWN_TABLES * 32])
 	snprintf(ret + size, SQL_OWN_TABLES * 32 - size, "}");
 }
 
-tide_status postgres_guard_load(PGconn *connection, struct postgres_guard *ret,
-				struct tide_error *err)
+tide_status postgres_guard_load(PGconn *connection, struct sql_script *script,
+				struct postgres_guard *ret, struct tide_error *err)
 {
 	char names[SQL_OWN_TABLES * 32];
 	const char *const values[] = { names };
 	size_t size = 0;
 	PGresult *rows;
 
+	*ret = (struct postgres_guard){ .script = script, .schema_oid = "0" };
 	guard_names(names);
 	tide_status status = guard_query(connection, guard_find, 1, values, &rows, err);
 	if (status != TIDE_OK)
 		return status;
-	*ret = (struct postgres_guard){ .count = PQntuples(rows), .schema_oid = "0" };
+	ret->count = PQntuples(rows);
 	for (int i = 0; i < ret->count; i++) {
 		snprintf(ret->relations[i].oid, sizeof ret->relations[i].oid, "%s",
 			 PQgetvalue(rows, i, 0));
@@ -111,7 +176,7 @@ tide_status postgres_guard_load(PGconn *connection, struct postgres_guard *ret,
 	}
 	snprintf(ret->oids + size, sizeof ret->oids - size, ret->count ? "}" : "{}");
 	PQclear(rows);
-	return TIDE_OK;
+	return guard_watch(connection, ret, err);
 }
 
 static struct sql_own guard_own(const struct postgres_guard *guard, int i)
@@ -120,6 +185,25 @@ static struct sql_own guard_own(const struct postgres_guard *guard, int i)
 								      : SQL_OWN_TABLE };
 
 	snprintf(own.name, sizeof own.name, "%s", guard->relations[i].name);
+	return own;
+}
+
+static struct sql_rival *guard_find_rival(const struct postgres_guard *guard, const char *oid)
+{
+	for (size_t i = 0; i < guard->script->rival_count; i++)
+		if (strcmp(guard->script->rivals[i].oid, oid) == 0)
+			return &guard->script->rivals[i];
+	return NULL;
+}
+
+static struct sql_own guard_judge_rival(struct sql_rival *rival, bool is_more)
+{
+	struct sql_own own = { .kind = SQL_OWN_TABLE };
+
+	if (!is_more || sql_rival_write(rival))
+		return own;
+	own.rival = rival;
+	snprintf(own.name, sizeof own.name, "%.60s", rival->table);
 	return own;
 }
 
@@ -133,6 +217,9 @@ static struct sql_own guard_judge_row(const struct postgres_guard *guard, const 
 	for (int i = 0; i < guard->count; i++)
 		if (strcmp(guard->relations[i].oid, PQgetvalue(rows, row, 0)) == 0)
 			return guard->relations[i].was_locked ? own : guard_own(guard, i);
+	struct sql_rival *rival = guard_find_rival(guard, PQgetvalue(rows, row, 0));
+	if (rival)
+		return guard_judge_rival(rival, *PQgetvalue(rows, row, 2) == 't');
 	bool is_table =
 		sql_is_own_table(PQgetvalue(rows, row, 1), strlen(PQgetvalue(rows, row, 1)));
 	if (!is_table)
@@ -142,14 +229,15 @@ static struct sql_own guard_judge_row(const struct postgres_guard *guard, const 
 	return own;
 }
 
-/* A table goes before its sequence, which is dropped with it. */
+/* A table goes before its sequence, which is dropped with it; Tidemark's go before others. */
 struct sql_own postgres_guard_judge(const struct postgres_guard *guard, const PGresult *rows)
 {
 	struct sql_own own = { .kind = SQL_OWN_TABLE };
 
 	for (int i = 0; i < PQntuples(rows); i++) {
 		struct sql_own found = guard_judge_row(guard, rows, i);
-		if (found.name[0] && (!own.name[0] || found.kind == SQL_OWN_TABLE))
+		bool is_first = !own.name[0] || own.rival;
+		if (found.name[0] && (is_first || (found.kind == SQL_OWN_TABLE && !found.rival)))
 			own = found;
 	}
 	return own;
@@ -158,7 +246,7 @@ struct sql_own postgres_guard_judge(const struct postgres_guard *guard, const PG
 tide_status postgres_guard_touched(const struct postgres_guard *guard, PGconn *connection,
 				   struct sql_own *ret, struct tide_error *err)
 {
-	const char *const values[] = { guard->oids, guard->schema_oid, guard->schema };
+	const char *const values[] = { guard->watched, guard->schema_oid, guard->schema };
 	PGresult *rows;
 
 	tide_status status = guard_query(connection, postgres_guard_look, 3, values, &rows, err);

@@ -3,7 +3,8 @@
 #define TIDE_PROJECT_POSTGRES_GUARD_H
 
 /*
- * What a transaction has done to Tidemark's own tables. PostgreSQL has no authorizer; it has locks,
+ * What a transaction has done to Tidemark's own tables, and to those that are noted for other
+ * projections. PostgreSQL has no authorizer; it has locks,
  * which a transaction keeps until its end: on every table that it has written to, altered or
  * dropped, whoever's trigger or function did it, on those that a statement would write to as soon
  * as it is prepared, and on sequences whose numbers it took or set.
@@ -27,17 +28,21 @@ struct postgres_guard {
 	} relations[GUARD_RELATIONS_MAX];
 	char oids[GUARD_RELATIONS_MAX * 11 + 3]; /* of all, as an array */
 	char schema_oid[12], schema[64];
+	struct sql_script *script; /* whose rivals are watched */
+	char *watched;             /* of all of these, as an array */
 };
 
-/** The look: `$1` to `$3` are the guard's oids, schema_oid and schema. */
+/** The look: `$1` to `$3` are the guard's watched, schema_oid and schema. */
 extern const char postgres_guard_look[];
 /** Rows written in this transaction and the file, a row for each relation in the guard's order;
  * `$1` is its oids. */
 extern const char postgres_guard_state[];
 
-/** Find the tables. TIDE_OK, or the connection's error. */
-tide_status postgres_guard_load(PGconn *connection, struct postgres_guard *ret,
-				struct tide_error *err);
+/** Find the tables, and those of the script's rivals. TIDE_OK, or the connection's error;
+ * postgres_guard_fini either way. */
+tide_status postgres_guard_load(PGconn *connection, struct sql_script *script,
+				struct postgres_guard *ret, struct tide_error *err);
+void postgres_guard_fini(struct postgres_guard *guard);
 /** Whether a name may have the character without quotes. */
 bool postgres_guard_is_name(char c);
 /**

@@ -67,6 +67,8 @@ static tide_status live_examine_one(const struct sql_script *script, size_t at, 
 	} else {
 		status = postgres_end(script, statement, connection, result, TIDE_ARGUMENT,
 				      &problem);
+		if (status == TIDE_OK)
+			status = live->refuse(script, statement, live->guard, connection, &problem);
 		if (status == TIDE_CONNECTION_LOST)
 			return tide_fail(err, status, "%s", problem.message);
 		if (status != TIDE_OK)

@@ -4,6 +4,7 @@
 
 #include <libpq-fe.h>
 
+#include "project/postgres_guard.h"
 #include "project/sql.h"
 
 #define POSTGRES_CELLS_MAX 64
@@ -14,6 +15,12 @@ struct postgres_live {
 	tide_status (*prepare)(const struct sql_script *script,
 			       const struct sql_statement *statement, PGconn *connection,
 			       PGresult **ret, struct tide_error *err);
+	/* after it was: whether it would write to what it may not */
+	tide_status (*refuse)(const struct sql_script *script,
+			      const struct sql_statement *statement,
+			      const struct postgres_guard *guard, PGconn *connection,
+			      struct tide_error *err);
+	const struct postgres_guard *guard;
 	sql_tell *tell;
 	void *self;
 	bool lacks_tables; /* set by the examination */

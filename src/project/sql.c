@@ -60,6 +60,26 @@ static void sql_keep_words(struct sql_script *script, struct tide_delivery *deli
 	script->words = NULL;
 }
 
+enum sql_entry sql_entry_of(const struct tide_sql_projection *projection)
+{
+	return projection->accepts_changes ? SQL_ENTRY_ACCEPT : SQL_ENTRY_START;
+}
+
+static tide_status sql_enter(struct tide_sql_projection *projection, void *connection,
+			     struct tide_error *err)
+{
+	return sql_version_enter(&projection->script, projection->dialect, projection->name,
+				 sql_entry_of(projection), connection, err);
+}
+
+/* What was found to be written to only now. */
+static tide_status sql_enter_news(struct tide_sql_projection *projection, void *connection,
+				  struct tide_error *err)
+{
+	return sql_rivals_have_news(&projection->script) ? sql_enter(projection, connection, err)
+							 : TIDE_OK;
+}
+
 static tide_status sql_handle(void *self, const struct tide_event *event,
 			      struct tide_delivery *delivery)
 {
@@ -77,6 +97,8 @@ static tide_status sql_handle(void *self, const struct tide_event *event,
 	tide_status ended =
 		dialect->end ? dialect->end(&projection->script, connection, &end) : TIDE_OK;
 	sql_keep_words(&projection->script, delivery);
+	if (status == TIDE_OK && ended == TIDE_OK)
+		ended = sql_enter_news(projection, connection, &end);
 	if (is_own)
 		tide_delivery_stop(delivery);
 	if (status != TIDE_OK)
@@ -88,20 +110,21 @@ static tide_status sql_prepare(void *self, void *connection, struct tide_error *
 {
 	struct tide_sql_projection *projection = self;
 
-	tide_status status = projection->dialect->prepare(&projection->script, connection, err);
-	return status == TIDE_OK
-		       ? sql_version_enter(
-				 &projection->script, projection->dialect, projection->name,
-				 projection->accepts_changes ? SQL_ENTRY_ACCEPT : SQL_ENTRY_START,
-				 connection, err)
-		       : status;
+	tide_status status =
+		sql_rivals_load(&projection->script, projection->dialect, projection->name,
+				sql_entry_of(projection), connection, err);
+	if (status == TIDE_OK)
+		status = projection->dialect->prepare(&projection->script, connection, err);
+	return status == TIDE_OK ? sql_enter(projection, connection, err) : status;
 }
 
 static tide_status sql_before_commit(void *self, void *connection, struct tide_error *err)
 {
 	struct tide_sql_projection *projection = self;
 
-	return projection->dialect->before_commit(&projection->script, connection, err);
+	tide_status status =
+		projection->dialect->before_commit(&projection->script, connection, err);
+	return status == TIDE_OK ? sql_enter_news(projection, connection, err) : status;
 }
 
 static void sql_detach(void *self, void *connection)
@@ -304,9 +327,12 @@ tide_sql_projection_subscriber(const struct tide_sql_projection *projection)
 static tide_status sql_reset(void *self, void *connection, struct tide_error *err)
 {
 	struct tide_sql_projection *projection = self;
-	tide_status status = sql_version_enter(&projection->script, projection->dialect,
-					       projection->name, SQL_ENTRY_RESET, connection, err);
+	tide_status status = sql_rivals_load(&projection->script, projection->dialect,
+					     projection->name, SQL_ENTRY_RESET, connection, err);
 
+	if (status == TIDE_OK)
+		status = sql_version_enter(&projection->script, projection->dialect,
+					   projection->name, SQL_ENTRY_RESET, connection, err);
 	if (status == TIDE_OK)
 		status = projection->dialect->run(&projection->script, SQL_INIT, connection, err);
 	return status == TIDE_OK

@@ -52,6 +52,19 @@ struct sql_parameter {
 	enum sql_field field;
 };
 
+/** A table that is noted for another projection, or for this one, whose init does not make it. */
+struct sql_rival {
+	char *table;  /* as the row has it: name, or schema.name */
+	char *name;   /* of the projection */
+	char oid[12]; /* PostgreSQL: the table's; empty: there is none */
+	enum sql_rival_state {
+		SQL_RIVAL_REFUSED,
+		SQL_RIVAL_ALLOWED, /* shared since before, taken over, or its own */
+		SQL_RIVAL_WRITTEN, /* allowed, and the projection writes to it */
+		SQL_RIVAL_NOTED    /* the same, and its row says so */
+	} state;
+};
+
 /** A file taken apart. */
 struct sql_script {
 	const char *path; /* for messages */
@@ -68,6 +81,8 @@ struct sql_script {
 
 	char **tables; /* that init makes: name, or schema.name */
 	size_t table_count;
+	struct sql_rival *rivals; /* what it may not write to, as of its last start */
+	size_t rival_count;
 	uint64_t init_hash, statements_hash; /* over what is neither blank nor comment */
 
 	void *attached; /* the dialect's, while prepared */
@@ -78,7 +93,8 @@ struct sql_script {
 	/* SQLite: and drops or alters a table, so that SQLite itself keeps its numbers in step */
 	bool is_redefined;
 	char refused[64]; /* SQLite: the table that was to be changed; empty: none */
-	int64_t *changed; /* rows by statement; NULL: they are not counted */
+	const struct sql_rival *refused_rival; /* which is this one; NULL: Tidemark's */
+	int64_t *changed;                      /* rows by statement; NULL: they are not counted */
 };
 
 /** A file as a subscriber. */
@@ -191,17 +207,37 @@ bool sql_is_own_table(const char *name, size_t size);
 /** One of these, or what belongs to them. */
 struct sql_own {
 	enum sql_own_kind { SQL_OWN_TABLE, SQL_OWN_SEQUENCE, SQL_OWN_SCHEMA } kind;
-	char name[64]; /* empty: none */
+	char name[64];                 /* empty: none */
+	const struct sql_rival *rival; /* it is another projection's; NULL: Tidemark's */
 };
+/** `status` stands for what the database refuses; what is another projection's and refused as
+ * TIDE_ARGUMENT is TIDE_ALREADY_EXISTS. */
 tide_status sql_fail_own(const struct sql_script *script, const struct sql_lines *lines,
 			 const struct sql_own *own, tide_status status, struct tide_error *err);
 
 /** How a projection is entered. */
 enum sql_entry { SQL_ENTRY_START, SQL_ENTRY_ACCEPT, SQL_ENTRY_RESET };
 
+/** Whether JSON of tables holds one, and how the row of one that init makes names it (NULL: out of
+ * memory). */
+bool sql_tables_hold(const char *tables, const char *table);
+char *sql_place_table(const struct sql_place *place, const char *table);
+
+/** Load what the projection may not write to, in the open transaction, before init runs. */
+tide_status sql_rivals_load(struct sql_script *script, const struct sql_dialect *dialect,
+			    const char *name, enum sql_entry entry, void *connection,
+			    struct tide_error *err);
+void sql_rivals_clear(struct sql_script *script);
+/** By the table's name, whatever its case; NULL: none. */
+struct sql_rival *sql_rival_find(const struct sql_script *script, const char *table);
+/** The projection writes to it: whether it may. */
+bool sql_rival_write(struct sql_rival *rival);
+/** Whether one is written to that its row does not name yet: sql_version_enter does that. */
+bool sql_rivals_have_news(const struct sql_script *script);
+
 /** Compare the projection with what is known of it and of those that make the same tables, in the
  * open transaction, and note it. */
-tide_status sql_version_enter(const struct sql_script *script, const struct sql_dialect *dialect,
+tide_status sql_version_enter(struct sql_script *script, const struct sql_dialect *dialect,
 			      const char *name, enum sql_entry entry, void *connection,
 			      struct tide_error *err);
 
@@ -210,6 +246,8 @@ tide_status sql_parse(struct sql_script *script, const struct sql_dialect *diale
 		      struct tide_error *err);
 void sql_script_fini(struct sql_script *script);
 
+/** How the next start enters it. */
+enum sql_entry sql_entry_of(const struct tide_sql_projection *projection);
 /** Whether an event is one of the section's. */
 bool sql_section_wants(const struct sql_script *script, const struct sql_section *section,
 		       const struct tide_event *event);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tidemark's own tables, which projections may read and not change. */
+/* Tidemark's own tables and other projections', which a projection may read and not change. */
 #include <string.h>
 #include <strings.h>
 
@@ -28,6 +28,24 @@ bool sql_is_own_table(const char *name, size_t size)
 	return false;
 }
 
+static tide_status sql_fail_rival(const struct sql_script *script, const struct sql_lines *lines,
+				  const struct sql_rival *rival, tide_status status,
+				  struct tide_error *err)
+{
+	static const char way[] =
+		"give it tables of its own, or take it over with --accept-changes";
+
+	if (status == TIDE_ARGUMENT)
+		status = TIDE_ALREADY_EXISTS;
+	if (lines->first == lines->last)
+		return tide_fail(err, status,
+				 "'%s' line %zu: table '%.130s' belongs to projection '%.130s'; %s",
+				 script->path, lines->first, rival->table, rival->name, way);
+	return tide_fail(err, status,
+			 "'%s' lines %zu to %zu: table '%.130s' belongs to projection '%.130s'; %s",
+			 script->path, lines->first, lines->last, rival->table, rival->name, way);
+}
+
 tide_status sql_fail_own(const struct sql_script *script, const struct sql_lines *lines,
 			 const struct sql_own *own, tide_status status, struct tide_error *err)
 {
@@ -37,6 +55,8 @@ tide_status sql_fail_own(const struct sql_script *script, const struct sql_lines
 	static const char why[] = "a projection may read it and not change it";
 	const char *kind = kinds[own->kind];
 
+	if (own->rival)
+		return sql_fail_rival(script, lines, own->rival, status, err);
 	if (lines->first == lines->last)
 		return tide_fail(err, status, "'%s' line %zu: '%.64s' is Tidemark's own %s: %s",
 				 script->path, lines->first, own->name, kind, why);

@@ -10,10 +10,21 @@
 
 #include "sys/alloc.h"
 
+static tide_status live_load(struct tide_sql_projection *projection, void *connection,
+			     struct tide_error *err)
+{
+	return sql_rivals_load(&projection->script, projection->dialect, projection->name,
+			       sql_entry_of(projection), connection, err);
+}
+
 tide_status sql_projection_examine(struct tide_sql_projection *projection, void *connection,
 				   sql_tell *tell, void *self, struct tide_error *err)
 {
-	return projection->dialect->examine(&projection->script, connection, tell, self, err);
+	tide_status status = live_load(projection, connection, err);
+
+	return status == TIDE_OK ? projection->dialect->examine(&projection->script, connection,
+								tell, self, err)
+				 : status;
 }
 
 tide_status sql_projection_query(const struct tide_sql_projection *projection, void *connection,
@@ -29,8 +40,9 @@ tide_status sql_projection_try(struct tide_sql_projection *projection, void *con
 	struct sql_script *script = &projection->script;
 
 	script->changed = alloc_zero(script->statement_count + 1, sizeof *script->changed);
-	return script->changed ? projection->dialect->prepare(script, connection, err)
-			       : alloc_fail(err);
+	tide_status status =
+		script->changed ? live_load(projection, connection, err) : alloc_fail(err);
+	return status == TIDE_OK ? projection->dialect->prepare(script, connection, err) : status;
 }
 
 void sql_projection_try_end(struct tide_sql_projection *projection, void *connection)

@@ -606,6 +606,7 @@ void sql_script_fini(struct sql_script *script)
 	for (size_t i = 0; i < script->table_count; i++)
 		tide_free(script->tables[i]);
 	tide_free(script->tables);
+	sql_rivals_clear(script);
 	tide_free(script->sections);
 	tide_free(script->statements);
 	tide_free(script->parameters);

@@ -7,9 +7,9 @@
  * travel together: one round trip.
  *
  * Failure modes: a syntax error is found when the projection is prepared, as the server alone knows
- * its SQL. What changes Tidemark's own tables is refused: as soon as it is prepared, or, done by a
- * trigger or function, before the commit, by one look at all that the transaction has done,
- * deferred triggers included.
+ * its SQL. What changes Tidemark's own tables, or another projection's, is refused: as soon as it
+ * is prepared, or, done by a trigger or function, before the commit, by one look at all that the
+ * transaction has done, deferred triggers included.
  */
 #include <libpq-fe.h>
 #include <stdatomic.h>
@@ -79,7 +79,10 @@ static void postgres_detach(struct sql_script *script, void *connection)
 		tide_free(prepared);
 		script->statements[i].prepared = NULL;
 	}
-	tide_free(script->attached);
+	struct postgres_attachment *attachment = script->attached;
+	if (attachment)
+		postgres_guard_fini(&attachment->guard);
+	tide_free(attachment);
 	script->attached = NULL;
 }
 
@@ -387,7 +390,7 @@ static tide_status postgres_refuse_done(const struct sql_script *script, enum sq
 static tide_status postgres_run(struct sql_script *script, enum sql_section_kind kind,
 				void *connection, struct tide_error *err)
 {
-	struct postgres_guard guard;
+	struct postgres_guard guard = { .count = 0 };
 	PGresult *before = NULL;
 
 	if (!postgres_has(script, kind))
@@ -395,7 +398,7 @@ static tide_status postgres_run(struct sql_script *script, enum sql_section_kind
 	tide_status status = postgres_command(
 		script, connection, "SELECT pg_advisory_xact_lock(" POSTGRES_INIT_LOCK ")", err);
 	if (status == TIDE_OK)
-		status = postgres_guard_load(connection, &guard, err);
+		status = postgres_guard_load(connection, script, &guard, err);
 	if (status == TIDE_OK)
 		status = postgres_state(script, &guard, connection, &before, err);
 	if (status == TIDE_OK)
@@ -403,6 +406,7 @@ static tide_status postgres_run(struct sql_script *script, enum sql_section_kind
 	if (status == TIDE_OK)
 		status = postgres_refuse_done(script, kind, &guard, connection, before, err);
 	PQclear(before);
+	postgres_guard_fini(&guard);
 	return status;
 }
 
@@ -417,7 +421,7 @@ static tide_status postgres_attach(struct sql_script *script, PGconn *connection
 	script->attached = attachment;
 	tide_status status = postgres_look(script, connection, &attachment->is_pooled, err);
 	if (status == TIDE_OK)
-		status = postgres_guard_load(connection, &attachment->guard, err);
+		status = postgres_guard_load(connection, script, &attachment->guard, err);
 	if (status != TIDE_OK || attachment->is_pooled)
 		return status;
 	postgres_name(attachment->look);
@@ -583,7 +587,7 @@ static tide_status postgres_send_look(const struct sql_script *script, PGconn *c
 {
 	const struct postgres_attachment *attachment = script->attached;
 	const struct postgres_guard *guard = &attachment->guard;
-	const char *const values[] = { guard->oids, guard->schema_oid, guard->schema };
+	const char *const values[] = { guard->watched, guard->schema_oid, guard->schema };
 
 	int is_sent = PQenterPipelineMode(connection) &&
 		      PQsendQueryParams(connection, "SET CONSTRAINTS ALL IMMEDIATE", 0, NULL, NULL,
@@ -737,8 +741,17 @@ static tide_status postgres_parse(const struct sql_script *script,
 static tide_status postgres_examine(struct sql_script *script, void *connection, sql_tell *tell,
 				    void *self, struct tide_error *err)
 {
-	struct postgres_live live = { .prepare = postgres_parse, .tell = tell, .self = self };
-	return postgres_live_examine(script, connection, &live, err);
+	struct postgres_guard guard = { .count = 0 };
+	struct postgres_live live = { .prepare = postgres_parse,
+				      .refuse = postgres_refuse_locked,
+				      .guard = &guard,
+				      .tell = tell,
+				      .self = self };
+	tide_status status = postgres_guard_load(connection, script, &guard, err);
+	if (status == TIDE_OK)
+		status = postgres_live_examine(script, connection, &live, err);
+	postgres_guard_fini(&guard);
+	return status;
 }
 
 static tide_status postgres_query(void *connection, const char *text, sql_cells *row, void *self,

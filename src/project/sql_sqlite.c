@@ -52,7 +52,7 @@ static tide_status sqlite_fail(const struct sql_script *script,
 	return status == TIDE_HANDLER_PERMANENT ? otherwise : status;
 }
 
-/* ---- Tidemark's own tables ------------------------------------------------------------------- */
+/* ---- Tidemark's own tables, and other projections' ------------------------------------------- */
 
 /* The table that an action would change; NULL: none. */
 static const char *sqlite_changed_table(int action, const char *first, const char *second)
@@ -99,14 +99,18 @@ static int sqlite_authorize(void *self, int action, const char *first, const cha
 {
 	struct sql_script *script = self;
 	const char *table = sqlite_changed_table(action, first, second);
+	bool is_temporary = database && strcmp(database, "temp") == 0;
 
-	(void)database;
 	(void)trigger;
 	script->is_redefined |= action == SQLITE_DROP_TABLE || action == SQLITE_ALTER_TABLE;
 	if (!script->is_watching || !table)
 		return SQLITE_OK;
-	if (!sql_is_own_table(table, strlen(table)) && !sqlite_is_numbers(script, table))
-		return SQLITE_OK;
+	if (!sql_is_own_table(table, strlen(table)) && !sqlite_is_numbers(script, table)) {
+		struct sql_rival *rival = is_temporary ? NULL : sql_rival_find(script, table);
+		if (!rival || sql_rival_write(rival))
+			return SQLITE_OK;
+		script->refused_rival = rival;
+	}
 	snprintf(script->refused, sizeof script->refused, "%s", table);
 	return SQLITE_DENY;
 }
@@ -117,6 +121,7 @@ static void sqlite_watch(struct sql_script *script, bool is_watching)
 	script->is_watching = is_watching;
 	script->is_redefined = false;
 	script->refused[0] = '\0';
+	script->refused_rival = NULL;
 }
 
 static tide_status sqlite_judge(const struct sql_script *script,
@@ -124,7 +129,7 @@ static tide_status sqlite_judge(const struct sql_script *script,
 				tide_status otherwise, struct tide_error *err)
 {
 	if ((code & 0xff) == SQLITE_AUTH && script->refused[0]) {
-		struct sql_own own = { .kind = SQL_OWN_TABLE };
+		struct sql_own own = { .kind = SQL_OWN_TABLE, .rival = script->refused_rival };
 		snprintf(own.name, sizeof own.name, "%s", script->refused);
 		return sql_fail_own(script, &(struct sql_lines){ statement->line, statement->line },
 				    &own, otherwise, err);

@@ -3,7 +3,8 @@
  * What made which tables: a row of projection_versions for each projection.
  *
  * Happy path: the row is there and says what the file says. Without a row it is entered.
- * Failure modes: init has changed since the tables were made; they are another projection's. A
+ * Failure modes: init has changed since the tables were made; they are another projection's
+ * (sql_rival.c has those that the projection writes to without making them). A
  * projection that has a checkpoint and no row ran before there were rows, and is entered as it is.
  * One that has a row has had a checkpoint from its first start on, so that a checkpoint that is
  * gone can be told from one that never was; a reset takes both.
@@ -21,7 +22,7 @@
 
 /** One projection compared with the rows. */
 struct version {
-	const struct sql_script *script;
+	struct sql_script *script;
 	const char *name;
 	struct sql_place place;
 	struct buffer tables; /* JSON */
@@ -29,6 +30,7 @@ struct version {
 
 	bool has_row, has_checkpoint;
 	bool has_new_init, has_new_statements;
+	bool has_new_tables;      /* that it writes to without making them */
 	struct buffer own_tables; /* of its row */
 	/* another projection, and what both make; empty: none */
 	char rival[TIDE_NAME_MAX + 1], table[200];
@@ -37,23 +39,12 @@ struct version {
 /* A table of the script as the row names it. */
 static char *version_table(const struct version *version, size_t at)
 {
-	const char *table = version->script->tables[at];
-
-	return alloc_format("%s%s", strchr(table, '.') ? "" : version->place.made, table);
+	return sql_place_table(&version->place, version->script->tables[at]);
 }
 
-static bool version_holds(const char *tables, const char *table)
+static bool version_writes_to(const struct sql_rival *rival)
 {
-	struct json_reader reader;
-	struct json_token token;
-
-	json_read(&reader, tables, strlen(tables));
-	do {
-		token = json_next(&reader);
-		if (token.kind == JSON_STRING && json_equals(&token, table))
-			return true;
-	} while (token.kind != JSON_END && token.kind != JSON_ERROR);
-	return false;
+	return rival->state == SQL_RIVAL_WRITTEN || rival->state == SQL_RIVAL_NOTED;
 }
 
 static tide_status version_write_tables(struct version *version, struct tide_error *err)
@@ -65,6 +56,9 @@ static tide_status version_write_tables(struct version *version, struct tide_err
 			return alloc_fail(err);
 		json_string(&version->tables, table);
 	}
+	for (size_t i = 0; i < version->script->rival_count; i++)
+		if (version_writes_to(&version->script->rivals[i]))
+			json_string(&version->tables, version->script->rivals[i].table);
 	json_close(&version->tables, ']');
 	return version->tables.failed ? alloc_fail(err) : TIDE_OK;
 }
@@ -101,8 +95,8 @@ static tide_status version_note_rival(void *self, const char *const *columns,
 		ALLOC_AUTO char *table = version_table(version, i);
 		if (!table)
 			return alloc_fail(err);
-		if (!version_holds(columns[1], table) ||
-		    (version->has_row && version_holds(version->own_tables.data, table)))
+		if (!sql_tables_hold(columns[1], table) ||
+		    (version->has_row && sql_tables_hold(version->own_tables.data, table)))
 			continue;
 		snprintf(version->rival, sizeof version->rival, "%s", columns[0]);
 		snprintf(version->table, sizeof version->table, "%s", table);
@@ -185,6 +179,32 @@ static tide_status version_forget(const struct version *version, const char *nam
 	struct sql_question question = { .text = text, .values = { name }, .count = 1 };
 
 	return text ? dialect->ask(version->script, connection, &question, err) : alloc_fail(err);
+}
+
+/* Tables that init does not make, and that its row has not got yet. */
+static tide_status version_enter_rivals(struct version *version, const struct sql_dialect *dialect,
+					enum sql_entry entry, void *connection,
+					struct tide_error *err)
+{
+	struct sql_script *script = version->script;
+	tide_status status = TIDE_OK;
+
+	for (size_t i = 0; i < script->rival_count && status == TIDE_OK; i++) {
+		struct sql_rival *rival = &script->rivals[i];
+		if (rival->state != SQL_RIVAL_WRITTEN)
+			continue;
+		rival->state = SQL_RIVAL_NOTED;
+		if (version->has_row && sql_tables_hold(version->own_tables.data, rival->table))
+			continue;
+		version->has_new_tables = true;
+		log_at(TIDE_LOG_WARNING, "projection",
+		       entry == SQL_ENTRY_ACCEPT ? "tables taken over"
+						 : "two projections write to one table",
+		       "name='%s' table='%s' other='%s'", version->name, rival->table, rival->name);
+		if (entry == SQL_ENTRY_ACCEPT)
+			status = version_forget(version, rival->name, dialect, connection, err);
+	}
+	return status;
 }
 
 /* ---- A checkpoint that is gone --------------------------------------------------------------- */
@@ -346,13 +366,13 @@ static tide_status version_begin(struct version *version, const struct sql_diale
 		status = version_refuse_filled(version, dialect, connection, err);
 	if (status == TIDE_OK && !version->has_checkpoint)
 		status = version_begin_checkpoint(version, dialect, connection, err);
-	if (status == TIDE_OK &&
-	    (!version->has_row || version->has_new_init || version->has_new_statements))
+	if (status == TIDE_OK && (!version->has_row || version->has_new_init ||
+				  version->has_new_statements || version->has_new_tables))
 		status = version_write(version, dialect, connection, err);
 	return status;
 }
 
-tide_status sql_version_enter(const struct sql_script *script, const struct sql_dialect *dialect,
+tide_status sql_version_enter(struct sql_script *script, const struct sql_dialect *dialect,
 			      const char *name, enum sql_entry entry, void *connection,
 			      struct tide_error *err)
 {
@@ -371,6 +391,8 @@ tide_status sql_version_enter(const struct sql_script *script, const struct sql_
 		status = version_judge(&version, entry, err);
 	if (status == TIDE_OK && *version.rival && entry == SQL_ENTRY_ACCEPT)
 		status = version_forget(&version, version.rival, dialect, connection, err);
+	if (status == TIDE_OK)
+		status = version_enter_rivals(&version, dialect, entry, connection, err);
 	if (status == TIDE_OK && entry == SQL_ENTRY_RESET)
 		status = version_forget(&version, name, dialect, connection, err);
 	else if (status == TIDE_OK)
