@@ -354,6 +354,52 @@ static void a_hole_of_a_rollback_is_not_waited_for_because_of_later_appends(void
 	STORE->close(store);
 }
 
+/* One more look of who reads, then one who has not looked before asks. */
+static bool is_told_beside(void *reader, tide_position *at, void *store, const char *name)
+{
+	look_sees(reader, at, "");
+	void *asker = session_opened(store);
+	bool is_told = strstr(told(asker), name) != NULL;
+	STORE->session_close(asker);
+	return is_told;
+}
+
+static void who_owns_the_hole_is_named_and_not_who_is_older(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=innocent"),
+	     *session = session_opened(store), *asker = session_opened(store);
+	tide_position at = 0;
+	appended(store, stream_of("Order", 1), "{}");
+	look_sees(session, &at, "1 ");
+	PGconn *older = sql_connect("application_name=older options=-csearch_path=innocent");
+	sql_run(older, "BEGIN; SELECT 1");
+	PGconn *owner = opened_append("application_name=owner options=-csearch_path=innocent");
+	appended(store, stream_of("Order", 1), "{}"); /* 3, behind the owner's 2 */
+	look_sees(session, &at, "");
+	sql_run(older, INSERT_LATE); /* 4 */
+	appended(store, stream_of("Order", 1), "{}");
+
+	wait_for(30, is_told_beside(session, &at, store, "'owner'"));
+	assert_non_null(strstr(told(asker), "'owner'"));
+	struct tide_horizon horizon;
+	must(STORE->horizon(asker, &horizon, err));
+	assert_int_equal(horizon.end, 1);
+	assert_non_null(strstr(horizon.holder, "'owner'"));
+
+	sql_run(owner, "ROLLBACK");
+	look_sees(session, &at, "3 ");
+	wait_for(30, is_told_beside(session, &at, store, "'older'"));
+	sql_run(older, "ROLLBACK");
+	look_sees(session, &at, "5 ");
+	assert_string_equal(told(asker), "");
+	PQfinish(older);
+	PQfinish(owner);
+	STORE->session_close(asker);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
 /* ---- A table that is replaced while it is read ----------------------------------------------- */
 
 /* An append that stays open in the new table holds up what comes behind it, for a reader that was
@@ -578,6 +624,7 @@ int main(void)
 		cmocka_unit_test(a_new_reader_passes_the_holes_that_others_have_passed),
 		cmocka_unit_test(what_was_known_of_a_sequence_is_void_once_it_is_restarted),
 		cmocka_unit_test(a_hole_of_a_rollback_is_not_waited_for_because_of_later_appends),
+		cmocka_unit_test(who_owns_the_hole_is_named_and_not_who_is_older),
 		cmocka_unit_test(a_table_that_takes_the_place_of_another_is_followed),
 		cmocka_unit_test(a_schema_that_is_restored_in_place_is_followed),
 		cmocka_unit_test(

@@ -97,6 +97,7 @@ static tide_status gap_begin_life(struct pg_session *session, int64_t file, stru
 	if (store->numbering_file != file) {
 		store->numbering_file = file;
 		store->settled = 0;
+		store->floor_count = 0;
 		store->marked = 0;
 	}
 
@@ -109,6 +110,52 @@ static void gap_begin_anew(struct pg_session *session)
 {
 	pg_gap_void(session);
 	pg_store_lost(session->store);
+}
+
+static tide_position gap_shared_floor(const struct pg_store *store, const char *transaction)
+{
+	for (size_t i = 0; i < store->floor_count; i++)
+		if (strcmp(store->floors[i].transaction, transaction) == 0)
+			return store->floors[i].floor;
+	return 0;
+}
+
+/* Without memory the old ones stay, which are as true. */
+void pg_gap_share_floors(struct pg_session *session)
+{
+	const struct pg_gap *gap = &session->gap;
+	struct pg_store *store = session->store;
+	struct pg_floor *floors = alloc_zero(gap->count, sizeof *floors);
+	if (!floors)
+		return;
+
+	mutex_lock(&store->lock);
+	for (size_t i = 0; i < gap->count; i++) {
+		tide_position known = gap_shared_floor(store, gap->floors[i].transaction);
+		floors[i] = gap->floors[i];
+		if (floors[i].floor < known)
+			floors[i].floor = known;
+	}
+	struct pg_floor *old = floors;
+	if (store->numbering_file == session->numbering_file) {
+		old = store->floors;
+		store->floors = floors;
+		store->floor_count = gap->count;
+	}
+	mutex_unlock(&store->lock);
+	tide_free(old);
+}
+
+bool pg_gap_may_own(const struct pg_session *session, const struct pg_floor *floor,
+		    tide_position below)
+{
+	struct pg_store *store = session->store;
+	mutex_lock(&store->lock);
+	tide_position known = store->numbering_file == session->numbering_file
+				      ? gap_shared_floor(store, floor->transaction)
+				      : 0;
+	mutex_unlock(&store->lock);
+	return floor->floor < below && known < below;
 }
 
 /* ---- A look at the holders ------------------------------------------------------------------- */

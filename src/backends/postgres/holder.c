@@ -3,16 +3,13 @@
  * Who holds an append open: for the log, for status and health, for doctor.
  *
  * Happy path: the holders of the sequence's lock (gap.c) are looked up among the sessions and
- * prepared transactions. Failure: what the role may not know is left out. When the age is among
- * that, an append counts as staying open once it was the oldest for as long by our own clock.
+ * prepared transactions. Failure: what the role may not know is left out.
  */
 #include "backends/postgres/inner.h"
 
 #include <stdarg.h>
 
 #include "core/text.h"
-
-#define HOLDER_STAYS_NS (5 * NS_PER_SECOND)
 
 tide_status pg_holders(struct pg_session *session, const char *transactions, PGresult **ret,
 		       struct tide_error *err)
@@ -58,33 +55,6 @@ void pg_holder_describe(const PGresult *rows, int row, char ret[PG_HOLDER_SIZE])
 	holder_add_column(ret, ", %s", rows, row, PG_HOLDER_STATE);
 	holder_add_column(ret, ": %s", rows, row, PG_HOLDER_QUERY);
 	text_make_line(ret); /* the texts are others', and may be cut */
-}
-
-static bool holder_stays(struct pg_session *session, const PGresult *rows)
-{
-	struct mono_time now = clock_mono(&clock_system);
-	const char *transaction = PQgetvalue(rows, 0, PG_HOLDER_TRANSACTION);
-	if (strncmp(session->open_append, transaction, sizeof session->open_append - 1) != 0) {
-		snprintf(session->open_append, sizeof session->open_append, "%s", transaction);
-		session->open_since = now;
-	}
-	if (mono_since(now, session->open_since) >= HOLDER_STAYS_NS)
-		return true;
-	return !pg_is_null(rows, 0, PG_HOLDER_SECONDS) &&
-	       pg_int8(rows, 0, PG_HOLDER_SECONDS) >= HOLDER_STAYS_NS / NS_PER_SECOND;
-}
-
-tide_status pg_waiting_for(void *self, char *ret, size_t size, struct tide_error *err)
-{
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	char who[PG_HOLDER_SIZE] = "";
-	tide_status status = pg_holders(self, NULL, &rows, err);
-	if (status != TIDE_OK)
-		return status;
-	if (PQntuples(rows) > 0 && holder_stays(self, rows))
-		pg_holder_describe(rows, 0, who);
-	snprintf(ret, size, "%s", who);
-	return TIDE_OK;
 }
 
 tide_status pg_blocked(void *session, int64_t number, struct tide_blocker *ret,

@@ -4,7 +4,8 @@
  *
  * Happy path: a look (gap.c) tells what is settled; what follows that without a hole is counted,
  * and the end is told. Failure: a holder that stays for seconds is somebody's open append; it is
- * named in the log, and waited for.
+ * named in the log, and waited for. When its age is not told, an append counts as staying open once
+ * it was the oldest for as long by our own clock.
  */
 #include "backends/postgres/inner.h"
 
@@ -15,18 +16,20 @@
 #define HORIZON_WAIT_MAX_NS (10 * NS_PER_MS)
 #define HORIZON_WAIT_SHARE 8 /* of the time that it has taken already */
 #define HORIZON_TELL_NS (5 * NS_PER_SECOND)
+#define HORIZON_STAYS_NS (5 * NS_PER_SECOND)
 #define HORIZON_UNBROKEN_ROWS 50000
 #define HORIZON_MARK_EVERY_NS (5 * NS_PER_SECOND)
 
 /* ---- A hole that holds the feed up ----------------------------------------------------------- */
 
 /* Those that may own holes below a position, for the query that tells of them. */
-static char *horizon_owners(const struct pg_gap *gap, tide_position below)
+static char *horizon_owners(const struct pg_session *session, tide_position below)
 {
+	const struct pg_gap *gap = &session->gap;
 	struct buffer names = { 0 };
 	char *text = NULL;
 	for (size_t i = 0; i < gap->count; i++)
-		if (gap->floors[i].floor < below)
+		if (pg_gap_may_own(session, &gap->floors[i], below))
 			buffer_format(&names, "%s%s", names.size ? " " : "",
 				      gap->floors[i].transaction);
 	return names.size && buffer_take(&names, &text, NULL) == TIDE_OK ? text : NULL;
@@ -37,7 +40,7 @@ static void horizon_name_owner(struct pg_session *session, tide_position below,
 			       char ret[PG_HOLDER_SIZE])
 {
 	PG_RESULT_AUTO PGresult *rows = NULL;
-	ALLOC_AUTO char *owners = horizon_owners(&session->gap, below);
+	ALLOC_AUTO char *owners = horizon_owners(session, below);
 	*ret = '\0';
 	if (session->gap.is_replica)
 		snprintf(ret, PG_HOLDER_SIZE, "a transaction of the primary");
@@ -72,6 +75,8 @@ void pg_gap_hold(struct pg_session *session, tide_position hole)
 	gap->wait_ns = wait_ns < HORIZON_WAIT_MIN_NS
 			       ? HORIZON_WAIT_MIN_NS
 			       : (wait_ns > HORIZON_WAIT_MAX_NS ? HORIZON_WAIT_MAX_NS : wait_ns);
+	if (pg_gap_is_held_long(session))
+		pg_gap_share_floors(session);
 	if (!gap->is_told && mono_since(now, gap->since) > HORIZON_TELL_NS)
 		horizon_tell(session);
 }
@@ -180,7 +185,44 @@ tide_status pg_horizon(void *session, struct tide_horizon *ret, struct tide_erro
 	if (status != TIDE_OK)
 		return status;
 	if (horizon.end < horizon.newest)
-		horizon_name_owner(session, horizon.newest, horizon.holder);
+		horizon_name_owner(session, horizon.end + 1, horizon.holder);
 	*ret = horizon;
+	return TIDE_OK;
+}
+
+/* ---- Who is in the way ----------------------------------------------------------------------- */
+
+static bool horizon_stays(struct pg_session *session, const PGresult *rows)
+{
+	struct mono_time now = clock_mono(&clock_system);
+	const char *transaction = PQgetvalue(rows, 0, PG_HOLDER_TRANSACTION);
+	if (strncmp(session->open_append, transaction, sizeof session->open_append - 1) != 0) {
+		snprintf(session->open_append, sizeof session->open_append, "%s", transaction);
+		session->open_since = now;
+	}
+	if (mono_since(now, session->open_since) >= HORIZON_STAYS_NS)
+		return true;
+	return !pg_is_null(rows, 0, PG_HOLDER_SECONDS) &&
+	       pg_int8(rows, 0, PG_HOLDER_SECONDS) >= HORIZON_STAYS_NS / NS_PER_SECOND;
+}
+
+/* Where nothing is held up yet, the oldest append is who would do it next. */
+tide_status pg_waiting_for(void *self, char *ret, size_t size, struct tide_error *err)
+{
+	struct pg_session *session = self;
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	char who[PG_HOLDER_SIZE] = "";
+	tide_position end = 0, newest = 0;
+	tide_status status = horizon_find_end(session, &end, &newest, err);
+	if (status != TIDE_OK)
+		return status;
+	ALLOC_AUTO char *owners = end < newest ? horizon_owners(session, end + 1) : NULL;
+	if (owners || end == newest)
+		status = pg_holders(session, owners, &rows, err);
+	if (status != TIDE_OK)
+		return status;
+	if (rows && PQntuples(rows) > 0 && horizon_stays(session, rows))
+		pg_holder_describe(rows, 0, who);
+	snprintf(ret, size, "%s", who);
 	return TIDE_OK;
 }

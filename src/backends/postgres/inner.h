@@ -49,6 +49,12 @@ struct pg_turn {
 	struct cond changed;
 };
 
+/** A transaction that may own holes, but none at or below its floor. */
+struct pg_floor {
+	char transaction[32]; /* its virtualtransaction */
+	tide_position floor;
+};
+
 /** An opened database. */
 struct pg_store {
 	/* fixed after open */
@@ -77,18 +83,15 @@ struct pg_store {
 	/* of the sequence: another one when it was restarted, or replaced with its table */
 	int64_t numbering_file;
 	tide_position settled; /* by its positions; 0 after a connection was lost */
+	/* of who held the feed up for long: for those who ask and have not looked so long */
+	struct pg_floor *floors;
+	size_t floor_count;
 
 	_Atomic uint64_t losses; /* of connections */
 	atomic_bool may_mark;    /* the mark can be moved */
 	_Atomic int64_t marked;  /* to here, by this process */
 	_Atomic int64_t mark_at; /* when it may be moved again, ns */
 	struct pg_bell bell;
-};
-
-/** A transaction that may own holes, but none at or below its floor. */
-struct pg_floor {
-	char transaction[32]; /* its virtualtransaction */
-	tide_position floor;
 };
 
 /** What is known of the holes that transactions still running may fill; by the session's thread. */
@@ -259,6 +262,11 @@ bool pg_gap_goes_on_unmarked(struct pg_session *session);
 /** Draw the conclusions from its result: what is settled. What reads by them must begin after that
  * statement. */
 tide_status pg_gap_found(struct pg_session *session, const PGresult *rows, struct tide_error *err);
+/** Leave the floors of this look for other sessions, and whether a transaction, by what any has
+ * found, may own a hole below a position. */
+void pg_gap_share_floors(struct pg_session *session);
+bool pg_gap_may_own(const struct pg_session *session, const struct pg_floor *floor,
+		    tide_position below);
 /** Take over what other sessions of the store have found; before a query is sent, not while one is
  * on its way. */
 void pg_gap_learn(struct pg_session *session);
@@ -272,6 +280,7 @@ void pg_gap_release(struct pg_session *session);
 void pg_gap_void(struct pg_session *session);
 void pg_gap_fini(struct pg_session *session);
 tide_status pg_end(void *session, tide_position *ret, struct tide_error *err);
+tide_status pg_waiting_for(void *session, char *ret, size_t size, struct tide_error *err);
 tide_status pg_horizon(void *session, struct tide_horizon *ret, struct tide_error *err);
 /** Leave what was proven for readers that begin later, at most now and then; failing is of no
  * account. */
@@ -307,7 +316,6 @@ void pg_holder_describe(const PGresult *rows, int row, char ret[PG_HOLDER_SIZE])
 int64_t pg_session_number(void *session);
 tide_status pg_blocked(void *session, int64_t number, struct tide_blocker *ret,
 		       struct tide_error *err);
-tide_status pg_waiting_for(void *session, char *ret, size_t size, struct tide_error *err);
 
 /* ---- examine.c ---- */
 tide_status pg_examine(void *session, tide_report report, void *self, struct tide_error *err);

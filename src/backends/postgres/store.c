@@ -354,6 +354,7 @@ void pg_store_close(void *self)
 	tide_free(store->idle);
 	tide_free(store->schema);
 	tide_free(store->race_keys);
+	tide_free(store->floors);
 	tide_free(store->table);
 	target_fini(&store->target);
 	mutex_fini(&store->lock);
@@ -364,6 +365,7 @@ void pg_store_lost(struct pg_store *store)
 {
 	mutex_lock(&store->lock);
 	store->settled = 0;
+	store->floor_count = 0;
 	mutex_unlock(&store->lock);
 	store->losses++;
 }
