@@ -55,6 +55,7 @@ bench:
 	build-bench/tests/bench/bench -n $(N) -d build-bench -t build-bench/src/cli/tide
 	build-bench/tests/bench/domain_bench -d build-bench
 	build-bench/tests/bench/bench-postgres
+	build-bench/tests/bench/bench-idle -d build-bench
 
 lint:
 	$(packages) lint

@@ -97,13 +97,15 @@ static tide_status anchor_fail(const struct anchor_look *look, const struct tide
 		(long long)end, known, ways_name, ways_name);
 }
 
-tide_status anchor_verify(const struct anchor_look *look, struct tide_error *err)
+tide_status anchor_verify(const struct anchor_look *look, struct tide_anchor *ret,
+			  struct tide_error *err)
 {
 	const struct tide_checkpoint *row = look->row;
 	const struct tide_anchor *anchor = &row->anchor;
 	/* Above its position it is of a time before somebody who knows no anchors moved the row. */
 	bool is_due =
 		anchor->position > 0 && row->has_position && anchor->position <= row->position;
+	*ret = (struct tide_anchor){ 0 };
 	if (!is_due || !look->feed->backend->store.anchor)
 		return TIDE_OK;
 
@@ -114,8 +116,10 @@ tide_status anchor_verify(const struct anchor_look *look, struct tide_error *err
 	if (status != TIDE_OK)
 		return status;
 	if (found.position == anchor->position &&
-	    tide_uuid_equal(&found.event_id, &anchor->event_id))
+	    tide_uuid_equal(&found.event_id, &anchor->event_id)) {
+		*ret = found;
 		return TIDE_OK;
+	}
 	if (may_come && found.position < anchor->position)
 		return tide_fail(err, TIDE_BUSY,
 				 "the replica has not got to position %lld of '%.80s' yet",

@@ -19,8 +19,10 @@ tide_status anchor_find(const struct tide_store *feed, void *session, tide_posit
 
 /**
  * Look whether the event that the row's position stands on is where it was: TIDE_DIVERGED with the
- * evidence and the ways out. TIDE_BUSY: a replica has not got so far.
+ * evidence and the ways out. TIDE_BUSY: a replica has not got so far. `ret` is that event, position
+ * 0 when the row names none, so that nothing was looked for.
  */
-tide_status anchor_verify(const struct anchor_look *look, struct tide_error *err);
+tide_status anchor_verify(const struct anchor_look *look, struct tide_anchor *ret,
+			  struct tide_error *err);
 
 #endif

@@ -359,7 +359,8 @@ tide_status tide_checkpoints_verify(struct tide_checkpoints *checkpoints, const 
 		return status;
 	struct anchor_look anchor = { checkpoints->feed, look.feed_session, checkpoints->database,
 				      look.session, &look.row };
-	status = anchor_verify(&anchor, err);
+	struct tide_anchor found;
+	status = anchor_verify(&anchor, &found, err);
 	checkpoints_look_end(&look, status);
 	return status;
 }

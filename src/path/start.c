@@ -283,32 +283,45 @@ bool start_must_look(const struct tide_subscription *subscription)
 	return runner->look_at.ns == 0 || runner->losses != start_losses(subscription);
 }
 
-/* The newest events in memory are of the same store, or they go. */
-static tide_status start_verify_tail(struct tide_subscription *subscription, tide_position end,
-				     struct tide_error *err)
-{
-	struct tide_store *feed = subscription->engine->store;
-	struct tide_anchor newest, found;
-	tide_position to = tail_newest(feed->tail, &newest);
-	tide_status status =
-		anchor_find(feed, subscription->runner.feed_session, newest.position, &found, err);
-	bool is_same = newest.position == found.position &&
-		       tide_uuid_equal(&newest.event_id, &found.event_id);
-	if (status == TIDE_OK && feed->backend->store.anchor && (!is_same || to > end))
-		tail_forget(feed->tail);
-	return status;
-}
-
 static tide_status start_verify(struct tide_subscription *subscription,
-				const struct tide_checkpoint *row, struct tide_error *err)
+				const struct tide_checkpoint *row, struct tide_anchor *ret,
+				struct tide_error *err)
 {
 	const struct runner *runner = &subscription->runner;
 	struct anchor_look look = { subscription->engine->store, runner->feed_session,
 				    subscription->engine->checkpoints->database, runner->session,
 				    row };
-	tide_status status = anchor_verify(&look, err);
+	tide_status status = anchor_verify(&look, ret, err);
 	if (status == TIDE_DIVERGED)
 		tail_forget(subscription->engine->store->tail);
+	return status;
+}
+
+/* `known`: an event that this look has found already, position 0: none. */
+static tide_status start_find(struct tide_subscription *subscription,
+			      const struct tide_anchor *known, tide_position position,
+			      struct tide_anchor *ret, struct tide_error *err)
+{
+	*ret = *known;
+	return position > 0 && position == known->position
+		       ? TIDE_OK
+		       : anchor_find(subscription->engine->store, subscription->runner.feed_session,
+				     position, ret, err);
+}
+
+/* The newest events in memory are of the same store, or they go. */
+static tide_status start_verify_tail(struct tide_subscription *subscription,
+				     const struct tide_anchor *known, tide_position end,
+				     struct tide_error *err)
+{
+	struct tide_store *feed = subscription->engine->store;
+	struct tide_anchor newest, found;
+	tide_position to = tail_newest(feed->tail, &newest);
+	tide_status status = start_find(subscription, known, newest.position, &found, err);
+	bool is_same = newest.position == found.position &&
+		       tide_uuid_equal(&newest.event_id, &found.event_id);
+	if (status == TIDE_OK && feed->backend->store.anchor && (!is_same || to > end))
+		tail_forget(feed->tail);
 	return status;
 }
 
@@ -318,25 +331,25 @@ static tide_status start_stand(struct tide_subscription *subscription,
 			       bool is_by_row, struct tide_anchor *ret, struct tide_error *err)
 {
 	const struct tide_checkpoint *row = &facts->stored_row;
-	tide_status status = is_by_row ? start_verify(subscription, row, err) : TIDE_OK;
+	struct tide_anchor known = { 0 };
+	tide_status status = is_by_row ? start_verify(subscription, row, &known, err) : TIDE_OK;
 	if (status == TIDE_OK)
-		status = start_verify_tail(subscription, facts->end, err);
+		status = start_verify_tail(subscription, &known, facts->end, err);
 	if (status == TIDE_OK)
-		status = anchor_find(subscription->engine->store, subscription->runner.feed_session,
-				     position, ret, err);
+		status = start_find(subscription, &known, position, ret, err);
 	return status;
 }
 
 /* What was settled in memory behind the row is gone from the store: the row is not. */
-static bool start_has_lost_events(struct tide_subscription *subscription, tide_status *status,
+static bool start_has_lost_events(struct tide_subscription *subscription,
+				  const struct tide_anchor *known, tide_status *status,
 				  struct tide_error *err)
 {
 	const struct runner *runner = &subscription->runner;
 	const struct tide_anchor *anchor = &runner->progress.anchor;
 	struct tide_anchor found = *anchor;
 	if (subscription->engine->store->backend->store.anchor)
-		*status = anchor_find(subscription->engine->store, runner->feed_session,
-				      anchor->position, &found, err);
+		*status = start_find(subscription, known, anchor->position, &found, err);
 	return *status == TIDE_OK && (found.position != anchor->position ||
 				      !tide_uuid_equal(&found.event_id, &anchor->event_id));
 }
@@ -344,6 +357,7 @@ static bool start_has_lost_events(struct tide_subscription *subscription, tide_s
 static tide_status start_look_at(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct tide_checkpoint row;
+	struct tide_anchor known = { 0 };
 	tide_position end = 0;
 	bool is_resolved = true;
 	tide_status status = infra_open(subscription, err);
@@ -351,12 +365,13 @@ static tide_status start_look_at(struct tide_subscription *subscription, struct 
 	if (status == TIDE_OK)
 		status = save_look_at_row(subscription, &row, &is_resolved, err);
 	if (status == TIDE_OK && is_resolved)
-		status = start_verify(subscription, &row, err);
+		status = start_verify(subscription, &row, &known, err);
 	if (status == TIDE_OK)
 		status = session_end(subscription, &end, err);
 	if (status == TIDE_OK)
-		status = start_verify_tail(subscription, end, err);
-	if (status == TIDE_OK && is_resolved && start_has_lost_events(subscription, &status, err))
+		status = start_verify_tail(subscription, &known, end, err);
+	if (status == TIDE_OK && is_resolved &&
+	    start_has_lost_events(subscription, &known, &status, err))
 		save_begin_again_from(subscription, &row,
 				      "events that were settled are gone, beginning again");
 	return status;
@@ -380,8 +395,9 @@ static enum step start_look_aside(struct tide_subscription *subscription)
 				       .position = progress->stored.position,
 				       .anchor = progress->stored_anchor };
 	snprintf(row.projection_name, sizeof row.projection_name, "%s", subscription->name);
+	struct tide_anchor known;
 	struct tide_error err;
-	if (start_verify(subscription, &row, &err) == TIDE_DIVERGED) {
+	if (start_verify(subscription, &row, &known, &err) == TIDE_DIVERGED) {
 		save_roll_back(subscription);
 		runner->look_at = (struct mono_time){ 0 };
 		return STEP_ON;
@@ -425,6 +441,7 @@ tide_status start_look_last(struct tide_subscription *subscription, struct tide_
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_checkpoint row = { 0 };
+	struct tide_anchor found;
 
 	if (!ownership_is_held(&subscription->ownership) || !runner->is_resolved ||
 	    !runner->feed_session)
@@ -436,7 +453,7 @@ tide_status start_look_last(struct tide_subscription *subscription, struct tide_
 		return status;
 	if (row_compare(&runner->progress.stored, &known) == ROW_LOWER)
 		save_begin_again_from(subscription, &row, "the checkpoint went back");
-	return start_verify(subscription, &row, err);
+	return start_verify(subscription, &row, &found, err);
 }
 
 /* A word of persons that came before this run. */
