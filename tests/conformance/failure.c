@@ -375,6 +375,41 @@ static void failed_aggregate_is_held_and_released_in_order(struct fixture *f)
 	trial_end(&t);
 }
 
+/* Rows of both spellings are one aggregate, also in the queue that another run finds. */
+static void aggregate_in_upper_case_is_held_and_released_in_order(struct fixture *f)
+{
+	struct trial t;
+	trial_prepare(&t, f);
+	fixture_sql(f, "UPDATE events SET event_id = upper(event_id), aggregate_id = "
+		       "upper(aggregate_id) WHERE global_position IN (5, 9)");
+	t.failing = (struct failing){ .first = 5, .status = TIDE_HANDLER_PERMANENT, .times = -1 };
+	t.config.hold_aggregate_on_failure = true;
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	delivered(t.recorder, 1, 2, 3, 4, 5, 6, 8, 10);
+	tide_manager_close(t.manager);
+
+	fixture_sql(f, "UPDATE dead_letter_queue SET event_id = upper(event_id), parked_behind = "
+		       "upper(parked_behind)");
+	append_one(f->store, stream_of("Order", 1), "A");
+	recorder_forget(t.recorder);
+	t.config.start_from = TIDE_START_CHECKPOINT;
+	trial_start(&t, f);
+	catch_up(f->store, t.subscription);
+	delivered_nothing(t.recorder);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 4);
+	int64_t newest = letters.entries[0].id, head = letters.entries[3].id;
+	refused(TIDE_STATE, tide_dead_letters_retry(f->checkpoints, letters.entries[1].id, err));
+	tide_dead_letters_free(&letters);
+
+	t.failing.is_healed = true;
+	must(tide_dead_letters_retry(f->checkpoints, head, err));
+	wait_for(20, letter_status(f, newest) == TIDE_DEAD_LETTER_RESOLVED);
+	delivered(t.recorder, 5, 7, 9, 11);
+	trial_end(&t);
+}
+
 /* One id under two types is two aggregates. */
 static void aggregate_of_another_type_is_not_held(struct fixture *f)
 {
@@ -735,6 +770,8 @@ const struct test_case failure_cases[] = {
 	CASE(aggregate_of_another_type_is_not_held),
 	CASE(held_event_is_left_out_of_a_batch),
 	CASE(failed_aggregate_is_held_and_released_in_order),
+	CASE_NEEDS(aggregate_in_upper_case_is_held_and_released_in_order,
+		   NEEDS_SQL | NEEDS_TEXT_COLUMNS),
 	CASE(due_entry_that_fails_is_the_new_head),
 	CASE(handler_that_speaks_of_parking_is_retried_like_any_other),
 	CASE(held_aggregate_is_still_held_after_a_restart),

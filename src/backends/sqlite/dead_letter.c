@@ -150,6 +150,8 @@ static const char *dead_letter_string(sqlite3_stmt *statement, int column)
 static tide_status dead_letter_take(sqlite3_stmt *statement, struct tide_dead_letter_list *list,
 				    struct tide_error *err)
 {
+	struct tide_uuid behind;
+	char behind_text[TIDE_UUID_TEXT_SIZE];
 	struct tide_dead_letter entry = {
 		.id = sqlite3_column_int64(statement, 0),
 		.projection_name = dead_letter_string(statement, 2),
@@ -168,6 +170,9 @@ static tide_status dead_letter_take(sqlite3_stmt *statement, struct tide_dead_le
 		entry.event_id = tide_uuid_v5(NULL, entry.event_id_text);
 	}
 
+	/* in the spelling of the id of the entry that it names */
+	if (sqlite_column_uuid(statement, 13, &behind))
+		entry.parked_behind = tide_uuid_format(&behind, behind_text);
 	sqlite_column_time(statement, 8, &entry.first_failed_at);
 	sqlite_column_time(statement, 9, &entry.last_failed_at);
 	entry.is_resolved = sqlite_column_time(statement, 11, &entry.resolved_at);
