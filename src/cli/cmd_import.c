@@ -452,6 +452,8 @@ static int import_run(struct import *import)
 			 "behind it",
 			 number_text(import->appended), (long long)import->stored_to,
 			 (long long)import->stored_to + 1);
+	else
+		cli_note(import->cli, "nothing was stored");
 	return import->exit;
 }
 
