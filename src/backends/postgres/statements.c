@@ -57,8 +57,9 @@
 	"FOR UPDATE), turn AS "                                                                    \
 	"(UPDATE @subscription_leases l SET epoch = l.epoch + 1 FROM seat WHERE l.id = seat.id) "
 
-/* An ownership is flushed on this server and waits for no standby: after a failover without it the
- * owner finds itself fenced, and what it has written under it lies behind it in the log. */
+/* An ownership, and a stretch of the feed that it begins, is flushed on this server and waits for
+ * no standby: after a failover without it the owner finds itself fenced, and what it has written
+ * under it lies behind it in the log. */
 #define LOCALLY                                                                                    \
 	"here AS MATERIALIZED (SELECT set_config('synchronous_commit', CASE "                      \
 	"current_setting('synchronous_commit') WHEN 'off' THEN 'off' ELSE 'local' END, true))"
@@ -399,11 +400,11 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"ended_at = CASE WHEN $2::int8 IS NOT NULL THEN $4::timestamptz END WHERE name = $1::text AND ended_at IS NULL",
 	/* $9 where the open one ends, NULL: there is none */
 	[PG_SEGMENT_BEGIN] =
-		FENCE ", ended AS (UPDATE @projection_segments SET until_position = $9::int8, until_processed = $5::int8, "
+		FENCE ", " LOCALLY ", ended AS (UPDATE @projection_segments SET until_position = $9::int8, until_processed = $5::int8, "
 		"ended_at = $6::timestamptz WHERE name = $1::text AND ended_at IS NULL AND $9::int8 IS NOT NULL "
 		"AND EXISTS (SELECT 1 FROM fence)) "
 		"INSERT INTO @projection_segments (name, from_position, events_processed, began_at, filter, stored_position) "
-		"SELECT $1::text, $4::int8, $5::int8, $6::timestamptz, $7::text::json, $8::int8 FROM fence",
+		"SELECT $1::text, $4::int8, $5::int8, $6::timestamptz, $7::text::json, $8::int8 FROM fence, here",
 	[PG_SEGMENT_LIST] =
 		"SELECT from_position, events_processed, events_discarded, filter::text, ended_at IS NOT NULL, until_position, "
 		"until_processed, stored_position FROM @projection_segments WHERE name = $1::text ORDER BY id",
