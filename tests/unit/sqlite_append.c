@@ -3,9 +3,12 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "lib/wait.h"
 
 #define THREADS 8
 #define APPENDS 60
@@ -406,6 +409,47 @@ static void *delivery_begins(void *session)
 	return NULL;
 }
 
+static atomic_bool is_reading;
+
+/* A reader that is half-way through a table, and lets go of it after a while. */
+static void *read_for_a_while(void *session)
+{
+	sqlite3_stmt *statement;
+	sqlite3 *native = STORE->connection(session);
+	assert_int_equal(sqlite3_prepare_v2(native, "SELECT global_position FROM events", -1,
+					    &statement, NULL),
+			 SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	atomic_store(&is_reading, true);
+	for (int moment = 0; moment < 50; moment++)
+		wait_a_moment();
+	sqlite3_finalize(statement);
+	return NULL;
+}
+
+/* Without a log readers keep a commit waiting: that is nobody's deadlock. */
+static void a_commit_in_memory_waits_for_readers(void **state)
+{
+	(void)state;
+	struct tide_error err;
+	void *store = fixture_open(":memory:", "");
+	void *session = fixture_session(store), *reader = fixture_session(store);
+	struct tide_uuid aggregate = tide_uuid_v7();
+	struct tide_checkpoint_write write = { .name = "P", .has_position = true };
+	assert_ok(fixture_append(store, &aggregate, TIDE_ANY, 2, NULL, &err));
+	pthread_t thread;
+	pthread_create(&thread, NULL, read_for_a_while, reader);
+	while (!atomic_load(&is_reading))
+		wait_a_moment();
+	assert_ok(STORE->begin(session, &err));
+	assert_ok(CHECKPOINT->save(session, NULL, &write, &err));
+	assert_ok(STORE->commit(session, &err));
+	pthread_join(thread, NULL);
+	STORE->session_close(reader);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
 static void a_delivery_past_the_busy_timeout_is_busy(void **state)
 {
 	struct fixture *fixture = *state;
@@ -449,6 +493,7 @@ int main(void)
 		TEST(appends_of_processes_share_the_file),
 		TEST(append_past_the_busy_timeout_is_busy),
 		TEST(a_killed_writer_keeps_all_it_was_told_and_blocks_nobody),
+		TEST(a_commit_in_memory_waits_for_readers),
 		TEST(a_delivery_past_the_busy_timeout_is_busy),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,8 @@ static int connection_wait(void *self, int attempts)
 	struct sqlite_connection *connection = self;
 	struct mono_time now = clock_mono(&clock_system);
 	if (attempts == 0)
-		connection->waits_for_itself = sqlite_delivery_is_mine(connection->file);
+		connection->waits_for_itself =
+			sqlite_delivery_is_mine(connection->file, connection);
 	if (connection->waits_for_itself)
 		return 0;
 	if (attempts == 0)

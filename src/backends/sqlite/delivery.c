@@ -21,6 +21,7 @@ void sqlite_delivery_begin(struct sqlite_session *session)
 	struct sqlite_delivery *delivery = &session->delivery;
 	*delivery = (struct sqlite_delivery){ .is_open = true,
 					      .thread = &delivery_thread,
+					      .connection = &session->connection,
 					      .file = session->store->file };
 	mutex_lock(&deliveries_lock);
 	delivery->next = deliveries;
@@ -42,12 +43,13 @@ void sqlite_delivery_end(struct sqlite_session *session)
 	delivery->is_open = false;
 }
 
-bool sqlite_delivery_is_mine(const char *file)
+bool sqlite_delivery_is_mine(const char *file, const struct sqlite_connection *but)
 {
 	bool is_mine = false;
 	mutex_lock(&deliveries_lock);
 	for (const struct sqlite_delivery *at = deliveries; at && !is_mine; at = at->next)
-		is_mine = at->thread == &delivery_thread && strcmp(at->file, file) == 0;
+		is_mine = at->thread == &delivery_thread && at->connection != but &&
+			  strcmp(at->file, file) == 0;
 	mutex_unlock(&deliveries_lock);
 	return is_mine;
 }

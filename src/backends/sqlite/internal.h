@@ -89,6 +89,7 @@ struct sqlite_store {
 struct sqlite_delivery {
 	bool is_open;
 	const void *thread;
+	const struct sqlite_connection *connection;
 	const char *file;
 	struct sqlite_delivery *next; /* under the list's lock */
 };
@@ -229,8 +230,9 @@ tide_status sqlite_place_check_now_and_then(struct sqlite_store *store, struct t
 void sqlite_delivery_begin(struct sqlite_session *session);
 /** Nothing when none is open. */
 void sqlite_delivery_end(struct sqlite_session *session);
-/** Whether this thread has a delivery transaction open on a file. */
-bool sqlite_delivery_is_mine(const char *file);
+/** Whether this thread has a delivery transaction open on a file, through another connection than
+ * `but`; NULL: through any. */
+bool sqlite_delivery_is_mine(const char *file, const struct sqlite_connection *but);
 /** TIDE_DEADLOCK, with the ways out. */
 tide_status sqlite_fail_own_lock(const char *file, struct tide_error *err);
 

@@ -434,7 +434,7 @@ tide_status sqlite_append(void *self, const struct tide_commit *commits, size_t 
 			  struct tide_append_result *ret, struct tide_error *err)
 {
 	struct sqlite_store *store = self;
-	if (sqlite_delivery_is_mine(store->file))
+	if (sqlite_delivery_is_mine(store->file, NULL))
 		return sqlite_fail_own_lock(store->file, err);
 
 	struct tide_append_result one;
