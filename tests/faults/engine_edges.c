@@ -367,19 +367,9 @@ static void what_is_left_behind_is_named_alike_by_stop_start_and_destroy(void **
 
 static atomic_int edge_bad_commits; /* how many fail from now on; -1: all of them */
 
-static atomic_bool edge_is_turning; /* where a run begins is committed: none of a delivery */
-
-static tide_status turn(void *session, const struct tide_fence *fence,
-			const struct tide_segment_write *write, struct tide_error *err)
-{
-	tide_status status = edge_real.checkpoint.segment_turn(session, fence, write, err);
-	atomic_store(&edge_is_turning, status == TIDE_OK);
-	return status;
-}
-
 static tide_status commit_or_fail(void *session, struct tide_error *err)
 {
-	if (atomic_exchange(&edge_is_turning, false) || atomic_load(&edge_bad_commits) == 0)
+	if (atomic_load(&edge_bad_commits) == 0)
 		return edge_real.store.commit(session, err);
 	if (atomic_load(&edge_bad_commits) > 0)
 		atomic_fetch_sub(&edge_bad_commits, 1);
@@ -410,7 +400,6 @@ static void edge_open(struct edge *edge, int bad_commits, bool is_held)
 	append_many(edge->rig.store, stream_of("Order", 1), 0, 3);
 	edge_replace(&edge->rig);
 	edge_backend.store.commit = commit_or_fail;
-	edge_backend.checkpoint.segment_turn = turn;
 	atomic_store(&edge_bad_commits, bad_commits);
 	struct tide_subscriber subscriber = witness_single("Edge", &edge->witness);
 	subscriber.transactional = true;

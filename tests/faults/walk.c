@@ -29,23 +29,8 @@ static tide_status walk_add(void *session, const struct tide_fence *fence,
 	return walk_real.checkpoint.dead_letter_add(session, fence, write, ret, err);
 }
 
-/* Where a run begins is written in a transaction of its own, which is none of a delivery. */
-static bool walk_is_turning;
-
-static tide_status walk_turn(void *session, const struct tide_fence *fence,
-			     const struct tide_segment_write *write, struct tide_error *err)
-{
-	tide_status status = walk_real.checkpoint.segment_turn(session, fence, write, err);
-	walk_is_turning = status == TIDE_OK && walk_real.store.begin;
-	return status;
-}
-
 static tide_status walk_commit(void *session, struct tide_error *err)
 {
-	if (walk_is_turning) {
-		walk_is_turning = false;
-		return walk_real.store.commit(session, err);
-	}
 	if (walk_fails(&walk_bad_commits))
 		return tide_fail(err, TIDE_BUSY, "the database is locked");
 	tide_status status = walk_real.store.commit(session, err);
@@ -100,9 +85,6 @@ void walk_open(struct walk *walk, const char *backend, size_t events)
 	walk_backend.checkpoint.dead_letter_add = walk_add;
 	walk_backend.checkpoint.save = walk_save;
 	walk_backend.store.commit = walk_commit;
-	if (walk_real.checkpoint.segment_turn)
-		walk_backend.checkpoint.segment_turn = walk_turn;
-	walk_is_turning = false;
 	walk->rig.store->backend = &walk_backend;
 	walk_bad_entries = walk_bad_commits = walk_lost_answers = walk_bad_saves = walk_saves =
 		walk_fenced_save = 0;
