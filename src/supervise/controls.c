@@ -103,13 +103,15 @@ static void controls_tell(struct controls *controls, tide_status status,
 		       (status == TIDE_OK || strcmp(told->message, err->message) == 0);
 	if (is_same)
 		return;
-	if (status == TIDE_OK)
+	if (status == TIDE_OK) {
 		log_at(TIDE_LOG_NOTICE, "subscription", "durable pauses can be read again", "%s",
 		       "");
-	else
+		memset(told, 0, sizeof *told);
+	} else {
 		log_at(TIDE_LOG_WARNING, "subscription", "durable pauses cannot be read",
 		       "error='%s'", err->message);
-	*told = status == TIDE_OK ? (struct tide_error){ 0 } : *err;
+		*told = *err;
+	}
 }
 
 static void controls_set_due(struct tide_manager *manager, struct mono_time now)

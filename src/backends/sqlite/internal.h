@@ -128,7 +128,7 @@ tide_status sqlite_blocked(void *session, int64_t number, struct tide_blocker *r
 
 /* examine.c */
 
-tide_status sqlite_examine_writing(void *session, tide_report report, void *self,
+tide_status sqlite_examine_writing(void *self, tide_report report, void *context,
 				   struct tide_error *err);
 
 /* connection.c */
