@@ -87,21 +87,37 @@ static int append_prepare(struct cli *cli, struct append_call *call)
 	return exit;
 }
 
+/* As --expected names it. */
+static void append_name_expected(int64_t expected, char ret[24])
+{
+	if (expected == TIDE_ANY)
+		snprintf(ret, 24, "any");
+	else if (expected == TIDE_NO_STREAM)
+		snprintf(ret, 24, "none");
+	else if (expected == TIDE_STREAM_EXISTS)
+		snprintf(ret, 24, "exists");
+	else
+		snprintf(ret, 24, "%lld", (long long)expected);
+}
+
+/* The library names an expectation by its constant. A race that was lost has words of its own. */
 static int append_conflict(struct cli *cli, const struct append_call *call, tide_version actual,
-			   const struct tide_error *err)
+			   struct tide_error *err)
 {
 	struct buffer members = { 0 };
-	char id[TIDE_UUID_TEXT_SIZE];
+	int64_t expected = call->append.expected;
+	bool is_met = expected == TIDE_ANY ||
+		      (expected == TIDE_STREAM_EXISTS ? actual > 0 : actual == expected);
+	char id[TIDE_UUID_TEXT_SIZE], name[24];
 
-	buffer_format(&members, ",\"stream\":\"%s/%s\",\"expected\":", call->type,
-		      tide_uuid_format(&call->append.stream.aggregate_id, id));
-	if (call->append.expected == TIDE_NO_STREAM)
-		buffer_format(&members, "\"none\"");
-	else if (call->append.expected == TIDE_STREAM_EXISTS)
-		buffer_format(&members, "\"exists\"");
-	else
-		buffer_format(&members, "%lld", (long long)call->append.expected);
-	buffer_format(&members, ",\"actual\":%d", (int)actual);
+	append_name_expected(expected, name);
+	tide_uuid_format(&call->append.stream.aggregate_id, id);
+	if (!is_met)
+		tide_fail(err, TIDE_CONFLICT, "'%s/%s' is at version %d, expected %s", call->type,
+			  id, (int)actual, name);
+	const char *quote = expected > 0 ? "" : "\"";
+	buffer_format(&members, ",\"stream\":\"%s/%s\",\"expected\":%s%s%s,\"actual\":%d",
+		      call->type, id, quote, name, quote, (int)actual);
 	int exit = cli_fail_with(cli, err, &members);
 	buffer_fini(&members);
 	return exit;
