@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define NEAREST_SIZE 40
+#define NEAREST_BEGIN 3 /* letters that tell a beginning from a slip */
 
 static size_t nearest_least(size_t a, size_t b)
 {
@@ -52,6 +53,8 @@ void nearest_offer(struct nearest *nearest, const char *name)
 	if (size > NEAREST_SIZE || name_size > NEAREST_SIZE)
 		return;
 	size_t distance = nearest_distance(nearest->word, size, name, name_size);
+	if (size >= NEAREST_BEGIN && strncmp(nearest->word, name, size) == 0)
+		distance = 0;
 	if (distance >= nearest->distance)
 		return;
 	nearest->name = name;

@@ -12,8 +12,8 @@ struct nearest {
 };
 
 void nearest_begin(struct nearest *nearest, const char *word);
-/** Consider a name, which must live as long as `nearest`. The first of several that are equally
- * near stays. */
+/** Consider a name, which must live as long as `nearest`. One that begins with the word is
+ * nearer than any slip. The first of several that are equally near stays. */
 void nearest_offer(struct nearest *nearest, const char *name);
 
 #endif

@@ -37,6 +37,23 @@ static void a_slip_of_the_finger_finds_what_was_meant(void **state)
 		assert_string_equal(nearest_of(slips[i][0]), slips[i][1]);
 }
 
+static void a_beginning_finds_what_it_begins(void **state)
+{
+	(void)state;
+	static const char *const beginnings[][2] = {
+		{ "exp", "export" },
+		{ "expo", "export" },
+		{ "app", "append" },
+		{ "dead", "dead-letters" },
+		{ "dead-l", "dead-letters" },
+		{ "rea", "read" },
+		{ "ap", "" },
+		{ "de", "" },
+	};
+	for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+		assert_string_equal(nearest_of(beginnings[i][0]), beginnings[i][1]);
+}
+
 static void what_is_far_from_everything_finds_nothing(void **state)
 {
 	(void)state;
@@ -57,6 +74,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_slip_of_the_finger_finds_what_was_meant),
+		cmocka_unit_test(a_beginning_finds_what_it_begins),
 		cmocka_unit_test(what_is_far_from_everything_finds_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
