@@ -109,6 +109,8 @@ static enum step failure_of_run(struct tide_subscription *subscription,
 	mutex_lock(&subscription->lock);
 	metrics_type(&subscription->metrics, event->event_type)->counts.failed[error->status]++;
 	subscription->counts.failed++;
+	if (delivery->is_stop) /* so nobody may be asked to skip the event */
+		subscription->failing.position = 0;
 	mutex_unlock(&subscription->lock);
 	return runner_give_up(subscription, error);
 }

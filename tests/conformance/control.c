@@ -534,6 +534,32 @@ static void skip_is_refused_where_no_event_stopped_it(struct fixture *f)
 	journal_is(f, NULL, "");
 }
 
+/* Its handler could not do its work: no event is to blame. */
+static tide_status stop_on_third(struct recorder *recorder, const struct tide_event *event,
+				 struct tide_delivery *delivery)
+{
+	(void)recorder;
+	if (event->position != 3)
+		return TIDE_OK;
+	tide_delivery_stop(delivery);
+	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "no such program");
+}
+
+static void skip_is_refused_where_the_handler_itself_ended_the_run(struct fixture *f)
+{
+	struct tide_why why;
+	append_five(f);
+	RECORDER *recorder = recorder_new();
+	recorder->judge = stop_on_third;
+	run_stopping(f, recorder, TIDE_STATE_ERROR);
+	must(tide_checkpoints_why(f->checkpoints, "p", &why, err));
+	assert_string_equal(tide_cause_name(why.cause), "error");
+	struct tide_error refusal =
+		refused(TIDE_STATE, tide_control_skip(f->checkpoints, "p", 0, NULL, NULL, err));
+	must_mention(&refusal, "the last run of 'p' did not stop on an event");
+	assert_int_equal(stored_position(f, "p"), 1);
+}
+
 /* ---- What else the journal has --------------------------------------------------------------- */
 
 static void journal_has_what_persons_did_to_checkpoints_and_dead_letters(struct fixture *f)
@@ -661,6 +687,7 @@ const struct test_case control_cases[] = {
 	CASE(skip_goes_on_behind_the_event_that_it_stopped_on),
 	CASE(skip_tells_which_event_and_why),
 	CASE(skip_is_refused_where_no_event_stopped_it),
+	CASE(skip_is_refused_where_the_handler_itself_ended_the_run),
 	CASE(journal_has_what_persons_did_to_checkpoints_and_dead_letters),
 	CASE_NEEDS(pause_asked_while_the_owner_is_killed_is_applied_once, NEEDS_PROCESSES),
 	CASE_NEEDS(owner_in_another_process_obeys, NEEDS_PROCESSES),
