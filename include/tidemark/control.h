@@ -84,14 +84,14 @@ tide_status tide_control_resume(struct tide_checkpoints *checkpoints, const char
  * discarded, and the journal is the witness.
  *
  * For one that ends on errors (`continue_on_error` false). `position` is the event's; 0: whichever
- * it is. It is refused unless the last run ended on that event and nobody owns the name now; a
- * second call does not skip another event, before the subscription has run again. Of `request`,
- * which may be NULL, `by` and `note` count. `ret`, the event, may be NULL.
+ * it is. It is refused unless the last run ended on that event, all before it is settled, and
+ * nobody owns the name now; a second call does not skip another event, before the subscription has
+ * run again. Of `request`, which may be NULL, `by` and `note` count. `ret`, the event, may be NULL.
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_STATE (it runs, did not stop on an event, or on another one),
- *          TIDE_NOT_FOUND (the event is gone), TIDE_ARGUMENT, TIDE_UNSUPPORTED (a database that
+ * Returns: TIDE_OK, TIDE_STATE (it runs, did not stop on an event, or on another one, or
+ *          one before it is not settled), TIDE_NOT_FOUND (the event is gone), TIDE_ARGUMENT, TIDE_UNSUPPORTED (a database that
  *          does not keep what ended a run), TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL,
  *          TIDE_OUT_OF_MEMORY.
  */

@@ -6,7 +6,8 @@
  * event's position with the journal's entry in one transaction, let go.
  * Failure modes: taking the ownership already makes that error one of the past, so that whatever
  * happens later, a second call without a run in between skips nothing. Killed on the way: the event
- * is skipped and noted, or neither.
+ * is skipped and noted, or neither. An event before it is not settled: refused, since only a run
+ * gets to the one that blocks.
  */
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "path/anchor.h"
 #include "path/controls.h"
 #include "path/journal.h"
+#include "path/segments.h"
 #include "policy/why.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
@@ -107,6 +109,59 @@ static tide_status skip_find_event(struct skip *skip, struct tide_error *err)
 	return status;
 }
 
+/** What the last run was to be delivered, and from where on. */
+struct skip_rest {
+	struct segment_filter filter;
+	tide_position behind;
+};
+
+/* Without a trace of it, everything behind the row. */
+static tide_status skip_find_rest(const struct skip *skip, struct skip_rest *ret,
+				  struct tide_error *err)
+{
+	struct tide_segment *list = NULL;
+	size_t count = 0;
+	*ret = (struct skip_rest){ .behind = skip->row.has_position ? skip->row.position : 0 };
+	tide_status status = segments_list(skip->checkpoints, skip->name, &list, &count, err);
+	const struct tide_segment *last = count > 0 ? &list[count - 1] : NULL;
+	if (last && !last->has_ended) {
+		ret->behind = segment_reach(last, &skip->row);
+		status = segment_filter_read(last->filter, &ret->filter, err);
+	}
+	tide_segments_free(list, count);
+	return status;
+}
+
+/* The row may be further back than the run was: it was moved, or what was settled before the event
+ * could not be saved. */
+static tide_status skip_check_next(const struct skip *skip, struct tide_error *err)
+{
+	const struct tide_store_ops *ops = &skip->checkpoints->feed->backend->store;
+	struct skip_rest rest;
+	struct tide_page page;
+	tide_status status = skip_find_rest(skip, &rest, err);
+	if (status != TIDE_OK)
+		return status;
+
+	struct tide_page_query query = { .filter = &rest.filter.filter,
+					 .bound = rest.behind,
+					 .max_events = 1,
+					 .max_bytes = 1,
+					 .is_unsettled = true };
+	tide_page_init(&page);
+	tide_page_begin(&page, query.max_events, query.max_bytes);
+	status = ops->read(skip->feed_session, &query, &page, err);
+	tide_position next = page.count > 0 ? page.entries[0].event.position : skip->position;
+	if (status == TIDE_OK && next < skip->position)
+		status = tide_fail(err, TIDE_STATE,
+				   "the event at %lld comes before the one at %lld, and '%s' has "
+				   "not settled it; start it again",
+				   (long long)next, (long long)skip->position, skip->name);
+	tide_page_fini(&page);
+	segment_filter_fini(&rest.filter);
+	return status;
+}
+
 /* ---- Going behind it ------------------------------------------------------------------------- */
 
 static tide_status skip_own(struct skip *skip, const struct person *person, struct tide_error *err)
@@ -183,6 +238,8 @@ static tide_status skip_run(struct skip *skip, tide_position position, struct ti
 		status = skip_check_lease(skip, position, err);
 	if (status == TIDE_OK)
 		status = skip_find_event(skip, err);
+	if (status == TIDE_OK)
+		status = skip_check_next(skip, err);
 	return status == TIDE_OK ? skip_make(skip, err) : status;
 }
 

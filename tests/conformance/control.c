@@ -560,6 +560,24 @@ static void skip_is_refused_where_the_handler_itself_ended_the_run(struct fixtur
 	assert_int_equal(stored_position(f, "p"), 1);
 }
 
+static void skip_goes_over_no_event_before_the_one_that_failed(struct fixture *f)
+{
+	append_five(f);
+	RECORDER *recorder = recorder_new();
+	recorder->judge = fail_third;
+	run_stopping(f, recorder, TIDE_STATE_ERROR);
+	must(tide_checkpoints_reset(f->checkpoints, "p", err));
+	struct tide_error why =
+		refused(TIDE_STATE, tide_control_skip(f->checkpoints, "p", 0, NULL, NULL, err));
+	must_mention(&why, "the event at 1 comes before the one at 3");
+
+	recorder_forget(recorder);
+	run_stopping(f, recorder, TIDE_STATE_ERROR);
+	delivered(recorder, 1, 3);
+	must(tide_control_skip(f->checkpoints, "p", 0, NULL, NULL, err));
+	assert_int_equal(stored_position(f, "p"), 3);
+}
+
 /* ---- What else the journal has --------------------------------------------------------------- */
 
 static void journal_has_what_persons_did_to_checkpoints_and_dead_letters(struct fixture *f)
@@ -688,6 +706,7 @@ const struct test_case control_cases[] = {
 	CASE(skip_tells_which_event_and_why),
 	CASE(skip_is_refused_where_no_event_stopped_it),
 	CASE(skip_is_refused_where_the_handler_itself_ended_the_run),
+	CASE(skip_goes_over_no_event_before_the_one_that_failed),
 	CASE(journal_has_what_persons_did_to_checkpoints_and_dead_letters),
 	CASE_NEEDS(pause_asked_while_the_owner_is_killed_is_applied_once, NEEDS_PROCESSES),
 	CASE_NEEDS(owner_in_another_process_obeys, NEEDS_PROCESSES),
