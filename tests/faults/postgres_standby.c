@@ -403,10 +403,13 @@ static void a_call_without_the_standby_is_a_timeout(void **state)
 	struct tide_checkpoints *checkpoints;
 	struct tide_store *other;
 	tide_position position = 0;
+	bool was_paused = false;
 	rig_append(&rig, 3);
 	must(tide_checkpoints_open(NULL, NULL, rig.store, &checkpoints, err));
 	standby_missing();
 	struct tide_error why = refused(TIDE_TIMEOUT, save(checkpoints, err));
+	must_mention(&why, "synchronous standby");
+	why = refused(TIDE_TIMEOUT, tide_control_pause(checkpoints, "called", NULL, NULL, err));
 	must_mention(&why, "synchronous standby");
 	/* nobody waits for a write of somebody else */
 	double began = seconds_now();
@@ -420,6 +423,9 @@ static void a_call_without_the_standby_is_a_timeout(void **state)
 	standby_named("");
 	wait_for(60, tide_checkpoints_position(checkpoints, "called", &position, NULL) == TIDE_OK);
 	assert_int_equal(position, 3);
+	wait_for(60, asked("SELECT count(*) FROM called.subscription_journal") == 1);
+	must(tide_control_resume(checkpoints, "called", NULL, &was_paused, err));
+	assert_true(was_paused);
 	other = store_opened("postgresql:///?schema=unmade");
 	tide_store_close(other);
 	tide_checkpoints_close(checkpoints);

@@ -445,32 +445,9 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 
 bool pg_statement_writes(enum pg_statement statement)
 {
-	static const bool writes[PG_STATEMENT_COUNT] = {
-		[PG_CHECKPOINT_SAVE] = true,
-		[PG_CHECKPOINT_SET] = true,
-		[PG_CHECKPOINT_SAVE_FENCED] = true,
-		[PG_CHECKPOINT_MAKE] = true,
-		[PG_CHECKPOINT_MOVE] = true,
-		[PG_CHECKPOINT_MOVE_LAZY] = true,
-		[PG_CHECKPOINT_RESET] = true,
-		[PG_LEASE_ACQUIRE] = true,
-		[PG_LEASE_MAKE] = true,
-		[PG_LEASE_SEIZE] = true,
-		[PG_LEASE_RENEW] = true,
-		[PG_LEASE_RENEW_ALL] = true,
-		[PG_LEASE_RELEASE] = true,
-		[PG_LEASE_END] = true,
-		[PG_LEASE_MARK] = true,
-		[PG_LEASE_NOTE] = true,
-		[PG_DEAD_LETTER_ADD] = true,
-		[PG_DEAD_LETTER_ADD_FENCED] = true,
-		[PG_DEAD_LETTER_CHANGE] = true,
-		[PG_DEAD_LETTER_CHANGE_FENCED] = true,
-		[PG_DEAD_LETTER_DISCARD] = true,
-		[PG_DEAD_LETTER_PURGE] = true,
-		[PG_SNAPSHOT_SAVE] = true,
-	};
-	return writes[statement];
+	const char *text = statement_texts[statement];
+	return strstr(text, "INSERT INTO @") || strstr(text, "UPDATE @") ||
+	       strstr(text, "DELETE FROM @");
 }
 
 const char *pg_statement_text(enum pg_statement statement)

@@ -132,7 +132,7 @@ enum pg_gap_column {
 
 /** The text of a statement with "@" where the schema's name and a dot belong. */
 const char *pg_statement_text(enum pg_statement statement);
-/** Whether it writes what has to be there when its answer comes. */
+/** Whether it writes, so that its answer may wait for a lock or a standby. */
 bool pg_statement_writes(enum pg_statement statement);
 /** Add a text with every "@" replaced. */
 void pg_statement_expand(struct buffer *buffer, const char *text, const char *schema);
