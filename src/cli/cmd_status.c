@@ -232,12 +232,14 @@ static void status_print_text(struct table *table, const struct status_call *cal
 		table_add(table, "pid %d on %s", row->lease->pid, row->lease->host);
 	else
 		table_add(table, "%s", status_is_owned(row) ? "somebody" : "-");
-	if (row->control)
+	if (status_has_error(row))
+		table_add(table, "%s", row->lease->last_error);
+	else if (row->control)
 		table_add(table, "paused by %s since %s%s%s", row->control->paused_by,
 			  time_text(true, row->control->paused_at), *row->control->note ? ": " : "",
 			  row->control->note);
 	else
-		table_add(table, "%s", status_has_error(row) ? row->lease->last_error : "-");
+		table_add(table, "-");
 }
 
 static int status_print(struct cli *cli, const struct status_call *call)

@@ -40,18 +40,21 @@ static int why_compare(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Every name that has a checkpoint or was ever owned, once. */
+/* Every name that has a checkpoint, was ever owned or is paused, once. */
 static int why_print_all(struct cli *cli, struct tide_checkpoints *checkpoints)
 {
 	struct tide_checkpoint *rows ALLOC_AUTO = NULL;
 	struct tide_lease_info *leases ALLOC_AUTO = NULL;
+	struct tide_control *controls ALLOC_AUTO = NULL;
 	struct tide_error err;
-	size_t row_count = 0, lease_count = 0, count = 0;
+	size_t row_count = 0, lease_count = 0, control_count = 0, count = 0;
 
 	if (tide_checkpoints_list(checkpoints, &rows, &row_count, &err) != TIDE_OK ||
-	    checkpoints_leases(checkpoints, &leases, &lease_count, &err) != TIDE_OK)
+	    checkpoints_leases(checkpoints, &leases, &lease_count, &err) != TIDE_OK ||
+	    tide_controls_list(checkpoints, &controls, &control_count, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
-	const char **names ALLOC_AUTO = alloc_zero(row_count + lease_count + 1, sizeof *names);
+	const char **names ALLOC_AUTO =
+		alloc_zero(row_count + lease_count + control_count + 1, sizeof *names);
 	if (!names)
 		return cli_out_of_memory(cli);
 
@@ -59,6 +62,8 @@ static int why_print_all(struct cli *cli, struct tide_checkpoints *checkpoints)
 		names[count++] = rows[i].projection_name;
 	for (size_t i = 0; i < lease_count; i++)
 		names[count++] = leases[i].name;
+	for (size_t i = 0; i < control_count; i++)
+		names[count++] = controls[i].name;
 	qsort(names, count, sizeof *names, why_compare);
 
 	int exit = CLI_DONE;
