@@ -90,10 +90,10 @@ tide_status tide_control_resume(struct tide_checkpoints *checkpoints, const char
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_STATE (it runs, did not stop on an event, or on another one, or
- *          one before it is not settled), TIDE_NOT_FOUND (the event is gone), TIDE_ARGUMENT, TIDE_UNSUPPORTED (a database that
- *          does not keep what ended a run), TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL,
- *          TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_STATE (it runs, did not stop on an event, or on another one, or one before
+ *          it is not settled), TIDE_NOT_FOUND (the event is gone), TIDE_ARGUMENT,
+ *          TIDE_UNSUPPORTED (a database that does not keep what ended a run), TIDE_BUSY,
+ *          TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_control_skip(struct tide_checkpoints *checkpoints, const char *name,
 			      tide_position position, const struct tide_control_request *request,
