@@ -235,14 +235,17 @@ static void renewal_work_locked(struct tide_manager *manager) TIDE_REQUIRES(mana
 
 /* ---- Its thread ------------------------------------------------------------------------------ */
 
-/* On the same session, behind what must not be late. */
+/* On the same session, behind what must not be late: the rest waits for the next time once a lease
+ * is due. */
 static void renewal_tell_others_locked(struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
 {
 	assert(mutex_is_mine(&manager->lock));
 	struct mono_time now = clock_mono(manager->engine.clock);
 	struct telling telling;
 	tide_status status = TIDE_OK;
-	while (!manager->should_end_watch && telling_take_locked(manager, now, &telling)) {
+	bool is_late = false;
+	while (!is_late && !manager->should_end_watch &&
+	       telling_take_locked(manager, now, &telling)) {
 		mutex_unlock(&manager->lock);
 		if (status == TIDE_OK) /* else none is, until later */
 			status = renewal_open_session(manager, NULL);
@@ -252,6 +255,7 @@ static void renewal_tell_others_locked(struct tide_manager *manager) TIDE_REQUIR
 			renewal_close_session(manager);
 		mutex_lock(&manager->lock);
 		telling_put_locked(manager, &telling, now);
+		is_late = renewal_finds_due_locked(manager, clock_mono(manager->engine.clock));
 	}
 }
 

@@ -227,6 +227,55 @@ static void the_lease_of_an_abandoned_handler_is_renewed(void **state)
 	witness_fini(&witness);
 }
 
+#define TOLD 4 /* that are paused, which is told others a second later */
+
+static atomic_int edge_told, edge_late;
+static int edge_renewals_then;
+
+/* So slow that the lease is due again. */
+static tide_status tell_slowly(void *session, const struct tide_fence *fence, const char *reason,
+			       bool *ret, struct tide_error *err)
+{
+	int renewals = atomic_load(&edge_renewals);
+	struct mono_time until = mono_add(clock_mono(&clock_system), 5 * NS_PER_MS);
+	atomic_fetch_add(&edge_late, renewals == edge_renewals_then);
+	edge_renewals_then = renewals;
+	while (clock_mono(&clock_system).ns < until.ns)
+		wait_a_moment();
+	atomic_fetch_add(&edge_told, 1);
+	return edge_real.checkpoint.lease_tell(session, fence, reason, ret, err);
+}
+
+static void a_lease_that_is_due_goes_before_what_is_told_others(void **state)
+{
+	(void)state;
+	static const char *const names[TOLD] = { "a", "b", "c", "d" };
+	struct rig rig;
+	struct witness witness = WITNESS;
+	struct tide_subscription *subscription;
+	rig_open(&rig, "memory");
+	edge_replace(&rig);
+	atomic_store(&edge_told, 0);
+	atomic_store(&edge_late, 0);
+	edge_renewals_then = -1;
+	edge_backend.checkpoint.lease_renew_all = count_renewals;
+	edge_backend.checkpoint.lease_renew_ns = NS_PER_MS;
+	edge_backend.checkpoint.lease_tell = tell_slowly;
+
+	for (size_t i = 0; i < TOLD; i++) {
+		struct tide_subscriber subscriber = witness_single(names[i], &witness);
+		must(tide_manager_subscribe(rig.manager, &subscriber, NULL, &subscription, err));
+	}
+	must(tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, err));
+	for (size_t i = 0; i < TOLD; i++)
+		assert_true(tide_manager_pause(rig.manager, names[i], TIDE_PAUSE_MANUAL));
+	wait_for(PATIENCE, atomic_load(&edge_told) >= TOLD);
+	assert_int_equal(atomic_load(&edge_late), 0);
+	edge_restore(&rig);
+	rig_close(&rig);
+	witness_fini(&witness);
+}
+
 /* ---- What a stop leaves behind --------------------------------------------------------------- */
 
 static atomic_int edge_hanging; /* database calls that wait for the gate */
@@ -510,6 +559,7 @@ int main(void)
 		cmocka_unit_test(a_run_without_a_thread_took_no_time),
 		cmocka_unit_test(nothing_starts_while_a_shutdown_is_under_way),
 		cmocka_unit_test(the_lease_of_an_abandoned_handler_is_renewed),
+		cmocka_unit_test(a_lease_that_is_due_goes_before_what_is_told_others),
 		cmocka_unit_test(what_is_left_behind_is_named_alike_by_stop_start_and_destroy),
 		cmocka_unit_test(a_failed_event_that_cannot_be_committed_either_ends_the_run),
 		cmocka_unit_test(a_lost_transaction_holds_no_aggregate),
