@@ -57,6 +57,43 @@ static void run_once(struct fixture *f, struct recorder *recorder,
 	stop(manager);
 }
 
+/* Holds each event until its position is allowed. */
+static tide_status judge_allowed(struct recorder *recorder, const struct tide_event *event,
+				 struct tide_delivery *delivery)
+{
+	while (atomic_load((atomic_int *)recorder->self) < event->position &&
+	       !tide_delivery_is_stopping(delivery))
+		wait_a_moment();
+	return TIDE_OK;
+}
+
+static void paused_catch_up_goes_on_as_catch_up(struct fixture *f)
+{
+	atomic_int allowed = 0;
+	append_many(f->store, stream_of("Order", 1), 0, 3);
+	RECORDER *recorder = recorder_new();
+	recorder->judge = judge_allowed;
+	recorder->self = &allowed;
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	(void)tide_manager_start(manager, NULL, 0, NULL, NULL, NULL);
+	wait_for(20, recorder->inside == 1);
+	assert_int_equal(status_of(subscription).state, TIDE_STATE_CATCHING_UP);
+
+	assert_true(tide_manager_pause(manager, "p", TIDE_PAUSE_MANUAL));
+	atomic_store(&allowed, 1);
+	wait_for(20, recorder_count(recorder) == 1 && recorder->inside == 0);
+	assert_true(tide_manager_resume(manager, "p"));
+	wait_for(20, recorder->inside == 1);
+	assert_int_equal(status_of(subscription).state, TIDE_STATE_CATCHING_UP);
+	assert_int_equal(status_of(subscription).previous_state, TIDE_STATE_PAUSED);
+	atomic_store(&allowed, 3);
+	catch_up(f->store, subscription);
+	delivered(recorder, 1, 2, 3);
+}
+
 static void checkpoint_without_a_row_begins_at_the_beginning(struct fixture *f)
 {
 	append_many(f->store, stream_of("Order", 1), 0, 3);
@@ -719,6 +756,7 @@ static void displaced_owner_saves_nothing_until_it_owns_again(struct fixture *f)
 
 const struct test_case delivery_cases[] = {
 	CASE(worked_example_comes_out_exactly),
+	CASE(paused_catch_up_goes_on_as_catch_up),
 	CASE(checkpoint_without_a_row_begins_at_the_beginning),
 	CASE(beginning_replays_whatever_the_checkpoint),
 	CASE(end_begins_behind_what_is_stored),

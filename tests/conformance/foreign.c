@@ -238,6 +238,23 @@ static tide_status refuse_noting(struct recorder *recorder, const struct tide_ev
 	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "not yet");
 }
 
+static void row_that_is_no_event_ends_a_batch(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 5);
+	fixture_sql(f, "UPDATE events SET payload = '{\"n\":' WHERE global_position = 3");
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = batch_subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	delivered(recorder, 1, 2, 4, 5);
+	assert_int_equal(recorder->calls[0].batch, 2);
+	assert_int_equal(recorder->calls[3].batch, 2);
+	assert_int_equal(status_of(subscription).events_dlq, 1);
+}
+
 static void put_queue_only(struct fixture *f, const char *id, const char *data)
 {
 	char sql[900];
@@ -496,6 +513,7 @@ const struct test_case foreign_cases[] = {
 	CASE_NEEDS(additional_columns_are_tolerated, NEEDS_SQL),
 	CASE_NEEDS(foreign_checkpoint_is_read, NEEDS_SQL),
 	CASE_NEEDS(foreign_dead_letter_is_listed, NEEDS_SQL),
+	CASE_NEEDS(row_that_is_no_event_ends_a_batch, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
 	CASE_NEEDS(entry_without_its_event_is_delivered_as_it_was_kept, NEEDS_SQL),
 	CASE_NEEDS(undecodable_row_is_named_and_passed, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
 	CASE_NEEDS(uuids_are_read_in_either_case, NEEDS_SQL),

@@ -32,8 +32,7 @@ static void run_ends_with_as_many_failed_events_as_it_may_have(struct fixture *f
 	assert_int_equal(row_of(f, "p").position, 2);
 }
 
-/* A status of our own fences that only a write can find out: a handler's word is no loss of
- * ownership. */
+/* Only a write of ours finds out that the ownership is lost: a handler that says so has failed. */
 static void handler_that_says_fenced_has_failed(struct fixture *f)
 {
 	RECORDER *recorder = recorder_new();
@@ -52,6 +51,10 @@ static void handler_that_says_fenced_has_failed(struct fixture *f)
 	struct tide_dead_letter_list letters = letters_of(f, "p");
 	assert_int_equal(letters.count, 3);
 	tide_dead_letters_free(&letters);
+	struct tide_error_stats stats;
+	must(tide_manager_error_stats(manager, "p", &stats, err));
+	assert_int_equal(stats.by_type[TIDE_HANDLER_PERMANENT], 3);
+	assert_int_equal(stats.by_type[TIDE_FENCED], 0);
 }
 
 /* Late once, then as quick as anybody. */

@@ -388,6 +388,22 @@ static void store_that_went_back_is_diverged_until_a_person_decides(struct fixtu
 	must(tide_checkpoints_verify(f->checkpoints, "p", err));
 }
 
+/* A writer that knows no anchors leaves the old one behind: it is of another time, and proves nothing. */
+static void anchor_above_its_position_is_not_held_against_the_store(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 10);
+	RECORDER *recorder = recorder_new();
+	struct tide_subscription_config config = quick_config();
+	config.start_from = TIDE_START_CHECKPOINT;
+	project_once(f, recorder, &config);
+	fixture_sql(f, "UPDATE projection_checkpoints SET global_position = 4, anchor_event_id = "
+		       "'33333333-3333-4333-8333-333333333333'");
+	must(tide_checkpoints_verify(f->checkpoints, "p", err));
+	recorder_forget(recorder);
+	project_once(f, recorder, &config);
+	delivered(recorder, 5, 6, 7, 8, 9, 10);
+}
+
 static void store_whose_events_were_replaced_is_diverged(struct fixture *f)
 {
 	append_many(f->store, stream_of("Order", 1), 0, 10);
@@ -468,6 +484,7 @@ const struct test_case position_cases[] = {
 	CASE_NEEDS(row_that_is_gone_is_diverged, NEEDS_SQL),
 	CASE(position_stands_on_the_newest_event_whatever_was_filtered),
 	CASE_NEEDS(store_that_went_back_is_diverged_until_a_person_decides, NEEDS_SQL),
+	CASE_NEEDS(anchor_above_its_position_is_not_held_against_the_store, NEEDS_SQL),
 	CASE_NEEDS(store_whose_events_were_replaced_is_diverged, NEEDS_SQL),
 	CASE_NEEDS(events_replaced_under_an_idle_owner_are_diverged, NEEDS_SQL),
 	CASE(rewind_deletes_the_dead_letters_above_it),

@@ -158,6 +158,33 @@ static void outages_end_a_run_where_their_number_is_limited(void **state)
 	}
 }
 
+static tide_status fill(struct witness *witness, const struct tide_event *event,
+			struct tide_delivery *delivery)
+{
+	(void)witness;
+	return event->position == 2 && outage_strikes()
+		       ? tide_delivery_fail(delivery, TIDE_DISK_FULL, "no room")
+		       : TIDE_OK;
+}
+
+/* More often than it may be tried: where it commits, a full disk is nobody's failure. */
+static void an_event_that_finds_no_room_keeps_its_attempts(void **state)
+{
+	(void)state;
+	struct walk walk;
+	int32_t retries;
+	struct tide_subscription_config config = quick_config();
+	walk_open(&walk, "sqlite", 4);
+	walk.witness.decide = fill;
+	outage_left = 40;
+	walk_start(&walk, true, &config);
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(outage_left, 0);
+	assert_int_equal(walk_dead_letters(&walk, &retries), 0);
+	assert_int_equal(status_of(walk.subscription).position, 4);
+	walk_close(&walk);
+}
+
 /* The second event is refused, then finds no room many times, and is handled in the end. */
 static tide_status refuse_then_fill(struct witness *witness, const struct tide_event *event,
 				    struct tide_delivery *delivery)
@@ -345,6 +372,7 @@ int main(void)
 	const struct CMUnitTest outages[] = {
 		cmocka_unit_test(outages_of_hours_are_waited_out),
 		cmocka_unit_test(outages_end_a_run_where_their_number_is_limited),
+		cmocka_unit_test(an_event_that_finds_no_room_keeps_its_attempts),
 		cmocka_unit_test(a_redelivery_that_finds_no_room_is_asked_for_until_there_is),
 	};
 	const struct CMUnitTest disks[] = {

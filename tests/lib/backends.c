@@ -68,14 +68,14 @@ static int64_t postgres_ask_in_handler(void *connection, const char *sql)
 	.start = postgres_start, .stop = postgres_stop, .sql = postgres_fixture_sql, \
 	.run = postgres_run_in_handler, .ask = postgres_ask_in_handler, \
 	.quirks = { .is_durable = true, .is_shared = true, .is_shared_by_processes = true, .has_transactions = true, \
-		    .has_sql = true, .feed_may_end_in_a_batch = true, .skipped = 4 }
+		    .has_sql = true, .feed_may_end_in_a_batch = true, .skipped = 5 }
 
 const struct test_backend test_backends[] = {
-	{ .name = "memory", .url = "memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 52 } },
-	{ .name = "memory-private", .url = "memory:", .quirks = { .has_clear = true, .skipped = 60 } },
+	{ .name = "memory", .url = "memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 54 } },
+	{ .name = "memory-private", .url = "memory:", .quirks = { .has_clear = true, .skipped = 62 } },
 	{ .name = "sqlite", .url = "sqlite:%d/store.db", .sql = sqlite_run, SQLITE_HANDLER, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
-	{ .name = "sqlite-memory", .url = "sqlite::memory:", SQLITE_HANDLER, .quirks = { .has_transactions = true, .skipped = 55 } },
-	{ .name = "fault-memory", .url = "fault:/memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 52 } },
+	{ .name = "sqlite-memory", .url = "sqlite::memory:", SQLITE_HANDLER, .quirks = { .has_transactions = true, .skipped = 57 } },
+	{ .name = "fault-memory", .url = "fault:/memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 54 } },
 	{ .name = "fault-sqlite", .url = "fault:/sqlite:%d/store.db", .sql = sqlite_run, SQLITE_HANDLER, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
 #ifdef TIDE_HAVE_POSTGRES
 	{ .name = "postgres", .url = "postgresql:///?schema=s%n", POSTGRES },
