@@ -87,7 +87,8 @@ static double seconds_used(void)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static void rest(int seconds)
+/* The time that is measured over: nothing is waited for. */
+static void pass_seconds(int seconds)
 {
 	struct timespec left = { .tv_sec = seconds };
 	while (nanosleep(&left, &left) != 0)
@@ -118,10 +119,10 @@ static void measure(struct tide_store *store, const struct idle *idle, double po
 {
 	struct tide_manager *manager = started(store, idle, poll);
 	struct tide_error err;
-	rest(1);
+	pass_seconds(1);
 	double used = seconds_used();
 	long long before = atomic_load(&statements);
-	rest(idle->seconds);
+	pass_seconds(idle->seconds);
 	used = seconds_used() - used;
 	printf("%-28s %5d subscriptions: %6.2f %% of a core, %6.2f s a minute", what,
 	       idle->subscriptions, 100 * used / idle->seconds, 60 * used / idle->seconds);
