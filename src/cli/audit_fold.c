@@ -143,6 +143,20 @@ static tide_status fold_over(struct fold *fold, struct tide_checkpoints *checkpo
 	return status;
 }
 
+/* A log that ends before the position was cut, or restored from an earlier copy: there is no more
+ * to wait for. */
+static tide_status fold_limit(struct fold *fold, struct tide_error *err)
+{
+	tide_position end;
+	tide_status status = tide_store_end(fold->audit->store, &end, err);
+	if (status != TIDE_OK || fold->position <= end)
+		return status;
+	audit_find(fold->audit, "the checkpoint is at %lld, and the log ends at %lld",
+		   (long long)fold->position, (long long)end);
+	fold->position = end;
+	return TIDE_OK;
+}
+
 int fold_run(struct fold *fold, const char *url, const char *file)
 {
 	struct tide_sql_projection *projection = NULL;
@@ -152,9 +166,11 @@ int fold_run(struct fold *fold, const char *url, const char *file)
 	if (fold->left_out_count > 0)
 		qsort(fold->left_out, fold->left_out_count, sizeof *fold->left_out,
 		      fold_compare_ids);
-	tide_status status = tide_sql_projection_open(
-		TIDE_SQL_PROJECTION(.path = file, .name = fold->audit->name, .url = url),
-		&projection, &err);
+	const struct tide_sql_projection_options *options =
+		TIDE_SQL_PROJECTION(.path = file, .name = fold->audit->name, .url = url);
+	tide_status status = fold_limit(fold, &err);
+	if (status == TIDE_OK)
+		status = tide_sql_projection_open(options, &projection, &err);
 	if (status == TIDE_OK)
 		status = tide_checkpoints_open(url, TIDE_STORE_OPTIONS(.initialize = true),
 					       fold->audit->store, &checkpoints, &err);
