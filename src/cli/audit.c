@@ -22,3 +22,17 @@ void audit_find(struct audit *audit, const char *format, ...)
 	else
 		audit->is_out_of_memory = true;
 }
+
+void audit_differ(struct audit *audit, const char *table, const char *says, const char *row)
+{
+	if (audit->rows_different++ < AUDIT_SAMPLES)
+		audit_find(audit, "table '%.100s' %s: row %.200s", table, says, row);
+}
+
+void audit_end_comparison(struct audit *audit)
+{
+	if (audit->tables_compared == 0)
+		audit_find(audit, "no table is known to compare: projection_versions has none");
+	if (audit->rows_different > AUDIT_SAMPLES)
+		audit_find(audit, "%lld rows differ in all", (long long)audit->rows_different);
+}

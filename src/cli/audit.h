@@ -32,6 +32,16 @@ struct audit {
 /** Add what is not proven. */
 void audit_find(struct audit *audit, const char *format, ...) TIDE_PRINTF(2, 3);
 
+/** Differences that are told. */
+#define AUDIT_SAMPLES 20
+#define AUDIT_SAYS_OTHER "is not what the log makes of it"
+#define AUDIT_SAYS_LACKS "lacks what the log makes of it"
+
+/** Count a row of a table that is another one, and add it while few are. */
+void audit_differ(struct audit *audit, const char *table, const char *says, const char *row);
+/** All tables are compared. */
+void audit_end_comparison(struct audit *audit);
+
 /** A fold of the log into a scratch place. */
 struct fold {
 	struct audit *audit;
@@ -47,9 +57,6 @@ struct fold {
 bool fold_leave_out(struct fold *fold, const char *id);
 /** Run the file into the database at `url`. CLI_DONE, or said why. */
 int fold_run(struct fold *fold, const char *url, const char *file);
-
-/** Differences that are told. */
-#define AUDIT_SAMPLES 20
 
 /** Fold the log again with the file, and compare its tables with the read model's. CLI_DONE, also
  * with findings. `url` behind `sqlite:`, or the whole of it. */

@@ -22,15 +22,20 @@
 
 #include "sys/alloc.h"
 
+/** A table of the read model. */
+struct deep_table {
+	char *name;          /* as projection_versions has it */
+	char *live, *folded; /* where it is, and where the fold has it; quoted for SQL */
+};
+
 /** A fold in a schema of its own, beside what it is compared with. */
 struct deep {
 	struct fold fold;
 	char scratch[40]; /* schema */
 	void *session;
 	PGconn *native;
-	char *tables[64]; /* of the read model, as they are named */
+	struct deep_table tables[64];
 	size_t table_count;
-	int64_t samples;
 };
 
 static void deep_clear(PGresult **rows)
@@ -47,73 +52,62 @@ static int deep_fail(struct deep *deep, const char *what)
 	return cli_fail(deep->fold.audit->cli, &err);
 }
 
-/* `#` stands for the schema of the scratch, `@` for it and a dot; $1 is the name of the
- * projection. */
-static PGresult *deep_ask(struct deep *deep, const char *sql)
+/* NULL as a text is memory that is out; `value` is its $1, NULL: it has none. */
+static int deep_ask(struct deep *deep, const char *sql, const char *value, const char *what,
+		    PGresult **ret)
 {
-	struct buffer text = { 0 };
-	const char *values[] = { deep->fold.audit->name };
-	for (; *sql; sql++) {
-		if (*sql == '@' || *sql == '#')
-			buffer_format(&text, "%s%s", deep->scratch, *sql == '@' ? "." : "");
-		else
-			buffer_add(&text, sql, 1);
-	}
-
-	PGresult *rows = NULL;
-	if (!text.failed && strstr(text.data, "$1"))
-		rows = PQexecParams(deep->native, text.data, 1, NULL, values, NULL, NULL, 0);
-	else if (!text.failed)
-		rows = PQexec(deep->native, text.data);
-	buffer_fini(&text);
-	return rows;
-}
-
-static bool deep_is_done(const PGresult *rows)
-{
-	ExecStatusType status = PQresultStatus(rows);
-	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+	const char *values[] = { value };
+	if (!sql)
+		return cli_out_of_memory(deep->fold.audit->cli);
+	*ret = PQexecParams(deep->native, sql, value ? 1 : 0, NULL, values, NULL, NULL, 0);
+	ExecStatusType status = PQresultStatus(*ret);
+	bool is_done = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+	return is_done ? CLI_DONE : deep_fail(deep, what);
 }
 
 static int deep_run(struct deep *deep, const char *sql, const char *what)
 {
-	DEEP_ROWS *rows = deep_ask(deep, sql);
-	return deep_is_done(rows) ? CLI_DONE : deep_fail(deep, what);
+	DEEP_ROWS *rows = NULL;
+	return deep_ask(deep, sql, NULL, what, &rows);
 }
 
 /* ---- The copy -------------------------------------------------------------------------------- */
 
-static int deep_copy_table(struct deep *deep, const char *name)
+static int deep_copy_table(struct deep *deep, const char *name, const char *live,
+			   const char *folded)
 {
-	char sql[700];
+	struct deep_table *table = &deep->tables[deep->table_count];
 	if (deep->table_count == sizeof deep->tables / sizeof *deep->tables) {
 		audit_find(deep->fold.audit, "table '%.200s' is one too many to compare", name);
 		return CLI_DONE;
 	}
-	snprintf(sql, sizeof sql, "CREATE TABLE @\"live %zu\" AS SELECT * FROM %.400s",
-		 deep->table_count, name);
-	char *kept = alloc_text(name, strlen(name));
-	if (!kept)
+	*table =
+		(struct deep_table){ alloc_text(name, strlen(name)), alloc_text(live, strlen(live)),
+				     alloc_text(folded, strlen(folded)) };
+	deep->table_count++;
+	if (!table->name || !table->live || !table->folded)
 		return cli_out_of_memory(deep->fold.audit->cli);
-	deep->tables[deep->table_count++] = kept;
+	char *sql ALLOC_AUTO = alloc_format("CREATE TABLE %s.\"live %zu\" AS SELECT * FROM %s",
+					    deep->scratch, deep->table_count - 1, live);
 	return deep_run(deep, sql, "copy");
 }
 
 static int deep_copy_tables(struct deep *deep, const char *own)
 {
-	char sql[400];
-	int exit = CLI_DONE;
-	snprintf(sql, sizeof sql,
-		 "SELECT t.value, to_regclass(t.value) IS NOT NULL FROM %.140sprojection_versions "
-		 "v, json_array_elements_text(v.tables) t WHERE v.name = $1::text",
-		 own);
-	DEEP_ROWS *rows = deep_ask(deep, sql);
-	if (PQresultStatus(rows) != PGRES_TUPLES_OK)
-		return deep_fail(deep, "tables");
+	char *sql ALLOC_AUTO = alloc_format(
+		"SELECT n.name, n.live, '%s.' || n.own, to_regclass(n.live) IS NOT NULL FROM "
+		"(SELECT t.name, (SELECT string_agg(quote_ident(part), '.') FROM "
+		"unnest(string_to_array(t.name, '.')) part) AS live, "
+		"quote_ident(substring(t.name FROM '[^.]*$')) AS own FROM %sprojection_versions v, "
+		"json_array_elements_text(v.tables) t(name) WHERE v.name = $1::text) n",
+		deep->scratch, own);
+	DEEP_ROWS *rows = NULL;
+	int exit = deep_ask(deep, sql, deep->fold.audit->name, "tables", &rows);
 
-	for (int i = 0; i < PQntuples(rows) && exit == CLI_DONE; i++) {
-		if (*PQgetvalue(rows, i, 1) == 't')
-			exit = deep_copy_table(deep, PQgetvalue(rows, i, 0));
+	for (int i = 0; exit == CLI_DONE && i < PQntuples(rows); i++) {
+		if (*PQgetvalue(rows, i, 3) == 't')
+			exit = deep_copy_table(deep, PQgetvalue(rows, i, 0), PQgetvalue(rows, i, 1),
+					       PQgetvalue(rows, i, 2));
 		else
 			audit_find(deep->fold.audit, "table '%.200s' is gone",
 				   PQgetvalue(rows, i, 0));
@@ -123,33 +117,30 @@ static int deep_copy_tables(struct deep *deep, const char *own)
 
 static int deep_copy_position(struct deep *deep, const char *own)
 {
-	char sql[400];
-	snprintf(sql, sizeof sql,
-		 "SELECT COALESCE(max(global_position), 0) FROM %.140sprojection_checkpoints WHERE "
-		 "projection_name = $1::text",
-		 own);
-	DEEP_ROWS *rows = deep_ask(deep, sql);
-	if (PQresultStatus(rows) != PGRES_TUPLES_OK)
-		return deep_fail(deep, "checkpoint");
-	deep->fold.position = strtoll(PQgetvalue(rows, 0, 0), NULL, 10);
-	return CLI_DONE;
+	char *sql ALLOC_AUTO =
+		alloc_format("SELECT COALESCE(max(global_position), 0) FROM "
+			     "%sprojection_checkpoints WHERE projection_name = $1::text",
+			     own);
+	DEEP_ROWS *rows = NULL;
+	int exit = deep_ask(deep, sql, deep->fold.audit->name, "checkpoint", &rows);
+	if (exit == CLI_DONE)
+		deep->fold.position = strtoll(PQgetvalue(rows, 0, 0), NULL, 10);
+	return exit;
 }
 
 /* What was set aside, and not handled since. */
 static int deep_copy_left_out(struct deep *deep, const char *own)
 {
-	char sql[400];
-	snprintf(sql, sizeof sql,
-		 "SELECT event_id::text FROM %.140sdead_letter_queue WHERE projection_name = "
-		 "$1::text AND (status <> 'resolved' OR resolved_by <> 'retry')",
-		 own);
-	DEEP_ROWS *rows = deep_ask(deep, sql);
-	if (PQresultStatus(rows) != PGRES_TUPLES_OK)
-		return deep_fail(deep, "dead letters");
-	for (int i = 0; i < PQntuples(rows); i++)
+	char *sql ALLOC_AUTO =
+		alloc_format("SELECT event_id::text FROM %sdead_letter_queue WHERE projection_name "
+			     "= $1::text AND (status <> 'resolved' OR resolved_by <> 'retry')",
+			     own);
+	DEEP_ROWS *rows = NULL;
+	int exit = deep_ask(deep, sql, deep->fold.audit->name, "dead letters", &rows);
+	for (int i = 0; exit == CLI_DONE && i < PQntuples(rows); i++)
 		if (!fold_leave_out(&deep->fold, PQgetvalue(rows, i, 0)))
-			return cli_out_of_memory(deep->fold.audit->cli);
-	return CLI_DONE;
+			exit = cli_out_of_memory(deep->fold.audit->cli);
+	return exit;
 }
 
 /* One snapshot, so that tables, position and dead letters are of one moment. */
@@ -162,8 +153,10 @@ static int deep_copy(struct deep *deep, const char *own)
 		exit = deep_copy_left_out(deep, own);
 	if (exit == CLI_DONE)
 		exit = deep_copy_tables(deep, own);
-	DEEP_ROWS *rows = deep_ask(deep, exit == CLI_DONE ? "COMMIT" : "ROLLBACK");
-	return exit == CLI_DONE && !deep_is_done(rows) ? deep_fail(deep, "copy") : exit;
+	if (exit == CLI_DONE)
+		return deep_run(deep, "COMMIT", "copy");
+	PQclear(PQexec(deep->native, "ROLLBACK"));
+	return exit;
 }
 
 /* ---- The fold -------------------------------------------------------------------------------- */
@@ -219,77 +212,69 @@ static char *deep_url(struct deep *deep, const char *url)
 /* ---- Comparing ------------------------------------------------------------------------------- */
 
 /* The key of the table in the fold, as an expression over `t`. */
-static int deep_find_key(struct deep *deep, const char *table, struct buffer *ret)
+static int deep_find_key(struct deep *deep, const struct deep_table *table, struct buffer *ret)
 {
-	char sql[700];
-	snprintf(sql, sizeof sql,
-		 "SELECT string_agg(format('COALESCE(t.%%I::text, ''NULL'')', a.attname), ' || '', "
-		 "'' || ' "
-		 "ORDER BY "
-		 "array_position(i.indkey::int2[], a.attnum)) FROM pg_index i JOIN pg_attribute a "
-		 "ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) WHERE i.indisprimary AND "
-		 "i.indrelid = to_regclass('@%.300s')",
-		 table);
-
-	DEEP_ROWS *rows = deep_ask(deep, sql);
-	if (PQresultStatus(rows) != PGRES_TUPLES_OK)
-		return deep_fail(deep, "key");
+	static const char sql[] =
+		"SELECT string_agg(format('COALESCE(t.%I::text, ''NULL'')', a.attname), ' || '', "
+		"'' || ' ORDER BY array_position(i.indkey::int2[], a.attnum)) FROM pg_index i JOIN "
+		"pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) WHERE "
+		"i.indisprimary AND i.indrelid = to_regclass($1::text)";
+	DEEP_ROWS *rows = NULL;
+	int exit = deep_ask(deep, sql, table->folded, "key", &rows);
+	if (exit != CLI_DONE)
+		return exit;
 	buffer_format(ret, "%s",
 		      PQgetisnull(rows, 0, 0) ? "'one without a key'" : PQgetvalue(rows, 0, 0));
 	return ret->failed ? cli_out_of_memory(deep->fold.audit->cli) : CLI_DONE;
 }
 
-static bool deep_is_made(struct deep *deep, const char *table)
+static int deep_is_made(struct deep *deep, const struct deep_table *table, bool *ret)
 {
-	char sql[400];
-	snprintf(sql, sizeof sql, "SELECT to_regclass('@%.300s') IS NOT NULL", table);
-	DEEP_ROWS *rows = deep_ask(deep, sql);
-	return PQresultStatus(rows) == PGRES_TUPLES_OK && *PQgetvalue(rows, 0, 0) == 't';
+	DEEP_ROWS *rows = NULL;
+	int exit = deep_ask(deep, "SELECT to_regclass($1::text) IS NOT NULL", table->folded,
+			    "comparison", &rows);
+	*ret = exit == CLI_DONE && *PQgetvalue(rows, 0, 0) == 't';
+	return exit;
 }
 
 /* Rows of one side that the other has not, or not so often. */
 static int deep_compare_side(struct deep *deep, const char *key, const char *side,
 			     const char *other, const char *name, const char *says)
 {
-	char *sql ALLOC_AUTO = alloc_format("SELECT d.key FROM (SELECT %s AS key, t::text FROM @%s "
-					    "t EXCEPT ALL SELECT %s, t::text "
-					    "FROM @%s t) d ORDER BY 1",
-					    key, side, key, other);
-	if (!sql)
-		return cli_out_of_memory(deep->fold.audit->cli);
-	DEEP_ROWS *rows = deep_ask(deep, sql);
-	if (PQresultStatus(rows) != PGRES_TUPLES_OK)
-		return deep_fail(deep, "comparison");
-
-	for (int i = 0; i < PQntuples(rows); i++) {
-		deep->fold.audit->rows_different++;
-		if (deep->samples++ < AUDIT_SAMPLES)
-			audit_find(deep->fold.audit, "table '%.100s' %s: row %.200s", name, says,
-				   PQgetvalue(rows, i, 0));
-	}
-	return CLI_DONE;
+	char *sql ALLOC_AUTO =
+		alloc_format("SELECT d.key FROM (SELECT %s AS key, t::text FROM %s "
+			     "t EXCEPT ALL SELECT %s, t::text FROM %s t) d ORDER BY 1",
+			     key, side, key, other);
+	DEEP_ROWS *rows = NULL;
+	int exit = deep_ask(deep, sql, NULL, "comparison", &rows);
+	for (int i = 0; exit == CLI_DONE && i < PQntuples(rows); i++)
+		audit_differ(deep->fold.audit, name, says, PQgetvalue(rows, i, 0));
+	return exit;
 }
 
 static int deep_compare_table(struct deep *deep, size_t number)
 {
-	const char *name = deep->tables[number], *dot = strrchr(name, '.');
-	const char *table = dot ? dot + 1 : name;
+	const struct deep_table *table = &deep->tables[number];
+	const char *dot = strrchr(table->name, '.'), *name = dot ? dot + 1 : table->name;
 	struct buffer key = { 0 };
-	char copy[20];
+	bool is_made;
+	char copy[80];
 
-	snprintf(copy, sizeof copy, "\"live %zu\"", number);
-	if (!deep_is_made(deep, table)) {
-		audit_find(deep->fold.audit, "the file does not make table '%.200s'", name);
-		return CLI_DONE;
-	}
+	snprintf(copy, sizeof copy, "%s.\"live %zu\"", deep->scratch, number);
+	int exit = deep_is_made(deep, table, &is_made);
+	if (exit == CLI_DONE && !is_made)
+		audit_find(deep->fold.audit, "the file does not make table '%.200s'", table->name);
+	if (exit != CLI_DONE || !is_made)
+		return exit;
+
 	deep->fold.audit->tables_compared++;
-	int exit = deep_find_key(deep, table, &key);
+	exit = deep_find_key(deep, table, &key);
 	if (exit == CLI_DONE)
-		exit = deep_compare_side(deep, key.data, copy, table, table,
-					 "is not what the log makes of it");
+		exit = deep_compare_side(deep, key.data, copy, table->folded, name,
+					 AUDIT_SAYS_OTHER);
 	if (exit == CLI_DONE)
-		exit = deep_compare_side(deep, key.data, table, copy, table,
-					 "lacks what the log makes of it");
+		exit = deep_compare_side(deep, key.data, table->folded, copy, name,
+					 AUDIT_SAYS_LACKS);
 	buffer_fini(&key);
 	return exit;
 }
@@ -299,11 +284,8 @@ static int deep_compare(struct deep *deep)
 	int exit = CLI_DONE;
 	for (size_t i = 0; i < deep->table_count && exit == CLI_DONE; i++)
 		exit = deep_compare_table(deep, i);
-	if (exit == CLI_DONE && deep->fold.audit->tables_compared == 0)
-		audit_find(deep->fold.audit,
-			   "no table is known to compare: projection_versions has none");
-	if (deep->samples > AUDIT_SAMPLES)
-		audit_find(deep->fold.audit, "%lld rows differ in all", (long long)deep->samples);
+	if (exit == CLI_DONE)
+		audit_end_comparison(deep->fold.audit);
 	return exit;
 }
 
@@ -311,21 +293,26 @@ static int deep_compare(struct deep *deep)
 
 static int deep_find_own(struct deep *deep, char ret[140])
 {
-	DEEP_ROWS *rows = deep_ask(
-		deep, "SELECT quote_ident(n.nspname) || '.' FROM pg_class c JOIN pg_namespace n ON "
-		      "n.oid = c.relnamespace WHERE c.oid = to_regclass('projection_checkpoints')");
-	if (PQresultStatus(rows) != PGRES_TUPLES_OK || PQntuples(rows) != 1)
-		return deep_fail(deep, "schema");
-	snprintf(ret, 140, "%s", PQgetvalue(rows, 0, 0));
-	return CLI_DONE;
+	static const char sql[] =
+		"SELECT quote_ident(n.nspname) || '.' FROM pg_class c JOIN pg_namespace n ON "
+		"n.oid = c.relnamespace WHERE c.oid = to_regclass('projection_checkpoints')";
+	DEEP_ROWS *rows = NULL;
+	int exit = deep_ask(deep, sql, NULL, "schema", &rows);
+	if (exit == CLI_DONE && PQntuples(rows) != 1)
+		exit = deep_fail(deep, "schema");
+	if (exit == CLI_DONE)
+		snprintf(ret, 140, "%s", PQgetvalue(rows, 0, 0));
+	return exit;
 }
 
 static int deep_audit(struct deep *deep, const char *own, const char *url, const char *file)
 {
 	char *scratch ALLOC_AUTO = deep_url(deep, url);
-	if (!scratch)
+	char *make ALLOC_AUTO = alloc_format("CREATE SCHEMA %s", deep->scratch);
+	char *drop ALLOC_AUTO = alloc_format("DROP SCHEMA %s CASCADE", deep->scratch);
+	if (!scratch || !drop)
 		return cli_out_of_memory(deep->fold.audit->cli);
-	int exit = deep_run(deep, "CREATE SCHEMA #", "scratch");
+	int exit = deep_run(deep, make, "scratch");
 	if (exit != CLI_DONE)
 		return exit;
 	exit = deep_copy(deep, own);
@@ -333,7 +320,7 @@ static int deep_audit(struct deep *deep, const char *own, const char *url, const
 		exit = fold_run(&deep->fold, scratch, file);
 	if (exit == CLI_DONE)
 		exit = deep_compare(deep);
-	int dropped = deep_run(deep, "DROP SCHEMA # CASCADE", "scratch");
+	int dropped = deep_run(deep, drop, "scratch");
 	return exit == CLI_DONE ? dropped : exit;
 }
 
@@ -368,8 +355,11 @@ int audit_deep_postgres(struct audit *audit, const char *url, const char *file)
 		exit = deep_audit(&deep, own, url, file);
 	if (deep.session)
 		store_return(audit->checkpoints->database, deep.session, TIDE_OK);
-	for (size_t i = 0; i < deep.table_count; i++)
-		tide_free(deep.tables[i]);
+	for (size_t i = 0; i < deep.table_count; i++) {
+		tide_free(deep.tables[i].name);
+		tide_free(deep.tables[i].live);
+		tide_free(deep.tables[i].folded);
+	}
 	tide_free(deep.fold.left_out);
 	return exit;
 }

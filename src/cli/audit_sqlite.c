@@ -24,7 +24,6 @@ struct deep {
 	char *live;        /* file of the read model */
 	char scratch[200]; /* folder */
 	sqlite3 *copy;     /* main: the copies; attached: `live`, then `fold` */
-	int64_t samples;
 };
 
 static int deep_fail_sqlite(struct deep *deep, const char *what)
@@ -244,12 +243,9 @@ static int deep_compare_side(struct deep *deep, const struct deep_table *table, 
 		(void)sqlite3_prepare_v2(deep->copy, sql, -1, &statement, NULL);
 	sqlite3_free(sql);
 
-	while (statement && sqlite3_step(statement) == SQLITE_ROW) {
-		deep->fold.audit->rows_different++;
-		if (deep->samples++ < AUDIT_SAMPLES)
-			audit_find(deep->fold.audit, "table '%.100s' %s: row %.200s", table->name,
-				   says, (const char *)sqlite3_column_text(statement, 0));
-	}
+	while (statement && sqlite3_step(statement) == SQLITE_ROW)
+		audit_differ(deep->fold.audit, table->name, says,
+			     (const char *)sqlite3_column_text(statement, 0));
 	return statement && sqlite3_finalize(statement) == SQLITE_OK
 		       ? CLI_DONE
 		       : deep_fail_sqlite(deep, "comparison");
@@ -264,13 +260,12 @@ static int deep_compare_table(struct deep *deep, const char *name)
 		audit_find(deep->fold.audit, "the file does not make table '%.200s'", name);
 	} else {
 		deep->fold.audit->tables_compared++;
-		exit = deep_compare_side(deep, &table, "main", "fold",
-					 "is not what the log makes of it");
+		exit = deep_compare_side(deep, &table, "main", "fold", AUDIT_SAYS_OTHER);
 		if (exit == CLI_DONE)
-			exit = deep_compare_side(deep, &table, "fold", "main",
-						 "lacks what the log makes of it");
+			exit = deep_compare_side(deep, &table, "fold", "main", AUDIT_SAYS_LACKS);
 	}
 	buffer_fini(&table.columns);
+	buffer_fini(&table.groups);
 	buffer_fini(&table.key);
 	return exit;
 }
@@ -290,12 +285,8 @@ static int deep_compare(struct deep *deep)
 	if (exit == CLI_DONE && !statement)
 		exit = deep_fail_sqlite(deep, "tables");
 	sqlite3_finalize(statement);
-
-	if (exit == CLI_DONE && deep->fold.audit->tables_compared == 0)
-		audit_find(deep->fold.audit,
-			   "no table is known to compare: projection_versions has none");
-	if (deep->samples > AUDIT_SAMPLES)
-		audit_find(deep->fold.audit, "%lld rows differ in all", (long long)deep->samples);
+	if (exit == CLI_DONE)
+		audit_end_comparison(deep->fold.audit);
 	return exit;
 }
 

@@ -329,14 +329,17 @@ static bool parse_is(const struct token *token, const char *word)
 	       strncasecmp(word, token->text, token->size) == 0;
 }
 
-/* A name as the database knows it; names that differ in case only are the same where quotes do not
- * keep it. */
+/* A name as the database knows it, a quote in quotes once; names that differ in case only are the
+ * same where quotes do not keep it. */
 static void parse_name(const struct parser *parser, const struct token *token, struct buffer *ret)
 {
 	bool is_quoted = token->kind == TOKEN_QUOTED;
 	size_t at = ret->size;
 
-	buffer_add(ret, token->text + is_quoted, token->size - 2 * is_quoted);
+	for (size_t i = is_quoted; i + is_quoted < token->size; i++) {
+		buffer_add(ret, token->text + i, 1);
+		i += is_quoted && token->text[i] == token->text[0] && token->text[0] != '[';
+	}
 	for (; !ret->failed && (!is_quoted || parser->dialect->has_brackets) && at < ret->size;
 	     at++)
 		ret->data[at] = (char)tolower((unsigned char)ret->data[at]);

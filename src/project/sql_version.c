@@ -223,22 +223,45 @@ static tide_status version_note_filled(void *self, const char *const *columns,
 			 version->name, version->script->path);
 }
 
+static void version_quote(struct buffer *text, const char *name, size_t size)
+{
+	buffer_add(text, "\"", 1);
+	for (size_t i = 0; i < size; i++) {
+		if (name[i] == '"')
+			buffer_add(text, "\"", 1);
+		buffer_add(text, &name[i], 1);
+	}
+	buffer_add(text, "\"", 1);
+}
+
+static tide_status version_ask_filled(const char *table, char **ret, struct tide_error *err)
+{
+	const char *dot = strchr(table, '.'), *name = dot ? dot + 1 : table;
+	struct buffer text = { 0 };
+
+	buffer_format(&text, "SELECT 1 FROM ");
+	if (dot) {
+		version_quote(&text, table, (size_t)(dot - table));
+		buffer_add(&text, ".", 1);
+	}
+	version_quote(&text, name, strlen(name));
+	buffer_format(&text, " LIMIT 1");
+	return buffer_take(&text, ret, err);
+}
+
 static tide_status version_refuse_filled(struct version *version, const struct sql_dialect *dialect,
 					 void *connection, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 
 	for (size_t i = 0; i < version->script->table_count && status == TIDE_OK; i++) {
-		const char *table = version->script->tables[i], *dot = strchr(table, '.');
-		int schema = dot ? (int)(dot - table) : 0;
-		ALLOC_AUTO char *text =
-			alloc_format("SELECT 1 FROM %s%.*s%s\"%s\" LIMIT 1", dot ? "\"" : "",
-				     schema, table, dot ? "\"." : "", dot ? dot + 1 : table);
+		ALLOC_AUTO char *text = NULL;
+		status = version_ask_filled(version->script->tables[i], &text, err);
 		struct sql_question question = { .text = text,
 						 .row = version_note_filled,
 						 .self = version };
-		status = text ? dialect->ask(version->script, connection, &question, err)
-			      : alloc_fail(err);
+		if (status == TIDE_OK)
+			status = dialect->ask(version->script, connection, &question, err);
 	}
 	return status;
 }

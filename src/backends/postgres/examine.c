@@ -592,10 +592,12 @@ static tide_status examine_ask_tablespaces(struct examination *examination, PGre
 		      "d.dattablespace) WHERE c.relkind IN ('r', 'i', 'm') AND (c.relnamespace = "
 		      "(SELECT relnamespace FROM pg_class WHERE oid = to_regclass($1::text))%s) "
 		      "ORDER BY 1",
-		      has_versions ? " OR c.oid IN (SELECT to_regclass(made) FROM "
-				     "@projection_versions v, json_array_elements_text(v.tables) "
-				     "u(made))"
-				   : "");
+		      has_versions
+			      ? " OR (SELECT n.nspname || '.' || c.relname FROM pg_namespace n "
+				"WHERE n.oid = c.relnamespace) IN (SELECT made FROM "
+				"@projection_versions v, json_array_elements_text(v.tables) "
+				"u(made))"
+			      : "");
 	tide_status status = buffer_take(&buffer, &text, err);
 	return status == TIDE_OK ? examine_query(examination, text, &params, ret, err) : status;
 }
