@@ -198,10 +198,11 @@ static int deep_copy(struct deep *deep)
 
 /* ---- Comparing ------------------------------------------------------------------------------- */
 
-/** A table: its columns as a list, and those of its key. */
+/** A table: its columns as a list, and those of its key. What differs is told, whatever the columns
+ * themselves hold for equal. */
 struct deep_table {
 	const char *name;
-	struct buffer columns, key;
+	struct buffer columns, groups, key;
 };
 
 static bool deep_read_table(struct deep *deep, struct deep_table *table)
@@ -215,9 +216,12 @@ static bool deep_read_table(struct deep *deep, struct deep_table *table)
 
 	while (statement && sqlite3_step(statement) == SQLITE_ROW) {
 		char *name = sqlite3_mprintf("\"%w\"", sqlite3_column_text(statement, 0));
+		table->columns.failed |= !name;
 		if (!name)
 			break;
-		buffer_format(&table->columns, "%s%s", table->columns.size ? ", " : "", name);
+		const char *comma = table->columns.size ? ", " : "";
+		buffer_format(&table->columns, "%s%s COLLATE BINARY AS %s", comma, name, name);
+		buffer_format(&table->groups, "%s%s COLLATE BINARY", comma, name);
 		if (sqlite3_column_int(statement, 1))
 			buffer_format(&table->key, "%squote(%s)",
 				      table->key.size ? " || ', ' || " : "", name);
@@ -226,7 +230,8 @@ static bool deep_read_table(struct deep *deep, struct deep_table *table)
 	sqlite3_finalize(statement);
 	if (table->columns.size > 0 && table->key.size == 0)
 		buffer_format(&table->key, "'one without a key'");
-	return table->columns.size > 0 && !table->columns.failed && !table->key.failed;
+	return table->columns.size > 0 && !table->columns.failed && !table->groups.failed &&
+	       !table->key.failed;
 }
 
 /* Rows of one side that the other has not, or not so often. */
@@ -236,8 +241,8 @@ static int deep_compare_side(struct deep *deep, const struct deep_table *table, 
 	char *sql = sqlite3_mprintf(
 		"SELECT %s FROM (SELECT %s, count(*) AS \"tide rows\" FROM %s.\"%w\" GROUP BY %s "
 		"EXCEPT SELECT %s, count(*) FROM %s.\"%w\" GROUP BY %s)",
-		table->key.data, table->columns.data, side, table->name, table->columns.data,
-		table->columns.data, other, table->name, table->columns.data);
+		table->key.data, table->columns.data, side, table->name, table->groups.data,
+		table->columns.data, other, table->name, table->groups.data);
 	sqlite3_stmt *statement = NULL;
 	if (sql)
 		(void)sqlite3_prepare_v2(deep->copy, sql, -1, &statement, NULL);
