@@ -22,7 +22,8 @@ int ask_begin(struct ask *ask, struct cli *cli, struct tide_store *store)
 	const struct tide_backend *backend = store->backend;
 	struct tide_error err;
 	*ask = (struct ask){ .cli = cli, .store = store };
-	if (!backend->store.begin || !backend->store.connection) {
+	bool is_sqlite = strcmp(backend->scheme, "sqlite") == 0;
+	if (!is_sqlite && strcmp(backend->scheme, "postgresql") != 0) {
 		tide_fail(&err, TIDE_UNSUPPORTED, "'%s' has no SQL to ask in",
 			  tide_store_url(store));
 		return cli_fail(cli, &err);
@@ -30,9 +31,9 @@ int ask_begin(struct ask *ask, struct cli *cli, struct tide_store *store)
 	if (store_borrow(store, &ask->session, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 
-	bool is_sqlite = strncmp(tide_store_url(store), "sqlite:", 7) == 0;
 	if (!is_sqlite && backend->store.begin(ask->session, &err) != TIDE_OK) {
 		store_return(store, ask->session, err.status);
+		ask->session = NULL;
 		return cli_fail(cli, &err);
 	}
 	void *connection = backend->store.connection(ask->session);
