@@ -4,12 +4,15 @@
  *
  * Happy path: SQLite writes a new file of one moment, compact, in one read transaction; then it is
  * opened and has to have the events of that moment.
- * Failure modes: the file is there already, or the disk is full: nothing is left behind. PostgreSQL
- * has its own tools, which are named.
+ * Failure modes: the file is there already, or the disk is full: nothing is left behind. The file
+ * is made before anything is written, so that what is removed then is never another one's.
+ * PostgreSQL has its own tools, which are named.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/ask.h"
@@ -22,26 +25,58 @@ static int backup_refuse(struct cli *cli, tide_status status, const char *why, c
 	return cli_fail(cli, &err);
 }
 
+/* Empty, which SQLite takes, and for nobody who may not read the store. */
+static int backup_make(struct ask *ask, const char *file)
+{
+	const char *store = sqlite3_db_filename(ask->sqlite, "main");
+	struct stat like;
+	mode_t mode = store && stat(store, &like) == 0 ? like.st_mode & 0666 : 0600;
+	int made = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+
+	if (made >= 0) {
+		close(made);
+		return CLI_DONE;
+	}
+	bool is_there = errno == EEXIST;
+	return backup_refuse(ask->cli, is_there ? TIDE_ALREADY_EXISTS : TIDE_IO,
+			     is_there ? "it is there already" : strerror(errno), file);
+}
+
 static int backup_write(struct ask *ask, const char *file)
 {
+	/* behind a slash SQLite takes a name as it is, also `:memory:` and `file:NAME` */
+	char *path ALLOC_AUTO = alloc_format("%s%s", *file == '/' ? "" : "./", file);
 	sqlite3_stmt *statement = NULL;
+	if (!path)
+		return cli_out_of_memory(ask->cli);
 	int code = sqlite3_prepare_v2(ask->sqlite, "VACUUM INTO ?1", -1, &statement, NULL);
 	if (code == SQLITE_OK) {
-		sqlite3_bind_text(statement, 1, file, -1, SQLITE_STATIC);
+		sqlite3_bind_text(statement, 1, path, -1, SQLITE_STATIC);
 		(void)sqlite3_step(statement);
 		code = sqlite3_finalize(statement);
 	}
-	if (code == SQLITE_OK)
-		return CLI_DONE;
-	int exit = backup_refuse(ask->cli, TIDE_IO, sqlite3_errmsg(ask->sqlite), file);
-	(void)unlink(file);
-	return exit;
+	return code == SQLITE_OK
+		       ? CLI_DONE
+		       : backup_refuse(ask->cli, TIDE_IO, sqlite3_errmsg(ask->sqlite), file);
+}
+
+/* Of any name of a file; NULL: no memory. */
+static char *backup_url(const char *file)
+{
+	struct buffer url = { 0 };
+	char *text = NULL;
+
+	buffer_format(&url, "sqlite:%s", *file == '/' ? "" : "./");
+	for (; *file; file++)
+		buffer_format(&url, strchr("%?", *file) ? "%%%02X" : "%c", (unsigned char)*file);
+	(void)buffer_take(&url, &text, NULL);
+	return text;
 }
 
 /* The copy is a store, and ends where it says. */
 static int backup_look(struct cli *cli, const char *file, tide_position *ret)
 {
-	char *url ALLOC_AUTO = alloc_format("sqlite:%s", file);
+	char *url ALLOC_AUTO = backup_url(file);
 	struct tide_store *copy;
 	struct tide_error err;
 	if (!url)
@@ -77,22 +112,26 @@ int cmd_backup(struct cli *cli)
 	struct ask ask;
 	int exit;
 
-	if (strncmp(cli->store_url, "sqlite:", 7) != 0)
-		return backup_refuse(cli, TIDE_UNSUPPORTED,
-				     "only of SQLite; PostgreSQL's own is pg_dump --format=custom",
-				     file);
-	if (access(file, F_OK) == 0 || errno != ENOENT)
-		return backup_refuse(cli, TIDE_ALREADY_EXISTS, "it is there already", file);
 	struct tide_store *store = cli_open(cli, true, &exit);
 	if (!store)
 		return exit;
 
 	exit = ask_begin(&ask, cli, store);
+	if (exit == CLI_DONE && !ask.sqlite)
+		exit = backup_refuse(cli, TIDE_UNSUPPORTED,
+				     "only of SQLite; PostgreSQL's own is pg_dump --format=custom",
+				     file);
 	if (exit == CLI_DONE)
+		exit = backup_make(&ask, file);
+	bool is_made = exit == CLI_DONE;
+	if (is_made)
 		exit = backup_write(&ask, file);
 	ask_end(&ask);
 	tide_store_close(store);
+
 	if (exit == CLI_DONE)
 		exit = backup_look(cli, file, &end);
+	if (is_made && exit != CLI_DONE)
+		(void)unlink(file);
 	return exit == CLI_DONE ? backup_say(cli, file, end) : exit;
 }
