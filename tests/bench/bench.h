@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <tidemark/tidemark.h>
 
+#include "die.h"
+
 /** What a run was asked to do. */
 struct bench {
 	const char *directory; /* where databases are made; on the disk that is to be measured */
@@ -33,7 +35,6 @@ void bench_database(struct bench *bench, char ret[4096]);
 void bench_remove(const char *path);
 
 double bench_seconds(void); /* monotonic */
-_Noreturn void bench_die(const char *format, ...) TIDE_PRINTF(1, 2);
 
 /* One measurement each; they return events per second. */
 double bare_scan(struct bench *bench);

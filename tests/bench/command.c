@@ -71,19 +71,13 @@ struct lines {
 	int64_t count;
 };
 
-static void check(tide_status status, const struct tide_error *err)
-{
-	if (status != TIDE_OK)
-		bench_die("%s: %s", tide_status_name(status), err->message);
-}
-
 static struct tide_store *command_store(const struct bench *bench)
 {
 	struct tide_store *store;
 	struct tide_error err;
 	char url[4104];
 	snprintf(url, sizeof url, "sqlite:%s", bench->history);
-	check(tide_store_open(url, NULL, &store, &err), &err);
+	bench_check(tide_store_open(url, NULL, &store, &err), &err);
 	return store;
 }
 
@@ -96,13 +90,13 @@ static struct lines lines_make(const struct bench *bench)
 	const struct tide_event *event;
 	struct tide_error err;
 	FILE *out = open_memstream(&lines.text, &lines.size);
-	check(tide_store_read(store, NULL, &reader, &err), &err);
+	bench_check(tide_store_read(store, NULL, &reader, &err), &err);
 	for (;;) {
 		char *json;
-		check(tide_reader_next(reader, &event, &err), &err);
+		bench_check(tide_reader_next(reader, &event, &err), &err);
 		if (!event)
 			break;
-		check(tide_event_to_json(event, &json, &err), &err);
+		bench_check(tide_event_to_json(event, &json, &err), &err);
 		fprintf(out, "%.*s,\"attempt\":1}\n", (int)strlen(json) - 1, json);
 		tide_free(json);
 		lines.count++;
@@ -203,23 +197,23 @@ static double our_command(struct bench *bench, const char *const *arguments)
 	tide_position end;
 	char name[32];
 	snprintf(name, sizeof name, "command-%ld-%d", (long)getpid(), ++bench->made);
-	check(tide_store_end(store, &end, &err), &err);
-	check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
-	check(tide_command_projection_open(TIDE_COMMAND_PROJECTION(.name = name,
-								   .arguments = arguments,
-								   .window = WINDOW),
-					   &command, &err),
-	      &err);
-	check(tide_manager_subscribe(manager, tide_command_projection_subscriber(command), &config,
-				     &subscription, &err),
-	      &err);
-	check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
-	check(tide_subscription_wait(subscription, 1, PATIENCE, &err), &err);
+	bench_check(tide_store_end(store, &end, &err), &err);
+	bench_check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
+	bench_check(tide_command_projection_open(TIDE_COMMAND_PROJECTION(.name = name,
+									 .arguments = arguments,
+									 .window = WINDOW),
+						 &command, &err),
+		    &err);
+	bench_check(tide_manager_subscribe(manager, tide_command_projection_subscriber(command),
+					   &config, &subscription, &err),
+		    &err);
+	bench_check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
+	bench_check(tide_subscription_wait(subscription, 1, PATIENCE, &err), &err);
 	tide_position began = tide_subscription_position(subscription);
 	double begin = bench_seconds();
-	check(tide_subscription_wait(subscription, end, PATIENCE, &err), &err);
+	bench_check(tide_subscription_wait(subscription, end, PATIENCE, &err), &err);
 	begin = bench_seconds() - begin;
-	check(tide_manager_stop(manager, NULL, 0, &err), &err);
+	bench_check(tide_manager_stop(manager, NULL, 0, &err), &err);
 	tide_manager_close(manager);
 	tide_command_projection_close(command);
 	tide_store_close(store);

@@ -9,7 +9,6 @@
  * Without a URL a new SQLite database is used. Statements of PostgreSQL are its transactions: what
  * the server's statistics count.
  */
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,8 @@
 
 #include <sqlite3.h>
 #include <tidemark/tidemark.h>
+
+#include "die.h"
 
 #define LIVE_SECONDS 120
 
@@ -33,25 +34,6 @@ struct idle {
 };
 
 static atomic_llong statements;
-
-static _Noreturn void die(const char *format, ...) TIDE_PRINTF(1, 2);
-
-static _Noreturn void die(const char *format, ...)
-{
-	va_list list;
-	va_start(list, format);
-	fprintf(stderr, "bench-idle: ");
-	vfprintf(stderr, format, list);
-	fprintf(stderr, "\n");
-	va_end(list);
-	exit(1);
-}
-
-static void check(tide_status status, const struct tide_error *err)
-{
-	if (status != TIDE_OK)
-		die("%s: %s", tide_status_name(status), err->message);
-}
 
 static int count_statement(unsigned kind, void *self, void *statement, void *text)
 {
@@ -101,16 +83,17 @@ static struct tide_manager *started(struct tide_store *store, const struct idle 
 	struct tide_error err;
 	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
 	config.poll_interval_seconds = poll;
-	check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
+	bench_check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
 	for (int i = 0; i < idle->subscriptions; i++) {
 		char name[32];
 		snprintf(name, sizeof name, "idle-%d", i);
 		struct tide_subscriber subscriber = { .name = name, .handle = handle };
 		struct tide_subscription *subscription;
-		check(tide_manager_subscribe(manager, &subscriber, &config, &subscription, &err),
-		      &err);
+		bench_check(
+			tide_manager_subscribe(manager, &subscriber, &config, &subscription, &err),
+			&err);
 	}
-	check(tide_manager_start(manager, NULL, LIVE_SECONDS, NULL, NULL, &err), &err);
+	bench_check(tide_manager_start(manager, NULL, LIVE_SECONDS, NULL, NULL, &err), &err);
 	return manager;
 }
 
@@ -131,7 +114,7 @@ static void measure(struct tide_store *store, const struct idle *idle, double po
 		       (double)(atomic_load(&statements) - before) / idle->seconds);
 	printf("\n");
 	fflush(stdout);
-	check(tide_manager_stop(manager, NULL, 60, &err), &err);
+	bench_check(tide_manager_stop(manager, NULL, 60, &err), &err);
 	tide_manager_close(manager);
 }
 
@@ -146,7 +129,7 @@ static void append_one(struct tide_store *store)
 		.events = &event,
 		.count = 1,
 	};
-	check(tide_store_append(store, &append, &result, &err), &err);
+	bench_check(tide_store_append(store, &append, &result, &err), &err);
 }
 
 static void measure_all(struct idle *idle, double poll)
@@ -157,9 +140,9 @@ static void measure_all(struct idle *idle, double poll)
 	snprintf(idle->file, sizeof idle->file, "%s/bench-idle-%ld.db", idle->directory,
 		 (long)getpid());
 	snprintf(url, sizeof url, "sqlite:%s", idle->file);
-	check(tide_store_open(idle->url ? idle->url : url, TIDE_STORE_OPTIONS(.initialize = true),
-			      &store, &err),
-	      &err);
+	bench_check(tide_store_open(idle->url ? idle->url : url,
+				    TIDE_STORE_OPTIONS(.initialize = true), &store, &err),
+		    &err);
 	append_one(store);
 	measure(store, idle, poll, "polls and looks");
 	measure(store, idle, 3600, "looks alone");
@@ -198,7 +181,7 @@ int main(int argc, char **argv)
 	}
 
 	if (idle.subscriptions < 1 || idle.seconds < 1 || !(poll > 0))
-		die("-n, -s and -p are more than 0");
+		bench_die("-n, -s and -p are more than 0");
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);

@@ -13,12 +13,6 @@
 #define WRITERS 8
 #define PATIENCE 600.0 /* seconds until a measurement counts as hung */
 
-static void our_check(tide_status status, const struct tide_error *err)
-{
-	if (status != TIDE_OK)
-		bench_die("%s: %s", tide_status_name(status), err->message);
-}
-
 static struct tide_store *our_store(const char *path)
 {
 	struct tide_store *store;
@@ -26,7 +20,7 @@ static struct tide_store *our_store(const char *path)
 	char url[4104];
 
 	snprintf(url, sizeof url, "sqlite:%s", path);
-	our_check(tide_store_open(url, NULL, &store, &err), &err);
+	bench_check(tide_store_open(url, NULL, &store, &err), &err);
 	return store;
 }
 
@@ -57,14 +51,15 @@ static double our_catch_up(struct bench *bench, const char *path, tide_position 
 	config.checkpoint_strategy = strategy;
 	config.start_from = TIDE_START_POSITION;
 	config.start_position = after;
-	our_check(tide_store_end(store, &end, &err), &err);
-	our_check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
-	our_check(tide_manager_subscribe(manager, &subscriber, &config, &subscription, &err), &err);
+	bench_check(tide_store_end(store, &end, &err), &err);
+	bench_check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
+	bench_check(tide_manager_subscribe(manager, &subscriber, &config, &subscription, &err),
+		    &err);
 	begin = bench_seconds();
-	our_check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
-	our_check(tide_subscription_wait(subscription, end, PATIENCE, &err), &err);
+	bench_check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
+	bench_check(tide_subscription_wait(subscription, end, PATIENCE, &err), &err);
 	begin = bench_seconds() - begin;
-	our_check(tide_manager_stop(manager, NULL, 0, &err), &err);
+	bench_check(tide_manager_stop(manager, NULL, 0, &err), &err);
 	if (handled != end - after)
 		bench_die("%lld of %lld events handled", (long long)handled,
 			  (long long)(end - after));
@@ -103,9 +98,9 @@ double our_scan(struct bench *bench)
 	int64_t rows = 0;
 	double begin = bench_seconds();
 
-	our_check(tide_store_read(store, NULL, &reader, &err), &err);
+	bench_check(tide_store_read(store, NULL, &reader, &err), &err);
 	for (;;) {
-		our_check(tide_reader_next(reader, &event, &err), &err);
+		bench_check(tide_reader_next(reader, &event, &err), &err);
 		if (!event)
 			break;
 		rows++;
@@ -141,9 +136,10 @@ double our_append_hundred(struct bench *bench)
 					      .count = 100 };
 		for (int64_t k = 0; k < 100; k++)
 			events[k] = our_event(&rows[i + k]);
-		our_check(tide_uuid_parse(rows[i].aggregate_id, &append.stream.aggregate_id, &err),
-			  &err);
-		our_check(tide_store_append(store, &append, NULL, &err), &err);
+		bench_check(
+			tide_uuid_parse(rows[i].aggregate_id, &append.stream.aggregate_id, &err),
+			&err);
+		bench_check(tide_store_append(store, &append, NULL, &err), &err);
 	}
 	begin = bench_seconds() - begin;
 	tide_store_close(store);
@@ -169,7 +165,7 @@ static void *writer_run(void *self)
 	for (int64_t i = 0; i < writer->count; i++) {
 		struct tide_new_event event = our_event(&writer->rows[i]);
 		struct tide_append append = { stream, i, &event, 1 };
-		our_check(tide_store_append(writer->store, &append, NULL, &err), &err);
+		bench_check(tide_store_append(writer->store, &append, NULL, &err), &err);
 	}
 	return NULL;
 }

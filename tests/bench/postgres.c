@@ -11,7 +11,6 @@
  */
 #include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +24,7 @@
 
 #include "backends/postgres/statements.h"
 #include "backends/postgres/values.h"
+#include "die.h"
 #include "lib/build.h"
 #include "lib/postgres.h"
 #include "lib/wait.h"
@@ -46,32 +46,14 @@ static const char payload[] =
 	"thinking about what it might have "
 	"for supper before the tide comes in\"}";
 
-static _Noreturn void die(const char *format, ...) TIDE_PRINTF(1, 2);
-
-static _Noreturn void die(const char *format, ...)
-{
-	va_list list;
-	va_start(list, format);
-	fprintf(stderr, "bench-postgres: ");
-	vfprintf(stderr, format, list);
-	fprintf(stderr, "\n");
-	va_end(list);
-	exit(1);
-}
-
-static void check(tide_status status, const struct tide_error *err)
-{
-	if (status != TIDE_OK)
-		die("%s: %s", tide_status_name(status), err->message);
-}
-
 static struct tide_store *store_opened(void)
 {
 	struct tide_store *store;
 	struct tide_error err;
 	char url[100];
 	snprintf(url, sizeof url, URL, pool, schema);
-	check(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, &err), &err);
+	bench_check(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, &err),
+		    &err);
 	return store;
 }
 
@@ -99,7 +81,7 @@ static void bare_prepare(PGconn *connection, const char *name, const char *state
 	pg_statement_expand(&text, statement, dotted);
 	PGresult *result = PQprepare(connection, name, text.data, 0, NULL);
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
-		die("%s", PQerrorMessage(connection));
+		bench_die("%s", PQerrorMessage(connection));
 	PQclear(result);
 	buffer_fini(&text);
 }
@@ -129,7 +111,7 @@ static PGresult *bare_run_as(PGconn *connection, const char *name, const struct 
 	PGresult *result = PQexecPrepared(connection, name, params->count, values, params->lengths,
 					  formats, 1);
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
-		die("%s", PQerrorMessage(connection));
+		bench_die("%s", PQerrorMessage(connection));
 	return result;
 }
 
@@ -221,7 +203,7 @@ static void our_append(struct tide_store *store, const struct tide_uuid *stream,
 					    .expected = TIDE_ANY,
 					    .events = batch,
 					    .count = (size_t)count };
-	check(tide_store_append(store, &append, NULL, &err), &err);
+	bench_check(tide_store_append(store, &append, NULL, &err), &err);
 }
 
 static void *client_run(void *self)
@@ -395,9 +377,9 @@ static double our_read(void)
 	const struct tide_event *event;
 	int64_t seen = 0;
 	double begun = seconds_now();
-	check(tide_store_read(store, NULL, &reader, &err), &err);
+	bench_check(tide_store_read(store, NULL, &reader, &err), &err);
 	for (;; seen++) {
-		check(tide_reader_next(reader, &event, &err), &err);
+		bench_check(tide_reader_next(reader, &event, &err), &err);
 		if (!event)
 			break;
 	}
@@ -435,16 +417,16 @@ static struct tide_manager *manager_started(struct tide_store *store, struct see
 	struct tide_subscriber subscriber = { .name = name, .self = seen, .handle = see_event };
 	struct tide_manager *manager;
 	struct tide_error err;
-	check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
-	check(tide_manager_subscribe(manager, &subscriber, &config, NULL, &err), &err);
-	check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
+	bench_check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
+	bench_check(tide_manager_subscribe(manager, &subscriber, &config, NULL, &err), &err);
+	bench_check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
 	return manager;
 }
 
 static void manager_ended(struct tide_manager *manager)
 {
 	struct tide_error err;
-	check(tide_manager_stop(manager, NULL, 20, &err), &err);
+	bench_check(tide_manager_stop(manager, NULL, 20, &err), &err);
 	tide_manager_close(manager);
 }
 
@@ -457,7 +439,7 @@ static double our_catch_up(void)
 	struct tide_error err;
 	tide_position end;
 	snprintf(name, sizeof name, "catch-up-%d", number++);
-	check(tide_store_end(store, &end, &err), &err);
+	bench_check(tide_store_end(store, &end, &err), &err);
 	PGconn *connection = PQconnectdb("");
 	PGresult *result = PQexec(connection, "SELECT count(*) FROM events");
 	int64_t total = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
@@ -581,7 +563,7 @@ static void latency_take(struct latency *latency, int reports, double *ret, int 
 		double begun = seconds_now(), next = begun + 0.02 + 0.0001 * (i % 37);
 		latency_append(latency);
 		if (read(reports, &got, sizeof got) != sizeof got)
-			die("the listener has ended");
+			bench_die("the listener has ended");
 		if (i >= 0)
 			ret[i] = got - begun;
 		while (seconds_now() < next)
@@ -593,7 +575,7 @@ static void latency_measure(int count, bool is_ours)
 {
 	int reports[2], until[2];
 	if (pipe(reports) || pipe(until))
-		die("there are no pipes");
+		bench_die("there are no pipes");
 	pid_t child = fork();
 	if (child == 0) {
 		close(until[1]);
@@ -606,7 +588,7 @@ static void latency_measure(int count, bool is_ours)
 		latency.connection = bare_connected(PG_APPEND);
 	double *took = calloc((size_t)count, sizeof *took), got;
 	if (!took || read(reports[0], &got, sizeof got) != sizeof got)
-		die("the listener did not start");
+		bench_die("the listener did not start");
 	latency_take(&latency, reports[0], took, count);
 	close(until[1]);
 	waitpid(child, NULL, 0);
@@ -707,11 +689,12 @@ int main(int count, char **arguments)
 		else if (option == 'l')
 			samples = atoi(optarg);
 		else
-			die("usage: bench-postgres [-n EVENTS] [-r ROUNDS] [-o PART-OF-A-NAME] [-l "
-			    "LATENCIES]");
+			bench_die("usage: bench-postgres [-n EVENTS] [-r ROUNDS] [-o "
+				  "PART-OF-A-NAME] [-l "
+				  "LATENCIES]");
 	}
 	if (events < 2000 || rounds < 1 || rounds > ROUNDS_MAX || samples < 50)
-		die("at least 2000 events, 1 to %d rounds and 50 latencies", ROUNDS_MAX);
+		bench_die("at least 2000 events, 1 to %d rounds and 50 latencies", ROUNDS_MAX);
 	if (!postgres_start_as(&(struct postgres_wish){ .is_flushing = true }))
 		return 77;
 	history_made();
