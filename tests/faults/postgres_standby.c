@@ -20,24 +20,6 @@
 
 /* ---- The server ------------------------------------------------------------------------------ */
 
-static int64_t asked(const char *text)
-{
-	PGconn *connection = sql_connect("");
-	int64_t value = sql_number(connection, text);
-	PQfinish(connection);
-	return value;
-}
-
-static void standby_named(const char *setting)
-{
-	PGconn *connection = sql_connect("");
-	char sql[100];
-	snprintf(sql, sizeof sql, "ALTER SYSTEM SET synchronous_standby_names = '%s'", setting);
-	sql_run(connection, sql);
-	sql_run(connection, "SELECT pg_reload_conf()");
-	PQfinish(connection);
-}
-
 /* Once one process waits for it the server has read its configuration again. */
 static void standby_missing(void)
 {
@@ -145,7 +127,7 @@ static int64_t rig_number(const struct rig *rig, const char *what)
 		 strstr(what, "events_processed") || strstr(what, "global_position")
 			 ? "projection_checkpoints"
 			 : "model");
-	return asked(sql);
+	return sql_asked(sql);
 }
 
 static tide_position rig_position(const struct rig *rig)
@@ -249,15 +231,15 @@ static void a_read_model_waits_for_its_standby_and_goes_on(void **state)
 	assert_false(doctor_names_the_standby(&rig));
 
 	standby_missing();
-	int64_t before = asked(WAITING);
+	int64_t before = sql_asked(WAITING);
 	rig_append(&rig, EVENTS);
 	wait_for(30, health_names_the_standby(rig.manager, "model"));
 	wait_for(30, doctor_names_the_standby(&rig));
-	int64_t steps = asked("SELECT count(*) FROM pg_stat_activity");
+	int64_t steps = sql_asked("SELECT count(*) FROM pg_stat_activity");
 	for (double until = seconds_now() + 4; seconds_now() < until;)
 		wait_a_moment(); /* several tries: each waits for the same commit */
-	assert_int_equal(asked(WAITING), before + 1);
-	assert_true(asked("SELECT count(*) FROM pg_stat_activity") <= steps + 1);
+	assert_int_equal(sql_asked(WAITING), before + 1);
+	assert_true(sql_asked("SELECT count(*) FROM pg_stat_activity") <= steps + 1);
 	assert_int_equal(rig_position(&rig), EVENTS);
 
 	standby_named("");
@@ -318,7 +300,7 @@ static void a_start_without_the_standby_ends_well(void **state)
 	wait_for(60, rig_position(&rig) == EVENTS);
 	thread_join(&thread);
 	rig_stop(&rig);
-	assert_int_equal(asked("SELECT n FROM begun.started"), EVENTS);
+	assert_int_equal(sql_asked("SELECT n FROM begun.started"), EVENTS);
 	tide_sql_projection_close(projection);
 	rig_close(&rig);
 }
@@ -371,9 +353,9 @@ static void a_killed_owner_is_followed_when_its_commit_has_ended(void **state)
 	rig_append(&rig, EVENTS);
 	wait_for(30, rig_position(&rig) == EVENTS);
 	standby_missing();
-	int64_t before = asked(WAITING);
+	int64_t before = sql_asked(WAITING);
 	rig_append(&rig, EVENTS);
-	wait_for(30, asked(WAITING) > before);
+	wait_for(30, sql_asked(WAITING) > before);
 	child_signal(&child, SIGKILL);
 	child_join(&child);
 	rig_run(&rig, &subscriber);
@@ -423,7 +405,7 @@ static void a_call_without_the_standby_is_a_timeout(void **state)
 	standby_named("");
 	wait_for(60, tide_checkpoints_position(checkpoints, "called", &position, NULL) == TIDE_OK);
 	assert_int_equal(position, 3);
-	wait_for(60, asked("SELECT count(*) FROM called.subscription_journal") == 1);
+	wait_for(60, sql_asked("SELECT count(*) FROM called.subscription_journal") == 1);
 	must(tide_control_resume(checkpoints, "called", NULL, &was_paused, err));
 	assert_true(was_paused);
 	other = store_opened("postgresql:///?schema=unmade");

@@ -13,35 +13,18 @@
 
 /* ---- A server whose standby is missing ------------------------------------------------------- */
 
-static void standby_named(const char *setting)
-{
-	PGconn *connection = sql_connect("");
-	char sql[100];
-	snprintf(sql, sizeof sql, "ALTER SYSTEM SET synchronous_standby_names = '%s'", setting);
-	sql_run(connection, sql);
-	sql_run(connection, "SELECT pg_reload_conf()");
-	PQfinish(connection);
-}
-
 /* The connections of stores; those of the tests have no name of their own. */
 static int64_t processes(void)
 {
-	PGconn *connection = sql_connect("");
-	int64_t count = sql_number(
-		connection,
-		"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tidemark'");
-	PQfinish(connection);
-	return count;
+	return sql_asked("SELECT count(*) FROM pg_stat_activity WHERE application_name = "
+			 "'tidemark'");
 }
 
 static int64_t stored(const char *schema)
 {
 	char sql[100];
 	snprintf(sql, sizeof sql, "SELECT count(*) FROM %s.events", schema);
-	PGconn *connection = sql_connect("");
-	int64_t count = sql_number(connection, sql);
-	PQfinish(connection);
-	return count;
+	return sql_asked(sql);
 }
 
 static void *store_opened(const char *text, struct tide_store_options options)

@@ -102,3 +102,21 @@ int64_t sql_number(PGconn *connection, const char *text)
 	PQclear(result);
 	return value;
 }
+
+int64_t sql_asked(const char *text)
+{
+	PGconn *connection = sql_connect("");
+	int64_t value = sql_number(connection, text);
+	PQfinish(connection);
+	return value;
+}
+
+void standby_named(const char *setting)
+{
+	PGconn *connection = sql_connect("");
+	char sql[100];
+	snprintf(sql, sizeof sql, "ALTER SYSTEM SET synchronous_standby_names = '%s'", setting);
+	sql_run(connection, sql);
+	sql_run(connection, "SELECT pg_reload_conf()");
+	PQfinish(connection);
+}

@@ -37,5 +37,10 @@ tide_status feed_read(void *session, struct tide_page *page, tide_position after
 PGconn *sql_connect(const char *options);
 void sql_run(PGconn *connection, const char *text);
 int64_t sql_number(PGconn *connection, const char *text);
+/** The same on a connection of its own. */
+int64_t sql_asked(const char *text);
+
+/** Say which standbys commits wait for; the server reads it some moments later. */
+void standby_named(const char *setting);
 
 #endif
