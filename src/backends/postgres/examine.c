@@ -329,24 +329,24 @@ static tide_status examine_notifications(struct examination *examination, struct
 #define MAY_NUMBER(table) \
 	"CASE WHEN to_regclass($1::text || '" table "') IS NULL THEN false ELSE " \
 	"has_sequence_privilege(pg_get_serial_sequence($1::text || '" table "', 'id'), 'USAGE') END"
+#define MAY_WRITE(table) \
+	MAY(table, "SELECT") " AND " MAY(table, "INSERT") " AND " MAY(table, "UPDATE")
 static const struct { const char *purpose, *rights; } examine_purposes[] = {
-	{ "append", MAY("events", "SELECT") " AND " MAY("events", "INSERT") " AND has_sequence_privilege(" PG_NUMBERING("$2") ", 'USAGE')" },
+	{ "append", MAY("events", "SELECT") " AND " MAY("events", "INSERT")
+	  " AND has_sequence_privilege(" PG_NUMBERING("$2") ", 'USAGE')" },
 	{ "read", MAY("events", "SELECT") },
-	{ "subscribe", MAY("events", "SELECT")
-	  " AND " MAY("projection_checkpoints", "SELECT") " AND " MAY("projection_checkpoints", "INSERT") " AND " MAY("projection_checkpoints", "UPDATE")
-	  " AND " MAY("subscription_leases", "SELECT") " AND " MAY("subscription_leases", "INSERT") " AND " MAY("subscription_leases", "UPDATE")
-	  " AND " MAY("dead_letter_queue", "SELECT") " AND " MAY("dead_letter_queue", "INSERT") " AND " MAY("dead_letter_queue", "UPDATE")
-	  " AND " MAY_NUMBER("subscription_leases") " AND " MAY_NUMBER("dead_letter_queue") },
-	{ "reset, discard and purge", MAY("projection_checkpoints", "DELETE") " AND " MAY("dead_letter_queue", "DELETE")
-	  " AND " MAY("projection_segments", "DELETE") },
-	{ "have proof kept that nothing is skipped", MAY("projection_segments", "SELECT") " AND " MAY("projection_segments", "INSERT")
-	  " AND " MAY("projection_segments", "UPDATE") " AND " MAY_NUMBER("projection_segments") },
-	{ "pause, resume and keep the journal", MAY("subscription_controls", "SELECT") " AND " MAY("subscription_controls", "INSERT")
-	  " AND " MAY("subscription_controls", "UPDATE") " AND " MAY("subscription_controls", "DELETE")
-	  " AND " MAY("subscription_journal", "SELECT") " AND " MAY("subscription_journal", "INSERT") " AND " MAY("subscription_journal", "DELETE")
-	  " AND " MAY_NUMBER("subscription_journal") },
-	{ "keep snapshots", MAY("snapshots", "SELECT") " AND " MAY("snapshots", "INSERT") " AND " MAY("snapshots", "UPDATE")
-	  " AND " MAY_NUMBER("snapshots") },
+	{ "subscribe", MAY("events", "SELECT") " AND " MAY_WRITE("projection_checkpoints")
+	  " AND " MAY_WRITE("subscription_leases") " AND " MAY_NUMBER("subscription_leases")
+	  " AND " MAY_WRITE("dead_letter_queue") " AND " MAY_NUMBER("dead_letter_queue") },
+	{ "reset, discard and purge", MAY("projection_checkpoints", "DELETE")
+	  " AND " MAY("dead_letter_queue", "DELETE") " AND " MAY("projection_segments", "DELETE") },
+	{ "have proof kept that nothing is skipped", MAY_WRITE("projection_segments")
+	  " AND " MAY_NUMBER("projection_segments") },
+	{ "pause, resume and keep the journal", MAY_WRITE("subscription_controls")
+	  " AND " MAY("subscription_controls", "DELETE")
+	  " AND " MAY("subscription_journal", "SELECT") " AND " MAY("subscription_journal", "INSERT")
+	  " AND " MAY("subscription_journal", "DELETE") " AND " MAY_NUMBER("subscription_journal") },
+	{ "keep snapshots", MAY_WRITE("snapshots") " AND " MAY_NUMBER("snapshots") },
 };
 /* clang-format on */
 #define EXAMINE_PURPOSES (int)(sizeof examine_purposes / sizeof *examine_purposes)

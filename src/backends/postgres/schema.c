@@ -68,19 +68,24 @@ static const struct { const char *name, *columns, *create; } schema_tables[] = {
 	  "",
 	  "CREATE TABLE @projection_versions (name TEXT PRIMARY KEY, tables JSON NOT NULL, init_hash TEXT NOT NULL, "
 	  "statements_hash TEXT NOT NULL, filter JSON, built_at TIMESTAMPTZ NOT NULL, tide_version TEXT NOT NULL)" },
-	{ "projection_segments", /* stretches of the feed with one filter: events_processed at begin and end, events_discarded within */
+	{ "projection_segments", /* stretches of the feed with one filter: events_processed at begin
+	                            and end, events_discarded within */
 	  "",
-	  "CREATE TABLE @projection_segments (id BIGSERIAL PRIMARY KEY, name TEXT NOT NULL, from_position BIGINT NOT NULL, stored_position BIGINT NOT NULL, "
-	  "filter JSON NOT NULL, events_processed BIGINT NOT NULL, events_discarded BIGINT NOT NULL DEFAULT 0, "
-	  "began_at TIMESTAMPTZ NOT NULL, until_position BIGINT, until_processed BIGINT, ended_at TIMESTAMPTZ)" },
+	  "CREATE TABLE @projection_segments (id BIGSERIAL PRIMARY KEY, name TEXT NOT NULL, "
+	  "from_position BIGINT NOT NULL, stored_position BIGINT NOT NULL, filter JSON NOT NULL, "
+	  "events_processed BIGINT NOT NULL, events_discarded BIGINT NOT NULL DEFAULT 0, "
+	  "began_at TIMESTAMPTZ NOT NULL, until_position BIGINT, until_processed BIGINT, "
+	  "ended_at TIMESTAMPTZ)" },
 	{ "subscription_controls", /* a row for each durable pause */
 	  "",
-	  "CREATE TABLE @subscription_controls (name TEXT PRIMARY KEY, paused_at TIMESTAMPTZ NOT NULL, paused_by TEXT NOT NULL, "
-	  "reason TEXT NOT NULL, note TEXT, updated_at TIMESTAMPTZ NOT NULL)" },
+	  "CREATE TABLE @subscription_controls (name TEXT PRIMARY KEY, "
+	  "paused_at TIMESTAMPTZ NOT NULL, paused_by TEXT NOT NULL, reason TEXT NOT NULL, "
+	  "note TEXT, updated_at TIMESTAMPTZ NOT NULL)" },
 	{ "subscription_journal", /* what persons did; the newest are kept */
 	  "",
-	  "CREATE TABLE @subscription_journal (id BIGSERIAL PRIMARY KEY, at TIMESTAMPTZ NOT NULL, who TEXT NOT NULL, "
-	  "host TEXT NOT NULL, act TEXT NOT NULL, name TEXT NOT NULL, detail TEXT)" },
+	  "CREATE TABLE @subscription_journal (id BIGSERIAL PRIMARY KEY, at TIMESTAMPTZ NOT NULL, "
+	  "who TEXT NOT NULL, host TEXT NOT NULL, act TEXT NOT NULL, name TEXT NOT NULL, "
+	  "detail TEXT)" },
 	{ "tidemark_schema",
 	  "",
 	  "CREATE TABLE @tidemark_schema (version INTEGER PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT NOW())" },
