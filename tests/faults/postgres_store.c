@@ -79,6 +79,42 @@ static void a_role_without_rights_is_told_so_and_may_use_what_is_complete(void *
 	STORE->close(store);
 }
 
+/* It has the rights to subscribe, and none on what an audit asks for. */
+static void a_role_that_keeps_no_segments_saves_what_it_drops(void **state)
+{
+	(void)state;
+	void *store;
+	struct tide_uuid owner = tide_uuid_v4();
+	struct tide_lease lease;
+	struct tide_checkpoint row;
+	STORE->close(backend_opened("postgresql:///?schema=dropping"));
+	postgres_sql("dropping",
+		     "CREATE ROLE dropper LOGIN; GRANT USAGE ON SCHEMA dropping TO dropper; "
+		     "GRANT SELECT ON events TO dropper; GRANT SELECT, INSERT, UPDATE ON "
+		     "projection_checkpoints, subscription_leases, dead_letter_queue TO dropper; "
+		     "GRANT USAGE ON ALL SEQUENCES IN SCHEMA dropping TO dropper");
+	must(backend_open("postgresql:///?schema=dropping&user=dropper", false, &store, err));
+	void *session = session_opened(store);
+	must(CHECKPOINT->lease_acquire(session, "orders", &owner, &lease, err));
+	struct tide_fence fence = { .name = "orders", .owner = owner, .epoch = lease.epoch };
+	for (int64_t i = 1; i <= 4; i++) {
+		struct tide_checkpoint_write write = { .name = "orders",
+						       .has_position = true,
+						       .progress = { .position = i, .count = 0 },
+						       .discarded = 1,
+						       .now = tide_time_now() };
+		if (i % 2)
+			must(STORE->begin(session, err));
+		must(CHECKPOINT->save(session, &fence, &write, err));
+		if (i % 2)
+			must(STORE->commit(session, err));
+		must(CHECKPOINT->load(session, "orders", &row, err));
+		assert_int_equal(row.position, i);
+	}
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
 static void a_sequence_with_a_cache_is_refused(void **state)
 {
 	(void)state;
@@ -695,6 +731,7 @@ int main(void)
 		cmocka_unit_test(eight_that_initialise_at_once_do_not_disturb_each_other),
 		cmocka_unit_test(a_missing_table_or_column_is_named),
 		cmocka_unit_test(a_role_without_rights_is_told_so_and_may_use_what_is_complete),
+		cmocka_unit_test(a_role_that_keeps_no_segments_saves_what_it_drops),
 		cmocka_unit_test(a_sequence_with_a_cache_is_refused),
 		cmocka_unit_test(search_path_chooses_the_schema),
 		cmocka_unit_test(no_secret_is_in_a_message),
