@@ -70,7 +70,6 @@ void tide_delivery_take(struct tide_delivery *delivery, size_t count, size_t beg
 {
 	if (!delivery)
 		return;
-	delivery->is_part = true;
 	delivery->taken = count;
 	delivery->begun = begun;
 }
@@ -104,15 +103,16 @@ void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *su
 	delivery->took = -1;
 	delivery->connection = NULL;
 	delivery->stacktrace = NULL;
-	delivery->is_stop = delivery->is_part = false;
-	delivery->taken = delivery->begun = 0;
+	delivery->is_stop = false;
+	delivery->taken = SIZE_MAX;
+	delivery->begun = 0;
 	delivery->has_message = delivery->is_late = delivery->is_kept = false;
 	delivery->has_ended_transaction = delivery->has_lost_transaction = false;
 }
 
 size_t delivery_taken(const struct tide_delivery *delivery, size_t count)
 {
-	return delivery->is_part && delivery->taken < count ? delivery->taken : count;
+	return delivery->taken < count ? delivery->taken : count;
 }
 
 bool delivery_end_locked(struct tide_subscription *subscription,

@@ -168,8 +168,7 @@ struct tide_delivery {
 	char message[sizeof((struct tide_error *)0)->message];
 	char *stacktrace;
 	bool is_stop; /* its failure is not the event's, and ends the run */
-	bool is_part; /* it is about the first `taken` events of its batch alone */
-	size_t taken;
+	size_t taken; /* the first events of its batch that it is about; SIZE_MAX: all of them */
 	size_t begun; /* events behind them that the handler has under way */
 	bool is_late; /* past processing_timeout: recorded at its deadline */
 	/* its writes are in the delivery transaction for good: no stop abandons it any more */
