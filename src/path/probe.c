@@ -207,12 +207,12 @@ struct probe_answer probe_ask_lags(struct probe *probe, struct probe_lags *lags,
 		*lags = (struct probe_lags){ 0 };
 	}
 
-	bool was_refused = probe->is_refused;
-	if (!probe->is_started && !probe->is_ending)
+	bool needs_thread = !probe->is_started && !probe->is_ending;
+	if (needs_thread)
 		probe->is_started = thread_start(&probe->thread, "tide-probe", probe_run, probe,
 						 &err) == TIDE_OK;
-	probe->is_refused = !probe->is_started && !probe->is_ending;
-	bool is_news = probe->is_refused && !was_refused;
+	/* who asked before, without a thread either, has told */
+	bool is_news = needs_thread && !probe->is_started && probe->asked == 0;
 	uint64_t mine = ++probe->asked;
 	cond_broadcast(&probe->changed);
 	bool is_waiting = probe->is_started;

@@ -38,7 +38,6 @@ struct probe {
 	struct mutex lock;
 	struct cond changed;
 	bool is_started, is_ending;
-	bool is_refused; /* its thread could not be started the last time */
 	/* questions begun after `asked` was raised have seen everything before */
 	uint64_t asked, answered;
 	bool has_end; /* at least one answer ever */

@@ -2,6 +2,7 @@
 /* What a real manager logs, at which level; and telling what it knows when memory runs out. */
 #include "rig.h"
 
+#include "path/probe.h"
 #include "sys/alloc.h"
 
 /* ---- The log --------------------------------------------------------------------------------- */
@@ -237,6 +238,25 @@ static void whatever_is_told_survives_that_memory_runs_out(void **state)
 	rig_close(&rig);
 }
 
+static void probe_without_a_thread_is_told_once(void **state)
+{
+	(void)state;
+	struct tide_store *store;
+	struct probe probe;
+	rig_log_begin();
+	must(tide_store_open("memory:", NULL, &store, err));
+	probe_init(&probe, store, store);
+	alloc_fail_from(1);
+	for (int i = 0; i < 3; i++)
+		assert_false(probe_ask(&probe, 0).is_fresh);
+	alloc_fail_from(0);
+	assert_int_equal(rig_logged("warning manager databases are not probed", NULL), 1);
+	assert_true(probe_ask(&probe, 10 * NS_PER_SECOND).is_fresh);
+	probe_fini(&probe);
+	tide_store_close(store);
+	rig_log_end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +265,7 @@ int main(void)
 		cmocka_unit_test(pages_waits_saves_and_rings_are_logged_at_debug_alone),
 		cmocka_unit_test(lost_ownership_and_retries_of_databases_are_logged),
 		cmocka_unit_test(whatever_is_told_survives_that_memory_runs_out),
+		cmocka_unit_test(probe_without_a_thread_is_told_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

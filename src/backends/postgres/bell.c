@@ -87,13 +87,13 @@ void pg_bell_ring(struct pg_store *store)
 	struct pg_bell *bell = &store->bell;
 	struct tide_error err = { 0 };
 	mutex_lock(&bell->lock);
-	bool was_rung = bell->is_rung, was_refused = bell->is_refused;
+	bool was_rung = bell->is_rung;
 	bell->is_rung = true;
 	if (!bell->is_running)
 		bell->is_running =
 			thread_start(&bell->thread, "tide-bell", bell_run, store, &err) == TIDE_OK;
-	bell->is_refused = !bell->is_running;
-	bool is_news = bell->is_refused && !was_refused;
+	/* where no thread takes a ring, the one before has told */
+	bool is_news = !bell->is_running && !was_rung;
 	mutex_unlock(&bell->lock);
 
 	if (!was_rung)

@@ -20,7 +20,6 @@ struct pg_bell {
 	struct thread thread;
 	/* under lock */
 	bool is_rung, is_stopping, is_running;
-	bool is_refused; /* its thread could not be started the last time */
 };
 
 /** Where the turn of an append that waits for a connection stands. */
