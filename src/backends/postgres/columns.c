@@ -45,18 +45,10 @@ static tide_status columns_ask(struct pg_connection *connection, const char *sch
 			       const char *schema_dot, PGresult **ret, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	const char *tables[COLUMNS_COUNT + 1] = { NULL }, *names[COLUMNS_COUNT + 1] = { NULL },
-					   *drawn[COLUMNS_COUNT + 1] = { NULL };
-	for (size_t i = 0; i < COLUMNS_COUNT; i++) {
-		tables[i] = columns[i].table;
-		names[i] = columns[i].name;
-		drawn[i] = columns[i].drawn;
-	}
-
 	pg_put_string(&params, schema);
-	pg_put_names(&params, tables);
-	pg_put_names(&params, names);
-	pg_put_names(&params, drawn);
+	pg_put_members(&params, &columns[0].table, COLUMNS_COUNT, sizeof *columns);
+	pg_put_members(&params, &columns[0].name, COLUMNS_COUNT, sizeof *columns);
+	pg_put_members(&params, &columns[0].drawn, COLUMNS_COUNT, sizeof *columns);
 	pg_put_string(&params, schema_dot);
 	return pg_query(
 		connection,

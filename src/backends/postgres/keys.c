@@ -40,15 +40,9 @@ static tide_status keys_ask(struct pg_connection *connection, const char *schema
 			    struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	const char *tables[KEYS_COUNT + 1] = { NULL }, *columns[KEYS_COUNT + 1] = { NULL };
-	for (size_t i = 0; i < KEYS_COUNT; i++) {
-		tables[i] = keys[i].table;
-		columns[i] = keys[i].columns;
-	}
-
 	pg_put_string(&params, schema);
-	pg_put_names(&params, tables);
-	pg_put_names(&params, columns);
+	pg_put_members(&params, &keys[0].table, KEYS_COUNT, sizeof *keys);
+	pg_put_members(&params, &keys[0].columns, KEYS_COUNT, sizeof *keys);
 	return pg_query(
 		connection,
 		"SELECT k.number::int8, c.relname::text FROM unnest($2::text[], $3::text[]) WITH "

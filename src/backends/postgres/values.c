@@ -115,9 +115,15 @@ void pg_put_names(struct pg_params *params, const char *const *names)
 		pg_put_null(params);
 		return;
 	}
+	pg_put_members(params, names, count, sizeof *names);
+}
+
+void pg_put_members(struct pg_params *params, const char *const *first, size_t count, size_t stride)
+{
+	const char *at = (const char *)first;
 	pg_array_begin(params, PG_TEXT, count);
-	for (size_t i = 0; i < count; i++)
-		pg_array_text(params, tide_text(names[i]));
+	for (; count > 0; count--, at += stride)
+		pg_array_text(params, tide_text(*(const char *const *)(const void *)at));
 	pg_array_end(params);
 }
 

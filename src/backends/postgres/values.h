@@ -50,6 +50,9 @@ void pg_put_uuid(struct pg_params *params, const struct tide_uuid *uuid); /* NUL
 void pg_put_time(struct pg_params *params, const struct tide_time *time); /* NULL: NULL */
 /* text[]; NULL or empty: NULL */
 void pg_put_names(struct pg_params *params, const char *const *names);
+/** A list of the texts in the same member of so many structs, one every `stride` bytes. */
+void pg_put_members(struct pg_params *params, const char *const *first, size_t count,
+		    size_t stride);
 
 /* One array as a parameter: begin with the number of elements, then so many elements, then end. */
 void pg_array_begin(struct pg_params *params, int type, size_t count);
