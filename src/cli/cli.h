@@ -93,6 +93,7 @@ struct cli {
 	char **args; /* what is left of the command line behind the command and its options */
 	int arg_count;
 	const char *store_url;
+	struct tide_store *store; /* in an action of cli_with_checkpoints: open */
 	bool json;
 	/* errno when standard output first refused something; 0: it has not, or nobody looked */
 	int output_error;
@@ -189,6 +190,17 @@ void table_add(struct table *table, const char *format, ...) TIDE_PRINTF(2, 3);
 int table_flush(struct cli *cli, struct table *table);
 void table_fini(struct table *table);
 
+/** How a row of some kind is told. */
+struct table_kind {
+	const char *const *heads;
+	void (*cells)(struct table *table, const void *row); /* one for each head */
+	void (*json)(struct buffer *line, const void *row);
+};
+/** Print an array of rows, each of `size` bytes: under heads, or with --json a line each. CLI_DONE,
+ * CLI_FAILED. */
+int table_print(struct cli *cli, const struct table_kind *kind, const void *rows, size_t size,
+		size_t count);
+
 /* ---- progress.c: a bar on standard error, when that is a terminal ---- */
 
 struct progress {
@@ -221,6 +233,11 @@ struct tide_store *cli_open_as_allowed(struct cli *cli, enum cli_access *ret_acc
 /** Open the checkpoints of --into, or of the store. */
 struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store *store,
 					      enum cli_access access, int *ret_exit);
+/** What a command does with the checkpoints of --into, or of the store; the exit status. */
+typedef int cli_action(struct cli *cli, struct tide_checkpoints *checkpoints);
+/** Open the store and its checkpoints, do it, and close them. Its exit status, or that of what
+ * could not be opened. */
+int cli_with_checkpoints(struct cli *cli, cli_action *action, enum cli_access access);
 struct tide_lease_info;
 /** The lease of a projection, as far as the database keeps it. */
 bool cli_find_lease(struct tide_checkpoints *checkpoints, const char *name,

@@ -6,8 +6,9 @@
 #include "path/checkpoints.h"
 #include "sys/alloc.h"
 
-static void checkpoint_json(struct buffer *line, const struct tide_checkpoint *row)
+static void checkpoint_json(struct buffer *line, const void *self)
 {
+	const struct tide_checkpoint *row = self;
 	json_open(line, '{');
 	json_key(line, "projection_name");
 	json_string(line, row->projection_name);
@@ -39,35 +40,21 @@ static void checkpoint_json(struct buffer *line, const struct tide_checkpoint *r
 static const char *const checkpoint_heads[] = { "projection", ">position",         ">processed",
 						"last event", "last processed at", NULL };
 
-static int checkpoints_print(struct cli *cli, const struct tide_checkpoint *rows, size_t count)
+static void checkpoint_cells(struct table *table, const void *self)
 {
-	struct table table;
-	int exit = CLI_DONE;
-
-	table_init(&table, checkpoint_heads);
-	for (size_t i = 0; i < count && exit == CLI_DONE; i++) {
-		const struct tide_checkpoint *row = &rows[i];
-		if (cli->json) {
-			struct buffer line = { 0 };
-			checkpoint_json(&line, row);
-			exit = cli_line(cli, &line);
-			continue;
-		}
-		table_add(&table, "%s", row->projection_name);
-		if (row->has_position)
-			table_add(&table, "%lld", (long long)row->position);
-		else
-			table_add(&table, "-");
-		table_add(&table, "%s", number_text(row->events_processed));
-		table_add(&table, "%s", *row->last_event_type ? row->last_event_type : "-");
-		table_add(&table, "%s",
-			  time_text(row->has_last_processed_at, row->last_processed_at));
-	}
-	if (exit == CLI_DONE)
-		exit = table_flush(cli, &table);
-	table_fini(&table);
-	return exit;
+	const struct tide_checkpoint *row = self;
+	table_add(table, "%s", row->projection_name);
+	if (row->has_position)
+		table_add(table, "%lld", (long long)row->position);
+	else
+		table_add(table, "-");
+	table_add(table, "%s", number_text(row->events_processed));
+	table_add(table, "%s", *row->last_event_type ? row->last_event_type : "-");
+	table_add(table, "%s", time_text(row->has_last_processed_at, row->last_processed_at));
 }
+
+static const struct table_kind checkpoint_kind = { checkpoint_heads, checkpoint_cells,
+						   checkpoint_json };
 
 static int checkpoints_list(struct cli *cli, struct tide_checkpoints *checkpoints)
 {
@@ -77,7 +64,7 @@ static int checkpoints_list(struct cli *cli, struct tide_checkpoints *checkpoint
 
 	if (tide_checkpoints_list(checkpoints, &rows, &count, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
-	int exit = checkpoints_print(cli, rows, count);
+	int exit = table_print(cli, &checkpoint_kind, rows, sizeof *rows, count);
 	tide_free(rows);
 	if (count == 0)
 		cli_note(cli, "no projection has a checkpoint yet");
@@ -91,7 +78,7 @@ static int checkpoints_show(struct cli *cli, struct tide_checkpoints *checkpoint
 
 	if (tide_checkpoints_load(checkpoints, cli->args[1], &row, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
-	return checkpoints_print(cli, &row, 1);
+	return table_print(cli, &checkpoint_kind, &row, sizeof row, 1);
 }
 
 static int checkpoints_reset(struct cli *cli, struct tide_checkpoints *checkpoints)
@@ -314,7 +301,7 @@ static int lag_of(struct cli *cli, struct tide_checkpoints *checkpoints, const c
 	return lag_print(cli, table, &lag);
 }
 
-static int lag_run(struct cli *cli, struct tide_checkpoints *checkpoints)
+static int lag_print_all(struct cli *cli, struct tide_checkpoints *checkpoints)
 {
 	struct tide_checkpoint *rows = NULL;
 	struct table table;
@@ -338,36 +325,22 @@ static int lag_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 	return exit == CLI_DONE && diverged.status != TIDE_OK ? cli_fail(cli, &diverged) : exit;
 }
 
-typedef int checkpoints_action(struct cli *cli, struct tide_checkpoints *checkpoints);
-
-/* With `should_settle` what is visible at the start counts, and an append that holds some of it
- * back is told. */
-static int checkpoints_with(struct cli *cli, checkpoints_action *action, enum cli_access access,
-			    bool should_settle)
+/* What is visible at the start counts, and an append that holds some of it back is told. */
+static int lag_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 {
-	struct tide_checkpoints *checkpoints = NULL;
 	struct tide_horizon horizon = { 0 };
-	int exit;
 
-	struct tide_store *store = cli_open(cli, access == CLI_READ, &exit);
-	if (store)
-		checkpoints = cli_open_checkpoints(cli, store, access, &exit);
-	if (checkpoints)
-		exit = should_settle ? cli_settle(cli, store, &horizon) : CLI_DONE;
-	if (checkpoints && exit == CLI_DONE)
-		exit = action(cli, checkpoints);
-	if (checkpoints && exit == CLI_DONE)
-		exit = cli_fail_unsettled(cli, &horizon);
-	tide_checkpoints_close(checkpoints);
-	tide_store_close(store);
-	return exit;
+	int exit = cli_settle(cli, cli->store, &horizon);
+	if (exit == CLI_DONE)
+		exit = lag_print_all(cli, checkpoints);
+	return exit == CLI_DONE ? cli_fail_unsettled(cli, &horizon) : exit;
 }
 
-static checkpoints_action *checkpoints_find(const char *name)
+static cli_action *checkpoints_find(const char *name)
 {
 	static const struct {
 		const char *name;
-		checkpoints_action *run;
+		cli_action *run;
 	} actions[] = { { "show", checkpoints_show },
 			{ "reset", checkpoints_reset },
 			{ "rewind", checkpoints_rewind },
@@ -387,9 +360,9 @@ int cmd_checkpoints(struct cli *cli)
 	if (strcmp(action, "list") == 0) {
 		if (cli->arg_count > 1)
 			return cli_usage(cli, "checkpoints list does not take '%s'", cli->args[1]);
-		return checkpoints_with(cli, checkpoints_list, CLI_READ, false);
+		return cli_with_checkpoints(cli, checkpoints_list, CLI_READ);
 	}
-	checkpoints_action *run = checkpoints_find(action);
+	cli_action *run = checkpoints_find(action);
 	if (!run)
 		return cli_usage(
 			cli,
@@ -400,10 +373,10 @@ int cmd_checkpoints(struct cli *cli)
 	if (run == checkpoints_rewind && !cli->options[OPT_TO].is_set)
 		return cli_usage(cli,
 				 "checkpoints rewind needs --to N, the position to go back to");
-	return checkpoints_with(cli, run, run == checkpoints_show ? CLI_READ : CLI_WRITE, false);
+	return cli_with_checkpoints(cli, run, run == checkpoints_show ? CLI_READ : CLI_WRITE);
 }
 
 int cmd_lag(struct cli *cli)
 {
-	return checkpoints_with(cli, lag_run, CLI_READ, true);
+	return cli_with_checkpoints(cli, lag_run, CLI_READ);
 }

@@ -6,23 +6,6 @@
 
 #define JOURNAL_SHOWN 100
 
-typedef int control_action(struct cli *cli, struct tide_checkpoints *checkpoints);
-
-static int control_with(struct cli *cli, control_action *action, enum cli_access access)
-{
-	struct tide_checkpoints *checkpoints = NULL;
-	int exit;
-
-	struct tide_store *store = cli_open(cli, access == CLI_READ, &exit);
-	if (store)
-		checkpoints = cli_open_checkpoints(cli, store, access, &exit);
-	if (checkpoints)
-		exit = action(cli, checkpoints);
-	tide_checkpoints_close(checkpoints);
-	tide_store_close(store);
-	return exit;
-}
-
 static int control_request(struct cli *cli, struct tide_control_request *ret)
 {
 	int reason;
@@ -172,8 +155,9 @@ static int skip_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 static const char *const journal_heads[] = { "at",         "who",     "~host", "act",
 					     "projection", "|detail", NULL };
 
-static void journal_json(struct buffer *line, const struct tide_journal_entry *entry)
+static void journal_json(struct buffer *line, const void *row)
 {
+	const struct tide_journal_entry *entry = row;
 	json_open(line, '{');
 	json_key(line, "at");
 	json_time(line, entry->at);
@@ -190,32 +174,18 @@ static void journal_json(struct buffer *line, const struct tide_journal_entry *e
 	json_close(line, '}');
 }
 
-static int journal_print(struct cli *cli, const struct tide_journal_entry *list, size_t count)
+static void journal_cells(struct table *table, const void *row)
 {
-	struct table table;
-	int exit = CLI_DONE;
-
-	table_init(&table, journal_heads);
-	for (size_t i = 0; i < count && exit == CLI_DONE; i++) {
-		const struct tide_journal_entry *entry = &list[i];
-		if (cli->json) {
-			struct buffer line = { 0 };
-			journal_json(&line, entry);
-			exit = cli_line(cli, &line);
-			continue;
-		}
-		table_add(&table, "%s", time_text(true, entry->at));
-		table_add(&table, "%s", entry->who);
-		table_add(&table, "%s", *entry->host ? entry->host : "-");
-		table_add(&table, "%s", entry->act);
-		table_add(&table, "%s", entry->name);
-		table_add(&table, "%s", *entry->detail ? entry->detail : "-");
-	}
-	if (exit == CLI_DONE)
-		exit = table_flush(cli, &table);
-	table_fini(&table);
-	return exit;
+	const struct tide_journal_entry *entry = row;
+	table_add(table, "%s", time_text(true, entry->at));
+	table_add(table, "%s", entry->who);
+	table_add(table, "%s", *entry->host ? entry->host : "-");
+	table_add(table, "%s", entry->act);
+	table_add(table, "%s", entry->name);
+	table_add(table, "%s", *entry->detail ? entry->detail : "-");
 }
+
+static const struct table_kind journal_kind = { journal_heads, journal_cells, journal_json };
 
 static int journal_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 {
@@ -228,7 +198,7 @@ static int journal_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 	if (tide_journal_list(checkpoints, name, limit->is_set ? limit->number : JOURNAL_SHOWN,
 			      &list, &count, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
-	int exit = journal_print(cli, list, count);
+	int exit = table_print(cli, &journal_kind, list, sizeof *list, count);
 	tide_free(list);
 	if (count == 0 && exit == CLI_DONE)
 		cli_note(cli, "the journal is empty");
@@ -237,20 +207,20 @@ static int journal_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 
 int cmd_pause(struct cli *cli)
 {
-	return control_with(cli, pause_run, CLI_WRITE);
+	return cli_with_checkpoints(cli, pause_run, CLI_WRITE);
 }
 
 int cmd_resume(struct cli *cli)
 {
-	return control_with(cli, resume_run, CLI_WRITE);
+	return cli_with_checkpoints(cli, resume_run, CLI_WRITE);
 }
 
 int cmd_skip(struct cli *cli)
 {
-	return control_with(cli, skip_run, CLI_WRITE);
+	return cli_with_checkpoints(cli, skip_run, CLI_WRITE);
 }
 
 int cmd_journal(struct cli *cli)
 {
-	return control_with(cli, journal_run, CLI_READ);
+	return cli_with_checkpoints(cli, journal_run, CLI_READ);
 }

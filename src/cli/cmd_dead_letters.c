@@ -26,8 +26,9 @@ struct letters_call {
 	int64_t failed_again;
 };
 
-static void letter_json(struct buffer *line, const struct tide_dead_letter *letter)
+static void letter_json(struct buffer *line, const void *row)
 {
+	const struct tide_dead_letter *letter = row;
 	json_open(line, '{');
 	json_key(line, "id");
 	json_integer(line, letter->id);
@@ -71,8 +72,9 @@ static void letter_json(struct buffer *line, const struct tide_dead_letter *lett
 static const char *const letter_heads[] = { ">id",      "projection",      "event type", "!status",
 					    ">retries", "first failed at", "error",      NULL };
 
-static void letter_row(struct table *table, const struct tide_dead_letter *letter)
+static void letter_cells(struct table *table, const void *row)
 {
+	const struct tide_dead_letter *letter = row;
 	table_add(table, "%lld", (long long)letter->id);
 	table_add(table, "%s", letter->projection_name);
 	table_add(table, "%s", letter->event_type);
@@ -82,6 +84,8 @@ static void letter_row(struct table *table, const struct tide_dead_letter *lette
 	table_add(table, "%s", letter->error_message);
 }
 
+static const struct table_kind letter_kind = { letter_heads, letter_cells, letter_json };
+
 static int letters_list(struct letters_call *call)
 {
 	struct tide_dead_letter_query query = { .projection_name =
@@ -89,7 +93,6 @@ static int letters_list(struct letters_call *call)
 						.limit =
 							option_bound(call->cli, OPT_LETTER_LIMIT) };
 	struct tide_dead_letter_list list;
-	struct table table;
 	struct tide_error err;
 	int status;
 
@@ -101,21 +104,9 @@ static int letters_list(struct letters_call *call)
 		query.any_status ? TIDE_DEAD_LETTER_FAILED : (enum tide_dead_letter_status)status;
 	if (tide_dead_letters_list(call->checkpoints, &query, &list, &err) != TIDE_OK)
 		return cli_fail(call->cli, &err);
-	table_init(&table, letter_heads);
-	for (size_t i = 0; i < list.count && exit == CLI_DONE; i++) {
-		struct buffer line = { 0 };
-		if (call->cli->json) {
-			letter_json(&line, &list.entries[i]);
-			exit = cli_line(call->cli, &line);
-		} else {
-			letter_row(&table, &list.entries[i]);
-		}
-	}
-	if (exit == CLI_DONE)
-		exit = table_flush(call->cli, &table);
+	exit = table_print(call->cli, &letter_kind, list.entries, sizeof *list.entries, list.count);
 	if (list.count == 0)
 		cli_note(call->cli, "no dead letters");
-	table_fini(&table);
 	tide_dead_letters_free(&list);
 	return exit;
 }

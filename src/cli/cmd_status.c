@@ -273,26 +273,21 @@ static int status_print(struct cli *cli, const struct status_call *call)
 	return exit;
 }
 
-int cmd_status(struct cli *cli)
+static int status_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 {
 	struct status_call call = { .count = 0 };
-	struct tide_checkpoints *checkpoints = NULL;
 	struct tide_error err;
 	int exit;
 
-	struct tide_store *store = cli_open(cli, true, &exit);
-	if (store)
-		checkpoints = cli_open_checkpoints(cli, store, CLI_READ, &exit);
-	if (checkpoints) {
-		if (status_read(&call, store, checkpoints, &err) != TIDE_OK)
-			exit = cli_fail(cli, &err);
-		else
-			exit = status_join(&call) ? status_print(cli, &call)
-						  : cli_out_of_memory(cli);
-	}
-
+	if (status_read(&call, cli->store, checkpoints, &err) != TIDE_OK)
+		exit = cli_fail(cli, &err);
+	else
+		exit = status_join(&call) ? status_print(cli, &call) : cli_out_of_memory(cli);
 	status_fini(&call);
-	tide_checkpoints_close(checkpoints);
-	tide_store_close(store);
 	return exit;
+}
+
+int cmd_status(struct cli *cli)
+{
+	return cli_with_checkpoints(cli, status_run, CLI_READ);
 }

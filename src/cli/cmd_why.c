@@ -75,18 +75,13 @@ static int why_print_all(struct cli *cli, struct tide_checkpoints *checkpoints)
 	return exit;
 }
 
+static int why_run(struct cli *cli, struct tide_checkpoints *checkpoints)
+{
+	return cli->arg_count ? why_print(cli, cli->args[0], checkpoints)
+			      : why_print_all(cli, checkpoints);
+}
+
 int cmd_why(struct cli *cli)
 {
-	struct tide_checkpoints *checkpoints = NULL;
-	int exit;
-
-	struct tide_store *store = cli_open(cli, true, &exit);
-	if (store)
-		checkpoints = cli_open_checkpoints(cli, store, CLI_READ, &exit);
-	if (checkpoints)
-		exit = cli->arg_count ? why_print(cli, cli->args[0], checkpoints)
-				      : why_print_all(cli, checkpoints);
-	tide_checkpoints_close(checkpoints);
-	tide_store_close(store);
-	return exit;
+	return cli_with_checkpoints(cli, why_run, CLI_READ);
 }

@@ -68,6 +68,22 @@ struct tide_checkpoints *cli_open_checkpoints(struct cli *cli, struct tide_store
 
 #define WAIT_DEFAULT_SECONDS 10
 
+int cli_with_checkpoints(struct cli *cli, cli_action *action, enum cli_access access)
+{
+	struct tide_checkpoints *checkpoints = NULL;
+	int exit;
+
+	cli->store = cli_open(cli, access == CLI_READ, &exit);
+	if (cli->store)
+		checkpoints = cli_open_checkpoints(cli, cli->store, access, &exit);
+	if (checkpoints)
+		exit = action(cli, checkpoints);
+	tide_checkpoints_close(checkpoints);
+	tide_store_close(cli->store);
+	cli->store = NULL;
+	return exit;
+}
+
 bool cli_find_lease(struct tide_checkpoints *checkpoints, const char *name,
 		    struct tide_lease_info *ret)
 {

@@ -218,3 +218,26 @@ void table_fini(struct table *table)
 	tide_free(table->cells);
 	*table = (struct table){ 0 };
 }
+
+int table_print(struct cli *cli, const struct table_kind *kind, const void *rows, size_t size,
+		size_t count)
+{
+	struct table table;
+	int exit = CLI_DONE;
+
+	table_init(&table, kind->heads);
+	for (size_t i = 0; i < count && exit == CLI_DONE; i++) {
+		const void *row = (const char *)rows + i * size;
+		struct buffer line = { 0 };
+		if (cli->json) {
+			kind->json(&line, row);
+			exit = cli_line(cli, &line);
+		} else {
+			kind->cells(&table, row);
+		}
+	}
+	if (exit == CLI_DONE)
+		exit = table_flush(cli, &table);
+	table_fini(&table);
+	return exit;
+}
