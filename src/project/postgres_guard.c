@@ -27,12 +27,15 @@
  * schema locks none of its tables, but the catalog of schemas; a name that changed without it is
  * somebody else's doing. */
 const char postgres_guard_look[] =
-	"SELECT l.relation, c.relname, l.is_more FROM (SELECT l.relation, "
+	"SELECT l.relation, c.relname, l.is_more, n.nspname || '.' || c.relname FROM (SELECT "
+	"l.relation, "
 	"bool_or(l.mode <> 'ShareRowExclusiveLock') AS is_more FROM " GUARD_LOCKS
 	" GROUP BY l.relation) l "
-	"LEFT JOIN pg_class c ON c.oid = l.relation WHERE l.relation = ANY($1::oid[]) OR "
+	"LEFT JOIN pg_class c ON c.oid = l.relation LEFT JOIN pg_namespace n ON n.oid = "
+	"c.relnamespace WHERE l.relation = ANY($1::oid[]) OR n.nspname || '.' || c.relname IN "
+	"(SELECT json_array_elements_text($4::json)) OR "
 	"(l.relation = 'pg_namespace'::regclass AND "
-	"NOT EXISTS (SELECT FROM pg_namespace n WHERE n.oid = $2::oid AND n.nspname = $3::name)) "
+	"NOT EXISTS (SELECT FROM pg_namespace s WHERE s.oid = $2::oid AND s.nspname = $3::name)) "
 	"OR "
 	"(c.relkind IN ('r', 'p') AND c.relname IN ('events', 'projection_checkpoints', "
 	"'dead_letter_queue', "
@@ -88,29 +91,32 @@ static const char guard_find_rivals[] =
 	"JOIN pg_class c ON c.relnamespace = n.oid AND "
 	"c.relname = substr(t.name, strpos(t.name, '.') + 1)";
 
-static tide_status guard_find_oids(PGconn *connection, struct sql_script *script,
+static tide_status guard_find_oids(PGconn *connection, struct postgres_guard *guard,
 				   struct tide_error *err)
 {
-	struct buffer names = { 0 };
+	const char *const values[] = { guard->rivals };
 	PGresult *rows;
 
-	json_open(&names, '[');
-	for (size_t i = 0; i < script->rival_count; i++)
-		json_string(&names, script->rivals[i].table);
-	json_close(&names, ']');
-	const char *const values[] = { names.data };
-	tide_status status =
-		names.failed ? alloc_fail(err)
-			     : guard_query(connection, guard_find_rivals, 1, values, &rows, err);
-	buffer_fini(&names);
+	tide_status status = guard_query(connection, guard_find_rivals, 1, values, &rows, err);
 	if (status != TIDE_OK)
 		return status;
 	for (int i = 0; i < PQntuples(rows); i++) {
-		struct sql_rival *rival = &script->rivals[atoi(PQgetvalue(rows, i, 0)) - 1];
+		struct sql_rival *rival = &guard->script->rivals[atoi(PQgetvalue(rows, i, 0)) - 1];
 		snprintf(rival->oid, sizeof rival->oid, "%s", PQgetvalue(rows, i, 1));
 	}
 	PQclear(rows);
 	return TIDE_OK;
+}
+
+static tide_status guard_name_rivals(struct postgres_guard *guard, struct tide_error *err)
+{
+	struct buffer names = { 0 };
+
+	json_open(&names, '[');
+	for (size_t i = 0; i < guard->script->rival_count; i++)
+		json_string(&names, guard->script->rivals[i].table);
+	json_close(&names, ']');
+	return buffer_take(&names, &guard->rivals, err);
 }
 
 static tide_status guard_watch(PGconn *connection, struct postgres_guard *guard,
@@ -118,9 +124,10 @@ static tide_status guard_watch(PGconn *connection, struct postgres_guard *guard,
 {
 	struct sql_script *script = guard->script;
 	struct buffer watched = { 0 };
-	tide_status status =
-		script->rival_count ? guard_find_oids(connection, script, err) : TIDE_OK;
+	tide_status status = guard_name_rivals(guard, err);
 
+	if (status == TIDE_OK && script->rival_count)
+		status = guard_find_oids(connection, guard, err);
 	if (status != TIDE_OK)
 		return status;
 	buffer_add(&watched, guard->oids, strlen(guard->oids) - 1);
@@ -135,7 +142,8 @@ static tide_status guard_watch(PGconn *connection, struct postgres_guard *guard,
 void postgres_guard_fini(struct postgres_guard *guard)
 {
 	tide_free(guard->watched);
-	guard->watched = NULL;
+	tide_free(guard->rivals);
+	guard->watched = guard->rivals = NULL;
 }
 
 static void guard_names(char ret[SQL_OWN_TABLES * 32])
@@ -188,11 +196,15 @@ static struct sql_own guard_own(const struct postgres_guard *guard, int i)
 	return own;
 }
 
-static struct sql_rival *guard_find_rival(const struct postgres_guard *guard, const char *oid)
+/* By its number, also when it is gone; by its name, also when it was made anew. */
+static struct sql_rival *guard_find_rival(const struct postgres_guard *guard, const char *oid,
+					  const char *name)
 {
-	for (size_t i = 0; i < guard->script->rival_count; i++)
-		if (strcmp(guard->script->rivals[i].oid, oid) == 0)
-			return &guard->script->rivals[i];
+	for (size_t i = 0; i < guard->script->rival_count; i++) {
+		struct sql_rival *rival = &guard->script->rivals[i];
+		if (strcmp(rival->oid, oid) == 0 || strcmp(rival->table, name) == 0)
+			return rival;
+	}
 	return NULL;
 }
 
@@ -217,7 +229,8 @@ static struct sql_own guard_judge_row(const struct postgres_guard *guard, const 
 	for (int i = 0; i < guard->count; i++)
 		if (strcmp(guard->relations[i].oid, PQgetvalue(rows, row, 0)) == 0)
 			return guard->relations[i].was_locked ? own : guard_own(guard, i);
-	struct sql_rival *rival = guard_find_rival(guard, PQgetvalue(rows, row, 0));
+	struct sql_rival *rival =
+		guard_find_rival(guard, PQgetvalue(rows, row, 0), PQgetvalue(rows, row, 3));
 	if (rival)
 		return guard_judge_rival(rival, *PQgetvalue(rows, row, 2) == 't');
 	bool is_table =
@@ -246,10 +259,11 @@ struct sql_own postgres_guard_judge(const struct postgres_guard *guard, const PG
 tide_status postgres_guard_touched(const struct postgres_guard *guard, PGconn *connection,
 				   struct sql_own *ret, struct tide_error *err)
 {
-	const char *const values[] = { guard->watched, guard->schema_oid, guard->schema };
+	const char *const values[] = { guard->watched, guard->schema_oid, guard->schema,
+				       guard->rivals };
 	PGresult *rows;
 
-	tide_status status = guard_query(connection, postgres_guard_look, 3, values, &rows, err);
+	tide_status status = guard_query(connection, postgres_guard_look, 4, values, &rows, err);
 	if (status != TIDE_OK)
 		return status;
 	*ret = postgres_guard_judge(guard, rows);

@@ -29,10 +29,11 @@ struct postgres_guard {
 	char oids[GUARD_RELATIONS_MAX * 11 + 3]; /* of all, as an array */
 	char schema_oid[12], schema[64];
 	struct sql_script *script; /* whose rivals are watched */
-	char *watched;             /* of all of these, as an array */
+	char *watched;             /* numbers of all of these, as an array */
+	char *rivals;              /* names of the latter, as JSON */
 };
 
-/** The look: `$1` to `$3` are the guard's watched, schema_oid and schema. */
+/** The look: `$1` to `$4` are the guard's watched, schema_oid, schema and rivals. */
 extern const char postgres_guard_look[];
 /** Rows written in this transaction and the file, a row for each relation in the guard's order;
  * `$1` is its oids. */

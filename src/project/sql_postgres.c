@@ -587,16 +587,17 @@ static tide_status postgres_send_look(const struct sql_script *script, PGconn *c
 {
 	const struct postgres_attachment *attachment = script->attached;
 	const struct postgres_guard *guard = &attachment->guard;
-	const char *const values[] = { guard->watched, guard->schema_oid, guard->schema };
+	const char *const values[] = { guard->watched, guard->schema_oid, guard->schema,
+				       guard->rivals };
 
 	int is_sent = PQenterPipelineMode(connection) &&
 		      PQsendQueryParams(connection, "SET CONSTRAINTS ALL IMMEDIATE", 0, NULL, NULL,
 					NULL, NULL, 0);
 	if (is_sent)
 		is_sent = attachment->is_pooled ? PQsendQueryParams(connection, postgres_guard_look,
-								    3, NULL, values, NULL, NULL, 0)
+								    4, NULL, values, NULL, NULL, 0)
 						: PQsendQueryPrepared(connection, attachment->look,
-								      3, values, NULL, NULL, 0);
+								      4, values, NULL, NULL, 0);
 	return postgres_sent(script, connection, is_sent && PQpipelineSync(connection), err);
 }
 
