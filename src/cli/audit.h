@@ -59,8 +59,8 @@ bool fold_leave_out(struct fold *fold, const char *id);
 int fold_run(struct fold *fold, const char *url, const char *file);
 
 /** Fold the log again with the file, and compare its tables with the read model's. CLI_DONE, also
- * with findings. `url` behind `sqlite:`, or the whole of it. */
-int audit_deep_sqlite(struct audit *audit, const char *url, const char *file);
+ * with findings. */
+int audit_deep_sqlite(struct audit *audit, const char *path, const char *file);
 int audit_deep_postgres(struct audit *audit, const char *url, const char *file);
 
 #endif

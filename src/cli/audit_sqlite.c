@@ -295,12 +295,12 @@ static int deep_compare(struct deep *deep)
 	return exit;
 }
 
-int audit_deep_sqlite(struct audit *audit, const char *url, const char *file)
+int audit_deep_sqlite(struct audit *audit, const char *path, const char *file)
 {
 	struct deep deep = { .fold.audit = audit };
 	char scratch[256];
 
-	deep.live = alloc_text(url, strcspn(url, "?"));
+	deep.live = alloc_text(path, strlen(path));
 	int exit = deep.live ? deep_open(&deep) : cli_out_of_memory(audit->cli);
 	snprintf(scratch, sizeof scratch, "sqlite:%s/fold.db", deep.scratch);
 	if (exit == CLI_DONE)

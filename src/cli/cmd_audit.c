@@ -8,8 +8,10 @@
  * to compare with: each is a finding, and the status is 1.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "cli/audit.h"
+#include "core/url.h"
 #include "sys/alloc.h"
 
 #define AUDIT_TRIES 20
@@ -285,25 +287,33 @@ static const char *audit_url(const struct cli *cli)
 
 static bool audit_is_postgres(const struct cli *cli)
 {
-	return strncmp(audit_url(cli), "postgres", 8) == 0;
+	return strncasecmp(audit_url(cli), "postgres", 8) == 0;
 }
 
 static int audit_deep(struct audit *audit, const char *file)
 {
-	const char *url = audit_url(audit->cli);
+	struct tide_url url;
 	struct tide_error err;
+	int exit;
 
 	audit->is_deep = true;
 	/* what fails in the fold is no news: it was set aside or dropped before */
 	if (!audit->cli->options[OPT_VERBOSE].is_set)
 		tide_log_set(cli_log, audit->cli, TIDE_LOG_CRITICAL);
-	if (strncmp(url, "sqlite:", 7) == 0 && strncmp(url, "sqlite::memory:", 15) != 0)
-		return audit_deep_sqlite(audit, url + 7, file);
 	if (audit_is_postgres(audit->cli))
-		return audit_deep_postgres(audit, url, file);
-	tide_fail(&err, TIDE_UNSUPPORTED,
-		  "--deep audits read models in SQLite files and PostgreSQL");
-	return cli_fail(audit->cli, &err);
+		return audit_deep_postgres(audit, audit_url(audit->cli), file);
+	if (url_parse(audit_url(audit->cli), &url, &err) != TIDE_OK)
+		return cli_fail(audit->cli, &err);
+
+	if (strcmp(url.scheme, "sqlite") == 0 && strcmp(url.rest, ":memory:") != 0) {
+		exit = audit_deep_sqlite(audit, url.rest, file);
+	} else {
+		tide_fail(&err, TIDE_UNSUPPORTED,
+			  "--deep audits read models in SQLite files and PostgreSQL");
+		exit = cli_fail(audit->cli, &err);
+	}
+	url_fini(&url);
+	return exit;
 }
 
 static int audit_one(struct cli *cli, struct tide_store *store,

@@ -9,6 +9,7 @@
  */
 #include <signal.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -222,7 +223,7 @@ int cmd_test(struct cli *cli)
 	struct test_call call = { .cli = cli };
 	const struct option_value *store = &cli->options[OPT_STORE];
 	struct tide_error err;
-	if (store->is_set && strncmp(store->text, "postgres", strlen("postgres")) != 0)
+	if (store->is_set && strncasecmp(store->text, "postgres", strlen("postgres")) != 0)
 		return cli_usage(cli, "a test runs in memory; --store is for PostgreSQL");
 	call.server = store->is_set ? store->text : NULL;
 	if (tide_sql_projection_open(TIDE_SQL_PROJECTION(.path = cli->args[0], .url = call.server),
