@@ -156,9 +156,9 @@ void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *st
  * handled, or what has failed; the others come again with the next call.
  *
  * `begun` events behind them are under way already, in a process or a queue of the handler's own: a
- * stop waits until calls have answered for them, too, as long as they come without a failure. A
- * `count` of 0 with TIDE_OK is no attempt at all: the call is made again at once, with a time of
- * its own.
+ * stop waits until calls have answered for them, too, as long as they come without a failure and
+ * under the ownership. A `count` of 0 with TIDE_OK is no attempt at all: the call is made again at
+ * once, with a time of its own.
  *
  * Owns:    nothing.
  * Threads: the handler's.

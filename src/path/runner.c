@@ -283,15 +283,22 @@ static enum step runner_stop(struct tide_subscription *subscription)
 	return STEP_END;
 }
 
+/* Nobody else may own it yet: else no handler is called. */
+static bool runner_is_trusted(const struct tide_subscription *subscription)
+{
+	return subscription->runner.now.ns <
+	       atomic_load_explicit(&subscription->trust_until, memory_order_relaxed);
+}
+
 /* Events that the handler has under way are in hand, too: it is called for them until it has
- * answered. Any failure ends that. */
+ * answered. Any failure ends that, and so does a lost ownership. */
 static bool runner_has_begun(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	enum tide_state state = (enum tide_state)atomic_load(&subscription->state_now);
 	return atomic_load(&subscription->has_begun) && state_is_running(state) &&
-	       runner->is_resolved && !runner->is_save_unknown && runner->attempts == 0 &&
-	       !runner->pending.is_pending && feed_peek(&runner->feed);
+	       runner_is_trusted(subscription) && runner->is_resolved && !runner->is_save_unknown &&
+	       runner->attempts == 0 && !runner->pending.is_pending && feed_peek(&runner->feed);
 }
 
 static enum step runner_finish_begun(struct tide_subscription *subscription)
@@ -333,8 +340,9 @@ static enum step runner_obey(struct tide_subscription *subscription)
 	if (run == RUN_ABANDONED)
 		return runner_end_abandoned(subscription);
 	if (run == RUN_STOPPING)
-		return runner_has_begun(subscription) ? runner_finish_begun(subscription)
-						      : runner_stop(subscription);
+		return !is_lost && runner_has_begun(subscription)
+			       ? runner_finish_begun(subscription)
+			       : runner_stop(subscription);
 	if (is_lost) {
 		struct tide_error err;
 		tide_fail(&err, TIDE_FENCED, "'%s' is owned by another process",
@@ -582,8 +590,7 @@ static enum step runner_drain(struct tide_subscription *subscription, bool is_li
 		return save_step(subscription);
 	if (runner->pending.is_pending)
 		return failure_finish(subscription);
-	if (runner->now.ns >=
-	    atomic_load_explicit(&subscription->trust_until, memory_order_relaxed))
+	if (!runner_is_trusted(subscription))
 		return runner_distrust(subscription);
 	if (!runner->is_in_transaction && runner->now.ns >= runner->redeliver_at.ns)
 		return redeliver_step(subscription);

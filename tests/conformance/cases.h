@@ -51,6 +51,7 @@ extern const struct test_case control_cases[];
 extern const struct test_case position_cases[];
 extern const struct test_case foreign_cases[];
 extern const struct test_case delivery_cases[];
+extern const struct test_case part_cases[];
 extern const struct test_case failure_cases[];
 extern const struct test_case transaction_cases[];
 extern const struct test_case typed_cases[];

@@ -574,92 +574,6 @@ static void batch_handler_gets_pages_of_matching_events(struct fixture *f)
 	assert_int_equal(row_of(f, "p").position, 40);
 }
 
-/** A batch handler that answers for two events a call, and for the fifth with a failure, twice. */
-struct parts {
-	struct recorder *recorder;
-	bool was_idle; /* each event is answered for at the second call only */
-	int failures, most;
-	atomic_int left; /* runs that are over */
-	atomic_int in_hand;
-	atomic_bool is_held; /* nothing is answered for */
-};
-
-static tide_status parts_handle(void *self, const struct tide_event *const *events, size_t count,
-				struct tide_delivery *delivery)
-{
-	struct parts *parts = self;
-	parts->most = (int)count > parts->most ? (int)count : parts->most;
-	parts->was_idle = !parts->was_idle;
-	if (parts->was_idle || (parts->is_held && !tide_delivery_is_stopping(delivery))) {
-		tide_delivery_take(delivery, 0, (size_t)parts->in_hand);
-		wait_a_moment();
-		return TIDE_OK;
-	}
-
-	bool is_failing = events[0]->position == 5 && parts->failures < 2;
-	size_t taken = is_failing || count < 2 || events[1]->position == 5 ? 1 : 2;
-	parts->failures += is_failing;
-	parts->in_hand -= parts->in_hand ? (int)taken : 0;
-	tide_delivery_take(delivery, taken, (size_t)parts->in_hand);
-	if (is_failing)
-		return tide_delivery_fail(delivery, TIDE_HANDLER_TRANSIENT, "not yet");
-	return recorder_handle_batch(parts->recorder, events, taken, delivery);
-}
-
-static void parts_leave(void *self)
-{
-	atomic_fetch_add(&((struct parts *)self)->left, 1);
-}
-
-static struct tide_subscriber parts_subscriber(struct parts *parts)
-{
-	return (struct tide_subscriber){ .name = "p",
-					 .self = parts,
-					 .handle_batch = parts_handle,
-					 .batch_events = 7,
-					 .leave = parts_leave };
-}
-
-static void batch_handler_may_answer_for_a_part_of_its_batch(struct fixture *f)
-{
-	append_many(f->store, stream_of("Order", 1), 0, 20);
-	RECORDER *recorder = recorder_new();
-	struct parts parts = { .recorder = recorder };
-	struct tide_subscription_config config = quick_config();
-	config.self_check = true;
-	struct tide_subscriber subscriber = parts_subscriber(&parts);
-	MANAGER *manager = manager_of(f->store);
-	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
-	start(manager);
-	catch_up(f->store, subscription);
-	assert_int_equal(parts.left, 0);
-	stop(manager);
-	delivered(recorder, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20);
-	assert_int_equal(recorder->calls[4].attempt, 3);
-	assert_int_equal(recorder->calls[5].attempt, 3); /* of the same call */
-	assert_int_equal(recorder->calls[6].attempt, 1);
-	assert_int_equal(parts.most, 7);
-	assert_int_equal(parts.left, 1);
-	assert_int_equal(status_of(subscription).recent_errors_count, 2);
-	assert_int_equal(row_of(f, "p").position, 20);
-}
-
-static void stop_waits_for_what_a_batch_handler_has_begun(struct fixture *f)
-{
-	append_many(f->store, stream_of("Order", 1), 0, 20);
-	RECORDER *recorder = recorder_new();
-	struct parts parts = { .recorder = recorder, .failures = 2, .in_hand = 6, .is_held = true };
-	struct tide_subscription_config config = quick_config();
-	struct tide_subscriber subscriber = parts_subscriber(&parts);
-	MANAGER *manager = manager_of(f->store);
-	subscribe(manager, &subscriber, &config);
-	must(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
-	wait_for(10, parts.most > 0);
-	stop(manager);
-	delivered(recorder, 1, 2, 3, 4, 5, 6);
-	assert_int_equal(row_of(f, "p").position, 6);
-}
-
 /* ---- Pause ----------------------------------------------------------------------------------- */
 
 static void paused_subscription_holds_its_position_and_goes_on_in_order(struct fixture *f)
@@ -775,8 +689,6 @@ const struct test_case delivery_cases[] = {
 	CASE(every_strategy_saves_the_same_in_the_end),
 	CASE(every_event_saves_before_the_next_is_handed_over),
 	CASE(batch_handler_gets_pages_of_matching_events),
-	CASE(batch_handler_may_answer_for_a_part_of_its_batch),
-	CASE(stop_waits_for_what_a_batch_handler_has_begun),
 	CASE(paused_subscription_holds_its_position_and_goes_on_in_order),
 	CASE_NEEDS(second_manager_stands_by_and_takes_over, NEEDS_SHARED),
 	CASE_NEEDS(displaced_owner_saves_nothing_until_it_owns_again, NEEDS_SQL),
