@@ -371,6 +371,13 @@ struct tide_blocker {
 	char what[TIDE_WAITING_FOR_SIZE]; /* who it is, as one line; empty: nobody */
 };
 
+/** What is done about an answer that did not come in time. */
+enum tide_await {
+	TIDE_AWAIT_NOTHING, /* it counts as missing even if it has come since, until it is taken */
+	TIDE_AWAIT_LANDED,  /* it is taken if it has come */
+	TIDE_AWAIT_ANSWER   /* it is waited for, as long as the session waits for one */
+};
+
 /** Events: writing, reading, and the transaction a handler shares with its checkpoint. */
 struct tide_store_ops {
 	/* NULL: the table itself. Else chooses the table of a store by its URL, before it is
@@ -458,10 +465,9 @@ struct tide_store_ops {
 	void (*interrupt)(void *session);
 	/* NULL: every call of a session is answered before it returns. Else what was to be
 	 * committed may not be answered in time: TIDE_TIMEOUT, and it goes on; whatever is asked of
-	 * the session next waits for that answer first. This asks for it alone, and waits when told
-	 * to: TIDE_OK, nothing is unanswered, and what is read tells what became of it;
-	 * TIDE_TIMEOUT. */
-	tide_status (*await)(void *session, bool waits, struct tide_error *err);
+	 * the session next waits for that answer first. This asks for it alone: TIDE_OK, there is
+	 * none, or it was taken, and what is read tells what became of it; TIDE_TIMEOUT. */
+	tide_status (*await)(void *session, enum tide_await how, struct tide_error *err);
 	/* NULL: nothing to say. Else tries whether the database takes writes, for `tide doctor`,
 	 * and leaves nothing behind. The checkpoints' database is asked, too. */
 	tide_status (*examine_writing)(void *session, tide_report report, void *self,

@@ -93,7 +93,8 @@ tide_status infra_open(struct tide_subscription *subscription, struct tide_error
 tide_status infra_prepare(struct tide_subscription *subscription, struct tide_error *err);
 void infra_close(struct tide_subscription *subscription);
 void session_close(struct tide_subscription *subscription);
-/** Whether a write of the run's session is not answered yet: what became of it is unknown. */
+/** Whether a write of the run's session was not answered in time, and nothing was asked of it
+ * since: what became of it is unknown. */
 bool session_is_unanswered(const struct tide_subscription *subscription);
 /** Keep the number of what it writes through, for who asks what that waits for. */
 void session_note_number(struct tide_subscription *subscription);

@@ -185,7 +185,8 @@ static tide_status infra_attach(struct tide_subscription *subscription, struct t
 	const struct tide_store_ops *ops =
 		&subscription->engine->checkpoints->database->backend->store;
 	/* what was prepared last may not be committed yet */
-	tide_status status = ops->await ? ops->await(runner->session, true, err) : TIDE_OK;
+	tide_status status =
+		ops->await ? ops->await(runner->session, TIDE_AWAIT_ANSWER, err) : TIDE_OK;
 	if (status == TIDE_OK && subscriber->attach)
 		status =
 			subscriber->attach(subscriber->self, ops->connection(runner->session), err);
@@ -286,7 +287,8 @@ bool session_is_unanswered(const struct tide_subscription *subscription)
 	const struct tide_store_ops *ops =
 		&subscription->engine->checkpoints->database->backend->store;
 	void *session = subscription->runner.session;
-	return session && ops->await && ops->await(session, false, NULL) == TIDE_TIMEOUT;
+	return session && ops->await &&
+	       ops->await(session, TIDE_AWAIT_NOTHING, NULL) == TIDE_TIMEOUT;
 }
 
 void session_close(struct tide_subscription *subscription)

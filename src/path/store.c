@@ -135,7 +135,7 @@ tide_status tide_store_clear(struct tide_store *store, struct tide_error *err)
 static bool store_is_answered(const struct tide_store *store, void *session)
 {
 	const struct tide_store_ops *ops = &store->backend->store;
-	return !ops->await || ops->await(session, false, NULL) == TIDE_OK;
+	return !ops->await || ops->await(session, TIDE_AWAIT_LANDED, NULL) == TIDE_OK;
 }
 
 static void *store_remove_locked(struct tide_store *store, size_t at) TIDE_REQUIRES(store->lock)

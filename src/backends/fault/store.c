@@ -305,10 +305,10 @@ static void fault_limit(void *session, const struct tide_session_limits *limits)
 	self->store->inner->store.limit(self->state, limits);
 }
 
-static tide_status fault_await(void *session, bool waits, struct tide_error *err)
+static tide_status fault_await(void *session, enum tide_await how, struct tide_error *err)
 {
 	struct fault_session *self = session;
-	return self->store->inner->store.await(self->state, waits, err);
+	return self->store->inner->store.await(self->state, how, err);
 }
 
 /* It ends what lasts too long, faults included: they are the inner session's. */

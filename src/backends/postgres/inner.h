@@ -219,7 +219,7 @@ tide_status pg_session_open(void *store, void **ret, struct tide_error *err);
 void pg_session_close(void *session);
 void pg_session_interrupt(void *session);
 void pg_session_limit(void *session, const struct tide_session_limits *limits);
-tide_status pg_session_await(void *session, bool waits, struct tide_error *err);
+tide_status pg_session_await(void *session, enum tide_await how, struct tide_error *err);
 /** Wait for the answer that one of its connections has not been given in time, within the limit. */
 tide_status pg_session_settle(const struct pg_session *session, struct pg_connection *connection,
 			      struct tide_error *err);

@@ -25,19 +25,20 @@ tide_status pg_session_settle(const struct pg_session *session, struct pg_connec
 	return status;
 }
 
-static bool session_is_late(struct pg_connection *connection)
+static bool session_is_late(struct pg_connection *connection, enum tide_await how)
 {
-	return connection->native && connection->is_late && !pg_connection_land(connection);
+	return connection->native && connection->is_late &&
+	       (how == TIDE_AWAIT_NOTHING || !pg_connection_land(connection));
 }
 
-tide_status pg_session_await(void *self, bool waits, struct tide_error *err)
+tide_status pg_session_await(void *self, enum tide_await how, struct tide_error *err)
 {
 	struct pg_session *session = self;
-	bool is_writer_late = session_is_late(&session->writer),
-	     is_reader_late = session_is_late(&session->reader);
+	bool is_writer_late = session_is_late(&session->writer, how),
+	     is_reader_late = session_is_late(&session->reader, how);
 	if (!is_writer_late && !is_reader_late)
 		return TIDE_OK;
-	if (!waits)
+	if (how != TIDE_AWAIT_ANSWER)
 		return tide_fail(err, TIDE_TIMEOUT, "PostgreSQL has not answered a write yet");
 	tide_status status = pg_session_settle(session, &session->writer, err);
 	return status == TIDE_OK ? pg_session_settle(session, &session->reader, err) : status;
