@@ -241,7 +241,7 @@ static void audit_json(const struct audit *audit, struct buffer *line)
 
 static void audit_text(const struct audit *audit, struct buffer *line)
 {
-	buffer_format(line, "'%s' is %s: up to position %lld %s events were for it, %s processed",
+	buffer_format(line, "'%s' is %s: up to position %lld, %s events were for it, %s processed",
 		      audit->name, audit->finding_count ? "not proven" : "proven",
 		      (long long)(audit->row.has_position ? audit->row.position : 0),
 		      number_text(audit->matching), number_text(audit->processed));
