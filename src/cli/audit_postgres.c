@@ -8,7 +8,7 @@
  * and the schema is dropped.
  * Failure modes: as in SQLite. A projection that names a schema would write to the read model
  * itself: its locks tell before it commits, and the audit is refused. Killed on the way: the schema
- * audit_scratch_PID stays, and nobody needs it.
+ * audit_scratch_NUMBER stays, and nobody needs it.
  */
 #include "cli/audit.h"
 
@@ -16,7 +16,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <libpq-fe.h>
 
@@ -31,7 +30,7 @@ struct deep_table {
 /** A fold in a schema of its own, beside what it is compared with. */
 struct deep {
 	struct fold fold;
-	char scratch[40]; /* schema */
+	char scratch[CLI_SCRATCH_SIZE]; /* schema */
 	void *session;
 	PGconn *native;
 	struct deep_table tables[64];
@@ -349,7 +348,7 @@ int audit_deep_postgres(struct audit *audit, const char *url, const char *file)
 			  "--deep needs a URL without 'options', which it sets itself");
 		return cli_fail(audit->cli, &err);
 	}
-	snprintf(deep.scratch, sizeof deep.scratch, "audit_scratch_%d", (int)getpid());
+	cli_scratch_name("audit_scratch", deep.scratch);
 	int exit = deep_connect(&deep, own);
 	if (exit == CLI_DONE)
 		exit = deep_audit(&deep, own, url, file);

@@ -222,6 +222,9 @@ double progress_seconds(const struct progress *progress);
 
 /** Open the store of the call; when it fails, `*ret_exit` is set after saying why. */
 struct tide_store *cli_open(struct cli *cli, bool read_only, int *ret_exit);
+/** A name of its own for a schema that is dropped again. */
+#define CLI_SCRATCH_SIZE 40
+void cli_scratch_name(const char *prefix, char ret[CLI_SCRATCH_SIZE]);
 /** How much a command does to a database. */
 enum cli_access {
 	CLI_READ,      /* nothing: whoever may read it may call it */

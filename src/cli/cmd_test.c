@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/live.h"
@@ -81,9 +80,9 @@ static tide_status test_run_in(const struct test_call *call, const struct test_f
 			       const struct test_case *test, struct buffer *found,
 			       struct tide_error *err)
 {
-	char schema[64];
+	char schema[CLI_SCRATCH_SIZE];
 	struct tide_error dropped;
-	snprintf(schema, sizeof schema, "tide_test_%d_%d", (int)getpid(), call->cases);
+	cli_scratch_name("test_scratch", schema);
 	char *url ALLOC_AUTO = test_url(call, schema);
 	if (!url)
 		return alloc_fail(err);

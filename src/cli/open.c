@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening the store of a call, and the database of its read model. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "core/url.h"
 #include "path/checkpoints.h"
 #include "sys/alloc.h"
+#include "sys/random.h"
+
+/* Processes of two machines, or of two containers, may have one number. */
+void cli_scratch_name(const char *prefix, char ret[CLI_SCRATCH_SIZE])
+{
+	uint64_t number;
+	random_bytes(&number, sizeof number);
+	snprintf(ret, CLI_SCRATCH_SIZE, "%.20s_%016" PRIx64, prefix, number);
+}
 
 /* A store that was never initialised is the usual first mistake: say what to do. */
 static int open_fail(struct cli *cli, const char *url, struct tide_error *err)
