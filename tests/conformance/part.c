@@ -8,7 +8,8 @@
 struct parts {
 	struct recorder *recorder;
 	bool was_idle; /* each event is answered for at the second call only */
-	int failures, most;
+	int failures;
+	atomic_int most; /* events in one call */
 	atomic_int left; /* runs that are over */
 	atomic_int in_hand;
 	atomic_bool is_held; /* nothing is answered for */
@@ -18,7 +19,8 @@ static tide_status parts_handle(void *self, const struct tide_event *const *even
 				struct tide_delivery *delivery)
 {
 	struct parts *parts = self;
-	parts->most = (int)count > parts->most ? (int)count : parts->most;
+	if ((int)count > atomic_load(&parts->most))
+		atomic_store(&parts->most, (int)count);
 	parts->was_idle = !parts->was_idle;
 	if (parts->was_idle || (parts->is_held && !tide_delivery_is_stopping(delivery))) {
 		tide_delivery_take(delivery, 0, (size_t)parts->in_hand);
@@ -84,7 +86,7 @@ static void stop_waits_for_what_a_batch_handler_has_begun(struct fixture *f)
 	MANAGER *manager = manager_of(f->store);
 	subscribe(manager, &subscriber, &config);
 	must(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
-	wait_for(10, parts.most > 0);
+	wait_for(10, atomic_load(&parts.most) > 0);
 	stop(manager);
 	delivered(recorder, 1, 2, 3, 4, 5, 6);
 	assert_int_equal(row_of(f, "p").position, 6);
