@@ -184,176 +184,252 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	 * $4..$14 the events, by stream. One statement: nothing is inserted unless every stream is
 	 * where it must be. */
 	[PG_APPEND] =
-		"WITH streams AS MATERIALIZED (SELECT s.aggregate_id, s.aggregate_type, s.required, s.stream, "
+		"WITH streams AS MATERIALIZED (SELECT s.aggregate_id, s.aggregate_type, "
+		"s.required, s.stream, "
 		STREAM_CURRENT("s.aggregate_id", "s.aggregate_type") " AS current "
-		"FROM unnest($1::uuid[], $2::text[], $3::int4[]) WITH ORDINALITY AS s(aggregate_id, aggregate_type, required, stream)) "
-		"INSERT INTO @events (event_id, aggregate_id, aggregate_type, event_type, tenant_id, actor_id, version, "
+		"FROM unnest($1::uuid[], $2::text[], $3::int4[]) WITH ORDINALITY AS "
+		"s(aggregate_id, aggregate_type, required, stream)) "
+		"INSERT INTO @events (event_id, aggregate_id, aggregate_type, event_type, "
+		"tenant_id, actor_id, version, "
 		"\"timestamp\", payload, event_version, correlation_id, causation_id, metadata) "
-		"SELECT i.event_id, s.aggregate_id, s.aggregate_type, i.event_type, i.tenant_id, i.actor_id, s.current + i.nth, "
-		"i.occurred_at, i.payload, i.event_version, i.correlation_id, i.causation_id, i.metadata "
-		"FROM unnest($4::int4[], $5::int4[], $6::uuid[], $7::text[], $8::uuid[], $9::text[], $10::timestamptz[], $11::json[], "
-		"$12::int4[], $13::uuid[], $14::uuid[], $15::json[]) WITH ORDINALITY AS i(stream, nth, event_id, event_type, tenant_id, "
-		"actor_id, occurred_at, payload, event_version, correlation_id, causation_id, metadata, ord) "
+		"SELECT i.event_id, s.aggregate_id, s.aggregate_type, i.event_type, i.tenant_id, "
+		"i.actor_id, s.current + i.nth, "
+		"i.occurred_at, i.payload, i.event_version, i.correlation_id, i.causation_id, "
+		"i.metadata "
+		"FROM unnest($4::int4[], $5::int4[], $6::uuid[], $7::text[], $8::uuid[], "
+		"$9::text[], $10::timestamptz[], $11::json[], "
+		"$12::int4[], $13::uuid[], $14::uuid[], $15::json[]) WITH ORDINALITY AS i(stream, "
+		"nth, event_id, event_type, tenant_id, "
+		"actor_id, occurred_at, payload, event_version, correlation_id, causation_id, "
+		"metadata, ord) "
 		"JOIN streams s ON s.stream = i.stream "
-		"WHERE NOT EXISTS (SELECT 1 FROM streams r WHERE NOT CASE r.required WHEN -1 THEN true WHEN -2 THEN r.current > 0 "
-		"ELSE r.current = r.required END) ORDER BY i.ord RETURNING global_position, version",
+		"WHERE NOT EXISTS (SELECT 1 FROM streams r WHERE NOT CASE r.required WHEN -1 THEN "
+		"true WHEN -2 THEN r.current > 0 "
+		"ELSE r.current = r.required END) ORDER BY i.ord RETURNING global_position, "
+		"version",
 	/* The same for one event, $1..$3 its stream. The server takes an array that it does not
 	 * know for ten elements, so it thinks a plan for any arrays dearer than one made anew for
 	 * each append. */
 	[PG_APPEND_ONE] =
-		"INSERT INTO @events (event_id, aggregate_id, aggregate_type, event_type, tenant_id, actor_id, version, "
+		"INSERT INTO @events (event_id, aggregate_id, aggregate_type, event_type, "
+		"tenant_id, actor_id, version, "
 		"\"timestamp\", payload, event_version, correlation_id, causation_id, metadata) "
 		"SELECT $4::uuid, $1::uuid, $2::text, $5::text, $6::uuid, $7::text, s.current + 1, "
 		"$8::timestamptz, $9::json, $10::int4, $11::uuid, $12::uuid, $13::json "
 		"FROM (SELECT " STREAM_CURRENT("$1::uuid", "$2::text") " AS current OFFSET 0) s "
-		"WHERE CASE $3::int4 WHEN -1 THEN true WHEN -2 THEN s.current > 0 ELSE s.current = $3::int4 END "
+		"WHERE CASE $3::int4 WHEN -1 THEN true WHEN -2 THEN s.current > 0 ELSE s.current = "
+		"$3::int4 END "
 		"RETURNING global_position, version",
 	/* One event to each of so many streams, $1..$3, whatever becomes of the others. $14 says
 	 * how many; the server takes a limit it does not know for a tenth, and so keeps the
 	 * plan. */
 	[PG_APPEND_GROUP] =
-		"INSERT INTO @events (event_id, aggregate_id, aggregate_type, event_type, tenant_id, actor_id, version, "
+		"INSERT INTO @events (event_id, aggregate_id, aggregate_type, event_type, "
+		"tenant_id, actor_id, version, "
 		"\"timestamp\", payload, event_version, correlation_id, causation_id, metadata) "
-		"SELECT i.event_id, i.aggregate_id, i.aggregate_type, i.event_type, i.tenant_id, i.actor_id, i.current + 1, "
-		"i.occurred_at, i.payload, i.event_version, i.correlation_id, i.causation_id, i.metadata FROM (SELECT u.*, "
+		"SELECT i.event_id, i.aggregate_id, i.aggregate_type, i.event_type, i.tenant_id, "
+		"i.actor_id, i.current + 1, "
+		"i.occurred_at, i.payload, i.event_version, i.correlation_id, i.causation_id, "
+		"i.metadata FROM (SELECT u.*, "
 		STREAM_CURRENT("u.aggregate_id", "u.aggregate_type") " AS current "
-		"FROM unnest($1::uuid[], $2::text[], $3::int4[], $4::uuid[], $5::text[], $6::uuid[], $7::text[], "
-		"$8::timestamptz[], $9::json[], $10::int4[], $11::uuid[], $12::uuid[], $13::json[]) WITH ORDINALITY "
-		"AS u(aggregate_id, aggregate_type, required, event_id, event_type, tenant_id, actor_id, occurred_at, payload, "
+		"FROM unnest($1::uuid[], $2::text[], $3::int4[], $4::uuid[], $5::text[], "
+		"$6::uuid[], $7::text[], "
+		"$8::timestamptz[], $9::json[], $10::int4[], $11::uuid[], $12::uuid[], "
+		"$13::json[]) WITH ORDINALITY "
+		"AS u(aggregate_id, aggregate_type, required, event_id, event_type, tenant_id, "
+		"actor_id, occurred_at, payload, "
 		"event_version, correlation_id, causation_id, metadata, ord) LIMIT $14::int8) i "
-		"WHERE CASE i.required WHEN -1 THEN true WHEN -2 THEN i.current > 0 ELSE i.current = i.required END "
+		"WHERE CASE i.required WHEN -1 THEN true WHEN -2 THEN i.current > 0 ELSE i.current "
+		"= i.required END "
 		"ORDER BY i.ord RETURNING global_position, version, event_id",
 	[PG_APPEND_VERSIONS] =
 		"SELECT " STREAM_CURRENT("s.aggregate_id", "s.aggregate_type")
-		" FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS s(aggregate_id, aggregate_type, ord) ORDER BY s.ord",
+		" FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS s(aggregate_id, "
+		"aggregate_type, ord) ORDER BY s.ord",
 	[PG_APPEND_KNOWN] =
-		"SELECT i.ord, e.global_position, e.version, e.aggregate_id, e.aggregate_type FROM unnest($1::uuid[]) "
-		"WITH ORDINALITY AS i(event_id, ord) JOIN @events e ON e.event_id = i.event_id ORDER BY i.ord",
+		"SELECT i.ord, e.global_position, e.version, e.aggregate_id, e.aggregate_type FROM "
+		"unnest($1::uuid[]) "
+		"WITH ORDINALITY AS i(event_id, ord) JOIN @events e ON e.event_id = i.event_id "
+		"ORDER BY i.ord",
 	[PG_SCAN] = /* $1 bound, $2 limit, $3 greatest size */
 		"SELECT " PG_COLUMNS PG_TEXTS_WHEN(PG_SIZE_BELOW("$3::int4"))
-		" FROM @events WHERE global_position > $1::int8 ORDER BY global_position LIMIT $2::int4",
+		" FROM @events WHERE global_position > $1::int8 ORDER BY global_position LIMIT "
+		"$2::int4",
 	[PG_SCAN_SOME] =
 		"SELECT " PG_COLUMNS PG_TEXTS_WHEN(SCAN_WANTED)
-		" FROM @events WHERE global_position > $1::int8 ORDER BY global_position LIMIT $2::int4",
+		" FROM @events WHERE global_position > $1::int8 ORDER BY global_position LIMIT "
+		"$2::int4",
 	[PG_TEXTS] = "SELECT metadata, payload FROM @events WHERE global_position = $1::int8",
 	[PG_STREAM_FORWARD] = STREAM_READ(">", "ASC"),
 	[PG_STREAM_BACKWARD] = STREAM_READ("<", "DESC"),
 	[PG_STREAM_VERSION] = "SELECT " STREAM_CURRENT("$1::uuid", "$2::text"),
 	[PG_FIND] = "SELECT " PG_COLUMNS "metadata, payload FROM @events WHERE event_id = $1::uuid",
 	[PG_ANCHOR] =
-		"SELECT e.global_position, e.event_id, pg_is_in_recovery() FROM (SELECT 1) one LEFT JOIN LATERAL (SELECT "
-		"global_position, event_id FROM @events WHERE global_position <= $1::int8 ORDER BY global_position DESC LIMIT 1) e ON true",
+		"SELECT e.global_position, e.event_id, pg_is_in_recovery() FROM (SELECT 1) one "
+		"LEFT JOIN LATERAL (SELECT "
+		"global_position, event_id FROM @events WHERE global_position <= $1::int8 ORDER BY "
+		"global_position DESC LIMIT 1) e ON true",
 	[PG_NEWEST] = "SELECT COALESCE(max(global_position), 0) FROM @events",
 	/* the end of the run of positions without a hole that begins behind $1, at most $2 and so
 	 * many rows further */
 	[PG_UNBROKEN] =
-		"SELECT COALESCE(max(p), $1::int8), count(*) FROM (SELECT global_position AS p, row_number() OVER (ORDER BY "
-		"global_position) AS n FROM @events WHERE global_position > $1::int8 AND global_position <= $2::int8 "
+		"SELECT COALESCE(max(p), $1::int8), count(*) FROM (SELECT global_position AS p, "
+		"row_number() OVER (ORDER BY "
+		"global_position) AS n FROM @events WHERE global_position > $1::int8 AND "
+		"global_position <= $2::int8 "
 		"ORDER BY global_position LIMIT $3::int4) r WHERE p = $1::int8 + n",
-	[PG_GAP] = GAP("COALESCE((SELECT settled FROM @tidemark_feed WHERE numbering = pg_relation_filenode(n.oid)::int8), 0)"),
+	[PG_GAP] = GAP("COALESCE((SELECT settled FROM @tidemark_feed WHERE numbering = "
+		"pg_relation_filenode(n.oid)::int8), 0)"),
 	[PG_GAP_UNMARKED] = GAP("0::int8"),
 	/* who they are, the oldest first: $1 the name of the table, $2 only these, NULL all. A
 	 * query is shown up to its first literal. */
 	[PG_HOLDERS_TOLD] =
-		"SELECT l.virtualtransaction, l.pid, NULLIF(a.application_name, ''), COALESCE(a.usename, p.owner)::text, "
-		"floor(extract(epoch FROM clock_timestamp() - COALESCE(a.xact_start, p.prepared)))::int8, a.state, "
-		"CASE WHEN a.query NOT LIKE '<%' THEN left(regexp_replace(regexp_replace(a.query, '\\s+', ' ', 'g'), '[''$].*', '...'), 100) END, "
-		"p.gid::text FROM (SELECT DISTINCT virtualtransaction, pid FROM pg_locks WHERE " HOLDERS("(SELECT " PG_NUMBERING("$1") ")")
-		" AND ($2::text IS NULL OR virtualtransaction = ANY(string_to_array($2::text, ' ')))) l "
+		"SELECT l.virtualtransaction, l.pid, NULLIF(a.application_name, ''), "
+		"COALESCE(a.usename, p.owner)::text, "
+		"floor(extract(epoch FROM clock_timestamp() - COALESCE(a.xact_start, "
+		"p.prepared)))::int8, a.state, "
+		"CASE WHEN a.query NOT LIKE '<%' THEN left(regexp_replace(regexp_replace(a.query, "
+		"'\\s+', ' ', 'g'), '[''$].*', '...'), 100) END, "
+		"p.gid::text FROM (SELECT DISTINCT virtualtransaction, pid FROM pg_locks WHERE "
+		"" HOLDERS("(SELECT " PG_NUMBERING("$1") ")")
+		" AND ($2::text IS NULL OR virtualtransaction = ANY(string_to_array($2::text, ' "
+		"')))) l "
 		"LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
-		"LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND p.transaction IN (SELECT t.transactionid FROM pg_locks t "
-		"WHERE t.locktype = 'transactionid' AND t.virtualtransaction = l.virtualtransaction AND t.pid IS NULL AND t.granted) "
+		"LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND p.transaction IN (SELECT "
+		"t.transactionid FROM pg_locks t "
+		"WHERE t.locktype = 'transactionid' AND t.virtualtransaction = "
+		"l.virtualtransaction AND t.pid IS NULL AND t.granted) "
 		"ORDER BY COALESCE(a.xact_start, p.prepared) NULLS LAST LIMIT 5",
 	/* who keeps the server process $1 waiting, the oldest first; columns as above */
 	[PG_BLOCKERS_TOLD] =
-		"SELECT COALESCE(b.pid, 0)::text, NULLIF(b.pid, 0), NULLIF(a.application_name, ''), a.usename::text, "
+		"SELECT COALESCE(b.pid, 0)::text, NULLIF(b.pid, 0), NULLIF(a.application_name, "
+		"''), a.usename::text, "
 		"floor(extract(epoch FROM clock_timestamp() - a.xact_start))::int8, a.state, "
-		"CASE WHEN a.query NOT LIKE '<%' THEN left(regexp_replace(regexp_replace(a.query, '\\s+', ' ', 'g'), '[''$].*', '...'), 100) END, "
-		"NULL::text FROM unnest(pg_blocking_pids($1::int4)) b(pid) LEFT JOIN pg_stat_activity a ON a.pid = b.pid "
+		"CASE WHEN a.query NOT LIKE '<%' THEN left(regexp_replace(regexp_replace(a.query, "
+		"'\\s+', ' ', 'g'), '[''$].*', '...'), 100) END, "
+		"NULL::text FROM unnest(pg_blocking_pids($1::int4)) b(pid) LEFT JOIN "
+		"pg_stat_activity a ON a.pid = b.pid "
 		"ORDER BY a.xact_start NULLS LAST LIMIT 1",
 	/* $1 the file of the sequence: one that was restarted or replaced has another; $3 the name
 	 * of the table */
 	[PG_MARK_MOVE] =
 		"WITH lazy AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)) "
 		"INSERT INTO @tidemark_feed AS f (id, numbering, settled) "
-		"SELECT 1, $1::int8, $2::int8 FROM lazy WHERE $1::int8 = pg_relation_filenode((SELECT " PG_NUMBERING("$3") "))::int8 "
-		"ON CONFLICT (id) DO UPDATE SET numbering = excluded.numbering, settled = excluded.settled "
+		"SELECT 1, $1::int8, $2::int8 FROM lazy WHERE $1::int8 = "
+		"pg_relation_filenode((SELECT " PG_NUMBERING("$3") "))::int8 "
+		"ON CONFLICT (id) DO UPDATE SET numbering = excluded.numbering, settled = "
+		"excluded.settled "
 		"WHERE f.numbering <> excluded.numbering OR f.settled < excluded.settled",
 
 	[PG_CHECKPOINT_LOAD] =
-		"SELECT " CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR " FROM @projection_checkpoints WHERE projection_name = $1::text",
+		"SELECT " CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR " FROM @projection_checkpoints "
+		"WHERE projection_name = $1::text",
 	[PG_CHECKPOINT_SAVE] = CHECKPOINT_UPSERT(" WHERE $2::text IS NULL AND $3::int8 IS NULL"),
-	[PG_CHECKPOINT_SET] = TURN CHECKPOINT_UPSERT(" FROM (SELECT count(*) FROM seat) s WHERE $2::text IS NULL AND $3::int8 IS NULL"),
+	[PG_CHECKPOINT_SET] = TURN CHECKPOINT_UPSERT(" FROM (SELECT count(*) FROM seat) s WHERE "
+		"$2::text IS NULL AND $3::int8 IS NULL"),
 	[PG_CHECKPOINT_SAVE_FENCED] = FENCE CHECKPOINT_UPSERT(" FROM fence WHERE true"),
 	/* over no row; one without a position may have come meanwhile */
-	[PG_CHECKPOINT_MAKE] = FENCE CHECKPOINT_UPSERT(" FROM fence WHERE true") " WHERE c.global_position IS NULL",
+	[PG_CHECKPOINT_MAKE] = FENCE CHECKPOINT_UPSERT(" FROM fence WHERE true") " WHERE "
+		"c.global_position IS NULL",
 	[PG_CHECKPOINT_MOVE] = FENCE CHECKPOINT_MOVE("fence"),
 	/* not flushed at its commit; a server that crashes may take back the newest */
 	[PG_CHECKPOINT_MOVE_LAZY] =
-		"WITH lazy AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)), fence AS MATERIALIZED (" FENCE_ROW
+		"WITH lazy AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)), "
+		"fence AS MATERIALIZED (" FENCE_ROW
 		") " CHECKPOINT_MOVE("fence, lazy"),
 	[PG_CHECKPOINT_LIST] =
-		"SELECT " CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR " FROM @projection_checkpoints ORDER BY projection_name COLLATE \"C\"",
+		"SELECT " CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR " FROM @projection_checkpoints "
+		"ORDER BY projection_name COLLATE \"C\"",
 	[PG_CHECKPOINT_RESET] =
-		TURN "<+SEGMENTS , forgotten AS (DELETE FROM @projection_segments WHERE name = $1::text) +>"
-		"DELETE FROM @projection_checkpoints c USING (SELECT count(*) FROM seat) s WHERE c.projection_name = $1::text",
+		TURN "<+SEGMENTS , forgotten AS (DELETE FROM @projection_segments WHERE name = "
+			"$1::text) +>"
+		"DELETE FROM @projection_checkpoints c USING (SELECT count(*) FROM seat) s WHERE "
+		"c.projection_name = $1::text",
 
 	/* $1 name, $2 owner, $3 milliseconds. A row whose owner is writing at this moment is
 	 * locked, so it is alive. */
 	[PG_LEASE_ACQUIRE] =
-		"WITH prior AS MATERIALIZED (SELECT id, owner IS NOT NULL AS was_unclean, suspect_position "
-		"FROM @subscription_leases WHERE name = $1::text AND (owner IS NULL OR owner = $2::text OR NOT (" LEASE_RUNS ")) "
+		"WITH prior AS MATERIALIZED (SELECT id, owner IS NOT NULL AS was_unclean, "
+		"suspect_position "
+		"FROM @subscription_leases WHERE name = $1::text AND (owner IS NULL OR owner = "
+		"$2::text OR NOT (" LEASE_RUNS ")) "
 		"FOR UPDATE SKIP LOCKED), " LOCALLY
-		" UPDATE @subscription_leases l SET owner = $2::text, epoch = l.epoch + 1, acquired_at = clock_timestamp(), "
-		"released_at = NULL, <+LEASE_SECONDS lease_seconds = $3::int4 / 1000.0, expires_at = clock_timestamp() + $3::int4 * interval '1 ms'+>"
+		" UPDATE @subscription_leases l SET owner = $2::text, epoch = l.epoch + 1, "
+		"acquired_at = clock_timestamp(), "
+		"released_at = NULL, <+LEASE_SECONDS lease_seconds = $3::int4 / 1000.0, expires_at "
+		"= clock_timestamp() + $3::int4 * interval '1 ms'+>"
 		"<-LEASE_SECONDS expires_at = clock_timestamp() + interval '15 seconds'+>, "
 		"suspect_position = CASE WHEN p.was_unclean THEN l.suspect_position END, "
-		"suspect_deaths = CASE WHEN p.was_unclean AND l.suspect_position IS NOT NULL THEN COALESCE(l.suspect_deaths, 0) + 1 END"
+		"suspect_deaths = CASE WHEN p.was_unclean AND l.suspect_position IS NOT NULL THEN "
+		"COALESCE(l.suspect_deaths, 0) + 1 END"
 		"<+LEASE_HISTORY , host = NULL, pid = NULL+><+LEASE_REASON , reason = NULL+> "
 		"FROM prior p, here WHERE l.id = p.id<-LEASE_SECONDS  AND $3::int4 > 0+> "
-		"RETURNING l.epoch, p.was_unclean, l.suspect_position, l.suspect_deaths, <+LEASE_SECONDS $3::int4+><-LEASE_SECONDS 15000+>",
+		"RETURNING l.epoch, p.was_unclean, l.suspect_position, l.suspect_deaths, "
+		"<+LEASE_SECONDS $3::int4+><-LEASE_SECONDS 15000+>",
 	[PG_LEASE_MAKE] =
-		"WITH " LOCALLY " INSERT INTO @subscription_leases (name, owner, epoch, acquired_at, released_at, expires_at) "
-		"SELECT $1::text, NULL, 0, clock_timestamp(), clock_timestamp(), clock_timestamp() FROM here "
-		"WHERE NOT EXISTS (SELECT 1 FROM @subscription_leases WHERE name = $1::text) ON CONFLICT (name) DO NOTHING",
+		"WITH " LOCALLY " INSERT INTO @subscription_leases (name, owner, epoch, "
+		"acquired_at, released_at, expires_at) "
+		"SELECT $1::text, NULL, 0, clock_timestamp(), clock_timestamp(), clock_timestamp() "
+		"FROM here "
+		"WHERE NOT EXISTS (SELECT 1 FROM @subscription_leases WHERE name = $1::text) ON "
+		"CONFLICT (name) DO NOTHING",
 	/* FOR UPDATE waits for what its owner has written and not committed */
 	[PG_LEASE_SEIZE] =
-		"WITH " LOCALLY ", seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE name = $1::text FOR UPDATE) "
-		"UPDATE @subscription_leases l SET owner = $2::text, epoch = l.epoch + 1, acquired_at = clock_timestamp(), "
-		"released_at = NULL, <+LEASE_SECONDS lease_seconds = NULL, +>expires_at = clock_timestamp() + interval '15 seconds', suspect_position = NULL, "
+		"WITH " LOCALLY ", seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE "
+		"name = $1::text FOR UPDATE) "
+		"UPDATE @subscription_leases l SET owner = $2::text, epoch = l.epoch + 1, "
+		"acquired_at = clock_timestamp(), "
+		"released_at = NULL, <+LEASE_SECONDS lease_seconds = NULL, +>expires_at = "
+		"clock_timestamp() + interval '15 seconds', suspect_position = NULL, "
 		"suspect_deaths = NULL FROM seat, here WHERE l.id = seat.id RETURNING l.epoch",
 	[PG_LEASE_RENEW] =
-		"WITH " LOCALLY " UPDATE @subscription_leases SET expires_at = clock_timestamp() + " LEASE_SPAN " FROM here "
+		"WITH " LOCALLY " UPDATE @subscription_leases SET expires_at = clock_timestamp() + "
+		"" LEASE_SPAN " FROM here "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
 	/* $1 names, $2 owners, $3 epochs. NO KEY UPDATE goes along with a delivery's KEY SHARE
 	 * (FENCE_ROW); whoever holds more is not waited for. A lease without a row in the answer
 	 * has another owner. */
 	[PG_LEASE_RENEW_ALL] =
-		"WITH " LOCALLY ", asked AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], $3::int8[]) WITH ORDINALITY "
+		"WITH " LOCALLY ", asked AS MATERIALIZED (SELECT * FROM unnest($1::text[], "
+		"$2::text[], $3::int8[]) WITH ORDINALITY "
 		"AS a(name, owner, epoch, place)), "
-		"free AS MATERIALIZED (SELECT l.id, a.place FROM @subscription_leases l JOIN asked a "
-		"ON l.name = a.name AND l.owner = a.owner AND l.epoch = a.epoch FOR NO KEY UPDATE OF l SKIP LOCKED), "
-		"made AS (UPDATE @subscription_leases l SET expires_at = clock_timestamp() + " LEASE_SPAN " "
+		"free AS MATERIALIZED (SELECT l.id, a.place FROM @subscription_leases l JOIN asked "
+		"a "
+		"ON l.name = a.name AND l.owner = a.owner AND l.epoch = a.epoch FOR NO KEY UPDATE "
+		"OF l SKIP LOCKED), "
+		"made AS (UPDATE @subscription_leases l SET expires_at = clock_timestamp() + "
+		"" LEASE_SPAN " "
 		"FROM free, here WHERE l.id = free.id RETURNING free.place) "
-		"SELECT a.place, EXISTS (SELECT 1 FROM made m WHERE m.place = a.place) FROM asked a JOIN @subscription_leases l "
+		"SELECT a.place, EXISTS (SELECT 1 FROM made m WHERE m.place = a.place) FROM asked "
+		"a JOIN @subscription_leases l "
 		"ON l.name = a.name AND l.owner = a.owner AND l.epoch = a.epoch",
 	[PG_LEASE_RELEASE] =
-		"WITH " LOCALLY " UPDATE @subscription_leases SET owner = NULL, released_at = clock_timestamp(), expires_at = clock_timestamp(), "
-		"<+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, suspect_deaths = NULL FROM here WHERE name = $1::text AND owner = $2::text AND epoch >= $3::int8",
+		"WITH " LOCALLY " UPDATE @subscription_leases SET owner = NULL, released_at = "
+		"clock_timestamp(), expires_at = clock_timestamp(), "
+		"<+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, suspect_deaths = "
+		"NULL FROM here WHERE name = $1::text AND owner = $2::text AND epoch >= $3::int8",
 	[PG_LEASE_END] =
-		"WITH " LOCALLY ", seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE name = $1::text FOR UPDATE) "
-		"UPDATE @subscription_leases l SET owner = NULL, epoch = l.epoch + 1, released_at = clock_timestamp(), "
-		"expires_at = clock_timestamp(), <+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, "
-		"suspect_deaths = NULL<+LEASE_HISTORY , last_error = NULL, last_error_at = NULL+><+LEASE_REASON , reason = NULL+> "
+		"WITH " LOCALLY ", seat AS MATERIALIZED (SELECT id FROM @subscription_leases WHERE "
+		"name = $1::text FOR UPDATE) "
+		"UPDATE @subscription_leases l SET owner = NULL, epoch = l.epoch + 1, released_at "
+		"= clock_timestamp(), "
+		"expires_at = clock_timestamp(), <+LEASE_SECONDS lease_seconds = NULL, "
+		"+>suspect_position = NULL, "
+		"suspect_deaths = NULL<+LEASE_HISTORY , last_error = NULL, last_error_at = "
+		"NULL+><+LEASE_REASON , reason = NULL+> "
 		"FROM seat, here WHERE l.id = seat.id",
 	[PG_LEASE_MARK] =
-		"WITH " LOCALLY " UPDATE @subscription_leases SET suspect_position = $4::int8, suspect_deaths = $5::int4 FROM here "
+		"WITH " LOCALLY " UPDATE @subscription_leases SET suspect_position = $4::int8, "
+		"suspect_deaths = $5::int4 FROM here "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
 	/* The parameters have their types also where the columns are missing. */
 	[PG_LEASE_NOTE] =
-		"WITH " LOCALLY " UPDATE @subscription_leases SET epoch = epoch<+LEASE_HISTORY , host = COALESCE($4::text, host), "
-		"pid = CASE WHEN $4::text IS NULL THEN pid ELSE $5::int4 END, last_error = COALESCE($6::text, last_error), "
-		"last_error_at = CASE WHEN $6::text IS NULL THEN last_error_at ELSE clock_timestamp() END+>"
+		"WITH " LOCALLY " UPDATE @subscription_leases SET epoch = epoch<+LEASE_HISTORY , "
+		"host = COALESCE($4::text, host), "
+		"pid = CASE WHEN $4::text IS NULL THEN pid ELSE $5::int4 END, last_error = "
+		"COALESCE($6::text, last_error), "
+		"last_error_at = CASE WHEN $6::text IS NULL THEN last_error_at ELSE "
+		"clock_timestamp() END+>"
 		"<+LEASE_REASON , reason = COALESCE($7::text, reason)+> FROM here "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8"
 		"<-LEASE_HISTORY  AND ($4::text IS NULL OR $5::int4 IS NULL OR $6::text IS NULL)+>"
@@ -361,8 +437,10 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	/* $4 the reason. Whoever has the row locked is not waited for. */
 	[PG_LEASE_TELL] =
 		"WITH " LOCALLY ", free AS MATERIALIZED (SELECT id FROM @subscription_leases "
-		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8 FOR NO KEY UPDATE SKIP LOCKED) "
-		"UPDATE @subscription_leases l SET reason = $4::text FROM free, here WHERE l.id = free.id",
+		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8 FOR NO KEY UPDATE "
+		"SKIP LOCKED) "
+		"UPDATE @subscription_leases l SET reason = $4::text FROM free, here WHERE l.id = "
+		"free.id",
 	[PG_LEASE_LIST] =
 		"SELECT name, owner IS NOT NULL AND " LEASE_RUNS ", acquired_at, "
 		"ceil(extract(epoch FROM expires_at - clock_timestamp()))::int8"
@@ -372,73 +450,108 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"<+LEASE_REASON , reason+><-LEASE_REASON , NULL::text+> "
 		"FROM @subscription_leases ORDER BY name COLLATE \"C\"",
 	[PG_LEASE_IS_OWNED] =
-		"SELECT 1 FROM @subscription_leases WHERE name = $1::text AND owner IS NOT NULL AND " LEASE_RUNS,
+		"SELECT 1 FROM @subscription_leases WHERE name = $1::text AND owner IS NOT NULL "
+		"AND " LEASE_RUNS,
 
 	[PG_DEAD_LETTER_ADD] = DEAD_LETTER_UPSERT(" WHERE $2::text IS NULL AND $3::int8 IS NULL"),
 	[PG_DEAD_LETTER_ADD_FENCED] = FENCE DEAD_LETTER_UPSERT(" FROM fence WHERE true"),
-	[PG_DEAD_LETTER_CHANGE] = DEAD_LETTER_CHANGE(" AND $1::text IS NULL AND $2::text IS NULL AND $3::int8 IS NULL"),
-	[PG_DEAD_LETTER_CHANGE_FENCED] = FENCE DEAD_LETTER_CHANGE(" AND EXISTS (SELECT 1 FROM fence)"),
+	[PG_DEAD_LETTER_CHANGE] = DEAD_LETTER_CHANGE(" AND $1::text IS NULL AND $2::text IS NULL "
+		"AND $3::int8 IS NULL"),
+	[PG_DEAD_LETTER_CHANGE_FENCED] = FENCE DEAD_LETTER_CHANGE(" AND EXISTS (SELECT 1 FROM "
+		"fence)"),
 	[PG_DEAD_LETTER_STATUS] = "SELECT status FROM @dead_letter_queue WHERE id = $1::int8",
 	[PG_FENCE] = FENCE_ROW,
 	[PG_DEAD_LETTER_LIST] = /* $1 projection, $2 statuses, $3 limit, $4 oldest first, $5 after id, $6 parked behind */
-		"SELECT " DEAD_LETTER_COLUMNS "WHERE ($1::text IS NULL OR projection_name = $1::text) AND status = ANY($2::text[]) "
-		"AND id > $5::int8 AND ($6::uuid IS NULL<+PARKED  OR parked_behind = $6::uuid+>) ORDER BY CASE WHEN $4::int4 = 1 THEN id END ASC, first_failed_at DESC, id DESC LIMIT $3::int8",
+		"SELECT " DEAD_LETTER_COLUMNS "WHERE ($1::text IS NULL OR projection_name = "
+		"$1::text) AND status = ANY($2::text[]) "
+		"AND id > $5::int8 AND ($6::uuid IS NULL<+PARKED  OR parked_behind = $6::uuid+>) "
+		"ORDER BY CASE WHEN $4::int4 = 1 THEN id END ASC, first_failed_at DESC, id DESC "
+		"LIMIT $3::int8",
 	[PG_DEAD_LETTER_GET] = "SELECT " DEAD_LETTER_COLUMNS "WHERE id = $1::int8",
-	[PG_DEAD_LETTER_DISCARD] = "DELETE FROM @dead_letter_queue WHERE id = $1::int8 AND status <> 'resolved'",
-	[PG_DEAD_LETTER_PURGE] = "DELETE FROM @dead_letter_queue WHERE status = 'resolved' AND resolved_at < $1::timestamptz",
+	[PG_DEAD_LETTER_DISCARD] = "DELETE FROM @dead_letter_queue WHERE id = $1::int8 AND status "
+		"<> 'resolved'",
+	[PG_DEAD_LETTER_PURGE] = "DELETE FROM @dead_letter_queue WHERE status = 'resolved' AND "
+		"resolved_at < $1::timestamptz",
 	[PG_DEAD_LETTER_STATS] =
-		"SELECT count(*) FILTER (WHERE status = 'failed'), count(*) FILTER (WHERE status = 'retrying'), "
-		"count(DISTINCT projection_name), min(first_failed_at) FROM @dead_letter_queue WHERE status <> 'resolved'",
+		"SELECT count(*) FILTER (WHERE status = 'failed'), count(*) FILTER (WHERE status = "
+		"'retrying'), "
+		"count(DISTINCT projection_name), min(first_failed_at) FROM @dead_letter_queue "
+		"WHERE status <> 'resolved'",
 	[PG_DEAD_LETTER_COUNTS] =
 		"SELECT projection_name, count(*), min(first_failed_at), max(last_failed_at), "
-		"count(*) FILTER (WHERE status = 'retrying') FROM @dead_letter_queue WHERE status <> 'resolved' GROUP BY projection_name ORDER BY count(*) DESC, projection_name COLLATE \"C\"",
+		"count(*) FILTER (WHERE status = 'retrying') FROM @dead_letter_queue WHERE status "
+		"<> 'resolved' GROUP BY projection_name ORDER BY count(*) DESC, projection_name "
+		"COLLATE \"C\"",
 
 	/* $2 where it ends, NULL: it does not; $3 events processed then, $4 now, $5 discarded since */
 	[PG_SEGMENT_CHANGE] =
-		"UPDATE @projection_segments SET events_discarded = events_discarded + $5::int8, until_position = $2::int8, "
+		"UPDATE @projection_segments SET events_discarded = events_discarded + $5::int8, "
+		"until_position = $2::int8, "
 		"until_processed = CASE WHEN $2::int8 IS NOT NULL THEN $3::int8 END, "
-		"ended_at = CASE WHEN $2::int8 IS NOT NULL THEN $4::timestamptz END WHERE name = $1::text AND ended_at IS NULL",
+		"ended_at = CASE WHEN $2::int8 IS NOT NULL THEN $4::timestamptz END WHERE name = "
+		"$1::text AND ended_at IS NULL",
 	/* $9 where the open one ends, NULL: there is none */
 	[PG_SEGMENT_BEGIN] =
-		FENCE ", " LOCALLY ", ended AS (UPDATE @projection_segments SET until_position = $9::int8, until_processed = $5::int8, "
-		"ended_at = $6::timestamptz WHERE name = $1::text AND ended_at IS NULL AND $9::int8 IS NOT NULL "
+		FENCE ", " LOCALLY ", ended AS (UPDATE @projection_segments SET until_position = "
+			"$9::int8, until_processed = $5::int8, "
+		"ended_at = $6::timestamptz WHERE name = $1::text AND ended_at IS NULL AND "
+		"$9::int8 IS NOT NULL "
 		"AND EXISTS (SELECT 1 FROM fence)) "
-		"INSERT INTO @projection_segments (name, from_position, events_processed, began_at, filter, stored_position) "
-		"SELECT $1::text, $4::int8, $5::int8, $6::timestamptz, $7::text::json, $8::int8 FROM fence, here",
+		"INSERT INTO @projection_segments (name, from_position, events_processed, "
+		"began_at, filter, stored_position) "
+		"SELECT $1::text, $4::int8, $5::int8, $6::timestamptz, $7::text::json, $8::int8 "
+		"FROM fence, here",
 	[PG_SEGMENT_LIST] =
-		"SELECT from_position, events_processed, events_discarded, filter::text, ended_at IS NOT NULL, until_position, "
-		"until_processed, stored_position FROM @projection_segments WHERE name = $1::text ORDER BY id",
+		"SELECT from_position, events_processed, events_discarded, filter::text, ended_at "
+		"IS NOT NULL, until_position, "
+		"until_processed, stored_position FROM @projection_segments WHERE name = $1::text "
+		"ORDER BY id",
 
 	[PG_CONTROL_PAUSE] = /* as JOURNAL; $7 reason, $8 note */
-		"WITH was AS MATERIALIZED (SELECT 1 FROM @subscription_controls WHERE name = $1::text), " JOURNAL
-		", put AS (INSERT INTO @subscription_controls AS c (name, paused_at, paused_by, reason, note, updated_at) "
-		"VALUES ($1::text, $2::timestamptz, $3::text, $7::text, $8::text, $2::timestamptz) ON CONFLICT (name) DO UPDATE SET "
-		"paused_by = excluded.paused_by, reason = excluded.reason, note = excluded.note, updated_at = excluded.updated_at) "
+		"WITH was AS MATERIALIZED (SELECT 1 FROM @subscription_controls WHERE name = "
+		"$1::text), " JOURNAL
+		", put AS (INSERT INTO @subscription_controls AS c (name, paused_at, paused_by, "
+		"reason, note, updated_at) "
+		"VALUES ($1::text, $2::timestamptz, $3::text, $7::text, $8::text, $2::timestamptz) "
+		"ON CONFLICT (name) DO UPDATE SET "
+		"paused_by = excluded.paused_by, reason = excluded.reason, note = excluded.note, "
+		"updated_at = excluded.updated_at) "
 		"SELECT EXISTS (SELECT 1 FROM was)",
 	[PG_CONTROL_RESUME] =
-		"WITH gone AS (DELETE FROM @subscription_controls WHERE name = $1::text RETURNING 1), " JOURNAL
+		"WITH gone AS (DELETE FROM @subscription_controls WHERE name = $1::text RETURNING "
+		"1), " JOURNAL
 		"SELECT EXISTS (SELECT 1 FROM gone)",
 	[PG_CONTROL_LIST] =
-		"SELECT name, paused_at, paused_by, reason, note, updated_at FROM @subscription_controls ORDER BY name COLLATE \"C\"",
+		"SELECT name, paused_at, paused_by, reason, note, updated_at FROM "
+		"@subscription_controls ORDER BY name COLLATE \"C\"",
 	[PG_JOURNAL_ADD] = "WITH " JOURNAL "SELECT 1",
 	[PG_JOURNAL_LIST] = /* $1 name, NULL all; $2 limit */
-		"SELECT id, at, who, host, act, name, detail FROM @subscription_journal WHERE $1::text IS NULL OR name = $1::text "
+		"SELECT id, at, who, host, act, name, detail FROM @subscription_journal WHERE "
+		"$1::text IS NULL OR name = $1::text "
 		"ORDER BY id DESC LIMIT $2::int8",
 
 	[PG_SNAPSHOT_LOAD] =
-		"SELECT version, schema_version, state::text, created_at<+SNAPSHOT_EVENT , last_event_id+> FROM @snapshots "
+		"SELECT version, schema_version, state::text, created_at<+SNAPSHOT_EVENT , "
+		"last_event_id+> FROM @snapshots "
 		"WHERE aggregate_id = $1::uuid AND aggregate_type = $2::text",
 	[PG_SNAPSHOT_SAVE] =
-		"INSERT INTO @snapshots AS s (aggregate_id, aggregate_type, version, schema_version, state, created_at"
+		"INSERT INTO @snapshots AS s (aggregate_id, aggregate_type, version, "
+		"schema_version, state, created_at"
 		"<+SNAPSHOT_EVENT , last_event_id+>) "
-		"VALUES ($1::uuid, $2::text, $3::int4, $4::int4, $5::text::jsonb, $6::timestamptz<+SNAPSHOT_EVENT , "
-		"COALESCE((SELECT event_id FROM @events WHERE aggregate_id = $1::uuid AND aggregate_type = $2::text AND "
+		"VALUES ($1::uuid, $2::text, $3::int4, $4::int4, $5::text::jsonb, "
+		"$6::timestamptz<+SNAPSHOT_EVENT , "
+		"COALESCE((SELECT event_id FROM @events WHERE aggregate_id = $1::uuid AND "
+		"aggregate_type = $2::text AND "
 		"version = $3::int4), '00000000-0000-0000-0000-000000000000')+>) "
-		"ON CONFLICT (aggregate_id, aggregate_type) DO UPDATE SET version = excluded.version, "
-		"schema_version = excluded.schema_version, state = excluded.state, created_at = excluded.created_at<+SNAPSHOT_EVENT , last_event_id = excluded.last_event_id+> "
+		"ON CONFLICT (aggregate_id, aggregate_type) DO UPDATE SET version = "
+		"excluded.version, "
+		"schema_version = excluded.schema_version, state = excluded.state, created_at = "
+		"excluded.created_at<+SNAPSHOT_EVENT , last_event_id = excluded.last_event_id+> "
 		/* what is newer stays, if its last event is where it was */
-		"WHERE NOT (s.version > excluded.version AND s.schema_version = excluded.schema_version AND EXISTS (SELECT 1 "
-		"FROM @events e WHERE e.aggregate_id = $1::uuid AND e.aggregate_type = $2::text AND e.version = s.version"
+		"WHERE NOT (s.version > excluded.version AND s.schema_version = "
+		"excluded.schema_version AND EXISTS (SELECT 1 "
+		"FROM @events e WHERE e.aggregate_id = $1::uuid AND e.aggregate_type = $2::text "
+		"AND e.version = s.version"
 		"<+SNAPSHOT_EVENT  AND COALESCE(s.last_event_id, e.event_id) = e.event_id+>))",
 };
 /* clang-format on */
