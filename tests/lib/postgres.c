@@ -333,7 +333,7 @@ int postgres_terminate_all(void)
 	PGconn *connection = PQconnectdb("");
 	PQsetNoticeProcessor(connection, sql_ignore, NULL);
 	PGresult *result = PQexec(
-		connection, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+		connection, "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity "
 			    "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'");
 	int count = PQntuples(result) == 1 ? atoi(PQgetvalue(result, 0, 0)) : 0;
 	PQclear(result);

@@ -32,7 +32,7 @@ const char *postgres_directory(void);
 /** Run statements in a schema of the server, past Tidemark. */
 void postgres_sql(const char *schema, const char *sql);
 void postgres_fixture_sql(struct fixture *fixture, const char *sql);
-/** End every other connection of the server; how many. */
+/** End every other connection of the server, whose processes are gone when this returns; how many. */
 int postgres_terminate_all(void);
 
 /** A hot standby of it in the same directory, on port 5433. */
