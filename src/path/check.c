@@ -44,22 +44,13 @@ static void check_transaction(const struct tide_subscription *subscription)
 	assert(runner->attachment == ATTACHMENT_NONE || runner->session);
 }
 
-/* What failed for good is remembered in its order, until it is settled. */
-static void check_fate(const struct runner *runner)
-{
-	const struct pending_failure *pending = &runner->pending;
-	assert(!pending->is_pending || pending->position > 0);
-	assert(pending->position == 0 || pending->position > runner->progress.position);
-	assert(!pending->later || pending->later->position > pending->position);
-}
-
 void runner_check(const struct tide_subscription *subscription, enum step step)
 {
 	const struct runner *runner = &subscription->runner;
 	check_feed(subscription);
 	check_progress(runner);
 	check_transaction(subscription);
-	check_fate(runner);
+	fates_check(&runner->fates, runner->progress.position);
 	assert(step != STEP_WAIT || runner->wait_why);
 	assert(runner->redelivery_next <= runner->redelivery_count);
 	assert(runner->redelivery_count == 0 || runner->redeliveries);

@@ -4,7 +4,7 @@
  *
  *   attempt failed ──▶ transient, attempts left ──▶ wait, deliver again with attempt + 1
  *                  └─▶ permanent or exhausted ──▶ a batch: its events one by one
- *                                             └─▶ pending ──▶ dead letter │ discarded │ ERROR
+ *                                             └─▶ its end ──▶ dead letter │ discarded │ ERROR
  *
  * Happy path of a failure: classified, logged, dead-lettered, settled, counted, told.
  * Failure modes: the dead letter cannot be written: tried again like any other write; the event is
@@ -72,27 +72,23 @@ static void failure_begin_end(struct tide_subscription *subscription,
 {
 	assert(error->status != TIDE_OK);
 	assert(delivery->position > subscription->runner.progress.position);
-	struct pending_failure *pending = &subscription->runner.pending;
-	if (pending->position > delivery->position)
-		failure_put_aside(&subscription->runner);
-	pending->is_pending = true;
-	pending->position = delivery->position;
-	pending->is_logged = false;
-	pending->error = *error;
-	pending->retry_count = delivery->attempt - 1;
-	pending->was_recorded = delivery->is_late;
-	tide_free(pending->stacktrace);
-	pending->stacktrace = delivery->stacktrace;
+	struct fate *fate = fates_end(&subscription->runner.fates, delivery->position);
+	fate->error = *error;
+	fate->attempts = delivery->attempt;
+	fate->told = delivery->is_late ? FATE_RECORDED : FATE_NOT_TOLD;
+	fate->stacktrace = delivery->stacktrace;
 	delivery->stacktrace = NULL;
 }
 
 /* The transaction went down with the call: its events come again, on a new connection. */
-static void failure_drop_transaction(struct tide_subscription *subscription, tide_position position,
+static void failure_drop_transaction(struct tide_subscription *subscription, bool is_split,
 				     const struct tide_delivery *delivery)
 {
 	struct runner *runner = &subscription->runner;
-	runner->lost_position = position;
-	runner->lost_attempts = delivery->attempt;
+	if (is_split)
+		fates_untry(&runner->fates);
+	else
+		fates_try(&runner->fates, delivery->position, delivery->attempt);
 	runner->try_at = mono_add(runner->now, retry_delay(&subscription->retry,
 							   delivery->attempt - 1, &runner->random));
 	infra_close(subscription);
@@ -156,7 +152,7 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 	}
 
 	if (delivery->has_lost_transaction)
-		failure_drop_transaction(subscription, is_split ? 0 : position, delivery);
+		failure_drop_transaction(subscription, is_split, delivery);
 	if (!is_last) {
 		failure_try_again(subscription, position, delivery->attempt + 1, delay);
 		/* when its transaction is gone, the event has to come again first */
@@ -183,22 +179,22 @@ void failure_without_attempt(struct tide_subscription *subscription, tide_status
 static void failure_conclude(struct tide_subscription *subscription, const struct tide_event *event,
 			     int64_t dlq_id)
 {
-	struct pending_failure *pending = &subscription->runner.pending;
-	assert(pending->position == event->position && pending->error.status != TIDE_OK);
+	const struct fate *fate = fates_ending(&subscription->runner.fates);
+	assert(fate->position == event->position);
 	mutex_lock(&subscription->lock);
 	metrics_type(&subscription->metrics, event->event_type)
-		->counts.failed[pending->error.status]++;
-	subscription->errors.stats.dlq_count += pending->was_recorded && dlq_id != 0;
+		->counts.failed[fate->error.status]++;
+	subscription->errors.stats.dlq_count += fate->told == FATE_RECORDED && dlq_id != 0;
 	mutex_unlock(&subscription->lock);
 
-	if (pending->was_recorded)
+	if (fate->told == FATE_RECORDED)
 		return;
-	failure_record(subscription, &pending->error,
+	failure_record(subscription, &fate->error,
 		       &(struct failure_context){ .event = event,
-						  .stacktrace = pending->stacktrace,
-						  .retry_count = pending->retry_count,
+						  .stacktrace = fate->stacktrace,
+						  .retry_count = fate->attempts - 1,
 						  .dlq_id = dlq_id,
-						  .is_logged = pending->is_logged });
+						  .is_logged = fate->told == FATE_LOGGED });
 	runner_look_at_clock(subscription);
 }
 
@@ -206,12 +202,13 @@ static void failure_conclude(struct tide_subscription *subscription, const struc
 static enum step failure_count_event(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	struct tide_error error = runner->pending.error;
+	const struct fate *fate = fates_ending(&runner->fates);
+	struct tide_error error = fate->error;
 	/* What took its transaction with it is committed at once: it would come again with the next
 	 * one that does. */
-	if (runner->lost_position == runner->pending.position)
+	if (fate->took_transaction)
 		runner->is_save_due = true;
-	failure_forget_pending(runner);
+	fates_settle(&runner->fates, fate->position, runner->single_until > 0);
 	int32_t limit = subscription->config.max_errors_before_stop;
 	mutex_lock(&subscription->lock);
 	bool is_enough = limit > 0 && subscription->counts.failed >= limit;
@@ -225,9 +222,9 @@ static void failure_conclude_unsettled(struct tide_subscription *subscription,
 				       const struct tide_event *event)
 {
 	struct runner *runner = &subscription->runner;
-	tide_status status = runner->pending.error.status;
+	tide_status status = fates_ending(&runner->fates)->error.status;
 	failure_conclude(subscription, event, 0);
-	failure_forget_pending(runner);
+	fates_settle(&runner->fates, event->position, runner->single_until > 0);
 	mutex_lock(&subscription->lock);
 	subscription->counts.failed++;
 	runner->committed_counts.failed++;
@@ -238,7 +235,7 @@ static void failure_conclude_unsettled(struct tide_subscription *subscription,
 static enum step failure_stop(struct tide_subscription *subscription,
 			      const struct tide_event *event)
 {
-	struct tide_error error = subscription->runner.pending.error;
+	struct tide_error error = fates_ending(&subscription->runner.fates)->error;
 	failure_conclude_unsettled(subscription, event);
 	return runner_give_up(subscription, &error);
 }
@@ -305,15 +302,15 @@ static enum step failure_judge_add(struct tide_subscription *subscription,
 				   struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	bool is_again = runner->entry_position == event->position;
-	if (is_again && runner->tries[RETRY_DLQ] < runner->entry_tries)
-		runner->tries[RETRY_DLQ] = runner->entry_tries;
+	const struct fate *fate = fates_find(&runner->fates, event->position);
+	if (fate && runner->tries[RETRY_DLQ] < fate->entry_tries)
+		runner->tries[RETRY_DLQ] = fate->entry_tries;
 	enum step step = infra_end(subscription, RETRY_DLQ, status, err);
-	runner->entry_position = step == STEP_ON ? 0 : event->position;
-	runner->entry_tries = runner->tries[RETRY_DLQ];
+	fates_try_entry(&runner->fates, event->position,
+			step == STEP_ON ? 0 : runner->tries[RETRY_DLQ]);
 	if (step == STEP_WAIT)
 		return save_before_wait(subscription);
-	if (step == STEP_FAIL && runner->pending.is_pending && status != TIDE_FENCED)
+	if (step == STEP_FAIL && fates_ending(&runner->fates) && status != TIDE_FENCED)
 		failure_conclude_unsettled(subscription, event);
 	return step;
 }
@@ -324,7 +321,6 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 			     const char *message, const char *behind, int64_t *ret)
 {
 	struct runner *runner = &subscription->runner;
-	struct pending_failure *pending = &runner->pending;
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return save_before_wait(subscription);
@@ -344,7 +340,7 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	if (status == TIDE_OK && subscription->subscriber.transactional &&
 	    !runner->is_in_transaction)
 		status = save_begin_transaction(subscription, &err);
-	bool is_failure = pending->is_pending; /* else it is parked */
+	const struct fate *fate = fates_ending(&runner->fates); /* NULL: it is parked */
 	struct tide_dead_letter_write write = {
 		.projection_name = subscription->name,
 		.event_id = event_id,
@@ -352,8 +348,8 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 		.event_type = type,
 		.event_data = data,
 		.message = message,
-		.stacktrace = is_failure ? pending->stacktrace : NULL,
-		.retry_count = is_failure ? pending->retry_count : 0,
+		.stacktrace = fate ? fate->stacktrace : NULL,
+		.retry_count = fate ? fate->attempts - 1 : 0,
 		.now = runner_wall(subscription),
 		.parked_behind = behind,
 	};
@@ -379,19 +375,19 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 static enum step failure_dead_letter(struct tide_subscription *subscription,
 				     const struct tide_event *event)
 {
-	struct pending_failure *pending = &subscription->runner.pending;
+	struct fate *fate = fates_ending(&subscription->runner.fates);
 	int64_t id = 0;
-	if (!pending->is_logged && !pending->was_recorded) {
+	if (fate->told == FATE_NOT_TOLD) {
 		/* Logged before the queue is asked, told when it has answered. */
 		struct tide_error_record record = failure_describe(
-			subscription, &pending->error,
+			subscription, &fate->error,
 			&(struct failure_context){ .event = event,
-						   .retry_count = pending->retry_count });
+						   .retry_count = fate->attempts - 1 });
 		errors_log(&record);
+		fate->told = FATE_LOGGED;
 	}
 
-	pending->is_logged = true;
-	enum step step = failure_add(subscription, event, pending->error.message, NULL, &id);
+	enum step step = failure_add(subscription, event, fate->error.message, NULL, &id);
 	if (step != STEP_ON)
 		return step;
 
@@ -411,15 +407,16 @@ static bool failure_must_save(const struct tide_subscription *subscription)
 enum step failure_finish(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	assert(runner->pending.is_pending);
+	const struct fate *fate = fates_ending(&runner->fates);
+	assert(fate);
 	if (failure_must_save(subscription))
 		return save_step(subscription);
 
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
-	if (!entry || entry->event.position != runner->pending.position) {
+	if (!entry || entry->event.position != fate->position) {
 		/* The feed began anew behind an earlier event: this goes on when the failed one has
 		 * come again. */
-		runner->pending.is_pending = false;
+		fates_put_off(&runner->fates);
 		return STEP_ON;
 	}
 
@@ -444,8 +441,7 @@ enum step failure_park(struct tide_subscription *subscription, const char *behin
 
 	/* it failed before the feed began anew, and waits now behind one that failed before it */
 	struct runner *runner = &subscription->runner;
-	if (event->position == runner->pending.position)
-		failure_forget_pending(runner);
+	fates_settle(&runner->fates, event->position, runner->single_until > 0);
 	settle_next(subscription, SETTLED_PARKED);
 	return STEP_ON;
 }

@@ -1,49 +1,214 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is remembered of events that failed for good and whose end is not done yet, in the order of
- * their positions.
+ * What is remembered of events that may come again: how often they were tried, that they have
+ * failed for good, that they could not be committed.
  *
- * Failure modes: the feed begins anew before such an event: it is remembered until the event comes
- * again. Memory is out: it is forgotten, and the event simply delivered again.
+ *	its transaction went with a call, or with its dead letter ─▶ TRIED
+ *	it has failed for good ─▶ ENDING ◀─▶ FAILED                  the feed begins anew before it ┆ it comes again
+ *	                            │ settled
+ *	                            ├─▶ forgotten
+ *	its own commit fails        └─▶ BURIED ─▶ forgotten          it was alone, and no handler was called ┆ committed
+ *	  ─▶ DOOMED ─▶ ENDING              └─▶ REFUSED: the run ends  its own commit fails
+ *
+ * Failure modes: there are too many of them: the one that is furthest away is forgotten, and its
+ * event simply delivered again.
  */
-#include "path/runner.h"
+#include "path/fate.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "sys/alloc.h"
 
-void failure_forget_pending(struct runner *runner)
+/* ---- The array ------------------------------------------------------------------------------- */
+
+/* The place of the first one that is not before it. */
+static size_t fates_place(const struct fates *fates, tide_position position)
 {
-	struct pending_failure *pending = &runner->pending, *later = pending->later;
-	assert(pending->position > 0);
-	assert(!later || later->position > pending->position);
-	if (runner->doomed <= pending->position)
-		runner->doomed = 0;
-	if (runner->lost_position <= pending->position)
-		runner->lost_position = 0; /* should it have to come again, it begins anew */
-	tide_free(pending->stacktrace);
-	*pending = later ? *later : (struct pending_failure){ 0 };
-	pending->is_pending = false;
-	tide_free(later);
+	size_t i = 0;
+	while (i < fates->count && fates->list[i].position < position)
+		i++;
+	return i;
 }
 
-void failure_forget_all(struct runner *runner)
+static bool fates_has_at(const struct fates *fates, size_t i, tide_position position)
 {
-	while (runner->pending.position > 0)
-		failure_forget_pending(runner);
+	return i < fates->count && fates->list[i].position == position;
 }
 
-/* An event before the one that is pending has failed, too. Without memory the later one is simply
- * delivered again. */
-void failure_put_aside(struct runner *runner)
+static void fates_remove(struct fates *fates, size_t i)
 {
-	assert(runner->pending.position > 0);
-	struct pending_failure *later = alloc_zero(1, sizeof *later);
-	if (later) {
-		*later = runner->pending;
+	assert(i < fates->count);
+	tide_free(fates->list[i].stacktrace);
+	fates->count--;
+	memmove(&fates->list[i], &fates->list[i + 1], (fates->count - i) * sizeof *fates->list);
+}
+
+static struct fate *fates_put(struct fates *fates, tide_position position)
+{
+	size_t i = fates_place(fates, position);
+	if (fates_has_at(fates, i, position))
+		return &fates->list[i];
+
+	if (fates->count == FATES_MAX)
+		fates_remove(fates, FATES_MAX - 1);
+	i = fates_place(fates, position);
+	memmove(&fates->list[i + 1], &fates->list[i], (fates->count - i) * sizeof *fates->list);
+	fates->count++;
+	fates->list[i] = (struct fate){ .position = position };
+	return &fates->list[i];
+}
+
+/* ---- Questions ------------------------------------------------------------------------------- */
+
+struct fate *fates_find(struct fates *fates, tide_position position)
+{
+	size_t i = fates_place(fates, position);
+	return fates_has_at(fates, i, position) ? &fates->list[i] : NULL;
+}
+
+static bool fate_is_unfinished(const struct fate *fate)
+{
+	return fate->kind == FATE_FAILED || fate->kind == FATE_ENDING;
+}
+
+bool fates_has_failed(const struct fates *fates, tide_position position)
+{
+	size_t i = fates_place(fates, position);
+	return fates_has_at(fates, i, position) && fate_is_unfinished(&fates->list[i]);
+}
+
+const struct fate *fates_doomed(const struct fates *fates, tide_position position)
+{
+	size_t i = fates_place(fates, position);
+	bool is_there = fates_has_at(fates, i, position);
+	enum fate_kind kind = is_there ? fates->list[i].kind : FATE_TRIED;
+	return kind == FATE_DOOMED || kind == FATE_REFUSED ? &fates->list[i] : NULL;
+}
+
+struct fate *fates_ending(struct fates *fates)
+{
+	for (size_t i = 0; i < fates->count; i++)
+		if (fates->list[i].kind == FATE_ENDING)
+			return &fates->list[i];
+	return NULL;
+}
+
+bool fates_has_refused(const struct fates *fates)
+{
+	for (size_t i = 0; i < fates->count; i++)
+		if (fates->list[i].kind == FATE_REFUSED)
+			return true;
+	return false;
+}
+
+/* ---- What happens to them -------------------------------------------------------------------- */
+
+/* Up to here: should they have to come again, they begin anew. */
+static void fates_begin_anew(struct fates *fates, tide_position to)
+{
+	for (size_t i = fates->count; i-- > 0;)
+		if (fates->list[i].kind == FATE_TRIED && fates->list[i].took_transaction &&
+		    fates->list[i].position <= to)
+			fates_remove(fates, i);
+}
+
+void fates_try(struct fates *fates, tide_position position, int32_t attempts)
+{
+	fates_untry(fates);
+	struct fate *fate = fates_put(fates, position);
+	assert(!fate_is_unfinished(fate));
+	fate->kind = FATE_TRIED;
+	fate->attempts = attempts;
+	fate->took_transaction = true;
+}
+
+void fates_untry(struct fates *fates)
+{
+	fates_begin_anew(fates, INT64_MAX);
+}
+
+void fates_try_entry(struct fates *fates, tide_position position, int32_t tries)
+{
+	struct fate *fate = tries > 0 ? fates_put(fates, position) : fates_find(fates, position);
+	for (size_t i = 0; i < fates->count; i++)
+		fates->list[i].entry_tries = 0;
+	if (fate)
+		fate->entry_tries = tries;
+}
+
+struct fate *fates_end(struct fates *fates, tide_position position)
+{
+	struct fate *fate = fates_put(fates, position);
+	assert(!fates_ending(fates));
+	tide_free(fate->stacktrace);
+	fate->stacktrace = NULL;
+	fate->kind = FATE_ENDING;
+	fate->told = FATE_NOT_TOLD;
+	fate->is_uncalled = false;
+	return fate;
+}
+
+void fates_put_off(struct fates *fates)
+{
+	struct fate *fate = fates_ending(fates);
+	assert(fate);
+	fate->kind = FATE_FAILED;
+}
+
+void fates_come_again(struct fates *fates, tide_position position)
+{
+	struct fate *fate = fates_find(fates, position);
+	assert(fate && fate->kind == FATE_FAILED && !fates_ending(fates));
+	fate->kind = FATE_ENDING;
+}
+
+void fates_settle(struct fates *fates, tide_position position, bool is_alone)
+{
+	struct fate *fate = fates_find(fates, position);
+	if (!fate || fate->kind == FATE_TRIED)
+		return;
+
+	if (fate->is_uncalled && is_alone) {
+		fate->kind = FATE_BURIED;
+		fate->took_transaction = false;
 	} else {
-		later = runner->pending.later;
-		tide_free(runner->pending.stacktrace);
+		fates_remove(fates, (size_t)(fate - fates->list));
 	}
-	runner->pending = (struct pending_failure){ .later = later };
+	fates_begin_anew(fates, position);
+}
+
+void fates_doom(struct fates *fates, tide_position position, const struct tide_error *error)
+{
+	assert(error->status != TIDE_OK);
+	struct fate *fate = fates_put(fates, position);
+	assert(!fate_is_unfinished(fate));
+	fate->kind = fate->kind == FATE_BURIED ? FATE_REFUSED : FATE_DOOMED;
+	fate->error = *error;
+}
+
+void fates_commit(struct fates *fates, tide_position position)
+{
+	while (fates->count > 0 && fates->list[0].position <= position)
+		fates_remove(fates, 0);
+}
+
+void fates_forget(struct fates *fates)
+{
+	while (fates->count > 0)
+		fates_remove(fates, fates->count - 1);
+}
+
+void fates_check(const struct fates *fates, tide_position position)
+{
+	size_t ending = 0;
+	assert(fates->count <= FATES_MAX);
+	for (size_t i = 0; i < fates->count; i++) {
+		const struct fate *fate = &fates->list[i];
+		ending += fate->kind == FATE_ENDING;
+		assert(i == 0 || fates->list[i - 1].position < fate->position);
+		assert(!fate_is_unfinished(fate) || fate->position > position);
+		assert(fate->kind == FATE_TRIED || fate->error.status != TIDE_OK);
+	}
+	assert(ending <= 1);
 }

@@ -131,7 +131,7 @@ static size_t handler_collect(struct tide_subscription *subscription,
 
 	for (size_t i = runner->feed.next + 1; !is_alone && i < end; i++) {
 		const struct tide_event *event = &page->entries[i].event;
-		bool has_failed = event->position == runner->pending.position;
+		bool has_failed = fates_has_failed(&runner->fates, event->position);
 		if (event->undecodable || has_failed || held_behind(runner->held, event))
 			break;
 		events[count++] = event;
@@ -192,9 +192,9 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 	assert(!subscription->subscriber.transactional || runner->is_in_transaction);
 	for (size_t i = 1; i < count; i++)
 		handler_check_self(subscription, events[i]);
-	if (events[0]->position == runner->lost_position &&
-	    runner->attempts < runner->lost_attempts)
-		runner->attempts = runner->lost_attempts;
+	const struct fate *fate = fates_find(&runner->fates, events[0]->position);
+	if (fate && fate->kind == FATE_TRIED && runner->attempts < fate->attempts)
+		runner->attempts = fate->attempts;
 	struct tide_delivery delivery;
 	delivery_begin(&delivery, subscription, ++runner->attempts, events[0]->position);
 	struct tide_error err;
@@ -250,10 +250,10 @@ static enum handler_due handler_choose(struct tide_subscription *subscription,
 	struct runner *runner = &subscription->runner;
 	if (held_behind(runner->held, event))
 		return HANDLER_PARKS;
-	if (event->position == runner->pending.position)
+	if (fates_has_failed(&runner->fates, event->position))
 		return HANDLER_HAS_ENDED;
 	handler_check_self(subscription, event);
-	if (event->undecodable || event->position == runner->doomed)
+	if (event->undecodable || fates_doomed(&runner->fates, event->position))
 		return HANDLER_BURIES;
 
 	if (handler_is_rejected(subscription))
@@ -266,12 +266,16 @@ static enum handler_due handler_choose(struct tide_subscription *subscription,
 static enum step handler_bury(struct tide_subscription *subscription,
 			      const struct tide_event *event)
 {
-	struct runner *runner = &subscription->runner;
-	assert(event->undecodable || runner->doom.status != TIDE_OK);
-	runner->buried = event->position;
-	failure_without_attempt(subscription,
-				event->undecodable ? TIDE_DECODE : runner->doom.status,
-				event->undecodable ? event->undecodable : runner->doom.message);
+	struct fates *fates = &subscription->runner.fates;
+	const struct fate *doomed = fates_doomed(fates, event->position);
+	assert(event->undecodable || doomed);
+	struct tide_error why = { 0 };
+	if (event->undecodable)
+		tide_fail(&why, TIDE_DECODE, "%s", event->undecodable);
+	else
+		why = doomed->error;
+	failure_without_attempt(subscription, why.status, why.message);
+	fates_ending(fates)->is_uncalled = true;
 	return STEP_ON;
 }
 
@@ -316,7 +320,7 @@ enum step handler_step(struct tide_subscription *subscription)
 	case HANDLER_PARKS:
 		return failure_park(subscription, held_behind(runner->held, event));
 	case HANDLER_HAS_ENDED:
-		runner->pending.is_pending = true;
+		fates_come_again(&runner->fates, event->position);
 		return STEP_ON;
 	case HANDLER_BURIES:
 		return handler_bury(subscription, event);

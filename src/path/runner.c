@@ -9,7 +9,7 @@
  *
  *	obey ─▶ STARTING: start.c
  *	     ─▶ PAUSED:   save, rest
- *	     ─▶ running:  save due? ─▶ failure pending? ─▶ redelivery due? ─▶ read ahead? ─▶ next event │ page end │ idle
+ *	     ─▶ running:  save due? ─▶ an event at its end? ─▶ redelivery due? ─▶ read ahead? ─▶ next event │ page end │ idle
  */
 #include "path/runner.h"
 
@@ -298,7 +298,7 @@ static bool runner_has_begun(struct tide_subscription *subscription)
 	enum tide_state state = (enum tide_state)atomic_load(&subscription->state_now);
 	return atomic_load(&subscription->has_begun) && state_is_running(state) &&
 	       runner_is_trusted(subscription) && runner->is_resolved && !runner->is_save_unknown &&
-	       runner->attempts == 0 && !runner->pending.is_pending && feed_peek(&runner->feed);
+	       runner->attempts == 0 && !fates_ending(&runner->fates) && feed_peek(&runner->feed);
 }
 
 static enum step runner_finish_begun(struct tide_subscription *subscription)
@@ -588,7 +588,7 @@ static enum step runner_drain(struct tide_subscription *subscription, bool is_li
 		return start_look(subscription);
 	if (runner->is_save_due)
 		return save_step(subscription);
-	if (runner->pending.is_pending)
+	if (fates_ending(&runner->fates))
 		return failure_finish(subscription);
 	if (!runner_is_trusted(subscription))
 		return runner_distrust(subscription);

@@ -231,13 +231,8 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 /** The next event is finished without another attempt: for a cause outside its handler. */
 void failure_without_attempt(struct tide_subscription *subscription, tide_status status,
 			     const char *message);
-/** Finish the pending failure: dead letter, discard or ERROR. */
+/** Finish the event that is at its end: dead letter, discard or ERROR. */
 enum step failure_finish(struct tide_subscription *subscription);
-/** The run is over: failures that are still pending are those of events that come again. */
-void failure_forget_all(struct runner *runner);
-void failure_forget_pending(struct runner *runner);
-/** An event before the one that is pending has failed, too. */
-void failure_put_aside(struct runner *runner);
 /** Park the next event behind an unresolved one of its aggregate. */
 enum step failure_park(struct tide_subscription *subscription, const char *behind);
 

@@ -52,8 +52,7 @@ static void save_done(struct tide_subscription *subscription, struct mono_time s
 	runner->is_save_due = runner->is_save_unknown = false;
 	runner->commit_tries = 0;
 	memset(runner->tries, 0, sizeof runner->tries); /* it goes on */
-	if (runner->buried <= runner->progress.position)
-		runner->buried = 0;
+	fates_commit(&runner->fates, runner->progress.position);
 	if (runner->progress.position >= runner->single_until)
 		runner->single_until = 0;
 }
@@ -182,13 +181,10 @@ void runner_forget(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	feed_start(&runner->feed, runner->progress.position, runner->now);
-	failure_forget_all(runner);
+	fates_forget(&runner->fates); /* attempts end with their run */
 	redeliver_forget(runner);
 	runner->is_resolved = runner->is_save_due = runner->is_save_unknown = false;
 	runner->attempts = runner->commit_tries = 0;
-	/* attempts end with their run */
-	runner->lost_position = runner->doomed = runner->buried = 0;
-	runner->entry_position = 0;
 	runner->split_until = runner->single_until = 0;
 }
 
@@ -323,10 +319,8 @@ static void save_failed(struct tide_subscription *subscription, const struct tid
 	save_roll_back(subscription);
 	if (error->retry != TIDE_RETRY_NEVER || error->status == TIDE_FENCED)
 		return;
-	if (was_one_event && error->status != TIDE_HANDLER_PERMANENT) {
-		runner->doomed = attempted.position;
-		runner->doom = *error;
-	}
+	if (was_one_event && error->status != TIDE_HANDLER_PERMANENT)
+		fates_doom(&runner->fates, attempted.position, error);
 
 	/* one event more where nothing was settled before the commit */
 	runner->single_until = attempted.position > 0 ? attempted.position : 1;
@@ -433,9 +427,7 @@ enum step save_step(struct tide_subscription *subscription)
 		return runner_give_up(subscription, &err);
 	}
 
-	bool is_final =
-		/* nor could it be committed as failed */
-		runner->buried > 0 && runner->buried == runner->doomed;
+	bool is_final = fates_has_refused(&runner->fates);
 	if (status != TIDE_OK && was_in_transaction && !runner->is_in_transaction &&
 	    err.retry == TIDE_RETRY_NEVER && status != TIDE_FENCED && status != TIDE_DIVERGED &&
 	    !is_final) {

@@ -221,7 +221,7 @@ void subscription_free(struct tide_subscription *subscription)
 	self_check_free(runner->self_check);
 	tide_free(runner->batch);
 	typed_free(subscription->typed);
-	failure_forget_all(runner);
+	fates_forget(&runner->fates);
 	redeliver_forget(runner);
 	error_log_fini(&subscription->errors);
 	metrics_fini(&subscription->metrics);

@@ -11,6 +11,7 @@
 
 #include "path/checkpoint.h"
 #include "path/checkpoints.h"
+#include "path/fate.h"
 #include "path/feed.h"
 #include "path/metrics.h"
 #include "path/probe.h"
@@ -49,20 +50,6 @@ struct run_counts {
 	struct tide_time last_processed_at;
 	struct tide_uuid last_event_id;
 	char last_event_type[TIDE_NAME_MAX + 1];
-};
-
-/** A failed event whose end (dead letter, discard, error) is not yet done. When the feed begins
- * anew before it, it is kept until the event comes again. */
-struct pending_failure {
-	bool is_pending;        /* the event is the next one */
-	tide_position position; /* of the event; 0: none */
-	bool is_logged;
-	bool was_recorded; /* a late handler: its record was made at the deadline */
-	struct tide_error error;
-	char *stacktrace;
-	int32_t retry_count;
-	/* of an event behind this one, when the feed began anew before both */
-	struct pending_failure *later;
 };
 
 /** A dead letter that somebody asked to have delivered again. */
@@ -127,14 +114,8 @@ struct runner {
 	bool is_admitted;
 	int32_t attempts; /* handler calls it has had */
 	struct mono_time retry_at;
-	/* an event whose transaction was lost in its hands, and its calls so far */
-	tide_position lost_position;
-	int32_t lost_attempts;
 	tide_position split_until; /* a batch failed: events up to here come one by one */
-	struct pending_failure pending;
-	/* an event whose dead letter could not be written yet, and how often; 0: none */
-	tide_position entry_position;
-	int32_t entry_tries;
+	struct fates fates;
 	const struct tide_event **batch; /* page_events slots, batch handlers only */
 
 	/* infrastructure: one operation at a time is being tried */
@@ -146,9 +127,6 @@ struct runner {
 	bool is_save_due;
 	bool is_save_unknown; /* a save or commit lost its connection: look whether it was made */
 	struct progress attempted; /* what the last such one would have saved */
-	tide_position doomed;      /* position of an event whose own commit failed; 0: none */
-	struct tide_error doom;
-	tide_position buried; /* a doomed one that was settled without its handler; 0: none */
 
 	/* starting */
 	struct mono_time acquire_at; /* when a standby asks again */
