@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Tidemark at work on real events, in a few seconds: run.sh BUILD_DIR
 #
-# The history of this checkout becomes events (where it has none, what the machine did with its packages); two projections
-# in SQL make read models of it, follow events as they are appended, are killed and resume.
+# The history of this checkout becomes events (where it has none, what the machine did with its packages). One process keeps
+# two read models in SQL and a program in Python up to date, is killed and goes on; each is asked why it is where it is, and
+# audited at the end.
 set -eu
 
 build=$(cd "${1:?usage: run.sh BUILD_DIR}" && pwd)
@@ -11,32 +12,21 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$root"
 story=examples/story
 tide=$build/src/cli/tide
-work=$build/story
-[ -x "$tide" ] || { echo "run.sh: '$tide' is not built" >&2; exit 1; }
-command -v sqlite3 >/dev/null || { echo "run.sh: the sqlite3 shell is needed to show the read models" >&2; exit 1; }
+STORY=$build/story
+TIDE_STORE=sqlite:$STORY/story.db
+export STORY TIDE_STORE
 
-rm -rf "$work"
-mkdir -p "$work"
-TIDE_STORE=sqlite:$work/story.db
-export TIDE_STORE
+die() { printf 'run.sh: %s\n' "$*" >&2; exit 1; }
+[ -x "$tide" ] || die "'$tide' is not built"
+for program in sqlite3 python3; do
+	command -v $program >/dev/null || die "$program is needed"
+done
 
 if [ -t 1 ]; then
 	bold=$(printf '\033[1m') dim=$(printf '\033[2m') plain=$(printf '\033[0m')
 else
 	bold='' dim='' plain=''
 fi
-
-running=''
-# Whatever happens, no projection outlives the story.
-leave() {
-	for process in $running; do
-		kill "$process" 2>/dev/null || :
-	done
-}
-trap leave EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
 step() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 say() { printf '%s\n' "$*"; }
 # Words as they have to be typed: what a shell would take apart or replace is quoted.
@@ -48,150 +38,223 @@ typed() {
 		esac
 	done
 }
+show() { printf '%s$ %s%s\n' "$dim" "$*" "$plain"; }
 # Show a command as a reader would type it, then run it.
 run() {
-	printf '%s$ tide%s%s\n' "$dim" "$(typed "$@")" "$plain"
+	show "tide$(typed "$@")"
 	"$tide" "$@"
 }
-query() { sqlite3 -cmd '.timeout 5000' "$@" "$work/story.db"; }
-show() { echo "$1" | query -header -column | sed 's/^/  /; s/ *$//'; }
-ask() { echo "$1" | query; }
-# One number out of a line of JSON: field NAME < LINE
-field() { sed -n "s/.*\"$1\":\([0-9-]*\).*/\1/p"; }
-lag() { "$tide" lag "$1" --json 2>/dev/null | field lag_events; }
-# Look every 20 ms until a command succeeds, for at most 10 seconds.
+query() { sqlite3 -cmd '.timeout 5000' "$@"; }
+ask() { query "$STORY/story.db" "$1"; }
+table() { query -header -column "$1" "$2" | sed 's/^/  /; s/ *$//'; }
+position() { ask "SELECT coalesce(max(global_position), 0) FROM projection_checkpoints WHERE projection_name = '$1'"; }
+end() { ask 'SELECT coalesce(max(global_position), 0) FROM events'; }
+is_live() { [ -n "$(ask "$live_sql" | grep -v '|$')" ]; }
+# Look every 20 ms until a command succeeds, for at most 20 seconds.
 wait_for() {
 	looks=0
 	until "$@"; do
 		looks=$((looks + 1))
-		[ "$looks" -lt 500 ] || { echo "run.sh: waited too long for: $*" >&2; exit 1; }
+		[ $looks -lt 1000 ] || { cat "$STORY/log" >&2; die "waited too long for: $*"; }
 		sleep 0.02
 	done
 }
-is_caught_up() { [ "$(lag "$1")" = 0 ]; }
 
-has_git=no
-if command -v git >/dev/null && git -C "$root" rev-parse --verify --quiet HEAD >/dev/null 2>&1 &&
-	[ "$(cd "$(git -C "$root" rev-parse --show-toplevel)" && pwd)" = "$root" ]; then
-	has_git=yes
-elif [ ! -s /var/log/dpkg.log ]; then
-	echo "run.sh: there is neither a git history here nor /var/log/dpkg.log, so there are no real events to show" >&2
-	exit 1
+daemon=''
+begin() {
+	"$tide" run "$story/$history.conf" >>"$STORY/log" 2>&1 &
+	daemon=$!
+}
+finish() { # SIGNAL
+	kill "-$1" "$daemon"
+	wait "$daemon" 2>/dev/null || :
+	daemon=''
+}
+# Whatever happens, the daemon does not outlive the story, nor its program the daemon.
+leave() { [ -z "$daemon" ] || finish KILL; }
+trap leave EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+has_begun() { [ "$(position "$1")" -gt 0 ]; }
+is_caught_up() {
+	for name in $first $second words; do
+		[ "$(position "$name")" = "$(end)" ] || return 1
+	done
+}
+
+# ---- which history ----
+
+# A history of a few commits, as of a shallow clone, shows nothing.
+commits=0 log=${DPKG_LOG:-/var/log/dpkg.log}
+if command -v git >/dev/null && [ "$(git rev-parse --show-toplevel 2>/dev/null || :)" = "$(pwd -P)" ]; then
+	commits=$(git rev-list --count HEAD 2>/dev/null || echo 0)
+fi
+# What dpkg has installed, as lines of its log: its database has the last time of each package alone.
+installed() {
+	dpkg-query -W -f '${db-fsys:Last-Modified} ${Package}:${Architecture} ${Version}\n' | sort -n | TZ=UTC awk '{
+		at = strftime("%Y-%m-%d %H:%M:%S", $1)
+		print at " install " $2 " <none> " $3
+		print at " status installed " $2 " " $3
+	}'
+}
+if [ "$commits" -ge 20 ]; then
+	history=git
+	events() { $story/git-history; }
+	source_text="the git history of this checkout: one event per commit and per file that it changed"
+elif grep -q ' status ' "$log" 2>/dev/null; then
+	history=dpkg
+	events() { $story/dpkg-history "$log"; }
+	source_text="this machine's $log, since there is no git history to speak of: one event per package action"
+elif command -v dpkg-query >/dev/null; then
+	history=dpkg
+	events() { installed | $story/dpkg-history -; }
+	source_text="the packages that dpkg has installed here, since there is neither a git history nor a log of it"
+else
+	die "there is neither a git history here nor anything of dpkg, so there are no real events to show"
 fi
 
-if [ $has_git = yes ]; then
-	first=authors second=lines
-	history() { $story/git-history; }
-	source_text="the git history of this checkout: one event per commit and per file changed"
+if [ $history = git ]; then
+	first=authors second=lines counted_type=FileChanged
+	counted_sql='SELECT coalesce(sum(changes), 0) FROM lines'
 	first_sql="SELECT author, commits, substr(first_at, 1, 10) AS first, substr(last_at, 1, 10) AS last
 		FROM authors ORDER BY commits DESC, author LIMIT 5"
-	second_sql="SELECT month, path, changes, added, deleted FROM lines ORDER BY added + deleted DESC, path LIMIT 8"
-	counted_sql="SELECT coalesce(sum(changes), 0) FROM lines"
-	log_sql="SELECT count(*) FROM events WHERE event_type = 'FileChanged' AND global_position <="
+	second_sql='SELECT month, path, changes, added, deleted FROM lines ORDER BY added + deleted DESC, path LIMIT 5'
+	change_sql='UPDATE authors SET commits = commits + 1 WHERE author = (SELECT min(author) FROM authors)'
 	live() {
-		"$tide" append Commit/name:live:"$1" CommitMade "{\"author\": \"You, just now\", \"sha\": \"live $1\"}" >/dev/null
+		run append Commit/name:live CommitMade \
+			'{"author": "You, just now", "sha": "live", "subject": "Add a tidemark"}'
 		run append File/name:live FileChanged \
-			"{\"author\": \"You, just now\", \"path\": \"live.txt\", \"added\": $1, \"deleted\": 0}"
+			'{"author": "You, just now", "path": "tidemark.txt", "added": 1, "deleted": 0}'
 	}
-	live_sql="SELECT author, commits, (SELECT sum(added) FROM lines WHERE path = 'live.txt') AS lines_added
+	live_sql="SELECT author, commits, (SELECT added FROM lines WHERE path = 'tidemark.txt') AS lines_added
 		FROM authors WHERE author = 'You, just now'"
 else
-	first=packages second=actions
-	history() { $story/dpkg-history; }
-	source_text="this machine's /var/log/dpkg.log: one event per package action"
-	first_sql="SELECT status, count(*) AS packages, max(substr(changed_at, 1, 10)) AS last FROM packages GROUP BY status
-		ORDER BY 2 DESC"
-	second_sql="SELECT day, action, count FROM actions ORDER BY day DESC, count DESC LIMIT 8"
-	counted_sql="SELECT coalesce(sum(count), 0) FROM actions"
-	log_sql="SELECT count(*) FROM events WHERE event_type = 'ActionTaken' AND global_position <="
+	first=packages second=actions counted_type=ActionTaken
+	counted_sql='SELECT coalesce(sum(count), 0) FROM actions'
+	first_sql='SELECT status, count(*) AS packages, max(substr(changed_at, 1, 10)) AS last FROM packages
+		GROUP BY status ORDER BY 2 DESC, 1'
+	second_sql='SELECT day, action, count FROM actions ORDER BY day DESC, count DESC LIMIT 5'
+	change_sql="UPDATE packages SET version = 'another' WHERE package = (SELECT min(package) FROM packages)"
 	live() {
-		"$tide" append Package/name:live StatusChanged \
-			'{"package": "tidemark", "status": "installed", "version": "'"$1"'"}' >/dev/null
+		run append Package/name:live StatusChanged \
+			'{"package": "tidemark", "status": "installed", "version": "1"}'
 		run append Package/name:live ActionTaken \
-			'{"package": "tidemark", "action": "upgrade", "from": "0", "to": "'"$1"'"}'
+			'{"package": "tidemark", "action": "upgrade", "from": "0", "to": "1"}'
 	}
 	live_sql="SELECT package, status, version FROM packages WHERE package = 'tidemark'"
 fi
+config=$story/$history.conf
 
-step "1. Real events into a new store"
-run init
-say "Importing $source_text."
-history >"$work/history.ndjson"
-run import "$work/history.ndjson"
-say "Importing it once more changes nothing: the ids are known."
-run import "$work/history.ndjson"
+# What the second read model has counted, and what the log has up to its checkpoint; one statement sees one moment.
+compare_with_log() {
+	ask "SELECT ($counted_sql), count(*) FROM events WHERE event_type = '$counted_type' AND global_position <=
+		coalesce((SELECT global_position FROM projection_checkpoints WHERE projection_name = '$second'), 0)" | tr '|' ' '
+}
 
-step "2. Two projections, each a file of SQL, catch up"
-run project $story/$first.sql --once
-run project $story/$second.sql --once
+# ---- the story ----
 
-step "3. Their read models are tables like any other"
-show "$first_sql"
-say ""
-show "$second_sql"
-if [ $has_git = yes ]; then
-	echo "SELECT commits, author FROM authors" | query -separator '	' | LC_ALL=C sort >"$work/ours"
-	git shortlog -sn HEAD | sed 's/^ *//' | iconv -c -f utf-8 -t utf-8 | LC_ALL=C sort >"$work/theirs"
-	cmp -s "$work/ours" "$work/theirs" || { echo "run.sh: the read model differs from git shortlog -sn" >&2; exit 1; }
-	say "(git shortlog -sn says the same.)"
+make_store() {
+	rm -rf "$STORY"
+	mkdir -p "$STORY"
+	run init
+	events >"$STORY/history.ndjson"
+	run import "$STORY/history.ndjson"
+}
+step '1. Real events'
+say "A store of events is a file, or a database of PostgreSQL. Into this one goes $source_text."
+make_store
+say 'Importing it again changes nothing, since each event is known by its id:'
+run import "$STORY/history.ndjson"
+
+step '2. What is to be made of them'
+say "A file of SQL makes a read model: tables that are kept up to date, event by event. A program, here one in Python, gets events"
+say 'as lines of JSON and answers each. One file says which there are:'
+grep -v '^#' $config | sed '1{/^$/d;}; s/^/  /; s/ *$//'
+run run --check $config
+
+step '3. One process does it, and is killed'
+# On a quick machine the history may be done before the kill: once more then, from nothing.
+for attempt in 1 2 3 4 5; do
+	[ $attempt = 1 ] || make_store >/dev/null
+	begin
+	wait_for has_begun $second
+	"$tide" why >"$STORY/why"
+	finish KILL
+	at=$(position $second) last=$(end)
+	[ "$at" = "$last" ] || break
+done
+show "tide run $config &"
+show 'tide why'
+cat "$STORY/why"
+show 'kill -9 %1'
+say "It was reading the history, and had no time to say a word. 'tide why' asks the database what became of it:"
+run why
+set -- $(compare_with_log)
+say "At $at of $last events '$second' was cut off. Its table has counted $1 of its events, and the log has $2 up to there:"
+say 'a read model and its checkpoint commit together, or not at all.'
+[ "$1" = "$2" ] || die 'they differ'
+
+step '4. Started again, it goes on where it was'
+begin
+show "tide run $config &"
+wait_for has_begun words
+finish KILL
+show 'kill -9 %1'
+say 'This time the program had begun, and ended with the process that ran it. Once more:'
+begin
+show "tide run $config &"
+wait_for is_caught_up
+run why
+set -- $(compare_with_log)
+say "Now '$second' has counted $1, the whole log has $2: nothing lost, nothing twice."
+[ "$1" = "$2" ] || die 'they differ'
+set -- $(query "$STORY/words.db" 'SELECT count(*), coalesce(sum(times), 0) - count(*) FROM seen' | tr '|' ' ')
+say "The program was sent each of its $1 events at least once; $2 came a second time, and it knew them by their ids."
+
+step '5. What happens now is there at once'
+live
+wait_for is_live
+table "$STORY/story.db" "$live_sql"
+
+step '6. Read models are tables like any other'
+table "$STORY/story.db" "$first_sql"
+say ''
+table "$STORY/story.db" "$second_sql"
+say ''
+table "$STORY/words.db" 'SELECT word, count FROM words WHERE length(word) > 3 ORDER BY count DESC, word LIMIT 5'
+if [ $history = git ]; then
+	ask "SELECT commits || char(9) || author FROM authors WHERE author <> 'You, just now'" | LC_ALL=C sort >"$STORY/ours"
+	git shortlog -sn HEAD | sed 's/^ *//' | iconv -c -f utf-8 -t utf-8 | LC_ALL=C sort >"$STORY/theirs"
+	cmp -s "$STORY/ours" "$STORY/theirs" || die 'the read model differs from git shortlog -sn'
+	say '(git shortlog -sn counts the same commits.)'
 fi
+finish TERM
 
-step "4. Live: both run while events are appended"
-for name in $first $second; do
-	printf '%s$ tide project %s/%s.sql &%s\n' "$dim" $story $name "$plain"
-	"$tide" project $story/$name.sql >/dev/null 2>"$work/$name.log" &
-	running="$running $!"
-done
-for number in 1 2 3; do
-	live $number
-done
-wait_for is_caught_up $first
-wait_for is_caught_up $second
-show "$live_sql"
-run checkpoints
-run lag
-for process in $running; do
-	kill "$process"
-	wait "$process" || :
-done
-running=''
-
-step "5. Killed in the middle, and resumed"
-say "'$second' begins anew, committing event by event, and is killed with SIGKILL on its way."
-printf '%s$ tide project %s/%s.sql --reset --strategy every-event &%s\n' "$dim" $story $second "$plain"
-end=$(ask 'SELECT max(global_position) FROM events')
-# A short history may be done before the kill, or not begun on a slow machine: another delay then.
-for delay in 0.1 0.05 0.03 0.02 0.04 0.07 0.2 0.5; do
-	"$tide" project $story/$second.sql --reset --strategy every-event >/dev/null 2>"$work/$second.log" &
-	victim=$!
-	running=$victim
-	sleep $delay
-	kill -9 $victim 2>/dev/null || :
-	wait $victim 2>/dev/null || :
-	running=''
-	position=$("$tide" checkpoints show $second --json 2>/dev/null | field global_position)
-	if [ "${position:-0}" -gt 0 ] && [ "$position" -lt "$end" ]; then
-		break
-	fi
-done
-counted=$(ask "$counted_sql")
-expected=$(ask "$log_sql ${position:-0}")
-say "  killed at position ${position:-0} of $end; the read model has counted $counted events, the log has $expected up to there"
-[ "$counted" = "$expected" ] || { echo "run.sh: they differ" >&2; exit 1; }
-run project $story/$second.sql --once
-counted=$(ask "$counted_sql")
-expected=$(ask "$log_sql $end")
-say "  now it has counted $counted, the whole log has $expected: nothing lost, nothing twice"
-[ "$counted" = "$expected" ] || { echo "run.sh: they differ" >&2; exit 1; }
+step '7. Proof'
+say 'An audit counts what the log had for each of them, and what became of it:'
+run audit --all
+say 'A deep one makes the read model again from the log, elsewhere, and compares row by row. So it finds what a hand has changed:'
+run audit $first --deep --file $story/$first.sql
+show "sqlite3$(typed "$STORY/story.db" "$change_sql")"
+ask "$change_sql"
+if run audit $first --deep --file $story/$first.sql; then
+	die 'the change was not found'
+fi
+say 'Made anew from the log, it is right again:'
+run project $story/$first.sql --reset --once
+run audit $first --deep --file $story/$first.sql
+run audit $second --deep --file $story/$second.sql
 run doctor
 
-step "What to try next"
+step 'What to try next'
 cat <<TEXT
-  export PATH='$build/src/cli':\$PATH TIDE_STORE='$TIDE_STORE'
-  tide tail                                                   # and in another terminal:
+  export PATH='$build/src/cli':\$PATH TIDE_STORE='$TIDE_STORE' STORY='$STORY'
+  tide run $config                           # until Ctrl-C; and in another terminal:
   tide append Order/name:1001 OrderPlaced '{"total": 100}'
+  tide tail                                                   # events as they come
   tide read --limit 3                                         # or --type, --stream, --from, --json ...
-  tide project $story/$first.sql                     # runs until Ctrl-C
-  sqlite3 '$work/story.db'                           # the read models, and the events themselves
+  tide pause words; tide why words; tide resume words
+  sqlite3 '$STORY/story.db'                          # the read models, and the events themselves
   tide --help
 TEXT
