@@ -7,31 +7,9 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/configuration.h"
 #include "cli/daemon.h"
 #include "cli/live.h"
-#include "sys/alloc.h"
-
-/* Relative paths are relative to the configuration: the process works where that is. The name of
- * the file there; NULL: said why. */
-static const char *run_enter(struct cli *cli, const char *path, int *ret_exit)
-{
-	const char *slash = strrchr(path, '/');
-	struct tide_error err;
-
-	if (!slash)
-		return path;
-	char *folder ALLOC_AUTO = alloc_text(path, slash == path ? 1 : (size_t)(slash - path));
-	if (!folder) {
-		*ret_exit = cli_out_of_memory(cli);
-		return NULL;
-	}
-	if (chdir(folder) == 0)
-		return slash + 1;
-	tide_fail(&err, errno == ENOENT ? TIDE_NOT_FOUND : TIDE_IO, "'%.300s': %s", folder,
-		  strerror(errno));
-	*ret_exit = cli_fail(cli, &err);
-	return NULL;
-}
 
 /** A check, and the projection whose statements are looked at. */
 struct run_examination {
@@ -129,28 +107,17 @@ static int run_check(struct cli *cli, const char *path, const struct config *con
 
 int cmd_run(struct cli *cli)
 {
-	const char *shown = cli->args[0];
-	struct problems problems = { .file = shown };
 	struct config config;
-	struct tide_error err;
-	int exit = CLI_DONE;
+	const char *path;
 
 	if (cli->options[OPT_OFFLINE].is_set && !cli->options[OPT_CHECK].is_set)
 		return cli_usage(cli, "--offline needs --check");
-	const char *path = run_enter(cli, shown, &exit);
-	if (!path)
-		return exit;
-	tide_status status = config_load(path, &config, &problems, &err);
-	daemon_tell_problems(cli, shown, &problems);
-	exit = problems.count > 0 ? CLI_USAGE : CLI_DONE;
-	problems_fini(&problems);
+	int exit = configuration_load(cli, cli->args[0], &config, &path);
 	if (exit != CLI_DONE)
 		return exit;
-	if (status != TIDE_OK)
-		return cli_fail(cli, &err);
 	if (!cli->options[OPT_CHECK].is_set)
 		return daemon_run(cli, path, &config);
-	exit = run_check(cli, shown, &config);
+	exit = run_check(cli, cli->args[0], &config);
 	config_fini(&config);
 	return exit;
 }

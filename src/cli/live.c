@@ -79,19 +79,38 @@ static tide_status live_no_row(void *self, const char *const *cells, size_t coun
 	return TIDE_OK;
 }
 
-tide_status live_run(struct tide_sql_projection *projection, struct tide_store *database,
-		     const char *text, struct tide_error *err)
+tide_status live_do(struct tide_store *database, live_action *action, void *self,
+		    struct tide_error *err)
 {
 	struct live live;
 	tide_status status = live_begin(&live, database, true, err);
 	if (status == TIDE_OK)
-		status = sql_projection_query(projection, live.connection, text, live_no_row, NULL,
-					      err);
+		status = action(self, live.connection, err);
 	if (status == TIDE_OK)
 		status = live.ops->commit(live.session, err);
 	live.is_open = live.is_open && status != TIDE_OK;
 	live_end(&live, status);
 	return status;
+}
+
+/** A statement to be run. */
+struct live_statement {
+	const struct tide_sql_projection *projection;
+	const char *text;
+};
+
+static tide_status live_run_statement(void *self, void *connection, struct tide_error *err)
+{
+	const struct live_statement *statement = self;
+	return sql_projection_query(statement->projection, connection, statement->text, live_no_row,
+				    NULL, err);
+}
+
+tide_status live_run(struct tide_sql_projection *projection, struct tide_store *database,
+		     const char *text, struct tide_error *err)
+{
+	struct live_statement statement = { projection, text };
+	return live_do(database, live_run_statement, &statement, err);
 }
 
 /* Its failure is its own: the statements before it stay to be seen. */

@@ -27,6 +27,11 @@ tide_status live_try(struct tide_sql_projection *projection, struct tide_checkpo
 		     tide_position after, int64_t limit, struct live_trial *ret,
 		     struct tide_error *err);
 
+/** What is done in a transaction of a session of its own, on the native connection. */
+typedef tide_status live_action(void *self, void *connection, struct tide_error *err);
+/** Do it and commit; what fails is rolled back. */
+tide_status live_do(struct tide_store *database, live_action *action, void *self,
+		    struct tide_error *err);
 /** Run a statement on the database of the read model, and commit. */
 tide_status live_run(struct tide_sql_projection *projection, struct tide_store *database,
 		     const char *text, struct tide_error *err);

@@ -14,6 +14,7 @@ static const struct { const char *name, *loss; } part_table[PART_COUNT] = {
 	[PART_LEASE_REASON]   = { "LEASE_REASON",   "what keeps a subscription from going on is told by its own process alone" },
 	[PART_VERSIONS]       = { "VERSIONS",       "changed projections and shared tables are not noticed" },
 	[PART_SEGMENTS]       = { "SEGMENTS",       "'tide audit' cannot prove that nothing was skipped" },
+	[PART_REBUILDS]       = { "REBUILDS",       "a rebuild that was interrupted begins anew, and none is made beside" },
 	[PART_CONTROLS]       = { "CONTROLS",       "subscriptions cannot be paused durably, and what persons do is not kept" },
 };
 
@@ -30,6 +31,7 @@ const struct part_column part_columns[PART_COLUMN_COUNT] = {
 	{ PART_LEASE_REASON,   "subscription_leases",    "reason",          "TEXT" },
 	{ PART_VERSIONS,       "projection_versions",    NULL,              NULL },
 	{ PART_SEGMENTS,       "projection_segments",    NULL,              NULL },
+	{ PART_REBUILDS,       "projection_rebuilds",    NULL,              NULL },
 	{ PART_CONTROLS,       "subscription_controls",  NULL,              NULL },
 	{ PART_CONTROLS,       "subscription_journal",   NULL,              NULL },
 };

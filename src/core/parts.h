@@ -24,6 +24,7 @@ enum part {
 	PART_LEASE_REASON,   /* subscription_leases: what keeps its owner from going on */
 	PART_VERSIONS,       /* projection_versions: what made which tables */
 	PART_SEGMENTS, /* projection_segments: what was to be delivered, to prove that it was */
+	PART_REBUILDS, /* projection_rebuilds: what is being rebuilt, and what it replaced */
 	PART_CONTROLS, /* subscription_controls, _journal: what persons said and did */
 	PART_COUNT
 };
@@ -39,7 +40,7 @@ struct part_column {
 	const char *table, *name;
 	const char *postgres_type; /* SQLite's is in its schema.sql */
 };
-#define PART_COLUMN_COUNT 14
+#define PART_COLUMN_COUNT 15
 extern const struct part_column part_columns[PART_COLUMN_COUNT];
 
 /** The part of a column of the model; PART_COUNT: none, it has to be there. */

@@ -324,7 +324,7 @@ tide_sql_projection_subscriber(const struct tide_sql_projection *projection)
 	return projection ? &projection->subscriber : NULL;
 }
 
-static tide_status sql_reset(void *self, void *connection, struct tide_error *err)
+tide_status sql_reset(void *self, void *connection, struct tide_error *err)
 {
 	struct tide_sql_projection *projection = self;
 	tide_status status = sql_rivals_load(&projection->script, projection->dialect,
@@ -340,19 +340,22 @@ static tide_status sql_reset(void *self, void *connection, struct tide_error *er
 		       : status;
 }
 
+tide_status sql_check_reset(const struct tide_sql_projection *projection, struct tide_error *err)
+{
+	for (size_t i = 0; i < projection->script.section_count; i++)
+		if (projection->script.sections[i].kind == SQL_RESET)
+			return TIDE_OK;
+	return tide_fail(err, TIDE_ARGUMENT, "'%s' has no section '-- reset:'", projection->path);
+}
+
 tide_status tide_sql_projection_reset(struct tide_sql_projection *projection,
 				      struct tide_checkpoints *checkpoints, struct tide_error *err)
 {
-	bool has_reset = false;
-
 	if (!projection || !checkpoints)
 		return tide_fail(err, TIDE_ARGUMENT,
 				 "a SQL projection and its checkpoints are required");
-	for (size_t i = 0; i < projection->script.section_count; i++)
-		has_reset |= projection->script.sections[i].kind == SQL_RESET;
-	if (!has_reset)
-		return tide_fail(err, TIDE_ARGUMENT, "'%s' has no section '-- reset:'",
-				 projection->path);
-	return tide_checkpoints_reset_with(checkpoints, projection->name, sql_reset, projection,
-					   err);
+	tide_status status = sql_check_reset(projection, err);
+	return status == TIDE_OK ? tide_checkpoints_reset_with(checkpoints, projection->name,
+							       sql_reset, projection, err)
+				 : status;
 }

@@ -125,6 +125,7 @@ struct sql_place {
 	char own[140];     /* with a dot behind it, quoted */
 	char made[70];     /* with a dot behind it; empty: there is only one */
 	bool has_versions; /* projection_versions can be read and written */
+	bool has_rebuilds; /* projection_rebuilds is there */
 };
 
 /** Takes what is wrong with a statement: a message with file and line. */
@@ -135,7 +136,7 @@ typedef tide_status sql_cells(void *self, const char *const *cells, size_t count
 
 /** Takes a row of a question: its columns as text, NULL for null. */
 typedef tide_status sql_row(void *self, const char *const *columns, struct tide_error *err);
-#define SQL_COLUMNS_MAX 7
+#define SQL_COLUMNS_MAX 8
 struct sql_question {
 	const char *text;
 	const char *values[SQL_COLUMNS_MAX];
@@ -200,7 +201,7 @@ extern const struct sql_dialect sql_dialect_sqlite;
 extern const struct sql_dialect sql_dialect_postgres;
 
 /** What projections may read and not change. */
-#define SQL_OWN_TABLES 11
+#define SQL_OWN_TABLES 12
 extern const char *const sql_own_tables[SQL_OWN_TABLES];
 bool sql_is_own_table(const char *name, size_t size);
 
@@ -246,6 +247,11 @@ tide_status sql_parse(struct sql_script *script, const struct sql_dialect *diale
 		      struct tide_error *err);
 void sql_script_fini(struct sql_script *script);
 
+/** Whether it can be begun anew; TIDE_ARGUMENT. */
+tide_status sql_check_reset(const struct tide_sql_projection *projection, struct tide_error *err);
+/** Empty its tables in the open transaction, for tide_checkpoints_reset_with; `self` is the
+ * projection. */
+tide_status sql_reset(void *self, void *connection, struct tide_error *err);
 /** How the next start enters it. */
 enum sql_entry sql_entry_of(const struct tide_sql_projection *projection);
 /** Whether an event is one of the section's. */

@@ -17,6 +17,7 @@ const char *const sql_own_tables[SQL_OWN_TABLES] = {
 	"subscription_controls",
 	"subscription_journal",
 	"projection_segments",
+	"projection_rebuilds",
 };
 
 bool sql_is_own_table(const char *name, size_t size)

@@ -695,6 +695,7 @@ static tide_status postgres_note_place(void *self, const char *const *columns,
 	snprintf(place->own, sizeof place->own, "%s", columns[0]);
 	snprintf(place->made, sizeof place->made, "%s", columns[1] ? columns[1] : "");
 	place->has_versions = columns[2] && *columns[2] == 't';
+	place->has_rebuilds = columns[3] && *columns[3] == 't';
 	return TIDE_OK;
 }
 
@@ -708,7 +709,9 @@ static tide_status postgres_find_place(const struct sql_script *script, void *co
 			"has_table_privilege(v.oid, 'UPDATE') AND has_table_privilege(v.oid, "
 			"'DELETE') FROM pg_class v "
 			"WHERE "
-			"v.relnamespace = n.oid AND v.relname = 'projection_versions') FROM "
+			"v.relnamespace = n.oid AND v.relname = 'projection_versions'), EXISTS "
+			"(SELECT FROM pg_class r WHERE r.relnamespace = n.oid AND r.relname = "
+			"'projection_rebuilds') FROM "
 			"pg_class c JOIN "
 			"pg_namespace n "
 			"ON n.oid = c.relnamespace WHERE c.oid = to_regclass('events')",

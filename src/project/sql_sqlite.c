@@ -510,12 +510,13 @@ static tide_status sqlite_ask(const struct sql_script *script, void *connection,
 	return status;
 }
 
-static tide_status sqlite_note_versions(void *self, const char *const *columns,
-					struct tide_error *err)
+static tide_status sqlite_note_table(void *self, const char *const *columns, struct tide_error *err)
 {
-	(void)columns;
+	struct sql_place *place = self;
+
 	(void)err;
-	((struct sql_place *)self)->has_versions = true;
+	place->has_versions |= strcmp(columns[0], "projection_versions") == 0;
+	place->has_rebuilds |= strcmp(columns[0], "projection_rebuilds") == 0;
 	return TIDE_OK;
 }
 
@@ -523,9 +524,9 @@ static tide_status sqlite_find_place(const struct sql_script *script, void *conn
 				     struct sql_place *ret, struct tide_error *err)
 {
 	struct sql_question question = {
-		.text = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = "
-			"'projection_versions'",
-		.row = sqlite_note_versions,
+		.text = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name IN "
+			"('projection_versions', 'projection_rebuilds')",
+		.row = sqlite_note_table,
 		.self = ret,
 	};
 

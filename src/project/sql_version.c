@@ -146,10 +146,9 @@ static tide_status version_judge(const struct version *version, enum sql_entry e
 
 	if (version->has_new_init && entry == SQL_ENTRY_START)
 		return tide_fail(err, TIDE_STATE,
-				 "'%s' init: changed; rebuild it (tide project %s --reset), or "
-				 "accept it (tide project %s "
-				 "--accept-changes)",
-				 path, path, path);
+				 "'%.150s' init: changed; rebuild it (tide rebuild %.100s "
+				 "--file %.150s), or accept it (the same with --accept)",
+				 path, version->name, path);
 	if (version->has_new_statements && entry == SQL_ENTRY_START)
 		log_at(TIDE_LOG_NOTICE, "projection",
 		       "statements changed, what they made of earlier events stays",

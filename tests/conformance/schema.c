@@ -70,6 +70,7 @@ static void database_of_an_earlier_version_works_and_is_completed_when_asked(str
 	}
 	fixture_sql(f, "DROP TABLE projection_versions");
 	fixture_sql(f, "DROP TABLE projection_segments");
+	fixture_sql(f, "DROP TABLE projection_rebuilds");
 	fixture_sql(f, "DROP TABLE subscription_controls");
 	fixture_sql(f, "DROP TABLE subscription_journal");
 	struct tide_store *store;
@@ -100,6 +101,7 @@ static void database_of_an_earlier_version_works_and_is_completed_when_asked(str
 		fixture_sql(f, sql);
 	}
 	fixture_sql(f, "DELETE FROM projection_versions");
+	fixture_sql(f, "DELETE FROM projection_rebuilds");
 }
 
 static void database_without_a_required_column_is_refused_naming_it(struct fixture *f)

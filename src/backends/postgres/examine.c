@@ -342,6 +342,7 @@ static const struct { const char *purpose, *rights; } examine_purposes[] = {
 	  " AND " MAY("dead_letter_queue", "DELETE") " AND " MAY("projection_segments", "DELETE") },
 	{ "have proof kept that nothing is skipped", MAY_WRITE("projection_segments")
 	  " AND " MAY_NUMBER("projection_segments") },
+	{ "rebuild projections", MAY_WRITE("projection_rebuilds") },
 	{ "pause, resume and keep the journal", MAY_WRITE("subscription_controls")
 	  " AND " MAY("subscription_controls", "DELETE")
 	  " AND " MAY("subscription_journal", "SELECT") " AND " MAY("subscription_journal", "INSERT")

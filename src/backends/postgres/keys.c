@@ -27,6 +27,7 @@ static const struct { const char *table, *columns, *otherwise; bool is_raced; } 
 	{ "snapshots",              "aggregate_id aggregate_type",         "a snapshot could not be saved", false },
 	{ "subscription_leases",    "name",                                "a subscription could have two owners", false },
 	{ "projection_versions",    "name",                                "a read model could have two makers", false },
+	{ "projection_rebuilds",    "name",                                "a rebuild could not be noted", false },
 	{ "subscription_controls",  "name",                                "a pause could not be written", false },
 };
 /* clang-format on */

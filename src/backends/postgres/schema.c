@@ -76,6 +76,11 @@ static const struct { const char *name, *columns, *create; } schema_tables[] = {
 	  "events_processed BIGINT NOT NULL, events_discarded BIGINT NOT NULL DEFAULT 0, "
 	  "began_at TIMESTAMPTZ NOT NULL, until_position BIGINT, until_processed BIGINT, "
 	  "ended_at TIMESTAMPTZ)" },
+	{ "projection_rebuilds", /* reached: how far at most; undo: what takes a swap back, as JSON */
+	  "",
+	  "CREATE TABLE @projection_rebuilds (name TEXT PRIMARY KEY, build BIGINT NOT NULL, "
+	  "state TEXT NOT NULL, init_hash TEXT NOT NULL, statements_hash TEXT NOT NULL, "
+	  "reached BIGINT NOT NULL, undo TEXT, changed_at TIMESTAMPTZ NOT NULL)" },
 	{ "subscription_controls", /* a row for each durable pause */
 	  "",
 	  "CREATE TABLE @subscription_controls (name TEXT PRIMARY KEY, "

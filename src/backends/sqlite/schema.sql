@@ -132,3 +132,15 @@ CREATE TABLE IF NOT EXISTS projection_segments (
 	until_processed INTEGER,
 	ended_at TEXT
 );
+
+-- A projection that is being rebuilt, or has been: reached is how far at most, undo what takes a swap back, as JSON.
+CREATE TABLE IF NOT EXISTS projection_rebuilds (
+	name TEXT PRIMARY KEY,
+	build INTEGER NOT NULL,
+	state TEXT NOT NULL,
+	init_hash TEXT NOT NULL,
+	statements_hash TEXT NOT NULL,
+	reached INTEGER NOT NULL,
+	undo TEXT,
+	changed_at TEXT NOT NULL
+);

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tide rebuild: a SQL projection is made anew from the log.
+ *
+ * Happy path, in place: the ownership is taken, the tables are emptied, the checkpoint goes, and
+ * everything up to the end of the feed is projected again.
+ * Failure modes: somebody runs the projection: refused, unless forced. Interrupted on the way: the
+ * row of projection_rebuilds says up to where it was to go, and the next call goes on, unless
+ * somebody has finished it meanwhile, or the file is another one: then it begins anew.
+ */
+#include <string.h>
+
+#include "cli/configuration.h"
+#include "cli/rebuild.h"
+#include "path/checkpoints.h"
+#include "path/journal.h"
+
+/* ---- Whether one was interrupted ------------------------------------------------------------- */
+
+static tide_status rebuild_read_row(void *self, void *connection, struct tide_error *err)
+{
+	struct rebuild *rebuild = self;
+	return rebuild_load(rebuild->projection, connection, false, &rebuild->row, err);
+}
+
+static tide_status rebuild_end_row(void *self, void *connection, struct tide_error *err)
+{
+	struct rebuild *rebuild = self;
+	rebuild->row.state = REBUILD_ENDED;
+	return rebuild_store(rebuild->projection, connection, &rebuild->row, err);
+}
+
+/* One that another process has finished since is none. */
+static tide_status rebuild_is_interrupted(struct rebuild *rebuild, bool *ret,
+					  struct tide_error *err)
+{
+	struct tide_checkpoint row;
+	tide_status status =
+		tide_checkpoints_load(rebuild->follow.checkpoints, rebuild->name, &row, err);
+
+	*ret = status == TIDE_OK && row.has_position && rebuild->row.is_same &&
+	       rebuild->row.state == REBUILD_IN_PLACE && row.position < rebuild->row.reached;
+	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
+}
+
+/* ---- In place -------------------------------------------------------------------------------- */
+
+static int rebuild_refuse_running(struct rebuild *rebuild)
+{
+	struct cli *cli = rebuild->cli;
+	struct tide_checkpoints *checkpoints = rebuild->follow.checkpoints;
+	struct tide_error err;
+	bool is_owned;
+
+	if (tide_checkpoints_is_owned(checkpoints, rebuild->name, &is_owned, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	if (!is_owned || cli->options[OPT_FORCE].is_set)
+		return CLI_DONE;
+	tide_fail(&err, TIDE_STATE, "projection '%s' is running%s; stop it first, or say --force",
+		  rebuild->name, cli_owner_text(checkpoints, rebuild->name));
+	return cli_fail(cli, &err);
+}
+
+static int rebuild_empty_tables(struct rebuild *rebuild)
+{
+	struct cli *cli = rebuild->cli;
+	struct tide_checkpoints *checkpoints = rebuild->follow.checkpoints;
+	struct tide_error err;
+	tide_position end = 0;
+
+	tide_status status = tide_store_end(rebuild->follow.store, &end, &err);
+	if (status == TIDE_OK)
+		status = rebuild_begin_in_place(rebuild->projection, checkpoints, end, &err);
+	if (status != TIDE_OK)
+		return cli_fail(cli, &err);
+	cli->options[OPT_RESET].is_set = true;
+	journal_tell(checkpoints->database, NULL, "rebuild", rebuild->name,
+		     "in place, up to position %lld", (long long)end);
+	return CLI_DONE;
+}
+
+/* What stands beside it would be lost sight of. */
+static tide_status rebuild_refuse_beside(const struct rebuild *rebuild, struct tide_error *err)
+{
+	if (rebuild->row.state == REBUILD_SWAPPED)
+		return tide_fail(err, TIDE_STATE,
+				 "what build %lld of '%s' has replaced is kept; end that first "
+				 "with --drop-old or --swap-back",
+				 (long long)rebuild->row.build, rebuild->name);
+	if (rebuild->row.state == REBUILD_BESIDE)
+		return tide_fail(err, TIDE_STATE,
+				 "build %lld of '%s' stands beside it; go on with --beside, or end "
+				 "that first with --drop-old",
+				 (long long)rebuild->row.build, rebuild->name);
+	return TIDE_OK;
+}
+
+static int rebuild_begin(struct rebuild *rebuild)
+{
+	bool is_interrupted;
+	struct tide_error err;
+	int exit = rebuild_refuse_running(rebuild);
+
+	if (exit != CLI_DONE)
+		return exit;
+	tide_status status =
+		live_do(rebuild->follow.checkpoints->database, rebuild_read_row, rebuild, &err);
+	if (status == TIDE_OK)
+		status = rebuild_refuse_beside(rebuild, &err);
+	if (status == TIDE_OK)
+		status = rebuild_is_interrupted(rebuild, &is_interrupted, &err);
+	if (status != TIDE_OK)
+		return cli_fail(rebuild->cli, &err);
+	if (!is_interrupted)
+		return rebuild_empty_tables(rebuild);
+	cli_note(rebuild->cli, "the rebuild of '%s' that was interrupted goes on", rebuild->name);
+	rebuild->follow.config.start_from = TIDE_START_CHECKPOINT;
+	return CLI_DONE;
+}
+
+/* What stays to be said of one that is done; that it could not be written costs a look at the next
+ * one. */
+static void rebuild_end(struct rebuild *rebuild)
+{
+	tide_position position = 0;
+	if (tide_checkpoints_position(rebuild->follow.checkpoints, rebuild->name, &position,
+				      NULL) != TIDE_OK)
+		return;
+	(void)live_do(rebuild->follow.checkpoints->database, rebuild_read_row, rebuild, NULL);
+	if (rebuild->row.state == REBUILD_IN_PLACE && position >= rebuild->row.reached)
+		(void)live_do(rebuild->follow.checkpoints->database, rebuild_end_row, rebuild,
+			      NULL);
+}
+
+static int rebuild_in_place(struct rebuild *rebuild)
+{
+	struct follow *follow = &rebuild->follow;
+	follow->subscriber = tide_sql_projection_subscriber(rebuild->projection);
+	int exit = follow_open(follow);
+
+	if (exit == CLI_DONE)
+		exit = rebuild_begin(rebuild);
+	if (exit == CLI_DONE)
+		exit = follow_begin(follow);
+	if (exit == CLI_DONE)
+		exit = follow_run(follow);
+	if (exit == CLI_DONE)
+		rebuild_end(rebuild);
+	rebuild_row_fini(&rebuild->row);
+	follow_close(follow);
+	return exit;
+}
+
+/* ---- As it is -------------------------------------------------------------------------------- */
+
+static tide_status rebuild_enter(void *self, void *connection, struct tide_error *err)
+{
+	struct tide_sql_projection *projection = ((struct rebuild *)self)->projection;
+	const struct tide_subscriber *subscriber = tide_sql_projection_subscriber(projection);
+	projection->accepts_changes = true;
+	tide_status status = subscriber->prepare(subscriber->self, connection, err);
+	subscriber->detach(subscriber->self, connection);
+	return status;
+}
+
+/* The tables are left as they are, and taken for what the file makes. */
+static int rebuild_accept(struct rebuild *rebuild)
+{
+	struct follow *follow = &rebuild->follow;
+	struct tide_error err;
+	int exit = follow_open(follow);
+
+	if (exit == CLI_DONE &&
+	    live_do(follow->checkpoints->database, rebuild_enter, rebuild, &err) != TIDE_OK)
+		exit = cli_fail(rebuild->cli, &err);
+	if (exit == CLI_DONE)
+		journal_tell(follow->checkpoints->database, NULL, "accept", rebuild->name,
+			     "its tables, as '%.300s' has them", rebuild->file);
+	follow_close(follow);
+	if (exit == CLI_DONE)
+		cli_note(rebuild->cli, "'%s' is accepted as '%s' has it", rebuild->name,
+			 rebuild->file);
+	return exit;
+}
+
+/* ---- The projection -------------------------------------------------------------------------- */
+
+/* A rebuild is of everything, whatever a first start was to begin with. */
+static void rebuild_set_config(struct rebuild *rebuild,
+			       const struct tide_subscription_config *config)
+{
+	struct tide_subscription_config *own = &rebuild->follow.config;
+	int32_t retries = own->max_infrastructure_retries;
+
+	if (config) {
+		*own = *config;
+		own->max_infrastructure_retries = retries;
+		own->circuit_breaker_enabled = false;
+	}
+	if (own->start_from != TIDE_START_POSITION)
+		own->start_from = TIDE_START_BEGINNING;
+	own->start_from_initially = true;
+}
+
+static int rebuild_fail_unknown(struct rebuild *rebuild, const char *path, bool has_section)
+{
+	struct tide_error err;
+	tide_fail(&err, has_section ? TIDE_UNSUPPORTED : TIDE_NOT_FOUND,
+		  has_section ? "[projection %s] of '%s' is a command: it has no read model that "
+				"could be rebuilt"
+			      : "there is no [projection %s] in '%s'",
+		  rebuild->name, path);
+	return cli_fail(rebuild->cli, &err);
+}
+
+static int rebuild_configured(struct rebuild *rebuild, const struct config *config)
+{
+	struct cli *cli = rebuild->cli;
+	const struct config_projection *found = NULL;
+
+	for (size_t i = 0; i < config->projection_count; i++)
+		if (strcmp(config->projections[i]->name, rebuild->name) == 0)
+			found = config->projections[i];
+	if (!found || !found->sql)
+		return rebuild_fail_unknown(rebuild, cli->options[OPT_CONFIG].text, found != NULL);
+	const struct config_store *store = config_find_store(config, found->store);
+	cli->store_url = store->url;
+	cli->options[OPT_INTO].text = store->into;
+	rebuild->projection = found->sql;
+	rebuild->file = found->file;
+	rebuild_set_config(rebuild, &found->config);
+	return rebuild->make(rebuild);
+}
+
+static int rebuild_of_configuration(struct rebuild *rebuild)
+{
+	struct config config;
+	const char *path;
+	int exit = configuration_load(rebuild->cli, rebuild->cli->options[OPT_CONFIG].text, &config,
+				      &path);
+
+	if (exit != CLI_DONE)
+		return exit;
+	exit = rebuild_configured(rebuild, &config);
+	config_fini(&config);
+	return exit;
+}
+
+static int rebuild_of_file(struct rebuild *rebuild)
+{
+	struct cli *cli = rebuild->cli;
+	const char *into = cli->options[OPT_INTO].text;
+	struct tide_error err;
+
+	rebuild->file = cli->options[OPT_REBUILD_FILE].text;
+	rebuild_set_config(rebuild, NULL);
+	if (tide_sql_projection_open(TIDE_SQL_PROJECTION(.path = rebuild->file,
+							 .name = rebuild->name,
+							 .url = into ? into : cli->store_url),
+				     &rebuild->projection, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	int exit = rebuild->make(rebuild);
+	tide_sql_projection_close(rebuild->projection);
+	return exit;
+}
+
+/* ---- The command ----------------------------------------------------------------------------- */
+
+static int rebuild_check_options(struct cli *cli)
+{
+	const struct option_value *options = cli->options;
+
+	if (options[OPT_CONFIG].is_set == options[OPT_REBUILD_FILE].is_set)
+		return cli_usage(cli, "rebuild needs one of --config CONFIG and --file FILE");
+	if (options[OPT_CONFIG].is_set && (options[OPT_STORE].is_set || options[OPT_INTO].is_set))
+		return cli_usage(cli, "--%s does not go with --config, which names the databases",
+				 options[OPT_STORE].is_set ? "store" : "into");
+	return CLI_DONE;
+}
+
+int cmd_rebuild(struct cli *cli)
+{
+	struct rebuild rebuild = {
+		.cli = cli, .name = cli->args[0], .follow.cli = cli, .make = rebuild_in_place
+	};
+	int exit = rebuild_check_options(cli);
+
+	if (exit != CLI_DONE)
+		return exit;
+	if (cli->options[OPT_ACCEPT].is_set)
+		rebuild.make = rebuild_accept;
+	/* it ends where the feed does now */
+	cli->options[OPT_ONCE].is_set = true;
+	exit = follow_config(&rebuild.follow);
+	if (exit != CLI_DONE)
+		return exit;
+	return cli->options[OPT_CONFIG].is_set ? rebuild_of_configuration(&rebuild)
+					       : rebuild_of_file(&rebuild);
+}

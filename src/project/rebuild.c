@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The row of a projection that is rebuilt, so that a rebuild that was interrupted goes on.
+ *
+ * Happy path: the row is written in the transaction that empties, or swaps, the tables.
+ * Failure modes: a database of an earlier version has no such table: a rebuild in place begins anew
+ * then, and none is made beside.
+ */
+#include "project/rebuild.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sys/alloc.h"
+
+static const char *const rebuild_states[REBUILD_STATE_COUNT] = {
+	[REBUILD_NONE] = "none",       [REBUILD_IN_PLACE] = "in_place", [REBUILD_BESIDE] = "beside",
+	[REBUILD_SWAPPED] = "swapped", [REBUILD_ENDED] = "ended",
+};
+
+/** A row being read for a file. */
+struct rebuild_reading {
+	const struct tide_sql_projection *projection;
+	struct rebuild_row *row;
+};
+
+void rebuild_row_fini(struct rebuild_row *row)
+{
+	tide_free(row->undo);
+	row->undo = NULL;
+}
+
+static void rebuild_hash(char ret[17], uint64_t hash)
+{
+	snprintf(ret, 17, "%016" PRIx64, hash);
+}
+
+static tide_status rebuild_take_row(void *self, const char *const *columns, struct tide_error *err)
+{
+	const struct rebuild_reading *reading = self;
+	const struct sql_script *script = &reading->projection->script;
+	struct rebuild_row *row = reading->row;
+	char init[17], statements[17];
+
+	for (size_t i = 0; i < REBUILD_STATE_COUNT; i++)
+		if (strcmp(columns[1], rebuild_states[i]) == 0)
+			row->state = (enum rebuild_state)i;
+	rebuild_hash(init, script->init_hash);
+	rebuild_hash(statements, script->statements_hash);
+
+	row->build = strtoll(columns[0], NULL, 10);
+	row->is_same = strcmp(columns[2], init) == 0 && strcmp(columns[3], statements) == 0;
+	row->reached = strtoll(columns[4], NULL, 10);
+	if (!columns[5])
+		return TIDE_OK;
+	row->undo = alloc_text(columns[5], strlen(columns[5]));
+	return row->undo ? TIDE_OK : alloc_fail(err);
+}
+
+tide_status rebuild_load(const struct tide_sql_projection *projection, void *connection,
+			 bool needed, struct rebuild_row *ret, struct tide_error *err)
+{
+	struct rebuild_row row = { .state = REBUILD_NONE };
+	struct rebuild_reading reading = { projection, &row };
+	struct sql_place place;
+	tide_status status =
+		projection->dialect->find_place(&projection->script, connection, &place, err);
+
+	if (status == TIDE_OK && !place.has_rebuilds && needed)
+		return tide_fail(
+			err, TIDE_SCHEMA,
+			"table 'projection_rebuilds' is missing; make it with 'tide init'");
+	if (status != TIDE_OK || !place.has_rebuilds) {
+		*ret = row;
+		return status;
+	}
+	ALLOC_AUTO char *text =
+		alloc_format("SELECT build, state, init_hash, statements_hash, reached, undo FROM "
+			     "%sprojection_rebuilds WHERE name = $1",
+			     place.own);
+	struct sql_question question = { .text = text,
+					 .values = { projection->name },
+					 .count = 1,
+					 .row = rebuild_take_row,
+					 .self = &reading };
+	status = text ? projection->dialect->ask(&projection->script, connection, &question, err)
+		      : alloc_fail(err);
+	if (status == TIDE_OK)
+		*ret = row;
+	else
+		rebuild_row_fini(&row);
+	return status;
+}
+
+static tide_status rebuild_write(const struct tide_sql_projection *projection, void *connection,
+				 const struct sql_place *place, const struct rebuild_row *row,
+				 struct tide_error *err)
+{
+	char now[TIDE_TIME_TEXT_SIZE], init[17], statements[17], build[24], reached[24];
+	ALLOC_AUTO char *text = alloc_format(
+		"INSERT INTO %sprojection_rebuilds (name, build, state, init_hash, "
+		"statements_hash, reached, changed_at, undo) VALUES ($1, $2, $3, $4, $5, $6, $7, "
+		"$8) ON CONFLICT (name) DO UPDATE SET build = excluded.build, state = "
+		"excluded.state, init_hash = excluded.init_hash, statements_hash = "
+		"excluded.statements_hash, reached = excluded.reached, changed_at = "
+		"excluded.changed_at, undo = excluded.undo",
+		place->own);
+
+	rebuild_hash(init, projection->script.init_hash);
+	rebuild_hash(statements, projection->script.statements_hash);
+	snprintf(build, sizeof build, "%" PRId64, row->build);
+	snprintf(reached, sizeof reached, "%" PRId64, row->reached);
+	struct sql_question question = {
+		.text = text,
+		.values = { projection->name, build, rebuild_states[row->state], init, statements,
+			    reached, tide_time_format(tide_time_now(), now), row->undo },
+		.count = 8,
+	};
+	return text ? projection->dialect->ask(&projection->script, connection, &question, err)
+		    : alloc_fail(err);
+}
+
+tide_status rebuild_store(const struct tide_sql_projection *projection, void *connection,
+			  const struct rebuild_row *row, struct tide_error *err)
+{
+	struct sql_place place;
+	tide_status status =
+		projection->dialect->find_place(&projection->script, connection, &place, err);
+
+	return status == TIDE_OK && place.has_rebuilds
+		       ? rebuild_write(projection, connection, &place, row, err)
+		       : status;
+}
+
+/** A rebuild in place that is begun. */
+struct rebuild_beginning {
+	struct tide_sql_projection *projection;
+	tide_position reached;
+};
+
+static tide_status rebuild_empty(void *self, void *connection, struct tide_error *err)
+{
+	const struct rebuild_beginning *beginning = self;
+	struct tide_sql_projection *projection = beginning->projection;
+	struct rebuild_row row;
+	tide_status status = sql_reset(projection, connection, err);
+
+	if (status == TIDE_OK)
+		status = rebuild_load(projection, connection, false, &row, err);
+	if (status != TIDE_OK)
+		return status;
+	rebuild_row_fini(&row);
+	row.state = REBUILD_IN_PLACE;
+	row.reached = beginning->reached;
+	return rebuild_store(projection, connection, &row, err);
+}
+
+tide_status rebuild_begin_in_place(struct tide_sql_projection *projection,
+				   struct tide_checkpoints *checkpoints, tide_position reached,
+				   struct tide_error *err)
+{
+	struct rebuild_beginning beginning = { projection, reached };
+	tide_status status = sql_check_reset(projection, err);
+
+	return status == TIDE_OK ? tide_checkpoints_reset_with(checkpoints, projection->name,
+							       rebuild_empty, &beginning, err)
+				 : status;
+}

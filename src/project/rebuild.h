@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_PROJECT_REBUILD_H
+#define TIDE_PROJECT_REBUILD_H
+
+/* What is kept of the rebuilding of a projection: a row of projection_rebuilds, in its database. */
+
+#include "project/sql.h"
+
+/** How far a rebuild has come. */
+enum rebuild_state {
+	REBUILD_NONE,     /* there was never one */
+	REBUILD_IN_PLACE, /* the tables were emptied, and are filled again */
+	REBUILD_BESIDE,   /* a build stands beside them, or is to be made */
+	REBUILD_SWAPPED,  /* the build serves, and the old ones are kept */
+	REBUILD_ENDED,
+	REBUILD_STATE_COUNT
+};
+
+/** The row of a projection. */
+struct rebuild_row {
+	enum rebuild_state state;
+	int64_t build; /* its number: 1 for the first one beside */
+	/* the furthest that it may have come; in place: the end of the feed at its begin */
+	tide_position reached;
+	bool is_same; /* it was begun with this very file */
+	char *undo;   /* JSON, for who wrote it; NULL: nothing */
+};
+void rebuild_row_fini(struct rebuild_row *row);
+
+/** Read the row, in the open transaction. TIDE_SCHEMA where the table is missing, if it is
+ * `needed`; else there is none. */
+tide_status rebuild_load(const struct tide_sql_projection *projection, void *connection,
+			 bool needed, struct rebuild_row *ret, struct tide_error *err);
+/** Write it, in the open transaction, as one of this file; nothing where the table is missing. */
+tide_status rebuild_store(const struct tide_sql_projection *projection, void *connection,
+			  const struct rebuild_row *row, struct tide_error *err);
+
+/** Take the ownership, empty the tables, forget the checkpoint, and note that it is to be filled up
+ * to `reached`. */
+tide_status rebuild_begin_in_place(struct tide_sql_projection *projection,
+				   struct tide_checkpoints *checkpoints, tide_position reached,
+				   struct tide_error *err);
+
+#endif
