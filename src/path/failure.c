@@ -86,7 +86,7 @@ static void failure_drop_transaction(struct tide_subscription *subscription, boo
 {
 	struct runner *runner = &subscription->runner;
 	if (is_split)
-		fates_untry(&runner->fates);
+		fates_untry(&runner->fates, delivery->position);
 	else
 		fates_try(&runner->fates, delivery->position, delivery->attempt);
 	runner->try_at = mono_add(runner->now, retry_delay(&subscription->retry,

@@ -104,35 +104,25 @@ bool fates_has_refused(const struct fates *fates)
 
 /* ---- What happens to them -------------------------------------------------------------------- */
 
-/* Up to here: should they have to come again, they begin anew. */
-static void fates_begin_anew(struct fates *fates, tide_position to)
-{
-	for (size_t i = fates->count; i-- > 0;)
-		if (fates->list[i].kind == FATE_TRIED && fates->list[i].took_transaction &&
-		    fates->list[i].position <= to)
-			fates_remove(fates, i);
-}
-
 void fates_try(struct fates *fates, tide_position position, int32_t attempts)
 {
-	fates_untry(fates);
 	struct fate *fate = fates_put(fates, position);
-	assert(!fate_is_unfinished(fate));
-	fate->kind = FATE_TRIED;
+	assert(fate->kind == FATE_TRIED);
 	fate->attempts = attempts;
 	fate->took_transaction = true;
 }
 
-void fates_untry(struct fates *fates)
+void fates_untry(struct fates *fates, tide_position position)
 {
-	fates_begin_anew(fates, INT64_MAX);
+	struct fate *fate = fates_find(fates, position);
+	assert(!fate || fate->kind == FATE_TRIED);
+	if (fate)
+		fate->attempts = 0;
 }
 
 void fates_try_entry(struct fates *fates, tide_position position, int32_t tries)
 {
 	struct fate *fate = tries > 0 ? fates_put(fates, position) : fates_find(fates, position);
-	for (size_t i = 0; i < fates->count; i++)
-		fates->list[i].entry_tries = 0;
 	if (fate)
 		fate->entry_tries = tries;
 }
@@ -175,7 +165,6 @@ void fates_settle(struct fates *fates, tide_position position, bool is_alone)
 	} else {
 		fates_remove(fates, (size_t)(fate - fates->list));
 	}
-	fates_begin_anew(fates, position);
 }
 
 void fates_doom(struct fates *fates, tide_position position, const struct tide_error *error)

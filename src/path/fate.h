@@ -52,7 +52,7 @@ bool fates_has_refused(const struct fates *fates);
 /** A call, its `attempts`-th, took the transaction with it. */
 void fates_try(struct fates *fates, tide_position position, int32_t attempts);
 /** Its attempts count no more: it comes by itself, out of a batch. */
-void fates_untry(struct fates *fates);
+void fates_untry(struct fates *fates, tide_position position);
 /** Writing its dead letter has failed so often; 0: it is written. */
 void fates_try_entry(struct fates *fates, tide_position position, int32_t tries);
 /** It has failed for good, and is at its end: what it failed with is for the caller to fill. */

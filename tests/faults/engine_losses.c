@@ -10,6 +10,7 @@
 /* ---- Handlers that take their connection with them ------------------------------------------- */
 
 static bool is_lost;
+static int thirds; /* calls with the third event */
 
 static tide_status losing_check(void *session, struct tide_error *err)
 {
@@ -25,6 +26,17 @@ static tide_status lose_two(struct witness *witness, const struct tide_event *ev
 	(void)witness;
 	(void)delivery;
 	is_lost = event->position == 3 || event->position == 7;
+	return TIDE_OK;
+}
+
+/* The seventh event always, and the third at each other call. */
+static tide_status lose_by_turns(struct witness *witness, const struct tide_event *event,
+				 struct tide_delivery *delivery)
+{
+	(void)witness;
+	(void)delivery;
+	thirds += event->position == 3;
+	is_lost = event->position == 7 || (event->position == 3 && thirds % 2 == 1);
 	return TIDE_OK;
 }
 
@@ -48,13 +60,16 @@ static tide_status lose_batch(void *self, const struct tide_event *const *events
 	return TIDE_OK;
 }
 
-static void check_losers(bool is_batch, size_t losers)
+static void check_losers(tide_status (*decide)(struct witness *, const struct tide_event *,
+					       struct tide_delivery *),
+			 size_t losers)
 {
+	bool is_batch = decide == lose_three;
 	struct walk walk;
 	int32_t retries;
 	walk_open(&walk, "sqlite", 8);
 	walk_backend.store.check = losing_check;
-	walk.witness.decide = is_batch ? lose_three : lose_two;
+	walk.witness.decide = decide;
 	struct tide_subscription_config config = walk_config();
 	config.circuit_breaker_enabled = false;
 	struct tide_subscriber subscriber = witness_single("Walk", &walk.witness);
@@ -78,13 +93,20 @@ static void check_losers(bool is_batch, size_t losers)
 static void two_events_of_one_page_that_lose_their_connection_come_to_an_end(void **state)
 {
 	(void)state;
-	check_losers(false, 2);
+	check_losers(lose_two, 2);
+}
+
+static void an_event_keeps_its_attempts_while_another_loses_the_connection(void **state)
+{
+	(void)state;
+	thirds = 0;
+	check_losers(lose_by_turns, 2);
 }
 
 static void an_event_of_a_split_batch_that_loses_its_connection_comes_to_an_end(void **state)
 {
 	(void)state;
-	check_losers(true, 1);
+	check_losers(lose_three, 1);
 }
 
 /* ---- Saves beside a handler ------------------------------------------------------------------ */
@@ -224,6 +246,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_events_of_one_page_that_lose_their_connection_come_to_an_end),
+		cmocka_unit_test(an_event_keeps_its_attempts_while_another_loses_the_connection),
 		cmocka_unit_test(
 			an_event_of_a_split_batch_that_loses_its_connection_comes_to_an_end),
 		cmocka_unit_test(a_save_beside_a_handler_whose_answer_is_lost_counts_once),
