@@ -83,7 +83,7 @@ const struct fate *fates_doomed(const struct fates *fates, tide_position positio
 	size_t i = fates_place(fates, position);
 	bool is_there = fates_has_at(fates, i, position);
 	enum fate_kind kind = is_there ? fates->list[i].kind : FATE_TRIED;
-	return kind == FATE_DOOMED || kind == FATE_REFUSED ? &fates->list[i] : NULL;
+	return kind >= FATE_DOOMED ? &fates->list[i] : NULL;
 }
 
 struct fate *fates_ending(struct fates *fates)

@@ -11,7 +11,7 @@ enum fate_kind {
 	FATE_FAILED,  /* for good; the feed has begun anew before it, and its end is not done yet */
 	FATE_ENDING,  /* the same, and it is the event that comes next */
 	FATE_DOOMED,  /* it alone could not be committed: no handler is called any more */
-	FATE_BURIED,  /* it is settled without its handler, and not committed yet */
+	FATE_BURIED,  /* DOOMED, or undecodable; settled like that, and not committed yet */
 	FATE_REFUSED, /* DOOMED, and it could not be committed without its handler either */
 };
 

@@ -242,11 +242,63 @@ static void the_event_that_ends_the_run_has_failed_whatever_becomes_of_its_trans
 	walk_close(&walk);
 }
 
+/* ---- An event that cannot be committed ------------------------------------------------------- */
+
+static int refusals; /* of transactions in which the second event was handled */
+static int burials_to_lose;
+static bool is_two_handled;
+
+static tide_status refusing_commit(void *session, struct tide_error *err)
+{
+	bool is_refused = is_two_handled;
+	is_two_handled = false;
+	refusals += is_refused;
+	if (is_refused)
+		return tide_fail(err, TIDE_ARGUMENT, "the second event breaks a rule");
+	bool is_burial_lost = refusals == 2 && burials_to_lose > 0;
+	burials_to_lose -= is_burial_lost;
+	if (is_burial_lost)
+		return tide_fail(err, TIDE_CONNECTION_LOST, "the server is gone");
+	return walk_real.store.commit(session, err);
+}
+
+static tide_status handle_two(struct witness *witness, const struct tide_event *event,
+			      struct tide_delivery *delivery)
+{
+	(void)witness;
+	(void)delivery;
+	is_two_handled = is_two_handled || event->position == 2;
+	return TIDE_OK;
+}
+
+/* With the page, then by itself, then as a dead letter: the second time after a lost connection. */
+static void an_event_that_is_buried_is_not_handled_when_that_is_lost(void **state)
+{
+	(void)state;
+	struct walk walk;
+	int32_t retries;
+	walk_open(&walk, "sqlite", 3);
+	walk_backend.store.commit = refusing_commit;
+	walk.witness.decide = handle_two;
+	refusals = 0;
+	burials_to_lose = 1;
+	is_two_handled = false;
+	struct tide_subscription_config config = walk_config();
+	walk_start(&walk, true, &config);
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(refusals, 2);
+	assert_int_equal(burials_to_lose, 0);
+	assert_int_equal(walk_dead_letters(&walk, &retries), 1);
+	assert_int_equal(checkpoint_of(walk.rig.checkpoints, "Walk").position, 3);
+	walk_close(&walk);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_events_of_one_page_that_lose_their_connection_come_to_an_end),
 		cmocka_unit_test(an_event_keeps_its_attempts_while_another_loses_the_connection),
+		cmocka_unit_test(an_event_that_is_buried_is_not_handled_when_that_is_lost),
 		cmocka_unit_test(
 			an_event_of_a_split_batch_that_loses_its_connection_comes_to_an_end),
 		cmocka_unit_test(a_save_beside_a_handler_whose_answer_is_lost_counts_once),
