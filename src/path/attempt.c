@@ -22,7 +22,7 @@
  * others, then claims `hand_since`: each store here releases the one before it, so that it never
  * takes the next call's position for this one's.
  */
-static void handler_take_in_hand(struct tide_subscription *subscription,
+static void attempt_take_in_hand(struct tide_subscription *subscription,
 				 const struct tide_delivery *delivery, size_t count)
 {
 	atomic_store_explicit(&subscription->hand_events, (int64_t)count, memory_order_release);
@@ -33,7 +33,7 @@ static void handler_take_in_hand(struct tide_subscription *subscription,
 			      delivery->since.ns ? delivery->since.ns : 1, memory_order_release);
 }
 
-static tide_status handler_judge(const struct tide_subscription *subscription,
+static tide_status attempt_judge(const struct tide_subscription *subscription,
 				 const struct tide_delivery *delivery, tide_status status,
 				 struct tide_error *err)
 {
@@ -54,7 +54,7 @@ static tide_status handler_judge(const struct tide_subscription *subscription,
 			 delivery->has_message ? delivery->message : tide_status_name(status));
 }
 
-tide_status handler_call(struct tide_subscription *subscription,
+tide_status attempt_call(struct tide_subscription *subscription,
 			 const struct tide_event *const *events, size_t count,
 			 struct tide_delivery *delivery, struct tide_error *err)
 {
@@ -62,7 +62,7 @@ tide_status handler_call(struct tide_subscription *subscription,
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	assert(count == 1 || (count > 1 && subscriber->handle_batch));
 	delivery->since = runner->now;
-	handler_take_in_hand(subscription, delivery, count);
+	attempt_take_in_hand(subscription, delivery, count);
 
 	tide_status status;
 	if (subscription->typed)
@@ -76,16 +76,16 @@ tide_status handler_call(struct tide_subscription *subscription,
 	delivery->is_late =
 		delivery->took >= ns_of_seconds(subscription->config.processing_timeout);
 	if (delivery->is_late)
-		failure_report_late(subscription, runner->now);
+		report_late(subscription, runner->now);
 	atomic_store(&subscription->hand_since, 0);
 	interrupt_await(subscription);
-	return handler_judge(subscription, delivery, status, err);
+	return attempt_judge(subscription, delivery, status, err);
 }
 
 /* ---- Its transaction ------------------------------------------------------------------------- */
 
 /* After the call: the transaction must still be there, and whole if the handler said so. */
-static tide_status handler_check(struct tide_subscription *subscription,
+static tide_status attempt_check(struct tide_subscription *subscription,
 				 struct tide_delivery *delivery, tide_status status,
 				 struct tide_error *err)
 {
@@ -112,7 +112,7 @@ static tide_status handler_check(struct tide_subscription *subscription,
 
 /* A stop that gives up before this has the event undone, so that what was settled before it can be
  * committed. */
-static bool handler_may_keep(struct tide_subscription *subscription)
+static bool attempt_may_keep(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
 	bool is_abandoned = subscription->run.state == RUN_ABANDONED;
@@ -120,13 +120,13 @@ static bool handler_may_keep(struct tide_subscription *subscription)
 	return !is_abandoned;
 }
 
-tide_status handler_attempt(struct tide_subscription *subscription,
-			    const struct tide_event *const *events, size_t count,
-			    struct tide_delivery *delivery, struct tide_error *err)
+tide_status attempt_make(struct tide_subscription *subscription,
+			 const struct tide_event *const *events, size_t count,
+			 struct tide_delivery *delivery, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	if (!runner->is_in_transaction)
-		return handler_call(subscription, events, count, delivery, err);
+		return attempt_call(subscription, events, count, delivery, err);
 
 	tide_status status = session_savepoint(subscription, err);
 	delivery->has_lost_transaction = status != TIDE_OK;
@@ -136,12 +136,12 @@ tide_status handler_attempt(struct tide_subscription *subscription,
 	runner_look_at_clock(subscription);
 	runner->is_inspected = false;
 	delivery->connection = session_connection(subscription);
-	status = handler_call(subscription, events, count, delivery, err);
-	status = handler_check(subscription, delivery, status, err);
+	status = attempt_call(subscription, events, count, delivery, err);
+	status = attempt_check(subscription, delivery, status, err);
 	if (delivery->has_ended_transaction || delivery->has_lost_transaction)
 		return status;
 
-	delivery->is_kept = status == TIDE_OK && handler_may_keep(subscription);
+	delivery->is_kept = status == TIDE_OK && attempt_may_keep(subscription);
 	struct tide_error undo;
 	tide_status done = delivery->is_kept ? session_release(subscription, &undo)
 					     : session_rollback_to(subscription, &undo);

@@ -44,7 +44,7 @@ static void check_transaction(const struct tide_subscription *subscription)
 	assert(runner->attachment == ATTACHMENT_NONE || runner->session);
 }
 
-void runner_check(const struct tide_subscription *subscription, enum step step)
+void check_run(const struct tide_subscription *subscription, enum step step)
 {
 	const struct runner *runner = &subscription->runner;
 	check_feed(subscription);

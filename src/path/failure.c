@@ -57,12 +57,12 @@ static void failure_record_attempt(struct tide_subscription *subscription,
 		return;
 	}
 
-	failure_record(subscription, error,
-		       &(struct failure_context){ .event = event,
-						  .stacktrace = delivery->stacktrace,
-						  .retry_count = delivery->attempt - 1,
-						  .is_retried = !delivery->has_ended_transaction &&
-								!delivery->is_stop });
+	report_failure(subscription, error,
+		       &(struct report_context){ .event = event,
+						 .stacktrace = delivery->stacktrace,
+						 .retry_count = delivery->attempt - 1,
+						 .is_retried = !delivery->has_ended_transaction &&
+							       !delivery->is_stop });
 	runner_look_at_clock(subscription);
 }
 
@@ -189,12 +189,12 @@ static void failure_conclude(struct tide_subscription *subscription, const struc
 
 	if (fate->told == FATE_RECORDED)
 		return;
-	failure_record(subscription, &fate->error,
-		       &(struct failure_context){ .event = event,
-						  .stacktrace = fate->stacktrace,
-						  .retry_count = fate->attempts - 1,
-						  .dlq_id = dlq_id,
-						  .is_logged = fate->told == FATE_LOGGED });
+	report_failure(subscription, &fate->error,
+		       &(struct report_context){ .event = event,
+						 .stacktrace = fate->stacktrace,
+						 .retry_count = fate->attempts - 1,
+						 .dlq_id = dlq_id,
+						 .is_logged = fate->told == FATE_LOGGED });
 	runner_look_at_clock(subscription);
 }
 
@@ -328,7 +328,7 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	struct tide_error err;
 	char *data ALLOC_AUTO = NULL, *id ALLOC_AUTO = NULL, type[TIDE_NAME_MAX + 1];
 	struct tide_uuid event_id = { { 0 } };
-	tide_status status = infra_open(subscription, &err);
+	tide_status status = session_open(subscription, &err);
 	if (status == TIDE_OK)
 		status = event_write_data(event, &data, &err);
 	if (status == TIDE_OK)
@@ -339,7 +339,7 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	 * delivers it again. */
 	if (status == TIDE_OK && subscription->subscriber.transactional &&
 	    !runner->is_in_transaction)
-		status = save_begin_transaction(subscription, &err);
+		status = transaction_begin(subscription, &err);
 	const struct fate *fate = fates_ending(&runner->fates); /* NULL: it is parked */
 	struct tide_dead_letter_write write = {
 		.projection_name = subscription->name,
@@ -355,7 +355,7 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	};
 
 	if (status == TIDE_OK)
-		status = save_inspect(subscription, &err);
+		status = transaction_inspect(subscription, &err);
 	if (status == TIDE_OK)
 		status = failure_write(subscription, write, ret, &err);
 	if (status == TIDE_OK && runner->held)
@@ -379,10 +379,10 @@ static enum step failure_dead_letter(struct tide_subscription *subscription,
 	int64_t id = 0;
 	if (fate->told == FATE_NOT_TOLD) {
 		/* Logged before the queue is asked, told when it has answered. */
-		struct tide_error_record record = failure_describe(
+		struct tide_error_record record = report_describe(
 			subscription, &fate->error,
-			&(struct failure_context){ .event = event,
-						   .retry_count = fate->attempts - 1 });
+			&(struct report_context){ .event = event,
+						  .retry_count = fate->attempts - 1 });
 		errors_log(&record);
 		fate->told = FATE_LOGGED;
 	}

@@ -59,7 +59,7 @@ static void handler_check_self(struct tide_subscription *subscription,
 	tide_fail(&err, TIDE_CORRUPT, "self-check: version %d of %s %s came where %d was due",
 		  event->version, event->aggregate_type.data,
 		  tide_uuid_format(&event->aggregate_id, id), expected);
-	failure_record(subscription, &err, &(struct failure_context){ .event = event });
+	report_failure(subscription, &err, &(struct report_context){ .event = event });
 	runner_look_at_clock(subscription);
 }
 
@@ -94,7 +94,7 @@ static enum step handler_mark(struct tide_subscription *subscription,
 		return step;
 
 	struct tide_error err;
-	tide_status status = infra_open(subscription, &err);
+	tide_status status = session_open(subscription, &err);
 	if (status == TIDE_OK)
 		status = session_lease_mark(subscription, event->position, deaths, &err);
 	return infra_end(subscription, RETRY_OWNERSHIP, status, &err);
@@ -198,7 +198,7 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 	struct tide_delivery delivery;
 	delivery_begin(&delivery, subscription, ++runner->attempts, events[0]->position);
 	struct tide_error err;
-	tide_status status = handler_attempt(subscription, events, count, &delivery, &err);
+	tide_status status = attempt_make(subscription, events, count, &delivery, &err);
 	count = delivery_taken(&delivery, count);
 	atomic_store(&subscription->has_begun, status == TIDE_OK && delivery.begun > 0);
 
@@ -226,9 +226,9 @@ static enum step handler_begin(struct tide_subscription *subscription)
 	if (step != STEP_ON)
 		return step;
 	struct tide_error err;
-	tide_status status = infra_open(subscription, &err);
+	tide_status status = session_open(subscription, &err);
 	if (status == TIDE_OK)
-		status = save_begin_transaction(subscription, &err);
+		status = transaction_begin(subscription, &err);
 	return infra_end(subscription, RETRY_CHECKPOINT, status, &err);
 }
 

@@ -37,7 +37,7 @@ void infra_close(struct tide_subscription *subscription)
 	session_close(subscription);
 	/* else the next save finds out what became of the transaction */
 	if (!subscription->runner.is_save_unknown)
-		save_forget(subscription);
+		transaction_forget(subscription);
 }
 
 /* A database is available as far as the runner knows, when nothing on it is being tried again. */
@@ -143,9 +143,8 @@ enum step infra_end(struct tide_subscription *subscription, enum retry_operation
 
 	int32_t *tries = &runner->tries[operation];
 	int64_t delay = infra_failed(subscription, operation, err);
-	failure_record(
-		subscription, err,
-		&(struct failure_context){ .retry_count = *tries, .is_retried = delay >= 0 });
+	report_failure(subscription, err,
+		       &(struct report_context){ .retry_count = *tries, .is_retried = delay >= 0 });
 	if (err->retry == TIDE_RETRY_REOPEN)
 		infra_close(subscription);
 	*tries += *tries < INT32_MAX;

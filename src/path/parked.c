@@ -96,7 +96,7 @@ static tide_status parked_release_orphans(struct tide_subscription *subscription
 			    parked_compare_ids))
 			continue;
 		status = parked_make_due(parked_ops(subscription), subscription->runner.session,
-					 save_fence(subscription), entry->id,
+					 transaction_fence(subscription), entry->id,
 					 runner_wall(subscription), ret_released, err);
 	}
 	return status;
@@ -155,7 +155,7 @@ static tide_status parked_return(struct tide_subscription *subscription,
 						  .now = runner_wall(subscription) };
 	status = parked_ops(subscription)
 			 ->dead_letter_change(subscription->runner.session,
-					      save_fence(subscription), &change, err);
+					      transaction_fence(subscription), &change, err);
 	return status == TIDE_NOT_FOUND || status == TIDE_STATE ? TIDE_OK : status;
 }
 

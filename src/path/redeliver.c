@@ -137,7 +137,7 @@ static tide_status redeliver_outrun(struct tide_subscription *subscription,
 	if (try->outcome != TIDE_OK || !subscription->runner.is_in_transaction)
 		return TIDE_OK;
 	try->is_outrun = true;
-	save_roll_back(subscription);
+	transaction_roll_back(subscription);
 	log_at(TIDE_LOG_NOTICE, "dlq", "dead letter is no longer asked for, its redelivery undone",
 	       "name='%s' id=%lld position=%lld", subscription->name, (long long)try->entry->id,
 	       (long long)try->event->position);
@@ -170,7 +170,7 @@ static tide_status redeliver_conclude(struct tide_subscription *subscription,
 		return redeliver_outrun(subscription, try);
 	if (status != TIDE_OK || !runner->held)
 		return status;
-	return is_resolved ? parked_release(ops, runner->session, save_fence(subscription),
+	return is_resolved ? parked_release(ops, runner->session, transaction_fence(subscription),
 					    try->entry, change.now, err)
 			   : parked_put_back(subscription, try->entry, try->event, err);
 }
@@ -193,12 +193,11 @@ static void redeliver_count(struct tide_subscription *subscription, const struct
 		       "name='%s' id=%lld position=%lld", subscription->name,
 		       (long long)try->entry->id, (long long)try->event->position);
 	else if (!try->delivery.is_late)
-		failure_record(
-			subscription, &try->error,
-			&(struct failure_context){ .event = try->event,
-						   .stacktrace = try->delivery.stacktrace,
-						   .retry_count = try->entry->retry_count + 1,
-						   .dlq_id = try->entry->id });
+		report_failure(subscription, &try->error,
+			       &(struct report_context){ .event = try->event,
+							 .stacktrace = try->delivery.stacktrace,
+							 .retry_count = try->entry->retry_count + 1,
+							 .dlq_id = try->entry->id });
 }
 
 /* ---- One redelivery -------------------------------------------------------------------------- */
@@ -229,7 +228,7 @@ static bool redeliver_attempt(struct tide_subscription *subscription, struct red
 		runner_look_at_clock(subscription);
 		delivery_begin(&try->delivery, subscription, attempt, try->event->position);
 		try->outcome =
-			handler_attempt(subscription, &try->event, 1, &try->delivery, &try->error);
+			attempt_make(subscription, &try->event, 1, &try->delivery, &try->error);
 		is_answered = try->outcome != TIDE_OK || delivery_taken(&try->delivery, 1) > 0;
 	} while (!is_answered && !atomic_load(&subscription->attention));
 
@@ -261,7 +260,8 @@ static tide_status redeliver_call(struct tide_subscription *subscription, struct
 static tide_status redeliver_commit(struct tide_subscription *subscription,
 				    struct redeliver_try *try, struct tide_error *err)
 {
-	tide_status status = try->outcome == TIDE_OK ? save_inspect(subscription, err) : TIDE_OK;
+	tide_status status =
+		try->outcome == TIDE_OK ? transaction_inspect(subscription, err) : TIDE_OK;
 	if (status == TIDE_OK)
 		status = redeliver_conclude(subscription, try, err);
 	if (status == TIDE_OK && subscription->subscriber.transactional && !try->is_outrun)
@@ -292,7 +292,7 @@ static tide_status redeliver_deliver(struct tide_subscription *subscription,
 	/* What cannot be committed has failed: the entry says so, and does not end every run that
 	 * finds it. */
 	if (status != TIDE_OK && redeliver_is_refused(subscription, try, status, &why)) {
-		save_roll_back(subscription);
+		transaction_roll_back(subscription);
 		try->error = why;
 		try->outcome = status;
 		return redeliver_conclude(subscription, try, err);
@@ -320,7 +320,7 @@ static tide_status redeliver_entry(struct tide_subscription *subscription,
 	if (*ret_is_early)
 		return TIDE_OK;
 	if (status == TIDE_OK && subscription->subscriber.transactional)
-		status = save_begin_transaction(subscription, err);
+		status = transaction_begin(subscription, err);
 	if (status != TIDE_OK)
 		return status;
 
@@ -329,11 +329,11 @@ static tide_status redeliver_entry(struct tide_subscription *subscription,
 	redeliver_begin(subscription, entry, event, &try);
 	status = redeliver_deliver(subscription, &try, err);
 	if (status == TIDE_OK) {
-		save_leave_transaction(subscription);
+		transaction_leave(subscription);
 		if (!try.is_outrun)
 			redeliver_count(subscription, &try);
 	} else {
-		save_roll_back(subscription);
+		transaction_roll_back(subscription);
 	}
 	tide_free(try.delivery.stacktrace);
 	return status;
@@ -353,23 +353,23 @@ static tide_status redeliver_look(struct tide_subscription *subscription, struct
 						  .oldest_first = true };
 	bool is_end = false;
 	tide_status status = TIDE_OK;
-	redeliver_forget(runner);
+	requests_forget(runner);
 	while (status == TIDE_OK && !is_end) {
 		struct tide_dead_letter_list page = { 0 };
 		status = session_dead_letter_list(subscription, &filter, &page, err);
 		is_end = page.count < REDELIVER_PAGE;
 		if (status == TIDE_OK && page.count > 0) {
 			filter.after_id = page.entries[page.count - 1].id;
-			status = redeliver_note(runner, &page, err);
+			status = requests_note(runner, &page, err);
 		}
 		tide_dead_letters_free(&page);
 	}
 
 	if (status != TIDE_OK)
-		redeliver_forget(runner);
+		requests_forget(runner);
 	else if (runner->redelivery_count > 1)
 		qsort(runner->redeliveries, runner->redelivery_count, sizeof *runner->redeliveries,
-		      redeliver_compare);
+		      requests_compare);
 	return status;
 }
 
@@ -405,7 +405,7 @@ static tide_status redeliver_next(struct tide_subscription *subscription, bool *
 				  struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	tide_status status = infra_open(subscription, err);
+	tide_status status = session_open(subscription, err);
 	if (status == TIDE_OK && runner->redelivery_next == runner->redelivery_count)
 		status = redeliver_look(subscription, err);
 	*ret_found = status == TIDE_OK && runner->redelivery_next < runner->redelivery_count;
@@ -417,7 +417,7 @@ static tide_status redeliver_next(struct tide_subscription *subscription, bool *
 		status = redeliver_one(subscription, &is_early, err);
 		gate_cancel(subscription, GATE_HANDLER);
 		if (is_early) /* and so are those behind it */
-			redeliver_forget(runner);
+			requests_forget(runner);
 		*ret_found = !is_early;
 	}
 

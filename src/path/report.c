@@ -13,9 +13,9 @@
 
 #include "core/text.h"
 
-struct tide_error_record failure_describe(struct tide_subscription *subscription,
-					  const struct tide_error *error,
-					  const struct failure_context *context)
+struct tide_error_record report_describe(struct tide_subscription *subscription,
+					 const struct tide_error *error,
+					 const struct report_context *context)
 {
 	const struct tide_event *event = context->event;
 	return (struct tide_error_record){
@@ -36,9 +36,9 @@ struct tide_error_record failure_describe(struct tide_subscription *subscription
 }
 
 /* The late one is reported without its event, and then once more with it. */
-static void failure_keep_locked(struct tide_subscription *subscription,
-				const struct tide_error_record *record,
-				const struct failure_context *context)
+static void report_keep_locked(struct tide_subscription *subscription,
+			       const struct tide_error_record *record,
+			       const struct report_context *context)
 	TIDE_REQUIRES(subscription->lock)
 {
 	assert(mutex_is_mine(&subscription->lock));
@@ -55,33 +55,33 @@ static void failure_keep_locked(struct tide_subscription *subscription,
 	tide_fail(&failing->error, record->error_type, "%s", record->error_message);
 }
 
-static void failure_note(struct tide_subscription *subscription, const struct tide_error *error,
-			 const struct failure_context *context)
+static void report_note(struct tide_subscription *subscription, const struct tide_error *error,
+			const struct report_context *context)
 {
-	struct tide_error_record record = failure_describe(subscription, error, context);
+	struct tide_error_record record = report_describe(subscription, error, context);
 	if (!context->is_logged)
 		errors_log(&record);
 	struct mono_time now = clock_mono(subscription->engine->clock);
 	mutex_lock(&subscription->lock);
 	error_log_add(&subscription->errors, &record, context->is_retried, now);
 	subscription->error = *error;
-	failure_keep_locked(subscription, &record, context);
+	report_keep_locked(subscription, &record, context);
 	subscription->metrics
 		.errors[record.classification.category][record.classification.severity]++;
 	mutex_unlock(&subscription->lock);
 	errors_tell(&subscription->engine->errors, &record);
 }
 
-void failure_record(struct tide_subscription *subscription, const struct tide_error *error,
-		    const struct failure_context *context)
+void report_failure(struct tide_subscription *subscription, const struct tide_error *error,
+		    const struct report_context *context)
 {
 	atomic_store(&subscription->call, RUNNER_CALLS_BACK);
-	failure_note(subscription, error, context);
+	report_note(subscription, error, context);
 	atomic_store(&subscription->call, RUNNER_CALLS_QUERY);
 }
 
 /* Whoever turns `hand_since` negative reports: the watchdog or the runner itself, never both. */
-void failure_report_late(struct tide_subscription *subscription, struct mono_time now)
+void report_late(struct tide_subscription *subscription, struct mono_time now)
 {
 	int64_t since = atomic_load(&subscription->hand_since);
 	double limit = subscription->config.processing_timeout;
@@ -100,6 +100,6 @@ void failure_report_late(struct tide_subscription *subscription, struct mono_tim
 	subscription->metrics.handler_timeouts++;
 	mutex_unlock(&subscription->lock);
 
-	failure_note(subscription, &err,
-		     &(struct failure_context){ .event = &in_hand, .retry_count = attempt - 1 });
+	report_note(subscription, &err,
+		    &(struct report_context){ .event = &in_hand, .retry_count = attempt - 1 });
 }

@@ -12,7 +12,7 @@
 #include "core/event.h"
 #include "sys/alloc.h"
 
-int redeliver_compare(const void *a, const void *b)
+int requests_compare(const void *a, const void *b)
 {
 	const struct redelivery *left = a, *right = b;
 	if (left->position != right->position)
@@ -20,7 +20,7 @@ int redeliver_compare(const void *a, const void *b)
 	return left->id < right->id ? -1 : left->id > right->id;
 }
 
-void redeliver_forget(struct runner *runner)
+void requests_forget(struct runner *runner)
 {
 	tide_free(runner->redeliveries);
 	runner->redeliveries = NULL;
@@ -29,8 +29,8 @@ void redeliver_forget(struct runner *runner)
 
 /* Keep what is needed of a page of requests: their number is not bounded, and each has a whole
  * event with it. */
-tide_status redeliver_note(struct runner *runner, const struct tide_dead_letter_list *page,
-			   struct tide_error *err)
+tide_status requests_note(struct runner *runner, const struct tide_dead_letter_list *page,
+			  struct tide_error *err)
 {
 	size_t count = runner->redelivery_count;
 	struct redelivery *notes =

@@ -59,7 +59,7 @@ static void runner_release(struct tide_subscription *subscription, const struct 
 	if (was_lost && runner->session) {
 		(void)session_lease_release(subscription,
 					    NULL); /* a person's call ended only its epoch */
-	} else if (was_ours && infra_open(subscription, NULL) == TIDE_OK) {
+	} else if (was_ours && session_open(subscription, NULL) == TIDE_OK) {
 		if (error)
 			runner_note_end(subscription, error);
 		atomic_store(&subscription->call, RUNNER_CALLS_RELEASE);
@@ -98,14 +98,14 @@ static void runner_let_go(struct tide_subscription *subscription, const struct t
 {
 	struct runner *runner = &subscription->runner;
 	runner->is_save_unknown = false;
-	save_roll_back(subscription);
+	transaction_roll_back(subscription);
 	runner_leave_handler(subscription);
 	runner_release(subscription, error);
 	if (runner->is_linked)
 		notifier_remove(subscription->engine->store->notifier, &runner->link);
 	runner->is_linked = false;
 	infra_close(subscription);
-	runner_forget(subscription);
+	save_void_memory(subscription);
 	memset(runner->tries, 0, sizeof runner->tries);
 	runner->try_at = runner->stop_at = runner->acquire_at = (struct mono_time){ 0 };
 
@@ -195,9 +195,9 @@ static void runner_report_unsaved(struct tide_subscription *subscription,
 	log_at(TIDE_LOG_ERROR, "checkpoint", "the final checkpoint was not saved",
 	       "name='%s' position=%lld error='%s'", subscription->name,
 	       (long long)runner->progress.position, error->message);
-	failure_record(subscription, error,
-		       &(struct failure_context){ .retry_count = runner->tries[RETRY_CHECKPOINT],
-						  .is_logged = true });
+	report_failure(subscription, error,
+		       &(struct report_context){ .retry_count = runner->tries[RETRY_CHECKPOINT],
+						 .is_logged = true });
 }
 
 static enum step runner_fail(struct tide_subscription *subscription, const struct tide_error *error)
@@ -243,9 +243,9 @@ static enum step runner_stop_later(struct tide_subscription *subscription,
 				   const struct tide_error *error, int64_t delay)
 {
 	struct runner *runner = &subscription->runner;
-	failure_record(subscription, error,
-		       &(struct failure_context){ .retry_count = runner->tries[RETRY_CHECKPOINT]++,
-						  .is_retried = true });
+	report_failure(subscription, error,
+		       &(struct report_context){ .retry_count = runner->tries[RETRY_CHECKPOINT]++,
+						 .is_retried = true });
 	log_at(TIDE_LOG_WARNING, "subscription", "trying again",
 	       "name='%s' operation=%s attempt=%d delay_seconds=%.3f", subscription->name,
 	       retry_operation_name(RETRY_CHECKPOINT), runner->tries[RETRY_CHECKPOINT] + 1,
@@ -487,7 +487,7 @@ static enum step runner_fill(struct tide_subscription *subscription, bool is_liv
 	struct feed *feed = &runner->feed;
 	tide_position from = feed->read_to;
 	int64_t before = feed->flow.total_acquisitions;
-	tide_status status = infra_open(subscription, &err);
+	tide_status status = session_open(subscription, &err);
 	if (status == TIDE_OK)
 		status = feed_fill(feed, runner->feed_session, is_live, runner->now, &err);
 	step = infra_end(subscription, RETRY_READ, status, &err);
@@ -511,7 +511,7 @@ static enum step runner_fall_back(struct tide_subscription *subscription)
 
 	struct tide_error err;
 	const struct tide_store *feed = subscription->engine->store;
-	tide_status status = infra_open(subscription, &err);
+	tide_status status = session_open(subscription, &err);
 	if (status == TIDE_OK)
 		status = session_end(subscription, &runner->catch_up_to, &err);
 	step = infra_end(subscription, RETRY_READ, status, &err);
@@ -522,8 +522,8 @@ static enum step runner_fall_back(struct tide_subscription *subscription)
 	runner->feed.since_end = 0;
 	tail_open(feed->tail, runner->catch_up_to);
 	if (runner->progress.position < runner->catch_up_to)
-		runner_move_from(subscription, TIDE_STATE_LIVE, TIDE_STATE_CATCHING_UP,
-				 "fell behind the newest events");
+		subscription_move_from(subscription, TIDE_STATE_LIVE, TIDE_STATE_CATCHING_UP,
+				       "fell behind the newest events");
 	return STEP_ON;
 }
 
@@ -533,8 +533,8 @@ static enum step runner_go_live(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	if (runner->progress.is_dirty || runner->is_in_transaction)
 		return save_step(subscription);
-	runner_move_from(subscription, TIDE_STATE_CATCHING_UP, TIDE_STATE_LIVE,
-			 "reached the feed end");
+	subscription_move_from(subscription, TIDE_STATE_CATCHING_UP, TIDE_STATE_LIVE,
+			       "reached the feed end");
 	return STEP_ON;
 }
 
@@ -654,7 +654,7 @@ static enum step runner_part(struct tide_subscription *subscription)
 static enum step runner_advance(struct tide_subscription *subscription)
 {
 	enum step step = runner_part(subscription);
-	runner_check(subscription, step);
+	check_run(subscription, step);
 	return step == STEP_FAIL ? runner_fail(subscription, &subscription->runner.cause) : step;
 }
 
@@ -752,14 +752,14 @@ void runner_thread_died(void *self)
 
 	/* else the last save finds out what became of it */
 	if (!subscription->runner.is_save_unknown)
-		save_roll_back(subscription);
+		transaction_roll_back(subscription);
 	if (is_abandoned) {
 		(void)runner_end_abandoned(subscription);
 	} else {
 		struct tide_error err;
 		tide_fail(&err, TIDE_INTERNAL, "the handler ended the thread of '%s'",
 			  subscription->name);
-		failure_record(subscription, &err, &(struct failure_context){ 0 });
+		report_failure(subscription, &err, &(struct report_context){ 0 });
 		(void)runner_fail(subscription, &err);
 	}
 	runner_leave(subscription);

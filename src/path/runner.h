@@ -25,7 +25,7 @@ enum step {
 /** Take a step at `now`; returns when to call again, MONO_NEVER when the run is over. */
 struct mono_time runner_step(struct tide_subscription *subscription, struct mono_time now);
 /** What has to hold after each part of a step (check.c). */
-void runner_check(const struct tide_subscription *subscription, enum step step);
+void check_run(const struct tide_subscription *subscription, enum step step);
 /** Whether a run is under way. */
 bool runner_is_running(struct tide_subscription *subscription);
 /** Step until the run is over: the body of the subscription's thread. */
@@ -68,11 +68,11 @@ static inline struct tide_time runner_wall(const struct tide_subscription *subsc
 
 /** Move to another state, log it. A move that the table forbids is ignored: somebody else moved
  * first. */
-bool runner_move(struct tide_subscription *subscription, enum tide_state to, const char *why);
+bool subscription_move(struct tide_subscription *subscription, enum tide_state to, const char *why);
 /** The same, unless somebody moved it away from `from` first: a pause that came meanwhile
  * stands. */
-bool runner_move_from(struct tide_subscription *subscription, enum tide_state from,
-		      enum tide_state to, const char *why);
+bool subscription_move_from(struct tide_subscription *subscription, enum tide_state from,
+			    enum tide_state to, const char *why);
 
 /* ---- infra.c: operations on databases, tried again behind the infrastructure breaker --------- */
 
@@ -87,10 +87,10 @@ enum step infra_end(struct tide_subscription *subscription, enum retry_operation
 bool infra_may_retry(const struct tide_subscription *subscription, enum retry_operation operation,
 		     const struct tide_error *error);
 /** Open what is not open: the sessions, and the transactional handler's own preparations. */
-tide_status infra_open(struct tide_subscription *subscription, struct tide_error *err);
+tide_status session_open(struct tide_subscription *subscription, struct tide_error *err);
 /** Have the subscriber make its tables, once on each connection; for the owner, with no transaction
  * open. */
-tide_status infra_prepare(struct tide_subscription *subscription, struct tide_error *err);
+tide_status session_prepare(struct tide_subscription *subscription, struct tide_error *err);
 void infra_close(struct tide_subscription *subscription);
 void session_close(struct tide_subscription *subscription);
 /** Whether a write of the run's session was not answered in time, and nothing was asked of it
@@ -127,19 +127,19 @@ enum step save_before_wait(struct tide_subscription *subscription);
 tide_status save_once(struct tide_subscription *subscription, struct tide_error *err);
 /** Have the handler look at what the open delivery transaction has done, before Tidemark writes to
  * it. */
-tide_status save_inspect(struct tide_subscription *subscription, struct tide_error *err);
-tide_status save_begin_transaction(struct tide_subscription *subscription, struct tide_error *err);
+tide_status transaction_inspect(struct tide_subscription *subscription, struct tide_error *err);
+tide_status transaction_begin(struct tide_subscription *subscription, struct tide_error *err);
 /** It is committed, or given back with nothing in it. */
-void save_leave_transaction(struct tide_subscription *subscription);
+void transaction_leave(struct tide_subscription *subscription);
 /** Give the transaction up: progress and counts return to the last commit, and the feed with
  * them. */
-void save_roll_back(struct tide_subscription *subscription);
+void transaction_roll_back(struct tide_subscription *subscription);
 /** The same when the transaction is gone with its connection. */
-void save_forget(struct tide_subscription *subscription);
+void transaction_forget(struct tide_subscription *subscription);
 /** Save the settled prefix of a frozen subscription from another thread; whether it was written. */
 bool save_from_outside(struct tide_subscription *subscription);
 /** What was kept of events in hand or behind goes: they come again. */
-void runner_forget(struct tide_subscription *subscription);
+void save_void_memory(struct tide_subscription *subscription);
 /** Read the row under our ownership and compare it with what is known; `*ret_resolved` false: the
  * run begins again from it. */
 tide_status save_look_at_row(struct tide_subscription *subscription, struct tide_checkpoint *ret,
@@ -150,7 +150,7 @@ void save_begin_again_from(struct tide_subscription *subscription,
 /** A row as one that is known. */
 struct tide_checkpoint_known checkpoint_known(const struct tide_checkpoint *row);
 /** The fence of this subscription's writes. */
-const struct tide_fence *save_fence(const struct tide_subscription *subscription);
+const struct tide_fence *transaction_fence(const struct tide_subscription *subscription);
 
 /* ---- handler.c: one delivery ----------------------------------------------------------------- */
 
@@ -182,14 +182,14 @@ struct tide_delivery {
 void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *subscription,
 		    int32_t attempt, tide_position position);
 /** Call the handler once; `err` is complete unless it returned TIDE_OK in time. */
-tide_status handler_call(struct tide_subscription *subscription,
+tide_status attempt_call(struct tide_subscription *subscription,
 			 const struct tide_event *const *events, size_t count,
 			 struct tide_delivery *delivery, struct tide_error *err);
 /** The whole of one attempt under a savepoint when transactional: a failed one leaves nothing
  * behind. */
-tide_status handler_attempt(struct tide_subscription *subscription,
-			    const struct tide_event *const *events, size_t count,
-			    struct tide_delivery *delivery, struct tide_error *err);
+tide_status attempt_make(struct tide_subscription *subscription,
+			 const struct tide_event *const *events, size_t count,
+			 struct tide_delivery *delivery, struct tide_error *err);
 
 /** How many events of the call its result is about; 0: none yet, the call comes again. */
 size_t delivery_taken(const struct tide_delivery *delivery, size_t count);
@@ -237,7 +237,7 @@ enum step failure_finish(struct tide_subscription *subscription);
 enum step failure_park(struct tide_subscription *subscription, const char *behind);
 
 /** What a record is about besides the error itself. */
-struct failure_context {
+struct report_context {
 	const struct tide_event *event; /* NULL: none */
 	const char *stacktrace;
 	int32_t retry_count;
@@ -246,14 +246,14 @@ struct failure_context {
 	bool is_logged; /* already */
 };
 /** A failure as who listens is told of it. */
-struct tide_error_record failure_describe(struct tide_subscription *subscription,
-					  const struct tide_error *error,
-					  const struct failure_context *context);
+struct tide_error_record report_describe(struct tide_subscription *subscription,
+					 const struct tide_error *error,
+					 const struct report_context *context);
 /** Classify, log, count and tell one failure. */
-void failure_record(struct tide_subscription *subscription, const struct tide_error *error,
-		    const struct failure_context *context);
+void report_failure(struct tide_subscription *subscription, const struct tide_error *error,
+		    const struct report_context *context);
 /** The watchdog's: report a handler past its time, once per call. */
-void failure_report_late(struct tide_subscription *subscription, struct mono_time now);
+void report_late(struct tide_subscription *subscription, struct mono_time now);
 
 /* ---- redeliver.c ----------------------------------------------------------------------------- */
 
@@ -261,11 +261,11 @@ void failure_report_late(struct tide_subscription *subscription, struct mono_tim
  * "none". */
 enum step redeliver_step(struct tide_subscription *subscription);
 /** Look anew at the next step. */
-void redeliver_forget(struct runner *runner);
-int redeliver_compare(const void *a, const void *b);
+void requests_forget(struct runner *runner);
+int requests_compare(const void *a, const void *b);
 /** Keep what is needed of a page of requests. TIDE_OUT_OF_MEMORY. */
-tide_status redeliver_note(struct runner *runner, const struct tide_dead_letter_list *page,
-			   struct tide_error *err);
+tide_status requests_note(struct runner *runner, const struct tide_dead_letter_list *page,
+			  struct tide_error *err);
 
 /* ---- parked.c (and parked_release) ----------------------------------------------------------- */
 

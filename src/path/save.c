@@ -48,7 +48,7 @@ static void save_done(struct tide_subscription *subscription, struct mono_time s
 	if (runner->progress.is_dirty) /* else a transaction was committed that moved nothing */
 		save_count(subscription, since);
 	progress_saved(&runner->progress, runner->now);
-	save_leave_transaction(subscription);
+	transaction_leave(subscription);
 	runner->is_save_due = runner->is_save_unknown = false;
 	runner->commit_tries = 0;
 	memset(runner->tries, 0, sizeof runner->tries); /* it goes on */
@@ -70,7 +70,7 @@ static tide_status save_read(struct tide_subscription *subscription, void *sessi
 			     struct tide_error *err)
 {
 	const struct tide_checkpoint_ops *ops = &save_backend(subscription)->checkpoint;
-	tide_status status = ops->lease_renew(session, save_fence(subscription), err);
+	tide_status status = ops->lease_renew(session, transaction_fence(subscription), err);
 	if (status != TIDE_OK)
 		return status;
 	*ret = (struct tide_checkpoint){ 0 };
@@ -123,7 +123,7 @@ static tide_status save_write(struct tide_subscription *subscription, struct tid
 	struct runner *runner = &subscription->runner;
 	assert(runner->progress.is_dirty || runner->is_in_transaction);
 	struct tide_checkpoint_write write = save_row(subscription, runner_wall(subscription));
-	tide_status status = save_inspect(subscription, err);
+	tide_status status = transaction_inspect(subscription, err);
 	if (status == TIDE_OK && runner->progress.is_dirty)
 		status = session_save(subscription, &write, err);
 	if (status == TIDE_OK && runner->is_in_transaction)
@@ -159,8 +159,8 @@ bool save_from_outside(struct tide_subscription *subscription)
 	if (runner->is_save_unknown && status == TIDE_OK)
 		was_made = save_was_made(&runner->attempted, &row);
 	if (status == TIDE_OK && !was_made)
-		status = database->backend->checkpoint.save(session, save_fence(subscription),
-							    &write, NULL);
+		status = database->backend->checkpoint.save(
+			session, transaction_fence(subscription), &write, NULL);
 	store_return(database, session, status);
 	if (status == TIDE_CONNECTION_LOST || status == TIDE_TIMEOUT) {
 		runner->is_save_unknown = true; /* the next save finds out */
@@ -177,12 +177,12 @@ bool save_from_outside(struct tide_subscription *subscription)
 	return status == TIDE_OK;
 }
 
-void runner_forget(struct tide_subscription *subscription)
+void save_void_memory(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	feed_start(&runner->feed, runner->progress.position, runner->now);
 	fates_forget(&runner->fates); /* attempts end with their run */
-	redeliver_forget(runner);
+	requests_forget(runner);
 	runner->is_resolved = runner->is_save_due = runner->is_save_unknown = false;
 	runner->attempts = runner->commit_tries = 0;
 	runner->split_until = runner->single_until = 0;
@@ -199,7 +199,7 @@ static void save_begin_again(struct tide_subscription *subscription,
 	runner->progress.is_dirty = false;
 	runner->progress.unsaved = runner->progress.discarded = 0;
 	runner->goes_by_row = true;
-	runner_forget(subscription);
+	save_void_memory(subscription);
 	settle_flow(subscription);
 	mutex_lock(&subscription->lock);
 	subscription->position = row->has_position ? row->position : 0;
@@ -261,7 +261,7 @@ void save_begin_again_from(struct tide_subscription *subscription,
 			   const struct tide_checkpoint *row, const char *why)
 {
 	struct tide_checkpoint_known known = checkpoint_known(row);
-	save_roll_back(subscription);
+	transaction_roll_back(subscription);
 	save_begin_again(subscription, &known, why);
 }
 
@@ -272,7 +272,7 @@ tide_status save_look_at_row(struct tide_subscription *subscription, struct tide
 	struct tide_checkpoint_known known;
 	tide_status status = save_read(subscription, runner->session, ret, &known, err);
 	if (status == TIDE_OK && row_compare(&runner->progress.stored, &known) != ROW_SAME) {
-		save_roll_back(subscription);
+		transaction_roll_back(subscription);
 		status = save_judge(subscription, &known, err);
 	}
 	*ret_resolved = runner->is_resolved;
@@ -283,7 +283,7 @@ tide_status save_look_at_row(struct tide_subscription *subscription, struct tide
 static tide_status save_refused(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct tide_checkpoint_known row;
-	save_roll_back(subscription);
+	transaction_roll_back(subscription);
 	struct tide_error why = *err;
 	tide_status status = save_look(subscription, subscription->runner.session, &row, err);
 	if (status != TIDE_OK ||
@@ -316,7 +316,7 @@ static void save_failed(struct tide_subscription *subscription, const struct tid
 	if (!runner->is_in_transaction)
 		return;
 	bool was_one_event = runner->single_until > 0;
-	save_roll_back(subscription);
+	transaction_roll_back(subscription);
 	if (error->retry != TIDE_RETRY_NEVER || error->status == TIDE_FENCED)
 		return;
 	if (was_one_event && error->status != TIDE_HANDLER_PERMANENT)
@@ -367,7 +367,7 @@ static tide_status save_resolve(struct tide_subscription *subscription, bool *re
 	}
 
 	*ret_done = runner->is_in_transaction;
-	save_forget(subscription);
+	transaction_forget(subscription);
 	if (row_compare(&runner->progress.stored, &row) == ROW_SAME)
 		return TIDE_OK;
 
@@ -381,7 +381,7 @@ static tide_status save_try(struct tide_subscription *subscription, struct tide_
 	struct mono_time since = runner->now;
 	bool is_done = false;
 	atomic_store(&subscription->call, RUNNER_CALLS_SAVE);
-	tide_status status = infra_open(subscription, err);
+	tide_status status = session_open(subscription, err);
 	if (status == TIDE_OK && runner->is_save_unknown)
 		status = save_resolve(subscription, &is_done, err);
 	if (status == TIDE_OK && !is_done) {
@@ -422,8 +422,7 @@ enum step save_step(struct tide_subscription *subscription)
 
 	/* found by the handler itself: no event is to blame */
 	if (status == TIDE_HANDLER_PERMANENT && was_single) {
-		failure_record(subscription, &err,
-			       &(struct failure_context){ .is_retried = false });
+		report_failure(subscription, &err, &(struct report_context){ .is_retried = false });
 		return runner_give_up(subscription, &err);
 	}
 
@@ -432,7 +431,7 @@ enum step save_step(struct tide_subscription *subscription)
 	    err.retry == TIDE_RETRY_NEVER && status != TIDE_FENCED && status != TIDE_DIVERGED &&
 	    !is_final) {
 		/* The run goes on: the events are delivered again, one per transaction. */
-		failure_record(subscription, &err, &(struct failure_context){ .is_retried = true });
+		report_failure(subscription, &err, &(struct report_context){ .is_retried = true });
 		runner->commit_tries = 0;
 		return infra_end(subscription, RETRY_CHECKPOINT, TIDE_OK, &err);
 	}
@@ -463,7 +462,7 @@ enum step save_before_wait(struct tide_subscription *subscription)
 	/* nothing is settled in it: it is given back, and the feed goes on */
 	if (!runner->progress.is_dirty) {
 		session_rollback(subscription);
-		save_leave_transaction(subscription);
+		transaction_leave(subscription);
 		return STEP_WAIT;
 	}
 
@@ -477,7 +476,7 @@ enum step save_before_wait(struct tide_subscription *subscription)
 	if (status == TIDE_FENCED || status == TIDE_DIVERGED ||
 	    (status == TIDE_HANDLER_PERMANENT && was_single))
 		return runner_give_up(subscription, &err);
-	failure_record(subscription, &err, &(struct failure_context){ .is_retried = true });
+	report_failure(subscription, &err, &(struct report_context){ .is_retried = true });
 
 	/* what became of it is found out before anything else */
 	runner->is_save_due = runner->is_save_unknown;

@@ -174,7 +174,7 @@ tide_status session_end(struct tide_subscription *subscription, tide_position *r
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
 
-static tide_status infra_attach(struct tide_subscription *subscription, struct tide_error *err)
+static tide_status session_attach(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	assert(runner->session);
@@ -204,7 +204,7 @@ void session_note_number(struct tide_subscription *subscription)
 }
 
 /* A transaction that fails leaves nothing made, and the subscriber lets go of what it had. */
-tide_status infra_prepare(struct tide_subscription *subscription, struct tide_error *err)
+tide_status session_prepare(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	assert(runner->session && !runner->is_in_transaction);
@@ -238,8 +238,7 @@ tide_status infra_prepare(struct tide_subscription *subscription, struct tide_er
 }
 
 /* SQL projections run one statement after the other; another handler has its time between two. */
-static tide_status infra_open_session(struct tide_subscription *subscription,
-				      struct tide_error *err)
+static tide_status session_open_rows(struct tide_subscription *subscription, struct tide_error *err)
 {
 	const struct engine *engine = subscription->engine;
 	const struct tide_store *database = engine->checkpoints->database;
@@ -258,7 +257,7 @@ static tide_status infra_open_session(struct tide_subscription *subscription,
 	return status;
 }
 
-tide_status infra_open(struct tide_subscription *subscription, struct tide_error *err)
+tide_status session_open(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_store *feed = subscription->engine->store;
@@ -267,7 +266,7 @@ tide_status infra_open(struct tide_subscription *subscription, struct tide_error
 	if (!runner->session || !runner->feed_session)
 		runner->look_at = (struct mono_time){ 0 };
 	if (!runner->session)
-		status = infra_open_session(subscription, err);
+		status = session_open_rows(subscription, err);
 	if (status == TIDE_OK && !runner->feed_session) {
 		runner->feed_session = feed == database ? runner->session : NULL;
 		if (!runner->feed_session)
@@ -279,7 +278,7 @@ tide_status infra_open(struct tide_subscription *subscription, struct tide_error
 		interrupt_offer(subscription);
 		session_note_number(subscription);
 	}
-	return status == TIDE_OK ? infra_attach(subscription, err) : status;
+	return status == TIDE_OK ? session_attach(subscription, err) : status;
 }
 
 bool session_is_unanswered(const struct tide_subscription *subscription)

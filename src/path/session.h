@@ -3,7 +3,7 @@
 #define TIDE_PATH_SESSION_H
 
 /*
- * What a run asks of its databases, on the sessions that it has open (infra_open): each a call by
+ * What a run asks of its databases, on the sessions that it has open (session_open): each a call by
  * name, which writes under the run's own fence. All of them belong to the thread that steps it;
  * errors are those of the backend.
  */

@@ -148,7 +148,7 @@ static enum step start_acquire(struct tide_subscription *subscription)
 	runner_look_at_clock(subscription);
 	struct mono_time since = runner->now;
 	start_ask(subscription);
-	tide_status status = infra_open(subscription, &err);
+	tide_status status = session_open(subscription, &err);
 	if (status == TIDE_OK)
 		status = session_lease_acquire(subscription, &lease, &err);
 	step = infra_end(subscription, RETRY_OWNERSHIP, status, &err);
@@ -201,9 +201,9 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 	struct tide_checkpoint row = { 0 };
 
 	*ret = (struct start_facts){ 0 };
-	tide_status status = infra_open(subscription, err);
+	tide_status status = session_open(subscription, err);
 	if (status == TIDE_OK)
-		status = infra_prepare(subscription, err);
+		status = session_prepare(subscription, err);
 	if (status == TIDE_OK)
 		status = session_load(subscription, &row, err);
 	if (status == TIDE_OK)
@@ -360,7 +360,7 @@ static tide_status start_look_at(struct tide_subscription *subscription, struct 
 	struct tide_anchor known = { 0 };
 	tide_position end = 0;
 	bool is_resolved = true;
-	tide_status status = infra_open(subscription, err);
+	tide_status status = session_open(subscription, err);
 
 	if (status == TIDE_OK)
 		status = save_look_at_row(subscription, &row, &is_resolved, err);
@@ -398,7 +398,7 @@ static enum step start_look_aside(struct tide_subscription *subscription)
 	struct tide_anchor known;
 	struct tide_error err;
 	if (start_verify(subscription, &row, &known, &err) == TIDE_DIVERGED) {
-		save_roll_back(subscription);
+		transaction_roll_back(subscription);
 		runner->look_at = (struct mono_time){ 0 };
 		return STEP_ON;
 	}
@@ -533,8 +533,8 @@ enum step start_again(struct tide_subscription *subscription)
 		return step;
 	runner->redeliver_at = runner->now;
 	if (runner->progress.position < runner->catch_up_to)
-		runner_move_from(subscription, TIDE_STATE_LIVE, TIDE_STATE_CATCHING_UP,
-				 "the checkpoint went back");
+		subscription_move_from(subscription, TIDE_STATE_LIVE, TIDE_STATE_CATCHING_UP,
+				       "the checkpoint went back");
 	return STEP_ON;
 }
 

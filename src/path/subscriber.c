@@ -222,7 +222,7 @@ void subscription_free(struct tide_subscription *subscription)
 	tide_free(runner->batch);
 	typed_free(subscription->typed);
 	fates_forget(&runner->fates);
-	redeliver_forget(runner);
+	requests_forget(runner);
 	error_log_fini(&subscription->errors);
 	metrics_fini(&subscription->metrics);
 	wakeup_fini(&subscription->wakeup);

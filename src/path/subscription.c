@@ -113,7 +113,7 @@ void subscription_lose_locked(struct tide_subscription *subscription)
 		subscription_own_locked(subscription, OWNERSHIP_LOST);
 }
 
-bool runner_move(struct tide_subscription *subscription, enum tide_state to, const char *why)
+bool subscription_move(struct tide_subscription *subscription, enum tide_state to, const char *why)
 {
 	mutex_lock(&subscription->lock);
 	bool has_moved = subscription_move_locked(subscription, to, why) == TIDE_OK;
@@ -123,8 +123,8 @@ bool runner_move(struct tide_subscription *subscription, enum tide_state to, con
 	return has_moved;
 }
 
-bool runner_move_from(struct tide_subscription *subscription, enum tide_state from,
-		      enum tide_state to, const char *why)
+bool subscription_move_from(struct tide_subscription *subscription, enum tide_state from,
+			    enum tide_state to, const char *why)
 {
 	mutex_lock(&subscription->lock);
 	bool has_moved = subscription->states.state == from &&

@@ -13,17 +13,17 @@
 
 #include <assert.h>
 
-const struct tide_fence *save_fence(const struct tide_subscription *subscription)
+const struct tide_fence *transaction_fence(const struct tide_subscription *subscription)
 {
 	return &subscription->runner.fence;
 }
 
-tide_status save_begin_transaction(struct tide_subscription *subscription, struct tide_error *err)
+tide_status transaction_begin(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	assert(!runner->is_in_transaction && runner->session);
 	assert(subscription->subscriber.transactional);
-	tide_status status = infra_prepare(subscription, err);
+	tide_status status = session_prepare(subscription, err);
 	if (status == TIDE_OK)
 		status = session_begin(subscription, err);
 	if (status != TIDE_OK)
@@ -43,7 +43,7 @@ tide_status save_begin_transaction(struct tide_subscription *subscription, struc
 	return TIDE_OK;
 }
 
-void save_leave_transaction(struct tide_subscription *subscription)
+void transaction_leave(struct tide_subscription *subscription)
 {
 	if (!subscription->runner.is_in_transaction)
 		return;
@@ -53,7 +53,7 @@ void save_leave_transaction(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 }
 
-void save_forget(struct tide_subscription *subscription)
+void transaction_forget(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	if (!runner->is_in_transaction)
@@ -79,14 +79,14 @@ void save_forget(struct tide_subscription *subscription)
 		runner->redeliver_at = runner->now;
 }
 
-void save_roll_back(struct tide_subscription *subscription)
+void transaction_roll_back(struct tide_subscription *subscription)
 {
 	if (subscription->runner.is_in_transaction && subscription->runner.session)
 		session_rollback(subscription);
-	save_forget(subscription);
+	transaction_forget(subscription);
 }
 
-tide_status save_inspect(struct tide_subscription *subscription, struct tide_error *err)
+tide_status transaction_inspect(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscriber *subscriber = &subscription->subscriber;

@@ -54,7 +54,7 @@ void watchdog_look(struct tide_manager *manager, struct mono_time now)
 	if (manager_pin(manager, NULL, &set, NULL) != TIDE_OK)
 		return;
 	for (size_t i = 0; i < set.count; i++) {
-		failure_report_late(set.items[i], now);
+		report_late(set.items[i], now);
 		watchdog_interrupt(manager, set.items[i], now);
 	}
 	manager_unpin(manager, &set);

@@ -34,7 +34,7 @@ mutant()
 
 libraries="$* -lm -pthread"
 mutant 'position moved before the event is settled' path/handler.c \
-	's/(struct tide_error err;\n\ttide_status status = handler_attempt)/progress_move(&runner->progress, events[count - 1]->position);\n\t$1/'
+	's/(struct tide_error err;\n\ttide_status status = attempt_make)/progress_move(&runner->progress, events[count - 1]->position);\n\t$1/'
 mutant 'wake-up reset after the look' path/runner.c \
 	's/\tif \(wakeup_is_rung\(&subscription->wakeup\)\)\n\t\trunner_listen\(subscription\);\n//; s/\trunner_listen\(subscription\);\n\tfor/\tfor/; s/return runner->wait_at;/{ wakeup_reset(&subscription->wakeup); return runner->wait_at; }/'
 mutant 'breaker that skips' path/handler.c \
