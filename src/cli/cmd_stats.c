@@ -103,8 +103,10 @@ static int streams_run(struct ask *ask)
 	char sql[500];
 
 	snprintf(sql, sizeof sql,
-		 "SELECT aggregate_type, %s, max(version), max(global_position) FROM events %s "
-		 "GROUP BY aggregate_type, aggregate_id ORDER BY 4 DESC LIMIT %lld",
+		 "SELECT aggregate_type, %s, max(version), max(last) FROM (SELECT aggregate_type, "
+		 "aggregate_id, max(version) AS version, max(global_position) AS last FROM events "
+		 "%s GROUP BY aggregate_id, aggregate_type) s GROUP BY 1, 2 ORDER BY 4 DESC LIMIT "
+		 "%lld",
 		 ask_either(ask, "lower(aggregate_id)", "aggregate_id::text"),
 		 !type ? ""
 		       : ask_either(ask, "WHERE aggregate_type = ?1",
@@ -189,8 +191,12 @@ static int stats_count(struct ask *ask, struct stats *stats)
 		int64_t *ret;
 	} questions[] = {
 		{ "SELECT count(*) FROM events", &stats->events },
-		{ "SELECT count(*) FROM (SELECT DISTINCT aggregate_type, aggregate_id FROM events) "
-		  "s",
+		{ ask_either(ask,
+			     "SELECT count(*) FROM (SELECT DISTINCT aggregate_type, "
+			     "lower(aggregate_id) FROM (SELECT DISTINCT aggregate_type, "
+			     "aggregate_id FROM events))",
+			     "SELECT count(*) FROM (SELECT DISTINCT aggregate_type, aggregate_id "
+			     "FROM events) s"),
 		  &stats->streams },
 		{ "SELECT count(*) FROM (SELECT DISTINCT event_type FROM events) t",
 		  &stats->types },
