@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
 #include "cli/lines.h"
@@ -163,6 +164,7 @@ static bool import_append_one_by_one(struct import *import)
 		} else if (!import_skip(import, import->numbers[i], import_kept(import, i), &err)) {
 			return false;
 		}
+		import->stored_to = import->numbers[i];
 	}
 	return true;
 }
@@ -457,15 +459,27 @@ static int import_run(struct import *import)
 	return import->exit;
 }
 
-/* The file for refused lines is there before the first event is stored. */
+/* The file for refused lines is there before the first event is stored. What it holds may be the
+ * very lines that are imported, or those of an earlier import that nobody has mended yet. */
 static int import_open_skipping(struct import *import)
 {
 	const char *path = import->cli->options[OPT_SKIP_BAD].text;
 	struct tide_error err;
+	struct stat info;
 
-	import->skipping = path ? fopen(path, "we") : NULL;
-	if (import->skipping || !path)
+	if (!path)
 		return CLI_DONE;
+	if (stat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) {
+		tide_fail(&err, TIDE_ALREADY_EXISTS,
+			  "--skip-bad '%s': it is there already and not empty; give another name",
+			  path);
+		return cli_fail(import->cli, &err);
+	}
+	import->skipping = fopen(path, "we");
+	if (import->skipping) {
+		setvbuf(import->skipping, NULL, _IOLBF, 0); /* what is told as kept is */
+		return CLI_DONE;
+	}
 	tide_fail(&err, TIDE_IO, "--skip-bad '%s': %s", path, strerror(errno));
 	return cli_fail(import->cli, &err);
 }
