@@ -78,7 +78,7 @@ static void deep_close(struct deep *deep)
 }
 
 /* A path as a URI wants it. */
-static char *deep_uri(const char *path)
+static char *deep_uri(const char *path, const char *how)
 {
 	struct buffer uri = { 0 };
 	char *text = NULL;
@@ -90,7 +90,7 @@ static char *deep_uri(const char *path)
 		else
 			buffer_add(&uri, path, 1);
 	}
-	buffer_format(&uri, "?mode=ro");
+	buffer_format(&uri, "?%s", how);
 	return buffer_take(&uri, &text, NULL) == TIDE_OK ? text : NULL;
 }
 
@@ -175,16 +175,27 @@ static int deep_copy_tables(struct deep *deep)
 	return exit;
 }
 
+/* Who may write neither file nor directory reads what nobody has open as it is. */
+static int deep_attach_live(struct deep *deep)
+{
+	char *log ALLOC_AUTO = alloc_format("%s-wal", deep->live);
+	char *uri ALLOC_AUTO = deep_uri(deep->live, "mode=ro");
+	char *frozen ALLOC_AUTO = deep_uri(deep->live, "immutable=1");
+	if (!log || !uri || !frozen)
+		return cli_out_of_memory(deep->fold.audit->cli);
+
+	int code = deep_attach(deep, uri, "live");
+	if ((code == SQLITE_READONLY || code == SQLITE_CANTOPEN) && access(log, F_OK) != 0)
+		code = deep_attach(deep, frozen, "live");
+	return code == SQLITE_OK ? CLI_DONE : deep_fail_sqlite(deep, "read model");
+}
+
 /* One transaction, so that tables, position and dead letters are of one moment. */
 static int deep_copy(struct deep *deep)
 {
-	char *uri ALLOC_AUTO = deep_uri(deep->live);
-	if (!uri)
-		return cli_out_of_memory(deep->fold.audit->cli);
-	if (deep_attach(deep, uri, "live") != SQLITE_OK)
-		return deep_fail_sqlite(deep, "read model");
-
-	int exit = deep_run(deep, "BEGIN");
+	int exit = deep_attach_live(deep);
+	if (exit == CLI_DONE)
+		exit = deep_run(deep, "BEGIN");
 	if (exit == CLI_DONE)
 		exit = deep_copy_position(deep);
 	if (exit == CLI_DONE)

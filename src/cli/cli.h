@@ -149,6 +149,8 @@ void cli_note(struct cli *cli, const char *format, ...) TIDE_PRINTF(2, 3);
 void cli_log(void *self, const struct tide_log_line *line);
 /** Write one line of JSON, or of text, and release the buffer. CLI_DONE, CLI_FAILED. */
 int cli_line(struct cli *cli, struct buffer *line);
+/** Keep why standard output failed, if it has: the call behind that no longer knows. */
+void output_note_error(struct cli *cli);
 /** Write text that anybody may have made: on a terminal without the characters that it would
  * obey. */
 void output_put(FILE *file, const char *text, size_t size);

@@ -78,8 +78,7 @@ int event_lines_add(struct event_lines *lines, const struct tide_event *event)
 
 	output_put(stdout, lines->json.data, lines->json.size);
 	putc('\n', stdout);
-	if (ferror(stdout) && !lines->cli->output_error)
-		lines->cli->output_error = errno;
+	output_note_error(lines->cli);
 	return CLI_DONE;
 }
 
@@ -87,7 +86,8 @@ int event_lines_flush(struct event_lines *lines)
 {
 	int exit = table_flush(lines->cli, &lines->table);
 
-	fflush(stdout);
+	(void)fflush(stdout);
+	output_note_error(lines->cli);
 	return exit;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What people and programs see: errors, lines of JSON, figures. */
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -216,6 +217,12 @@ void output_put(FILE *file, const char *text, size_t size)
 		output_add_shown(&shown, text, size, "\n\t\r");
 	fwrite(shown.data ? shown.data : text, 1, shown.data ? shown.size : size, file);
 	buffer_fini(&shown);
+}
+
+void output_note_error(struct cli *cli)
+{
+	if (ferror(stdout) && !cli->output_error)
+		cli->output_error = errno;
 }
 
 int cli_line(struct cli *cli, struct buffer *line)

@@ -206,8 +206,10 @@ int table_flush(struct cli *cli, struct table *table)
 	if (table->count && !table->is_headed)
 		table_print_row(table, &look, NULL);
 	table->is_headed |= table->count > 0;
-	for (size_t i = 0; i + table->columns <= table->count; i += table->columns)
+	for (size_t i = 0; i + table->columns <= table->count; i += table->columns) {
 		table_print_row(table, &look, table->cells + i);
+		output_note_error(cli);
+	}
 	table_forget(table);
 	return CLI_DONE;
 }

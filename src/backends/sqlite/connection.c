@@ -87,30 +87,6 @@ static char *connection_frozen_uri(const char *file)
 	return buffer_take(&uri, &ret, NULL) == TIDE_OK ? ret : NULL;
 }
 
-/* SQLite names neither the file nor the right that is missing. */
-static tide_status connection_explain(const struct sqlite_store *store, tide_status status,
-				      struct tide_error *err)
-{
-	struct tide_error said = err ? *err : (struct tide_error){ 0 };
-	if (access(store->file, R_OK) != 0)
-		tide_fail(err, status, "%.300s: this user may not read the file", said.message);
-	else if (store->is_read_only)
-		tide_fail(err, status,
-			  "%.300s: to read beside who writes it, this user needs read access to "
-			  "the -wal and the -shm "
-			  "beside it",
-			  said.message);
-	else
-		tide_fail(err, status,
-			  "%.300s: this user may not write the file, the directory, or the -wal "
-			  "and the -shm beside it",
-			  said.message);
-
-	if (err)
-		err->native = said.native;
-	return status;
-}
-
 tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bool is_full,
 			   struct sqlite_connection *ret, struct tide_error *err)
 {
@@ -123,6 +99,7 @@ tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bo
 		flags |= SQLITE_OPEN_CREATE;
 	memset(ret, 0, sizeof *ret);
 	ret->file = store->file;
+	ret->is_read_only = store->is_read_only;
 	ret->busy_ns = store->busy_ns;
 	ret->parts = store->parts;
 	ALLOC_AUTO char *frozen = store->is_frozen ? connection_frozen_uri(store->file) : NULL;
@@ -139,9 +116,6 @@ tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bo
 	char what[300];
 	snprintf(what, sizeof what, "'%s'", store->file);
 	tide_status status = sqlite_fail(ret, code, what, err);
-	if (!store->is_memory &&
-	    ((code & 0xff) == SQLITE_READONLY || (code & 0xff) == SQLITE_CANTOPEN))
-		status = connection_explain(store, status, err);
 	sqlite_disconnect(ret);
 	return status;
 }

@@ -26,6 +26,7 @@ struct sqlite_connection {
 	sqlite3 *handle;
 	part_set parts;   /* that the database has */
 	const char *file; /* as the store has it */
+	bool is_read_only;
 	/* the last lock it did not get is held by a delivery of the same thread */
 	bool waits_for_itself;
 	int64_t busy_ns;             /* how long to wait for another connection's lock */

@@ -158,6 +158,21 @@ static void owners_follow(const struct sqlite_store *store, int file)
 		(void)fchmod(file, mode);
 }
 
+/* Its mode follows the database's when somebody opens it who may change it. */
+static tide_status owners_fail(int number, const char *path, struct tide_error *err)
+{
+	tide_status status = sqlite_fail_system(number, "cannot open", path, err);
+	if (number != EACCES || !err)
+		return status;
+	struct tide_error said = *err;
+	tide_fail(err, status,
+		  "%.300s: it needs the mode of the database, which it gets when its owner runs a "
+		  "projection on it, or by chmod",
+		  said.message);
+	err->native = number;
+	return status;
+}
+
 /* The one open file of a store; two threads that open it at once keep one of the two. */
 static tide_status owners_open(struct sqlite_store *store, int *ret, struct tide_error *err)
 {
@@ -167,7 +182,7 @@ static tide_status owners_open(struct sqlite_store *store, int *ret, struct tide
 
 	int file = open(store->owners, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (file < 0)
-		return sqlite_fail_system(errno, "cannot open", store->owners, err);
+		return owners_fail(errno, store->owners, err);
 
 	owners_follow(store, file);
 	int none = -1;
@@ -467,7 +482,7 @@ static tide_status lease_probe(const char *path, int64_t id, bool *ret, struct t
 {
 	int file = open(path, O_RDONLY | O_CLOEXEC);
 	if (file < 0 && errno != ENOENT)
-		return sqlite_fail_system(errno, "cannot open", path, err);
+		return owners_fail(errno, path, err);
 	if (file < 0) {
 		*ret = false;
 		return TIDE_OK;

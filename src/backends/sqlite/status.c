@@ -2,9 +2,12 @@
 /* The one place where SQLite's codes and the system's become statuses. */
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "backends/sqlite/internal.h"
 
@@ -85,6 +88,53 @@ static void status_add_limit(int number, char *text, size_t size)
 			 (unsigned long long)limit.rlim_cur);
 }
 
+static bool status_may_make_files_beside(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	char folder[PATH_MAX];
+	snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - file) + 1 : 1,
+		 slash ? file : ".");
+	return access(folder, W_OK | X_OK) == 0;
+}
+
+/* SQLite names neither the file nor the right that is missing. */
+static const char *status_right(const struct sqlite_connection *connection, int code)
+{
+	const char *file = connection->file;
+	struct stat info;
+	if (stat(file, &info) != 0)
+		return errno != ENOENT || status_may_make_files_beside(file)
+			       ? ""
+			       : ": this user may not make a file in its directory";
+	if (S_ISDIR(info.st_mode))
+		return ": it is a directory";
+	if (access(file, R_OK) != 0)
+		return ": this user may not read the file";
+	if (connection->is_read_only && code == SQLITE_READONLY)
+		return ": it was opened to be read only";
+	if (connection->is_read_only)
+		return ": to read beside who writes it, this user needs read access to the -wal "
+		       "and "
+		       "the -shm beside it";
+	return ": this user may not write the file, the directory, or the -wal and the -shm "
+	       "beside it";
+}
+
+static void status_add_right(const struct sqlite_connection *connection, int code, int system,
+			     char *text, size_t size)
+{
+	int kind = code & 0xff;
+	bool may_be_one = kind == SQLITE_READONLY || kind == SQLITE_CANTOPEN;
+	size_t used = strlen(text);
+	struct stat info;
+	if (!connection->file || status_is_full(system) || system == EMFILE || system == ENFILE)
+		return;
+	if (kind == SQLITE_IOERR) /* of who only wants to read a directory */
+		may_be_one = stat(connection->file, &info) == 0 && S_ISDIR(info.st_mode);
+	if (may_be_one)
+		snprintf(text + used, size - used, "%s", status_right(connection, code));
+}
+
 tide_status sqlite_fail(struct sqlite_connection *connection, int code, const char *what,
 			struct tide_error *err)
 {
@@ -93,7 +143,7 @@ tide_status sqlite_fail(struct sqlite_connection *connection, int code, const ch
 		return sqlite_fail_own_lock(connection->file, err);
 
 	/* Before anything that could fail in turn: file controls set the error of the handle. */
-	char text[200];
+	char text[300];
 	bool is_latest = handle && sqlite3_extended_errcode(handle) == code;
 	snprintf(text, sizeof text, "%s",
 		 is_latest ? sqlite3_errmsg(handle) : sqlite3_errstr(code));
@@ -101,6 +151,7 @@ tide_status sqlite_fail(struct sqlite_connection *connection, int code, const ch
 		     : handle                      ? sqlite3_system_errno(handle)
 						   : 0;
 	status_add_limit(system, text, sizeof text);
+	status_add_right(connection, code, system, text, sizeof text);
 	char holder[360] = "";
 	if (code == SQLITE_BUSY)
 		sqlite_holder_say(connection, holder, sizeof holder);
