@@ -188,7 +188,7 @@ tide_status tide_subscription_health(struct tide_manager *manager, const char *n
 
 /* ---- All of them ----------------------------------------------------------------------------- */
 
-static void health_sum(struct tide_health *health)
+void health_sum(struct tide_health *health)
 {
 	health->status = health->subscription_count ? TIDE_HEALTHY : TIDE_HEALTH_UNKNOWN;
 	for (size_t i = 0; i < health->subscription_count; i++) {
@@ -360,8 +360,7 @@ static tide_status readiness_collect_locked(struct tide_manager *manager,
 	return status;
 }
 
-static tide_status readiness_say(struct tide_readiness *ret, bool is_responsive,
-				 struct tide_error *err)
+tide_status readiness_say(struct tide_readiness *ret, bool is_responsive, struct tide_error *err)
 {
 	const char *what = is_responsive ? "Manager is ready"
 					 : "Internal lock not responsive (possible deadlock)";

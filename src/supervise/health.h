@@ -11,5 +11,10 @@
  */
 void health_judge(struct tide_subscription_health *health, const struct tide_health_config *config,
 		  double processing_timeout);
+/** Count the subscriptions and take the worst status of them. */
+void health_sum(struct tide_health *health);
+/** Decide whether it is ready, and why not; with `is_responsive` false a lock was not to be had.
+ * TIDE_OUT_OF_MEMORY. */
+tide_status readiness_say(struct tide_readiness *ret, bool is_responsive, struct tide_error *err);
 
 #endif

@@ -139,11 +139,22 @@ static void metrics_complete(struct tide_manager *manager, const struct probe_an
 
 /* ---- All of it ------------------------------------------------------------------------------- */
 
-static void metrics_write(struct metrics_source *source)
+typedef void metrics_write(struct metrics_source *source);
+
+static void metrics_write_one(struct metrics_source *sources, size_t count, metrics_write *write)
+{
+	for (size_t i = 0; i < count; i++) {
+		sources[i].text->store = sources[i].label;
+		write(&sources[i]);
+	}
+}
+
+static void metrics_write_all(struct metrics_text *text, struct metrics_source *sources,
+			      size_t count)
 {
 #define METRIC(name, type, labels, help)                                                           \
-	metrics_begin(&source->text, #name, METRIC_##type, help);                                  \
-	metrics_write_##name(source);
+	metrics_begin(text, #name, METRIC_##type, help);                                           \
+	metrics_write_one(sources, count, metrics_write_##name);
 #define METRIC_COUNTER "counter"
 #define METRIC_GAUGE "gauge"
 #define METRIC_HISTOGRAM "histogram"
@@ -151,17 +162,17 @@ static void metrics_write(struct metrics_source *source)
 #undef METRIC
 }
 
-static tide_status metrics_collect(struct tide_manager *manager, const struct manager_set *set,
-				   struct metrics_source *source, struct tide_error *err)
+static tide_status metrics_collect(struct metrics_source *source, struct tide_error *err)
 {
+	struct tide_manager *manager = source->manager;
 	tide_status status = TIDE_OK;
-	for (size_t i = 0; status == TIDE_OK && i < set->count; i++)
-		status = metrics_copy(set->items[i], &source->views[i], err);
+	for (size_t i = 0; status == TIDE_OK && i < source->count; i++)
+		status = metrics_copy(source->set.items[i], &source->views[i], err);
 	if (status != TIDE_OK)
 		return status;
 
-	struct probe_answer answer = metrics_ask(manager, set, source->views);
-	for (size_t i = 0; i < set->count; i++)
+	struct probe_answer answer = metrics_ask(manager, &source->set, source->views);
+	for (size_t i = 0; i < source->count; i++)
 		metrics_complete(manager, &answer, &source->views[i]);
 
 	mutex_lock(&manager->lock);
@@ -177,25 +188,57 @@ static tide_status metrics_collect(struct tide_manager *manager, const struct ma
 	return TIDE_OK;
 }
 
-tide_status tide_manager_metrics(struct tide_manager *manager, char **ret, struct tide_error *err)
+tide_status metrics_look(struct tide_manager *manager, const char *label,
+			 struct metrics_source *ret, struct tide_error *err)
 {
-	if (!manager || !ret)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
-	struct manager_set set;
-	tide_status status = manager_pin(manager, NULL, &set, err);
+	struct metrics_source source = { .label = label,
+					 .manager = manager,
+					 .store = &manager->engine.store->metrics,
+					 .bus = manager->bus };
+	tide_status status = manager_pin(manager, NULL, &source.set, err);
 	if (status != TIDE_OK)
 		return status;
 
-	struct metrics_source source = { .store = &manager->engine.store->metrics,
-					 .bus = manager->bus,
-					 .count = set.count };
-	source.views = alloc_zero(set.count + 1, sizeof *source.views);
-	status = source.views ? metrics_collect(manager, &set, &source, err) : alloc_fail(err);
+	source.count = source.set.count;
+	source.views = alloc_zero(source.count + 1, sizeof *source.views);
+	status = source.views ? metrics_collect(&source, err) : alloc_fail(err);
 	if (status == TIDE_OK)
-		metrics_write(&source);
-	for (size_t i = 0; source.views && i < set.count; i++)
-		tide_free(source.views[i].metrics.types);
-	tide_free(source.views);
-	manager_unpin(manager, &set);
-	return status == TIDE_OK ? buffer_take(&source.text.buffer, ret, err) : status;
+		*ret = source;
+	else
+		metrics_source_fini(&source);
+	return status;
+}
+
+void metrics_source_fini(struct metrics_source *source)
+{
+	if (!source->manager)
+		return;
+	for (size_t i = 0; source->views && i < source->count; i++)
+		tide_free(source->views[i].metrics.types);
+	tide_free(source->views);
+	manager_unpin(source->manager, &source->set);
+	*source = (struct metrics_source){ 0 };
+}
+
+tide_status metrics_tell(struct metrics_source *sources, size_t count, char **ret,
+			 struct tide_error *err)
+{
+	struct metrics_text text = { 0 };
+	for (size_t i = 0; i < count; i++)
+		sources[i].text = &text;
+	metrics_write_all(&text, sources, count);
+	return buffer_take(&text.buffer, ret, err);
+}
+
+tide_status tide_manager_metrics(struct tide_manager *manager, char **ret, struct tide_error *err)
+{
+	struct metrics_source source;
+	if (!manager || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
+	tide_status status = metrics_look(manager, NULL, &source, err);
+	if (status != TIDE_OK)
+		return status;
+	status = metrics_tell(&source, 1, ret, err);
+	metrics_source_fini(&source);
+	return status;
 }

@@ -22,9 +22,12 @@ struct metrics_view {
 	double lag_seconds;
 };
 
-/** Everything that samples are made of. */
+/** Everything that the samples of one manager are made of. */
 struct metrics_source {
-	struct metrics_text text;
+	struct metrics_text *text; /* that is being written */
+	const char *label;         /* of its store; NULL: none */
+	struct tide_manager *manager;
+	struct manager_set set; /* pinned */
 	struct metrics_store *store;
 	struct tide_bus *bus; /* NULL: none */
 	struct metrics_view *views;
@@ -33,6 +36,15 @@ struct metrics_source {
 	struct histogram shutdown_seconds[3], drain_seconds;
 	int64_t shutdown_events_drained;
 };
+
+/** Look at a manager; `label`, which may be NULL, tells its samples from those of other stores.
+ * TIDE_OUT_OF_MEMORY. */
+tide_status metrics_look(struct tide_manager *manager, const char *label,
+			 struct metrics_source *ret, struct tide_error *err);
+void metrics_source_fini(struct metrics_source *source);
+/** One text of what was looked at. TIDE_OUT_OF_MEMORY. */
+tide_status metrics_tell(struct metrics_source *sources, size_t count, char **ret,
+			 struct tide_error *err);
 
 #define METRIC(name, type, labels, help) void metrics_write_##name(struct metrics_source *source);
 #include "supervise/metrics.def"

@@ -49,16 +49,22 @@ static void metrics_add_escaped(struct buffer *buffer, const char *value)
 	}
 }
 
-/* name="value",… without braces. */
-static void metrics_add_labels(struct buffer *buffer, va_list labels)
+static void metrics_add_label(struct buffer *buffer, const char *name, const char *value)
 {
-	const char *name, *separator = "";
-	while ((name = va_arg(labels, const char *))) {
-		buffer_format(buffer, "%s%s=\"", separator, name);
-		metrics_add_escaped(buffer, va_arg(labels, const char *));
-		buffer_add(buffer, "\"", 1);
-		separator = ",";
-	}
+	buffer_format(buffer, "%s%s=\"", buffer->size ? "," : "", name);
+	metrics_add_escaped(buffer, value);
+	buffer_add(buffer, "\"", 1);
+}
+
+/* name="value",… without braces. */
+static void metrics_add_labels(const struct metrics_text *text, struct buffer *buffer,
+			       va_list labels)
+{
+	const char *name;
+	if (text->store)
+		metrics_add_label(buffer, "store", text->store);
+	while ((name = va_arg(labels, const char *)))
+		metrics_add_label(buffer, name, va_arg(labels, const char *));
 }
 
 static void metrics_add_name(struct metrics_text *text, const struct buffer *labels)
@@ -73,7 +79,7 @@ void metrics_integer(struct metrics_text *text, int64_t value, ...)
 	struct buffer labels = { 0 };
 	va_list arguments;
 	va_start(arguments, value);
-	metrics_add_labels(&labels, arguments);
+	metrics_add_labels(text, &labels, arguments);
 	va_end(arguments);
 	metrics_add_name(text, &labels);
 	buffer_format(&text->buffer, " %" PRId64 "\n", value);
@@ -86,7 +92,7 @@ void metrics_number(struct metrics_text *text, double value, ...)
 	struct buffer labels = { 0 };
 	va_list arguments;
 	va_start(arguments, value);
-	metrics_add_labels(&labels, arguments);
+	metrics_add_labels(text, &labels, arguments);
 	va_end(arguments);
 	metrics_add_name(text, &labels);
 	buffer_add(&text->buffer, " ", 1);
@@ -117,7 +123,7 @@ void metrics_histogram(struct metrics_text *text, const struct histogram *histog
 	struct buffer labels = { 0 };
 	va_list arguments;
 	va_start(arguments, histogram);
-	metrics_add_labels(&labels, arguments);
+	metrics_add_labels(text, &labels, arguments);
 	va_end(arguments);
 
 	const char *all = labels.data ? labels.data : "";

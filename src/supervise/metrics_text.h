@@ -10,7 +10,8 @@
 /** A text in the making, and the metric whose samples are being written. */
 struct metrics_text {
 	struct buffer buffer;
-	const char *name; /* without its prefix */
+	const char *name;  /* without its prefix */
+	const char *store; /* a label of every sample; NULL: none */
 };
 
 void metrics_begin(struct metrics_text *text, const char *name, const char *type, const char *help);
