@@ -14,6 +14,7 @@
 #include <tidemark/event.h>
 #include <tidemark/event_type.h>
 #include <tidemark/health.h>
+#include <tidemark/http.h>
 #include <tidemark/log.h>
 #include <tidemark/manager.h>
 #include <tidemark/repository.h>

@@ -18,6 +18,7 @@
 
 #include "cli/cli.h"
 #include "cli/daemon.h"
+#include "http/http.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -32,7 +33,11 @@ struct daemon {
 	struct unit **units;
 	size_t unit_count;
 	double shutdown_timeout;
+	struct http_sources *sources;
+	struct tide_http *http; /* NULL: nothing is shown */
+	char *address;          /* as it is configured, of what is shown */
 	bool is_ready;
+	bool has_left; /* a unit or a request that hangs, which may use what it was given */
 	struct mono_time pinged;
 	int64_t watchdog_ns;
 };
@@ -134,8 +139,8 @@ static tide_status daemon_add(struct daemon *daemon, const struct config *config
 	if (!units)
 		return alloc_fail(err);
 	daemon->units = units;
-	tide_status status =
-		unit_start(config, store, daemon_bell, &units[daemon->unit_count], err);
+	tide_status status = unit_start(config, store, daemon_bell, daemon->sources,
+					&units[daemon->unit_count], err);
 	if (status == TIDE_OK)
 		daemon->unit_count++;
 	return status;
@@ -185,6 +190,7 @@ static void daemon_end_changed(struct daemon *daemon, const struct config *confi
 			log_at(TIDE_LOG_NOTICE, "daemon", "store closed", "store='%s'",
 			       store ? store->name : "");
 		} else { /* what hangs has its memory for as long as it likes */
+			daemon->has_left = true;
 			log_at(TIDE_LOG_ERROR, "daemon", "store does not end; it is left behind",
 			       "store='%s'", unit->name);
 		}
@@ -192,11 +198,71 @@ static void daemon_end_changed(struct daemon *daemon, const struct config *confi
 	}
 }
 
+/* ---- HTTP ------------------------------------------------------------------------------------ */
+
+static void daemon_end_http(struct daemon *daemon)
+{
+	struct mono_time deadline =
+		mono_add(clock_mono(&clock_system), DAEMON_GRACE_SECONDS * NS_PER_SECOND);
+	if (daemon->http && !server_close(daemon->http, deadline)) {
+		daemon->has_left = true;
+		log_at(TIDE_LOG_ERROR, "http", "a request does not end; it is left behind",
+		       "address='%s'", daemon->address);
+	}
+	daemon->http = NULL;
+	tide_free(daemon->address);
+	daemon->address = NULL;
+}
+
+static tide_status daemon_begin_http(struct daemon *daemon, const struct config_http *wanted,
+				     struct tide_http **ret, char **ret_address,
+				     struct tide_error *err)
+{
+	char *address = alloc_text(wanted->address, strlen(wanted->address));
+	if (!address)
+		return alloc_fail(err);
+	tide_status status = server_open(daemon->sources,
+					 TIDE_HTTP(.address = address, .token = wanted->token,
+						   .read_token = wanted->read_token),
+					 ret, err);
+	if (status != TIDE_OK) {
+		tide_free(address);
+		return status;
+	}
+	*ret_address = address;
+	log_at(TIDE_LOG_NOTICE, "http", "listening", "url='%s'", tide_http_url(*ret));
+	return TIDE_OK;
+}
+
+/* Show what the configuration says, where and to whom; on failure it goes on as it was. */
+static tide_status daemon_serve(struct daemon *daemon, const struct config_http *wanted,
+				struct tide_error *err)
+{
+	struct tide_http *http = NULL;
+	char *address = NULL;
+	tide_status status = TIDE_OK;
+
+	if (daemon->http && wanted->address && strcmp(daemon->address, wanted->address) == 0)
+		return server_set_tokens(daemon->http, wanted->token, wanted->read_token, err);
+	if (wanted->address)
+		status = daemon_begin_http(daemon, wanted, &http, &address, err);
+	if (status != TIDE_OK)
+		return status;
+	daemon_end_http(daemon);
+	daemon->http = http;
+	daemon->address = address;
+	return TIDE_OK;
+}
+
 /* Bring about what the configuration says; it is taken. */
 static tide_status daemon_apply(struct daemon *daemon, struct config *config,
 				struct tide_error *err)
 {
-	tide_status status = TIDE_OK;
+	tide_status status = daemon_serve(daemon, &config->daemon.http, err);
+	if (status != TIDE_OK) {
+		config_fini(config);
+		return status;
+	}
 
 	daemon_log_set(&daemon->log, &config->daemon);
 	daemon->shutdown_timeout = config->daemon.shutdown_timeout;
@@ -317,10 +383,14 @@ static int daemon_shut_down(struct daemon *daemon)
 	       tide_shutdown_reason_name(reason));
 	for (size_t i = 0; i < daemon->unit_count; i++)
 		unit_stop(daemon->units[i], reason);
-	(void)daemon_await_ends(daemon, daemon->units, daemon->unit_count,
-				daemon->shutdown_timeout + DAEMON_GRACE_SECONDS);
+	if (!daemon_await_ends(daemon, daemon->units, daemon->unit_count,
+			       daemon->shutdown_timeout + DAEMON_GRACE_SECONDS))
+		daemon->has_left = true;
+	daemon_end_http(daemon);
 	for (size_t i = 0; i < daemon->unit_count; i++)
 		exit = daemon_end_unit(daemon, daemon->units[i], exit);
+	if (!daemon->has_left)
+		sources_free(daemon->sources);
 	log_at(TIDE_LOG_NOTICE, "daemon", "stopped", "exit_status=%d", exit);
 	return exit;
 }
@@ -336,6 +406,9 @@ int daemon_run(struct cli *cli, const char *path, struct config *config)
 	mutex_init(&daemon.log.lock, LOCK_CALLED_BACK);
 	daemon.pinged = clock_mono(&clock_system);
 	tide_status status = daemon_install(&err);
+	if (status == TIDE_OK)
+		status = sources_new(&daemon.sources, &err);
+	daemon_log_set(&daemon.log, &config->daemon);
 	if (status == TIDE_OK)
 		status = daemon_apply(&daemon, config, &err);
 	else

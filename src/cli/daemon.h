@@ -10,6 +10,7 @@
 #include <tidemark/tidemark.h>
 
 #include "config/config.h"
+#include "http/sources.h"
 #include "sys/thread.h"
 #include "sys/wakeup.h"
 
@@ -28,7 +29,8 @@ struct unit {
 	char *name, *url, *into;
 	struct config_daemon daemon;
 	struct tide_health_config health;
-	int bell; /* eventfd of the main thread */
+	int bell;                     /* eventfd of the main thread */
+	struct http_sources *sources; /* what is shown over HTTP */
 	struct thread thread;
 	struct wakeup wakeup;
 
@@ -58,7 +60,7 @@ struct unit {
 
 /** Start a unit for a store; it has nothing to run yet. TIDE_OUT_OF_MEMORY. */
 tide_status unit_start(const struct config *config, const struct config_store *store, int bell,
-		       struct unit **ret, struct tide_error *err);
+		       struct http_sources *sources, struct unit **ret, struct tide_error *err);
 /** Whether it is what this store of this configuration asks for, so that it can go on. */
 bool unit_is_same(const struct unit *unit, const struct config *config,
 		  const struct config_store *store);

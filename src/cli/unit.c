@@ -47,6 +47,11 @@ static tide_status unit_open_manager(struct unit *unit, struct tide_error *err)
 	if (status != TIDE_OK)
 		return status;
 
+	status = sources_attach(unit->sources, unit->name, manager, err);
+	if (status != TIDE_OK) {
+		tide_manager_close(manager);
+		return status;
+	}
 	mutex_lock(&unit->lock);
 	unit->manager = manager;
 	mutex_unlock(&unit->lock);
@@ -255,14 +260,29 @@ static void unit_start_manager(struct unit *unit)
 
 /* ---- The thread ------------------------------------------------------------------------------ */
 
+/* Show what waits for the store, and why. */
+static void unit_show_waiting(struct unit *unit)
+{
+	const char **names ALLOC_AUTO = alloc_zero(unit->waiting_count + 1, sizeof *names);
+	size_t count = 0;
+	for (size_t i = 0; names && i < unit->waiting_count; i++)
+		if (unit->waiting[i])
+			names[count++] = unit->waiting[i]->name;
+	if (names)
+		sources_wait(unit->sources, unit->name, names, count, &unit->error);
+}
+
 /* Do what is due; when to look again. */
 static struct mono_time unit_step(struct unit *unit)
 {
 	struct mono_time now = clock_mono(&clock_system);
 	unit_plan(unit);
+	if (!unit->manager)
+		unit_show_waiting(unit);
 	if (!unit->manager && now.ns < unit->next_try.ns)
 		return unit->next_try;
 	if (!unit->manager && !unit_try(unit)) {
+		unit_show_waiting(unit);
 		unit->next_try = mono_add(clock_mono(&clock_system), ns_of_seconds(unit->delay));
 		return unit->next_try;
 	}
@@ -299,6 +319,7 @@ static void unit_live(void *self)
 		wakeup_wait(&unit->wakeup, next);
 	}
 	unit_shut_down(unit);
+	(void)sources_detach(unit->sources, unit->name, MONO_NEVER);
 	atomic_store(&unit->is_ended, true);
 	unit_ring_main(unit);
 }
@@ -347,13 +368,15 @@ static void unit_release(struct unit *unit)
 }
 
 tide_status unit_start(const struct config *config, const struct config_store *store, int bell,
-		       struct unit **ret, struct tide_error *err)
+		       struct http_sources *sources, struct unit **ret, struct tide_error *err)
 {
 	struct unit *unit = alloc_zero(1, sizeof *unit);
 	if (!unit)
 		return alloc_fail(err);
 
 	unit->daemon = config->daemon;
+	unit->daemon.http = (struct config_http){ 0 }; /* the daemon's own */
+	unit->sources = sources;
 	unit->health = config->health;
 	unit->bell = bell;
 	mutex_init(&unit->lock, LOCK_UNIT);

@@ -32,11 +32,19 @@ bool log_levels_want(const struct log_levels *levels, const char *component,
 /** The lowest level that any component wants. */
 enum tide_log_level log_levels_least(const struct log_levels *levels);
 
+/** What is shown over HTTP, and to whom. */
+struct config_http {
+	char *address; /* NULL: nothing is */
+	char *token_file, *read_token_file;
+	char *token, *read_token; /* what is in them */
+};
+
 /** [daemon] */
 struct config_daemon {
 	struct log_levels levels;
 	bool is_json;
 	double shutdown_timeout, drain_timeout, lease_seconds;
+	struct config_http http;
 };
 
 /** [store NAME] */
@@ -97,8 +105,15 @@ void problems_fini(struct problems *problems);
 tide_status config_load(const char *path, struct config *ret, struct problems *problems,
 			struct tide_error *err);
 void config_fini(struct config *config);
+void config_http_fini(struct config_http *http);
 void config_projection_free(struct config_projection *projection);
 const struct config_store *config_find_store(const struct config *config, const char *name);
+
+/* ---- token.c ---- */
+
+/** Read the token of a file that is its owner's alone. TIDE_ARGUMENT, TIDE_NOT_FOUND, TIDE_IO,
+ * TIDE_OUT_OF_MEMORY. */
+tide_status token_read(const char *path, char **ret, struct tide_error *err);
 
 /* ---- ini.c: lines ---- */
 

@@ -6,8 +6,9 @@
 #include "config/config.h"
 #include "sys/alloc.h"
 
-const char *const config_components[] = { "store",   "subscription", "bus",    "checkpoint", "dlq",
-					  "manager", "shutdown",     "daemon", "command",    NULL };
+const char *const config_components[] = { "store",   "subscription", "bus",      "checkpoint",
+					  "dlq",     "manager",      "shutdown", "daemon",
+					  "command", "http",         NULL };
 
 static int levels_component(const char *name)
 {

@@ -17,6 +17,7 @@
 #include "core/nearest.h"
 #include "core/text.h"
 #include "core/url.h"
+#include "http/http.h"
 #include "path/knobs.h"
 #include "project/command.h"
 #include "sys/alloc.h"
@@ -387,6 +388,40 @@ static void load_check_daemon(struct load *load)
 			     LOAD_LEASE_MAX);
 }
 
+static void load_read_token(struct load *load, const char *key, const char *path, char **ret)
+{
+	struct tide_error err;
+	tide_status status = path ? token_read(path, ret, &err) : TIDE_OK;
+	if (status == TIDE_OUT_OF_MEMORY)
+		load->status = status;
+	else if (status != TIDE_OK)
+		problems_add(load->problems, load_line(load, load->daemon, key), "daemon", key,
+			     "%s", err.message);
+}
+
+static void load_check_http(struct load *load)
+{
+	struct config_http *http = &load->config->daemon.http;
+	int line = load_line(load, load->daemon, "http");
+	char host[HTTP_HOST_SIZE];
+	struct tide_error err;
+	int port;
+
+	load_read_token(load, "token_file", http->token_file, &http->token);
+	load_read_token(load, "read_token_file", http->read_token_file, &http->read_token);
+	if (!http->address)
+		return;
+	if (!server_is_built())
+		problems_add(load->problems, line, "daemon", "http",
+			     "this 'tide' was built without HTTP");
+	else if (address_read(http->address, host, &port, &err) != TIDE_OK)
+		problems_add(load->problems, line, "daemon", "http", "%s", err.message);
+	else if (!guard_is_loopback(host) && !http->token_file && !http->read_token_file)
+		problems_add(load->problems, line, "daemon", "http",
+			     "'%.200s' is beyond this machine, and needs a token_file",
+			     http->address);
+}
+
 static void load_check_health(struct load *load)
 {
 	const struct tide_health_config *health = &load->config->health;
@@ -673,6 +708,7 @@ tide_status config_load(const char *path, struct config *ret, struct problems *p
 	if (status == TIDE_OK) {
 		ini_read(text.data, text.size, problems, load_key, &load);
 		load_check_daemon(&load);
+		load_check_http(&load);
 		load_check_health(&load);
 		load_check_stores(&load);
 		load_check_projections(&load);
@@ -716,6 +752,16 @@ void config_projection_free(struct config_projection *projection)
 	tide_free(projection);
 }
 
+void config_http_fini(struct config_http *http)
+{
+	tide_free(http->address);
+	tide_free(http->token_file);
+	tide_free(http->read_token_file);
+	tide_free(http->token);
+	tide_free(http->read_token);
+	*http = (struct config_http){ 0 };
+}
+
 void config_fini(struct config *config)
 {
 	for (size_t i = 0; i < config->store_count; i++) {
@@ -727,5 +773,6 @@ void config_fini(struct config *config)
 		config_projection_free(config->projections[i]);
 	tide_free(config->stores);
 	tide_free(config->projections);
+	config_http_fini(&config->daemon.http);
 	*config = (struct config){ 0 };
 }
