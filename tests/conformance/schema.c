@@ -148,9 +148,9 @@ static void database_whose_tables_lack_uniqueness_is_refused_naming_it(struct fi
 /* An index is as good as a constraint, whatever its name and the order of its columns, if it is
  * over all rows. */
 #define SNAPSHOT_COLUMNS                                                                           \
-	"aggregate_id TEXT NOT NULL, aggregate_type TEXT NOT NULL, version INTEGER NOT NULL, "     \
+	"aggregate_id UUID NOT NULL, aggregate_type TEXT NOT NULL, version INTEGER NOT NULL, "     \
 	"schema_version INTEGER NOT NULL DEFAULT 1, state TEXT NOT NULL, "                         \
-	"created_at TEXT NOT NULL DEFAULT '2024-01-01')"
+	"created_at TIMESTAMPTZ NOT NULL DEFAULT '2024-01-01')"
 static void any_unique_index_over_all_rows_will_do(struct fixture *f)
 {
 	const char *make = f->quirks->has_text_columns
@@ -180,28 +180,31 @@ static void any_unique_index_over_all_rows_will_do(struct fixture *f)
 }
 
 /** Tables made elsewhere, all of whose columns are as they must be; %s is the type of a key that
- * numbers rows. */
+ * numbers rows. SQLite takes any name of a type. */
 static const struct made_elsewhere {
 	const char *table, *columns;
 } made_elsewhere[] = {
 	{ "events",
-	  "global_position %s, event_id TEXT NOT NULL UNIQUE, aggregate_id TEXT NOT NULL, "
-	  "aggregate_type TEXT NOT NULL, event_type TEXT NOT NULL, tenant_id TEXT, actor_id TEXT, "
-	  "version INTEGER NOT NULL, timestamp TEXT NOT NULL, payload TEXT NOT NULL, "
-	  "created_at TEXT NOT NULL DEFAULT '', event_version INTEGER, correlation_id TEXT, "
-	  "causation_id TEXT, metadata TEXT, UNIQUE (aggregate_id, aggregate_type, version)" },
+	  "global_position %s, event_id UUID NOT NULL UNIQUE, aggregate_id UUID NOT NULL, "
+	  "aggregate_type TEXT NOT NULL, event_type TEXT NOT NULL, tenant_id UUID, actor_id TEXT, "
+	  "version INTEGER NOT NULL, timestamp TIMESTAMPTZ NOT NULL, payload TEXT NOT NULL, "
+	  "created_at TIMESTAMPTZ NOT NULL DEFAULT '2024-01-01', event_version INTEGER, "
+	  "correlation_id UUID, "
+	  "causation_id UUID, metadata TEXT, UNIQUE (aggregate_id, aggregate_type, version)" },
 	{ "dead_letter_queue",
-	  "id %s, event_id TEXT NOT NULL, projection_name TEXT NOT NULL, event_type TEXT, "
+	  "id %s, event_id UUID NOT NULL, projection_name TEXT NOT NULL, event_type TEXT, "
 	  "event_data TEXT, error_message TEXT, error_stacktrace TEXT, retry_count INTEGER, "
-	  "first_failed_at TEXT, last_failed_at TEXT, status TEXT, resolved_at TEXT, "
+	  "first_failed_at TIMESTAMPTZ, last_failed_at TIMESTAMPTZ, status TEXT, resolved_at "
+	  "TIMESTAMPTZ, "
 	  "resolved_by TEXT, UNIQUE (event_id, projection_name)" },
 	{ "snapshots",
-	  "id %s, aggregate_id TEXT NOT NULL, aggregate_type TEXT NOT NULL, version INTEGER, "
-	  "schema_version INTEGER, state TEXT, created_at TEXT, "
+	  "id %s, aggregate_id UUID NOT NULL, aggregate_type TEXT NOT NULL, version INTEGER, "
+	  "schema_version INTEGER, state TEXT, created_at TIMESTAMPTZ, "
 	  "UNIQUE (aggregate_id, aggregate_type)" },
 	{ "subscription_leases",
-	  "id %s, name TEXT NOT NULL UNIQUE, owner TEXT, epoch BIGINT, acquired_at TEXT, "
-	  "released_at TEXT, expires_at TEXT, suspect_position BIGINT, suspect_deaths INTEGER" },
+	  "id %s, name TEXT NOT NULL UNIQUE, owner TEXT, epoch BIGINT, acquired_at TIMESTAMPTZ, "
+	  "released_at TIMESTAMPTZ, expires_at TIMESTAMPTZ, suspect_position BIGINT, "
+	  "suspect_deaths INTEGER" },
 };
 #define REQUIRED " NOT NULL"
 

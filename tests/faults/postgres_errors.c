@@ -360,6 +360,72 @@ static void tables_whose_id_has_no_default_are_refused_naming_them(void **state)
 	STORE->close(store);
 }
 
+/* What is read in binary would become another value, silently. */
+static void columns_of_another_type_are_refused_naming_what_mends_them(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *table, *column, *type, *mended;
+	} changes[] = {
+		{ "events", "global_position", "integer", "int8" },
+		{ "events", "version", "bigint", "int4" },
+		{ "events", "event_version", "text", "int4" },
+		{ "events", "aggregate_id", "text", "uuid" },
+		{ "events", "event_type", "char(20)", "text" },
+		{ "events", "created_at", "timestamp", "timestamptz" },
+		{ "events", "metadata", "bytea", "json" },
+		{ "projection_checkpoints", "global_position", "numeric", "int8" },
+		{ "projection_checkpoints", "events_processed", "integer", "int8" },
+		{ "dead_letter_queue", "retry_count", "smallint", "int4" },
+		{ "snapshots", "version", "bigint", "int4" },
+		{ "subscription_leases", "epoch", "integer", "int8" },
+	};
+	char sql[200];
+	void *store = backend_opened("postgresql:///?schema=typed");
+	STORE->close(store);
+	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+		snprintf(sql, sizeof sql, "ALTER TABLE %s ALTER %s TYPE %s USING NULL",
+			 changes[i].table, changes[i].column, changes[i].type);
+		postgres_sql("typed", sql);
+		for (int initialize = 0; initialize < 2; initialize++) {
+			struct tide_error why =
+				refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=typed",
+								  initialize, &store, err));
+			must_mention(&why, changes[i].table);
+			snprintf(sql, sizeof sql, "ALTER COLUMN \"%s\" TYPE %s", changes[i].column,
+				 changes[i].mended);
+			must_mention(&why, sql);
+		}
+		snprintf(sql, sizeof sql, "ALTER TABLE %s ALTER %s TYPE %s USING NULL",
+			 changes[i].table, changes[i].column, changes[i].mended);
+		postgres_sql("typed", sql);
+	}
+	postgres_sql("typed", "CREATE DOMAIN place AS bigint; ALTER TABLE events ALTER "
+			      "global_position TYPE place, ALTER metadata TYPE jsonb, ALTER "
+			      "actor_id TYPE text");
+	must(backend_open("postgresql:///?schema=typed", false, &store, err));
+	STORE->close(store);
+}
+
+/* Their rows are read with those of the parent, and their ids and positions are nobody's. */
+static void tables_that_inherit_from_events_are_refused_naming_them(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=heirs");
+	STORE->close(store);
+	postgres_sql("heirs", "CREATE TABLE old_events () INHERITS (events)");
+	for (int initialize = 0; initialize < 2; initialize++) {
+		struct tide_error why =
+			refused(TIDE_SCHEMA, backend_open("postgresql:///?schema=heirs", initialize,
+							  &store, err));
+		must_mention(&why, "heirs.old_events");
+		must_mention(&why, "NO INHERIT \"heirs\".events");
+	}
+	postgres_sql("heirs", "ALTER TABLE old_events NO INHERIT events");
+	must(backend_open("postgresql:///?schema=heirs", false, &store, err));
+	STORE->close(store);
+}
+
 /* ---- Tables that are changed while they are in use ------------------------------------------- */
 
 static void changed(const char *schema, const char *texts)
@@ -540,6 +606,8 @@ int main(void)
 		cmocka_unit_test(
 			events_whose_position_draws_from_no_sequence_are_refused_naming_it),
 		cmocka_unit_test(tables_whose_id_has_no_default_are_refused_naming_them),
+		cmocka_unit_test(columns_of_another_type_are_refused_naming_what_mends_them),
+		cmocka_unit_test(tables_that_inherit_from_events_are_refused_naming_them),
 		cmocka_unit_test(a_table_that_is_changed_costs_nobody_a_statement),
 		cmocka_unit_test(a_scan_goes_on_where_it_was_when_its_table_is_changed),
 		cmocka_unit_test(a_transaction_that_a_changed_table_broke_can_be_repeated),

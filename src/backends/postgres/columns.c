@@ -3,9 +3,10 @@
  * What columns have to hold in every row: looked for in the catalog, beside the uniqueness of
  * keys.c, which a row without an id, a version or a name would be outside of.
  *
- * Happy path: one query finds no column that may be NULL, and none that nothing is drawn for.
- * Failure: TIDE_SCHEMA naming the first one and the statement that mends it. A table that is
- * missing is passed over, and so is a view.
+ * Happy path: one query finds no column that may be NULL, and none that nothing is drawn for;
+ * another none of a type whose bytes would be read as another value. Failure: TIDE_SCHEMA naming
+ * the first one and the statement that mends it. A table that is missing is passed over, and so is
+ * a view.
  */
 #include "backends/postgres/inner.h"
 
@@ -37,6 +38,44 @@ static const struct { const char *table, *name, *drawn; } columns[] = {
 /* clang-format on */
 
 #define COLUMNS_COUNT (sizeof columns / sizeof *columns)
+
+/* clang-format off */
+/** Columns by what they are read as: a type's name, text for any but blank-padded strings, json for
+ * what holds JSON. */
+static const struct { const char *table, *type, *names; } types[] = {
+	{ "events",                 "int8",        "global_position" },
+	{ "events",                 "int4",        "version event_version" },
+	{ "events",                 "uuid",        "event_id aggregate_id tenant_id correlation_id causation_id" },
+	{ "events",                 "text",        "aggregate_type event_type actor_id" },
+	{ "events",                 "timestamptz", "timestamp created_at" },
+	{ "events",                 "json",        "payload metadata" },
+	{ "projection_checkpoints", "int8",        "global_position events_processed anchor_position" },
+	{ "projection_checkpoints", "uuid",        "last_event_id anchor_event_id" },
+	{ "projection_checkpoints", "text",        "projection_name last_event_type" },
+	{ "projection_checkpoints", "timestamptz", "last_processed_at created_at updated_at" },
+	{ "dead_letter_queue",      "int8",        "id" },
+	{ "dead_letter_queue",      "int4",        "retry_count" },
+	{ "dead_letter_queue",      "uuid",        "event_id parked_behind" },
+	{ "dead_letter_queue",      "text",        "projection_name event_type error_message error_stacktrace status resolved_by" },
+	{ "dead_letter_queue",      "timestamptz", "first_failed_at last_failed_at resolved_at" },
+	{ "dead_letter_queue",      "json",        "event_data" },
+	{ "snapshots",              "int4",        "version schema_version" },
+	{ "snapshots",              "uuid",        "aggregate_id last_event_id" },
+	{ "snapshots",              "text",        "aggregate_type" },
+	{ "snapshots",              "timestamptz", "created_at" },
+	{ "snapshots",              "json",        "state" },
+	{ "subscription_leases",    "int8",        "epoch suspect_position" },
+	{ "subscription_leases",    "int4",        "suspect_deaths pid" },
+	{ "subscription_leases",    "float8",      "lease_seconds" },
+	{ "subscription_leases",    "text",        "name owner host last_error reason" },
+	{ "subscription_leases",    "timestamptz", "acquired_at released_at expires_at last_error_at" },
+};
+/* clang-format on */
+
+#define TYPES_COUNT (sizeof types / sizeof *types)
+
+/** The columns of what the catalog answers about types: a row at most. */
+enum type_column { TYPE_TABLE, TYPE_NAME, TYPE_IS, TYPE_SHALL };
 
 /** The columns of what the catalog answers: a row at most. */
 enum column_column { COLUMN_NUMBER, COLUMN_IS_FILLED, COLUMN_SEQUENCE };
@@ -89,8 +128,51 @@ static tide_status columns_fail_undrawn(const char *schema, const char *schema_d
 			 *sequence ? sequence : "of a sequence of its own");
 }
 
-tide_status pg_columns_check(struct pg_connection *connection, const char *schema,
-			     const char *schema_dot, struct tide_error *err)
+/* A domain is of the type below it. */
+static tide_status columns_ask_types(struct pg_connection *connection, const char *schema,
+				     PGresult **ret, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	pg_put_string(&params, schema);
+	pg_put_members(&params, &types[0].table, TYPES_COUNT, sizeof *types);
+	pg_put_members(&params, &types[0].type, TYPES_COUNT, sizeof *types);
+	pg_put_members(&params, &types[0].names, TYPES_COUNT, sizeof *types);
+	return pg_query(
+		connection,
+		"SELECT k.relation, a.attname::text, format_type(y.oid, NULL), k.shall FROM "
+		"unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS k(relation, shall, "
+		"names, number) JOIN pg_class t ON t.relname = k.relation AND t.relkind IN "
+		"('r', 'p') JOIN pg_namespace n ON n.oid = t.relnamespace AND n.nspname = $1::text "
+		"JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = "
+		"ANY(string_to_array(k.names, ' ')) AND NOT a.attisdropped JOIN pg_type d ON d.oid "
+		"= a.atttypid JOIN pg_type y ON y.oid = COALESCE(NULLIF(d.typbasetype, 0), d.oid) "
+		"WHERE y.typtype <> 'd' AND NOT CASE k.shall WHEN 'text' THEN y.typcategory = 'S' "
+		"AND y.typname <> 'bpchar' WHEN 'json' THEN y.typname IN ('json', 'jsonb') OR "
+		"y.typcategory = 'S' ELSE y.typname = k.shall END ORDER BY k.number, a.attnum "
+		"LIMIT 1",
+		&params, ret, err);
+}
+
+static tide_status columns_check_types(struct pg_connection *connection, const char *schema,
+				       const char *schema_dot, struct tide_error *err)
+{
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	tide_status status = columns_ask_types(connection, schema, &rows, err);
+	if (status != TIDE_OK || PQntuples(rows) == 0)
+		return status;
+
+	const char *table = PQgetvalue(rows, 0, TYPE_TABLE), *name = PQgetvalue(rows, 0, TYPE_NAME),
+		   *shall = PQgetvalue(rows, 0, TYPE_SHALL);
+	return tide_fail(err, TIDE_SCHEMA,
+			 "column '%s' of table '%s' in schema '%.64s' has type %.64s, so that its "
+			 "values would be read as others; run ALTER TABLE %.100s%s ALTER COLUMN "
+			 "\"%s\" TYPE %s USING \"%s\"::%s",
+			 name, table, schema, PQgetvalue(rows, 0, TYPE_IS), schema_dot, table, name,
+			 shall, name, shall);
+}
+
+static tide_status columns_check_filled(struct pg_connection *connection, const char *schema,
+					const char *schema_dot, struct tide_error *err)
 {
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	tide_status status = columns_ask(connection, schema, schema_dot, &rows, err);
@@ -102,4 +184,12 @@ tide_status pg_columns_check(struct pg_connection *connection, const char *schem
 		       ? columns_fail_undrawn(schema, schema_dot, number,
 					      PQgetvalue(rows, 0, COLUMN_SEQUENCE), err)
 		       : columns_fail_empty(schema, schema_dot, number, err);
+}
+
+tide_status pg_columns_check(struct pg_connection *connection, const char *schema,
+			     const char *schema_dot, struct tide_error *err)
+{
+	tide_status status = columns_check_filled(connection, schema, schema_dot, err);
+	return status == TIDE_OK ? columns_check_types(connection, schema, schema_dot, err)
+				 : status;
 }

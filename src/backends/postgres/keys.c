@@ -4,8 +4,8 @@
  * that was made elsewhere may name its constraints otherwise.
  *
  * Happy path: one query finds for each key an index that refuses a second row at once: unique,
- * valid, not deferrable, over all rows and exactly these columns. Failure: TIDE_SCHEMA naming the
- * constraint that is missing and the statement that makes it.
+ * valid, not deferrable, over all rows and exactly these columns, and no table that inherits.
+ * Failure: TIDE_SCHEMA naming the constraint that is missing and the statement that makes it.
  *
  * The same names tell an append that lost a race from one that the database refuses for reasons of
  * its owner.
@@ -35,7 +35,7 @@ static const struct { const char *table, *columns, *otherwise; bool is_raced; } 
 #define KEYS_COUNT (sizeof keys / sizeof *keys)
 
 /** The columns of what the catalog answers: a row an index, and one a key without any. */
-enum key_column { KEY_NUMBER, KEY_INDEX };
+enum key_column { KEY_NUMBER, KEY_INDEX, KEY_HEIR };
 
 static tide_status keys_ask(struct pg_connection *connection, const char *schema, PGresult **ret,
 			    struct tide_error *err)
@@ -46,8 +46,9 @@ static tide_status keys_ask(struct pg_connection *connection, const char *schema
 	pg_put_members(&params, &keys[0].columns, KEYS_COUNT, sizeof *keys);
 	return pg_query(
 		connection,
-		"SELECT k.number::int8, c.relname::text FROM unnest($2::text[], $3::text[]) WITH "
-		"ORDINALITY "
+		"SELECT k.number::int8, c.relname::text, CASE t.relkind WHEN 'r' THEN (SELECT "
+		"inhrelid::regclass::text FROM pg_inherits WHERE inhparent = t.oid ORDER BY "
+		"inhrelid LIMIT 1) END FROM unnest($2::text[], $3::text[]) WITH ORDINALITY "
 		"AS k(relation, columns, number) JOIN pg_class t ON t.relname = k.relation AND "
 		"t.relkind IN "
 		"('r', 'p') JOIN pg_namespace n ON n.oid = t.relnamespace AND n.nspname = $1::text "
@@ -87,6 +88,28 @@ static tide_status keys_fail(const char *schema, const char *schema_dot, size_t 
 			 keys[number].table, columns);
 }
 
+/* The rows of a table that inherits are among those of its parent, and outside of its keys. */
+static tide_status keys_fail_heir(const char *schema, const char *schema_dot, size_t number,
+				  const char *heir, struct tide_error *err)
+{
+	return tide_fail(err, TIDE_SCHEMA,
+			 "table %.140s inherits from '%s' in schema '%.64s', whose keys do not "
+			 "reach into it, so that %s; run ALTER TABLE %.140s NO INHERIT %.100s%s",
+			 heir, keys[number].table, schema, keys[number].otherwise, heir, schema_dot,
+			 keys[number].table);
+}
+
+static tide_status keys_judge(const PGresult *rows, int row, const char *schema,
+			      const char *schema_dot, struct tide_error *err)
+{
+	size_t number = (size_t)pg_int8(rows, row, KEY_NUMBER) - 1;
+	if (!pg_is_null(rows, row, KEY_HEIR))
+		return keys_fail_heir(schema, schema_dot, number, PQgetvalue(rows, row, KEY_HEIR),
+				      err);
+	return pg_is_null(rows, row, KEY_INDEX) ? keys_fail(schema, schema_dot, number, err)
+						: TIDE_OK;
+}
+
 /* Called for each row of the answer. */
 static bool keys_is_race(const PGresult *rows, int row)
 {
@@ -110,9 +133,7 @@ tide_status pg_keys_check(struct pg_connection *connection, const char *schema,
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	tide_status status = keys_ask(connection, schema, &rows, err);
 	for (int row = 0; status == TIDE_OK && row < PQntuples(rows); row++)
-		if (pg_is_null(rows, row, KEY_INDEX))
-			status = keys_fail(schema, schema_dot,
-					   (size_t)pg_int8(rows, row, KEY_NUMBER) - 1, err);
+		status = keys_judge(rows, row, schema, schema_dot, err);
 	return status == TIDE_OK && ret_races ? keys_list_races(rows, ret_races, err) : status;
 }
 
