@@ -44,7 +44,7 @@ mutant 'run-again flag dropped' path/runner.c \
 mutant 'transient failure settled as handled' path/failure.c \
 	's/\tif \(!is_last\) \{\n/\tif (!is_last) {\n\t\tsettle_next(subscription, SETTLED_HANDLED);\n/'
 mutant 'dead letter not written' path/failure.c \
-	's/enum step step = failure_add\(subscription, event, pending->error.message, NULL, &id\);/enum step step = STEP_ON; id = 1;/'
+	's/enum step step = failure_add\(subscription, event, fate->error.message, NULL, &id\);/enum step step = STEP_ON; id = 1;/'
 mutant 'checkpoint ahead by one' path/save.c \
 	's/\.progress = \{ progress->position,/.progress = { progress->position + 1,/'
 mutant 'save that compares nothing' path/save.c \
