@@ -89,21 +89,23 @@ static tide_status attempt_check(struct tide_subscription *subscription,
 				 struct tide_delivery *delivery, tide_status status,
 				 struct tide_error *err)
 {
-	assert(subscription->runner.is_in_transaction && subscription->runner.session);
+	assert(transaction_is_open(&subscription->runner.transaction) &&
+	       subscription->runner.session);
 	struct tide_error check;
 	tide_status state = session_check(subscription, &check);
 	if (state == TIDE_STATE && status == TIDE_DISK_FULL) { /* SQLite itself may end it then */
-		delivery->has_lost_transaction = true;
+		delivery->writes = WRITES_LOST;
 		return status;
 	}
 
 	if (state == TIDE_STATE) {
-		delivery->has_ended_transaction = true;
+		delivery->writes = WRITES_ENDED;
 		return tide_fail(err, TIDE_STATE, "handler ended the delivery transaction");
 	}
 
-	delivery->has_lost_transaction = state == TIDE_CONNECTION_LOST;
-	if (delivery->has_lost_transaction || (status == TIDE_OK && state != TIDE_OK)) {
+	if (state == TIDE_CONNECTION_LOST)
+		delivery->writes = WRITES_LOST;
+	if (state == TIDE_CONNECTION_LOST || (status == TIDE_OK && state != TIDE_OK)) {
 		*err = check;
 		return state;
 	}
@@ -125,31 +127,34 @@ tide_status attempt_make(struct tide_subscription *subscription,
 			 struct tide_delivery *delivery, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	if (!runner->is_in_transaction)
+	if (!transaction_is_open(&runner->transaction))
 		return attempt_call(subscription, events, count, delivery, err);
 
 	tide_status status = session_savepoint(subscription, err);
-	delivery->has_lost_transaction = status != TIDE_OK;
-	if (status != TIDE_OK)
+	if (status != TIDE_OK) {
+		delivery->writes = WRITES_LOST;
 		return status;
+	}
 
 	runner_look_at_clock(subscription);
-	runner->is_inspected = false;
+	if (runner->transaction.state == TRANSACTION_INSPECTED)
+		transaction_move(&runner->transaction.state, TRANSACTION_OPEN);
 	delivery->connection = session_connection(subscription);
 	status = attempt_call(subscription, events, count, delivery, err);
 	status = attempt_check(subscription, delivery, status, err);
-	if (delivery->has_ended_transaction || delivery->has_lost_transaction)
+	if (delivery_has_spoilt(delivery))
 		return status;
 
-	delivery->is_kept = status == TIDE_OK && attempt_may_keep(subscription);
+	bool is_kept = status == TIDE_OK && attempt_may_keep(subscription);
 	struct tide_error undo;
-	tide_status done = delivery->is_kept ? session_release(subscription, &undo)
-					     : session_rollback_to(subscription, &undo);
+	tide_status done = is_kept ? session_release(subscription, &undo)
+				   : session_rollback_to(subscription, &undo);
+	if (done == TIDE_OK && is_kept)
+		delivery->writes = WRITES_KEPT;
 	if (done == TIDE_OK)
 		return status;
 
-	delivery->is_kept = false;
-	delivery->has_lost_transaction = true;
+	delivery->writes = WRITES_LOST;
 	if (delivery->is_late) /* interrupted: SQLite rolls all of the transaction back */
 		return status;
 

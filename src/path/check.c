@@ -31,15 +31,18 @@ static void check_progress(const struct runner *runner)
 	assert(progress->position <= runner->feed.read_to);
 	assert(progress->anchor.position <= progress->position);
 	assert(progress->unsaved == 0 || progress->is_dirty);
-	assert(!runner->is_in_transaction || runner->committed.position <= progress->position);
+	assert(!transaction_is_open(&runner->transaction) ||
+	       runner->transaction.before.position <= progress->position);
 }
 
 /* A transaction has a session, unless its connection was lost while it was committed. */
 static void check_transaction(const struct tide_subscription *subscription)
 {
 	const struct runner *runner = &subscription->runner;
-	assert(!runner->is_in_transaction || subscription->subscriber.transactional);
-	assert(!runner->is_in_transaction || runner->session || runner->is_save_unknown);
+	assert(!transaction_is_open(&runner->transaction) ||
+	       subscription->subscriber.transactional);
+	assert(!transaction_is_open(&runner->transaction) || runner->session ||
+	       runner->is_save_unknown);
 	assert(!runner->feed_session || runner->session);
 	assert(runner->attachment == ATTACHMENT_NONE || runner->session);
 }

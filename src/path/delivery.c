@@ -106,8 +106,8 @@ void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *su
 	delivery->is_stop = false;
 	delivery->taken = SIZE_MAX;
 	delivery->begun = 0;
-	delivery->has_message = delivery->is_late = delivery->is_kept = false;
-	delivery->has_ended_transaction = delivery->has_lost_transaction = false;
+	delivery->has_message = delivery->is_late = false;
+	delivery->writes = WRITES_NONE;
 }
 
 size_t delivery_taken(const struct tide_delivery *delivery, size_t count)
@@ -126,7 +126,7 @@ bool delivery_end_locked(struct tide_subscription *subscription,
 			      delivery->took);
 	while (subscription->is_frozen)
 		cond_wait(&subscription->changed, &subscription->lock);
-	return delivery->is_kept || subscription->run.state != RUN_ABANDONED;
+	return delivery->writes == WRITES_KEPT || subscription->run.state != RUN_ABANDONED;
 }
 
 bool delivery_end(struct tide_subscription *subscription, const struct tide_delivery *delivery,

@@ -61,7 +61,7 @@ static void failure_record_attempt(struct tide_subscription *subscription,
 		       &(struct report_context){ .event = event,
 						 .stacktrace = delivery->stacktrace,
 						 .retry_count = delivery->attempt - 1,
-						 .is_retried = !delivery->has_ended_transaction &&
+						 .is_retried = delivery->writes != WRITES_ENDED &&
 							       !delivery->is_stop });
 	runner_look_at_clock(subscription);
 }
@@ -100,7 +100,7 @@ static enum step failure_of_run(struct tide_subscription *subscription,
 				const struct tide_event *event, const struct tide_error *error,
 				const struct tide_delivery *delivery)
 {
-	if (delivery->has_ended_transaction || delivery->has_lost_transaction)
+	if (delivery_has_spoilt(delivery))
 		infra_close(subscription);
 	mutex_lock(&subscription->lock);
 	metrics_type(&subscription->metrics, event->event_type)->counts.failed[error->status]++;
@@ -139,7 +139,7 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 		is_last ? -1
 			: retry_delay(&subscription->retry, runner->attempts - 1, &runner->random);
 	failure_count_attempt(subscription, error, delay);
-	bool is_end = delivery->has_ended_transaction || delivery->is_stop;
+	bool is_end = delivery->writes == WRITES_ENDED || delivery->is_stop;
 	if (!is_last || count > 1 || is_end)
 		failure_record_attempt(subscription, event, error, delivery);
 	if (is_end)
@@ -151,7 +151,7 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 		runner->attempts = 0;
 	}
 
-	if (delivery->has_lost_transaction)
+	if (delivery->writes == WRITES_LOST)
 		failure_drop_transaction(subscription, is_split, delivery);
 	if (!is_last) {
 		failure_try_again(subscription, position, delivery->attempt + 1, delay);
@@ -227,7 +227,7 @@ static void failure_conclude_unsettled(struct tide_subscription *subscription,
 	fates_settle(&runner->fates, event->position, runner->single_until > 0);
 	mutex_lock(&subscription->lock);
 	subscription->counts.failed++;
-	runner->committed_counts.failed++;
+	runner->transaction.counts_before.failed++;
 	metrics_type(&subscription->metrics, event->event_type)->before.failed[status]++;
 	mutex_unlock(&subscription->lock);
 }
@@ -259,7 +259,7 @@ static tide_status failure_write_once(struct tide_subscription *subscription,
 {
 	struct runner *runner = &subscription->runner;
 	assert(runner->session);
-	if (!runner->is_in_transaction)
+	if (!transaction_is_open(&runner->transaction))
 		return session_dead_letter_add(subscription, write, ret, err);
 
 	tide_status status = session_savepoint(subscription, err);
@@ -338,7 +338,7 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	/* The entry commits with the position behind its event: else a crash between the two
 	 * delivers it again. */
 	if (status == TIDE_OK && subscription->subscriber.transactional &&
-	    !runner->is_in_transaction)
+	    !transaction_is_open(&runner->transaction))
 		status = transaction_begin(subscription, &err);
 	const struct fate *fate = fates_ending(&runner->fates); /* NULL: it is parked */
 	struct tide_dead_letter_write write = {
@@ -361,7 +361,8 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	if (status == TIDE_OK && runner->held)
 		status = held_add(runner->held, event, id, &err);
 	step = failure_judge_add(subscription, event, status, &err);
-	if (step == STEP_ON && runner->is_in_transaction && subscription->subscriber.before_commit)
+	if (step == STEP_ON && transaction_is_open(&runner->transaction) &&
+	    subscription->subscriber.before_commit)
 		/* the next event's transaction has nothing of ours in it */
 		runner->is_save_due = true;
 	if (step == STEP_ON)
@@ -400,8 +401,8 @@ static enum step failure_dead_letter(struct tide_subscription *subscription,
 static bool failure_must_save(const struct tide_subscription *subscription)
 {
 	const struct runner *runner = &subscription->runner;
-	return subscription->subscriber.before_commit && runner->is_in_transaction &&
-	       runner->progress.is_dirty && !runner->is_inspected;
+	return subscription->subscriber.before_commit && runner->progress.is_dirty &&
+	       runner->transaction.state == TRANSACTION_OPEN;
 }
 
 enum step failure_finish(struct tide_subscription *subscription)

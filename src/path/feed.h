@@ -15,6 +15,7 @@ struct feed_flow {
 	int64_t total_pause_ns;
 	int64_t total_acquisitions;
 	int64_t total_releases;
+	bool is_held; /* the reader stands at a hole that an open append may still fill */
 };
 
 /** How a feed reads; fixed for a run. */
@@ -39,7 +40,6 @@ struct feed {
 	size_t next;     /* entry of the first page that comes next */
 	int64_t bytes;   /* in flight */
 	bool is_end;     /* nothing more, as of the last ring */
-	bool is_held;    /* at a hole that an open append may still fill */
 	bool is_behind;  /* the newest-event window does not reach back to read_to */
 	bool is_blocked; /* the reader waits for room */
 	struct mono_time blocked_since;

@@ -150,7 +150,7 @@ static enum step handler_wait_out(struct tide_subscription *subscription,
 	gate_cancel(subscription, GATE_HANDLER);
 	if (infra_end(subscription, RETRY_CHECKPOINT, err->status, err) == STEP_FAIL)
 		return STEP_FAIL;
-	if (delivery->has_lost_transaction)
+	if (delivery->writes == WRITES_LOST)
 		infra_close(subscription);
 
 	enum step step = save_before_wait(subscription);
@@ -189,7 +189,8 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 	size_t count = handler_collect(subscription, events);
 	assert(events[0]->position > runner->progress.position);
 	assert(count <= runner->feed.limits.page_events);
-	assert(!subscription->subscriber.transactional || runner->is_in_transaction);
+	assert(!subscription->subscriber.transactional ||
+	       transaction_is_open(&runner->transaction));
 	for (size_t i = 1; i < count; i++)
 		handler_check_self(subscription, events[i]);
 	const struct fate *fate = fates_find(&runner->fates, events[0]->position);
@@ -211,7 +212,7 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 		runner->careful_left -= runner->is_careful;
 	else if (status != TIDE_OK && delivery_end(subscription, &delivery, status))
 		step = handler_failed(subscription, events[0], count ? count : 1, &err, &delivery);
-	else if (delivery.has_ended_transaction || delivery.has_lost_transaction)
+	else if (delivery_has_spoilt(&delivery))
 		infra_close(subscription);
 	tide_free(delivery.stacktrace);
 	return step;
@@ -220,7 +221,7 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 static enum step handler_begin(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	if (!subscription->subscriber.transactional || runner->is_in_transaction)
+	if (!subscription->subscriber.transactional || transaction_is_open(&runner->transaction))
 		return STEP_ON;
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
@@ -284,7 +285,7 @@ static enum step handler_back_off(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscription_config *config = &subscription->config;
-	if (runner->is_in_transaction ||
+	if (transaction_is_open(&runner->transaction) ||
 	    progress_is_due(&runner->progress, config, PROGRESS_AFTER_EVENT, runner->now))
 		return save_step(subscription);
 	return runner_wait(subscription,
@@ -297,7 +298,8 @@ static enum step handler_take(struct tide_subscription *subscription,
 			      const struct tide_event *event)
 {
 	struct runner *runner = &subscription->runner;
-	if (runner->is_careful && runner->careful_left <= 0 && !runner->is_in_transaction)
+	if (runner->is_careful && runner->careful_left <= 0 &&
+	    !transaction_is_open(&runner->transaction))
 		handler_end_care(subscription);
 	bool is_given_up = false;
 	enum step step =

@@ -134,7 +134,7 @@ static void redeliver_begin(struct tide_subscription *subscription,
 static tide_status redeliver_outrun(struct tide_subscription *subscription,
 				    struct redeliver_try *try)
 {
-	if (try->outcome != TIDE_OK || !subscription->runner.is_in_transaction)
+	if (try->outcome != TIDE_OK || !transaction_is_open(&subscription->runner.transaction))
 		return TIDE_OK;
 	try->is_outrun = true;
 	transaction_roll_back(subscription);
@@ -245,8 +245,8 @@ static tide_status redeliver_call(struct tide_subscription *subscription, struct
 	bool is_answered = redeliver_attempt(subscription, try);
 	bool counts = delivery_end(subscription, delivery, try->outcome) && is_answered;
 	bool is_outage = try->outcome == TIDE_DISK_FULL && subscription->subscriber.transactional;
-	bool is_unanswered = delivery->has_ended_transaction || delivery->has_lost_transaction ||
-			     is_outage || (try->outcome != TIDE_OK && delivery->is_stop);
+	bool is_unanswered = delivery_has_spoilt(delivery) || is_outage ||
+			     (try->outcome != TIDE_OK && delivery->is_stop);
 	assert(!is_unanswered || try->outcome != TIDE_OK);
 	if (is_unanswered) {
 		*err = try->error;
@@ -274,7 +274,7 @@ static bool redeliver_is_refused(const struct tide_subscription *subscription,
 				 const struct redeliver_try *try, tide_status status,
 				 const struct tide_error *error)
 {
-	return try->outcome == TIDE_OK && subscription->runner.is_in_transaction &&
+	return try->outcome == TIDE_OK && transaction_is_open(&subscription->runner.transaction) &&
 	       error->retry == TIDE_RETRY_NEVER && status != TIDE_FENCED &&
 	       status != TIDE_HANDLER_PERMANENT;
 }

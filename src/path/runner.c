@@ -101,9 +101,9 @@ static void runner_let_go(struct tide_subscription *subscription, const struct t
 	transaction_roll_back(subscription);
 	runner_leave_handler(subscription);
 	runner_release(subscription, error);
-	if (runner->is_linked)
+	if (runner->link.wakeup)
 		notifier_remove(subscription->engine->store->notifier, &runner->link);
-	runner->is_linked = false;
+	runner->link.wakeup = NULL;
 	infra_close(subscription);
 	save_void_memory(subscription);
 	memset(runner->tries, 0, sizeof runner->tries);
@@ -175,8 +175,7 @@ static enum step runner_stand_by_again(struct tide_subscription *subscription,
 			subscription, runner->now,
 			"a stop"); /* never STEP_ON: what was under way has not succeeded */
 
-	runner->goes_by_row = true;
-	runner->is_restart = false;
+	runner->basis = BASIS_ROW;
 	runner->acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);
 	return runner_wait(subscription, runner->acquire_at, "another owner is active");
 }
@@ -297,8 +296,9 @@ static bool runner_has_begun(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	enum tide_state state = (enum tide_state)atomic_load(&subscription->state_now);
 	return atomic_load(&subscription->has_begun) && state_is_running(state) &&
-	       runner_is_trusted(subscription) && runner->is_resolved && !runner->is_save_unknown &&
-	       runner->attempts == 0 && !fates_ending(&runner->fates) && feed_peek(&runner->feed);
+	       runner_is_trusted(subscription) && runner->standing == STANDING_RESOLVED &&
+	       !runner->is_save_unknown && runner->attempts == 0 && !fates_ending(&runner->fates) &&
+	       feed_peek(&runner->feed);
 }
 
 static enum step runner_finish_begun(struct tide_subscription *subscription)
@@ -327,14 +327,10 @@ static enum step runner_end_abandoned(struct tide_subscription *subscription)
 
 static enum step runner_obey(struct tide_subscription *subscription)
 {
-	struct runner *runner = &subscription->runner;
 	atomic_store(&subscription->attention, false);
 	mutex_lock(&subscription->lock);
 	enum run_state run = subscription->run.state;
 	bool is_lost = subscription->ownership.state == OWNERSHIP_LOST;
-	if (subscription->should_redeliver)
-		runner->redeliver_at = runner->now;
-	subscription->should_redeliver = false;
 	mutex_unlock(&subscription->lock);
 
 	if (run == RUN_ABANDONED)
@@ -441,7 +437,7 @@ static struct runner_pause runner_look_at_pause(struct tide_subscription *subscr
 static enum step runner_save_pause(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	if (runner->progress.is_dirty || runner->is_in_transaction) {
+	if (runner->progress.is_dirty || transaction_is_open(&runner->transaction)) {
 		enum step step = save_step(subscription);
 		if (step != STEP_ON)
 			return step;
@@ -531,7 +527,7 @@ static enum step runner_fall_back(struct tide_subscription *subscription)
 static enum step runner_go_live(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	if (runner->progress.is_dirty || runner->is_in_transaction)
+	if (runner->progress.is_dirty || transaction_is_open(&runner->transaction))
 		return save_step(subscription);
 	subscription_move_from(subscription, TIDE_STATE_CATCHING_UP, TIDE_STATE_LIVE,
 			       "reached the feed end");
@@ -540,14 +536,14 @@ static enum step runner_go_live(struct tide_subscription *subscription)
 
 static const char *runner_idles_for(const struct feed *feed)
 {
-	return feed->is_held ? "an open append before the next event" : "new events";
+	return feed->flow.is_held ? "an open append before the next event" : "new events";
 }
 
 /* Nothing to deliver: no transaction stays open, the timer saves what it has to, and then sleep. */
 static enum step runner_idle(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	if (runner->is_in_transaction ||
+	if (transaction_is_open(&runner->transaction) ||
 	    progress_is_due(&runner->progress, &subscription->config, PROGRESS_IDLE, runner->now)) {
 		runner->is_save_due = true;
 		return STEP_ON;
@@ -568,7 +564,7 @@ static enum step runner_idle(struct tide_subscription *subscription)
 static enum step runner_distrust(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	if (runner->is_in_transaction) {
+	if (transaction_is_open(&runner->transaction)) {
 		enum step step = save_before_wait(subscription);
 		if (step != STEP_WAIT)
 			return step;
@@ -592,16 +588,16 @@ static enum step runner_drain(struct tide_subscription *subscription, bool is_li
 		return failure_finish(subscription);
 	if (!runner_is_trusted(subscription))
 		return runner_distrust(subscription);
-	if (!runner->is_in_transaction && runner->now.ns >= runner->redeliver_at.ns)
+	if (!transaction_is_open(&runner->transaction) && runner->now.ns >= runner->redeliver_at.ns)
 		return redeliver_step(subscription);
 
 	bool is_at_end = feed->is_end && !feed_page(feed);
 	if (!is_live && is_between &&
 	    (runner->progress.position >= runner->catch_up_to || is_at_end))
 		return runner_go_live(subscription);
-	if (is_live && feed->is_behind && !runner->is_in_transaction)
+	if (is_live && feed->is_behind && !transaction_is_open(&runner->transaction))
 		return runner_fall_back(subscription);
-	if (!runner->is_in_transaction && !(is_live && feed->is_behind) &&
+	if (!transaction_is_open(&runner->transaction) && !(is_live && feed->is_behind) &&
 	    feed_wants(feed, runner->now))
 		return runner_fill(subscription, is_live);
 	if (!feed_page(feed))
@@ -618,7 +614,7 @@ static bool runner_is_lost(const struct tide_subscription *subscription)
 {
 	enum tide_state state = (enum tide_state)atomic_load(&subscription->state_now);
 	return (state_is_running(state) || state == TIDE_STATE_PAUSED) &&
-	       !subscription->runner.is_resolved;
+	       subscription->runner.standing != STANDING_RESOLVED;
 }
 
 static enum step runner_part(struct tide_subscription *subscription)

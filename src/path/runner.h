@@ -113,6 +113,9 @@ enum step start_look(struct tide_subscription *subscription);
  * with it. */
 tide_status start_look_last(struct tide_subscription *subscription, struct tide_error *err);
 
+/** From here on the stored checkpoint decides where it stands, when it is resolved again. */
+void start_go_by_row(struct runner *runner);
+
 /** Keep a note beside the lease that is owned, if that can be done; nothing depends on it. */
 void start_note(struct tide_subscription *subscription, const struct tide_lease_note *note);
 
@@ -157,6 +160,14 @@ const struct tide_fence *transaction_fence(const struct tide_subscription *subsc
 /** Deliver the event, or the batch, that comes next; or see that it has to wait. */
 enum step handler_step(struct tide_subscription *subscription);
 
+/** What has become of what a handler wrote to the delivery transaction. */
+enum delivery_writes {
+	WRITES_NONE,  /* it is in hand still, has none, or it was undone */
+	WRITES_KEPT,  /* there for good: no stop abandons the call any more */
+	WRITES_ENDED, /* with the transaction, which only the runner may end */
+	WRITES_LOST,  /* with the connection, or the savepoint */
+};
+
 /** A handler call in progress, or its result. */
 struct tide_delivery {
 	struct tide_subscription *subscription;
@@ -172,11 +183,14 @@ struct tide_delivery {
 	size_t taken; /* the first events of its batch that it is about; SIZE_MAX: all of them */
 	size_t begun; /* events behind them that the handler has under way */
 	bool is_late; /* past processing_timeout: recorded at its deadline */
-	/* its writes are in the delivery transaction for good: no stop abandons it any more */
-	bool is_kept;
-	bool has_ended_transaction; /* the handler did what only the runner may */
-	bool has_lost_transaction;  /* the connection, or the savepoint, is gone */
+	enum delivery_writes writes;
 };
+
+/** Whether nobody knows what is in the transaction that it was made in. */
+static inline bool delivery_has_spoilt(const struct tide_delivery *delivery)
+{
+	return delivery->writes == WRITES_ENDED || delivery->writes == WRITES_LOST;
+}
 
 /** Fill everything but the message, which is large and written only by a failure. */
 void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *subscription,

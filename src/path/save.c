@@ -121,12 +121,12 @@ static struct tide_checkpoint_write save_row(const struct tide_subscription *sub
 static tide_status save_write(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	assert(runner->progress.is_dirty || runner->is_in_transaction);
+	assert(runner->progress.is_dirty || transaction_is_open(&runner->transaction));
 	struct tide_checkpoint_write write = save_row(subscription, runner_wall(subscription));
 	tide_status status = transaction_inspect(subscription, err);
 	if (status == TIDE_OK && runner->progress.is_dirty)
 		status = session_save(subscription, &write, err);
-	if (status == TIDE_OK && runner->is_in_transaction)
+	if (status == TIDE_OK && transaction_is_open(&runner->transaction))
 		status = session_commit(subscription, err);
 	return status;
 }
@@ -142,7 +142,7 @@ static void save_count_failure(struct tide_subscription *subscription)
 bool save_from_outside(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	assert(subscription->is_frozen && !runner->is_in_transaction);
+	assert(subscription->is_frozen && !transaction_is_open(&runner->transaction));
 	struct tide_store *database = subscription->engine->checkpoints->database;
 	void *session;
 	if (!runner->progress.is_dirty || store_borrow(database, &session, NULL) != TIDE_OK)
@@ -183,7 +183,9 @@ void save_void_memory(struct tide_subscription *subscription)
 	feed_start(&runner->feed, runner->progress.position, runner->now);
 	fates_forget(&runner->fates); /* attempts end with their run */
 	requests_forget(runner);
-	runner->is_resolved = runner->is_save_due = runner->is_save_unknown = false;
+	if (runner->standing == STANDING_RESOLVED)
+		runner->standing = STANDING_LEFT;
+	runner->is_save_due = runner->is_save_unknown = false;
 	runner->attempts = runner->commit_tries = 0;
 	runner->split_until = runner->single_until = 0;
 }
@@ -198,7 +200,7 @@ static void save_begin_again(struct tide_subscription *subscription,
 	       (long long)runner->progress.stored.position);
 	runner->progress.is_dirty = false;
 	runner->progress.unsaved = runner->progress.discarded = 0;
-	runner->goes_by_row = true;
+	start_go_by_row(runner);
 	save_void_memory(subscription);
 	settle_flow(subscription);
 	mutex_lock(&subscription->lock);
@@ -275,7 +277,7 @@ tide_status save_look_at_row(struct tide_subscription *subscription, struct tide
 		transaction_roll_back(subscription);
 		status = save_judge(subscription, &known, err);
 	}
-	*ret_resolved = runner->is_resolved;
+	*ret_resolved = runner->standing == STANDING_RESOLVED;
 	return status;
 }
 
@@ -313,7 +315,7 @@ static void save_failed(struct tide_subscription *subscription, const struct tid
 		return;
 	}
 
-	if (!runner->is_in_transaction)
+	if (!transaction_is_open(&runner->transaction))
 		return;
 	bool was_one_event = runner->single_until > 0;
 	transaction_roll_back(subscription);
@@ -366,7 +368,7 @@ static tide_status save_resolve(struct tide_subscription *subscription, bool *re
 		return TIDE_OK;
 	}
 
-	*ret_done = runner->is_in_transaction;
+	*ret_done = transaction_is_open(&runner->transaction);
 	transaction_forget(subscription);
 	if (row_compare(&runner->progress.stored, &row) == ROW_SAME)
 		return TIDE_OK;
@@ -406,7 +408,7 @@ static tide_status save_try(struct tide_subscription *subscription, struct tide_
 enum step save_step(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	if (!runner->progress.is_dirty && !runner->is_in_transaction) {
+	if (!runner->progress.is_dirty && !transaction_is_open(&runner->transaction)) {
 		runner->is_save_due = false;
 		return STEP_ON;
 	}
@@ -417,7 +419,8 @@ enum step save_step(struct tide_subscription *subscription)
 		return step;
 
 	struct tide_error err;
-	bool was_in_transaction = runner->is_in_transaction, was_single = runner->single_until > 0;
+	bool was_in_transaction = transaction_is_open(&runner->transaction),
+	     was_single = runner->single_until > 0;
 	tide_status status = save_try(subscription, &err);
 
 	/* found by the handler itself: no event is to blame */
@@ -427,7 +430,7 @@ enum step save_step(struct tide_subscription *subscription)
 	}
 
 	bool is_final = fates_has_refused(&runner->fates);
-	if (status != TIDE_OK && was_in_transaction && !runner->is_in_transaction &&
+	if (status != TIDE_OK && was_in_transaction && !transaction_is_open(&runner->transaction) &&
 	    err.retry == TIDE_RETRY_NEVER && status != TIDE_FENCED && status != TIDE_DIVERGED &&
 	    !is_final) {
 		/* The run goes on: the events are delivered again, one per transaction. */
@@ -456,7 +459,7 @@ enum step save_before_wait(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_error err;
-	if (!runner->is_in_transaction || runner->is_save_unknown)
+	if (!transaction_is_open(&runner->transaction) || runner->is_save_unknown)
 		return STEP_WAIT;
 
 	/* nothing is settled in it: it is given back, and the feed goes on */
@@ -468,7 +471,7 @@ enum step save_before_wait(struct tide_subscription *subscription)
 
 	bool was_single = runner->single_until > 0;
 	tide_status status = save_try_aside(subscription, &err);
-	if (status == TIDE_OK && !runner->is_resolved)
+	if (status == TIDE_OK && runner->standing != STANDING_RESOLVED)
 		return runner_wait(subscription, runner->now,
 				   "the start position is resolved again");
 	if (status == TIDE_OK)
@@ -489,11 +492,11 @@ tide_status save_once(struct tide_subscription *subscription, struct tide_error 
 {
 	struct runner *runner = &subscription->runner;
 	if (!ownership_is_held(&subscription->ownership) ||
-	    (!runner->progress.is_dirty && !runner->is_in_transaction))
+	    (!runner->progress.is_dirty && !transaction_is_open(&runner->transaction)))
 		return TIDE_OK;
 	bool was_dirty = runner->progress.is_dirty;
 	tide_status status = save_try_aside(subscription, err);
-	if (status == TIDE_OK && runner->is_resolved) {
+	if (status == TIDE_OK && runner->standing == STANDING_RESOLVED) {
 		mutex_lock(&subscription->lock);
 		subscription->was_final_saved = was_dirty;
 		mutex_unlock(&subscription->lock);

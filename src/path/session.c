@@ -36,7 +36,7 @@ static const struct tide_store_ops *session_feed(const struct tide_subscription 
 
 tide_status session_begin(struct tide_subscription *subscription, struct tide_error *err)
 {
-	assert(!subscription->runner.is_in_transaction);
+	assert(!transaction_is_open(&subscription->runner.transaction));
 	return session_store(subscription)->begin(subscription->runner.session, err);
 }
 
@@ -52,19 +52,19 @@ void session_rollback(struct tide_subscription *subscription)
 
 tide_status session_savepoint(struct tide_subscription *subscription, struct tide_error *err)
 {
-	assert(subscription->runner.is_in_transaction);
+	assert(transaction_is_open(&subscription->runner.transaction));
 	return session_store(subscription)->savepoint(subscription->runner.session, err);
 }
 
 tide_status session_release(struct tide_subscription *subscription, struct tide_error *err)
 {
-	assert(subscription->runner.is_in_transaction);
+	assert(transaction_is_open(&subscription->runner.transaction));
 	return session_store(subscription)->release(subscription->runner.session, err);
 }
 
 tide_status session_rollback_to(struct tide_subscription *subscription, struct tide_error *err)
 {
-	assert(subscription->runner.is_in_transaction);
+	assert(transaction_is_open(&subscription->runner.transaction));
 	return session_store(subscription)->rollback_to(subscription->runner.session, err);
 }
 
@@ -207,7 +207,7 @@ void session_note_number(struct tide_subscription *subscription)
 tide_status session_prepare(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	assert(runner->session && !runner->is_in_transaction);
+	assert(runner->session && !transaction_is_open(&runner->transaction));
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	if (!subscriber->transactional || !subscriber->prepare ||
 	    runner->attachment == ATTACHMENT_PREPARED)

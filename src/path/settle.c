@@ -19,7 +19,6 @@ static void settle_flow_locked(struct tide_subscription *subscription)
 	if (is_full && !subscription_is_backpressured_locked(subscription))
 		subscription->backpressured_since = subscription->runner.now;
 	subscription->flow = feed->flow;
-	subscription->is_held = feed->is_held;
 }
 
 void settle_flow(struct tide_subscription *subscription)
@@ -155,7 +154,7 @@ void settle_page_end(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 
 	feed_finish_page(&runner->feed);
-	bool is_committed_by_page = runner->is_in_transaction &&
+	bool is_committed_by_page = transaction_is_open(&runner->transaction) &&
 				    subscription->config.checkpoint_strategy != TIDE_PERIODIC;
 	if (progress_is_due(&runner->progress, &subscription->config, PROGRESS_AFTER_PAGE,
 			    runner->now) ||

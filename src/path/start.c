@@ -39,6 +39,18 @@ static void start_reached_locked(struct tide_subscription *subscription, enum st
 	cond_broadcast(&subscription->changed);
 }
 
+/* A restart behind the settled prefix does so anyway, where there is a row. */
+static bool start_goes_on(const struct runner *runner)
+{
+	return runner->basis == BASIS_RESTART && runner->standing != STANDING_UNKNOWN;
+}
+
+void start_go_by_row(struct runner *runner)
+{
+	if (!start_goes_on(runner))
+		runner->basis = BASIS_ROW;
+}
+
 /* ---- Ownership ------------------------------------------------------------------------------- */
 
 static void start_be_careful(struct tide_subscription *subscription, const struct tide_lease *lease)
@@ -65,7 +77,7 @@ static void start_stand_by(struct tide_subscription *subscription)
 		subscription_own_locked(subscription, OWNERSHIP_STANDBY);
 	start_reached_locked(subscription, START_CAUGHT_UP);
 	mutex_unlock(&subscription->lock);
-	subscription->runner.goes_by_row = true;
+	start_go_by_row(&subscription->runner);
 	if (is_new)
 		log_at(TIDE_LOG_NOTICE, "subscription", "standing by, another owner is active",
 		       "name='%s'", subscription->name);
@@ -222,8 +234,8 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 static bool start_is_behind_settled(const struct runner *runner, const struct start_facts *facts)
 {
 	const struct tide_checkpoint_known *known = &runner->progress.stored;
-	return runner->is_restart && runner->has_run && !facts->has_stored &&
-	       !known->has_position && row_compare(known, &facts->row) == ROW_SAME;
+	return start_goes_on(runner) && !facts->has_stored && !known->has_position &&
+	       row_compare(known, &facts->row) == ROW_SAME;
 }
 
 static tide_position start_choose(struct tide_subscription *subscription,
@@ -233,7 +245,7 @@ static tide_position start_choose(struct tide_subscription *subscription,
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscription_config *config = &subscription->config;
 	*ret_why = "checkpoint";
-	bool goes_by_row = runner->goes_by_row || (runner->is_restart && runner->has_run) ||
+	bool goes_by_row = runner->basis == BASIS_ROW || start_goes_on(runner) ||
 			   config->start_from == TIDE_START_CHECKPOINT ||
 			   config->start_from_initially;
 	*ret_by_row = facts->has_stored && goes_by_row;
@@ -411,7 +423,7 @@ static enum step start_look_aside(struct tide_subscription *subscription)
 enum step start_look(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	if (runner->is_in_transaction)
+	if (transaction_is_open(&runner->transaction))
 		return start_look_aside(subscription);
 
 	enum step step = infra_begin(subscription);
@@ -429,7 +441,8 @@ enum step start_look(struct tide_subscription *subscription)
 
 	bool is_anew = runner->look_at.ns == 0 || runner->losses != losses;
 	start_has_looked(runner, losses);
-	if (runner->is_resolved && is_anew) { /* what was read ahead is of another connection */
+	if (runner->standing == STANDING_RESOLVED &&
+	    is_anew) { /* what was read ahead is of another connection */
 		feed_start(&runner->feed, runner->progress.position, runner->now);
 		settle_flow(subscription);
 	}
@@ -443,7 +456,7 @@ tide_status start_look_last(struct tide_subscription *subscription, struct tide_
 	struct tide_checkpoint row = { 0 };
 	struct tide_anchor found;
 
-	if (!ownership_is_held(&subscription->ownership) || !runner->is_resolved ||
+	if (!ownership_is_held(&subscription->ownership) || runner->standing != STANDING_RESOLVED ||
 	    !runner->feed_session)
 		return TIDE_OK;
 
@@ -513,7 +526,7 @@ static enum step start_resolve(struct tide_subscription *subscription)
 	if (runner->self_check)
 		self_check_reset(runner->self_check);
 	runner->catch_up_to = facts.end;
-	runner->is_resolved = runner->has_run = true;
+	runner->standing = STANDING_RESOLVED;
 
 	mutex_lock(&subscription->lock);
 	subscription->position = position;
@@ -571,19 +584,20 @@ static enum step start_enter(struct tide_subscription *subscription)
 enum step start_step(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	if (!runner->is_linked) {
+	if (!runner->link.wakeup) {
 		struct tide_error err;
 		runner->link.wakeup = &subscription->wakeup;
 		runner->link.name = subscription->name;
 		if (notifier_add(subscription->engine->store->notifier, &runner->link, &err) !=
-		    TIDE_OK)
+		    TIDE_OK) {
+			runner->link.wakeup = NULL;
 			return runner_give_up(subscription, &err);
-		runner->is_linked = true;
+		}
 	}
 
 	if (!ownership_is_held(&subscription->ownership))
 		return start_acquire(subscription);
-	if (!runner->is_resolved)
+	if (runner->standing != STANDING_RESOLVED)
 		return start_resolve(subscription);
 	return start_enter(subscription);
 }

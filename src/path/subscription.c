@@ -267,7 +267,7 @@ void subscription_snapshot_locked(struct tide_subscription *subscription,
 	ret->error = subscription->error;
 	ret->recent_errors_count = subscription->errors.count;
 	ret->standby = subscription->ownership.state == OWNERSHIP_STANDBY;
-	if (subscription->is_held && !state_is_terminal(subscription->states.state))
+	if (subscription->flow.is_held && !state_is_terminal(subscription->states.state))
 		memcpy(ret->waiting_for, answer->waiting_for, sizeof ret->waiting_for);
 	subscription_snapshot_counts_locked(subscription, ret);
 	subscription_snapshot_pause_locked(subscription, now, ret);

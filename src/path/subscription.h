@@ -22,6 +22,7 @@
 #include "policy/retry.h"
 #include "policy/run.h"
 #include "policy/states.h"
+#include "policy/transaction.h"
 #include "sys/thread.h"
 
 struct held;
@@ -65,6 +66,33 @@ enum {
 	PAUSED_BY_BREAKER = 4, /* never beside another: a person's takes its place */
 };
 
+/** A delivery transaction, and what the run returns to when it is lost. */
+struct transaction {
+	enum transaction_state state;
+	struct progress before; /* as of the last commit */
+	struct run_counts counts_before;
+};
+
+static inline bool transaction_is_open(const struct transaction *transaction)
+{
+	return transaction->state != TRANSACTION_NONE;
+}
+
+/** Whether it is known where the run stands. */
+enum standing {
+	STANDING_UNKNOWN,
+	STANDING_LEFT, /* where the last run stopped, or this one before its memory was void */
+	STANDING_RESOLVED,
+};
+
+/** What decides where a run begins. */
+enum basis {
+	BASIS_CONFIGURED,
+	BASIS_ROW, /* the stored checkpoint: it stood by, was fenced, or its row went back */
+	/* likewise, after ERROR; behind the settled prefix when nothing was ever stored */
+	BASIS_RESTART,
+};
+
 /** What a subscriber was told of the session's connection. */
 enum attachment { ATTACHMENT_NONE, ATTACHMENT_MADE, ATTACHMENT_PREPARED };
 
@@ -95,16 +123,10 @@ struct runner {
 	void *feed_session;         /* of the event store */
 	enum attachment attachment; /* of the subscriber to the session */
 	struct notify_link link;
-	bool is_linked;
 
 	struct feed feed;
 	struct progress progress;
-	struct progress committed; /* as of the last commit of a delivery transaction */
-	struct run_counts committed_counts;
-	bool is_in_transaction;
-	/* the handler has looked at what the open transaction has done, and nothing was added but
-	 * by us */
-	bool is_inspected;
+	struct transaction transaction;
 	/* after a permanent commit failure: one event per transaction up to here; 0: all of a
 	 * page */
 	tide_position single_until;
@@ -130,16 +152,12 @@ struct runner {
 
 	/* starting */
 	struct mono_time acquire_at; /* when a standby asks again */
-	bool is_resolved;            /* the start position is known */
+	enum standing standing;
+	enum basis basis;
 	/* when row and anchor are looked at again; 0: a database was connected to anew */
 	struct mono_time look_at;
 	uint64_t losses; /* of connections when it was looked last */
 	struct tide_fence fence;
-	/* stood by, was fenced, or its row went back: continues from the stored checkpoint */
-	bool goes_by_row;
-	/* from ERROR: likewise; behind the settled prefix when nothing was ever stored */
-	bool is_restart;
-	bool has_run;              /* progress tells where the last run stopped */
 	tide_position catch_up_to; /* W */
 
 	/* an unclean end before this run: events are marked before they are handed over */
@@ -254,7 +272,6 @@ struct tide_subscription {
 	struct run_counts counts;
 	tide_position position;
 	struct feed_flow flow;
-	bool is_held; /* the reader stands at a hole that an open append may still fill */
 	struct mono_time backpressured_since; /* while LIVE */
 	struct tide_time started_at;
 	struct mono_time started_mono, ended_mono;
@@ -281,7 +298,6 @@ struct tide_subscription {
 	struct tide_time paused_at;
 	struct mono_time paused_mono;
 	bool is_manual_probe; /* resume while the handler breaker is open: probe at once */
-	bool should_redeliver;
 	struct error_log errors;
 	struct failing failing;
 	struct tide_time try_at; /* when a database is tried again */

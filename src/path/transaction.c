@@ -21,7 +21,7 @@ const struct tide_fence *transaction_fence(const struct tide_subscription *subsc
 tide_status transaction_begin(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	assert(!runner->is_in_transaction && runner->session);
+	assert(!transaction_is_open(&runner->transaction) && runner->session);
 	assert(subscription->subscriber.transactional);
 	tide_status status = session_prepare(subscription, err);
 	if (status == TIDE_OK)
@@ -30,14 +30,13 @@ tide_status transaction_begin(struct tide_subscription *subscription, struct tid
 		return status;
 
 	session_note_number(subscription);
-	runner->is_in_transaction = true;
-	runner->is_inspected = false;
+	transaction_move(&runner->transaction.state, TRANSACTION_OPEN);
 	if (subscription->config.checkpoint_strategy == TIDE_PERIODIC)
 		runner->progress.saved_at = runner->now; /* its interval counts from here */
-	runner->committed = runner->progress;
+	runner->transaction.before = runner->progress;
 
 	mutex_lock(&subscription->lock);
-	runner->committed_counts = subscription->counts;
+	runner->transaction.counts_before = subscription->counts;
 	metrics_transaction_begin(&subscription->metrics);
 	mutex_unlock(&subscription->lock);
 	return TIDE_OK;
@@ -45,9 +44,9 @@ tide_status transaction_begin(struct tide_subscription *subscription, struct tid
 
 void transaction_leave(struct tide_subscription *subscription)
 {
-	if (!subscription->runner.is_in_transaction)
+	if (!transaction_is_open(&subscription->runner.transaction))
 		return;
-	subscription->runner.is_in_transaction = false;
+	transaction_move(&subscription->runner.transaction.state, TRANSACTION_NONE);
 	mutex_lock(&subscription->lock);
 	metrics_transaction_end(&subscription->metrics, true);
 	mutex_unlock(&subscription->lock);
@@ -56,18 +55,18 @@ void transaction_leave(struct tide_subscription *subscription)
 void transaction_forget(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	if (!runner->is_in_transaction)
+	if (!transaction_is_open(&runner->transaction))
 		return;
 
-	runner->is_in_transaction = false;
-	assert(runner->committed.position <= runner->progress.position);
+	transaction_move(&runner->transaction.state, TRANSACTION_NONE);
+	assert(runner->transaction.before.position <= runner->progress.position);
 	runner->is_save_due = runner->is_save_unknown = false;
-	runner->progress = runner->committed;
+	runner->progress = runner->transaction.before;
 	runner->attempts = 0;
 	feed_start(&runner->feed, runner->progress.position, runner->now);
 
 	mutex_lock(&subscription->lock);
-	subscription->counts = runner->committed_counts;
+	subscription->counts = runner->transaction.counts_before;
 	metrics_transaction_end(&subscription->metrics, false);
 	subscription->position = runner->progress.position;
 	mutex_unlock(&subscription->lock);
@@ -81,7 +80,7 @@ void transaction_forget(struct tide_subscription *subscription)
 
 void transaction_roll_back(struct tide_subscription *subscription)
 {
-	if (subscription->runner.is_in_transaction && subscription->runner.session)
+	if (transaction_is_open(&subscription->runner.transaction) && subscription->runner.session)
 		session_rollback(subscription);
 	transaction_forget(subscription);
 }
@@ -90,10 +89,11 @@ tide_status transaction_inspect(struct tide_subscription *subscription, struct t
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
-	if (!runner->is_in_transaction || runner->is_inspected || !subscriber->before_commit)
+	if (runner->transaction.state != TRANSACTION_OPEN || !subscriber->before_commit)
 		return TIDE_OK;
 	void *connection = session_connection(subscription);
 	tide_status status = subscriber->before_commit(subscriber->self, connection, err);
-	runner->is_inspected = status == TIDE_OK;
+	if (status == TIDE_OK)
+		transaction_move(&runner->transaction.state, TRANSACTION_INSPECTED);
 	return status;
 }

@@ -104,9 +104,10 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	subscription_run_locked(subscription, RUN_STARTING);
 	subscription->interrupted_hand = INT64_MAX;
 	subscription->run_number++;
-	subscription->runner.is_restart = is_restart;
-	subscription->runner.has_run = subscription->runner.has_run && is_restart;
-	subscription->runner.goes_by_row = false;
+	assert(subscription->runner.standing != STANDING_RESOLVED);
+	subscription->runner.basis = is_restart ? BASIS_RESTART : BASIS_CONFIGURED;
+	if (!is_restart)
+		subscription->runner.standing = STANDING_UNKNOWN;
 }
 
 static tide_status control_begin_locked(struct tide_subscription *subscription, bool is_restart,
@@ -259,7 +260,8 @@ static bool control_freeze_locked(struct tide_subscription *subscription)
 {
 	assert(mutex_is_mine(&subscription->lock));
 	bool is_in_hand = atomic_load(&subscription->hand_since) != 0;
-	subscription->is_frozen = is_in_hand && !subscription->runner.is_in_transaction &&
+	subscription->is_frozen = is_in_hand &&
+				  !transaction_is_open(&subscription->runner.transaction) &&
 				  ownership_is_ours(&subscription->ownership);
 	return subscription->is_frozen;
 }

@@ -56,5 +56,5 @@ mutant 'savepoint not rolled back' path/attempt.c \
 mutant 'paused handler goes on' path/runner.c \
 	's/return runner_rest\(subscription\);/return runner_drain(subscription, false);/'
 mutant 'transaction left open over a wait' path/save.c \
-	's/if \(!runner->is_in_transaction \|\| runner->is_save_unknown\)\n(\t+return STEP_WAIT;)/if (1)\n$1/'
+	's/if \(!transaction_is_open\(&runner->transaction\) \|\| runner->is_save_unknown\)\n(\t+return STEP_WAIT;)/if (1)\n$1/'
 [ "$missed" -eq 0 ]

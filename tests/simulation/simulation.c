@@ -275,7 +275,7 @@ static void sim_crash(struct sim *sim)
 	for (int i = 0; i < sim->count; i++) {
 		struct tide_subscription *subscription = sim->subs[i].subscription;
 		struct runner *runner = &subscription->runner;
-		if (runner->is_linked)
+		if (runner->link.wakeup)
 			notifier_remove(sim->store->notifier, &runner->link);
 		if (runner->session)
 			world_backend.store.session_close(runner->session);
@@ -338,7 +338,7 @@ static void sim_pass_time(struct sim *sim)
 static void sim_ask_redelivery(struct sim *sim, struct sim_sub *sub)
 {
 	struct world_rows *rows = &sim->world.rows[sub->name];
-	if (sub->is_transactional && sub->subscription->runner.is_in_transaction)
+	if (sub->is_transactional && transaction_is_open(&sub->subscription->runner.transaction))
 		return; /* the script writes to the committed rows */
 	for (int i = 1; i <= sim->world.event_count; i++)
 		if (rows->dead[i].status == 1 + TIDE_DEAD_LETTER_FAILED &&
@@ -437,7 +437,8 @@ static bool sim_is_done(const struct sim_sub *sub)
 	const struct tide_subscription *subscription = sub->subscription;
 	return subscription->states.state == TIDE_STATE_LIVE &&
 	       subscription->position == sub->sim->world.event_count &&
-	       !subscription->runner.progress.is_dirty && !subscription->runner.is_in_transaction;
+	       !subscription->runner.progress.is_dirty &&
+	       !transaction_is_open(&subscription->runner.transaction);
 }
 
 /* A subscription that stops at its first error cannot pass a scripted one: being in front of it is

@@ -4,6 +4,7 @@
 
 #include "policy/ownership.h"
 #include "policy/run.h"
+#include "policy/transaction.h"
 #include "unit.h"
 
 /* Rows from, columns to, in the order of the enum. */
@@ -96,6 +97,22 @@ static void a_run_is_under_way_until_it_is_given_up(void **state)
 	assert_false(run_exists(&run));
 }
 
+static bool may_transact(int from, int to)
+{
+	return transaction_may((enum transaction_state)from, (enum transaction_state)to);
+}
+
+static void a_transaction_moves_as_it_is_drawn(void **state)
+{
+	(void)state;
+	static const char *const expected[] = { [TRANSACTION_NONE] = ".x.",
+						[TRANSACTION_OPEN] = "x.x",
+						[TRANSACTION_INSPECTED] = "xx." };
+	check_moves(expected, sizeof expected / sizeof *expected, may_transact);
+	assert_string_equal(transaction_name(TRANSACTION_INSPECTED), "inspected");
+	assert_string_equal(transaction_name((enum transaction_state)3), "unknown");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -103,6 +120,7 @@ int main(void)
 		cmocka_unit_test(ownership_is_held_until_the_run_lets_go),
 		cmocka_unit_test(run_and_thread_move_as_they_are_drawn),
 		cmocka_unit_test(a_run_is_under_way_until_it_is_given_up),
+		cmocka_unit_test(a_transaction_moves_as_it_is_drawn),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
