@@ -8,28 +8,33 @@
  * transaction, or that is gone with its connection: the delivery says so, and nothing of it is used
  * any more. It is interrupted: see interrupt.c.
  */
-#include "path/runner.h"
+#include "path/attempt.h"
 
 #include <assert.h>
 
+#include "path/delivery.h"
 #include "path/interrupt.h"
+#include "path/report.h"
+#include "path/runner.h"
+#include "path/session.h"
+#include "path/transaction.h"
 #include "path/typed.h"
 
 /* ---- One call -------------------------------------------------------------------------------- */
 
 /*
- * The event is in hand from here on: the watchdog sees since when. It reads `hand_since`, then the
- * others, then claims `hand_since`: each store here releases the one before it, so that it never
+ * The event is in hand from here on: the watchdog sees since when. It reads `hand.since`, then the
+ * others, then claims `hand.since`: each store here releases the one before it, so that it never
  * takes the next call's position for this one's.
  */
 static void attempt_take_in_hand(struct tide_subscription *subscription,
 				 const struct tide_delivery *delivery, size_t count)
 {
-	atomic_store_explicit(&subscription->hand_events, (int64_t)count, memory_order_release);
-	atomic_store_explicit(&subscription->hand_position, delivery->position,
+	atomic_store_explicit(&subscription->hand.events, (int64_t)count, memory_order_release);
+	atomic_store_explicit(&subscription->hand.position, delivery->position,
 			      memory_order_release);
-	atomic_store_explicit(&subscription->hand_attempt, delivery->attempt, memory_order_release);
-	atomic_store_explicit(&subscription->hand_since,
+	atomic_store_explicit(&subscription->hand.attempt, delivery->attempt, memory_order_release);
+	atomic_store_explicit(&subscription->hand.since,
 			      delivery->since.ns ? delivery->since.ns : 1, memory_order_release);
 }
 
@@ -54,9 +59,9 @@ static tide_status attempt_judge(const struct tide_subscription *subscription,
 			 delivery->has_message ? delivery->message : tide_status_name(status));
 }
 
-tide_status attempt_call(struct tide_subscription *subscription,
-			 const struct tide_event *const *events, size_t count,
-			 struct tide_delivery *delivery, struct tide_error *err)
+static tide_status attempt_call(struct tide_subscription *subscription,
+				const struct tide_event *const *events, size_t count,
+				struct tide_delivery *delivery, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
@@ -77,7 +82,7 @@ tide_status attempt_call(struct tide_subscription *subscription,
 		delivery->took >= ns_of_seconds(subscription->config.processing_timeout);
 	if (delivery->is_late)
 		report_late(subscription, runner->now);
-	atomic_store(&subscription->hand_since, 0);
+	atomic_store(&subscription->hand.since, 0);
 	interrupt_await(subscription);
 	return attempt_judge(subscription, delivery, status, err);
 }
@@ -90,7 +95,7 @@ static tide_status attempt_check(struct tide_subscription *subscription,
 				 struct tide_error *err)
 {
 	assert(transaction_is_open(&subscription->runner.transaction) &&
-	       subscription->runner.session);
+	       subscription->runner.sessions.database);
 	struct tide_error check;
 	tide_status state = session_check(subscription, &check);
 	if (state == TIDE_STATE && status == TIDE_DISK_FULL) { /* SQLite itself may end it then */

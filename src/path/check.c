@@ -5,9 +5,12 @@
  * Failure modes: one of it does not hold: the process ends there, before anything is settled or
  * saved that has not been handled.
  */
-#include "path/runner.h"
+#include "path/check.h"
 
 #include <assert.h>
+
+#include "path/fate.h"
+#include "path/transaction.h"
 
 /* What was read ahead is in order, behind the position, and counted. */
 static void check_feed(const struct tide_subscription *subscription)
@@ -41,10 +44,10 @@ static void check_transaction(const struct tide_subscription *subscription)
 	const struct runner *runner = &subscription->runner;
 	assert(!transaction_is_open(&runner->transaction) ||
 	       subscription->subscriber.transactional);
-	assert(!transaction_is_open(&runner->transaction) || runner->session ||
-	       runner->is_save_unknown);
-	assert(!runner->feed_session || runner->session);
-	assert(runner->attachment == ATTACHMENT_NONE || runner->session);
+	assert(!transaction_is_open(&runner->transaction) || runner->sessions.database ||
+	       runner->save.is_unknown);
+	assert(!runner->sessions.feed || runner->sessions.database);
+	assert(runner->sessions.attachment == ATTACHMENT_NONE || runner->sessions.database);
 }
 
 void check_run(const struct tide_subscription *subscription, enum step step)
@@ -54,8 +57,8 @@ void check_run(const struct tide_subscription *subscription, enum step step)
 	check_progress(runner);
 	check_transaction(subscription);
 	fates_check(&runner->fates, runner->progress.position);
-	assert(step != STEP_WAIT || runner->wait_why);
-	assert(runner->redelivery_next <= runner->redelivery_count);
-	assert(runner->redelivery_count == 0 || runner->redeliveries);
-	assert(runner->attempts >= 0 && runner->commit_tries >= 0);
+	assert(step != STEP_WAIT || runner->wait.why);
+	assert(runner->requests.next <= runner->requests.count);
+	assert(runner->requests.count == 0 || runner->requests.list);
+	assert(runner->next.attempts >= 0 && runner->infra.commit_tries >= 0);
 }

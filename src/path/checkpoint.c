@@ -52,6 +52,13 @@ void progress_start(struct progress *progress, tide_position position,
 	progress->is_dirty = position > (stored->has_position ? stored->position : 0);
 }
 
+struct tide_checkpoint_known checkpoint_known(const struct tide_checkpoint *row)
+{
+	return (struct tide_checkpoint_known){ true, row->has_position,
+					       row->has_position ? row->position : 0,
+					       row->events_processed };
+}
+
 enum row_finding row_compare(const struct tide_checkpoint_known *known,
 			     const struct tide_checkpoint_known *found)
 {

@@ -29,6 +29,8 @@ enum row_finding {
 	ROW_OTHER  /* higher, or gone: nobody may do that but its owner */
 };
 
+/** A row as one that is known. */
+struct tide_checkpoint_known checkpoint_known(const struct tide_checkpoint *row);
 enum row_finding row_compare(const struct tide_checkpoint_known *known,
 			     const struct tide_checkpoint_known *found);
 

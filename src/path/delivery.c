@@ -6,7 +6,7 @@
  * Failure modes: a stop has given up waiting for the call: what it came to counts no more, but for
  * what is kept already.
  */
-#include "path/runner.h"
+#include "path/delivery.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -124,7 +124,7 @@ bool delivery_end_locked(struct tide_subscription *subscription,
 		histogram_add(status == TIDE_OK ? &metrics->handled_seconds
 						: &metrics->failed_seconds,
 			      delivery->took);
-	while (subscription->is_frozen)
+	while (subscription->stop.is_frozen)
 		cond_wait(&subscription->changed, &subscription->lock);
 	return delivery->writes == WRITES_KEPT || subscription->run.state != RUN_ABANDONED;
 }

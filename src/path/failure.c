@@ -10,14 +10,25 @@
  * Failure modes: the dead letter cannot be written: tried again like any other write; the event is
  * not settled before it is. For good: the run ends in ERROR with that write's error.
  */
-#include "path/runner.h"
+#include "path/failure.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "core/event.h"
 #include "core/text.h"
+#include "path/delivery.h"
+#include "path/fate.h"
+#include "path/gate.h"
 #include "path/held.h"
+#include "path/infra.h"
+#include "path/parked.h"
+#include "path/report.h"
+#include "path/runner.h"
+#include "path/save.h"
+#include "path/session.h"
+#include "path/settle.h"
+#include "path/transaction.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -36,7 +47,7 @@ static bool failure_is_retryable(const struct tide_error *error,
 static void failure_count_attempt(struct tide_subscription *subscription,
 				  const struct tide_error *error, int64_t delay)
 {
-	subscription->runner.is_admitted = false;
+	subscription->runner.next.is_admitted = false;
 	mutex_lock(&subscription->lock);
 	retry_count(&subscription->retries[RETRY_HANDLER], error, delay);
 	struct gate_move move =
@@ -89,8 +100,9 @@ static void failure_drop_transaction(struct tide_subscription *subscription, boo
 		fates_untry(&runner->fates, delivery->position);
 	else
 		fates_try(&runner->fates, delivery->position, delivery->attempt);
-	runner->try_at = mono_add(runner->now, retry_delay(&subscription->retry,
-							   delivery->attempt - 1, &runner->random));
+	runner->infra.try_at =
+		mono_add(runner->now,
+			 retry_delay(&subscription->retry, delivery->attempt - 1, &runner->random));
 	infra_close(subscription);
 }
 
@@ -117,7 +129,7 @@ static void failure_try_again(struct tide_subscription *subscription, tide_posit
 	log_at(TIDE_LOG_WARNING, "subscription", "trying again",
 	       "name='%s' operation=handler position=%lld attempt=%d delay_seconds=%.3f",
 	       subscription->name, (long long)position, attempt, seconds_of_ns(delay));
-	subscription->runner.retry_at = mono_add(subscription->runner.now, delay);
+	subscription->runner.next.retry_at = mono_add(subscription->runner.now, delay);
 	mutex_lock(&subscription->lock);
 	subscription->failing.next_at.unix_us = runner_wall(subscription).unix_us + delay / 1000;
 	mutex_unlock(&subscription->lock);
@@ -129,15 +141,15 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 {
 	struct runner *runner = &subscription->runner;
 	assert(error->status != TIDE_OK && count > 0);
-	assert(runner->attempts > 0);
+	assert(runner->next.attempts > 0);
 	tide_position position = event->position;
 	struct tide_classification class =
 		errors_classify(&subscription->engine->errors, error->status, error->message);
 	bool is_last = !failure_is_retryable(error, &class, delivery->is_late) ||
-		       runner->attempts > subscription->config.max_retries;
-	int64_t delay =
-		is_last ? -1
-			: retry_delay(&subscription->retry, runner->attempts - 1, &runner->random);
+		       runner->next.attempts > subscription->config.max_retries;
+	int64_t delay = is_last ? -1
+				: retry_delay(&subscription->retry, runner->next.attempts - 1,
+					      &runner->random);
 	failure_count_attempt(subscription, error, delay);
 	bool is_end = delivery->writes == WRITES_ENDED || delivery->is_stop;
 	if (!is_last || count > 1 || is_end)
@@ -147,8 +159,8 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 
 	bool is_split = count > 1 && is_last;
 	if (is_split) {
-		runner->split_until = runner->batch[count - 1]->position;
-		runner->attempts = 0;
+		runner->apart.calls_until = runner->batch[count - 1]->position;
+		runner->next.attempts = 0;
 	}
 
 	if (delivery->writes == WRITES_LOST)
@@ -168,7 +180,7 @@ void failure_without_attempt(struct tide_subscription *subscription, tide_status
 	struct tide_error err;
 	struct runner *runner = &subscription->runner;
 	struct tide_delivery none;
-	delivery_begin(&none, subscription, runner->attempts > 0 ? runner->attempts : 1,
+	delivery_begin(&none, subscription, runner->next.attempts > 0 ? runner->next.attempts : 1,
 		       feed_peek(&runner->feed)->event.position);
 	tide_fail(&err, status, "%s", message);
 	failure_begin_end(subscription, &err, &none);
@@ -207,8 +219,8 @@ static enum step failure_count_event(struct tide_subscription *subscription)
 	/* What took its transaction with it is committed at once: it would come again with the next
 	 * one that does. */
 	if (fate->took_transaction)
-		runner->is_save_due = true;
-	fates_settle(&runner->fates, fate->position, runner->single_until > 0);
+		runner->save.is_due = true;
+	fates_settle(&runner->fates, fate->position, runner->apart.commits_until > 0);
 	int32_t limit = subscription->config.max_errors_before_stop;
 	mutex_lock(&subscription->lock);
 	bool is_enough = limit > 0 && subscription->counts.failed >= limit;
@@ -224,7 +236,7 @@ static void failure_conclude_unsettled(struct tide_subscription *subscription,
 	struct runner *runner = &subscription->runner;
 	tide_status status = fates_ending(&runner->fates)->error.status;
 	failure_conclude(subscription, event, 0);
-	fates_settle(&runner->fates, event->position, runner->single_until > 0);
+	fates_settle(&runner->fates, event->position, runner->apart.commits_until > 0);
 	mutex_lock(&subscription->lock);
 	subscription->counts.failed++;
 	runner->transaction.counts_before.failed++;
@@ -258,7 +270,7 @@ static tide_status failure_write_once(struct tide_subscription *subscription,
 				      struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	assert(runner->session);
+	assert(runner->sessions.database);
 	if (!transaction_is_open(&runner->transaction))
 		return session_dead_letter_add(subscription, write, ret, err);
 
@@ -287,7 +299,7 @@ static tide_status failure_write(struct tide_subscription *subscription,
 				 struct tide_error *err)
 {
 	tide_status status = failure_write_once(subscription, &write, ret, err);
-	if (status != TIDE_ARGUMENT || !subscription->runner.session)
+	if (status != TIDE_ARGUMENT || !subscription->runner.sessions.database)
 		return status;
 	char *plain ALLOC_AUTO = NULL;
 	status = event_plain_data(write.event_data, &plain, err);
@@ -303,11 +315,11 @@ static enum step failure_judge_add(struct tide_subscription *subscription,
 {
 	struct runner *runner = &subscription->runner;
 	const struct fate *fate = fates_find(&runner->fates, event->position);
-	if (fate && runner->tries[RETRY_DLQ] < fate->entry_tries)
-		runner->tries[RETRY_DLQ] = fate->entry_tries;
+	if (fate && runner->infra.tries[RETRY_DLQ] < fate->entry_tries)
+		runner->infra.tries[RETRY_DLQ] = fate->entry_tries;
 	enum step step = infra_end(subscription, RETRY_DLQ, status, err);
 	fates_try_entry(&runner->fates, event->position,
-			step == STEP_ON ? 0 : runner->tries[RETRY_DLQ]);
+			step == STEP_ON ? 0 : runner->infra.tries[RETRY_DLQ]);
 	if (step == STEP_WAIT)
 		return save_before_wait(subscription);
 	if (step == STEP_FAIL && fates_ending(&runner->fates) && status != TIDE_FENCED)
@@ -364,7 +376,7 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 	if (step == STEP_ON && transaction_is_open(&runner->transaction) &&
 	    subscription->subscriber.before_commit)
 		/* the next event's transaction has nothing of ours in it */
-		runner->is_save_due = true;
+		runner->save.is_due = true;
 	if (step == STEP_ON)
 		log_at(TIDE_LOG_ERROR, "dlq", "event dead-lettered",
 		       "name='%s' id=%lld position=%lld event_type=%s retry_count=%d error='%s'",
@@ -442,7 +454,7 @@ enum step failure_park(struct tide_subscription *subscription, const char *behin
 
 	/* it failed before the feed began anew, and waits now behind one that failed before it */
 	struct runner *runner = &subscription->runner;
-	fates_settle(&runner->fates, event->position, runner->single_until > 0);
+	fates_settle(&runner->fates, event->position, runner->apart.commits_until > 0);
 	settle_next(subscription, SETTLED_PARKED);
 	return STEP_ON;
 }

@@ -17,7 +17,8 @@
 
 static struct breaker *gate_breaker(struct tide_subscription *subscription, enum gate gate)
 {
-	return gate == GATE_HANDLER ? &subscription->handler_breaker : &subscription->infra_breaker;
+	return gate == GATE_HANDLER ? &subscription->breakers.handler
+				    : &subscription->breakers.infra;
 }
 
 /* As it is, so that gate_end_locked tells what has changed. */
@@ -74,12 +75,12 @@ bool gate_admit(struct tide_subscription *subscription, enum gate gate,
 bool gate_admit_event(struct tide_subscription *subscription)
 {
 	struct gate_move move;
-	if (subscription->runner.is_admitted)
+	if (subscription->runner.next.is_admitted)
 		return true;
 	mutex_lock(&subscription->lock);
-	bool is_admitted =
-		gate_admit_locked(subscription, GATE_HANDLER, subscription->is_manual_probe, &move);
-	subscription->is_manual_probe = false;
+	bool is_admitted = gate_admit_locked(subscription, GATE_HANDLER,
+					     subscription->pause.is_probe_asked, &move);
+	subscription->pause.is_probe_asked = false;
 	mutex_unlock(&subscription->lock);
 	gate_tell(subscription, move);
 	return is_admitted;
@@ -88,13 +89,13 @@ bool gate_admit_event(struct tide_subscription *subscription)
 bool gate_rejects_event(struct tide_subscription *subscription, bool *ret_is_manual)
 {
 	*ret_is_manual = false;
-	if (subscription->runner.is_admitted)
+	if (subscription->runner.next.is_admitted)
 		return false;
 	mutex_lock(&subscription->lock);
-	const struct breaker *breaker = &subscription->handler_breaker;
+	const struct breaker *breaker = &subscription->breakers.handler;
 	bool is_open = breaker->state == BREAKER_OPEN &&
 		       subscription->runner.now.ns < breaker_ready_at(breaker).ns;
-	*ret_is_manual = subscription->is_manual_probe;
+	*ret_is_manual = subscription->pause.is_probe_asked;
 	mutex_unlock(&subscription->lock);
 	return is_open && !*ret_is_manual;
 }

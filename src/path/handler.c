@@ -10,13 +10,25 @@
  * failure, tried again; the handler was not called. An event that took the process down too often
  * is not handed over any more.
  */
-#include "path/runner.h"
+#include "path/handler.h"
 
 #include <assert.h>
 
+#include "path/attempt.h"
+#include "path/delivery.h"
+#include "path/failure.h"
+#include "path/fate.h"
+#include "path/gate.h"
 #include "path/held.h"
+#include "path/infra.h"
 #include "path/pause.h"
+#include "path/report.h"
+#include "path/runner.h"
+#include "path/save.h"
 #include "path/selfcheck.h"
+#include "path/session.h"
+#include "path/settle.h"
+#include "path/transaction.h"
 #include "sys/alloc.h"
 
 /* ---- Before a call --------------------------------------------------------------------------- */
@@ -35,7 +47,7 @@ static bool handler_is_rejected(struct tide_subscription *subscription)
 	bool is_manual;
 	bool is_rejected = gate_rejects_event(subscription, &is_manual);
 	if (is_manual)
-		subscription->runner.retry_at = subscription->runner.now;
+		subscription->runner.next.retry_at = subscription->runner.now;
 	return is_rejected;
 }
 
@@ -47,7 +59,8 @@ static void handler_check_self(struct tide_subscription *subscription,
 	bool is_unfiltered = !filter->event_types && !filter->patterns &&
 			     !filter->aggregate_types && !filter->tenant_id &&
 			     !filter->partition_total;
-	if (!runner->self_check || !is_unfiltered || runner->attempts > 0 || event->undecodable)
+	if (!runner->self_check || !is_unfiltered || runner->next.attempts > 0 ||
+	    event->undecodable)
 		return;
 
 	tide_version expected = self_check_see(runner->self_check, event);
@@ -69,7 +82,7 @@ static void handler_check_self(struct tide_subscription *subscription,
  * have come from outside. */
 static int32_t handler_deaths(const struct runner *runner, tide_position position)
 {
-	return position == runner->suspect ? runner->suspect_deaths : 0;
+	return position == runner->care.suspect ? runner->care.deaths : 0;
 }
 
 /* Mark the event before it is handed over, or give up on one that has taken the process down too
@@ -81,13 +94,13 @@ static enum step handler_mark(struct tide_subscription *subscription,
 	int32_t deaths = handler_deaths(runner, event->position);
 	*ret_given_up = deaths >= subscription->config.max_process_deaths;
 	if (*ret_given_up) {
-		runner->attempts = deaths;
+		runner->next.attempts = deaths;
 		failure_without_attempt(subscription, TIDE_HANDLER_PERMANENT,
 					"the process died while handling it");
 		return STEP_ON;
 	}
 
-	if (runner->attempts > 0)
+	if (runner->next.attempts > 0)
 		return STEP_ON;
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
@@ -105,8 +118,8 @@ static enum step handler_mark(struct tide_subscription *subscription,
 static void handler_end_care(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	runner->is_careful = false;
-	if (runner->session)
+	runner->care.is_on = false;
+	if (runner->sessions.database)
 		(void)session_lease_mark(subscription, 0, 0, NULL);
 	runner_look_at_clock(subscription);
 }
@@ -123,8 +136,9 @@ static size_t handler_collect(struct tide_subscription *subscription,
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
 
 	events[0] = &entry->event;
-	bool is_alone = !subscription->subscriber.handle_batch || runner->is_careful ||
-			runner->single_until > 0 || entry->event.position <= runner->split_until;
+	bool is_alone = !subscription->subscriber.handle_batch || runner->care.is_on ||
+			runner->apart.commits_until > 0 ||
+			entry->event.position <= runner->apart.calls_until;
 	size_t count = 1, most = subscription->subscriber.batch_events, end = page->count;
 	if (most > 0 && end - runner->feed.next > most)
 		end = runner->feed.next + most;
@@ -145,8 +159,8 @@ static enum step handler_wait_out(struct tide_subscription *subscription,
 				  const struct tide_delivery *delivery, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	runner->attempts--;
-	runner->is_admitted = false;
+	runner->next.attempts--;
+	runner->next.is_admitted = false;
 	gate_cancel(subscription, GATE_HANDLER);
 	if (infra_end(subscription, RETRY_CHECKPOINT, err->status, err) == STEP_FAIL)
 		return STEP_FAIL;
@@ -154,9 +168,9 @@ static enum step handler_wait_out(struct tide_subscription *subscription,
 		infra_close(subscription);
 
 	enum step step = save_before_wait(subscription);
-	runner->commit_tries =
+	runner->infra.commit_tries =
 		/* also when what was settled before it is committed now */
-		runner->tries[RETRY_CHECKPOINT];
+		runner->infra.tries[RETRY_CHECKPOINT];
 	return step;
 }
 
@@ -174,7 +188,7 @@ static enum step handler_failed(struct tide_subscription *subscription,
 static enum step handler_again(struct tide_subscription *subscription,
 			       struct tide_delivery *delivery)
 {
-	subscription->runner.attempts--;
+	subscription->runner.next.attempts--;
 	gate_cancel(subscription, GATE_HANDLER);
 	delivery->took = -1;
 	(void)delivery_end(subscription, delivery, TIDE_OK);
@@ -194,14 +208,14 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 	for (size_t i = 1; i < count; i++)
 		handler_check_self(subscription, events[i]);
 	const struct fate *fate = fates_find(&runner->fates, events[0]->position);
-	if (fate && fate->kind == FATE_TRIED && runner->attempts < fate->attempts)
-		runner->attempts = fate->attempts;
+	if (fate && fate->kind == FATE_TRIED && runner->next.attempts < fate->attempts)
+		runner->next.attempts = fate->attempts;
 	struct tide_delivery delivery;
-	delivery_begin(&delivery, subscription, ++runner->attempts, events[0]->position);
+	delivery_begin(&delivery, subscription, ++runner->next.attempts, events[0]->position);
 	struct tide_error err;
 	tide_status status = attempt_make(subscription, events, count, &delivery, &err);
 	count = delivery_taken(&delivery, count);
-	atomic_store(&subscription->has_begun, status == TIDE_OK && delivery.begun > 0);
+	atomic_store(&subscription->hand.has_begun, status == TIDE_OK && delivery.begun > 0);
 
 	/* What an abandoned one came to is ignored: the stop waiting in `attention` ends the
 	 * run. */
@@ -209,7 +223,7 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 	if (status == TIDE_OK && count == 0)
 		step = handler_again(subscription, &delivery);
 	else if (status == TIDE_OK && settle_handled(subscription, count, &delivery))
-		runner->careful_left -= runner->is_careful;
+		runner->care.left -= runner->care.is_on;
 	else if (status != TIDE_OK && delivery_end(subscription, &delivery, status))
 		step = handler_failed(subscription, events[0], count ? count : 1, &err, &delivery);
 	else if (delivery_has_spoilt(&delivery))
@@ -259,7 +273,7 @@ static enum handler_due handler_choose(struct tide_subscription *subscription,
 
 	if (handler_is_rejected(subscription))
 		return HANDLER_PAUSES;
-	if (runner->attempts > 0 && runner->now.ns < runner->retry_at.ns)
+	if (runner->next.attempts > 0 && runner->now.ns < runner->next.retry_at.ns)
 		return HANDLER_BACKS_OFF;
 	return gate_admit_event(subscription) ? HANDLER_DELIVERS : HANDLER_PAUSES;
 }
@@ -288,9 +302,10 @@ static enum step handler_back_off(struct tide_subscription *subscription)
 	if (transaction_is_open(&runner->transaction) ||
 	    progress_is_due(&runner->progress, config, PROGRESS_AFTER_EVENT, runner->now))
 		return save_step(subscription);
-	return runner_wait(subscription,
-			   mono_min(runner->retry_at, progress_due_at(&runner->progress, config)),
-			   "the event is tried again");
+	return runner_wait(
+		subscription,
+		mono_min(runner->next.retry_at, progress_due_at(&runner->progress, config)),
+		"the event is tried again");
 }
 
 /* It was admitted: what does not come to a call gives the probe back. */
@@ -298,12 +313,12 @@ static enum step handler_take(struct tide_subscription *subscription,
 			      const struct tide_event *event)
 {
 	struct runner *runner = &subscription->runner;
-	if (runner->is_careful && runner->careful_left <= 0 &&
+	if (runner->care.is_on && runner->care.left <= 0 &&
 	    !transaction_is_open(&runner->transaction))
 		handler_end_care(subscription);
 	bool is_given_up = false;
 	enum step step =
-		runner->is_careful ? handler_mark(subscription, event, &is_given_up) : STEP_ON;
+		runner->care.is_on ? handler_mark(subscription, event, &is_given_up) : STEP_ON;
 
 	if (step == STEP_ON && !is_given_up)
 		step = handler_begin(subscription);

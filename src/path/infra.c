@@ -10,20 +10,26 @@
  * Permanent or exhausted: the run ends in ERROR. Fenced: somebody else owns the subscription; never
  * tried again.
  */
-#include "path/interrupt.h"
+#include "path/infra.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/text.h"
+#include "path/gate.h"
+#include "path/report.h"
+#include "path/runner.h"
+#include "path/session.h"
+#include "path/transaction.h"
 #include "sys/log.h"
 
 enum step infra_begin(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	if (runner->now.ns < runner->try_at.ns)
-		return runner_wait(subscription, runner->try_at, "the database is tried again");
+	if (runner->now.ns < runner->infra.try_at.ns)
+		return runner_wait(subscription, runner->infra.try_at,
+				   "the database is tried again");
 
 	struct mono_time ready_at;
 	return gate_admit(subscription, GATE_INFRA, &ready_at)
@@ -36,7 +42,7 @@ void infra_close(struct tide_subscription *subscription)
 {
 	session_close(subscription);
 	/* else the next save finds out what became of the transaction */
-	if (!subscription->runner.is_save_unknown)
+	if (!subscription->runner.save.is_unknown)
 		transaction_forget(subscription);
 }
 
@@ -46,7 +52,7 @@ static void infra_note_answers_locked(struct tide_subscription *subscription)
 {
 	assert(mutex_is_mine(&subscription->lock));
 	const struct runner *runner = &subscription->runner;
-	const int32_t *tries = runner->tries;
+	const int32_t *tries = runner->infra.tries;
 	bool is_waiting[DATABASES] = { [DATABASE_FEED] = tries[RETRY_READ] > 0,
 				       [DATABASE_CHECKPOINTS] = tries[RETRY_CHECKPOINT] > 0 ||
 								tries[RETRY_DLQ] > 0 ||
@@ -61,9 +67,9 @@ static void infra_succeeded(struct tide_subscription *subscription, enum retry_o
 	struct runner *runner = &subscription->runner;
 	/* What reads the events of a lost transaction again, or begins another, does not show that
 	 * it can be committed. */
-	bool is_outstanding = runner->commit_tries > 0;
+	bool is_outstanding = runner->infra.commit_tries > 0;
 	if (!is_outstanding)
-		runner->tries[operation] = 0;
+		runner->infra.tries[operation] = 0;
 	mutex_lock(&subscription->lock);
 	struct gate_move move = is_outstanding ? gate_pass_locked(subscription, GATE_INFRA)
 					       : gate_success_locked(subscription, GATE_INFRA);
@@ -80,7 +86,7 @@ bool infra_may_retry(const struct tide_subscription *subscription, enum retry_op
 	struct tide_classification class =
 		errors_classify(&subscription->engine->errors, error->status, error->message);
 	bool will_pass = class.retryable || error->status == TIDE_DISK_FULL;
-	bool is_allowed = limit < 0 || subscription->runner.tries[operation] < limit;
+	bool is_allowed = limit < 0 || subscription->runner.infra.tries[operation] < limit;
 	return will_pass && is_allowed && error->status != TIDE_FENCED;
 }
 
@@ -91,10 +97,10 @@ static enum database infra_database(const struct tide_subscription *subscription
 {
 	const struct runner *runner = &subscription->runner;
 	assert(operation != RETRY_HANDLER);
-	if (!runner->session || session_is_unanswered(subscription))
+	if (!runner->sessions.database || session_is_unanswered(subscription))
 		return DATABASE_CHECKPOINTS;
-	return operation == RETRY_READ || !runner->feed_session ? DATABASE_FEED
-								: DATABASE_CHECKPOINTS;
+	return operation == RETRY_READ || !runner->sessions.feed ? DATABASE_FEED
+								 : DATABASE_CHECKPOINTS;
 }
 
 /* Count a failed try and decide about the next one; returns its delay, negative when there is
@@ -106,7 +112,7 @@ static int64_t infra_failed(struct tide_subscription *subscription, enum retry_o
 	bool is_last = !infra_may_retry(subscription, operation, error);
 	enum database database = infra_database(subscription, operation);
 	int64_t delay = is_last ? -1
-				: retry_delay(&subscription->retry, runner->tries[operation],
+				: retry_delay(&subscription->retry, runner->infra.tries[operation],
 					      &runner->random);
 	mutex_lock(&subscription->lock);
 	retry_count(&subscription->retries[operation], error, delay);
@@ -141,7 +147,7 @@ enum step infra_end(struct tide_subscription *subscription, enum retry_operation
 		return STEP_ON;
 	}
 
-	int32_t *tries = &runner->tries[operation];
+	int32_t *tries = &runner->infra.tries[operation];
 	int64_t delay = infra_failed(subscription, operation, err);
 	report_failure(subscription, err,
 		       &(struct report_context){ .retry_count = *tries, .is_retried = delay >= 0 });
@@ -157,6 +163,6 @@ enum step infra_end(struct tide_subscription *subscription, enum retry_operation
 	log_at(TIDE_LOG_WARNING, "subscription", "trying again",
 	       "name='%s' operation=%s attempt=%d delay_seconds=%.3f", subscription->name,
 	       retry_operation_name(operation), *tries + 1, seconds_of_ns(delay));
-	runner->try_at = mono_add(runner->now, delay);
-	return runner_wait(subscription, runner->try_at, "the database is tried again");
+	runner->infra.try_at = mono_add(runner->now, delay);
+	return runner_wait(subscription, runner->infra.try_at, "the database is tried again");
 }

@@ -3,8 +3,8 @@
  * Ending what a run does inside a database, from another thread: a statement of a handler that is
  * past its time, or whatever a stop has given up waiting for.
  *
- *	runner   │ open ─▶ offer ─▶ … hand_since = 0 ─▶ await ─▶ … ─▶ withdraw ─▶ close
- *	another  │            begin: is_interrupting = true, still the same call? ─▶ interrupt ─▶ end
+ *	runner   │ open ─▶ offer ─▶ … hand.since = 0 ─▶ await ─▶ … ─▶ withdraw ─▶ close
+ *	another  │            begin: is_under_way = true, still the same call? ─▶ interrupt ─▶ end
  *
  * Happy path: the statement fails, the runner goes on with that.
  * Failure modes: the call returns meanwhile: the runner waits until the interruption is over before
@@ -17,10 +17,10 @@
 
 void interrupt_offer(struct tide_subscription *subscription)
 {
-	assert(subscription->runner.session);
+	assert(subscription->runner.sessions.database);
 	mutex_lock(&subscription->lock);
-	subscription->open_session = subscription->runner.session;
-	subscription->open_feed_session = subscription->runner.feed_session;
+	subscription->interruption.session = subscription->runner.sessions.database;
+	subscription->interruption.feed_session = subscription->runner.sessions.feed;
 	mutex_unlock(&subscription->lock);
 }
 
@@ -28,7 +28,7 @@ static void interrupt_wait_locked(struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
 {
 	assert(mutex_is_mine(&subscription->lock));
-	while (atomic_load(&subscription->is_interrupting))
+	while (atomic_load(&subscription->interruption.is_under_way))
 		cond_wait(&subscription->changed, &subscription->lock);
 }
 
@@ -36,13 +36,13 @@ void interrupt_withdraw(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
 	interrupt_wait_locked(subscription);
-	subscription->open_session = subscription->open_feed_session = NULL;
+	subscription->interruption.session = subscription->interruption.feed_session = NULL;
 	mutex_unlock(&subscription->lock);
 }
 
 void interrupt_await(struct tide_subscription *subscription)
 {
-	if (!atomic_load(&subscription->is_interrupting))
+	if (!atomic_load(&subscription->interruption.is_under_way))
 		return;
 	mutex_lock(&subscription->lock);
 	interrupt_wait_locked(subscription);
@@ -52,24 +52,25 @@ void interrupt_await(struct tide_subscription *subscription)
 static void interrupt_end(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	assert(atomic_load(&subscription->is_interrupting));
-	atomic_store(&subscription->is_interrupting, false);
+	assert(atomic_load(&subscription->interruption.is_under_way));
+	atomic_store(&subscription->interruption.is_under_way, false);
 	cond_broadcast(&subscription->changed);
 	mutex_unlock(&subscription->lock);
 }
 
-/* The runner sets `hand_since` to 0 and then looks at `is_interrupting`; here it is the other way
+/* The runner sets `hand.since` to 0 and then looks at `is_under_way`; here it is the other way
  * round: one of the two sees the other. */
 static bool interrupt_begin(struct tide_subscription *subscription, int64_t hand)
 {
 	mutex_lock(&subscription->lock);
-	bool is_free = subscription->open_session && !atomic_load(&subscription->is_interrupting);
+	bool is_free = subscription->interruption.session &&
+		       !atomic_load(&subscription->interruption.is_under_way);
 	if (is_free)
-		atomic_store(&subscription->is_interrupting, true);
+		atomic_store(&subscription->interruption.is_under_way, true);
 	mutex_unlock(&subscription->lock);
 	if (!is_free)
 		return false;
-	if (hand == 0 || atomic_load(&subscription->hand_since) == hand)
+	if (hand == 0 || atomic_load(&subscription->hand.since) == hand)
 		return true;
 	interrupt_end(subscription);
 	return false;
@@ -83,7 +84,8 @@ bool interrupt_run(struct tide_subscription *subscription, int64_t hand)
 		return false;
 
 	mutex_lock(&subscription->lock); /* they stay as they are until the end */
-	void *session = subscription->open_session, *feed_session = subscription->open_feed_session;
+	void *session = subscription->interruption.session,
+	     *feed_session = subscription->interruption.feed_session;
 	mutex_unlock(&subscription->lock);
 
 	if (database->backend->store.interrupt)

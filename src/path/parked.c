@@ -15,7 +15,7 @@
  * Failure modes: whoever took the head away died before saying so, or was a person with SQL: what
  * is parked behind nothing is found at every look and becomes due, too.
  */
-#include "path/runner.h"
+#include "path/parked.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +23,8 @@
 
 #include "core/event.h"
 #include "path/held.h"
+#include "path/runner.h"
+#include "path/transaction.h"
 #include "sys/alloc.h"
 
 static const struct tide_checkpoint_ops *parked_ops(const struct tide_subscription *subscription)
@@ -95,7 +97,8 @@ static tide_status parked_release_orphans(struct tide_subscription *subscription
 		    bsearch(&entry->parked_behind, ids, list->count, sizeof *ids,
 			    parked_compare_ids))
 			continue;
-		status = parked_make_due(parked_ops(subscription), subscription->runner.session,
+		status = parked_make_due(parked_ops(subscription),
+					 subscription->runner.sessions.database,
 					 transaction_fence(subscription), entry->id,
 					 runner_wall(subscription), ret_released, err);
 	}
@@ -115,9 +118,9 @@ tide_status parked_load(struct tide_subscription *subscription, bool *ret_releas
 
 	struct tide_dead_letter_list list = { 0 };
 	*ret_released = false;
-	tide_status status =
-		parked_ops(subscription)
-			->dead_letter_list(subscription->runner.session, &filter, &list, err);
+	tide_status status = parked_ops(subscription)
+				     ->dead_letter_list(subscription->runner.sessions.database,
+							&filter, &list, err);
 	if (status == TIDE_OK)
 		status = held_load(subscription->runner.held, &list, err);
 	if (status == TIDE_OK)
@@ -154,7 +157,7 @@ static tide_status parked_return(struct tide_subscription *subscription,
 						  .parked_behind = head->event_id_text,
 						  .now = runner_wall(subscription) };
 	status = parked_ops(subscription)
-			 ->dead_letter_change(subscription->runner.session,
+			 ->dead_letter_change(subscription->runner.sessions.database,
 					      transaction_fence(subscription), &change, err);
 	return status == TIDE_NOT_FOUND || status == TIDE_STATE ? TIDE_OK : status;
 }
@@ -169,9 +172,9 @@ tide_status parked_put_back(struct tide_subscription *subscription,
 						  .limit = -1,
 						  .oldest_first = true };
 	struct tide_dead_letter_list list = { 0 };
-	tide_status status =
-		parked_ops(subscription)
-			->dead_letter_list(subscription->runner.session, &filter, &list, err);
+	tide_status status = parked_ops(subscription)
+				     ->dead_letter_list(subscription->runner.sessions.database,
+							&filter, &list, err);
 
 	for (size_t i = 0; status == TIDE_OK && i < list.count; i++)
 		if (list.entries[i].id != head->id && list.entries[i].parked_behind)

@@ -23,11 +23,12 @@ static void pause_say_locked(const struct tide_subscription *subscription, char 
 {
 	assert(mutex_is_mine(&subscription->lock));
 	const char *reason = tide_pause_reason_name(subscription_pause_reason_locked(subscription));
-	if (subscription->pauses & PAUSED_DURABLY)
-		snprintf(ret, size, "%s, by '%.100s'", reason, subscription->control.paused_by);
+	if (subscription->pause.by & PAUSED_DURABLY)
+		snprintf(ret, size, "%s, by '%.100s'", reason,
+			 subscription->pause.control.paused_by);
 	else
 		snprintf(ret, size, "%s",
-			 subscription->pauses & PAUSED_HERE ? reason : "handler breaker is open");
+			 subscription->pause.by & PAUSED_HERE ? reason : "handler breaker is open");
 }
 
 bool pause_enter_locked(struct tide_subscription *subscription, enum tide_state from,
@@ -38,10 +39,10 @@ bool pause_enter_locked(struct tide_subscription *subscription, enum tide_state 
 	pause_say_locked(subscription, why, sizeof why);
 	if (subscription_move_locked(subscription, TIDE_STATE_PAUSED, why) != TIDE_OK)
 		return false;
-	subscription->paused_from = from;
-	subscription->paused_at = wall;
-	subscription->paused_mono = now;
-	subscription->is_pause_save_due = true;
+	subscription->pause.from = from;
+	subscription->pause.at = wall;
+	subscription->pause.since = now;
+	subscription->pause.is_save_due = true;
 	return true;
 }
 
@@ -51,13 +52,13 @@ bool pause_begin(struct tide_subscription *subscription, enum tide_pause_reason 
 	mutex_lock(&subscription->lock);
 	bool is_person = reason != TIDE_PAUSE_BACKPRESSURE, has_moved = false;
 	enum tide_state from = subscription->states.state;
-	bool takes_over =
-		is_person && from == TIDE_STATE_PAUSED && subscription->pauses == PAUSED_BY_BREAKER;
+	bool takes_over = is_person && from == TIDE_STATE_PAUSED &&
+			  subscription->pause.by == PAUSED_BY_BREAKER;
 	bool may_move = state_is_running(from) && !(is_person && run_is_ending(&subscription->run));
 
 	if (takes_over || may_move) {
-		subscription->pauses = is_person ? PAUSED_HERE : PAUSED_BY_BREAKER;
-		subscription->here_reason = reason;
+		subscription->pause.by = is_person ? PAUSED_HERE : PAUSED_BY_BREAKER;
+		subscription->pause.here_reason = reason;
 	}
 	if (may_move)
 		has_moved = pause_enter_locked(subscription, from, now, wall);
@@ -73,13 +74,13 @@ static bool pause_leave_locked(struct tide_subscription *subscription, bool is_p
 			       const char *why) TIDE_REQUIRES(subscription->lock)
 {
 	assert(mutex_is_mine(&subscription->lock));
-	enum tide_state to = subscription->paused_from;
+	enum tide_state to = subscription->pause.from;
 	assert(state_is_running(to));
 	if (subscription_move_locked(subscription, to, why) != TIDE_OK)
 		return false;
 	if (!is_probe)
-		subscription->is_manual_probe =
-			subscription->handler_breaker.state != BREAKER_CLOSED;
+		subscription->pause.is_probe_asked =
+			subscription->breakers.handler.state != BREAKER_CLOSED;
 	return true;
 }
 
@@ -87,11 +88,11 @@ bool pause_end(struct tide_subscription *subscription, bool is_probe)
 {
 	const char *why = is_probe ? "handler breaker lets a probe through" : "resumed";
 	mutex_lock(&subscription->lock);
-	bool may_end = is_probe ? subscription->pauses == PAUSED_BY_BREAKER
-				: !(subscription->pauses & PAUSED_DURABLY);
+	bool may_end = is_probe ? subscription->pause.by == PAUSED_BY_BREAKER
+				: !(subscription->pause.by & PAUSED_DURABLY);
 	bool has_moved = false;
 	if (may_end && subscription->states.state == TIDE_STATE_PAUSED) {
-		subscription->pauses = 0;
+		subscription->pause.by = 0;
 		has_moved = pause_leave_locked(subscription, is_probe, why);
 	}
 	mutex_unlock(&subscription->lock);
@@ -108,8 +109,8 @@ static bool pause_take_locked(struct tide_subscription *subscription, const stru
 {
 	assert(mutex_is_mine(&subscription->lock));
 	enum tide_state state = subscription->states.state;
-	subscription->control = *word->control;
-	subscription->pauses = (subscription->pauses & PAUSED_HERE) | PAUSED_DURABLY;
+	subscription->pause.control = *word->control;
+	subscription->pause.by = (subscription->pause.by & PAUSED_HERE) | PAUSED_DURABLY;
 	if (!state_is_running(state) || run_is_ending(&subscription->run))
 		return false;
 	return pause_enter_locked(subscription, state, word->asked, word->wall);
@@ -119,8 +120,8 @@ static bool pause_drop_locked(struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
 {
 	assert(mutex_is_mine(&subscription->lock));
-	subscription->pauses &= ~(unsigned)PAUSED_DURABLY;
-	return subscription->pauses == 0 && subscription->states.state == TIDE_STATE_PAUSED &&
+	subscription->pause.by &= ~(unsigned)PAUSED_DURABLY;
+	return subscription->pause.by == 0 && subscription->states.state == TIDE_STATE_PAUSED &&
 	       pause_leave_locked(subscription, false, "resumed");
 }
 
@@ -142,9 +143,9 @@ bool pause_obey(struct tide_subscription *subscription, const struct pause_word 
 {
 	bool has_moved = false, is_news = false;
 	mutex_lock(&subscription->lock);
-	bool was_paused = subscription->pauses & PAUSED_DURABLY;
-	if (word->asked.ns >= subscription->control_asked.ns) {
-		subscription->control_asked = word->asked;
+	bool was_paused = subscription->pause.by & PAUSED_DURABLY;
+	if (word->asked.ns >= subscription->pause.asked.ns) {
+		subscription->pause.asked = word->asked;
 		is_news = was_paused != (word->control != NULL);
 		if (word->control)
 			has_moved = pause_take_locked(subscription, word);

@@ -43,7 +43,7 @@ static const struct availability *reason_away_locked(const struct tide_subscript
 static int64_t reason_hand(const struct tide_subscription *subscription, struct mono_time now,
 			   bool *ret_is_late)
 {
-	int64_t since = atomic_load(&subscription->hand_since);
+	int64_t since = atomic_load(&subscription->hand.since);
 	*ret_is_late = since < 0;
 	return since == 0 ? 0 : now.ns - (since < 0 ? -since : since);
 }
@@ -79,11 +79,11 @@ static enum tide_cause reason_of_run_locked(const struct tide_subscription *subs
 							    : TIDE_CAUSE_DATABASE_AWAY;
 	if (subscription->states.state == TIDE_STATE_STARTING)
 		return TIDE_CAUSE_STARTING;
-	if (subscription->handler_breaker.state == BREAKER_OPEN)
+	if (subscription->breakers.handler.state == BREAKER_OPEN)
 		return TIDE_CAUSE_HANDLER_BREAKER;
 	if (reason_is_failing_locked(subscription))
 		return TIDE_CAUSE_RETRYING;
-	if (subscription->pace.is_slow)
+	if (subscription->pace.verdict == PACE_SLOW)
 		return TIDE_CAUSE_SLOW_HANDLER;
 	return subscription->states.state == TIDE_STATE_LIVE ? TIDE_CAUSE_LIVE
 							     : TIDE_CAUSE_CATCHING_UP;
@@ -100,8 +100,8 @@ enum tide_cause reason_cause_locked(const struct tide_subscription *subscription
 	case TIDE_STATE_STOPPED:
 		return TIDE_CAUSE_STOPPED;
 	case TIDE_STATE_PAUSED:
-		return subscription->pauses == PAUSED_BY_BREAKER ? TIDE_CAUSE_HANDLER_BREAKER
-								 : TIDE_CAUSE_PAUSED;
+		return subscription->pause.by == PAUSED_BY_BREAKER ? TIDE_CAUSE_HANDLER_BREAKER
+								   : TIDE_CAUSE_PAUSED;
 	case TIDE_STATE_STARTING:
 		if (subscription->ownership.state == OWNERSHIP_STANDBY)
 			return TIDE_CAUSE_STANDING_BY;
@@ -127,9 +127,9 @@ static void reason_add_pause_locked(const struct tide_subscription *subscription
 				    struct tide_why *ret) TIDE_REQUIRES(subscription->lock)
 {
 	assert(mutex_is_mine(&subscription->lock));
-	const struct tide_control *control = &subscription->control;
-	bool is_durable = subscription->pauses & PAUSED_DURABLY;
-	why_set_since(ret, is_durable ? control->paused_at : subscription->paused_at);
+	const struct tide_control *control = &subscription->pause.control;
+	bool is_durable = subscription->pause.by & PAUSED_DURABLY;
+	why_set_since(ret, is_durable ? control->paused_at : subscription->pause.at);
 	why_add_text(ret, "pause_reason",
 		     tide_pause_reason_name(subscription_pause_reason_locked(subscription)));
 	if (is_durable)
@@ -157,10 +157,10 @@ static void reason_add_hand(const struct tide_subscription *subscription, int64_
 			    struct tide_time wall, struct tide_why *ret)
 {
 	why_set_since(ret, reason_ago(wall, running));
-	why_add_number(ret, "event_position", (double)atomic_load(&subscription->hand_position));
+	why_add_number(ret, "event_position", (double)atomic_load(&subscription->hand.position));
 	why_add_number(ret, "running_seconds", (double)(running / NS_PER_SECOND));
 	why_add_number(ret, "limit_seconds", subscription->config.processing_timeout);
-	why_add_number(ret, "attempts", atomic_load(&subscription->hand_attempt));
+	why_add_number(ret, "attempts", atomic_load(&subscription->hand.attempt));
 }
 
 static void reason_add_breaker_locked(const struct tide_subscription *subscription,
@@ -168,7 +168,7 @@ static void reason_add_breaker_locked(const struct tide_subscription *subscripti
 				      struct tide_why *ret) TIDE_REQUIRES(subscription->lock)
 {
 	assert(mutex_is_mine(&subscription->lock));
-	const struct breaker *breaker = &subscription->handler_breaker;
+	const struct breaker *breaker = &subscription->breakers.handler;
 	why_set_since(ret, breaker->last_failure_at);
 	why_add_number(ret, "failures", breaker->failures);
 	why_add_time(ret, "until", reason_ago(wall, mono_since(now, breaker_ready_at(breaker))));
@@ -196,7 +196,7 @@ static void reason_add_pace_locked(const struct tide_subscription *subscription,
 {
 	assert(mutex_is_mine(&subscription->lock));
 	const struct pace *pace = &subscription->pace;
-	if (!pace->is_known)
+	if (pace->verdict == PACE_UNKNOWN)
 		return;
 	why_add_number(ret, "events_per_second", pace->rate);
 	why_add_number(ret, "handler_percent", (double)(int)(pace->share * 100));
@@ -211,7 +211,7 @@ void reason_fill_locked(const struct tide_subscription *subscription, enum tide_
 	ret->cause = cause;
 	ret->state = subscription->states.state;
 	if (subscription->run_number > 0)
-		why_set_since(ret, subscription->started_at);
+		why_set_since(ret, subscription->span.started_at);
 
 	if (cause == TIDE_CAUSE_HANDLER_RUNNING || cause == TIDE_CAUSE_HANDLER_STUCK)
 		reason_add_hand(subscription, reason_hand(subscription, now, &is_late), wall, ret);
@@ -264,15 +264,16 @@ void reason_pace_locked(struct tide_subscription *subscription, struct mono_time
 	if (pace->at.ns != 0 && took < REASON_PACE_NS)
 		return;
 
-	bool was_slow = pace->is_slow;
-	pace->is_known = pace->at.ns != 0 && processed >= pace->processed;
-	if (pace->is_known) {
+	bool was_slow = pace->verdict == PACE_SLOW;
+	bool is_known = pace->at.ns != 0 && processed >= pace->processed;
+	if (is_known) {
 		pace->share = (seconds - pace->handler_seconds) / seconds_of_ns(took);
 		pace->rate = (double)(processed - pace->processed) / seconds_of_ns(took);
 	}
-	pace->is_slow =
-		pace->is_known && pace->share >= REASON_SLOW_SHARE && pace->rate < REASON_SLOW_RATE;
-	if (pace->is_slow && !was_slow)
+	bool is_slow =
+		is_known && pace->share >= REASON_SLOW_SHARE && pace->rate < REASON_SLOW_RATE;
+	pace->verdict = is_slow ? PACE_SLOW : is_known ? PACE_KNOWN : PACE_UNKNOWN;
+	if (is_slow && !was_slow)
 		pace->since = wall;
 	pace->at = now;
 	pace->handler_seconds = seconds;

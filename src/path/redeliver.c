@@ -10,12 +10,22 @@
  * parked behind it stays. The process dies on the way: the entry is still `retrying` and is
  * delivered again. The position never changes here.
  */
-#include "path/runner.h"
+#include "path/redeliver.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "core/event.h"
+#include "path/attempt.h"
+#include "path/delivery.h"
+#include "path/gate.h"
+#include "path/infra.h"
+#include "path/parked.h"
+#include "path/report.h"
+#include "path/requests.h"
+#include "path/runner.h"
+#include "path/session.h"
+#include "path/transaction.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -170,18 +180,20 @@ static tide_status redeliver_conclude(struct tide_subscription *subscription,
 		return redeliver_outrun(subscription, try);
 	if (status != TIDE_OK || !runner->held)
 		return status;
-	return is_resolved ? parked_release(ops, runner->session, transaction_fence(subscription),
-					    try->entry, change.now, err)
+	return is_resolved ? parked_release(ops, runner->sessions.database,
+					    transaction_fence(subscription), try->entry, change.now,
+					    err)
 			   : parked_put_back(subscription, try->entry, try->event, err);
 }
 
 static void redeliver_count(struct tide_subscription *subscription, const struct redeliver_try *try)
 {
 	bool is_resolved = try->outcome == TIDE_OK;
-	subscription->runner.is_admitted = false; /* look at the breaker before the next call */
+	subscription->runner.next.is_admitted =
+		false; /* look at the breaker before the next call */
 	mutex_lock(&subscription->lock);
-	subscription->redelivered_ok += is_resolved;
-	subscription->redelivered_failed += !is_resolved;
+	subscription->redelivered.ok += is_resolved;
+	subscription->redelivered.failed += !is_resolved;
 	struct gate_move move = is_resolved ? gate_success_locked(subscription, GATE_HANDLER)
 					    : gate_failure_locked(subscription, GATE_HANDLER,
 								  runner_wall(subscription));
@@ -232,7 +244,7 @@ static bool redeliver_attempt(struct tide_subscription *subscription, struct red
 		is_answered = try->outcome != TIDE_OK || delivery_taken(&try->delivery, 1) > 0;
 	} while (!is_answered && !atomic_load(&subscription->attention));
 
-	atomic_store(&subscription->has_begun, false);
+	atomic_store(&subscription->hand.has_begun, false);
 	return is_answered;
 }
 
@@ -353,23 +365,22 @@ static tide_status redeliver_look(struct tide_subscription *subscription, struct
 						  .oldest_first = true };
 	bool is_end = false;
 	tide_status status = TIDE_OK;
-	requests_forget(runner);
+	requests_forget(&runner->requests);
 	while (status == TIDE_OK && !is_end) {
 		struct tide_dead_letter_list page = { 0 };
 		status = session_dead_letter_list(subscription, &filter, &page, err);
 		is_end = page.count < REDELIVER_PAGE;
 		if (status == TIDE_OK && page.count > 0) {
 			filter.after_id = page.entries[page.count - 1].id;
-			status = requests_note(runner, &page, err);
+			status = requests_note(&runner->requests, &page, err);
 		}
 		tide_dead_letters_free(&page);
 	}
 
 	if (status != TIDE_OK)
-		requests_forget(runner);
-	else if (runner->redelivery_count > 1)
-		qsort(runner->redeliveries, runner->redelivery_count, sizeof *runner->redeliveries,
-		      requests_compare);
+		requests_forget(&runner->requests);
+	else
+		requests_sort(&runner->requests);
 	return status;
 }
 
@@ -379,11 +390,11 @@ static tide_status redeliver_one(struct tide_subscription *subscription, bool *r
 				 struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	assert(runner->redelivery_next < runner->redelivery_count);
+	assert(runner->requests.next < runner->requests.count);
 	struct tide_dead_letter_list list = { 0 };
 	struct tide_error none;
 	tide_status status = session_dead_letter_get(
-		subscription, runner->redeliveries[runner->redelivery_next].id, &list, &none);
+		subscription, runner->requests.list[runner->requests.next].id, &list, &none);
 	if (status == TIDE_OK && list.entries[0].status == TIDE_DEAD_LETTER_RETRYING) {
 		struct tide_page page;
 		tide_page_init(&page);
@@ -397,7 +408,7 @@ static tide_status redeliver_one(struct tide_subscription *subscription, bool *r
 
 	tide_dead_letters_free(&list);
 	if (status == TIDE_OK)
-		runner->redelivery_next++;
+		runner->requests.next++;
 	return status;
 }
 
@@ -406,18 +417,18 @@ static tide_status redeliver_next(struct tide_subscription *subscription, bool *
 {
 	struct runner *runner = &subscription->runner;
 	tide_status status = session_open(subscription, err);
-	if (status == TIDE_OK && runner->redelivery_next == runner->redelivery_count)
+	if (status == TIDE_OK && runner->requests.next == runner->requests.count)
 		status = redeliver_look(subscription, err);
-	*ret_found = status == TIDE_OK && runner->redelivery_next < runner->redelivery_count;
+	*ret_found = status == TIDE_OK && runner->requests.next < runner->requests.count;
 	/* a redelivery is a handler call like any other: an open breaker puts it off */
 	bool is_put_off =
-		*ret_found && !gate_admit(subscription, GATE_HANDLER, &runner->redeliver_at);
+		*ret_found && !gate_admit(subscription, GATE_HANDLER, &runner->requests.look_at);
 	if (*ret_found && !is_put_off) {
 		bool is_early = false;
 		status = redeliver_one(subscription, &is_early, err);
 		gate_cancel(subscription, GATE_HANDLER);
 		if (is_early) /* and so are those behind it */
-			requests_forget(runner);
+			requests_forget(&runner->requests);
 		*ret_found = !is_early;
 	}
 
@@ -445,6 +456,6 @@ enum step redeliver_step(struct tide_subscription *subscription)
 
 	step = infra_end(subscription, RETRY_DLQ, status, &err);
 	if (step == STEP_ON && !is_found)
-		runner->redeliver_at = mono_add(runner->now, runner->feed.limits.poll_ns);
+		runner->requests.look_at = mono_add(runner->now, runner->feed.limits.poll_ns);
 	return step;
 }

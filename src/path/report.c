@@ -4,10 +4,10 @@
  * listens.
  *
  * Happy path: a part of the run reports what failed, with the event and what is done about it.
- * Failure modes: a handler hangs: the watchdog reports it past its time; whoever turns `hand_since`
+ * Failure modes: a handler hangs: the watchdog reports it past its time; whoever turns `hand.since`
  * negative, it or the runner, does.
  */
-#include "path/runner.h"
+#include "path/report.h"
 
 #include <assert.h>
 
@@ -80,17 +80,17 @@ void report_failure(struct tide_subscription *subscription, const struct tide_er
 	atomic_store(&subscription->call, RUNNER_CALLS_QUERY);
 }
 
-/* Whoever turns `hand_since` negative reports: the watchdog or the runner itself, never both. */
+/* Whoever turns `hand.since` negative reports: the watchdog or the runner itself, never both. */
 void report_late(struct tide_subscription *subscription, struct mono_time now)
 {
-	int64_t since = atomic_load(&subscription->hand_since);
+	int64_t since = atomic_load(&subscription->hand.since);
 	double limit = subscription->config.processing_timeout;
 	/* Read before it is claimed: after that the next call may be in hand already. */
-	struct tide_event in_hand = { .position = atomic_load(&subscription->hand_position),
+	struct tide_event in_hand = { .position = atomic_load(&subscription->hand.position),
 				      .event_type = tide_text("Unknown") };
-	int32_t attempt = atomic_load(&subscription->hand_attempt);
+	int32_t attempt = atomic_load(&subscription->hand.attempt);
 	if (since <= 0 || now.ns - since < ns_of_seconds(limit) ||
-	    !atomic_compare_exchange_strong(&subscription->hand_since, &since, -since))
+	    !atomic_compare_exchange_strong(&subscription->hand.since, &since, -since))
 		return;
 	struct tide_error err;
 	tide_fail(&err, TIDE_TIMEOUT, "handler is past processing_timeout (%g s) at position %lld",

@@ -5,14 +5,14 @@
  *
  * Failure modes: memory is out: none is known, and the next look finds them again.
  */
-#include "path/runner.h"
+#include "path/requests.h"
 
 #include <stdlib.h>
 
 #include "core/event.h"
 #include "sys/alloc.h"
 
-int requests_compare(const void *a, const void *b)
+static int requests_compare(const void *a, const void *b)
 {
 	const struct redelivery *left = a, *right = b;
 	if (left->position != right->position)
@@ -20,25 +20,30 @@ int requests_compare(const void *a, const void *b)
 	return left->id < right->id ? -1 : left->id > right->id;
 }
 
-void requests_forget(struct runner *runner)
+void requests_sort(struct requests *requests)
 {
-	tide_free(runner->redeliveries);
-	runner->redeliveries = NULL;
-	runner->redelivery_count = runner->redelivery_next = 0;
+	if (requests->count > 1)
+		qsort(requests->list, requests->count, sizeof *requests->list, requests_compare);
+}
+
+void requests_forget(struct requests *requests)
+{
+	tide_free(requests->list);
+	requests->list = NULL;
+	requests->count = requests->next = 0;
 }
 
 /* Keep what is needed of a page of requests: their number is not bounded, and each has a whole
  * event with it. */
-tide_status requests_note(struct runner *runner, const struct tide_dead_letter_list *page,
+tide_status requests_note(struct requests *requests, const struct tide_dead_letter_list *page,
 			  struct tide_error *err)
 {
-	size_t count = runner->redelivery_count;
-	struct redelivery *notes =
-		alloc_resize(runner->redeliveries, count + page->count, sizeof *notes);
+	size_t count = requests->count;
+	struct redelivery *notes = alloc_resize(requests->list, count + page->count, sizeof *notes);
 	if (!notes)
 		return alloc_fail(err);
 
-	runner->redeliveries = notes;
+	requests->list = notes;
 	for (size_t i = 0; i < page->count; i++) {
 		struct event_place place;
 		tide_status status =
@@ -48,6 +53,6 @@ tide_status requests_note(struct runner *runner, const struct tide_dead_letter_l
 		notes[count + i] = (struct redelivery){ place.position, page->entries[i].id };
 	}
 
-	runner->redelivery_count += page->count;
+	requests->count += page->count;
 	return TIDE_OK;
 }

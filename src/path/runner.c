@@ -17,8 +17,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "path/check.h"
+#include "path/failure.h"
+#include "path/fate.h"
+#include "path/gate.h"
+#include "path/handler.h"
+#include "path/infra.h"
 #include "path/pause.h"
 #include "path/reason.h"
+#include "path/redeliver.h"
+#include "path/report.h"
+#include "path/save.h"
+#include "path/session.h"
+#include "path/settle.h"
+#include "path/start.h"
+#include "path/transaction.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -56,7 +69,7 @@ static void runner_release(struct tide_subscription *subscription, const struct 
 	mutex_unlock(&subscription->lock);
 
 	struct tide_error err;
-	if (was_lost && runner->session) {
+	if (was_lost && runner->sessions.database) {
 		(void)session_lease_release(subscription,
 					    NULL); /* a person's call ended only its epoch */
 	} else if (was_ours && session_open(subscription, NULL) == TIDE_OK) {
@@ -86,18 +99,18 @@ static void runner_leave_handler(struct tide_subscription *subscription)
 {
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	if (subscriber->leave) {
-		atomic_store(&subscription->has_begun, true); /* a shutdown waits for it */
+		atomic_store(&subscription->hand.has_begun, true); /* a shutdown waits for it */
 		subscriber->leave(subscriber->self);
 		runner_look_at_clock(subscription);
 	}
-	atomic_store(&subscription->has_begun, false);
+	atomic_store(&subscription->hand.has_begun, false);
 }
 
 /* What a run holds goes, whatever ended it; the settled prefix was saved, or could not be. */
 static void runner_let_go(struct tide_subscription *subscription, const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
-	runner->is_save_unknown = false;
+	runner->save.is_unknown = false;
 	transaction_roll_back(subscription);
 	runner_leave_handler(subscription);
 	runner_release(subscription, error);
@@ -106,8 +119,9 @@ static void runner_let_go(struct tide_subscription *subscription, const struct t
 	runner->link.wakeup = NULL;
 	infra_close(subscription);
 	save_void_memory(subscription);
-	memset(runner->tries, 0, sizeof runner->tries);
-	runner->try_at = runner->stop_at = runner->acquire_at = (struct mono_time){ 0 };
+	memset(runner->infra.tries, 0, sizeof runner->infra.tries);
+	runner->infra.try_at = runner->save.final_at = runner->start.acquire_at =
+		(struct mono_time){ 0 };
 
 	gate_cancel(subscription, GATE_HANDLER);
 	gate_cancel(subscription, GATE_INFRA);
@@ -125,7 +139,7 @@ static void runner_finish(struct tide_subscription *subscription, enum tide_stat
 	runner_let_go(subscription, error);
 	mutex_lock(&subscription->lock);
 	bool has_moved = subscription_move_locked(subscription, to, why) == TIDE_OK;
-	subscription->ended_mono = subscription->runner.now;
+	subscription->span.ended = subscription->runner.now;
 	subscription_run_locked(subscription, RUN_NONE);
 	cond_broadcast(&subscription->changed);
 	mutex_unlock(&subscription->lock);
@@ -147,9 +161,9 @@ static bool runner_begin_again(struct tide_subscription *subscription)
 	if (has_moved) {
 		subscription_own_locked(subscription, OWNERSHIP_STANDBY);
 		subscription->counts = (struct run_counts){ 0 };
-		subscription->pauses = 0;
-		subscription->started_at = runner_wall(subscription);
-		subscription->started_mono = subscription->runner.now;
+		subscription->pause.by = 0;
+		subscription->span.started_at = runner_wall(subscription);
+		subscription->span.started = subscription->runner.now;
 	}
 
 	mutex_unlock(&subscription->lock);
@@ -175,9 +189,9 @@ static enum step runner_stand_by_again(struct tide_subscription *subscription,
 			subscription, runner->now,
 			"a stop"); /* never STEP_ON: what was under way has not succeeded */
 
-	runner->basis = BASIS_ROW;
-	runner->acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);
-	return runner_wait(subscription, runner->acquire_at, "another owner is active");
+	runner->start.basis = BASIS_ROW;
+	runner->start.acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);
+	return runner_wait(subscription, runner->start.acquire_at, "another owner is active");
 }
 
 static void runner_hear_of_loss(struct tide_subscription *subscription)
@@ -194,9 +208,10 @@ static void runner_report_unsaved(struct tide_subscription *subscription,
 	log_at(TIDE_LOG_ERROR, "checkpoint", "the final checkpoint was not saved",
 	       "name='%s' position=%lld error='%s'", subscription->name,
 	       (long long)runner->progress.position, error->message);
-	report_failure(subscription, error,
-		       &(struct report_context){ .retry_count = runner->tries[RETRY_CHECKPOINT],
-						 .is_logged = true });
+	report_failure(
+		subscription, error,
+		&(struct report_context){ .retry_count = runner->infra.tries[RETRY_CHECKPOINT],
+					  .is_logged = true });
 }
 
 static enum step runner_fail(struct tide_subscription *subscription, const struct tide_error *error)
@@ -219,11 +234,11 @@ static int64_t runner_delay_of_stop(struct tide_subscription *subscription,
 				    const struct tide_error *error)
 {
 	struct runner *runner = &subscription->runner;
-	int64_t delay =
-		retry_delay(&subscription->retry, runner->tries[RETRY_CHECKPOINT], &runner->random);
+	int64_t delay = retry_delay(&subscription->retry, runner->infra.tries[RETRY_CHECKPOINT],
+				    &runner->random);
 	bool may_retry = infra_may_retry(subscription, RETRY_CHECKPOINT, error);
 	mutex_lock(&subscription->lock);
-	may_retry = may_retry && mono_add(runner->now, delay).ns < subscription->stop_deadline.ns;
+	may_retry = may_retry && mono_add(runner->now, delay).ns < subscription->stop.deadline.ns;
 	delay = may_retry ? delay : -1;
 	retry_count_again(&subscription->retries[RETRY_CHECKPOINT], delay);
 	mutex_unlock(&subscription->lock);
@@ -234,7 +249,7 @@ static int64_t runner_delay_of_stop(struct tide_subscription *subscription,
 static enum step runner_stop_waits(struct tide_subscription *subscription)
 {
 	atomic_store(&subscription->attention, true);
-	return runner_wait(subscription, subscription->runner.stop_at,
+	return runner_wait(subscription, subscription->runner.save.final_at,
 			   "the final save is tried again");
 }
 
@@ -242,16 +257,17 @@ static enum step runner_stop_later(struct tide_subscription *subscription,
 				   const struct tide_error *error, int64_t delay)
 {
 	struct runner *runner = &subscription->runner;
-	report_failure(subscription, error,
-		       &(struct report_context){ .retry_count = runner->tries[RETRY_CHECKPOINT]++,
-						 .is_retried = true });
+	report_failure(
+		subscription, error,
+		&(struct report_context){ .retry_count = runner->infra.tries[RETRY_CHECKPOINT]++,
+					  .is_retried = true });
 	log_at(TIDE_LOG_WARNING, "subscription", "trying again",
 	       "name='%s' operation=%s attempt=%d delay_seconds=%.3f", subscription->name,
-	       retry_operation_name(RETRY_CHECKPOINT), runner->tries[RETRY_CHECKPOINT] + 1,
+	       retry_operation_name(RETRY_CHECKPOINT), runner->infra.tries[RETRY_CHECKPOINT] + 1,
 	       seconds_of_ns(delay));
 	if (error->retry == TIDE_RETRY_REOPEN)
 		infra_close(subscription);
-	runner->stop_at = mono_add(runner->now, delay);
+	runner->save.final_at = mono_add(runner->now, delay);
 	return runner_stop_waits(subscription);
 }
 
@@ -259,7 +275,7 @@ static enum step runner_stop(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_error err;
-	if (runner->now.ns < runner->stop_at.ns)
+	if (runner->now.ns < runner->save.final_at.ns)
 		return runner_stop_waits(subscription);
 
 	tide_status status = save_once(subscription, &err);
@@ -286,7 +302,7 @@ static enum step runner_stop(struct tide_subscription *subscription)
 static bool runner_is_trusted(const struct tide_subscription *subscription)
 {
 	return subscription->runner.now.ns <
-	       atomic_load_explicit(&subscription->trust_until, memory_order_relaxed);
+	       atomic_load_explicit(&subscription->lease.trust_until, memory_order_relaxed);
 }
 
 /* Events that the handler has under way are in hand, too: it is called for them until it has
@@ -295,10 +311,10 @@ static bool runner_has_begun(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	enum tide_state state = (enum tide_state)atomic_load(&subscription->state_now);
-	return atomic_load(&subscription->has_begun) && state_is_running(state) &&
-	       runner_is_trusted(subscription) && runner->standing == STANDING_RESOLVED &&
-	       !runner->is_save_unknown && runner->attempts == 0 && !fates_ending(&runner->fates) &&
-	       feed_peek(&runner->feed);
+	return atomic_load(&subscription->hand.has_begun) && state_is_running(state) &&
+	       runner_is_trusted(subscription) && runner->start.standing == STANDING_RESOLVED &&
+	       !runner->save.is_unknown && runner->next.attempts == 0 &&
+	       !fates_ending(&runner->fates) && feed_peek(&runner->feed);
 }
 
 static enum step runner_finish_begun(struct tide_subscription *subscription)
@@ -379,11 +395,11 @@ static void runner_log_wait(const struct tide_subscription *subscription)
 	char seconds[32] = "never";
 	if (!log_is_wanted(TIDE_LOG_DEBUG))
 		return;
-	if (runner->wait_at.ns != MONO_NEVER.ns)
+	if (runner->wait.at.ns != MONO_NEVER.ns)
 		snprintf(seconds, sizeof seconds, "%.3f",
-			 seconds_of_ns(mono_since(runner->wait_at, runner->now)));
+			 seconds_of_ns(mono_since(runner->wait.at, runner->now)));
 	log_at(TIDE_LOG_DEBUG, "subscription", "waiting", "name='%s' seconds=%s for='%s'",
-	       subscription->name, seconds, runner->wait_why);
+	       subscription->name, seconds, runner->wait.why);
 }
 
 /* Hear who rang since the last time, before looking for work. */
@@ -399,9 +415,9 @@ static void runner_listen(struct tide_subscription *subscription)
 	    runner->now.ns >= runner->feed.look_at.ns)
 		feed_rung(&runner->feed);
 	if (sources & RING_MANUAL)
-		runner->redeliver_at = runner->now;
+		runner->requests.look_at = runner->now;
 	if (sources & RING_RELEASE)
-		runner->acquire_at = runner->now;
+		runner->start.acquire_at = runner->now;
 
 	int64_t *counts = subscription->metrics.wakeups;
 	mutex_lock(&subscription->lock);
@@ -425,9 +441,9 @@ struct runner_pause {
 static struct runner_pause runner_look_at_pause(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	struct runner_pause pause = { subscription->is_pause_save_due,
-				      subscription->pauses == PAUSED_BY_BREAKER,
-				      breaker_ready_at(&subscription->handler_breaker) };
+	struct runner_pause pause = { subscription->pause.is_save_due,
+				      subscription->pause.by == PAUSED_BY_BREAKER,
+				      breaker_ready_at(&subscription->breakers.handler) };
 	mutex_unlock(&subscription->lock);
 	return pause;
 }
@@ -443,13 +459,13 @@ static enum step runner_save_pause(struct tide_subscription *subscription)
 			return step;
 	}
 
-	int32_t attempts = runner->attempts;
+	int32_t attempts = runner->next.attempts;
 	feed_start(&runner->feed, runner->progress.position, runner->now);
-	runner->attempts = attempts;
+	runner->next.attempts = attempts;
 	settle_flow(subscription);
 
 	mutex_lock(&subscription->lock);
-	subscription->is_pause_save_due = false;
+	subscription->pause.is_save_due = false;
 	mutex_unlock(&subscription->lock);
 	return STEP_ON;
 }
@@ -485,7 +501,7 @@ static enum step runner_fill(struct tide_subscription *subscription, bool is_liv
 	int64_t before = feed->flow.total_acquisitions;
 	tide_status status = session_open(subscription, &err);
 	if (status == TIDE_OK)
-		status = feed_fill(feed, runner->feed_session, is_live, runner->now, &err);
+		status = feed_fill(feed, runner->sessions.feed, is_live, runner->now, &err);
 	step = infra_end(subscription, RETRY_READ, status, &err);
 	if (step == STEP_ON)
 		settle_flow(subscription);
@@ -509,15 +525,15 @@ static enum step runner_fall_back(struct tide_subscription *subscription)
 	const struct tide_store *feed = subscription->engine->store;
 	tide_status status = session_open(subscription, &err);
 	if (status == TIDE_OK)
-		status = session_end(subscription, &runner->catch_up_to, &err);
+		status = session_end(subscription, &runner->start.catch_up_to, &err);
 	step = infra_end(subscription, RETRY_READ, status, &err);
 	if (step != STEP_ON)
 		return step;
 
 	runner->feed.is_behind = false;
 	runner->feed.since_end = 0;
-	tail_open(feed->tail, runner->catch_up_to);
-	if (runner->progress.position < runner->catch_up_to)
+	tail_open(feed->tail, runner->start.catch_up_to);
+	if (runner->progress.position < runner->start.catch_up_to)
 		subscription_move_from(subscription, TIDE_STATE_LIVE, TIDE_STATE_CATCHING_UP,
 				       "fell behind the newest events");
 	return STEP_ON;
@@ -545,17 +561,17 @@ static enum step runner_idle(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	if (transaction_is_open(&runner->transaction) ||
 	    progress_is_due(&runner->progress, &subscription->config, PROGRESS_IDLE, runner->now)) {
-		runner->is_save_due = true;
+		runner->save.is_due = true;
 		return STEP_ON;
 	}
 
 	/* What became of a save is found out first: until then a look is no reason to wake. */
-	struct mono_time look_at = runner->is_save_unknown ? MONO_NEVER : runner->look_at;
+	struct mono_time look_at = runner->save.is_unknown ? MONO_NEVER : runner->look.at;
 	if (runner->now.ns >= look_at.ns)
 		return start_look(subscription);
 	struct mono_time until = mono_min(mono_min(runner->poll_at, look_at), runner->feed.look_at);
 	until = mono_min(until, progress_due_at(&runner->progress, &subscription->config));
-	return runner_wait(subscription, mono_min(until, runner->redeliver_at),
+	return runner_wait(subscription, mono_min(until, runner->requests.look_at),
 			   runner_idles_for(&runner->feed));
 }
 
@@ -579,21 +595,22 @@ static enum step runner_drain(struct tide_subscription *subscription, bool is_li
 	struct runner *runner = &subscription->runner;
 	struct feed *feed = &runner->feed;
 	bool is_between = feed->next == 0;
-	bool is_look_due = runner->is_save_due && runner->now.ns >= runner->look_at.ns;
-	if ((is_look_due || start_must_look(subscription)) && !runner->is_save_unknown)
+	bool is_look_due = runner->save.is_due && runner->now.ns >= runner->look.at.ns;
+	if ((is_look_due || start_must_look(subscription)) && !runner->save.is_unknown)
 		return start_look(subscription);
-	if (runner->is_save_due)
+	if (runner->save.is_due)
 		return save_step(subscription);
 	if (fates_ending(&runner->fates))
 		return failure_finish(subscription);
 	if (!runner_is_trusted(subscription))
 		return runner_distrust(subscription);
-	if (!transaction_is_open(&runner->transaction) && runner->now.ns >= runner->redeliver_at.ns)
+	if (!transaction_is_open(&runner->transaction) &&
+	    runner->now.ns >= runner->requests.look_at.ns)
 		return redeliver_step(subscription);
 
 	bool is_at_end = feed->is_end && !feed_page(feed);
 	if (!is_live && is_between &&
-	    (runner->progress.position >= runner->catch_up_to || is_at_end))
+	    (runner->progress.position >= runner->start.catch_up_to || is_at_end))
 		return runner_go_live(subscription);
 	if (is_live && feed->is_behind && !transaction_is_open(&runner->transaction))
 		return runner_fall_back(subscription);
@@ -614,7 +631,7 @@ static bool runner_is_lost(const struct tide_subscription *subscription)
 {
 	enum tide_state state = (enum tide_state)atomic_load(&subscription->state_now);
 	return (state_is_running(state) || state == TIDE_STATE_PAUSED) &&
-	       subscription->runner.standing != STANDING_RESOLVED;
+	       subscription->runner.start.standing != STANDING_RESOLVED;
 }
 
 static enum step runner_part(struct tide_subscription *subscription)
@@ -657,8 +674,8 @@ static enum step runner_advance(struct tide_subscription *subscription)
 struct mono_time runner_step(struct tide_subscription *subscription, struct mono_time now)
 {
 	struct runner *runner = &subscription->runner;
-	runner->now = runner->step_mono = now;
-	runner->step_wall = clock_wall(subscription->engine->clock);
+	runner->now = runner->begun.mono = now;
+	runner->begun.wall = clock_wall(subscription->engine->clock);
 	atomic_fetch_add_explicit(&subscription->steps, 1, memory_order_relaxed);
 	runner_listen(subscription);
 
@@ -668,7 +685,7 @@ struct mono_time runner_step(struct tide_subscription *subscription, struct mono
 			return MONO_NEVER;
 		if (step == STEP_WAIT) {
 			runner_log_wait(subscription);
-			return runner->wait_at;
+			return runner->wait.at;
 		}
 	}
 	return now;
@@ -738,16 +755,16 @@ void runner_thread(void *self)
 void runner_thread_died(void *self)
 {
 	struct tide_subscription *subscription = self;
-	atomic_store(&subscription->hand_since, 0);
+	atomic_store(&subscription->hand.since, 0);
 	mutex_lock(&subscription->lock);
 	run_move_thread(&subscription->run, THREAD_DIED);
-	while (subscription->is_frozen)
+	while (subscription->stop.is_frozen)
 		cond_wait(&subscription->changed, &subscription->lock);
 	bool is_abandoned = subscription->run.state == RUN_ABANDONED;
 	mutex_unlock(&subscription->lock);
 
 	/* else the last save finds out what became of it */
-	if (!subscription->runner.is_save_unknown)
+	if (!subscription->runner.save.is_unknown)
 		transaction_roll_back(subscription);
 	if (is_abandoned) {
 		(void)runner_end_abandoned(subscription);

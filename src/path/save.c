@@ -17,12 +17,21 @@
  *	expected ──save──▶ as attempted                      outcome unknown: attempted? made. expected? write again.
  *	    └─ another row ─▶ lower: begin again from it ┆ higher, gone: diverged
  */
-#include "path/runner.h"
+#include "path/save.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "path/fate.h"
+#include "path/infra.h"
+#include "path/report.h"
+#include "path/requests.h"
+#include "path/runner.h"
+#include "path/session.h"
+#include "path/settle.h"
+#include "path/start.h"
+#include "path/transaction.h"
 #include "sys/log.h"
 
 static const struct tide_backend *save_backend(const struct tide_subscription *subscription)
@@ -49,19 +58,12 @@ static void save_done(struct tide_subscription *subscription, struct mono_time s
 		save_count(subscription, since);
 	progress_saved(&runner->progress, runner->now);
 	transaction_leave(subscription);
-	runner->is_save_due = runner->is_save_unknown = false;
-	runner->commit_tries = 0;
-	memset(runner->tries, 0, sizeof runner->tries); /* it goes on */
+	runner->save.is_due = runner->save.is_unknown = false;
+	runner->infra.commit_tries = 0;
+	memset(runner->infra.tries, 0, sizeof runner->infra.tries); /* it goes on */
 	fates_commit(&runner->fates, runner->progress.position);
-	if (runner->progress.position >= runner->single_until)
-		runner->single_until = 0;
-}
-
-struct tide_checkpoint_known checkpoint_known(const struct tide_checkpoint *row)
-{
-	return (struct tide_checkpoint_known){ true, row->has_position,
-					       row->has_position ? row->position : 0,
-					       row->events_processed };
+	if (runner->progress.position >= runner->apart.commits_until)
+		runner->apart.commits_until = 0;
 }
 
 /* The row, as it stands under our ownership. */
@@ -142,7 +144,7 @@ static void save_count_failure(struct tide_subscription *subscription)
 bool save_from_outside(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	assert(subscription->is_frozen && !transaction_is_open(&runner->transaction));
+	assert(subscription->stop.is_frozen && !transaction_is_open(&runner->transaction));
 	struct tide_store *database = subscription->engine->checkpoints->database;
 	void *session;
 	if (!runner->progress.is_dirty || store_borrow(database, &session, NULL) != TIDE_OK)
@@ -154,21 +156,21 @@ bool save_from_outside(struct tide_subscription *subscription)
 	tide_status status = TIDE_OK;
 	bool was_made = false;
 	struct tide_checkpoint_known row;
-	if (runner->is_save_unknown) /* by the last one from here: nothing has moved since */
+	if (runner->save.is_unknown) /* by the last one from here: nothing has moved since */
 		status = save_look(subscription, session, &row, NULL);
-	if (runner->is_save_unknown && status == TIDE_OK)
-		was_made = save_was_made(&runner->attempted, &row);
+	if (runner->save.is_unknown && status == TIDE_OK)
+		was_made = save_was_made(&runner->save.attempted, &row);
 	if (status == TIDE_OK && !was_made)
 		status = database->backend->checkpoint.save(
 			session, transaction_fence(subscription), &write, NULL);
 	store_return(database, session, status);
 	if (status == TIDE_CONNECTION_LOST || status == TIDE_TIMEOUT) {
-		runner->is_save_unknown = true; /* the next save finds out */
-		runner->attempted = runner->progress;
+		runner->save.is_unknown = true; /* the next save finds out */
+		runner->save.attempted = runner->progress;
 	}
 
 	if (status == TIDE_OK) {
-		runner->is_save_unknown = false;
+		runner->save.is_unknown = false;
 		save_count(subscription, since);
 		progress_saved(&runner->progress, clock_mono(subscription->engine->clock));
 	} else {
@@ -182,12 +184,12 @@ void save_void_memory(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	feed_start(&runner->feed, runner->progress.position, runner->now);
 	fates_forget(&runner->fates); /* attempts end with their run */
-	requests_forget(runner);
-	if (runner->standing == STANDING_RESOLVED)
-		runner->standing = STANDING_LEFT;
-	runner->is_save_due = runner->is_save_unknown = false;
-	runner->attempts = runner->commit_tries = 0;
-	runner->split_until = runner->single_until = 0;
+	requests_forget(&runner->requests);
+	if (runner->start.standing == STANDING_RESOLVED)
+		runner->start.standing = STANDING_LEFT;
+	runner->save.is_due = runner->save.is_unknown = false;
+	runner->next.attempts = runner->infra.commit_tries = 0;
+	runner->apart.calls_until = runner->apart.commits_until = 0;
 }
 
 /* The run's memory is void: it begins again from the row. */
@@ -200,7 +202,7 @@ static void save_begin_again(struct tide_subscription *subscription,
 	       (long long)runner->progress.stored.position);
 	runner->progress.is_dirty = false;
 	runner->progress.unsaved = runner->progress.discarded = 0;
-	start_go_by_row(runner);
+	start_go_by_row(&runner->start);
 	save_void_memory(subscription);
 	settle_flow(subscription);
 	mutex_lock(&subscription->lock);
@@ -236,7 +238,7 @@ static tide_status save_judge(struct tide_subscription *subscription,
 			      const struct tide_checkpoint_known *row, struct tide_error *err)
 {
 	const struct runner *runner = &subscription->runner;
-	const struct progress *attempted = &runner->attempted;
+	const struct progress *attempted = &runner->save.attempted;
 	bool is_of_ours = row_compare(&attempted->stored, &runner->progress.stored) == ROW_SAME &&
 			  row_compare(&runner->progress.stored, &attempted->stored) == ROW_SAME;
 	if (attempted->is_dirty && is_of_ours && save_was_made(attempted, row)) {
@@ -272,12 +274,12 @@ tide_status save_look_at_row(struct tide_subscription *subscription, struct tide
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_checkpoint_known known;
-	tide_status status = save_read(subscription, runner->session, ret, &known, err);
+	tide_status status = save_read(subscription, runner->sessions.database, ret, &known, err);
 	if (status == TIDE_OK && row_compare(&runner->progress.stored, &known) != ROW_SAME) {
 		transaction_roll_back(subscription);
 		status = save_judge(subscription, &known, err);
 	}
-	*ret_resolved = runner->standing == STANDING_RESOLVED;
+	*ret_resolved = runner->start.standing == STANDING_RESOLVED;
 	return status;
 }
 
@@ -287,7 +289,8 @@ static tide_status save_refused(struct tide_subscription *subscription, struct t
 	struct tide_checkpoint_known row;
 	transaction_roll_back(subscription);
 	struct tide_error why = *err;
-	tide_status status = save_look(subscription, subscription->runner.session, &row, err);
+	tide_status status =
+		save_look(subscription, subscription->runner.sessions.database, &row, err);
 	if (status != TIDE_OK ||
 	    row_compare(&subscription->runner.progress.stored, &row) != ROW_SAME)
 		return status == TIDE_OK ? save_judge(subscription, &row, err) : status;
@@ -310,14 +313,14 @@ static void save_failed(struct tide_subscription *subscription, const struct tid
 	struct runner *runner = &subscription->runner;
 	struct progress attempted = runner->progress;
 	if (save_is_unknown(subscription, error)) {
-		runner->is_save_unknown = true;
-		runner->attempted = attempted;
+		runner->save.is_unknown = true;
+		runner->save.attempted = attempted;
 		return;
 	}
 
 	if (!transaction_is_open(&runner->transaction))
 		return;
-	bool was_one_event = runner->single_until > 0;
+	bool was_one_event = runner->apart.commits_until > 0;
 	transaction_roll_back(subscription);
 	if (error->retry != TIDE_RETRY_NEVER || error->status == TIDE_FENCED)
 		return;
@@ -325,14 +328,14 @@ static void save_failed(struct tide_subscription *subscription, const struct tid
 		fates_doom(&runner->fates, attempted.position, error);
 
 	/* one event more where nothing was settled before the commit */
-	runner->single_until = attempted.position > 0 ? attempted.position : 1;
+	runner->apart.commits_until = attempted.position > 0 ? attempted.position : 1;
 }
 
 /* It was made, and its answer lost. */
 static void save_adopt(struct tide_subscription *subscription, bool *ret_done)
 {
 	struct runner *runner = &subscription->runner;
-	const struct progress *attempted = &runner->attempted;
+	const struct progress *attempted = &runner->save.attempted;
 	assert(runner->progress.position >= attempted->position);
 	assert(runner->progress.unsaved >= attempted->unsaved);
 	*ret_done = runner->progress.position == attempted->position;
@@ -358,12 +361,12 @@ static tide_status save_resolve(struct tide_subscription *subscription, bool *re
 	struct runner *runner = &subscription->runner;
 	struct tide_checkpoint_known row;
 	*ret_done = false;
-	tide_status status = save_look(subscription, runner->session, &row, err);
+	tide_status status = save_look(subscription, runner->sessions.database, &row, err);
 	if (status != TIDE_OK)
 		return status;
 
-	runner->is_save_unknown = false;
-	if (save_was_made(&runner->attempted, &row)) {
+	runner->save.is_unknown = false;
+	if (save_was_made(&runner->save.attempted, &row)) {
 		save_adopt(subscription, ret_done);
 		return TIDE_OK;
 	}
@@ -384,7 +387,7 @@ static tide_status save_try(struct tide_subscription *subscription, struct tide_
 	bool is_done = false;
 	atomic_store(&subscription->call, RUNNER_CALLS_SAVE);
 	tide_status status = session_open(subscription, err);
-	if (status == TIDE_OK && runner->is_save_unknown)
+	if (status == TIDE_OK && runner->save.is_unknown)
 		status = save_resolve(subscription, &is_done, err);
 	if (status == TIDE_OK && !is_done) {
 		struct tide_error why;
@@ -409,18 +412,18 @@ enum step save_step(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	if (!runner->progress.is_dirty && !transaction_is_open(&runner->transaction)) {
-		runner->is_save_due = false;
+		runner->save.is_due = false;
 		return STEP_ON;
 	}
 
-	runner->is_save_due = true; /* until it is made, nothing else happens */
+	runner->save.is_due = true; /* until it is made, nothing else happens */
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
 
 	struct tide_error err;
 	bool was_in_transaction = transaction_is_open(&runner->transaction),
-	     was_single = runner->single_until > 0;
+	     was_single = runner->apart.commits_until > 0;
 	tide_status status = save_try(subscription, &err);
 
 	/* found by the handler itself: no event is to blame */
@@ -435,13 +438,13 @@ enum step save_step(struct tide_subscription *subscription)
 	    !is_final) {
 		/* The run goes on: the events are delivered again, one per transaction. */
 		report_failure(subscription, &err, &(struct report_context){ .is_retried = true });
-		runner->commit_tries = 0;
+		runner->infra.commit_tries = 0;
 		return infra_end(subscription, RETRY_CHECKPOINT, TIDE_OK, &err);
 	}
 
 	step = infra_end(subscription, RETRY_CHECKPOINT, status, &err);
 	if (step == STEP_WAIT && was_in_transaction)
-		runner->commit_tries = runner->tries[RETRY_CHECKPOINT];
+		runner->infra.commit_tries = runner->infra.tries[RETRY_CHECKPOINT];
 	return step;
 }
 
@@ -459,7 +462,7 @@ enum step save_before_wait(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	struct tide_error err;
-	if (!transaction_is_open(&runner->transaction) || runner->is_save_unknown)
+	if (!transaction_is_open(&runner->transaction) || runner->save.is_unknown)
 		return STEP_WAIT;
 
 	/* nothing is settled in it: it is given back, and the feed goes on */
@@ -469,9 +472,9 @@ enum step save_before_wait(struct tide_subscription *subscription)
 		return STEP_WAIT;
 	}
 
-	bool was_single = runner->single_until > 0;
+	bool was_single = runner->apart.commits_until > 0;
 	tide_status status = save_try_aside(subscription, &err);
-	if (status == TIDE_OK && runner->standing != STANDING_RESOLVED)
+	if (status == TIDE_OK && runner->start.standing != STANDING_RESOLVED)
 		return runner_wait(subscription, runner->now,
 				   "the start position is resolved again");
 	if (status == TIDE_OK)
@@ -482,7 +485,7 @@ enum step save_before_wait(struct tide_subscription *subscription)
 	report_failure(subscription, &err, &(struct report_context){ .is_retried = true });
 
 	/* what became of it is found out before anything else */
-	runner->is_save_due = runner->is_save_unknown;
+	runner->save.is_due = runner->save.is_unknown;
 	if (err.retry == TIDE_RETRY_REOPEN)
 		infra_close(subscription);
 	return STEP_WAIT;
@@ -496,9 +499,9 @@ tide_status save_once(struct tide_subscription *subscription, struct tide_error 
 		return TIDE_OK;
 	bool was_dirty = runner->progress.is_dirty;
 	tide_status status = save_try_aside(subscription, err);
-	if (status == TIDE_OK && runner->standing == STANDING_RESOLVED) {
+	if (status == TIDE_OK && runner->start.standing == STANDING_RESOLVED) {
 		mutex_lock(&subscription->lock);
-		subscription->was_final_saved = was_dirty;
+		subscription->stop.was_saved = was_dirty;
 		mutex_unlock(&subscription->lock);
 	}
 	return status;

@@ -168,7 +168,7 @@ static tide_status segments_decide(struct tide_subscription *subscription,
 	struct tide_segment *list = NULL;
 	size_t count = 0;
 	tide_status status = segments_ops(database)->segment_list(
-		subscription->runner.session, subscription->name, &list, &count, err);
+		subscription->runner.sessions.database, subscription->name, &list, &count, err);
 	if (status != TIDE_OK)
 		return status;
 
@@ -187,7 +187,7 @@ static tide_status segments_decide(struct tide_subscription *subscription,
 	tide_segments_free(list, count);
 	if (goes_on)
 		return TIDE_OK;
-	return segments_ops(database)->segment_turn(subscription->runner.session,
+	return segments_ops(database)->segment_turn(subscription->runner.sessions.database,
 						    &subscription->runner.fence, &write, err);
 }
 

@@ -18,78 +18,80 @@
 
 static const struct tide_store_ops *session_store(const struct tide_subscription *subscription)
 {
-	assert(subscription->runner.session);
+	assert(subscription->runner.sessions.database);
 	return &subscription->engine->checkpoints->database->backend->store;
 }
 
 static const struct tide_checkpoint_ops *session_rows(const struct tide_subscription *subscription)
 {
-	assert(subscription->runner.session);
+	assert(subscription->runner.sessions.database);
 	return &subscription->engine->checkpoints->database->backend->checkpoint;
 }
 
 static const struct tide_store_ops *session_feed(const struct tide_subscription *subscription)
 {
-	assert(subscription->runner.feed_session);
+	assert(subscription->runner.sessions.feed);
 	return &subscription->engine->store->backend->store;
 }
 
 tide_status session_begin(struct tide_subscription *subscription, struct tide_error *err)
 {
 	assert(!transaction_is_open(&subscription->runner.transaction));
-	return session_store(subscription)->begin(subscription->runner.session, err);
+	return session_store(subscription)->begin(subscription->runner.sessions.database, err);
 }
 
 tide_status session_commit(struct tide_subscription *subscription, struct tide_error *err)
 {
-	return session_store(subscription)->commit(subscription->runner.session, err);
+	return session_store(subscription)->commit(subscription->runner.sessions.database, err);
 }
 
 void session_rollback(struct tide_subscription *subscription)
 {
-	session_store(subscription)->rollback(subscription->runner.session);
+	session_store(subscription)->rollback(subscription->runner.sessions.database);
 }
 
 tide_status session_savepoint(struct tide_subscription *subscription, struct tide_error *err)
 {
 	assert(transaction_is_open(&subscription->runner.transaction));
-	return session_store(subscription)->savepoint(subscription->runner.session, err);
+	return session_store(subscription)->savepoint(subscription->runner.sessions.database, err);
 }
 
 tide_status session_release(struct tide_subscription *subscription, struct tide_error *err)
 {
 	assert(transaction_is_open(&subscription->runner.transaction));
-	return session_store(subscription)->release(subscription->runner.session, err);
+	return session_store(subscription)->release(subscription->runner.sessions.database, err);
 }
 
 tide_status session_rollback_to(struct tide_subscription *subscription, struct tide_error *err)
 {
 	assert(transaction_is_open(&subscription->runner.transaction));
-	return session_store(subscription)->rollback_to(subscription->runner.session, err);
+	return session_store(subscription)
+		->rollback_to(subscription->runner.sessions.database, err);
 }
 
 tide_status session_check(struct tide_subscription *subscription, struct tide_error *err)
 {
-	return session_store(subscription)->check(subscription->runner.session, err);
+	return session_store(subscription)->check(subscription->runner.sessions.database, err);
 }
 
 void *session_connection(struct tide_subscription *subscription)
 {
-	return session_store(subscription)->connection(subscription->runner.session);
+	return session_store(subscription)->connection(subscription->runner.sessions.database);
 }
 
 tide_status session_save(struct tide_subscription *subscription,
 			 const struct tide_checkpoint_write *write, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	return session_rows(subscription)->save(runner->session, &runner->fence, write, err);
+	return session_rows(subscription)
+		->save(runner->sessions.database, &runner->fence, write, err);
 }
 
 tide_status session_load(struct tide_subscription *subscription, struct tide_checkpoint *ret,
 			 struct tide_error *err)
 {
 	return session_rows(subscription)
-		->load(subscription->runner.session, subscription->name, ret, err);
+		->load(subscription->runner.sessions.database, subscription->name, ret, err);
 }
 
 tide_status session_dead_letter_add(struct tide_subscription *subscription,
@@ -98,7 +100,7 @@ tide_status session_dead_letter_add(struct tide_subscription *subscription,
 {
 	struct runner *runner = &subscription->runner;
 	return session_rows(subscription)
-		->dead_letter_add(runner->session, &runner->fence, write, ret, err);
+		->dead_letter_add(runner->sessions.database, &runner->fence, write, ret, err);
 }
 
 tide_status session_dead_letter_change(struct tide_subscription *subscription,
@@ -107,14 +109,14 @@ tide_status session_dead_letter_change(struct tide_subscription *subscription,
 {
 	struct runner *runner = &subscription->runner;
 	return session_rows(subscription)
-		->dead_letter_change(runner->session, &runner->fence, change, err);
+		->dead_letter_change(runner->sessions.database, &runner->fence, change, err);
 }
 
 tide_status session_dead_letter_get(struct tide_subscription *subscription, int64_t id,
 				    struct tide_dead_letter_list *ret, struct tide_error *err)
 {
 	return session_rows(subscription)
-		->dead_letter_get(subscription->runner.session, id, ret, err);
+		->dead_letter_get(subscription->runner.sessions.database, id, ret, err);
 }
 
 tide_status session_dead_letter_list(struct tide_subscription *subscription,
@@ -122,14 +124,14 @@ tide_status session_dead_letter_list(struct tide_subscription *subscription,
 				     struct tide_dead_letter_list *ret, struct tide_error *err)
 {
 	return session_rows(subscription)
-		->dead_letter_list(subscription->runner.session, filter, ret, err);
+		->dead_letter_list(subscription->runner.sessions.database, filter, ret, err);
 }
 
 tide_status session_lease_acquire(struct tide_subscription *subscription, struct tide_lease *ret,
 				  struct tide_error *err)
 {
 	return session_rows(subscription)
-		->lease_acquire(subscription->runner.session, subscription->name,
+		->lease_acquire(subscription->runner.sessions.database, subscription->name,
 				&subscription->owner, ret, err);
 }
 
@@ -138,13 +140,14 @@ tide_status session_lease_mark(struct tide_subscription *subscription, tide_posi
 {
 	struct runner *runner = &subscription->runner;
 	return session_rows(subscription)
-		->lease_mark(runner->session, &runner->fence, position, deaths, err);
+		->lease_mark(runner->sessions.database, &runner->fence, position, deaths, err);
 }
 
 tide_status session_lease_release(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	return session_rows(subscription)->lease_release(runner->session, &runner->fence, err);
+	return session_rows(subscription)
+		->lease_release(runner->sessions.database, &runner->fence, err);
 }
 
 tide_status session_read(struct tide_subscription *subscription,
@@ -152,7 +155,7 @@ tide_status session_read(struct tide_subscription *subscription,
 			 struct tide_error *err)
 {
 	tide_status status = session_feed(subscription)
-				     ->read(subscription->runner.feed_session, query, page, err);
+				     ->read(subscription->runner.sessions.feed, query, page, err);
 	assert(status != TIDE_OK || page->count == 0 ||
 	       (page->entries[0].event.position > query->bound &&
 		page->entries[page->count - 1].event.position <= page->scanned_to));
@@ -163,13 +166,13 @@ tide_status session_find(struct tide_subscription *subscription, const struct ti
 			 struct tide_page *page, struct tide_error *err)
 {
 	return session_feed(subscription)
-		->find(subscription->runner.feed_session, event_id, page, err);
+		->find(subscription->runner.sessions.feed, event_id, page, err);
 }
 
 tide_status session_end(struct tide_subscription *subscription, tide_position *ret,
 			struct tide_error *err)
 {
-	return session_feed(subscription)->end(subscription->runner.feed_session, ret, err);
+	return session_feed(subscription)->end(subscription->runner.sessions.feed, ret, err);
 }
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
@@ -177,21 +180,22 @@ tide_status session_end(struct tide_subscription *subscription, tide_position *r
 static tide_status session_attach(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	assert(runner->session);
+	assert(runner->sessions.database);
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
-	if (runner->attachment != ATTACHMENT_NONE || !subscriber->transactional)
+	if (runner->sessions.attachment != ATTACHMENT_NONE || !subscriber->transactional)
 		return TIDE_OK;
 
 	const struct tide_store_ops *ops =
 		&subscription->engine->checkpoints->database->backend->store;
 	/* what was prepared last may not be committed yet */
-	tide_status status =
-		ops->await ? ops->await(runner->session, TIDE_AWAIT_ANSWER, err) : TIDE_OK;
+	tide_status status = ops->await
+				     ? ops->await(runner->sessions.database, TIDE_AWAIT_ANSWER, err)
+				     : TIDE_OK;
 	if (status == TIDE_OK && subscriber->attach)
-		status =
-			subscriber->attach(subscriber->self, ops->connection(runner->session), err);
+		status = subscriber->attach(subscriber->self,
+					    ops->connection(runner->sessions.database), err);
 	if (status == TIDE_OK)
-		runner->attachment = ATTACHMENT_MADE;
+		runner->sessions.attachment = ATTACHMENT_MADE;
 	return status;
 }
 
@@ -199,7 +203,7 @@ void session_note_number(struct tide_subscription *subscription)
 {
 	const struct tide_store_ops *ops =
 		&subscription->engine->checkpoints->database->backend->store;
-	void *session = subscription->runner.session;
+	void *session = subscription->runner.sessions.database;
 	atomic_store(&subscription->number, ops->number && session ? ops->number(session) : 0);
 }
 
@@ -207,33 +211,33 @@ void session_note_number(struct tide_subscription *subscription)
 tide_status session_prepare(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	assert(runner->session && !transaction_is_open(&runner->transaction));
+	assert(runner->sessions.database && !transaction_is_open(&runner->transaction));
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	if (!subscriber->transactional || !subscriber->prepare ||
-	    runner->attachment == ATTACHMENT_PREPARED)
+	    runner->sessions.attachment == ATTACHMENT_PREPARED)
 		return TIDE_OK;
 	const struct tide_store_ops *ops =
 		&subscription->engine->checkpoints->database->backend->store;
-	tide_status status = ops->begin(runner->session, err);
+	tide_status status = ops->begin(runner->sessions.database, err);
 	if (status != TIDE_OK)
 		return status;
 
 	session_note_number(subscription);
-	void *connection = ops->connection(runner->session);
+	void *connection = ops->connection(runner->sessions.database);
 	status = subscriber->prepare(subscriber->self, connection, err);
 	if (status == TIDE_OK)
-		status = ops->check(runner->session, err);
+		status = ops->check(runner->sessions.database, err);
 	if (status == TIDE_OK)
-		status = ops->commit(runner->session, err);
+		status = ops->commit(runner->sessions.database, err);
 	if (status == TIDE_OK) {
-		runner->attachment = ATTACHMENT_PREPARED;
+		runner->sessions.attachment = ATTACHMENT_PREPARED;
 		return TIDE_OK;
 	}
 
 	if (subscriber->detach)
 		subscriber->detach(subscriber->self, connection);
-	ops->rollback(runner->session);
-	runner->attachment = ATTACHMENT_NONE;
+	ops->rollback(runner->sessions.database);
+	runner->sessions.attachment = ATTACHMENT_NONE;
 	return status;
 }
 
@@ -242,7 +246,7 @@ static tide_status session_open_rows(struct tide_subscription *subscription, str
 {
 	const struct engine *engine = subscription->engine;
 	const struct tide_store *database = engine->checkpoints->database;
-	void **session = &subscription->runner.session;
+	void **session = &subscription->runner.sessions.database;
 	assert(!*session);
 	tide_status status = database->backend->store.session_open(database->state, session, err);
 	bool is_sql = subscription->subscriber.attach != NULL;
@@ -263,18 +267,18 @@ tide_status session_open(struct tide_subscription *subscription, struct tide_err
 	struct tide_store *feed = subscription->engine->store;
 	struct tide_store *database = subscription->engine->checkpoints->database;
 	tide_status status = TIDE_OK;
-	if (!runner->session || !runner->feed_session)
-		runner->look_at = (struct mono_time){ 0 };
-	if (!runner->session)
+	if (!runner->sessions.database || !runner->sessions.feed)
+		runner->look.at = (struct mono_time){ 0 };
+	if (!runner->sessions.database)
 		status = session_open_rows(subscription, err);
-	if (status == TIDE_OK && !runner->feed_session) {
-		runner->feed_session = feed == database ? runner->session : NULL;
-		if (!runner->feed_session)
+	if (status == TIDE_OK && !runner->sessions.feed) {
+		runner->sessions.feed = feed == database ? runner->sessions.database : NULL;
+		if (!runner->sessions.feed)
 			status = feed->backend->store.session_open(feed->state,
-								   &runner->feed_session, err);
+								   &runner->sessions.feed, err);
 	}
 
-	if (status == TIDE_OK && runner->session != subscription->open_session) {
+	if (status == TIDE_OK && runner->sessions.database != subscription->interruption.session) {
 		interrupt_offer(subscription);
 		session_note_number(subscription);
 	}
@@ -285,7 +289,7 @@ bool session_is_unanswered(const struct tide_subscription *subscription)
 {
 	const struct tide_store_ops *ops =
 		&subscription->engine->checkpoints->database->backend->store;
-	void *session = subscription->runner.session;
+	void *session = subscription->runner.sessions.database;
 	return session && ops->await &&
 	       ops->await(session, TIDE_AWAIT_NOTHING, NULL) == TIDE_TIMEOUT;
 }
@@ -293,20 +297,20 @@ bool session_is_unanswered(const struct tide_subscription *subscription)
 void session_close(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	assert(runner->session || !runner->feed_session);
+	assert(runner->sessions.database || !runner->sessions.feed);
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	struct tide_store *feed = subscription->engine->store;
 	struct tide_store *database = subscription->engine->checkpoints->database;
 
 	interrupt_withdraw(subscription);
-	if (runner->attachment != ATTACHMENT_NONE && subscriber->detach)
+	if (runner->sessions.attachment != ATTACHMENT_NONE && subscriber->detach)
 		subscriber->detach(subscriber->self,
-				   database->backend->store.connection(runner->session));
-	runner->attachment = ATTACHMENT_NONE;
-	if (runner->feed_session && runner->feed_session != runner->session)
-		feed->backend->store.session_close(runner->feed_session);
-	if (runner->session)
-		database->backend->store.session_close(runner->session);
-	runner->session = runner->feed_session = NULL;
+				   database->backend->store.connection(runner->sessions.database));
+	runner->sessions.attachment = ATTACHMENT_NONE;
+	if (runner->sessions.feed && runner->sessions.feed != runner->sessions.database)
+		feed->backend->store.session_close(runner->sessions.feed);
+	if (runner->sessions.database)
+		database->backend->store.session_close(runner->sessions.database);
+	runner->sessions.database = runner->sessions.feed = NULL;
 	session_note_number(subscription);
 }

@@ -8,7 +8,33 @@
  * errors are those of the backend.
  */
 
-#include "path/subscription.h"
+#include <tidemark/backend.h>
+
+struct tide_subscription;
+
+/** What a subscriber was told of the connection of the checkpoints. */
+enum attachment { ATTACHMENT_NONE, ATTACHMENT_MADE, ATTACHMENT_PREPARED };
+
+/** The sessions that a run has open. */
+struct sessions {
+	void *database; /* of the checkpoints; also of the feed when it is the same store */
+	void *feed;     /* of the event store */
+	enum attachment attachment;
+};
+
+/* ---- Opening and closing --------------------------------------------------------------------- */
+
+/** Open what is not open: the sessions, and the transactional handler's own preparations. */
+tide_status session_open(struct tide_subscription *subscription, struct tide_error *err);
+/** Have the subscriber make its tables, once on each connection; for the owner, with no transaction
+ * open. */
+tide_status session_prepare(struct tide_subscription *subscription, struct tide_error *err);
+void session_close(struct tide_subscription *subscription);
+/** Whether a write of the run's session was not answered in time, and nothing was asked of it
+ * since: what became of it is unknown. */
+bool session_is_unanswered(const struct tide_subscription *subscription);
+/** Keep the number of what it writes through, for who asks what that waits for. */
+void session_note_number(struct tide_subscription *subscription);
 
 /* ---- The database of the checkpoints: a transaction ------------------------------------------ */
 

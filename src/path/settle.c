@@ -3,11 +3,15 @@
  * The only way the position moves: over an event that was handled, filtered out, accepted by the
  * dead-letter queue, or discarded because the configuration says so.
  */
-#include "path/runner.h"
+#include "path/settle.h"
 
 #include <assert.h>
 
 #include "core/text.h"
+#include "path/delivery.h"
+#include "path/gate.h"
+#include "path/runner.h"
+#include "path/transaction.h"
 
 /* The clock of backpressure, for health, begins when the threshold is reached. */
 static void settle_flow_locked(struct tide_subscription *subscription)
@@ -48,7 +52,6 @@ static void settle_count_locked(struct tide_subscription *subscription,
 	struct metrics_counts *type = &metrics_type(metrics, event->event_type)->counts;
 	type->handled += !is_dead;
 	type->dead_lettered += is_dead;
-	counts->has_last_processed_at = true;
 	counts->last_processed_at = wall;
 	counts->last_event_id = event->event_id;
 	text_take_name(event->event_type, counts->last_event_type);
@@ -96,11 +99,11 @@ static void settle_entry_locked(struct tide_subscription *subscription, enum set
 static void settle_done(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	runner->attempts = 0;
+	runner->next.attempts = 0;
 	if (progress_is_due(&runner->progress, &subscription->config, PROGRESS_AFTER_EVENT,
 			    runner->now) ||
-	    runner->is_careful || runner->single_until > 0)
-		runner->is_save_due = true;
+	    runner->care.is_on || runner->apart.commits_until > 0)
+		runner->save.is_due = true;
 }
 
 void settle_next(struct tide_subscription *subscription, enum settlement how)
@@ -133,7 +136,7 @@ bool settle_handled(struct tide_subscription *subscription, size_t count,
 	settle_position_locked(subscription);
 	mutex_unlock(&subscription->lock);
 
-	subscription->runner.is_admitted = true;
+	subscription->runner.next.is_admitted = true;
 	gate_tell(subscription, move);
 	settle_done(subscription);
 	return true;
@@ -159,5 +162,5 @@ void settle_page_end(struct tide_subscription *subscription)
 	if (progress_is_due(&runner->progress, &subscription->config, PROGRESS_AFTER_PAGE,
 			    runner->now) ||
 	    is_committed_by_page)
-		runner->is_save_due = true;
+		runner->save.is_due = true;
 }

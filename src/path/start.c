@@ -9,17 +9,26 @@
  * for the poll. A query fails: tried again. The previous owner ended without releasing: go
  * carefully (handler.c marks each event before it is handed over).
  */
-#include "path/runner.h"
+#include "path/start.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include <tidemark/why.h>
+
 #include "path/anchor.h"
 #include "path/controls.h"
+#include "path/infra.h"
+#include "path/parked.h"
 #include "path/pause.h"
+#include "path/runner.h"
+#include "path/save.h"
 #include "path/segments.h"
 #include "path/selfcheck.h"
+#include "path/session.h"
+#include "path/settle.h"
+#include "path/transaction.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -39,29 +48,17 @@ static void start_reached_locked(struct tide_subscription *subscription, enum st
 	cond_broadcast(&subscription->changed);
 }
 
-/* A restart behind the settled prefix does so anyway, where there is a row. */
-static bool start_goes_on(const struct runner *runner)
-{
-	return runner->basis == BASIS_RESTART && runner->standing != STANDING_UNKNOWN;
-}
-
-void start_go_by_row(struct runner *runner)
-{
-	if (!start_goes_on(runner))
-		runner->basis = BASIS_ROW;
-}
-
 /* ---- Ownership ------------------------------------------------------------------------------- */
 
 static void start_be_careful(struct tide_subscription *subscription, const struct tide_lease *lease)
 {
 	struct runner *runner = &subscription->runner;
-	runner->is_careful = lease->was_unclean;
-	runner->suspect = lease->suspect;
-	runner->suspect_deaths = lease->suspect_deaths;
-	runner->careful_left = subscription->config.checkpoint_strategy == TIDE_PERIODIC
-				       ? START_CAREFUL_PERIODIC
-				       : (int64_t)runner->feed.limits.page_events;
+	runner->care.is_on = lease->was_unclean;
+	runner->care.suspect = lease->suspect;
+	runner->care.deaths = lease->suspect_deaths;
+	runner->care.left = subscription->config.checkpoint_strategy == TIDE_PERIODIC
+				    ? START_CAREFUL_PERIODIC
+				    : (int64_t)runner->feed.limits.page_events;
 	if (lease->was_unclean)
 		log_at(TIDE_LOG_NOTICE, "subscription",
 		       "the previous owner ended without releasing, going carefully",
@@ -77,7 +74,7 @@ static void start_stand_by(struct tide_subscription *subscription)
 		subscription_own_locked(subscription, OWNERSHIP_STANDBY);
 	start_reached_locked(subscription, START_CAUGHT_UP);
 	mutex_unlock(&subscription->lock);
-	start_go_by_row(&subscription->runner);
+	start_go_by_row(&subscription->runner.start);
 	if (is_new)
 		log_at(TIDE_LOG_NOTICE, "subscription", "standing by, another owner is active",
 		       "name='%s'", subscription->name);
@@ -94,18 +91,20 @@ static void start_own(struct tide_subscription *subscription, const struct tide_
 	start_be_careful(subscription, lease);
 
 	mutex_lock(&subscription->lock);
-	subscription->owned = runner->fence;
+	subscription->lease.fence = runner->fence;
 	subscription->failing = (struct failing){ 0 };
-	subscription->told = (struct told){ 0 };
+	subscription->told = (struct told){ .cause = (int)TIDE_CAUSE_LIVE };
 	subscription->pace = (struct pace){ 0 };
 	subscription_own_locked(subscription, OWNERSHIP_OWNED);
-	subscription->renew_ns = lease->seconds > 0 ? ns_of_seconds(lease->seconds / 3)
-						    : subscription->engine->checkpoints->database
-							      ->backend->checkpoint.lease_renew_ns;
-	subscription->trust_ns =
+	subscription->lease.renew_ns = lease->seconds > 0
+					       ? ns_of_seconds(lease->seconds / 3)
+					       : subscription->engine->checkpoints->database
+							 ->backend->checkpoint.lease_renew_ns;
+	subscription->lease.trust_ns =
 		lease->seconds > 0 ? ns_of_seconds(lease->seconds * 2 / 3) : INT64_MAX;
-	subscription->renew_at = mono_add(since, subscription->renew_ns);
-	atomic_store(&subscription->trust_until, mono_add(since, subscription->trust_ns).ns);
+	subscription->lease.renew_at = mono_add(since, subscription->lease.renew_ns);
+	atomic_store(&subscription->lease.trust_until,
+		     mono_add(since, subscription->lease.trust_ns).ns);
 	subscription->metrics.ownership[METRICS_ACQUIRED]++;
 	mutex_unlock(&subscription->lock);
 
@@ -120,7 +119,7 @@ void start_note(struct tide_subscription *subscription, const struct tide_lease_
 		&subscription->engine->checkpoints->database->backend->checkpoint;
 	struct tide_error err;
 	if (ops->lease_note &&
-	    ops->lease_note(runner->session, &runner->fence, note, &err) != TIDE_OK)
+	    ops->lease_note(runner->sessions.database, &runner->fence, note, &err) != TIDE_OK)
 		log_at(TIDE_LOG_DEBUG, "subscription", "not noted beside the lease",
 		       "name='%s' error='%s'", subscription->name, err.message);
 }
@@ -148,8 +147,9 @@ static void start_ask(struct tide_subscription *subscription)
 static enum step start_acquire(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	if (runner->now.ns < runner->acquire_at.ns)
-		return runner_wait(subscription, runner->acquire_at, "another owner is active");
+	if (runner->now.ns < runner->start.acquire_at.ns)
+		return runner_wait(subscription, runner->start.acquire_at,
+				   "another owner is active");
 
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
@@ -173,8 +173,8 @@ static enum step start_acquire(struct tide_subscription *subscription)
 	}
 
 	start_stand_by(subscription);
-	runner->acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);
-	return runner_wait(subscription, runner->acquire_at, "another owner is active");
+	runner->start.acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);
+	return runner_wait(subscription, runner->start.acquire_at, "another owner is active");
 }
 
 /* ---- Start position -------------------------------------------------------------------------- */
@@ -234,7 +234,7 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 static bool start_is_behind_settled(const struct runner *runner, const struct start_facts *facts)
 {
 	const struct tide_checkpoint_known *known = &runner->progress.stored;
-	return start_goes_on(runner) && !facts->has_stored && !known->has_position &&
+	return start_goes_on(&runner->start) && !facts->has_stored && !known->has_position &&
 	       row_compare(known, &facts->row) == ROW_SAME;
 }
 
@@ -245,7 +245,7 @@ static tide_position start_choose(struct tide_subscription *subscription,
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscription_config *config = &subscription->config;
 	*ret_why = "checkpoint";
-	bool goes_by_row = runner->basis == BASIS_ROW || start_goes_on(runner) ||
+	bool goes_by_row = runner->start.basis == BASIS_ROW || start_goes_on(&runner->start) ||
 			   config->start_from == TIDE_START_CHECKPOINT ||
 			   config->start_from_initially;
 	*ret_by_row = facts->has_stored && goes_by_row;
@@ -292,7 +292,7 @@ static uint64_t start_losses(const struct tide_subscription *subscription)
 bool start_must_look(const struct tide_subscription *subscription)
 {
 	const struct runner *runner = &subscription->runner;
-	return runner->look_at.ns == 0 || runner->losses != start_losses(subscription);
+	return runner->look.at.ns == 0 || runner->look.losses != start_losses(subscription);
 }
 
 static tide_status start_verify(struct tide_subscription *subscription,
@@ -300,9 +300,9 @@ static tide_status start_verify(struct tide_subscription *subscription,
 				struct tide_error *err)
 {
 	const struct runner *runner = &subscription->runner;
-	struct anchor_look look = { subscription->engine->store, runner->feed_session,
-				    subscription->engine->checkpoints->database, runner->session,
-				    row };
+	struct anchor_look look = { subscription->engine->store, runner->sessions.feed,
+				    subscription->engine->checkpoints->database,
+				    runner->sessions.database, row };
 	tide_status status = anchor_verify(&look, ret, err);
 	if (status == TIDE_DIVERGED)
 		tail_forget(subscription->engine->store->tail);
@@ -317,8 +317,8 @@ static tide_status start_find(struct tide_subscription *subscription,
 	*ret = *known;
 	return position > 0 && position == known->position
 		       ? TIDE_OK
-		       : anchor_find(subscription->engine->store, subscription->runner.feed_session,
-				     position, ret, err);
+		       : anchor_find(subscription->engine->store,
+				     subscription->runner.sessions.feed, position, ret, err);
 }
 
 /* The newest events in memory are of the same store, or they go. */
@@ -391,8 +391,8 @@ static tide_status start_look_at(struct tide_subscription *subscription, struct 
 
 static void start_has_looked(struct runner *runner, uint64_t losses)
 {
-	runner->look_at = mono_add(runner->now, START_LOOK_NS);
-	runner->losses = losses;
+	runner->look.at = mono_add(runner->now, START_LOOK_NS);
+	runner->look.losses = losses;
 }
 
 /*
@@ -411,12 +411,12 @@ static enum step start_look_aside(struct tide_subscription *subscription)
 	struct tide_error err;
 	if (start_verify(subscription, &row, &known, &err) == TIDE_DIVERGED) {
 		transaction_roll_back(subscription);
-		runner->look_at = (struct mono_time){ 0 };
+		runner->look.at = (struct mono_time){ 0 };
 		return STEP_ON;
 	}
 
-	if (runner->look_at.ns != 0)
-		runner->look_at = mono_add(runner->now, START_LOOK_NS);
+	if (runner->look.at.ns != 0)
+		runner->look.at = mono_add(runner->now, START_LOOK_NS);
 	return save_step(subscription);
 }
 
@@ -439,9 +439,9 @@ enum step start_look(struct tide_subscription *subscription)
 	if (step != STEP_ON)
 		return step;
 
-	bool is_anew = runner->look_at.ns == 0 || runner->losses != losses;
+	bool is_anew = runner->look.at.ns == 0 || runner->look.losses != losses;
 	start_has_looked(runner, losses);
-	if (runner->standing == STANDING_RESOLVED &&
+	if (runner->start.standing == STANDING_RESOLVED &&
 	    is_anew) { /* what was read ahead is of another connection */
 		feed_start(&runner->feed, runner->progress.position, runner->now);
 		settle_flow(subscription);
@@ -456,8 +456,8 @@ tide_status start_look_last(struct tide_subscription *subscription, struct tide_
 	struct tide_checkpoint row = { 0 };
 	struct tide_anchor found;
 
-	if (!ownership_is_held(&subscription->ownership) || runner->standing != STANDING_RESOLVED ||
-	    !runner->feed_session)
+	if (!ownership_is_held(&subscription->ownership) ||
+	    runner->start.standing != STANDING_RESOLVED || !runner->sessions.feed)
 		return TIDE_OK;
 
 	tide_status status = session_load(subscription, &row, err);
@@ -477,9 +477,9 @@ static tide_status start_hear(struct tide_subscription *subscription, struct tid
 	size_t count;
 	struct pause_word word = { .asked = clock_mono(subscription->engine->clock),
 				   .wall = runner_wall(subscription) };
-	tide_status status =
-		controls_load(subscription->engine->checkpoints->database, runner->session,
-			      subscription->name, &controls, &count, err);
+	tide_status status = controls_load(subscription->engine->checkpoints->database,
+					   runner->sessions.database, subscription->name, &controls,
+					   &count, err);
 	if (status != TIDE_OK)
 		return status;
 	word.control = controls_find(controls, count, subscription->name);
@@ -525,8 +525,8 @@ static enum step start_resolve(struct tide_subscription *subscription)
 	feed_start(&runner->feed, position, runner->now);
 	if (runner->self_check)
 		self_check_reset(runner->self_check);
-	runner->catch_up_to = facts.end;
-	runner->standing = STANDING_RESOLVED;
+	runner->start.catch_up_to = facts.end;
+	runner->start.standing = STANDING_RESOLVED;
 
 	mutex_lock(&subscription->lock);
 	subscription->position = position;
@@ -544,8 +544,8 @@ enum step start_again(struct tide_subscription *subscription)
 	enum step step = start_resolve(subscription);
 	if (step != STEP_ON)
 		return step;
-	runner->redeliver_at = runner->now;
-	if (runner->progress.position < runner->catch_up_to)
+	runner->requests.look_at = runner->now;
+	if (runner->progress.position < runner->start.catch_up_to)
 		subscription_move_from(subscription, TIDE_STATE_LIVE, TIDE_STATE_CATCHING_UP,
 				       "the checkpoint went back");
 	return STEP_ON;
@@ -556,7 +556,7 @@ static void start_move(struct tide_subscription *subscription, enum tide_state t
 {
 	const struct runner *runner = &subscription->runner;
 	mutex_lock(&subscription->lock);
-	bool has_moved = subscription->pauses
+	bool has_moved = subscription->pause.by
 				 ? pause_enter_locked(subscription, to, runner->now,
 						      runner_wall(subscription))
 				 : subscription_move_locked(subscription, to, "started") == TIDE_OK;
@@ -570,13 +570,13 @@ static void start_move(struct tide_subscription *subscription, enum tide_state t
 static enum step start_enter(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	bool is_live = runner->progress.position >= runner->catch_up_to;
+	bool is_live = runner->progress.position >= runner->start.catch_up_to;
 	if (is_live && runner->progress.is_dirty)
 		return save_step(subscription);
 	if (is_live)
-		tail_open(subscription->engine->store->tail, runner->catch_up_to);
+		tail_open(subscription->engine->store->tail, runner->start.catch_up_to);
 	runner->poll_at = mono_add(runner->now, runner->feed.limits.poll_ns);
-	runner->redeliver_at = runner->now;
+	runner->requests.look_at = runner->now;
 	start_move(subscription, is_live ? TIDE_STATE_LIVE : TIDE_STATE_CATCHING_UP);
 	return STEP_ON;
 }
@@ -597,7 +597,7 @@ enum step start_step(struct tide_subscription *subscription)
 
 	if (!ownership_is_held(&subscription->ownership))
 		return start_acquire(subscription);
-	if (runner->standing != STANDING_RESOLVED)
+	if (runner->start.standing != STANDING_RESOLVED)
 		return start_resolve(subscription);
 	return start_enter(subscription);
 }

@@ -112,8 +112,8 @@ tide_status tide_subscription_breakers(struct tide_subscription *subscription,
 	if (status != TIDE_OK)
 		return status;
 	mutex_lock(&subscription->lock);
-	*ret_handler = breaker_status_of(&subscription->handler_breaker);
-	*ret_infra = breaker_status_of(&subscription->infra_breaker);
+	*ret_handler = breaker_status_of(&subscription->breakers.handler);
+	*ret_infra = breaker_status_of(&subscription->breakers.infra);
 	mutex_unlock(&subscription->lock);
 	return TIDE_OK;
 }

@@ -12,8 +12,9 @@
 
 #include "core/text.h"
 #include "path/config.h"
+#include "path/fate.h"
 #include "path/held.h"
-#include "path/runner.h"
+#include "path/requests.h"
 #include "path/selfcheck.h"
 #include "path/typed.h"
 #include "sys/alloc.h"
@@ -117,10 +118,10 @@ static void subscription_init(struct tide_subscription *subscription)
 				       config->max_retry_delay, config->retry_exponential_base,
 				       config->retry_jitter };
 	subscription->owner = tide_uuid_v4();
-	breaker_init(&subscription->handler_breaker, config->circuit_breaker_enabled,
+	breaker_init(&subscription->breakers.handler, config->circuit_breaker_enabled,
 		     config->circuit_breaker_failure_threshold,
 		     config->circuit_breaker_recovery_timeout);
-	breaker_init(&subscription->infra_breaker, config->circuit_breaker_enabled,
+	breaker_init(&subscription->breakers.infra, config->circuit_breaker_enabled,
 		     config->circuit_breaker_failure_threshold,
 		     config->circuit_breaker_recovery_timeout);
 	random_seed(&subscription->runner.random,
@@ -222,7 +223,7 @@ void subscription_free(struct tide_subscription *subscription)
 	tide_free(runner->batch);
 	typed_free(subscription->typed);
 	fates_forget(&runner->fates);
-	requests_forget(runner);
+	requests_forget(&runner->requests);
 	error_log_fini(&subscription->errors);
 	metrics_fini(&subscription->metrics);
 	wakeup_fini(&subscription->wakeup);

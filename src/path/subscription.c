@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "core/text.h"
-#include "path/runner.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -99,8 +98,8 @@ void subscription_own_locked(struct tide_subscription *subscription, enum owners
 	ownership_move(&subscription->ownership, to);
 	bool is_held = ownership_is_held(&subscription->ownership);
 	assert(!is_held || run_exists(&subscription->run));
-	assert(!is_held ||
-	       (subscription->owned.name == subscription->name && subscription->owned.epoch > 0));
+	assert(!is_held || (subscription->lease.fence.name == subscription->name &&
+			    subscription->lease.fence.epoch > 0));
 	assert(to != OWNERSHIP_STANDBY || subscription->states.state == TIDE_STATE_STARTING ||
 	       subscription->run.state == RUN_ABANDONED);
 	(void)is_held;
@@ -190,10 +189,10 @@ tide_position tide_subscription_position(const struct tide_subscription *subscri
 enum tide_pause_reason
 subscription_pause_reason_locked(const struct tide_subscription *subscription)
 {
-	if (subscription->pauses & PAUSED_DURABLY)
-		return subscription->control.reason;
-	return subscription->pauses & PAUSED_HERE ? subscription->here_reason
-						  : TIDE_PAUSE_BACKPRESSURE;
+	if (subscription->pause.by & PAUSED_DURABLY)
+		return subscription->pause.control.reason;
+	return subscription->pause.by & PAUSED_HERE ? subscription->pause.here_reason
+						    : TIDE_PAUSE_BACKPRESSURE;
 }
 
 static void subscription_snapshot_pause_locked(const struct tide_subscription *subscription,
@@ -205,12 +204,12 @@ static void subscription_snapshot_pause_locked(const struct tide_subscription *s
 	if (subscription->states.state != TIDE_STATE_PAUSED)
 		return;
 	ret->pause_reason = subscription_pause_reason_locked(subscription);
-	ret->paused_at = subscription->paused_at;
-	ret->pause_duration_seconds = seconds_of_ns(mono_since(now, subscription->paused_mono));
-	if (!(subscription->pauses & PAUSED_DURABLY))
+	ret->paused_at = subscription->pause.at;
+	ret->pause_duration_seconds = seconds_of_ns(mono_since(now, subscription->pause.since));
+	if (!(subscription->pause.by & PAUSED_DURABLY))
 		return;
 
-	const struct tide_control *control = &subscription->control;
+	const struct tide_control *control = &subscription->pause.control;
 	int64_t us = clock_wall(subscription->engine->clock).unix_us - control->paused_at.unix_us;
 	ret->paused_at = control->paused_at;
 	ret->pause_duration_seconds = us > 0 ? (double)us / 1e6 : 0;
@@ -230,9 +229,9 @@ static void subscription_snapshot_counts_locked(const struct tide_subscription *
 	ret->events_dlq = counts->dead_lettered;
 	ret->events_skipped = counts->skipped;
 	ret->events_discarded = counts->discarded;
-	ret->redeliveries_resolved = subscription->redelivered_ok;
-	ret->redeliveries_failed = subscription->redelivered_failed;
-	ret->has_last_processed_at = counts->has_last_processed_at;
+	ret->redeliveries_resolved = subscription->redelivered.ok;
+	ret->redeliveries_failed = subscription->redelivered.failed;
+	ret->has_last_processed_at = counts->processed > 0;
 	ret->last_processed_at = counts->last_processed_at;
 	ret->last_event_id = counts->last_event_id;
 	memcpy(ret->last_event_type, counts->last_event_type, sizeof ret->last_event_type);
@@ -257,11 +256,11 @@ void subscription_snapshot_locked(struct tide_subscription *subscription,
 	if (answer->has_end && answer->end > subscription->position)
 		ret->lag_events = answer->end - subscription->position;
 	ret->has_started_at = subscription->run_number > 0;
-	ret->started_at = subscription->started_at;
+	ret->started_at = subscription->span.started_at;
 	if (ret->has_started_at) {
 		bool has_ended = state_is_terminal(subscription->states.state);
 		ret->uptime_seconds = seconds_of_ns(mono_since(
-			has_ended ? subscription->ended_mono : now, subscription->started_mono));
+			has_ended ? subscription->span.ended : now, subscription->span.started));
 	}
 
 	ret->error = subscription->error;
@@ -279,7 +278,7 @@ static bool subscription_is_trying_locked(const struct tide_subscription *subscr
 {
 	assert(mutex_is_mine(&subscription->lock));
 	if (subscription->states.state == TIDE_STATE_PAUSED)
-		return subscription->is_pause_save_due;
+		return subscription->pause.is_save_due;
 	return run_exists(&subscription->run) && !state_is_terminal(subscription->states.state);
 }
 

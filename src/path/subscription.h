@@ -9,20 +9,23 @@
 
 #include <tidemark/control.h>
 
-#include "path/checkpoint.h"
 #include "path/checkpoints.h"
 #include "path/fate.h"
 #include "path/feed.h"
+#include "path/infra.h"
 #include "path/metrics.h"
 #include "path/probe.h"
+#include "path/requests.h"
+#include "path/save.h"
+#include "path/session.h"
+#include "path/start.h"
+#include "path/transaction.h"
 #include "policy/availability.h"
 #include "policy/breaker.h"
 #include "policy/errors.h"
 #include "policy/ownership.h"
-#include "policy/retry.h"
 #include "policy/run.h"
 #include "policy/states.h"
-#include "policy/transaction.h"
 #include "sys/thread.h"
 
 struct held;
@@ -43,58 +46,12 @@ struct engine {
 	int parts_per_step;               /* things a runner does before its step returns */
 };
 
-/** What a run has come to: restored when a delivery transaction is lost. */
-struct run_counts {
-	int64_t processed, failed, dead_lettered, skipped, discarded;
-	int64_t evaluated; /* events looked at by the filter: matched = evaluated - skipped */
-	bool has_last_processed_at;
-	struct tide_time last_processed_at;
-	struct tide_uuid last_event_id;
-	char last_event_type[TIDE_NAME_MAX + 1];
-};
-
-/** A dead letter that somebody asked to have delivered again. */
-struct redelivery {
-	tide_position position;
-	int64_t id;
-};
-
 /** What pauses a subscription, one bit each: events are delivered while there is none. */
 enum {
 	PAUSED_HERE = 1,       /* a person, by this manager, until the run ends */
 	PAUSED_DURABLY = 2,    /* a person, by the database */
 	PAUSED_BY_BREAKER = 4, /* never beside another: a person's takes its place */
 };
-
-/** A delivery transaction, and what the run returns to when it is lost. */
-struct transaction {
-	enum transaction_state state;
-	struct progress before; /* as of the last commit */
-	struct run_counts counts_before;
-};
-
-static inline bool transaction_is_open(const struct transaction *transaction)
-{
-	return transaction->state != TRANSACTION_NONE;
-}
-
-/** Whether it is known where the run stands. */
-enum standing {
-	STANDING_UNKNOWN,
-	STANDING_LEFT, /* where the last run stopped, or this one before its memory was void */
-	STANDING_RESOLVED,
-};
-
-/** What decides where a run begins. */
-enum basis {
-	BASIS_CONFIGURED,
-	BASIS_ROW, /* the stored checkpoint: it stood by, was fenced, or its row went back */
-	/* likewise, after ERROR; behind the settled prefix when nothing was ever stored */
-	BASIS_RESTART,
-};
-
-/** What a subscriber was told of the session's connection. */
-enum attachment { ATTACHMENT_NONE, ATTACHMENT_MADE, ATTACHMENT_PREPARED };
 
 #define MOVES_MAX 8
 
@@ -107,69 +64,60 @@ struct moves {
 	size_t first, count;
 };
 
-/** The runner's own: touched by the thread that steps it and by nobody else. */
-struct runner {
-	struct mono_time now;       /* of this step, moved on after each handler call */
-	struct mono_time step_mono; /* when the step began, on both clocks */
-	struct tide_time step_wall;
-	struct random random;
+/** An instant on both clocks. */
+struct moment {
+	struct mono_time mono;
+	struct tide_time wall;
+};
 
-	struct mono_time wait_at; /* when the next step is due */
-	const char *wait_why;     /* what is waited for, for the log */
-	struct tide_error cause;  /* with STEP_FAIL: what the run ends for */
-	struct mono_time poll_at;
+/** When the next step is due, and what is waited for until then. */
+struct waiting {
+	struct mono_time at;
+	const char *why; /* for the log */
+};
 
-	void *session; /* of the checkpoint database; also of the feed when it is the same store */
-	void *feed_session;         /* of the event store */
-	enum attachment attachment; /* of the subscriber to the session */
-	struct notify_link link;
-
-	struct feed feed;
-	struct progress progress;
-	struct transaction transaction;
-	/* after a permanent commit failure: one event per transaction up to here; 0: all of a
-	 * page */
-	tide_position single_until;
-
-	/* the event that comes next */
+/** The event that comes next. */
+struct next_event {
 	/* the breaker was closed after the last call, and nothing has failed since */
 	bool is_admitted;
 	int32_t attempts; /* handler calls it has had */
 	struct mono_time retry_at;
-	tide_position split_until; /* a batch failed: events up to here come one by one */
+};
+
+/** Up to where events go one by one; 0: they do not. */
+struct apart {
+	tide_position calls_until;   /* a batch failed: each has a call of its own */
+	tide_position commits_until; /* a commit failed for good: each has its own transaction */
+};
+
+/** The runner's own: touched by the thread that steps it and by nobody else. A part belongs to the
+ * file whose header has it. */
+struct runner {
+	struct mono_time now; /* of this step, moved on after each handler call */
+	struct moment begun;  /* the step */
+	struct random random;
+	struct waiting wait;
+	struct tide_error cause; /* with STEP_FAIL: what the run ends for */
+	struct mono_time poll_at;
+
+	struct sessions sessions;
+	struct tide_fence fence;
+	struct infra infra;
+	struct start start;
+	struct look look;
+	struct care care;
+
+	struct notify_link link; /* registered while it has a wakeup */
+	struct feed feed;
+	struct progress progress;
+	struct transaction transaction;
+	struct save save;
+
+	struct next_event next;
+	struct apart apart;
 	struct fates fates;
 	const struct tide_event **batch; /* page_events slots, batch handlers only */
-
-	/* infrastructure: one operation at a time is being tried */
-	int32_t tries[RETRY_OPERATIONS]; /* failures in a row */
-	/* those of a delivery transaction that could not be committed yet; 0: there is none */
-	int32_t commit_tries;
-	struct mono_time try_at;
-	struct mono_time stop_at; /* when a final save that failed is tried again */
-	bool is_save_due;
-	bool is_save_unknown; /* a save or commit lost its connection: look whether it was made */
-	struct progress attempted; /* what the last such one would have saved */
-
-	/* starting */
-	struct mono_time acquire_at; /* when a standby asks again */
-	enum standing standing;
-	enum basis basis;
-	/* when row and anchor are looked at again; 0: a database was connected to anew */
-	struct mono_time look_at;
-	uint64_t losses; /* of connections when it was looked last */
-	struct tide_fence fence;
-	tide_position catch_up_to; /* W */
-
-	/* an unclean end before this run: events are marked before they are handed over */
-	bool is_careful;
-	int64_t careful_left;
-	tide_position suspect;
-	int32_t suspect_deaths;
-
-	struct mono_time redeliver_at; /* when to look for requested redeliveries */
-	/* found at the last look, by position; those from `redelivery_next` are due */
-	struct redelivery *redeliveries;
-	size_t redelivery_count, redelivery_next;
+	struct requests requests;
 	struct held *held;             /* aggregates with an unresolved dead letter; NULL: none */
 	struct self_check *self_check; /* NULL: off */
 };
@@ -190,18 +138,16 @@ struct pace {
 	struct mono_time at;
 	double handler_seconds; /* in all, until then */
 	int64_t processed;
-	bool is_known;
-	double share, rate;     /* of the time; events a second */
-	struct tide_time since; /* nearly all of it since then; while is_slow */
-	bool is_slow;
+	enum { PACE_UNKNOWN, PACE_KNOWN, PACE_SLOW } verdict;
+	double share, rate;     /* of the time; events a second; but for UNKNOWN */
+	struct tide_time since; /* nearly all of it since then; while SLOW */
 };
 
 /** What a process has told others of a subscription, beside its lease. */
 struct told {
 	int seen; /* enum tide_cause */
 	struct mono_time seen_since;
-	bool is_told;
-	int cause; /* enum tide_cause, when something is told */
+	int cause; /* enum tide_cause; that it is live: nothing is told */
 	struct mono_time told_at;
 	struct mono_time again_at; /* when it is tried again */
 };
@@ -222,6 +168,73 @@ enum start_stage {
 	START_CAUGHT_UP, /* live or paused once, or standing by */
 };
 
+/** The call that a handler has in hand, for who looks at it from outside. */
+struct hand {
+	/* ns when it was made; 0: none in hand; negative: reported late */
+	atomic_int_least64_t since;
+	atomic_int_least64_t position;
+	atomic_int attempt;
+	atomic_int_least64_t events; /* more than 1 in a batch */
+	/* between two calls: the handler has events behind the settled ones under way */
+	atomic_bool has_begun;
+};
+
+/** The lease of an ownership that is held, and how far it is trusted. Under the lock. */
+struct lease {
+	struct tide_fence fence; /* what is renewed */
+	struct mono_time renew_at;
+	int64_t renew_ns; /* how often */
+	/* how long after a renewal handlers are called still; INT64_MAX: always */
+	int64_t trust_ns;
+	/* ns: one that could not be renewed is not trusted any more; INT64_MAX: always. Read
+	 * without the lock. */
+	atomic_int_least64_t trust_until;
+};
+
+/** Ending what the runner does in its databases: see interrupt.c. Under the lock. */
+struct interruption {
+	atomic_bool is_under_way;
+	void *session, *feed_session; /* the runner's, while they may be interrupted */
+	/* hand.since of what was interrupted last; INT64_MAX: nothing in this run */
+	int64_t hand;
+	struct mono_time again_at;
+};
+
+/** The pauses of a subscription. Under the lock. */
+struct pause {
+	unsigned by;                        /* PAUSED_ bits */
+	enum tide_pause_reason here_reason; /* of PAUSED_HERE */
+	struct tide_control control;        /* of PAUSED_DURABLY */
+	struct mono_time asked;             /* when the database was asked for it last */
+	enum tide_state from;
+	struct tide_time at;
+	struct mono_time since;
+	bool is_save_due;
+	bool is_probe_asked; /* resume while the handler breaker is open: probe at once */
+};
+
+/** The stop that is asked for. Under the lock. */
+struct stop {
+	struct mono_time deadline;
+	bool is_frozen; /* somebody saves the settled prefix while the handler is in hand */
+	bool was_saved; /* its trailing save wrote something */
+};
+
+/** When a run began and ended. Under the lock. */
+struct span {
+	struct tide_time started_at;
+	struct mono_time started, ended;
+};
+
+struct breakers {
+	struct breaker handler, infra;
+};
+
+/** What redeliveries have come to. */
+struct redelivered {
+	int64_t ok, failed;
+};
+
 struct tide_subscription {
 	/* fixed after registration */
 	char name[TIDE_NAME_MAX + 1];
@@ -238,21 +251,9 @@ struct tide_subscription {
 	struct wakeup wakeup;
 	struct thread thread;
 	atomic_bool attention; /* stop, pause or resume was asked for: look under the lock */
-	/* ns when the handler was called; 0: none in hand; negative: reported late */
-	atomic_int_least64_t hand_since;
-	atomic_int_least64_t hand_position;
-	atomic_int hand_attempt;
-	atomic_int_least64_t hand_events; /* of the call in hand: more than 1 in a batch */
-	/* between two calls: the handler has events behind the settled ones under way */
-	atomic_bool has_begun;
+	struct hand hand;
 	atomic_int call;             /* enum runner_call */
 	atomic_int_least64_t number; /* of the session that it writes through; 0: none */
-	atomic_int_least64_t
-		/* ns: an ownership that could not be renewed is not trusted any more; INT64_MAX:
-		 * always */
-		trust_until;
-	/* somebody ends what the runner does in its databases: see interrupt.c */
-	atomic_bool is_interrupting;
 	atomic_int state_now;    /* states.state, for the runner's look at it between two events */
 	_Atomic(uint64_t) steps; /* taken: a worker that lives goes on counting */
 
@@ -273,40 +274,22 @@ struct tide_subscription {
 	tide_position position;
 	struct feed_flow flow;
 	struct mono_time backpressured_since; /* while LIVE */
-	struct tide_time started_at;
-	struct mono_time started_mono, ended_mono;
+	struct span span;
 	struct ownership ownership;
-	struct mono_time renew_at;
-	int64_t renew_ns; /* how often it is renewed */
-	/* how long after a renewal handlers are called still; INT64_MAX: always */
-	int64_t trust_ns;
-	struct tide_fence owned;                /* what is renewed, while the ownership is held */
-	void *open_session, *open_feed_session; /* the runner's, while they may be interrupted */
-	/* `hand_since` of what was interrupted last; INT64_MAX: nothing in this run */
-	int64_t interrupted_hand;
-	struct mono_time interrupt_at; /* when it is interrupted again */
-	enum start_stage start_stage;  /* stays where the run was when it ended */
-	struct mono_time stop_deadline;
-	bool is_frozen;       /* somebody saves the settled prefix while the handler is in hand */
-	bool was_final_saved; /* the trailing save of this stop wrote something */
-	bool is_pause_save_due;
-	unsigned pauses;
-	enum tide_pause_reason here_reason; /* of PAUSED_HERE */
-	struct tide_control control;        /* of PAUSED_DURABLY */
-	struct mono_time control_asked;     /* when the database was asked for it last */
-	enum tide_state paused_from;
-	struct tide_time paused_at;
-	struct mono_time paused_mono;
-	bool is_manual_probe; /* resume while the handler breaker is open: probe at once */
+	struct lease lease;
+	struct interruption interruption;
+	enum start_stage start_stage; /* stays where the run was when it ended */
+	struct stop stop;
+	struct pause pause;
 	struct error_log errors;
 	struct failing failing;
 	struct tide_time try_at; /* when a database is tried again */
 	struct pace pace;
 	struct told told;
 	struct retry_stats retries[RETRY_OPERATIONS];
-	struct breaker handler_breaker, infra_breaker;
+	struct breakers breakers;
 	struct availability stores[DATABASES]; /* as the runner's own operations found them */
-	int64_t redelivered_ok, redelivered_failed;
+	struct redelivered redelivered;
 	struct metrics metrics;
 
 	struct runner runner;
@@ -322,6 +305,13 @@ void subscription_free(struct tide_subscription *subscription);
 /** Move and announce, under the lock; whoever calls tells it when the lock is released. */
 tide_status subscription_move_locked(struct tide_subscription *subscription, enum tide_state to,
 				     const char *why) TIDE_REQUIRES(subscription->lock);
+/** Move to another state, log it. A move that the table forbids is ignored: somebody else moved
+ * first. */
+bool subscription_move(struct tide_subscription *subscription, enum tide_state to, const char *why);
+/** The same, unless somebody moved it away from `from` first: a pause that came meanwhile
+ * stands. */
+bool subscription_move_from(struct tide_subscription *subscription, enum tide_state from,
+			    enum tide_state to, const char *why);
 /** Have a move told that was made otherwise: the begin of a run. */
 void subscription_note_move_locked(struct tide_subscription *subscription, enum tide_state from,
 				   enum tide_state to, const char *why)

@@ -9,9 +9,12 @@
  * Failure modes: it goes down with its connection: its events come again, and the counts of what
  * was in it are taken back.
  */
-#include "path/runner.h"
+#include "path/transaction.h"
 
 #include <assert.h>
+
+#include "path/session.h"
+#include "path/settle.h"
 
 const struct tide_fence *transaction_fence(const struct tide_subscription *subscription)
 {
@@ -21,7 +24,7 @@ const struct tide_fence *transaction_fence(const struct tide_subscription *subsc
 tide_status transaction_begin(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	assert(!transaction_is_open(&runner->transaction) && runner->session);
+	assert(!transaction_is_open(&runner->transaction) && runner->sessions.database);
 	assert(subscription->subscriber.transactional);
 	tide_status status = session_prepare(subscription, err);
 	if (status == TIDE_OK)
@@ -60,9 +63,9 @@ void transaction_forget(struct tide_subscription *subscription)
 
 	transaction_move(&runner->transaction.state, TRANSACTION_NONE);
 	assert(runner->transaction.before.position <= runner->progress.position);
-	runner->is_save_due = runner->is_save_unknown = false;
+	runner->save.is_due = runner->save.is_unknown = false;
 	runner->progress = runner->transaction.before;
-	runner->attempts = 0;
+	runner->next.attempts = 0;
 	feed_start(&runner->feed, runner->progress.position, runner->now);
 
 	mutex_lock(&subscription->lock);
@@ -75,12 +78,13 @@ void transaction_forget(struct tide_subscription *subscription)
 	/* what it held by dead letters that are gone, too, is not held any more: look before the
 	 * next event */
 	if (runner->held)
-		runner->redeliver_at = runner->now;
+		runner->requests.look_at = runner->now;
 }
 
 void transaction_roll_back(struct tide_subscription *subscription)
 {
-	if (transaction_is_open(&subscription->runner.transaction) && subscription->runner.session)
+	if (transaction_is_open(&subscription->runner.transaction) &&
+	    subscription->runner.sessions.database)
 		session_rollback(subscription);
 	transaction_forget(subscription);
 }

@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "path/gate.h"
 #include "path/interrupt.h"
 #include "path/pause.h"
 #include "supervise/errand.h"
@@ -35,9 +36,9 @@ static tide_status control_say_left_locked(struct tide_subscription *subscriptio
 		[RUNNER_CALLS_RELEASE] = "the database call that releases the ownership",
 		[RUNNER_CALLS_BACK] = "an error callback",
 	};
-	const char *what = calls[subscription->is_frozen ? RUNNER_CALLS_SAVE
-							 : atomic_load(&subscription->call)];
-	if (atomic_load(&subscription->hand_since) != 0)
+	const char *what = calls[subscription->stop.is_frozen ? RUNNER_CALLS_SAVE
+							      : atomic_load(&subscription->call)];
+	if (atomic_load(&subscription->hand.since) != 0)
 		what = "the handler";
 	return tide_fail(err, status, "%s of '%s' has not returned", what, subscription->name);
 }
@@ -89,25 +90,25 @@ static void control_reset_run_locked(struct tide_subscription *subscription, boo
 	subscription->runner.feed.flow = (struct feed_flow){ 0 };
 	memset(subscription->retries, 0, sizeof subscription->retries);
 	error_log_reset(&subscription->errors);
-	breaker_reset(&subscription->handler_breaker);
-	breaker_reset(&subscription->infra_breaker);
+	breaker_reset(&subscription->breakers.handler);
+	breaker_reset(&subscription->breakers.infra);
 	memset(subscription->stores, 0, sizeof subscription->stores);
 	subscription->error = (struct tide_error){ 0 };
-	subscription->started_at = clock_wall(clock);
-	subscription->started_mono = clock_mono(clock);
+	subscription->span.started_at = clock_wall(clock);
+	subscription->span.started = clock_mono(clock);
 
 	if (subscription->run.thread == THREAD_DIED)
 		run_move_thread(&subscription->run, THREAD_NONE);
 	subscription->start_stage = START_RESOLVING;
-	subscription->was_final_saved = subscription->is_pause_save_due = false;
-	subscription->pauses = 0;
+	subscription->stop.was_saved = subscription->pause.is_save_due = false;
+	subscription->pause.by = 0;
 	subscription_run_locked(subscription, RUN_STARTING);
-	subscription->interrupted_hand = INT64_MAX;
+	subscription->interruption.hand = INT64_MAX;
 	subscription->run_number++;
-	assert(subscription->runner.standing != STANDING_RESOLVED);
-	subscription->runner.basis = is_restart ? BASIS_RESTART : BASIS_CONFIGURED;
+	assert(subscription->runner.start.standing != STANDING_RESOLVED);
+	subscription->runner.start.basis = is_restart ? BASIS_RESTART : BASIS_CONFIGURED;
 	if (!is_restart)
-		subscription->runner.standing = STANDING_UNKNOWN;
+		subscription->runner.start.standing = STANDING_UNKNOWN;
 }
 
 static tide_status control_begin_locked(struct tide_subscription *subscription, bool is_restart,
@@ -137,7 +138,7 @@ static void control_fail_start(struct tide_subscription *subscription, const str
 	mutex_lock(&subscription->lock);
 	(void)subscription_move_locked(subscription, TIDE_STATE_ERROR, why->message);
 	subscription_run_locked(subscription, RUN_NONE);
-	subscription->ended_mono = clock_mono(subscription->engine->clock);
+	subscription->span.ended = clock_mono(subscription->engine->clock);
 	subscription->error = *why;
 	cond_broadcast(&subscription->changed);
 	mutex_unlock(&subscription->lock);
@@ -240,7 +241,7 @@ tide_status control_wait_started(struct tide_subscription *subscription, bool un
 void control_ask_stop(struct tide_subscription *subscription, struct mono_time deadline)
 {
 	mutex_lock(&subscription->lock);
-	subscription->stop_deadline = deadline;
+	subscription->stop.deadline = deadline;
 	bool is_running = run_exists(&subscription->run);
 	if (is_running && !run_is_ending(&subscription->run))
 		subscription_run_locked(subscription, RUN_STOPPING);
@@ -259,25 +260,25 @@ static bool control_freeze_locked(struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
 {
 	assert(mutex_is_mine(&subscription->lock));
-	bool is_in_hand = atomic_load(&subscription->hand_since) != 0;
-	subscription->is_frozen = is_in_hand &&
-				  !transaction_is_open(&subscription->runner.transaction) &&
-				  ownership_is_ours(&subscription->ownership);
-	return subscription->is_frozen;
+	bool is_in_hand = atomic_load(&subscription->hand.since) != 0;
+	subscription->stop.is_frozen = is_in_hand &&
+				       !transaction_is_open(&subscription->runner.transaction) &&
+				       ownership_is_ours(&subscription->ownership);
+	return subscription->stop.is_frozen;
 }
 
 static bool control_save_prefix(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	bool is_frozen = !subscription->is_frozen && control_freeze_locked(subscription);
+	bool is_frozen = !subscription->stop.is_frozen && control_freeze_locked(subscription);
 	mutex_unlock(&subscription->lock);
 	if (!is_frozen)
 		return false;
 	bool is_written = save_from_outside(subscription);
 	mutex_lock(&subscription->lock);
-	assert(subscription->is_frozen);
-	subscription->is_frozen = false;
-	subscription->was_final_saved = subscription->was_final_saved || is_written;
+	assert(subscription->stop.is_frozen);
+	subscription->stop.is_frozen = false;
+	subscription->stop.was_saved = subscription->stop.was_saved || is_written;
 	cond_broadcast(&subscription->changed);
 	mutex_unlock(&subscription->lock);
 	return is_written;
@@ -298,7 +299,7 @@ static void control_run_save(void *self)
 void control_save_aside(struct tide_manager *manager, struct tide_subscription *subscription,
 			struct mono_time limit)
 {
-	if (atomic_load(&subscription->hand_since) == 0)
+	if (atomic_load(&subscription->hand.since) == 0)
 		return;
 	struct control_save *save = alloc_zero(1, sizeof *save);
 	tide_status status = TIDE_OUT_OF_MEMORY;
@@ -357,7 +358,7 @@ static bool control_abandon(struct tide_subscription *subscription)
 		(void)control_say_left_locked(subscription, TIDE_TIMEOUT, &why);
 		(void)subscription_move_locked(subscription, TIDE_STATE_STOPPED, why.message);
 		subscription_run_locked(subscription, RUN_ABANDONED);
-		subscription->ended_mono = clock_mono(subscription->engine->clock);
+		subscription->span.ended = clock_mono(subscription->engine->clock);
 	}
 
 	mutex_unlock(&subscription->lock);
@@ -373,7 +374,7 @@ tide_status control_wait_stopped(struct tide_manager *manager,
 	mutex_lock(&subscription->lock);
 	while (run_is_under_way(&subscription->run) &&
 	       cond_wait_until(&subscription->changed, &subscription->lock,
-			       subscription->stop_deadline)) {
+			       subscription->stop.deadline)) {
 	}
 
 	bool is_over = !run_exists(&subscription->run);
@@ -381,7 +382,7 @@ tide_status control_wait_stopped(struct tide_manager *manager,
 	if (is_over)
 		return TIDE_OK;
 
-	int64_t hand = atomic_load(&subscription->hand_since);
+	int64_t hand = atomic_load(&subscription->hand.since);
 	if (control_abandon(subscription)) {
 		control_save_aside(manager, subscription, save_until);
 		/* else it may be at its last save: the watchdog gives that its time */
@@ -400,7 +401,7 @@ void control_join(struct tide_subscription *subscription)
 	struct mono_time patience = mono_add(clock_mono(&clock_system), CONTROL_SAVE_NS);
 	mutex_lock(&subscription->lock);
 	while (run_exists(&subscription->run) && subscription->run.thread != THREAD_NONE) {
-		int64_t hand = atomic_load(&subscription->hand_since);
+		int64_t hand = atomic_load(&subscription->hand.since);
 		mutex_unlock(&subscription->lock);
 		if (hand != 0 || mono_since(clock_mono(&clock_system), patience) >= 0)
 			(void)interrupt_run(subscription, hand);

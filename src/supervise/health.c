@@ -77,8 +77,8 @@ static void health_look_locked(struct tide_subscription *subscription,
 	ret->in_flight = status.in_flight;
 	ret->in_flight_peak = status.in_flight_peak;
 	ret->pause_count = subscription->flow.pause_count;
-	ret->handler_breaker = breaker_status_of(&subscription->handler_breaker);
-	ret->infra_breaker = breaker_status_of(&subscription->infra_breaker);
+	ret->handler_breaker = breaker_status_of(&subscription->breakers.handler);
+	ret->infra_breaker = breaker_status_of(&subscription->breakers.infra);
 }
 
 /* The one that has been away longest, of those that are. */
@@ -112,13 +112,13 @@ static void health_look_at_stores(struct tide_manager *manager,
 static void health_look_at_hand(struct tide_subscription *subscription,
 				struct tide_subscription_health *ret)
 {
-	int64_t since = atomic_load(&subscription->hand_since);
+	int64_t since = atomic_load(&subscription->hand.since);
 	if (since == 0)
 		return;
 	int64_t now = clock_mono(subscription->engine->clock).ns;
 	int64_t running = now - (since < 0 ? -since : since);
 	ret->running_seconds = running > 0 ? seconds_of_ns(running) : 0;
-	ret->running_position = atomic_load(&subscription->hand_position);
+	ret->running_position = atomic_load(&subscription->hand.position);
 }
 
 /* What is known of a subscription without its lock. */

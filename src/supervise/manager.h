@@ -201,7 +201,7 @@ bool control_is_ended(struct tide_subscription *subscription);
  * hangs goes on alone. */
 void control_save_aside(struct tide_manager *manager, struct tide_subscription *subscription,
 			struct mono_time limit);
-/** Interrupt, beside the caller, the call with this `hand_since`, or (0) whatever its run does in
+/** Interrupt, beside the caller, the call with this `hand.since`, or (0) whatever its run does in
  * its databases. */
 void control_interrupt_aside(struct tide_manager *manager, struct tide_subscription *subscription,
 			     int64_t hand);

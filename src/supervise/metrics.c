@@ -33,10 +33,10 @@ static void metrics_copy_numbers_locked(struct tide_subscription *subscription,
 
 	for (size_t i = 0; i < RETRY_OPERATIONS; i++)
 		view->metrics.retries[i] += subscription->retries[i].retries;
-	view->breakers[0] = subscription->handler_breaker;
-	view->breakers[1] = subscription->infra_breaker;
-	view->redelivered_ok = subscription->redelivered_ok;
-	view->redelivered_failed = subscription->redelivered_failed;
+	view->breakers[0] = subscription->breakers.handler;
+	view->breakers[1] = subscription->breakers.infra;
+	view->redelivered_ok = subscription->redelivered.ok;
+	view->redelivered_failed = subscription->redelivered.failed;
 }
 
 /* The event types' names stay the subscription's: it is pinned. */

@@ -37,9 +37,9 @@ static bool renewal_is_due_locked(struct tide_subscription *subscription, struct
 				  int part)
 {
 	mutex_lock(&subscription->lock);
-	int64_t ahead = part > 0 ? subscription->renew_ns / part : 0;
+	int64_t ahead = part > 0 ? subscription->lease.renew_ns / part : 0;
 	bool is_due = subscription->ownership.state == OWNERSHIP_OWNED &&
-		      subscription->renew_at.ns <= mono_add(now, ahead).ns;
+		      subscription->lease.renew_at.ns <= mono_add(now, ahead).ns;
 	mutex_unlock(&subscription->lock);
 	return is_due;
 }
@@ -77,7 +77,7 @@ static void renewal_take_one(struct renewer *renewer, size_t at,
 	struct tide_lease_renewal *lease = &renewer->leases[at];
 	memcpy(renewer->names[at], subscription->name, sizeof renewer->names[at]);
 	mutex_lock(&subscription->lock);
-	lease->fence = subscription->owned;
+	lease->fence = subscription->lease.fence;
 	assert(lease->fence.epoch > 0);
 	subscription_own_locked(subscription, OWNERSHIP_RENEWING);
 	mutex_unlock(&subscription->lock);
@@ -176,18 +176,18 @@ static void renewal_note(struct tide_subscription *subscription,
 {
 	mutex_lock(&subscription->lock);
 	bool is_same = subscription->ownership.state == OWNERSHIP_RENEWING &&
-		       subscription->owned.epoch == lease->fence.epoch;
+		       subscription->lease.fence.epoch == lease->fence.epoch;
 	bool is_made = is_same && lease->result == TIDE_RENEWAL_MADE;
 	bool is_lost = is_same && lease->result == TIDE_RENEWAL_LOST;
 	if (is_same)
 		subscription_own_locked(subscription, is_lost ? OWNERSHIP_LOST : OWNERSHIP_OWNED);
 	if (is_same)
-		subscription->renew_at =
-			is_made ? mono_add(began, subscription->renew_ns)
-				: mono_add(now, subscription->renew_ns / RENEWAL_AGAIN);
+		subscription->lease.renew_at =
+			is_made ? mono_add(began, subscription->lease.renew_ns)
+				: mono_add(now, subscription->lease.renew_ns / RENEWAL_AGAIN);
 	if (is_made)
-		atomic_store(&subscription->trust_until,
-			     mono_add(began, subscription->trust_ns).ns);
+		atomic_store(&subscription->lease.trust_until,
+			     mono_add(began, subscription->lease.trust_ns).ns);
 	mutex_unlock(&subscription->lock);
 
 	if (is_lost)

@@ -112,8 +112,8 @@ static bool shutdown_await(struct shutdown_run *run, struct mono_time limit,
 
 static bool shutdown_has_nothing_in_hand(struct tide_subscription *subscription)
 {
-	bool is_idle = atomic_load(&subscription->hand_since) == 0 &&
-		       !atomic_load(&subscription->has_begun);
+	bool is_idle = atomic_load(&subscription->hand.since) == 0 &&
+		       !atomic_load(&subscription->hand.has_begun);
 	return is_idle || control_is_ended(subscription);
 }
 
@@ -122,9 +122,9 @@ static void shutdown_look_at_hands(const struct shutdown_run *run, struct shutdo
 	for (size_t i = 0; i < run->set.count; i++) {
 		struct tide_subscription *subscription = run->set.items[i];
 		bool is_in_hand = !shutdown_has_nothing_in_hand(subscription);
-		hands[i].position = atomic_load(&subscription->hand_position);
+		hands[i].position = atomic_load(&subscription->hand.position);
 		hands[i].is_running = !control_is_ended(subscription);
-		hands[i].events = is_in_hand ? atomic_load(&subscription->hand_events) : 0;
+		hands[i].events = is_in_hand ? atomic_load(&subscription->hand.events) : 0;
 	}
 }
 
@@ -176,7 +176,7 @@ static void shutdown_drain(struct shutdown_run *run)
 /* Nothing is to be waited for: the run is over, or its handler has had its time. */
 static bool shutdown_is_over_or_in_hand(struct tide_subscription *subscription)
 {
-	return control_is_ended(subscription) || atomic_load(&subscription->hand_since) != 0;
+	return control_is_ended(subscription) || atomic_load(&subscription->hand.since) != 0;
 }
 
 /* Wait for the runners' own saves; a second signal leaves them a last second. What was taken in
@@ -204,7 +204,7 @@ static void shutdown_checkpoint(struct shutdown_run *run)
 	for (size_t i = 0; i < run->set.count; i++) {
 		struct tide_subscription *subscription = run->set.items[i];
 		/* given its time */
-		if (!run->has_drained && atomic_load(&subscription->hand_since) != 0)
+		if (!run->has_drained && atomic_load(&subscription->hand.since) != 0)
 			control_ask_stop(subscription, shutdown_now(run));
 		else
 			control_ask_stop(subscription, limit);
@@ -220,7 +220,7 @@ static void shutdown_checkpoint(struct shutdown_run *run)
 					 &err) != TIDE_OK)
 			shutdown_force(run, TIDE_SHUTDOWN_TIMEOUT, err.message);
 		mutex_lock(&subscription->lock);
-		run->result.checkpoints_saved += subscription->was_final_saved;
+		run->result.checkpoints_saved += subscription->stop.was_saved;
 		run->result.subscriptions_stopped +=
 			run->at_start[i].is_running &&
 			subscription->states.state == TIDE_STATE_STOPPED;

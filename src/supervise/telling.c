@@ -49,7 +49,7 @@ static bool telling_is_due_for_locked(struct tide_subscription *subscription, st
 	}
 
 	bool is_trouble = cause != TIDE_CAUSE_LIVE;
-	bool is_same = is_trouble ? told->is_told && told->cause == (int)cause : !told->is_told;
+	bool is_same = told->cause == (int)cause;
 	bool has_lasted = mono_since(now, told->seen_since) >= TELLING_LASTS_NS;
 	bool has_moved = is_trouble && is_same && telling_moves(cause) &&
 			 mono_since(now, told->told_at) >= TELLING_MOVES_NS;
@@ -84,7 +84,7 @@ bool telling_take_locked(struct tide_manager *manager, struct mono_time now, str
 		mutex_lock(&subscription->lock);
 		is_due = telling_is_due_for_locked(subscription, now, wall);
 		if (is_due) {
-			*ret = (struct telling){ .fence = subscription->owned };
+			*ret = (struct telling){ .fence = subscription->lease.fence };
 			reason_fill_locked(subscription, (enum tide_cause)subscription->told.seen,
 					   now, wall, &ret->why);
 		}
@@ -121,7 +121,6 @@ void telling_put_locked(struct tide_manager *manager, const struct telling *tell
 	mutex_lock(&subscription->lock);
 	told->again_at = telling->is_done ? now : mono_add(now, TELLING_AGAIN_NS);
 	if (telling->is_done) {
-		told->is_told = telling->why.cause != TIDE_CAUSE_LIVE;
 		told->cause = (int)telling->why.cause;
 		told->told_at = now;
 	}

@@ -11,6 +11,8 @@
 
 #include <assert.h>
 
+#include "path/report.h"
+
 #define WATCHDOG_LOOK_NS (50 * NS_PER_MS)
 #define WATCHDOG_INTERRUPT_AGAIN_NS NS_PER_SECOND
 /* that a run which was left behind may take for its last save */
@@ -27,19 +29,20 @@ static bool watchdog_finds_hanging_locked(struct tide_subscription *subscription
 	bool is_late = hand < 0 && subscription->subscriber.transactional;
 	if (!is_left && !is_late)
 		return false;
-	if (subscription->interrupted_hand != hand)
-		subscription->interrupt_at = hand != 0 ? now : mono_add(now, WATCHDOG_SAVE_NS);
-	subscription->interrupted_hand = hand;
-	if (now.ns < subscription->interrupt_at.ns)
+	if (subscription->interruption.hand != hand)
+		subscription->interruption.again_at =
+			hand != 0 ? now : mono_add(now, WATCHDOG_SAVE_NS);
+	subscription->interruption.hand = hand;
+	if (now.ns < subscription->interruption.again_at.ns)
 		return false;
-	subscription->interrupt_at = mono_add(now, WATCHDOG_INTERRUPT_AGAIN_NS);
+	subscription->interruption.again_at = mono_add(now, WATCHDOG_INTERRUPT_AGAIN_NS);
 	return true;
 }
 
 static void watchdog_interrupt(struct tide_manager *manager, struct tide_subscription *subscription,
 			       struct mono_time now)
 {
-	int64_t hand = atomic_load(&subscription->hand_since);
+	int64_t hand = atomic_load(&subscription->hand.since);
 	mutex_lock(&subscription->lock);
 	bool is_hanging = watchdog_finds_hanging_locked(subscription, hand, now);
 	mutex_unlock(&subscription->lock);

@@ -141,7 +141,7 @@ static void forge(struct fixture *f, struct tide_subscription *subscription, tid
 {
 	void *session;
 	mutex_lock(&subscription->lock);
-	struct tide_fence fence = subscription->owned;
+	struct tide_fence fence = subscription->lease.fence;
 	mutex_unlock(&subscription->lock);
 	struct tide_checkpoint_write write = { .name = "p",
 					       .has_position = true,

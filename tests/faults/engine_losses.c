@@ -200,13 +200,13 @@ static void an_idle_run_that_does_not_know_its_save_sleeps_until_it_finds_out(vo
 	append_many(walk.rig.store, stream_of("Order", 1), 3, 2);
 	walk_to_wait(&walk);
 	assert_int_equal(saves_to_lose, 0);
-	assert_true(walk.subscription->runner.is_save_unknown);
+	assert_true(walk.subscription->runner.save.is_unknown);
 
 	int64_t began = walk.now_ns;
 	while (walk.now_ns - began < 20 * NS_PER_SECOND)
 		walk_on(&walk);
-	assert_true(walk.subscription->runner.is_save_unknown);
-	while (walk.subscription->runner.is_save_unknown &&
+	assert_true(walk.subscription->runner.save.is_unknown);
+	while (walk.subscription->runner.save.is_unknown &&
 	       walk.now_ns - began < 60 * NS_PER_SECOND)
 		walk_on(&walk);
 	struct tide_checkpoint row = checkpoint_of(walk.rig.checkpoints, "Walk");

@@ -383,7 +383,8 @@ static void a_live_subscription_without_a_window_reads_the_store_and_rests(void 
 	while (status_of(walk.subscription).position < 3)
 		(void)runner_step(walk.subscription, clock_mono(&walk.clock));
 	alloc_fail_from(1);
-	walk.subscription->runner.redeliver_at = MONO_NEVER; /* it asks the database for a list */
+	walk.subscription->runner.requests.look_at =
+		MONO_NEVER; /* it asks the database for a list */
 	for (int polls = 0; polls < 3; polls++, walk.now_ns = walk.next.ns) {
 		int steps = 0;
 		do

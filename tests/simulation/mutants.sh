@@ -36,7 +36,7 @@ libraries="$* -lm -pthread"
 mutant 'position moved before the event is settled' path/handler.c \
 	's/(struct tide_error err;\n\ttide_status status = attempt_make)/progress_move(&runner->progress, events[count - 1]->position);\n\t$1/'
 mutant 'wake-up reset after the look' path/runner.c \
-	's/\tif \(wakeup_is_rung\(&subscription->wakeup\)\)\n\t\trunner_listen\(subscription\);\n//; s/\trunner_listen\(subscription\);\n\tfor/\tfor/; s/return runner->wait_at;/{ wakeup_reset(&subscription->wakeup); return runner->wait_at; }/'
+	's/\tif \(wakeup_is_rung\(&subscription->wakeup\)\)\n\t\trunner_listen\(subscription\);\n//; s/\trunner_listen\(subscription\);\n\tfor/\tfor/; s/return runner->wait.at;/{ wakeup_reset(&subscription->wakeup); return runner->wait.at; }/'
 mutant 'breaker that skips' path/handler.c \
 	's/return handler_pause\(subscription\);/{ settle_next(subscription, SETTLED_DISCARDED); return STEP_ON; }/'
 mutant 'run-again flag dropped' path/runner.c \
@@ -56,5 +56,5 @@ mutant 'savepoint not rolled back' path/attempt.c \
 mutant 'paused handler goes on' path/runner.c \
 	's/return runner_rest\(subscription\);/return runner_drain(subscription, false);/'
 mutant 'transaction left open over a wait' path/save.c \
-	's/if \(!transaction_is_open\(&runner->transaction\) \|\| runner->is_save_unknown\)\n(\t+return STEP_WAIT;)/if (1)\n$1/'
+	's/if \(!transaction_is_open\(&runner->transaction\) \|\| runner->save.is_unknown\)\n(\t+return STEP_WAIT;)/if (1)\n$1/'
 [ "$missed" -eq 0 ]

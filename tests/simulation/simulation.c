@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "path/delivery.h"
 #include "simulation/world.h"
 #include "supervise/manager.h"
 #include "sys/alloc.h"
@@ -57,7 +58,8 @@ static void sim_must(tide_status status, const struct tide_error *error)
  * before. */
 static bool sim_knows_row(const struct sim_sub *sub)
 {
-	const struct world_rows *rows = world_rows_of(sub->subscription->runner.session, sub->name);
+	const struct world_rows *rows =
+		world_rows_of(sub->subscription->runner.sessions.database, sub->name);
 	const struct tide_checkpoint_known *stored = &sub->subscription->runner.progress.stored;
 	return stored->has_position == rows->has_checkpoint &&
 	       (!stored->has_position || stored->position == rows->position);
@@ -67,12 +69,12 @@ static void sim_check_call(struct sim_sub *sub, int position, int attempt, bool 
 {
 	struct tide_subscription *subscription = sub->subscription;
 	struct world *world = &sub->sim->world;
-	struct world_rows *rows = world_rows_of(subscription->runner.session, sub->name);
+	struct world_rows *rows = world_rows_of(subscription->runner.sessions.database, sub->name);
 	enum tide_state state = subscription->states.state;
 	if (!state_is_running(state))
 		world_broken("sub%d: handler called in state %s", sub->name,
 			     tide_state_name(state));
-	if (subscription->handler_breaker.state == BREAKER_OPEN)
+	if (subscription->breakers.handler.state == BREAKER_OPEN)
 		world_broken("sub%d: handler called for event %d although the breaker is open",
 			     sub->name, position);
 	if (!world_wants(world, sub->name, position))
@@ -140,7 +142,8 @@ static bool sim_is_late(const struct sim_sub *sub, const struct tide_delivery *d
 
 static void sim_apply(struct sim_sub *sub, int position)
 {
-	struct world_rows *rows = world_rows_of(sub->subscription->runner.session, sub->name);
+	struct world_rows *rows =
+		world_rows_of(sub->subscription->runner.sessions.database, sub->name);
 	rows->applied[position]++;
 	rows->settled[position] = 1;
 	sub->ok_in_epoch[position] = sim_knows_row(sub) ? sub->subscription->runner.fence.epoch : 0;
@@ -151,12 +154,14 @@ static void sim_apply(struct sim_sub *sub, int position)
 static void sim_leave_half(struct sim_sub *sub, int position)
 {
 	if (sub->is_transactional)
-		world_rows_of(sub->subscription->runner.session, sub->name)->applied[position]++;
+		world_rows_of(sub->subscription->runner.sessions.database, sub->name)
+			->applied[position]++;
 }
 
 static bool sim_is_redelivery(const struct sim_sub *sub, int position)
 {
-	const struct world_rows *rows = world_rows_of(sub->subscription->runner.session, sub->name);
+	const struct world_rows *rows =
+		world_rows_of(sub->subscription->runner.sessions.database, sub->name);
 	return rows->dead[position].status == 1 + TIDE_DEAD_LETTER_RETRYING;
 }
 
@@ -277,9 +282,9 @@ static void sim_crash(struct sim *sim)
 		struct runner *runner = &subscription->runner;
 		if (runner->link.wakeup)
 			notifier_remove(sim->store->notifier, &runner->link);
-		if (runner->session)
-			world_backend.store.session_close(runner->session);
-		runner->session = runner->feed_session = NULL;
+		if (runner->sessions.database)
+			world_backend.store.session_close(runner->sessions.database);
+		runner->sessions.database = runner->sessions.feed = NULL;
 		subscription->run.state = RUN_NONE;
 		sim->world.leases[i].is_live = false;
 	}
@@ -306,7 +311,7 @@ static void sim_check_sleep(struct sim *sim, struct sim_sub *sub)
 static void sim_check_wait(const struct sim *sim, const struct sim_sub *sub)
 {
 	if (sub->next.ns > sim->world.now_ns &&
-	    world_is_in_transaction(sub->subscription->runner.session))
+	    world_is_in_transaction(sub->subscription->runner.sessions.database))
 		world_broken("sub%d: waits with its transaction open", sub->name);
 }
 
@@ -371,7 +376,7 @@ static void sim_go_back(struct sim *sim, struct sim_sub *sub)
 	tide_position position = world_below(world, (int)rows->position);
 	bool is_by_person = world_chance(world, 300);
 	world->leases[sub->name].epoch += is_by_person;
-	world_go_back(world, sub->name, position, sub->subscription->runner.session);
+	world_go_back(world, sub->name, position, sub->subscription->runner.sessions.database);
 	for (int i = (int)position + 1; i <= WORLD_EVENTS; i++)
 		sub->ok_in_epoch[i] = 0;
 }

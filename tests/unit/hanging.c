@@ -175,7 +175,7 @@ static void a_thread_that_ends_in_its_handler_waits_for_the_save_beside_it(void 
 	wait_for(60, atomic_load(&stopping_inside) == 1);
 	atomic_store(&rig.script.should_end_thread, true);
 	atomic_store(&rig.script.is_closed, false);
-	wait_for(60, atomic_load(&rig.subscription->hand_since) == 0);
+	wait_for(60, atomic_load(&rig.subscription->hand.since) == 0);
 	atomic_store(&stopping_is_closed, false);
 	rig_await(&rig, TIDE_STATE_ERROR);
 	must(tide_manager_stop(rig.manager, NULL, 0, err));
