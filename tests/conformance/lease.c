@@ -175,6 +175,19 @@ static void calls_of_the_user_are_not_fenced(struct fixture *f)
 	contender_close(&a);
 }
 
+static struct tide_lease_info listed(struct contender *c, const char *name)
+{
+	struct tide_lease_info *list = NULL, found = { 0 };
+	size_t count = 0;
+	must(c->ops->lease_list(c->session, &list, &count, err));
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(list[i].name, name) == 0)
+			found = list[i];
+	tide_free(list);
+	assert_string_equal(found.name, name);
+	return found;
+}
+
 static void clean_owner_leaves_no_suspect(struct fixture *f)
 {
 	struct contender a, b;
@@ -191,8 +204,8 @@ static void clean_owner_leaves_no_suspect(struct fixture *f)
 	/* a mark that is still there goes with the release: whoever dies next has not left it */
 	must(b.ops->lease_mark(b.session, &b.fence, 12, 1, err));
 	contender_release(&b);
+	assert_int_equal(listed(&b, "p").suspect, 0);
 	assert_true(contender_acquire(&a, "p"));
-	must(a.ops->lease_mark(a.session, &a.fence, 0, 0, err));
 	assert_int_equal(a.lease.suspect, 0);
 	assert_int_equal(a.lease.suspect_deaths, 0);
 	contender_release(&a);
@@ -314,19 +327,6 @@ static void handle_closed_without_a_release_is_succeeded(struct fixture *f)
 	assert_int_equal(b.lease.suspect_deaths, 2);
 	contender_release(&b);
 	contender_close(&b);
-}
-
-static struct tide_lease_info listed(struct contender *c, const char *name)
-{
-	struct tide_lease_info *list = NULL, found = { 0 };
-	size_t count = 0;
-	must(c->ops->lease_list(c->session, &list, &count, err));
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(list[i].name, name) == 0)
-			found = list[i];
-	tide_free(list);
-	assert_string_equal(found.name, name);
-	return found;
 }
 
 static void lease_keeps_who_had_it_and_what_ended_it(struct fixture *f)

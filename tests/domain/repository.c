@@ -103,13 +103,13 @@ static void what_is_saved_is_loaded(void **state)
 static void an_event_keeps_its_envelope_over_a_save(void **state)
 {
 	(void)state;
-	REPOSITORY *repository = REPOSITORY_OF(0);
+	REPOSITORY *repository = REPOSITORY_OF(.type = &plain_account_type);
 	AGGREGATE *aggregate = created(repository, 1);
 	const struct tide_time then = { INT64_C(1700000000123456) };
-	struct tide_new_event event = { .event_type = "MoneyMoved",
+	struct tide_new_event event = { .event_type = "SomethingElse",
 					.payload = tide_text("{\"cents\":7}"),
 					.metadata = tide_text("{\"by\":\"hand\"}"),
-					.event_version = 1,
+					.event_version = 3,
 					.event_id = uuid_of(100),
 					.occurred_at = &then,
 					.tenant_id = uuid_of(101),
@@ -122,7 +122,7 @@ static void an_event_keeps_its_envelope_over_a_save(void **state)
 	struct tide_event *stored;
 	must(tide_store_event(store, &event.event_id, &stored, err));
 	assert_string_equal(stored->metadata.data, event.metadata.data);
-	assert_int_equal(stored->event_version, 1);
+	assert_int_equal(stored->event_version, 3);
 	assert_int_equal(stored->occurred_at.unix_us, then.unix_us);
 	assert_true(tide_uuid_equal(&stored->tenant_id, &event.tenant_id));
 	assert_string_equal(stored->actor_id.data, "teller");
