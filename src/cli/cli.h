@@ -143,6 +143,8 @@ int cli_exit_of(tide_status status);
 /** The same for what ended a run: whatever it says of an event or a database, what the command was
  * given was right. CLI_UNAVAILABLE, CLI_FAILED. */
 int cli_fail_run(struct cli *cli, const struct tide_error *err);
+/** What an append of one event says, without its place in a commit, which nobody sees. */
+const char *cli_message_of_event(const struct tide_error *err);
 /** A remark on standard error; nothing with --json. */
 void cli_note(struct cli *cli, const char *format, ...) TIDE_PRINTF(2, 3);
 /** The log sink of every command; `self` is the struct cli. */

@@ -166,6 +166,14 @@ static int append_told(struct cli *cli, int exit, const struct tide_append_resul
 	return cli_fail(cli, &err);
 }
 
+static int append_refused(struct cli *cli, const struct tide_error *cause)
+{
+	struct tide_error err;
+
+	tide_fail(&err, cause->status, "%s", cli_message_of_event(cause));
+	return cli_fail(cli, &err);
+}
+
 int cmd_append(struct cli *cli)
 {
 	struct append_call call = { 0 };
@@ -183,7 +191,7 @@ int cmd_append(struct cli *cli)
 		else if (status == TIDE_CONFLICT)
 			exit = append_conflict(cli, &call, result.version, &err);
 		else
-			exit = cli_fail(cli, &err);
+			exit = append_refused(cli, &err);
 	}
 	tide_store_close(store);
 	buffer_fini(&call.data);

@@ -92,11 +92,8 @@ static bool import_refuse(struct import *import, int64_t number, const struct ti
 	struct tide_error err = *cause;
 	struct buffer members = { 0 };
 
-	const char *message = cause->message;
-	if (strncmp(message, "event 0: ", 9) == 0) /* its place in a commit, which nobody sees */
-		message += 9;
 	tide_fail(&err, cause->status, "'%s' line %lld: %s", import->lines.path, (long long)number,
-		  message);
+		  cli_message_of_event(cause));
 	buffer_format(&members, ",\"line\":%lld,\"stored_to_line\":%lld", (long long)number,
 		      (long long)import->stored_to);
 	import->exit = cli_fail_with(import->cli, &err, &members);

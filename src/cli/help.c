@@ -42,10 +42,10 @@ void help_print(FILE *out)
 
 	snprintf(exits, sizeof exits, "%.*s", (int)(sizeof help_exit_words - 3), help_exit_words);
 
-	fputs("usage: tide [--store URL] [--json] COMMAND ...\n\n"
-	      "An event store and durable projections, in one file or one database.\n\n"
-	      "commands:\n",
-	      out);
+	fputs("usage: tide [--store URL] [--json] COMMAND ...\n\n", out);
+	terminal_wrap(out, "An event store and durable projections, in one file or one database.",
+		      0, 0);
+	fputs("\ncommands:\n", out);
 	for (int i = 0; i < COMMAND_NONE; i++) {
 		int size = fprintf(out, "  %s", cli_commands[i].name);
 		terminal_wrap(out, cli_commands[i].summary, 16, (size_t)size);
@@ -185,7 +185,7 @@ void help_print_man(FILE *out)
 	      ".TP\n\\fBmemory:\\fR\nnothing is kept; for trying things.\n"
 	      ".SH ENVIRONMENT\n.TP\n.B TIDE_STORE\nthe store when \\fB\\-\\-store\\fR is not "
 	      "given.\n"
-	      ".TP\n.B NO_COLOR\nwhen it is set to anything, terminals are shown no colours.\n"
+	      ".TP\n.B NO_COLOR\nwhen it is set and not empty, terminals are shown no colours.\n"
 	      ".TP\n.B TERM\nwhen it is \\fBdumb\\fR or absent, terminals are shown no colours and "
 	      "no progress.\n"
 	      ".SH EXIT STATUS\n",

@@ -98,6 +98,14 @@ int cli_fail(struct cli *cli, const struct tide_error *err)
 	return cli_fail_with(cli, err, NULL);
 }
 
+const char *cli_message_of_event(const struct tide_error *err)
+{
+	static const char place[] = "event 0: ";
+	size_t size = sizeof place - 1;
+
+	return err->message + (strncmp(err->message, place, size) == 0 ? size : 0);
+}
+
 int cli_fail_run(struct cli *cli, const struct tide_error *err)
 {
 	return cli_fail(cli, err) == CLI_UNAVAILABLE ? CLI_UNAVAILABLE : CLI_FAILED;
