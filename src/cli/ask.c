@@ -9,6 +9,8 @@
 #include <libpq-fe.h>
 #endif
 
+#include "path/port.h"
+
 static int ask_fail(struct ask *ask, const char *why)
 {
 	struct tide_error err;
@@ -31,12 +33,12 @@ int ask_begin(struct ask *ask, struct cli *cli, struct tide_store *store)
 	if (store_borrow(store, &ask->session, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 
-	if (!is_sqlite && backend->store.begin(ask->session, &err) != TIDE_OK) {
+	if (!is_sqlite && port_begin(store, ask->session, &err) != TIDE_OK) {
 		store_return(store, ask->session, err.status);
 		ask->session = NULL;
 		return cli_fail(cli, &err);
 	}
-	void *connection = backend->store.connection(ask->session);
+	void *connection = port_connection(store, ask->session);
 	if (is_sqlite)
 		ask->sqlite = connection;
 	else
@@ -113,7 +115,7 @@ int ask_number(struct ask *ask, const char *sql, const char *value, int64_t *ret
 void ask_end(struct ask *ask)
 {
 	if (ask->session && !ask->sqlite)
-		ask->store->backend->store.rollback(ask->session);
+		port_rollback(ask->store, ask->session);
 	if (ask->session)
 		store_return(ask->store, ask->session, TIDE_OK);
 	ask->session = NULL;

@@ -19,6 +19,7 @@
 
 #include <libpq-fe.h>
 
+#include "path/port.h"
 #include "sys/alloc.h"
 
 /** A table of the read model. */
@@ -329,11 +330,11 @@ static int deep_connect(struct deep *deep, char own[140])
 	struct tide_store *database = deep->fold.audit->checkpoints->database;
 	struct tide_error err;
 	if (store_borrow(database, &deep->session, &err) != TIDE_OK ||
-	    database->backend->store.begin(deep->session, &err) != TIDE_OK)
+	    port_begin(database, deep->session, &err) != TIDE_OK)
 		return cli_fail(deep->fold.audit->cli, &err);
-	deep->native = database->backend->store.connection(deep->session);
+	deep->native = port_connection(database, deep->session);
 	int exit = deep_find_own(deep, own);
-	database->backend->store.rollback(deep->session);
+	port_rollback(database, deep->session);
 	return exit;
 }
 

@@ -12,7 +12,7 @@
 
 #include "cli/cli.h"
 #include "path/checkpoints.h"
-#include "path/store.h"
+#include "path/port.h"
 
 #define PAUSE_LONG_US ((int64_t)24 * 3600 * 1000000)
 #define WAL_SIZE_MUCH (256 << 20)
@@ -339,11 +339,11 @@ static void doctor_try_writing(struct doctor_call *call, struct tide_store *stor
 	struct tide_error err;
 	void *session;
 
-	if (!store->backend->store.examine_writing)
+	if (!port_examines_writing(store))
 		return;
 	tide_status status = store_borrow(store, &session, &err);
 	if (status == TIDE_OK) {
-		status = store->backend->store.examine_writing(session, report, call, &err);
+		status = port_examine_writing(store, session, report, call, &err);
 		store_return(store, session, status);
 	}
 	if (status != TIDE_OK)
@@ -458,15 +458,13 @@ static int doctor_run(struct doctor_call *call)
 
 	if (store_borrow(call->store, &session, &err) != TIDE_OK)
 		return cli_fail(call->cli, &err);
-	if (strcmp(backend->scheme, "sqlite") == 0 && backend->store.connection)
-		call->db = backend->store.connection(session);
+	if (strcmp(backend->scheme, "sqlite") == 0)
+		call->db = port_connection(call->store, session);
 	table_init(&call->table, heads);
 	doctor_examine(call);
-	tide_status status = TIDE_OK;
-	if (backend->store.examine)
-		status = backend->store.examine(session, doctor_report, call, &err);
-	if (status == TIDE_OK && backend->store.examine_deep && call->cli->options[OPT_DEEP].is_set)
-		status = backend->store.examine_deep(session, doctor_report, call, &err);
+	tide_status status = port_examine(call->store, session, doctor_report, call, &err);
+	if (status == TIDE_OK && call->cli->options[OPT_DEEP].is_set)
+		status = port_examine_deep(call->store, session, doctor_report, call, &err);
 	if (status != TIDE_OK)
 		doctor_unable(call, "database", &err);
 	int exit = table_flush(call->cli, &call->table);

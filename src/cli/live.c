@@ -10,12 +10,12 @@
 
 #include <string.h>
 
+#include "path/port.h"
 #include "sys/alloc.h"
 
 /** A session and its native connection. */
 struct live {
 	struct tide_store *database;
-	const struct tide_store_ops *ops;
 	void *session, *connection;
 	bool is_open; /* the transaction */
 };
@@ -23,14 +23,15 @@ struct live {
 static tide_status live_begin(struct live *live, struct tide_store *database, bool has_transaction,
 			      struct tide_error *err)
 {
-	*live = (struct live){ .database = database, .ops = &database->backend->store };
-	if (!live->ops->begin)
+	*live = (struct live){ .database = database };
+	if (!port_has_transactions(database))
 		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' has no transactions", database->url);
 	tide_status status = store_borrow(database, &live->session, err);
 	if (status == TIDE_OK && has_transaction)
-		status = live->ops->begin(live->session, err);
+		status = port_begin(live->database, live->session, err);
 	live->is_open = status == TIDE_OK && has_transaction;
-	live->connection = status == TIDE_OK ? live->ops->connection(live->session) : NULL;
+	live->connection =
+		status == TIDE_OK ? port_connection(live->database, live->session) : NULL;
 	if (status == TIDE_OK && !live->connection)
 		status = tide_fail(err, TIDE_CONNECTION_LOST, "'%s': the connection is lost",
 				   database->url);
@@ -40,7 +41,7 @@ static tide_status live_begin(struct live *live, struct tide_store *database, bo
 static void live_end(struct live *live, tide_status status)
 {
 	if (live->is_open)
-		live->ops->rollback(live->session);
+		port_rollback(live->database, live->session);
 	if (live->session)
 		store_return(live->database, live->session, status);
 }
@@ -87,7 +88,7 @@ tide_status live_do(struct tide_store *database, live_action *action, void *self
 	if (status == TIDE_OK)
 		status = action(self, live.connection, err);
 	if (status == TIDE_OK)
-		status = live.ops->commit(live.session, err);
+		status = port_commit(live.database, live.session, err);
 	live.is_open = live.is_open && status != TIDE_OK;
 	live_end(&live, status);
 	return status;
@@ -119,7 +120,7 @@ static tide_status live_try_event(const struct live *live, struct tide_sql_proje
 				  struct tide_error *err)
 {
 	struct tide_error failed;
-	tide_status status = live->ops->savepoint(live->session, err);
+	tide_status status = port_savepoint(live->database, live->session, err);
 
 	if (status != TIDE_OK)
 		return status;
@@ -127,14 +128,14 @@ static tide_status live_try_event(const struct live *live, struct tide_sql_proje
 	trial->events++;
 	trial->to = event->position;
 	if (status == TIDE_OK)
-		return live->ops->release(live->session, err);
+		return port_release(live->database, live->session, err);
 	if (trial->failed++ == 0) {
 		trial->first = failed;
 		trial->first_at = event->position;
 	}
 	if (status == TIDE_CONNECTION_LOST)
 		return tide_fail(err, status, "%s", failed.message);
-	return live->ops->rollback_to(live->session, err);
+	return port_rollback_to(live->database, live->session, err);
 }
 
 static tide_status live_try_events(const struct live *live, struct tide_sql_projection *projection,
@@ -184,9 +185,9 @@ tide_status live_try(struct tide_sql_projection *projection, struct tide_checkpo
 		status = sql_projection_try(projection, live.connection, err);
 	/* what init did is behind the savepoint that a transaction may begin with */
 	if (status == TIDE_OK)
-		status = live.ops->savepoint(live.session, err);
+		status = port_savepoint(live.database, live.session, err);
 	if (status == TIDE_OK)
-		status = live.ops->release(live.session, err);
+		status = port_release(live.database, live.session, err);
 	if (status == TIDE_OK)
 		status = live_try_events(&live, projection, checkpoints->feed, limit, ret, err);
 	if (status == TIDE_OK)

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "path/controls.h"
+#include "path/port.h"
 #include "path/reason.h"
 #include "supervise/manager.h"
 
@@ -145,7 +146,7 @@ static tide_status why_find_parked(struct why_look *look, struct tide_error *err
 	tide_status status = store_borrow(look->checkpoints->database, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = database->backend->checkpoint.dead_letter_list(session, &filter, &list, err);
+	status = port_dead_letter_list(database, session, &filter, &list, err);
 	store_return(look->checkpoints->database, session, status);
 	if (status == TIDE_OK)
 		why_note_parked(look, &list);
@@ -189,13 +190,14 @@ static tide_status why_find_blocker(struct why_look *look, struct tide_error *er
 	tide_position before = look->position;
 	void *borrowed;
 
-	if (!database->backend->store.blocked || !why_is_alive(look) || !why_is_waiting(look))
+	if (!port_knows_blockers(database) || !why_is_alive(look) || !why_is_waiting(look))
 		return TIDE_OK;
 	tide_status status = store_borrow(database, &borrowed, err);
 	if (status != TIDE_OK)
 		return status;
-	status = database->backend->store.blocked(
-		borrowed, session && look->has_told ? (int64_t)session->number : 0, &blocker, err);
+	status = port_blocked(database, borrowed,
+			      session && look->has_told ? (int64_t)session->number : 0, &blocker,
+			      err);
 	store_return(database, borrowed, status);
 	if (status == TIDE_OK && *blocker.what)
 		status = why_find_row(look, err);

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "path/port.h"
+
 #define ANCHOR_LETTERS 20 /* dead letters asked for an event that both stores know */
 /* longer names leave no room for the evidence when the ways out repeat them */
 #define ANCHOR_NAME 30
@@ -22,9 +24,9 @@ tide_status anchor_find(const struct tide_store *feed, void *session, tide_posit
 {
 	bool may_come;
 	*ret = (struct tide_anchor){ 0 };
-	if (!feed->backend->store.anchor || position == 0)
+	if (position == 0)
 		return TIDE_OK;
-	tide_status status = feed->backend->store.anchor(session, position, ret, &may_come, err);
+	tide_status status = port_anchor(feed, session, position, ret, &may_come, err);
 	if (status == TIDE_OK && tide_uuid_is_nil(&ret->event_id))
 		*ret = (struct tide_anchor){ 0 };
 	return status;
@@ -41,7 +43,7 @@ static tide_position anchor_position_of(const struct anchor_look *look,
 	tide_page_begin(&page, 1, 1);
 	tide_position position = 0;
 	if (!tide_uuid_is_nil(event_id) &&
-	    look->feed->backend->store.find(look->feed_session, event_id, &page, NULL) == TIDE_OK)
+	    port_find(look->feed, look->feed_session, event_id, &page, NULL) == TIDE_OK)
 		position = page.entries[0].event.position;
 	tide_page_fini(&page);
 	return position;
@@ -56,8 +58,8 @@ static tide_position anchor_known_to_both(const struct anchor_look *look)
 						  .statuses = { true, true, true },
 						  .limit = ANCHOR_LETTERS };
 	struct tide_dead_letter_list list = { 0 };
-	const struct tide_checkpoint_ops *ops = &look->database->backend->checkpoint;
-	if (position > 0 || ops->dead_letter_list(look->session, &filter, &list, NULL) != TIDE_OK)
+	if (position > 0 ||
+	    port_dead_letter_list(look->database, look->session, &filter, &list, NULL) != TIDE_OK)
 		return position;
 
 	for (size_t i = 0; i < list.count; i++) {
@@ -79,7 +81,7 @@ static tide_status anchor_fail(const struct anchor_look *look, const struct tide
 	const char *name = look->row->projection_name,
 		   *ways_name = strlen(name) <= ANCHOR_NAME ? name : "NAME";
 
-	(void)look->feed->backend->store.end(look->feed_session, &end, NULL);
+	(void)port_end(look->feed, look->feed_session, &end, NULL);
 	if (both > 0)
 		snprintf(known, sizeof known, "; an event that both know is at %lld",
 			 (long long)both);
@@ -106,13 +108,13 @@ tide_status anchor_verify(const struct anchor_look *look, struct tide_anchor *re
 	bool is_due =
 		anchor->position > 0 && row->has_position && anchor->position <= row->position;
 	*ret = (struct tide_anchor){ 0 };
-	if (!is_due || !look->feed->backend->store.anchor)
+	if (!is_due || !port_has_anchors(look->feed))
 		return TIDE_OK;
 
 	struct tide_anchor found;
 	bool may_come = false;
-	tide_status status = look->feed->backend->store.anchor(look->feed_session, anchor->position,
-							       &found, &may_come, err);
+	tide_status status = port_anchor(look->feed, look->feed_session, anchor->position, &found,
+					 &may_come, err);
 	if (status != TIDE_OK)
 		return status;
 	if (found.position == anchor->position &&

@@ -14,6 +14,7 @@
 
 #include "core/event.h"
 #include "core/text.h"
+#include "path/port.h"
 #include "path/store.h"
 #include "sys/alloc.h"
 
@@ -166,8 +167,7 @@ static tide_status append_commit(struct tide_store *store, const struct tide_com
 				 struct tide_error *err)
 {
 	struct mono_time since = clock_mono(&clock_system);
-	tide_status status =
-		store->backend->store.append(store->state, commits, count, results, err);
+	tide_status status = port_append(store, commits, count, results, err);
 	metrics_append_took(&store->metrics, mono_since(clock_mono(&clock_system), since));
 	append_count(&store->metrics, commits, count, results, status);
 	return status;

@@ -11,6 +11,7 @@
 #include "core/text.h"
 #include "path/anchor.h"
 #include "path/journal.h"
+#include "path/port.h"
 #include "path/segments.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
@@ -58,11 +59,6 @@ static tide_status checkpoints_begin(struct tide_checkpoints *checkpoints, const
 	return status == TIDE_OK ? store_borrow(checkpoints->database, ret_session, err) : status;
 }
 
-static const struct tide_checkpoint_ops *checkpoints_ops(const struct tide_checkpoints *checkpoints)
-{
-	return &checkpoints->database->backend->checkpoint;
-}
-
 static tide_status checkpoints_need(const void *ret, struct tide_error *err)
 {
 	return ret ? TIDE_OK : tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
@@ -78,7 +74,7 @@ tide_status tide_checkpoints_load(struct tide_checkpoints *checkpoints, const ch
 	if (status != TIDE_OK)
 		return status;
 	struct tide_checkpoint row;
-	status = checkpoints_ops(checkpoints)->load(session, name, &row, err);
+	status = port_load(checkpoints->database, session, name, &row, err);
 	store_return(checkpoints->database, session, status);
 	if (status == TIDE_OK)
 		*ret = row;
@@ -121,7 +117,7 @@ static tide_status checkpoints_write(struct tide_checkpoints *checkpoints,
 	tide_status status = checkpoints_begin(checkpoints, write->name, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = checkpoints_ops(checkpoints)->save(session, NULL, write, err);
+	status = port_save(checkpoints->database, session, NULL, write, err);
 	store_return(checkpoints->database, session, status);
 	return status;
 }
@@ -186,7 +182,7 @@ tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const c
 	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = checkpoints_ops(checkpoints)->reset(session, name, err);
+	status = port_reset(checkpoints->database, session, name, err);
 	store_return(checkpoints->database, session, status);
 	if (status == TIDE_OK)
 		log_at(TIDE_LOG_NOTICE, "checkpoint", "checkpoint reset", "name='%s'", name);
@@ -210,7 +206,6 @@ static tide_status checkpoints_drop_letters(const struct tide_store *database, v
 					    const char *name, tide_position above, int64_t *ret,
 					    struct tide_error *err)
 {
-	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
 	struct tide_dead_letter_filter filter = { .projection_name = name,
 						  .statuses = { [TIDE_DEAD_LETTER_FAILED] = true,
 								[TIDE_DEAD_LETTER_RETRYING] =
@@ -218,11 +213,11 @@ static tide_status checkpoints_drop_letters(const struct tide_store *database, v
 						  .limit = -1,
 						  .oldest_first = true };
 	struct tide_dead_letter_list list = { 0 };
-	tide_status status = ops->dead_letter_list(session, &filter, &list, err);
+	tide_status status = port_dead_letter_list(database, session, &filter, &list, err);
 	for (size_t i = 0; status == TIDE_OK && i < list.count; i++) {
 		if (checkpoints_position_of(&list.entries[i]) <= above)
 			continue;
-		status = ops->dead_letter_discard(session, list.entries[i].id, err);
+		status = port_dead_letter_discard(database, session, list.entries[i].id, err);
 		*ret += status == TIDE_OK;
 		if (status == TIDE_NOT_FOUND || status == TIDE_STATE)
 			status = TIDE_OK; /* somebody was faster */
@@ -243,24 +238,23 @@ struct checkpoints_reset {
 static tide_status checkpoints_reset_joined(const struct tide_store *database, void *session,
 					    struct checkpoints_reset *reset, struct tide_error *err)
 {
-	const struct tide_backend *backend = database->backend;
-	tide_status status = backend->store.begin(session, err);
+	tide_status status = port_begin(database, session, err);
 	if (status != TIDE_OK)
 		return status;
 
 	reset->letters = 0;
-	status = reset->function(reset->self, backend->store.connection(session), err);
+	status = reset->function(reset->self, port_connection(database, session), err);
 	if (status == TIDE_OK)
-		status = backend->store.check(session, err);
+		status = port_check(database, session, err);
 	if (status == TIDE_OK)
-		status = backend->checkpoint.reset(session, reset->name, err);
+		status = port_reset(database, session, reset->name, err);
 	if (status == TIDE_OK)
 		status = checkpoints_drop_letters(database, session, reset->name, 0,
 						  &reset->letters, err);
 	if (status == TIDE_OK)
-		status = backend->store.commit(session, err);
+		status = port_commit(database, session, err);
 	if (status != TIDE_OK)
-		backend->store.rollback(session);
+		port_rollback(database, session);
 	return status;
 }
 
@@ -272,19 +266,19 @@ static tide_status checkpoints_reset_joined(const struct tide_store *database, v
 static tide_status checkpoints_reset_owned(const struct tide_store *database, void *session,
 					   struct checkpoints_reset *reset, struct tide_error *err)
 {
-	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
 	struct tide_fence fence = { .name = reset->name, .owner = tide_uuid_v4() };
 	struct tide_lease lease = { 0 };
 	tide_status status = TIDE_OK;
-	if (ops->lease_seize)
-		status = ops->lease_seize(session, reset->name, &fence.owner, &lease, err);
+	if (port_seizes_leases(database))
+		status =
+			port_lease_seize(database, session, reset->name, &fence.owner, &lease, err);
 	if (status != TIDE_OK)
 		return status;
 
 	fence.epoch = lease.epoch;
 	status = checkpoints_reset_joined(database, session, reset, err);
-	if (ops->lease_seize && status != TIDE_CONNECTION_LOST)
-		(void)ops->lease_release(session, &fence, NULL);
+	if (port_seizes_leases(database) && status != TIDE_CONNECTION_LOST)
+		(void)port_lease_release(database, session, &fence, NULL);
 	return status;
 }
 
@@ -302,7 +296,7 @@ tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, co
 
 	const struct tide_store *database = checkpoints->database;
 	struct checkpoints_reset reset = { name, function, self, 0 };
-	if (database->backend->store.begin)
+	if (port_has_transactions(database))
 		status = checkpoints_reset_owned(database, session, &reset, err);
 	else
 		status = tide_fail(err, TIDE_UNSUPPORTED, "'%s' has no transactions to share",
@@ -336,7 +330,7 @@ static tide_status checkpoints_look_begin(struct tide_checkpoints *checkpoints, 
 	tide_status status = checkpoints_begin(checkpoints, name, &ret->session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = checkpoints_ops(checkpoints)->load(ret->session, name, &ret->row, err);
+	status = port_load(checkpoints->database, ret->session, name, &ret->row, err);
 	if (status == TIDE_OK)
 		status = store_borrow(checkpoints->feed, &ret->feed_session, err);
 	if (status != TIDE_OK)
@@ -384,7 +378,7 @@ static tide_status checkpoints_stand(struct checkpoints_look *look, struct tide_
 					       .progress = { .position = row->position },
 					       .now = tide_time_now(),
 					       .anchor = *ret };
-	status = checkpoints_ops(checkpoints)->save(look->session, NULL, &write, err);
+	status = port_save(checkpoints->database, look->session, NULL, &write, err);
 	return status == TIDE_OK ? segments_forget(checkpoints->database, look->session,
 						   row->projection_name, err)
 				 : status;
@@ -438,18 +432,17 @@ struct checkpoints_back {
 static tide_status checkpoints_go_back(const struct tide_store *database, void *session,
 				       struct checkpoints_back *back, struct tide_error *err)
 {
-	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
 	struct tide_checkpoint_write write = { .name = back->name,
 					       .has_position = true,
 					       .progress = { .position = back->to },
 					       .now = tide_time_now() };
-	tide_status status = ops->load(session, back->name, &back->row, err);
+	tide_status status = port_load(database, session, back->name, &back->row, err);
 	if (status == TIDE_OK)
 		status = checkpoints_check_back(&back->row, back->name, back->to, err);
 	if (status == TIDE_OK)
 		status = segments_end(database, session, &back->row, err);
 	if (status == TIDE_OK)
-		status = ops->save(session, NULL, &write, err);
+		status = port_save(database, session, NULL, &write, err);
 	return status == TIDE_OK ? checkpoints_drop_letters(database, session, back->name, back->to,
 							    &back->deleted, err)
 				 : status;
@@ -458,16 +451,15 @@ static tide_status checkpoints_go_back(const struct tide_store *database, void *
 static tide_status checkpoints_rewind(const struct tide_store *database, void *session,
 				      struct checkpoints_back *back, struct tide_error *err)
 {
-	const struct tide_backend *backend = database->backend;
-	bool joins = backend->store.begin != NULL;
-	tide_status status = joins ? backend->store.begin(session, err) : TIDE_OK;
+	bool joins = port_has_transactions(database);
+	tide_status status = joins ? port_begin(database, session, err) : TIDE_OK;
 	if (status != TIDE_OK)
 		return status;
 	status = checkpoints_go_back(database, session, back, err);
 	if (status == TIDE_OK && joins)
-		status = backend->store.commit(session, err);
+		status = port_commit(database, session, err);
 	if (status != TIDE_OK && joins)
-		backend->store.rollback(session);
+		port_rollback(database, session);
 	return status;
 }
 
@@ -475,21 +467,20 @@ static tide_status checkpoints_rewind(const struct tide_store *database, void *s
 static tide_status checkpoints_rewind_owned(const struct tide_store *database, void *session,
 					    struct checkpoints_back *back, struct tide_error *err)
 {
-	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
 	struct tide_fence fence = { .name = back->name, .owner = tide_uuid_v4() };
 	struct tide_lease lease = { 0 };
-	tide_status status = ops->load(session, back->name, &back->row, err);
+	tide_status status = port_load(database, session, back->name, &back->row, err);
 	if (status == TIDE_OK)
 		status = checkpoints_check_back(&back->row, back->name, back->to, err);
-	if (status == TIDE_OK && ops->lease_seize)
-		status = ops->lease_seize(session, back->name, &fence.owner, &lease, err);
+	if (status == TIDE_OK && port_seizes_leases(database))
+		status = port_lease_seize(database, session, back->name, &fence.owner, &lease, err);
 	if (status != TIDE_OK)
 		return status;
 
 	fence.epoch = lease.epoch;
 	status = checkpoints_rewind(database, session, back, err);
-	if (ops->lease_seize && status != TIDE_CONNECTION_LOST)
-		(void)ops->lease_release(session, &fence, NULL);
+	if (port_seizes_leases(database) && status != TIDE_CONNECTION_LOST)
+		(void)port_lease_release(database, session, &fence, NULL);
 	return status;
 }
 
@@ -533,7 +524,7 @@ tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints,
 	tide_status status = store_borrow(checkpoints->database, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = checkpoints_ops(checkpoints)->list(session, ret, ret_count, err);
+	status = port_list(checkpoints->database, session, ret, ret_count, err);
 	store_return(checkpoints->database, session, status);
 	return status;
 }
@@ -547,7 +538,7 @@ tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, cons
 		status = checkpoints_begin(checkpoints, name, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = checkpoints_ops(checkpoints)->lease_is_owned(session, name, ret, err);
+	status = port_lease_is_owned(checkpoints->database, session, name, ret, err);
 	store_return(checkpoints->database, session, status);
 	return status;
 }
@@ -561,8 +552,7 @@ tide_status tide_checkpoints_release(struct tide_checkpoints *checkpoints, const
 
 	if (status != TIDE_OK)
 		return status;
-	if (checkpoints_ops(checkpoints)->lease_end)
-		status = checkpoints_ops(checkpoints)->lease_end(session, name, &is_found, err);
+	status = port_lease_end(checkpoints->database, session, name, &is_found, err);
 	store_return(checkpoints->database, session, status);
 	if (status == TIDE_OK && !is_found)
 		status = tide_fail(err, TIDE_NOT_FOUND, "projection '%s' was never owned", name);
@@ -579,13 +569,13 @@ tide_status checkpoints_leases(struct tide_checkpoints *checkpoints, struct tide
 {
 	*ret = NULL;
 	*ret_count = 0;
-	if (!checkpoints_ops(checkpoints)->lease_list)
+	if (!port_lists_leases(checkpoints->database))
 		return TIDE_OK;
 	void *session;
 	tide_status status = store_borrow(checkpoints->database, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = checkpoints_ops(checkpoints)->lease_list(session, ret, ret_count, err);
+	status = port_lease_list(checkpoints->database, session, ret, ret_count, err);
 	store_return(checkpoints->database, session, status);
 	return status;
 }

@@ -12,13 +12,9 @@
 
 #include "core/text.h"
 #include "path/journal.h"
+#include "path/port.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
-
-static const struct tide_checkpoint_ops *controls_ops(const struct tide_checkpoints *checkpoints)
-{
-	return &checkpoints->database->backend->checkpoint;
-}
 
 /* ---- What may be asked ----------------------------------------------------------------------- */
 
@@ -65,9 +61,6 @@ static tide_status controls_set(struct tide_checkpoints *checkpoints, const char
 	tide_status status = controls_check(checkpoints, name, request, err);
 	if (status != TIDE_OK)
 		return status;
-	if (!controls_ops(checkpoints)->control_set)
-		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' keeps no controls",
-				 checkpoints->database->url);
 
 	person_find(&person);
 	const char *note = request->note && *request->note ? request->note : NULL;
@@ -83,7 +76,7 @@ static tide_status controls_set(struct tide_checkpoints *checkpoints, const char
 	status = store_borrow(checkpoints->database, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = controls_ops(checkpoints)->control_set(session, &write, ret_was_paused, err);
+	status = port_control_set(checkpoints->database, session, &write, ret_was_paused, err);
 	store_return(checkpoints->database, session, status);
 	if (status == TIDE_OK)
 		notifier_ring(checkpoints->database->notifier, RING_CONTROL);
@@ -113,12 +106,8 @@ tide_status tide_control_resume(struct tide_checkpoints *checkpoints, const char
 tide_status controls_load(const struct tide_store *database, void *session, const char *name,
 			  struct tide_control **ret, size_t *ret_count, struct tide_error *err)
 {
-	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
 	struct tide_error why;
-	*ret = NULL;
-	*ret_count = 0;
-	tide_status status =
-		ops->control_list ? ops->control_list(session, ret, ret_count, &why) : TIDE_OK;
+	tide_status status = port_control_list(database, session, ret, ret_count, &why);
 	if (status == TIDE_UNSUPPORTED && name)
 		log_at(TIDE_LOG_NOTICE, "subscription", "durable pauses cannot be seen",
 		       "name='%s' error='%s'", name, why.message);
@@ -174,15 +163,13 @@ tide_status tide_journal_list(struct tide_checkpoints *checkpoints, const char *
 		return status;
 
 	void *session;
-	struct tide_journal_entry *list = NULL;
-	size_t count = 0;
+	struct tide_journal_entry *list;
+	size_t count;
 	status = store_borrow(checkpoints->database, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	if (controls_ops(checkpoints)->journal_list)
-		status = controls_ops(checkpoints)
-				 ->journal_list(session, name, limit > 0 ? limit : -1, &list,
-						&count, err);
+	status = port_journal_list(checkpoints->database, session, name, limit > 0 ? limit : -1,
+				   &list, &count, err);
 	store_return(checkpoints->database, session, status);
 	if (status != TIDE_OK)
 		return status;

@@ -10,6 +10,7 @@
 #include "core/escape.h"
 #include "core/event.h"
 #include "core/text.h"
+#include "path/port.h"
 #include "sys/alloc.h"
 
 #define DEAD_LETTER_LIMIT 100
@@ -23,28 +24,27 @@ static void dead_letter_tell(struct tide_checkpoints *checkpoints, const char *b
 }
 
 static tide_status dead_letters_begin(struct tide_checkpoints *checkpoints, const void *ret,
-				      const struct tide_checkpoint_ops **ret_ops,
 				      void **ret_session, struct tide_error *err)
 {
 	if (!checkpoints || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
 				 checkpoints ? "ret" : "checkpoints");
-	*ret_ops = &checkpoints->database->backend->checkpoint;
 	return store_borrow(checkpoints->database, ret_session, err);
 }
 
 /* An event that the column cannot hold as it is, is kept as text. */
-static tide_status dead_letter_write(const struct tide_checkpoint_ops *ops, void *session,
+static tide_status dead_letter_write(const struct tide_store *database, void *session,
 				     struct tide_dead_letter_write *write, int64_t *ret,
 				     struct tide_error *err)
 {
-	tide_status status = ops->dead_letter_add(session, NULL, write, ret, err);
+	tide_status status = port_dead_letter_add(database, session, NULL, write, ret, err);
 	if (status != TIDE_ARGUMENT)
 		return status;
 	char *plain ALLOC_AUTO = NULL;
 	status = event_plain_data(write->event_data, &plain, err);
 	write->event_data = plain;
-	return status == TIDE_OK ? ops->dead_letter_add(session, NULL, write, ret, err) : status;
+	return status == TIDE_OK ? port_dead_letter_add(database, session, NULL, write, ret, err)
+				 : status;
 }
 
 /** The texts of an entry made from what a user gave. */
@@ -78,12 +78,11 @@ static tide_status dead_letter_add(struct tide_checkpoints *checkpoints,
 				   struct tide_dead_letter_write *write, int64_t *ret,
 				   struct tide_error *err)
 {
-	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
-	tide_status status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
+	tide_status status = dead_letters_begin(checkpoints, ret, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = dead_letter_write(ops, session, write, ret, err);
+	status = dead_letter_write(checkpoints->database, session, write, ret, err);
 	store_return(checkpoints->database, session, status);
 	return status;
 }
@@ -143,15 +142,14 @@ tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints,
 						  .after_id = query->after_id };
 	for (int status = 0; status < 3; status++)
 		filter.statuses[status] = query->any_status || status == (int)query->status;
-	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
-	tide_status status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
+	tide_status status = dead_letters_begin(checkpoints, ret, &session, err);
 	if (status != TIDE_OK)
 		return status;
 
 	*ret = (struct tide_dead_letter_list){ 0 };
 	if (filter.limit > 0)
-		status = ops->dead_letter_list(session, &filter, ret, err);
+		status = port_dead_letter_list(checkpoints->database, session, &filter, ret, err);
 	store_return(checkpoints->database, session, status);
 	return status;
 }
@@ -159,13 +157,12 @@ tide_status tide_dead_letters_list(struct tide_checkpoints *checkpoints,
 tide_status tide_dead_letters_get(struct tide_checkpoints *checkpoints, int64_t id,
 				  struct tide_dead_letter_list *ret, struct tide_error *err)
 {
-	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
-	tide_status status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
+	tide_status status = dead_letters_begin(checkpoints, ret, &session, err);
 	if (status != TIDE_OK)
 		return status;
 	struct tide_dead_letter_list list = { 0 };
-	status = ops->dead_letter_get(session, id, &list, err);
+	status = port_dead_letter_get(checkpoints->database, session, id, &list, err);
 	store_return(checkpoints->database, session, status);
 	if (status == TIDE_OK)
 		*ret = list;
@@ -177,16 +174,15 @@ tide_status tide_dead_letters_get(struct tide_checkpoints *checkpoints, int64_t 
 static tide_status dead_letter_mark(struct tide_checkpoints *checkpoints, int64_t id,
 				    struct tide_error *err)
 {
-	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
-	tide_status status = dead_letters_begin(checkpoints, &id, &ops, &session, err);
+	tide_status status = dead_letters_begin(checkpoints, &id, &session, err);
 	if (status != TIDE_OK)
 		return status;
 	struct tide_dead_letter_change change = { .id = id,
 						  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
 						  .to = TIDE_DEAD_LETTER_RETRYING,
 						  .now = tide_time_now() };
-	status = ops->dead_letter_change(session, NULL, &change, err);
+	status = port_dead_letter_change(checkpoints->database, session, NULL, &change, err);
 	store_return(checkpoints->database, session, status);
 	return status;
 }
@@ -217,11 +213,11 @@ tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_
 /* What waits behind an entry that is out of the way becomes due. The entry is: if this fails, the
  * owner of the subscription finds what waits for nothing at its next look. The result tells whether
  * the session can be used again. */
-static tide_status dead_letters_released(struct tide_checkpoints *checkpoints,
-					 const struct tide_checkpoint_ops *ops, void *session,
+static tide_status dead_letters_released(struct tide_checkpoints *checkpoints, void *session,
 					 const struct tide_dead_letter *entry)
 {
-	tide_status status = parked_release(ops, session, NULL, entry, tide_time_now(), NULL);
+	tide_status status =
+		parked_release(checkpoints->database, session, NULL, entry, tide_time_now(), NULL);
 	notifier_ring(checkpoints->feed->notifier, RING_MANUAL);
 	return status;
 }
@@ -234,10 +230,9 @@ tide_status tide_dead_letters_resolve(struct tide_checkpoints *checkpoints, int6
 	struct tide_dead_letter_list list = { 0 };
 	if (status == TIDE_OK)
 		status = tide_dead_letters_get(checkpoints, id, &list, err);
-	const struct tide_checkpoint_ops *ops = NULL;
 	void *session = NULL;
 	if (status == TIDE_OK)
-		status = dead_letters_begin(checkpoints, &id, &ops, &session, err);
+		status = dead_letters_begin(checkpoints, &id, &session, err);
 	if (status == TIDE_OK) {
 		struct tide_dead_letter_change change = {
 			.id = id,
@@ -247,10 +242,11 @@ tide_status tide_dead_letters_resolve(struct tide_checkpoints *checkpoints, int6
 			.resolved_by = by,
 			.now = tide_time_now(),
 		};
-		status = ops->dead_letter_change(session, NULL, &change, err);
+		status =
+			port_dead_letter_change(checkpoints->database, session, NULL, &change, err);
 		tide_status after = status;
 		if (status == TIDE_OK)
-			after = dead_letters_released(checkpoints, ops, session, &list.entries[0]);
+			after = dead_letters_released(checkpoints, session, &list.entries[0]);
 		store_return(checkpoints->database, session, after);
 	}
 
@@ -265,15 +261,14 @@ tide_status tide_dead_letters_discard(struct tide_checkpoints *checkpoints, int6
 {
 	struct tide_dead_letter_list list = { 0 };
 	tide_status status = tide_dead_letters_get(checkpoints, id, &list, err);
-	const struct tide_checkpoint_ops *ops = NULL;
 	void *session = NULL;
 	if (status == TIDE_OK)
-		status = dead_letters_begin(checkpoints, &id, &ops, &session, err);
+		status = dead_letters_begin(checkpoints, &id, &session, err);
 	if (status == TIDE_OK) {
-		status = ops->dead_letter_discard(session, id, err);
+		status = port_dead_letter_discard(checkpoints->database, session, id, err);
 		tide_status after = status;
 		if (status == TIDE_OK)
-			after = dead_letters_released(checkpoints, ops, session, &list.entries[0]);
+			after = dead_letters_released(checkpoints, session, &list.entries[0]);
 		store_return(checkpoints->database, session, after);
 	}
 
@@ -288,12 +283,11 @@ tide_status tide_dead_letters_discard(struct tide_checkpoints *checkpoints, int6
 tide_status tide_dead_letters_stats(struct tide_checkpoints *checkpoints,
 				    struct tide_dead_letter_stats *ret, struct tide_error *err)
 {
-	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
-	tide_status status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
+	tide_status status = dead_letters_begin(checkpoints, ret, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = ops->dead_letter_stats(session, ret, err);
+	status = port_dead_letter_stats(checkpoints->database, session, ret, err);
 	store_return(checkpoints->database, session, status);
 	return status;
 }
@@ -302,12 +296,11 @@ tide_status tide_dead_letters_counts(struct tide_checkpoints *checkpoints,
 				     struct tide_dead_letter_count **ret, size_t *ret_count,
 				     struct tide_error *err)
 {
-	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
-	tide_status status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
+	tide_status status = dead_letters_begin(checkpoints, ret, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = ops->dead_letter_counts(session, ret, ret_count, err);
+	status = port_dead_letter_counts(checkpoints->database, session, ret, ret_count, err);
 	store_return(checkpoints->database, session, status);
 	return status;
 }
@@ -317,16 +310,15 @@ tide_status tide_dead_letters_purge(struct tide_checkpoints *checkpoints, int da
 {
 	if (days < 0)
 		return tide_fail(err, TIDE_ARGUMENT, "days %d is negative", days);
-	const struct tide_checkpoint_ops *ops = NULL;
 	void *session;
-	tide_status status = dead_letters_begin(checkpoints, ret, &ops, &session, err);
+	tide_status status = dead_letters_begin(checkpoints, ret, &session, err);
 	if (status != TIDE_OK)
 		return status;
 
 	/* With 0 days everything resolved so far goes, the present microsecond included. */
 	struct tide_time before = { tide_time_now().unix_us + (days == 0) -
 				    days * DEAD_LETTER_DAY_US };
-	status = ops->dead_letter_purge(session, before, ret, err);
+	status = port_dead_letter_purge(checkpoints->database, session, before, ret, err);
 	store_return(checkpoints->database, session, status);
 	return status;
 }

@@ -13,6 +13,7 @@
 
 #include <assert.h>
 
+#include "path/port.h"
 #include "path/store.h"
 #include "sys/alloc.h"
 
@@ -191,7 +192,7 @@ static tide_status feed_read_store(struct feed *feed, void *session, struct tide
 					 .max_bytes = page->max_bytes,
 					 .max_scan = FEED_SCAN_MAX };
 	feed->source = "store";
-	tide_status status = feed->store->backend->store.read(session, &query, page, err);
+	tide_status status = port_read(feed->store, session, &query, page, err);
 	if (status != TIDE_OK)
 		return status;
 
@@ -215,7 +216,7 @@ static tide_status feed_look(struct feed *feed, void *session, tide_position to,
 					 .max_scan = FEED_SCAN_MAX };
 	feed->source = "store_for_tail";
 	tide_page_begin(&feed->scratch, query.max_events, query.max_bytes);
-	tide_status status = feed->store->backend->store.read(session, &query, &feed->scratch, err);
+	tide_status status = port_read(feed->store, session, &query, &feed->scratch, err);
 	if (status != TIDE_OK) {
 		(void)tail_filled(feed->store->tail, NULL, now, NULL);
 		return status;

@@ -15,6 +15,8 @@
 
 #include <assert.h>
 
+#include "path/port.h"
+
 void interrupt_offer(struct tide_subscription *subscription)
 {
 	assert(subscription->runner.sessions.database);
@@ -88,10 +90,9 @@ bool interrupt_run(struct tide_subscription *subscription, int64_t hand)
 	     *feed_session = subscription->interruption.feed_session;
 	mutex_unlock(&subscription->lock);
 
-	if (database->backend->store.interrupt)
-		database->backend->store.interrupt(session);
-	if (hand == 0 && feed_session && feed_session != session && feed->backend->store.interrupt)
-		feed->backend->store.interrupt(feed_session);
+	port_interrupt(database, session);
+	if (hand == 0 && feed_session && feed_session != session)
+		port_interrupt(feed, feed_session);
 	interrupt_end(subscription);
 	return true;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "path/port.h"
 #include "sys/log.h"
 
 void person_find(struct person *ret)
@@ -36,8 +37,7 @@ struct tide_journal_write journal_entry(const struct person *person, const char 
 tide_status journal_note(const struct tide_store *database, void *session,
 			 const struct tide_journal_write *write, struct tide_error *err)
 {
-	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
-	return ops->journal_add ? ops->journal_add(session, write, err) : TIDE_OK;
+	return port_journal_add(database, session, write, err);
 }
 
 void journal_tell(struct tide_store *database, const char *by, const char *act, const char *name,

@@ -23,13 +23,15 @@
 
 #include "core/event.h"
 #include "path/held.h"
+#include "path/port.h"
 #include "path/runner.h"
+#include "path/session.h"
 #include "path/transaction.h"
 #include "sys/alloc.h"
 
-static const struct tide_checkpoint_ops *parked_ops(const struct tide_subscription *subscription)
+static const struct tide_store *parked_database(const struct tide_subscription *subscription)
 {
-	return &subscription->engine->checkpoints->database->backend->checkpoint;
+	return subscription->engine->checkpoints->database;
 }
 
 void parked_say(const char *behind, char ret[PARKED_MESSAGE_SIZE])
@@ -40,7 +42,7 @@ void parked_say(const char *behind, char ret[PARKED_MESSAGE_SIZE])
 /* ---- Becoming due ---------------------------------------------------------------------------- */
 
 /* A person who was faster is no failure. */
-static tide_status parked_make_due(const struct tide_checkpoint_ops *ops, void *session,
+static tide_status parked_make_due(const struct tide_store *database, void *session,
 				   const struct tide_fence *fence, int64_t id, struct tide_time now,
 				   bool *ret_done, struct tide_error *err)
 {
@@ -48,12 +50,12 @@ static tide_status parked_make_due(const struct tide_checkpoint_ops *ops, void *
 						  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
 						  .to = TIDE_DEAD_LETTER_RETRYING,
 						  .now = now };
-	tide_status status = ops->dead_letter_change(session, fence, &change, err);
+	tide_status status = port_dead_letter_change(database, session, fence, &change, err);
 	*ret_done = *ret_done || status == TIDE_OK;
 	return status == TIDE_NOT_FOUND || status == TIDE_STATE ? TIDE_OK : status;
 }
 
-tide_status parked_release(const struct tide_checkpoint_ops *ops, void *session,
+tide_status parked_release(const struct tide_store *database, void *session,
 			   const struct tide_fence *fence, const struct tide_dead_letter *head,
 			   struct tide_time now, struct tide_error *err)
 {
@@ -64,11 +66,11 @@ tide_status parked_release(const struct tide_checkpoint_ops *ops, void *session,
 						  .parked_behind = head->event_id_text };
 	struct tide_dead_letter_list list = { 0 };
 	bool is_done = false;
-	tide_status status = ops->dead_letter_list(session, &filter, &list, err);
+	tide_status status = port_dead_letter_list(database, session, &filter, &list, err);
 
 	for (size_t i = 0; status == TIDE_OK && i < list.count; i++)
-		status = parked_make_due(ops, session, fence, list.entries[i].id, now, &is_done,
-					 err);
+		status = parked_make_due(database, session, fence, list.entries[i].id, now,
+					 &is_done, err);
 	tide_dead_letters_free(&list);
 	return status;
 }
@@ -97,7 +99,7 @@ static tide_status parked_release_orphans(struct tide_subscription *subscription
 		    bsearch(&entry->parked_behind, ids, list->count, sizeof *ids,
 			    parked_compare_ids))
 			continue;
-		status = parked_make_due(parked_ops(subscription),
+		status = parked_make_due(parked_database(subscription),
 					 subscription->runner.sessions.database,
 					 transaction_fence(subscription), entry->id,
 					 runner_wall(subscription), ret_released, err);
@@ -118,9 +120,7 @@ tide_status parked_load(struct tide_subscription *subscription, bool *ret_releas
 
 	struct tide_dead_letter_list list = { 0 };
 	*ret_released = false;
-	tide_status status = parked_ops(subscription)
-				     ->dead_letter_list(subscription->runner.sessions.database,
-							&filter, &list, err);
+	tide_status status = session_dead_letter_list(subscription, &filter, &list, err);
 	if (status == TIDE_OK)
 		status = held_load(subscription->runner.held, &list, err);
 	if (status == TIDE_OK)
@@ -156,9 +156,7 @@ static tide_status parked_return(struct tide_subscription *subscription,
 						  .message = message,
 						  .parked_behind = head->event_id_text,
 						  .now = runner_wall(subscription) };
-	status = parked_ops(subscription)
-			 ->dead_letter_change(subscription->runner.sessions.database,
-					      transaction_fence(subscription), &change, err);
+	status = session_dead_letter_change(subscription, &change, err);
 	return status == TIDE_NOT_FOUND || status == TIDE_STATE ? TIDE_OK : status;
 }
 
@@ -172,9 +170,7 @@ tide_status parked_put_back(struct tide_subscription *subscription,
 						  .limit = -1,
 						  .oldest_first = true };
 	struct tide_dead_letter_list list = { 0 };
-	tide_status status = parked_ops(subscription)
-				     ->dead_letter_list(subscription->runner.sessions.database,
-							&filter, &list, err);
+	tide_status status = session_dead_letter_list(subscription, &filter, &list, err);
 
 	for (size_t i = 0; status == TIDE_OK && i < list.count; i++)
 		if (list.entries[i].id != head->id && list.entries[i].parked_behind)

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "path/port.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -58,20 +59,18 @@ static tide_status probe_counts(struct probe *probe, struct tide_dead_letter_cou
 	tide_status status = store_borrow(probe->database, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = probe->database->backend->checkpoint.dead_letter_counts(session, ret, ret_count,
-									 err);
+	status = port_dead_letter_counts(probe->database, session, ret, ret_count, err);
 	store_return(probe->database, session, status);
 	return status;
 }
 
 static void probe_waiting_for(struct probe *probe, char ret[TIDE_WAITING_FOR_SIZE])
 {
-	const struct tide_store_ops *ops = &probe->feed->backend->store;
 	void *session;
 	*ret = '\0';
-	if (!ops->waiting_for || store_borrow(probe->feed, &session, NULL) != TIDE_OK)
+	if (store_borrow(probe->feed, &session, NULL) != TIDE_OK)
 		return;
-	tide_status status = ops->waiting_for(session, ret, TIDE_WAITING_FOR_SIZE, NULL);
+	tide_status status = port_waiting_for(probe->feed, session, ret, NULL);
 	store_return(probe->feed, session, status);
 }
 

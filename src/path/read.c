@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/text.h"
+#include "path/port.h"
 #include "path/store.h"
 #include "sys/alloc.h"
 #include "sys/clock.h"
@@ -173,8 +174,7 @@ static tide_status read_page(struct tide_reader *reader, struct tide_error *err)
 
 	reader->next = 0;
 	tide_page_begin(&reader->page, query.max_events, query.max_bytes);
-	tide_status status =
-		reader->store->backend->store.read(reader->session, &query, &reader->page, err);
+	tide_status status = port_read(reader->store, reader->session, &query, &reader->page, err);
 	reader->last = status;
 	if (status == TIDE_OK)
 		reader->is_last_page = reader->page.count == 0 || reader->page.is_end;
@@ -267,7 +267,7 @@ static tide_status read_find(struct tide_store *store, const struct tide_uuid *e
 	if (status != TIDE_OK)
 		return status;
 	tide_page_begin(page, 1, READ_PAGE_BYTES);
-	status = store->backend->store.find(session, event_id, page, err);
+	status = port_find(store, session, event_id, page, err);
 	store_return(store, session, status);
 	return status;
 }
@@ -317,7 +317,7 @@ tide_status tide_store_stream_version(struct tide_store *store, struct tide_stre
 		status = store_borrow(store, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = store->backend->store.stream_version(session, stream, ret, err);
+	status = port_stream_version(store, session, stream, ret, err);
 	store_return(store, session, status);
 	return status;
 }
@@ -330,38 +330,27 @@ tide_status tide_store_end(struct tide_store *store, tide_position *ret, struct 
 	tide_status status = store_borrow(store, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = store->backend->store.end(session, ret, err);
+	status = port_end(store, session, ret, err);
 	store_return(store, session, status);
 	return status;
 }
 
-static tide_status read_horizon(const struct tide_store_ops *ops, void *session,
-				struct tide_horizon *ret, struct tide_error *err)
-{
-	if (ops->horizon)
-		return ops->horizon(session, ret, err);
-	*ret = (struct tide_horizon){ 0 };
-	tide_status status = ops->end(session, &ret->end, err);
-	ret->newest = ret->end;
-	return status;
-}
-
 /* Look until what was visible at first is settled. */
-static tide_status read_settle(const struct tide_store_ops *ops, void *session, double wait_seconds,
+static tide_status read_settle(const struct tide_store *store, void *session, double wait_seconds,
 			       struct tide_horizon *ret, struct tide_error *err)
 {
 	struct mono_time deadline =
 		mono_add(clock_mono(&clock_system), ns_of_seconds(wait_seconds));
 	struct wakeup pause;
 	struct tide_horizon horizon;
-	tide_status status = read_horizon(ops, session, &horizon, err);
+	tide_status status = port_horizon(store, session, &horizon, err);
 	tide_position newest = status == TIDE_OK ? horizon.newest : 0;
 	wakeup_init(&pause);
 	while (status == TIDE_OK && horizon.end < newest &&
 	       clock_mono(&clock_system).ns < deadline.ns) {
 		wakeup_wait(&pause,
 			    mono_min(deadline, mono_add(clock_mono(&clock_system), READ_LOOK_NS)));
-		status = read_horizon(ops, session, &horizon, err);
+		status = port_horizon(store, session, &horizon, err);
 		if (status == TIDE_OK && horizon.newest < newest)
 			newest = horizon.newest; /* the newest events were taken away */
 	}
@@ -389,7 +378,7 @@ tide_status tide_store_settle(struct tide_store *store, double wait_seconds,
 	tide_status status = store_borrow(store, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = read_settle(&store->backend->store, session, wait_seconds, ret, err);
+	status = read_settle(store, session, wait_seconds, ret, err);
 	store_return(store, session, status);
 	return status;
 }

@@ -31,11 +31,6 @@
 
 #define REDELIVER_PAGE 100
 
-static const struct tide_backend *redeliver_backend(const struct tide_subscription *subscription)
-{
-	return subscription->engine->checkpoints->database->backend;
-}
-
 /* ---- The event of an entry ------------------------------------------------------------------- */
 
 /* An event from the JSON an entry keeps, as a view into `json`. */
@@ -159,7 +154,7 @@ static tide_status redeliver_conclude(struct tide_subscription *subscription,
 				      struct redeliver_try *try, struct tide_error *err)
 {
 	assert(try->outcome == TIDE_OK || try->error.status != TIDE_OK);
-	const struct tide_checkpoint_ops *ops = &redeliver_backend(subscription)->checkpoint;
+	const struct tide_store *database = subscription->engine->checkpoints->database;
 	struct runner *runner = &subscription->runner;
 	bool is_resolved = try->outcome == TIDE_OK;
 	struct tide_dead_letter_change change = { .id = try->entry->id,
@@ -180,7 +175,7 @@ static tide_status redeliver_conclude(struct tide_subscription *subscription,
 		return redeliver_outrun(subscription, try);
 	if (status != TIDE_OK || !runner->held)
 		return status;
-	return is_resolved ? parked_release(ops, runner->sessions.database,
+	return is_resolved ? parked_release(database, runner->sessions.database,
 					    transaction_fence(subscription), try->entry, change.now,
 					    err)
 			   : parked_put_back(subscription, try->entry, try->event, err);

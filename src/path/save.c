@@ -25,6 +25,7 @@
 
 #include "path/fate.h"
 #include "path/infra.h"
+#include "path/port.h"
 #include "path/report.h"
 #include "path/requests.h"
 #include "path/runner.h"
@@ -33,11 +34,6 @@
 #include "path/start.h"
 #include "path/transaction.h"
 #include "sys/log.h"
-
-static const struct tide_backend *save_backend(const struct tide_subscription *subscription)
-{
-	return subscription->engine->checkpoints->database->backend;
-}
 
 static void save_count(struct tide_subscription *subscription, struct mono_time since)
 {
@@ -71,13 +67,14 @@ static tide_status save_read(struct tide_subscription *subscription, void *sessi
 			     struct tide_checkpoint *ret, struct tide_checkpoint_known *ret_known,
 			     struct tide_error *err)
 {
-	const struct tide_checkpoint_ops *ops = &save_backend(subscription)->checkpoint;
-	tide_status status = ops->lease_renew(session, transaction_fence(subscription), err);
+	const struct tide_store *database = subscription->engine->checkpoints->database;
+	tide_status status =
+		port_lease_renew(database, session, transaction_fence(subscription), err);
 	if (status != TIDE_OK)
 		return status;
 	*ret = (struct tide_checkpoint){ 0 };
 	*ret_known = (struct tide_checkpoint_known){ 0 };
-	status = ops->load(session, subscription->name, ret, err);
+	status = port_load(database, session, subscription->name, ret, err);
 	if (status == TIDE_OK)
 		*ret_known = checkpoint_known(ret);
 	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
@@ -161,8 +158,8 @@ bool save_from_outside(struct tide_subscription *subscription)
 	if (runner->save.is_unknown && status == TIDE_OK)
 		was_made = save_was_made(&runner->save.attempted, &row);
 	if (status == TIDE_OK && !was_made)
-		status = database->backend->checkpoint.save(
-			session, transaction_fence(subscription), &write, NULL);
+		status =
+			port_save(database, session, transaction_fence(subscription), &write, NULL);
 	store_return(database, session, status);
 	if (status == TIDE_CONNECTION_LOST || status == TIDE_TIMEOUT) {
 		runner->save.is_unknown = true; /* the next save finds out */

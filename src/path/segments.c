@@ -14,14 +14,10 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "path/port.h"
 #include "path/runner.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
-
-static const struct tide_checkpoint_ops *segments_ops(const struct tide_store *database)
-{
-	return &database->backend->checkpoint;
-}
 
 /* ---- Filters --------------------------------------------------------------------------------- */
 
@@ -167,8 +163,8 @@ static tide_status segments_decide(struct tide_subscription *subscription,
 	const struct tide_store *database = subscription->engine->checkpoints->database;
 	struct tide_segment *list = NULL;
 	size_t count = 0;
-	tide_status status = segments_ops(database)->segment_list(
-		subscription->runner.sessions.database, subscription->name, &list, &count, err);
+	tide_status status = port_segment_list(database, subscription->runner.sessions.database,
+					       subscription->name, &list, &count, err);
 	if (status != TIDE_OK)
 		return status;
 
@@ -187,8 +183,8 @@ static tide_status segments_decide(struct tide_subscription *subscription,
 	tide_segments_free(list, count);
 	if (goes_on)
 		return TIDE_OK;
-	return segments_ops(database)->segment_turn(subscription->runner.sessions.database,
-						    &subscription->runner.fence, &write, err);
+	return port_segment_turn(database, subscription->runner.sessions.database,
+				 &subscription->runner.fence, &write, err);
 }
 
 tide_status segments_follow(struct tide_subscription *subscription,
@@ -197,7 +193,7 @@ tide_status segments_follow(struct tide_subscription *subscription,
 {
 	struct tide_error why;
 	char *filter = NULL;
-	if (!segments_ops(subscription->engine->checkpoints->database)->segment_list)
+	if (!port_has_segments(subscription->engine->checkpoints->database))
 		return TIDE_OK;
 	tide_status status = filter_write(&subscription->filter, &filter, &why);
 	if (status == TIDE_OK)
@@ -219,10 +215,8 @@ tide_status segments_end(const struct tide_store *database, void *session,
 {
 	struct tide_segment *list = NULL;
 	size_t count = 0;
-	if (!segments_ops(database)->segment_list)
-		return TIDE_OK;
-	tide_status status = segments_ops(database)->segment_list(session, row->projection_name,
-								  &list, &count, err);
+	tide_status status =
+		port_segment_list(database, session, row->projection_name, &list, &count, err);
 	if (status != TIDE_OK)
 		return status;
 
@@ -233,7 +227,7 @@ tide_status segments_end(const struct tide_store *database, void *session,
 					    .processed = row->events_processed,
 					    .now = tide_time_now() };
 	if (open)
-		status = segments_ops(database)->segment_turn(session, NULL, &write, err);
+		status = port_segment_turn(database, session, NULL, &write, err);
 	tide_segments_free(list, count);
 	return status;
 }
@@ -242,9 +236,7 @@ tide_status segments_forget(const struct tide_store *database, void *session, co
 			    struct tide_error *err)
 {
 	struct tide_segment_write write = { .name = name, .should_forget = true };
-	return segments_ops(database)->segment_turn
-		       ? segments_ops(database)->segment_turn(session, NULL, &write, err)
-		       : TIDE_OK;
+	return port_segment_turn(database, session, NULL, &write, err);
 }
 
 tide_status segments_list(struct tide_checkpoints *checkpoints, const char *name,
@@ -253,13 +245,12 @@ tide_status segments_list(struct tide_checkpoints *checkpoints, const char *name
 	void *session;
 	*ret = NULL;
 	*ret_count = 0;
-	if (!segments_ops(checkpoints->database)->segment_list)
+	if (!port_has_segments(checkpoints->database))
 		return TIDE_OK;
 	tide_status status = store_borrow(checkpoints->database, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = segments_ops(checkpoints->database)
-			 ->segment_list(session, name, ret, ret_count, err);
+	status = port_segment_list(checkpoints->database, session, name, ret, ret_count, err);
 	store_return(checkpoints->database, session, status);
 	return status;
 }

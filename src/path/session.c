@@ -13,85 +13,80 @@
 #include <assert.h>
 
 #include "path/interrupt.h"
+#include "path/port.h"
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
 
-static const struct tide_store_ops *session_store(const struct tide_subscription *subscription)
+static const struct tide_store *session_database(const struct tide_subscription *subscription)
 {
 	assert(subscription->runner.sessions.database);
-	return &subscription->engine->checkpoints->database->backend->store;
-}
-
-static const struct tide_checkpoint_ops *session_rows(const struct tide_subscription *subscription)
-{
-	assert(subscription->runner.sessions.database);
-	return &subscription->engine->checkpoints->database->backend->checkpoint;
-}
-
-static const struct tide_store_ops *session_feed(const struct tide_subscription *subscription)
-{
-	assert(subscription->runner.sessions.feed);
-	return &subscription->engine->store->backend->store;
+	return subscription->engine->checkpoints->database;
 }
 
 tide_status session_begin(struct tide_subscription *subscription, struct tide_error *err)
 {
 	assert(!transaction_is_open(&subscription->runner.transaction));
-	return session_store(subscription)->begin(subscription->runner.sessions.database, err);
+	return port_begin(session_database(subscription), subscription->runner.sessions.database,
+			  err);
 }
 
 tide_status session_commit(struct tide_subscription *subscription, struct tide_error *err)
 {
-	return session_store(subscription)->commit(subscription->runner.sessions.database, err);
+	return port_commit(session_database(subscription), subscription->runner.sessions.database,
+			   err);
 }
 
 void session_rollback(struct tide_subscription *subscription)
 {
-	session_store(subscription)->rollback(subscription->runner.sessions.database);
+	port_rollback(session_database(subscription), subscription->runner.sessions.database);
 }
 
 tide_status session_savepoint(struct tide_subscription *subscription, struct tide_error *err)
 {
 	assert(transaction_is_open(&subscription->runner.transaction));
-	return session_store(subscription)->savepoint(subscription->runner.sessions.database, err);
+	return port_savepoint(session_database(subscription),
+			      subscription->runner.sessions.database, err);
 }
 
 tide_status session_release(struct tide_subscription *subscription, struct tide_error *err)
 {
 	assert(transaction_is_open(&subscription->runner.transaction));
-	return session_store(subscription)->release(subscription->runner.sessions.database, err);
+	return port_release(session_database(subscription), subscription->runner.sessions.database,
+			    err);
 }
 
 tide_status session_rollback_to(struct tide_subscription *subscription, struct tide_error *err)
 {
 	assert(transaction_is_open(&subscription->runner.transaction));
-	return session_store(subscription)
-		->rollback_to(subscription->runner.sessions.database, err);
+	return port_rollback_to(session_database(subscription),
+				subscription->runner.sessions.database, err);
 }
 
 tide_status session_check(struct tide_subscription *subscription, struct tide_error *err)
 {
-	return session_store(subscription)->check(subscription->runner.sessions.database, err);
+	return port_check(session_database(subscription), subscription->runner.sessions.database,
+			  err);
 }
 
 void *session_connection(struct tide_subscription *subscription)
 {
-	return session_store(subscription)->connection(subscription->runner.sessions.database);
+	return port_connection(session_database(subscription),
+			       subscription->runner.sessions.database);
 }
 
 tide_status session_save(struct tide_subscription *subscription,
 			 const struct tide_checkpoint_write *write, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	return session_rows(subscription)
-		->save(runner->sessions.database, &runner->fence, write, err);
+	return port_save(session_database(subscription), runner->sessions.database, &runner->fence,
+			 write, err);
 }
 
 tide_status session_load(struct tide_subscription *subscription, struct tide_checkpoint *ret,
 			 struct tide_error *err)
 {
-	return session_rows(subscription)
-		->load(subscription->runner.sessions.database, subscription->name, ret, err);
+	return port_load(session_database(subscription), subscription->runner.sessions.database,
+			 subscription->name, ret, err);
 }
 
 tide_status session_dead_letter_add(struct tide_subscription *subscription,
@@ -99,8 +94,8 @@ tide_status session_dead_letter_add(struct tide_subscription *subscription,
 				    struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	return session_rows(subscription)
-		->dead_letter_add(runner->sessions.database, &runner->fence, write, ret, err);
+	return port_dead_letter_add(session_database(subscription), runner->sessions.database,
+				    &runner->fence, write, ret, err);
 }
 
 tide_status session_dead_letter_change(struct tide_subscription *subscription,
@@ -108,71 +103,75 @@ tide_status session_dead_letter_change(struct tide_subscription *subscription,
 				       struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	return session_rows(subscription)
-		->dead_letter_change(runner->sessions.database, &runner->fence, change, err);
+	return port_dead_letter_change(session_database(subscription), runner->sessions.database,
+				       &runner->fence, change, err);
 }
 
 tide_status session_dead_letter_get(struct tide_subscription *subscription, int64_t id,
 				    struct tide_dead_letter_list *ret, struct tide_error *err)
 {
-	return session_rows(subscription)
-		->dead_letter_get(subscription->runner.sessions.database, id, ret, err);
+	return port_dead_letter_get(session_database(subscription),
+				    subscription->runner.sessions.database, id, ret, err);
 }
 
 tide_status session_dead_letter_list(struct tide_subscription *subscription,
 				     const struct tide_dead_letter_filter *filter,
 				     struct tide_dead_letter_list *ret, struct tide_error *err)
 {
-	return session_rows(subscription)
-		->dead_letter_list(subscription->runner.sessions.database, filter, ret, err);
+	return port_dead_letter_list(session_database(subscription),
+				     subscription->runner.sessions.database, filter, ret, err);
 }
 
 tide_status session_lease_acquire(struct tide_subscription *subscription, struct tide_lease *ret,
 				  struct tide_error *err)
 {
-	return session_rows(subscription)
-		->lease_acquire(subscription->runner.sessions.database, subscription->name,
-				&subscription->owner, ret, err);
+	return port_lease_acquire(session_database(subscription),
+				  subscription->runner.sessions.database, subscription->name,
+				  &subscription->owner, ret, err);
 }
 
 tide_status session_lease_mark(struct tide_subscription *subscription, tide_position position,
 			       int32_t deaths, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	return session_rows(subscription)
-		->lease_mark(runner->sessions.database, &runner->fence, position, deaths, err);
+	return port_lease_mark(session_database(subscription), runner->sessions.database,
+			       &runner->fence, position, deaths, err);
+}
+
+tide_status session_lease_note(struct tide_subscription *subscription,
+			       const struct tide_lease_note *note, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	return port_lease_note(session_database(subscription), runner->sessions.database,
+			       &runner->fence, note, err);
 }
 
 tide_status session_lease_release(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	return session_rows(subscription)
-		->lease_release(runner->sessions.database, &runner->fence, err);
+	return port_lease_release(session_database(subscription), runner->sessions.database,
+				  &runner->fence, err);
 }
 
 tide_status session_read(struct tide_subscription *subscription,
 			 const struct tide_page_query *query, struct tide_page *page,
 			 struct tide_error *err)
 {
-	tide_status status = session_feed(subscription)
-				     ->read(subscription->runner.sessions.feed, query, page, err);
-	assert(status != TIDE_OK || page->count == 0 ||
-	       (page->entries[0].event.position > query->bound &&
-		page->entries[page->count - 1].event.position <= page->scanned_to));
-	return status;
+	return port_read(subscription->engine->store, subscription->runner.sessions.feed, query,
+			 page, err);
 }
 
 tide_status session_find(struct tide_subscription *subscription, const struct tide_uuid *event_id,
 			 struct tide_page *page, struct tide_error *err)
 {
-	return session_feed(subscription)
-		->find(subscription->runner.sessions.feed, event_id, page, err);
+	return port_find(subscription->engine->store, subscription->runner.sessions.feed, event_id,
+			 page, err);
 }
 
 tide_status session_end(struct tide_subscription *subscription, tide_position *ret,
 			struct tide_error *err)
 {
-	return session_feed(subscription)->end(subscription->runner.sessions.feed, ret, err);
+	return port_end(subscription->engine->store, subscription->runner.sessions.feed, ret, err);
 }
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
@@ -185,15 +184,14 @@ static tide_status session_attach(struct tide_subscription *subscription, struct
 	if (runner->sessions.attachment != ATTACHMENT_NONE || !subscriber->transactional)
 		return TIDE_OK;
 
-	const struct tide_store_ops *ops =
-		&subscription->engine->checkpoints->database->backend->store;
+	const struct tide_store *database = session_database(subscription);
 	/* what was prepared last may not be committed yet */
-	tide_status status = ops->await
-				     ? ops->await(runner->sessions.database, TIDE_AWAIT_ANSWER, err)
-				     : TIDE_OK;
+	tide_status status =
+		port_await(database, runner->sessions.database, TIDE_AWAIT_ANSWER, err);
 	if (status == TIDE_OK && subscriber->attach)
 		status = subscriber->attach(subscriber->self,
-					    ops->connection(runner->sessions.database), err);
+					    port_connection(database, runner->sessions.database),
+					    err);
 	if (status == TIDE_OK)
 		runner->sessions.attachment = ATTACHMENT_MADE;
 	return status;
@@ -201,10 +199,9 @@ static tide_status session_attach(struct tide_subscription *subscription, struct
 
 void session_note_number(struct tide_subscription *subscription)
 {
-	const struct tide_store_ops *ops =
-		&subscription->engine->checkpoints->database->backend->store;
+	const struct tide_store *database = subscription->engine->checkpoints->database;
 	void *session = subscription->runner.sessions.database;
-	atomic_store(&subscription->number, ops->number && session ? ops->number(session) : 0);
+	atomic_store(&subscription->number, session ? port_number(database, session) : 0);
 }
 
 /* A transaction that fails leaves nothing made, and the subscriber lets go of what it had. */
@@ -216,19 +213,18 @@ tide_status session_prepare(struct tide_subscription *subscription, struct tide_
 	if (!subscriber->transactional || !subscriber->prepare ||
 	    runner->sessions.attachment == ATTACHMENT_PREPARED)
 		return TIDE_OK;
-	const struct tide_store_ops *ops =
-		&subscription->engine->checkpoints->database->backend->store;
-	tide_status status = ops->begin(runner->sessions.database, err);
+	const struct tide_store *database = session_database(subscription);
+	tide_status status = port_begin(database, runner->sessions.database, err);
 	if (status != TIDE_OK)
 		return status;
 
 	session_note_number(subscription);
-	void *connection = ops->connection(runner->sessions.database);
+	void *connection = port_connection(database, runner->sessions.database);
 	status = subscriber->prepare(subscriber->self, connection, err);
 	if (status == TIDE_OK)
-		status = ops->check(runner->sessions.database, err);
+		status = port_check(database, runner->sessions.database, err);
 	if (status == TIDE_OK)
-		status = ops->commit(runner->sessions.database, err);
+		status = port_commit(database, runner->sessions.database, err);
 	if (status == TIDE_OK) {
 		runner->sessions.attachment = ATTACHMENT_PREPARED;
 		return TIDE_OK;
@@ -236,7 +232,7 @@ tide_status session_prepare(struct tide_subscription *subscription, struct tide_
 
 	if (subscriber->detach)
 		subscriber->detach(subscriber->self, connection);
-	ops->rollback(runner->sessions.database);
+	port_rollback(database, runner->sessions.database);
 	runner->sessions.attachment = ATTACHMENT_NONE;
 	return status;
 }
@@ -248,7 +244,7 @@ static tide_status session_open_rows(struct tide_subscription *subscription, str
 	const struct tide_store *database = engine->checkpoints->database;
 	void **session = &subscription->runner.sessions.database;
 	assert(!*session);
-	tide_status status = database->backend->store.session_open(database->state, session, err);
+	tide_status status = port_session_open(database, session, err);
 	bool is_sql = subscription->subscriber.attach != NULL;
 	const struct tide_session_limits limits = {
 		.lease = engine->lease_seconds,
@@ -256,8 +252,8 @@ static tide_status session_open_rows(struct tide_subscription *subscription, str
 				       (is_sql ? 0 : subscription->config.processing_timeout),
 	};
 
-	if (status == TIDE_OK && database->backend->store.limit)
-		database->backend->store.limit(*session, &limits);
+	if (status == TIDE_OK)
+		port_limit(database, *session, &limits);
 	return status;
 }
 
@@ -274,8 +270,7 @@ tide_status session_open(struct tide_subscription *subscription, struct tide_err
 	if (status == TIDE_OK && !runner->sessions.feed) {
 		runner->sessions.feed = feed == database ? runner->sessions.database : NULL;
 		if (!runner->sessions.feed)
-			status = feed->backend->store.session_open(feed->state,
-								   &runner->sessions.feed, err);
+			status = port_session_open(feed, &runner->sessions.feed, err);
 	}
 
 	if (status == TIDE_OK && runner->sessions.database != subscription->interruption.session) {
@@ -287,11 +282,9 @@ tide_status session_open(struct tide_subscription *subscription, struct tide_err
 
 bool session_is_unanswered(const struct tide_subscription *subscription)
 {
-	const struct tide_store_ops *ops =
-		&subscription->engine->checkpoints->database->backend->store;
+	const struct tide_store *database = subscription->engine->checkpoints->database;
 	void *session = subscription->runner.sessions.database;
-	return session && ops->await &&
-	       ops->await(session, TIDE_AWAIT_NOTHING, NULL) == TIDE_TIMEOUT;
+	return session && port_await(database, session, TIDE_AWAIT_NOTHING, NULL) == TIDE_TIMEOUT;
 }
 
 void session_close(struct tide_subscription *subscription)
@@ -305,12 +298,12 @@ void session_close(struct tide_subscription *subscription)
 	interrupt_withdraw(subscription);
 	if (runner->sessions.attachment != ATTACHMENT_NONE && subscriber->detach)
 		subscriber->detach(subscriber->self,
-				   database->backend->store.connection(runner->sessions.database));
+				   port_connection(database, runner->sessions.database));
 	runner->sessions.attachment = ATTACHMENT_NONE;
 	if (runner->sessions.feed && runner->sessions.feed != runner->sessions.database)
-		feed->backend->store.session_close(runner->sessions.feed);
+		port_session_close(feed, runner->sessions.feed);
 	if (runner->sessions.database)
-		database->backend->store.session_close(runner->sessions.database);
+		port_session_close(database, runner->sessions.database);
 	runner->sessions.database = runner->sessions.feed = NULL;
 	session_note_number(subscription);
 }

@@ -74,6 +74,9 @@ tide_status session_lease_acquire(struct tide_subscription *subscription, struct
 /** Mark the event that is handed over next; 0: no event is. */
 tide_status session_lease_mark(struct tide_subscription *subscription, tide_position position,
 			       int32_t deaths, struct tide_error *err);
+/** Keep a note beside it, where that is kept. */
+tide_status session_lease_note(struct tide_subscription *subscription,
+			       const struct tide_lease_note *note, struct tide_error *err);
 tide_status session_lease_release(struct tide_subscription *subscription, struct tide_error *err);
 
 /* ---- The event store ------------------------------------------------------------------------- */

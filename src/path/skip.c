@@ -17,6 +17,7 @@
 #include "path/anchor.h"
 #include "path/controls.h"
 #include "path/journal.h"
+#include "path/port.h"
 #include "path/segments.h"
 #include "policy/why.h"
 #include "sys/alloc.h"
@@ -36,9 +37,9 @@ struct skip {
 	struct tide_fence fence;
 };
 
-static const struct tide_checkpoint_ops *skip_ops(const struct skip *skip)
+static const struct tide_store *skip_database(const struct skip *skip)
 {
-	return &skip->checkpoints->database->backend->checkpoint;
+	return skip->checkpoints->database;
 }
 
 /* ---- What it stopped on ---------------------------------------------------------------------- */
@@ -47,10 +48,11 @@ static tide_status skip_find_lease(struct skip *skip, struct tide_error *err)
 {
 	struct tide_lease_info *list;
 	size_t count;
-	if (!skip_ops(skip)->lease_list)
+	if (!port_lists_leases(skip_database(skip)))
 		return tide_fail(err, TIDE_UNSUPPORTED,
 				 "the database does not keep what ended a run");
-	tide_status status = skip_ops(skip)->lease_list(skip->session, &list, &count, err);
+	tide_status status =
+		port_lease_list(skip_database(skip), skip->session, &list, &count, err);
 	if (status != TIDE_OK)
 		return status;
 	for (size_t i = 0; i < count; i++)
@@ -89,7 +91,8 @@ static tide_status skip_check_lease(const struct skip *skip, tide_position posit
 static tide_status skip_find_event(struct skip *skip, struct tide_error *err)
 {
 	tide_position position = skip->position;
-	tide_status status = skip_ops(skip)->load(skip->session, skip->name, &skip->row, err);
+	tide_status status =
+		port_load(skip_database(skip), skip->session, skip->name, &skip->row, err);
 	if (status == TIDE_OK)
 		skip->known = (struct tide_checkpoint_known){ true, skip->row.has_position,
 							      skip->row.position,
@@ -136,7 +139,6 @@ static tide_status skip_find_rest(const struct skip *skip, struct skip_rest *ret
  * could not be saved. */
 static tide_status skip_check_next(const struct skip *skip, struct tide_error *err)
 {
-	const struct tide_store_ops *ops = &skip->checkpoints->feed->backend->store;
 	struct skip_rest rest;
 	struct tide_page page;
 	tide_status status = skip_find_rest(skip, &rest, err);
@@ -150,7 +152,7 @@ static tide_status skip_check_next(const struct skip *skip, struct tide_error *e
 					 .is_unsettled = true };
 	tide_page_init(&page);
 	tide_page_begin(&page, query.max_events, query.max_bytes);
-	status = ops->read(skip->feed_session, &query, &page, err);
+	status = port_read(skip->checkpoints->feed, skip->feed_session, &query, &page, err);
 	tide_position next = page.count > 0 ? page.entries[0].event.position : skip->position;
 	if (status == TIDE_OK && next < skip->position)
 		status = tide_fail(err, TIDE_STATE,
@@ -171,8 +173,8 @@ static tide_status skip_own(struct skip *skip, const struct person *person, stru
 					.pid = (int32_t)getpid(),
 					.now = tide_time_now() };
 	skip->fence.owner = tide_uuid_v7();
-	tide_status status = skip_ops(skip)->lease_acquire(skip->session, skip->name,
-							   &skip->fence.owner, &lease, err);
+	tide_status status = port_lease_acquire(skip_database(skip), skip->session, skip->name,
+						&skip->fence.owner, &lease, err);
 	if (status == TIDE_OK && !lease.is_owned)
 		status = tide_fail(err, TIDE_STATE,
 				   "'%s' is running; only one that stopped on an event can skip it",
@@ -182,8 +184,7 @@ static tide_status skip_own(struct skip *skip, const struct person *person, stru
 
 	skip->fence.name = skip->name;
 	skip->fence.epoch = lease.epoch;
-	if (skip_ops(skip)->lease_note)
-		(void)skip_ops(skip)->lease_note(skip->session, &skip->fence, &note, NULL);
+	(void)port_lease_note(skip_database(skip), skip->session, &skip->fence, &note, NULL);
 	return TIDE_OK;
 }
 
@@ -205,29 +206,31 @@ static tide_status skip_save(struct skip *skip, const struct person *person, str
 					       .expected = &skip->known,
 					       .discarded = 1,
 					       .anchor = skip->event };
-	tide_status status = skip_ops(skip)->save(skip->session, &skip->fence, &write, err);
+	tide_status status =
+		port_save(skip_database(skip), skip->session, &skip->fence, &write, err);
 	return status == TIDE_OK ? journal_note(database, skip->session, &entry, err) : status;
 }
 
 static tide_status skip_make(struct skip *skip, struct tide_error *err)
 {
-	const struct tide_store_ops *ops = &skip->checkpoints->database->backend->store;
+	const struct tide_store *database = skip_database(skip);
+	bool joins = port_has_transactions(database);
 	struct person person;
 	person_find(&person);
 	tide_status status = skip_own(skip, &person, err);
 	if (status != TIDE_OK)
 		return status;
 
-	if (ops->begin)
-		status = ops->begin(skip->session, err);
-	bool has_begun = ops->begin && status == TIDE_OK;
+	if (joins)
+		status = port_begin(database, skip->session, err);
+	bool has_begun = joins && status == TIDE_OK;
 	if (status == TIDE_OK)
 		status = skip_save(skip, &person, err);
 	if (has_begun && status == TIDE_OK)
-		status = ops->commit(skip->session, err);
+		status = port_commit(database, skip->session, err);
 	if (has_begun && status != TIDE_OK)
-		ops->rollback(skip->session);
-	(void)skip_ops(skip)->lease_release(skip->session, &skip->fence, NULL);
+		port_rollback(database, skip->session);
+	(void)port_lease_release(skip_database(skip), skip->session, &skip->fence, NULL);
 	return status;
 }
 

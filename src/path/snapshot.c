@@ -11,6 +11,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "path/port.h"
 #include "path/store.h"
 
 static tide_status snapshot_check(const struct tide_store *store, struct tide_stream stream,
@@ -23,7 +24,7 @@ static tide_status snapshot_check(const struct tide_store *store, struct tide_st
 	tide_status status = name_check_type(stream.aggregate_type, "aggregate_type", err);
 	if (status != TIDE_OK)
 		return status;
-	if (!store->backend->store.snapshot_load || !store->backend->store.snapshot_save)
+	if (!port_has_snapshots(store))
 		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' keeps no snapshots",
 				 store->backend->scheme);
 	return TIDE_OK;
@@ -42,7 +43,7 @@ tide_status tide_store_snapshot_load(struct tide_store *store, struct tide_strea
 		return status;
 
 	struct tide_snapshot snapshot = { 0 };
-	status = store->backend->store.snapshot_load(session, stream, &snapshot, err);
+	status = port_snapshot_load(store, session, stream, &snapshot, err);
 	store_return(store, session, status);
 	if (status == TIDE_OK) {
 		*ret = snapshot;
@@ -82,7 +83,7 @@ tide_status tide_store_snapshot_save(struct tide_store *store, const struct tide
 
 	struct tide_snapshot stamped = *snapshot;
 	stamped.created_at = tide_time_now();
-	status = store->backend->store.snapshot_save(session, &stamped, err);
+	status = port_snapshot_save(store, session, &stamped, err);
 	store_return(store, session, status);
 	return status;
 }

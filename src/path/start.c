@@ -22,6 +22,7 @@
 #include "path/infra.h"
 #include "path/parked.h"
 #include "path/pause.h"
+#include "path/port.h"
 #include "path/runner.h"
 #include "path/save.h"
 #include "path/segments.h"
@@ -96,10 +97,9 @@ static void start_own(struct tide_subscription *subscription, const struct tide_
 	subscription->told = (struct told){ .cause = (int)TIDE_CAUSE_LIVE };
 	subscription->pace = (struct pace){ 0 };
 	subscription_own_locked(subscription, OWNERSHIP_OWNED);
-	subscription->lease.renew_ns = lease->seconds > 0
-					       ? ns_of_seconds(lease->seconds / 3)
-					       : subscription->engine->checkpoints->database
-							 ->backend->checkpoint.lease_renew_ns;
+	subscription->lease.renew_ns =
+		lease->seconds > 0 ? ns_of_seconds(lease->seconds / 3)
+				   : port_renew_ns(subscription->engine->checkpoints->database);
 	subscription->lease.trust_ns =
 		lease->seconds > 0 ? ns_of_seconds(lease->seconds * 2 / 3) : INT64_MAX;
 	subscription->lease.renew_at = mono_add(since, subscription->lease.renew_ns);
@@ -114,12 +114,8 @@ static void start_own(struct tide_subscription *subscription, const struct tide_
 
 void start_note(struct tide_subscription *subscription, const struct tide_lease_note *note)
 {
-	const struct runner *runner = &subscription->runner;
-	const struct tide_checkpoint_ops *ops =
-		&subscription->engine->checkpoints->database->backend->checkpoint;
 	struct tide_error err;
-	if (ops->lease_note &&
-	    ops->lease_note(runner->sessions.database, &runner->fence, note, &err) != TIDE_OK)
+	if (session_lease_note(subscription, note, &err) != TIDE_OK)
 		log_at(TIDE_LOG_DEBUG, "subscription", "not noted beside the lease",
 		       "name='%s' error='%s'", subscription->name, err.message);
 }
@@ -284,8 +280,7 @@ static uint64_t start_losses(const struct tide_subscription *subscription)
 					      subscription->engine->checkpoints->database };
 	uint64_t losses = 0;
 	for (size_t i = 0; i < 2; i++)
-		if (stores[i]->backend->store.losses)
-			losses += stores[i]->backend->store.losses(stores[i]->state);
+		losses += port_losses(stores[i]);
 	return losses;
 }
 
@@ -332,7 +327,7 @@ static tide_status start_verify_tail(struct tide_subscription *subscription,
 	tide_status status = start_find(subscription, known, newest.position, &found, err);
 	bool is_same = newest.position == found.position &&
 		       tide_uuid_equal(&newest.event_id, &found.event_id);
-	if (status == TIDE_OK && feed->backend->store.anchor && (!is_same || to > end))
+	if (status == TIDE_OK && port_has_anchors(feed) && (!is_same || to > end))
 		tail_forget(feed->tail);
 	return status;
 }
@@ -360,7 +355,7 @@ static bool start_has_lost_events(struct tide_subscription *subscription,
 	const struct runner *runner = &subscription->runner;
 	const struct tide_anchor *anchor = &runner->progress.anchor;
 	struct tide_anchor found = *anchor;
-	if (subscription->engine->store->backend->store.anchor)
+	if (port_has_anchors(subscription->engine->store))
 		*status = start_find(subscription, known, anchor->position, &found, err);
 	return *status == TIDE_OK && (found.position != anchor->position ||
 				      !tide_uuid_equal(&found.event_id, &anchor->event_id));

@@ -11,6 +11,7 @@
 #include <assert.h>
 
 #include "core/url.h"
+#include "path/port.h"
 #include "sys/alloc.h"
 
 #define STORE_MAX_PAYLOAD ((size_t)16 << 20)
@@ -41,10 +42,7 @@ static tide_status store_find_backend(const struct tide_url *url, const struct t
 			err, TIDE_ARGUMENT,
 			"no backend for '%s:' (there are memory, sqlite, postgresql, fault)",
 			url->scheme);
-	if (backend->store.resolve)
-		return backend->store.resolve(url, ret, err);
-	*ret = backend;
-	return TIDE_OK;
+	return port_resolve(backend, url, ret, err);
 }
 
 /* Open the database and what goes with it; the store is whole or nothing is left open. */
@@ -56,7 +54,7 @@ static tide_status store_start(struct tide_store *store, struct tide_url *url,
 	if (status == TIDE_OK && !store->url)
 		status = alloc_fail(err);
 	if (status == TIDE_OK)
-		status = store->backend->store.open(url, options, &store->state, err);
+		status = port_open(store, url, options, &store->state, err);
 	if (status != TIDE_OK)
 		return status;
 	status = notifier_new(store->backend, store->state, &store->notifier, err);
@@ -106,11 +104,11 @@ void tide_store_close(struct tide_store *store)
 	if (!store)
 		return;
 	for (size_t i = 0; i < store->idle_count; i++)
-		store->backend->store.session_close(store->idle[i]);
+		port_session_close(store, store->idle[i]);
 	tail_free(store->tail);
 	notifier_free(store->notifier);
 	if (store->state)
-		store->backend->store.close(store->state);
+		port_close(store);
 	mutex_fini(&store->lock);
 	tide_free(store->url);
 	tide_free(store);
@@ -125,17 +123,14 @@ tide_status tide_store_clear(struct tide_store *store, struct tide_error *err)
 {
 	if (!store)
 		return tide_fail(err, TIDE_ARGUMENT, "store is NULL");
-	if (!store->backend->store.clear)
-		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' is not a memory store", store->url);
-	return store->backend->store.clear(store->state, err);
+	return port_clear(store, err);
 }
 
 /* One whose last write is not answered yet is left where it is: nobody waits for a write of
  * somebody else. */
 static bool store_is_answered(const struct tide_store *store, void *session)
 {
-	const struct tide_store_ops *ops = &store->backend->store;
-	return !ops->await || ops->await(session, TIDE_AWAIT_LANDED, NULL) == TIDE_OK;
+	return port_await(store, session, TIDE_AWAIT_LANDED, NULL) == TIDE_OK;
 }
 
 static void *store_remove_locked(struct tide_store *store, size_t at) TIDE_REQUIRES(store->lock)
@@ -156,7 +151,7 @@ tide_status store_borrow(struct tide_store *store, void **ret, struct tide_error
 			session = store_remove_locked(store, at);
 	mutex_unlock(&store->lock);
 	if (!session)
-		return store->backend->store.session_open(store->state, ret, err);
+		return port_session_open(store, ret, err);
 	*ret = session;
 	return TIDE_OK;
 }
@@ -172,5 +167,5 @@ void store_return(struct tide_store *store, void *session, tide_status status)
 		mutex_unlock(&store->lock);
 	}
 	if (session)
-		store->backend->store.session_close(session);
+		port_session_close(store, session);
 }

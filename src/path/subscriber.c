@@ -14,6 +14,7 @@
 #include "path/config.h"
 #include "path/fate.h"
 #include "path/held.h"
+#include "path/port.h"
 #include "path/requests.h"
 #include "path/selfcheck.h"
 #include "path/typed.h"
@@ -46,7 +47,7 @@ static tide_status subscription_check_transactional(const struct engine *engine,
 						    struct tide_error *err)
 {
 	const struct tide_store *database = engine->checkpoints->database;
-	if (subscriber->transactional && !database->backend->store.begin)
+	if (subscriber->transactional && !port_has_transactions(database))
 		return tide_fail(err, TIDE_UNSUPPORTED,
 				 "'%s' has a transactional handler, and '%s' has no transactions",
 				 subscriber->name, database->url);
@@ -60,9 +61,7 @@ static tide_status subscription_check_holding(const struct engine *engine,
 					      const char *name, struct tide_error *err)
 {
 	const struct tide_store *database = engine->checkpoints->database;
-	const struct tide_checkpoint_ops *ops = &database->backend->checkpoint;
-	if (!config->hold_aggregate_on_failure ||
-	    (ops->dead_letter_can_park && ops->dead_letter_can_park(database->state)))
+	if (!config->hold_aggregate_on_failure || port_can_park(database))
 		return TIDE_OK;
 	return tide_fail(err, TIDE_UNSUPPORTED,
 			 "'%s' asks for hold_aggregate_on_failure, and table 'dead_letter_queue' "

@@ -15,6 +15,7 @@
 
 #include "path/controls.h"
 #include "path/pause.h"
+#include "path/port.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -46,7 +47,7 @@ bool controls_are_due_locked(struct tide_manager *manager, struct mono_time now)
 	assert(mutex_is_mine(&manager->lock));
 	struct controls *controls = &manager->controls;
 	bool is_heard = now.ns >= controls->hear_at.ns && wakeup_is_rung(&controls->wakeup);
-	if (!controls_database(manager)->backend->checkpoint.control_list ||
+	if (!port_has_controls(controls_database(manager)) ||
 	    (!is_heard && now.ns < controls->look_at.ns))
 		return false;
 	return controls_poll_locked(manager) > 0;

@@ -18,6 +18,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "path/port.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -115,7 +116,7 @@ static tide_status renewal_take_locked(struct tide_manager *manager, struct mono
 static void renewal_close_session(struct tide_manager *manager)
 {
 	if (manager->renewer.session)
-		renewal_database(manager)->backend->store.session_close(manager->renewer.session);
+		port_session_close(renewal_database(manager), manager->renewer.session);
 	manager->renewer.session = NULL;
 }
 
@@ -147,8 +148,7 @@ static tide_status renewal_open_session(struct tide_manager *manager, struct tid
 	const struct tide_store *database = renewal_database(manager);
 	if (manager->renewer.session)
 		return TIDE_OK;
-	return database->backend->store.session_open(database->state, &manager->renewer.session,
-						     err);
+	return port_session_open(database, &manager->renewer.session, err);
 }
 
 static tide_status renewal_ask(struct tide_manager *manager, size_t count, struct tide_error *err)
@@ -159,8 +159,8 @@ static tide_status renewal_ask(struct tide_manager *manager, size_t count, struc
 	tide_status status = renewal_open_session(manager, err);
 
 	if (status == TIDE_OK)
-		status = database->backend->checkpoint.lease_renew_all(renewer->session,
-								       renewer->leases, count, err);
+		status = port_lease_renew_all(database, renewer->session, renewer->leases, count,
+					      err);
 	if (status == TIDE_CONNECTION_LOST)
 		renewal_close_session(manager);
 	probe_note(&manager->engine.probe, DATABASE_CHECKPOINTS, status, err);
@@ -262,7 +262,7 @@ static void renewal_tell_others_locked(struct tide_manager *manager) TIDE_REQUIR
 static void renewal_work_all_locked(struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
 {
 	assert(mutex_is_mine(&manager->lock));
-	if (renewal_database(manager)->backend->checkpoint.lease_renew_ns != 0)
+	if (port_renew_ns(renewal_database(manager)) != 0)
 		renewal_work_locked(manager);
 	if (!controls_are_due_locked(manager, clock_mono(manager->engine.clock)))
 		return;
@@ -275,7 +275,7 @@ static bool renewal_is_needed_locked(struct tide_manager *manager, struct mono_t
 	TIDE_REQUIRES(manager->lock)
 {
 	assert(mutex_is_mine(&manager->lock));
-	bool has_leases = renewal_database(manager)->backend->checkpoint.lease_renew_ns != 0;
+	bool has_leases = port_renew_ns(renewal_database(manager)) != 0;
 	return (has_leases &&
 		(renewal_finds_due_locked(manager, now) || telling_is_due_locked(manager, now))) ||
 	       controls_are_due_locked(manager, now);

@@ -11,6 +11,7 @@
 #include "supervise/telling.h"
 
 #include <assert.h>
+#include "path/port.h"
 #include "sys/alloc.h"
 
 #define TELLING_LASTS_NS NS_PER_SECOND
@@ -60,7 +61,7 @@ bool telling_is_due_locked(struct tide_manager *manager, struct mono_time now)
 {
 	assert(mutex_is_mine(&manager->lock));
 	bool is_due = false;
-	if (!manager->engine.checkpoints->database->backend->checkpoint.lease_tell)
+	if (!port_tells_reasons(manager->engine.checkpoints->database))
 		return false;
 	struct tide_time wall = clock_wall(manager->engine.clock);
 	for (struct tide_subscription *subscription = manager->subscriptions; subscription;
@@ -97,14 +98,13 @@ bool telling_take_locked(struct tide_manager *manager, struct mono_time now, str
 tide_status telling_write(const struct tide_manager *manager, void *session,
 			  struct telling *telling)
 {
-	const struct tide_checkpoint_ops *ops =
-		&manager->engine.checkpoints->database->backend->checkpoint;
+	const struct tide_store *database = manager->engine.checkpoints->database;
 	bool is_live = telling->why.cause == TIDE_CAUSE_LIVE;
 	char *reason ALLOC_AUTO = is_live ? NULL : reason_text(&telling->why);
 	telling->is_done = false;
 	if (!reason && !is_live)
 		return TIDE_OUT_OF_MEMORY;
-	return ops->lease_tell(session, &telling->fence, reason, &telling->is_done, NULL);
+	return port_lease_tell(database, session, &telling->fence, reason, &telling->is_done, NULL);
 }
 
 void telling_put_locked(struct tide_manager *manager, const struct telling *telling,
