@@ -99,6 +99,11 @@ struct tide_subscriber {
 	/* May be NULL: the run is over, and no call comes before the next one. Called in the
 	 * subscription's thread, while its name is still owned. */
 	void (*leave)(void *self);
+	/* Transactional only, beside `handle`; may be NULL: handle several events in order, as
+	 * `handle` would one after the other, without a savepoint for each. When it fails or is
+	 * late nobody hears of it: what it wrote is rolled back, and each of them comes to
+	 * `handle`. It calls tide_delivery_go_on. */
+	tide_batch_handler *handle_together;
 };
 
 /**
@@ -165,6 +170,19 @@ void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *st
  * Returns: nothing.
  */
 void tide_delivery_take(struct tide_delivery *delivery, size_t count, size_t begun);
+
+/**
+ * Say in handle_together that the first `count` of its events are done, so that the time of the
+ * next one begins.
+ *
+ * False: begin no further one. What was begun is brought to its end, tide_delivery_take tells how
+ * many that are when it is not all of them, and the others come again with a next call.
+ *
+ * Owns:    nothing.
+ * Threads: the handler's.
+ * Returns: whether to go on.
+ */
+bool tide_delivery_go_on(struct tide_delivery *delivery, size_t count);
 
 /**
  * Say that the failure which this call will return is no fault of the event: the run ends in ERROR,

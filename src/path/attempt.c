@@ -22,22 +22,6 @@
 
 /* ---- One call -------------------------------------------------------------------------------- */
 
-/*
- * The event is in hand from here on: the watchdog sees since when. It reads `hand.since`, then the
- * others, then claims `hand.since`: each store here releases the one before it, so that it never
- * takes the next call's position for this one's.
- */
-static void attempt_take_in_hand(struct tide_subscription *subscription,
-				 const struct tide_delivery *delivery, size_t count)
-{
-	atomic_store_explicit(&subscription->hand.events, (int64_t)count, memory_order_release);
-	atomic_store_explicit(&subscription->hand.position, delivery->position,
-			      memory_order_release);
-	atomic_store_explicit(&subscription->hand.attempt, delivery->attempt, memory_order_release);
-	atomic_store_explicit(&subscription->hand.since,
-			      delivery->since.ns ? delivery->since.ns : 1, memory_order_release);
-}
-
 static tide_status attempt_judge(const struct tide_subscription *subscription,
 				 const struct tide_delivery *delivery, tide_status status,
 				 struct tide_error *err)
@@ -65,22 +49,28 @@ static tide_status attempt_call(struct tide_subscription *subscription,
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
-	assert(count == 1 || (count > 1 && subscriber->handle_batch));
-	delivery->since = runner->now;
-	attempt_take_in_hand(subscription, delivery, count);
+	bool is_together = count > 1 && subscriber->handle_together;
+	assert(count == 1 || (count > 1 && (subscriber->handle_batch || is_together)));
+	struct mono_time begun = runner->now;
+	delivery->since = begun;
+	if (is_together)
+		delivery->together = (struct together){ events, count, 0 };
+	delivery_take_in_hand(delivery, delivery->position, count);
 
 	tide_status status;
-	if (subscription->typed)
+	if (is_together)
+		status = subscriber->handle_together(subscriber->self, events, count, delivery);
+	else if (subscription->typed)
 		status = typed_handle(subscription->typed, subscriber->self, events[0], delivery);
 	else if (subscriber->handle)
 		status = subscriber->handle(subscriber->self, events[0], delivery);
 	else
 		status = subscriber->handle_batch(subscriber->self, events, count, delivery);
 	runner->now = clock_mono(subscription->engine->clock);
-	delivery->took = mono_since(runner->now, delivery->since);
-	delivery->is_late =
-		delivery->took >= ns_of_seconds(subscription->config.processing_timeout);
-	if (delivery->is_late)
+	delivery->took = mono_since(runner->now, begun);
+	delivery->is_late |= mono_since(runner->now, delivery->since) >=
+			     ns_of_seconds(subscription->config.processing_timeout);
+	if (delivery->is_late && !is_together)
 		report_late(subscription, runner->now);
 	atomic_store(&subscription->hand.since, 0);
 	interrupt_await(subscription);

@@ -74,6 +74,43 @@ void tide_delivery_take(struct tide_delivery *delivery, size_t count, size_t beg
 	delivery->begun = begun;
 }
 
+/* Where the event that is next would not be handed over by itself: somebody is to be obeyed, the
+ * ownership is not trusted, or the timer of the saves cuts between two events. */
+static bool delivery_is_cut(const struct tide_subscription *subscription, struct mono_time now)
+{
+	const struct tide_subscription_config *config = &subscription->config;
+	const struct progress *progress = &subscription->runner.progress;
+	struct mono_time save_at =
+		mono_add(progress->saved_at, ns_of_seconds(config->checkpoint_interval_seconds));
+	bool is_save_due = config->checkpoint_strategy == TIDE_PERIODIC && now.ns >= save_at.ns;
+	return is_save_due || atomic_load(&subscription->attention) ||
+	       now.ns >=
+		       atomic_load_explicit(&subscription->lease.trust_until, memory_order_relaxed);
+}
+
+bool tide_delivery_go_on(struct tide_delivery *delivery, size_t count)
+{
+	if (!delivery || delivery->together.count == 0)
+		return delivery != NULL;
+
+	const struct tide_subscription *subscription = delivery->subscription;
+	struct together *together = &delivery->together;
+	struct mono_time now = clock_mono(subscription->engine->clock);
+	if (count > together->count)
+		count = together->count;
+	if (count > together->done) {
+		delivery->is_late |= mono_since(now, delivery->since) >=
+				     ns_of_seconds(subscription->config.processing_timeout);
+		together->done = count;
+		delivery->since = now;
+	}
+
+	if (delivery->is_late || together->done == together->count)
+		return false;
+	delivery_take_in_hand(delivery, together->events[together->done]->position, 1);
+	return !delivery_is_cut(subscription, now);
+}
+
 void tide_delivery_stop(struct tide_delivery *delivery)
 {
 	if (delivery)
@@ -101,6 +138,7 @@ void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *su
 	delivery->attempt = attempt;
 	delivery->position = position;
 	delivery->took = -1;
+	delivery->together = (struct together){ NULL, 0, 0 };
 	delivery->connection = NULL;
 	delivery->stacktrace = NULL;
 	delivery->is_stop = false;
@@ -108,6 +146,25 @@ void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *su
 	delivery->begun = 0;
 	delivery->has_message = delivery->is_late = false;
 	delivery->writes = WRITES_NONE;
+}
+
+/*
+ * The watchdog reads `hand.since`, then the others, then claims `hand.since`: each store here
+ * releases the one before it, so that it never takes the next call's position for this one's.
+ */
+void delivery_take_in_hand(const struct tide_delivery *delivery, tide_position position,
+			   size_t count)
+{
+	struct hand *hand = &delivery->subscription->hand;
+	bool is_together = delivery->together.count > 0;
+	int64_t since = delivery->since.ns ? delivery->since.ns : 1;
+	atomic_store_explicit(&hand->events, is_together ? 1 : (int64_t)count,
+			      memory_order_release);
+	atomic_store_explicit(&hand->position, position, memory_order_release);
+	atomic_store_explicit(&hand->attempt, delivery->attempt, memory_order_release);
+	atomic_store_explicit(&hand->kind, is_together ? HAND_TOGETHER : HAND_ALONE,
+			      memory_order_release);
+	atomic_store_explicit(&hand->since, since, memory_order_release);
 }
 
 size_t delivery_taken(const struct tide_delivery *delivery, size_t count)
@@ -120,10 +177,13 @@ bool delivery_end_locked(struct tide_subscription *subscription,
 {
 	assert(mutex_is_mine(&subscription->lock));
 	struct metrics *metrics = &subscription->metrics;
+	int64_t calls = 1; /* what is handled together is measured as if it were not */
+	if (delivery->together.count > 0)
+		calls = (int64_t)delivery_taken(delivery, delivery->together.count);
 	if (delivery->took >= 0)
 		histogram_add(status == TIDE_OK ? &metrics->handled_seconds
 						: &metrics->failed_seconds,
-			      delivery->took);
+			      delivery->took / calls, calls);
 	while (subscription->stop.is_frozen)
 		cond_wait(&subscription->changed, &subscription->lock);
 	return delivery->writes == WRITES_KEPT || subscription->run.state != RUN_ABANDONED;

@@ -16,13 +16,21 @@ enum delivery_writes {
 	WRITES_LOST,  /* with the connection, or the savepoint */
 };
 
+/** Events that are handled together, in order, and how many of them are done; count 0: they are
+ * not. */
+struct together {
+	const struct tide_event *const *events;
+	size_t count, done;
+};
+
 /** A handler call in progress, or its result. */
 struct tide_delivery {
 	struct tide_subscription *subscription;
 	int32_t attempt;
 	tide_position position;
-	struct mono_time since;
-	int64_t took; /* ns; -1: was not called */
+	struct mono_time since; /* when the event whose turn it is was taken in hand */
+	int64_t took;           /* ns, the whole call; -1: was not called */
+	struct together together;
 	void *connection;
 	bool has_message;
 	char message[sizeof((struct tide_error *)0)->message];
@@ -43,6 +51,9 @@ static inline bool delivery_has_spoilt(const struct tide_delivery *delivery)
 /** Fill everything but the message, which is large and written only by a failure. */
 void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *subscription,
 		    int32_t attempt, tide_position position);
+/** The event whose turn it is now is in hand, since `delivery->since`: the watchdog sees it. */
+void delivery_take_in_hand(const struct tide_delivery *delivery, tide_position position,
+			   size_t count);
 /** How many events of the call its result is about; 0: none yet, the call comes again. */
 size_t delivery_taken(const struct tide_delivery *delivery, size_t count);
 /**

@@ -126,8 +126,24 @@ static void handler_end_care(struct tide_subscription *subscription)
 
 /* ---- The delivery ---------------------------------------------------------------------------- */
 
-/* How many entries go into one call: the rest of the page for a batch handler, as far as all of it
- * may be delivered. */
+/* Whether an event is one of several in a call. Handled together are only those of which nothing
+ * is known yet, and not where each has a commit of its own. */
+static bool handler_may_gather(struct tide_subscription *subscription,
+			       const struct tide_event *event)
+{
+	struct runner *runner = &subscription->runner;
+	if (runner->care.is_on || runner->apart.commits_until > 0 ||
+	    event->position <= runner->apart.calls_until)
+		return false;
+	if (subscription->subscriber.handle_batch)
+		return true;
+	return subscription->subscriber.handle_together && runner->next.is_admitted &&
+	       runner->next.attempts == 0 && !fates_find(&runner->fates, event->position) &&
+	       subscription->config.checkpoint_strategy != TIDE_EVERY_EVENT;
+}
+
+/* How many entries go into one call: the rest of the page for a handler that takes several, as far
+ * as all of it may be delivered. */
 static size_t handler_collect(struct tide_subscription *subscription,
 			      const struct tide_event **events)
 {
@@ -136,9 +152,7 @@ static size_t handler_collect(struct tide_subscription *subscription,
 	const struct tide_page_entry *entry = feed_peek(&runner->feed);
 
 	events[0] = &entry->event;
-	bool is_alone = !subscription->subscriber.handle_batch || runner->care.is_on ||
-			runner->apart.commits_until > 0 ||
-			entry->event.position <= runner->apart.calls_until;
+	bool is_alone = !handler_may_gather(subscription, events[0]);
 	size_t count = 1, most = subscription->subscriber.batch_events, end = page->count;
 	if (most > 0 && end - runner->feed.next > most)
 		end = runner->feed.next + most;
@@ -146,7 +160,8 @@ static size_t handler_collect(struct tide_subscription *subscription,
 	for (size_t i = runner->feed.next + 1; !is_alone && i < end; i++) {
 		const struct tide_event *event = &page->entries[i].event;
 		bool has_failed = fates_has_failed(&runner->fates, event->position);
-		if (event->undecodable || has_failed || held_behind(runner->held, event))
+		if (event->undecodable || has_failed || held_behind(runner->held, event) ||
+		    !handler_may_gather(subscription, event))
 			break;
 		events[count++] = event;
 	}
@@ -195,6 +210,19 @@ static enum step handler_again(struct tide_subscription *subscription,
 	return STEP_ON;
 }
 
+/* Nobody hears of what failed together: each of the events comes again, alone, under a savepoint of
+ * its own. */
+static enum step handler_part(struct tide_subscription *subscription,
+			      struct tide_delivery *delivery)
+{
+	const struct together *together = &delivery->together;
+	subscription->runner.apart.calls_until = together->events[together->count - 1]->position;
+	enum step step = handler_again(subscription, delivery);
+	if (delivery_has_spoilt(delivery))
+		infra_close(subscription);
+	return step;
+}
+
 static enum step handler_deliver(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -224,6 +252,8 @@ static enum step handler_deliver(struct tide_subscription *subscription)
 		step = handler_again(subscription, &delivery);
 	else if (status == TIDE_OK && settle_handled(subscription, count, &delivery))
 		runner->care.left -= runner->care.is_on;
+	else if (status != TIDE_OK && delivery.together.count > 0)
+		step = handler_part(subscription, &delivery);
 	else if (status != TIDE_OK && delivery_end(subscription, &delivery, status))
 		step = handler_failed(subscription, events[0], count ? count : 1, &err, &delivery);
 	else if (delivery_has_spoilt(&delivery))

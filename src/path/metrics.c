@@ -14,15 +14,15 @@
 const double metrics_bounds[METRICS_BUCKETS - 1] = { 0.001, 0.005, 0.01, 0.05, 0.1, 0.5,
 						     1,     5,     10,   30,   60 };
 
-void histogram_add(struct histogram *histogram, int64_t ns)
+void histogram_add(struct histogram *histogram, int64_t ns, int64_t count)
 {
 	double seconds = (double)ns / 1e9;
 	size_t bucket = 0;
 	while (bucket < METRICS_BUCKETS - 1 && seconds > metrics_bounds[bucket])
 		bucket++;
-	histogram->buckets[bucket]++;
-	histogram->count++;
-	histogram->sum += seconds;
+	histogram->buckets[bucket] += count;
+	histogram->count += count;
+	histogram->sum += seconds * (double)count;
 }
 
 /* ---- What a store counts --------------------------------------------------------------------- */
@@ -35,7 +35,7 @@ void metrics_add(_Atomic(int64_t) *counter, int64_t value)
 void metrics_append_took(struct metrics_store *metrics, int64_t ns)
 {
 	struct histogram one = { 0 };
-	histogram_add(&one, ns);
+	histogram_add(&one, ns, 1);
 	for (size_t i = 0; i < METRICS_BUCKETS; i++)
 		if (one.buckets[i])
 			metrics_add(&metrics->append_buckets[i], 1);

@@ -23,7 +23,8 @@ struct histogram {
 	double sum; /* seconds */
 };
 
-void histogram_add(struct histogram *histogram, int64_t ns);
+/** So many that took `ns` each. */
+void histogram_add(struct histogram *histogram, int64_t ns, int64_t count);
 
 /** What a store counts, from any thread. */
 struct metrics_store {

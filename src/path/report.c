@@ -80,7 +80,21 @@ void report_failure(struct tide_subscription *subscription, const struct tide_er
 	atomic_store(&subscription->call, RUNNER_CALLS_QUERY);
 }
 
-/* Whoever turns `hand.since` negative reports: the watchdog or the runner itself, never both. */
+/* Whoever turns `hand.since` negative reports: the watchdog or the runner itself, never both. What
+ * is handled together comes alone after that, and what is late then is reported: only a call that
+ * does not end for as long again is, here. */
+static bool report_claims_late(struct hand *hand, int64_t since, struct mono_time now,
+			       int64_t limit)
+{
+	int kind = atomic_load(&hand->kind);
+	if (since > 0)
+		return now.ns - since >= limit &&
+		       atomic_compare_exchange_strong(&hand->since, &since, -since) &&
+		       kind == HAND_ALONE;
+	return since < 0 && kind == HAND_TOGETHER && now.ns + since >= 2 * limit &&
+	       atomic_compare_exchange_strong(&hand->kind, &kind, HAND_ALONE);
+}
+
 void report_late(struct tide_subscription *subscription, struct mono_time now)
 {
 	int64_t since = atomic_load(&subscription->hand.since);
@@ -89,8 +103,7 @@ void report_late(struct tide_subscription *subscription, struct mono_time now)
 	struct tide_event in_hand = { .position = atomic_load(&subscription->hand.position),
 				      .event_type = tide_text("Unknown") };
 	int32_t attempt = atomic_load(&subscription->hand.attempt);
-	if (since <= 0 || now.ns - since < ns_of_seconds(limit) ||
-	    !atomic_compare_exchange_strong(&subscription->hand.since, &since, -since))
+	if (!report_claims_late(&subscription->hand, since, now, ns_of_seconds(limit)))
 		return;
 	struct tide_error err;
 	tide_fail(&err, TIDE_TIMEOUT, "handler is past processing_timeout (%g s) at position %lld",

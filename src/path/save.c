@@ -40,7 +40,7 @@ static void save_count(struct tide_subscription *subscription, struct mono_time 
 	int64_t took = mono_since(clock_mono(subscription->engine->clock), since);
 	mutex_lock(&subscription->lock);
 	subscription->metrics.checkpoints_saved++;
-	histogram_add(&subscription->metrics.checkpoint_seconds, took);
+	histogram_add(&subscription->metrics.checkpoint_seconds, took, 1);
 	mutex_unlock(&subscription->lock);
 	log_at(TIDE_LOG_DEBUG, "checkpoint", "saved", "name='%s' position=%lld seconds=%.6f",
 	       subscription->name, (long long)subscription->runner.progress.position,

@@ -34,6 +34,11 @@ static tide_status subscription_check(const struct tide_subscriber *subscriber,
 			err, TIDE_ARGUMENT,
 			"subscriber '%s' has %s of handle, handle_batch and handlers, expected one",
 			subscriber->name, kinds ? "more than one" : "none");
+	if (subscriber->handle_together && (!subscriber->transactional || !subscriber->handle))
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "subscriber '%s' has handle_together, which needs a transactional "
+				 "handle beside it",
+				 subscriber->name);
 
 	for (size_t i = 0;
 	     status == TIDE_OK && subscriber->event_types && subscriber->event_types[i]; i++)
@@ -159,7 +164,8 @@ static tide_status subscription_build(struct tide_subscription *subscription,
 	if (status == TIDE_OK)
 		status = feed_init(&runner->feed, subscription->engine->store,
 				   &subscription->filter, &limits, err);
-	if (status == TIDE_OK && subscription->subscriber.handle_batch) {
+	const struct tide_subscriber *subscriber = &subscription->subscriber;
+	if (status == TIDE_OK && (subscriber->handle_batch || subscriber->handle_together)) {
 		runner->batch = alloc_zero(limits.page_events, sizeof *runner->batch);
 		status = runner->batch ? TIDE_OK : alloc_fail(err);
 	}

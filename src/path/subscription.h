@@ -86,7 +86,8 @@ struct next_event {
 
 /** Up to where events go one by one; 0: they do not. */
 struct apart {
-	tide_position calls_until;   /* a batch failed: each has a call of its own */
+	/* a batch, or what was handled together, failed: each has a call of its own */
+	tide_position calls_until;
 	tide_position commits_until; /* a commit failed for good: each has its own transaction */
 };
 
@@ -116,7 +117,8 @@ struct runner {
 	struct next_event next;
 	struct apart apart;
 	struct fates fates;
-	const struct tide_event **batch; /* page_events slots, batch handlers only */
+	/* page_events slots; NULL: the handler takes one at a time */
+	const struct tide_event **batch;
 	struct requests requests;
 	struct held *held;             /* aggregates with an unresolved dead letter; NULL: none */
 	struct self_check *self_check; /* NULL: off */
@@ -168,6 +170,12 @@ enum start_stage {
 	START_CAUGHT_UP, /* live or paused once, or standing by */
 };
 
+/** What its lateness means. */
+enum hand_kind {
+	HAND_ALONE,
+	HAND_TOGETHER, /* its events come alone then, and the one that is late is told of */
+};
+
 /** The call that a handler has in hand, for who looks at it from outside. */
 struct hand {
 	/* ns when it was made; 0: none in hand; negative: reported late */
@@ -175,6 +183,7 @@ struct hand {
 	atomic_int_least64_t position;
 	atomic_int attempt;
 	atomic_int_least64_t events; /* more than 1 in a batch */
+	atomic_int kind;             /* enum hand_kind */
 	/* between two calls: the handler has events behind the settled ones under way */
 	atomic_bool has_begun;
 };

@@ -121,3 +121,23 @@ tide_status postgres_end(const struct sql_script *script, const struct sql_state
 	PQclear(result);
 	return status;
 }
+
+tide_status postgres_sent(const struct sql_script *script, PGconn *connection, int is_sent,
+			  struct tide_error *err)
+{
+	if (is_sent)
+		return TIDE_OK;
+	bool is_there = PQstatus(connection) == CONNECTION_OK;
+	return tide_fail(err, is_there ? TIDE_OUT_OF_MEMORY : TIDE_CONNECTION_LOST, "'%s': %s",
+			 script->path,
+			 is_there ? "libpq took no statement" : "the connection is lost");
+}
+
+PGresult *postgres_take(PGconn *connection)
+{
+	PGresult *result = PQgetResult(connection), *more;
+
+	while (result && (more = PQgetResult(connection)))
+		PQclear(more);
+	return result;
+}

@@ -23,4 +23,10 @@ tide_status postgres_end(const struct sql_script *script, const struct sql_state
 			 PGconn *connection, PGresult *result, tide_status otherwise,
 			 struct tide_error *err);
 
+/** What a call of libpq that sends came to. */
+tide_status postgres_sent(const struct sql_script *script, PGconn *connection, int is_sent,
+			  struct tide_error *err);
+/** The result of what was sent next; NULL when the connection is lost. */
+PGresult *postgres_take(PGconn *connection);
+
 #endif

@@ -106,6 +106,60 @@ static tide_status sql_handle(void *self, const struct tide_event *event,
 	return ended == TIDE_OK ? TIDE_OK : tide_delivery_fail(delivery, ended, "%s", end.message);
 }
 
+/* Send what may be on its way at once, and take the answers as they come. `*ret`: events begun. */
+static tide_status sql_execute_all(struct tide_sql_projection *projection,
+				   const struct tide_event *const *events, size_t count,
+				   struct tide_delivery *delivery, size_t *ret,
+				   struct tide_error *err)
+{
+	const struct sql_dialect *dialect = projection->dialect;
+	void *connection = tide_delivery_connection(delivery);
+	size_t begun = 0, done = 0;
+	bool is_own, goes_on = true;
+	tide_status status = TIDE_OK;
+
+	while (status == TIDE_OK && begun < count && goes_on) {
+		status = sql_execute(projection, events[begun++], connection, &is_own, err);
+		if (!dialect->answer)
+			done = begun;
+		else if (status == TIDE_OK)
+			status =
+				dialect->answer(&projection->script, connection, false, &done, err);
+		goes_on = status == TIDE_OK && tide_delivery_go_on(delivery, done);
+	}
+	while (status == TIDE_OK && done < begun) {
+		status = dialect->answer(&projection->script, connection, true, &done, err);
+		(void)tide_delivery_go_on(delivery, done);
+	}
+	*ret = begun;
+	return status;
+}
+
+/* What fails comes again to sql_handle, which says why. */
+static tide_status sql_handle_together(void *self, const struct tide_event *const *events,
+				       size_t count, struct tide_delivery *delivery)
+{
+	struct tide_sql_projection *projection = self;
+	struct sql_script *script = &projection->script;
+	const struct sql_dialect *dialect = projection->dialect;
+	void *connection = tide_delivery_connection(delivery);
+	size_t begun = count;
+
+	tide_status status = dialect->begin ? dialect->begin(script, connection, NULL) : TIDE_OK;
+	if (status != TIDE_OK)
+		return status;
+	status = sql_execute_all(projection, events, count, delivery, &begun, NULL);
+	tide_status ended = dialect->end ? dialect->end(script, connection, NULL) : TIDE_OK;
+	if (status == TIDE_OK)
+		status = ended;
+	if (status == TIDE_OK)
+		status = sql_enter_news(projection, connection, NULL);
+	tide_free(script->words);
+	script->words = NULL;
+	tide_delivery_take(delivery, begun, 0);
+	return status;
+}
+
 static tide_status sql_prepare(void *self, void *connection, struct tide_error *err)
 {
 	struct tide_sql_projection *projection = self;
@@ -268,6 +322,7 @@ static struct tide_subscriber sql_subscriber(struct tide_sql_projection *project
 		.self = projection,
 		.event_types = wants_all ? NULL : script->types,
 		.handle = sql_handle,
+		.handle_together = sql_handle_together,
 		.transactional = true,
 		.prepare = sql_prepare,
 		.detach = sql_detach,

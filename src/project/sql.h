@@ -191,6 +191,11 @@ struct sql_dialect {
 	tide_status (*execute)(struct sql_script *script, const struct sql_statement *statement,
 			       void *connection, const struct tide_event *event, bool *ret_is_own,
 			       struct tide_error *err);
+	/* Between begin and end, the statements of one event more have been executed: how many
+	 * events are done by now, in order; `is_last`: wait for the next one that is not. NULL: all
+	 * that were executed are. */
+	tide_status (*answer)(struct sql_script *script, void *connection, bool is_last,
+			      size_t *ret_events, struct tide_error *err);
 	/* What the whole of a delivery transaction must not have done: TIDE_HANDLER_PERMANENT.
 	 * NULL: nothing to look for. */
 	tide_status (*before_commit)(struct sql_script *script, void *connection,

@@ -19,6 +19,7 @@
 #include <strings.h>
 
 #include "core/json.h"
+#include "project/postgres_flight.h"
 #include "project/postgres_guard.h"
 #include "project/postgres_live.h"
 #include "project/postgres_result.h"
@@ -57,6 +58,7 @@ struct postgres_attachment {
 	bool is_pooled;         /* a pooler may change the server process between transactions */
 	char look[32];          /* name of the prepared look at what was locked; empty: pooled */
 	struct sql_lines lines; /* of what was sent since the last look; 0: nothing */
+	struct flight flight;   /* of events that are handled together */
 	size_t sent_count;      /* statements of the event in hand that are on their way */
 	const struct sql_statement *sent[]; /* room for all of the script */
 };
@@ -419,6 +421,7 @@ static tide_status postgres_attach(struct sql_script *script, PGconn *connection
 	if (!attachment)
 		return alloc_fail(err);
 	script->attached = attachment;
+	flight_init(&attachment->flight);
 	tide_status status = postgres_look(script, connection, &attachment->is_pooled, err);
 	if (status == TIDE_OK)
 		status = postgres_guard_load(connection, script, &attachment->guard, err);
@@ -465,23 +468,13 @@ static void postgres_bind(const struct sql_script *script, const struct sql_stat
 	}
 }
 
-static tide_status postgres_sent(const struct sql_script *script, PGconn *connection, int is_sent,
-				 struct tide_error *err)
-{
-	if (is_sent)
-		return TIDE_OK;
-	bool is_there = PQstatus(connection) == CONNECTION_OK;
-	return tide_fail(err, is_there ? TIDE_OUT_OF_MEMORY : TIDE_CONNECTION_LOST, "'%s': %s",
-			 script->path,
-			 is_there ? "libpq took no statement" : "the connection is lost");
-}
-
 static tide_status postgres_begin(struct sql_script *script, void *connection,
 				  struct tide_error *err)
 {
 	struct postgres_attachment *attachment = script->attached;
 
 	attachment->sent_count = 0;
+	flight_begin(&attachment->flight);
 	return postgres_sent(script, connection, PQenterPipelineMode(connection), err);
 }
 
@@ -522,16 +515,6 @@ static tide_status postgres_execute(struct sql_script *script,
 	return postgres_sent(script, connection, is_sent, err);
 }
 
-/* The result of what was sent next; NULL when the connection is lost. */
-static PGresult *postgres_take(PGconn *connection)
-{
-	PGresult *result = PQgetResult(connection), *more;
-
-	while (result && (more = PQgetResult(connection)))
-		PQclear(more);
-	return result;
-}
-
 /* Behind an error the rest was not run. */
 static tide_status postgres_take_statements(struct sql_script *script, PGconn *connection,
 					    struct tide_error *err)
@@ -555,6 +538,21 @@ static tide_status postgres_take_statements(struct sql_script *script, PGconn *c
 	return status;
 }
 
+static tide_status postgres_answer(struct sql_script *script, void *connection, bool is_last,
+				   size_t *ret_events, struct tide_error *err)
+{
+	struct postgres_attachment *attachment = script->attached;
+	struct flight *flight = &attachment->flight;
+
+	if (!is_last)
+		flight_add(flight, attachment->sent_count);
+	attachment->sent_count = 0;
+	tide_status status = flight_wait(flight, script, connection,
+					 is_last ? flight->count - 1 : flight->most - 1, err);
+	*ret_events = flight->done;
+	return status;
+}
+
 static void postgres_leave_pipeline(PGconn *connection)
 {
 	bool is_over = false;
@@ -571,10 +569,13 @@ static void postgres_leave_pipeline(PGconn *connection)
 static tide_status postgres_finish(struct sql_script *script, void *connection,
 				   struct tide_error *err)
 {
+	struct postgres_attachment *attachment = script->attached;
 	tide_status status = postgres_sent(script, connection, PQpipelineSync(connection), err);
 
 	if (status != TIDE_OK) /* nothing comes back */
 		return status;
+	while (attachment->flight.count > 0) /* behind one that has failed */
+		(void)flight_land(&attachment->flight, script, connection, NULL);
 	status = postgres_take_statements(script, connection, err);
 	postgres_leave_pipeline(connection);
 	return status;
@@ -781,6 +782,7 @@ const struct sql_dialect sql_dialect_postgres = {
 	.detach = postgres_detach,
 	.begin = postgres_begin,
 	.execute = postgres_execute,
+	.answer = postgres_answer,
 	.end = postgres_finish,
 	.before_commit = postgres_before_commit,
 };

@@ -169,7 +169,7 @@ static void shutdown_drain(struct shutdown_run *run)
 	int64_t took = mono_since(shutdown_now(run), since);
 	run->drain_seconds = seconds_of_ns(took);
 	mutex_lock(&run->manager->lock);
-	histogram_add(&run->manager->drain_seconds, took);
+	histogram_add(&run->manager->drain_seconds, took, 1);
 	mutex_unlock(&run->manager->lock);
 }
 
@@ -281,7 +281,8 @@ static void shutdown_end(struct shutdown_run *run)
 	mutex_lock(&manager->lock);
 	manager->is_running = false;
 	manager->shutdowns_completed[outcome]++;
-	histogram_add(&manager->shutdown_seconds[outcome], ns_of_seconds(result->duration_seconds));
+	histogram_add(&manager->shutdown_seconds[outcome], ns_of_seconds(result->duration_seconds),
+		      1);
 	manager->shutdown_events_drained += result->events_drained;
 	manager->shutdown.last = *result;
 	manager->shutdown.has_last = true;

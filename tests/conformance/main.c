@@ -21,12 +21,12 @@
 #endif
 
 static const struct test_case *const case_files[] = {
-	append_cases,   append_race_cases, read_cases,    feed_cases,
-	page_cases,     checkpoint_cases,  lag_cases,     dead_letter_cases,
-	snapshot_cases, lease_cases,       limits_cases,  position_cases,
-	foreign_cases,  delivery_cases,    failure_cases, transaction_cases,
-	typed_cases,    bad_input_cases,   schema_cases,  out_of_memory_cases,
-	control_cases,  part_cases,
+	append_cases,   append_race_cases, read_cases,     feed_cases,
+	page_cases,     checkpoint_cases,  lag_cases,      dead_letter_cases,
+	snapshot_cases, lease_cases,       limits_cases,   position_cases,
+	foreign_cases,  delivery_cases,    failure_cases,  transaction_cases,
+	typed_cases,    bad_input_cases,   schema_cases,   out_of_memory_cases,
+	control_cases,  part_cases,        together_cases,
 };
 
 static const struct test_backend *backend;

@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SQL projections against the same statements by hand: one upsert an event, read in pages, the page
+ * and its checkpoint in one transaction. By hand is a loop of prepared statements on SQLite, by
+ * processor time, and one libpq pipeline a page on PostgreSQL, over a server that flushes, by the
+ * clock.
+ *
+ *	bench-projection [-d DIRECTORY] [-n EVENTS] [-r ROUNDS] [-o PART-OF-A-NAME]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libpq-fe.h>
+#include <sqlite3.h>
+
+#include <tidemark/tidemark.h>
+
+#include "die.h"
+#include "lib/postgres.h"
+
+#define ROUNDS_MAX 99
+#define STREAM 100     /* events of one aggregate, appended together */
+#define CUSTOMERS 9973 /* rows of the read model */
+#define PATIENCE 600.0
+
+/** How one case is measured. */
+struct work {
+	const char *name;
+	const char *url;
+	int64_t page;
+	bool is_by_hand, reads;
+	/* of ours: the handler is C, under a savepoint an event, or one a page */
+	enum { SQL, C_ALONE, C_TOGETHER } handler;
+};
+
+static int64_t events = 50000;
+static int rounds = 9;
+static const char *directory = ".";
+static char sqlite_url[4200], sqlite_path[4100];
+static const char postgres_url[] = "postgresql:///?schema=public";
+static int made; /* read models so far, for names that are new */
+
+/* The orders of a customer and their amount, out of the payload; %s: the payload. */
+static const char sqlite_upsert[] =
+	"INSERT INTO totals_%d (customer, orders, amount) VALUES (json_extract(%s, '$.customer'), "
+	"1, "
+	"json_extract(%s, '$.amount')) ON CONFLICT (customer) DO UPDATE SET orders = orders + 1, "
+	"amount = amount + excluded.amount";
+static const char postgres_upsert[] =
+	"INSERT INTO totals_%d AS t (customer, orders, amount) VALUES (%s::json->>'customer', 1, "
+	"(%s::json->>'amount')::float8) ON CONFLICT (customer) DO UPDATE SET orders = t.orders + "
+	"1, "
+	"amount = t.amount + excluded.amount";
+static const char table[] =
+	"CREATE TABLE IF NOT EXISTS totals_%d (customer TEXT PRIMARY KEY, orders "
+	"BIGINT NOT NULL, amount FLOAT NOT NULL)";
+static const char checkpoint[] =
+	"INSERT INTO bare_checkpoints (name, position) VALUES ('bare', $1) ON CONFLICT (name) DO "
+	"UPDATE SET position = excluded.position";
+static const char page_text[] = "SELECT global_position, payload FROM events WHERE global_position "
+				"> $1 ORDER BY global_position LIMIT $2";
+
+static bool is_sqlite(const struct work *work)
+{
+	return strncmp(work->url, "sqlite", 6) == 0;
+}
+
+static double seconds(clockid_t clock)
+{
+	struct timespec now;
+	clock_gettime(clock, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static clockid_t clock_of(const struct work *work)
+{
+	return is_sqlite(work) ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+}
+
+/* ---- By hand, SQLite ------------------------------------------------------------------------- */
+
+/** The connection and its statements. */
+struct bare_sqlite {
+	sqlite3 *db;
+	sqlite3_stmt *page, *upsert, *checkpoint;
+};
+
+static void lite_do(sqlite3 *db, const char *sql)
+{
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		bench_die("%s: %s", sql, sqlite3_errmsg(db));
+}
+
+static sqlite3_stmt *lite_prepare(sqlite3 *db, const char *sql)
+{
+	sqlite3_stmt *statement;
+	if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) !=
+	    SQLITE_OK)
+		bench_die("%s: %s", sql, sqlite3_errmsg(db));
+	return statement;
+}
+
+static void lite_step(struct bare_sqlite *bare, sqlite3_stmt *statement)
+{
+	if (sqlite3_step(statement) != SQLITE_DONE)
+		bench_die("bare loop: %s", sqlite3_errmsg(bare->db));
+	sqlite3_reset(statement);
+}
+
+static void lite_open(struct bare_sqlite *bare)
+{
+	char text[500];
+	if (sqlite3_open_v2(sqlite_path, &bare->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+			    NULL) != SQLITE_OK)
+		bench_die("%s: %s", sqlite_path, sqlite3_errmsg(bare->db));
+	lite_do(bare->db, "PRAGMA synchronous=NORMAL");
+	snprintf(text, sizeof text, table, made);
+	lite_do(bare->db, text);
+	bare->page = lite_prepare(bare->db, page_text);
+	snprintf(text, sizeof text, sqlite_upsert, made, "$1", "$1");
+	bare->upsert = lite_prepare(bare->db, text);
+	bare->checkpoint = lite_prepare(bare->db, checkpoint);
+}
+
+/* Each event goes from the row that reads it into the statement. */
+static int64_t lite_page(struct bare_sqlite *bare, const struct work *work, int64_t *position)
+{
+	int64_t count = 0;
+	lite_do(bare->db, "BEGIN IMMEDIATE");
+	sqlite3_bind_int64(bare->page, 1, *position);
+	sqlite3_bind_int64(bare->page, 2, work->page);
+	for (; sqlite3_step(bare->page) == SQLITE_ROW; count++) {
+		*position = sqlite3_column_int64(bare->page, 0);
+		sqlite3_bind_text(bare->upsert, 1, (const char *)sqlite3_column_text(bare->page, 1),
+				  sqlite3_column_bytes(bare->page, 1), SQLITE_STATIC);
+		lite_step(bare, bare->upsert);
+	}
+	sqlite3_reset(bare->page);
+	sqlite3_bind_int64(bare->checkpoint, 1, *position);
+	lite_step(bare, bare->checkpoint);
+	lite_do(bare->db, "COMMIT");
+	return count;
+}
+
+static double lite_measure(const struct work *work)
+{
+	struct bare_sqlite bare;
+	int64_t position = 0, done = 0, count;
+	lite_open(&bare);
+	double begun = seconds(clock_of(work));
+	while ((count = lite_page(&bare, work, &position)) > 0)
+		done += count;
+	double took = seconds(clock_of(work)) - begun;
+	sqlite3_finalize(bare.page);
+	sqlite3_finalize(bare.upsert);
+	sqlite3_finalize(bare.checkpoint);
+	sqlite3_close(bare.db);
+	if (done != events)
+		bench_die("%lld of %lld events handled", (long long)done, (long long)events);
+	return (double)done / took;
+}
+
+/* ---- By hand, PostgreSQL --------------------------------------------------------------------- */
+
+static void pg_must(PGconn *connection, PGresult *result)
+{
+	ExecStatusType status = PQresultStatus(result);
+	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
+	    status != PGRES_PIPELINE_SYNC)
+		bench_die("%s", PQerrorMessage(connection));
+	PQclear(result);
+}
+
+static PGconn *pg_opened(void)
+{
+	char text[500];
+	PGconn *connection = PQconnectdb("");
+	snprintf(text, sizeof text, table, made);
+	pg_must(connection, PQexec(connection, text));
+	pg_must(connection, PQprepare(connection, "page", page_text, 0, NULL));
+	snprintf(text, sizeof text, postgres_upsert, made, "$1", "$1");
+	pg_must(connection, PQprepare(connection, "upsert", text, 0, NULL));
+	pg_must(connection, PQprepare(connection, "checkpoint", checkpoint, 0, NULL));
+	return connection;
+}
+
+/* Send BEGIN, the statements, the checkpoint and COMMIT, then take all answers. */
+static void pg_pipeline(PGconn *connection, const PGresult *page, int count)
+{
+	if (!PQenterPipelineMode(connection))
+		bench_die("no pipeline");
+	PQsendQueryParams(connection, "BEGIN", 0, NULL, NULL, NULL, NULL, 0);
+	for (int i = 0; i < count; i++) {
+		const char *const values[] = { PQgetvalue(page, i, 1) };
+		PQsendQueryPrepared(connection, "upsert", 1, values, NULL, NULL, 0);
+	}
+	const char *const last[] = { PQgetvalue(page, count - 1, 0) };
+	PQsendQueryPrepared(connection, "checkpoint", 1, last, NULL, NULL, 0);
+	PQsendQueryParams(connection, "COMMIT", 0, NULL, NULL, NULL, NULL, 0);
+	PQpipelineSync(connection);
+	for (int i = 0; i < count + 3; i++) {
+		pg_must(connection, PQgetResult(connection));
+		if (PQgetResult(connection))
+			bench_die("one answer too many");
+	}
+	pg_must(connection, PQgetResult(connection));
+	PQexitPipelineMode(connection);
+}
+
+static PGresult *pg_page(PGconn *connection, const struct work *work, int64_t position)
+{
+	char behind[24], limit[24];
+	const char *const values[] = { behind, limit };
+	snprintf(behind, sizeof behind, "%lld", (long long)position);
+	snprintf(limit, sizeof limit, "%lld", (long long)work->page);
+	PGresult *page = PQexecPrepared(connection, "page", 2, values, NULL, NULL, 0);
+	if (PQresultStatus(page) != PGRES_TUPLES_OK)
+		bench_die("%s", PQerrorMessage(connection));
+	return page;
+}
+
+static double pg_measure(const struct work *work)
+{
+	PGconn *connection = pg_opened();
+	int64_t position = 0, done = 0;
+	double took = 0;
+	for (;;) {
+		double begun = seconds(clock_of(work));
+		PGresult *page = pg_page(connection, work, position);
+		int count = PQntuples(page);
+		if (!work->reads)
+			begun = seconds(clock_of(work));
+		if (count > 0) {
+			pg_pipeline(connection, page, count);
+			position = strtoll(PQgetvalue(page, count - 1, 0), NULL, 10);
+		}
+		PQclear(page);
+		took += seconds(clock_of(work)) - begun;
+		done += count;
+		if (count == 0)
+			break;
+	}
+	PQfinish(connection);
+	if (done != events)
+		bench_die("%lld of %lld events handled", (long long)done, (long long)events);
+	return (double)done / took;
+}
+
+/* ---- Ours ------------------------------------------------------------------------------------ */
+
+static struct tide_sql_projection *ours_projection(const struct work *work, const char *name)
+{
+	struct tide_sql_projection *projection;
+	struct tide_error err;
+	char made_table[300], statement[500], text[900];
+	snprintf(made_table, sizeof made_table, table, made);
+	snprintf(statement, sizeof statement, is_sqlite(work) ? sqlite_upsert : postgres_upsert,
+		 made, ":payload", ":payload");
+	snprintf(text, sizeof text, "-- init:\n%s;\n-- on: OrderPlaced\n%s;\n", made_table,
+		 statement);
+	bench_check(tide_sql_projection_open(
+			    TIDE_SQL_PROJECTION(.text = text, .name = name, .url = work->url),
+			    &projection, &err),
+		    &err);
+	return projection;
+}
+
+static double ours_measure(const struct work *work)
+{
+	struct tide_store *store;
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+	struct tide_subscription_config config = tide_catch_up_config(work->page, true);
+	struct tide_error err;
+	tide_position end;
+	char name[32];
+	config.max_in_flight = 2000;
+	snprintf(name, sizeof name, "totals-%d", made);
+
+	struct tide_sql_projection *projection = ours_projection(work, name);
+	bench_check(tide_store_open(work->url, NULL, &store, &err), &err);
+	bench_check(tide_store_end(store, &end, &err), &err);
+	bench_check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
+	bench_check(tide_manager_subscribe(manager, tide_sql_projection_subscriber(projection),
+					   &config, &subscription, &err),
+		    &err);
+	double begun = seconds(clock_of(work));
+	bench_check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
+	bench_check(tide_subscription_wait(subscription, end, PATIENCE, &err), &err);
+	double took = seconds(clock_of(work)) - begun;
+	bench_check(tide_manager_stop(manager, NULL, 0, &err), &err);
+	tide_manager_close(manager);
+	tide_store_close(store);
+	tide_sql_projection_close(projection);
+	return (double)events / took;
+}
+
+static double measure(const struct work *work, bool is_by_hand)
+{
+	made++;
+	if (!is_by_hand)
+		return ours_measure(work);
+	return is_sqlite(work) ? lite_measure(work) : pg_measure(work);
+}
+
+/* ---- Rounds ---------------------------------------------------------------------------------- */
+
+static int ascending(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static double median(double *values)
+{
+	qsort(values, (size_t)rounds, sizeof *values, ascending);
+	return rounds % 2 ? values[rounds / 2] : (values[rounds / 2 - 1] + values[rounds / 2]) / 2;
+}
+
+static void work_run(const struct work *work, double aim)
+{
+	double bare[ROUNDS_MAX], ours[ROUNDS_MAX], ratio[ROUNDS_MAX];
+	for (int round = 0; round < rounds; round++) {
+		if (round % 2 == 0)
+			bare[round] = measure(work, true);
+		ours[round] = measure(work, false);
+		if (round % 2 == 1)
+			bare[round] = measure(work, true);
+		ratio[round] = ours[round] / bare[round];
+	}
+	double middle = median(ratio);
+	printf("%-44s %5.2f  %5.2f to %5.2f ", work->name, middle, ratio[0], ratio[rounds - 1]);
+	if (aim > 0)
+		printf("%5.2f %-4s", aim, middle >= aim ? "met" : "not");
+	else
+		printf("%10s", "");
+	printf(" %11.0f %11.0f\n", median(bare), median(ours));
+	fflush(stdout);
+}
+
+static struct tide_new_event order_placed(int64_t number, char payload[320])
+{
+	snprintf(payload, 320,
+		 "{\"order\": %lld, \"customer\": \"customer-%05lld\", \"amount\": %.2f, "
+		 "\"currency\": \"EUR\", \"lines\": %d, \"note\": \"the quick brown fox jumps "
+		 "over the lazy dog and then walks home along the river, thinking about what it "
+		 "might have for supper before the tide comes in\"}",
+		 (long long)number, (long long)(number * 7919 % CUSTOMERS),
+		 (double)(number % 1000) + 0.25, (int)(number % 9) + 1);
+	return (struct tide_new_event){ .event_type = "OrderPlaced",
+					.payload = tide_text(payload) };
+}
+
+/* A store, and the table of the checkpoints of the loop by hand. */
+static void history_made(const char *url, bool is_by_libpq)
+{
+	static const char table_of_bare[] = "CREATE TABLE IF NOT EXISTS bare_checkpoints (name "
+					    "TEXT PRIMARY KEY, position BIGINT)";
+	static char payloads[STREAM][320];
+	struct tide_new_event batch[STREAM];
+	struct tide_store *store;
+	struct tide_error err;
+	bench_check(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, &err),
+		    &err);
+	for (int64_t i = 0; i < events; i += STREAM) {
+		for (int64_t k = 0; k < STREAM; k++)
+			batch[k] = order_placed(i + k, payloads[k]);
+		const struct tide_append append = { .stream = { tide_uuid_v4(), "Order" },
+						    .expected = TIDE_ANY,
+						    .events = batch,
+						    .count = STREAM };
+		bench_check(tide_store_append(store, &append, NULL, &err), &err);
+	}
+	tide_store_close(store);
+	if (is_by_libpq) {
+		postgres_sql("public", table_of_bare);
+		postgres_sql("public", "VACUUM ANALYZE events");
+		return;
+	}
+	sqlite3 *db;
+	if (sqlite3_open(sqlite_path, &db) != SQLITE_OK)
+		bench_die("%s: %s", sqlite_path, sqlite3_errmsg(db));
+	lite_do(db, table_of_bare);
+	sqlite3_close(db);
+}
+
+static void history_remove(void)
+{
+	static const char *const endings[] = { "", "-wal", "-shm", "-owners" };
+	char file[4200];
+	for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+		snprintf(file, sizeof file, "%s%s", sqlite_path, endings[i]);
+		unlink(file);
+	}
+}
+
+static void arguments_read(int count, char **arguments, const char **ret_only)
+{
+	int option;
+	while ((option = getopt(count, arguments, "d:n:r:o:")) != -1) {
+		if (option == 'd')
+			directory = optarg;
+		else if (option == 'n')
+			events = strtoll(optarg, NULL, 10) / STREAM * STREAM;
+		else if (option == 'r')
+			rounds = atoi(optarg);
+		else if (option == 'o')
+			*ret_only = optarg;
+		else
+			bench_die("usage: bench-projection [-d DIRECTORY] [-n EVENTS] [-r ROUNDS] "
+				  "[-o PART-OF-A-NAME]");
+	}
+	if (events < 1000 || rounds < 1 || rounds > ROUNDS_MAX)
+		bench_die("at least 1000 events and 1 to %d rounds", ROUNDS_MAX);
+}
+
+int main(int count, char **arguments)
+{
+	const struct {
+		struct work work;
+		double aim;
+	} cases[] = {
+		{ { .name = "SQLite, page 100", .url = sqlite_url, .page = 100 }, 0.92 },
+		{ { .name = "SQLite, page 1000", .url = sqlite_url, .page = 1000 }, 0.92 },
+		{ { .name = "PostgreSQL, page 100",
+		    .url = postgres_url,
+		    .page = 100,
+		    .reads = true },
+		  0 },
+		{ { .name = "PostgreSQL, page 1000",
+		    .url = postgres_url,
+		    .page = 1000,
+		    .reads = true },
+		  0.9 },
+		{ { .name = "PostgreSQL, page 1000, bare reads nothing",
+		    .url = postgres_url,
+		    .page = 1000 },
+		  0 },
+	};
+	const char *only = "";
+	double load = 0;
+	arguments_read(count, arguments, &only);
+	snprintf(sqlite_path, sizeof sqlite_path, "%s/projection-%ld.db", directory,
+		 (long)getpid());
+	snprintf(sqlite_url, sizeof sqlite_url, "sqlite:%s", sqlite_path);
+	bool has_postgres = postgres_start_as(&(struct postgres_wish){ .is_flushing = true });
+
+	history_made(sqlite_url, false);
+	if (has_postgres)
+		history_made(postgres_url, true);
+	getloadavg(&load, 1);
+	printf("%lld events, %d rounds, load %.1f; ratios of throughput, ours to by hand; SQLite "
+	       "by "
+	       "processor time\n\n%-44s %5s  %14s %10s %11s %11s\n",
+	       (long long)events, rounds, load, "", "median", "range", "aim   ", "bare ev/s",
+	       "ours ev/s");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		if (strstr(cases[i].work.name, only) && (has_postgres || is_sqlite(&cases[i].work)))
+			work_run(&cases[i].work, cases[i].aim);
+	history_remove();
+	if (has_postgres)
+		postgres_stop();
+	return 0;
+}
