@@ -5,7 +5,7 @@
 //	cpp_orders                     in memory
 //	cpp_orders sqlite:orders.db    in a new SQLite file
 //
-// Tidemark's interface is C. The sixty lines of namespace `tide` are all it takes to make it feel at home here; take
+// Tidemark's interface is C. The hundred lines of namespace `tide` are all it takes to make it feel at home here; take
 // them along.
 #include <cstdint>
 #include <functional>

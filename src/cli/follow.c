@@ -281,6 +281,12 @@ static void follow_text(struct buffer *line, const struct tide_subscription_stat
 {
 	int64_t events = status->events_processed + status->events_skipped;
 
+	/* nothing is known of a checkpoint that the start did not come to read */
+	if (status->state == TIDE_STATE_ERROR && status->has_previous_state &&
+	    status->previous_state == TIDE_STATE_STARTING) {
+		buffer_format(line, "'%s' has not begun", status->name);
+		return;
+	}
 	buffer_format(line, "'%s' is at position %lld, %s behind%s: %s events handled",
 		      status->name, (long long)status->position,
 		      status->lag_events ? number_text(status->lag_events) : "nothing",
