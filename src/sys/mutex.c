@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <time.h>
 
-#include "sys/thread.h"
-
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define MUTEX_UNDER_TSAN
@@ -154,11 +152,6 @@ TIDE_UNCHECKED bool mutex_lock_until(struct mutex *mutex, struct mono_time deadl
 		return false;
 	mutex_own(mutex);
 	return true;
-}
-
-bool mutex_is_mine(const struct mutex *mutex)
-{
-	return atomic_load_explicit(&mutex->owner, memory_order_relaxed) == thread_self();
 }
 
 void cond_init(struct cond *cond)

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "sys/clock.h"
+#include "sys/thread.h"
 
 #if defined(__clang__)
 #define TIDE_CAPABILITY __attribute__((capability("mutex")))
@@ -60,7 +61,11 @@ void mutex_unlock(struct mutex *mutex) TIDE_RELEASES(*mutex);
 /* false: not got in time */
 bool mutex_lock_until(struct mutex *mutex, struct mono_time deadline)
 	TIDE_TRY_ACQUIRES(true, *mutex);
-bool mutex_is_mine(const struct mutex *mutex);
+/** Whether this thread holds it. Asserted several times an event, so it costs no call of ours. */
+static inline bool mutex_is_mine(const struct mutex *mutex)
+{
+	return atomic_load_explicit(&mutex->owner, memory_order_relaxed) == thread_self();
+}
 /** Whether this thread may take it while it holds what it holds; where that is not checked, it
  * may. No deadlock comes from locks that every thread takes in one order. */
 bool mutex_may_lock(const struct mutex *mutex);

@@ -64,10 +64,3 @@ void thread_detach(struct thread *thread)
 		pthread_detach(thread->handle);
 	thread->is_started = false;
 }
-
-unsigned long thread_self(void)
-{
-	return (unsigned long)
-		/* with glibc the address of the thread's descriptor: cheap, and never 0 */
-		pthread_self();
-}
