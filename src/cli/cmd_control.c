@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "core/records.h"
 
 #define JOURNAL_SHOWN 100
 
@@ -157,21 +158,7 @@ static const char *const journal_heads[] = { "at",         "who",     "~host", "
 
 static void journal_json(struct buffer *line, const void *row)
 {
-	const struct tide_journal_entry *entry = row;
-	json_open(line, '{');
-	json_key(line, "at");
-	json_time(line, entry->at);
-	json_key(line, "who");
-	json_string(line, entry->who);
-	json_key(line, "host");
-	json_string(line, *entry->host ? entry->host : NULL);
-	json_key(line, "act");
-	json_string(line, entry->act);
-	json_key(line, "projection_name");
-	json_string(line, entry->name);
-	json_key(line, "detail");
-	json_string(line, *entry->detail ? entry->detail : NULL);
-	json_close(line, '}');
+	journal_write_json(line, row);
 }
 
 static void journal_cells(struct table *table, const void *row)

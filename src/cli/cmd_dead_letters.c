@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "core/records.h"
 #include "sys/alloc.h"
 #include "sys/clock.h"
 #include "sys/wakeup.h"
@@ -26,51 +27,13 @@ struct letters_call {
 	int64_t failed_again;
 };
 
-static void letter_json(struct buffer *line, const void *row)
-{
-	const struct tide_dead_letter *letter = row;
-	json_open(line, '{');
-	json_key(line, "id");
-	json_integer(line, letter->id);
-	json_key(line, "event_id");
-	json_string(line, letter->event_id_text);
-	json_key(line, "projection_name");
-	json_string(line, letter->projection_name);
-	json_key(line, "event_type");
-	json_string(line, letter->event_type);
-	json_key(line, "error_message");
-	json_string(line, letter->error_message);
-	json_key(line, "error_stacktrace");
-	json_string(line, letter->error_stacktrace);
-	json_key(line, "retry_count");
-	json_integer(line, letter->retry_count);
-	json_key(line, "first_failed_at");
-	json_time(line, letter->first_failed_at);
-	json_key(line, "last_failed_at");
-	json_time(line, letter->last_failed_at);
-	json_key(line, "status");
-	json_string(line, tide_dead_letter_status_name(letter->status));
-	json_key(line, "resolved_at");
-
-	if (letter->is_resolved)
-		json_time(line, letter->resolved_at);
-	else
-		json_null(line);
-	json_key(line, "resolved_by");
-	json_string(line, letter->resolved_by);
-	json_key(line, "parked_behind");
-	json_string(line, letter->parked_behind);
-	json_key(line, "event_data");
-
-	if (json_check(tide_text(letter->event_data), false, "event_data", NULL) == TIDE_OK)
-		json_raw(line, tide_text(letter->event_data));
-	else
-		json_string(line, letter->event_data);
-	json_close(line, '}');
-}
-
 static const char *const letter_heads[] = { ">id",      "projection",      "event type", "!status",
 					    ">retries", "first failed at", "error",      NULL };
+
+static void letter_json(struct buffer *line, const void *row)
+{
+	dead_letter_write_json(line, row);
+}
 
 static void letter_cells(struct table *table, const void *row)
 {

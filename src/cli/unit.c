@@ -386,6 +386,8 @@ tide_status unit_start(const struct config *config, const struct config_store *s
 	unit->into = store->into ? alloc_text(store->into, strlen(store->into)) : NULL;
 	tide_status status =
 		unit->name && unit->url && (unit->into || !store->into) ? TIDE_OK : alloc_fail(err);
+	if (status == TIDE_OK) /* stores are shown in the order of the configuration */
+		sources_wait(sources, unit->name, NULL, 0, &unit->error);
 	if (status == TIDE_OK)
 		status = thread_start(&unit->thread, "tide store", unit_live, unit, err);
 	if (status == TIDE_OK)

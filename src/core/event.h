@@ -37,6 +37,9 @@ struct event_json {
  * Returns TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
  */
 tide_status event_read_json(struct tide_text json, struct event_json *ret, struct tide_error *err);
+/** The same for an event of a stream, which need not name it. */
+tide_status event_read_of_stream(struct tide_text json, struct tide_stream stream,
+				 struct event_json *ret, struct tide_error *err);
 void event_json_fini(struct event_json *event);
 /**
  * Read the event_data of a dead letter: the same shape, or what another library wrote, an object

@@ -182,6 +182,7 @@ static const struct event_member {
 #undef EVENT_AT
 /* clang-format on */
 #define EVENT_MEMBER_COUNT (sizeof event_members / sizeof *event_members)
+#define EVENT_MEMBERS_OF_STREAM (1u << 5 | 1u << 6) /* aggregate_id, aggregate_type */
 #define EVENT_MEMBER_TIME 4 /* occurred_at: its absence is no instant, so it must be known */
 
 /* The member of a name, EVENT_MEMBER_COUNT when there is none; looked for first behind the last one
@@ -222,7 +223,8 @@ static tide_status event_read_member(struct json_reader *reader, const struct js
 	return TIDE_OK;
 }
 
-static tide_status event_read_members(struct tide_text json, struct event_json *ret,
+/* `given` has a bit for each member that need not be there. */
+static tide_status event_read_members(struct tide_text json, uint32_t given, struct event_json *ret,
 				      struct tide_error *err)
 {
 	struct json_reader reader;
@@ -237,7 +239,7 @@ static tide_status event_read_members(struct tide_text json, struct event_json *
 	}
 
 	for (size_t i = 0; i < EVENT_MEMBER_COUNT; i++)
-		if (event_members[i].is_required && !(seen >> i & 1))
+		if (event_members[i].is_required && !((seen | given) >> i & 1))
 			return tide_fail(err, TIDE_ARGUMENT, "%s is missing",
 					 event_members[i].name);
 	if (tide_uuid_is_nil(&ret->event.aggregate_id))
@@ -247,18 +249,34 @@ static tide_status event_read_members(struct tide_text json, struct event_json *
 	return TIDE_OK;
 }
 
-tide_status event_read_json(struct tide_text json, struct event_json *ret, struct tide_error *err)
+static tide_status event_read_given(struct tide_text json, const struct event_json *begin,
+				    uint32_t given, struct event_json *ret, struct tide_error *err)
 {
 	tide_status status = json_check_around(json, true, "the event", err);
 	if (status != TIDE_OK)
 		return status;
-	*ret = (struct event_json){ .text = alloc_text(json.data, json.size) };
+	*ret = *begin;
+	ret->text = alloc_text(json.data, json.size);
 	if (!ret->text)
 		return alloc_fail(err);
-	status = event_read_members(json, ret, err);
+	status = event_read_members(json, given, ret, err);
 	if (status != TIDE_OK)
 		event_json_fini(ret);
 	return status;
+}
+
+tide_status event_read_json(struct tide_text json, struct event_json *ret, struct tide_error *err)
+{
+	static const struct event_json begin;
+	return event_read_given(json, &begin, 0, ret, err);
+}
+
+tide_status event_read_of_stream(struct tide_text json, struct tide_stream stream,
+				 struct event_json *ret, struct tide_error *err)
+{
+	struct event_json begin = { .event = { .aggregate_id = stream.aggregate_id,
+					       .aggregate_type = stream.aggregate_type } };
+	return event_read_given(json, &begin, EVENT_MEMBERS_OF_STREAM, ret, err);
 }
 
 void event_json_fini(struct event_json *event)

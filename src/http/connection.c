@@ -171,7 +171,8 @@ static bool connection_admit(struct connection *connection, struct http_job *job
 
 	struct http_refusal refusal = target_read(job->head.target, &job->target);
 	if (refusal.status == 0)
-		refusal = route_find(&job->head, &job->target, &job->route, allowed);
+		refusal =
+			route_find(server->routes, &job->head, &job->target, &job->route, allowed);
 	if (refusal.status != 0) {
 		reply_refuse(&job->reply, refusal.status, "%s", refusal.why);
 		if (refusal.status == 405)

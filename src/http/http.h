@@ -48,20 +48,34 @@ enum http_lane {
 	HTTP_LANES
 };
 
+/** What the body of a request is. */
+enum http_body {
+	HTTP_BODY_NONE,    /* nothing, or an object without members */
+	HTTP_BODY_REQUEST, /* by, note, reason */
+	HTTP_BODY_BY,      /* by */
+	HTTP_BODY_EVENTS   /* an event, or a list of them */
+};
+
 struct http_route {
+	const char *name;
 	enum http_method method;
 	const char *path; /* parts in braces are anything */
 	enum http_access access;
 	enum http_lane lane;
+	enum http_body body;
 	void (*run)(struct http_job *job);
 	const char *parameters; /* names of the query, between blanks */
 	const char *summary;
 };
-extern const struct http_route http_routes[];
-extern const size_t http_route_count;
+struct http_routes {
+	const struct http_route *items;
+	size_t count;
+};
+extern const struct http_routes http_routes; /* of table.c */
 /** The route of a request, or a refusal; with 405 `ret_allowed` has the methods there are. */
-struct http_refusal route_find(const struct http_head *head, const struct http_target *target,
-			       const struct http_route **ret, char ret_allowed[32]);
+struct http_refusal route_find(const struct http_routes *routes, const struct http_head *head,
+			       const struct http_target *target, const struct http_route **ret,
+			       char ret_allowed[32]);
 /** What fills the Nth part in braces. */
 const char *route_part(const struct http_job *job, size_t n);
 
@@ -183,6 +197,7 @@ struct http_made {
 
 struct tide_http {
 	/* fixed after open */
+	const struct http_routes *routes;
 	struct http_sources *sources;
 	bool owns_sources;
 	int port;
@@ -238,7 +253,7 @@ tide_status address_read(const char *text, char ret_host[HTTP_HOST_SIZE], int *r
 
 /* ---- The routes' handlers -------------------------------------------------------------------- */
 
-#define ROUTE(method, path, name, access, lane, parameters, summary)                               \
+#define ROUTE(method, path, name, access, lane, body, parameters, summary)                         \
 	void route_##name(struct http_job *job);
 #include "http/routes.def"
 #undef ROUTE

@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of routes, and finding the one of a request. */
+/* Finding the route of a request in a table. */
 #include <stdio.h>
 #include <string.h>
 
 #include "http/http.h"
-
-const struct http_route http_routes[] = {
-#define ROUTE(method, path, name, access, lane, parameters, summary)                               \
-	{ HTTP_##method, path,   HTTP_ACCESS_##access, HTTP_LANE_##lane, route_##name,             \
-	  parameters,    summary },
-#include "http/routes.def"
-#undef ROUTE
-};
-const size_t http_route_count = sizeof http_routes / sizeof *http_routes;
 
 static bool route_fits(const struct http_route *route, const struct http_target *target)
 {
@@ -44,20 +35,21 @@ static bool route_takes(const struct http_route *route, const char *name)
 	return false;
 }
 
-struct http_refusal route_find(const struct http_head *head, const struct http_target *target,
-			       const struct http_route **ret, char ret_allowed[32])
+struct http_refusal route_find(const struct http_routes *routes, const struct http_head *head,
+			       const struct http_target *target, const struct http_route **ret,
+			       char ret_allowed[32])
 {
 	enum http_method method = head->method == HTTP_HEAD ? HTTP_GET : head->method;
 	const struct http_route *found = NULL;
 	bool has_get = false, has_post = false;
 
-	for (size_t i = 0; i < http_route_count; i++) {
-		if (!route_fits(&http_routes[i], target))
+	for (size_t i = 0; i < routes->count; i++) {
+		if (!route_fits(&routes->items[i], target))
 			continue;
-		has_get = has_get || http_routes[i].method == HTTP_GET;
-		has_post = has_post || http_routes[i].method == HTTP_POST;
-		if (!found && http_routes[i].method == method)
-			found = &http_routes[i];
+		has_get = has_get || routes->items[i].method == HTTP_GET;
+		has_post = has_post || routes->items[i].method == HTTP_POST;
+		if (!found && routes->items[i].method == method)
+			found = &routes->items[i];
 	}
 	if (!has_get && !has_post)
 		return (struct http_refusal){ 404, "there is nothing here" };

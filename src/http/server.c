@@ -208,6 +208,7 @@ static struct tide_http *server_new(struct http_sources *sources)
 		return NULL;
 	}
 
+	server->routes = &http_routes;
 	server->sources = sources;
 	server->base = base;
 	server->bell = -1;

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of routes as OpenAPI 3.1, so that what is described is what there is. */
+#include <string.h>
+
+#include <tidemark/version.h>
+
+#include "http/http.h"
+
+/* ---- Values ---------------------------------------------------------------------------------- */
+
+/** What a parameter is, by its name. */
+struct openapi_parameter {
+	const char *name, *schema, *text;
+};
+
+/* clang-format off */
+static const struct openapi_parameter openapi_parameters[] = {
+	{ "store",          "{\"type\":\"string\"}", "The store, where several are shown" },
+	{ "after",          "{\"type\":\"integer\",\"minimum\":0}", "Results lie above it: a position, a version of a stream, the id of a dead letter" },
+	{ "before",         "{\"type\":\"integer\",\"minimum\":0}", "With order=desc: results lie below it" },
+	{ "limit",          "{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000,\"default\":100}", "Results of a page" },
+	{ "order",          "{\"type\":\"string\",\"enum\":[\"asc\",\"desc\"],\"default\":\"asc\"}", "Oldest or newest first" },
+	{ "type",           "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}", "Event types; any of them" },
+	{ "aggregate_type", "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}", "Aggregate types; any of them" },
+	{ "aggregate_id",   "{\"type\":\"string\",\"format\":\"uuid\"}", "Events of this aggregate alone" },
+	{ "tenant",         "{\"type\":\"string\",\"format\":\"uuid\"}", "Events of this tenant alone" },
+	{ "since",          "{\"type\":\"string\",\"format\":\"date-time\"}", "Events that occurred then or later" },
+	{ "until",          "{\"type\":\"string\",\"format\":\"date-time\"}", "Events that occurred then or before" },
+	{ "projection",     "{\"type\":\"string\"}", "Entries of this subscription alone" },
+	{ "status",         "{\"type\":\"string\",\"enum\":[\"failed\",\"retrying\",\"resolved\",\"any\"],\"default\":\"failed\"}", "Where entries stand" },
+	{ "name",           "{\"type\":\"string\"}", "Of this subscription alone" },
+};
+
+static const char openapi_components[] =
+	"{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
+	"\"schemas\":{"
+	"\"Problem\":{\"type\":\"object\",\"required\":[\"type\",\"title\",\"status\",\"detail\"],\"properties\":{"
+		"\"type\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"},"
+		"\"expected\":{\"type\":[\"integer\",\"string\"]},\"actual\":{\"type\":\"integer\"}}},"
+	"\"By\":{\"type\":\"object\",\"properties\":{\"by\":{\"type\":\"string\"}}},"
+	"\"Request\":{\"type\":\"object\",\"properties\":{\"by\":{\"type\":\"string\"},\"note\":{\"type\":\"string\"},"
+		"\"reason\":{\"type\":\"string\",\"enum\":[\"manual\",\"maintenance\"]}}},"
+	"\"Event\":{\"type\":\"object\",\"required\":[\"event_type\",\"payload\"],\"properties\":{"
+		"\"event_id\":{\"type\":\"string\"},\"event_type\":{\"type\":\"string\"},\"event_version\":{\"type\":\"integer\",\"minimum\":1},"
+		"\"occurred_at\":{\"type\":\"string\",\"format\":\"date-time\"},\"tenant_id\":{\"type\":\"string\",\"format\":\"uuid\"},"
+		"\"actor_id\":{\"type\":\"string\"},\"correlation_id\":{\"type\":\"string\",\"format\":\"uuid\"},"
+		"\"causation_id\":{\"type\":\"string\",\"format\":\"uuid\"},\"metadata\":{\"type\":\"object\"},\"payload\":{}}},"
+	"\"Events\":{\"oneOf\":[{\"$ref\":\"#/components/schemas/Event\"},"
+		"{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/components/schemas/Event\"}}]}}}";
+/* clang-format on */
+
+static void openapi_add(struct buffer *body, const char *key, const char *value)
+{
+	json_key(body, key);
+	json_string(body, value);
+}
+
+static void openapi_add_raw(struct buffer *body, const char *key, const char *json)
+{
+	json_key(body, key);
+	json_raw(body, tide_text(json));
+}
+
+/* ---- Parameters ------------------------------------------------------------------------------ */
+
+static void openapi_add_parameter(struct buffer *body, struct tide_text name)
+{
+	for (size_t i = 0; i < sizeof openapi_parameters / sizeof *openapi_parameters; i++) {
+		const struct openapi_parameter *parameter = &openapi_parameters[i];
+		if (strlen(parameter->name) != name.size ||
+		    memcmp(parameter->name, name.data, name.size) != 0)
+			continue;
+		json_open(body, '{');
+		openapi_add(body, "name", parameter->name);
+		openapi_add(body, "in", "query");
+		openapi_add(body, "description", parameter->text);
+		openapi_add_raw(body, "schema", parameter->schema);
+		json_close(body, '}');
+	}
+}
+
+static void openapi_add_part(struct buffer *body, struct tide_text name)
+{
+	json_open(body, '{');
+	json_key(body, "name");
+	json_text(body, name);
+	openapi_add(body, "in", "path");
+	json_key(body, "required");
+	json_bool(body, true);
+	openapi_add_raw(body, "schema", "{\"type\":\"string\"}");
+	json_close(body, '}');
+}
+
+static void openapi_add_header(struct buffer *body, const char *name, const char *text)
+{
+	json_open(body, '{');
+	openapi_add(body, "name", name);
+	openapi_add(body, "in", "header");
+	openapi_add(body, "description", text);
+	openapi_add_raw(body, "schema", "{\"type\":\"string\"}");
+	json_close(body, '}');
+}
+
+static void openapi_add_parameters(struct buffer *body, const struct http_route *route)
+{
+	json_key(body, "parameters");
+	json_open(body, '[');
+	for (const char *at = strchr(route->path, '{'); at; at = strchr(at, '{')) {
+		size_t size = strcspn(++at, "}");
+		openapi_add_part(body, (struct tide_text){ at, size });
+	}
+	for (const char *at = route->parameters; *at;) {
+		size_t size = strcspn(at, " ");
+		openapi_add_parameter(body, (struct tide_text){ at, size });
+		at += size + (at[size] == ' ');
+	}
+	if (route->body == HTTP_BODY_EVENTS) {
+		openapi_add_header(body, "If-Match",
+				   "The version that the stream is at, in quotes; *: any");
+		openapi_add_header(body, "If-None-Match", "*: the stream has no events");
+	}
+	json_close(body, ']');
+}
+
+/* ---- Operations ------------------------------------------------------------------------------ */
+
+static void openapi_add_request(struct buffer *body, const struct http_route *route)
+{
+	static const char *const schemas[] = {
+		[HTTP_BODY_NONE] = "{\"content\":{\"application/json\":{\"schema\":{\"type\":"
+				   "\"object\"}}}}",
+		[HTTP_BODY_REQUEST] = "{\"content\":{\"application/json\":{\"schema\":{\"$ref\":"
+				      "\"#/components/schemas/Request\"}}}}",
+		[HTTP_BODY_BY] = "{\"content\":{\"application/json\":{\"schema\":{\"$ref\":"
+				 "\"#/components/schemas/By\"}}}}",
+		[HTTP_BODY_EVENTS] = "{\"required\":true,\"content\":{\"application/json\":{"
+				     "\"schema\":{\"$ref\":\"#/components/schemas/Events\"}}}}",
+	};
+	if (route->method == HTTP_POST)
+		openapi_add_raw(body, "requestBody", schemas[route->body]);
+}
+
+static void openapi_add_response(struct buffer *body, const char *status, const char *text,
+				 const char *type)
+{
+	json_key(body, status);
+	json_open(body, '{');
+	openapi_add(body, "description", text);
+	json_key(body, "content");
+	json_open(body, '{');
+	json_key(body, type);
+	bool is_json = strcmp(type, "application/json") == 0;
+	bool is_problem = strcmp(type, "application/problem+json") == 0;
+	json_raw(body,
+		 tide_text(is_problem ? "{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}"
+			   : is_json  ? "{\"schema\":{\"type\":\"object\"}}"
+				      : "{\"schema\":{\"type\":\"string\"}}"));
+	json_close(body, '}');
+	json_close(body, '}');
+}
+
+static void openapi_add_responses(struct buffer *body, const struct http_route *route)
+{
+	bool is_text = strcmp(route->name, "metrics") == 0;
+	json_key(body, "responses");
+	json_open(body, '{');
+	openapi_add_response(
+		body, "200",
+		route->body == HTTP_BODY_EVENTS ? "They were stored before, by this append" : "It",
+		is_text ? "text/plain" : "application/json");
+	if (route->body == HTTP_BODY_EVENTS)
+		openapi_add_response(body, "201", "They are stored", "application/json");
+	if (route->lane == HTTP_LANE_PROBE && !is_text && strcmp(route->name, "openapi") != 0)
+		openapi_add_response(body, "503", "It, when all is not well", "application/json");
+	openapi_add_response(body, "default", "What is wrong", "application/problem+json");
+	json_close(body, '}');
+}
+
+static void openapi_add_operation(struct buffer *body, const struct http_route *route)
+{
+	json_key(body, route->method == HTTP_POST ? "post" : "get");
+	json_open(body, '{');
+	openapi_add(body, "operationId", route->name);
+	openapi_add(body, "summary", route->summary);
+	openapi_add_parameters(body, route);
+	openapi_add_request(body, route);
+	openapi_add_responses(body, route);
+	openapi_add_raw(body, "security",
+			route->access == HTTP_ACCESS_CHANGE ? "[{\"token\":[]}]"
+			: route->access == HTTP_ACCESS_READ ? "[{},{\"token\":[]}]"
+							    : "[]");
+	json_close(body, '}');
+}
+
+static bool openapi_was_there(const struct http_routes *routes, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (strcmp(routes->items[i].path, routes->items[index].path) == 0)
+			return true;
+	return false;
+}
+
+void route_openapi(struct http_job *job)
+{
+	const struct http_routes *routes = job->server->routes;
+	struct buffer *body = &job->reply.body;
+	job->reply.status = 200;
+	job->reply.type = "application/json";
+	json_open(body, '{');
+	openapi_add(body, "openapi", "3.1.0");
+	json_key(body, "info");
+	json_open(body, '{');
+	openapi_add(body, "title", "Tidemark");
+	openapi_add(body, "version", TIDE_VERSION_TEXT);
+	json_close(body, '}');
+	json_key(body, "paths");
+	json_open(body, '{');
+	for (size_t i = 0; i < routes->count; i++) {
+		if (openapi_was_there(routes, i))
+			continue;
+		json_key(body, routes->items[i].path);
+		json_open(body, '{');
+		for (size_t j = i; j < routes->count; j++)
+			if (strcmp(routes->items[j].path, routes->items[i].path) == 0)
+				openapi_add_operation(body, &routes->items[j]);
+		json_close(body, '}');
+	}
+	json_close(body, '}');
+	openapi_add_raw(body, "components", openapi_components);
+	json_close(body, '}');
+	buffer_add(body, "\n", 1);
+}
