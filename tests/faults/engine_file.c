@@ -113,6 +113,105 @@ static void a_file_that_was_replaced_ends_its_runs(void **state)
 	a_file_that_is_gone_ends_its_runs(true, "replaced");
 }
 
+/** What somebody did to a file beside an open database, or to its contents. */
+static void a_file_beside_it_that_is_gone_ends_its_runs(const char *end, const char *says)
+{
+	struct rig rig;
+	struct witness witness = WITNESS;
+	struct tide_subscription *subscription;
+	struct tide_subscription_config config = quick_config();
+	char path[TEMP_PATH_SIZE + 24];
+	config.poll_interval_seconds = 0.05;
+	rig_open(&rig, "sqlite");
+	append_many(rig.store, stream_of("Order", 1), 0, 3);
+	struct tide_subscriber subscriber = witness_single("Left", &witness);
+	must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
+	must(tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, err));
+	wait_position(subscription, 3);
+	snprintf(path, sizeof path, "%s%s", rig.file, end);
+	assert_int_equal(*end ? unlink(path) : truncate(path, 0), 0);
+	wait_state(subscription, TIDE_STATE_ERROR);
+	struct tide_error why = status_of(subscription).error;
+	assert_int_equal(why.status, TIDE_DIVERGED);
+	must_mention(&why, rig.file);
+	must_mention(&why, says);
+	must_mention(&why, end);
+	struct tide_new_event events[] = { event_of("Counted", 4) };
+	refused(TIDE_DIVERGED,
+		tide_store_append(rig.store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL,
+				  err));
+	(void)tide_manager_stop(rig.manager, NULL, PATIENCE, NULL);
+	rig_close(&rig);
+	witness_fini(&witness);
+}
+
+static void a_log_that_was_deleted_ends_its_runs(void **state)
+{
+	(void)state;
+	a_file_beside_it_that_is_gone_ends_its_runs("-wal", "deleted");
+}
+
+/* Whoever opens the database next makes another one, and each writes over what the other wrote. */
+static void an_index_of_the_log_that_was_deleted_ends_its_runs(void **state)
+{
+	(void)state;
+	a_file_beside_it_that_is_gone_ends_its_runs("-shm", "deleted");
+}
+
+static void a_file_that_was_emptied_ends_its_runs(void **state)
+{
+	(void)state;
+	a_file_beside_it_that_is_gone_ends_its_runs("", "emptied");
+}
+
+/* The path leads to the same file, and the log beside it is another one. */
+static void a_file_that_became_a_link_is_diverged(void **state)
+{
+	(void)state;
+	struct rig rig;
+	char moved[TEMP_PATH_SIZE + 24];
+	rig_open(&rig, "sqlite");
+	append_many(rig.store, stream_of("Order", 1), 0, 3);
+	snprintf(moved, sizeof moved, "%s-moved", rig.file);
+	assert_int_equal(rename(rig.file, moved), 0);
+	assert_int_equal(symlink(moved, rig.file), 0);
+	tide_position end;
+	struct tide_error why = refused(TIDE_DIVERGED, tide_store_end(rig.store, &end, err));
+	must_mention(&why, "replaced");
+	assert_int_equal(rename(moved, rig.file), 0);
+	must(tide_store_end(rig.store, &end, err));
+	assert_int_equal(end, 3);
+	rig_close(&rig);
+}
+
+/* The last connection to a database deletes the log beside its path, whose ever it is. */
+static void who_has_another_file_open_leaves_the_log_of_the_new_one(void **state)
+{
+	(void)state;
+	struct rig rig, other;
+	struct tide_store *store;
+	char log[TEMP_PATH_SIZE + 24], index[TEMP_PATH_SIZE + 24];
+	tide_position end;
+	rig_open(&rig, "sqlite");
+	rig_make(&other, "sqlite");
+	append_many(rig.store, stream_of("Order", 1), 0, 3);
+	snprintf(log, sizeof log, "%s-wal", rig.file);
+	snprintf(index, sizeof index, "%s-shm", rig.file);
+	assert_int_equal(unlink(log), 0);
+	assert_int_equal(unlink(index), 0);
+	assert_int_equal(rename(other.file, rig.file), 0);
+	must(tide_store_open(rig.url, NULL, &store, err));
+	append_many(store, stream_of("Order", 1), 0, 2);
+	assert_int_equal(access(log, F_OK), 0);
+	refused(TIDE_DIVERGED, tide_store_end(rig.store, &end, err));
+	rig_shut(&rig);
+	assert_int_equal(access(log, F_OK), 0);
+	assert_int_equal(end_of(store), 2);
+	tide_store_close(store);
+	rig_close(&rig);
+	rig_close(&other);
+}
+
 /* The database of a read model is only written to: the next saves find out. */
 static void a_read_model_whose_file_was_deleted_ends_its_run(void **state)
 {
@@ -152,6 +251,11 @@ int main(void)
 			a_write_beside_the_transaction_of_its_handler_is_a_deadlock_at_once),
 		cmocka_unit_test(a_file_that_was_deleted_ends_its_runs),
 		cmocka_unit_test(a_file_that_was_replaced_ends_its_runs),
+		cmocka_unit_test(a_log_that_was_deleted_ends_its_runs),
+		cmocka_unit_test(an_index_of_the_log_that_was_deleted_ends_its_runs),
+		cmocka_unit_test(a_file_that_was_emptied_ends_its_runs),
+		cmocka_unit_test(a_file_that_became_a_link_is_diverged),
+		cmocka_unit_test(who_has_another_file_open_leaves_the_log_of_the_new_one),
 		cmocka_unit_test(a_read_model_whose_file_was_deleted_ends_its_run),
 	};
 	return cmocka_run_group_tests_name("engine_file", tests, NULL, NULL);

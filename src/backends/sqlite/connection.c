@@ -99,6 +99,7 @@ tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bo
 		flags |= SQLITE_OPEN_CREATE;
 	memset(ret, 0, sizeof *ret);
 	ret->file = store->file;
+	ret->store = store;
 	ret->is_read_only = store->is_read_only;
 	ret->busy_ns = store->busy_ns;
 	ret->parts = store->parts;
@@ -120,8 +121,17 @@ tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bo
 	return status;
 }
 
+/* The last connection copies its log into the file and deletes what is at the log's path: that may
+ * be what others have written meanwhile. */
+static void connection_leave_log(struct sqlite_connection *connection)
+{
+	if (connection->handle && sqlite_place_check(connection->store, NULL) != TIDE_OK)
+		sqlite3_db_config(connection->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
 void sqlite_disconnect(struct sqlite_connection *connection)
 {
+	connection_leave_log(connection);
 	for (size_t i = 0; i < connection->fixed_count; i++)
 		sqlite3_finalize(connection->fixed[i].statement);
 	for (size_t i = 0; i < SQLITE_SHAPES_MAX; i++)

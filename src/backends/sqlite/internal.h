@@ -26,6 +26,7 @@ struct sqlite_connection {
 	sqlite3 *handle;
 	part_set parts;   /* that the database has */
 	const char *file; /* as the store has it */
+	const struct sqlite_store *store;
 	bool is_read_only;
 	/* the last lock it did not get is held by a delivery of the same thread */
 	bool waits_for_itself;
@@ -56,6 +57,16 @@ struct sqlite_writer {
 	struct sqlite_append *gatherer;
 };
 
+/** A file as it was when the database was opened. */
+struct sqlite_place {
+	bool is_known;
+	dev_t device;
+	ino_t inode;
+};
+
+/** The database, its log and the index of that. */
+enum sqlite_file { SQLITE_FILE_DATABASE, SQLITE_FILE_LOG, SQLITE_FILE_INDEX, SQLITE_FILES };
+
 /** An opened database. */
 struct sqlite_store {
 	/* fixed after open */
@@ -67,9 +78,7 @@ struct sqlite_store {
 	 * -shm */
 	bool is_frozen;
 	struct timespec changed_at; /* of a frozen one */
-	bool has_place;             /* device and inode are known */
-	dev_t device;               /* of the file when it was opened */
-	ino_t inode;
+	struct sqlite_place places[SQLITE_FILES];
 	bool is_append_full;     /* flush each append */
 	bool is_projection_full; /* flush each commit of a session */
 	int64_t busy_ns;
@@ -220,8 +229,8 @@ void sqlite_interrupt(void *session);
 void sqlite_place_note(struct sqlite_store *store);
 /** Take the file for one that does not change, when nobody has it open; false: it cannot be. */
 bool sqlite_place_freeze(struct sqlite_store *store);
-/** TIDE_DIVERGED when the file was deleted or replaced since it was opened; or a frozen one is
- * written. */
+/** TIDE_DIVERGED when the file, its -wal or its -shm was deleted, replaced or emptied since it was
+ * opened; or a frozen one is written. */
 tide_status sqlite_place_check(const struct sqlite_store *store, struct tide_error *err);
 /** The same, at most every 100 ms: before a write that may come once an event. */
 tide_status sqlite_place_check_now_and_then(struct sqlite_store *store, struct tide_error *err);

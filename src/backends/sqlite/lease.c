@@ -425,7 +425,9 @@ static tide_status lease_change(struct sqlite_session *session, sqlite3_stmt *st
 {
 	char owner[TIDE_UUID_TEXT_SIZE];
 	sqlite_bind_fence(statement, 1, fence, owner);
-	tide_status status = sqlite_step(&session->connection, statement, NULL, err);
+	tide_status status = sqlite_place_check_now_and_then(session->store, err);
+	if (status == TIDE_OK)
+		status = sqlite_step(&session->connection, statement, NULL, err);
 	if (status != TIDE_OK)
 		return status;
 	return sqlite3_changes(session->connection.handle) ? TIDE_OK : sqlite_fenced(fence, err);

@@ -5,14 +5,16 @@
  * A file that was deleted or replaced goes on being read and written by those who have it open:
  * events would go where nobody finds them, and those of the new file would never be seen. So device
  * and inode are compared with those at opening: before each group of appends, at each page that is
- * read, which a subscription's poll is, and now and then before what a session writes.
+ * read, which a subscription's poll is, and now and then before what a session writes. Those of the
+ * log and of its index, too, which stay as long as somebody has the database open: without them two
+ * processes write two logs, or one over what the other has written to it.
  *
  * A frozen file is one that this user may read and not write, nor the directory, while nobody has
  * it open: SQLite reads it only when it takes it for immutable. It is one as long as no log appears
  * beside it and its time stays.
  *
- * Fails when: the path leads nowhere, or to another file, or a frozen file is written (diverged). A
- * path that cannot be looked at proves nothing.
+ * Fails when: a path leads nowhere, or to another file or a link to it, the file was emptied, or a
+ * frozen file is written (diverged). A path that cannot be looked at proves nothing.
  */
 
 #include <errno.h>
@@ -25,14 +27,24 @@
 
 #define PLACE_AGAIN_NS (100 * NS_PER_MS)
 
+static const char *const place_ends[SQLITE_FILES] = { "", "-wal", "-shm" };
+
+/* The path was resolved when the database was opened: a link there now is another file. */
+static bool place_look(const struct sqlite_store *store, enum sqlite_file file, struct stat *ret)
+{
+	char path[PATH_MAX];
+	int size = snprintf(path, sizeof path, "%s%s", store->file, place_ends[file]);
+	errno = ENAMETOOLONG;
+	return size < (int)sizeof path && lstat(path, ret) == 0;
+}
+
 void sqlite_place_note(struct sqlite_store *store)
 {
 	struct stat info;
-	store->has_place = !store->is_memory && stat(store->file, &info) == 0;
-	if (!store->has_place)
-		return;
-	store->device = info.st_dev;
-	store->inode = info.st_ino;
+	for (enum sqlite_file file = 0; file < SQLITE_FILES; file++)
+		if (!store->is_memory && place_look(store, file, &info))
+			store->places[file] =
+				(struct sqlite_place){ true, info.st_dev, info.st_ino };
 }
 
 static bool place_has_log(const struct sqlite_store *store)
@@ -68,22 +80,46 @@ static tide_status place_check_frozen(const struct sqlite_store *store, const st
 			 store->file);
 }
 
-tide_status sqlite_place_check(const struct sqlite_store *store, struct tide_error *err)
+static tide_status place_fail(const struct sqlite_store *store, enum sqlite_file file,
+			      const char *became, struct tide_error *err)
+{
+	if (file == SQLITE_FILE_DATABASE)
+		return tide_fail(err, TIDE_DIVERGED,
+				 "database '%.300s' was %s while it was open; put the right file "
+				 "there, and start what uses it again",
+				 store->file, became);
+	return tide_fail(
+		err, TIDE_DIVERGED,
+		"the %s of database '%.300s' was %s while it was open; end all that has it "
+		"open, look with 'tide doctor --deep', and start it again",
+		place_ends[file], store->file, became);
+}
+
+static tide_status place_check_file(const struct sqlite_store *store, enum sqlite_file file,
+				    struct tide_error *err)
 {
 	struct stat info;
-	if (!store->has_place)
+	const struct sqlite_place *place = &store->places[file];
+	if (!place->is_known)
 		return TIDE_OK;
+	if (!place_look(store, file, &info))
+		return errno == ENOENT || errno == ENOTDIR ? place_fail(store, file, "deleted", err)
+							   : TIDE_OK;
+	if (info.st_dev != place->device || info.st_ino != place->inode)
+		return place_fail(store, file, "replaced by another file", err);
+	if (file != SQLITE_FILE_DATABASE)
+		return TIDE_OK;
+	if (info.st_size == 0)
+		return place_fail(store, file, "emptied", err);
+	return store->is_frozen ? place_check_frozen(store, &info, err) : TIDE_OK;
+}
 
-	bool is_there = stat(store->file, &info) == 0;
-	if (is_there ? info.st_dev == store->device && info.st_ino == store->inode
-		     : errno != ENOENT && errno != ENOTDIR)
-		return store->is_frozen && is_there ? place_check_frozen(store, &info, err)
-						    : TIDE_OK;
-	return tide_fail(err, TIDE_DIVERGED,
-			 "database '%.300s' was %s while it was open; put the right file there, "
-			 "and start what uses it "
-			 "again",
-			 store->file, is_there ? "replaced by another file" : "deleted");
+tide_status sqlite_place_check(const struct sqlite_store *store, struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+	for (enum sqlite_file file = 0; status == TIDE_OK && file < SQLITE_FILES; file++)
+		status = place_check_file(store, file, err);
+	return status;
 }
 
 tide_status sqlite_place_check_now_and_then(struct sqlite_store *store, struct tide_error *err)
