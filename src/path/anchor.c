@@ -6,7 +6,7 @@
  * found where it was.
  * Failure modes: nothing or another event is there: the store went back, after a restore, a
  * failover or a replacement, and new events have old positions or will have. The message says what
- * is known and what can be done. A replica may only be behind.
+ * is known and what can be done. A replica may only be behind. A position below 0 is nobody's.
  */
 #include "path/anchor.h"
 
@@ -99,11 +99,24 @@ static tide_status anchor_fail(const struct anchor_look *look, const struct tide
 		(long long)end, known, ways_name, ways_name);
 }
 
+static tide_status anchor_fail_below(const struct tide_checkpoint *row, struct tide_error *err)
+{
+	const char *name = row->projection_name;
+	return tide_fail(err, TIDE_DIVERGED,
+			 "the checkpoint of '%.80s' is at %lld, and no position is below 0; tide "
+			 "project FILE --reset makes the read model anew, 'tide checkpoints reset "
+			 "%s' forgets the row",
+			 name, (long long)row->position,
+			 strlen(name) <= ANCHOR_NAME ? name : "NAME");
+}
+
 tide_status anchor_verify(const struct anchor_look *look, struct tide_anchor *ret,
 			  struct tide_error *err)
 {
 	const struct tide_checkpoint *row = look->row;
 	const struct tide_anchor *anchor = &row->anchor;
+	if (row->has_position && row->position < 0)
+		return anchor_fail_below(row, err);
 	/* Above its position it is of a time before somebody who knows no anchors moved the row. */
 	bool is_due =
 		anchor->position > 0 && row->has_position && anchor->position <= row->position;

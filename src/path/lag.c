@@ -91,6 +91,8 @@ static tide_status lag_read_facts(struct tide_store *feed, const struct tide_che
 	if (status == TIDE_OK)
 		status = tide_store_end(feed, &ret->end, err);
 	ret->position = row->has_position ? row->position : ret->last.position;
+	if (ret->position < 0) /* a row that somebody else wrote: nothing is settled by it */
+		ret->position = 0;
 	if (status == TIDE_OK)
 		status = lag_find_waiting(feed, ret->position, event_types, &ret->waiting, err);
 	return status;

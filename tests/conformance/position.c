@@ -288,6 +288,34 @@ static void row_that_is_gone_is_diverged(struct fixture *f)
 	delivered_all_after(recorder, f->store, 0);
 }
 
+/* Whoever wrote it: it is told, and nobody is run into the ground by it. */
+static void row_below_zero_is_diverged(struct fixture *f)
+{
+	RECORDER *recorder = recorder_new();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = run_to_ten(f, manager, recorder);
+	forge(f, subscription, -5);
+	append_many(f->store, stream_of("Order", 1), 10, 2);
+	wait_for(30, status_of(subscription).state == TIDE_STATE_ERROR);
+	struct tide_error why = status_of(subscription).error;
+	assert_int_equal(why.status, TIDE_DIVERGED);
+	must_mention(&why, "'p' is at -5");
+	must_mention(&why, "reset");
+	why = refused(TIDE_DIVERGED, tide_checkpoints_verify(f->checkpoints, "p", err));
+	must_mention(&why, "'p' is at -5");
+	struct tide_lag lag;
+	must(tide_checkpoints_lag(f->checkpoints, "p", NULL, &lag, err));
+	assert_int_equal(lag.lag_events, 12);
+	refused(TIDE_DIVERGED, tide_manager_restart(manager, "p", err));
+	assert_int_equal(row_of(f, "p").position, -5);
+	recorder_forget(recorder);
+	must(tide_checkpoints_reset(f->checkpoints, "p", err));
+	must(tide_manager_restart(manager, "p", err));
+	wait_for(30, stored_position(f, "p") == 12);
+	stop(manager);
+	delivered_all_after(recorder, f->store, 0);
+}
+
 /* ---- What a position stands on --------------------------------------------------------------- */
 
 static struct tide_uuid id_at(struct fixture *f, tide_position position)
@@ -482,6 +510,7 @@ const struct test_case position_cases[] = {
 	CASE(person_who_moves_a_position_is_obeyed_by_a_running_owner),
 	CASE(person_who_moves_a_position_is_obeyed_by_an_idle_owner),
 	CASE_NEEDS(row_that_is_gone_is_diverged, NEEDS_SQL),
+	CASE(row_below_zero_is_diverged),
 	CASE(position_stands_on_the_newest_event_whatever_was_filtered),
 	CASE_NEEDS(store_that_went_back_is_diverged_until_a_person_decides, NEEDS_SQL),
 	CASE_NEEDS(anchor_above_its_position_is_not_held_against_the_store, NEEDS_SQL),
