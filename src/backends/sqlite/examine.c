@@ -37,6 +37,20 @@ static void examine_say(const struct examination *examination, enum tide_finding
 	examination->report(examination->self, level, "writing", advice, finding);
 }
 
+static void examine_names(const struct examination *examination, const struct sqlite_store *store)
+{
+	char finding[160];
+	int names = sqlite_place_names(store);
+	if (names < 2)
+		return;
+	snprintf(finding, sizeof finding,
+		 "the file has %d names (hard links): by each of them it has another log, and what "
+		 "is written by one replaces what is written by another",
+		 names);
+	examine_say(examination, TIDE_FINDING_PROBLEM,
+		    "end who has it open by another name, and remove that name", finding);
+}
+
 static bool examine_is_read_only(const struct sqlite_session *session)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
@@ -124,6 +138,7 @@ tide_status sqlite_examine_writing(void *self, tide_report report, void *context
 	const struct sqlite_session *session = self;
 	const struct examination examination = { .report = report, .self = context };
 	struct tide_error why;
+	examine_names(&examination, session->store);
 	if (examine_is_read_only(session)) {
 		examine_refused(&examination, session);
 		return TIDE_OK;

@@ -227,6 +227,8 @@ void sqlite_interrupt(void *session);
 /* place.c */
 
 void sqlite_place_note(struct sqlite_store *store);
+/** How many hard links lead to the file. */
+int sqlite_place_names(const struct sqlite_store *store);
 /** Take the file for one that does not change, when nobody has it open; false: it cannot be. */
 bool sqlite_place_freeze(struct sqlite_store *store);
 /** TIDE_DIVERGED when the file, its -wal or its -shm was deleted, replaced or emptied since it was

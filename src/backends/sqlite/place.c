@@ -13,6 +13,9 @@
  * it open: SQLite reads it only when it takes it for immutable. It is one as long as no log appears
  * beside it and its time stays.
  *
+ * A second name of the file is only warned of: who opens it by that has another log beside it, and
+ * what the two write replaces each other.
+ *
  * Fails when: a path leads nowhere, or to another file or a link to it, the file was emptied, or a
  * frozen file is written (diverged). A path that cannot be looked at proves nothing.
  */
@@ -24,6 +27,7 @@
 #include <unistd.h>
 
 #include "backends/sqlite/internal.h"
+#include "sys/log.h"
 
 #define PLACE_AGAIN_NS (100 * NS_PER_MS)
 
@@ -38,6 +42,13 @@ static bool place_look(const struct sqlite_store *store, enum sqlite_file file, 
 	return size < (int)sizeof path && lstat(path, ret) == 0;
 }
 
+int sqlite_place_names(const struct sqlite_store *store)
+{
+	struct stat info;
+	bool is_known = !store->is_memory && place_look(store, SQLITE_FILE_DATABASE, &info);
+	return is_known ? (int)info.st_nlink : 1;
+}
+
 void sqlite_place_note(struct sqlite_store *store)
 {
 	struct stat info;
@@ -45,6 +56,12 @@ void sqlite_place_note(struct sqlite_store *store)
 		if (!store->is_memory && place_look(store, file, &info))
 			store->places[file] =
 				(struct sqlite_place){ true, info.st_dev, info.st_ino };
+	int names = sqlite_place_names(store);
+	if (names > 1)
+		log_at(TIDE_LOG_WARNING, "store",
+		       "the database has several names; use one of them only, or what is written "
+		       "by one replaces what is written by another",
+		       "file='%.300s' names=%d", store->file, names);
 }
 
 static bool place_has_log(const struct sqlite_store *store)

@@ -75,11 +75,14 @@ static int status_system(sqlite3 *handle)
 	return found;
 }
 
-/* SQLite only says that it cannot open the file. */
+/* SQLite only says that it cannot open, or cannot write. */
 static void status_add_limit(int number, char *text, size_t size)
 {
 	struct rlimit limit;
 	size_t used = strlen(text);
+	if (number == EFBIG)
+		snprintf(text + used, size - used,
+			 ": a file may not grow beyond what ulimit -f or its file system allows");
 	if (number == EMFILE && getrlimit(RLIMIT_NOFILE, &limit) == 0)
 		snprintf(text + used, size - used,
 			 ": this process may have %llu files open (ulimit -n), and each "
