@@ -56,6 +56,7 @@ bench:
 	build-bench/tests/bench/domain_bench -d build-bench
 	build-bench/tests/bench/bench-postgres
 	build-bench/tests/bench/bench-idle -d build-bench
+	build-bench/tests/bench/bench-projection -d build-bench
 
 lint:
 	$(packages) lint

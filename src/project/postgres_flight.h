@@ -7,7 +7,7 @@
 #include "project/sql.h"
 #include "sys/clock.h"
 
-#define FLIGHT_MAX 256
+#define FLIGHT_MAX 1024
 
 /** The events whose statements are on their way, in order. */
 struct flight {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SQL projections against the same statements by hand: one upsert an event, read in pages, the page
- * and its checkpoint in one transaction. By hand is a loop of prepared statements on SQLite, by
+ * SQL projections, and handlers in C, against the same statements by hand: one upsert an event,
+ * read in pages, the page and its checkpoint in one transaction. By hand is a loop of prepared statements on SQLite, by
  * processor time, and one libpq pipeline a page on PostgreSQL, over a server that flushes, by the
  * clock.
  *
@@ -31,9 +31,11 @@ struct work {
 	const char *name;
 	const char *url;
 	int64_t page;
-	bool is_by_hand, reads;
-	/* of ours: the handler is C, under a savepoint an event, or one a page */
-	enum { SQL, C_ALONE, C_TOGETHER } handler;
+	bool reads_all;     /* by hand, SQLite: every column of an event */
+	bool reads_nothing; /* by hand, PostgreSQL: the reading does not count */
+	/* of ours: SQL, or the same event by event; or C, which is handed its events one by one, or
+	 * together */
+	enum { HANDLER_SQL, HANDLER_SQL_EACH, HANDLER_C, HANDLER_C_TOGETHER } handler;
 };
 
 static int64_t events = 50000;
@@ -62,6 +64,13 @@ static const char checkpoint[] =
 	"UPDATE SET position = excluded.position";
 static const char page_text[] = "SELECT global_position, payload FROM events WHERE global_position "
 				"> $1 ORDER BY global_position LIMIT $2";
+
+static const char whole_page_text[] =
+	"SELECT global_position, payload, event_id, aggregate_id, aggregate_type, event_type, "
+	"tenant_id, actor_id, version, timestamp, created_at, event_version, correlation_id, "
+	"causation_id, metadata FROM events WHERE global_position > $1 ORDER BY global_position "
+	"LIMIT $2";
+#define COLUMNS 15
 
 static bool is_sqlite(const struct work *work)
 {
@@ -110,7 +119,7 @@ static void lite_step(struct bare_sqlite *bare, sqlite3_stmt *statement)
 	sqlite3_reset(statement);
 }
 
-static void lite_open(struct bare_sqlite *bare)
+static void lite_open(struct bare_sqlite *bare, const struct work *work)
 {
 	char text[500];
 	if (sqlite3_open_v2(sqlite_path, &bare->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
@@ -119,7 +128,7 @@ static void lite_open(struct bare_sqlite *bare)
 	lite_do(bare->db, "PRAGMA synchronous=NORMAL");
 	snprintf(text, sizeof text, table, made);
 	lite_do(bare->db, text);
-	bare->page = lite_prepare(bare->db, page_text);
+	bare->page = lite_prepare(bare->db, work->reads_all ? whole_page_text : page_text);
 	snprintf(text, sizeof text, sqlite_upsert, made, "$1", "$1");
 	bare->upsert = lite_prepare(bare->db, text);
 	bare->checkpoint = lite_prepare(bare->db, checkpoint);
@@ -134,6 +143,8 @@ static int64_t lite_page(struct bare_sqlite *bare, const struct work *work, int6
 	sqlite3_bind_int64(bare->page, 2, work->page);
 	for (; sqlite3_step(bare->page) == SQLITE_ROW; count++) {
 		*position = sqlite3_column_int64(bare->page, 0);
+		for (int column = 2; work->reads_all && column < COLUMNS; column++)
+			(void)sqlite3_column_text(bare->page, column);
 		sqlite3_bind_text(bare->upsert, 1, (const char *)sqlite3_column_text(bare->page, 1),
 				  sqlite3_column_bytes(bare->page, 1), SQLITE_STATIC);
 		lite_step(bare, bare->upsert);
@@ -149,7 +160,7 @@ static double lite_measure(const struct work *work)
 {
 	struct bare_sqlite bare;
 	int64_t position = 0, done = 0, count;
-	lite_open(&bare);
+	lite_open(&bare, work);
 	double begun = seconds(clock_of(work));
 	while ((count = lite_page(&bare, work, &position)) > 0)
 		done += count;
@@ -231,7 +242,7 @@ static double pg_measure(const struct work *work)
 		double begun = seconds(clock_of(work));
 		PGresult *page = pg_page(connection, work, position);
 		int count = PQntuples(page);
-		if (!work->reads)
+		if (work->reads_nothing)
 			begun = seconds(clock_of(work));
 		if (count > 0) {
 			pg_pipeline(connection, page, count);
@@ -268,6 +279,108 @@ static struct tide_sql_projection *ours_projection(const struct work *work, cons
 	return projection;
 }
 
+/** A handler in C that does the same with a statement of its own. */
+struct handler {
+	const struct work *work;
+	sqlite3_stmt *upsert; /* SQLite */
+};
+
+static tide_status handler_attach(void *self, void *connection, struct tide_error *err)
+{
+	struct handler *handler = self;
+	bool is_lite = is_sqlite(handler->work);
+	char text[500];
+	(void)err;
+	snprintf(text, sizeof text, table, made);
+	if (is_lite)
+		lite_do(connection, text);
+	else
+		pg_must(connection, PQexec(connection, text));
+	snprintf(text, sizeof text, is_lite ? sqlite_upsert : postgres_upsert, made, "$1", "$1");
+	if (is_lite)
+		handler->upsert = lite_prepare(connection, text);
+	else
+		pg_must(connection, PQprepare(connection, "upsert", text, 0, NULL));
+	return TIDE_OK;
+}
+
+static void handler_detach(void *self, void *connection)
+{
+	struct handler *handler = self;
+	(void)connection;
+	sqlite3_finalize(handler->upsert);
+	handler->upsert = NULL;
+}
+
+static tide_status handler_upsert(struct handler *handler, const struct tide_event *event)
+{
+	sqlite3_bind_text(handler->upsert, 1, event->payload.data, (int)event->payload.size,
+			  SQLITE_STATIC);
+	int code = sqlite3_step(handler->upsert);
+	sqlite3_reset(handler->upsert);
+	return code == SQLITE_DONE ? TIDE_OK : TIDE_HANDLER_PERMANENT;
+}
+
+static tide_status handler_handle(void *self, const struct tide_event *event,
+				  struct tide_delivery *delivery)
+{
+	struct handler *handler = self;
+	PGconn *connection = tide_delivery_connection(delivery);
+	const char *const values[] = { event->payload.data };
+	if (is_sqlite(handler->work))
+		return handler_upsert(handler, event);
+	pg_must(connection, PQexecPrepared(connection, "upsert", 1, values, NULL, NULL, 0));
+	return TIDE_OK;
+}
+
+static tide_status handler_pipeline(PGconn *connection, const struct tide_event *const *page,
+				    size_t count, struct tide_delivery *delivery)
+{
+	if (!PQenterPipelineMode(connection))
+		bench_die("no pipeline");
+	for (size_t i = 0; i < count; i++) {
+		const char *const values[] = { page[i]->payload.data };
+		PQsendQueryPrepared(connection, "upsert", 1, values, NULL, NULL, 0);
+	}
+	PQpipelineSync(connection);
+	for (size_t i = 0; i < count; i++) {
+		pg_must(connection, PQgetResult(connection));
+		PQclear(PQgetResult(connection));
+		(void)tide_delivery_go_on(delivery, i + 1);
+	}
+	pg_must(connection, PQgetResult(connection));
+	PQexitPipelineMode(connection);
+	return TIDE_OK;
+}
+
+static tide_status handler_handle_together(void *self, const struct tide_event *const *page,
+					   size_t count, struct tide_delivery *delivery)
+{
+	struct handler *handler = self;
+	tide_status status = TIDE_OK;
+	size_t done = 0;
+	if (!is_sqlite(handler->work))
+		return handler_pipeline(tide_delivery_connection(delivery), page, count, delivery);
+	do
+		status = handler_upsert(handler, page[done++]);
+	while (status == TIDE_OK && tide_delivery_go_on(delivery, done));
+	tide_delivery_take(delivery, done, 0);
+	return status;
+}
+
+static struct tide_subscriber handler_subscriber(struct handler *handler, const char *name)
+{
+	bool is_together = handler->work->handler == HANDLER_C_TOGETHER;
+	return (struct tide_subscriber){ .name = name,
+					 .self = handler,
+					 .handle = handler_handle,
+					 .handle_together =
+						 is_together ? handler_handle_together : NULL,
+					 .transactional = true,
+					 .attach = handler_attach,
+					 .detach = handler_detach };
+}
+
 static double ours_measure(const struct work *work)
 {
 	struct tide_store *store;
@@ -281,11 +394,16 @@ static double ours_measure(const struct work *work)
 	snprintf(name, sizeof name, "totals-%d", made);
 
 	struct tide_sql_projection *projection = ours_projection(work, name);
+	struct handler handler = { .work = work };
+	struct tide_subscriber subscriber = *tide_sql_projection_subscriber(projection);
+	if (work->handler == HANDLER_SQL_EACH)
+		subscriber.handle_together = NULL;
+	else if (work->handler != HANDLER_SQL)
+		subscriber = handler_subscriber(&handler, name);
 	bench_check(tide_store_open(work->url, NULL, &store, &err), &err);
 	bench_check(tide_store_end(store, &end, &err), &err);
 	bench_check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
-	bench_check(tide_manager_subscribe(manager, tide_sql_projection_subscriber(projection),
-					   &config, &subscription, &err),
+	bench_check(tide_manager_subscribe(manager, &subscriber, &config, &subscription, &err),
 		    &err);
 	double begun = seconds(clock_of(work));
 	bench_check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
@@ -332,7 +450,7 @@ static void work_run(const struct work *work, double aim)
 		ratio[round] = ours[round] / bare[round];
 	}
 	double middle = median(ratio);
-	printf("%-44s %5.2f  %5.2f to %5.2f ", work->name, middle, ratio[0], ratio[rounds - 1]);
+	printf("%-50s %5.2f  %5.2f to %5.2f ", work->name, middle, ratio[0], ratio[rounds - 1]);
 	if (aim > 0)
 		printf("%5.2f %-4s", aim, middle >= aim ? "met" : "not");
 	else
@@ -419,26 +537,55 @@ static void arguments_read(int count, char **arguments, const char **ret_only)
 
 int main(int count, char **arguments)
 {
+	const char *lite = sqlite_url, *pg = postgres_url;
 	const struct {
 		struct work work;
 		double aim;
 	} cases[] = {
-		{ { .name = "SQLite, page 100", .url = sqlite_url, .page = 100 }, 0.92 },
-		{ { .name = "SQLite, page 1000", .url = sqlite_url, .page = 1000 }, 0.92 },
-		{ { .name = "PostgreSQL, page 100",
-		    .url = postgres_url,
-		    .page = 100,
-		    .reads = true },
-		  0 },
-		{ { .name = "PostgreSQL, page 1000",
-		    .url = postgres_url,
+		{ { .name = "SQL, SQLite, page 100", .url = lite, .page = 100 }, 0.92 },
+		{ { .name = "SQL, SQLite, page 1000", .url = lite, .page = 1000 }, 0.92 },
+		{ { .name = "SQL, SQLite, page 1000, bare reads all",
+		    .url = lite,
 		    .page = 1000,
-		    .reads = true },
-		  0.9 },
-		{ { .name = "PostgreSQL, page 1000, bare reads nothing",
-		    .url = postgres_url,
-		    .page = 1000 },
+		    .reads_all = true },
 		  0 },
+		{ { .name = "SQL event by event, SQLite, page 1000",
+		    .url = lite,
+		    .page = 1000,
+		    .handler = HANDLER_SQL_EACH },
+		  0 },
+		{ { .name = "SQL, PostgreSQL, page 100", .url = pg, .page = 100 }, 0 },
+		{ { .name = "SQL, PostgreSQL, page 1000", .url = pg, .page = 1000 }, 0.9 },
+		{ { .name = "SQL, PostgreSQL, page 1000, bare reads nothing",
+		    .url = pg,
+		    .page = 1000,
+		    .reads_nothing = true },
+		  0 },
+		{ { .name = "SQL event by event, PostgreSQL, page 1000",
+		    .url = pg,
+		    .page = 1000,
+		    .handler = HANDLER_SQL_EACH },
+		  0 },
+		{ { .name = "C one by one, SQLite, page 1000",
+		    .url = lite,
+		    .page = 1000,
+		    .handler = HANDLER_C },
+		  0 },
+		{ { .name = "C together, SQLite, page 1000",
+		    .url = lite,
+		    .page = 1000,
+		    .handler = HANDLER_C_TOGETHER },
+		  0.9 },
+		{ { .name = "C one by one, PostgreSQL, page 1000",
+		    .url = pg,
+		    .page = 1000,
+		    .handler = HANDLER_C },
+		  0 },
+		{ { .name = "C together, PostgreSQL, page 1000",
+		    .url = pg,
+		    .page = 1000,
+		    .handler = HANDLER_C_TOGETHER },
+		  0.9 },
 	};
 	const char *only = "";
 	double load = 0;
@@ -446,7 +593,11 @@ int main(int count, char **arguments)
 	snprintf(sqlite_path, sizeof sqlite_path, "%s/projection-%ld.db", directory,
 		 (long)getpid());
 	snprintf(sqlite_url, sizeof sqlite_url, "sqlite:%s", sqlite_path);
-	bool has_postgres = postgres_start_as(&(struct postgres_wish){ .is_flushing = true });
+	bool wants_postgres = false;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		wants_postgres |= strstr(cases[i].work.name, only) && !is_sqlite(&cases[i].work);
+	bool has_postgres =
+		wants_postgres && postgres_start_as(&(struct postgres_wish){ .is_flushing = true });
 
 	history_made(sqlite_url, false);
 	if (has_postgres)
@@ -454,7 +605,7 @@ int main(int count, char **arguments)
 	getloadavg(&load, 1);
 	printf("%lld events, %d rounds, load %.1f; ratios of throughput, ours to by hand; SQLite "
 	       "by "
-	       "processor time\n\n%-44s %5s  %14s %10s %11s %11s\n",
+	       "processor time\n\n%-50s %5s  %14s %10s %11s %11s\n",
 	       (long long)events, rounds, load, "", "median", "range", "aim   ", "bare ev/s",
 	       "ours ev/s");
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
