@@ -242,7 +242,7 @@ if run audit $first --deep --file $story/$first.sql; then
 	die 'the change was not found'
 fi
 say 'Made anew from the log, it is right again:'
-run project $story/$first.sql --reset --once
+run rebuild $first --config $config
 run audit $first --deep --file $story/$first.sql
 run audit $second --deep --file $story/$second.sql
 run doctor
