@@ -74,8 +74,10 @@ bool api_begin_for(struct http_job *job, const char *name, struct api_call *ret)
 		return false;
 	}
 	if (!ret->pin->manager) {
-		reply_refuse(&job->reply, 503, "store '%.200s' is not open: %s",
-			     ret->pin->name ? ret->pin->name : "", ret->pin->error.message);
+		bool is_away = ret->pin->error.status != TIDE_OK;
+		reply_refuse(&job->reply, 503, "store '%.200s' is not open%s%s",
+			     ret->pin->name ? ret->pin->name : "", is_away ? ": " : " yet",
+			     is_away ? ret->pin->error.message : "");
 		reply_field(&job->reply, "Retry-After", "1");
 		api_end(ret);
 		return false;

@@ -4,6 +4,7 @@
  * at.
  *
  *   HEAD ──▶ BODY ──▶ WORKING ──▶ WRITING ──▶ HEAD
+ *                        └──▶ STREAMING ──▶ LAST
  *     │        │                     │ the connection is not kept
  *     └────────┴──── refused ──▶ LAST ──▶ ENDING ──▶ gone
  *
@@ -26,12 +27,15 @@
 #include <unistd.h>
 
 #include "http/http.h"
+#include "http/stream.h"
 #include "sys/alloc.h"
 
 #define CONNECTION_HEAD_SECONDS 10
 #define CONNECTION_KEPT_SECONDS 60
 #define CONNECTION_BODY_SECONDS 60
 #define CONNECTION_WRITE_SECONDS 30
+#define CONNECTION_BEAT_SECONDS 15
+#define CONNECTION_ROOM (64 << 10)              /* bytes of events that may wait to be written */
 #define CONNECTION_READ_MAX (2 * HTTP_HEAD_MAX) /* bytes that wait to be looked at */
 
 /* ---- Lists ----------------------------------------------------------------------------------- */
@@ -39,6 +43,8 @@
 static struct connections *connection_list(struct connection *connection)
 {
 	struct tide_http *server = connection->server;
+	if (connection->state == CONNECTION_STREAMING)
+		return &server->streaming;
 	return connection->state == CONNECTION_HEAD ? &server->waiting : &server->busy;
 }
 
@@ -77,12 +83,13 @@ static void connection_move(struct connection *connection, enum connection_state
 		[CONNECTION_BODY] = CONNECTION_BODY_SECONDS,
 		[CONNECTION_WORKING] = 0,
 		[CONNECTION_WRITING] = 0,
+		[CONNECTION_STREAMING] = CONNECTION_BEAT_SECONDS,
 		[CONNECTION_LAST] = 0,
 		[CONNECTION_ENDING] = 1,
 	};
 	static const struct timeval patience = { CONNECTION_WRITE_SECONDS, 0 };
-	bool is_reading =
-		state == CONNECTION_HEAD || state == CONNECTION_BODY || state == CONNECTION_ENDING;
+	bool is_reading = state == CONNECTION_HEAD || state == CONNECTION_BODY ||
+			  state == CONNECTION_STREAMING || state == CONNECTION_ENDING;
 	bool is_writing = state == CONNECTION_WRITING || state == CONNECTION_LAST;
 
 	connection_unlink(connection);
@@ -106,6 +113,8 @@ void connection_free(struct connection *connection)
 		else
 			job_free(connection->job);
 	}
+	if (connection->events)
+		stream_drop(connection->events);
 	connection_unlink(connection);
 	event_free(connection->timer);
 	bufferevent_free(connection->stream);
@@ -140,10 +149,85 @@ static void connection_write(struct connection *connection, const struct http_re
 		connection_free(connection);
 }
 
+/* ---- Events ---------------------------------------------------------------------------------- */
+
+static void connection_let_go(const void *data, size_t size, void *self)
+{
+	(void)data;
+	(void)size;
+	block_put(self);
+}
+
+void connection_feed(struct connection *connection, struct http_block *block, bool is_over)
+{
+	struct evbuffer *out = bufferevent_get_output(connection->stream);
+	if (block && evbuffer_add_reference(out, block->text.data, block->text.size,
+					    connection_let_go, block) != 0) {
+		block_put(block);
+		connection_free(connection);
+		return;
+	}
+
+	size_t waiting = evbuffer_get_length(out);
+	if (is_over && waiting == 0)
+		connection_free(connection);
+	else if (is_over && connection->state == CONNECTION_STREAMING)
+		connection_move(connection, CONNECTION_LAST);
+	else if (waiting <= CONNECTION_ROOM)
+		stream_has_room(connection->events);
+}
+
+/* What the system keeps of events that nobody reads is bounded, too; who is gone without a word is
+ * found out. */
+static void connection_bound(struct connection *connection)
+{
+	int fd = bufferevent_getfd(connection->stream), room = CONNECTION_ROOM, yes = 1;
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+}
+
+static void connection_begin_events(struct connection *connection, struct http_job *job)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+				   "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+				   "Connection: close\r\n\r\nretry: 1000\n\n";
+	bool is_over;
+
+	connection->events = job->stream;
+	connection->events->connection = connection;
+	job->stream = NULL;
+	connection_bound(connection);
+	if (evbuffer_add(bufferevent_get_output(connection->stream), head, sizeof head - 1) != 0) {
+		connection_free(connection);
+		return;
+	}
+	connection_move(connection, CONNECTION_STREAMING);
+	struct http_block *block = stream_take_own(connection->events, &is_over);
+	if (block || is_over)
+		connection_feed(connection, block, is_over);
+}
+
+/* Tell who waits for events that the connection is there. */
+static void connection_beat(struct connection *connection)
+{
+	struct evbuffer *out = bufferevent_get_output(connection->stream);
+	if (evbuffer_get_length(out) == 0)
+		(void)evbuffer_add(out, ":\n\n", 3);
+	connection_set_timer(connection, CONNECTION_BEAT_SECONDS);
+}
+
 void connection_reply(struct connection *connection, struct http_job *job)
 {
 	assert(connection->state == CONNECTION_WORKING && connection->job == job);
 	connection->job = NULL;
+	if (job->stream && !connection->wants_head && !connection->server->is_ending) {
+		connection_begin_events(connection, job);
+		return;
+	}
+	if (job->stream) {
+		job->reply.status = connection->server->is_ending ? 503 : 200;
+		job->reply.type = "text/event-stream";
+	}
 	connection->keeps_alive = connection->keeps_alive && !connection->server->is_ending;
 	connection_write(connection, &job->reply);
 }
@@ -327,7 +411,8 @@ static void connection_on_read(struct bufferevent *stream, void *self)
 		connection_read_head(connection);
 	else if (connection->state == CONNECTION_BODY)
 		connection_read_body(connection);
-	else if (connection->state == CONNECTION_ENDING)
+	else if (connection->state == CONNECTION_ENDING ||
+		 connection->state == CONNECTION_STREAMING)
 		evbuffer_drain(bufferevent_get_input(stream), SIZE_MAX);
 }
 
@@ -341,6 +426,8 @@ static void connection_on_write(struct bufferevent *stream, void *self)
 		shutdown(bufferevent_getfd(stream), SHUT_WR);
 		connection_move(connection, CONNECTION_ENDING);
 		connection_on_read(stream, connection);
+	} else if (connection->state == CONNECTION_STREAMING) {
+		stream_has_room(connection->events);
 	} else if (connection->state == CONNECTION_WRITING) {
 		connection->is_kept = true;
 		connection_move(connection, CONNECTION_HEAD);
@@ -362,6 +449,10 @@ static void connection_on_timer(evutil_socket_t fd, short what, void *self)
 	(void)fd;
 	(void)what;
 
+	if (connection->state == CONNECTION_STREAMING) {
+		connection_beat(connection);
+		return;
+	}
 	connection->wants_head = false;
 	if (is_silent)
 		connection_free(connection);
@@ -411,6 +502,8 @@ bool connection_evict(struct tide_http *server)
 
 void connections_end(struct tide_http *server)
 {
+	while (server->streaming.first)
+		connection_free(server->streaming.first);
 	while (server->waiting.first)
 		connection_free(server->waiting.first);
 	for (struct connection *connection = server->busy.first, *next; connection;

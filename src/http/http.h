@@ -28,7 +28,8 @@ struct event_base;
 
 #define HTTP_BODY_MAX (16 << 20)
 #define HTTP_CONNECTIONS_MAX 1024
-#define HTTP_WORKERS 4 /* of what may ask a database for long */
+#define HTTP_STREAMS_MAX 1024 /* beside them */
+#define HTTP_WORKERS 4        /* of what may ask a database for long */
 
 /* ---- routes.c -------------------------------------------------------------------------------- */
 
@@ -128,6 +129,7 @@ struct http_job {
 	struct http_target target;
 	struct buffer body;
 	struct http_reply reply;
+	struct http_stream *stream; /* that the answer begins; NULL: none */
 };
 void job_free(struct http_job *job);
 
@@ -147,12 +149,13 @@ bool work_end(struct tide_http *server, struct mono_time deadline);
 
 /** Where a connection stands. */
 enum connection_state {
-	CONNECTION_HEAD,    /* a head is awaited, or on its way */
-	CONNECTION_BODY,    /* a body is */
-	CONNECTION_WORKING, /* a worker has its request */
-	CONNECTION_WRITING, /* the reply is on its way */
-	CONNECTION_LAST,    /* the same, and nothing follows */
-	CONNECTION_ENDING   /* all is written; the other side is to close, or a second to pass */
+	CONNECTION_HEAD,      /* a head is awaited, or on its way */
+	CONNECTION_BODY,      /* a body is */
+	CONNECTION_WORKING,   /* a worker has its request */
+	CONNECTION_WRITING,   /* the reply is on its way */
+	CONNECTION_STREAMING, /* events follow, for as long as it likes */
+	CONNECTION_LAST,      /* the same, and nothing follows */
+	CONNECTION_ENDING     /* all is written; the other side is to close, or a second to pass */
 };
 
 struct connection {
@@ -166,7 +169,8 @@ struct connection {
 	bool keeps_alive;      /* after the reply that is being made */
 	struct http_scan scan; /* of the head */
 	struct http_chunks chunks;
-	struct http_job *job; /* while a body is read, and while a worker has it */
+	struct http_stream *events; /* while streaming, and until it has ended */
+	struct http_job *job;       /* while a body is read, and while a worker has it */
 };
 
 /** Connections by what they wait for. */
@@ -179,6 +183,9 @@ struct connections {
 void connection_open(struct tide_http *server, int fd);
 /** Write the reply of a job that is done. */
 void connection_reply(struct connection *connection, struct http_job *job);
+/** Write events, or end them; takes the block, which may be NULL. */
+struct http_block;
+void connection_feed(struct connection *connection, struct http_block *block, bool is_over);
 /** End the one that has waited longest for a head; false: there is none. */
 bool connection_evict(struct tide_http *server);
 /** End what only waits, and the others behind their reply. */
@@ -211,9 +218,9 @@ struct tide_http {
 	size_t worker_count;
 
 	/* loop thread */
-	struct connections waiting, busy; /* for a head, and the others */
-	bool is_ending;                   /* nothing new is accepted, and no connection kept */
-	bool is_stopping;                 /* the loop ends with its last connection */
+	struct connections waiting, streaming, busy; /* for a head, for events, and the others */
+	bool is_ending;   /* nothing new is accepted, and no connection kept */
+	bool is_stopping; /* the loop ends with its last connection */
 
 	/* the probe's worker */
 	struct http_made health, metrics;
@@ -222,8 +229,12 @@ struct tide_http {
 	struct mutex lock;
 	struct http_guard guard;
 	struct http_queue queues[HTTP_LANES];
-	struct http_job *done; /* newest first */
-	size_t working;        /* worker threads that have not returned */
+	struct http_job *done;   /* newest first */
+	struct http_stream *fed; /* streams with something for the loop */
+	struct streamer *streamers;
+	size_t streamers_alive; /* threads of them that have not returned */
+	size_t stream_count;
+	size_t working; /* worker threads that have not returned */
 	struct cond returned;
 	bool should_end;                /* workers begin nothing any more */
 	bool should_close, should_stop; /* what the loop is to be: is_ending, is_stopping */

@@ -114,6 +114,8 @@ static void openapi_add_parameters(struct buffer *body, const struct http_route 
 		openapi_add_parameter(body, (struct tide_text){ at, size });
 		at += size + (at[size] == ' ');
 	}
+	if (strcmp(route->name, "follow") == 0)
+		openapi_add_header(body, "Last-Event-ID", "The position to go on behind");
 	if (route->body == HTTP_BODY_EVENTS) {
 		openapi_add_header(body, "If-Match",
 				   "The version that the stream is at, in quotes; *: any");
@@ -162,12 +164,15 @@ static void openapi_add_response(struct buffer *body, const char *status, const 
 static void openapi_add_responses(struct buffer *body, const struct http_route *route)
 {
 	bool is_text = strcmp(route->name, "metrics") == 0;
+	bool is_events = strcmp(route->name, "follow") == 0;
 	json_key(body, "responses");
 	json_open(body, '{');
 	openapi_add_response(
 		body, "200",
 		route->body == HTTP_BODY_EVENTS ? "They were stored before, by this append" : "It",
-		is_text ? "text/plain" : "application/json");
+		is_text     ? "text/plain"
+		: is_events ? "text/event-stream"
+			    : "application/json");
 	if (route->body == HTTP_BODY_EVENTS)
 		openapi_add_response(body, "201", "They are stored", "application/json");
 	if (route->lane == HTTP_LANE_PROBE && !is_text && strcmp(route->name, "openapi") != 0)

@@ -273,7 +273,7 @@ static void look_at_readiness(struct probe_look *look)
 		return;
 	}
 
-	ret->running = true;
+	ret->running = pin->waiting_count > 0; /* else nobody has said yet what is to run */
 	ret->subscription_count = pin->waiting_count;
 	ret->names = alloc_zero(pin->waiting_count + 1, sizeof *ret->names);
 	for (size_t i = 0; ret->names && i < pin->waiting_count; i++) {

@@ -14,6 +14,7 @@ void server_ring(struct tide_http *server)
 
 void server_look_whether_empty(struct tide_http *server)
 {
-	if (server->is_stopping && server->waiting.count + server->busy.count == 0)
+	if (server->is_stopping &&
+	    server->waiting.count + server->streaming.count + server->busy.count == 0)
 		event_base_loopbreak(server->base);
 }

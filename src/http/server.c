@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "http/http.h"
+#include "http/stream.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -79,6 +80,16 @@ static void server_close_listener(struct tide_http *server)
 	server->listener = NULL;
 }
 
+static void server_feed(struct tide_http *server)
+{
+	struct http_stream *stream;
+	struct http_block *block;
+	bool is_over;
+	while ((stream = stream_take(server, &block, &is_over)))
+		if (stream->connection)
+			connection_feed(stream->connection, block, is_over);
+}
+
 /* Give replies to their connections, and end when it is time. */
 static void server_on_bell(evutil_socket_t fd, short what, void *self)
 {
@@ -105,6 +116,7 @@ static void server_on_bell(evutil_socket_t fd, short what, void *self)
 			connection_reply(job->connection, job);
 		job_free(job);
 	}
+	server_feed(server);
 	if (should_stop && !server->is_stopping) {
 		server->is_stopping = true;
 		connections_end(server);
@@ -120,6 +132,8 @@ static void server_live(void *self)
 	server_close_listener(server);
 	while (server->waiting.first)
 		connection_free(server->waiting.first);
+	while (server->streaming.first)
+		connection_free(server->streaming.first);
 	while (server->busy.first)
 		connection_free(server->busy.first);
 }
@@ -236,6 +250,7 @@ static void server_free(struct tide_http *server)
 		cond_fini(&server->queues[i].changed);
 	}
 	server_free_jobs(server->done);
+	streams_free(server);
 	server_close_listener(server);
 	if (server->bell_event)
 		event_free(server->bell_event);
@@ -315,7 +330,7 @@ static void server_tell_loop(struct tide_http *server, bool should_stop)
 bool server_close(struct tide_http *server, struct mono_time deadline)
 {
 	server_tell_loop(server, false);
-	if (!work_end(server, deadline))
+	if (!work_end(server, deadline) || !streams_end(server, deadline))
 		return false;
 	server_tell_loop(server, true);
 	thread_join(&server->loop);

@@ -223,3 +223,26 @@ void sources_unpin(struct http_sources *sources, struct http_pins *pins)
 	tide_free(pins->items);
 	*pins = (struct http_pins){ 0 };
 }
+
+void sources_keep(struct http_sources *sources, struct http_source *source)
+{
+	mutex_lock(&sources->lock);
+	source->pins++;
+	mutex_unlock(&sources->lock);
+}
+
+void sources_release(struct http_sources *sources, struct http_source *source)
+{
+	mutex_lock(&sources->lock);
+	source->pins--;
+	cond_broadcast(&sources->changed);
+	mutex_unlock(&sources->lock);
+}
+
+bool sources_is_leaving(struct http_sources *sources, const struct http_source *source)
+{
+	mutex_lock(&sources->lock);
+	bool is_leaving = source->is_leaving;
+	mutex_unlock(&sources->lock);
+	return is_leaving;
+}

@@ -45,6 +45,10 @@ bool sources_detach(struct http_sources *sources, const char *name, struct mono_
 
 tide_status sources_pin(struct http_sources *sources, struct http_pins *ret,
 			struct tide_error *err);
+/** Keep one that is pinned, for longer, and let it go; while it is to be taken away, soon. */
+void sources_keep(struct http_sources *sources, struct http_source *source);
+void sources_release(struct http_sources *sources, struct http_source *source);
+bool sources_is_leaving(struct http_sources *sources, const struct http_source *source);
 void sources_unpin(struct http_sources *sources, struct http_pins *pins);
 
 #endif

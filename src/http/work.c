@@ -10,6 +10,7 @@
 #include <assert.h>
 
 #include "http/http.h"
+#include "http/stream.h"
 
 #include "sys/alloc.h"
 
@@ -17,6 +18,8 @@ void job_free(struct http_job *job)
 {
 	if (!job)
 		return;
+	if (job->stream)
+		stream_drop(job->stream);
 	reply_release(&job->reply);
 	target_fini(&job->target);
 	buffer_fini(&job->body);
