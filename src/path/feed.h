@@ -2,6 +2,8 @@
 #ifndef TIDE_PATH_FEED_H
 #define TIDE_PATH_FEED_H
 
+#include <stdatomic.h>
+
 #include <tidemark/backend.h>
 
 #include "path/tail.h"
@@ -28,6 +30,11 @@ struct feed_limits {
 };
 
 /** One subscription's events in position order, read ahead in pages. Used by the runner only. */
+struct feed_bound {
+	atomic_int_least64_t position; /* nothing behind it is handed over; 0: everything is */
+	atomic_int_least64_t met;      /* the last one that the run has stopped at, all saved */
+};
+
 struct feed {
 	struct tide_store *store;
 	const struct tide_filter *filter;
@@ -51,6 +58,7 @@ struct feed {
 	int64_t since_end;        /* events read from the tail since its end was last seen */
 	struct tide_page scratch; /* of a look for the tail */
 	struct feed_flow flow;
+	struct feed_bound bound; /* atomic: set and asked by any thread */
 	/* of the last read, for the log: the store, the tail, or the store for the tail of all */
 	const char *source;
 };

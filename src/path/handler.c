@@ -126,6 +126,13 @@ static void handler_end_care(struct tide_subscription *subscription)
 
 /* ---- The delivery ---------------------------------------------------------------------------- */
 
+static bool handler_is_behind_limit(struct tide_subscription *subscription,
+				    const struct tide_event *event)
+{
+	tide_position limit = atomic_load(&subscription->runner.feed.bound.position);
+	return limit > 0 && event->position > limit;
+}
+
 /* Whether an event is one of several in a call. Handled together are only those of which nothing
  * is known yet, and not where each has a commit of its own. */
 static bool handler_may_gather(struct tide_subscription *subscription,
@@ -133,7 +140,8 @@ static bool handler_may_gather(struct tide_subscription *subscription,
 {
 	struct runner *runner = &subscription->runner;
 	if (runner->care.is_on || runner->apart.commits_until > 0 ||
-	    event->position <= runner->apart.calls_until)
+	    event->position <= runner->apart.calls_until ||
+	    handler_is_behind_limit(subscription, event))
 		return false;
 	if (subscription->subscriber.handle_batch)
 		return true;
@@ -281,6 +289,7 @@ static enum step handler_begin(struct tide_subscription *subscription)
 
 /** What is done with it: the first of these whose condition holds. */
 enum handler_due {
+	HANDLER_WAITS,     /* it lies behind the limit */
 	HANDLER_PARKS,     /* an unresolved dead letter of its aggregate is before it */
 	HANDLER_HAS_ENDED, /* it has failed for good, and the feed has brought it again */
 	HANDLER_BURIES,    /* it cannot be decoded, or what it did not be committed: no call */
@@ -293,6 +302,8 @@ static enum handler_due handler_choose(struct tide_subscription *subscription,
 				       const struct tide_event *event)
 {
 	struct runner *runner = &subscription->runner;
+	if (handler_is_behind_limit(subscription, event))
+		return HANDLER_WAITS;
 	if (held_behind(runner->held, event))
 		return HANDLER_PARKS;
 	if (fates_has_failed(&runner->fates, event->position))
@@ -338,6 +349,17 @@ static enum step handler_back_off(struct tide_subscription *subscription)
 		"the event is tried again");
 }
 
+static enum step handler_wait_at_limit(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	tide_position limit = atomic_load(&subscription->runner.feed.bound.position);
+	if (transaction_is_open(&runner->transaction) || runner->progress.is_dirty)
+		return save_step(subscription);
+	if (feed_peek(&runner->feed)->event.position > limit)
+		atomic_store(&runner->feed.bound.met, limit);
+	return runner_wait(subscription, MONO_NEVER, "the event lies behind the limit");
+}
+
 /* It was admitted: what does not come to a call gives the probe back. */
 static enum step handler_take(struct tide_subscription *subscription,
 			      const struct tide_event *event)
@@ -364,6 +386,8 @@ enum step handler_step(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	const struct tide_event *event = &feed_peek(&runner->feed)->event;
 	switch (handler_choose(subscription, event)) {
+	case HANDLER_WAITS:
+		return handler_wait_at_limit(subscription);
 	case HANDLER_PARKS:
 		return failure_park(subscription, held_behind(runner->held, event));
 	case HANDLER_HAS_ENDED:

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/text.h"
+#include "path/limit.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -144,6 +145,17 @@ void subscription_nudge(struct tide_subscription *subscription)
 {
 	atomic_store(&subscription->attention, true);
 	wakeup_ring(&subscription->wakeup, RING_CONTROL);
+}
+
+void subscription_limit(struct tide_subscription *subscription, tide_position limit)
+{
+	atomic_store(&subscription->runner.feed.bound.position, limit);
+	subscription_nudge(subscription);
+}
+
+bool subscription_is_at_limit(struct tide_subscription *subscription, tide_position limit)
+{
+	return atomic_load(&subscription->runner.feed.bound.met) == limit;
 }
 
 const char *tide_subscription_name(const struct tide_subscription *subscription)

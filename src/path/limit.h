@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_PATH_LIMIT_H
+#define TIDE_PATH_LIMIT_H
+
+/* A subscription that is to go no further than a position. */
+
+#include <tidemark/subscription.h>
+
+/** Hand over nothing behind a position, until it is called with a higher one. */
+void subscription_limit(struct tide_subscription *subscription, tide_position limit);
+/** Whether all up to the limit is settled and saved, as far as it is for the subscription. */
+bool subscription_is_at_limit(struct tide_subscription *subscription, tide_position limit);
+
+#endif
