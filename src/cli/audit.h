@@ -58,9 +58,17 @@ bool fold_leave_out(struct fold *fold, const char *id);
 /** Run the file into the database at `url`. CLI_DONE, or said why. */
 int fold_run(struct fold *fold, const char *url, const char *file);
 
-/** Fold the log again with the file, and compare its tables with the read model's. CLI_DONE, also
- * with findings. */
-int audit_deep_sqlite(struct audit *audit, const char *path, const char *file);
-int audit_deep_postgres(struct audit *audit, const char *url, const char *file);
+/** What a read model is compared with. */
+struct audit_other {
+	const char *place; /* a file, or a schema, quoted; NULL: a scratch that is made and goes */
+	/* Brings it to the fold's position; `url` is of the scratch. An exit status. */
+	int (*reach)(void *self, struct fold *fold, const char *url);
+	void *self;
+};
+
+/** Copy the tables of a read model as they are at one moment, have the other brought to the same
+ * position, and compare the two. CLI_DONE, also with findings. `path` is of a SQLite file. */
+int audit_compare_sqlite(struct audit *audit, const char *path, const struct audit_other *other);
+int audit_compare_postgres(struct audit *audit, const char *url, const struct audit_other *other);
 
 #endif

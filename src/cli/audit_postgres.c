@@ -20,6 +20,7 @@
 #include <libpq-fe.h>
 
 #include "path/port.h"
+#include "project/swap.h"
 #include "sys/alloc.h"
 
 /** A table of the read model. */
@@ -31,6 +32,7 @@ struct deep_table {
 /** A fold in a schema of its own, beside what it is compared with. */
 struct deep {
 	struct fold fold;
+	const struct audit_other *other;
 	char scratch[CLI_SCRATCH_SIZE]; /* schema */
 	void *session;
 	PGconn *native;
@@ -100,7 +102,7 @@ static int deep_copy_tables(struct deep *deep, const char *own)
 		"unnest(string_to_array(t.name, '.')) part) AS live, "
 		"quote_ident(substring(t.name FROM '[^.]*$')) AS own FROM %sprojection_versions v, "
 		"json_array_elements_text(v.tables) t(name) WHERE v.name = $1::text) n",
-		deep->scratch, own);
+		deep->other->place ? deep->other->place : deep->scratch, own);
 	DEEP_ROWS *rows = NULL;
 	int exit = deep_ask(deep, sql, deep->fold.audit->name, "tables", &rows);
 
@@ -161,52 +163,9 @@ static int deep_copy(struct deep *deep, const char *own)
 
 /* ---- The fold -------------------------------------------------------------------------------- */
 
-/* What a transaction holds locks of writing on is what it has written to, or has made. */
 static tide_status deep_guard(struct fold *fold, void *connection, struct tide_error *err)
 {
-	struct deep *deep = (struct deep *)fold;
-	char sql[500];
-	snprintf(
-		sql, sizeof sql,
-		"SELECT c.oid::regclass FROM pg_locks l JOIN pg_class c ON c.oid = l.relation "
-		"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE l.pid = pg_backend_pid() AND "
-		"l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', "
-		"'AccessExclusiveLock') AND c.relkind IN ('r', 'p', 'm', 'S') AND n.nspname NOT IN "
-		"('%s', 'pg_catalog', 'pg_toast') AND n.nspname NOT LIKE 'pg_temp%%' LIMIT 1",
-		deep->scratch);
-
-	DEEP_ROWS *rows = PQexec(connection, sql);
-	if (PQresultStatus(rows) != PGRES_TUPLES_OK)
-		return tide_fail(err, TIDE_HANDLER_PERMANENT,
-				 "audit: what '%s' writes to is not known", fold->audit->name);
-	if (PQntuples(rows) > 0)
-		return tide_fail(err, TIDE_HANDLER_PERMANENT,
-				 "the file writes to '%.200s' by its schema: an audit folds only "
-				 "what goes by the search_path",
-				 PQgetvalue(rows, 0, 0));
-	return TIDE_OK;
-}
-
-/* The same database, with the scratch alone in the search_path. */
-static char *deep_url(struct deep *deep, const char *url)
-{
-	struct buffer text = { 0 };
-	char *ret = NULL;
-	size_t plain = strcspn(url, "?");
-	char mark = '?';
-
-	buffer_add(&text, url, plain);
-	for (const char *at = url + plain; *at;) {
-		size_t size = strcspn(++at, "&");
-		if (strncmp(at, "schema=", 7) != 0) {
-			buffer_format(&text, "%c%.*s", mark, (int)size, at);
-			mark = '&';
-		}
-		at += size;
-	}
-	buffer_format(&text, "%cschema=%s&options=-csearch_path%%3D%s", mark, deep->scratch,
-		      deep->scratch);
-	return buffer_take(&text, &ret, NULL) == TIDE_OK ? ret : NULL;
+	return swap_guard_postgres(((struct deep *)fold)->scratch, connection, err);
 }
 
 /* ---- Comparing ------------------------------------------------------------------------------- */
@@ -305,19 +264,22 @@ static int deep_find_own(struct deep *deep, char ret[140])
 	return exit;
 }
 
-static int deep_audit(struct deep *deep, const char *own, const char *url, const char *file)
+static int deep_audit(struct deep *deep, const char *own, const char *url)
 {
-	char *scratch ALLOC_AUTO = deep_url(deep, url);
+	char *scratch ALLOC_AUTO = NULL;
+	struct tide_error err;
+	if (swap_schema_url(url, deep->scratch, &scratch, &err) != TIDE_OK)
+		return cli_fail(deep->fold.audit->cli, &err);
 	char *make ALLOC_AUTO = alloc_format("CREATE SCHEMA %s", deep->scratch);
 	char *drop ALLOC_AUTO = alloc_format("DROP SCHEMA %s CASCADE", deep->scratch);
-	if (!scratch || !drop)
+	if (!drop)
 		return cli_out_of_memory(deep->fold.audit->cli);
 	int exit = deep_run(deep, make, "scratch");
 	if (exit != CLI_DONE)
 		return exit;
 	exit = deep_copy(deep, own);
 	if (exit == CLI_DONE)
-		exit = fold_run(&deep->fold, scratch, file);
+		exit = deep->other->reach(deep->other->self, &deep->fold, scratch);
 	if (exit == CLI_DONE)
 		exit = deep_compare(deep);
 	int dropped = deep_run(deep, drop, "scratch");
@@ -338,21 +300,15 @@ static int deep_connect(struct deep *deep, char own[140])
 	return exit;
 }
 
-int audit_deep_postgres(struct audit *audit, const char *url, const char *file)
+int audit_compare_postgres(struct audit *audit, const char *url, const struct audit_other *other)
 {
-	struct deep deep = { .fold = { .audit = audit, .guard = deep_guard } };
-	struct tide_error err;
+	struct deep deep = { .fold = { .audit = audit, .guard = deep_guard }, .other = other };
 	char own[140];
 
-	if (strstr(url, "options=")) {
-		tide_fail(&err, TIDE_UNSUPPORTED,
-			  "--deep needs a URL without 'options', which it sets itself");
-		return cli_fail(audit->cli, &err);
-	}
 	cli_scratch_name("audit_scratch", deep.scratch);
 	int exit = deep_connect(&deep, own);
 	if (exit == CLI_DONE)
-		exit = deep_audit(&deep, own, url, file);
+		exit = deep_audit(&deep, own, url);
 	if (deep.session)
 		store_return(audit->checkpoints->database, deep.session, TIDE_OK);
 	for (size_t i = 0; i < deep.table_count; i++) {
@@ -366,11 +322,11 @@ int audit_deep_postgres(struct audit *audit, const char *url, const char *file)
 
 #else
 
-int audit_deep_postgres(struct audit *audit, const char *url, const char *file)
+int audit_compare_postgres(struct audit *audit, const char *url, const struct audit_other *other)
 {
 	struct tide_error err;
 	(void)url;
-	(void)file;
+	(void)other;
 	tide_fail(&err, TIDE_UNSUPPORTED, "this tide was built without PostgreSQL");
 	return cli_fail(audit->cli, &err);
 }

@@ -21,6 +21,7 @@
 /** A fold in a scratch place, beside what it is compared with. */
 struct deep {
 	struct fold fold;
+	const struct audit_other *other;
 	char *live;        /* file of the read model */
 	char scratch[200]; /* folder */
 	sqlite3 *copy;     /* main: the copies; attached: `live`, then `fold` */
@@ -291,8 +292,11 @@ static int deep_compare(struct deep *deep)
 	char path[256];
 	int exit = CLI_DONE;
 
-	snprintf(path, sizeof path, "file:%s/fold.db?mode=ro", deep->scratch);
-	if (deep_attach(deep, path, "fold") != SQLITE_OK)
+	snprintf(path, sizeof path, "%s/fold.db", deep->scratch);
+	char *uri ALLOC_AUTO = deep_uri(deep->other->place ? deep->other->place : path, "mode=ro");
+	if (!uri)
+		return cli_out_of_memory(deep->fold.audit->cli);
+	if (deep_attach(deep, uri, "fold") != SQLITE_OK)
 		return deep_fail_sqlite(deep, "fold");
 	sqlite3_stmt *statement = deep_prepare(
 		deep, "SELECT name FROM main.sqlite_schema WHERE type = 'table' ORDER BY name");
@@ -306,9 +310,9 @@ static int deep_compare(struct deep *deep)
 	return exit;
 }
 
-int audit_deep_sqlite(struct audit *audit, const char *path, const char *file)
+int audit_compare_sqlite(struct audit *audit, const char *path, const struct audit_other *other)
 {
-	struct deep deep = { .fold.audit = audit };
+	struct deep deep = { .fold.audit = audit, .other = other };
 	char scratch[256];
 
 	deep.live = alloc_text(path, strlen(path));
@@ -317,7 +321,7 @@ int audit_deep_sqlite(struct audit *audit, const char *path, const char *file)
 	if (exit == CLI_DONE)
 		exit = deep_copy(&deep);
 	if (exit == CLI_DONE)
-		exit = fold_run(&deep.fold, scratch, file);
+		exit = other->reach(other->self, &deep.fold, scratch);
 	if (exit == CLI_DONE)
 		exit = deep_compare(&deep);
 	deep_close(&deep);

@@ -290,8 +290,14 @@ static bool audit_is_postgres(const struct cli *cli)
 	return strncasecmp(audit_url(cli), "postgres", 8) == 0;
 }
 
+static int audit_fold(void *self, struct fold *fold, const char *url)
+{
+	return fold_run(fold, url, self);
+}
+
 static int audit_deep(struct audit *audit, const char *file)
 {
+	struct audit_other other = { .reach = audit_fold, .self = (void *)(uintptr_t)file };
 	struct tide_url url;
 	struct tide_error err;
 	int exit;
@@ -301,12 +307,12 @@ static int audit_deep(struct audit *audit, const char *file)
 	if (!audit->cli->options[OPT_VERBOSE].is_set)
 		tide_log_set(cli_log, audit->cli, TIDE_LOG_CRITICAL);
 	if (audit_is_postgres(audit->cli))
-		return audit_deep_postgres(audit, audit_url(audit->cli), file);
+		return audit_compare_postgres(audit, audit_url(audit->cli), &other);
 	if (url_parse(audit_url(audit->cli), &url, &err) != TIDE_OK)
 		return cli_fail(audit->cli, &err);
 
 	if (strcmp(url.scheme, "sqlite") == 0 && strcmp(url.rest, ":memory:") != 0) {
-		exit = audit_deep_sqlite(audit, url.rest, file);
+		exit = audit_compare_sqlite(audit, url.rest, &other);
 	} else {
 		tide_fail(&err, TIDE_UNSUPPORTED,
 			  "--deep audits read models in SQLite files and PostgreSQL");

@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "cli/beside.h"
 #include "cli/configuration.h"
 #include "cli/rebuild.h"
 #include "path/checkpoints.h"
@@ -268,8 +269,21 @@ static int rebuild_of_file(struct rebuild *rebuild)
 
 static int rebuild_check_options(struct cli *cli)
 {
+	static const enum cli_option ways[] = { OPT_BESIDE, OPT_SWAP_BACK, OPT_DROP_OLD,
+						OPT_ACCEPT };
 	const struct option_value *options = cli->options;
+	const char *way = NULL;
 
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		if (!options[ways[i]].is_set)
+			continue;
+		if (way)
+			return cli_usage(cli, "--%s does not go with --%s",
+					 cli_options[ways[i]].name, way);
+		way = cli_options[ways[i]].name;
+	}
+	if (options[OPT_EXPECT_DIFFERENT].is_set && !options[OPT_BESIDE].is_set)
+		return cli_usage(cli, "--expect-different needs --beside");
 	if (options[OPT_CONFIG].is_set == options[OPT_REBUILD_FILE].is_set)
 		return cli_usage(cli, "rebuild needs one of --config CONFIG and --file FILE");
 	if (options[OPT_CONFIG].is_set && (options[OPT_STORE].is_set || options[OPT_INTO].is_set))
@@ -289,6 +303,9 @@ int cmd_rebuild(struct cli *cli)
 		return exit;
 	if (cli->options[OPT_ACCEPT].is_set)
 		rebuild.make = rebuild_accept;
+	else if (cli->options[OPT_BESIDE].is_set || cli->options[OPT_SWAP_BACK].is_set ||
+		 cli->options[OPT_DROP_OLD].is_set)
+		rebuild.make = rebuild_beside;
 	/* it ends where the feed does now */
 	cli->options[OPT_ONCE].is_set = true;
 	exit = follow_config(&rebuild.follow);

@@ -346,11 +346,19 @@ static void daemon_look_ready(struct daemon *daemon)
 	notify_socket_tell("READY=1");
 }
 
+static void daemon_look_stale(struct daemon *daemon)
+{
+	for (size_t i = 0; i < daemon->unit_count; i++)
+		if (atomic_exchange(&daemon->units[i]->is_stale, false))
+			atomic_store(&daemon_should_reload, true);
+}
+
 static void daemon_live(struct daemon *daemon)
 {
 	while (atomic_load(&daemon_reason) == TIDE_SHUTDOWN_NONE) {
 		if (!daemon->is_ready)
 			daemon_look_ready(daemon);
+		daemon_look_stale(daemon);
 		if (daemon->is_ready && atomic_exchange(&daemon_should_reload, false))
 			daemon_reload(daemon);
 		else

@@ -44,6 +44,7 @@ struct unit {
 	atomic_int reason;     /* enum tide_shutdown_reason that ends it */
 	atomic_bool has_tried; /* opening it, once */
 	atomic_bool is_ended;
+	atomic_bool is_stale; /* a projection was rebuilt from another file than it has */
 
 	/* its thread's; anybody's when that has ended */
 	struct tide_store *store;

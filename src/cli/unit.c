@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/daemon.h"
+#include "project/sql.h"
 #include "supervise/shutdown.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
@@ -35,17 +36,31 @@ static bool unit_is_ending(const struct unit *unit)
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
+/* What it was is looked at by the unit's own thread. */
+static void unit_on_error(void *self, const struct tide_error_record *record)
+{
+	struct unit *unit = self;
+	(void)record;
+	wakeup_ring(&unit->wakeup, 1);
+}
+
 static tide_status unit_open_manager(struct unit *unit, struct tide_error *err)
 {
-	struct tide_manager *manager;
+	struct tide_manager *manager = NULL;
 	tide_status status = tide_manager_open(
 		TIDE_MANAGER(.store = unit->store, .checkpoints = unit->checkpoints,
 			     .shutdown_timeout = unit->daemon.shutdown_timeout,
 			     .drain_timeout = unit->daemon.drain_timeout,
 			     .lease_seconds = unit->daemon.lease_seconds, .health = &unit->health),
 		&manager, err);
-	if (status != TIDE_OK)
+	int64_t id;
+	if (status == TIDE_OK)
+		status = tide_manager_on_error(manager, TIDE_ERRORS_ALL, 0, unit_on_error, unit,
+					       &id, err);
+	if (status != TIDE_OK) {
+		tide_manager_close(manager);
 		return status;
+	}
 
 	status = sources_attach(unit->sources, unit->name, manager, err);
 	if (status != TIDE_OK) {
@@ -272,6 +287,20 @@ static void unit_show_waiting(struct unit *unit)
 		sources_wait(unit->sources, unit->name, names, count, &unit->error);
 }
 
+/* A projection that was rebuilt beside by another process has ended; its file is to be read
+ * again, once. */
+static void unit_look_stale(struct unit *unit)
+{
+	for (size_t i = 0; i < unit->run_count; i++) {
+		const struct config_projection *projection = unit->runs[i].projection;
+		if (!projection->sql || !atomic_exchange(&projection->sql->script.is_stale, false))
+			continue;
+		log_at(TIDE_LOG_NOTICE, "daemon", "projection was rebuilt; its file is read again",
+		       "name='%s' store='%s'", projection->name, unit->name);
+		atomic_store(&unit->is_stale, true);
+	}
+}
+
 /* Do what is due; when to look again. */
 static struct mono_time unit_step(struct unit *unit)
 {
@@ -287,6 +316,7 @@ static struct mono_time unit_step(struct unit *unit)
 		return unit->next_try;
 	}
 
+	unit_look_stale(unit);
 	unit_end_leaving(unit);
 	unit_begin_waiting(unit);
 	unit_start_manager(unit);

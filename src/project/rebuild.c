@@ -26,29 +26,34 @@ struct rebuild_reading {
 	struct rebuild_row *row;
 };
 
+const char *rebuild_state_name(enum rebuild_state state)
+{
+	return rebuild_states[state];
+}
+
 void rebuild_row_fini(struct rebuild_row *row)
 {
 	tide_free(row->undo);
 	row->undo = NULL;
 }
 
-static void rebuild_hash(char ret[17], uint64_t hash)
+void rebuild_hashes(const struct tide_sql_projection *projection, char init[17],
+		    char statements[17])
 {
-	snprintf(ret, 17, "%016" PRIx64, hash);
+	snprintf(init, 17, "%016" PRIx64, projection->script.init_hash);
+	snprintf(statements, 17, "%016" PRIx64, projection->script.statements_hash);
 }
 
 static tide_status rebuild_take_row(void *self, const char *const *columns, struct tide_error *err)
 {
 	const struct rebuild_reading *reading = self;
-	const struct sql_script *script = &reading->projection->script;
 	struct rebuild_row *row = reading->row;
 	char init[17], statements[17];
 
 	for (size_t i = 0; i < REBUILD_STATE_COUNT; i++)
 		if (strcmp(columns[1], rebuild_states[i]) == 0)
 			row->state = (enum rebuild_state)i;
-	rebuild_hash(init, script->init_hash);
-	rebuild_hash(statements, script->statements_hash);
+	rebuild_hashes(reading->projection, init, statements);
 
 	row->build = strtoll(columns[0], NULL, 10);
 	row->is_same = strcmp(columns[2], init) == 0 && strcmp(columns[3], statements) == 0;
@@ -108,8 +113,7 @@ static tide_status rebuild_write(const struct tide_sql_projection *projection, v
 		"excluded.changed_at, undo = excluded.undo",
 		place->own);
 
-	rebuild_hash(init, projection->script.init_hash);
-	rebuild_hash(statements, projection->script.statements_hash);
+	rebuild_hashes(projection, init, statements);
 	snprintf(build, sizeof build, "%" PRId64, row->build);
 	snprintf(reached, sizeof reached, "%" PRId64, row->reached);
 	struct sql_question question = {

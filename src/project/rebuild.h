@@ -16,6 +16,8 @@ enum rebuild_state {
 	REBUILD_STATE_COUNT
 };
 
+const char *rebuild_state_name(enum rebuild_state state);
+
 /** The row of a projection. */
 struct rebuild_row {
 	enum rebuild_state state;
@@ -26,6 +28,10 @@ struct rebuild_row {
 	char *undo;   /* JSON, for who wrote it; NULL: nothing */
 };
 void rebuild_row_fini(struct rebuild_row *row);
+
+/** The hashes of a file, as rows have them. */
+void rebuild_hashes(const struct tide_sql_projection *projection, char init[17],
+		    char statements[17]);
 
 /** Read the row, in the open transaction. TIDE_SCHEMA where the table is missing, if it is
  * `needed`; else there is none. */

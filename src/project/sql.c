@@ -167,6 +167,9 @@ static tide_status sql_prepare(void *self, void *connection, struct tide_error *
 	tide_status status =
 		sql_rivals_load(&projection->script, projection->dialect, projection->name,
 				sql_entry_of(projection), connection, err);
+	if (status == TIDE_OK && !projection->accepts_changes)
+		status = sql_version_refuse_stale(&projection->script, projection->dialect,
+						  projection->name, connection, err);
 	if (status == TIDE_OK)
 		status = projection->dialect->prepare(&projection->script, connection, err);
 	return status == TIDE_OK ? sql_enter(projection, connection, err) : status;
@@ -287,6 +290,7 @@ static tide_status sql_read(struct tide_sql_projection *projection,
 	struct sql_script *script = &projection->script;
 
 	script->path = projection->path;
+	script->read_at = tide_time_now();
 	if (!options->text)
 		return sql_read_file(script, err);
 	script->size = strlen(options->text);

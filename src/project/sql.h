@@ -4,6 +4,8 @@
 
 /* SQL projections inside: a script of sections and statements, and the dialect that runs it. */
 
+#include <stdatomic.h>
+
 #include <tidemark/sql_projection.h>
 
 /** What a parameter stands for, in the order of an event's JSON. */
@@ -83,6 +85,8 @@ struct sql_script {
 	size_t table_count;
 	struct sql_rival *rivals; /* what it may not write to, as of its last start */
 	size_t rival_count;
+	struct tide_time read_at;
+	atomic_bool is_stale; /* a rebuild from another file has come since; asked by any thread */
 	uint64_t init_hash, statements_hash; /* over what is neither blank nor comment */
 
 	void *attached; /* the dialect's, while prepared */
@@ -241,6 +245,10 @@ bool sql_rival_write(struct sql_rival *rival);
 /** Whether one is written to that its row does not name yet: sql_version_enter does that. */
 bool sql_rivals_have_news(const struct sql_script *script);
 
+/** Refuse a text that was read before the tables were rebuilt from another one, in the open
+ * transaction, before init runs. TIDE_STATE. */
+tide_status sql_version_refuse_stale(struct sql_script *script, const struct sql_dialect *dialect,
+				     const char *name, void *connection, struct tide_error *err);
 /** Compare the projection with what is known of it and of those that make the same tables, in the
  * open transaction, and note it. */
 tide_status sql_version_enter(struct sql_script *script, const struct sql_dialect *dialect,

@@ -36,6 +36,14 @@ struct version {
 	char rival[TIDE_NAME_MAX + 1], table[200];
 };
 
+static void version_hash(struct version *version)
+{
+	snprintf(version->init_hash, sizeof version->init_hash, "%016" PRIx64,
+		 version->script->init_hash);
+	snprintf(version->statements_hash, sizeof version->statements_hash, "%016" PRIx64,
+		 version->script->statements_hash);
+}
+
 /* A table of the script as the row names it. */
 static char *version_table(const struct version *version, size_t at)
 {
@@ -204,6 +212,47 @@ static tide_status version_enter_rivals(struct version *version, const struct sq
 			status = version_forget(version, rival->name, dialect, connection, err);
 	}
 	return status;
+}
+
+/* ---- Another file's tables ------------------------------------------------------------------- */
+
+/* A file that was changed since is told from one that others have left behind by the time: it is
+ * read after the tables were made. */
+static tide_status version_note_stale(void *self, const char *const *columns,
+				      struct tide_error *err)
+{
+	struct version *version = self;
+	struct sql_script *script = version->script;
+	struct tide_time built_at;
+
+	if ((strcmp(columns[0], version->init_hash) == 0 &&
+	     strcmp(columns[1], version->statements_hash) == 0) ||
+	    tide_time_parse(columns[2], &built_at, NULL) != TIDE_OK ||
+	    built_at.unix_us <= script->read_at.unix_us)
+		return TIDE_OK;
+	atomic_store(&script->is_stale, true);
+	return tide_fail(err, TIDE_STATE,
+			 "projection '%s' was rebuilt from another file than '%s' was when it was "
+			 "read; it is to be read again (tide reload, or a new start)",
+			 version->name, script->path);
+}
+
+tide_status sql_version_refuse_stale(struct sql_script *script, const struct sql_dialect *dialect,
+				     const char *name, void *connection, struct tide_error *err)
+{
+	struct version version = { .script = script, .name = name };
+
+	version_hash(&version);
+	tide_status status = dialect->find_place(script, connection, &version.place, err);
+	if (status != TIDE_OK || !version.place.has_versions)
+		return status;
+	return version_ask(&version, dialect, connection,
+			   *version.place.made
+				   ? "SELECT init_hash, statements_hash, (built_at AT TIME ZONE "
+				     "'UTC')::text FROM %sprojection_versions WHERE name = $1"
+				   : "SELECT init_hash, statements_hash, built_at FROM "
+				     "%sprojection_versions WHERE name = $1",
+			   version_note_stale, err);
 }
 
 /* ---- A checkpoint that is gone --------------------------------------------------------------- */
@@ -400,9 +449,7 @@ tide_status sql_version_enter(struct sql_script *script, const struct sql_dialec
 {
 	struct version version = { .script = script, .name = name };
 
-	snprintf(version.init_hash, sizeof version.init_hash, "%016" PRIx64, script->init_hash);
-	snprintf(version.statements_hash, sizeof version.statements_hash, "%016" PRIx64,
-		 script->statements_hash);
+	version_hash(&version);
 	tide_status status = dialect->find_place(script, connection, &version.place, err);
 	if (status == TIDE_OK && entry == SQL_ENTRY_START && *version.place.made)
 		status = version_refuse_elsewhere(&version, dialect, connection, err);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_CLI_BESIDE_H
+#define TIDE_CLI_BESIDE_H
+
+/* A build beside a read model that serves. */
+
+#include "cli/audit.h"
+#include "cli/rebuild.h"
+#include "project/swap.h"
+
+/** The ownership of NAME, while it stands still; PostgreSQL's. */
+struct hold {
+	void *session; /* NULL: it is not held */
+	struct tide_fence fence;
+};
+
+/** One rebuild beside. */
+struct beside {
+	struct rebuild *rebuild;
+	struct swap swap;
+	struct tide_checkpoints *serving;       /* where NAME is */
+	struct tide_checkpoints *checkpoints;   /* the build's own */
+	struct tide_sql_projection *projection; /* NAME@N */
+	const struct tide_subscriber *inner;    /* its own */
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+	struct progress progress;
+	struct hold hold;
+	struct audit audit;        /* what the comparison found */
+	tide_position compared_at; /* 0: not yet */
+};
+
+/** --beside, --swap-back, --drop-old: an exit status. */
+int rebuild_beside(struct rebuild *rebuild);
+
+#endif

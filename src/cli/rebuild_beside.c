@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tide rebuild --beside: a build is made beside what serves, and takes its place.
+ *
+ *   row BESIDE ──▶ place made ──▶ build follows up to NAME ──▶ both compared at one position
+ *              ──▶ NAME stands still, the build comes to it, they are swapped: row SWAPPED
+ *
+ * Happy path: the build is an ordinary subscription NAME@N, in a place of its own, that never goes
+ * further than NAME has come. It is compared with a copy of NAME's tables, so that nobody waits
+ * meanwhile; then NAME is owned, or its file locked, for as long as the last few events and the
+ * swap take.
+ * Failure modes: killed at any moment: what serves is whole, since the swap is one transaction, and
+ * the next call goes on with the build. The file has changed since, or NAME went back: the build is
+ * dropped and another one begun. The two differ: told, and not swapped unless that was expected.
+ */
+#include <poll.h>
+#include <string.h>
+
+#include "cli/audit.h"
+#include "cli/beside.h"
+#include "path/journal.h"
+#include "path/limit.h"
+#include "path/port.h"
+#include "sys/alloc.h"
+#include "sys/clock.h"
+
+#define BESIDE_NEAR 1000 /* positions: what may be left for when NAME stands still */
+#define BESIDE_ROUNDS 50
+#define BESIDE_PATIENCE_NS (40 * NS_PER_SECOND) /* with another owner of the build */
+#define BESIDE_LOOK_MS 5
+#define BESIDE_RENEW_NS NS_PER_SECOND
+#define BESIDE_TRIES 600 /* of a swap that meets readers */
+#define BESIDE_AGAIN_MS 50
+
+/* ---- The build ------------------------------------------------------------------------------- */
+
+static tide_status beside_handle(void *self, const struct tide_event *event,
+				 struct tide_delivery *delivery)
+{
+	const struct beside *beside = self;
+	return beside->inner->handle(beside->inner->self, event, delivery);
+}
+
+static tide_status beside_handle_together(void *self, const struct tide_event *const *events,
+					  size_t count, struct tide_delivery *delivery)
+{
+	const struct beside *beside = self;
+	return beside->inner->handle_together(beside->inner->self, events, count, delivery);
+}
+
+static void beside_detach(void *self, void *connection)
+{
+	const struct beside *beside = self;
+	beside->inner->detach(beside->inner->self, connection);
+}
+
+static tide_status beside_guard(const struct beside *beside, void *connection,
+				struct tide_error *err)
+{
+#ifdef TIDE_HAVE_POSTGRES
+	if (swap_is_postgres(&beside->swap))
+		return swap_guard_postgres(beside->swap.beside, connection, err);
+#endif
+	(void)beside;
+	(void)connection;
+	(void)err;
+	return TIDE_OK;
+}
+
+static tide_status beside_prepare(void *self, void *connection, struct tide_error *err)
+{
+	const struct beside *beside = self;
+	tide_status status = beside->inner->prepare(beside->inner->self, connection, err);
+	return status == TIDE_OK ? beside_guard(beside, connection, err) : status;
+}
+
+static tide_status beside_before_commit(void *self, void *connection, struct tide_error *err)
+{
+	const struct beside *beside = self;
+	tide_status status = beside->inner->before_commit(beside->inner->self, connection, err);
+	return status == TIDE_OK ? beside_guard(beside, connection, err) : status;
+}
+
+static tide_status beside_make_place(struct beside *beside, struct tide_error *err)
+{
+#ifdef TIDE_HAVE_POSTGRES
+	if (swap_is_postgres(&beside->swap))
+		return live_do(beside->serving->database, swap_make_postgres, &beside->swap, err);
+#endif
+	return swap_make_sqlite(&beside->swap, err);
+}
+
+static tide_status beside_subscribe(struct beside *beside, struct tide_error *err)
+{
+	beside->inner = tide_sql_projection_subscriber(beside->projection);
+	const struct tide_subscriber subscriber = {
+		.name = beside->inner->name,
+		.self = beside,
+		.event_types = beside->inner->event_types,
+		.handle = beside_handle,
+		.handle_together = beside->inner->handle_together ? beside_handle_together : NULL,
+		.transactional = true,
+		.detach = beside_detach,
+		.prepare = beside_prepare,
+		.before_commit = beside->inner->before_commit ? beside_before_commit : NULL,
+	};
+	struct follow *follow = &beside->rebuild->follow;
+
+	tide_status status = tide_manager_open(
+		TIDE_MANAGER(.store = follow->store, .checkpoints = beside->checkpoints),
+		&beside->manager, err);
+	if (status == TIDE_OK)
+		status = tide_manager_subscribe(beside->manager, &subscriber, &follow->config,
+						&beside->subscription, err);
+	/* nothing before it is told how far */
+	if (status == TIDE_OK)
+		subscription_limit(beside->subscription, 1);
+	return status == TIDE_OK ? tide_manager_start(beside->manager, NULL, 0, NULL, NULL, err)
+				 : status;
+}
+
+static tide_status beside_open_build(struct beside *beside, struct tide_error *err)
+{
+	const struct rebuild *rebuild = beside->rebuild;
+	tide_status status = beside_make_place(beside, err);
+
+	if (status == TIDE_OK)
+		status = tide_checkpoints_open(beside->swap.url,
+					       TIDE_STORE_OPTIONS(.initialize = true),
+					       rebuild->follow.store, &beside->checkpoints, err);
+	if (status == TIDE_OK)
+		status = tide_sql_projection_open(TIDE_SQL_PROJECTION(.path = rebuild->file,
+								      .name = beside->swap.build,
+								      .url = beside->swap.url),
+						  &beside->projection, err);
+	return status == TIDE_OK ? beside_subscribe(beside, err) : status;
+}
+
+/* ---- To a position --------------------------------------------------------------------------- */
+
+static tide_status beside_look(struct beside *beside, struct mono_time since,
+			       struct tide_error *err)
+{
+	struct tide_subscription_status status;
+
+	if (tide_subscription_status(beside->subscription, &status, NULL) != TIDE_OK)
+		return TIDE_OK;
+	if (status.state == TIDE_STATE_ERROR && status.error.status != TIDE_FENCED) {
+		*err = status.error;
+		return status.error.status;
+	}
+	progress_show(&beside->progress, status.position, status.events_processed);
+	if (status.standby && mono_since(clock_mono(&clock_system), since) > BESIDE_PATIENCE_NS)
+		return tide_fail(err, TIDE_BUSY, "build '%s' is being made by another process",
+				 beside->swap.build);
+	return TIDE_OK;
+}
+
+static bool beside_is_there(struct beside *beside, tide_position position)
+{
+	tide_position saved = 0;
+	return subscription_is_at_limit(beside->subscription, position) ||
+	       (tide_checkpoints_position(beside->checkpoints, beside->swap.build, &saved, NULL) ==
+			TIDE_OK &&
+		saved >= position);
+}
+
+static tide_status beside_reach(void *self, tide_position position, struct tide_error *err)
+{
+	struct beside *beside = self;
+	struct mono_time since = clock_mono(&clock_system), renewed = since;
+	tide_status status = TIDE_OK;
+
+	subscription_limit(beside->subscription, position);
+	while (status == TIDE_OK && !beside_is_there(beside, position)) {
+		(void)poll(NULL, 0, BESIDE_LOOK_MS);
+		status = beside_look(beside, since, err);
+		struct mono_time now = clock_mono(&clock_system);
+		if (status != TIDE_OK || !beside->hold.session ||
+		    mono_since(now, renewed) < BESIDE_RENEW_NS)
+			continue;
+		status = port_lease_renew(beside->serving->database, beside->hold.session,
+					  &beside->hold.fence, err);
+		renewed = now;
+	}
+	return status;
+}
+
+static tide_status beside_store_row(void *self, void *connection, struct tide_error *err)
+{
+	struct beside *beside = self;
+	return rebuild_store(beside->rebuild->projection, connection, &beside->swap.row, err);
+}
+
+/* How far the build may go is written before it goes there. */
+static tide_status beside_follow(struct beside *beside, tide_position position,
+				 struct tide_error *err)
+{
+	struct rebuild_row *row = &beside->swap.row;
+	tide_status status = TIDE_OK;
+
+	if (position > row->reached) {
+		row->reached = position;
+		status = live_do(beside->serving->database, beside_store_row, beside, err);
+	}
+	return status == TIDE_OK ? beside_reach(beside, position, err) : status;
+}
+
+/* Until what serves is hardly further. */
+static tide_status beside_catch_up(struct beside *beside, struct tide_error *err)
+{
+	const char *name = beside->rebuild->name;
+	tide_position position = 0, last = 0;
+	tide_status status = tide_checkpoints_position(beside->serving, name, &position, err);
+
+	progress_begin(&beside->progress, beside->swap.build, 0, position);
+	for (int i = 0; status == TIDE_OK && i < BESIDE_ROUNDS && position - last > BESIDE_NEAR;
+	     i++) {
+		last = position;
+		beside->progress.total = position;
+		status = beside_follow(beside, position, err);
+		if (status == TIDE_OK)
+			status = tide_checkpoints_position(beside->serving, name, &position, err);
+	}
+	progress_end(&beside->progress, last, 0);
+	return status;
+}
+
+/* ---- Comparing ------------------------------------------------------------------------------- */
+
+static int beside_reach_copy(void *self, struct fold *fold, const char *url)
+{
+	struct beside *beside = self;
+	struct tide_error err;
+	(void)url;
+	beside->compared_at = fold->position;
+	return beside_follow(beside, fold->position, &err) == TIDE_OK
+		       ? CLI_DONE
+		       : cli_fail(beside->rebuild->cli, &err);
+}
+
+static int beside_compare(struct beside *beside)
+{
+	struct cli *cli = beside->rebuild->cli;
+	const char *into = cli->options[OPT_INTO].text;
+	char *schema ALLOC_AUTO = alloc_format("\"%s\"", beside->swap.beside);
+	bool is_postgres = swap_is_postgres(&beside->swap);
+	struct audit_other other = { .place = is_postgres ? schema : beside->swap.beside,
+				     .reach = beside_reach_copy,
+				     .self = beside };
+
+	if (!schema)
+		return cli_out_of_memory(cli);
+	beside->audit.cli = cli;
+	beside->audit.store = beside->rebuild->follow.store;
+	beside->audit.checkpoints = beside->serving;
+	beside->audit.name = beside->rebuild->name;
+	return is_postgres ? audit_compare_postgres(&beside->audit, into ? into : cli->store_url,
+						    &other)
+			   : audit_compare_sqlite(&beside->audit, beside->swap.serving, &other);
+}
+
+/* ---- Standing still -------------------------------------------------------------------------- */
+
+#ifdef TIDE_HAVE_POSTGRES
+static void hold_end(struct beside *beside, tide_status status)
+{
+	struct hold *hold = &beside->hold;
+	struct tide_store *database = beside->serving->database;
+	if (!hold->session)
+		return;
+	if (status != TIDE_CONNECTION_LOST)
+		(void)port_lease_release(database, hold->session, &hold->fence, NULL);
+	store_return(database, hold->session, status);
+	hold->session = NULL;
+}
+
+/* Who owned it writes no more. */
+static tide_status hold_begin(struct beside *beside, struct tide_error *err)
+{
+	struct hold *hold = &beside->hold;
+	struct tide_store *database = beside->serving->database;
+	const char *name = beside->rebuild->name;
+	struct tide_lease lease;
+	void *session;
+	tide_status status = store_borrow(database, &session, err);
+
+	if (status != TIDE_OK)
+		return status;
+	hold->session = session;
+	hold->fence = (struct tide_fence){ .name = name, .owner = tide_uuid_v4() };
+	status = port_lease_seize(database, session, name, &hold->fence.owner, &lease, err);
+	if (status == TIDE_OK) {
+		hold->fence.epoch = beside->swap.epoch = lease.epoch;
+		tide_uuid_format(&hold->fence.owner, beside->swap.owner);
+		status = tide_checkpoints_position(beside->serving, name, &beside->swap.position,
+						   err);
+	}
+	return status;
+}
+
+/* A step that meets readers is tried again: each try waits a tenth of a second at most. */
+static tide_status beside_try(struct beside *beside, live_action *step, struct tide_error *err)
+{
+	struct tide_store *database = beside->serving->database;
+	tide_status status = TIDE_BUSY;
+
+	for (int i = 0; i < BESIDE_TRIES && status == TIDE_BUSY; i++) {
+		if (i > 0)
+			(void)poll(NULL, 0, BESIDE_AGAIN_MS);
+		if (beside->hold.session)
+			(void)port_lease_renew(database, beside->hold.session, &beside->hold.fence,
+					       NULL);
+		status = live_do(database, step, &beside->swap, err);
+	}
+	return status;
+}
+
+/* Another owner that came in between: once more. */
+static tide_status beside_swap_postgres(struct beside *beside, struct tide_error *err)
+{
+	tide_status status = TIDE_FENCED;
+
+	for (int i = 0; i < BESIDE_ROUNDS && status == TIDE_FENCED; i++) {
+		status = hold_begin(beside, err);
+		if (status == TIDE_OK)
+			status = beside_reach(beside, beside->swap.position, err);
+		if (status == TIDE_OK)
+			status = beside_try(beside, swap_postgres, err);
+		hold_end(beside, status);
+	}
+	return status;
+}
+
+static tide_status beside_back_postgres(struct beside *beside, struct tide_error *err)
+{
+	tide_status status = TIDE_FENCED;
+
+	for (int i = 0; i < BESIDE_ROUNDS && status == TIDE_FENCED; i++) {
+		status = hold_begin(beside, err);
+		if (status == TIDE_OK)
+			status = beside_try(beside, swap_back_postgres, err);
+		hold_end(beside, status);
+	}
+	return status;
+}
+
+static tide_status beside_end_postgres(struct beside *beside, struct tide_error *err)
+{
+	return beside_try(beside, swap_end_postgres, err);
+}
+#endif
+
+/** What is done to both, in either database. */
+enum beside_step { BESIDE_SWAP, BESIDE_BACK, BESIDE_END };
+
+static tide_status beside_do(struct beside *beside, enum beside_step step, struct tide_error *err)
+{
+#ifdef TIDE_HAVE_POSTGRES
+	if (swap_is_postgres(&beside->swap))
+		return step == BESIDE_SWAP   ? beside_swap_postgres(beside, err)
+		       : step == BESIDE_BACK ? beside_back_postgres(beside, err)
+					     : beside_end_postgres(beside, err);
+#endif
+	return step == BESIDE_SWAP   ? swap_sqlite(&beside->swap, beside_reach, beside, err)
+	       : step == BESIDE_BACK ? swap_back_sqlite(&beside->swap, err)
+				     : swap_end_sqlite(&beside->swap, err);
+}
+
+/* ---- What came of it ------------------------------------------------------------------------- */
+
+static void beside_json(const struct beside *beside, const char *state, struct buffer *line)
+{
+	const struct audit *audit = &beside->audit;
+	json_open(line, '{');
+	json_key(line, "projection_name");
+	json_string(line, beside->rebuild->name);
+	json_key(line, "build");
+	json_integer(line, beside->swap.row.build);
+	json_key(line, "state");
+	json_string(line, state);
+	json_key(line, "global_position");
+	json_integer(line, beside->swap.position ? beside->swap.position : beside->compared_at);
+
+	json_key(line, "compared_at");
+	if (beside->compared_at)
+		json_integer(line, beside->compared_at);
+	else
+		json_null(line);
+	json_key(line, "tables_compared");
+	json_integer(line, audit->tables_compared);
+	json_key(line, "rows_different");
+	json_integer(line, audit->rows_different);
+	json_key(line, "findings");
+	json_open(line, '[');
+	for (size_t i = 0; i < audit->finding_count; i++)
+		json_string(line, audit->findings[i]);
+	json_close(line, ']');
+	json_close(line, '}');
+}
+
+static int beside_print(struct beside *beside, const char *state, const char *text)
+{
+	struct buffer line = { 0 };
+	const struct audit *audit = &beside->audit;
+
+	if (beside->rebuild->cli->json) {
+		beside_json(beside, state, &line);
+		return cli_line(beside->rebuild->cli, &line);
+	}
+	buffer_format(&line, "'%s' build %lld: %s", beside->rebuild->name,
+		      (long long)beside->swap.row.build, text);
+	if (beside->swap.position)
+		buffer_format(&line, ", at position %lld", (long long)beside->swap.position);
+	if (beside->compared_at)
+		buffer_format(&line, "; tables compared at %lld: %s, rows that differ: %s",
+			      (long long)beside->compared_at, number_text(audit->tables_compared),
+			      number_text(audit->rows_different));
+	for (size_t i = 0; i < audit->finding_count; i++)
+		buffer_format(&line, "\n  %s", audit->findings[i]);
+	return cli_line(beside->rebuild->cli, &line);
+}
+
+static void beside_journal(const struct beside *beside, const char *what)
+{
+	journal_tell(beside->serving->database, NULL, "rebuild", beside->rebuild->name,
+		     "build %lld %s, position %lld", (long long)beside->swap.row.build, what,
+		     (long long)beside->swap.position);
+}
+
+/* ---- Beginning, or going on ------------------------------------------------------------------ */
+
+static tide_status beside_load_row(void *self, void *connection, struct tide_error *err)
+{
+	struct beside *beside = self;
+	return rebuild_load(beside->rebuild->projection, connection, true, &beside->swap.row, err);
+}
+
+static tide_status beside_name(struct beside *beside, const struct rebuild_row *row,
+			       struct tide_error *err)
+{
+	const struct cli *cli = beside->rebuild->cli;
+	const char *into = cli->options[OPT_INTO].text;
+	return swap_init(&beside->swap, beside->rebuild->projection, into ? into : cli->store_url,
+			 row, err);
+}
+
+static tide_status beside_find(struct beside *beside, struct tide_error *err)
+{
+	beside->serving = beside->rebuild->follow.checkpoints;
+	tide_status status = live_do(beside->serving->database, beside_load_row, beside, err);
+	if (status != TIDE_OK)
+		return status;
+
+	struct rebuild_row row = beside->swap.row;
+	beside->swap.row.undo = NULL;
+	return beside_name(beside, &row, err);
+}
+
+/* Another file's, or ahead of what serves, which went back. */
+static tide_status beside_drop_old_build(struct beside *beside, tide_position position,
+					 struct tide_error *err)
+{
+	struct rebuild_row *row = &beside->swap.row;
+	if (row->state != REBUILD_BESIDE || (row->is_same && position >= row->reached))
+		return TIDE_OK;
+
+	cli_note(beside->rebuild->cli, "build %lld of '%s' is dropped: %s", (long long)row->build,
+		 beside->rebuild->name,
+		 row->is_same ? "what serves went back behind it" : "it was of another file");
+	row->state = REBUILD_ENDED;
+	return beside_do(beside, BESIDE_END, err);
+}
+
+static tide_status beside_begin(struct beside *beside, struct tide_error *err)
+{
+	struct rebuild_row row = { .state = REBUILD_BESIDE };
+	tide_position position = 0;
+	tide_status status = beside_find(beside, err);
+
+	if (status == TIDE_OK && beside->swap.row.state == REBUILD_SWAPPED)
+		status = tide_fail(err, TIDE_STATE,
+				   "what build %lld of '%s' has replaced is kept; end that first "
+				   "with --drop-old or --swap-back",
+				   (long long)beside->swap.row.build, beside->rebuild->name);
+	if (status == TIDE_OK)
+		status = tide_checkpoints_position(beside->serving, beside->rebuild->name,
+						   &position, err);
+	if (status == TIDE_OK)
+		status = beside_drop_old_build(beside, position, err);
+	if (status != TIDE_OK)
+		return status;
+	if (beside->swap.row.state == REBUILD_BESIDE) {
+		cli_note(beside->rebuild->cli, "build %lld of '%s' goes on",
+			 (long long)beside->swap.row.build, beside->rebuild->name);
+		return TIDE_OK;
+	}
+
+	row.build = beside->swap.row.build + 1;
+	swap_fini(&beside->swap);
+	status = beside_name(beside, &row, err);
+	return status == TIDE_OK ? live_do(beside->serving->database, beside_store_row, beside, err)
+				 : status;
+}
+
+static void beside_fini(struct beside *beside)
+{
+	tide_manager_close(beside->manager);
+	tide_checkpoints_close(beside->checkpoints);
+	tide_sql_projection_close(beside->projection);
+	swap_fini(&beside->swap);
+	for (size_t i = 0; i < beside->audit.finding_count; i++)
+		tide_free(beside->audit.findings[i]);
+}
+
+/* ---- The commands ---------------------------------------------------------------------------- */
+
+static int beside_swap(struct beside *beside)
+{
+	struct cli *cli = beside->rebuild->cli;
+	bool is_expected = cli->options[OPT_EXPECT_DIFFERENT].is_set;
+	struct tide_error err;
+
+	if (beside->audit.finding_count > 0 && !is_expected) {
+		int exit = beside_print(beside, "beside",
+					"not swapped: it differs; swap it with "
+					"--expect-different, or end it with --drop-old");
+		return exit == CLI_DONE ? CLI_FAILED : exit;
+	}
+	if (beside_do(beside, BESIDE_SWAP, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	beside_journal(beside, "swapped");
+	return beside_print(beside, "swapped", "swapped");
+}
+
+static int beside_make(struct beside *beside)
+{
+	struct cli *cli = beside->rebuild->cli;
+	struct tide_error err;
+
+	tide_status status = beside_begin(beside, &err);
+	if (status == TIDE_OK)
+		status = beside_open_build(beside, &err);
+	if (status == TIDE_OK)
+		status = beside_catch_up(beside, &err);
+	if (status != TIDE_OK)
+		return cli_fail(cli, &err);
+	int exit = beside_compare(beside);
+	return exit == CLI_DONE ? beside_swap(beside) : exit;
+}
+
+static int beside_back(struct beside *beside)
+{
+	struct cli *cli = beside->rebuild->cli;
+	struct tide_error err;
+
+	tide_status status = beside_find(beside, &err);
+	if (status == TIDE_OK && beside->swap.row.state != REBUILD_SWAPPED)
+		status = tide_fail(&err, TIDE_STATE, "nothing of '%s' was swapped",
+				   beside->rebuild->name);
+	if (status == TIDE_OK && !cli->options[OPT_FORCE].is_set)
+		status = live_do(beside->serving->database, swap_check_old, &beside->swap, &err);
+	if (status == TIDE_OK)
+		status = beside_do(beside, BESIDE_BACK, &err);
+	if (status != TIDE_OK)
+		return cli_fail(cli, &err);
+	beside_journal(beside, "swapped back");
+	return beside_print(beside, "beside", "swapped back");
+}
+
+static int beside_drop(struct beside *beside)
+{
+	struct tide_error err;
+	tide_status status = beside_find(beside, &err);
+	enum rebuild_state state = beside->swap.row.state;
+
+	if (status == TIDE_OK && state != REBUILD_SWAPPED && state != REBUILD_BESIDE)
+		status = tide_fail(&err, TIDE_STATE, "nothing stands beside '%s'",
+				   beside->rebuild->name);
+	if (status == TIDE_OK)
+		status = beside_do(beside, BESIDE_END, &err);
+	if (status != TIDE_OK)
+		return cli_fail(beside->rebuild->cli, &err);
+	beside_journal(beside, state == REBUILD_SWAPPED ? "stays, the old one dropped" : "dropped");
+	return beside_print(beside, "ended",
+			    state == REBUILD_SWAPPED ? "stays, the old one is dropped" : "dropped");
+}
+
+int rebuild_beside(struct rebuild *rebuild)
+{
+	const struct option_value *options = rebuild->cli->options;
+	struct beside beside = { .rebuild = rebuild };
+	int exit = follow_open(&rebuild->follow);
+
+	if (exit == CLI_DONE)
+		exit = options[OPT_SWAP_BACK].is_set  ? beside_back(&beside)
+		       : options[OPT_DROP_OLD].is_set ? beside_drop(&beside)
+						      : beside_make(&beside);
+	beside_fini(&beside);
+	follow_close(&rebuild->follow);
+	return exit;
+}
