@@ -161,21 +161,33 @@ static void openapi_add_response(struct buffer *body, const char *status, const 
 	json_close(body, '}');
 }
 
+static const char *openapi_type(const struct http_route *route)
+{
+	/* clang-format off */
+	static const struct { const char *name, *type; } others[] = {
+		{ "metrics", "text/plain" }, { "follow", "text/event-stream" }, { "board", "text/html" }, { "board_file", "*/*" },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (strcmp(others[i].name, route->name) == 0)
+			return others[i].type;
+	return "application/json";
+}
+
 static void openapi_add_responses(struct buffer *body, const struct http_route *route)
 {
-	bool is_text = strcmp(route->name, "metrics") == 0;
-	bool is_events = strcmp(route->name, "follow") == 0;
+	const char *type = openapi_type(route);
+	bool is_json = strcmp(type, "application/json") == 0;
+
 	json_key(body, "responses");
 	json_open(body, '{');
 	openapi_add_response(
 		body, "200",
 		route->body == HTTP_BODY_EVENTS ? "They were stored before, by this append" : "It",
-		is_text     ? "text/plain"
-		: is_events ? "text/event-stream"
-			    : "application/json");
+		type);
 	if (route->body == HTTP_BODY_EVENTS)
 		openapi_add_response(body, "201", "They are stored", "application/json");
-	if (route->lane == HTTP_LANE_PROBE && !is_text && strcmp(route->name, "openapi") != 0)
+	if (route->lane == HTTP_LANE_PROBE && is_json && strcmp(route->name, "openapi") != 0)
 		openapi_add_response(body, "503", "It, when all is not well", "application/json");
 	openapi_add_response(body, "default", "What is wrong", "application/problem+json");
 	json_close(body, '}');
