@@ -28,6 +28,7 @@ struct beside {
 	struct hold hold;
 	struct audit audit;        /* what the comparison found */
 	tide_position compared_at; /* 0: not yet */
+	double still_seconds;      /* that what serves stood still for the swap; 0: it did not */
 };
 
 /** --beside, --swap-back, --drop-old: an exit status. */

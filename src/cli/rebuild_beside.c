@@ -396,6 +396,11 @@ static void beside_json(const struct beside *beside, const char *state, struct b
 	for (size_t i = 0; i < audit->finding_count; i++)
 		json_string(line, audit->findings[i]);
 	json_close(line, ']');
+	json_key(line, "still_seconds");
+	if (beside->still_seconds > 0)
+		json_number(line, beside->still_seconds, 3);
+	else
+		json_null(line);
 	json_close(line, '}');
 }
 
@@ -412,6 +417,9 @@ static int beside_print(struct beside *beside, const char *state, const char *te
 		      (long long)beside->swap.row.build, text);
 	if (beside->swap.position)
 		buffer_format(&line, ", at position %lld", (long long)beside->swap.position);
+	if (beside->still_seconds > 0)
+		buffer_format(&line, ", which stood still for %s",
+			      seconds_text(beside->still_seconds));
 	if (beside->compared_at)
 		buffer_format(&line, "; tables compared at %lld: %s, rows that differ: %s",
 			      (long long)beside->compared_at, number_text(audit->tables_compared),
@@ -527,8 +535,10 @@ static int beside_swap(struct beside *beside)
 					"--expect-different, or end it with --drop-old");
 		return exit == CLI_DONE ? CLI_FAILED : exit;
 	}
+	struct mono_time since = clock_mono(&clock_system);
 	if (beside_do(beside, BESIDE_SWAP, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
+	beside->still_seconds = seconds_of_ns(mono_since(clock_mono(&clock_system), since));
 	beside_journal(beside, "swapped");
 	return beside_print(beside, "swapped", "swapped");
 }
