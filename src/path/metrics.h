@@ -69,6 +69,7 @@ struct metrics_type {
 /** Counts of events whatever their type. */
 struct metrics_totals {
 	int64_t skipped, dead_lettered, discarded;
+	struct histogram latency_seconds; /* from the append to the handling */
 };
 
 struct metrics {

@@ -32,6 +32,15 @@ void settle_flow(struct tide_subscription *subscription)
 	mutex_unlock(&subscription->lock);
 }
 
+/* Clocks of two machines may differ: no event is handled before it was stored. */
+static void settle_latency(struct metrics *metrics, const struct tide_event *event,
+			   struct tide_time wall)
+{
+	int64_t us = wall.unix_us - event->stored_at.unix_us, most = INT64_MAX / 1000;
+	us = us < 0 ? 0 : us > most ? most : us;
+	histogram_add(&metrics->totals.latency_seconds, us * 1000, 1);
+}
+
 static void settle_count_locked(struct tide_subscription *subscription,
 				const struct tide_event *event, enum settlement how,
 				struct tide_time wall) TIDE_REQUIRES(subscription->lock)
@@ -49,6 +58,8 @@ static void settle_count_locked(struct tide_subscription *subscription,
 	counts->processed++;
 	counts->dead_lettered += is_dead;
 	metrics->totals.dead_lettered += is_dead;
+	if (!is_dead)
+		settle_latency(metrics, event, wall);
 	struct metrics_counts *type = &metrics_type(metrics, event->event_type)->counts;
 	type->handled += !is_dead;
 	type->dead_lettered += is_dead;

@@ -95,6 +95,13 @@ void metrics_write_processing_duration_seconds(struct metrics_source *source)
 	}
 }
 
+void metrics_write_delivery_latency_seconds(struct metrics_source *source)
+{
+	EACH_VIEW(view, source)
+	metrics_histogram(source->text, &view->metrics.totals.latency_seconds, "subscription",
+			  view->name, NULL);
+}
+
 void metrics_write_events_skipped_total(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)

@@ -30,6 +30,7 @@ static const struct {
 	{ "events_dead_lettered_total", "counter" },
 	{ "events_discarded_total", "counter" },
 	{ "processing_duration_seconds", "histogram" },
+	{ "delivery_latency_seconds", "histogram" },
 	{ "handler_timeouts_total", "counter" },
 	{ "subscription_position", "gauge" },
 	{ "subscription_lag_events", "gauge" },
@@ -129,6 +130,30 @@ static void histograms_are_cumulative_up_to_infinity(void **state)
 	METRIC_IS(&rig, T "processing_duration_seconds_count" SL("status=\"success\""), 2);
 	assert_true(rig_metric(&rig, T "processing_duration_seconds_sum" SL("status=\"success\"")) >
 		    0.02);
+	rig_close(&rig);
+}
+
+/* An event that waits for a subscription to start has waited since it was stored. */
+static void latency_counts_from_the_append_to_the_handling(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_ready(&rig, "memory:%n");
+	rig_append(&rig, "Good");
+	rig_append(&rig, "Good");
+	double since = seconds_now();
+	wait_for(10, seconds_now() - since > 0.06);
+	rig_start(&rig);
+	must(tide_subscription_wait(rig.subscription, 2, 10, err));
+	COMES_TO(&rig, T "delivery_latency_seconds_count" S, 2);
+	METRIC_IS(&rig, T "delivery_latency_seconds_bucket" SL("le=\"0.05\""), 0);
+	METRIC_IS(&rig, T "delivery_latency_seconds_bucket" SL("le=\"+Inf\""), 2);
+	assert_true(rig_metric(&rig, T "delivery_latency_seconds_sum" S) > 0.12);
+
+	rig_settle(&rig, "Bad"); /* set aside: not handled */
+	METRIC_IS(&rig, T "delivery_latency_seconds_count" S, 2);
+	rig_settle(&rig, "Good");
+	METRIC_IS(&rig, T "delivery_latency_seconds_count" S, 3);
 	rig_close(&rig);
 }
 
@@ -700,6 +725,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(metrics_come_in_the_order_of_the_table_each_with_help_and_type),
 		cmocka_unit_test(histograms_are_cumulative_up_to_infinity),
+		cmocka_unit_test(latency_counts_from_the_append_to_the_handling),
 		cmocka_unit_test(label_values_are_escaped),
 		cmocka_unit_test(event_types_beyond_a_thousand_count_as_other),
 		cmocka_unit_test(appends_count),
