@@ -19,29 +19,29 @@
 
 #include "sys/alloc.h"
 
-#define RUN_SAME_SIGNAL_NS (NS_PER_SECOND / 2)
+#define SIGNALS_SAME_NS (NS_PER_SECOND / 2)
 
 /* ---- Signals --------------------------------------------------------------------------------- */
 
 /* The manager whose thread waits for signals; a process has one such at a time. */
-static _Atomic(struct tide_manager *) run_of_signals;
+static _Atomic(struct tide_manager *) signals_of;
 
 /* Whether the last one that counted is so near that this is the same one. */
-static bool run_is_same_signal(struct shutdown *shutdown)
+static bool signals_is_same(struct shutdown *shutdown)
 {
 	int_least64_t now = clock_mono(&clock_system).ns,
 		      last = atomic_load(&shutdown->signalled_at);
-	if (last != 0 && now - last < RUN_SAME_SIGNAL_NS)
+	if (last != 0 && now - last < SIGNALS_SAME_NS)
 		return true;
 	return !atomic_compare_exchange_strong(&shutdown->signalled_at, &last, now);
 }
 
-static void run_on_signal(int number)
+static void signals_on(int number)
 {
-	struct tide_manager *manager = atomic_load(&run_of_signals);
+	struct tide_manager *manager = atomic_load(&signals_of);
 	if (!manager)
 		return;
-	if (run_is_same_signal(&manager->shutdown)) {
+	if (signals_is_same(&manager->shutdown)) {
 		shutdown_ring(&manager->shutdown);
 		return;
 	}
@@ -57,35 +57,35 @@ static void run_on_signal(int number)
 								: TIDE_SHUTDOWN_SIGTERM);
 }
 
-struct run_signals {
+struct signals_kept {
 	struct sigaction term, interrupt;
 };
 
-static tide_status run_install(struct tide_manager *manager, struct run_signals *ret,
-			       struct tide_error *err)
+static tide_status signals_install(struct tide_manager *manager, struct signals_kept *ret,
+				   struct tide_error *err)
 {
 	struct tide_manager *nobody = NULL;
-	if (!atomic_compare_exchange_strong(&run_of_signals, &nobody, manager))
+	if (!atomic_compare_exchange_strong(&signals_of, &nobody, manager))
 		return tide_fail(err, TIDE_STATE,
 				 "another manager of this process handles signals already");
 	atomic_store(&manager->shutdown.signals, 0);
 	atomic_store(&manager->shutdown.signalled_at, 0);
-	struct sigaction action = { .sa_handler = run_on_signal, .sa_flags = SA_RESTART };
+	struct sigaction action = { .sa_handler = signals_on, .sa_flags = SA_RESTART };
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGTERM, &action, &ret->term);
 	sigaction(SIGINT, &action, &ret->interrupt);
 	return TIDE_OK;
 }
 
-static void run_restore(const struct run_signals *signals)
+static void signals_restore(const struct signals_kept *signals)
 {
-	assert(atomic_load(&run_of_signals));
+	assert(atomic_load(&signals_of));
 	sigaction(SIGTERM, &signals->term, NULL);
 	sigaction(SIGINT, &signals->interrupt, NULL);
-	atomic_store(&run_of_signals, NULL);
+	atomic_store(&signals_of, NULL);
 }
 
-static void run_drain(struct shutdown *shutdown)
+static void signals_drain(struct shutdown *shutdown)
 {
 	uint64_t rung;
 	ssize_t taken = read(shutdown->event, &rung, sizeof rung);
@@ -94,35 +94,36 @@ static void run_drain(struct shutdown *shutdown)
 
 /* A ring may stand for a request that was obeyed already; one that comes has its reason set before
  * it rings. */
-static void run_await_request(struct tide_manager *manager)
+static void signals_await_request(struct tide_manager *manager)
 {
 	while (!manager_is_shutting_down(manager)) {
 		struct pollfd event = { manager->shutdown.event, POLLIN, 0 };
 		(void)poll(&event, 1, -1);
-		run_drain(&manager->shutdown);
+		signals_drain(&manager->shutdown);
 	}
 }
 
 /* The same signal once more may still be on its way: it must not meet a handling that ends the
  * process. */
-static void run_await_same_signal(struct tide_manager *manager, const struct run_signals *signals)
+static void signals_await_same_signal(struct tide_manager *manager,
+				      const struct signals_kept *signals)
 {
 	struct shutdown *shutdown = &manager->shutdown;
 	bool is_deadly =
 		signals->term.sa_handler == SIG_DFL || signals->interrupt.sa_handler == SIG_DFL;
-	struct mono_time until = { atomic_load(&shutdown->signalled_at) + RUN_SAME_SIGNAL_NS };
+	struct mono_time until = { atomic_load(&shutdown->signalled_at) + SIGNALS_SAME_NS };
 	int64_t left = mono_since(until, clock_mono(&clock_system));
 	if (!is_deadly || atomic_load(&shutdown->signals) != 1 || left <= 0)
 		return;
 	struct pollfd event = { shutdown->event, POLLIN, 0 };
 	while (left > 0 && poll(&event, 1, (int)(left / NS_PER_MS) + 1) < 0)
 		left = mono_since(until, clock_mono(&clock_system));
-	run_drain(shutdown);
+	signals_drain(shutdown);
 }
 
 /* A subscription that fails to start has the error in its state and does not end the rest; when
  * none could be started, that is this run's error. */
-static tide_status run_start(struct tide_manager *manager, struct tide_error *err)
+static tide_status signals_start(struct tide_manager *manager, struct tide_error *err)
 {
 	struct tide_start_result *results = NULL;
 	size_t count;
@@ -133,17 +134,17 @@ static tide_status run_start(struct tide_manager *manager, struct tide_error *er
 	return is_begun ? TIDE_OK : status;
 }
 
-static tide_status run_until_request(struct tide_manager *manager, struct tide_shutdown_result *ret,
-				     struct tide_error *err)
+static tide_status signals_until_request(struct tide_manager *manager,
+					 struct tide_shutdown_result *ret, struct tide_error *err)
 {
 	struct shutdown_run run = { .manager = manager };
 	struct tide_error why;
 	assert(atomic_load(&manager->shutdown.is_running));
-	tide_status started = run_start(manager, &why);
+	tide_status started = signals_start(manager, &why);
 
 	if (started != TIDE_OK) /* then nobody would ask for the end */
 		tide_manager_request_shutdown(manager, TIDE_SHUTDOWN_PROGRAMMATIC);
-	run_await_request(manager);
+	signals_await_request(manager);
 	(void)manager_begin_stop(manager);
 
 	tide_status status = shutdown_through(&run, err);
@@ -177,17 +178,17 @@ tide_status tide_manager_run_until_shutdown(struct tide_manager *manager,
 	if (!manager)
 		return tide_fail(err, TIDE_ARGUMENT, "manager is NULL");
 	tide_status status = manager_check_thread(manager, "run it", err);
-	struct run_signals signals;
+	struct signals_kept signals;
 	if (status == TIDE_OK)
-		status = run_install(manager, &signals, err);
+		status = signals_install(manager, &signals, err);
 	if (status != TIDE_OK)
 		return status;
 
 	atomic_store(&manager->shutdown.is_running, true);
-	status = run_until_request(manager, ret, err);
+	status = signals_until_request(manager, ret, err);
 	atomic_store(&manager->shutdown.is_running, false);
-	run_await_same_signal(manager, &signals);
-	run_restore(&signals);
+	signals_await_same_signal(manager, &signals);
+	signals_restore(&signals);
 	shutdown_forget_request(manager);
 	return status;
 }
