@@ -227,7 +227,7 @@ static void manager_stop_for_close(struct tide_manager *manager)
 					  ns_of_seconds(manager->shutdown_timeout));
 	struct tide_subscription *subscription;
 	for (subscription = manager->subscriptions; subscription; subscription = subscription->next)
-		control_ask_stop(subscription, limit);
+		run_ask_stop(subscription, limit);
 	for (subscription = manager->subscriptions; subscription && manager->is_threaded;
 	     subscription = subscription->next)
 		(void)control_wait_stopped(manager, subscription, limit, NULL);
@@ -264,7 +264,7 @@ static void manager_refuse_all(const struct manager_set *set, const struct tide_
 	log_at(TIDE_LOG_ERROR, "manager", "nothing is started", "error='%s'", why->message);
 	for (size_t i = 0; i < set->count; i++)
 		if (set->items[i])
-			control_refuse_start(set->items[i], why);
+			run_refuse(set->items[i], why);
 }
 
 static void manager_start_all(struct tide_manager *manager, const struct manager_set *set,
@@ -275,7 +275,7 @@ static void manager_start_all(struct tide_manager *manager, const struct manager
 		const char *name = set->items[i] ? set->items[i]->name : set->names[i];
 		snprintf(result->name, sizeof result->name, "%s", name);
 		if (set->items[i])
-			(void)control_start(manager, set->items[i], false, &result->error);
+			(void)run_start(set->items[i], manager->is_threaded, false, &result->error);
 		else
 			tide_fail(&result->error, TIDE_NOT_FOUND, "no subscription '%s'", name);
 	}
@@ -292,9 +292,9 @@ static tide_status manager_await_all(const struct manager_set *set, struct start
 	for (size_t i = 0; i < set->count; i++) {
 		struct tide_error *error = &results[i].error;
 		if (set->items[i] && error->status == TIDE_OK && wait.until >= START_UNTIL_RESOLVED)
-			(void)control_wait_started(set->items[i], false, MONO_NEVER, error);
+			(void)run_wait_started(set->items[i], false, MONO_NEVER, error);
 		if (set->items[i] && error->status == TIDE_OK && wait.until >= START_UNTIL_LIVE)
-			(void)control_wait_started(set->items[i], true, deadline, error);
+			(void)run_wait_started(set->items[i], true, deadline, error);
 		if (error->status != TIDE_OK && first == TIDE_OK) {
 			first = error->status;
 			if (err)
@@ -384,10 +384,10 @@ static tide_status manager_restart(struct tide_manager *manager,
 	if (is_restartable)
 		status = manager_set_running(manager, err);
 	if (status == TIDE_OK)
-		status = control_start(manager, subscription, true, err);
+		status = run_start(subscription, manager->is_threaded, true, err);
 	manager_end_start(manager);
 	if (status == TIDE_OK && manager->is_threaded)
-		status = control_wait_started(subscription, false, MONO_NEVER, err);
+		status = run_wait_started(subscription, false, MONO_NEVER, err);
 	return status;
 }
 
@@ -423,7 +423,7 @@ static tide_status manager_stop_set(struct tide_manager *manager, const struct m
 					  : manager->shutdown_timeout;
 		struct mono_time deadline =
 			mono_add(now, ns_of_seconds(limit_seconds > 0 ? limit_seconds : limit));
-		control_ask_stop(set->items[i], deadline);
+		run_ask_stop(set->items[i], deadline);
 		if (deadline.ns > until.ns)
 			until = deadline;
 	}

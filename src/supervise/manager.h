@@ -11,6 +11,7 @@
 #include <tidemark/manager.h>
 
 #include "path/bus.h"
+#include "path/run.h"
 #include "path/runner.h"
 
 struct hook {
@@ -171,20 +172,6 @@ void manager_force(struct tide_manager *manager);
 /** TIDE_BUSY, naming what has not returned, while something is left that a stop gave up waiting
  * for. */
 tide_status manager_check_left(struct tide_manager *manager, struct tide_error *err);
-/** TIDE_BUSY, naming what has not returned, while its last run is left behind. */
-tide_status control_check_left_locked(struct tide_subscription *subscription,
-				      struct tide_error *err) TIDE_REQUIRES(subscription->lock);
-/** Begin a run; success when one is under way. TIDE_BUSY while the last one is left behind. */
-tide_status control_start(struct tide_manager *manager, struct tide_subscription *subscription,
-			  bool is_restart, struct tide_error *err);
-/** What keeps the whole manager from starting is this one's error, unless it runs. */
-void control_refuse_start(struct tide_subscription *subscription, const struct tide_error *why);
-/** Wait until the start is resolved (`deadline` MONO_NEVER), or is live or ended, or the deadline;
- * the error that kept it from that, never a later one. */
-tide_status control_wait_started(struct tide_subscription *subscription, bool until_live,
-				 struct mono_time deadline, struct tide_error *err);
-/** Ask it to stop; returns at once. */
-void control_ask_stop(struct tide_subscription *subscription, struct mono_time deadline);
 /** Wait until its run is over; at the deadline it was given its handler is abandoned and the
  * settled prefix saved, which is waited for until `save_until`: TIDE_TIMEOUT. */
 tide_status control_wait_stopped(struct tide_manager *manager,
@@ -195,8 +182,6 @@ static inline struct mono_time control_save_until(struct mono_time deadline)
 {
 	return mono_add(deadline, NS_PER_SECOND);
 }
-/** Whether its run is over. */
-bool control_is_ended(struct tide_subscription *subscription);
 /** Save what is settled while its handler is in hand, and wait for that until `limit`; a save that
  * hangs goes on alone. */
 void control_save_aside(struct tide_manager *manager, struct tide_subscription *subscription,

@@ -114,7 +114,7 @@ static bool shutdown_has_nothing_in_hand(struct tide_subscription *subscription)
 {
 	bool is_idle = atomic_load(&subscription->hand.since) == 0 &&
 		       !atomic_load(&subscription->hand.has_begun);
-	return is_idle || control_is_ended(subscription);
+	return is_idle || run_is_over(subscription);
 }
 
 static void shutdown_look_at_hands(const struct shutdown_run *run, struct shutdown_hand *hands)
@@ -123,7 +123,7 @@ static void shutdown_look_at_hands(const struct shutdown_run *run, struct shutdo
 		struct tide_subscription *subscription = run->set.items[i];
 		bool is_in_hand = !shutdown_has_nothing_in_hand(subscription);
 		hands[i].position = atomic_load(&subscription->hand.position);
-		hands[i].is_running = !control_is_ended(subscription);
+		hands[i].is_running = !run_is_over(subscription);
 		hands[i].events = is_in_hand ? atomic_load(&subscription->hand.events) : 0;
 	}
 }
@@ -132,7 +132,7 @@ static void shutdown_stop_reading(struct shutdown_run *run)
 {
 	shutdown_enter(run, TIDE_PHASE_STOPPING);
 	for (size_t i = 0; i < run->set.count; i++)
-		control_ask_stop(run->set.items[i], run->deadline);
+		run_ask_stop(run->set.items[i], run->deadline);
 }
 
 static void shutdown_count_hands(struct shutdown_run *run)
@@ -176,7 +176,7 @@ static void shutdown_drain(struct shutdown_run *run)
 /* Nothing is to be waited for: the run is over, or its handler has had its time. */
 static bool shutdown_is_over_or_in_hand(struct tide_subscription *subscription)
 {
-	return control_is_ended(subscription) || atomic_load(&subscription->hand.since) != 0;
+	return run_is_over(subscription) || atomic_load(&subscription->hand.since) != 0;
 }
 
 /* Wait for the runners' own saves; a second signal leaves them a last second. What was taken in
@@ -184,13 +184,13 @@ static bool shutdown_is_over_or_in_hand(struct tide_subscription *subscription)
 static void shutdown_await_saves(struct shutdown_run *run, struct mono_time limit)
 {
 	bool (*is_done)(struct tide_subscription *) =
-		run->has_drained ? control_is_ended : shutdown_is_over_or_in_hand;
+		run->has_drained ? run_is_over : shutdown_is_over_or_in_hand;
 	if (shutdown_await(run, limit, is_done, false) || !shutdown_is_forced(run))
 		return;
 	struct mono_time last = mono_min(limit, shutdown_limit(run, SHUTDOWN_FORCED_SAVE_SECONDS));
 	for (size_t i = 0; i < run->set.count; i++)
 		if (!shutdown_is_over_or_in_hand(run->set.items[i]))
-			control_ask_stop(run->set.items[i], last);
+			run_ask_stop(run->set.items[i], last);
 }
 
 /* The runners save and end by themselves; who is still in a handler at the limit is saved from here
@@ -205,9 +205,9 @@ static void shutdown_checkpoint(struct shutdown_run *run)
 		struct tide_subscription *subscription = run->set.items[i];
 		/* given its time */
 		if (!run->has_drained && atomic_load(&subscription->hand.since) != 0)
-			control_ask_stop(subscription, shutdown_now(run));
+			run_ask_stop(subscription, shutdown_now(run));
 		else
-			control_ask_stop(subscription, limit);
+			run_ask_stop(subscription, limit);
 	}
 
 	shutdown_await_saves(run, limit);

@@ -28,7 +28,8 @@ static tide_status manager_add(struct tide_manager *manager,
 		return status;
 	}
 	*ret = subscription;
-	return *ret_is_running ? control_start(manager, subscription, false, err) : TIDE_OK;
+	return *ret_is_running ? run_start(subscription, manager->is_threaded, false, err)
+			       : TIDE_OK;
 }
 
 tide_status tide_manager_subscribe(struct tide_manager *manager,
@@ -53,7 +54,7 @@ tide_status tide_manager_subscribe(struct tide_manager *manager,
 	if (ret)
 		*ret = subscription;
 	if (is_running && status == TIDE_OK && engine_of_thread != &manager->engine)
-		status = control_wait_started(subscription, false, MONO_NEVER, err);
+		status = run_wait_started(subscription, false, MONO_NEVER, err);
 	manager_unpin_one(manager);
 	return status;
 }
@@ -74,7 +75,7 @@ tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *n
 	int64_t limit = ns_of_seconds(subscription->config.shutdown_timeout);
 	struct mono_time deadline = mono_add(clock_mono(manager->engine.clock), limit);
 	struct tide_error why;
-	control_ask_stop(subscription, deadline);
+	run_ask_stop(subscription, deadline);
 	if (control_wait_stopped(manager, subscription, control_save_until(deadline), &why) ==
 	    TIDE_TIMEOUT) {
 		manager_unpin_one(manager);
@@ -85,7 +86,7 @@ tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *n
 		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
 
 	/* started meanwhile by somebody who had it pinned */
-	control_ask_stop(subscription, MONO_NEVER);
+	run_ask_stop(subscription, MONO_NEVER);
 	control_join(subscription);
 	subscription_free(subscription);
 	return TIDE_OK;

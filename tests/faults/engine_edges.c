@@ -379,7 +379,7 @@ static void check_left(enum edge_left left, const char *what)
 	must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
 	must(tide_manager_start(rig.manager, NULL, 0, NULL, NULL, err));
 	if (left == LEFT_RELEASE)
-		control_ask_stop(subscription, MONO_NEVER);
+		run_ask_stop(subscription, MONO_NEVER);
 	wait_for(PATIENCE, atomic_load(&edge_hanging) > 0);
 	double limit = left == LEFT_RENEWAL ? 2 : 0.1; /* only there the run has to end by then */
 	struct tide_error stopped =

@@ -134,7 +134,7 @@ static tide_status save_beside_three(struct witness *witness, const struct tide_
 	(void)delivery;
 	if (event->position != 3)
 		return TIDE_OK;
-	control_ask_stop(walk->subscription, MONO_NEVER);
+	run_ask_stop(walk->subscription, MONO_NEVER);
 	for (int i = 0; i < 2; i++)
 		control_save_aside(walk->rig.manager, walk->subscription, MONO_NEVER);
 	return TIDE_OK;

@@ -176,7 +176,7 @@ static void pages_are_saved_whole_however_long_they_take(void **state)
 static void walk_give_up(struct walk *walk, tide_status expected)
 {
 	struct tide_error why;
-	control_ask_stop(walk->subscription, (struct mono_time){ 1 });
+	run_ask_stop(walk->subscription, (struct mono_time){ 1 });
 	assert_int_equal(
 		control_wait_stopped(walk->rig.manager, walk->subscription, MONO_NEVER, &why),
 		expected);

@@ -399,11 +399,11 @@ static void sim_do_something(struct sim *sim)
 		(void)tide_manager_resume(sim->manager, names[0]);
 	else if (kind < 950)
 		(void)tide_manager_stop(sim->manager, names, 0, NULL);
-	else if (kind < 960 && control_is_ended(sub->subscription)) {
+	else if (kind < 960 && run_is_over(sub->subscription)) {
 		bool is_error = sub->subscription->states.state == TIDE_STATE_ERROR;
 		sub->next = (struct mono_time){ 0 };
-		(void)control_start(sim->manager, sub->subscription,
-				    is_error && world_chance(world, 500), NULL);
+		(void)run_start(sub->subscription, sim->manager->is_threaded,
+				is_error && world_chance(world, 500), NULL);
 	} else if (kind < 985)
 		watchdog_look(sim->manager, clock_mono(&world->clock));
 	else if (kind < 994)
@@ -429,9 +429,9 @@ static void sim_heal(struct sim *sim)
 		if (!tide_uuid_equal(&world->leases[i].owner, &sub->subscription->owner))
 			world->leases[i].is_live = false;
 		(void)tide_manager_resume(sim->manager, sub->subscription->name);
-		if (control_is_ended(sub->subscription)) {
+		if (run_is_over(sub->subscription)) {
 			sub->next = (struct mono_time){ 0 };
-			(void)control_start(sim->manager, sub->subscription, false, NULL);
+			(void)run_start(sub->subscription, sim->manager->is_threaded, false, NULL);
 		}
 	}
 	notifier_ring(sim->store->notifier, RING_APPEND);
@@ -455,7 +455,7 @@ static bool sim_is_stuck_rightly(struct sim_sub *sub)
 	while (next <= world->event_count && !world_wants(world, sub->name, next))
 		next++;
 	bool is_scripted = next % 37 == 0 || next % 41 == 0 || world->events[next].is_undecodable;
-	return !sub->config.continue_on_error && control_is_ended(sub->subscription) && is_scripted;
+	return !sub->config.continue_on_error && run_is_over(sub->subscription) && is_scripted;
 }
 
 static void sim_check_end(struct sim_sub *sub)
@@ -489,9 +489,10 @@ static void sim_finish(struct sim *sim)
 			struct sim_sub *sub = &sim->subs[i];
 			sim_step_one(sim, sub);
 			are_done = are_done && (sim_is_done(sub) || sim_is_stuck_rightly(sub));
-			if (control_is_ended(sub->subscription) && !sim_is_stuck_rightly(sub)) {
+			if (run_is_over(sub->subscription) && !sim_is_stuck_rightly(sub)) {
 				sub->next = (struct mono_time){ 0 };
-				(void)control_start(sim->manager, sub->subscription, false, NULL);
+				(void)run_start(sub->subscription, sim->manager->is_threaded, false,
+						NULL);
 			}
 		}
 		if (are_done)
