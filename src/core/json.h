@@ -112,4 +112,13 @@ void json_raw(struct buffer *buffer, struct tide_text json);         /* already 
 void json_uuid(struct buffer *buffer, const struct tide_uuid *uuid); /* null when nil */
 void json_time(struct buffer *buffer, struct tide_time time);
 
+/* Members, each with its key. */
+void json_add_string(struct buffer *buffer, const char *key, const char *string);
+void json_add_integer(struct buffer *buffer, const char *key, int64_t value);
+void json_add_number(struct buffer *buffer, const char *key, double value, int decimals);
+void json_add_bool(struct buffer *buffer, const char *key, bool value);
+void json_add_uuid(struct buffer *buffer, const char *key, const struct tide_uuid *uuid);
+/* null when it is not known */
+void json_add_time(struct buffer *buffer, const char *key, bool is_known, struct tide_time time);
+
 #endif

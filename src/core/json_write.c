@@ -242,3 +242,42 @@ void json_time(struct buffer *buffer, struct tide_time time)
 	text[TIDE_TIME_TEXT_SIZE] = '"';
 	json_add(buffer, text, TIDE_TIME_TEXT_SIZE + 1);
 }
+
+void json_add_string(struct buffer *buffer, const char *key, const char *string)
+{
+	json_key(buffer, key);
+	json_string(buffer, string);
+}
+
+void json_add_integer(struct buffer *buffer, const char *key, int64_t value)
+{
+	json_key(buffer, key);
+	json_integer(buffer, value);
+}
+
+void json_add_number(struct buffer *buffer, const char *key, double value, int decimals)
+{
+	json_key(buffer, key);
+	json_number(buffer, value, decimals);
+}
+
+void json_add_bool(struct buffer *buffer, const char *key, bool value)
+{
+	json_key(buffer, key);
+	json_bool(buffer, value);
+}
+
+void json_add_uuid(struct buffer *buffer, const char *key, const struct tide_uuid *uuid)
+{
+	json_key(buffer, key);
+	json_uuid(buffer, uuid);
+}
+
+void json_add_time(struct buffer *buffer, const char *key, bool is_known, struct tide_time time)
+{
+	json_key(buffer, key);
+	if (is_known)
+		json_time(buffer, time);
+	else
+		json_null(buffer);
+}

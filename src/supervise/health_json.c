@@ -6,36 +6,6 @@
 
 #include "core/json.h"
 
-static void health_add_string(struct buffer *buffer, const char *key, const char *value)
-{
-	json_key(buffer, key);
-	json_string(buffer, value);
-}
-
-static void health_add_integer(struct buffer *buffer, const char *key, int64_t value)
-{
-	json_key(buffer, key);
-	json_integer(buffer, value);
-}
-
-static void health_add_number(struct buffer *buffer, const char *key, double value, int decimals)
-{
-	json_key(buffer, key);
-	json_number(buffer, value, decimals);
-}
-
-static void health_add_bool(struct buffer *buffer, const char *key, bool value)
-{
-	json_key(buffer, key);
-	json_bool(buffer, value);
-}
-
-static void health_add_time(struct buffer *buffer, const char *key, struct tide_time time)
-{
-	json_key(buffer, key);
-	json_time(buffer, time);
-}
-
 static const char *health_error_text(const struct tide_subscription_health *health)
 {
 	return health->last_error.status == TIDE_OK ? NULL : health->last_error.message;
@@ -67,31 +37,31 @@ int tide_liveness_http_status(const struct tide_liveness *liveness)
 
 static void health_add_state(struct buffer *buffer, const struct tide_subscription_health *health)
 {
-	health_add_string(buffer, "state",
-			  health->is_responsive ? tide_state_name(health->state) : "unknown");
+	json_add_string(buffer, "state",
+			health->is_responsive ? tide_state_name(health->state) : "unknown");
 	if (health->state == TIDE_STATE_ERROR)
-		health_add_string(buffer, "error", health_error_text(health));
+		json_add_string(buffer, "error", health_error_text(health));
 }
 
 static void health_add_errors(struct buffer *buffer, const struct tide_subscription_health *health)
 {
-	health_add_integer(buffer, "total_errors", health->events_failed);
-	health_add_number(buffer, "error_rate_per_minute", health->error_rate_per_minute, 1);
+	json_add_integer(buffer, "total_errors", health->events_failed);
+	json_add_number(buffer, "error_rate_per_minute", health->error_rate_per_minute, 1);
 }
 
 static void health_add_backpressure(struct buffer *buffer,
 				    const struct tide_subscription_health *health)
 {
-	health_add_bool(buffer, "is_backpressured", health->backpressure);
-	health_add_integer(buffer, "events_in_flight", health->in_flight);
-	health_add_integer(buffer, "peak_in_flight", health->in_flight_peak);
-	health_add_integer(buffer, "pause_count", health->pause_count);
+	json_add_bool(buffer, "is_backpressured", health->backpressure);
+	json_add_integer(buffer, "events_in_flight", health->in_flight);
+	json_add_integer(buffer, "peak_in_flight", health->in_flight_peak);
+	json_add_integer(buffer, "pause_count", health->pause_count);
 }
 
 static void health_add_breaker(struct buffer *buffer, const struct tide_breaker_status *breaker)
 {
-	health_add_string(buffer, "state", tide_breaker_state_name(breaker->state));
-	health_add_integer(buffer, "failure_count", breaker->failure_count);
+	json_add_string(buffer, "state", tide_breaker_state_name(breaker->state));
+	json_add_integer(buffer, "failure_count", breaker->failure_count);
 }
 
 static void health_add_lag(struct buffer *buffer, const struct tide_subscription_health *health)
@@ -105,8 +75,8 @@ static void health_add_lag(struct buffer *buffer, const struct tide_subscription
 
 static void health_add_store(struct buffer *buffer, const struct tide_subscription_health *health)
 {
-	health_add_string(buffer, "feed", tide_availability_name(health->feed));
-	health_add_string(buffer, "checkpoints", tide_availability_name(health->checkpoints));
+	json_add_string(buffer, "feed", tide_availability_name(health->feed));
+	json_add_string(buffer, "checkpoints", tide_availability_name(health->checkpoints));
 	json_key(buffer, "since_seconds");
 	if (health->feed == TIDE_UNAVAILABLE || health->checkpoints == TIDE_UNAVAILABLE)
 		json_number(buffer, health->unavailable_seconds, 3);
@@ -116,7 +86,7 @@ static void health_add_store(struct buffer *buffer, const struct tide_subscripti
 
 static void health_add_handler(struct buffer *buffer, const struct tide_subscription_health *health)
 {
-	health_add_number(buffer, "running_seconds", health->running_seconds, 3);
+	json_add_number(buffer, "running_seconds", health->running_seconds, 3);
 	json_key(buffer, "position");
 	if (health->running_position > 0)
 		json_integer(buffer, health->running_position);
@@ -137,7 +107,7 @@ static void health_add_details(struct buffer *buffer, const struct tide_subscrip
 	case TIDE_INDICATOR_LAG:
 		health_add_lag(buffer, health);
 		if (*health->waiting_for)
-			health_add_string(buffer, "waiting_for", health->waiting_for);
+			json_add_string(buffer, "waiting_for", health->waiting_for);
 		break;
 	case TIDE_INDICATOR_BACKPRESSURE:
 		health_add_backpressure(buffer, health);
@@ -149,7 +119,7 @@ static void health_add_details(struct buffer *buffer, const struct tide_subscrip
 		health_add_breaker(buffer, &health->infra_breaker);
 		break;
 	case TIDE_INDICATOR_DLQ:
-		health_add_integer(buffer, "dlq_count", health->dlq_count);
+		json_add_integer(buffer, "dlq_count", health->dlq_count);
 		break;
 	case TIDE_INDICATOR_STORE:
 		health_add_store(buffer, health);
@@ -173,17 +143,17 @@ static void health_add_indicator(struct buffer *buffer,
 				 const struct tide_indicator *indicator)
 {
 	json_open(buffer, '{');
-	health_add_string(buffer, "name", tide_indicator_name(indicator->kind));
-	health_add_string(buffer, "status", tide_health_status_name(indicator->status));
-	health_add_string(buffer, "message", indicator->message);
+	json_add_string(buffer, "name", tide_indicator_name(indicator->kind));
+	json_add_string(buffer, "status", tide_health_status_name(indicator->status));
+	json_add_string(buffer, "message", indicator->message);
 	json_key(buffer, "details");
 	json_open(buffer, '{');
 	health_add_details(buffer, health, indicator);
 
 	if (indicator_has_thresholds(indicator->kind) && indicator->status == TIDE_DEGRADED)
-		health_add_number(buffer, "warning_threshold", indicator->threshold, -1);
+		json_add_number(buffer, "warning_threshold", indicator->threshold, -1);
 	if (indicator_has_thresholds(indicator->kind) && indicator->status == TIDE_CRITICAL)
-		health_add_number(buffer, "threshold", indicator->threshold, -1);
+		json_add_number(buffer, "threshold", indicator->threshold, -1);
 	json_close(buffer, '}');
 	json_close(buffer, '}');
 }
@@ -211,16 +181,16 @@ static tide_status health_check_json(const void *value, char **ret, struct tide_
 static void health_add_member(struct buffer *buffer, const struct tide_subscription_health *health)
 {
 	json_open(buffer, '{');
-	health_add_string(buffer, "name", health->name);
-	health_add_string(buffer, "status", tide_health_status_name(health->status));
-	health_add_string(buffer, "state",
-			  health->is_responsive ? tide_state_name(health->state) : "unknown");
-	health_add_integer(buffer, "events_processed", health->events_processed);
-	health_add_integer(buffer, "events_failed", health->events_failed);
+	json_add_string(buffer, "name", health->name);
+	json_add_string(buffer, "status", tide_health_status_name(health->status));
+	json_add_string(buffer, "state",
+			health->is_responsive ? tide_state_name(health->state) : "unknown");
+	json_add_integer(buffer, "events_processed", health->events_processed);
+	json_add_integer(buffer, "events_failed", health->events_failed);
 	health_add_lag(buffer, health);
-	health_add_number(buffer, "error_rate", health->error_rate_per_minute, 1);
-	health_add_string(buffer, "last_error", health_error_text(health));
-	health_add_number(buffer, "uptime_seconds", health->uptime_seconds, 3);
+	json_add_number(buffer, "error_rate", health->error_rate_per_minute, 1);
+	json_add_string(buffer, "last_error", health_error_text(health));
+	json_add_number(buffer, "uptime_seconds", health->uptime_seconds, 3);
 	health_add_indicators(buffer, health);
 	json_close(buffer, '}');
 }
@@ -232,19 +202,18 @@ tide_status tide_health_json(const struct tide_health *health, char **ret, struc
 	struct buffer buffer = { 0 };
 
 	json_open(&buffer, '{');
-	health_add_string(&buffer, "status", tide_health_status_name(health->status));
-	health_add_bool(&buffer, "running", health->running);
-	health_add_integer(&buffer, "subscription_count",
-			   health->healthy_count + health->degraded_count +
-				   health->unhealthy_count);
-	health_add_integer(&buffer, "healthy_count", health->healthy_count);
-	health_add_integer(&buffer, "degraded_count", health->degraded_count);
-	health_add_integer(&buffer, "unhealthy_count", health->unhealthy_count);
-	health_add_integer(&buffer, "total_events_processed", health->total_events_processed);
-	health_add_integer(&buffer, "total_events_failed", health->total_events_failed);
-	health_add_integer(&buffer, "total_lag_events", health->total_lag_events);
-	health_add_number(&buffer, "uptime_seconds", health->uptime_seconds, 3);
-	health_add_time(&buffer, "timestamp", health->timestamp);
+	json_add_string(&buffer, "status", tide_health_status_name(health->status));
+	json_add_bool(&buffer, "running", health->running);
+	json_add_integer(&buffer, "subscription_count",
+			 health->healthy_count + health->degraded_count + health->unhealthy_count);
+	json_add_integer(&buffer, "healthy_count", health->healthy_count);
+	json_add_integer(&buffer, "degraded_count", health->degraded_count);
+	json_add_integer(&buffer, "unhealthy_count", health->unhealthy_count);
+	json_add_integer(&buffer, "total_events_processed", health->total_events_processed);
+	json_add_integer(&buffer, "total_events_failed", health->total_events_failed);
+	json_add_integer(&buffer, "total_lag_events", health->total_lag_events);
+	json_add_number(&buffer, "uptime_seconds", health->uptime_seconds, 3);
+	json_add_time(&buffer, "timestamp", true, health->timestamp);
 	json_key(&buffer, "subscriptions");
 	json_open(&buffer, '[');
 	for (size_t i = 0; i < health->subscription_count; i++)
@@ -261,10 +230,10 @@ tide_status tide_subscription_health_json(const struct tide_subscription_health 
 		return TIDE_ARGUMENT;
 	struct buffer buffer = { 0 };
 	json_open(&buffer, '{');
-	health_add_string(&buffer, "status", tide_health_status_name(health->status));
-	health_add_string(&buffer, "subscription_name", health->name);
-	health_add_time(&buffer, "timestamp", health->timestamp);
-	health_add_number(&buffer, "uptime_seconds", health->uptime_seconds, 3);
+	json_add_string(&buffer, "status", tide_health_status_name(health->status));
+	json_add_string(&buffer, "subscription_name", health->name);
+	json_add_time(&buffer, "timestamp", true, health->timestamp);
+	json_add_number(&buffer, "uptime_seconds", health->uptime_seconds, 3);
 	health_add_indicators(&buffer, health);
 	json_close(&buffer, '}');
 	return buffer_take(&buffer, ret, err);
@@ -276,9 +245,9 @@ static void readiness_add_details(struct buffer *buffer, const struct tide_readi
 {
 	json_key(buffer, "details");
 	json_open(buffer, '{');
-	health_add_bool(buffer, "running", readiness->running);
-	health_add_integer(buffer, "subscription_count", (int64_t)readiness->subscription_count);
-	health_add_bool(buffer, "shutting_down", readiness->shutting_down);
+	json_add_bool(buffer, "running", readiness->running);
+	json_add_integer(buffer, "subscription_count", (int64_t)readiness->subscription_count);
+	json_add_bool(buffer, "shutting_down", readiness->shutting_down);
 
 	if (readiness->name_count > 0) {
 		json_key(buffer, readiness->lists_errors ? "error_subscriptions"
@@ -298,10 +267,10 @@ tide_status tide_readiness_json(const struct tide_readiness *readiness, char **r
 		return TIDE_ARGUMENT;
 	struct buffer buffer = { 0 };
 	json_open(&buffer, '{');
-	health_add_bool(&buffer, "ready", readiness->ready);
-	health_add_string(&buffer, "reason", readiness->reason);
+	json_add_bool(&buffer, "ready", readiness->ready);
+	json_add_string(&buffer, "reason", readiness->reason);
 	readiness_add_details(&buffer, readiness);
-	health_add_time(&buffer, "timestamp", readiness->timestamp);
+	json_add_time(&buffer, "timestamp", true, readiness->timestamp);
 	json_close(&buffer, '}');
 	return buffer_take(&buffer, ret, err);
 }
@@ -314,16 +283,16 @@ tide_status tide_liveness_json(const struct tide_liveness *liveness, char **ret,
 	struct buffer buffer = { 0 };
 
 	json_open(&buffer, '{');
-	health_add_bool(&buffer, "alive", liveness->alive);
-	health_add_string(&buffer, "reason", liveness->reason);
+	json_add_bool(&buffer, "alive", liveness->alive);
+	json_add_string(&buffer, "reason", liveness->reason);
 	json_key(&buffer, "details");
 	json_open(&buffer, '{');
-	health_add_bool(&buffer, "running", liveness->running);
-	health_add_number(&buffer, "uptime_seconds", liveness->uptime_seconds, 3);
-	health_add_bool(&buffer, "lock_responsive", liveness->lock_responsive);
-	health_add_integer(&buffer, "subscription_count", (int64_t)liveness->subscription_count);
+	json_add_bool(&buffer, "running", liveness->running);
+	json_add_number(&buffer, "uptime_seconds", liveness->uptime_seconds, 3);
+	json_add_bool(&buffer, "lock_responsive", liveness->lock_responsive);
+	json_add_integer(&buffer, "subscription_count", (int64_t)liveness->subscription_count);
 	json_close(&buffer, '}');
-	health_add_time(&buffer, "timestamp", liveness->timestamp);
+	json_add_time(&buffer, "timestamp", true, liveness->timestamp);
 	json_close(&buffer, '}');
 	return buffer_take(&buffer, ret, err);
 }

@@ -107,10 +107,8 @@ tide_status tide_manager_error_stats_json(struct tide_manager *manager, char **r
 	json_close(&members, '}');
 	manager_unpin(manager, &set);
 	json_open(&buffer, '{');
-	json_key(&buffer, "total_errors");
-	json_integer(&buffer, total);
-	json_key(&buffer, "total_dlq_count");
-	json_integer(&buffer, dead_lettered);
+	json_add_integer(&buffer, "total_errors", total);
+	json_add_integer(&buffer, "total_dlq_count", dead_lettered);
 	json_key(&buffer, "subscriptions");
 	if (members.data)
 		json_raw(&buffer, (struct tide_text){ members.data, members.size });
@@ -168,18 +166,13 @@ tide_status tide_shutdown_metrics_json(const struct tide_shutdown_metrics *metri
 	struct buffer buffer = { 0 };
 
 	json_open(&buffer, '{');
-	json_key(&buffer, "shutdown_duration_seconds");
-	json_number(&buffer, metrics->shutdown_duration_seconds, 3);
-	json_key(&buffer, "drain_duration_seconds");
-	json_number(&buffer, metrics->drain_duration_seconds, 3);
-	json_key(&buffer, "events_drained");
-	json_integer(&buffer, metrics->events_drained);
-	json_key(&buffer, "checkpoints_saved");
-	json_integer(&buffer, metrics->checkpoints_saved);
-	json_key(&buffer, "in_flight_at_start");
-	json_integer(&buffer, metrics->in_flight_at_start);
-	json_key(&buffer, "outcome");
-	json_string(&buffer, metrics->outcome);
+	json_add_number(&buffer, "shutdown_duration_seconds", metrics->shutdown_duration_seconds,
+			3);
+	json_add_number(&buffer, "drain_duration_seconds", metrics->drain_duration_seconds, 3);
+	json_add_integer(&buffer, "events_drained", metrics->events_drained);
+	json_add_integer(&buffer, "checkpoints_saved", metrics->checkpoints_saved);
+	json_add_integer(&buffer, "in_flight_at_start", metrics->in_flight_at_start);
+	json_add_string(&buffer, "outcome", metrics->outcome);
 	json_close(&buffer, '}');
 	return buffer_take(&buffer, ret, err);
 }
@@ -192,26 +185,17 @@ tide_status tide_shutdown_result_json(const struct tide_shutdown_result *result,
 	struct buffer buffer = { 0 };
 
 	json_open(&buffer, '{');
-	json_key(&buffer, "phase");
-	json_string(&buffer, tide_shutdown_phase_name(result->phase));
-	json_key(&buffer, "duration_seconds");
-	json_number(&buffer, result->duration_seconds, 3);
-	json_key(&buffer, "subscriptions_stopped");
-	json_integer(&buffer, result->subscriptions_stopped);
-	json_key(&buffer, "events_drained");
-	json_integer(&buffer, result->events_drained);
-	json_key(&buffer, "checkpoints_saved");
-	json_integer(&buffer, result->checkpoints_saved);
-	json_key(&buffer, "forced");
-	json_bool(&buffer, result->forced);
-	json_key(&buffer, "error");
-	json_string(&buffer, result->error.status == TIDE_OK ? NULL : result->error.message);
-	json_key(&buffer, "reason");
-	json_string(&buffer, tide_shutdown_reason_name(result->reason));
-	json_key(&buffer, "in_flight_at_start");
-	json_integer(&buffer, result->in_flight_at_start);
-	json_key(&buffer, "events_not_drained");
-	json_integer(&buffer, result->events_not_drained);
+	json_add_string(&buffer, "phase", tide_shutdown_phase_name(result->phase));
+	json_add_number(&buffer, "duration_seconds", result->duration_seconds, 3);
+	json_add_integer(&buffer, "subscriptions_stopped", result->subscriptions_stopped);
+	json_add_integer(&buffer, "events_drained", result->events_drained);
+	json_add_integer(&buffer, "checkpoints_saved", result->checkpoints_saved);
+	json_add_bool(&buffer, "forced", result->forced);
+	json_add_string(&buffer, "error",
+			result->error.status == TIDE_OK ? NULL : result->error.message);
+	json_add_string(&buffer, "reason", tide_shutdown_reason_name(result->reason));
+	json_add_integer(&buffer, "in_flight_at_start", result->in_flight_at_start);
+	json_add_integer(&buffer, "events_not_drained", result->events_not_drained);
 	json_close(&buffer, '}');
 	return buffer_take(&buffer, ret, err);
 }
