@@ -128,7 +128,7 @@ static tide_status live_try_event(const struct live *live, struct tide_sql_proje
 	trial->events++;
 	trial->to = event->position;
 	if (status == TIDE_OK)
-		return port_release(live->database, live->session, err);
+		return port_release_savepoint(live->database, live->session, err);
 	if (trial->failed++ == 0) {
 		trial->first = failed;
 		trial->first_at = event->position;
@@ -187,7 +187,7 @@ tide_status live_try(struct tide_sql_projection *projection, struct tide_checkpo
 	if (status == TIDE_OK)
 		status = port_savepoint(live.database, live.session, err);
 	if (status == TIDE_OK)
-		status = port_release(live.database, live.session, err);
+		status = port_release_savepoint(live.database, live.session, err);
 	if (status == TIDE_OK)
 		status = live_try_events(&live, projection, checkpoints->feed, limit, ret, err);
 	if (status == TIDE_OK)

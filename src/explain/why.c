@@ -238,7 +238,7 @@ static bool why_is_blocked(const struct why_look *look)
 	return *look->blocker.what && look->blocker.pid != look->lease.pid;
 }
 
-static bool why_is_held_up(const struct why_look *look)
+static bool why_is_obstructed(const struct why_look *look)
 {
 	return look->horizon.end < look->horizon.newest && look->position >= look->horizon.end;
 }
@@ -272,7 +272,7 @@ static enum tide_cause why_judge_alive(const struct why_look *look)
 		return look->told.cause;
 	if (*look->blocker.what) /* by its own process */
 		return TIDE_CAUSE_HANDLER_RUNNING;
-	if (why_is_held_up(look))
+	if (why_is_obstructed(look))
 		return TIDE_CAUSE_OPEN_APPEND;
 	if (look->has_told && look->told.cause == TIDE_CAUSE_SLOW_HANDLER)
 		return TIDE_CAUSE_SLOW_HANDLER;

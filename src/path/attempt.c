@@ -142,7 +142,7 @@ tide_status attempt_make(struct tide_subscription *subscription,
 
 	bool is_kept = status == TIDE_OK && attempt_may_keep(subscription);
 	struct tide_error undo;
-	tide_status done = is_kept ? session_release(subscription, &undo)
+	tide_status done = is_kept ? session_release_savepoint(subscription, &undo)
 				   : session_rollback_to(subscription, &undo);
 	if (done == TIDE_OK && is_kept)
 		delivery->writes = WRITES_KEPT;

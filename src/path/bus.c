@@ -80,7 +80,7 @@ struct tide_bus {
 
 /* ---- Registrations --------------------------------------------------------------------------- */
 
-static void bus_list_release_locked(struct bus_list *list)
+static void bus_list_unref_locked(struct bus_list *list)
 {
 	assert(!list || list->users > 0);
 	if (list && --list->users == 0)
@@ -121,7 +121,7 @@ static tide_status bus_add(struct tide_bus *bus, const char *event_type, tide_bu
 		entry->self = self;
 		entry->type_size = strlen(event_type);
 		memcpy(entry->event_type, event_type, entry->type_size + 1);
-		bus_list_release_locked(bus->list);
+		bus_list_unref_locked(bus->list);
 		bus->list = list;
 	}
 
@@ -150,7 +150,7 @@ static void bus_drop_locked(struct tide_bus *bus, struct bus_registration *entry
 		atomic_store(&entry->is_struck, true);
 		return;
 	}
-	bus_list_release_locked(bus->list);
+	bus_list_unref_locked(bus->list);
 	bus->list = list;
 }
 
@@ -201,7 +201,7 @@ void tide_bus_clear(struct tide_bus *bus)
 	if (!bus)
 		return;
 	mutex_lock(&bus->lock);
-	bus_list_release_locked(bus->list);
+	bus_list_unref_locked(bus->list);
 	bus->list = NULL;
 	mutex_unlock(&bus->lock);
 }
@@ -261,7 +261,7 @@ static void bus_dispatch(struct tide_bus *bus, const struct tide_event *event)
 	bus->stats.events_published += done.events_published;
 	bus->stats.handlers_invoked += done.handlers_invoked;
 	bus->stats.handler_errors += done.handler_errors;
-	bus_list_release_locked(list);
+	bus_list_unref_locked(list);
 	mutex_unlock(&bus->lock);
 }
 

@@ -35,8 +35,8 @@ double lag_seconds_of(const struct lag_event *waiting, struct tide_time now);
 
 /** Ask for redelivery of everything parked behind an entry that is out of the way. `fence` NULL: a
  * user's call. */
-tide_status parked_release(const struct tide_store *database, void *session,
-			   const struct tide_fence *fence, const struct tide_dead_letter *head,
-			   struct tide_time now, struct tide_error *err);
+tide_status parked_make_due(const struct tide_store *database, void *session,
+			    const struct tide_fence *fence, const struct tide_dead_letter *head,
+			    struct tide_time now, struct tide_error *err);
 
 #endif

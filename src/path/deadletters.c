@@ -213,11 +213,11 @@ tide_status tide_dead_letters_retry(struct tide_checkpoints *checkpoints, int64_
 /* What waits behind an entry that is out of the way becomes due. The entry is: if this fails, the
  * owner of the subscription finds what waits for nothing at its next look. The result tells whether
  * the session can be used again. */
-static tide_status dead_letters_released(struct tide_checkpoints *checkpoints, void *session,
+static tide_status dead_letters_made_due(struct tide_checkpoints *checkpoints, void *session,
 					 const struct tide_dead_letter *entry)
 {
 	tide_status status =
-		parked_release(checkpoints->database, session, NULL, entry, tide_time_now(), NULL);
+		parked_make_due(checkpoints->database, session, NULL, entry, tide_time_now(), NULL);
 	notifier_ring(checkpoints->feed->notifier, RING_MANUAL);
 	return status;
 }
@@ -246,7 +246,7 @@ tide_status tide_dead_letters_resolve(struct tide_checkpoints *checkpoints, int6
 			port_dead_letter_change(checkpoints->database, session, NULL, &change, err);
 		tide_status after = status;
 		if (status == TIDE_OK)
-			after = dead_letters_released(checkpoints, session, &list.entries[0]);
+			after = dead_letters_made_due(checkpoints, session, &list.entries[0]);
 		store_return(checkpoints->database, session, after);
 	}
 
@@ -268,7 +268,7 @@ tide_status tide_dead_letters_discard(struct tide_checkpoints *checkpoints, int6
 		status = port_dead_letter_discard(checkpoints->database, session, id, err);
 		tide_status after = status;
 		if (status == TIDE_OK)
-			after = dead_letters_released(checkpoints, session, &list.entries[0]);
+			after = dead_letters_made_due(checkpoints, session, &list.entries[0]);
 		store_return(checkpoints->database, session, after);
 	}
 

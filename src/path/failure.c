@@ -280,7 +280,7 @@ static tide_status failure_write_once(struct tide_subscription *subscription,
 
 	status = session_dead_letter_add(subscription, write, ret, err);
 	if (status == TIDE_OK)
-		status = session_release(subscription, err);
+		status = session_release_savepoint(subscription, err);
 	if (status == TIDE_OK)
 		return TIDE_OK;
 

@@ -92,7 +92,7 @@ void feed_start(struct feed *feed, tide_position position, struct mono_time now)
 	feed->first = feed->count = feed->next = 0;
 	feed->was_read = feed->was_read && feed->read_to >= position;
 	feed->read_to = position;
-	feed->is_end = feed->flow.is_held = feed->is_behind = false;
+	feed->is_end = feed->flow.is_at_hole = feed->is_behind = false;
 	feed->since_end = 0;
 }
 
@@ -168,7 +168,7 @@ static void feed_accept(struct feed *feed, const struct tide_page *page, struct 
 	if (has_moved)
 		feed->read_to = page->scanned_to;
 	feed->is_end = page->is_end;
-	feed->flow.is_held = page->wait_ns > 0;
+	feed->flow.is_at_hole = page->wait_ns > 0;
 	feed->look_at = page->wait_ns ? mono_add(now, page->wait_ns) : MONO_NEVER;
 	if (page->count == 0 && feed->count > 0) {
 		struct tide_page *last =
@@ -253,7 +253,7 @@ static tide_status feed_read_tail(struct feed *feed, void *session, struct tide_
 		return TIDE_OK;
 	case TAIL_END:
 	case TAIL_FILLING:
-		feed->flow.is_held = tail_is_held(feed->store->tail);
+		feed->flow.is_at_hole = tail_is_at_hole(feed->store->tail);
 		feed->is_end = true;
 		feed->look_at = look_at;
 		return TIDE_OK;

@@ -17,7 +17,7 @@ struct feed_flow {
 	int64_t total_pause_ns;
 	int64_t total_acquisitions;
 	int64_t total_releases;
-	bool is_held; /* the reader stands at a hole that an open append may still fill */
+	bool is_at_hole; /* the reader stands at a hole that an open append may still fill */
 };
 
 /** How a feed reads; fixed for a run. */

@@ -150,7 +150,7 @@ static void notifier_run(void *self)
 	}
 }
 
-static void notifier_settle_locked(struct notifier *notifier) TIDE_REQUIRES(notifier->lock)
+static void notifier_wait_locked(struct notifier *notifier) TIDE_REQUIRES(notifier->lock)
 {
 	assert(mutex_is_mine(&notifier->lock));
 	while (notifier->is_starting)
@@ -162,7 +162,7 @@ static tide_status notifier_follow(struct notifier *notifier, struct tide_error 
 {
 	tide_status status = TIDE_OK;
 	mutex_lock(&notifier->lock);
-	notifier_settle_locked(notifier);
+	notifier_wait_locked(notifier);
 	bool should_listen = notifier->links && notifier->ops->start;
 	if (should_listen != notifier->is_listening) {
 		notifier->is_starting = true;

@@ -42,9 +42,9 @@ void parked_say(const char *behind, char ret[PARKED_MESSAGE_SIZE])
 /* ---- Becoming due ---------------------------------------------------------------------------- */
 
 /* A person who was faster is no failure. */
-static tide_status parked_make_due(const struct tide_store *database, void *session,
-				   const struct tide_fence *fence, int64_t id, struct tide_time now,
-				   bool *ret_done, struct tide_error *err)
+static tide_status parked_make_one_due(const struct tide_store *database, void *session,
+				       const struct tide_fence *fence, int64_t id,
+				       struct tide_time now, bool *ret_done, struct tide_error *err)
 {
 	struct tide_dead_letter_change change = { .id = id,
 						  .from = { [TIDE_DEAD_LETTER_FAILED] = true },
@@ -55,9 +55,9 @@ static tide_status parked_make_due(const struct tide_store *database, void *sess
 	return status == TIDE_NOT_FOUND || status == TIDE_STATE ? TIDE_OK : status;
 }
 
-tide_status parked_release(const struct tide_store *database, void *session,
-			   const struct tide_fence *fence, const struct tide_dead_letter *head,
-			   struct tide_time now, struct tide_error *err)
+tide_status parked_make_due(const struct tide_store *database, void *session,
+			    const struct tide_fence *fence, const struct tide_dead_letter *head,
+			    struct tide_time now, struct tide_error *err)
 {
 	struct tide_dead_letter_filter filter = { .projection_name = head->projection_name,
 						  .statuses = { [TIDE_DEAD_LETTER_FAILED] = true },
@@ -69,8 +69,8 @@ tide_status parked_release(const struct tide_store *database, void *session,
 	tide_status status = port_dead_letter_list(database, session, &filter, &list, err);
 
 	for (size_t i = 0; status == TIDE_OK && i < list.count; i++)
-		status = parked_make_due(database, session, fence, list.entries[i].id, now,
-					 &is_done, err);
+		status = parked_make_one_due(database, session, fence, list.entries[i].id, now,
+					     &is_done, err);
 	tide_dead_letters_free(&list);
 	return status;
 }
@@ -81,9 +81,9 @@ static int parked_compare_ids(const void *a, const void *b)
 }
 
 /* Make due what waits for nothing any more; `list` is everything unresolved. */
-static tide_status parked_release_orphans(struct tide_subscription *subscription,
-					  const struct tide_dead_letter_list *list,
-					  bool *ret_released, struct tide_error *err)
+static tide_status parked_make_orphans_due(struct tide_subscription *subscription,
+					   const struct tide_dead_letter_list *list,
+					   bool *ret_has_due, struct tide_error *err)
 {
 	const char **ids ALLOC_AUTO = alloc_zero(list->count + 1, sizeof *ids);
 	if (!ids)
@@ -99,15 +99,15 @@ static tide_status parked_release_orphans(struct tide_subscription *subscription
 		    bsearch(&entry->parked_behind, ids, list->count, sizeof *ids,
 			    parked_compare_ids))
 			continue;
-		status = parked_make_due(parked_database(subscription),
-					 subscription->runner.sessions.database,
-					 transaction_fence(subscription), entry->id,
-					 runner_wall(subscription), ret_released, err);
+		status = parked_make_one_due(parked_database(subscription),
+					     subscription->runner.sessions.database,
+					     transaction_fence(subscription), entry->id,
+					     runner_wall(subscription), ret_has_due, err);
 	}
 	return status;
 }
 
-tide_status parked_load(struct tide_subscription *subscription, bool *ret_released,
+tide_status parked_load(struct tide_subscription *subscription, bool *ret_has_due,
 			struct tide_error *err)
 {
 	struct tide_dead_letter_filter filter = {
@@ -119,12 +119,12 @@ tide_status parked_load(struct tide_subscription *subscription, bool *ret_releas
 	};
 
 	struct tide_dead_letter_list list = { 0 };
-	*ret_released = false;
+	*ret_has_due = false;
 	tide_status status = session_dead_letter_list(subscription, &filter, &list, err);
 	if (status == TIDE_OK)
 		status = held_load(subscription->runner.held, &list, err);
 	if (status == TIDE_OK)
-		status = parked_release_orphans(subscription, &list, ret_released, err);
+		status = parked_make_orphans_due(subscription, &list, ret_has_due, err);
 	tide_dead_letters_free(&list);
 	return status;
 }

@@ -14,7 +14,7 @@
 void parked_say(const char *behind, char ret[PARKED_MESSAGE_SIZE]);
 /** Find out again which aggregates are held, and make due what is parked behind nothing any
  * more. */
-tide_status parked_load(struct tide_subscription *subscription, bool *ret_released,
+tide_status parked_load(struct tide_subscription *subscription, bool *ret_has_due,
 			struct tide_error *err);
 /** A due entry failed and is the head of its aggregate now: park those that were due with it behind
  * it. */

@@ -302,7 +302,8 @@ tide_status port_savepoint(const struct tide_store *store, void *session, struct
 	return port_events(store)->savepoint(session, err);
 }
 
-tide_status port_release(const struct tide_store *store, void *session, struct tide_error *err)
+tide_status port_release_savepoint(const struct tide_store *store, void *session,
+				   struct tide_error *err)
 {
 	return port_events(store)->release(session, err);
 }

@@ -101,7 +101,8 @@ tide_status port_begin(const struct tide_store *store, void *session, struct tid
 tide_status port_commit(const struct tide_store *store, void *session, struct tide_error *err);
 void port_rollback(const struct tide_store *store, void *session);
 tide_status port_savepoint(const struct tide_store *store, void *session, struct tide_error *err);
-tide_status port_release(const struct tide_store *store, void *session, struct tide_error *err);
+tide_status port_release_savepoint(const struct tide_store *store, void *session,
+				   struct tide_error *err);
 tide_status port_rollback_to(const struct tide_store *store, void *session, struct tide_error *err);
 /** Whether the transaction is still there, and can be committed. */
 tide_status port_check(const struct tide_store *store, void *session, struct tide_error *err);

@@ -175,9 +175,9 @@ static tide_status redeliver_conclude(struct tide_subscription *subscription,
 		return redeliver_outrun(subscription, try);
 	if (status != TIDE_OK || !runner->held)
 		return status;
-	return is_resolved ? parked_release(database, runner->sessions.database,
-					    transaction_fence(subscription), try->entry, change.now,
-					    err)
+	return is_resolved ? parked_make_due(database, runner->sessions.database,
+					     transaction_fence(subscription), try->entry,
+					     change.now, err)
 			   : parked_put_back(subscription, try->entry, try->event, err);
 }
 
@@ -427,10 +427,10 @@ static tide_status redeliver_next(struct tide_subscription *subscription, bool *
 		*ret_found = !is_early;
 	}
 
-	bool is_released = false;
+	bool has_due = false;
 	if (status == TIDE_OK && runner->held)
-		status = parked_load(subscription, &is_released, err);
-	*ret_found = *ret_found || is_released;
+		status = parked_load(subscription, &has_due, err);
+	*ret_found = *ret_found || has_due;
 	return status;
 }
 

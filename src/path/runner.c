@@ -552,7 +552,7 @@ static enum step runner_go_live(struct tide_subscription *subscription)
 
 static const char *runner_idles_for(const struct feed *feed)
 {
-	return feed->flow.is_held ? "an open append before the next event" : "new events";
+	return feed->flow.is_at_hole ? "an open append before the next event" : "new events";
 }
 
 /* Nothing to deliver: no transaction stays open, the timer saves what it has to, and then sleep. */

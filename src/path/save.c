@@ -491,7 +491,7 @@ enum step save_before_wait(struct tide_subscription *subscription)
 tide_status save_once(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	if (!ownership_is_held(&subscription->ownership) ||
+	if (!ownership_exists(&subscription->ownership) ||
 	    (!runner->progress.is_dirty && !transaction_is_open(&runner->transaction)))
 		return TIDE_OK;
 	bool was_dirty = runner->progress.is_dirty;

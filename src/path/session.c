@@ -48,11 +48,12 @@ tide_status session_savepoint(struct tide_subscription *subscription, struct tid
 			      subscription->runner.sessions.database, err);
 }
 
-tide_status session_release(struct tide_subscription *subscription, struct tide_error *err)
+tide_status session_release_savepoint(struct tide_subscription *subscription,
+				      struct tide_error *err)
 {
 	assert(transaction_is_open(&subscription->runner.transaction));
-	return port_release(session_database(subscription), subscription->runner.sessions.database,
-			    err);
+	return port_release_savepoint(session_database(subscription),
+				      subscription->runner.sessions.database, err);
 }
 
 tide_status session_rollback_to(struct tide_subscription *subscription, struct tide_error *err)

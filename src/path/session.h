@@ -42,7 +42,8 @@ tide_status session_begin(struct tide_subscription *subscription, struct tide_er
 tide_status session_commit(struct tide_subscription *subscription, struct tide_error *err);
 void session_rollback(struct tide_subscription *subscription);
 tide_status session_savepoint(struct tide_subscription *subscription, struct tide_error *err);
-tide_status session_release(struct tide_subscription *subscription, struct tide_error *err);
+tide_status session_release_savepoint(struct tide_subscription *subscription,
+				      struct tide_error *err);
 tide_status session_rollback_to(struct tide_subscription *subscription, struct tide_error *err);
 /** Whether the transaction is still there, and can be committed. */
 tide_status session_check(struct tide_subscription *subscription, struct tide_error *err);

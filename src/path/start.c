@@ -451,7 +451,7 @@ tide_status start_look_last(struct tide_subscription *subscription, struct tide_
 	struct tide_checkpoint row = { 0 };
 	struct tide_anchor found;
 
-	if (!ownership_is_held(&subscription->ownership) ||
+	if (!ownership_exists(&subscription->ownership) ||
 	    runner->start.standing != STANDING_RESOLVED || !runner->sessions.feed)
 		return TIDE_OK;
 
@@ -493,9 +493,9 @@ static enum step start_resolve(struct tide_subscription *subscription)
 	struct start_facts facts;
 	tide_status status = start_read_facts(subscription, &facts, &err);
 	uint64_t losses = start_losses(subscription);
-	bool is_released; /* what is due is looked for anyway once the run has begun */
+	bool has_due; /* what is due is looked for anyway once the run has begun */
 	if (status == TIDE_OK && runner->held)
-		status = parked_load(subscription, &is_released, &err);
+		status = parked_load(subscription, &has_due, &err);
 	if (status == TIDE_OK)
 		status = start_hear(subscription, &err);
 	const char *why = "";
@@ -590,7 +590,7 @@ enum step start_step(struct tide_subscription *subscription)
 		}
 	}
 
-	if (!ownership_is_held(&subscription->ownership))
+	if (!ownership_exists(&subscription->ownership))
 		return start_acquire(subscription);
 	if (runner->start.standing != STANDING_RESOLVED)
 		return start_resolve(subscription);

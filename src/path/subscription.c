@@ -97,13 +97,13 @@ void subscription_own_locked(struct tide_subscription *subscription, enum owners
 {
 	assert(mutex_is_mine(&subscription->lock));
 	ownership_move(&subscription->ownership, to);
-	bool is_held = ownership_is_held(&subscription->ownership);
-	assert(!is_held || run_exists(&subscription->run));
-	assert(!is_held || (subscription->lease.fence.name == subscription->name &&
-			    subscription->lease.fence.epoch > 0));
+	bool exists = ownership_exists(&subscription->ownership);
+	assert(!exists || run_exists(&subscription->run));
+	assert(!exists || (subscription->lease.fence.name == subscription->name &&
+			   subscription->lease.fence.epoch > 0));
 	assert(to != OWNERSHIP_STANDBY || subscription->states.state == TIDE_STATE_STARTING ||
 	       subscription->run.state == RUN_ABANDONED);
-	(void)is_held;
+	(void)exists;
 }
 
 void subscription_lose_locked(struct tide_subscription *subscription)
@@ -278,7 +278,7 @@ void subscription_snapshot_locked(struct tide_subscription *subscription,
 	ret->error = subscription->error;
 	ret->recent_errors_count = subscription->errors.count;
 	ret->standby = subscription->ownership.state == OWNERSHIP_STANDBY;
-	if (subscription->flow.is_held && !state_is_terminal(subscription->states.state))
+	if (subscription->flow.is_at_hole && !state_is_terminal(subscription->states.state))
 		memcpy(ret->waiting_for, answer->waiting_for, sizeof ret->waiting_for);
 	subscription_snapshot_counts_locked(subscription, ret);
 	subscription_snapshot_pause_locked(subscription, now, ret);

@@ -32,7 +32,7 @@ struct tail {
 	bool is_silent;      /* nobody rang for this look: what it finds is news to everybody */
 	bool has_waiters;    /* somebody was told TAIL_FILLING */
 	bool is_at_end;      /* the last look found the end */
-	bool is_held;        /* it was a hole */
+	bool is_at_hole;     /* it was a hole */
 	uint64_t rings_seen; /* rings before the last look began */
 	struct mono_time looked_at; /* when it began */
 	struct mono_time look_at;   /* when to look again without a ring */
@@ -251,12 +251,12 @@ void tail_forget(struct tail *tail)
 	mutex_unlock(&tail->lock);
 }
 
-bool tail_is_held(struct tail *tail)
+bool tail_is_at_hole(struct tail *tail)
 {
 	mutex_lock(&tail->lock);
-	bool is_held = tail->is_held;
+	bool is_at_hole = tail->is_at_hole;
 	mutex_unlock(&tail->lock);
-	return is_held;
+	return is_at_hole;
 }
 
 tide_status tail_filled(struct tail *tail, const struct tide_page *page, struct mono_time now,
@@ -276,7 +276,7 @@ tide_status tail_filled(struct tail *tail, const struct tide_page *page, struct 
 	} else if (page) {
 		tail->to = page->scanned_to;
 		tail->is_at_end = page->is_end;
-		tail->is_held = page->wait_ns > 0;
+		tail->is_at_hole = page->wait_ns > 0;
 		tail->look_at = page->wait_ns ? mono_add(now, page->wait_ns) : MONO_NEVER;
 	}
 

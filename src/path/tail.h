@@ -55,7 +55,7 @@ tide_position tail_newest(struct tail *tail, struct tide_anchor *ret);
 void tail_forget(struct tail *tail);
 
 /** Whether the last look ended at a hole that an open append may still fill. */
-bool tail_is_held(struct tail *tail);
+bool tail_is_at_hole(struct tail *tail);
 
 /** End the look that TAIL_FILL began; `page` is NULL when it failed. TIDE_OK, TIDE_OUT_OF_MEMORY
  * (the window closes). */

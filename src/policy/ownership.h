@@ -33,7 +33,7 @@ static inline bool ownership_is_ours(const struct ownership *ownership)
 }
 
 /** It was acquired, and the run has not let go of it. */
-static inline bool ownership_is_held(const struct ownership *ownership)
+static inline bool ownership_exists(const struct ownership *ownership)
 {
 	return ownership_is_ours(ownership) || ownership->state == OWNERSHIP_LOST;
 }

@@ -84,7 +84,7 @@ static void watchdog_run(void *self)
 	mutex_unlock(&manager->lock);
 }
 
-static void watchdog_settle_locked(struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
+static void watchdog_wait_locked(struct tide_manager *manager) TIDE_REQUIRES(manager->lock)
 {
 	assert(mutex_is_mine(&manager->lock));
 	while (manager->is_changing_watch)
@@ -94,7 +94,7 @@ static void watchdog_settle_locked(struct tide_manager *manager) TIDE_REQUIRES(m
 tide_status watchdog_start(struct tide_manager *manager, struct tide_error *err)
 {
 	mutex_lock(&manager->lock);
-	watchdog_settle_locked(manager);
+	watchdog_wait_locked(manager);
 	/* also for one that a stop has left behind and that still looks */
 	manager->should_end_watch = false;
 	bool is_needed = !manager->is_looking;
@@ -119,7 +119,7 @@ tide_status watchdog_start(struct tide_manager *manager, struct tide_error *err)
 bool watchdog_stop(struct tide_manager *manager, struct mono_time deadline)
 {
 	mutex_lock(&manager->lock);
-	watchdog_settle_locked(manager);
+	watchdog_wait_locked(manager);
 	manager->should_end_watch = true;
 	cond_broadcast(&manager->changed);
 	bool is_over = false, is_in_time = true;

@@ -52,7 +52,7 @@ mutant 'save that compares nothing' path/save.c \
 mutant 'a row that went back overwritten' path/save.c \
 	's/save_begin_again\(subscription, row,\s+"the checkpoint went back, beginning again from it"\);\n\t+return TIDE_OK;/subscription->runner.progress.stored = *row;\n\t\treturn tide_fail(err, TIDE_BUSY, "again");/'
 mutant 'savepoint not rolled back' path/attempt.c \
-	's/: session_rollback_to\(subscription, &undo\)/: session_release(subscription, &undo)/'
+	's/: session_rollback_to\(subscription, &undo\)/: session_release_savepoint(subscription, &undo)/'
 mutant 'paused handler goes on' path/runner.c \
 	's/return runner_rest\(subscription\);/return runner_drain(subscription, false);/'
 mutant 'transaction left open over a wait' path/save.c \

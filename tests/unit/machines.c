@@ -37,19 +37,19 @@ static void ownership_moves_as_it_is_drawn(void **state)
 	assert_string_equal(ownership_name((enum ownership_state)6), "unknown");
 }
 
-static void ownership_is_held_until_the_run_lets_go(void **state)
+static void ownership_exists_until_the_run_lets_go(void **state)
 {
 	(void)state;
 	struct ownership ownership = { OWNERSHIP_NONE };
 	ownership_move(&ownership, OWNERSHIP_ASKING);
-	assert_false(ownership_is_held(&ownership));
+	assert_false(ownership_exists(&ownership));
 	ownership_move(&ownership, OWNERSHIP_OWNED);
 	ownership_move(&ownership, OWNERSHIP_RENEWING);
-	assert_true(ownership_is_held(&ownership) && ownership_is_ours(&ownership));
+	assert_true(ownership_exists(&ownership) && ownership_is_ours(&ownership));
 	ownership_move(&ownership, OWNERSHIP_LOST);
-	assert_true(ownership_is_held(&ownership) && !ownership_is_ours(&ownership));
+	assert_true(ownership_exists(&ownership) && !ownership_is_ours(&ownership));
 	ownership_move(&ownership, OWNERSHIP_NONE);
-	assert_false(ownership_is_held(&ownership));
+	assert_false(ownership_exists(&ownership));
 }
 
 static bool may_run(int from, int to)
@@ -117,7 +117,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ownership_moves_as_it_is_drawn),
-		cmocka_unit_test(ownership_is_held_until_the_run_lets_go),
+		cmocka_unit_test(ownership_exists_until_the_run_lets_go),
 		cmocka_unit_test(run_and_thread_move_as_they_are_drawn),
 		cmocka_unit_test(a_run_is_under_way_until_it_is_given_up),
 		cmocka_unit_test(a_transaction_moves_as_it_is_drawn),
