@@ -50,9 +50,12 @@ static void save_count(struct tide_subscription *subscription, struct mono_time 
 static void save_done(struct tide_subscription *subscription, struct mono_time since)
 {
 	struct runner *runner = &subscription->runner;
-	if (runner->progress.is_dirty) /* else a transaction was committed that moved nothing */
+	if (runner->progress.is_dirty) {
 		save_count(subscription, since);
-	progress_saved(&runner->progress, runner->now);
+		progress_saved(&runner->progress, runner->now);
+	} else { /* a transaction was committed that moved nothing: the row is as it was */
+		runner->progress.saved_at = runner->now;
+	}
 	transaction_leave(subscription);
 	runner->save.is_due = runner->save.is_unknown = false;
 	runner->infra.commit_tries = 0;

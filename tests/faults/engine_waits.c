@@ -267,9 +267,44 @@ static void a_pause_before_the_dead_letter_gives_no_further_attempt(void **state
 	check_pause("sqlite", true);
 }
 
+/* ---- A wait before anything is settled ------------------------------------------------------- */
+
+static tide_status fail_first_twice(struct witness *witness, const struct tide_event *event,
+				    struct tide_delivery *delivery)
+{
+	int *failures = witness->more;
+	if (event->position == 1 && (*failures)++ < 2)
+		return tide_delivery_fail(delivery, TIDE_HANDLER_TRANSIENT, "not yet");
+	return TIDE_OK;
+}
+
+/* What is committed over the backoff moves nothing, and so leaves no row. */
+static void a_first_event_that_is_tried_again_begins_the_checkpoint(void **state)
+{
+	(void)state;
+	static const char *const backends[] = { "sqlite", "memory" };
+	for (size_t i = 0; i < 2; i++) {
+		struct walk walk;
+		int failures = 0;
+		walk_open(&walk, backends[i], 3);
+		walk.witness.decide = fail_first_twice;
+		walk.witness.more = &failures;
+		struct tide_subscription_config config = walk_config();
+		config.circuit_breaker_enabled = false;
+		walk_start(&walk, i == 0, &config);
+		walk_until(&walk, TIDE_STATE_LIVE);
+		assert_int_equal(failures, 3);
+		struct tide_checkpoint row = checkpoint_of(walk.rig.checkpoints, "Walk");
+		assert_int_equal(row.position, 3);
+		assert_int_equal(row.events_processed, 3);
+		walk_close(&walk);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_first_event_that_is_tried_again_begins_the_checkpoint),
 		cmocka_unit_test(no_transaction_is_open_while_a_dead_letter_waits),
 		cmocka_unit_test(what_is_settled_before_a_dead_letter_that_waits_is_committed),
 		cmocka_unit_test(
