@@ -301,6 +301,41 @@ static void read_only_reads_and_refuses_writes(void **state)
 	STORE->close(store);
 }
 
+/* By whom it is counts for nothing: SQLite counts the changes. */
+static void an_index_that_is_dropped_while_it_is_used_is_missed_at_once(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tide_error err;
+	struct tide_uuid aggregate = tide_uuid_v7();
+	struct tide_page page;
+	tide_page_init(&page);
+	fixture_sql(fixture,
+		    "CREATE TABLE snapshots (id INTEGER PRIMARY KEY, aggregate_id TEXT NOT NULL, "
+		    "aggregate_type TEXT NOT NULL, version INTEGER NOT NULL, schema_version "
+		    "INTEGER NOT NULL, state TEXT NOT NULL, created_at TEXT NOT NULL); CREATE "
+		    "UNIQUE INDEX mine ON snapshots (aggregate_id, aggregate_type)");
+	void *store = fixture_open(fixture->database, ""), *session = fixture_session(store);
+	for (int i = 1; i <= 3; i++) {
+		assert_ok(fixture_append(store, &aggregate, TIDE_ANY, 1, NULL, &err));
+		assert_ok(fixture_read(session, 0, 10, &page, &err));
+		assert_int_equal(page.count, i);
+		fixture_sql(fixture, "DROP INDEX mine");
+		assert_status(TIDE_SCHEMA,
+			      fixture_append(store, &aggregate, TIDE_ANY, 1, NULL, &err));
+		assert_says(&err, "CREATE UNIQUE INDEX");
+		assert_status(TIDE_SCHEMA, fixture_read(session, 0, 10, &page, &err));
+		assert_says(&err, "'snapshots'");
+		assert_status(TIDE_SCHEMA, STORE->begin(session, &err));
+		fixture_sql(fixture, "CREATE UNIQUE INDEX mine ON snapshots (aggregate_type, "
+				     "aggregate_id)");
+	}
+	assert_ok(STORE->begin(session, &err));
+	assert_ok(STORE->commit(session, &err));
+	tide_page_fini(&page);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
 static void memory_stores_are_separate_and_shared_by_their_sessions(void **state)
 {
 	(void)state;
@@ -338,6 +373,7 @@ int main(void)
 		TEST(parameters_are_checked_by_name_and_value),
 		TEST(a_path_is_kept_when_the_directory_changes),
 		TEST(read_only_reads_and_refuses_writes),
+		TEST(an_index_that_is_dropped_while_it_is_used_is_missed_at_once),
 		TEST(memory_stores_are_separate_and_shared_by_their_sessions),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

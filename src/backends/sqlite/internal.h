@@ -18,7 +18,7 @@
 #include "sys/clock.h"
 #include "sys/mutex.h"
 
-#define SQLITE_FIXED_MAX 64
+#define SQLITE_FIXED_MAX 80
 #define SQLITE_SHAPES_MAX 8
 
 /** One connection, used by one thread at a time, and the statements prepared on it. */
@@ -86,7 +86,8 @@ struct sqlite_store {
 
 	struct sqlite_writer writer;
 
-	_Atomic int64_t place_again; /* when it is looked at before a write, ns */
+	_Atomic int64_t schema_version; /* of the tables as they were good; -1: not known */
+	_Atomic int64_t place_again;    /* when it is looked at before a write, ns */
 	_Atomic uint64_t losses; /* times the file may have become another database, see notify.c */
 	atomic_int owners_file;  /* open for all of this store's locks; -1: not yet */
 
@@ -252,10 +253,14 @@ tide_status sqlite_fail_own_lock(const char *file, struct tide_error *err);
 
 /**
  * Check the tables, and create what is missing when `initialize` is set; the connection then knows
- * its parts. TIDE_SCHEMA names what is missing.
+ * its parts, and the store what version of the tables that was. TIDE_SCHEMA names what is missing.
  */
-tide_status sqlite_schema_prepare(struct sqlite_connection *connection, bool initialize,
-				  bool has_category_index, struct tide_error *err);
+tide_status sqlite_schema_prepare(struct sqlite_store *store, struct sqlite_connection *connection,
+				  bool initialize, bool has_category_index, struct tide_error *err);
+/** Check them once more if anybody has changed a table or an index since they were good. Not in a
+ * transaction that has changed one itself. TIDE_SCHEMA as above. */
+tide_status sqlite_schema_look(struct sqlite_store *store, struct sqlite_connection *connection,
+			       struct tide_error *err);
 
 /* store.c */
 

@@ -426,6 +426,8 @@ tide_status sqlite_read(void *self, const struct tide_page_query *query, struct 
 		.page = page,
 	};
 	tide_status status = sqlite_place_check(session->store, err);
+	if (status == TIDE_OK && !session->is_delivering)
+		status = sqlite_schema_look(session->store, &session->connection, err);
 	if (status != TIDE_OK)
 		return status;
 	return query->stream ? read_stream(session, query, &scan, err)

@@ -8,6 +8,10 @@
  * it), unless it belongs to a part of the schema that earlier versions lack. Initialising adds
  * missing tables and nullable columns in one transaction, so that two processes can do it at once.
  * Uniqueness and NOT NULL are not added: rows may break them already.
+ *
+ * Somebody may change them while they are in use: SQLite counts the changes, and each append and
+ * page compares the count with that of the last check, in the transaction it is in where there is
+ * one.
  */
 
 #include <stdio.h>
@@ -30,6 +34,7 @@ static const char schema_model_columns[] =
 	"SELECT m.name, c.name, c.type, c.\"notnull\" OR c.pk > 0 FROM sqlite_schema m, "
 	"pragma_table_info(m.name) c "
 	"WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' ORDER BY m.rowid, c.cid";
+static const char schema_version[] = "PRAGMA schema_version";
 static const char schema_lookup[] =
 	"SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 "
 	"COLLATE NOCASE), "
@@ -283,12 +288,53 @@ static tide_status schema_create(struct sqlite_connection *connection, bool has_
 	return status;
 }
 
-tide_status sqlite_schema_prepare(struct sqlite_connection *connection, bool initialize,
-				  bool has_category_index, struct tide_error *err)
+static tide_status schema_ask_version(struct sqlite_connection *connection, int64_t *ret,
+				      struct tide_error *err)
 {
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	tide_status status = sqlite_statement(connection, schema_version, &statement, err);
+	if (status == TIDE_OK)
+		status = sqlite_step(connection, statement, NULL, err);
+	if (status == TIDE_OK)
+		*ret = sqlite3_column_int64(statement, 0);
+	return status;
+}
+
+/* What an open store does without stays as it was when it was opened. */
+static tide_status schema_check_again(struct sqlite_connection *connection, struct tide_error *err)
+{
+	part_set parts = connection->parts;
 	tide_status status = schema_check(connection, false, err);
+	connection->parts = parts;
+	return status;
+}
+
+tide_status sqlite_schema_look(struct sqlite_store *store, struct sqlite_connection *connection,
+			       struct tide_error *err)
+{
+	int64_t version;
+	if (store->is_memory)
+		return TIDE_OK; /* no other process has it */
+	tide_status status = schema_ask_version(connection, &version, err);
+	if (status != TIDE_OK || version == store->schema_version)
+		return status;
+
+	status = schema_check_again(connection, err);
+	if (status == TIDE_OK)
+		store->schema_version = version;
+	return status;
+}
+
+tide_status sqlite_schema_prepare(struct sqlite_store *store, struct sqlite_connection *connection,
+				  bool initialize, bool has_category_index, struct tide_error *err)
+{
+	int64_t version;
+	tide_status status = schema_ask_version(connection, &version, err);
+	if (status == TIDE_OK)
+		status = schema_check(connection, false, err);
 	bool is_complete =
 		status == TIDE_OK && connection->parts == PARTS_ALL && !has_category_index;
+	store->schema_version = is_complete || !initialize ? version : -1;
 	if (initialize && !is_complete && (status == TIDE_OK || status == TIDE_SCHEMA))
 		status = schema_create(connection, has_category_index, err);
 	if (status == TIDE_OK)

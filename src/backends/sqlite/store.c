@@ -321,12 +321,13 @@ static void store_fail_group(struct sqlite_connection *connection, struct sqlite
 	}
 }
 
-static void store_write_group(const struct sqlite_store *store,
-			      struct sqlite_connection *connection, struct sqlite_append *group)
+static void store_write_group(struct sqlite_store *store, struct sqlite_connection *connection,
+			      struct sqlite_append *group)
 {
 	struct tide_error why = { 0 };
 	if (sqlite_place_check(store, &why) != TIDE_OK ||
-	    sqlite_run(connection, "BEGIN IMMEDIATE", &why) != TIDE_OK) {
+	    sqlite_run(connection, "BEGIN IMMEDIATE", &why) != TIDE_OK ||
+	    sqlite_schema_look(store, connection, &why) != TIDE_OK) {
 		store_fail_group(connection, group, &why);
 		return;
 	}
@@ -389,7 +390,7 @@ static struct sqlite_append *store_take_locked(struct sqlite_writer *writer)
 }
 
 /* Write a group as its leader, tell its members, and call the next leader. */
-static void store_lead_locked(const struct sqlite_store *store, struct sqlite_writer *writer,
+static void store_lead_locked(struct sqlite_store *store, struct sqlite_writer *writer,
 			      struct sqlite_append *leader) TIDE_REQUIRES(writer->lock)
 {
 	writer->is_led = true;
@@ -485,7 +486,7 @@ tide_status sqlite_writer_open(struct sqlite_store *store, bool initialize, bool
 	if (status != TIDE_OK && store->is_read_only && sqlite_place_freeze(store))
 		status = sqlite_connect(store, false, store->is_append_full, connection, err);
 	if (status == TIDE_OK)
-		status = sqlite_schema_prepare(connection, initialize && may_write,
+		status = sqlite_schema_prepare(store, connection, initialize && may_write,
 					       has_category_index, err);
 	store->parts = connection->parts;
 	if (status == TIDE_OK && may_write && !store->is_memory)

@@ -72,6 +72,20 @@ void sqlite_session_close(void *self)
 	tide_free(session);
 }
 
+/* Begin, and see that the tables are as they must be. */
+static tide_status session_begin(struct sqlite_session *session, struct tide_error *err)
+{
+	tide_status status = sqlite_place_check_now_and_then(session->store, err);
+	if (status == TIDE_OK)
+		status = sqlite_run(&session->connection, transaction_begin, err);
+	if (status != TIDE_OK)
+		return status;
+	status = sqlite_schema_look(session->store, &session->connection, err);
+	if (status != TIDE_OK && session_in_transaction(session))
+		sqlite_run(&session->connection, transaction_rollback, NULL);
+	return status;
+}
+
 tide_status sqlite_write_begin(struct sqlite_session *session, bool *ret_joined,
 			       struct tide_error *err)
 {
@@ -79,9 +93,7 @@ tide_status sqlite_write_begin(struct sqlite_session *session, bool *ret_joined,
 		*ret_joined = true;
 		return TIDE_OK;
 	}
-	tide_status status = sqlite_place_check_now_and_then(session->store, err);
-	if (status == TIDE_OK)
-		status = sqlite_run(&session->connection, transaction_begin, err);
+	tide_status status = session_begin(session, err);
 	if (status == TIDE_OK)
 		*ret_joined = false;
 	return status;
@@ -102,9 +114,7 @@ tide_status sqlite_write_end(struct sqlite_session *session, bool joined, tide_s
 tide_status sqlite_begin(void *self, struct tide_error *err)
 {
 	struct sqlite_session *session = self;
-	tide_status status = sqlite_place_check_now_and_then(session->store, err);
-	if (status == TIDE_OK)
-		status = sqlite_run(&session->connection, transaction_begin, err);
+	tide_status status = session_begin(session, err);
 	if (status != TIDE_OK)
 		return status;
 	session->is_delivering = true;
