@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "conformance/cases.h"
+#include "lib/wait.h"
 
 static const char *const tables[] = { "events", "projection_checkpoints", "dead_letter_queue",
 				      "snapshots", "subscription_leases" };
@@ -142,6 +143,42 @@ static void database_whose_tables_lack_uniqueness_is_refused_naming_it(struct fi
 		fixture_sql(f, sql);
 		must(tide_store_open(f->url, TIDE_STORE_OPTIONS(.initialize = true), &store, err));
 		tide_store_close(store);
+	}
+}
+
+static tide_status append_again(struct fixture *f, struct tide_error *err)
+{
+	struct tide_new_event event = event_of("A", 1);
+	struct tide_append_result result;
+	return tide_store_append(f->store,
+				 &(struct tide_append){ .stream = stream_of("Order", 1),
+							.expected = TIDE_ANY,
+							.events = &event,
+							.count = 1 },
+				 &result, err);
+}
+
+/* Appends to a store that is open are refused as its opening would be, soon after the change, and
+ * go on once it is mended. */
+static void open_store_misses_what_is_taken_from_its_tables(struct fixture *f)
+{
+	char sql[200];
+	must(append_again(f, err));
+	for (size_t i = 1; i < sizeof tables / sizeof *tables; i++) {
+		struct tide_error why = { 0 };
+		snprintf(sql, sizeof sql,
+			 "ALTER TABLE %s RENAME TO kept; CREATE TABLE %s AS SELECT * FROM kept",
+			 tables[i], tables[i]);
+		fixture_sql(f, sql);
+		wait_for(60, append_again(f, &why) != TIDE_OK);
+		assert_int_equal(why.status, TIDE_SCHEMA);
+		must_mention(&why, tables[i]);
+		why = refused(TIDE_SCHEMA, append_again(f, err));
+		must_mention(&why, tables[i]);
+		snprintf(sql, sizeof sql, "DROP TABLE %s; ALTER TABLE kept RENAME TO %s", tables[i],
+			 tables[i]);
+		fixture_sql(f, sql);
+		must(append_again(f, err));
 	}
 }
 
@@ -303,6 +340,7 @@ const struct test_case schema_cases[] = {
 	CASE_NEEDS(database_of_an_earlier_version_works_and_is_completed_when_asked, NEEDS_SQL),
 	CASE_NEEDS(database_without_a_required_column_is_refused_naming_it, NEEDS_SQL),
 	CASE_NEEDS(database_whose_tables_lack_uniqueness_is_refused_naming_it, NEEDS_SQL),
+	CASE_NEEDS(open_store_misses_what_is_taken_from_its_tables, NEEDS_SQL),
 	CASE_NEEDS(any_unique_index_over_all_rows_will_do, NEEDS_SQL),
 	CASE_NEEDS(database_whose_columns_may_be_null_is_refused_naming_them, NEEDS_SQL),
 	CASE_NEEDS(initialising_at_once_is_safe_and_changes_nothing_twice, NEEDS_SQL),

@@ -293,7 +293,7 @@ static enum append_outcome append_insert(const struct append_call *call,
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	enum pg_statement statement = append_put(call, &params);
-	if (pg_run(connection, statement, &params, &rows, err) != TIDE_OK)
+	if (pg_append_run(call->store, connection, statement, &params, &rows, err) != TIDE_OK)
 		return append_judge(call, connection);
 	if (PQntuples(rows) == 0)
 		return APPEND_REFUSED;

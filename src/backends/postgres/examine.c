@@ -148,6 +148,12 @@ static tide_status examine_indexes(struct examination *examination, struct tide_
 	return TIDE_OK;
 }
 
+static tide_status examine_tables(struct examination *examination, struct tide_error *err)
+{
+	return pg_tables_examine(examination->session->store, examination->connection,
+				 examination->report, examination->self, err);
+}
+
 /* Opening refuses a sequence with a cache; what it does not see are rows that brought positions of
  * their own. */
 static tide_status examine_positions(struct examination *examination, struct tide_error *err)
@@ -728,6 +734,7 @@ struct examine_check {
 /* clang-format off */
 static const struct examine_check examine_checks[] = {
 	{ "server", examine_server },             { "schema version", examine_schema },  { "indexes", examine_indexes },
+	{ "tables", examine_tables },
 	{ "positions", examine_positions },       { "open appends", examine_appends },
 	{ "write-ahead log", examine_log },       { "synchronous standby", examine_standby },
 	{ "long transactions", examine_transactions }, { "notifications", examine_notifications },

@@ -181,13 +181,29 @@ static bool group_is_unknown(const struct pg_connection *connection, tide_status
 	       (status != TIDE_OK && !pg_connection_is_usable(connection));
 }
 
-static tide_status group_run(struct pg_connection *connection, struct pg_turn *const *turns,
-			     size_t count, struct tide_error *err)
+tide_status pg_append_run(struct pg_store *store, struct pg_connection *connection,
+			  enum pg_statement statement, const struct pg_params *params,
+			  PGresult **ret, struct tide_error *err)
+{
+	for (;;) {
+		tide_status status = pg_send(connection, statement, params, err);
+		if (status == TIDE_OK)
+			status = pg_take(connection, ret, err);
+		if (status != TIDE_BUSY || !connection->has_outdated)
+			return status;
+		status = pg_look(store, connection, err);
+		if (status != TIDE_OK)
+			return status;
+	}
+}
+
+static tide_status group_run(struct pg_store *store, struct pg_connection *connection,
+			     struct pg_turn *const *turns, size_t count, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	group_put(turns, count, &params);
-	tide_status status = pg_run(connection, PG_APPEND_GROUP, &params, &rows, err);
+	tide_status status = pg_append_run(store, connection, PG_APPEND_GROUP, &params, &rows, err);
 	if (status == TIDE_OK)
 		group_tell(turns, count, rows);
 	return status;
@@ -198,7 +214,7 @@ void pg_group_append(struct pg_store *store, struct pg_turn *leader)
 	struct pg_turn *turns[PG_GROUP_MAX];
 	struct tide_error why;
 	size_t count = group_sort(leader, turns);
-	tide_status status = group_run(leader->connection, turns, count, &why);
+	tide_status status = group_run(store, leader->connection, turns, count, &why);
 	for (size_t i = 0; group_is_unknown(leader->connection, status) && i < count; i++)
 		group_note_failed(turns[i], &why);
 	leader->state = leader->outcome;

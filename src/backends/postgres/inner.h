@@ -87,6 +87,8 @@ struct pg_store {
 	size_t floor_count;
 
 	_Atomic uint64_t losses; /* of connections */
+	_Atomic int64_t look_at; /* when what correctness stands on is looked at again, ns */
+	_Atomic int64_t print;   /* of the catalog, as it was good, see look.c */
 	atomic_bool may_mark;    /* the mark can be moved */
 	_Atomic int64_t marked;  /* to here, by this process */
 	_Atomic int64_t mark_at; /* when it may be moved again, ns */
@@ -173,13 +175,15 @@ struct pg_schema_wish {
 	bool may_create;
 	bool category_index; /* an index over aggregate_type, too */
 };
-/** Find the schema, create what is missing if `may_create`, check the rest, and the sequence. */
+/** Find the schema, create what is missing if `may_create`, and see that nothing else is. */
 tide_status pg_schema_prepare(struct pg_store *store, struct pg_connection *connection,
 			      const struct pg_schema_wish *wish, struct tide_error *err);
 /** Check that positions come from a sequence that readers can follow, and tell its file. */
 tide_status pg_schema_check_numbering(const struct pg_store *store,
 				      struct pg_connection *connection, int64_t *ret_file,
 				      struct tide_error *err);
+/** The names of all tables as one parameter, events first. */
+void pg_schema_put_tables(struct pg_params *params);
 /** The indexes every schema should have; ends in NULL. */
 const char *pg_schema_index(size_t number);
 
@@ -201,7 +205,32 @@ tide_status pg_keys_check_sequence(const struct pg_store *store, struct pg_conne
 tide_status pg_columns_check(struct pg_connection *connection, const char *schema,
 			     const char *schema_dot, struct tide_error *err);
 
+/* ---- tables.c ---- */
+/** Refuse tables with rows that row-level security may hide from this role. */
+tide_status pg_tables_check(const struct pg_store *store, struct pg_connection *connection,
+			    struct tide_error *err);
+/** What doctor says of tables that lose or hide rows. */
+tide_status pg_tables_examine(const struct pg_store *store, struct pg_connection *connection,
+			      tide_report report, void *self, struct tide_error *err);
+
+/* ---- look.c ---- */
+/** Check all that correctness stands on, at opening: TIDE_SCHEMA names what is not as it must
+ * be. */
+tide_status pg_look_first(struct pg_store *store, struct pg_connection *connection,
+			  struct tide_error *err);
+/** Whether the last look is a second old, or found something. */
+bool pg_look_is_due(const struct pg_store *store);
+/** See whether anything of it was changed since it was good, and check it then. The connection must
+ * be idle. */
+tide_status pg_look(struct pg_store *store, struct pg_connection *connection,
+		    struct tide_error *err);
+
 /* ---- append.c, group.c ---- */
+/** Run a statement that appends; after a change of the table that has outdated its plan, look what
+ * was changed before it is prepared again. */
+tide_status pg_append_run(struct pg_store *store, struct pg_connection *connection,
+			  enum pg_statement statement, const struct pg_params *params,
+			  PGresult **ret, struct tide_error *err);
 /**
  * Run one statement for the turn that has a connection and all that it has taken along, and settle
  * those. What the turn itself came to is in it: stored, failed, or alone, when it is to be tried by
@@ -231,6 +260,8 @@ void pg_session_drop(struct pg_session *session);
 /** Take from the socket what has arrived. */
 void pg_session_drain(struct pg_session *session);
 void pg_chunk_drop(struct pg_chunk *chunk);
+/** Look again at what correctness stands on, when it is time; before a page is read. */
+tide_status pg_session_look(struct pg_session *session, struct tide_error *err);
 /** The connection outside of any transaction, with nothing on its way. */
 tide_status pg_session_reader(struct pg_session *session, struct pg_connection **ret,
 			      struct tide_error *err);

@@ -218,6 +218,25 @@ static tide_status pool_fail(const struct pg_store *store, size_t flying, struct
 			 store->pool_size, flying, store->append_seconds);
 }
 
+/* Connect anew where that is needed, and look at what appends stand on where it is time. */
+static tide_status pool_make_ready(struct pg_store *store, struct pg_turn *turn,
+				   struct tide_error *err)
+{
+	bool is_new = !pg_connection_has_survived(turn->connection);
+	tide_status status = TIDE_OK;
+	if (is_new) {
+		pg_connection_close(turn->connection);
+		status = pg_connection_open(turn->connection, &store->target, err);
+	}
+	if (status != TIDE_OK)
+		return status;
+
+	pool_start_time(store, turn);
+	pg_connection_limit(turn->connection, PG_ANSWER_APPEND, store->append_seconds);
+	turn->connection->deadline = turn->deadline;
+	return is_new || pg_look_is_due(store) ? pg_look(store, turn->connection, err) : TIDE_OK;
+}
+
 tide_status pg_pool_take(struct pg_store *store, struct pg_turn *turn, struct tide_error *err)
 {
 	size_t flying;
@@ -225,20 +244,17 @@ tide_status pg_pool_take(struct pg_store *store, struct pg_turn *turn, struct ti
 		return pool_fail(store, flying, err);
 	if (!turn->connection)
 		return TIDE_OK;
-	if (!pg_connection_has_survived(turn->connection)) {
-		pg_connection_close(turn->connection);
-		tide_status status = pg_connection_open(turn->connection, &store->target, err);
-		if (status != TIDE_OK) {
-			pg_pool_settle(store, turn->next);
-			pg_pool_give(store, turn->connection);
-			return status;
-		}
-	}
+	tide_status status = pool_make_ready(store, turn, err);
+	if (status == TIDE_OK)
+		return TIDE_OK;
 
-	pool_start_time(store, turn);
-	pg_connection_limit(turn->connection, PG_ANSWER_APPEND, store->append_seconds);
-	turn->connection->deadline = turn->deadline;
-	return TIDE_OK;
+	if (status == TIDE_CONNECTION_LOST) {
+		pg_connection_close(turn->connection);
+		pg_store_lost(store);
+	}
+	pg_pool_settle(store, turn->next);
+	pg_pool_give(store, turn->connection);
+	return status;
 }
 
 void pg_pool_settle(struct pg_store *store, struct pg_turn *group)

@@ -227,6 +227,9 @@ tide_status pg_read(void *self, const struct tide_page_query *query, struct tide
 		    struct tide_error *err)
 {
 	struct pg_session *session = self;
+	tide_status status = pg_session_look(session, err);
+	if (status != TIDE_OK)
+		return status;
 	if (query->stream)
 		return read_stream(session, query, page, err);
 	if (!query->backward && !query->is_unsettled &&

@@ -262,6 +262,12 @@ static tide_status schema_make(struct pg_connection *connection, const PGresult 
 	return status;
 }
 
+void pg_schema_put_tables(struct pg_params *params)
+{
+	pg_put_members(params, &schema_tables[0].name, COUNT_OF(schema_tables),
+		       sizeof *schema_tables);
+}
+
 const char *pg_schema_index(size_t number)
 {
 	for (size_t i = 0; i < COUNT_OF(schema_indexes); i++)
@@ -486,11 +492,6 @@ static tide_status schema_complete(struct pg_store *store, struct pg_connection 
 		status = schema_fill(store, connection, schema, wish, &rows, err);
 	if (status == TIDE_OK)
 		status = schema_check(rows, schema, err);
-	if (status == TIDE_OK)
-		status = pg_keys_check(connection, schema, store->target.schema, &store->race_keys,
-				       err);
-	if (status == TIDE_OK)
-		status = pg_columns_check(connection, schema, store->target.schema, err);
 	if (status == TIDE_OK && schema_has(rows, "tidemark_feed", "", 0))
 		status = schema_find_mark(store, connection, err);
 	if (status != TIDE_OK)
@@ -498,8 +499,7 @@ static tide_status schema_complete(struct pg_store *store, struct pg_connection 
 
 	store->target.parts = schema_parts(rows);
 	parts_tell_missing(store->target.parts);
-	status = pg_schema_check_numbering(store, connection, &store->numbering_file, err);
-	return status == TIDE_OK ? pg_keys_check_sequence(store, connection, err) : status;
+	return TIDE_OK;
 }
 
 tide_status pg_schema_prepare(struct pg_store *store, struct pg_connection *connection,

@@ -198,6 +198,19 @@ tide_status pg_session_reader(struct pg_session *session, struct pg_connection *
 	return status;
 }
 
+tide_status pg_session_look(struct pg_session *session, struct tide_error *err)
+{
+	struct pg_connection *reader;
+	if (!pg_look_is_due(session->store))
+		return TIDE_OK;
+	tide_status status = pg_session_reader(session, &reader, err);
+	if (status == TIDE_OK)
+		status = pg_look(session->store, reader, err);
+	if (status == TIDE_CONNECTION_LOST)
+		pg_store_lost(session->store);
+	return status;
+}
+
 tide_status pg_session_writer(struct pg_session *session, struct pg_connection **ret,
 			      struct tide_error *err)
 {

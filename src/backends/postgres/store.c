@@ -252,6 +252,8 @@ static tide_status store_connect(struct pg_store *store, long prepare,
 	if (status == TIDE_OK)
 		status = pg_schema_prepare(store, first, wish, err);
 	if (status == TIDE_OK)
+		status = pg_look_first(store, first, err);
+	if (status == TIDE_OK)
 		status = target_write_statements(&store->target, err);
 	if (status == TIDE_OK)
 		status = target_write_begin(&store->target, first->native, wish->name != NULL, err);
