@@ -176,6 +176,8 @@ await claims('a_resume_names_where_it_goes_on', async () => {
 await claims('what_ended_in_an_error_is_started_again', async () => {
 	await go('#/subscriptions/stops?store=main');
 	await sees(page.locator('main'), 'What to do: mend the cause');
+	await sees(page.getByLabel('Recent errors').first(), 'CHECK constraint failed');
+	await sees(page.getByLabel('Configuration in effect'), 'continue on error\nno');
 	await press('Restart', 'ends in the same way');
 	await eventually(() => daemon.text().split("ownership acquired name='stops'").length === 3, 'it began again');
 	await sees(page.locator('main .state').first(), 'error');
