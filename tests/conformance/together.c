@@ -213,6 +213,17 @@ static void same_status(const struct tide_subscription_status *a,
 	same_text(a->error.message, b->error.message);
 }
 
+/* Line by line, since what is told of a long text is cut. */
+static void same_counts(char *a, char *b)
+{
+	char *next_a, *next_b, *line = strtok_r(a, "\n", &next_a),
+			       *other = strtok_r(b, "\n", &next_b);
+	for (; line && other;
+	     line = strtok_r(NULL, "\n", &next_a), other = strtok_r(NULL, "\n", &next_b))
+		assert_string_equal(line, other);
+	assert_int_equal(!line, !other);
+}
+
 /* Run it both ways; `letters` events of all fail, of which each has two rows else. */
 static void both_ways_are_one(struct ways *ways, size_t letters)
 {
@@ -222,7 +233,7 @@ static void both_ways_are_one(struct ways *ways, size_t letters)
 	same_letters(&together.letters, &each.letters);
 	same_row(&together.row, &each.row);
 	same_status(&together.status, &each.status);
-	assert_string_equal(together.counts, each.counts);
+	same_counts(together.counts, each.counts);
 	same_tables(ways);
 	assert_int_equal(ways->rows, 2 * (end_of(ways->fixture->store) - (tide_position)letters));
 	left_free(&together);

@@ -154,6 +154,34 @@ static void failed_event_is_rolled_back_alone(struct fixture *f)
 	assert_int_equal(row_of(f, "p").events_processed, 10);
 }
 
+static tide_status judge_first_not_yet(struct recorder *recorder, const struct tide_event *event,
+				       struct tide_delivery *delivery)
+{
+	(void)recorder;
+	bool is_early = event->position == 1 && tide_delivery_attempt(delivery) < 3;
+	return is_early ? TIDE_HANDLER_TRANSIENT : TIDE_OK;
+}
+
+/* Before anything was settled its transactions are committed with nothing in them. */
+static void first_event_keeps_its_attempts_while_nothing_is_settled(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 3);
+	RECORDER *recorder = recorder_new();
+	struct writer writer = { .backend = f->backend };
+	struct tide_subscriber subscriber = writing_subscriber(recorder, &writer);
+	recorder->judge = judge_first_not_yet;
+	struct tide_subscription_config config = quick_config();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	stop(manager);
+	delivered(recorder, 1, 1, 1, 2, 3);
+	assert_int_equal(recorder->calls[2].attempt, 3);
+	assert_int_equal(row_of(f, "p").position, 3);
+	assert_int_equal(row_of(f, "p").events_processed, 3);
+}
+
 static void failed_batch_is_rolled_back_and_delivered_one_by_one(struct fixture *f)
 {
 	append_many(f->store, stream_of("Order", 1), 0, 10);
@@ -362,6 +390,7 @@ static void read_model_that_went_back_with_its_row_is_made_whole(struct fixture 
 const struct test_case transaction_cases[] = {
 	CASE_NEEDS(rows_and_checkpoint_commit_together_under_every_strategy, NEEDS_TRANSACTIONS),
 	CASE_NEEDS(failed_event_is_rolled_back_alone, NEEDS_TRANSACTIONS),
+	CASE_NEEDS(first_event_keeps_its_attempts_while_nothing_is_settled, NEEDS_TRANSACTIONS),
 	CASE_NEEDS(failed_batch_is_rolled_back_and_delivered_one_by_one, NEEDS_TRANSACTIONS),
 	CASE_NEEDS(failure_that_ends_the_run_leaves_the_prefix_in_both, NEEDS_TRANSACTIONS),
 	CASE_NEEDS(handler_that_ends_the_transaction_itself_ends_the_run, NEEDS_TRANSACTIONS),
