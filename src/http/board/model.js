@@ -252,6 +252,15 @@ async function lookCloser() {
 	await Promise.all([...causes.map(lookAtCause), ...waiting.map(lookAtWaiting)]);
 }
 
+/* Causes may take long to find where a database is busy: rows do not wait for them. */
+let isLooking = false;
+function lookAside() {
+	if (isLooking)
+		return;
+	isLooking = true;
+	lookCloser().catch(() => {}).finally(() => { isLooking = false; });
+}
+
 /* ---- The clockwork --------------------------------------------------------------------------- */
 
 async function learnPaths() {
@@ -265,7 +274,7 @@ async function step() {
 		await learnPaths();
 	await refreshStores();
 	await refreshSubscriptions();
-	await lookCloser();
+	lookAside();
 }
 
 let timer = 0, isStepping = false, isRung = false;
