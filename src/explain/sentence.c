@@ -68,6 +68,21 @@ static bool sentence_fill(struct sentence *sentence, const struct tide_why *why,
 	return is_known;
 }
 
+/* A part in brackets, or what stands behind ~ in it when a fact is not known. */
+static void sentence_choose(struct sentence *sentence, const struct tide_why *why, const char *from,
+			    const char *end)
+{
+	const char *other = memchr(from, '~', (size_t)(end - from));
+	size_t before = sentence->size;
+	if (sentence_fill(sentence, why, from, other ? other : end))
+		return;
+
+	sentence->size = before;
+	sentence->text[before] = '\0';
+	if (other)
+		(void)sentence_fill(sentence, why, other + 1, end);
+}
+
 static void sentence_say(const struct tide_why *why, const char *text, char *ret, size_t capacity)
 {
 	struct sentence sentence = { .text = ret, .capacity = capacity };
@@ -79,12 +94,9 @@ static void sentence_say(const struct tide_why *why, const char *text, char *ret
 		if (!*text)
 			return;
 
-		size_t size = strcspn(++text, "]"), before = sentence.size;
-		if (!sentence_fill(&sentence, why, text, text + size)) {
-			sentence.size = before;
-			ret[before] = '\0';
-		}
-		text += size + 1;
+		const char *from = text + 1, *end = from + strcspn(from, "]");
+		sentence_choose(&sentence, why, from, end);
+		text = end + 1;
 	}
 }
 

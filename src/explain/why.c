@@ -313,6 +313,15 @@ static enum tide_cause why_judge(const struct why_look *look)
 
 /* ---- Telling --------------------------------------------------------------------------------- */
 
+#define WHY_NO_TIME (-1) /* left of an ownership that ends with its process, not by time */
+
+/* By the second, as the time that is left is told. */
+static struct tide_time why_lease_ended(const struct tide_lease_info *lease)
+{
+	int64_t now = tide_time_now().unix_us / 1000000;
+	return (struct tide_time){ .unix_us = (now + (int64_t)lease->seconds_left) * 1000000 };
+}
+
 static void why_add_owner(const struct why_look *look, struct tide_why *ret)
 {
 	const struct tide_lease_info *lease = &look->lease;
@@ -322,6 +331,8 @@ static void why_add_owner(const struct why_look *look, struct tide_why *ret)
 		why_add_number(ret, "pid", lease->pid);
 	why_add_text(ret, "host", lease->host);
 	why_add_time(ret, "owner_since", lease->acquired_at);
+	if (ret->cause == TIDE_CAUSE_DIED && lease->seconds_left < WHY_NO_TIME)
+		why_add_time(ret, "lease_ended", why_lease_ended(lease));
 	if (lease->is_owned && lease->seconds_left >= 0)
 		why_add_number(ret, "lease_seconds_left", lease->seconds_left);
 	if (lease->suspect > 0) {
