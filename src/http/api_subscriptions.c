@@ -52,7 +52,10 @@ static tide_status subscriptions_add(struct buffer *body, const struct http_pin 
 	return status;
 }
 
-void route_subscriptions(struct http_job *job)
+/* What `add` has to say of each store, as one list. */
+static void subscriptions_answer(struct http_job *job,
+				 tide_status (*add)(struct buffer *body, const struct http_pin *pin,
+						    struct tide_error *err))
 {
 	struct http_pins pins;
 	struct tide_error err;
@@ -67,13 +70,18 @@ void route_subscriptions(struct http_job *job)
 	json_key(body, "subscriptions");
 	json_open(body, '[');
 	for (size_t i = 0; status == TIDE_OK && i < pins.count; i++)
-		status = subscriptions_add(body, &pins.items[i], &err);
+		status = add(body, &pins.items[i], &err);
 	json_close(body, ']');
 	json_close(body, '}');
 	api_close(job);
 	sources_unpin(job->server->sources, &pins);
 	if (status != TIDE_OK)
 		reply_fail(&job->reply, &err, NULL);
+}
+
+void route_subscriptions(struct http_job *job)
+{
+	subscriptions_answer(job, subscriptions_add);
 }
 
 void route_subscription(struct http_job *job)
@@ -146,26 +154,7 @@ static tide_status why_add_all(struct buffer *body, const struct http_pin *pin,
 
 void route_whys(struct http_job *job)
 {
-	struct http_pins pins;
-	struct tide_error err;
-	tide_status status = sources_pin(job->server->sources, &pins, &err);
-	if (status != TIDE_OK) {
-		reply_fail(&job->reply, &err, NULL);
-		return;
-	}
-
-	struct buffer *body = api_answer(job);
-	json_open(body, '{');
-	json_key(body, "subscriptions");
-	json_open(body, '[');
-	for (size_t i = 0; status == TIDE_OK && i < pins.count; i++)
-		status = why_add_all(body, &pins.items[i], &err);
-	json_close(body, ']');
-	json_close(body, '}');
-	api_close(job);
-	sources_unpin(job->server->sources, &pins);
-	if (status != TIDE_OK)
-		reply_fail(&job->reply, &err, NULL);
+	subscriptions_answer(job, why_add_all);
 }
 
 void route_why(struct http_job *job)
