@@ -382,14 +382,14 @@ static struct streamer *streams_find_locked(struct tide_http *server,
 	return NULL;
 }
 
-static void stream_add_locked(struct streamer *streamer, struct http_stream *stream)
-	TIDE_REQUIRES(streamer->server->lock)
+static void stream_add_locked(struct tide_http *server, struct streamer *streamer,
+			      struct http_stream *stream) TIDE_REQUIRES(server->lock)
 {
 	stream->streamer = streamer;
 	stream->next = streamer->streams;
 	streamer->streams = stream;
 	streamer->count++;
-	streamer->server->stream_count++;
+	server->stream_count++;
 }
 
 /* Start a thread for the store, unless another worker was faster. */
@@ -403,7 +403,7 @@ static tide_status streams_start(struct tide_http *server, const struct http_pin
 
 	mutex_lock(&server->lock);
 	other = streams_find_locked(server, pin->source);
-	stream_add_locked(other ? other : streamer, stream);
+	stream_add_locked(server, other ? other : streamer, stream);
 	if (!other) {
 		streamer->next = server->streamers;
 		server->streamers = streamer;
@@ -432,7 +432,7 @@ tide_status stream_open(struct tide_http *server, const struct http_pin *pin,
 	bool is_full = server->stream_count >= HTTP_STREAMS_MAX;
 	struct streamer *streamer = is_full ? NULL : streams_find_locked(server, pin->source);
 	if (streamer)
-		stream_add_locked(streamer, stream);
+		stream_add_locked(server, streamer, stream);
 	mutex_unlock(&server->lock);
 
 	if (is_full)
@@ -444,10 +444,10 @@ tide_status stream_open(struct tide_http *server, const struct http_pin *pin,
 	return TIDE_OK;
 }
 
-static void stream_unfeed_locked(struct http_stream *stream)
-	TIDE_REQUIRES(stream->streamer->server->lock)
+static void stream_unfeed_locked(struct tide_http *server, struct http_stream *stream)
+	TIDE_REQUIRES(server->lock)
 {
-	struct http_stream **at = &stream->streamer->server->fed;
+	struct http_stream **at = &server->fed;
 	while (stream->is_fed && *at && *at != stream)
 		at = &(*at)->next_fed;
 	if (stream->is_fed && *at)
@@ -461,7 +461,7 @@ void stream_drop(struct http_stream *stream)
 	struct tide_http *server = streamer->server;
 
 	mutex_lock(&server->lock);
-	stream_unfeed_locked(stream);
+	stream_unfeed_locked(server, stream);
 	stream->is_gone = true;
 	bool is_mine = streamer->has_ended;
 	if (is_mine) {
