@@ -16,37 +16,57 @@ struct openapi_parameter {
 /* clang-format off */
 static const struct openapi_parameter openapi_parameters[] = {
 	{ "store",          "{\"type\":\"string\"}", "The store, where several are shown" },
-	{ "after",          "{\"type\":\"integer\",\"minimum\":0}", "Results lie above it: a position, a version of a stream, the id of a dead letter" },
-	{ "before",         "{\"type\":\"integer\",\"minimum\":0}", "With order=desc: results lie below it" },
-	{ "limit",          "{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000,\"default\":100}", "Results of a page" },
-	{ "order",          "{\"type\":\"string\",\"enum\":[\"asc\",\"desc\"],\"default\":\"asc\"}", "Oldest or newest first" },
-	{ "type",           "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}", "Event types; any of them" },
-	{ "aggregate_type", "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}", "Aggregate types; any of them" },
-	{ "aggregate_id",   "{\"type\":\"string\",\"format\":\"uuid\"}", "Events of this aggregate alone" },
-	{ "tenant",         "{\"type\":\"string\",\"format\":\"uuid\"}", "Events of this tenant alone" },
-	{ "since",          "{\"type\":\"string\",\"format\":\"date-time\"}", "Events that occurred then or later" },
-	{ "until",          "{\"type\":\"string\",\"format\":\"date-time\"}", "Events that occurred then or before" },
+	{ "after",          "{\"type\":\"integer\",\"minimum\":0}",
+		"Results lie above it: a position, a version of a stream, the id of a dead letter" },
+	{ "before",         "{\"type\":\"integer\",\"minimum\":0}",
+		"With order=desc: results lie below it" },
+	{ "limit",          "{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000,\"default\":100}",
+		"Results of a page" },
+	{ "order",          "{\"type\":\"string\",\"enum\":[\"asc\",\"desc\"],\"default\":\"asc\"}",
+		"Oldest or newest first" },
+	{ "type",           "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}",
+		"Event types; any of them" },
+	{ "aggregate_type", "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}",
+		"Aggregate types; any of them" },
+	{ "aggregate_id",   "{\"type\":\"string\",\"format\":\"uuid\"}",
+		"Events of this aggregate alone" },
+	{ "tenant",         "{\"type\":\"string\",\"format\":\"uuid\"}",
+		"Events of this tenant alone" },
+	{ "since",          "{\"type\":\"string\",\"format\":\"date-time\"}",
+		"Events that occurred then or later" },
+	{ "until",          "{\"type\":\"string\",\"format\":\"date-time\"}",
+		"Events that occurred then or before" },
 	{ "projection",     "{\"type\":\"string\"}", "Entries of this subscription alone" },
-	{ "status",         "{\"type\":\"string\",\"enum\":[\"failed\",\"retrying\",\"resolved\",\"any\"],\"default\":\"failed\"}", "Where entries stand" },
+	{ "status",         "{\"type\":\"string\",\"enum\":[\"failed\",\"retrying\",\"resolved\","
+		"\"any\"],\"default\":\"failed\"}", "Where entries stand" },
 	{ "name",           "{\"type\":\"string\"}", "Of this subscription alone" },
 };
 
 static const char openapi_components[] =
 	"{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
 	"\"schemas\":{"
-	"\"Problem\":{\"type\":\"object\",\"required\":[\"type\",\"title\",\"status\",\"detail\"],\"properties\":{"
-		"\"type\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"},"
-		"\"expected\":{\"type\":[\"integer\",\"string\"]},\"actual\":{\"type\":\"integer\"}}},"
+	"\"Problem\":{\"type\":\"object\",\"required\":[\"type\",\"title\",\"status\",\"detail\"],"
+	"\"properties\":{"
+		"\"type\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},"
+		"\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"},"
+		"\"expected\":{\"type\":[\"integer\",\"string\"]},"
+		"\"actual\":{\"type\":\"integer\"}}},"
 	"\"By\":{\"type\":\"object\",\"properties\":{\"by\":{\"type\":\"string\"}}},"
-	"\"Request\":{\"type\":\"object\",\"properties\":{\"by\":{\"type\":\"string\"},\"note\":{\"type\":\"string\"},"
+	"\"Request\":{\"type\":\"object\",\"properties\":{\"by\":{\"type\":\"string\"},"
+	"\"note\":{\"type\":\"string\"},"
 		"\"reason\":{\"type\":\"string\",\"enum\":[\"manual\",\"maintenance\"]}}},"
 	"\"Event\":{\"type\":\"object\",\"required\":[\"event_type\",\"payload\"],\"properties\":{"
-		"\"event_id\":{\"type\":\"string\"},\"event_type\":{\"type\":\"string\"},\"event_version\":{\"type\":\"integer\",\"minimum\":1},"
-		"\"occurred_at\":{\"type\":\"string\",\"format\":\"date-time\"},\"tenant_id\":{\"type\":\"string\",\"format\":\"uuid\"},"
-		"\"actor_id\":{\"type\":\"string\"},\"correlation_id\":{\"type\":\"string\",\"format\":\"uuid\"},"
-		"\"causation_id\":{\"type\":\"string\",\"format\":\"uuid\"},\"metadata\":{\"type\":\"object\"},\"payload\":{}}},"
+		"\"event_id\":{\"type\":\"string\"},\"event_type\":{\"type\":\"string\"},"
+		"\"event_version\":{\"type\":\"integer\",\"minimum\":1},"
+		"\"occurred_at\":{\"type\":\"string\",\"format\":\"date-time\"},"
+		"\"tenant_id\":{\"type\":\"string\",\"format\":\"uuid\"},"
+		"\"actor_id\":{\"type\":\"string\"},\"correlation_id\":{\"type\":\"string\","
+		"\"format\":\"uuid\"},"
+		"\"causation_id\":{\"type\":\"string\",\"format\":\"uuid\"},"
+		"\"metadata\":{\"type\":\"object\"},\"payload\":{}}},"
 	"\"Events\":{\"oneOf\":[{\"$ref\":\"#/components/schemas/Event\"},"
-		"{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/components/schemas/Event\"}}]}}}";
+		"{\"type\":\"array\",\"minItems\":1,"
+		"\"items\":{\"$ref\":\"#/components/schemas/Event\"}}]}}}";
 /* clang-format on */
 
 static void openapi_add(struct buffer *body, const char *key, const char *value)
@@ -165,7 +185,8 @@ static const char *openapi_type(const struct http_route *route)
 {
 	/* clang-format off */
 	static const struct { const char *name, *type; } others[] = {
-		{ "metrics", "text/plain" }, { "follow", "text/event-stream" }, { "board", "text/html" }, { "board_file", "*/*" },
+		{ "metrics", "text/plain" }, { "follow", "text/event-stream" },
+		{ "board", "text/html" }, { "board_file", "*/*" },
 	};
 	/* clang-format on */
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++)

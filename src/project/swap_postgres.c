@@ -113,17 +113,26 @@ static tide_status move_run_each(const struct move *move, const char *query, str
 /* clang-format off */
 /* All of them use each parameter, so that its type is known. `olds` and `news` are relations. */
 #define MOVE_RELATIONS \
-	"WITH given AS (SELECT $1::name AS build, $2::name AS old, $3::json AS tables, $4::name AS made, $5::name[] AS own), " \
-	"relations AS (SELECT c.oid, c.relname, n.nspname, c.relowner, c.relacl, c.relkind, c.relrowsecurity, CASE c.relkind " \
-	"WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END AS kind, " \
-	"c.relkind = 'S' AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND " \
-	"d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')) AS is_owned FROM pg_class c " \
-	"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')), " \
-	"news AS (SELECT r.* FROM relations r, given WHERE r.nspname = build AND r.relname <> ALL(own) AND NOT (r.is_owned AND " \
+	"WITH given AS (SELECT $1::name AS build, $2::name AS old, $3::json AS tables, $4::name " \
+	"AS made, $5::name[] AS own), " \
+	"relations AS (SELECT c.oid, c.relname, n.nspname, c.relowner, c.relacl, c.relkind, " \
+	"c.relrowsecurity, CASE c.relkind " \
+	"WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN " \
+	"'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END AS kind, " \
+	"c.relkind = 'S' AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = " \
+	"'pg_class'::regclass AND d.objid = c.oid AND " \
+	"d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')) AS is_owned FROM " \
+	"pg_class c " \
+	"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', " \
+	"'S', 'f')), " \
+	"news AS (SELECT r.* FROM relations r, given WHERE r.nspname = build AND r.relname <> " \
+	"ALL(own) AND NOT (r.is_owned AND " \
 	"r.relname LIKE ANY(SELECT o || '\\_%' FROM unnest(own) o))), " \
-	"named AS (SELECT to_regclass((SELECT string_agg(quote_ident(part), '.') FROM unnest(string_to_array(t.name, '.')) part)) AS oid " \
+	"named AS (SELECT to_regclass((SELECT string_agg(quote_ident(part), '.') FROM " \
+	"unnest(string_to_array(t.name, '.')) part)) AS oid " \
 	"FROM given, json_array_elements_text(given.tables) t(name)), " \
-	"olds AS (SELECT r.* FROM relations r JOIN named ON named.oid = r.oid UNION SELECT r.* FROM relations r JOIN news w ON w.relname = r.relname AND " \
+	"olds AS (SELECT r.* FROM relations r JOIN named ON named.oid = r.oid UNION SELECT r.* " \
+	"FROM relations r JOIN news w ON w.relname = r.relname AND " \
 	"w.kind = r.kind AND r.kind <> 'TABLE' JOIN given ON r.nspname = given.made) "
 /* clang-format on */
 
