@@ -40,7 +40,7 @@ static tide_status attempt_judge(const struct tide_subscription *subscription,
 	if (status == TIDE_FENCED) /* only a write of ours can find that out */
 		status = TIDE_HANDLER_PERMANENT;
 	return tide_fail(err, status, "%s",
-			 delivery->has_message ? delivery->message : tide_status_name(status));
+			 *delivery->message ? delivery->message : tide_status_name(status));
 }
 
 static tide_status attempt_call(struct tide_subscription *subscription,

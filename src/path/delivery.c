@@ -59,10 +59,11 @@ tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status statu
 	va_start(arguments, format);
 	int size = vsnprintf(delivery->message, sizeof delivery->message, format, arguments);
 	va_end(arguments);
+	if (size < 0)
+		delivery->message[0] = '\0';
 	if (size >= (int)sizeof delivery->message)
 		delivery->message[utf8_cut(delivery->message, strlen(delivery->message),
 					   sizeof delivery->message - 1)] = '\0';
-	delivery->has_message = size > 0;
 	return status;
 }
 
@@ -144,7 +145,8 @@ void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *su
 	delivery->is_stop = false;
 	delivery->taken = SIZE_MAX;
 	delivery->begun = 0;
-	delivery->has_message = delivery->is_late = false;
+	delivery->message[0] = '\0';
+	delivery->is_late = false;
 	delivery->writes = WRITES_NONE;
 }
 

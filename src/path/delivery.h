@@ -32,8 +32,7 @@ struct tide_delivery {
 	int64_t took;           /* ns, the whole call; -1: was not called */
 	struct together together;
 	void *connection;
-	bool has_message;
-	char message[sizeof((struct tide_error *)0)->message];
+	char message[sizeof((struct tide_error *)0)->message]; /* empty: none was given */
 	char *stacktrace;
 	bool is_stop; /* its failure is not the event's, and ends the run */
 	size_t taken; /* the first events of its batch that it is about; SIZE_MAX: all of them */
@@ -48,7 +47,7 @@ static inline bool delivery_has_spoilt(const struct tide_delivery *delivery)
 	return delivery->writes == WRITES_ENDED || delivery->writes == WRITES_LOST;
 }
 
-/** Fill everything but the message, which is large and written only by a failure. */
+/** Fill everything but what is behind the first byte of the message, which is large. */
 void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *subscription,
 		    int32_t attempt, tide_position position);
 /** The event whose turn it is now is in hand, since `delivery->since`: the watchdog sees it. */
