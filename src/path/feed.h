@@ -29,12 +29,13 @@ struct feed_limits {
 	int64_t poll_ns;
 };
 
-/** One subscription's events in position order, read ahead in pages. Used by the runner only. */
+/** How far a feed may go: a subscription that is told so waits there. */
 struct feed_bound {
 	atomic_int_least64_t position; /* nothing behind it is handed over; 0: everything is */
 	atomic_int_least64_t met;      /* the last one that the run has stopped at, all saved */
 };
 
+/** One subscription's events in position order, read ahead in pages. Used by the runner only. */
 struct feed {
 	struct tide_store *store;
 	const struct tide_filter *filter;
