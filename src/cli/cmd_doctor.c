@@ -172,6 +172,43 @@ static void doctor_holes(struct doctor_call *call)
 		doctor_add(call, TIDE_FINDING_OK, "streams", "", "no stream has a hole");
 }
 
+/* The newest event at or below a position; 0: none, or none that can be read. */
+static tide_position doctor_newest(struct doctor_call *call, tide_position position)
+{
+	struct tide_query query = { .backward = true,
+				    .before = { true, position + 1 },
+				    .limit = { true, 1 },
+				    .unsettled = true };
+	struct tide_reader *reader = NULL;
+	const struct tide_event *event = NULL;
+
+	if (tide_store_read(call->store, &query, &reader, NULL) == TIDE_OK)
+		(void)tide_reader_next(reader, &event, NULL);
+	tide_position newest = event ? event->position : 0;
+	tide_reader_close(reader);
+	return newest;
+}
+
+/* Whether events lie between a position and the event that it was saved on, which is there. */
+static bool doctor_has_moved(struct doctor_call *call, const struct tide_checkpoint *row,
+			     tide_position end)
+{
+	tide_position saved_on = row->anchor.position;
+	if (!row->has_position || saved_on == 0 || saved_on >= row->position || saved_on >= end)
+		return false;
+
+	tide_position newest = doctor_newest(call, row->position < end ? row->position : end);
+	if (newest <= saved_on)
+		return false;
+	doctor_add(call, TIDE_FINDING_NOTICE, "checkpoints",
+		   "it was moved, or began there; tide audit tells whether they were handled",
+		   "'%s' is at %lld, was saved on the event at %lld, and events up to %lld lie "
+		   "between",
+		   row->projection_name, (long long)row->position, (long long)saved_on,
+		   (long long)newest);
+	return true;
+}
+
 static void doctor_checkpoints(struct doctor_call *call)
 {
 	struct tide_checkpoint *rows = NULL;
@@ -192,6 +229,7 @@ static void doctor_checkpoints(struct doctor_call *call)
 				   err.message);
 			continue;
 		}
+		wrong += doctor_has_moved(call, &rows[i], end);
 		if (!rows[i].has_position || rows[i].position <= end)
 			continue;
 		wrong++;

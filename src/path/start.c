@@ -332,6 +332,23 @@ static tide_status start_verify_tail(struct tide_subscription *subscription,
 	return status;
 }
 
+/*
+ * Nobody who keeps anchors has passed those events: the row was moved. It is told and not refused,
+ * since a start beyond the end of the feed, and a version without anchors, leave such a row, too.
+ */
+static void start_tell_of_moved_row(const struct tide_checkpoint *row,
+				    const struct tide_anchor *known,
+				    const struct tide_anchor *found)
+{
+	if (known->position > 0 && found->position > known->position)
+		log_at(TIDE_LOG_WARNING, "checkpoint",
+		       "events lie between the position and the event that it was saved on, tide "
+		       "audit tells whether they were handled",
+		       "name='%s' position=%lld saved_on=%lld newest=%lld", row->projection_name,
+		       (long long)row->position, (long long)known->position,
+		       (long long)found->position);
+}
+
 /* The row decides where the run stands: then it must stand on what it did. */
 static tide_status start_stand(struct tide_subscription *subscription,
 			       const struct start_facts *facts, tide_position position,
@@ -344,6 +361,8 @@ static tide_status start_stand(struct tide_subscription *subscription,
 		status = start_verify_tail(subscription, &known, facts->end, err);
 	if (status == TIDE_OK)
 		status = start_find(subscription, &known, position, ret, err);
+	if (status == TIDE_OK)
+		start_tell_of_moved_row(row, &known, ret);
 	return status;
 }
 
