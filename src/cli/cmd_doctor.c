@@ -209,6 +209,20 @@ static bool doctor_has_moved(struct doctor_call *call, const struct tide_checkpo
 	return true;
 }
 
+/* Where what it was saved on is still the newest event, it began there, or was accepted there. */
+static void doctor_beyond(struct doctor_call *call, const struct tide_checkpoint *row,
+			  tide_position end)
+{
+	bool is_meant = row->anchor.position > 0 && row->anchor.position == end;
+	doctor_add(call, is_meant ? TIDE_FINDING_NOTICE : TIDE_FINDING_PROBLEM, "checkpoints",
+		   is_meant ? "no event up to there will be handled; if that is not meant, tide "
+			      "checkpoints rewind"
+			    : "the events were replaced by others; rebuild the projection, or "
+			      "reset its checkpoint",
+		   "'%s' is at %lld, beyond the end of the feed at %lld", row->projection_name,
+		   (long long)row->position, (long long)end);
+}
+
 static void doctor_checkpoints(struct doctor_call *call)
 {
 	struct tide_checkpoint *rows = NULL;
@@ -233,11 +247,7 @@ static void doctor_checkpoints(struct doctor_call *call)
 		if (!rows[i].has_position || rows[i].position <= end)
 			continue;
 		wrong++;
-		doctor_add(call, TIDE_FINDING_PROBLEM, "checkpoints",
-			   "the events were replaced by others; rebuild the projection, or reset "
-			   "its checkpoint",
-			   "'%s' is at %lld, beyond the end of the feed at %lld",
-			   rows[i].projection_name, (long long)rows[i].position, (long long)end);
+		doctor_beyond(call, &rows[i], end);
 	}
 	tide_free(rows);
 	if (!wrong)
