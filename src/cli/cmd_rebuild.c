@@ -267,6 +267,22 @@ static int rebuild_of_file(struct rebuild *rebuild)
 
 /* ---- The command ----------------------------------------------------------------------------- */
 
+/* A configuration says these itself. */
+static int rebuild_check_config(struct cli *cli)
+{
+	static const enum cli_option said[] = { OPT_STORE, OPT_INTO, OPT_ON_ERROR,
+						OPT_HOLD_AGGREGATE };
+	const struct option_value *options = cli->options;
+
+	if (options[OPT_CONFIG].is_set == options[OPT_REBUILD_FILE].is_set)
+		return cli_usage(cli, "rebuild needs one of --config CONFIG and --file FILE");
+	for (size_t i = 0; options[OPT_CONFIG].is_set && i < sizeof said / sizeof *said; i++)
+		if (options[said[i]].is_set)
+			return cli_usage(cli, "--%s does not go with --config, which says it",
+					 cli_options[said[i]].name);
+	return CLI_DONE;
+}
+
 static int rebuild_check_options(struct cli *cli)
 {
 	static const enum cli_option ways[] = { OPT_BESIDE, OPT_SWAP_BACK, OPT_DROP_OLD,
@@ -284,12 +300,7 @@ static int rebuild_check_options(struct cli *cli)
 	}
 	if (options[OPT_EXPECT_DIFFERENT].is_set && !options[OPT_BESIDE].is_set)
 		return cli_usage(cli, "--expect-different needs --beside");
-	if (options[OPT_CONFIG].is_set == options[OPT_REBUILD_FILE].is_set)
-		return cli_usage(cli, "rebuild needs one of --config CONFIG and --file FILE");
-	if (options[OPT_CONFIG].is_set && (options[OPT_STORE].is_set || options[OPT_INTO].is_set))
-		return cli_usage(cli, "--%s does not go with --config, which names the databases",
-				 options[OPT_STORE].is_set ? "store" : "into");
-	return CLI_DONE;
+	return rebuild_check_config(cli);
 }
 
 int cmd_rebuild(struct cli *cli)
