@@ -408,6 +408,18 @@ static int follow_find_goal(struct follow *call)
 	return exit;
 }
 
+/* It waits for that position, and an event before it may be meant. */
+static void follow_note_beyond(const struct follow *call)
+{
+	const struct tide_subscription_config *config = &call->config;
+	if (config->start_from == TIDE_START_POSITION && config->start_position > call->goal)
+		cli_note(call->cli,
+			 "'%s' begins behind position %lld, and the feed ends at %lld: what comes "
+			 "up to there is not for it",
+			 call->subscriber->name, (long long)config->start_position,
+			 (long long)call->goal);
+}
+
 int follow_run(struct follow *call)
 {
 	struct cli *cli = call->cli;
@@ -419,6 +431,7 @@ int follow_run(struct follow *call)
 	int exit = follow_find_goal(call);
 	if (exit != CLI_DONE)
 		return exit;
+	follow_note_beyond(call);
 	if (tide_manager_subscribe(call->manager, subscriber, &call->config, &call->subscription,
 				   &err) != TIDE_OK)
 		return cli_fail(cli, &err);
