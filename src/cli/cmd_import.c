@@ -495,6 +495,7 @@ static int import_close_skipping(struct import *import, int exit)
 int cmd_import(struct cli *cli)
 {
 	const struct option_value *batch = &cli->options[OPT_IMPORT_BATCH];
+	const struct option_value *skip_bad = &cli->options[OPT_SKIP_BAD];
 	struct import import = { .cli = cli,
 				 .capacity = batch->is_set ? (size_t)batch->number : IMPORT_BATCH };
 	struct tide_error err;
@@ -503,6 +504,8 @@ int cmd_import(struct cli *cli)
 	if (import.capacity > IMPORT_BATCH_MAX)
 		return cli_usage(cli, "--batch-size '%s' is more than %d", batch->text,
 				 IMPORT_BATCH_MAX);
+	if (skip_bad->is_set && strcmp(skip_bad->text, "-") == 0)
+		return cli_usage(cli, "--skip-bad '-' is no file");
 	if (line_reader_open(&import.lines, cli->arg_count ? cli->args[0] : NULL, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	exit = import_open_skipping(&import);
