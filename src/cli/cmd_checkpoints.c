@@ -10,30 +10,21 @@ static void checkpoint_json(struct buffer *line, const void *self)
 {
 	const struct tide_checkpoint *row = self;
 	json_open(line, '{');
-	json_key(line, "projection_name");
-	json_string(line, row->projection_name);
+	json_add_string(line, "projection_name", row->projection_name);
 	json_key(line, "global_position");
 
 	if (row->has_position)
 		json_integer(line, row->position);
 	else
 		json_null(line);
-	json_key(line, "events_processed");
-	json_integer(line, row->events_processed);
-	json_key(line, "last_event_id");
-	json_uuid(line, &row->last_event_id);
-	json_key(line, "last_event_type");
-	json_string(line, *row->last_event_type ? row->last_event_type : NULL);
-	json_key(line, "last_processed_at");
-
-	if (row->has_last_processed_at)
-		json_time(line, row->last_processed_at);
-	else
-		json_null(line);
-	json_key(line, "created_at");
-	json_time(line, row->created_at);
-	json_key(line, "updated_at");
-	json_time(line, row->updated_at);
+	json_add_integer(line, "events_processed", row->events_processed);
+	json_add_uuid(line, "last_event_id", &row->last_event_id);
+	json_add_string(line, "last_event_type",
+			*row->last_event_type ? row->last_event_type : NULL);
+	json_add_time(line, "last_processed_at", row->has_last_processed_at,
+		      row->last_processed_at);
+	json_add_time(line, "created_at", true, row->created_at);
+	json_add_time(line, "updated_at", true, row->updated_at);
 	json_close(line, '}');
 }
 

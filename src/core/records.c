@@ -5,36 +5,19 @@
 void dead_letter_write_json(struct buffer *buffer, const struct tide_dead_letter *letter)
 {
 	json_open(buffer, '{');
-	json_key(buffer, "id");
-	json_integer(buffer, letter->id);
-	json_key(buffer, "event_id");
-	json_string(buffer, letter->event_id_text);
-	json_key(buffer, "projection_name");
-	json_string(buffer, letter->projection_name);
-	json_key(buffer, "event_type");
-	json_string(buffer, letter->event_type);
-	json_key(buffer, "error_message");
-	json_string(buffer, letter->error_message);
-	json_key(buffer, "error_stacktrace");
-	json_string(buffer, letter->error_stacktrace);
-	json_key(buffer, "retry_count");
-	json_integer(buffer, letter->retry_count);
-	json_key(buffer, "first_failed_at");
-	json_time(buffer, letter->first_failed_at);
-	json_key(buffer, "last_failed_at");
-	json_time(buffer, letter->last_failed_at);
-	json_key(buffer, "status");
-	json_string(buffer, tide_dead_letter_status_name(letter->status));
-	json_key(buffer, "resolved_at");
-
-	if (letter->is_resolved)
-		json_time(buffer, letter->resolved_at);
-	else
-		json_null(buffer);
-	json_key(buffer, "resolved_by");
-	json_string(buffer, letter->resolved_by);
-	json_key(buffer, "parked_behind");
-	json_string(buffer, letter->parked_behind);
+	json_add_integer(buffer, "id", letter->id);
+	json_add_string(buffer, "event_id", letter->event_id_text);
+	json_add_string(buffer, "projection_name", letter->projection_name);
+	json_add_string(buffer, "event_type", letter->event_type);
+	json_add_string(buffer, "error_message", letter->error_message);
+	json_add_string(buffer, "error_stacktrace", letter->error_stacktrace);
+	json_add_integer(buffer, "retry_count", letter->retry_count);
+	json_add_time(buffer, "first_failed_at", true, letter->first_failed_at);
+	json_add_time(buffer, "last_failed_at", true, letter->last_failed_at);
+	json_add_string(buffer, "status", tide_dead_letter_status_name(letter->status));
+	json_add_time(buffer, "resolved_at", letter->is_resolved, letter->resolved_at);
+	json_add_string(buffer, "resolved_by", letter->resolved_by);
+	json_add_string(buffer, "parked_behind", letter->parked_behind);
 	json_key(buffer, "event_data");
 
 	if (json_check(tide_text(letter->event_data), false, "event_data", NULL) == TIDE_OK)
@@ -47,17 +30,11 @@ void dead_letter_write_json(struct buffer *buffer, const struct tide_dead_letter
 void journal_write_json(struct buffer *buffer, const struct tide_journal_entry *entry)
 {
 	json_open(buffer, '{');
-	json_key(buffer, "at");
-	json_time(buffer, entry->at);
-	json_key(buffer, "who");
-	json_string(buffer, entry->who);
-	json_key(buffer, "host");
-	json_string(buffer, *entry->host ? entry->host : NULL);
-	json_key(buffer, "act");
-	json_string(buffer, entry->act);
-	json_key(buffer, "projection_name");
-	json_string(buffer, entry->name);
-	json_key(buffer, "detail");
-	json_string(buffer, *entry->detail ? entry->detail : NULL);
+	json_add_time(buffer, "at", true, entry->at);
+	json_add_string(buffer, "who", entry->who);
+	json_add_string(buffer, "host", *entry->host ? entry->host : NULL);
+	json_add_string(buffer, "act", entry->act);
+	json_add_string(buffer, "projection_name", entry->name);
+	json_add_string(buffer, "detail", *entry->detail ? entry->detail : NULL);
 	json_close(buffer, '}');
 }
