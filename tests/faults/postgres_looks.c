@@ -163,6 +163,33 @@ static void readers_miss_what_is_taken_while_they_wait_for_events(void **state)
 	STORE->close(store);
 }
 
+/* What is read in binary would be other values until the next look. */
+static void a_reader_whose_plan_is_outdated_looks_before_it_reads(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=retyped"),
+	     *session = session_opened(store);
+	struct tide_event event = event_made(stream_of("Order", 1), "{}");
+	struct tide_append_result result;
+	struct tide_page page;
+	tide_page_init(&page);
+	must(append_event(store, &event, TIDE_ANY, &result, err));
+	for (int i = 0; i < 6; i++) {
+		must(read_again(session, &page, err));
+		must(STORE->find(session, &event.event_id, &page, err));
+		assert_int_equal(page.entries[0].event.version, 1);
+		postgres_sql("retyped", "ALTER TABLE events ALTER version TYPE bigint");
+		struct tide_error why = refused(
+			TIDE_SCHEMA, i % 2 ? read_again(session, &page, err)
+					   : STORE->find(session, &event.event_id, &page, err));
+		must_mention(&why, "'version'");
+		postgres_sql("retyped", "ALTER TABLE events ALTER version TYPE integer");
+	}
+	tide_page_fini(&page);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
 /* ---- Policies -------------------------------------------------------------------------------- */
 
 static void tables_whose_rows_a_policy_hides_are_refused_naming_them(void **state)
@@ -256,6 +283,7 @@ int main(void)
 		cmocka_unit_test(a_new_connection_looks_before_it_appends),
 		cmocka_unit_test(a_plan_that_a_change_has_outdated_is_a_reason_to_look),
 		cmocka_unit_test(readers_miss_what_is_taken_while_they_wait_for_events),
+		cmocka_unit_test(a_reader_whose_plan_is_outdated_looks_before_it_reads),
 		cmocka_unit_test(tables_whose_rows_a_policy_hides_are_refused_naming_them),
 		cmocka_unit_test(doctor_names_tables_that_a_crash_empties_or_whose_rows_are_hidden),
 	};

@@ -293,7 +293,7 @@ static enum append_outcome append_insert(const struct append_call *call,
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	enum pg_statement statement = append_put(call, &params);
-	if (pg_append_run(call->store, connection, statement, &params, &rows, err) != TIDE_OK)
+	if (pg_run(call->store, connection, statement, &params, &rows, err) != TIDE_OK)
 		return append_judge(call, connection);
 	if (PQntuples(rows) == 0)
 		return APPEND_REFUSED;
@@ -311,20 +311,22 @@ static tide_status append_versions(const struct append_call *call, struct pg_con
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	append_put_streams(call, &params, false);
-	return pg_run(connection, PG_APPEND_VERSIONS, &params, ret, err);
+	return pg_run(call->store, connection, PG_APPEND_VERSIONS, &params, ret, err);
 }
 
 /* Where the ids of one commit are stored already; `*ret_any` is false when none is. */
-static tide_status append_known(const struct tide_commit *commit, struct pg_connection *connection,
-				struct tide_known_event *ret, bool *ret_any, struct tide_error *err)
+static tide_status append_known(const struct append_call *call, size_t index,
+				struct pg_connection *connection, struct tide_known_event *ret,
+				bool *ret_any, struct tide_error *err)
 {
+	const struct tide_commit *commit = &call->commits[index];
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	pg_array_begin(&params, PG_UUID, commit->count);
 	for (size_t i = 0; i < commit->count; i++)
 		pg_array_uuid(&params, &commit->events[i].event_id, false);
 	pg_array_end(&params);
-	tide_status status = pg_run(connection, PG_APPEND_KNOWN, &params, &rows, err);
+	tide_status status = pg_run(call->store, connection, PG_APPEND_KNOWN, &params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
 
@@ -353,7 +355,7 @@ static tide_status append_decide_one(struct append_call *call, size_t index,
 		return alloc_fail(err);
 
 	bool any;
-	tide_status status = append_known(commit, connection, known, &any, err);
+	tide_status status = append_known(call, index, connection, known, &any, err);
 	if (status != TIDE_OK)
 		return status;
 

@@ -521,19 +521,6 @@ tide_status pg_take_both(struct pg_connection *connection, PGresult *ret[2], str
 	return status;
 }
 
-tide_status pg_run(struct pg_connection *connection, enum pg_statement statement,
-		   const struct pg_params *params, PGresult **ret, struct tide_error *err)
-{
-	for (;;) {
-		tide_status status = pg_send(connection, statement, params, err);
-		if (status == TIDE_OK)
-			status = pg_take(connection, ret, err);
-		bool is_outdated = status == TIDE_BUSY && connection->has_outdated;
-		if (!is_outdated || PQtransactionStatus(connection->native) != PQTRANS_IDLE)
-			return status;
-	}
-}
-
 tide_status pg_query(struct pg_connection *connection, const char *text,
 		     const struct pg_params *params, PGresult **ret, struct tide_error *err)
 {

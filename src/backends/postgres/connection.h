@@ -97,11 +97,7 @@ tide_status pg_send_both(struct pg_connection *connection, const enum pg_stateme
 			 const struct pg_params *const params[2], struct tide_error *err);
 tide_status pg_take_both(struct pg_connection *connection, PGresult *ret[2],
 			 struct tide_error *err);
-/** Send and take; a statement that is outdated is prepared again, unless a transaction was broken
- * by it: TIDE_BUSY. */
-tide_status pg_run(struct pg_connection *connection, enum pg_statement statement,
-		   const struct pg_params *params, PGresult **ret, struct tide_error *err);
-/** The same for a text composed for this call. */
+/** Send and take a text composed for this call. */
 tide_status pg_query(struct pg_connection *connection, const char *text,
 		     const struct pg_params *params, PGresult **ret, struct tide_error *err);
 /** Run a text without parameters and results, maybe of several statements. */

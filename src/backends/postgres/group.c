@@ -181,29 +181,13 @@ static bool group_is_unknown(const struct pg_connection *connection, tide_status
 	       (status != TIDE_OK && !pg_connection_is_usable(connection));
 }
 
-tide_status pg_append_run(struct pg_store *store, struct pg_connection *connection,
-			  enum pg_statement statement, const struct pg_params *params,
-			  PGresult **ret, struct tide_error *err)
-{
-	for (;;) {
-		tide_status status = pg_send(connection, statement, params, err);
-		if (status == TIDE_OK)
-			status = pg_take(connection, ret, err);
-		if (status != TIDE_BUSY || !connection->has_outdated)
-			return status;
-		status = pg_look(store, connection, err);
-		if (status != TIDE_OK)
-			return status;
-	}
-}
-
 static tide_status group_run(struct pg_store *store, struct pg_connection *connection,
 			     struct pg_turn *const *turns, size_t count, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	group_put(turns, count, &params);
-	tide_status status = pg_append_run(store, connection, PG_APPEND_GROUP, &params, &rows, err);
+	tide_status status = pg_run(store, connection, PG_APPEND_GROUP, &params, &rows, err);
 	if (status == TIDE_OK)
 		group_tell(turns, count, rows);
 	return status;

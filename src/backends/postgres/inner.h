@@ -224,13 +224,13 @@ bool pg_look_is_due(const struct pg_store *store);
  * be idle. */
 tide_status pg_look(struct pg_store *store, struct pg_connection *connection,
 		    struct tide_error *err);
+/** Run a statement. After a change of a table that has outdated its plan, look what was changed
+ * before it is prepared again; TIDE_BUSY when a transaction was broken by it. */
+tide_status pg_run(struct pg_store *store, struct pg_connection *connection,
+		   enum pg_statement statement, const struct pg_params *params, PGresult **ret,
+		   struct tide_error *err);
 
 /* ---- append.c, group.c ---- */
-/** Run a statement that appends; after a change of the table that has outdated its plan, look what
- * was changed before it is prepared again. */
-tide_status pg_append_run(struct pg_store *store, struct pg_connection *connection,
-			  enum pg_statement statement, const struct pg_params *params,
-			  PGresult **ret, struct tide_error *err);
 /**
  * Run one statement for the turn that has a connection and all that it has taken along, and settle
  * those. What the turn itself came to is in it: stored, failed, or alone, when it is to be tried by

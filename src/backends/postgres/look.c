@@ -8,9 +8,10 @@
  *	                                                                   another one? check everything
  *
  * Happy path: at most once a second one statement sums up the rows of the catalog that make the
- * tables, and finds them as they were. A connection that is new looks always, and so does a plan
- * that a change has outdated. The print is taken before the check, so that a change in between is
- * another print. Failure: TIDE_SCHEMA as at opening, and the next call looks again.
+ * tables, and finds them as they were. A new connection of the pool looks always, and so does
+ * whoever meets a plan that a change has outdated. The print is taken before the check, so that a
+ * change in between is another print. Failure: TIDE_SCHEMA as at opening, and the next call looks
+ * again.
  */
 #include "backends/postgres/inner.h"
 
@@ -102,4 +103,21 @@ tide_status pg_look(struct pg_store *store, struct pg_connection *connection,
 	if (status != TIDE_OK)
 		store->look_at = 0;
 	return status;
+}
+
+tide_status pg_run(struct pg_store *store, struct pg_connection *connection,
+		   enum pg_statement statement, const struct pg_params *params, PGresult **ret,
+		   struct tide_error *err)
+{
+	for (;;) {
+		tide_status status = pg_send(connection, statement, params, err);
+		if (status == TIDE_OK)
+			status = pg_take(connection, ret, err);
+		bool is_outdated = status == TIDE_BUSY && connection->has_outdated;
+		if (!is_outdated || PQtransactionStatus(connection->native) != PQTRANS_IDLE)
+			return status;
+		status = pg_look(store, connection, err);
+		if (status != TIDE_OK)
+			return status;
+	}
 }

@@ -80,7 +80,8 @@ tide_status pg_session_land(struct pg_session *session, struct tide_error *err)
 		pg_chunk_drop(&scan->next);
 		scan->is_asked = false;
 		if (status == TIDE_BUSY && session->reader.has_outdated)
-			return TIDE_OK; /* nothing came; whoever wants rows asks again */
+			/* nothing came; whoever wants rows asks again */
+			status = pg_look(session->store, &session->reader, err);
 		if (status == TIDE_CONNECTION_LOST)
 			pg_store_lost(session->store);
 		return status;
@@ -230,7 +231,7 @@ static tide_status session_run(struct pg_session *session, struct pg_connection 
 	bool is_idle = PQtransactionStatus(connection->native) == PQTRANS_IDLE;
 	if (is_idle && pg_statement_writes(statement))
 		pg_connection_limit(connection, PG_ANSWER_WRITE, session->answer_seconds);
-	tide_status status = pg_run(connection, statement, params, ret, err);
+	tide_status status = pg_run(session->store, connection, statement, params, ret, err);
 	pg_connection_limit(connection, PG_ANSWER_WRITE, 0);
 	if (status == TIDE_CONNECTION_LOST)
 		pg_store_lost(session->store);

@@ -143,7 +143,7 @@ static tide_status watch_mind_probe(struct pg_watch *watch, struct mono_time now
 static tide_status watch_look(struct pg_watch *watch, bool *ret_rang, struct tide_error *err)
 {
 	PG_RESULT_AUTO PGresult *rows = NULL;
-	tide_status status = pg_run(&watch->connection, PG_NEWEST, NULL, &rows, err);
+	tide_status status = pg_run(watch->store, &watch->connection, PG_NEWEST, NULL, &rows, err);
 	if (status != TIDE_OK)
 		return status;
 	tide_position newest = pg_int8(rows, 0, 0);
