@@ -58,63 +58,28 @@ static void a_write_beside_the_transaction_of_its_handler_is_a_deadlock_at_once(
 
 /* ---- A file that is not there any more ------------------------------------------------------- */
 
+static void take_away(const char *path)
+{
+	assert_int_equal(unlink(path), 0);
+}
+
+static void empty(const char *path)
+{
+	assert_int_equal(truncate(path, 0), 0);
+}
+
+static void replace(const char *path)
+{
+	struct rig other;
+	rig_make(&other, "sqlite");
+	assert_int_equal(rename(other.file, path), 0);
+	rig_close(&other);
+}
+
 /* Nothing rings: the runs must look for themselves. What goes through the handle says so, too, and
- * writes nothing. */
-static void a_file_that_is_gone_ends_its_runs(bool is_replaced, const char *says)
-{
-	struct rig rig, other;
-	struct witness witness = WITNESS;
-	struct tide_subscription *subscription;
-	struct tide_subscription_config config = quick_config();
-	char moved[TEMP_PATH_SIZE + 24];
-	config.poll_interval_seconds = 0.05;
-	rig_open(&rig, "sqlite");
-	append_many(rig.store, stream_of("Order", 1), 0, 3);
-	struct tide_subscriber subscriber = witness_single("Left", &witness);
-	must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
-	must(tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, err));
-	wait_position(subscription, 3);
-	if (is_replaced) {
-		rig_make(&other, "sqlite");
-		snprintf(moved, sizeof moved, "%s", other.file);
-		assert_int_equal(rename(moved, rig.file), 0);
-	} else {
-		assert_int_equal(unlink(rig.file), 0);
-	}
-	wait_state(subscription, TIDE_STATE_ERROR);
-	struct tide_subscription_status status = status_of(subscription);
-	assert_int_equal(status.error.status, TIDE_DIVERGED);
-	assert_non_null(strstr(status.error.message, rig.file));
-	assert_non_null(strstr(status.error.message, says));
-	struct tide_new_event events[] = { event_of("Counted", 4) };
-	tide_position end;
-	struct tide_error why = refused(
-		TIDE_DIVERGED,
-		tide_store_append(rig.store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL,
-				  err));
-	must_mention(&why, rig.file);
-	refused(TIDE_DIVERGED, tide_store_end(rig.store, &end, err));
-	(void)tide_manager_stop(rig.manager, NULL, PATIENCE, NULL);
-	rig_close(&rig);
-	if (is_replaced)
-		rig_close(&other);
-	witness_fini(&witness);
-}
-
-static void a_file_that_was_deleted_ends_its_runs(void **state)
-{
-	(void)state;
-	a_file_that_is_gone_ends_its_runs(false, "deleted");
-}
-
-static void a_file_that_was_replaced_ends_its_runs(void **state)
-{
-	(void)state;
-	a_file_that_is_gone_ends_its_runs(true, "replaced");
-}
-
-/** What somebody did to a file beside an open database, or to its contents. */
-static void a_file_beside_it_that_is_gone_ends_its_runs(const char *end, const char *says)
+ * writes nothing. `end`: of the name of the file that it is done to. */
+static void a_file_that_is_gone_ends_its_runs(void (*act)(const char *path), const char *end,
+					      const char *says)
 {
 	struct rig rig;
 	struct witness witness = WITNESS;
@@ -129,7 +94,7 @@ static void a_file_beside_it_that_is_gone_ends_its_runs(const char *end, const c
 	must(tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, err));
 	wait_position(subscription, 3);
 	snprintf(path, sizeof path, "%s%s", rig.file, end);
-	assert_int_equal(*end ? unlink(path) : truncate(path, 0), 0);
+	act(path);
 	wait_state(subscription, TIDE_STATE_ERROR);
 	struct tide_error why = status_of(subscription).error;
 	assert_int_equal(why.status, TIDE_DIVERGED);
@@ -137,32 +102,47 @@ static void a_file_beside_it_that_is_gone_ends_its_runs(const char *end, const c
 	must_mention(&why, says);
 	must_mention(&why, end);
 	struct tide_new_event events[] = { event_of("Counted", 4) };
-	refused(TIDE_DIVERGED,
-		tide_store_append(rig.store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL,
-				  err));
+	tide_position last;
+	why = refused(TIDE_DIVERGED,
+		      tide_store_append(rig.store, APPEND(stream_of("Order", 1), TIDE_ANY, events),
+					NULL, err));
+	must_mention(&why, rig.file);
+	refused(TIDE_DIVERGED, tide_store_end(rig.store, &last, err));
 	(void)tide_manager_stop(rig.manager, NULL, PATIENCE, NULL);
 	rig_close(&rig);
 	witness_fini(&witness);
+}
+
+static void a_file_that_was_deleted_ends_its_runs(void **state)
+{
+	(void)state;
+	a_file_that_is_gone_ends_its_runs(take_away, "", "deleted");
+}
+
+static void a_file_that_was_replaced_ends_its_runs(void **state)
+{
+	(void)state;
+	a_file_that_is_gone_ends_its_runs(replace, "", "replaced");
 }
 
 static void a_log_that_was_deleted_ends_its_runs(void **state)
 {
 	(void)state;
 	/* another session of this process may have made it anew by then: "replaced" */
-	a_file_beside_it_that_is_gone_ends_its_runs("-wal", "while it was open");
+	a_file_that_is_gone_ends_its_runs(take_away, "-wal", "while it was open");
 }
 
 /* Whoever opens the database next makes another one, and each writes over what the other wrote. */
 static void an_index_of_the_log_that_was_deleted_ends_its_runs(void **state)
 {
 	(void)state;
-	a_file_beside_it_that_is_gone_ends_its_runs("-shm", "while it was open");
+	a_file_that_is_gone_ends_its_runs(take_away, "-shm", "while it was open");
 }
 
 static void a_file_that_was_emptied_ends_its_runs(void **state)
 {
 	(void)state;
-	a_file_beside_it_that_is_gone_ends_its_runs("", "emptied");
+	a_file_that_is_gone_ends_its_runs(empty, "", "emptied");
 }
 
 /* The path leads to the same file, and the log beside it is another one. */
