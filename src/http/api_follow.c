@@ -36,6 +36,12 @@ static uint64_t follow_mix(uint64_t key, const void *data, size_t size)
 	return (key ^ fnv1a64(data, size)) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
+/* An id of zeros is none of what is stored; no id is all of it. */
+static uint64_t follow_mix_id(uint64_t key, const struct tide_uuid *id)
+{
+	return follow_mix(key, id, id ? sizeof *id : 0);
+}
+
 static uint64_t follow_key(const struct http_stream *stream)
 {
 	uint64_t key = 1;
@@ -44,8 +50,8 @@ static uint64_t follow_key(const struct http_stream *stream)
 	key = follow_mix(key, "", 1);
 	for (size_t i = 0; stream->aggregates[i]; i++)
 		key = follow_mix(key, stream->aggregates[i], strlen(stream->aggregates[i]));
-	key = follow_mix(key, &stream->tenant_id, sizeof stream->tenant_id);
-	return follow_mix(key, &stream->aggregate_id, sizeof stream->aggregate_id);
+	key = follow_mix_id(key, stream->filter.tenant_id);
+	return follow_mix_id(key, stream->filter.aggregate_id);
 }
 
 /* The target moves into the stream, since its filter points there. */
