@@ -81,6 +81,7 @@ static tide_status follow_begin(struct api_call *call, struct tide_bound after,
 		stream->position = after.value;
 	else
 		status = tide_store_end(call->store, &stream->position, err);
+	stream->was_read = !after.is_set;
 	stream->told = stream->position;
 	stream->has_room = true;
 	return status == TIDE_OK ? stream_open(call->job->server, call->pin, stream, err) : status;

@@ -209,7 +209,7 @@ static bool streamer_give(struct streamer *streamer, struct http_stream *stream,
 	if (!block && page->to - stream->told >= STREAM_TELL)
 		block = block_of_position(page->to);
 	stream->position = page->to;
-	stream->was_read = true;
+	stream->was_read = stream->was_read || has_moved;
 	if (block)
 		stream->told = page->to;
 

@@ -37,7 +37,7 @@ struct http_stream {
 	/* the streamer's */
 	tide_position position;
 	tide_position told; /* the last id that the client has */
-	bool was_read;
+	bool was_read;      /* position comes from the store, not from the client */
 
 	/* the loop's */
 	struct connection *connection; /* NULL: not yet */

@@ -43,9 +43,10 @@ static tide_status follow_read_store(struct tide_store *store, const struct foll
 		return status;
 
 	struct mono_time now = clock_mono(&clock_system);
+	bool was_read = query->was_read || page->scanned_to > query->after;
 	if (page->scanned_to < query->after)
 		page->scanned_to = query->after;
-	if (page->is_end)
+	if (page->is_end && was_read) /* else nobody knows that the store reaches so far */
 		tail_open(store->tail, page->scanned_to);
 	*ret_look_at = mono_add(now, page->wait_ns ? page->wait_ns : query->max_age_ns);
 	return TIDE_OK;
