@@ -108,7 +108,7 @@ struct http_refusal chunks_read(struct http_chunks *chunks, const char *data, si
 	while (refusal.status == 0 && at < size && chunks->state != CHUNK_DONE) {
 		if (chunks->state == CHUNK_DATA) {
 			if (chunks->left > body_max - body->size)
-				return REFUSE(413, "the body is longer than 16 MiB");
+				return REFUSE(413, "the body is longer than what is taken here");
 			at += chunk_data(chunks, data + at, size - at, body);
 			continue;
 		}

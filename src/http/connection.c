@@ -247,6 +247,12 @@ static void connection_refuse(struct connection *connection, int status, const c
 
 /* ---- Requests -------------------------------------------------------------------------------- */
 
+/* Only what brings events may be long: anybody who may connect may send a body. */
+static uint64_t connection_body_max(const struct http_job *job)
+{
+	return job->route->body == HTTP_BODY_EVENTS ? HTTP_BODY_MAX : HTTP_BODY_SMALL_MAX;
+}
+
 /* Whether the route is there for who asks; else the job's reply says why not. */
 static bool connection_admit(struct connection *connection, struct http_job *job)
 {
@@ -268,8 +274,9 @@ static bool connection_admit(struct connection *connection, struct http_job *job
 	bool is_admitted =
 		guard_admit(&server->guard, job->route, &job->head, &job->target, &job->reply);
 	mutex_unlock(&server->lock);
-	if (is_admitted && job->head.has_length && job->head.length > HTTP_BODY_MAX) {
-		reply_refuse(&job->reply, 413, "the body is longer than 16 MiB");
+	if (is_admitted && job->head.has_length && job->head.length > connection_body_max(job)) {
+		reply_refuse(&job->reply, 413, "the body is longer than %u KiB",
+			     (unsigned)(connection_body_max(job) >> 10));
 		return false;
 	}
 	return is_admitted;
@@ -299,7 +306,7 @@ static void connection_read_body(struct connection *connection)
 		size_t used = piece.iov_len;
 		if (job->head.is_chunked) {
 			refusal = chunks_read(&connection->chunks, piece.iov_base, piece.iov_len,
-					      HTTP_BODY_MAX, &job->body, &used);
+					      connection_body_max(job), &job->body, &used);
 			is_whole = connection->chunks.state == CHUNK_DONE;
 		} else {
 			uint64_t left = job->head.length - job->body.size;

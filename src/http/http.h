@@ -26,7 +26,8 @@ struct evconnlistener;
 struct event;
 struct event_base;
 
-#define HTTP_BODY_MAX (16 << 20)
+#define HTTP_BODY_MAX (16 << 20)       /* of events */
+#define HTTP_BODY_SMALL_MAX (64 << 10) /* of anything else */
 #define HTTP_CONNECTIONS_MAX 1024
 #define HTTP_STREAMS_MAX 1024 /* beside them */
 #define HTTP_WORKERS 4        /* of what may ask a database for long */
