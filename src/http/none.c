@@ -34,7 +34,8 @@ bool server_close(struct tide_http *server, struct mono_time deadline)
 tide_status tide_http_open(struct tide_manager *manager, const struct tide_http_options *options,
 			   struct tide_http **ret, struct tide_error *err)
 {
-	(void)manager;
+	if (!manager || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", manager ? "ret" : "manager");
 	return server_open(NULL, options, ret, err);
 }
 
