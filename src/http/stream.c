@@ -133,32 +133,40 @@ static void stream_free(struct http_stream *stream)
 	tide_free(stream);
 }
 
-/* Those with room, and away with those whose connection is gone. */
+/* Away with those whose connection is gone. */
+static void streamer_sweep_locked(struct streamer *streamer) TIDE_REQUIRES(streamer->server->lock)
+{
+	for (struct http_stream **at = &streamer->streams, *stream; (stream = *at);) {
+		if (!stream->is_gone) {
+			at = &stream->next;
+			continue;
+		}
+		*at = stream->next;
+		streamer->count--;
+		streamer->server->stream_count--;
+		stream_free(stream);
+	}
+}
+
+/* Those with room. */
 static size_t streamer_gather(struct streamer *streamer)
 {
 	struct tide_http *server = streamer->server;
 	size_t count = 0;
 
 	mutex_lock(&server->lock);
+	streamer_sweep_locked(streamer);
 	if (streamer->count > streamer->capacity) {
 		struct http_stream **ready =
 			alloc_resize(streamer->ready, streamer->count, sizeof *ready);
 		streamer->ready = ready ? ready : streamer->ready;
 		streamer->capacity = ready ? streamer->count : streamer->capacity;
 	}
-	for (struct http_stream **at = &streamer->streams, *stream; (stream = *at);) {
-		if (stream->is_gone) {
-			*at = stream->next;
-			streamer->count--;
-			server->stream_count--;
-			stream_free(stream);
-			continue;
-		}
+	for (struct http_stream *stream = streamer->streams; stream; stream = stream->next) {
 		if (!stream->has_room || stream->block || count == streamer->capacity)
 			stream->is_behind = true;
 		else
 			streamer->ready[count++] = stream;
-		at = &stream->next;
 	}
 	mutex_unlock(&server->lock);
 	return count;
@@ -303,8 +311,8 @@ static bool streamer_should_end(struct streamer *streamer)
 static void streamer_finish(struct streamer *streamer)
 {
 	struct tide_http *server = streamer->server;
-	(void)streamer_gather(streamer);
 	mutex_lock(&server->lock);
+	streamer_sweep_locked(streamer); /* the loop is told of none that is gone */
 	for (struct http_stream *stream = streamer->streams; stream; stream = stream->next) {
 		stream->is_over = true;
 		if (!stream->is_fed) {
