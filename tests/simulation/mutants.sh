@@ -53,6 +53,10 @@ mutant 'a row that went back overwritten' path/save.c \
 	's/save_begin_again\(subscription, row,\s+"the checkpoint went back, beginning again from it"\);\n\t+return TIDE_OK;/subscription->runner.progress.stored = *row;\n\t\treturn tide_fail(err, TIDE_BUSY, "again");/'
 mutant 'savepoint not rolled back' path/attempt.c \
 	's/: session_rollback_to\(subscription, &undo\)/: session_release_savepoint(subscription, &undo)/'
+mutant 'a part answered for, all of it settled' path/handler.c \
+	's/\tcount = delivery_taken\(&delivery, count\);\n//'
+mutant 'lateness among several unseen' path/delivery.c \
+	's/delivery->is_late \|= mono_since\(now, delivery->since\) >=\s+ns_of_seconds\(subscription->config.processing_timeout\);//'
 mutant 'paused handler goes on' path/runner.c \
 	's/return runner_rest\(subscription\);/return runner_drain(subscription, false);/'
 mutant 'transaction left open over a wait' path/save.c \

@@ -28,7 +28,7 @@ struct sim_sub {
 	int name;
 	struct tide_subscription *subscription;
 	struct tide_subscription_config config;
-	bool is_batch, is_transactional;
+	bool is_batch, is_transactional, takes_several;
 	struct mono_time next;
 	/* the ownership under which it was handled: each run has another one */
 	int64_t ok_in_epoch[WORLD_EVENTS + 1];
@@ -40,8 +40,8 @@ struct sim {
 	struct tide_manager *manager;
 	struct sim_sub subs[WORLD_NAMES];
 	int count;
-	int rung_to; /* the newest event whose bell was rung */
-	int64_t calls, settled;
+	int rung_to;                      /* the newest event whose bell was rung */
+	int64_t calls, settled, together; /* events, of calls that took several */
 };
 
 static struct sim sim_one;
@@ -207,6 +207,23 @@ static tide_status sim_handle_batch(void *self, const struct tide_event *const *
 	return TIDE_OK;
 }
 
+static tide_status sim_handle_together(void *self, const struct tide_event *const *events,
+				       size_t count, struct tide_delivery *delivery)
+{
+	struct sim_sub *sub = self;
+	bool goes_on = true;
+	size_t done = 0;
+	while (done < count && goes_on) {
+		tide_status status = sim_handle(sub, events[done], delivery);
+		if (status != TIDE_OK)
+			return status;
+		goes_on = tide_delivery_go_on(delivery, ++done);
+	}
+	sub->sim->together += (int64_t)done;
+	tide_delivery_take(delivery, done, 0);
+	return TIDE_OK;
+}
+
 /* ---- Setting up ------------------------------------------------------------------------------ */
 
 static void sim_configure(struct sim *sim, struct sim_sub *sub)
@@ -234,6 +251,7 @@ static void sim_configure(struct sim *sim, struct sim_sub *sub)
 	sub->config = config;
 	sub->is_batch = world_chance(world, 300);
 	sub->is_transactional = world_chance(world, 500);
+	sub->takes_several = sub->is_transactional && !sub->is_batch && config.batch_size % 2;
 	world->is_transactional[sub->name] = sub->is_transactional;
 	world->wanted_types[sub->name] =
 		(uint8_t)(world_chance(world, 400) ? 1 + world_below(world, 7) : 0);
@@ -258,14 +276,15 @@ static void sim_boot(struct sim *sim)
 			if (sim->world.wanted_types[i] & (1 << t))
 				wanted[count++] = types[t];
 		snprintf(name, sizeof name, "sub%d", i);
-		struct tide_subscriber subscriber = { .name = name,
-						      .self = sub,
-						      .event_types = wanted,
-						      .handle = sub->is_batch ? NULL : sim_handle,
-						      .handle_batch = sub->is_batch
-									      ? sim_handle_batch
-									      : NULL,
-						      .transactional = sub->is_transactional };
+		struct tide_subscriber subscriber = {
+			.name = name,
+			.self = sub,
+			.event_types = wanted,
+			.handle = sub->is_batch ? NULL : sim_handle,
+			.handle_batch = sub->is_batch ? sim_handle_batch : NULL,
+			.transactional = sub->is_transactional,
+			.handle_together = sub->takes_several ? sim_handle_together : NULL
+		};
 		sim_must(tide_manager_subscribe(sim->manager, &subscriber, &sub->config,
 						&sub->subscription, &err),
 			 &err);
@@ -560,8 +579,9 @@ int main(int argc, char **argv)
 			 steps, seed);
 		sim_run(&sim_one, (uint64_t)seed, steps);
 	}
-	printf("%d seeds of %d steps: %lld handler calls, %lld events settled, no invariant "
-	       "broken\n",
-	       seeds, steps, (long long)sim_one.calls, (long long)sim_one.settled);
+	printf("%d seeds of %d steps: %lld handler calls, %lld events settled, %lld of them "
+	       "together, no invariant broken\n",
+	       seeds, steps, (long long)sim_one.calls, (long long)sim_one.settled,
+	       (long long)sim_one.together);
 	return 0;
 }
