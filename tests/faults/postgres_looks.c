@@ -83,6 +83,22 @@ static void what_is_taken_from_the_tables_of_an_open_store_is_missed(void **stat
 	STORE->close(store);
 }
 
+static void a_domain_that_takes_null_again_is_missed(void **state)
+{
+	(void)state;
+	STORE->close(backend_opened("postgresql:///?schema=domained"));
+	postgres_sql("domained", "CREATE DOMAIN id AS uuid NOT NULL; ALTER TABLE events ALTER "
+				 "event_id DROP NOT NULL, ALTER event_id TYPE id");
+	void *store = backend_opened("postgresql:///?schema=domained");
+	must(append_again(store, err));
+	postgres_sql("domained", "ALTER DOMAIN id DROP NOT NULL");
+	struct tide_error why = refused_in_the_end(store);
+	must_mention(&why, "'event_id'");
+	postgres_sql("domained", "ALTER DOMAIN id SET NOT NULL");
+	must(append_again(store, err));
+	STORE->close(store);
+}
+
 /* The same ids once more, as an import that is repeated: none of them may be stored twice. */
 static void an_import_that_loses_its_key_stores_nothing_twice(void **state)
 {
@@ -279,6 +295,7 @@ int main(void)
 		return 77;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_taken_from_the_tables_of_an_open_store_is_missed),
+		cmocka_unit_test(a_domain_that_takes_null_again_is_missed),
 		cmocka_unit_test(an_import_that_loses_its_key_stores_nothing_twice),
 		cmocka_unit_test(a_new_connection_looks_before_it_appends),
 		cmocka_unit_test(a_plan_that_a_change_has_outdated_is_a_reason_to_look),

@@ -26,7 +26,9 @@ static const char look_print[] =
 	"UNION ALL SELECT concat_ws('-', 'i', indexrelid, indisvalid, indisready, xmin) FROM "
 	"pg_index WHERE indrelid IN (SELECT oid FROM t) UNION ALL SELECT concat_ws('-', 'a', "
 	"attrelid, attnum, xmin) FROM pg_attribute WHERE attnum > 0 AND attrelid IN (SELECT oid "
-	"FROM t) UNION ALL SELECT concat_ws('-', 'd', adrelid, adnum, xmin) FROM pg_attrdef WHERE "
+	"FROM t) UNION ALL SELECT concat_ws('-', 'y', oid, xmin) FROM pg_type WHERE oid IN (SELECT "
+	"atttypid FROM pg_attribute WHERE attrelid IN (SELECT oid FROM t)) UNION ALL SELECT "
+	"concat_ws('-', 'd', adrelid, adnum, xmin) FROM pg_attrdef WHERE "
 	"adrelid IN (SELECT oid FROM t) UNION ALL SELECT concat_ws('-', 'h', inhrelid, inhparent) "
 	"FROM pg_inherits WHERE inhparent IN (SELECT oid FROM t) UNION ALL SELECT concat_ws('-', "
 	"'s', seqrelid, xmin) FROM pg_sequence WHERE seqrelid = (SELECT " PG_NUMBERING(
