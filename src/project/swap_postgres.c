@@ -407,8 +407,10 @@ static tide_status move_end(struct move *move, struct tide_error *err)
 
 tide_status swap_end_postgres(void *self, void *connection, struct tide_error *err)
 {
+	struct swap *swap = self;
 	struct move move;
-	tide_status status = move_begin(&move, self, connection, err);
+	swap->position = swap->row.reached;
+	tide_status status = move_begin(&move, swap, connection, err);
 
 	if (status == TIDE_OK)
 		status = move_end(&move, err);
