@@ -6,6 +6,8 @@
 #include "http/api.h"
 #include "sys/alloc.h"
 
+#define LETTERS_AT_ONCE 8
+
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
 static bool letters_read_query(struct http_job *job, struct tide_dead_letter_query *ret)
@@ -30,42 +32,56 @@ static bool letters_read_query(struct http_job *job, struct tide_dead_letter_que
 	return true;
 }
 
-static void letters_answer(struct http_job *job, const struct tide_dead_letter_query *query,
-			   const struct tide_dead_letter_list *list)
+/* A few at a time, since each has the data of its event. `*ret_next` is where the next page goes
+ * on, 0: this is the last one. */
+static tide_status letters_add(const struct api_call *call, struct tide_dead_letter_query query,
+			       struct buffer *body, int64_t *ret_next, struct tide_error *err)
 {
-	struct buffer *body = api_answer(job);
-	size_t shown = 0;
-	json_open(body, '{');
-	json_key(body, "dead_letters");
-	json_open(body, '[');
-	for (; shown < list->count && body->size < API_PAGE_BYTES; shown++)
-		dead_letter_write_json(body, &list->entries[shown]);
-	json_close(body, ']');
+	int64_t left = query.limit.value;
+	tide_status status = TIDE_OK;
+	bool is_last = left == 0;
 
-	bool is_cut = shown > 0 && (shown < list->count || shown == (size_t)query->limit.value);
-	json_key(body, "next");
-	if (is_cut)
-		json_integer(body, list->entries[shown - 1].id);
-	else
-		json_null(body);
-	json_close(body, '}');
-	api_close(job);
+	while (status == TIDE_OK && left > 0 && !is_last && body->size < API_PAGE_BYTES) {
+		struct tide_dead_letter_list list = { 0 };
+		size_t shown = 0, asked = left < LETTERS_AT_ONCE ? (size_t)left : LETTERS_AT_ONCE;
+		query.limit = tide_bound((int64_t)asked);
+		status = tide_dead_letters_list(call->checkpoints, &query, &list, err);
+		for (; shown < list.count && body->size < API_PAGE_BYTES; shown++) {
+			dead_letter_write_json(body, &list.entries[shown]);
+			query.after_id = list.entries[shown].id;
+		}
+		is_last = shown == list.count && list.count < asked;
+		left -= (int64_t)shown;
+		tide_dead_letters_free(&list);
+	}
+	*ret_next = is_last ? 0 : query.after_id;
+	return status;
 }
 
 void route_dead_letters(struct http_job *job)
 {
-	struct tide_dead_letter_list list = { 0 };
 	struct tide_dead_letter_query query;
 	struct tide_error err;
 	struct api_call call;
+	int64_t next;
 
 	if (!letters_read_query(job, &query) || !api_begin(job, &call))
 		return;
-	if (tide_dead_letters_list(call.checkpoints, &query, &list, &err) == TIDE_OK)
-		letters_answer(job, &query, &list);
+	struct buffer *body = api_answer(job);
+	json_open(body, '{');
+	json_key(body, "dead_letters");
+	json_open(body, '[');
+	tide_status status = letters_add(&call, query, body, &next, &err);
+	json_close(body, ']');
+	json_key(body, "next");
+	if (next > 0)
+		json_integer(body, next);
 	else
+		json_null(body);
+	json_close(body, '}');
+	api_close(job);
+	if (status != TIDE_OK)
 		reply_fail(&job->reply, &err, NULL);
-	tide_dead_letters_free(&list);
 	api_end(&call);
 }
 
