@@ -151,10 +151,9 @@ static void streamer_sweep_locked(struct streamer *streamer) TIDE_REQUIRES(strea
 /* Those with room. */
 static size_t streamer_gather(struct streamer *streamer)
 {
-	struct tide_http *server = streamer->server;
 	size_t count = 0;
 
-	mutex_lock(&server->lock);
+	mutex_lock(&streamer->server->lock);
 	streamer_sweep_locked(streamer);
 	if (streamer->count > streamer->capacity) {
 		struct http_stream **ready =
@@ -168,7 +167,7 @@ static size_t streamer_gather(struct streamer *streamer)
 		else
 			streamer->ready[count++] = stream;
 	}
-	mutex_unlock(&server->lock);
+	mutex_unlock(&streamer->server->lock);
 	return count;
 }
 
@@ -311,7 +310,7 @@ static bool streamer_should_end(struct streamer *streamer)
 static void streamer_finish(struct streamer *streamer)
 {
 	struct tide_http *server = streamer->server;
-	mutex_lock(&server->lock);
+	mutex_lock(&streamer->server->lock);
 	streamer_sweep_locked(streamer); /* the loop is told of none that is gone */
 	for (struct http_stream *stream = streamer->streams; stream; stream = stream->next) {
 		stream->is_over = true;
@@ -324,7 +323,7 @@ static void streamer_finish(struct streamer *streamer)
 	streamer->has_ended = true;
 	server->streamers_alive--;
 	cond_broadcast(&server->returned);
-	mutex_unlock(&server->lock);
+	mutex_unlock(&streamer->server->lock);
 	server_ring(server);
 }
 
