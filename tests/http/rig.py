@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -24,6 +25,8 @@ INSERT INTO %(name)s VALUES (:aggregate_id, 1) ON CONFLICT (id) DO UPDATE SET ev
 -- reset:
 DELETE FROM %(name)s;
 """
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 
 failed = []
 
