@@ -482,6 +482,7 @@ static void restarts_from_several_threads_keep_one_run_at_a_time(void **state)
 	atomic_store(&starters_should_end, true);
 	for (int i = 0; i < 3; i++)
 		thread_join(&threads[i]);
+	rig_await(&rig, TIDE_STATE_ERROR); /* the last of them, too */
 	atomic_store(&rig.script.is_healed, true);
 	wait_for(10, tide_manager_restart(rig.manager, "Totals", NULL) != TIDE_BUSY);
 	must(tide_subscription_wait(rig.subscription, 1, 10, err));
