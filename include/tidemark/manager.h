@@ -158,6 +158,41 @@ tide_status tide_manager_restart(struct tide_manager *manager, const char *name,
 				 struct tide_error *err);
 
 /**
+ * Forget the position and the unresolved dead letters of a subscription, so that it begins where
+ * one without a checkpoint does.
+ *
+ * It may run, here or elsewhere: its owner writes nothing more and begins anew. One in ERROR is
+ * started again. `by` is who is named in the journal, 1 to 255 bytes; NULL is the user of this
+ * process. One whose subscriber can empty its read model has that rebuilt instead.
+ *
+ * Owns:    nothing.
+ * Threads: any but a handler.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_ARGUMENT, TIDE_STATE (it has a read model),
+ *          TIDE_SHUTTING_DOWN, TIDE_DEADLOCK, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY,
+ *          and the errors of starting.
+ */
+tide_status tide_manager_reset(struct tide_manager *manager, const char *name, const char *by,
+			       struct tide_error *err);
+
+/**
+ * Empty the read model of a subscription and forget its position, in one transaction, so that it is
+ * made anew from the beginning of the feed, or from the position that its configuration names.
+ *
+ * As tide_manager_reset otherwise. Its subscriber has to have `empty`, as that of a SQL projection
+ * with a reset section has.
+ *
+ * Owns:    nothing.
+ * Threads: any but a handler.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND, TIDE_ARGUMENT (also: no reset section), TIDE_UNSUPPORTED
+ *          (nothing says how to empty its read model), TIDE_STATE (a build stands beside it, or it
+ *          is one of several partitions), TIDE_SHUTTING_DOWN, TIDE_DEADLOCK, TIDE_BUSY,
+ *          TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY, and the errors of `empty` and
+ *          of starting.
+ */
+tide_status tide_manager_rebuild(struct tide_manager *manager, const char *name, const char *by,
+				 struct tide_error *err);
+
+/**
  * Stop the named subscriptions (NULL: all, and the manager) after the event in hand, with a final
  * checkpoint.
  *

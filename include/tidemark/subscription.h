@@ -104,6 +104,11 @@ struct tide_subscriber {
 	 * late nobody hears of it: what it wrote is rolled back, and each of them comes to
 	 * `handle`. It calls tide_delivery_go_on. */
 	tide_batch_handler *handle_together;
+	/* Transactional only, may be NULL: empty the read model, for tide_manager_rebuild, in the
+	 * transaction that forgets the checkpoint; `end` is where the feed ends now. Called in the
+	 * thread that asks, on a connection of its own, while the subscription may run. */
+	tide_status (*empty)(void *self, void *connection, tide_position end,
+			     struct tide_error *err);
 };
 
 /**

@@ -80,22 +80,6 @@ static int rebuild_empty_tables(struct rebuild *rebuild)
 	return CLI_DONE;
 }
 
-/* What stands beside it would be lost sight of. */
-static tide_status rebuild_refuse_beside(const struct rebuild *rebuild, struct tide_error *err)
-{
-	if (rebuild->row.state == REBUILD_SWAPPED)
-		return tide_fail(err, TIDE_STATE,
-				 "what build %lld of '%s' has replaced is kept; end that first "
-				 "with --drop-old or --swap-back",
-				 (long long)rebuild->row.build, rebuild->name);
-	if (rebuild->row.state == REBUILD_BESIDE)
-		return tide_fail(err, TIDE_STATE,
-				 "build %lld of '%s' stands beside it; go on with --beside, or end "
-				 "that first with --drop-old",
-				 (long long)rebuild->row.build, rebuild->name);
-	return TIDE_OK;
-}
-
 static int rebuild_begin(struct rebuild *rebuild)
 {
 	bool is_interrupted;
@@ -107,7 +91,7 @@ static int rebuild_begin(struct rebuild *rebuild)
 	tide_status status =
 		live_do(rebuild->follow.checkpoints->database, rebuild_read_row, rebuild, &err);
 	if (status == TIDE_OK)
-		status = rebuild_refuse_beside(rebuild, &err);
+		status = rebuild_refuse_beside(rebuild->name, &rebuild->row, &err);
 	if (status == TIDE_OK)
 		status = rebuild_is_interrupted(rebuild, &is_interrupted, &err);
 	if (status != TIDE_OK)

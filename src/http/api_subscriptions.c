@@ -236,6 +236,37 @@ void route_restart(struct http_job *job)
 	api_end(&call);
 }
 
+static void control_begin_anew(struct http_job *job, const char *key,
+			       tide_status (*begin)(struct tide_manager *manager, const char *name,
+						    const char *by, struct tide_error *err))
+{
+	struct api_member by = { .name = "by" };
+	const char *name = route_part(job, 0);
+	struct tide_error err;
+	struct api_call call;
+
+	if (!api_body(job, &by, 1))
+		return;
+	if (api_begin_for(job, name, &call)) {
+		if (begin(call.manager, name, by.text ? by.text : "http", &err) == TIDE_OK)
+			control_answer(job, name, key, true);
+		else
+			reply_fail(&job->reply, &err, NULL);
+		api_end(&call);
+	}
+	api_free_members(&by, 1);
+}
+
+void route_reset(struct http_job *job)
+{
+	control_begin_anew(job, "reset", tide_manager_reset);
+}
+
+void route_rebuild(struct http_job *job)
+{
+	control_begin_anew(job, "rebuilding", tide_manager_rebuild);
+}
+
 void route_reset_breakers(struct http_job *job)
 {
 	const char *name = route_part(job, 0);

@@ -230,30 +230,44 @@ static tide_status checkpoints_drop_letters(const struct tide_store *database, v
 /** What a reset takes with it. */
 struct checkpoints_reset {
 	const char *name;
-	tide_status (*function)(void *self, void *connection, struct tide_error *err);
-	void *self;
+	const struct checkpoints_anew *anew;
 	int64_t letters; /* deleted */
 };
+
+static tide_status checkpoints_forget(const struct tide_store *database, void *session,
+				      struct checkpoints_reset *reset, struct tide_error *err)
+{
+	struct tide_checkpoint_write write = { .name = reset->name,
+					       .has_position = true,
+					       .progress = { .position = reset->anew->from },
+					       .now = tide_time_now() };
+	reset->letters = 0;
+	tide_status status = port_reset(database, session, reset->name, err);
+	if (status == TIDE_OK && reset->anew->from >= 0)
+		status = port_save(database, session, NULL, &write, err);
+	return status == TIDE_OK ? checkpoints_drop_letters(database, session, reset->name, 0,
+							    &reset->letters, err)
+				 : status;
+}
 
 static tide_status checkpoints_reset_joined(const struct tide_store *database, void *session,
 					    struct checkpoints_reset *reset, struct tide_error *err)
 {
-	tide_status status = port_begin(database, session, err);
+	const struct checkpoints_anew *anew = reset->anew;
+	bool joins = port_has_transactions(database);
+	tide_status status = joins ? port_begin(database, session, err) : TIDE_OK;
 	if (status != TIDE_OK)
 		return status;
 
-	reset->letters = 0;
-	status = reset->function(reset->self, port_connection(database, session), err);
-	if (status == TIDE_OK)
+	if (anew->function)
+		status = anew->function(anew->self, port_connection(database, session), err);
+	if (status == TIDE_OK && anew->function)
 		status = port_check(database, session, err);
 	if (status == TIDE_OK)
-		status = port_reset(database, session, reset->name, err);
-	if (status == TIDE_OK)
-		status = checkpoints_drop_letters(database, session, reset->name, 0,
-						  &reset->letters, err);
-	if (status == TIDE_OK)
+		status = checkpoints_forget(database, session, reset, err);
+	if (status == TIDE_OK && joins)
 		status = port_commit(database, session, err);
-	if (status != TIDE_OK)
+	if (status != TIDE_OK && joins)
 		port_rollback(database, session);
 	return status;
 }
@@ -282,35 +296,44 @@ static tide_status checkpoints_reset_owned(const struct tide_store *database, vo
 	return status;
 }
 
-tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, const char *name,
-					tide_status (*function)(void *self, void *connection,
-								struct tide_error *err),
-					void *self, struct tide_error *err)
+tide_status checkpoints_begin_anew(struct tide_checkpoints *checkpoints, const char *name,
+				   const struct checkpoints_anew *anew, struct tide_error *err)
 {
 	void *session;
-	tide_status status = checkpoints_need((const void *)(uintptr_t)function, err);
-	if (status == TIDE_OK)
-		status = checkpoints_begin(checkpoints, name, &session, err);
+	struct checkpoints_reset reset = { name, anew, 0 };
+	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
 	if (status != TIDE_OK)
 		return status;
 
 	const struct tide_store *database = checkpoints->database;
-	struct checkpoints_reset reset = { name, function, self, 0 };
-	if (port_has_transactions(database))
+	if (port_has_transactions(database) || !anew->function)
 		status = checkpoints_reset_owned(database, session, &reset, err);
 	else
 		status = tide_fail(err, TIDE_UNSUPPORTED, "'%s' has no transactions to share",
 				   database->url);
 	store_return(checkpoints->database, session, status);
 	if (status == TIDE_OK)
-		log_at(TIDE_LOG_NOTICE, "checkpoint", "checkpoint reset with its read model",
+		log_at(TIDE_LOG_NOTICE, "checkpoint",
+		       anew->function ? "checkpoint reset with its read model" : "checkpoint reset",
 		       "name='%s'", name);
-	if (status == TIDE_OK)
-		journal_tell(checkpoints->database, NULL, "reset", name, "with its read model");
 	if (status == TIDE_OK && reset.letters)
 		log_at(TIDE_LOG_WARNING, "checkpoint",
-		       "unresolved dead letters were deleted with their read model",
+		       "unresolved dead letters were deleted with their checkpoint",
 		       "name='%s' count=%lld", name, (long long)reset.letters);
+	return status;
+}
+
+tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, const char *name,
+					tide_status (*function)(void *self, void *connection,
+								struct tide_error *err),
+					void *self, struct tide_error *err)
+{
+	struct checkpoints_anew anew = { function, self, -1 };
+	tide_status status = checkpoints_need((const void *)(uintptr_t)function, err);
+	if (status == TIDE_OK)
+		status = checkpoints_begin_anew(checkpoints, name, &anew, err);
+	if (status == TIDE_OK)
+		journal_tell(checkpoints->database, NULL, "reset", name, "with its read model");
 	return status;
 }
 

@@ -14,6 +14,18 @@ struct tide_checkpoints {
 	bool owns_database;
 };
 
+/** How a projection begins anew. */
+struct checkpoints_anew {
+	/* what is done to its read model, in the same transaction; NULL: it has none */
+	tide_status (*function)(void *self, void *connection, struct tide_error *err);
+	void *self;
+	tide_position from; /* behind which it begins; negative: where one without a row does */
+};
+/** Forget the row and the unresolved dead letters of a projection, as tide_checkpoints_reset_with
+ * does; the journal is the caller's. */
+tide_status checkpoints_begin_anew(struct tide_checkpoints *checkpoints, const char *name,
+				   const struct checkpoints_anew *anew, struct tide_error *err);
+
 /** Who owns what, and what ended in error; release with tide_free. Nothing where the database does
  * not keep it. */
 tide_status checkpoints_leases(struct tide_checkpoints *checkpoints, struct tide_lease_info **ret,

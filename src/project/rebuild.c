@@ -144,21 +144,45 @@ struct rebuild_beginning {
 	tide_position reached;
 };
 
-static tide_status rebuild_empty(void *self, void *connection, struct tide_error *err)
+tide_status rebuild_refuse_beside(const char *name, const struct rebuild_row *row,
+				  struct tide_error *err)
 {
-	const struct rebuild_beginning *beginning = self;
-	struct tide_sql_projection *projection = beginning->projection;
+	if (row->state == REBUILD_SWAPPED)
+		return tide_fail(err, TIDE_STATE,
+				 "what build %lld of '%s' has replaced is kept; end that first "
+				 "with --drop-old or --swap-back",
+				 (long long)row->build, name);
+	if (row->state == REBUILD_BESIDE)
+		return tide_fail(err, TIDE_STATE,
+				 "build %lld of '%s' stands beside it; go on with --beside, or end "
+				 "that first with --drop-old",
+				 (long long)row->build, name);
+	return TIDE_OK;
+}
+
+tide_status rebuild_empty(struct tide_sql_projection *projection, void *connection,
+			  tide_position reached, struct tide_error *err)
+{
 	struct rebuild_row row;
-	tide_status status = sql_reset(projection, connection, err);
+	tide_status status = sql_check_reset(projection, err);
 
 	if (status == TIDE_OK)
 		status = rebuild_load(projection, connection, false, &row, err);
 	if (status != TIDE_OK)
 		return status;
+	status = rebuild_refuse_beside(projection->name, &row, err);
 	rebuild_row_fini(&row);
+	if (status == TIDE_OK)
+		status = sql_reset(projection, connection, err);
 	row.state = REBUILD_IN_PLACE;
-	row.reached = beginning->reached;
-	return rebuild_store(projection, connection, &row, err);
+	row.reached = reached;
+	return status == TIDE_OK ? rebuild_store(projection, connection, &row, err) : status;
+}
+
+static tide_status rebuild_empty_begun(void *self, void *connection, struct tide_error *err)
+{
+	const struct rebuild_beginning *beginning = self;
+	return rebuild_empty(beginning->projection, connection, beginning->reached, err);
 }
 
 tide_status rebuild_begin_in_place(struct tide_sql_projection *projection,
@@ -169,6 +193,6 @@ tide_status rebuild_begin_in_place(struct tide_sql_projection *projection,
 	tide_status status = sql_check_reset(projection, err);
 
 	return status == TIDE_OK ? tide_checkpoints_reset_with(checkpoints, projection->name,
-							       rebuild_empty, &beginning, err)
+							       rebuild_empty_begun, &beginning, err)
 				 : status;
 }

@@ -41,6 +41,14 @@ tide_status rebuild_load(const struct tide_sql_projection *projection, void *con
 tide_status rebuild_store(const struct tide_sql_projection *projection, void *connection,
 			  const struct rebuild_row *row, struct tide_error *err);
 
+/** Refuse to begin one while another stands beside it, or what that has replaced is kept, which
+ * would be lost sight of. TIDE_STATE. */
+tide_status rebuild_refuse_beside(const char *name, const struct rebuild_row *row,
+				  struct tide_error *err);
+/** Empty the tables, in the open transaction, and note that they are to be filled up to
+ * `reached`. */
+tide_status rebuild_empty(struct tide_sql_projection *projection, void *connection,
+			  tide_position reached, struct tide_error *err);
 /** Take the ownership, empty the tables, forget the checkpoint, and note that it is to be filled up
  * to `reached`. */
 tide_status rebuild_begin_in_place(struct tide_sql_projection *projection,

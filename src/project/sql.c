@@ -15,6 +15,7 @@
 #include <strings.h>
 
 #include "core/url.h"
+#include "project/rebuild.h"
 #include "project/sql.h"
 #include "sys/alloc.h"
 
@@ -314,6 +315,23 @@ static tide_status sql_name(struct tide_sql_projection *projection,
 	return projection->path && projection->name ? TIDE_OK : alloc_fail(err);
 }
 
+/* Its subscription may run meanwhile: the text is read once more, for this alone. */
+static tide_status sql_empty(void *self, void *connection, tide_position end,
+			     struct tide_error *err)
+{
+	const struct tide_sql_projection *projection = self;
+	TIDE_CLEANUP(tide_sql_projection_close) struct tide_sql_projection *again = NULL;
+	ALLOC_AUTO char *url = alloc_format("%s:", projection->dialect->scheme);
+	if (!url)
+		return alloc_fail(err);
+
+	tide_status status = tide_sql_projection_open(
+		TIDE_SQL_PROJECTION(.path = projection->path, .name = projection->name,
+				    .text = projection->script.text, .url = url),
+		&again, err);
+	return status == TIDE_OK ? rebuild_empty(again, connection, end, err) : status;
+}
+
 static struct tide_subscriber sql_subscriber(struct tide_sql_projection *projection)
 {
 	const struct sql_script *script = &projection->script;
@@ -331,6 +349,7 @@ static struct tide_subscriber sql_subscriber(struct tide_sql_projection *project
 		.prepare = sql_prepare,
 		.detach = sql_detach,
 		.before_commit = projection->dialect->before_commit ? sql_before_commit : NULL,
+		.empty = sql_empty,
 	};
 }
 
@@ -381,40 +400,4 @@ const struct tide_subscriber *
 tide_sql_projection_subscriber(const struct tide_sql_projection *projection)
 {
 	return projection ? &projection->subscriber : NULL;
-}
-
-tide_status sql_reset(void *self, void *connection, struct tide_error *err)
-{
-	struct tide_sql_projection *projection = self;
-	tide_status status = sql_rivals_load(&projection->script, projection->dialect,
-					     projection->name, SQL_ENTRY_RESET, connection, err);
-
-	if (status == TIDE_OK)
-		status = sql_version_enter(&projection->script, projection->dialect,
-					   projection->name, SQL_ENTRY_RESET, connection, err);
-	if (status == TIDE_OK)
-		status = projection->dialect->run(&projection->script, SQL_INIT, connection, err);
-	return status == TIDE_OK
-		       ? projection->dialect->run(&projection->script, SQL_RESET, connection, err)
-		       : status;
-}
-
-tide_status sql_check_reset(const struct tide_sql_projection *projection, struct tide_error *err)
-{
-	for (size_t i = 0; i < projection->script.section_count; i++)
-		if (projection->script.sections[i].kind == SQL_RESET)
-			return TIDE_OK;
-	return tide_fail(err, TIDE_ARGUMENT, "'%s' has no section '-- reset:'", projection->path);
-}
-
-tide_status tide_sql_projection_reset(struct tide_sql_projection *projection,
-				      struct tide_checkpoints *checkpoints, struct tide_error *err)
-{
-	if (!projection || !checkpoints)
-		return tide_fail(err, TIDE_ARGUMENT,
-				 "a SQL projection and its checkpoints are required");
-	tide_status status = sql_check_reset(projection, err);
-	return status == TIDE_OK ? tide_checkpoints_reset_with(checkpoints, projection->name,
-							       sql_reset, projection, err)
-				 : status;
 }

@@ -611,6 +611,75 @@ static void journal_has_what_persons_did_to_checkpoints_and_dead_letters(struct 
 	tide_free(list);
 }
 
+/* ---- Beginning anew -------------------------------------------------------------------------- */
+
+static void reset_of_one_that_runs_has_everything_delivered_again(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 4);
+	RECORDER *recorder = recorder_new();
+	recorder->judge = fail_third;
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = run(manager, recorder);
+	catch_up(f->store, subscription);
+	wait_for(10, stored_position(f, "p") == 4);
+	recorder_forget(recorder);
+
+	must(tide_manager_reset(manager, "p", "anna", err));
+	wait_for(30, recorder_count(recorder) == 4);
+	wait_for(30, stored_position(f, "p") == 4);
+	delivered(recorder, 1, 2, 3, 4);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 1); /* of the second time alone */
+	tide_dead_letters_free(&letters);
+
+	struct tide_journal_entry *list;
+	size_t count;
+	must(tide_journal_list(f->checkpoints, "p", 0, &list, &count, err));
+	assert_int_equal(count, 1);
+	assert_string_equal(list[0].act, "reset");
+	assert_string_equal(list[0].who, "anna");
+	tide_free(list);
+}
+
+static void reset_of_one_that_ended_in_error_starts_it_again(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 4);
+	RECORDER *recorder = recorder_new();
+	recorder->judge = fail_third;
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	config.start_from = TIDE_START_CHECKPOINT;
+	config.continue_on_error = false;
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	(void)tide_manager_start(manager, NULL, 0, NULL, NULL, NULL);
+	wait_for(30, is_state(subscription, TIDE_STATE_ERROR));
+	recorder->judge = NULL;
+	recorder_forget(recorder);
+
+	must(tide_manager_reset(manager, "p", NULL, err));
+	catch_up(f->store, subscription);
+	delivered(recorder, 1, 2, 3, 4);
+}
+
+static void reset_and_rebuild_are_refused_with_a_reason(struct fixture *f)
+{
+	RECORDER *recorder = recorder_new();
+	MANAGER *manager = manager_of(f->store);
+	run(manager, recorder);
+	struct tide_error why =
+		refused(TIDE_NOT_FOUND, tide_manager_reset(manager, "q", NULL, err));
+	must_mention(&why, "no subscription 'q'");
+	refused(TIDE_NOT_FOUND, tide_manager_rebuild(manager, "q", NULL, err));
+	why = refused(TIDE_ARGUMENT, tide_manager_reset(manager, "p", "", err));
+	must_mention(&why, "by");
+	why = refused(TIDE_ARGUMENT, tide_manager_rebuild(manager, "p", "a\nb", err));
+	must_mention(&why, "by");
+	why = refused(TIDE_UNSUPPORTED, tide_manager_rebuild(manager, "p", "anna", err));
+	must_mention(&why, "nothing says how to empty the read model of 'p'");
+	journal_is(f, "p", "");
+}
+
 /* ---- Processes ------------------------------------------------------------------------------- */
 
 static tide_status count_event(void *self, const struct tide_event *event,
@@ -708,6 +777,9 @@ const struct test_case control_cases[] = {
 	CASE(skip_is_refused_where_the_handler_itself_ended_the_run),
 	CASE(skip_goes_over_no_event_before_the_one_that_failed),
 	CASE(journal_has_what_persons_did_to_checkpoints_and_dead_letters),
+	CASE(reset_of_one_that_runs_has_everything_delivered_again),
+	CASE(reset_of_one_that_ended_in_error_starts_it_again),
+	CASE(reset_and_rebuild_are_refused_with_a_reason),
 	CASE_NEEDS(pause_asked_while_the_owner_is_killed_is_applied_once, NEEDS_PROCESSES),
 	CASE_NEEDS(owner_in_another_process_obeys, NEEDS_PROCESSES),
 	CASES_END,

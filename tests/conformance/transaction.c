@@ -17,6 +17,8 @@ struct writer {
 	const char *ends_transaction;      /* the handler runs this; NULL: it behaves */
 	bool has_table; /* else an earlier case may have left one, in a schema that cases share */
 	int64_t rows, sum; /* what the last reader of the table saw */
+	bool refuses_to_be_emptied;
+	tide_position emptied_up_to;
 };
 
 static tide_status writer_attach(void *self, void *connection, struct tide_error *err)
@@ -387,6 +389,60 @@ static void read_model_that_went_back_with_its_row_is_made_whole(struct fixture 
 	holds_rows(f, &writer, 30, 30 * 31 / 2);
 }
 
+static tide_status writer_empty(void *self, void *connection, tide_position end,
+				struct tide_error *err)
+{
+	struct recorder *recorder = self;
+	struct writer *writer = recorder->self;
+	writer->emptied_up_to = end;
+	if (!writer->backend->run(connection, "DELETE FROM read_model"))
+		return tide_fail(err, TIDE_IO, "the read model is not emptied");
+	return writer->refuses_to_be_emptied ? tide_fail(err, TIDE_STATE, "not today") : TIDE_OK;
+}
+
+static void rebuild_of_one_that_runs_is_whole_and_from_the_beginning(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 6);
+	struct writer writer = { .backend = f->backend, .refuses_to_be_emptied = true };
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = writing_subscriber(recorder, &writer);
+	subscriber.empty = writer_empty;
+	struct tide_subscription_config config = quick_config();
+	config.start_from = TIDE_START_END;
+	config.start_from_initially = true;
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	append_many(f->store, stream_of("Order", 1), 0, 4);
+	catch_up(f->store, subscription);
+	wait_for(10, stored_position(f, "p") == 10);
+	delivered(recorder, 7, 8, 9, 10);
+
+	struct tide_error why =
+		refused(TIDE_STATE, tide_manager_rebuild(manager, "p", "anna", err));
+	must_mention(&why, "not today");
+	assert_int_equal(row_of(f, "p").position, 10);
+	why = refused(TIDE_STATE, tide_manager_reset(manager, "p", "anna", err));
+	must_mention(&why, "rebuild it");
+
+	writer.refuses_to_be_emptied = false;
+	recorder_forget(recorder);
+	must(tide_manager_rebuild(manager, "p", "anna", err));
+	wait_for(30, recorder_count(recorder) == 10);
+	wait_for(30, stored_position(f, "p") == 10);
+	assert_int_equal(writer.emptied_up_to, 10);
+	stop(manager);
+	holds_rows(f, &writer, 10, 55);
+
+	struct tide_journal_entry *list;
+	size_t count;
+	must(tide_journal_list(f->checkpoints, "p", 1, &list, &count, err));
+	assert_string_equal(list[0].act, "rebuild");
+	assert_string_equal(list[0].who, "anna");
+	assert_string_equal(list[0].detail, "in place, up to position 10");
+	tide_free(list);
+}
+
 const struct test_case transaction_cases[] = {
 	CASE_NEEDS(rows_and_checkpoint_commit_together_under_every_strategy, NEEDS_TRANSACTIONS),
 	CASE_NEEDS(failed_event_is_rolled_back_alone, NEEDS_TRANSACTIONS),
@@ -396,6 +452,7 @@ const struct test_case transaction_cases[] = {
 	CASE_NEEDS(handler_that_ends_the_transaction_itself_ends_the_run, NEEDS_TRANSACTIONS),
 	CASE_NEEDS(read_model_that_went_back_with_its_row_is_made_whole,
 		   NEEDS_TRANSACTIONS | NEEDS_SQL),
+	CASE_NEEDS(rebuild_of_one_that_runs_is_whole_and_from_the_beginning, NEEDS_TRANSACTIONS),
 	CASE(other_handlers_are_given_no_connection),
 	CASE(read_model_may_live_in_another_database_with_its_checkpoint),
 	CASE_NEEDS(projection_killed_in_the_middle_equals_the_feed_up_to_its_checkpoint,

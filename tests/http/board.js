@@ -3,7 +3,7 @@
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { claim, Daemon, eventually, finish, openBrowser, pictures, READ_TOKEN, same, sql, tide, tideWith, TOKEN, write } from './rig.js';
+import { claim, Daemon, eventually, finish, openBrowser, pictures, READ_TOKEN, same, sql, sqlText, tide, tideWith, TOKEN, write } from './rig.js';
 
 const axeSource = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const URL_OF_STORE = 'sqlite:main.db';
@@ -55,7 +55,9 @@ for (const name of ['fails', 'stops'])
 const configuration = '[daemon]\nhttp = ADDRESS\ntoken_file = token\nread_token_file = read_token\nlog_level = notice\n' +
 	`[store main]\nurl = ${URL_OF_STORE}\n${projection('counts')}${projection('totals')}` +
 	projection('fails', 'max_retries = 0\ncircuit_breaker_enabled = false\n') +
-	projection('stops', 'max_retries = 0\non_error = stop\n');
+	projection('stops', 'max_retries = 0\non_error = stop\n') +
+	'[projection handler]\nstore = main\ncommand = python3 handler.py\n';
+write('handler.py', "import sys\nfor line in sys.stdin:\n    open('handled', 'a').write(line)\n    print('ok', flush=True)\n");
 const daemon = new Daemon('tide', configuration);
 await daemon.start();
 
@@ -109,9 +111,9 @@ await claims('the_first_page_shows_stores_and_subscriptions', async () => {
 
 await claims('subscriptions_are_filtered_and_ordered', async () => {
 	const names = () => page.getByRole('rowheader').locator('a').allInnerTexts();
-	same(await names(), ['stops', 'counts', 'fails', 'totals']);
+	same(await names(), ['stops', 'counts', 'fails', 'handler', 'totals']);
 	await page.getByLabel('Order').selectOption('by name');
-	same(await names(), ['counts', 'fails', 'stops', 'totals']);
+	same(await names(), ['counts', 'fails', 'handler', 'stops', 'totals']);
 	await page.getByLabel('Order').selectOption('most behind first');
 	same((await names())[0], 'stops');
 	await page.getByLabel('Name', { exact: true }).fill('TOT');
@@ -122,7 +124,7 @@ await claims('subscriptions_are_filtered_and_ordered', async () => {
 	await page.getByLabel('State').selectOption('unwell');
 	same(await names(), ['stops']);
 	await page.getByLabel('State').selectOption('all');
-	same((await names()).length, 4);
+	same((await names()).length, 5);
 });
 
 await claims('a_pause_by_the_command_line_is_seen_and_ends_on_the_page', async () => {
@@ -184,6 +186,32 @@ await claims('what_ended_in_an_error_is_started_again', async () => {
 	sql('main.db', 'INSERT INTO stops_mended VALUES (1)');
 	await press('Restart', 'started again behind position');
 	await sees(page.locator('main .state').first(), 'live');
+});
+
+await claims('a_rebuild_names_its_consequence_and_makes_the_read_model_anew', async () => {
+	await go('#/subscriptions/totals?store=main');
+	await sees(page.locator('main'), 'can rebuild');
+	same(await button('Reset').count(), 0);
+	sql('main.db', 'UPDATE totals SET events = 1000');
+	await button('Rebuild').click();
+	await sees(page.getByRole('dialog'), "The read model of 'totals' is emptied, and made anew from 310 events.");
+	await sees(page.getByRole('dialog'), 'who reads it sees less than there is');
+	await page.keyboard.press('Escape');
+	same(sqlText('main.db', 'SELECT min(events) FROM totals'), '1000');
+	await press('Rebuild', 'is emptied');
+	await eventually(() => sqlText('main.db', 'SELECT sum(events) FROM totals') === '310', 'it is whole again');
+	await sees(page.locator('main .state').first(), 'live');
+	await sees(page.getByLabel('What persons did'), 'rebuild');
+	await sees(page.getByLabel('What persons did'), 'Ada');
+});
+
+await claims('a_reset_has_a_command_handle_everything_again', async () => {
+	const handled = () => fs.readFileSync('handled', 'utf8').split('\n').length - 1;
+	await go('#/subscriptions/handler?store=main');
+	await eventually(() => handled() === 310, 'it has handled everything');
+	await press('Reset', "'handler' forgets its position, 310, and begins where a new one does");
+	await eventually(() => handled() === 620, 'everything is handled again');
+	await sees(page.getByLabel('What persons did'), 'reset');
 });
 
 /* ---- Events ---------------------------------------------------------------------------------- */
@@ -379,7 +407,7 @@ await claims('its_answers_say_what_a_page_may_do', async () => {
 });
 
 await claims('beyond_this_machine_reading_asks_for_a_token', async () => {
-	const far = new Daemon('far', configuration.replace(/\[projection (?:fails|stops|totals)[^]*/, ''));
+	const far = new Daemon('far', configuration.replace(/\[projection (?:fails|handler|stops|totals)[^]*/, ''));
 	await daemon.end();
 	await far.start('0.0.0.0:0');
 	const other = await browser.newContext();

@@ -44,19 +44,20 @@ const actions = [
 		told: 'has its breakers closed',
 	},
 	{
-		name: 'reset', label: 'Reset', isDangerous: true, can: () => true,
+		name: 'reset', label: 'Reset', isDangerous: true, can: one => one.canRebuild === false,
 		consequence: one => [
-			`'${one.name}' forgets its position, ${count(one.position)}, and begins with the first event: ` +
-			'all of them are handled once more, and what its handler did for them is done again.',
-			'Its dead letters are deleted.',
+			`'${one.name}' forgets its position, ${count(one.position)}, and begins where a new one does: ` +
+			'events are handled once more, and what its handler did for them is done again.',
+			'Its unresolved dead letters are deleted.',
 		],
 		told: 'is being reset',
 	},
 	{
-		name: 'rebuild', label: 'Rebuild', isDangerous: true, can: () => true,
+		name: 'rebuild', label: 'Rebuild', isDangerous: true, can: one => one.canRebuild === true,
 		consequence: one => [
-			`The read model of '${one.name}' is made anew from the first event on.`,
+			`The read model of '${one.name}' is emptied, and made anew from ${count(one.position)} events.`,
 			'Until it has come to the end again, who reads it sees less than there is.',
+			'Its unresolved dead letters are deleted: their events come once more.',
 		],
 		told: 'is being rebuilt',
 	},

@@ -154,8 +154,11 @@ export class Subscription {
 		this.lookedAt = Date.now();
 		const store = one.store;
 		this.look('/api/subscriptions/{name}/errors', { store }, this.errors, data => recentErrors(data.errors, store));
-		this.look('/api/subscriptions/{name}/config', { store }, this.config, data => facts(Object.entries(data)
-			.map(([key, value]) => [words(key), showValue(value)])));
+		this.look('/api/subscriptions/{name}/config', { store }, this.config, data => {
+			one.canRebuild = data.can_rebuild;
+			this.actions.update(one);
+			return facts(Object.entries(data).map(([key, value]) => [words(key), showValue(value)]));
+		});
 		this.look('/api/journal', { store, name: this.name, limit: 20 }, this.journal, data => journal(data.journal));
 	}
 

@@ -32,6 +32,11 @@ export function sql(file, text) {
 	execFileSync('sqlite3', ['-cmd', '.timeout 10000', file, text]);
 }
 
+/** What a query of a database gives, as text. */
+export function sqlText(file, text) {
+	return execFileSync('sqlite3', ['-cmd', '.timeout 10000', file, text], { encoding: 'utf8' }).trim();
+}
+
 export function same(got, expected) {
 	const a = JSON.stringify(got), b = JSON.stringify(expected);
 	if (a !== b)
