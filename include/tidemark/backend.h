@@ -266,11 +266,12 @@ struct tide_lease_renewal {
 	enum tide_renewal result;
 };
 
-/** For how long a database believes in who uses a session; in seconds. */
+/** For how long a database believes in who uses a session, in seconds, and what it is used for. */
 struct tide_session_limits {
 	double lease; /* of an ownership that is acquired through it */
 	/* until a transaction between two statements is rolled back: whose process froze */
 	double idle_in_transaction;
+	bool appends; /* its commits are to last as those of appends do */
 };
 
 /** Which dead letters to list; more than tide_dead_letter_query can say. */
@@ -455,8 +456,8 @@ struct tide_store_ops {
 	/* NULL: what is visible is settled. Else looks how far it is, and who keeps it from being
 	 * so. Looks of one session add up: what it began to wait for is not forgotten. */
 	tide_status (*horizon)(void *session, struct tide_horizon *ret, struct tide_error *err);
-	/* NULL: nothing here ends by time. Else said once, before anything else is done with the
-	 * session. */
+	/* NULL: nothing here ends by time, and all commits last. Else said once, before anything
+	 * else is done with the session. */
 	void (*limit)(void *session, const struct tide_session_limits *limits);
 	/* NULL: nothing that a session does lasts. Else any thread may call it while the session is
 	 * open: the statement that runs on it, also one of a handler on its connection, ends with
@@ -479,6 +480,12 @@ struct tide_store_ops {
 	 * writing now. Asked for an explanation, never on the way of an event. */
 	tide_status (*blocked)(void *session, int64_t number, struct tide_blocker *ret,
 			       struct tide_error *err);
+	/* NULL: no appends in a delivery's transaction. Else as `append`, within the session's open
+	 * transaction and its savepoint: others see the events with its commit, and hear of it
+	 * then. What fails has written nothing, and the transaction can go on, unless it is gone
+	 * with its connection. */
+	tide_status (*append_within)(void *session, const struct tide_commit *commits, size_t count,
+				     struct tide_append_result *ret, struct tide_error *err);
 };
 
 /** Hearing of other processes' commits. NULL functions: nobody else can write to this store. */

@@ -109,6 +109,13 @@ struct tide_subscriber {
 	 * thread that asks, on a connection of its own, while the subscription may run. */
 	tide_status (*empty)(void *self, void *connection, tide_position end,
 			     struct tide_error *err);
+	/* Transactional only, on the event store's own database, with handle or handlers: it calls
+	 * tide_delivery_append. Its transaction is committed after each event that appended
+	 * something; on SQLite those commits are flushed like appends. */
+	bool appends;
+	/* with `appends`: events at or below it append nothing, as they did so before the read
+	 * model was emptied; INT64_MAX: none does, and the database may be any */
+	tide_position appends_after;
 };
 
 /**
@@ -175,6 +182,31 @@ void tide_delivery_set_stacktrace(struct tide_delivery *delivery, const char *st
  * Returns: nothing.
  */
 void tide_delivery_take(struct tide_delivery *delivery, size_t count, size_t begun);
+
+/**
+ * Append events to the event store within the delivery's transaction: they are there with the read
+ * model and the checkpoint, or not at all.
+ *
+ * For subscribers with `appends`. Several streams at once, as tide_store_append_all has it: all of
+ * them or none, and what fails leaves nothing behind, so that the handler may judge it and go on; a
+ * conflict that it returns has the event tried again. Nobody sees the events before the commit,
+ * which comes when the handler has returned; what fails or becomes a dead letter appends nothing.
+ *
+ * What an event leaves out follows the event that is handled: causation_id is its id,
+ * correlation_id its own one, and event_id is the version-5 UUID, in the namespace of that event's
+ * id, of the lines "NAME", "TYPE/UUID" (the stream) and "INDEX", joined by line feeds: the
+ * subscription's name without a partition, and the how-manieth event of this stream this is among
+ * those appended for it, from 0. So an event that is handled again brings the same ids, and an
+ * append that stands already is a success (`was_stored_before`). In a rebuild nothing is appended:
+ * the call succeeds, with results of zero. `results` holds `count` and may be NULL.
+ *
+ * Owns:    nothing; the events may be freed when this returns.
+ * Threads: the handler's.
+ * Returns: as tide_store_append; TIDE_UNSUPPORTED for other subscribers.
+ */
+tide_status tide_delivery_append(struct tide_delivery *delivery, const struct tide_append *appends,
+				 size_t count, struct tide_append_result *results,
+				 struct tide_error *err);
 
 /**
  * Say in handle_together that the first `count` of its events are done, so that the time of the

@@ -8,6 +8,8 @@
  * duplicate): nothing is stored. The connection is lost during commit: the outcome is unknown, and
  * repeating the append is safe by its event ids.
  */
+#include "path/append.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,6 @@
 #include "core/event.h"
 #include "core/text.h"
 #include "path/port.h"
-#include "path/store.h"
 #include "sys/alloc.h"
 
 #include <tidemark/event_type.h>
@@ -97,19 +98,19 @@ static int append_compare_ids(const void *a, const void *b)
 }
 
 /* The same id twice in one call: found by sorting, so that a batch of any size costs n log n. */
-static tide_status append_check_ids(const struct tide_event *events, size_t count,
-				    struct tide_error *err)
+tide_status append_check_ids(const struct append_batch *batch, struct tide_error *err)
 {
-	if (count == 1)
+	if (batch->event_count == 1)
 		return TIDE_OK;
-	const struct tide_event **sorted ALLOC_AUTO = alloc_zero(count, sizeof *sorted);
+	const struct tide_event **sorted ALLOC_AUTO =
+		alloc_zero(batch->event_count, sizeof *sorted);
 	if (!sorted)
 		return alloc_fail(err);
 
-	for (size_t i = 0; i < count; i++)
-		sorted[i] = &events[i];
-	qsort(sorted, count, sizeof *sorted, append_compare_ids);
-	for (size_t i = 1; i < count; i++)
+	for (size_t i = 0; i < batch->event_count; i++)
+		sorted[i] = &batch->events[i];
+	qsort(sorted, batch->event_count, sizeof *sorted, append_compare_ids);
+	for (size_t i = 1; i < batch->event_count; i++)
 		if (tide_uuid_equal(&sorted[i - 1]->event_id, &sorted[i]->event_id)) {
 			char text[TIDE_UUID_TEXT_SIZE];
 			return tide_fail(err, TIDE_DUPLICATE_EVENT,
@@ -119,57 +120,113 @@ static tide_status append_check_ids(const struct tide_event *events, size_t coun
 	return TIDE_OK;
 }
 
-/* What the writer left out is decided here: a command that is repeated brings its ids, a new one
- * gets new ones. */
-static void append_stamp_ids(struct tide_event *event)
-{
-	if (tide_uuid_is_nil(&event->event_id))
-		event->event_id = tide_uuid_v7();
-	if (tide_uuid_is_nil(&event->correlation_id))
-		event->correlation_id = tide_uuid_v4();
-}
-
-static void append_stamp(const struct tide_append *appends, size_t count,
-			 struct tide_commit *commits, struct tide_event *events)
+static void append_fill(const struct tide_append *appends, const struct append_batch *batch)
 {
 	struct tide_time now = tide_time_now();
-	for (size_t i = 0; i < count; i++) {
+	struct tide_event *events = batch->events;
+	for (size_t i = 0; i < batch->count; i++) {
 		const struct tide_append *append = &appends[i];
-		commits[i] = (struct tide_commit){ append->stream, append->expected, events,
-						   append->count };
-		for (size_t k = 0; k < append->count; k++) {
+		batch->commits[i] = (struct tide_commit){ append->stream, append->expected, events,
+							  append->count };
+		for (size_t k = 0; k < append->count; k++)
 			events[k] = event_stamp(&append->events[k], append->stream, now);
-			append_stamp_ids(&events[k]);
-		}
 		events += append->count;
 	}
 }
 
-static void append_count(struct metrics_store *metrics, const struct tide_commit *commits,
-			 size_t count, const struct tide_append_result *results, tide_status status)
+tide_status append_make(const struct tide_store *store, const struct tide_append *appends,
+			size_t count, struct append_batch *ret, struct tide_error *err)
 {
-	int64_t appended = 0, replayed = 0;
-	for (size_t i = 0; status == TIDE_OK && i < count; i++) {
-		replayed += results[i].was_stored_before;
-		appended += results[i].was_stored_before ? 0 : (int64_t)commits[i].count;
+	struct append_batch batch = { .count = count };
+	if (store->is_read_only)
+		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' was opened read-only", store->url);
+	for (size_t i = 0; i < count; i++) {
+		tide_status status = append_check(store, &appends[i], err);
+		if (status != TIDE_OK)
+			return status;
+		batch.event_count += appends[i].count;
 	}
-	metrics_add(&metrics->events_appended, appended);
-	if (replayed)
-		metrics_add(&metrics->duplicates[METRICS_REPLAYED], replayed);
-	if (status == TIDE_CONFLICT)
-		metrics_add(&metrics->conflicts, 1);
-	if (status == TIDE_DUPLICATE_EVENT)
-		metrics_add(&metrics->duplicates[METRICS_REFUSED], 1);
+
+	batch.events = alloc_zero(batch.event_count, sizeof *batch.events);
+	batch.commits = alloc_zero(count, sizeof *batch.commits);
+	batch.results = alloc_zero(count, sizeof *batch.results);
+	if (!batch.events || !batch.commits || !batch.results) {
+		append_batch_fini(&batch);
+		return alloc_fail(err);
+	}
+
+	append_fill(appends, &batch);
+	*ret = batch;
+	return TIDE_OK;
 }
 
-static tide_status append_commit(struct tide_store *store, const struct tide_commit *commits,
-				 size_t count, struct tide_append_result *results,
+void append_batch_fini(struct append_batch *batch)
+{
+	tide_free(batch->events);
+	tide_free(batch->commits);
+	tide_free(batch->results);
+	*batch = (struct append_batch){ 0 };
+}
+
+void append_count(const struct append_batch *batch, tide_status status, struct append_tally *tally)
+{
+	for (size_t i = 0; status == TIDE_OK && i < batch->count; i++) {
+		bool was_before = batch->results[i].was_stored_before;
+		tally->replayed += was_before;
+		tally->events += was_before ? 0 : (int64_t)batch->commits[i].count;
+	}
+	tally->conflicts += status == TIDE_CONFLICT;
+	tally->refused += status == TIDE_DUPLICATE_EVENT;
+}
+
+void append_add(struct append_tally *tally, const struct append_tally *more)
+{
+	tally->events += more->events;
+	tally->replayed += more->replayed;
+	tally->conflicts += more->conflicts;
+	tally->refused += more->refused;
+}
+
+void append_tell(struct metrics_store *metrics, const struct append_tally *tally)
+{
+	metrics_add(&metrics->events_appended, tally->events);
+	if (tally->replayed)
+		metrics_add(&metrics->duplicates[METRICS_REPLAYED], tally->replayed);
+	if (tally->conflicts)
+		metrics_add(&metrics->conflicts, tally->conflicts);
+	if (tally->refused)
+		metrics_add(&metrics->duplicates[METRICS_REFUSED], tally->refused);
+}
+
+void append_give(const struct append_batch *batch, tide_status status,
+		 struct tide_append_result *ret)
+{
+	if (ret && (status == TIDE_OK || status == TIDE_CONFLICT))
+		memcpy(ret, batch->results, batch->count * sizeof *ret);
+}
+
+/* What the writer left out is decided here: a command that is repeated brings its ids, a new one
+ * gets new ones. */
+static void append_fill_ids(const struct append_batch *batch)
+{
+	for (size_t i = 0; i < batch->event_count; i++) {
+		struct tide_event *event = &batch->events[i];
+		if (tide_uuid_is_nil(&event->event_id))
+			event->event_id = tide_uuid_v7();
+		if (tide_uuid_is_nil(&event->correlation_id))
+			event->correlation_id = tide_uuid_v4();
+	}
+}
+
+static tide_status append_commit(struct tide_store *store, const struct append_batch *batch,
 				 struct tide_error *err)
 {
+	struct append_tally tally = { 0 };
 	struct mono_time since = clock_mono(&clock_system);
-	tide_status status = port_append(store, commits, count, results, err);
+	tide_status status = port_append(store, batch->commits, batch->count, batch->results, err);
 	metrics_append_took(&store->metrics, mono_since(clock_mono(&clock_system), since));
-	append_count(&store->metrics, commits, count, results, status);
+	append_count(batch, status, &tally);
+	append_tell(&store->metrics, &tally);
 	return status;
 }
 
@@ -180,31 +237,18 @@ tide_status tide_store_append_all(struct tide_store *store, const struct tide_ap
 	if (!store || !appends || count == 0)
 		return tide_fail(err, TIDE_ARGUMENT, "%s",
 				 !store ? "store is NULL" : "an append needs at least one event");
-	if (store->is_read_only)
-		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' was opened read-only", store->url);
+	APPEND_BATCH_AUTO struct append_batch batch = { 0 };
+	tide_status status = append_make(store, appends, count, &batch, err);
+	if (status != TIDE_OK)
+		return status;
 
-	size_t total = 0;
-	for (size_t i = 0; i < count; i++) {
-		tide_status status = append_check(store, &appends[i], err);
-		if (status != TIDE_OK)
-			return status;
-		total += appends[i].count;
-	}
-
-	struct tide_event *events ALLOC_AUTO = alloc_zero(total, sizeof *events);
-	struct tide_commit *commits ALLOC_AUTO = alloc_zero(count, sizeof *commits);
-	struct tide_append_result *results ALLOC_AUTO = alloc_zero(count, sizeof *results);
-	if (!events || !commits || !results)
-		return alloc_fail(err);
-
-	append_stamp(appends, count, commits, events);
-	tide_status status = append_check_ids(events, total, err);
+	append_fill_ids(&batch);
+	status = append_check_ids(&batch, err);
 	if (status == TIDE_OK)
-		status = append_commit(store, commits, count, results, err);
+		status = append_commit(store, &batch, err);
 	if (status == TIDE_OK)
 		notifier_ring(store->notifier, RING_APPEND);
-	if (ret && (status == TIDE_OK || status == TIDE_CONFLICT))
-		memcpy(ret, results, count * sizeof *ret);
+	append_give(&batch, status, ret);
 	return status;
 }
 

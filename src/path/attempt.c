@@ -14,6 +14,7 @@
 
 #include "path/delivery.h"
 #include "path/interrupt.h"
+#include "path/react.h"
 #include "path/report.h"
 #include "path/runner.h"
 #include "path/session.h"
@@ -53,6 +54,7 @@ static tide_status attempt_call(struct tide_subscription *subscription,
 	assert(count == 1 || (count > 1 && (subscriber->handle_batch || is_together)));
 	struct mono_time begun = runner->now;
 	delivery->since = begun;
+	delivery->event = events[0];
 	if (is_together)
 		delivery->together = (struct together){ events, count, 0 };
 	delivery_take_in_hand(delivery, delivery->position, count);
@@ -135,6 +137,7 @@ tide_status attempt_make(struct tide_subscription *subscription,
 	if (runner->transaction.state == TRANSACTION_INSPECTED)
 		transaction_move(&runner->transaction.state, TRANSACTION_OPEN);
 	delivery->connection = session_connection(subscription);
+	react_begin(subscription);
 	status = attempt_call(subscription, events, count, delivery, err);
 	status = attempt_check(subscription, delivery, status, err);
 	if (delivery_has_spoilt(delivery))
@@ -144,8 +147,10 @@ tide_status attempt_make(struct tide_subscription *subscription,
 	struct tide_error undo;
 	tide_status done = is_kept ? session_release_savepoint(subscription, &undo)
 				   : session_rollback_to(subscription, &undo);
-	if (done == TIDE_OK && is_kept)
+	if (done == TIDE_OK && is_kept) {
 		delivery->writes = WRITES_KEPT;
+		react_keep(subscription);
+	}
 	if (done == TIDE_OK)
 		return status;
 

@@ -15,6 +15,7 @@
 
 #include "core/escape.h"
 #include "core/text.h"
+#include "path/react.h"
 #include "sys/alloc.h"
 
 #define DELIVERY_STACKTRACE_MAX ((size_t)16 << 10)
@@ -109,7 +110,8 @@ bool tide_delivery_go_on(struct tide_delivery *delivery, size_t count)
 	if (delivery->is_late || together->done == together->count)
 		return false;
 	delivery_take_in_hand(delivery, together->events[together->done]->position, 1);
-	return !delivery_is_cut(subscription, now);
+	/* what appends is committed right behind it */
+	return !react_has_appended(subscription) && !delivery_is_cut(subscription, now);
 }
 
 void tide_delivery_stop(struct tide_delivery *delivery)
@@ -139,6 +141,7 @@ void delivery_begin(struct tide_delivery *delivery, struct tide_subscription *su
 	delivery->attempt = attempt;
 	delivery->position = position;
 	delivery->took = -1;
+	delivery->event = NULL;
 	delivery->together = (struct together){ NULL, 0, 0 };
 	delivery->connection = NULL;
 	delivery->stacktrace = NULL;

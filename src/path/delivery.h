@@ -28,8 +28,9 @@ struct tide_delivery {
 	struct tide_subscription *subscription;
 	int32_t attempt;
 	tide_position position;
-	struct mono_time since; /* when the event whose turn it is was taken in hand */
-	int64_t took;           /* ns, the whole call; -1: was not called */
+	struct mono_time since;         /* when the event whose turn it is was taken in hand */
+	int64_t took;                   /* ns, the whole call; -1: was not called */
+	const struct tide_event *event; /* the first, or only, one of the call */
 	struct together together;
 	void *connection;
 	char message[sizeof((struct tide_error *)0)->message]; /* empty: none was given */

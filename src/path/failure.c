@@ -143,8 +143,7 @@ enum step failure_of_attempt(struct tide_subscription *subscription, const struc
 	assert(error->status != TIDE_OK && count > 0);
 	assert(runner->next.attempts > 0);
 	tide_position position = event->position;
-	struct tide_classification class =
-		errors_classify(&subscription->engine->errors, error->status, error->message);
+	struct tide_classification class = report_classify(subscription, error);
 	bool is_last = !failure_is_retryable(error, &class, delivery->is_late) ||
 		       runner->next.attempts > subscription->config.max_retries;
 	int64_t delay = is_last ? -1

@@ -30,6 +30,11 @@ bool port_has_transactions(const struct tide_store *store)
 	return port_events(store)->begin != NULL;
 }
 
+bool port_appends_within(const struct tide_store *store)
+{
+	return port_events(store)->append_within != NULL;
+}
+
 bool port_has_anchors(const struct tide_store *store)
 {
 	return port_events(store)->anchor != NULL;
@@ -316,6 +321,14 @@ tide_status port_rollback_to(const struct tide_store *store, void *session, stru
 tide_status port_check(const struct tide_store *store, void *session, struct tide_error *err)
 {
 	return port_events(store)->check(session, err);
+}
+
+tide_status port_append_within(const struct tide_store *store, void *session,
+			       const struct tide_commit *commits, size_t count,
+			       struct tide_append_result *ret, struct tide_error *err)
+{
+	assert(count > 0);
+	return port_events(store)->append_within(session, commits, count, ret, err);
 }
 
 void *port_connection(const struct tide_store *store, void *session)

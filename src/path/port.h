@@ -13,6 +13,8 @@
 /* ---- What a backend can ---------------------------------------------------------------------- */
 
 bool port_has_transactions(const struct tide_store *store);
+/** Whether events can be appended in them. */
+bool port_appends_within(const struct tide_store *store);
 /** Whether positions are compared with events. */
 bool port_has_anchors(const struct tide_store *store);
 bool port_has_snapshots(const struct tide_store *store);
@@ -106,6 +108,10 @@ tide_status port_release_savepoint(const struct tide_store *store, void *session
 tide_status port_rollback_to(const struct tide_store *store, void *session, struct tide_error *err);
 /** Whether the transaction is still there, and can be committed. */
 tide_status port_check(const struct tide_store *store, void *session, struct tide_error *err);
+/** In the open transaction, where port_appends_within. */
+tide_status port_append_within(const struct tide_store *store, void *session,
+			       const struct tide_commit *commits, size_t count,
+			       struct tide_append_result *ret, struct tide_error *err);
 /** NULL: there is none, or it is lost. */
 void *port_connection(const struct tide_store *store, void *session);
 

@@ -13,6 +13,19 @@
 
 #include "core/text.h"
 
+/* A stream that moved while the event was handled is found where it is by the next attempt. */
+struct tide_classification report_classify(const struct tide_subscription *subscription,
+					   const struct tide_error *error)
+{
+	struct tide_classification otherwise = tide_classify(error->status);
+	if (subscription->subscriber.appends && error->status == TIDE_CONFLICT) {
+		otherwise.category = TIDE_CATEGORY_TRANSIENT;
+		otherwise.retryable = true;
+	}
+	return errors_classify_or(&subscription->engine->errors, error->status, error->message,
+				  otherwise);
+}
+
 struct tide_error_record report_describe(struct tide_subscription *subscription,
 					 const struct tide_error *error,
 					 const struct report_context *context)
@@ -25,8 +38,7 @@ struct tide_error_record report_describe(struct tide_subscription *subscription,
 		.error_type = error->status,
 		.error_message = error->message,
 		.error_stacktrace = context->stacktrace,
-		.classification = errors_classify(&subscription->engine->errors, error->status,
-						  error->message),
+		.classification = report_classify(subscription, error),
 		.timestamp = clock_wall(subscription->engine->clock),
 		.subscription_name = subscription->name,
 		.retry_count = context->retry_count,

@@ -17,6 +17,9 @@ struct report_context {
 	int64_t dlq_id; /* 0: not sent */
 	bool is_logged; /* already */
 };
+/** What a failure of a handler means: where it appends, a conflict passes. */
+struct tide_classification report_classify(const struct tide_subscription *subscription,
+					   const struct tide_error *error);
 /** A failure as who listens is told of it. */
 struct tide_error_record report_describe(struct tide_subscription *subscription,
 					 const struct tide_error *error,

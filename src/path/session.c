@@ -12,6 +12,7 @@
 
 #include <assert.h>
 
+#include "path/append.h"
 #include "path/interrupt.h"
 #include "path/port.h"
 
@@ -67,6 +68,16 @@ tide_status session_check(struct tide_subscription *subscription, struct tide_er
 {
 	return port_check(session_database(subscription), subscription->runner.sessions.database,
 			  err);
+}
+
+tide_status session_append(struct tide_subscription *subscription, const struct append_batch *batch,
+			   struct tide_error *err)
+{
+	assert(transaction_is_open(&subscription->runner.transaction));
+	assert(session_database(subscription) == subscription->engine->store);
+	return port_append_within(session_database(subscription),
+				  subscription->runner.sessions.database, batch->commits,
+				  batch->count, batch->results, err);
 }
 
 void *session_connection(struct tide_subscription *subscription)
@@ -251,6 +262,7 @@ static tide_status session_open_rows(struct tide_subscription *subscription, str
 		.lease = engine->lease_seconds,
 		.idle_in_transaction = engine->lease_seconds +
 				       (is_sql ? 0 : subscription->config.processing_timeout),
+		.appends = subscription->subscriber.appends,
 	};
 
 	if (status == TIDE_OK)

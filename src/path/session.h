@@ -10,6 +10,7 @@
 
 #include <tidemark/backend.h>
 
+struct append_batch;
 struct tide_subscription;
 
 /** What a subscriber was told of the connection of the checkpoints. */
@@ -47,6 +48,9 @@ tide_status session_release_savepoint(struct tide_subscription *subscription,
 tide_status session_rollback_to(struct tide_subscription *subscription, struct tide_error *err);
 /** Whether the transaction is still there, and can be committed. */
 tide_status session_check(struct tide_subscription *subscription, struct tide_error *err);
+/** Append to the store in the open transaction, which is its own. */
+tide_status session_append(struct tide_subscription *subscription, const struct append_batch *batch,
+			   struct tide_error *err);
 /** What a transactional handler writes by. */
 void *session_connection(struct tide_subscription *subscription);
 

@@ -10,6 +10,7 @@
 #include "core/text.h"
 #include "path/delivery.h"
 #include "path/gate.h"
+#include "path/react.h"
 #include "path/runner.h"
 #include "path/transaction.h"
 
@@ -113,7 +114,7 @@ static void settle_done(struct tide_subscription *subscription)
 	runner->next.attempts = 0;
 	if (progress_is_due(&runner->progress, &subscription->config, PROGRESS_AFTER_EVENT,
 			    runner->now) ||
-	    runner->care.is_on || runner->apart.commits_until > 0)
+	    runner->care.is_on || runner->apart.commits_until > 0 || react_is_open(subscription))
 		runner->save.is_due = true;
 }
 

@@ -15,6 +15,7 @@
 #include "path/fate.h"
 #include "path/held.h"
 #include "path/port.h"
+#include "path/react.h"
 #include "path/requests.h"
 #include "path/selfcheck.h"
 #include "path/typed.h"
@@ -40,6 +41,12 @@ static tide_status subscription_check(const struct tide_subscriber *subscriber,
 				 "handle beside it",
 				 subscriber->name);
 
+	if (subscriber->appends && subscriber->handle_batch)
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "subscriber '%s' appends and has handle_batch; what it appends "
+				 "follows one event, which handle or handlers take",
+				 subscriber->name);
+
 	for (size_t i = 0;
 	     status == TIDE_OK && subscriber->event_types && subscriber->event_types[i]; i++)
 		status = name_check_type(subscriber->event_types[i], "event_types", err);
@@ -56,6 +63,33 @@ static tide_status subscription_check_transactional(const struct engine *engine,
 		return tide_fail(err, TIDE_UNSUPPORTED,
 				 "'%s' has a transactional handler, and '%s' has no transactions",
 				 subscriber->name, database->url);
+	return TIDE_OK;
+}
+
+/* What is appended commits with the checkpoint only where both are in one database. */
+static tide_status subscription_check_appends(const struct engine *engine,
+					      const struct tide_subscriber *subscriber,
+					      struct tide_error *err)
+{
+	const struct tide_store *store = engine->store, *database = engine->checkpoints->database;
+	if (!subscriber->appends)
+		return TIDE_OK;
+	if (!subscriber->transactional)
+		return tide_fail(err, TIDE_UNSUPPORTED,
+				 "'%s' appends, which only a transactional handler can",
+				 subscriber->name);
+	if (subscriber->appends_after == INT64_MAX)
+		return TIDE_OK;
+
+	if (store != database)
+		return tide_fail(err, TIDE_UNSUPPORTED,
+				 "'%s' appends to '%s', and its checkpoint is in '%s': what it "
+				 "appends could not commit with it",
+				 subscriber->name, store->url, database->url);
+	if (!port_appends_within(store))
+		return tide_fail(err, TIDE_UNSUPPORTED,
+				 "'%s' appends, and '%s' takes no appends in a transaction",
+				 subscriber->name, store->url);
 	return TIDE_OK;
 }
 
@@ -91,6 +125,7 @@ static tide_status subscription_set_name(struct tide_subscription *subscription,
 
 	memcpy(subscription->name, subscription->subscriber.name, size);
 	memcpy(subscription->name + size, suffix, more + 1);
+	subscription->runner.transaction.reactions.name_size = size;
 	subscription->subscriber.name = subscription->name;
 	return TIDE_OK;
 }
@@ -194,6 +229,8 @@ tide_status subscription_new(struct engine *engine, const struct tide_subscriber
 	if (status == TIDE_OK)
 		status = subscription_check_transactional(engine, subscriber, err);
 	if (status == TIDE_OK)
+		status = subscription_check_appends(engine, subscriber, err);
+	if (status == TIDE_OK)
 		status = subscription_check_holding(engine, config, subscriber->name, err);
 	if (status != TIDE_OK)
 		return status;
@@ -225,6 +262,7 @@ void subscription_free(struct tide_subscription *subscription)
 	feed_fini(&runner->feed);
 	held_free(runner->held);
 	self_check_free(runner->self_check);
+	react_fini(&runner->transaction.reactions);
 	tide_free(runner->batch);
 	typed_free(subscription->typed);
 	fates_forget(&runner->fates);

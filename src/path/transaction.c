@@ -13,6 +13,7 @@
 
 #include <assert.h>
 
+#include "path/react.h"
 #include "path/session.h"
 #include "path/settle.h"
 
@@ -50,6 +51,7 @@ void transaction_leave(struct tide_subscription *subscription)
 	if (!transaction_is_open(&subscription->runner.transaction))
 		return;
 	transaction_move(&subscription->runner.transaction.state, TRANSACTION_NONE);
+	react_commit(subscription);
 	mutex_lock(&subscription->lock);
 	metrics_transaction_end(&subscription->metrics, true);
 	mutex_unlock(&subscription->lock);
@@ -62,6 +64,7 @@ void transaction_forget(struct tide_subscription *subscription)
 		return;
 
 	transaction_move(&runner->transaction.state, TRANSACTION_NONE);
+	react_forget(subscription);
 	assert(runner->transaction.before.position <= runner->progress.position);
 	runner->save.is_due = runner->save.is_unknown = false;
 	runner->progress = runner->transaction.before;

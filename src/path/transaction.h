@@ -7,6 +7,7 @@
  */
 
 #include "path/checkpoint.h"
+#include "path/react.h"
 #include "policy/transaction.h"
 
 struct tide_subscription;
@@ -25,6 +26,7 @@ struct transaction {
 	enum transaction_state state;
 	struct progress before; /* as of the last commit */
 	struct run_counts counts_before;
+	struct reactions reactions; /* what handlers have appended in it */
 };
 
 static inline bool transaction_is_open(const struct transaction *transaction)

@@ -96,10 +96,11 @@ tide_status errors_add_rule(struct errors *errors, const char *pattern, tide_sta
 	return TIDE_OK;
 }
 
-struct tide_classification errors_classify(struct errors *errors, tide_status status,
-					   const char *message)
+struct tide_classification errors_classify_or(struct errors *errors, tide_status status,
+					      const char *message,
+					      struct tide_classification otherwise)
 {
-	struct tide_classification found = tide_classify(status);
+	struct tide_classification found = otherwise;
 	mutex_lock(&errors->lock);
 	for (const struct error_rule *rule = errors->rules; rule; rule = rule->next)
 		if (rule->pattern ? strcasestr(message, rule->pattern) != NULL
@@ -109,6 +110,12 @@ struct tide_classification errors_classify(struct errors *errors, tide_status st
 		}
 	mutex_unlock(&errors->lock);
 	return found;
+}
+
+struct tide_classification errors_classify(struct errors *errors, tide_status status,
+					   const char *message)
+{
+	return errors_classify_or(errors, status, message, tide_classify(status));
 }
 
 tide_status errors_listen(struct errors *errors, const struct error_listener *listener,

@@ -46,6 +46,10 @@ tide_status errors_add_rule(struct errors *errors, const char *pattern, tide_sta
 /** The first match of: the rule of the status, the patterns in order, the built-in table. */
 struct tide_classification errors_classify(struct errors *errors, tide_status status,
 					   const char *message);
+/** The same with another built-in classification. */
+struct tide_classification errors_classify_or(struct errors *errors, tide_status status,
+					      const char *message,
+					      struct tide_classification otherwise);
 tide_status errors_listen(struct errors *errors, const struct error_listener *listener,
 			  int64_t *ret, struct tide_error *err);
 bool errors_unlisten(struct errors *errors, int64_t id);

@@ -26,7 +26,7 @@ static const struct test_case *const case_files[] = {
 	snapshot_cases, lease_cases,       limits_cases,   position_cases,
 	foreign_cases,  delivery_cases,    failure_cases,  transaction_cases,
 	typed_cases,    bad_input_cases,   schema_cases,   out_of_memory_cases,
-	control_cases,  part_cases,        together_cases,
+	control_cases,  part_cases,        together_cases, reaction_cases,
 };
 
 static const struct test_backend *backend;

@@ -46,6 +46,7 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 	FAULT_KEEP(store.await);
 	FAULT_KEEP(store.number);
 	FAULT_KEEP(store.blocked);
+	FAULT_KEEP(store.append_within);
 	FAULT_KEEP(notify.start);
 	FAULT_KEEP(notify.wait);
 	FAULT_KEEP(notify.interrupt);

@@ -19,6 +19,7 @@
 	X(open,                false) \
 	X(session_open,        false) \
 	X(append,              true)  \
+	X(append_within,       true)  \
 	X(clear,               true)  \
 	X(read,                true)  \
 	X(end,                 true)  \

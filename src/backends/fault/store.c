@@ -207,6 +207,23 @@ FAULT_IN_TRANSACTION(rollback_to)
 FAULT_IN_TRANSACTION(check)
 /* clang-format on */
 
+static tide_status fault_append_within(void *session, const struct tide_commit *commits,
+				       size_t count, struct tide_append_result *ret,
+				       struct tide_error *err)
+{
+	ALLOC_AUTO struct tide_append_result *results = alloc_zero(count, sizeof *results);
+	if (!results)
+		return alloc_fail(err);
+
+	struct fault_call call = fault_enter(session, FAULT_append_within, err);
+	if (call.status == TIDE_OK)
+		call.status =
+			call.inner->store.append_within(call.state, commits, count, results, err);
+	if (fault_leave(&call, err) == TIDE_OK || call.status == TIDE_CONFLICT)
+		memcpy(ret, results, count * sizeof *ret);
+	return call.status;
+}
+
 static void *fault_connection(void *session)
 {
 	struct fault_session *self = session;
@@ -408,6 +425,7 @@ const struct tide_store_ops fault_store_ops = {
 	.blocked = fault_blocked,
 	.limit = fault_limit,
 	.await = fault_await,
+	.append_within = fault_append_within,
 };
 
 const struct tide_notify_ops fault_notify_ops = {

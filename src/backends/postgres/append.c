@@ -13,7 +13,9 @@
  * under way is replaced and the append repeated; its event ids make that safe. Only when the server
  * stays away is the outcome unknown: TIDE_CONNECTION_LOST. So it is when the server does not answer
  * within append_timeout, most likely for want of a synchronous standby: TIDE_TIMEOUT. The
- * connection stays as it is, "flying", and serves again once its answer has landed (store.c).
+ * connection stays as it is, "flying", and serves again once its answer has landed (store.c). In a
+ * delivery's transaction each try has a savepoint of its own, and a connection that is lost takes
+ * the transaction along.
  */
 #include "backends/postgres/inner.h"
 
@@ -49,6 +51,7 @@ struct append_call {
 	bool *is_stored; /* by commit: found stored before */
 	int32_t *ahead;  /* by commit: events that the commits before it add to its stream */
 	bool was_cut;    /* a connection was lost with an earlier try of this call under way */
+	bool is_within;  /* in a delivery's transaction, which a failure must not break */
 	int races;
 	int torn; /* tries in a row that were torn from a race without a stream having moved */
 	/* of all streams together, when they were last looked up; below 0: never. They only grow */
@@ -287,14 +290,14 @@ static tide_status append_fail_kept(int stored, size_t total, struct tide_error 
 			 stored, total);
 }
 
-static enum append_outcome append_insert(const struct append_call *call,
-					 struct pg_connection *connection, struct tide_error *err)
+static enum append_outcome append_send(const struct append_call *call,
+				       struct pg_connection *connection, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	enum pg_statement statement = append_put(call, &params);
 	if (pg_run(call->store, connection, statement, &params, &rows, err) != TIDE_OK)
-		return append_judge(call, connection);
+		return APPEND_FAILED;
 	if (PQntuples(rows) == 0)
 		return APPEND_REFUSED;
 	if ((size_t)PQntuples(rows) != append_total(call)) {
@@ -304,6 +307,33 @@ static enum append_outcome append_insert(const struct append_call *call,
 
 	append_results(call, rows);
 	return APPEND_DONE;
+}
+
+/* What the server said of the failure is judged behind it. */
+static void append_undo(struct pg_connection *connection)
+{
+	char sqlstate[sizeof connection->sqlstate];
+	memcpy(sqlstate, connection->sqlstate, sizeof sqlstate);
+	if (pg_connection_is_usable(connection))
+		(void)pg_command(connection,
+				 "ROLLBACK TO SAVEPOINT tidemark_append; "
+				 "RELEASE SAVEPOINT tidemark_append",
+				 NULL);
+	memcpy(connection->sqlstate, sqlstate, sizeof sqlstate);
+}
+
+static enum append_outcome append_insert(const struct append_call *call,
+					 struct pg_connection *connection, struct tide_error *err)
+{
+	if (call->is_within && pg_command(connection, "SAVEPOINT tidemark_append", err) != TIDE_OK)
+		return APPEND_FAILED;
+	enum append_outcome outcome = append_send(call, connection, err);
+	if (call->is_within && outcome == APPEND_DONE &&
+	    pg_command(connection, "RELEASE SAVEPOINT tidemark_append", err) != TIDE_OK)
+		return APPEND_FAILED;
+	if (call->is_within && outcome != APPEND_DONE)
+		append_undo(connection);
+	return outcome == APPEND_FAILED ? append_judge(call, connection) : outcome;
 }
 
 static tide_status append_versions(const struct append_call *call, struct pg_connection *connection,
@@ -552,39 +582,73 @@ static tide_status append_run(struct append_call *call, struct tide_error *err)
 	}
 }
 
+static tide_status append_call_begin(struct append_call *call, struct pg_store *store,
+				     const struct tide_commit *commits, size_t count,
+				     struct tide_error *err)
+{
+	*call = (struct append_call){ .store = store,
+				      .commits = commits,
+				      .count = count,
+				      .results = alloc_zero(count, sizeof *call->results),
+				      .is_stored = alloc_zero(count, sizeof *call->is_stored),
+				      .ahead = alloc_zero(count, sizeof *call->ahead),
+				      .deadline =
+					      mono_add(clock_mono(&clock_system), store->busy_ns),
+				      .versions = -1,
+				      .pause_ns = APPEND_PAUSE_MIN_NS };
+	if (!call->is_stored || !call->ahead || !call->results)
+		return alloc_fail(err);
+	return append_look_ahead(call, err);
+}
+
+static void append_call_end(struct append_call *call)
+{
+	tide_free(call->results);
+	tide_free(call->is_stored);
+	tide_free(call->ahead);
+}
+
+/* Through the pool, or on the connection of a delivery's transaction. */
+static tide_status append_call_run(struct append_call *call, struct pg_connection *within,
+				   struct tide_append_result *ret, struct tide_error *err)
+{
+	struct tide_error why = { 0 };
+	call->ret = ret;
+	call->is_within = within != NULL;
+	tide_status status = within ? append_try(call, within, &why) : append_run(call, &why);
+	if (status != TIDE_OK && err)
+		*err = why;
+	if (status == TIDE_OK)
+		memcpy(ret, call->results, call->count * sizeof *ret);
+	for (size_t i = 0; status == TIDE_OK && call->was_cut && i < call->count; i++)
+		ret[i].was_stored_before = false; /* most likely by this very call */
+	return status;
+}
+
 tide_status pg_append(void *self, const struct tide_commit *commits, size_t count,
 		      struct tide_append_result *ret, struct tide_error *err)
 {
 	struct pg_store *store = self;
-	ALLOC_AUTO bool *is_stored = alloc_zero(count, sizeof *is_stored);
-	ALLOC_AUTO int32_t *ahead = alloc_zero(count, sizeof *ahead);
-	ALLOC_AUTO struct tide_append_result *results = alloc_zero(count, sizeof *results);
-	if (!is_stored || !ahead || !results)
-		return alloc_fail(err);
-
-	struct append_call call = { .store = store,
-				    .commits = commits,
-				    .count = count,
-				    .results = results,
-				    .ret = ret,
-				    .is_stored = is_stored,
-				    .ahead = ahead,
-				    .deadline = mono_add(clock_mono(&clock_system), store->busy_ns),
-				    .versions = -1,
-				    .pause_ns = APPEND_PAUSE_MIN_NS };
-	struct tide_error why = { 0 };
-	tide_status status = append_look_ahead(&call, &why);
+	__attribute__((cleanup(append_call_end))) struct append_call call;
+	tide_status status = append_call_begin(&call, store, commits, count, err);
 	if (status == TIDE_OK)
-		status = append_run(&call, &why);
-	if (status != TIDE_OK) {
-		if (err)
-			*err = why;
-		return status;
-	}
+		status = append_call_run(&call, NULL, ret, err);
+	if (status == TIDE_OK)
+		pg_bell_ring(store);
+	return status;
+}
 
-	memcpy(ret, results, count * sizeof *ret);
-	for (size_t i = 0; call.was_cut && i < count; i++)
-		ret[i].was_stored_before = false; /* most likely by this very call */
-	pg_bell_ring(store);
-	return TIDE_OK;
+/* Whom it waits for is an append to the same stream that is under way; the watchdog ends that. */
+tide_status pg_append_within(void *self, const struct tide_commit *commits, size_t count,
+			     struct tide_append_result *ret, struct tide_error *err)
+{
+	struct pg_session *session = self;
+	__attribute__((cleanup(append_call_end))) struct append_call call;
+	tide_status status = append_call_begin(&call, session->store, commits, count, err);
+	if (status == TIDE_OK)
+		status = append_call_run(&call, &session->writer, ret, err);
+	if (status == TIDE_CONNECTION_LOST)
+		pg_store_lost(session->store);
+	session->has_appended |= status == TIDE_OK;
+	return status;
 }

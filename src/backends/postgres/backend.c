@@ -37,6 +37,7 @@ const struct tide_backend tide_backend_postgres = {
 		.interrupt = pg_session_interrupt,
 		.number = pg_session_number,
 		.blocked = pg_blocked,
+		.append_within = pg_append_within,
 		.limit = pg_session_limit,
 		.await = pg_session_await,
 	},

@@ -134,13 +134,14 @@ struct pg_session {
 	struct pg_store *store;
 	struct pg_connection reader, writer;
 	bool has_savepoint, is_released; /* in the transaction of the writer */
-	bool is_untouched;      /* it has the savepoint that it began with, and nothing else */
-	bool is_writer_lost;    /* only closing is left */
-	int32_t lease_ms;       /* of ownerships acquired here */
-	int64_t idle_ms;        /* that a transaction may be idle; 0: as the server has it */
-	double answer_seconds;  /* that the answer to what commits is waited for at a time */
-	tide_position settled;  /* every value at or below is visible or never will be */
-	tide_position proven;   /* the part of it that looks by the reader's connection found */
+	bool is_untouched;     /* it has the savepoint that it began with, and nothing else */
+	bool has_appended;     /* the transaction has events in it, and others hear of its commit */
+	bool is_writer_lost;   /* only closing is left */
+	int32_t lease_ms;      /* of ownerships acquired here */
+	int64_t idle_ms;       /* that a transaction may be idle; 0: as the server has it */
+	double answer_seconds; /* that the answer to what commits is waited for at a time */
+	tide_position settled; /* every value at or below is visible or never will be */
+	tide_position proven;  /* the part of it that looks by the reader's connection found */
 	int64_t numbering_file; /* the life of the sequence that all this is about */
 	struct pg_gap gap;
 	struct pg_scan scan;
@@ -242,6 +243,8 @@ enum { PG_APPEND_ANY = -1, PG_APPEND_EXISTS = -2, PG_APPEND_NEVER = -3 };
 int32_t pg_append_required(const struct tide_commit *commit, int32_t ahead);
 tide_status pg_append(void *store, const struct tide_commit *commits, size_t count,
 		      struct tide_append_result *ret, struct tide_error *err);
+tide_status pg_append_within(void *session, const struct tide_commit *commits, size_t count,
+			     struct tide_append_result *ret, struct tide_error *err);
 
 /* ---- session.c ---- */
 tide_status pg_session_open(void *store, void **ret, struct tide_error *err);

@@ -22,6 +22,8 @@ tide_status pg_session_settle(const struct pg_session *session, struct pg_connec
 	pg_connection_limit(connection, PG_ANSWER_WRITE, session->answer_seconds);
 	tide_status status = pg_connection_settle(connection, err);
 	pg_connection_limit(connection, PG_ANSWER_WRITE, 0);
+	if (status == TIDE_OK && session->has_appended)
+		pg_bell_ring(session->store);
 	return status;
 }
 

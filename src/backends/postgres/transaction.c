@@ -59,7 +59,7 @@ tide_status pg_begin(void *self, struct tide_error *err)
 	status = transaction_begin(session, err);
 	if (status != TIDE_OK)
 		return status;
-	session->has_savepoint = session->is_released = false;
+	session->has_savepoint = session->is_released = session->has_appended = false;
 	session->is_untouched = true;
 	session->writer.was_ended = false;
 	return TIDE_OK;
@@ -84,6 +84,8 @@ tide_status pg_commit(void *self, struct tide_error *err)
 		return tide_fail(
 			err, TIDE_IO,
 			"PostgreSQL: the transaction was rolled back instead of committed");
+	if (status == TIDE_OK && session->has_appended)
+		pg_bell_ring(session->store);
 	return status;
 }
 

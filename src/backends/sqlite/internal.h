@@ -115,6 +115,7 @@ struct sqlite_session {
 	bool is_delivering; /* between begin and commit or rollback */
 	bool is_ending;     /* commit or rollback of the delivery is ours */
 	bool was_ended;     /* the delivery transaction ended, and not by us */
+	bool must_be_full;  /* synchronous=FULL is to be set before the next one */
 };
 
 /* status.c */
@@ -214,6 +215,7 @@ tide_status sqlite_write_end(struct sqlite_session *session, bool joined, tide_s
 			     struct tide_error *err);
 
 tide_status sqlite_session_open(void *store, void **ret, struct tide_error *err);
+void sqlite_session_limit(void *session, const struct tide_session_limits *limits);
 void sqlite_session_close(void *session);
 tide_status sqlite_begin(void *session, struct tide_error *err);
 tide_status sqlite_commit(void *session, struct tide_error *err);
@@ -269,6 +271,8 @@ tide_status sqlite_writer_open(struct sqlite_store *store, bool initialize, bool
 void sqlite_writer_close(struct sqlite_writer *writer);
 tide_status sqlite_append(void *store, const struct tide_commit *commits, size_t count,
 			  struct tide_append_result *ret, struct tide_error *err);
+tide_status sqlite_append_within(void *session, const struct tide_commit *commits, size_t count,
+				 struct tide_append_result *ret, struct tide_error *err);
 
 /** The version of a stream, 0 when it has no events. The statement stays active in `*ret_statement`
  * when asked for. */

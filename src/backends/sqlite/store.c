@@ -121,7 +121,7 @@ static int store_bind_event(sqlite3_stmt *insert, const struct tide_event *event
 /*
  * A violated constraint is reported through `*ret_clashes`: the caller finds out which rule it is.
  * A trigger can keep the row out without an error (RAISE(IGNORE)), and fail behind a row that stays
- * (RAISE(FAIL)): that ends the transaction.
+ * (RAISE(FAIL)): that ends the transaction, but for a delivery's, which has a savepoint.
  */
 static tide_status store_insert_event(struct sqlite_connection *connection, sqlite3_stmt *insert,
 				      bool *ret_clashes, struct tide_error *err)
@@ -138,7 +138,7 @@ static tide_status store_insert_event(struct sqlite_connection *connection, sqli
 	int code = sqlite3_extended_errcode(connection->handle);
 	*ret_clashes = sqlite_is_constraint(code);
 	tide_status status = sqlite_fail(connection, code, "append", err);
-	if (is_stored)
+	if (is_stored && connection == &connection->store->writer.connection)
 		sqlite_run(connection, "ROLLBACK", NULL);
 	return status;
 }
@@ -275,13 +275,17 @@ static tide_status store_undo(struct sqlite_connection *connection, enum store_u
 	}
 }
 
-/* Write one append of a group so that its failure leaves nothing of it behind. */
-static tide_status store_settle_append(struct sqlite_connection *connection,
-				       struct sqlite_append *append, bool is_alone)
+static enum store_undo store_undo_in_group(const struct sqlite_append *append, bool is_alone)
 {
-	enum store_undo undo = append->event_count == 1 ? STORE_UNDO_STATEMENT
-			       : is_alone               ? STORE_UNDO_TRANSACTION
-							: STORE_UNDO_SAVEPOINT;
+	if (append->event_count == 1)
+		return STORE_UNDO_STATEMENT;
+	return is_alone ? STORE_UNDO_TRANSACTION : STORE_UNDO_SAVEPOINT;
+}
+
+/* Write one append so that its failure leaves nothing of it behind. */
+static tide_status store_settle_append(struct sqlite_connection *connection,
+				       struct sqlite_append *append, enum store_undo undo)
+{
 	tide_status status = TIDE_OK;
 	if (undo == STORE_UNDO_SAVEPOINT)
 		status = sqlite_run(connection, "SAVEPOINT append", append->err);
@@ -336,7 +340,8 @@ static void store_write_group(struct sqlite_store *store, struct sqlite_connecti
 	for (struct sqlite_append *append = group; append; append = append->next) {
 		struct tide_error *err = append->err;
 		append->err = &why;
-		append->status = store_settle_append(connection, append, is_alone);
+		append->status = store_settle_append(connection, append,
+						     store_undo_in_group(append, is_alone));
 		append->err = err;
 		if (sqlite3_get_autocommit(connection->handle)) {
 			store_fail_group(connection, group, &why);
@@ -431,6 +436,15 @@ static void store_append_in_group(struct sqlite_store *store, struct sqlite_appe
 	cond_fini(&append->changed);
 }
 
+/* A conflict has a result, too: where that stream is. */
+static void store_answer(const struct sqlite_append *append, struct tide_append_result *ret)
+{
+	if (append->status == TIDE_OK)
+		memcpy(ret, append->results, append->count * sizeof *ret);
+	if (append->status == TIDE_CONFLICT)
+		ret[append->failed] = append->results[append->failed];
+}
+
 tide_status sqlite_append(void *self, const struct tide_commit *commits, size_t count,
 			  struct tide_append_result *ret, struct tide_error *err)
 {
@@ -453,12 +467,27 @@ tide_status sqlite_append(void *self, const struct tide_commit *commits, size_t 
 	for (size_t i = 0; i < count; i++)
 		append.event_count += commits[i].count;
 	store_append_in_group(store, &append);
-	if (append.status == TIDE_OK)
-		memcpy(ret, append.results, count * sizeof *ret);
+	store_answer(&append, ret);
+	return append.status;
+}
 
-	/* A conflict has a result, too: where that stream is. */
-	if (append.status == TIDE_CONFLICT)
-		ret[append.failed] = append.results[append.failed];
+/* The delivery's transaction has the writer's lock: nobody has to be waited for. */
+tide_status sqlite_append_within(void *self, const struct tide_commit *commits, size_t count,
+				 struct tide_append_result *ret, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	struct tide_error why = { 0 };
+	ALLOC_AUTO struct tide_append_result *results = alloc_zero(count, sizeof *results);
+	if (!results)
+		return alloc_fail(err);
+
+	struct sqlite_append append = {
+		.commits = commits, .count = count, .results = results, .err = &why
+	};
+	append.status = store_settle_append(&session->connection, &append, STORE_UNDO_SAVEPOINT);
+	store_answer(&append, ret);
+	if (append.status != TIDE_OK && err)
+		*err = why;
 	return append.status;
 }
 

@@ -59,6 +59,15 @@ tide_status sqlite_session_open(void *self, void **ret, struct tide_error *err)
 	return TIDE_OK;
 }
 
+/* What commits events is flushed where appends are. */
+void sqlite_session_limit(void *self, const struct tide_session_limits *limits)
+{
+	struct sqlite_session *session = self;
+	const struct sqlite_store *store = session->store;
+	session->must_be_full =
+		limits->appends && store->is_append_full && !store->is_projection_full;
+}
+
 void sqlite_session_close(void *self)
 {
 	struct sqlite_session *session = self;
@@ -111,10 +120,22 @@ tide_status sqlite_write_end(struct sqlite_session *session, bool joined, tide_s
 	return status;
 }
 
+/* Within a transaction nothing can be changed about it. */
+static tide_status session_make_full(struct sqlite_session *session, struct tide_error *err)
+{
+	if (!session->must_be_full)
+		return TIDE_OK;
+	tide_status status = sqlite_script(&session->connection, "PRAGMA synchronous = FULL", err);
+	session->must_be_full = status != TIDE_OK;
+	return status;
+}
+
 tide_status sqlite_begin(void *self, struct tide_error *err)
 {
 	struct sqlite_session *session = self;
-	tide_status status = session_begin(session, err);
+	tide_status status = session_make_full(session, err);
+	if (status == TIDE_OK)
+		status = session_begin(session, err);
 	if (status != TIDE_OK)
 		return status;
 	session->is_delivering = true;
