@@ -264,6 +264,7 @@ enum tide_renewal {
 struct tide_lease_renewal {
 	struct tide_fence fence;
 	enum tide_renewal result;
+	bool is_member; /* instead the owner's membership in the group of this name; no epoch */
 };
 
 /** For how long a database believes in who uses a session, in seconds, and what it is used for. */
@@ -352,6 +353,56 @@ struct tide_control_write {
 	const char *reason; /* as tide_pause_reason_name has it */
 	const char *note;   /* NULL: none */
 	struct tide_journal_write journal;
+};
+
+/** A group: a subscription whose events are dealt to lanes, as its row has it. A plain value. */
+struct tide_group {
+	char name[TIDE_NAME_MAX + 1];
+	uint32_t lanes;           /* 1: it has none any more */
+	int64_t processed_before; /* events, by lanes of numbers whose rows are gone */
+	struct tide_time changed_at;
+};
+
+/** A manager that runs a group, and lives. A plain value. */
+struct tide_member {
+	struct tide_uuid id;
+	char host[256]; /* empty: not known */
+	int32_t pid;
+	struct tide_time joined_at; /* by the database's clock, where it has one */
+	double seconds_left;        /* of its membership; negative: it has no time */
+};
+
+/** A manager that wants to run a group. */
+struct tide_member_write {
+	const char *group;
+	uint32_t lanes; /* the number it knows; it joins no group of another one */
+	struct tide_uuid id;
+	const char *host;
+	int32_t pid;
+	struct tide_time now; /* where the database has no clock */
+};
+
+/** How far a lane of a group's family has come. */
+struct tide_group_row {
+	const char *name;
+	bool has_row; /* as it was read; to be made or moved: not asked for */
+	bool has_position;
+	tide_position position;
+	struct tide_anchor anchor; /* goes with the position; 0: none is kept */
+};
+
+/** Another number of lanes: all rows of the new ones, or nothing. */
+struct tide_group_change {
+	const char *name;
+	uint32_t lanes_before; /* that its row should have; 0: no row */
+	uint32_t lanes;
+	/* the family's rows as they were read, whose ownerships end */
+	const struct tide_group_row *before;
+	size_t before_count;
+	/* to be made, or moved where they are there; what they have counted stays */
+	const struct tide_group_row *after;
+	size_t after_count;
+	struct tide_time now;
 };
 
 /* ---- The tables ------------------------------------------------------------------------------ */
@@ -636,6 +687,30 @@ struct tide_checkpoint_ops {
 	/* The oldest first. */
 	tide_status (*segment_list)(void *session, const char *name, struct tide_segment **ret,
 				    size_t *ret_count, struct tide_error *err);
+
+	/* NULL, or TIDE_UNSUPPORTED where the tables are missing: there are no groups. The same
+	 * holds of the five below. */
+	tide_status (*group_get)(void *session, const char *name, struct tide_group *ret,
+				 struct tide_error *err); /* TIDE_NOT_FOUND */
+	/* `*ret` false: the group's row, or one of `before`, is another one by now, or a member of
+	 * the group or an owner of any of the rows lives; nothing is written. Else nobody owns the
+	 * rows of `before` any more, in a new epoch, and the group has no member. */
+	tide_status (*group_change)(void *session, const struct tide_group_change *change,
+				    bool *ret, struct tide_error *err);
+	/* Deletes checkpoints that nobody inherits from any more, with their segments, and keeps
+	 * what they have counted; nothing when the group has not this number of lanes. */
+	tide_status (*group_forget)(void *session, const char *name, uint32_t lanes,
+				    const char *const *rows, size_t count, struct tide_error *err);
+	/* As a member of a group with that number, until it leaves, or its session's store or its
+	 * process ends, or its membership runs out. `*ret` false: it has no such row. Who joins
+	 * again is the newest. */
+	tide_status (*member_join)(void *session, const struct tide_member_write *write, bool *ret,
+				   struct tide_error *err);
+	tide_status (*member_leave)(void *session, const char *group, const struct tide_uuid *id,
+				    struct tide_error *err);
+	/* Those that live, by when they joined and then by id. */
+	tide_status (*member_list)(void *session, const char *group, struct tide_member **ret,
+				   size_t *ret_count, struct tide_error *err);
 };
 
 /**

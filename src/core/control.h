@@ -2,7 +2,7 @@
 #ifndef TIDE_CORE_CONTROL_H
 #define TIDE_CORE_CONTROL_H
 
-/* What backends share of durable pauses and of the journal. */
+/* What backends share of durable pauses, of the journal and of groups. */
 
 #include <string.h>
 
@@ -30,6 +30,13 @@ static inline tide_status control_unsupported(struct tide_error *err)
 {
 	return tide_fail(err, TIDE_UNSUPPORTED,
 			 "the database keeps no controls; complete it with 'tide init'");
+}
+
+/** The same of groups. */
+static inline tide_status group_unsupported(struct tide_error *err)
+{
+	return tide_fail(err, TIDE_UNSUPPORTED,
+			 "the database keeps no groups; complete it with 'tide init'");
 }
 
 #endif

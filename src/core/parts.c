@@ -16,6 +16,7 @@ static const struct { const char *name, *loss; } part_table[PART_COUNT] = {
 	[PART_SEGMENTS]       = { "SEGMENTS",       "'tide audit' cannot prove that nothing was skipped" },
 	[PART_REBUILDS]       = { "REBUILDS",       "a rebuild that was interrupted begins anew, and none is made beside" },
 	[PART_CONTROLS]       = { "CONTROLS",       "subscriptions cannot be paused durably, and what persons do is not kept" },
+	[PART_GROUPS]         = { "GROUPS",         "processes cannot share the lanes of a subscription" },
 };
 
 const struct part_column part_columns[PART_COLUMN_COUNT] = {
@@ -34,6 +35,8 @@ const struct part_column part_columns[PART_COLUMN_COUNT] = {
 	{ PART_REBUILDS,       "projection_rebuilds",    NULL,              NULL },
 	{ PART_CONTROLS,       "subscription_controls",  NULL,              NULL },
 	{ PART_CONTROLS,       "subscription_journal",   NULL,              NULL },
+	{ PART_GROUPS,         "subscription_groups",    NULL,              NULL },
+	{ PART_GROUPS,         "subscription_members",   NULL,              NULL },
 };
 /* clang-format on */
 

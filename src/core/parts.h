@@ -26,6 +26,7 @@ enum part {
 	PART_SEGMENTS, /* projection_segments: what was to be delivered, to prove that it was */
 	PART_REBUILDS, /* projection_rebuilds: what is being rebuilt, and what it replaced */
 	PART_CONTROLS, /* subscription_controls, _journal: what persons said and did */
+	PART_GROUPS,   /* subscription_groups, _members: lanes over processes */
 	PART_COUNT
 };
 
@@ -40,7 +41,7 @@ struct part_column {
 	const char *table, *name;
 	const char *postgres_type; /* SQLite's is in its schema.sql */
 };
-#define PART_COLUMN_COUNT 15
+#define PART_COLUMN_COUNT 17
 extern const struct part_column part_columns[PART_COLUMN_COUNT];
 
 /** The part of a column of the model; PART_COUNT: none, it has to be there. */

@@ -55,6 +55,11 @@ bool port_has_segments(const struct tide_store *store)
 	return port_rows(store)->segment_list != NULL;
 }
 
+bool port_has_groups(const struct tide_store *store)
+{
+	return port_rows(store)->group_get != NULL;
+}
+
 bool port_lists_leases(const struct tide_store *store)
 {
 	return port_rows(store)->lease_list != NULL;
@@ -566,4 +571,78 @@ tide_status port_segment_list(const struct tide_store *store, void *session, con
 	*ret = NULL;
 	*ret_count = 0;
 	return ops->segment_list ? ops->segment_list(session, name, ret, ret_count, err) : TIDE_OK;
+}
+
+/* ---- Groups ---------------------------------------------------------------------------------- */
+
+static tide_status port_no_groups(const struct tide_store *store, struct tide_error *err)
+{
+	return tide_fail(err, TIDE_UNSUPPORTED, "'%s' keeps no groups", store->url);
+}
+
+tide_status port_group_get(const struct tide_store *store, void *session, const char *name,
+			   struct tide_group *ret, struct tide_error *err)
+{
+	if (!port_has_groups(store))
+		return tide_fail(err, TIDE_NOT_FOUND, "'%.255s' has no lanes", name);
+	tide_status status = port_rows(store)->group_get(session, name, ret, err);
+	assert(status != TIDE_OK || ret->lanes > 0);
+	return status;
+}
+
+tide_status port_group_change(const struct tide_store *store, void *session,
+			      const struct tide_group_change *change, bool *ret,
+			      struct tide_error *err)
+{
+	assert(change->lanes > 0 && change->lanes != change->lanes_before);
+	if (!port_has_groups(store))
+		return port_no_groups(store, err);
+	return port_rows(store)->group_change(session, change, ret, err);
+}
+
+tide_status port_group_forget(const struct tide_store *store, void *session, const char *name,
+			      uint32_t lanes, const char *const *rows, size_t count,
+			      struct tide_error *err)
+{
+	if (count == 0)
+		return TIDE_OK;
+	if (!port_has_groups(store))
+		return port_no_groups(store, err);
+	return port_rows(store)->group_forget(session, name, lanes, rows, count, err);
+}
+
+tide_status port_member_join(const struct tide_store *store, void *session,
+			     const struct tide_member_write *write, bool *ret,
+			     struct tide_error *err)
+{
+	assert(write->lanes > 0 && !tide_uuid_is_nil(&write->id));
+	if (!port_has_groups(store))
+		return port_no_groups(store, err);
+	return port_rows(store)->member_join(session, write, ret, err);
+}
+
+tide_status port_member_leave(const struct tide_store *store, void *session, const char *group,
+			      const struct tide_uuid *id, struct tide_error *err)
+{
+	return port_has_groups(store) ? port_rows(store)->member_leave(session, group, id, err)
+				      : TIDE_OK;
+}
+
+static void port_check_members(const struct tide_member *members, size_t count)
+{
+	for (size_t i = 1; i < count; i++)
+		assert(members[i - 1].joined_at.unix_us <= members[i].joined_at.unix_us);
+}
+
+tide_status port_member_list(const struct tide_store *store, void *session, const char *group,
+			     struct tide_member **ret, size_t *ret_count, struct tide_error *err)
+{
+	*ret = NULL;
+	*ret_count = 0;
+	if (!port_has_groups(store))
+		return TIDE_OK;
+	tide_status status = port_rows(store)->member_list(session, group, ret, ret_count, err);
+	if (status == TIDE_OK)
+		port_check_members(*ret, *ret_count);
+	return status;
 }

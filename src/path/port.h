@@ -20,6 +20,7 @@ bool port_has_anchors(const struct tide_store *store);
 bool port_has_snapshots(const struct tide_store *store);
 bool port_has_controls(const struct tide_store *store);
 bool port_has_segments(const struct tide_store *store);
+bool port_has_groups(const struct tide_store *store);
 bool port_lists_leases(const struct tide_store *store);
 /** Else a transaction that writes keeps every other writer out. */
 bool port_seizes_leases(const struct tide_store *store);
@@ -212,5 +213,26 @@ tide_status port_segment_turn(const struct tide_store *store, void *session,
 			      const struct tide_segment_write *write, struct tide_error *err);
 tide_status port_segment_list(const struct tide_store *store, void *session, const char *name,
 			      struct tide_segment **ret, size_t *ret_count, struct tide_error *err);
+
+/* ---- Groups ---------------------------------------------------------------------------------- */
+
+/** TIDE_NOT_FOUND: it has no lanes, or there are no groups. */
+tide_status port_group_get(const struct tide_store *store, void *session, const char *name,
+			   struct tide_group *ret, struct tide_error *err);
+/** As backend.h says; TIDE_UNSUPPORTED where there are no groups. */
+tide_status port_group_change(const struct tide_store *store, void *session,
+			      const struct tide_group_change *change, bool *ret,
+			      struct tide_error *err);
+tide_status port_group_forget(const struct tide_store *store, void *session, const char *name,
+			      uint32_t lanes, const char *const *rows, size_t count,
+			      struct tide_error *err);
+tide_status port_member_join(const struct tide_store *store, void *session,
+			     const struct tide_member_write *write, bool *ret,
+			     struct tide_error *err);
+tide_status port_member_leave(const struct tide_store *store, void *session, const char *group,
+			      const struct tide_uuid *id, struct tide_error *err);
+/** In order; none where there are no groups. */
+tide_status port_member_list(const struct tide_store *store, void *session, const char *group,
+			     struct tide_member **ret, size_t *ret_count, struct tide_error *err);
 
 #endif

@@ -53,7 +53,7 @@ static bool inherit_contains(struct inherit_lane whole, struct inherit_lane lane
 tide_position inherit_begin(const struct inherit_row *rows, size_t count, uint32_t total_before,
 			    struct inherit_lane lane, tide_position start)
 {
-	tide_position least = INT64_MAX, settled = -1;
+	tide_position least = INT64_MAX, whole = -1;
 	uint32_t found = 0;
 
 	for (size_t i = 0; i < count; i++) {
@@ -62,14 +62,14 @@ tide_position inherit_begin(const struct inherit_row *rows, size_t count, uint32
 		tide_position position = rows[i].has_position ? rows[i].position : start;
 		if (position < least)
 			least = position;
-		if (inherit_contains(rows[i].lane, lane) && position > settled)
-			settled = position;
+		if (inherit_contains(rows[i].lane, lane) && position > whole)
+			whole = position;
 		found += rows[i].lane.total == total_before;
 	}
 
 	if (found < inherit_share(lane, total_before) && start < least)
 		least = start;
-	return settled > least ? settled : least;
+	return whole > least ? whole : least;
 }
 
 size_t inherit_choose(struct inherit_row *rows, size_t count, struct inherit_lane lane,
@@ -83,8 +83,8 @@ size_t inherit_choose(struct inherit_row *rows, size_t count, struct inherit_lan
 	return kept;
 }
 
-bool inherit_is_settled(const struct inherit_row *rows, size_t count, uint64_t hash,
-			tide_position position)
+bool inherit_passes(const struct inherit_row *rows, size_t count, uint64_t hash,
+		    tide_position position)
 {
 	for (size_t i = 0; i < count; i++)
 		if (rows[i].has_position && position <= rows[i].position &&

@@ -41,7 +41,8 @@ const char postgres_guard_look[] =
 	"'dead_letter_queue', "
 	"'snapshots', 'subscription_leases', 'projection_versions', 'tidemark_schema', "
 	"'tidemark_feed', 'subscription_controls', 'subscription_journal', "
-	"'projection_segments', 'projection_rebuilds') AND "
+	"'subscription_groups', 'subscription_members', 'projection_segments', "
+	"'projection_rebuilds') AND "
 	"EXISTS (SELECT FROM pg_class o WHERE o.relnamespace = c.relnamespace AND "
 	"o.relname = 'projection_checkpoints'))";
 
@@ -64,8 +65,8 @@ static const char guard_find[] =
 	"JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S') "
 	"SELECT oid, relname, is_sequence, EXISTS (SELECT FROM " GUARD_LOCKS
 	" AND l.relation = found.oid), place, nspname "
-	"FROM found ORDER BY is_sequence, relname LIMIT 24";
-_Static_assert(GUARD_RELATIONS_MAX == 24, "the limit of the query above");
+	"FROM found ORDER BY is_sequence, relname LIMIT 28";
+_Static_assert(GUARD_RELATIONS_MAX == 28, "the limit of the query above");
 
 static tide_status guard_query(PGconn *connection, const char *text, int count,
 			       const char *const *values, PGresult **ret, struct tide_error *err)

@@ -210,7 +210,7 @@ extern const struct sql_dialect sql_dialect_sqlite;
 extern const struct sql_dialect sql_dialect_postgres;
 
 /** What projections may read and not change. */
-#define SQL_OWN_TABLES 12
+#define SQL_OWN_TABLES 14
 extern const char *const sql_own_tables[SQL_OWN_TABLES];
 bool sql_is_own_table(const char *name, size_t size);
 

@@ -16,6 +16,8 @@ const char *const sql_own_tables[SQL_OWN_TABLES] = {
 	"tidemark_feed",
 	"subscription_controls",
 	"subscription_journal",
+	"subscription_groups",
+	"subscription_members",
 	"projection_segments",
 	"projection_rebuilds",
 };

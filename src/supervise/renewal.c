@@ -78,12 +78,12 @@ static void renewal_take_one(struct renewer *renewer, size_t at,
 	struct tide_lease_renewal *lease = &renewer->leases[at];
 	memcpy(renewer->names[at], subscription->name, sizeof renewer->names[at]);
 	mutex_lock(&subscription->lock);
-	lease->fence = subscription->lease.fence;
+	*lease = (struct tide_lease_renewal){ .fence = subscription->lease.fence,
+					      .result = TIDE_RENEWAL_SKIPPED };
 	assert(lease->fence.epoch > 0);
 	subscription_own_locked(subscription, OWNERSHIP_RENEWING);
 	mutex_unlock(&subscription->lock);
 	lease->fence.name = renewer->names[at];
-	lease->result = TIDE_RENEWAL_SKIPPED;
 }
 
 /* `*ret` is 0 when nothing is due. */

@@ -74,6 +74,8 @@ static void database_of_an_earlier_version_works_and_is_completed_when_asked(str
 	fixture_sql(f, "DROP TABLE projection_rebuilds");
 	fixture_sql(f, "DROP TABLE subscription_controls");
 	fixture_sql(f, "DROP TABLE subscription_journal");
+	fixture_sql(f, "DROP TABLE subscription_groups");
+	fixture_sql(f, "DROP TABLE subscription_members");
 	struct tide_store *store;
 	struct tide_checkpoints *checkpoints;
 	must(tide_store_open(f->url, NULL, &store, err));

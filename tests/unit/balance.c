@@ -103,7 +103,8 @@ static void one_that_is_not_a_member_keeps_what_it_has(void **state)
 					{ BALANCE_MINE, 1, false },
 					{ BALANCE_MINE, 2, false },
 					{ BALANCE_OTHERS, 0, true } };
-	choose(lanes, 4, 2, 7, ".xx.");
+	choose(lanes, 4, 1, 7, ".xx.");
+	choose(lanes, 4, 4, 7, ".xx.");
 	choose(lanes, 4, 0, 0, ".xx.");
 }
 

@@ -51,7 +51,7 @@ static void a_row_without_a_position_or_none_at_all_begins_as_start_from_says(vo
 	assert_int_equal(inherit_begin(three, 2, 3, (struct inherit_lane){ 0, 2 }, 7), 7);
 	assert_int_equal(inherit_begin(three, 2, 3, (struct inherit_lane){ 0, 2 }, 60), 40);
 	assert_int_equal(inherit_begin(three, 2, 3, (struct inherit_lane){ 1, 6 }, 7), 40);
-	assert_false(inherit_is_settled(rows, 1, 3, 100));
+	assert_false(inherit_passes(rows, 1, 3, 100));
 }
 
 static void a_number_that_comes_back_goes_on_from_its_own_rows(void **state)
@@ -70,12 +70,12 @@ static void a_number_that_comes_back_goes_on_from_its_own_rows(void **state)
 static void an_event_is_settled_when_any_row_it_falls_to_has_reached_it(void **state)
 {
 	(void)state;
-	assert_true(inherit_is_settled(three, 3, 12, 60));
-	assert_true(inherit_is_settled(three, 3, 12, 90));
-	assert_false(inherit_is_settled(three, 3, 12, 91));
-	assert_false(inherit_is_settled(three, 3, 7, 60));
-	assert_true(inherit_is_settled(three, 3, 7, 40));
-	assert_false(inherit_is_settled(NULL, 0, 7, 1));
+	assert_true(inherit_passes(three, 3, 12, 60));
+	assert_true(inherit_passes(three, 3, 12, 90));
+	assert_false(inherit_passes(three, 3, 12, 91));
+	assert_false(inherit_passes(three, 3, 7, 60));
+	assert_true(inherit_passes(three, 3, 7, 40));
+	assert_false(inherit_passes(NULL, 0, 7, 1));
 }
 
 static void a_lane_keeps_only_the_rows_that_lead_beyond_it(void **state)
@@ -165,8 +165,7 @@ static void family_advance(struct family *family, size_t row, int events)
 	for (; events > 0 && family->rows[row].position < EVENTS; events--) {
 		tide_position position = ++family->rows[row].position;
 		uint64_t hash = family->hashes[family->aggregate_of[position]];
-		if (hash % lane.total == lane.index &&
-		    !inherit_is_settled(kept, count, hash, position))
+		if (hash % lane.total == lane.index && !inherit_passes(kept, count, hash, position))
 			family_handle(family, position);
 	}
 }

@@ -66,6 +66,12 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 		FAULT_KEEP(checkpoint.journal_list);
 		FAULT_KEEP(checkpoint.segment_turn);
 		FAULT_KEEP(checkpoint.segment_list);
+		FAULT_KEEP(checkpoint.group_get);
+		FAULT_KEEP(checkpoint.group_change);
+		FAULT_KEEP(checkpoint.group_forget);
+		FAULT_KEEP(checkpoint.member_join);
+		FAULT_KEEP(checkpoint.member_leave);
+		FAULT_KEEP(checkpoint.member_list);
 		table->checkpoint.lease_renew_ns = inner->checkpoint.lease_renew_ns;
 	}
 #undef FAULT_KEEP

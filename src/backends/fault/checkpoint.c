@@ -85,7 +85,36 @@ FAULT_SIMPLE(journal_add, (void *session, const struct tide_journal_write *write
 FAULT_SIMPLE(segment_turn,
              (void *session, const struct tide_fence *fence, const struct tide_segment_write *write, struct tide_error *err),
              (call.state, fence, write, err))
+FAULT_VALUE(group_get, struct tide_group, (void *session, const char *name, struct tide_group *ret, struct tide_error *err),
+            (call.state, name, &value, err))
+FAULT_VALUE(group_change, bool, (void *session, const struct tide_group_change *change, bool *ret, struct tide_error *err),
+            (call.state, change, &value, err))
+FAULT_SIMPLE(group_forget,
+             (void *session, const char *name, uint32_t lanes, const char *const *rows, size_t count, struct tide_error *err),
+             (call.state, name, lanes, rows, count, err))
+FAULT_VALUE(member_join, bool, (void *session, const struct tide_member_write *write, bool *ret, struct tide_error *err),
+            (call.state, write, &value, err))
+FAULT_SIMPLE(member_leave, (void *session, const char *group, const struct tide_uuid *id, struct tide_error *err),
+             (call.state, group, id, err))
 /* clang-format on */
+
+static tide_status fault_member_list(void *session, const char *group, struct tide_member **ret,
+				     size_t *ret_count, struct tide_error *err)
+{
+	struct fault_call call = fault_enter(session, FAULT_member_list, err);
+	struct tide_member *list = NULL;
+	size_t count = 0;
+	if (call.status == TIDE_OK)
+		call.status =
+			call.inner->checkpoint.member_list(call.state, group, &list, &count, err);
+	if (fault_leave(&call, err) != TIDE_OK) {
+		tide_free(list);
+		return call.status;
+	}
+	*ret = list;
+	*ret_count = count;
+	return TIDE_OK;
+}
 
 static tide_status fault_segment_list(void *session, const char *name, struct tide_segment **ret,
 				      size_t *ret_count, struct tide_error *err)
@@ -219,4 +248,10 @@ const struct tide_checkpoint_ops fault_checkpoint_ops = {
 	.journal_list = fault_journal_list,
 	.segment_turn = fault_segment_turn,
 	.segment_list = fault_segment_list,
+	.group_get = fault_group_get,
+	.group_change = fault_group_change,
+	.group_forget = fault_group_forget,
+	.member_join = fault_member_join,
+	.member_leave = fault_member_leave,
+	.member_list = fault_member_list,
 };

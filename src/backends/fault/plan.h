@@ -61,7 +61,13 @@
 	X(journal_add,         false)  \
 	X(journal_list,        true)  \
 	X(segment_turn,        false) \
-	X(segment_list,        false)
+	X(segment_list,        false) \
+	X(group_get,           false) \
+	X(group_change,        false) \
+	X(group_forget,        false) \
+	X(member_join,         false) \
+	X(member_leave,        false) \
+	X(member_list,         false)
 /* clang-format on */
 
 enum fault_op {

@@ -79,7 +79,10 @@ tide_status memory_lease_renew_all(void *session, struct tide_lease_renewal *lea
 	(void)err;
 	struct memory_state *state = lease_lock(session);
 	for (size_t i = 0; i < count; i++) {
-		bool is_mine = memory_check_fence_locked(state, &leases[i].fence, NULL) == TIDE_OK;
+		const struct tide_fence *fence = &leases[i].fence;
+		bool is_mine = leases[i].is_member
+				       ? memory_member_stands(state, fence)
+				       : memory_check_fence_locked(state, fence, NULL) == TIDE_OK;
 		leases[i].result = is_mine ? TIDE_RENEWAL_MADE : TIDE_RENEWAL_LOST;
 	}
 	mutex_unlock(&state->book_lock);
@@ -111,6 +114,12 @@ tide_status memory_lease_release(void *session, const struct tide_fence *fence,
 	return status;
 }
 
+void memory_lease_turn(struct memory_lease *lease)
+{
+	lease_clear(lease);
+	lease->epoch++;
+}
+
 tide_status memory_lease_end(void *session, const char *name, bool *ret,
 			     struct tide_error *err) TIDE_UNCHECKED
 {
@@ -118,8 +127,7 @@ tide_status memory_lease_end(void *session, const char *name, bool *ret,
 	struct memory_state *state = lease_lock(session);
 	struct memory_lease *lease = name_table_find(&state->leases, name);
 	if (lease) {
-		lease_clear(lease);
-		lease->epoch++;
+		memory_lease_turn(lease);
 		lease->info.has_last_error = false;
 		lease->info.last_error[0] = lease->info.reason[0] = '\0';
 	}
@@ -227,5 +235,6 @@ void memory_drop_leases(struct memory_handle *handle)
 		if (lease->holder == handle)
 			lease->holder = NULL;
 	}
+	memory_members_drop(state, handle);
 	mutex_unlock(&state->book_lock);
 }

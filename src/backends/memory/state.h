@@ -60,6 +60,14 @@ struct memory_segment {
 	struct tide_segment segment;
 };
 
+/** A member of a group. */
+struct memory_member {
+	struct memory_member *next;
+	char group[TIDE_NAME_MAX + 1];
+	struct tide_member member;
+	const struct memory_handle *holder;
+};
+
 /** What persons did, by id. */
 struct memory_journal {
 	struct tide_journal_entry *entries;
@@ -84,6 +92,8 @@ struct memory_state {
 	struct memory_segment *segments; /* newest first */
 	struct name_table controls;      /* struct tide_control */
 	struct memory_journal journal;
+	struct name_table groups;      /* struct tide_group */
+	struct memory_member *members; /* by when they joined */
 	struct memory_dead_letters dead_letters;
 	struct memory_snapshots snapshots;
 };
@@ -102,6 +112,16 @@ void memory_drop_leases(struct memory_handle *handle);
 void memory_segment_discard_locked(struct memory_state *state, const char *name, int64_t count)
 	TIDE_REQUIRES(state->book_lock);
 void memory_segments_forget(struct memory_state *state, const char *name);
+
+/** End the ownership of a lease, in a new epoch. */
+void memory_lease_turn(struct memory_lease *lease);
+/** Whether the fence's owner is a member of the group of its name. */
+bool memory_member_stands(struct memory_state *state, const struct tide_fence *fence)
+	TIDE_REQUIRES(state->book_lock);
+bool memory_group_has_members(struct memory_state *state, const char *group)
+	TIDE_REQUIRES(state->book_lock);
+/** End the memberships of a handle; NULL: all. */
+void memory_members_drop(struct memory_state *state, const struct memory_handle *holder);
 
 void memory_dead_letters_fini(struct memory_dead_letters *letters);
 void memory_snapshots_fini(struct memory_snapshots *snapshots);
@@ -150,6 +170,19 @@ tide_status memory_segment_turn(void *session, const struct tide_fence *fence,
 				const struct tide_segment_write *write, struct tide_error *err);
 tide_status memory_segment_list(void *session, const char *name, struct tide_segment **ret,
 				size_t *ret_count, struct tide_error *err);
+
+tide_status memory_group_get(void *session, const char *name, struct tide_group *ret,
+			     struct tide_error *err);
+tide_status memory_group_change(void *session, const struct tide_group_change *change, bool *ret,
+				struct tide_error *err);
+tide_status memory_group_forget(void *session, const char *name, uint32_t lanes,
+				const char *const *rows, size_t count, struct tide_error *err);
+tide_status memory_member_join(void *session, const struct tide_member_write *write, bool *ret,
+			       struct tide_error *err);
+tide_status memory_member_leave(void *session, const char *group, const struct tide_uuid *id,
+				struct tide_error *err);
+tide_status memory_member_list(void *session, const char *group, struct tide_member **ret,
+			       size_t *ret_count, struct tide_error *err);
 
 tide_status memory_dead_letter_add(void *session, const struct tide_fence *fence,
 				   const struct tide_dead_letter_write *write, int64_t *ret,

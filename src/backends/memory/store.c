@@ -19,6 +19,8 @@ static void memory_state_free(struct memory_state *state)
 	name_table_fini(&state->leases);
 	memory_segments_forget(state, NULL);
 	name_table_fini(&state->controls);
+	name_table_fini(&state->groups);
+	memory_members_drop(state, NULL);
 	tide_free(state->journal.entries);
 	memory_dead_letters_fini(&state->dead_letters);
 	memory_snapshots_fini(&state->snapshots);
@@ -243,6 +245,8 @@ static tide_status memory_clear(void *store, struct tide_error *err)
 	name_table_fini(&state->checkpoints);
 	memory_segments_forget(state, NULL);
 	name_table_fini(&state->controls);
+	name_table_fini(&state->groups);
+	memory_members_drop(state, NULL);
 	state->journal.count = 0;
 	memory_dead_letters_fini(&state->dead_letters);
 	memory_snapshots_fini(&state->snapshots);
@@ -477,5 +481,11 @@ const struct tide_backend tide_backend_memory = {
 		.journal_list = memory_journal_list,
 		.segment_turn = memory_segment_turn,
 		.segment_list = memory_segment_list,
+		.group_get = memory_group_get,
+		.group_change = memory_group_change,
+		.group_forget = memory_group_forget,
+		.member_join = memory_member_join,
+		.member_leave = memory_member_leave,
+		.member_list = memory_member_list,
 	},
 };

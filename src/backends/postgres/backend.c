@@ -79,5 +79,11 @@ const struct tide_backend tide_backend_postgres = {
 		.journal_list = pg_journal_list,
 		.segment_turn = pg_segment_turn,
 		.segment_list = pg_segment_list,
+		.group_get = pg_group_get,
+		.group_change = pg_group_change,
+		.group_forget = pg_group_forget,
+		.member_join = pg_member_join,
+		.member_leave = pg_member_leave,
+		.member_list = pg_member_list,
 	},
 };

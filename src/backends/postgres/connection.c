@@ -371,16 +371,21 @@ static tide_status connection_prepare(struct pg_connection *connection, enum pg_
 		't', (char)('0' + (statement) / 10), (char)('0' + (statement) % 10), '\0'          \
 	}
 
+static bool connection_prepares(const struct pg_connection *connection, int statement)
+{
+	return connection->target->can_prepare && statement < PG_STATEMENT_PREPARED;
+}
+
 static tide_status connection_make_ready(struct pg_connection *connection,
 					 enum pg_statement statement,
 					 const struct pg_params *params, struct tide_error *err)
 {
-	_Static_assert(PG_STATEMENT_COUNT <= 64, "a bit for each statement");
+	_Static_assert(PG_STATEMENT_PREPARED <= 64, "a bit for each that is prepared");
 	if (params && params->bytes.failed)
 		return alloc_fail(err);
 	connection->sqlstate[0] = '\0';
 	const char name[] = STATEMENT_NAME(statement);
-	return connection->target->can_prepare
+	return connection_prepares(connection, (int)statement)
 		       ? connection_prepare(connection, statement, name, err)
 		       : TIDE_OK;
 }
@@ -392,7 +397,7 @@ static bool connection_send(struct pg_connection *connection, enum pg_statement 
 	int count = connection_args(params, &args);
 	const int *lengths = params ? params->lengths : NULL;
 	const char name[] = STATEMENT_NAME(statement);
-	if (connection->target->can_prepare)
+	if (connection_prepares(connection, (int)statement))
 		return PQsendQueryPrepared(connection->native, name, count, args.values, lengths,
 					   args.formats, 1);
 	return PQsendQueryParams(connection->native, connection->target->statements[statement],
@@ -401,9 +406,8 @@ static bool connection_send(struct pg_connection *connection, enum pg_statement 
 
 static void connection_note_sent(struct pg_connection *connection, int first, int second)
 {
-	bool can_prepare = connection->target->can_prepare;
-	connection->sent[0] = can_prepare ? first : -1;
-	connection->sent[1] = can_prepare ? second : -1;
+	connection->sent[0] = connection_prepares(connection, first) ? first : -1;
+	connection->sent[1] = connection_prepares(connection, second) ? second : -1;
 	connection->has_outdated = false;
 }
 

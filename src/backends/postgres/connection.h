@@ -35,7 +35,7 @@ struct pg_connection {
 	uint64_t prepared; /* a bit per statement */
 	/* of those that are to be prepared again, since a table was changed or it is old */
 	uint64_t outdated;
-	uint32_t uses[PG_STATEMENT_COUNT]; /* of each since it was prepared */
+	uint32_t uses[PG_STATEMENT_PREPARED]; /* of each since it was prepared */
 	int sent[2];               /* the prepared statements that were sent last, -1: none */
 	bool has_outdated;         /* the last failure was of one that is outdated */
 	struct mono_time deadline; /* for answers, ... */

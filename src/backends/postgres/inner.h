@@ -433,6 +433,23 @@ tide_status pg_journal_list(void *session, const char *name, int64_t limit,
 			    struct tide_error *err);
 
 /* ---- segment.c ---- */
+/** Whether the database has their tables. */
+static inline bool pg_group_is_kept(const struct pg_session *session)
+{
+	return (session->store->target.parts & PART_BIT(PART_GROUPS)) != 0;
+}
+tide_status pg_group_get(void *session, const char *name, struct tide_group *ret,
+			 struct tide_error *err);
+tide_status pg_group_change(void *session, const struct tide_group_change *change, bool *ret,
+			    struct tide_error *err);
+tide_status pg_group_forget(void *session, const char *name, uint32_t lanes,
+			    const char *const *rows, size_t count, struct tide_error *err);
+tide_status pg_member_join(void *session, const struct tide_member_write *write, bool *ret,
+			   struct tide_error *err);
+tide_status pg_member_leave(void *session, const char *group, const struct tide_uuid *id,
+			    struct tide_error *err);
+tide_status pg_member_list(void *session, const char *group, struct tide_member **ret,
+			   size_t *ret_count, struct tide_error *err);
 tide_status pg_segment_turn(void *session, const struct tide_fence *fence,
 			    const struct tide_segment_write *write, struct tide_error *err);
 tide_status pg_segment_list(void *session, const char *name, struct tide_segment **ret,

@@ -29,6 +29,8 @@ static const struct { const char *table, *columns, *otherwise; bool is_raced; } 
 	{ "projection_versions",    "name",                                "a read model could have two makers", false },
 	{ "projection_rebuilds",    "name",                                "a rebuild could not be noted", false },
 	{ "subscription_controls",  "name",                                "a pause could not be written", false },
+	{ "subscription_groups",    "name",                                "a subscription could have two numbers of lanes", false },
+	{ "subscription_members",   "member name",                         "a member could not join", false },
 };
 /* clang-format on */
 

@@ -116,7 +116,7 @@ static void lease_put_all(struct pg_params *params, const struct tide_lease_rene
 
 	pg_array_begin(params, PG_INT8, count);
 	for (size_t i = 0; i < count; i++)
-		pg_array_int8(params, leases[i].fence.epoch);
+		pg_array_int8(params, leases[i].is_member ? -1 : leases[i].fence.epoch);
 	pg_array_end(params);
 }
 

@@ -91,6 +91,15 @@ static const struct { const char *name, *columns, *create; } schema_tables[] = {
 	  "CREATE TABLE @subscription_journal (id BIGSERIAL PRIMARY KEY, at TIMESTAMPTZ NOT NULL, "
 	  "who TEXT NOT NULL, host TEXT NOT NULL, act TEXT NOT NULL, name TEXT NOT NULL, "
 	  "detail TEXT)" },
+	{ "subscription_groups", /* a row for each subscription that has, or had, lanes */
+	  "",
+	  "CREATE TABLE @subscription_groups (name TEXT PRIMARY KEY, lanes INTEGER NOT NULL, "
+	  "processed_before BIGINT NOT NULL, changed_at TIMESTAMPTZ NOT NULL)" },
+	{ "subscription_members", /* managers that run a group, by the server's clock */
+	  "",
+	  "CREATE TABLE @subscription_members (name TEXT NOT NULL, member TEXT NOT NULL, host TEXT, "
+	  "pid INTEGER, joined_at TIMESTAMPTZ NOT NULL, lease_seconds DOUBLE PRECISION, "
+	  "expires_at TIMESTAMPTZ NOT NULL, PRIMARY KEY (name, member))" },
 	{ "tidemark_schema",
 	  "",
 	  "CREATE TABLE @tidemark_schema (version INTEGER PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL DEFAULT NOW())" },

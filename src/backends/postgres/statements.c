@@ -49,6 +49,12 @@
 #define LEASE_RUNS                                                                                 \
 	"expires_at > clock_timestamp() AND expires_at <= clock_timestamp() + 2 * " LEASE_SPAN
 
+/* The same of a member. */
+#define MEMBER_SPAN "make_interval(secs => COALESCE(m.lease_seconds, 15))"
+#define MEMBER_RUNS                                                                                \
+	"m.expires_at > clock_timestamp() AND m.expires_at <= clock_timestamp() + 2 "              \
+	"* " MEMBER_SPAN
+
 /* A person moves the position of $1: whoever owns it is fenced and begins again from the row. FOR
  * UPDATE waits for the writes of that owner, and they for this; the statement reads `seat` first,
  * so it is held before anything is written. */
@@ -386,7 +392,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"WITH " LOCALLY " UPDATE @subscription_leases SET expires_at = clock_timestamp() + "
 		"" LEASE_SPAN " FROM here "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
-	/* $1 names, $2 owners, $3 epochs. NO KEY UPDATE goes along with a delivery's KEY SHARE
+	/* $1 names, $2 owners, $3 epochs, -1 of a membership. NO KEY UPDATE goes along with a delivery's KEY SHARE
 	 * (FENCE_ROW); whoever holds more is not waited for. A lease without a row in the answer
 	 * has another owner. */
 	[PG_LEASE_RENEW_ALL] =
@@ -399,10 +405,19 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"OF l SKIP LOCKED), "
 		"made AS (UPDATE @subscription_leases l SET expires_at = clock_timestamp() + "
 		"" LEASE_SPAN " "
-		"FROM free, here WHERE l.id = free.id RETURNING free.place) "
+		"FROM free, here WHERE l.id = free.id RETURNING free.place)"
+		"<+GROUPS , stays AS MATERIALIZED (SELECT m.name, m.member, a.place FROM "
+		"@subscription_members m JOIN asked a ON m.name = a.name AND m.member = a.owner "
+		"AND a.epoch = -1 FOR NO KEY UPDATE OF m SKIP LOCKED), stayed AS (UPDATE "
+		"@subscription_members m SET expires_at = clock_timestamp() + " MEMBER_SPAN
+		" FROM stays s, here WHERE m.name = s.name AND m.member = s.member "
+		"RETURNING s.place)+> "
 		"SELECT a.place, EXISTS (SELECT 1 FROM made m WHERE m.place = a.place) FROM asked "
 		"a JOIN @subscription_leases l "
-		"ON l.name = a.name AND l.owner = a.owner AND l.epoch = a.epoch",
+		"ON l.name = a.name AND l.owner = a.owner AND l.epoch = a.epoch"
+		"<+GROUPS  UNION ALL SELECT a.place, EXISTS (SELECT 1 FROM stayed s WHERE s.place "
+		"= a.place) FROM asked a JOIN @subscription_members m ON m.name = a.name AND "
+		"m.member = a.owner AND a.epoch = -1+>",
 	[PG_LEASE_RELEASE] =
 		"WITH " LOCALLY " UPDATE @subscription_leases SET owner = NULL, released_at = "
 		"clock_timestamp(), expires_at = clock_timestamp(), "
@@ -529,6 +544,69 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"SELECT id, at, who, host, act, name, detail FROM @subscription_journal WHERE "
 		"$1::text IS NULL OR name = $1::text "
 		"ORDER BY id DESC LIMIT $2::int8",
+
+	[PG_GROUP_GET] =
+		"SELECT lanes, processed_before, changed_at FROM @subscription_groups WHERE name = "
+		"$1::text",
+	[PG_GROUP_MAKE] = /* without a number yet; nobody sees it so */
+		"INSERT INTO @subscription_groups (name, lanes, processed_before, changed_at) "
+		"VALUES ($1::text, 0, 0, clock_timestamp()) ON CONFLICT (name) DO NOTHING",
+	[PG_GROUP_LOCK] =
+		"SELECT lanes FROM @subscription_groups WHERE name = $1::text FOR UPDATE",
+	[PG_GROUP_SEAT] = /* $1, $2 names; how many of them are owned */
+		"SELECT count(*) FILTER (WHERE owner IS NOT NULL AND " LEASE_RUNS ") FROM (SELECT "
+		"* FROM @subscription_leases WHERE name = ANY($1::text[] || $2::text[]) ORDER BY "
+		"name FOR UPDATE) l",
+	[PG_GROUP_ROWS] =
+		"SELECT projection_name, global_position FROM @projection_checkpoints WHERE "
+		"projection_name = ANY($1::text[])",
+	/* $1 name, $2 lanes, $3 the rows before, $4 now; $5..$8 the rows of the lanes: name,
+	 * position, anchor */
+	[PG_GROUP_WRITE] =
+		"WITH turned AS (UPDATE @subscription_leases SET owner = NULL, epoch = epoch + 1, "
+		"released_at = clock_timestamp(), expires_at = clock_timestamp(), "
+		"<+LEASE_SECONDS lease_seconds = NULL, +>suspect_position = NULL, suspect_deaths = "
+		"NULL WHERE name = ANY($3::text[])), "
+		"gone AS (DELETE FROM @subscription_members WHERE name = $1::text), "
+		"made AS (INSERT INTO @projection_checkpoints AS c (projection_name, "
+		"global_position, events_processed, created_at, updated_at"
+		"<+ANCHOR , anchor_position, anchor_event_id+>) SELECT a.name, "
+		"NULLIF(a.position, -1), 0, $4::timestamptz, $4::timestamptz"
+		"<+ANCHOR , NULLIF(a.anchor, 0), a.event_id+> FROM unnest($5::text[], $6::int8[], "
+		"$7::int8[], $8::uuid[]) AS a(name, position, anchor, event_id) ON CONFLICT "
+		"(projection_name) DO UPDATE SET global_position = excluded.global_position, "
+		"updated_at = excluded.updated_at<+ANCHOR , anchor_position = "
+		"excluded.anchor_position, anchor_event_id = excluded.anchor_event_id+>) "
+		"UPDATE @subscription_groups SET lanes = $2::int4, changed_at = clock_timestamp() "
+		"WHERE name = $1::text",
+	[PG_GROUP_FORGET] = /* $1 name, $2 lanes, $3 the rows */
+		"WITH seat AS MATERIALIZED (SELECT 1 FROM @subscription_groups WHERE name = "
+		"$1::text AND lanes = $2::int4 FOR UPDATE), gone AS (DELETE FROM "
+		"@projection_checkpoints USING seat WHERE projection_name = ANY($3::text[]) "
+		"RETURNING events_processed)<+SEGMENTS , forgotten AS (DELETE FROM "
+		"@projection_segments USING seat WHERE name = ANY($3::text[]))+> "
+		"UPDATE @subscription_groups SET processed_before = processed_before + (SELECT "
+		"COALESCE(sum(events_processed), 0) FROM gone)::int8 FROM seat WHERE name = "
+		"$1::text",
+	/* $1 group, $2 lanes, $3 member, $4 host, $5 pid, $6 milliseconds. FOR SHARE waits for who
+	 * changes the number, and that one for this. */
+	[PG_MEMBER_JOIN] =
+		"WITH " LOCALLY ", seat AS MATERIALIZED (SELECT 1 FROM @subscription_groups WHERE "
+		"name = $1::text AND lanes = $2::int4 FOR SHARE), "
+		"swept AS (DELETE FROM @subscription_members m USING seat WHERE m.name = $1::text "
+		"AND m.member <> $3::text AND NOT (" MEMBER_RUNS ")) "
+		"INSERT INTO @subscription_members (name, member, host, pid, joined_at, "
+		"lease_seconds, expires_at) SELECT $1::text, $3::text, $4::text, $5::int4, "
+		"clock_timestamp(), $6::int4 / 1000.0, clock_timestamp() + $6::int4 * interval "
+		"'1 ms' FROM seat, here ON CONFLICT (name, member) DO UPDATE SET host = "
+		"excluded.host, pid = excluded.pid, joined_at = excluded.joined_at, lease_seconds "
+		"= excluded.lease_seconds, expires_at = excluded.expires_at",
+	[PG_MEMBER_LEAVE] =
+		"DELETE FROM @subscription_members WHERE name = $1::text AND member = $2::text",
+	[PG_MEMBER_LIST] =
+		"SELECT m.member, m.host, m.pid, m.joined_at, ceil(extract(epoch FROM m.expires_at "
+		"- clock_timestamp()) * 1000)::int8 FROM @subscription_members m WHERE m.name = "
+		"$1::text AND " MEMBER_RUNS " ORDER BY m.joined_at, m.member COLLATE \"C\"",
 
 	[PG_SNAPSHOT_LOAD] =
 		"SELECT version, schema_version, state::text, created_at<+SNAPSHOT_EVENT , "

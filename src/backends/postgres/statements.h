@@ -4,7 +4,7 @@
 
 #include "core/json.h"
 
-/** Every statement that is sent more than now and then, and therefore prepared where that is
+/** Every statement; those that are sent more than now and then are prepared where that is
  * possible. */
 enum pg_statement {
 	PG_APPEND,
@@ -42,7 +42,6 @@ enum pg_statement {
 	PG_LEASE_RENEW,
 	PG_LEASE_RENEW_ALL,
 	PG_LEASE_RELEASE,
-	PG_LEASE_END,
 	PG_LEASE_MARK,
 	PG_LEASE_IS_OWNED,
 	PG_LEASE_NOTE,
@@ -57,19 +56,31 @@ enum pg_statement {
 	PG_DEAD_LETTER_LIST,
 	PG_DEAD_LETTER_GET,
 	PG_DEAD_LETTER_DISCARD,
-	PG_DEAD_LETTER_PURGE,
 	PG_DEAD_LETTER_STATS,
 	PG_DEAD_LETTER_COUNTS,
 	PG_SEGMENT_CHANGE,
 	PG_SEGMENT_BEGIN,
 	PG_SEGMENT_LIST,
-	PG_CONTROL_PAUSE,
-	PG_CONTROL_RESUME,
 	PG_CONTROL_LIST,
-	PG_JOURNAL_ADD,
-	PG_JOURNAL_LIST,
 	PG_SNAPSHOT_LOAD,
 	PG_SNAPSHOT_SAVE,
+	PG_GROUP_GET,
+	PG_MEMBER_LIST,
+	PG_STATEMENT_PREPARED, /* those before it */
+	PG_GROUP_MAKE = PG_STATEMENT_PREPARED,
+	PG_GROUP_LOCK,
+	PG_GROUP_SEAT,
+	PG_GROUP_ROWS,
+	PG_GROUP_WRITE,
+	PG_GROUP_FORGET,
+	PG_MEMBER_JOIN,
+	PG_MEMBER_LEAVE,
+	PG_LEASE_END,
+	PG_DEAD_LETTER_PURGE,
+	PG_CONTROL_PAUSE,
+	PG_CONTROL_RESUME,
+	PG_JOURNAL_ADD,
+	PG_JOURNAL_LIST,
 	PG_STATEMENT_COUNT
 };
 

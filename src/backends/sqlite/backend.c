@@ -114,6 +114,7 @@ static void backend_close(void *self)
 	struct sqlite_store *store = self;
 	if (!store)
 		return;
+	sqlite_memberships_close(store);
 	sqlite_holdings_close(store);
 	sqlite_writer_close(&store->writer);
 	mutex_fini(&store->lock);
@@ -234,6 +235,12 @@ const struct tide_backend tide_backend_sqlite = {
 		.journal_list = sqlite_journal_list,
 		.segment_turn = sqlite_segment_turn,
 		.segment_list = sqlite_segment_list,
+		.group_get = sqlite_group_get,
+		.group_change = sqlite_group_change,
+		.group_forget = sqlite_group_forget,
+		.member_join = sqlite_member_join,
+		.member_leave = sqlite_member_leave,
+		.member_list = sqlite_member_list,
 	},
 };
 /* clang-format on */

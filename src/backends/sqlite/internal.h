@@ -94,6 +94,7 @@ struct sqlite_store {
 	/* under lock */
 	struct mutex lock;
 	struct sqlite_holding *holdings; /* leases held through this store */
+	struct sqlite_membership *memberships;
 };
 
 /** A delivery transaction that is open, in the list of all of them. */
@@ -336,6 +337,18 @@ tide_status sqlite_checkpoint_list(void *session, struct tide_checkpoint **ret, 
 				   struct tide_error *err);
 tide_status sqlite_checkpoint_reset(void *session, const char *name, struct tide_error *err);
 
+/* owners.c */
+
+/** Lock a byte of the file of owners (`*ret` false: another store or process has it), let go of it,
+ * ask whether anybody has it. */
+tide_status sqlite_owners_lock(struct sqlite_store *store, int64_t byte, bool *ret,
+			       struct tide_error *err);
+void sqlite_owners_unlock(struct sqlite_store *store, int64_t byte);
+tide_status sqlite_owners_probe(const struct sqlite_store *store, int64_t byte, bool *ret,
+				struct tide_error *err);
+/** Close the file, and with it end all locks. */
+void sqlite_owners_close(struct sqlite_store *store);
+
 /* lease.c */
 
 /** Let go of every lock of a store that is being closed. */
@@ -402,5 +415,31 @@ tide_status sqlite_segment_list(void *session, const char *name, struct tide_seg
 /** Forget all segments of a name, in the open transaction. */
 tide_status sqlite_segment_forget(struct sqlite_session *session, const char *name,
 				  struct tide_error *err);
+
+/* lanes.c, member.c */
+
+/** Whether the database has their tables. */
+static inline bool sqlite_group_is_kept(const struct sqlite_session *session)
+{
+	return (session->connection.parts & PART_BIT(PART_GROUPS)) != 0;
+}
+
+tide_status sqlite_group_get(void *session, const char *name, struct tide_group *ret,
+			     struct tide_error *err);
+tide_status sqlite_group_change(void *session, const struct tide_group_change *change, bool *ret,
+				struct tide_error *err);
+tide_status sqlite_group_forget(void *session, const char *name, uint32_t lanes,
+				const char *const *rows, size_t count, struct tide_error *err);
+tide_status sqlite_member_join(void *session, const struct tide_member_write *write, bool *ret,
+			       struct tide_error *err);
+tide_status sqlite_member_leave(void *session, const char *group, const struct tide_uuid *id,
+				struct tide_error *err);
+tide_status sqlite_member_list(void *session, const char *group, struct tide_member **ret,
+			       size_t *ret_count, struct tide_error *err);
+/** Whether the fence's owner is a member of the group of its name, through this store. */
+tide_status sqlite_member_stands(struct sqlite_session *session, const struct tide_fence *fence,
+				 bool *ret, struct tide_error *err);
+/** Forget the memberships of a store that is being closed. */
+void sqlite_memberships_close(struct sqlite_store *store);
 
 #endif

@@ -4,25 +4,16 @@
  *
  * A lease is a row and a lock. The row says who owned last and in which epoch; writes carry both as
  * their fence. The lock says whether that owner lives: an open-file-description lock on the byte
- * `id` of the file `<database>-owners` (fcntl(2), F_OFD_SETLK), which the kernel ends with the
- * process, so that no clock is involved. A store has one open file for all of its leases, so that
- * two stores in one process exclude each other as two processes do; within a store its list of
- * holdings does. A child made by fork without exec shares the locks. A memory database has no file;
- * its leases are held while they are in the list.
- *
- * The file has the mode of the database, and its owner where we may give it, as SQLite's own files
- * beside it: who may not write the database must not be able to stop its subscriptions by a lock.
+ * `id` of the file of owners (owners.c), which the kernel ends with the process, so that no clock
+ * is involved. Within a store its list of holdings tells; a memory database has no file, and its
+ * leases are held while they are in the list.
  *
  * Happy path: find or make the row, lock its byte, take the next epoch.
  * Fails when: the byte is locked (no error: somebody else owns), or the file cannot be opened (io).
  */
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "backends/sqlite/internal.h"
 
@@ -138,78 +129,6 @@ static tide_status lease_id_of(struct sqlite_session *session, const char *name,
 
 /* ---- Locks ----------------------------------------------------------------------------------- */
 
-static struct flock lease_byte(int64_t id, short type)
-{
-	return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = id, .l_len = 1 };
-}
-
-/* Give the file the database's mode, and its owner where that is allowed; what is not ours stays as
- * it is. */
-static void owners_follow(const struct sqlite_store *store, int file)
-{
-	struct stat database, owners;
-	if (stat(store->file, &database) != 0 || fstat(file, &owners) != 0)
-		return;
-	bool is_other = owners.st_uid != database.st_uid || owners.st_gid != database.st_gid;
-	if (is_other && geteuid() == 0 && fchown(file, database.st_uid, database.st_gid) != 0)
-		return;
-	mode_t mode = database.st_mode & 0666;
-	if ((owners.st_mode & 0777) != mode && (owners.st_uid == geteuid() || geteuid() == 0))
-		(void)fchmod(file, mode);
-}
-
-/* Its mode follows the database's when somebody opens it who may change it. */
-static tide_status owners_fail(int number, const char *path, struct tide_error *err)
-{
-	tide_status status = sqlite_fail_system(number, "cannot open", path, err);
-	if (number != EACCES || !err)
-		return status;
-	struct tide_error said = *err;
-	tide_fail(err, status,
-		  "%.300s: it needs the mode of the database, which it gets when its owner runs a "
-		  "projection on it, or by chmod",
-		  said.message);
-	err->native = number;
-	return status;
-}
-
-/* The one open file of a store; two threads that open it at once keep one of the two. */
-static tide_status owners_open(struct sqlite_store *store, int *ret, struct tide_error *err)
-{
-	*ret = atomic_load(&store->owners_file);
-	if (*ret >= 0)
-		return TIDE_OK;
-
-	int file = open(store->owners, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (file < 0)
-		return owners_fail(errno, store->owners, err);
-
-	owners_follow(store, file);
-	int none = -1;
-	if (!atomic_compare_exchange_strong(&store->owners_file, &none, file)) {
-		close(file);
-		file = none;
-	}
-
-	*ret = file;
-	return TIDE_OK;
-}
-
-/* Lock the byte; false: somebody else has it. */
-static tide_status lease_lock(struct sqlite_store *store, int64_t id, bool *ret,
-			      struct tide_error *err)
-{
-	int file;
-	tide_status status = owners_open(store, &file, err);
-	if (status != TIDE_OK)
-		return status;
-	struct flock byte = lease_byte(id, F_WRLCK);
-	*ret = fcntl(file, F_OFD_SETLK, &byte) == 0;
-	if (*ret || errno == EAGAIN || errno == EACCES)
-		return TIDE_OK;
-	return sqlite_fail_system(errno, "cannot lock", store->owners, err);
-}
-
 static struct sqlite_holding **holding_find_locked(struct sqlite_store *store, const char *name)
 	TIDE_REQUIRES(store->lock)
 {
@@ -263,10 +182,7 @@ static void holding_drop(struct sqlite_store *store, const char *name,
 	struct sqlite_holding **at = holding_find_locked(store, name);
 	struct sqlite_holding *holding = *at;
 	if (holding && tide_uuid_equal(&holding->owner, owner)) {
-		struct flock byte = lease_byte(holding->id, F_UNLCK);
-		int file = atomic_load(&store->owners_file);
-		if (file >= 0)
-			(void)fcntl(file, F_OFD_SETLK, &byte);
+		sqlite_owners_unlock(store, holding->id);
 		*at = holding->next;
 	} else {
 		holding = NULL;
@@ -294,9 +210,7 @@ void sqlite_holdings_close(struct sqlite_store *store)
 		store->holdings = holding->next;
 		holding_free(holding);
 	}
-	int file = atomic_load(&store->owners_file);
-	if (file >= 0)
-		close(file); /* and with it all locks */
+	sqlite_owners_close(store);
 }
 
 /* Get the liveness half of a lease; `*ret` false: a living owner has it. An owner that asks again
@@ -327,7 +241,7 @@ static tide_status holding_acquire(struct sqlite_session *session, const char *n
 
 	*ret = true;
 	if (store->owners)
-		status = lease_lock(store, id, ret, err);
+		status = sqlite_owners_lock(store, id, ret, err);
 	if (status != TIDE_OK || !*ret)
 		holding_drop(store, name, owner);
 	return status;
@@ -412,10 +326,15 @@ tide_status sqlite_lease_renew_all(void *self, struct tide_lease_renewal *leases
 				   struct tide_error *err)
 {
 	for (size_t i = 0; i < count; i++) {
-		tide_status status = sqlite_fence_check(self, &leases[i].fence, err);
+		bool stands = true;
+		tide_status status =
+			leases[i].is_member
+				? sqlite_member_stands(self, &leases[i].fence, &stands, err)
+				: sqlite_fence_check(self, &leases[i].fence, err);
 		if (status != TIDE_OK && status != TIDE_FENCED)
 			return status;
-		leases[i].result = status == TIDE_OK ? TIDE_RENEWAL_MADE : TIDE_RENEWAL_LOST;
+		leases[i].result =
+			status == TIDE_OK && stands ? TIDE_RENEWAL_MADE : TIDE_RENEWAL_LOST;
 	}
 	return TIDE_OK;
 }
@@ -479,28 +398,6 @@ tide_status sqlite_lease_mark(void *self, const struct tide_fence *fence, tide_p
 	return lease_change(session, statement, fence, err);
 }
 
-/* Ask the kernel whether the byte is locked, by this process or another one. */
-static tide_status lease_probe(const char *path, int64_t id, bool *ret, struct tide_error *err)
-{
-	int file = open(path, O_RDONLY | O_CLOEXEC);
-	if (file < 0 && errno != ENOENT)
-		return owners_fail(errno, path, err);
-	if (file < 0) {
-		*ret = false;
-		return TIDE_OK;
-	}
-
-	struct flock byte = lease_byte(id, F_WRLCK);
-	int code = fcntl(file, F_OFD_GETLK, &byte);
-	int number = errno;
-	close(file);
-	if (code != 0)
-		return sqlite_fail_system(number, "cannot query the lock of", path, err);
-
-	*ret = byte.l_type != F_UNLCK;
-	return TIDE_OK;
-}
-
 tide_status sqlite_lease_is_owned(void *self, const char *name, bool *ret, struct tide_error *err)
 {
 	struct sqlite_session *session = self;
@@ -516,7 +413,7 @@ tide_status sqlite_lease_is_owned(void *self, const char *name, bool *ret, struc
 	if (status != TIDE_OK)
 		return status;
 	if (found)
-		return lease_probe(session->store->owners, row.id, ret, err);
+		return sqlite_owners_probe(session->store, row.id, ret, err);
 
 	*ret = false;
 	return TIDE_OK;

@@ -118,6 +118,26 @@ CREATE TABLE IF NOT EXISTS subscription_journal (
 	detail TEXT
 );
 
+-- A row for each subscription that has, or had, lanes: their number, and what deleted rows have counted.
+CREATE TABLE IF NOT EXISTS subscription_groups (
+	name TEXT PRIMARY KEY,
+	lanes INTEGER NOT NULL,
+	processed_before INTEGER NOT NULL,
+	changed_at TEXT NOT NULL
+);
+
+-- Managers that run a group; no id is given twice, since it is a byte that is locked while the member lives.
+CREATE TABLE IF NOT EXISTS subscription_members (
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	name TEXT NOT NULL,
+	member TEXT NOT NULL,
+	host TEXT,
+	pid INTEGER,
+	joined_at TEXT NOT NULL,
+	lease_seconds REAL,
+	UNIQUE (name, member)
+);
+
 -- Stretches of the feed with one filter: events_processed as it was at their begin and end, events_discarded within.
 CREATE TABLE IF NOT EXISTS projection_segments (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
