@@ -26,6 +26,10 @@ struct tide_http_options {
 	 * characters; NULL: nothing can be changed, and only loopback may be bound */
 	const char *token;
 	const char *read_token; /* who shows it may read, from anywhere; NULL: none */
+	/* files in PEM, for TLS: the certificate and those above it, and its key, which others may
+	 * not read; NULL: no TLS, and a key in the same file */
+	const char *tls_certificate;
+	const char *tls_key;
 };
 #ifdef __cplusplus
 static inline struct tide_http_options tide_http_options_default(void)
@@ -47,8 +51,9 @@ static inline struct tide_http_options tide_http_options_default(void)
  *
  * Owns:    the caller owns `*ret` and closes it before the manager; texts of `options` are copied.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_ARGUMENT (names the member), TIDE_IO (the address cannot be bound),
- *          TIDE_UNSUPPORTED (built without HTTP), TIDE_OUT_OF_MEMORY (also: no thread).
+ * Returns: TIDE_OK, TIDE_ARGUMENT (names the member or the file), TIDE_NOT_FOUND (no such file),
+ *          TIDE_IO (the address cannot be bound, a file not read), TIDE_UNSUPPORTED (built without
+ *          HTTP, or without TLS), TIDE_OUT_OF_MEMORY (also: no thread).
  */
 tide_status tide_http_open(struct tide_manager *manager, const struct tide_http_options *options,
 			   struct tide_http **ret, struct tide_error *err);
@@ -68,7 +73,8 @@ static inline void tide_http_close_cleanup(struct tide_http **http)
 }
 
 /**
- * Tell where a server listens, as "http://127.0.0.1:8080" with the port that it got.
+ * Tell where a server listens, as "http://127.0.0.1:8080" with the port that it got; "https" with
+ * TLS.
  *
  * Owns:    nothing; valid until the server is closed.
  * Threads: any.

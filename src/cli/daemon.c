@@ -223,7 +223,9 @@ static tide_status daemon_begin_http(struct daemon *daemon, const struct config_
 		return alloc_fail(err);
 	tide_status status = server_open(daemon->sources,
 					 TIDE_HTTP(.address = address, .token = wanted->token,
-						   .read_token = wanted->read_token),
+						   .read_token = wanted->read_token,
+						   .tls_certificate = wanted->tls_certificate,
+						   .tls_key = wanted->tls_key),
 					 ret, err);
 	if (status != TIDE_OK) {
 		tide_free(address);
@@ -242,8 +244,13 @@ static tide_status daemon_serve(struct daemon *daemon, const struct config_http 
 	char *address = NULL;
 	tide_status status = TIDE_OK;
 
-	if (daemon->http && wanted->address && strcmp(daemon->address, wanted->address) == 0)
-		return server_set_tokens(daemon->http, wanted->token, wanted->read_token, err);
+	if (daemon->http && wanted->address && strcmp(daemon->address, wanted->address) == 0) {
+		status =
+			server_set_tls(daemon->http, wanted->tls_certificate, wanted->tls_key, err);
+		return status == TIDE_OK ? server_set_tokens(daemon->http, wanted->token,
+							     wanted->read_token, err)
+					 : status;
+	}
 	if (wanted->address)
 		status = daemon_begin_http(daemon, wanted, &http, &address, err);
 	if (status != TIDE_OK)

@@ -37,6 +37,8 @@ struct config_http {
 	char *address; /* NULL: nothing is */
 	char *token_file, *read_token_file;
 	char *token, *read_token; /* what is in them */
+	char *tls_certificate;    /* NULL: no TLS */
+	char *tls_key;            /* NULL: in the same file */
 };
 
 /** [daemon] */
@@ -114,6 +116,12 @@ const struct config_store *config_find_store(const struct config *config, const 
 /** Read the token of a file that is its owner's alone. TIDE_ARGUMENT, TIDE_NOT_FOUND, TIDE_IO,
  * TIDE_OUT_OF_MEMORY. */
 tide_status token_read(const char *path, char **ret, struct tide_error *err);
+
+/* ---- certificate.c ---- */
+
+/** Whether TLS can be spoken as it is asked for; `*ret_key` is which key is wrong. */
+tide_status certificate_check(const struct config_http *http, const char **ret_key,
+			      struct tide_error *err);
 
 /* ---- ini.c: lines ---- */
 

@@ -399,6 +399,18 @@ static void load_read_token(struct load *load, const char *key, const char *path
 			     "%s", err.message);
 }
 
+static void load_check_tls(struct load *load)
+{
+	const char *key;
+	struct tide_error err;
+	tide_status status = certificate_check(&load->config->daemon.http, &key, &err);
+	if (status == TIDE_OUT_OF_MEMORY)
+		load->status = status;
+	else if (status != TIDE_OK)
+		problems_add(load->problems, load_line(load, load->daemon, key), "daemon", key,
+			     "%s", err.message);
+}
+
 static void load_check_http(struct load *load)
 {
 	struct config_http *http = &load->config->daemon.http;
@@ -409,6 +421,7 @@ static void load_check_http(struct load *load)
 
 	load_read_token(load, "token_file", http->token_file, &http->token);
 	load_read_token(load, "read_token_file", http->read_token_file, &http->read_token);
+	load_check_tls(load);
 	if (!http->address)
 		return;
 	if (!server_is_built())
@@ -759,6 +772,8 @@ void config_http_fini(struct config_http *http)
 	tide_free(http->read_token_file);
 	tide_free(http->token);
 	tide_free(http->read_token);
+	tide_free(http->tls_certificate);
+	tide_free(http->tls_key);
 	*http = (struct config_http){ 0 };
 }
 

@@ -10,9 +10,10 @@
  *
  * Happy path: a head is read and admitted, its body follows, a worker answers, the answer is
  * written. Failure modes: whoever needs longer for a head than 10 s, or for a body than 60 s, is
- * told 408; whoever does not read the answer for 30 s is cut off; whatever cannot be read as a
- * request is refused and the connection ends, since nobody knows where the next one begins. The
- * other side has a second to read a last answer before its unread bytes reset the connection.
+ * told 408, or cut off where hands are not shaken yet; whoever does not read the answer for 30 s is
+ * cut off; whatever cannot be read as a request is refused and the connection ends, since nobody
+ * knows where the next one begins. The other side has a second to read a last answer before its
+ * unread bytes reset the connection.
  */
 #include <assert.h>
 #include <errno.h>
@@ -430,6 +431,7 @@ static void connection_on_write(struct bufferevent *stream, void *self)
 	if (evbuffer_get_length(bufferevent_get_output(stream)) > 0)
 		return;
 	if (connection->state == CONNECTION_LAST) {
+		tls_say_end(stream);
 		shutdown(bufferevent_getfd(stream), SHUT_WR);
 		connection_move(connection, CONNECTION_ENDING);
 		connection_on_read(stream, connection);
@@ -452,7 +454,8 @@ static void connection_on_event(struct bufferevent *stream, short what, void *se
 static void connection_on_timer(evutil_socket_t fd, short what, void *self)
 {
 	struct connection *connection = self;
-	bool is_silent = connection->state == CONNECTION_ENDING || connection->is_kept;
+	bool is_silent = connection->state == CONNECTION_ENDING || connection->is_kept ||
+			 tls_is_shaking_hands(connection->stream);
 	(void)fd;
 	(void)what;
 
@@ -472,18 +475,31 @@ static void connection_on_timer(evutil_socket_t fd, short what, void *self)
 
 /* ---- From the server ------------------------------------------------------------------------- */
 
+/* Takes the socket; NULL: no memory. */
+static struct bufferevent *connection_stream(struct tide_http *server, int fd)
+{
+	struct bufferevent *stream;
+	if (!server->speaks_tls) {
+		stream = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+		if (!stream)
+			close(fd);
+		return stream;
+	}
+	mutex_lock(&server->lock);
+	stream = tls_accept(server->tls, server->base, fd);
+	mutex_unlock(&server->lock);
+	return stream;
+}
+
 void connection_open(struct tide_http *server, int fd)
 {
 	struct connection *connection = alloc_zero(1, sizeof *connection);
-	struct bufferevent *stream =
-		bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	struct bufferevent *stream = connection_stream(server, fd);
 	if (connection)
 		connection->timer = evtimer_new(server->base, connection_on_timer, connection);
 	if (!connection || !stream || !connection->timer) {
 		if (stream)
 			bufferevent_free(stream);
-		else
-			close(fd);
 		if (connection && connection->timer)
 			event_free(connection->timer);
 		tide_free(connection);

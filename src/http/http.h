@@ -18,6 +18,7 @@
 #include "http/head.h"
 #include "http/sources.h"
 #include "http/target.h"
+#include "http/tls.h"
 #include "sys/mutex.h"
 #include "sys/thread.h"
 
@@ -207,7 +208,7 @@ struct tide_http {
 	/* fixed after open */
 	const struct http_routes *routes;
 	struct http_sources *sources;
-	bool owns_sources;
+	bool owns_sources, speaks_tls;
 	int port;
 	char *url;
 	struct event_base *base;
@@ -229,6 +230,7 @@ struct tide_http {
 	/* under lock */
 	struct mutex lock;
 	struct http_guard guard;
+	struct http_tls *tls; /* of new connections; NULL: none, now or later */
 	struct http_queue queues[HTTP_LANES];
 	struct http_job *done;   /* newest first */
 	struct http_stream *fed; /* streams with something for the loop */
@@ -251,6 +253,10 @@ tide_status server_open(struct http_sources *sources, const struct tide_http_opt
 /** Say who may ask from now on. TIDE_OUT_OF_MEMORY. */
 tide_status server_set_tokens(struct tide_http *server, const char *token, const char *read_token,
 			      struct tide_error *err);
+/** Take another certificate for connections from now on. TIDE_STATE: with TLS it would be another
+ * server; and the errors of tls_open. */
+tide_status server_set_tls(struct tide_http *server, const char *certificate, const char *key,
+			   struct tide_error *err);
 /** Whether this build can open one. */
 bool server_is_built(void);
 /** End it; false: a worker hangs in a database at the deadline, and everything is left behind. */

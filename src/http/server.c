@@ -28,11 +28,14 @@
 
 /* ---- The loop -------------------------------------------------------------------------------- */
 
-static void server_refuse(int fd)
+/* One that expects TLS could not read it. */
+static void server_refuse(const struct tide_http *server, int fd)
 {
 	static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
 				     "Content-Length: 0\r\nConnection: close\r\n\r\n";
-	ssize_t sent = send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t sent = server->speaks_tls
+			       ? 0
+			       : send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void)sent; /* who does not take it sees the end of the connection */
 	close(fd);
 }
@@ -47,7 +50,7 @@ static void server_on_accept(struct evconnlistener *listener, evutil_socket_t fd
 
 	bool is_full = server->waiting.count + server->busy.count >= HTTP_CONNECTIONS_MAX;
 	if (is_full && !connection_evict(server))
-		server_refuse(fd);
+		server_refuse(server, fd);
 	else
 		connection_open(server, fd);
 }
@@ -170,8 +173,8 @@ static tide_status server_bind(struct tide_http *server, const struct addrinfo *
 	if (getnameinfo((struct sockaddr *)&bound, size, host, sizeof host, port, sizeof port,
 			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		return tide_fail(err, TIDE_IO, "'%.200s' has no address", shown);
-	server->url = alloc_format(bound.ss_family == AF_INET6 ? "http://[%s]:%s" : "http://%s:%s",
-				   host, port);
+	server->url = alloc_format(bound.ss_family == AF_INET6 ? "%s://[%s]:%s" : "%s://%s:%s",
+				   server->speaks_tls ? "https" : "http", host, port);
 	return server->url ? TIDE_OK : alloc_fail(err);
 }
 
@@ -264,6 +267,7 @@ static void server_free(struct tide_http *server)
 	buffer_fini(&server->metrics.body);
 	tide_free(server->guard.token);
 	tide_free(server->guard.read_token);
+	tls_close(server->tls);
 	tide_free(server->url);
 	cond_fini(&server->returned);
 	mutex_fini(&server->lock);
@@ -280,6 +284,9 @@ tide_status server_open(struct http_sources *sources, const struct tide_http_opt
 		return alloc_fail(err);
 
 	tide_status status = server_set_tokens(server, options->token, options->read_token, err);
+	if (status == TIDE_OK && options->tls_certificate)
+		status = tls_open(options->tls_certificate, options->tls_key, &server->tls, err);
+	server->speaks_tls = server->tls != NULL;
 	if (status == TIDE_OK)
 		status = server_listen(server,
 				       options->address ? options->address : "127.0.0.1:8080", err);
@@ -315,6 +322,26 @@ tide_status server_set_tokens(struct tide_http *server, const char *token, const
 	mutex_unlock(&server->lock);
 	tide_free(old);
 	tide_free(old_read);
+	return TIDE_OK;
+}
+
+tide_status server_set_tls(struct tide_http *server, const char *certificate, const char *key,
+			   struct tide_error *err)
+{
+	struct http_tls *tls = NULL, *old;
+	if (server->speaks_tls != (certificate != NULL))
+		return tide_fail(err, TIDE_STATE,
+				 "'%.200s' cannot begin or cease to speak TLS; start it again",
+				 server->url);
+	tide_status status = certificate ? tls_open(certificate, key, &tls, err) : TIDE_OK;
+	if (status != TIDE_OK)
+		return status;
+
+	mutex_lock(&server->lock);
+	old = server->tls;
+	server->tls = tls;
+	mutex_unlock(&server->lock);
+	tls_close(old);
 	return TIDE_OK;
 }
 
@@ -354,6 +381,8 @@ static tide_status http_check(const struct tide_manager *manager,
 	if (options->size != sizeof *options)
 		return tide_fail(err, TIDE_ARGUMENT, "options.size is %zu, expected %zu",
 				 options->size, sizeof *options);
+	if (options->tls_key && !options->tls_certificate)
+		return tide_fail(err, TIDE_ARGUMENT, "tls_key needs tls_certificate beside it");
 	tide_status status = guard_check_token(options->token, "token", err);
 	return status == TIDE_OK ? guard_check_token(options->read_token, "read_token", err)
 				 : status;

@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -111,6 +112,8 @@ def events(url, first, last, extra=""):
 class Daemon:
     """A `tide run` with its configuration, until it is ended."""
 
+    authority = None # whose certificates it has, a file
+
     def __init__(self, configuration, name="tide", ready=True):
         self.name = name
         write(name + ".conf", configuration)
@@ -128,11 +131,14 @@ class Daemon:
     def url(self):
         def find():
             assert self.process.poll() is None, self.text()
-            return re.findall(r"listening url='http://([^']*):(\d+)'", self.text())
-        self.host, port = eventually(find)[-1]
+            return re.findall(r"listening url='(https?)://([^']*):(\d+)'", self.text())
+        self.scheme, self.host, port = eventually(find)[-1]
         self.port = int(port)
 
     def connection(self, timeout=30):
+        if self.scheme == "https":
+            context = ssl.create_default_context(cafile=self.authority)
+            return http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=context)
         return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
 
     def request(self, method, path, body=None, headers=None):

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "http/tls.h"
 #include "rig.h"
 
 static int http_connect(const struct tide_http *http)
@@ -103,6 +104,10 @@ static void what_cannot_be_served_is_named(void **state)
 		     "token has 5 characters, expected 16 to 1024");
 	http_refuses(&rig, TIDE_HTTP(.read_token = "with blanks in the middle"), TIDE_ARGUMENT,
 		     "read_token has a blank");
+	http_refuses(&rig, TIDE_HTTP(.tls_key = "key.pem"), TIDE_ARGUMENT,
+		     "tls_key needs tls_certificate beside it");
+	http_refuses(&rig, TIDE_HTTP(.address = "0", .tls_certificate = "none.pem"),
+		     tls_is_built() ? TIDE_NOT_FOUND : TIDE_UNSUPPORTED, "'none.pem'");
 	http_refuses(&rig, &(struct tide_http_options){ .size = 1 }, TIDE_ARGUMENT,
 		     "options.size is 1");
 
