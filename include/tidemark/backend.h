@@ -172,6 +172,8 @@ struct tide_page_query {
 	size_t max_scan;
 	/* feed, max_scan 0: also what is visible behind a hole that may still be filled */
 	bool is_unsettled;
+	/* feed: who asks is not likely to go on behind it, so that nothing is to be read ahead */
+	bool is_once;
 };
 
 /* ---- Appends --------------------------------------------------------------------------------- */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One subscription's events in order: pages of the store, then the tail; no gap, no repeat.
+ * One subscription's events in order: pages of the store, its own or shared with others that are
+ * near, then the tail; no gap, no repeat.
  *
  * Happy path: feed_fill reads the page strictly behind the last position read; feed_peek and
  * feed_take walk through the pages in the order they were read. There is no other way into the ring
  * of pages, so order follows from reading order.
  * Failure modes: a read fails: nothing has changed, the next one asks for the same page. The reader
  * gets too far ahead (max_in_flight, bytes): it is blocked until enough is settled. The tail has
- * moved on: is_behind, and pages come from the store.
+ * moved on: is_behind, and pages come from the store. Somebody else reads what comes next: it is
+ * waited for, for a moment (panes.c).
  */
 #include "path/feed.h"
 
@@ -18,6 +20,10 @@
 #include "sys/alloc.h"
 
 #define FEED_SCAN_MAX 10000
+#define FEED_SHARED_MAX 9000 /* a pane more is no more than that */
+/* what lets fewer than one in so many through is for the database to find */
+#define FEED_NARROW 64
+#define FEED_SHARE_EVENTS 20000 /* that are remembered */
 /* that may be read before anything is delivered; then one for each delivery */
 #define FEED_PAGES_AHEAD 4
 #define FEED_LOOK_EVENTS 256
@@ -26,7 +32,10 @@
 tide_status feed_init(struct feed *feed, struct tide_store *store, const struct tide_filter *filter,
 		      const struct feed_limits *limits, struct tide_error *err)
 {
-	*feed = (struct feed){ .store = store, .filter = filter, .limits = *limits };
+	*feed = (struct feed){ .store = store,
+			       .filter = filter,
+			       .limits = *limits,
+			       .reader = { .max_bytes = limits->max_bytes } };
 	/* Every page but the last one read holds page_events, or the bytes are used up: one more
 	 * never happens. */
 	feed->capacity = (size_t)(limits->max_in_flight / (int64_t)limits->page_events) + 2;
@@ -37,6 +46,7 @@ tide_status feed_init(struct feed *feed, struct tide_store *store, const struct 
 
 void feed_fini(struct feed *feed)
 {
+	feed_rest(feed);
 	for (size_t i = 0; feed->pages && i < feed->capacity; i++)
 		if (feed->pages[i]) {
 			tide_page_fini(feed->pages[i]);
@@ -85,8 +95,16 @@ static void feed_unblock(struct feed *feed, struct mono_time now)
 	feed->is_blocked = false;
 }
 
+void feed_rest(struct feed *feed)
+{
+	if (feed->reader.is_joined)
+		panes_leave(feed->store->panes, &feed->reader);
+	feed->wait_until = (struct mono_time){ 0 };
+}
+
 void feed_start(struct feed *feed, tide_position position, struct mono_time now)
 {
+	feed_rest(feed);
 	feed_release(feed, feed->flow.in_flight, feed->bytes);
 	feed_unblock(feed, now);
 	feed->first = feed->count = feed->next = 0;
@@ -99,6 +117,7 @@ void feed_start(struct feed *feed, tide_position position, struct mono_time now)
 void feed_rung(struct feed *feed)
 {
 	feed->is_end = false;
+	feed->wait_until = (struct mono_time){ 0 };
 }
 
 static bool feed_has_room(const struct feed *feed)
@@ -123,7 +142,7 @@ static bool feed_is_out_of_step(const struct feed *feed)
 
 bool feed_wants(struct feed *feed, struct mono_time now)
 {
-	if (feed->is_end || feed_is_out_of_step(feed))
+	if (feed->is_end || now.ns < feed->wait_until.ns || feed_is_out_of_step(feed))
 		return false;
 	bool has_room = feed_has_room(feed);
 	bool has_settled = feed->flow.total_releases > feed->blocked_releases;
@@ -149,6 +168,31 @@ static struct tide_page *feed_spare(struct feed *feed)
 	return *slot;
 }
 
+static int64_t feed_scanned(const struct tide_page *page)
+{
+	int64_t scanned = (int64_t)page->count + page->passed_after;
+	for (size_t i = 0; i < page->count; i++)
+		scanned += page->entries[i].passed_before;
+	return scanned;
+}
+
+/* The newest count most. */
+static void feed_note_share(struct feed *feed, int64_t scanned, int64_t wanted)
+{
+	struct feed_share *share = &feed->share;
+	share->scanned += scanned;
+	share->wanted += wanted;
+	if (share->scanned >= FEED_SHARE_EVENTS) {
+		share->scanned /= 2;
+		share->wanted /= 2;
+	}
+}
+
+static void feed_count(struct feed *feed, int source, const struct tide_page *page)
+{
+	metrics_read_page(&feed->store->metrics, source, feed_scanned(page));
+}
+
 static void feed_accept(struct feed *feed, const struct tide_page *page, struct mono_time now)
 {
 	assert(page->count <= page->max_events);
@@ -164,6 +208,7 @@ static void feed_accept(struct feed *feed, const struct tide_page *page, struct 
 	}
 
 	bool has_moved = page->scanned_to > feed->read_to;
+	feed_note_share(feed, feed_scanned(page), (int64_t)page->count);
 	feed->was_read = feed->was_read || has_moved;
 	if (has_moved)
 		feed->read_to = page->scanned_to;
@@ -183,6 +228,16 @@ static void feed_accept(struct feed *feed, const struct tide_page *page, struct 
 	}
 }
 
+static void feed_accept_read(struct feed *feed, const struct tide_page *page, struct mono_time now)
+{
+	feed_accept(feed, page, now);
+	panes_stand(feed->store->panes, &feed->reader, feed->read_to, page->is_end);
+	if (page->is_end) {
+		feed->since_end = 0;
+		tail_open(feed->store->tail, feed->read_to);
+	}
+}
+
 static tide_status feed_read_store(struct feed *feed, void *session, struct tide_page *page,
 				   struct mono_time now, struct tide_error *err)
 {
@@ -196,11 +251,86 @@ static tide_status feed_read_store(struct feed *feed, void *session, struct tide
 	if (status != TIDE_OK)
 		return status;
 
-	feed_accept(feed, page, now);
-	if (page->is_end) {
-		feed->since_end = 0;
-		tail_open(feed->store->tail, feed->read_to);
+	feed_count(feed, METRICS_FROM_STORE, page);
+	feed_accept_read(feed, page, now);
+	return TIDE_OK;
+}
+
+/* What the database finds by itself is not looked for in what it has not left out. Lanes want
+ * little of all, but together they want it. */
+static bool feed_is_narrow(const struct feed *feed)
+{
+	const struct tide_filter *filter = feed->filter;
+	int64_t lanes = filter->partition_total > 0 ? filter->partition_total : 1;
+	bool may_be_found = (filter->event_types && *filter->event_types) ||
+			    (filter->aggregate_types && *filter->aggregate_types) ||
+			    filter->tenant_id || filter->aggregate_id;
+	return may_be_found && feed->share.scanned >= FEED_SCAN_MAX &&
+	       feed->share.wanted * lanes < feed->share.scanned / FEED_NARROW;
+}
+
+/* For all who are near: without a filter, and nothing is read ahead, since the next one may read
+ * on. Then what this one wants of it. */
+static tide_status feed_fill_pane(struct feed *feed, void *session, struct tide_page *page,
+				  const struct panes_turn *turn, struct tide_error *err)
+{
+	static const struct tide_filter everything = { 0 };
+	struct panes *panes = feed->store->panes;
+	struct tide_page *pane = panes_page(turn->pane);
+	struct tide_page_query query = { .filter = &everything,
+					 .bound = turn->after,
+					 .max_events = pane->max_events,
+					 .max_bytes = pane->max_bytes,
+					 .max_scan = FEED_SCAN_MAX,
+					 .is_once = true };
+	feed->source = "store_for_window";
+	tide_status status = port_read(feed->store, session, &query, pane, err);
+	panes_filled(panes, turn->pane, status == TIDE_OK, port_losses(feed->store));
+	if (status != TIDE_OK)
+		return status;
+
+	feed_count(feed, METRICS_FROM_STORE, pane);
+	tide_position end = pane->scanned_to;
+	bool is_end = pane->is_end;
+	int64_t wait_ns = pane->wait_ns;
+	panes_take(panes, turn->pane, feed->filter, page);
+	page->is_end = is_end && page->scanned_to == end;
+	page->wait_ns = page->is_end ? wait_ns : 0;
+	return TIDE_OK;
+}
+
+/* History: what others have read, or read now, as far as that goes, else a page of one's own. */
+static tide_status feed_read_history(struct feed *feed, void *session, struct tide_page *page,
+				     struct mono_time now, struct tide_error *err)
+{
+	struct panes_query query = { .after = feed->read_to,
+				     .until = feed->read_to + FEED_SHARED_MAX,
+				     .filter = feed->filter,
+				     .now = now,
+				     .is_lane = feed->filter->partition_total > 1,
+				     .losses = port_losses(feed->store) };
+	enum panes_answer answer;
+	struct panes_turn turn;
+	feed->source = "window";
+	while ((answer = panes_read(feed->store->panes, &feed->reader, &query, page, &turn)) ==
+	       PANES_FILL) {
+		tide_status status = feed_fill_pane(feed, session, page, &turn, err);
+		if (status != TIDE_OK)
+			return status;
+		query.after = page->scanned_to;
+		if (page->is_end || query.after == turn.after)
+			break;
 	}
+
+	bool has_moved = page->scanned_to > feed->read_to;
+	if (!has_moved && answer == PANES_WAIT) {
+		feed->wait_until = turn.until;
+		return TIDE_OK;
+	}
+	if (!has_moved && !page->is_end) /* alone, or there is no memory for a copy */
+		return feed_read_store(feed, session, page, now, err);
+	feed_count(feed, METRICS_FROM_WINDOW, page);
+	feed_accept_read(feed, page, now);
 	return TIDE_OK;
 }
 
@@ -222,6 +352,7 @@ static tide_status feed_look(struct feed *feed, void *session, tide_position to,
 		return status;
 	}
 
+	feed_count(feed, METRICS_FROM_STORE, &feed->scratch);
 	feed->since_end = feed->scratch.is_end ? 0 : feed->since_end + (int64_t)feed->scratch.count;
 	return tail_filled(feed->store->tail, &feed->scratch, now, err);
 }
@@ -249,6 +380,7 @@ static tide_status feed_read_tail(struct feed *feed, void *session, struct tide_
 	feed->source = "tail";
 	switch (tail_read(feed->store->tail, &query, page, &to, &look_at)) {
 	case TAIL_PAGE:
+		feed_count(feed, METRICS_FROM_TAIL, page);
 		feed_accept(feed, page, now);
 		return TIDE_OK;
 	case TAIL_END:
@@ -280,8 +412,13 @@ tide_status feed_fill(struct feed *feed, void *session, bool is_live, struct mon
 	int64_t events = (int64_t)feed->limits.page_events;
 	assert(room > 0 && bytes > 0);
 	tide_page_begin(page, (size_t)(room < events ? room : events), (size_t)bytes);
-	return is_live ? feed_read_tail(feed, session, page, now, err)
-		       : feed_read_store(feed, session, page, now, err);
+
+	bool is_shared = !is_live && !feed_is_narrow(feed);
+	if (!is_shared)
+		feed_rest(feed);
+	return is_live     ? feed_read_tail(feed, session, page, now, err)
+	       : is_shared ? feed_read_history(feed, session, page, now, err)
+			   : feed_read_store(feed, session, page, now, err);
 }
 
 /* ---- Delivering ------------------------------------------------------------------------------ */

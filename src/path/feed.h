@@ -7,6 +7,7 @@
 #include <tidemark/backend.h>
 
 #include "path/tail.h"
+#include "path/panes.h"
 #include "sys/clock.h"
 
 /** What reading ahead has come to; acquisitions - releases = in flight. */
@@ -27,6 +28,11 @@ struct feed_limits {
 	int64_t threshold; /* of backpressure, events */
 	int64_t max_bytes; /* payload and metadata in flight */
 	int64_t poll_ns;
+};
+
+/** What became of the events that were looked at last: whether the filter wants few of them. */
+struct feed_share {
+	int64_t scanned, wanted;
 };
 
 /** How far a feed may go: a subscription that is told so waits there. */
@@ -55,12 +61,15 @@ struct feed {
 	int64_t blocked_releases;
 	/* total_releases when the last page was read: something of it is delivered first */
 	int64_t read_releases;
-	struct mono_time look_at; /* with is_end: look again without a ring */
-	int64_t since_end;        /* events read from the tail since its end was last seen */
-	struct tide_page scratch; /* of a look for the tail */
+	struct mono_time look_at;    /* with is_end: look again without a ring */
+	struct mono_time wait_until; /* another reads what comes next, for all */
+	int64_t since_end;           /* events read from the tail since its end was last seen */
+	struct tide_page scratch;    /* of a look for the tail */
 	struct feed_flow flow;
+	struct panes_reader reader; /* joined while history is read */
+	struct feed_share share;
 	struct feed_bound bound; /* atomic: set and asked by any thread */
-	/* of the last read, for the log: the store, the tail, or the store for the tail of all */
+	/* of the last read, for the log: store, tail, store_for_tail, window, store_for_window */
 	const char *source;
 };
 
@@ -68,6 +77,8 @@ tide_status feed_init(struct feed *feed, struct tide_store *store, const struct 
 		      const struct feed_limits *limits, struct tide_error *err);
 void feed_fini(struct feed *feed);
 
+/** Nothing is read for now: nothing is kept for it. */
+void feed_rest(struct feed *feed);
 /** Begin behind `position`, forgetting everything read ahead. */
 void feed_start(struct feed *feed, tide_position position, struct mono_time now);
 /** The bell rang, or it is time to poll: look again. */

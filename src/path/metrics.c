@@ -52,6 +52,13 @@ struct histogram metrics_append_seconds(struct metrics_store *metrics)
 	return ret;
 }
 
+void metrics_read_page(struct metrics_store *metrics, int source, int64_t events)
+{
+	assert(source >= 0 && source < METRICS_SOURCES);
+	metrics_add(&metrics->feed_pages[source], 1);
+	metrics_add(&metrics->feed_events[source], events);
+}
+
 /* ---- Names ----------------------------------------------------------------------------------- */
 
 void metrics_names_init(struct metrics_names *names)

@@ -26,6 +26,9 @@ struct histogram {
 /** So many that took `ns` each. */
 void histogram_add(struct histogram *histogram, int64_t ns, int64_t count);
 
+/** Where pages of the feed come from. */
+enum { METRICS_FROM_STORE, METRICS_FROM_WINDOW, METRICS_FROM_TAIL, METRICS_SOURCES };
+
 /** What a store counts, from any thread. */
 struct metrics_store {
 	_Atomic(int64_t) events_appended;
@@ -34,6 +37,8 @@ struct metrics_store {
 	_Atomic(int64_t) append_buckets[METRICS_BUCKETS];
 	_Atomic(int64_t) append_ns;
 	_Atomic(int64_t) snapshots[TIDE_SNAPSHOT_OUTCOMES];
+	/* what subscriptions read, by METRICS_FROM_: pages, and events that they looked at */
+	_Atomic(int64_t) feed_pages[METRICS_SOURCES], feed_events[METRICS_SOURCES];
 };
 
 enum { METRICS_REPLAYED, METRICS_REFUSED };
@@ -41,6 +46,8 @@ enum { METRICS_REPLAYED, METRICS_REFUSED };
 void metrics_add(_Atomic(int64_t) *counter, int64_t value);
 void metrics_append_took(struct metrics_store *metrics, int64_t ns);
 struct histogram metrics_append_seconds(struct metrics_store *metrics);
+/** A page of so many events, passed over or not. */
+void metrics_read_page(struct metrics_store *metrics, int source, int64_t events);
 
 /** The event types that have a label of their own: at most METRICS_TYPES_MAX for all subscriptions
  * of a manager. */

@@ -118,6 +118,7 @@ static void runner_let_go(struct tide_subscription *subscription, const struct t
 		notifier_remove(subscription->engine->store->notifier, &runner->link);
 	runner->link.wakeup = NULL;
 	infra_close(subscription);
+	feed_rest(&runner->feed);
 	save_void_memory(subscription);
 	memset(runner->infra.tries, 0, sizeof runner->infra.tries);
 	runner->infra.try_at = runner->save.final_at = runner->start.acquire_at =
@@ -552,6 +553,8 @@ static enum step runner_go_live(struct tide_subscription *subscription)
 
 static const char *runner_idles_for(const struct feed *feed)
 {
+	if (feed->wait_until.ns > 0)
+		return "events that another subscription is reading";
 	return feed->flow.is_at_hole ? "an open append before the next event" : "new events";
 }
 
@@ -571,6 +574,8 @@ static enum step runner_idle(struct tide_subscription *subscription)
 		return start_look(subscription);
 	struct mono_time until = mono_min(mono_min(runner->poll_at, look_at), runner->feed.look_at);
 	until = mono_min(until, progress_due_at(&runner->progress, &subscription->config));
+	if (runner->feed.wait_until.ns > 0)
+		until = mono_min(until, runner->feed.wait_until);
 	return runner_wait(subscription, mono_min(until, runner->requests.look_at),
 			   runner_idles_for(&runner->feed));
 }

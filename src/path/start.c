@@ -290,6 +290,13 @@ bool start_must_look(const struct tide_subscription *subscription)
 	return runner->look.at.ns == 0 || runner->look.losses != start_losses(subscription);
 }
 
+/* What subscriptions share of the store. */
+static void start_forget(struct tide_store *feed)
+{
+	tail_forget(feed->tail);
+	panes_forget(feed->panes);
+}
+
 static tide_status start_verify(struct tide_subscription *subscription,
 				const struct tide_checkpoint *row, struct tide_anchor *ret,
 				struct tide_error *err)
@@ -300,7 +307,7 @@ static tide_status start_verify(struct tide_subscription *subscription,
 				    runner->sessions.database, row };
 	tide_status status = anchor_verify(&look, ret, err);
 	if (status == TIDE_DIVERGED)
-		tail_forget(subscription->engine->store->tail);
+		start_forget(subscription->engine->store);
 	return status;
 }
 
@@ -316,19 +323,34 @@ static tide_status start_find(struct tide_subscription *subscription,
 				     subscription->runner.sessions.feed, position, ret, err);
 }
 
-/* The newest events in memory are of the same store, or they go. */
-static tide_status start_verify_tail(struct tide_subscription *subscription,
-				     const struct tide_anchor *known, tide_position end,
-				     struct tide_error *err)
+/* Whether an event that is kept in memory is the one that the store has there. */
+static tide_status start_verify_event(struct tide_subscription *subscription,
+				      const struct tide_anchor *known,
+				      const struct tide_anchor *kept, bool *ret_is_same,
+				      struct tide_error *err)
+{
+	struct tide_anchor found;
+	tide_status status = start_find(subscription, known, kept->position, &found, err);
+	*ret_is_same = kept->position == found.position &&
+		       tide_uuid_equal(&kept->event_id, &found.event_id);
+	return status;
+}
+
+/* The events in memory are of the same store, or they go. */
+static tide_status start_verify_shared(struct tide_subscription *subscription,
+				       const struct tide_anchor *known, tide_position end,
+				       struct tide_error *err)
 {
 	struct tide_store *feed = subscription->engine->store;
-	struct tide_anchor newest, found;
+	struct tide_anchor newest, shared = panes_newest(feed->panes);
 	tide_position to = tail_newest(feed->tail, &newest);
-	tide_status status = start_find(subscription, known, newest.position, &found, err);
-	bool is_same = newest.position == found.position &&
-		       tide_uuid_equal(&newest.event_id, &found.event_id);
-	if (status == TIDE_OK && port_has_anchors(feed) && (!is_same || to > end))
-		tail_forget(feed->tail);
+	bool is_same, is_window_same = true;
+	tide_status status = start_verify_event(subscription, known, &newest, &is_same, err);
+	if (status == TIDE_OK && shared.position > 0)
+		status = start_verify_event(subscription, known, &shared, &is_window_same, err);
+	if (status == TIDE_OK && port_has_anchors(feed) &&
+	    (!is_same || !is_window_same || to > end))
+		start_forget(feed);
 	return status;
 }
 
@@ -358,7 +380,7 @@ static tide_status start_stand(struct tide_subscription *subscription,
 	struct tide_anchor known = { 0 };
 	tide_status status = is_by_row ? start_verify(subscription, row, &known, err) : TIDE_OK;
 	if (status == TIDE_OK)
-		status = start_verify_tail(subscription, &known, facts->end, err);
+		status = start_verify_shared(subscription, &known, facts->end, err);
 	if (status == TIDE_OK)
 		status = start_find(subscription, &known, position, ret, err);
 	if (status == TIDE_OK)
@@ -395,7 +417,7 @@ static tide_status start_look_at(struct tide_subscription *subscription, struct 
 	if (status == TIDE_OK)
 		status = session_end(subscription, &end, err);
 	if (status == TIDE_OK)
-		status = start_verify_tail(subscription, &known, end, err);
+		status = start_verify_shared(subscription, &known, end, err);
 	if (status == TIDE_OK && is_resolved &&
 	    start_has_lost_events(subscription, &known, &status, err))
 		save_begin_again_from(subscription, &row,

@@ -60,6 +60,8 @@ static tide_status store_start(struct tide_store *store, struct tide_url *url,
 	status = notifier_new(store->backend, store->state, &store->notifier, err);
 	if (status == TIDE_OK)
 		status = tail_new(store->notifier, &store->tail, err);
+	if (status == TIDE_OK)
+		status = panes_new(&store->panes, err);
 	return status;
 }
 
@@ -105,6 +107,7 @@ void tide_store_close(struct tide_store *store)
 		return;
 	for (size_t i = 0; i < store->idle_count; i++)
 		port_session_close(store, store->idle[i]);
+	panes_free(store->panes);
 	tail_free(store->tail);
 	notifier_free(store->notifier);
 	if (store->state)
@@ -123,7 +126,10 @@ tide_status tide_store_clear(struct tide_store *store, struct tide_error *err)
 {
 	if (!store)
 		return tide_fail(err, TIDE_ARGUMENT, "store is NULL");
-	return port_clear(store, err);
+	tide_status status = port_clear(store, err);
+	if (status == TIDE_OK)
+		panes_forget(store->panes);
+	return status;
 }
 
 /* One whose last write is not answered yet is left where it is: nobody waits for a write of

@@ -13,6 +13,7 @@
 #include "path/metrics.h"
 #include "path/notify.h"
 #include "path/tail.h"
+#include "path/panes.h"
 #include "sys/mutex.h"
 
 #define STORE_IDLE_SESSIONS 4
@@ -27,6 +28,7 @@ struct tide_store {
 	const struct tide_event_types *types;
 	struct notifier *notifier;
 	struct tail *tail;
+	struct panes *panes;
 
 	struct metrics_store metrics; /* atomic */
 

@@ -199,6 +199,7 @@ static tide_status subscription_build(struct tide_subscription *subscription,
 	if (status == TIDE_OK)
 		status = feed_init(&runner->feed, subscription->engine->store,
 				   &subscription->filter, &limits, err);
+	runner->feed.reader.wakeup = &subscription->wakeup;
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	if (status == TIDE_OK && (subscriber->handle_batch || subscriber->handle_together)) {
 		runner->batch = alloc_zero(limits.page_events, sizeof *runner->batch);

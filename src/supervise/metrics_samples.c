@@ -38,6 +38,23 @@ void metrics_write_append_duration_seconds(struct metrics_source *source)
 	metrics_histogram(source->text, &histogram, NULL);
 }
 
+static void metrics_by_source(struct metrics_source *source, _Atomic(int64_t) *counts)
+{
+	static const char *const sources[METRICS_SOURCES] = { "store", "window", "tail" };
+	for (int i = 0; i < METRICS_SOURCES; i++)
+		metrics_integer(source->text, metrics_read(&counts[i]), "source", sources[i], NULL);
+}
+
+void metrics_write_feed_pages_total(struct metrics_source *source)
+{
+	metrics_by_source(source, source->store->feed_pages);
+}
+
+void metrics_write_feed_events_total(struct metrics_source *source)
+{
+	metrics_by_source(source, source->store->feed_events);
+}
+
 void metrics_write_snapshots_total(struct metrics_source *source)
 {
 	static const char *const results[] = { "saved", "failed", "loaded", "rejected" };

@@ -57,6 +57,7 @@ extern const struct test_case failure_cases[];
 extern const struct test_case transaction_cases[];
 extern const struct test_case together_cases[];
 extern const struct test_case reaction_cases[];
+extern const struct test_case history_cases[];
 extern const struct test_case typed_cases[];
 extern const struct test_case bad_input_cases[];
 extern const struct test_case schema_cases[];

@@ -24,6 +24,8 @@ static const struct {
 	{ "append_conflicts_total", "counter" },
 	{ "append_duplicates_total", "counter" },
 	{ "append_duration_seconds", "histogram" },
+	{ "feed_pages_total", "counter" },
+	{ "feed_events_total", "counter" },
 	{ "events_processed_total", "counter" },
 	{ "events_skipped_total", "counter" },
 	{ "events_failed_total", "counter" },

@@ -247,14 +247,16 @@ static int scan_rows(const struct tide_page_query *query, bool goes_on)
 tide_status pg_scan_read(struct pg_session *session, const struct tide_page_query *query,
 			 struct tide_page *page, struct tide_error *err)
 {
-	struct scan_read read = { .query = query, .page = page, .goes_on = query->max_scan > 0 };
+	struct scan_read read = { .query = query,
+				  .page = page,
+				  .goes_on = query->max_scan > 0 && !query->is_once };
 	uint64_t shape = scan_shape(query->filter);
 	if (session->scan.at != query->bound)
 		session->scan.is_held = false;
 	if (session->scan.at != query->bound || session->scan.shape != shape)
 		pg_session_drop(session);
 	session->scan.shape = shape;
-	read.goes_on |= query->bound > 0 && session->scan.at == query->bound;
+	read.goes_on |= !query->is_once && query->bound > 0 && session->scan.at == query->bound;
 	read.rows = scan_rows(query, read.goes_on);
 	pg_session_drain(session);
 	page->scanned_to = query->bound;

@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The history of a store, read once for all subscriptions that are close together in it, wherever
+ * that is.
+ *
+ * Happy path: who comes first where nobody has read, with another one near behind, reads a pane
+ * for everybody, without a filter (PANES_FILL). The others take their events from it, each by its
+ * filter and up to the size of its page, and since reading costs them nothing they catch up with
+ * whoever reads. A pane goes when all who were near behind it have passed.
+ *
+ *	positions   ··· [ pane ][ pane ][ pane ]{ being read } not read yet
+ *	                  ▲ slow            ▲▲ others          ▲ reads, or is alone
+ *
+ * Why it is as if each had read for itself: a page of the store holds every visible event of
+ * (from, to], and none becomes visible there later, whoever reads. A reader at p in [from, to)
+ * takes those of (p, s] that its filter lets through, in order, counts the others, and stands at s.
+ * Nothing else is passed on. Where the feed ends, and that it stands at a hole, only a read of
+ * one's own says: another's look is older than the bell that was heard since.
+ *
+ * Failure modes: a read fails: it is the failure of who read; the others hear that it is over, and
+ * the next one reads. It takes long: each waits for it up to PANES_WAIT_NS, then nobody waits for
+ * that read any more. A reader is slow: it keeps nobody, its panes are the first to go when there
+ * is no room, and out of reach it reads by itself. A connection was lost, or the store is another:
+ * all panes are void. There is no memory: each reads for itself.
+ */
+#include "path/panes.h"
+
+#include <assert.h>
+
+#include "path/notify.h"
+#include "sys/alloc.h"
+
+#define PANES_BYTES_MAX ((size_t)16 << 20)
+#define PANES_MIN 8 /* the bytes are divided by */
+#define PANES_PANE_EVENTS 1000
+#define PANES_PANE_BYTES ((size_t)1 << 20)
+/* positions; how near is what fits */
+#define PANES_REACH_MIN 1000
+#define PANES_REACH_MAX 65536
+#define PANES_WAIT_NS NS_PER_SECOND
+
+struct pane {
+	struct pane *next;
+	tide_position from, to; /* while it is being read: how far that may get */
+	uint64_t losses;
+	size_t bytes;      /* while it is being read: what that may take */
+	size_t references; /* who reads it, or copies from it */
+	bool is_listed;
+	bool is_filling;
+	bool is_late;          /* somebody has waited in vain */
+	struct tide_page page; /* written by who fills it, fixed from then on */
+};
+
+struct panes {
+	/* under lock */
+	struct mutex lock;
+	struct panes_reader *readers;
+	struct pane *list;   /* those that are listed */
+	size_t bytes;        /* of all of them */
+	tide_position reach; /* how far behind a reader is near */
+	tide_position end;   /* of the feed, as of the last read; INT64_MAX: further on */
+	uint64_t losses;     /* when they were read */
+};
+
+tide_status panes_new(struct panes **ret, struct tide_error *err)
+{
+	struct panes *panes = alloc_zero(1, sizeof *panes);
+	if (!panes)
+		return alloc_fail(err);
+	panes->reach = PANES_REACH_MAX;
+	panes->end = INT64_MAX;
+	mutex_init(&panes->lock, LOCK_PANES);
+	*ret = panes;
+	return TIDE_OK;
+}
+
+/* ---- Panes ----------------------------------------------------------------------------------- */
+
+static size_t pane_bytes(const struct pane *pane)
+{
+	return pane->page.bytes + pane->page.count * sizeof *pane->page.entries;
+}
+
+static void panes_drop_locked(const struct panes *panes, struct pane *pane)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	if (pane->references > 0 || pane->is_listed)
+		return;
+	tide_page_fini(&pane->page);
+	tide_free(pane);
+}
+
+static void panes_put_locked(const struct panes *panes, struct pane *pane)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	assert(pane->references > 0);
+	pane->references--;
+	panes_drop_locked(panes, pane);
+}
+
+static void panes_unlist_locked(struct panes *panes, struct pane *pane) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	assert(pane->is_listed && panes->bytes >= pane->bytes);
+	struct pane **at = &panes->list;
+	while (*at != pane)
+		at = &(*at)->next;
+	*at = pane->next;
+	panes->bytes -= pane->bytes;
+	pane->is_listed = false;
+	panes_drop_locked(panes, pane);
+}
+
+static void panes_forget_locked(struct panes *panes) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	while (panes->list)
+		panes_unlist_locked(panes, panes->list);
+	assert(panes->bytes == 0);
+}
+
+/* The first entry behind `after`; count when there is none. */
+static size_t pane_find(const struct pane *pane, tide_position after)
+{
+	size_t low = 0, high = pane->page.count;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (pane->page.entries[middle].event.position > after)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+/* Nobody writes to a pane that was read, so no lock is held. Whether it was used up. */
+static bool pane_copy(const struct pane *pane, const struct tide_filter *filter,
+		      struct tide_page *page)
+{
+	assert(!pane->is_filling && page->scanned_to >= pane->from);
+	for (size_t i = pane_find(pane, page->scanned_to); i < pane->page.count; i++) {
+		const struct tide_event *event = &pane->page.entries[i].event;
+		if (!tide_filter_matches(filter, event)) {
+			tide_page_pass(page);
+			page->passed = (struct tide_anchor){ event->position, event->event_id };
+		} else if (!tide_page_fits(page, event->payload.size + event->metadata.size) ||
+			   tide_page_add(page, event, NULL) != TIDE_OK) {
+			return false;
+		}
+		page->scanned_to = event->position;
+	}
+	if (page->scanned_to < pane->to)
+		page->scanned_to = pane->to;
+	return true;
+}
+
+/* ---- Who needs what -------------------------------------------------------------------------- */
+
+static bool pane_is_near(const struct panes *panes, const struct pane *pane,
+			 const struct panes_reader *reader)
+{
+	return reader->at < pane->to && pane->from - reader->at <= panes->reach;
+}
+
+/* How many will come by, and how far off the next one is. */
+static size_t panes_needers_locked(const struct panes *panes, const struct pane *pane,
+				   tide_position *ret_distance) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	size_t count = 0;
+	*ret_distance = INT64_MAX;
+	for (const struct panes_reader *at = panes->readers; at; at = at->next) {
+		if (!pane_is_near(panes, pane, at))
+			continue;
+		count++;
+		if (pane->from - at->at < *ret_distance)
+			*ret_distance = pane->from - at->at;
+	}
+	return count;
+}
+
+/* Whether somebody else will come by here. */
+static bool panes_is_followed_locked(const struct panes *panes, const struct panes_reader *reader,
+				     tide_position after) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	for (const struct panes_reader *at = panes->readers; at; at = at->next)
+		if (at != reader && at->at <= after && after - at->at <= panes->reach)
+			return true;
+	return false;
+}
+
+/* As much as the greatest reader reads ahead by itself. */
+static size_t panes_limit_locked(const struct panes *panes) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	int64_t most = 0;
+	for (const struct panes_reader *at = panes->readers; at; at = at->next)
+		if (at->max_bytes > most)
+			most = at->max_bytes;
+	return most < (int64_t)PANES_BYTES_MAX ? (size_t)most : PANES_BYTES_MAX;
+}
+
+static void panes_drop_passed_locked(struct panes *panes) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	tide_position distance;
+	for (struct pane *pane = panes->list, *next; pane; pane = next) {
+		next = pane->next;
+		if (!pane->is_filling && panes_needers_locked(panes, pane, &distance) == 0)
+			panes_unlist_locked(panes, pane);
+	}
+}
+
+/* The pane that is missed least: by the fewest, and of those by who comes by last. */
+static struct pane *panes_least_locked(const struct panes *panes) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	struct pane *least = NULL;
+	size_t fewest = 0;
+	tide_position farthest = 0, distance;
+	for (struct pane *pane = panes->list; pane; pane = pane->next) {
+		size_t needers = panes_needers_locked(panes, pane, &distance);
+		if (pane->is_filling || pane->references > 0)
+			continue;
+		if (!least || needers < fewest || (needers == fewest && distance > farthest)) {
+			least = pane;
+			fewest = needers;
+			farthest = distance;
+		}
+	}
+	return least;
+}
+
+static bool panes_make_room_locked(struct panes *panes, size_t bytes, size_t limit)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	if (panes->bytes + bytes <= limit)
+		return true;
+	panes_drop_passed_locked(panes);
+	struct pane *least;
+	while (panes->bytes + bytes > limit && (least = panes_least_locked(panes)))
+		panes_unlist_locked(panes, least);
+	return panes->bytes + bytes <= limit;
+}
+
+/* ---- Readers --------------------------------------------------------------------------------- */
+
+static void panes_join_locked(struct panes *panes, struct panes_reader *reader)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	if (reader->is_joined)
+		return;
+	reader->is_joined = true;
+	reader->is_waiting = false;
+	reader->patient_at = -1;
+	reader->next = panes->readers;
+	panes->readers = reader;
+}
+
+/* Those that were near behind a pane and have passed it keep it no longer. */
+static void panes_stand_locked(struct panes *panes, struct panes_reader *reader, tide_position at)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	tide_position before = reader->at, distance;
+	reader->at = at;
+	for (struct pane *pane = panes->list, *next; pane; pane = next) {
+		next = pane->next;
+		bool is_passed = before < pane->to && at >= pane->to && !pane->is_filling;
+		if (is_passed && panes_needers_locked(panes, pane, &distance) == 0)
+			panes_unlist_locked(panes, pane);
+	}
+}
+
+void panes_stand(struct panes *panes, struct panes_reader *reader, tide_position at, bool is_end)
+{
+	if (!reader->is_joined)
+		return;
+	mutex_lock(&panes->lock);
+	if (is_end)
+		panes->end = at;
+	else if (at > panes->end)
+		panes->end = INT64_MAX;
+	panes_stand_locked(panes, reader, at);
+	mutex_unlock(&panes->lock);
+}
+
+void panes_leave(struct panes *panes, struct panes_reader *reader)
+{
+	if (!reader->is_joined)
+		return;
+	mutex_lock(&panes->lock);
+	struct panes_reader **at = &panes->readers;
+	while (*at != reader)
+		at = &(*at)->next;
+	*at = reader->next;
+	reader->is_joined = reader->is_waiting = false;
+	panes_drop_passed_locked(panes);
+	mutex_unlock(&panes->lock);
+}
+
+void panes_free(struct panes *panes)
+{
+	if (!panes)
+		return;
+	mutex_lock(&panes->lock);
+	assert(!panes->readers);
+	panes_forget_locked(panes);
+	mutex_unlock(&panes->lock);
+	mutex_fini(&panes->lock);
+	tide_free(panes);
+}
+
+/* ---- Reading --------------------------------------------------------------------------------- */
+
+/* Take hold of the pane that has what comes behind a position. */
+static struct pane *panes_find_locked(const struct panes *panes, tide_position after,
+				      bool is_filling) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	for (struct pane *pane = panes->list; pane; pane = pane->next)
+		if (pane->is_filling == is_filling && pane->from <= after && after < pane->to)
+			return pane;
+	return NULL;
+}
+
+static void panes_heed_losses_locked(struct panes *panes, uint64_t losses)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	if (panes->losses == losses)
+		return;
+	panes->losses = losses;
+	panes_forget_locked(panes);
+}
+
+/* Each waits once where it stands; who has waited in vain speaks for all. */
+static bool panes_may_wait_locked(const struct panes *panes, struct panes_reader *reader,
+				  struct pane *pane, struct mono_time now)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	if (pane->is_late || !reader->wakeup)
+		return false;
+	if (reader->patient_at != reader->at) {
+		reader->patient_at = reader->at;
+		reader->patience = mono_add(now, PANES_WAIT_NS);
+	}
+	pane->is_late = now.ns >= reader->patience.ns;
+	return !pane->is_late;
+}
+
+/* No further than to the next pane: positions are not more than events. */
+static size_t panes_events_locked(const struct panes *panes, tide_position after, size_t events)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	for (const struct pane *pane = panes->list; pane; pane = pane->next)
+		if (pane->from > after && pane->from - after < (tide_position)events)
+			events = (size_t)(pane->from - after);
+	return events;
+}
+
+/* A pane to be read, its room reserved; NULL: there is none, or no memory. */
+static struct pane *panes_begin_locked(struct panes *panes, tide_position after)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	size_t limit = panes_limit_locked(panes), share = limit / PANES_MIN / 2;
+	if (share > PANES_PANE_BYTES)
+		share = PANES_PANE_BYTES;
+	size_t events = share / sizeof(struct tide_page_entry);
+	events = panes_events_locked(panes, after,
+				     events < PANES_PANE_EVENTS ? events : PANES_PANE_EVENTS);
+	if (events == 0 || !panes_make_room_locked(panes, 2 * share, limit))
+		return NULL;
+	struct pane *pane = alloc_zero(1, sizeof *pane);
+	if (!pane)
+		return NULL;
+
+	*pane = (struct pane){ .next = panes->list,
+			       .from = after,
+			       .to = after + (tide_position)events,
+			       .losses = panes->losses,
+			       .bytes = 2 * share,
+			       .references = 1,
+			       .is_listed = true,
+			       .is_filling = true };
+	tide_page_init(&pane->page);
+	tide_page_begin(&pane->page, events, share);
+	panes->list = pane;
+	panes->bytes += pane->bytes;
+	return pane;
+}
+
+/* Nobody has read what comes next. */
+static enum panes_answer panes_miss_locked(struct panes *panes, struct panes_reader *reader,
+					   const struct panes_query *query, bool is_followed,
+					   struct panes_turn *ret) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	struct pane *filling = panes_find_locked(panes, reader->at, true);
+	*ret = (struct panes_turn){ .after = reader->at };
+	if (filling && !panes_may_wait_locked(panes, reader, filling, query->now))
+		return PANES_ALONE;
+	if (filling) {
+		reader->is_waiting = true;
+		ret->until = reader->patience;
+		return PANES_WAIT;
+	}
+
+	/* at the end each has to see for itself that it is one */
+	is_followed = is_followed || panes_is_followed_locked(panes, reader, reader->at);
+	if (reader->at < panes->end && is_followed)
+		ret->pane = panes_begin_locked(panes, reader->at);
+	return ret->pane ? PANES_FILL : PANES_ALONE;
+}
+
+static bool panes_is_enough(const struct panes_query *query, const struct tide_page *page)
+{
+	return !tide_page_fits(page, 0) || page->scanned_to >= query->until;
+}
+
+enum panes_answer panes_read(struct panes *panes, struct panes_reader *reader,
+			     const struct panes_query *query, struct tide_page *page,
+			     struct panes_turn *ret)
+{
+	enum panes_answer answer = PANES_FULL;
+	page->scanned_to = query->after;
+	bool goes_on = !panes_is_enough(query, page);
+	bool is_followed = query->is_lane && !reader->is_joined;
+	mutex_lock(&panes->lock);
+	panes_join_locked(panes, reader);
+	panes_stand_locked(panes, reader, query->after);
+	panes_heed_losses_locked(panes, query->losses);
+	reader->is_waiting = false;
+
+	struct pane *pane;
+	while (goes_on && (pane = panes_find_locked(panes, page->scanned_to, false))) {
+		pane->references++;
+		mutex_unlock(&panes->lock);
+		goes_on = pane_copy(pane, query->filter, page) && !panes_is_enough(query, page);
+		mutex_lock(&panes->lock);
+		panes_put_locked(panes, pane);
+		panes_stand_locked(panes, reader, page->scanned_to);
+		reader->patient_at = -1;
+	}
+
+	if (goes_on)
+		answer = panes_miss_locked(panes, reader, query, is_followed, ret);
+	mutex_unlock(&panes->lock);
+	return answer;
+}
+
+struct tide_page *panes_page(struct pane *pane)
+{
+	assert(pane->is_filling);
+	return &pane->page;
+}
+
+/* How far behind somebody may be and still find what is read now. */
+static void panes_measure_locked(struct panes *panes, const struct pane *pane)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	size_t limit = panes_limit_locked(panes);
+	double per_byte = (double)(pane->to - pane->from) / (double)(pane->bytes + 1);
+	double reach = per_byte * (double)limit;
+	panes->reach = reach < PANES_REACH_MIN   ? PANES_REACH_MIN
+		       : reach > PANES_REACH_MAX ? PANES_REACH_MAX
+						 : (tide_position)reach;
+}
+
+static void panes_ring_locked(struct panes *panes) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	for (struct panes_reader *at = panes->readers; at; at = at->next) {
+		if (at->is_waiting)
+			wakeup_ring(at->wakeup, RING_TAIL);
+		if (at->is_waiting)
+			at->patient_at = -1;
+		at->is_waiting = false;
+	}
+}
+
+void panes_filled(struct panes *panes, struct pane *pane, bool was_read, uint64_t losses)
+{
+	mutex_lock(&panes->lock);
+	assert(pane->is_filling && pane->references > 0);
+	assert(!was_read || pane->page.scanned_to >= pane->from);
+	pane->is_filling = false;
+	if (pane->is_listed) {
+		panes->bytes -= pane->bytes;
+		pane->bytes = pane_bytes(pane);
+		panes->bytes += pane->bytes;
+	}
+	pane->to = was_read ? pane->page.scanned_to : pane->from;
+	bool is_kept = pane->is_listed && pane->to > pane->from && pane->losses == losses &&
+		       panes->bytes <= panes_limit_locked(panes);
+	if (is_kept)
+		panes_measure_locked(panes, pane);
+	else if (pane->is_listed)
+		panes_unlist_locked(panes, pane);
+	if (!was_read)
+		panes_put_locked(panes, pane);
+	panes_ring_locked(panes);
+	mutex_unlock(&panes->lock);
+}
+
+void panes_take(struct panes *panes, struct pane *pane, const struct tide_filter *filter,
+		struct tide_page *page)
+{
+	(void)pane_copy(pane, filter, page);
+	mutex_lock(&panes->lock);
+	panes_put_locked(panes, pane);
+	mutex_unlock(&panes->lock);
+}
+
+/* ---- Whether the store is what it was -------------------------------------------------------- */
+
+struct tide_anchor panes_newest(struct panes *panes)
+{
+	struct tide_anchor newest = { 0 };
+	mutex_lock(&panes->lock);
+	for (const struct pane *pane = panes->list; pane; pane = pane->next) {
+		const struct tide_page *page = &pane->page;
+		if (pane->is_filling || page->count == 0)
+			continue;
+		const struct tide_event *event = &page->entries[page->count - 1].event;
+		if (event->position > newest.position)
+			newest = (struct tide_anchor){ event->position, event->event_id };
+	}
+	mutex_unlock(&panes->lock);
+	return newest;
+}
+
+void panes_forget(struct panes *panes)
+{
+	mutex_lock(&panes->lock);
+	panes_forget_locked(panes);
+	mutex_unlock(&panes->lock);
+}
+
+size_t panes_bytes(struct panes *panes)
+{
+	mutex_lock(&panes->lock);
+	size_t bytes = panes->bytes;
+	mutex_unlock(&panes->lock);
+	return bytes;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_PATH_PANES_H
+#define TIDE_PATH_PANES_H
+
+#include <tidemark/backend.h>
+
+#include "sys/wakeup.h"
+
+/** Pages of one store's history that several readers are about to need, read once for all. */
+struct panes;
+/** One of them: every visible event of (from, to], without a filter. */
+struct pane;
+
+/** A reader of history; embedded in what reads. */
+struct panes_reader {
+	/* fixed */
+	struct wakeup *wakeup; /* rung when what it waits for was read; NULL: it never waits */
+	int64_t max_bytes;     /* that it reads ahead itself */
+	bool is_joined;        /* touched by its own thread alone */
+
+	/* under the lock of the panes */
+	struct panes_reader *next;
+	bool is_waiting;
+	tide_position at;         /* it has read up to here */
+	tide_position patient_at; /* where it waited last; negative: nowhere */
+	struct mono_time patience;
+};
+
+/** What a reader asks for: the events behind a position. */
+struct panes_query {
+	tide_position after;
+	tide_position until; /* having come so far is enough for a page */
+	const struct tide_filter *filter;
+	struct mono_time now;
+	bool is_lane;    /* others that want the rest are about to come */
+	uint64_t losses; /* of connections to the store so far: what was read before one is void */
+};
+
+enum panes_answer {
+	PANES_FULL,  /* the page has all that it takes, or has come far enough */
+	PANES_FILL,  /* read `pane` behind `after`, then call panes_filled and panes_take */
+	PANES_WAIT,  /* somebody is reading it: ask again when rung, at `until` at the latest */
+	PANES_ALONE, /* nobody else needs what comes next: read for yourself */
+};
+
+/** With PANES_FILL and PANES_WAIT: what to do. */
+struct panes_turn {
+	struct pane *pane;
+	tide_position after;
+	struct mono_time until;
+};
+
+tide_status panes_new(struct panes **ret, struct tide_error *err);
+void panes_free(struct panes *panes); /* no reader may have joined any more */
+
+/**
+ * Add to the page what panes have behind `query->after`, by the filter, and say how to go on behind
+ * `page->scanned_to`; the reader joins. Nothing is said of the feed's end: only who reads knows it.
+ */
+enum panes_answer panes_read(struct panes *panes, struct panes_reader *reader,
+			     const struct panes_query *query, struct tide_page *page,
+			     struct panes_turn *ret);
+/** The page of a pane, begun: who was told to fill it reads into it. */
+struct tide_page *panes_page(struct pane *pane);
+/** It was read, or was not, and is gone then: the others hear of it. `losses` as they are now. */
+void panes_filled(struct panes *panes, struct pane *pane, bool was_read, uint64_t losses);
+/** Add to the page what the pane has behind `page->scanned_to`, and let go of the pane. */
+void panes_take(struct panes *panes, struct pane *pane, const struct tide_filter *filter,
+		struct tide_page *page);
+
+/** The reader stands here now; `is_end`: by a read of its own, which found nothing behind it. */
+void panes_stand(struct panes *panes, struct panes_reader *reader, tide_position at, bool is_end);
+/** It reads no history any more: nothing is kept for it. */
+void panes_leave(struct panes *panes, struct panes_reader *reader);
+
+/** The newest event in the window; position 0: there is none. */
+struct tide_anchor panes_newest(struct panes *panes);
+/** The store is another one: what was read of it goes, and so does what is being read. */
+void panes_forget(struct panes *panes);
+/** What is held, or will be by who is reading. */
+size_t panes_bytes(struct panes *panes);
+
+#endif

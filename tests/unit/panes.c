@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pages of history for several readers: who reads, who waits, and what is kept. */
+#include "path/panes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/build.h"
+
+#define MB ((int64_t)1 << 20)
+
+static const struct tide_filter everything;
+
+/** One reader: its place, and a page for what it takes. */
+struct one {
+	struct panes_reader reader;
+	struct wakeup wakeup;
+	struct tide_page page;
+	struct tide_filter filter;
+	struct panes_turn turn;
+	tide_position at;
+};
+
+static struct panes *panes_made(void)
+{
+	struct panes *panes;
+	must(panes_new(&panes, err));
+	return panes;
+}
+
+static void one_make(struct one *one, int64_t max_bytes)
+{
+	*one = (struct one){ .reader = { .wakeup = &one->wakeup, .max_bytes = max_bytes } };
+	wakeup_init(&one->wakeup);
+	tide_page_init(&one->page);
+}
+
+static void one_end(struct panes *panes, struct one *one)
+{
+	panes_leave(panes, &one->reader);
+	wakeup_fini(&one->wakeup);
+	tide_page_fini(&one->page);
+}
+
+static enum panes_answer ask_at(struct panes *panes, struct one *one, int64_t ms, uint64_t losses)
+{
+	struct panes_query query = { .after = one->at,
+				     .until = one->at + 9000,
+				     .filter = &one->filter,
+				     .now = { NS_PER_SECOND + ms * NS_PER_MS },
+				     .losses = losses };
+	tide_page_begin(&one->page, 100, (size_t)16 * MB);
+	enum panes_answer answer = panes_read(panes, &one->reader, &query, &one->page, &one->turn);
+	one->at = one->page.scanned_to;
+	return answer;
+}
+
+static enum panes_answer ask(struct panes *panes, struct one *one)
+{
+	return ask_at(panes, one, 0, 0);
+}
+
+/* A store whose every position is an event, up to `end`. */
+static void read_into(struct tide_page *page, tide_position after, tide_position end, size_t size)
+{
+	char *payload = calloc(1, size + 1);
+	memset(payload, 'x', size);
+	struct tide_event event = { .event_type = tide_text("Counted"),
+				    .aggregate_type = tide_text("Order"),
+				    .metadata = tide_text("{}"),
+				    .payload = { payload, size } };
+	page->scanned_to = after;
+	while (page->scanned_to < end && tide_page_fits(page, size + 2)) {
+		event.position = page->scanned_to + 1;
+		event.aggregate_id = uuid_of((unsigned)event.position);
+		event.event_id = event.aggregate_id;
+		must(tide_page_add(page, &event, err));
+		page->scanned_to++;
+	}
+	page->is_end = page->scanned_to >= end;
+	free(payload);
+}
+
+/* What who was told to does: read it, hand it over, take its own. */
+static void fill(struct panes *panes, struct one *one, tide_position end, size_t size)
+{
+	read_into(panes_page(one->turn.pane), one->turn.after, end, size);
+	panes_filled(panes, one->turn.pane, true, 0);
+	panes_take(panes, one->turn.pane, &one->filter, &one->page);
+	one->at = one->page.scanned_to;
+	panes_stand(panes, &one->reader, one->at, false);
+}
+
+static void has(const struct one *one, tide_position first, tide_position last)
+{
+	assert_int_equal(one->page.count, last - first + 1);
+	for (size_t i = 0; i < one->page.count; i++)
+		assert_int_equal(one->page.entries[i].event.position, first + (tide_position)i);
+	assert_int_equal(one->at, last);
+}
+
+/* ---- Who reads ------------------------------------------------------------------------------- */
+
+static void who_has_nobody_behind_it_reads_for_itself(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one first, second;
+	one_make(&first, 16 * MB);
+	one_make(&second, 16 * MB);
+	assert_int_equal(ask(panes, &first), PANES_ALONE);
+	first.at = 500;
+	second.at = 600;
+	assert_int_equal(ask(panes, &first), PANES_ALONE);
+	assert_int_equal(ask(panes, &second), PANES_FILL);
+	panes_filled(panes, second.turn.pane, false, 0);
+	assert_int_equal(ask(panes, &first), PANES_ALONE); /* it has no need of what is ahead */
+	second.at = 600 + 1000000;
+	assert_int_equal(ask(panes, &second), PANES_ALONE); /* nor has one so far behind */
+	one_end(panes, &first);
+	one_end(panes, &second);
+	panes_free(panes);
+}
+
+static void a_lane_that_comes_first_reads_for_those_to_come(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one one;
+	one_make(&one, 16 * MB);
+	struct panes_query query = { .until = 9000, .filter = &everything, .is_lane = true };
+	tide_page_begin(&one.page, 100, (size_t)MB);
+	assert_int_equal(panes_read(panes, &one.reader, &query, &one.page, &one.turn), PANES_FILL);
+	panes_filled(panes, one.turn.pane, false, 0);
+	assert_int_equal(panes_read(panes, &one.reader, &query, &one.page, &one.turn), PANES_ALONE);
+	one_end(panes, &one);
+	panes_free(panes);
+}
+
+static void who_is_near_takes_its_own_of_what_another_read(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one first, second;
+	one_make(&first, 16 * MB);
+	one_make(&second, 16 * MB);
+	assert_int_equal(ask(panes, &second), PANES_ALONE);
+	assert_int_equal(ask(panes, &first), PANES_FILL);
+	fill(panes, &first, 5000, 10);
+	has(&first, 1, 100);
+	assert_int_equal(ask(panes, &first), PANES_FULL);
+	has(&first, 101, 200);
+
+	second.at = 950;
+	second.filter.partition_total = 3;
+	assert_int_equal(ask(panes, &second), PANES_FILL); /* and it reads on where that ends */
+	tide_position last = 950;
+	int64_t passed = second.page.passed_after;
+	for (size_t i = 0; i < second.page.count; i++) {
+		const struct tide_page_entry *entry = &second.page.entries[i];
+		assert_int_equal(entry->event.position, last + entry->passed_before + 1);
+		assert_true(tide_filter_matches(&second.filter, &entry->event));
+		last = entry->event.position;
+		passed += entry->passed_before;
+	}
+	assert_int_equal(second.at, 1000);
+	assert_int_equal(passed + (int64_t)second.page.count, 50);
+	assert_int_equal(last + second.page.passed_after, 1000);
+	assert_in_range(second.page.passed.position, 998, 1000);
+	assert_false(second.page.is_end);
+	panes_filled(panes, second.turn.pane, false, 0);
+	one_end(panes, &first);
+	one_end(panes, &second);
+	panes_free(panes);
+}
+
+static void where_the_feed_ends_each_sees_for_itself(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one first, second;
+	one_make(&first, 16 * MB);
+	one_make(&second, 16 * MB);
+	assert_int_equal(ask(panes, &second), PANES_ALONE);
+	assert_int_equal(ask(panes, &first), PANES_FILL);
+	fill(panes, &first, 60, 10);
+	panes_stand(panes, &first.reader, 60, true);
+	assert_int_equal(ask(panes, &second), PANES_ALONE);
+	has(&second, 1, 60);
+	assert_false(second.page.is_end);
+	assert_int_equal(ask(panes, &first),
+			 PANES_ALONE);                /* at once, and not one after the other */
+	panes_stand(panes, &first.reader, 70, false); /* it has grown */
+	panes_stand(panes, &second.reader, 70, false);
+	first.at = second.at = 70;
+	assert_int_equal(ask(panes, &first), PANES_FILL);
+	panes_filled(panes, first.turn.pane, false, 0);
+	one_end(panes, &first);
+	one_end(panes, &second);
+	panes_free(panes);
+}
+
+/* ---- Who waits ------------------------------------------------------------------------------- */
+
+static void who_comes_while_it_is_read_waits_and_is_rung(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one first, second;
+	one_make(&first, 16 * MB);
+	one_make(&second, 16 * MB);
+	assert_int_equal(ask(panes, &second), PANES_ALONE);
+	assert_int_equal(ask(panes, &first), PANES_FILL);
+	assert_int_equal(ask(panes, &second), PANES_WAIT);
+	assert_int_equal(second.turn.until.ns, 2 * NS_PER_SECOND);
+	assert_int_equal(ask_at(panes, &second, 500, 0), PANES_WAIT); /* however often it asks */
+	assert_int_equal(second.turn.until.ns, 2 * NS_PER_SECOND);
+	assert_false(wakeup_is_rung(&second.wakeup));
+	fill(panes, &first, 5000, 10);
+	assert_true(wakeup_is_rung(&second.wakeup));
+	assert_false(wakeup_is_rung(&first.wakeup));
+	assert_int_equal(ask(panes, &second), PANES_FULL);
+	has(&second, 1, 100);
+	one_end(panes, &first);
+	one_end(panes, &second);
+	panes_free(panes);
+}
+
+static void who_has_waited_in_vain_reads_and_nobody_waits_for_that_any_more(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one first, second, third;
+	one_make(&first, 16 * MB);
+	one_make(&second, 16 * MB);
+	one_make(&third, 16 * MB);
+	assert_int_equal(ask(panes, &second), PANES_ALONE);
+	assert_int_equal(ask(panes, &first), PANES_FILL);
+	assert_int_equal(ask(panes, &second), PANES_WAIT);
+	assert_int_equal(ask_at(panes, &second, 1000, 0), PANES_ALONE);
+	assert_int_equal(ask_at(panes, &third, 1000, 0), PANES_ALONE);
+	second.at = third.at = 2000; /* further on they read together again */
+	assert_int_equal(ask_at(panes, &second, 1000, 0), PANES_FILL);
+	assert_int_equal(ask_at(panes, &third, 1000, 0), PANES_WAIT);
+	panes_filled(panes, second.turn.pane, false, 0);
+	panes_filled(panes, first.turn.pane, false, 0);
+	one_end(panes, &first);
+	one_end(panes, &second);
+	one_end(panes, &third);
+	panes_free(panes);
+}
+
+static void a_read_that_failed_is_made_by_the_next_one(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one first, second;
+	one_make(&first, 16 * MB);
+	one_make(&second, 16 * MB);
+	assert_int_equal(ask(panes, &second), PANES_ALONE);
+	assert_int_equal(ask(panes, &first), PANES_FILL);
+	assert_int_equal(ask(panes, &second), PANES_WAIT);
+	panes_filled(panes, first.turn.pane, false, 0);
+	assert_true(wakeup_is_rung(&second.wakeup));
+	assert_int_equal(panes_bytes(panes), 0);
+	assert_int_equal(ask(panes, &second), PANES_FILL);
+	fill(panes, &second, 5000, 10);
+	assert_int_equal(ask(panes, &first), PANES_FULL);
+	has(&first, 1, 100);
+	one_end(panes, &first);
+	one_end(panes, &second);
+	panes_free(panes);
+}
+
+/* ---- What is kept ---------------------------------------------------------------------------- */
+
+static void what_all_have_passed_goes(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one first, second;
+	one_make(&first, 16 * MB);
+	one_make(&second, 16 * MB);
+	assert_int_equal(ask(panes, &second), PANES_ALONE);
+	assert_int_equal(ask(panes, &first), PANES_FILL);
+	fill(panes, &first, 5000, 10);
+	assert_true(panes_bytes(panes) > 10000);
+	panes_stand(panes, &first.reader, 1000, false);
+	assert_true(panes_bytes(panes) > 10000);
+	panes_stand(panes, &second.reader, 1000, false);
+	assert_int_equal(panes_bytes(panes), 0);
+
+	first.at = second.at = 1000;
+	assert_int_equal(ask(panes, &first), PANES_FILL);
+	fill(panes, &first, 5000, 10);
+	panes_leave(panes, &second.reader); /* paused, or stopped */
+	panes_leave(panes, &first.reader);
+	assert_int_equal(panes_bytes(panes), 0);
+	one_end(panes, &first);
+	one_end(panes, &second);
+	panes_free(panes);
+}
+
+/* `size` of an event's payload. */
+static void stays_within(int64_t limit, size_t size)
+{
+	struct panes *panes = panes_made();
+	struct one quick, slow, third;
+	one_make(&quick, limit);
+	one_make(&slow, limit / 2);
+	one_make(&third, limit / 2);
+	assert_int_equal(ask(panes, &slow), PANES_ALONE);
+	for (int i = 0; i < 300; i++) {
+		if (ask(panes, &quick) == PANES_FILL)
+			fill(panes, &quick, 100000, size);
+		else
+			quick.at += 100;
+		if (i % 7 == 0 && ask(panes, &third) == PANES_FILL)
+			fill(panes, &third, 100000, size);
+		assert_true((int64_t)panes_bytes(panes) <= limit);
+	}
+	one_end(panes, &quick);
+	one_end(panes, &slow);
+	one_end(panes, &third);
+	panes_free(panes);
+}
+
+static void a_slow_one_keeps_no_more_than_the_greatest_reads_ahead(void **state)
+{
+	(void)state;
+	stays_within(64 << 10, 10);
+	stays_within(MB, 1000);
+	stays_within(16 * MB, 10);
+	stays_within(MB, 300000); /* one is more than a share */
+	stays_within(20, 10);
+}
+
+static void a_slow_one_keeps_nobody_from_reading_together(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one first, second, slow;
+	one_make(&first, 2 * MB);
+	one_make(&second, 2 * MB);
+	one_make(&slow, 2 * MB);
+	assert_int_equal(ask(panes, &slow), PANES_ALONE);
+	for (int i = 0; i < 100; i++) {
+		enum panes_answer answer = ask(panes, &first);
+		if (answer == PANES_FILL)
+			fill(panes, &first, 1000000, 1000);
+		assert_int_not_equal(answer, PANES_ALONE);
+		/* there is nothing left of it when it was not kept */
+		second.at = first.at - 100;
+		answer = ask(panes, &second);
+		if (answer == PANES_FILL)
+			fill(panes, &second, 1000000, 1000);
+		assert_int_not_equal(answer, PANES_ALONE);
+	}
+	one_end(panes, &first);
+	one_end(panes, &second);
+	one_end(panes, &slow);
+	panes_free(panes);
+}
+
+/* ---- Whether the store is what it was -------------------------------------------------------- */
+
+static void what_was_read_before_a_connection_was_lost_is_void(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one first, second;
+	one_make(&first, 16 * MB);
+	one_make(&second, 16 * MB);
+	assert_int_equal(ask(panes, &second), PANES_ALONE);
+	assert_int_equal(ask(panes, &first), PANES_FILL);
+	fill(panes, &first, 5000, 10);
+	assert_int_equal(panes_newest(panes).position, 1000);
+	assert_int_equal(ask_at(panes, &second, 0, 1), PANES_ALONE);
+	assert_int_equal(second.page.count, 0);
+	assert_int_equal(panes_newest(panes).position, 0);
+	assert_int_equal(panes_bytes(panes), 0);
+
+	/* lost while it is being read: who read it has it, nobody else */
+	first.at = second.at = 100;
+	assert_int_equal(ask_at(panes, &second, 0, 1), PANES_FILL);
+	read_into(panes_page(second.turn.pane), 100, 5000, 10);
+	panes_filled(panes, second.turn.pane, true, 2);
+	assert_int_equal(panes_bytes(panes), 0);
+	panes_take(panes, second.turn.pane, &second.filter, &second.page);
+	assert_int_equal(second.page.scanned_to, 200);
+	one_end(panes, &first);
+	one_end(panes, &second);
+	panes_free(panes);
+}
+
+static void what_is_forgotten_while_it_is_read_is_not_kept(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one first, second;
+	one_make(&first, 16 * MB);
+	one_make(&second, 16 * MB);
+	assert_int_equal(ask(panes, &second), PANES_ALONE);
+	assert_int_equal(ask(panes, &first), PANES_FILL);
+	panes_forget(panes);
+	fill(panes, &first, 5000, 10);
+	has(&first, 1, 100);
+	assert_int_equal(panes_bytes(panes), 0);
+	assert_int_equal(ask(panes, &second), PANES_ALONE);
+	assert_int_equal(second.page.count, 0);
+	one_end(panes, &first);
+	one_end(panes, &second);
+	panes_free(panes);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_has_nobody_behind_it_reads_for_itself),
+		cmocka_unit_test(a_lane_that_comes_first_reads_for_those_to_come),
+		cmocka_unit_test(who_is_near_takes_its_own_of_what_another_read),
+		cmocka_unit_test(where_the_feed_ends_each_sees_for_itself),
+		cmocka_unit_test(who_comes_while_it_is_read_waits_and_is_rung),
+		cmocka_unit_test(who_has_waited_in_vain_reads_and_nobody_waits_for_that_any_more),
+		cmocka_unit_test(a_read_that_failed_is_made_by_the_next_one),
+		cmocka_unit_test(what_all_have_passed_goes),
+		cmocka_unit_test(a_slow_one_keeps_no_more_than_the_greatest_reads_ahead),
+		cmocka_unit_test(a_slow_one_keeps_nobody_from_reading_together),
+		cmocka_unit_test(what_was_read_before_a_connection_was_lost_is_void),
+		cmocka_unit_test(what_is_forgotten_while_it_is_read_is_not_kept),
+	};
+	return cmocka_run_group_tests_name("panes", tests, NULL, NULL);
+}
