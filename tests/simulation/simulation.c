@@ -42,6 +42,8 @@ struct sim {
 	int count;
 	int rung_to;                      /* the newest event whose bell was rung */
 	int64_t calls, settled, together; /* events, of calls that took several */
+	int64_t shared, waits;            /* pages of history that others read, or were reading */
+	struct sim_sub *stepping[2];      /* who is in the middle of a step; the second meanwhile */
 };
 
 static struct sim sim_one;
@@ -233,7 +235,8 @@ static void sim_configure(struct sim *sim, struct sim_sub *sub)
 	config.checkpoint_strategy = (enum tide_checkpoint_strategy)world_below(world, 3);
 	config.batch_size = 1 + world_below(world, 20);
 	config.max_in_flight = 1 + world_below(world, 60);
-	config.max_batch_bytes = world_chance(world, 200) ? 20 : 1000000;
+	static const int64_t bytes[] = { 20, 20000, 1000000, 1000000 };
+	config.max_batch_bytes = bytes[world_below(world, 4)];
 	config.max_retries = world_below(world, 4);
 	config.max_infrastructure_retries = world_below(world, 5) - 1;
 	config.initial_retry_delay = 0.01;
@@ -334,16 +337,51 @@ static void sim_check_wait(const struct sim *sim, const struct sim_sub *sub)
 		world_broken("sub%d: waits with its transaction open", sub->name);
 }
 
+/* What is kept for several is no more than the greatest of them reads ahead itself. */
+static void sim_check_shared(const struct sim *sim)
+{
+	int64_t most = 0;
+	for (int i = 0; i < sim->count; i++)
+		if (sim->subs[i].config.max_batch_bytes > most)
+			most = sim->subs[i].config.max_batch_bytes;
+	if ((int64_t)panes_bytes(sim->store->panes) > most)
+		world_broken("%zu bytes are shared, of %lld", panes_bytes(sim->store->panes),
+			     (long long)most);
+}
+
 static void sim_step_one(struct sim *sim, struct sim_sub *sub)
 {
 	struct world *world = &sim->world;
 	bool is_due = world->now_ns >= sub->next.ns || wakeup_is_rung(&sub->subscription->wakeup);
 	if (!is_due || !runner_is_running(sub->subscription))
 		return;
+	int depth = sim->stepping[0] ? 1 : 0;
+	sim->stepping[depth] = sub;
 	world_step_of(sub->name);
 	sub->next = runner_step(sub->subscription, clock_mono(&world->clock));
-	sim_check_sleep(sim, sub);
+	sim->stepping[depth] = NULL;
+	if (depth > 0)
+		world_step_of(sim->stepping[0]->name);
+	sim->waits += sub->subscription->runner.feed.wait_until.ns > 0;
 	sim_check_wait(sim, sub);
+	sim_check_shared(sim);
+	/* who was told meanwhile that somebody is looking is rung when that is over */
+	for (int i = 0; i < sim->count && depth == 0; i++)
+		if (runner_is_running(sim->subs[i].subscription))
+			sim_check_sleep(sim, &sim->subs[i]);
+}
+
+/* While one reads a page, the others take steps. */
+static void sim_meanwhile(struct world *world)
+{
+	struct sim *sim = (struct sim *)world;
+	if (!sim->stepping[0] || sim->stepping[1])
+		return;
+	for (int i = 1 + world_below(world, 4); i > 0; i--) {
+		struct sim_sub *sub = &sim->subs[world_below(world, sim->count)];
+		if (sub != sim->stepping[0])
+			sim_step_one(sim, sub);
+	}
 }
 
 static void sim_pass_time(struct sim *sim)
@@ -474,7 +512,13 @@ static bool sim_is_stuck_rightly(struct sim_sub *sub)
 	while (next <= world->event_count && !world_wants(world, sub->name, next))
 		next++;
 	bool is_scripted = next % 37 == 0 || next % 41 == 0 || world->events[next].is_undecodable;
-	return !sub->config.continue_on_error && run_is_over(sub->subscription) && is_scripted;
+	/* else it was stopped, or its row went back, before it came here */
+	const struct world_rows *rows = &world->rows[sub->name];
+	bool has_failed =
+		sub->subscription->states.state == TIDE_STATE_ERROR &&
+		(rows->has_checkpoint ? rows->position : 0) == sub->subscription->position;
+	return !sub->config.continue_on_error && run_is_over(sub->subscription) && has_failed &&
+	       is_scripted;
 }
 
 static void sim_check_end(struct sim_sub *sub)
@@ -538,11 +582,15 @@ static void sim_run(struct sim *sim, uint64_t seed, int steps)
 		sim_configure(sim, &sim->subs[i]);
 	}
 	sim_must(tide_store_open("sim:", NULL, &sim->store, &err), &err);
+	sim->world.meanwhile = sim_meanwhile;
+	for (int i = world_below(&sim->world, 400); i > 0; i--) /* a history to begin with */
+		world_append(&sim->world);
 	sim_boot(sim);
 	for (int i = 0; i < steps; i++)
 		sim_do_something(sim);
 	sim_finish(sim);
 	sim_crash(sim);
+	sim->shared += atomic_load(&sim->store->metrics.feed_pages[METRICS_FROM_WINDOW]);
 	tide_store_close(sim->store);
 }
 
@@ -580,8 +628,8 @@ int main(int argc, char **argv)
 		sim_run(&sim_one, (uint64_t)seed, steps);
 	}
 	printf("%d seeds of %d steps: %lld handler calls, %lld events settled, %lld of them "
-	       "together, no invariant broken\n",
+	       "together, %lld pages shared, %lld waits for another's, no invariant broken\n",
 	       seeds, steps, (long long)sim_one.calls, (long long)sim_one.settled,
-	       (long long)sim_one.together);
+	       (long long)sim_one.together, (long long)sim_one.shared, (long long)sim_one.waits);
 	return 0;
 }

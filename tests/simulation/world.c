@@ -231,11 +231,19 @@ static void sim_pass(struct tide_page *page, const struct tide_event *event)
 	page->passed = (struct tide_anchor){ event->position, event->event_id };
 }
 
+/* A page takes its time: who reads is in the middle of it while others go on. */
+static void world_take_time(struct world *world)
+{
+	if (world->meanwhile && world_chance(world, 300))
+		world->meanwhile(world);
+}
+
 static tide_status sim_read(void *self, const struct tide_page_query *query, struct tide_page *page,
 			    struct tide_error *err)
 {
 	struct world_session *session = self;
 	struct world *world = session->world;
+	world_take_time(world);
 	tide_status status = world_fault(session, err);
 	if (status != TIDE_OK)
 		return status;
@@ -254,6 +262,7 @@ static tide_status sim_read(void *self, const struct tide_page_query *query, str
 	}
 	page->scanned_to = position;
 	page->is_end = position >= world->event_count;
+	world_take_time(world);
 	return TIDE_OK;
 }
 

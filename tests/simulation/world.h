@@ -66,6 +66,8 @@ struct world {
 	uint8_t discardable[WORLD_NAMES][WORLD_EVENTS + 1];
 	bool is_transactional[WORLD_NAMES];
 	int64_t faults_made;
+	/* called while a page is being read, before or after its events are looked at; NULL: no */
+	void (*meanwhile)(struct world *world);
 };
 
 /** The world that the backend "sim:" leads to; one at a time. */
