@@ -117,6 +117,8 @@ static void backend_close(void *self)
 	sqlite_memberships_close(store);
 	sqlite_holdings_close(store);
 	sqlite_writer_close(&store->writer);
+	sqlite_saves_fini(&store->saves);
+	sqlite_turn_fini(&store->turn);
 	mutex_fini(&store->lock);
 	tide_free(store->file);
 	tide_free(store->owners);
@@ -149,6 +151,8 @@ static tide_status backend_open(struct tide_url *url, const struct tide_store_op
 
 	mutex_init(&store->lock, LOCK_SQLITE_STORE);
 	mutex_init(&store->writer.lock, LOCK_SQLITE_WRITER);
+	sqlite_saves_init(&store->saves, sqlite_checkpoint_write);
+	sqlite_turn_init(&store->turn);
 	store->writer.last = &store->writer.first;
 	atomic_init(&store->owners_file, -1);
 	store->is_append_full = true;

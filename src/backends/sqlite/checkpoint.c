@@ -165,8 +165,7 @@ static void checkpoint_bind(sqlite3_stmt *statement, const struct tide_checkpoin
 	}
 }
 
-/* `*ret_written` false: the fence fell, or the row is another one. */
-static tide_status checkpoint_write(struct sqlite_session *session, const struct tide_fence *fence,
+tide_status sqlite_checkpoint_write(struct sqlite_session *session, const struct tide_fence *fence,
 				    const struct tide_checkpoint_write *write, bool *ret_written,
 				    struct tide_error *err)
 {
@@ -207,7 +206,7 @@ static tide_status checkpoint_set(struct sqlite_session *session,
 		return status;
 	status = checkpoint_run(session, checkpoint_turn, write->name, err);
 	if (status == TIDE_OK)
-		status = checkpoint_write(session, NULL, write, &is_written, err);
+		status = sqlite_checkpoint_write(session, NULL, write, &is_written, err);
 	return sqlite_write_end(session, joined, status, err);
 }
 
@@ -262,10 +261,29 @@ static tide_status checkpoint_write_discarded(struct sqlite_session *session,
 	tide_status status = sqlite_write_begin(session, &joined, err);
 	if (status != TIDE_OK)
 		return status;
-	status = checkpoint_write(session, fence, write, ret_written, err);
+	status = sqlite_checkpoint_write(session, fence, write, ret_written, err);
 	if (status == TIDE_OK && *ret_written)
 		status = segment_discard(session, write->name, write->discarded, err);
 	return sqlite_write_end(session, joined, status, err);
+}
+
+/* Saves that come by themselves share commits, where all connections write the same columns. */
+static bool checkpoint_may_share(const struct sqlite_session *session)
+{
+	return sqlite3_get_autocommit(session->connection.handle) &&
+	       session->connection.parts == session->store->parts;
+}
+
+static tide_status checkpoint_write_somehow(struct sqlite_session *session,
+					    const struct tide_fence *fence,
+					    const struct tide_checkpoint_write *write,
+					    bool *ret_written, struct tide_error *err)
+{
+	if (write->discarded)
+		return checkpoint_write_discarded(session, fence, write, ret_written, err);
+	if (checkpoint_may_share(session))
+		return sqlite_saves_write(session, fence, write, ret_written, err);
+	return sqlite_checkpoint_write(session, fence, write, ret_written, err);
 }
 
 tide_status sqlite_checkpoint_save(void *self, const struct tide_fence *fence,
@@ -280,8 +298,7 @@ tide_status sqlite_checkpoint_save(void *self, const struct tide_fence *fence,
 	if (!fence && write->has_position)
 		return checkpoint_set(self, write, err);
 
-	status = write->discarded ? checkpoint_write_discarded(self, fence, write, &is_written, err)
-				  : checkpoint_write(self, fence, write, &is_written, err);
+	status = checkpoint_write_somehow(self, fence, write, &is_written, err);
 	if (status != TIDE_OK || is_written)
 		return status;
 

@@ -29,7 +29,7 @@ static int connection_wait(void *self, int attempts)
 	if (connection->waits_for_itself)
 		return 0;
 	if (attempts == 0)
-		connection->busy_until = mono_add(now, connection->busy_ns);
+		connection->busy_until = mono_add(now, connection->busy_ns - connection->turn_ns);
 	int64_t left = mono_since(connection->busy_until, now);
 	if (left <= 0)
 		return 0;
@@ -139,6 +139,8 @@ void sqlite_disconnect(struct sqlite_connection *connection)
 	/* A handler may have left statements of its own behind: _v2 waits for them instead of
 	 * failing. */
 	sqlite3_close_v2(connection->handle);
+	if (connection->has_turn)
+		sqlite_turn_give(connection->turn);
 	memset(connection, 0, sizeof *connection);
 }
 
@@ -217,10 +219,35 @@ tide_status sqlite_shape(struct sqlite_connection *connection, const char *sql, 
 	return TIDE_OK;
 }
 
+/* Only what begins to write waits: a transaction of a savepoint is none of ours. */
+static void connection_take_turn(struct sqlite_connection *connection, sqlite3_stmt *statement)
+{
+	connection->turn_ns = 0;
+	if (!connection->turn || connection->has_turn || sqlite3_stmt_readonly(statement) ||
+	    !sqlite3_get_autocommit(connection->handle))
+		return;
+	connection->has_turn = sqlite_turn_try(connection->turn);
+	if (connection->has_turn || sqlite_delivery_is_mine(connection->file, connection))
+		return;
+	connection->has_turn = sqlite_turn_wait(connection->turn, connection->busy_ns);
+	if (!connection->has_turn)
+		connection->turn_ns = connection->busy_ns;
+}
+
+void sqlite_connection_look(struct sqlite_connection *connection)
+{
+	if (!connection->has_turn || !sqlite3_get_autocommit(connection->handle))
+		return;
+	connection->has_turn = false;
+	sqlite_turn_give(connection->turn);
+}
+
 tide_status sqlite_step(struct sqlite_connection *connection, sqlite3_stmt *statement,
 			bool *ret_row, struct tide_error *err)
 {
+	connection_take_turn(connection, statement);
 	int code = sqlite3_step(statement);
+	sqlite_connection_look(connection);
 	if (code != SQLITE_ROW && code != SQLITE_DONE)
 		return sqlite_fail(connection, code, "database", err);
 	if (ret_row)

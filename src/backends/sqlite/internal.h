@@ -28,6 +28,9 @@ struct sqlite_connection {
 	const char *file; /* as the store has it */
 	const struct sqlite_store *store;
 	bool is_read_only;
+	struct sqlite_turn *turn; /* that it waits for before it writes; NULL: it never writes */
+	bool has_turn;
+	int64_t turn_ns; /* what it has waited for it in vain */
 	/* the last lock it did not get is held by a delivery of the same thread */
 	bool waits_for_itself;
 	int64_t busy_ns;             /* how long to wait for another connection's lock */
@@ -43,6 +46,33 @@ struct sqlite_connection {
 
 struct sqlite_append;
 struct sqlite_holding;
+struct sqlite_save;
+struct sqlite_turn_waiter;
+
+/** Which of a store's connections writes, see turn.c. */
+struct sqlite_turn {
+	/* under lock */
+	struct mutex lock;
+	bool is_taken;
+	struct sqlite_turn_waiter *first, **last; /* in order of arrival */
+};
+
+struct sqlite_session;
+/** Writes one row; `*ret_written` false: the fence fell, or the row is another one. */
+typedef tide_status sqlite_save_writer(struct sqlite_session *session,
+				       const struct tide_fence *fence,
+				       const struct tide_checkpoint_write *write, bool *ret_written,
+				       struct tide_error *err);
+
+/** Saves that wait, see saves.c. */
+struct sqlite_saves {
+	sqlite_save_writer *write; /* fixed after open */
+	/* under lock */
+	struct mutex lock;
+	struct sqlite_save *first, **last; /* waiting, in order of arrival */
+	size_t waiting;
+	bool is_led; /* somebody writes, or is told to */
+};
 
 /** The one connection that appends, and the callers waiting for it. */
 struct sqlite_writer {
@@ -84,7 +114,9 @@ struct sqlite_store {
 	int64_t busy_ns;
 	part_set parts; /* that the database has */
 
+	struct sqlite_turn turn;
 	struct sqlite_writer writer;
+	struct sqlite_saves saves;
 
 	_Atomic int64_t schema_version; /* of the tables as they were good; -1: not known */
 	_Atomic int64_t place_again;    /* when it is looked at before a write, ns */
@@ -150,6 +182,8 @@ tide_status sqlite_examine_writing(void *self, tide_report report, void *context
 tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bool is_full,
 			   struct sqlite_connection *ret, struct tide_error *err);
 void sqlite_disconnect(struct sqlite_connection *connection);
+/** Give the turn back when the transaction that it was for has ended, by whomever. */
+void sqlite_connection_look(struct sqlite_connection *connection);
 /** The prepared statement of a literal, which may have segments (core/parts.h). It must be reset
  * after use: SQLITE_AUTO_RESET. */
 tide_status sqlite_statement(struct sqlite_connection *connection, const char *sql,
@@ -204,6 +238,26 @@ bool sqlite_column_uuid(sqlite3_stmt *statement, int column, struct tide_uuid *r
 bool sqlite_column_time(sqlite3_stmt *statement, int column, struct tide_time *ret);
 /** Copy as much as fits into a name field. */
 void sqlite_column_name(sqlite3_stmt *statement, int column, char ret[TIDE_NAME_MAX + 1]);
+
+/* turn.c */
+
+void sqlite_turn_init(struct sqlite_turn *turn);
+void sqlite_turn_fini(struct sqlite_turn *turn);
+/** false: another one writes. */
+bool sqlite_turn_try(struct sqlite_turn *turn);
+/** false: not in time. */
+bool sqlite_turn_wait(struct sqlite_turn *turn, int64_t patience_ns);
+void sqlite_turn_give(struct sqlite_turn *turn);
+
+/* saves.c */
+
+void sqlite_saves_init(struct sqlite_saves *saves, sqlite_save_writer *write);
+void sqlite_saves_fini(struct sqlite_saves *saves);
+/** Write one row, together with those that others write at the same time; no transaction is open.
+ * `*ret_written` as with one. */
+tide_status sqlite_saves_write(struct sqlite_session *session, const struct tide_fence *fence,
+			       const struct tide_checkpoint_write *write, bool *ret_written,
+			       struct tide_error *err);
 
 /* transaction.c */
 
@@ -328,6 +382,7 @@ tide_status sqlite_fenced(const struct tide_fence *fence, struct tide_error *err
 tide_status sqlite_fence_check(struct sqlite_session *session, const struct tide_fence *fence,
 			       struct tide_error *err);
 
+sqlite_save_writer sqlite_checkpoint_write;
 tide_status sqlite_checkpoint_load(void *session, const char *name, struct tide_checkpoint *ret,
 				   struct tide_error *err);
 tide_status sqlite_checkpoint_save(void *session, const struct tide_fence *fence,

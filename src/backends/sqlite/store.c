@@ -404,6 +404,7 @@ static void store_lead_locked(struct sqlite_store *store, struct sqlite_writer *
 	mutex_unlock(&writer->lock);
 
 	store_write_group(store, &writer->connection, group);
+	sqlite_connection_look(&writer->connection);
 	mutex_lock(&writer->lock);
 	writer->is_led = false;
 	for (struct sqlite_append *append = group; append; append = append->next) {
@@ -518,6 +519,7 @@ tide_status sqlite_writer_open(struct sqlite_store *store, bool initialize, bool
 		status = sqlite_schema_prepare(store, connection, initialize && may_write,
 					       has_category_index, err);
 	store->parts = connection->parts;
+	connection->turn = &store->turn;
 	if (status == TIDE_OK && may_write && !store->is_memory)
 		status = store_use_wal(connection, err);
 	if (status == TIDE_OK)

@@ -53,6 +53,7 @@ tide_status sqlite_session_open(void *self, void **ret, struct tide_error *err)
 		return status;
 	}
 
+	session->connection.turn = &store->turn;
 	sqlite3_commit_hook(session->connection.handle, session_on_commit, session);
 	sqlite3_rollback_hook(session->connection.handle, session_on_rollback, session);
 	*ret = session;
@@ -166,6 +167,7 @@ void sqlite_rollback(void *self)
 	session->is_ending = true;
 	if (session_in_transaction(session))
 		sqlite_run(&session->connection, transaction_rollback, NULL);
+	sqlite_connection_look(&session->connection);
 	session->is_ending = false;
 	session->is_delivering = false;
 	sqlite_delivery_end(session);
