@@ -5,6 +5,7 @@ PREFIX = /usr/local
 N = 200000
 FUZZ_SECONDS = 60
 MUTANTS =
+BENCH =
 
 packages = tools/install-packages
 configure = test -f $(1)/build.ninja || meson setup $(1) $(2)
@@ -52,11 +53,13 @@ bench:
 	$(packages) bench
 	$(call configure,build-bench,--buildtype=release -Db_ndebug=false)
 	ninja -C build-bench
-	build-bench/tests/bench/bench -n $(N) -d build-bench -t build-bench/src/cli/tide
+	build-bench/tests/bench/bench -n $(N) -d build-bench -t build-bench/src/cli/tide $(BENCH)
+	build-bench/tests/bench/bench-postgres $(BENCH)
+	build-bench/tests/bench/bench-projection -d build-bench $(BENCH)
+	build-bench/tests/bench/bench-live -d build-bench $(BENCH)
 	build-bench/tests/bench/domain_bench -d build-bench
-	build-bench/tests/bench/bench-postgres
 	build-bench/tests/bench/bench-idle -d build-bench
-	build-bench/tests/bench/bench-projection -d build-bench
+	tests/bench/instructions build-bench release
 
 lint:
 	$(packages) lint

@@ -157,12 +157,12 @@ static double bare_catch_up(struct bench *bench, int64_t after, int64_t limit, i
 {
 	static struct bare_event events[PAGE];
 	struct bare bare = { 0 };
-	double begin;
+	struct lap lap;
 	int64_t done = 0, saved = 0;
 	int count;
 
 	bare_open(&bare, bench->history, "PRAGMA synchronous=NORMAL");
-	begin = bench_seconds();
+	lap = lap_begin();
 	handled = 0;
 	while (done < limit && (count = bare_read(&bare, after, PAGE, events)) > 0) {
 		for (int i = 0; i < count; i++) {
@@ -174,12 +174,12 @@ static double bare_catch_up(struct bench *bench, int64_t after, int64_t limit, i
 		}
 		after = events[count - 1].position;
 	}
-	begin = bench_seconds() - begin;
+	double rate = lap_end(&lap, done);
 	if (handled < limit)
 		bench_die("bare loop: %lld of %lld events handled", (long long)handled,
 			  (long long)limit);
 	bare_close(&bare);
-	return (double)done / begin;
+	return rate;
 }
 
 double bare_catch_up_batch(struct bench *bench)
@@ -206,12 +206,12 @@ double bare_resume(struct bench *bench)
 double bare_scan(struct bench *bench)
 {
 	struct bare bare = { 0 };
-	double begin;
+	struct lap lap;
 	int64_t rows = 0;
 	volatile size_t bytes = 0;
 
 	bare_open(&bare, bench->history, "PRAGMA synchronous=NORMAL");
-	begin = bench_seconds();
+	lap = lap_begin();
 	sqlite3_bind_int64(bare.page, 1, 0);
 	sqlite3_bind_int64(bare.page, 2, -1);
 	while (sqlite3_step(bare.page) == SQLITE_ROW) {
@@ -220,10 +220,10 @@ double bare_scan(struct bench *bench)
 			if (sqlite3_column_text(bare.page, column))
 				bytes += (size_t)sqlite3_column_bytes(bare.page, column);
 	}
-	begin = bench_seconds() - begin;
+	double rate = lap_end(&lap, rows);
 	sqlite3_reset(bare.page);
 	bare_close(&bare);
-	return (double)rows / begin;
+	return rate;
 }
 
 static void bare_insert(struct bare *bare, const struct bench_row *row)
@@ -248,10 +248,10 @@ static double bare_append(const char *path, int64_t count, int64_t batch)
 {
 	struct bench_row *rows = bench_rows(count);
 	struct bare bare = { 0 };
-	double begin;
+	struct lap lap;
 
 	bare_open(&bare, path, "PRAGMA synchronous=FULL");
-	begin = bench_seconds();
+	lap = lap_begin();
 	for (int64_t i = 0; i < count; i++) {
 		if (i % batch == 0)
 			bare_do(&bare, "BEGIN IMMEDIATE");
@@ -259,10 +259,10 @@ static double bare_append(const char *path, int64_t count, int64_t batch)
 		if (i % batch == batch - 1 || i == count - 1)
 			bare_do(&bare, "COMMIT");
 	}
-	begin = bench_seconds() - begin;
+	double rate = lap_end(&lap, count);
 	bare_close(&bare);
 	free(rows);
-	return (double)count / begin;
+	return rate;
 }
 
 static double bare_append_new(struct bench *bench, int64_t count, int64_t batch)

@@ -13,8 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ROUNDS_MAX 99
-
 /* clang-format off */
 static const struct bench_case {
 	const char *name;
@@ -29,21 +27,16 @@ static const struct bench_case {
 	{ "resume from the middle",                bare_resume,            our_resume,            0 },
 	{ "read the feed against a bare scan",     bare_scan,              our_scan,              0 },
 	{ "append, 100 a batch",                   bare_append_hundred,    our_append_hundred,    0.85 },
-	{ "append, single, 8 threads to 1 writer", bare_append_single,     our_append_threads,    3 },
-	{ "import against bare inserts",           bare_append_thousand,   our_import,            0 },
+	{ "append, single, 8 threads to 1 writer", bare_append_single,     our_append_8,          4 },
+	{ "append, single, 64 threads to 1 writer", bare_append_single,    our_append_64,         8 },
+	{ "import against bare inserts",           bare_append_thousand,   our_import,            1 },
+	{ "catch up in memory, to a bare array",   bare_memory,            our_memory,            0 },
+	{ "five over one history, to one",         our_follower,           our_followers_5,       0.77 },
 	{ "a command in C, each line answered",    bare_command_each,      our_command_each,      0.50 },
 	{ "a command in C, answering together",    bare_command_together,  our_command_together,  0 },
 	{ "a command in Python, each answered",      bare_command_python,    our_command_python,    0.80 },
 };
 /* clang-format on */
-
-double bench_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 struct bench_row *bench_rows(int64_t count)
 {
@@ -101,41 +94,16 @@ void bench_remove(const char *path)
 	}
 }
 
-static int ascending(const void *a, const void *b)
+/** A case of a run. */
+struct turn {
+	struct bench *bench;
+	const struct bench_case *which;
+};
+
+static void turn_measure(void *self, bool is_ours)
 {
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, int count)
-{
-	qsort(values, (size_t)count, sizeof *values, ascending);
-	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
-/* One case: rounds of a bare and one of our measurements, in turns. */
-static void bench_case(struct bench *bench, const struct bench_case *which)
-{
-	double bare[ROUNDS_MAX], ours[ROUNDS_MAX], ratio[ROUNDS_MAX];
-
-	for (int round = 0; round < bench->rounds; round++) {
-		if (round % 2 == 0)
-			bare[round] = which->bare(bench);
-		ours[round] = which->ours(bench);
-		if (round % 2 == 1)
-			bare[round] = which->bare(bench);
-		ratio[round] = ours[round] / bare[round];
-	}
-	double middle = median(ratio, bench->rounds);
-	printf("%-40s %5.2f  %5.2f to %5.2f ", which->name, middle, ratio[0],
-	       ratio[bench->rounds - 1]);
-	if (which->aim > 0)
-		printf("%5.2f %-4s", which->aim, middle >= which->aim ? "met" : "not");
-	else
-		printf("%10s", "");
-	printf(" %11.0f %11.0f\n", median(bare, bench->rounds), median(ours, bench->rounds));
-	fflush(stdout);
+	struct turn *turn = self;
+	(void)(is_ours ? turn->which->ours : turn->which->bare)(turn->bench);
 }
 
 /* A process of its own, so that its peak is that of catching up and of nothing else. */
@@ -165,25 +133,20 @@ static void bench_memory(struct bench *bench, int64_t count)
 	bench_remove(path);
 }
 
-static void bench_all(struct bench *bench, const char *only)
+static void bench_all(struct bench *bench, const struct table *table)
 {
-	double load = 0;
-
-	getloadavg(&load, 1);
-	printf("%lld events, %d rounds, load %.1f; ratios of throughput, ours to bare\n\n",
-	       (long long)bench->events, bench->rounds, load);
-	printf("%-40s %5s  %14s %10s %11s %11s\n", "", "median", "range", "aim   ", "bare ev/s",
-	       "ours ev/s");
+	table_head(table);
 	bench_database(bench, bench->history);
 	bare_fill(bench->history, bench->events);
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		if (cases[i].ours == our_import && !bench->tide)
-			continue;
-		if (!only || strstr(cases[i].name, only))
-			bench_case(bench, &cases[i]);
+		struct turn turn = { bench, &cases[i] };
+		const struct table_row row = { .name = cases[i].name, .aim = cases[i].aim };
+		if (bench->tide || cases[i].ours != our_import)
+			table_run(table, &row, turn_measure, &turn);
 	}
+
 	bench_remove(bench->history);
-	if (only && strcmp(only, "memory") != 0)
+	if (table->is_json || table->once || !table_wants(table, "memory"))
 		return;
 	printf("\n");
 	bench_memory(bench, bench->events / 10);
@@ -192,43 +155,33 @@ static void bench_all(struct bench *bench, const char *only)
 
 int main(int argc, char **argv)
 {
-	struct bench bench = { .directory = ".", .events = 200000, .rounds = 7 };
-	const char *memory = NULL, *only = NULL;
+	struct bench bench = { .directory = ".", .events = 200000 };
+	struct table table = { .program = "bench", .rounds = 9 };
+	const char *memory = NULL;
 	int option;
 
 	if (argc == 3 && strcmp(argv[1], "--answer") == 0)
 		command_answer(argv[2]);
-	while ((option = getopt(argc, argv, "d:n:r:t:m:o:")) != -1) {
-		switch (option) {
-		case 'd':
+	while ((option = getopt(argc, argv, TABLE_OPTIONS "d:n:t:m:")) != -1) {
+		if (option == 'd')
 			bench.directory = optarg;
-			break;
-		case 'n':
+		else if (option == 'n')
 			bench.events = strtoll(optarg, NULL, 10);
-			break;
-		case 'r':
-			bench.rounds = atoi(optarg);
-			break;
-		case 't':
+		else if (option == 't')
 			bench.tide = optarg;
-			break;
-		case 'm':
+		else if (option == 'm')
 			memory = optarg;
-			break;
-		case 'o':
-			only = optarg;
-			break;
-		default:
-			bench_die("usage: bench [-d DIRECTORY] [-n EVENTS] [-r ROUNDS] [-t TIDE] "
-				  "[-o PART-OF-A-NAME]");
-		}
+		else if (!table_option(&table, option, optarg))
+			bench_die("usage: bench [-d DIRECTORY] [-n EVENTS] [-t TIDE] " TABLE_USAGE);
 	}
-	if (bench.events < 100 || bench.rounds < 1 || bench.rounds > ROUNDS_MAX)
-		bench_die("at least 100 events and 1 to %d rounds", ROUNDS_MAX);
+
+	if (bench.events < 100)
+		bench_die("at least 100 events");
+	table.events = bench.events;
 	if (memory)
 		printf("peak memory, catching up on %8lld events: %6ld KiB\n",
 		       (long long)bench.events, our_peak_memory(memory, bench.events));
 	else
-		bench_all(&bench, only);
+		bench_all(&bench, &table);
 	return 0;
 }

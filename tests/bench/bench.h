@@ -6,13 +6,13 @@
 #include <tidemark/tidemark.h>
 
 #include "die.h"
+#include "table.h"
 
 /** What a run was asked to do. */
 struct bench {
 	const char *directory; /* where databases are made; on the disk that is to be measured */
 	const char *tide;      /* the command; NULL: import is not measured */
 	int64_t events;        /* in the history that catch-up reads */
-	int rounds;            /* pairs of measurements of each case */
 	char history[4096];    /* path of the database with the history */
 	int made;              /* databases and subscriptions made so far, for names that are new */
 };
@@ -34,8 +34,6 @@ struct bench_row *bench_rows(int64_t count);
 void bench_database(struct bench *bench, char ret[4096]);
 void bench_remove(const char *path);
 
-double bench_seconds(void); /* monotonic */
-
 /* One measurement each; they return events per second. */
 double bare_scan(struct bench *bench);
 double bare_catch_up_batch(struct bench *bench);
@@ -52,8 +50,14 @@ double our_catch_up_event(struct bench *bench);
 double our_catch_up_periodic(struct bench *bench);
 double our_resume(struct bench *bench);
 double our_append_hundred(struct bench *bench);
-double our_append_threads(struct bench *bench);
+double our_append_8(struct bench *bench);
+double our_append_64(struct bench *bench);
+double our_follower(struct bench *bench);
+double our_followers_5(struct bench *bench);
 double our_import(struct bench *bench);
+
+double bare_memory(struct bench *bench);
+double our_memory(struct bench *bench);
 
 double bare_command_each(struct bench *bench);
 double bare_command_together(struct bench *bench);

@@ -159,14 +159,14 @@ static double bare_command(struct bench *bench, const char *const *arguments)
 	pid_t pid = bare_start(arguments, ends);
 	size_t first = (size_t)(strchr(lines.text, '\n') - lines.text) + 1;
 	bare_feed(ends, lines.text, first, 1);
-	double begin = bench_seconds();
+	struct lap lap = lap_begin();
 	bare_feed(ends, lines.text + first, lines.size - first, lines.count - 1);
-	begin = bench_seconds() - begin;
+	double rate = lap_end(&lap, lines.count - 1);
 	close(ends[0]);
 	close(ends[1]);
 	waitpid(pid, NULL, 0);
 	free(lines.text);
-	return (double)(lines.count - 1) / begin;
+	return rate;
 }
 
 double bare_command_each(struct bench *bench)
@@ -210,14 +210,14 @@ static double our_command(struct bench *bench, const char *const *arguments)
 	bench_check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
 	bench_check(tide_subscription_wait(subscription, 1, PATIENCE, &err), &err);
 	tide_position began = tide_subscription_position(subscription);
-	double begin = bench_seconds();
+	struct lap lap = lap_begin();
 	bench_check(tide_subscription_wait(subscription, end, PATIENCE, &err), &err);
-	begin = bench_seconds() - begin;
+	double rate = lap_end(&lap, end - began);
 	bench_check(tide_manager_stop(manager, NULL, 0, &err), &err);
 	tide_manager_close(manager);
 	tide_command_projection_close(command);
 	tide_store_close(store);
-	return (double)(end - began) / begin;
+	return rate;
 }
 
 double our_command_each(struct bench *bench)

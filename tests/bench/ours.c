@@ -10,7 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WRITERS 8
+#define WRITERS_MAX 64
+#define FOLLOWERS 5
 #define PATIENCE 600.0 /* seconds until a measurement counts as hung */
 
 static struct tide_store *our_store(const char *path)
@@ -44,7 +45,7 @@ static double our_catch_up(struct bench *bench, const char *path, tide_position 
 	int64_t handled = 0;
 	tide_position end;
 	char name[32];
-	double begin;
+	struct lap lap;
 
 	snprintf(name, sizeof name, "bench-%ld-%d", (long)getpid(), ++bench->made);
 	struct tide_subscriber subscriber = { .name = name, .self = &handled, .handle = our_count };
@@ -55,17 +56,17 @@ static double our_catch_up(struct bench *bench, const char *path, tide_position 
 	bench_check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
 	bench_check(tide_manager_subscribe(manager, &subscriber, &config, &subscription, &err),
 		    &err);
-	begin = bench_seconds();
+	lap = lap_begin();
 	bench_check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
 	bench_check(tide_subscription_wait(subscription, end, PATIENCE, &err), &err);
-	begin = bench_seconds() - begin;
+	double rate = lap_end(&lap, handled);
 	bench_check(tide_manager_stop(manager, NULL, 0, &err), &err);
 	if (handled != end - after)
 		bench_die("%lld of %lld events handled", (long long)handled,
 			  (long long)(end - after));
 	tide_manager_close(manager);
 	tide_store_close(store);
-	return (double)handled / begin;
+	return rate;
 }
 
 double our_catch_up_batch(struct bench *bench)
@@ -96,7 +97,7 @@ double our_scan(struct bench *bench)
 	const struct tide_event *event;
 	struct tide_error err;
 	int64_t rows = 0;
-	double begin = bench_seconds();
+	struct lap lap = lap_begin();
 
 	bench_check(tide_store_read(store, NULL, &reader, &err), &err);
 	for (;;) {
@@ -105,10 +106,10 @@ double our_scan(struct bench *bench)
 			break;
 		rows++;
 	}
-	begin = bench_seconds() - begin;
+	double rate = lap_end(&lap, rows);
 	tide_reader_close(reader);
 	tide_store_close(store);
-	return (double)rows / begin;
+	return rate;
 }
 
 static struct tide_new_event our_event(const struct bench_row *row)
@@ -125,11 +126,11 @@ double our_append_hundred(struct bench *bench)
 	struct tide_store *store;
 	struct tide_error err;
 	char path[4096];
-	double begin;
+	struct lap lap;
 
 	bench_database(bench, path);
 	store = our_store(path);
-	begin = bench_seconds();
+	lap = lap_begin();
 	for (int64_t i = 0; i < count; i += 100) {
 		struct tide_append append = { .stream.aggregate_type = "Order",
 					      .events = events,
@@ -141,11 +142,11 @@ double our_append_hundred(struct bench *bench)
 			&err);
 		bench_check(tide_store_append(store, &append, NULL, &err), &err);
 	}
-	begin = bench_seconds() - begin;
+	double rate = lap_end(&lap, count);
 	tide_store_close(store);
 	bench_remove(path);
 	free(rows);
-	return (double)count / begin;
+	return rate;
 }
 
 /* One of several threads that append single events, each to a stream of its own. */
@@ -170,30 +171,99 @@ static void *writer_run(void *self)
 	return NULL;
 }
 
-double our_append_threads(struct bench *bench)
+static double our_append_by(struct bench *bench, int count, int64_t each)
 {
-	int64_t each = bench->events / 400;
 	struct bench_row *rows = bench_rows(each);
-	struct writer writers[WRITERS];
+	struct writer writers[WRITERS_MAX];
 	char path[4096];
-	double begin;
-
 	bench_database(bench, path);
 	struct tide_store *store = our_store(path);
-	begin = bench_seconds();
-	for (int i = 0; i < WRITERS; i++) {
+	struct lap lap = lap_begin();
+	for (int i = 0; i < count; i++) {
 		writers[i] = (struct writer){ .store = store, .rows = rows, .count = each };
 		if (pthread_create(&writers[i].thread, NULL, writer_run, &writers[i]) != 0)
 			bench_die("no thread");
 	}
-	for (int i = 0; i < WRITERS; i++)
+
+	for (int i = 0; i < count; i++)
 		pthread_join(writers[i].thread, NULL);
-	begin = bench_seconds() - begin;
+	double rate = lap_end(&lap, each * count);
 	tide_store_close(store);
 	bench_remove(path);
 	free(rows);
-	return (double)(each * WRITERS) / begin;
+	return rate;
 }
+
+double our_append_8(struct bench *bench)
+{
+	return our_append_by(bench, 8, bench->events / 400);
+}
+
+double our_append_64(struct bench *bench)
+{
+	return our_append_by(bench, 64, bench->events / 1600 + 1);
+}
+
+/* ---- Several over one history ---------------------------------------------------------------- */
+
+/** One of them. */
+struct follower {
+	char name[40];
+	int64_t handled;
+	struct tide_subscription *subscription;
+};
+
+static void follower_add(struct bench *bench, struct tide_manager *manager,
+			 struct follower *follower)
+{
+	struct tide_subscription_config config = tide_catch_up_config(1000, true);
+	struct tide_error err;
+	snprintf(follower->name, sizeof follower->name, "follower-%ld-%d", (long)getpid(),
+		 ++bench->made);
+	const struct tide_subscriber subscriber = { .name = follower->name,
+						    .self = &follower->handled,
+						    .handle = our_count };
+	bench_check(tide_manager_subscribe(manager, &subscriber, &config, &follower->subscription,
+					   &err),
+		    &err);
+}
+
+/* Events of the history a second, until the last one has them all. */
+static double our_followers(struct bench *bench, int count)
+{
+	struct tide_store *store = our_store(bench->history);
+	struct tide_manager *manager;
+	struct follower followers[FOLLOWERS] = { 0 };
+	struct tide_error err;
+	tide_position end;
+	bench_check(tide_store_end(store, &end, &err), &err);
+	bench_check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
+	for (int i = 0; i < count; i++)
+		follower_add(bench, manager, &followers[i]);
+
+	struct lap lap = lap_begin();
+	bench_check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
+	for (int i = 0; i < count; i++)
+		bench_check(tide_subscription_wait(followers[i].subscription, end, PATIENCE, &err),
+			    &err);
+	double rate = lap_end(&lap, end);
+	bench_check(tide_manager_stop(manager, NULL, 0, &err), &err);
+	tide_manager_close(manager);
+	tide_store_close(store);
+	return rate;
+}
+
+double our_follower(struct bench *bench)
+{
+	return our_followers(bench, 1);
+}
+
+double our_followers_5(struct bench *bench)
+{
+	return our_followers(bench, FOLLOWERS);
+}
+
+/* ---- Import ---------------------------------------------------------------------------------- */
 
 /* A file of events as `tide import` reads it. */
 static void our_write_import(const char *path, int64_t count)
@@ -220,14 +290,14 @@ double our_import(struct bench *bench)
 {
 	int64_t count = bench->events / 4;
 	char path[4096], url[4104], input[4112];
-	double begin;
+	struct lap lap;
 	int status;
 
 	bench_database(bench, path);
 	snprintf(url, sizeof url, "sqlite:%s", path);
 	snprintf(input, sizeof input, "%s.ndjson", path);
 	our_write_import(input, count);
-	begin = bench_seconds();
+	lap = lap_begin();
 	pid_t child = fork();
 	if (child == 0) {
 		int nowhere = open("/dev/null", O_WRONLY);
@@ -237,10 +307,10 @@ double our_import(struct bench *bench)
 	}
 	if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0)
 		bench_die("'%s import' did not work", bench->tide);
-	begin = bench_seconds() - begin;
+	double rate = lap_end(&lap, count);
 	unlink(input);
 	bench_remove(path);
-	return (double)count / begin;
+	return rate;
 }
 
 long our_peak_memory(const char *path, int64_t count)

@@ -4,7 +4,7 @@
  * flushes as in production. Bare means prepared statements in binary format, with nothing around
  * them: a plain INSERT for single events, else the same ones.
  *
- *	bench-postgres [-n EVENTS] [-r ROUNDS] [-o PART-OF-A-NAME] [-l LATENCIES]
+ *	bench-postgres [-n EVENTS] [-l LATENCIES] [-j] [-r ROUNDS] [-o PART-OF-A-NAME]
  *
  * A catch-up of a million rows and the latency when idle, alone: -n 1000000 -o 'catch up'; -o
  * latency.
@@ -28,15 +28,15 @@
 #include "lib/build.h"
 #include "lib/postgres.h"
 #include "lib/wait.h"
+#include "table.h"
 
 #define URL "postgresql:///?pool=%d&schema=%s"
-#define ROUNDS_MAX 99
 #define CLIENTS_MAX 32
 #define PAGE 1000
 
 static int64_t events = 100000;
-static int rounds = 7;
-static int samples = 1000;
+static struct table table = { .program = "bench-postgres", .rounds = 9 };
+static int samples = 200;
 static const char *schema = "public";
 static int pool = 32; /* connections of our appends */
 static const char payload[] =
@@ -233,9 +233,9 @@ static double crowd_measure(int number, int64_t batch, int64_t total, bool is_ou
 	struct client clients[CLIENTS_MAX] = { 0 };
 	struct crowd warm = { .clients = number, .batch = 1, .appends = 5 };
 	crowd.store = warm.store = is_ours ? store_opened() : NULL;
-	double begun = 0;
+	struct lap lap;
 	for (int pass = 0; pass < 2; pass++) {
-		begun = seconds_now();
+		lap = lap_begin();
 		for (int i = 0; i < number; i++) {
 			clients[i].crowd = pass == 0 ? &warm : &crowd;
 			if (pass == 0 && !is_ours)
@@ -245,11 +245,11 @@ static double crowd_measure(int number, int64_t batch, int64_t total, bool is_ou
 		for (int i = 0; i < number; i++)
 			pthread_join(clients[i].thread, NULL);
 	}
-	double took = seconds_now() - begun;
+	double rate = lap_end(&lap, crowd.appends * batch * number);
 	for (int i = 0; i < number && !is_ours; i++)
 		PQfinish(clients[i].connection);
 	tide_store_close(crowd.store);
-	return (double)(crowd.appends * batch * number) / took;
+	return rate;
 }
 
 static double bare_single(void)
@@ -361,12 +361,12 @@ static double bare_read(void)
 			  "global_position LIMIT $2::int4",
 			  0, NULL));
 	int64_t position = 0, bytes = 0, seen = 0, count;
-	double begun = seconds_now();
+	struct lap lap = lap_begin();
 	while ((count = bare_page(connection, &position, &bytes)) > 0)
 		seen += count;
-	double took = seconds_now() - begun;
+	double rate = lap_end(&lap, seen);
 	PQfinish(connection);
-	return (double)seen / took;
+	return rate;
 }
 
 static double our_read(void)
@@ -376,17 +376,17 @@ static double our_read(void)
 	struct tide_error err;
 	const struct tide_event *event;
 	int64_t seen = 0;
-	double begun = seconds_now();
+	struct lap lap = lap_begin();
 	bench_check(tide_store_read(store, NULL, &reader, &err), &err);
 	for (;; seen++) {
 		bench_check(tide_reader_next(reader, &event, &err), &err);
 		if (!event)
 			break;
 	}
-	double took = seconds_now() - begun;
+	double rate = lap_end(&lap, seen);
 	tide_reader_close(reader);
 	tide_store_close(store);
-	return (double)seen / took;
+	return rate;
 }
 
 /** What a subscription has seen. */
@@ -447,14 +447,14 @@ static double our_catch_up(void)
 	PQfinish(connection);
 	struct tide_subscription_config config = tide_catch_up_config(1000, true);
 	config.max_in_flight = 2000;
-	double begun = seconds_now();
+	struct lap lap = lap_begin();
 	struct tide_manager *manager = manager_started(store, &seen, name, config);
 	while (atomic_load(&seen.count) < total)
 		wait_a_moment();
-	double took = seconds_now() - begun;
+	double rate = lap_end(&lap, total);
 	manager_ended(manager);
 	tide_store_close(store);
-	return (double)total / took;
+	return rate;
 }
 
 /* Eight clients with three live subscriptions in this process, against the same without them. */
@@ -478,12 +478,6 @@ static double our_eight_watched(void)
 }
 
 /* ---- Latency --------------------------------------------------------------------------------- */
-
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
 
 /* The other process: reports that it is live, then when it got each event. */
 static void latency_listen(int report_to, int until)
@@ -571,9 +565,12 @@ static void latency_take(struct latency *latency, int reports, double *ret, int 
 	}
 }
 
-static void latency_measure(int count, bool is_ours)
+/* Seconds from append called in one process to handler called in another, idle in between: the one
+ * that `percent` of all are below. */
+static void latency_measure(int count, int percent, bool is_ours)
 {
 	int reports[2], until[2];
+	struct lap lap = lap_begin();
 	if (pipe(reports) || pipe(until))
 		bench_die("there are no pipes");
 	pid_t child = fork();
@@ -581,6 +578,7 @@ static void latency_measure(int count, bool is_ours)
 		close(until[1]);
 		(is_ours ? latency_listen : latency_listen_bare)(reports[1], until[0]);
 	}
+
 	close(until[0]);
 	struct latency latency = { .store = is_ours ? store_opened() : NULL,
 				   .stream = tide_uuid_v4() };
@@ -592,35 +590,39 @@ static void latency_measure(int count, bool is_ours)
 	latency_take(&latency, reports[0], took, count);
 	close(until[1]);
 	waitpid(child, NULL, 0);
-	qsort(took, (size_t)count, sizeof *took, ascending);
-	printf("%-40s p50 %6.2f ms  p99 %6.2f ms%s\n",
-	       is_ours ? "live latency" : "the same by hand, LISTEN and NOTIFY",
-	       took[count / 2] * 1000, took[count * 99 / 100] * 1000,
-	       is_ours ? "  aim 3 and 15" : "");
-	fflush(stdout);
+	close(reports[0]);
+	close(reports[1]);
+
+	(void)median_of(took, count);
+	lap_set(&lap, count, took[count * percent / 100]);
 	tide_store_close(latency.store);
 	PQfinish(latency.connection);
 	free(took);
 }
 
-static void latency_compare(int count)
+static void latency_half(void *self, bool is_ours)
 {
-	printf("\nfrom append called in one process to handler called in another, %d events one by "
-	       "one, idle in "
-	       "between\n",
-	       count);
-	latency_measure(count, false);
-	latency_measure(count, true);
+	(void)self;
+	latency_measure(samples, 50, is_ours);
 }
 
-/* ---- Rounds ---------------------------------------------------------------------------------- */
+static void latency_last(void *self, bool is_ours)
+{
+	(void)self;
+	latency_measure(samples, 99, is_ours);
+}
 
-/* clang-format off */
-static const struct {
+/* ---- Rows ------------------------------------------------------------------------------------ */
+
+/** A row of throughput. */
+struct throughput {
 	const char *name;
 	double (*bare)(void), (*ours)(void);
 	double aim;
-} cases[] = {
+};
+
+/* clang-format off */
+static const struct throughput cases[] = {
 	{ "append, single, 1 client",               bare_single,  our_single,        0.85 },
 	{ "append, single, 8 clients",              bare_eight,   our_eight,         0.85 },
 	{ "append, single, new store, 1 client",    bare_single_new, our_single_new, 0.85 },
@@ -636,32 +638,10 @@ static const struct {
 };
 /* clang-format on */
 
-static double median(double *values)
+static void throughput_measure(void *self, bool is_ours)
 {
-	qsort(values, (size_t)rounds, sizeof *values, ascending);
-	return rounds % 2 ? values[rounds / 2] : (values[rounds / 2 - 1] + values[rounds / 2]) / 2;
-}
-
-static void case_run(size_t which)
-{
-	double bare[ROUNDS_MAX], ours[ROUNDS_MAX], ratio[ROUNDS_MAX];
-	for (int round = 0; round < rounds; round++) {
-		if (round % 2 == 0)
-			bare[round] = cases[which].bare();
-		ours[round] = cases[which].ours();
-		if (round % 2 == 1)
-			bare[round] = cases[which].bare();
-		ratio[round] = ours[round] / bare[round];
-	}
-	double middle = median(ratio);
-	printf("%-40s %5.2f  %5.2f to %5.2f ", cases[which].name, middle, ratio[0],
-	       ratio[rounds - 1]);
-	if (cases[which].aim > 0)
-		printf("%5.2f %-4s", cases[which].aim, middle >= cases[which].aim ? "met" : "not");
-	else
-		printf("%10s", "");
-	printf(" %11.0f %11.0f\n", median(bare), median(ours));
-	fflush(stdout);
+	const struct throughput *which = self;
+	(void)(is_ours ? which->ours : which->bare)();
 }
 
 static void history_made(void)
@@ -675,40 +655,39 @@ static void history_made(void)
 	postgres_sql("public", "VACUUM ANALYZE events");
 }
 
+static void rows_run(void)
+{
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct throughput which = cases[i];
+		const struct table_row row = { .name = which.name, .aim = which.aim };
+		table_run(&table, &row, throughput_measure, &which);
+	}
+
+	table_run(&table, &(struct table_row){ .name = "live latency, p50", .aim = 1 },
+		  latency_half, NULL);
+	table_run(&table, &(struct table_row){ .name = "live latency, p99" }, latency_last, NULL);
+}
+
 int main(int count, char **arguments)
 {
-	const char *only = "";
 	int option;
-	while ((option = getopt(count, arguments, "n:r:o:l:")) != -1) {
+	while ((option = getopt(count, arguments, TABLE_OPTIONS "n:l:")) != -1) {
 		if (option == 'n')
 			events = strtoll(optarg, NULL, 10);
-		else if (option == 'r')
-			rounds = atoi(optarg);
-		else if (option == 'o')
-			only = optarg;
 		else if (option == 'l')
 			samples = atoi(optarg);
-		else
-			bench_die("usage: bench-postgres [-n EVENTS] [-r ROUNDS] [-o "
-				  "PART-OF-A-NAME] [-l "
-				  "LATENCIES]");
+		else if (!table_option(&table, option, optarg))
+			bench_die("usage: bench-postgres [-n EVENTS] [-l LATENCIES] " TABLE_USAGE);
 	}
-	if (events < 2000 || rounds < 1 || rounds > ROUNDS_MAX || samples < 50)
-		bench_die("at least 2000 events, 1 to %d rounds and 50 latencies", ROUNDS_MAX);
+
+	table.events = events;
+	if (events < 2000 || samples < 20)
+		bench_die("at least 2000 events and 20 latencies");
 	if (!postgres_start_as(&(struct postgres_wish){ .is_flushing = true }))
 		return 77;
 	history_made();
-	double load = 0;
-	getloadavg(&load, 1);
-	printf("%lld events, %d rounds, load %.1f; ratios of throughput, ours to bare\n\n",
-	       (long long)events, rounds, load);
-	printf("%-40s %5s  %14s %10s %11s %11s\n", "", "median", "range", "aim   ", "bare ev/s",
-	       "ours ev/s");
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-		if (strstr(cases[i].name, only))
-			case_run(i);
-	if (strstr("latency", only))
-		latency_compare(rounds > 1 ? samples : 50);
+	table_head(&table);
+	rows_run();
 	postgres_stop();
 	return 0;
 }

@@ -5,7 +5,7 @@
  * processor time, and one libpq pipeline a page on PostgreSQL, over a server that flushes, by the
  * clock.
  *
- *	bench-projection [-d DIRECTORY] [-n EVENTS] [-r ROUNDS] [-o PART-OF-A-NAME]
+ *	bench-projection [-d DIRECTORY] [-n EVENTS] [-j] [-r ROUNDS] [-o PART-OF-A-NAME]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +20,8 @@
 
 #include "die.h"
 #include "lib/postgres.h"
+#include "table.h"
 
-#define ROUNDS_MAX 99
 #define STREAM 100     /* events of one aggregate, appended together */
 #define CUSTOMERS 9973 /* rows of the read model */
 #define PATIENCE 600.0
@@ -39,7 +39,7 @@ struct work {
 };
 
 static int64_t events = 50000;
-static int rounds = 9;
+static struct table table = { .program = "bench-projection", .rounds = 9 };
 static const char *directory = ".";
 static char sqlite_url[4200], sqlite_path[4100];
 static const char postgres_url[] = "postgresql:///?schema=public";
@@ -56,7 +56,7 @@ static const char postgres_upsert[] =
 	"(%s::json->>'amount')::float8) ON CONFLICT (customer) DO UPDATE SET orders = t.orders + "
 	"1, "
 	"amount = t.amount + excluded.amount";
-static const char table[] =
+static const char table_text[] =
 	"CREATE TABLE IF NOT EXISTS totals_%d (customer TEXT PRIMARY KEY, orders "
 	"BIGINT NOT NULL, amount FLOAT NOT NULL)";
 static const char checkpoint[] =
@@ -75,18 +75,6 @@ static const char whole_page_text[] =
 static bool is_sqlite(const struct work *work)
 {
 	return strncmp(work->url, "sqlite", 6) == 0;
-}
-
-static double seconds(clockid_t clock)
-{
-	struct timespec now;
-	clock_gettime(clock, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static clockid_t clock_of(const struct work *work)
-{
-	return is_sqlite(work) ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
 }
 
 /* ---- By hand, SQLite ------------------------------------------------------------------------- */
@@ -126,7 +114,7 @@ static void lite_open(struct bare_sqlite *bare, const struct work *work)
 			    NULL) != SQLITE_OK)
 		bench_die("%s: %s", sqlite_path, sqlite3_errmsg(bare->db));
 	lite_do(bare->db, "PRAGMA synchronous=NORMAL");
-	snprintf(text, sizeof text, table, made);
+	snprintf(text, sizeof text, table_text, made);
 	lite_do(bare->db, text);
 	bare->page = lite_prepare(bare->db, work->reads_all ? whole_page_text : page_text);
 	snprintf(text, sizeof text, sqlite_upsert, made, "$1", "$1");
@@ -156,22 +144,21 @@ static int64_t lite_page(struct bare_sqlite *bare, const struct work *work, int6
 	return count;
 }
 
-static double lite_measure(const struct work *work)
+static void lite_measure(const struct work *work)
 {
 	struct bare_sqlite bare;
 	int64_t position = 0, done = 0, count;
 	lite_open(&bare, work);
-	double begun = seconds(clock_of(work));
+	struct lap lap = lap_begin();
 	while ((count = lite_page(&bare, work, &position)) > 0)
 		done += count;
-	double took = seconds(clock_of(work)) - begun;
+	(void)lap_end(&lap, done);
 	sqlite3_finalize(bare.page);
 	sqlite3_finalize(bare.upsert);
 	sqlite3_finalize(bare.checkpoint);
 	sqlite3_close(bare.db);
 	if (done != events)
 		bench_die("%lld of %lld events handled", (long long)done, (long long)events);
-	return (double)done / took;
 }
 
 /* ---- By hand, PostgreSQL --------------------------------------------------------------------- */
@@ -189,7 +176,7 @@ static PGconn *pg_opened(void)
 {
 	char text[500];
 	PGconn *connection = PQconnectdb("");
-	snprintf(text, sizeof text, table, made);
+	snprintf(text, sizeof text, table_text, made);
 	pg_must(connection, PQexec(connection, text));
 	pg_must(connection, PQprepare(connection, "page", page_text, 0, NULL));
 	snprintf(text, sizeof text, postgres_upsert, made, "$1", "$1");
@@ -233,31 +220,32 @@ static PGresult *pg_page(PGconn *connection, const struct work *work, int64_t po
 	return page;
 }
 
-static double pg_measure(const struct work *work)
+static void pg_measure(const struct work *work)
 {
 	PGconn *connection = pg_opened();
 	int64_t position = 0, done = 0;
-	double took = 0;
+	double reading = 0;
+	struct lap lap = lap_begin();
 	for (;;) {
-		double begun = seconds(clock_of(work));
+		double begun = seconds_of_clock();
 		PGresult *page = pg_page(connection, work, position);
 		int count = PQntuples(page);
-		if (work->reads_nothing)
-			begun = seconds(clock_of(work));
+		reading += seconds_of_clock() - begun;
 		if (count > 0) {
 			pg_pipeline(connection, page, count);
 			position = strtoll(PQgetvalue(page, count - 1, 0), NULL, 10);
 		}
 		PQclear(page);
-		took += seconds(clock_of(work)) - begun;
 		done += count;
 		if (count == 0)
 			break;
 	}
+
+	double took = seconds_of_clock() - lap.clock - (work->reads_nothing ? reading : 0);
+	lap_set(&lap, done, took / (double)done);
 	PQfinish(connection);
 	if (done != events)
 		bench_die("%lld of %lld events handled", (long long)done, (long long)events);
-	return (double)done / took;
 }
 
 /* ---- Ours ------------------------------------------------------------------------------------ */
@@ -267,7 +255,7 @@ static struct tide_sql_projection *ours_projection(const struct work *work, cons
 	struct tide_sql_projection *projection;
 	struct tide_error err;
 	char made_table[300], statement[500], text[900];
-	snprintf(made_table, sizeof made_table, table, made);
+	snprintf(made_table, sizeof made_table, table_text, made);
 	snprintf(statement, sizeof statement, is_sqlite(work) ? sqlite_upsert : postgres_upsert,
 		 made, ":payload", ":payload");
 	snprintf(text, sizeof text, "-- init:\n%s;\n-- on: OrderPlaced\n%s;\n", made_table,
@@ -291,7 +279,7 @@ static tide_status handler_attach(void *self, void *connection, struct tide_erro
 	bool is_lite = is_sqlite(handler->work);
 	char text[500];
 	(void)err;
-	snprintf(text, sizeof text, table, made);
+	snprintf(text, sizeof text, table_text, made);
 	if (is_lite)
 		lite_do(connection, text);
 	else
@@ -381,7 +369,7 @@ static struct tide_subscriber handler_subscriber(struct handler *handler, const 
 					 .detach = handler_detach };
 }
 
-static double ours_measure(const struct work *work)
+static void ours_measure(const struct work *work)
 {
 	struct tide_store *store;
 	struct tide_manager *manager;
@@ -405,59 +393,29 @@ static double ours_measure(const struct work *work)
 	bench_check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
 	bench_check(tide_manager_subscribe(manager, &subscriber, &config, &subscription, &err),
 		    &err);
-	double begun = seconds(clock_of(work));
+	struct lap lap = lap_begin();
 	bench_check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
 	bench_check(tide_subscription_wait(subscription, end, PATIENCE, &err), &err);
-	double took = seconds(clock_of(work)) - begun;
+	(void)lap_end(&lap, events);
 	bench_check(tide_manager_stop(manager, NULL, 0, &err), &err);
 	tide_manager_close(manager);
 	tide_store_close(store);
 	tide_sql_projection_close(projection);
-	return (double)events / took;
 }
 
-static double measure(const struct work *work, bool is_by_hand)
+static void measure(void *self, bool is_ours)
 {
+	const struct work *work = self;
 	made++;
-	if (!is_by_hand)
-		return ours_measure(work);
-	return is_sqlite(work) ? lite_measure(work) : pg_measure(work);
-}
-
-/* ---- Rounds ---------------------------------------------------------------------------------- */
-
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
-static double median(double *values)
-{
-	qsort(values, (size_t)rounds, sizeof *values, ascending);
-	return rounds % 2 ? values[rounds / 2] : (values[rounds / 2 - 1] + values[rounds / 2]) / 2;
-}
-
-static void work_run(const struct work *work, double aim)
-{
-	double bare[ROUNDS_MAX], ours[ROUNDS_MAX], ratio[ROUNDS_MAX];
-	for (int round = 0; round < rounds; round++) {
-		if (round % 2 == 0)
-			bare[round] = measure(work, true);
-		ours[round] = measure(work, false);
-		if (round % 2 == 1)
-			bare[round] = measure(work, true);
-		ratio[round] = ours[round] / bare[round];
-	}
-	double middle = median(ratio);
-	printf("%-50s %5.2f  %5.2f to %5.2f ", work->name, middle, ratio[0], ratio[rounds - 1]);
-	if (aim > 0)
-		printf("%5.2f %-4s", aim, middle >= aim ? "met" : "not");
+	if (is_ours)
+		ours_measure(work);
+	else if (is_sqlite(work))
+		lite_measure(work);
 	else
-		printf("%10s", "");
-	printf(" %11.0f %11.0f\n", median(bare), median(ours));
-	fflush(stdout);
+		pg_measure(work);
 }
+
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 static struct tide_new_event order_placed(int64_t number, char payload[320])
 {
@@ -515,102 +473,75 @@ static void history_remove(void)
 	}
 }
 
-static void arguments_read(int count, char **arguments, const char **ret_only)
+/* clang-format off */
+#define LITE .url = sqlite_url
+#define PG .url = postgres_url
+static const struct {
+	struct work work;
+	double aim;
+} cases[] = {
+	{ { "SQL, SQLite, page 100", LITE, .page = 100 }, 0.92 },
+	{ { "SQL, SQLite, page 1000", LITE, .page = 1000 }, 0.92 },
+	{ { "SQL, SQLite, page 1000, bare reads all", LITE, .page = 1000, .reads_all = true }, 0 },
+	{ { "SQL event by event, SQLite, page 1000", LITE, .page = 1000, .handler = HANDLER_SQL_EACH }, 0 },
+	{ { "SQL, PostgreSQL, page 100", PG, .page = 100 }, 0 },
+	{ { "SQL, PostgreSQL, page 1000", PG, .page = 1000 }, 0.9 },
+	{ { "SQL, PostgreSQL, page 1000, bare reads nothing", PG, .page = 1000, .reads_nothing = true }, 0 },
+	{ { "SQL event by event, PostgreSQL, page 1000", PG, .page = 1000, .handler = HANDLER_SQL_EACH }, 0 },
+	{ { "C one by one, SQLite, page 1000", LITE, .page = 1000, .handler = HANDLER_C }, 0 },
+	{ { "C together, SQLite, page 1000", LITE, .page = 1000, .handler = HANDLER_C_TOGETHER }, 0.9 },
+	{ { "C one by one, PostgreSQL, page 1000", PG, .page = 1000, .handler = HANDLER_C }, 0 },
+	{ { "C together, PostgreSQL, page 1000", PG, .page = 1000, .handler = HANDLER_C_TOGETHER }, 0.9 },
+};
+/* clang-format on */
+
+static bool wants(bool is_of_sqlite)
 {
-	int option;
-	while ((option = getopt(count, arguments, "d:n:r:o:")) != -1) {
-		if (option == 'd')
-			directory = optarg;
-		else if (option == 'n')
-			events = strtoll(optarg, NULL, 10) / STREAM * STREAM;
-		else if (option == 'r')
-			rounds = atoi(optarg);
-		else if (option == 'o')
-			*ret_only = optarg;
-		else
-			bench_die("usage: bench-projection [-d DIRECTORY] [-n EVENTS] [-r ROUNDS] "
-				  "[-o PART-OF-A-NAME]");
+	bool is_wanted = false;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		is_wanted |= table_wants(&table, cases[i].work.name) &&
+			     is_sqlite(&cases[i].work) == is_of_sqlite;
+	return is_wanted;
+}
+
+static void rows_run(bool has_postgres)
+{
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct work work = cases[i].work;
+		const struct table_row row = { work.name, cases[i].aim, is_sqlite(&work) };
+		if (has_postgres || is_sqlite(&work))
+			table_run(&table, &row, measure, &work);
 	}
-	if (events < 1000 || rounds < 1 || rounds > ROUNDS_MAX)
-		bench_die("at least 1000 events and 1 to %d rounds", ROUNDS_MAX);
 }
 
 int main(int count, char **arguments)
 {
-	const char *lite = sqlite_url, *pg = postgres_url;
-	const struct {
-		struct work work;
-		double aim;
-	} cases[] = {
-		{ { .name = "SQL, SQLite, page 100", .url = lite, .page = 100 }, 0.92 },
-		{ { .name = "SQL, SQLite, page 1000", .url = lite, .page = 1000 }, 0.92 },
-		{ { .name = "SQL, SQLite, page 1000, bare reads all",
-		    .url = lite,
-		    .page = 1000,
-		    .reads_all = true },
-		  0 },
-		{ { .name = "SQL event by event, SQLite, page 1000",
-		    .url = lite,
-		    .page = 1000,
-		    .handler = HANDLER_SQL_EACH },
-		  0 },
-		{ { .name = "SQL, PostgreSQL, page 100", .url = pg, .page = 100 }, 0 },
-		{ { .name = "SQL, PostgreSQL, page 1000", .url = pg, .page = 1000 }, 0.9 },
-		{ { .name = "SQL, PostgreSQL, page 1000, bare reads nothing",
-		    .url = pg,
-		    .page = 1000,
-		    .reads_nothing = true },
-		  0 },
-		{ { .name = "SQL event by event, PostgreSQL, page 1000",
-		    .url = pg,
-		    .page = 1000,
-		    .handler = HANDLER_SQL_EACH },
-		  0 },
-		{ { .name = "C one by one, SQLite, page 1000",
-		    .url = lite,
-		    .page = 1000,
-		    .handler = HANDLER_C },
-		  0 },
-		{ { .name = "C together, SQLite, page 1000",
-		    .url = lite,
-		    .page = 1000,
-		    .handler = HANDLER_C_TOGETHER },
-		  0.9 },
-		{ { .name = "C one by one, PostgreSQL, page 1000",
-		    .url = pg,
-		    .page = 1000,
-		    .handler = HANDLER_C },
-		  0 },
-		{ { .name = "C together, PostgreSQL, page 1000",
-		    .url = pg,
-		    .page = 1000,
-		    .handler = HANDLER_C_TOGETHER },
-		  0.9 },
-	};
-	const char *only = "";
-	double load = 0;
-	arguments_read(count, arguments, &only);
+	int option;
+	while ((option = getopt(count, arguments, TABLE_OPTIONS "d:n:")) != -1) {
+		if (option == 'd')
+			directory = optarg;
+		else if (option == 'n')
+			events = strtoll(optarg, NULL, 10) / STREAM * STREAM;
+		else if (!table_option(&table, option, optarg))
+			bench_die(
+				"usage: bench-projection [-d DIRECTORY] [-n EVENTS] " TABLE_USAGE);
+	}
+
+	if (events < 1000)
+		bench_die("at least 1000 events");
+	table.events = events;
 	snprintf(sqlite_path, sizeof sqlite_path, "%s/projection-%ld.db", directory,
 		 (long)getpid());
 	snprintf(sqlite_url, sizeof sqlite_url, "sqlite:%s", sqlite_path);
-	bool wants_postgres = false;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-		wants_postgres |= strstr(cases[i].work.name, only) && !is_sqlite(&cases[i].work);
 	bool has_postgres =
-		wants_postgres && postgres_start_as(&(struct postgres_wish){ .is_flushing = true });
+		wants(false) && postgres_start_as(&(struct postgres_wish){ .is_flushing = true });
 
-	history_made(sqlite_url, false);
+	if (wants(true))
+		history_made(sqlite_url, false);
 	if (has_postgres)
 		history_made(postgres_url, true);
-	getloadavg(&load, 1);
-	printf("%lld events, %d rounds, load %.1f; ratios of throughput, ours to by hand; SQLite "
-	       "by "
-	       "processor time\n\n%-50s %5s  %14s %10s %11s %11s\n",
-	       (long long)events, rounds, load, "", "median", "range", "aim   ", "bare ev/s",
-	       "ours ev/s");
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-		if (strstr(cases[i].work.name, only) && (has_postgres || is_sqlite(&cases[i].work)))
-			work_run(&cases[i].work, cases[i].aim);
+	table_head(&table);
+	rows_run(has_postgres);
 	history_remove();
 	if (has_postgres)
 		postgres_stop();
