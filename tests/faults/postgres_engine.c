@@ -519,6 +519,69 @@ static void two_schemas_hold_two_read_models(void **state)
 	pgbouncer_stop();
 }
 
+/* ---- A hole that several meet in a history --------------------------------------------------- */
+
+#define HOLE_READERS 4
+#define HOLE_AT 1501
+
+/** What one of them was given. */
+struct hole_reader {
+	atomic_int count;
+	atomic_bool is_out_of_order;
+	tide_position last;
+};
+
+static tide_status hole_handle(void *self, const struct tide_event *event,
+			       struct tide_delivery *delivery)
+{
+	struct hole_reader *reader = self;
+	(void)delivery;
+	if (event->position != reader->last + 1)
+		atomic_store(&reader->is_out_of_order, true);
+	reader->last = event->position;
+	atomic_fetch_add(&reader->count, 1);
+	return TIDE_OK;
+}
+
+static void nobody_passes_the_hole_that_several_meet_in_a_history(void **state)
+{
+	(void)state;
+	struct tide_store *store = store_opened("postgresql:///?schema=hole");
+	for (unsigned i = 0; i < 30; i++)
+		append_many(store, stream_of("Order", i), i * 50, 50);
+	PGconn *late = PQconnectdb("");
+	PQclear(PQexec(late, "SET search_path = hole; BEGIN; INSERT INTO events (event_id, "
+			     "aggregate_id, aggregate_type, event_type, version, \"timestamp\", "
+			     "payload, event_version) VALUES (gen_random_uuid(), "
+			     "gen_random_uuid(), 'Order', 'Late', 1, clock_timestamp(), '{}', 1)"));
+	for (unsigned i = 0; i < 30; i++)
+		append_many(store, stream_of("Order", i), i * 50, 50);
+
+	struct hole_reader readers[HOLE_READERS] = { 0 };
+	struct tide_manager *manager;
+	must(tide_manager_open(TIDE_MANAGER(.store = store), &manager, err));
+	for (int i = 0; i < HOLE_READERS; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "hole%d", i);
+		struct tide_subscriber subscriber = { .name = name,
+						      .self = &readers[i],
+						      .handle = hole_handle };
+		struct tide_subscription_config config = config_quick();
+		must(tide_manager_subscribe(manager, &subscriber, &config, NULL, err));
+	}
+	must(tide_manager_start(manager, NULL, 30, NULL, NULL, err)); /* that is its end, so far */
+	for (int i = 0; i < HOLE_READERS; i++)
+		assert_int_equal(atomic_load(&readers[i].count), HOLE_AT - 1);
+	PQclear(PQexec(late, "COMMIT"));
+	for (int i = 0; i < HOLE_READERS; i++)
+		wait_for(30, atomic_load(&readers[i].count) == HOLE_AT + 1500);
+	for (int i = 0; i < HOLE_READERS; i++)
+		assert_false(atomic_load(&readers[i].is_out_of_order));
+	tide_manager_close(manager);
+	PQfinish(late);
+	tide_store_close(store);
+}
+
 int main(void)
 {
 	if (!postgres_start())
@@ -534,6 +597,7 @@ int main(void)
 		cmocka_unit_test(commits_of_others_are_heard_without_the_poll),
 		cmocka_unit_test(commits_of_others_are_seen_through_a_pooler),
 		cmocka_unit_test(two_schemas_hold_two_read_models),
+		cmocka_unit_test(nobody_passes_the_hole_that_several_meet_in_a_history),
 		cmocka_unit_test(a_table_that_another_made_meanwhile_is_found_at_the_next_try),
 	};
 	int failed = cmocka_run_group_tests_name("postgres_engine", tests, NULL, NULL);
