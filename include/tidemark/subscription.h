@@ -46,6 +46,11 @@ typedef tide_status tide_handler(void *self, const struct tide_event *event,
 typedef tide_status tide_batch_handler(void *self, const struct tide_event *const *events,
 				       size_t count, struct tide_delivery *delivery);
 
+/** Which of how many lanes; 0 of 1 where there are none. A plain value. */
+struct tide_lane {
+	uint32_t index, total;
+};
+
 struct tide_event_type;
 
 /**
@@ -87,7 +92,8 @@ struct tide_subscriber {
 	const struct tide_event_handler *handlers;
 	/* Transactional only, may be NULL: make the tables. Called in the subscription's thread
 	 * once it owns its name, on each connection before its first event, in a transaction of its
-	 * own that is committed when this returns TIDE_OK. */
+	 * own that is committed when this returns TIDE_OK. Of the lanes of a process one is in it
+	 * at a time. */
 	tide_status (*prepare)(void *self, void *connection, struct tide_error *err);
 	/* Transactional only, may be NULL: look at what the delivery transaction has done. Called
 	 * in the subscription's thread, once before each commit, ahead of what Tidemark itself
@@ -116,6 +122,20 @@ struct tide_subscriber {
 	/* with `appends`: events at or below it append nothing, as they did so before the read
 	 * model was emptied; INT64_MAX: none does, and the database may be any */
 	tide_position appends_after;
+	/* May be NULL: what tide_delivery_context gives to the calls of a run, of each lane its
+	 * own. Called in the subscription's thread before the first event, on each connection anew;
+	 * of a transactional one behind `prepare`, in the same transaction, else with NULL for the
+	 * connection. */
+	tide_status (*context_new)(void *self, struct tide_lane lane, void *connection, void **ret,
+				   struct tide_error *err);
+	/* With context_new: the context is not used any more. */
+	void (*context_free)(void *self, void *context);
+	/* May be NULL: what a lane gives to all of its calls in place of `self`, which else has to
+	 * bear calls from as many threads as there are lanes. Called when it is registered. */
+	tide_status (*lane_open)(void *self, struct tide_lane lane, void **ret,
+				 struct tide_error *err);
+	/* With lane_open: the lane is gone. */
+	void (*lane_close)(void *lane_self);
 };
 
 /**
@@ -140,6 +160,16 @@ bool tide_delivery_is_stopping(const struct tide_delivery *delivery);
  * Returns: the connection.
  */
 void *tide_delivery_connection(const struct tide_delivery *delivery);
+
+/**
+ * Tell a handler which lane its call is of, and what `context_new` made for it (NULL without one).
+ *
+ * Owns:    nothing.
+ * Threads: the handler's.
+ * Returns: the fact.
+ */
+struct tide_lane tide_delivery_lane(const struct tide_delivery *delivery);
+void *tide_delivery_context(const struct tide_delivery *delivery);
 
 /**
  * Say why the handler fails, for error records and dead letters; returns `status` so that it can be
@@ -286,6 +316,9 @@ struct tide_subscription_config {
 	bool start_from_initially; /* start_from counts only while there is no checkpoint, false */
 	/* failures in a row of its databases; -1: no limit, the default */
 	int32_t max_infrastructure_retries;
+	/* at so many events at once, each aggregate's one at a time; 1: none; 2..1024; not together
+	 * with a partition */
+	uint32_t lanes;
 };
 
 /* clang-format off */
@@ -306,7 +339,7 @@ struct tide_subscription_config {
 	.circuit_breaker_enabled = true, .circuit_breaker_failure_threshold = 5, \
 	.circuit_breaker_recovery_timeout = 30.0, .max_process_deaths = 3,       \
 	.self_check = false, .start_from_initially = false,                      \
-	.max_infrastructure_retries = -1 }
+	.max_infrastructure_retries = -1, .lanes = 1 }
 /* clang-format on */
 
 /**
@@ -398,6 +431,10 @@ struct tide_subscription_status {
 	int64_t redeliveries_failed;   /* since it was subscribed: dead letters that failed again */
 	char paused_by[256];           /* who paused it durably (control.h); empty: nobody has */
 	char pause_note[501];          /* with paused_by; empty: none */
+	/* 0: it has none. Else this is of all lanes that run here: the least position, the greatest
+	 * lag, counts in sum, and the state of the worst. */
+	uint32_t lanes;
+	uint32_t lanes_owned; /* of them, by this process */
 };
 
 /**
@@ -432,6 +469,17 @@ bool tide_subscription_is_terminal(const struct tide_subscription *subscription)
  */
 tide_status tide_subscription_status(struct tide_subscription *subscription,
 				     struct tide_subscription_status *ret, struct tide_error *err);
+
+/**
+ * Take a snapshot of each lane of a subscription, by their index; of one without lanes, its own.
+ *
+ * Owns:    the caller owns `*ret`, an array of `*ret_count`; release it with tide_free.
+ * Threads: any.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_subscription_lane_statuses(struct tide_subscription *subscription,
+					    struct tide_subscription_status **ret,
+					    size_t *ret_count, struct tide_error *err);
 
 /**
  * Wait until a subscription has settled everything up to `position`, or is stopped or in error, or

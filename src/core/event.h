@@ -74,6 +74,9 @@ uint64_t event_type_hash(struct tide_text aggregate_type);
  * TIDE_OUT_OF_MEMORY. */
 tide_status event_read_place(struct tide_text json, struct event_place *ret,
 			     struct tide_error *err);
+/** Whether it is in a share of the aggregates, as partitions have them; what names no stream is in
+ * the first. `total` 0: there are no shares. */
+bool event_place_is_in(const struct event_place *place, uint32_t index, uint32_t total);
 
 /**
  * Complete an event whose row was written by another library (event_version is NULL there): when

@@ -164,6 +164,15 @@ tide_status event_read_place(struct tide_text json, struct event_place *ret, str
 	return status;
 }
 
+bool event_place_is_in(const struct event_place *place, uint32_t index, uint32_t total)
+{
+	const struct tide_uuid *id = &place->aggregate_id;
+	if (total == 0)
+		return true;
+	return place->has_stream ? fnv1a64(id->bytes, sizeof id->bytes) % total == index
+				 : index == 0;
+}
+
 /* ---- Writing --------------------------------------------------------------------------------- */
 
 static void data_add_text(struct buffer *buffer, struct buffer *scratch, struct tide_text text)

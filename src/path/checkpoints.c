@@ -10,6 +10,7 @@
 #include "core/event.h"
 #include "core/text.h"
 #include "path/anchor.h"
+#include "path/family.h"
 #include "path/journal.h"
 #include "path/port.h"
 #include "path/segments.h"
@@ -57,6 +58,22 @@ static tide_status checkpoints_begin(struct tide_checkpoints *checkpoints, const
 		return tide_fail(err, TIDE_ARGUMENT, "checkpoints is NULL");
 	tide_status status = name_check_projection(name, true, err);
 	return status == TIDE_OK ? store_borrow(checkpoints->database, ret_session, err) : status;
+}
+
+/* The same, for what changes the one row of a name. */
+static tide_status checkpoints_begin_change(struct tide_checkpoints *checkpoints, const char *name,
+					    void **ret_session, struct tide_error *err)
+{
+	void *session;
+	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = family_refuse(checkpoints->database, session, name, err);
+	if (status == TIDE_OK)
+		*ret_session = session;
+	else
+		store_return(checkpoints->database, session, status);
+	return status;
 }
 
 static tide_status checkpoints_need(const void *ret, struct tide_error *err)
@@ -179,7 +196,7 @@ tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const c
 				   struct tide_error *err)
 {
 	void *session;
-	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
+	tide_status status = checkpoints_begin_change(checkpoints, name, &session, err);
 	if (status != TIDE_OK)
 		return status;
 	status = port_reset(checkpoints->database, session, name, err);
@@ -301,7 +318,7 @@ tide_status checkpoints_begin_anew(struct tide_checkpoints *checkpoints, const c
 {
 	void *session;
 	struct checkpoints_reset reset = { name, anew, 0 };
-	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
+	tide_status status = checkpoints_begin_change(checkpoints, name, &session, err);
 	if (status != TIDE_OK)
 		return status;
 
@@ -350,7 +367,7 @@ static tide_status checkpoints_look_begin(struct tide_checkpoints *checkpoints, 
 					  struct checkpoints_look *ret, struct tide_error *err)
 {
 	*ret = (struct checkpoints_look){ .checkpoints = checkpoints };
-	tide_status status = checkpoints_begin(checkpoints, name, &ret->session, err);
+	tide_status status = checkpoints_begin_change(checkpoints, name, &ret->session, err);
 	if (status != TIDE_OK)
 		return status;
 	status = port_load(checkpoints->database, ret->session, name, &ret->row, err);
@@ -517,7 +534,7 @@ tide_status tide_checkpoints_rewind(struct tide_checkpoints *checkpoints, const 
 		return tide_fail(err, TIDE_ARGUMENT, "position %lld is negative",
 				 (long long)position);
 
-	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
+	tide_status status = checkpoints_begin_change(checkpoints, name, &session, err);
 	if (status != TIDE_OK)
 		return status;
 	status = checkpoints_rewind_owned(checkpoints->database, session, &back, err);
@@ -571,7 +588,7 @@ tide_status tide_checkpoints_release(struct tide_checkpoints *checkpoints, const
 {
 	void *session;
 	bool is_found = false;
-	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
+	tide_status status = checkpoints_begin_change(checkpoints, name, &session, err);
 
 	if (status != TIDE_OK)
 		return status;

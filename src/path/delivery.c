@@ -51,6 +51,18 @@ void *tide_delivery_connection(const struct tide_delivery *delivery)
 	return delivery ? delivery->connection : NULL;
 }
 
+struct tide_lane tide_delivery_lane(const struct tide_delivery *delivery)
+{
+	const struct lanes *lanes = delivery ? &delivery->subscription->lanes : NULL;
+	return lanes && lanes->total > 0 ? (struct tide_lane){ lanes->index, lanes->total }
+					 : (struct tide_lane){ 0, 1 };
+}
+
+void *tide_delivery_context(const struct tide_delivery *delivery)
+{
+	return delivery ? delivery->subscription->runner.sessions.context : NULL;
+}
+
 tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status status,
 			       const char *format, ...)
 {

@@ -353,7 +353,7 @@ static enum step failure_add(struct tide_subscription *subscription, const struc
 		status = transaction_begin(subscription, &err);
 	const struct fate *fate = fates_ending(&runner->fates); /* NULL: it is parked */
 	struct tide_dead_letter_write write = {
-		.projection_name = subscription->name,
+		.projection_name = subscription_title(subscription),
 		.event_id = event_id,
 		.event_id_text = id,
 		.event_type = type,

@@ -95,14 +95,15 @@ const char *held_behind(const struct held *held, const struct tide_event *event)
 }
 
 tide_status held_load(struct held *held, const struct tide_dead_letter_list *list,
-		      struct tide_error *err)
+		      struct tide_lane share, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	held_empty(held);
 	for (size_t i = 0; i < list->count && status == TIDE_OK; i++) {
 		struct event_place place;
 		status = event_read_place(tide_text(list->entries[i].event_data), &place, err);
-		if (status == TIDE_OK && place.has_stream)
+		if (status == TIDE_OK && place.has_stream &&
+		    event_place_is_in(&place, share.index, share.total))
 			status = held_put(held, &place.aggregate_id, place.type_hash,
 					  list->entries[i].event_id_text, err);
 	}

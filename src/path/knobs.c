@@ -89,6 +89,19 @@ static tide_status knob_check_partition(const struct tide_subscription_config *c
 	return TIDE_OK;
 }
 
+static tide_status knob_check_lanes(const struct tide_subscription_config *config,
+				    struct tide_error *err)
+{
+	if (config->lanes < 1 || config->lanes > LANES_MAX)
+		return tide_fail(err, TIDE_ARGUMENT, "lanes is %u, expected 1 to %d", config->lanes,
+				 LANES_MAX);
+	if (config->lanes > 1 && config->partition_total)
+		return tide_fail(err, TIDE_ARGUMENT,
+				 "lanes is %u together with partition %u/%u, expected at most one",
+				 config->lanes, config->partition_index, config->partition_total);
+	return TIDE_OK;
+}
+
 static tide_status knob_check_discard(const struct tide_subscription_config *config,
 				      struct tide_error *err)
 {

@@ -24,6 +24,8 @@ enum knob_kind {
 	KNOB_UUID      /* the same */
 };
 
+#define LANES_MAX 1024
+
 /** One knob. Its number is at least `low` (more than it, when `is_above`) and at most `high`. */
 struct knob {
 	const char *name;

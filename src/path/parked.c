@@ -80,6 +80,21 @@ static int parked_compare_ids(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* What falls to another lane is that one's. */
+static tide_status parked_is_ours(const struct tide_subscription *subscription,
+				  const struct tide_dead_letter *entry, bool *ret,
+				  struct tide_error *err)
+{
+	struct tide_lane share = lane_share(subscription);
+	struct event_place place;
+	*ret = true;
+	if (share.total == 0)
+		return TIDE_OK;
+	tide_status status = event_read_place(tide_text(entry->event_data), &place, err);
+	*ret = status == TIDE_OK && event_place_is_in(&place, share.index, share.total);
+	return status;
+}
+
 /* Make due what waits for nothing any more; `list` is everything unresolved. */
 static tide_status parked_make_orphans_due(struct tide_subscription *subscription,
 					   const struct tide_dead_letter_list *list,
@@ -99,6 +114,10 @@ static tide_status parked_make_orphans_due(struct tide_subscription *subscriptio
 		    bsearch(&entry->parked_behind, ids, list->count, sizeof *ids,
 			    parked_compare_ids))
 			continue;
+		bool is_ours;
+		status = parked_is_ours(subscription, entry, &is_ours, err);
+		if (!is_ours)
+			continue;
 		status = parked_make_one_due(parked_database(subscription),
 					     subscription->runner.sessions.database,
 					     transaction_fence(subscription), entry->id,
@@ -111,7 +130,7 @@ tide_status parked_load(struct tide_subscription *subscription, bool *ret_has_du
 			struct tide_error *err)
 {
 	struct tide_dead_letter_filter filter = {
-		.projection_name = subscription->name,
+		.projection_name = subscription_title(subscription),
 		.statuses = { [TIDE_DEAD_LETTER_FAILED] = true,
 			      [TIDE_DEAD_LETTER_RETRYING] = true },
 		.limit = -1,
@@ -122,7 +141,7 @@ tide_status parked_load(struct tide_subscription *subscription, bool *ret_has_du
 	*ret_has_due = false;
 	tide_status status = session_dead_letter_list(subscription, &filter, &list, err);
 	if (status == TIDE_OK)
-		status = held_load(subscription->runner.held, &list, err);
+		status = held_load(subscription->runner.held, &list, lane_share(subscription), err);
 	if (status == TIDE_OK)
 		status = parked_make_orphans_due(subscription, &list, ret_has_due, err);
 	tide_dead_letters_free(&list);
@@ -164,11 +183,12 @@ tide_status parked_put_back(struct tide_subscription *subscription,
 			    const struct tide_dead_letter *head, const struct tide_event *event,
 			    struct tide_error *err)
 {
-	struct tide_dead_letter_filter filter = { .projection_name = subscription->name,
-						  .statuses = { [TIDE_DEAD_LETTER_RETRYING] =
-									true },
-						  .limit = -1,
-						  .oldest_first = true };
+	struct tide_dead_letter_filter filter = {
+		.projection_name = subscription_title(subscription),
+		.statuses = { [TIDE_DEAD_LETTER_RETRYING] = true },
+		.limit = -1,
+		.oldest_first = true
+	};
 	struct tide_dead_letter_list list = { 0 };
 	tide_status status = session_dead_letter_list(subscription, &filter, &list, err);
 

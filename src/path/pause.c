@@ -16,6 +16,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "path/controls.h"
 #include "sys/log.h"
 
 static void pause_say_locked(const struct tide_subscription *subscription, char *ret, size_t size)
@@ -137,6 +138,14 @@ static void pause_log(const struct tide_subscription *subscription, const struct
 		       "name='%s' by='%s' since=%s reason=%s note='%s'", subscription->name,
 		       control->paused_by, tide_time_format(control->paused_at, since),
 		       tide_pause_reason_name(control->reason), control->note);
+}
+
+const struct tide_control *pause_find(const struct tide_subscription *subscription,
+				      const struct tide_control *list, size_t count)
+{
+	const struct tide_control *control =
+		controls_find(list, count, subscription_title(subscription));
+	return control ? control : controls_find(list, count, subscription->name);
 }
 
 bool pause_obey(struct tide_subscription *subscription, const struct pause_word *word)

@@ -20,6 +20,9 @@ struct pause_word {
 	struct mono_time asked;
 	struct tide_time wall;
 };
+/** The one of a subscription among those of a database: all lanes obey that of their head, too. */
+const struct tide_control *pause_find(const struct tide_subscription *subscription,
+				      const struct tide_control *list, size_t count);
 /** Obey it, unless the database has been asked since; true when the state moved. */
 bool pause_obey(struct tide_subscription *subscription, const struct pause_word *word);
 /** Enter PAUSED, to go on with `from` when all pauses have ended; false: it cannot be paused. */

@@ -210,7 +210,7 @@ void reason_fill_locked(const struct tide_subscription *subscription, enum tide_
 	memcpy(ret->name, subscription->name, sizeof ret->name);
 	ret->cause = cause;
 	ret->state = subscription->states.state;
-	if (subscription->run_number > 0)
+	if (subscription->span.number > 0)
 		why_set_since(ret, subscription->span.started_at);
 
 	if (cause == TIDE_CAUSE_HANDLER_RUNNING || cause == TIDE_CAUSE_HANDLER_STUCK)

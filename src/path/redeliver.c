@@ -353,11 +353,12 @@ static tide_status redeliver_entry(struct tide_subscription *subscription,
 static tide_status redeliver_look(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	struct tide_dead_letter_filter filter = { .projection_name = subscription->name,
-						  .statuses = { [TIDE_DEAD_LETTER_RETRYING] =
-									true },
-						  .limit = REDELIVER_PAGE,
-						  .oldest_first = true };
+	struct tide_dead_letter_filter filter = {
+		.projection_name = subscription_title(subscription),
+		.statuses = { [TIDE_DEAD_LETTER_RETRYING] = true },
+		.limit = REDELIVER_PAGE,
+		.oldest_first = true
+	};
 	bool is_end = false;
 	tide_status status = TIDE_OK;
 	requests_forget(&runner->requests);
@@ -367,7 +368,8 @@ static tide_status redeliver_look(struct tide_subscription *subscription, struct
 		is_end = page.count < REDELIVER_PAGE;
 		if (status == TIDE_OK && page.count > 0) {
 			filter.after_id = page.entries[page.count - 1].id;
-			status = requests_note(&runner->requests, &page, err);
+			status = requests_note(&runner->requests, &page, lane_share(subscription),
+					       err);
 		}
 		tide_dead_letters_free(&page);
 	}

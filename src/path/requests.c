@@ -36,10 +36,10 @@ void requests_forget(struct requests *requests)
 /* Keep what is needed of a page of requests: their number is not bounded, and each has a whole
  * event with it. */
 tide_status requests_note(struct requests *requests, const struct tide_dead_letter_list *page,
-			  struct tide_error *err)
+			  struct tide_lane share, struct tide_error *err)
 {
-	size_t count = requests->count;
-	struct redelivery *notes = alloc_resize(requests->list, count + page->count, sizeof *notes);
+	size_t most = requests->count + page->count;
+	struct redelivery *notes = alloc_resize(requests->list, most, sizeof *notes);
 	if (!notes)
 		return alloc_fail(err);
 
@@ -50,9 +50,9 @@ tide_status requests_note(struct requests *requests, const struct tide_dead_lett
 			event_read_place(tide_text(page->entries[i].event_data), &place, err);
 		if (status != TIDE_OK)
 			return status;
-		notes[count + i] = (struct redelivery){ place.position, page->entries[i].id };
+		if (event_place_is_in(&place, share.index, share.total))
+			notes[requests->count++] =
+				(struct redelivery){ place.position, page->entries[i].id };
 	}
-
-	requests->count += page->count;
 	return TIDE_OK;
 }

@@ -8,6 +8,8 @@
 
 #include <tidemark/backend.h>
 
+#include <tidemark/subscription.h>
+
 #include "sys/clock.h"
 
 /** One of them. */
@@ -25,9 +27,10 @@ struct requests {
 
 /** Look anew at the next step. */
 void requests_forget(struct requests *requests);
-/** Keep what is needed of a page of them. TIDE_OUT_OF_MEMORY. */
+/** Keep what is needed of those in a page that fall to a share (total 0: to all of them).
+ * TIDE_OUT_OF_MEMORY. */
 tide_status requests_note(struct requests *requests, const struct tide_dead_letter_list *page,
-			  struct tide_error *err);
+			  struct tide_lane share, struct tide_error *err);
 /** All are noted: in the order of their positions from now on. */
 void requests_sort(struct requests *requests);
 

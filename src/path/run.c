@@ -11,6 +11,7 @@
 #include "path/run.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "path/runner.h"
@@ -89,7 +90,7 @@ static void run_reset_locked(struct tide_subscription *subscription, bool is_res
 	subscription->pause.by = 0;
 	subscription_run_locked(subscription, RUN_STARTING);
 	subscription->interruption.hand = INT64_MAX;
-	subscription->run_number++;
+	subscription->span.number++;
 	assert(subscription->runner.start.standing != STANDING_RESOLVED);
 	subscription->runner.start.basis = is_restart ? BASIS_RESTART : BASIS_CONFIGURED;
 	if (!is_restart)
@@ -148,9 +149,11 @@ static tide_status run_start_thread(struct tide_subscription *subscription, stru
 {
 	thread_join(&subscription->thread); /* of the last run: it has ended */
 	struct tide_error why;
-	tide_status status =
-		thread_start_watched(&subscription->thread, "tide-runner", runner_thread,
-				     runner_thread_died, subscription, &why);
+	char name[sizeof subscription->thread.name] = "tide-runner";
+	if (subscription->lanes.head)
+		snprintf(name, sizeof name, "tide-lane-%u", subscription->lanes.index);
+	tide_status status = thread_start_watched(&subscription->thread, name, runner_thread,
+						  runner_thread_died, subscription, &why);
 	if (status != TIDE_OK)
 		run_fail_start(subscription, &why);
 	if (status != TIDE_OK && err)

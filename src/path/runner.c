@@ -103,6 +103,7 @@ static void runner_leave_handler(struct tide_subscription *subscription)
 		subscriber->leave(subscriber->self);
 		runner_look_at_clock(subscription);
 	}
+	session_forget_context(subscription);
 	atomic_store(&subscription->hand.has_begun, false);
 }
 
@@ -707,7 +708,7 @@ bool runner_is_running(struct tide_subscription *subscription)
 static uint64_t runner_run(struct tide_subscription *subscription)
 {
 	mutex_lock(&subscription->lock);
-	uint64_t run = subscription->run_number;
+	uint64_t run = subscription->span.number;
 	mutex_unlock(&subscription->lock);
 	return run;
 }

@@ -216,36 +216,122 @@ void session_note_number(struct tide_subscription *subscription)
 	atomic_store(&subscription->number, session ? port_number(database, session) : 0);
 }
 
-/* A transaction that fails leaves nothing made, and the subscriber lets go of what it had. */
-tide_status session_prepare(struct tide_subscription *subscription, struct tide_error *err)
+void session_forget_context(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	assert(runner->sessions.database && !transaction_is_open(&runner->transaction));
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
-	if (!subscriber->transactional || !subscriber->prepare ||
-	    runner->sessions.attachment == ATTACHMENT_PREPARED)
-		return TIDE_OK;
+	if (runner->sessions.context && subscriber->context_free)
+		subscriber->context_free(subscriber->self, runner->sessions.context);
+	runner->sessions.context = NULL;
+}
+
+/* What the subscriber made for the connection goes with it. */
+static void session_detach(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	const struct tide_store *database = subscription->engine->checkpoints->database;
+	const struct tide_subscriber *subscriber = &subscription->subscriber;
+	if (!subscriber->transactional)
+		return;
+	session_forget_context(subscription);
+	if (runner->sessions.attachment != ATTACHMENT_NONE && subscriber->detach)
+		subscriber->detach(subscriber->self,
+				   port_connection(database, runner->sessions.database));
+	runner->sessions.attachment = ATTACHMENT_NONE;
+}
+
+static tide_status session_make_context(struct tide_subscription *subscription, void *connection,
+					struct tide_error *err)
+{
+	const struct tide_subscriber *subscriber = &subscription->subscriber;
+	const struct lanes *lanes = &subscription->lanes;
+	struct tide_lane lane = { lanes->index, lanes->total ? lanes->total : 1 };
+	assert(!subscription->runner.sessions.context);
+	return subscriber->context_new
+		       ? subscriber->context_new(subscriber->self, lane, connection,
+						 &subscription->runner.sessions.context, err)
+		       : TIDE_OK;
+}
+
+/* Tables are made by one lane at a time: two that find none would both make them. */
+static void session_take_turn(const struct tide_subscription *subscription)
+{
+	struct tide_subscription *head = subscription->lanes.head;
+	if (!head)
+		return;
+	mutex_lock(&head->lock);
+	while (head->lanes.preparing)
+		cond_wait(&head->changed, &head->lock);
+	head->lanes.preparing = subscription;
+	mutex_unlock(&head->lock);
+}
+
+static void session_leave_turn(const struct tide_subscription *subscription)
+{
+	struct tide_subscription *head = subscription->lanes.head;
+	if (!head)
+		return;
+	mutex_lock(&head->lock);
+	assert(head->lanes.preparing == subscription);
+	head->lanes.preparing = NULL;
+	cond_broadcast(&head->changed);
+	mutex_unlock(&head->lock);
+}
+
+static tide_status session_prepare_in(struct tide_subscription *subscription,
+				      struct tide_error *err)
+{
+	const struct tide_subscriber *subscriber = &subscription->subscriber;
+	const struct tide_store *database = session_database(subscription);
+	void *session = subscription->runner.sessions.database;
+	void *connection = port_connection(database, session);
+	tide_status status = TIDE_OK;
+
+	if (subscriber->prepare)
+		status = subscriber->prepare(subscriber->self, connection, err);
+	if (status == TIDE_OK)
+		status = session_make_context(subscription, connection, err);
+	if (status == TIDE_OK)
+		status = port_check(database, session, err);
+	return status == TIDE_OK ? port_commit(database, session, err) : status;
+}
+
+/* A transaction that fails leaves nothing made, and the subscriber lets go of what it had. */
+static tide_status session_prepare_connection(struct tide_subscription *subscription,
+					      struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
 	const struct tide_store *database = session_database(subscription);
 	tide_status status = port_begin(database, runner->sessions.database, err);
 	if (status != TIDE_OK)
 		return status;
 
 	session_note_number(subscription);
-	void *connection = port_connection(database, runner->sessions.database);
-	status = subscriber->prepare(subscriber->self, connection, err);
-	if (status == TIDE_OK)
-		status = port_check(database, runner->sessions.database, err);
-	if (status == TIDE_OK)
-		status = port_commit(database, runner->sessions.database, err);
+	status = session_prepare_in(subscription, err);
 	if (status == TIDE_OK) {
 		runner->sessions.attachment = ATTACHMENT_PREPARED;
 		return TIDE_OK;
 	}
-
-	if (subscriber->detach)
-		subscriber->detach(subscriber->self, connection);
+	runner->sessions.attachment = ATTACHMENT_MADE;
+	session_detach(subscription);
 	port_rollback(database, runner->sessions.database);
-	runner->sessions.attachment = ATTACHMENT_NONE;
+	return status;
+}
+
+tide_status session_prepare(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct runner *runner = &subscription->runner;
+	assert(runner->sessions.database && !transaction_is_open(&runner->transaction));
+	const struct tide_subscriber *subscriber = &subscription->subscriber;
+	if (!subscriber->transactional)
+		return runner->sessions.context ? TIDE_OK
+						: session_make_context(subscription, NULL, err);
+	if ((!subscriber->prepare && !subscriber->context_new) ||
+	    runner->sessions.attachment == ATTACHMENT_PREPARED)
+		return TIDE_OK;
+	session_take_turn(subscription);
+	tide_status status = session_prepare_connection(subscription, err);
+	session_leave_turn(subscription);
 	return status;
 }
 
@@ -304,15 +390,11 @@ void session_close(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	assert(runner->sessions.database || !runner->sessions.feed);
-	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	struct tide_store *feed = subscription->engine->store;
 	struct tide_store *database = subscription->engine->checkpoints->database;
 
 	interrupt_withdraw(subscription);
-	if (runner->sessions.attachment != ATTACHMENT_NONE && subscriber->detach)
-		subscriber->detach(subscriber->self,
-				   port_connection(database, runner->sessions.database));
-	runner->sessions.attachment = ATTACHMENT_NONE;
+	session_detach(subscription);
 	if (runner->sessions.feed && runner->sessions.feed != runner->sessions.database)
 		port_session_close(feed, runner->sessions.feed);
 	if (runner->sessions.database)

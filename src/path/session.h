@@ -21,6 +21,7 @@ struct sessions {
 	void *database; /* of the checkpoints; also of the feed when it is the same store */
 	void *feed;     /* of the event store */
 	enum attachment attachment;
+	void *context; /* the subscriber's, of this run; NULL: none was made */
 };
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
@@ -31,6 +32,8 @@ tide_status session_open(struct tide_subscription *subscription, struct tide_err
  * open. */
 tide_status session_prepare(struct tide_subscription *subscription, struct tide_error *err);
 void session_close(struct tide_subscription *subscription);
+/** Let go of what the subscriber made for its calls. */
+void session_forget_context(struct tide_subscription *subscription);
 /** Whether a write of the run's session was not answered in time, and nothing was asked of it
  * since: what became of it is unknown. */
 bool session_is_unanswered(const struct tide_subscription *subscription);

@@ -16,6 +16,7 @@
 #include "core/text.h"
 #include "path/anchor.h"
 #include "path/controls.h"
+#include "path/family.h"
 #include "path/journal.h"
 #include "path/port.h"
 #include "path/segments.h"
@@ -263,7 +264,9 @@ tide_status tide_control_skip(struct tide_checkpoints *checkpoints, const char *
 	if (status != TIDE_OK)
 		return status;
 
-	status = store_borrow(checkpoints->feed, &skip.feed_session, err);
+	status = family_refuse(checkpoints->database, skip.session, name, err);
+	if (status == TIDE_OK)
+		status = store_borrow(checkpoints->feed, &skip.feed_session, err);
 	if (status == TIDE_OK)
 		status = skip_run(&skip, position, err);
 	if (skip.feed_session)

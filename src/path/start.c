@@ -19,6 +19,7 @@
 
 #include "path/anchor.h"
 #include "path/controls.h"
+#include "path/family.h"
 #include "path/infra.h"
 #include "path/parked.h"
 #include "path/pause.h"
@@ -196,6 +197,18 @@ static tide_status start_position_of_row(struct tide_subscription *subscription,
 	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
 }
 
+/* The first run of a lane, or without any: partitions by hand begin as they always have. */
+static tide_status start_check_family(struct tide_subscription *subscription,
+				      struct tide_error *err)
+{
+	const struct lanes *lanes = &subscription->lanes;
+	if (subscription->config.partition_total > 0 && !lanes->head)
+		return TIDE_OK;
+	return family_check_start(
+		subscription->engine->checkpoints->database, subscription->runner.sessions.database,
+		subscription_title(subscription), lanes->head ? lanes->total : 1, err);
+}
+
 struct start_facts {
 	struct tide_checkpoint stored_row; /* as it was read */
 	struct tide_checkpoint_known row;
@@ -222,6 +235,8 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 					       err);
 	if (status == TIDE_OK || status == TIDE_NOT_FOUND)
 		status = session_end(subscription, &ret->end, err);
+	if (status == TIDE_OK && !ret->has_stored)
+		status = start_check_family(subscription, err);
 	return status;
 }
 
@@ -518,7 +533,7 @@ static tide_status start_hear(struct tide_subscription *subscription, struct tid
 					   &count, err);
 	if (status != TIDE_OK)
 		return status;
-	word.control = controls_find(controls, count, subscription->name);
+	word.control = pause_find(subscription, controls, count);
 	(void)pause_obey(subscription, &word);
 	return TIDE_OK;
 }

@@ -52,15 +52,31 @@ static tide_status statistics_check(const struct tide_subscription *subscription
 	return TIDE_OK;
 }
 
+static void statistics_add_flow(struct tide_flow_stats *sum, const struct tide_flow_stats *lane)
+{
+	sum->events_in_flight += lane->events_in_flight;
+	sum->peak_in_flight += lane->peak_in_flight;
+	sum->pause_count += lane->pause_count;
+	sum->total_pause_time_seconds += lane->total_pause_time_seconds;
+	sum->total_acquisitions += lane->total_acquisitions;
+	sum->total_releases += lane->total_releases;
+}
+
 tide_status tide_subscription_flow_stats(struct tide_subscription *subscription,
 					 struct tide_flow_stats *ret, struct tide_error *err)
 {
 	tide_status status = statistics_check(subscription, ret, err);
 	if (status != TIDE_OK)
 		return status;
-	mutex_lock(&subscription->lock);
-	*ret = flow_stats_of(&subscription->flow);
-	mutex_unlock(&subscription->lock);
+	struct tide_flow_stats sum = { 0 };
+	for (uint32_t i = 0; i < lane_count(subscription); i++) {
+		struct tide_subscription *lane = lane_at(subscription, i);
+		mutex_lock(&lane->lock);
+		struct tide_flow_stats one = flow_stats_of(&lane->flow);
+		mutex_unlock(&lane->lock);
+		statistics_add_flow(&sum, &one);
+	}
+	*ret = sum;
 	return TIDE_OK;
 }
 
@@ -71,9 +87,14 @@ tide_status tide_subscription_filter_stats(struct tide_subscription *subscriptio
 	if (status != TIDE_OK)
 		return status;
 
-	mutex_lock(&subscription->lock);
-	int64_t evaluated = subscription->counts.evaluated, skipped = subscription->counts.skipped;
-	mutex_unlock(&subscription->lock);
+	int64_t evaluated = 0, skipped = 0;
+	for (uint32_t i = 0; i < lane_count(subscription); i++) {
+		struct tide_subscription *lane = lane_at(subscription, i);
+		mutex_lock(&lane->lock);
+		evaluated += lane->counts.evaluated;
+		skipped += lane->counts.skipped;
+		mutex_unlock(&lane->lock);
+	}
 
 	int64_t matched = evaluated - skipped;
 	*ret = (struct tide_filter_stats){
@@ -94,12 +115,32 @@ tide_status tide_subscription_retry_stats(struct tide_subscription *subscription
 		return status;
 	if ((unsigned)operation >= TIDE_RETRY_OPERATIONS)
 		return tide_fail(err, TIDE_ARGUMENT, "operation %d is none", (int)operation);
-	mutex_lock(&subscription->lock);
-	struct retry_stats stats = subscription->retries[operation];
-	mutex_unlock(&subscription->lock);
-	*ret = (struct tide_retry_stats){ stats.attempts, stats.successes, stats.failures,
-					  stats.total_delay_seconds, stats.last_error };
+
+	struct tide_retry_stats sum = { 0 };
+	for (uint32_t i = 0; i < lane_count(subscription); i++) {
+		struct tide_subscription *lane = lane_at(subscription, i);
+		mutex_lock(&lane->lock);
+		struct retry_stats stats = lane->retries[operation];
+		mutex_unlock(&lane->lock);
+		sum.attempts += stats.attempts;
+		sum.successes += stats.successes;
+		sum.failures += stats.failures;
+		sum.total_delay_seconds += stats.total_delay_seconds;
+		if (sum.last_error.status == TIDE_OK)
+			sum.last_error = stats.last_error;
+	}
+	*ret = sum;
 	return TIDE_OK;
+}
+
+/* The one that lets the least through. */
+static void statistics_take_breaker(struct tide_breaker_status *worst,
+				    const struct breaker *breaker, bool is_first)
+{
+	if (is_first || worst->state < (enum tide_breaker_state)breaker->state ||
+	    (worst->state == (enum tide_breaker_state)breaker->state &&
+	     worst->failure_count < breaker->failures))
+		*worst = breaker_status_of(breaker);
 }
 
 tide_status tide_subscription_breakers(struct tide_subscription *subscription,
@@ -111,9 +152,16 @@ tide_status tide_subscription_breakers(struct tide_subscription *subscription,
 		statistics_check(subscription, ret_handler && ret_infra ? ret_handler : NULL, err);
 	if (status != TIDE_OK)
 		return status;
-	mutex_lock(&subscription->lock);
-	*ret_handler = breaker_status_of(&subscription->breakers.handler);
-	*ret_infra = breaker_status_of(&subscription->breakers.infra);
-	mutex_unlock(&subscription->lock);
+
+	struct tide_breaker_status handler = { 0 }, infra = { 0 };
+	for (uint32_t i = 0; i < lane_count(subscription); i++) {
+		struct tide_subscription *lane = lane_at(subscription, i);
+		mutex_lock(&lane->lock);
+		statistics_take_breaker(&handler, &lane->breakers.handler, i == 0);
+		statistics_take_breaker(&infra, &lane->breakers.infra, i == 0);
+		mutex_unlock(&lane->lock);
+	}
+	*ret_handler = handler;
+	*ret_infra = infra;
 	return TIDE_OK;
 }

@@ -60,6 +60,10 @@ static void status_add_rest(struct buffer *buffer, const struct tide_subscriptio
 	json_add_string(buffer, "waiting_for", status_or_null(status->waiting_for));
 	json_add_string(buffer, "paused_by", status_or_null(status->paused_by));
 	json_add_string(buffer, "pause_note", status_or_null(status->pause_note));
+	if (status->lanes == 0)
+		return;
+	json_add_integer(buffer, "lanes", status->lanes);
+	json_add_integer(buffer, "lanes_owned", status->lanes_owned);
 }
 
 static tide_status status_check(const void *value, char **ret, struct tide_error *err)

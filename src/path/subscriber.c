@@ -211,17 +211,23 @@ static tide_status subscription_build(struct tide_subscription *subscription,
 	if (status == TIDE_OK && config->self_check)
 		status = self_check_new(&runner->self_check, err);
 
-	/* Only the filter names texts from here on. */
+	return status;
+}
+
+/* Only the filter names texts from here on. */
+static void subscription_forget_texts(struct tide_subscription *subscription)
+{
 	subscription->subscriber.event_types = NULL;
 	subscription->config.event_types = subscription->config.event_type_patterns = NULL;
 	subscription->config.aggregate_types = NULL;
 	subscription->config.tenant_id = NULL;
-	return status;
 }
 
-tide_status subscription_new(struct engine *engine, const struct tide_subscriber *subscriber,
-			     const struct tide_subscription_config *config,
-			     struct tide_subscription **ret, struct tide_error *err)
+/* What is asked for can be had, and has a name. */
+static tide_status subscription_begin(struct engine *engine,
+				      const struct tide_subscriber *subscriber,
+				      const struct tide_subscription_config *config,
+				      struct tide_subscription **ret, struct tide_error *err)
 {
 	static const struct tide_subscription_config defaults = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
 	if (!config)
@@ -245,13 +251,40 @@ tide_status subscription_new(struct engine *engine, const struct tide_subscriber
 	subscription->config = *config;
 	status = subscription_set_name(subscription, err);
 	subscription_init(subscription);
+	*ret = subscription;
+	return status;
+}
+
+static tide_status subscription_end(struct tide_subscription *subscription, tide_status status,
+				    struct tide_subscription **ret)
+{
+	if (status != TIDE_OK) {
+		subscription_free(subscription);
+		return status;
+	}
+	subscription_forget_texts(subscription);
+	*ret = subscription;
+	return TIDE_OK;
+}
+
+tide_status subscription_new(struct engine *engine, const struct tide_subscriber *subscriber,
+			     const struct tide_subscription_config *config,
+			     struct tide_subscription **ret, struct tide_error *err)
+{
+	struct tide_subscription *subscription = NULL;
+	tide_status status = subscription_begin(engine, subscriber, config, &subscription, err);
 	if (status == TIDE_OK)
 		status = subscription_build(subscription, err);
-	if (status == TIDE_OK)
-		*ret = subscription;
-	else
-		subscription_free(subscription);
-	return status;
+	return subscription_end(subscription, status, ret);
+}
+
+tide_status subscription_new_head(struct engine *engine, const struct tide_subscriber *subscriber,
+				  const struct tide_subscription_config *config,
+				  struct tide_subscription **ret, struct tide_error *err)
+{
+	struct tide_subscription *subscription = NULL;
+	tide_status status = subscription_begin(engine, subscriber, config, &subscription, err);
+	return subscription_end(subscription, status, ret);
 }
 
 void subscription_free(struct tide_subscription *subscription)

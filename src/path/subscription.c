@@ -158,44 +158,6 @@ bool subscription_is_at_limit(struct tide_subscription *subscription, tide_posit
 	return atomic_load(&subscription->runner.feed.bound.met) == limit;
 }
 
-const char *tide_subscription_name(const struct tide_subscription *subscription)
-{
-	return subscription ? subscription->name : "";
-}
-
-enum tide_state tide_subscription_state(const struct tide_subscription *subscription)
-{
-	return subscription ? (enum tide_state)atomic_load(&subscription->state_now)
-			    : TIDE_STATE_STOPPED;
-}
-
-bool tide_subscription_is_running(const struct tide_subscription *subscription)
-{
-	return tide_state_is_running(tide_subscription_state(subscription));
-}
-
-bool tide_subscription_is_paused(const struct tide_subscription *subscription)
-{
-	return tide_state_is_paused(tide_subscription_state(subscription));
-}
-
-bool tide_subscription_is_terminal(const struct tide_subscription *subscription)
-{
-	return tide_state_is_terminal(tide_subscription_state(subscription));
-}
-
-tide_position tide_subscription_position(const struct tide_subscription *subscription)
-{
-	struct tide_subscription *self =
-		(struct tide_subscription *)subscription; /* the lock is not part of the value */
-	if (!self)
-		return 0;
-	mutex_lock(&self->lock);
-	tide_position position = self->position;
-	mutex_unlock(&self->lock);
-	return position;
-}
-
 /* ---- Status ---------------------------------------------------------------------------------- */
 
 enum tide_pause_reason
@@ -267,7 +229,7 @@ void subscription_snapshot_locked(struct tide_subscription *subscription,
 	ret->lag_known = answer->has_end;
 	if (answer->has_end && answer->end > subscription->position)
 		ret->lag_events = answer->end - subscription->position;
-	ret->has_started_at = subscription->run_number > 0;
+	ret->has_started_at = subscription->span.number > 0;
 	ret->started_at = subscription->span.started_at;
 	if (ret->has_started_at) {
 		bool has_ended = state_is_terminal(subscription->states.state);
@@ -306,49 +268,7 @@ void subscription_stores_locked(const struct tide_subscription *subscription,
 				 : answer->stores[i];
 }
 
-tide_status tide_subscription_status(struct tide_subscription *subscription,
-				     struct tide_subscription_status *ret, struct tide_error *err)
-{
-	if (!subscription || !ret)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
-				 subscription ? "ret" : "subscription");
-	struct probe_answer answer =
-		probe_ask(&subscription->engine->probe, subscription->engine->probe_ns);
-	mutex_lock(&subscription->lock);
-	subscription_snapshot_locked(subscription, &answer, ret);
-	mutex_unlock(&subscription->lock);
-	return TIDE_OK;
-}
-
-tide_status tide_subscription_recent_errors(struct tide_subscription *subscription,
-					    struct tide_recent_error **ret, size_t *ret_count,
-					    struct tide_error *err)
-{
-	if (!subscription || !ret || !ret_count)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
-				 subscription ? "ret" : "subscription");
-
-	mutex_lock(&subscription->lock);
-	const struct error_log *log = &subscription->errors;
-	struct tide_recent_error *list = alloc_zero((size_t)log->count + 1, sizeof *list);
-	for (int32_t i = 0; list && i < log->count; i++)
-		list[i] = log->recent[(log->newest - i + log->capacity) % log->capacity];
-	*ret_count = list ? (size_t)log->count : *ret_count;
-	mutex_unlock(&subscription->lock);
-
-	if (!list)
-		return alloc_fail(err);
-	*ret = list;
-	return TIDE_OK;
-}
-
 /* ---- Waiting --------------------------------------------------------------------------------- */
-
-/* What is waited for: a position, or a state when `position` is negative. */
-struct subscription_goal {
-	tide_position position;
-	enum tide_state state;
-};
 
 static bool subscription_is_there_locked(const struct tide_subscription *subscription,
 					 const struct subscription_goal *goal)
@@ -360,19 +280,10 @@ static bool subscription_is_there_locked(const struct tide_subscription *subscri
 	return subscription->states.state == goal->state;
 }
 
-static tide_status subscription_wait(struct tide_subscription *subscription,
-				     const struct subscription_goal *goal, double seconds,
-				     struct tide_error *err)
+tide_status subscription_wait(struct tide_subscription *subscription,
+			      const struct subscription_goal *goal, struct mono_time deadline,
+			      struct tide_error *err)
 {
-	if (!subscription || !(seconds >= 0))
-		return tide_fail(err, TIDE_ARGUMENT,
-				 subscription ? "seconds %g is negative" : "subscription is NULL",
-				 seconds);
-	if (engine_of_thread == subscription->engine)
-		return tide_fail(err, TIDE_DEADLOCK, "a handler may not wait for '%s'",
-				 subscription->name);
-
-	struct mono_time deadline = mono_add(clock_mono(&clock_system), ns_of_seconds(seconds));
 	bool is_in_time = true, is_there, has_ended;
 	mutex_lock(&subscription->lock);
 	for (;;) {
@@ -396,25 +307,4 @@ static tide_status subscription_wait(struct tide_subscription *subscription,
 			 "'%s' is %s at position %lld%s", subscription->name,
 			 tide_state_name(state), (long long)position,
 			 has_ended ? "" : ", and the time is up");
-}
-
-tide_status tide_subscription_wait(struct tide_subscription *subscription, tide_position position,
-				   double seconds, struct tide_error *err)
-{
-	if (position < 0)
-		return tide_fail(err, TIDE_ARGUMENT, "position %lld is negative",
-				 (long long)position);
-	return subscription_wait(subscription, &(struct subscription_goal){ .position = position },
-				 seconds, err);
-}
-
-tide_status tide_subscription_wait_state(struct tide_subscription *subscription,
-					 enum tide_state state, double seconds,
-					 struct tide_error *err)
-{
-	if ((unsigned)state > TIDE_STATE_ERROR)
-		return tide_fail(err, TIDE_ARGUMENT, "state %d is no state", (int)state);
-	return subscription_wait(subscription,
-				 &(struct subscription_goal){ .position = -1, .state = state },
-				 seconds, err);
 }

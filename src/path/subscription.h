@@ -231,6 +231,8 @@ struct stop {
 
 /** When a run began and ended. Under the lock. */
 struct span {
+	/* counts the runs: a thread ends with its own, even when the next has begun */
+	uint64_t number;
 	struct tide_time started_at;
 	struct mono_time started, ended;
 };
@@ -244,9 +246,21 @@ struct redelivered {
 	int64_t ok, failed;
 };
 
+/** Its place among lanes. A lane is a subscription of its own with a share of the aggregates, and
+ * has a head, which never runs and stands for all of them. Fixed after registration. */
+struct lanes {
+	uint32_t total;                  /* 0: it is neither */
+	uint32_t index;                  /* of a lane */
+	struct tide_subscription *head;  /* of a lane */
+	struct tide_subscription **list; /* of a head: `total` of them, by their index */
+	/* of a head, under its lock: the lane whose turn it is to prepare its tables; NULL: none */
+	const struct tide_subscription *preparing;
+};
+
 struct tide_subscription {
 	/* fixed after registration */
 	char name[TIDE_NAME_MAX + 1];
+	struct lanes lanes;
 	struct engine *engine;
 	struct tide_subscriber subscriber;
 	struct tide_subscription_config config;
@@ -276,8 +290,6 @@ struct tide_subscription {
 	tide_position wake_at;
 	struct states states;
 	struct run run;
-	/* counts the runs: a thread ends with its own, even when the next has begun */
-	uint64_t run_number;
 	struct tide_error error; /* the last one; TIDE_OK: none */
 	struct run_counts counts;
 	tide_position position;
@@ -304,11 +316,41 @@ struct tide_subscription {
 	struct runner runner;
 };
 
+/** What runs of it: its lanes, or itself alone. */
+static inline uint32_t lane_count(const struct tide_subscription *subscription)
+{
+	return subscription->lanes.list ? subscription->lanes.total : 1;
+}
+
+static inline struct tide_subscription *lane_at(struct tide_subscription *subscription, uint32_t i)
+{
+	return subscription->lanes.list ? subscription->lanes.list[i] : subscription;
+}
+
+/** The name that persons know: under it are the dead letters and pauses of all lanes. */
+static inline const char *subscription_title(const struct tide_subscription *subscription)
+{
+	return subscription->lanes.head ? subscription->lanes.head->name : subscription->name;
+}
+
+/** The share of the aggregates whose dead letters it looks after, of those of its title; total 0:
+ * all of them. */
+static inline struct tide_lane lane_share(const struct tide_subscription *subscription)
+{
+	return subscription->lanes.head
+		       ? (struct tide_lane){ subscription->lanes.index, subscription->lanes.total }
+		       : (struct tide_lane){ 0, 0 };
+}
+
 /** Check and copy what was given; the subscription is registered by the manager. Errors of
  * tide_manager_subscribe. */
 tide_status subscription_new(struct engine *engine, const struct tide_subscriber *subscriber,
 			     const struct tide_subscription_config *config,
 			     struct tide_subscription **ret, struct tide_error *err);
+/** The same without what a run needs: it stands for its lanes (path/lanes.c). */
+tide_status subscription_new_head(struct engine *engine, const struct tide_subscriber *subscriber,
+				  const struct tide_subscription_config *config,
+				  struct tide_subscription **ret, struct tide_error *err);
 void subscription_free(struct tide_subscription *subscription);
 
 /** Move and announce, under the lock; whoever calls tells it when the lock is released. */
@@ -355,6 +397,16 @@ void subscription_snapshot_locked(struct tide_subscription *subscription,
 				  const struct probe_answer *answer,
 				  struct tide_subscription_status *ret)
 	TIDE_REQUIRES(subscription->lock);
+
+/** What is waited for: a position, or a state when `position` is negative. */
+struct subscription_goal {
+	tide_position position;
+	enum tide_state state;
+};
+/** TIDE_TIMEOUT, TIDE_STATE: it ended before. */
+tide_status subscription_wait(struct tide_subscription *subscription,
+			      const struct subscription_goal *goal, struct mono_time deadline,
+			      struct tide_error *err);
 
 /** How the databases are: as a probe found them, and by the runner's own operation while it is
  * being tried again. */

@@ -277,3 +277,27 @@ struct tide_error_stats error_log_stats(struct error_log *log, struct mono_time 
 	stats.error_rate_per_minute = (double)rate_per_minute(&log->rate, now);
 	return stats;
 }
+
+void error_stats_add(struct tide_error_stats *sum, const struct tide_error_stats *one)
+{
+	sum->total_errors += one->total_errors;
+	sum->transient_errors += one->transient_errors;
+	sum->permanent_errors += one->permanent_errors;
+	sum->retried_errors += one->retried_errors;
+	sum->dlq_count += one->dlq_count;
+	sum->error_rate_per_minute += one->error_rate_per_minute;
+
+	for (int i = 0; i < TIDE_STATUS_COUNT; i++)
+		sum->by_type[i] += one->by_type[i];
+	for (int i = 0; i <= TIDE_CATEGORY_UNKNOWN; i++)
+		sum->by_category[i] += one->by_category[i];
+
+	if (!one->has_errors)
+		return;
+	if (!sum->has_errors || one->first_error_at.unix_us < sum->first_error_at.unix_us)
+		sum->first_error_at = one->first_error_at;
+
+	if (!sum->has_errors || one->last_error_at.unix_us > sum->last_error_at.unix_us)
+		sum->last_error_at = one->last_error_at;
+	sum->has_errors = true;
+}

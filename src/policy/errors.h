@@ -75,5 +75,7 @@ void error_log_reset(struct error_log *log);
 void error_log_add(struct error_log *log, const struct tide_error_record *record, bool is_retried,
 		   struct mono_time now);
 struct tide_error_stats error_log_stats(struct error_log *log, struct mono_time now);
+/** Those of another run with it. */
+void error_stats_add(struct tide_error_stats *sum, const struct tide_error_stats *one);
 
 #endif

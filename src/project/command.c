@@ -644,6 +644,32 @@ static void command_free(struct tide_command_projection *command)
 	tide_free(command);
 }
 
+/* Each lane has a process of its own. */
+static tide_status command_open_lane(void *self, struct tide_lane lane, void **ret,
+				     struct tide_error *err)
+{
+	const struct tide_command_projection *whole = self;
+	struct tide_command_projection *own;
+	tide_status status = tide_command_projection_open(
+		TIDE_COMMAND_PROJECTION(.name = whole->name,
+					.arguments = (const char *const *)whole->arguments,
+					.event_types = (const char *const *)whole->event_types,
+					.window = whole->is_batch ? 0 : (int64_t)whole->window_size,
+					.batch = whole->is_batch,
+					.drain_timeout = seconds_of_ns(whole->drain_ns),
+					.max_process_deaths = whole->deaths_max, .lane = lane.index,
+					.lanes = lane.total),
+		&own, err);
+	if (status == TIDE_OK)
+		*ret = own;
+	return status;
+}
+
+static void command_close_lane(void *self)
+{
+	tide_command_projection_close(self);
+}
+
 tide_status tide_command_projection_open(const struct tide_command_projection_options *options,
 					 struct tide_command_projection **ret,
 					 struct tide_error *err)
@@ -671,6 +697,8 @@ tide_status tide_command_projection_open(const struct tide_command_projection_op
 		.handle_batch = command_handle,
 		.batch_events = command->is_batch ? 0 : command->window_size,
 		.leave = command_leave,
+		.lane_open = command_open_lane,
+		.lane_close = command_close_lane,
 	};
 	*ret = command;
 	return TIDE_OK;

@@ -161,9 +161,26 @@ static tide_status sql_handle_together(void *self, const struct tide_event *cons
 	return status;
 }
 
+/* Lanes prepare one at a time, and the first one that does runs init for all. */
+static void sql_look_at_lanes(struct tide_sql_projection *projection)
+{
+	struct tide_sql_projection *whole = projection->whole;
+	projection->script.is_made = whole && atomic_load(&whole->is_made);
+}
+
+static void sql_note_made(struct tide_sql_projection *projection, bool is_made)
+{
+	struct tide_sql_projection *whole = projection->whole;
+	if (!whole || projection->script.is_made || projection->has_made == is_made)
+		return;
+	projection->has_made = is_made;
+	atomic_store(&whole->is_made, is_made);
+}
+
 static tide_status sql_prepare(void *self, void *connection, struct tide_error *err)
 {
 	struct tide_sql_projection *projection = self;
+	sql_look_at_lanes(projection);
 
 	tide_status status =
 		sql_rivals_load(&projection->script, projection->dialect, projection->name,
@@ -171,9 +188,15 @@ static tide_status sql_prepare(void *self, void *connection, struct tide_error *
 	if (status == TIDE_OK && !projection->accepts_changes)
 		status = sql_version_refuse_stale(&projection->script, projection->dialect,
 						  projection->name, connection, err);
+	if (projection->whole && atomic_load(&projection->script.is_stale))
+		atomic_store(&projection->whole->script.is_stale, true);
 	if (status == TIDE_OK)
 		status = projection->dialect->prepare(&projection->script, connection, err);
-	return status == TIDE_OK ? sql_enter(projection, connection, err) : status;
+	if (status == TIDE_OK)
+		status = sql_enter(projection, connection, err);
+	if (status == TIDE_OK)
+		sql_note_made(projection, true);
+	return status;
 }
 
 static tide_status sql_before_commit(void *self, void *connection, struct tide_error *err)
@@ -190,6 +213,7 @@ static void sql_detach(void *self, void *connection)
 	struct tide_sql_projection *projection = self;
 
 	projection->dialect->detach(&projection->script, connection);
+	sql_note_made(projection, false); /* what it has made may not be committed */
 }
 
 static const struct sql_dialect *const sql_dialects[] = {
@@ -332,6 +356,32 @@ static tide_status sql_empty(void *self, void *connection, tide_position end,
 	return status == TIDE_OK ? rebuild_empty(again, connection, end, err) : status;
 }
 
+/* Each lane has the statements of its own connection, of the text that was read once. */
+static tide_status sql_open_lane(void *self, struct tide_lane lane, void **ret,
+				 struct tide_error *err)
+{
+	struct tide_sql_projection *whole = self, *own;
+	char url[32];
+	(void)lane;
+	snprintf(url, sizeof url, "%s:", whole->dialect->scheme);
+	tide_status status = tide_sql_projection_open(
+		TIDE_SQL_PROJECTION(.path = whole->path, .name = whole->name,
+				    .text = whole->script.text, .url = url,
+				    .accept_changes = whole->accepts_changes),
+		&own, err);
+	if (status != TIDE_OK)
+		return status;
+	own->whole = whole;
+	own->script.read_at = whole->script.read_at;
+	*ret = own;
+	return TIDE_OK;
+}
+
+static void sql_close_lane(void *self)
+{
+	tide_sql_projection_close(self);
+}
+
 static struct tide_subscriber sql_subscriber(struct tide_sql_projection *projection)
 {
 	const struct sql_script *script = &projection->script;
@@ -350,6 +400,8 @@ static struct tide_subscriber sql_subscriber(struct tide_sql_projection *project
 		.detach = sql_detach,
 		.before_commit = projection->dialect->before_commit ? sql_before_commit : NULL,
 		.empty = sql_empty,
+		.lane_open = sql_open_lane,
+		.lane_close = sql_close_lane,
 	};
 }
 

@@ -93,6 +93,7 @@ struct sql_script {
 	/* what the database said of an event: it may quote it, so the error does not; NULL:
 	 * nothing */
 	char *words;
+	bool is_made;     /* by another lane of this process: init is left out */
 	bool is_watching; /* SQLite: what is compiled now is the projection's */
 	/* SQLite: and drops or alters a table, so that SQLite itself keeps its numbers in step */
 	bool is_redefined;
@@ -109,6 +110,10 @@ struct tide_sql_projection {
 	char *name;
 	char *path;
 	bool accepts_changes;
+	/* of a lane: what all of them are of, and whether its own init is the one that counts */
+	struct tide_sql_projection *whole;
+	bool has_made;
+	atomic_bool is_made; /* of the whole: a lane has run init */
 };
 
 /** Where statements stand. */

@@ -439,7 +439,8 @@ static tide_status postgres_prepare(struct sql_script *script, void *connection,
 	if (!connection)
 		return tide_fail(err, TIDE_CONNECTION_LOST, "'%s' init: the connection is lost",
 				 script->path);
-	tide_status status = postgres_run(script, SQL_INIT, connection, err);
+	tide_status status =
+		script->is_made ? TIDE_OK : postgres_run(script, SQL_INIT, connection, err);
 	if (status == TIDE_OK)
 		status = postgres_attach(script, connection, err);
 	return status == TIDE_OK ? postgres_prepare_all(script, connection, err) : status;

@@ -294,7 +294,8 @@ static void sqlite_detach(struct sql_script *script, void *connection)
 static tide_status sqlite_prepare(struct sql_script *script, void *connection,
 				  struct tide_error *err)
 {
-	tide_status status = sqlite_run(script, SQL_INIT, connection, err);
+	tide_status status =
+		script->is_made ? TIDE_OK : sqlite_run(script, SQL_INIT, connection, err);
 
 	/* it stays with the connection: setting it has every statement prepared again */
 	sqlite3_set_authorizer(connection, sqlite_authorize, script);

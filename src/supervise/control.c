@@ -153,9 +153,15 @@ bool tide_manager_pause(struct tide_manager *manager, const char *name,
 	if (!subscription)
 		return false;
 	struct clock *clock = subscription->engine->clock;
-	bool has_effect = pause_begin(subscription, reason, clock_mono(clock), clock_wall(clock));
-	if (has_effect)
-		subscription_nudge(subscription);
+	struct mono_time now = clock_mono(clock);
+	struct tide_time wall = clock_wall(clock);
+	bool has_effect = false;
+	for (uint32_t i = 0; i < lane_count(subscription); i++) {
+		if (!pause_begin(lane_at(subscription, i), reason, now, wall))
+			continue;
+		subscription_nudge(lane_at(subscription, i));
+		has_effect = true;
+	}
 	manager_unpin_one(manager);
 	return has_effect;
 }
@@ -165,9 +171,13 @@ bool tide_manager_resume(struct tide_manager *manager, const char *name)
 	struct tide_subscription *subscription = manager_pin_one(manager, name);
 	if (!subscription)
 		return false;
-	bool has_moved = pause_end(subscription, false);
-	if (has_moved)
-		subscription_nudge(subscription);
+	bool has_moved = false;
+	for (uint32_t i = 0; i < lane_count(subscription); i++) {
+		if (!pause_end(lane_at(subscription, i), false))
+			continue;
+		subscription_nudge(lane_at(subscription, i));
+		has_moved = true;
+	}
 	manager_unpin_one(manager);
 	return has_moved;
 }
@@ -219,9 +229,11 @@ bool tide_manager_reset_breakers(struct tide_manager *manager, const char *name)
 	if (!subscription)
 		return false;
 
-	gate_reset(subscription, GATE_HANDLER);
-	gate_reset(subscription, GATE_INFRA);
-	subscription_nudge(subscription);
+	for (uint32_t i = 0; i < lane_count(subscription); i++) {
+		gate_reset(lane_at(subscription, i), GATE_HANDLER);
+		gate_reset(lane_at(subscription, i), GATE_INFRA);
+		subscription_nudge(lane_at(subscription, i));
+	}
 	manager_unpin_one(manager);
 	return true;
 }

@@ -85,7 +85,7 @@ static void controls_obey(struct tide_manager *manager, const struct tide_contro
 	for (subscription = manager->subscriptions; subscription;
 	     subscription = subscription->next) {
 		mutex_unlock(&manager->lock);
-		word.control = controls_find(list, count, subscription->name);
+		word.control = pause_find(subscription, list, count);
 		if (pause_obey(subscription, &word))
 			subscription_nudge(subscription);
 		mutex_lock(&manager->lock);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a manager's user may ask and say about failures: callbacks, rules, totals. */
-#include "supervise/manager.h"
+#include "supervise/group.h"
 
 tide_status tide_manager_on_error(struct tide_manager *manager, enum tide_error_interest interest,
 				  int which, tide_error_callback *callback, void *self,
@@ -52,30 +52,6 @@ tide_status tide_manager_classify(struct tide_manager *manager, const char *patt
 	return errors_add_rule(&manager->engine.errors, pattern, status, classification, err);
 }
 
-static void errors_sum(struct tide_error_stats *sum, const struct tide_error_stats *one)
-{
-	sum->total_errors += one->total_errors;
-	sum->transient_errors += one->transient_errors;
-	sum->permanent_errors += one->permanent_errors;
-	sum->retried_errors += one->retried_errors;
-	sum->dlq_count += one->dlq_count;
-	sum->error_rate_per_minute += one->error_rate_per_minute;
-
-	for (int i = 0; i < TIDE_STATUS_COUNT; i++)
-		sum->by_type[i] += one->by_type[i];
-	for (int i = 0; i <= TIDE_CATEGORY_UNKNOWN; i++)
-		sum->by_category[i] += one->by_category[i];
-
-	if (!one->has_errors)
-		return;
-	if (!sum->has_errors || one->first_error_at.unix_us < sum->first_error_at.unix_us)
-		sum->first_error_at = one->first_error_at;
-
-	if (!sum->has_errors || one->last_error_at.unix_us > sum->last_error_at.unix_us)
-		sum->last_error_at = one->last_error_at;
-	sum->has_errors = true;
-}
-
 tide_status tide_manager_error_stats(struct tide_manager *manager, const char *name,
 				     struct tide_error_stats *ret, struct tide_error *err)
 {
@@ -94,11 +70,8 @@ tide_status tide_manager_error_stats(struct tide_manager *manager, const char *n
 			status = tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
 			break;
 		}
-		mutex_lock(&subscription->lock);
-		struct tide_error_stats one = error_log_stats(
-			&subscription->errors, clock_mono(subscription->engine->clock));
-		mutex_unlock(&subscription->lock);
-		errors_sum(&sum, &one);
+		struct tide_error_stats one = group_error_stats(subscription);
+		error_stats_add(&sum, &one);
 	}
 
 	manager_unpin(manager, &set);

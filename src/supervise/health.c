@@ -136,7 +136,7 @@ static void health_look(struct tide_manager *manager, struct tide_subscription *
 			struct tide_subscription_health *ret) TIDE_UNCHECKED
 {
 	struct availability stores[DATABASES];
-	health_begin(manager, subscription->name, ret);
+	health_begin(manager, subscription_title(subscription), ret);
 	health_look_at_hand(subscription, ret);
 	health_look_at_stores(manager, answer->stores, ret);
 	ret->is_responsive = mutex_lock_until(&subscription->lock, deadline);
@@ -146,6 +146,19 @@ static void health_look(struct tide_manager *manager, struct tide_subscription *
 	subscription_stores_locked(subscription, answer, stores);
 	mutex_unlock(&subscription->lock);
 	health_look_at_stores(manager, stores, ret);
+}
+
+/* All of its lanes, where it has some. */
+static void health_look_whole(struct tide_manager *manager, struct tide_subscription *subscription,
+			      const struct probe_answer *answer, struct mono_time deadline,
+			      struct tide_subscription_health *ret)
+{
+	struct tide_subscription_health one;
+	health_look(manager, lane_at(subscription, 0), answer, deadline, ret);
+	for (uint32_t i = 1; i < lane_count(subscription); i++) {
+		health_look(manager, lane_at(subscription, i), answer, deadline, &one);
+		health_fold(ret, &one);
+	}
 }
 
 static void health_conclude(struct tide_manager *manager, double processing_timeout,
@@ -173,12 +186,10 @@ tide_status tide_subscription_health(struct tide_manager *manager, const char *n
 		return TIDE_OK;
 	}
 
-	struct tide_subscription *subscription = manager->subscriptions;
-	while (subscription && strcmp(subscription->name, name) != 0)
-		subscription = subscription->next;
+	struct tide_subscription *subscription = manager_find_locked(manager, name);
 	double timeout = subscription ? subscription->config.processing_timeout : 0;
 	if (subscription)
-		health_look(manager, subscription, &answer, deadline, ret);
+		health_look_whole(manager, subscription, &answer, deadline, ret);
 	mutex_unlock(&manager->lock);
 	if (!subscription)
 		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
@@ -231,11 +242,11 @@ static tide_status health_collect_locked(struct tide_manager *manager,
 	if (!ret->subscriptions || !*ret_timeouts)
 		return alloc_fail(err);
 
-	for (struct tide_subscription *subscription = manager->subscriptions; subscription;
-	     subscription = subscription->next) {
+	struct tide_subscription *next = manager->subscriptions, *shown;
+	while ((shown = manager_show_next(&next))) {
 		size_t i = ret->subscription_count++;
-		(*ret_timeouts)[i] = subscription->config.processing_timeout;
-		health_look(manager, subscription, answer, deadline, &ret->subscriptions[i]);
+		(*ret_timeouts)[i] = shown->config.processing_timeout;
+		health_look_whole(manager, shown, answer, deadline, &ret->subscriptions[i]);
 	}
 	return TIDE_OK;
 }
@@ -290,9 +301,9 @@ void tide_health_fini(struct tide_health *health)
 /* seconds that a database may be away before the manager is not ready any more */
 #define READINESS_PATIENCE 5.0
 
-/* Whether a subscription keeps the manager from being ready: in error, or on its way. */
-static bool readiness_concerns(struct tide_subscription *subscription, bool errors,
-			       struct mono_time deadline) TIDE_UNCHECKED
+/* Whether it keeps the manager from being ready: in error, or on its way. */
+static bool readiness_concerns_lane(struct tide_subscription *subscription, bool errors,
+				    struct mono_time deadline) TIDE_UNCHECKED
 {
 	if (!mutex_lock_until(&subscription->lock, deadline))
 		return !errors; /* nobody knows: not ready */
@@ -303,18 +314,26 @@ static bool readiness_concerns(struct tide_subscription *subscription, bool erro
 	return errors ? state == TIDE_STATE_ERROR : is_starting;
 }
 
+static bool readiness_concerns(struct tide_subscription *subscription, bool errors,
+			       struct mono_time deadline)
+{
+	bool is_found = false;
+	for (uint32_t i = 0; !is_found && i < lane_count(subscription); i++)
+		is_found = readiness_concerns_lane(lane_at(subscription, i), errors, deadline);
+	return is_found;
+}
+
 static tide_status readiness_list_locked(struct tide_manager *manager, bool errors,
 					 struct mono_time deadline, struct tide_readiness *ret,
 					 struct tide_error *err) TIDE_REQUIRES(manager->lock)
 {
 	assert(mutex_is_mine(&manager->lock));
 	ret->lists_errors = errors;
-	for (struct tide_subscription *subscription = manager->subscriptions; subscription;
-	     subscription = subscription->next) {
-		if (!readiness_concerns(subscription, errors, deadline))
+	struct tide_subscription *next = manager->subscriptions, *shown;
+	while ((shown = manager_show_next(&next))) {
+		if (!readiness_concerns(shown, errors, deadline))
 			continue;
-		ret->names[ret->name_count] =
-			alloc_text(subscription->name, strlen(subscription->name));
+		ret->names[ret->name_count] = alloc_text(shown->name, strlen(shown->name));
 		if (!ret->names[ret->name_count])
 			return alloc_fail(err);
 		ret->name_count++;

@@ -11,6 +11,8 @@
  */
 void health_judge(struct tide_subscription_health *health, const struct tide_health_config *config,
 		  double processing_timeout);
+/** Add what was found out about another lane, before it is judged. */
+void health_fold(struct tide_subscription_health *sum, const struct tide_subscription_health *lane);
 /** Count the subscriptions and take the worst status of them. */
 void health_sum(struct tide_health *health);
 /** Decide whether it is ready, and why not; with `is_responsive` false a lock was not to be had.

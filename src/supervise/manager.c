@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "path/lanes.h"
+#include "supervise/group.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -143,6 +145,23 @@ static void manager_await_pins(struct tide_manager *manager)
 	mutex_unlock(&manager->lock);
 }
 
+static void manager_free_subscriptions(struct tide_manager *manager)
+{
+	for (struct tide_subscription *one = manager->subscriptions; one; one = one->next)
+		control_join(one);
+	for (struct tide_subscription *one = manager->subscriptions, *next; one; one = next) {
+		next = one->next;
+		if (!one->lanes.head)
+			lanes_free(one);
+	}
+	manager->subscriptions = NULL;
+	while (manager->heads) {
+		struct tide_subscription *head = manager->heads;
+		manager->heads = head->next;
+		lanes_free(head);
+	}
+}
+
 static void manager_free(struct tide_manager *manager)
 {
 	/* an abandoned handler's lease was still renewed */
@@ -151,12 +170,7 @@ static void manager_free(struct tide_manager *manager)
 	assert(manager->pins == 0 && manager->starts == 0);
 	if (manager->bus)
 		bus_remove_bell(manager->bus, &manager->bell);
-	while (manager->subscriptions) {
-		struct tide_subscription *subscription = manager->subscriptions;
-		manager->subscriptions = subscription->next;
-		control_join(subscription);
-		subscription_free(subscription);
-	}
+	manager_free_subscriptions(manager);
 
 	probe_fini(&manager->engine.probe);
 	if (manager->owns_checkpoints)
@@ -264,7 +278,7 @@ static void manager_refuse_all(const struct manager_set *set, const struct tide_
 	log_at(TIDE_LOG_ERROR, "manager", "nothing is started", "error='%s'", why->message);
 	for (size_t i = 0; i < set->count; i++)
 		if (set->items[i])
-			run_refuse(set->items[i], why);
+			group_refuse(set->items[i], why);
 }
 
 static void manager_start_all(struct tide_manager *manager, const struct manager_set *set,
@@ -275,7 +289,7 @@ static void manager_start_all(struct tide_manager *manager, const struct manager
 		const char *name = set->items[i] ? set->items[i]->name : set->names[i];
 		snprintf(result->name, sizeof result->name, "%s", name);
 		if (set->items[i])
-			(void)run_start(set->items[i], manager->is_threaded, false, &result->error);
+			(void)group_start(manager, set->items[i], &result->error);
 		else
 			tide_fail(&result->error, TIDE_NOT_FOUND, "no subscription '%s'", name);
 	}
@@ -292,9 +306,9 @@ static tide_status manager_await_all(const struct manager_set *set, struct start
 	for (size_t i = 0; i < set->count; i++) {
 		struct tide_error *error = &results[i].error;
 		if (set->items[i] && error->status == TIDE_OK && wait.until >= START_UNTIL_RESOLVED)
-			(void)run_wait_started(set->items[i], false, MONO_NEVER, error);
+			(void)group_wait_started(set->items[i], false, MONO_NEVER, error);
 		if (set->items[i] && error->status == TIDE_OK && wait.until >= START_UNTIL_LIVE)
-			(void)run_wait_started(set->items[i], true, deadline, error);
+			(void)group_wait_started(set->items[i], true, deadline, error);
 		if (error->status != TIDE_OK && first == TIDE_OK) {
 			first = error->status;
 			if (err)
@@ -380,14 +394,14 @@ static tide_status manager_restart(struct tide_manager *manager,
 	tide_status status = manager_begin_start(manager, false, err);
 	if (status != TIDE_OK)
 		return status;
-	bool is_restartable = tide_subscription_state(subscription) == TIDE_STATE_ERROR;
+	bool is_restartable = whole_has_state(subscription, TIDE_STATE_ERROR);
 	if (is_restartable)
 		status = manager_set_running(manager, err);
 	if (status == TIDE_OK)
-		status = run_start(subscription, manager->is_threaded, true, err);
+		status = group_restart(manager, subscription, err);
 	manager_end_start(manager);
 	if (status == TIDE_OK && manager->is_threaded)
-		status = run_wait_started(subscription, false, MONO_NEVER, err);
+		status = group_wait_started(subscription, false, MONO_NEVER, err);
 	return status;
 }
 
@@ -423,7 +437,7 @@ static tide_status manager_stop_set(struct tide_manager *manager, const struct m
 					  : manager->shutdown_timeout;
 		struct mono_time deadline =
 			mono_add(now, ns_of_seconds(limit_seconds > 0 ? limit_seconds : limit));
-		run_ask_stop(set->items[i], deadline);
+		group_ask_stop(set->items[i], deadline);
 		if (deadline.ns > until.ns)
 			until = deadline;
 	}
@@ -433,8 +447,8 @@ static tide_status manager_stop_set(struct tide_manager *manager, const struct m
 		if (!set->items[i])
 			tide_fail(&error, TIDE_NOT_FOUND, "no subscription '%s'", set->names[i]);
 		else if (manager->is_threaded)
-			(void)control_wait_stopped(manager, set->items[i],
-						   control_save_until(until), &error);
+			(void)group_wait_stopped(manager, set->items[i], control_save_until(until),
+						 &error);
 		if (error.status != TIDE_OK && first == TIDE_OK) {
 			first = error.status;
 			if (err)

@@ -78,11 +78,13 @@ struct tide_manager {
 	/* under lock */
 	struct mutex lock;
 	struct cond changed;
-	struct tide_subscription *subscriptions; /* in order of registration */
-	_Atomic(size_t) count;                   /* read without the lock too */
-	int starts;                              /* being begun; a stop waits for them */
-	int pins;                                /* snapshots of the registry in use */
-	atomic_bool is_running;                  /* read without the lock too */
+	/* what runs, in order of registration: lanes, and subscriptions without any */
+	struct tide_subscription *subscriptions;
+	struct tide_subscription *heads; /* of the lanes */
+	_Atomic(size_t) count;  /* as persons count: heads, not lanes; read without the lock */
+	int starts;             /* being begun; a stop waits for them */
+	int pins;               /* snapshots of the registry in use */
+	atomic_bool is_running; /* read without the lock too */
 	struct mono_time started_at;
 	bool is_looking; /* the watchdog thread runs */
 	bool should_end_watch;
@@ -100,21 +102,45 @@ struct tide_manager {
 
 /* ---- registry.c ------------------------------------------------------------------------------ */
 
-/** Every subscription, or the named ones, pinned; NULL for a name that is unknown. */
+/** Subscriptions, pinned; NULL for a name that is unknown. One with lanes is there as its head,
+ * whose lanes lane_at has. */
 struct manager_set {
 	struct tide_subscription **items;
 	const char *const *names; /* of the items; NULL: all of them are known */
 	size_t count;
 };
+/** Those of these names; NULL: every one. */
 tide_status manager_pin(struct tide_manager *manager, const char *const *names,
 			struct manager_set *ret, struct tide_error *err);
+/** Everything that runs, lanes by themselves. */
+tide_status manager_pin_lanes(struct tide_manager *manager, struct manager_set *ret,
+			      struct tide_error *err);
+/** What stands for one that runs where persons are told of it; NULL: another lane does that. */
+static inline struct tide_subscription *manager_shown(struct tide_subscription *subscription)
+{
+	struct tide_subscription *head = subscription->lanes.head;
+	return !head ? subscription : subscription->lanes.index == 0 ? head : NULL;
+}
+/** The next one that persons are told of, from a place in the list of those that run; NULL: none. */
+static inline struct tide_subscription *manager_show_next(struct tide_subscription **place)
+{
+	struct tide_subscription *shown = NULL;
+	for (; *place && !shown; *place = (*place)->next)
+		shown = manager_shown(*place);
+	return shown;
+}
+/** How many that is. */
+size_t manager_lanes_locked(const struct tide_manager *manager) TIDE_REQUIRES(manager->lock);
 void manager_unpin(struct tide_manager *manager, struct manager_set *set);
+/** One by the name that persons know; NULL: unknown. */
+struct tide_subscription *manager_find_locked(struct tide_manager *manager, const char *name)
+	TIDE_REQUIRES(manager->lock);
 /** One by name, pinned; NULL: unknown. */
 struct tide_subscription *manager_pin_one(struct tide_manager *manager, const char *name);
 void manager_pin_again(struct tide_manager *manager); /* for somebody else, who unpins it */
 void manager_unpin_one(struct tide_manager *manager);
 
-/** Add one at the end, pinned. TIDE_ALREADY_EXISTS. */
+/** Add one, with its lanes, at the end, pinned. TIDE_ALREADY_EXISTS. */
 tide_status manager_register(struct tide_manager *manager, struct tide_subscription *subscription,
 			     bool *ret_is_running, struct tide_error *err);
 /** Take one out and wait until nobody but the caller, whose pin goes too, has anything pinned;

@@ -19,7 +19,11 @@ static void metrics_copy_numbers_locked(struct tide_subscription *subscription,
 					struct metrics_view *view) TIDE_REQUIRES(subscription->lock)
 {
 	assert(mutex_is_mine(&subscription->lock));
+	const struct lanes *lanes = &subscription->lanes;
+	bool is_first = lanes->index == 0;
 	view->name = subscription->name;
+	view->title = is_first ? subscription_title(subscription) : NULL;
+	view->lanes = is_first ? lanes->total : 0;
 	view->metrics = subscription->metrics;
 	view->metrics.totals = metrics_told_totals(&subscription->metrics);
 	view->metrics.types = NULL;
@@ -122,7 +126,9 @@ static void metrics_complete(struct tide_manager *manager, const struct probe_an
 			     struct metrics_view *view)
 {
 	struct probe *probe = &manager->engine.probe;
-	int64_t retrying, unresolved = probe_dead_letters(probe, view->name, &retrying);
+	int64_t retrying = 0, unresolved = 0;
+	if (view->title)
+		unresolved = probe_dead_letters(probe, view->title, &retrying);
 	view->dead_letters[0] = unresolved - retrying;
 	view->dead_letters[1] = retrying;
 	view->has_lag = answer->has_end;
@@ -195,7 +201,7 @@ tide_status metrics_look(struct tide_manager *manager, const char *label,
 					 .manager = manager,
 					 .store = &manager->engine.store->metrics,
 					 .bus = manager->bus };
-	tide_status status = manager_pin(manager, NULL, &source.set, err);
+	tide_status status = manager_pin_lanes(manager, &source.set, err);
 	if (status != TIDE_OK)
 		return status;
 

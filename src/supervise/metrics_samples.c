@@ -183,6 +183,13 @@ void metrics_write_subscription_standby(struct metrics_source *source)
 	metrics_integer(source->text, view->is_standby, "subscription", view->name, NULL);
 }
 
+void metrics_write_group_lanes(struct metrics_source *source)
+{
+	EACH_VIEW(view, source)
+	if (view->lanes > 0)
+		metrics_integer(source->text, view->lanes, "subscription", view->title, NULL);
+}
+
 void metrics_write_events_in_flight(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)
@@ -275,8 +282,8 @@ void metrics_write_dead_letters(struct metrics_source *source)
 {
 	static const char *const names[] = { "failed", "retrying" };
 	EACH_VIEW(view, source)
-	for (int i = 0; i < 2; i++)
-		metrics_integer(source->text, view->dead_letters[i], "subscription", view->name,
+	for (int i = 0; view->title && i < 2; i++)
+		metrics_integer(source->text, view->dead_letters[i], "subscription", view->title,
 				"status", names[i], NULL);
 }
 

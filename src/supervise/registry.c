@@ -14,14 +14,20 @@
 
 #include "sys/alloc.h"
 
-static struct tide_subscription *manager_find_locked(struct tide_manager *manager, const char *name)
-	TIDE_REQUIRES(manager->lock)
+static struct tide_subscription *manager_search(struct tide_subscription *list, const char *name)
+{
+	while (list && strcmp(list->name, name) != 0)
+		list = list->next;
+	return list;
+}
+
+struct tide_subscription *manager_find_locked(struct tide_manager *manager, const char *name)
 {
 	assert(mutex_is_mine(&manager->lock));
-	struct tide_subscription *subscription = manager->subscriptions;
-	while (subscription && strcmp(subscription->name, name) != 0)
-		subscription = subscription->next;
-	return subscription;
+	struct tide_subscription *head = manager_search(manager->heads, name);
+	struct tide_subscription *found =
+		head ? head : manager_search(manager->subscriptions, name);
+	return found && !found->lanes.head ? found : NULL; /* persons know no lane by its name */
 }
 
 static size_t manager_set_size_locked(const struct tide_manager *manager, const char *const *names)
@@ -44,13 +50,35 @@ tide_status manager_pin(struct tide_manager *manager, const char *const *names,
 	if (ret->items) {
 		ret->count = count;
 		struct tide_subscription *next = manager->subscriptions;
-		for (size_t i = 0; i < count; i++) {
-			ret->items[i] = names ? manager_find_locked(manager, names[i]) : next;
-			next = names ? next : next->next;
-		}
+		for (size_t i = 0; i < count; i++)
+			ret->items[i] = names ? manager_find_locked(manager, names[i])
+					      : manager_show_next(&next);
 		manager->pins++;
 	}
 
+	mutex_unlock(&manager->lock);
+	return ret->items ? TIDE_OK : alloc_fail(err);
+}
+
+size_t manager_lanes_locked(const struct tide_manager *manager)
+{
+	assert(mutex_is_mine(&manager->lock));
+	size_t count = 0;
+	for (const struct tide_subscription *one = manager->subscriptions; one; one = one->next)
+		count++;
+	return count;
+}
+
+tide_status manager_pin_lanes(struct tide_manager *manager, struct manager_set *ret,
+			      struct tide_error *err)
+{
+	*ret = (struct manager_set){ 0 };
+	mutex_lock(&manager->lock);
+	ret->items = alloc_zero(manager_lanes_locked(manager) + 1, sizeof *ret->items);
+	for (struct tide_subscription *one = manager->subscriptions; ret->items && one;
+	     one = one->next)
+		ret->items[ret->count++] = one;
+	manager->pins += ret->items != NULL;
 	mutex_unlock(&manager->lock);
 	return ret->items ? TIDE_OK : alloc_fail(err);
 }
@@ -129,20 +157,55 @@ double tide_manager_uptime(struct tide_manager *manager)
 	return seconds_of_ns(ns);
 }
 
+static void manager_append(struct tide_subscription **list, struct tide_subscription *subscription)
+{
+	assert(!subscription->next);
+	while (*list)
+		list = &(*list)->next;
+	*list = subscription;
+}
+
+static bool manager_take_out(struct tide_subscription **list,
+			     struct tide_subscription *subscription)
+{
+	while (*list && *list != subscription)
+		list = &(*list)->next;
+	if (!*list)
+		return false;
+	*list = subscription->next;
+	subscription->next = NULL;
+	return true;
+}
+
+/* A name of it that is another's; NULL: none is. */
+static const char *manager_taken_locked(const struct tide_manager *manager,
+					struct tide_subscription *subscription)
+	TIDE_REQUIRES(manager->lock)
+{
+	assert(mutex_is_mine(&manager->lock));
+	const char *name = subscription->name;
+	if (manager_search(manager->heads, name) || manager_search(manager->subscriptions, name))
+		return name;
+	for (uint32_t i = 0; subscription->lanes.list && i < lane_count(subscription); i++)
+		if (manager_search(manager->subscriptions, lane_at(subscription, i)->name))
+			return lane_at(subscription, i)->name;
+	return NULL;
+}
+
 tide_status manager_register(struct tide_manager *manager, struct tide_subscription *subscription,
 			     bool *ret_is_running, struct tide_error *err)
 {
-	assert(!subscription->next);
 	tide_status status = TIDE_OK;
 	mutex_lock(&manager->lock);
-	if (manager_find_locked(manager, subscription->name)) {
+	const char *taken = manager_taken_locked(manager, subscription);
+	if (taken) {
 		status = tide_fail(err, TIDE_ALREADY_EXISTS, "subscription '%s' exists already",
-				   subscription->name);
+				   taken);
 	} else {
-		struct tide_subscription **place = &manager->subscriptions;
-		while (*place)
-			place = &(*place)->next;
-		*place = subscription;
+		for (uint32_t i = 0; i < lane_count(subscription); i++)
+			manager_append(&manager->subscriptions, lane_at(subscription, i));
+		if (subscription->lanes.list)
+			manager_append(&manager->heads, subscription);
 		manager->count++;
 		manager->pins++; /* until its subscriber has seen it started */
 	}
@@ -156,12 +219,12 @@ bool manager_remove(struct tide_manager *manager, struct tide_subscription *subs
 {
 	mutex_lock(&manager->lock);
 	assert(manager->pins > 0);
-	struct tide_subscription **place = &manager->subscriptions;
-	while (*place && *place != subscription)
-		place = &(*place)->next;
-	bool is_found = *place != NULL;
+	bool is_found = true;
+	for (uint32_t i = 0; is_found && i < lane_count(subscription); i++)
+		is_found = manager_take_out(&manager->subscriptions, lane_at(subscription, i));
+	if (is_found && subscription->lanes.list)
+		is_found = manager_take_out(&manager->heads, subscription);
 	if (is_found) {
-		*place = subscription->next;
 		assert(manager->count > 0);
 		manager->count--;
 	}

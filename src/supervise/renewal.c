@@ -96,7 +96,7 @@ static tide_status renewal_take_locked(struct tide_manager *manager, struct mono
 	*ret = 0;
 	if (!renewal_finds_due_locked(manager, now))
 		return TIDE_OK;
-	tide_status status = renewal_make_room(renewer, atomic_load(&manager->count), err);
+	tide_status status = renewal_make_room(renewer, manager_lanes_locked(manager), err);
 	if (status != TIDE_OK)
 		return status;
 

@@ -193,6 +193,19 @@ static void shutdown_await_saves(struct shutdown_run *run, struct mono_time limi
 			run_ask_stop(run->set.items[i], last);
 }
 
+/* Lanes are stopped in their order: with the last one the subscription is, unless one is left. */
+static bool shutdown_is_last_lane(const struct tide_subscription *subscription)
+{
+	const struct lanes *lanes = &subscription->lanes;
+	if (!lanes->head)
+		return true;
+	bool have_stopped = lanes->index + 1 == lanes->total;
+	for (uint32_t i = 0; have_stopped && i < lanes->total; i++)
+		have_stopped =
+			tide_subscription_state(lanes->head->lanes.list[i]) == TIDE_STATE_STOPPED;
+	return have_stopped;
+}
+
 /* The runners save and end by themselves; who is still in a handler at the limit is saved from here
  * and left behind. */
 static void shutdown_checkpoint(struct shutdown_run *run)
@@ -221,10 +234,11 @@ static void shutdown_checkpoint(struct shutdown_run *run)
 			shutdown_force(run, TIDE_SHUTDOWN_TIMEOUT, err.message);
 		mutex_lock(&subscription->lock);
 		run->result.checkpoints_saved += subscription->stop.was_saved;
-		run->result.subscriptions_stopped +=
-			run->at_start[i].is_running &&
-			subscription->states.state == TIDE_STATE_STOPPED;
+		bool has_stopped = run->at_start[i].is_running &&
+				   subscription->states.state == TIDE_STATE_STOPPED;
 		mutex_unlock(&subscription->lock);
+		run->result.subscriptions_stopped +=
+			has_stopped && shutdown_is_last_lane(subscription);
 	}
 	shutdown_count_hands(run);
 }
@@ -334,7 +348,7 @@ tide_status shutdown_through(struct shutdown_run *run, struct tide_error *err)
 	run->began = shutdown_now(run);
 	if (run->deadline.ns == 0)
 		run->deadline = shutdown_deadline(run);
-	tide_status status = manager_pin(manager, NULL, &run->set, err);
+	tide_status status = manager_pin_lanes(manager, &run->set, err);
 	if (status != TIDE_OK)
 		return status;
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a manager tells of all its subscriptions and of its last shutdown. */
-#include "supervise/manager.h"
+#include "supervise/group.h"
 
 #include <string.h>
 
+#include "path/lanes.h"
 #include "policy/errors_json.h"
 #include "sys/alloc.h"
 
@@ -20,11 +21,8 @@ tide_status tide_manager_statuses(struct tide_manager *manager,
 		return status;
 
 	struct tide_subscription_status *statuses = alloc_zero(set.count + 1, sizeof *statuses);
-	for (size_t i = 0; statuses && i < set.count; i++) {
-		mutex_lock(&set.items[i]->lock);
-		subscription_snapshot_locked(set.items[i], &answer, &statuses[i]);
-		mutex_unlock(&set.items[i]->lock);
-	}
+	for (size_t i = 0; statuses && i < set.count; i++)
+		whole_snapshot(set.items[i], &answer, &statuses[i]);
 
 	*ret_count = statuses ? set.count : *ret_count;
 	manager_unpin(manager, &set);
@@ -74,15 +72,6 @@ tide_status tide_manager_paused_names(struct tide_manager *manager, const char *
 	return TIDE_OK;
 }
 
-static struct tide_error_stats statuses_errors(struct tide_subscription *subscription)
-{
-	mutex_lock(&subscription->lock);
-	struct tide_error_stats stats =
-		error_log_stats(&subscription->errors, clock_mono(subscription->engine->clock));
-	mutex_unlock(&subscription->lock);
-	return stats;
-}
-
 tide_status tide_manager_error_stats_json(struct tide_manager *manager, char **ret,
 					  struct tide_error *err)
 {
@@ -97,7 +86,7 @@ tide_status tide_manager_error_stats_json(struct tide_manager *manager, char **r
 	int64_t total = 0, dead_lettered = 0;
 	json_open(&members, '{');
 	for (size_t i = 0; i < set.count; i++) {
-		struct tide_error_stats stats = statuses_errors(set.items[i]);
+		struct tide_error_stats stats = group_error_stats(set.items[i]);
 		total += stats.total_errors;
 		dead_lettered += stats.dlq_count;
 		json_key(&members, set.items[i]->name);

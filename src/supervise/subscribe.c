@@ -7,7 +7,8 @@
  * Failure modes: its start fails: it stays registered, and the error is that of its run. Its
  * handler does not return: it stays. Two remove it at once: one of them finds nothing.
  */
-#include "supervise/manager.h"
+#include "path/lanes.h"
+#include "supervise/group.h"
 
 /* Make and register a subscription, pinned; begin its run on a running manager. An error with
  * `*ret` is that of the run. */
@@ -18,18 +19,18 @@ static tide_status manager_add(struct tide_manager *manager,
 			       struct tide_error *err)
 {
 	struct tide_subscription *subscription;
-	tide_status status =
-		subscription_new(&manager->engine, subscriber, config, &subscription, err);
+	bool has_lanes = config && config->size == sizeof *config && config->lanes > 1;
+	tide_status status = (has_lanes ? lanes_new : subscription_new)(
+		&manager->engine, subscriber, config, &subscription, err);
 	if (status != TIDE_OK)
 		return status;
 	status = manager_register(manager, subscription, ret_is_running, err);
 	if (status != TIDE_OK) {
-		subscription_free(subscription);
+		lanes_free(subscription);
 		return status;
 	}
 	*ret = subscription;
-	return *ret_is_running ? run_start(subscription, manager->is_threaded, false, err)
-			       : TIDE_OK;
+	return *ret_is_running ? group_start(manager, subscription, err) : TIDE_OK;
 }
 
 tide_status tide_manager_subscribe(struct tide_manager *manager,
@@ -54,7 +55,7 @@ tide_status tide_manager_subscribe(struct tide_manager *manager,
 	if (ret)
 		*ret = subscription;
 	if (is_running && status == TIDE_OK && engine_of_thread != &manager->engine)
-		status = run_wait_started(subscription, false, MONO_NEVER, err);
+		status = group_wait_started(subscription, false, MONO_NEVER, err);
 	manager_unpin_one(manager);
 	return status;
 }
@@ -75,8 +76,8 @@ tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *n
 	int64_t limit = ns_of_seconds(subscription->config.shutdown_timeout);
 	struct mono_time deadline = mono_add(clock_mono(manager->engine.clock), limit);
 	struct tide_error why;
-	run_ask_stop(subscription, deadline);
-	if (control_wait_stopped(manager, subscription, control_save_until(deadline), &why) ==
+	group_ask_stop(subscription, deadline);
+	if (group_wait_stopped(manager, subscription, control_save_until(deadline), &why) ==
 	    TIDE_TIMEOUT) {
 		manager_unpin_one(manager);
 		return tide_fail(err, TIDE_BUSY, "%s", why.message);
@@ -86,8 +87,8 @@ tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *n
 		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
 
 	/* started meanwhile by somebody who had it pinned */
-	run_ask_stop(subscription, MONO_NEVER);
-	control_join(subscription);
-	subscription_free(subscription);
+	group_ask_stop(subscription, MONO_NEVER);
+	group_join(subscription);
+	lanes_free(subscription);
 	return TIDE_OK;
 }

@@ -54,7 +54,7 @@ void watchdog_look(struct tide_manager *manager, struct mono_time now)
 {
 	struct manager_set set;
 	renewal_look(manager, now);
-	if (manager_pin(manager, NULL, &set, NULL) != TIDE_OK)
+	if (manager_pin_lanes(manager, &set, NULL) != TIDE_OK)
 		return;
 	for (size_t i = 0; i < set.count; i++) {
 		report_late(set.items[i], now);

@@ -101,7 +101,7 @@ static void a_restart_does_not_get_between_losing_ownership_and_standing_by(void
 	struct rig rig;
 	struct witness witness = WITNESS;
 	struct tide_subscription *subscription = edge_live(&rig, &witness);
-	uint64_t run = subscription->run_number;
+	uint64_t run = subscription->span.number;
 	mutex_lock(&subscription->lock);
 	subscription_lose_locked(subscription);
 	mutex_unlock(&subscription->lock);
@@ -114,7 +114,7 @@ static void a_restart_does_not_get_between_losing_ownership_and_standing_by(void
 	assert_int_equal(tide_subscription_state(subscription), TIDE_STATE_STARTING);
 	assert_int_equal(status_of(subscription).previous_state, TIDE_STATE_ERROR);
 	assert_int_equal(status_of(subscription).error.status, TIDE_FENCED);
-	assert_int_equal(subscription->run_number, run);
+	assert_int_equal(subscription->span.number, run);
 	edge_end(&rig, &witness, subscription);
 }
 

@@ -58,14 +58,7 @@ tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
-	if (fence) {
-		pg_put_fence(&params, fence);
-	} else {
-		pg_put_string(&params, write->projection_name);
-		pg_put_null(&params);
-		pg_put_null(&params);
-	}
-
+	pg_put_fence(&params, fence);
 	pg_put_uuid(&params, &write->event_id);
 	uint32_t greatest = ((struct pg_session *)session)->store->target.greatest;
 	pg_put_fitting(&params, write->event_type, greatest, TIDE_NAME_MAX);
@@ -75,6 +68,7 @@ tide_status pg_dead_letter_add(void *session, const struct tide_fence *fence,
 	pg_put_int4(&params, write->retry_count);
 	pg_put_time(&params, &write->now);
 	dead_letter_put_id(&params, write->parked_behind);
+	pg_put_string(&params, write->projection_name);
 	tide_status status =
 		pg_write_run(session, fence ? PG_DEAD_LETTER_ADD_FENCED : PG_DEAD_LETTER_ADD,
 			     &params, &rows, err);

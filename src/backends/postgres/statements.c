@@ -130,13 +130,13 @@
 	"$11+><-ANCHOR $9+>::int8"
 
 /* $4 event_id, $5 event_type, $6 event_data, $7 message, $8 stacktrace, $9 retry_count, $10 now,
- * $11 parked_behind */
+ * $11 parked_behind, $12 projection_name */
 #define DEAD_LETTER_UPSERT(from)                                                                   \
 	"INSERT INTO @dead_letter_queue AS d (event_id, projection_name, event_type, event_data, " \
 	"error_message, "                                                                          \
 	"error_stacktrace, retry_count, first_failed_at, last_failed_at, status<+PARKED , "        \
 	"parked_behind+>) "                                                                        \
-	"SELECT $4::uuid, $1::text, "                                                              \
+	"SELECT $4::uuid, $12::text, "                                                             \
 	"$5::text, $6::text::jsonb, $7::text, $8::text, $9::int4, $10::timestamptz, "              \
 	"$10::timestamptz, "                                                                       \
 	"'failed'<+PARKED , $11::uuid+>" from                                                      \
@@ -468,7 +468,8 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"SELECT 1 FROM @subscription_leases WHERE name = $1::text AND owner IS NOT NULL "
 		"AND " LEASE_RUNS,
 
-	[PG_DEAD_LETTER_ADD] = DEAD_LETTER_UPSERT(" WHERE $2::text IS NULL AND $3::int8 IS NULL"),
+	[PG_DEAD_LETTER_ADD] = DEAD_LETTER_UPSERT(" WHERE $1::text IS NULL AND $2::text IS NULL "
+		"AND $3::int8 IS NULL"),
 	[PG_DEAD_LETTER_ADD_FENCED] = FENCE DEAD_LETTER_UPSERT(" FROM fence WHERE true"),
 	[PG_DEAD_LETTER_CHANGE] = DEAD_LETTER_CHANGE(" AND $1::text IS NULL AND $2::text IS NULL "
 		"AND $3::int8 IS NULL"),

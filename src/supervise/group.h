@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_SUPERVISE_GROUP_H
+#define TIDE_SUPERVISE_GROUP_H
+
+/*
+ * What a manager does with one subscription as persons know it: with all of its lanes, or with
+ * itself where it has none.
+ */
+
+#include "supervise/manager.h"
+
+/** Whether this process is to have a lane: it asks for the ownership of those it wants, and stands
+ * by while another has it. */
+bool group_wants(const struct tide_subscription *lane);
+
+/** Begin the runs that are not under way; the first error, whatever the others came to. */
+tide_status group_start(struct tide_manager *manager, struct tide_subscription *subscription,
+			struct tide_error *err);
+/** Begin those anew that are in ERROR. TIDE_STATE: none is. */
+tide_status group_restart(struct tide_manager *manager, struct tide_subscription *subscription,
+			  struct tide_error *err);
+/** run_wait_started of each. */
+tide_status group_wait_started(struct tide_subscription *subscription, bool until_live,
+			       struct mono_time deadline, struct tide_error *err);
+/** What keeps the whole manager from starting is the error of those that do not run. */
+void group_refuse(struct tide_subscription *subscription, const struct tide_error *why);
+/** Ask all to stop; returns at once. */
+void group_ask_stop(struct tide_subscription *subscription, struct mono_time deadline);
+/** control_wait_stopped of each. */
+tide_status group_wait_stopped(struct tide_manager *manager, struct tide_subscription *subscription,
+			       struct mono_time save_until, struct tide_error *err);
+void group_join(struct tide_subscription *subscription);
+
+/** Failures of all of them. */
+struct tide_error_stats group_error_stats(struct tide_subscription *subscription);
+
+#endif
