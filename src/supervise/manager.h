@@ -121,7 +121,7 @@ static inline struct tide_subscription *manager_shown(struct tide_subscription *
 	struct tide_subscription *head = subscription->lanes.head;
 	return !head ? subscription : subscription->lanes.index == 0 ? head : NULL;
 }
-/** The next one that persons are told of, from a place in the list of those that run; NULL: none. */
+/** The next one that persons are told of, from a place in the list of what runs; NULL: none. */
 static inline struct tide_subscription *manager_show_next(struct tide_subscription **place)
 {
 	struct tide_subscription *shown = NULL;

@@ -459,6 +459,53 @@ static void names_of_lanes_clash_with_none(struct fixture *f)
 	assert_int_equal(tide_manager_count(manager), 0);
 }
 
+static void run_with(struct fixture *f, struct witness *witness, const char *name, uint32_t lanes,
+		     tide_status wanted)
+{
+	struct tide_subscriber subscriber = witness_subscriber(witness);
+	struct tide_subscription_config config = lanes_config(lanes);
+	subscriber.name = name;
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	tide_status status = tide_manager_start(manager, NULL, 30, NULL, NULL, NULL);
+	assert_int_equal(status, wanted);
+	if (wanted == TIDE_OK)
+		catch_up(f->store, subscription);
+}
+
+static void another_number_of_lanes_handles_nothing_again(struct fixture *f)
+{
+	struct witness witness, other;
+	witness_open(&witness, f);
+	witness_open(&other, f);
+	fill(f, 1);
+	run_with(f, &witness, "p", LANES, TIDE_OK);
+	run_with(f, &other, "p", LANES - 1, TIDE_STATE);
+	run_with(f, &other, "p", 1, TIDE_STATE);
+	saw_everything_once(&other, 0);
+	run_with(f, &witness, "q", 1, TIDE_OK);
+	run_with(f, &other, "q", LANES, TIDE_STATE);
+	saw_everything_once(&other, 0);
+}
+
+static void row_of_one_lane_is_changed_by_its_own_name_alone(struct fixture *f)
+{
+	struct witness witness;
+	witness_open(&witness, f);
+	fill(f, 1);
+	run_with(f, &witness, "p", LANES, TIDE_OK);
+	struct tide_error why =
+		refused(TIDE_UNSUPPORTED, tide_checkpoints_reset(f->checkpoints, "p", err));
+	must_mention(&why, "'p#0/4' to 'p#3/4'");
+	refused(TIDE_UNSUPPORTED, tide_checkpoints_rewind(f->checkpoints, "p", 0, NULL, err));
+	refused(TIDE_UNSUPPORTED, tide_checkpoints_release(f->checkpoints, "p", err));
+	refused(TIDE_UNSUPPORTED, tide_control_skip(f->checkpoints, "p", 0, NULL, NULL, err));
+	for (uint32_t i = 0; i < LANES; i++)
+		assert_int_equal(stored_by_lane(f, i), AGGREGATES);
+	must(tide_checkpoints_reset(f->checkpoints, "p#1/4", err));
+	assert_int_equal(stored_by_lane(f, 1), 0);
+}
+
 /* ---- What a lane is given -------------------------------------------------------------------- */
 
 static tide_status witness_make_context(void *self, struct tide_lane lane, void *connection,
@@ -583,10 +630,10 @@ static tide_status writing_prepare(void *self, void *connection, struct tide_err
 {
 	struct witness *witness = self;
 	/* without a turn for each lane, two of these race on PostgreSQL until both commit */
-	bool is_made = witness->backend->run(connection,
-					     "CREATE TABLE IF NOT EXISTS lane_rows "
-					     "(aggregate TEXT, version INTEGER, lane INTEGER, "
-					     "PRIMARY KEY (aggregate, version))");
+	bool is_made =
+		witness->backend->run(connection, "CREATE TABLE IF NOT EXISTS lane_rows "
+						  "(aggregate TEXT, version INTEGER, lane INTEGER, "
+						  "PRIMARY KEY (aggregate, version))");
 	return is_made ? TIDE_OK : tide_fail(err, TIDE_IO, "the read model cannot be made");
 }
 
@@ -666,6 +713,8 @@ const struct test_case lanes_cases[] = {
 	CASE(pause_of_the_name_pauses_every_lane),
 	CASE(one_lane_has_a_name_a_row_and_a_status_of_its_own),
 	CASE(names_of_lanes_clash_with_none),
+	CASE(another_number_of_lanes_handles_nothing_again),
+	CASE(row_of_one_lane_is_changed_by_its_own_name_alone),
 	CASE(each_lane_has_a_context_for_each_run),
 	CASE(subscriber_may_give_each_lane_its_own),
 	CASE_NEEDS(read_model_of_all_lanes_is_the_fold, NEEDS_TRANSACTIONS),

@@ -39,6 +39,7 @@ static const struct {
 	{ "subscription_lag_seconds", "gauge" },
 	{ "subscription_state", "gauge" },
 	{ "subscription_standby", "gauge" },
+	{ "group_lanes", "gauge" },
 	{ "events_in_flight", "gauge" },
 	{ "backpressure", "gauge" },
 	{ "backpressure_seconds_total", "counter" },
