@@ -35,8 +35,13 @@ static tide_status anew_begin(struct tide_manager *manager, const char *name, co
 
 	*ret = (struct anew){ .manager = manager, .by = by };
 	ret->subscription = manager_pin_one(manager, name);
-	return ret->subscription ? TIDE_OK
-				 : tide_fail(err, TIDE_NOT_FOUND, "no subscription '%.255s'", name);
+	if (!ret->subscription)
+		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%.255s'", name);
+	if (!ret->subscription->lanes.list)
+		return TIDE_OK;
+	manager_unpin_one(manager);
+	return tide_fail(err, TIDE_UNSUPPORTED,
+			 "'%.255s' has lanes, and all of them together cannot begin anew", name);
 }
 
 /* One that runs notices by itself that it is to begin again. */

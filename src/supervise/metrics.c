@@ -23,7 +23,7 @@ static void metrics_copy_numbers_locked(struct tide_subscription *subscription,
 	bool is_first = lanes->index == 0;
 	view->name = subscription->name;
 	view->title = is_first ? subscription_title(subscription) : NULL;
-	view->lanes = is_first ? lanes->total : 0;
+	view->lanes = !is_first ? 0 : lanes->total > 0 ? lanes->total : 1;
 	view->metrics = subscription->metrics;
 	view->metrics.totals = metrics_told_totals(&subscription->metrics);
 	view->metrics.types = NULL;
