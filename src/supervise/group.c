@@ -54,6 +54,7 @@ tide_status group_restart(struct tide_manager *manager, struct tide_subscription
 			  struct tide_error *err)
 {
 	tide_status first = TIDE_OK;
+	assert(lane_count(subscription) > 0);
 	bool has_error = whole_has_state(subscription, TIDE_STATE_ERROR);
 	for (uint32_t i = 0; i < lane_count(subscription); i++) {
 		struct tide_subscription *lane = lane_at(subscription, i);

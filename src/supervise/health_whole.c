@@ -5,6 +5,7 @@
  */
 #include "supervise/health.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* From what needs a person to what needs nobody. */
@@ -76,11 +77,9 @@ static void health_fold_stores(struct tide_subscription_health *sum,
 
 void health_fold(struct tide_subscription_health *sum, const struct tide_subscription_health *lane)
 {
+	assert(strcmp(sum->name, lane->name) == 0);
 	if (sum->standby && !lane->standby) { /* those are another process's */
-		char name[sizeof sum->name];
-		memcpy(name, sum->name, sizeof name);
 		*sum = *lane;
-		memcpy(sum->name, name, sizeof name);
 		return;
 	}
 	if (lane->standby && !sum->standby)

@@ -9,7 +9,7 @@
 struct metrics_view {
 	const char *name;
 	const char *title;      /* that its dead letters have; NULL: those of another lane's view */
-	uint32_t lanes;         /* of the title; 0: there are none, or another view tells */
+	uint32_t lanes;         /* of the title, 1: none; 0: another view tells */
 	char other[6];          /* the name of the last type */
 	struct metrics metrics; /* `types` is a plain array of its own; the last one is "other" */
 	enum tide_state state;
