@@ -34,7 +34,8 @@ bool family_has(const char *name, const char *row_name, struct tide_lane *ret)
 	const char *at = row_name + size + 1;
 	struct tide_lane lane;
 	if (!family_read_number(&at, &lane.index) || *at++ != '/' ||
-	    !family_read_number(&at, &lane.total) || *at || lane.index >= lane.total)
+	    !family_read_number(&at, &lane.total) || *at || lane.total < 2 ||
+	    lane.index >= lane.total)
 		return false;
 	*ret = lane;
 	return true;
