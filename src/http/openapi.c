@@ -64,6 +64,39 @@ static const char openapi_components[] =
 		"\"format\":\"uuid\"},"
 		"\"causation_id\":{\"type\":\"string\",\"format\":\"uuid\"},"
 		"\"metadata\":{\"type\":\"object\"},\"payload\":{}}},"
+	"\"StoredEvent\":{\"type\":\"object\",\"required\":[\"global_position\"],\"properties\":{"
+		"\"global_position\":{\"type\":\"integer\"},"
+		"\"event_id\":{\"type\":\"string\"},\"event_type\":{\"type\":\"string\"},"
+		"\"event_version\":{\"type\":\"integer\"},"
+		"\"occurred_at\":{\"type\":\"string\",\"format\":\"date-time\"},"
+		"\"aggregate_id\":{\"type\":\"string\",\"format\":\"uuid\"},"
+		"\"aggregate_type\":{\"type\":\"string\"},"
+		"\"aggregate_version\":{\"type\":\"integer\"},"
+		"\"tenant_id\":{\"type\":[\"string\",\"null\"]},"
+		"\"actor_id\":{\"type\":[\"string\",\"null\"]},"
+		"\"correlation_id\":{\"type\":[\"string\",\"null\"]},"
+		"\"causation_id\":{\"type\":[\"string\",\"null\"]},"
+		"\"metadata\":{},\"payload\":{},"
+		"\"stored_at\":{\"type\":[\"string\",\"null\"],\"format\":\"date-time\"},"
+		"\"error\":{\"type\":\"string\",\"description\":\"Of a row that cannot be decoded\"}}},"
+	"\"EventPage\":{\"type\":\"object\",\"required\":[\"events\",\"next\"],\"properties\":{"
+		"\"events\":{\"type\":\"array\","
+			"\"items\":{\"$ref\":\"#/components/schemas/StoredEvent\"}},"
+		"\"next\":{\"type\":[\"integer\",\"null\"]}}},"
+	"\"StreamPage\":{\"type\":\"object\",\"required\":[\"aggregate_type\",\"aggregate_id\","
+		"\"aggregate_version\",\"events\",\"next\"],\"properties\":{"
+		"\"aggregate_type\":{\"type\":\"string\"},\"aggregate_id\":{\"type\":\"string\"},"
+		"\"aggregate_version\":{\"type\":\"integer\"},"
+		"\"events\":{\"type\":\"array\","
+			"\"items\":{\"$ref\":\"#/components/schemas/StoredEvent\"}},"
+		"\"next\":{\"type\":[\"integer\",\"null\"]}}},"
+	"\"Appended\":{\"type\":\"object\",\"required\":[\"aggregate_version\","
+		"\"first_position\",\"global_position\",\"event_ids\",\"was_stored_before\"],"
+		"\"properties\":{\"aggregate_version\":{\"type\":\"integer\"},"
+		"\"first_position\":{\"type\":\"integer\"},"
+		"\"global_position\":{\"type\":\"integer\"},"
+		"\"event_ids\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
+		"\"was_stored_before\":{\"type\":\"boolean\"}}},"
 	"\"Events\":{\"oneOf\":[{\"$ref\":\"#/components/schemas/Event\"},"
 		"{\"type\":\"array\",\"minItems\":1,"
 		"\"items\":{\"$ref\":\"#/components/schemas/Event\"}}]}}}";
@@ -162,21 +195,26 @@ static void openapi_add_request(struct buffer *body, const struct http_route *ro
 		openapi_add_raw(body, "requestBody", schemas[route->body]);
 }
 
+/* `schema` NULL: any object, or a text that is no JSON. */
 static void openapi_add_response(struct buffer *body, const char *status, const char *text,
-				 const char *type)
+				 const char *type, const char *schema)
 {
+	bool is_json = strcmp(type, "application/json") == 0;
 	json_key(body, status);
 	json_open(body, '{');
 	openapi_add(body, "description", text);
 	json_key(body, "content");
 	json_open(body, '{');
 	json_key(body, type);
-	bool is_json = strcmp(type, "application/json") == 0;
-	bool is_problem = strcmp(type, "application/problem+json") == 0;
-	json_raw(body,
-		 tide_text(is_problem ? "{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}"
-			   : is_json  ? "{\"schema\":{\"type\":\"object\"}}"
-				      : "{\"schema\":{\"type\":\"string\"}}"));
+	json_open(body, '{');
+	json_key(body, "schema");
+	json_open(body, '{');
+	if (schema)
+		openapi_add(body, "$ref", schema);
+	else
+		openapi_add(body, "type", is_json ? "object" : "string");
+	json_close(body, '}');
+	json_close(body, '}');
 	json_close(body, '}');
 	json_close(body, '}');
 }
@@ -195,9 +233,27 @@ static const char *openapi_type(const struct http_route *route)
 	return "application/json";
 }
 
+/* What JSON an answer is, where that is described. */
+static const char *openapi_schema(const struct http_route *route)
+{
+	/* clang-format off */
+	static const struct { const char *name, *schema; } known[] = {
+		{ "append", "#/components/schemas/Appended" },
+		{ "event", "#/components/schemas/StoredEvent" },
+		{ "events", "#/components/schemas/EventPage" },
+		{ "stream", "#/components/schemas/StreamPage" },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (strcmp(known[i].name, route->name) == 0)
+			return known[i].schema;
+	return NULL;
+}
+
 static void openapi_add_responses(struct buffer *body, const struct http_route *route)
 {
 	const char *type = openapi_type(route);
+	const char *schema = openapi_schema(route);
 	bool is_json = strcmp(type, "application/json") == 0;
 
 	json_key(body, "responses");
@@ -205,12 +261,14 @@ static void openapi_add_responses(struct buffer *body, const struct http_route *
 	openapi_add_response(
 		body, "200",
 		route->body == HTTP_BODY_EVENTS ? "They were stored before, by this append" : "It",
-		type);
+		type, schema);
 	if (route->body == HTTP_BODY_EVENTS)
-		openapi_add_response(body, "201", "They are stored", "application/json");
+		openapi_add_response(body, "201", "They are stored", "application/json", schema);
 	if (route->lane == HTTP_LANE_PROBE && is_json && strcmp(route->name, "openapi") != 0)
-		openapi_add_response(body, "503", "It, when all is not well", "application/json");
-	openapi_add_response(body, "default", "What is wrong", "application/problem+json");
+		openapi_add_response(body, "503", "It, when all is not well", "application/json",
+				     NULL);
+	openapi_add_response(body, "default", "What is wrong", "application/problem+json",
+			     "#/components/schemas/Problem");
 	json_close(body, '}');
 }
 
