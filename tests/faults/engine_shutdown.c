@@ -478,6 +478,7 @@ static void a_handler_that_does_not_return_is_left_behind(void **state)
 	assert_int_equal(result->subscriptions_stopped, 1);
 	assert_int_equal(atomic_load(&term.shared->after_hooks), 1);
 	assert_true(term_checkpoint(&term) <= 0); /* nothing was settled */
+	assert_int_equal(result->checkpoints_saved, 0);
 	/* Released only now; its success is ignored, and the event is handled again. */
 	atomic_store(&term.shared->may_return, true);
 	assert_int_equal(child_join(&term.child), 0);
