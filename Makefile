@@ -11,7 +11,7 @@ packages = tools/install-packages
 configure = test -f $(1)/build.ninja || meson setup $(1) $(2)
 comma = ,
 
-.PHONY: all run test sanitize sanitize-address sanitize-thread fuzz mutants bench lint format bare install clean
+.PHONY: all run test sanitize sanitize-address sanitize-thread fuzz mutants mutants-sample bench lint format bare install clean
 all:
 	$(packages) build
 	$(call configure,$(BUILD))
@@ -48,6 +48,9 @@ fuzz:
 mutants:
 	$(packages) test
 	tools/mutants -o build-mutants/table.md build-mutants $(MUTANTS)
+mutants-sample:
+	$(packages) test
+	tools/mutants -f tests/mutants/sample build-mutants
 
 bench:
 	$(packages) bench
