@@ -109,6 +109,47 @@ static void an_event_of_a_split_batch_that_loses_its_connection_comes_to_an_end(
 	check_losers(lose_three, 1);
 }
 
+/* The third event fails; of what comes after that only the first of a call is handled. */
+static tide_status refuse_third_and_take_one(void *self, const struct tide_event *const *events,
+					     size_t count, struct tide_delivery *delivery)
+{
+	(void)self;
+	bool is_again = thirds > 0, is_third = false;
+	for (size_t i = 0; i < count; i++)
+		is_third = is_third || events[i]->position == 3;
+	thirds += is_third;
+	if (is_third)
+		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "as told");
+	if (is_again)
+		tide_delivery_take(delivery, 1, 0);
+	return TIDE_OK;
+}
+
+static void a_failed_event_that_comes_again_behind_others_is_not_handled_again(void **state)
+{
+	(void)state;
+	struct walk walk;
+	int32_t retries;
+	walk_open(&walk, "sqlite", 3);
+	thirds = 0;
+	walk_bad_entries = 1;
+	walk_entry_status = TIDE_CONNECTION_LOST;
+	struct tide_subscription_config config = walk_config();
+	struct tide_subscriber subscriber = { .name = "Walk",
+					      .handle_batch = refuse_third_and_take_one,
+					      .transactional = true,
+					      .batch_events = 2 };
+	must(tide_manager_subscribe(walk.rig.manager, &subscriber, &config, &walk.subscription,
+				    err));
+	must(tide_manager_start(walk.rig.manager, NULL, 0, NULL, NULL, err));
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(walk_bad_entries, 0);
+	assert_int_equal(thirds, 1);
+	assert_int_equal(walk_dead_letters(&walk, &retries), 1);
+	assert_int_equal(checkpoint_of(walk.rig.checkpoints, "Walk").position, 3);
+	walk_close(&walk);
+}
+
 /* ---- Saves beside a handler ------------------------------------------------------------------ */
 
 static int saves_to_lose;
@@ -301,6 +342,8 @@ int main(void)
 		cmocka_unit_test(an_event_that_is_buried_is_not_handled_when_that_is_lost),
 		cmocka_unit_test(
 			an_event_of_a_split_batch_that_loses_its_connection_comes_to_an_end),
+		cmocka_unit_test(
+			a_failed_event_that_comes_again_behind_others_is_not_handled_again),
 		cmocka_unit_test(a_save_beside_a_handler_whose_answer_is_lost_counts_once),
 		cmocka_unit_test(an_idle_run_that_does_not_know_its_save_sleeps_until_it_finds_out),
 		cmocka_unit_test(
