@@ -214,6 +214,11 @@ struct sql_dialect {
 extern const struct sql_dialect sql_dialect_sqlite;
 extern const struct sql_dialect sql_dialect_postgres;
 
+/** Whether a projection, $1, has a checkpoint, or one of its lanes has. */
+#define SQL_HAS_BEGUN                                                                              \
+	"SELECT 1 FROM %sprojection_checkpoints WHERE projection_name = $1 OR "                    \
+	"substr(projection_name, 1, length($1) + 1) = $1 || '#' LIMIT 1"
+
 /** What projections may read and not change. */
 #define SQL_OWN_TABLES 14
 extern const char *const sql_own_tables[SQL_OWN_TABLES];

@@ -196,8 +196,7 @@ static tide_status rivals_read(struct rivals *rivals, const struct sql_dialect *
 	} questions[] = {
 		{ "SELECT name, tables FROM %sprojection_versions WHERE name = $1",
 		  rivals_note_own },
-		{ "SELECT 1 FROM %sprojection_checkpoints WHERE projection_name = $1",
-		  rivals_note_checkpoint },
+		{ SQL_HAS_BEGUN, rivals_note_checkpoint },
 		{ "SELECT name, tables FROM %sprojection_versions WHERE name <> $1 ORDER BY name",
 		  rivals_note_row },
 	};

@@ -139,10 +139,8 @@ static tide_status version_look(struct version *version, const struct sql_dialec
 	if (status == TIDE_OK)
 		status = version_ask(version, dialect, connection, others, version_note_rival, err);
 	if (status == TIDE_OK)
-		status = version_ask(
-			version, dialect, connection,
-			"SELECT 1 FROM %sprojection_checkpoints WHERE projection_name = $1",
-			version_note_checkpoint, err);
+		status = version_ask(version, dialect, connection, SQL_HAS_BEGUN,
+				     version_note_checkpoint, err);
 	return status;
 }
 
