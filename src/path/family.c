@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lanes of a name, found among the rows of the checkpoints by their names, NAME#i/L.
+ * The lanes of a name, found among the rows of the checkpoints by their names, NAME#i/L, and what
+ * becomes of them when their number changes.
  *
- * Failure modes: a name has rows of another number of lanes than it is started with: the start is
- * refused, since it would handle again what those have settled.
+ * Happy path: nobody with another number lives, so all rows of the new lanes are written at once,
+ * each where policy/inherit.c says; the old ones stay until every new lane has passed them.
+ * Failure modes: somebody with another number lives, or something changes meanwhile: nothing is
+ * written, and whoever asks stands by. The name has partitions by hand: refused.
  */
 #include "path/family.h"
 
@@ -13,6 +16,7 @@
 
 #include "path/port.h"
 #include "sys/alloc.h"
+#include "sys/log.h"
 
 /* Digits without a sign, a blank or a leading zero. */
 static bool family_read_number(const char **at, uint32_t *ret)
@@ -64,39 +68,261 @@ static bool family_has_row(const char *name, const struct tide_checkpoint *rows,
 	return false;
 }
 
-/* Every lane of that number has a row; a few partitions by hand are no such family. */
-static bool family_is_whole(const char *name, const struct tide_checkpoint *rows, size_t count,
-			    uint32_t total)
+/* ---- Reading it ------------------------------------------------------------------------------ */
+
+/** The rows of a name and of its lanes, whatever their number. */
+struct family {
+	struct tide_checkpoint *list;
+	size_t count;
+};
+
+static void family_fini(struct family *family)
 {
-	uint32_t found = 0;
-	for (size_t i = 0; i < count; i++) {
-		struct tide_lane lane;
-		found += family_has(name, rows[i].projection_name, &lane) && lane.total == total;
-	}
-	return total > 0 && found == total;
+	tide_free(family->list);
+}
+#define FAMILY_AUTO __attribute__((cleanup(family_fini)))
+
+static tide_status family_read(const struct tide_store *database, void *session, const char *name,
+			       struct family *ret, struct tide_error *err)
+{
+	size_t count = 0;
+	tide_status status = port_list(database, session, &ret->list, &count, err);
+	struct tide_lane lane;
+	for (size_t i = 0; status == TIDE_OK && i < count; i++)
+		if (strcmp(ret->list[i].projection_name, name) == 0 ||
+		    family_has(name, ret->list[i].projection_name, &lane))
+			ret->list[ret->count++] = ret->list[i];
+	return status;
 }
 
-tide_status family_check_start(const struct tide_store *database, void *session, const char *name,
-			       uint32_t lanes, struct tide_error *err)
+static struct inherit_lane family_lane(const char *name, const struct tide_checkpoint *row)
 {
-	struct tide_checkpoint *rows ALLOC_AUTO = NULL;
+	struct tide_lane lane;
+	return family_has(name, row->projection_name, &lane)
+		       ? (struct inherit_lane){ lane.index, lane.total }
+		       : (struct inherit_lane){ 0, 1 };
+}
+
+/* Those of them that a choice leaves, as inheritance has them; NULL: memory is out. */
+static struct inherit_row *family_rows(const char *name, const struct family *family)
+{
+	struct inherit_row *rows = alloc_zero(family->count + 1, sizeof *rows);
+	for (size_t i = 0; rows && i < family->count; i++)
+		rows[i] = (struct inherit_row){ family_lane(name, &family->list[i]),
+						family->list[i].has_position,
+						family->list[i].position };
+	return rows;
+}
+
+tide_status family_number(const struct tide_store *database, void *session, const char *name,
+			  uint32_t *ret, struct tide_error *err)
+{
+	struct tide_group group = { .lanes = 0 };
+	struct tide_error why;
+	tide_status status = port_group_get(database, session, name, &group, &why);
+	*ret = group.lanes;
+	if (status == TIDE_UNSUPPORTED)
+		log_at(TIDE_LOG_NOTICE, "subscription", "whether it had lanes cannot be seen",
+		       "name='%s' error='%s'", name, why.message);
+	if (status == TIDE_NOT_FOUND || status == TIDE_UNSUPPORTED)
+		return TIDE_OK;
+	if (status != TIDE_OK && err)
+		*err = why;
+	return status;
+}
+
+tide_status family_inherit(const struct tide_store *database, void *session,
+			   const struct family_heir *heir, struct inherit_row **ret,
+			   size_t *ret_count, struct tide_error *err)
+{
+	FAMILY_AUTO struct family family = { 0 };
+	tide_status status = family_read(database, session, heir->name, &family, err);
+	if (status != TIDE_OK)
+		return status;
+	struct inherit_row *rows = family_rows(heir->name, &family);
+	if (!rows)
+		return alloc_fail(err);
+
+	size_t old = 0;
+	for (size_t i = 0; i < family.count; i++)
+		if (rows[i].lane.total != heir->lane.total)
+			rows[old++] = rows[i];
+	*ret = rows;
+	*ret_count = inherit_choose(rows, old, heir->lane, heir->position);
+	return TIDE_OK;
+}
+
+/* ---- Another number -------------------------------------------------------------------------- */
+
+/* A name with the greatest numbers behind it. */
+#define FAMILY_NAME_SIZE (TIDE_NAME_MAX + 1 + sizeof "#4294967295/4294967295")
+
+/** A change as it is put together, in one block behind it. */
+struct family_change {
+	struct tide_group_change change;
+	struct tide_group_row *before, *after;
+	char (*names)[FAMILY_NAME_SIZE];
+};
+
+static void family_change_fini(struct family_change *self)
+{
+	tide_free(self->before);
+	tide_free(self->after);
+	tide_free(self->names);
+}
+#define FAMILY_CHANGE_AUTO __attribute__((cleanup(family_change_fini)))
+
+/* All that were read, and the plain name, which somebody may own who has saved nothing yet. */
+static size_t family_put_before(struct tide_group_row *before, const char *name,
+				const struct family *family)
+{
+	bool has_plain = false;
 	size_t count = 0;
-	tide_status status = port_list(database, session, &rows, &count, err);
+	for (size_t i = 0; i < family->count; i++) {
+		const struct tide_checkpoint *row = &family->list[i];
+		has_plain = has_plain || strcmp(row->projection_name, name) == 0;
+		before[count++] = (struct tide_group_row){ .name = row->projection_name,
+							   .has_row = true,
+							   .has_position = row->has_position,
+							   .position = row->position };
+	}
+	if (!has_plain)
+		before[count++] = (struct tide_group_row){ .name = name };
+	return count;
+}
+
+/* The event that a position stands on, as the row of that position has it. */
+static struct tide_anchor family_anchor(const struct family *family, tide_position position)
+{
+	for (size_t i = 0; i < family->count; i++)
+		if (family->list[i].has_position && family->list[i].position == position)
+			return family->list[i].anchor;
+	return (struct tide_anchor){ 0 };
+}
+
+static tide_status family_plan(struct family_change *plan, const struct family_wish *wish,
+			       uint32_t before, const struct family *family, struct tide_error *err)
+{
+	ALLOC_AUTO struct inherit_row *rows = family_rows(wish->name, family);
+	plan->before = alloc_zero(family->count + 1, sizeof *plan->before);
+	plan->after = alloc_zero(wish->lanes, sizeof *plan->after);
+	plan->names = alloc_zero(wish->lanes, sizeof *plan->names);
+	if (!rows || !plan->before || !plan->after || !plan->names)
+		return alloc_fail(err);
+
+	for (uint32_t i = 0; i < wish->lanes; i++) {
+		struct inherit_lane lane = { i, wish->lanes };
+		tide_position position =
+			inherit_begin(rows, family->count, before ? before : 1, lane, wish->start);
+		if (wish->lanes == 1)
+			snprintf(plan->names[i], sizeof *plan->names, "%s", wish->name);
+		else
+			snprintf(plan->names[i], sizeof *plan->names, "%.255s#%u/%u", wish->name, i,
+				 wish->lanes);
+		plan->after[i] =
+			(struct tide_group_row){ .name = plan->names[i],
+						 .has_position = true,
+						 .position = position,
+						 .anchor = family_anchor(family, position) };
+	}
+
+	plan->change = (struct tide_group_change){ .name = wish->name,
+						   .lanes_before = before,
+						   .lanes = wish->lanes,
+						   .before = plan->before,
+						   .before_count = family_put_before(
+							   plan->before, wish->name, family),
+						   .after = plan->after,
+						   .after_count = wish->lanes,
+						   .now = wish->now };
+	return TIDE_OK;
+}
+
+/* Whoever has given a name partitions by hand has made no family of it. */
+static tide_status family_check_partitions(const char *name, const struct family *family,
+					   struct tide_error *err)
+{
+	struct tide_lane lane;
+	for (size_t i = 0; i < family->count; i++)
+		if (family_has(name, family->list[i].projection_name, &lane))
+			return tide_fail(err, TIDE_STATE,
+					 "'%.200s' has partitions by hand ('%.255s'), which lanes "
+					 "do not inherit from: delete their checkpoints, or choose "
+					 "another name",
+					 name, family->list[i].projection_name);
+	return TIDE_OK;
+}
+
+static tide_status family_change(const struct tide_store *database, void *session,
+				 const struct family_wish *wish, uint32_t before, bool *ret,
+				 struct tide_error *err)
+{
+	FAMILY_AUTO struct family family = { 0 };
+	FAMILY_CHANGE_AUTO struct family_change plan = { .before = NULL };
+	tide_status status = family_read(database, session, wish->name, &family, err);
+	if (status == TIDE_OK && before == 0)
+		status = family_check_partitions(wish->name, &family, err);
+	if (status == TIDE_OK)
+		status = family_plan(&plan, wish, before, &family, err);
+	return status == TIDE_OK ? port_group_change(database, session, &plan.change, ret, err)
+				 : status;
+}
+
+tide_status family_become(const struct tide_store *database, void *session,
+			  const struct family_wish *wish, bool *ret, struct tide_error *err)
+{
+	uint32_t before = 0;
+	tide_status status = family_number(database, session, wish->name, &before, err);
+	*ret = before == wish->lanes || (before == 0 && wish->lanes == 1);
+	if (status != TIDE_OK || *ret)
+		return status;
+
+	status = family_change(database, session, wish, before, ret, err);
+	if (status == TIDE_OK && *ret)
+		log_at(TIDE_LOG_NOTICE, "subscription", "the number of lanes was changed",
+		       "name='%s' from=%u to=%u", wish->name, before ? before : 1, wish->lanes);
+	return status;
+}
+
+tide_status family_trim(const struct tide_store *database, void *session,
+			const struct family_wish *wish, bool *ret_has_old, struct tide_error *err)
+{
+	FAMILY_AUTO struct family family = { 0 };
+	tide_status status = family_read(database, session, wish->name, &family, err);
 	if (status != TIDE_OK)
 		return status;
 
-	uint32_t before = family_lanes(name, rows, count);
-	if (lanes > 1 && family_has_row(name, rows, count))
-		return tide_fail(err, TIDE_STATE,
-				 "'%s' has a checkpoint without lanes, and %u lanes would handle "
-				 "everything again",
-				 name, lanes);
-	if (lanes > 1 ? before != 0 && before != lanes : family_is_whole(name, rows, count, before))
-		return tide_fail(err, TIDE_STATE,
-				 "'%s' has checkpoints of %u lanes, and %u would handle everything "
-				 "again",
-				 name, before, lanes);
-	return TIDE_OK;
+	ALLOC_AUTO struct inherit_row *rows = family_rows(wish->name, &family);
+	ALLOC_AUTO const char **spent = alloc_zero(family.count + 1, sizeof *spent);
+	size_t count = 0, old = 0;
+	if (!rows || !spent)
+		return alloc_fail(err);
+	for (size_t i = 0; i < family.count; i++) {
+		bool is_old = rows[i].lane.total != wish->lanes;
+		old += is_old;
+		if (is_old && inherit_is_spent(&rows[i], rows, family.count, wish->lanes))
+			spent[count++] = family.list[i].projection_name;
+	}
+	*ret_has_old = old > count;
+	return port_group_forget(database, session, wish->name, wish->lanes, spent, count, err);
+}
+
+/* Of a name that has no lanes any more: whether it has passed what they had settled. */
+static tide_status family_has_passed(const struct tide_store *database, void *session,
+				     const char *name, uint32_t total, struct tide_error *err)
+{
+	uint32_t number = 0;
+	struct family_wish plain = { .name = name, .lanes = 1 };
+	tide_status status = family_number(database, session, name, &number, err);
+	bool has_old = number == 1;
+	if (status == TIDE_OK && has_old)
+		status = family_trim(database, session, &plain, &has_old, err);
+	if (status != TIDE_OK || !has_old)
+		return status;
+	return tide_fail(err, TIDE_UNSUPPORTED,
+			 "'%s' has yet to pass what its %u lanes had settled: let it run to there, "
+			 "or do this to '%s#0/%u' to '%s#%u/%u', too",
+			 name, total, name, total, name, total - 1, total);
 }
 
 tide_status family_refuse(const struct tide_store *database, void *session, const char *name,
@@ -108,8 +334,10 @@ tide_status family_refuse(const struct tide_store *database, void *session, cons
 	if (status != TIDE_OK)
 		return status;
 	uint32_t total = family_lanes(name, rows, count);
-	if (total == 0 || family_has_row(name, rows, count))
+	if (total == 0)
 		return TIDE_OK;
+	if (family_has_row(name, rows, count))
+		return family_has_passed(database, session, name, total, err);
 	return tide_fail(
 		err, TIDE_UNSUPPORTED,
 		"'%s' has %u lanes, each with a checkpoint of its own: say which, '%s#0/%u' "

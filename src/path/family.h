@@ -7,18 +7,43 @@
 #include <tidemark/subscription.h>
 
 #include "path/store.h"
+#include "policy/inherit.h"
 
 /** Whether a row's name is that of a lane, or a partition, of `name`, and which. */
 bool family_has(const char *name, const char *row_name, struct tide_lane *ret);
 /** How many lanes the rows show a name to have: the number that was saved last; 0: none. */
 uint32_t family_lanes(const char *name, const struct tide_checkpoint *rows, size_t count);
 
-/**
- * Whether a run that finds no row of its own may begin: TIDE_STATE where the name has rows of
- * another number of lanes, and what those have settled would be handled again.
- */
-tide_status family_check_start(const struct tide_store *database, void *session, const char *name,
-			       uint32_t lanes, struct tide_error *err);
+/** The number of lanes in the row of the name; 0: it has none, and is not a family. */
+tide_status family_number(const struct tide_store *database, void *session, const char *name,
+			  uint32_t *ret, struct tide_error *err);
+
+/** Who inherits: a lane of the present number, of which {0, 1} is a name without lanes. */
+struct family_heir {
+	const char *name;
+	struct inherit_lane lane;
+	tide_position position; /* where it stands */
+};
+/** What it has to pass over without a call: the old rows that concern it and lead beyond it.
+ * `*ret` is the caller's, released with tide_free. */
+tide_status family_inherit(const struct tide_store *database, void *session,
+			   const struct family_heir *heir, struct inherit_row **ret,
+			   size_t *ret_count, struct tide_error *err);
+
+/** What a start wants a name to be. */
+struct family_wish {
+	const char *name;
+	uint32_t lanes;      /* 1: without */
+	tide_position start; /* what start_from means where nothing was settled */
+	struct tide_time now;
+};
+/** Give a name that number of lanes, if it has another: `*ret` false, others live with that. */
+tide_status family_become(const struct tide_store *database, void *session,
+			  const struct family_wish *wish, bool *ret, struct tide_error *err);
+/** Delete the old rows that all lanes have passed; `*ret_has_old`: others are left. */
+tide_status family_trim(const struct tide_store *database, void *session,
+			const struct family_wish *wish, bool *ret_has_old, struct tide_error *err);
+
 /** What is asked of a name that has only the rows of its lanes is asked of one of them:
  * TIDE_UNSUPPORTED. */
 tide_status family_refuse(const struct tide_store *database, void *session, const char *name,

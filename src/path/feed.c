@@ -15,6 +15,7 @@
 
 #include <assert.h>
 
+#include "core/text.h"
 #include "path/port.h"
 #include "path/store.h"
 #include "sys/alloc.h"
@@ -54,6 +55,7 @@ void feed_fini(struct feed *feed)
 		}
 	tide_free(feed->pages);
 	feed->pages = NULL;
+	feed_inherit(feed, NULL, 0);
 	tide_page_fini(&feed->scratch);
 }
 
@@ -112,6 +114,12 @@ void feed_start(struct feed *feed, tide_position position, struct mono_time now)
 	feed->read_to = position;
 	feed->is_end = feed->flow.is_at_hole = feed->is_behind = false;
 	feed->since_end = 0;
+}
+
+void feed_inherit(struct feed *feed, struct inherit_row *rows, size_t count)
+{
+	tide_free(feed->inherited.rows);
+	feed->inherited = (struct feed_inherited){ rows, count };
 }
 
 void feed_rung(struct feed *feed)
@@ -193,8 +201,44 @@ static void feed_count(struct feed *feed, int source, const struct tide_page *pa
 	metrics_read_page(&feed->store->metrics, source, feed_scanned(page));
 }
 
-static void feed_accept(struct feed *feed, const struct tide_page *page, struct mono_time now)
+static bool feed_passes(const struct feed *feed, const struct tide_event *event)
 {
+	return inherit_passes(feed->inherited.rows, feed->inherited.count,
+			      fnv1a64(event->aggregate_id.bytes, sizeof event->aggregate_id.bytes),
+			      event->position);
+}
+
+/* Take out what lanes of another number have settled; it counts as what the filter passes over. */
+static void feed_pass_inherited(const struct feed *feed, struct tide_page *page)
+{
+	size_t kept = 0;
+	int64_t passed = 0;
+	for (size_t i = 0; i < page->count; i++) {
+		struct tide_page_entry *entry = &page->entries[i];
+		const struct tide_event *event = &entry->event;
+		passed += entry->passed_before;
+		if (feed_passes(feed, event)) {
+			passed++;
+			page->bytes -= event->payload.size + event->metadata.size;
+			if (event->position > page->passed.position)
+				page->passed =
+					(struct tide_anchor){ event->position, event->event_id };
+			continue;
+		}
+
+		page->entries[kept] = *entry;
+		page->entries[kept++].passed_before = passed;
+		passed = 0;
+	}
+
+	page->count = kept;
+	page->passed_after += passed;
+}
+
+static void feed_accept(struct feed *feed, struct tide_page *page, struct mono_time now)
+{
+	if (feed->inherited.count > 0)
+		feed_pass_inherited(feed, page);
 	assert(page->count <= page->max_events);
 	assert(page->count == 0 || page->entries[0].event.position > feed->read_to);
 	assert(page->count == 0 ||
@@ -228,7 +272,7 @@ static void feed_accept(struct feed *feed, const struct tide_page *page, struct 
 	}
 }
 
-static void feed_accept_read(struct feed *feed, const struct tide_page *page, struct mono_time now)
+static void feed_accept_read(struct feed *feed, struct tide_page *page, struct mono_time now)
 {
 	feed_accept(feed, page, now);
 	panes_stand(feed->store->panes, &feed->reader, feed->read_to, page->is_end);

@@ -8,6 +8,7 @@
 
 #include "path/tail.h"
 #include "path/panes.h"
+#include "policy/inherit.h"
 #include "sys/clock.h"
 
 /** What reading ahead has come to; acquisitions - releases = in flight. */
@@ -41,6 +42,12 @@ struct feed_bound {
 	atomic_int_least64_t met;      /* the last one that the run has stopped at, all saved */
 };
 
+/** What lanes of another number have settled: such events pass as if the filter had them. */
+struct feed_inherited {
+	struct inherit_row *rows;
+	size_t count; /* 0: nothing */
+};
+
 /** One subscription's events in position order, read ahead in pages. Used by the runner only. */
 struct feed {
 	struct tide_store *store;
@@ -69,6 +76,7 @@ struct feed {
 	struct panes_reader reader; /* joined while history is read */
 	struct feed_share share;
 	struct feed_bound bound; /* atomic: set and asked by any thread */
+	struct feed_inherited inherited;
 	/* of the last read, for the log: store, tail, store_for_tail, window, store_for_window */
 	const char *source;
 };
@@ -81,6 +89,8 @@ void feed_fini(struct feed *feed);
 void feed_rest(struct feed *feed);
 /** Begin behind `position`, forgetting everything read ahead. */
 void feed_start(struct feed *feed, tide_position position, struct mono_time now);
+/** What passes from here on; it takes the rows. */
+void feed_inherit(struct feed *feed, struct inherit_row *rows, size_t count);
 /** The bell rang, or it is time to poll: look again. */
 void feed_rung(struct feed *feed);
 

@@ -102,6 +102,7 @@ void lanes_free(struct tide_subscription *subscription)
 	for (uint32_t i = 0; i < subscription->lanes.total; i++)
 		lanes_free_one(subscription->lanes.list[i]);
 	tide_free(subscription->lanes.list);
+	tide_free(subscription->lanes.membership);
 	subscription->lanes.list = NULL;
 	subscription_free(subscription);
 }

@@ -171,20 +171,23 @@ static tide_status segments_decide(struct tide_subscription *subscription,
 	const struct tide_segment *open = segments_open(list, count);
 	bool goes_on =
 		open && strcmp(open->filter, filter) == 0 && position == segment_reach(open, row);
+	/* what lanes of another number have settled is counted in their rows: nothing is proven
+	 * before a run that begins behind it */
+	bool inherits = subscription->runner.feed.inherited.count > 0;
 	struct tide_segment_write write = { .name = subscription->name,
 					    .should_end = open != NULL,
 					    .until = open ? segment_reach(open, row) : 0,
-					    .should_begin = true,
+					    .should_begin = !inherits,
 					    .from = position,
 					    .stored = row->has_position ? row->position : -1,
 					    .filter = filter,
 					    .processed = row->events_processed,
 					    .now = runner_wall(subscription) };
 	tide_segments_free(list, count);
-	if (goes_on)
+	if (inherits ? !write.should_end : goes_on)
 		return TIDE_OK;
 	return port_segment_turn(database, subscription->runner.sessions.database,
-				 &subscription->runner.fence, &write, err);
+				 inherits ? NULL : &subscription->runner.fence, &write, err);
 }
 
 tide_status segments_follow(struct tide_subscription *subscription,

@@ -141,6 +141,63 @@ static void start_ask(struct tide_subscription *subscription)
 	atomic_store(&subscription->runner.link.is_asking, true);
 }
 
+/* Its place in a family; total 0: a partition by hand, which belongs to none. */
+static struct tide_lane start_lane(const struct tide_subscription *subscription)
+{
+	if (subscription->lanes.head)
+		return lane_share(subscription);
+	return (struct tide_lane){ 0, subscription->config.partition_total > 0 ? 0 : 1 };
+}
+
+static enum step start_wait(struct tide_subscription *subscription, const char *why)
+{
+	struct runner *runner = &subscription->runner;
+	runner->start.acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);
+	return runner_wait(subscription, runner->start.acquire_at, why);
+}
+
+static enum step start_refuse(struct tide_subscription *lane)
+{
+	struct tide_subscription *head = lane->lanes.head;
+	mutex_lock(&head->lock);
+	struct tide_error why = head->lanes.refused;
+	mutex_unlock(&head->lock);
+	return runner_give_up(lane, &why);
+}
+
+/* What the manager wants of a lane decides whether it asks. */
+static enum step start_heed(struct tide_subscription *subscription)
+{
+	if (!subscription->lanes.head)
+		return STEP_ON;
+	switch ((enum lane_wish)atomic_load(&subscription->lanes.wish)) {
+	case LANE_WANTED:
+		return STEP_ON;
+	case LANE_REFUSED:
+		return start_refuse(subscription);
+	case LANE_UNDECIDED:
+		return start_wait(subscription, "its manager has yet to become a member");
+	case LANE_UNWANTED:
+		break;
+	}
+	start_stand_by(subscription);
+	return start_wait(subscription, "another member has the lane");
+}
+
+/* A name that had lanes, and is to have none, takes over from all of them. */
+static tide_status start_become_plain(struct tide_subscription *subscription, bool *ret,
+				      struct tide_error *err)
+{
+	struct family_wish wish = { .name = subscription->name,
+				    .lanes = 1,
+				    .now = runner_wall(subscription) };
+	*ret = true;
+	return subscription->lanes.head || start_lane(subscription).total == 0
+		       ? TIDE_OK
+		       : family_become(subscription->engine->checkpoints->database,
+				       subscription->runner.sessions.database, &wish, ret, err);
+}
+
 static enum step start_acquire(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
@@ -148,17 +205,22 @@ static enum step start_acquire(struct tide_subscription *subscription)
 		return runner_wait(subscription, runner->start.acquire_at,
 				   "another owner is active");
 
-	enum step step = infra_begin(subscription);
+	enum step step = start_heed(subscription);
+	if (step == STEP_ON)
+		step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
 
 	struct tide_error err;
 	struct tide_lease lease = { 0 };
-	runner_look_at_clock(subscription);
-	struct mono_time since = runner->now;
+	bool is_ready = false;
 	start_ask(subscription);
 	tide_status status = session_open(subscription, &err);
 	if (status == TIDE_OK)
+		status = start_become_plain(subscription, &is_ready, &err);
+	runner_look_at_clock(subscription);
+	struct mono_time since = runner->now;
+	if (status == TIDE_OK && is_ready)
 		status = session_lease_acquire(subscription, &lease, &err);
 	step = infra_end(subscription, RETRY_OWNERSHIP, status, &err);
 	if (step != STEP_ON)
@@ -170,8 +232,7 @@ static enum step start_acquire(struct tide_subscription *subscription)
 	}
 
 	start_stand_by(subscription);
-	runner->start.acquire_at = mono_add(runner->now, runner->feed.limits.poll_ns);
-	return runner_wait(subscription, runner->start.acquire_at, "another owner is active");
+	return start_wait(subscription, "another owner is active");
 }
 
 /* ---- Start position -------------------------------------------------------------------------- */
@@ -197,24 +258,50 @@ static tide_status start_position_of_row(struct tide_subscription *subscription,
 	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
 }
 
-/* The first run of a lane, or without any: partitions by hand begin as they always have. */
-static tide_status start_check_family(struct tide_subscription *subscription,
-				      struct tide_error *err)
-{
-	const struct lanes *lanes = &subscription->lanes;
-	if (subscription->config.partition_total > 0 && !lanes->head)
-		return TIDE_OK;
-	return family_check_start(
-		subscription->engine->checkpoints->database, subscription->runner.sessions.database,
-		subscription_title(subscription), lanes->head ? lanes->total : 1, err);
-}
-
 struct start_facts {
 	struct tide_checkpoint stored_row; /* as it was read */
 	struct tide_checkpoint_known row;
 	bool has_stored; /* a position in it, or by its last event */
 	tide_position stored, end;
+	bool is_family; /* it has lanes, or had some: its row was resolved with all of them */
 };
+
+/* Whoever changes the number looks at owners, so it is asked for once the name is owned. What other
+ * numbers have settled passes from here on. */
+static tide_status start_read_family(struct tide_subscription *subscription,
+				     struct start_facts *facts, struct tide_error *err)
+{
+	const struct tide_store *database = subscription->engine->checkpoints->database;
+	void *session = subscription->runner.sessions.database;
+	struct tide_lane lane = start_lane(subscription);
+	uint32_t lanes = 0;
+	struct family_heir heir = { subscription_title(subscription),
+				    { lane.index, lane.total },
+				    facts->has_stored ? facts->stored : -1 };
+	feed_inherit(&subscription->runner.feed, NULL, 0);
+	if (lane.total == 0)
+		return TIDE_OK;
+
+	tide_status status = family_number(database, session, heir.name, &lanes, err);
+	if (status != TIDE_OK || (lanes == 0 && lane.total == 1))
+		return status;
+	if (lanes != lane.total)
+		return tide_fail(err, TIDE_FENCED, "'%.255s' has %u lanes now", heir.name, lanes);
+
+	struct inherit_row *rows = NULL;
+	size_t count = 0;
+	bool has_old; /* of lanes their manager looks after what is left (supervise/sharing.c) */
+	struct family_wish plain = { .name = heir.name, .lanes = 1 };
+	if (lane.total == 1)
+		status = family_trim(database, session, &plain, &has_old, err);
+	if (status == TIDE_OK)
+		status = family_inherit(database, session, &heir, &rows, &count, err);
+	if (status != TIDE_OK)
+		return status;
+	facts->is_family = true;
+	feed_inherit(&subscription->runner.feed, rows, count);
+	return TIDE_OK;
+}
 
 static tide_status start_read_facts(struct tide_subscription *subscription, struct start_facts *ret,
 				    struct tide_error *err)
@@ -235,8 +322,8 @@ static tide_status start_read_facts(struct tide_subscription *subscription, stru
 					       err);
 	if (status == TIDE_OK || status == TIDE_NOT_FOUND)
 		status = session_end(subscription, &ret->end, err);
-	if (status == TIDE_OK && !ret->has_stored)
-		status = start_check_family(subscription, err);
+	if (status == TIDE_OK)
+		status = start_read_family(subscription, ret, err);
 	return status;
 }
 
@@ -256,7 +343,8 @@ static tide_position start_choose(struct tide_subscription *subscription,
 	struct runner *runner = &subscription->runner;
 	const struct tide_subscription_config *config = &subscription->config;
 	*ret_why = "checkpoint";
-	bool goes_by_row = runner->start.basis == BASIS_ROW || start_goes_on(&runner->start) ||
+	bool goes_by_row = facts->is_family || runner->start.basis == BASIS_ROW ||
+			   start_goes_on(&runner->start) ||
 			   config->start_from == TIDE_START_CHECKPOINT ||
 			   config->start_from_initially;
 	*ret_by_row = facts->has_stored && goes_by_row;

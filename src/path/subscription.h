@@ -246,15 +246,28 @@ struct redelivered {
 	int64_t ok, failed;
 };
 
+struct membership;
+
+/** Whether a lane is to be had by this process, as its manager finds (supervise/sharing.c). */
+enum lane_wish {
+	LANE_UNDECIDED, /* it waits, and its start with it */
+	LANE_UNWANTED,  /* another process's, or nobody's yet: it stands by */
+	LANE_WANTED,    /* it asks for the ownership */
+	LANE_REFUSED,   /* its run ends in the head's error */
+};
+
 /** Its place among lanes. A lane is a subscription of its own with a share of the aggregates, and
  * has a head, which never runs and stands for all of them. Fixed after registration. */
 struct lanes {
 	uint32_t total;                  /* 0: it is neither */
 	uint32_t index;                  /* of a lane */
 	struct tide_subscription *head;  /* of a lane */
+	_Atomic(int) wish;               /* of a lane: enum lane_wish */
 	struct tide_subscription **list; /* of a head: `total` of them, by their index */
 	/* of a head, under its lock: the lane whose turn it is to prepare its tables; NULL: none */
 	const struct tide_subscription *preparing;
+	struct tide_error refused;     /* of a head, under its lock: why its lanes are */
+	struct membership *membership; /* of a head: its manager's, one block */
 };
 
 struct tide_subscription {

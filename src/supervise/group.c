@@ -13,14 +13,7 @@
 
 #include "path/lanes.h"
 #include "policy/errors.h"
-
-/* ---- Which lanes ----------------------------------------------------------------------------- */
-
-bool group_wants(const struct tide_subscription *lane)
-{
-	assert(!lane->lanes.list);
-	return true; /* the ownership of each lane says which process has it */
-}
+#include "supervise/sharing.h"
 
 /* ---- Starting -------------------------------------------------------------------------------- */
 
@@ -39,13 +32,12 @@ tide_status group_start(struct tide_manager *manager, struct tide_subscription *
 			struct tide_error *err)
 {
 	tide_status first = TIDE_OK;
+	sharing_begin(manager, subscription);
 	for (uint32_t i = 0; i < lane_count(subscription); i++) {
 		struct tide_error why;
-		if (group_wants(lane_at(subscription, i)))
-			group_keep(&first,
-				   run_start(lane_at(subscription, i), manager->is_threaded, false,
-					     &why),
-				   &why, err);
+		group_keep(&first,
+			   run_start(lane_at(subscription, i), manager->is_threaded, false, &why),
+			   &why, err);
 	}
 	return first;
 }
@@ -90,8 +82,10 @@ void group_refuse(struct tide_subscription *subscription, const struct tide_erro
 
 /* ---- Stopping -------------------------------------------------------------------------------- */
 
-void group_ask_stop(struct tide_subscription *subscription, struct mono_time deadline)
+void group_ask_stop(struct tide_manager *manager, struct tide_subscription *subscription,
+		    struct mono_time deadline)
 {
+	sharing_stop(manager, subscription);
 	for (uint32_t i = 0; i < lane_count(subscription); i++)
 		run_ask_stop(lane_at(subscription, i), deadline);
 }
@@ -107,6 +101,7 @@ tide_status group_wait_stopped(struct tide_manager *manager, struct tide_subscri
 			control_wait_stopped(manager, lane_at(subscription, i), save_until, &why),
 			&why, err);
 	}
+	sharing_await_left(manager, subscription, save_until);
 	return first;
 }
 

@@ -9,10 +9,6 @@
 
 #include "supervise/manager.h"
 
-/** Whether this process is to have a lane: it asks for the ownership of those it wants, and stands
- * by while another has it. */
-bool group_wants(const struct tide_subscription *lane);
-
 /** Begin the runs that are not under way; the first error, whatever the others came to. */
 tide_status group_start(struct tide_manager *manager, struct tide_subscription *subscription,
 			struct tide_error *err);
@@ -25,7 +21,8 @@ tide_status group_wait_started(struct tide_subscription *subscription, bool unti
 /** What keeps the whole manager from starting is the error of those that do not run. */
 void group_refuse(struct tide_subscription *subscription, const struct tide_error *why);
 /** Ask all to stop; returns at once. */
-void group_ask_stop(struct tide_subscription *subscription, struct mono_time deadline);
+void group_ask_stop(struct tide_manager *manager, struct tide_subscription *subscription,
+		    struct mono_time deadline);
 /** control_wait_stopped of each. */
 tide_status group_wait_stopped(struct tide_manager *manager, struct tide_subscription *subscription,
 			       struct mono_time save_until, struct tide_error *err);

@@ -437,7 +437,7 @@ static tide_status manager_stop_set(struct tide_manager *manager, const struct m
 					  : manager->shutdown_timeout;
 		struct mono_time deadline =
 			mono_add(now, ns_of_seconds(limit_seconds > 0 ? limit_seconds : limit));
-		group_ask_stop(set->items[i], deadline);
+		group_ask_stop(manager, set->items[i], deadline);
 		if (deadline.ns > until.ns)
 			until = deadline;
 	}

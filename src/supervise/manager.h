@@ -63,6 +63,15 @@ struct controls {
 	struct tide_error told; /* TIDE_OK: the last look succeeded */
 };
 
+/** Looks at the groups of a manager, in a thread of its own: what waits for others' writes must not
+ * keep a renewal waiting. */
+struct sharing {
+	struct thread thread;     /* watchdog thread, and who ends that */
+	bool is_alive;            /* under the manager's lock */
+	struct mono_time look_at; /* under the manager's lock */
+	void *session;            /* of the checkpoint database; whose look it is */
+};
+
 struct tide_manager {
 	struct engine engine;
 	/* fixed after open */
@@ -92,6 +101,7 @@ struct tide_manager {
 	struct thread watchdog;
 	struct renewer renewer;
 	struct controls controls;
+	struct sharing sharing;
 
 	struct shutdown shutdown;
 	int64_t shutdowns_initiated[8]; /* by reason; under lock */

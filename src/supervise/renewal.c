@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "path/port.h"
+#include "supervise/sharing.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -53,7 +54,10 @@ static bool renewal_finds_due_locked(const struct tide_manager *manager, struct 
 	while (subscription &&
 	       !renewal_is_due_locked((struct tide_subscription *)subscription, now, 0))
 		subscription = subscription->next;
-	return subscription != NULL;
+	const struct tide_subscription *head = manager->heads;
+	while (head && !sharing_is_due_locked(manager, head, now, 0))
+		head = head->next;
+	return subscription || head;
 }
 
 static tide_status renewal_make_room(struct renewer *renewer, size_t count, struct tide_error *err)
@@ -86,6 +90,17 @@ static void renewal_take_one(struct renewer *renewer, size_t at,
 	lease->fence.name = renewer->names[at];
 }
 
+static void renewal_take_member(struct renewer *renewer, size_t at,
+				const struct tide_subscription *head)
+{
+	assert(at < renewer->capacity);
+	memcpy(renewer->names[at], head->name, sizeof renewer->names[at]);
+	renewer->leases[at] = (struct tide_lease_renewal){ .fence = { .name = renewer->names[at],
+								      .owner = head->owner },
+							   .result = TIDE_RENEWAL_SKIPPED,
+							   .is_member = true };
+}
+
 /* `*ret` is 0 when nothing is due. */
 static tide_status renewal_take_locked(struct tide_manager *manager, struct mono_time now,
 				       size_t *ret, struct tide_error *err)
@@ -96,7 +111,8 @@ static tide_status renewal_take_locked(struct tide_manager *manager, struct mono
 	*ret = 0;
 	if (!renewal_finds_due_locked(manager, now))
 		return TIDE_OK;
-	tide_status status = renewal_make_room(renewer, manager_lanes_locked(manager), err);
+	/* there are no more heads than lanes */
+	tide_status status = renewal_make_room(renewer, 2 * manager_lanes_locked(manager), err);
 	if (status != TIDE_OK)
 		return status;
 
@@ -108,6 +124,9 @@ static tide_status renewal_take_locked(struct tide_manager *manager, struct mono
 		assert(*ret < renewer->capacity);
 		renewal_take_one(renewer, (*ret)++, subscription);
 	}
+	for (const struct tide_subscription *head = manager->heads; head; head = head->next)
+		if (sharing_is_due_locked(manager, head, now, RENEWAL_TOGETHER))
+			renewal_take_member(renewer, (*ret)++, head);
 	return TIDE_OK;
 }
 
@@ -205,6 +224,10 @@ static void renewal_put_locked(struct tide_manager *manager, size_t count, tide_
 		struct tide_subscription *subscription = manager->subscriptions;
 		if (status != TIDE_OK)
 			lease->result = TIDE_RENEWAL_SKIPPED;
+		if (lease->is_member) {
+			sharing_renewed_locked(manager, lease, began);
+			continue;
+		}
 		while (subscription && !tide_uuid_equal(&subscription->owner, &lease->fence.owner))
 			subscription = subscription->next;
 		if (subscription)

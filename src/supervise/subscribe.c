@@ -9,6 +9,7 @@
  */
 #include "path/lanes.h"
 #include "supervise/group.h"
+#include "supervise/sharing.h"
 
 /* Make and register a subscription, pinned; begin its run on a running manager. An error with
  * `*ret` is that of the run. */
@@ -24,7 +25,9 @@ static tide_status manager_add(struct tide_manager *manager,
 		&manager->engine, subscriber, config, &subscription, err);
 	if (status != TIDE_OK)
 		return status;
-	status = manager_register(manager, subscription, ret_is_running, err);
+	status = sharing_init(subscription, err);
+	if (status == TIDE_OK)
+		status = manager_register(manager, subscription, ret_is_running, err);
 	if (status != TIDE_OK) {
 		lanes_free(subscription);
 		return status;
@@ -76,7 +79,7 @@ tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *n
 	int64_t limit = ns_of_seconds(subscription->config.shutdown_timeout);
 	struct mono_time deadline = mono_add(clock_mono(manager->engine.clock), limit);
 	struct tide_error why;
-	group_ask_stop(subscription, deadline);
+	group_ask_stop(manager, subscription, deadline);
 	if (group_wait_stopped(manager, subscription, control_save_until(deadline), &why) ==
 	    TIDE_TIMEOUT) {
 		manager_unpin_one(manager);
@@ -87,7 +90,7 @@ tide_status tide_manager_unsubscribe(struct tide_manager *manager, const char *n
 		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
 
 	/* started meanwhile by somebody who had it pinned */
-	group_ask_stop(subscription, MONO_NEVER);
+	group_ask_stop(manager, subscription, MONO_NEVER);
 	group_join(subscription);
 	lanes_free(subscription);
 	return TIDE_OK;

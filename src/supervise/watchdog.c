@@ -7,7 +7,7 @@
  * Failure modes: an error callback, called from here, or a renewal does not return: a stop leaves
  * them behind at its limit; the next start goes on with what still looks.
  */
-#include "supervise/manager.h"
+#include "supervise/sharing.h"
 
 #include <assert.h>
 
@@ -54,6 +54,7 @@ void watchdog_look(struct tide_manager *manager, struct mono_time now)
 {
 	struct manager_set set;
 	renewal_look(manager, now);
+	sharing_look(manager, now);
 	if (manager_pin_lanes(manager, &set, NULL) != TIDE_OK)
 		return;
 	for (size_t i = 0; i < set.count; i++) {
@@ -123,8 +124,9 @@ bool watchdog_stop(struct tide_manager *manager, struct mono_time deadline)
 	manager->should_end_watch = true;
 	cond_broadcast(&manager->changed);
 	bool is_over = false, is_in_time = true;
-	while (!(is_over = !manager->is_looking && !manager->renewer.is_alive) && is_in_time &&
-	       manager->should_end_watch)
+	while (!(is_over = !manager->is_looking && !manager->renewer.is_alive &&
+			   !manager->sharing.is_alive) &&
+	       is_in_time && manager->should_end_watch)
 		is_in_time = cond_wait_until(&manager->changed, &manager->lock, deadline);
 	bool is_mine = is_over && !manager->is_changing_watch;
 	manager->is_changing_watch = manager->is_changing_watch || is_mine;
@@ -133,6 +135,7 @@ bool watchdog_stop(struct tide_manager *manager, struct mono_time deadline)
 	if (!is_mine)
 		return is_over;
 	thread_join(&manager->watchdog);
+	sharing_end(manager);
 	renewal_end(manager);
 
 	mutex_lock(&manager->lock);

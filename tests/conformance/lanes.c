@@ -480,12 +480,36 @@ static void another_number_of_lanes_handles_nothing_again(struct fixture *f)
 	witness_open(&other, f);
 	fill(f, 1);
 	run_with(f, &witness, "p", LANES, TIDE_OK);
-	run_with(f, &other, "p", LANES - 1, TIDE_STATE);
-	run_with(f, &other, "p", 1, TIDE_STATE);
+	saw_everything_once(&witness, 1);
+	run_with(f, &other, "p", LANES - 1, TIDE_OK);
+	run_with(f, &other, "p", 1, TIDE_OK);
 	saw_everything_once(&other, 0);
-	run_with(f, &witness, "q", 1, TIDE_OK);
-	run_with(f, &other, "q", LANES, TIDE_STATE);
-	saw_everything_once(&other, 0);
+	run_with(f, &other, "q", 1, TIDE_OK);
+	saw_everything_once(&other, 1);
+	run_with(f, &witness, "q", LANES, TIDE_OK);
+	saw_everything_once(&witness, 1);
+}
+
+static void partitions_by_hand_are_no_family(struct fixture *f)
+{
+	struct witness witness;
+	witness_open(&witness, f);
+	struct tide_subscriber subscriber = witness_subscriber(&witness);
+	struct tide_subscription_config share = lanes_config(1);
+	share.partition_total = LANES;
+	share.partition_index = 2;
+	fill(f, 1);
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &share);
+	must(tide_manager_start(manager, NULL, 30, NULL, NULL, err));
+	catch_up(f->store, subscription);
+	must(tide_manager_unsubscribe(manager, "p#2/4", err));
+
+	struct tide_subscription_config config = lanes_config(LANES);
+	struct tide_error why = refused(
+		TIDE_STATE, tide_manager_subscribe(manager, &subscriber, &config, NULL, err));
+	must_mention(&why, "partitions by hand ('p#2/4')");
+	assert_int_equal(stored_by_lane(f, 2), AGGREGATES);
 }
 
 static void row_of_one_lane_is_changed_by_its_own_name_alone(struct fixture *f)
@@ -714,6 +738,7 @@ const struct test_case lanes_cases[] = {
 	CASE(one_lane_has_a_name_a_row_and_a_status_of_its_own),
 	CASE(names_of_lanes_clash_with_none),
 	CASE(another_number_of_lanes_handles_nothing_again),
+	CASE(partitions_by_hand_are_no_family),
 	CASE(row_of_one_lane_is_changed_by_its_own_name_alone),
 	CASE(each_lane_has_a_context_for_each_run),
 	CASE(subscriber_may_give_each_lane_its_own),

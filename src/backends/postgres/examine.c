@@ -353,7 +353,7 @@ static const struct { const char *purpose, *rights; } examine_purposes[] = {
 	  " AND " MAY("subscription_controls", "DELETE")
 	  " AND " MAY("subscription_journal", "SELECT") " AND " MAY("subscription_journal", "INSERT")
 	  " AND " MAY("subscription_journal", "DELETE") " AND " MAY_NUMBER("subscription_journal") },
-	{ "share lanes with other processes", MAY_WRITE("subscription_groups")
+	{ "have lanes", MAY_WRITE("subscription_groups")
 	  " AND " MAY_WRITE("subscription_members") " AND " MAY("subscription_members", "DELETE")
 	  " AND " MAY("projection_checkpoints", "DELETE") " AND " MAY("projection_segments", "DELETE") },
 	{ "keep snapshots", MAY_WRITE("snapshots") " AND " MAY_NUMBER("snapshots") },

@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lanes over processes: who has how many.
+ *
+ *        started               joined              stopped
+ *   NONE ──────▶ WANTED ────────────────▶ HELD ──────────────▶ LEAVING ──▶ NONE
+ *                  ▲  a renewal finds it gone │                  left
+ *                  └──────────────────────────┘
+ *
+ * Happy path: four times a second a member looks at the members that live and at who has which
+ * lane, and does its own part of the rule (policy/balance.c): lanes that it wants ask for their
+ * ownership, those that it does not want stop after the event in hand, save, let go, and stand by.
+ * Nobody assigns, and nothing depends on a look: the ownership of a lane is what keeps two from it.
+ * Failure modes: the database cannot be asked: what was decided goes on to hold, and the log has
+ * the error when it changes. Members with another number of lanes live: the lanes stand by. There
+ * can be no such group: its lanes end in that error.
+ */
+#include "supervise/sharing.h"
+
+#include <assert.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "path/family.h"
+#include "path/port.h"
+#include "sys/alloc.h"
+#include "sys/log.h"
+
+#define SHARING_LOOK_NS (250 * NS_PER_MS)
+#define SHARING_TRIM_NS (2 * NS_PER_SECOND)
+#define SHARING_AGAIN 5 /* a failed renewal is tried again after this part of the interval */
+
+static struct tide_store *sharing_database(const struct tide_manager *manager)
+{
+	return manager->engine.checkpoints->database;
+}
+
+/* ---- What is wanted -------------------------------------------------------------------------- */
+
+tide_status sharing_init(struct tide_subscription *subscription, struct tide_error *err)
+{
+	uint32_t lanes = subscription->lanes.list ? subscription->lanes.total : 0;
+	if (lanes == 0)
+		return TIDE_OK;
+	struct membership *membership =
+		alloc_zero(1, sizeof *membership + lanes * sizeof membership->views[0]);
+	if (!membership)
+		return alloc_fail(err);
+	subscription->lanes.membership = membership;
+	return TIDE_OK;
+}
+
+/* A lane hears of it at once. */
+static void sharing_wish(struct tide_subscription *lane, enum lane_wish wish)
+{
+	if (atomic_exchange(&lane->lanes.wish, (int)wish) != (int)wish)
+		wakeup_ring(&lane->wakeup, RING_RELEASE);
+}
+
+static void sharing_wish_all(struct tide_subscription *head, enum lane_wish wish)
+{
+	for (uint32_t i = 0; i < head->lanes.total; i++)
+		sharing_wish(head->lanes.list[i], wish);
+}
+
+void sharing_begin(struct tide_manager *manager, struct tide_subscription *head)
+{
+	struct membership *membership = head->lanes.membership;
+	if (!membership)
+		return;
+	mutex_lock(&manager->lock);
+	bool is_new = membership->state == MEMBERSHIP_NONE;
+	if (is_new)
+		membership->state = MEMBERSHIP_WANTED;
+	else if (membership->state == MEMBERSHIP_LEAVING)
+		membership->state = MEMBERSHIP_HELD;
+	manager->sharing.look_at = (struct mono_time){ 0 };
+	cond_broadcast(&manager->changed);
+	mutex_unlock(&manager->lock);
+	if (is_new)
+		sharing_wish_all(head, LANE_UNDECIDED);
+}
+
+void sharing_stop(struct tide_manager *manager, struct tide_subscription *head)
+{
+	struct membership *membership = head->lanes.membership;
+	if (!membership)
+		return;
+	mutex_lock(&manager->lock);
+	if (membership->state == MEMBERSHIP_WANTED)
+		membership->state = MEMBERSHIP_NONE;
+	else if (membership->state == MEMBERSHIP_HELD)
+		membership->state = MEMBERSHIP_LEAVING;
+	manager->sharing.look_at = (struct mono_time){ 0 };
+	cond_broadcast(&manager->changed);
+	mutex_unlock(&manager->lock);
+}
+
+void sharing_await_left(struct tide_manager *manager, struct tide_subscription *head,
+			struct mono_time until)
+{
+	const struct membership *membership = head->lanes.membership;
+	bool is_in_time = true;
+	if (!membership)
+		return;
+	mutex_lock(&manager->lock);
+	while (membership->state == MEMBERSHIP_LEAVING && manager->is_looking && is_in_time)
+		is_in_time = cond_wait_until(&manager->changed, &manager->lock, until);
+	mutex_unlock(&manager->lock);
+}
+
+/* ---- Membership ------------------------------------------------------------------------------ */
+
+static enum membership_state sharing_state(struct tide_manager *manager,
+					   const struct membership *membership)
+{
+	mutex_lock(&manager->lock);
+	enum membership_state state = membership->state;
+	mutex_unlock(&manager->lock);
+	return state;
+}
+
+/* Unless it was started or stopped meanwhile. */
+static void sharing_move(struct tide_manager *manager, struct membership *membership,
+			 enum membership_state from, enum membership_state to)
+{
+	mutex_lock(&manager->lock);
+	if (membership->state == from)
+		membership->state = to;
+	else if (to == MEMBERSHIP_HELD) /* stopped while it joined */
+		membership->state = MEMBERSHIP_LEAVING;
+	cond_broadcast(&manager->changed);
+	mutex_unlock(&manager->lock);
+}
+
+static int64_t sharing_renew_ns(const struct tide_manager *manager)
+{
+	int64_t third = ns_of_seconds(manager->engine.lease_seconds / 3);
+	int64_t most = port_renew_ns(sharing_database(manager));
+	return most == 0 || third < most ? third : most;
+}
+
+static tide_status sharing_leave(struct tide_manager *manager, struct tide_subscription *head,
+				 void *session, struct tide_error *err)
+{
+	tide_status status = port_member_leave(sharing_database(manager), session, head->name,
+					       &head->owner, err);
+	if (status == TIDE_OK)
+		sharing_move(manager, head->lanes.membership, MEMBERSHIP_LEAVING, MEMBERSHIP_NONE);
+	return status;
+}
+
+/* Where it begins that has settled nothing yet. */
+static tide_status sharing_start_of(struct tide_manager *manager,
+				    const struct tide_subscription *head, tide_position *ret,
+				    struct tide_error *err)
+{
+	const struct tide_subscription_config *config = &head->config;
+	void *session;
+	*ret = config->start_from == TIDE_START_POSITION ? config->start_position : 0;
+	if (config->start_from != TIDE_START_END)
+		return TIDE_OK;
+	tide_status status = store_borrow(manager->engine.store, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = port_end(manager->engine.store, session, ret, err);
+	store_return(manager->engine.store, session, status);
+	return status;
+}
+
+/* `*ret` false: members with another number live. */
+static tide_status sharing_join(struct tide_manager *manager, struct tide_subscription *head,
+				void *session, bool *ret, struct tide_error *err)
+{
+	const struct tide_store *database = sharing_database(manager);
+	struct tide_time now = clock_wall(manager->engine.clock);
+	struct family_wish wish = { .name = head->name, .lanes = head->lanes.total, .now = now };
+	char host[256] = "";
+	(void)gethostname(host, sizeof host - 1);
+	struct tide_member_write write = { .group = head->name,
+					   .lanes = head->lanes.total,
+					   .id = head->owner,
+					   .host = host,
+					   .pid = (int32_t)getpid(),
+					   .now = now };
+	*ret = false;
+
+	struct mono_time began = clock_mono(manager->engine.clock);
+	tide_status status = sharing_start_of(manager, head, &wish.start, err);
+	if (status == TIDE_OK)
+		status = family_become(database, session, &wish, ret, err);
+	if (status == TIDE_OK && *ret)
+		status = port_member_join(database, session, &write, ret, err);
+	if (status != TIDE_OK || !*ret)
+		return status;
+
+	mutex_lock(&manager->lock);
+	head->lanes.membership->renew_at = mono_add(began, sharing_renew_ns(manager));
+	mutex_unlock(&manager->lock);
+	head->lanes.membership->trim_at = began;
+	sharing_move(manager, head->lanes.membership, MEMBERSHIP_WANTED, MEMBERSHIP_HELD);
+	log_at(TIDE_LOG_NOTICE, "subscription", "became a member", "name='%s' lanes=%u", head->name,
+	       head->lanes.total);
+	return TIDE_OK;
+}
+
+/* ---- Who has which lane ---------------------------------------------------------------------- */
+
+static bool sharing_is_owned(const struct tide_lease_info *leases, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(leases[i].name, name) == 0)
+			return leases[i].is_owned;
+	return false;
+}
+
+/* Of one whose run has ended in error nobody here wants anything until it is begun anew. */
+static enum balance_holder sharing_holder(struct tide_subscription *lane)
+{
+	mutex_lock(&lane->lock);
+	bool is_asking = atomic_load(&lane->lanes.wish) == LANE_WANTED &&
+			 lane->ownership.state != OWNERSHIP_STANDBY && run_exists(&lane->run);
+	bool is_mine = ownership_exists(&lane->ownership) || is_asking;
+	bool has_failed = !run_exists(&lane->run) && lane->states.state == TIDE_STATE_ERROR;
+	mutex_unlock(&lane->lock);
+	return is_mine ? BALANCE_MINE : has_failed ? BALANCE_OTHERS : BALANCE_FREE;
+}
+
+/* Who has the others is asked only while there are some to be had. */
+static tide_status sharing_view(struct tide_manager *manager, struct tide_subscription *head,
+				void *session, uint32_t target, struct tide_error *err)
+{
+	struct membership *membership = head->lanes.membership;
+	ALLOC_AUTO struct tide_lease_info *leases = NULL;
+	size_t count = 0;
+	uint32_t held = 0;
+	for (uint32_t i = 0; i < head->lanes.total; i++) {
+		membership->views[i].holder = sharing_holder(head->lanes.list[i]);
+		held += membership->views[i].holder == BALANCE_MINE;
+	}
+
+	if (held < target) {
+		tide_status status =
+			port_lease_list(sharing_database(manager), session, &leases, &count, err);
+		if (status != TIDE_OK)
+			return status;
+	}
+
+	for (uint32_t i = 0; i < head->lanes.total; i++) {
+		struct balance_lane *view = &membership->views[i];
+		const char *name = head->lanes.list[i]->name;
+		if (view->holder == BALANCE_FREE &&
+		    (held >= target || sharing_is_owned(leases, count, name)))
+			view->holder = BALANCE_OTHERS;
+	}
+	return TIDE_OK;
+}
+
+/* It stops after the event in hand, and then stands by. */
+static void sharing_give_back(struct tide_manager *manager, struct tide_subscription *lane)
+{
+	int64_t limit = ns_of_seconds(lane->config.shutdown_timeout);
+	mutex_lock(&lane->lock);
+	bool is_to_stop = ownership_exists(&lane->ownership) && !run_is_ending(&lane->run);
+	mutex_unlock(&lane->lock);
+	if (!is_to_stop)
+		return;
+	log_at(TIDE_LOG_INFO, "subscription", "a lane is given back", "name='%s'", lane->name);
+	run_ask_stop(lane, mono_add(clock_mono(manager->engine.clock), limit));
+}
+
+/* One that has been given back, unless everything is being stopped. */
+static void sharing_stand_by_again(struct tide_manager *manager, struct tide_subscription *lane)
+{
+	mutex_lock(&lane->lock);
+	bool is_over = !run_exists(&lane->run) && lane->states.state == TIDE_STATE_STOPPED;
+	mutex_unlock(&lane->lock);
+	if (!is_over || manager_begin_start(manager, false, NULL) != TIDE_OK)
+		return;
+	if (sharing_state(manager, lane->lanes.head->lanes.membership) != MEMBERSHIP_LEAVING)
+		(void)run_start(lane, manager->is_threaded, false, NULL);
+	manager_end_start(manager);
+}
+
+static void sharing_apply(struct tide_manager *manager, struct tide_subscription *head)
+{
+	struct membership *membership = head->lanes.membership;
+	for (uint32_t i = 0; i < head->lanes.total; i++) {
+		struct tide_subscription *lane = head->lanes.list[i];
+		struct balance_lane *view = &membership->views[i];
+		bool was_wanted = atomic_load(&lane->lanes.wish) == LANE_WANTED;
+		assert(!view->is_wanted || view->holder != BALANCE_OTHERS);
+		if (view->is_wanted && !was_wanted)
+			view->taken = ++membership->takes;
+		sharing_wish(lane, view->is_wanted ? LANE_WANTED : LANE_UNWANTED);
+		if (!view->is_wanted)
+			sharing_give_back(manager, lane);
+		sharing_stand_by_again(manager, lane);
+	}
+}
+
+static tide_status sharing_balance(struct tide_manager *manager, struct tide_subscription *head,
+				   void *session, struct tide_error *err)
+{
+	ALLOC_AUTO struct tide_member *list = NULL;
+	size_t count = 0;
+	tide_status status = port_member_list(sharing_database(manager), session, head->name, &list,
+					      &count, err);
+	if (status != TIDE_OK)
+		return status;
+
+	ALLOC_AUTO struct balance_member *members = alloc_zero(count + 1, sizeof *members);
+	if (!members)
+		return alloc_fail(err);
+	for (size_t i = 0; i < count; i++)
+		members[i] = (struct balance_member){ list[i].id, list[i].joined_at };
+	balance_order(members, count);
+
+	size_t place = balance_place(members, count, &head->owner);
+	uint32_t target = place < count ? balance_target(head->lanes.total, count, place) : 0;
+	status = sharing_view(manager, head, session, target, err);
+	if (status != TIDE_OK)
+		return status;
+	balance_choose(head->lanes.membership->views, head->lanes.total, members, count,
+		       &head->owner);
+	sharing_apply(manager, head);
+	return TIDE_OK;
+}
+
+/* Old rows go once all lanes have passed them; any member sees to it. */
+static tide_status sharing_trim(struct tide_manager *manager, struct tide_subscription *head,
+				void *session, struct tide_error *err)
+{
+	struct membership *membership = head->lanes.membership;
+	struct mono_time now = clock_mono(manager->engine.clock);
+	struct family_wish wish = { .name = head->name, .lanes = head->lanes.total };
+	if (now.ns < membership->trim_at.ns)
+		return TIDE_OK;
+	bool has_old = true;
+	tide_status status = family_trim(sharing_database(manager), session, &wish, &has_old, err);
+	membership->trim_at = has_old ? mono_add(now, SHARING_TRIM_NS) : MONO_NEVER;
+	return status;
+}
+
+/* ---- A look ---------------------------------------------------------------------------------- */
+
+/* Nothing but a person changes it. */
+static bool sharing_is_refusal(tide_status status)
+{
+	return status == TIDE_UNSUPPORTED || status == TIDE_STATE || status == TIDE_ARGUMENT;
+}
+
+static void sharing_refuse(struct tide_subscription *head, const struct tide_error *why)
+{
+	mutex_lock(&head->lock);
+	head->lanes.refused = *why;
+	mutex_unlock(&head->lock);
+	sharing_wish_all(head, LANE_REFUSED);
+}
+
+static void sharing_tell(struct tide_subscription *head, tide_status status,
+			 const struct tide_error *err)
+{
+	struct tide_error *told = &head->lanes.membership->told;
+	if (told->status == status &&
+	    (status == TIDE_OK || strcmp(told->message, err->message) == 0))
+		return;
+	if (status == TIDE_OK)
+		log_at(TIDE_LOG_NOTICE, "subscription", "the lanes are shared again", "name='%s'",
+		       head->name);
+	else
+		log_at(TIDE_LOG_WARNING, "subscription", "the lanes cannot be shared now",
+		       "name='%s' error='%s'", head->name, err->message);
+	*told = status == TIDE_OK ? (struct tide_error){ 0 } : *err;
+}
+
+static tide_status sharing_enter(struct tide_manager *manager, struct tide_subscription *head,
+				 void *session, struct tide_error *err)
+{
+	bool is_member = false;
+	tide_status status = sharing_join(manager, head, session, &is_member, err);
+	if (sharing_is_refusal(status))
+		sharing_refuse(head, err);
+	else if (status == TIDE_OK && !is_member)
+		sharing_wish_all(head, LANE_UNWANTED);
+	return status;
+}
+
+static tide_status sharing_look_at(struct tide_manager *manager, struct tide_subscription *head,
+				   struct tide_error *err)
+{
+	struct membership *membership = head->lanes.membership;
+	void *session = manager->sharing.session;
+	assert(membership && session);
+	tide_status status = TIDE_OK;
+	if (sharing_state(manager, membership) == MEMBERSHIP_HELD && manager_is_ending(manager))
+		sharing_stop(manager, head);
+	if (sharing_state(manager, membership) == MEMBERSHIP_LEAVING)
+		status = sharing_leave(manager, head, session, err);
+	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_WANTED &&
+	    !manager_is_ending(manager))
+		status = sharing_enter(manager, head, session, err);
+	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_HELD)
+		status = sharing_balance(manager, head, session, err);
+	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_HELD)
+		status = sharing_trim(manager, head, session, err);
+	return status;
+}
+
+static void sharing_close_session(struct tide_manager *manager)
+{
+	if (manager->sharing.session)
+		port_session_close(sharing_database(manager), manager->sharing.session);
+	manager->sharing.session = NULL;
+}
+
+static tide_status sharing_open_session(struct tide_manager *manager, struct tide_error *err)
+{
+	struct tide_store *database = sharing_database(manager);
+	const struct tide_session_limits limits = { .lease = manager->engine.lease_seconds,
+						    .idle_in_transaction =
+							    manager->engine.lease_seconds };
+	if (manager->sharing.session)
+		return TIDE_OK;
+	tide_status status = port_session_open(database, &manager->sharing.session, err);
+	if (status == TIDE_OK)
+		port_limit(database, manager->sharing.session, &limits);
+	return status;
+}
+
+/* Pinned, so that each is there when its turn has come. */
+static void sharing_look_all(struct tide_manager *manager)
+{
+	struct tide_error err;
+	mutex_lock(&manager->lock);
+	manager->pins++;
+	for (struct tide_subscription *head = manager->heads; head; head = head->next) {
+		mutex_unlock(&manager->lock);
+		tide_status status = sharing_open_session(manager, &err);
+		if (status == TIDE_OK)
+			status = sharing_look_at(manager, head, &err);
+		if (status == TIDE_CONNECTION_LOST)
+			sharing_close_session(manager);
+		sharing_tell(head, status, &err);
+		mutex_lock(&manager->lock);
+	}
+
+	manager->sharing.look_at = mono_add(clock_mono(manager->engine.clock), SHARING_LOOK_NS);
+	if (--manager->pins == 0)
+		cond_broadcast(&manager->changed);
+	mutex_unlock(&manager->lock);
+}
+
+/* ---- Its thread ------------------------------------------------------------------------------ */
+
+static bool sharing_finds_due_locked(const struct tide_manager *manager, struct mono_time now)
+	TIDE_REQUIRES(manager->lock)
+{
+	assert(mutex_is_mine(&manager->lock));
+	const struct tide_subscription *head = manager->heads;
+	while (head && head->lanes.membership->state == MEMBERSHIP_NONE)
+		head = head->next;
+	return head && now.ns >= manager->sharing.look_at.ns;
+}
+
+static void sharing_run(void *self)
+{
+	struct tide_manager *manager = self;
+	sharing_look_all(manager);
+	mutex_lock(&manager->lock);
+	manager->sharing.is_alive = false;
+	cond_broadcast(&manager->changed);
+	mutex_unlock(&manager->lock);
+}
+
+void sharing_look(struct tide_manager *manager, struct mono_time now)
+{
+	struct sharing *sharing = &manager->sharing;
+	mutex_lock(&manager->lock);
+	bool is_due = sharing_finds_due_locked(manager, now) && !sharing->is_alive;
+	sharing->is_alive = sharing->is_alive || (is_due && manager->is_threaded);
+	mutex_unlock(&manager->lock);
+	if (!is_due)
+		return;
+	if (!manager->is_threaded) {
+		sharing_look_all(manager);
+		return;
+	}
+
+	thread_join(&sharing->thread); /* of its last time: it has ended */
+	if (thread_start(&sharing->thread, "tide-sharer", sharing_run, manager, NULL) == TIDE_OK)
+		return;
+	mutex_lock(&manager->lock); /* the next look tries again */
+	sharing->is_alive = false;
+	mutex_unlock(&manager->lock);
+}
+
+void sharing_end(struct tide_manager *manager)
+{
+	thread_join(&manager->sharing.thread);
+	assert(!manager->sharing.is_alive);
+	mutex_lock(&manager->lock);
+	bool is_member = false;
+	for (struct tide_subscription *head = manager->heads; head; head = head->next) {
+		enum membership_state *state = &head->lanes.membership->state;
+		*state = *state == MEMBERSHIP_HELD || *state == MEMBERSHIP_LEAVING
+				 ? MEMBERSHIP_LEAVING
+				 : MEMBERSHIP_NONE;
+		is_member = is_member || *state == MEMBERSHIP_LEAVING;
+	}
+	mutex_unlock(&manager->lock);
+	if (is_member)
+		sharing_look_all(manager);
+	sharing_close_session(manager);
+}
+
+/* ---- For the renewer ------------------------------------------------------------------------- */
+
+bool sharing_is_due_locked(const struct tide_manager *manager, const struct tide_subscription *head,
+			   struct mono_time now, int part)
+{
+	assert(mutex_is_mine(&manager->lock));
+	const struct membership *membership = head->lanes.membership;
+	int64_t ahead = part > 0 ? sharing_renew_ns(manager) / part : 0;
+	return membership->state == MEMBERSHIP_HELD &&
+	       membership->renew_at.ns <= mono_add(now, ahead).ns;
+}
+
+void sharing_renewed_locked(struct tide_manager *manager, const struct tide_lease_renewal *renewal,
+			    struct mono_time began)
+{
+	assert(mutex_is_mine(&manager->lock));
+	struct tide_subscription *head = manager->heads;
+	int64_t interval = sharing_renew_ns(manager);
+	while (head && !tide_uuid_equal(&head->owner, &renewal->fence.owner))
+		head = head->next;
+	if (!head)
+		return;
+	struct membership *membership = head->lanes.membership;
+	if (renewal->result == TIDE_RENEWAL_LOST && membership->state == MEMBERSHIP_HELD)
+		membership->state = MEMBERSHIP_WANTED;
+	membership->renew_at = mono_add(
+		began, renewal->result == TIDE_RENEWAL_MADE ? interval : interval / SHARING_AGAIN);
+}
