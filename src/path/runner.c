@@ -547,6 +547,7 @@ static enum step runner_go_live(struct tide_subscription *subscription)
 	struct runner *runner = &subscription->runner;
 	if (runner->progress.is_dirty || transaction_is_open(&runner->transaction))
 		return save_step(subscription);
+	feed_rest(&runner->feed); /* what is new is no history */
 	subscription_move_from(subscription, TIDE_STATE_CATCHING_UP, TIDE_STATE_LIVE,
 			       "reached the feed end");
 	return STEP_ON;

@@ -22,11 +22,15 @@ static struct {
 	int fails_at;       /* 0: none */
 	atomic_bool is_let; /* what hangs goes on */
 	atomic_int hanging;
+	int together; /* so many first reads wait for each other; 0: none does */
+	atomic_int begun;
 } shared;
 
 static tide_status read_or_not(void *session, const struct tide_page_query *query,
 			       struct tide_page *page, struct tide_error *err)
 {
+	if (shared.together && atomic_fetch_add(&shared.begun, 1) < shared.together)
+		wait_for(PATIENCE, atomic_load(&shared.begun) >= shared.together);
 	int number = query->is_once ? atomic_fetch_add(&shared.number, 1) + 1 : 0;
 	if (number > 0 && number == shared.hangs_at) {
 		atomic_fetch_add(&shared.hanging, 1);
@@ -45,8 +49,9 @@ struct crowd {
 	struct witness witnesses[SUBS];
 	struct tide_subscription *subscriptions[SUBS];
 	int count;
-	atomic_int held; /* in the call of the event that all wait at */
+	atomic_int begun, held; /* in the call of the first event, of that which all wait at */
 	atomic_bool is_open;
+	int together; /* none goes on from the first event before so many have begun */
 	struct tide_uuid seen[EVENTS + 1]; /* by the last one */
 };
 
@@ -55,6 +60,8 @@ static tide_status crowd_decide(struct witness *witness, const struct tide_event
 {
 	struct crowd *crowd = witness->more;
 	(void)delivery;
+	if (event->position == 1 && atomic_fetch_add(&crowd->begun, 1) < crowd->together)
+		wait_for(PATIENCE, atomic_load(&crowd->begun) >= crowd->together);
 	if (event->position == HELD_AT) {
 		atomic_fetch_add(&crowd->held, 1);
 		while (!atomic_load(&crowd->is_open))
@@ -85,7 +92,7 @@ static void crowd_add(struct crowd *crowd, int i)
 /* All of them stand at one event, and then they go on together. */
 static void crowd_open(struct crowd *crowd, const char *backend, int count)
 {
-	*crowd = (struct crowd){ .count = 0 };
+	*crowd = (struct crowd){ .together = count };
 	rig_open(&crowd->rig, backend);
 	for (unsigned i = 0; i < EVENTS / 50; i++)
 		append_many(crowd->rig.store, stream_of("Order", i), i * 50, 50);
@@ -192,6 +199,47 @@ static void who_waits_for_anothers_read_obeys(void **state)
 	crowd_close(&crowd);
 }
 
+/* ---- Who wants little ------------------------------------------------------------------------ */
+
+#define MANY 200000
+
+/* How much is shared is for the threads to say, but not once they know that they want little. */
+static void who_wants_little_of_all_reads_for_itself(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct witness witnesses[3];
+	struct tide_subscription *subscriptions[3];
+	const char *const types[] = { "Rare", NULL };
+	rig_open(&rig, "memory");
+	for (unsigned i = 0; i < MANY / 1000; i++)
+		append_many(rig.store, stream_of("Order", i), i * 1000, 1000);
+	real = replaced = *rig.store->backend;
+	replaced.store.read = read_or_not;
+	memset(&shared, 0, sizeof shared);
+	shared.together = 3;
+	rig.store->backend = &replaced;
+	for (int i = 0; i < 3; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "sub%d", i);
+		witnesses[i] = (struct witness)WITNESS;
+		struct tide_subscriber subscriber = witness_single(name, &witnesses[i]);
+		struct tide_subscription_config config = quick_config();
+		subscriber.event_types = types;
+		must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscriptions[i],
+					    err));
+	}
+	must(tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, err));
+	for (int i = 0; i < 3; i++)
+		wait_position(subscriptions[i], MANY);
+	must(tide_manager_stop(rig.manager, NULL, PATIENCE, err));
+	assert_true(atomic_load(&rig.store->metrics.feed_events[METRICS_FROM_WINDOW]) <= 3 * 20000);
+	rig.store->backend = &real;
+	rig_close(&rig);
+	for (int i = 0; i < 3; i++)
+		witness_fini(&witnesses[i]);
+}
+
 /* ---- Another store --------------------------------------------------------------------------- */
 
 static void a_run_that_begins_takes_nothing_of_what_the_store_was(void **state)
@@ -243,6 +291,7 @@ int main(void)
 		cmocka_unit_test(who_hangs_while_it_reads_for_all_keeps_nobody_else),
 		cmocka_unit_test(a_read_that_fails_is_the_failure_of_who_read),
 		cmocka_unit_test(who_waits_for_anothers_read_obeys),
+		cmocka_unit_test(who_wants_little_of_all_reads_for_itself),
 		cmocka_unit_test(a_run_that_begins_takes_nothing_of_what_the_store_was),
 		cmocka_unit_test(a_file_that_is_replaced_in_the_middle_ends_all),
 	};
