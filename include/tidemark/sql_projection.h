@@ -21,9 +21,13 @@ extern "C" {
  *	-- reset:
  *	DELETE FROM totals;
  *
- * `-- on: *` names all events. Sections run in the order of the file. Parameters: :global_position
- * :event_id :event_type :event_version :occurred_at :aggregate_id :aggregate_type
- * :aggregate_version :tenant_id :actor_id :correlation_id :causation_id :metadata :payload.
+ * `-- on: *` names all events. Sections run in the order of the file. Below a line
+ * `-- append: STREAM TYPE` of an `on:` section stands a statement that gives one column of JSON:
+ * each row is an event of that type, appended in the same transaction as tide_delivery_append does,
+ * without an expectation. STREAM is `Shipment/:aggregate_id`, with any parameter that is a UUID, or
+ * `Day/name:day-:tenant_id`, a text with parameters. Parameters: :global_position :event_id
+ * :event_type :event_version :occurred_at :aggregate_id :aggregate_type :aggregate_version
+ * :tenant_id :actor_id :correlation_id :causation_id :metadata :payload.
  */
 struct tide_sql_projection;
 

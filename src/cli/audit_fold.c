@@ -115,6 +115,8 @@ static tide_status fold_over(struct fold *fold, struct tide_checkpoints *checkpo
 		.event_types = inner->event_types,
 		.handle = fold_handle,
 		.transactional = true,
+		.appends = inner->appends,
+		.appends_after = INT64_MAX,
 		.attach = inner->attach ? fold_attach_inner : NULL,
 		.detach = inner->detach ? fold_detach_inner : NULL,
 		.prepare = inner->prepare ? fold_prepare_inner : NULL,

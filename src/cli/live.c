@@ -116,8 +116,8 @@ tide_status live_run(struct tide_sql_projection *projection, struct tide_store *
 
 /* Its failure is its own: the statements before it stay to be seen. */
 static tide_status live_try_event(const struct live *live, struct tide_sql_projection *projection,
-				  const struct tide_event *event, struct live_trial *trial,
-				  struct tide_error *err)
+				  const struct tide_event *event, const struct live_hearer *hearer,
+				  struct live_trial *trial, struct tide_error *err)
 {
 	struct tide_error failed;
 	tide_status status = port_savepoint(live->database, live->session, err);
@@ -125,6 +125,9 @@ static tide_status live_try_event(const struct live *live, struct tide_sql_proje
 	if (status != TIDE_OK)
 		return status;
 	status = sql_projection_try_event(projection, live->connection, event, &failed);
+	if (status == TIDE_OK)
+		status = sql_projection_tell_appends(projection, event, hearer->tell, hearer->self,
+						     &failed);
 	trial->events++;
 	trial->to = event->position;
 	if (status == TIDE_OK)
@@ -139,7 +142,8 @@ static tide_status live_try_event(const struct live *live, struct tide_sql_proje
 }
 
 static tide_status live_try_events(const struct live *live, struct tide_sql_projection *projection,
-				   struct tide_store *feed, int64_t limit, struct live_trial *trial,
+				   struct tide_store *feed, int64_t limit,
+				   const struct live_hearer *hearer, struct live_trial *trial,
 				   struct tide_error *err)
 {
 	const struct tide_query query = { .event_types = projection->subscriber.event_types,
@@ -156,7 +160,7 @@ static tide_status live_try_events(const struct live *live, struct tide_sql_proj
 		if (status == TIDE_DECODE) /* it would be set aside */
 			continue;
 		if (status == TIDE_OK && event)
-			status = live_try_event(live, projection, event, trial, err);
+			status = live_try_event(live, projection, event, hearer, trial, err);
 	} while (status == TIDE_DECODE || (status == TIDE_OK && event));
 	tide_reader_close(reader);
 	return status;
@@ -174,8 +178,8 @@ static tide_status live_take_rows(struct tide_sql_projection *projection, struct
 }
 
 tide_status live_try(struct tide_sql_projection *projection, struct tide_checkpoints *checkpoints,
-		     tide_position after, int64_t limit, struct live_trial *ret,
-		     struct tide_error *err)
+		     tide_position after, int64_t limit, const struct live_hearer *hearer,
+		     struct live_trial *ret, struct tide_error *err)
 {
 	struct live live;
 
@@ -189,7 +193,8 @@ tide_status live_try(struct tide_sql_projection *projection, struct tide_checkpo
 	if (status == TIDE_OK)
 		status = port_release_savepoint(live.database, live.session, err);
 	if (status == TIDE_OK)
-		status = live_try_events(&live, projection, checkpoints->feed, limit, ret, err);
+		status = live_try_events(&live, projection, checkpoints->feed, limit, hearer, ret,
+					 err);
 	if (status == TIDE_OK)
 		status = live_take_rows(projection, ret, err);
 	if (live.connection)

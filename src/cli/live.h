@@ -21,11 +21,16 @@ struct live_trial {
 	tide_position first_at;
 	int64_t *rows; /* changed, by statement; for tide_free */
 };
+/** Who is told what would be appended. */
+struct live_hearer {
+	sql_appended *tell;
+	void *self;
+};
 /** Run init and then the statements for so many events behind a position, in a transaction that is
  * rolled back. */
 tide_status live_try(struct tide_sql_projection *projection, struct tide_checkpoints *checkpoints,
-		     tide_position after, int64_t limit, struct live_trial *ret,
-		     struct tide_error *err);
+		     tide_position after, int64_t limit, const struct live_hearer *hearer,
+		     struct live_trial *ret, struct tide_error *err);
 
 /** What is done in a transaction of a session of its own, on the native connection. */
 typedef tide_status live_action(void *self, void *connection, struct tide_error *err);

@@ -100,6 +100,9 @@ static tide_status beside_subscribe(struct beside *beside, struct tide_error *er
 		.handle = beside_handle,
 		.handle_together = beside->inner->handle_together ? beside_handle_together : NULL,
 		.transactional = true,
+		/* what it would append was appended by what serves */
+		.appends = beside->inner->appends,
+		.appends_after = INT64_MAX,
 		.detach = beside_detach,
 		.prepare = beside_prepare,
 		.before_commit = beside->inner->before_commit ? beside_before_commit : NULL,

@@ -71,20 +71,60 @@ static int trial_tell(struct cli *cli, const struct sql_script *script,
 	return cli_fail(cli, &err);
 }
 
+/** What is said while events are tried. */
+struct trial_hearer {
+	struct cli *cli;
+	const char *path;
+	int exit;
+};
+
+static tide_status trial_tell_append(void *self, size_t at, const char *stream, const char *type,
+				     const char *payload, struct tide_error *err)
+{
+	struct trial_hearer *hearer = self;
+	struct buffer line = { 0 };
+
+	(void)err;
+	if (hearer->cli->json) {
+		json_open(&line, '{');
+		json_key(&line, "file");
+		json_string(&line, hearer->path);
+		json_key(&line, "line");
+		json_integer(&line, (int64_t)at);
+		json_key(&line, "appended_to");
+		json_string(&line, stream);
+		json_key(&line, "event_type");
+		json_string(&line, type);
+		json_key(&line, "payload");
+		json_raw(&line, tide_text(payload));
+		json_close(&line, '}');
+	} else {
+		buffer_format(&line, "'%s' line %zu: would append: %s %s %s", hearer->path, at,
+			      stream, type, payload);
+	}
+	int exit = cli_line(hearer->cli, &line);
+	hearer->exit = hearer->exit == CLI_DONE ? exit : hearer->exit;
+	return TIDE_OK;
+}
+
 static int trial_make(struct cli *cli, struct tide_sql_projection *projection,
 		      struct tide_checkpoints *checkpoints)
 {
 	const struct option_value *limit = &cli->options[OPT_TRY_LIMIT];
+	struct trial_hearer hearer = { cli, projection->script.path, CLI_DONE };
+	const struct live_hearer appends = { trial_tell_append, &hearer };
 	struct live_trial trial;
 	struct tide_error err;
 	tide_position position;
 
 	if (tide_checkpoints_position(checkpoints, projection->name, &position, &err) != TIDE_OK)
 		position = 0;
-	tide_status status = live_try(projection, checkpoints, position,
-				      limit->is_set ? limit->number : TRIAL_EVENTS, &trial, &err);
+	tide_status status =
+		live_try(projection, checkpoints, position,
+			 limit->is_set ? limit->number : TRIAL_EVENTS, &appends, &trial, &err);
 	int exit = status == TIDE_OK ? trial_tell(cli, &projection->script, &trial)
 				     : cli_fail(cli, &err);
+	exit = exit == CLI_DONE ? hearer.exit : exit;
 	tide_free(trial.rows);
 	return exit;
 }

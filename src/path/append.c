@@ -138,8 +138,6 @@ tide_status append_make(const struct tide_store *store, const struct tide_append
 			size_t count, struct append_batch *ret, struct tide_error *err)
 {
 	struct append_batch batch = { .count = count };
-	if (store->is_read_only)
-		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' was opened read-only", store->url);
 	for (size_t i = 0; i < count; i++) {
 		tide_status status = append_check(store, &appends[i], err);
 		if (status != TIDE_OK)
@@ -237,6 +235,9 @@ tide_status tide_store_append_all(struct tide_store *store, const struct tide_ap
 	if (!store || !appends || count == 0)
 		return tide_fail(err, TIDE_ARGUMENT, "%s",
 				 !store ? "store is NULL" : "an append needs at least one event");
+	if (store->is_read_only)
+		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' was opened read-only", store->url);
+
 	APPEND_BATCH_AUTO struct append_batch batch = { 0 };
 	tide_status status = append_make(store, appends, count, &batch, err);
 	if (status != TIDE_OK)

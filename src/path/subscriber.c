@@ -86,6 +86,10 @@ static tide_status subscription_check_appends(const struct engine *engine,
 				 "'%s' appends to '%s', and its checkpoint is in '%s': what it "
 				 "appends could not commit with it",
 				 subscriber->name, store->url, database->url);
+	if (store->is_read_only)
+		return tide_fail(err, TIDE_UNSUPPORTED,
+				 "'%s' appends, and '%s' was opened read-only", subscriber->name,
+				 store->url);
 	if (!port_appends_within(store))
 		return tide_fail(err, TIDE_UNSUPPORTED,
 				 "'%s' appends, and '%s' takes no appends in a transaction",

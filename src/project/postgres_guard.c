@@ -220,6 +220,13 @@ static struct sql_own guard_judge_rival(struct sql_rival *rival, bool is_more)
 	return own;
 }
 
+/* A position stays taken from the sequence when the append that took it is rolled back, and the
+ * lock on it is the transaction's. */
+static bool guard_is_append(const struct postgres_guard *guard, int i)
+{
+	return guard->script->has_appended && guard->relations[i].is_numbers;
+}
+
 /* What is none of the guard's relations is a table of the same name elsewhere, or the catalog that
  * the schema's name is in. */
 static struct sql_own guard_judge_row(const struct postgres_guard *guard, const PGresult *rows,
@@ -229,7 +236,9 @@ static struct sql_own guard_judge_row(const struct postgres_guard *guard, const 
 
 	for (int i = 0; i < guard->count; i++)
 		if (strcmp(guard->relations[i].oid, PQgetvalue(rows, row, 0)) == 0)
-			return guard->relations[i].was_locked ? own : guard_own(guard, i);
+			return guard->relations[i].was_locked || guard_is_append(guard, i)
+				       ? own
+				       : guard_own(guard, i);
 	struct sql_rival *rival =
 		guard_find_rival(guard, PQgetvalue(rows, row, 0), PQgetvalue(rows, row, 3));
 	if (rival)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json.h"
 #include "sys/alloc.h"
 
 static const char *const rebuild_states[REBUILD_STATE_COUNT] = {
@@ -138,6 +139,71 @@ tide_status rebuild_store(const struct tide_sql_projection *projection, void *co
 		       : status;
 }
 
+/* ---- What was answered before ---------------------------------------------------------------- */
+
+tide_position rebuild_answered(const char *undo)
+{
+	struct json_reader reader;
+	struct json_token token;
+	int64_t answered = 0;
+	bool is_it = false;
+
+	if (!undo)
+		return 0;
+	json_read(&reader, undo, strlen(undo));
+	do {
+		token = json_next(&reader);
+		if (token.kind == JSON_NUMBER && is_it)
+			(void)json_int(&token, &answered);
+		is_it = token.kind == JSON_KEY && json_equals(&token, "answered");
+	} while (token.kind != JSON_END && token.kind != JSON_ERROR);
+	return answered;
+}
+
+static tide_status rebuild_take_position(void *self, const char *const *columns,
+					 struct tide_error *err)
+{
+	(void)err;
+	if (columns[0])
+		*(tide_position *)self = strtoll(columns[0], NULL, 10);
+	return TIDE_OK;
+}
+
+/* Of several partitions the one that is behind; what others have answered is recognised by its
+ * ids. One that is begun anew before it was done has answered as far as the first. */
+static tide_status rebuild_note_answered(const struct tide_sql_projection *projection,
+					 void *connection, struct rebuild_row *row,
+					 struct tide_error *err)
+{
+	struct sql_place place;
+	tide_position before = rebuild_answered(row->undo), position = 0;
+	tide_status status =
+		projection->dialect->find_place(&projection->script, connection, &place, err);
+	if (status != TIDE_OK)
+		return status;
+
+	ALLOC_AUTO char *text = alloc_format(
+		"SELECT min(global_position) FROM %sprojection_checkpoints WHERE projection_name = "
+		"CAST($1 AS text) OR substr(projection_name, 1, length(CAST($1 AS text)) + 1) = "
+		"CAST($1 AS text) || '#'",
+		place.own);
+	struct sql_question question = { .text = text,
+					 .values = { projection->name },
+					 .count = 1,
+					 .row = rebuild_take_position,
+					 .self = &position };
+	status = text ? projection->dialect->ask(&projection->script, connection, &question, err)
+		      : alloc_fail(err);
+	if (status != TIDE_OK)
+		return status;
+	rebuild_row_fini(row);
+	row->undo =
+		alloc_format("{\"answered\": %" PRId64 "}", position > before ? position : before);
+	return row->undo ? TIDE_OK : alloc_fail(err);
+}
+
+/* ---- Beginning ------------------------------------------------------------------------------- */
+
 /** A rebuild in place that is begun. */
 struct rebuild_beginning {
 	struct tide_sql_projection *projection;
@@ -171,12 +237,18 @@ tide_status rebuild_empty(struct tide_sql_projection *projection, void *connecti
 	if (status != TIDE_OK)
 		return status;
 	status = rebuild_refuse_beside(projection->name, &row, err);
-	rebuild_row_fini(&row);
+	if (status == TIDE_OK && projection->script.append_count > 0)
+		status = rebuild_note_answered(projection, connection, &row, err);
+	else
+		rebuild_row_fini(&row);
 	if (status == TIDE_OK)
 		status = sql_reset(projection, connection, err);
 	row.state = REBUILD_IN_PLACE;
 	row.reached = reached;
-	return status == TIDE_OK ? rebuild_store(projection, connection, &row, err) : status;
+	if (status == TIDE_OK)
+		status = rebuild_store(projection, connection, &row, err);
+	rebuild_row_fini(&row);
+	return status;
 }
 
 static tide_status rebuild_empty_begun(void *self, void *connection, struct tide_error *err)

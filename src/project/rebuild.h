@@ -25,9 +25,14 @@ struct rebuild_row {
 	/* the furthest that it may have come; in place: the end of the feed at its begin */
 	tide_position reached;
 	bool is_same; /* it was begun with this very file */
-	char *undo;   /* JSON, for who wrote it; NULL: nothing */
+	/* JSON, for who wrote it; NULL: nothing. In place: {"answered": position}, up to which
+	 * what the projection appends was appended before */
+	char *undo;
 };
 void rebuild_row_fini(struct rebuild_row *row);
+
+/** The position in an `undo` of a rebuild in place, 0: it says none. */
+tide_position rebuild_answered(const char *undo);
 
 /** The hashes of a file, as rows have them. */
 void rebuild_hashes(const struct tide_sql_projection *projection, char init[17],

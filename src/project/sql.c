@@ -16,23 +16,10 @@
 
 #include "core/url.h"
 #include "project/rebuild.h"
-#include "project/sql.h"
+#include "project/sql_append.h"
 #include "sys/alloc.h"
 
 #define SQL_FILE_SIZE_MAX (16u << 20)
-
-bool sql_section_wants(const struct sql_script *script, const struct sql_section *section,
-		       const struct tide_event *event)
-{
-	if (section->kind != SQL_ON || section->is_all)
-		return section->kind == SQL_ON;
-	for (size_t i = 0; i < section->types; i++) {
-		const char *type = script->types[section->type + i];
-		if (strncmp(type, event->event_type.data, event->event_type.size + 1) == 0)
-			return true;
-	}
-	return false;
-}
 
 static tide_status sql_execute(struct tide_sql_projection *projection,
 			       const struct tide_event *event, void *connection, bool *ret_is_own,
@@ -100,6 +87,9 @@ static tide_status sql_handle(void *self, const struct tide_event *event,
 	sql_keep_words(&projection->script, delivery);
 	if (status == TIDE_OK && ended == TIDE_OK)
 		ended = sql_enter_news(projection, connection, &end);
+	if (status == TIDE_OK && ended == TIDE_OK)
+		ended = sql_react(projection, event, delivery, &is_own, &end);
+	sql_reactions_clear(&projection->script);
 	if (is_own)
 		tide_delivery_stop(delivery);
 	if (status != TIDE_OK)
@@ -136,7 +126,18 @@ static tide_status sql_execute_all(struct tide_sql_projection *projection,
 	return status;
 }
 
-/* What fails comes again to sql_handle, which says why. */
+/* How many events at the beginning have nothing to append. */
+static size_t sql_count_plain(const struct sql_script *script,
+			      const struct tide_event *const *events, size_t count)
+{
+	size_t plain = 0;
+
+	while (plain < count && !sql_appends_for(script, events[plain]))
+		plain++;
+	return plain;
+}
+
+/* What fails comes again to sql_handle, which says why. One that appends goes by itself. */
 static tide_status sql_handle_together(void *self, const struct tide_event *const *events,
 				       size_t count, struct tide_delivery *delivery)
 {
@@ -144,8 +145,12 @@ static tide_status sql_handle_together(void *self, const struct tide_event *cons
 	struct sql_script *script = &projection->script;
 	const struct sql_dialect *dialect = projection->dialect;
 	void *connection = tide_delivery_connection(delivery);
-	size_t begun = count;
+	size_t begun = count = sql_count_plain(script, events, count);
 
+	if (count == 0) {
+		tide_delivery_take(delivery, 1, 0);
+		return sql_handle(self, events[0], delivery);
+	}
 	tide_status status = dialect->begin ? dialect->begin(script, connection, NULL) : TIDE_OK;
 	if (status != TIDE_OK)
 		return status;
@@ -192,6 +197,8 @@ static tide_status sql_prepare(void *self, void *connection, struct tide_error *
 		atomic_store(&projection->whole->script.is_stale, true);
 	if (status == TIDE_OK)
 		status = projection->dialect->prepare(&projection->script, connection, err);
+	if (status == TIDE_OK)
+		status = sql_react_prepare(projection, connection, err);
 	if (status == TIDE_OK)
 		status = sql_enter(projection, connection, err);
 	if (status == TIDE_OK)
@@ -396,6 +403,7 @@ static struct tide_subscriber sql_subscriber(struct tide_sql_projection *project
 		.handle = sql_handle,
 		.handle_together = sql_handle_together,
 		.transactional = true,
+		.appends = script->append_count > 0,
 		.prepare = sql_prepare,
 		.detach = sql_detach,
 		.before_commit = projection->dialect->before_commit ? sql_before_commit : NULL,

@@ -44,8 +44,18 @@ struct sql_statement {
 	size_t size;
 	size_t line;                  /* where it begins */
 	size_t parameter, parameters; /* its part of the script's parameters */
-	void *prepared;               /* the dialect's, while attached */
+	size_t append;  /* which of the script's its rows are for, from 1; 0: they go nowhere */
+	void *prepared; /* the dialect's, while attached */
 };
+
+/** Where rows are appended to: `-- append: STREAM TYPE`. */
+struct sql_append {
+	size_t line;
+	char *aggregate_type, *event_type;
+	char *name;        /* of the stream, with parameters in it; NULL: `id` names it */
+	enum sql_field id; /* one that is a UUID */
+};
+struct sql_reaction;
 
 /** One use of a parameter in a statement, with its colon; a view into the script's text. */
 struct sql_parameter {
@@ -80,6 +90,8 @@ struct sql_script {
 	size_t parameter_count;
 	const char **types; /* of all sections in order; ends in NULL */
 	size_t type_count;
+	struct sql_append *appends;
+	size_t append_count;
 
 	char **tables; /* that init makes: name, or schema.name */
 	size_t table_count;
@@ -100,6 +112,12 @@ struct sql_script {
 	char refused[64]; /* SQLite: the table that was to be changed; empty: none */
 	const struct sql_rival *refused_rival; /* which is this one; NULL: Tidemark's */
 	int64_t *changed;                      /* rows by statement; NULL: they are not counted */
+
+	struct sql_reaction *reactions; /* that the event in hand has given */
+	size_t reaction_count;
+	/* the question for what was answered before a rebuild; empty: there is nowhere to ask */
+	char *ask_answered;
+	bool has_appended; /* events are in the delivery's transaction, or were: Tidemark's doing */
 };
 
 /** A file as a subscriber. */
@@ -294,12 +312,20 @@ tide_status sql_projection_try(struct tide_sql_projection *projection, void *con
 			       struct tide_error *err);
 /** Let go of what was prepared for that. */
 void sql_projection_try_end(struct tide_sql_projection *projection, void *connection);
+/** Takes an event that would be appended: the line that says so, its stream, type and payload. */
+typedef tide_status sql_appended(void *self, size_t line, const char *stream, const char *type,
+				 const char *payload, struct tide_error *err);
+/** Tell what the statements of the last event that was tried have given to be appended. */
+tide_status sql_projection_tell_appends(struct tide_sql_projection *projection,
+					const struct tide_event *event, sql_appended *tell,
+					void *self, struct tide_error *err);
 /** Run the statements of one event there. */
 tide_status sql_projection_try_event(struct tide_sql_projection *projection, void *connection,
 				     const struct tide_event *event, struct tide_error *err);
 
 /** Find the field of a parameter's name without its colon; SQL_FIELD_COUNT: none. */
 enum sql_field sql_field_find(const char *name, size_t size);
+const char *sql_field_name(enum sql_field field);
 struct sql_value sql_field_value(enum sql_field field, const struct tide_event *event,
 				 char scratch[SQL_SCRATCH_SIZE]);
 

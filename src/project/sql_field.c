@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a statement may ask of an event: its parameters by name, and their values. */
+/* What a statement may ask of an event, its parameters by name and their values; and whether it is
+ * for the event at all. */
 #include <string.h>
 
 #include "project/sql.h"
@@ -22,6 +23,24 @@ enum sql_field sql_field_find(const char *name, size_t size)
 	       !(strlen(sql_fields[field]) == size && strncmp(sql_fields[field], name, size) == 0))
 		field++;
 	return (enum sql_field)field;
+}
+
+bool sql_section_wants(const struct sql_script *script, const struct sql_section *section,
+		       const struct tide_event *event)
+{
+	if (section->kind != SQL_ON || section->is_all)
+		return section->kind == SQL_ON;
+	for (size_t i = 0; i < section->types; i++) {
+		const char *type = script->types[section->type + i];
+		if (strncmp(type, event->event_type.data, event->event_type.size + 1) == 0)
+			return true;
+	}
+	return false;
+}
+
+const char *sql_field_name(enum sql_field field)
+{
+	return sql_fields[field];
 }
 
 static struct sql_value sql_integer(int64_t integer)

@@ -6,7 +6,9 @@
  * a transaction that its owner rolls back; nothing of it stays.
  * Failure modes: what fails is told with file and line, and the rest is tried all the same.
  */
-#include "project/sql.h"
+#include <stdio.h>
+
+#include "project/sql_append.h"
 
 #include "sys/alloc.h"
 
@@ -47,6 +49,7 @@ tide_status sql_projection_try(struct tide_sql_projection *projection, void *con
 
 void sql_projection_try_end(struct tide_sql_projection *projection, void *connection)
 {
+	sql_reactions_clear(&projection->script);
 	projection->dialect->detach(&projection->script, connection);
 	tide_free(projection->script.changed);
 	projection->script.changed = NULL;
@@ -77,6 +80,7 @@ tide_status sql_projection_try_event(struct tide_sql_projection *projection, voi
 	struct sql_script *script = &projection->script;
 	struct tide_error end;
 
+	sql_reactions_clear(script);
 	tide_status status = dialect->begin ? dialect->begin(script, connection, err) : TIDE_OK;
 	if (status != TIDE_OK)
 		return status;
@@ -87,4 +91,26 @@ tide_status sql_projection_try_event(struct tide_sql_projection *projection, voi
 	if (status != TIDE_OK || ended == TIDE_OK)
 		return status;
 	return tide_fail(err, ended, "%s", end.message);
+}
+
+tide_status sql_projection_tell_appends(struct tide_sql_projection *projection,
+					const struct tide_event *event, sql_appended *tell,
+					void *self, struct tide_error *err)
+{
+	const struct sql_script *script = &projection->script;
+	char text[TIDE_NAME_MAX + TIDE_UUID_TEXT_SIZE + 2], id[TIDE_UUID_TEXT_SIZE];
+	struct tide_stream stream;
+	tide_status status = TIDE_OK;
+
+	for (size_t i = 0; status == TIDE_OK && i < script->reaction_count; i++) {
+		const struct sql_append *append = script->reactions[i].append;
+		status = sql_append_stream(script, append, event, &stream, err);
+		if (status != TIDE_OK)
+			return status;
+		snprintf(text, sizeof text, "%s/%s", stream.aggregate_type,
+			 tide_uuid_format(&stream.aggregate_id, id));
+		status = tell(self, append->line, text, append->event_type,
+			      script->reactions[i].payload, err);
+	}
+	return status;
 }

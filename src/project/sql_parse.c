@@ -13,7 +13,7 @@
 #include <strings.h>
 
 #include "core/json.h"
-#include "project/sql.h"
+#include "project/sql_append.h"
 #include "sys/alloc.h"
 
 enum token_kind {
@@ -48,6 +48,7 @@ struct parser {
 	bool is_line_start;
 	struct sql_section *section;     /* NULL: before the first */
 	struct sql_statement *statement; /* NULL: between two */
+	size_t append;                   /* line of one that waits for its statement; 0: none */
 	enum made made;                  /* of this statement */
 	struct token made_schema, made_name;
 };
@@ -275,12 +276,37 @@ static bool parse_looks_like_types(const char *text, size_t size)
 
 static tide_status parse_end_statement(struct parser *parser, const char *end, bool has_semicolon);
 
-/* A comment line `-- word: ...` may be a section; `*ret` tells whether it is. */
+static tide_status parse_check_append(const struct parser *parser)
+{
+	return parser->append ? parse_fail(parser, parser->append,
+					   "there is no statement below this 'append:'")
+			      : TIDE_OK;
+}
+
+/* The statement below it gives the events. */
+static tide_status parse_append(struct parser *parser, const struct token *token, const char *rest,
+				size_t size)
+{
+	tide_status status = parse_check_append(parser);
+	if (status != TIDE_OK)
+		return status;
+	if (!parser->section || parser->section->kind != SQL_ON)
+		return parse_fail(parser, token->line, "'append:' outside an on: section");
+	parse_fold(&parser->script->statements_hash, "append:", 7);
+	parse_fold(&parser->script->statements_hash, rest, size);
+	parser->append = token->line;
+	return sql_append_read(parser->script, token->line, rest, size, parser->err);
+}
+
+/* A comment line `-- word: ...` may be a section, or say where rows go; `*ret` tells whether it
+ * does. */
 static tide_status parse_section_line(struct parser *parser, const struct token *token, bool *ret)
 {
-	static const char *const kinds[] = {
-		[SQL_ON] = "on", [SQL_INIT] = "init", [SQL_RESET] = "reset"
-	};
+	enum { KIND_APPEND = SQL_RESET + 1, KIND_COUNT };
+	static const char *const kinds[] = { [SQL_ON] = "on",
+					     [SQL_INIT] = "init",
+					     [SQL_RESET] = "reset",
+					     [KIND_APPEND] = "append" };
 	const char *text = token->text + 2, *end = token->text + token->size;
 	tide_status status;
 	size_t kind = 0;
@@ -292,17 +318,22 @@ static tide_status parse_section_line(struct parser *parser, const struct token 
 	if (word == 0 || text + word >= end || text[word] != ':')
 		return TIDE_OK;
 	const char *rest = text + word + 1;
-	while (kind < 3 &&
+	while (kind < KIND_COUNT &&
 	       !(strlen(kinds[kind]) == word && strncasecmp(text, kinds[kind], word) == 0))
 		kind++;
-	if (kind == 3 && !parse_looks_like_types(rest, (size_t)(end - rest)))
+	if (kind == KIND_COUNT && !parse_looks_like_types(rest, (size_t)(end - rest)))
 		return TIDE_OK;
-	if (kind == 3)
-		return parse_fail(parser, token->line,
-				  "unknown section '%.*s:'; there are on:, init: and reset:",
-				  (int)word, text);
+	if (kind == KIND_COUNT)
+		return parse_fail(
+			parser, token->line,
+			"unknown section '%.*s:'; there are on:, init:, reset: and append:",
+			(int)word, text);
 	*ret = true;
 	status = parser->statement ? parse_end_statement(parser, token->text, false) : TIDE_OK;
+	if (status == TIDE_OK && kind == KIND_APPEND)
+		return parse_append(parser, token, rest, (size_t)(end - rest));
+	if (status == TIDE_OK)
+		status = parse_check_append(parser);
 	if (status == TIDE_OK)
 		status = parse_add_section(parser, (enum sql_section_kind)kind, token->line);
 	if (status == TIDE_OK && kind == SQL_ON)
@@ -447,6 +478,9 @@ static tide_status parse_begin_statement(struct parser *parser, const struct tok
 	*parser->statement = (struct sql_statement){ .text = token->text,
 						     .line = token->line,
 						     .parameter = script->parameter_count };
+	if (parser->append)
+		parser->statement->append = script->append_count;
+	parser->append = 0;
 	parser->section->count++;
 	parser->made = MADE_LOOK;
 	parser->made_schema = (struct token){ 0 };
@@ -597,6 +631,8 @@ tide_status sql_parse(struct sql_script *script, const struct sql_dialect *diale
 	tide_status status =
 		parser.statement ? parse_end_statement(&parser, token.text, false) : TIDE_OK;
 	if (status == TIDE_OK)
+		status = parse_check_append(&parser);
+	if (status == TIDE_OK)
 		status = parse_check_sections(&parser);
 	return status == TIDE_OK ? parse_end_types(&parser) : status;
 }
@@ -610,6 +646,9 @@ void sql_script_fini(struct sql_script *script)
 		tide_free(script->tables[i]);
 	tide_free(script->tables);
 	sql_rivals_clear(script);
+	sql_appends_free(script);
+	sql_reactions_clear(script);
+	tide_free(script->ask_answered);
 	tide_free(script->sections);
 	tide_free(script->statements);
 	tide_free(script->parameters);

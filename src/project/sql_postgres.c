@@ -19,10 +19,12 @@
 #include <strings.h>
 
 #include "core/json.h"
+#include "project/postgres_ask.h"
 #include "project/postgres_flight.h"
 #include "project/postgres_guard.h"
 #include "project/postgres_live.h"
 #include "project/postgres_result.h"
+#include "project/sql_append.h"
 #include "sys/alloc.h"
 
 #define POSTGRES_INIT_LOCK "8388346167795281770" /* "tideproj" */
@@ -194,6 +196,20 @@ static bool postgres_has_rows(PGconn *connection, const char *name)
 	return has_rows;
 }
 
+static tide_status postgres_check_columns(const struct sql_script *script,
+					  const struct sql_statement *statement, PGconn *connection,
+					  const char *name, struct tide_error *err)
+{
+	if (!statement->append)
+		return TIDE_OK;
+	PGresult *result = PQdescribePrepared(connection, name);
+	if (!postgres_is_success(result))
+		return postgres_end(script, statement, connection, result, TIDE_ARGUMENT, err);
+	int columns = PQnfields(result);
+	PQclear(result);
+	return sql_reaction_check(script, statement, columns, err);
+}
+
 static tide_status postgres_prepare_one(const struct sql_script *script,
 					struct sql_statement *statement, PGconn *connection,
 					struct tide_error *err)
@@ -218,6 +234,8 @@ static tide_status postgres_prepare_one(const struct sql_script *script,
 	PGresult *result = PQprepare(connection, prepared->name, prepared->text,
 				     (int)statement->parameters, prepared->types);
 	status = postgres_end(script, statement, connection, result, TIDE_ARGUMENT, err);
+	if (status == TIDE_OK)
+		status = postgres_check_columns(script, statement, connection, prepared->name, err);
 	if (status == TIDE_OK && !attachment->is_pooled &&
 	    !postgres_has_rows(connection, prepared->name)) {
 		tide_free(prepared->text);
@@ -516,6 +534,28 @@ static tide_status postgres_execute(struct sql_script *script,
 	return postgres_sent(script, connection, is_sent, err);
 }
 
+/* A statement that only reads has changed nothing. */
+static int64_t postgres_changed(PGresult *result)
+{
+	return strncmp(PQcmdStatus(result), "SELECT", 6) == 0
+		       ? 0
+		       : strtoll(PQcmdTuples(result), NULL, 10);
+}
+
+static tide_status postgres_keep_rows(struct sql_script *script,
+				      const struct sql_statement *statement, const PGresult *result,
+				      struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+
+	for (int i = 0; statement->append && status == TIDE_OK && i < PQntuples(result); i++)
+		status = sql_reaction_add(script, statement,
+					  PQgetisnull(result, i, 0) ? NULL
+								    : PQgetvalue(result, i, 0),
+					  (size_t)PQgetlength(result, i, 0), err);
+	return status;
+}
+
 /* Behind an error the rest was not run. */
 static tide_status postgres_take_statements(struct sql_script *script, PGconn *connection,
 					    struct tide_error *err)
@@ -529,7 +569,9 @@ static tide_status postgres_take_statements(struct sql_script *script, PGconn *c
 			postgres_keep_words(script, result);
 		if (script->changed)
 			script->changed[attachment->sent[i] - script->statements] +=
-				strtoll(PQcmdTuples(result), NULL, 10);
+				postgres_changed(result);
+		if (status == TIDE_OK)
+			status = postgres_keep_rows(script, attachment->sent[i], result, err);
 		if (status == TIDE_OK)
 			status = postgres_end(script, attachment->sent[i], connection, result,
 					      TIDE_HANDLER_PERMANENT, err);
@@ -658,71 +700,17 @@ static tide_status postgres_before_commit(struct sql_script *script, void *conne
 {
 	struct postgres_attachment *attachment = script->attached;
 
-	if (!attachment->lines.first) /* nothing was done */
+	bool is_looked_for = attachment->lines.first != 0; /* else nothing was done */
+	if (!is_looked_for) {
+		script->has_appended = false;
 		return TIDE_OK;
+	}
 	tide_status status = postgres_send_look(script, connection, err);
 	if (status == TIDE_OK)
 		status = postgres_take_look(script, connection, err);
 	attachment->lines = (struct sql_lines){ 0, 0 };
+	script->has_appended = false;
 	return status;
-}
-
-/* ---- Questions ------------------------------------------------------------------------------- */
-
-static tide_status postgres_ask(const struct sql_script *script, void *connection,
-				const struct sql_question *question, struct tide_error *err)
-{
-	const char *columns[SQL_COLUMNS_MAX] = { NULL };
-	PGresult *rows = PQexecParams(connection, question->text, question->count, NULL,
-				      question->values, NULL, NULL, 0);
-	tide_status status = TIDE_OK;
-
-	if (!postgres_is_success(rows))
-		return postgres_end(script, NULL, connection, rows, TIDE_IO, err);
-	for (int i = 0; question->row && i < PQntuples(rows) && status == TIDE_OK; i++) {
-		for (int j = 0; j < PQnfields(rows) && j < SQL_COLUMNS_MAX; j++)
-			columns[j] = PQgetisnull(rows, i, j) ? NULL : PQgetvalue(rows, i, j);
-		status = question->row(question->self, columns, err);
-	}
-	PQclear(rows);
-	return status;
-}
-
-static tide_status postgres_note_place(void *self, const char *const *columns,
-				       struct tide_error *err)
-{
-	struct sql_place *place = self;
-
-	(void)err;
-	snprintf(place->own, sizeof place->own, "%s", columns[0]);
-	snprintf(place->made, sizeof place->made, "%s", columns[1] ? columns[1] : "");
-	place->has_versions = columns[2] && *columns[2] == 't';
-	place->has_rebuilds = columns[3] && *columns[3] == 't';
-	return TIDE_OK;
-}
-
-static tide_status postgres_find_place(const struct sql_script *script, void *connection,
-				       struct sql_place *ret, struct tide_error *err)
-{
-	struct sql_question question = {
-		.text = "SELECT quote_ident(n.nspname) || '.', current_schema() || '.', (SELECT "
-			"has_table_privilege(v.oid, 'SELECT') AND has_table_privilege(v.oid, "
-			"'INSERT') AND "
-			"has_table_privilege(v.oid, 'UPDATE') AND has_table_privilege(v.oid, "
-			"'DELETE') FROM pg_class v "
-			"WHERE "
-			"v.relnamespace = n.oid AND v.relname = 'projection_versions'), EXISTS "
-			"(SELECT FROM pg_class r WHERE r.relnamespace = n.oid AND r.relname = "
-			"'projection_rebuilds') FROM "
-			"pg_class c JOIN "
-			"pg_namespace n "
-			"ON n.oid = c.relnamespace WHERE c.oid = to_regclass('events')",
-		.row = postgres_note_place,
-		.self = ret,
-	};
-
-	*ret = (struct sql_place){ .has_versions = false };
-	return postgres_ask(script, connection, &question, err);
 }
 
 /* ---- Trying ---------------------------------------------------------------------------------- */

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "project/sql.h"
+#include "project/sql_append.h"
 #include "sys/alloc.h"
 
 static const char *const sqlite_forbidden[] = { "BEGIN",     "COMMIT",  "END",    "ROLLBACK",
@@ -264,6 +264,12 @@ static tide_status sqlite_prepare_one(struct sql_script *script, struct sql_stat
 
 	if (code != SQLITE_OK)
 		return sqlite_judge(script, statement, db, code, TIDE_ARGUMENT, err);
+	tide_status status =
+		sql_reaction_check(script, statement, sqlite3_column_count(handle), err);
+	if (status != TIDE_OK) {
+		sqlite3_finalize(handle);
+		return status;
+	}
 	int count = sqlite3_bind_parameter_count(handle);
 	struct sqlite_prepared *prepared =
 		alloc_zero(1, sizeof *prepared + (size_t)count * sizeof prepared->fields[0]);
@@ -343,6 +349,20 @@ static tide_status sqlite_judge_event(struct sql_script *script,
 			 statement->line, sqlite3_errstr(extended), extended);
 }
 
+/* Step to the end; what it gives to be appended is kept. */
+static tide_status sqlite_step_all(struct sql_script *script, const struct sql_statement *statement,
+				   sqlite3_stmt *prepared, int *ret_code, struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+
+	while (status == TIDE_OK && (*ret_code = sqlite3_step(prepared)) == SQLITE_ROW)
+		if (statement->append)
+			status = sql_reaction_add(script, statement,
+						  (const char *)sqlite3_column_text(prepared, 0),
+						  (size_t)sqlite3_column_bytes(prepared, 0), err);
+	return status;
+}
+
 static tide_status sqlite_execute(struct sql_script *script, const struct sql_statement *statement,
 				  void *connection, const struct tide_event *event,
 				  bool *ret_is_own, struct tide_error *err)
@@ -358,13 +378,13 @@ static tide_status sqlite_execute(struct sql_script *script, const struct sql_st
 		code = sqlite_bind(prepared->statement, i + 1, &value);
 	}
 	sqlite_watch(script, true);
-	if (code == SQLITE_OK)
-		while ((code = sqlite3_step(prepared->statement)) == SQLITE_ROW)
-			;
 	tide_status status = TIDE_OK;
-	if (code != SQLITE_DONE)
+	if (code == SQLITE_OK)
+		status = sqlite_step_all(script, statement, prepared->statement, &code, err);
+	if (status == TIDE_OK && code != SQLITE_DONE)
 		status = sqlite_judge_event(script, statement, connection, code, err);
-	else if (script->changed && !sqlite3_stmt_readonly(prepared->statement))
+	else if (status == TIDE_OK && script->changed &&
+		 !sqlite3_stmt_readonly(prepared->statement))
 		script->changed[statement - script->statements] += sqlite3_changes(connection);
 	*ret_is_own = script->refused[0] != '\0';
 	sqlite_watch(script, false);
