@@ -63,7 +63,7 @@ uint32_t family_lanes(const char *name, const struct tide_checkpoint *rows, size
 static bool family_has_row(const char *name, const struct tide_checkpoint *rows, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (strcmp(rows[i].projection_name, name) == 0)
+		if (rows[i].has_position && strcmp(rows[i].projection_name, name) == 0)
 			return true;
 	return false;
 }

@@ -369,7 +369,6 @@ static tide_status sql_open_lane(void *self, struct tide_lane lane, void **ret,
 {
 	struct tide_sql_projection *whole = self, *own;
 	char url[32];
-	(void)lane;
 	snprintf(url, sizeof url, "%s:", whole->dialect->scheme);
 	tide_status status = tide_sql_projection_open(
 		TIDE_SQL_PROJECTION(.path = whole->path, .name = whole->name,
@@ -379,6 +378,11 @@ static tide_status sql_open_lane(void *self, struct tide_lane lane, void **ret,
 	if (status != TIDE_OK)
 		return status;
 	own->whole = whole;
+	own->script.row = alloc_format("%s#%u/%u", whole->name, lane.index, lane.total);
+	if (!own->script.row) {
+		tide_sql_projection_close(own);
+		return alloc_fail(err);
+	}
 	own->script.read_at = whole->script.read_at;
 	*ret = own;
 	return TIDE_OK;
@@ -451,6 +455,7 @@ void tide_sql_projection_close(struct tide_sql_projection *projection)
 	if (!projection)
 		return;
 	sql_script_fini(&projection->script);
+	tide_free(projection->script.row);
 	tide_free(projection->name);
 	tide_free(projection->path);
 	tide_free(projection);

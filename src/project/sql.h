@@ -105,6 +105,7 @@ struct sql_script {
 	/* what the database said of an event: it may quote it, so the error does not; NULL:
 	 * nothing */
 	char *words;
+	char *row;        /* that its lane's checkpoint is in; NULL: it is no lane's */
 	bool is_made;     /* by another lane of this process: init is left out */
 	bool is_watching; /* SQLite: what is compiled now is the projection's */
 	/* SQLite: and drops or alters a table, so that SQLite itself keeps its numbers in step */

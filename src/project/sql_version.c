@@ -318,10 +318,12 @@ static tide_status version_begin_checkpoint(struct version *version,
 					    const struct sql_dialect *dialect, void *connection,
 					    struct tide_error *err)
 {
-	return version_ask(version, dialect, connection,
-			   "INSERT INTO %sprojection_checkpoints (projection_name) VALUES ($1) ON "
-			   "CONFLICT DO NOTHING",
-			   NULL, err);
+	const char *row = version->script->row ? version->script->row : version->name;
+	ALLOC_AUTO char *text = alloc_format("INSERT INTO %sprojection_checkpoints "
+					     "(projection_name) VALUES ($1) ON CONFLICT DO NOTHING",
+					     version->place.own);
+	struct sql_question question = { .text = text, .values = { row }, .count = 1 };
+	return text ? dialect->ask(version->script, connection, &question, err) : alloc_fail(err);
 }
 
 static tide_status version_write_filter(const struct sql_script *script, char **ret,
@@ -409,7 +411,9 @@ static tide_status version_refuse_elsewhere(const struct version *version,
 					     "oid "
 					     "FROM pg_namespace WHERE nspname = current_schema())) "
 					     "AND EXISTS (SELECT FROM %sprojection_checkpoints "
-					     "WHERE projection_name = $2)",
+					     "WHERE projection_name = $2 OR "
+					     "substr(projection_name, 1, length($2) + 1) = $2 || "
+					     "'#')",
 					     version->place.own);
 	tide_status status = text ? TIDE_OK : alloc_fail(err);
 
