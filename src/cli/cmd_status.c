@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "path/checkpoints.h"
+#include "path/family.h"
 #include "sys/alloc.h"
 
 /** What the rows say of one name; a member that is NULL: nothing. */
@@ -26,6 +27,7 @@ struct status_call {
 	size_t checkpoint_count, lease_count, control_count, letter_count;
 	struct status_row *rows; /* sorted by name */
 	size_t count;
+	struct tide_checkpoint lanes; /* of the name that is asked for, together */
 };
 
 static tide_status status_read(struct status_call *call, struct tide_store *store,
@@ -65,7 +67,7 @@ static int status_compare(const void *a, const void *b)
 static bool status_join(struct status_call *call)
 {
 	call->rows = alloc_zero(call->checkpoint_count + call->lease_count + call->control_count +
-					call->letter_count + 1,
+					call->letter_count + 2,
 				sizeof *call->rows);
 	if (!call->rows)
 		return false;
@@ -81,6 +83,33 @@ static bool status_join(struct status_call *call)
 		status_row(call, call->letters[i].projection_name)->letters = &call->letters[i];
 	qsort(call->rows, call->count, sizeof *call->rows, status_compare);
 	return true;
+}
+
+/* Where the one that is asked for has only the rows of its lanes: of all of them the least position
+ * and what all have counted, and who runs the one that is furthest behind. */
+static void status_fold_lanes(struct status_call *call, const char *name)
+{
+	uint32_t total = family_lanes(name, call->checkpoints, call->checkpoint_count);
+	struct tide_checkpoint *sum = total > 0 ? &call->lanes : NULL;
+	struct status_row *row = NULL, *whole = sum ? status_row(call, name) : NULL;
+	struct tide_lane lane;
+	if (!whole || (whole->checkpoint && whole->checkpoint->has_position))
+		return;
+
+	for (size_t i = 0; i < call->count; i++) {
+		const struct tide_checkpoint *one = call->rows[i].checkpoint;
+		if (!family_has(name, call->rows[i].name, &lane) || lane.total != total || !one)
+			continue;
+		int64_t processed = sum->events_processed + one->events_processed;
+		if (!row || one->position < sum->position) {
+			*sum = *one;
+			row = &call->rows[i];
+		}
+		sum->events_processed = processed;
+	}
+	whole->checkpoint = sum;
+	if (!whole->lease && row)
+		whole->lease = row->lease;
 }
 
 static void status_fini(struct status_call *call)
@@ -281,8 +310,13 @@ static int status_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 
 	if (status_read(&call, cli->store, checkpoints, &err) != TIDE_OK)
 		exit = cli_fail(cli, &err);
-	else
-		exit = status_join(&call) ? status_print(cli, &call) : cli_out_of_memory(cli);
+	else if (!status_join(&call))
+		exit = cli_out_of_memory(cli);
+	else {
+		if (cli->arg_count)
+			status_fold_lanes(&call, cli->args[0]);
+		exit = status_print(cli, &call);
+	}
 	status_fini(&call);
 	return exit;
 }

@@ -14,16 +14,20 @@
 #include <string.h>
 
 #include "path/controls.h"
+#include "path/family.h"
 #include "path/port.h"
 #include "path/reason.h"
 #include "supervise/manager.h"
+#include "sys/alloc.h"
 
 #define WHY_LETTERS 200 /* of which the first that is parked is looked for */
 
 /** What the databases say of a name. */
 struct why_look {
 	struct tide_checkpoints *checkpoints;
-	const char *name;
+	const char *name;      /* of the row and the ownership */
+	const char *title;     /* of dead letters, pauses, and what is told: that of all lanes */
+	struct tide_lane lane; /* total 0: it is none */
 	bool has_row, has_lease;
 	struct tide_checkpoint row;
 	struct tide_lease_info lease;
@@ -85,7 +89,7 @@ static tide_status why_find_control(struct why_look *look, struct tide_error *er
 	if (status != TIDE_OK)
 		return status;
 
-	const struct tide_control *control = controls_find(list, count, look->name);
+	const struct tide_control *control = controls_find(list, count, look->title);
 	look->has_control = control != NULL;
 	if (control)
 		look->control = *control;
@@ -101,7 +105,7 @@ static tide_status why_count_letters(struct why_look *look, struct tide_error *e
 	if (status != TIDE_OK)
 		return status;
 	for (size_t i = 0; i < count; i++)
-		if (strcmp(counts[i].projection_name, look->name) == 0) {
+		if (strcmp(counts[i].projection_name, look->title) == 0) {
 			look->dead_letters = counts[i].failure_count;
 			look->retrying = counts[i].retrying_count;
 		}
@@ -132,7 +136,7 @@ static tide_status why_find_parked(struct why_look *look, struct tide_error *err
 {
 	const struct tide_store *database = look->checkpoints->database;
 	const struct tide_dead_letter_filter filter = {
-		.projection_name = look->name,
+		.projection_name = look->title,
 		.statuses = { [TIDE_DEAD_LETTER_FAILED] = true,
 			      [TIDE_DEAD_LETTER_RETRYING] = true },
 		.limit = WHY_LETTERS,
@@ -215,7 +219,7 @@ static tide_status why_look_at(struct why_look *look, struct tide_error *err)
 	if (status == TIDE_OK)
 		status = why_find_control(look, err);
 	if (status == TIDE_OK && !look->has_row && !look->has_lease && !look->is_here &&
-	    !look->has_control)
+	    !look->has_control && look->lane.total == 0)
 		return tide_fail(err, TIDE_NOT_FOUND, "no projection '%s' in '%s'", look->name,
 				 look->checkpoints->database->url);
 	if (status == TIDE_OK)
@@ -443,7 +447,9 @@ static void why_tell(const struct why_look *look, enum tide_cause cause, struct 
 	bool is_kept = is_told || (look->has_told &&
 				   (cause == TIDE_CAUSE_BLOCKED || cause == TIDE_CAUSE_CAREFUL));
 	*ret = is_kept ? look->told : (struct tide_why){ 0 };
-	snprintf(ret->name, sizeof ret->name, "%s", look->name);
+	snprintf(ret->name, sizeof ret->name, "%s", look->title);
+	if (look->lane.total > 0)
+		why_add_number(ret, "lane", look->lane.index);
 	ret->state = why_state(look, cause);
 	ret->cause = cause;
 
@@ -471,6 +477,54 @@ static void why_tell(const struct why_look *look, enum tide_cause cause, struct 
 
 /* ---- Asked ----------------------------------------------------------------------------------- */
 
+static tide_status why_count_lanes(struct tide_checkpoints *checkpoints, const char *name,
+				   uint32_t *ret, struct tide_error *err)
+{
+	struct tide_checkpoint *rows ALLOC_AUTO = NULL;
+	size_t count = 0;
+	struct tide_error why;
+	tide_status status = tide_checkpoints_list(checkpoints, &rows, &count, &why);
+	if (status == TIDE_OK)
+		*ret = family_lanes(name, rows, count);
+	else if (err)
+		*err = why;
+	return status;
+}
+
+/* The causes stand in the order of what they ask of a person; of lanes with the same one that which
+ * is furthest behind tells. */
+static bool why_is_worse(const struct tide_why *why, const struct tide_why *than)
+{
+	const struct tide_evidence *own = tide_why_evidence(why, "position");
+	const struct tide_evidence *other = tide_why_evidence(than, "position");
+	if (why->cause != than->cause)
+		return why->cause > than->cause;
+	return own && other && own->number < other->number;
+}
+
+/* What is worst with any of them is what is told of all. */
+static tide_status why_of_lanes(struct tide_checkpoints *checkpoints, const char *name,
+				uint32_t lanes, struct tide_why *ret, struct tide_error *err)
+{
+	struct tide_why *one ALLOC_AUTO = alloc_zero(1, sizeof *one);
+	char row[TIDE_NAME_MAX + 1];
+	tide_status status = one ? TIDE_OK : alloc_fail(err);
+
+	for (uint32_t i = 0; status == TIDE_OK && i < lanes; i++) {
+		struct why_look look = {
+			.checkpoints = checkpoints, .name = row, .title = name, .lane = { i, lanes }
+		};
+		snprintf(row, sizeof row, "%s#%u/%u", name, i, lanes);
+		status = why_look_at(&look, err);
+		if (status != TIDE_OK)
+			continue;
+		why_tell(&look, why_judge(&look), one);
+		if (i == 0 || why_is_worse(one, ret))
+			*ret = *one;
+	}
+	return status;
+}
+
 tide_status tide_checkpoints_why(struct tide_checkpoints *checkpoints, const char *name,
 				 struct tide_why *ret, struct tide_error *err)
 {
@@ -479,11 +533,41 @@ tide_status tide_checkpoints_why(struct tide_checkpoints *checkpoints, const cha
 				 !checkpoints ? "checkpoints"
 				 : !name      ? "name"
 					      : "ret");
-	struct why_look look = { .checkpoints = checkpoints, .name = name };
-	tide_status status = why_look_at(&look, err);
+	struct why_look look = { .checkpoints = checkpoints, .name = name, .title = name };
+	struct tide_error why;
+	tide_status status = why_look_at(&look, &why);
+	bool has_own = look.has_lease || (look.has_row && look.row.has_position);
+	uint32_t lanes = 0;
+	if ((status == TIDE_OK || status == TIDE_NOT_FOUND) && !has_own) {
+		tide_status counted = why_count_lanes(checkpoints, name, &lanes, &why);
+		status = counted == TIDE_OK ? status : counted;
+	}
+
+	if (lanes > 0 && (status == TIDE_OK || status == TIDE_NOT_FOUND))
+		return why_of_lanes(checkpoints, name, lanes, ret, err);
 	if (status == TIDE_OK)
 		why_tell(&look, why_judge(&look), ret);
+	else if (err)
+		*err = why;
 	return status;
+}
+
+/* The lane with which most is wrong, of those that are this process's. */
+static struct tide_subscription *why_worst_lane(struct tide_subscription *subscription)
+{
+	struct tide_subscription *worst = lane_at(subscription, 0);
+	int most = -1;
+	for (uint32_t i = 0; subscription->lanes.list && i < lane_count(subscription); i++) {
+		struct tide_subscription *lane = lane_at(subscription, i);
+		mutex_lock(&lane->lock);
+		int cause = (int)reason_cause_locked(lane, clock_mono(lane->engine->clock));
+		mutex_unlock(&lane->lock);
+		if (cause <= most || (cause == (int)TIDE_CAUSE_STANDING_BY && most >= 0))
+			continue;
+		most = cause == (int)TIDE_CAUSE_STANDING_BY ? -1 : cause;
+		worst = lane;
+	}
+	return worst;
 }
 
 /* What a process sees of itself. */
@@ -523,12 +607,18 @@ tide_status tide_subscription_why(struct tide_manager *manager, const char *name
 	if (!subscription)
 		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
 
+	struct tide_subscription *lane = why_worst_lane(subscription);
+	char row[TIDE_NAME_MAX + 1];
+	memcpy(row, lane->name, sizeof row);
 	struct why_look look = { .checkpoints = manager->engine.checkpoints,
-				 .name = name,
+				 .name = row,
+				 .title = name,
+				 .lane = lane_share(lane),
 				 .has_told = true,
 				 .is_here = true };
 	struct tide_error failed = { 0 };
-	why_look_here(subscription, &look.told);
+	why_look_here(lane, &look.told);
+	snprintf(look.told.name, sizeof look.told.name, "%s", name);
 	manager_unpin_one(manager);
 	bool is_away = look.told.cause == TIDE_CAUSE_DATABASE_AWAY ||
 		       look.told.cause == TIDE_CAUSE_DISK_FULL;

@@ -81,6 +81,16 @@ static tide_status checkpoints_need(const void *ret, struct tide_error *err)
 	return ret ? TIDE_OK : tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
 }
 
+/* There is no row, and who asks may have meant those of its lanes. */
+static tide_status checkpoints_say_lanes(struct tide_checkpoints *checkpoints, void *session,
+					 const char *name, struct tide_error *err)
+{
+	struct tide_error lanes;
+	if (family_refuse(checkpoints->database, session, name, &lanes) == TIDE_UNSUPPORTED)
+		return tide_fail(err, TIDE_NOT_FOUND, "%s", lanes.message);
+	return TIDE_NOT_FOUND;
+}
+
 tide_status tide_checkpoints_load(struct tide_checkpoints *checkpoints, const char *name,
 				  struct tide_checkpoint *ret, struct tide_error *err)
 {
@@ -92,6 +102,8 @@ tide_status tide_checkpoints_load(struct tide_checkpoints *checkpoints, const ch
 		return status;
 	struct tide_checkpoint row;
 	status = port_load(checkpoints->database, session, name, &row, err);
+	if (status == TIDE_NOT_FOUND)
+		status = checkpoints_say_lanes(checkpoints, session, name, err);
 	store_return(checkpoints->database, session, status);
 	if (status == TIDE_OK)
 		*ret = row;

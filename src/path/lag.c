@@ -9,6 +9,8 @@
 
 #include "core/text.h"
 #include "path/checkpoints.h"
+#include "path/family.h"
+#include "sys/alloc.h"
 
 static struct lag_event lag_event_of(const struct tide_event *event)
 {
@@ -107,24 +109,17 @@ static double lag_of_event_time(const struct lag_facts *facts)
 	return lag_seconds_between(facts->newest.occurred_at, last->occurred_at);
 }
 
-tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const char *name,
-				 const char *const *event_types, struct tide_lag *ret,
-				 struct tide_error *err)
+static tide_status lag_of_row(struct tide_checkpoints *checkpoints,
+			      const struct tide_checkpoint *row, const char *const *event_types,
+			      struct tide_lag *ret, struct tide_error *err)
 {
-	if (!ret)
-		return tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
-	struct tide_checkpoint row;
-	tide_status status = tide_checkpoints_load(checkpoints, name, &row, err);
-	if (status != TIDE_OK)
-		return status;
-
-	struct tide_lag lag = { .last_event_id = row.last_event_id,
-				.events_processed = row.events_processed,
-				.has_last_processed_at = row.has_last_processed_at,
-				.last_processed_at = row.last_processed_at };
-	memcpy(lag.projection_name, row.projection_name, sizeof lag.projection_name);
+	struct tide_lag lag = { .last_event_id = row->last_event_id,
+				.events_processed = row->events_processed,
+				.has_last_processed_at = row->has_last_processed_at,
+				.last_processed_at = row->last_processed_at };
+	memcpy(lag.projection_name, row->projection_name, sizeof lag.projection_name);
 	struct lag_facts facts;
-	status = lag_read_facts(checkpoints->feed, &row, event_types, &facts, err);
+	tide_status status = lag_read_facts(checkpoints->feed, row, event_types, &facts, err);
 	if (status != TIDE_OK)
 		return status;
 
@@ -134,4 +129,63 @@ tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const cha
 	lag.event_time_lag_seconds = lag_of_event_time(&facts);
 	*ret = lag;
 	return TIDE_OK;
+}
+
+/* The row of the lane that is furthest behind, with what all have counted. */
+static const struct tide_checkpoint *lag_slowest_lane(const char *name,
+						      const struct tide_checkpoint *rows,
+						      size_t count, int64_t *ret_processed)
+{
+	const struct tide_checkpoint *slowest = NULL;
+	uint32_t total = family_lanes(name, rows, count);
+	struct tide_lane lane;
+	*ret_processed = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (!family_has(name, rows[i].projection_name, &lane) || lane.total != total)
+			continue;
+		*ret_processed += rows[i].events_processed;
+		if (!slowest || rows[i].position < slowest->position)
+			slowest = &rows[i];
+	}
+	return slowest;
+}
+
+static tide_status lag_of_lanes(struct tide_checkpoints *checkpoints, const char *name,
+				const char *const *event_types, struct tide_lag *ret,
+				struct tide_error *err)
+{
+	struct tide_checkpoint *rows ALLOC_AUTO = NULL;
+	size_t count = 0;
+	int64_t processed;
+	tide_status status = tide_checkpoints_list(checkpoints, &rows, &count, err);
+	if (status != TIDE_OK)
+		return status;
+	const struct tide_checkpoint *slowest = lag_slowest_lane(name, rows, count, &processed);
+	if (!slowest)
+		return TIDE_NOT_FOUND;
+	status = lag_of_row(checkpoints, slowest, event_types, ret, err);
+	if (status != TIDE_OK)
+		return status;
+	ret->events_processed = processed;
+	memset(ret->projection_name, 0, sizeof ret->projection_name);
+	memcpy(ret->projection_name, name, strlen(name));
+	return TIDE_OK;
+}
+
+tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const char *name,
+				 const char *const *event_types, struct tide_lag *ret,
+				 struct tide_error *err)
+{
+	if (!ret)
+		return tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
+	struct tide_checkpoint row;
+	struct tide_error why;
+	tide_status status = tide_checkpoints_load(checkpoints, name, &row, &why);
+	if (status == TIDE_OK)
+		return lag_of_row(checkpoints, &row, event_types, ret, err);
+	if (status == TIDE_NOT_FOUND)
+		status = lag_of_lanes(checkpoints, name, event_types, ret, &why);
+	if (status != TIDE_OK && err)
+		*err = why;
+	return status;
 }
