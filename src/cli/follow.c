@@ -19,6 +19,7 @@
 #include "path/knobs.h"
 #include "sys/alloc.h"
 
+#define FOLLOW_LEASE_MAX 300 /* seconds */
 #define WATCH_NS (20 * NS_PER_MS)
 #define ONCE_RETRIES 5 /* of a database that fails, for who waits for the end */
 /* looks before --once gives up on a projection that somebody else runs */
@@ -103,6 +104,10 @@ int follow_config(struct follow *call)
 	config->circuit_breaker_enabled = !cli->options[OPT_ONCE].is_set;
 	if (cli->options[OPT_WAIT].is_set && !cli->options[OPT_ONCE].is_set)
 		return cli_usage(cli, "--wait needs --once");
+	const struct option_value *lease = &cli->options[OPT_LEASE];
+	if (lease->is_set && !(lease->seconds >= 1 && lease->seconds <= FOLLOW_LEASE_MAX))
+		return cli_usage(cli, "--lease is %g s, expected 1 to %d", lease->seconds,
+				 FOLLOW_LEASE_MAX);
 
 	int exit = follow_set_knobs(cli, config);
 	if (config->max_in_flight < config->batch_size)
@@ -492,7 +497,8 @@ int follow_begin(struct follow *call)
 	int exit = follow_refuse_from(call);
 	if (exit != CLI_DONE)
 		return exit;
-	if (tide_manager_open(TIDE_MANAGER(.store = call->store, .checkpoints = call->checkpoints),
+	if (tide_manager_open(TIDE_MANAGER(.store = call->store, .checkpoints = call->checkpoints,
+					   .lease_seconds = call->cli->options[OPT_LEASE].seconds),
 			      &call->manager, &err) != TIDE_OK)
 		return cli_fail(call->cli, &err);
 	return CLI_DONE;

@@ -114,13 +114,12 @@ static struct inherit_row *family_rows(const char *name, const struct family *fa
 	return rows;
 }
 
-tide_status family_number(const struct tide_store *database, void *session, const char *name,
-			  uint32_t *ret, struct tide_error *err)
+tide_status family_group(const struct tide_store *database, void *session, const char *name,
+			 struct tide_group *ret, struct tide_error *err)
 {
-	struct tide_group group = { .lanes = 0 };
 	struct tide_error why;
-	tide_status status = port_group_get(database, session, name, &group, &why);
-	*ret = group.lanes;
+	*ret = (struct tide_group){ .lanes = 0 };
+	tide_status status = port_group_get(database, session, name, ret, &why);
 	if (status == TIDE_UNSUPPORTED)
 		log_at(TIDE_LOG_NOTICE, "subscription", "whether it had lanes cannot be seen",
 		       "name='%s' error='%s'", name, why.message);
@@ -271,8 +270,9 @@ static tide_status family_change(const struct tide_store *database, void *sessio
 tide_status family_become(const struct tide_store *database, void *session,
 			  const struct family_wish *wish, bool *ret, struct tide_error *err)
 {
-	uint32_t before = 0;
-	tide_status status = family_number(database, session, wish->name, &before, err);
+	struct tide_group group;
+	tide_status status = family_group(database, session, wish->name, &group, err);
+	uint32_t before = group.lanes;
 	*ret = before == wish->lanes || (before == 0 && wish->lanes == 1);
 	if (status != TIDE_OK || *ret)
 		return status;
@@ -285,10 +285,14 @@ tide_status family_become(const struct tide_store *database, void *session,
 }
 
 tide_status family_trim(const struct tide_store *database, void *session,
-			const struct family_wish *wish, bool *ret_has_old, struct tide_error *err)
+			const struct family_wish *wish, struct tide_time *ret,
+			struct tide_error *err)
 {
 	FAMILY_AUTO struct family family = { 0 };
-	tide_status status = family_read(database, session, wish->name, &family, err);
+	struct tide_group group; /* read first: a change behind it has another time */
+	tide_status status = family_group(database, session, wish->name, &group, err);
+	if (status == TIDE_OK)
+		status = family_read(database, session, wish->name, &family, err);
 	if (status != TIDE_OK)
 		return status;
 
@@ -303,7 +307,8 @@ tide_status family_trim(const struct tide_store *database, void *session,
 		if (is_old && inherit_is_spent(&rows[i], rows, family.count, wish->lanes))
 			spent[count++] = family.list[i].projection_name;
 	}
-	*ret_has_old = old > count;
+	bool is_clean = old == count && group.lanes == wish->lanes;
+	*ret = is_clean ? group.changed_at : (struct tide_time){ 0 };
 	return port_group_forget(database, session, wish->name, wish->lanes, spent, count, err);
 }
 
@@ -311,13 +316,13 @@ tide_status family_trim(const struct tide_store *database, void *session,
 static tide_status family_has_passed(const struct tide_store *database, void *session,
 				     const char *name, uint32_t total, struct tide_error *err)
 {
-	uint32_t number = 0;
+	struct tide_group group;
+	struct tide_time clean = { 0 };
 	struct family_wish plain = { .name = name, .lanes = 1 };
-	tide_status status = family_number(database, session, name, &number, err);
-	bool has_old = number == 1;
-	if (status == TIDE_OK && has_old)
-		status = family_trim(database, session, &plain, &has_old, err);
-	if (status != TIDE_OK || !has_old)
+	tide_status status = family_group(database, session, name, &group, err);
+	if (status == TIDE_OK && group.lanes == 1)
+		status = family_trim(database, session, &plain, &clean, err);
+	if (status != TIDE_OK || group.lanes == 0 || clean.unix_us != 0)
 		return status;
 	return tide_fail(err, TIDE_UNSUPPORTED,
 			 "'%s' has yet to pass what its %u lanes had settled: let it run to there, "

@@ -14,9 +14,9 @@ bool family_has(const char *name, const char *row_name, struct tide_lane *ret);
 /** How many lanes the rows show a name to have: the number that was saved last; 0: none. */
 uint32_t family_lanes(const char *name, const struct tide_checkpoint *rows, size_t count);
 
-/** The number of lanes in the row of the name; 0: it has none, and is not a family. */
-tide_status family_number(const struct tide_store *database, void *session, const char *name,
-			  uint32_t *ret, struct tide_error *err);
+/** The row of the name's group; lanes 0: it has none, and is not a family. */
+tide_status family_group(const struct tide_store *database, void *session, const char *name,
+			 struct tide_group *ret, struct tide_error *err);
 
 /** Who inherits: a lane of the present number, of which {0, 1} is a name without lanes. */
 struct family_heir {
@@ -40,9 +40,11 @@ struct family_wish {
 /** Give a name that number of lanes, if it has another: `*ret` false, others live with that. */
 tide_status family_become(const struct tide_store *database, void *session,
 			  const struct family_wish *wish, bool *ret, struct tide_error *err);
-/** Delete the old rows that all lanes have passed; `*ret_has_old`: others are left. */
+/** Delete the old rows that all lanes have passed. `*ret` is when the number was changed to what it
+ * is, if none is left: as long as it is that, nobody inherits anything; 0: some are. */
 tide_status family_trim(const struct tide_store *database, void *session,
-			const struct family_wish *wish, bool *ret_has_old, struct tide_error *err);
+			const struct family_wish *wish, struct tide_time *ret,
+			struct tide_error *err);
 
 /** What is asked of a name that has only the rows of its lanes is asked of one of them:
  * TIDE_UNSUPPORTED. */

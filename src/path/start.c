@@ -266,6 +266,18 @@ struct start_facts {
 	bool is_family; /* it has lanes, or had some: its row was resolved with all of them */
 };
 
+/* What its manager knows: with this change of the number nothing old was left. */
+static struct tide_time start_clean(const struct tide_subscription *lane)
+{
+	struct tide_subscription *head = lane->lanes.head;
+	if (!head)
+		return (struct tide_time){ 0 };
+	mutex_lock(&head->lock);
+	struct tide_time clean = head->lanes.clean;
+	mutex_unlock(&head->lock);
+	return clean;
+}
+
 /* Whoever changes the number looks at owners, so it is asked for once the name is owned. What other
  * numbers have settled passes from here on. */
 static tide_status start_read_family(struct tide_subscription *subscription,
@@ -274,7 +286,7 @@ static tide_status start_read_family(struct tide_subscription *subscription,
 	const struct tide_store *database = subscription->engine->checkpoints->database;
 	void *session = subscription->runner.sessions.database;
 	struct tide_lane lane = start_lane(subscription);
-	uint32_t lanes = 0;
+	struct tide_group group;
 	struct family_heir heir = { subscription_title(subscription),
 				    { lane.index, lane.total },
 				    facts->has_stored ? facts->stored : -1 };
@@ -282,19 +294,20 @@ static tide_status start_read_family(struct tide_subscription *subscription,
 	if (lane.total == 0)
 		return TIDE_OK;
 
-	tide_status status = family_number(database, session, heir.name, &lanes, err);
-	if (status != TIDE_OK || (lanes == 0 && lane.total == 1))
+	tide_status status = family_group(database, session, heir.name, &group, err);
+	if (status != TIDE_OK || (group.lanes == 0 && lane.total == 1))
 		return status;
-	if (lanes != lane.total)
-		return tide_fail(err, TIDE_FENCED, "'%.255s' has %u lanes now", heir.name, lanes);
+	if (group.lanes != lane.total)
+		return tide_fail(err, TIDE_FENCED, "'%.255s' has %u lanes now", heir.name,
+				 group.lanes);
 
 	struct inherit_row *rows = NULL;
 	size_t count = 0;
-	bool has_old; /* of lanes their manager looks after what is left (supervise/sharing.c) */
 	struct family_wish plain = { .name = heir.name, .lanes = 1 };
-	if (lane.total == 1)
-		status = family_trim(database, session, &plain, &has_old, err);
-	if (status == TIDE_OK)
+	struct tide_time clean = start_clean(subscription);
+	if (lane.total == 1) /* of lanes their manager looks after what is left */
+		status = family_trim(database, session, &plain, &clean, err);
+	if (status == TIDE_OK && clean.unix_us != group.changed_at.unix_us)
 		status = family_inherit(database, session, &heir, &rows, &count, err);
 	if (status != TIDE_OK)
 		return status;

@@ -266,6 +266,7 @@ struct lanes {
 	struct tide_subscription **list; /* of a head: `total` of them, by their index */
 	/* of a head, under its lock: the lane whose turn it is to prepare its tables; NULL: none */
 	const struct tide_subscription *preparing;
+	struct tide_time clean;        /* of a head, under its lock: as family_trim has it */
 	struct tide_error refused;     /* of a head, under its lock: why its lanes are */
 	struct membership *membership; /* of a head: its manager's, one block */
 };

@@ -336,9 +336,12 @@ static tide_status sharing_trim(struct tide_manager *manager, struct tide_subscr
 	struct family_wish wish = { .name = head->name, .lanes = head->lanes.total };
 	if (now.ns < membership->trim_at.ns)
 		return TIDE_OK;
-	bool has_old = true;
-	tide_status status = family_trim(sharing_database(manager), session, &wish, &has_old, err);
-	membership->trim_at = has_old ? mono_add(now, SHARING_TRIM_NS) : MONO_NEVER;
+	struct tide_time clean = { 0 };
+	tide_status status = family_trim(sharing_database(manager), session, &wish, &clean, err);
+	membership->trim_at = clean.unix_us == 0 ? mono_add(now, SHARING_TRIM_NS) : MONO_NEVER;
+	mutex_lock(&head->lock);
+	head->lanes.clean = clean;
+	mutex_unlock(&head->lock);
 	return status;
 }
 
@@ -400,10 +403,11 @@ static tide_status sharing_look_at(struct tide_manager *manager, struct tide_sub
 	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_WANTED &&
 	    !manager_is_ending(manager))
 		status = sharing_enter(manager, head, session, err);
-	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_HELD)
-		status = sharing_balance(manager, head, session, err);
+	/* before lanes begin, which ask for what is left */
 	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_HELD)
 		status = sharing_trim(manager, head, session, err);
+	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_HELD)
+		status = sharing_balance(manager, head, session, err);
 	return status;
 }
 

@@ -19,7 +19,7 @@ static tide_status manager_add(struct tide_manager *manager,
 			       struct tide_subscription **ret, bool *ret_is_running,
 			       struct tide_error *err)
 {
-	struct tide_subscription *subscription;
+	struct tide_subscription *subscription = NULL;
 	bool has_lanes = config && config->size == sizeof *config && config->lanes > 1;
 	tide_status status = (has_lanes ? lanes_new : subscription_new)(
 		&manager->engine, subscriber, config, &subscription, err);

@@ -10,6 +10,7 @@
 #include <tidemark/backend.h>
 
 #include "conformance/recorder.h"
+#include "path/subscription.h"
 
 #define LANES 4
 #define AGGREGATES 24
@@ -490,6 +491,43 @@ static void another_number_of_lanes_handles_nothing_again(struct fixture *f)
 	saw_everything_once(&witness, 1);
 }
 
+/* Its process was frozen, say, while the number was changed: it still wants what it had. */
+static bool was_fenced(struct tide_subscription *subscription)
+{
+	struct tide_subscription *lane = lane_at(subscription, 0);
+	struct tide_subscription_status *lanes;
+	size_t count;
+	atomic_store(&lane->lanes.wish, LANE_WANTED);
+	wakeup_ring(&lane->wakeup, RING_RELEASE);
+	must(tide_subscription_lane_statuses(subscription, &lanes, &count, err));
+	bool is_fenced = lanes[0].error.status == TIDE_FENCED;
+	tide_free(lanes);
+	return is_fenced;
+}
+
+static void lane_of_another_number_handles_nothing(struct fixture *f)
+{
+	struct witness witness, other;
+	witness_open(&witness, f);
+	witness_open(&other, f);
+	fill(f, 1);
+	struct tide_subscriber subscriber = witness_subscriber(&witness);
+	struct tide_subscription_config config = lanes_config(LANES - 1);
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	must(tide_manager_start(manager, NULL, 30, NULL, NULL, err));
+	catch_up(f->store, subscription);
+
+	struct tide_subscriber late = witness_subscriber(&other);
+	struct tide_subscription_config more = lanes_config(LANES);
+	MANAGER *second = manager_of(f->store);
+	subscription = subscribe(second, &late, &more);
+	must(tide_manager_start(second, NULL, 30, NULL, NULL, err));
+	wait_for(30, was_fenced(subscription));
+	saw_everything_once(&other, 0);
+	saw_everything_once(&witness, 1);
+}
+
 static void partitions_by_hand_are_no_family(struct fixture *f)
 {
 	struct witness witness;
@@ -738,6 +776,7 @@ const struct test_case lanes_cases[] = {
 	CASE(one_lane_has_a_name_a_row_and_a_status_of_its_own),
 	CASE(names_of_lanes_clash_with_none),
 	CASE(another_number_of_lanes_handles_nothing_again),
+	CASE(lane_of_another_number_handles_nothing),
 	CASE(partitions_by_hand_are_no_family),
 	CASE(row_of_one_lane_is_changed_by_its_own_name_alone),
 	CASE(each_lane_has_a_context_for_each_run),
