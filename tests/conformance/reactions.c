@@ -462,6 +462,36 @@ static void partition_is_no_part_of_the_name_in_ids(struct fixture *f)
 	assert_int_equal(end_of(f->store), end);
 }
 
+/* Called by several threads. */
+static tide_status judge_in_lanes(struct recorder *recorder, const struct tide_event *event,
+				  struct tide_delivery *delivery)
+{
+	struct reactor *reactor = recorder->self;
+	const struct tide_new_event echo = { .event_type = "Echoed" };
+	struct tide_error why;
+	reactor->appended++;
+	tide_status status = try_append(delivery, event, &echo, &why);
+	return status == TIDE_OK ? status : tide_delivery_fail(delivery, status, "%s", why.message);
+}
+
+static void lane_is_no_part_of_the_name_in_ids(struct fixture *f)
+{
+	for (unsigned i = 0; i < 6; i++)
+		append_many(f->store, stream_of("Order", i), 0, 3);
+	struct reactor reactor = { .fixture = f };
+	RECORDER *recorder = recorder_new();
+	react_to_all(f, recorder, &reactor, judge_reacting);
+	tide_position end = end_of(f->store);
+	must(tide_checkpoints_reset(f->checkpoints, "p", err));
+
+	struct tide_subscriber subscriber = reacting_subscriber(recorder, &reactor, judge_in_lanes);
+	struct tide_subscription_config config = quick_config();
+	config.lanes = 3;
+	run_to_the_end(f, &subscriber, &config);
+	assert_int_equal(reactor.appended, 36);
+	assert_int_equal(end_of(f->store), end);
+}
+
 /* ---- The transaction ------------------------------------------------------------------------- */
 
 /** What others see while an event is in hand. */
@@ -705,6 +735,7 @@ const struct test_case reaction_cases[] = {
 	CASE_NEEDS(attempts_that_fail_append_nothing, NEEDS_TRANSACTIONS),
 	CASE_NEEDS(event_that_comes_again_brings_the_same_ids, NEEDS_TRANSACTIONS),
 	CASE_NEEDS(partition_is_no_part_of_the_name_in_ids, NEEDS_TRANSACTIONS),
+	CASE_NEEDS(lane_is_no_part_of_the_name_in_ids, NEEDS_TRANSACTIONS),
 	CASE_NEEDS(reaction_is_seen_with_the_commit_which_comes_behind_its_event,
 		   NEEDS_TRANSACTIONS | NEEDS_SHARED),
 	CASE_NEEDS(others_hear_of_a_reaction_when_it_is_committed, NEEDS_TRANSACTIONS),

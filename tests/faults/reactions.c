@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each event is answered once, whatever fails: every operation of a delivery by turns, before and
+ * after it was done, the connection of the database in earnest, and the processes themselves, two of
+ * which take turns and are killed at random moments while events are appended.
+ *
+ *	faults-reactions on BACKEND [KILLS]     sqlite, postgres; without the first two on both
+ *
+ * KILLS, or TIDE_TEST_KILLS: how many times. How long a process lives is drawn anew each time, and
+ * from a longer span after each that made no progress.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine_tools.h"
+#include "lib/fixture.h"
+#ifdef TIDE_HAVE_POSTGRES
+#include <libpq-fe.h>
+
+#include "lib/postgres.h"
+#endif
+
+#define NAME "Answers"
+#define EVENTS_A_LIFE 30
+#define SHORT_LIFE 0.05 /* seconds, at most */
+#define STREAMS 5
+
+/* ---- The handler: version % 3 answers to each event ------------------------------------------ */
+
+struct answerer {
+	const struct test_backend *backend;
+	atomic_bool is_held, has_appended; /* the first call stays in hand, having appended */
+	tide_position cuts_at; /* its connection is cut at this event, having appended */
+};
+
+static tide_status append_answers(const struct tide_event *event, struct tide_delivery *delivery)
+{
+	const struct tide_new_event answer = { .event_type = "Answered" };
+	const struct tide_append appends[] = {
+		{ { event->aggregate_id, "Answer" }, TIDE_ANY, &answer, 1 },
+		{ { event->aggregate_id, "Echo" }, TIDE_ANY, &answer, 1 },
+	};
+	size_t count = (size_t)event->version % 3;
+	struct tide_error why;
+	if (count == 0)
+		return TIDE_OK;
+	tide_status status = tide_delivery_append(delivery, appends, count, NULL, &why);
+	return status == TIDE_OK ? status : tide_delivery_fail(delivery, status, "%s", why.message);
+}
+
+static tide_status answer(void *self, const struct tide_event *event,
+			  struct tide_delivery *delivery)
+{
+	struct answerer *answerer = self;
+	void *connection = tide_delivery_connection(delivery);
+	char sql[80];
+	snprintf(sql, sizeof sql, "INSERT INTO answers VALUES (%lld)", (long long)event->position);
+	if (!answerer->backend->run(connection, sql))
+		return tide_delivery_fail(delivery, TIDE_HANDLER_TRANSIENT, "row not written");
+	tide_status status = append_answers(event, delivery);
+	atomic_store(&answerer->has_appended, true);
+	while (atomic_load(&answerer->is_held))
+		wait_a_moment();
+	if (event->position == answerer->cuts_at && tide_delivery_attempt(delivery) == 1)
+		answerer->backend->run(connection, "SELECT pg_terminate_backend(pg_backend_pid())");
+	return status;
+}
+
+static struct tide_subscriber answering(struct answerer *answerer)
+{
+	static const char *const types[] = { "Counted", NULL };
+	return (struct tide_subscriber){ .name = NAME,
+					 .self = answerer,
+					 .event_types = types,
+					 .handle = answer,
+					 .transactional = true,
+					 .appends = true };
+}
+
+static struct tide_subscription_config patient_config(void)
+{
+	struct tide_subscription_config config = quick_config();
+	config.max_retries = 1000;
+	config.batch_size = 16;
+	config.max_process_deaths = 1000000; /* whoever kills at random is to blame */
+	return config;
+}
+
+/* ---- What is there --------------------------------------------------------------------------- */
+
+static int64_t number_of(struct fixture *f, const char *sql)
+{
+#ifdef TIDE_HAVE_POSTGRES
+	if (strncmp(f->backend->name, "postgres", 8) == 0) {
+		char text[1600];
+		snprintf(text, sizeof text, "SET search_path = %s; %s",
+			 strstr(f->url, "schema=") + 7, sql);
+		PGconn *connection = PQconnectdb("");
+		PGresult *result = PQexec(connection, text);
+		assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
+		int64_t number = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+		PQclear(result);
+		PQfinish(connection);
+		return number;
+	}
+#endif
+	char file[2 * TEMP_PATH_SIZE];
+	snprintf(file, sizeof file, "%s/store.db", f->directory);
+	sqlite3 *database = plain_open(file);
+	int64_t number = plain_number(database, sql);
+	sqlite3_close(database);
+	return number;
+}
+
+/* In one statement, so that all of it is of one moment: what lies at or below the checkpoint is
+ * answered as often as it is to be, and nothing above it is. */
+static void answers_equal_the_checkpoint(struct fixture *f)
+{
+	static const char wrong[] =
+		"SELECT count(*) FROM events c LEFT JOIN (SELECT causation_id, count(*) AS n FROM "
+		"events WHERE event_type = 'Answered' GROUP BY causation_id) r ON r.causation_id = "
+		"c.event_id LEFT JOIN answers a ON a.position = c.global_position CROSS JOIN "
+		"(SELECT coalesce(max(global_position), 0) AS p FROM projection_checkpoints WHERE "
+		"projection_name = '" NAME "') s WHERE c.event_type = 'Counted' AND "
+		"(coalesce(r.n, 0) <> CASE WHEN c.global_position <= s.p THEN c.version % 3 ELSE 0 "
+		"END OR (a.position IS NOT NULL) <> (c.global_position <= s.p))";
+	assert_int_equal(number_of(f, wrong), 0);
+}
+
+/* Every event, once; the versions of what was appended have no hole. */
+static void all_are_answered(struct fixture *f)
+{
+	answers_equal_the_checkpoint(f);
+	assert_int_equal(number_of(f, "SELECT count(*) FROM events WHERE event_type = 'Answered'"),
+			 number_of(f, "SELECT coalesce(sum(version % 3), 0) FROM events WHERE "
+				      "event_type = 'Counted'"));
+	assert_int_equal(number_of(f, "SELECT count(*) FROM answers"),
+			 number_of(f, "SELECT count(*) FROM events WHERE event_type = 'Counted'"));
+	assert_int_equal(number_of(f, "SELECT count(*) FROM (SELECT 1 FROM events GROUP BY "
+				      "aggregate_id, aggregate_type HAVING max(version) <> "
+				      "count(*)) t"),
+			 0);
+	assert_int_equal(number_of(f, "SELECT count(*) FROM dead_letter_queue"), 0);
+}
+
+static void make_store(struct fixture *f, void **state)
+{
+	fixture_open(f, *state);
+	fixture_sql(f, "CREATE TABLE answers (position BIGINT PRIMARY KEY)");
+}
+
+/* ---- Faults on schedule ---------------------------------------------------------------------- */
+
+/* The store by way of its faults, until everything is answered. */
+static void answer_all_through(struct fixture *f, const char *faults)
+{
+	struct answerer answerer = { .backend = f->backend };
+	const struct tide_subscriber subscriber = answering(&answerer);
+	const struct tide_subscription_config config = patient_config();
+	struct tide_store *store;
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+	char url[3 * TEMP_PATH_SIZE];
+	snprintf(url, sizeof url, "fault:%s/%s", faults, f->url);
+	must(tide_store_open(url, NULL, &store, err));
+	must(tide_manager_open(TIDE_MANAGER(.store = store), &manager, err));
+	must(tide_manager_subscribe(manager, &subscriber, &config, &subscription, err));
+	must(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
+	must(tide_subscription_wait(subscription, end_of(f->store), PATIENCE, err));
+	must(tide_manager_stop(manager, NULL, 0, err));
+	tide_manager_close(manager);
+	tide_store_close(store);
+}
+
+static void every_operation_may_fail_and_each_event_is_answered_once(void **state)
+{
+	static const char *const operations[] = { "begin", "savepoint", "append_within", "release",
+						  "check", "save",      "commit" };
+	static const char *const ways[] = { "when=before,status=connection_lost",
+					    "when=after,status=connection_lost",
+					    "when=before,status=busy" };
+	struct fixture f;
+	make_store(&f, state);
+	unsigned number = 0;
+	for (size_t i = 0; i < COUNT(operations); i++)
+		for (size_t way = 0; way < COUNT(ways); way++)
+			for (int after = 0; after < 4; after++) {
+				char faults[120];
+				snprintf(faults, sizeof faults, "op=%s,after=%d,times=2,%s",
+					 operations[i], after, ways[way]);
+				append_many(f.store, stream_of("Order", number % STREAMS), number,
+					    4);
+				number++;
+				answer_all_through(&f, faults);
+				answers_equal_the_checkpoint(&f);
+				answer_all_through(&f, ""); /* the last save may have failed */
+				all_are_answered(&f);
+			}
+	print_message("%u schedules, %lld answers\n", number,
+		      (long long)number_of(&f, "SELECT count(*) FROM events WHERE event_type = "
+					       "'Answered'"));
+	fixture_close(&f);
+}
+
+static void connection_that_is_cut_behind_an_append_takes_it_along(void **state)
+{
+	struct fixture f;
+	make_store(&f, state);
+	if (strcmp(f.backend->name, "postgres") == 0) {
+		struct answerer answerer = { .backend = f.backend, .cuts_at = 2 };
+		const struct tide_subscriber subscriber = answering(&answerer);
+		const struct tide_subscription_config config = patient_config();
+		struct tide_manager *manager;
+		struct tide_subscription *subscription;
+		append_many(f.store, stream_of("Order", 1), 0, 10);
+		must(tide_manager_open(TIDE_MANAGER(.store = f.store), &manager, err));
+		must(tide_manager_subscribe(manager, &subscriber, &config, &subscription, err));
+		must(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
+		must(tide_subscription_wait(subscription, 10, PATIENCE, err));
+		must(tide_manager_stop(manager, NULL, 0, err));
+		tide_manager_close(manager);
+		all_are_answered(&f);
+	}
+	fixture_close(&f);
+}
+
+/* On SQLite nobody can take the ownership while a delivery has the writer's lock. */
+static void owner_that_is_fenced_with_an_append_in_hand_commits_nothing(void **state)
+{
+	struct fixture f;
+	make_store(&f, state);
+	if (strcmp(f.backend->name, "postgres") == 0) {
+		struct answerer answerer = { .backend = f.backend };
+		const struct tide_subscriber subscriber = answering(&answerer);
+		const struct tide_subscription_config config = patient_config();
+		struct tide_manager *manager;
+		struct tide_subscription *subscription;
+		atomic_store(&answerer.is_held, true);
+		append_many(f.store, stream_of("Order", 1), 0, 3);
+		must(tide_manager_open(TIDE_MANAGER(.store = f.store), &manager, err));
+		must(tide_manager_subscribe(manager, &subscriber, &config, &subscription, err));
+		must(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
+		wait_for(PATIENCE, atomic_load(&answerer.has_appended));
+		must(tide_checkpoints_release(f.checkpoints, NAME, err));
+		atomic_store(&answerer.is_held, false);
+		wait_for(PATIENCE, status_of(subscription).state == TIDE_STATE_ERROR ||
+					   saved_position(f.checkpoints, NAME) >= 3);
+		answers_equal_the_checkpoint(&f);
+		tide_manager_close(manager);
+		answer_all_through(&f, "");
+		all_are_answered(&f);
+	}
+	fixture_close(&f);
+}
+
+/* ---- Processes that are killed --------------------------------------------------------------- */
+
+/* The argument: backend, position to end at (0: until it is killed), URL. */
+static int answerer_run(const char *argument, int report_to)
+{
+	char backend[32], url[512];
+	long long until;
+	if (sscanf(argument, "%31s %lld %511s", backend, &until, url) != 3)
+		return 97;
+	struct answerer answerer = { .backend = test_backend_find(backend) };
+	const struct tide_subscriber subscriber = answering(&answerer);
+	const struct tide_subscription_config config = patient_config();
+	struct tide_store *store;
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+	insist(tide_store_open(url, NULL, &store, err));
+	insist(tide_manager_open(TIDE_MANAGER(.store = store, .lease_seconds = 1), &manager, err));
+	insist(tide_manager_subscribe(manager, &subscriber, &config, &subscription, err));
+	insist(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
+	child_report(report_to, 'r');
+	while (!until)
+		pause();
+	insist(tide_subscription_wait(subscription, until, 4 * PATIENCE, err));
+	insist(tide_manager_stop(manager, NULL, 0, err));
+	tide_manager_close(manager);
+	tide_store_close(store);
+	return 0;
+}
+
+static struct child answerer_start(const struct fixture *f, tide_position until)
+{
+	char argument[600];
+	snprintf(argument, sizeof argument, "%s %lld %s", f->backend->name, (long long)until,
+		 f->url);
+	return child_start(answerer_run, argument);
+}
+
+/* The one that owns the name, or now and then the other. */
+static size_t choose_victim(struct fixture *f, const struct child children[2])
+{
+	int64_t pid = number_of(f, "SELECT coalesce(max(pid), 0) FROM subscription_leases WHERE "
+				   "owner IS NOT NULL");
+	size_t owner = children[1].pid == pid;
+	return random() % 4 == 0 ? 1 - owner : owner;
+}
+
+/* Half of the dead count as having left well: the other one takes over at once, and goes on without
+ * marking each event. */
+static void kill_one(struct fixture *f, struct child children[2], size_t victim, int round)
+{
+	char sql[120];
+	snprintf(sql, sizeof sql, "UPDATE subscription_leases SET owner = NULL WHERE pid = %d",
+		 (int)children[victim].pid);
+	child_signal(&children[victim], SIGKILL);
+	assert_int_equal(child_join(&children[victim]), 128 + SIGKILL);
+	if (round % 2 == 0)
+		fixture_sql(f, sql);
+	children[victim] = answerer_start(f, 0);
+	if (round % 4 != 3) /* every fourth may be killed while it still opens and starts */
+		assert_int_equal(child_await(&children[victim], PATIENCE), 'r');
+}
+
+static int kill_count;
+
+static void killed_at_random_by_turns_each_event_is_answered_once(void **state)
+{
+	struct fixture f;
+	make_store(&f, state);
+	bool is_postgres = strcmp(f.backend->name, "postgres") == 0;
+	int kills = kill_count ? kill_count
+			       : (int)test_number("TIDE_TEST_KILLS", is_postgres ? 12 : 60);
+	struct child children[2] = { answerer_start(&f, 0), answerer_start(&f, 0) };
+	tide_position before = -1;
+	double longest = SHORT_LIFE;
+	unsigned appended = 0;
+	int advanced = 0;
+	for (int i = 0; i < kills; i++, appended += EVENTS_A_LIFE) {
+		append_many(f.store, stream_of("Order", (unsigned)i % STREAMS), appended,
+			    EVENTS_A_LIFE);
+		pass_time(longest * (double)(random() % 10001) / 10000);
+		kill_one(&f, children, choose_victim(&f, children), i);
+		answers_equal_the_checkpoint(&f);
+		tide_position position = saved_position(f.checkpoints, NAME);
+		assert_true(position >= before);
+		advanced += position > before;
+		longest = position > before ? SHORT_LIFE : 2 * longest;
+		before = position;
+	}
+
+	for (size_t i = 0; i < 2; i++) {
+		child_signal(&children[i], SIGKILL);
+		child_join(&children[i]);
+	}
+	struct child last = answerer_start(&f, end_of(f.store));
+	assert_int_equal(child_join(&last), 0);
+	all_are_answered(&f);
+	print_message("%s: %d kills, %d of them after progress, %u events, %lld answers\n",
+		      f.backend->name, kills, advanced, appended,
+		      (long long)number_of(&f, "SELECT count(*) FROM events WHERE event_type = "
+					       "'Answered'"));
+	fixture_close(&f);
+}
+
+/* ---- Which backend --------------------------------------------------------------------------- */
+
+static int run_on(const char *name)
+{
+	const struct test_backend *backend = test_backend_find(name);
+	void *state = (void *)(uintptr_t)backend;
+	if (!backend || (backend->start && !backend->start()))
+		return backend ? 77 : 2;
+	struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_operation_may_fail_and_each_event_is_answered_once),
+		cmocka_unit_test(connection_that_is_cut_behind_an_append_takes_it_along),
+		cmocka_unit_test(owner_that_is_fenced_with_an_append_in_hand_commits_nothing),
+		cmocka_unit_test(killed_at_random_by_turns_each_event_is_answered_once),
+	};
+	for (size_t i = 0; i < COUNT(tests); i++)
+		tests[i].initial_state = state;
+	int failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
+	if (backend->stop)
+		backend->stop();
+	return failed;
+}
+
+int main(int argc, char **argv)
+{
+	child_main(argc, argv);
+	unsigned seed = (unsigned)test_number("TIDE_TEST_SEED", (int64_t)time(NULL));
+	print_message("TIDE_TEST_SEED=%u\n", seed);
+	srandom(seed);
+	if (argc > 2 && strcmp(argv[1], "on") == 0) {
+		kill_count = argc > 3 ? atoi(argv[3]) : 0;
+		return run_on(argv[2]);
+	}
+	int failed = run_on("sqlite");
+#ifdef TIDE_HAVE_POSTGRES
+	failed += run_on("postgres");
+#endif
+	return failed;
+}
