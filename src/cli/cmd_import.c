@@ -2,19 +2,20 @@
 /*
  * tide import: newline-delimited JSON into the store, in the order of the file.
  *
- * Happy path: lines fill a batch; neighbours of one stream become one commit; the batch is one
- * transaction.
+ * Happy path: lines fill a batch while the one before it is stored; neighbours of one stream become
+ * one commit; the batch is one transaction.
  * Failure modes: a line that is no event stops the import in front of its batch, named by its
  * number, and with it up to which line everything is stored. A batch whose events are all stored
  * already is recognised by the store. One of which some are is taken apart: what is stored is
  * checked one by one, the rest is stored as one transaction again. When bad lines are skipped, a
  * batch that is refused is stored event by event, and what is refused of it goes to the file for
- * them. Memory is bounded by the batch.
+ * them, and nothing is read ahead. Memory is bounded by two batches.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/batches.h"
 #include "cli/cli.h"
 #include "cli/lines.h"
 #include "core/event.h"
@@ -23,7 +24,6 @@
 
 #define IMPORT_BATCH 1000
 #define IMPORT_BATCH_MAX 10000
-#define IMPORT_BATCH_BYTES (16u << 20)
 
 /** One import. */
 struct import {
@@ -34,19 +34,17 @@ struct import {
 	int exit;       /* status to end with, set where the reason is told */
 	FILE *skipping; /* where refused lines go; NULL: the first one ends the import */
 
-	/* the batch */
-	size_t capacity, count, bytes;
-	size_t pending;                /* events of the batch still to append, in front */
-	struct event_json *read;       /* own the texts of the events */
-	struct tide_new_event *events; /* the same events in one array */
-	int64_t *numbers;              /* their lines */
-	size_t *kept_at; /* when skipping: where each begins in `kept`, and one more for the end */
-	struct buffer kept; /* the lines themselves */
+	/* the batch that is stored */
+	struct batches batches;
+	size_t capacity;
+	struct batch *batch;
+	size_t pending; /* events of it still to append, in front */
 	struct tide_append *commits;
 	struct tide_append_result *results;
 
 	/* so far */
 	int64_t appended, known, skipped;
+	int64_t consumed;  /* bytes of the file */
 	int64_t stored_to; /* up to this line everything is stored, or was skipped */
 	tide_position last_position;
 };
@@ -55,35 +53,18 @@ static bool import_init(struct import *import)
 {
 	size_t capacity = import->capacity;
 
-	import->read = alloc_zero(capacity, sizeof *import->read);
-	import->events = alloc_zero(capacity, sizeof *import->events);
-	import->numbers = alloc_zero(capacity, sizeof *import->numbers);
 	import->commits = alloc_zero(capacity, sizeof *import->commits);
 	import->results = alloc_zero(capacity, sizeof *import->results);
-	import->kept_at = alloc_zero(capacity + 1, sizeof *import->kept_at);
-	return import->read && import->events && import->numbers && import->commits &&
-	       import->results && import->kept_at;
-}
-
-static void import_forget_batch(struct import *import)
-{
-	for (size_t i = 0; i < import->count; i++)
-		event_json_fini(&import->read[i]);
-	import->count = 0;
-	import->bytes = 0;
-	import->kept.size = 0;
+	return batches_init(&import->batches, &import->lines, capacity,
+			    import->cli->options[OPT_FROM_LINE].number) &&
+	       import->commits && import->results;
 }
 
 static void import_fini(struct import *import)
 {
-	import_forget_batch(import);
-	tide_free(import->read);
-	tide_free(import->events);
-	tide_free(import->numbers);
+	batches_fini(&import->batches);
 	tide_free(import->commits);
 	tide_free(import->results);
-	tide_free(import->kept_at);
-	buffer_fini(&import->kept);
 	line_reader_close(&import->lines);
 }
 
@@ -135,17 +116,11 @@ static bool import_skip(struct import *import, int64_t number, struct tide_text 
 	return import_fail(import, &err);
 }
 
-static struct tide_text import_kept(const struct import *import, size_t i)
-{
-	return (struct tide_text){ import->kept.data + import->kept_at[i],
-				   import->kept_at[i + 1] - import->kept_at[i] };
-}
-
 /* The batch was refused: each event is stored or skipped by itself. */
 static bool import_append_one_by_one(struct import *import)
 {
 	for (size_t i = 0; i < import->pending; i++) {
-		struct tide_new_event *event = &import->events[i];
+		struct tide_new_event *event = &import->batch->events[i];
 		struct tide_append one = {
 			{ event->aggregate_id, event->aggregate_type }, TIDE_ANY, event, 1
 		};
@@ -157,11 +132,12 @@ static bool import_append_one_by_one(struct import *import)
 			import->appended += !result.was_stored_before;
 			import->last_position = result.last_position;
 		} else if (!import_may_skip(import, status)) {
-			return import_refuse(import, import->numbers[i], &err);
-		} else if (!import_skip(import, import->numbers[i], import_kept(import, i), &err)) {
+			return import_refuse(import, import->batch->numbers[i], &err);
+		} else if (!import_skip(import, import->batch->numbers[i],
+					batch_line(import->batch, i), &err)) {
 			return false;
 		}
-		import->stored_to = import->numbers[i];
+		import->stored_to = import->batch->numbers[i];
 	}
 	return true;
 }
@@ -184,7 +160,7 @@ static bool import_continues(const struct tide_new_event *last, const struct tid
 
 static size_t import_commits(struct import *import)
 {
-	const struct tide_new_event *events = import->events;
+	const struct tide_new_event *events = import->batch->events;
 	size_t commits = 0;
 
 	for (size_t i = 0; i < import->pending; i++) {
@@ -240,9 +216,10 @@ static bool import_conflict(struct import *import, size_t commits, const struct 
 		tide_version first = import->commits[i].events->version;
 		tide_version before = first > 0 ? import_version_before(import, i) : -1;
 		if (before >= 0 && before != first - 1)
-			return import_refuse(
-				import, import->numbers[import->commits[i].events - import->events],
-				err);
+			return import_refuse(import,
+					     import->batch->numbers[import->commits[i].events -
+								    import->batch->events],
+					     err);
 	}
 	return import_fail(import, err);
 }
@@ -253,10 +230,10 @@ static bool import_invalid(struct import *import, const struct tide_error *cause
 	struct tide_error err;
 
 	for (size_t i = 0; i < import->pending; i++) {
-		if (event_check(&import->events[i], 0, import->store->max_payload_bytes, &err) ==
-		    TIDE_OK)
+		if (event_check(&import->batch->events[i], 0, import->store->max_payload_bytes,
+				&err) == TIDE_OK)
 			continue;
-		return import_refuse(import, import->numbers[i], &err);
+		return import_refuse(import, import->batch->numbers[i], &err);
 	}
 	return import_fail(import, cause);
 }
@@ -268,8 +245,8 @@ static bool import_is_repeated(const struct import *import, size_t count,
 	if (tide_uuid_is_nil(&event->event_id))
 		return false;
 	for (size_t i = 0; i < count; i++)
-		if (tide_uuid_equal(&import->events[i].event_id, &event->event_id) &&
-		    import_is_same_stream(&import->events[i], event))
+		if (tide_uuid_equal(&import->batch->events[i].event_id, &event->event_id) &&
+		    import_is_same_stream(&import->batch->events[i], event))
 			return true;
 	return false;
 }
@@ -281,26 +258,26 @@ static bool import_drop_known(struct import *import)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < import->pending; i++) {
-		struct tide_append one = { { import->events[i].aggregate_id,
-					     import->events[i].aggregate_type },
+		struct tide_append one = { { import->batch->events[i].aggregate_id,
+					     import->batch->events[i].aggregate_type },
 					   TIDE_ANY,
-					   &import->events[i],
+					   &import->batch->events[i],
 					   1 };
 		struct tide_append_result result;
 		struct tide_error err;
 		bool exists = false;
 		tide_status status = tide_store_event_exists(
-			import->store, &import->events[i].event_id, &exists, &err);
+			import->store, &import->batch->events[i].event_id, &exists, &err);
 		if (status == TIDE_OK && exists)
 			status = tide_store_append(import->store, &one, &result, &err);
 		if (status != TIDE_OK)
-			return import_refuse(import, import->numbers[i], &err);
-		if (exists || import_is_repeated(import, kept, &import->events[i])) {
+			return import_refuse(import, import->batch->numbers[i], &err);
+		if (exists || import_is_repeated(import, kept, &import->batch->events[i])) {
 			import->known++;
 			continue;
 		}
-		import->numbers[kept] = import->numbers[i];
-		import->events[kept++] = import->events[i];
+		import->batch->numbers[kept] = import->batch->numbers[i];
+		import->batch->events[kept++] = import->batch->events[i];
 	}
 	import->pending = kept;
 	return true;
@@ -333,63 +310,46 @@ static bool import_append(struct import *import, bool may_be_known)
 
 static bool import_flush(struct import *import)
 {
-	import->pending = import->count;
+	const struct batch *batch = import->batch;
+	import->pending = batch->count;
 	bool done = import_append(import, true);
 	if (done)
-		import->stored_to = import->lines.number;
-	import_forget_batch(import);
-	progress_show(&import->progress, import->lines.consumed, import->appended + import->known);
+		import->stored_to = batch->line;
+	import->consumed = batch->consumed;
+	progress_show(&import->progress, batch->consumed, import->appended + import->known);
 	return done;
 }
 
-static bool import_is_blank(struct tide_text line)
+/* Where refused lines are kept aside nothing is read ahead. */
+static struct batch *import_next(struct import *import)
 {
-	for (size_t i = 0; i < line.size; i++)
-		if (!strchr(" \t\r", line.data[i]))
-			return false;
-	return true;
-}
-
-static bool import_line(struct import *import, struct tide_text line)
-{
-	size_t at = import->count;
-	struct tide_error err;
-
-	if (import_is_blank(line))
-		return true;
-	if (event_read_json(line, &import->read[at], &err) != TIDE_OK)
-		return import_may_skip(import, err.status)
-			       ? import_skip(import, import->lines.number, line, &err)
-			       : import_refuse(import, import->lines.number, &err);
-	if (import->skipping) {
-		buffer_add(&import->kept, line.data, line.size);
-		import->kept_at[at + 1] = import->kept.size;
-		if (import->kept.failed)
-			return alloc_fail(&err), import_fail(import, &err);
-	}
-	import->events[at] = import->read[at].event;
-	import->numbers[at] = import->lines.number;
-	import->count++;
-	import->bytes += line.size;
-	if (import->count < import->capacity && import->bytes < IMPORT_BATCH_BYTES)
-		return true;
-	return import_flush(import);
+	struct batch *batch = &import->batches.all[0];
+	if (!import->skipping)
+		return batches_next(&import->batches, import->batch);
+	batch_empty(batch);
+	batch_fill(&import->batches, batch);
+	return batch;
 }
 
 static bool import_all(struct import *import)
 {
-	struct tide_text line;
-	struct tide_error err;
+	struct batch *batch;
+	do {
+		batch = import->batch = import_next(import);
+		while (batch->end == BATCH_IS_BAD && import_may_skip(import, batch->why.status)) {
+			if (!import_skip(import, batch->line, batch->refused, &batch->why))
+				return false;
+			batch_fill(&import->batches, batch);
+		}
 
-	for (;;) {
-		if (line_reader_next(&import->lines, &line, &err) != TIDE_OK)
-			return import_fail(import, &err);
-		if (!line.data)
-			return import_flush(import);
-		if (import->lines.number >= import->cli->options[OPT_FROM_LINE].number &&
-		    !import_line(import, line))
+		if (batch->end == BATCH_IS_BAD)
+			return import_refuse(import, batch->line, &batch->why);
+		if (batch->end == BATCH_FAILED)
+			return import_fail(import, &batch->why);
+		if (!import_flush(import))
 			return false;
-	}
+	} while (batch->end != BATCH_IS_LAST);
+	return true;
 }
 
 static int import_print(struct import *import)
@@ -437,9 +397,12 @@ static int import_run(struct import *import)
 		alloc_fail(&err);
 		return cli_fail(import->cli, &err);
 	}
+	import->batches.keeps_lines = import->skipping != NULL;
+	if (!import->skipping && batches_start(&import->batches, &err) != TIDE_OK)
+		return cli_fail(import->cli, &err);
 	progress_begin(&import->progress, "import", 0, import->lines.total);
 	bool done = import_all(import);
-	progress_end(&import->progress, import->lines.consumed, import->appended + import->known);
+	progress_end(&import->progress, import->consumed, import->appended + import->known);
 	if (done) {
 		int exit = import_print(import);
 		return exit == CLI_DONE && import->skipped ? CLI_FAILED : exit;

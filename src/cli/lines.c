@@ -2,6 +2,7 @@
 /* Lines of a file: one buffer that grows to the longest line, up to a limit, and no further. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,7 +16,8 @@ tide_status line_reader_open(struct line_reader *reader, const char *path, struc
 {
 	struct stat stat;
 
-	*reader = (struct line_reader){ .file = STDIN_FILENO, .path = "standard input" };
+	*reader =
+		(struct line_reader){ .file = STDIN_FILENO, .path = "standard input", .until = -1 };
 	if (path && strcmp(path, "-") != 0) {
 		reader->path = path;
 		reader->file = open(path, O_RDONLY | O_CLOEXEC);
@@ -53,11 +55,27 @@ static tide_status lines_make_room(struct line_reader *reader, struct tide_error
 	return TIDE_OK;
 }
 
+/* A file is always there to be read; what comes by and by may never come. */
+static tide_status lines_wait(const struct line_reader *reader, struct tide_error *err)
+{
+	struct pollfd polled[] = { { .fd = reader->file, .events = POLLIN },
+				   { .fd = reader->until, .events = 0 } };
+	if (reader->until < 0 || reader->total)
+		return TIDE_OK;
+	while (poll(polled, 2, -1) < 0 && errno == EINTR)
+		continue;
+	if (polled[1].revents)
+		return tide_fail(err, TIDE_CANCELLED, "'%s': nobody reads on", reader->path);
+	return TIDE_OK;
+}
+
 static tide_status lines_fill(struct line_reader *reader, struct tide_error *err)
 {
 	tide_status status = lines_make_room(reader, err);
 	ssize_t size;
 
+	if (status == TIDE_OK)
+		status = lines_wait(reader, err);
 	if (status != TIDE_OK)
 		return status;
 	do {

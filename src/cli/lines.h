@@ -18,6 +18,7 @@ struct line_reader {
 	int64_t number;   /* of the last line returned, from 1 */
 	int64_t consumed; /* bytes of the lines returned */
 	int64_t total;    /* bytes of the file; 0: unknown */
+	int until;        /* a pipe: nothing is waited for once its other end is closed; -1: none */
 };
 
 /** Open a file; NULL and "-" mean standard input. TIDE_OK, TIDE_NOT_FOUND, TIDE_IO. */

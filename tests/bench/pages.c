@@ -24,7 +24,7 @@
 
 /** A history, opened. */
 struct history {
-	char path[4000];
+	char path[3000];
 	char url[4100];
 	int64_t events;
 	struct tide_store *store;
@@ -249,7 +249,7 @@ static void sqlite_run(const struct table *table)
 		char url[4100];
 		snprintf(histories[i].path, sizeof histories[i].path, "%s/pages-%ld-%d.db",
 			 directory, (long)getpid(), i);
-		snprintf(url, sizeof url, "sqlite:%s", histories[i].path);
+		snprintf(url, sizeof url, "sqlite:%.3000s", histories[i].path);
 		history_make(&histories[i], url, i ? events : events / 10);
 	}
 
