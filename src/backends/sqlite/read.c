@@ -318,11 +318,67 @@ static tide_status read_rows(struct read_scan *scan, size_t max_scan, struct tid
 
 /* ---- Choosing the statement ------------------------------------------------------------------ */
 
-/* A criterion that is one value; lists of several stay with the filter: SQLite would sort what
- * their index finds. */
+/* Beyond that many types a scan costs no more than a look for each of them. */
+#define READ_TYPES_MAX 8
+
+/* A criterion that is one value; lists of aggregate types stay with the filter. */
 static const char *read_only_one(const char *const *list)
 {
 	return read_is_listed(list) && !list[1] ? list[0] : NULL;
+}
+
+/* How many event types the database is asked for, each by the index; 0: the filter alone knows
+ * them. */
+static int read_types(const struct tide_filter *filter)
+{
+	int count = 0;
+	if (read_is_listed(filter->patterns))
+		return 0;
+	while (filter->event_types && filter->event_types[count])
+		if (++count > READ_TYPES_MAX)
+			return 0;
+	return count;
+}
+
+/* What is wanted of one event type, or of all: the type is parameter `type`, 0 for none. */
+static void read_narrow_select(struct buffer *sql, const struct tide_page_query *query, int type)
+{
+	const struct tide_filter *filter = query->filter;
+	buffer_format(sql, "SELECT " READ_COLUMNS " FROM events WHERE global_position %s ?1",
+		      query->backward ? "<" : ">");
+	if (type)
+		buffer_format(sql, " AND event_type = ?%d", type);
+	if (read_only_one(filter->aggregate_types))
+		buffer_format(sql, " AND aggregate_type = ?3");
+	if (filter->tenant_id)
+		buffer_format(sql, " AND " SQLITE_UUID_IS("tenant_id", "?4"));
+	if (filter->aggregate_id)
+		buffer_format(sql, " AND global_position IN (SELECT global_position FROM events "
+				   "WHERE " SQLITE_UUID_IS("aggregate_id", "?5") ")");
+}
+
+/* A select for each type, which SQLite merges by position as the index has them: nothing is
+ * sorted. */
+static tide_status read_narrow_text(const struct tide_page_query *query, int types, char **ret,
+				    struct tide_error *err)
+{
+	struct buffer sql = { 0 };
+	read_narrow_select(&sql, query, types ? 6 : 0);
+	for (int i = 1; i < types; i++) {
+		buffer_format(&sql, " UNION ALL ");
+		read_narrow_select(&sql, query, 6 + i);
+	}
+	buffer_format(&sql, " ORDER BY global_position%s", query->backward ? " DESC" : "");
+	return buffer_take(&sql, ret, err);
+}
+
+/* Whether a type stands before in the list: each is asked for once. */
+static bool read_is_repeated(const char *const *list, int at)
+{
+	for (int i = 0; i < at; i++)
+		if (strcmp(list[i], list[at]) == 0)
+			return true;
+	return false;
 }
 
 /* A statement that leaves out, by its indexes, much of what the filter does not want. */
@@ -331,26 +387,20 @@ static tide_status read_narrow(struct sqlite_session *session, const struct tide
 			       struct tide_error *err)
 {
 	const struct tide_filter *filter = query->filter;
-	const char *event_type = read_only_one(filter->event_types);
 	const char *aggregate_type = read_only_one(filter->aggregate_types);
-	char sql[900];
-
-	snprintf(sql, sizeof sql,
-		 "SELECT " READ_COLUMNS
-		 " FROM events WHERE global_position %s ?1%s%s%s%s ORDER BY global_position%s",
-		 query->backward ? "<" : ">", event_type ? " AND event_type = ?2" : "",
-		 aggregate_type ? " AND aggregate_type = ?3" : "",
-		 filter->tenant_id ? " AND " SQLITE_UUID_IS("tenant_id", "?4") : "",
-		 filter->aggregate_id ? " AND global_position IN (SELECT global_position FROM "
-					"events WHERE " SQLITE_UUID_IS("aggregate_id", "?5") ")"
-				      : "",
-		 query->backward ? " DESC" : "");
-
-	tide_status status = sqlite_shape(&session->connection, sql, ret, err);
+	int types = read_types(filter);
+	ALLOC_AUTO char *sql = NULL;
+	tide_status status = read_narrow_text(query, types, &sql, err);
+	if (status == TIDE_OK)
+		status = sqlite_shape(&session->connection, sql, ret, err);
 	if (status != TIDE_OK)
 		return status;
-	if (event_type)
-		sqlite_bind_string(*ret, 2, event_type);
+
+	/* a null matches nothing */
+	for (int i = 0; i < types; i++)
+		sqlite_bind_string(
+			*ret, 6 + i,
+			read_is_repeated(filter->event_types, i) ? NULL : filter->event_types[i]);
 	if (aggregate_type)
 		sqlite_bind_string(*ret, 3, aggregate_type);
 	if (filter->tenant_id)
@@ -364,7 +414,7 @@ static bool read_can_narrow(const struct tide_page_query *query)
 {
 	const struct tide_filter *filter = query->filter;
 	return query->max_scan == 0 &&
-	       (filter->tenant_id || filter->aggregate_id || read_only_one(filter->event_types) ||
+	       (filter->tenant_id || filter->aggregate_id || read_types(filter) > 0 ||
 		read_only_one(filter->aggregate_types));
 }
 
