@@ -374,7 +374,9 @@ static void sharing_tell(struct tide_subscription *head, tide_status status,
 	else
 		log_at(TIDE_LOG_WARNING, "subscription", "the lanes cannot be shared now",
 		       "name='%s' error='%s'", head->name, err->message);
-	*told = status == TIDE_OK ? (struct tide_error){ 0 } : *err;
+	*told = (struct tide_error){ 0 };
+	if (status != TIDE_OK)
+		*told = *err;
 }
 
 static tide_status sharing_enter(struct tide_manager *manager, struct tide_subscription *head,
