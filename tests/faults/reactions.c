@@ -255,6 +255,62 @@ static void owner_that_is_fenced_with_an_append_in_hand_commits_nothing(void **s
 	fixture_close(&f);
 }
 
+/** What a delivery's connection is set to. */
+struct asker {
+	const struct test_backend *backend;
+	int64_t synchronous;
+};
+
+static tide_status ask_synchronous(void *self, const struct tide_event *event,
+				   struct tide_delivery *delivery)
+{
+	struct asker *asker = self;
+	(void)event;
+	asker->synchronous =
+		asker->backend->ask(tide_delivery_connection(delivery), "PRAGMA synchronous");
+	return TIDE_OK;
+}
+
+static int64_t synchronous_of(struct fixture *f, const char *parameter, bool appends)
+{
+	struct asker asker = { .backend = f->backend };
+	const struct tide_subscriber subscriber = { .name = appends ? "appends" : "writes",
+						    .self = &asker,
+						    .handle = ask_synchronous,
+						    .transactional = true,
+						    .appends = appends };
+	const struct tide_subscription_config config = quick_config();
+	struct tide_store *store;
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+	char url[3 * TEMP_PATH_SIZE];
+	snprintf(url, sizeof url, "%s%s", f->url, parameter);
+	must(tide_store_open(url, NULL, &store, err));
+	must(tide_manager_open(TIDE_MANAGER(.store = store), &manager, err));
+	must(tide_manager_subscribe(manager, &subscriber, &config, &subscription, err));
+	must(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
+	must(tide_subscription_wait(subscription, end_of(f->store), PATIENCE, err));
+	must(tide_manager_stop(manager, NULL, 0, err));
+	tide_manager_close(manager);
+	tide_store_close(store);
+	must(tide_checkpoints_reset(f->checkpoints, subscriber.name, err));
+	return asker.synchronous;
+}
+
+/* On SQLite (1: NORMAL, 2: FULL): as appends are, and only where there are some. */
+static void commits_of_answers_are_flushed_as_appends_are(void **state)
+{
+	struct fixture f;
+	make_store(&f, state);
+	if (strcmp(f.backend->name, "sqlite") == 0) {
+		append_many(f.store, stream_of("Order", 1), 0, 3);
+		assert_int_equal(synchronous_of(&f, "", true), 2);
+		assert_int_equal(synchronous_of(&f, "", false), 1);
+		assert_int_equal(synchronous_of(&f, "?synchronous=normal", true), 1);
+	}
+	fixture_close(&f);
+}
+
 /* ---- Processes that are killed --------------------------------------------------------------- */
 
 /* The argument: backend, position to end at (0: until it is killed), URL. */
@@ -370,6 +426,7 @@ static int run_on(const char *name)
 		cmocka_unit_test(every_operation_may_fail_and_each_event_is_answered_once),
 		cmocka_unit_test(connection_that_is_cut_behind_an_append_takes_it_along),
 		cmocka_unit_test(owner_that_is_fenced_with_an_append_in_hand_commits_nothing),
+		cmocka_unit_test(commits_of_answers_are_flushed_as_appends_are),
 		cmocka_unit_test(killed_at_random_by_turns_each_event_is_answered_once),
 	};
 	for (size_t i = 0; i < COUNT(tests); i++)
