@@ -512,6 +512,19 @@ tide_status tide_manager_metrics(struct tide_manager *manager, char **ret, struc
 tide_status tide_manager_error_stats_json(struct tide_manager *manager, char **ret,
 					  struct tide_error *err);
 
+/**
+ * Write the status of a subscription with lanes as one JSON object: that of the whole over all
+ * processes, `members`, which run it, and `lane_statuses`: the status of each lane that is this
+ * process's, and what its rows say of another's.
+ *
+ * Owns:    the caller owns `*ret`; release it with tide_free.
+ * Threads: any; it asks the database of the checkpoints.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND (none of that name, or it has no lanes), TIDE_ARGUMENT,
+ *          TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
+ */
+tide_status tide_manager_group_json(struct tide_manager *manager, const char *name, char **ret,
+				    struct tide_error *err);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -414,6 +414,13 @@ static void one_lane_has_a_name_a_row_and_a_status_of_its_own(struct fixture *f)
 	assert_non_null(strstr(text, "\"lanes\":3,\"lanes_owned\":3"));
 	tide_free(text);
 	tide_free(all);
+	must(tide_manager_group_json(manager, "p", &text, err));
+	assert_non_null(strstr(text, "\"lanes\":3,\"lanes_owned\":3,\"members\":["));
+	assert_non_null(strstr(text, "\"lane_statuses\":[{\"name\":\"p#0/3\",\"state\":"));
+	if (f->quirks->is_shared) /* else nobody else could be a member */
+		assert_non_null(strstr(text, "\"lanes\":3,\"here\":true}"));
+	tide_free(text);
+	refused(TIDE_NOT_FOUND, tide_manager_group_json(manager, "q", &text, err));
 	char *metrics;
 	must(tide_manager_metrics(manager, &metrics, err));
 	assert_non_null(strstr(metrics, "tidemark_subscription_position{subscription=\"p#2/3\"}"));

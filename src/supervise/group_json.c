@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A subscription with lanes over all processes, as JSON: its status, who runs it, and each lane.
+ *
+ * Happy path: the lanes that are this process's are asked; of the others the rows tell, and who has
+ * them. Failure modes: the database cannot be asked: an error, since nobody knows the others.
+ */
+#include "supervise/group.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/json.h"
+#include "path/checkpoints.h"
+#include "path/lanes.h"
+#include "path/port.h"
+#include "sys/alloc.h"
+
+/** What the databases say of the lanes of a head. */
+struct group_look {
+	struct tide_subscription *head; /* pinned */
+	struct tide_member *members;
+	struct tide_checkpoint *rows;
+	struct tide_lease_info *leases;
+	size_t member_count, row_count, lease_count;
+	struct probe_answer answer;
+};
+
+static void group_look_fini(struct group_look *look)
+{
+	tide_free(look->members);
+	tide_free(look->rows);
+	tide_free(look->leases);
+}
+
+static tide_status group_look_at(struct tide_checkpoints *checkpoints, struct group_look *look,
+				 struct tide_error *err)
+{
+	void *session;
+	const struct engine *engine = look->head->engine;
+	look->answer = probe_ask(&look->head->engine->probe, engine->probe_ns);
+	tide_status status = tide_checkpoints_list(checkpoints, &look->rows, &look->row_count, err);
+	if (status == TIDE_OK)
+		status = checkpoints_leases(checkpoints, &look->leases, &look->lease_count, err);
+	if (status == TIDE_OK)
+		status = store_borrow(checkpoints->database, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = port_member_list(checkpoints->database, session, look->head->name, &look->members,
+				  &look->member_count, err);
+	store_return(checkpoints->database, session, status);
+	return status;
+}
+
+static const struct tide_checkpoint *group_row(const struct group_look *look, const char *name)
+{
+	for (size_t i = 0; i < look->row_count; i++)
+		if (strcmp(look->rows[i].projection_name, name) == 0)
+			return &look->rows[i];
+	return NULL;
+}
+
+static const struct tide_lease_info *group_lease(const struct group_look *look, const char *name)
+{
+	for (size_t i = 0; i < look->lease_count; i++)
+		if (strcmp(look->leases[i].name, name) == 0)
+			return &look->leases[i];
+	return NULL;
+}
+
+/* ---- Who runs it ----------------------------------------------------------------------------- */
+
+static int64_t group_lanes_of(const struct group_look *look, const struct tide_member *member)
+{
+	int64_t lanes = 0;
+	assert(look->head->lanes.list);
+	for (uint32_t i = 0; i < look->head->lanes.total; i++) {
+		const struct tide_lease_info *lease =
+			group_lease(look, lane_at(look->head, i)->name);
+		lanes += lease && lease->is_owned && lease->pid == member->pid &&
+			 strcmp(lease->host, member->host) == 0;
+	}
+	return lanes;
+}
+
+static void group_add_members(struct buffer *buffer, const struct group_look *look,
+			      uint32_t owned_here)
+{
+	json_key(buffer, "members");
+	json_open(buffer, '[');
+	for (size_t i = 0; i < look->member_count; i++) {
+		const struct tide_member *member = &look->members[i];
+		bool is_here = tide_uuid_equal(&member->id, &look->head->owner);
+		json_open(buffer, '{');
+		json_add_uuid(buffer, "member", &member->id);
+		json_add_string(buffer, "host", *member->host ? member->host : NULL);
+		json_add_integer(buffer, "pid", member->pid);
+		json_add_integer(buffer, "lanes",
+				 is_here ? (int64_t)owned_here : group_lanes_of(look, member));
+		json_add_bool(buffer, "here", is_here);
+		json_close(buffer, '}');
+	}
+	json_close(buffer, ']');
+}
+
+/* ---- Each lane ------------------------------------------------------------------------------- */
+
+/* Another process's: what its rows say. */
+static void group_add_other(struct buffer *buffer, const struct group_look *look, const char *name)
+{
+	const struct tide_checkpoint *row = group_row(look, name);
+	const struct tide_lease_info *lease = group_lease(look, name);
+	bool is_owned = lease && lease->is_owned;
+	json_open(buffer, '{');
+	json_add_string(buffer, "name", name);
+	json_add_integer(buffer, "position", row && row->has_position ? row->position : 0);
+	json_add_integer(buffer, "events_processed", row ? row->events_processed : 0);
+	json_add_bool(buffer, "owned", is_owned);
+	json_add_string(buffer, "host", is_owned && *lease->host ? lease->host : NULL);
+	json_add_integer(buffer, "pid", is_owned ? lease->pid : 0);
+	json_close(buffer, '}');
+}
+
+static tide_status group_add_lanes(struct buffer *buffer, const struct group_look *look,
+				   struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+	json_key(buffer, "lane_statuses");
+	json_open(buffer, '[');
+	for (uint32_t i = 0; status == TIDE_OK && i < look->head->lanes.total; i++) {
+		struct tide_subscription *lane = lane_at(look->head, i);
+		struct tide_subscription_status one;
+		char *text ALLOC_AUTO = NULL;
+		whole_snapshot(lane, &look->answer, &one);
+		if (one.standby) {
+			group_add_other(buffer, look, lane->name);
+			continue;
+		}
+		status = tide_subscription_status_json(&one, &text, err);
+		if (status == TIDE_OK)
+			json_raw(buffer, tide_text(text));
+	}
+	json_close(buffer, ']');
+	return status;
+}
+
+/* Lanes elsewhere count for the least position and the greatest lag, too. */
+static void group_fold_others(const struct group_look *look, struct tide_subscription_status *whole)
+{
+	struct tide_subscription_status one;
+	for (uint32_t i = 0; i < look->head->lanes.total; i++) {
+		whole_snapshot(lane_at(look->head, i), &look->answer, &one);
+		const struct tide_checkpoint *row = group_row(look, one.name);
+		tide_position position = row && row->has_position ? row->position : 0;
+		if (!one.standby || position >= whole->position)
+			continue;
+		whole->position = position;
+		if (look->answer.has_end && look->answer.end > position)
+			whole->lag_events = look->answer.end - position;
+	}
+}
+
+static tide_status group_write(const struct group_look *look, char **ret, struct tide_error *err)
+{
+	struct tide_subscription_status whole;
+	struct buffer buffer = { 0 };
+	char *text ALLOC_AUTO = NULL;
+	whole_snapshot(look->head, &look->answer, &whole);
+	assert(whole.lanes == look->head->lanes.total && whole.lanes_owned <= whole.lanes);
+	group_fold_others(look, &whole);
+	tide_status status = tide_subscription_status_json(&whole, &text, err);
+	if (status != TIDE_OK)
+		return status;
+
+	buffer_add(&buffer, text, strlen(text) - 1); /* without its brace */
+	group_add_members(&buffer, look, whole.lanes_owned);
+	status = group_add_lanes(&buffer, look, err);
+	json_close(&buffer, '}');
+	if (status == TIDE_OK)
+		return buffer_take(&buffer, ret, err);
+	buffer_fini(&buffer);
+	return status;
+}
+
+tide_status tide_manager_group_json(struct tide_manager *manager, const char *name, char **ret,
+				    struct tide_error *err)
+{
+	if (!manager || !name || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
+				 !manager ? "manager"
+				 : !name  ? "name"
+					  : "ret");
+	struct group_look look = { .head = manager_pin_one(manager, name) };
+	if (!look.head)
+		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
+	tide_status status = TIDE_OK;
+	if (!look.head->lanes.list)
+		status = tide_fail(err, TIDE_NOT_FOUND, "subscription '%s' has no lanes", name);
+	if (status == TIDE_OK)
+		status = group_look_at(manager->engine.checkpoints, &look, err);
+	if (status == TIDE_OK)
+		status = group_write(&look, ret, err);
+	manager_unpin_one(manager);
+	group_look_fini(&look);
+	return status;
+}
