@@ -246,6 +246,22 @@ await claims('new_events_are_followed_once_each', async () => {
 	await sees(page.locator('main'), 'No longer followed.');
 });
 
+await claims('following_is_told_though_the_list_comes_later', async () => {
+	let release;
+	const isReleased = new Promise(resolve => { release = resolve; });
+	await page.route(asked => asked.pathname === '/api/events', async route => {
+		await isReleased;
+		await route.continue();
+	});
+	await go('#/events');
+	await page.getByLabel('Follow').check();
+	await sees(page.locator('main'), 'Following behind position');
+	release();
+	await eventually(async () => await page.locator('main tbody tr').count() === 50, 'the list is there');
+	await sees(page.locator('main'), 'Following behind position');
+	await page.unrouteAll();
+});
+
 await claims('streams_causes_and_correlations_are_a_click_away', async () => {
 	await go('#/events?store=main&type=OrderShipped');
 	await page.getByRole('cell').getByRole('link').last().click();

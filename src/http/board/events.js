@@ -140,14 +140,17 @@ export class Events {
 			this.body.append(...page.events.map(event => eventRow(event, this.store)));
 			this.next = page.next;
 			this.more.hidden = page.next === null;
+			if (this.following)
+				return; /* it has said where it is */
 			set(this.told, 'class', 'muted');
 			say(this.told, this.body.children.length === 0 ? 'No event fits.'
 				: `${count(this.body.children.length)} events, the newest first` +
 					(page.next === null ? ': all that fit.' : '.'));
 		} catch (error) {
 			sayProblem(this.told, error);
+		} finally {
+			this.more.disabled = false;
 		}
-		this.more.disabled = false;
 	}
 
 	async head() {
