@@ -179,6 +179,7 @@ static void rebuild_set_config(struct rebuild *rebuild,
 
 	if (config) {
 		*own = *config;
+		own->lanes = 1; /* lanes inherit what is built without any */
 		own->max_infrastructure_retries = retries;
 		own->circuit_breaker_enabled = false;
 	}
