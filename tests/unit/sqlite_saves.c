@@ -282,6 +282,52 @@ static void a_turn_ends_with_its_transaction_whoever_ends_it(void **state)
 	STORE->close(store);
 }
 
+/** An append by a thread of its own. */
+struct appender {
+	struct sqlite_store *store;
+	tide_status status;
+};
+
+static void *appender_run(void *self)
+{
+	struct appender *appender = self;
+	struct tide_uuid aggregate = tide_uuid_v4();
+	struct tide_append_result result;
+	struct tide_error err;
+	appender->status =
+		fixture_append(appender->store, &aggregate, TIDE_NO_STREAM, 1, &result, &err);
+	return NULL;
+}
+
+/* It has SQLite's lock until it is done, though no transaction is open. */
+static void a_statement_that_returns_rows_goes_on_whosever_turn_it_is(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct appender appender = { fixture_open(fixture->database, ""), TIDE_OK };
+	struct sqlite_session *session = fixture_session(appender.store);
+	fixture_sql(fixture, "CREATE TABLE notes (note TEXT)");
+	sqlite3_stmt *statement;
+	struct tide_error err;
+	pthread_t thread;
+	bool is_row;
+	assert_ok(sqlite_statement(&session->connection,
+				   "INSERT INTO notes VALUES ('one'), ('two') RETURNING note",
+				   &statement, &err));
+	assert_ok(sqlite_step(&session->connection, statement, &is_row, &err));
+	assert_true(is_row);
+
+	pthread_create(&thread, NULL, appender_run, &appender);
+	wait_for(60, turn_is_taken(&appender.store->turn));
+	do
+		assert_ok(sqlite_step(&session->connection, statement, &is_row, &err));
+	while (is_row);
+	pthread_join(thread, NULL);
+	assert_int_equal(appender.status, TIDE_OK);
+	sqlite3_reset(statement);
+	STORE->session_close(session);
+	STORE->close(appender.store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
 
 int main(void)
@@ -293,6 +339,7 @@ int main(void)
 		TEST(a_file_that_stays_locked_is_everybodys),
 		TEST(who_has_waited_for_long_is_not_overtaken),
 		TEST(a_turn_ends_with_its_transaction_whoever_ends_it),
+		TEST(a_statement_that_returns_rows_goes_on_whosever_turn_it_is),
 	};
 	return cmocka_run_group_tests_name("sqlite_saves", tests, NULL, NULL);
 }

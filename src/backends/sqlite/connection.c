@@ -219,12 +219,15 @@ tide_status sqlite_shape(struct sqlite_connection *connection, const char *sql, 
 	return TIDE_OK;
 }
 
-/* Only what begins to write waits: a transaction of a savepoint is none of ours. */
+/* Only what begins to write waits: a transaction of a savepoint is none of ours, and who has
+ * SQLite's lock already, by a statement that goes on returning rows, would be waited for by the one
+ * whose turn it is. */
 static void connection_take_turn(struct sqlite_connection *connection, sqlite3_stmt *statement)
 {
 	connection->turn_ns = 0;
 	if (!connection->turn || connection->has_turn || sqlite3_stmt_readonly(statement) ||
-	    !sqlite3_get_autocommit(connection->handle))
+	    !sqlite3_get_autocommit(connection->handle) ||
+	    sqlite3_txn_state(connection->handle, NULL) == SQLITE_TXN_WRITE)
 		return;
 	connection->has_turn = sqlite_turn_try(connection->turn);
 	if (connection->has_turn || sqlite_delivery_is_mine(connection->file, connection))
