@@ -455,7 +455,6 @@ void tide_sql_projection_close(struct tide_sql_projection *projection)
 	if (!projection)
 		return;
 	sql_script_fini(&projection->script);
-	tide_free(projection->script.row);
 	tide_free(projection->name);
 	tide_free(projection->path);
 	tide_free(projection);

@@ -652,6 +652,7 @@ void sql_script_fini(struct sql_script *script)
 	tide_free(script->sections);
 	tide_free(script->statements);
 	tide_free(script->parameters);
+	tide_free(script->row);
 	tide_free(script->text);
 	*script = (struct sql_script){ 0 };
 }
