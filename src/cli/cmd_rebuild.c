@@ -21,6 +21,7 @@
 static tide_status rebuild_read_row(void *self, void *connection, struct tide_error *err)
 {
 	struct rebuild *rebuild = self;
+	rebuild_row_fini(&rebuild->row);
 	return rebuild_load(rebuild->projection, connection, false, &rebuild->row, err);
 }
 
