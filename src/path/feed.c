@@ -99,7 +99,7 @@ static void feed_unblock(struct feed *feed, struct mono_time now)
 
 void feed_rest(struct feed *feed)
 {
-	if (feed->reader.is_joined)
+	if (feed->store)
 		panes_leave(feed->store->panes, &feed->reader);
 	feed->wait_until = (struct mono_time){ 0 };
 }

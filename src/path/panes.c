@@ -253,10 +253,9 @@ static void panes_join_locked(struct panes *panes, struct panes_reader *reader)
 	TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
-	if (reader->is_joined)
+	if (reader->standing != PANES_AWAY)
 		return;
-	reader->is_joined = true;
-	reader->is_waiting = false;
+	reader->standing = PANES_READS;
 	reader->patient_at = -1;
 	reader->next = panes->readers;
 	panes->readers = reader;
@@ -279,28 +278,28 @@ static void panes_stand_locked(struct panes *panes, struct panes_reader *reader,
 
 void panes_stand(struct panes *panes, struct panes_reader *reader, tide_position at, bool is_end)
 {
-	if (!reader->is_joined)
-		return;
 	mutex_lock(&panes->lock);
-	if (is_end)
-		panes->end = at;
-	else if (at > panes->end)
-		panes->end = INT64_MAX;
-	panes_stand_locked(panes, reader, at);
+	if (reader->standing != PANES_AWAY) {
+		if (is_end)
+			panes->end = at;
+		else if (at > panes->end)
+			panes->end = INT64_MAX;
+		panes_stand_locked(panes, reader, at);
+	}
 	mutex_unlock(&panes->lock);
 }
 
 void panes_leave(struct panes *panes, struct panes_reader *reader)
 {
-	if (!reader->is_joined)
-		return;
 	mutex_lock(&panes->lock);
-	struct panes_reader **at = &panes->readers;
-	while (*at != reader)
-		at = &(*at)->next;
-	*at = reader->next;
-	reader->is_joined = reader->is_waiting = false;
-	panes_drop_passed_locked(panes);
+	if (reader->standing != PANES_AWAY) {
+		struct panes_reader **at = &panes->readers;
+		while (*at != reader)
+			at = &(*at)->next;
+		*at = reader->next;
+		reader->standing = PANES_AWAY;
+		panes_drop_passed_locked(panes);
+	}
 	mutex_unlock(&panes->lock);
 }
 
@@ -409,7 +408,7 @@ static enum panes_answer panes_miss_locked(struct panes *panes, struct panes_rea
 	if (filling && !panes_may_wait_locked(panes, reader, filling, query->now))
 		return PANES_ALONE;
 	if (filling) {
-		reader->is_waiting = true;
+		reader->standing = PANES_WAITS;
 		ret->until = reader->patience;
 		return PANES_WAIT;
 	}
@@ -433,12 +432,12 @@ enum panes_answer panes_read(struct panes *panes, struct panes_reader *reader,
 	enum panes_answer answer = PANES_FULL;
 	page->scanned_to = query->after;
 	bool goes_on = !panes_is_enough(query, page);
-	bool is_followed = query->is_lane && !reader->is_joined;
 	mutex_lock(&panes->lock);
+	bool is_followed = query->is_lane && reader->standing == PANES_AWAY;
 	panes_join_locked(panes, reader);
 	panes_stand_locked(panes, reader, query->after);
 	panes_heed_losses_locked(panes, query->losses);
-	reader->is_waiting = false;
+	reader->standing = PANES_READS;
 
 	struct pane *pane;
 	while (goes_on && (pane = panes_find_locked(panes, page->scanned_to, false))) {
@@ -480,11 +479,11 @@ static void panes_ring_locked(struct panes *panes) TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
 	for (struct panes_reader *at = panes->readers; at; at = at->next) {
-		if (at->is_waiting)
-			wakeup_ring(at->wakeup, RING_TAIL);
-		if (at->is_waiting)
-			at->patient_at = -1;
-		at->is_waiting = false;
+		if (at->standing != PANES_WAITS)
+			continue;
+		wakeup_ring(at->wakeup, RING_TAIL);
+		at->patient_at = -1;
+		at->standing = PANES_READS;
 	}
 }
 

@@ -11,16 +11,22 @@ struct panes;
 /** One of them: every visible event of (from, to], without a filter. */
 struct pane;
 
+/** Whether a reader is one of those for whom pages are kept. */
+enum panes_standing {
+	PANES_AWAY,  /* it reads no history */
+	PANES_READS, /* it comes by here */
+	PANES_WAITS, /* somebody reads what it needs next */
+};
+
 /** A reader of history; embedded in what reads. */
 struct panes_reader {
 	/* fixed */
 	struct wakeup *wakeup; /* rung when what it waits for was read; NULL: it never waits */
 	int64_t max_bytes;     /* that it reads ahead itself */
-	bool is_joined;        /* touched by its own thread alone */
 
 	/* under the lock of the panes */
 	struct panes_reader *next;
-	bool is_waiting;
+	enum panes_standing standing;
 	tide_position at;         /* it has read up to here */
 	tide_position patient_at; /* where it waited last; negative: nowhere */
 	struct mono_time patience;
