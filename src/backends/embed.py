@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turn SQL into a C header that defines it as a string, without its comments: embed.py NAME INPUT OUTPUT.
+"""Turn SQL into a C header that defines it as a string, without its comments.
 
-The string is written as numbers, since a literal may not be longer than 4095 bytes (C17, 5.2.4.1)."""
+    embed.py NAME INPUT OUTPUT
+
+The string is written as numbers: a literal may not be longer than 4095 bytes (C17, 5.2.4.1)."""
 
 import sys
 

@@ -85,16 +85,23 @@ FAULT_SIMPLE(journal_add, (void *session, const struct tide_journal_write *write
 FAULT_SIMPLE(segment_turn,
              (void *session, const struct tide_fence *fence, const struct tide_segment_write *write, struct tide_error *err),
              (call.state, fence, write, err))
-FAULT_VALUE(group_get, struct tide_group, (void *session, const char *name, struct tide_group *ret, struct tide_error *err),
+FAULT_VALUE(group_get, struct tide_group,
+            (void *session, const char *name, struct tide_group *ret, struct tide_error *err),
             (call.state, name, &value, err))
-FAULT_VALUE(group_change, bool, (void *session, const struct tide_group_change *change, bool *ret, struct tide_error *err),
+FAULT_VALUE(group_change, bool,
+            (void *session, const struct tide_group_change *change, bool *ret,
+             struct tide_error *err),
             (call.state, change, &value, err))
 FAULT_SIMPLE(group_forget,
-             (void *session, const char *name, uint32_t lanes, const char *const *rows, size_t count, struct tide_error *err),
+             (void *session, const char *name, uint32_t lanes, const char *const *rows,
+              size_t count, struct tide_error *err),
              (call.state, name, lanes, rows, count, err))
-FAULT_VALUE(member_join, bool, (void *session, const struct tide_member_write *write, bool *ret, struct tide_error *err),
+FAULT_VALUE(member_join, bool,
+            (void *session, const struct tide_member_write *write, bool *ret,
+             struct tide_error *err),
             (call.state, write, &value, err))
-FAULT_SIMPLE(member_leave, (void *session, const char *group, const struct tide_uuid *id, struct tide_error *err),
+FAULT_SIMPLE(member_leave,
+             (void *session, const char *group, const struct tide_uuid *id, struct tide_error *err),
              (call.state, group, id, err))
 /* clang-format on */
 

@@ -392,9 +392,9 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"WITH " LOCALLY " UPDATE @subscription_leases SET expires_at = clock_timestamp() + "
 		"" LEASE_SPAN " FROM here "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
-	/* $1 names, $2 owners, $3 epochs, -1 of a membership. NO KEY UPDATE goes along with a delivery's KEY SHARE
-	 * (FENCE_ROW); whoever holds more is not waited for. A lease without a row in the answer
-	 * has another owner. */
+	/* $1 names, $2 owners, $3 epochs, -1 of a membership. NO KEY UPDATE goes along with a
+	 * delivery's KEY SHARE (FENCE_ROW); whoever holds more is not waited for. A lease without
+	 * a row in the answer has another owner. */
 	[PG_LEASE_RENEW_ALL] =
 		"WITH " LOCALLY ", asked AS MATERIALIZED (SELECT * FROM unnest($1::text[], "
 		"$2::text[], $3::int8[]) WITH ORDINALITY "

@@ -118,7 +118,8 @@ CREATE TABLE IF NOT EXISTS subscription_journal (
 	detail TEXT
 );
 
--- A row for each subscription that has, or had, lanes: their number, and what deleted rows have counted.
+-- A row for each subscription that has, or had, lanes: their number, and what deleted rows have
+-- counted.
 CREATE TABLE IF NOT EXISTS subscription_groups (
 	name TEXT PRIMARY KEY,
 	lanes INTEGER NOT NULL,
@@ -126,7 +127,8 @@ CREATE TABLE IF NOT EXISTS subscription_groups (
 	changed_at TEXT NOT NULL
 );
 
--- Managers that run a group; no id is given twice, since it is a byte that is locked while the member lives.
+-- Managers that run a group; no id is given twice, since it is a byte that is locked while the
+-- member lives.
 CREATE TABLE IF NOT EXISTS subscription_members (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
 	name TEXT NOT NULL,
