@@ -17,7 +17,8 @@ struct openapi_parameter {
 static const struct openapi_parameter openapi_parameters[] = {
 	{ "store",          "{\"type\":\"string\"}", "The store, where several are shown" },
 	{ "after",          "{\"type\":\"integer\",\"minimum\":0}",
-		"Results lie above it: a position, a version of a stream, the id of a dead letter" },
+		"Results lie above it: a position, a version of a stream, "
+		"the id of a dead letter" },
 	{ "before",         "{\"type\":\"integer\",\"minimum\":0}",
 		"With order=desc: results lie below it" },
 	{ "limit",          "{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000,\"default\":100}",
@@ -78,7 +79,8 @@ static const char openapi_components[] =
 		"\"causation_id\":{\"type\":[\"string\",\"null\"]},"
 		"\"metadata\":{},\"payload\":{},"
 		"\"stored_at\":{\"type\":[\"string\",\"null\"],\"format\":\"date-time\"},"
-		"\"error\":{\"type\":\"string\",\"description\":\"Of a row that cannot be decoded\"}}},"
+		"\"error\":{\"type\":\"string\","
+		"\"description\":\"Of a row that cannot be decoded\"}}},"
 	"\"EventPage\":{\"type\":\"object\",\"required\":[\"events\",\"next\"],\"properties\":{"
 		"\"events\":{\"type\":\"array\","
 			"\"items\":{\"$ref\":\"#/components/schemas/StoredEvent\"}},"

@@ -2,8 +2,8 @@
 /*
  * Whose turn it is to write, among the connections of one store.
  *
- *	writer ──▶ nobody writes? its turn ──▶ BEGIN … COMMIT, or one statement ──▶ it is given back:
- *	           else wait ◀── the first who waits looks, and has it if it has waited for long already
+ *	writer ──▶ nobody writes? its turn ──▶ BEGIN … COMMIT, or one statement ──▶ given back:
+ *	           else wait ◀── the first who waits looks, and has it if it has waited for long
  *
  * SQLite has one write lock a file, and who does not get it sleeps and looks again: hundreds of
  * subscriptions would sleep while nobody writes. They wait here instead, and are woken. Other
