@@ -36,10 +36,15 @@ struct shutdown {
 	double last_drain_seconds;        /* under the manager's lock */
 };
 
+/** What the watchdog has done by a thread that ends with it, see chore.c. */
+struct chore {
+	struct thread thread; /* watchdog thread, and who ends that */
+	bool is_under_way;    /* under the manager's lock */
+};
+
 /** Renews the leases of a manager, all of them at once, on a session of its own. */
 struct renewer {
-	struct thread thread; /* watchdog thread, and who ends that */
-	bool is_alive;        /* under the manager's lock */
+	struct chore chore;
 
 	/* whose renewal it is: the thread's, and without one the watchdog's */
 	void *session; /* of the checkpoint database; opened with the first lease */
@@ -66,8 +71,7 @@ struct controls {
 /** Looks at the groups of a manager, in a thread of its own: what waits for others' writes must not
  * keep a renewal waiting. */
 struct sharing {
-	struct thread thread;     /* watchdog thread, and who ends that */
-	bool is_alive;            /* under the manager's lock */
+	struct chore chore;
 	struct mono_time look_at; /* under the manager's lock */
 	void *session;            /* of the checkpoint database; whose look it is */
 };
@@ -238,6 +242,20 @@ tide_status watchdog_start(struct tide_manager *manager, struct tide_error *err)
 bool watchdog_stop(struct tide_manager *manager, struct mono_time deadline);
 /** One look at every subscription: late handlers, leases to renew. */
 void watchdog_look(struct tide_manager *manager, struct mono_time now);
+
+/* ---- chore.c --------------------------------------------------------------------------------- */
+
+/** Whether it is the caller's to start: nobody does it. */
+bool chore_take_locked(struct tide_manager *manager, struct chore *chore)
+	TIDE_REQUIRES(manager->lock);
+/** Start the thread of one that was taken; `run` gets the manager, and ends with
+ * chore_done_locked. */
+void chore_start(struct tide_manager *manager, struct chore *chore, const char *name,
+		 void (*run)(void *self));
+void chore_done_locked(struct tide_manager *manager, struct chore *chore)
+	TIDE_REQUIRES(manager->lock);
+/** Wait for the thread of one that is done. */
+void chore_join(struct chore *chore);
 
 /* ---- renewal.c ------------------------------------------------------------------------------- */
 

@@ -308,40 +308,29 @@ static void renewal_run(void *self)
 {
 	struct tide_manager *manager = self;
 	mutex_lock(&manager->lock);
-	assert(manager->renewer.is_alive);
 	renewal_work_all_locked(manager);
 	renewal_tell_others_locked(manager);
-	manager->renewer.is_alive = false;
-	cond_broadcast(&manager->changed);
+	chore_done_locked(manager, &manager->renewer.chore);
 	mutex_unlock(&manager->lock);
 }
 
 void renewal_look(struct tide_manager *manager, struct mono_time now)
 {
-	struct renewer *renewer = &manager->renewer;
+	struct chore *chore = &manager->renewer.chore;
 	mutex_lock(&manager->lock);
 	if (!manager->is_threaded)
 		renewal_work_all_locked(manager);
-	bool is_needed = manager->is_threaded && !renewer->is_alive &&
-			 renewal_is_needed_locked(manager, now);
-	renewer->is_alive = renewer->is_alive || is_needed;
+	bool is_due = manager->is_threaded && renewal_is_needed_locked(manager, now) &&
+		      chore_take_locked(manager, chore);
 	mutex_unlock(&manager->lock);
-	if (!is_needed)
-		return;
-
-	thread_join(&renewer->thread); /* of its last time: it has ended */
-	if (thread_start(&renewer->thread, "tide-renewer", renewal_run, manager, NULL) == TIDE_OK)
-		return;
-	mutex_lock(&manager->lock); /* the next look tries again */
-	renewer->is_alive = false;
-	mutex_unlock(&manager->lock);
+	if (is_due)
+		chore_start(manager, chore, "tide-renewer", renewal_run);
 }
 
 void renewal_end(struct tide_manager *manager)
 {
 	struct renewer *renewer = &manager->renewer;
-	thread_join(&renewer->thread);
-	assert(!renewer->is_alive);
+	chore_join(&renewer->chore);
 	renewal_close_session(manager);
 	controls_end(manager);
 	tide_free(renewer->leases);

@@ -474,37 +474,25 @@ static void sharing_run(void *self)
 	struct tide_manager *manager = self;
 	sharing_look_all(manager);
 	mutex_lock(&manager->lock);
-	manager->sharing.is_alive = false;
-	cond_broadcast(&manager->changed);
+	chore_done_locked(manager, &manager->sharing.chore);
 	mutex_unlock(&manager->lock);
 }
 
 void sharing_look(struct tide_manager *manager, struct mono_time now)
 {
-	struct sharing *sharing = &manager->sharing;
+	struct chore *chore = &manager->sharing.chore;
 	mutex_lock(&manager->lock);
-	bool is_due = sharing_finds_due_locked(manager, now) && !sharing->is_alive;
-	sharing->is_alive = sharing->is_alive || (is_due && manager->is_threaded);
+	bool is_due = sharing_finds_due_locked(manager, now) && chore_take_locked(manager, chore);
 	mutex_unlock(&manager->lock);
-	if (!is_due)
-		return;
-	if (!manager->is_threaded) {
-		sharing_look_all(manager);
-		return;
-	}
-
-	thread_join(&sharing->thread); /* of its last time: it has ended */
-	if (thread_start(&sharing->thread, "tide-sharer", sharing_run, manager, NULL) == TIDE_OK)
-		return;
-	mutex_lock(&manager->lock); /* the next look tries again */
-	sharing->is_alive = false;
-	mutex_unlock(&manager->lock);
+	if (is_due && manager->is_threaded)
+		chore_start(manager, chore, "tide-sharer", sharing_run);
+	else if (is_due)
+		sharing_run(manager);
 }
 
 void sharing_end(struct tide_manager *manager)
 {
-	thread_join(&manager->sharing.thread);
-	assert(!manager->sharing.is_alive);
+	chore_join(&manager->sharing.chore);
 	mutex_lock(&manager->lock);
 	bool is_member = false;
 	for (struct tide_subscription *head = manager->heads; head; head = head->next) {

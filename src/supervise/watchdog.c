@@ -124,8 +124,8 @@ bool watchdog_stop(struct tide_manager *manager, struct mono_time deadline)
 	manager->should_end_watch = true;
 	cond_broadcast(&manager->changed);
 	bool is_over = false, is_in_time = true;
-	while (!(is_over = !manager->is_looking && !manager->renewer.is_alive &&
-			   !manager->sharing.is_alive) &&
+	while (!(is_over = !manager->is_looking && !manager->renewer.chore.is_under_way &&
+			   !manager->sharing.chore.is_under_way) &&
 	       is_in_time && manager->should_end_watch)
 		is_in_time = cond_wait_until(&manager->changed, &manager->lock, deadline);
 	bool is_mine = is_over && !manager->is_changing_watch;
