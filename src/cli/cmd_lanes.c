@@ -15,7 +15,6 @@
 #include "cli/terminal.h"
 #include "path/checkpoints.h"
 #include "path/family.h"
-#include "path/port.h"
 #include "sys/alloc.h"
 
 #define LANES_WATCH_MS 1000
@@ -52,19 +51,14 @@ static tide_status lanes_count(struct tide_checkpoints *checkpoints, const char 
 			       struct lanes_call *call, struct tide_error *err)
 {
 	struct tide_group group;
-	void *session;
-	tide_status status = store_borrow(checkpoints->database, &session, err);
+	tide_status status = checkpoints_group(checkpoints, name, &group, err);
 	if (status != TIDE_OK)
 		return status;
-	status = port_group_get(checkpoints->database, session, name, &group, err);
-	store_return(checkpoints->database, session, status == TIDE_NOT_FOUND ? TIDE_OK : status);
 
-	if (status == TIDE_OK)
-		call->total = group.lanes > 1 ? group.lanes : 0;
-	else if (status == TIDE_NOT_FOUND)
+	if (group.lanes == 0)
 		call->total = family_lanes(name, call->checkpoints, call->checkpoint_count);
 	else
-		return status;
+		call->total = group.lanes > 1 ? group.lanes : 0;
 	return call->total > 0
 		       ? TIDE_OK
 		       : tide_fail(err, TIDE_NOT_FOUND, "projection '%s' has no lanes", name);

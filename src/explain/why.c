@@ -28,6 +28,7 @@ struct why_look {
 	const char *name;      /* of the row and the ownership */
 	const char *title;     /* of dead letters, pauses, and what is told: that of all lanes */
 	struct tide_lane lane; /* total 0: it is none */
+	uint32_t owner_lanes; /* as many others run it with, while this one stands by; 0: as here */
 	bool has_row, has_lease;
 	struct tide_checkpoint row;
 	struct tide_lease_info lease;
@@ -79,6 +80,19 @@ static tide_status why_find_lease(struct why_look *look, struct tide_error *err)
 	if (!look->is_here)
 		look->has_told = look->has_lease && why_read(look->lease.reason, &look->told);
 	return TIDE_OK;
+}
+
+/* Who stands by because others run it with another number of lanes. */
+static tide_status why_find_group(struct why_look *look, struct tide_error *err)
+{
+	uint32_t lanes = look->lane.total > 0 ? look->lane.total : 1;
+	struct tide_group group;
+	if (!look->is_here || look->told.cause != TIDE_CAUSE_STANDING_BY)
+		return TIDE_OK;
+	tide_status status = checkpoints_group(look->checkpoints, look->title, &group, err);
+	if (status == TIDE_OK && group.lanes > 1 && group.lanes != lanes)
+		look->owner_lanes = group.lanes;
+	return status;
 }
 
 static tide_status why_find_control(struct why_look *look, struct tide_error *err)
@@ -217,6 +231,8 @@ static tide_status why_look_at(struct why_look *look, struct tide_error *err)
 	if (status == TIDE_OK)
 		status = why_find_lease(look, err);
 	if (status == TIDE_OK)
+		status = why_find_group(look, err);
+	if (status == TIDE_OK)
 		status = why_find_control(look, err);
 	if (status == TIDE_OK && !look->has_row && !look->has_lease && !look->is_here &&
 	    !look->has_control && look->lane.total == 0)
@@ -329,6 +345,8 @@ static struct tide_time why_lease_ended(const struct tide_lease_info *lease)
 static void why_add_owner(const struct why_look *look, struct tide_why *ret)
 {
 	const struct tide_lease_info *lease = &look->lease;
+	if (look->owner_lanes > 0)
+		why_add_number(ret, "owner_lanes", look->owner_lanes);
 	if (!look->has_lease)
 		return;
 	if (lease->pid > 0)

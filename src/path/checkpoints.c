@@ -631,3 +631,15 @@ tide_status checkpoints_leases(struct tide_checkpoints *checkpoints, struct tide
 	store_return(checkpoints->database, session, status);
 	return status;
 }
+
+tide_status checkpoints_group(struct tide_checkpoints *checkpoints, const char *name,
+			      struct tide_group *ret, struct tide_error *err)
+{
+	void *session;
+	tide_status status = store_borrow(checkpoints->database, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = family_group(checkpoints->database, session, name, ret, err);
+	store_return(checkpoints->database, session, status);
+	return status;
+}
