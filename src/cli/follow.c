@@ -174,6 +174,19 @@ static void follow_end(struct follow *call)
 	tide_manager_request_shutdown(call->manager, TIDE_SHUTDOWN_PROGRAMMATIC);
 }
 
+/* What keeps this process out, for a message: another number of lanes, or an owner. */
+static const char *follow_owner_text(const struct follow *call)
+{
+	static char text[64];
+	const char *name = call->subscriber->name;
+	struct tide_group group;
+	if (checkpoints_group(call->checkpoints, name, &group, NULL) != TIDE_OK ||
+	    group.lanes < 2 || group.lanes == call->config.lanes)
+		return cli_owner_text(call->checkpoints, name);
+	snprintf(text, sizeof text, " with %u lanes", group.lanes);
+	return text;
+}
+
 static void follow_watch_standby(struct follow *call)
 {
 	const char *name = call->subscriber->name;
@@ -186,7 +199,7 @@ static void follow_watch_standby(struct follow *call)
 		call->was_noted = true;
 		cli_note(call->cli,
 			 "'%s' is running in another process%s; standing by to take over", name,
-			 cli_owner_text(call->checkpoints, name));
+			 follow_owner_text(call));
 	}
 }
 
@@ -387,7 +400,7 @@ static int follow_summary(struct follow *call, const struct tide_shutdown_result
 	}
 	if (call->gave_up) {
 		tide_fail(&err, TIDE_BUSY, "projection '%s' is running in another process%s",
-			  status.name, cli_owner_text(call->checkpoints, status.name));
+			  status.name, follow_owner_text(call));
 		return cli_fail(call->cli, &err);
 	}
 	if (call->is_paused && call->cli->options[OPT_ONCE].is_set)
