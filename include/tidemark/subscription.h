@@ -410,7 +410,8 @@ struct tide_subscription_status {
 	double uptime_seconds;       /* of this run */
 	struct tide_error error;     /* the last one; status TIDE_OK: none */
 	int32_t recent_errors_count;
-	int64_t events_skipped;         /* this run: passed because of a filter */
+	/* this run: passed because of a filter; each lane counts what falls to the others, too */
+	int64_t events_skipped;
 	int64_t events_discarded;       /* this run: failed and dropped by configuration */
 	struct tide_uuid last_event_id; /* nil: none */
 	char last_event_type[TIDE_NAME_MAX + 1];

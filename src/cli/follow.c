@@ -256,6 +256,13 @@ static bool follow_has_redeliveries(const struct follow *call)
 	return has_some;
 }
 
+/* What came by; each lane passes over what the others handle, so those of lanes are the handled. */
+static int64_t follow_events(const struct follow *call,
+			     const struct tide_subscription_status *status)
+{
+	return status->events_processed + (call->config.lanes > 1 ? 0 : status->events_skipped);
+}
+
 /* Look once: draw, and ask for the end when it has come. An owner that was replaced restarts by
  * itself. */
 static void follow_watch_once(struct follow *call)
@@ -266,7 +273,7 @@ static void follow_watch_once(struct follow *call)
 	if (tide_subscription_status(call->subscription, &status, &err) != TIDE_OK)
 		return;
 	call->done = status.position;
-	call->events = status.events_processed + status.events_skipped;
+	call->events = follow_events(call, &status);
 	if (call->done < call->goal && status.state != TIDE_STATE_STARTING)
 		progress_show(&call->progress, call->done, call->events);
 	else if (call->done >= call->goal)
@@ -318,10 +325,11 @@ static int follow_json(struct follow *call, const struct tide_subscription_statu
 	return CLI_DONE;
 }
 
-static void follow_text(struct buffer *line, const struct tide_subscription_status *status,
-			const struct tide_horizon *horizon, double seconds)
+static void follow_text(const struct follow *call, struct buffer *line,
+			const struct tide_subscription_status *status, double seconds)
 {
-	int64_t events = status->events_processed + status->events_skipped;
+	const struct tide_horizon *horizon = &call->horizon;
+	int64_t events = follow_events(call, status);
 
 	/* nothing is known of a checkpoint that the start did not come to read */
 	if (status->state == TIDE_STATE_ERROR && status->has_previous_state &&
@@ -335,7 +343,11 @@ static void follow_text(struct buffer *line, const struct tide_subscription_stat
 		      horizon->end < horizon->newest ? " what is certain" : "",
 		      number_text(status->events_processed - status->events_dlq));
 	if (status->events_skipped)
-		buffer_format(line, ", %s of other types", number_text(status->events_skipped));
+		buffer_format(line,
+			      call->config.lanes > 1
+				      ? ", its lanes passed over %s of other lanes or types"
+				      : ", %s of other types",
+			      number_text(status->events_skipped));
 	if (status->events_dlq)
 		buffer_format(line, ", %s dead-lettered (look: tide dead-letters)",
 			      number_text(status->events_dlq));
@@ -410,7 +422,7 @@ static int follow_summary(struct follow *call, const struct tide_shutdown_result
 	if (call->cli->json)
 		exit = follow_json(call, &status, result, seconds, &line);
 	else
-		follow_text(&line, &status, &call->horizon, seconds);
+		follow_text(call, &line, &status, seconds);
 	if (exit == CLI_DONE)
 		exit = cli_line(call->cli, &line);
 	if (status.state == TIDE_STATE_ERROR)
