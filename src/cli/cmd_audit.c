@@ -12,6 +12,7 @@
 
 #include "cli/audit.h"
 #include "core/url.h"
+#include "path/checkpoints.h"
 #include "sys/alloc.h"
 
 #define AUDIT_TRIES 20
@@ -295,6 +296,19 @@ static int audit_fold(void *self, struct fold *fold, const char *url)
 	return fold_run(fold, url, self);
 }
 
+/* A fold is of one position. */
+static tide_status audit_refuse_lanes(const struct audit *audit, struct tide_error *err)
+{
+	struct tide_group group;
+	tide_status status = checkpoints_group(audit->checkpoints, audit->name, &group, err);
+	if (status != TIDE_OK || (group.lanes < 2 && !strchr(audit->name, '#')))
+		return status;
+	return tide_fail(err, TIDE_UNSUPPORTED,
+			 "'%s' is of lanes, whose read model stands at several positions; --deep "
+			 "compares one that stands at one: run it without lanes first",
+			 audit->name);
+}
+
 static int audit_deep(struct audit *audit, const char *file)
 {
 	struct audit_other other = { .reach = audit_fold, .self = (void *)(uintptr_t)file };
@@ -331,7 +345,10 @@ static int audit_one(struct cli *cli, struct tide_store *store,
 	struct tide_error err;
 	int exit = CLI_DONE;
 
-	tide_status status = audit_read(&audit, &err);
+	tide_status status =
+		cli->options[OPT_AUDIT_DEEP].is_set ? audit_refuse_lanes(&audit, &err) : TIDE_OK;
+	if (status == TIDE_OK)
+		status = audit_read(&audit, &err);
 	if (status == TIDE_OK)
 		status = audit_segments(&audit, &err);
 	if (status == TIDE_OK)
