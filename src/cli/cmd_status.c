@@ -89,27 +89,18 @@ static bool status_join(struct status_call *call)
  * and what all have counted, and who runs the one that is furthest behind. */
 static void status_fold_lanes(struct status_call *call, const char *name)
 {
-	uint32_t total = family_lanes(name, call->checkpoints, call->checkpoint_count);
-	struct tide_checkpoint *sum = total > 0 ? &call->lanes : NULL;
-	struct status_row *row = NULL, *whole = sum ? status_row(call, name) : NULL;
-	struct tide_lane lane;
+	int64_t processed;
+	const struct tide_checkpoint *slowest =
+		family_slowest(name, call->checkpoints, call->checkpoint_count, &processed);
+	struct status_row *whole = slowest ? status_row(call, name) : NULL;
 	if (!whole || (whole->checkpoint && whole->checkpoint->has_position))
 		return;
 
-	for (size_t i = 0; i < call->count; i++) {
-		const struct tide_checkpoint *one = call->rows[i].checkpoint;
-		if (!family_has(name, call->rows[i].name, &lane) || lane.total != total || !one)
-			continue;
-		int64_t processed = sum->events_processed + one->events_processed;
-		if (!row || one->position < sum->position) {
-			*sum = *one;
-			row = &call->rows[i];
-		}
-		sum->events_processed = processed;
-	}
-	whole->checkpoint = sum;
-	if (!whole->lease && row)
-		whole->lease = row->lease;
+	call->lanes = *slowest;
+	call->lanes.events_processed = processed;
+	whole->checkpoint = &call->lanes;
+	if (!whole->lease)
+		whole->lease = status_row(call, slowest->projection_name)->lease;
 }
 
 static void status_fini(struct status_call *call)

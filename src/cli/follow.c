@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "path/checkpoints.h"
-#include "path/family.h"
 #include "path/knobs.h"
 #include "sys/alloc.h"
 
@@ -117,27 +116,6 @@ int follow_config(struct follow *call)
 	return exit == CLI_DONE ? follow_on_error(cli, config) : exit;
 }
 
-/* Those of its lanes, together. */
-static tide_status follow_find_lanes(const struct follow *call, struct tide_checkpoint *ret,
-				     struct tide_error *err)
-{
-	struct tide_checkpoint *rows ALLOC_AUTO = NULL;
-	const char *name = call->subscriber->name;
-	struct tide_lane lane;
-	size_t count = 0;
-	bool is_found = false;
-
-	tide_status status = tide_checkpoints_list(call->checkpoints, &rows, &count, err);
-	for (size_t i = 0; status == TIDE_OK && i < count; i++) {
-		if (!family_has(name, rows[i].projection_name, &lane) || !rows[i].has_position)
-			continue;
-		if (!is_found || rows[i].position < ret->position)
-			*ret = rows[i];
-		is_found = true;
-	}
-	return status == TIDE_OK && !is_found ? TIDE_NOT_FOUND : status;
-}
-
 /* What was projected already would be projected again, or skipped for good. */
 static int follow_refuse_from(struct follow *call)
 {
@@ -149,9 +127,7 @@ static int follow_refuse_from(struct follow *call)
 
 	if (call->config.start_from == TIDE_START_CHECKPOINT)
 		return CLI_DONE;
-	tide_status status = tide_checkpoints_load(call->checkpoints, name, &row, &err);
-	if (status == TIDE_NOT_FOUND)
-		status = follow_find_lanes(call, &row, &err);
+	tide_status status = checkpoints_load_slowest(call->checkpoints, name, &row, &err);
 	if (status == TIDE_NOT_FOUND)
 		return CLI_DONE;
 	if (status != TIDE_OK)

@@ -115,12 +115,12 @@ static int trial_make(struct cli *cli, struct tide_sql_projection *projection,
 	const struct live_hearer appends = { trial_tell_append, &hearer };
 	struct live_trial trial;
 	struct tide_error err;
-	tide_position position;
+	struct tide_checkpoint row;
 
-	if (tide_checkpoints_position(checkpoints, projection->name, &position, &err) != TIDE_OK)
-		position = 0;
+	if (checkpoints_load_slowest(checkpoints, projection->name, &row, &err) != TIDE_OK)
+		row.has_position = false;
 	tide_status status =
-		live_try(projection, checkpoints, position,
+		live_try(projection, checkpoints, row.has_position ? row.position : 0,
 			 limit->is_set ? limit->number : TRIAL_EVENTS, &appends, &trial, &err);
 	int exit = status == TIDE_OK ? trial_tell(cli, &projection->script, &trial)
 				     : cli_fail(cli, &err);

@@ -643,3 +643,20 @@ tide_status checkpoints_group(struct tide_checkpoints *checkpoints, const char *
 	store_return(checkpoints->database, session, status);
 	return status;
 }
+
+tide_status checkpoints_load_slowest(struct tide_checkpoints *checkpoints, const char *name,
+				     struct tide_checkpoint *ret, struct tide_error *err)
+{
+	struct tide_checkpoint *rows ALLOC_AUTO = NULL;
+	size_t count = 0;
+	int64_t processed;
+	tide_status status = tide_checkpoints_load(checkpoints, name, ret, err);
+	if (status != TIDE_NOT_FOUND ||
+	    tide_checkpoints_list(checkpoints, &rows, &count, NULL) != TIDE_OK)
+		return status;
+	const struct tide_checkpoint *slowest = family_slowest(name, rows, count, &processed);
+	if (!slowest)
+		return status;
+	*ret = *slowest;
+	return TIDE_OK;
+}

@@ -114,6 +114,23 @@ static struct inherit_row *family_rows(const char *name, const struct family *fa
 	return rows;
 }
 
+const struct tide_checkpoint *family_slowest(const char *name, const struct tide_checkpoint *rows,
+					     size_t count, int64_t *ret_processed)
+{
+	const struct tide_checkpoint *slowest = NULL;
+	uint32_t total = family_lanes(name, rows, count);
+	struct tide_lane lane;
+	*ret_processed = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (!family_has(name, rows[i].projection_name, &lane) || lane.total != total)
+			continue;
+		*ret_processed += rows[i].events_processed;
+		if (!slowest || rows[i].position < slowest->position)
+			slowest = &rows[i];
+	}
+	return slowest;
+}
+
 tide_status family_group(const struct tide_store *database, void *session, const char *name,
 			 struct tide_group *ret, struct tide_error *err)
 {

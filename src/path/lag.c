@@ -131,25 +131,6 @@ static tide_status lag_of_row(struct tide_checkpoints *checkpoints,
 	return TIDE_OK;
 }
 
-/* The row of the lane that is furthest behind, with what all have counted. */
-static const struct tide_checkpoint *lag_slowest_lane(const char *name,
-						      const struct tide_checkpoint *rows,
-						      size_t count, int64_t *ret_processed)
-{
-	const struct tide_checkpoint *slowest = NULL;
-	uint32_t total = family_lanes(name, rows, count);
-	struct tide_lane lane;
-	*ret_processed = 0;
-	for (size_t i = 0; i < count; i++) {
-		if (!family_has(name, rows[i].projection_name, &lane) || lane.total != total)
-			continue;
-		*ret_processed += rows[i].events_processed;
-		if (!slowest || rows[i].position < slowest->position)
-			slowest = &rows[i];
-	}
-	return slowest;
-}
-
 static tide_status lag_of_lanes(struct tide_checkpoints *checkpoints, const char *name,
 				const char *const *event_types, struct tide_lag *ret,
 				struct tide_error *err)
@@ -160,7 +141,7 @@ static tide_status lag_of_lanes(struct tide_checkpoints *checkpoints, const char
 	tide_status status = tide_checkpoints_list(checkpoints, &rows, &count, err);
 	if (status != TIDE_OK)
 		return status;
-	const struct tide_checkpoint *slowest = lag_slowest_lane(name, rows, count, &processed);
+	const struct tide_checkpoint *slowest = family_slowest(name, rows, count, &processed);
 	if (!slowest)
 		return TIDE_NOT_FOUND;
 	status = lag_of_row(checkpoints, slowest, event_types, ret, err);
