@@ -147,7 +147,8 @@ tide_status tide_manager_run(struct tide_manager *manager, double wait_seconds,
 			     struct tide_error *err);
 
 /**
- * Restart one subscription that is in ERROR, behind what it had settled.
+ * Restart one subscription that is in ERROR, behind what it had settled; of one with lanes those in
+ * ERROR, and those that were stopped.
  *
  * Owns:    nothing.
  * Threads: any but a handler.

@@ -48,13 +48,15 @@ tide_status group_restart(struct tide_manager *manager, struct tide_subscription
 	tide_status first = TIDE_OK;
 	assert(lane_count(subscription) > 0);
 	bool has_error = whole_has_state(subscription, TIDE_STATE_ERROR);
+	if (has_error)
+		sharing_begin(manager, subscription);
 	for (uint32_t i = 0; i < lane_count(subscription); i++) {
 		struct tide_subscription *lane = lane_at(subscription, i);
 		struct tide_error why;
 		/* where none is, the first one says so */
-		if (has_error && !whole_has_state(lane, TIDE_STATE_ERROR))
-			continue;
-		group_keep(&first, run_start(lane, manager->is_threaded, true, &why), &why, err);
+		bool is_restart = !has_error || whole_has_state(lane, TIDE_STATE_ERROR);
+		group_keep(&first, run_start(lane, manager->is_threaded, is_restart, &why), &why,
+			   err);
 		if (!has_error)
 			break;
 	}

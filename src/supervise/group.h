@@ -12,7 +12,8 @@
 /** Begin the runs that are not under way; the first error, whatever the others came to. */
 tide_status group_start(struct tide_manager *manager, struct tide_subscription *subscription,
 			struct tide_error *err);
-/** Begin those anew that are in ERROR. TIDE_STATE: none is. */
+/** Begin those anew that are in ERROR, and the others where they were stopped. TIDE_STATE: none is
+ * in ERROR. */
 tide_status group_restart(struct tide_manager *manager, struct tide_subscription *subscription,
 			  struct tide_error *err);
 /** run_wait_started of each. */

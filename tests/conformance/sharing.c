@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lanes as their manager begins and ends them, together. */
+#include <string.h>
+
+#include "conformance/recorder.h"
+#include "supervise/sharing.h"
+
+#define LANES 4
+
+static struct tide_subscription_config sharing_config(void)
+{
+	struct tide_subscription_config config = quick_config();
+	config.lanes = LANES;
+	return config;
+}
+
+static tide_status fail_while_told(struct recorder *recorder, const struct tide_event *event,
+				   struct tide_delivery *delivery)
+{
+	const atomic_bool *fails = recorder->self;
+	(void)event;
+	return *fails ? tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "as it was told")
+		      : TIDE_OK;
+}
+
+/* A lane in error when all were stopped: a restart begins the subscription, not that lane alone. */
+static void restart_of_what_was_stopped_begins_all_of_its_lanes(struct fixture *f)
+{
+	RECORDER *recorder = recorder_new();
+	atomic_bool fails = true;
+	recorder->judge = fail_while_told;
+	recorder->self = &fails;
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = sharing_config();
+	config.continue_on_error = false;
+	append_one(f->store, stream_of("Order", 1), "A");
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	(void)tide_manager_start(manager, NULL, 0, NULL, NULL, NULL);
+	must(tide_subscription_wait_state(subscription, TIDE_STATE_ERROR, 20, err));
+	stop(manager);
+	assert_int_equal(status_of(subscription).state, TIDE_STATE_ERROR);
+
+	fails = false;
+	must(tide_manager_restart(manager, "p", err));
+	wait_for(20, status_of(subscription).lanes_owned == LANES);
+	catch_up(f->store, subscription);
+	delivered(recorder, 1, 1);
+}
+
+/* ---- Closing --------------------------------------------------------------------------------- */
+
+/** A handler that keeps its lane from stopping until its manager has left the group, or has begun
+ * a lane again that had stopped. */
+struct keeper {
+	struct tide_manager *manager;
+	struct tide_subscription *subscription;
+	atomic_int inside, begun_again;
+};
+
+static uint32_t keeper_stopped(struct keeper *keeper)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < LANES; i++)
+		count += atomic_load(&lane_at(keeper->subscription, i)->state_now) ==
+			 TIDE_STATE_STOPPED;
+	return count;
+}
+
+static bool keeper_is_member(struct keeper *keeper)
+{
+	mutex_lock(&keeper->manager->lock);
+	bool is_member = keeper->subscription->lanes.membership->state != MEMBERSHIP_NONE;
+	mutex_unlock(&keeper->manager->lock);
+	return is_member;
+}
+
+static tide_status keeper_handle(void *self, const struct tide_event *event,
+				 struct tide_delivery *delivery)
+{
+	struct keeper *keeper = self;
+	(void)event, (void)delivery;
+	atomic_store(&keeper->inside, 1);
+	double until = seconds_now() + 20;
+	while (keeper_stopped(keeper) < LANES - 1 && seconds_now() < until)
+		wait_a_moment();
+	while (keeper_is_member(keeper) && keeper_stopped(keeper) == LANES - 1 &&
+	       seconds_now() < until)
+		wait_a_moment();
+	atomic_store(&keeper->begun_again, keeper_stopped(keeper) < LANES - 1);
+	return TIDE_OK;
+}
+
+static void lane_that_has_stopped_stays_so_while_its_manager_is_closed(struct fixture *f)
+{
+	struct keeper keeper = { .manager = manager_of(f->store) };
+	struct tide_subscriber subscriber = { .name = "p",
+					      .self = &keeper,
+					      .handle = keeper_handle };
+	struct tide_subscription_config config = sharing_config();
+	keeper.subscription = subscribe(keeper.manager, &subscriber, &config);
+	start(keeper.manager);
+	append_one(f->store, stream_of("Order", 1), "A");
+	wait_for(20, atomic_load(&keeper.inside));
+	tide_manager_close(keeper.manager);
+	assert_int_equal(atomic_load(&keeper.begun_again), 0);
+}
+
+const struct test_case sharing_cases[] = {
+	CASE(restart_of_what_was_stopped_begins_all_of_its_lanes),
+	CASE(lane_that_has_stopped_stays_so_while_its_manager_is_closed),
+	CASES_END,
+};
