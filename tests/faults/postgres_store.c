@@ -79,8 +79,8 @@ static void a_role_without_rights_is_told_so_and_may_use_what_is_complete(void *
 	STORE->close(store);
 }
 
-/* It has the rights to subscribe, and none on what an audit asks for. */
-static void a_role_that_keeps_no_segments_saves_what_it_drops(void **state)
+/* It has the rights to subscribe, and none on what an audit or lanes ask for. */
+static void a_role_that_may_only_subscribe_renews_and_saves_what_it_drops(void **state)
 {
 	(void)state;
 	void *store;
@@ -97,6 +97,9 @@ static void a_role_that_keeps_no_segments_saves_what_it_drops(void **state)
 	void *session = session_opened(store);
 	must(CHECKPOINT->lease_acquire(session, "orders", &owner, &lease, err));
 	struct tide_fence fence = { .name = "orders", .owner = owner, .epoch = lease.epoch };
+	struct tide_lease_renewal renewal = { .fence = fence };
+	must(CHECKPOINT->lease_renew_all(session, &renewal, 1, err));
+	assert_int_equal(renewal.result, TIDE_RENEWAL_MADE);
 	for (int64_t i = 1; i <= 4; i++) {
 		struct tide_checkpoint_write write = { .name = "orders",
 						       .has_position = true,
@@ -731,7 +734,7 @@ int main(void)
 		cmocka_unit_test(eight_that_initialise_at_once_do_not_disturb_each_other),
 		cmocka_unit_test(a_missing_table_or_column_is_named),
 		cmocka_unit_test(a_role_without_rights_is_told_so_and_may_use_what_is_complete),
-		cmocka_unit_test(a_role_that_keeps_no_segments_saves_what_it_drops),
+		cmocka_unit_test(a_role_that_may_only_subscribe_renews_and_saves_what_it_drops),
 		cmocka_unit_test(a_sequence_with_a_cache_is_refused),
 		cmocka_unit_test(search_path_chooses_the_schema),
 		cmocka_unit_test(no_secret_is_in_a_message),

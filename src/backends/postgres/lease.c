@@ -120,6 +120,14 @@ static void lease_put_all(struct pg_params *params, const struct tide_lease_rene
 	pg_array_end(params);
 }
 
+static enum pg_statement lease_renewal_of(const struct tide_lease_renewal *leases, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (leases[i].is_member)
+			return PG_LEASE_RENEW_ALL_AND_MEMBERS;
+	return PG_LEASE_RENEW_ALL;
+}
+
 tide_status pg_lease_renew_all(void *session, struct tide_lease_renewal *leases, size_t count,
 			       struct tide_error *err)
 {
@@ -128,7 +136,8 @@ tide_status pg_lease_renew_all(void *session, struct tide_lease_renewal *leases,
 	if (count == 0)
 		return TIDE_OK;
 	lease_put_all(&params, leases, count);
-	tide_status status = pg_read_run(session, PG_LEASE_RENEW_ALL, &params, &rows, err);
+	tide_status status =
+		pg_read_run(session, lease_renewal_of(leases, count), &params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
 

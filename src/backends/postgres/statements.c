@@ -70,6 +70,21 @@
 	"here AS MATERIALIZED (SELECT set_config('synchronous_commit', CASE "                      \
 	"current_setting('synchronous_commit') WHEN 'off' THEN 'off' ELSE 'local' END, true))"
 
+/* $1 names, $2 owners, $3 epochs, -1 of a membership. NO KEY UPDATE goes along with a delivery's
+ * KEY SHARE (FENCE_ROW); whoever holds more is not waited for. A lease without a row in the answer
+ * has another owner. */
+#define LEASE_RENEW_ALL(also, told)                                                                \
+	"WITH " LOCALLY ", asked AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], "   \
+	"$3::int8[]) WITH ORDINALITY AS a(name, owner, epoch, place)), "                           \
+	"free AS MATERIALIZED (SELECT l.id, a.place FROM @subscription_leases l JOIN asked a "     \
+	"ON l.name = a.name AND l.owner = a.owner AND l.epoch = a.epoch FOR NO KEY UPDATE "        \
+	"OF l SKIP LOCKED), "                                                                      \
+	"made AS (UPDATE @subscription_leases l SET expires_at = clock_timestamp() + " LEASE_SPAN  \
+	" FROM free, here WHERE l.id = free.id RETURNING free.place)" also                         \
+	" SELECT a.place, EXISTS (SELECT 1 FROM made m WHERE m.place = a.place) FROM asked "       \
+	"a JOIN @subscription_leases l "                                                           \
+	"ON l.name = a.name AND l.owner = a.owner AND l.epoch = a.epoch" told
+
 /* Transactions that hold the lock of the sequence. */
 #define HOLDERS(numbering)                                                                         \
 	"locktype = 'relation' AND relation = " numbering                                          \
@@ -392,32 +407,18 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"WITH " LOCALLY " UPDATE @subscription_leases SET expires_at = clock_timestamp() + "
 		"" LEASE_SPAN " FROM here "
 		"WHERE name = $1::text AND owner = $2::text AND epoch = $3::int8",
-	/* $1 names, $2 owners, $3 epochs, -1 of a membership. NO KEY UPDATE goes along with a
-	 * delivery's KEY SHARE (FENCE_ROW); whoever holds more is not waited for. A lease without
-	 * a row in the answer has another owner. */
-	[PG_LEASE_RENEW_ALL] =
-		"WITH " LOCALLY ", asked AS MATERIALIZED (SELECT * FROM unnest($1::text[], "
-		"$2::text[], $3::int8[]) WITH ORDINALITY "
-		"AS a(name, owner, epoch, place)), "
-		"free AS MATERIALIZED (SELECT l.id, a.place FROM @subscription_leases l JOIN asked "
-		"a "
-		"ON l.name = a.name AND l.owner = a.owner AND l.epoch = a.epoch FOR NO KEY UPDATE "
-		"OF l SKIP LOCKED), "
-		"made AS (UPDATE @subscription_leases l SET expires_at = clock_timestamp() + "
-		"" LEASE_SPAN " "
-		"FROM free, here WHERE l.id = free.id RETURNING free.place)"
+	[PG_LEASE_RENEW_ALL] = LEASE_RENEW_ALL("", ""),
+	/* Memberships, too: a role without rights on their table has none. */
+	[PG_LEASE_RENEW_ALL_AND_MEMBERS] = LEASE_RENEW_ALL(
 		"<+GROUPS , stays AS MATERIALIZED (SELECT m.name, m.member, a.place FROM "
 		"@subscription_members m JOIN asked a ON m.name = a.name AND m.member = a.owner "
 		"AND a.epoch = -1 FOR NO KEY UPDATE OF m SKIP LOCKED), stayed AS (UPDATE "
 		"@subscription_members m SET expires_at = clock_timestamp() + " MEMBER_SPAN
 		" FROM stays s, here WHERE m.name = s.name AND m.member = s.member "
-		"RETURNING s.place)+> "
-		"SELECT a.place, EXISTS (SELECT 1 FROM made m WHERE m.place = a.place) FROM asked "
-		"a JOIN @subscription_leases l "
-		"ON l.name = a.name AND l.owner = a.owner AND l.epoch = a.epoch"
+		"RETURNING s.place)+>",
 		"<+GROUPS  UNION ALL SELECT a.place, EXISTS (SELECT 1 FROM stayed s WHERE s.place "
 		"= a.place) FROM asked a JOIN @subscription_members m ON m.name = a.name AND "
-		"m.member = a.owner AND a.epoch = -1+>",
+		"m.member = a.owner AND a.epoch = -1+>"),
 	[PG_LEASE_RELEASE] =
 		"WITH " LOCALLY " UPDATE @subscription_leases SET owner = NULL, released_at = "
 		"clock_timestamp(), expires_at = clock_timestamp(), "
