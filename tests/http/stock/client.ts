@@ -36,10 +36,13 @@ check(second.data?.aggregate_version === 2, second);
 /* Reading. */
 const page = await client.GET('/api/streams/{aggregate_type}/{aggregate_id}', { params: { path: stream, query: { limit: 1 } } });
 check(page.data?.aggregate_version === 2 && page.data.events.length === 1 && page.data.next === 1, page);
-const event: components['schemas']['StoredEvent'] = page.data.events[0];
+const read = page.data.events[0];
+check(!('error' in read), read);
+const event: components['schemas']['StoredEvent'] = read;
 check(event.event_type === 'OrderPlaced' && event.global_position === first.data.global_position, event);
 const feed = await client.GET('/api/events', { params: { query: { order: 'desc', limit: 2, type: ['OrderPlaced', 'None'] } } });
-check(feed.data?.events[0].global_position === second.data.global_position, feed);
+const newest = feed.data?.events[0];
+check(newest !== undefined && 'global_position' in newest && newest.global_position === second.data.global_position, feed);
 const wrong = await client.GET('/api/events/{event_id}', { params: { path: { event_id: 'x' } } });
 check(wrong.response.status === 422 && wrong.error?.detail === "event_id 'x' is no UUID", wrong);
 
