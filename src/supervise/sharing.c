@@ -93,6 +93,19 @@ void sharing_stop(struct tide_manager *manager, struct tide_subscription *head)
 		membership->state = MEMBERSHIP_LEAVING;
 	manager->sharing.look_at = (struct mono_time){ 0 };
 	cond_broadcast(&manager->changed);
+	while (membership->is_beginning)
+		cond_wait(&manager->changed, &manager->lock);
+	mutex_unlock(&manager->lock);
+}
+
+void sharing_stop_all(struct tide_manager *manager)
+{
+	mutex_lock(&manager->lock);
+	for (struct tide_subscription *head = manager->heads; head; head = head->next) {
+		mutex_unlock(&manager->lock);
+		sharing_stop(manager, head);
+		mutex_lock(&manager->lock);
+	}
 	mutex_unlock(&manager->lock);
 }
 
@@ -269,17 +282,36 @@ static void sharing_give_back(struct tide_manager *manager, struct tide_subscrip
 	run_ask_stop(lane, mono_add(clock_mono(manager->engine.clock), limit));
 }
 
-/* One that has been given back, unless everything is being stopped. */
+/* A stop that comes now waits until the lane has begun, and then ends it. */
+static bool sharing_begin_lane(struct tide_manager *manager, struct membership *membership)
+{
+	mutex_lock(&manager->lock);
+	membership->is_beginning = membership->state == MEMBERSHIP_HELD;
+	bool is_beginning = membership->is_beginning;
+	mutex_unlock(&manager->lock);
+	return is_beginning;
+}
+
+static void sharing_lane_begun(struct tide_manager *manager, struct membership *membership)
+{
+	mutex_lock(&manager->lock);
+	assert(membership->is_beginning);
+	membership->is_beginning = false;
+	cond_broadcast(&manager->changed);
+	mutex_unlock(&manager->lock);
+}
+
+/* One that has been given back, unless the subscription is being stopped. */
 static void sharing_stand_by_again(struct tide_manager *manager, struct tide_subscription *lane)
 {
+	struct membership *membership = lane->lanes.head->lanes.membership;
 	mutex_lock(&lane->lock);
 	bool is_over = !run_exists(&lane->run) && lane->states.state == TIDE_STATE_STOPPED;
 	mutex_unlock(&lane->lock);
-	if (!is_over || manager_begin_start(manager, false, NULL) != TIDE_OK)
+	if (!is_over || !sharing_begin_lane(manager, membership))
 		return;
-	if (sharing_state(manager, lane->lanes.head->lanes.membership) != MEMBERSHIP_LEAVING)
-		(void)run_start(lane, manager->is_threaded, false, NULL);
-	manager_end_start(manager);
+	(void)run_start(lane, manager->is_threaded, false, NULL);
+	sharing_lane_begun(manager, membership);
 }
 
 static void sharing_apply(struct tide_manager *manager, struct tide_subscription *head)
@@ -398,12 +430,9 @@ static tide_status sharing_look_at(struct tide_manager *manager, struct tide_sub
 	void *session = manager->sharing.session;
 	assert(membership && session);
 	tide_status status = TIDE_OK;
-	if (sharing_state(manager, membership) == MEMBERSHIP_HELD && manager_is_ending(manager))
-		sharing_stop(manager, head);
 	if (sharing_state(manager, membership) == MEMBERSHIP_LEAVING)
 		status = sharing_leave(manager, head, session, err);
-	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_WANTED &&
-	    !manager_is_ending(manager))
+	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_WANTED)
 		status = sharing_enter(manager, head, session, err);
 	/* before lanes begin, which ask for what is left */
 	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_HELD)
@@ -472,6 +501,7 @@ static bool sharing_finds_due_locked(const struct tide_manager *manager, struct 
 static void sharing_run(void *self)
 {
 	struct tide_manager *manager = self;
+	engine_of_thread = &manager->engine; /* callbacks run here, of lanes that begin */
 	sharing_look_all(manager);
 	mutex_lock(&manager->lock);
 	chore_done_locked(manager, &manager->sharing.chore);

@@ -22,6 +22,7 @@ enum membership_state {
 struct membership {
 	/* under the manager's lock */
 	enum membership_state state;
+	bool is_beginning; /* a lane of it, which a stop waits for */
 	struct mono_time renew_at;
 
 	/* whose look it is: the sharer's, and without a thread the watchdog's */
@@ -37,6 +38,8 @@ tide_status sharing_init(struct tide_subscription *subscription, struct tide_err
 void sharing_begin(struct tide_manager *manager, struct tide_subscription *head);
 /** It is to stop: others may have its lanes as soon as these are let go. */
 void sharing_stop(struct tide_manager *manager, struct tide_subscription *head);
+/** Every one of them is to stop. */
+void sharing_stop_all(struct tide_manager *manager);
 /** Wait until it is no member any more, or until then. */
 void sharing_await_left(struct tide_manager *manager, struct tide_subscription *head,
 			struct mono_time until);

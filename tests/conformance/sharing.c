@@ -48,7 +48,43 @@ static void restart_of_what_was_stopped_begins_all_of_its_lanes(struct fixture *
 	delivered(recorder, 1, 1);
 }
 
-/* ---- Closing --------------------------------------------------------------------------------- */
+/* ---- Stopping and closing -------------------------------------------------------------------- */
+
+static uint32_t lanes_stopped(struct tide_subscription *subscription)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < LANES; i++)
+		count += atomic_load(&lane_at(subscription, i)->state_now) == TIDE_STATE_STOPPED;
+	return count;
+}
+
+/* Another member comes, and while its lanes are given back the subscription is stopped. */
+static void lanes_that_are_given_back_stay_stopped_with_their_subscription(struct fixture *f)
+{
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = sharing_config();
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	for (int round = 0; round < 3; round++) {
+		start(manager);
+		wait_for(20, status_of(subscription).lanes_owned == LANES);
+		MANAGER *other = manager_of(f->store);
+		(void)subscribe(other, &subscriber, &config);
+		start(other);
+		wait_for(20, lanes_stopped(subscription) > 0 ||
+				     status_of(subscription).lanes_owned == LANES / 2);
+		/* about when they begin again */
+		double until = seconds_now() + 0.15 * (round + 1);
+		while (seconds_now() < until)
+			wait_a_moment();
+		must(tide_manager_stop(manager, (const char *const[]){ "p", NULL }, 0, err));
+		until = seconds_now() + 0.3;
+		do
+			assert_int_equal(lanes_stopped(subscription), LANES);
+		while (seconds_now() < until);
+	}
+}
 
 /** A handler that keeps its lane from stopping until its manager has left the group, or has begun
  * a lane again that had stopped. */
@@ -57,15 +93,6 @@ struct keeper {
 	struct tide_subscription *subscription;
 	atomic_int inside, begun_again;
 };
-
-static uint32_t keeper_stopped(struct keeper *keeper)
-{
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < LANES; i++)
-		count += atomic_load(&lane_at(keeper->subscription, i)->state_now) ==
-			 TIDE_STATE_STOPPED;
-	return count;
-}
 
 static bool keeper_is_member(struct keeper *keeper)
 {
@@ -82,12 +109,12 @@ static tide_status keeper_handle(void *self, const struct tide_event *event,
 	(void)event, (void)delivery;
 	atomic_store(&keeper->inside, 1);
 	double until = seconds_now() + 20;
-	while (keeper_stopped(keeper) < LANES - 1 && seconds_now() < until)
+	while (lanes_stopped(keeper->subscription) < LANES - 1 && seconds_now() < until)
 		wait_a_moment();
-	while (keeper_is_member(keeper) && keeper_stopped(keeper) == LANES - 1 &&
+	while (keeper_is_member(keeper) && lanes_stopped(keeper->subscription) == LANES - 1 &&
 	       seconds_now() < until)
 		wait_a_moment();
-	atomic_store(&keeper->begun_again, keeper_stopped(keeper) < LANES - 1);
+	atomic_store(&keeper->begun_again, lanes_stopped(keeper->subscription) < LANES - 1);
 	return TIDE_OK;
 }
 
@@ -108,6 +135,7 @@ static void lane_that_has_stopped_stays_so_while_its_manager_is_closed(struct fi
 
 const struct test_case sharing_cases[] = {
 	CASE(restart_of_what_was_stopped_begins_all_of_its_lanes),
+	CASE(lanes_that_are_given_back_stay_stopped_with_their_subscription),
 	CASE(lane_that_has_stopped_stays_so_while_its_manager_is_closed),
 	CASES_END,
 };
