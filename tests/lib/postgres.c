@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -24,7 +25,9 @@ static struct {
 	char directory[TEMP_PATH_SIZE], programs[TEMP_PATH_SIZE];
 	pid_t pid;
 	pid_t bouncer, replica;
-	char port[8]; /* of the socket, and of TCP when guarded */
+	char port[8];             /* of the socket, and of TCP when guarded */
+	const char *data, *spare; /* directories, whose turns change */
+	char spare_port[8];
 	bool is_flushing, is_guarded;
 } server;
 
@@ -40,6 +43,9 @@ static void child_become(pid_t parent)
 	if (user && (initgroups(user->pw_name, user->pw_gid) || setgid(user->pw_gid) ||
 		     setuid(user->pw_uid)))
 		_exit(126);
+	unsetenv("PGHOST"); /* a standby takes from it what it is not told */
+	unsetenv("PGPORT");
+	unsetenv("PGTARGETSESSIONATTRS");
 	prctl(PR_SET_PDEATHSIG, SIGQUIT); /* after setuid, which clears it */
 	if (getppid() != parent)
 		_exit(125);
@@ -102,7 +108,9 @@ static pid_t server_launch(const char *data, const char *port, bool is_guarded)
 		program, "-D", data, "-c", socket, "-c", at, "-c",
 		is_guarded ? "listen_addresses=127.0.0.1" : "listen_addresses=", "-c", is_guarded ? "ssl=on" : "ssl=off",
 		"-c", server.is_flushing ? "fsync=on" : "fsync=off", "-c", "max_connections=300",
-		"-c", "max_prepared_transactions=10", "-c", "shared_buffers=64MB", "-c", "max_wal_size=2GB", NULL,
+		"-c", "max_prepared_transactions=10", "-c", "shared_buffers=64MB", "-c", "max_wal_size=2GB",
+		"-c", "dynamic_shared_memory_type=mmap", /* goes with the directory */
+		NULL,
 	};
 	/* clang-format on */
 	return server_spawn(arguments);
@@ -110,20 +118,45 @@ static pid_t server_launch(const char *data, const char *port, bool is_guarded)
 
 void postgres_resume(void)
 {
-	server.pid = server_launch("data", server.port, server.is_guarded);
+	server.pid = server_launch(server.data, server.port, server.is_guarded);
 	wait_for(30, server_answers("connect_timeout=2"));
+}
+
+/* ---- A standby ------------------------------------------------------------------------------- */
+
+static PGconn *replica_connect(void)
+{
+	char options[80];
+	snprintf(options, sizeof options, "port=%s target_session_attrs=any connect_timeout=2",
+		 server.spare_port);
+	return PQconnectdb(options);
+}
+
+static bool replica_answers(void)
+{
+	PGconn *connection = replica_connect();
+	bool is_ok = PQstatus(connection) == CONNECTION_OK;
+	PQfinish(connection);
+	return is_ok;
+}
+
+void postgres_replica_resume(void)
+{
+	server.replica = server_launch(server.spare, server.spare_port, false);
+	wait_for(60, replica_answers());
 }
 
 void postgres_replica_start(void)
 {
 	char program[TEMP_PATH_SIZE + 20];
 	snprintf(program, sizeof program, "%s/pg_basebackup", server.programs);
-	const char *arguments[] = {
-		program, "-D", "replica", "-R", "-c", "fast", "--no-sync", NULL
-	};
-	assert_int_equal(server_run(arguments), 0);
-	server.replica = server_launch("replica", "5433", false);
-	wait_for(30, server_answers("port=5433 connect_timeout=2"));
+	const char *remove[] = { "/bin/rm", "-rf", server.spare, NULL };
+	const char *copy[] = { program,     "-h",   server.directory, "-p",
+			       server.port, "-D",   server.spare,     "-R",
+			       "-c",        "fast", "--no-sync",      NULL };
+	assert_int_equal(server_run(remove), 0);
+	assert_int_equal(server_run(copy), 0);
+	postgres_replica_resume();
 }
 
 static void server_end(pid_t *pid)
@@ -140,35 +173,91 @@ void postgres_replica_stop(void)
 	server_end(&server.replica);
 }
 
-static bool server_is_promoted(void)
+static bool replica_is(const char *condition)
 {
-	PGconn *connection = PQconnectdb("port=5433 connect_timeout=2");
-	PGresult *result = PQexec(connection, "SELECT NOT pg_is_in_recovery()");
-	bool is_promoted =
-		PQresultStatus(result) == PGRES_TUPLES_OK && *PQgetvalue(result, 0, 0) == 't';
+	char sql[200];
+	snprintf(sql, sizeof sql, "SELECT %s", condition);
+	PGconn *connection = replica_connect();
+	PGresult *result = PQexec(connection, sql);
+	bool is_so = PQresultStatus(result) == PGRES_TUPLES_OK && *PQgetvalue(result, 0, 0) == 't';
 	PQclear(result);
 	PQfinish(connection);
-	return is_promoted;
+	return is_so;
+}
+
+static void server_swap_ports(void)
+{
+	char port[sizeof server.port];
+	memcpy(port, server.port, sizeof port);
+	memcpy(server.port, server.spare_port, sizeof port);
+	memcpy(server.spare_port, port, sizeof port);
+}
+
+void postgres_promote(void)
+{
+	assert_true(replica_is("pg_promote(false)"));
+	wait_for(60, replica_is("NOT pg_is_in_recovery()"));
+	server.pid = server.replica;
+	server.replica = 0;
+	const char *data = server.data;
+	server.data = server.spare;
+	server.spare = data;
+	server_swap_ports();
 }
 
 void postgres_fail_over(void)
 {
 	postgres_replica_stop();
 	server_end(&server.pid);
-	server.replica = server_launch("replica", "5433", false);
-	wait_for(30, server_answers("port=5433 connect_timeout=2"));
-	PGconn *connection = PQconnectdb("port=5433 connect_timeout=2");
-	PGresult *result = PQexec(connection, "SELECT pg_promote(false)");
-	assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
-	PQclear(result);
-	PQfinish(connection);
-	wait_for(30, server_is_promoted());
-	kill(server.replica, SIGINT);
-	waitpid(server.replica, NULL, 0);
-	server.replica = 0;
-	server.pid = server_launch("replica", server.port, false);
-	wait_for(30, server_answers("connect_timeout=2"));
+	postgres_replica_resume();
+	postgres_promote();
+	postgres_halt(SIGINT);
+	server_swap_ports();
+	postgres_resume();
 }
+
+/* Its shared memory, which nobody removes when every process of a server is killed. */
+static void server_forget_memory(void)
+{
+	char path[2 * TEMP_PATH_SIZE], line[80];
+	int id = -1;
+	snprintf(path, sizeof path, "%s/%s/postmaster.pid", server.directory, server.data);
+	FILE *file = fopen(path, "r");
+	while (file && fgets(line, sizeof line, file))
+		if (sscanf(line, "%*u %d", &id) == 1 && id >= 0)
+			shmctl(id, IPC_RMID, NULL);
+	if (file)
+		fclose(file);
+}
+
+void postgres_lose(void)
+{
+	char path[64];
+	int child;
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)server.pid, (int)server.pid);
+	kill(server.pid, SIGSTOP); /* begins no other process from here on */
+	FILE *file = fopen(path, "r");
+	assert_non_null(file);
+	kill(server.pid, SIGKILL);
+	while (fscanf(file, "%d", &child) == 1)
+		kill(child, SIGKILL);
+	fclose(file);
+	assert_int_equal(waitpid(server.pid, NULL, 0), server.pid);
+	server.pid = 0;
+	server_forget_memory();
+}
+
+void postgres_pair(void)
+{
+	char both[2 * TEMP_PATH_SIZE + 2], ports[20];
+	snprintf(both, sizeof both, "%s,%s", server.directory, server.directory);
+	snprintf(ports, sizeof ports, "%s,%s", server.port, server.spare_port);
+	setenv("PGHOST", both, 1);
+	setenv("PGPORT", ports, 1);
+	setenv("PGTARGETSESSIONATTRS", "read-write", 1);
+}
+
+/* ---- The server ------------------------------------------------------------------------------ */
 
 static void server_give_up(void)
 {
@@ -230,7 +319,7 @@ static void server_start_guarded(void)
 	server_guard();
 	for (int tries = 0; tries < 10; tries++) {
 		server_choose_port();
-		server.pid = server_launch("data", server.port, true);
+		server.pid = server_launch(server.data, server.port, true);
 		if (server_comes_up())
 			return;
 		server.pid = 0;
@@ -248,6 +337,9 @@ bool postgres_start_as(const struct postgres_wish *wish)
 	server.is_flushing = wish && wish->is_flushing;
 	server.is_guarded = wish && wish->is_guarded;
 	snprintf(server.port, sizeof server.port, "5432");
+	server.data = "data";
+	server.spare = "replica";
+	snprintf(server.spare_port, sizeof server.spare_port, "5433");
 	const struct passwd *user = server_user();
 	if (user)
 		assert_int_equal(chown(server.directory, user->pw_uid, user->pw_gid), 0);
@@ -348,13 +440,13 @@ static void bouncer_write_settings(void)
 	FILE *file = fopen(path, "w");
 	assert_non_null(file);
 	fprintf(file,
-		"[databases]\n* = host=%s user=postgres\n[pgbouncer]\nlisten_addr "
+		"[databases]\n* = host=%s port=%s user=postgres\n[pgbouncer]\nlisten_addr "
 		"=\nunix_socket_dir = %s\nlisten_port "
 		"= 6432\n"
 		"auth_type = any\npool_mode = transaction\ndefault_pool_size = 20\nmax_client_conn "
 		"= 500\n"
-		"ignore_startup_parameters = extra_float_digits\n",
-		server.directory, server.directory);
+		"ignore_startup_parameters = extra_float_digits\nserver_login_retry = 1\n",
+		server.directory, server.port, server.directory);
 	assert_int_equal(fclose(file), 0);
 }
 
@@ -375,6 +467,12 @@ bool pgbouncer_start(char ret[256])
 	wait_for(10, server_answers("port=6432 connect_timeout=2"));
 	snprintf(ret, 256, "%s", server.directory);
 	return true;
+}
+
+void pgbouncer_follow(void)
+{
+	bouncer_write_settings();
+	kill(server.bouncer, SIGHUP);
 }
 
 void pgbouncer_stop(void)

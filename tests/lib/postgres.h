@@ -35,16 +35,25 @@ void postgres_fixture_sql(struct fixture *fixture, const char *sql);
 /** End every other connection of the server, whose processes are gone when this returns; how many. */
 int postgres_terminate_all(void);
 
-/** A hot standby of it in the same directory, on port 5433. */
+/** A hot standby of it, made anew, on the other of the ports 5432 and 5433 in the same directory. */
 void postgres_replica_start(void);
 void postgres_replica_stop(void);
+void postgres_replica_resume(void);
 /** The primary is lost; the standby, as far as it got before it was stopped, is promoted in its
- * place. */
+ * place, at its port. */
 void postgres_fail_over(void);
+/** From here on libpq is led to whichever of the two takes writes. */
+void postgres_pair(void);
+/** Every process of the primary is killed at once, as with its machine. */
+void postgres_lose(void);
+/** The standby is the primary, at its own port. */
+void postgres_promote(void);
 
 /** A PgBouncer in transaction mode before it; false when it is not installed here. Its socket
  * directory is `ret`. */
 bool pgbouncer_start(char ret[256]);
 void pgbouncer_stop(void);
+/** Lead it to the server that is the primary now. */
+void pgbouncer_follow(void);
 
 #endif
