@@ -516,7 +516,8 @@ tide_status tide_manager_error_stats_json(struct tide_manager *manager, char **r
 /**
  * Write the status of a subscription with lanes as one JSON object: that of the whole over all
  * processes, `members`, which run it, and `lane_statuses`: the status of each lane that is this
- * process's, and what its rows say of another's.
+ * process's, and what its rows say of another's (`name`, `position`, `lag_events`,
+ * `events_processed`). Each lane ends in `owned`, and `host`, `pid` and `acquired_at` of its owner.
  *
  * Owns:    the caller owns `*ret`; release it with tide_free.
  * Threads: any; it asks the database of the checkpoints.

@@ -22,6 +22,43 @@ static tide_status subscription_add(struct buffer *body,
 	return result;
 }
 
+/* A database that is away keeps nobody from knowing how its lanes here are. */
+static tide_status subscription_add_alone(struct buffer *body,
+					  const struct tide_subscription_status *status,
+					  const char *store, struct tide_error *err)
+{
+	char *text ALLOC_AUTO = NULL;
+	tide_status result = tide_subscription_status_json(status, &text, err);
+	if (result != TIDE_OK)
+		return result;
+
+	json_raw(body, (struct tide_text){ text, strlen(text) - 1 }); /* without its brace */
+	json_key(body, "members");
+	json_null(body);
+	json_key(body, "lane_statuses");
+	json_null(body);
+	if (store) {
+		json_key(body, "store");
+		json_string(body, store);
+	}
+	json_close(body, '}');
+	return TIDE_OK;
+}
+
+/* One with lanes is told over all processes that run it. */
+static tide_status subscription_add_whole(struct buffer *body, const struct http_pin *pin,
+					  const struct tide_subscription_status *status,
+					  struct tide_error *err)
+{
+	char *text;
+	if (status->lanes == 0)
+		return subscription_add(body, status, pin->name, err);
+	if (tide_manager_group_json(pin->manager, status->name, &text, NULL) != TIDE_OK)
+		return subscription_add_alone(body, status, pin->name, err);
+	api_add_object(body, text, pin->name);
+	return TIDE_OK;
+}
+
 /* One whose store is not open. */
 static tide_status subscription_add_waiting(struct buffer *body, const struct http_pin *pin,
 					    const char *name, struct tide_error *err)
@@ -48,7 +85,7 @@ static tide_status subscriptions_add(struct buffer *body, const struct http_pin 
 	if (pin->manager)
 		status = tide_manager_statuses(pin->manager, &list, &count, err);
 	for (size_t i = 0; status == TIDE_OK && i < count; i++)
-		status = subscription_add(body, &list[i], pin->name, err);
+		status = subscription_add_whole(body, pin, &list[i], err);
 	return status;
 }
 
@@ -107,7 +144,7 @@ void route_subscription(struct http_job *job)
 		manager_unpin_one(call.manager);
 	}
 	if (result == TIDE_OK)
-		result = subscription_add(api_answer(job), status, call.pin->name, &err);
+		result = subscription_add_whole(api_answer(job), call.pin, status, &err);
 	if (result == TIDE_OK)
 		api_close(job);
 	else

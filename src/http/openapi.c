@@ -43,7 +43,33 @@ static const struct openapi_parameter openapi_parameters[] = {
 	{ "name",           "{\"type\":\"string\"}", "Of this subscription alone" },
 };
 
-static const char openapi_components[] =
+/* What tide_subscription_status_json writes. */
+#define OPENAPI_INTEGER "{\"type\":\"integer\"}"
+#define OPENAPI_NUMBER "{\"type\":\"number\"}"
+#define OPENAPI_FLAG "{\"type\":\"boolean\"}"
+#define OPENAPI_TEXT "{\"type\":[\"string\",\"null\"]}"
+#define OPENAPI_TIME "{\"type\":[\"string\",\"null\"],\"format\":\"date-time\"}"
+#define OPENAPI_STATUS \
+	"\"name\":{\"type\":\"string\"}," \
+	"\"state\":{\"type\":\"string\",\"enum\":[\"starting\",\"catching_up\",\"live\"," \
+		"\"paused\",\"stopped\",\"error\"]}," \
+	"\"position\":" OPENAPI_INTEGER ",\"lag_events\":{\"type\":[\"integer\",\"null\"]}," \
+	"\"events_processed\":" OPENAPI_INTEGER ",\"events_failed\":" OPENAPI_INTEGER "," \
+	"\"events_dlq\":" OPENAPI_INTEGER ",\"last_processed_at\":" OPENAPI_TIME "," \
+	"\"started_at\":" OPENAPI_TIME ",\"uptime_seconds\":" OPENAPI_NUMBER "," \
+	"\"error\":" OPENAPI_TEXT ",\"recent_errors_count\":" OPENAPI_INTEGER "," \
+	"\"events_skipped\":" OPENAPI_INTEGER ",\"events_discarded\":" OPENAPI_INTEGER "," \
+	"\"last_event_id\":" OPENAPI_TEXT ",\"last_event_type\":" OPENAPI_TEXT "," \
+	"\"previous_state\":" OPENAPI_TEXT ",\"pause_reason\":" OPENAPI_TEXT "," \
+	"\"paused_at\":" OPENAPI_TIME "," \
+	"\"pause_duration_seconds\":{\"type\":[\"number\",\"null\"]}," \
+	"\"in_flight\":" OPENAPI_INTEGER ",\"in_flight_peak\":" OPENAPI_INTEGER "," \
+	"\"backpressure\":" OPENAPI_FLAG ",\"standby\":" OPENAPI_FLAG "," \
+	"\"lag_stale\":" OPENAPI_FLAG ",\"waiting_for\":" OPENAPI_TEXT "," \
+	"\"paused_by\":" OPENAPI_TEXT ",\"pause_note\":" OPENAPI_TEXT
+
+/* One text, in parts as long as every compiler takes. */
+static const char *const openapi_components[] = {
 	"{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
 	"\"schemas\":{"
 	"\"Problem\":{\"type\":\"object\",\"required\":[\"type\",\"title\",\"status\",\"detail\"],"
@@ -110,10 +136,38 @@ static const char openapi_components[] =
 		"\"first_position\":{\"type\":\"integer\"},"
 		"\"global_position\":{\"type\":\"integer\"},"
 		"\"event_ids\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
-		"\"was_stored_before\":{\"type\":\"boolean\"}}},"
+		"\"was_stored_before\":{\"type\":\"boolean\"}}},",
+	"\"Member\":{\"type\":\"object\",\"required\":[\"member\",\"host\",\"pid\",\"lanes\",\"here\"],"
+		"\"description\":\"A process that runs the subscription\","
+		"\"properties\":{"
+		"\"member\":{\"type\":\"string\",\"format\":\"uuid\"},"
+		"\"host\":{\"type\":[\"string\",\"null\"]},\"pid\":{\"type\":\"integer\"},"
+		"\"lanes\":{\"type\":\"integer\"},\"here\":{\"type\":\"boolean\"}}},"
+	"\"Lane\":{\"type\":\"object\",\"required\":[\"name\",\"position\",\"lag_events\","
+		"\"events_processed\",\"owned\",\"host\",\"pid\",\"acquired_at\"],"
+		"\"description\":\"One that this process runs has the members of a Subscription, too\","
+		"\"properties\":{" OPENAPI_STATUS ","
+		"\"owned\":{\"type\":\"boolean\"},"
+		"\"host\":{\"type\":[\"string\",\"null\"]},\"pid\":{\"type\":[\"integer\",\"null\"]},"
+		"\"acquired_at\":{\"type\":[\"string\",\"null\"],\"format\":\"date-time\"}}},",
+	"\"Subscription\":{\"type\":\"object\",\"required\":[\"name\",\"state\",\"position\","
+		"\"lag_events\",\"events_processed\",\"events_failed\",\"error\",\"standby\"],"
+		"\"properties\":{" OPENAPI_STATUS ","
+		"\"lanes\":{\"type\":\"integer\"},\"lanes_owned\":{\"type\":\"integer\"},"
+		"\"members\":{\"description\":\"Of one with lanes; null: its database does not answer\","
+			"\"anyOf\":[{\"type\":\"null\"},{\"type\":\"array\","
+			"\"items\":{\"$ref\":\"#/components/schemas/Member\"}}]},"
+		"\"lane_statuses\":{\"description\":\"Of one with lanes; null: its database does not answer\","
+			"\"anyOf\":[{\"type\":\"null\"},{\"type\":\"array\","
+			"\"items\":{\"$ref\":\"#/components/schemas/Lane\"}}]},"
+		"\"store\":{\"type\":\"string\"}}},"
+	"\"Subscriptions\":{\"type\":\"object\",\"required\":[\"subscriptions\"],\"properties\":{"
+		"\"subscriptions\":{\"type\":\"array\","
+			"\"items\":{\"$ref\":\"#/components/schemas/Subscription\"}}}},",
 	"\"Events\":{\"oneOf\":[{\"$ref\":\"#/components/schemas/Event\"},"
 		"{\"type\":\"array\",\"minItems\":1,"
-		"\"items\":{\"$ref\":\"#/components/schemas/Event\"}}]}}}";
+		"\"items\":{\"$ref\":\"#/components/schemas/Event\"}}]}}}",
+};
 /* clang-format on */
 
 static void openapi_add(struct buffer *body, const char *key, const char *value)
@@ -126,6 +180,18 @@ static void openapi_add_raw(struct buffer *body, const char *key, const char *js
 {
 	json_key(body, key);
 	json_raw(body, tide_text(json));
+}
+
+static void openapi_add_components(struct buffer *body)
+{
+	struct buffer whole = { 0 };
+	for (size_t i = 0; i < sizeof openapi_components / sizeof *openapi_components; i++)
+		buffer_add(&whole, openapi_components[i], strlen(openapi_components[i]));
+	json_key(body, "components");
+	body->failed = body->failed || whole.failed;
+	if (!whole.failed)
+		json_raw(body, (struct tide_text){ whole.data, whole.size });
+	buffer_fini(&whole);
 }
 
 /* ---- Parameters ------------------------------------------------------------------------------ */
@@ -256,6 +322,8 @@ static const char *openapi_schema(const struct http_route *route)
 		{ "event", "#/components/schemas/StoredEvent" },
 		{ "events", "#/components/schemas/EventPage" },
 		{ "stream", "#/components/schemas/StreamPage" },
+		{ "subscription", "#/components/schemas/Subscription" },
+		{ "subscriptions", "#/components/schemas/Subscriptions" },
 	};
 	/* clang-format on */
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -336,7 +404,7 @@ void route_openapi(struct http_job *job)
 		json_close(body, '}');
 	}
 	json_close(body, '}');
-	openapi_add_raw(body, "components", openapi_components);
+	openapi_add_components(body);
 	json_close(body, '}');
 	buffer_add(body, "\n", 1);
 }

@@ -3,7 +3,8 @@
  * A subscription with lanes over all processes, as JSON: its status, who runs it, and each lane.
  *
  * Happy path: the lanes that are this process's are asked; of the others the rows tell, and who has
- * them. Failure modes: the database cannot be asked: an error, since nobody knows the others.
+ * them. Failure modes: the database cannot be asked, or has not answered the probe: an error, since
+ * nobody knows the others.
  */
 #include "supervise/group.h"
 
@@ -39,6 +40,9 @@ static tide_status group_look_at(struct tide_checkpoints *checkpoints, struct gr
 	void *session;
 	const struct engine *engine = look->head->engine;
 	look->answer = probe_ask(&look->head->engine->probe, engine->probe_ns);
+	if (look->answer.stores[DATABASE_CHECKPOINTS].state == TIDE_UNAVAILABLE)
+		return tide_fail(err, TIDE_CONNECTION_LOST, "the database of '%s' does not answer",
+				 look->head->name);
 	tide_status status = tide_checkpoints_list(checkpoints, &look->rows, &look->row_count, err);
 	if (status == TIDE_OK)
 		status = checkpoints_leases(checkpoints, &look->leases, &look->lease_count, err);
@@ -105,20 +109,53 @@ static void group_add_members(struct buffer *buffer, const struct group_look *lo
 
 /* ---- Each lane ------------------------------------------------------------------------------- */
 
+static void group_add_owner(struct buffer *buffer, const struct group_look *look, const char *name)
+{
+	const struct tide_lease_info *lease = group_lease(look, name);
+	bool is_owned = lease && lease->is_owned;
+	json_add_bool(buffer, "owned", is_owned);
+	json_add_string(buffer, "host", is_owned && *lease->host ? lease->host : NULL);
+	json_key(buffer, "pid");
+	if (is_owned && lease->pid > 0)
+		json_integer(buffer, lease->pid);
+	else
+		json_null(buffer);
+	json_add_time(buffer, "acquired_at", is_owned,
+		      is_owned ? lease->acquired_at : (struct tide_time){ 0 });
+}
+
 /* Another process's: what its rows say. */
 static void group_add_other(struct buffer *buffer, const struct group_look *look, const char *name)
 {
 	const struct tide_checkpoint *row = group_row(look, name);
-	const struct tide_lease_info *lease = group_lease(look, name);
-	bool is_owned = lease && lease->is_owned;
+	tide_position position = row && row->has_position ? row->position : 0;
+	tide_position end = look->answer.end > position ? look->answer.end : position;
 	json_open(buffer, '{');
 	json_add_string(buffer, "name", name);
-	json_add_integer(buffer, "position", row && row->has_position ? row->position : 0);
+	json_add_integer(buffer, "position", position);
+	json_key(buffer, "lag_events");
+	if (look->answer.has_end)
+		json_integer(buffer, end - position);
+	else
+		json_null(buffer);
 	json_add_integer(buffer, "events_processed", row ? row->events_processed : 0);
-	json_add_bool(buffer, "owned", is_owned);
-	json_add_string(buffer, "host", is_owned && *lease->host ? lease->host : NULL);
-	json_add_integer(buffer, "pid", is_owned ? lease->pid : 0);
+	group_add_owner(buffer, look, name);
 	json_close(buffer, '}');
+}
+
+/* This process's: all that it says of itself. */
+static tide_status group_add_own(struct buffer *buffer, const struct group_look *look,
+				 const struct tide_subscription_status *lane,
+				 struct tide_error *err)
+{
+	char *text ALLOC_AUTO = NULL;
+	tide_status status = tide_subscription_status_json(lane, &text, err);
+	if (status != TIDE_OK)
+		return status;
+	json_raw(buffer, (struct tide_text){ text, strlen(text) - 1 }); /* without its brace */
+	group_add_owner(buffer, look, lane->name);
+	json_close(buffer, '}');
+	return TIDE_OK;
 }
 
 static tide_status group_add_lanes(struct buffer *buffer, const struct group_look *look,
@@ -130,15 +167,11 @@ static tide_status group_add_lanes(struct buffer *buffer, const struct group_loo
 	for (uint32_t i = 0; status == TIDE_OK && i < look->head->lanes.total; i++) {
 		struct tide_subscription *lane = lane_at(look->head, i);
 		struct tide_subscription_status one;
-		char *text ALLOC_AUTO = NULL;
 		whole_snapshot(lane, &look->answer, &one);
-		if (one.standby) {
+		if (one.standby)
 			group_add_other(buffer, look, lane->name);
-			continue;
-		}
-		status = tide_subscription_status_json(&one, &text, err);
-		if (status == TIDE_OK)
-			json_raw(buffer, tide_text(text));
+		else
+			status = group_add_own(buffer, look, &one, err);
 	}
 	json_close(buffer, ']');
 	return status;

@@ -3,7 +3,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { claim, Daemon, eventually, finish, openBrowser, pictures, tide, tideWith, write } from './rig.js';
+import { claim, Daemon, eventually, finish, openBrowser, pictures, same, tide, tideWith, write } from './rig.js';
 
 const STORE = 'postgresql:///?schema=board';
 const psql = text => execFileSync('psql', ['-XAtqc', text], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
@@ -52,8 +52,9 @@ CREATE TABLE IF NOT EXISTS counts (id TEXT PRIMARY KEY, events INTEGER NOT NULL)
 -- on: *
 INSERT INTO counts VALUES (:aggregate_id, 1) ON CONFLICT (id) DO UPDATE SET events = counts.events + 1;
 `);
+write('shared.sql', fs.readFileSync('counts.sql', 'utf8').replaceAll('counts', 'shared'));
 const daemon = new Daemon('tide', `[daemon]\nhttp = ADDRESS\nlog_level = notice\n[store main]\nurl = ${STORE}\n` +
-	'[projection counts]\nstore = main\nfile = counts.sql\n');
+	'[projection counts]\nstore = main\nfile = counts.sql\n[projection shared]\nstore = main\nfile = shared.sql\nlanes = 3\n');
 await daemon.start();
 const browser = await openBrowser();
 const page = await browser.newPage();
@@ -69,8 +70,14 @@ await claim('a_stopped_server_is_told_and_what_came_since_is_caught_up', async (
 	stopServer();
 	await sees(why, "'counts' waits for a database since");
 	await page.screenshot({ path: path.join(pictures, 'overview-stopped.png') });
+	const told = await (await fetch(`${daemon.url}/api/subscriptions/shared`)).json();
+	same([told.lanes, told.members, told.lane_statuses], [3, null, null]);
+	await page.goto(`${daemon.url}/#/subscriptions/shared`);
+	await sees(page.getByLabel('Lanes', { exact: true }).first(), 'who has which lane is not known');
 	await startServer();
 	append(5);
+	await sees(page.getByLabel('Lanes', { exact: true }).first(), 'Run by 1 process.');
+	await page.goto(`${daemon.url}/#/`);
 	await sees(row, '305 of 305');
 	await sees(row, 'live');
 	await eventually(async () => await why.count() === 0, 'nothing is wrong any more', 60);

@@ -57,7 +57,9 @@ export function runsWhere(one) {
 		const host = evidence(one, 'host'), pid = evidence(one, 'pid');
 		return `elsewhere${host ? `, on ${host}` : ''}${pid ? `, pid ${pid}` : ''}; stands by here`;
 	}
-	return ['stopped', 'error'].includes(one.state) ? 'not running' : 'here';
+	if (['stopped', 'error'].includes(one.state))
+		return 'not running';
+	return one.lanes ? `${one.lanes_owned} of ${one.lanes} lanes here` : 'here';
 }
 
 class Row {

@@ -68,6 +68,41 @@ function numbers(one) {
 	];
 }
 
+/* Whoever runs it, wherever; a store in memory has no others. */
+function members(list) {
+	if (list.length === 0)
+		return null;
+	const told = list.map(one => `pid ${one.pid}${one.host ? ` on ${one.host}` : ''}${one.here ? ' (here)' : ''}: ` +
+		`${count(one.lanes)} ${one.lanes === 1 ? 'lane' : 'lanes'}`);
+	return el('p', null, `Run by ${count(list.length)} ${list.length === 1 ? 'process' : 'processes'}. ${told.join('; ')}.`);
+}
+
+function owner(lane, here) {
+	if (!lane.owned)
+		return el('span', { class: 'bad' }, 'nobody');
+	return lane.pid === null ? 'a process' : `pid ${lane.pid}${lane.pid === here ? ' (here)' : ''}`;
+}
+
+function lanes({ lane_statuses: list, members: processes }) {
+	const columns = ['Lane', 'State', 'Position', 'Behind', 'Owner', 'Host', 'Since'];
+	if (!list)
+		return el('p', null, 'The database does not answer: who has which lane is not known.');
+	const here = processes.find(one => one.here)?.pid;
+	return [members(processes), table('Lanes', columns, list.map(lane => row(columns, [
+		lane.name.slice(lane.name.lastIndexOf('#') + 1), words(lane.state) || '–', count(lane.position),
+		count(lane.lag_events), owner(lane, here), lane.host ?? '–', lane.acquired_at ? time(lane.acquired_at) : '–',
+	])))];
+}
+
+/* What the table of lanes shows, so that it stays as it is while nothing of it changes. */
+function lanesKey(one) {
+	if (!one.lanes)
+		return null;
+	const list = one.lane_statuses?.map(({ name, state, position, lag_events, owned, host, pid, acquired_at }) =>
+		({ name, state, position, lag_events, owned, host, pid, acquired_at }));
+	return { lane_statuses: list ?? null, members: one.members ?? null };
+}
+
 function causes(why) {
 	const known = Object.entries(why.evidence ?? {});
 	return [
@@ -119,6 +154,7 @@ export class Subscription {
 		this.missing = el('p', null, 'Asking the daemon …');
 		this.why = new Part('Why');
 		this.numbers = new Part('Numbers');
+		this.lanes = new Part('Lanes');
 		this.health = new Part('Health');
 		this.errors = new Part('Recent errors');
 		this.config = new Part('Configuration in effect');
@@ -129,7 +165,7 @@ export class Subscription {
 			el('section', { class: 'panel', 'aria-label': 'Progress' },
 				this.progress.node, this.spark.node,
 				el('p', { class: 'muted', 'aria-hidden': 'true' }, 'Lag over the last ten minutes')),
-			this.numbers.node, this.health.node, this.errors.node, this.config.node, this.journal.node);
+			this.numbers.node, this.lanes.node, this.health.node, this.errors.node, this.config.node, this.journal.node);
 		this.node = [el('h1', { tabindex: '-1' }, name), this.missing, this.found];
 	}
 
@@ -185,6 +221,7 @@ export class Subscription {
 		this.why.show(one.why ?? (one.message ? { reason: one.message } : null), causes);
 		const shown = numbers(one);
 		this.numbers.show(shown.map(([, value]) => value?.textContent ?? value), () => facts(shown));
+		this.lanes.show(lanesKey(one), lanes);
 		this.health.show(one.health?.indicators ?? null, indicators);
 		this.lookFurther(one);
 	}
