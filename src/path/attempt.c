@@ -6,7 +6,8 @@
  * Happy path: the handler returns TIDE_OK in time, and what it wrote stays in the transaction.
  * Failure modes: it fails or is late: its writes are rolled back to the savepoint. It ended the
  * transaction, or that is gone with its connection: the delivery says so, and nothing of it is used
- * any more. It is interrupted: see interrupt.c.
+ * any more. It is interrupted: see interrupt.c. The ownership is not trusted any more once the
+ * database has answered what comes before the call: there is no call, and nothing comes of it.
  */
 #include "path/attempt.h"
 
@@ -119,13 +120,27 @@ static bool attempt_may_keep(struct tide_subscription *subscription)
 	return !is_abandoned;
 }
 
+static tide_status attempt_omit(struct tide_subscription *subscription,
+				struct tide_delivery *delivery, struct tide_error *err)
+{
+	delivery->taken = 0;
+	if (!transaction_is_open(&subscription->runner.transaction))
+		return TIDE_OK;
+	tide_status status = session_release_savepoint(subscription, err);
+	if (status != TIDE_OK)
+		delivery->writes = WRITES_LOST;
+	return status;
+}
+
 tide_status attempt_make(struct tide_subscription *subscription,
 			 const struct tide_event *const *events, size_t count,
 			 struct tide_delivery *delivery, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	if (!transaction_is_open(&runner->transaction))
-		return attempt_call(subscription, events, count, delivery, err);
+		return runner_is_trusted(subscription)
+			       ? attempt_call(subscription, events, count, delivery, err)
+			       : attempt_omit(subscription, delivery, err);
 
 	tide_status status = session_savepoint(subscription, err);
 	if (status != TIDE_OK) {
@@ -134,6 +149,8 @@ tide_status attempt_make(struct tide_subscription *subscription,
 	}
 
 	runner_look_at_clock(subscription);
+	if (!runner_is_trusted(subscription))
+		return attempt_omit(subscription, delivery, err);
 	if (runner->transaction.state == TRANSACTION_INSPECTED)
 		transaction_move(&runner->transaction.state, TRANSACTION_OPEN);
 	delivery->connection = session_connection(subscription);

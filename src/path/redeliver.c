@@ -225,8 +225,8 @@ static tide_status redeliver_unreadable(struct tide_subscription *subscription,
 	return status;
 }
 
-/* One call, made again as long as nothing comes of it and nobody wants something else; whether
- * something did. */
+/* One call, made again as long as nothing comes of it, nobody wants something else and the
+ * ownership is trusted; whether something did. */
 static bool redeliver_attempt(struct tide_subscription *subscription, struct redeliver_try *try)
 {
 	bool is_answered = false;
@@ -237,7 +237,8 @@ static bool redeliver_attempt(struct tide_subscription *subscription, struct red
 		try->outcome =
 			attempt_make(subscription, &try->event, 1, &try->delivery, &try->error);
 		is_answered = try->outcome != TIDE_OK || delivery_taken(&try->delivery, 1) > 0;
-	} while (!is_answered && !atomic_load(&subscription->attention));
+	} while (!is_answered && !atomic_load(&subscription->attention) &&
+		 runner_is_trusted(subscription));
 
 	atomic_store(&subscription->hand.has_begun, false);
 	return is_answered;
@@ -260,7 +261,7 @@ static tide_status redeliver_call(struct tide_subscription *subscription, struct
 		return try->outcome;
 	}
 	return counts ? TIDE_OK
-		      : tide_fail(err, TIDE_CANCELLED, "the stop did not wait for the handler");
+		      : tide_fail(err, TIDE_CANCELLED, "nothing has come of the handler's call");
 }
 
 /* What the handler did and what the entry says of it commit together. */
@@ -447,7 +448,8 @@ enum step redeliver_step(struct tide_subscription *subscription)
 	bool is_found = false;
 	tide_status status = redeliver_next(subscription, &is_found, &err);
 
-	/* nothing was wrong with the database, and `attention` is set: the run ends */
+	/* nothing was wrong with the database: `attention` is set and the run ends, or the
+	 * ownership is not trusted */
 	if (status == TIDE_CANCELLED)
 		return infra_end(subscription, RETRY_DLQ, TIDE_OK, &err);
 

@@ -300,13 +300,6 @@ static enum step runner_stop(struct tide_subscription *subscription)
 	return STEP_END;
 }
 
-/* Nobody else may own it yet: else no handler is called. */
-static bool runner_is_trusted(const struct tide_subscription *subscription)
-{
-	return subscription->runner.now.ns <
-	       atomic_load_explicit(&subscription->lease.trust_until, memory_order_relaxed);
-}
-
 /* Events that the handler has under way are in hand, too: it is called for them until it has
  * answered. Any failure ends that, and so does a lost ownership. */
 static bool runner_has_begun(struct tide_subscription *subscription)

@@ -45,6 +45,13 @@ static inline void runner_look_at_clock(struct tide_subscription *subscription)
 	subscription->runner.now = clock_mono(subscription->engine->clock);
 }
 
+/** Nobody else may own it yet, as of runner.now: else no handler is called. */
+static inline bool runner_is_trusted(const struct tide_subscription *subscription)
+{
+	return subscription->runner.now.ns <
+	       atomic_load_explicit(&subscription->lease.trust_until, memory_order_relaxed);
+}
+
 /** The wall time of runner.now, from one look at the clock per step. */
 static inline struct tide_time runner_wall(const struct tide_subscription *subscription)
 {

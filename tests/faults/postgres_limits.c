@@ -348,6 +348,93 @@ static void a_lease_is_renewed_whatever_else_waits(void **state)
 	alarm(0);
 }
 
+/** A handler that must not be called while its lease cannot be renewed. */
+struct waiting {
+	atomic_bool is_locked;
+	atomic_int calls, bad, distrusted;
+};
+
+static tide_status fail_at_first(void *self, const struct tide_event *event,
+				 struct tide_delivery *delivery)
+{
+	struct waiting *waiting = self;
+	(void)event;
+	atomic_fetch_add(&waiting->bad, atomic_load(&waiting->is_locked));
+	if (atomic_fetch_add(&waiting->calls, 1) > 0)
+		return TIDE_OK;
+	return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "as it was told");
+}
+
+static void see_distrust(void *self, const struct tide_log_line *line)
+{
+	struct waiting *waiting = self;
+	if (strstr(line->fields, "the ownership is not renewed"))
+		atomic_fetch_add(&waiting->distrusted, 1);
+}
+
+/* The lease cannot be renewed any more; what comes next waits for its transaction until it has run
+ * out. */
+static void lease_lock(struct waiting *waiting, PGconn *row)
+{
+	sql_run(row, "BEGIN");
+	sql_run(row, "SELECT 1 FROM subscription_leases FOR UPDATE");
+	atomic_store(&waiting->distrusted, 0);
+	atomic_store(&waiting->is_locked, true);
+}
+
+static void lease_unlock(struct waiting *waiting, PGconn *row)
+{
+	wait_for(PATIENCE, atomic_load(&waiting->distrusted) > 0 || atomic_load(&waiting->bad) > 0);
+	assert_int_equal(atomic_load(&waiting->bad), 0);
+	atomic_store(&waiting->is_locked, false);
+	sql_run(row, "COMMIT");
+}
+
+static void no_call_begins_behind_a_transaction_that_came_too_late(void **state)
+{
+	(void)state;
+	struct waiting waiting = { 0 };
+	struct tide_store *store;
+	struct tide_checkpoints *checkpoints;
+	struct tide_manager *manager;
+	struct tide_dead_letter_list letters = { 0 };
+	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
+	struct tide_subscriber subscriber = {
+		.name = "late", .self = &waiting, .handle = fail_at_first, .transactional = true
+	};
+	config.poll_interval_seconds = 0.05;
+	alarm(4 * PATIENCE);
+	must(tide_store_open("fault:op=begin,times=0,delay_ms=1000/postgresql:///?schema=late",
+			     TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	must(tide_checkpoints_open(NULL, NULL, store, &checkpoints, err));
+	PGconn *row = sql_connect("options=-csearch_path=late");
+	tide_log_set(see_distrust, &waiting, TIDE_LOG_DEBUG);
+	must(tide_manager_open(TIDE_MANAGER(.store = store, .lease_seconds = 1), &manager, err));
+	must(tide_manager_subscribe(manager, &subscriber, &config, NULL, err));
+	must(tide_manager_start(manager, NULL, PATIENCE, NULL, NULL, err));
+
+	lease_lock(&waiting, row);
+	append_one(store, stream_of("Late", 1), "Fine");
+	lease_unlock(&waiting, row);
+	wait_for(PATIENCE,
+		 tide_dead_letters_list(
+			 checkpoints, &(struct tide_dead_letter_query){ .projection_name = "late" },
+			 &letters, NULL) == TIDE_OK &&
+			 letters.count == 1);
+	lease_lock(&waiting, row);
+	must(tide_dead_letters_retry(checkpoints, letters.entries[0].id, err));
+	lease_unlock(&waiting, row);
+	wait_for(PATIENCE, atomic_load(&waiting.calls) == 2);
+
+	tide_dead_letters_free(&letters);
+	tide_manager_close(manager);
+	tide_log_set(NULL, NULL, TIDE_LOG_CRITICAL);
+	tide_checkpoints_close(checkpoints);
+	tide_store_close(store);
+	PQfinish(row);
+	alarm(0);
+}
+
 static tide_status write_row(void *self, const struct tide_event *event,
 			     struct tide_delivery *delivery)
 {
@@ -440,6 +527,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_lease_lasts_as_its_row_says),
 		cmocka_unit_test(a_lease_whose_row_is_locked_is_skipped),
 		cmocka_unit_test(a_lease_is_renewed_whatever_else_waits),
+		cmocka_unit_test(no_call_begins_behind_a_transaction_that_came_too_late),
 		cmocka_unit_test(an_owner_that_freezes_in_its_transaction_is_replaced),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
