@@ -16,11 +16,6 @@
 
 #include "engine_tools.h"
 #include "lib/fixture.h"
-#ifdef TIDE_HAVE_POSTGRES
-#include <libpq-fe.h>
-
-#include "lib/postgres.h"
-#endif
 
 #define NAME "Answers"
 #define EVENTS_A_LIFE 30
@@ -90,30 +85,6 @@ static struct tide_subscription_config patient_config(void)
 
 /* ---- What is there --------------------------------------------------------------------------- */
 
-static int64_t number_of(struct fixture *f, const char *sql)
-{
-#ifdef TIDE_HAVE_POSTGRES
-	if (strncmp(f->backend->name, "postgres", 8) == 0) {
-		char text[1600];
-		snprintf(text, sizeof text, "SET search_path = %s; %s",
-			 strstr(f->url, "schema=") + 7, sql);
-		PGconn *connection = PQconnectdb("");
-		PGresult *result = PQexec(connection, text);
-		assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
-		int64_t number = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-		PQclear(result);
-		PQfinish(connection);
-		return number;
-	}
-#endif
-	char file[2 * TEMP_PATH_SIZE];
-	snprintf(file, sizeof file, "%s/store.db", f->directory);
-	sqlite3 *database = plain_open(file);
-	int64_t number = plain_number(database, sql);
-	sqlite3_close(database);
-	return number;
-}
-
 /* In one statement, so that all of it is of one moment: what lies at or below the checkpoint is
  * answered as often as it is to be, and nothing above it is. */
 static void answers_equal_the_checkpoint(struct fixture *f)
@@ -126,23 +97,25 @@ static void answers_equal_the_checkpoint(struct fixture *f)
 		"projection_name = '" NAME "') s WHERE c.event_type = 'Counted' AND "
 		"(coalesce(r.n, 0) <> CASE WHEN c.global_position <= s.p THEN c.version % 3 ELSE 0 "
 		"END OR (a.position IS NOT NULL) <> (c.global_position <= s.p))";
-	assert_int_equal(number_of(f, wrong), 0);
+	assert_int_equal(fixture_number(f, wrong), 0);
 }
 
 /* Every event, once; the versions of what was appended have no hole. */
 static void all_are_answered(struct fixture *f)
 {
 	answers_equal_the_checkpoint(f);
-	assert_int_equal(number_of(f, "SELECT count(*) FROM events WHERE event_type = 'Answered'"),
-			 number_of(f, "SELECT coalesce(sum(version % 3), 0) FROM events WHERE "
-				      "event_type = 'Counted'"));
-	assert_int_equal(number_of(f, "SELECT count(*) FROM answers"),
-			 number_of(f, "SELECT count(*) FROM events WHERE event_type = 'Counted'"));
-	assert_int_equal(number_of(f, "SELECT count(*) FROM (SELECT 1 FROM events GROUP BY "
-				      "aggregate_id, aggregate_type HAVING max(version) <> "
-				      "count(*)) t"),
+	assert_int_equal(
+		fixture_number(f, "SELECT count(*) FROM events WHERE event_type = 'Answered'"),
+		fixture_number(f, "SELECT coalesce(sum(version % 3), 0) FROM events WHERE "
+				  "event_type = 'Counted'"));
+	assert_int_equal(
+		fixture_number(f, "SELECT count(*) FROM answers"),
+		fixture_number(f, "SELECT count(*) FROM events WHERE event_type = 'Counted'"));
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM (SELECT 1 FROM events GROUP BY "
+					   "aggregate_id, aggregate_type HAVING max(version) <> "
+					   "count(*)) t"),
 			 0);
-	assert_int_equal(number_of(f, "SELECT count(*) FROM dead_letter_queue"), 0);
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM dead_letter_queue"), 0);
 }
 
 static void make_store(struct fixture *f, void **state)
@@ -199,8 +172,9 @@ static void every_operation_may_fail_and_each_event_is_answered_once(void **stat
 				all_are_answered(&f);
 			}
 	print_message("%u schedules, %lld answers\n", number,
-		      (long long)number_of(&f, "SELECT count(*) FROM events WHERE event_type = "
-					       "'Answered'"));
+		      (long long)fixture_number(&f,
+						"SELECT count(*) FROM events WHERE event_type = "
+						"'Answered'"));
 	fixture_close(&f);
 }
 
@@ -351,8 +325,9 @@ static struct child answerer_start(const struct fixture *f, tide_position until)
 /* The one that owns the name, or now and then the other. */
 static size_t choose_victim(struct fixture *f, const struct child children[2])
 {
-	int64_t pid = number_of(f, "SELECT coalesce(max(pid), 0) FROM subscription_leases WHERE "
-				   "owner IS NOT NULL");
+	int64_t pid =
+		fixture_number(f, "SELECT coalesce(max(pid), 0) FROM subscription_leases WHERE "
+				  "owner IS NOT NULL");
 	size_t owner = children[1].pid == pid;
 	return random() % 4 == 0 ? 1 - owner : owner;
 }
@@ -409,8 +384,9 @@ static void killed_at_random_by_turns_each_event_is_answered_once(void **state)
 	all_are_answered(&f);
 	print_message("%s: %d kills, %d of them after progress, %u events, %lld answers\n",
 		      f.backend->name, kills, advanced, appended,
-		      (long long)number_of(&f, "SELECT count(*) FROM events WHERE event_type = "
-					       "'Answered'"));
+		      (long long)fixture_number(&f,
+						"SELECT count(*) FROM events WHERE event_type = "
+						"'Answered'"));
 	fixture_close(&f);
 }
 

@@ -24,6 +24,23 @@ static void sqlite_run(struct fixture *fixture, const char *sql)
 	sqlite3_close(database);
 }
 
+static int64_t sqlite_number(struct fixture *fixture, const char *sql)
+{
+	char path[2 * TEMP_PATH_SIZE];
+	snprintf(path, sizeof path, "%s/store.db", fixture->directory);
+	sqlite3 *database;
+	sqlite3_stmt *statement = NULL;
+	assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+	sqlite3_busy_timeout(database, 20000);
+	if (sqlite3_prepare_v2(database, sql, -1, &statement, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(database));
+	int64_t number =
+		sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : -1;
+	sqlite3_finalize(statement);
+	sqlite3_close(database);
+	return number;
+}
+
 static bool sqlite_run_in_handler(void *connection, const char *sql)
 {
 	return sqlite3_exec(connection, sql, NULL, NULL, NULL) == SQLITE_OK;
@@ -60,12 +77,13 @@ static int64_t postgres_ask_in_handler(void *connection, const char *sql)
 
 /* clang-format off */
 #define SQLITE_HANDLER .run = sqlite_run_in_handler, .ask = sqlite_ask_in_handler
+#define SQLITE_SQL .sql = sqlite_run, .number = sqlite_number
 #define MEMORY_QUIRKS .is_shared = true, .has_clear = true
 #define SQLITE_QUIRKS \
 	.is_durable = true, .is_shared = true, .is_shared_by_processes = true, .has_transactions = true, .has_sql = true, \
 	.has_text_columns = true
 #define POSTGRES \
-	.start = postgres_start, .stop = postgres_stop, .sql = postgres_fixture_sql, \
+	.start = postgres_start, .stop = postgres_stop, .sql = postgres_fixture_sql, .number = postgres_fixture_number, \
 	.run = postgres_run_in_handler, .ask = postgres_ask_in_handler, \
 	.quirks = { .is_durable = true, .is_shared = true, .is_shared_by_processes = true, .has_transactions = true, \
 		    .has_sql = true, .feed_may_end_in_a_batch = true, .skipped = 5 }
@@ -73,10 +91,10 @@ static int64_t postgres_ask_in_handler(void *connection, const char *sql)
 const struct test_backend test_backends[] = {
 	{ .name = "memory", .url = "memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 84 } },
 	{ .name = "memory-private", .url = "memory:", .quirks = { .has_clear = true, .skipped = 93 } },
-	{ .name = "sqlite", .url = "sqlite:%d/store.db", .sql = sqlite_run, SQLITE_HANDLER, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
+	{ .name = "sqlite", .url = "sqlite:%d/store.db", SQLITE_SQL, SQLITE_HANDLER, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
 	{ .name = "sqlite-memory", .url = "sqlite::memory:", SQLITE_HANDLER, .quirks = { .has_transactions = true, .skipped = 61 } },
 	{ .name = "fault-memory", .url = "fault:/memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 84 } },
-	{ .name = "fault-sqlite", .url = "fault:/sqlite:%d/store.db", .sql = sqlite_run, SQLITE_HANDLER, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
+	{ .name = "fault-sqlite", .url = "fault:/sqlite:%d/store.db", SQLITE_SQL, SQLITE_HANDLER, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
 #ifdef TIDE_HAVE_POSTGRES
 	{ .name = "postgres", .url = "postgresql:///?schema=s%n", POSTGRES },
 	{ .name = "fault-postgres", .url = "fault:/postgresql:///?schema=s%n", POSTGRES },

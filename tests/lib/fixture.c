@@ -84,3 +84,9 @@ void fixture_sql(struct fixture *fixture, const char *sql)
 	assert_true(fixture->quirks->has_sql);
 	fixture->backend->sql(fixture, sql);
 }
+
+int64_t fixture_number(struct fixture *fixture, const char *sql)
+{
+	assert_true(fixture->quirks->has_sql);
+	return fixture->backend->number(fixture, sql);
+}

@@ -41,6 +41,7 @@ struct test_backend {
 	void (*reset)(struct fixture *fixture); /* NULL: a fresh URL is enough */
 	/* run statements past Tidemark; see has_sql */
 	void (*sql)(struct fixture *fixture, const char *sql);
+	int64_t (*number)(struct fixture *fixture, const char *sql);
 	/* in a transactional handler: whether it went well */
 	bool (*run)(void *connection, const char *sql);
 	/* likewise: the one number a query gives, -1: none */
@@ -70,5 +71,7 @@ void fixture_reopen(struct fixture *fixture);
 /** Another handle on the same store; only where quirks.is_shared. The caller closes it. */
 struct tide_store *fixture_second_handle(struct fixture *fixture);
 void fixture_sql(struct fixture *fixture, const char *sql);
+/** The one number a query gives past Tidemark; -1: none. */
+int64_t fixture_number(struct fixture *fixture, const char *sql);
 
 #endif

@@ -420,6 +420,23 @@ void postgres_fixture_sql(struct fixture *fixture, const char *sql)
 	postgres_sql(strstr(fixture->url, "schema=") + strlen("schema="), sql);
 }
 
+int64_t postgres_fixture_number(struct fixture *fixture, const char *sql)
+{
+	char path[128];
+	PGconn *connection = PQconnectdb("");
+	snprintf(path, sizeof path, "SET search_path = \"%s\"",
+		 strstr(fixture->url, "schema=") + strlen("schema="));
+	PQclear(PQexec(connection, path));
+	PGresult *result = PQexec(connection, sql);
+	if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		fail_msg("%s: %s", sql, PQerrorMessage(connection));
+	bool is_one = PQntuples(result) == 1 && !PQgetisnull(result, 0, 0);
+	int64_t number = is_one ? strtoll(PQgetvalue(result, 0, 0), NULL, 10) : -1;
+	PQclear(result);
+	PQfinish(connection);
+	return number;
+}
+
 int postgres_terminate_all(void)
 {
 	PGconn *connection = PQconnectdb("");

@@ -9,6 +9,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct fixture;
@@ -32,6 +33,7 @@ const char *postgres_directory(void);
 /** Run statements in a schema of the server, past Tidemark. */
 void postgres_sql(const char *schema, const char *sql);
 void postgres_fixture_sql(struct fixture *fixture, const char *sql);
+int64_t postgres_fixture_number(struct fixture *fixture, const char *sql);
 /** End every other connection of the server, whose processes are gone when this returns; how many. */
 int postgres_terminate_all(void);
 
