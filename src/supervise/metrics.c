@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "supervise/sharing.h"
 #include "sys/alloc.h"
 
 /* ---- Copies ---------------------------------------------------------------------------------- */
@@ -168,6 +169,20 @@ static void metrics_write_all(struct metrics_text *text, struct metrics_source *
 #undef METRIC
 }
 
+static void metrics_copy_groups_locked(const struct tide_manager *manager,
+				       struct metrics_source *source) TIDE_REQUIRES(manager->lock)
+{
+	assert(mutex_is_mine(&manager->lock));
+	for (size_t i = 0; i < source->count; i++) {
+		const struct tide_subscription *head = source->set.items[i]->lanes.head;
+		const struct membership *membership = head ? head->lanes.membership : NULL;
+		if (!membership)
+			continue;
+		source->views[i].members = membership->members;
+		source->views[i].rebalances = membership->rebalances;
+	}
+}
+
 static tide_status metrics_collect(struct metrics_source *source, struct tide_error *err)
 {
 	struct tide_manager *manager = source->manager;
@@ -182,6 +197,7 @@ static tide_status metrics_collect(struct metrics_source *source, struct tide_er
 		metrics_complete(manager, &answer, &source->views[i]);
 
 	mutex_lock(&manager->lock);
+	metrics_copy_groups_locked(manager, source);
 	memcpy(source->shutdowns_initiated, manager->shutdowns_initiated,
 	       sizeof source->shutdowns_initiated);
 	memcpy(source->shutdowns_completed, manager->shutdowns_completed,

@@ -8,9 +8,10 @@
 /** What one subscription has counted, copied under its lock. */
 struct metrics_view {
 	const char *name;
-	const char *title;      /* that its dead letters have; NULL: those of another lane's view */
-	uint32_t lanes;         /* of the title, 1: none; 0: another view tells */
-	char other[6];          /* the name of the last type */
+	const char *title; /* that its dead letters have; NULL: those of another lane's view */
+	uint32_t lanes;    /* of the title, 1: none; 0: another view tells */
+	int64_t members, rebalances; /* of the title, where it has lanes */
+	char other[6];               /* the name of the last type */
 	struct metrics metrics; /* `types` is a plain array of its own; the last one is "other" */
 	enum tide_state state;
 	tide_position position;

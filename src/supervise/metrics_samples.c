@@ -190,6 +190,20 @@ void metrics_write_group_lanes(struct metrics_source *source)
 		metrics_integer(source->text, view->lanes, "subscription", view->title, NULL);
 }
 
+void metrics_write_group_members(struct metrics_source *source)
+{
+	EACH_VIEW(view, source)
+	if (view->lanes > 1)
+		metrics_integer(source->text, view->members, "subscription", view->title, NULL);
+}
+
+void metrics_write_group_rebalances_total(struct metrics_source *source)
+{
+	EACH_VIEW(view, source)
+	if (view->lanes > 1)
+		metrics_integer(source->text, view->rebalances, "subscription", view->title, NULL);
+}
+
 void metrics_write_events_in_flight(struct metrics_source *source)
 {
 	EACH_VIEW(view, source)

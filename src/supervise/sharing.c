@@ -142,6 +142,8 @@ static void sharing_move(struct tide_manager *manager, struct membership *member
 		membership->state = to;
 	else if (to == MEMBERSHIP_HELD) /* stopped while it joined */
 		membership->state = MEMBERSHIP_LEAVING;
+	if (membership->state == MEMBERSHIP_NONE) /* that share is others', and none a new one */
+		membership->members = membership->share = 0;
 	cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
 }
@@ -331,6 +333,16 @@ static void sharing_apply(struct tide_manager *manager, struct tide_subscription
 	}
 }
 
+static void sharing_note_share(struct tide_manager *manager, struct membership *membership,
+			       int64_t members, uint32_t share)
+{
+	mutex_lock(&manager->lock);
+	membership->rebalances += share != membership->share;
+	membership->share = share;
+	membership->members = members;
+	mutex_unlock(&manager->lock);
+}
+
 static tide_status sharing_balance(struct tide_manager *manager, struct tide_subscription *head,
 				   void *session, struct tide_error *err)
 {
@@ -350,6 +362,8 @@ static tide_status sharing_balance(struct tide_manager *manager, struct tide_sub
 
 	size_t place = balance_place(members, count, &head->owner);
 	uint32_t target = place < count ? balance_target(head->lanes.total, count, place) : 0;
+	if (place < count)
+		sharing_note_share(manager, head->lanes.membership, (int64_t)count, target);
 	status = sharing_view(manager, head, session, target, err);
 	if (status != TIDE_OK)
 		return status;

@@ -24,6 +24,9 @@ struct membership {
 	enum membership_state state;
 	bool is_beginning; /* a lane of it, which a stop waits for */
 	struct mono_time renew_at;
+	int64_t members;    /* that lived at the last look; 0: it is none of them */
+	uint32_t share;     /* of the lanes, at that look */
+	int64_t rebalances; /* how often that became another one */
 
 	/* whose look it is: the sharer's, and without a thread the watchdog's */
 	int64_t takes;               /* lanes wanted so far: the order in which they were */

@@ -48,6 +48,56 @@ static void restart_of_what_was_stopped_begins_all_of_its_lanes(struct fixture *
 	delivered(recorder, 1, 1);
 }
 
+/* ---- Who is a member ------------------------------------------------------------------------- */
+
+static bool metrics_have(struct tide_manager *manager, const char *sample)
+{
+	char *text;
+	must(tide_manager_metrics(manager, &text, err));
+	bool is_there = strstr(text, sample) != NULL;
+	tide_free(text);
+	return is_there;
+}
+
+#define MEMBERS "\ntidemark_group_members{subscription=\"p\"} "
+#define REBALANCES "\ntidemark_group_rebalances_total{subscription=\"p\"} "
+
+/* Those who join first have the larger shares: of five lanes 5, 3, 2, and 3 again. */
+static void members_and_changes_of_the_share_are_counted(struct fixture *f)
+{
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = sharing_config();
+	config.lanes = 5;
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	assert_true(metrics_have(manager, MEMBERS "0\n"));
+	assert_true(metrics_have(manager, REBALANCES "0\n"));
+	start(manager);
+	wait_for(20, metrics_have(manager, MEMBERS "1\n"));
+	assert_true(metrics_have(manager, REBALANCES "1\n"));
+	if (!f->quirks->is_shared)
+		return;
+
+	MANAGER *second = manager_of(f->store), *third = manager_of(f->store);
+	(void)subscribe(second, &subscriber, &config);
+	(void)subscribe(third, &subscriber, &config);
+	start(second);
+	wait_for(20, metrics_have(manager, MEMBERS "2\n"));
+	assert_true(metrics_have(manager, REBALANCES "2\n"));
+	start(third);
+	wait_for(20, metrics_have(manager, MEMBERS "3\n") && metrics_have(third, MEMBERS "3\n"));
+	assert_true(metrics_have(manager, REBALANCES "3\n"));
+	assert_true(metrics_have(third, REBALANCES "1\n"));
+	stop(third);
+	assert_true(metrics_have(third, MEMBERS "0\n"));
+	wait_for(20, metrics_have(manager, MEMBERS "2\n"));
+	assert_true(metrics_have(manager, REBALANCES "4\n"));
+	wait_for(20, status_of(subscription).lanes_owned == 3);
+	assert_true(metrics_have(manager, "\ntidemark_group_lanes{subscription=\"p\"} 5\n"));
+	assert_true(metrics_have(manager, REBALANCES "4\n"));
+}
+
 /* ---- Stopping and closing -------------------------------------------------------------------- */
 
 static uint32_t lanes_stopped(struct tide_subscription *subscription)
@@ -135,6 +185,7 @@ static void lane_that_has_stopped_stays_so_while_its_manager_is_closed(struct fi
 
 const struct test_case sharing_cases[] = {
 	CASE(restart_of_what_was_stopped_begins_all_of_its_lanes),
+	CASE(members_and_changes_of_the_share_are_counted),
 	CASE(lanes_that_are_given_back_stay_stopped_with_their_subscription),
 	CASE(lane_that_has_stopped_stays_so_while_its_manager_is_closed),
 	CASES_END,

@@ -40,6 +40,8 @@ static const struct {
 	{ "subscription_state", "gauge" },
 	{ "subscription_standby", "gauge" },
 	{ "group_lanes", "gauge" },
+	{ "group_members", "gauge" },
+	{ "group_rebalances_total", "counter" },
 	{ "events_in_flight", "gauge" },
 	{ "backpressure", "gauge" },
 	{ "backpressure_seconds_total", "counter" },
@@ -78,6 +80,12 @@ static void metrics_come_in_the_order_of_the_table_each_with_help_and_type(void 
 	(void)state;
 	struct rig rig;
 	rig_live(&rig, "sqlite:%d/store.db");
+	rig.config.lanes = 2;
+	must(tide_manager_subscribe(rig.manager,
+				    &(struct tide_subscriber){ .name = "Shared",
+							       .self = &rig.script,
+							       .handle = rig_handle },
+				    &rig.config, NULL, err));
 	rig_settle(&rig, "Good");
 	rig_settle(&rig, "Bad");
 	char *text, expected[128];
