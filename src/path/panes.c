@@ -19,7 +19,9 @@
  *
  * Failure modes: a read fails: it is the failure of who read; the others hear that it is over, and
  * the next one reads. It takes long: each waits for it up to PANES_WAIT_NS, then nobody waits for
- * that read any more. A reader is slow: it keeps nobody, its panes are the first to go when there
+ * that read any more. There is no room for what comes next: who reads waits for those who need what
+ * is kept, once up to PANES_AHEAD_NS; a reader that is waited for in vain is slow until it is in
+ * front again. A reader is slow: it keeps nobody, its panes are the first to go when there
  * is no room, and out of reach it reads by itself. A connection was lost, or the store is another:
  * all panes are void. There is no memory: each reads for itself.
  */
@@ -28,28 +30,17 @@
 #include <assert.h>
 
 #include "path/notify.h"
+#include "path/pane.h"
 #include "sys/alloc.h"
 
 #define PANES_BYTES_MAX ((size_t)16 << 20)
 #define PANES_MIN 8 /* the bytes are divided by */
-#define PANES_PANE_EVENTS 1000
 #define PANES_PANE_BYTES ((size_t)1 << 20)
 /* positions; how near is what fits */
 #define PANES_REACH_MIN 1000
 #define PANES_REACH_MAX 65536
 #define PANES_WAIT_NS NS_PER_SECOND
-
-struct pane {
-	struct pane *next;
-	tide_position from, to; /* while it is being read: how far that may get */
-	uint64_t losses;
-	size_t bytes;      /* while it is being read: what that may take */
-	size_t references; /* who reads it, or copies from it */
-	bool is_listed;
-	bool is_filling;
-	bool is_late;          /* somebody has waited in vain */
-	struct tide_page page; /* written by who fills it, fixed from then on */
-};
+#define PANES_AHEAD_NS (100 * NS_PER_MS)
 
 struct panes {
 	/* under lock */
@@ -76,19 +67,13 @@ tide_status panes_new(struct panes **ret, struct tide_error *err)
 
 /* ---- Panes ----------------------------------------------------------------------------------- */
 
-static size_t pane_bytes(const struct pane *pane)
-{
-	return pane->page.bytes + pane->page.count * sizeof *pane->page.entries;
-}
-
 static void panes_drop_locked(const struct panes *panes, struct pane *pane)
 	TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
 	if (pane->references > 0 || pane->is_listed)
 		return;
-	tide_page_fini(&pane->page);
-	tide_free(pane);
+	pane_free(pane);
 }
 
 static void panes_put_locked(const struct panes *panes, struct pane *pane)
@@ -98,6 +83,32 @@ static void panes_put_locked(const struct panes *panes, struct pane *pane)
 	assert(pane->references > 0);
 	pane->references--;
 	panes_drop_locked(panes, pane);
+}
+
+/* As much as the greatest reader reads ahead by itself. */
+static size_t panes_limit_locked(const struct panes *panes) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	int64_t most = 0;
+	for (const struct panes_reader *at = panes->readers; at; at = at->next)
+		if (at->max_bytes > most)
+			most = at->max_bytes;
+	return most < (int64_t)PANES_BYTES_MAX ? (size_t)most : PANES_BYTES_MAX;
+}
+
+/* There is room again for as much as makes waking worth while. */
+static void panes_ring_ahead_locked(struct panes *panes) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	if (panes->bytes > panes_limit_locked(panes) / 2)
+		return;
+	for (struct panes_reader *at = panes->readers; at; at = at->next) {
+		if (at->standing != PANES_AHEAD)
+			continue;
+		wakeup_ring(at->wakeup, RING_TAIL);
+		at->ahead_at = -1;
+		at->standing = PANES_READS;
+	}
 }
 
 static void panes_unlist_locked(struct panes *panes, struct pane *pane) TIDE_REQUIRES(panes->lock)
@@ -111,6 +122,7 @@ static void panes_unlist_locked(struct panes *panes, struct pane *pane) TIDE_REQ
 	panes->bytes -= pane->bytes;
 	pane->is_listed = false;
 	panes_drop_locked(panes, pane);
+	panes_ring_ahead_locked(panes);
 }
 
 static void panes_forget_locked(struct panes *panes) TIDE_REQUIRES(panes->lock)
@@ -119,41 +131,6 @@ static void panes_forget_locked(struct panes *panes) TIDE_REQUIRES(panes->lock)
 	while (panes->list)
 		panes_unlist_locked(panes, panes->list);
 	assert(panes->bytes == 0);
-}
-
-/* The first entry behind `after`; count when there is none. */
-static size_t pane_find(const struct pane *pane, tide_position after)
-{
-	size_t low = 0, high = pane->page.count;
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		if (pane->page.entries[middle].event.position > after)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return low;
-}
-
-/* Nobody writes to a pane that was read, so no lock is held. Whether it was used up. */
-static bool pane_copy(const struct pane *pane, const struct tide_filter *filter,
-		      struct tide_page *page)
-{
-	assert(!pane->is_filling && page->scanned_to >= pane->from);
-	for (size_t i = pane_find(pane, page->scanned_to); i < pane->page.count; i++) {
-		const struct tide_event *event = &pane->page.entries[i].event;
-		if (!tide_filter_matches(filter, event)) {
-			tide_page_pass(page);
-			page->passed = (struct tide_anchor){ event->position, event->event_id };
-		} else if (!tide_page_fits(page, event->payload.size + event->metadata.size) ||
-			   tide_page_add(page, event, NULL) != TIDE_OK) {
-			return false;
-		}
-		page->scanned_to = event->position;
-	}
-	if (page->scanned_to < pane->to)
-		page->scanned_to = pane->to;
-	return true;
 }
 
 /* ---- Who needs what -------------------------------------------------------------------------- */
@@ -192,15 +169,15 @@ static bool panes_is_followed_locked(const struct panes *panes, const struct pan
 	return false;
 }
 
-/* As much as the greatest reader reads ahead by itself. */
-static size_t panes_limit_locked(const struct panes *panes) TIDE_REQUIRES(panes->lock)
+/* Those whose events are linked: the more there are, the more it spares. */
+static uint32_t panes_lanes_locked(const struct panes *panes) TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
-	int64_t most = 0;
+	uint32_t most = 0;
 	for (const struct panes_reader *at = panes->readers; at; at = at->next)
-		if (at->max_bytes > most)
-			most = at->max_bytes;
-	return most < (int64_t)PANES_BYTES_MAX ? (size_t)most : PANES_BYTES_MAX;
+		if (at->lanes > most)
+			most = at->lanes;
+	return most > 1 ? most : 0;
 }
 
 static void panes_drop_passed_locked(struct panes *panes) TIDE_REQUIRES(panes->lock)
@@ -234,17 +211,22 @@ static struct pane *panes_least_locked(const struct panes *panes) TIDE_REQUIRES(
 	return least;
 }
 
-static bool panes_make_room_locked(struct panes *panes, size_t bytes, size_t limit)
-	TIDE_REQUIRES(panes->lock)
+static bool panes_has_room_locked(struct panes *panes, size_t bytes) TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
-	if (panes->bytes + bytes <= limit)
-		return true;
-	panes_drop_passed_locked(panes);
-	struct pane *least;
-	while (panes->bytes + bytes > limit && (least = panes_least_locked(panes)))
-		panes_unlist_locked(panes, least);
+	size_t limit = panes_limit_locked(panes);
+	if (panes->bytes + bytes > limit)
+		panes_drop_passed_locked(panes);
 	return panes->bytes + bytes <= limit;
+}
+
+static bool panes_make_room_locked(struct panes *panes, size_t bytes) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	struct pane *least;
+	while (!panes_has_room_locked(panes, bytes) && (least = panes_least_locked(panes)))
+		panes_unlist_locked(panes, least);
+	return panes_has_room_locked(panes, bytes);
 }
 
 /* ---- Readers --------------------------------------------------------------------------------- */
@@ -256,7 +238,8 @@ static void panes_join_locked(struct panes *panes, struct panes_reader *reader)
 	if (reader->standing != PANES_AWAY)
 		return;
 	reader->standing = PANES_READS;
-	reader->patient_at = -1;
+	reader->patient_at = reader->ahead_at = -1;
+	reader->is_slow = false;
 	reader->next = panes->readers;
 	panes->readers = reader;
 }
@@ -365,36 +348,106 @@ static size_t panes_events_locked(const struct panes *panes, tide_position after
 	return events;
 }
 
-/* A pane to be read, its room reserved; NULL: there is none, or no memory. */
-static struct pane *panes_begin_locked(struct panes *panes, tide_position after)
+/* What a pane behind a position takes; no events: there can be none. */
+static struct pane_size panes_size_locked(const struct panes *panes, tide_position after)
 	TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
-	size_t limit = panes_limit_locked(panes), share = limit / PANES_MIN / 2;
+	size_t share = panes_limit_locked(panes) / PANES_MIN / 2;
+	uint32_t lanes = panes_lanes_locked(panes);
 	if (share > PANES_PANE_BYTES)
 		share = PANES_PANE_BYTES;
 	size_t events = share / sizeof(struct tide_page_entry);
 	events = panes_events_locked(panes, after,
-				     events < PANES_PANE_EVENTS ? events : PANES_PANE_EVENTS);
-	if (events == 0 || !panes_make_room_locked(panes, 2 * share, limit))
+				     events < PANE_EVENTS_MAX ? events : PANE_EVENTS_MAX);
+	return (struct pane_size){ .events = events,
+				   .share = share,
+				   .lanes = lanes,
+				   .bytes = 2 * share + pane_lanes_bytes(lanes, events) };
+}
+
+/* A pane to be read, its room reserved; NULL: there is none, or no memory. */
+static struct pane *panes_begin_locked(struct panes *panes, tide_position after,
+				       const struct pane_size *size) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	if (size->events == 0 || !panes_make_room_locked(panes, size->bytes))
 		return NULL;
-	struct pane *pane = alloc_zero(1, sizeof *pane);
+	struct pane *pane = pane_new(size);
 	if (!pane)
 		return NULL;
 
-	*pane = (struct pane){ .next = panes->list,
-			       .from = after,
-			       .to = after + (tide_position)events,
-			       .losses = panes->losses,
-			       .bytes = 2 * share,
-			       .references = 1,
-			       .is_listed = true,
-			       .is_filling = true };
-	tide_page_init(&pane->page);
-	tide_page_begin(&pane->page, events, share);
+	pane->next = panes->list;
+	pane->from = after;
+	pane->to = after + (tide_position)size->events;
+	pane->losses = panes->losses;
+	pane->bytes = size->bytes;
+	pane->references = 1;
+	pane->is_listed = pane->is_filling = true;
 	panes->list = pane;
-	panes->bytes += pane->bytes;
+	panes->bytes += size->bytes;
 	return pane;
+}
+
+/* ---- Waiting for room ------------------------------------------------------------------------ */
+
+/* Somebody who will be here soon needs it. */
+static bool panes_is_awaited(const struct panes *panes, const struct pane *pane,
+			     const struct panes_reader *at, const struct panes_reader *reader)
+{
+	return at != reader && at->standing == PANES_READS && !at->is_slow &&
+	       pane_is_near(panes, pane, at);
+}
+
+static bool panes_awaits_locked(const struct panes *panes, const struct pane *pane,
+				const struct panes_reader *reader) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	for (const struct panes_reader *at = panes->readers; at; at = at->next)
+		if (panes_is_awaited(panes, pane, at, reader))
+			return true;
+	return false;
+}
+
+static void panes_await_no_more_locked(struct panes *panes, const struct pane *pane,
+				       const struct panes_reader *reader) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	for (struct panes_reader *at = panes->readers; at; at = at->next)
+		if (panes_is_awaited(panes, pane, at, reader))
+			at->is_slow = true;
+}
+
+/* What would have to go is waited for by others who are about to come. */
+static bool panes_must_wait_locked(struct panes *panes, struct panes_reader *reader, size_t bytes,
+				   struct mono_time now) TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	if (!reader->wakeup || panes_has_room_locked(panes, bytes))
+		return false;
+	const struct pane *least = panes_least_locked(panes);
+	if (!least || !panes_awaits_locked(panes, least, reader))
+		return false;
+
+	if (reader->ahead_at != reader->at) {
+		reader->ahead_at = reader->at;
+		reader->ahead_until = mono_add(now, PANES_AHEAD_NS);
+	}
+	bool has_patience = now.ns < reader->ahead_until.ns;
+	if (!has_patience)
+		panes_await_no_more_locked(panes, least, reader);
+	return has_patience;
+}
+
+/* Nobody has read further. */
+static bool panes_is_in_front_locked(const struct panes *panes, tide_position at)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	for (const struct pane *pane = panes->list; pane; pane = pane->next)
+		if (pane->from > at)
+			return false;
+	return true;
 }
 
 /* Nobody has read what comes next. */
@@ -405,6 +458,8 @@ static enum panes_answer panes_miss_locked(struct panes *panes, struct panes_rea
 	assert(mutex_is_mine(&panes->lock));
 	struct pane *filling = panes_find_locked(panes, reader->at, true);
 	*ret = (struct panes_turn){ .after = reader->at };
+	if (panes_is_in_front_locked(panes, reader->at))
+		reader->is_slow = false;
 	if (filling && !panes_may_wait_locked(panes, reader, filling, query->now))
 		return PANES_ALONE;
 	if (filling) {
@@ -415,8 +470,15 @@ static enum panes_answer panes_miss_locked(struct panes *panes, struct panes_rea
 
 	/* at the end each has to see for itself that it is one */
 	is_followed = is_followed || panes_is_followed_locked(panes, reader, reader->at);
-	if (reader->at < panes->end && is_followed)
-		ret->pane = panes_begin_locked(panes, reader->at);
+	if (reader->at >= panes->end || !is_followed)
+		return PANES_ALONE;
+	struct pane_size size = panes_size_locked(panes, reader->at);
+	if (panes_must_wait_locked(panes, reader, size.bytes, query->now)) {
+		reader->standing = PANES_AHEAD;
+		ret->until = reader->ahead_until;
+		return PANES_WAIT;
+	}
+	ret->pane = panes_begin_locked(panes, reader->at, &size);
 	return ret->pane ? PANES_FILL : PANES_ALONE;
 }
 
@@ -435,6 +497,7 @@ enum panes_answer panes_read(struct panes *panes, struct panes_reader *reader,
 	mutex_lock(&panes->lock);
 	bool is_followed = query->is_lane && reader->standing == PANES_AWAY;
 	panes_join_locked(panes, reader);
+	reader->lanes = query->filter->partition_total;
 	panes_stand_locked(panes, reader, query->after);
 	panes_heed_losses_locked(panes, query->losses);
 	reader->standing = PANES_READS;
@@ -489,6 +552,7 @@ static void panes_ring_locked(struct panes *panes) TIDE_REQUIRES(panes->lock)
 
 void panes_filled(struct panes *panes, struct pane *pane, bool was_read, uint64_t losses)
 {
+	pane_link(pane);
 	mutex_lock(&panes->lock);
 	assert(pane->is_filling && pane->references > 0);
 	assert(!was_read || pane->page.scanned_to >= pane->from);
@@ -508,6 +572,7 @@ void panes_filled(struct panes *panes, struct pane *pane, bool was_read, uint64_
 	if (!was_read)
 		panes_put_locked(panes, pane);
 	panes_ring_locked(panes);
+	panes_ring_ahead_locked(panes);
 	mutex_unlock(&panes->lock);
 }
 

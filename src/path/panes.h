@@ -16,6 +16,7 @@ enum panes_standing {
 	PANES_AWAY,  /* it reads no history */
 	PANES_READS, /* it comes by here */
 	PANES_WAITS, /* somebody reads what it needs next */
+	PANES_AHEAD, /* those behind it need what would have to go for that */
 };
 
 /** A reader of history; embedded in what reads. */
@@ -27,9 +28,13 @@ struct panes_reader {
 	/* under the lock of the panes */
 	struct panes_reader *next;
 	enum panes_standing standing;
+	uint32_t lanes;           /* it is one of so many; 0: of none */
 	tide_position at;         /* it has read up to here */
 	tide_position patient_at; /* where it waited last; negative: nowhere */
 	struct mono_time patience;
+	tide_position ahead_at; /* where it waits for room; negative: nowhere */
+	struct mono_time ahead_until;
+	bool is_slow; /* it was waited for in vain since it was in front */
 };
 
 /** What a reader asks for: the events behind a position. */

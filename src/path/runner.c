@@ -549,7 +549,7 @@ static enum step runner_go_live(struct tide_subscription *subscription)
 static const char *runner_idles_for(const struct feed *feed)
 {
 	if (feed->wait_until.ns > 0)
-		return "events that another subscription is reading";
+		return "another subscription that reads the same history";
 	return feed->flow.is_at_hole ? "an open append before the next event" : "new events";
 }
 

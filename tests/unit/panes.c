@@ -362,6 +362,140 @@ static void a_slow_one_keeps_nobody_from_reading_together(void **state)
 	panes_free(panes);
 }
 
+/* ---- Lanes ----------------------------------------------------------------------------------- */
+
+static size_t count_wanted(const struct tide_filter *filter, tide_position from, tide_position to)
+{
+	size_t count = 0;
+	for (tide_position at = from + 1; at <= to; at++) {
+		struct tide_event event = { .aggregate_id = uuid_of((unsigned)at) };
+		count += tide_filter_matches(filter, &event);
+	}
+	return count;
+}
+
+/* By pages of 7 events, from a position on: its own, in order, and the others counted. */
+static void lane_takes_its_own(struct panes *panes, struct one *lane, tide_position from)
+{
+	tide_position last = lane->at = from;
+	size_t count = 0;
+	do {
+		struct panes_query query = { .after = lane->at,
+					     .until = 1000,
+					     .filter = &lane->filter,
+					     .now = { NS_PER_SECOND } };
+		tide_page_begin(&lane->page, 7, (size_t)MB);
+		assert_int_equal(panes_read(panes, &lane->reader, &query, &lane->page, &lane->turn),
+				 PANES_FULL);
+		for (size_t i = 0; i < lane->page.count; i++) {
+			const struct tide_page_entry *entry = &lane->page.entries[i];
+			assert_true(tide_filter_matches(&lane->filter, &entry->event));
+			assert_int_equal(entry->event.position, last + entry->passed_before + 1);
+			last = entry->event.position;
+		}
+		assert_int_equal(last + lane->page.passed_after, lane->page.scanned_to);
+		lane->at = last = lane->page.scanned_to;
+		count += lane->page.count;
+	} while (lane->at < 1000);
+	assert_int_equal(count, count_wanted(&lane->filter, from, 1000));
+}
+
+/* Of as many lanes as those for which it was read, and of others. */
+static void lanes_take_their_own_from_wherever_they_stand(void **state)
+{
+	(void)state;
+	static const uint32_t totals[] = { 8, 3, 1024 };
+	struct panes *panes = panes_made();
+	struct one first, slow, lane;
+	one_make(&first, 16 * MB);
+	one_make(&slow, 16 * MB);
+	first.filter.partition_total = 8;
+	assert_int_equal(ask(panes, &slow), PANES_ALONE);
+	assert_int_equal(ask(panes, &first), PANES_FILL);
+	fill(panes, &first, 1000, 10);
+	for (uint32_t i = 0; i < 24; i++) {
+		one_make(&lane, 16 * MB);
+		lane.filter.partition_total = totals[i % 3];
+		lane.filter.partition_index = i / 3;
+		lane_takes_its_own(panes, &lane, 0);
+		lane_takes_its_own(panes, &lane, 333 + 20 * i);
+		one_end(panes, &lane);
+	}
+	one_end(panes, &first);
+	one_end(panes, &slow);
+	panes_free(panes);
+}
+
+/* ---- Who is ahead ---------------------------------------------------------------------------- */
+
+/* Reads on until there is no room. */
+static void read_to_the_brim(struct panes *panes, struct one *one)
+{
+	enum panes_answer answer = PANES_FILL;
+	for (int i = 0; i < 1000 && answer != PANES_WAIT; i++) {
+		answer = ask(panes, one);
+		assert_int_not_equal(answer, PANES_ALONE);
+		if (answer == PANES_FILL)
+			fill(panes, one, 1000000, 1000);
+	}
+	assert_int_equal(answer, PANES_WAIT);
+	assert_int_equal(one->turn.until.ns, NS_PER_SECOND + 100 * NS_PER_MS);
+}
+
+static void who_is_ahead_waits_for_who_needs_what_is_kept(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one ahead, behind;
+	one_make(&ahead, 2 * MB);
+	one_make(&behind, 2 * MB);
+	assert_int_equal(ask(panes, &behind), PANES_ALONE);
+	read_to_the_brim(panes, &ahead);
+	assert_false(wakeup_is_rung(&ahead.wakeup));
+	while (behind.at < ahead.at - 100)
+		assert_int_equal(ask(panes, &behind), PANES_FULL);
+	assert_true(wakeup_is_rung(&ahead.wakeup));
+	assert_int_equal(ask(panes, &ahead), PANES_FILL);
+	fill(panes, &ahead, 1000000, 1000);
+
+	wakeup_reset(&ahead.wakeup);
+	read_to_the_brim(panes, &ahead);
+	panes_leave(panes, &behind.reader);
+	assert_true(wakeup_is_rung(&ahead.wakeup));
+	one_end(panes, &ahead);
+	one_end(panes, &behind);
+	panes_free(panes);
+}
+
+static void who_was_waited_for_in_vain_is_not_waited_for_until_it_is_in_front(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one ahead, slow;
+	one_make(&ahead, 2 * MB);
+	one_make(&slow, 2 * MB);
+	assert_int_equal(ask(panes, &slow), PANES_ALONE);
+	read_to_the_brim(panes, &ahead);
+	assert_int_equal(ask_at(panes, &ahead, 99, 0), PANES_WAIT);
+	for (int i = 0; i < 20; i++) {
+		panes_stand(panes, &slow.reader, ++slow.at, false);
+		enum panes_answer answer = ask_at(panes, &ahead, 100, 0);
+		assert_int_not_equal(answer, PANES_WAIT);
+		if (answer == PANES_FILL)
+			fill(panes, &ahead, 1000000, 1000);
+	}
+
+	slow.at = ahead.at;
+	if (ask(panes, &slow) == PANES_FILL)
+		fill(panes, &slow, 1000000, 1000);
+	panes_stand(panes, &slow.reader, ahead.at, false);
+	slow.at = ahead.at;
+	read_to_the_brim(panes, &ahead);
+	one_end(panes, &ahead);
+	one_end(panes, &slow);
+	panes_free(panes);
+}
+
 /* ---- Whether the store is what it was -------------------------------------------------------- */
 
 static void what_was_read_before_a_connection_was_lost_is_void(void **state)
@@ -426,6 +560,9 @@ int main(void)
 		cmocka_unit_test(what_all_have_passed_goes),
 		cmocka_unit_test(a_slow_one_keeps_no_more_than_the_greatest_reads_ahead),
 		cmocka_unit_test(a_slow_one_keeps_nobody_from_reading_together),
+		cmocka_unit_test(lanes_take_their_own_from_wherever_they_stand),
+		cmocka_unit_test(who_is_ahead_waits_for_who_needs_what_is_kept),
+		cmocka_unit_test(who_was_waited_for_in_vain_is_not_waited_for_until_it_is_in_front),
 		cmocka_unit_test(what_was_read_before_a_connection_was_lost_is_void),
 		cmocka_unit_test(what_is_forgotten_while_it_is_read_is_not_kept),
 	};
