@@ -15,6 +15,7 @@
 #include "lib/postgres.h"
 #include "lib/temp.h"
 #include "lib/wait.h"
+#include "postgres_tools.h"
 #include "sys/thread.h"
 
 static int64_t number_of(const char *sql)
@@ -155,6 +156,49 @@ static void a_standby_without_the_last_transactions_is_found_out(void **state)
 	temp_remove(directory);
 }
 
+/* No connection is lost: the pooler has its clients wait until the other server is there. Who reads
+ * on finds that what it has read is gone, and so does who knows it of another. */
+static void a_standby_behind_a_pooler_that_pauses_is_found_out(void **state)
+{
+	(void)state;
+	char bouncer[256], url[320];
+	struct tide_page page;
+	if (!pgbouncer_start(bouncer))
+		skip();
+	snprintf(url, sizeof url, "postgresql:///?schema=pooled&host=%s&port=6432", bouncer);
+	void *store = backend_opened(url), *reads = session_opened(store),
+	     *hears = session_opened(store);
+	for (unsigned i = 0; i < 10; i++)
+		appended(store, stream_of("Order", i), "{}");
+	postgres_replica_start();
+	postgres_replica_stop();
+	for (unsigned i = 0; i < 5; i++)
+		appended(store, stream_of("Order", i), "{}");
+	tide_page_init(&page);
+	must(feed_read(reads, &page, 0, 100, err));
+	assert_int_equal(page.count, 15);
+	must(feed_read(hears, &page, 0, 5, err));
+
+	pgbouncer_tell("PAUSE");
+	postgres_fail_over();
+	pgbouncer_tell("RESUME");
+	for (unsigned i = 0; i < 20; i++)
+		appended(store, stream_of("Order", i), "{}");
+	uint64_t losses = STORE->losses(store);
+	struct tide_error why = refused(TIDE_CONNECTION_LOST, feed_read(hears, &page, 15, 5, err));
+	must_mention(&why, "at 15");
+	assert_true(STORE->losses(store) > losses);
+	why = refused(TIDE_CONNECTION_LOST, feed_read(reads, &page, 15, 100, err));
+	must_mention(&why, "at 15");
+	must(feed_read(reads, &page, 10, 100, err));
+	assert_int_equal(page.count, 20);
+	tide_page_fini(&page);
+	STORE->session_close(reads);
+	STORE->session_close(hears);
+	STORE->close(store);
+	pgbouncer_stop();
+}
+
 static void a_table_emptied_with_its_numbering_is_found_out(void **state)
 {
 	(void)state;
@@ -228,6 +272,7 @@ int main(void)
 		cmocka_unit_test(a_reset_beside_an_open_delivery_keeps_nothing_and_loses_nothing),
 		cmocka_unit_test(a_table_emptied_with_its_numbering_is_found_out),
 		cmocka_unit_test(a_standby_without_the_last_transactions_is_found_out),
+		cmocka_unit_test(a_standby_behind_a_pooler_that_pauses_is_found_out),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	postgres_stop();

@@ -462,7 +462,8 @@ static void bouncer_write_settings(void)
 		"= 6432\n"
 		"auth_type = any\npool_mode = transaction\ndefault_pool_size = 20\nmax_client_conn "
 		"= 500\n"
-		"ignore_startup_parameters = extra_float_digits\nserver_login_retry = 1\n",
+		"ignore_startup_parameters = extra_float_digits\nserver_login_retry = 1\n"
+		"admin_users = postgres\n",
 		server.directory, server.port, server.directory);
 	assert_int_equal(fclose(file), 0);
 }
@@ -484,6 +485,16 @@ bool pgbouncer_start(char ret[256])
 	wait_for(10, server_answers("port=6432 connect_timeout=2"));
 	snprintf(ret, 256, "%s", server.directory);
 	return true;
+}
+
+void pgbouncer_tell(const char *command)
+{
+	PGconn *connection = PQconnectdb("port=6432 dbname=pgbouncer target_session_attrs=any");
+	PGresult *result = PQexec(connection, command);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		fail_msg("%s: %s", command, PQerrorMessage(connection));
+	PQclear(result);
+	PQfinish(connection);
 }
 
 void pgbouncer_follow(void)

@@ -57,5 +57,7 @@ bool pgbouncer_start(char ret[256]);
 void pgbouncer_stop(void);
 /** Lead it to the server that is the primary now. */
 void pgbouncer_follow(void);
+/** A command of its console, such as PAUSE and RESUME, between which its clients wait. */
+void pgbouncer_tell(const char *command);
 
 #endif

@@ -70,6 +70,7 @@ void pg_gap_void(struct pg_session *session)
 	tide_free(session->gap.floors);
 	session->gap = (struct pg_gap){ .is_replica = session->gap.is_replica };
 	session->settled = session->proven = 0;
+	session->scan.last = (struct tide_anchor){ 0 };
 }
 
 void pg_gap_fini(struct pg_session *session)
@@ -99,6 +100,7 @@ static tide_status gap_begin_life(struct pg_session *session, int64_t file, stru
 		store->settled = 0;
 		store->floor_count = 0;
 		store->marked = 0;
+		store->newest = (struct tide_anchor){ 0 };
 	}
 
 	mutex_unlock(&store->lock);

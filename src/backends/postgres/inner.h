@@ -85,6 +85,7 @@ struct pg_store {
 	/* of who held the feed up for long: for those who ask and have not looked so long */
 	struct pg_floor *floors;
 	size_t floor_count;
+	struct tide_anchor newest; /* that a subscription has read; position 0: none */
 
 	_Atomic uint64_t losses; /* of connections */
 	_Atomic int64_t look_at; /* when what correctness stands on is looked at again, ns */
@@ -115,17 +116,20 @@ struct pg_chunk {
 	int at, count, limit;
 	tide_position settled; /* before its snapshot was taken */
 	bool is_checked;       /* a look at the holders travels before it */
+	/* its first row: the event that the one before ended with; position 0: it has none such */
+	struct tide_anchor stand;
 };
 
 /** The feed read ahead, for reads that go on where the last one ended. */
 struct pg_scan {
 	struct pg_chunk chunk;
-	struct pg_chunk next; /* asked for; `rows` once it has been taken */
-	bool is_asked;        /* next is on its way or has been taken */
-	bool is_flying;       /* next has not been taken from the connection */
-	bool is_held;         /* the last read ended before a hole: ask who may own it, too */
-	tide_position at;     /* where the last read ended */
-	uint64_t shape;       /* of the filter */
+	struct pg_chunk next;    /* asked for; `rows` once it has been taken */
+	bool is_asked;           /* next is on its way or has been taken */
+	bool is_flying;          /* next has not been taken from the connection */
+	bool is_held;            /* the last read ended before a hole: ask who may own it, too */
+	tide_position at;        /* where the last read ended */
+	uint64_t shape;          /* of the filter */
+	struct tide_anchor last; /* that was taken */
 };
 
 /** One conversation: a connection that reads, and one for a transaction beside it, both opened when

@@ -18,6 +18,9 @@
  * since.
  *
  * Failure: at a hole that may still be filled the page ends before it and says when to look again.
+ * What a subscription reads on from, or what the newest of them has read, is read again as the
+ * first row, since behind a pooler another server may answer without any connection being lost:
+ * when it is not there, that counts as a lost connection.
  */
 #include "backends/postgres/inner.h"
 
@@ -86,6 +89,60 @@ static int scan_limit(const struct pg_session *session, const struct scan_read *
 	return limit < read->rows ? limit : read->rows;
 }
 
+static struct tide_anchor scan_row(const struct pg_chunk *chunk, int row)
+{
+	return (struct tide_anchor){ pg_int8(chunk->rows, row, PG_COLUMN_POSITION),
+				     pg_uuid(chunk->rows, row, PG_COLUMN_EVENT_ID) };
+}
+
+/* The event at a position, as this session knows it, or another one of the store. */
+static struct tide_anchor scan_known(const struct pg_session *session, tide_position position)
+{
+	struct pg_store *store = session->store;
+	if (session->scan.last.position == position)
+		return session->scan.last;
+	mutex_lock(&store->lock);
+	struct tide_anchor newest = store->newest;
+	mutex_unlock(&store->lock);
+	return newest.position == position ? newest : (struct tide_anchor){ 0 };
+}
+
+static void scan_remember(struct pg_session *session)
+{
+	struct pg_store *store = session->store;
+	struct pg_scan *scan = &session->scan;
+	if (!scan->chunk.rows || scan->chunk.at == 0)
+		return;
+	scan->last = scan_row(&scan->chunk, scan->chunk.at - 1);
+	mutex_lock(&store->lock);
+	if (scan->last.position > store->newest.position)
+		store->newest = scan->last;
+	mutex_unlock(&store->lock);
+}
+
+/* The first row is what it is to be, and has been taken. */
+static tide_status scan_verify(struct pg_session *session, struct tide_error *err)
+{
+	struct pg_chunk *chunk = &session->scan.chunk;
+	const struct tide_anchor stand = chunk->stand;
+	char id[TIDE_UUID_TEXT_SIZE];
+	if (stand.position == 0)
+		return TIDE_OK;
+	struct tide_anchor found =
+		chunk->count > 0 ? scan_row(chunk, 0) : (struct tide_anchor){ 0 };
+	if (found.position == stand.position && tide_uuid_equal(&found.event_id, &stand.event_id)) {
+		chunk->at = 1;
+		return TIDE_OK;
+	}
+
+	session->scan.last = (struct tide_anchor){ 0 };
+	pg_store_lost(session->store);
+	return tide_fail(err, TIDE_CONNECTION_LOST,
+			 "PostgreSQL: another server answers, or events were taken away: event %s, "
+			 "which was at %lld, is not there",
+			 tide_uuid_format(&stand.event_id, id), (long long)stand.position);
+}
+
 static tide_status scan_ask(struct pg_session *session, const struct scan_read *read,
 			    tide_position bound, struct tide_error *err)
 {
@@ -96,8 +153,12 @@ static tide_status scan_ask(struct pg_session *session, const struct scan_read *
 		return status;
 
 	pg_gap_learn(session);
-	int limit = scan_limit(session, read);
-	status = scan_send(session, read, bound, limit, err);
+	struct tide_anchor stand = { 0 };
+	if (read->query->max_scan > 0 && bound > 0)
+		stand = scan_known(session, bound);
+	bool is_again = stand.position > 0;
+	int limit = scan_limit(session, read) + is_again;
+	status = scan_send(session, read, bound - is_again, limit, err);
 	if (status != TIDE_OK) {
 		pg_store_lost(session->store);
 		return status;
@@ -105,7 +166,8 @@ static tide_status scan_ask(struct pg_session *session, const struct scan_read *
 
 	scan->next = (struct pg_chunk){ .limit = limit,
 					.settled = session->settled,
-					.is_checked = scan->is_held };
+					.is_checked = scan->is_held,
+					.stand = stand };
 	scan->is_asked = scan->is_flying = true;
 	return TIDE_OK;
 }
@@ -115,9 +177,10 @@ static void scan_ask_ahead(struct pg_session *session, const struct scan_read *r
 {
 	struct pg_scan *scan = &session->scan;
 	struct pg_chunk *chunk = &scan->chunk;
-	if (read->goes_on && !scan->is_asked && chunk->rows && chunk->count == chunk->limit)
-		scan_ask(session, read, pg_int8(chunk->rows, chunk->count - 1, PG_COLUMN_POSITION),
-			 NULL);
+	if (!read->goes_on || scan->is_asked || !chunk->rows || chunk->count < chunk->limit)
+		return;
+	scan->last = scan_row(chunk, chunk->count - 1);
+	scan_ask(session, read, scan->last.position, NULL);
 }
 
 /* Make the next chunk the one in use, asking for it when that was not done. */
@@ -139,12 +202,15 @@ static tide_status scan_turn(struct pg_session *session, struct scan_read *read,
 	if (status != TIDE_OK)
 		return status;
 
+	scan_remember(session);
 	pg_chunk_drop(&scan->chunk);
 	scan->chunk = scan->next;
 	scan->next = (struct pg_chunk){ 0 };
 	scan->is_asked = false;
-	scan_ask_ahead(session, read);
-	return TIDE_OK;
+	status = scan_verify(session, err);
+	if (status == TIDE_OK)
+		scan_ask_ahead(session, read);
+	return status;
 }
 
 /* At a hole: what was delivered so far is a page; else find out whether the hole is final, and wait
@@ -152,6 +218,7 @@ static tide_status scan_turn(struct pg_session *session, struct scan_read *read,
 static void scan_meet_hole(struct pg_session *session, struct scan_read *read, tide_position hole)
 {
 	bool was_checked = session->scan.chunk.is_checked && read->is_fresh;
+	scan_remember(session);
 	pg_session_drop(session);
 	session->scan.is_held = true;
 	read->is_done = read->scanned > 0 || was_checked;
@@ -268,6 +335,7 @@ tide_status pg_scan_read(struct pg_session *session, const struct tide_page_quer
 		return status;
 	}
 
+	scan_remember(session);
 	session->scan.at = page->scanned_to;
 	if (page->is_end) {
 		pg_session_drop(session);

@@ -368,6 +368,7 @@ void pg_store_lost(struct pg_store *store)
 	mutex_lock(&store->lock);
 	store->settled = 0;
 	store->floor_count = 0;
+	store->newest = (struct tide_anchor){ 0 };
 	mutex_unlock(&store->lock);
 	store->losses++;
 }
