@@ -18,6 +18,7 @@
 #define CHAOS_LEASE 2.0 /* seconds */
 #define CHAOS_CALLS 2000000
 #define CHAOS_MEMBERS 4096
+#define CHAOS_GAPS 4096
 
 /** The subscriptions of each member. */
 enum chaos_group {
@@ -37,11 +38,15 @@ struct chaos_call {
 	int64_t version;
 };
 
+/** A member that was not given a processor for as long as changes what it may do. */
+struct chaos_gap {
+	_Atomic uint32_t member; /* 0: it is not written yet */
+	int64_t began, ended;
+};
+
 struct chaos_record {
-	atomic_uint_fast64_t count;
-	/* the longest time a member's idle thread was not given a processor, with those it was
-	 * frozen */
-	_Atomic int64_t longest_gap[CHAOS_MEMBERS];
+	atomic_uint_fast64_t count, gap_count;
+	struct chaos_gap gaps[CHAOS_GAPS];
 	struct chaos_call calls[CHAOS_CALLS];
 };
 
@@ -58,7 +63,8 @@ int chaos_member_run(const char *argument, int report_to);
 enum chaos_why {
 	CHAOS_FROZEN,
 	CHAOS_CUT_OFF,
-	CHAOS_SERVER, /* which was gone, for all members */
+	CHAOS_SERVER,  /* which was gone, for all members */
+	CHAOS_STARVED, /* by the machine */
 	CHAOS_WHYS,
 };
 
@@ -67,7 +73,8 @@ struct chaos_spell {
 	enum chaos_why why;
 	uint32_t member; /* 0: all */
 	int64_t began;
-	int64_t ended; /* of one that was frozen and went on; else 0 */
+	int64_t until; /* calls that have begun by then may be in hand */
+	int64_t ended; /* 0: with the member, or later than anybody looks */
 };
 
 /** What happened. */
@@ -77,9 +84,10 @@ struct chaos_events {
 	int64_t deaths[CHAOS_MEMBERS]; /* when a member was gone at the earliest; 0: it is not */
 };
 
+void chaos_add(struct chaos_events *happened, struct chaos_spell spell);
 /** Fails the test unless the read model has each event once and in order, and no two members were
  * in one lane but as is allowed. */
 void chaos_check(struct fixture *f, const struct chaos_record *record,
-		 const struct chaos_events *happened);
+		 struct chaos_events *happened);
 
 #endif

@@ -16,7 +16,8 @@
 #define AT_ONCE INT64_C(20000000) /* ns: before anybody can have given a lane back */
 #define ENOUGH 20                 /* faults that are printed */
 
-static const char *const why_names[CHAOS_WHYS] = { "frozen", "cut off", "without the server" };
+static const char *const why_names[CHAOS_WHYS] = { "frozen", "cut off", "without the server",
+						   "starved" };
 
 /** A call, as it is looked at. */
 struct look {
@@ -34,6 +35,40 @@ struct check {
 	size_t faults;
 	size_t overlaps, excused[CHAOS_WHYS];
 };
+
+void chaos_add(struct chaos_events *happened, struct chaos_spell spell)
+{
+	if (happened->spell_count == happened->spell_capacity) {
+		happened->spell_capacity = 2 * happened->spell_capacity + 64;
+		happened->spells = realloc(happened->spells,
+					   happened->spell_capacity * sizeof *happened->spells);
+		assert_non_null(happened->spells);
+	}
+	happened->spells[happened->spell_count++] = spell;
+}
+
+/* What a member found of itself; that it was frozen is known. */
+static void check_add_gaps(struct chaos_events *happened, const struct chaos_record *record)
+{
+	uint64_t count = atomic_load(&record->gap_count);
+	size_t known = happened->spell_count;
+	for (uint64_t i = 0; i < count; i++) {
+		const struct chaos_gap *gap = &record->gaps[i];
+		uint32_t member = atomic_load(&gap->member);
+		bool was_frozen = member == 0;
+		for (size_t at = 0; at < known && !was_frozen; at++) {
+			const struct chaos_spell *spell = &happened->spells[at];
+			was_frozen = spell->why == CHAOS_FROZEN && spell->member == member &&
+				     spell->began >= gap->began && spell->began <= gap->ended;
+		}
+		if (!was_frozen)
+			chaos_add(happened, (struct chaos_spell){ .why = CHAOS_STARVED,
+								  .member = member,
+								  .began = gap->began,
+								  .until = gap->ended,
+								  .ended = gap->ended });
+	}
+}
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
 
@@ -86,18 +121,12 @@ static void check_tell(struct check *check, const char *what, const struct look 
 		      (double)other->ended / 1e9);
 }
 
-/* A member that is cut off may not know it until two thirds of its lease have passed. */
-static int64_t spell_knows(const struct chaos_spell *spell)
-{
-	return spell->began + (spell->why == CHAOS_FROZEN ? 0 : (int64_t)(CHAOS_LEASE * 2 / 3e-9));
-}
-
 static const struct chaos_spell *spell_of(const struct check *check, const struct look *call)
 {
 	for (size_t i = 0; i < check->happened->spell_count; i++) {
 		const struct chaos_spell *spell = &check->happened->spells[i];
 		if ((spell->member == 0 || spell->member == call->member) &&
-		    call->began <= spell_knows(spell) && call->ended >= spell->began)
+		    call->began <= spell->until && call->ended >= spell->began)
 			return spell;
 	}
 	return NULL;
@@ -155,8 +184,8 @@ static bool is_behind_back(const struct look *first, size_t count, size_t at,
 {
 	const struct look *call = &first[at];
 	size_t before = at;
-	if (call->member != spell->member || call->began < spell->ended ||
-	    call->began > spell->ended + AT_ONCE)
+	if (spell->why != CHAOS_FROZEN || call->member != spell->member ||
+	    call->began < spell->ended || call->began > spell->ended + AT_ONCE)
 		return false;
 	while (before > 0 && first[before - 1].member == call->member)
 		before--;
@@ -186,6 +215,64 @@ static void check_overlaps(struct check *check)
 		check_comebacks(check, &check->looks[first], i - first);
 		first = i;
 	}
+}
+
+/* ---- Of whom nobody hears -------------------------------------------------------------------- */
+
+static bool is_starved(const struct check *check, const struct look *call)
+{
+	for (size_t i = 0; i < check->happened->spell_count; i++) {
+		const struct chaos_spell *spell = &check->happened->spells[i];
+		if (spell->why == CHAOS_STARVED && spell->member == call->member &&
+		    call->began >= spell->began && call->began <= spell->ended + AT_ONCE)
+			return true;
+	}
+	return false;
+}
+
+/* When the last call began of a member that was cut off for longer than it may call anybody; 0:
+ * none. */
+static int64_t check_last_call(struct check *check, const struct chaos_spell *spell)
+{
+	int64_t last = 0;
+	for (size_t i = 0; i < check->count; i++) {
+		const struct look *call = &check->looks[i];
+		if (call->member != spell->member || call->began <= spell->began ||
+		    call->began >= spell->ended)
+			continue;
+		if (call->began > spell->until + AT_ONCE && !is_starved(check, call))
+			check_tell(check, "a call of one that could not renew", call, call);
+		if (call->began > last)
+			last = call->began;
+	}
+	return last;
+}
+
+static int time_compare(const void *a, const void *b)
+{
+	const int64_t *left = a, *right = b;
+	return *left < *right ? -1 : *left > *right;
+}
+
+static void check_cut_off(struct check *check)
+{
+	size_t count = 0;
+	int64_t *times = calloc(check->happened->spell_count + 1, sizeof *times);
+	assert_non_null(times);
+	for (size_t i = 0; i < check->happened->spell_count; i++) {
+		const struct chaos_spell *spell = &check->happened->spells[i];
+		if (spell->why != CHAOS_CUT_OFF || spell->ended <= spell->until)
+			continue;
+		int64_t last = check_last_call(check, spell);
+		times[count++] = last == 0 ? 0 : last - spell->began;
+	}
+	qsort(times, count, sizeof *times, time_compare);
+	if (count > 0)
+		print_message("%zu were cut off for longer than they may call: the last call began "
+			      "%.3f s later, median, and %.3f s at most\n",
+			      count, (double)times[count / 2] / 1e9,
+			      (double)times[count - 1] / 1e9);
+	free(times);
 }
 
 /* ---- What is committed ----------------------------------------------------------------------- */
@@ -263,11 +350,13 @@ static void check_plain(struct check *check, const struct chaos_record *record)
 }
 
 void chaos_check(struct fixture *f, const struct chaos_record *record,
-		 const struct chaos_events *happened)
+		 struct chaos_events *happened)
 {
 	struct check check = { .f = f, .happened = happened };
+	check_add_gaps(happened, record);
 	check_load(&check, record);
 	check_overlaps(&check);
+	check_cut_off(&check);
 	check_model(&check);
 	check_excused(&check);
 	check_plain(&check, record);

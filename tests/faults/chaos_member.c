@@ -121,16 +121,26 @@ static tide_status chaos_handle(void *self, const struct tide_event *event,
 			  : tide_delivery_fail(delivery, TIDE_HANDLER_TRANSIENT, "no row written");
 }
 
+static void note_gap(struct member *member, int64_t began, int64_t ended)
+{
+	uint64_t number = atomic_fetch_add(&member->record->gap_count, 1);
+	if (number >= CHAOS_GAPS)
+		_exit(93);
+	struct chaos_gap *gap = &member->record->gaps[number];
+	gap->began = began;
+	gap->ended = ended;
+	atomic_store(&gap->member, member->number);
+}
+
 /* Sees whether this process is given processors at all. */
 static void *beat(void *self)
 {
 	struct member *member = self;
-	_Atomic int64_t *longest = &member->record->longest_gap[member->number];
 	for (int64_t last = chaos_now();;) {
 		pass_time(0.01);
 		int64_t now = chaos_now();
-		if (now - last > atomic_load(longest))
-			atomic_store(longest, now - last);
+		if (now - last > (int64_t)(CHAOS_LEASE / 8 * 1e9))
+			note_gap(member, last, now);
 		last = now;
 	}
 	return NULL;
