@@ -407,6 +407,20 @@ struct tide_group_change {
 	struct tide_time now;
 };
 
+/** What a person does to all rows of a group: they go back to a position, or begin anew. */
+struct tide_group_move {
+	const char *name;
+	uint32_t lanes; /* that its row should have */
+	/* the family's, those of its present lanes first: `lanes` of them */
+	const char *const *rows;
+	size_t row_count;
+	bool forgets; /* the rows go, with their segments and all that was counted */
+	/* where what is beyond it goes back to; forgets: the present lanes begin behind it,
+	 * negative: they have no rows */
+	tide_position position;
+	struct tide_time now;
+};
+
 /* ---- The tables ------------------------------------------------------------------------------ */
 
 struct tide_backend;
@@ -713,6 +727,11 @@ struct tide_checkpoint_ops {
 	/* Those that live, by when they joined and then by id. */
 	tide_status (*member_list)(void *session, const char *group, struct tide_member **ret,
 				   size_t *ret_count, struct tide_error *err);
+	/* `*ret` false: the group has another number by now, nothing is written. Else all rows are
+	 * moved, and the epoch of each is a new one, so that its owner begins again from its row;
+	 * owners, members and the number stay. In the open transaction, where there is one. */
+	tide_status (*group_move)(void *session, const struct tide_group_move *move, bool *ret,
+				  struct tide_error *err);
 };
 
 /**

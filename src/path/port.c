@@ -594,7 +594,7 @@ tide_status port_group_change(const struct tide_store *store, void *session,
 			      const struct tide_group_change *change, bool *ret,
 			      struct tide_error *err)
 {
-	assert(change->lanes > 0 && change->lanes != change->lanes_before);
+	assert(change->lanes > 0);
 	if (!port_has_groups(store))
 		return port_no_groups(store, err);
 	return port_rows(store)->group_change(session, change, ret, err);
@@ -609,6 +609,16 @@ tide_status port_group_forget(const struct tide_store *store, void *session, con
 	if (!port_has_groups(store))
 		return port_no_groups(store, err);
 	return port_rows(store)->group_forget(session, name, lanes, rows, count, err);
+}
+
+tide_status port_group_move(const struct tide_store *store, void *session,
+			    const struct tide_group_move *move, bool *ret, struct tide_error *err)
+{
+	assert(move->lanes > 0 && move->row_count >= move->lanes);
+	assert(move->forgets || move->position >= 0);
+	if (!port_has_groups(store) || !port_rows(store)->group_move)
+		return port_no_groups(store, err);
+	return port_rows(store)->group_move(session, move, ret, err);
 }
 
 tide_status port_member_join(const struct tide_store *store, void *session,

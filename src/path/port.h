@@ -226,6 +226,9 @@ tide_status port_group_change(const struct tide_store *store, void *session,
 tide_status port_group_forget(const struct tide_store *store, void *session, const char *name,
 			      uint32_t lanes, const char *const *rows, size_t count,
 			      struct tide_error *err);
+/** TIDE_UNSUPPORTED where there are no groups. */
+tide_status port_group_move(const struct tide_store *store, void *session,
+			    const struct tide_group_move *move, bool *ret, struct tide_error *err);
 tide_status port_member_join(const struct tide_store *store, void *session,
 			     const struct tide_member_write *write, bool *ret,
 			     struct tide_error *err);

@@ -305,6 +305,108 @@ static void row_that_is_forgotten_leaves_what_it_has_counted(struct fixture *f)
 	hand_close(&hand);
 }
 
+/* ---- All rows at once ------------------------------------------------------------------------ */
+
+static const char *const family[] = { "p#0/3", "p#1/3", "p#2/3", "p", "p#7/8" };
+
+/* Its own count, and a row of the time before. */
+static void hand_make_family(struct fixture *f, struct hand *hand)
+{
+	hand_make_lanes(hand);
+	assert_true(hand_own(hand, "p#1/3"));
+	struct tide_checkpoint_write write = { .name = "p#1/3",
+					       .has_position = true,
+					       .progress = { .position = 9, .count = 4 },
+					       .now = tide_time_now(),
+					       .anchor = { 9, uuid_of(78) } };
+	must(hand->ops->save(hand->session, &hand->fence, &write, err));
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 20 },
+				   err));
+	must(tide_checkpoints_save(f->checkpoints, "q", &(struct tide_progress){ .position = 20 },
+				   err));
+}
+
+static bool hand_move(struct hand *hand, uint32_t lanes, bool forgets, tide_position position)
+{
+	struct tide_group_move move = { .name = "p",
+					.lanes = lanes,
+					.rows = family,
+					.row_count = sizeof family / sizeof *family,
+					.forgets = forgets,
+					.position = position,
+					.now = tide_time_now() };
+	bool is_moved;
+	must(hand->ops->group_move(hand->session, &move, &is_moved, err));
+	return is_moved;
+}
+
+static void rows_of_a_family_go_back_together_and_fence_their_owners(struct fixture *f)
+{
+	struct hand hand;
+	struct tide_member members[8];
+	hand_open(&hand, f->store, 1);
+	hand_make_family(f, &hand);
+	assert_true(hand_join(&hand, LANES));
+	assert_false(hand_move(&hand, LANES + 1, false, 7));
+	assert_int_equal(row_of(f, "p#1/3").position, 9);
+	must(hand.ops->lease_renew(hand.session, &hand.fence, err));
+
+	assert_true(hand_move(&hand, LANES, false, 7));
+	struct tide_checkpoint row = row_of(f, "p#1/3");
+	assert_int_equal(row.position, 7);
+	assert_int_equal(row.anchor.position, 0);
+	assert_int_equal(row.events_processed, 4);
+	assert_int_equal(row_of(f, "p").position, 7);
+	row = row_of(f, "p#0/3");
+	assert_int_equal(row.position, 5);
+	assert_int_equal(row.anchor.position, 5);
+	assert_int_equal(row_of(f, "q").position, 20);
+	refused(TIDE_NOT_FOUND, tide_checkpoints_load(f->checkpoints, "p#7/8", &row, err));
+
+	refused(TIDE_FENCED, hand.ops->lease_renew(hand.session, &hand.fence, err));
+	assert_int_equal(hand_lanes(&hand), LANES);
+	assert_int_equal(hand_members(&hand, members), 1);
+	hand_leave(&hand);
+	hand_close(&hand);
+}
+
+static void rows_of_a_family_that_is_forgotten_leave_no_count(struct fixture *f)
+{
+	struct hand hand;
+	struct tide_group group;
+	struct tide_checkpoint row;
+	static const char *const old[] = { "p" };
+	hand_open(&hand, f->store, 1);
+	hand_make_family(f, &hand);
+	must(tide_checkpoints_save(f->checkpoints, "p",
+				   &(struct tide_progress){ .position = 21, .count = 3 }, err));
+	must(hand.ops->group_forget(hand.session, "p", LANES, old, 1, err));
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 20 },
+				   err));
+
+	assert_true(hand_move(&hand, LANES, true, -1));
+	for (size_t i = 0; i < sizeof family / sizeof *family; i++)
+		refused(TIDE_NOT_FOUND,
+			tide_checkpoints_load(f->checkpoints, family[i], &row, err));
+	must(hand.ops->group_get(hand.session, "p", &group, err));
+	assert_int_equal(group.lanes, LANES);
+	assert_int_equal(group.processed_before, 0);
+	refused(TIDE_FENCED, hand.ops->lease_renew(hand.session, &hand.fence, err));
+
+	must(tide_checkpoints_save(f->checkpoints, "p#2/3",
+				   &(struct tide_progress){ .position = 9, .count = 9 }, err));
+	assert_true(hand_move(&hand, LANES, true, 3));
+	for (uint32_t i = 0; i < LANES; i++) {
+		row = row_of(f, family[i]);
+		assert_string_equal(row.projection_name, family[i]);
+		assert_int_equal(row.position, 3);
+		assert_int_equal(row.events_processed, 0);
+	}
+	refused(TIDE_NOT_FOUND, tide_checkpoints_load(f->checkpoints, "p", &row, err));
+	assert_int_equal(row_of(f, "q").position, 20);
+	hand_close(&hand);
+}
+
 /* ---- Members --------------------------------------------------------------------------------- */
 
 static void member_joins_a_group_of_its_number_and_no_other(struct fixture *f)
@@ -444,6 +546,8 @@ const struct test_case group_cases[] = {
 	CASE(change_is_not_made_when_something_is_not_as_it_was_read),
 	CASE(change_is_not_made_while_a_member_or_an_owner_lives),
 	CASE(row_that_is_forgotten_leaves_what_it_has_counted),
+	CASE(rows_of_a_family_go_back_together_and_fence_their_owners),
+	CASE(rows_of_a_family_that_is_forgotten_leave_no_count),
 	CASE(member_joins_a_group_of_its_number_and_no_other),
 	CASE(members_stand_in_the_order_they_joined),
 	CASE(members_are_renewed_together_with_leases),

@@ -72,6 +72,7 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 		FAULT_KEEP(checkpoint.member_join);
 		FAULT_KEEP(checkpoint.member_leave);
 		FAULT_KEEP(checkpoint.member_list);
+		FAULT_KEEP(checkpoint.group_move);
 		table->checkpoint.lease_renew_ns = inner->checkpoint.lease_renew_ns;
 	}
 #undef FAULT_KEEP

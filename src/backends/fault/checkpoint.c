@@ -96,6 +96,9 @@ FAULT_SIMPLE(group_forget,
              (void *session, const char *name, uint32_t lanes, const char *const *rows,
               size_t count, struct tide_error *err),
              (call.state, name, lanes, rows, count, err))
+FAULT_VALUE(group_move, bool,
+            (void *session, const struct tide_group_move *move, bool *ret, struct tide_error *err),
+            (call.state, move, &value, err))
 FAULT_VALUE(member_join, bool,
             (void *session, const struct tide_member_write *write, bool *ret,
              struct tide_error *err),
@@ -261,4 +264,5 @@ const struct tide_checkpoint_ops fault_checkpoint_ops = {
 	.member_join = fault_member_join,
 	.member_leave = fault_member_leave,
 	.member_list = fault_member_list,
+	.group_move = fault_group_move,
 };

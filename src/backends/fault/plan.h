@@ -67,7 +67,8 @@
 	X(group_forget,        false) \
 	X(member_join,         false) \
 	X(member_leave,        false) \
-	X(member_list,         false)
+	X(member_list,         false) \
+	X(group_move,          false)
 /* clang-format on */
 
 enum fault_op {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How many lanes a subscription has, and their rows when that is changed. */
+#include <stdio.h>
 #include <string.h>
 
 #include "backends/memory/state.h"
@@ -136,5 +137,89 @@ tide_status memory_group_forget(void *session, const char *name, uint32_t lanes,
 		memory_segments_forget(state, rows[i]);
 	}
 	mutex_unlock(&state->book_lock);
+	return TIDE_OK;
+}
+
+/* ---- All rows at once ------------------------------------------------------------------------ */
+
+static void lanes_turn(struct memory_state *state, const struct tide_group_move *move)
+{
+	for (size_t i = 0; i < move->row_count; i++) {
+		struct memory_lease *lease = name_table_find(&state->leases, move->rows[i]);
+		if (lease)
+			lease->epoch++;
+	}
+}
+
+static void lanes_go_back(struct memory_state *state, const struct tide_group_move *move)
+{
+	for (size_t i = 0; i < move->row_count; i++) {
+		struct tide_checkpoint *row = name_table_find(&state->checkpoints, move->rows[i]);
+		if (!row || !row->has_position || row->position <= move->position)
+			continue;
+		row->position = move->position;
+		row->anchor = (struct tide_anchor){ 0 };
+		/* the one that was written last tells the number where there is no group */
+		if (i < move->lanes)
+			row->updated_at = move->now;
+	}
+}
+
+static void lanes_begin_anew(struct memory_state *state, const struct tide_group_move *move)
+{
+	for (size_t i = 0; i < move->row_count; i++) {
+		struct tide_checkpoint *row = name_table_find(&state->checkpoints, move->rows[i]);
+		memory_segments_forget(state, move->rows[i]);
+		if (move->position < 0 || i >= move->lanes) {
+			name_table_remove(&state->checkpoints, move->rows[i]);
+			continue;
+		}
+		*row = (struct tide_checkpoint){ .has_position = true,
+						 .position = move->position,
+						 .created_at = move->now,
+						 .updated_at = move->now };
+		snprintf(row->projection_name, sizeof row->projection_name, "%s", move->rows[i]);
+	}
+
+	struct tide_group *group = name_table_find(&state->groups, move->name);
+	group->processed_before = 0;
+}
+
+/* The rows come first, as in lanes_make_rows. */
+static bool lanes_make_moved(struct memory_state *state, const struct tide_group_move *move)
+{
+	bool is_made = true;
+	if (!move->forgets || move->position < 0)
+		return true;
+	for (size_t i = 0; is_made && i < move->lanes; i++)
+		is_made = name_table_make(&state->checkpoints, move->rows[i],
+					  sizeof(struct tide_checkpoint));
+	for (size_t i = 0; !is_made && i < move->lanes; i++) {
+		const struct tide_checkpoint *row =
+			name_table_find(&state->checkpoints, move->rows[i]);
+		if (row && row->updated_at.unix_us == 0)
+			name_table_remove(&state->checkpoints, move->rows[i]);
+	}
+	return is_made;
+}
+
+tide_status memory_group_move(void *session, const struct tide_group_move *move, bool *ret,
+			      struct tide_error *err) TIDE_UNCHECKED
+{
+	struct memory_state *state = lanes_lock(session);
+	const struct tide_group *group = name_table_find(&state->groups, move->name);
+	bool is_same = group && group->lanes == move->lanes;
+	bool is_made = is_same && lanes_make_moved(state, move);
+	if (is_made)
+		lanes_turn(state, move);
+	if (is_made && move->forgets)
+		lanes_begin_anew(state, move);
+	else if (is_made)
+		lanes_go_back(state, move);
+	mutex_unlock(&state->book_lock);
+
+	if (is_same && !is_made)
+		return alloc_fail(err);
+	*ret = is_made;
 	return TIDE_OK;
 }

@@ -177,6 +177,8 @@ tide_status memory_group_change(void *session, const struct tide_group_change *c
 				struct tide_error *err);
 tide_status memory_group_forget(void *session, const char *name, uint32_t lanes,
 				const char *const *rows, size_t count, struct tide_error *err);
+tide_status memory_group_move(void *session, const struct tide_group_move *move, bool *ret,
+			      struct tide_error *err);
 tide_status memory_member_join(void *session, const struct tide_member_write *write, bool *ret,
 			       struct tide_error *err);
 tide_status memory_member_leave(void *session, const char *group, const struct tide_uuid *id,

@@ -484,6 +484,7 @@ const struct tide_backend tide_backend_memory = {
 		.group_get = memory_group_get,
 		.group_change = memory_group_change,
 		.group_forget = memory_group_forget,
+		.group_move = memory_group_move,
 		.member_join = memory_member_join,
 		.member_leave = memory_member_leave,
 		.member_list = memory_member_list,

@@ -82,6 +82,7 @@ const struct tide_backend tide_backend_postgres = {
 		.group_get = pg_group_get,
 		.group_change = pg_group_change,
 		.group_forget = pg_group_forget,
+		.group_move = pg_group_move,
 		.member_join = pg_member_join,
 		.member_leave = pg_member_leave,
 		.member_list = pg_member_list,

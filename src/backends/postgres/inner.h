@@ -448,6 +448,8 @@ tide_status pg_group_change(void *session, const struct tide_group_change *chang
 			    struct tide_error *err);
 tide_status pg_group_forget(void *session, const char *name, uint32_t lanes,
 			    const char *const *rows, size_t count, struct tide_error *err);
+tide_status pg_group_move(void *session, const struct tide_group_move *move, bool *ret,
+			  struct tide_error *err);
 tide_status pg_member_join(void *session, const struct tide_member_write *write, bool *ret,
 			   struct tide_error *err);
 tide_status pg_member_leave(void *session, const char *group, const struct tide_uuid *id,

@@ -37,19 +37,19 @@ tide_status pg_group_get(void *self, const char *name, struct tide_group *ret,
 /* ---- Another number -------------------------------------------------------------------------- */
 
 /* Lock the group's row, made when there should be none. */
-static tide_status lanes_lock(struct pg_session *session, const struct tide_group_change *change,
+static tide_status lanes_lock(struct pg_session *session, const char *name, uint32_t lanes,
 			      bool *ret, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *made = NULL, *rows = NULL;
 	tide_status status = TIDE_OK;
-	pg_put_string(&params, change->name);
-	if (change->lanes_before == 0)
+	pg_put_string(&params, name);
+	if (lanes == 0)
 		status = pg_write_run(session, PG_GROUP_MAKE, &params, &made, err);
 	if (status == TIDE_OK)
 		status = pg_write_run(session, PG_GROUP_LOCK, &params, &rows, err);
 	if (status == TIDE_OK)
-		*ret = PQntuples(rows) == 1 && pg_int4(rows, 0, 0) == (int32_t)change->lanes_before;
+		*ret = PQntuples(rows) == 1 && pg_int4(rows, 0, 0) == (int32_t)lanes;
 	return status;
 }
 
@@ -151,7 +151,8 @@ static tide_status lanes_change(struct pg_session *session, const struct tide_gr
 				bool *ret, struct tide_error *err)
 {
 	bool is_ready = false;
-	tide_status status = lanes_lock(session, change, &is_ready, err);
+	tide_status status =
+		lanes_lock(session, change->name, change->lanes_before, &is_ready, err);
 	if (status == TIDE_OK && is_ready)
 		status = lanes_have_no_member(session, change->name, &is_ready, err);
 	if (status == TIDE_OK && is_ready)
@@ -196,4 +197,81 @@ tide_status pg_group_forget(void *self, const char *name, uint32_t lanes, const 
 	pg_put_int4(&params, (int32_t)lanes);
 	pg_put_members(&params, rows, count, sizeof *rows);
 	return pg_write_run(self, PG_GROUP_FORGET, &params, &result, err);
+}
+
+/* ---- All rows at once ------------------------------------------------------------------------ */
+
+static tide_status lanes_clear(struct pg_session *session, const struct tide_group_move *move,
+			       struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 }, begun = { .count = 0 };
+	PG_RESULT_AUTO PGresult *result = NULL, *made = NULL;
+	pg_put_string(&params, move->name);
+	pg_put_members(&params, move->rows, move->row_count, sizeof *move->rows);
+	tide_status status = pg_write_run(session, PG_GROUP_CLEAR, &params, &result, err);
+	if (status != TIDE_OK || move->position < 0)
+		return status;
+
+	pg_put_members(&begun, move->rows, move->lanes, sizeof *move->rows);
+	pg_put_int8(&begun, move->position);
+	pg_put_time(&begun, &move->now);
+	return pg_write_run(session, PG_GROUP_BEGIN, &begun, &made, err);
+}
+
+static tide_status lanes_go_back(struct pg_session *session, const struct tide_group_move *move,
+				 struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *result = NULL;
+	pg_put_members(&params, move->rows, move->row_count, sizeof *move->rows);
+	pg_put_int4(&params, (int32_t)move->lanes);
+	pg_put_int8(&params, move->position);
+	pg_put_time(&params, &move->now);
+	return pg_write_run(session, PG_GROUP_BACK, &params, &result, err);
+}
+
+static tide_status lanes_lock_leases(struct pg_session *session, const struct tide_group_move *move,
+				     struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	pg_put_members(&params, move->rows, move->row_count, sizeof *move->rows);
+	pg_put_members(&params, move->rows, 0, sizeof *move->rows);
+	return pg_write_run(session, PG_GROUP_SEAT, &params, &rows, err);
+}
+
+static tide_status lanes_move(struct pg_session *session, const struct tide_group_move *move,
+			      bool *ret, struct tide_error *err)
+{
+	tide_status status = lanes_lock(session, move->name, move->lanes, ret, err);
+	if (status == TIDE_OK && *ret)
+		status = lanes_lock_leases(session, move, err);
+	if (status != TIDE_OK || !*ret)
+		return status;
+	return move->forgets ? lanes_clear(session, move, err) : lanes_go_back(session, move, err);
+}
+
+tide_status pg_group_move(void *self, const struct tide_group_move *move, bool *ret,
+			  struct tide_error *err)
+{
+	struct pg_connection *writer;
+	bool is_same = false;
+	if (!pg_group_is_kept(self))
+		return group_unsupported(err);
+	tide_status status = pg_session_writer(self, &writer, err);
+	if (status != TIDE_OK)
+		return status;
+
+	bool joins = PQtransactionStatus(writer->native) != PQTRANS_IDLE;
+	if (!joins)
+		status = pg_begin(self, err);
+	if (status == TIDE_OK)
+		status = lanes_move(self, move, &is_same, err);
+	if (status == TIDE_OK && is_same && !joins)
+		status = pg_commit(self, err);
+	if ((status != TIDE_OK || !is_same) && !joins)
+		pg_rollback(self);
+	if (status == TIDE_OK)
+		*ret = is_same;
+	return status;
 }

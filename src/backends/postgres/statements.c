@@ -590,6 +590,25 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"UPDATE @subscription_groups SET processed_before = processed_before + (SELECT "
 		"COALESCE(sum(events_processed), 0) FROM gone)::int8 FROM seat WHERE name = "
 		"$1::text",
+	[PG_GROUP_CLEAR] = /* $1 name, $2 the rows */
+		"WITH turned AS (UPDATE @subscription_leases SET epoch = epoch + 1 WHERE name = "
+		"ANY($2::text[])), gone AS (DELETE FROM @projection_checkpoints WHERE "
+		"projection_name = ANY($2::text[]))<+SEGMENTS , forgotten AS (DELETE FROM "
+		"@projection_segments WHERE name = ANY($2::text[]))+> "
+		"UPDATE @subscription_groups SET processed_before = 0 WHERE name = $1::text",
+	[PG_GROUP_BEGIN] = /* $1 the rows, $2 position, $3 now */
+		"INSERT INTO @projection_checkpoints AS c (projection_name, global_position, "
+		"events_processed, created_at, updated_at) SELECT a.name, $2::int8, 0, "
+		"$3::timestamptz, $3::timestamptz FROM unnest($1::text[]) AS a(name)",
+	/* $1 the rows, $2 how many of them are of present lanes, $3 position, $4 now; the row that
+	 * was written last tells the number where there is no group */
+	[PG_GROUP_BACK] =
+		"WITH turned AS (UPDATE @subscription_leases SET epoch = epoch + 1 WHERE name = "
+		"ANY($1::text[])) UPDATE @projection_checkpoints SET global_position = $3::int8, "
+		"updated_at = CASE WHEN array_position($1::text[], projection_name::text) <= "
+		"$2::int4 THEN $4::timestamptz ELSE updated_at END"
+		"<+ANCHOR , anchor_position = NULL, anchor_event_id = NULL+> WHERE "
+		"projection_name = ANY($1::text[]) AND global_position > $3::int8",
 	/* $1 group, $2 lanes, $3 member, $4 host, $5 pid, $6 milliseconds. FOR SHARE waits for who
 	 * changes the number, and that one for this. */
 	[PG_MEMBER_JOIN] =

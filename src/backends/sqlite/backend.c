@@ -242,6 +242,7 @@ const struct tide_backend tide_backend_sqlite = {
 		.group_get = sqlite_group_get,
 		.group_change = sqlite_group_change,
 		.group_forget = sqlite_group_forget,
+		.group_move = sqlite_group_move,
 		.member_join = sqlite_member_join,
 		.member_leave = sqlite_member_leave,
 		.member_list = sqlite_member_list,

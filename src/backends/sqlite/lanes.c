@@ -33,6 +33,16 @@ static const char lanes_count[] =
 	"UPDATE subscription_groups SET processed_before = processed_before + coalesce((SELECT "
 	"events_processed FROM projection_checkpoints WHERE projection_name = ?2), 0) WHERE name = "
 	"?1";
+static const char lanes_fence[] =
+	"UPDATE subscription_leases SET epoch = epoch + 1 WHERE name = ?1";
+static const char lanes_uncount[] =
+	"UPDATE subscription_groups SET processed_before = 0 WHERE name = ?1";
+/* ?3: NULL for rows of numbers before, since the one that was written last tells the number where
+ * there is no group */
+static const char lanes_back[] =
+	"UPDATE projection_checkpoints SET global_position = ?2, updated_at = ifnull(?3, "
+	"updated_at)<+ANCHOR , anchor_position = NULL, anchor_event_id = NULL+> WHERE "
+	"projection_name = ?1 AND global_position > ?2";
 static const char lanes_delete[] = "DELETE FROM projection_checkpoints WHERE projection_name = ?1";
 
 tide_status sqlite_group_get(void *self, const char *name, struct tide_group *ret,
@@ -247,4 +257,73 @@ tide_status sqlite_group_forget(void *self, const char *name, uint32_t lanes,
 	for (size_t i = 0; status == TIDE_OK && is_same && i < count; i++)
 		status = lanes_forget(session, name, rows[i], err);
 	return sqlite_write_end(session, joined, status, err);
+}
+
+/* ---- All rows at once ------------------------------------------------------------------------ */
+
+static tide_status lanes_begin_anew(struct sqlite_session *session,
+				    const struct tide_group_move *move, size_t i,
+				    struct tide_error *err)
+{
+	struct tide_group_row row = { .name = move->rows[i],
+				      .has_position = true,
+				      .position = move->position };
+	tide_status status = lanes_run(session, lanes_delete, row.name, NULL, err);
+	if (status == TIDE_OK)
+		status = sqlite_segment_forget(session, row.name, err);
+	return status == TIDE_OK && i < move->lanes && move->position >= 0
+		       ? lanes_write_row(session, &row, move->now, err)
+		       : status;
+}
+
+static tide_status lanes_go_back(struct sqlite_session *session, const struct tide_group_move *move,
+				 size_t i, struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	char now[TIDE_TIME_TEXT_SIZE];
+	tide_status status = sqlite_statement(&session->connection, lanes_back, &statement, err);
+	if (status != TIDE_OK)
+		return status;
+	sqlite3_clear_bindings(statement);
+	sqlite_bind_string(statement, 1, move->rows[i]);
+	sqlite3_bind_int64(statement, 2, move->position);
+	if (i < move->lanes)
+		sqlite_bind_time(statement, 3, move->now, now);
+	return sqlite_step(&session->connection, statement, NULL, err);
+}
+
+static tide_status lanes_move(struct sqlite_session *session, const struct tide_group_move *move,
+			      struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+	for (size_t i = 0; status == TIDE_OK && i < move->row_count; i++) {
+		status = lanes_run(session, lanes_fence, move->rows[i], NULL, err);
+		if (status == TIDE_OK)
+			status = move->forgets ? lanes_begin_anew(session, move, i, err)
+					       : lanes_go_back(session, move, i, err);
+	}
+	return status == TIDE_OK && move->forgets
+		       ? lanes_run(session, lanes_uncount, move->name, NULL, err)
+		       : status;
+}
+
+tide_status sqlite_group_move(void *self, const struct tide_group_move *move, bool *ret,
+			      struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	bool joined, is_same = false;
+	if (!sqlite_group_is_kept(session))
+		return group_unsupported(err);
+
+	tide_status status = sqlite_write_begin(session, &joined, err);
+	if (status != TIDE_OK)
+		return status;
+	struct tide_group_change known = { .name = move->name, .lanes_before = move->lanes };
+	status = lanes_has_number(session, &known, &is_same, err);
+	if (status == TIDE_OK && is_same)
+		status = lanes_move(session, move, err);
+	status = sqlite_write_end(session, joined, status, err);
+	if (status == TIDE_OK)
+		*ret = is_same;
+	return status;
 }
