@@ -160,11 +160,14 @@ tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const cha
 /**
  * Delete the row of one projection; an absent row is success.
  *
- * A running subscription of this name is fenced and begins again where one without a row does.
+ * A running subscription of this name is fenced and begins again where one without a row does. Of
+ * one that has, or had, lanes all rows are deleted, in one transaction, with its unresolved dead
+ * letters.
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_UNSUPPORTED (it has partitions by hand), TIDE_BUSY,
+ *          TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const char *name,
 				   struct tide_error *err);
@@ -176,12 +179,13 @@ tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const c
  * `function` is given `self` and the native connection (sqlite3 *, PGconn *) with a transaction
  * open, which it must neither commit nor roll back; when it fails, nothing has happened. Unresolved
  * dead letters of the projection go, too. The ownership of the projection is taken before and
- * released after: an owner that runs writes nothing meanwhile and then begins anew.
+ * released after: an owner that runs writes nothing meanwhile and then begins anew. Of one that
+ * has, or had, lanes all rows are deleted, and `function` is called once.
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_UNSUPPORTED (a database without such transactions),
- *          TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY, and the errors of
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_UNSUPPORTED (a database without such transactions, or
+ *          partitions by hand), TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY, and the errors of
  *          `function`.
  */
 tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, const char *name,
@@ -209,12 +213,13 @@ tide_status tide_checkpoints_verify(struct tide_checkpoints *checkpoints, const 
  * dead letters above it.
  *
  * A running subscription of this name is fenced and goes on from there. `ret_deleted`, how many
- * dead letters went, may be NULL.
+ * dead letters went, may be NULL. Of one that has, or had, lanes all rows that are beyond it are
+ * set, in one transaction; lanes that had not come so far stay where they are.
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_NOT_FOUND (no row), TIDE_ARGUMENT (also a position above the stored one),
- *          TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND (no row), TIDE_ARGUMENT (also a position above the stored ones),
+ *          TIDE_UNSUPPORTED (it has partitions by hand), TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_checkpoints_rewind(struct tide_checkpoints *checkpoints, const char *name,
 				    tide_position position, int64_t *ret_deleted,
@@ -224,11 +229,13 @@ tide_status tide_checkpoints_rewind(struct tide_checkpoints *checkpoints, const 
  * Accept the store as it is: the position of a projection stands on the event that is now the
  * greatest at or below it.
  *
- * For a store from which events were deleted on purpose. `ret`, that event, may be NULL.
+ * For a store from which events were deleted on purpose. `ret`, that event, may be NULL. Of one
+ * that has, or had, lanes each row is accepted, and `ret` is that of the one furthest behind.
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_NOT_FOUND (no row, or no position in it), TIDE_ARGUMENT, TIDE_BUSY,
+ * Returns: TIDE_OK, TIDE_NOT_FOUND (no row, or no position in it), TIDE_ARGUMENT, TIDE_UNSUPPORTED
+ *          (it has partitions by hand), TIDE_BUSY (also: a row was moved meanwhile),
  *          TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_checkpoints_accept(struct tide_checkpoints *checkpoints, const char *name,
@@ -246,7 +253,8 @@ tide_status tide_checkpoints_list(struct tide_checkpoints *checkpoints,
 				  struct tide_error *err);
 
 /**
- * Tell whether a live process owns the subscription of this name at this moment.
+ * Tell whether a live process owns the subscription of this name, or one of its lanes, at this
+ * moment.
  *
  * Owns:    nothing.
  * Threads: any.
@@ -262,7 +270,7 @@ tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, cons
  * An owner that lives is fenced at its next write or renewal, and then tries again as everybody
  * does. On SQLite its lock is the kernel's: nobody else owns before the owner has found out, or its
  * process has ended. The error that ended the last run is forgotten, so that a name that is not
- * wanted any more is no finding of `tide doctor`.
+ * wanted any more is no finding of `tide doctor`. Of one with lanes every lane's is ended.
  *
  * Owns:    nothing.
  * Threads: any.

@@ -164,7 +164,8 @@ tide_status tide_manager_restart(struct tide_manager *manager, const char *name,
  *
  * It may run, here or elsewhere: its owner writes nothing more and begins anew. One in ERROR is
  * started again. `by` is who is named in the journal, 1 to 255 bytes; NULL is the user of this
- * process. One whose subscriber can empty its read model has that rebuilt instead.
+ * process. One whose subscriber can empty its read model has that rebuilt instead. Lanes begin anew
+ * together, all behind one position.
  *
  * Owns:    nothing.
  * Threads: any but a handler.
@@ -179,8 +180,8 @@ tide_status tide_manager_reset(struct tide_manager *manager, const char *name, c
  * Empty the read model of a subscription and forget its position, in one transaction, so that it is
  * made anew from the beginning of the feed, or from the position that its configuration names.
  *
- * As tide_manager_reset otherwise. Its subscriber has to have `empty`, as that of a SQL projection
- * with a reset section has.
+ * As tide_manager_reset otherwise; `empty` is called once for all lanes. Its subscriber has to have
+ * that, as that of a SQL projection with a reset section has.
  *
  * Owns:    nothing.
  * Threads: any but a handler.

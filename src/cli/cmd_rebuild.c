@@ -8,6 +8,7 @@
  * row of projection_rebuilds says up to where it was to go, and the next call goes on, unless
  * somebody has finished it meanwhile, or the file is another one: then it begins anew.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/beside.h"
@@ -38,7 +39,7 @@ static tide_status rebuild_is_interrupted(struct rebuild *rebuild, bool *ret,
 {
 	struct tide_checkpoint row;
 	tide_status status =
-		tide_checkpoints_load(rebuild->follow.checkpoints, rebuild->name, &row, err);
+		checkpoints_load_slowest(rebuild->follow.checkpoints, rebuild->name, &row, err);
 
 	*ret = status == TIDE_OK && row.has_position && rebuild->row.is_same &&
 	       rebuild->row.state == REBUILD_IN_PLACE && row.position < rebuild->row.reached;
@@ -52,33 +53,67 @@ static int rebuild_refuse_running(struct rebuild *rebuild)
 	struct cli *cli = rebuild->cli;
 	struct tide_checkpoints *checkpoints = rebuild->follow.checkpoints;
 	struct tide_error err;
-	bool is_owned;
 
-	if (tide_checkpoints_is_owned(checkpoints, rebuild->name, &is_owned, &err) != TIDE_OK)
+	if (tide_checkpoints_is_owned(checkpoints, rebuild->name, &rebuild->is_owned, &err) !=
+	    TIDE_OK)
 		return cli_fail(cli, &err);
-	if (!is_owned || cli->options[OPT_FORCE].is_set)
+	if (!rebuild->is_owned || cli->options[OPT_FORCE].is_set)
 		return CLI_DONE;
 	tide_fail(&err, TIDE_STATE, "projection '%s' is running%s; stop it first, or say --force",
 		  rebuild->name, cli_owner_text(checkpoints, rebuild->name));
 	return cli_fail(cli, &err);
 }
 
+/* Lanes have rows from the outset; negative: one without any has none. */
+static tide_position rebuild_from(const struct rebuild *rebuild)
+{
+	const struct tide_subscription_config *config = &rebuild->follow.config;
+	if (config->lanes < 2)
+		return -1;
+	return config->start_from == TIDE_START_POSITION ? config->start_position : 0;
+}
+
+static tide_status rebuild_empty_begun(void *self, void *connection, struct tide_error *err)
+{
+	const struct rebuild *rebuild = self;
+	return rebuild_empty(rebuild->projection, connection, rebuild->end, err);
+}
+
 static int rebuild_empty_tables(struct rebuild *rebuild)
 {
 	struct cli *cli = rebuild->cli;
-	struct tide_checkpoints *checkpoints = rebuild->follow.checkpoints;
+	char detail[64];
+	struct checkpoints_anew anew = { .function = rebuild_empty_begun,
+					 .self = rebuild,
+					 .from = rebuild_from(rebuild),
+					 .act = "rebuild",
+					 .detail = detail };
 	struct tide_error err;
-	tide_position end = 0;
 
-	tide_status status = tide_store_end(rebuild->follow.store, &end, &err);
+	tide_status status = sql_check_reset(rebuild->projection, &err);
 	if (status == TIDE_OK)
-		status = rebuild_begin_in_place(rebuild->projection, checkpoints, end, &err);
+		status = tide_store_end(rebuild->follow.store, &rebuild->end, &err);
+	snprintf(detail, sizeof detail, "in place, up to position %lld", (long long)rebuild->end);
+	if (status == TIDE_OK)
+		status = checkpoints_begin_anew(rebuild->follow.checkpoints, rebuild->name, &anew,
+						NULL, &err);
 	if (status != TIDE_OK)
 		return cli_fail(cli, &err);
 	cli->options[OPT_RESET].is_set = true;
-	journal_tell(checkpoints->database, NULL, "rebuild", rebuild->name,
-		     "in place, up to position %lld", (long long)end);
+	if (rebuild->follow.config.lanes > 1) /* they have rows already */
+		rebuild->follow.config.start_from = TIDE_START_CHECKPOINT;
 	return CLI_DONE;
+}
+
+/* In as many lanes as it has. */
+static tide_status rebuild_find_lanes(struct rebuild *rebuild, struct tide_error *err)
+{
+	struct tide_group group;
+	tide_status status =
+		checkpoints_group(rebuild->follow.checkpoints, rebuild->name, &group, err);
+	if (status == TIDE_OK && group.lanes > 1)
+		rebuild->follow.config.lanes = group.lanes;
+	return status;
 }
 
 static int rebuild_begin(struct rebuild *rebuild)
@@ -94,6 +129,8 @@ static int rebuild_begin(struct rebuild *rebuild)
 	if (status == TIDE_OK)
 		status = rebuild_refuse_beside(rebuild->name, &rebuild->row, &err);
 	if (status == TIDE_OK)
+		status = rebuild_find_lanes(rebuild, &err);
+	if (status == TIDE_OK)
 		status = rebuild_is_interrupted(rebuild, &is_interrupted, &err);
 	if (status != TIDE_OK)
 		return cli_fail(rebuild->cli, &err);
@@ -108,14 +145,32 @@ static int rebuild_begin(struct rebuild *rebuild)
  * one. */
 static void rebuild_end(struct rebuild *rebuild)
 {
-	tide_position position = 0;
-	if (tide_checkpoints_position(rebuild->follow.checkpoints, rebuild->name, &position,
-				      NULL) != TIDE_OK)
+	struct tide_checkpoint row;
+	if (checkpoints_load_slowest(rebuild->follow.checkpoints, rebuild->name, &row, NULL) !=
+	    TIDE_OK)
 		return;
 	(void)live_do(rebuild->follow.checkpoints->database, rebuild_read_row, rebuild, NULL);
-	if (rebuild->row.state == REBUILD_IN_PLACE && position >= rebuild->row.reached)
+	if (rebuild->row.state == REBUILD_IN_PLACE && row.has_position &&
+	    row.position >= rebuild->row.reached)
 		(void)live_do(rebuild->follow.checkpoints->database, rebuild_end_row, rebuild,
 			      NULL);
+}
+
+/* Its lanes are where they were, each with an owner that goes on by itself. */
+static void rebuild_leave_to_owners(const struct rebuild *rebuild)
+{
+	cli_note(rebuild->cli, "'%s' was reset, and is projected anew by its owner%s",
+		 rebuild->name, cli_owner_text(rebuild->follow.checkpoints, rebuild->name));
+}
+
+static int rebuild_run(struct rebuild *rebuild)
+{
+	int exit = follow_begin(&rebuild->follow);
+	if (exit == CLI_DONE)
+		exit = follow_run(&rebuild->follow);
+	if (exit == CLI_DONE)
+		rebuild_end(rebuild);
+	return exit;
 }
 
 static int rebuild_in_place(struct rebuild *rebuild)
@@ -126,12 +181,10 @@ static int rebuild_in_place(struct rebuild *rebuild)
 
 	if (exit == CLI_DONE)
 		exit = rebuild_begin(rebuild);
-	if (exit == CLI_DONE)
-		exit = follow_begin(follow);
-	if (exit == CLI_DONE)
-		exit = follow_run(follow);
-	if (exit == CLI_DONE)
-		rebuild_end(rebuild);
+	if (exit == CLI_DONE && rebuild->is_owned && follow->config.lanes > 1)
+		rebuild_leave_to_owners(rebuild);
+	else if (exit == CLI_DONE)
+		exit = rebuild_run(rebuild);
 	rebuild_row_fini(&rebuild->row);
 	follow_close(follow);
 	return exit;
@@ -180,7 +233,7 @@ static void rebuild_set_config(struct rebuild *rebuild,
 
 	if (config) {
 		*own = *config;
-		own->lanes = 1; /* lanes inherit what is built without any */
+		own->lanes = 1; /* those that come later inherit what is built without any */
 		own->max_infrastructure_retries = retries;
 		own->circuit_breaker_enabled = false;
 	}

@@ -16,6 +16,8 @@ struct rebuild {
 	struct tide_sql_projection *projection; /* NAME, as the file has it */
 	struct follow follow;                   /* a run over the read model that serves */
 	struct rebuild_row row;
+	bool is_owned;                        /* when it was asked for */
+	tide_position end;                    /* of the feed, when the tables were emptied */
 	int (*make)(struct rebuild *rebuild); /* what is to be done: an exit status */
 };
 

@@ -20,11 +20,13 @@ struct checkpoints_anew {
 	tide_status (*function)(void *self, void *connection, struct tide_error *err);
 	void *self;
 	tide_position from; /* behind which it begins; negative: where one without a row does */
+	const char *by, *act, *detail; /* for the journal; NULL: its user, "reset", nothing */
 };
-/** Forget the row and the unresolved dead letters of a projection, as tide_checkpoints_reset_with
- * does; the journal is the caller's. */
+/** Forget the row, of one with lanes all rows, and the unresolved dead letters of a projection, as
+ * tide_checkpoints_reset_with does. `ret_letters`, how many of those went, may be NULL. */
 tide_status checkpoints_begin_anew(struct tide_checkpoints *checkpoints, const char *name,
-				   const struct checkpoints_anew *anew, struct tide_error *err);
+				   const struct checkpoints_anew *anew, int64_t *ret_letters,
+				   struct tide_error *err);
 
 /** Who owns what, and what ended in error; release with tide_free. Nothing where the database does
  * not keep it. */
@@ -34,6 +36,10 @@ tide_status checkpoints_leases(struct tide_checkpoints *checkpoints, struct tide
 /** The row of a name, or of its lane that is furthest behind. TIDE_NOT_FOUND. */
 tide_status checkpoints_load_slowest(struct tide_checkpoints *checkpoints, const char *name,
 				     struct tide_checkpoint *ret, struct tide_error *err);
+
+/** As family_refuse. */
+tide_status checkpoints_refuse_family(struct tide_checkpoints *checkpoints, const char *name,
+				      struct tide_error *err);
 
 /** The number of lanes that a name was given last; lanes 0: it was never asked for any. */
 tide_status checkpoints_group(struct tide_checkpoints *checkpoints, const char *name,

@@ -173,6 +173,16 @@ tide_status family_inherit(const struct tide_store *database, void *session,
 /* A name with the greatest numbers behind it. */
 #define FAMILY_NAME_SIZE (TIDE_NAME_MAX + 1 + sizeof "#4294967295/4294967295")
 
+/* Of a lane; a total of 1 is the name itself. */
+static void family_write_name(char ret[FAMILY_NAME_SIZE], const char *name, uint32_t index,
+			      uint32_t total)
+{
+	if (total == 1)
+		snprintf(ret, FAMILY_NAME_SIZE, "%s", name);
+	else
+		snprintf(ret, FAMILY_NAME_SIZE, "%.255s#%u/%u", name, index, total);
+}
+
 /** A change as it is put together, in one block behind it. */
 struct family_change {
 	struct tide_group_change change;
@@ -230,11 +240,7 @@ static tide_status family_plan(struct family_change *plan, const struct family_w
 		struct inherit_lane lane = { i, wish->lanes };
 		tide_position position =
 			inherit_begin(rows, family->count, before ? before : 1, lane, wish->start);
-		if (wish->lanes == 1)
-			snprintf(plan->names[i], sizeof *plan->names, "%s", wish->name);
-		else
-			snprintf(plan->names[i], sizeof *plan->names, "%.255s#%u/%u", wish->name, i,
-				 wish->lanes);
+		family_write_name(plan->names[i], wish->name, i, wish->lanes);
 		plan->after[i] =
 			(struct tide_group_row){ .name = plan->names[i],
 						 .has_position = true,
@@ -284,6 +290,19 @@ static tide_status family_change(const struct tide_store *database, void *sessio
 				 : status;
 }
 
+/* Its rows are all gone, by a reset: the first to start decides once for all lanes where they
+ * begin. While others live, each finds that out by itself. */
+static tide_status family_begin_anew(const struct tide_store *database, void *session,
+				     const struct family_wish *wish, struct tide_error *err)
+{
+	FAMILY_AUTO struct family family = { 0 };
+	bool is_made;
+	tide_status status = family_read(database, session, wish->name, &family, err);
+	return status == TIDE_OK && family.count == 0
+		       ? family_change(database, session, wish, wish->lanes, &is_made, err)
+		       : status;
+}
+
 tide_status family_become(const struct tide_store *database, void *session,
 			  const struct family_wish *wish, bool *ret, struct tide_error *err)
 {
@@ -291,6 +310,8 @@ tide_status family_become(const struct tide_store *database, void *session,
 	tide_status status = family_group(database, session, wish->name, &group, err);
 	uint32_t before = group.lanes;
 	*ret = before == wish->lanes || (before == 0 && wish->lanes == 1);
+	if (status == TIDE_OK && *ret && wish->lanes > 1)
+		status = family_begin_anew(database, session, wish, err);
 	if (status != TIDE_OK || *ret)
 		return status;
 
@@ -365,4 +386,63 @@ tide_status family_refuse(const struct tide_store *database, void *session, cons
 		"'%s' has %u lanes, each with a checkpoint of its own: say which, '%s#0/%u' "
 		"to '%s#%u/%u'",
 		name, total, name, total, name, total - 1, total);
+}
+
+/* ---- All of its names ------------------------------------------------------------------------ */
+
+void family_names_fini(struct family_names *names)
+{
+	tide_free(names->list);
+	tide_free(names->texts);
+}
+
+static void family_add_name(struct family_names *names, const char *name)
+{
+	char *at = names->texts + names->count * FAMILY_NAME_SIZE;
+	for (size_t i = 0; i < names->count; i++)
+		if (strcmp(names->list[i], name) == 0)
+			return;
+	snprintf(at, FAMILY_NAME_SIZE, "%s", name);
+	names->list[names->count++] = at;
+}
+
+static tide_status family_fill_names(struct family_names *names, const char *name,
+				     const struct family *family, struct tide_error *err)
+{
+	size_t most = names->lanes + family->count + 1;
+	names->list = alloc_zero(most, sizeof *names->list);
+	names->texts = alloc_zero(most, FAMILY_NAME_SIZE);
+	if (!names->list || !names->texts)
+		return alloc_fail(err);
+
+	char lane[FAMILY_NAME_SIZE];
+	for (uint32_t i = 0; i < (names->lanes ? names->lanes : 1); i++) {
+		family_write_name(lane, name, i, names->lanes ? names->lanes : 1);
+		family_add_name(names, lane);
+	}
+	for (size_t i = 0; names->lanes > 0 && i < family->count; i++)
+		family_add_name(names, family->list[i].projection_name);
+	return TIDE_OK;
+}
+
+tide_status family_names(const struct tide_store *database, void *session, const char *name,
+			 struct family_names *ret, struct tide_error *err)
+{
+	FAMILY_AUTO struct family family = { 0 };
+	struct tide_group group;
+	tide_status status = family_group(database, session, name, &group, err);
+	if (status == TIDE_OK && group.lanes == 0)
+		status = family_refuse(database, session, name, err);
+	if (status == TIDE_OK && group.lanes > 0)
+		status = family_read(database, session, name, &family, err);
+	if (status != TIDE_OK)
+		return status;
+
+	struct family_names names = { .lanes = group.lanes };
+	status = family_fill_names(&names, name, &family, err);
+	if (status == TIDE_OK)
+		*ret = names;
+	else
+		family_names_fini(&names);
+	return status;
 }

@@ -50,6 +50,18 @@ tide_status family_trim(const struct tide_store *database, void *session,
 			const struct family_wish *wish, struct tide_time *ret,
 			struct tide_error *err);
 
+/** Whose rows a person's act on a name is about. */
+struct family_names {
+	uint32_t lanes;    /* its number; 0: it is no family, and stands for itself */
+	const char **list; /* those of the present lanes first */
+	size_t count;
+	char *texts;
+};
+/** TIDE_UNSUPPORTED: it has partitions by hand, which are named one by one. */
+tide_status family_names(const struct tide_store *database, void *session, const char *name,
+			 struct family_names *ret, struct tide_error *err);
+void family_names_fini(struct family_names *names);
+
 /** What is asked of a name that has only the rows of its lanes is asked of one of them:
  * TIDE_UNSUPPORTED. */
 tide_status family_refuse(const struct tide_store *database, void *session, const char *name,

@@ -188,14 +188,22 @@ static enum step start_heed(struct tide_subscription *subscription)
 static tide_status start_become_plain(struct tide_subscription *subscription, bool *ret,
 				      struct tide_error *err)
 {
+	const struct tide_subscription_config *config = &subscription->config;
 	struct family_wish wish = { .name = subscription->name,
 				    .lanes = 1,
 				    .now = runner_wall(subscription) };
+	tide_status status = TIDE_OK;
 	*ret = true;
-	return subscription->lanes.head || start_lane(subscription).total == 0
-		       ? TIDE_OK
-		       : family_become(subscription->engine->checkpoints->database,
-				       subscription->runner.sessions.database, &wish, ret, err);
+	if (subscription->lanes.head || start_lane(subscription).total == 0)
+		return TIDE_OK;
+	if (config->start_from == TIDE_START_POSITION)
+		wish.start = config->start_position;
+	else if (config->start_from == TIDE_START_END)
+		status = session_end(subscription, &wish.start, err);
+	return status == TIDE_OK
+		       ? family_become(subscription->engine->checkpoints->database,
+				       subscription->runner.sessions.database, &wish, ret, err)
+		       : status;
 }
 
 static enum step start_acquire(struct tide_subscription *subscription)

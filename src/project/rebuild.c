@@ -204,12 +204,6 @@ static tide_status rebuild_note_answered(const struct tide_sql_projection *proje
 
 /* ---- Beginning ------------------------------------------------------------------------------- */
 
-/** A rebuild in place that is begun. */
-struct rebuild_beginning {
-	struct tide_sql_projection *projection;
-	tide_position reached;
-};
-
 tide_status rebuild_refuse_beside(const char *name, const struct rebuild_row *row,
 				  struct tide_error *err)
 {
@@ -249,22 +243,4 @@ tide_status rebuild_empty(struct tide_sql_projection *projection, void *connecti
 		status = rebuild_store(projection, connection, &row, err);
 	rebuild_row_fini(&row);
 	return status;
-}
-
-static tide_status rebuild_empty_begun(void *self, void *connection, struct tide_error *err)
-{
-	const struct rebuild_beginning *beginning = self;
-	return rebuild_empty(beginning->projection, connection, beginning->reached, err);
-}
-
-tide_status rebuild_begin_in_place(struct tide_sql_projection *projection,
-				   struct tide_checkpoints *checkpoints, tide_position reached,
-				   struct tide_error *err)
-{
-	struct rebuild_beginning beginning = { projection, reached };
-	tide_status status = sql_check_reset(projection, err);
-
-	return status == TIDE_OK ? tide_checkpoints_reset_with(checkpoints, projection->name,
-							       rebuild_empty_begun, &beginning, err)
-				 : status;
 }

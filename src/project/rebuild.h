@@ -54,10 +54,5 @@ tide_status rebuild_refuse_beside(const char *name, const struct rebuild_row *ro
  * `reached`. */
 tide_status rebuild_empty(struct tide_sql_projection *projection, void *connection,
 			  tide_position reached, struct tide_error *err);
-/** Take the ownership, empty the tables, forget the checkpoint, and note that it is to be filled up
- * to `reached`. */
-tide_status rebuild_begin_in_place(struct tide_sql_projection *projection,
-				   struct tide_checkpoints *checkpoints, tide_position reached,
-				   struct tide_error *err);
 
 #endif

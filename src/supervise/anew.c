@@ -3,13 +3,15 @@
  * A subscription that begins anew because a person says so, while it runs.
  *
  * Happy path: its ownership is taken, its position is forgotten, and its read model emptied in the
- * same transaction; the run that is fenced by it begins again by itself. Failure modes: it has a
- * read model that nobody can empty, or that must not be left as it is: refused; it had ended in an
- * error: it is started again.
+ * same transaction, that of all lanes together; each run that is fenced by it begins again by
+ * itself. Failure modes: it has a read model that nobody can empty, or that must not be left as it
+ * is: refused; it had ended in an error: it is started again.
  */
+#include <stdio.h>
+
 #include "core/text.h"
 #include "path/checkpoints.h"
-#include "path/journal.h"
+#include "path/lanes.h"
 #include "supervise/manager.h"
 
 /** What is done to a subscription. */
@@ -35,52 +37,62 @@ static tide_status anew_begin(struct tide_manager *manager, const char *name, co
 
 	*ret = (struct anew){ .manager = manager, .by = by };
 	ret->subscription = manager_pin_one(manager, name);
-	if (!ret->subscription)
-		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%.255s'", name);
-	if (!ret->subscription->lanes.list)
-		return TIDE_OK;
-	manager_unpin_one(manager);
-	return tide_fail(err, TIDE_UNSUPPORTED,
-			 "'%.255s' has lanes, and all of them together cannot begin anew", name);
+	return ret->subscription ? TIDE_OK
+				 : tide_fail(err, TIDE_NOT_FOUND, "no subscription '%.255s'", name);
+}
+
+/* Lanes begin where start_from leads all of them; one without any finds that out by itself. */
+static tide_position anew_from(const struct anew *anew)
+{
+	const struct tide_subscription_config *config = &anew->subscription->config;
+	switch (config->start_from) {
+	case TIDE_START_POSITION:
+		return config->start_position;
+	case TIDE_START_END:
+		return anew->end;
+	case TIDE_START_CHECKPOINT:
+	case TIDE_START_BEGINNING:
+		break;
+	}
+	return 0;
 }
 
 /* One that runs notices by itself that it is to begin again. */
-static tide_status anew_forget(const struct anew *anew, const struct checkpoints_anew *how,
+static tide_status anew_forget(const struct anew *anew, struct checkpoints_anew *how,
 			       struct tide_error *err)
 {
 	const char *name = anew->subscription->name;
-	bool has_ended = tide_subscription_state(anew->subscription) == TIDE_STATE_ERROR;
+	bool has_ended = whole_has_state(anew->subscription, TIDE_STATE_ERROR);
+	how->by = anew->by;
 	tide_status status =
-		checkpoints_begin_anew(anew->manager->engine.checkpoints, name, how, err);
-	if (status != TIDE_OK)
+		checkpoints_begin_anew(anew->manager->engine.checkpoints, name, how, NULL, err);
+	if (status != TIDE_OK || !has_ended)
 		return status;
-
-	struct tide_store *database = anew->manager->engine.checkpoints->database;
-	if (how->function)
-		journal_tell(database, anew->by, "rebuild", name, "in place, up to position %lld",
-			     (long long)anew->end);
-	else
-		journal_tell(database, anew->by, "reset", name, "%s", "");
-	status = has_ended ? tide_manager_restart(anew->manager, name, err) : TIDE_OK;
+	status = tide_manager_restart(anew->manager, name, err);
 	return status == TIDE_STATE ? TIDE_OK : status; /* it has begun again by itself */
 }
 
 tide_status tide_manager_reset(struct tide_manager *manager, const char *name, const char *by,
 			       struct tide_error *err)
 {
-	static const struct checkpoints_anew forgets = { .from = -1 };
+	struct checkpoints_anew how = { .from = -1 };
 	struct anew anew;
 	tide_status status = anew_begin(manager, name, by, &anew, err);
 	if (status != TIDE_OK)
 		return status;
 
+	bool has_lanes = anew.subscription->lanes.list != NULL;
 	if (anew.subscription->subscriber.empty)
 		status = tide_fail(err, TIDE_STATE,
 				   "'%.255s' has a read model, into which everything would be "
 				   "projected again; rebuild it",
 				   name);
-	else
-		status = anew_forget(&anew, &forgets, err);
+	if (status == TIDE_OK && has_lanes)
+		status = tide_store_end(manager->engine.store, &anew.end, err);
+	if (status == TIDE_OK && has_lanes)
+		how.from = anew_from(&anew);
+	if (status == TIDE_OK)
+		status = anew_forget(&anew, &how, err);
 	manager_unpin_one(manager);
 	return status;
 }
@@ -114,13 +126,17 @@ tide_status tide_manager_rebuild(struct tide_manager *manager, const char *name,
 	if (status != TIDE_OK)
 		return status;
 
+	char detail[64];
 	const struct tide_subscription_config *config = &anew.subscription->config;
-	struct checkpoints_anew how = { anew_empty, &anew, 0 };
+	struct checkpoints_anew how = {
+		.function = anew_empty, .self = &anew, .act = "rebuild", .detail = detail
+	};
 	if (config->start_from == TIDE_START_POSITION)
 		how.from = config->start_position;
 	status = anew_check_rebuild(anew.subscription, err);
 	if (status == TIDE_OK)
 		status = tide_store_end(manager->engine.store, &anew.end, err);
+	snprintf(detail, sizeof detail, "in place, up to position %lld", (long long)anew.end);
 	if (status == TIDE_OK)
 		status = anew_forget(&anew, &how, err);
 	manager_unpin_one(manager);
