@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tide checkpoints, tide lag: how far projections have come, and how far they are behind. */
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -72,80 +73,123 @@ static int checkpoints_show(struct cli *cli, struct tide_checkpoints *checkpoint
 	return table_print(cli, &checkpoint_kind, &row, sizeof row, 1);
 }
 
-static int checkpoints_reset(struct cli *cli, struct tide_checkpoints *checkpoints)
+/** What is about to be moved: of one with lanes the lane that is furthest behind. */
+struct checkpoints_target {
+	const char *name;
+	tide_position position;
+	uint32_t lanes; /* 1: none */
+	bool is_owned;
+};
+
+/* One that is running is left alone, unless it is forced. */
+static int checkpoints_find_target(struct cli *cli, struct tide_checkpoints *checkpoints,
+				   struct checkpoints_target *ret)
 {
 	const char *name = cli->args[1];
-	struct buffer line = { 0 };
 	struct tide_checkpoint row;
+	struct tide_group group;
 	struct tide_error err;
-	int64_t deleted = 0;
-	bool is_owned;
 
-	if (tide_checkpoints_load(checkpoints, name, &row, &err) != TIDE_OK ||
-	    tide_checkpoints_is_owned(checkpoints, name, &is_owned, &err) != TIDE_OK)
+	*ret = (struct checkpoints_target){ .name = name };
+	if (checkpoints_load_slowest(checkpoints, name, &row, &err) != TIDE_OK ||
+	    checkpoints_group(checkpoints, name, &group, &err) != TIDE_OK ||
+	    tide_checkpoints_is_owned(checkpoints, name, &ret->is_owned, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
-	if (is_owned && !cli->options[OPT_FORCE].is_set) {
-		tide_fail(&err, TIDE_STATE,
-			  "projection '%s' is running; stop it first, or say --force", name);
-		return cli_fail(cli, &err);
-	}
-	if (is_owned && tide_checkpoints_rewind(checkpoints, name, 0, &deleted, &err) != TIDE_OK)
-		return cli_fail(cli, &err);
-	if (tide_checkpoints_reset(checkpoints, name, &err) != TIDE_OK)
-		return cli_fail(cli, &err);
+	ret->position = row.has_position ? row.position : 0;
+	ret->lanes = group.lanes > 1 ? group.lanes : 1;
+	if (!ret->is_owned || cli->options[OPT_FORCE].is_set)
+		return CLI_DONE;
+	tide_fail(&err, TIDE_STATE, "projection '%s' is running; stop it first, or say --force",
+		  name);
+	return cli_fail(cli, &err);
+}
+
+static const char *checkpoints_lanes_text(const struct checkpoints_target *target)
+{
+	static char text[64];
+	if (target->lanes < 2)
+		return "";
+	snprintf(text, sizeof text, " in all its %u lanes", target->lanes);
+	return text;
+}
+
+static void checkpoints_note_letters(struct cli *cli, const char *name, int64_t deleted)
+{
 	if (deleted)
 		cli_note(cli, "%s unresolved dead letters of '%s' were deleted",
 			 number_text(deleted), name);
+}
+
+/* One whose owner is fenced, and one with lanes, takes its dead letters along. */
+static tide_status checkpoints_forget(struct tide_checkpoints *checkpoints,
+				      const struct checkpoints_target *target, int64_t *ret_deleted,
+				      struct tide_error *err)
+{
+	static const struct checkpoints_anew forgets = { .from = -1 };
+	return target->is_owned || target->lanes > 1
+		       ? checkpoints_begin_anew(checkpoints, target->name, &forgets, ret_deleted,
+						err)
+		       : tide_checkpoints_reset(checkpoints, target->name, err);
+}
+
+static int checkpoints_reset(struct cli *cli, struct tide_checkpoints *checkpoints)
+{
+	struct checkpoints_target target;
+	struct buffer line = { 0 };
+	struct tide_error err;
+	int64_t deleted = 0;
+
+	int exit = checkpoints_find_target(cli, checkpoints, &target);
+	if (exit != CLI_DONE)
+		return exit;
+	if (checkpoints_forget(checkpoints, &target, &deleted, &err) != TIDE_OK)
+		return cli_fail(cli, &err);
+	checkpoints_note_letters(cli, target.name, deleted);
 	if (cli->json) {
 		json_open(&line, '{');
 		json_key(&line, "projection_name");
-		json_string(&line, name);
+		json_string(&line, target.name);
 		json_key(&line, "global_position_before");
-		json_integer(&line, row.has_position ? row.position : 0);
+		json_integer(&line, target.position);
 		json_key(&line, "dead_letters_deleted");
 		json_integer(&line, deleted);
 		json_close(&line, '}');
 	} else {
-		buffer_format(&line, "'%s' begins anew; it was at position %lld", name,
-			      (long long)(row.has_position ? row.position : 0));
+		buffer_format(&line, "'%s' begins anew%s; it was at position %lld", target.name,
+			      checkpoints_lanes_text(&target), (long long)target.position);
 	}
 	return cli_line(cli, &line);
 }
 
 static int checkpoints_rewind(struct cli *cli, struct tide_checkpoints *checkpoints)
 {
-	const char *name = cli->args[1];
+	struct checkpoints_target target;
 	struct buffer line = { 0 };
-	struct tide_checkpoint row;
 	struct tide_error err;
 	int64_t to = cli->options[OPT_TO].number, deleted = 0;
-	bool is_owned;
 
-	if (tide_checkpoints_load(checkpoints, name, &row, &err) != TIDE_OK ||
-	    tide_checkpoints_is_owned(checkpoints, name, &is_owned, &err) != TIDE_OK)
-		return cli_fail(cli, &err);
-	if (is_owned && !cli->options[OPT_FORCE].is_set) {
-		tide_fail(&err, TIDE_STATE,
-			  "projection '%s' is running; stop it first, or say --force", name);
-		return cli_fail(cli, &err);
-	}
-	if (tide_checkpoints_rewind(checkpoints, name, to, &deleted, &err) != TIDE_OK)
+	int exit = checkpoints_find_target(cli, checkpoints, &target);
+	if (exit != CLI_DONE)
+		return exit;
+	if (tide_checkpoints_rewind(checkpoints, target.name, to, &deleted, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	if (cli->json) {
 		json_open(&line, '{');
 		json_key(&line, "projection_name");
-		json_string(&line, name);
+		json_string(&line, target.name);
 		json_key(&line, "global_position");
-		json_integer(&line, to);
+		json_integer(&line, to < target.position ? to : target.position);
 		json_key(&line, "global_position_before");
-		json_integer(&line, row.has_position ? row.position : 0);
+		json_integer(&line, target.position);
 		json_key(&line, "dead_letters_deleted");
 		json_integer(&line, deleted);
 		json_close(&line, '}');
 		return cli_line(cli, &line);
 	}
-	buffer_format(&line, "'%s' goes on behind position %lld; it was at %lld", name,
-		      (long long)to, (long long)(row.has_position ? row.position : 0));
+	buffer_format(&line, "'%s' goes on behind position %lld%s; it was at %lld", target.name,
+		      (long long)to, checkpoints_lanes_text(&target), (long long)target.position);
+	if (to > target.position)
+		buffer_format(&line, ", where lanes that had not come to %lld stay", (long long)to);
 	if (deleted)
 		buffer_format(&line, "; %s dead letters above it were deleted",
 			      number_text(deleted));

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "core/url.h"
 #include "path/checkpoints.h"
+#include "path/family.h"
 #include "sys/alloc.h"
 #include "sys/random.h"
 
@@ -103,7 +104,9 @@ bool cli_find_lease(struct tide_checkpoints *checkpoints, const char *name,
 
 	(void)checkpoints_leases(checkpoints, &leases, &count, NULL);
 	for (size_t i = 0; i < count && !is_found; i++) {
-		is_found = strcmp(leases[i].name, name) == 0;
+		struct tide_lane lane;
+		is_found = strcmp(leases[i].name, name) == 0 ||
+			   (leases[i].is_owned && family_has(name, leases[i].name, &lane));
 		if (is_found)
 			*ret = leases[i];
 	}

@@ -483,12 +483,29 @@ static tide_status beside_drop_old_build(struct beside *beside, tide_position po
 	return beside_do(beside, BESIDE_END, err);
 }
 
+/* Lanes stand at several positions, and a build at one; nor may what they had settled be passed
+ * over in what takes its place. */
+static tide_status beside_refuse_lanes(struct beside *beside, struct tide_error *err)
+{
+	struct tide_group group;
+	const char *name = beside->rebuild->name;
+	tide_status status = checkpoints_group(beside->serving, name, &group, err);
+	if (status == TIDE_OK && group.lanes > 1)
+		return tide_fail(err, TIDE_UNSUPPORTED,
+				 "'%.255s' has %u lanes, each at a position of its own: it is "
+				 "rebuilt in place, or beside after it has run without lanes",
+				 name, group.lanes);
+	return status == TIDE_OK ? checkpoints_refuse_family(beside->serving, name, err) : status;
+}
+
 static tide_status beside_begin(struct beside *beside, struct tide_error *err)
 {
 	struct rebuild_row row = { .state = REBUILD_BESIDE };
 	tide_position position = 0;
 	tide_status status = beside_find(beside, err);
 
+	if (status == TIDE_OK)
+		status = beside_refuse_lanes(beside, err);
 	if (status == TIDE_OK && beside->swap.row.state == REBUILD_SWAPPED)
 		status = tide_fail(err, TIDE_STATE,
 				   "what build %lld of '%s' has replaced is kept; end that first "
@@ -571,6 +588,8 @@ static int beside_back(struct beside *beside)
 	if (status == TIDE_OK && beside->swap.row.state != REBUILD_SWAPPED)
 		status = tide_fail(&err, TIDE_STATE, "nothing of '%s' was swapped",
 				   beside->rebuild->name);
+	if (status == TIDE_OK)
+		status = beside_refuse_lanes(beside, &err);
 	if (status == TIDE_OK && !cli->options[OPT_FORCE].is_set)
 		status = live_do(beside->serving->database, swap_check_old, &beside->swap, &err);
 	if (status == TIDE_OK)
