@@ -60,6 +60,34 @@ static enum panes_answer ask(struct panes *panes, struct one *one)
 	return ask_at(panes, one, 0, 0);
 }
 
+/** Two readers that are close together. */
+struct two {
+	struct panes *panes;
+	struct one first, second;
+};
+
+static void two_open(struct two *two)
+{
+	two->panes = panes_made();
+	one_make(&two->first, 16 * MB);
+	one_make(&two->second, 16 * MB);
+}
+
+/* The first one is told to read. */
+static void two_begin(struct two *two)
+{
+	two_open(two);
+	assert_int_equal(ask(two->panes, &two->second), PANES_ALONE);
+	assert_int_equal(ask(two->panes, &two->first), PANES_FILL);
+}
+
+static void two_close(struct two *two)
+{
+	one_end(two->panes, &two->first);
+	one_end(two->panes, &two->second);
+	panes_free(two->panes);
+}
+
 /* A store whose every position is an event, up to `end`. */
 static void read_into(struct tide_page *page, tide_position after, tide_position end, size_t size)
 {
@@ -104,22 +132,19 @@ static void has(const struct one *one, tide_position first, tide_position last)
 static void who_has_nobody_behind_it_reads_for_itself(void **state)
 {
 	(void)state;
-	struct panes *panes = panes_made();
-	struct one first, second;
-	one_make(&first, 16 * MB);
-	one_make(&second, 16 * MB);
-	assert_int_equal(ask(panes, &first), PANES_ALONE);
-	first.at = 500;
-	second.at = 600;
-	assert_int_equal(ask(panes, &first), PANES_ALONE);
-	assert_int_equal(ask(panes, &second), PANES_FILL);
-	panes_filled(panes, second.turn.pane, false, 0);
-	assert_int_equal(ask(panes, &first), PANES_ALONE); /* it has no need of what is ahead */
-	second.at = 600 + 1000000;
-	assert_int_equal(ask(panes, &second), PANES_ALONE); /* nor has one so far behind */
-	one_end(panes, &first);
-	one_end(panes, &second);
-	panes_free(panes);
+	struct two two;
+	two_open(&two);
+	assert_int_equal(ask(two.panes, &two.first), PANES_ALONE);
+	two.first.at = 500;
+	two.second.at = 600;
+	assert_int_equal(ask(two.panes, &two.first), PANES_ALONE);
+	assert_int_equal(ask(two.panes, &two.second), PANES_FILL);
+	panes_filled(two.panes, two.second.turn.pane, false, 0);
+	assert_int_equal(ask(two.panes, &two.first),
+			 PANES_ALONE); /* it has no need of what is ahead */
+	two.second.at = 600 + 1000000;
+	assert_int_equal(ask(two.panes, &two.second), PANES_ALONE); /* nor has one so far behind */
+	two_close(&two);
 }
 
 static void a_lane_that_comes_first_reads_for_those_to_come(void **state)
@@ -140,64 +165,53 @@ static void a_lane_that_comes_first_reads_for_those_to_come(void **state)
 static void who_is_near_takes_its_own_of_what_another_read(void **state)
 {
 	(void)state;
-	struct panes *panes = panes_made();
-	struct one first, second;
-	one_make(&first, 16 * MB);
-	one_make(&second, 16 * MB);
-	assert_int_equal(ask(panes, &second), PANES_ALONE);
-	assert_int_equal(ask(panes, &first), PANES_FILL);
-	fill(panes, &first, 5000, 10);
-	has(&first, 1, 100);
-	assert_int_equal(ask(panes, &first), PANES_FULL);
-	has(&first, 101, 200);
+	struct two two;
+	two_begin(&two);
+	fill(two.panes, &two.first, 5000, 10);
+	has(&two.first, 1, 100);
+	assert_int_equal(ask(two.panes, &two.first), PANES_FULL);
+	has(&two.first, 101, 200);
 
-	second.at = 950;
-	second.filter.partition_total = 3;
-	assert_int_equal(ask(panes, &second), PANES_FILL); /* and it reads on where that ends */
+	two.second.at = 950;
+	two.second.filter.partition_total = 3;
+	assert_int_equal(ask(two.panes, &two.second),
+			 PANES_FILL); /* and it reads on where that ends */
 	tide_position last = 950;
-	int64_t passed = second.page.passed_after;
-	for (size_t i = 0; i < second.page.count; i++) {
-		const struct tide_page_entry *entry = &second.page.entries[i];
+	int64_t passed = two.second.page.passed_after;
+	for (size_t i = 0; i < two.second.page.count; i++) {
+		const struct tide_page_entry *entry = &two.second.page.entries[i];
 		assert_int_equal(entry->event.position, last + entry->passed_before + 1);
-		assert_true(tide_filter_matches(&second.filter, &entry->event));
+		assert_true(tide_filter_matches(&two.second.filter, &entry->event));
 		last = entry->event.position;
 		passed += entry->passed_before;
 	}
-	assert_int_equal(second.at, 1000);
-	assert_int_equal(passed + (int64_t)second.page.count, 50);
-	assert_int_equal(last + second.page.passed_after, 1000);
-	assert_in_range(second.page.passed.position, 998, 1000);
-	assert_false(second.page.is_end);
-	panes_filled(panes, second.turn.pane, false, 0);
-	one_end(panes, &first);
-	one_end(panes, &second);
-	panes_free(panes);
+	assert_int_equal(two.second.at, 1000);
+	assert_int_equal(passed + (int64_t)two.second.page.count, 50);
+	assert_int_equal(last + two.second.page.passed_after, 1000);
+	assert_in_range(two.second.page.passed.position, 998, 1000);
+	assert_false(two.second.page.is_end);
+	panes_filled(two.panes, two.second.turn.pane, false, 0);
+	two_close(&two);
 }
 
 static void where_the_feed_ends_each_sees_for_itself(void **state)
 {
 	(void)state;
-	struct panes *panes = panes_made();
-	struct one first, second;
-	one_make(&first, 16 * MB);
-	one_make(&second, 16 * MB);
-	assert_int_equal(ask(panes, &second), PANES_ALONE);
-	assert_int_equal(ask(panes, &first), PANES_FILL);
-	fill(panes, &first, 60, 10);
-	panes_stand(panes, &first.reader, 60, true);
-	assert_int_equal(ask(panes, &second), PANES_ALONE);
-	has(&second, 1, 60);
-	assert_false(second.page.is_end);
-	assert_int_equal(ask(panes, &first),
-			 PANES_ALONE);                /* at once, and not one after the other */
-	panes_stand(panes, &first.reader, 70, false); /* it has grown */
-	panes_stand(panes, &second.reader, 70, false);
-	first.at = second.at = 70;
-	assert_int_equal(ask(panes, &first), PANES_FILL);
-	panes_filled(panes, first.turn.pane, false, 0);
-	one_end(panes, &first);
-	one_end(panes, &second);
-	panes_free(panes);
+	struct two two;
+	two_begin(&two);
+	fill(two.panes, &two.first, 60, 10);
+	panes_stand(two.panes, &two.first.reader, 60, true);
+	assert_int_equal(ask(two.panes, &two.second), PANES_ALONE);
+	has(&two.second, 1, 60);
+	assert_false(two.second.page.is_end);
+	assert_int_equal(ask(two.panes, &two.first),
+			 PANES_ALONE); /* at once, and not one after the other */
+	panes_stand(two.panes, &two.first.reader, 70, false); /* it has grown */
+	panes_stand(two.panes, &two.second.reader, 70, false);
+	two.first.at = two.second.at = 70;
+	assert_int_equal(ask(two.panes, &two.first), PANES_FILL);
+	panes_filled(two.panes, two.first.turn.pane, false, 0);
+	two_close(&two);
 }
 
 /* ---- Who waits ------------------------------------------------------------------------------- */
@@ -205,71 +219,55 @@ static void where_the_feed_ends_each_sees_for_itself(void **state)
 static void who_comes_while_it_is_read_waits_and_is_rung(void **state)
 {
 	(void)state;
-	struct panes *panes = panes_made();
-	struct one first, second;
-	one_make(&first, 16 * MB);
-	one_make(&second, 16 * MB);
-	assert_int_equal(ask(panes, &second), PANES_ALONE);
-	assert_int_equal(ask(panes, &first), PANES_FILL);
-	assert_int_equal(ask(panes, &second), PANES_WAIT);
-	assert_int_equal(second.turn.until.ns, 2 * NS_PER_SECOND);
-	assert_int_equal(ask_at(panes, &second, 500, 0), PANES_WAIT); /* however often it asks */
-	assert_int_equal(second.turn.until.ns, 2 * NS_PER_SECOND);
-	assert_false(wakeup_is_rung(&second.wakeup));
-	fill(panes, &first, 5000, 10);
-	assert_true(wakeup_is_rung(&second.wakeup));
-	assert_false(wakeup_is_rung(&first.wakeup));
-	assert_int_equal(ask(panes, &second), PANES_FULL);
-	has(&second, 1, 100);
-	one_end(panes, &first);
-	one_end(panes, &second);
-	panes_free(panes);
+	struct two two;
+	two_begin(&two);
+	assert_int_equal(ask(two.panes, &two.second), PANES_WAIT);
+	assert_int_equal(two.second.turn.until.ns, 2 * NS_PER_SECOND);
+	assert_int_equal(ask_at(two.panes, &two.second, 500, 0),
+			 PANES_WAIT); /* however often it asks */
+	assert_int_equal(two.second.turn.until.ns, 2 * NS_PER_SECOND);
+	assert_false(wakeup_is_rung(&two.second.wakeup));
+	fill(two.panes, &two.first, 5000, 10);
+	assert_true(wakeup_is_rung(&two.second.wakeup));
+	assert_false(wakeup_is_rung(&two.first.wakeup));
+	assert_int_equal(ask(two.panes, &two.second), PANES_FULL);
+	has(&two.second, 1, 100);
+	two_close(&two);
 }
 
 static void who_has_waited_in_vain_reads_and_nobody_waits_for_that_any_more(void **state)
 {
 	(void)state;
-	struct panes *panes = panes_made();
-	struct one first, second, third;
-	one_make(&first, 16 * MB);
-	one_make(&second, 16 * MB);
+	struct two two;
+	two_begin(&two);
+	struct one third;
 	one_make(&third, 16 * MB);
-	assert_int_equal(ask(panes, &second), PANES_ALONE);
-	assert_int_equal(ask(panes, &first), PANES_FILL);
-	assert_int_equal(ask(panes, &second), PANES_WAIT);
-	assert_int_equal(ask_at(panes, &second, 1000, 0), PANES_ALONE);
-	assert_int_equal(ask_at(panes, &third, 1000, 0), PANES_ALONE);
-	second.at = third.at = 2000; /* further on they read together again */
-	assert_int_equal(ask_at(panes, &second, 1000, 0), PANES_FILL);
-	assert_int_equal(ask_at(panes, &third, 1000, 0), PANES_WAIT);
-	panes_filled(panes, second.turn.pane, false, 0);
-	panes_filled(panes, first.turn.pane, false, 0);
-	one_end(panes, &first);
-	one_end(panes, &second);
-	one_end(panes, &third);
-	panes_free(panes);
+	assert_int_equal(ask(two.panes, &two.second), PANES_WAIT);
+	assert_int_equal(ask_at(two.panes, &two.second, 1000, 0), PANES_ALONE);
+	assert_int_equal(ask_at(two.panes, &third, 1000, 0), PANES_ALONE);
+	two.second.at = third.at = 2000; /* further on they read together again */
+	assert_int_equal(ask_at(two.panes, &two.second, 1000, 0), PANES_FILL);
+	assert_int_equal(ask_at(two.panes, &third, 1000, 0), PANES_WAIT);
+	panes_filled(two.panes, two.second.turn.pane, false, 0);
+	panes_filled(two.panes, two.first.turn.pane, false, 0);
+	one_end(two.panes, &third);
+	two_close(&two);
 }
 
 static void a_read_that_failed_is_made_by_the_next_one(void **state)
 {
 	(void)state;
-	struct panes *panes = panes_made();
-	struct one first, second;
-	one_make(&first, 16 * MB);
-	one_make(&second, 16 * MB);
-	assert_int_equal(ask(panes, &second), PANES_ALONE);
-	assert_int_equal(ask(panes, &first), PANES_FILL);
-	assert_int_equal(ask(panes, &second), PANES_WAIT);
-	panes_filled(panes, first.turn.pane, false, 0);
-	assert_true(wakeup_is_rung(&second.wakeup));
-	assert_int_equal(panes_bytes(panes), 0);
-	assert_int_equal(ask(panes, &second), PANES_FILL);
-	fill(panes, &second, 5000, 10);
-	assert_int_equal(ask(panes, &first), PANES_FULL);
-	has(&first, 1, 100);
-	one_end(panes, &first);
-	one_end(panes, &second);
-	panes_free(panes);
+	struct two two;
+	two_begin(&two);
+	assert_int_equal(ask(two.panes, &two.second), PANES_WAIT);
+	panes_filled(two.panes, two.first.turn.pane, false, 0);
+	assert_true(wakeup_is_rung(&two.second.wakeup));
+	assert_int_equal(panes_bytes(two.panes), 0);
+	assert_int_equal(ask(two.panes, &two.second), PANES_FILL);
+	fill(two.panes, &two.second, 5000, 10);
+	assert_int_equal(ask(two.panes, &two.first), PANES_FULL);
+	has(&two.first, 1, 100);
+	two_close(&two);
 }
 
 /* ---- What is kept ---------------------------------------------------------------------------- */
@@ -277,28 +275,22 @@ static void a_read_that_failed_is_made_by_the_next_one(void **state)
 static void what_all_have_passed_goes(void **state)
 {
 	(void)state;
-	struct panes *panes = panes_made();
-	struct one first, second;
-	one_make(&first, 16 * MB);
-	one_make(&second, 16 * MB);
-	assert_int_equal(ask(panes, &second), PANES_ALONE);
-	assert_int_equal(ask(panes, &first), PANES_FILL);
-	fill(panes, &first, 5000, 10);
-	assert_true(panes_bytes(panes) > 10000);
-	panes_stand(panes, &first.reader, 1000, false);
-	assert_true(panes_bytes(panes) > 10000);
-	panes_stand(panes, &second.reader, 1000, false);
-	assert_int_equal(panes_bytes(panes), 0);
+	struct two two;
+	two_begin(&two);
+	fill(two.panes, &two.first, 5000, 10);
+	assert_true(panes_bytes(two.panes) > 10000);
+	panes_stand(two.panes, &two.first.reader, 1000, false);
+	assert_true(panes_bytes(two.panes) > 10000);
+	panes_stand(two.panes, &two.second.reader, 1000, false);
+	assert_int_equal(panes_bytes(two.panes), 0);
 
-	first.at = second.at = 1000;
-	assert_int_equal(ask(panes, &first), PANES_FILL);
-	fill(panes, &first, 5000, 10);
-	panes_leave(panes, &second.reader); /* paused, or stopped */
-	panes_leave(panes, &first.reader);
-	assert_int_equal(panes_bytes(panes), 0);
-	one_end(panes, &first);
-	one_end(panes, &second);
-	panes_free(panes);
+	two.first.at = two.second.at = 1000;
+	assert_int_equal(ask(two.panes, &two.first), PANES_FILL);
+	fill(two.panes, &two.first, 5000, 10);
+	panes_leave(two.panes, &two.second.reader); /* paused, or stopped */
+	panes_leave(two.panes, &two.first.reader);
+	assert_int_equal(panes_bytes(two.panes), 0);
+	two_close(&two);
 }
 
 /* `size` of an event's payload. */
@@ -501,50 +493,38 @@ static void who_was_waited_for_in_vain_is_not_waited_for_until_it_is_in_front(vo
 static void what_was_read_before_a_connection_was_lost_is_void(void **state)
 {
 	(void)state;
-	struct panes *panes = panes_made();
-	struct one first, second;
-	one_make(&first, 16 * MB);
-	one_make(&second, 16 * MB);
-	assert_int_equal(ask(panes, &second), PANES_ALONE);
-	assert_int_equal(ask(panes, &first), PANES_FILL);
-	fill(panes, &first, 5000, 10);
-	assert_int_equal(panes_newest(panes).position, 1000);
-	assert_int_equal(ask_at(panes, &second, 0, 1), PANES_ALONE);
-	assert_int_equal(second.page.count, 0);
-	assert_int_equal(panes_newest(panes).position, 0);
-	assert_int_equal(panes_bytes(panes), 0);
+	struct two two;
+	two_begin(&two);
+	fill(two.panes, &two.first, 5000, 10);
+	assert_int_equal(panes_newest(two.panes).position, 1000);
+	assert_int_equal(ask_at(two.panes, &two.second, 0, 1), PANES_ALONE);
+	assert_int_equal(two.second.page.count, 0);
+	assert_int_equal(panes_newest(two.panes).position, 0);
+	assert_int_equal(panes_bytes(two.panes), 0);
 
 	/* lost while it is being read: who read it has it, nobody else */
-	first.at = second.at = 100;
-	assert_int_equal(ask_at(panes, &second, 0, 1), PANES_FILL);
-	read_into(panes_page(second.turn.pane), 100, 5000, 10);
-	panes_filled(panes, second.turn.pane, true, 2);
-	assert_int_equal(panes_bytes(panes), 0);
-	panes_take(panes, second.turn.pane, &second.filter, &second.page);
-	assert_int_equal(second.page.scanned_to, 200);
-	one_end(panes, &first);
-	one_end(panes, &second);
-	panes_free(panes);
+	two.first.at = two.second.at = 100;
+	assert_int_equal(ask_at(two.panes, &two.second, 0, 1), PANES_FILL);
+	read_into(panes_page(two.second.turn.pane), 100, 5000, 10);
+	panes_filled(two.panes, two.second.turn.pane, true, 2);
+	assert_int_equal(panes_bytes(two.panes), 0);
+	panes_take(two.panes, two.second.turn.pane, &two.second.filter, &two.second.page);
+	assert_int_equal(two.second.page.scanned_to, 200);
+	two_close(&two);
 }
 
 static void what_is_forgotten_while_it_is_read_is_not_kept(void **state)
 {
 	(void)state;
-	struct panes *panes = panes_made();
-	struct one first, second;
-	one_make(&first, 16 * MB);
-	one_make(&second, 16 * MB);
-	assert_int_equal(ask(panes, &second), PANES_ALONE);
-	assert_int_equal(ask(panes, &first), PANES_FILL);
-	panes_forget(panes);
-	fill(panes, &first, 5000, 10);
-	has(&first, 1, 100);
-	assert_int_equal(panes_bytes(panes), 0);
-	assert_int_equal(ask(panes, &second), PANES_ALONE);
-	assert_int_equal(second.page.count, 0);
-	one_end(panes, &first);
-	one_end(panes, &second);
-	panes_free(panes);
+	struct two two;
+	two_begin(&two);
+	panes_forget(two.panes);
+	fill(two.panes, &two.first, 5000, 10);
+	has(&two.first, 1, 100);
+	assert_int_equal(panes_bytes(two.panes), 0);
+	assert_int_equal(ask(two.panes, &two.second), PANES_ALONE);
+	assert_int_equal(two.second.page.count, 0);
+	two_close(&two);
 }
 
 int main(void)
