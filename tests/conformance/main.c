@@ -3,6 +3,7 @@
  * conformance BACKEND [PATTERN]: runs every case, or those whose name contains the pattern, over
  * one backend.
  */
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,8 +11,10 @@
 
 #include "conformance/cases.h"
 #include "lib/child.h"
+#include "lib/wait.h"
 
 #define CASES_MAX 1000
+#define LOG_KEPT 100 /* lines of a case that are shown when it fails */
 
 /* A case that takes this long hangs, on whatever machine; sanitizers take ten times as long. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -35,10 +38,47 @@ static const struct test_backend *backend;
 static struct CMUnitTest tests[CASES_MAX];
 static size_t test_count, skipped_count;
 
+/* Cases fail handlers on purpose; what the library says of it would drown what cmocka says, but for a
+ * case that has failed. */
+static struct {
+	pthread_mutex_t lock;
+	size_t count;
+	char lines[LOG_KEPT][300];
+} log_kept = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void log_keep(void *self, const struct tide_log_line *line)
+{
+	(void)self;
+	pthread_mutex_lock(&log_kept.lock);
+	snprintf(log_kept.lines[log_kept.count++ % LOG_KEPT], sizeof log_kept.lines[0],
+		 "%.3f %s: %s %s\n", seconds_now(), line->component, line->message, line->fields);
+	pthread_mutex_unlock(&log_kept.lock);
+}
+
+/* Also from a signal handler, which may have interrupted whoever holds the lock. */
+static void log_show(void)
+{
+	bool is_locked = pthread_mutex_trylock(&log_kept.lock) == 0;
+	size_t first = log_kept.count < LOG_KEPT ? 0 : log_kept.count - LOG_KEPT;
+	for (size_t i = first; i < log_kept.count; i++)
+		dprintf(STDERR_FILENO, "%s", log_kept.lines[i % LOG_KEPT]);
+	dprintf(STDERR_FILENO, "%.3f: the end\n", seconds_now());
+	if (is_locked)
+		pthread_mutex_unlock(&log_kept.lock);
+}
+
+static void log_forget(void)
+{
+	pthread_mutex_lock(&log_kept.lock);
+	log_kept.count = 0;
+	pthread_mutex_unlock(&log_kept.lock);
+}
+
 /** What cmocka carries for a case: the case, and its fixture while it runs. */
 struct case_state {
 	const struct test_case *test;
 	struct fixture fixture;
+	bool has_passed;
 };
 
 static const char *volatile case_name;
@@ -50,6 +90,7 @@ static void case_hangs(int signal_number)
 	(void)signal_number;
 	(void)!write(STDERR_FILENO, case_name, strlen(case_name));
 	(void)!write(STDERR_FILENO, text, sizeof text - 1);
+	log_show();
 	_exit(3);
 }
 
@@ -57,6 +98,7 @@ static int case_set_up(void **state)
 {
 	struct case_state *self = *state;
 	case_name = self->test->name;
+	log_forget();
 	alarm(CASE_SECONDS);
 	fixture_open(&self->fixture, backend);
 	return 0;
@@ -65,6 +107,8 @@ static int case_set_up(void **state)
 static int case_tear_down(void **state)
 {
 	struct case_state *self = *state;
+	if (!self->has_passed)
+		log_show();
 	fixture_close(&self->fixture);
 	alarm(0);
 	return 0;
@@ -74,6 +118,7 @@ static void case_run(void **state)
 {
 	struct case_state *self = *state;
 	self->test->run(&self->fixture);
+	self->has_passed = true;
 }
 
 static bool case_can_run(const struct test_case *test)
@@ -101,16 +146,9 @@ static void case_add(const struct test_case *test)
 	test_count++;
 }
 
-/* Cases fail handlers on purpose; what the library says of it would drown what cmocka says. */
-static void log_quietly(void *self, const struct tide_log_line *line)
-{
-	(void)self;
-	(void)line;
-}
-
 int main(int argc, char **argv)
 {
-	tide_log_set(log_quietly, NULL, TIDE_LOG_DEBUG);
+	tide_log_set(log_keep, NULL, TIDE_LOG_DEBUG);
 	child_main(argc, argv);
 	backend = argc >= 2 ? test_backend_find(argv[1]) : NULL;
 	const char *pattern = argc >= 3 ? argv[2] : "";
