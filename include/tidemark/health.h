@@ -2,7 +2,7 @@
 #ifndef TIDEMARK_HEALTH_H
 #define TIDEMARK_HEALTH_H
 
-#include <tidemark/subscription.h>
+#include <tidemark/why.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -123,6 +123,10 @@ struct tide_subscription_health {
 	char paused_by[256];           /* who paused it durably; empty: nobody has */
 	char pause_note[501];          /* with paused_by; empty: none */
 	struct tide_time paused_at;    /* with paused_by */
+	/* why it is not further, as its process knows it, in the words of tide_subscription_why;
+	 * empty: it is well */
+	char reason[1200];
+	enum tide_cause cause; /* of `reason` */
 };
 
 /** How well a manager and its subscriptions are. Release it with tide_health_fini. */

@@ -8,8 +8,6 @@
  * Failure modes: a database does not answer: from outside that is an error, from inside it is the
  * cause.
  */
-#include "explain/explain.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +15,7 @@
 #include "path/family.h"
 #include "path/port.h"
 #include "path/reason.h"
+#include "policy/why.h"
 #include "supervise/manager.h"
 #include "sys/alloc.h"
 
@@ -490,7 +489,7 @@ static void why_tell(const struct why_look *look, enum tide_cause cause, struct 
 	why_add_owner(look, ret);
 	why_add_letters(look, ret);
 	why_add_last(look, ret);
-	explain_say(ret);
+	why_say(ret);
 }
 
 /* ---- Asked ----------------------------------------------------------------------------------- */
@@ -607,7 +606,7 @@ static void why_tell_away(const struct why_look *look, const struct tide_error *
 		error->status == TIDE_DISK_FULL ? TIDE_CAUSE_DISK_FULL : TIDE_CAUSE_DATABASE_AWAY;
 	ret->has_since = false;
 	why_add_error(ret, error);
-	explain_say(ret);
+	why_say(ret);
 }
 
 tide_status tide_subscription_why(struct tide_manager *manager, const char *name,
@@ -642,7 +641,7 @@ tide_status tide_subscription_why(struct tide_manager *manager, const char *name
 		       look.told.cause == TIDE_CAUSE_DISK_FULL;
 	if (is_away) {
 		*ret = look.told;
-		explain_say(ret);
+		why_say(ret);
 		return TIDE_OK;
 	}
 

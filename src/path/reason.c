@@ -202,6 +202,11 @@ static void reason_add_pace_locked(const struct tide_subscription *subscription,
 	why_add_number(ret, "handler_percent", (double)(int)(pace->share * 100));
 }
 
+static struct tide_time reason_ended(const struct span *span)
+{
+	return reason_ago(span->started_at, mono_since(span->started, span->ended));
+}
+
 void reason_fill_locked(const struct tide_subscription *subscription, enum tide_cause cause,
 			struct mono_time now, struct tide_time wall, struct tide_why *ret)
 {
@@ -210,7 +215,9 @@ void reason_fill_locked(const struct tide_subscription *subscription, enum tide_
 	memcpy(ret->name, subscription->name, sizeof ret->name);
 	ret->cause = cause;
 	ret->state = subscription->states.state;
-	if (subscription->span.number > 0)
+	if (state_is_terminal(ret->state) && subscription->span.ended.ns > 0)
+		why_set_since(ret, reason_ended(&subscription->span));
+	else if (subscription->span.number > 0)
 		why_set_since(ret, subscription->span.started_at);
 
 	if (cause == TIDE_CAUSE_HANDLER_RUNNING || cause == TIDE_CAUSE_HANDLER_STUCK)

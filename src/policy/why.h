@@ -17,6 +17,12 @@ void why_add_uuid(struct tide_why *why, const char *key, const struct tide_uuid 
 void why_add_error(struct tide_why *why, const struct tide_error *error);
 void why_set_since(struct tide_why *why, struct tide_time since);
 
+/** Say the cause in a sentence, and what to do: from the table of sentences.def. */
+void why_say(struct tide_why *why);
+/** The sentence and the advice of a cause, with their places for evidence. */
+const char *why_sentence(enum tide_cause cause);
+const char *why_advice(enum tide_cause cause);
+
 /** Cause, state, since and evidence, which is what why_read understands. */
 void why_write(struct buffer *buffer, const struct tide_why *why);
 /** Read what why_write wrote; false: it is none, or its cause is one of a later version. */

@@ -14,9 +14,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/json.h"
+#include "path/reason.h"
 #include "path/statistics.h"
+#include "policy/why.h"
 #include "supervise/manager.h"
 #include "sys/alloc.h"
 
@@ -108,6 +111,56 @@ static void health_look_at_stores(struct tide_manager *manager,
 		ret->store_error = worst.error;
 }
 
+/* A database that the probe alone has found away keeps it from going on, too. */
+static enum tide_cause health_cause_locked(const struct tide_subscription *subscription,
+					   const struct availability *worst, struct mono_time now)
+	TIDE_REQUIRES(subscription->lock)
+{
+	assert(mutex_is_mine(&subscription->lock));
+	enum tide_cause cause = reason_cause_locked(subscription, now);
+	if (worst->state != TIDE_UNAVAILABLE || cause >= TIDE_CAUSE_DATABASE_AWAY)
+		return cause;
+	return worst->error.status == TIDE_DISK_FULL ? TIDE_CAUSE_DISK_FULL
+						     : TIDE_CAUSE_DATABASE_AWAY;
+}
+
+/* Who ran it is who is asked. */
+static void health_add_owner(struct tide_why *why)
+{
+	char host[256] = "";
+	why_add_number(why, "pid", getpid());
+	if (gethostname(host, sizeof host - 1) == 0)
+		why_add_text(why, "host", host);
+}
+
+/* In the words of why.c, as far as no database has to be asked. */
+static void health_explain_locked(struct tide_subscription *subscription,
+				  const struct availability *worst,
+				  struct tide_subscription_health *ret)
+	TIDE_REQUIRES(subscription->lock)
+{
+	assert(mutex_is_mine(&subscription->lock));
+	struct clock *clock = subscription->engine->clock;
+	struct mono_time now = clock_mono(clock);
+	struct tide_why why = { 0 };
+	ret->cause = health_cause_locked(subscription, worst, now);
+	bool has_run = subscription->span.number > 0;
+	if (!has_run || ret->cause == TIDE_CAUSE_LIVE || ret->cause == TIDE_CAUSE_CATCHING_UP)
+		return;
+
+	reason_fill_locked(subscription, ret->cause, now, clock_wall(clock), &why);
+	memcpy(why.name, ret->name, sizeof why.name);
+	if (worst->state == TIDE_UNAVAILABLE && !tide_why_evidence(&why, "error"))
+		why_add_error(&why, &worst->error);
+	if (ret->lag_events > 0 && !ret->lag_stale)
+		why_add_number(&why, "lag_events", (double)ret->lag_events);
+	if (ret->state == TIDE_STATE_ERROR ||
+	    (ret->state == TIDE_STATE_STOPPED && subscription->start_stage >= START_RESOLVED))
+		health_add_owner(&why);
+	why_say(&why);
+	memcpy(ret->reason, why.reason, sizeof ret->reason);
+}
+
 /* Without a lock: the handler may be the one who does not let go of something. */
 static void health_look_at_hand(struct tide_subscription *subscription,
 				struct tide_subscription_health *ret)
@@ -144,6 +197,8 @@ static void health_look(struct tide_manager *manager, struct tide_subscription *
 		return;
 	health_look_locked(subscription, answer, ret);
 	subscription_stores_locked(subscription, answer, stores);
+	struct availability worst = stores_worst(stores);
+	health_explain_locked(subscription, &worst, ret);
 	mutex_unlock(&subscription->lock);
 	health_look_at_stores(manager, stores, ret);
 }

@@ -219,6 +219,45 @@ static void health_judge_handler(const struct tide_subscription_health *health,
 		health_say(ret, TIDE_HEALTHY, "Handler responsive");
 }
 
+#define SAYS(indicator) (1u << TIDE_INDICATOR_##indicator)
+
+/* The indicators that judge what the cause is made of. */
+static unsigned health_shown_by(const struct tide_subscription_health *health)
+{
+	bool has_ended = health->state == TIDE_STATE_ERROR;
+	switch (health->cause) {
+	case TIDE_CAUSE_STARTING:
+	case TIDE_CAUSE_PAUSED:
+	case TIDE_CAUSE_FAILED_EVENT:
+	case TIDE_CAUSE_DIVERGED:
+	case TIDE_CAUSE_ERROR:
+	case TIDE_CAUSE_STOPPED:
+		return SAYS(STATE);
+	case TIDE_CAUSE_HANDLER_STUCK:
+		return SAYS(HANDLER);
+	case TIDE_CAUSE_HANDLER_BREAKER:
+		return SAYS(STATE) | SAYS(HANDLER_BREAKER);
+	case TIDE_CAUSE_DATABASE_AWAY:
+		return SAYS(STORE);
+	case TIDE_CAUSE_DISK_FULL:
+		return has_ended ? SAYS(STATE) : SAYS(STORE);
+	default:
+		return 0;
+	}
+}
+#undef SAYS
+
+/* What why says of the same cause. */
+static void health_say_reason(struct tide_subscription_health *health)
+{
+	unsigned shown = *health->reason ? health_shown_by(health) : 0;
+	for (unsigned i = 0; i < TIDE_INDICATORS; i++) {
+		struct tide_indicator *indicator = &health->indicators[i];
+		if (shown >> i & 1u && indicator->status != TIDE_HEALTHY)
+			health_say(indicator, indicator->status, "%s", health->reason);
+	}
+}
+
 void health_judge(struct tide_subscription_health *health, const struct tide_health_config *config,
 		  double processing_timeout)
 {
@@ -235,6 +274,7 @@ void health_judge(struct tide_subscription_health *health, const struct tide_hea
 	health_judge_dlq(health, config, &indicators[TIDE_INDICATOR_DLQ]);
 	health_judge_store(health, &indicators[TIDE_INDICATOR_STORE]);
 	health_judge_handler(health, processing_timeout, &indicators[TIDE_INDICATOR_HANDLER]);
+	health_say_reason(health);
 
 	if (!health->is_responsive)
 		health_say(&indicators[TIDE_INDICATOR_STATE], TIDE_UNHEALTHY,

@@ -75,6 +75,16 @@ static void health_fold_stores(struct tide_subscription_health *sum,
 	sum->store_error = lane->store_error;
 }
 
+/* The causes stand in the order of what they ask of a person. */
+static void health_fold_reason(struct tide_subscription_health *sum,
+			       const struct tide_subscription_health *lane)
+{
+	if (lane->cause <= sum->cause)
+		return;
+	sum->cause = lane->cause;
+	memcpy(sum->reason, lane->reason, sizeof sum->reason);
+}
+
 void health_fold(struct tide_subscription_health *sum, const struct tide_subscription_health *lane)
 {
 	assert(strcmp(sum->name, lane->name) == 0);
@@ -94,6 +104,7 @@ void health_fold(struct tide_subscription_health *sum, const struct tide_subscri
 	health_fold_breaker(&sum->handler_breaker, &lane->handler_breaker);
 	health_fold_breaker(&sum->infra_breaker, &lane->infra_breaker);
 	health_fold_stores(sum, lane);
+	health_fold_reason(sum, lane);
 	if (lane->running_seconds <= sum->running_seconds)
 		return;
 	sum->running_seconds = lane->running_seconds;

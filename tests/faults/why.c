@@ -145,6 +145,7 @@ static void a_call_past_its_time_is_stuck(void **state)
 	assert_true(number(&why, "event_position") == (double)first);
 	assert_true(number(&why, "limit_seconds") == 0.5);
 	assert_true(*why.advice);
+	comes_to_inside(&scene, TIDE_CAUSE_HANDLER_STUCK);
 	scene_close(&scene);
 }
 
@@ -196,6 +197,7 @@ static void an_open_breaker_is_told_with_its_end(void **state)
 	assert_true(number(&why, "event_position") == (double)first);
 	assert_string_equal(text(&why, "error"), "the mill is broken");
 	assert_non_null(text(&why, "until"));
+	comes_to_inside(&scene, TIDE_CAUSE_HANDLER_BREAKER);
 	scene_close(&scene);
 }
 

@@ -60,6 +60,45 @@ static struct tide_why why_from_inside(struct scene *scene)
 	return why;
 }
 
+/* The indicator that is not well says what why does, but for seconds that pass between the two. */
+static bool health_says(struct scene *scene, const struct tide_why *why)
+{
+	struct tide_subscription_health health;
+	must(tide_subscription_health(scene->manager, NAME, &health, err));
+	bool is_told = false;
+	for (int i = 0; i < TIDE_INDICATORS; i++) {
+		const struct tide_indicator *indicator = &health.indicators[i];
+		size_t room = sizeof indicator->message - 8;
+		is_told |= indicator->status != TIDE_HEALTHY &&
+			   strncmp(indicator->message, why->reason, room) == 0;
+	}
+	return is_told && health.cause == why->cause;
+}
+
+static void fail_with_health(struct scene *scene, const struct tide_why *why)
+{
+	struct tide_subscription_health health;
+	must(tide_subscription_health(scene->manager, NAME, &health, err));
+	for (int i = 0; i < TIDE_INDICATORS; i++)
+		print_message("%s: %s\n", tide_indicator_name(i), health.indicators[i].message);
+	fail_msg("why says of %s: %s", tide_cause_name(why->cause), why->reason);
+}
+
+/* Those that health judges by itself. */
+static bool is_healths(enum tide_cause cause)
+{
+	static const enum tide_cause causes[] = {
+		TIDE_CAUSE_STARTING,      TIDE_CAUSE_HANDLER_STUCK, TIDE_CAUSE_HANDLER_BREAKER,
+		TIDE_CAUSE_DATABASE_AWAY, TIDE_CAUSE_DISK_FULL,     TIDE_CAUSE_PAUSED,
+		TIDE_CAUSE_FAILED_EVENT,  TIDE_CAUSE_DIVERGED,      TIDE_CAUSE_ERROR,
+		TIDE_CAUSE_STOPPED
+	};
+	for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
+		if (causes[i] == cause)
+			return true;
+	return false;
+}
+
 /* What somebody else comes to see. */
 struct tide_why comes_to(struct scene *scene, enum tide_cause cause)
 {
@@ -88,6 +127,13 @@ struct tide_why comes_to_inside(struct scene *scene, enum tide_cause cause)
 		if (seconds_now() > until)
 			fail_msg("%s instead of %s: %s", tide_cause_name(why.cause),
 				 tide_cause_name(cause), why.reason);
+		wait_a_moment();
+		why = why_from_inside(scene);
+	}
+
+	while (is_healths(cause) && !health_says(scene, &why)) {
+		if (seconds_now() > until)
+			fail_with_health(scene, &why);
 		wait_a_moment();
 		why = why_from_inside(scene);
 	}

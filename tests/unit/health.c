@@ -208,11 +208,11 @@ static void each_state_has_its_text(void **state)
 	rig_await(&rig, TIDE_STATE_LIVE);
 	SAYS(&rig, STATE, "healthy: Subscription is live and processing events");
 	assert_true(tide_manager_pause(rig.manager, "Totals", TIDE_PAUSE_MANUAL));
-	SAYS(&rig, STATE, "degraded: Subscription is paused");
+	TELLS(&rig, STATE, "degraded: 'Totals' is paused since ");
 	assert_true(tide_manager_resume(rig.manager, "Totals"));
 	rig_append(&rig, "Bad");
 	rig_await(&rig, TIDE_STATE_ERROR);
-	SAYS(&rig, STATE, "unhealthy: Subscription in error state: bad event");
+	TELLS(&rig, STATE, "unhealthy: 'Totals' stopped at ");
 	char *json = health_json_of(&rig);
 	json_keys_are(json, "subscriptions.0.indicators.0.details", "state error");
 	JSON_IS(json, "subscriptions.0.last_error", "\"bad event\"");
@@ -221,7 +221,7 @@ static void each_state_has_its_text(void **state)
 	atomic_store(&rig.script.is_healed, true);
 	must(tide_manager_restart(rig.manager, "Totals", err));
 	must(tide_manager_stop(rig.manager, NULL, 0, err));
-	SAYS(&rig, STATE, "degraded: Subscription is stopped");
+	TELLS(&rig, STATE, "degraded: nobody runs 'Totals': it was stopped at ");
 	rig_close(&rig);
 }
 
@@ -376,9 +376,9 @@ static void breakers_are_told(void **state)
 		rig_append(&rig, "Good");
 		rig_start(&rig);
 		rig_await(&rig, TIDE_STATE_PAUSED);
-		SAYS(&rig, HANDLER_BREAKER,
-		     is_unhealthy ? "unhealthy: Circuit breaker is OPEN - requests blocked"
-				  : "degraded: Circuit breaker is OPEN - requests blocked");
+		TELLS(&rig, HANDLER_BREAKER,
+		      is_unhealthy ? "unhealthy: 'Totals' rests until "
+				   : "degraded: 'Totals' rests until ");
 		atomic_store(&rig.script.is_closed, true);
 		assert_true(tide_manager_resume(rig.manager, "Totals")); /* a manual probe */
 		wait_for(10, atomic_load(&rig.script.calls) == 2);
@@ -418,8 +418,7 @@ static void a_write_that_fails_makes_its_database_unavailable(void **state)
 	rig_start(&rig);
 	SAYS(&rig, STORE, "healthy: Databases answer");
 	rig_append(&rig, "Good");
-	wait_for(10, strstr(says(&rig, TIDE_INDICATOR_STORE),
-			    "unhealthy: Database unavailable for 0 s: ") != NULL);
+	COMES_TO_TELL(&rig, STORE, "unhealthy: 'Totals' waits for a database since ");
 	char *json = health_json_of(&rig);
 	JSON_IS(json, "subscriptions.0.indicators.7.details.feed", "\"available\"");
 	JSON_IS(json, "subscriptions.0.indicators.7.details.checkpoints", "\"unavailable\"");
@@ -438,7 +437,8 @@ static void a_stuck_handler_is_told_and_does_not_end_liveness(void **state)
 	SAYS(&rig, HANDLER, "healthy: Handler responsive");
 	atomic_store(&rig.script.is_closed, true);
 	rig_append(&rig, "Good");
-	COMES_TO_SAY(&rig, HANDLER, "unhealthy: Handler stuck for 0 s at position 1");
+	COMES_TO_TELL(&rig, HANDLER,
+		      "unhealthy: the handler of 'Totals' is stuck: it has been running for ");
 	struct tide_liveness liveness;
 	must(tide_manager_liveness(rig.manager, &liveness, err));
 	assert_true(liveness.alive);

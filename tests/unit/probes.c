@@ -124,7 +124,7 @@ static void who_is_still_starting_is_not_ready(void **state)
 	wait_for(10, atomic_load(&is_lease_asked));
 	ready_is(&rig, false, "Subscriptions still starting: Totals",
 		 READY_KEYS " starting_subscriptions");
-	SAYS(&rig, STATE, "unknown: Unknown state: starting");
+	TELLS(&rig, STATE, "unknown: 'Totals' is starting since ");
 	char *json = health_json_of(&rig);
 	JSON_IS(json, "status", "\"degraded\"");
 	JSON_IS(json, "degraded_count", "1");
@@ -316,8 +316,7 @@ static void a_thread_that_its_handler_ends_is_missed(void **state)
 	assert_false(liveness.alive);
 	assert_true(liveness.lock_responsive);
 	assert_string_equal(liveness.reason, "Worker thread died: Totals");
-	SAYS(&rig, STATE,
-	     "unhealthy: Subscription in error state: the handler ended the thread of 'Totals'");
+	TELLS(&rig, STATE, "unhealthy: 'Totals' ended in an error at ");
 	atomic_store(&rig.script.should_end_thread, false);
 	must(tide_manager_restart(rig.manager, "Totals", err));
 	must(tide_subscription_wait(rig.subscription, 2, 10, err));

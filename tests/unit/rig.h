@@ -87,6 +87,11 @@ char *health_json_of(struct rig *rig);
 /** The status and message of one of its indicators, as "degraded: Subscription is paused". */
 const char *says(struct rig *rig, enum tide_indicator_kind kind);
 #define SAYS(rig, kind, text) assert_string_equal(says(rig, TIDE_INDICATOR_##kind), text)
+/** The same, up to where times and seconds follow. */
+#define TELLS(rig, kind, text)                                                                     \
+	assert_int_equal(strncmp(says(rig, TIDE_INDICATOR_##kind), text, strlen(text)), 0)
+#define COMES_TO_TELL(rig, kind, text)                                                             \
+	wait_for(10, strncmp(says(rig, TIDE_INDICATOR_##kind), text, strlen(text)) == 0)
 #define COMES_TO_SAY(rig, kind, text)                                                              \
 	wait_for(10, strcmp(says(rig, TIDE_INDICATOR_##kind), text) == 0)
 

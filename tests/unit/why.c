@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "explain/explain.h"
+#include "policy/why.h"
 #include "unit.h"
 
 static const char *why_source = ".";
@@ -63,11 +63,11 @@ static void a_fact_that_is_not_known_takes_its_part_along(void **state)
 {
 	(void)state;
 	struct tide_why why = why_made();
-	explain_say(&why);
+	why_say(&why);
 	assert_string_equal(why.reason, "'Totals' is retrying the event at 7: attempt 2 of 6 "
 					"failed: the \"mill\" is broken");
 	why_add_text(&why, "event_type", "Ground");
-	explain_say(&why);
+	why_say(&why);
 	assert_string_equal(why.reason, "'Totals' is retrying the event at 7 of type Ground: "
 					"attempt 2 of 6 failed: the \"mill\" is broken");
 }
@@ -103,7 +103,7 @@ static void the_manual_has_every_cause(void **state)
 	for (int i = 0; i < TIDE_CAUSE_COUNT; i++) {
 		enum tide_cause cause = (enum tide_cause)i;
 		snprintf(row, sizeof row, "\n| `%s` | %s | %s |\n", tide_cause_name(cause),
-			 explain_sentence(cause), explain_advice(cause));
+			 why_sentence(cause), why_advice(cause));
 		if (!strstr(page, row))
 			fail_msg("docs/operating.md has no row%s", row);
 	}

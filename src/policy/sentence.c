@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A cause in words: the places of its sentence filled with its evidence. */
-#include "explain/explain.h"
+#include "policy/why.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@ static const struct {
 	const char *sentence, *advice;
 } sentences[TIDE_CAUSE_COUNT] = {
 #define SENTENCE(cause, sentence, advice) [TIDE_CAUSE_##cause] = { sentence, advice },
-#include "explain/sentences.def"
+#include "policy/sentences.def"
 #undef SENTENCE
 };
 
@@ -100,18 +100,18 @@ static void sentence_say(const struct tide_why *why, const char *text, char *ret
 	}
 }
 
-void explain_say(struct tide_why *why)
+void why_say(struct tide_why *why)
 {
 	sentence_say(why, sentences[why->cause].sentence, why->reason, sizeof why->reason);
 	sentence_say(why, sentences[why->cause].advice, why->advice, sizeof why->advice);
 }
 
-const char *explain_sentence(enum tide_cause cause)
+const char *why_sentence(enum tide_cause cause)
 {
 	return sentences[cause].sentence;
 }
 
-const char *explain_advice(enum tide_cause cause)
+const char *why_advice(enum tide_cause cause)
 {
 	return sentences[cause].advice;
 }
