@@ -21,10 +21,32 @@ void metrics_begin(struct metrics_text *text, const char *name, const char *type
 		      help, name, type);
 }
 
+static void metrics_add_text(struct buffer *buffer, const char *text)
+{
+	buffer_add(buffer, text, strlen(text));
+}
+
+/* Most are zeros and ones, and there are tens of thousands of them. */
+static void metrics_add_count(struct buffer *buffer, int64_t value)
+{
+	char digits[24], *at = digits + sizeof digits;
+	uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+	do
+		*--at = (char)('0' + left % 10);
+	while (left /= 10);
+	if (value < 0)
+		*--at = '-';
+	buffer_add(buffer, at, (size_t)(digits + sizeof digits - at));
+}
+
 /* With a point whatever the locale. */
 static void metrics_add_number(struct buffer *buffer, double value)
 {
 	char digits[32];
+	if (value == 0) {
+		metrics_add_text(buffer, "0");
+		return;
+	}
 	snprintf(digits, sizeof digits, "%.9g", value);
 	char *comma = strchr(digits, ',');
 	if (comma)
@@ -51,7 +73,10 @@ static void metrics_add_escaped(struct buffer *buffer, const char *value)
 
 static void metrics_add_label(struct buffer *buffer, const char *name, const char *value)
 {
-	buffer_format(buffer, "%s%s=\"", buffer->size ? "," : "", name);
+	if (buffer->size)
+		metrics_add_text(buffer, ",");
+	metrics_add_text(buffer, name);
+	metrics_add_text(buffer, "=\"");
 	metrics_add_escaped(buffer, value);
 	buffer_add(buffer, "\"", 1);
 }
@@ -69,9 +94,13 @@ static void metrics_add_labels(const struct metrics_text *text, struct buffer *b
 
 static void metrics_add_name(struct metrics_text *text, const struct buffer *labels)
 {
-	buffer_format(&text->buffer, METRICS_PREFIX "%s", text->name);
-	if (labels->size)
-		buffer_format(&text->buffer, "{%s}", labels->data);
+	metrics_add_text(&text->buffer, METRICS_PREFIX);
+	metrics_add_text(&text->buffer, text->name);
+	if (labels->size == 0)
+		return;
+	metrics_add_text(&text->buffer, "{");
+	buffer_add(&text->buffer, labels->data, labels->size);
+	metrics_add_text(&text->buffer, "}");
 }
 
 void metrics_integer(struct metrics_text *text, int64_t value, ...)
@@ -82,7 +111,9 @@ void metrics_integer(struct metrics_text *text, int64_t value, ...)
 	metrics_add_labels(text, &labels, arguments);
 	va_end(arguments);
 	metrics_add_name(text, &labels);
-	buffer_format(&text->buffer, " %" PRId64 "\n", value);
+	metrics_add_text(&text->buffer, " ");
+	metrics_add_count(&text->buffer, value);
+	metrics_add_text(&text->buffer, "\n");
 	text->buffer.failed = text->buffer.failed || labels.failed;
 	buffer_fini(&labels);
 }
@@ -102,19 +133,38 @@ void metrics_number(struct metrics_text *text, double value, ...)
 	buffer_fini(&labels);
 }
 
+static void metrics_write_bounds(struct metrics_text *text)
+{
+	for (size_t i = 0; i < METRICS_BUCKETS - 1 && !text->bounds[i][0]; i++) {
+		struct buffer digits = { 0 };
+		metrics_add_number(&digits, metrics_bounds[i]);
+		if (!digits.failed)
+			snprintf(text->bounds[i], sizeof *text->bounds, "%s", digits.data);
+		text->buffer.failed = text->buffer.failed || digits.failed;
+		buffer_fini(&digits);
+	}
+}
+
 static void metrics_add_buckets(struct metrics_text *text, const struct histogram *histogram,
 				const char *labels)
 {
+	struct buffer *buffer = &text->buffer;
 	int64_t cumulative = 0;
+	metrics_write_bounds(text);
 	for (size_t i = 0; i < METRICS_BUCKETS; i++) {
 		cumulative += histogram->buckets[i];
-		buffer_format(&text->buffer, METRICS_PREFIX "%s_bucket{%s%sle=\"", text->name,
-			      labels, labels[0] ? "," : "");
+		metrics_add_text(buffer, METRICS_PREFIX);
+		metrics_add_text(buffer, text->name);
+		metrics_add_text(buffer, "_bucket{");
+		metrics_add_text(buffer, labels);
+		metrics_add_text(buffer, labels[0] ? ",le=\"" : "le=\"");
 		if (i < METRICS_BUCKETS - 1)
-			metrics_add_number(&text->buffer, metrics_bounds[i]);
+			metrics_add_text(buffer, text->bounds[i]);
 		else
-			buffer_add(&text->buffer, "+Inf", 4);
-		buffer_format(&text->buffer, "\"} %" PRId64 "\n", cumulative);
+			metrics_add_text(buffer, "+Inf");
+		metrics_add_text(buffer, "\"} ");
+		metrics_add_count(buffer, cumulative);
+		metrics_add_text(buffer, "\n");
 	}
 }
 

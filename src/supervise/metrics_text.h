@@ -12,6 +12,8 @@ struct metrics_text {
 	struct buffer buffer;
 	const char *name;  /* without its prefix */
 	const char *store; /* a label of every sample; NULL: none */
+	char bounds[METRICS_BUCKETS - 1]
+		   [12]; /* of histograms, as they are written; empty: not yet */
 };
 
 void metrics_begin(struct metrics_text *text, const char *name, const char *type, const char *help);
