@@ -110,7 +110,6 @@ static enum step handler_mark(struct tide_subscription *subscription,
 	tide_status status = session_open(subscription, &err);
 	if (status == TIDE_OK)
 		status = session_lease_mark(subscription, event->position, deaths, &err);
-	runner_look_at_clock(subscription);
 	return infra_end(subscription, RETRY_OWNERSHIP, status, &err);
 }
 
