@@ -214,7 +214,7 @@ static void member_log(const char *record, uint32_t number)
 int chaos_member_run(const char *argument, int report_to)
 {
 	char backend[32], file[TEMP_PATH_SIZE], url[512];
-	struct member member = { 0 };
+	static struct member member; /* of a thread that does not end, too */
 	sigset_t set;
 	if (sscanf(argument, "%31s %u %255s %511s", backend, &member.number, file, url) != 4)
 		return 97;
