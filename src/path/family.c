@@ -275,6 +275,13 @@ static tide_status family_check_partitions(const char *name, const struct family
 	return TIDE_OK;
 }
 
+/* By somebody else, since there was none. */
+static bool family_is_made(const struct tide_store *database, void *session, const char *name)
+{
+	struct tide_group group;
+	return family_group(database, session, name, &group, NULL) == TIDE_OK && group.lanes > 0;
+}
+
 static tide_status family_change(const struct tide_store *database, void *session,
 				 const struct family_wish *wish, uint32_t before, bool *ret,
 				 struct tide_error *err)
@@ -284,6 +291,10 @@ static tide_status family_change(const struct tide_store *database, void *sessio
 	tide_status status = family_read(database, session, wish->name, &family, err);
 	if (status == TIDE_OK && before == 0)
 		status = family_check_partitions(wish->name, &family, err);
+	if (status == TIDE_STATE && family_is_made(database, session, wish->name)) {
+		*ret = false;
+		return TIDE_OK;
+	}
 	if (status == TIDE_OK)
 		status = family_plan(&plan, wish, before, &family, err);
 	return status == TIDE_OK ? port_group_change(database, session, &plan.change, ret, err)
@@ -346,8 +357,10 @@ tide_status family_trim(const struct tide_store *database, void *session,
 			spent[count++] = family.list[i].projection_name;
 	}
 	bool is_clean = old == count && group.lanes == wish->lanes;
-	*ret = is_clean ? group.changed_at : (struct tide_time){ 0 };
-	return port_group_forget(database, session, wish->name, wish->lanes, spent, count, err);
+	status = port_group_forget(database, session, wish->name, wish->lanes, spent, count, err);
+	if (status == TIDE_OK)
+		*ret = is_clean ? group.changed_at : (struct tide_time){ 0 };
+	return status;
 }
 
 /* Of a name that has no lanes any more: whether it has passed what they had settled. */
