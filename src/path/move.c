@@ -301,6 +301,20 @@ static tide_status moving_go_back(struct moving *moving, struct tide_error *err)
 
 /* ---- Where it is ----------------------------------------------------------------------------- */
 
+static tide_status moving_check_accept(struct moving *moving, struct tide_error *err)
+{
+	struct move *move = moving->move;
+	ALLOC_AUTO struct tide_checkpoint *rows = NULL;
+	size_t count = 0;
+	tide_status status = moving_rows(moving, &rows, &count, err);
+	if (status != TIDE_OK)
+		return status;
+	moving_note_before(move, rows, count);
+	return move->row.has_position ? TIDE_OK
+				      : tide_fail(err, TIDE_NOT_FOUND,
+						  "checkpoint '%s' has no position", move->name);
+}
+
 /* What each row can stand on is asked before the transaction, which a feed in memory cannot be read
  * beside. */
 static tide_status moving_find_anchors(struct moving *moving, struct tide_error *err)
@@ -346,21 +360,16 @@ static tide_status moving_stand(struct moving *moving, const struct tide_checkpo
 
 static tide_status moving_accept(struct moving *moving, struct tide_error *err)
 {
-	struct move *move = moving->move;
 	ALLOC_AUTO struct tide_checkpoint *rows = NULL;
 	size_t count = 0;
-	tide_status status = moving_rows(moving, &rows, &count, err);
-	if (status != TIDE_OK)
-		return status;
-
-	moving_note_before(move, rows, count);
-	if (!move->row.has_position)
-		return tide_fail(err, TIDE_NOT_FOUND, "checkpoint '%s' has no position",
-				 move->name);
+	tide_status status = moving_check_accept(moving, err);
+	if (status == TIDE_OK)
+		status = moving_rows(moving, &rows, &count, err);
 	for (size_t i = 0; status == TIDE_OK && i < count; i++)
 		if (rows[i].has_position)
 			status = moving_stand(moving, &rows[i], err);
-	snprintf(moving->detail, sizeof moving->detail, "position %lld", (long long)move->least);
+	snprintf(moving->detail, sizeof moving->detail, "position %lld",
+		 (long long)moving->move->least);
 	return status;
 }
 
@@ -422,7 +431,9 @@ static tide_status moving_check(struct moving *moving, struct tide_error *err)
 	    !port_has_transactions(moving->database))
 		return tide_fail(err, TIDE_UNSUPPORTED, "'%s' has no transactions to share",
 				 moving->database->url);
-	return move->kind == MOVE_BACK ? moving_check_back(moving, err) : TIDE_OK;
+	return move->kind == MOVE_BACK     ? moving_check_back(moving, err)
+	       : move->kind == MOVE_ACCEPT ? moving_check_accept(moving, err)
+					   : TIDE_OK;
 }
 
 static tide_status moving_run(struct moving *moving, struct tide_error *err)

@@ -232,6 +232,10 @@ static void accept_gives_each_row_an_anchor(struct fixture *f)
 	}
 	must(tide_checkpoints_verify(f->checkpoints, "p", err));
 	assert_int_equal(count_acts(f, "accept"), 1);
+
+	refused(TIDE_NOT_FOUND, tide_checkpoints_accept(f->checkpoints, "q", NULL, err));
+	refused(TIDE_NOT_FOUND, tide_checkpoints_rewind(f->checkpoints, "q", 0, NULL, err));
+	refused(TIDE_NOT_FOUND, tide_checkpoints_release(f->checkpoints, "q", err));
 }
 
 static void name_without_lanes_any_more_is_moved_with_its_old_rows(struct fixture *f)
