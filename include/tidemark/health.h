@@ -127,6 +127,9 @@ struct tide_subscription_health {
 	 * empty: it is well */
 	char reason[1200];
 	enum tide_cause cause; /* of `reason` */
+	/* a lane that no process has had for twice the lease; empty: each is somebody's */
+	char unowned_lane[TIDE_NAME_MAX + 1];
+	struct tide_time unowned_since; /* with unowned_lane */
 };
 
 /** How well a manager and its subscriptions are. Release it with tide_health_fini. */

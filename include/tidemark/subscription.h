@@ -432,14 +432,15 @@ struct tide_subscription_status {
 	int64_t redeliveries_failed;   /* since it was subscribed: dead letters that failed again */
 	char paused_by[256];           /* who paused it durably (control.h); empty: nobody has */
 	char pause_note[501];          /* with paused_by; empty: none */
-	/* 0: it has none. Else this is of all lanes that run here: the least position, the greatest
-	 * lag, counts in sum, and the state of the worst. */
+	/* 0: it has none. Else this is of all lanes that run here: counts in sum, the state of the
+	 * worst, and the least position and the greatest lag also of those that others run, as
+	 * their rows were seen a second ago. */
 	uint32_t lanes;
 	uint32_t lanes_owned; /* of them, by this process */
 };
 
 /**
- * Tell the name of a subscription, its state, its position.
+ * Tell the name of a subscription, its state, its position; of lanes, those that run here.
  *
  * Owns:    nothing; the name is valid until the subscription is removed.
  * Threads: any.

@@ -239,6 +239,16 @@ static int64_t follow_events(const struct follow *call,
 	return status->events_processed + (call->config.lanes > 1 ? 0 : status->events_skipped);
 }
 
+/* What its own lanes come to is what this process waits for. */
+static tide_status follow_status(const struct follow *call, struct tide_subscription_status *ret,
+				 struct tide_error *err)
+{
+	tide_status status = tide_subscription_status(call->subscription, ret, err);
+	if (status == TIDE_OK)
+		ret->position = tide_subscription_position(call->subscription);
+	return status;
+}
+
 /* Look once: draw, and ask for the end when it has come. An owner that was replaced restarts by
  * itself. */
 static void follow_watch_once(struct follow *call)
@@ -246,7 +256,7 @@ static void follow_watch_once(struct follow *call)
 	struct tide_subscription_status status;
 	struct tide_error err;
 
-	if (tide_subscription_status(call->subscription, &status, &err) != TIDE_OK)
+	if (follow_status(call, &status, &err) != TIDE_OK)
 		return;
 	call->done = status.position;
 	call->events = follow_events(call, &status);
@@ -379,7 +389,7 @@ static int follow_summary(struct follow *call, const struct tide_shutdown_result
 	struct buffer line = { 0 };
 	struct tide_error err;
 
-	if (tide_subscription_status(call->subscription, &status, &err) != TIDE_OK)
+	if (follow_status(call, &status, &err) != TIDE_OK)
 		return cli_fail(call->cli, &err);
 	if (call->gave_up && call->cli->options[OPT_RESET].is_set) {
 		cli_note(call->cli, "'%s' was reset, and is projected anew by its owner%s",

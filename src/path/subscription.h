@@ -256,6 +256,16 @@ enum lane_wish {
 	LANE_REFUSED,   /* its run ends in the head's error */
 };
 
+/** What was seen of a lane that is not this process's, when its rows were last looked at; under the
+ * lane's lock. */
+struct lane_elsewhere {
+	bool is_known;
+	tide_position position;
+	bool is_unowned;                /* nobody who lives has it */
+	struct mono_time unowned_at;    /* since when that was seen */
+	struct tide_time unowned_since; /* since when it is so, as far as its row tells */
+};
+
 /** Its place among lanes. A lane is a subscription of its own with a share of the aggregates, and
  * has a head, which never runs and stands for all of them. Fixed after registration. */
 struct lanes {
@@ -263,6 +273,7 @@ struct lanes {
 	uint32_t index;                  /* of a lane */
 	struct tide_subscription *head;  /* of a lane */
 	_Atomic(int) wish;               /* of a lane: enum lane_wish */
+	struct lane_elsewhere elsewhere; /* of a lane */
 	struct tide_subscription **list; /* of a head: `total` of them, by their index */
 	/* of a head, under its lock: the lane whose turn it is to prepare its tables; NULL: none */
 	const struct tide_subscription *preparing;

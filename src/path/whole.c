@@ -4,8 +4,8 @@
  *
  * Happy path: each lane is asked in turn, and what they say is folded: the least position, the
  * greatest lag, the state of the worst, everything counted in sum.
- * Failure modes: a lane is owned elsewhere: it stands by here, and says nothing as long as another
- * one does not.
+ * Failure modes: a lane is owned elsewhere: it stands by here, and as long as another one does not
+ * it says no more than where its row stood when a member last looked.
  */
 #include "path/lanes.h"
 
@@ -177,38 +177,68 @@ static void whole_fold(struct tide_subscription_status *sum,
 	whole_add_counts(sum, lane);
 }
 
+/** What one lane says. */
+struct whole_lane {
+	struct tide_subscription_status status;
+	bool is_owned;
+	bool is_elsewhere; /* its row says where it is */
+};
+
 static void whole_look(struct tide_subscription *lane, const struct probe_answer *answer,
-		       struct tide_subscription_status *ret, bool *ret_is_owned)
+		       struct whole_lane *ret)
 {
+	struct tide_subscription_status *status = &ret->status;
 	mutex_lock(&lane->lock);
-	subscription_snapshot_locked(lane, answer, ret);
-	*ret_is_owned = ownership_is_ours(&lane->ownership);
+	subscription_snapshot_locked(lane, answer, status);
+	ret->is_owned = ownership_is_ours(&lane->ownership);
+	ret->is_elsewhere = lane->lanes.elsewhere.is_known &&
+			    (status->standby || status->state == TIDE_STATE_STARTING);
+	if (ret->is_elsewhere)
+		status->position = lane->lanes.elsewhere.position;
 	mutex_unlock(&lane->lock);
+	if (ret->is_elsewhere)
+		status->lag_events =
+			answer->end > status->position ? answer->end - status->position : 0;
+}
+
+static void whole_fold_elsewhere(struct tide_subscription_status *sum,
+				 const struct tide_subscription_status *lane)
+{
+	if (lane->position >= sum->position)
+		return;
+	sum->position = lane->position;
+	if (lane->lag_events > sum->lag_events)
+		sum->lag_events = lane->lag_events;
 }
 
 /* Of those that stand by, when no other says anything. */
 static void whole_snapshot_lanes(struct tide_subscription *head, const struct probe_answer *answer,
 				 struct tide_subscription_status *ret)
 {
-	struct tide_subscription_status one;
-	bool has_any = false, is_owned;
+	struct tide_subscription_status elsewhere = { .position = INT64_MAX };
+	struct whole_lane one;
+	bool has_any = false;
 	for (int round = 0; round < 2 && !has_any; round++)
 		for (uint32_t i = 0; i < head->lanes.total; i++) {
-			whole_look(head->lanes.list[i], answer, &one, &is_owned);
-			if (one.standby && round == 0)
+			whole_look(head->lanes.list[i], answer, &one);
+			if (one.is_elsewhere)
+				whole_fold_elsewhere(&elsewhere, &one.status);
+			if (one.status.standby && round == 0)
 				continue;
-			whole_fold(ret, &one, !has_any);
-			ret->lanes_owned += is_owned;
+			whole_fold(ret, &one.status, !has_any);
+			ret->lanes_owned += one.is_owned;
 			has_any = true;
 		}
+	whole_fold_elsewhere(ret, &elsewhere);
 }
 
 void whole_snapshot(struct tide_subscription *subscription, const struct probe_answer *answer,
 		    struct tide_subscription_status *ret)
 {
-	bool is_owned;
 	if (!subscription->lanes.list) {
-		whole_look(subscription, answer, ret, &is_owned);
+		struct whole_lane one;
+		whole_look(subscription, answer, &one);
+		*ret = one.status;
 		return;
 	}
 	*ret = (struct tide_subscription_status){ .lanes = subscription->lanes.total };

@@ -15,23 +15,22 @@
 #include "path/checkpoints.h"
 #include "path/lanes.h"
 #include "path/port.h"
+#include "supervise/elsewhere.h"
 #include "sys/alloc.h"
 
 /** What the databases say of the lanes of a head. */
 struct group_look {
 	struct tide_subscription *head; /* pinned */
 	struct tide_member *members;
-	struct tide_checkpoint *rows;
-	struct tide_lease_info *leases;
-	size_t member_count, row_count, lease_count;
+	size_t member_count;
+	struct elsewhere_rows rows;
 	struct probe_answer answer;
 };
 
 static void group_look_fini(struct group_look *look)
 {
 	tide_free(look->members);
-	tide_free(look->rows);
-	tide_free(look->leases);
+	elsewhere_rows_fini(&look->rows);
 }
 
 static tide_status group_look_at(struct tide_checkpoints *checkpoints, struct group_look *look,
@@ -43,33 +42,15 @@ static tide_status group_look_at(struct tide_checkpoints *checkpoints, struct gr
 	if (look->answer.stores[DATABASE_CHECKPOINTS].state == TIDE_UNAVAILABLE)
 		return tide_fail(err, TIDE_CONNECTION_LOST, "the database of '%s' does not answer",
 				 look->head->name);
-	tide_status status = tide_checkpoints_list(checkpoints, &look->rows, &look->row_count, err);
-	if (status == TIDE_OK)
-		status = checkpoints_leases(checkpoints, &look->leases, &look->lease_count, err);
-	if (status == TIDE_OK)
-		status = store_borrow(checkpoints->database, &session, err);
+	tide_status status = store_borrow(checkpoints->database, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = port_member_list(checkpoints->database, session, look->head->name, &look->members,
-				  &look->member_count, err);
+	status = elsewhere_rows_load(checkpoints->database, session, &look->rows, err);
+	if (status == TIDE_OK)
+		status = port_member_list(checkpoints->database, session, look->head->name,
+					  &look->members, &look->member_count, err);
 	store_return(checkpoints->database, session, status);
 	return status;
-}
-
-static const struct tide_checkpoint *group_row(const struct group_look *look, const char *name)
-{
-	for (size_t i = 0; i < look->row_count; i++)
-		if (strcmp(look->rows[i].projection_name, name) == 0)
-			return &look->rows[i];
-	return NULL;
-}
-
-static const struct tide_lease_info *group_lease(const struct group_look *look, const char *name)
-{
-	for (size_t i = 0; i < look->lease_count; i++)
-		if (strcmp(look->leases[i].name, name) == 0)
-			return &look->leases[i];
-	return NULL;
 }
 
 /* ---- Who runs it ----------------------------------------------------------------------------- */
@@ -80,7 +61,7 @@ static int64_t group_lanes_of(const struct group_look *look, const struct tide_m
 	assert(look->head->lanes.list);
 	for (uint32_t i = 0; i < look->head->lanes.total; i++) {
 		const struct tide_lease_info *lease =
-			group_lease(look, lane_at(look->head, i)->name);
+			elsewhere_lease(&look->rows, lane_at(look->head, i)->name);
 		lanes += lease && lease->is_owned && lease->pid == member->pid &&
 			 strcmp(lease->host, member->host) == 0;
 	}
@@ -111,7 +92,7 @@ static void group_add_members(struct buffer *buffer, const struct group_look *lo
 
 static void group_add_owner(struct buffer *buffer, const struct group_look *look, const char *name)
 {
-	const struct tide_lease_info *lease = group_lease(look, name);
+	const struct tide_lease_info *lease = elsewhere_lease(&look->rows, name);
 	bool is_owned = lease && lease->is_owned;
 	json_add_bool(buffer, "owned", is_owned);
 	json_add_string(buffer, "host", is_owned && *lease->host ? lease->host : NULL);
@@ -127,7 +108,7 @@ static void group_add_owner(struct buffer *buffer, const struct group_look *look
 /* Another process's: what its rows say. */
 static void group_add_other(struct buffer *buffer, const struct group_look *look, const char *name)
 {
-	const struct tide_checkpoint *row = group_row(look, name);
+	const struct tide_checkpoint *row = elsewhere_row(&look->rows, name);
 	tide_position position = row && row->has_position ? row->position : 0;
 	tide_position end = look->answer.end > position ? look->answer.end : position;
 	json_open(buffer, '{');
@@ -177,30 +158,14 @@ static tide_status group_add_lanes(struct buffer *buffer, const struct group_loo
 	return status;
 }
 
-/* Lanes elsewhere count for the least position and the greatest lag, too. */
-static void group_fold_others(const struct group_look *look, struct tide_subscription_status *whole)
-{
-	struct tide_subscription_status one;
-	for (uint32_t i = 0; i < look->head->lanes.total; i++) {
-		whole_snapshot(lane_at(look->head, i), &look->answer, &one);
-		const struct tide_checkpoint *row = group_row(look, one.name);
-		tide_position position = row && row->has_position ? row->position : 0;
-		if (!one.standby || position >= whole->position)
-			continue;
-		whole->position = position;
-		if (look->answer.has_end && look->answer.end > position)
-			whole->lag_events = look->answer.end - position;
-	}
-}
-
 static tide_status group_write(const struct group_look *look, char **ret, struct tide_error *err)
 {
 	struct tide_subscription_status whole;
 	struct buffer buffer = { 0 };
 	char *text ALLOC_AUTO = NULL;
+	elsewhere_note(look->head, &look->rows);
 	whole_snapshot(look->head, &look->answer, &whole);
 	assert(whole.lanes == look->head->lanes.total && whole.lanes_owned <= whole.lanes);
-	group_fold_others(look, &whole);
 	tide_status status = tide_subscription_status_json(&whole, &text, err);
 	if (status != TIDE_OK)
 		return status;

@@ -49,6 +49,19 @@ static tide_status health_check(const struct tide_manager *manager, const void *
 
 /* ---- One subscription ------------------------------------------------------------------------ */
 
+static void health_look_elsewhere_locked(struct tide_subscription *lane, struct mono_time now,
+					 struct tide_subscription_health *ret)
+	TIDE_REQUIRES(lane->lock)
+{
+	assert(mutex_is_mine(&lane->lock));
+	const struct lane_elsewhere *elsewhere = &lane->lanes.elsewhere;
+	int64_t patience = 2 * ns_of_seconds(lane->engine->lease_seconds);
+	if (!elsewhere->is_unowned || mono_since(now, elsewhere->unowned_at) < patience)
+		return;
+	memcpy(ret->unowned_lane, lane->name, sizeof ret->unowned_lane);
+	ret->unowned_since = elsewhere->unowned_since;
+}
+
 static void health_look_locked(struct tide_subscription *subscription,
 			       const struct probe_answer *answer,
 			       struct tide_subscription_health *ret)
@@ -80,6 +93,7 @@ static void health_look_locked(struct tide_subscription *subscription,
 	ret->in_flight = status.in_flight;
 	ret->in_flight_peak = status.in_flight_peak;
 	ret->pause_count = subscription->flow.pause_count;
+	health_look_elsewhere_locked(subscription, now, ret);
 	ret->handler_breaker = breaker_status_of(&subscription->breakers.handler);
 	ret->infra_breaker = breaker_status_of(&subscription->breakers.infra);
 }

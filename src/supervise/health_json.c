@@ -41,6 +41,10 @@ static void health_add_state(struct buffer *buffer, const struct tide_subscripti
 			health->is_responsive ? tide_state_name(health->state) : "unknown");
 	if (health->state == TIDE_STATE_ERROR)
 		json_add_string(buffer, "error", health_error_text(health));
+	if (!*health->unowned_lane)
+		return;
+	json_add_string(buffer, "unowned_lane", health->unowned_lane);
+	json_add_time(buffer, "unowned_since", true, health->unowned_since);
 }
 
 static void health_add_errors(struct buffer *buffer, const struct tide_subscription_health *health)

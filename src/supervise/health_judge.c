@@ -93,6 +93,22 @@ static void health_judge_state(const struct tide_subscription_health *health,
 	}
 }
 
+/* Whatever those do that run here. */
+static void health_judge_lanes(const struct tide_subscription_health *health,
+			       struct tide_indicator *ret)
+{
+	char since[TIDE_TIME_TEXT_SIZE];
+	bool is_said = ret->status >= TIDE_UNHEALTHY;
+	size_t kept = is_said ? strlen(ret->message) : 0;
+	if (!*health->unowned_lane)
+		return;
+	snprintf(ret->message + kept, sizeof ret->message - kept,
+		 "%s '%s' has had no owner since %s", is_said ? "; lane" : "Lane",
+		 health->unowned_lane, tide_time_format(health->unowned_since, since));
+	if (!is_said)
+		ret->status = TIDE_UNHEALTHY;
+}
+
 /* A number against its two thresholds. */
 static enum tide_health_status health_grade(double value, double warning, double critical,
 					    double *ret_threshold)
@@ -275,6 +291,7 @@ void health_judge(struct tide_subscription_health *health, const struct tide_hea
 	health_judge_store(health, &indicators[TIDE_INDICATOR_STORE]);
 	health_judge_handler(health, processing_timeout, &indicators[TIDE_INDICATOR_HANDLER]);
 	health_say_reason(health);
+	health_judge_lanes(health, &indicators[TIDE_INDICATOR_STATE]);
 
 	if (!health->is_responsive)
 		health_say(&indicators[TIDE_INDICATOR_STATE], TIDE_UNHEALTHY,

@@ -85,13 +85,27 @@ static void health_fold_reason(struct tide_subscription_health *sum,
 	memcpy(sum->reason, lane->reason, sizeof sum->reason);
 }
 
+/* The one that has waited longest for an owner. */
+static void health_fold_unowned(struct tide_subscription_health *sum,
+				const struct tide_subscription_health *lane)
+{
+	if (!*lane->unowned_lane ||
+	    (*sum->unowned_lane && sum->unowned_since.unix_us <= lane->unowned_since.unix_us))
+		return;
+	memcpy(sum->unowned_lane, lane->unowned_lane, sizeof sum->unowned_lane);
+	sum->unowned_since = lane->unowned_since;
+}
+
 void health_fold(struct tide_subscription_health *sum, const struct tide_subscription_health *lane)
 {
 	assert(strcmp(sum->name, lane->name) == 0);
 	if (sum->standby && !lane->standby) { /* those are another process's */
+		const struct tide_subscription_health others = *sum;
 		*sum = *lane;
+		health_fold_unowned(sum, &others);
 		return;
 	}
+	health_fold_unowned(sum, lane);
 	if (lane->standby && !sum->standby)
 		return;
 	sum->is_responsive &= lane->is_responsive;

@@ -23,6 +23,7 @@
 
 #include "path/family.h"
 #include "path/port.h"
+#include "supervise/elsewhere.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -160,9 +161,11 @@ static tide_status sharing_leave(struct tide_manager *manager, struct tide_subsc
 {
 	tide_status status = port_member_leave(sharing_database(manager), session, head->name,
 					       &head->owner, err);
-	if (status == TIDE_OK)
-		sharing_move(manager, head->lanes.membership, MEMBERSHIP_LEAVING, MEMBERSHIP_NONE);
-	return status;
+	if (status != TIDE_OK)
+		return status;
+	elsewhere_forget(head);
+	sharing_move(manager, head->lanes.membership, MEMBERSHIP_LEAVING, MEMBERSHIP_NONE);
+	return TIDE_OK;
 }
 
 /* Where it begins that has settled nothing yet. */
@@ -430,6 +433,8 @@ static tide_status sharing_enter(struct tide_manager *manager, struct tide_subsc
 {
 	bool is_member = false;
 	tide_status status = sharing_join(manager, head, session, &is_member, err);
+	if (!is_member)
+		elsewhere_forget(head);
 	if (sharing_is_refusal(status))
 		sharing_refuse(head, err);
 	else if (status == TIDE_OK && !is_member)
@@ -453,6 +458,8 @@ static tide_status sharing_look_at(struct tide_manager *manager, struct tide_sub
 		status = sharing_trim(manager, head, session, err);
 	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_HELD)
 		status = sharing_balance(manager, head, session, err);
+	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_HELD)
+		status = elsewhere_look(manager, head, session, err);
 	return status;
 }
 

@@ -29,10 +29,11 @@ struct membership {
 	int64_t rebalances; /* how often that became another one */
 
 	/* whose look it is: the sharer's, and without a thread the watchdog's */
-	int64_t takes;               /* lanes wanted so far: the order in which they were */
-	struct mono_time trim_at;    /* when old rows are looked at again */
-	struct tide_error told;      /* TIDE_OK: the last look succeeded */
-	struct balance_lane views[]; /* by the lanes' index */
+	int64_t takes;                 /* lanes wanted so far: the order in which they were */
+	struct mono_time trim_at;      /* when old rows are looked at again */
+	struct mono_time elsewhere_at; /* when those of other processes' lanes are */
+	struct tide_error told;        /* TIDE_OK: the last look succeeded */
+	struct balance_lane views[];   /* by the lanes' index */
 };
 
 /** Prepare a head that is about to be registered; nothing for one without lanes. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lanes as their manager begins and ends them, together. */
+#include <stdio.h>
 #include <string.h>
 
 #include "conformance/recorder.h"
@@ -98,6 +99,110 @@ static void members_and_changes_of_the_share_are_counted(struct fixture *f)
 	assert_true(metrics_have(manager, REBALANCES "4\n"));
 }
 
+/* ---- What a member tells of the lanes of others ----------------------------------------------- */
+
+static struct tide_subscription_health health_of(struct tide_manager *manager)
+{
+	struct tide_subscription_health health;
+	must(tide_subscription_health(manager, "p", &health, err));
+	return health;
+}
+
+static bool tells_of_unowned(struct tide_manager *manager, const char *text)
+{
+	struct tide_subscription_health health = health_of(manager);
+	return health.status == TIDE_UNHEALTHY && *health.unowned_lane &&
+	       strstr(health.indicators[TIDE_INDICATOR_STATE].message, text) != NULL;
+}
+
+/* Its run has ended in an error, and nobody else takes it, since each has its share. */
+static void lane_that_nobody_owns_is_unhealthy_in_every_member(struct fixture *f)
+{
+	if (!f->quirks->is_shared)
+		return;
+	RECORDER *recorder = recorder_new();
+	atomic_bool fails = true;
+	recorder->judge = fail_while_told;
+	recorder->self = &fails;
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = sharing_config();
+	config.continue_on_error = false;
+	struct tide_manager *managers[2];
+	struct tide_subscription *subscriptions[2];
+	for (int i = 0; i < 2; i++) {
+		must(tide_manager_open(TIDE_MANAGER(.store = f->store, .lease_seconds = 1),
+				       &managers[i], err));
+		subscriptions[i] = subscribe(managers[i], &subscriber, &config);
+		start(managers[i]);
+	}
+	wait_for(20, status_of(subscriptions[0]).lanes_owned == LANES / 2 &&
+			     status_of(subscriptions[1]).lanes_owned == LANES / 2);
+	append_one(f->store, stream_of("Order", 1), "A");
+	wait_for(20, status_of(subscriptions[0]).state == TIDE_STATE_ERROR ||
+			     status_of(subscriptions[1]).state == TIDE_STATE_ERROR);
+	int ended = status_of(subscriptions[1]).state == TIDE_STATE_ERROR;
+	wait_for(20, tells_of_unowned(managers[!ended], "Lane 'p#"));
+	wait_for(20, tells_of_unowned(managers[ended], "; lane 'p#"));
+	struct tide_subscription_health one = health_of(managers[ended]);
+	struct tide_subscription_health other = health_of(managers[!ended]);
+	assert_string_equal(one.unowned_lane, other.unowned_lane);
+	char since[TIDE_TIME_TEXT_SIZE], text[400], *json;
+	snprintf(text, sizeof text, "Lane '%s' has had no owner since %s", other.unowned_lane,
+		 tide_time_format(other.unowned_since, since));
+	assert_string_equal(other.indicators[TIDE_INDICATOR_STATE].message, text);
+	assert_int_equal(other.state, TIDE_STATE_LIVE);
+	must(tide_subscription_health_json(&other, &json, err));
+	snprintf(text, sizeof text,
+		 "{\"state\":\"live\",\"unowned_lane\":\"%s\",\"unowned_since\":\"%s\"}",
+		 other.unowned_lane, since);
+	assert_non_null(strstr(json, text));
+	tide_free(json);
+
+	fails = false;
+	must(tide_manager_restart(managers[ended], "p", err));
+	for (int i = 0; i < 2; i++)
+		wait_for(20, health_of(managers[i]).status == TIDE_HEALTHY);
+	tide_manager_close(managers[1]);
+	wait_for(20, status_of(subscriptions[0]).lanes_owned == LANES);
+	tide_manager_close(managers[0]);
+}
+
+/* Those of the other do not move, and each knows of it. */
+static void status_counts_the_lanes_that_others_run(struct fixture *f)
+{
+	if (!f->quirks->is_shared)
+		return;
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = sharing_config();
+	MANAGER *manager = manager_of(f->store), *other = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	struct tide_subscription *elsewhere = subscribe(other, &subscriber, &config);
+	start(manager);
+	start(other);
+	wait_for(20, status_of(subscription).lanes_owned == LANES / 2 &&
+			     status_of(elsewhere).lanes_owned == LANES / 2);
+	must(tide_subscription_wait_state(elsewhere, TIDE_STATE_LIVE, 20, err));
+	assert_true(tide_manager_pause(other, "p", TIDE_PAUSE_MANUAL));
+	must(tide_subscription_wait_state(elsewhere, TIDE_STATE_PAUSED, 20, err));
+	for (int64_t i = 1; i <= 20; i++)
+		append_one(f->store, stream_of("Order", i), "A");
+	wait_for(20, tide_subscription_position(subscription) == 20);
+	wait_for(20, status_of(subscription).position < 20);
+	struct tide_subscription_status told = status_of(subscription);
+	assert_int_equal(told.lag_events, 20 - told.position);
+	assert_int_equal(told.state, TIDE_STATE_LIVE);
+	assert_int_equal(told.lanes_owned, LANES / 2);
+
+	assert_true(tide_manager_resume(other, "p"));
+	wait_for(20, status_of(subscription).position == 20);
+	assert_int_equal(status_of(subscription).lag_events, 0);
+	stop(other);
+	wait_for(20, status_of(subscription).lanes_owned == LANES);
+	assert_int_equal(status_of(subscription).position, 20);
+	assert_int_equal(recorder_count(recorder), 20);
+}
+
 /* ---- Stopping and closing -------------------------------------------------------------------- */
 
 static uint32_t lanes_stopped(struct tide_subscription *subscription)
@@ -186,6 +291,8 @@ static void lane_that_has_stopped_stays_so_while_its_manager_is_closed(struct fi
 const struct test_case sharing_cases[] = {
 	CASE(restart_of_what_was_stopped_begins_all_of_its_lanes),
 	CASE(members_and_changes_of_the_share_are_counted),
+	CASE(lane_that_nobody_owns_is_unhealthy_in_every_member),
+	CASE(status_counts_the_lanes_that_others_run),
 	CASE(lanes_that_are_given_back_stay_stopped_with_their_subscription),
 	CASE(lane_that_has_stopped_stays_so_while_its_manager_is_closed),
 	CASES_END,

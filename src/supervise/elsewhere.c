@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a member knows of the lanes that are not its own, so that status and health speak of all of
+ * them without asking a database.
+ *
+ * Happy path: once a second the rows are read: where each lane stands, and that somebody has it.
+ * Failure modes: nobody has one: when that was first seen is kept, until somebody does. The
+ * database cannot be asked: what was known goes on to hold.
+ */
+#include "supervise/elsewhere.h"
+
+#include <string.h>
+
+#include "path/lanes.h"
+#include "path/port.h"
+#include "supervise/sharing.h"
+#include "sys/alloc.h"
+
+#define ELSEWHERE_LOOK_NS NS_PER_SECOND
+
+/* ---- Rows ------------------------------------------------------------------------------------ */
+
+tide_status elsewhere_rows_load(const struct tide_store *database, void *session,
+				struct elsewhere_rows *ret, struct tide_error *err)
+{
+	*ret = (struct elsewhere_rows){ 0 };
+	tide_status status = port_list(database, session, &ret->rows, &ret->row_count, err);
+	if (status == TIDE_OK)
+		status = port_lease_list(database, session, &ret->leases, &ret->lease_count, err);
+	return status;
+}
+
+void elsewhere_rows_fini(struct elsewhere_rows *rows)
+{
+	tide_free(rows->rows);
+	tide_free(rows->leases);
+}
+
+const struct tide_checkpoint *elsewhere_row(const struct elsewhere_rows *rows, const char *name)
+{
+	for (size_t i = 0; i < rows->row_count; i++)
+		if (strcmp(rows->rows[i].projection_name, name) == 0)
+			return &rows->rows[i];
+	return NULL;
+}
+
+const struct tide_lease_info *elsewhere_lease(const struct elsewhere_rows *rows, const char *name)
+{
+	for (size_t i = 0; i < rows->lease_count; i++)
+		if (strcmp(rows->leases[i].name, name) == 0)
+			return &rows->leases[i];
+	return NULL;
+}
+
+/* ---- Lanes ----------------------------------------------------------------------------------- */
+
+static void elsewhere_note_lane(struct tide_subscription *lane, const struct elsewhere_rows *rows)
+{
+	const struct tide_checkpoint *row = elsewhere_row(rows, lane->name);
+	const struct tide_lease_info *lease = elsewhere_lease(rows, lane->name);
+	bool is_let_go = lease && !lease->has_owner && lease->has_released_at;
+	struct clock *clock = lane->engine->clock;
+	struct lane_elsewhere *known = &lane->lanes.elsewhere;
+
+	mutex_lock(&lane->lock);
+	bool was_unowned = known->is_unowned;
+	known->is_known = true;
+	known->position = row && row->has_position ? row->position : 0;
+	known->is_unowned = !ownership_exists(&lane->ownership) && !(lease && lease->is_owned);
+	if (known->is_unowned && !was_unowned) {
+		known->unowned_at = clock_mono(clock);
+		known->unowned_since = is_let_go ? lease->released_at : clock_wall(clock);
+	}
+	mutex_unlock(&lane->lock);
+}
+
+void elsewhere_note(struct tide_subscription *head, const struct elsewhere_rows *rows)
+{
+	for (uint32_t i = 0; i < head->lanes.total; i++)
+		elsewhere_note_lane(head->lanes.list[i], rows);
+}
+
+void elsewhere_forget(struct tide_subscription *head)
+{
+	for (uint32_t i = 0; i < head->lanes.total; i++) {
+		struct tide_subscription *lane = head->lanes.list[i];
+		mutex_lock(&lane->lock);
+		lane->lanes.elsewhere = (struct lane_elsewhere){ 0 };
+		mutex_unlock(&lane->lock);
+	}
+}
+
+static bool elsewhere_has_any(struct tide_subscription *head)
+{
+	bool is_found = false;
+	for (uint32_t i = 0; i < head->lanes.total && !is_found; i++) {
+		struct tide_subscription *lane = head->lanes.list[i];
+		mutex_lock(&lane->lock);
+		is_found = !ownership_exists(&lane->ownership);
+		mutex_unlock(&lane->lock);
+	}
+	return is_found;
+}
+
+tide_status elsewhere_look(struct tide_manager *manager, struct tide_subscription *head,
+			   void *session, struct tide_error *err)
+{
+	struct membership *membership = head->lanes.membership;
+	struct mono_time now = clock_mono(manager->engine.clock);
+	struct elsewhere_rows rows;
+	if (now.ns < membership->elsewhere_at.ns || !elsewhere_has_any(head))
+		return TIDE_OK;
+	membership->elsewhere_at = mono_add(now, ELSEWHERE_LOOK_NS);
+
+	tide_status status =
+		elsewhere_rows_load(manager->engine.checkpoints->database, session, &rows, err);
+	if (status == TIDE_OK)
+		elsewhere_note(head, &rows);
+	elsewhere_rows_fini(&rows);
+	return status;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_SUPERVISE_ELSEWHERE_H
+#define TIDE_SUPERVISE_ELSEWHERE_H
+
+/* Lanes that are not this process's, as their rows tell of them. */
+
+#include "supervise/manager.h"
+
+/** The rows of a database: how far each name has come, and who has it. */
+struct elsewhere_rows {
+	struct tide_checkpoint *rows;
+	struct tide_lease_info *leases;
+	size_t row_count, lease_count;
+};
+/** To be released with elsewhere_rows_fini, whatever it comes to. */
+tide_status elsewhere_rows_load(const struct tide_store *database, void *session,
+				struct elsewhere_rows *ret, struct tide_error *err);
+void elsewhere_rows_fini(struct elsewhere_rows *rows);
+/** Those of a name; NULL: it has none. */
+const struct tide_checkpoint *elsewhere_row(const struct elsewhere_rows *rows, const char *name);
+const struct tide_lease_info *elsewhere_lease(const struct elsewhere_rows *rows, const char *name);
+/** Have the lanes of a head know what the rows say. */
+void elsewhere_note(struct tide_subscription *head, const struct elsewhere_rows *rows);
+void elsewhere_forget(struct tide_subscription *head);
+
+/** Look at the rows when that is due; nobody is asked while all lanes are here. */
+tide_status elsewhere_look(struct tide_manager *manager, struct tide_subscription *head,
+			   void *session, struct tide_error *err);
+
+#endif
