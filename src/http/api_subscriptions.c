@@ -53,6 +53,7 @@ static tide_status subscription_add_whole(struct buffer *body, const struct http
 	char *text;
 	if (status->lanes == 0)
 		return subscription_add(body, status, pin->name, err);
+
 	if (tide_manager_group_json(pin->manager, status->name, &text, NULL) != TIDE_OK)
 		return subscription_add_alone(body, status, pin->name, err);
 	api_add_object(body, text, pin->name);

@@ -196,6 +196,7 @@ static void whole_look(struct tide_subscription *lane, const struct probe_answer
 	if (ret->is_elsewhere)
 		status->position = lane->lanes.elsewhere.position;
 	mutex_unlock(&lane->lock);
+
 	if (ret->is_elsewhere)
 		status->lag_events =
 			answer->end > status->position ? answer->end - status->position : 0;
@@ -218,6 +219,7 @@ static void whole_snapshot_lanes(struct tide_subscription *head, const struct pr
 	struct tide_subscription_status elsewhere = { .position = INT64_MAX };
 	struct whole_lane one;
 	bool has_any = false;
+
 	for (int round = 0; round < 2 && !has_any; round++)
 		for (uint32_t i = 0; i < head->lanes.total; i++) {
 			whole_look(head->lanes.list[i], answer, &one);

@@ -9,6 +9,7 @@
  */
 #include "supervise/elsewhere.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "path/lanes.h"
@@ -76,6 +77,7 @@ static void elsewhere_note_lane(struct tide_subscription *lane, const struct els
 
 void elsewhere_note(struct tide_subscription *head, const struct elsewhere_rows *rows)
 {
+	assert(head->lanes.list);
 	for (uint32_t i = 0; i < head->lanes.total; i++)
 		elsewhere_note_lane(head->lanes.list[i], rows);
 }
@@ -108,6 +110,7 @@ tide_status elsewhere_look(struct tide_manager *manager, struct tide_subscriptio
 	struct membership *membership = head->lanes.membership;
 	struct mono_time now = clock_mono(manager->engine.clock);
 	struct elsewhere_rows rows;
+	assert(membership && session);
 	if (now.ns < membership->elsewhere_at.ns || !elsewhere_has_any(head))
 		return TIDE_OK;
 	membership->elsewhere_at = mono_add(now, ELSEWHERE_LOOK_NS);

@@ -45,6 +45,7 @@ static tide_status group_look_at(struct tide_checkpoints *checkpoints, struct gr
 	tide_status status = store_borrow(checkpoints->database, &session, err);
 	if (status != TIDE_OK)
 		return status;
+
 	status = elsewhere_rows_load(checkpoints->database, session, &look->rows, err);
 	if (status == TIDE_OK)
 		status = port_member_list(checkpoints->database, session, look->head->name,

@@ -102,6 +102,7 @@ static void health_judge_lanes(const struct tide_subscription_health *health,
 	size_t kept = is_said ? strlen(ret->message) : 0;
 	if (!*health->unowned_lane)
 		return;
+
 	snprintf(ret->message + kept, sizeof ret->message - kept,
 		 "%s '%s' has had no owner since %s", is_said ? "; lane" : "Lane",
 		 health->unowned_lane, tide_time_format(health->unowned_since, since));

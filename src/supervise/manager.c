@@ -114,6 +114,7 @@ static tide_status manager_init(struct tide_manager *manager,
 	mutex_init(&manager->lock, LOCK_REGISTRY);
 	cond_init(&manager->changed);
 	wakeup_init(&manager->controls.wakeup);
+	wakeup_init(&manager->sharing.wakeup);
 	errors_init(&engine->errors);
 	metrics_names_init(&engine->event_types);
 	engine->store = options->store;
@@ -180,6 +181,7 @@ static void manager_free(struct tide_manager *manager)
 	errors_fini(&manager->engine.errors);
 	metrics_names_fini(&manager->engine.event_types);
 	wakeup_fini(&manager->controls.wakeup);
+	wakeup_fini(&manager->sharing.wakeup);
 	cond_fini(&manager->changed);
 	mutex_fini(&manager->lock);
 	tide_free(manager);

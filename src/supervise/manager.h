@@ -73,7 +73,13 @@ struct controls {
 struct sharing {
 	struct chore chore;
 	struct mono_time look_at; /* under the manager's lock */
-	void *session;            /* of the checkpoint database; whose look it is */
+	struct mono_time hear_at; /* under the manager's lock: before then no ring counts */
+
+	/* whose look it is */
+	void *session;           /* of the checkpoint database */
+	struct notify_link link; /* on the checkpoints' store, where that is the feed's */
+	bool is_linked;
+	struct wakeup wakeup;
 };
 
 struct tide_manager {

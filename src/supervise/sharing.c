@@ -7,10 +7,11 @@
  *                  ▲  a renewal finds it gone │                  left
  *                  └──────────────────────────┘
  *
- * Happy path: four times a second a member looks at the members that live and at who has which
- * lane, and does its own part of the rule (policy/balance.c): lanes that it wants ask for their
- * ownership, those that it does not want stop after the event in hand, save, let go, and stand by.
- * Nobody assigns, and nothing depends on a look: the ownership of a lane is what keeps two from it.
+ * Happy path: four times a second, and soon after the bell of the store, a member looks at the
+ * members that live and at who has which lane, and does its own part of the rule
+ * (policy/balance.c): lanes that it wants ask for their ownership, those that it does not want stop
+ * after the event in hand, save, let go, and stand by. Nobody assigns, and nothing depends on a
+ * look: the ownership of a lane is what keeps two from it.
  * Failure modes: the database cannot be asked: what was decided goes on to hold, and the log has
  * the error when it changes. Members with another number of lanes live: the lanes stand by. There
  * can be no such group: its lanes end in that error.
@@ -28,6 +29,7 @@
 #include "sys/log.h"
 
 #define SHARING_LOOK_NS (250 * NS_PER_MS)
+#define SHARING_RING_NS (100 * NS_PER_MS) /* between two looks because of rings */
 #define SHARING_TRIM_NS (2 * NS_PER_SECOND)
 #define SHARING_AGAIN 5 /* a failed renewal is tried again after this part of the interval */
 
@@ -149,6 +151,12 @@ static void sharing_move(struct tide_manager *manager, struct membership *member
 	mutex_unlock(&manager->lock);
 }
 
+/* To who looks at the members of this process; a database tells the others. */
+static void sharing_ring(struct tide_manager *manager)
+{
+	notifier_ring(sharing_database(manager)->notifier, RING_CONTROL);
+}
+
 static int64_t sharing_renew_ns(const struct tide_manager *manager)
 {
 	int64_t third = ns_of_seconds(manager->engine.lease_seconds / 3);
@@ -165,6 +173,7 @@ static tide_status sharing_leave(struct tide_manager *manager, struct tide_subsc
 		return status;
 	elsewhere_forget(head);
 	sharing_move(manager, head->lanes.membership, MEMBERSHIP_LEAVING, MEMBERSHIP_NONE);
+	sharing_ring(manager);
 	return TIDE_OK;
 }
 
@@ -217,6 +226,7 @@ static tide_status sharing_join(struct tide_manager *manager, struct tide_subscr
 	mutex_unlock(&manager->lock);
 	head->lanes.membership->trim_at = began;
 	sharing_move(manager, head->lanes.membership, MEMBERSHIP_WANTED, MEMBERSHIP_HELD);
+	sharing_ring(manager);
 	log_at(TIDE_LOG_NOTICE, "subscription", "became a member", "name='%s' lanes=%u", head->name,
 	       head->lanes.total);
 	return TIDE_OK;
@@ -433,6 +443,7 @@ static tide_status sharing_enter(struct tide_manager *manager, struct tide_subsc
 {
 	bool is_member = false;
 	tide_status status = sharing_join(manager, head, session, &is_member, err);
+
 	if (!is_member)
 		elsewhere_forget(head);
 	if (sharing_is_refusal(status))
@@ -484,10 +495,23 @@ static tide_status sharing_open_session(struct tide_manager *manager, struct tid
 	return status;
 }
 
+/* Where checkpoints are elsewhere than the events, nobody listens there: the looks are enough. */
+static void sharing_listen(struct tide_manager *manager)
+{
+	struct sharing *sharing = &manager->sharing;
+	struct tide_store *database = sharing_database(manager);
+	if (sharing->is_linked || database != manager->engine.store)
+		return;
+	sharing->link.wakeup = &sharing->wakeup;
+	sharing->link.name = "";
+	sharing->is_linked = notifier_add(database->notifier, &sharing->link, NULL) == TIDE_OK;
+}
+
 /* Pinned, so that each is there when its turn has come. */
 static void sharing_look_all(struct tide_manager *manager)
 {
 	struct tide_error err;
+	(void)wakeup_reset(&manager->sharing.wakeup); /* before looking */
 	mutex_lock(&manager->lock);
 	manager->pins++;
 	for (struct tide_subscription *head = manager->heads; head; head = head->next) {
@@ -501,7 +525,9 @@ static void sharing_look_all(struct tide_manager *manager)
 		mutex_lock(&manager->lock);
 	}
 
-	manager->sharing.look_at = mono_add(clock_mono(manager->engine.clock), SHARING_LOOK_NS);
+	struct mono_time now = clock_mono(manager->engine.clock);
+	manager->sharing.look_at = mono_add(now, SHARING_LOOK_NS);
+	manager->sharing.hear_at = mono_add(now, SHARING_RING_NS);
 	if (--manager->pins == 0)
 		cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
@@ -509,20 +535,23 @@ static void sharing_look_all(struct tide_manager *manager)
 
 /* ---- Its thread ------------------------------------------------------------------------------ */
 
-static bool sharing_finds_due_locked(const struct tide_manager *manager, struct mono_time now)
+static bool sharing_finds_due_locked(struct tide_manager *manager, struct mono_time now)
 	TIDE_REQUIRES(manager->lock)
 {
 	assert(mutex_is_mine(&manager->lock));
+	struct sharing *sharing = &manager->sharing;
+	bool is_heard = now.ns >= sharing->hear_at.ns && wakeup_is_rung(&sharing->wakeup);
 	const struct tide_subscription *head = manager->heads;
 	while (head && head->lanes.membership->state == MEMBERSHIP_NONE)
 		head = head->next;
-	return head && now.ns >= manager->sharing.look_at.ns;
+	return head && (is_heard || now.ns >= sharing->look_at.ns);
 }
 
 static void sharing_run(void *self)
 {
 	struct tide_manager *manager = self;
 	engine_of_thread = &manager->engine; /* callbacks run here, of lanes that begin */
+	sharing_listen(manager);
 	sharing_look_all(manager);
 	mutex_lock(&manager->lock);
 	chore_done_locked(manager, &manager->sharing.chore);
@@ -556,6 +585,9 @@ void sharing_end(struct tide_manager *manager)
 	mutex_unlock(&manager->lock);
 	if (is_member)
 		sharing_look_all(manager);
+	if (manager->sharing.is_linked)
+		notifier_remove(sharing_database(manager)->notifier, &manager->sharing.link);
+	manager->sharing.is_linked = false;
 	sharing_close_session(manager);
 }
 

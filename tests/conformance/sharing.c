@@ -99,6 +99,46 @@ static void members_and_changes_of_the_share_are_counted(struct fixture *f)
 	assert_true(metrics_have(manager, REBALANCES "4\n"));
 }
 
+/* No look is due any more but by the bell. */
+static void wait_for_the_bell_alone(struct tide_manager *manager)
+{
+	bool is_set = false;
+	while (!is_set) {
+		mutex_lock(&manager->lock);
+		is_set = !manager->sharing.chore.is_under_way;
+		if (is_set)
+			manager->sharing.look_at = MONO_NEVER;
+		mutex_unlock(&manager->lock);
+		wait_a_moment();
+	}
+}
+
+/* Through a handle of its own, as from another process: it is heard of who comes and who goes. */
+static void bell_of_the_store_hastens_a_look_at_the_members(struct fixture *f)
+{
+	if (!f->quirks->is_shared_by_processes)
+		return;
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = sharing_config();
+	struct tide_store *handle = fixture_second_handle(f);
+	struct tide_manager *other = manager_of(handle);
+	(void)subscribe(other, &subscriber, &config);
+	MANAGER *manager = manager_of(f->store);
+	(void)subscribe(manager, &subscriber, &config);
+	start(manager);
+	wait_for(20, metrics_have(manager, MEMBERS "1\n"));
+	wait_for_the_bell_alone(manager);
+	start(other);
+	wait_for(20, metrics_have(manager, MEMBERS "2\n"));
+	wait_for(20, metrics_have(other, MEMBERS "2\n"));
+	wait_for_the_bell_alone(manager);
+	tide_manager_close(other);
+	wait_for(20, metrics_have(manager, MEMBERS "1\n"));
+	stop(manager);
+	tide_store_close(handle);
+}
+
 /* ---- What a member tells of the lanes of others ----------------------------------------------- */
 
 static struct tide_subscription_health health_of(struct tide_manager *manager)
@@ -199,7 +239,7 @@ static void status_counts_the_lanes_that_others_run(struct fixture *f)
 	assert_int_equal(status_of(subscription).lag_events, 0);
 	stop(other);
 	wait_for(20, status_of(subscription).lanes_owned == LANES);
-	assert_int_equal(status_of(subscription).position, 20);
+	wait_for(20, status_of(subscription).position == 20);
 	assert_int_equal(recorder_count(recorder), 20);
 }
 
@@ -291,6 +331,7 @@ static void lane_that_has_stopped_stays_so_while_its_manager_is_closed(struct fi
 const struct test_case sharing_cases[] = {
 	CASE(restart_of_what_was_stopped_begins_all_of_its_lanes),
 	CASE(members_and_changes_of_the_share_are_counted),
+	CASE(bell_of_the_store_hastens_a_look_at_the_members),
 	CASE(lane_that_nobody_owns_is_unhealthy_in_every_member),
 	CASE(status_counts_the_lanes_that_others_run),
 	CASE(lanes_that_are_given_back_stay_stopped_with_their_subscription),

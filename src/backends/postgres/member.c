@@ -27,9 +27,11 @@ tide_status pg_member_join(void *self, const struct tide_member_write *write, bo
 	pg_put_int4(&params, write->pid);
 	pg_put_int4(&params, session->lease_ms);
 	tide_status status = pg_read_run(self, PG_MEMBER_JOIN, &params, &result, err);
-	if (status == TIDE_OK)
-		*ret = pg_changed(result) > 0;
-	return status;
+	if (status != TIDE_OK)
+		return status;
+	*ret = pg_changed(result) > 0;
+	pg_bell_ring(session->store);
+	return TIDE_OK;
 }
 
 tide_status pg_member_leave(void *self, const char *group, const struct tide_uuid *member,
@@ -37,12 +39,16 @@ tide_status pg_member_leave(void *self, const char *group, const struct tide_uui
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *result = NULL;
+	const struct pg_session *session = self;
 	char id[TIDE_UUID_TEXT_SIZE];
-	if (!pg_group_is_kept(self))
+	if (!pg_group_is_kept(session))
 		return TIDE_OK;
 	pg_put_string(&params, group);
 	pg_put_string(&params, tide_uuid_format(member, id));
-	return pg_read_run(self, PG_MEMBER_LEAVE, &params, &result, err);
+	tide_status status = pg_read_run(self, PG_MEMBER_LEAVE, &params, &result, err);
+	if (status == TIDE_OK)
+		pg_bell_ring(session->store);
+	return status;
 }
 
 static void member_row(const PGresult *rows, int row, struct tide_member *ret)
