@@ -35,13 +35,19 @@ static struct tide_store *renewal_database(const struct tide_manager *manager)
 /* ---- What is due ----------------------------------------------------------------------------- */
 
 /* Owned, and due within this part of its interval; 0: now. */
-static bool renewal_is_due_locked(struct tide_subscription *subscription, struct mono_time now,
-				  int part)
+static bool renewal_is_due_locked(const struct tide_subscription *subscription,
+				  struct mono_time now, int part) TIDE_REQUIRES(subscription->lock)
+{
+	assert(mutex_is_mine(&subscription->lock));
+	int64_t ahead = part > 0 ? subscription->lease.renew_ns / part : 0;
+	return subscription->ownership.state == OWNERSHIP_OWNED &&
+	       subscription->lease.renew_at.ns <= mono_add(now, ahead).ns;
+}
+
+static bool renewal_is_due(struct tide_subscription *subscription, struct mono_time now)
 {
 	mutex_lock(&subscription->lock);
-	int64_t ahead = part > 0 ? subscription->lease.renew_ns / part : 0;
-	bool is_due = subscription->ownership.state == OWNERSHIP_OWNED &&
-		      subscription->lease.renew_at.ns <= mono_add(now, ahead).ns;
+	bool is_due = renewal_is_due_locked(subscription, now, 0);
 	mutex_unlock(&subscription->lock);
 	return is_due;
 }
@@ -50,9 +56,8 @@ static bool renewal_finds_due_locked(const struct tide_manager *manager, struct 
 	TIDE_REQUIRES(manager->lock)
 {
 	assert(mutex_is_mine(&manager->lock));
-	const struct tide_subscription *subscription = manager->subscriptions;
-	while (subscription &&
-	       !renewal_is_due_locked((struct tide_subscription *)subscription, now, 0))
+	struct tide_subscription *subscription = manager->subscriptions;
+	while (subscription && !renewal_is_due(subscription, now))
 		subscription = subscription->next;
 	const struct tide_subscription *head = manager->heads;
 	while (head && !sharing_is_due_locked(manager, head, now, 0))
@@ -76,18 +81,27 @@ static tide_status renewal_make_room(struct renewer *renewer, size_t count, stru
 	return TIDE_OK;
 }
 
-static void renewal_take_one(struct renewer *renewer, size_t at,
-			     struct tide_subscription *subscription)
+/* Unless it is not due, or let go meanwhile: its run asks nobody. */
+static bool renewal_take_one(struct renewer *renewer, size_t at,
+			     struct tide_subscription *subscription, struct mono_time now)
 {
 	struct tide_lease_renewal *lease = &renewer->leases[at];
-	memcpy(renewer->names[at], subscription->name, sizeof renewer->names[at]);
+	assert(at < renewer->capacity);
 	mutex_lock(&subscription->lock);
-	*lease = (struct tide_lease_renewal){ .fence = subscription->lease.fence,
-					      .result = TIDE_RENEWAL_SKIPPED };
-	assert(lease->fence.epoch > 0);
-	subscription_own_locked(subscription, OWNERSHIP_RENEWING);
+	bool is_due = renewal_is_due_locked(subscription, now, RENEWAL_TOGETHER);
+	if (is_due) {
+		*lease = (struct tide_lease_renewal){ .fence = subscription->lease.fence,
+						      .result = TIDE_RENEWAL_SKIPPED };
+		assert(lease->fence.epoch > 0);
+		subscription_own_locked(subscription, OWNERSHIP_RENEWING);
+	}
 	mutex_unlock(&subscription->lock);
+
+	if (!is_due)
+		return false;
+	memcpy(renewer->names[at], subscription->name, sizeof renewer->names[at]);
 	lease->fence.name = renewer->names[at];
+	return true;
 }
 
 static void renewal_take_member(struct renewer *renewer, size_t at,
@@ -117,13 +131,8 @@ static tide_status renewal_take_locked(struct tide_manager *manager, struct mono
 		return status;
 
 	struct tide_subscription *subscription;
-	for (subscription = manager->subscriptions; subscription;
-	     subscription = subscription->next) {
-		if (!renewal_is_due_locked(subscription, now, RENEWAL_TOGETHER))
-			continue;
-		assert(*ret < renewer->capacity);
-		renewal_take_one(renewer, (*ret)++, subscription);
-	}
+	for (subscription = manager->subscriptions; subscription; subscription = subscription->next)
+		*ret += renewal_take_one(renewer, *ret, subscription, now);
 	for (const struct tide_subscription *head = manager->heads; head; head = head->next)
 		if (sharing_is_due_locked(manager, head, now, RENEWAL_TOGETHER))
 			renewal_take_member(renewer, (*ret)++, head);

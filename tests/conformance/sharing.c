@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "conformance/recorder.h"
+#include "path/port.h"
 #include "supervise/sharing.h"
 
 #define LANES 4
@@ -281,6 +282,39 @@ static void lanes_that_are_given_back_stay_stopped_with_their_subscription(struc
 	}
 }
 
+static bool is_renewing(struct tide_manager *manager)
+{
+	mutex_lock(&manager->lock);
+	bool is_renewing = manager->renewer.chore.is_under_way;
+	mutex_unlock(&manager->lock);
+	return is_renewing;
+}
+
+/* The renewer has no rest, and a run lets go of its ownership whenever that is. */
+static void lanes_stop_while_their_leases_are_renewed(struct fixture *f)
+{
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = sharing_config();
+	config.lanes = 8 * LANES;
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	for (int round = 0; round < 10; round++) {
+		start(manager);
+		wait_for(20, status_of(subscription).lanes_owned == config.lanes);
+		for (uint32_t i = 0; i < config.lanes; i++) {
+			struct tide_subscription *lane = lane_at(subscription, i);
+			mutex_lock(&lane->lock);
+			lane->lease.renew_ns = 1;
+			lane->lease.renew_at = (struct mono_time){ 0 };
+			mutex_unlock(&lane->lock);
+		}
+		if (port_renew_ns(f->store) > 0)
+			wait_for(20, is_renewing(manager));
+		stop(manager);
+	}
+}
+
 /** A handler that keeps its lane from stopping until its manager has left the group, or has begun
  * a lane again that had stopped. */
 struct keeper {
@@ -335,6 +369,7 @@ const struct test_case sharing_cases[] = {
 	CASE(lane_that_nobody_owns_is_unhealthy_in_every_member),
 	CASE(status_counts_the_lanes_that_others_run),
 	CASE(lanes_that_are_given_back_stay_stopped_with_their_subscription),
+	CASE(lanes_stop_while_their_leases_are_renewed),
 	CASE(lane_that_has_stopped_stays_so_while_its_manager_is_closed),
 	CASES_END,
 };
