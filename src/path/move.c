@@ -208,6 +208,17 @@ static void moving_note_before(struct move *move, const struct tide_checkpoint *
 	}
 }
 
+/* Where it is, before it is moved. */
+static tide_status moving_look(struct moving *moving, struct tide_error *err)
+{
+	ALLOC_AUTO struct tide_checkpoint *rows = NULL;
+	size_t count = 0;
+	tide_status status = moving_rows(moving, &rows, &count, err);
+	if (status == TIDE_OK)
+		moving_note_before(moving->move, rows, count);
+	return status;
+}
+
 /* ---- Anew ------------------------------------------------------------------------------------ */
 
 static tide_status moving_forget(struct moving *moving, struct tide_error *err)
@@ -244,14 +255,9 @@ static tide_status moving_begin_anew(struct moving *moving, struct tide_error *e
 static tide_status moving_check_back(struct moving *moving, struct tide_error *err)
 {
 	struct move *move = moving->move;
-	ALLOC_AUTO struct tide_checkpoint *rows = NULL;
-	size_t count = 0;
-	tide_status status = moving_rows(moving, &rows, &count, err);
-	if (status != TIDE_OK)
+	tide_status status = moving_look(moving, err);
+	if (status != TIDE_OK || move->to <= moving_position(&move->row))
 		return status;
-	moving_note_before(move, rows, count);
-	if (move->to <= moving_position(&move->row))
-		return TIDE_OK;
 	return tide_fail(err, TIDE_ARGUMENT,
 			 "'%s' is at position %lld, %lld is above it: rewind goes back", move->name,
 			 (long long)moving_position(&move->row), (long long)move->to);
@@ -304,15 +310,10 @@ static tide_status moving_go_back(struct moving *moving, struct tide_error *err)
 static tide_status moving_check_accept(struct moving *moving, struct tide_error *err)
 {
 	struct move *move = moving->move;
-	ALLOC_AUTO struct tide_checkpoint *rows = NULL;
-	size_t count = 0;
-	tide_status status = moving_rows(moving, &rows, &count, err);
-	if (status != TIDE_OK)
+	tide_status status = moving_look(moving, err);
+	if (status != TIDE_OK || move->row.has_position)
 		return status;
-	moving_note_before(move, rows, count);
-	return move->row.has_position ? TIDE_OK
-				      : tide_fail(err, TIDE_NOT_FOUND,
-						  "checkpoint '%s' has no position", move->name);
+	return tide_fail(err, TIDE_NOT_FOUND, "checkpoint '%s' has no position", move->name);
 }
 
 /* What each row can stand on is asked before the transaction, which a feed in memory cannot be read
