@@ -2,9 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <tidemark/snapshot.h>
-
-#include "conformance/recorder.h"
+#include "conformance/cases.h"
 
 static struct tide_stream order(unsigned number)
 {
@@ -596,14 +594,6 @@ static void clear_starts_positions_again_or_is_unsupported(struct fixture *f)
 	append_many(f->store, order(1), 0, 3);
 	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 3 },
 				   err));
-	SEEN three = see(f->store, NULL);
-	int64_t letter;
-	struct tide_snapshot snapshot = {
-		.stream = order(1), .version = 3, .schema_version = 1, .state = tide_text("{}")
-	};
-	must(tide_dead_letters_add(f->checkpoints, "p", three.events[0], "no", NULL, 0, &letter,
-				   err));
-	must(tide_store_snapshot_save(f->store, &snapshot, err));
 	if (!f->quirks->has_clear) {
 		refused(TIDE_UNSUPPORTED, tide_store_clear(f->store, err));
 		assert_int_equal(end_of(f->store), 3);
@@ -616,10 +606,6 @@ static void clear_starts_positions_again_or_is_unsupported(struct fixture *f)
 	saw_nothing(&none);
 	tide_position position;
 	refused(TIDE_NOT_FOUND, tide_checkpoints_position(f->checkpoints, "p", &position, err));
-	refused(TIDE_NOT_FOUND, tide_store_snapshot_load(f->store, order(1), &snapshot, err));
-	struct tide_dead_letter_list letters = letters_of(f, "p");
-	assert_int_equal(letters.count, 0);
-	tide_dead_letters_free(&letters);
 	assert_int_equal(append_many(f->store, order(1), 0, 2).last_position, 2);
 	SEEN two = see(f->store, NULL);
 	saw_positions(&two, 1, 2);

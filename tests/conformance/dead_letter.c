@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <tidemark/snapshot.h>
+
 #include "conformance/cases.h"
 #include "lib/wait.h"
 #include "path/store.h"
@@ -464,6 +466,24 @@ static void entries_are_paged_oldest_first(struct fixture *f)
 	tide_dead_letters_free(&found);
 }
 
+static void cleared_store_has_no_entries_and_snapshots_left(struct fixture *f)
+{
+	struct tide_snapshot snapshot = { .stream = stream_of("Order", 1),
+					  .version = 1,
+					  .schema_version = 1,
+					  .state = tide_text("{}") };
+	add(f, "p", 1, "no");
+	must(tide_store_snapshot_save(f->store, &snapshot, err));
+	if (!f->quirks->has_clear)
+		return;
+	must(tide_store_clear(f->store, err));
+	refused(TIDE_NOT_FOUND,
+		tide_store_snapshot_load(f->store, snapshot.stream, &snapshot, err));
+	struct tide_dead_letter_list left = list(f, (struct tide_dead_letter_query){ 0 });
+	assert_int_equal(left.count, 0);
+	tide_dead_letters_free(&left);
+}
+
 const struct test_case dead_letter_cases[] = {
 	CASE(same_condition_has_the_same_words),
 	CASE(added_entry_has_every_column),
@@ -484,5 +504,6 @@ const struct test_case dead_letter_cases[] = {
 	CASE(purge_keeps_what_was_resolved_at_its_instant),
 	CASE(stats_total_what_is_unresolved),
 	CASE(counts_are_by_projection_the_most_first),
+	CASE(cleared_store_has_no_entries_and_snapshots_left),
 	CASES_END,
 };
