@@ -69,7 +69,7 @@ void pane_link(struct pane *pane)
 {
 	struct pane_lanes *lanes = &pane->lanes;
 	size_t count = pane->page.count;
-	assert(pane->is_filling && count <= PANE_EVENTS_MAX);
+	assert(pane->state != PANE_READ && count <= PANE_EVENTS_MAX);
 	for (uint32_t i = 0; i < lanes->total; i++)
 		lanes->first[i] = (uint16_t)count;
 	for (size_t i = count; lanes->total > 0 && i-- > 0;) {
@@ -119,7 +119,7 @@ static bool pane_add(const struct tide_event *event, struct tide_page *page)
 
 bool pane_copy(const struct pane *pane, const struct tide_filter *filter, struct tide_page *page)
 {
-	assert(!pane->is_filling && page->scanned_to >= pane->from);
+	assert(pane->state == PANE_READ && page->scanned_to >= pane->from);
 	bool is_linked = pane_is_linked_for(pane, filter);
 	struct tide_filter rest = *filter;
 	if (is_linked)

@@ -15,6 +15,13 @@ struct pane_lanes {
 	uint16_t *next;  /* by entry: the next one of the same lane, or that number */
 };
 
+/** How far a pane has come. */
+enum pane_state {
+	PANE_FILLING, /* it is being read */
+	PANE_LATE,    /* the same, and somebody has waited in vain: nobody waits any more */
+	PANE_READ,    /* nobody writes to it any more */
+};
+
 /** Every visible event of (from, to], without a filter; used by the window alone (panes.c). */
 struct pane {
 	struct pane *next;
@@ -22,9 +29,8 @@ struct pane {
 	uint64_t losses;
 	size_t bytes;      /* while it is being read: what that may take */
 	size_t references; /* who reads it, or copies from it */
-	bool is_listed;
-	bool is_filling;
-	bool is_late; /* somebody has waited in vain */
+	enum pane_state state;
+	bool is_listed; /* in the window; else it goes with its last reference */
 	/* written by who fills it, fixed from then on */
 	struct tide_page page;
 	struct pane_lanes lanes;

@@ -106,7 +106,7 @@ static void panes_ring_ahead_locked(struct panes *panes) TIDE_REQUIRES(panes->lo
 		if (at->standing != PANES_AHEAD)
 			continue;
 		wakeup_ring(at->wakeup, RING_TAIL);
-		at->ahead_at = -1;
+		at->for_room.at = -1;
 		at->standing = PANES_READS;
 	}
 }
@@ -186,7 +186,7 @@ static void panes_drop_passed_locked(struct panes *panes) TIDE_REQUIRES(panes->l
 	tide_position distance;
 	for (struct pane *pane = panes->list, *next; pane; pane = next) {
 		next = pane->next;
-		if (!pane->is_filling && panes_needers_locked(panes, pane, &distance) == 0)
+		if (pane->state == PANE_READ && panes_needers_locked(panes, pane, &distance) == 0)
 			panes_unlist_locked(panes, pane);
 	}
 }
@@ -200,7 +200,7 @@ static struct pane *panes_least_locked(const struct panes *panes) TIDE_REQUIRES(
 	tide_position farthest = 0, distance;
 	for (struct pane *pane = panes->list; pane; pane = pane->next) {
 		size_t needers = panes_needers_locked(panes, pane, &distance);
-		if (pane->is_filling || pane->references > 0)
+		if (pane->state != PANE_READ || pane->references > 0)
 			continue;
 		if (!least || needers < fewest || (needers == fewest && distance > farthest)) {
 			least = pane;
@@ -238,8 +238,7 @@ static void panes_join_locked(struct panes *panes, struct panes_reader *reader)
 	if (reader->standing != PANES_AWAY)
 		return;
 	reader->standing = PANES_READS;
-	reader->patient_at = reader->ahead_at = -1;
-	reader->is_slow = false;
+	reader->for_page.at = reader->for_room.at = -1;
 	reader->next = panes->readers;
 	panes->readers = reader;
 }
@@ -253,7 +252,7 @@ static void panes_stand_locked(struct panes *panes, struct panes_reader *reader,
 	reader->at = at;
 	for (struct pane *pane = panes->list, *next; pane; pane = next) {
 		next = pane->next;
-		bool is_passed = before < pane->to && at >= pane->to && !pane->is_filling;
+		bool is_passed = before < pane->to && at >= pane->to && pane->state == PANE_READ;
 		if (is_passed && panes_needers_locked(panes, pane, &distance) == 0)
 			panes_unlist_locked(panes, pane);
 	}
@@ -301,12 +300,13 @@ void panes_free(struct panes *panes)
 /* ---- Reading --------------------------------------------------------------------------------- */
 
 /* Take hold of the pane that has what comes behind a position. */
-static struct pane *panes_find_locked(const struct panes *panes, tide_position after,
-				      bool is_filling) TIDE_REQUIRES(panes->lock)
+static struct pane *panes_find_locked(const struct panes *panes, tide_position after, bool is_read)
+	TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
 	for (struct pane *pane = panes->list; pane; pane = pane->next)
-		if (pane->is_filling == is_filling && pane->from <= after && after < pane->to)
+		if ((pane->state == PANE_READ) == is_read && pane->from <= after &&
+		    after < pane->to)
 			return pane;
 	return NULL;
 }
@@ -321,20 +321,26 @@ static void panes_heed_losses_locked(struct panes *panes, uint64_t losses)
 	panes_forget_locked(panes);
 }
 
-/* Each waits once where it stands; who has waited in vain speaks for all. */
+/* Each waits once where it stands, whatever rings meanwhile. */
+static bool patience_lasts(struct panes_patience *patience, tide_position at, struct mono_time now,
+			   int64_t most_ns)
+{
+	if (patience->at != at)
+		*patience = (struct panes_patience){ at, mono_add(now, most_ns) };
+	return now.ns < patience->until.ns;
+}
+
+/* Who has waited in vain speaks for all. */
 static bool panes_may_wait_locked(const struct panes *panes, struct panes_reader *reader,
 				  struct pane *pane, struct mono_time now)
 	TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
-	if (pane->is_late || !reader->wakeup)
+	if (pane->state == PANE_LATE || !reader->wakeup)
 		return false;
-	if (reader->patient_at != reader->at) {
-		reader->patient_at = reader->at;
-		reader->patience = mono_add(now, PANES_WAIT_NS);
-	}
-	pane->is_late = now.ns >= reader->patience.ns;
-	return !pane->is_late;
+	if (!patience_lasts(&reader->for_page, reader->at, now, PANES_WAIT_NS))
+		pane->state = PANE_LATE;
+	return pane->state == PANE_FILLING;
 }
 
 /* No further than to the next pane: positions are not more than events. */
@@ -383,7 +389,8 @@ static struct pane *panes_begin_locked(struct panes *panes, tide_position after,
 	pane->losses = panes->losses;
 	pane->bytes = size->bytes;
 	pane->references = 1;
-	pane->is_listed = pane->is_filling = true;
+	pane->state = PANE_FILLING;
+	pane->is_listed = true;
 	panes->list = pane;
 	panes->bytes += size->bytes;
 	return pane;
@@ -395,8 +402,7 @@ static struct pane *panes_begin_locked(struct panes *panes, tide_position after,
 static bool panes_is_awaited(const struct panes *panes, const struct pane *pane,
 			     const struct panes_reader *at, const struct panes_reader *reader)
 {
-	return at != reader && at->standing == PANES_READS && !at->is_slow &&
-	       pane_is_near(panes, pane, at);
+	return at != reader && at->standing == PANES_READS && pane_is_near(panes, pane, at);
 }
 
 static bool panes_awaits_locked(const struct panes *panes, const struct pane *pane,
@@ -415,7 +421,7 @@ static void panes_await_no_more_locked(struct panes *panes, const struct pane *p
 	assert(mutex_is_mine(&panes->lock));
 	for (struct panes_reader *at = panes->readers; at; at = at->next)
 		if (panes_is_awaited(panes, pane, at, reader))
-			at->is_slow = true;
+			at->standing = PANES_SLOW;
 }
 
 /* What would have to go is waited for by others who are about to come. */
@@ -429,11 +435,7 @@ static bool panes_must_wait_locked(struct panes *panes, struct panes_reader *rea
 	if (!least || !panes_awaits_locked(panes, least, reader))
 		return false;
 
-	if (reader->ahead_at != reader->at) {
-		reader->ahead_at = reader->at;
-		reader->ahead_until = mono_add(now, PANES_AHEAD_NS);
-	}
-	bool has_patience = now.ns < reader->ahead_until.ns;
+	bool has_patience = patience_lasts(&reader->for_room, reader->at, now, PANES_AHEAD_NS);
 	if (!has_patience)
 		panes_await_no_more_locked(panes, least, reader);
 	return has_patience;
@@ -456,15 +458,15 @@ static enum panes_answer panes_miss_locked(struct panes *panes, struct panes_rea
 					   struct panes_turn *ret) TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
-	struct pane *filling = panes_find_locked(panes, reader->at, true);
+	struct pane *filling = panes_find_locked(panes, reader->at, false);
 	*ret = (struct panes_turn){ .after = reader->at };
 	if (panes_is_in_front_locked(panes, reader->at))
-		reader->is_slow = false;
+		reader->standing = PANES_READS;
 	if (filling && !panes_may_wait_locked(panes, reader, filling, query->now))
 		return PANES_ALONE;
 	if (filling) {
 		reader->standing = PANES_WAITS;
-		ret->until = reader->patience;
+		ret->until = reader->for_page.until;
 		return PANES_WAIT;
 	}
 
@@ -475,7 +477,7 @@ static enum panes_answer panes_miss_locked(struct panes *panes, struct panes_rea
 	struct pane_size size = panes_size_locked(panes, reader->at);
 	if (panes_must_wait_locked(panes, reader, size.bytes, query->now)) {
 		reader->standing = PANES_AHEAD;
-		ret->until = reader->ahead_until;
+		ret->until = reader->for_room.until;
 		return PANES_WAIT;
 	}
 	ret->pane = panes_begin_locked(panes, reader->at, &size);
@@ -500,17 +502,18 @@ enum panes_answer panes_read(struct panes *panes, struct panes_reader *reader,
 	reader->lanes = query->filter->partition_total;
 	panes_stand_locked(panes, reader, query->after);
 	panes_heed_losses_locked(panes, query->losses);
-	reader->standing = PANES_READS;
+	if (reader->standing != PANES_SLOW)
+		reader->standing = PANES_READS;
 
 	struct pane *pane;
-	while (goes_on && (pane = panes_find_locked(panes, page->scanned_to, false))) {
+	while (goes_on && (pane = panes_find_locked(panes, page->scanned_to, true))) {
 		pane->references++;
 		mutex_unlock(&panes->lock);
 		goes_on = pane_copy(pane, query->filter, page) && !panes_is_enough(query, page);
 		mutex_lock(&panes->lock);
 		panes_put_locked(panes, pane);
 		panes_stand_locked(panes, reader, page->scanned_to);
-		reader->patient_at = -1;
+		reader->for_page.at = -1;
 	}
 
 	if (goes_on)
@@ -521,7 +524,7 @@ enum panes_answer panes_read(struct panes *panes, struct panes_reader *reader,
 
 struct tide_page *panes_page(struct pane *pane)
 {
-	assert(pane->is_filling);
+	assert(pane->state != PANE_READ);
 	return &pane->page;
 }
 
@@ -545,7 +548,7 @@ static void panes_ring_locked(struct panes *panes) TIDE_REQUIRES(panes->lock)
 		if (at->standing != PANES_WAITS)
 			continue;
 		wakeup_ring(at->wakeup, RING_TAIL);
-		at->patient_at = -1;
+		at->for_page.at = -1;
 		at->standing = PANES_READS;
 	}
 }
@@ -554,9 +557,9 @@ void panes_filled(struct panes *panes, struct pane *pane, bool was_read, uint64_
 {
 	pane_link(pane);
 	mutex_lock(&panes->lock);
-	assert(pane->is_filling && pane->references > 0);
+	assert(pane->state != PANE_READ && pane->references > 0);
 	assert(!was_read || pane->page.scanned_to >= pane->from);
-	pane->is_filling = false;
+	pane->state = PANE_READ;
 	if (pane->is_listed) {
 		panes->bytes -= pane->bytes;
 		pane->bytes = pane_bytes(pane);
@@ -593,7 +596,7 @@ struct tide_anchor panes_newest(struct panes *panes)
 	mutex_lock(&panes->lock);
 	for (const struct pane *pane = panes->list; pane; pane = pane->next) {
 		const struct tide_page *page = &pane->page;
-		if (pane->is_filling || page->count == 0)
+		if (pane->state != PANE_READ || page->count == 0)
 			continue;
 		const struct tide_event *event = &page->entries[page->count - 1].event;
 		if (event->position > newest.position)

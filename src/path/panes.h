@@ -15,8 +15,15 @@ struct pane;
 enum panes_standing {
 	PANES_AWAY,  /* it reads no history */
 	PANES_READS, /* it comes by here */
+	PANES_SLOW,  /* the same, but it was waited for in vain since it was in front */
 	PANES_WAITS, /* somebody reads what it needs next */
 	PANES_AHEAD, /* those behind it need what would have to go for that */
+};
+
+/** Until when a reader waits for something. */
+struct panes_patience {
+	tide_position at; /* where it began to; negative: it does not wait */
+	struct mono_time until;
 };
 
 /** A reader of history; embedded in what reads. */
@@ -28,13 +35,9 @@ struct panes_reader {
 	/* under the lock of the panes */
 	struct panes_reader *next;
 	enum panes_standing standing;
-	uint32_t lanes;           /* it is one of so many; 0: of none */
-	tide_position at;         /* it has read up to here */
-	tide_position patient_at; /* where it waited last; negative: nowhere */
-	struct mono_time patience;
-	tide_position ahead_at; /* where it waits for room; negative: nowhere */
-	struct mono_time ahead_until;
-	bool is_slow; /* it was waited for in vain since it was in front */
+	uint32_t lanes;   /* it is one of so many; 0: of none */
+	tide_position at; /* it has read up to here */
+	struct panes_patience for_page, for_room;
 };
 
 /** What a reader asks for: the events behind a position. */
