@@ -103,8 +103,8 @@ void subscription_own_locked(struct tide_subscription *subscription, enum owners
 			   subscription->lease.fence.epoch > 0));
 	assert(to != OWNERSHIP_STANDBY || subscription->states.state == TIDE_STATE_STARTING ||
 	       subscription->run.state == RUN_ABANDONED);
-	if (exists)
-		subscription->lanes.elsewhere.is_unowned = false;
+	if (exists && subscription->lanes.elsewhere.owner == LANE_UNOWNED)
+		subscription->lanes.elsewhere.owner = LANE_OWNED;
 }
 
 void subscription_lose_locked(struct tide_subscription *subscription)

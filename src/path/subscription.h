@@ -259,9 +259,8 @@ enum lane_wish {
 /** What was seen of a lane that is not this process's, when its rows were last looked at; under the
  * lane's lock. */
 struct lane_elsewhere {
-	bool is_known;
+	enum { LANE_UNKNOWN, LANE_OWNED, LANE_UNOWNED } owner; /* who lives; unknown: not seen */
 	tide_position position;
-	bool is_unowned;                /* nobody who lives has it */
 	struct mono_time unowned_at;    /* since when that was seen */
 	struct tide_time unowned_since; /* since when it is so, as far as its row tells */
 };

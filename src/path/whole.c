@@ -191,7 +191,7 @@ static void whole_look(struct tide_subscription *lane, const struct probe_answer
 	mutex_lock(&lane->lock);
 	subscription_snapshot_locked(lane, answer, status);
 	ret->is_owned = ownership_is_ours(&lane->ownership);
-	ret->is_elsewhere = lane->lanes.elsewhere.is_known &&
+	ret->is_elsewhere = lane->lanes.elsewhere.owner != LANE_UNKNOWN &&
 			    (status->standby || status->state == TIDE_STATE_STARTING);
 	if (ret->is_elsewhere)
 		status->position = lane->lanes.elsewhere.position;

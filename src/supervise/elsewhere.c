@@ -64,11 +64,11 @@ static void elsewhere_note_lane(struct tide_subscription *lane, const struct els
 	struct lane_elsewhere *known = &lane->lanes.elsewhere;
 
 	mutex_lock(&lane->lock);
-	bool was_unowned = known->is_unowned;
-	known->is_known = true;
+	bool was_unowned = known->owner == LANE_UNOWNED;
+	bool is_owned = ownership_exists(&lane->ownership) || (lease && lease->is_owned);
+	known->owner = is_owned ? LANE_OWNED : LANE_UNOWNED;
 	known->position = row && row->has_position ? row->position : 0;
-	known->is_unowned = !ownership_exists(&lane->ownership) && !(lease && lease->is_owned);
-	if (known->is_unowned && !was_unowned) {
+	if (!is_owned && !was_unowned) {
 		known->unowned_at = clock_mono(clock);
 		known->unowned_since = is_let_go ? lease->released_at : clock_wall(clock);
 	}

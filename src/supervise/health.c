@@ -56,7 +56,7 @@ static void health_look_elsewhere_locked(struct tide_subscription *lane, struct 
 	assert(mutex_is_mine(&lane->lock));
 	const struct lane_elsewhere *elsewhere = &lane->lanes.elsewhere;
 	int64_t patience = 2 * ns_of_seconds(lane->engine->lease_seconds);
-	if (!elsewhere->is_unowned || mono_since(now, elsewhere->unowned_at) < patience)
+	if (elsewhere->owner != LANE_UNOWNED || mono_since(now, elsewhere->unowned_at) < patience)
 		return;
 	memcpy(ret->unowned_lane, lane->name, sizeof ret->unowned_lane);
 	ret->unowned_since = elsewhere->unowned_since;
