@@ -45,32 +45,14 @@ static int64_t controls_poll_locked(const struct tide_manager *manager) TIDE_REQ
 bool controls_are_due_locked(struct tide_manager *manager, struct mono_time now)
 {
 	assert(mutex_is_mine(&manager->lock));
-	struct controls *controls = &manager->controls;
-	bool is_heard = now.ns >= controls->hear_at.ns && wakeup_is_rung(&controls->wakeup);
-	if (!port_has_controls(controls_database(manager)) ||
-	    (!is_heard && now.ns < controls->look_at.ns))
-		return false;
-	return controls_poll_locked(manager) > 0;
-}
-
-/* Where checkpoints are elsewhere than the events, nobody listens there: the poll is enough. */
-static void controls_listen(struct tide_manager *manager)
-{
-	struct controls *controls = &manager->controls;
-	struct tide_store *database = controls_database(manager);
-	if (controls->is_linked || database != manager->engine.store)
-		return;
-	controls->link.wakeup = &controls->wakeup;
-	controls->link.name = "";
-	controls->is_linked = notifier_add(database->notifier, &controls->link, NULL) == TIDE_OK;
+	return port_has_controls(controls_database(manager)) &&
+	       hearing_is_due_locked(manager, &manager->controls.hearing, now) &&
+	       controls_poll_locked(manager) > 0;
 }
 
 void controls_end(struct tide_manager *manager)
 {
-	struct controls *controls = &manager->controls;
-	if (controls->is_linked)
-		notifier_remove(controls_database(manager)->notifier, &controls->link);
-	controls->is_linked = false;
+	hearing_end(manager, &manager->controls.hearing);
 }
 
 /* ---- A look ---------------------------------------------------------------------------------- */
@@ -118,9 +100,10 @@ static void controls_tell(struct controls *controls, tide_status status,
 static void controls_set_due(struct tide_manager *manager, struct mono_time now)
 {
 	mutex_lock(&manager->lock);
-	manager->controls.look_at = mono_add(now, controls_poll_locked(manager));
-	manager->controls.hear_at = mono_add(now, CONTROLS_RING_NS);
+	int64_t poll = controls_poll_locked(manager);
 	mutex_unlock(&manager->lock);
+	hearing_over(manager, &manager->controls.hearing, mono_add(now, poll),
+		     mono_add(now, CONTROLS_RING_NS));
 }
 
 void controls_look(struct tide_manager *manager)
@@ -132,8 +115,7 @@ void controls_look(struct tide_manager *manager)
 	void *session;
 	struct tide_error err;
 
-	controls_listen(manager);
-	(void)wakeup_reset(&manager->controls.wakeup); /* before looking */
+	hearing_begin(manager, &manager->controls.hearing);
 	struct pause_word word = { .asked = clock_mono(clock), .wall = clock_wall(clock) };
 	tide_status status = store_borrow(database, &session, &err);
 	if (status == TIDE_OK) {

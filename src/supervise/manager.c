@@ -113,8 +113,8 @@ static tide_status manager_init(struct tide_manager *manager,
 	manager->is_threaded = true;
 	mutex_init(&manager->lock, LOCK_REGISTRY);
 	cond_init(&manager->changed);
-	wakeup_init(&manager->controls.wakeup);
-	wakeup_init(&manager->sharing.wakeup);
+	wakeup_init(&manager->controls.hearing.wakeup);
+	wakeup_init(&manager->sharing.hearing.wakeup);
 	errors_init(&engine->errors);
 	metrics_names_init(&engine->event_types);
 	engine->store = options->store;
@@ -180,8 +180,8 @@ static void manager_free(struct tide_manager *manager)
 	shutdown_fini(&manager->shutdown);
 	errors_fini(&manager->engine.errors);
 	metrics_names_fini(&manager->engine.event_types);
-	wakeup_fini(&manager->controls.wakeup);
-	wakeup_fini(&manager->sharing.wakeup);
+	wakeup_fini(&manager->controls.hearing.wakeup);
+	wakeup_fini(&manager->sharing.hearing.wakeup);
 	cond_fini(&manager->changed);
 	mutex_fini(&manager->lock);
 	tide_free(manager);

@@ -56,30 +56,27 @@ struct renewer {
 	struct mono_time tell_at;
 };
 
+/** When to look at what others write. */
+struct hearing {
+	struct mono_time look_at; /* under the manager's lock: when a look is due */
+	struct mono_time hear_at; /* under the manager's lock: before then no ring counts */
+	struct wakeup wakeup;
+	/* whose look it is */
+	struct notify_link link; /* without a wakeup: it is not on the store's bell */
+};
+
 /** Looks what persons have said to the subscriptions of a manager, in the renewer's thread. */
 struct controls {
-	struct mono_time look_at; /* under the manager's lock: when the poll is due */
-	struct mono_time hear_at; /* under the manager's lock: before then no ring counts */
-
-	/* whose look it is, as with the renewer */
-	struct notify_link link; /* on the checkpoints' store, where that is the feed's */
-	bool is_linked;
-	struct wakeup wakeup;
-	struct tide_error told; /* TIDE_OK: the last look succeeded */
+	struct hearing hearing;
+	struct tide_error told; /* whose look it is. TIDE_OK: the last one succeeded */
 };
 
 /** Looks at the groups of a manager, in a thread of its own: what waits for others' writes must not
  * keep a renewal waiting. */
 struct sharing {
 	struct chore chore;
-	struct mono_time look_at; /* under the manager's lock */
-	struct mono_time hear_at; /* under the manager's lock: before then no ring counts */
-
-	/* whose look it is */
-	void *session;           /* of the checkpoint database */
-	struct notify_link link; /* on the checkpoints' store, where that is the feed's */
-	bool is_linked;
-	struct wakeup wakeup;
+	struct hearing hearing;
+	void *session; /* whose look it is: of the checkpoint database */
 };
 
 struct tide_manager {
@@ -262,6 +259,19 @@ void chore_done_locked(struct tide_manager *manager, struct chore *chore)
 	TIDE_REQUIRES(manager->lock);
 /** Wait for the thread of one that is done. */
 void chore_join(struct chore *chore);
+
+/* ---- hearing.c ------------------------------------------------------------------------------- */
+
+bool hearing_is_due_locked(struct tide_manager *manager, struct hearing *hearing,
+			   struct mono_time now) TIDE_REQUIRES(manager->lock);
+/** A look begins: what rang before, and what was due, is seen by it. */
+void hearing_begin(struct tide_manager *manager, struct hearing *hearing);
+/** It is over: the next one is due then, unless somebody wanted one meanwhile; rings count from
+ * `hear_at` on. */
+void hearing_over(struct tide_manager *manager, struct hearing *hearing, struct mono_time look_at,
+		  struct mono_time hear_at);
+/** Nobody looks any more. */
+void hearing_end(struct tide_manager *manager, struct hearing *hearing);
 
 /* ---- renewal.c ------------------------------------------------------------------------------- */
 

@@ -77,7 +77,7 @@ void sharing_begin(struct tide_manager *manager, struct tide_subscription *head)
 		membership->state = MEMBERSHIP_WANTED;
 	else if (membership->state == MEMBERSHIP_LEAVING)
 		membership->state = MEMBERSHIP_HELD;
-	manager->sharing.look_at = (struct mono_time){ 0 };
+	manager->sharing.hearing.look_at = (struct mono_time){ 0 };
 	cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
 	if (is_new)
@@ -94,7 +94,7 @@ void sharing_stop(struct tide_manager *manager, struct tide_subscription *head)
 		membership->state = MEMBERSHIP_NONE;
 	else if (membership->state == MEMBERSHIP_HELD)
 		membership->state = MEMBERSHIP_LEAVING;
-	manager->sharing.look_at = (struct mono_time){ 0 };
+	manager->sharing.hearing.look_at = (struct mono_time){ 0 };
 	cond_broadcast(&manager->changed);
 	while (membership->is_beginning)
 		cond_wait(&manager->changed, &manager->lock);
@@ -495,23 +495,11 @@ static tide_status sharing_open_session(struct tide_manager *manager, struct tid
 	return status;
 }
 
-/* Where checkpoints are elsewhere than the events, nobody listens there: the looks are enough. */
-static void sharing_listen(struct tide_manager *manager)
-{
-	struct sharing *sharing = &manager->sharing;
-	struct tide_store *database = sharing_database(manager);
-	if (sharing->is_linked || database != manager->engine.store)
-		return;
-	sharing->link.wakeup = &sharing->wakeup;
-	sharing->link.name = "";
-	sharing->is_linked = notifier_add(database->notifier, &sharing->link, NULL) == TIDE_OK;
-}
-
 /* Pinned, so that each is there when its turn has come. */
 static void sharing_look_all(struct tide_manager *manager)
 {
 	struct tide_error err;
-	(void)wakeup_reset(&manager->sharing.wakeup); /* before looking */
+	hearing_begin(manager, &manager->sharing.hearing);
 	mutex_lock(&manager->lock);
 	manager->pins++;
 	for (struct tide_subscription *head = manager->heads; head; head = head->next) {
@@ -525,12 +513,12 @@ static void sharing_look_all(struct tide_manager *manager)
 		mutex_lock(&manager->lock);
 	}
 
-	struct mono_time now = clock_mono(manager->engine.clock);
-	manager->sharing.look_at = mono_add(now, SHARING_LOOK_NS);
-	manager->sharing.hear_at = mono_add(now, SHARING_RING_NS);
 	if (--manager->pins == 0)
 		cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
+	struct mono_time now = clock_mono(manager->engine.clock);
+	hearing_over(manager, &manager->sharing.hearing, mono_add(now, SHARING_LOOK_NS),
+		     mono_add(now, SHARING_RING_NS));
 }
 
 /* ---- Its thread ------------------------------------------------------------------------------ */
@@ -539,19 +527,16 @@ static bool sharing_finds_due_locked(struct tide_manager *manager, struct mono_t
 	TIDE_REQUIRES(manager->lock)
 {
 	assert(mutex_is_mine(&manager->lock));
-	struct sharing *sharing = &manager->sharing;
-	bool is_heard = now.ns >= sharing->hear_at.ns && wakeup_is_rung(&sharing->wakeup);
 	const struct tide_subscription *head = manager->heads;
 	while (head && head->lanes.membership->state == MEMBERSHIP_NONE)
 		head = head->next;
-	return head && (is_heard || now.ns >= sharing->look_at.ns);
+	return head && hearing_is_due_locked(manager, &manager->sharing.hearing, now);
 }
 
 static void sharing_run(void *self)
 {
 	struct tide_manager *manager = self;
 	engine_of_thread = &manager->engine; /* callbacks run here, of lanes that begin */
-	sharing_listen(manager);
 	sharing_look_all(manager);
 	mutex_lock(&manager->lock);
 	chore_done_locked(manager, &manager->sharing.chore);
@@ -585,9 +570,7 @@ void sharing_end(struct tide_manager *manager)
 	mutex_unlock(&manager->lock);
 	if (is_member)
 		sharing_look_all(manager);
-	if (manager->sharing.is_linked)
-		notifier_remove(sharing_database(manager)->notifier, &manager->sharing.link);
-	manager->sharing.is_linked = false;
+	hearing_end(manager, &manager->sharing.hearing);
 	sharing_close_session(manager);
 }
 

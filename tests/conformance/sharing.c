@@ -108,7 +108,7 @@ static void wait_for_the_bell_alone(struct tide_manager *manager)
 		mutex_lock(&manager->lock);
 		is_set = !manager->sharing.chore.is_under_way;
 		if (is_set)
-			manager->sharing.look_at = MONO_NEVER;
+			manager->sharing.hearing.look_at = MONO_NEVER;
 		mutex_unlock(&manager->lock);
 		wait_a_moment();
 	}
