@@ -4,8 +4,10 @@
  *
  *        started               joined              stopped
  *   NONE ──────▶ WANTED ────────────────▶ HELD ──────────────▶ LEAVING ──▶ NONE
- *                  ▲  a renewal finds it gone │                  left
- *                  └──────────────────────────┘
+ *                  ▲  a renewal finds it gone │ ▲                left
+ *                  └──────────────────────────┤ │ it has begun
+ *                                             ▼ │
+ *                                          BEGINNING  a lane that was given back begins again
  *
  * Happy path: four times a second, and soon after the bell of the store, a member looks at the
  * members that live and at who has which lane, and does its own part of the rule
@@ -90,14 +92,14 @@ void sharing_stop(struct tide_manager *manager, struct tide_subscription *head)
 	if (!membership)
 		return;
 	mutex_lock(&manager->lock);
+	while (membership->state == MEMBERSHIP_BEGINNING)
+		cond_wait(&manager->changed, &manager->lock);
 	if (membership->state == MEMBERSHIP_WANTED)
 		membership->state = MEMBERSHIP_NONE;
 	else if (membership->state == MEMBERSHIP_HELD)
 		membership->state = MEMBERSHIP_LEAVING;
 	manager->sharing.hearing.look_at = (struct mono_time){ 0 };
 	cond_broadcast(&manager->changed);
-	while (membership->is_beginning)
-		cond_wait(&manager->changed, &manager->lock);
 	mutex_unlock(&manager->lock);
 }
 
@@ -136,12 +138,13 @@ static enum membership_state sharing_state(struct tide_manager *manager,
 	return state;
 }
 
-/* Unless it was started or stopped meanwhile. */
-static void sharing_move(struct tide_manager *manager, struct membership *membership,
+/* Unless it was started or stopped meanwhile; whether it has moved. */
+static bool sharing_move(struct tide_manager *manager, struct membership *membership,
 			 enum membership_state from, enum membership_state to)
 {
 	mutex_lock(&manager->lock);
-	if (membership->state == from)
+	bool has_moved = membership->state == from;
+	if (has_moved)
 		membership->state = to;
 	else if (to == MEMBERSHIP_HELD) /* stopped while it joined */
 		membership->state = MEMBERSHIP_LEAVING;
@@ -149,6 +152,7 @@ static void sharing_move(struct tide_manager *manager, struct membership *member
 		membership->members = membership->share = 0;
 	cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
+	return has_moved;
 }
 
 /* To who looks at the members of this process; a database tells the others. */
@@ -225,7 +229,7 @@ static tide_status sharing_join(struct tide_manager *manager, struct tide_subscr
 	head->lanes.membership->renew_at = mono_add(began, sharing_renew_ns(manager));
 	mutex_unlock(&manager->lock);
 	head->lanes.membership->trim_at = began;
-	sharing_move(manager, head->lanes.membership, MEMBERSHIP_WANTED, MEMBERSHIP_HELD);
+	(void)sharing_move(manager, head->lanes.membership, MEMBERSHIP_WANTED, MEMBERSHIP_HELD);
 	sharing_ring(manager);
 	log_at(TIDE_LOG_NOTICE, "subscription", "became a member", "name='%s' lanes=%u", head->name,
 	       head->lanes.total);
@@ -297,25 +301,6 @@ static void sharing_give_back(struct tide_manager *manager, struct tide_subscrip
 	run_ask_stop(lane, mono_add(clock_mono(manager->engine.clock), limit));
 }
 
-/* A stop that comes now waits until the lane has begun, and then ends it. */
-static bool sharing_begin_lane(struct tide_manager *manager, struct membership *membership)
-{
-	mutex_lock(&manager->lock);
-	membership->is_beginning = membership->state == MEMBERSHIP_HELD;
-	bool is_beginning = membership->is_beginning;
-	mutex_unlock(&manager->lock);
-	return is_beginning;
-}
-
-static void sharing_lane_begun(struct tide_manager *manager, struct membership *membership)
-{
-	mutex_lock(&manager->lock);
-	assert(membership->is_beginning);
-	membership->is_beginning = false;
-	cond_broadcast(&manager->changed);
-	mutex_unlock(&manager->lock);
-}
-
 /* One that has been given back, unless the subscription is being stopped. */
 static void sharing_stand_by_again(struct tide_manager *manager, struct tide_subscription *lane)
 {
@@ -323,10 +308,10 @@ static void sharing_stand_by_again(struct tide_manager *manager, struct tide_sub
 	mutex_lock(&lane->lock);
 	bool is_over = !run_exists(&lane->run) && lane->states.state == TIDE_STATE_STOPPED;
 	mutex_unlock(&lane->lock);
-	if (!is_over || !sharing_begin_lane(manager, membership))
+	if (!is_over || !sharing_move(manager, membership, MEMBERSHIP_HELD, MEMBERSHIP_BEGINNING))
 		return;
 	(void)run_start(lane, manager->is_threaded, false, NULL);
-	sharing_lane_begun(manager, membership);
+	(void)sharing_move(manager, membership, MEMBERSHIP_BEGINNING, MEMBERSHIP_HELD);
 }
 
 static void sharing_apply(struct tide_manager *manager, struct tide_subscription *head)

@@ -12,17 +12,17 @@
 
 /** Whether a manager is a member of a group. */
 enum membership_state {
-	MEMBERSHIP_NONE,    /* it is none, and need not be */
-	MEMBERSHIP_WANTED,  /* the subscription was started */
-	MEMBERSHIP_HELD,    /* and it is one */
-	MEMBERSHIP_LEAVING, /* the subscription was stopped, and it still is one */
+	MEMBERSHIP_NONE,      /* it is none, and need not be */
+	MEMBERSHIP_WANTED,    /* the subscription was started */
+	MEMBERSHIP_HELD,      /* and it is one */
+	MEMBERSHIP_BEGINNING, /* and begins a lane again, which a stop waits for */
+	MEMBERSHIP_LEAVING,   /* the subscription was stopped, and it still is one */
 };
 
 /** What a manager knows of a group that it runs; kept with the head, in one block. */
 struct membership {
 	/* under the manager's lock */
 	enum membership_state state;
-	bool is_beginning; /* a lane of it, which a stop waits for */
 	struct mono_time renew_at;
 	int64_t members;    /* that lived at the last look; 0: it is none of them */
 	uint32_t share;     /* of the lanes, at that look */
