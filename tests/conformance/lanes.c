@@ -138,14 +138,6 @@ static struct tide_subscriber witness_subscriber(struct witness *witness)
 	return (struct tide_subscriber){ .name = "p", .self = witness, .handle = witness_handle };
 }
 
-static struct tide_subscription_config lanes_config(uint32_t lanes)
-{
-	struct tide_subscription_config config = quick_config();
-	config.start_from = TIDE_START_CHECKPOINT;
-	config.lanes = lanes;
-	return config;
-}
-
 /* Events of all aggregates by turns. */
 static void fill(struct fixture *f, int versions)
 {

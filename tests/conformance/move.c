@@ -54,14 +54,6 @@ static struct tide_subscriber tally_subscriber(struct tally *tally)
 	return (struct tide_subscriber){ .name = "p", .self = tally, .handle = tally_handle };
 }
 
-static struct tide_subscription_config lanes_config(uint32_t lanes)
-{
-	struct tide_subscription_config config = quick_config();
-	config.start_from = TIDE_START_CHECKPOINT;
-	config.lanes = lanes;
-	return config;
-}
-
 static void fill(struct fixture *f)
 {
 	for (int i = 0; i < EVENTS; i++)

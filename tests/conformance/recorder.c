@@ -131,6 +131,14 @@ struct tide_subscription_config quick_config(void)
 	return config;
 }
 
+struct tide_subscription_config lanes_config(uint32_t lanes)
+{
+	struct tide_subscription_config config = quick_config();
+	config.start_from = TIDE_START_CHECKPOINT;
+	config.lanes = lanes;
+	return config;
+}
+
 struct tide_manager *manager_of(struct tide_store *store)
 {
 	struct tide_manager *manager;

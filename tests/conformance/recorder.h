@@ -60,6 +60,8 @@ struct tide_subscriber batch_subscriber_of(const char *name, struct recorder *re
 
 /** The default configuration, but from the beginning, and with delays that a test can wait for. */
 struct tide_subscription_config quick_config(void);
+/** The same with lanes, which go on from their checkpoints. */
+struct tide_subscription_config lanes_config(uint32_t lanes);
 
 struct tide_manager *manager_of(struct tide_store *store);
 #define MANAGER TIDE_CLEANUP(tide_manager_close) struct tide_manager

@@ -9,13 +9,6 @@
 
 #define LANES 4
 
-static struct tide_subscription_config sharing_config(void)
-{
-	struct tide_subscription_config config = quick_config();
-	config.lanes = LANES;
-	return config;
-}
-
 static tide_status fail_while_told(struct recorder *recorder, const struct tide_event *event,
 				   struct tide_delivery *delivery)
 {
@@ -33,7 +26,7 @@ static void restart_of_what_was_stopped_begins_all_of_its_lanes(struct fixture *
 	recorder->judge = fail_while_told;
 	recorder->self = &fails;
 	struct tide_subscriber subscriber = subscriber_of("p", recorder);
-	struct tide_subscription_config config = sharing_config();
+	struct tide_subscription_config config = lanes_config(LANES);
 	config.continue_on_error = false;
 	append_one(f->store, stream_of("Order", 1), "A");
 	MANAGER *manager = manager_of(f->store);
@@ -69,7 +62,7 @@ static void members_and_changes_of_the_share_are_counted(struct fixture *f)
 {
 	RECORDER *recorder = recorder_new();
 	struct tide_subscriber subscriber = subscriber_of("p", recorder);
-	struct tide_subscription_config config = sharing_config();
+	struct tide_subscription_config config = lanes_config(LANES);
 	config.lanes = 5;
 	MANAGER *manager = manager_of(f->store);
 	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
@@ -121,7 +114,7 @@ static void bell_of_the_store_hastens_a_look_at_the_members(struct fixture *f)
 		return;
 	RECORDER *recorder = recorder_new();
 	struct tide_subscriber subscriber = subscriber_of("p", recorder);
-	struct tide_subscription_config config = sharing_config();
+	struct tide_subscription_config config = lanes_config(LANES);
 	struct tide_store *handle = fixture_second_handle(f);
 	struct tide_manager *other = manager_of(handle);
 	(void)subscribe(other, &subscriber, &config);
@@ -166,7 +159,7 @@ static void lane_that_nobody_owns_is_unhealthy_in_every_member(struct fixture *f
 	recorder->judge = fail_while_told;
 	recorder->self = &fails;
 	struct tide_subscriber subscriber = subscriber_of("p", recorder);
-	struct tide_subscription_config config = sharing_config();
+	struct tide_subscription_config config = lanes_config(LANES);
 	config.continue_on_error = false;
 	struct tide_manager *managers[2];
 	struct tide_subscription *subscriptions[2];
@@ -215,7 +208,7 @@ static void status_counts_the_lanes_that_others_run(struct fixture *f)
 		return;
 	RECORDER *recorder = recorder_new();
 	struct tide_subscriber subscriber = subscriber_of("p", recorder);
-	struct tide_subscription_config config = sharing_config();
+	struct tide_subscription_config config = lanes_config(LANES);
 	MANAGER *manager = manager_of(f->store), *other = manager_of(f->store);
 	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
 	struct tide_subscription *elsewhere = subscribe(other, &subscriber, &config);
@@ -268,7 +261,7 @@ static void lanes_that_are_given_back_stay_stopped_with_their_subscription(struc
 {
 	RECORDER *recorder = recorder_new();
 	struct tide_subscriber subscriber = subscriber_of("p", recorder);
-	struct tide_subscription_config config = sharing_config();
+	struct tide_subscription_config config = lanes_config(LANES);
 	MANAGER *manager = manager_of(f->store);
 	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
 	for (int round = 0; round < 5; round++) {
@@ -300,8 +293,7 @@ static void lanes_stop_while_their_leases_are_renewed(struct fixture *f)
 {
 	RECORDER *recorder = recorder_new();
 	struct tide_subscriber subscriber = subscriber_of("p", recorder);
-	struct tide_subscription_config config = sharing_config();
-	config.lanes = 8 * LANES;
+	struct tide_subscription_config config = lanes_config(8 * LANES);
 	MANAGER *manager = manager_of(f->store);
 	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
 	for (int round = 0; round < 10; round++) {
@@ -358,7 +350,7 @@ static void lane_that_has_stopped_stays_so_while_its_manager_is_closed(struct fi
 	struct tide_subscriber subscriber = { .name = "p",
 					      .self = &keeper,
 					      .handle = keeper_handle };
-	struct tide_subscription_config config = sharing_config();
+	struct tide_subscription_config config = lanes_config(LANES);
 	keeper.subscription = subscribe(keeper.manager, &subscriber, &config);
 	start(keeper.manager);
 	append_one(f->store, stream_of("Order", 1), "A");
