@@ -5,28 +5,15 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
-import { claim, Daemon, eventually, finish, openBrowser, pictures, same, tide, tideWith, write } from './rig.js';
+import { claim, Daemon, eventually, finish, importOrders, openBrowser, pictures, same, tide, writeCounts } from './rig.js';
 
 const axeSource = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const STORE = 'sqlite:main.db', TIDE = process.argv[2];
 
-let stored = 0;
-function append(number) {
-	let lines = '';
-	for (let i = 0; i < number; i++)
-		lines += `${JSON.stringify({ event_id: `name:event ${++stored}`, event_type: 'OrderPlaced', aggregate_type: 'Order',
-			aggregate_id: `name:order ${stored % 61}`, payload: { number: stored } })}\n`;
-	tideWith(lines, '--store', STORE, 'import');
-}
-
 tide('--store', STORE, 'init');
-append(1000);
-write('counts.sql', `-- init:
-CREATE TABLE IF NOT EXISTS counts (id TEXT PRIMARY KEY, events INTEGER NOT NULL);
--- on: *
-INSERT INTO counts VALUES (:aggregate_id, 1) ON CONFLICT (id) DO UPDATE SET events = counts.events + 1;
-`);
-write('plain.sql', fs.readFileSync('counts.sql', 'utf8').replaceAll('counts', 'plain'));
+importOrders(STORE, 1000, 61);
+writeCounts('counts');
+writeCounts('plain');
 const daemon = new Daemon('tide', `[daemon]\nhttp = ADDRESS\nlog_level = notice\n[store main]\nurl = ${STORE}\n` +
 	'[projection counts]\nstore = main\nfile = counts.sql\nlanes = 4\n[projection plain]\nstore = main\nfile = plain.sql\n');
 await daemon.start();
@@ -59,7 +46,7 @@ await claims('lanes_that_another_process_takes_are_shown_as_its', async () => {
 	other = spawn(TIDE, ['--store', STORE, 'project', 'counts.sql', '--lanes', '4'], { stdio: 'ignore' });
 	const there = `pid ${other.pid}`;
 	await eventually(async () => (await owners()).filter(one => one === there).length === 2, 'two lanes are elsewhere', 60);
-	append(200);
+	importOrders(STORE, 200, 61);
 	await eventually(async () => (await shown()).every(cells => cells[2] === '1,200' && cells[3] === '0'), 'each goes on', 60);
 	same((await owners()).sort(), [here, here, there, there].sort());
 	same((await shown()).map(cells => [cells[1], cells[4]]).filter(([, owner]) => owner === there), [['–', there], ['–', there]]);

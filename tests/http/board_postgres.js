@@ -3,7 +3,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { claim, Daemon, eventually, finish, openBrowser, pictures, same, tide, tideWith, write } from './rig.js';
+import { claim, Daemon, eventually, finish, importOrders, openBrowser, pictures, same, tide, writeCounts } from './rig.js';
 
 const STORE = 'postgresql:///?schema=board';
 const psql = text => execFileSync('psql', ['-XAtqc', text], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
@@ -35,24 +35,11 @@ async function startServer() {
 
 /* ---- The page -------------------------------------------------------------------------------- */
 
-let stored = 0;
-function append(number) {
-	let lines = '';
-	for (let i = 0; i < number; i++)
-		lines += `${JSON.stringify({ event_id: `name:event ${++stored}`, event_type: 'OrderPlaced', aggregate_type: 'Order',
-			aggregate_id: `name:order ${stored % 5}`, payload: { number: stored } })}\n`;
-	tideWith(lines, '--store', STORE, 'import');
-}
-
 psql('CREATE SCHEMA board');
 tide('--store', STORE, 'init');
-append(300);
-write('counts.sql', `-- init:
-CREATE TABLE IF NOT EXISTS counts (id TEXT PRIMARY KEY, events INTEGER NOT NULL);
--- on: *
-INSERT INTO counts VALUES (:aggregate_id, 1) ON CONFLICT (id) DO UPDATE SET events = counts.events + 1;
-`);
-write('shared.sql', fs.readFileSync('counts.sql', 'utf8').replaceAll('counts', 'shared'));
+importOrders(STORE, 300, 5);
+writeCounts('counts');
+writeCounts('shared');
 const daemon = new Daemon('tide', `[daemon]\nhttp = ADDRESS\nlog_level = notice\n[store main]\nurl = ${STORE}\n` +
 	'[projection counts]\nstore = main\nfile = counts.sql\n[projection shared]\nstore = main\nfile = shared.sql\nlanes = 3\n');
 await daemon.start();
@@ -75,7 +62,7 @@ await claim('a_stopped_server_is_told_and_what_came_since_is_caught_up', async (
 	await page.goto(`${daemon.url}/#/subscriptions/shared`);
 	await sees(page.getByLabel('Lanes', { exact: true }).first(), 'who has which lane is not known');
 	await startServer();
-	append(5);
+	importOrders(STORE, 5, 5);
 	await sees(page.getByLabel('Lanes', { exact: true }).first(), 'Run by 1 process.');
 	await page.goto(`${daemon.url}/#/`);
 	await sees(row, '305 of 305');

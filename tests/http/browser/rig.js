@@ -27,6 +27,25 @@ export function tideWith(input, ...args) {
 	return execFileSync(TIDE, args, { input, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
+let imported = 0;
+/** Events of so many orders, behind those that were imported before. */
+export function importOrders(store, number, orders) {
+	let lines = '';
+	for (let i = 0; i < number; i++)
+		lines += `${JSON.stringify({ event_id: `name:event ${++imported}`, event_type: 'OrderPlaced', aggregate_type: 'Order',
+			aggregate_id: `name:order ${imported % orders}`, payload: { number: imported } })}\n`;
+	tideWith(lines, '--store', store, 'import');
+}
+
+/** A projection that counts the events of each aggregate in a table of its own name. */
+export function writeCounts(name) {
+	write(`${name}.sql`, `-- init:
+CREATE TABLE IF NOT EXISTS ${name} (id TEXT PRIMARY KEY, events INTEGER NOT NULL);
+-- on: *
+INSERT INTO ${name} VALUES (:aggregate_id, 1) ON CONFLICT (id) DO UPDATE SET events = ${name}.events + 1;
+`);
+}
+
 /** Change a database beside everybody. */
 export function sql(file, text) {
 	execFileSync('sqlite3', ['-cmd', '.timeout 10000', file, text]);
