@@ -383,6 +383,46 @@ static void purge_keeps_what_was_resolved_at_its_instant(struct fixture *f)
 	store->backend->store.session_close(session);
 }
 
+/* As a run does that holds an aggregate: behind the event that failed. */
+static int64_t park(struct fixture *f, unsigned number, unsigned behind)
+{
+	const struct tide_store *store = f->store;
+	const struct tide_checkpoint_ops *ops = &store->backend->checkpoint;
+	char id[TIDE_UUID_TEXT_SIZE];
+	struct tide_uuid head = uuid_of(behind);
+	struct tide_dead_letter_write write = { .projection_name = "orders",
+						.event_id = uuid_of(number),
+						.event_type = "OrderPlaced",
+						.event_data = "{}",
+						.message = "parked",
+						.now = tide_time_now(),
+						.parked_behind = tide_uuid_format(&head, id) };
+	int64_t entry = 0;
+	void *session;
+	must(store->backend->store.session_open(store->state, &session, err));
+	must(ops->dead_letter_add(session, NULL, &write, &entry, err));
+	store->backend->store.session_close(session);
+	return entry;
+}
+
+/* Whoever takes the head away says so: nobody may be running who would find them. */
+static void what_is_parked_becomes_due_with_the_end_of_its_head(struct fixture *f)
+{
+	for (unsigned number = 1; number <= 11; number += 10) {
+		int64_t head = add(f, "orders", number, "it broke");
+		int64_t first = park(f, number + 1, number), second = park(f, number + 2, number);
+		int64_t others = park(f, number + 3, 100);
+		refused(TIDE_STATE, tide_dead_letters_retry(f->checkpoints, first, err));
+		if (number == 1)
+			must(tide_dead_letters_resolve(f->checkpoints, head, "me", err));
+		else
+			must(tide_dead_letters_discard(f->checkpoints, head, err));
+		assert_int_equal(status_of(f, first), TIDE_DEAD_LETTER_RETRYING);
+		assert_int_equal(status_of(f, second), TIDE_DEAD_LETTER_RETRYING);
+		assert_int_equal(status_of(f, others), TIDE_DEAD_LETTER_FAILED);
+	}
+}
+
 /* ---- Counting -------------------------------------------------------------------------------- */
 
 static void stats_total_what_is_unresolved(struct fixture *f)
@@ -502,6 +542,7 @@ const struct test_case dead_letter_cases[] = {
 	CASE(discard_deletes_what_is_unresolved),
 	CASE(purge_deletes_what_was_resolved_before),
 	CASE(purge_keeps_what_was_resolved_at_its_instant),
+	CASE(what_is_parked_becomes_due_with_the_end_of_its_head),
 	CASE(stats_total_what_is_unresolved),
 	CASE(counts_are_by_projection_the_most_first),
 	CASE(cleared_store_has_no_entries_and_snapshots_left),

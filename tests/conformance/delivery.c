@@ -574,6 +574,37 @@ static void batch_handler_gets_pages_of_matching_events(struct fixture *f)
 	assert_int_equal(row_of(f, "p").position, 40);
 }
 
+static tide_status judge_third_never(struct recorder *recorder, const struct tide_event *event,
+				     struct tide_delivery *delivery)
+{
+	(void)recorder;
+	(void)delivery;
+	return event->position == 3 ? TIDE_HANDLER_TRANSIENT : TIDE_OK;
+}
+
+static void events_of_a_batch_that_failed_have_all_their_attempts(struct fixture *f)
+{
+	append_many(f->store, stream_of("Order", 1), 0, 3);
+	RECORDER *recorder = recorder_new();
+	recorder->judge = judge_third_never;
+	struct tide_subscription_config config = quick_config();
+	config.max_retries = 2;
+	struct tide_subscriber subscriber = batch_subscriber_of("p", recorder);
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	stop(manager);
+	delivered(recorder, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3, 3, 3);
+	static const int32_t attempts[] = { 1, 1, 1, 2, 2, 2, 3, 3, 3, 1, 1, 1, 2, 3 };
+	for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++)
+		assert_int_equal(recorder->calls[i].attempt, attempts[i]);
+	struct tide_dead_letter_list letters = letters_of(f, "p");
+	assert_int_equal(letters.count, 1);
+	assert_int_equal(letters.entries[0].retry_count, 2);
+	tide_dead_letters_free(&letters);
+}
+
 /* ---- Pause ----------------------------------------------------------------------------------- */
 
 static void paused_subscription_holds_its_position_and_goes_on_in_order(struct fixture *f)
@@ -689,6 +720,7 @@ const struct test_case delivery_cases[] = {
 	CASE(every_strategy_saves_the_same_in_the_end),
 	CASE(every_event_saves_before_the_next_is_handed_over),
 	CASE(batch_handler_gets_pages_of_matching_events),
+	CASE(events_of_a_batch_that_failed_have_all_their_attempts),
 	CASE(paused_subscription_holds_its_position_and_goes_on_in_order),
 	CASE_NEEDS(second_manager_stands_by_and_takes_over, NEEDS_SHARED),
 	CASE_NEEDS(displaced_owner_saves_nothing_until_it_owns_again, NEEDS_SQL),

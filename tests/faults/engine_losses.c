@@ -256,6 +256,50 @@ static void an_idle_run_that_does_not_know_its_save_sleeps_until_it_finds_out(vo
 	walk_close(&walk);
 }
 
+/* ---- A row that went back ---------------------------------------------------------------------- */
+
+static tide_status lose_second_twice(struct witness *witness, const struct tide_event *event,
+				     struct tide_delivery *delivery)
+{
+	(void)witness;
+	(void)delivery;
+	is_lost = event->position == 2 && ++thirds <= 2;
+	return TIDE_OK;
+}
+
+/* Everything behind the row is delivered as if for the first time. */
+static void a_run_that_begins_again_has_all_attempts_again(void **state)
+{
+	(void)state;
+	struct walk walk;
+	walk_open(&walk, "sqlite", 3);
+	walk_backend.store.check = losing_check;
+	walk.witness.decide = lose_second_twice;
+	is_lost = false;
+	thirds = 0;
+	struct tide_subscription_config config = walk_config();
+	config.checkpoint_strategy = TIDE_EVERY_EVENT;
+	walk_start(&walk, true, &config);
+	walk_to_wait(&walk);
+	while (thirds < 2)
+		walk_on(&walk);
+	assert_int_equal(checkpoint_of(walk.rig.checkpoints, "Walk").position, 1);
+	assert_int_equal(sqlite3_exec(walk.outside,
+				      "UPDATE projection_checkpoints SET global_position = 0", NULL,
+				      NULL, NULL),
+			 SQLITE_OK);
+
+	walk_until(&walk, TIDE_STATE_LIVE);
+	assert_int_equal(thirds, 3);
+	size_t last = walk.witness.count - 1;
+	assert_int_equal(walk.witness.positions[last - 2], 1);
+	assert_int_equal(walk.witness.positions[last - 1], 2);
+	assert_int_equal(walk.witness.attempts[last - 1], 1);
+	assert_int_equal(walk.witness.positions[last], 3);
+	assert_int_equal(checkpoint_of(walk.rig.checkpoints, "Walk").position, 3);
+	walk_close(&walk);
+}
+
 /* ---- A transaction that is lost with the run ------------------------------------------------- */
 
 #define LOSSES_FAILED                                                                              \
@@ -346,6 +390,7 @@ int main(void)
 			a_failed_event_that_comes_again_behind_others_is_not_handled_again),
 		cmocka_unit_test(a_save_beside_a_handler_whose_answer_is_lost_counts_once),
 		cmocka_unit_test(an_idle_run_that_does_not_know_its_save_sleeps_until_it_finds_out),
+		cmocka_unit_test(a_run_that_begins_again_has_all_attempts_again),
 		cmocka_unit_test(
 			the_event_that_ends_the_run_has_failed_whatever_becomes_of_its_transaction),
 	};
