@@ -198,23 +198,31 @@ static void family_change_fini(struct family_change *self)
 }
 #define FAMILY_CHANGE_AUTO __attribute__((cleanup(family_change_fini)))
 
-/* All that were read, and the plain name, which somebody may own who has saved nothing yet. */
-static size_t family_put_before(struct tide_group_row *before, const char *name,
-				const struct family *family)
+static void family_put_absent(struct family_change *plan, const char *name)
 {
-	bool has_plain = false;
-	size_t count = 0;
-	for (size_t i = 0; i < family->count; i++) {
-		const struct tide_checkpoint *row = &family->list[i];
-		has_plain = has_plain || strcmp(row->projection_name, name) == 0;
-		before[count++] = (struct tide_group_row){ .name = row->projection_name,
-							   .has_row = true,
-							   .has_position = row->has_position,
-							   .position = row->position };
-	}
-	if (!has_plain)
-		before[count++] = (struct tide_group_row){ .name = name };
-	return count;
+	struct tide_group_change *change = &plan->change;
+	for (size_t i = 0; i < change->before_count; i++)
+		if (strcmp(change->before[i].name, name) == 0)
+			return;
+	plan->before[change->before_count++] = (struct tide_group_row){ .name = name };
+}
+
+/* All that were read; and which were not there: the plain name, which somebody may own who has
+ * saved nothing yet, and the new lanes, which somebody else may have begun with meanwhile. */
+static void family_put_before(struct family_change *plan, const struct family *family)
+{
+	struct tide_group_change *change = &plan->change;
+	change->before = plan->before;
+	for (size_t i = 0; i < family->count; i++)
+		plan->before[change->before_count++] = (struct tide_group_row){
+			.name = family->list[i].projection_name,
+			.has_row = true,
+			.has_position = family->list[i].has_position,
+			.position = family->list[i].position,
+		};
+	family_put_absent(plan, change->name);
+	for (size_t i = 0; i < change->after_count; i++)
+		family_put_absent(plan, change->after[i].name);
 }
 
 /* The event that a position stands on, as the row of that position has it. */
@@ -230,7 +238,7 @@ static tide_status family_plan(struct family_change *plan, const struct family_w
 			       uint32_t before, const struct family *family, struct tide_error *err)
 {
 	ALLOC_AUTO struct inherit_row *rows = family_rows(wish->name, family);
-	plan->before = alloc_zero(family->count + 1, sizeof *plan->before);
+	plan->before = alloc_zero(family->count + wish->lanes + 1, sizeof *plan->before);
 	plan->after = alloc_zero(wish->lanes, sizeof *plan->after);
 	plan->names = alloc_zero(wish->lanes, sizeof *plan->names);
 	if (!rows || !plan->before || !plan->after || !plan->names)
@@ -251,12 +259,10 @@ static tide_status family_plan(struct family_change *plan, const struct family_w
 	plan->change = (struct tide_group_change){ .name = wish->name,
 						   .lanes_before = before,
 						   .lanes = wish->lanes,
-						   .before = plan->before,
-						   .before_count = family_put_before(
-							   plan->before, wish->name, family),
 						   .after = plan->after,
 						   .after_count = wish->lanes,
 						   .now = wish->now };
+	family_put_before(plan, family);
 	return TIDE_OK;
 }
 

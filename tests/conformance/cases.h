@@ -47,7 +47,7 @@ extern const struct test_case dead_letter_cases[];
 extern const struct test_case snapshot_cases[];
 extern const struct test_case lease_cases[];
 extern const struct test_case group_cases[];
-extern const struct test_case lanes_cases[], sharing_cases[], move_cases[];
+extern const struct test_case lanes_cases[], sharing_cases[], move_cases[], family_cases[];
 extern const struct test_case limits_cases[];
 extern const struct test_case control_cases[];
 extern const struct test_case position_cases[];

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rows of a name that has lanes, as who reads them and who writes them find them when something
+ * comes in between.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <tidemark/backend.h>
+
+#include "conformance/recorder.h"
+#include "path/family.h"
+#include "path/store.h"
+
+#define LANES 3
+#define AGGREGATES 12
+#define EVENTS (4 * AGGREGATES)
+#define STUCK 6 /* the position of an event that nobody can handle, while it is so */
+
+/** How often each event was handled, by position. */
+struct tally {
+	atomic_int calls[EVENTS + 1];
+	atomic_bool is_stuck;
+};
+
+static tide_status tally_handle(void *self, const struct tide_event *event,
+				struct tide_delivery *delivery)
+{
+	struct tally *tally = self;
+	if (event->position == STUCK && tally->is_stuck)
+		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "as it was told");
+	atomic_fetch_add(&tally->calls[event->position], 1);
+	return TIDE_OK;
+}
+
+static void fill(struct fixture *f, int count)
+{
+	for (int i = 0; i < count; i++)
+		append_one(f->store, stream_of("Order", (unsigned)end_of(f->store) % AGGREGATES),
+			   "A");
+}
+
+static void were_handled_once(struct tally *tally)
+{
+	for (int i = 1; i <= EVENTS; i++)
+		assert_int_equal(tally->calls[i], 1);
+}
+
+static const char *lane_name(uint32_t lane, uint32_t lanes)
+{
+	static char name[32];
+	snprintf(name, sizeof name, "p#%u/%u", lane, lanes);
+	return name;
+}
+
+static uint32_t lane_of_stuck(uint32_t lanes)
+{
+	struct tide_event event = { .aggregate_id = uuid_of((STUCK - 1) % AGGREGATES) };
+	uint32_t lane = 0;
+	while (!tide_filter_matches(
+		&(struct tide_filter){ .partition_index = lane, .partition_total = lanes }, &event))
+		lane++;
+	return lane;
+}
+
+/* Until all is settled, but by the lane of the stuck event, which ends there. */
+static void run_with(struct fixture *f, struct tally *tally, uint32_t lanes)
+{
+	struct tide_subscriber subscriber = { .name = "p", .self = tally, .handle = tally_handle };
+	struct tide_subscription_config config = lanes_config(lanes);
+	config.continue_on_error = !tally->is_stuck;
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	(void)tide_manager_start(manager, NULL, 0, NULL, NULL, NULL);
+	for (uint32_t i = 0; i < lanes; i++)
+		if (!tally->is_stuck || i != lane_of_stuck(lanes))
+			wait_for(30, stored_position(f, lane_name(i, lanes)) == end_of(f->store));
+	if (tally->is_stuck)
+		must(tide_subscription_wait_state(subscription, TIDE_STATE_ERROR, 30, err));
+	stop(manager);
+}
+
+/* ---- In between ------------------------------------------------------------------------------ */
+
+/** What happens once between what somebody has read and what they then do. */
+static struct between {
+	struct fixture *f;
+	struct tally *tally;
+	void (*happen)(struct fixture *f, struct tally *tally);
+	const struct tide_backend *real;
+	struct tide_backend backend;
+} between;
+
+static void between_begin(struct fixture *f, struct tally *tally)
+{
+	between = (struct between){
+		.f = f, .tally = tally, .real = f->store->backend, .backend = *f->store->backend
+	};
+	f->store->backend = &between.backend;
+}
+
+static void between_end(void)
+{
+	between.f->store->backend = between.real;
+}
+
+static tide_status between_change(void *session, const struct tide_group_change *change, bool *ret,
+				  struct tide_error *err)
+{
+	void (*happen)(struct fixture *, struct tally *) = between.happen;
+	between.happen = NULL;
+	if (happen)
+		happen(between.f, between.tally);
+	return between.real->checkpoint.group_change(session, change, ret, err);
+}
+
+static bool become(struct fixture *f, uint32_t lanes)
+{
+	struct family_wish wish = { .name = "p", .lanes = lanes, .now = tide_time_now() };
+	void *session;
+	bool is_so = false;
+	must(store_borrow(f->store, &session, err));
+	must(family_become(f->store, session, &wish, &is_so, err));
+	store_return(f->store, session, TIDE_OK);
+	return is_so;
+}
+
+/* Delayed where it has seen that there is none of the rows. */
+static bool become_late(struct fixture *f, struct tally *tally, uint32_t lanes,
+			void (*happen)(struct fixture *f, struct tally *tally))
+{
+	between_begin(f, tally);
+	between.happen = happen;
+	between.backend.checkpoint.group_change = between_change;
+	bool is_so = become(f, lanes);
+	between_end();
+	assert_null(between.happen);
+	return is_so;
+}
+
+static void somebody_else_handles_everything(struct fixture *f, struct tally *tally)
+{
+	run_with(f, tally, LANES);
+}
+
+static void lanes_that_begin_anew_are_begun_once(struct fixture *f)
+{
+	struct tally tally = { .is_stuck = false }, before = { .is_stuck = false };
+	fill(f, EVENTS);
+	run_with(f, &before, LANES);
+	must(tide_checkpoints_reset(f->checkpoints, "p", err));
+	assert_true(become_late(f, &tally, LANES, somebody_else_handles_everything));
+	for (uint32_t i = 0; i < LANES; i++)
+		assert_int_equal(stored_position(f, lane_name(i, LANES)), EVENTS);
+	run_with(f, &tally, LANES);
+	were_handled_once(&tally);
+}
+
+/* All but what the stuck event's lane has left, and then back to the number of before. */
+static void somebody_else_comes_and_goes(struct fixture *f, struct tally *tally)
+{
+	fill(f, EVENTS - STUCK + 1);
+	tally->is_stuck = true;
+	run_with(f, tally, LANES + 1);
+	tally->is_stuck = false;
+	assert_true(become(f, LANES));
+}
+
+static void lanes_that_were_made_meanwhile_stay_where_they_are(struct fixture *f)
+{
+	struct tally tally = { .is_stuck = false };
+	fill(f, STUCK - 1);
+	run_with(f, &tally, LANES);
+	assert_false(become_late(f, &tally, LANES + 1, somebody_else_comes_and_goes));
+	run_with(f, &tally, LANES + 1);
+	were_handled_once(&tally);
+}
+
+const struct test_case family_cases[] = {
+	CASE(lanes_that_begin_anew_are_begun_once),
+	CASE(lanes_that_were_made_meanwhile_stay_where_they_are),
+	CASES_END,
+};
