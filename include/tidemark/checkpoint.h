@@ -146,7 +146,8 @@ tide_status tide_checkpoints_save(struct tide_checkpoints *checkpoints, const ch
  *
  * Seconds are rounded to 1 decimal, never negative, and 0 when no matching event waits.
  * `lag_seconds` is now less the instant at which the oldest waiting event was stored: it grows
- * while a projection stands still.
+ * while a projection stands still. Of one that has lanes the lane furthest behind is told, with the
+ * events that all of them have processed.
  *
  * Owns:    nothing.
  * Threads: any.

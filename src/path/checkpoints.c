@@ -495,19 +495,54 @@ tide_status checkpoints_group(struct tide_checkpoints *checkpoints, const char *
 	return status;
 }
 
-tide_status checkpoints_load_slowest(struct tide_checkpoints *checkpoints, const char *name,
-				     struct tide_checkpoint *ret, struct tide_error *err)
+static tide_status checkpoints_find_slowest(const struct tide_store *database, void *session,
+					    const char *name, struct tide_checkpoint *ret,
+					    struct tide_error *err)
 {
 	struct tide_checkpoint *rows ALLOC_AUTO = NULL;
 	size_t count = 0;
 	int64_t processed;
-	tide_status status = tide_checkpoints_load(checkpoints, name, ret, err);
-	if (status != TIDE_NOT_FOUND ||
-	    tide_checkpoints_list(checkpoints, &rows, &count, NULL) != TIDE_OK)
+	tide_status status = port_list(database, session, &rows, &count, err);
+	if (status != TIDE_OK)
 		return status;
 	const struct tide_checkpoint *slowest = family_slowest(name, rows, count, &processed);
 	if (!slowest)
-		return status;
+		return tide_fail(err, TIDE_NOT_FOUND, "'%.255s' has no checkpoint", name);
 	*ret = *slowest;
+	ret->events_processed = processed;
 	return TIDE_OK;
+}
+
+/* While the row that its lanes inherit from is still there, it says nothing of where they are; and
+ * theirs nothing of one that has no lanes any more. */
+static tide_status checkpoints_choose_slowest(const struct tide_store *database, void *session,
+					      const char *name, struct tide_checkpoint *ret,
+					      struct tide_error *err)
+{
+	struct tide_group group;
+	tide_status status = family_group(database, session, name, &group, err);
+	if (status != TIDE_OK)
+		return status;
+	bool has_lanes = group.lanes > 1;
+	status = has_lanes ? checkpoints_find_slowest(database, session, name, ret, err)
+			   : port_load(database, session, name, ret, err);
+	if (status != TIDE_NOT_FOUND)
+		return status;
+	return has_lanes ? port_load(database, session, name, ret, err)
+			 : checkpoints_find_slowest(database, session, name, ret, err);
+}
+
+tide_status checkpoints_load_slowest(struct tide_checkpoints *checkpoints, const char *name,
+				     struct tide_checkpoint *ret, struct tide_error *err)
+{
+	void *session;
+	struct tide_checkpoint row;
+	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = checkpoints_choose_slowest(checkpoints->database, session, name, &row, err);
+	store_return(checkpoints->database, session, status);
+	if (status == TIDE_OK)
+		*ret = row;
+	return status;
 }

@@ -33,7 +33,8 @@ tide_status checkpoints_begin_anew(struct tide_checkpoints *checkpoints, const c
 tide_status checkpoints_leases(struct tide_checkpoints *checkpoints, struct tide_lease_info **ret,
 			       size_t *ret_count, struct tide_error *err);
 
-/** The row of a name, or of its lane that is furthest behind. TIDE_NOT_FOUND. */
+/** The row of a name, or of its lane that is furthest behind, with what all of them have counted.
+ * TIDE_NOT_FOUND. */
 tide_status checkpoints_load_slowest(struct tide_checkpoints *checkpoints, const char *name,
 				     struct tide_checkpoint *ret, struct tide_error *err);
 

@@ -5,11 +5,11 @@
  * so every backend answers alike.
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/text.h"
 #include "path/checkpoints.h"
-#include "path/family.h"
 #include "sys/alloc.h"
 
 static struct lag_event lag_event_of(const struct tide_event *event)
@@ -131,28 +131,6 @@ static tide_status lag_of_row(struct tide_checkpoints *checkpoints,
 	return TIDE_OK;
 }
 
-static tide_status lag_of_lanes(struct tide_checkpoints *checkpoints, const char *name,
-				const char *const *event_types, struct tide_lag *ret,
-				struct tide_error *err)
-{
-	struct tide_checkpoint *rows ALLOC_AUTO = NULL;
-	size_t count = 0;
-	int64_t processed;
-	tide_status status = tide_checkpoints_list(checkpoints, &rows, &count, err);
-	if (status != TIDE_OK)
-		return status;
-	const struct tide_checkpoint *slowest = family_slowest(name, rows, count, &processed);
-	if (!slowest)
-		return TIDE_NOT_FOUND;
-	status = lag_of_row(checkpoints, slowest, event_types, ret, err);
-	if (status != TIDE_OK)
-		return status;
-	ret->events_processed = processed;
-	memset(ret->projection_name, 0, sizeof ret->projection_name);
-	memcpy(ret->projection_name, name, strlen(name));
-	return TIDE_OK;
-}
-
 tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const char *name,
 				 const char *const *event_types, struct tide_lag *ret,
 				 struct tide_error *err)
@@ -160,13 +138,10 @@ tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const cha
 	if (!ret)
 		return tide_fail(err, TIDE_ARGUMENT, "ret is NULL");
 	struct tide_checkpoint row;
-	struct tide_error why;
-	tide_status status = tide_checkpoints_load(checkpoints, name, &row, &why);
+	tide_status status = checkpoints_load_slowest(checkpoints, name, &row, err);
 	if (status == TIDE_OK)
-		return lag_of_row(checkpoints, &row, event_types, ret, err);
-	if (status == TIDE_NOT_FOUND)
-		status = lag_of_lanes(checkpoints, name, event_types, ret, &why);
-	if (status != TIDE_OK && err)
-		*err = why;
+		status = lag_of_row(checkpoints, &row, event_types, ret, err);
+	if (status == TIDE_OK)
+		snprintf(ret->projection_name, sizeof ret->projection_name, "%s", name);
 	return status;
 }

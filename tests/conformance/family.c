@@ -9,6 +9,7 @@
 #include <tidemark/backend.h>
 
 #include "conformance/recorder.h"
+#include "path/checkpoints.h"
 #include "path/family.h"
 #include "path/store.h"
 
@@ -87,6 +88,8 @@ static struct between {
 	struct fixture *f;
 	struct tally *tally;
 	void (*happen)(struct fixture *f, struct tally *tally);
+	tide_status fails;
+	int calls_left; /* until it fails, and fails again */
 	const struct tide_backend *real;
 	struct tide_backend backend;
 } between;
@@ -102,6 +105,11 @@ static void between_begin(struct fixture *f, struct tally *tally)
 static void between_end(void)
 {
 	between.f->store->backend = between.real;
+}
+
+static bool between_fails(struct tide_error *err)
+{
+	return between.calls_left-- <= 0 && tide_fail(err, between.fails, "not now") != TIDE_OK;
 }
 
 static tide_status between_change(void *session, const struct tide_group_change *change, bool *ret,
@@ -176,8 +184,75 @@ static void lanes_that_were_made_meanwhile_stay_where_they_are(struct fixture *f
 	were_handled_once(&tally);
 }
 
+/* ---- The one that is furthest behind --------------------------------------------------------- */
+
+static tide_status between_list(void *session, struct tide_checkpoint **ret, size_t *ret_count,
+				struct tide_error *err)
+{
+	if (between_fails(err))
+		return between.fails;
+	return between.real->checkpoint.list(session, ret, ret_count, err);
+}
+
+static struct tide_checkpoint slowest_of(struct fixture *f)
+{
+	struct tide_checkpoint row;
+	must(checkpoints_load_slowest(f->checkpoints, "p", &row, err));
+	return row;
+}
+
+static tide_position lag_of(struct fixture *f)
+{
+	struct tide_lag lag;
+	must(tide_checkpoints_lag(f->checkpoints, "p", NULL, &lag, err));
+	assert_string_equal(lag.projection_name, "p");
+	return lag.lag_events;
+}
+
+static void slowest_lane_is_told_also_beside_the_row_it_inherits_from(struct fixture *f)
+{
+	struct tide_progress plain = { .position = EVENTS }, slow = { .position = 2 };
+	struct tide_checkpoint row;
+	fill(f, EVENTS);
+	refused(TIDE_NOT_FOUND, checkpoints_load_slowest(f->checkpoints, "p", &row, err));
+	must(tide_checkpoints_save(f->checkpoints, "p", &plain, err));
+	assert_string_equal(slowest_of(f).projection_name, "p");
+
+	assert_true(become(f, LANES));
+	must(tide_checkpoints_save(f->checkpoints, "p#1/3", &slow, err));
+	assert_int_equal(stored_position(f, "p"), EVENTS);
+	assert_string_equal(slowest_of(f).projection_name, "p#1/3");
+	assert_int_equal(slowest_of(f).position, 2);
+	assert_int_equal(lag_of(f), EVENTS - 2);
+
+	assert_true(become(f, 1));
+	assert_int_equal(stored_position(f, "p#1/3"), 2);
+	assert_string_equal(slowest_of(f).projection_name, "p");
+}
+
+static void lanes_that_cannot_be_read_are_not_told_to_be_none(struct fixture *f)
+{
+	static const char *const names[] = { "p", "q" }; /* of lanes, and of partitions by hand */
+	struct tide_checkpoint row;
+	struct tide_lag lag;
+	fill(f, 1);
+	assert_true(become(f, LANES));
+	must(tide_checkpoints_save(f->checkpoints, "q#0/2",
+				   &(struct tide_progress){ .position = 1 }, err));
+	between_begin(f, NULL);
+	between.backend.checkpoint.list = between_list;
+	between.fails = TIDE_BUSY;
+	for (size_t i = 0; i < 2; i++) {
+		refused(TIDE_BUSY, checkpoints_load_slowest(f->checkpoints, names[i], &row, err));
+		refused(TIDE_BUSY, tide_checkpoints_lag(f->checkpoints, names[i], NULL, &lag, err));
+	}
+	between_end();
+}
+
 const struct test_case family_cases[] = {
 	CASE(lanes_that_begin_anew_are_begun_once),
 	CASE(lanes_that_were_made_meanwhile_stay_where_they_are),
+	CASE(slowest_lane_is_told_also_beside_the_row_it_inherits_from),
+	CASE(lanes_that_cannot_be_read_are_not_told_to_be_none),
 	CASES_END,
 };
