@@ -203,8 +203,9 @@ tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, co
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_DIVERGED, TIDE_NOT_FOUND (no row), TIDE_ARGUMENT, TIDE_BUSY (also: a
- *          replica that has not got so far), TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_DIVERGED, TIDE_NOT_FOUND (no row), TIDE_ARGUMENT, TIDE_UNSUPPORTED
+ *          (partitions by hand), TIDE_BUSY (also: a replica that has not got so far),
+ *          TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_checkpoints_verify(struct tide_checkpoints *checkpoints, const char *name,
 				    struct tide_error *err);
@@ -271,12 +272,14 @@ tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, cons
  * An owner that lives is fenced at its next write or renewal, and then tries again as everybody
  * does. On SQLite its lock is the kernel's: nobody else owns before the owner has found out, or its
  * process has ended. The error that ended the last run is forgotten, so that a name that is not
- * wanted any more is no finding of `tide doctor`. Of one with lanes every lane's is ended.
+ * wanted any more is no finding of `tide doctor`. Of one with lanes every lane's is ended, one by
+ * one; when that fails half way, log and journal have it with how many were.
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_NOT_FOUND (it was never owned), TIDE_ARGUMENT, TIDE_BUSY,
- *          TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_NOT_FOUND (it was never owned), TIDE_ARGUMENT, TIDE_UNSUPPORTED
+ *          (partitions by hand), TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL,
+ *          TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_checkpoints_release(struct tide_checkpoints *checkpoints, const char *name,
 				     struct tide_error *err);

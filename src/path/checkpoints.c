@@ -417,41 +417,68 @@ tide_status tide_checkpoints_is_owned(struct tide_checkpoints *checkpoints, cons
 	return status;
 }
 
+/** How far the ownerships of a name have been ended. */
+struct checkpoints_ended {
+	size_t all, done; /* ownerships of the name */
+	bool is_found;    /* one of them was there */
+};
+
 /* Each by itself: what is ended stays so when a later one cannot be. */
 static tide_status checkpoints_end_leases(struct tide_checkpoints *checkpoints, void *session,
-					  const char *name, bool *ret, struct tide_error *err)
+					  const char *name, struct checkpoints_ended *ret,
+					  struct tide_error *err)
 {
-	struct family_names names = { .lanes = 0 };
+	struct family_names names = { .count = 0 };
 	tide_status status = family_names(checkpoints->database, session, name, &names, err);
-	*ret = false;
+	*ret = (struct checkpoints_ended){ .all = names.count };
 	for (size_t i = 0; status == TIDE_OK && i < names.count; i++) {
 		bool is_found = false;
 		status = port_lease_end(checkpoints->database, session, names.list[i], &is_found,
 					err);
-		*ret = *ret || is_found;
+		ret->done += status == TIDE_OK;
+		ret->is_found = ret->is_found || is_found;
 	}
 	family_names_fini(&names);
 	return status;
+}
+
+/* Also of one that failed half way: the owners that it had come to are fenced. */
+static void checkpoints_tell_ended(struct tide_checkpoints *checkpoints, const char *name,
+				   const struct checkpoints_ended *ended, tide_status status,
+				   const struct tide_error *why)
+{
+	if (status == TIDE_OK) {
+		journal_tell(checkpoints->database, NULL, "release", name, "%s", "");
+		log_at(TIDE_LOG_NOTICE, "subscription", "ownership ended by a person", "name='%s'",
+		       name);
+		return;
+	}
+	journal_tell(checkpoints->database, NULL, "release", name,
+		     "%zu of its %zu ownerships, and then: %s", ended->done, ended->all,
+		     why->message);
+	log_at(TIDE_LOG_WARNING, "subscription", "ownership ended by a person, but not all of it",
+	       "name='%s' ended=%zu of=%zu error='%s'", name, ended->done, ended->all,
+	       why->message);
 }
 
 tide_status tide_checkpoints_release(struct tide_checkpoints *checkpoints, const char *name,
 				     struct tide_error *err)
 {
 	void *session;
-	bool is_found = false;
+	struct checkpoints_ended ended = { .all = 0 };
+	struct tide_error why;
 	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
 
 	if (status != TIDE_OK)
 		return status;
-	status = checkpoints_end_leases(checkpoints, session, name, &is_found, err);
+	status = checkpoints_end_leases(checkpoints, session, name, &ended, &why);
 	store_return(checkpoints->database, session, status);
-	if (status == TIDE_OK && !is_found)
-		status = tide_fail(err, TIDE_NOT_FOUND, "projection '%s' was never owned", name);
-	if (status == TIDE_OK)
-		journal_tell(checkpoints->database, NULL, "release", name, "%s", "");
-	if (status == TIDE_OK)
-		log_at(TIDE_LOG_NOTICE, "subscription", "ownership ended by a person", "name='%s'",
-		       name);
+	if (status == TIDE_OK && !ended.is_found)
+		return tide_fail(err, TIDE_NOT_FOUND, "projection '%s' was never owned", name);
+	if (ended.is_found)
+		checkpoints_tell_ended(checkpoints, name, &ended, status, &why);
+	if (status != TIDE_OK && err)
+		*err = why;
 	return status;
 }
 

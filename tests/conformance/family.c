@@ -249,10 +249,57 @@ static void lanes_that_cannot_be_read_are_not_told_to_be_none(struct fixture *f)
 	between_end();
 }
 
+/* ---- Ownerships ------------------------------------------------------------------------------ */
+
+static tide_status between_end_lease(void *session, const char *name, bool *ret,
+				     struct tide_error *err)
+{
+	if (between_fails(err))
+		return between.fails;
+	return between.real->checkpoint.lease_end(session, name, ret, err);
+}
+
+/* How many releases the journal has, and of how much the newest was. */
+static size_t releases(struct fixture *f, char ret_detail[TIDE_NOTE_MAX + 1])
+{
+	struct tide_journal_entry *list;
+	size_t count, found = 0;
+	must(tide_journal_list(f->checkpoints, "p", 0, &list, &count, err));
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(list[i].act, "release") == 0 && found++ == 0)
+			snprintf(ret_detail, TIDE_NOTE_MAX + 1, "%s", list[i].detail);
+	tide_free(list);
+	return found;
+}
+
+static void release_that_fails_half_way_is_told(struct fixture *f)
+{
+	struct tally tally = { .is_stuck = false };
+	char detail[TIDE_NOTE_MAX + 1];
+	fill(f, EVENTS);
+	run_with(f, &tally, LANES);
+	between_begin(f, NULL);
+	between.backend.checkpoint.lease_end = between_end_lease;
+	between.fails = TIDE_BUSY;
+	refused(TIDE_BUSY, tide_checkpoints_release(f->checkpoints, "p", err));
+	assert_int_equal(releases(f, detail), 0);
+	between.calls_left = 2;
+	refused(TIDE_BUSY, tide_checkpoints_release(f->checkpoints, "p", err));
+	between_end();
+	assert_int_equal(releases(f, detail), 1);
+	assert_string_equal(detail, "2 of its 3 ownerships, and then: not now");
+
+	must(tide_checkpoints_release(f->checkpoints, "p", err));
+	assert_int_equal(releases(f, detail), 2);
+	assert_string_equal(detail, "");
+	refused(TIDE_NOT_FOUND, tide_checkpoints_release(f->checkpoints, "q", err));
+}
+
 const struct test_case family_cases[] = {
 	CASE(lanes_that_begin_anew_are_begun_once),
 	CASE(lanes_that_were_made_meanwhile_stay_where_they_are),
 	CASE(slowest_lane_is_told_also_beside_the_row_it_inherits_from),
 	CASE(lanes_that_cannot_be_read_are_not_told_to_be_none),
+	CASE(release_that_fails_half_way_is_told),
 	CASES_END,
 };
