@@ -5,12 +5,11 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
-import { claim, Daemon, eventually, finish, importOrders, openBrowser, pictures, same, tide, writeCounts } from './rig.js';
+import { claim, Daemon, eventually, finish, importOrders, newStore, openBrowser, pictures, same, writeCounts } from './rig.js';
 
 const axeSource = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const STORE = 'sqlite:main.db', TIDE = process.argv[2];
+const STORE = newStore('board_lanes'), TIDE = process.argv[2];
 
-tide('--store', STORE, 'init');
 importOrders(STORE, 1000, 61);
 writeCounts('counts');
 writeCounts('plain');

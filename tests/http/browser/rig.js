@@ -6,7 +6,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
 
-const [, , TIDE, BROWSER, PLACE, ...wanted] = process.argv;
+const [, , TIDE, BROWSER, PLACE, ...words] = process.argv;
+const isPostgres = words[0] === 'postgres', wanted = words.slice(isPostgres ? 1 : 0); // claims; none: all of them
 export const TOKEN = 'token-of-these-tests-0123', READ_TOKEN = 'reading-alone-of-these-tests';
 export const pictures = path.join(PLACE, 'pictures');
 fs.mkdirSync(pictures, { recursive: true });
@@ -25,6 +26,15 @@ export function tide(...args) {
 
 export function tideWith(input, ...args) {
 	return execFileSync(TIDE, args, { input, encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'] });
+}
+
+/** The URL of a new store: a schema of the server, or a file. */
+export function newStore(name) {
+	const url = isPostgres ? `postgresql:///?schema=${name}` : `sqlite:${name}.db`;
+	if (isPostgres)
+		execFileSync('psql', ['-XAtqc', `CREATE SCHEMA ${name}`]);
+	tide('--store', url, 'init');
+	return url;
 }
 
 let imported = 0;
