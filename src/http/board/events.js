@@ -54,7 +54,7 @@ function whenLoaded(run) {
 /* ---- The list -------------------------------------------------------------------------------- */
 
 const fields = [
-	['type', 'Event types', 'one or more, blanks between'],
+	['type', 'Event types', 'blanks between several'],
 	['aggregate_type', 'Aggregate types', 'one or more'],
 	['aggregate_id', 'Aggregate id', 'UUID'],
 	['tenant', 'Tenant', 'UUID'],
