@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "path/segments.h"
+#include "project/swap.h"
 
 #define AUDIT_FINDINGS_MAX 40
 
@@ -64,6 +65,9 @@ struct audit_other {
 	/* Brings it to the fold's position; `url` is of the scratch. An exit status. */
 	int (*reach)(void *self, struct fold *fold, const char *url);
 	void *self;
+	/* NULL, or the rows of the read model, whose positions are noted with the copy; the fold's
+	 * is that of the furthest then */
+	struct swap *swap;
 };
 
 /** Copy the tables of a read model as they are at one moment, have the other brought to the same

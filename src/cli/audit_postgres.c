@@ -117,16 +117,30 @@ static int deep_copy_tables(struct deep *deep, const char *own)
 	return exit;
 }
 
-static int deep_copy_position(struct deep *deep, const char *own)
+static int deep_copy_position(struct deep *deep, const char *own, const char *name,
+			      tide_position *ret)
 {
 	char *sql ALLOC_AUTO =
 		alloc_format("SELECT COALESCE(max(global_position), 0) FROM "
 			     "%sprojection_checkpoints WHERE projection_name = $1::text",
 			     own);
 	DEEP_ROWS *rows = NULL;
-	int exit = deep_ask(deep, sql, deep->fold.audit->name, "checkpoint", &rows);
+	int exit = deep_ask(deep, sql, name, "checkpoint", &rows);
 	if (exit == CLI_DONE)
-		deep->fold.position = strtoll(PQgetvalue(rows, 0, 0), NULL, 10);
+		*ret = strtoll(PQgetvalue(rows, 0, 0), NULL, 10);
+	return exit;
+}
+
+static int deep_copy_positions(struct deep *deep, const char *own)
+{
+	struct swap *swap = deep->other->swap;
+	int exit = CLI_DONE;
+	if (!swap)
+		return deep_copy_position(deep, own, deep->fold.audit->name, &deep->fold.position);
+
+	for (uint32_t i = 0; exit == CLI_DONE && i < swap->lanes; i++)
+		exit = deep_copy_position(deep, own, swap->rows[i].name, &swap->rows[i].position);
+	deep->fold.position = swap_furthest(swap);
 	return exit;
 }
 
@@ -150,7 +164,7 @@ static int deep_copy(struct deep *deep, const char *own)
 {
 	int exit = deep_run(deep, "BEGIN ISOLATION LEVEL REPEATABLE READ", "copy");
 	if (exit == CLI_DONE)
-		exit = deep_copy_position(deep, own);
+		exit = deep_copy_positions(deep, own);
 	if (exit == CLI_DONE)
 		exit = deep_copy_left_out(deep, own);
 	if (exit == CLI_DONE)

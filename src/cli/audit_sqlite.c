@@ -118,16 +118,32 @@ static int deep_attach(struct deep *deep, const char *uri, const char *as)
 	return sqlite3_finalize(statement);
 }
 
-static int deep_copy_position(struct deep *deep)
+static int deep_copy_position(struct deep *deep, const char *name, tide_position *ret)
 {
 	sqlite3_stmt *statement =
 		deep_prepare(deep, "SELECT global_position FROM live.projection_checkpoints WHERE "
 				   "projection_name = ?1");
-	if (statement && sqlite3_step(statement) == SQLITE_ROW)
-		deep->fold.position = sqlite3_column_int64(statement, 0);
+	if (statement)
+		sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+	*ret = statement && sqlite3_step(statement) == SQLITE_ROW
+		       ? sqlite3_column_int64(statement, 0)
+		       : 0;
 	return sqlite3_finalize(statement) == SQLITE_OK && statement
 		       ? CLI_DONE
 		       : deep_fail_sqlite(deep, "checkpoint");
+}
+
+static int deep_copy_positions(struct deep *deep)
+{
+	struct swap *swap = deep->other->swap;
+	int exit = CLI_DONE;
+	if (!swap)
+		return deep_copy_position(deep, deep->fold.audit->name, &deep->fold.position);
+
+	for (uint32_t i = 0; exit == CLI_DONE && i < swap->lanes; i++)
+		exit = deep_copy_position(deep, swap->rows[i].name, &swap->rows[i].position);
+	deep->fold.position = swap_furthest(swap);
+	return exit;
 }
 
 /* What was set aside, and not handled since. */
@@ -198,7 +214,7 @@ static int deep_copy(struct deep *deep)
 	if (exit == CLI_DONE)
 		exit = deep_run(deep, "BEGIN");
 	if (exit == CLI_DONE)
-		exit = deep_copy_position(deep);
+		exit = deep_copy_positions(deep);
 	if (exit == CLI_DONE)
 		exit = deep_copy_left_out(deep);
 	if (exit == CLI_DONE)

@@ -8,10 +8,17 @@
 #include "cli/rebuild.h"
 #include "project/swap.h"
 
-/** The ownership of NAME, while it stands still; PostgreSQL's. */
+/** The ownerships of NAME, while it stands still; PostgreSQL's. */
 struct hold {
 	void *session; /* NULL: it is not held */
-	struct tide_fence fence;
+	struct tide_fence *fences;
+	uint32_t count; /* that are taken */
+};
+
+/** What the handlers of the build, or of a lane of it, are given. */
+struct beside_lane {
+	const struct beside *beside;
+	void *inner; /* what the projection's own are */
 };
 
 /** One rebuild beside. */
@@ -22,8 +29,11 @@ struct beside {
 	struct tide_checkpoints *checkpoints;   /* the build's own */
 	struct tide_sql_projection *projection; /* NAME@N */
 	const struct tide_subscriber *inner;    /* its own */
+	struct beside_lane whole;
 	struct tide_manager *manager;
 	struct tide_subscription *subscription;
+	bool is_whole;    /* all lanes of it are this process's */
+	uint32_t arrived; /* lanes that are known to be where they are to go, the first ones */
 	struct progress progress;
 	struct hold hold;
 	struct audit audit;        /* what the comparison found */

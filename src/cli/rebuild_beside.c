@@ -14,6 +14,7 @@
  * dropped and another one begun. The two differ: told, and not swapped unless that was expected.
  */
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/audit.h"
@@ -37,21 +38,21 @@
 static tide_status beside_handle(void *self, const struct tide_event *event,
 				 struct tide_delivery *delivery)
 {
-	const struct beside *beside = self;
-	return beside->inner->handle(beside->inner->self, event, delivery);
+	const struct beside_lane *lane = self;
+	return lane->beside->inner->handle(lane->inner, event, delivery);
 }
 
 static tide_status beside_handle_together(void *self, const struct tide_event *const *events,
 					  size_t count, struct tide_delivery *delivery)
 {
-	const struct beside *beside = self;
-	return beside->inner->handle_together(beside->inner->self, events, count, delivery);
+	const struct beside_lane *lane = self;
+	return lane->beside->inner->handle_together(lane->inner, events, count, delivery);
 }
 
 static void beside_detach(void *self, void *connection)
 {
-	const struct beside *beside = self;
-	beside->inner->detach(beside->inner->self, connection);
+	const struct beside_lane *lane = self;
+	lane->beside->inner->detach(lane->inner, connection);
 }
 
 static tide_status beside_guard(const struct beside *beside, void *connection,
@@ -69,16 +70,41 @@ static tide_status beside_guard(const struct beside *beside, void *connection,
 
 static tide_status beside_prepare(void *self, void *connection, struct tide_error *err)
 {
-	const struct beside *beside = self;
-	tide_status status = beside->inner->prepare(beside->inner->self, connection, err);
-	return status == TIDE_OK ? beside_guard(beside, connection, err) : status;
+	const struct beside_lane *lane = self;
+	tide_status status = lane->beside->inner->prepare(lane->inner, connection, err);
+	return status == TIDE_OK ? beside_guard(lane->beside, connection, err) : status;
 }
 
 static tide_status beside_before_commit(void *self, void *connection, struct tide_error *err)
 {
-	const struct beside *beside = self;
-	tide_status status = beside->inner->before_commit(beside->inner->self, connection, err);
-	return status == TIDE_OK ? beside_guard(beside, connection, err) : status;
+	const struct beside_lane *lane = self;
+	tide_status status = lane->beside->inner->before_commit(lane->inner, connection, err);
+	return status == TIDE_OK ? beside_guard(lane->beside, connection, err) : status;
+}
+
+static tide_status beside_open_lane(void *self, struct tide_lane share, void **ret,
+				    struct tide_error *err)
+{
+	const struct beside_lane *whole = self;
+	struct beside_lane *lane = alloc_zero(1, sizeof *lane);
+	if (!lane)
+		return alloc_fail(err);
+
+	lane->beside = whole->beside;
+	tide_status status =
+		whole->beside->inner->lane_open(whole->inner, share, &lane->inner, err);
+	if (status == TIDE_OK)
+		*ret = lane;
+	else
+		tide_free(lane);
+	return status;
+}
+
+static void beside_close_lane(void *self)
+{
+	struct beside_lane *lane = self;
+	lane->beside->inner->lane_close(lane->inner);
+	tide_free(lane);
 }
 
 static tide_status beside_make_place(struct beside *beside, struct tide_error *err)
@@ -93,9 +119,10 @@ static tide_status beside_make_place(struct beside *beside, struct tide_error *e
 static tide_status beside_subscribe(struct beside *beside, struct tide_error *err)
 {
 	beside->inner = tide_sql_projection_subscriber(beside->projection);
+	beside->whole = (struct beside_lane){ beside, beside->inner->self };
 	const struct tide_subscriber subscriber = {
 		.name = beside->inner->name,
-		.self = beside,
+		.self = &beside->whole,
 		.event_types = beside->inner->event_types,
 		.handle = beside_handle,
 		.handle_together = beside->inner->handle_together ? beside_handle_together : NULL,
@@ -106,8 +133,11 @@ static tide_status beside_subscribe(struct beside *beside, struct tide_error *er
 		.detach = beside_detach,
 		.prepare = beside_prepare,
 		.before_commit = beside->inner->before_commit ? beside_before_commit : NULL,
+		.lane_open = beside_open_lane,
+		.lane_close = beside_close_lane,
 	};
 	struct follow *follow = &beside->rebuild->follow;
+	follow->config.lanes = beside->swap.lanes;
 
 	tide_status status = tide_manager_open(
 		TIDE_MANAGER(.store = follow->store, .checkpoints = beside->checkpoints),
@@ -116,8 +146,8 @@ static tide_status beside_subscribe(struct beside *beside, struct tide_error *er
 		status = tide_manager_subscribe(beside->manager, &subscriber, &follow->config,
 						&beside->subscription, err);
 	/* nothing before it is told how far */
-	if (status == TIDE_OK)
-		subscription_limit(beside->subscription, 1);
+	for (uint32_t i = 0; status == TIDE_OK && i < beside->swap.lanes; i++)
+		subscription_limit(beside->subscription, i, 0);
 	return status == TIDE_OK ? tide_manager_start(beside->manager, NULL, 0, NULL, NULL, err)
 				 : status;
 }
@@ -141,9 +171,11 @@ static tide_status beside_open_build(struct beside *beside, struct tide_error *e
 
 /* ---- To a position --------------------------------------------------------------------------- */
 
-static tide_status beside_look(struct beside *beside, struct mono_time since,
+/* How long somebody else has had it, or some of its lanes, is counted from `whole_at`. */
+static tide_status beside_look(struct beside *beside, struct mono_time *whole_at,
 			       struct tide_error *err)
 {
+	struct mono_time now = clock_mono(&clock_system);
 	struct tide_subscription_status status;
 
 	if (tide_subscription_status(beside->subscription, &status, NULL) != TIDE_OK)
@@ -153,38 +185,75 @@ static tide_status beside_look(struct beside *beside, struct mono_time since,
 		return status.error.status;
 	}
 	progress_show(&beside->progress, status.position, status.events_processed);
-	if (status.standby && mono_since(clock_mono(&clock_system), since) > BESIDE_PATIENCE_NS)
+	beside->is_whole = !status.standby && status.lanes_owned == status.lanes;
+	if (beside->is_whole)
+		*whole_at = now;
+	if (mono_since(now, *whole_at) > BESIDE_PATIENCE_NS)
 		return tide_fail(err, TIDE_BUSY, "build '%s' is being made by another process",
 				 beside->swap.build);
 	return TIDE_OK;
 }
 
-static bool beside_is_there(struct beside *beside, tide_position position)
+static bool beside_lane_is_there(struct beside *beside, uint32_t lane)
 {
+	const struct swap_row *row = &beside->swap.rows[lane];
+	const char *share = row->name + strlen(beside->rebuild->name); /* #i/L */
 	tide_position saved = 0;
-	return subscription_is_at_limit(beside->subscription, position) ||
-	       (tide_checkpoints_position(beside->checkpoints, beside->swap.build, &saved, NULL) ==
-			TIDE_OK &&
-		saved >= position);
+	char *name ALLOC_AUTO = alloc_format("%s%s", beside->swap.build, share);
+	return subscription_is_at_limit(beside->subscription, lane, row->position) ||
+	       (name &&
+		tide_checkpoints_position(beside->checkpoints, name, &saved, NULL) == TIDE_OK &&
+		saved >= row->position);
 }
 
-static tide_status beside_reach(void *self, tide_position position, struct tide_error *err)
+/* None of them goes back, and so none is asked twice. */
+static bool beside_is_there(struct beside *beside)
+{
+	while (beside->arrived < beside->swap.lanes &&
+	       beside_lane_is_there(beside, beside->arrived))
+		beside->arrived++;
+	return beside->arrived == beside->swap.lanes;
+}
+
+static tide_status beside_renew(struct beside *beside, struct tide_error *err)
+{
+	struct hold *hold = &beside->hold;
+	tide_status status = TIDE_OK;
+	for (uint32_t i = 0; status == TIDE_OK && hold->session && i < hold->count; i++)
+		status = port_lease_renew(beside->serving->database, hold->session,
+					  &hold->fences[i], err);
+	return status;
+}
+
+/* Who makes it with somebody else does not know how far it is: with lanes, each has a part. */
+static tide_status beside_reach(void *self, struct tide_error *err)
 {
 	struct beside *beside = self;
-	struct mono_time since = clock_mono(&clock_system), renewed = since;
+	struct mono_time whole_at = clock_mono(&clock_system), renewed = whole_at;
 	tide_status status = TIDE_OK;
 
-	subscription_limit(beside->subscription, position);
-	while (status == TIDE_OK && !beside_is_there(beside, position)) {
+	for (uint32_t i = 0; i < beside->swap.lanes; i++)
+		subscription_limit(beside->subscription, i, beside->swap.rows[i].position);
+	beside->arrived = 0;
+	beside->is_whole = beside->swap.lanes == 1;
+	while (status == TIDE_OK && (!beside_is_there(beside) || !beside->is_whole)) {
 		(void)poll(NULL, 0, BESIDE_LOOK_MS);
-		status = beside_look(beside, since, err);
+		status = beside_look(beside, &whole_at, err);
 		struct mono_time now = clock_mono(&clock_system);
-		if (status != TIDE_OK || !beside->hold.session ||
-		    mono_since(now, renewed) < BESIDE_RENEW_NS)
+		if (status != TIDE_OK || mono_since(now, renewed) < BESIDE_RENEW_NS)
 			continue;
-		status = port_lease_renew(beside->serving->database, beside->hold.session,
-					  &beside->hold.fence, err);
+		status = beside_renew(beside, err);
 		renewed = now;
+	}
+	return status;
+}
+
+static tide_status beside_read_positions(struct beside *beside, struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+	for (uint32_t i = 0; status == TIDE_OK && i < beside->swap.lanes; i++) {
+		struct swap_row *row = &beside->swap.rows[i];
+		status = tide_checkpoints_position(beside->serving, row->name, &row->position, err);
 	}
 	return status;
 }
@@ -196,36 +265,46 @@ static tide_status beside_store_row(void *self, void *connection, struct tide_er
 }
 
 /* How far the build may go is written before it goes there. */
-static tide_status beside_follow(struct beside *beside, tide_position position,
-				 struct tide_error *err)
+static tide_status beside_follow(struct beside *beside, struct tide_error *err)
 {
 	struct rebuild_row *row = &beside->swap.row;
+	tide_position furthest = swap_furthest(&beside->swap);
 	tide_status status = TIDE_OK;
 
-	if (position > row->reached) {
-		row->reached = position;
+	if (furthest > row->reached) {
+		row->reached = furthest;
 		status = live_do(beside->serving->database, beside_store_row, beside, err);
 	}
-	return status == TIDE_OK ? beside_reach(beside, position, err) : status;
+	return status == TIDE_OK ? beside_reach(beside, err) : status;
+}
+
+/* How much further the rows are than they were, all together. */
+static tide_position beside_sum(const struct beside *beside)
+{
+	tide_position sum = 0;
+	for (uint32_t i = 0; i < beside->swap.lanes; i++)
+		sum += beside->swap.rows[i].position;
+	return sum;
 }
 
 /* Until what serves is hardly further. */
 static tide_status beside_catch_up(struct beside *beside, struct tide_error *err)
 {
-	const char *name = beside->rebuild->name;
-	tide_position position = 0, last = 0;
-	tide_status status = tide_checkpoints_position(beside->serving, name, &position, err);
+	const struct swap *swap = &beside->swap;
+	tide_position last = 0, reached = 0;
+	tide_status status = beside_read_positions(beside, err);
 
-	progress_begin(&beside->progress, beside->swap.build, 0, position);
-	for (int i = 0; status == TIDE_OK && i < BESIDE_ROUNDS && position - last > BESIDE_NEAR;
+	progress_begin(&beside->progress, swap->build, 0, swap_furthest(swap));
+	for (int i = 0;
+	     status == TIDE_OK && i < BESIDE_ROUNDS && beside_sum(beside) - last > BESIDE_NEAR;
 	     i++) {
-		last = position;
-		beside->progress.total = position;
-		status = beside_follow(beside, position, err);
+		last = beside_sum(beside);
+		beside->progress.total = reached = swap_furthest(swap);
+		status = beside_follow(beside, err);
 		if (status == TIDE_OK)
-			status = tide_checkpoints_position(beside->serving, name, &position, err);
+			status = beside_read_positions(beside, err);
 	}
-	progress_end(&beside->progress, last, 0);
+	progress_end(&beside->progress, reached, 0);
 	return status;
 }
 
@@ -237,9 +316,8 @@ static int beside_reach_copy(void *self, struct fold *fold, const char *url)
 	struct tide_error err;
 	(void)url;
 	beside->compared_at = fold->position;
-	return beside_follow(beside, fold->position, &err) == TIDE_OK
-		       ? CLI_DONE
-		       : cli_fail(beside->rebuild->cli, &err);
+	return beside_follow(beside, &err) == TIDE_OK ? CLI_DONE
+						      : cli_fail(beside->rebuild->cli, &err);
 }
 
 static int beside_compare(struct beside *beside)
@@ -250,7 +328,8 @@ static int beside_compare(struct beside *beside)
 	bool is_postgres = swap_is_postgres(&beside->swap);
 	struct audit_other other = { .place = is_postgres ? schema : beside->swap.beside,
 				     .reach = beside_reach_copy,
-				     .self = beside };
+				     .self = beside,
+				     .swap = &beside->swap };
 
 	if (!schema)
 		return cli_out_of_memory(cli);
@@ -272,33 +351,47 @@ static void hold_end(struct beside *beside, tide_status status)
 	struct tide_store *database = beside->serving->database;
 	if (!hold->session)
 		return;
-	if (status != TIDE_CONNECTION_LOST)
-		(void)port_lease_release(database, hold->session, &hold->fence, NULL);
+	for (uint32_t i = 0; status != TIDE_CONNECTION_LOST && i < hold->count; i++)
+		(void)port_lease_release(database, hold->session, &hold->fences[i], NULL);
 	store_return(database, hold->session, status);
-	hold->session = NULL;
+	tide_free(hold->fences);
+	*hold = (struct hold){ .session = NULL };
+}
+
+static tide_status hold_take(struct beside *beside, const struct tide_uuid *owner,
+			     struct tide_error *err)
+{
+	struct hold *hold = &beside->hold;
+	struct swap_row *row = &beside->swap.rows[hold->count];
+	struct tide_lease lease;
+	tide_status status = port_lease_seize(beside->serving->database, hold->session, row->name,
+					      owner, &lease, err);
+	if (status != TIDE_OK)
+		return status;
+	row->epoch = lease.epoch;
+	hold->fences[hold->count++] = (struct tide_fence){ row->name, *owner, lease.epoch };
+	return TIDE_OK;
 }
 
 /* Who owned it writes no more. */
 static tide_status hold_begin(struct beside *beside, struct tide_error *err)
 {
 	struct hold *hold = &beside->hold;
-	struct tide_store *database = beside->serving->database;
-	const char *name = beside->rebuild->name;
-	struct tide_lease lease;
-	void *session;
-	tide_status status = store_borrow(database, &session, err);
+	struct swap *swap = &beside->swap;
+	struct tide_uuid owner = tide_uuid_v4();
+	tide_status status = store_borrow(beside->serving->database, &hold->session, err);
 
 	if (status != TIDE_OK)
 		return status;
-	hold->session = session;
-	hold->fence = (struct tide_fence){ .name = name, .owner = tide_uuid_v4() };
-	status = port_lease_seize(database, session, name, &hold->fence.owner, &lease, err);
-	if (status == TIDE_OK) {
-		hold->fence.epoch = beside->swap.epoch = lease.epoch;
-		tide_uuid_format(&hold->fence.owner, beside->swap.owner);
-		status = tide_checkpoints_position(beside->serving, name, &beside->swap.position,
-						   err);
-	}
+	hold->fences = alloc_zero(swap->lanes, sizeof *hold->fences);
+	if (!hold->fences)
+		return alloc_fail(err);
+	tide_uuid_format(&owner, swap->owner);
+	for (uint32_t i = 0; status == TIDE_OK && i < swap->lanes; i++)
+		status = hold_take(beside, &owner, err);
+	if (status == TIDE_OK)
+		status = beside_read_positions(beside, err);
+	swap->position = swap_furthest(swap);
 	return status;
 }
 
@@ -311,9 +404,7 @@ static tide_status beside_try(struct beside *beside, live_action *step, struct t
 	for (int i = 0; i < BESIDE_TRIES && status == TIDE_BUSY; i++) {
 		if (i > 0)
 			(void)poll(NULL, 0, BESIDE_AGAIN_MS);
-		if (beside->hold.session)
-			(void)port_lease_renew(database, beside->hold.session, &beside->hold.fence,
-					       NULL);
+		(void)beside_renew(beside, NULL);
 		status = live_do(database, step, &beside->swap, err);
 	}
 	return status;
@@ -327,7 +418,7 @@ static tide_status beside_swap_postgres(struct beside *beside, struct tide_error
 	for (int i = 0; i < BESIDE_ROUNDS && status == TIDE_FENCED; i++) {
 		status = hold_begin(beside, err);
 		if (status == TIDE_OK)
-			status = beside_reach(beside, beside->swap.position, err);
+			status = beside_reach(beside, err);
 		if (status == TIDE_OK)
 			status = beside_try(beside, swap_postgres, err);
 		hold_end(beside, status);
@@ -447,75 +538,114 @@ static tide_status beside_load_row(void *self, void *connection, struct tide_err
 	return rebuild_load(beside->rebuild->projection, connection, true, &beside->swap.row, err);
 }
 
-static tide_status beside_name(struct beside *beside, const struct rebuild_row *row,
+static tide_status beside_name(struct beside *beside, uint32_t lanes, const struct rebuild_row *row,
 			       struct tide_error *err)
 {
 	const struct cli *cli = beside->rebuild->cli;
 	const char *into = cli->options[OPT_INTO].text;
 	return swap_init(&beside->swap, beside->rebuild->projection, into ? into : cli->store_url,
-			 row, err);
+			 lanes, row, err);
 }
 
 static tide_status beside_find(struct beside *beside, struct tide_error *err)
 {
+	struct tide_group group = { .lanes = 0 };
 	beside->serving = beside->rebuild->follow.checkpoints;
 	tide_status status = live_do(beside->serving->database, beside_load_row, beside, err);
+	if (status == TIDE_OK)
+		status = checkpoints_group(beside->serving, beside->rebuild->name, &group, err);
 	if (status != TIDE_OK)
 		return status;
 
 	struct rebuild_row row = beside->swap.row;
 	beside->swap.row.undo = NULL;
-	return beside_name(beside, &row, err);
+	return beside_name(beside, group.lanes > 1 ? group.lanes : 1, &row, err);
 }
 
-/* Another file's, or ahead of what serves, which went back. */
-static tide_status beside_drop_old_build(struct beside *beside, tide_position position,
-					 struct tide_error *err)
+/* Why a build that stands beside NAME cannot become what serves; NULL: it can. */
+static const char *beside_is_of_no_use(const struct beside *beside)
+{
+	const struct swap *swap = &beside->swap;
+	return !swap->row.is_same ? "it was of another file"
+	       : rebuild_lanes(swap->row.undo) != swap->lanes
+		       ? "what serves has another number of lanes since"
+	       : swap_furthest(swap) < swap->row.reached ? "what serves went back behind it"
+							 : NULL;
+}
+
+static tide_status beside_drop_old_build(struct beside *beside, struct tide_error *err)
 {
 	struct rebuild_row *row = &beside->swap.row;
-	if (row->state != REBUILD_BESIDE || (row->is_same && position >= row->reached))
+	const char *why = beside_is_of_no_use(beside);
+	if (row->state != REBUILD_BESIDE || !why)
 		return TIDE_OK;
 
 	cli_note(beside->rebuild->cli, "build %lld of '%s' is dropped: %s", (long long)row->build,
-		 beside->rebuild->name,
-		 row->is_same ? "what serves went back behind it" : "it was of another file");
+		 beside->rebuild->name, why);
 	row->state = REBUILD_ENDED;
 	return beside_do(beside, BESIDE_END, err);
 }
 
-/* Lanes stand at several positions, and a build at one; nor may what they had settled be passed
- * over in what takes its place. */
-static tide_status beside_refuse_lanes(struct beside *beside, struct tide_error *err)
+/* What a number of lanes before this one had settled would be passed over in what takes its
+ * place. */
+static tide_status beside_check_lanes(struct beside *beside, struct tide_error *err)
+{
+	const char *name = beside->rebuild->name;
+	uint32_t lanes = 1;
+	tide_status status = checkpoints_lanes(beside->serving, name, &lanes, err);
+	if (status == TIDE_OK && lanes != beside->swap.lanes)
+		return tide_fail(err, TIDE_BUSY,
+				 "the number of lanes of '%.255s' was changed meanwhile", name);
+	return status;
+}
+
+static const char *lanes_text(uint32_t lanes)
+{
+	static char text[2][32];
+	static int turn;
+	char *own = text[turn++ % 2];
+	if (lanes == 1)
+		return "no lanes";
+	snprintf(own, sizeof text[0], "%u lanes", lanes);
+	return own;
+}
+
+/* Whoever runs it with this number of lanes would go on with that. */
+static tide_status beside_check_old_lanes(struct beside *beside, struct tide_error *err)
 {
 	struct tide_group group;
-	const char *name = beside->rebuild->name;
-	tide_status status = checkpoints_group(beside->serving, name, &group, err);
-	if (status == TIDE_OK && group.lanes > 1)
-		return tide_fail(err, TIDE_UNSUPPORTED,
-				 "'%.255s' has %u lanes, each at a position of its own: it is "
-				 "rebuilt in place, or beside after it has run without lanes",
-				 name, group.lanes);
-	return status == TIDE_OK ? checkpoints_refuse_family(beside->serving, name, err) : status;
+	uint32_t lanes = beside->swap.lanes;
+	tide_status status = beside_check_lanes(beside, err);
+	if (status == TIDE_OK)
+		status = checkpoints_group(beside->serving, beside->swap.old, &group, err);
+	if (status != TIDE_OK)
+		return status;
+	uint32_t old = group.lanes > 1 ? group.lanes : 1;
+	if (old == lanes)
+		return TIDE_OK;
+	return tide_fail(err, TIDE_UNSUPPORTED,
+			 "'%.255s' has %s, and what was replaced had %s: let it run with as many "
+			 "first",
+			 beside->rebuild->name, lanes_text(lanes), lanes_text(old));
 }
 
 static tide_status beside_begin(struct beside *beside, struct tide_error *err)
 {
 	struct rebuild_row row = { .state = REBUILD_BESIDE };
-	tide_position position = 0;
 	tide_status status = beside_find(beside, err);
+	uint32_t lanes = beside->swap.lanes;
 
 	if (status == TIDE_OK)
-		status = beside_refuse_lanes(beside, err);
+		status = beside_check_lanes(beside, err);
 	if (status == TIDE_OK && beside->swap.row.state == REBUILD_SWAPPED)
 		status = tide_fail(err, TIDE_STATE,
 				   "what build %lld of '%s' has replaced is kept; end that first "
 				   "with --drop-old or --swap-back",
 				   (long long)beside->swap.row.build, beside->rebuild->name);
 	if (status == TIDE_OK)
-		status = tide_checkpoints_position(beside->serving, beside->rebuild->name,
-						   &position, err);
+		status = beside_read_positions(beside, err);
 	if (status == TIDE_OK)
-		status = beside_drop_old_build(beside, position, err);
+		status = beside_drop_old_build(beside, err);
 	if (status != TIDE_OK)
 		return status;
 	if (beside->swap.row.state == REBUILD_BESIDE) {
@@ -525,8 +655,11 @@ static tide_status beside_begin(struct beside *beside, struct tide_error *err)
 	}
 
 	row.build = beside->swap.row.build + 1;
+	status = rebuild_write_lanes(lanes, &row.undo, err);
+	if (status != TIDE_OK)
+		return status;
 	swap_fini(&beside->swap);
-	status = beside_name(beside, &row, err);
+	status = beside_name(beside, lanes, &row, err);
 	return status == TIDE_OK ? live_do(beside->serving->database, beside_store_row, beside, err)
 				 : status;
 }
@@ -589,7 +722,7 @@ static int beside_back(struct beside *beside)
 		status = tide_fail(&err, TIDE_STATE, "nothing of '%s' was swapped",
 				   beside->rebuild->name);
 	if (status == TIDE_OK)
-		status = beside_refuse_lanes(beside, &err);
+		status = beside_check_old_lanes(beside, &err);
 	if (status == TIDE_OK && !cli->options[OPT_FORCE].is_set)
 		status = live_do(beside->serving->database, swap_check_old, &beside->swap, &err);
 	if (status == TIDE_OK)

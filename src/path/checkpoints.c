@@ -498,14 +498,14 @@ tide_status checkpoints_leases(struct tide_checkpoints *checkpoints, struct tide
 	return status;
 }
 
-tide_status checkpoints_refuse_family(struct tide_checkpoints *checkpoints, const char *name,
-				      struct tide_error *err)
+tide_status checkpoints_lanes(struct tide_checkpoints *checkpoints, const char *name, uint32_t *ret,
+			      struct tide_error *err)
 {
 	void *session;
 	tide_status status = store_borrow(checkpoints->database, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = family_refuse(checkpoints->database, session, name, err);
+	status = family_number(checkpoints->database, session, name, ret, err);
 	store_return(checkpoints->database, session, status);
 	return status;
 }

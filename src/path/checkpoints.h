@@ -38,9 +38,9 @@ tide_status checkpoints_leases(struct tide_checkpoints *checkpoints, struct tide
 tide_status checkpoints_load_slowest(struct tide_checkpoints *checkpoints, const char *name,
 				     struct tide_checkpoint *ret, struct tide_error *err);
 
-/** As family_refuse. */
-tide_status checkpoints_refuse_family(struct tide_checkpoints *checkpoints, const char *name,
-				      struct tide_error *err);
+/** As family_number. */
+tide_status checkpoints_lanes(struct tide_checkpoints *checkpoints, const char *name, uint32_t *ret,
+			      struct tide_error *err);
 
 /** The number of lanes that a name was given last; lanes 0: it was never asked for any. */
 tide_status checkpoints_group(struct tide_checkpoints *checkpoints, const char *name,

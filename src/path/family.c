@@ -407,6 +407,35 @@ tide_status family_refuse(const struct tide_store *database, void *session, cons
 		name, total, name, total, name, total - 1, total);
 }
 
+/* Whoever runs it trims, too, and more seldom. */
+static tide_status family_check_passed(const struct tide_store *database, void *session,
+				       const char *name, uint32_t lanes, struct tide_error *err)
+{
+	struct family_wish wish = { .name = name, .lanes = lanes };
+	struct tide_time clean = { 0 };
+	tide_status status = family_trim(database, session, &wish, &clean, err);
+	if (status != TIDE_OK || clean.unix_us != 0)
+		return status;
+	return tide_fail(err, TIDE_UNSUPPORTED,
+			 "'%.255s' has yet to pass in its %u lanes what it had settled with "
+			 "another number of them: let it run to there",
+			 name, lanes);
+}
+
+tide_status family_number(const struct tide_store *database, void *session, const char *name,
+			  uint32_t *ret, struct tide_error *err)
+{
+	struct tide_group group;
+	tide_status status = family_group(database, session, name, &group, err);
+	if (status == TIDE_OK)
+		status = group.lanes > 1
+				 ? family_check_passed(database, session, name, group.lanes, err)
+				 : family_refuse(database, session, name, err);
+	if (status == TIDE_OK)
+		*ret = group.lanes > 1 ? group.lanes : 1;
+	return status;
+}
+
 /* ---- All of its names ------------------------------------------------------------------------ */
 
 void family_names_fini(struct family_names *names)

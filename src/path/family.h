@@ -62,6 +62,11 @@ tide_status family_names(const struct tide_store *database, void *session, const
 			 struct family_names *ret, struct tide_error *err);
 void family_names_fini(struct family_names *names);
 
+/** How many lanes a name has, 1: none, if their rows tell all that is settled. TIDE_UNSUPPORTED: it
+ * has yet to pass what another number of them had. */
+tide_status family_number(const struct tide_store *database, void *session, const char *name,
+			  uint32_t *ret, struct tide_error *err);
+
 /** What is asked of a name that has only the rows of its lanes is asked of one of them:
  * TIDE_UNSUPPORTED. */
 tide_status family_refuse(const struct tide_store *database, void *session, const char *name,

@@ -36,10 +36,13 @@ struct feed_share {
 	int64_t scanned, wanted;
 };
 
+#define FEED_BOUND_BEGIN (-1) /* before the first event */
+
 /** How far a feed may go: a subscription that is told so waits there. */
 struct feed_bound {
-	atomic_int_least64_t position; /* nothing behind it is handed over; 0: everything is */
-	atomic_int_least64_t met;      /* the last one that the run has stopped at, all saved */
+	/* nothing behind it is handed over; 0: everything is; or FEED_BOUND_BEGIN */
+	atomic_int_least64_t position;
+	atomic_int_least64_t met; /* the last one that the run has stopped at, all saved */
 };
 
 /** What lanes of another number have settled: such events pass as if the filter had them. */

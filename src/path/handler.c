@@ -130,7 +130,7 @@ static bool handler_is_behind_limit(struct tide_subscription *subscription,
 				    const struct tide_event *event)
 {
 	tide_position limit = atomic_load(&subscription->runner.feed.bound.position);
-	return limit > 0 && event->position > limit;
+	return limit != 0 && event->position > limit;
 }
 
 /* Whether an event is one of several in a call. Handled together are only those of which nothing

@@ -6,9 +6,12 @@
 
 #include <tidemark/subscription.h>
 
+/* Each lane has a limit of its own; of a subscription without any, `lane` is 0. */
+
 /** Hand over nothing behind a position, until it is called with a higher one. */
-void subscription_limit(struct tide_subscription *subscription, tide_position limit);
-/** Whether all up to the limit is settled and saved, as far as it is for the subscription. */
-bool subscription_is_at_limit(struct tide_subscription *subscription, tide_position limit);
+void subscription_limit(struct tide_subscription *subscription, uint32_t lane, tide_position limit);
+/** Whether all up to the limit is settled and saved, as far as it is for the lane. */
+bool subscription_is_at_limit(struct tide_subscription *subscription, uint32_t lane,
+			      tide_position limit);
 
 #endif

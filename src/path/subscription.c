@@ -148,15 +148,24 @@ void subscription_nudge(struct tide_subscription *subscription)
 	wakeup_ring(&subscription->wakeup, RING_CONTROL);
 }
 
-void subscription_limit(struct tide_subscription *subscription, tide_position limit)
+/* As the feed has it, to which 0 is none. */
+static tide_position subscription_bound(tide_position limit)
 {
-	atomic_store(&subscription->runner.feed.bound.position, limit);
-	subscription_nudge(subscription);
+	return limit > 0 ? limit : FEED_BOUND_BEGIN;
 }
 
-bool subscription_is_at_limit(struct tide_subscription *subscription, tide_position limit)
+void subscription_limit(struct tide_subscription *subscription, uint32_t lane, tide_position limit)
 {
-	return atomic_load(&subscription->runner.feed.bound.met) == limit;
+	struct tide_subscription *own = lane_at(subscription, lane);
+	atomic_store(&own->runner.feed.bound.position, subscription_bound(limit));
+	subscription_nudge(own);
+}
+
+bool subscription_is_at_limit(struct tide_subscription *subscription, uint32_t lane,
+			      tide_position limit)
+{
+	struct tide_subscription *own = lane_at(subscription, lane);
+	return atomic_load(&own->runner.feed.bound.met) == subscription_bound(limit);
 }
 
 /* ---- Status ---------------------------------------------------------------------------------- */

@@ -139,13 +139,14 @@ tide_status rebuild_store(const struct tide_sql_projection *projection, void *co
 		       : status;
 }
 
-/* ---- What was answered before ---------------------------------------------------------------- */
+/* ---- What it notes --------------------------------------------------------------------------- */
 
-tide_position rebuild_answered(const char *undo)
+/* 0: it does not say. */
+static int64_t rebuild_number(const char *undo, const char *key)
 {
 	struct json_reader reader;
 	struct json_token token;
-	int64_t answered = 0;
+	int64_t number = 0;
 	bool is_it = false;
 
 	if (!undo)
@@ -154,11 +155,30 @@ tide_position rebuild_answered(const char *undo)
 	do {
 		token = json_next(&reader);
 		if (token.kind == JSON_NUMBER && is_it)
-			(void)json_int(&token, &answered);
-		is_it = token.kind == JSON_KEY && json_equals(&token, "answered");
+			(void)json_int(&token, &number);
+		is_it = token.kind == JSON_KEY && json_equals(&token, key);
 	} while (token.kind != JSON_END && token.kind != JSON_ERROR);
-	return answered;
+	return number;
 }
+
+tide_position rebuild_answered(const char *undo)
+{
+	return rebuild_number(undo, "answered");
+}
+
+uint32_t rebuild_lanes(const char *undo)
+{
+	int64_t lanes = rebuild_number(undo, "lanes");
+	return lanes > 1 && lanes <= UINT32_MAX ? (uint32_t)lanes : 1;
+}
+
+tide_status rebuild_write_lanes(uint32_t lanes, char **ret, struct tide_error *err)
+{
+	*ret = lanes > 1 ? alloc_format("{\"lanes\": %u}", lanes) : NULL;
+	return lanes == 1 || *ret ? TIDE_OK : alloc_fail(err);
+}
+
+/* ---- What was answered before ---------------------------------------------------------------- */
 
 static tide_status rebuild_take_position(void *self, const char *const *columns,
 					 struct tide_error *err)

@@ -26,13 +26,19 @@ struct rebuild_row {
 	tide_position reached;
 	bool is_same; /* it was begun with this very file */
 	/* JSON, for who wrote it; NULL: nothing. In place: {"answered": position}, up to which
-	 * what the projection appends was appended before */
+	 * what the projection appends was appended before. Beside: {"lanes": number} of a build
+	 * that has some */
 	char *undo;
 };
 void rebuild_row_fini(struct rebuild_row *row);
 
 /** The position in an `undo` of a rebuild in place, 0: it says none. */
 tide_position rebuild_answered(const char *undo);
+
+/** The number of lanes in an `undo` of a build beside, 1: it has none. */
+uint32_t rebuild_lanes(const char *undo);
+/** Such an `undo`, for tide_free; NULL for one without lanes. */
+tide_status rebuild_write_lanes(uint32_t lanes, char **ret, struct tide_error *err);
 
 /** The hashes of a file, as rows have them. */
 void rebuild_hashes(const struct tide_sql_projection *projection, char init[17],

@@ -21,6 +21,7 @@ void swap_fini(struct swap *swap)
 	tide_free(swap->url);
 	tide_free(swap->beside);
 	tide_free(swap->serving);
+	tide_free(swap->rows);
 	rebuild_row_fini(&swap->row);
 }
 
@@ -104,15 +105,50 @@ static tide_status swap_place_sqlite(struct swap *swap, const char *url, struct 
 	return status;
 }
 
-tide_status swap_init(struct swap *swap, const struct tide_sql_projection *projection,
-		      const char *url, const struct rebuild_row *row, struct tide_error *err)
+tide_position swap_furthest(const struct swap *swap)
 {
-	*swap = (struct swap){ .projection = projection, .row = *row };
+	tide_position furthest = 0;
+	for (uint32_t i = 0; i < swap->lanes; i++)
+		if (swap->rows[i].position > furthest)
+			furthest = swap->rows[i].position;
+	return furthest;
+}
+
+static tide_status swap_name_rows(struct swap *swap, struct tide_error *err)
+{
+	swap->rows = alloc_zero(swap->lanes, sizeof *swap->rows);
+	if (!swap->rows)
+		return alloc_fail(err);
+	for (uint32_t i = 0; i < swap->lanes; i++)
+		if (swap->lanes == 1)
+			snprintf(swap->rows[i].name, sizeof swap->rows[i].name, "%s",
+				 swap->projection->name);
+		else
+			snprintf(swap->rows[i].name, sizeof swap->rows[i].name, "%s#%u/%u",
+				 swap->projection->name, i, swap->lanes);
+	return TIDE_OK;
+}
+
+/* As it will be called when it is replaced. */
+static size_t swap_old_size(const struct swap *swap)
+{
+	size_t own = strlen(swap->projection->name);
+	return strlen(swap->old) + strlen(swap->rows[swap->lanes - 1].name) - own;
+}
+
+tide_status swap_init(struct swap *swap, const struct tide_sql_projection *projection,
+		      const char *url, uint32_t lanes, const struct rebuild_row *row,
+		      struct tide_error *err)
+{
+	*swap = (struct swap){ .projection = projection, .row = *row, .lanes = lanes };
 	snprintf(swap->build, sizeof swap->build, "%s@%lld", projection->name,
 		 (long long)row->build);
 	snprintf(swap->old, sizeof swap->old, "%s_old_%lld", projection->name,
 		 (long long)row->build);
-	if (strlen(swap->old) > TIDE_NAME_MAX)
+	tide_status status = swap_name_rows(swap, err);
+	if (status != TIDE_OK)
+		return status;
+	if (swap_old_size(swap) > TIDE_NAME_MAX)
 		return tide_fail(err, TIDE_ARGUMENT, "'%s' is too long to be rebuilt beside",
 				 projection->name);
 	return swap_is_postgres(swap) ? swap_place_postgres(swap, url, err)

@@ -268,12 +268,11 @@ static tide_status move_begin(struct move *move, const struct swap *swap, void *
 	return status == TIDE_OK ? move_find_tables(move, swap->projection->name, err) : status;
 }
 
-/* NAME still is where it stood, and ours. */
-static tide_status move_check_owned(const struct move *move, struct tide_error *err)
+static tide_status move_check_row(const struct move *move, const struct swap_row *row,
+				  struct tide_error *err)
 {
 	char epoch[24], position[24];
-	const char *const values[] = { move->swap->projection->name, move->swap->owner, epoch,
-				       position };
+	const char *const values[] = { row->name, move->swap->owner, epoch, position };
 	ALLOC_AUTO char *text = alloc_format(
 		"SELECT 1 FROM %ssubscription_leases l JOIN %sprojection_checkpoints c ON "
 		"c.projection_name = l.name WHERE l.name = $1::text AND l.owner = $2::text AND "
@@ -282,15 +281,24 @@ static tide_status move_check_owned(const struct move *move, struct tide_error *
 
 	if (!text)
 		return alloc_fail(err);
-	snprintf(epoch, sizeof epoch, "%lld", (long long)move->swap->epoch);
-	snprintf(position, sizeof position, "%lld", (long long)move->swap->position);
+	snprintf(epoch, sizeof epoch, "%lld", (long long)row->epoch);
+	snprintf(position, sizeof position, "%lld", (long long)row->position);
 	MOVE_ROWS *rows = PQexecParams(move->connection, text, 4, NULL, values, NULL, NULL, 0);
 	if (!postgres_is_success(rows))
 		return move_fail(move, rows, err);
 	return PQntuples(rows) == 1
 		       ? TIDE_OK
 		       : tide_fail(err, TIDE_FENCED, "'%s' has another owner, or another position",
-				   move->swap->projection->name);
+				   row->name);
+}
+
+/* NAME still is where it stood, and ours. */
+static tide_status move_check_owned(const struct move *move, struct tide_error *err)
+{
+	tide_status status = swap_rows_check_lanes(&move->rows, err);
+	for (uint32_t i = 0; status == TIDE_OK && i < move->swap->lanes; i++)
+		status = move_check_row(move, &move->swap->rows[i], err);
+	return status;
 }
 
 static tide_status move_make_schema(const struct move *move, const char *schema,
@@ -376,7 +384,7 @@ static tide_status move_back(struct move *move, struct tide_error *err)
 		status = swap_undo(move->swap, move_run_back, move, &tables, err);
 	if (status == TIDE_OK)
 		status = swap_rows_back(&move->rows, true, tables, err);
-	return status == TIDE_OK ? swap_rows_store(&move->rows, REBUILD_BESIDE, NULL, err) : status;
+	return status == TIDE_OK ? swap_rows_store_back(&move->rows, err) : status;
 }
 
 tide_status swap_back_postgres(void *self, void *connection, struct tide_error *err)

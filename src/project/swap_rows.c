@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What Tidemark itself keeps of a projection, when a build takes its place: checkpoint, dead
- * letters, segments, version. All of it in the transaction that moves the tables.
+ * letters, segments, version, number of lanes. All of it in the transaction that moves the tables.
+ *
+ * With lanes the rows of all of them go, whatever their number; a name that has no row in
+ * subscription_groups has none, and what is called like a lane of it is somebody's partition.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/json.h"
@@ -29,6 +33,8 @@ static const struct swap_table {
 	  " ORDER BY id" },
 	{ "projection_versions", "name",
 	  "tables, init_hash, statements_hash, filter, built_at, tide_version", "" },
+	/* the last one: by it the rows of lanes are found */
+	{ "subscription_groups", "name", "lanes, processed_before, changed_at", "" },
 };
 #define SWAP_TABLE_COUNT (sizeof swap_tables / sizeof *swap_tables)
 
@@ -69,6 +75,65 @@ tide_status swap_rows_find(struct swap_rows *rows, const struct swap *swap, void
 	return status;
 }
 
+/* Whether a key is the name in `parameter`, or that of a lane of it. */
+static char *rows_match(const char *place, const char *key, const char *parameter)
+{
+	ALLOC_AUTO char *name = alloc_format("CAST(%s AS TEXT)", parameter);
+	if (!name)
+		return NULL;
+	return alloc_format("(%s = %s OR (substr(%s, 1, length(%s) + 1) = %s || '#' AND "
+			    "trim(substr(%s, length(%s) + 2), '0123456789') = '/' AND EXISTS "
+			    "(SELECT 1 FROM %ssubscription_groups tide_group WHERE tide_group.name "
+			    "= %s)))",
+			    key, name, key, name, name, key, name, place, name);
+}
+
+/** How many rows of lanes there are, as the group and as its rows have it. */
+struct rows_count {
+	uint32_t lanes;
+	long rows;
+};
+
+static tide_status rows_note_count(void *self, const char *const *columns, struct tide_error *err)
+{
+	struct rows_count *count = self;
+	(void)err;
+	uint32_t lanes = (uint32_t)strtoul(columns[0], NULL, 10);
+	count->lanes = lanes > 1 ? lanes : 1;
+	count->rows = strtol(columns[1], NULL, 10);
+	return TIDE_OK;
+}
+
+tide_status swap_rows_check_lanes(const struct swap_rows *rows, struct tide_error *err)
+{
+	const struct swap *swap = rows->swap;
+	const struct tide_sql_projection *projection = swap->projection;
+	struct rows_count count = { 1, 1 };
+	ALLOC_AUTO char *match = rows_match(rows->own, "projection_name", "$1");
+	ALLOC_AUTO char *text = !match ? NULL
+				       : alloc_format("SELECT g.lanes, (SELECT count(*) FROM "
+						      "%sprojection_checkpoints WHERE %s) FROM "
+						      "%ssubscription_groups g WHERE g.name = "
+						      "CAST($1 AS TEXT)%s",
+						      rows->own, match, rows->own,
+						      swap_is_postgres(swap) ? " FOR UPDATE" : "");
+	struct sql_question question = { .text = text,
+					 .values = { projection->name },
+					 .count = 1,
+					 .row = rows_note_count,
+					 .self = &count };
+	if (!text)
+		return alloc_fail(err);
+
+	tide_status status =
+		projection->dialect->ask(&projection->script, rows->connection, &question, err);
+	if (status != TIDE_OK || (count.lanes == swap->lanes && count.rows == (long)swap->lanes))
+		return status;
+	return tide_fail(err, TIDE_STATE,
+			 "the number of lanes of '%.255s' was changed meanwhile; call it again",
+			 projection->name);
+}
+
 static tide_status rows_rename(const struct swap_rows *rows, const char *from, const char *to,
 			       struct tide_error *err)
 {
@@ -77,9 +142,13 @@ static tide_status rows_rename(const struct swap_rows *rows, const char *from, c
 
 	for (size_t i = 0; i < SWAP_TABLE_COUNT && status == TIDE_OK; i++) {
 		const struct swap_table *table = &swap_tables[i];
+		ALLOC_AUTO char *match = rows_match(rows->own, table->key, "$2");
 		ALLOC_AUTO char *text =
-			alloc_format("UPDATE %s%s SET %s = $1 WHERE %s = $2", rows->own,
-				     table->name, table->key, table->key);
+			!match ? NULL
+			       : alloc_format("UPDATE %s%s SET %s = CAST($1 AS TEXT) || substr(%s, "
+					      "length(CAST($2 AS TEXT)) + 1) WHERE %s",
+					      rows->own, table->name, table->key, table->key,
+					      match);
 		status = rows_ask(rows, text, values, 2, err);
 	}
 	return status;
@@ -92,8 +161,10 @@ static tide_status rows_delete(const struct swap_rows *rows, const char *place, 
 
 	for (size_t i = 0; i < SWAP_TABLE_COUNT && status == TIDE_OK; i++) {
 		const struct swap_table *table = &swap_tables[i];
-		ALLOC_AUTO char *text = alloc_format("DELETE FROM %s%s WHERE %s = $1", place,
-						     table->name, table->key);
+		ALLOC_AUTO char *match = rows_match(place, table->key, "$1");
+		ALLOC_AUTO char *text = !match ? NULL
+					       : alloc_format("DELETE FROM %s%s WHERE %s", place,
+							      table->name, match);
 		status = rows_ask(rows, text, &name, 1, err);
 	}
 	return status;
@@ -112,11 +183,15 @@ static tide_status rows_copy(const struct swap_rows *rows, const struct rows_cop
 
 	for (size_t i = 0; i < SWAP_TABLE_COUNT && status == TIDE_OK; i++) {
 		const struct swap_table *table = &swap_tables[i];
-		ALLOC_AUTO char *text = alloc_format(
-			"INSERT INTO %s%s (%s, %s) SELECT CAST($1 AS TEXT), %s FROM %s%s WHERE %s "
-			"= $2%s",
-			copy->to, table->name, table->key, table->columns, table->columns,
-			copy->from, table->name, table->key, table->order);
+		ALLOC_AUTO char *match = rows_match(copy->from, table->key, "$2");
+		ALLOC_AUTO char *text =
+			!match ? NULL
+			       : alloc_format("INSERT INTO %s%s (%s, %s) SELECT CAST($1 AS TEXT) "
+					      "|| substr(%s, length(CAST($2 AS TEXT)) + 1), %s "
+					      "FROM %s%s WHERE %s%s",
+					      copy->to, table->name, table->key, table->columns,
+					      table->key, table->columns, copy->from, table->name,
+					      match, table->order);
 		status = rows_ask(rows, text, values, 2, err);
 	}
 	return status;
@@ -148,23 +223,39 @@ static tide_status rows_stamp(const struct swap_rows *rows, struct tide_error *e
 			     values, 2, err);
 }
 
-/* Who owned NAME is fenced, and goes by the row. */
+/* Who owned NAME is fenced, and goes by the row. It comes before the number of lanes is moved. */
 static tide_status rows_end_lease(const struct swap_rows *rows, struct tide_error *err)
 {
 	char now[TIDE_TIME_TEXT_SIZE];
 	const char *const values[] = { tide_time_format(tide_time_now(), now),
 				       rows->swap->projection->name };
+	ALLOC_AUTO char *match = rows_match(rows->own, "name", "$2");
+	ALLOC_AUTO char *text =
+		!match ? NULL
+		       : alloc_format("UPDATE %ssubscription_leases SET owner = NULL, epoch = "
+				      "epoch + 1, released_at = $1, %ssuspect_position = NULL, "
+				      "suspect_deaths = NULL WHERE %s",
+				      rows->own,
+				      swap_is_postgres(rows->swap)
+					      ? "expires_at = clock_timestamp(), "
+					      : "",
+				      match);
 
-	return swap_rows_run(rows,
-			     swap_is_postgres(rows->swap)
-				     ? "UPDATE %ssubscription_leases SET owner = NULL, epoch = "
-				       "epoch + 1, released_at = $1, expires_at = "
-				       "clock_timestamp(), suspect_position = NULL, "
-				       "suspect_deaths = NULL WHERE name = $2"
-				     : "UPDATE %ssubscription_leases SET owner = NULL, epoch = "
-				       "epoch + 1, released_at = $1, suspect_position = NULL, "
-				       "suspect_deaths = NULL WHERE name = $2",
-			     values, 2, err);
+	return rows_ask(rows, text, values, 2, err);
+}
+
+/* A build that had nothing to handle has saved nothing; without a position it would begin where a
+ * first start does. */
+static tide_status rows_stand(const struct swap_rows *rows, struct tide_error *err)
+{
+	const char *name = rows->swap->projection->name;
+	ALLOC_AUTO char *match = rows_match(rows->own, "projection_name", "$1");
+	ALLOC_AUTO char *text = !match ? NULL
+				       : alloc_format("UPDATE %sprojection_checkpoints SET "
+						      "global_position = 0 WHERE global_position "
+						      "IS NULL AND %s",
+						      rows->own, match);
+	return rows_ask(rows, text, &name, 1, err);
 }
 
 tide_status swap_rows_forward(const struct swap_rows *rows, struct tide_error *err)
@@ -174,7 +265,9 @@ tide_status swap_rows_forward(const struct swap_rows *rows, struct tide_error *e
 	const struct rows_copy copy = { rows->beside, swap->build, rows->own, name };
 	char prefix[TIDE_NAME_MAX + 40];
 
-	tide_status status = rows_delete(rows, rows->own, swap->old, err);
+	tide_status status = rows_end_lease(rows, err);
+	if (status == TIDE_OK)
+		status = rows_delete(rows, rows->own, swap->old, err);
 	if (status == TIDE_OK)
 		status = rows_rename(rows, name, swap->old, err);
 	snprintf(prefix, sizeof prefix, "%s%s", swap->old, swap_is_postgres(swap) ? "." : "_");
@@ -182,6 +275,8 @@ tide_status swap_rows_forward(const struct swap_rows *rows, struct tide_error *e
 		status = rows_call_tables(rows, rows->own, swap->old, prefix, err);
 	if (status == TIDE_OK)
 		status = rows_copy(rows, &copy, err);
+	if (status == TIDE_OK)
+		status = rows_stand(rows, err);
 	if (status == TIDE_OK && swap_is_postgres(swap)) {
 		struct sql_place place;
 		status = swap->projection->dialect->find_place(&swap->projection->script,
@@ -189,9 +284,7 @@ tide_status swap_rows_forward(const struct swap_rows *rows, struct tide_error *e
 		if (status == TIDE_OK)
 			status = rows_call_tables(rows, rows->own, name, place.made, err);
 	}
-	if (status == TIDE_OK)
-		status = rows_stamp(rows, err);
-	return status == TIDE_OK ? rows_end_lease(rows, err) : status;
+	return status == TIDE_OK ? rows_stamp(rows, err) : status;
 }
 
 /* The build has followed while it served. */
@@ -217,7 +310,9 @@ tide_status swap_rows_back(const struct swap_rows *rows, bool keeps, const char 
 	const char *name = swap->projection->name;
 	const char *const values[] = { tables, name };
 
-	tide_status status = keeps ? rows_keep(rows, err) : TIDE_OK;
+	tide_status status = rows_end_lease(rows, err);
+	if (status == TIDE_OK && keeps)
+		status = rows_keep(rows, err);
 	if (status == TIDE_OK)
 		status = rows_delete(rows, rows->own, name, err);
 	if (status == TIDE_OK)
@@ -230,9 +325,7 @@ tide_status swap_rows_back(const struct swap_rows *rows, bool keeps, const char 
 					       : "UPDATE %sprojection_versions SET tables = $1 "
 						 "WHERE name = $2",
 				       values, 2, err);
-	if (status == TIDE_OK)
-		status = rows_stamp(rows, err);
-	return status == TIDE_OK ? rows_end_lease(rows, err) : status;
+	return status == TIDE_OK ? rows_stamp(rows, err) : status;
 }
 
 tide_status swap_rows_drop(const struct swap_rows *rows, struct tide_error *err)
@@ -254,6 +347,13 @@ tide_status swap_rows_store(const struct swap_rows *rows, enum rebuild_state sta
 			     "UPDATE %sprojection_rebuilds SET state = $1, reached = $2, "
 			     "changed_at = $3, undo = $4 WHERE name = $5",
 			     values, 5, err);
+}
+
+tide_status swap_rows_store_back(const struct swap_rows *rows, struct tide_error *err)
+{
+	ALLOC_AUTO char *undo = NULL;
+	tide_status status = rebuild_write_lanes(rows->swap->lanes, &undo, err);
+	return status == TIDE_OK ? swap_rows_store(rows, REBUILD_BESIDE, undo, err) : status;
 }
 
 /* ---- Taking back ----------------------------------------------------------------------------- */

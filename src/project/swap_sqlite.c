@@ -33,6 +33,7 @@ struct copy {
 	sqlite3 *db;              /* main: what serves; build: the build's file */
 	struct buffer back, made; /* JSON strings: what remakes the old ones, what drops the new */
 	char *tables;             /* of the old version, as JSON */
+	tide_position position;   /* of the row that was read last */
 };
 
 /* ---- Statements ------------------------------------------------------------------------------ */
@@ -430,13 +431,28 @@ tide_status swap_make_sqlite(const struct swap *swap, struct tide_error *err)
 
 /* ---- Swapping -------------------------------------------------------------------------------- */
 
-static tide_status copy_find_position(struct copy *copy, const char *const *columns,
+static tide_status copy_note_position(struct copy *copy, const char *const *columns,
 				      struct tide_error *err)
 {
-	struct swap *swap = (struct swap *)copy->swap;
 	(void)err;
-	swap->position = columns[0] ? strtoll(columns[0], NULL, 10) : 0;
+	copy->position = columns[0] ? strtoll(columns[0], NULL, 10) : 0;
 	return TIDE_OK;
+}
+
+static tide_status copy_find_positions(struct copy *copy, struct swap *swap, struct tide_error *err)
+{
+	tide_status status = TIDE_OK;
+
+	for (uint32_t i = 0; status == TIDE_OK && i < swap->lanes; i++) {
+		copy->position = 0;
+		status = copy_each(copy,
+				   "SELECT global_position FROM main.projection_checkpoints WHERE "
+				   "projection_name = ?1",
+				   swap->rows[i].name, copy_note_position, err);
+		swap->rows[i].position = copy->position;
+	}
+	swap->position = swap_furthest(swap);
+	return status;
 }
 
 tide_status swap_sqlite(struct swap *swap, swap_reach *reach, void *self, struct tide_error *err)
@@ -447,12 +463,11 @@ tide_status swap_sqlite(struct swap *swap, swap_reach *reach, void *self, struct
 	if (status == TIDE_OK)
 		status = copy_begin(&copy, err);
 	if (status == TIDE_OK)
-		status = copy_each(&copy,
-				   "SELECT global_position FROM main.projection_checkpoints WHERE "
-				   "projection_name = ?1",
-				   swap->projection->name, copy_find_position, err);
+		status = swap_rows_check_lanes(&copy.rows, err);
 	if (status == TIDE_OK)
-		status = reach(self, swap->position, err);
+		status = copy_find_positions(&copy, swap, err);
+	if (status == TIDE_OK)
+		status = reach(self, err);
 	if (status == TIDE_OK)
 		status = copy_all(&copy, err);
 	status = copy_end(&copy, status, err);
@@ -469,12 +484,14 @@ tide_status swap_back_sqlite(struct swap *swap, struct tide_error *err)
 	if (status == TIDE_OK)
 		status = copy_begin(&copy, err);
 	if (status == TIDE_OK)
+		status = swap_rows_check_lanes(&copy.rows, err);
+	if (status == TIDE_OK)
 		status = swap_undo(swap, copy_run, &copy, &copy.tables, err);
 	if (status == TIDE_OK)
 		status = swap_rows_back(&copy.rows, false, copy.tables, err);
 	swap->position = swap->row.reached;
 	if (status == TIDE_OK)
-		status = swap_rows_store(&copy.rows, REBUILD_BESIDE, NULL, err);
+		status = swap_rows_store_back(&copy.rows, err);
 	status = copy_end(&copy, status, err);
 	copy_close(&copy);
 	return status;
