@@ -48,6 +48,20 @@ tide_status config_check(const struct tide_subscription_config *config, struct t
 	return status;
 }
 
+tide_position config_start(const struct tide_subscription_config *config, tide_position end)
+{
+	switch (config->start_from) {
+	case TIDE_START_POSITION:
+		return config->start_position;
+	case TIDE_START_END:
+		return end;
+	case TIDE_START_CHECKPOINT:
+	case TIDE_START_BEGINNING:
+		break;
+	}
+	return 0;
+}
+
 /* ---- One block for all texts ----------------------------------------------------------------- */
 
 struct config_block {

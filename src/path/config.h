@@ -9,6 +9,10 @@
  * value. */
 tide_status config_check(const struct tide_subscription_config *config, struct tide_error *err);
 
+/** Behind which one begins that has settled nothing; `end` is the feed's now, and of no account but
+ * for TIDE_START_END. */
+tide_position config_start(const struct tide_subscription_config *config, tide_position end);
+
 /** The filter in effect, with everything it names in `*ret_block` (tide_free).
  * TIDE_OUT_OF_MEMORY. */
 tide_status config_copy_filter(const struct tide_subscriber *subscriber,

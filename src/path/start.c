@@ -18,6 +18,7 @@
 #include <tidemark/why.h>
 
 #include "path/anchor.h"
+#include "path/config.h"
 #include "path/controls.h"
 #include "path/family.h"
 #include "path/infra.h"
@@ -189,21 +190,26 @@ static tide_status start_become_plain(struct tide_subscription *subscription, bo
 				      struct tide_error *err)
 {
 	const struct tide_subscription_config *config = &subscription->config;
-	struct family_wish wish = { .name = subscription->name,
-				    .lanes = 1,
-				    .now = runner_wall(subscription) };
-	tide_status status = TIDE_OK;
+	const struct tide_store *database = subscription->engine->checkpoints->database;
+	void *session = subscription->runner.sessions.database;
+	struct tide_group group;
+	tide_position end = 0;
 	*ret = true;
 	if (subscription->lanes.head || start_lane(subscription).total == 0)
 		return TIDE_OK;
-	if (config->start_from == TIDE_START_POSITION)
-		wish.start = config->start_position;
-	else if (config->start_from == TIDE_START_END)
-		status = session_end(subscription, &wish.start, err);
-	return status == TIDE_OK
-		       ? family_become(subscription->engine->checkpoints->database,
-				       subscription->runner.sessions.database, &wish, ret, err)
-		       : status;
+
+	tide_status status = family_group(database, session, subscription->name, &group, err);
+	if (status != TIDE_OK || group.lanes < 2)
+		return status;
+	if (config->start_from == TIDE_START_END)
+		status = session_end(subscription, &end, err);
+	if (status != TIDE_OK)
+		return status;
+	struct family_wish wish = { .name = subscription->name,
+				    .lanes = 1,
+				    .start = config_start(config, end),
+				    .now = runner_wall(subscription) };
+	return family_become(database, session, &wish, ret, err);
 }
 
 static enum step start_acquire(struct tide_subscription *subscription)
@@ -376,24 +382,14 @@ static tide_position start_choose(struct tide_subscription *subscription,
 	if (start_is_behind_settled(runner, facts))
 		return runner->progress.position;
 
-	switch (config->start_from) {
-	case TIDE_START_END:
-		*ret_why = "end";
-		return facts->end;
-	case TIDE_START_POSITION:
-		*ret_why = "position";
-		return config->start_position;
-	case TIDE_START_CHECKPOINT:
+	if (config->start_from == TIDE_START_CHECKPOINT)
 		log_at(TIDE_LOG_NOTICE, "subscription",
 		       "no checkpoint, starting from the beginning", "name='%s'",
 		       subscription->name);
-		break;
-	case TIDE_START_BEGINNING:
-		break;
-	}
-
-	*ret_why = "beginning";
-	return 0;
+	*ret_why = config->start_from == TIDE_START_END        ? "end"
+		   : config->start_from == TIDE_START_POSITION ? "position"
+							       : "beginning";
+	return config_start(config, facts->end);
 }
 
 /* ---- Whether the store still is what it was -------------------------------------------------- */

@@ -89,7 +89,7 @@ static struct between {
 	struct tally *tally;
 	void (*happen)(struct fixture *f, struct tally *tally);
 	tide_status fails;
-	int calls_left; /* until it fails, and fails again */
+	atomic_int calls_left; /* until it fails, and fails again */
 	const struct tide_backend *real;
 	struct tide_backend backend;
 } between;
@@ -109,7 +109,8 @@ static void between_end(void)
 
 static bool between_fails(struct tide_error *err)
 {
-	return between.calls_left-- <= 0 && tide_fail(err, between.fails, "not now") != TIDE_OK;
+	return atomic_fetch_sub(&between.calls_left, 1) <= 0 &&
+	       tide_fail(err, between.fails, "not now") != TIDE_OK;
 }
 
 static tide_status between_change(void *session, const struct tide_group_change *change, bool *ret,
@@ -249,6 +250,41 @@ static void lanes_that_cannot_be_read_are_not_told_to_be_none(struct fixture *f)
 	between_end();
 }
 
+/* ---- Plain ones ------------------------------------------------------------------------------ */
+
+static tide_status between_end_of_feed(void *session, tide_position *ret, struct tide_error *err)
+{
+	if (between_fails(err))
+		return between.fails;
+	return between.real->store.end(session, ret, err);
+}
+
+static void who_stands_by_does_not_ask_where_the_feed_ends(struct fixture *f)
+{
+	struct tally tally = { .is_stuck = false };
+	struct tide_subscriber subscriber = { .name = "p", .self = &tally, .handle = tally_handle };
+	struct tide_subscription_config config = quick_config();
+	struct tide_uuid owner = uuid_of(900);
+	struct tide_lease lease = { .is_owned = false };
+	void *session;
+	must(store_borrow(f->store, &session, err));
+	must(f->store->backend->checkpoint.lease_acquire(session, "p", &owner, &lease, err));
+	assert_true(lease.is_owned);
+	config.start_from = TIDE_START_END;
+	between_begin(f, &tally);
+	between.backend.store.end = between_end_of_feed;
+	between.fails = TIDE_BUSY;
+	{
+		MANAGER *manager = manager_of(f->store);
+		struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+		must(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
+		wait_for(30, status_of(subscription).standby);
+		stop(manager);
+	}
+	between_end();
+	store_return(f->store, session, TIDE_OK);
+}
+
 /* ---- Ownerships ------------------------------------------------------------------------------ */
 
 static tide_status between_end_lease(void *session, const char *name, bool *ret,
@@ -300,6 +336,7 @@ const struct test_case family_cases[] = {
 	CASE(lanes_that_were_made_meanwhile_stay_where_they_are),
 	CASE(slowest_lane_is_told_also_beside_the_row_it_inherits_from),
 	CASE(lanes_that_cannot_be_read_are_not_told_to_be_none),
+	CASE(who_stands_by_does_not_ask_where_the_feed_ends),
 	CASE(release_that_fails_half_way_is_told),
 	CASES_END,
 };
