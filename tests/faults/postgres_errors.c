@@ -567,6 +567,56 @@ static void note_finding(void *self, enum tide_finding_level level, const char *
 	*(bool *)self |= strstr(finding, "nextval") != NULL;
 }
 
+/* ---- Rights ---------------------------------------------------------------------------------- */
+
+/* Asked first in a transaction alone: what is refused by itself breaks nothing. */
+static void a_role_without_a_journal_is_refused_and_breaks_no_transaction(void **state)
+{
+	static const char *const missing[] = { "", "GRANT SELECT, INSERT ON subscription_journal",
+					       "GRANT DELETE ON subscription_journal" };
+	struct tide_journal_write entry = {
+		.who = "anna", .host = "here", .act = "reset", .name = "q", .now = tide_time_now()
+	};
+	struct tide_checkpoint row;
+	(void)state;
+	void *store;
+	STORE->close(backend_opened("postgresql:///?schema=mute"));
+	postgres_sql("mute",
+		     "CREATE ROLE mute LOGIN; GRANT USAGE ON SCHEMA mute TO mute; GRANT SELECT "
+		     "ON events TO mute; GRANT SELECT, INSERT, UPDATE ON projection_checkpoints, "
+		     "subscription_leases, dead_letter_queue TO mute");
+	must(backend_open("postgresql:///?schema=mute&user=mute", false, &store, err));
+	void *session = session_opened(store);
+	for (int i = 0; i < 3; i++) {
+		char grant[100];
+		snprintf(grant, sizeof grant, "%s TO mute", missing[i]);
+		if (*missing[i])
+			postgres_sql("mute", grant);
+		struct tide_error why =
+			refused(TIDE_UNSUPPORTED, CHECKPOINT->journal_add(session, &entry, err));
+		must_mention(&why, "permission denied");
+		struct tide_checkpoint_write write = { .name = "orders",
+						       .has_position = true,
+						       .progress = { .position = i + 1 },
+						       .now = tide_time_now() };
+		must(STORE->begin(session, err));
+		must(CHECKPOINT->save(session, NULL, &write, err));
+		why = refused(TIDE_UNSUPPORTED, CHECKPOINT->journal_add(session, &entry, err));
+		must_mention(&why, "this role may not write 'subscription_journal'");
+		must(STORE->commit(session, err));
+		must(CHECKPOINT->load(session, "orders", &row, err));
+		assert_int_equal(row.position, i + 1);
+	}
+
+	postgres_sql("mute", "GRANT USAGE ON ALL SEQUENCES IN SCHEMA mute TO mute");
+	must(CHECKPOINT->journal_add(session, &entry, err));
+	must(STORE->begin(session, err));
+	must(CHECKPOINT->journal_add(session, &entry, err));
+	must(STORE->commit(session, err));
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
 static void a_database_without_utf8_is_asked_in_ascii(void **state)
 {
 	(void)state;
@@ -612,6 +662,7 @@ int main(void)
 		cmocka_unit_test(a_scan_goes_on_where_it_was_when_its_table_is_changed),
 		cmocka_unit_test(a_transaction_that_a_changed_table_broke_can_be_repeated),
 		cmocka_unit_test(a_database_without_utf8_is_asked_in_ascii),
+		cmocka_unit_test(a_role_without_a_journal_is_refused_and_breaks_no_transaction),
 	};
 	int failed = cmocka_run_group_tests_name("postgres_errors", tests, NULL, NULL);
 	postgres_stop();

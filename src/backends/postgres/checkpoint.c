@@ -175,40 +175,16 @@ tide_status pg_segment_change(struct pg_session *session, const struct tide_segm
 	return pg_write_run(session, PG_SEGMENT_CHANGE, &params, &result, err);
 }
 
-/* A role that may subscribe and no more keeps no segments; to be refused there would break the
- * transaction that the position is saved in. */
-static tide_status checkpoint_may_count(struct pg_session *session, bool *ret,
-					struct tide_error *err)
-{
-	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	struct pg_connection *writer;
-	*ret = session->store->target.parts & PART_BIT(PART_SEGMENTS);
-	if (!*ret)
-		return TIDE_OK;
-	ALLOC_AUTO char *table =
-		alloc_format("%sprojection_segments", session->store->target.schema);
-	if (!table)
-		return alloc_fail(err);
-
-	pg_put_string(&params, table);
-	tide_status status = pg_session_writer(session, &writer, err);
-	if (status == TIDE_OK)
-		status = pg_query(writer,
-				  "SELECT has_table_privilege($1::text, 'SELECT') AND "
-				  "has_table_privilege($1::text, 'UPDATE')",
-				  &params, &rows, err);
-	*ret = status == TIDE_OK && pg_bool(rows, 0, 0);
-	return status;
-}
-
+/* A role that may subscribe and no more keeps no segments. */
 static tide_status checkpoint_count_discarded(struct pg_session *session,
 					      const struct tide_checkpoint_write *write,
 					      struct tide_error *err)
 {
 	struct tide_segment_write segment = { .name = write->name };
-	bool may_count;
-	tide_status status = checkpoint_may_count(session, &may_count, err);
+	bool may_count = false;
+	tide_status status = TIDE_OK;
+	if (session->store->target.parts & PART_BIT(PART_SEGMENTS))
+		status = pg_may(session, "projection_segments", "SELECT, UPDATE", &may_count, err);
 	return status == TIDE_OK && may_count
 		       ? pg_segment_change(session, &segment, NULL, write->discarded, err)
 		       : status;

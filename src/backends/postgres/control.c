@@ -83,33 +83,6 @@ tide_status pg_control_list(void *self, struct tide_control **ret, size_t *ret_c
 	return TIDE_OK;
 }
 
-/* To be refused would break the transaction that it joins. */
-static tide_status journal_check_rights(struct pg_session *session, struct tide_error *err)
-{
-	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	struct pg_connection *writer;
-	ALLOC_AUTO char *table =
-		alloc_format("%ssubscription_journal", session->store->target.schema);
-	if (!table)
-		return alloc_fail(err);
-
-	pg_put_string(&params, table);
-	tide_status status = pg_session_writer(session, &writer, err);
-	if (status == TIDE_OK)
-		status =
-			pg_query(writer,
-				 "SELECT has_table_privilege($1::text, 'SELECT') AND "
-				 "has_table_privilege($1::text, 'INSERT') AND "
-				 "has_table_privilege($1::text, 'DELETE') AND "
-				 "COALESCE(has_sequence_privilege(pg_get_serial_sequence($1::text, "
-				 "'id'), 'USAGE'), true)",
-				 &params, &rows, err);
-	if (status != TIDE_OK || pg_bool(rows, 0, 0))
-		return status;
-	return tide_fail(err, TIDE_UNSUPPORTED, "this role may not write 'subscription_journal'");
-}
-
 tide_status pg_journal_add(void *self, const struct tide_journal_write *write,
 			   struct tide_error *err)
 {
@@ -118,9 +91,14 @@ tide_status pg_journal_add(void *self, const struct tide_journal_write *write,
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	if (!control_is_kept(session))
 		return TIDE_OK;
-	tide_status status = journal_check_rights(session, err);
+	bool may_write;
+	tide_status status =
+		pg_may(session, "subscription_journal", "SELECT, INSERT, DELETE", &may_write, err);
 	if (status != TIDE_OK)
 		return status;
+	if (!may_write)
+		return tide_fail(err, TIDE_UNSUPPORTED,
+				 "this role may not write 'subscription_journal'");
 	journal_put(session, &params, write);
 	return pg_write_run(session, PG_JOURNAL_ADD, &params, &rows, err);
 }

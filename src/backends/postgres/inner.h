@@ -425,6 +425,12 @@ tide_status pg_dead_letter_stats(void *session, struct tide_dead_letter_stats *r
 tide_status pg_dead_letter_counts(void *session, struct tide_dead_letter_count **ret,
 				  size_t *ret_count, struct tide_error *err);
 
+/* ---- rights.c ---- */
+/** Whether the role may do all of `rights`, as in "SELECT, INSERT", to a table of Tidemark's, and
+ * number what it inserts; true without an open transaction that to be refused would break. */
+tide_status pg_may(struct pg_session *session, const char *table, const char *rights, bool *ret,
+		   struct tide_error *err);
+
 /* ---- control.c ---- */
 tide_status pg_control_set(void *session, const struct tide_control_write *write,
 			   bool *ret_was_paused, struct tide_error *err);
