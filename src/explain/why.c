@@ -494,18 +494,24 @@ static void why_tell(const struct why_look *look, enum tide_cause cause, struct 
 
 /* ---- Asked ----------------------------------------------------------------------------------- */
 
+/* The group's own row says it, also beside what is left of the time without lanes; where there is
+ * none, the rows of partitions by hand do, of a name that has nothing itself. */
 static tide_status why_count_lanes(struct tide_checkpoints *checkpoints, const char *name,
-				   uint32_t *ret, struct tide_error *err)
+				   bool has_own, uint32_t *ret, struct tide_error *err)
 {
 	struct tide_checkpoint *rows ALLOC_AUTO = NULL;
+	struct tide_group group;
 	size_t count = 0;
-	struct tide_error why;
-	tide_status status = tide_checkpoints_list(checkpoints, &rows, &count, &why);
-	if (status == TIDE_OK)
+	tide_status status = checkpoints_group(checkpoints, name, &group, err);
+	if (status == TIDE_OK && group.lanes == 0 && !has_own)
+		status = tide_checkpoints_list(checkpoints, &rows, &count, err);
+	if (status != TIDE_OK)
+		return status;
+	if (group.lanes > 0)
+		*ret = group.lanes > 1 ? group.lanes : 0;
+	else
 		*ret = family_lanes(name, rows, count);
-	else if (err)
-		*err = why;
-	return status;
+	return TIDE_OK;
 }
 
 /* The causes stand in the order of what they ask of a person; of lanes with the same one that which
@@ -555,9 +561,13 @@ tide_status tide_checkpoints_why(struct tide_checkpoints *checkpoints, const cha
 	tide_status status = why_look_at(&look, &why);
 	bool has_own = look.has_lease || (look.has_row && look.row.has_position);
 	uint32_t lanes = 0;
-	if ((status == TIDE_OK || status == TIDE_NOT_FOUND) && !has_own) {
-		tide_status counted = why_count_lanes(checkpoints, name, &lanes, &why);
-		status = counted == TIDE_OK ? status : counted;
+	if (status == TIDE_OK || status == TIDE_NOT_FOUND) {
+		struct tide_error unknown;
+		tide_status counted = why_count_lanes(checkpoints, name, has_own, &lanes, &unknown);
+		if (counted != TIDE_OK) {
+			why = unknown;
+			status = counted;
+		}
 	}
 
 	if (lanes > 0 && (status == TIDE_OK || status == TIDE_NOT_FOUND))

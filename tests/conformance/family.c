@@ -210,6 +210,36 @@ static tide_position lag_of(struct fixture *f)
 	return lag.lag_events;
 }
 
+static tide_position why_of(struct fixture *f)
+{
+	struct tide_why why;
+	must(tide_checkpoints_why(f->checkpoints, "p", &why, err));
+	const struct tide_evidence *position = tide_why_evidence(&why, "position");
+	assert_non_null(position);
+	return (tide_position)position->number;
+}
+
+static void lanes_are_what_is_told_of_a_name_that_ran_without_any(struct fixture *f)
+{
+	struct tally tally = { .is_stuck = false };
+	struct tide_subscriber subscriber = { .name = "p", .self = &tally, .handle = tally_handle };
+	struct tide_subscription_config config = quick_config();
+	fill(f, EVENTS);
+	for (int i = 0; i < 2; i++) {
+		MANAGER *manager = manager_of(f->store);
+		struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+		start(manager);
+		catch_up(f->store, subscription);
+		stop(manager);
+		assert_int_equal(why_of(f), EVENTS);
+
+		assert_true(become(f, LANES));
+		must(tide_checkpoints_save(f->checkpoints, "p#1/3",
+					   &(struct tide_progress){ .position = 2 }, err));
+		assert_int_equal(why_of(f), 2);
+	}
+}
+
 static void slowest_lane_is_told_also_beside_the_row_it_inherits_from(struct fixture *f)
 {
 	struct tide_progress plain = { .position = EVENTS }, slow = { .position = 2 };
@@ -334,6 +364,7 @@ static void release_that_fails_half_way_is_told(struct fixture *f)
 const struct test_case family_cases[] = {
 	CASE(lanes_that_begin_anew_are_begun_once),
 	CASE(lanes_that_were_made_meanwhile_stay_where_they_are),
+	CASE(lanes_are_what_is_told_of_a_name_that_ran_without_any),
 	CASE(slowest_lane_is_told_also_beside_the_row_it_inherits_from),
 	CASE(lanes_that_cannot_be_read_are_not_told_to_be_none),
 	CASE(who_stands_by_does_not_ask_where_the_feed_ends),
