@@ -2,16 +2,16 @@
 /*
  * How heavy the dashboard is, and how soon it shows what there is:
  *
- *	tests/http/browser/run tests/bench/board.js SOURCE SHOWN DIRECTORY [SUBSCRIPTIONS EVENTS LOADS]
+ *	tests/http/browser/run tests/bench/board.js SOURCE SHOWN DIRECTORY [SUBSCRIPTIONS EVENTS LOADS STORE]
  *
- * SHOWN is bench-shown; the events are in a SQLite file that it makes below TMPDIR, 400 bytes each. Each load is of a new page.
+ * SHOWN is bench-shown. It appends the events to STORE, else to a SQLite file below TMPDIR, 400 bytes each. Each load is of a new page.
  */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { finish, openBrowser } from './rig.js';
 
 const [subscriptions, events, loads] = [500, 10000000, 5].map((usual, i) => Number(process.argv[5 + i] ?? usual));
-const shown = spawn(process.argv[2], ['-n', subscriptions, '-e', events, '-s', 'sqlite:shown.db'], { stdio: ['pipe', 'pipe', 'inherit'] });
+const shown = spawn(process.argv[2], ['-n', subscriptions, '-e', events, '-s', process.argv[8] ?? 'sqlite:shown.db'], { stdio: ['pipe', 'pipe', 'inherit'] });
 const { value: url } = await createInterface({ input: shown.stdout })[Symbol.asyncIterator]().next();
 const browser = await openBrowser();
 
@@ -41,9 +41,10 @@ async function measure(what, hash, rows, count) {
 		Math.round(told[0].all)} ms); ${Math.round(of('own') / 1000)} kB of page, ${Math.round(of('asked') / 1000)} kB of answers`);
 }
 
-console.log(`${subscriptions} subscriptions, ${events} events, ${loads} loads each`);
+const { global_position: stored } = await (await fetch(`${url}/api/store`)).json();
+console.log(`${subscriptions} subscriptions, ${stored} events, ${loads} loads each`);
 await measure('subscriptions', '#/', 'table.subscriptions th[scope=row]', subscriptions);
-await measure('events', '#/events', 'main tbody tr', Math.min(50, events));
+await measure('events', '#/events', 'main tbody tr', Math.min(50, stored));
 shown.stdin.end();
 await new Promise(resolve => shown.once('exit', resolve));
 await finish(browser);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The dashboard of a real daemon in a real browser: every control is used, and what changes beneath is seen. */
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { claim, Daemon, eventually, finish, openBrowser, pictures, READ_TOKEN, same, sql, sqlText, tide, tideWith, TOKEN, write } from './rig.js';
+import {
+	claim, Daemon, eventually, finish, importOrders, openBrowser, pictures, READ_TOKEN, same, sql, sqlText, tide, tideWith, TOKEN, write, writeCounts,
+} from './rig.js';
 
 const axeSource = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const URL_OF_STORE = 'sqlite:main.db';
@@ -448,6 +451,46 @@ await claims('beyond_this_machine_reading_asks_for_a_token', async () => {
 	same(await one.evaluate(() => sessionStorage.getItem('tidemark token')), null);
 	await other.close();
 	await far.end();
+});
+
+await claims('what_rests_retries_or_stands_by_is_told_and_breakers_are_closed_by_hand', async () => {
+	const url = 'sqlite:unwell.db';
+	tide('--store', url, 'init');
+	importOrders(url, 5, 5);
+	write('breaks.sql', fails('breaks').replace('OrderPaid', '*'));
+	write('retries.py', "import sys\nfor line in sys.stdin:\n    print('retry not yet', flush=True)\n");
+	writeCounts('elsewhere');
+	const owner = spawn(process.argv[2], ['--store', url, 'project', 'elsewhere.sql'], { stdio: 'ignore' });
+	await eventually(() => sqlText('unwell.db', "SELECT 1 FROM subscription_leases WHERE name = 'elsewhere' AND owner IS NOT NULL") === '1',
+		'another process runs it');
+	const unwell = new Daemon('unwell', `[daemon]\nhttp = ADDRESS\ntoken_file = token\nlog_level = notice\n[store main]\nurl = ${url}\n` +
+		projection('breaks', 'max_retries = 0\ncircuit_breaker_failure_threshold = 1\ncircuit_breaker_recovery_timeout = 1h\n') +
+		projection('elsewhere') + '[projection retries]\nstore = main\ncommand = python3 retries.py\ninitial_retry_delay = 1h\nmax_retry_delay = 1h\n');
+	await unwell.start();
+	const other = await browser.newContext();
+	const one = await other.newPage();
+	const cells = name => one.locator('table.subscriptions tr', { has: one.getByRole('rowheader', { name }) });
+
+	await one.goto(unwell.url);
+	await sees(cells('elsewhere'), `pid ${owner.pid}; stands by here`);
+	await sees(one.locator('tr.why', { hasText: "'retries' is retrying the event at 1" }), 'attempt 1 of 6 failed');
+	await sees(cells('breaks'), 'handler open');
+	await sees(one.locator('tr.why'), "'breaks' rests until");
+	await one.getByRole('link', { name: 'breaks', exact: true }).click();
+	sql('unwell.db', 'INSERT INTO breaks_mended VALUES (1)');
+	await one.getByRole('button', { name: 'Close breakers' }).click();
+	await sees(one.getByRole('dialog'), 'are called again at once');
+	await one.getByRole('dialog').getByRole('button', { name: 'Close breakers' }).click();
+	await one.getByLabel('Token', { exact: true }).fill(TOKEN);
+	await one.keyboard.press('Enter');
+	await sees(one.locator('main .state').first(), 'live');
+	await eventually(() => one.getByRole('button', { name: 'Close breakers' }).isHidden(), 'it is not offered any more');
+	await one.getByRole('link', { name: 'Subscriptions', exact: true }).click();
+	owner.kill('SIGKILL');
+	await eventually(async () => (await cells('elsewhere').innerText()).endsWith('here') &&
+		!(await cells('elsewhere').innerText()).includes('stands by'), 'it was taken over');
+	await other.close();
+	await unwell.end();
 });
 
 await claims('nothing_from_a_store_became_markup_and_nothing_went_elsewhere', async () => {
