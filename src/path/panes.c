@@ -19,11 +19,12 @@
  *
  * Failure modes: a read fails: it is the failure of who read; the others hear that it is over, and
  * the next one reads. It takes long: each waits for it up to PANES_WAIT_NS, then nobody waits for
- * that read any more. There is no room for what comes next: who reads waits for those who need what
- * is kept, once up to PANES_AHEAD_NS; a reader that is waited for in vain is slow until it is in
- * front again. A reader is slow: it keeps nobody, its panes are the first to go when there
- * is no room, and out of reach it reads by itself. A connection was lost, or the store is another:
- * all panes are void. There is no memory: each reads for itself.
+ * that read any more. There is no room for what comes next: who is there waits for those who need
+ * what is kept, until half of it is free, or room for a pane after as long as who is so many times
+ * slower takes; a reader that is waited for in vain is slow until it is in front again. A reader is
+ * slow: it keeps nobody, its panes are the first to go when there is no room, and out of reach it
+ * reads by itself. A connection was lost, or the store is another: all panes are void. There is no
+ * memory: each reads for itself.
  */
 #include "path/panes.h"
 
@@ -40,6 +41,8 @@
 #define PANES_REACH_MIN 1000
 #define PANES_REACH_MAX 65536
 #define PANES_WAIT_NS NS_PER_SECOND
+/* who is so many times slower is not waited for, but as long as it may be the machine's fault */
+#define PANES_AHEAD_TIMES 16
 #define PANES_AHEAD_NS (100 * NS_PER_MS)
 
 struct panes {
@@ -52,6 +55,8 @@ struct panes {
 	tide_position end;   /* of the feed, as of the last read; INT64_MAX: further on */
 	uint64_t losses;     /* when they were read */
 };
+
+static const struct panes_lead no_lead = { .from = -1, .patience = { .at = -1 } };
 
 tide_status panes_new(struct panes **ret, struct tide_error *err)
 {
@@ -96,17 +101,19 @@ static size_t panes_limit_locked(const struct panes *panes) TIDE_REQUIRES(panes-
 	return most < (int64_t)PANES_BYTES_MAX ? (size_t)most : PANES_BYTES_MAX;
 }
 
-/* There is room again for as much as makes waking worth while. */
-static void panes_ring_ahead_locked(struct panes *panes) TIDE_REQUIRES(panes->lock)
+/* There is room again for as much as makes waking worth while, or another has read what comes
+ * next. */
+static void panes_ring_ahead_locked(struct panes *panes, const struct pane *read)
+	TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
-	if (panes->bytes > panes_limit_locked(panes) / 2)
-		return;
+	bool has_room = panes->bytes <= panes_limit_locked(panes) / 2;
 	for (struct panes_reader *at = panes->readers; at; at = at->next) {
-		if (at->standing != PANES_AHEAD)
+		bool is_read = read && read->from <= at->at && at->at < read->to;
+		if (at->standing != PANES_AHEAD || !(has_room || is_read))
 			continue;
 		wakeup_ring(at->wakeup, RING_TAIL);
-		at->for_room.at = -1;
+		at->lead = no_lead;
 		at->standing = PANES_READS;
 	}
 }
@@ -122,7 +129,7 @@ static void panes_unlist_locked(struct panes *panes, struct pane *pane) TIDE_REQ
 	panes->bytes -= pane->bytes;
 	pane->is_listed = false;
 	panes_drop_locked(panes, pane);
-	panes_ring_ahead_locked(panes);
+	panes_ring_ahead_locked(panes, NULL);
 }
 
 static void panes_forget_locked(struct panes *panes) TIDE_REQUIRES(panes->lock)
@@ -238,7 +245,8 @@ static void panes_join_locked(struct panes *panes, struct panes_reader *reader)
 	if (reader->standing != PANES_AWAY)
 		return;
 	reader->standing = PANES_READS;
-	reader->for_page.at = reader->for_room.at = -1;
+	reader->for_page.at = -1;
+	reader->lead = no_lead;
 	reader->next = panes->readers;
 	panes->readers = reader;
 }
@@ -424,21 +432,57 @@ static void panes_await_no_more_locked(struct panes *panes, const struct pane *p
 			at->standing = PANES_SLOW;
 }
 
+/* Who has not taken what it read stands further back again. */
+static void lead_go_on(struct panes_lead *lead, tide_position at, struct mono_time now)
+{
+	if (lead->from >= 0 && lead->from <= at)
+		return;
+	lead->from = at;
+	lead->since = now;
+}
+
+/* As long as who is so many times slower takes for so many positions. */
+static int64_t lead_most_ns(const struct panes_lead *lead, tide_position at, tide_position count,
+			    struct mono_time now)
+{
+	assert(lead->from >= 0 && at >= lead->from);
+	double pace_ns = (double)mono_since(now, lead->since) / (double)(at - lead->from + 1);
+	double most_ns = PANES_AHEAD_TIMES * pace_ns * (double)count;
+	return most_ns < PANES_AHEAD_NS  ? PANES_AHEAD_NS
+	       : most_ns > PANES_WAIT_NS ? PANES_WAIT_NS
+					 : (int64_t)most_ns;
+}
+
+/* Here somebody waits until there is room for much, which rings. */
+static bool panes_is_waited_locked(const struct panes *panes, const struct panes_reader *reader)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	for (const struct panes_reader *at = panes->readers; at; at = at->next)
+		if (at->at == reader->at && at->lead.patience.at == at->at)
+			return true;
+	return false;
+}
+
 /* What would have to go is waited for by others who are about to come. */
 static bool panes_must_wait_locked(struct panes *panes, struct panes_reader *reader, size_t bytes,
 				   struct mono_time now) TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
-	if (!reader->wakeup || panes_has_room_locked(panes, bytes))
-		return false;
-	const struct pane *least = panes_least_locked(panes);
-	if (!least || !panes_awaits_locked(panes, least, reader))
+	struct panes_lead *lead = &reader->lead;
+	bool has_room = panes_has_room_locked(panes, bytes);
+	if (!reader->wakeup || (has_room && !panes_is_waited_locked(panes, reader)))
 		return false;
 
-	bool has_patience = patience_lasts(&reader->for_room, reader->at, now, PANES_AHEAD_NS);
-	if (!has_patience)
+	const struct pane *least = panes_least_locked(panes);
+	bool is_awaited = least && panes_awaits_locked(panes, least, reader);
+	int64_t most_ns = lead_most_ns(lead, reader->at, panes->reach / PANES_MIN, now);
+	if (is_awaited && patience_lasts(&lead->patience, reader->at, now, most_ns))
+		return true;
+	if (is_awaited && !has_room)
 		panes_await_no_more_locked(panes, least, reader);
-	return has_patience;
+	*lead = no_lead;
+	return false;
 }
 
 /* Nobody has read further. */
@@ -477,7 +521,7 @@ static enum panes_answer panes_miss_locked(struct panes *panes, struct panes_rea
 	struct pane_size size = panes_size_locked(panes, reader->at);
 	if (panes_must_wait_locked(panes, reader, size.bytes, query->now)) {
 		reader->standing = PANES_AHEAD;
-		ret->until = reader->for_room.until;
+		ret->until = reader->lead.patience.until;
 		return PANES_WAIT;
 	}
 	ret->pane = panes_begin_locked(panes, reader->at, &size);
@@ -504,6 +548,7 @@ enum panes_answer panes_read(struct panes *panes, struct panes_reader *reader,
 	panes_heed_losses_locked(panes, query->losses);
 	if (reader->standing != PANES_SLOW)
 		reader->standing = PANES_READS;
+	lead_go_on(&reader->lead, reader->at, query->now);
 
 	struct pane *pane;
 	while (goes_on && (pane = panes_find_locked(panes, page->scanned_to, true))) {
@@ -575,7 +620,7 @@ void panes_filled(struct panes *panes, struct pane *pane, bool was_read, uint64_
 	if (!was_read)
 		panes_put_locked(panes, pane);
 	panes_ring_locked(panes);
-	panes_ring_ahead_locked(panes);
+	panes_ring_ahead_locked(panes, is_kept ? pane : NULL);
 	mutex_unlock(&panes->lock);
 }
 

@@ -26,6 +26,13 @@ struct panes_patience {
 	struct mono_time until;
 };
 
+/** A reader that goes ahead, and until when it waits for those behind it. */
+struct panes_lead {
+	tide_position from; /* it has gone on without waiting; negative: from its next read on */
+	struct mono_time since;
+	struct panes_patience patience;
+};
+
 /** A reader of history; embedded in what reads. */
 struct panes_reader {
 	/* fixed */
@@ -37,7 +44,8 @@ struct panes_reader {
 	enum panes_standing standing;
 	uint32_t lanes;   /* it is one of so many; 0: of none */
 	tide_position at; /* it has read up to here */
-	struct panes_patience for_page, for_room;
+	struct panes_patience for_page;
+	struct panes_lead lead;
 };
 
 /** What a reader asks for: the events behind a position. */

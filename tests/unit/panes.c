@@ -42,17 +42,22 @@ static void one_end(struct panes *panes, struct one *one)
 	tide_page_fini(&one->page);
 }
 
-static enum panes_answer ask_at(struct panes *panes, struct one *one, int64_t ms, uint64_t losses)
+static enum panes_answer ask_by(struct panes *panes, struct one *one, int64_t ns, uint64_t losses)
 {
 	struct panes_query query = { .after = one->at,
 				     .until = one->at + 9000,
 				     .filter = &one->filter,
-				     .now = { NS_PER_SECOND + ms * NS_PER_MS },
+				     .now = { NS_PER_SECOND + ns },
 				     .losses = losses };
 	tide_page_begin(&one->page, 100, (size_t)16 * MB);
 	enum panes_answer answer = panes_read(panes, &one->reader, &query, &one->page, &one->turn);
 	one->at = one->page.scanned_to;
 	return answer;
+}
+
+static enum panes_answer ask_at(struct panes *panes, struct one *one, int64_t ms, uint64_t losses)
+{
+	return ask_by(panes, one, ms * NS_PER_MS, losses);
 }
 
 static enum panes_answer ask(struct panes *panes, struct one *one)
@@ -488,6 +493,172 @@ static void who_was_waited_for_in_vain_is_not_waited_for_until_it_is_in_front(vo
 	panes_free(panes);
 }
 
+/* ---- Who is unlike --------------------------------------------------------------------------- */
+
+#define HISTORY 20000
+#define WALKERS 6
+
+static const char *const four_types[] = { "Alpha", "Beta", "Gamma", "Delta", NULL };
+
+/** One of several that catch up, each in a time of its own. */
+struct walker {
+	struct one one;
+	const char *types[5];
+	int wanted; /* of four types */
+	int64_t ns; /* that an event takes */
+	int64_t due_ns, end_ns;
+};
+
+/** All of them, and what they have read of the store. */
+struct walk {
+	struct panes *panes;
+	struct walker walkers[WALKERS];
+	int count;
+	tide_position read;
+};
+
+static void walk_add(struct walk *walk, int wanted, int64_t ns)
+{
+	struct walker *walker = &walk->walkers[walk->count++];
+	one_make(&walker->one, 2 * MB);
+	for (int i = 0; i < wanted; i++)
+		walker->types[i] = four_types[i];
+	walker->one.filter.event_types = walker->types;
+	walker->wanted = wanted;
+	walker->ns = ns;
+}
+
+static void read_mixed(struct tide_page *page, tide_position after)
+{
+	static const char payload[1000];
+	struct tide_event event = { .aggregate_type = tide_text("Order"),
+				    .metadata = tide_text("{}"),
+				    .payload = { payload, sizeof payload } };
+	page->scanned_to = after;
+	while (page->scanned_to < HISTORY && tide_page_fits(page, sizeof payload + 2)) {
+		event.position = ++page->scanned_to;
+		event.event_type = tide_text(four_types[event.position % 4]);
+		event.event_id = event.aggregate_id = uuid_of((unsigned)event.position);
+		must(tide_page_add(page, &event, err));
+	}
+}
+
+/* A page of the store by itself, or one for all: how many events it handles then. */
+static int64_t walker_reads(struct walk *walk, struct walker *walker, bool is_alone)
+{
+	struct one *one = &walker->one;
+	tide_position from = one->at;
+	if (is_alone) {
+		one->at += 400 / walker->wanted;
+		one->at = one->at < HISTORY ? one->at : HISTORY;
+		walk->read += one->at - from;
+		panes_stand(walk->panes, &one->reader, one->at, false);
+		return (one->at - from) * walker->wanted / 4;
+	}
+	struct tide_page *page = panes_page(one->turn.pane);
+	read_mixed(page, one->turn.after);
+	walk->read += page->scanned_to - one->turn.after;
+	panes_filled(walk->panes, one->turn.pane, true, 0);
+	panes_take(walk->panes, one->turn.pane, &one->filter, &one->page);
+	one->at = one->page.scanned_to;
+	panes_stand(walk->panes, &one->reader, one->at, false);
+	return (int64_t)one->page.count;
+}
+
+static void walker_steps(struct walk *walk, struct walker *walker)
+{
+	struct one *one = &walker->one;
+	enum panes_answer answer = ask_by(walk->panes, one, walker->due_ns, 0);
+	int64_t handled = (int64_t)one->page.count;
+	if (answer == PANES_WAIT && handled == 0) {
+		walker->due_ns = one->turn.until.ns - NS_PER_SECOND;
+		return;
+	}
+	if (answer == PANES_FILL || (answer == PANES_ALONE && handled == 0))
+		handled = walker_reads(walk, walker, answer == PANES_ALONE);
+	wakeup_reset(&one->wakeup);
+	walker->due_ns += handled * walker->ns;
+	walker->end_ns = walker->due_ns;
+	if (one->at >= HISTORY)
+		panes_leave(walk->panes, &one->reader);
+}
+
+static struct walker *walk_next(struct walk *walk)
+{
+	struct walker *next = NULL;
+	for (int i = 0; i < walk->count; i++) {
+		struct walker *walker = &walk->walkers[i];
+		if (walker->one.at < HISTORY && (!next || walker->due_ns < next->due_ns))
+			next = walker;
+	}
+	return next;
+}
+
+/* Each does what is due, and who is rung looks at once. */
+static void walk_to_the_end(struct walk *walk)
+{
+	for (struct walker *next; (next = walk_next(walk));) {
+		int64_t now_ns = next->due_ns;
+		walker_steps(walk, next);
+		for (int i = 0; i < walk->count; i++) {
+			struct walker *walker = &walk->walkers[i];
+			if (!wakeup_is_rung(&walker->one.wakeup))
+				continue;
+			wakeup_reset(&walker->one.wakeup);
+			walker->due_ns = now_ns;
+		}
+	}
+}
+
+static void walk_open(struct walk *walk)
+{
+	*walk = (struct walk){ .panes = panes_made() };
+}
+
+static void walk_close(struct walk *walk)
+{
+	for (int i = 0; i < walk->count; i++)
+		one_end(walk->panes, &walk->walkers[i].one);
+	panes_free(walk->panes);
+}
+
+static void who_wants_less_of_all_stays_with_those_that_want_more(void **state)
+{
+	(void)state;
+	static struct walk walk;
+	for (int64_t ns = NS_PER_MS / 500; ns <= 10 * NS_PER_MS; ns *= 10) {
+		walk_open(&walk);
+		for (int i = 0; i < WALKERS; i++)
+			walk_add(&walk, 1 + i % 4, ns);
+		walk_to_the_end(&walk);
+		if (walk.read > HISTORY * 5 / 4)
+			fail_msg("%lld events were read for a history of %d", (long long)walk.read,
+				 HISTORY);
+		walk_close(&walk);
+	}
+}
+
+static int64_t walk_beside(int64_t ns, int64_t other_ns)
+{
+	static struct walk walk;
+	walk_open(&walk);
+	walk_add(&walk, 4, ns);
+	walk_add(&walk, 4, other_ns);
+	walk_to_the_end(&walk);
+	int64_t end_ns = walk.walkers[0].end_ns;
+	walk_close(&walk);
+	return end_ns;
+}
+
+static void who_is_much_slower_costs_one_wait(void **state)
+{
+	(void)state;
+	int64_t ns = NS_PER_MS / 10, by_itself = HISTORY * ns;
+	assert_true(walk_beside(ns, 20 * ns) <= by_itself * 5 / 4 + NS_PER_SECOND);
+	assert_true(walk_beside(ns, 60 * NS_PER_SECOND) <= by_itself * 5 / 4 + NS_PER_SECOND);
+	assert_true(walk_beside(ns, ns / 20) <= by_itself);
+}
+
 /* ---- Whether the store is what it was -------------------------------------------------------- */
 
 static void what_was_read_before_a_connection_was_lost_is_void(void **state)
@@ -543,6 +714,8 @@ int main(void)
 		cmocka_unit_test(lanes_take_their_own_from_wherever_they_stand),
 		cmocka_unit_test(who_is_ahead_waits_for_who_needs_what_is_kept),
 		cmocka_unit_test(who_was_waited_for_in_vain_is_not_waited_for_until_it_is_in_front),
+		cmocka_unit_test(who_wants_less_of_all_stays_with_those_that_want_more),
+		cmocka_unit_test(who_is_much_slower_costs_one_wait),
 		cmocka_unit_test(what_was_read_before_a_connection_was_lost_is_void),
 		cmocka_unit_test(what_is_forgotten_while_it_is_read_is_not_kept),
 	};
