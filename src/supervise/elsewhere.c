@@ -14,7 +14,7 @@
 
 #include "path/lanes.h"
 #include "path/port.h"
-#include "supervise/sharing.h"
+#include "supervise/membership.h"
 #include "sys/alloc.h"
 
 #define ELSEWHERE_LOOK_NS NS_PER_SECOND

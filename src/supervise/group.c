@@ -13,7 +13,7 @@
 
 #include "path/lanes.h"
 #include "policy/errors.h"
-#include "supervise/sharing.h"
+#include "supervise/membership.h"
 
 /* ---- Starting -------------------------------------------------------------------------------- */
 
@@ -32,7 +32,7 @@ tide_status group_start(struct tide_manager *manager, struct tide_subscription *
 			struct tide_error *err)
 {
 	tide_status first = TIDE_OK;
-	sharing_begin(manager, subscription);
+	membership_begin(manager, subscription);
 	for (uint32_t i = 0; i < lane_count(subscription); i++) {
 		struct tide_error why;
 		group_keep(&first,
@@ -49,7 +49,7 @@ tide_status group_restart(struct tide_manager *manager, struct tide_subscription
 	assert(lane_count(subscription) > 0);
 	bool has_error = whole_has_state(subscription, TIDE_STATE_ERROR);
 	if (has_error)
-		sharing_begin(manager, subscription);
+		membership_begin(manager, subscription);
 	for (uint32_t i = 0; i < lane_count(subscription); i++) {
 		struct tide_subscription *lane = lane_at(subscription, i);
 		struct tide_error why;
@@ -87,7 +87,7 @@ void group_refuse(struct tide_subscription *subscription, const struct tide_erro
 void group_ask_stop(struct tide_manager *manager, struct tide_subscription *subscription,
 		    struct mono_time deadline)
 {
-	sharing_stop(manager, subscription);
+	membership_stop(manager, subscription);
 	for (uint32_t i = 0; i < lane_count(subscription); i++)
 		run_ask_stop(lane_at(subscription, i), deadline);
 }
@@ -103,7 +103,7 @@ tide_status group_wait_stopped(struct tide_manager *manager, struct tide_subscri
 			control_wait_stopped(manager, lane_at(subscription, i), save_until, &why),
 			&why, err);
 	}
-	sharing_await_left(manager, subscription, save_until);
+	membership_await_left(manager, subscription, save_until);
 	return first;
 }
 

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lanes over processes: who has how many.
- *
- *        started               joined              stopped
- *   NONE ──────▶ WANTED ────────────────▶ HELD ──────────────▶ LEAVING ──▶ NONE
- *                  ▲  a renewal finds it gone │ ▲                left
- *                  └──────────────────────────┤ │ it has begun
- *                                             ▼ │
- *                                          BEGINNING  a lane that was given back begins again
+ * Lanes over processes: who has how many. Whether this one is a member at all is in membership.c.
  *
  * Happy path: four times a second, and soon after the bell of the store, a member looks at the
  * members that live and at who has which lane, and does its own part of the rule
@@ -40,120 +33,7 @@ static struct tide_store *sharing_database(const struct tide_manager *manager)
 	return manager->engine.checkpoints->database;
 }
 
-/* ---- What is wanted -------------------------------------------------------------------------- */
-
-tide_status sharing_init(struct tide_subscription *subscription, struct tide_error *err)
-{
-	uint32_t lanes = subscription->lanes.list ? subscription->lanes.total : 0;
-	if (lanes == 0)
-		return TIDE_OK;
-	struct membership *membership =
-		alloc_zero(1, sizeof *membership + lanes * sizeof membership->views[0]);
-	if (!membership)
-		return alloc_fail(err);
-	subscription->lanes.membership = membership;
-	return TIDE_OK;
-}
-
-/* A lane hears of it at once. */
-static void sharing_wish(struct tide_subscription *lane, enum lane_wish wish)
-{
-	if (atomic_exchange(&lane->lanes.wish, (int)wish) != (int)wish)
-		wakeup_ring(&lane->wakeup, RING_RELEASE);
-}
-
-static void sharing_wish_all(struct tide_subscription *head, enum lane_wish wish)
-{
-	for (uint32_t i = 0; i < head->lanes.total; i++)
-		sharing_wish(head->lanes.list[i], wish);
-}
-
-void sharing_begin(struct tide_manager *manager, struct tide_subscription *head)
-{
-	struct membership *membership = head->lanes.membership;
-	if (!membership)
-		return;
-	mutex_lock(&manager->lock);
-	bool is_new = membership->state == MEMBERSHIP_NONE;
-	if (is_new)
-		membership->state = MEMBERSHIP_WANTED;
-	else if (membership->state == MEMBERSHIP_LEAVING)
-		membership->state = MEMBERSHIP_HELD;
-	manager->sharing.hearing.look_at = (struct mono_time){ 0 };
-	cond_broadcast(&manager->changed);
-	mutex_unlock(&manager->lock);
-	if (is_new)
-		sharing_wish_all(head, LANE_UNDECIDED);
-}
-
-void sharing_stop(struct tide_manager *manager, struct tide_subscription *head)
-{
-	struct membership *membership = head->lanes.membership;
-	if (!membership)
-		return;
-	mutex_lock(&manager->lock);
-	while (membership->state == MEMBERSHIP_BEGINNING)
-		cond_wait(&manager->changed, &manager->lock);
-	if (membership->state == MEMBERSHIP_WANTED)
-		membership->state = MEMBERSHIP_NONE;
-	else if (membership->state == MEMBERSHIP_HELD)
-		membership->state = MEMBERSHIP_LEAVING;
-	manager->sharing.hearing.look_at = (struct mono_time){ 0 };
-	cond_broadcast(&manager->changed);
-	mutex_unlock(&manager->lock);
-}
-
-void sharing_stop_all(struct tide_manager *manager)
-{
-	mutex_lock(&manager->lock);
-	for (struct tide_subscription *head = manager->heads; head; head = head->next) {
-		mutex_unlock(&manager->lock);
-		sharing_stop(manager, head);
-		mutex_lock(&manager->lock);
-	}
-	mutex_unlock(&manager->lock);
-}
-
-void sharing_await_left(struct tide_manager *manager, struct tide_subscription *head,
-			struct mono_time until)
-{
-	const struct membership *membership = head->lanes.membership;
-	bool is_in_time = true;
-	if (!membership)
-		return;
-	mutex_lock(&manager->lock);
-	while (membership->state == MEMBERSHIP_LEAVING && manager->is_looking && is_in_time)
-		is_in_time = cond_wait_until(&manager->changed, &manager->lock, until);
-	mutex_unlock(&manager->lock);
-}
-
-/* ---- Membership ------------------------------------------------------------------------------ */
-
-static enum membership_state sharing_state(struct tide_manager *manager,
-					   const struct membership *membership)
-{
-	mutex_lock(&manager->lock);
-	enum membership_state state = membership->state;
-	mutex_unlock(&manager->lock);
-	return state;
-}
-
-/* Unless it was started or stopped meanwhile; whether it has moved. */
-static bool sharing_move(struct tide_manager *manager, struct membership *membership,
-			 enum membership_state from, enum membership_state to)
-{
-	mutex_lock(&manager->lock);
-	bool has_moved = membership->state == from;
-	if (has_moved)
-		membership->state = to;
-	else if (to == MEMBERSHIP_HELD) /* stopped while it joined */
-		membership->state = MEMBERSHIP_LEAVING;
-	if (membership->state == MEMBERSHIP_NONE) /* that share is others', and none a new one */
-		membership->members = membership->share = 0;
-	cond_broadcast(&manager->changed);
-	mutex_unlock(&manager->lock);
-	return has_moved;
-}
+/* ---- Joining and leaving --------------------------------------------------------------------- */
 
 /* To who looks at the members of this process; a database tells the others. */
 static void sharing_ring(struct tide_manager *manager)
@@ -176,7 +56,7 @@ static tide_status sharing_leave(struct tide_manager *manager, struct tide_subsc
 	if (status != TIDE_OK)
 		return status;
 	elsewhere_forget(head);
-	sharing_move(manager, head->lanes.membership, MEMBERSHIP_LEAVING, MEMBERSHIP_NONE);
+	membership_move(manager, head->lanes.membership, MEMBERSHIP_LEAVING, MEMBERSHIP_NONE);
 	sharing_ring(manager);
 	return TIDE_OK;
 }
@@ -229,7 +109,7 @@ static tide_status sharing_join(struct tide_manager *manager, struct tide_subscr
 	head->lanes.membership->renew_at = mono_add(began, sharing_renew_ns(manager));
 	mutex_unlock(&manager->lock);
 	head->lanes.membership->trim_at = began;
-	(void)sharing_move(manager, head->lanes.membership, MEMBERSHIP_WANTED, MEMBERSHIP_HELD);
+	(void)membership_move(manager, head->lanes.membership, MEMBERSHIP_WANTED, MEMBERSHIP_HELD);
 	sharing_ring(manager);
 	log_at(TIDE_LOG_NOTICE, "subscription", "became a member", "name='%s' lanes=%u", head->name,
 	       head->lanes.total);
@@ -308,10 +188,11 @@ static void sharing_stand_by_again(struct tide_manager *manager, struct tide_sub
 	mutex_lock(&lane->lock);
 	bool is_over = !run_exists(&lane->run) && lane->states.state == TIDE_STATE_STOPPED;
 	mutex_unlock(&lane->lock);
-	if (!is_over || !sharing_move(manager, membership, MEMBERSHIP_HELD, MEMBERSHIP_BEGINNING))
+	if (!is_over ||
+	    !membership_move(manager, membership, MEMBERSHIP_HELD, MEMBERSHIP_BEGINNING))
 		return;
 	(void)run_start(lane, manager->is_threaded, false, NULL);
-	(void)sharing_move(manager, membership, MEMBERSHIP_BEGINNING, MEMBERSHIP_HELD);
+	(void)membership_move(manager, membership, MEMBERSHIP_BEGINNING, MEMBERSHIP_HELD);
 }
 
 static void sharing_apply(struct tide_manager *manager, struct tide_subscription *head)
@@ -324,7 +205,7 @@ static void sharing_apply(struct tide_manager *manager, struct tide_subscription
 		assert(!view->is_wanted || view->holder != BALANCE_OTHERS);
 		if (view->is_wanted && !was_wanted)
 			view->taken = ++membership->takes;
-		sharing_wish(lane, view->is_wanted ? LANE_WANTED : LANE_UNWANTED);
+		membership_wish(lane, view->is_wanted ? LANE_WANTED : LANE_UNWANTED);
 		if (!view->is_wanted)
 			sharing_give_back(manager, lane);
 		sharing_stand_by_again(manager, lane);
@@ -402,7 +283,7 @@ static void sharing_refuse(struct tide_subscription *head, const struct tide_err
 	mutex_lock(&head->lock);
 	head->lanes.refused = *why;
 	mutex_unlock(&head->lock);
-	sharing_wish_all(head, LANE_REFUSED);
+	membership_wish_all(head, LANE_REFUSED);
 }
 
 static void sharing_tell(struct tide_subscription *head, tide_status status,
@@ -434,7 +315,7 @@ static tide_status sharing_enter(struct tide_manager *manager, struct tide_subsc
 	if (sharing_is_refusal(status))
 		sharing_refuse(head, err);
 	else if (status == TIDE_OK && !is_member)
-		sharing_wish_all(head, LANE_UNWANTED);
+		membership_wish_all(head, LANE_UNWANTED);
 	return status;
 }
 
@@ -445,16 +326,16 @@ static tide_status sharing_look_at(struct tide_manager *manager, struct tide_sub
 	void *session = manager->sharing.session;
 	assert(membership && session);
 	tide_status status = TIDE_OK;
-	if (sharing_state(manager, membership) == MEMBERSHIP_LEAVING)
+	if (membership_is(manager, membership, MEMBERSHIP_LEAVING))
 		status = sharing_leave(manager, head, session, err);
-	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_WANTED)
+	if (status == TIDE_OK && membership_is(manager, membership, MEMBERSHIP_WANTED))
 		status = sharing_enter(manager, head, session, err);
 	/* before lanes begin, which ask for what is left */
-	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_HELD)
+	if (status == TIDE_OK && membership_is(manager, membership, MEMBERSHIP_HELD))
 		status = sharing_trim(manager, head, session, err);
-	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_HELD)
+	if (status == TIDE_OK && membership_is(manager, membership, MEMBERSHIP_HELD))
 		status = sharing_balance(manager, head, session, err);
-	if (status == TIDE_OK && sharing_state(manager, membership) == MEMBERSHIP_HELD)
+	if (status == TIDE_OK && membership_is(manager, membership, MEMBERSHIP_HELD))
 		status = elsewhere_look(manager, head, session, err);
 	return status;
 }

@@ -9,7 +9,7 @@
  */
 #include "path/lanes.h"
 #include "supervise/group.h"
-#include "supervise/sharing.h"
+#include "supervise/membership.h"
 
 /* Make and register a subscription, pinned; begin its run on a running manager. An error with
  * `*ret` is that of the run. */
@@ -25,7 +25,7 @@ static tide_status manager_add(struct tide_manager *manager,
 		&manager->engine, subscriber, config, &subscription, err);
 	if (status != TIDE_OK)
 		return status;
-	status = sharing_init(subscription, err);
+	status = membership_init(subscription, err);
 	if (status == TIDE_OK)
 		status = manager_register(manager, subscription, ret_is_running, err);
 	if (status != TIDE_OK) {

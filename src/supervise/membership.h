@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TIDE_SUPERVISE_MEMBERSHIP_H
+#define TIDE_SUPERVISE_MEMBERSHIP_H
+
+/* Whether a manager is a member of a group, from the start of a subscription to its stop. */
+
+#include "policy/balance.h"
+#include "supervise/manager.h"
+
+/** Whether a manager is a member of a group. */
+enum membership_state {
+	MEMBERSHIP_NONE,      /* it is none, and need not be */
+	MEMBERSHIP_WANTED,    /* the subscription was started */
+	MEMBERSHIP_HELD,      /* and it is one */
+	MEMBERSHIP_BEGINNING, /* and begins a lane again, which a stop waits for */
+	MEMBERSHIP_LEAVING,   /* the subscription was stopped, and it still is one */
+};
+
+/** What a manager knows of a group that it runs; kept with the head, in one block. */
+struct membership {
+	/* under the manager's lock */
+	enum membership_state state;
+	struct mono_time renew_at;
+	int64_t members;    /* that lived at the last look; 0: it is none of them */
+	uint32_t share;     /* of the lanes, at that look */
+	int64_t rebalances; /* how often that became another one */
+
+	/* whose look it is: the sharer's, and without a thread the watchdog's */
+	int64_t takes;                 /* lanes wanted so far: the order in which they were */
+	struct mono_time trim_at;      /* when old rows are looked at again */
+	struct mono_time elsewhere_at; /* when those of other processes' lanes are */
+	struct tide_error told;        /* TIDE_OK: the last look succeeded */
+	struct balance_lane views[];   /* by the lanes' index */
+};
+
+/** Prepare a head that is about to be registered; nothing for one without lanes. */
+tide_status membership_init(struct tide_subscription *subscription, struct tide_error *err);
+/** The subscription is to run: its lanes wait until the first look has decided. */
+void membership_begin(struct tide_manager *manager, struct tide_subscription *head);
+/** It is to stop: others may have its lanes as soon as these are let go. */
+void membership_stop(struct tide_manager *manager, struct tide_subscription *head);
+/** Every one of them is to stop. */
+void membership_stop_all(struct tide_manager *manager);
+/** Wait until it is no member any more, or until then. */
+void membership_await_left(struct tide_manager *manager, struct tide_subscription *head,
+			   struct mono_time until);
+
+/* ---- For the sharer -------------------------------------------------------------------------- */
+
+/** A lane hears of it at once. */
+void membership_wish(struct tide_subscription *lane, enum lane_wish wish);
+void membership_wish_all(struct tide_subscription *head, enum lane_wish wish);
+bool membership_is(struct tide_manager *manager, const struct membership *membership,
+		   enum membership_state state);
+/** Unless it was started or stopped meanwhile; whether it has moved. */
+bool membership_move(struct tide_manager *manager, struct membership *membership,
+		     enum membership_state from, enum membership_state to);
+
+#endif
