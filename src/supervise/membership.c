@@ -19,6 +19,30 @@
 
 #include "sys/alloc.h"
 
+/* clang-format off */
+#define TO(state) (1u << MEMBERSHIP_##state)
+static const unsigned membership_moves[] = {
+	[MEMBERSHIP_NONE]      = TO(WANTED) | TO(LEAVING), /* it joined, and was stopped meanwhile */
+	[MEMBERSHIP_WANTED]    = TO(HELD) | TO(NONE),
+	[MEMBERSHIP_HELD]      = TO(WANTED) | TO(BEGINNING) | TO(LEAVING),
+	[MEMBERSHIP_BEGINNING] = TO(HELD),
+	[MEMBERSHIP_LEAVING]   = TO(HELD) | TO(NONE),
+};
+#undef TO
+/* clang-format on */
+
+void membership_move_locked(struct tide_manager *manager, struct tide_subscription *head,
+			    enum membership_state to)
+{
+	assert(mutex_is_mine(&manager->lock));
+	struct membership *membership = head->lanes.membership;
+	assert(membership_moves[membership->state] & 1u << to);
+	membership->state = to;
+	if (!membership_exists(membership)) /* that share is others', and none a new one */
+		membership->members = membership->share = 0;
+	cond_broadcast(&manager->changed);
+}
+
 /* ---- Started and stopped --------------------------------------------------------------------- */
 
 tide_status membership_init(struct tide_subscription *subscription, struct tide_error *err)
@@ -54,9 +78,9 @@ void membership_begin(struct tide_manager *manager, struct tide_subscription *he
 	mutex_lock(&manager->lock);
 	bool is_new = membership->state == MEMBERSHIP_NONE;
 	if (is_new)
-		membership->state = MEMBERSHIP_WANTED;
+		membership_move_locked(manager, head, MEMBERSHIP_WANTED);
 	else if (membership->state == MEMBERSHIP_LEAVING)
-		membership->state = MEMBERSHIP_HELD;
+		membership_move_locked(manager, head, MEMBERSHIP_HELD);
 	manager->sharing.hearing.look_at = (struct mono_time){ 0 };
 	cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
@@ -73,9 +97,9 @@ void membership_stop(struct tide_manager *manager, struct tide_subscription *hea
 	while (membership->state == MEMBERSHIP_BEGINNING)
 		cond_wait(&manager->changed, &manager->lock);
 	if (membership->state == MEMBERSHIP_WANTED)
-		membership->state = MEMBERSHIP_NONE;
+		membership_move_locked(manager, head, MEMBERSHIP_NONE);
 	else if (membership->state == MEMBERSHIP_HELD)
-		membership->state = MEMBERSHIP_LEAVING;
+		membership_move_locked(manager, head, MEMBERSHIP_LEAVING);
 	manager->sharing.hearing.look_at = (struct mono_time){ 0 };
 	cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
@@ -116,18 +140,16 @@ bool membership_is(struct tide_manager *manager, const struct membership *member
 	return is_so;
 }
 
-bool membership_move(struct tide_manager *manager, struct membership *membership,
+bool membership_move(struct tide_manager *manager, struct tide_subscription *head,
 		     enum membership_state from, enum membership_state to)
 {
+	const struct membership *membership = head->lanes.membership;
 	mutex_lock(&manager->lock);
 	bool has_moved = membership->state == from;
 	if (has_moved)
-		membership->state = to;
+		membership_move_locked(manager, head, to);
 	else if (to == MEMBERSHIP_HELD) /* stopped while it joined */
-		membership->state = MEMBERSHIP_LEAVING;
-	if (membership->state == MEMBERSHIP_NONE) /* that share is others', and none a new one */
-		membership->members = membership->share = 0;
-	cond_broadcast(&manager->changed);
+		membership_move_locked(manager, head, MEMBERSHIP_LEAVING);
 	mutex_unlock(&manager->lock);
 	return has_moved;
 }

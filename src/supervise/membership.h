@@ -33,6 +33,13 @@ struct membership {
 	struct balance_lane views[];   /* by the lanes' index */
 };
 
+/** Whether others count it as one of them. */
+static inline bool membership_exists(const struct membership *membership)
+{
+	return membership->state == MEMBERSHIP_HELD || membership->state == MEMBERSHIP_BEGINNING ||
+	       membership->state == MEMBERSHIP_LEAVING;
+}
+
 /** Prepare a head that is about to be registered; nothing for one without lanes. */
 tide_status membership_init(struct tide_subscription *subscription, struct tide_error *err);
 /** The subscription is to run: its lanes wait until the first look has decided. */
@@ -45,15 +52,18 @@ void membership_stop_all(struct tide_manager *manager);
 void membership_await_left(struct tide_manager *manager, struct tide_subscription *head,
 			   struct mono_time until);
 
-/* ---- For the sharer -------------------------------------------------------------------------- */
+/* ---- For the sharer and the renewer ---------------------------------------------------------- */
 
+/** Move it; what was known of a group that it is no member of any more is forgotten. */
+void membership_move_locked(struct tide_manager *manager, struct tide_subscription *head,
+			    enum membership_state to) TIDE_REQUIRES(manager->lock);
 /** A lane hears of it at once. */
 void membership_wish(struct tide_subscription *lane, enum lane_wish wish);
 void membership_wish_all(struct tide_subscription *head, enum lane_wish wish);
 bool membership_is(struct tide_manager *manager, const struct membership *membership,
 		   enum membership_state state);
 /** Unless it was started or stopped meanwhile; whether it has moved. */
-bool membership_move(struct tide_manager *manager, struct membership *membership,
+bool membership_move(struct tide_manager *manager, struct tide_subscription *head,
 		     enum membership_state from, enum membership_state to);
 
 #endif

@@ -56,7 +56,7 @@ static tide_status sharing_leave(struct tide_manager *manager, struct tide_subsc
 	if (status != TIDE_OK)
 		return status;
 	elsewhere_forget(head);
-	membership_move(manager, head->lanes.membership, MEMBERSHIP_LEAVING, MEMBERSHIP_NONE);
+	(void)membership_move(manager, head, MEMBERSHIP_LEAVING, MEMBERSHIP_NONE);
 	sharing_ring(manager);
 	return TIDE_OK;
 }
@@ -109,7 +109,7 @@ static tide_status sharing_join(struct tide_manager *manager, struct tide_subscr
 	head->lanes.membership->renew_at = mono_add(began, sharing_renew_ns(manager));
 	mutex_unlock(&manager->lock);
 	head->lanes.membership->trim_at = began;
-	(void)membership_move(manager, head->lanes.membership, MEMBERSHIP_WANTED, MEMBERSHIP_HELD);
+	(void)membership_move(manager, head, MEMBERSHIP_WANTED, MEMBERSHIP_HELD);
 	sharing_ring(manager);
 	log_at(TIDE_LOG_NOTICE, "subscription", "became a member", "name='%s' lanes=%u", head->name,
 	       head->lanes.total);
@@ -184,15 +184,14 @@ static void sharing_give_back(struct tide_manager *manager, struct tide_subscrip
 /* One that has been given back, unless the subscription is being stopped. */
 static void sharing_stand_by_again(struct tide_manager *manager, struct tide_subscription *lane)
 {
-	struct membership *membership = lane->lanes.head->lanes.membership;
+	struct tide_subscription *head = lane->lanes.head;
 	mutex_lock(&lane->lock);
 	bool is_over = !run_exists(&lane->run) && lane->states.state == TIDE_STATE_STOPPED;
 	mutex_unlock(&lane->lock);
-	if (!is_over ||
-	    !membership_move(manager, membership, MEMBERSHIP_HELD, MEMBERSHIP_BEGINNING))
+	if (!is_over || !membership_move(manager, head, MEMBERSHIP_HELD, MEMBERSHIP_BEGINNING))
 		return;
 	(void)run_start(lane, manager->is_threaded, false, NULL);
-	(void)membership_move(manager, membership, MEMBERSHIP_BEGINNING, MEMBERSHIP_HELD);
+	(void)membership_move(manager, head, MEMBERSHIP_BEGINNING, MEMBERSHIP_HELD);
 }
 
 static void sharing_apply(struct tide_manager *manager, struct tide_subscription *head)
@@ -216,9 +215,11 @@ static void sharing_note_share(struct tide_manager *manager, struct membership *
 			       int64_t members, uint32_t share)
 {
 	mutex_lock(&manager->lock);
-	membership->rebalances += share != membership->share;
-	membership->share = share;
-	membership->members = members;
+	if (membership_exists(membership)) { /* it may have been lost meanwhile */
+		membership->rebalances += share != membership->share;
+		membership->share = share;
+		membership->members = members;
+	}
 	mutex_unlock(&manager->lock);
 }
 
@@ -427,11 +428,13 @@ void sharing_end(struct tide_manager *manager)
 	mutex_lock(&manager->lock);
 	bool is_member = false;
 	for (struct tide_subscription *head = manager->heads; head; head = head->next) {
-		enum membership_state *state = &head->lanes.membership->state;
-		*state = *state == MEMBERSHIP_HELD || *state == MEMBERSHIP_LEAVING
-				 ? MEMBERSHIP_LEAVING
-				 : MEMBERSHIP_NONE;
-		is_member = is_member || *state == MEMBERSHIP_LEAVING;
+		const struct membership *membership = head->lanes.membership;
+		assert(membership->state != MEMBERSHIP_BEGINNING);
+		if (membership->state == MEMBERSHIP_WANTED)
+			membership_move_locked(manager, head, MEMBERSHIP_NONE);
+		else if (membership->state == MEMBERSHIP_HELD)
+			membership_move_locked(manager, head, MEMBERSHIP_LEAVING);
+		is_member = is_member || membership_exists(membership);
 	}
 	mutex_unlock(&manager->lock);
 	if (is_member)
@@ -464,7 +467,7 @@ void sharing_renewed_locked(struct tide_manager *manager, const struct tide_leas
 		return;
 	struct membership *membership = head->lanes.membership;
 	if (renewal->result == TIDE_RENEWAL_LOST && membership->state == MEMBERSHIP_HELD)
-		membership->state = MEMBERSHIP_WANTED;
+		membership_move_locked(manager, head, MEMBERSHIP_WANTED);
 	membership->renew_at = mono_add(
 		began, renewal->result == TIDE_RENEWAL_MADE ? interval : interval / SHARING_AGAIN);
 }
