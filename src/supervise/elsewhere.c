@@ -4,12 +4,14 @@
  * them without asking a database.
  *
  * Happy path: once a second the rows are read: where each lane stands, and that somebody has it.
+ * Only a member knows it: who is none any more would never hear of another owner.
  * Failure modes: nobody has one: when that was first seen is kept, until somebody does. The
  * database cannot be asked: what was known goes on to hold.
  */
 #include "supervise/elsewhere.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "path/lanes.h"
@@ -21,6 +23,18 @@
 
 /* ---- Rows ------------------------------------------------------------------------------------ */
 
+static int elsewhere_compare_rows(const void *a, const void *b)
+{
+	const struct tide_checkpoint *first = a, *second = b;
+	return strcmp(first->projection_name, second->projection_name);
+}
+
+static int elsewhere_compare_leases(const void *a, const void *b)
+{
+	const struct tide_lease_info *first = a, *second = b;
+	return strcmp(first->name, second->name);
+}
+
 tide_status elsewhere_rows_load(const struct tide_store *database, void *session,
 				struct elsewhere_rows *ret, struct tide_error *err)
 {
@@ -28,7 +42,13 @@ tide_status elsewhere_rows_load(const struct tide_store *database, void *session
 	tide_status status = port_list(database, session, &ret->rows, &ret->row_count, err);
 	if (status == TIDE_OK)
 		status = port_lease_list(database, session, &ret->leases, &ret->lease_count, err);
-	return status;
+	if (status != TIDE_OK)
+		return status;
+	if (ret->row_count > 0)
+		qsort(ret->rows, ret->row_count, sizeof *ret->rows, elsewhere_compare_rows);
+	if (ret->lease_count > 0)
+		qsort(ret->leases, ret->lease_count, sizeof *ret->leases, elsewhere_compare_leases);
+	return TIDE_OK;
 }
 
 void elsewhere_rows_fini(struct elsewhere_rows *rows)
@@ -37,20 +57,28 @@ void elsewhere_rows_fini(struct elsewhere_rows *rows)
 	tide_free(rows->leases);
 }
 
+static int elsewhere_compare_row(const void *name, const void *row)
+{
+	return strcmp(name, ((const struct tide_checkpoint *)row)->projection_name);
+}
+
 const struct tide_checkpoint *elsewhere_row(const struct elsewhere_rows *rows, const char *name)
 {
-	for (size_t i = 0; i < rows->row_count; i++)
-		if (strcmp(rows->rows[i].projection_name, name) == 0)
-			return &rows->rows[i];
-	return NULL;
+	return rows->row_count == 0 ? NULL
+				    : bsearch(name, rows->rows, rows->row_count, sizeof *rows->rows,
+					      elsewhere_compare_row);
+}
+
+static int elsewhere_compare_lease(const void *name, const void *lease)
+{
+	return strcmp(name, ((const struct tide_lease_info *)lease)->name);
 }
 
 const struct tide_lease_info *elsewhere_lease(const struct elsewhere_rows *rows, const char *name)
 {
-	for (size_t i = 0; i < rows->lease_count; i++)
-		if (strcmp(rows->leases[i].name, name) == 0)
-			return &rows->leases[i];
-	return NULL;
+	return rows->lease_count == 0 ? NULL
+				      : bsearch(name, rows->leases, rows->lease_count,
+						sizeof *rows->leases, elsewhere_compare_lease);
 }
 
 /* ---- Lanes ----------------------------------------------------------------------------------- */
@@ -75,11 +103,15 @@ static void elsewhere_note_lane(struct tide_subscription *lane, const struct els
 	mutex_unlock(&lane->lock);
 }
 
-void elsewhere_note(struct tide_subscription *head, const struct elsewhere_rows *rows)
+void elsewhere_note(struct tide_manager *manager, struct tide_subscription *head,
+		    const struct elsewhere_rows *rows)
 {
 	assert(head->lanes.list);
-	for (uint32_t i = 0; i < head->lanes.total; i++)
+	mutex_lock(&manager->lock);
+	bool is_to_know = membership_knows(head->lanes.membership);
+	for (uint32_t i = 0; is_to_know && i < head->lanes.total; i++)
 		elsewhere_note_lane(head->lanes.list[i], rows);
+	mutex_unlock(&manager->lock);
 }
 
 void elsewhere_forget(struct tide_subscription *head)
@@ -118,7 +150,7 @@ tide_status elsewhere_look(struct tide_manager *manager, struct tide_subscriptio
 	tide_status status =
 		elsewhere_rows_load(manager->engine.checkpoints->database, session, &rows, err);
 	if (status == TIDE_OK)
-		elsewhere_note(head, &rows);
+		elsewhere_note(manager, head, &rows);
 	elsewhere_rows_fini(&rows);
 	return status;
 }

@@ -19,8 +19,10 @@ void elsewhere_rows_fini(struct elsewhere_rows *rows);
 /** Those of a name; NULL: it has none. */
 const struct tide_checkpoint *elsewhere_row(const struct elsewhere_rows *rows, const char *name);
 const struct tide_lease_info *elsewhere_lease(const struct elsewhere_rows *rows, const char *name);
-/** Have the lanes of a head know what the rows say. */
-void elsewhere_note(struct tide_subscription *head, const struct elsewhere_rows *rows);
+/** Have the lanes of a head know what the rows say, if it is a member that is to know it. */
+void elsewhere_note(struct tide_manager *manager, struct tide_subscription *head,
+		    const struct elsewhere_rows *rows);
+/** It knows nothing of them any more. */
 void elsewhere_forget(struct tide_subscription *head);
 
 /** Look at the rows when that is due; nobody is asked while all lanes are here. */

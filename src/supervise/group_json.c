@@ -159,12 +159,13 @@ static tide_status group_add_lanes(struct buffer *buffer, const struct group_loo
 	return status;
 }
 
-static tide_status group_write(const struct group_look *look, char **ret, struct tide_error *err)
+static tide_status group_write(struct tide_manager *manager, const struct group_look *look,
+			       char **ret, struct tide_error *err)
 {
 	struct tide_subscription_status whole;
 	struct buffer buffer = { 0 };
 	char *text ALLOC_AUTO = NULL;
-	elsewhere_note(look->head, &look->rows);
+	elsewhere_note(manager, look->head, &look->rows);
 	whole_snapshot(look->head, &look->answer, &whole);
 	assert(whole.lanes == look->head->lanes.total && whole.lanes_owned <= whole.lanes);
 	tide_status status = tide_subscription_status_json(&whole, &text, err);
@@ -198,7 +199,7 @@ tide_status tide_manager_group_json(struct tide_manager *manager, const char *na
 	if (status == TIDE_OK)
 		status = group_look_at(manager->engine.checkpoints, &look, err);
 	if (status == TIDE_OK)
-		status = group_write(&look, ret, err);
+		status = group_write(manager, &look, ret, err);
 	manager_unpin_one(manager);
 	group_look_fini(&look);
 	return status;

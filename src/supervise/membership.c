@@ -17,6 +17,7 @@
 
 #include <assert.h>
 
+#include "supervise/elsewhere.h"
 #include "sys/alloc.h"
 
 /* clang-format off */
@@ -40,6 +41,8 @@ void membership_move_locked(struct tide_manager *manager, struct tide_subscripti
 	membership->state = to;
 	if (!membership_exists(membership)) /* that share is others', and none a new one */
 		membership->members = membership->share = 0;
+	if (!membership_knows(membership))
+		elsewhere_forget(head);
 	cond_broadcast(&manager->changed);
 }
 

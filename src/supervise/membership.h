@@ -40,6 +40,12 @@ static inline bool membership_exists(const struct membership *membership)
 	       membership->state == MEMBERSHIP_LEAVING;
 }
 
+/** Whether it is to know of the lanes of others (elsewhere.c): as long as it hears of them. */
+static inline bool membership_knows(const struct membership *membership)
+{
+	return membership->state == MEMBERSHIP_HELD || membership->state == MEMBERSHIP_BEGINNING;
+}
+
 /** Prepare a head that is about to be registered; nothing for one without lanes. */
 tide_status membership_init(struct tide_subscription *subscription, struct tide_error *err);
 /** The subscription is to run: its lanes wait until the first look has decided. */

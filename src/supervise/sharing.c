@@ -55,7 +55,6 @@ static tide_status sharing_leave(struct tide_manager *manager, struct tide_subsc
 					       &head->owner, err);
 	if (status != TIDE_OK)
 		return status;
-	elsewhere_forget(head);
 	(void)membership_move(manager, head, MEMBERSHIP_LEAVING, MEMBERSHIP_NONE);
 	sharing_ring(manager);
 	return TIDE_OK;
@@ -311,8 +310,6 @@ static tide_status sharing_enter(struct tide_manager *manager, struct tide_subsc
 	bool is_member = false;
 	tide_status status = sharing_join(manager, head, session, &is_member, err);
 
-	if (!is_member)
-		elsewhere_forget(head);
 	if (sharing_is_refusal(status))
 		sharing_refuse(head, err);
 	else if (status == TIDE_OK && !is_member)
