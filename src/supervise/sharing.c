@@ -397,14 +397,19 @@ static bool sharing_finds_due_locked(struct tide_manager *manager, struct mono_t
 	return head && hearing_is_due_locked(manager, &manager->sharing.hearing, now);
 }
 
-static void sharing_run(void *self)
+static void sharing_work(struct tide_manager *manager)
 {
-	struct tide_manager *manager = self;
-	engine_of_thread = &manager->engine; /* callbacks run here, of lanes that begin */
 	sharing_look_all(manager);
 	mutex_lock(&manager->lock);
 	chore_done_locked(manager, &manager->sharing.chore);
 	mutex_unlock(&manager->lock);
+}
+
+static void sharing_run(void *self)
+{
+	struct tide_manager *manager = self;
+	engine_of_thread = &manager->engine; /* callbacks run here, of lanes that begin */
+	sharing_work(manager);
 }
 
 void sharing_look(struct tide_manager *manager, struct mono_time now)
@@ -416,7 +421,7 @@ void sharing_look(struct tide_manager *manager, struct mono_time now)
 	if (is_due && manager->is_threaded)
 		chore_start(manager, chore, "tide-sharer", sharing_run);
 	else if (is_due)
-		sharing_run(manager);
+		sharing_work(manager);
 }
 
 void sharing_end(struct tide_manager *manager)

@@ -173,7 +173,6 @@ static void proc_start(struct sim *sim, struct proc *proc)
 	proc_name(sim, proc->subscription);
 	for (uint32_t i = 0; proc->lanes > 1 && i < proc->lanes; i++)
 		proc_name(sim, proc_lane(proc, i));
-	engine_of_thread = NULL;
 	sim_must(tide_manager_start(proc->manager, NULL, 0, NULL, NULL, &err), &err);
 }
 
@@ -194,7 +193,6 @@ static void proc_bury(struct sim *sim, struct proc *proc)
 		lane->run.state = RUN_NONE;
 	}
 	proc->manager->is_running = false;
-	engine_of_thread = NULL;
 	tide_manager_close(proc->manager);
 	tide_store_close(proc->store);
 	proc->is_there = false;
@@ -214,7 +212,6 @@ static void proc_leave(struct proc *proc)
 	if (proc->is_leaving)
 		return;
 	proc->is_leaving = true;
-	engine_of_thread = NULL;
 	(void)tide_manager_stop(proc->manager, NULL, 10, NULL);
 }
 
@@ -244,7 +241,6 @@ static bool proc_step(struct sim *sim, struct proc *proc)
 		if (!runner_is_running(lane))
 			proc->next[at] = (struct mono_time){ 0 }; /* of the run that follows */
 	}
-	engine_of_thread = NULL;
 	proc->is_stepping = false;
 	return has_stepped;
 }
