@@ -87,7 +87,7 @@ void group_refuse(struct tide_subscription *subscription, const struct tide_erro
 void group_ask_stop(struct tide_manager *manager, struct tide_subscription *subscription,
 		    struct mono_time deadline)
 {
-	membership_stop(manager, subscription);
+	membership_stop(manager, subscription, deadline);
 	for (uint32_t i = 0; i < lane_count(subscription); i++)
 		run_ask_stop(lane_at(subscription, i), deadline);
 }

@@ -243,7 +243,7 @@ static void manager_stop_for_close(struct tide_manager *manager)
 	struct mono_time limit = mono_add(clock_mono(manager->engine.clock),
 					  ns_of_seconds(manager->shutdown_timeout));
 	struct tide_subscription *subscription;
-	membership_stop_all(manager);
+	membership_stop_all(manager, limit);
 	for (subscription = manager->subscriptions; subscription; subscription = subscription->next)
 		run_ask_stop(subscription, limit);
 	for (subscription = manager->subscriptions; subscription && manager->is_threaded;

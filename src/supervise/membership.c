@@ -6,12 +6,14 @@
  *        started               joined              stopped
  *   NONE ──────▶ WANTED ────────────────▶ HELD ──────────────▶ LEAVING ──▶ NONE
  *                  ▲  a renewal finds it gone │ ▲                left
- *                  └──────────────────────────┤ │ it has begun
- *                                             ▼ │
- *                                          BEGINNING  a lane that was given back begins again
+ *                  └──────────────────────────┤ │ it has begun         ▲
+ *                                             ▼ │                      │
+ *                                          BEGINNING ──────────────────┘
+ *                        a lane that was given back begins again    a stop has waited in vain
  *
  * Happy path: a start wants it, and a look joins; a stop ends it, and a look leaves.
- * Failure modes: it is stopped while a lane begins again: the stop waits for that.
+ * Failure modes: it is stopped while a lane begins again: the stop waits for that, and at its limit
+ * leaves it to the sharer, which stops the lane once it has begun.
  */
 #include "supervise/membership.h"
 
@@ -26,7 +28,7 @@ static const unsigned membership_moves[] = {
 	[MEMBERSHIP_NONE]      = TO(WANTED) | TO(LEAVING), /* it joined, and was stopped meanwhile */
 	[MEMBERSHIP_WANTED]    = TO(HELD) | TO(NONE),
 	[MEMBERSHIP_HELD]      = TO(WANTED) | TO(BEGINNING) | TO(LEAVING),
-	[MEMBERSHIP_BEGINNING] = TO(HELD),
+	[MEMBERSHIP_BEGINNING] = TO(HELD) | TO(LEAVING),
 	[MEMBERSHIP_LEAVING]   = TO(HELD) | TO(NONE),
 };
 #undef TO
@@ -91,29 +93,31 @@ void membership_begin(struct tide_manager *manager, struct tide_subscription *he
 		membership_wish_all(head, LANE_UNDECIDED);
 }
 
-void membership_stop(struct tide_manager *manager, struct tide_subscription *head)
+void membership_stop(struct tide_manager *manager, struct tide_subscription *head,
+		     struct mono_time deadline)
 {
-	struct membership *membership = head->lanes.membership;
+	const struct membership *membership = head->lanes.membership;
+	bool is_in_time = true;
 	if (!membership)
 		return;
 	mutex_lock(&manager->lock);
-	while (membership->state == MEMBERSHIP_BEGINNING)
-		cond_wait(&manager->changed, &manager->lock);
+	while (membership->state == MEMBERSHIP_BEGINNING && is_in_time)
+		is_in_time = cond_wait_until(&manager->changed, &manager->lock, deadline);
 	if (membership->state == MEMBERSHIP_WANTED)
 		membership_move_locked(manager, head, MEMBERSHIP_NONE);
-	else if (membership->state == MEMBERSHIP_HELD)
+	else if (membership_knows(membership))
 		membership_move_locked(manager, head, MEMBERSHIP_LEAVING);
 	manager->sharing.hearing.look_at = (struct mono_time){ 0 };
 	cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
 }
 
-void membership_stop_all(struct tide_manager *manager)
+void membership_stop_all(struct tide_manager *manager, struct mono_time deadline)
 {
 	mutex_lock(&manager->lock);
 	for (struct tide_subscription *head = manager->heads; head; head = head->next) {
 		mutex_unlock(&manager->lock);
-		membership_stop(manager, head);
+		membership_stop(manager, head, deadline);
 		mutex_lock(&manager->lock);
 	}
 	mutex_unlock(&manager->lock);
@@ -146,13 +150,29 @@ bool membership_is(struct tide_manager *manager, const struct membership *member
 bool membership_move(struct tide_manager *manager, struct tide_subscription *head,
 		     enum membership_state from, enum membership_state to)
 {
-	const struct membership *membership = head->lanes.membership;
 	mutex_lock(&manager->lock);
-	bool has_moved = membership->state == from;
+	bool has_moved = head->lanes.membership->state == from;
 	if (has_moved)
 		membership_move_locked(manager, head, to);
-	else if (to == MEMBERSHIP_HELD) /* stopped while it joined */
-		membership_move_locked(manager, head, MEMBERSHIP_LEAVING);
 	mutex_unlock(&manager->lock);
 	return has_moved;
+}
+
+void membership_joined(struct tide_manager *manager, struct tide_subscription *head)
+{
+	mutex_lock(&manager->lock);
+	bool is_wanted = head->lanes.membership->state == MEMBERSHIP_WANTED;
+	membership_move_locked(manager, head, is_wanted ? MEMBERSHIP_HELD : MEMBERSHIP_LEAVING);
+	mutex_unlock(&manager->lock);
+}
+
+bool membership_has_begun(struct tide_manager *manager, struct tide_subscription *head)
+{
+	const struct membership *membership = head->lanes.membership;
+	mutex_lock(&manager->lock);
+	if (membership->state == MEMBERSHIP_BEGINNING)
+		membership_move_locked(manager, head, MEMBERSHIP_HELD);
+	bool is_to_run = membership->state != MEMBERSHIP_LEAVING;
+	mutex_unlock(&manager->lock);
+	return is_to_run;
 }

@@ -50,10 +50,12 @@ static inline bool membership_knows(const struct membership *membership)
 tide_status membership_init(struct tide_subscription *subscription, struct tide_error *err);
 /** The subscription is to run: its lanes wait until the first look has decided. */
 void membership_begin(struct tide_manager *manager, struct tide_subscription *head);
-/** It is to stop: others may have its lanes as soon as these are let go. */
-void membership_stop(struct tide_manager *manager, struct tide_subscription *head);
+/** It is to stop: others may have its lanes as soon as these are let go. A lane that begins is
+ * waited for until then. */
+void membership_stop(struct tide_manager *manager, struct tide_subscription *head,
+		     struct mono_time deadline);
 /** Every one of them is to stop. */
-void membership_stop_all(struct tide_manager *manager);
+void membership_stop_all(struct tide_manager *manager, struct mono_time deadline);
 /** Wait until it is no member any more, or until then. */
 void membership_await_left(struct tide_manager *manager, struct tide_subscription *head,
 			   struct mono_time until);
@@ -71,5 +73,9 @@ bool membership_is(struct tide_manager *manager, const struct membership *member
 /** Unless it was started or stopped meanwhile; whether it has moved. */
 bool membership_move(struct tide_manager *manager, struct tide_subscription *head,
 		     enum membership_state from, enum membership_state to);
+/** It is counted as one: who was stopped meanwhile leaves again. */
+void membership_joined(struct tide_manager *manager, struct tide_subscription *head);
+/** A lane has begun again. False: its stop has not waited so long, and it is to stop. */
+bool membership_has_begun(struct tide_manager *manager, struct tide_subscription *head);
 
 #endif

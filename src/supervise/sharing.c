@@ -108,7 +108,7 @@ static tide_status sharing_join(struct tide_manager *manager, struct tide_subscr
 	head->lanes.membership->renew_at = mono_add(began, sharing_renew_ns(manager));
 	mutex_unlock(&manager->lock);
 	head->lanes.membership->trim_at = began;
-	(void)membership_move(manager, head, MEMBERSHIP_WANTED, MEMBERSHIP_HELD);
+	membership_joined(manager, head);
 	sharing_ring(manager);
 	log_at(TIDE_LOG_NOTICE, "subscription", "became a member", "name='%s' lanes=%u", head->name,
 	       head->lanes.total);
@@ -180,6 +180,15 @@ static void sharing_give_back(struct tide_manager *manager, struct tide_subscrip
 	run_ask_stop(lane, mono_add(clock_mono(manager->engine.clock), limit));
 }
 
+/* The stop of its subscription, which has its limit, did not wait until it had begun. */
+static void sharing_stop_late(struct tide_subscription *lane)
+{
+	mutex_lock(&lane->lock);
+	struct mono_time deadline = lane->stop.deadline;
+	mutex_unlock(&lane->lock);
+	run_ask_stop(lane, deadline);
+}
+
 /* One that has been given back, unless the subscription is being stopped. */
 static void sharing_stand_by_again(struct tide_manager *manager, struct tide_subscription *lane)
 {
@@ -190,7 +199,8 @@ static void sharing_stand_by_again(struct tide_manager *manager, struct tide_sub
 	if (!is_over || !membership_move(manager, head, MEMBERSHIP_HELD, MEMBERSHIP_BEGINNING))
 		return;
 	(void)run_start(lane, manager->is_threaded, false, NULL);
-	(void)membership_move(manager, head, MEMBERSHIP_BEGINNING, MEMBERSHIP_HELD);
+	if (!membership_has_begun(manager, head))
+		sharing_stop_late(lane);
 }
 
 static void sharing_apply(struct tide_manager *manager, struct tide_subscription *head)

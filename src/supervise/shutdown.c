@@ -132,7 +132,7 @@ static void shutdown_look_at_hands(const struct shutdown_run *run, struct shutdo
 static void shutdown_stop_reading(struct shutdown_run *run)
 {
 	shutdown_enter(run, TIDE_PHASE_STOPPING);
-	membership_stop_all(run->manager);
+	membership_stop_all(run->manager, shutdown_limit(run, SHUTDOWN_STEP_SECONDS));
 	for (size_t i = 0; i < run->set.count; i++)
 		run_ask_stop(run->set.items[i], run->deadline);
 }
