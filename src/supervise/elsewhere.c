@@ -3,7 +3,8 @@
  * What a member knows of the lanes that are not its own, so that status and health speak of all of
  * them without asking a database.
  *
- * Happy path: once a second the rows are read: where each lane stands, and that somebody has it.
+ * Happy path: once a second the rows are read, for all groups at once: where each lane stands, and
+ * that somebody has it.
  * Only a member knows it: who is none any more would never hear of another owner.
  * Failure modes: nobody has one: when that was first seen is kept, until somebody does. The
  * database cannot be asked: what was known goes on to hold.
@@ -35,19 +36,25 @@ static int elsewhere_compare_leases(const void *a, const void *b)
 	return strcmp(first->name, second->name);
 }
 
-tide_status elsewhere_rows_load(const struct tide_store *database, void *session,
-				struct elsewhere_rows *ret, struct tide_error *err)
+tide_status elsewhere_rows_read(const struct tide_store *database, void *session,
+				struct elsewhere_rows *rows, struct tide_error *err)
 {
-	*ret = (struct elsewhere_rows){ 0 };
-	tide_status status = port_list(database, session, &ret->rows, &ret->row_count, err);
+	if (rows->are_read)
+		return TIDE_OK;
+	struct elsewhere_rows read = { .are_read = true };
+	tide_status status = port_list(database, session, &read.rows, &read.row_count, err);
 	if (status == TIDE_OK)
-		status = port_lease_list(database, session, &ret->leases, &ret->lease_count, err);
-	if (status != TIDE_OK)
+		status = port_lease_list(database, session, &read.leases, &read.lease_count, err);
+	if (status != TIDE_OK) {
+		elsewhere_rows_fini(&read);
 		return status;
-	if (ret->row_count > 0)
-		qsort(ret->rows, ret->row_count, sizeof *ret->rows, elsewhere_compare_rows);
-	if (ret->lease_count > 0)
-		qsort(ret->leases, ret->lease_count, sizeof *ret->leases, elsewhere_compare_leases);
+	}
+
+	if (read.row_count > 0)
+		qsort(read.rows, read.row_count, sizeof *read.rows, elsewhere_compare_rows);
+	if (read.lease_count > 0)
+		qsort(read.leases, read.lease_count, sizeof *read.leases, elsewhere_compare_leases);
+	*rows = read;
 	return TIDE_OK;
 }
 
@@ -137,20 +144,19 @@ static bool elsewhere_has_any(struct tide_subscription *head)
 }
 
 tide_status elsewhere_look(struct tide_manager *manager, struct tide_subscription *head,
-			   void *session, struct tide_error *err)
+			   struct elsewhere_rows *rows, struct tide_error *err)
 {
 	struct membership *membership = head->lanes.membership;
 	struct mono_time now = clock_mono(manager->engine.clock);
-	struct elsewhere_rows rows;
-	assert(membership && session);
-	if (now.ns < membership->elsewhere_at.ns || !elsewhere_has_any(head))
+	assert(membership && manager->sharing.session);
+	bool is_due = rows->are_read || now.ns >= membership->elsewhere_at.ns;
+	if (!is_due || !elsewhere_has_any(head))
 		return TIDE_OK;
 	membership->elsewhere_at = mono_add(now, ELSEWHERE_LOOK_NS);
 
-	tide_status status =
-		elsewhere_rows_load(manager->engine.checkpoints->database, session, &rows, err);
+	tide_status status = elsewhere_rows_read(manager->engine.checkpoints->database,
+						 manager->sharing.session, rows, err);
 	if (status == TIDE_OK)
-		elsewhere_note(manager, head, &rows);
-	elsewhere_rows_fini(&rows);
+		elsewhere_note(manager, head, rows);
 	return status;
 }

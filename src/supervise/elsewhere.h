@@ -6,15 +6,17 @@
 
 #include "supervise/manager.h"
 
-/** The rows of a database: how far each name has come, and who has it. */
+/** The rows of a database: how far each name has come, and who has it. Read once for all groups
+ * that are looked at together. */
 struct elsewhere_rows {
+	bool are_read;
 	struct tide_checkpoint *rows;
 	struct tide_lease_info *leases;
 	size_t row_count, lease_count;
 };
-/** To be released with elsewhere_rows_fini, whatever it comes to. */
-tide_status elsewhere_rows_load(const struct tide_store *database, void *session,
-				struct elsewhere_rows *ret, struct tide_error *err);
+/** Read them unless they are; released with elsewhere_rows_fini, whatever it comes to. */
+tide_status elsewhere_rows_read(const struct tide_store *database, void *session,
+				struct elsewhere_rows *rows, struct tide_error *err);
 void elsewhere_rows_fini(struct elsewhere_rows *rows);
 /** Those of a name; NULL: it has none. */
 const struct tide_checkpoint *elsewhere_row(const struct elsewhere_rows *rows, const char *name);
@@ -25,8 +27,9 @@ void elsewhere_note(struct tide_manager *manager, struct tide_subscription *head
 /** It knows nothing of them any more. */
 void elsewhere_forget(struct tide_subscription *head);
 
-/** Look at the rows when that is due; nobody is asked while all lanes are here. */
+/** Look at the rows when that is due, or they are read; nobody is asked while all lanes are
+ * here. */
 tide_status elsewhere_look(struct tide_manager *manager, struct tide_subscription *head,
-			   void *session, struct tide_error *err);
+			   struct elsewhere_rows *rows, struct tide_error *err);
 
 #endif

@@ -46,7 +46,7 @@ static tide_status group_look_at(struct tide_checkpoints *checkpoints, struct gr
 	if (status != TIDE_OK)
 		return status;
 
-	status = elsewhere_rows_load(checkpoints->database, session, &look->rows, err);
+	status = elsewhere_rows_read(checkpoints->database, session, &look->rows, err);
 	if (status == TIDE_OK)
 		status = port_member_list(checkpoints->database, session, look->head->name,
 					  &look->members, &look->member_count, err);

@@ -328,7 +328,7 @@ static tide_status sharing_enter(struct tide_manager *manager, struct tide_subsc
 }
 
 static tide_status sharing_look_at(struct tide_manager *manager, struct tide_subscription *head,
-				   struct tide_error *err)
+				   struct elsewhere_rows *rows, struct tide_error *err)
 {
 	struct membership *membership = head->lanes.membership;
 	void *session = manager->sharing.session;
@@ -344,7 +344,7 @@ static tide_status sharing_look_at(struct tide_manager *manager, struct tide_sub
 	if (status == TIDE_OK && membership_is(manager, membership, MEMBERSHIP_HELD))
 		status = sharing_balance(manager, head, session, err);
 	if (status == TIDE_OK && membership_is(manager, membership, MEMBERSHIP_HELD))
-		status = elsewhere_look(manager, head, session, err);
+		status = elsewhere_look(manager, head, rows, err);
 	return status;
 }
 
@@ -372,6 +372,7 @@ static tide_status sharing_open_session(struct tide_manager *manager, struct tid
 /* Pinned, so that each is there when its turn has come. */
 static void sharing_look_all(struct tide_manager *manager)
 {
+	struct elsewhere_rows rows = { .are_read = false };
 	struct tide_error err;
 	hearing_begin(manager, &manager->sharing.hearing);
 	mutex_lock(&manager->lock);
@@ -380,7 +381,7 @@ static void sharing_look_all(struct tide_manager *manager)
 		mutex_unlock(&manager->lock);
 		tide_status status = sharing_open_session(manager, &err);
 		if (status == TIDE_OK)
-			status = sharing_look_at(manager, head, &err);
+			status = sharing_look_at(manager, head, &rows, &err);
 		if (status == TIDE_CONNECTION_LOST)
 			sharing_close_session(manager);
 		sharing_tell(head, status, &err);
@@ -390,6 +391,7 @@ static void sharing_look_all(struct tide_manager *manager)
 	if (--manager->pins == 0)
 		cond_broadcast(&manager->changed);
 	mutex_unlock(&manager->lock);
+	elsewhere_rows_fini(&rows);
 	struct mono_time now = clock_mono(manager->engine.clock);
 	hearing_over(manager, &manager->sharing.hearing, mono_add(now, SHARING_LOOK_NS),
 		     mono_add(now, SHARING_RING_NS));
