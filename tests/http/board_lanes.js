@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The dashboard of a daemon that shares the lanes of a subscription with another process, which is killed. */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
-import { claim, Daemon, eventually, finish, importOrders, newStore, openBrowser, pictures, same, writeCounts } from './rig.js';
+import { claim, Daemon, eventually, finish, importOrders, newStore, openBrowser, pictures, same, sql, writeCounts } from './rig.js';
 
 const axeSource = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const STORE = newStore('board_lanes'), TIDE = process.argv[2];
@@ -25,6 +25,8 @@ const sees = (locator, text) => eventually(async () => (await locator.allInnerTe
 /* The cells of each lane as they are shown. */
 const shown = () => panel.locator('tbody tr').evaluateAll(rows => rows.map(row => [...row.cells].map(cell => cell.innerText.trim())));
 const owners = async () => (await shown()).map(cells => cells[4]);
+const sqlOfStore = text => STORE.startsWith('sqlite') ? sql('board_lanes.db', text)
+	: execFileSync('psql', ['-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', 'SET search_path = board_lanes', '-c', text]);
 const here = `pid ${daemon.process.pid} (here)`;
 let other = null;
 
@@ -55,6 +57,16 @@ await claims('lanes_that_another_process_takes_are_shown_as_its', async () => {
 	await page.getByRole('link', { name: 'Subscriptions', exact: true }).click();
 	await sees(page.locator('table.subscriptions tr', { has: page.getByRole('rowheader', { name: 'counts' }) }), '2 of 4 lanes here');
 	await sees(page.locator('table.subscriptions tr', { has: page.getByRole('rowheader', { name: 'plain' }) }), 'here');
+});
+
+/* As containers have it, where each daemon is the first process. */
+await claims('a_lane_of_another_host_is_not_here_whatever_its_number', async () => {
+	await page.goto(`${daemon.url}/#/subscriptions/counts`);
+	await sees(panel, 'Run by 2 processes.');
+	sqlOfStore(`UPDATE subscription_leases SET pid = ${daemon.process.pid}, host = 'elsewhere' WHERE pid = ${other.pid}`);
+	const there = `pid ${daemon.process.pid}`;
+	await eventually(async () => (await owners()).sort().join() === [here, here, there, there].sort().join(), 'two lanes are elsewhere', 60);
+	same((await shown()).filter(cells => cells[4] === there).map(cells => cells[5]), ['elsewhere', 'elsewhere']);
 });
 
 await claims('lanes_are_accessible_and_fit_on_a_phone', async () => {

@@ -77,17 +77,19 @@ function members(list) {
 	return el('p', null, `Run by ${count(list.length)} ${list.length === 1 ? 'process' : 'processes'}. ${told.join('; ')}.`);
 }
 
+/* In containers all of them may have the same number. */
 function owner(lane, here) {
 	if (!lane.owned)
 		return el('span', { class: 'bad' }, 'nobody');
-	return lane.pid === null ? 'a process' : `pid ${lane.pid}${lane.pid === here ? ' (here)' : ''}`;
+	const isHere = lane.pid === here?.pid && lane.host === here?.host;
+	return lane.pid === null ? 'a process' : `pid ${lane.pid}${isHere ? ' (here)' : ''}`;
 }
 
 function lanes({ lane_statuses: list, members: processes }) {
 	const columns = ['Lane', 'State', 'Position', 'Behind', 'Owner', 'Host', 'Since'];
 	if (!list)
 		return el('p', null, 'The database does not answer: who has which lane is not known.');
-	const here = processes.find(one => one.here)?.pid;
+	const here = processes.find(one => one.here);
 	return [members(processes), table('Lanes', columns, list.map(lane => row(columns, [
 		lane.name.slice(lane.name.lastIndexOf('#') + 1), words(lane.state) || '–', count(lane.position),
 		count(lane.lag_events), owner(lane, here), lane.host ?? '–', lane.acquired_at ? time(lane.acquired_at) : '–',
