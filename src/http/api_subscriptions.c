@@ -6,7 +6,7 @@
 #include <tidemark/why.h>
 
 #include "http/api.h"
-#include "supervise/manager.h"
+#include "supervise/group.h"
 #include "sys/alloc.h"
 
 /* ---- How they are ---------------------------------------------------------------------------- */
@@ -45,19 +45,21 @@ static tide_status subscription_add_alone(struct buffer *body,
 	return TIDE_OK;
 }
 
-/* One with lanes is told over all processes that run it. */
+/* One with lanes is told over all processes that run it; it may have been removed meanwhile. */
 static tide_status subscription_add_whole(struct buffer *body, const struct http_pin *pin,
 					  const struct tide_subscription_status *status,
-					  struct tide_error *err)
+					  struct elsewhere_rows *rows, struct tide_error *err)
 {
 	char *text;
 	if (status->lanes == 0)
 		return subscription_add(body, status, pin->name, err);
 
-	if (tide_manager_group_json(pin->manager, status->name, &text, NULL) != TIDE_OK)
+	tide_status result = group_json(pin->manager, status->name, rows, &text, err);
+	if (result == TIDE_CONNECTION_LOST || result == TIDE_BUSY || result == TIDE_NOT_FOUND)
 		return subscription_add_alone(body, status, pin->name, err);
-	api_add_object(body, text, pin->name);
-	return TIDE_OK;
+	if (result == TIDE_OK)
+		api_add_object(body, text, pin->name);
+	return result;
 }
 
 /* One whose store is not open. */
@@ -78,6 +80,7 @@ static tide_status subscriptions_add(struct buffer *body, const struct http_pin 
 				     struct tide_error *err)
 {
 	struct tide_subscription_status *list ALLOC_AUTO = NULL;
+	struct elsewhere_rows rows = { .are_read = false };
 	size_t count = 0;
 	tide_status status = TIDE_OK;
 
@@ -86,7 +89,8 @@ static tide_status subscriptions_add(struct buffer *body, const struct http_pin 
 	if (pin->manager)
 		status = tide_manager_statuses(pin->manager, &list, &count, err);
 	for (size_t i = 0; status == TIDE_OK && i < count; i++)
-		status = subscription_add_whole(body, pin, &list[i], err);
+		status = subscription_add_whole(body, pin, &list[i], &rows, err);
+	elsewhere_rows_fini(&rows);
 	return status;
 }
 
@@ -126,6 +130,7 @@ void route_subscription(struct http_job *job)
 {
 	struct tide_subscription_status *status ALLOC_AUTO = alloc_zero(1, sizeof *status);
 	const char *name = route_part(job, 0);
+	struct elsewhere_rows rows = { .are_read = false };
 	struct tide_subscription *subscription;
 	tide_status result = TIDE_OK;
 	struct tide_error err;
@@ -145,7 +150,8 @@ void route_subscription(struct http_job *job)
 		manager_unpin_one(call.manager);
 	}
 	if (result == TIDE_OK)
-		result = subscription_add_whole(api_answer(job), call.pin, status, &err);
+		result = subscription_add_whole(api_answer(job), call.pin, status, &rows, &err);
+	elsewhere_rows_fini(&rows);
 	if (result == TIDE_OK)
 		api_close(job);
 	else

@@ -7,7 +7,7 @@
  * itself where it has none.
  */
 
-#include "supervise/manager.h"
+#include "supervise/elsewhere.h"
 
 /** Begin the runs that are not under way; the first error, whatever the others came to. */
 tide_status group_start(struct tide_manager *manager, struct tide_subscription *subscription,
@@ -31,5 +31,12 @@ void group_join(struct tide_subscription *subscription);
 
 /** Failures of all of them. */
 struct tide_error_stats group_error_stats(struct tide_subscription *subscription);
+
+/* ---- group_json.c ---------------------------------------------------------------------------- */
+
+/** tide_manager_group_json for one of several: `rows` are those of the manager's database, read by
+ * the first that needs them. */
+tide_status group_json(struct tide_manager *manager, const char *name, struct elsewhere_rows *rows,
+		       char **ret, struct tide_error *err);
 
 #endif

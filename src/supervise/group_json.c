@@ -23,15 +23,9 @@ struct group_look {
 	struct tide_subscription *head; /* pinned */
 	struct tide_member *members;
 	size_t member_count;
-	struct elsewhere_rows rows;
+	struct elsewhere_rows *rows;
 	struct probe_answer answer;
 };
-
-static void group_look_fini(struct group_look *look)
-{
-	tide_free(look->members);
-	elsewhere_rows_fini(&look->rows);
-}
 
 static tide_status group_look_at(struct tide_checkpoints *checkpoints, struct group_look *look,
 				 struct tide_error *err)
@@ -46,7 +40,7 @@ static tide_status group_look_at(struct tide_checkpoints *checkpoints, struct gr
 	if (status != TIDE_OK)
 		return status;
 
-	status = elsewhere_rows_read(checkpoints->database, session, &look->rows, err);
+	status = elsewhere_rows_read(checkpoints->database, session, look->rows, err);
 	if (status == TIDE_OK)
 		status = port_member_list(checkpoints->database, session, look->head->name,
 					  &look->members, &look->member_count, err);
@@ -62,7 +56,7 @@ static int64_t group_lanes_of(const struct group_look *look, const struct tide_m
 	assert(look->head->lanes.list);
 	for (uint32_t i = 0; i < look->head->lanes.total; i++) {
 		const struct tide_lease_info *lease =
-			elsewhere_lease(&look->rows, lane_at(look->head, i)->name);
+			elsewhere_lease(look->rows, lane_at(look->head, i)->name);
 		lanes += lease && lease->is_owned && lease->pid == member->pid &&
 			 strcmp(lease->host, member->host) == 0;
 	}
@@ -93,7 +87,7 @@ static void group_add_members(struct buffer *buffer, const struct group_look *lo
 
 static void group_add_owner(struct buffer *buffer, const struct group_look *look, const char *name)
 {
-	const struct tide_lease_info *lease = elsewhere_lease(&look->rows, name);
+	const struct tide_lease_info *lease = elsewhere_lease(look->rows, name);
 	bool is_owned = lease && lease->is_owned;
 	json_add_bool(buffer, "owned", is_owned);
 	json_add_string(buffer, "host", is_owned && *lease->host ? lease->host : NULL);
@@ -109,7 +103,7 @@ static void group_add_owner(struct buffer *buffer, const struct group_look *look
 /* Another process's: what its rows say. */
 static void group_add_other(struct buffer *buffer, const struct group_look *look, const char *name)
 {
-	const struct tide_checkpoint *row = elsewhere_row(&look->rows, name);
+	const struct tide_checkpoint *row = elsewhere_row(look->rows, name);
 	tide_position position = row && row->has_position ? row->position : 0;
 	tide_position end = look->answer.end > position ? look->answer.end : position;
 	json_open(buffer, '{');
@@ -165,7 +159,7 @@ static tide_status group_write(struct tide_manager *manager, const struct group_
 	struct tide_subscription_status whole;
 	struct buffer buffer = { 0 };
 	char *text ALLOC_AUTO = NULL;
-	elsewhere_note(manager, look->head, &look->rows);
+	elsewhere_note(manager, look->head, look->rows);
 	whole_snapshot(look->head, &look->answer, &whole);
 	assert(whole.lanes == look->head->lanes.total && whole.lanes_owned <= whole.lanes);
 	tide_status status = tide_subscription_status_json(&whole, &text, err);
@@ -182,17 +176,13 @@ static tide_status group_write(struct tide_manager *manager, const struct group_
 	return status;
 }
 
-tide_status tide_manager_group_json(struct tide_manager *manager, const char *name, char **ret,
-				    struct tide_error *err)
+tide_status group_json(struct tide_manager *manager, const char *name, struct elsewhere_rows *rows,
+		       char **ret, struct tide_error *err)
 {
-	if (!manager || !name || !ret)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
-				 !manager ? "manager"
-				 : !name  ? "name"
-					  : "ret");
-	struct group_look look = { .head = manager_pin_one(manager, name) };
+	struct group_look look = { .head = manager_pin_one(manager, name), .rows = rows };
 	if (!look.head)
 		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
+
 	tide_status status = TIDE_OK;
 	if (!look.head->lanes.list)
 		status = tide_fail(err, TIDE_NOT_FOUND, "subscription '%s' has no lanes", name);
@@ -201,6 +191,20 @@ tide_status tide_manager_group_json(struct tide_manager *manager, const char *na
 	if (status == TIDE_OK)
 		status = group_write(manager, &look, ret, err);
 	manager_unpin_one(manager);
-	group_look_fini(&look);
+	tide_free(look.members);
+	return status;
+}
+
+tide_status tide_manager_group_json(struct tide_manager *manager, const char *name, char **ret,
+				    struct tide_error *err)
+{
+	if (!manager || !name || !ret)
+		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
+				 !manager ? "manager"
+				 : !name  ? "name"
+					  : "ret");
+	struct elsewhere_rows rows = { .are_read = false };
+	tide_status status = group_json(manager, name, &rows, ret, err);
+	elsewhere_rows_fini(&rows);
 	return status;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "http/tls.h"
+#include "path/store.h"
 #include "rig.h"
 
 static int http_connect(const struct tide_http *http)
@@ -118,12 +119,87 @@ static void what_cannot_be_served_is_named(void **state)
 	rig_close(&rig);
 }
 
+/* ---- Lanes over all processes ---------------------------------------------------------------- */
+
+static struct tide_backend http_real, http_scripted;
+static atomic_int members_answer, lease_lists;
+
+static tide_status list_members(void *session, const char *group, struct tide_member **ret,
+				size_t *ret_count, struct tide_error *err)
+{
+	tide_status status = (tide_status)atomic_load(&members_answer);
+	return status == TIDE_OK
+		       ? http_real.checkpoint.member_list(session, group, ret, ret_count, err)
+		       : tide_fail(err, status, "members are not to be had");
+}
+
+static tide_status list_leases(void *session, struct tide_lease_info **ret, size_t *ret_count,
+			       struct tide_error *err)
+{
+	atomic_fetch_add(&lease_lists, 1);
+	return http_real.checkpoint.lease_list(session, ret, ret_count, err);
+}
+
+static void rig_open_with_lanes(struct rig *rig, struct tide_http **ret)
+{
+	rig_open(rig, "memory:%n");
+	http_real = http_scripted = *rig->store->backend;
+	http_scripted.checkpoint.member_list = list_members;
+	http_scripted.checkpoint.lease_list = list_leases;
+	rig->store->backend = &http_scripted;
+	rig->config.lanes = 2;
+	rig_subscribe(rig);
+	rig_subscribe_as(rig, "Sums", NULL);
+	must(tide_http_open(rig->manager, TIDE_HTTP(.address = "0"), ret, err));
+	atomic_store(&members_answer, TIDE_OK);
+}
+
+static void lanes_are_told_alone_where_a_database_is_away_and_else_it_is_said(void **state)
+{
+	(void)state;
+	static const tide_status away[] = { TIDE_CONNECTION_LOST, TIDE_BUSY };
+	static const char *const paths[] = { "/api/subscriptions", "/api/subscriptions/Totals" };
+	struct rig rig;
+	struct tide_http *http;
+	rig_open_with_lanes(&rig, &http);
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+		atomic_store(&members_answer, TIDE_OK);
+		ANSWERS(http, paths[i], "\"members\":[],\"lane_statuses\":[{");
+		for (size_t n = 0; n < sizeof away / sizeof *away; n++) {
+			atomic_store(&members_answer, (int)away[n]);
+			ANSWERS(http, paths[i], "\"members\":null,\"lane_statuses\":null");
+		}
+		atomic_store(&members_answer, TIDE_OUT_OF_MEMORY);
+		ANSWERS(http, paths[i], "HTTP/1.1 500 ");
+		ANSWERS(http, paths[i], "\"detail\":\"members are not to be had\"");
+	}
+	tide_http_close(http);
+	rig.store->backend = &http_real;
+	rig_close(&rig);
+}
+
+static void one_request_reads_the_rows_of_all_lanes_once(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct tide_http *http;
+	rig_open_with_lanes(&rig, &http);
+	atomic_store(&lease_lists, 0);
+	ANSWERS(http, "/api/subscriptions", "\"name\":\"Sums#1/2\"");
+	assert_int_equal(atomic_load(&lease_lists), 1);
+	tide_http_close(http);
+	rig.store->backend = &http_real;
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_manager_is_shown_whether_it_runs_or_not),
 		cmocka_unit_test(a_server_ends_beside_connections_that_only_wait),
 		cmocka_unit_test(what_cannot_be_served_is_named),
+		cmocka_unit_test(lanes_are_told_alone_where_a_database_is_away_and_else_it_is_said),
+		cmocka_unit_test(one_request_reads_the_rows_of_all_lanes_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
