@@ -186,8 +186,8 @@ tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const c
  * Owns:    nothing.
  * Threads: any.
  * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_UNSUPPORTED (a database without such transactions, or
- *          partitions by hand), TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY, and the errors of
- *          `function`.
+ *          partitions by hand), TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL,
+ *          TIDE_OUT_OF_MEMORY, and the errors of `function`.
  */
 tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, const char *name,
 					tide_status (*function)(void *self, void *connection,
@@ -221,7 +221,8 @@ tide_status tide_checkpoints_verify(struct tide_checkpoints *checkpoints, const 
  * Owns:    nothing.
  * Threads: any.
  * Returns: TIDE_OK, TIDE_NOT_FOUND (no row), TIDE_ARGUMENT (also a position above the stored ones),
- *          TIDE_UNSUPPORTED (it has partitions by hand), TIDE_BUSY, TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY.
+ *          TIDE_UNSUPPORTED (it has partitions by hand), TIDE_BUSY, TIDE_CONNECTION_LOST,
+ *          TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_checkpoints_rewind(struct tide_checkpoints *checkpoints, const char *name,
 				    tide_position position, int64_t *ret_deleted,
