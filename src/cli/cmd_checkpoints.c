@@ -77,7 +77,7 @@ static int checkpoints_show(struct cli *cli, struct tide_checkpoints *checkpoint
 struct checkpoints_target {
 	const char *name;
 	tide_position position;
-	uint32_t lanes; /* 1: none */
+	uint32_t lanes; /* 1: it had some, and has none; 0: it never had any */
 	bool is_owned;
 };
 
@@ -96,7 +96,7 @@ static int checkpoints_find_target(struct cli *cli, struct tide_checkpoints *che
 	    tide_checkpoints_is_owned(checkpoints, name, &ret->is_owned, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	ret->position = row.has_position ? row.position : 0;
-	ret->lanes = group.lanes > 1 ? group.lanes : 1;
+	ret->lanes = group.lanes;
 	if (!ret->is_owned || cli->options[OPT_FORCE].is_set)
 		return CLI_DONE;
 	tide_fail(&err, TIDE_STATE, "projection '%s' is running; stop it first, or say --force",
@@ -120,13 +120,13 @@ static void checkpoints_note_letters(struct cli *cli, const char *name, int64_t 
 			 number_text(deleted), name);
 }
 
-/* One whose owner is fenced, and one with lanes, takes its dead letters along. */
+/* One whose owner is fenced, and one that has or had lanes, takes its dead letters along. */
 static tide_status checkpoints_forget(struct tide_checkpoints *checkpoints,
 				      const struct checkpoints_target *target, int64_t *ret_deleted,
 				      struct tide_error *err)
 {
 	static const struct checkpoints_anew forgets = { .from = -1 };
-	return target->is_owned || target->lanes > 1
+	return target->is_owned || target->lanes > 0
 		       ? checkpoints_begin_anew(checkpoints, target->name, &forgets, ret_deleted,
 						err)
 		       : tide_checkpoints_reset(checkpoints, target->name, err);
