@@ -48,6 +48,11 @@ static tide_status status_read(struct status_call *call, struct tide_store *stor
 	return status;
 }
 
+static bool status_is_owned(const struct status_row *row)
+{
+	return row->lease && row->lease->is_owned;
+}
+
 /* Found by name, or added. There is room for all. */
 static struct status_row *status_row(struct status_call *call, const char *name)
 {
@@ -99,8 +104,9 @@ static void status_fold_lanes(struct status_call *call, const char *name)
 	call->lanes = *slowest;
 	call->lanes.events_processed = processed;
 	whole->checkpoint = &call->lanes;
-	if (!whole->lease)
-		whole->lease = status_row(call, slowest->projection_name)->lease;
+	const struct tide_lease_info *lease = status_row(call, slowest->projection_name)->lease;
+	if (lease && !status_is_owned(whole)) /* it may have run without lanes */
+		whole->lease = lease;
 }
 
 static void status_fini(struct status_call *call)
@@ -113,11 +119,6 @@ static void status_fini(struct status_call *call)
 }
 
 /* ---- What a row comes to --------------------------------------------------------------------- */
-
-static bool status_is_owned(const struct status_row *row)
-{
-	return row->lease && row->lease->is_owned;
-}
 
 static bool status_has_error(const struct status_row *row)
 {

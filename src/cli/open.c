@@ -95,23 +95,25 @@ int cli_with_checkpoints(struct cli *cli, cli_action *action, enum cli_access ac
 	return exit;
 }
 
+/* Its own row stays when it has lanes, or had some: an owner counts before it. */
 bool cli_find_lease(struct tide_checkpoints *checkpoints, const char *name,
 		    struct tide_lease_info *ret)
 {
 	struct tide_lease_info *leases = NULL;
+	const struct tide_lease_info *found = NULL;
 	size_t count = 0;
-	bool is_found = false;
 
 	(void)checkpoints_leases(checkpoints, &leases, &count, NULL);
-	for (size_t i = 0; i < count && !is_found; i++) {
+	for (size_t i = 0; i < count && !(found && found->is_owned); i++) {
 		struct tide_lane lane;
-		is_found = strcmp(leases[i].name, name) == 0 ||
-			   (leases[i].is_owned && family_has(name, leases[i].name, &lane));
-		if (is_found)
-			*ret = leases[i];
+		bool is_own = strcmp(leases[i].name, name) == 0;
+		if (is_own || (leases[i].is_owned && family_has(name, leases[i].name, &lane)))
+			found = &leases[i];
 	}
+	if (found)
+		*ret = *found;
 	tide_free(leases);
-	return is_found;
+	return found != NULL;
 }
 
 const char *cli_owner_text(struct tide_checkpoints *checkpoints, const char *name)
