@@ -3,7 +3,8 @@
  * tide rebuild: a SQL projection is made anew from the log.
  *
  * Happy path, in place: the ownership is taken, the tables are emptied, the checkpoint goes, and
- * everything up to the end of the feed is projected again.
+ * everything up to the end of the feed is projected again; lanes that run elsewhere do that where
+ * they are.
  * Failure modes: somebody runs the projection: refused, unless forced. Interrupted on the way: the
  * row of projection_rebuilds says up to where it was to go, and the next call goes on, unless
  * somebody has finished it meanwhile, or the file is another one: then it begins anew.
@@ -16,6 +17,8 @@
 #include "cli/rebuild.h"
 #include "path/checkpoints.h"
 #include "path/journal.h"
+#include "path/port.h"
+#include "sys/alloc.h"
 
 /* ---- Whether one was interrupted ------------------------------------------------------------- */
 
@@ -159,8 +162,31 @@ static void rebuild_end(struct rebuild *rebuild)
 /* Its lanes are where they were, each with an owner that goes on by itself. */
 static void rebuild_leave_to_owners(const struct rebuild *rebuild)
 {
-	cli_note(rebuild->cli, "'%s' was reset, and is projected anew by its owner%s",
-		 rebuild->name, cli_owner_text(rebuild->follow.checkpoints, rebuild->name));
+	bool was_reset = rebuild->cli->options[OPT_RESET].is_set;
+	cli_note(rebuild->cli, "'%s' %s by its owner%s", rebuild->name,
+		 was_reset ? "was reset, and is projected anew" : "is projected",
+		 cli_owner_text(rebuild->follow.checkpoints, rebuild->name));
+}
+
+/* Whether who ran its lanes lives still, and so has them again: a reset takes them from him. */
+static tide_status rebuild_find_members(const struct rebuild *rebuild, bool *ret,
+					struct tide_error *err)
+{
+	struct tide_store *database = rebuild->follow.checkpoints->database;
+	ALLOC_AUTO struct tide_member *members = NULL;
+	size_t count = 0;
+	void *session;
+	*ret = false;
+	if (!rebuild->is_owned || rebuild->follow.config.lanes < 2)
+		return TIDE_OK;
+
+	tide_status status = store_borrow(database, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = port_member_list(database, session, rebuild->name, &members, &count, err);
+	store_return(database, session, status);
+	*ret = count > 0;
+	return status;
 }
 
 static int rebuild_run(struct rebuild *rebuild)
@@ -178,10 +204,14 @@ static int rebuild_in_place(struct rebuild *rebuild)
 	struct follow *follow = &rebuild->follow;
 	follow->subscriber = tide_sql_projection_subscriber(rebuild->projection);
 	int exit = follow_open(follow);
+	bool has_members = false;
+	struct tide_error err;
 
 	if (exit == CLI_DONE)
 		exit = rebuild_begin(rebuild);
-	if (exit == CLI_DONE && rebuild->is_owned && follow->config.lanes > 1)
+	if (exit == CLI_DONE && rebuild_find_members(rebuild, &has_members, &err) != TIDE_OK)
+		exit = cli_fail(rebuild->cli, &err);
+	if (exit == CLI_DONE && has_members)
 		rebuild_leave_to_owners(rebuild);
 	else if (exit == CLI_DONE)
 		exit = rebuild_run(rebuild);
