@@ -440,7 +440,8 @@ struct tide_subscription_status {
 };
 
 /**
- * Tell the name of a subscription, its state, its position; of lanes, those that run here.
+ * Tell the name of a subscription, its state, its position; of lanes, those that run here, or ran
+ * here when it was stopped.
  *
  * Owns:    nothing; the name is valid until the subscription is removed.
  * Threads: any.

@@ -94,6 +94,16 @@ bool tide_subscription_is_terminal(const struct tide_subscription *subscription)
 	return tide_state_is_terminal(tide_subscription_state(subscription));
 }
 
+/* It is not this process's, or was not when its run ended. */
+static bool whole_is_others_locked(const struct tide_subscription *lane) TIDE_REQUIRES(lane->lock)
+{
+	assert(mutex_is_mine(&lane->lock));
+	const struct states *states = &lane->states;
+	return lane->ownership.state == OWNERSHIP_STANDBY ||
+	       (states->state == TIDE_STATE_STOPPED && states->has_previous &&
+		states->previous == TIDE_STATE_STARTING);
+}
+
 tide_position tide_subscription_position(const struct tide_subscription *subscription)
 {
 	struct tide_subscription *self = (struct tide_subscription *)subscription;
@@ -101,7 +111,7 @@ tide_position tide_subscription_position(const struct tide_subscription *subscri
 	for (uint32_t i = 0; self && i < lane_count(self); i++) {
 		struct tide_subscription *lane = lane_at(self, i);
 		mutex_lock(&lane->lock);
-		bool counts = !self->lanes.list || lane->ownership.state != OWNERSHIP_STANDBY;
+		bool counts = !self->lanes.list || !whole_is_others_locked(lane);
 		tide_position position = lane->position;
 		mutex_unlock(&lane->lock);
 		if (counts && (least < 0 || position < least))
@@ -181,6 +191,7 @@ static void whole_fold(struct tide_subscription_status *sum,
 struct whole_lane {
 	struct tide_subscription_status status;
 	bool is_owned;
+	bool is_others;    /* and says something only where all of them are */
 	bool is_elsewhere; /* its row says where it is */
 };
 
@@ -191,6 +202,7 @@ static void whole_look(struct tide_subscription *lane, const struct probe_answer
 	mutex_lock(&lane->lock);
 	subscription_snapshot_locked(lane, answer, status);
 	ret->is_owned = ownership_is_ours(&lane->ownership);
+	ret->is_others = whole_is_others_locked(lane);
 	ret->is_elsewhere = lane->lanes.elsewhere.owner != LANE_UNKNOWN &&
 			    (status->standby || status->state == TIDE_STATE_STARTING);
 	if (ret->is_elsewhere)
@@ -212,7 +224,7 @@ static void whole_fold_elsewhere(struct tide_subscription_status *sum,
 		sum->lag_events = lane->lag_events;
 }
 
-/* Of those that stand by, when no other says anything. */
+/* Of those that are others', when no other says anything. */
 static void whole_snapshot_lanes(struct tide_subscription *head, const struct probe_answer *answer,
 				 struct tide_subscription_status *ret)
 {
@@ -225,7 +237,7 @@ static void whole_snapshot_lanes(struct tide_subscription *head, const struct pr
 			whole_look(head->lanes.list[i], answer, &one);
 			if (one.is_elsewhere)
 				whole_fold_elsewhere(&elsewhere, &one.status);
-			if (one.status.standby && round == 0)
+			if (one.is_others && round == 0)
 				continue;
 			whole_fold(ret, &one.status, !has_any);
 			ret->lanes_owned += one.is_owned;

@@ -237,6 +237,30 @@ static void status_counts_the_lanes_that_others_run(struct fixture *f)
 	assert_int_equal(recorder_count(recorder), 20);
 }
 
+/* Those that only stood by here have no part in it. */
+static void position_of_what_was_stopped_is_that_of_its_own_lanes(struct fixture *f)
+{
+	if (!f->quirks->is_shared)
+		return;
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = lanes_config(LANES);
+	MANAGER *manager = manager_of(f->store), *other = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	struct tide_subscription *elsewhere = subscribe(other, &subscriber, &config);
+	for (int64_t i = 1; i <= 20; i++)
+		append_one(f->store, stream_of("Order", i), "A");
+	start(manager);
+	wait_for(20, status_of(subscription).lanes_owned == LANES);
+	start(other);
+	wait_for(20, status_of(elsewhere).lanes_owned == LANES / 2 &&
+			     tide_subscription_position(elsewhere) == 20);
+	stop(other);
+	assert_int_equal(tide_subscription_position(elsewhere), 20);
+	assert_int_equal(status_of(elsewhere).position, 20);
+	assert_int_equal(status_of(elsewhere).lag_events, 0);
+}
+
 /* ---- Stopping and closing -------------------------------------------------------------------- */
 
 static uint32_t lanes_stopped(struct tide_subscription *subscription)
@@ -365,6 +389,7 @@ const struct test_case sharing_cases[] = {
 	CASE(bell_of_the_store_hastens_a_look_at_the_members),
 	CASE(lane_that_nobody_owns_is_unhealthy_in_every_member),
 	CASE(status_counts_the_lanes_that_others_run),
+	CASE(position_of_what_was_stopped_is_that_of_its_own_lanes),
 	CASE(lanes_that_are_given_back_stay_stopped_with_their_subscription),
 	CASE(lanes_stop_while_their_leases_are_renewed),
 	CASE(lane_that_has_stopped_stays_so_while_its_manager_is_closed),
