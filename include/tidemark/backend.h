@@ -714,8 +714,8 @@ struct tide_checkpoint_ops {
 	tide_status (*group_change)(void *session, const struct tide_group_change *change,
 				    bool *ret, struct tide_error *err);
 	/* Deletes checkpoints that nobody inherits from any more, with their segments, and keeps
-	 * what they have counted; nothing when the group has not this number of lanes. */
-	tide_status (*group_forget)(void *session, const char *name, uint32_t lanes,
+	 * what they have counted; nothing when its lanes were changed since the group was read. */
+	tide_status (*group_forget)(void *session, const struct tide_group *group,
 				    const char *const *rows, size_t count, struct tide_error *err);
 	/* As a member of a group with that number, until it leaves, or its session's store or its
 	 * process ends, or its membership runs out. `*ret` false: it has no such row. Who joins

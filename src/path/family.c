@@ -362,10 +362,10 @@ tide_status family_trim(const struct tide_store *database, void *session,
 		if (is_old && inherit_is_spent(&rows[i], rows, family.count, wish->lanes))
 			spent[count++] = family.list[i].projection_name;
 	}
-	bool is_clean = old == count && group.lanes == wish->lanes;
-	status = port_group_forget(database, session, wish->name, wish->lanes, spent, count, err);
+	bool is_now = group.lanes == wish->lanes;
+	status = port_group_forget(database, session, &group, spent, is_now ? count : 0, err);
 	if (status == TIDE_OK)
-		*ret = is_clean ? group.changed_at : (struct tide_time){ 0 };
+		*ret = is_now && old == count ? group.changed_at : (struct tide_time){ 0 };
 	return status;
 }
 

@@ -600,15 +600,15 @@ tide_status port_group_change(const struct tide_store *store, void *session,
 	return port_rows(store)->group_change(session, change, ret, err);
 }
 
-tide_status port_group_forget(const struct tide_store *store, void *session, const char *name,
-			      uint32_t lanes, const char *const *rows, size_t count,
+tide_status port_group_forget(const struct tide_store *store, void *session,
+			      const struct tide_group *group, const char *const *rows, size_t count,
 			      struct tide_error *err)
 {
 	if (count == 0)
 		return TIDE_OK;
 	if (!port_has_groups(store))
 		return port_no_groups(store, err);
-	return port_rows(store)->group_forget(session, name, lanes, rows, count, err);
+	return port_rows(store)->group_forget(session, group, rows, count, err);
 }
 
 tide_status port_group_move(const struct tide_store *store, void *session,

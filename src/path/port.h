@@ -223,8 +223,8 @@ tide_status port_group_get(const struct tide_store *store, void *session, const 
 tide_status port_group_change(const struct tide_store *store, void *session,
 			      const struct tide_group_change *change, bool *ret,
 			      struct tide_error *err);
-tide_status port_group_forget(const struct tide_store *store, void *session, const char *name,
-			      uint32_t lanes, const char *const *rows, size_t count,
+tide_status port_group_forget(const struct tide_store *store, void *session,
+			      const struct tide_group *group, const char *const *rows, size_t count,
 			      struct tide_error *err);
 /** TIDE_UNSUPPORTED where there are no groups. */
 tide_status port_group_move(const struct tide_store *store, void *session,

@@ -185,6 +185,46 @@ static void lanes_that_were_made_meanwhile_stay_where_they_are(struct fixture *f
 	were_handled_once(&tally);
 }
 
+static tide_status between_forget(void *session, const struct tide_group *group,
+				  const char *const *rows, size_t count, struct tide_error *err)
+{
+	void (*happen)(struct fixture *, struct tally *) = between.happen;
+	between.happen = NULL;
+	if (happen)
+		happen(between.f, between.tally);
+	return between.real->checkpoint.group_forget(session, group, rows, count, err);
+}
+
+static void somebody_else_goes_back_and_on(struct fixture *f, struct tally *tally)
+{
+	assert_true(become(f, LANES));
+	tally->is_stuck = true;
+	run_with(f, tally, LANES);
+	tally->is_stuck = false;
+	assert_true(become(f, LANES + 1));
+}
+
+static void rows_that_are_inherited_anew_are_not_forgotten(struct fixture *f)
+{
+	struct tally tally = { .is_stuck = false };
+	struct family_wish wish = { .name = "p", .lanes = LANES + 1 };
+	struct tide_time clean;
+	void *session;
+	fill(f, EVENTS);
+	assert_true(become(f, LANES));
+	assert_true(become(f, LANES + 1));
+	between_begin(f, &tally);
+	between.happen = somebody_else_goes_back_and_on;
+	between.backend.checkpoint.group_forget = between_forget;
+	must(store_borrow(f->store, &session, err));
+	must(family_trim(f->store, session, &wish, &clean, err));
+	store_return(f->store, session, TIDE_OK);
+	between_end();
+	assert_null(between.happen);
+	run_with(f, &tally, LANES + 1);
+	were_handled_once(&tally);
+}
+
 /* ---- The one that is furthest behind --------------------------------------------------------- */
 
 static tide_status between_list(void *session, struct tide_checkpoint **ret, size_t *ret_count,
@@ -364,6 +404,7 @@ static void release_that_fails_half_way_is_told(struct fixture *f)
 const struct test_case family_cases[] = {
 	CASE(lanes_that_begin_anew_are_begun_once),
 	CASE(lanes_that_were_made_meanwhile_stay_where_they_are),
+	CASE(rows_that_are_inherited_anew_are_not_forgotten),
 	CASE(lanes_are_what_is_told_of_a_name_that_ran_without_any),
 	CASE(slowest_lane_is_told_also_beside_the_row_it_inherits_from),
 	CASE(lanes_that_cannot_be_read_are_not_told_to_be_none),

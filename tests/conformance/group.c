@@ -295,9 +295,16 @@ static void row_that_is_forgotten_leaves_what_it_has_counted(struct fixture *f)
 		must(hand.ops->lease_release(hand.session, &hand.fence, err));
 	}
 
-	must(hand.ops->group_forget(hand.session, "p", 4, names, 3, err));
+	must(hand.ops->group_get(hand.session, "p", &group, err));
+	struct tide_group of_another_number = group, of_before = group, of_nobody = group;
+	of_another_number.lanes = 4;
+	of_before.changed_at.unix_us--;
+	strcpy(of_nobody.name, "q");
+	must(hand.ops->group_forget(hand.session, &of_another_number, names, 3, err));
+	must(hand.ops->group_forget(hand.session, &of_before, names, 3, err));
+	must(hand.ops->group_forget(hand.session, &of_nobody, names, 3, err));
 	assert_int_equal(row_of(f, "p#0/3").events_processed, 4);
-	must(hand.ops->group_forget(hand.session, "p", LANES, names, 3, err));
+	must(hand.ops->group_forget(hand.session, &group, names, 3, err));
 	must(hand.ops->group_get(hand.session, "p", &group, err));
 	assert_int_equal(group.processed_before, 8);
 	refused(TIDE_NOT_FOUND, tide_checkpoints_load(f->checkpoints, "p#0/3", &row, err));
@@ -380,7 +387,8 @@ static void rows_of_a_family_that_is_forgotten_leave_no_count(struct fixture *f)
 	hand_make_family(f, &hand);
 	must(tide_checkpoints_save(f->checkpoints, "p",
 				   &(struct tide_progress){ .position = 21, .count = 3 }, err));
-	must(hand.ops->group_forget(hand.session, "p", LANES, old, 1, err));
+	must(hand.ops->group_get(hand.session, "p", &group, err));
+	must(hand.ops->group_forget(hand.session, &group, old, 1, err));
 	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 20 },
 				   err));
 

@@ -76,13 +76,14 @@ tide_status ledger_group_change(void *self, const struct tide_group_change *chan
 	return ledger_answer(self, err);
 }
 
-tide_status ledger_group_forget(void *self, const char *name, uint32_t lanes,
-				const char *const *rows, size_t count, struct tide_error *err)
+tide_status ledger_group_forget(void *self, const struct tide_group *group, const char *const *rows,
+				size_t count, struct tide_error *err)
 {
-	(void)name;
 	struct ledger *ledger = ledger_now;
 	tide_status status = ledger_begin(self, err);
-	for (size_t i = 0; status == TIDE_OK && ledger->group.lanes == lanes && i < count; i++) {
+	bool is_same = ledger->group.lanes == group->lanes &&
+		       ledger->group.changed_at.unix_us == group->changed_at.unix_us;
+	for (size_t i = 0; status == TIDE_OK && is_same && i < count; i++) {
 		struct ledger_row *row = ledger_row(ledger, rows[i]);
 		if (!row->has_row)
 			continue;

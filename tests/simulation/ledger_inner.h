@@ -33,8 +33,8 @@ tide_status ledger_group_get(void *self, const char *name, struct tide_group *re
 			     struct tide_error *err);
 tide_status ledger_group_change(void *self, const struct tide_group_change *change, bool *ret,
 				struct tide_error *err);
-tide_status ledger_group_forget(void *self, const char *name, uint32_t lanes,
-				const char *const *rows, size_t count, struct tide_error *err);
+tide_status ledger_group_forget(void *self, const struct tide_group *group, const char *const *rows,
+				size_t count, struct tide_error *err);
 tide_status ledger_member_join(void *self, const struct tide_member_write *write, bool *ret,
 			       struct tide_error *err);
 tide_status ledger_member_leave(void *self, const char *group, const struct tide_uuid *id,

@@ -93,9 +93,9 @@ FAULT_VALUE(group_change, bool,
              struct tide_error *err),
             (call.state, change, &value, err))
 FAULT_SIMPLE(group_forget,
-             (void *session, const char *name, uint32_t lanes, const char *const *rows,
+             (void *session, const struct tide_group *group, const char *const *rows,
               size_t count, struct tide_error *err),
-             (call.state, name, lanes, rows, count, err))
+             (call.state, group, rows, count, err))
 FAULT_VALUE(group_move, bool,
             (void *session, const struct tide_group_move *move, bool *ret, struct tide_error *err),
             (call.state, move, &value, err))

@@ -121,18 +121,20 @@ tide_status memory_group_change(void *session, const struct tide_group_change *c
 	return TIDE_OK;
 }
 
-tide_status memory_group_forget(void *session, const char *name, uint32_t lanes,
+tide_status memory_group_forget(void *session, const struct tide_group *group,
 				const char *const *rows, size_t count,
 				struct tide_error *err) TIDE_UNCHECKED
 {
 	(void)err;
 	struct memory_state *state = lanes_lock(session);
-	struct tide_group *group = name_table_find(&state->groups, name);
-	for (size_t i = 0; group && group->lanes == lanes && i < count; i++) {
+	struct tide_group *now = name_table_find(&state->groups, group->name);
+	bool is_same = now && now->lanes == group->lanes &&
+		       now->changed_at.unix_us == group->changed_at.unix_us;
+	for (size_t i = 0; is_same && i < count; i++) {
 		const struct tide_checkpoint *row = name_table_find(&state->checkpoints, rows[i]);
 		if (!row)
 			continue;
-		group->processed_before += row->events_processed;
+		now->processed_before += row->events_processed;
 		name_table_remove(&state->checkpoints, rows[i]);
 		memory_segments_forget(state, rows[i]);
 	}

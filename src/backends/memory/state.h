@@ -175,7 +175,7 @@ tide_status memory_group_get(void *session, const char *name, struct tide_group 
 			     struct tide_error *err);
 tide_status memory_group_change(void *session, const struct tide_group_change *change, bool *ret,
 				struct tide_error *err);
-tide_status memory_group_forget(void *session, const char *name, uint32_t lanes,
+tide_status memory_group_forget(void *session, const struct tide_group *group,
 				const char *const *rows, size_t count, struct tide_error *err);
 tide_status memory_group_move(void *session, const struct tide_group_move *move, bool *ret,
 			      struct tide_error *err);

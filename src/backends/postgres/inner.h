@@ -452,8 +452,8 @@ tide_status pg_group_get(void *session, const char *name, struct tide_group *ret
 			 struct tide_error *err);
 tide_status pg_group_change(void *session, const struct tide_group_change *change, bool *ret,
 			    struct tide_error *err);
-tide_status pg_group_forget(void *session, const char *name, uint32_t lanes,
-			    const char *const *rows, size_t count, struct tide_error *err);
+tide_status pg_group_forget(void *session, const struct tide_group *group, const char *const *rows,
+			    size_t count, struct tide_error *err);
 tide_status pg_group_move(void *session, const struct tide_group_move *move, bool *ret,
 			  struct tide_error *err);
 tide_status pg_member_join(void *session, const struct tide_member_write *write, bool *ret,

@@ -186,16 +186,17 @@ tide_status pg_group_change(void *self, const struct tide_group_change *change, 
 
 /* ---- Old rows -------------------------------------------------------------------------------- */
 
-tide_status pg_group_forget(void *self, const char *name, uint32_t lanes, const char *const *rows,
+tide_status pg_group_forget(void *self, const struct tide_group *group, const char *const *rows,
 			    size_t count, struct tide_error *err)
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *result = NULL;
 	if (!pg_group_is_kept(self))
 		return group_unsupported(err);
-	pg_put_string(&params, name);
-	pg_put_int4(&params, (int32_t)lanes);
+	pg_put_string(&params, group->name);
+	pg_put_int4(&params, (int32_t)group->lanes);
 	pg_put_members(&params, rows, count, sizeof *rows);
+	pg_put_time(&params, &group->changed_at);
 	return pg_write_run(self, PG_GROUP_FORGET, &params, &result, err);
 }
 

@@ -581,9 +581,10 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"excluded.anchor_position, anchor_event_id = excluded.anchor_event_id+>) "
 		"UPDATE @subscription_groups SET lanes = $2::int4, changed_at = clock_timestamp() "
 		"WHERE name = $1::text",
-	[PG_GROUP_FORGET] = /* $1 name, $2 lanes, $3 the rows */
+	[PG_GROUP_FORGET] = /* $1 name, $2 lanes, $3 the rows, $4 when the number was changed */
 		"WITH seat AS MATERIALIZED (SELECT 1 FROM @subscription_groups WHERE name = "
-		"$1::text AND lanes = $2::int4 FOR UPDATE), gone AS (DELETE FROM "
+		"$1::text AND lanes = $2::int4 AND changed_at = $4::timestamptz FOR UPDATE), gone "
+		"AS (DELETE FROM "
 		"@projection_checkpoints USING seat WHERE projection_name = ANY($3::text[]) "
 		"RETURNING events_processed)<+SEGMENTS , forgotten AS (DELETE FROM "
 		"@projection_segments USING seat WHERE name = ANY($3::text[]))+> "

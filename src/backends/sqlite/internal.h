@@ -483,7 +483,7 @@ tide_status sqlite_group_get(void *session, const char *name, struct tide_group 
 			     struct tide_error *err);
 tide_status sqlite_group_change(void *session, const struct tide_group_change *change, bool *ret,
 				struct tide_error *err);
-tide_status sqlite_group_forget(void *session, const char *name, uint32_t lanes,
+tide_status sqlite_group_forget(void *session, const struct tide_group *group,
 				const char *const *rows, size_t count, struct tide_error *err);
 tide_status sqlite_group_move(void *session, const struct tide_group_move *move, bool *ret,
 			      struct tide_error *err);

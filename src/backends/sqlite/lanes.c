@@ -241,21 +241,25 @@ static tide_status lanes_forget(struct sqlite_session *session, const char *name
 	return status == TIDE_OK ? sqlite_segment_forget(session, row, err) : status;
 }
 
-tide_status sqlite_group_forget(void *self, const char *name, uint32_t lanes,
-				const char *const *rows, size_t count, struct tide_error *err)
+tide_status sqlite_group_forget(void *self, const struct tide_group *group, const char *const *rows,
+				size_t count, struct tide_error *err)
 {
 	struct sqlite_session *session = self;
-	bool joined, is_same = false;
+	struct tide_group now = { .lanes = 0 };
+	bool joined;
 	if (!sqlite_group_is_kept(session))
 		return group_unsupported(err);
 
 	tide_status status = sqlite_write_begin(session, &joined, err);
 	if (status != TIDE_OK)
 		return status;
-	struct tide_group_change known = { .name = name, .lanes_before = lanes };
-	status = lanes_has_number(session, &known, &is_same, err);
+	status = sqlite_group_get(session, group->name, &now, err);
+	bool is_same =
+		now.lanes == group->lanes && now.changed_at.unix_us == group->changed_at.unix_us;
 	for (size_t i = 0; status == TIDE_OK && is_same && i < count; i++)
-		status = lanes_forget(session, name, rows[i], err);
+		status = lanes_forget(session, group->name, rows[i], err);
+	if (status == TIDE_NOT_FOUND)
+		status = TIDE_OK;
 	return sqlite_write_end(session, joined, status, err);
 }
 
