@@ -16,6 +16,7 @@
 #include "cli/configuration.h"
 #include "cli/rebuild.h"
 #include "path/checkpoints.h"
+#include "path/config.h"
 #include "path/journal.h"
 #include "path/port.h"
 #include "sys/alloc.h"
@@ -71,9 +72,7 @@ static int rebuild_refuse_running(struct rebuild *rebuild)
 static tide_position rebuild_from(const struct rebuild *rebuild)
 {
 	const struct tide_subscription_config *config = &rebuild->follow.config;
-	if (config->lanes < 2)
-		return -1;
-	return config->start_from == TIDE_START_POSITION ? config->start_position : 0;
+	return config->lanes < 2 ? -1 : config_start(config, 0);
 }
 
 static tide_status rebuild_empty_begun(void *self, void *connection, struct tide_error *err)

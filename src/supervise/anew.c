@@ -11,6 +11,7 @@
 
 #include "core/text.h"
 #include "path/checkpoints.h"
+#include "path/config.h"
 #include "path/lanes.h"
 #include "supervise/manager.h"
 
@@ -39,22 +40,6 @@ static tide_status anew_begin(struct tide_manager *manager, const char *name, co
 	ret->subscription = manager_pin_one(manager, name);
 	return ret->subscription ? TIDE_OK
 				 : tide_fail(err, TIDE_NOT_FOUND, "no subscription '%.255s'", name);
-}
-
-/* Lanes begin where start_from leads all of them; one without any finds that out by itself. */
-static tide_position anew_from(const struct anew *anew)
-{
-	const struct tide_subscription_config *config = &anew->subscription->config;
-	switch (config->start_from) {
-	case TIDE_START_POSITION:
-		return config->start_position;
-	case TIDE_START_END:
-		return anew->end;
-	case TIDE_START_CHECKPOINT:
-	case TIDE_START_BEGINNING:
-		break;
-	}
-	return 0;
 }
 
 /* One that runs notices by itself that it is to begin again. */
@@ -89,8 +74,8 @@ tide_status tide_manager_reset(struct tide_manager *manager, const char *name, c
 				   name);
 	if (status == TIDE_OK && has_lanes)
 		status = tide_store_end(manager->engine.store, &anew.end, err);
-	if (status == TIDE_OK && has_lanes)
-		how.from = anew_from(&anew);
+	if (status == TIDE_OK && has_lanes) /* all of them; one without finds that out by itself */
+		how.from = config_start(&anew.subscription->config, anew.end);
 	if (status == TIDE_OK)
 		status = anew_forget(&anew, &how, err);
 	manager_unpin_one(manager);

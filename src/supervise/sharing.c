@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "path/config.h"
 #include "path/family.h"
 #include "path/port.h"
 #include "supervise/elsewhere.h"
@@ -65,16 +66,12 @@ static tide_status sharing_start_of(struct tide_manager *manager,
 				    const struct tide_subscription *head, tide_position *ret,
 				    struct tide_error *err)
 {
-	const struct tide_subscription_config *config = &head->config;
-	void *session;
-	*ret = config->start_from == TIDE_START_POSITION ? config->start_position : 0;
-	if (config->start_from != TIDE_START_END)
-		return TIDE_OK;
-	tide_status status = store_borrow(manager->engine.store, &session, err);
-	if (status != TIDE_OK)
-		return status;
-	status = port_end(manager->engine.store, session, ret, err);
-	store_return(manager->engine.store, session, status);
+	tide_position end = 0;
+	tide_status status = TIDE_OK;
+	if (head->config.start_from == TIDE_START_END)
+		status = tide_store_end(manager->engine.store, &end, err);
+	if (status == TIDE_OK)
+		*ret = config_start(&head->config, end);
 	return status;
 }
 
