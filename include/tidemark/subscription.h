@@ -136,6 +136,10 @@ struct tide_subscriber {
 				 struct tide_error *err);
 	/* With lane_open: the lane is gone. */
 	void (*lane_close)(void *lane_self);
+	/* Transactional only: between two of its statements it waits for nothing, so that a
+	 * transaction which stands idle for a lease is of a process that froze, and is ended by the
+	 * server. Else it may stand idle for processing_timeout beside the lease. */
+	bool is_prompt;
 };
 
 /**

@@ -121,6 +121,7 @@ static tide_status fold_over(struct fold *fold, struct tide_checkpoints *checkpo
 		.detach = inner->detach ? fold_detach_inner : NULL,
 		.prepare = inner->prepare ? fold_prepare_inner : NULL,
 		.before_commit = inner->before_commit || fold->guard ? fold_before_commit : NULL,
+		.is_prompt = inner->is_prompt,
 	};
 	TIDE_CLEANUP(tide_manager_close) struct tide_manager *manager = NULL;
 	struct tide_subscription *subscription;

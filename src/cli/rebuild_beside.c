@@ -135,6 +135,7 @@ static tide_status beside_subscribe(struct beside *beside, struct tide_error *er
 		.before_commit = beside->inner->before_commit ? beside_before_commit : NULL,
 		.lane_open = beside_open_lane,
 		.lane_close = beside_close_lane,
+		.is_prompt = beside->inner->is_prompt,
 	};
 	struct follow *follow = &beside->rebuild->follow;
 	follow->config.lanes = beside->swap.lanes;

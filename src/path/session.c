@@ -335,7 +335,6 @@ tide_status session_prepare(struct tide_subscription *subscription, struct tide_
 	return status;
 }
 
-/* SQL projections run one statement after the other; another handler has its time between two. */
 static tide_status session_open_rows(struct tide_subscription *subscription, struct tide_error *err)
 {
 	const struct engine *engine = subscription->engine;
@@ -343,11 +342,11 @@ static tide_status session_open_rows(struct tide_subscription *subscription, str
 	void **session = &subscription->runner.sessions.database;
 	assert(!*session);
 	tide_status status = port_session_open(database, session, err);
-	bool is_sql = subscription->subscriber.attach != NULL;
+	double wait = subscription->config.processing_timeout; /* between two statements */
 	const struct tide_session_limits limits = {
 		.lease = engine->lease_seconds,
-		.idle_in_transaction = engine->lease_seconds +
-				       (is_sql ? 0 : subscription->config.processing_timeout),
+		.idle_in_transaction =
+			engine->lease_seconds + (subscription->subscriber.is_prompt ? 0 : wait),
 		.appends = subscription->subscriber.appends,
 	};
 

@@ -414,6 +414,7 @@ static struct tide_subscriber sql_subscriber(struct tide_sql_projection *project
 		.empty = sql_empty,
 		.lane_open = sql_open_lane,
 		.lane_close = sql_close_lane,
+		.is_prompt = true,
 	};
 }
 

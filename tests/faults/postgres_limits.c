@@ -514,6 +514,82 @@ static void an_owner_that_freezes_in_its_transaction_is_replaced(void **state)
 	alarm(0);
 }
 
+#define TELL_IDLE(who)                                                                             \
+	"INSERT INTO idle.told SELECT '" who "', CAST(setting AS bigint) FROM pg_settings WHERE "  \
+	"name = 'idle_in_transaction_session_timeout'"
+
+static tide_status tell_idle(void *self, const struct tide_event *event,
+			     struct tide_delivery *delivery)
+{
+	(void)event;
+	PGresult *result = PQexec(tide_delivery_connection(delivery), self);
+	bool is_done = PQresultStatus(result) == PGRES_COMMAND_OK;
+	PQclear(result);
+	return is_done ? TIDE_OK
+		       : tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "not written");
+}
+
+static tide_status attach_nothing(void *self, void *connection, struct tide_error *err)
+{
+	(void)self;
+	(void)connection;
+	(void)err;
+	return TIDE_OK;
+}
+
+/* Whoever takes over from one that froze waits for the rows it has locked for as long. */
+static void a_transaction_is_idle_for_no_longer_than_its_handler_may_be(void **state)
+{
+	(void)state;
+	static const char url[] = "postgresql:///?schema=idle";
+	struct tide_store *store;
+	struct tide_sql_projection *projection;
+	struct tide_manager *manager;
+	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
+	struct tide_subscriber subscribers[] = {
+		{ 0 },
+		{ .name = "c",
+		  .self = (char[]){ TELL_IDLE("c") },
+		  .handle = tell_idle,
+		  .transactional = true },
+		{ .name = "c and attach",
+		  .self = (char[]){ TELL_IDLE("c and attach") },
+		  .handle = tell_idle,
+		  .transactional = true,
+		  .attach = attach_nothing },
+		{ .name = "prompt",
+		  .self = (char[]){ TELL_IDLE("prompt") },
+		  .handle = tell_idle,
+		  .transactional = true,
+		  .is_prompt = true },
+	};
+	alarm(PATIENCE);
+	config.processing_timeout = 3;
+	must(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	PGconn *sql = sql_connect("options=-csearch_path=idle");
+	sql_run(sql, "CREATE TABLE told (who text, ms bigint)");
+	must(tide_sql_projection_open(TIDE_SQL_PROJECTION(.text = "-- on: Fine\n" TELL_IDLE("sql"),
+							  .name = "sql", .url = url),
+				      &projection, err));
+	subscribers[0] = *tide_sql_projection_subscriber(projection);
+	append_one(store, stream_of("Limits", 1), "Fine");
+
+	must(tide_manager_open(TIDE_MANAGER(.store = store, .lease_seconds = 2), &manager, err));
+	for (size_t i = 0; i < sizeof subscribers / sizeof *subscribers; i++)
+		must(tide_manager_subscribe(manager, &subscribers[i], &config, NULL, err));
+	must(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
+	wait_for(PATIENCE, sql_number(sql, "SELECT count(*) FROM told") == 4);
+	assert_int_equal(sql_number(sql, "SELECT ms FROM told WHERE who = 'sql'"), 2000);
+	assert_int_equal(sql_number(sql, "SELECT ms FROM told WHERE who = 'prompt'"), 2000);
+	assert_int_equal(sql_number(sql, "SELECT ms FROM told WHERE who = 'c'"), 5000);
+	assert_int_equal(sql_number(sql, "SELECT ms FROM told WHERE who = 'c and attach'"), 5000);
+	tide_manager_close(manager);
+	tide_sql_projection_close(projection);
+	tide_store_close(store);
+	PQfinish(sql);
+	alarm(0);
+}
+
 int main(int argc, char **argv)
 {
 	child_main(argc, argv);
@@ -529,6 +605,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_lease_is_renewed_whatever_else_waits),
 		cmocka_unit_test(no_call_begins_behind_a_transaction_that_came_too_late),
 		cmocka_unit_test(an_owner_that_freezes_in_its_transaction_is_replaced),
+		cmocka_unit_test(a_transaction_is_idle_for_no_longer_than_its_handler_may_be),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	postgres_stop();
