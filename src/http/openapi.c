@@ -5,6 +5,7 @@
 #include <tidemark/version.h>
 
 #include "http/http.h"
+#include "path/status_json.h"
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
@@ -43,32 +44,8 @@ static const struct openapi_parameter openapi_parameters[] = {
 	{ "name",           "{\"type\":\"string\"}", "Of this subscription alone" },
 };
 
-/* What tide_subscription_status_json writes. */
-#define OPENAPI_INTEGER "{\"type\":\"integer\"}"
-#define OPENAPI_NUMBER "{\"type\":\"number\"}"
-#define OPENAPI_FLAG "{\"type\":\"boolean\"}"
-#define OPENAPI_TEXT "{\"type\":[\"string\",\"null\"]}"
-#define OPENAPI_TIME "{\"type\":[\"string\",\"null\"],\"format\":\"date-time\"}"
-#define OPENAPI_STATUS \
-	"\"name\":{\"type\":\"string\"}," \
-	"\"state\":{\"type\":\"string\",\"enum\":[\"starting\",\"catching_up\",\"live\"," \
-		"\"paused\",\"stopped\",\"error\"]}," \
-	"\"position\":" OPENAPI_INTEGER ",\"lag_events\":{\"type\":[\"integer\",\"null\"]}," \
-	"\"events_processed\":" OPENAPI_INTEGER ",\"events_failed\":" OPENAPI_INTEGER "," \
-	"\"events_dlq\":" OPENAPI_INTEGER ",\"last_processed_at\":" OPENAPI_TIME "," \
-	"\"started_at\":" OPENAPI_TIME ",\"uptime_seconds\":" OPENAPI_NUMBER "," \
-	"\"error\":" OPENAPI_TEXT ",\"recent_errors_count\":" OPENAPI_INTEGER "," \
-	"\"events_skipped\":" OPENAPI_INTEGER ",\"events_discarded\":" OPENAPI_INTEGER "," \
-	"\"last_event_id\":" OPENAPI_TEXT ",\"last_event_type\":" OPENAPI_TEXT "," \
-	"\"previous_state\":" OPENAPI_TEXT ",\"pause_reason\":" OPENAPI_TEXT "," \
-	"\"paused_at\":" OPENAPI_TIME "," \
-	"\"pause_duration_seconds\":{\"type\":[\"number\",\"null\"]}," \
-	"\"in_flight\":" OPENAPI_INTEGER ",\"in_flight_peak\":" OPENAPI_INTEGER "," \
-	"\"backpressure\":" OPENAPI_FLAG ",\"standby\":" OPENAPI_FLAG "," \
-	"\"lag_stale\":" OPENAPI_FLAG ",\"waiting_for\":" OPENAPI_TEXT "," \
-	"\"paused_by\":" OPENAPI_TEXT ",\"pause_note\":" OPENAPI_TEXT
-
-/* One text, in parts as long as every compiler takes. */
+/* One text, in parts as long as every compiler takes. NULL: the members of a status, as the table
+ * has them. */
 static const char *const openapi_components[] = {
 	"{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
 	"\"schemas\":{"
@@ -146,13 +123,13 @@ static const char *const openapi_components[] = {
 	"\"Lane\":{\"type\":\"object\",\"required\":[\"name\",\"position\",\"lag_events\","
 		"\"events_processed\",\"owned\",\"host\",\"pid\",\"acquired_at\"],"
 		"\"description\":\"One that this process runs has the members of a Subscription, too\","
-		"\"properties\":{" OPENAPI_STATUS ","
+		"\"properties\":{", NULL, ","
 		"\"owned\":{\"type\":\"boolean\"},"
 		"\"host\":{\"type\":[\"string\",\"null\"]},\"pid\":{\"type\":[\"integer\",\"null\"]},"
 		"\"acquired_at\":{\"type\":[\"string\",\"null\"],\"format\":\"date-time\"}}},",
 	"\"Subscription\":{\"type\":\"object\",\"required\":[\"name\",\"state\",\"position\","
 		"\"lag_events\",\"events_processed\",\"events_failed\",\"error\",\"standby\"],"
-		"\"properties\":{" OPENAPI_STATUS ","
+		"\"properties\":{", NULL, ","
 		"\"lanes\":{\"type\":\"integer\"},\"lanes_owned\":{\"type\":\"integer\"},"
 		"\"members\":{\"description\":\"Of one with lanes; null: its database does not answer\","
 			"\"anyOf\":[{\"type\":\"null\"},{\"type\":\"array\","
@@ -182,11 +159,66 @@ static void openapi_add_raw(struct buffer *body, const char *key, const char *js
 	json_raw(body, tide_text(json));
 }
 
+static void openapi_add_names(struct buffer *text, const struct json_field *field)
+{
+	buffer_format(text, "{\"type\":\"string\",\"enum\":[");
+	for (int i = 0; i < field->names; i++)
+		buffer_format(text, "%s\"%s\"", i ? "," : "", field->name(i));
+	buffer_format(text, "]}");
+}
+
+static void openapi_add_field(struct buffer *text, const struct json_field *field)
+{
+	bool is_optional = field->known || field->is_known;
+	const char *type = "\"string\"", *more = "";
+
+	switch (field->kind) {
+	case JSON_FIELD_INTEGER:
+	case JSON_FIELD_SMALL:
+	case JSON_FIELD_UNSIGNED:
+	case JSON_FIELD_SIZE:
+		type = "\"integer\"";
+		break;
+	case JSON_FIELD_REAL:
+		type = "\"number\"";
+		break;
+	case JSON_FIELD_FLAG:
+		type = "\"boolean\"";
+		break;
+	case JSON_FIELD_TIME:
+		more = ",\"format\":\"date-time\"";
+		is_optional = true;
+		break;
+	case JSON_FIELD_CHARS:
+	case JSON_FIELD_NAME:
+		break;
+	default:
+		is_optional = true;
+	}
+	buffer_format(text, is_optional ? "{\"type\":[%s,\"null\"]%s}" : "{\"type\":%s%s}", type,
+		      more);
+}
+
+static void openapi_add_status(struct buffer *text)
+{
+	for (size_t i = 0; i < status_field_count; i++) {
+		const struct json_field *field = &status_fields[i];
+		buffer_format(text, "%s\"%s\":", i ? "," : "", field->key);
+		if (field->names > 0)
+			openapi_add_names(text, field);
+		else
+			openapi_add_field(text, field);
+	}
+}
+
 static void openapi_add_components(struct buffer *body)
 {
 	struct buffer whole = { 0 };
 	for (size_t i = 0; i < sizeof openapi_components / sizeof *openapi_components; i++)
-		buffer_add(&whole, openapi_components[i], strlen(openapi_components[i]));
+		if (openapi_components[i])
+			buffer_add(&whole, openapi_components[i], strlen(openapi_components[i]));
+		else
+			openapi_add_status(&whole);
 	json_key(body, "components");
 	body->failed = body->failed || whole.failed;
 	if (!whole.failed)

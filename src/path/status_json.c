@@ -1,88 +1,132 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A subscription's status and statistics as JSON. The order of the keys is part of the contract.
+ * A subscription's status and statistics as JSON.
  */
+#include "path/status_json.h"
+
+#include <stddef.h>
+
 #include <tidemark/subscription.h>
 
-#include "core/json.h"
-
-static const char *status_or_null(const char *text)
+static const char *status_state(int value)
 {
-	return text[0] ? text : NULL;
+	return tide_state_name((enum tide_state)value);
 }
 
-static void status_add_counts(struct buffer *buffer, const struct tide_subscription_status *status)
+static const char *status_pause_reason(int value)
 {
-	json_add_string(buffer, "name", status->name);
-	json_add_string(buffer, "state", tide_state_name(status->state));
-	json_add_integer(buffer, "position", status->position);
-	json_key(buffer, "lag_events");
-
-	if (status->lag_known)
-		json_integer(buffer, status->lag_events);
-	else
-		json_null(buffer);
-	json_add_integer(buffer, "events_processed", status->events_processed);
-	json_add_integer(buffer, "events_failed", status->events_failed);
-	json_add_integer(buffer, "events_dlq", status->events_dlq);
-	json_add_time(buffer, "last_processed_at", status->has_last_processed_at,
-		      status->last_processed_at);
-	json_add_time(buffer, "started_at", status->has_started_at, status->started_at);
-	json_add_number(buffer, "uptime_seconds", status->uptime_seconds, 3);
-	json_add_string(buffer, "error",
-			status->error.status == TIDE_OK ? NULL : status->error.message);
-	json_add_integer(buffer, "recent_errors_count", status->recent_errors_count);
+	return tide_pause_reason_name((enum tide_pause_reason)value);
 }
 
-static void status_add_rest(struct buffer *buffer, const struct tide_subscription_status *status)
+static const char *status_breaker_state(int value)
 {
-	bool is_paused = status->state == TIDE_STATE_PAUSED;
-	json_add_integer(buffer, "events_skipped", status->events_skipped);
-	json_add_integer(buffer, "events_discarded", status->events_discarded);
-	json_add_uuid(buffer, "last_event_id", &status->last_event_id);
-	json_add_string(buffer, "last_event_type", status_or_null(status->last_event_type));
-	json_add_string(buffer, "previous_state",
-			status->has_previous_state ? tide_state_name(status->previous_state)
-						   : NULL);
-	json_add_string(buffer, "pause_reason",
-			is_paused ? tide_pause_reason_name(status->pause_reason) : NULL);
-	json_add_time(buffer, "paused_at", is_paused, status->paused_at);
-	json_key(buffer, "pause_duration_seconds");
-	if (is_paused)
-		json_number(buffer, status->pause_duration_seconds, 3);
-	else
-		json_null(buffer);
-	json_add_integer(buffer, "in_flight", status->in_flight);
-	json_add_integer(buffer, "in_flight_peak", status->in_flight_peak);
-	json_add_bool(buffer, "backpressure", status->backpressure);
-	json_add_bool(buffer, "standby", status->standby);
-	json_add_bool(buffer, "lag_stale", status->lag_stale);
-	json_add_string(buffer, "waiting_for", status_or_null(status->waiting_for));
-	json_add_string(buffer, "paused_by", status_or_null(status->paused_by));
-	json_add_string(buffer, "pause_note", status_or_null(status->pause_note));
-	if (status->lanes == 0)
-		return;
-	json_add_integer(buffer, "lanes", status->lanes);
-	json_add_integer(buffer, "lanes_owned", status->lanes_owned);
+	return tide_breaker_state_name((enum tide_breaker_state)value);
 }
 
-static tide_status status_check(const void *value, char **ret, struct tide_error *err)
+static bool status_is_paused(const void *object)
 {
-	if (!value || !ret)
-		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL",
-				 value ? "ret" : "what is to be written");
-	return TIDE_OK;
+	return ((const struct tide_subscription_status *)object)->state == TIDE_STATE_PAUSED;
 }
+
+/* clang-format off */
+#define AT(member) .place = offsetof(struct tide_subscription_status, member)
+#define KNOWN(member) .known = offsetof(struct tide_subscription_status, member)
+const struct json_field status_fields[] = {
+	{ "name",                   JSON_FIELD_CHARS,   AT(name) },
+	{ "state",                  JSON_FIELD_NAME,    AT(state), .name = status_state,
+		.names = TIDE_STATE_ERROR + 1 },
+	{ "position",               JSON_FIELD_INTEGER, AT(position) },
+	{ "lag_events",             JSON_FIELD_INTEGER, AT(lag_events), KNOWN(lag_known) },
+	{ "events_processed",       JSON_FIELD_INTEGER, AT(events_processed) },
+	{ "events_failed",          JSON_FIELD_INTEGER, AT(events_failed) },
+	{ "events_dlq",             JSON_FIELD_INTEGER, AT(events_dlq) },
+	{ "last_processed_at",      JSON_FIELD_TIME,    AT(last_processed_at),
+		KNOWN(has_last_processed_at) },
+	{ "started_at",             JSON_FIELD_TIME,    AT(started_at), KNOWN(has_started_at) },
+	{ "uptime_seconds",         JSON_FIELD_REAL,    AT(uptime_seconds), .decimals = 3 },
+	{ "error",                  JSON_FIELD_ERROR,   AT(error) },
+	{ "recent_errors_count",    JSON_FIELD_SMALL,   AT(recent_errors_count) },
+	{ "events_skipped",         JSON_FIELD_INTEGER, AT(events_skipped) },
+	{ "events_discarded",       JSON_FIELD_INTEGER, AT(events_discarded) },
+	{ "last_event_id",          JSON_FIELD_UUID,    AT(last_event_id) },
+	{ "last_event_type",        JSON_FIELD_WORDS,   AT(last_event_type) },
+	{ "previous_state",         JSON_FIELD_NAME,    AT(previous_state), .name = status_state,
+		KNOWN(has_previous_state) },
+	{ "pause_reason",           JSON_FIELD_NAME,    AT(pause_reason),
+		.name = status_pause_reason, .is_known = status_is_paused },
+	{ "paused_at",              JSON_FIELD_TIME,    AT(paused_at), .is_known = status_is_paused },
+	{ "pause_duration_seconds", JSON_FIELD_REAL,    AT(pause_duration_seconds), .decimals = 3,
+		.is_known = status_is_paused },
+	{ "in_flight",              JSON_FIELD_INTEGER, AT(in_flight) },
+	{ "in_flight_peak",         JSON_FIELD_INTEGER, AT(in_flight_peak) },
+	{ "backpressure",           JSON_FIELD_FLAG,    AT(backpressure) },
+	{ "standby",                JSON_FIELD_FLAG,    AT(standby) },
+	{ "lag_stale",              JSON_FIELD_FLAG,    AT(lag_stale) },
+	{ "waiting_for",            JSON_FIELD_WORDS,   AT(waiting_for) },
+	{ "paused_by",              JSON_FIELD_WORDS,   AT(paused_by) },
+	{ "pause_note",             JSON_FIELD_WORDS,   AT(pause_note) },
+};
+const size_t status_field_count = sizeof status_fields / sizeof *status_fields;
+
+/* of one that has any */
+static const struct json_field status_lane_fields[] = {
+	{ "lanes",       JSON_FIELD_UNSIGNED, AT(lanes) },
+	{ "lanes_owned", JSON_FIELD_UNSIGNED, AT(lanes_owned) },
+};
+#undef KNOWN
+#undef AT
+
+#define AT(member) .place = offsetof(struct tide_flow_stats, member)
+static const struct json_field flow_fields[] = {
+	{ "events_in_flight",         JSON_FIELD_INTEGER, AT(events_in_flight) },
+	{ "peak_in_flight",           JSON_FIELD_INTEGER, AT(peak_in_flight) },
+	{ "pause_count",              JSON_FIELD_INTEGER, AT(pause_count) },
+	{ "total_pause_time_seconds", JSON_FIELD_REAL,    AT(total_pause_time_seconds), .decimals = 3 },
+	{ "total_acquisitions",       JSON_FIELD_INTEGER, AT(total_acquisitions) },
+	{ "total_releases",           JSON_FIELD_INTEGER, AT(total_releases) },
+};
+#undef AT
+
+#define AT(member) .place = offsetof(struct tide_filter_stats, member)
+static const struct json_field filter_fields[] = {
+	{ "events_evaluated", JSON_FIELD_INTEGER, AT(events_evaluated) },
+	{ "events_matched",   JSON_FIELD_INTEGER, AT(events_matched) },
+	{ "events_skipped",   JSON_FIELD_INTEGER, AT(events_skipped) },
+	{ "match_rate",       JSON_FIELD_REAL,    AT(match_rate), .decimals = 4 },
+};
+#undef AT
+
+#define AT(member) .place = offsetof(struct tide_retry_stats, member)
+static const struct json_field retry_fields[] = {
+	{ "attempts",            JSON_FIELD_INTEGER, AT(attempts) },
+	{ "successes",           JSON_FIELD_INTEGER, AT(successes) },
+	{ "failures",            JSON_FIELD_INTEGER, AT(failures) },
+	{ "total_delay_seconds", JSON_FIELD_REAL,    AT(total_delay_seconds), .decimals = 3 },
+	{ "last_error",          JSON_FIELD_ERROR,   AT(last_error) },
+};
+#undef AT
+
+#define AT(member) .place = offsetof(struct tide_breaker_status, member)
+#define KNOWN(member) .known = offsetof(struct tide_breaker_status, member)
+static const struct json_field breaker_fields[] = {
+	{ "state",             JSON_FIELD_NAME,  AT(state), .name = status_breaker_state },
+	{ "failure_count",     JSON_FIELD_SMALL, AT(failure_count) },
+	{ "last_failure_time", JSON_FIELD_TIME,  AT(last_failure_time), KNOWN(has_last_failure) },
+	{ "half_open_calls",   JSON_FIELD_SMALL, AT(half_open_calls) },
+};
+#undef KNOWN
+#undef AT
+/* clang-format on */
 
 tide_status tide_subscription_status_json(const struct tide_subscription_status *status, char **ret,
 					  struct tide_error *err)
 {
-	if (status_check(status, ret, err) != TIDE_OK)
-		return TIDE_ARGUMENT;
+	if (!status || !ret || status->lanes == 0)
+		return json_fields_text(status_fields, status_field_count, status, ret, err);
 	struct buffer buffer = { 0 };
 	json_open(&buffer, '{');
-	status_add_counts(&buffer, status);
-	status_add_rest(&buffer, status);
+	json_add_fields(&buffer, status_fields, status_field_count, status);
+	json_add_fields(&buffer, JSON_FIELDS(status_lane_fields), status);
 	json_close(&buffer, '}');
 	return buffer_take(&buffer, ret, err);
 }
@@ -90,65 +134,23 @@ tide_status tide_subscription_status_json(const struct tide_subscription_status 
 tide_status tide_flow_stats_json(const struct tide_flow_stats *stats, char **ret,
 				 struct tide_error *err)
 {
-	if (status_check(stats, ret, err) != TIDE_OK)
-		return TIDE_ARGUMENT;
-	struct buffer buffer = { 0 };
-
-	json_open(&buffer, '{');
-	json_add_integer(&buffer, "events_in_flight", stats->events_in_flight);
-	json_add_integer(&buffer, "peak_in_flight", stats->peak_in_flight);
-	json_add_integer(&buffer, "pause_count", stats->pause_count);
-	json_add_number(&buffer, "total_pause_time_seconds", stats->total_pause_time_seconds, 3);
-	json_add_integer(&buffer, "total_acquisitions", stats->total_acquisitions);
-	json_add_integer(&buffer, "total_releases", stats->total_releases);
-	json_close(&buffer, '}');
-	return buffer_take(&buffer, ret, err);
+	return json_fields_text(JSON_FIELDS(flow_fields), stats, ret, err);
 }
 
 tide_status tide_filter_stats_json(const struct tide_filter_stats *stats, char **ret,
 				   struct tide_error *err)
 {
-	if (status_check(stats, ret, err) != TIDE_OK)
-		return TIDE_ARGUMENT;
-	struct buffer buffer = { 0 };
-	json_open(&buffer, '{');
-	json_add_integer(&buffer, "events_evaluated", stats->events_evaluated);
-	json_add_integer(&buffer, "events_matched", stats->events_matched);
-	json_add_integer(&buffer, "events_skipped", stats->events_skipped);
-	json_add_number(&buffer, "match_rate", stats->match_rate, 4);
-	json_close(&buffer, '}');
-	return buffer_take(&buffer, ret, err);
+	return json_fields_text(JSON_FIELDS(filter_fields), stats, ret, err);
 }
 
 tide_status tide_retry_stats_json(const struct tide_retry_stats *stats, char **ret,
 				  struct tide_error *err)
 {
-	if (status_check(stats, ret, err) != TIDE_OK)
-		return TIDE_ARGUMENT;
-	struct buffer buffer = { 0 };
-	json_open(&buffer, '{');
-	json_add_integer(&buffer, "attempts", stats->attempts);
-	json_add_integer(&buffer, "successes", stats->successes);
-	json_add_integer(&buffer, "failures", stats->failures);
-	json_add_number(&buffer, "total_delay_seconds", stats->total_delay_seconds, 3);
-	json_add_string(&buffer, "last_error",
-			stats->last_error.status == TIDE_OK ? NULL : stats->last_error.message);
-	json_close(&buffer, '}');
-	return buffer_take(&buffer, ret, err);
+	return json_fields_text(JSON_FIELDS(retry_fields), stats, ret, err);
 }
 
 tide_status tide_breaker_status_json(const struct tide_breaker_status *status, char **ret,
 				     struct tide_error *err)
 {
-	if (status_check(status, ret, err) != TIDE_OK)
-		return TIDE_ARGUMENT;
-	struct buffer buffer = { 0 };
-	json_open(&buffer, '{');
-	json_add_string(&buffer, "state", tide_breaker_state_name(status->state));
-	json_add_integer(&buffer, "failure_count", status->failure_count);
-	json_add_time(&buffer, "last_failure_time", status->has_last_failure,
-		      status->last_failure_time);
-	json_add_integer(&buffer, "half_open_calls", status->half_open_calls);
-	json_close(&buffer, '}');
-	return buffer_take(&buffer, ret, err);
+	return json_fields_text(JSON_FIELDS(breaker_fields), status, ret, err);
 }
