@@ -2,6 +2,7 @@
 /* One subscription more closely: its newest failures, and the configuration that is in effect. */
 #include <string.h>
 
+#include "core/json_fields.h"
 #include "http/api.h"
 #include "path/knobs.h"
 #include "supervise/manager.h"
@@ -31,26 +32,24 @@ static void detail_end(struct api_call *call)
 
 /* ---- Failures -------------------------------------------------------------------------------- */
 
-static void detail_add_error(struct buffer *body, const struct tide_recent_error *error)
+static const char *detail_error_name(int value)
 {
-	json_open(body, '{');
-	json_key(body, "event_id");
-	json_uuid(body, &error->event_id);
-	json_key(body, "event_type");
-	json_string(body, error->event_type);
-	json_key(body, "position");
-	json_integer(body, error->position);
-	json_key(body, "error_type");
-	json_string(body, tide_status_name(error->error_type));
-
-	json_key(body, "error_message");
-	json_string(body, error->error_message);
-	json_key(body, "timestamp");
-	json_time(body, error->timestamp);
-	json_key(body, "sent_to_dlq");
-	json_bool(body, error->sent_to_dlq);
-	json_close(body, '}');
+	return tide_status_name((tide_status)value);
 }
+
+/* clang-format off */
+#define AT(member) .place = offsetof(struct tide_recent_error, member)
+static const struct json_field detail_error_fields[] = {
+	{ "event_id",      JSON_FIELD_UUID,    AT(event_id) },
+	{ "event_type",    JSON_FIELD_CHARS,   AT(event_type) },
+	{ "position",      JSON_FIELD_INTEGER, AT(position) },
+	{ "error_type",    JSON_FIELD_NAME,    AT(error_type), .name = detail_error_name },
+	{ "error_message", JSON_FIELD_CHARS,   AT(error_message) },
+	{ "timestamp",     JSON_FIELD_TIME,    AT(timestamp) },
+	{ "sent_to_dlq",   JSON_FIELD_FLAG,    AT(sent_to_dlq) },
+};
+#undef AT
+/* clang-format on */
 
 void route_errors(struct http_job *job)
 {
@@ -68,7 +67,7 @@ void route_errors(struct http_job *job)
 		json_key(body, "errors");
 		json_open(body, '[');
 		for (size_t i = 0; i < count; i++)
-			detail_add_error(body, &list[i]);
+			json_fields(body, JSON_FIELDS(detail_error_fields), &list[i]);
 		json_close(body, ']');
 		json_close(body, '}');
 		api_close(job);
