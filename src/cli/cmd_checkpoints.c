@@ -4,29 +4,13 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "core/records.h"
 #include "path/checkpoints.h"
 #include "sys/alloc.h"
 
 static void checkpoint_json(struct buffer *line, const void *self)
 {
-	const struct tide_checkpoint *row = self;
-	json_open(line, '{');
-	json_add_string(line, "projection_name", row->projection_name);
-	json_key(line, "global_position");
-
-	if (row->has_position)
-		json_integer(line, row->position);
-	else
-		json_null(line);
-	json_add_integer(line, "events_processed", row->events_processed);
-	json_add_uuid(line, "last_event_id", &row->last_event_id);
-	json_add_string(line, "last_event_type",
-			*row->last_event_type ? row->last_event_type : NULL);
-	json_add_time(line, "last_processed_at", row->has_last_processed_at,
-		      row->last_processed_at);
-	json_add_time(line, "created_at", true, row->created_at);
-	json_add_time(line, "updated_at", true, row->updated_at);
-	json_close(line, '}');
+	checkpoint_write_json(line, self);
 }
 
 static const char *const checkpoint_heads[] = { "projection", ">position",         ">processed",
@@ -296,27 +280,7 @@ static int lag_print(struct cli *cli, struct table *table, const struct tide_lag
 			  time_text(lag->has_last_processed_at, lag->last_processed_at));
 		return CLI_DONE;
 	}
-	json_open(&line, '{');
-	json_key(&line, "projection_name");
-	json_string(&line, lag->projection_name);
-	json_key(&line, "last_event_id");
-	json_uuid(&line, &lag->last_event_id);
-	json_key(&line, "latest_event_id");
-	json_uuid(&line, &lag->latest_event_id);
-	json_key(&line, "lag_seconds");
-	json_number(&line, lag->lag_seconds, 1);
-	json_key(&line, "event_time_lag_seconds");
-	json_number(&line, lag->event_time_lag_seconds, 1);
-	json_key(&line, "events_processed");
-	json_integer(&line, lag->events_processed);
-	json_key(&line, "last_processed_at");
-	if (lag->has_last_processed_at)
-		json_time(&line, lag->last_processed_at);
-	else
-		json_null(&line);
-	json_key(&line, "lag_events");
-	json_integer(&line, lag->lag_events);
-	json_close(&line, '}');
+	lag_write_json(&line, lag);
 	return cli_line(cli, &line);
 }
 

@@ -4,6 +4,7 @@
 
 /* Records as JSON objects, the same wherever they are shown: docs/records.md. */
 
+#include <tidemark/checkpoint.h>
 #include <tidemark/control.h>
 #include <tidemark/deadletter.h>
 
@@ -11,5 +12,7 @@
 
 void dead_letter_write_json(struct buffer *buffer, const struct tide_dead_letter *letter);
 void journal_write_json(struct buffer *buffer, const struct tide_journal_entry *entry);
+void checkpoint_write_json(struct buffer *buffer, const struct tide_checkpoint *row);
+void lag_write_json(struct buffer *buffer, const struct tide_lag *lag);
 
 #endif

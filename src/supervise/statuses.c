@@ -2,8 +2,10 @@
 /* What a manager tells of all its subscriptions and of its last shutdown. */
 #include "supervise/group.h"
 
+#include <stddef.h>
 #include <string.h>
 
+#include "core/json_fields.h"
 #include "path/lanes.h"
 #include "policy/errors_json.h"
 #include "sys/alloc.h"
@@ -147,23 +149,50 @@ tide_status tide_manager_shutdown_metrics(struct tide_manager *manager,
 	return TIDE_OK;
 }
 
+static const char *shutdown_phase(int value)
+{
+	return tide_shutdown_phase_name((enum tide_shutdown_phase)value);
+}
+
+static const char *shutdown_reason(int value)
+{
+	return tide_shutdown_reason_name((enum tide_shutdown_reason)value);
+}
+
+/* clang-format off */
+#define AT(member) .place = offsetof(struct tide_shutdown_metrics, member)
+static const struct json_field metrics_fields[] = {
+	{ "shutdown_duration_seconds", JSON_FIELD_REAL,    AT(shutdown_duration_seconds), .decimals = 3 },
+	{ "drain_duration_seconds",    JSON_FIELD_REAL,    AT(drain_duration_seconds), .decimals = 3 },
+	{ "events_drained",            JSON_FIELD_INTEGER, AT(events_drained) },
+	{ "checkpoints_saved",         JSON_FIELD_INTEGER, AT(checkpoints_saved) },
+	{ "in_flight_at_start",        JSON_FIELD_INTEGER, AT(in_flight_at_start) },
+	{ "outcome",                   JSON_FIELD_TEXT,    AT(outcome) },
+};
+#undef AT
+
+#define AT(member) .place = offsetof(struct tide_shutdown_result, member)
+static const struct json_field result_fields[] = {
+	{ "phase",                 JSON_FIELD_NAME,    AT(phase), .name = shutdown_phase },
+	{ "duration_seconds",      JSON_FIELD_REAL,    AT(duration_seconds), .decimals = 3 },
+	{ "subscriptions_stopped", JSON_FIELD_INTEGER, AT(subscriptions_stopped) },
+	{ "events_drained",        JSON_FIELD_INTEGER, AT(events_drained) },
+	{ "checkpoints_saved",     JSON_FIELD_INTEGER, AT(checkpoints_saved) },
+	{ "forced",                JSON_FIELD_FLAG,    AT(forced) },
+	{ "error",                 JSON_FIELD_ERROR,   AT(error) },
+	{ "reason",                JSON_FIELD_NAME,    AT(reason), .name = shutdown_reason },
+	{ "in_flight_at_start",    JSON_FIELD_INTEGER, AT(in_flight_at_start) },
+	{ "events_not_drained",    JSON_FIELD_INTEGER, AT(events_not_drained) },
+};
+#undef AT
+/* clang-format on */
+
 tide_status tide_shutdown_metrics_json(const struct tide_shutdown_metrics *metrics, char **ret,
 				       struct tide_error *err)
 {
 	if (!metrics || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", metrics ? "ret" : "metrics");
-	struct buffer buffer = { 0 };
-
-	json_open(&buffer, '{');
-	json_add_number(&buffer, "shutdown_duration_seconds", metrics->shutdown_duration_seconds,
-			3);
-	json_add_number(&buffer, "drain_duration_seconds", metrics->drain_duration_seconds, 3);
-	json_add_integer(&buffer, "events_drained", metrics->events_drained);
-	json_add_integer(&buffer, "checkpoints_saved", metrics->checkpoints_saved);
-	json_add_integer(&buffer, "in_flight_at_start", metrics->in_flight_at_start);
-	json_add_string(&buffer, "outcome", metrics->outcome);
-	json_close(&buffer, '}');
-	return buffer_take(&buffer, ret, err);
+	return json_fields_text(JSON_FIELDS(metrics_fields), metrics, ret, err);
 }
 
 tide_status tide_shutdown_result_json(const struct tide_shutdown_result *result, char **ret,
@@ -171,20 +200,5 @@ tide_status tide_shutdown_result_json(const struct tide_shutdown_result *result,
 {
 	if (!result || !ret)
 		return tide_fail(err, TIDE_ARGUMENT, "%s is NULL", result ? "ret" : "result");
-	struct buffer buffer = { 0 };
-
-	json_open(&buffer, '{');
-	json_add_string(&buffer, "phase", tide_shutdown_phase_name(result->phase));
-	json_add_number(&buffer, "duration_seconds", result->duration_seconds, 3);
-	json_add_integer(&buffer, "subscriptions_stopped", result->subscriptions_stopped);
-	json_add_integer(&buffer, "events_drained", result->events_drained);
-	json_add_integer(&buffer, "checkpoints_saved", result->checkpoints_saved);
-	json_add_bool(&buffer, "forced", result->forced);
-	json_add_string(&buffer, "error",
-			result->error.status == TIDE_OK ? NULL : result->error.message);
-	json_add_string(&buffer, "reason", tide_shutdown_reason_name(result->reason));
-	json_add_integer(&buffer, "in_flight_at_start", result->in_flight_at_start);
-	json_add_integer(&buffer, "events_not_drained", result->events_not_drained);
-	json_close(&buffer, '}');
-	return buffer_take(&buffer, ret, err);
+	return json_fields_text(JSON_FIELDS(result_fields), result, ret, err);
 }
