@@ -137,18 +137,12 @@ static int append_print(struct cli *cli, const struct append_call *call,
 		return cli_line(cli, &line);
 	}
 	json_open(&line, '{');
-	json_key(&line, "global_position");
-	json_integer(&line, result->last_position);
-	json_key(&line, "aggregate_version");
-	json_integer(&line, result->version);
-	json_key(&line, "event_id");
-	json_uuid(&line, &call->event.event_id);
-	json_key(&line, "aggregate_id");
-	json_string(&line, id);
-	json_key(&line, "aggregate_type");
-	json_string(&line, call->type);
-	json_key(&line, "was_stored_before");
-	json_bool(&line, result->was_stored_before);
+	json_add_integer(&line, "global_position", result->last_position);
+	json_add_integer(&line, "aggregate_version", result->version);
+	json_add_uuid(&line, "event_id", &call->event.event_id);
+	json_add_string(&line, "aggregate_id", id);
+	json_add_string(&line, "aggregate_type", call->type);
+	json_add_bool(&line, "was_stored_before", result->was_stored_before);
 	json_close(&line, '}');
 	return cli_line(cli, &line);
 }

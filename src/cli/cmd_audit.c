@@ -203,24 +203,16 @@ static tide_status audit_segments(struct audit *audit, struct tide_error *err)
 static void audit_json(const struct audit *audit, struct buffer *line)
 {
 	json_open(line, '{');
-	json_key(line, "projection_name");
-	json_string(line, audit->name);
-	json_key(line, "proven");
-	json_bool(line, audit->finding_count == 0);
-	json_key(line, "global_position");
-	json_integer(line, audit->row.has_position ? audit->row.position : 0);
-	json_key(line, "segments");
-	json_integer(line, (int64_t)audit->segment_count);
-	json_key(line, "events_matching");
-	json_integer(line, audit->matching);
-	json_key(line, "events_processed");
-	json_integer(line, audit->processed);
-	json_key(line, "events_discarded");
-	json_integer(line, audit->discarded);
-	json_key(line, "dead_letters");
-	json_integer(line, audit->dead_letters);
-	json_key(line, "dead_letters_resolved");
-	json_integer(line, audit->dead_letters_resolved);
+	json_add_string(line, "projection_name", audit->name);
+	json_add_bool(line, "proven", audit->finding_count == 0);
+	json_add_integer(line, "global_position",
+			 audit->row.has_position ? audit->row.position : 0);
+	json_add_integer(line, "segments", (int64_t)audit->segment_count);
+	json_add_integer(line, "events_matching", audit->matching);
+	json_add_integer(line, "events_processed", audit->processed);
+	json_add_integer(line, "events_discarded", audit->discarded);
+	json_add_integer(line, "dead_letters", audit->dead_letters);
+	json_add_integer(line, "dead_letters_resolved", audit->dead_letters_resolved);
 	json_key(line, "tables_compared");
 
 	if (audit->is_deep)

@@ -93,10 +93,8 @@ static int backup_say(struct cli *cli, const char *file, tide_position end)
 	struct buffer line = { 0 };
 	if (cli->json) {
 		json_open(&line, '{');
-		json_key(&line, "file");
-		json_string(&line, file);
-		json_key(&line, "global_position");
-		json_integer(&line, end);
+		json_add_string(&line, "file", file);
+		json_add_integer(&line, "global_position", end);
 		json_close(&line, '}');
 	} else {
 		buffer_format(&line, "'%s' has everything up to position %lld", file,

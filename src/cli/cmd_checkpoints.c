@@ -131,12 +131,9 @@ static int checkpoints_reset(struct cli *cli, struct tide_checkpoints *checkpoin
 	checkpoints_note_letters(cli, target.name, deleted);
 	if (cli->json) {
 		json_open(&line, '{');
-		json_key(&line, "projection_name");
-		json_string(&line, target.name);
-		json_key(&line, "global_position_before");
-		json_integer(&line, target.position);
-		json_key(&line, "dead_letters_deleted");
-		json_integer(&line, deleted);
+		json_add_string(&line, "projection_name", target.name);
+		json_add_integer(&line, "global_position_before", target.position);
+		json_add_integer(&line, "dead_letters_deleted", deleted);
 		json_close(&line, '}');
 	} else {
 		buffer_format(&line, "'%s' begins anew%s; it was at position %lld", target.name,
@@ -159,14 +156,11 @@ static int checkpoints_rewind(struct cli *cli, struct tide_checkpoints *checkpoi
 		return cli_fail(cli, &err);
 	if (cli->json) {
 		json_open(&line, '{');
-		json_key(&line, "projection_name");
-		json_string(&line, target.name);
-		json_key(&line, "global_position");
-		json_integer(&line, to < target.position ? to : target.position);
-		json_key(&line, "global_position_before");
-		json_integer(&line, target.position);
-		json_key(&line, "dead_letters_deleted");
-		json_integer(&line, deleted);
+		json_add_string(&line, "projection_name", target.name);
+		json_add_integer(&line, "global_position",
+				 to < target.position ? to : target.position);
+		json_add_integer(&line, "global_position_before", target.position);
+		json_add_integer(&line, "dead_letters_deleted", deleted);
 		json_close(&line, '}');
 		return cli_line(cli, &line);
 	}
@@ -191,12 +185,9 @@ static int checkpoints_accept(struct cli *cli, struct tide_checkpoints *checkpoi
 		return cli_fail(cli, &err);
 	if (cli->json) {
 		json_open(&line, '{');
-		json_key(&line, "projection_name");
-		json_string(&line, name);
-		json_key(&line, "anchor_position");
-		json_integer(&line, anchor.position);
-		json_key(&line, "anchor_event_id");
-		json_uuid(&line, &anchor.event_id);
+		json_add_string(&line, "projection_name", name);
+		json_add_integer(&line, "anchor_position", anchor.position);
+		json_add_uuid(&line, "anchor_event_id", &anchor.event_id);
 		json_close(&line, '}');
 	} else {
 		buffer_format(&line,
@@ -213,12 +204,9 @@ static int checkpoints_print_release(struct cli *cli, const char *name, bool is_
 
 	if (cli->json) {
 		json_open(&line, '{');
-		json_key(&line, "projection_name");
-		json_string(&line, name);
-		json_key(&line, "was_owned");
-		json_bool(&line, is_owned);
-		json_key(&line, "host");
-		json_string(&line, *lease->host ? lease->host : NULL);
+		json_add_string(&line, "projection_name", name);
+		json_add_bool(&line, "was_owned", is_owned);
+		json_add_string(&line, "host", *lease->host ? lease->host : NULL);
 		json_key(&line, "pid");
 		if (lease->pid > 0)
 			json_integer(&line, lease->pid);

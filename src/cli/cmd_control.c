@@ -37,21 +37,14 @@ static void pause_json(struct buffer *line, const struct tide_control *control, 
 		       bool is_owned)
 {
 	json_open(line, '{');
-	json_key(line, "projection_name");
-	json_string(line, control->name);
-	json_key(line, "was_paused");
-	json_bool(line, was_paused);
-	json_key(line, "paused_at");
-	json_time(line, control->paused_at);
+	json_add_string(line, "projection_name", control->name);
+	json_add_bool(line, "was_paused", was_paused);
+	json_add_time(line, "paused_at", true, control->paused_at);
 
-	json_key(line, "paused_by");
-	json_string(line, control->paused_by);
-	json_key(line, "pause_reason");
-	json_string(line, tide_pause_reason_name(control->reason));
-	json_key(line, "pause_note");
-	json_string(line, *control->note ? control->note : NULL);
-	json_key(line, "owned");
-	json_bool(line, is_owned);
+	json_add_string(line, "paused_by", control->paused_by);
+	json_add_string(line, "pause_reason", tide_pause_reason_name(control->reason));
+	json_add_string(line, "pause_note", *control->note ? control->note : NULL);
+	json_add_bool(line, "owned", is_owned);
 	json_close(line, '}');
 }
 
@@ -100,12 +93,9 @@ static int resume_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 
 	if (cli->json) {
 		json_open(&line, '{');
-		json_key(&line, "projection_name");
-		json_string(&line, name);
-		json_key(&line, "was_paused");
-		json_bool(&line, was_paused);
-		json_key(&line, "owned");
-		json_bool(&line, is_owned);
+		json_add_string(&line, "projection_name", name);
+		json_add_bool(&line, "was_paused", was_paused);
+		json_add_bool(&line, "owned", is_owned);
 		json_close(&line, '}');
 	} else if (!was_paused) {
 		buffer_format(&line, "'%s' was not paused", name);
@@ -136,12 +126,9 @@ static int skip_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 
 	if (cli->json) {
 		json_open(&line, '{');
-		json_key(&line, "projection_name");
-		json_string(&line, name);
-		json_key(&line, "global_position");
-		json_integer(&line, event.position);
-		json_key(&line, "event_id");
-		json_uuid(&line, &event.event_id);
+		json_add_string(&line, "projection_name", name);
+		json_add_integer(&line, "global_position", event.position);
+		json_add_uuid(&line, "event_id", &event.event_id);
 		json_close(&line, '}');
 	} else {
 		buffer_format(&line, "'%s' goes on behind the event at %lld (%s), which is skipped",

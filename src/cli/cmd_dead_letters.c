@@ -123,10 +123,8 @@ static int letter_done(struct letters_call *call, int64_t id, const char *what, 
 		return cli_line(call->cli, &line);
 	}
 	json_open(&line, '{');
-	json_key(&line, "id");
-	json_integer(&line, id);
-	json_key(&line, "status");
-	json_string(&line, what);
+	json_add_integer(&line, "id", id);
+	json_add_string(&line, "status", what);
 	json_close(&line, '}');
 	return cli_line(call->cli, &line);
 }
@@ -281,8 +279,7 @@ static int letters_purge(struct letters_call *call)
 		return cli_line(call->cli, &line);
 	}
 	json_open(&line, '{');
-	json_key(&line, "dead_letters_deleted");
-	json_integer(&line, deleted);
+	json_add_integer(&line, "dead_letters_deleted", deleted);
 	json_close(&line, '}');
 	return cli_line(call->cli, &line);
 }

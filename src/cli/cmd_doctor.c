@@ -44,14 +44,10 @@ static void doctor_report(void *self, enum tide_finding_level level, const char 
 		return;
 	}
 	json_open(&line, '{');
-	json_key(&line, "check");
-	json_string(&line, check);
-	json_key(&line, "level");
-	json_string(&line, levels[level]);
-	json_key(&line, "finding");
-	json_string(&line, finding);
-	json_key(&line, "advice");
-	json_string(&line, *advice ? advice : NULL);
+	json_add_string(&line, "check", check);
+	json_add_string(&line, "level", levels[level]);
+	json_add_string(&line, "finding", finding);
+	json_add_string(&line, "advice", *advice ? advice : NULL);
 	json_close(&line, '}');
 	cli_line(call->cli, &line);
 }

@@ -373,18 +373,12 @@ static int import_print(struct import *import)
 		return cli_line(import->cli, &line);
 	}
 	json_open(&line, '{');
-	json_key(&line, "events");
-	json_integer(&line, events);
-	json_key(&line, "appended");
-	json_integer(&line, import->appended);
-	json_key(&line, "stored_before");
-	json_integer(&line, import->known);
-	json_key(&line, "global_position");
-	json_integer(&line, import->last_position);
-	json_key(&line, "seconds");
-	json_number(&line, seconds, 3);
-	json_key(&line, "skipped");
-	json_integer(&line, import->skipped);
+	json_add_integer(&line, "events", events);
+	json_add_integer(&line, "appended", import->appended);
+	json_add_integer(&line, "stored_before", import->known);
+	json_add_integer(&line, "global_position", import->last_position);
+	json_add_number(&line, "seconds", seconds, 3);
+	json_add_integer(&line, "skipped", import->skipped);
 	json_close(&line, '}');
 	return cli_line(import->cli, &line);
 }

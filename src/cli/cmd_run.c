@@ -93,10 +93,8 @@ static int run_check(struct cli *cli, const char *path, const struct config *con
 		return exit;
 	if (cli->json) {
 		json_open(&line, '{');
-		json_key(&line, "stores");
-		json_integer(&line, (int64_t)config->store_count);
-		json_key(&line, "projections");
-		json_integer(&line, (int64_t)config->projection_count);
+		json_add_integer(&line, "stores", (int64_t)config->store_count);
+		json_add_integer(&line, "projections", (int64_t)config->projection_count);
 		json_close(&line, '}');
 	} else {
 		buffer_format(&line, "'%s' is sound: stores %zu, projections %zu", path,

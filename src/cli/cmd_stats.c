@@ -260,14 +260,10 @@ static void stats_json(const struct stats *stats, struct buffer *line)
 
 	json_open(line, '{');
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-		json_key(line, numbers[i].key);
-		json_integer(line, numbers[i].value);
+		json_add_integer(line, numbers[i].key, numbers[i].value);
 	}
-	json_key(line, "last_stored_at");
-	if (stats->has_time)
-		json_time(line, (struct tide_time){ stats->newest_second * 1000000 });
-	else
-		json_null(line);
+	json_add_time(line, "last_stored_at", stats->has_time,
+		      (struct tide_time){ stats->newest_second * 1000000 });
 	json_close(line, '}');
 }
 

@@ -151,75 +151,58 @@ static const char *status_state(const struct status_call *call, const struct sta
 
 /* ---- As lines -------------------------------------------------------------------------------- */
 
-static void status_json_time(struct buffer *line, const char *key, bool is_known,
-			     struct tide_time time)
-{
-	json_key(line, key);
-	if (is_known)
-		json_time(line, time);
-	else
-		json_null(line);
-}
-
 static void status_json_text(struct buffer *line, const char *key, const char *text)
 {
-	json_key(line, key);
-	json_string(line, text && *text ? text : NULL);
+	json_add_string(line, key, text && *text ? text : NULL);
 }
 
 static void status_json_progress(struct buffer *line, const struct status_call *call,
 				 const struct status_row *row)
 {
 	const struct tide_checkpoint *checkpoint = row->checkpoint;
-	json_key(line, "projection_name");
-	json_string(line, row->name);
-	json_key(line, "state");
-	json_string(line, status_state(call, row));
+	json_add_string(line, "projection_name", row->name);
+	json_add_string(line, "state", status_state(call, row));
 	json_key(line, "global_position");
 	if (checkpoint && checkpoint->has_position)
 		json_integer(line, checkpoint->position);
 	else
 		json_null(line);
 
-	json_key(line, "lag_events");
-	json_integer(line, status_lag(call, row));
-	json_key(line, "events_processed");
-	json_integer(line, checkpoint ? checkpoint->events_processed : 0);
-	status_json_time(line, "last_processed_at", checkpoint && checkpoint->has_last_processed_at,
-			 checkpoint ? checkpoint->last_processed_at : (struct tide_time){ 0 });
-	json_key(line, "dead_letters");
-	json_integer(line, row->letters ? row->letters->failure_count : 0);
+	json_add_integer(line, "lag_events", status_lag(call, row));
+	json_add_integer(line, "events_processed", checkpoint ? checkpoint->events_processed : 0);
+	json_add_time(line, "last_processed_at", checkpoint && checkpoint->has_last_processed_at,
+		      checkpoint ? checkpoint->last_processed_at : (struct tide_time){ 0 });
+	json_add_integer(line, "dead_letters", row->letters ? row->letters->failure_count : 0);
 }
 
 static void status_json_owner(struct buffer *line, const struct status_row *row)
 {
 	const struct tide_lease_info *lease = row->lease;
 	bool is_owned = status_is_owned(row);
-	json_key(line, "owned");
-	json_bool(line, is_owned);
+	json_add_bool(line, "owned", is_owned);
 	status_json_text(line, "host", lease ? lease->host : NULL);
 	json_key(line, "pid");
 	if (lease && lease->pid > 0)
 		json_integer(line, lease->pid);
 	else
 		json_null(line);
-	status_json_time(line, "acquired_at", is_owned,
-			 is_owned ? lease->acquired_at : (struct tide_time){ 0 });
+	json_add_time(line, "acquired_at", is_owned,
+		      is_owned ? lease->acquired_at : (struct tide_time){ 0 });
 }
 
 static void status_json_control(struct buffer *line, const struct status_row *row)
 {
 	const struct tide_control *control = row->control;
 	bool has_error = status_has_error(row);
-	status_json_time(line, "paused_at", control != NULL,
-			 control ? control->paused_at : (struct tide_time){ 0 });
+	json_add_time(line, "paused_at", control != NULL,
+		      control ? control->paused_at : (struct tide_time){ 0 });
 	status_json_text(line, "paused_by", control ? control->paused_by : NULL);
 	status_json_text(line, "pause_reason",
 			 control ? tide_pause_reason_name(control->reason) : NULL);
 	status_json_text(line, "pause_note", control ? control->note : NULL);
 	status_json_text(line, "last_error", has_error ? row->lease->last_error : NULL);
-	status_json_time(line, "last_error_at", has_error,
-			 has_error ? row->lease->last_error_at : (struct tide_time){ 0 });
+	json_add_time(line, "last_error_at", has_error,
+		      has_error ? row->lease->last_error_at : (struct tide_time){ 0 });
 }
 
 static int status_print_json(struct cli *cli, const struct status_call *call,

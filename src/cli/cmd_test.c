@@ -104,16 +104,11 @@ static int test_tell_json(const struct test_call *call, const struct test_file *
 {
 	struct buffer line = { 0 };
 	json_open(&line, '{');
-	json_key(&line, "file");
-	json_string(&line, file->path);
-	json_key(&line, "line");
-	json_integer(&line, (int64_t)test->line);
-	json_key(&line, "case");
-	json_string(&line, test->title);
-	json_key(&line, "passed");
-	json_bool(&line, !*found);
-	json_key(&line, "found");
-	json_string(&line, *found ? found : NULL);
+	json_add_string(&line, "file", file->path);
+	json_add_integer(&line, "line", (int64_t)test->line);
+	json_add_string(&line, "case", test->title);
+	json_add_bool(&line, "passed", !*found);
+	json_add_string(&line, "found", *found ? found : NULL);
 	json_close(&line, '}');
 	return cli_line(call->cli, &line);
 }

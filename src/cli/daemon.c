@@ -295,12 +295,9 @@ void daemon_tell_problems(struct cli *cli, const char *path, const struct proble
 		struct buffer line = { 0 };
 		if (cli->json) {
 			json_open(&line, '{');
-			json_key(&line, "file");
-			json_string(&line, path);
-			json_key(&line, "line");
-			json_integer(&line, problems->items[i].line);
-			json_key(&line, "message");
-			json_string(&line, problems->items[i].text);
+			json_add_string(&line, "file", path);
+			json_add_integer(&line, "line", problems->items[i].line);
+			json_add_string(&line, "message", problems->items[i].text);
 			json_close(&line, '}');
 			buffer_add(&line, "\n", 1);
 		} else {

@@ -47,14 +47,10 @@ static void log_write_json(const struct tide_log_line *log)
 	struct buffer line = { 0 };
 
 	json_open(&line, '{');
-	json_key(&line, "time");
-	json_time(&line, tide_time_now());
-	json_key(&line, "level");
-	json_string(&line, tide_log_level_name(log->level));
-	json_key(&line, "component");
-	json_string(&line, log->component);
-	json_key(&line, "message");
-	json_string(&line, log->message);
+	json_add_time(&line, "time", true, tide_time_now());
+	json_add_string(&line, "level", tide_log_level_name(log->level));
+	json_add_string(&line, "component", log->component);
+	json_add_string(&line, "message", log->message);
 	json_key(&line, "fields");
 	json_open(&line, '{');
 	log_add_fields(&line, log->fields);

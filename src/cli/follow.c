@@ -299,14 +299,10 @@ static int follow_json(struct follow *call, const struct tide_subscription_statu
 		return cli_fail(call->cli, &err);
 	buffer_add(line, text, strlen(text) - 1); /* without its brace */
 	tide_free(text);
-	json_key(line, "seconds");
-	json_number(line, seconds, 3);
-	json_key(line, "shutdown");
-	json_string(line, tide_shutdown_reason_name(result->reason));
-	json_key(line, "redeliveries_resolved");
-	json_integer(line, status->redeliveries_resolved);
-	json_key(line, "redeliveries_failed");
-	json_integer(line, status->redeliveries_failed);
+	json_add_number(line, "seconds", seconds, 3);
+	json_add_string(line, "shutdown", tide_shutdown_reason_name(result->reason));
+	json_add_integer(line, "redeliveries_resolved", status->redeliveries_resolved);
+	json_add_integer(line, "redeliveries_failed", status->redeliveries_failed);
 	json_close(line, '}');
 	return CLI_DONE;
 }

@@ -119,10 +119,8 @@ int cmd_version(struct cli *cli)
 
 	if (cli->json) {
 		json_open(&line, '{');
-		json_key(&line, "version");
-		json_string(&line, TIDE_VERSION_TEXT);
-		json_key(&line, "sqlite");
-		json_string(&line, sqlite3_libversion());
+		json_add_string(&line, "version", TIDE_VERSION_TEXT);
+		json_add_string(&line, "sqlite", sqlite3_libversion());
 		json_close(&line, '}');
 	} else {
 		buffer_format(&line, "tide %s (SQLite %s)", TIDE_VERSION_TEXT,

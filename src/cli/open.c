@@ -192,10 +192,8 @@ int cmd_init(struct cli *cli)
 	}
 	if (cli->json) {
 		json_open(&line, '{');
-		json_key(&line, "store");
-		json_string(&line, tide_store_url(store));
-		json_key(&line, "global_position");
-		json_integer(&line, end);
+		json_add_string(&line, "store", tide_store_url(store));
+		json_add_integer(&line, "global_position", end);
 		json_close(&line, '}');
 	} else {
 		buffer_format(&line, "%s is ready, %s", tide_store_url(store),

@@ -37,10 +37,8 @@ static void output_error_json(const char *name, const char *message, const struc
 	json_open(&line, '{');
 	json_key(&line, "error");
 	json_open(&line, '{');
-	json_key(&line, "name");
-	json_string(&line, name);
-	json_key(&line, "message");
-	json_string(&line, message);
+	json_add_string(&line, "name", name);
+	json_add_string(&line, "message", message);
 	if (members && members->data)
 		buffer_add(&line, members->data, members->size);
 	json_close(&line, '}');
@@ -131,14 +129,10 @@ static void log_json(const struct tide_log_line *line)
 	json_open(&text, '{');
 	json_key(&text, "log");
 	json_open(&text, '{');
-	json_key(&text, "level");
-	json_string(&text, tide_log_level_name(line->level));
-	json_key(&text, "component");
-	json_string(&text, line->component);
-	json_key(&text, "message");
-	json_string(&text, line->message);
-	json_key(&text, "fields");
-	json_string(&text, line->fields);
+	json_add_string(&text, "level", tide_log_level_name(line->level));
+	json_add_string(&text, "component", line->component);
+	json_add_string(&text, "message", line->message);
+	json_add_string(&text, "fields", line->fields);
 	json_close(&text, '}');
 	json_close(&text, '}');
 	if (!text.failed)

@@ -468,24 +468,19 @@ static void beside_json(const struct beside *beside, const char *state, struct b
 {
 	const struct audit *audit = &beside->audit;
 	json_open(line, '{');
-	json_key(line, "projection_name");
-	json_string(line, beside->rebuild->name);
-	json_key(line, "build");
-	json_integer(line, beside->swap.row.build);
-	json_key(line, "state");
-	json_string(line, state);
-	json_key(line, "global_position");
-	json_integer(line, beside->swap.position ? beside->swap.position : beside->compared_at);
+	json_add_string(line, "projection_name", beside->rebuild->name);
+	json_add_integer(line, "build", beside->swap.row.build);
+	json_add_string(line, "state", state);
+	json_add_integer(line, "global_position",
+			 beside->swap.position ? beside->swap.position : beside->compared_at);
 
 	json_key(line, "compared_at");
 	if (beside->compared_at)
 		json_integer(line, beside->compared_at);
 	else
 		json_null(line);
-	json_key(line, "tables_compared");
-	json_integer(line, audit->tables_compared);
-	json_key(line, "rows_different");
-	json_integer(line, audit->rows_different);
+	json_add_integer(line, "tables_compared", audit->tables_compared);
+	json_add_integer(line, "rows_different", audit->rows_different);
 	json_key(line, "findings");
 	json_open(line, '[');
 	for (size_t i = 0; i < audit->finding_count; i++)

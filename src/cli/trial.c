@@ -39,12 +39,9 @@ static int trial_tell_statement(struct cli *cli, const struct sql_script *script
 		return cli_line(cli, &line);
 	}
 	json_open(&line, '{');
-	json_key(&line, "file");
-	json_string(&line, script->path);
-	json_key(&line, "line");
-	json_integer(&line, (int64_t)script->statements[at].line);
-	json_key(&line, "rows_changed");
-	json_integer(&line, rows);
+	json_add_string(&line, "file", script->path);
+	json_add_integer(&line, "line", (int64_t)script->statements[at].line);
+	json_add_integer(&line, "rows_changed", rows);
 	json_close(&line, '}');
 	return cli_line(cli, &line);
 }
@@ -87,14 +84,10 @@ static tide_status trial_tell_append(void *self, size_t at, const char *stream, 
 	(void)err;
 	if (hearer->cli->json) {
 		json_open(&line, '{');
-		json_key(&line, "file");
-		json_string(&line, hearer->path);
-		json_key(&line, "line");
-		json_integer(&line, (int64_t)at);
-		json_key(&line, "appended_to");
-		json_string(&line, stream);
-		json_key(&line, "event_type");
-		json_string(&line, type);
+		json_add_string(&line, "file", hearer->path);
+		json_add_integer(&line, "line", (int64_t)at);
+		json_add_string(&line, "appended_to", stream);
+		json_add_string(&line, "event_type", type);
 		json_key(&line, "payload");
 		json_raw(&line, tide_text(payload));
 		json_close(&line, '}');

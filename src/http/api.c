@@ -133,8 +133,7 @@ void api_add_object(struct buffer *body, char *json, const char *store)
 	if (store && size > 1) {
 		struct buffer whole = { 0 };
 		buffer_add(&whole, json, size - 1);
-		json_key(&whole, "store");
-		json_string(&whole, store);
+		json_add_string(&whole, "store", store);
 		json_close(&whole, '}');
 		body->failed = body->failed || whole.failed;
 		if (!whole.failed)

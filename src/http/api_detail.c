@@ -163,8 +163,7 @@ void route_config(struct http_job *job)
 	json_open(body, '{');
 	for (size_t i = 0; i < knob_count; i++)
 		detail_add_knob(body, &knobs[i], &config);
-	json_key(body, "can_rebuild");
-	json_bool(body, subscription->subscriber.empty != NULL);
+	json_add_bool(body, "can_rebuild", subscription->subscriber.empty != NULL);
 	json_close(body, '}');
 	api_close(job);
 	detail_end(&call);

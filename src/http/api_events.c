@@ -27,8 +27,7 @@ struct event_page {
 static void page_add_undecodable(struct buffer *body, const struct tide_error *err)
 {
 	json_open(body, '{');
-	json_key(body, "error");
-	json_string(body, err->message);
+	json_add_string(body, "error", err->message);
 	json_close(body, '}');
 }
 
@@ -166,12 +165,9 @@ void route_event(struct http_job *job)
 static void stream_write_head(struct buffer *body, struct tide_stream stream, tide_version version)
 {
 	char id[TIDE_UUID_TEXT_SIZE];
-	json_key(body, "aggregate_type");
-	json_string(body, stream.aggregate_type);
-	json_key(body, "aggregate_id");
-	json_string(body, tide_uuid_format(&stream.aggregate_id, id));
-	json_key(body, "aggregate_version");
-	json_integer(body, version);
+	json_add_string(body, "aggregate_type", stream.aggregate_type);
+	json_add_string(body, "aggregate_id", tide_uuid_format(&stream.aggregate_id, id));
+	json_add_integer(body, "aggregate_version", version);
 }
 
 static void reply_version(struct http_reply *reply, tide_version version)
@@ -340,18 +336,15 @@ static void append_answer(struct http_job *job, const struct append_body *body,
 	job->reply.status = result->was_stored_before ? 200 : 201;
 	json_open(answer, '{');
 	stream_write_head(answer, body->append.stream, result->version);
-	json_key(answer, "first_position");
-	json_integer(answer, result->first_position);
-	json_key(answer, "global_position");
-	json_integer(answer, result->last_position);
+	json_add_integer(answer, "first_position", result->first_position);
+	json_add_integer(answer, "global_position", result->last_position);
 
 	json_key(answer, "event_ids");
 	json_open(answer, '[');
 	for (size_t i = 0; i < body->append.count; i++)
 		json_uuid(answer, &body->list[i].event_id);
 	json_close(answer, ']');
-	json_key(answer, "was_stored_before");
-	json_bool(answer, result->was_stored_before);
+	json_add_bool(answer, "was_stored_before", result->was_stored_before);
 	json_close(answer, '}');
 	api_close(job);
 	reply_version(&job->reply, result->version);

@@ -119,10 +119,8 @@ static void letter_answer(struct http_job *job, int64_t id, const char *status)
 {
 	struct buffer *body = api_answer(job);
 	json_open(body, '{');
-	json_key(body, "id");
-	json_integer(body, id);
-	json_key(body, "status");
-	json_string(body, status);
+	json_add_integer(body, "id", id);
+	json_add_string(body, "status", status);
 	json_close(body, '}');
 	api_close(job);
 }

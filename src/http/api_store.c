@@ -68,10 +68,8 @@ static tide_status store_write(struct api_call *call, struct buffer *body, struc
 
 	tide_status status = tide_store_end(call->store, &end, err);
 	json_open(body, '{');
-	json_key(body, "url");
-	json_string(body, tide_store_url(call->store));
-	json_key(body, "global_position");
-	json_integer(body, status == TIDE_OK ? end : 0);
+	json_add_string(body, "url", tide_store_url(call->store));
+	json_add_integer(body, "global_position", status == TIDE_OK ? end : 0);
 	json_key(body, "events_per_second");
 	json_open(body, '{');
 	for (int i = 0; status == TIDE_OK && i < 3; i++) {
@@ -79,13 +77,11 @@ static tide_status store_write(struct api_call *call, struct buffer *body, struc
 		snprintf(key, sizeof key, "%d", seconds[i]);
 		status = store_count_since(call->store, end, now - seconds[i] * INT64_C(1000000),
 					   &count, err);
-		json_key(body, key);
-		json_number(body, (double)count / seconds[i], 2);
+		json_add_number(body, key, (double)count / seconds[i], 2);
 	}
 	json_close(body, '}');
 	if (call->pin->name) {
-		json_key(body, "store");
-		json_string(body, call->pin->name);
+		json_add_string(body, "store", call->pin->name);
 	}
 	json_close(body, '}');
 	return status;
@@ -120,14 +116,12 @@ void route_stores(struct http_job *job)
 	json_open(body, '[');
 	for (size_t i = 0; i < pins.count; i++) {
 		json_open(body, '{');
-		json_key(body, "store");
-		json_string(body, pins.items[i].name);
-		json_key(body, "is_open");
-		json_bool(body, pins.items[i].manager != NULL);
-		json_key(body, "error");
-		json_string(body, pins.items[i].manager || pins.items[i].error.status == TIDE_OK
-					  ? NULL
-					  : pins.items[i].error.message);
+		json_add_string(body, "store", pins.items[i].name);
+		json_add_bool(body, "is_open", pins.items[i].manager != NULL);
+		json_add_string(body, "error",
+				pins.items[i].manager || pins.items[i].error.status == TIDE_OK
+					? NULL
+					: pins.items[i].error.message);
 		json_close(body, '}');
 	}
 	json_close(body, ']');

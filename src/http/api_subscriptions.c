@@ -38,8 +38,7 @@ static tide_status subscription_add_alone(struct buffer *body,
 	json_key(body, "lane_statuses");
 	json_null(body);
 	if (store) {
-		json_key(body, "store");
-		json_string(body, store);
+		json_add_string(body, "store", store);
 	}
 	json_close(body, '}');
 	return TIDE_OK;
@@ -222,10 +221,8 @@ static void control_answer(struct http_job *job, const char *name, const char *k
 {
 	struct buffer *body = api_answer(job);
 	json_open(body, '{');
-	json_key(body, "name");
-	json_string(body, name);
-	json_key(body, key);
-	json_bool(body, value);
+	json_add_string(body, "name", name);
+	json_add_bool(body, key, value);
 	json_close(body, '}');
 	api_close(job);
 }

@@ -149,8 +149,7 @@ static const char *const openapi_components[] = {
 
 static void openapi_add(struct buffer *body, const char *key, const char *value)
 {
-	json_key(body, key);
-	json_string(body, value);
+	json_add_string(body, key, value);
 }
 
 static void openapi_add_raw(struct buffer *body, const char *key, const char *json)
@@ -250,8 +249,7 @@ static void openapi_add_part(struct buffer *body, struct tide_text name)
 	json_key(body, "name");
 	json_text(body, name);
 	openapi_add(body, "in", "path");
-	json_key(body, "required");
-	json_bool(body, true);
+	json_add_bool(body, "required", true);
 	openapi_add_raw(body, "schema", "{\"type\":\"string\"}");
 	json_close(body, '}');
 }

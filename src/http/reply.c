@@ -54,14 +54,10 @@ static void reply_problem(struct http_reply *reply, int status, const char *type
 	reply->status = status;
 	reply->type = "application/problem+json";
 	json_open(body, '{');
-	json_key(body, "type");
-	json_string(body, type);
-	json_key(body, "title");
-	json_string(body, title);
-	json_key(body, "status");
-	json_integer(body, status);
-	json_key(body, "detail");
-	json_string(body, detail);
+	json_add_string(body, "type", type);
+	json_add_string(body, "title", title);
+	json_add_integer(body, "status", status);
+	json_add_string(body, "detail", detail);
 	if (members && members->size)
 		buffer_add(body, members->data, members->size);
 	json_close(body, '}');

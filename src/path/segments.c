@@ -46,12 +46,9 @@ static tide_status filter_write(const struct tide_filter *filter, char **ret,
 	filter_write_list(&buffer, filter_lists[0], filter->event_types);
 	filter_write_list(&buffer, filter_lists[1], filter->patterns);
 	filter_write_list(&buffer, filter_lists[2], filter->aggregate_types);
-	json_key(&buffer, "tenant_id");
-	json_uuid(&buffer, filter->tenant_id ? filter->tenant_id : &nobody);
-	json_key(&buffer, "partition_index");
-	json_integer(&buffer, filter->partition_index);
-	json_key(&buffer, "partition_total");
-	json_integer(&buffer, filter->partition_total);
+	json_add_uuid(&buffer, "tenant_id", filter->tenant_id ? filter->tenant_id : &nobody);
+	json_add_integer(&buffer, "partition_index", filter->partition_index);
+	json_add_integer(&buffer, "partition_total", filter->partition_total);
 	json_close(&buffer, '}');
 	return buffer_take(&buffer, ret, err);
 }

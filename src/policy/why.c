@@ -113,15 +113,9 @@ static void why_write_evidence(struct buffer *buffer, const struct tide_why *why
 
 static void why_write_head(struct buffer *buffer, const struct tide_why *why)
 {
-	json_key(buffer, "cause");
-	json_string(buffer, tide_cause_name(why->cause));
-	json_key(buffer, "state");
-	json_string(buffer, tide_state_name(why->state));
-	json_key(buffer, "since");
-	if (why->has_since)
-		json_time(buffer, why->since);
-	else
-		json_null(buffer);
+	json_add_string(buffer, "cause", tide_cause_name(why->cause));
+	json_add_string(buffer, "state", tide_state_name(why->state));
+	json_add_time(buffer, "since", why->has_since, why->since);
 }
 
 void why_write(struct buffer *buffer, const struct tide_why *why)
@@ -139,14 +133,11 @@ tide_status tide_why_json(const struct tide_why *why, char **ret, struct tide_er
 	struct buffer buffer = { 0 };
 
 	json_open(&buffer, '{');
-	json_key(&buffer, "projection_name");
-	json_string(&buffer, why->name);
+	json_add_string(&buffer, "projection_name", why->name);
 	why_write_head(&buffer, why);
-	json_key(&buffer, "reason");
-	json_string(&buffer, why->reason);
+	json_add_string(&buffer, "reason", why->reason);
 	why_write_evidence(&buffer, why);
-	json_key(&buffer, "advice");
-	json_string(&buffer, *why->advice ? why->advice : NULL);
+	json_add_string(&buffer, "advice", *why->advice ? why->advice : NULL);
 	json_close(&buffer, '}');
 	return buffer_take(&buffer, ret, err);
 }

@@ -222,8 +222,7 @@ static void command_write_event(struct buffer *out, const struct tide_event *eve
 	if (out->failed)
 		return;
 	out->size--; /* its brace */
-	json_key(out, "attempt");
-	json_integer(out, attempt);
+	json_add_integer(out, "attempt", attempt);
 	json_close(out, '}');
 }
 

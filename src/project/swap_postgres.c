@@ -319,8 +319,7 @@ static tide_status move_all(struct move *move, struct buffer *ret_undo, struct t
 	if (status != TIDE_OK)
 		return status;
 	json_open(ret_undo, '{');
-	json_key(ret_undo, "tables");
-	json_string(ret_undo, move->tables);
+	json_add_string(ret_undo, "tables", move->tables);
 	json_key(ret_undo, "back");
 	json_open(ret_undo, '[');
 	for (int i = PQntuples(rows); i-- > 0;)

@@ -393,8 +393,7 @@ static tide_status copy_all(struct copy *copy, struct tide_error *err)
 		status = swap_rows_forward(&copy->rows, err);
 
 	json_open(&undo, '{');
-	json_key(&undo, "tables");
-	json_string(&undo, copy->tables ? copy->tables : "[]");
+	json_add_string(&undo, "tables", copy->tables ? copy->tables : "[]");
 	json_key(&undo, "back");
 	json_open(&undo, '[');
 	if (copy->made.size > 0)
