@@ -4,10 +4,12 @@
 #include <float.h>
 #include <locale.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "core/event.h"
 #include "core/json.h"
+#include "core/json_fields.h"
 #include "json_cases.h"
 #include "sys/alloc.h"
 
@@ -445,6 +447,82 @@ static void an_empty_buffer_is_taken_as_an_empty_text(void **state)
 	tide_free(text);
 }
 
+/* ---- Structs --------------------------------------------------------------------------------- */
+
+struct told {
+	int64_t integer;
+	bool is_set;
+	int32_t small;
+	uint32_t positive;
+	size_t size;
+	double real;
+	char chars[8], words[8];
+	const char *text;
+	tide_status name;
+	struct tide_time time;
+	struct tide_uuid uuid;
+	struct tide_error error;
+};
+
+static const char *told_name(int value)
+{
+	return tide_status_name((tide_status)value);
+}
+
+static bool told_is_small(const void *object)
+{
+	return ((const struct told *)object)->small < 0;
+}
+
+/* clang-format off */
+#define AT(member) .place = offsetof(struct told, member)
+#define KNOWN(member) .known = offsetof(struct told, member)
+static const struct json_field told_fields[] = {
+	{ "flag",    JSON_FIELD_FLAG,     AT(is_set) },
+	{ "integer", JSON_FIELD_INTEGER,  AT(integer), KNOWN(is_set) },
+	{ "small",   JSON_FIELD_SMALL,    AT(small), .is_known = told_is_small },
+	{ "uint",    JSON_FIELD_UNSIGNED, AT(positive) },
+	{ "size",    JSON_FIELD_SIZE,     AT(size) },
+	{ "real",    JSON_FIELD_REAL,     AT(real), .decimals = 2 },
+	{ "chars",   JSON_FIELD_CHARS,    AT(chars) },
+	{ "words",   JSON_FIELD_WORDS,    AT(words) },
+	{ "text",    JSON_FIELD_TEXT,     AT(text) },
+	{ "name",    JSON_FIELD_NAME,     AT(name), .name = told_name },
+	{ "time",    JSON_FIELD_TIME,     AT(time) },
+	{ "uuid",    JSON_FIELD_UUID,     AT(uuid) },
+	{ "error",   JSON_FIELD_ERROR,    AT(error) },
+};
+#undef KNOWN
+#undef AT
+/* clang-format on */
+
+static void told_as(const struct told *told, const char *expected)
+{
+	char *text;
+	struct tide_error err;
+	assert_int_equal(json_fields_text(JSON_FIELDS(told_fields), told, &text, &err), TIDE_OK);
+	assert_string_equal(text, expected);
+	tide_free(text);
+}
+
+static void a_struct_is_written_by_the_table_of_its_members(void **state)
+{
+	(void)state;
+	struct told told = { 0 };
+	told_as(&told, "{\"flag\":false,\"integer\":null,\"small\":null,\"uint\":0,\"size\":0,"
+		       "\"real\":0.00,\"chars\":\"\",\"words\":null,\"text\":null,"
+		       "\"name\":\"ok\",\"time\":\"1970-01-01T00:00:00.000000+00:00\","
+		       "\"uuid\":null,\"error\":null}");
+	told = (struct told){ INT64_MIN, true, INT32_MIN, UINT32_MAX, 7,         1.5,  "a",
+			      "b",       "c",  TIDE_BUSY, { 1 },      { { 1 } }, { 0 } };
+	tide_fail(&told.error, TIDE_BUSY, "%s", "away");
+	told_as(&told, "{\"flag\":true,\"integer\":-9223372036854775808,\"small\":-2147483648,"
+		       "\"uint\":4294967295,\"size\":7,\"real\":1.50,\"chars\":\"a\","
+		       "\"words\":\"b\",\"text\":\"c\",\"name\":\"busy\","
+		       "\"time\":\"1970-01-01T00:00:00.000001+00:00\","
+		       "\"uuid\":\"01000000-0000-0000-0000-000000000000\",\"error\":\"away\"}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -466,6 +544,7 @@ int main(void)
 		cmocka_unit_test(every_text_is_written_as_json_that_reads_back),
 		cmocka_unit_test(numbers_are_written_short_or_with_their_decimals),
 		cmocka_unit_test(the_locale_of_the_program_changes_nothing),
+		cmocka_unit_test(a_struct_is_written_by_the_table_of_its_members),
 		cmocka_unit_test(a_buffer_without_memory_stays_failed),
 		cmocka_unit_test(an_empty_buffer_is_taken_as_an_empty_text),
 	};
