@@ -413,9 +413,9 @@ static void chaos_end(struct chaos *chaos)
 {
 	void *has_failed;
 	atomic_store(&chaos->is_over, true);
+	slots_look(chaos, true); /* one that is frozen may have what the appender waits for */
 	pthread_join(chaos->appender, &has_failed);
 	assert_null(has_failed);
-	slots_look(chaos, true);
 	struct slot *slot = slot_draw(chaos, JOIN);
 	if (slot)
 		slot_join(chaos, slot);
