@@ -69,7 +69,7 @@ void pane_link(struct pane *pane)
 {
 	struct pane_lanes *lanes = &pane->lanes;
 	size_t count = pane->page.count;
-	assert(pane->state != PANE_READ && count <= PANE_EVENTS_MAX);
+	assert(count <= PANE_EVENTS_MAX);
 	for (uint32_t i = 0; i < lanes->total; i++)
 		lanes->first[i] = (uint16_t)count;
 	for (size_t i = count; lanes->total > 0 && i-- > 0;) {

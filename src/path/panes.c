@@ -245,6 +245,7 @@ static void panes_join_locked(struct panes *panes, struct panes_reader *reader)
 	if (reader->standing != PANES_AWAY)
 		return;
 	reader->standing = PANES_READS;
+	reader->is_slow = false;
 	reader->for_page.at = -1;
 	reader->lead = no_lead;
 	reader->next = panes->readers;
@@ -410,7 +411,8 @@ static struct pane *panes_begin_locked(struct panes *panes, tide_position after,
 static bool panes_is_awaited(const struct panes *panes, const struct pane *pane,
 			     const struct panes_reader *at, const struct panes_reader *reader)
 {
-	return at != reader && at->standing == PANES_READS && pane_is_near(panes, pane, at);
+	return at != reader && at->standing == PANES_READS && !at->is_slow &&
+	       pane_is_near(panes, pane, at);
 }
 
 static bool panes_awaits_locked(const struct panes *panes, const struct pane *pane,
@@ -429,7 +431,7 @@ static void panes_await_no_more_locked(struct panes *panes, const struct pane *p
 	assert(mutex_is_mine(&panes->lock));
 	for (struct panes_reader *at = panes->readers; at; at = at->next)
 		if (panes_is_awaited(panes, pane, at, reader))
-			at->standing = PANES_SLOW;
+			at->is_slow = true;
 }
 
 /* Who has not taken what it read stands further back again. */
@@ -505,7 +507,7 @@ static enum panes_answer panes_miss_locked(struct panes *panes, struct panes_rea
 	struct pane *filling = panes_find_locked(panes, reader->at, false);
 	*ret = (struct panes_turn){ .after = reader->at };
 	if (panes_is_in_front_locked(panes, reader->at))
-		reader->standing = PANES_READS;
+		reader->is_slow = false;
 	if (filling && !panes_may_wait_locked(panes, reader, filling, query->now))
 		return PANES_ALONE;
 	if (filling) {
@@ -546,8 +548,7 @@ enum panes_answer panes_read(struct panes *panes, struct panes_reader *reader,
 	reader->lanes = query->filter->partition_total;
 	panes_stand_locked(panes, reader, query->after);
 	panes_heed_losses_locked(panes, query->losses);
-	if (reader->standing != PANES_SLOW)
-		reader->standing = PANES_READS;
+	reader->standing = PANES_READS;
 	lead_go_on(&reader->lead, reader->at, query->now);
 
 	struct pane *pane;
@@ -569,7 +570,6 @@ enum panes_answer panes_read(struct panes *panes, struct panes_reader *reader,
 
 struct tide_page *panes_page(struct pane *pane)
 {
-	assert(pane->state != PANE_READ);
 	return &pane->page;
 }
 

@@ -15,7 +15,6 @@ struct pane;
 enum panes_standing {
 	PANES_AWAY,  /* it reads no history */
 	PANES_READS, /* it comes by here */
-	PANES_SLOW,  /* the same, but it was waited for in vain since it was in front */
 	PANES_WAITS, /* somebody reads what it needs next */
 	PANES_AHEAD, /* those behind it need what would have to go for that */
 };
@@ -42,6 +41,7 @@ struct panes_reader {
 	/* under the lock of the panes */
 	struct panes_reader *next;
 	enum panes_standing standing;
+	bool is_slow;     /* it was waited for in vain since it was in front */
 	uint32_t lanes;   /* it is one of so many; 0: of none */
 	tide_position at; /* it has read up to here */
 	struct panes_patience for_page;

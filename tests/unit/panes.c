@@ -464,24 +464,42 @@ static void who_is_ahead_waits_for_who_needs_what_is_kept(void **state)
 	panes_free(panes);
 }
 
+/* It never waits for those behind it. */
+static void goes_on(struct panes *panes, struct one *one, int64_t ms)
+{
+	enum panes_answer answer = ask_at(panes, one, ms, 0);
+	assert_int_not_equal(answer, PANES_WAIT);
+	if (answer == PANES_FILL)
+		fill(panes, one, 1000000, 1000);
+}
+
 static void who_was_waited_for_in_vain_is_not_waited_for_until_it_is_in_front(void **state)
 {
 	(void)state;
 	struct panes *panes = panes_made();
-	struct one ahead, slow;
+	struct one ahead, slow, slower;
 	one_make(&ahead, 2 * MB);
 	one_make(&slow, 2 * MB);
+	one_make(&slower, 2 * MB);
 	assert_int_equal(ask(panes, &slow), PANES_ALONE);
+	assert_int_equal(ask(panes, &slower), PANES_FILL);
+	panes_filled(panes, slower.turn.pane, false, 0);
 	read_to_the_brim(panes, &ahead);
 	assert_int_equal(ask_at(panes, &ahead, 99, 0), PANES_WAIT);
 	for (int i = 0; i < 20; i++) {
 		panes_stand(panes, &slow.reader, ++slow.at, false);
-		enum panes_answer answer = ask_at(panes, &ahead, 100, 0);
-		assert_int_not_equal(answer, PANES_WAIT);
-		if (answer == PANES_FILL)
-			fill(panes, &ahead, 1000000, 1000);
+		panes_stand(panes, &slower.reader, slower.at = slow.at, false);
+		goes_on(panes, &ahead, 100);
 	}
 
+	/* what had to go is fetched for both again, and the second one waits for it */
+	while (ask(panes, &slow) == PANES_FULL)
+		panes_stand(panes, &slower.reader, slower.at = slow.at, false);
+	assert_int_equal(ask(panes, &slower), PANES_WAIT);
+	fill(panes, &slow, 1000000, 1000);
+	for (int i = 0; i < 20; i++)
+		goes_on(panes, &ahead, 200);
+	panes_leave(panes, &slower.reader);
 	slow.at = ahead.at;
 	if (ask(panes, &slow) == PANES_FILL)
 		fill(panes, &slow, 1000000, 1000);
@@ -490,6 +508,7 @@ static void who_was_waited_for_in_vain_is_not_waited_for_until_it_is_in_front(vo
 	read_to_the_brim(panes, &ahead);
 	one_end(panes, &ahead);
 	one_end(panes, &slow);
+	one_end(panes, &slower);
 	panes_free(panes);
 }
 
