@@ -202,6 +202,49 @@ static void a_standby_behind_a_pooler_that_pauses_is_found_out(void **state)
 	pgbouncer_stop();
 }
 
+/* A server takes back events, as one that has taken over from another. One session finds out; what
+ * was settled before holds for none of them. */
+static void nothing_is_settled_once_any_session_has_seen_that_events_are_gone(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=taken_back");
+	void *front = session_opened(store), *behind = session_opened(store);
+	struct tide_page page;
+	tide_page_init(&page);
+	for (int i = 0; i < 10; i++)
+		appended(store, stream_of("Order", (unsigned)i), "{}");
+	must(feed_read(front, &page, 0, 100, err));
+	assert_int_equal(page.scanned_to, 10);
+	assert_int_equal(end_seen(behind), 10);
+	must(feed_read(behind, &page, 0, 5, err));
+	assert_int_equal(page.scanned_to, 5);
+
+	postgres_sql("taken_back",
+		     "DELETE FROM events WHERE global_position > 7; DELETE "
+		     "FROM tidemark_feed; SELECT setval('events_global_position_seq', 7)");
+	PGconn *writer = sql_connect("");
+	sql_run(writer, "BEGIN");
+	assert_int_equal(
+		sql_number(writer, "SELECT nextval('taken_back.events_global_position_seq')"), 8);
+	for (int i = 0; i < 4; i++)
+		appended(store, stream_of("Invoice", (unsigned)i), "{}");
+	refused(TIDE_CONNECTION_LOST, feed_read(front, &page, 10, 100, err));
+
+	must(feed_read(behind, &page, 5, 100, err));
+	assert_int_equal(page.scanned_to, 7);
+	must(feed_read(behind, &page, 7, 100, err));
+	assert_int_equal(page.count, 0);
+	assert_true(page.wait_ns > 0);
+	sql_run(writer, "ROLLBACK");
+	must(feed_read(behind, &page, 7, 100, err));
+	assert_int_equal(page.scanned_to, 12);
+	PQfinish(writer);
+	tide_page_fini(&page);
+	STORE->session_close(front);
+	STORE->session_close(behind);
+	STORE->close(store);
+}
+
 static void a_table_emptied_with_its_numbering_is_found_out(void **state)
 {
 	(void)state;
@@ -273,6 +316,7 @@ int main(void)
 		return 77;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_reset_beside_an_open_delivery_keeps_nothing_and_loses_nothing),
+		cmocka_unit_test(nothing_is_settled_once_any_session_has_seen_that_events_are_gone),
 		cmocka_unit_test(a_table_emptied_with_its_numbering_is_found_out),
 		cmocka_unit_test(a_standby_without_the_last_transactions_is_found_out),
 		cmocka_unit_test(a_standby_behind_a_pooler_that_pauses_is_found_out),

@@ -119,6 +119,7 @@ static tide_status horizon_look(struct pg_session *session, tide_position *ret_n
 {
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
+	pg_session_heed_losses(session);
 	pg_gap_learn(session);
 	pg_gap_put(session, &params);
 

@@ -147,6 +147,7 @@ struct pg_session {
 	tide_position settled; /* every value at or below is visible or never will be */
 	tide_position proven;  /* the part of it that looks by the reader's connection found */
 	int64_t numbering_file; /* the life of the sequence that all this is about */
+	uint64_t losses;        /* of the store, that this session has heard of */
 	struct pg_gap gap;
 	struct pg_scan scan;
 	struct buffer scratch;
@@ -264,6 +265,9 @@ uint64_t pg_losses(void *store);
 tide_status pg_session_land(struct pg_session *session, struct tide_error *err);
 /** Forget what was read ahead. */
 void pg_session_drop(struct pg_session *session);
+/** Forget all that was settled and read ahead if a connection of the store was lost meanwhile; not
+ * while rows are taken. */
+void pg_session_heed_losses(struct pg_session *session);
 /** Take from the socket what has arrived. */
 void pg_session_drain(struct pg_session *session);
 void pg_chunk_drop(struct pg_chunk *chunk);

@@ -318,6 +318,7 @@ tide_status pg_scan_read(struct pg_session *session, const struct tide_page_quer
 				  .page = page,
 				  .goes_on = query->max_scan > 0 && !query->is_once };
 	uint64_t shape = scan_shape(query->filter);
+	pg_session_heed_losses(session);
 	if (session->scan.at != query->bound)
 		session->scan.is_held = false;
 	if (session->scan.at != query->bound || session->scan.shape != shape)

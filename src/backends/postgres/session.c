@@ -109,6 +109,20 @@ void pg_session_drop(struct pg_session *session)
 	session->scan.is_asked = false;
 }
 
+/* Another session has seen that the server may be another one: what was settled on that which it
+ * has replaced need not be here. What was read last is still to be found there. */
+void pg_session_heed_losses(struct pg_session *session)
+{
+	uint64_t losses = session->store->losses;
+	if (session->losses == losses)
+		return;
+	const struct tide_anchor last = session->scan.last;
+	session->losses = losses;
+	pg_session_drop(session);
+	pg_gap_void(session);
+	session->scan.last = last;
+}
+
 /* ---- The session ----------------------------------------------------------------------------- */
 
 tide_status pg_session_open(void *store, void **ret, struct tide_error *err)
@@ -120,6 +134,7 @@ tide_status pg_session_open(void *store, void **ret, struct tide_error *err)
 	session->store = store;
 	session->lease_ms = SESSION_LEASE_MS;
 	session->answer_seconds = session->store->append_seconds;
+	session->losses = session->store->losses;
 	pg_gap_learn(session);
 	struct pg_connection *reader;
 	tide_status status = pg_session_reader(session, &reader, err);
