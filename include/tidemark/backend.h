@@ -732,6 +732,10 @@ struct tide_checkpoint_ops {
 	 * owners, members and the number stay. In the open transaction, where there is one. */
 	tide_status (*group_move)(void *session, const struct tide_group_move *move, bool *ret,
 				  struct tide_error *err);
+	/* NULL where lease_seize is. Until the open transaction ends nobody else gets the lease,
+	 * even if it runs out. */
+	tide_status (*lease_hold)(void *session, const struct tide_fence *fence,
+				  struct tide_error *err);
 };
 
 /**

@@ -4,12 +4,13 @@
  *
  * Happy path: the ownerships are taken, each in a transaction of its own. So an owner that has a
  * transaction open is fenced when it wants to commit, and gives back the locks that the move waits
- * for, instead of waiting for the move's; and nobody begins to project before it is done. Then one
- * transaction empties the read model, deletes dead letters, moves the rows, raises the epochs and
- * writes the journal; owners go on from the rows as soon as the ownerships are let go of.
+ * for, instead of waiting for the move's. Then one transaction holds the ownerships, however long
+ * it takes, so that nobody begins to project before it is done; it empties the read model, moves
+ * the rows, raises the epochs, deletes dead letters and writes the journal. Owners go on from the
+ * rows as soon as the ownerships are let go of.
  * Failure modes: killed before the commit: nothing has happened, and the ownerships run out.
- * Another owner came in between, or another number of lanes: nothing is moved, and whoever asked is
- * told.
+ * Another owner came before the transaction, or another number of lanes: nothing is moved, and
+ * whoever asked is told. A database without transactions: the rows are moved first.
  */
 #include "path/move.h"
 
@@ -33,8 +34,10 @@ struct moving {
 	struct family_names names;
 	struct tide_fence *fences; /* of the ownerships that are taken */
 	size_t fence_count;
-	struct tide_checkpoint *rows; /* with the anchors that are accepted */
+	struct tide_checkpoint *rows; /* as they are when they are moved */
 	size_t row_count;
+	struct tide_checkpoint *found; /* as they were, with the anchors that are accepted */
+	size_t found_count;
 	char detail[TIDE_NOTE_MAX + 1]; /* for the journal */
 };
 
@@ -69,21 +72,22 @@ static tide_status moving_seize(struct moving *moving, struct tide_error *err)
 	return status;
 }
 
-/* What it did to the read model may have taken longer than the ownerships last. */
-static tide_status moving_still_owns(struct moving *moving, struct tide_error *err)
+/* Until the transaction ends nobody else gets them. */
+static tide_status moving_hold(struct moving *moving, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	for (size_t i = 0; status == TIDE_OK && i < moving->fence_count; i++)
-		status = port_lease_renew(moving->database, moving->session, &moving->fences[i],
-					  err);
+		status =
+			port_lease_hold(moving->database, moving->session, &moving->fences[i], err);
 	return status;
 }
 
-static void moving_let_go(struct moving *moving, tide_status status)
+static void moving_let_go(struct moving *moving)
 {
+	tide_status status = TIDE_OK;
 	for (size_t i = 0; status != TIDE_CONNECTION_LOST && i < moving->fence_count; i++)
-		(void)port_lease_release(moving->database, moving->session, &moving->fences[i],
-					 NULL);
+		status = port_lease_release(moving->database, moving->session, &moving->fences[i],
+					    NULL);
 	tide_free(moving->fences);
 }
 
@@ -128,6 +132,23 @@ static tide_status moving_drop_letters(struct moving *moving, tide_position abov
 
 /* ---- Rows ------------------------------------------------------------------------------------ */
 
+static tide_status moving_fail_changed(const struct moving *moving, struct tide_error *err)
+{
+	return tide_fail(err, TIDE_BUSY, "the number of lanes of '%.255s' was changed meanwhile",
+			 moving->move->name);
+}
+
+/* Its rows are those that were named. */
+static tide_status moving_is_same(struct moving *moving, struct tide_error *err)
+{
+	struct tide_group group;
+	tide_status status =
+		family_group(moving->database, moving->session, moving->move->name, &group, err);
+	return status == TIDE_OK && group.lanes != moving->names.lanes
+		       ? moving_fail_changed(moving, err)
+		       : status;
+}
+
 static tide_status moving_move_family(struct moving *moving, bool forgets, tide_position position,
 				      struct tide_error *err)
 {
@@ -141,11 +162,7 @@ static tide_status moving_move_family(struct moving *moving, bool forgets, tide_
 	bool is_moved = false;
 	tide_status status =
 		port_group_move(moving->database, moving->session, &write, &is_moved, err);
-	if (status == TIDE_OK && !is_moved)
-		return tide_fail(err, TIDE_BUSY,
-				 "the number of lanes of '%.255s' was changed meanwhile",
-				 moving->move->name);
-	return status;
+	return status == TIDE_OK && !is_moved ? moving_fail_changed(moving, err) : status;
 }
 
 static tide_status moving_save(struct moving *moving, const char *name, tide_position position,
@@ -168,7 +185,7 @@ static bool moving_knows(const struct moving *moving, const char *name)
 	return false;
 }
 
-/* The rows as they are, in the transaction if there is one; `*ret` is released with tide_free. */
+/* `*ret` is released with tide_free. */
 static tide_status moving_rows(struct moving *moving, struct tide_checkpoint **ret,
 			       size_t *ret_count, struct tide_error *err)
 {
@@ -196,27 +213,26 @@ static tide_position moving_position(const struct tide_checkpoint *row)
 	return row->has_position ? row->position : 0;
 }
 
-static void moving_note_before(struct move *move, const struct tide_checkpoint *rows, size_t count)
-{
-	move->row = rows[0];
-	move->least = moving_position(&rows[0]);
-	for (size_t i = 1; i < count; i++) {
-		if (moving_position(&rows[i]) > moving_position(&move->row))
-			move->row = rows[i];
-		if (moving_position(&rows[i]) < move->least)
-			move->least = moving_position(&rows[i]);
-	}
-}
-
-/* Where it is, before it is moved. */
+/* Where the name is, before it is moved: in the transaction, if there is one. */
 static tide_status moving_look(struct moving *moving, struct tide_error *err)
 {
-	ALLOC_AUTO struct tide_checkpoint *rows = NULL;
-	size_t count = 0;
-	tide_status status = moving_rows(moving, &rows, &count, err);
-	if (status == TIDE_OK)
-		moving_note_before(moving->move, rows, count);
-	return status;
+	struct move *move = moving->move;
+	tide_free(moving->rows);
+	moving->rows = NULL;
+	tide_status status = moving_rows(moving, &moving->rows, &moving->row_count, err);
+	if (status != TIDE_OK)
+		return status;
+
+	move->row = moving->rows[0];
+	move->least = moving_position(&moving->rows[0]);
+	for (size_t i = 1; i < moving->row_count; i++) {
+		const struct tide_checkpoint *row = &moving->rows[i];
+		if (moving_position(row) > moving_position(&move->row))
+			move->row = *row;
+		if (moving_position(row) < move->least)
+			move->least = moving_position(row);
+	}
+	return TIDE_OK;
 }
 
 /* ---- Anew ------------------------------------------------------------------------------------ */
@@ -232,7 +248,6 @@ static tide_status moving_forget(struct moving *moving, struct tide_error *err)
 		       : status;
 }
 
-/* Rows come last: whoever waits for their locks has let go of its own by then. */
 static tide_status moving_begin_anew(struct moving *moving, struct tide_error *err)
 {
 	const struct checkpoints_anew *anew = moving->move->anew;
@@ -244,10 +259,8 @@ static tide_status moving_begin_anew(struct moving *moving, struct tide_error *e
 	if (status == TIDE_OK && anew->function)
 		status = port_check(moving->database, moving->session, err);
 	if (status == TIDE_OK)
-		status = moving_still_owns(moving, err);
-	if (status == TIDE_OK)
-		status = moving_drop_letters(moving, 0, err);
-	return status == TIDE_OK ? moving_forget(moving, err) : status;
+		status = moving_forget(moving, err);
+	return status == TIDE_OK ? moving_drop_letters(moving, 0, err) : status;
 }
 
 /* ---- Back ------------------------------------------------------------------------------------ */
@@ -265,12 +278,12 @@ static tide_status moving_check_back(struct moving *moving, struct tide_error *e
 
 static tide_status moving_end_segments(struct moving *moving, struct tide_error *err)
 {
-	ALLOC_AUTO struct tide_checkpoint *rows = NULL;
-	size_t count = 0;
-	tide_status status = moving_rows(moving, &rows, &count, err);
-	for (size_t i = 0; status == TIDE_OK && i < count; i++)
-		if (!moving_is_family(moving) || moving_position(&rows[i]) > moving->move->to)
-			status = segments_end(moving->database, moving->session, &rows[i], err);
+	tide_status status = TIDE_OK;
+	for (size_t i = 0; status == TIDE_OK && i < moving->row_count; i++) {
+		const struct tide_checkpoint *row = &moving->rows[i];
+		if (!moving_is_family(moving) || moving_position(row) > moving->move->to)
+			status = segments_end(moving->database, moving->session, row, err);
+	}
 	return status;
 }
 
@@ -294,13 +307,13 @@ static tide_status moving_go_back(struct moving *moving, struct tide_error *err)
 	struct move *move = moving->move;
 	tide_status status = moving_check_back(moving, err);
 	if (status == TIDE_OK)
-		status = moving_end_segments(moving, err);
-	if (status == TIDE_OK)
-		status = moving_drop_letters(moving, move->to, err);
-	if (status == TIDE_OK)
 		status = moving_is_family(moving)
 				 ? moving_move_family(moving, false, move->to, err)
 				 : moving_save(moving, move->name, move->to, NULL, err);
+	if (status == TIDE_OK)
+		status = moving_end_segments(moving, err);
+	if (status == TIDE_OK)
+		status = moving_drop_letters(moving, move->to, err);
 	moving_tell_back(moving);
 	return status;
 }
@@ -320,12 +333,15 @@ static tide_status moving_check_accept(struct moving *moving, struct tide_error 
  * beside. */
 static tide_status moving_find_anchors(struct moving *moving, struct tide_error *err)
 {
-	tide_status status = moving_rows(moving, &moving->rows, &moving->row_count, err);
-	for (size_t i = 0; status == TIDE_OK && i < moving->row_count; i++)
-		if (moving->rows[i].has_position)
-			status =
-				anchor_find(moving->checkpoints->feed, moving->feed_session,
-					    moving->rows[i].position, &moving->rows[i].anchor, err);
+	tide_status status = moving_rows(moving, &moving->found, &moving->found_count, err);
+	if (status == TIDE_NOT_FOUND) /* by now; what the transaction finds tells why */
+		return TIDE_OK;
+	for (size_t i = 0; status == TIDE_OK && i < moving->found_count; i++) {
+		struct tide_checkpoint *row = &moving->found[i];
+		if (row->has_position)
+			status = anchor_find(moving->checkpoints->feed, moving->feed_session,
+					     row->position, &row->anchor, err);
+	}
 	return status;
 }
 
@@ -333,42 +349,39 @@ static tide_status moving_find_anchors(struct moving *moving, struct tide_error 
 static const struct tide_checkpoint *moving_find_row(const struct moving *moving,
 						     const struct tide_checkpoint *row)
 {
-	for (size_t i = 0; i < moving->row_count; i++)
-		if (strcmp(moving->rows[i].projection_name, row->projection_name) == 0 &&
-		    moving->rows[i].has_position && moving->rows[i].position == row->position)
-			return &moving->rows[i];
+	for (size_t i = 0; i < moving->found_count; i++) {
+		const struct tide_checkpoint *found = &moving->found[i];
+		if (strcmp(found->projection_name, row->projection_name) == 0 &&
+		    found->has_position && found->position == row->position)
+			return found;
+	}
 	return NULL;
 }
 
+/* One that was moved since stands on what its owner has saved with it. */
 static tide_status moving_stand(struct moving *moving, const struct tide_checkpoint *row,
 				struct tide_error *err)
 {
 	struct move *move = moving->move;
 	const struct tide_checkpoint *found = moving_find_row(moving, row);
-	if (!found)
-		return tide_fail(err, TIDE_BUSY, "the position of '%.255s' was moved meanwhile",
-				 row->projection_name);
-
-	tide_status status =
-		moving_save(moving, row->projection_name, row->position, &found->anchor, err);
-	if (status == TIDE_OK)
+	tide_status status = TIDE_OK;
+	if (found)
+		status = moving_save(moving, row->projection_name, row->position, &found->anchor,
+				     err);
+	if (status == TIDE_OK && found)
 		status = segments_forget(moving->database, moving->session, row->projection_name,
 					 err);
 	if (status == TIDE_OK && row->position == move->least)
-		move->anchor = found->anchor;
+		move->anchor = found ? found->anchor : row->anchor;
 	return status;
 }
 
 static tide_status moving_accept(struct moving *moving, struct tide_error *err)
 {
-	ALLOC_AUTO struct tide_checkpoint *rows = NULL;
-	size_t count = 0;
 	tide_status status = moving_check_accept(moving, err);
-	if (status == TIDE_OK)
-		status = moving_rows(moving, &rows, &count, err);
-	for (size_t i = 0; status == TIDE_OK && i < count; i++)
-		if (rows[i].has_position)
-			status = moving_stand(moving, &rows[i], err);
+	for (size_t i = 0; status == TIDE_OK && i < moving->row_count; i++)
+		if (moving->rows[i].has_position)
+			status = moving_stand(moving, &moving->rows[i], err);
 	snprintf(moving->detail, sizeof moving->detail, "position %lld",
 		 (long long)moving->move->least);
 	return status;
@@ -389,7 +402,11 @@ static tide_status moving_act(struct moving *moving, struct tide_error *err)
 {
 	const struct move *move = moving->move;
 	struct person person;
-	tide_status status = move_kinds[move->kind].act(moving, err);
+	tide_status status = moving_hold(moving, err);
+	if (status == TIDE_OK)
+		status = moving_is_same(moving, err);
+	if (status == TIDE_OK)
+		status = move_kinds[move->kind].act(moving, err);
 	if (status != TIDE_OK)
 		return status;
 	const char *act = move_kinds[move->kind].name;
@@ -444,7 +461,6 @@ static tide_status moving_run(struct moving *moving, struct tide_error *err)
 		family_names(moving->database, moving->session, move->name, &moving->names, err);
 	if (status != TIDE_OK)
 		return status;
-	move->lanes = moving->names.lanes;
 	status = moving_check(moving, err);
 	if (status == TIDE_OK)
 		status = moving_seize(moving, err);
@@ -452,8 +468,9 @@ static tide_status moving_run(struct moving *moving, struct tide_error *err)
 		status = moving_find_anchors(moving, err);
 	if (status == TIDE_OK)
 		status = moving_act_joined(moving, err);
-	moving_let_go(moving, status);
+	moving_let_go(moving);
 	tide_free(moving->rows);
+	tide_free(moving->found);
 	family_names_fini(&moving->names);
 	return status;
 }

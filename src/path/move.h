@@ -20,7 +20,6 @@ struct move {
 	const struct checkpoints_anew *anew;
 	tide_position to;
 
-	uint32_t lanes;             /* of the name, 0: it is no family */
 	struct tide_checkpoint row; /* before; of a family the one that was furthest */
 	tide_position least;        /* of its positions before */
 	struct tide_anchor anchor;  /* accepted, under the least position */

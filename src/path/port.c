@@ -439,6 +439,12 @@ tide_status port_lease_seize(const struct tide_store *store, void *session, cons
 	return port_rows(store)->lease_seize(session, name, owner, ret, err);
 }
 
+tide_status port_lease_hold(const struct tide_store *store, void *session,
+			    const struct tide_fence *fence, struct tide_error *err)
+{
+	return port_rows(store)->lease_hold(session, fence, err);
+}
+
 tide_status port_lease_note(const struct tide_store *store, void *session,
 			    const struct tide_fence *fence, const struct tide_lease_note *note,
 			    struct tide_error *err)

@@ -158,6 +158,9 @@ tide_status port_lease_end(const struct tide_store *store, void *session, const 
 tide_status port_lease_seize(const struct tide_store *store, void *session, const char *name,
 			     const struct tide_uuid *owner, struct tide_lease *ret,
 			     struct tide_error *err);
+/** In the open transaction: nobody else gets it before that ends. TIDE_FENCED. */
+tide_status port_lease_hold(const struct tide_store *store, void *session,
+			    const struct tide_fence *fence, struct tide_error *err);
 /** Nothing where nothing is kept. */
 tide_status port_lease_note(const struct tide_store *store, void *session,
 			    const struct tide_fence *fence, const struct tide_lease_note *note,

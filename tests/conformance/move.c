@@ -83,7 +83,7 @@ static const char *lane_name(uint32_t lane, uint32_t lanes)
 {
 	static char name[32];
 	snprintf(name, sizeof name, "p#%u/%u", lane, lanes);
-	return name;
+	return lanes == 1 ? "p" : name;
 }
 
 /* Run it until all lanes but that of the stuck event are at the end, and that one is too, unless it
@@ -461,6 +461,72 @@ static void rebuild_empties_the_read_model_of_all_lanes_once(struct fixture *f)
 	assert_int_equal(model_answers[1], EVENTS);
 }
 
+/* ---- Meddled with ---------------------------------------------------------------------------- */
+
+/* Before the first thing that a move does in the database it is run with another number of lanes. */
+static struct {
+	struct fixture *f;
+	struct tally tally;
+	uint32_t lanes; /* 0: that has been done */
+	const struct tide_backend *real;
+	struct tide_backend backend;
+} meddler;
+
+static void meddle(void)
+{
+	uint32_t lanes = meddler.lanes;
+	meddler.lanes = 0;
+	if (lanes > 0)
+		run_with(meddler.f, &meddler.tally, lanes);
+}
+
+static tide_status meddled_begin(void *session, struct tide_error *err)
+{
+	meddle();
+	return meddler.real->store.begin(session, err);
+}
+
+static tide_status meddled_seize(void *session, const char *name, const struct tide_uuid *owner,
+				 struct tide_lease *ret, struct tide_error *err)
+{
+	meddle();
+	return meddler.real->checkpoint.lease_seize(session, name, owner, ret, err);
+}
+
+static void meddler_open(struct fixture *f)
+{
+	tally_open(&meddler.tally, f);
+	meddler.f = f;
+	meddler.lanes = 0;
+	meddler.real = f->store->backend;
+	meddler.backend = *meddler.real;
+	meddler.backend.store.begin = meddled_begin;
+	if (meddler.real->checkpoint.lease_seize)
+		meddler.backend.checkpoint.lease_seize = meddled_seize;
+	f->store->backend = &meddler.backend;
+}
+
+static void move_of_another_number_than_was_seen_is_refused(struct fixture *f)
+{
+	fill(f);
+	meddler_open(f);
+	run_with(f, &meddler.tally, 1);
+	meddler.lanes = LANES;
+	struct tide_error why =
+		refused(TIDE_BUSY, tide_checkpoints_rewind(f->checkpoints, "p", 50, NULL, err));
+	must_mention(&why, "the number of lanes of 'p' was changed meanwhile");
+	meddler.lanes = LANES - 1;
+	refused(TIDE_BUSY, tide_checkpoints_accept(f->checkpoints, "p", NULL, err));
+	meddler.lanes = LANES;
+	refused(TIDE_BUSY, tide_checkpoints_rewind(f->checkpoints, "p", 50, NULL, err));
+	f->store->backend = meddler.real;
+
+	for (uint32_t i = 0; i < LANES; i++)
+		assert_int_equal(stored_position(f, lane_name(i, LANES)), EVENTS);
+	assert_int_equal(count_acts(f, "rewind") + count_acts(f, "accept"), 0);
+	assert_true(were_handled(&meddler.tally, 1, EVENTS, 1));
+}
+
 /* ---- Killed ---------------------------------------------------------------------------------- */
 
 /* The process dies before one of the steps that its move takes in the database. */
@@ -598,6 +664,7 @@ const struct test_case move_cases[] = {
 	CASE(lanes_that_are_reset_begin_where_start_from_leads_all_of_them),
 	CASE(reset_starts_the_lane_that_ended_in_error),
 	CASE_NEEDS(rebuild_empties_the_read_model_of_all_lanes_once, NEEDS_TRANSACTIONS),
+	CASE_NEEDS(move_of_another_number_than_was_seen_is_refused, NEEDS_TRANSACTIONS),
 	CASE_NEEDS(move_that_is_killed_at_any_step_is_whole_or_none,
 		   NEEDS_PROCESSES | NEEDS_TRANSACTIONS),
 	CASES_END,

@@ -211,6 +211,59 @@ static void a_lease_lasts_as_its_row_says(void **state)
 	PQfinish(sql);
 }
 
+/** A move that takes longer than the lease of what it moves. */
+struct long_move {
+	PGconn *sql;
+	void *session; /* another one */
+	int tries;
+};
+
+static tide_status outlast(void *self, void *connection, struct tide_error *ret_err)
+{
+	struct long_move *move = self;
+	struct tide_lease lease;
+	const struct tide_uuid other = tide_uuid_v4();
+	(void)connection;
+	(void)ret_err;
+	sql_run(move->sql,
+		"UPDATE subscription_leases SET expires_at = clock_timestamp() - interval '1 s'");
+	must(CHECKPOINT->lease_acquire(move->session, "orders", &other, &lease, err));
+	assert_false(lease.is_owned);
+	move->tries++;
+	return TIDE_OK;
+}
+
+static void nobody_gets_what_is_moved_however_long_that_takes(void **state)
+{
+	(void)state;
+	struct tide_store *store;
+	struct tide_checkpoints *checkpoints;
+	const struct tide_progress progress = { .position = 7 };
+	void *other = backend_opened("postgresql:///?schema=long_move");
+	must(tide_store_open("postgresql:///?schema=long_move", NULL, &store, err));
+	must(tide_checkpoints_open(NULL, NULL, store, &checkpoints, err));
+	struct long_move move = { .sql = sql_connect("options=-csearch_path=long_move"),
+				  .session = session_opened(other) };
+	must(tide_checkpoints_save(checkpoints, "orders", &progress, err));
+	must(tide_checkpoints_reset_with(checkpoints, "orders", outlast, &move, err));
+	assert_int_equal(move.tries, 1);
+	assert_int_equal(sql_number(move.sql, "SELECT count(*) FROM projection_checkpoints"), 0);
+
+	const struct tide_uuid first = tide_uuid_v4(), second = tide_uuid_v4();
+	struct tide_lease lease;
+	must(CHECKPOINT->lease_seize(move.session, "orders", &first, &lease, err));
+	struct tide_fence fence = { "orders", first, lease.epoch };
+	must(CHECKPOINT->lease_seize(move.session, "orders", &second, &lease, err));
+	must(STORE->begin(move.session, err));
+	refused(TIDE_FENCED, CHECKPOINT->lease_hold(move.session, &fence, err));
+	STORE->rollback(move.session);
+	STORE->session_close(move.session);
+	STORE->close(other);
+	tide_checkpoints_close(checkpoints);
+	tide_store_close(store);
+	PQfinish(move.sql);
+}
+
 static struct tide_fence lease_of(void *session, const char *name)
 {
 	struct tide_lease lease;
@@ -601,6 +654,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_long_statement_ends_at_its_processing_timeout),
 		cmocka_unit_test(a_stop_ends_the_statement_it_gives_up_waiting_for),
 		cmocka_unit_test(a_lease_lasts_as_its_row_says),
+		cmocka_unit_test(nobody_gets_what_is_moved_however_long_that_takes),
 		cmocka_unit_test(a_lease_whose_row_is_locked_is_skipped),
 		cmocka_unit_test(a_lease_is_renewed_whatever_else_waits),
 		cmocka_unit_test(no_call_begins_behind_a_transaction_that_came_too_late),

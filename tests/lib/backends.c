@@ -89,11 +89,11 @@ static int64_t postgres_ask_in_handler(void *connection, const char *sql)
 		    .has_sql = true, .feed_may_end_in_a_batch = true, .skipped = 5 }
 
 const struct test_backend test_backends[] = {
-	{ .name = "memory", .url = "memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 87 } },
-	{ .name = "memory-private", .url = "memory:", .quirks = { .has_clear = true, .skipped = 96 } },
+	{ .name = "memory", .url = "memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 88 } },
+	{ .name = "memory-private", .url = "memory:", .quirks = { .has_clear = true, .skipped = 97 } },
 	{ .name = "sqlite", .url = "sqlite:%d/store.db", SQLITE_SQL, SQLITE_HANDLER, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
 	{ .name = "sqlite-memory", .url = "sqlite::memory:", SQLITE_HANDLER, .quirks = { .has_transactions = true, .skipped = 62 } },
-	{ .name = "fault-memory", .url = "fault:/memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 87 } },
+	{ .name = "fault-memory", .url = "fault:/memory:%n", .quirks = { MEMORY_QUIRKS, .skipped = 88 } },
 	{ .name = "fault-sqlite", .url = "fault:/sqlite:%d/store.db", SQLITE_SQL, SQLITE_HANDLER, .quirks = { SQLITE_QUIRKS, .skipped = 0 } },
 #ifdef TIDE_HAVE_POSTGRES
 	{ .name = "postgres", .url = "postgresql:///?schema=s%n", POSTGRES },

@@ -59,6 +59,7 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 		FAULT_KEEP(checkpoint.lease_tell);
 		FAULT_KEEP(checkpoint.lease_list);
 		FAULT_KEEP(checkpoint.lease_seize);
+		FAULT_KEEP(checkpoint.lease_hold);
 		FAULT_KEEP(checkpoint.lease_renew_all);
 		FAULT_KEEP(checkpoint.control_set);
 		FAULT_KEEP(checkpoint.control_list);

@@ -183,6 +183,13 @@ static tide_status fault_lease_seize(void *session, const char *name, const stru
 	return self->store->inner->checkpoint.lease_seize(self->state, name, owner, ret, err);
 }
 
+static tide_status fault_lease_hold(void *session, const struct tide_fence *fence,
+				    struct tide_error *err)
+{
+	struct fault_session *self = session;
+	return self->store->inner->checkpoint.lease_hold(self->state, fence, err);
+}
+
 /* What it tells depends on times: schedules go by what must be done. */
 static tide_status fault_lease_tell(void *session, const struct tide_fence *fence,
 				    const char *reason, bool *ret, struct tide_error *err)
@@ -234,6 +241,7 @@ const struct tide_checkpoint_ops fault_checkpoint_ops = {
 	.reset = fault_reset,
 	.lease_acquire = fault_lease_acquire,
 	.lease_seize = fault_lease_seize,
+	.lease_hold = fault_lease_hold,
 	.lease_renew = fault_lease_renew,
 	.lease_renew_all = fault_lease_renew_all,
 	.lease_release = fault_lease_release,

@@ -54,6 +54,7 @@ const struct tide_backend tide_backend_postgres = {
 		.reset = pg_checkpoint_reset,
 		.lease_acquire = pg_lease_acquire,
 		.lease_seize = pg_lease_seize,
+		.lease_hold = pg_lease_hold,
 		.lease_renew = pg_lease_renew,
 		.lease_renew_all = pg_lease_renew_all,
 		.lease_release = pg_lease_release,

@@ -131,14 +131,9 @@ static void checkpoint_put(const struct pg_session *session, struct pg_params *p
 static tide_status checkpoint_refused(struct pg_session *session, const struct tide_fence *fence,
 				      struct tide_error *err)
 {
-	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-	PG_RESULT_AUTO PGresult *rows = NULL;
-	pg_put_fence(&params, fence);
-	tide_status status = pg_write_run(session, PG_FENCE, &params, &rows, err);
+	tide_status status = pg_lease_hold(session, fence, err);
 	if (status != TIDE_OK)
 		return status;
-	if (PQntuples(rows) == 0)
-		return pg_fail_fenced(fence, err);
 	return tide_fail(err, TIDE_DIVERGED, "the checkpoint of '%.255s' is another one",
 			 fence->name);
 }

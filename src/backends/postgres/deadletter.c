@@ -174,21 +174,14 @@ tide_status pg_dead_letter_get(void *session, int64_t id, struct tide_dead_lette
 static tide_status dead_letter_explain(void *session, const struct tide_fence *fence, int64_t id,
 				       struct tide_error *err)
 {
-	if (fence) {
-		PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
-		PG_RESULT_AUTO PGresult *rows = NULL;
-		pg_put_fence(&params, fence);
-		tide_status status = pg_write_run(session, PG_FENCE, &params, &rows, err);
-		if (status != TIDE_OK)
-			return status;
-		if (PQntuples(rows) == 0)
-			return pg_fail_fenced(fence, err);
-	}
-
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
+	tide_status status = fence ? pg_lease_hold(session, fence, err) : TIDE_OK;
+	if (status != TIDE_OK)
+		return status;
+
 	pg_put_int8(&params, id);
-	tide_status status = pg_write_run(session, PG_DEAD_LETTER_STATUS, &params, &rows, err);
+	status = pg_write_run(session, PG_DEAD_LETTER_STATUS, &params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
 	if (PQntuples(rows) == 0)

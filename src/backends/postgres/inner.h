@@ -396,6 +396,7 @@ tide_status pg_lease_acquire(void *session, const char *name, const struct tide_
 			     struct tide_lease *ret, struct tide_error *err);
 tide_status pg_lease_seize(void *session, const char *name, const struct tide_uuid *owner,
 			   struct tide_lease *ret, struct tide_error *err);
+tide_status pg_lease_hold(void *session, const struct tide_fence *fence, struct tide_error *err);
 tide_status pg_lease_renew(void *session, const struct tide_fence *fence, struct tide_error *err);
 tide_status pg_lease_renew_all(void *session, struct tide_lease_renewal *leases, size_t count,
 			       struct tide_error *err);

@@ -100,6 +100,15 @@ tide_status pg_lease_renew(void *session, const struct tide_fence *fence, struct
 	return lease_change(session, PG_LEASE_RENEW, &params, fence, err);
 }
 
+tide_status pg_lease_hold(void *session, const struct tide_fence *fence, struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *rows = NULL;
+	pg_put_fence(&params, fence);
+	tide_status status = pg_write_run(session, PG_FENCE, &params, &rows, err);
+	return status == TIDE_OK && PQntuples(rows) == 0 ? pg_fail_fenced(fence, err) : status;
+}
+
 static void lease_put_all(struct pg_params *params, const struct tide_lease_renewal *leases,
 			  size_t count)
 {
