@@ -3,25 +3,6 @@
 
 #include "sys/alloc.h"
 
-void pg_put_fence(struct pg_params *params, const struct tide_fence *fence)
-{
-	char owner[TIDE_UUID_TEXT_SIZE];
-	if (!fence) {
-		pg_put_null(params);
-		pg_put_null(params);
-		pg_put_null(params);
-		return;
-	}
-	pg_put_string(params, fence->name);
-	pg_put_string(params, tide_uuid_format(&fence->owner, owner));
-	pg_put_int8(params, fence->epoch);
-}
-
-tide_status pg_fail_fenced(const struct tide_fence *fence, struct tide_error *err)
-{
-	return tide_fail(err, TIDE_FENCED, "'%.255s' has another owner now", fence->name);
-}
-
 static void checkpoint_copy(char ret[TIDE_NAME_MAX + 1], struct tide_text text)
 {
 	size_t size = text.size < TIDE_NAME_MAX ? text.size : TIDE_NAME_MAX;

@@ -13,6 +13,25 @@
 
 #include "sys/alloc.h"
 
+void pg_put_fence(struct pg_params *params, const struct tide_fence *fence)
+{
+	char owner[TIDE_UUID_TEXT_SIZE];
+	if (!fence) {
+		pg_put_null(params);
+		pg_put_null(params);
+		pg_put_null(params);
+		return;
+	}
+	pg_put_string(params, fence->name);
+	pg_put_string(params, tide_uuid_format(&fence->owner, owner));
+	pg_put_int8(params, fence->epoch);
+}
+
+tide_status pg_fail_fenced(const struct tide_fence *fence, struct tide_error *err)
+{
+	return tide_fail(err, TIDE_FENCED, "'%.255s' has another owner now", fence->name);
+}
+
 static tide_status lease_try(struct pg_session *session, const char *name,
 			     const struct tide_uuid *owner, struct tide_lease *ret,
 			     struct tide_error *err)
