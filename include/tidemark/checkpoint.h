@@ -167,8 +167,8 @@ tide_status tide_checkpoints_lag(struct tide_checkpoints *checkpoints, const cha
  *
  * Owns:    nothing.
  * Threads: any.
- * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_UNSUPPORTED (it has partitions by hand), TIDE_BUSY,
- *          TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
+ * Returns: TIDE_OK, TIDE_ARGUMENT, TIDE_UNSUPPORTED (it has partitions by hand), TIDE_BUSY (also:
+ *          its number of lanes was changed meanwhile), TIDE_CONNECTION_LOST, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const char *name,
 				   struct tide_error *err);

@@ -192,30 +192,35 @@ tide_status tide_checkpoints_save(struct tide_checkpoints *checkpoints, const ch
 	return checkpoints_write(checkpoints, &write, err);
 }
 
+/* `ret_letters`, how many dead letters went along, may be NULL. */
+static tide_status checkpoints_reset(struct tide_checkpoints *checkpoints, struct move *move,
+				     int64_t *ret_letters, struct tide_error *err)
+{
+	tide_status status = checkpoints_check(checkpoints, move->name, err);
+	if (status == TIDE_OK)
+		status = move_make(checkpoints, move, err);
+	if (status != TIDE_OK)
+		return status;
+
+	log_at(TIDE_LOG_NOTICE, "checkpoint",
+	       move->anew->function ? "checkpoint reset with its read model" : "checkpoint reset",
+	       "name='%s'", move->name);
+	if (move->letters)
+		log_at(TIDE_LOG_WARNING, "checkpoint",
+		       "unresolved dead letters were deleted with their checkpoint",
+		       "name='%s' count=%lld", move->name, (long long)move->letters);
+	if (ret_letters)
+		*ret_letters = move->letters;
+	return TIDE_OK;
+}
+
 /* The row alone, and of a family all of it. */
 tide_status tide_checkpoints_reset(struct tide_checkpoints *checkpoints, const char *name,
 				   struct tide_error *err)
 {
 	static const struct checkpoints_anew forgets = { .from = -1 };
-	void *session;
-	struct tide_group group;
-	tide_status status = checkpoints_begin(checkpoints, name, &session, err);
-	if (status != TIDE_OK)
-		return status;
-	status = family_group(checkpoints->database, session, name, &group, err);
-	if (status == TIDE_OK && group.lanes == 0)
-		status = family_refuse(checkpoints->database, session, name, err);
-	if (status == TIDE_OK && group.lanes == 0)
-		status = port_reset(checkpoints->database, session, name, err);
-	store_return(checkpoints->database, session, status);
-	if (status != TIDE_OK)
-		return status;
-	if (group.lanes > 0)
-		return checkpoints_begin_anew(checkpoints, name, &forgets, NULL, err);
-
-	log_at(TIDE_LOG_NOTICE, "checkpoint", "checkpoint reset", "name='%s'", name);
-	journal_tell(checkpoints->database, NULL, "reset", name, "%s", "");
-	return TIDE_OK;
+	struct move move = { .kind = MOVE_FORGET, .name = name, .anew = &forgets };
+	return checkpoints_reset(checkpoints, &move, NULL, err);
 }
 
 tide_status checkpoints_begin_anew(struct tide_checkpoints *checkpoints, const char *name,
@@ -223,22 +228,7 @@ tide_status checkpoints_begin_anew(struct tide_checkpoints *checkpoints, const c
 				   struct tide_error *err)
 {
 	struct move move = { .kind = MOVE_ANEW, .name = name, .by = anew->by, .anew = anew };
-	tide_status status = checkpoints_check(checkpoints, name, err);
-	if (status == TIDE_OK)
-		status = move_make(checkpoints, &move, err);
-	if (status != TIDE_OK)
-		return status;
-
-	log_at(TIDE_LOG_NOTICE, "checkpoint",
-	       anew->function ? "checkpoint reset with its read model" : "checkpoint reset",
-	       "name='%s'", name);
-	if (move.letters)
-		log_at(TIDE_LOG_WARNING, "checkpoint",
-		       "unresolved dead letters were deleted with their checkpoint",
-		       "name='%s' count=%lld", name, (long long)move.letters);
-	if (ret_letters)
-		*ret_letters = move.letters;
-	return TIDE_OK;
+	return checkpoints_reset(checkpoints, &move, ret_letters, err);
 }
 
 tide_status tide_checkpoints_reset_with(struct tide_checkpoints *checkpoints, const char *name,

@@ -46,6 +46,12 @@ static bool moving_is_family(const struct moving *moving)
 	return moving->names.lanes > 0;
 }
 
+/* Its owner, if there is one, is fenced with it. */
+static bool moving_is_row(const struct moving *moving)
+{
+	return moving->move->kind == MOVE_FORGET && !moving_is_family(moving);
+}
+
 /* ---- Ownerships ------------------------------------------------------------------------------ */
 
 /* Those of the present lanes: nobody can own one of another number. */
@@ -53,7 +59,7 @@ static tide_status moving_seize(struct moving *moving, struct tide_error *err)
 {
 	size_t count = moving_is_family(moving) ? moving->names.lanes : moving->names.count;
 	tide_status status = TIDE_OK;
-	if (!port_seizes_leases(moving->database))
+	if (!port_seizes_leases(moving->database) || moving_is_row(moving))
 		return TIDE_OK;
 	moving->fences = alloc_zero(count, sizeof *moving->fences);
 	if (!moving->fences)
@@ -389,10 +395,36 @@ static tide_status moving_accept(struct moving *moving, struct tide_error *err)
 
 /* ---- All of it, or nothing ------------------------------------------------------------------- */
 
+static tide_status moving_has_no_lanes(struct moving *moving, struct tide_error *err)
+{
+	struct tide_group group;
+	tide_status status =
+		family_group(moving->database, moving->session, moving->move->name, &group, err);
+	if (status != TIDE_OK || group.lanes == 0)
+		return status;
+	return tide_fail(err, TIDE_BUSY, "the number of lanes of '%.255s' was changed meanwhile",
+			 moving->move->name);
+}
+
+/* Who gives it lanes looks at the row, and locks its ownership, as this does: so it is asked for
+ * behind that again, while all can be taken back. */
+static tide_status moving_forget_row(struct moving *moving, struct tide_error *err)
+{
+	if (!moving_is_row(moving))
+		return moving_begin_anew(moving, err);
+	tide_status status = moving_has_no_lanes(moving, err);
+	if (status == TIDE_OK)
+		status = moving_forget(moving, err);
+	return status == TIDE_OK && port_has_transactions(moving->database)
+		       ? moving_has_no_lanes(moving, err)
+		       : status;
+}
+
 static const struct {
 	tide_status (*act)(struct moving *moving, struct tide_error *err);
 	const char *name; /* in the journal */
 } move_kinds[] = {
+	[MOVE_FORGET] = { moving_forget_row, "reset" },
 	[MOVE_ANEW] = { moving_begin_anew, "reset" },
 	[MOVE_BACK] = { moving_go_back, "rewind" },
 	[MOVE_ACCEPT] = { moving_accept, "accept" },

@@ -8,9 +8,10 @@
 #include "path/family.h"
 
 enum move_kind {
-	MOVE_ANEW,  /* the rows go, and the read model is emptied */
-	MOVE_BACK,  /* what is beyond `to` goes back to it */
-	MOVE_ACCEPT /* each row stands on what is at or below its position now */
+	MOVE_FORGET, /* the row goes, and nothing else; of a family as MOVE_ANEW */
+	MOVE_ANEW,   /* the rows go, and the read model is emptied */
+	MOVE_BACK,   /* what is beyond `to` goes back to it */
+	MOVE_ACCEPT  /* each row stands on what is at or below its position now */
 };
 
 /** One of them, and what came of it. */

@@ -225,6 +225,46 @@ static void rows_that_are_inherited_anew_are_not_forgotten(struct fixture *f)
 	were_handled_once(&tally);
 }
 
+static tide_status between_rows(void *session, struct tide_checkpoint **ret, size_t *ret_count,
+				struct tide_error *err)
+{
+	void (*happen)(struct fixture *, struct tally *) = between.happen;
+	tide_status status = between.real->checkpoint.list(session, ret, ret_count, err);
+	between.happen = NULL;
+	if (happen)
+		happen(between.f, between.tally);
+	return status;
+}
+
+static void somebody_gives_it_lanes(struct fixture *f, struct tally *tally)
+{
+	(void)tally;
+	assert_true(become(f, LANES));
+}
+
+static void reset_of_a_name_that_is_given_lanes_meanwhile_is_refused(struct fixture *f)
+{
+	struct tide_journal_entry *list;
+	size_t count;
+	fill(f, 2);
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 2 },
+				   err));
+	between_begin(f, NULL);
+	between.happen = somebody_gives_it_lanes;
+	between.backend.checkpoint.list = between_rows;
+	struct tide_error why =
+		refused(TIDE_BUSY, tide_checkpoints_reset(f->checkpoints, "p", err));
+	between_end();
+	must_mention(&why, "the number of lanes of 'p' was changed meanwhile");
+	assert_int_equal(stored_position(f, "p"), 2);
+	assert_int_equal(stored_position(f, "p#1/3"), 2);
+	must(tide_journal_list(f->checkpoints, "p", 0, &list, &count, err));
+	tide_free(list);
+	assert_int_equal(count, 0);
+	must(tide_checkpoints_reset(f->checkpoints, "p", err));
+	assert_int_equal(stored_position(f, "p#1/3"), 0);
+}
+
 /* ---- The one that is furthest behind --------------------------------------------------------- */
 
 static tide_status between_list(void *session, struct tide_checkpoint **ret, size_t *ret_count,
@@ -405,6 +445,7 @@ const struct test_case family_cases[] = {
 	CASE(lanes_that_begin_anew_are_begun_once),
 	CASE(lanes_that_were_made_meanwhile_stay_where_they_are),
 	CASE(rows_that_are_inherited_anew_are_not_forgotten),
+	CASE(reset_of_a_name_that_is_given_lanes_meanwhile_is_refused),
 	CASE(lanes_are_what_is_told_of_a_name_that_ran_without_any),
 	CASE(slowest_lane_is_told_also_beside_the_row_it_inherits_from),
 	CASE(lanes_that_cannot_be_read_are_not_told_to_be_none),
