@@ -86,7 +86,9 @@ tide_status tide_control_resume(struct tide_checkpoints *checkpoints, const char
  * For one that ends on errors (`continue_on_error` false). `position` is the event's; 0: whichever
  * it is. It is refused unless the last run ended on that event, all before it is settled, and
  * nobody owns the name now; a second call does not skip another event, before the subscription has
- * run again. Of `request`, which may be NULL, `by` and `note` count. `ret`, the event, may be NULL.
+ * run again. Of a name with lanes it is the lane that stopped, while others may run; where several
+ * did, `position` says which. Of `request`, which may be NULL, `by` and `note` count. `ret`, the
+ * event, may be NULL.
  *
  * Owns:    nothing.
  * Threads: any.

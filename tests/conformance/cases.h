@@ -49,7 +49,7 @@ extern const struct test_case lease_cases[];
 extern const struct test_case group_cases[];
 extern const struct test_case lanes_cases[], sharing_cases[], move_cases[], family_cases[];
 extern const struct test_case limits_cases[];
-extern const struct test_case control_cases[];
+extern const struct test_case control_cases[], skip_cases[];
 extern const struct test_case position_cases[];
 extern const struct test_case foreign_cases[];
 extern const struct test_case delivery_cases[];

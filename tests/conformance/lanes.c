@@ -559,9 +559,6 @@ static void row_of_one_lane_is_changed_by_its_own_name_alone(struct fixture *f)
 	witness_open(&witness, f);
 	fill(f, 1);
 	run_with(f, &witness, "p", LANES, TIDE_OK);
-	struct tide_error why = refused(TIDE_UNSUPPORTED,
-					tide_control_skip(f->checkpoints, "p", 0, NULL, NULL, err));
-	must_mention(&why, "'p#0/4' to 'p#3/4'");
 	for (uint32_t i = 0; i < LANES; i++)
 		assert_int_equal(stored_by_lane(f, i), AGGREGATES);
 	must(tide_checkpoints_reset(f->checkpoints, "p#1/4", err));
