@@ -36,11 +36,20 @@
  */
 #include "backends/postgres/inner.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "sys/alloc.h"
 
 /* ---- What is settled, for this session and the others ---------------------------------------- */
+
+/* What this session has found is of the server that the others have, as far as any knows. */
+static bool gap_may_share(const struct pg_session *session)
+{
+	const struct pg_store *store = session->store;
+	assert(mutex_is_mine(&store->lock));
+	return store->numbering_file == session->numbering_file && store->losses == session->losses;
+}
 
 void pg_gap_settle(struct pg_session *session, tide_position upto)
 {
@@ -49,7 +58,7 @@ void pg_gap_settle(struct pg_session *session, tide_position upto)
 		return;
 	session->settled = upto;
 	mutex_lock(&store->lock);
-	if (store->numbering_file == session->numbering_file && store->settled < upto)
+	if (gap_may_share(session) && store->settled < upto)
 		store->settled = upto;
 	mutex_unlock(&store->lock);
 }
@@ -139,7 +148,7 @@ void pg_gap_share_floors(struct pg_session *session)
 			floors[i].floor = known;
 	}
 	struct pg_floor *old = floors;
-	if (store->numbering_file == session->numbering_file) {
+	if (gap_may_share(session)) {
 		old = store->floors;
 		store->floors = floors;
 		store->floor_count = gap->count;

@@ -117,10 +117,10 @@ void pg_session_heed_losses(struct pg_session *session)
 	if (session->losses == losses)
 		return;
 	const struct tide_anchor last = session->scan.last;
-	session->losses = losses;
-	pg_session_drop(session);
+	pg_session_drop(session); /* what lands with it is of the one before, and not for others */
 	pg_gap_void(session);
 	session->scan.last = last;
+	session->losses = losses;
 }
 
 /* ---- The session ----------------------------------------------------------------------------- */

@@ -369,6 +369,6 @@ void pg_store_lost(struct pg_store *store)
 	store->settled = 0;
 	store->floor_count = 0;
 	store->newest = (struct tide_anchor){ 0 };
-	mutex_unlock(&store->lock);
 	store->losses++;
+	mutex_unlock(&store->lock);
 }
