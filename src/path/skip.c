@@ -106,16 +106,17 @@ static tide_status skip_check_lease(const struct skip *skip, tide_position posit
 struct skip_stops {
 	size_t count;
 	struct tide_lane lane; /* of the one that is meant */
-	char where[200];       /* the events, for who has to say which */
+	char where[200];       /* the events, as many as fit, for who has to say which */
 };
 
 static void skip_note_stop(struct skip_stops *stops, struct tide_lane lane, tide_position at)
 {
-	size_t used = strlen(stops->where);
+	size_t used = strlen(stops->where), room = sizeof stops->where - used;
 	stops->count++;
 	stops->lane = lane;
-	snprintf(stops->where + used, sizeof stops->where - used, "%s%lld", used ? ", " : "",
-		 (long long)at);
+	int size = snprintf(stops->where + used, room, "%s%lld", used ? ", " : "", (long long)at);
+	if ((size_t)size >= room)
+		stops->where[used] = '\0';
 }
 
 static struct skip_stops skip_find_stops(const struct skip *skip, uint32_t lanes,
