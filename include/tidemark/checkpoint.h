@@ -238,7 +238,7 @@ tide_status tide_checkpoints_rewind(struct tide_checkpoints *checkpoints, const 
  * Owns:    nothing.
  * Threads: any.
  * Returns: TIDE_OK, TIDE_NOT_FOUND (no row, or no position in it), TIDE_ARGUMENT, TIDE_UNSUPPORTED
- *          (it has partitions by hand), TIDE_BUSY (also: a row was moved meanwhile),
+ *          (it has partitions by hand), TIDE_BUSY (also: a row was set meanwhile),
  *          TIDE_CONNECTION_LOST, TIDE_DISK_FULL, TIDE_OUT_OF_MEMORY.
  */
 tide_status tide_checkpoints_accept(struct tide_checkpoints *checkpoints, const char *name,

@@ -85,7 +85,10 @@ static tide_status moving_hold(struct moving *moving, struct tide_error *err)
 	for (size_t i = 0; status == TIDE_OK && i < moving->fence_count; i++)
 		status =
 			port_lease_hold(moving->database, moving->session, &moving->fences[i], err);
-	return status;
+	return status == TIDE_FENCED
+		       ? tide_fail(err, TIDE_BUSY, "'%.255s' was begun or moved meanwhile",
+				   moving->move->name)
+		       : status;
 }
 
 static void moving_let_go(struct moving *moving)
@@ -364,13 +367,16 @@ static const struct tide_checkpoint *moving_find_row(const struct moving *moving
 	return NULL;
 }
 
-/* One that was moved since stands on what its owner has saved with it. */
+/* One that was moved since stands on what its owner has saved with it; a person saves nothing. */
 static tide_status moving_stand(struct moving *moving, const struct tide_checkpoint *row,
 				struct tide_error *err)
 {
 	struct move *move = moving->move;
 	const struct tide_checkpoint *found = moving_find_row(moving, row);
 	tide_status status = TIDE_OK;
+	if (!found && !row->anchor.position)
+		return tide_fail(err, TIDE_BUSY, "the position of '%.255s' was set meanwhile",
+				 row->projection_name);
 	if (found)
 		status = moving_save(moving, row->projection_name, row->position, &found->anchor,
 				     err);
@@ -395,28 +401,15 @@ static tide_status moving_accept(struct moving *moving, struct tide_error *err)
 
 /* ---- All of it, or nothing ------------------------------------------------------------------- */
 
-static tide_status moving_has_no_lanes(struct moving *moving, struct tide_error *err)
-{
-	struct tide_group group;
-	tide_status status =
-		family_group(moving->database, moving->session, moving->move->name, &group, err);
-	if (status != TIDE_OK || group.lanes == 0)
-		return status;
-	return tide_fail(err, TIDE_BUSY, "the number of lanes of '%.255s' was changed meanwhile",
-			 moving->move->name);
-}
-
-/* Who gives it lanes looks at the row, and locks its ownership, as this does: so it is asked for
- * behind that again, while all can be taken back. */
+/* Nobody holds its ownership. Who gives it lanes locks the row, as this does: so its number is
+ * looked at behind that again, while all can be taken back. */
 static tide_status moving_forget_row(struct moving *moving, struct tide_error *err)
 {
 	if (!moving_is_row(moving))
 		return moving_begin_anew(moving, err);
-	tide_status status = moving_has_no_lanes(moving, err);
-	if (status == TIDE_OK)
-		status = moving_forget(moving, err);
+	tide_status status = moving_forget(moving, err);
 	return status == TIDE_OK && port_has_transactions(moving->database)
-		       ? moving_has_no_lanes(moving, err)
+		       ? moving_is_same(moving, err)
 		       : status;
 }
 

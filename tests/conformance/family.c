@@ -236,6 +236,12 @@ static tide_status between_rows(void *session, struct tide_checkpoint **ret, siz
 	return status;
 }
 
+static tide_status between_reset(void *session, const char *name, struct tide_error *err)
+{
+	between.happen(between.f, between.tally);
+	return between.real->checkpoint.reset(session, name, err);
+}
+
 static void somebody_gives_it_lanes(struct fixture *f, struct tally *tally)
 {
 	(void)tally;
@@ -251,7 +257,10 @@ static void reset_of_a_name_that_is_given_lanes_meanwhile_is_refused(struct fixt
 				   err));
 	between_begin(f, NULL);
 	between.happen = somebody_gives_it_lanes;
-	between.backend.checkpoint.list = between_rows;
+	if (between.real->checkpoint.lease_seize) /* beside the transaction, else before it */
+		between.backend.checkpoint.reset = between_reset;
+	else
+		between.backend.checkpoint.list = between_rows;
 	struct tide_error why =
 		refused(TIDE_BUSY, tide_checkpoints_reset(f->checkpoints, "p", err));
 	between_end();

@@ -617,6 +617,34 @@ static void a_role_without_a_journal_is_refused_and_breaks_no_transaction(void *
 	STORE->close(store);
 }
 
+static void a_role_that_may_not_see_groups_moves_what_has_no_lanes(void **state)
+{
+	static const char url[] = "postgresql:///?schema=unseeing&user=unseeing";
+	const struct tide_progress progress = { .position = 7 };
+	struct tide_store *store;
+	struct tide_checkpoints *checkpoints;
+	struct tide_checkpoint row;
+	(void)state;
+	STORE->close(backend_opened("postgresql:///?schema=unseeing"));
+	postgres_sql(
+		"unseeing",
+		"CREATE ROLE unseeing LOGIN; GRANT USAGE ON SCHEMA unseeing TO unseeing; GRANT "
+		"SELECT ON events TO unseeing; GRANT SELECT, INSERT, UPDATE, DELETE ON "
+		"projection_checkpoints, subscription_leases, dead_letter_queue, "
+		"projection_segments TO unseeing; GRANT USAGE ON ALL SEQUENCES IN SCHEMA "
+		"unseeing TO unseeing");
+	must(tide_store_open(url, NULL, &store, err));
+	must(tide_checkpoints_open(NULL, NULL, store, &checkpoints, err));
+	must(tide_checkpoints_save(checkpoints, "orders", &progress, err));
+	must(tide_checkpoints_rewind(checkpoints, "orders", 5, NULL, err));
+	must(tide_checkpoints_load(checkpoints, "orders", &row, err));
+	assert_int_equal(row.position, 5);
+	must(tide_checkpoints_reset(checkpoints, "orders", err));
+	refused(TIDE_NOT_FOUND, tide_checkpoints_load(checkpoints, "orders", &row, err));
+	tide_checkpoints_close(checkpoints);
+	tide_store_close(store);
+}
+
 static void a_database_without_utf8_is_asked_in_ascii(void **state)
 {
 	(void)state;
@@ -663,6 +691,7 @@ int main(void)
 		cmocka_unit_test(a_transaction_that_a_changed_table_broke_can_be_repeated),
 		cmocka_unit_test(a_database_without_utf8_is_asked_in_ascii),
 		cmocka_unit_test(a_role_without_a_journal_is_refused_and_breaks_no_transaction),
+		cmocka_unit_test(a_role_that_may_not_see_groups_moves_what_has_no_lanes),
 	};
 	int failed = cmocka_run_group_tests_name("postgres_errors", tests, NULL, NULL);
 	postgres_stop();

@@ -264,6 +264,43 @@ static void nobody_gets_what_is_moved_however_long_that_takes(void **state)
 	PQfinish(move.sql);
 }
 
+/* They lock the group's row and the leases in opposite orders. */
+static void who_changes_the_number_of_lanes_does_not_wait_for_who_moves_them(void **state)
+{
+	static const struct tide_group_row plain = { .name = "orders" },
+					   lanes[] = { { .name = "orders#0/2" },
+						       { .name = "orders#1/2" } };
+	(void)state;
+	PGconn *sql = sql_connect("options=-csearch_path=lock_order");
+	void *store = backend_opened("postgresql:///?schema=lock_order");
+	void *moves = session_opened(store), *changes = session_opened(store);
+	const struct tide_uuid owner = tide_uuid_v4();
+	struct tide_lease lease;
+	bool is_changed;
+	must(CHECKPOINT->lease_seize(moves, "orders", &owner, &lease, err));
+	must(STORE->begin(moves, err));
+	must(CHECKPOINT->lease_hold(moves, &(struct tide_fence){ "orders", owner, lease.epoch },
+				    err));
+	sql_run(sql, "SET lock_timeout = '5s'; UPDATE subscription_leases SET expires_at = "
+		     "clock_timestamp() - interval '1 s'");
+	const struct tide_group_change change = { .name = "orders",
+						  .lanes = 2,
+						  .before = &plain,
+						  .before_count = 1,
+						  .after = lanes,
+						  .after_count = 2,
+						  .now = tide_time_now() };
+	must(CHECKPOINT->group_change(changes, &change, &is_changed, err));
+	assert_false(is_changed);
+	must(STORE->commit(moves, err));
+	must(CHECKPOINT->group_change(changes, &change, &is_changed, err));
+	assert_true(is_changed);
+	STORE->session_close(moves);
+	STORE->session_close(changes);
+	STORE->close(store);
+	PQfinish(sql);
+}
+
 static struct tide_fence lease_of(void *session, const char *name)
 {
 	struct tide_lease lease;
@@ -655,6 +692,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_stop_ends_the_statement_it_gives_up_waiting_for),
 		cmocka_unit_test(a_lease_lasts_as_its_row_says),
 		cmocka_unit_test(nobody_gets_what_is_moved_however_long_that_takes),
+		cmocka_unit_test(who_changes_the_number_of_lanes_does_not_wait_for_who_moves_them),
 		cmocka_unit_test(a_lease_whose_row_is_locked_is_skipped),
 		cmocka_unit_test(a_lease_is_renewed_whatever_else_waits),
 		cmocka_unit_test(no_call_begins_behind_a_transaction_that_came_too_late),

@@ -19,8 +19,14 @@ tide_status pg_group_get(void *self, const char *name, struct tide_group *ret,
 	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	tide_status status = TIDE_OK;
+	bool is_kept = pg_group_is_kept(self), may_see = true;
 	pg_put_string(&params, name);
-	if (pg_group_is_kept(self))
+	if (is_kept)
+		status = pg_may(self, "subscription_groups", "SELECT", &may_see, err);
+	if (status == TIDE_OK && !may_see)
+		return tide_fail(err, TIDE_UNSUPPORTED,
+				 "this role may not read subscription_groups");
+	if (status == TIDE_OK && is_kept)
 		status = pg_write_run(self, PG_GROUP_GET, &params, &rows, err);
 	if (status != TIDE_OK)
 		return status;
@@ -62,7 +68,8 @@ static void lanes_put_names(struct pg_params *params, const struct tide_group_ro
 	pg_array_end(params);
 }
 
-/* Lock the leases of all rows, old and new; `*ret` false: one is owned. */
+/* Lock the leases of all rows, old and new; `*ret` false: one is owned, or locked by who moves the
+ * name, which locks the group's row behind them: nobody waits for that here. */
 static tide_status lanes_seat(struct pg_session *session, const struct tide_group_change *change,
 			      bool *ret, struct tide_error *err)
 {
@@ -70,7 +77,7 @@ static tide_status lanes_seat(struct pg_session *session, const struct tide_grou
 	PG_RESULT_AUTO PGresult *rows = NULL;
 	lanes_put_names(&params, change->before, change->before_count);
 	lanes_put_names(&params, change->after, change->after_count);
-	tide_status status = pg_write_run(session, PG_GROUP_SEAT, &params, &rows, err);
+	tide_status status = pg_write_run(session, PG_GROUP_SEAT_FREE, &params, &rows, err);
 	if (status == TIDE_OK)
 		*ret = pg_int8(rows, 0, 0) == 0;
 	return status;

@@ -559,9 +559,14 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"SELECT count(*) FILTER (WHERE owner IS NOT NULL AND " LEASE_RUNS ") FROM (SELECT "
 		"* FROM @subscription_leases WHERE name = ANY($1::text[] || $2::text[]) ORDER BY "
 		"name FOR UPDATE) l",
+	[PG_GROUP_SEAT_FREE] = /* the same, but one that is locked counts as owned */
+		"WITH free AS MATERIALIZED (SELECT * FROM @subscription_leases WHERE name = "
+		"ANY($1::text[] || $2::text[]) ORDER BY name FOR UPDATE SKIP LOCKED) SELECT (SELECT "
+		"count(*) FROM @subscription_leases WHERE name = ANY($1::text[] || $2::text[])) - "
+		"count(*) FILTER (WHERE owner IS NULL OR NOT (" LEASE_RUNS ")) FROM free",
 	[PG_GROUP_ROWS] =
 		"SELECT projection_name, global_position FROM @projection_checkpoints WHERE "
-		"projection_name = ANY($1::text[])",
+		"projection_name = ANY($1::text[]) FOR UPDATE",
 	/* $1 name, $2 lanes, $3 the rows before, $4 now; $5..$8 the rows of the lanes: name,
 	 * position, anchor */
 	[PG_GROUP_WRITE] =
