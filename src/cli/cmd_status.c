@@ -96,7 +96,7 @@ static void status_fold_lanes(struct status_call *call, const char *name)
 {
 	int64_t processed;
 	const struct tide_checkpoint *slowest =
-		family_slowest(name, call->checkpoints, call->checkpoint_count, &processed);
+		family_slowest(name, 0, call->checkpoints, call->checkpoint_count, &processed);
 	struct status_row *whole = slowest ? status_row(call, name) : NULL;
 	if (!whole || (whole->checkpoint && whole->checkpoint->has_position))
 		return;

@@ -110,11 +110,13 @@ static int trial_make(struct cli *cli, struct tide_sql_projection *projection,
 	struct tide_error err;
 	struct tide_checkpoint row;
 
-	if (checkpoints_load_slowest(checkpoints, projection->name, &row, &err) != TIDE_OK)
+	tide_status status = checkpoints_load_slowest(checkpoints, projection->name, &row, &err);
+	if (status == TIDE_NOT_FOUND)
 		row.has_position = false;
-	tide_status status =
-		live_try(projection, checkpoints, row.has_position ? row.position : 0,
-			 limit->is_set ? limit->number : TRIAL_EVENTS, &appends, &trial, &err);
+	else if (status != TIDE_OK)
+		return cli_fail(cli, &err);
+	status = live_try(projection, checkpoints, row.has_position ? row.position : 0,
+			  limit->is_set ? limit->number : TRIAL_EVENTS, &appends, &trial, &err);
 	int exit = status == TIDE_OK ? trial_tell(cli, &projection->script, &trial)
 				     : cli_fail(cli, &err);
 	exit = exit == CLI_DONE ? hearer.exit : exit;

@@ -513,8 +513,8 @@ tide_status checkpoints_group(struct tide_checkpoints *checkpoints, const char *
 }
 
 static tide_status checkpoints_find_slowest(const struct tide_store *database, void *session,
-					    const char *name, struct tide_checkpoint *ret,
-					    struct tide_error *err)
+					    const char *name, uint32_t lanes,
+					    struct tide_checkpoint *ret, struct tide_error *err)
 {
 	struct tide_checkpoint *rows ALLOC_AUTO = NULL;
 	size_t count = 0;
@@ -522,7 +522,8 @@ static tide_status checkpoints_find_slowest(const struct tide_store *database, v
 	tide_status status = port_list(database, session, &rows, &count, err);
 	if (status != TIDE_OK)
 		return status;
-	const struct tide_checkpoint *slowest = family_slowest(name, rows, count, &processed);
+	const struct tide_checkpoint *slowest =
+		family_slowest(name, lanes, rows, count, &processed);
 	if (!slowest)
 		return tide_fail(err, TIDE_NOT_FOUND, "'%.255s' has no checkpoint", name);
 	*ret = *slowest;
@@ -541,12 +542,13 @@ static tide_status checkpoints_choose_slowest(const struct tide_store *database,
 	if (status != TIDE_OK)
 		return status;
 	bool has_lanes = group.lanes > 1;
-	status = has_lanes ? checkpoints_find_slowest(database, session, name, ret, err)
-			   : port_load(database, session, name, ret, err);
+	status = has_lanes
+			 ? checkpoints_find_slowest(database, session, name, group.lanes, ret, err)
+			 : port_load(database, session, name, ret, err);
 	if (status != TIDE_NOT_FOUND)
 		return status;
 	return has_lanes ? port_load(database, session, name, ret, err)
-			 : checkpoints_find_slowest(database, session, name, ret, err);
+			 : checkpoints_find_slowest(database, session, name, 0, ret, err);
 }
 
 tide_status checkpoints_load_slowest(struct tide_checkpoints *checkpoints, const char *name,

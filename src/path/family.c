@@ -114,11 +114,12 @@ static struct inherit_row *family_rows(const char *name, const struct family *fa
 	return rows;
 }
 
-const struct tide_checkpoint *family_slowest(const char *name, const struct tide_checkpoint *rows,
-					     size_t count, int64_t *ret_processed)
+const struct tide_checkpoint *family_slowest(const char *name, uint32_t lanes,
+					     const struct tide_checkpoint *rows, size_t count,
+					     int64_t *ret_processed)
 {
 	const struct tide_checkpoint *slowest = NULL;
-	uint32_t total = family_lanes(name, rows, count);
+	uint32_t total = lanes ? lanes : family_lanes(name, rows, count);
 	struct tide_lane lane;
 	*ret_processed = 0;
 	for (size_t i = 0; i < count; i++) {

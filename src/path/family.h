@@ -13,10 +13,11 @@
 bool family_has(const char *name, const char *row_name, struct tide_lane *ret);
 /** How many lanes the rows show a name to have: the number that was saved last; 0: none. */
 uint32_t family_lanes(const char *name, const struct tide_checkpoint *rows, size_t count);
-/** The row of the lane that is furthest behind, and what all of them have counted; NULL: the name
- * has no lanes. */
-const struct tide_checkpoint *family_slowest(const char *name, const struct tide_checkpoint *rows,
-					     size_t count, int64_t *ret_processed);
+/** The row of the lane that is furthest behind, of so many (0: of the number that was saved last),
+ * and what all of them have counted; NULL: the name has no such lanes. */
+const struct tide_checkpoint *family_slowest(const char *name, uint32_t lanes,
+					     const struct tide_checkpoint *rows, size_t count,
+					     int64_t *ret_processed);
 
 /** The row of the name's group; lanes 0: it has none, and is not a family. */
 tide_status family_group(const struct tide_store *database, void *session, const char *name,

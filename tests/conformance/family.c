@@ -350,6 +350,18 @@ static void slowest_lane_is_told_also_beside_the_row_it_inherits_from(struct fix
 	assert_string_equal(slowest_of(f).projection_name, "p");
 }
 
+/* As by a host whose clock is ahead. */
+static void lanes_of_another_number_that_were_saved_later_are_not_told(struct fixture *f)
+{
+	struct tide_progress slow = { .position = 2 }, slower = { .position = 1 };
+	fill(f, EVENTS);
+	must(tide_checkpoints_save(f->checkpoints, "p", &slow, err));
+	assert_true(become(f, LANES));
+	must(tide_checkpoints_save(f->checkpoints, "p#0/2", &slower, err));
+	assert_int_equal(slowest_of(f).position, 2);
+	assert_int_equal(lag_of(f), EVENTS - 2);
+}
+
 static void lanes_that_cannot_be_read_are_not_told_to_be_none(struct fixture *f)
 {
 	static const char *const names[] = { "p", "q" }; /* of lanes, and of partitions by hand */
@@ -457,6 +469,7 @@ const struct test_case family_cases[] = {
 	CASE(reset_of_a_name_that_is_given_lanes_meanwhile_is_refused),
 	CASE(lanes_are_what_is_told_of_a_name_that_ran_without_any),
 	CASE(slowest_lane_is_told_also_beside_the_row_it_inherits_from),
+	CASE(lanes_of_another_number_that_were_saved_later_are_not_told),
 	CASE(lanes_that_cannot_be_read_are_not_told_to_be_none),
 	CASE(who_stands_by_does_not_ask_where_the_feed_ends),
 	CASE(release_that_fails_half_way_is_told),
