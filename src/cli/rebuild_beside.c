@@ -249,6 +249,18 @@ static tide_status beside_reach(void *self, struct tide_error *err)
 	return status;
 }
 
+/* And no lane goes on: one that still begins would make its tables anew in the place that the swap
+ * leaves empty. */
+static tide_status beside_arrive(void *self, struct tide_error *err)
+{
+	struct beside *beside = self;
+	/* they are stopped when another owner of what serves came in between */
+	tide_status status = tide_manager_start(beside->manager, NULL, 0, NULL, NULL, err);
+	if (status == TIDE_OK)
+		status = beside_reach(beside, err);
+	return status == TIDE_OK ? tide_manager_stop(beside->manager, NULL, 0, err) : status;
+}
+
 static tide_status beside_read_positions(struct beside *beside, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
@@ -419,7 +431,7 @@ static tide_status beside_swap_postgres(struct beside *beside, struct tide_error
 	for (int i = 0; i < BESIDE_ROUNDS && status == TIDE_FENCED; i++) {
 		status = hold_begin(beside, err);
 		if (status == TIDE_OK)
-			status = beside_reach(beside, err);
+			status = beside_arrive(beside, err);
 		if (status == TIDE_OK)
 			status = beside_try(beside, swap_postgres, err);
 		hold_end(beside, status);
@@ -457,7 +469,7 @@ static tide_status beside_do(struct beside *beside, enum beside_step step, struc
 		       : step == BESIDE_BACK ? beside_back_postgres(beside, err)
 					     : beside_end_postgres(beside, err);
 #endif
-	return step == BESIDE_SWAP   ? swap_sqlite(&beside->swap, beside_reach, beside, err)
+	return step == BESIDE_SWAP   ? swap_sqlite(&beside->swap, beside_arrive, beside, err)
 	       : step == BESIDE_BACK ? swap_back_sqlite(&beside->swap, err)
 				     : swap_end_sqlite(&beside->swap, err);
 }
