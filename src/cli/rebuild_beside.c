@@ -637,6 +637,24 @@ static tide_status beside_check_old_lanes(struct beside *beside, struct tide_err
 			 beside->rebuild->name, lanes_text(lanes), lanes_text(old));
 }
 
+/* Until it is there its row says what it is not to append again, and that is one row of both. */
+static tide_status beside_check_in_place(const struct beside *beside, struct tide_error *err)
+{
+	const struct rebuild_row *row = &beside->swap.row;
+	const char *name = beside->rebuild->name;
+	tide_position slowest = beside->swap.rows[0].position;
+
+	for (uint32_t i = 1; i < beside->swap.lanes; i++)
+		if (beside->swap.rows[i].position < slowest)
+			slowest = beside->swap.rows[i].position;
+	if (row->state != REBUILD_IN_PLACE || slowest >= row->reached)
+		return TIDE_OK;
+	return tide_fail(err, TIDE_STATE,
+			 "'%.255s' is made anew in place, and is at %lld of %lld: wait until it is "
+			 "there, or go on with that by 'tide rebuild %.255s'",
+			 name, (long long)slowest, (long long)row->reached, name);
+}
+
 static tide_status beside_begin(struct beside *beside, struct tide_error *err)
 {
 	struct rebuild_row row = { .state = REBUILD_BESIDE };
@@ -652,6 +670,8 @@ static tide_status beside_begin(struct beside *beside, struct tide_error *err)
 				   (long long)beside->swap.row.build, beside->rebuild->name);
 	if (status == TIDE_OK)
 		status = beside_read_positions(beside, err);
+	if (status == TIDE_OK)
+		status = beside_check_in_place(beside, err);
 	if (status == TIDE_OK)
 		status = beside_drop_old_build(beside, err);
 	if (status != TIDE_OK)
