@@ -44,4 +44,11 @@ struct beside {
 /** --beside, --swap-back, --drop-old: an exit status. */
 int rebuild_beside(struct rebuild *rebuild);
 
+/* ---- beside_claim.c ---- */
+
+/** Before it is subscribed, whether the build is nobody's. TIDE_BUSY. */
+tide_status beside_claim(const struct beside *beside, struct tide_error *err);
+/** Before it is told how far, whether this process was the first to take it. TIDE_BUSY. */
+tide_status beside_confirm(const struct beside *beside, struct tide_error *err);
+
 #endif

@@ -163,11 +163,15 @@ static tide_status beside_open_build(struct beside *beside, struct tide_error *e
 					       TIDE_STORE_OPTIONS(.initialize = true),
 					       rebuild->follow.store, &beside->checkpoints, err);
 	if (status == TIDE_OK)
+		status = beside_claim(beside, err);
+	if (status == TIDE_OK)
 		status = tide_sql_projection_open(TIDE_SQL_PROJECTION(.path = rebuild->file,
 								      .name = beside->swap.build,
 								      .url = beside->swap.url),
 						  &beside->projection, err);
-	return status == TIDE_OK ? beside_subscribe(beside, err) : status;
+	if (status == TIDE_OK)
+		status = beside_subscribe(beside, err);
+	return status == TIDE_OK ? beside_confirm(beside, err) : status;
 }
 
 /* ---- To a position --------------------------------------------------------------------------- */

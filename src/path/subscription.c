@@ -168,6 +168,11 @@ bool subscription_is_at_limit(struct tide_subscription *subscription, uint32_t l
 	return atomic_load(&own->runner.feed.bound.met) == subscription_bound(limit);
 }
 
+struct tide_uuid subscription_member(const struct tide_subscription *subscription)
+{
+	return subscription->owner;
+}
+
 /* ---- Status ---------------------------------------------------------------------------------- */
 
 enum tide_pause_reason
