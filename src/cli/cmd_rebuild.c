@@ -7,7 +7,8 @@
  * they are.
  * Failure modes: somebody runs the projection: refused, unless forced. Interrupted on the way: the
  * row of projection_rebuilds says up to where it was to go, and the next call goes on, unless
- * somebody has finished it meanwhile, or the file is another one: then it begins anew.
+ * somebody has finished it meanwhile, a person has moved the checkpoint, or the file is another
+ * one: then it begins anew.
  */
 #include <stdio.h>
 #include <string.h>
@@ -37,16 +38,39 @@ static tide_status rebuild_end_row(void *self, void *connection, struct tide_err
 	return rebuild_store(rebuild->projection, connection, &rebuild->row, err);
 }
 
+/* What a person has moved since is not as a rebuild has left it. */
+static tide_status rebuild_was_moved(const struct rebuild *rebuild, bool *ret,
+				     struct tide_error *err)
+{
+	ALLOC_AUTO struct tide_journal_entry *entries = NULL;
+	size_t count = 0;
+	tide_status status = tide_journal_list(rebuild->follow.checkpoints, rebuild->name, 0,
+					       &entries, &count, err);
+
+	*ret = false;
+	for (size_t i = 0; status == TIDE_OK && i < count; i++) {
+		const char *act = entries[i].act;
+		*ret = strcmp(act, "rewind") == 0 || strcmp(act, "reset") == 0;
+		if (*ret || strcmp(act, "rebuild") == 0)
+			break;
+	}
+	return status;
+}
+
 /* One that another process has finished since is none. */
 static tide_status rebuild_is_interrupted(struct rebuild *rebuild, bool *ret,
 					  struct tide_error *err)
 {
 	struct tide_checkpoint row;
+	bool was_moved = false;
 	tide_status status =
 		checkpoints_load_slowest(rebuild->follow.checkpoints, rebuild->name, &row, err);
 
 	*ret = status == TIDE_OK && row.has_position && rebuild->row.is_same &&
 	       rebuild->row.state == REBUILD_IN_PLACE && row.position < rebuild->row.reached;
+	if (*ret)
+		status = rebuild_was_moved(rebuild, &was_moved, err);
+	*ret = *ret && !was_moved;
 	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
 }
 
