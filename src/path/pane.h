@@ -28,9 +28,8 @@ struct pane {
 	tide_position from, to; /* while it is being read: how far that may get */
 	uint64_t losses;
 	size_t bytes;      /* while it is being read: what that may take */
-	size_t references; /* who reads it, or copies from it */
+	size_t references; /* the window's, and of who reads it or copies from it */
 	enum pane_state state;
-	bool is_listed; /* in the window; else it goes with its last reference */
 	/* written by who fills it, fixed from then on */
 	struct tide_page page;
 	struct pane_lanes lanes;

@@ -72,22 +72,13 @@ tide_status panes_new(struct panes **ret, struct tide_error *err)
 
 /* ---- Panes ----------------------------------------------------------------------------------- */
 
-static void panes_drop_locked(const struct panes *panes, struct pane *pane)
-	TIDE_REQUIRES(panes->lock)
-{
-	assert(mutex_is_mine(&panes->lock));
-	if (pane->references > 0 || pane->is_listed)
-		return;
-	pane_free(pane);
-}
-
 static void panes_put_locked(const struct panes *panes, struct pane *pane)
 	TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
 	assert(pane->references > 0);
-	pane->references--;
-	panes_drop_locked(panes, pane);
+	if (--pane->references == 0)
+		pane_free(pane);
 }
 
 /* As much as the greatest reader reads ahead by itself. */
@@ -121,14 +112,13 @@ static void panes_ring_ahead_locked(struct panes *panes, const struct pane *read
 static void panes_unlist_locked(struct panes *panes, struct pane *pane) TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
-	assert(pane->is_listed && panes->bytes >= pane->bytes);
+	assert(panes->bytes >= pane->bytes);
 	struct pane **at = &panes->list;
 	while (*at != pane)
 		at = &(*at)->next;
 	*at = pane->next;
 	panes->bytes -= pane->bytes;
-	pane->is_listed = false;
-	panes_drop_locked(panes, pane);
+	panes_put_locked(panes, pane);
 	panes_ring_ahead_locked(panes, NULL);
 }
 
@@ -207,7 +197,7 @@ static struct pane *panes_least_locked(const struct panes *panes) TIDE_REQUIRES(
 	tide_position farthest = 0, distance;
 	for (struct pane *pane = panes->list; pane; pane = pane->next) {
 		size_t needers = panes_needers_locked(panes, pane, &distance);
-		if (pane->state != PANE_READ || pane->references > 0)
+		if (pane->state != PANE_READ || pane->references > 1)
 			continue;
 		if (!least || needers < fewest || (needers == fewest && distance > farthest)) {
 			least = pane;
@@ -245,7 +235,7 @@ static void panes_join_locked(struct panes *panes, struct panes_reader *reader)
 	if (reader->standing != PANES_AWAY)
 		return;
 	reader->standing = PANES_READS;
-	reader->is_slow = false;
+	reader->awaited_from = 0;
 	reader->for_page.at = -1;
 	reader->lead = no_lead;
 	reader->next = panes->readers;
@@ -397,9 +387,8 @@ static struct pane *panes_begin_locked(struct panes *panes, tide_position after,
 	pane->to = after + (tide_position)size->events;
 	pane->losses = panes->losses;
 	pane->bytes = size->bytes;
-	pane->references = 1;
+	pane->references = 2; /* the window's, and who reads it */
 	pane->state = PANE_FILLING;
-	pane->is_listed = true;
 	panes->list = pane;
 	panes->bytes += size->bytes;
 	return pane;
@@ -411,7 +400,7 @@ static struct pane *panes_begin_locked(struct panes *panes, tide_position after,
 static bool panes_is_awaited(const struct panes *panes, const struct pane *pane,
 			     const struct panes_reader *at, const struct panes_reader *reader)
 {
-	return at != reader && at->standing == PANES_READS && !at->is_slow &&
+	return at != reader && at->standing == PANES_READS && at->at >= at->awaited_from &&
 	       pane_is_near(panes, pane, at);
 }
 
@@ -431,7 +420,7 @@ static void panes_await_no_more_locked(struct panes *panes, const struct pane *p
 	assert(mutex_is_mine(&panes->lock));
 	for (struct panes_reader *at = panes->readers; at; at = at->next)
 		if (panes_is_awaited(panes, pane, at, reader))
-			at->is_slow = true;
+			at->awaited_from = reader->at;
 }
 
 /* Who has not taken what it read stands further back again. */
@@ -487,17 +476,6 @@ static bool panes_must_wait_locked(struct panes *panes, struct panes_reader *rea
 	return false;
 }
 
-/* Nobody has read further. */
-static bool panes_is_in_front_locked(const struct panes *panes, tide_position at)
-	TIDE_REQUIRES(panes->lock)
-{
-	assert(mutex_is_mine(&panes->lock));
-	for (const struct pane *pane = panes->list; pane; pane = pane->next)
-		if (pane->from > at)
-			return false;
-	return true;
-}
-
 /* Nobody has read what comes next. */
 static enum panes_answer panes_miss_locked(struct panes *panes, struct panes_reader *reader,
 					   const struct panes_query *query, bool is_followed,
@@ -506,8 +484,6 @@ static enum panes_answer panes_miss_locked(struct panes *panes, struct panes_rea
 	assert(mutex_is_mine(&panes->lock));
 	struct pane *filling = panes_find_locked(panes, reader->at, false);
 	*ret = (struct panes_turn){ .after = reader->at };
-	if (panes_is_in_front_locked(panes, reader->at))
-		reader->is_slow = false;
 	if (filling && !panes_may_wait_locked(panes, reader, filling, query->now))
 		return PANES_ALONE;
 	if (filling) {
@@ -598,24 +574,35 @@ static void panes_ring_locked(struct panes *panes) TIDE_REQUIRES(panes->lock)
 	}
 }
 
+static bool panes_has_locked(const struct panes *panes, const struct pane *pane)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	const struct pane *at = panes->list;
+	while (at && at != pane)
+		at = at->next;
+	return at != NULL;
+}
+
 void panes_filled(struct panes *panes, struct pane *pane, bool was_read, uint64_t losses)
 {
 	pane_link(pane);
 	mutex_lock(&panes->lock);
+	bool is_listed = panes_has_locked(panes, pane);
 	assert(pane->state != PANE_READ && pane->references > 0);
 	assert(!was_read || pane->page.scanned_to >= pane->from);
 	pane->state = PANE_READ;
-	if (pane->is_listed) {
+	if (is_listed) {
 		panes->bytes -= pane->bytes;
 		pane->bytes = pane_bytes(pane);
 		panes->bytes += pane->bytes;
 	}
 	pane->to = was_read ? pane->page.scanned_to : pane->from;
-	bool is_kept = pane->is_listed && pane->to > pane->from && pane->losses == losses &&
+	bool is_kept = is_listed && pane->to > pane->from && pane->losses == losses &&
 		       panes->bytes <= panes_limit_locked(panes);
 	if (is_kept)
 		panes_measure_locked(panes, pane);
-	else if (pane->is_listed)
+	else if (is_listed)
 		panes_unlist_locked(panes, pane);
 	if (!was_read)
 		panes_put_locked(panes, pane);

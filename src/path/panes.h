@@ -41,9 +41,9 @@ struct panes_reader {
 	/* under the lock of the panes */
 	struct panes_reader *next;
 	enum panes_standing standing;
-	bool is_slow;     /* it was waited for in vain since it was in front */
-	uint32_t lanes;   /* it is one of so many; 0: of none */
-	tide_position at; /* it has read up to here */
+	tide_position awaited_from; /* before that it was waited for in vain */
+	uint32_t lanes;             /* it is one of so many; 0: of none */
+	tide_position at;           /* it has read up to here */
 	struct panes_patience for_page;
 	struct panes_lead lead;
 };

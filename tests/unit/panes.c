@@ -473,7 +473,7 @@ static void goes_on(struct panes *panes, struct one *one, int64_t ms)
 		fill(panes, one, 1000000, 1000);
 }
 
-static void who_was_waited_for_in_vain_is_not_waited_for_until_it_is_in_front(void **state)
+static void who_was_waited_for_in_vain_is_not_waited_for_until_it_is_there(void **state)
 {
 	(void)state;
 	struct panes *panes = panes_made();
@@ -732,7 +732,7 @@ int main(void)
 		cmocka_unit_test(a_slow_one_keeps_nobody_from_reading_together),
 		cmocka_unit_test(lanes_take_their_own_from_wherever_they_stand),
 		cmocka_unit_test(who_is_ahead_waits_for_who_needs_what_is_kept),
-		cmocka_unit_test(who_was_waited_for_in_vain_is_not_waited_for_until_it_is_in_front),
+		cmocka_unit_test(who_was_waited_for_in_vain_is_not_waited_for_until_it_is_there),
 		cmocka_unit_test(who_wants_less_of_all_stays_with_those_that_want_more),
 		cmocka_unit_test(who_is_much_slower_costs_one_wait),
 		cmocka_unit_test(what_was_read_before_a_connection_was_lost_is_void),
