@@ -6,6 +6,7 @@
 #include <tidemark/backend.h>
 
 #include "conformance/recorder.h"
+#include "path/checkpoints.h"
 
 #define LANES 4
 #define STREAMS 24
@@ -48,6 +49,19 @@ static tide_status fail_there(struct recorder *recorder, const struct tide_event
 		       : TIDE_OK;
 }
 
+static bool is_owned(struct fixture *f, const char *name)
+{
+	struct tide_lease_info *leases;
+	size_t count;
+	bool is_found = false;
+	must(checkpoints_leases(f->checkpoints, &leases, &count, err));
+	for (size_t i = 0; i < count; i++)
+		is_found |= leases[i].is_owned && strcmp(leases[i].name, name) == 0;
+	tide_free(leases);
+	return is_found;
+}
+
+/* What ended it is told before it lets go. */
 static bool has_stopped(struct fixture *f, const struct failing *failing, uint32_t lane,
 			uint32_t lanes)
 {
@@ -57,7 +71,7 @@ static bool has_stopped(struct fixture *f, const struct failing *failing, uint32
 	for (int i = 0; i < 2; i++)
 		if (failing->at[i] > 0 && lane_of(failing->at[i] - 1, lanes) == lane)
 			return tide_checkpoints_why(f->checkpoints, name, &why, NULL) == TIDE_OK &&
-			       why.cause == TIDE_CAUSE_FAILED_EVENT;
+			       why.cause == TIDE_CAUSE_FAILED_EVENT && !is_owned(f, name);
 	return stored_position(f, name) == end_of(f->store);
 }
 
