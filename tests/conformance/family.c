@@ -8,77 +8,15 @@
 
 #include <tidemark/backend.h>
 
-#include "conformance/recorder.h"
+#include "conformance/tally.h"
 #include "path/checkpoints.h"
 #include "path/family.h"
 #include "path/store.h"
 
 #define LANES 3
-#define AGGREGATES 12
-#define EVENTS (4 * AGGREGATES)
-#define STUCK 6 /* the position of an event that nobody can handle, while it is so */
-
-/** How often each event was handled, by position. */
-struct tally {
-	atomic_int calls[EVENTS + 1];
-	atomic_bool is_stuck;
-};
-
-static tide_status tally_handle(void *self, const struct tide_event *event,
-				struct tide_delivery *delivery)
-{
-	struct tally *tally = self;
-	if (event->position == STUCK && tally->is_stuck)
-		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "as it was told");
-	atomic_fetch_add(&tally->calls[event->position], 1);
-	return TIDE_OK;
-}
-
-static void fill(struct fixture *f, int count)
-{
-	for (int i = 0; i < count; i++)
-		append_one(f->store, stream_of("Order", (unsigned)end_of(f->store) % AGGREGATES),
-			   "A");
-}
-
 static void were_handled_once(struct tally *tally)
 {
-	for (int i = 1; i <= EVENTS; i++)
-		assert_int_equal(tally->calls[i], 1);
-}
-
-static const char *lane_name(uint32_t lane, uint32_t lanes)
-{
-	static char name[32];
-	snprintf(name, sizeof name, "p#%u/%u", lane, lanes);
-	return name;
-}
-
-static uint32_t lane_of_stuck(uint32_t lanes)
-{
-	struct tide_event event = { .aggregate_id = uuid_of((STUCK - 1) % AGGREGATES) };
-	uint32_t lane = 0;
-	while (!tide_filter_matches(
-		&(struct tide_filter){ .partition_index = lane, .partition_total = lanes }, &event))
-		lane++;
-	return lane;
-}
-
-/* Until all is settled, but by the lane of the stuck event, which ends there. */
-static void run_with(struct fixture *f, struct tally *tally, uint32_t lanes)
-{
-	struct tide_subscriber subscriber = { .name = "p", .self = tally, .handle = tally_handle };
-	struct tide_subscription_config config = lanes_config(lanes);
-	config.continue_on_error = !tally->is_stuck;
-	MANAGER *manager = manager_of(f->store);
-	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
-	(void)tide_manager_start(manager, NULL, 0, NULL, NULL, NULL);
-	for (uint32_t i = 0; i < lanes; i++)
-		if (!tally->is_stuck || i != lane_of_stuck(lanes))
-			wait_for(30, stored_position(f, lane_name(i, lanes)) == end_of(f->store));
-	if (tally->is_stuck)
-		must(tide_subscription_wait_state(subscription, TIDE_STATE_ERROR, 30, err));
-	stop(manager);
+	assert_true(were_handled(tally, 1, EVENTS, 1));
 }
 
 /* ---- In between ------------------------------------------------------------------------------ */
@@ -113,13 +51,18 @@ static bool between_fails(struct tide_error *err)
 	       tide_fail(err, between.fails, "not now") != TIDE_OK;
 }
 
-static tide_status between_change(void *session, const struct tide_group_change *change, bool *ret,
-				  struct tide_error *err)
+static void between_happens(void)
 {
 	void (*happen)(struct fixture *, struct tally *) = between.happen;
 	between.happen = NULL;
 	if (happen)
 		happen(between.f, between.tally);
+}
+
+static tide_status between_change(void *session, const struct tide_group_change *change, bool *ret,
+				  struct tide_error *err)
+{
+	between_happens();
 	return between.real->checkpoint.group_change(session, change, ret, err);
 }
 
@@ -149,28 +92,28 @@ static bool become_late(struct fixture *f, struct tally *tally, uint32_t lanes,
 
 static void somebody_else_handles_everything(struct fixture *f, struct tally *tally)
 {
-	run_with(f, tally, LANES);
+	tally_run(f, tally, LANES);
 }
 
 static void lanes_that_begin_anew_are_begun_once(struct fixture *f)
 {
 	struct tally tally = { .is_stuck = false }, before = { .is_stuck = false };
-	fill(f, EVENTS);
-	run_with(f, &before, LANES);
+	tally_fill(f, EVENTS);
+	tally_run(f, &before, LANES);
 	must(tide_checkpoints_reset(f->checkpoints, "p", err));
 	assert_true(become_late(f, &tally, LANES, somebody_else_handles_everything));
 	for (uint32_t i = 0; i < LANES; i++)
 		assert_int_equal(stored_position(f, lane_name(i, LANES)), EVENTS);
-	run_with(f, &tally, LANES);
+	tally_run(f, &tally, LANES);
 	were_handled_once(&tally);
 }
 
 /* All but what the stuck event's lane has left, and then back to the number of before. */
 static void somebody_else_comes_and_goes(struct fixture *f, struct tally *tally)
 {
-	fill(f, EVENTS - STUCK + 1);
+	tally_fill(f, EVENTS - STUCK + 1);
 	tally->is_stuck = true;
-	run_with(f, tally, LANES + 1);
+	tally_run(f, tally, LANES + 1);
 	tally->is_stuck = false;
 	assert_true(become(f, LANES));
 }
@@ -178,20 +121,17 @@ static void somebody_else_comes_and_goes(struct fixture *f, struct tally *tally)
 static void lanes_that_were_made_meanwhile_stay_where_they_are(struct fixture *f)
 {
 	struct tally tally = { .is_stuck = false };
-	fill(f, STUCK - 1);
-	run_with(f, &tally, LANES);
+	tally_fill(f, STUCK - 1);
+	tally_run(f, &tally, LANES);
 	assert_false(become_late(f, &tally, LANES + 1, somebody_else_comes_and_goes));
-	run_with(f, &tally, LANES + 1);
+	tally_run(f, &tally, LANES + 1);
 	were_handled_once(&tally);
 }
 
 static tide_status between_forget(void *session, const struct tide_group *group,
 				  const char *const *rows, size_t count, struct tide_error *err)
 {
-	void (*happen)(struct fixture *, struct tally *) = between.happen;
-	between.happen = NULL;
-	if (happen)
-		happen(between.f, between.tally);
+	between_happens();
 	return between.real->checkpoint.group_forget(session, group, rows, count, err);
 }
 
@@ -199,7 +139,7 @@ static void somebody_else_goes_back_and_on(struct fixture *f, struct tally *tall
 {
 	assert_true(become(f, LANES));
 	tally->is_stuck = true;
-	run_with(f, tally, LANES);
+	tally_run(f, tally, LANES);
 	tally->is_stuck = false;
 	assert_true(become(f, LANES + 1));
 }
@@ -210,7 +150,7 @@ static void rows_that_are_inherited_anew_are_not_forgotten(struct fixture *f)
 	struct family_wish wish = { .name = "p", .lanes = LANES + 1 };
 	struct tide_time clean;
 	void *session;
-	fill(f, EVENTS);
+	tally_fill(f, EVENTS);
 	assert_true(become(f, LANES));
 	assert_true(become(f, LANES + 1));
 	between_begin(f, &tally);
@@ -221,24 +161,21 @@ static void rows_that_are_inherited_anew_are_not_forgotten(struct fixture *f)
 	store_return(f->store, session, TIDE_OK);
 	between_end();
 	assert_null(between.happen);
-	run_with(f, &tally, LANES + 1);
+	tally_run(f, &tally, LANES + 1);
 	were_handled_once(&tally);
 }
 
 static tide_status between_rows(void *session, struct tide_checkpoint **ret, size_t *ret_count,
 				struct tide_error *err)
 {
-	void (*happen)(struct fixture *, struct tally *) = between.happen;
 	tide_status status = between.real->checkpoint.list(session, ret, ret_count, err);
-	between.happen = NULL;
-	if (happen)
-		happen(between.f, between.tally);
+	between_happens();
 	return status;
 }
 
 static tide_status between_reset(void *session, const char *name, struct tide_error *err)
 {
-	between.happen(between.f, between.tally);
+	between_happens();
 	return between.real->checkpoint.reset(session, name, err);
 }
 
@@ -252,7 +189,7 @@ static void reset_of_a_name_that_is_given_lanes_meanwhile_is_refused(struct fixt
 {
 	struct tide_journal_entry *list;
 	size_t count;
-	fill(f, 2);
+	tally_fill(f, 2);
 	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 2 },
 				   err));
 	between_begin(f, NULL);
@@ -272,6 +209,54 @@ static void reset_of_a_name_that_is_given_lanes_meanwhile_is_refused(struct fixt
 	assert_int_equal(count, 0);
 	must(tide_checkpoints_reset(f->checkpoints, "p", err));
 	assert_int_equal(stored_position(f, "p#1/3"), 0);
+}
+
+static tide_status between_transactions(void *session, struct tide_error *err)
+{
+	between_happens();
+	return between.real->store.begin(session, err);
+}
+
+static tide_status between_seize(void *session, const char *name, const struct tide_uuid *owner,
+				 struct tide_lease *ret, struct tide_error *err)
+{
+	between_happens();
+	return between.real->checkpoint.lease_seize(session, name, owner, ret, err);
+}
+
+static void somebody_gives_it_one_more(struct fixture *f, struct tally *tally)
+{
+	(void)tally;
+	assert_true(become(f, LANES + 1));
+}
+
+/* Before the first thing that the move does in the database. */
+static void move_of_another_number_than_was_seen_is_refused(struct fixture *f)
+{
+	struct tide_journal_entry *list;
+	size_t count;
+	tally_fill(f, 6);
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 5 },
+				   err));
+	between_begin(f, NULL);
+	between.backend.store.begin = between_transactions;
+	if (between.real->checkpoint.lease_seize)
+		between.backend.checkpoint.lease_seize = between_seize;
+	between.happen = somebody_gives_it_lanes;
+	struct tide_error why =
+		refused(TIDE_BUSY, tide_checkpoints_rewind(f->checkpoints, "p", 2, NULL, err));
+	must_mention(&why, "the number of lanes of 'p' was changed meanwhile");
+	between.happen = somebody_gives_it_one_more;
+	refused(TIDE_BUSY, tide_checkpoints_accept(f->checkpoints, "p", NULL, err));
+	between.happen = somebody_gives_it_lanes;
+	refused(TIDE_BUSY, tide_checkpoints_rewind(f->checkpoints, "p", 2, NULL, err));
+	between_end();
+
+	for (uint32_t i = 0; i < LANES; i++)
+		assert_int_equal(stored_position(f, lane_name(i, LANES)), 5);
+	must(tide_journal_list(f->checkpoints, "p", 0, &list, &count, err));
+	tide_free(list);
+	assert_int_equal(count, 0);
 }
 
 /* ---- The one that is furthest behind --------------------------------------------------------- */
@@ -311,9 +296,9 @@ static tide_position why_of(struct fixture *f)
 static void lanes_are_what_is_told_of_a_name_that_ran_without_any(struct fixture *f)
 {
 	struct tally tally = { .is_stuck = false };
-	struct tide_subscriber subscriber = { .name = "p", .self = &tally, .handle = tally_handle };
+	struct tide_subscriber subscriber = tally_subscriber(&tally);
 	struct tide_subscription_config config = quick_config();
-	fill(f, EVENTS);
+	tally_fill(f, EVENTS);
 	for (int i = 0; i < 2; i++) {
 		MANAGER *manager = manager_of(f->store);
 		struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
@@ -333,7 +318,7 @@ static void slowest_lane_is_told_also_beside_the_row_it_inherits_from(struct fix
 {
 	struct tide_progress plain = { .position = EVENTS }, slow = { .position = 2 };
 	struct tide_checkpoint row;
-	fill(f, EVENTS);
+	tally_fill(f, EVENTS);
 	refused(TIDE_NOT_FOUND, checkpoints_load_slowest(f->checkpoints, "p", &row, err));
 	must(tide_checkpoints_save(f->checkpoints, "p", &plain, err));
 	assert_string_equal(slowest_of(f).projection_name, "p");
@@ -354,7 +339,7 @@ static void slowest_lane_is_told_also_beside_the_row_it_inherits_from(struct fix
 static void lanes_of_another_number_that_were_saved_later_are_not_told(struct fixture *f)
 {
 	struct tide_progress slow = { .position = 2 }, slower = { .position = 1 };
-	fill(f, EVENTS);
+	tally_fill(f, EVENTS);
 	must(tide_checkpoints_save(f->checkpoints, "p", &slow, err));
 	assert_true(become(f, LANES));
 	must(tide_checkpoints_save(f->checkpoints, "p#0/2", &slower, err));
@@ -367,7 +352,7 @@ static void lanes_that_cannot_be_read_are_not_told_to_be_none(struct fixture *f)
 	static const char *const names[] = { "p", "q" }; /* of lanes, and of partitions by hand */
 	struct tide_checkpoint row;
 	struct tide_lag lag;
-	fill(f, 1);
+	tally_fill(f, 1);
 	assert_true(become(f, LANES));
 	must(tide_checkpoints_save(f->checkpoints, "q#0/2",
 				   &(struct tide_progress){ .position = 1 }, err));
@@ -393,7 +378,7 @@ static tide_status between_end_of_feed(void *session, tide_position *ret, struct
 static void who_stands_by_does_not_ask_where_the_feed_ends(struct fixture *f)
 {
 	struct tally tally = { .is_stuck = false };
-	struct tide_subscriber subscriber = { .name = "p", .self = &tally, .handle = tally_handle };
+	struct tide_subscriber subscriber = tally_subscriber(&tally);
 	struct tide_subscription_config config = quick_config();
 	struct tide_uuid owner = uuid_of(900);
 	struct tide_lease lease = { .is_owned = false };
@@ -443,8 +428,8 @@ static void release_that_fails_half_way_is_told(struct fixture *f)
 {
 	struct tally tally = { .is_stuck = false };
 	char detail[TIDE_NOTE_MAX + 1];
-	fill(f, EVENTS);
-	run_with(f, &tally, LANES);
+	tally_fill(f, EVENTS);
+	tally_run(f, &tally, LANES);
 	between_begin(f, NULL);
 	between.backend.checkpoint.lease_end = between_end_lease;
 	between.fails = TIDE_BUSY;
@@ -467,6 +452,7 @@ const struct test_case family_cases[] = {
 	CASE(lanes_that_were_made_meanwhile_stay_where_they_are),
 	CASE(rows_that_are_inherited_anew_are_not_forgotten),
 	CASE(reset_of_a_name_that_is_given_lanes_meanwhile_is_refused),
+	CASE_NEEDS(move_of_another_number_than_was_seen_is_refused, NEEDS_TRANSACTIONS),
 	CASE(lanes_are_what_is_told_of_a_name_that_ran_without_any),
 	CASE(slowest_lane_is_told_also_beside_the_row_it_inherits_from),
 	CASE(lanes_of_another_number_that_were_saved_later_are_not_told),

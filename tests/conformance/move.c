@@ -10,107 +10,20 @@
 #include <tidemark/backend.h>
 
 #include "conformance/recorder.h"
+#include "conformance/tally.h"
 #include "lib/child.h"
 #include "path/store.h"
 
 #define LANES 4
-#define AGGREGATES 24
-#define EVENTS (4 * AGGREGATES)
-#define STUCK 6 /* the position of an event that nobody can handle, while it is so */
-
-/** How often each event was handled, by position. */
-struct tally {
-	const struct test_backend *backend;
-	atomic_int calls[2 * EVENTS + 1];
-	atomic_bool is_stuck, buries; /* the stuck one; those at 40 and 60 */
-	atomic_int emptied;
-	bool refuses_to_be_emptied;
-};
-
-static void tally_open(struct tally *tally, struct fixture *f)
-{
-	*tally = (struct tally){ .backend = f->backend };
-}
-
-static void tally_forget(struct tally *tally)
-{
-	for (size_t i = 0; i <= 2 * EVENTS; i++)
-		atomic_store(&tally->calls[i], 0);
-}
-
-static tide_status tally_handle(void *self, const struct tide_event *event,
-				struct tide_delivery *delivery)
-{
-	struct tally *tally = self;
-	if ((event->position == STUCK && tally->is_stuck) ||
-	    ((event->position == 40 || event->position == 60) && tally->buries))
-		return tide_delivery_fail(delivery, TIDE_HANDLER_PERMANENT, "as it was told");
-	atomic_fetch_add(&tally->calls[event->position], 1);
-	return TIDE_OK;
-}
-
-static struct tide_subscriber tally_subscriber(struct tally *tally)
-{
-	return (struct tide_subscriber){ .name = "p", .self = tally, .handle = tally_handle };
-}
-
-static void fill(struct fixture *f)
-{
-	for (int i = 0; i < EVENTS; i++)
-		append_one(f->store, stream_of("Order", (unsigned)i % AGGREGATES), "A");
-}
-
-/* Whether the events from one position to another were handled so many times. */
-static bool were_handled(struct tally *tally, tide_position first, tide_position last, int times)
-{
-	for (tide_position i = first; i <= last; i++)
-		if (atomic_load(&tally->calls[i]) != times)
-			return false;
-	return true;
-}
-
-static uint32_t lane_of_stuck(uint32_t lanes)
-{
-	struct tide_event event = { .aggregate_id = uuid_of((STUCK - 1) % AGGREGATES) };
-	uint32_t lane = 0;
-	while (!tide_filter_matches(
-		&(struct tide_filter){ .partition_index = lane, .partition_total = lanes }, &event))
-		lane++;
-	return lane;
-}
-
-static const char *lane_name(uint32_t lane, uint32_t lanes)
-{
-	static char name[32];
-	snprintf(name, sizeof name, "p#%u/%u", lane, lanes);
-	return lanes == 1 ? "p" : name;
-}
-
-/* Run it until all lanes but that of the stuck event are at the end, and that one is too, unless it
- * is stuck. */
-static void run_with(struct fixture *f, struct tally *tally, uint32_t lanes)
-{
-	struct tide_subscriber subscriber = tally_subscriber(tally);
-	struct tide_subscription_config config = lanes_config(lanes);
-	config.continue_on_error = !tally->is_stuck;
-	MANAGER *manager = manager_of(f->store);
-	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
-	(void)tide_manager_start(manager, NULL, 0, NULL, NULL, NULL);
-	for (uint32_t i = 0; i < lanes; i++)
-		if (!tally->is_stuck || i != lane_of_stuck(lanes))
-			wait_for(30, stored_position(f, lane_name(i, lanes)) == end_of(f->store));
-	if (tally->is_stuck)
-		must(tide_subscription_wait_state(subscription, TIDE_STATE_ERROR, 30, err));
-}
 
 /* Lanes of two numbers: of the old ones one stands before the stuck event, the others at the end;
  * of the new ones one does likewise, and has yet to pass what the old ones had settled. */
 static void make_family(struct fixture *f, struct tally *tally)
 {
-	fill(f);
+	tally_fill(f, EVENTS);
 	tally->is_stuck = true;
-	run_with(f, tally, LANES - 1);
-	run_with(f, tally, LANES);
+	tally_run(f, tally, LANES - 1);
+	tally_run(f, tally, LANES);
 	tally->is_stuck = false;
 	assert_true(stored_position(f, lane_name(lane_of_stuck(LANES), LANES)) < STUCK);
 	assert_int_equal(stored_position(f, lane_name((lane_of_stuck(LANES) + 1) % LANES, LANES)),
@@ -160,7 +73,7 @@ static void reset_forgets_every_row_of_the_family(struct fixture *f)
 	assert_int_equal(count_rows(f), 0);
 	assert_int_equal(count_acts(f, "reset"), 1);
 	tally_forget(&tally);
-	run_with(f, &tally, LANES);
+	tally_run(f, &tally, LANES);
 	assert_true(were_handled(&tally, 1, EVENTS, 1));
 }
 
@@ -183,7 +96,7 @@ static void rewind_takes_back_what_is_beyond_and_leaves_what_is_behind(struct fi
 	for (int i = 1; i <= 50; i++)
 		handled[i] = atomic_load(&tally.calls[i]);
 	tally_forget(&tally);
-	run_with(f, &tally, LANES);
+	tally_run(f, &tally, LANES);
 	assert_true(were_handled(&tally, 51, EVENTS, 1));
 	for (int i = 1; i <= 50; i++)
 		assert_int_equal(tally.calls[i] + handled[i], 1);
@@ -194,8 +107,8 @@ static void move_of_the_family_takes_dead_letters_along(struct fixture *f)
 	struct tally tally;
 	tally_open(&tally, f);
 	tally.buries = true;
-	fill(f);
-	run_with(f, &tally, LANES);
+	tally_fill(f, EVENTS);
+	tally_run(f, &tally, LANES);
 	tally.buries = false;
 	int64_t deleted;
 	must(tide_checkpoints_rewind(f->checkpoints, "p", 50, &deleted, err));
@@ -210,8 +123,8 @@ static void accept_gives_each_row_an_anchor(struct fixture *f)
 	struct tally tally;
 	struct tide_anchor anchor;
 	tally_open(&tally, f);
-	fill(f);
-	run_with(f, &tally, LANES);
+	tally_fill(f, EVENTS);
+	tally_run(f, &tally, LANES);
 	must(tide_checkpoints_rewind(f->checkpoints, "p", 50, NULL, err));
 	for (uint32_t i = 0; i < LANES; i++)
 		assert_int_equal(row_of(f, lane_name(i, LANES)).anchor.position, 0);
@@ -281,7 +194,7 @@ static void lanes_that_run_begin_anew_by_themselves(struct fixture *f)
 {
 	struct tally tally;
 	tally_open(&tally, f);
-	fill(f);
+	tally_fill(f, EVENTS);
 	struct tide_subscriber subscriber = tally_subscriber(&tally);
 	struct tide_subscription_config config = lanes_config(LANES);
 	MANAGER *manager = manager_of(f->store);
@@ -306,7 +219,7 @@ static void lanes_that_run_begin_anew_by_themselves(struct fixture *f)
 	must(tide_manager_reset(manager, "p", "anna", err));
 	wait_for(60, were_handled(&tally, 1, 50, 3) && were_handled(&tally, 51, EVENTS, 4));
 	must(tide_checkpoints_release(f->checkpoints, "p", err));
-	fill(f);
+	tally_fill(f, EVENTS);
 	for (uint32_t i = 0; i < LANES; i++)
 		wait_for(60, stored_position(f, lane_name(i, LANES)) == 2 * EVENTS);
 	stop(manager);
@@ -318,7 +231,7 @@ static void lanes_that_are_reset_begin_where_start_from_leads_all_of_them(struct
 {
 	struct tally tally;
 	tally_open(&tally, f);
-	fill(f);
+	tally_fill(f, EVENTS);
 	struct tide_subscriber subscriber = tally_subscriber(&tally);
 	struct tide_subscription_config config = lanes_config(LANES);
 	config.start_from = TIDE_START_END;
@@ -347,7 +260,7 @@ static void reset_starts_the_lane_that_ended_in_error(struct fixture *f)
 	struct tally tally;
 	tally_open(&tally, f);
 	tally.is_stuck = true;
-	fill(f);
+	tally_fill(f, EVENTS);
 	struct tide_subscriber subscriber = tally_subscriber(&tally);
 	struct tide_subscription_config config = lanes_config(LANES);
 	config.continue_on_error = false;
@@ -416,7 +329,7 @@ static void rebuild_empties_the_read_model_of_all_lanes_once(struct fixture *f)
 {
 	struct tally tally;
 	tally_open(&tally, f);
-	fill(f);
+	tally_fill(f, EVENTS);
 	struct tide_subscriber subscriber = {
 		.name = "p",
 		.self = &tally,
@@ -459,72 +372,6 @@ static void rebuild_empties_the_read_model_of_all_lanes_once(struct fixture *f)
 	catch_up(f->store, subscription);
 	assert_int_equal(model_answers[0], EVENTS);
 	assert_int_equal(model_answers[1], EVENTS);
-}
-
-/* ---- Meddled with ---------------------------------------------------------------------------- */
-
-/* Before the first thing that a move does in the database it is run with another number of lanes. */
-static struct {
-	struct fixture *f;
-	struct tally tally;
-	uint32_t lanes; /* 0: that has been done */
-	const struct tide_backend *real;
-	struct tide_backend backend;
-} meddler;
-
-static void meddle(void)
-{
-	uint32_t lanes = meddler.lanes;
-	meddler.lanes = 0;
-	if (lanes > 0)
-		run_with(meddler.f, &meddler.tally, lanes);
-}
-
-static tide_status meddled_begin(void *session, struct tide_error *err)
-{
-	meddle();
-	return meddler.real->store.begin(session, err);
-}
-
-static tide_status meddled_seize(void *session, const char *name, const struct tide_uuid *owner,
-				 struct tide_lease *ret, struct tide_error *err)
-{
-	meddle();
-	return meddler.real->checkpoint.lease_seize(session, name, owner, ret, err);
-}
-
-static void meddler_open(struct fixture *f)
-{
-	tally_open(&meddler.tally, f);
-	meddler.f = f;
-	meddler.lanes = 0;
-	meddler.real = f->store->backend;
-	meddler.backend = *meddler.real;
-	meddler.backend.store.begin = meddled_begin;
-	if (meddler.real->checkpoint.lease_seize)
-		meddler.backend.checkpoint.lease_seize = meddled_seize;
-	f->store->backend = &meddler.backend;
-}
-
-static void move_of_another_number_than_was_seen_is_refused(struct fixture *f)
-{
-	fill(f);
-	meddler_open(f);
-	run_with(f, &meddler.tally, 1);
-	meddler.lanes = LANES;
-	struct tide_error why =
-		refused(TIDE_BUSY, tide_checkpoints_rewind(f->checkpoints, "p", 50, NULL, err));
-	must_mention(&why, "the number of lanes of 'p' was changed meanwhile");
-	meddler.lanes = LANES - 1;
-	refused(TIDE_BUSY, tide_checkpoints_accept(f->checkpoints, "p", NULL, err));
-	meddler.lanes = LANES;
-	refused(TIDE_BUSY, tide_checkpoints_rewind(f->checkpoints, "p", 50, NULL, err));
-	f->store->backend = meddler.real;
-
-	for (uint32_t i = 0; i < LANES; i++)
-		assert_int_equal(stored_position(f, lane_name(i, LANES)), EVENTS);
-	assert_int_equal(count_acts(f, "rewind") + count_acts(f, "accept"), 0);
-	assert_true(were_handled(&meddler.tally, 1, EVENTS, 1));
 }
 
 /* ---- Killed ---------------------------------------------------------------------------------- */
@@ -634,8 +481,8 @@ static void move_that_is_killed_at_any_step_is_whole_or_none(struct fixture *f)
 	int step = 0, result;
 	tally_open(&tally, f);
 	tally.buries = true;
-	fill(f);
-	run_with(f, &tally, LANES);
+	tally_fill(f, EVENTS);
+	tally_run(f, &tally, LANES);
 	tally.buries = false;
 	do {
 		snprintf(argument, sizeof argument, "%d %s", step++, f->url);
@@ -647,7 +494,7 @@ static void move_that_is_killed_at_any_step_is_whole_or_none(struct fixture *f)
 	} while (!was_moved);
 	assert_true(step > 5); /* begin, letter, move, journal, before and after the commit */
 
-	run_with(f, &tally, LANES);
+	tally_run(f, &tally, LANES);
 	assert_true(were_handled(&tally, 1, 39, 1) && were_handled(&tally, 41, 50, 1));
 	assert_true(were_handled(&tally, 51, 59, 2) && were_handled(&tally, 60, 60, 1) &&
 		    were_handled(&tally, 61, EVENTS, 2));
@@ -664,7 +511,6 @@ const struct test_case move_cases[] = {
 	CASE(lanes_that_are_reset_begin_where_start_from_leads_all_of_them),
 	CASE(reset_starts_the_lane_that_ended_in_error),
 	CASE_NEEDS(rebuild_empties_the_read_model_of_all_lanes_once, NEEDS_TRANSACTIONS),
-	CASE_NEEDS(move_of_another_number_than_was_seen_is_refused, NEEDS_TRANSACTIONS),
 	CASE_NEEDS(move_that_is_killed_at_any_step_is_whole_or_none,
 		   NEEDS_PROCESSES | NEEDS_TRANSACTIONS),
 	CASES_END,
