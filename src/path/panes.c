@@ -21,7 +21,7 @@
  * the next one reads. It takes long: each waits for it up to PANES_WAIT_NS, then nobody waits for
  * that read any more. There is no room for what comes next: who is there waits for those who need
  * what is kept, until half of it is free, or room for a pane after as long as who is so many times
- * slower takes; a reader that is waited for in vain is slow until it is in front again. A reader is
+ * slower takes; a reader that is waited for in vain is slow until it has come there. A reader is
  * slow: it keeps nobody, its panes are the first to go when there is no room, and out of reach it
  * reads by itself. A connection was lost, or the store is another: all panes are void. There is no
  * memory: each reads for itself.
