@@ -490,7 +490,8 @@ tide_status tide_subscription_lane_statuses(struct tide_subscription *subscripti
 
 /**
  * Wait until a subscription has settled everything up to `position`, or is stopped or in error, or
- * the time is up.
+ * the time is up. Of lanes that other processes run it is seen within about a second of when they
+ * have saved it.
  *
  * Owns:    nothing.
  * Threads: any but the subscription's own.

@@ -261,6 +261,30 @@ void subscription_snapshot_locked(struct tide_subscription *subscription,
 	subscription_snapshot_pause_locked(subscription, now, ret);
 }
 
+bool subscription_is_elsewhere_locked(const struct tide_subscription *subscription)
+{
+	assert(mutex_is_mine(&subscription->lock));
+	return subscription->lanes.elsewhere.owner != LANE_UNKNOWN &&
+	       (subscription->ownership.state == OWNERSHIP_STANDBY ||
+		subscription->states.state == TIDE_STATE_STARTING);
+}
+
+/* Its run is over, and it is to begin again, standing by: it was given to another process. */
+static bool subscription_is_given_locked(const struct tide_subscription *subscription)
+	TIDE_REQUIRES(subscription->lock)
+{
+	assert(mutex_is_mine(&subscription->lock));
+	return subscription->lanes.elsewhere.owner != LANE_UNKNOWN &&
+	       subscription->states.state == TIDE_STATE_STOPPED;
+}
+
+tide_position subscription_place_locked(const struct tide_subscription *subscription)
+{
+	return subscription_is_elsewhere_locked(subscription)
+		       ? subscription->lanes.elsewhere.position
+		       : subscription->position;
+}
+
 /* A failure of a run that is over, or of a read that a pause has given up, says nothing of now. */
 static bool subscription_is_trying_locked(const struct tide_subscription *subscription)
 	TIDE_REQUIRES(subscription->lock)
@@ -291,7 +315,7 @@ static bool subscription_is_there_locked(const struct tide_subscription *subscri
 {
 	assert(mutex_is_mine(&subscription->lock));
 	if (goal->position >= 0)
-		return subscription->position >= goal->position;
+		return subscription_place_locked(subscription) >= goal->position;
 	return subscription->states.state == goal->state;
 }
 
@@ -304,7 +328,8 @@ tide_status subscription_wait(struct tide_subscription *subscription,
 	for (;;) {
 		is_there = subscription_is_there_locked(subscription, goal);
 		has_ended = state_is_terminal(subscription->states.state) &&
-			    !run_exists(&subscription->run);
+			    !run_exists(&subscription->run) &&
+			    !subscription_is_given_locked(subscription);
 		if (is_there || has_ended || !is_in_time)
 			break;
 		if (goal->position >= 0 && goal->position < subscription->wake_at)
@@ -313,7 +338,7 @@ tide_status subscription_wait(struct tide_subscription *subscription,
 	}
 
 	enum tide_state state = subscription->states.state;
-	tide_position position = subscription->position;
+	tide_position position = subscription_place_locked(subscription);
 	mutex_unlock(&subscription->lock);
 
 	if (is_there)

@@ -422,6 +422,13 @@ void subscription_snapshot_locked(struct tide_subscription *subscription,
 				  struct tide_subscription_status *ret)
 	TIDE_REQUIRES(subscription->lock);
 
+/** Whether it is a lane that another process is to run, and its row says where it is. */
+bool subscription_is_elsewhere_locked(const struct tide_subscription *subscription)
+	TIDE_REQUIRES(subscription->lock);
+/** Where it is, whoever runs it. */
+tide_position subscription_place_locked(const struct tide_subscription *subscription)
+	TIDE_REQUIRES(subscription->lock);
+
 /** What is waited for: a position, or a state when `position` is negative. */
 struct subscription_goal {
 	tide_position position;

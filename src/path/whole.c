@@ -203,8 +203,7 @@ static void whole_look(struct tide_subscription *lane, const struct probe_answer
 	subscription_snapshot_locked(lane, answer, status);
 	ret->is_owned = ownership_is_ours(&lane->ownership);
 	ret->is_others = whole_is_others_locked(lane);
-	ret->is_elsewhere = lane->lanes.elsewhere.owner != LANE_UNKNOWN &&
-			    (status->standby || status->state == TIDE_STATE_STARTING);
+	ret->is_elsewhere = subscription_is_elsewhere_locked(lane);
 	if (ret->is_elsewhere)
 		status->position = lane->lanes.elsewhere.position;
 	mutex_unlock(&lane->lock);

@@ -107,6 +107,7 @@ static void elsewhere_note_lane(struct tide_subscription *lane, const struct els
 		known->unowned_at = clock_mono(clock);
 		known->unowned_since = is_let_go ? lease->released_at : clock_wall(clock);
 	}
+	cond_broadcast(&lane->changed); /* it may be waited for */
 	mutex_unlock(&lane->lock);
 }
 
@@ -121,12 +122,25 @@ void elsewhere_note(struct tide_manager *manager, struct tide_subscription *head
 	mutex_unlock(&manager->lock);
 }
 
+void elsewhere_note_given(struct tide_manager *manager, struct tide_subscription *lane)
+{
+	mutex_lock(&manager->lock);
+	mutex_lock(&lane->lock);
+	struct lane_elsewhere *known = &lane->lanes.elsewhere;
+	bool is_to_know = membership_knows(lane->lanes.head->lanes.membership);
+	if (is_to_know && known->owner == LANE_UNKNOWN)
+		*known = (struct lane_elsewhere){ .owner = LANE_OWNED, .position = lane->position };
+	mutex_unlock(&lane->lock);
+	mutex_unlock(&manager->lock);
+}
+
 void elsewhere_forget(struct tide_subscription *head)
 {
 	for (uint32_t i = 0; i < head->lanes.total; i++) {
 		struct tide_subscription *lane = head->lanes.list[i];
 		mutex_lock(&lane->lock);
 		lane->lanes.elsewhere = (struct lane_elsewhere){ 0 };
+		cond_broadcast(&lane->changed);
 		mutex_unlock(&lane->lock);
 	}
 }

@@ -24,6 +24,8 @@ const struct tide_lease_info *elsewhere_lease(const struct elsewhere_rows *rows,
 /** Have the lanes of a head know what the rows say, if it is a member that is to know it. */
 void elsewhere_note(struct tide_manager *manager, struct tide_subscription *head,
 		    const struct elsewhere_rows *rows);
+/** A lane is about to be given back: another is to have it, from where it stands. */
+void elsewhere_note_given(struct tide_manager *manager, struct tide_subscription *lane);
 /** It knows nothing of them any more. */
 void elsewhere_forget(struct tide_subscription *head);
 

@@ -174,6 +174,7 @@ static void sharing_give_back(struct tide_manager *manager, struct tide_subscrip
 	if (!is_to_stop)
 		return;
 	log_at(TIDE_LOG_INFO, "subscription", "a lane is given back", "name='%s'", lane->name);
+	elsewhere_note_given(manager, lane);
 	run_ask_stop(lane, mono_add(clock_mono(manager->engine.clock), limit));
 }
 

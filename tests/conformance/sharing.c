@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lanes as their manager begins and ends them, together. */
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -237,6 +238,52 @@ static void status_counts_the_lanes_that_others_run(struct fixture *f)
 	assert_int_equal(recorder_count(recorder), 20);
 }
 
+/** A thread that waits for event 20. */
+struct waiter {
+	struct tide_subscription *subscription;
+	struct tide_error err;
+	pthread_t thread;
+};
+
+static void *waiter_run(void *self)
+{
+	struct waiter *waiter = self;
+	(void)tide_subscription_wait(waiter->subscription, 20, 20, &waiter->err);
+	return NULL;
+}
+
+/* Of what others run its rows say how far it is; a lane that is given to them goes on. */
+static void a_wait_ends_when_the_lanes_of_others_are_there_too(struct fixture *f)
+{
+	if (!f->quirks->is_shared)
+		return;
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = lanes_config(LANES);
+	MANAGER *manager = manager_of(f->store), *other = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	struct tide_subscription *elsewhere = subscribe(other, &subscriber, &config);
+	start(manager);
+	wait_for(20, status_of(subscription).lanes_owned == LANES);
+	struct waiter waiter = { .subscription = subscription };
+	assert_int_equal(pthread_create(&waiter.thread, NULL, waiter_run, &waiter), 0);
+	start(other);
+	wait_for(20, status_of(subscription).lanes_owned == LANES / 2 &&
+			     status_of(elsewhere).lanes_owned == LANES / 2);
+	must(tide_subscription_wait_state(elsewhere, TIDE_STATE_LIVE, 20, err));
+	assert_true(tide_manager_pause(other, "p", TIDE_PAUSE_MANUAL));
+	must(tide_subscription_wait_state(elsewhere, TIDE_STATE_PAUSED, 20, err));
+	for (int64_t i = 1; i <= 20; i++)
+		append_one(f->store, stream_of("Order", i), "A");
+	refused(TIDE_TIMEOUT, tide_subscription_wait(subscription, 20, 0.3, err));
+	assert_true(tide_manager_resume(other, "p"));
+	must(tide_subscription_wait(subscription, 20, 20, err));
+	must(tide_subscription_wait(elsewhere, 20, 20, err));
+	assert_int_equal(pthread_join(waiter.thread, NULL), 0);
+	assert_string_equal(waiter.err.message, "");
+	assert_int_equal(recorder_count(recorder), 20);
+}
+
 /* Those that only stood by here have no part in it. */
 static void position_of_what_was_stopped_is_that_of_its_own_lanes(struct fixture *f)
 {
@@ -389,6 +436,7 @@ const struct test_case sharing_cases[] = {
 	CASE(bell_of_the_store_hastens_a_look_at_the_members),
 	CASE(lane_that_nobody_owns_is_unhealthy_in_every_member),
 	CASE(status_counts_the_lanes_that_others_run),
+	CASE(a_wait_ends_when_the_lanes_of_others_are_there_too),
 	CASE(position_of_what_was_stopped_is_that_of_its_own_lanes),
 	CASE(lanes_that_are_given_back_stay_stopped_with_their_subscription),
 	CASE(lanes_stop_while_their_leases_are_renewed),
