@@ -5,7 +5,8 @@
  *	bench-lanes [-d DIRECTORY] [-n EVENTS] [-p]
  *
  * A handler that waits for a millisecond, as one that asks a service does, with 8 and with 64 lanes;
- * one that does nothing, in 8; with -p, on a PostgreSQL server of its own, a projection in SQL in 4. The
+ * one that does nothing, in 8; two lanes in each of four processes, which print how often the history
+ * was read; with -p, on a PostgreSQL server of its own, too, and a projection in SQL in 4 lanes. The
  * events are of as many aggregates, so that the lanes have alike shares.
  */
 #include <stdatomic.h>
@@ -19,12 +20,15 @@
 #include <tidemark/tidemark.h>
 
 #include "die.h"
+#include "lib/child.h"
 #include "lib/postgres.h"
 #include "lib/wait.h"
 #include "table.h"
 
 #define APPEND_TOGETHER 500
 #define LANES_SECONDS 600
+#define MEMBERS 4
+#define MEMBER_LANES 2
 
 static int64_t events = 20000;
 static const char *directory = ".";
@@ -36,6 +40,7 @@ struct side {
 	const char *store; /* memory, sqlite, postgres */
 	uint32_t lanes;
 	tide_handler *handle; /* NULL: the projection in SQL */
+	bool is_shared;       /* by MEMBERS processes, else all are in this one */
 };
 
 static tide_status handle_waiting(void *self, const struct tide_event *event,
@@ -120,6 +125,112 @@ static void projection_run(struct tide_store *store, const struct side *side, bo
 	tide_sql_projection_close(projection);
 }
 
+/* ---- Lanes of several processes -------------------------------------------------------------- */
+
+/* What a metric of a manager says; one without labels, or with the labels that `name` ends in. */
+static long long metric_of(struct tide_manager *manager, const char *name)
+{
+	struct tide_error err;
+	char *text;
+	bench_check(tide_manager_metrics(manager, &text, &err), &err);
+	const char *line = strstr(text, name);
+	long long value = line ? atoll(line + strlen(name)) : 0;
+	tide_free(text);
+	return value;
+}
+
+/* A process that has its share of the lanes of the store at `url`, which will have `count` events:
+ * "FILE COUNT URL". It reports when it has them, paused, goes on when there are all events, and
+ * reports when it has settled them; what it read of the store becomes a line of FILE. */
+static int member_run(const char *argument, int report_to)
+{
+	char file[2100];
+	int length;
+	long long count;
+	if (sscanf(argument, "%2099s %lld %n", file, &count, &length) != 2)
+		return 2;
+	struct tide_subscription_config config = tide_catch_up_config(1000, true);
+	const struct tide_subscriber subscriber = { .name = "counts", .handle = handle_waiting };
+	struct tide_subscription *subscription;
+	struct tide_manager *manager;
+	struct tide_store *store;
+	struct tide_error err;
+	config.lanes = MEMBERS * MEMBER_LANES;
+	bench_check(tide_store_open(argument + length, NULL, &store, &err), &err);
+	bench_check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
+	bench_check(tide_manager_subscribe(manager, &subscriber, &config, &subscription, &err),
+		    &err);
+	bench_check(tide_manager_start(manager, NULL, 0, NULL, NULL, &err), &err);
+	struct tide_subscription_status status;
+	do {
+		wait_a_moment();
+		bench_check(tide_subscription_status(subscription, &status, &err), &err);
+	} while (status.lanes_owned != MEMBER_LANES || status.state != TIDE_STATE_LIVE);
+	if (!tide_manager_pause(manager, "counts", TIDE_PAUSE_MANUAL))
+		bench_die("a member cannot be paused");
+	child_report(report_to, 'r');
+	tide_position end = 0;
+	while (end < count) {
+		wait_a_moment();
+		bench_check(tide_store_end(store, &end, &err), &err);
+	}
+	(void)tide_manager_resume(manager, "counts");
+
+	while (tide_subscription_position(subscription) < count)
+		wait_a_moment();
+	child_report(report_to, 'd');
+	FILE *lines = fopen(file, "a");
+	if (!lines)
+		return 3;
+	fprintf(lines, "%lld %lld\n",
+		metric_of(manager, "tidemark_feed_pages_total{source=\"store\"}"),
+		metric_of(manager, "tidemark_feed_events_total{source=\"store\"}"));
+	fclose(lines);
+	tide_manager_close(manager);
+	tide_store_close(store);
+	return 0;
+}
+
+/* Prints what a process read, of the history. */
+static void reads_print(const char *file, int64_t count)
+{
+	long long pages, read, all_pages = 0, all_read = 0;
+	FILE *lines = fopen(file, "r");
+	while (lines && fscanf(lines, "%lld %lld", &pages, &read) == 2) {
+		all_pages += pages;
+		all_read += read;
+	}
+	if (lines)
+		fclose(lines);
+	(void)unlink(file);
+	fprintf(stderr, "each process read the history %.2f times, in %lld pages\n",
+		(double)all_read / (double)count / MEMBERS, all_pages / MEMBERS);
+}
+
+static void members_run(struct tide_store *store, const char *url, int64_t count)
+{
+	struct child members[MEMBERS];
+	char file[2048], argument[6400];
+	snprintf(file, sizeof file, "%s/bench-lanes-%ld.reads", directory, (long)getpid());
+	snprintf(argument, sizeof argument, "%s %lld %s", file, (long long)count, url);
+	for (int i = 0; i < MEMBERS; i++)
+		members[i] = child_start(member_run, argument);
+	for (int i = 0; i < MEMBERS; i++)
+		(void)child_await(&members[i], LANES_SECONDS);
+
+	events_append(store, count);
+	struct lap lap = lap_begin();
+	for (int i = 0; i < MEMBERS; i++)
+		if (child_await(&members[i], LANES_SECONDS) != 'd')
+			bench_die("a member ended before the events did");
+	(void)lap_end(&lap, count);
+	for (int i = 0; i < MEMBERS; i++)
+		(void)child_join(&members[i]);
+	reads_print(file, count);
+}
+
+/* ---- Sides ----------------------------------------------------------------------------------- */
+
 static void lanes_measure(void *self, bool is_ours)
 {
 	const struct side *side = self;
@@ -138,10 +249,14 @@ static void lanes_measure(void *self, bool is_ours)
 		snprintf(url, sizeof url, "memory:");
 	bench_check(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, &err),
 		    &err);
-	events_append(store, count);
+	bool has_members = side->is_shared && is_ours;
+	if (!has_members)
+		events_append(store, count);
 
 	const struct tide_subscriber subscriber = { .name = "counts", .handle = side->handle };
-	if (side->handle)
+	if (has_members)
+		members_run(store, url, count);
+	else if (side->handle)
 		(void)subscription_run(store, side, is_ours, &subscriber, count);
 	else
 		projection_run(store, side, is_ours, count);
@@ -156,6 +271,7 @@ static void lanes_measure(void *self, bool is_ours)
 
 int main(int argc, char **argv)
 {
+	child_main(argc, argv);
 	struct table table = { .program = "bench-lanes", .rounds = 5 };
 	bool has_postgres = false;
 	int option;
@@ -182,18 +298,23 @@ int main(int argc, char **argv)
 		struct side side;
 	} rows[] = {
 		{ { "1 ms, 8 lanes, memory", 7.5, false },
-		  { &table, "memory", 8, handle_waiting } },
+		  { &table, "memory", 8, handle_waiting, false } },
 		{ { "1 ms, 64 lanes, memory", 50, false },
-		  { &table, "memory", 64, handle_waiting } },
+		  { &table, "memory", 64, handle_waiting, false } },
 		{ { "1 ms, 8 lanes, sqlite", 7.5, false },
-		  { &table, "sqlite", 8, handle_waiting } },
+		  { &table, "sqlite", 8, handle_waiting, false } },
 		{ { "1 ms, 64 lanes, sqlite", 30, false },
-		  { &table, "sqlite", 64, handle_waiting } },
+		  { &table, "sqlite", 64, handle_waiting, false } },
 		{ { "nothing, 8 lanes, memory", 0.7, false },
-		  { &table, "memory", 8, handle_nothing } },
+		  { &table, "memory", 8, handle_nothing, false } },
 		{ { "nothing, 8 lanes, sqlite", 0.7, false },
-		  { &table, "sqlite", 8, handle_nothing } },
-		{ { "SQL, 4 lanes, postgres", 1.7, false }, { &table, "postgres", 4, NULL } },
+		  { &table, "sqlite", 8, handle_nothing, false } },
+		{ { "1 ms, 2 lanes in each of 4 processes, sqlite", 7, false },
+		  { &table, "sqlite", 8, handle_waiting, true } },
+		{ { "1 ms, 2 lanes in each of 4 processes, postgres", 7, false },
+		  { &table, "postgres", 8, handle_waiting, true } },
+		{ { "SQL, 4 lanes, postgres", 1.7, false },
+		  { &table, "postgres", 4, NULL, false } },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		if (table_wants(&table, rows[i].row.name) &&
