@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define COLUMNS 15
+#define PAYLOAD 9
 #define PAGE 1000
 #define ARENA (2 * 1024 * 1024)
 
@@ -153,7 +154,8 @@ static void bare_checkpoint(struct bare *bare, const struct bare_event *event, i
 
 /* The events after `after`, at most `limit`; a checkpoint after each `every` of them, and one at
  * the end. */
-static double bare_catch_up(struct bench *bench, int64_t after, int64_t limit, int64_t every)
+static double bare_catch_up(struct bench *bench, int64_t after, int64_t limit, int64_t every,
+			    bool works)
 {
 	static struct bare_event events[PAGE];
 	struct bare bare = { 0 };
@@ -167,6 +169,9 @@ static double bare_catch_up(struct bench *bench, int64_t after, int64_t limit, i
 	while (done < limit && (count = bare_read(&bare, after, PAGE, events)) > 0) {
 		for (int i = 0; i < count; i++) {
 			bare_handler(&events[i]);
+			if (works)
+				bench_work(events[i].columns[PAYLOAD].data,
+					   events[i].columns[PAYLOAD].size);
 			if (++done - saved == every || done == limit) {
 				bare_checkpoint(&bare, &events[i], done - saved);
 				saved = done;
@@ -184,22 +189,29 @@ static double bare_catch_up(struct bench *bench, int64_t after, int64_t limit, i
 
 double bare_catch_up_batch(struct bench *bench)
 {
-	return bare_catch_up(bench, 0, bench->events, PAGE);
+	return bare_catch_up(bench, 0, bench->events, PAGE, false);
+}
+
+double bare_catch_up_working(struct bench *bench)
+{
+	return bare_catch_up(bench, 0, bench->events, PAGE, true);
 }
 
 double bare_catch_up_event(struct bench *bench)
 {
-	return bare_catch_up(bench, bench->events - bench->events / 10, bench->events / 10, 1);
+	return bare_catch_up(bench, bench->events - bench->events / 10, bench->events / 10, 1,
+			     false);
 }
 
 double bare_catch_up_periodic(struct bench *bench)
 {
-	return bare_catch_up(bench, 0, bench->events, INT64_MAX);
+	return bare_catch_up(bench, 0, bench->events, INT64_MAX, false);
 }
 
 double bare_resume(struct bench *bench)
 {
-	return bare_catch_up(bench, bench->events / 2, bench->events - bench->events / 2, PAGE);
+	return bare_catch_up(bench, bench->events / 2, bench->events - bench->events / 2, PAGE,
+			     false);
 }
 
 /* Every column of every row is fetched, nothing is copied. */

@@ -30,6 +30,10 @@ struct bench_row {
 /** Make `count` rows of about 300 bytes of JSON, in streams of 100 events; release with free. */
 struct bench_row *bench_rows(int64_t count);
 
+/** What a handler does that is about as expensive as reading its event. */
+extern volatile uint64_t bench_worked;
+void bench_work(const char *payload, size_t size);
+
 /** Make a new database with the product's own schema and write its path to `ret`. */
 void bench_database(struct bench *bench, char ret[4096]);
 void bench_remove(const char *path);
@@ -39,6 +43,7 @@ double bare_scan(struct bench *bench);
 double bare_catch_up_batch(struct bench *bench);
 double bare_catch_up_event(struct bench *bench);
 double bare_catch_up_periodic(struct bench *bench);
+double bare_catch_up_working(struct bench *bench);
 double bare_resume(struct bench *bench);
 double bare_append_hundred(struct bench *bench);
 double bare_append_thousand(struct bench *bench);
@@ -48,6 +53,7 @@ double our_scan(struct bench *bench);
 double our_catch_up_batch(struct bench *bench);
 double our_catch_up_event(struct bench *bench);
 double our_catch_up_periodic(struct bench *bench);
+double our_catch_up_working(struct bench *bench);
 double our_resume(struct bench *bench);
 double our_append_hundred(struct bench *bench);
 double our_append_8(struct bench *bench);

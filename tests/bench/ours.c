@@ -33,9 +33,16 @@ static tide_status our_count(void *self, const struct tide_event *event,
 	return TIDE_OK;
 }
 
+static tide_status our_work(void *self, const struct tide_event *event,
+			    struct tide_delivery *delivery)
+{
+	bench_work(event->payload.data, event->payload.size);
+	return our_count(self, event, delivery);
+}
+
 /* Subscribe behind `after`, wait for the feed end, and tell the rate up to there. */
 static double our_catch_up(struct bench *bench, const char *path, tide_position after,
-			   enum tide_checkpoint_strategy strategy)
+			   enum tide_checkpoint_strategy strategy, tide_handler *handle)
 {
 	struct tide_store *store = our_store(path);
 	struct tide_manager *manager;
@@ -48,7 +55,7 @@ static double our_catch_up(struct bench *bench, const char *path, tide_position 
 	struct lap lap;
 
 	snprintf(name, sizeof name, "bench-%ld-%d", (long)getpid(), ++bench->made);
-	struct tide_subscriber subscriber = { .name = name, .self = &handled, .handle = our_count };
+	struct tide_subscriber subscriber = { .name = name, .self = &handled, .handle = handle };
 	config.checkpoint_strategy = strategy;
 	config.start_from = TIDE_START_POSITION;
 	config.start_position = after;
@@ -71,23 +78,28 @@ static double our_catch_up(struct bench *bench, const char *path, tide_position 
 
 double our_catch_up_batch(struct bench *bench)
 {
-	return our_catch_up(bench, bench->history, 0, TIDE_EVERY_BATCH);
+	return our_catch_up(bench, bench->history, 0, TIDE_EVERY_BATCH, our_count);
+}
+
+double our_catch_up_working(struct bench *bench)
+{
+	return our_catch_up(bench, bench->history, 0, TIDE_EVERY_BATCH, our_work);
 }
 
 double our_catch_up_event(struct bench *bench)
 {
 	return our_catch_up(bench, bench->history, bench->events - bench->events / 10,
-			    TIDE_EVERY_EVENT);
+			    TIDE_EVERY_EVENT, our_count);
 }
 
 double our_catch_up_periodic(struct bench *bench)
 {
-	return our_catch_up(bench, bench->history, 0, TIDE_PERIODIC);
+	return our_catch_up(bench, bench->history, 0, TIDE_PERIODIC, our_count);
 }
 
 double our_resume(struct bench *bench)
 {
-	return our_catch_up(bench, bench->history, bench->events / 2, TIDE_EVERY_BATCH);
+	return our_catch_up(bench, bench->history, bench->events / 2, TIDE_EVERY_BATCH, our_count);
 }
 
 double our_scan(struct bench *bench)
@@ -320,7 +332,7 @@ long our_peak_memory(const char *path, int64_t count)
 	long peak = -1;
 	FILE *status;
 
-	our_catch_up(&bench, path, 0, TIDE_EVERY_BATCH);
+	our_catch_up(&bench, path, 0, TIDE_EVERY_BATCH, our_count);
 	status = fopen("/proc/self/status", "r");
 	while (status && fgets(line, sizeof line, status))
 		sscanf(line, "VmHWM: %ld", &peak);
