@@ -512,6 +512,8 @@ struct tide_store_ops {
 	 * connections that were lost, and whatever else tells that the database may be another one
 	 * than before: a table in the place of another, a backup copied over it. */
 	uint64_t (*losses)(void *store);
+	/* A read is work of this process's processors: another thread can do it ahead. */
+	bool reads_here;
 	/* NULL: nothing to say. Else reports what an operator should know of the database, for
 	 * `tide doctor`. */
 	tide_status (*examine)(void *session, tide_report report, void *self,

@@ -318,6 +318,7 @@ struct tide_subscription_config {
 	int32_t max_process_deaths;
 	bool self_check; /* report holes in the versions of each aggregate delivered, false */
 	bool start_from_initially; /* start_from counts only while there is no checkpoint, false */
+	bool read_ahead; /* history, on another processor while events are handled, true */
 	/* failures in a row of its databases; -1: no limit, the default */
 	int32_t max_infrastructure_retries;
 	/* at so many events at once, each aggregate's one at a time; 1: none; 2..1024; not together
@@ -342,7 +343,7 @@ struct tide_subscription_config {
 	.max_recent_errors = 100, .max_errors_before_stop = 0,                   \
 	.circuit_breaker_enabled = true, .circuit_breaker_failure_threshold = 5, \
 	.circuit_breaker_recovery_timeout = 30.0, .max_process_deaths = 3,       \
-	.self_check = false, .start_from_initially = false,                      \
+	.self_check = false, .start_from_initially = false, .read_ahead = true,  \
 	.max_infrastructure_retries = -1, .lanes = 1 }
 /* clang-format on */
 

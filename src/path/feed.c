@@ -16,14 +16,15 @@
 #include <assert.h>
 
 #include "core/text.h"
+#include "path/ahead.h"
 #include "path/port.h"
 #include "path/store.h"
 #include "sys/alloc.h"
 
-#define FEED_SCAN_MAX 10000
 #define FEED_SHARED_MAX 9000 /* a pane more is no more than that */
 /* what lets fewer than one in so many through is for the database to find */
 #define FEED_NARROW 64
+#define FEED_BROAD 4 /* what lets one in so many through is read ahead, with all others */
 #define FEED_SHARE_EVENTS 20000 /* that are remembered */
 /* that may be read before anything is delivered; then one for each delivery */
 #define FEED_PAGES_AHEAD 4
@@ -289,7 +290,7 @@ static tide_status feed_read_store(struct feed *feed, void *session, struct tide
 					 .bound = feed->read_to,
 					 .max_events = page->max_events,
 					 .max_bytes = page->max_bytes,
-					 .max_scan = FEED_SCAN_MAX };
+					 .max_scan = PANES_SCAN_MAX };
 	feed->source = "store";
 	tide_status status = port_read(feed->store, session, &query, page, err);
 	if (status != TIDE_OK)
@@ -309,35 +310,31 @@ static bool feed_is_narrow(const struct feed *feed)
 	bool may_be_found = (filter->event_types && *filter->event_types) ||
 			    (filter->aggregate_types && *filter->aggregate_types) ||
 			    filter->tenant_id || filter->aggregate_id;
-	return may_be_found && feed->share.scanned >= FEED_SCAN_MAX &&
+	return may_be_found && feed->share.scanned >= PANES_SCAN_MAX &&
 	       feed->share.wanted * lanes < feed->share.scanned / FEED_NARROW;
 }
 
-/* For all who are near: without a filter, and nothing is read ahead, since the next one may read
- * on. Then what this one wants of it. */
+/* Who wants little of all reads no more than that. */
+static bool feed_is_ahead(const struct feed *feed)
+{
+	return feed->limits.reads_ahead && port_reads_here(feed->store) &&
+	       feed->share.wanted >= feed->share.scanned / FEED_BROAD;
+}
+
+/* For all who are near, without a filter. Then what this one wants of it. */
 static tide_status feed_fill_pane(struct feed *feed, void *session, struct tide_page *page,
 				  const struct panes_turn *turn, struct tide_error *err)
 {
-	static const struct tide_filter everything = { 0 };
-	struct panes *panes = feed->store->panes;
-	struct tide_page *pane = panes_page(turn->pane);
-	struct tide_page_query query = { .filter = &everything,
-					 .bound = turn->after,
-					 .max_events = pane->max_events,
-					 .max_bytes = pane->max_bytes,
-					 .max_scan = FEED_SCAN_MAX,
-					 .is_once = true };
 	feed->source = "store_for_window";
-	tide_status status = port_read(feed->store, session, &query, pane, err);
-	panes_filled(panes, turn->pane, status == TIDE_OK, port_losses(feed->store));
+	tide_status status = ahead_fill(feed->store, session, turn, err);
 	if (status != TIDE_OK)
 		return status;
 
-	feed_count(feed, METRICS_FROM_STORE, pane);
+	const struct tide_page *pane = panes_page(turn->pane);
 	tide_position end = pane->scanned_to;
 	bool is_end = pane->is_end;
 	int64_t wait_ns = pane->wait_ns;
-	panes_take(panes, turn->pane, feed->filter, page);
+	panes_take(feed->store->panes, turn->pane, feed->filter, page);
 	page->is_end = is_end && page->scanned_to == end;
 	page->wait_ns = page->is_end ? wait_ns : 0;
 	return TIDE_OK;
@@ -352,6 +349,7 @@ static tide_status feed_read_history(struct feed *feed, void *session, struct ti
 				     .filter = feed->filter,
 				     .now = now,
 				     .is_lane = feed->filter->partition_total > 1,
+				     .is_ahead = feed_is_ahead(feed),
 				     .losses = port_losses(feed->store) };
 	enum panes_answer answer;
 	struct panes_turn turn;
@@ -366,6 +364,8 @@ static tide_status feed_read_history(struct feed *feed, void *session, struct ti
 			break;
 	}
 
+	if (query.is_ahead)
+		ahead_ask(feed->store->ahead);
 	bool has_moved = page->scanned_to > feed->read_to;
 	if (!has_moved && answer == PANES_WAIT) {
 		feed->wait_until = turn.until;
@@ -387,7 +387,7 @@ static tide_status feed_look(struct feed *feed, void *session, tide_position to,
 					 .bound = to,
 					 .max_events = FEED_LOOK_EVENTS,
 					 .max_bytes = FEED_LOOK_BYTES,
-					 .max_scan = FEED_SCAN_MAX };
+					 .max_scan = PANES_SCAN_MAX };
 	feed->source = "store_for_tail";
 	tide_page_begin(&feed->scratch, query.max_events, query.max_bytes);
 	tide_status status = port_read(feed->store, session, &query, &feed->scratch, err);

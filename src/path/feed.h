@@ -29,6 +29,7 @@ struct feed_limits {
 	int64_t threshold; /* of backpressure, events */
 	int64_t max_bytes; /* payload and metadata in flight */
 	int64_t poll_ns;
+	bool reads_ahead;
 };
 
 /** What became of the events that were looked at last: whether the filter wants few of them. */

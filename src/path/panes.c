@@ -37,6 +37,7 @@
 #define PANES_BYTES_MAX ((size_t)16 << 20)
 #define PANES_MIN 8 /* the bytes are divided by */
 #define PANES_PANE_BYTES ((size_t)1 << 20)
+#define PANES_NEXT_MAX 3 /* panes that are there for one that is read ahead of: its own, and two */
 /* positions; how near is what fits */
 #define PANES_REACH_MIN 1000
 #define PANES_REACH_MAX 65536
@@ -506,6 +507,42 @@ static enum panes_answer panes_miss_locked(struct panes *panes, struct panes_rea
 	return ret->pane ? PANES_FILL : PANES_ALONE;
 }
 
+/* Where the first pane is missing that is to be there before the reader is; negative: none is, or
+ * somebody reads it. */
+static tide_position panes_gap_locked(const struct panes *panes, const struct panes_reader *reader)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	tide_position at = reader->at;
+	const struct pane *pane;
+	int count = 0;
+	while (count < PANES_NEXT_MAX && (pane = panes_find_locked(panes, at, true))) {
+		at = pane->to;
+		count++;
+	}
+	bool is_read = count == PANES_NEXT_MAX || panes_find_locked(panes, at, false);
+	return is_read || at >= panes->end ? -1 : at;
+}
+
+bool panes_next(struct panes *panes, uint64_t losses, struct panes_turn *ret)
+{
+	*ret = (struct panes_turn){ 0 };
+	mutex_lock(&panes->lock);
+	panes_heed_losses_locked(panes, losses);
+	for (const struct panes_reader *at = panes->readers; at && !ret->pane; at = at->next) {
+		tide_position gap = at->is_ahead ? panes_gap_locked(panes, at) : -1;
+		if (gap < 0)
+			continue;
+		/* what is there already is not worth less */
+		struct pane_size size = panes_size_locked(panes, gap);
+		if (panes_has_room_locked(panes, size.bytes))
+			*ret = (struct panes_turn){ .pane = panes_begin_locked(panes, gap, &size),
+						    .after = gap };
+	}
+	mutex_unlock(&panes->lock);
+	return ret->pane != NULL;
+}
+
 static bool panes_is_enough(const struct panes_query *query, const struct tide_page *page)
 {
 	return !tide_page_fits(page, 0) || page->scanned_to >= query->until;
@@ -519,9 +556,10 @@ enum panes_answer panes_read(struct panes *panes, struct panes_reader *reader,
 	page->scanned_to = query->after;
 	bool goes_on = !panes_is_enough(query, page);
 	mutex_lock(&panes->lock);
-	bool is_followed = query->is_lane && reader->standing == PANES_AWAY;
+	bool is_followed = query->is_ahead || (query->is_lane && reader->standing == PANES_AWAY);
 	panes_join_locked(panes, reader);
 	reader->lanes = query->filter->partition_total;
+	reader->is_ahead = query->is_ahead;
 	panes_stand_locked(panes, reader, query->after);
 	panes_heed_losses_locked(panes, query->losses);
 	reader->standing = PANES_READS;
@@ -598,6 +636,8 @@ void panes_filled(struct panes *panes, struct pane *pane, bool was_read, uint64_
 		panes->bytes += pane->bytes;
 	}
 	pane->to = was_read ? pane->page.scanned_to : pane->from;
+	if (was_read && pane->page.is_end)
+		panes->end = pane->to;
 	bool is_kept = is_listed && pane->to > pane->from && pane->losses == losses &&
 		       panes->bytes <= panes_limit_locked(panes);
 	if (is_kept)
@@ -611,13 +651,19 @@ void panes_filled(struct panes *panes, struct pane *pane, bool was_read, uint64_
 	mutex_unlock(&panes->lock);
 }
 
+void panes_let_go(struct panes *panes, struct pane *pane)
+{
+	mutex_lock(&panes->lock);
+	panes_put_locked(panes, pane);
+	panes_drop_passed_locked(panes); /* who wished it may have left */
+	mutex_unlock(&panes->lock);
+}
+
 void panes_take(struct panes *panes, struct pane *pane, const struct tide_filter *filter,
 		struct tide_page *page)
 {
 	(void)pane_copy(pane, filter, page);
-	mutex_lock(&panes->lock);
-	panes_put_locked(panes, pane);
-	mutex_unlock(&panes->lock);
+	panes_let_go(panes, pane);
 }
 
 /* ---- Whether the store is what it was -------------------------------------------------------- */

@@ -6,6 +6,8 @@
 
 #include "sys/wakeup.h"
 
+#define PANES_SCAN_MAX 10000 /* events that one read looks at */
+
 /** Pages of one store's history that several readers are about to need, read once for all. */
 struct panes;
 /** One of them: every visible event of (from, to], without a filter. */
@@ -43,6 +45,7 @@ struct panes_reader {
 	enum panes_standing standing;
 	tide_position awaited_from; /* before that it was waited for in vain */
 	uint32_t lanes;             /* it is one of so many; 0: of none */
+	bool is_ahead;              /* as its last query says */
 	tide_position at;           /* it has read up to here */
 	struct panes_patience for_page;
 	struct panes_lead lead;
@@ -55,6 +58,7 @@ struct panes_query {
 	const struct tide_filter *filter;
 	struct mono_time now;
 	bool is_lane;    /* others that want the rest are about to come */
+	bool is_ahead;   /* what comes next is to be read ahead of it: panes_next */
 	uint64_t losses; /* of connections to the store so far: what was read before one is void */
 };
 
@@ -86,6 +90,10 @@ enum panes_answer panes_read(struct panes *panes, struct panes_reader *reader,
 struct tide_page *panes_page(struct pane *pane);
 /** It was read, or was not, and is gone then: the others hear of it. `losses` as they are now. */
 void panes_filled(struct panes *panes, struct pane *pane, bool was_read, uint64_t losses);
+/** Whether a pane is to be read ahead of readers that wish it, and which: as PANES_FILL, but it is
+ * nobody's turn. */
+bool panes_next(struct panes *panes, uint64_t losses, struct panes_turn *ret);
+void panes_let_go(struct panes *panes, struct pane *pane);
 /** Add to the page what the pane has behind `page->scanned_to`, and let go of the pane. */
 void panes_take(struct panes *panes, struct pane *pane, const struct tide_filter *filter,
 		struct tide_page *page);

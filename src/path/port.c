@@ -85,6 +85,11 @@ bool port_examines_writing(const struct tide_store *store)
 	return port_events(store)->examine_writing != NULL;
 }
 
+bool port_reads_here(const struct tide_store *store)
+{
+	return port_events(store)->reads_here;
+}
+
 bool port_can_park(const struct tide_store *store)
 {
 	const struct tide_checkpoint_ops *ops = port_rows(store);

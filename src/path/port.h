@@ -28,6 +28,8 @@ bool port_tells_reasons(const struct tide_store *store);
 /** Whether it knows who keeps others from writing. */
 bool port_knows_blockers(const struct tide_store *store);
 bool port_examines_writing(const struct tide_store *store);
+/** Whether a read is work of this process, not of a server. */
+bool port_reads_here(const struct tide_store *store);
 bool port_can_park(const struct tide_store *store);
 /** How often an owner renews when its lease does not tell its time; 0: never. */
 int64_t port_renew_ns(const struct tide_store *store);

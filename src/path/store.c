@@ -62,6 +62,8 @@ static tide_status store_start(struct tide_store *store, struct tide_url *url,
 		status = tail_new(store->notifier, &store->tail, err);
 	if (status == TIDE_OK)
 		status = panes_new(&store->panes, err);
+	if (status == TIDE_OK)
+		status = ahead_new(store, &store->ahead, err);
 	return status;
 }
 
@@ -105,6 +107,7 @@ void tide_store_close(struct tide_store *store)
 {
 	if (!store)
 		return;
+	ahead_free(store->ahead);
 	for (size_t i = 0; i < store->idle_count; i++)
 		port_session_close(store, store->idle[i]);
 	panes_free(store->panes);

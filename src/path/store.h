@@ -10,6 +10,7 @@
 
 #include <tidemark/backend.h>
 
+#include "path/ahead.h"
 #include "path/metrics.h"
 #include "path/notify.h"
 #include "path/tail.h"
@@ -29,6 +30,7 @@ struct tide_store {
 	struct notifier *notifier;
 	struct tail *tail;
 	struct panes *panes;
+	struct ahead *ahead;
 
 	struct metrics_store metrics; /* atomic */
 

@@ -145,7 +145,8 @@ static struct feed_limits subscription_limits(const struct tide_subscription_con
 				     .max_in_flight = config->max_in_flight,
 				     .threshold = whole > 1 ? whole : 1,
 				     .max_bytes = config->max_batch_bytes,
-				     .poll_ns = ns_of_seconds(config->poll_interval_seconds) };
+				     .poll_ns = ns_of_seconds(config->poll_interval_seconds),
+				     .reads_ahead = config->read_ahead };
 }
 
 static void subscription_init(struct tide_subscription *subscription)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Several subscriptions in one history, and the one that reads for all of them hangs, fails, or is
- * stopped; and a store that is another one meanwhile. The store's operations are a copy with its
- * read replaced.
+ * stopped; what is read ahead of one; and a store that is another one meanwhile. The store's
+ * operations are a copy with its reads replaced.
  */
+#include <pthread.h>
 #include <string.h>
 
 #include "engine_tools.h"
@@ -24,7 +25,24 @@ static struct {
 	atomic_int hanging;
 	int together; /* so many first reads wait for each other; 0: none does */
 	atomic_int begun;
+	bool fails_ahead; /* what is read ahead, and its session */
+	atomic_int failed_ahead;
 } shared;
+
+static bool fails_ahead(void)
+{
+	char name[16] = "";
+	(void)pthread_getname_np(pthread_self(), name, sizeof name);
+	bool fails = shared.fails_ahead && strcmp(name, "tide-ahead") == 0;
+	atomic_fetch_add(&shared.failed_ahead, fails);
+	return fails;
+}
+
+static tide_status session_or_not(void *store, void **ret, struct tide_error *err)
+{
+	return fails_ahead() ? tide_fail(err, TIDE_IO, "there is no session")
+			     : real.store.session_open(store, ret, err);
+}
 
 static tide_status read_or_not(void *session, const struct tide_page_query *query,
 			       struct tide_page *page, struct tide_error *err)
@@ -38,7 +56,7 @@ static tide_status read_or_not(void *session, const struct tide_page_query *quer
 			wait_a_moment();
 		atomic_fetch_sub(&shared.hanging, 1);
 	}
-	if (number > 0 && number == shared.fails_at)
+	if ((number > 0 && number == shared.fails_at) || fails_ahead())
 		return tide_fail(err, TIDE_IO, "this page cannot be read");
 	return real.store.read(session, query, page, err);
 }
@@ -52,6 +70,7 @@ struct crowd {
 	atomic_int begun, held; /* in the call of the first event, of that which all wait at */
 	atomic_bool is_open;
 	int together; /* none goes on from the first event before so many have begun */
+	bool reads_ahead;
 	struct tide_uuid seen[EVENTS + 1]; /* by the last one */
 };
 
@@ -84,26 +103,33 @@ static void crowd_add(struct crowd *crowd, int i)
 	config.start_from = TIDE_START_BEGINNING;
 	config.batch_size = config.max_in_flight = 10;
 	config.max_infrastructure_retries = 0;
+	config.read_ahead = crowd->reads_ahead;
 	must(tide_manager_subscribe(crowd->rig.manager, &subscriber, &config,
 				    &crowd->subscriptions[i], err));
 	crowd->count++;
 }
 
 /* All of them stand at one event, and then they go on together. */
-static void crowd_open(struct crowd *crowd, const char *backend, int count)
+static void crowd_open_as(struct crowd *crowd, const char *backend, int count, bool reads_ahead)
 {
-	*crowd = (struct crowd){ .together = count };
+	*crowd = (struct crowd){ .together = count, .reads_ahead = reads_ahead };
 	rig_open(&crowd->rig, backend);
 	for (unsigned i = 0; i < EVENTS / 50; i++)
 		append_many(crowd->rig.store, stream_of("Order", i), i * 50, 50);
 	real = replaced = *crowd->rig.store->backend;
 	replaced.store.read = read_or_not;
+	replaced.store.session_open = session_or_not;
 	memset(&shared, 0, sizeof shared);
 	for (int i = 0; i < count; i++)
 		crowd_add(crowd, i);
 	must(tide_manager_start(crowd->rig.manager, NULL, 0, NULL, NULL, err));
 	wait_for(PATIENCE, atomic_load(&crowd->held) == count);
 	crowd->rig.store->backend = &replaced;
+}
+
+static void crowd_open(struct crowd *crowd, const char *backend, int count)
+{
+	crowd_open_as(crowd, backend, count, false);
 }
 
 static void crowd_close(struct crowd *crowd)
@@ -199,6 +225,52 @@ static void who_waits_for_anothers_read_obeys(void **state)
 	crowd_close(&crowd);
 }
 
+/* ---- Reading ahead --------------------------------------------------------------------------- */
+
+/* A pane is 1000 events here. */
+static int64_t read_of_the_store(const struct crowd *crowd)
+{
+	return atomic_load(&crowd->rig.store->metrics.feed_events[METRICS_FROM_STORE]);
+}
+
+static void two_pages_are_read_ahead_of_who_handles(void **state)
+{
+	static struct crowd crowd;
+	(void)state;
+	crowd_open_as(&crowd, "sqlite", 1, true);
+	wait_for(PATIENCE, read_of_the_store(&crowd) == 3000);
+	wait_a_moment();
+	assert_int_equal(read_of_the_store(&crowd), 3000);
+	atomic_store(&crowd.is_open, true);
+	wait_for(PATIENCE, crowd_count(&crowd, TIDE_STATE_LIVE) == 1);
+	assert_int_equal(panes_bytes(crowd.rig.store->panes), 0);
+	witness_saw_all(&crowd.witnesses[0], 1, EVENTS);
+	crowd_close(&crowd);
+
+	crowd_open(&crowd, "sqlite", 1); /* not as it wishes */
+	assert_int_equal(read_of_the_store(&crowd), HELD_AT);
+	atomic_store(&crowd.is_open, true);
+	wait_for(PATIENCE, crowd_count(&crowd, TIDE_STATE_LIVE) == 1);
+	crowd_close(&crowd);
+}
+
+static void what_cannot_be_read_ahead_is_read_by_who_needs_it(void **state)
+{
+	static struct crowd crowd;
+	(void)state;
+	crowd_open_as(&crowd, "sqlite", 1, true);
+	wait_for(PATIENCE, read_of_the_store(&crowd) == 3000);
+	shared.fails_ahead = true;
+	atomic_store(&crowd.is_open, true);
+	wait_for(PATIENCE, crowd_count(&crowd, TIDE_STATE_LIVE) == 1);
+	assert_true(atomic_load(&shared.failed_ahead) > 1); /* a read, and then sessions */
+	assert_int_equal(status_of(crowd.subscriptions[0]).recent_errors_count, 0);
+	must(tide_manager_stop(crowd.rig.manager, NULL, PATIENCE, err));
+	assert_int_equal(panes_bytes(crowd.rig.store->panes), 0);
+	witness_saw_all(&crowd.witnesses[0], 1, EVENTS);
+	crowd_close(&crowd);
+}
+
 /* ---- Who wants little ------------------------------------------------------------------------ */
 
 #define MANY 200000
@@ -291,6 +363,8 @@ int main(void)
 		cmocka_unit_test(who_hangs_while_it_reads_for_all_keeps_nobody_else),
 		cmocka_unit_test(a_read_that_fails_is_the_failure_of_who_read),
 		cmocka_unit_test(who_waits_for_anothers_read_obeys),
+		cmocka_unit_test(two_pages_are_read_ahead_of_who_handles),
+		cmocka_unit_test(what_cannot_be_read_ahead_is_read_by_who_needs_it),
 		cmocka_unit_test(who_wants_little_of_all_reads_for_itself),
 		cmocka_unit_test(a_run_that_begins_takes_nothing_of_what_the_store_was),
 		cmocka_unit_test(a_file_that_is_replaced_in_the_middle_ends_all),

@@ -198,6 +198,7 @@ const struct tide_backend tide_backend_sqlite = {
 		.append_within = sqlite_append_within,
 		.blocked = sqlite_blocked,
 		.losses = sqlite_losses,
+		.reads_here = true,
 		.examine_writing = sqlite_examine_writing,
 		.snapshot_load = sqlite_snapshot_load,
 		.snapshot_save = sqlite_snapshot_save,

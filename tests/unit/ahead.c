@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pages of history that are read ahead of who needs them. */
+#include "panes_rig.h"
+
+/* What the thread does that reads ahead. */
+static bool read_next(struct panes *panes, tide_position end, tide_position *ret_after)
+{
+	struct panes_turn turn;
+	if (!panes_next(panes, 0, &turn))
+		return false;
+	*ret_after = turn.after;
+	read_into(panes_page(turn.pane), turn.after, end, 10);
+	panes_filled(panes, turn.pane, true, 0);
+	panes_let_go(panes, turn.pane);
+	return true;
+}
+
+static void what_comes_next_is_read_ahead_of_who_wishes_it(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one one;
+	tide_position after;
+	one_make(&one, 16 * MB);
+	assert_int_equal(ask(panes, &one), PANES_ALONE); /* it does not wish it */
+	assert_false(read_next(panes, 5000, &after));
+	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
+	assert_false(read_next(panes, 5000, &after)); /* it reads itself */
+	fill(panes, &one, 5000, 10);
+	has(&one, 1, 100);
+	assert_true(read_next(panes, 5000, &after));
+	assert_int_equal(after, 1000);
+	assert_true(read_next(panes, 5000, &after));
+	assert_int_equal(after, 2000);
+	assert_false(read_next(panes, 5000, &after)); /* enough is there */
+
+	for (int i = 1; i < 10; i++)
+		assert_int_equal(ask_ahead(panes, &one), PANES_FULL);
+	has(&one, 901, 1000);
+	assert_int_equal(ask_ahead(panes, &one), PANES_FULL);
+	has(&one, 1001, 1100);
+	assert_true(read_next(panes, 5000, &after));
+	assert_int_equal(after, 3000);
+	one_end(panes, &one);
+	assert_false(read_next(panes, 5000, &after));
+	panes_free(panes);
+}
+
+static void nothing_is_read_ahead_of_the_end(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one one;
+	tide_position after;
+	one_make(&one, 16 * MB);
+	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
+	fill(panes, &one, 1050, 10);
+	assert_true(read_next(panes, 1050, &after));
+	for (int i = 1; i < 10; i++)
+		assert_int_equal(ask_ahead(panes, &one), PANES_FULL);
+	assert_int_equal(ask_ahead(panes, &one), PANES_ALONE);
+	has(&one, 1001, 1050);
+	assert_false(one.page.is_end); /* that it sees for itself */
+	assert_false(read_next(panes, 1050, &after));
+	one_end(panes, &one);
+	panes_free(panes);
+}
+
+static void who_waits_for_what_was_not_read_ahead_reads_it(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one one;
+	struct panes_turn turn;
+	one_make(&one, 16 * MB);
+	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
+	fill(panes, &one, 5000, 10);
+	assert_true(panes_next(panes, 0, &turn));
+	one.at = 1000;
+	assert_int_equal(ask_ahead(panes, &one), PANES_WAIT);
+	assert_false(wakeup_is_rung(&one.wakeup));
+	panes_filled(panes, turn.pane, false, 0);
+	assert_true(wakeup_is_rung(&one.wakeup));
+	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
+	panes_filled(panes, one.turn.pane, false, 0);
+	one_end(panes, &one);
+	assert_int_equal(panes_bytes(panes), 0);
+	panes_free(panes);
+}
+
+static void what_was_read_ahead_before_a_loss_is_void(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one one;
+	struct panes_turn turn;
+	one_make(&one, 16 * MB);
+	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
+	fill(panes, &one, 5000, 10);
+	assert_true(panes_next(panes, 0, &turn));
+	read_into(panes_page(turn.pane), turn.after, 5000, 10);
+	panes_filled(panes, turn.pane, true, 1); /* of which connection it is, nobody knows */
+	panes_let_go(panes, turn.pane);
+	one.at = 1000;
+	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
+	panes_filled(panes, one.turn.pane, false, 0);
+	assert_true(panes_next(panes, 1, &turn)); /* and what was read before is gone */
+	assert_int_equal(turn.after, 1000);
+	panes_filled(panes, turn.pane, false, 1);
+	one_end(panes, &one);
+	panes_free(panes);
+}
+
+static void reading_ahead_takes_no_more_room_than_there_is(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one one;
+	tide_position after;
+	one_make(&one, 256 * 1024);
+	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
+	fill(panes, &one, 100000, 2000);
+	size_t least = panes_bytes(panes);
+	while (read_next(panes, 100000, &after))
+		assert_in_range(panes_bytes(panes), least, 256 * 1024);
+	one_end(panes, &one);
+	assert_int_equal(panes_bytes(panes), 0);
+	panes_free(panes);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_comes_next_is_read_ahead_of_who_wishes_it),
+		cmocka_unit_test(nothing_is_read_ahead_of_the_end),
+		cmocka_unit_test(who_waits_for_what_was_not_read_ahead_reads_it),
+		cmocka_unit_test(what_was_read_ahead_before_a_loss_is_void),
+		cmocka_unit_test(reading_ahead_takes_no_more_room_than_there_is),
+	};
+	return cmocka_run_group_tests_name("ahead", tests, NULL, NULL);
+}
