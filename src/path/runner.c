@@ -636,14 +636,15 @@ static bool runner_is_lost(const struct tide_subscription *subscription)
 
 static enum step runner_part(struct tide_subscription *subscription)
 {
+	/* before what was asked is looked at: who asks meanwhile rings for the next step */
+	if (wakeup_is_rung(&subscription->wakeup))
+		runner_listen(subscription);
 	if (atomic_load(&subscription->attention)) {
 		enum step step = runner_obey(subscription);
 		if (step != STEP_ON)
 			return step;
 	}
 
-	if (wakeup_is_rung(&subscription->wakeup))
-		runner_listen(subscription);
 	if (runner_is_lost(subscription))
 		return start_again(subscription);
 
