@@ -5,8 +5,8 @@
 //	cpp_orders                     in memory
 //	cpp_orders sqlite:orders.db    in a new SQLite file
 //
-// Tidemark's interface is C. The hundred lines of namespace `tide` are all it takes to make it feel at home here; take
-// them along.
+// Tidemark's interface is C. The hundred lines of namespace `tide` are all it takes to make it feel
+// at home here; take them along.
 #include <cstdint>
 #include <functional>
 #include <iostream>
@@ -114,7 +114,7 @@ class projection
 
 } // namespace tide
 
-// ---- The domain: an order is placed, and perhaps cancelled ---------------------------------------------------------
+// ---- The domain: an order is placed, and perhaps cancelled --------------------------------------
 
 struct order_placed {
 	char customer[32];
@@ -165,7 +165,7 @@ tide_aggregate_type order_type()
 	return type;
 }
 
-// ---- The story -----------------------------------------------------------------------------------------------------
+// ---- The story ----------------------------------------------------------------------------------
 
 tide_uuid place(tide_repository *orders, const order_placed &placed)
 {

@@ -5,8 +5,8 @@
  *	fulfilment                    keeps everything in memory
  *	fulfilment sqlite:shop.db     keeps it in a new SQLite file
  *
- * An order is placed. It is paid, so a shipment is requested, and it is completed when the parcel is
- * sent; or a day passes without a payment, and it is cancelled. What the manager appends commits
+ * An order is placed. It is paid, so a shipment is requested, and it is completed when the parcel
+ * is sent; or a day passes without a payment, and it is cancelled. What the manager appends commits
  * with its own table and its checkpoint. It never looks at a clock: a day has passed when an event
  * says so, which a timer appends, and one such event may cancel many orders.
  */

@@ -4,10 +4,10 @@
  *
  *	bench-lanes [-d DIRECTORY] [-n EVENTS] [-p]
  *
- * A handler that waits for a millisecond, as one that asks a service does, with 8 and with 64 lanes;
- * one that does nothing, in 8; two lanes in each of four processes, which print how often the history
- * was read; with -p, on a PostgreSQL server of its own, too, and a projection in SQL in 4 lanes. The
- * events are of as many aggregates, so that the lanes have alike shares.
+ * A handler that waits for a millisecond, as one that asks a service does, with 8 and with 64
+ * lanes; one that does nothing, in 8; two lanes in each of four processes, which print how often
+ * the history was read; with -p, on a PostgreSQL server of its own, too, and a projection in SQL in
+ * 4 lanes. The events are of as many aggregates, so that the lanes have alike shares.
  */
 #include <stdatomic.h>
 #include <stdio.h>

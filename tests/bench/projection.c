@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SQL projections, and handlers in C, against the same statements by hand: one upsert an event,
- * read in pages, the page and its checkpoint in one transaction. By hand is a loop of prepared statements on SQLite, by
- * processor time, and one libpq pipeline a page on PostgreSQL, over a server that flushes, by the
- * clock.
+ * read in pages, the page and its checkpoint in one transaction. By hand is a loop of prepared
+ * statements on SQLite, by processor time, and one libpq pipeline a page on PostgreSQL, over a
+ * server that flushes, by the clock.
  *
  *	bench-projection [-d DIRECTORY] [-n EVENTS] [-j] [-r ROUNDS] [-o PART-OF-A-NAME]
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Groups as a backend keeps them: who is a member and lives, how many lanes there are, and their rows
- * when the number is changed: all of it or nothing. */
+/* Groups as a backend keeps them: who is a member and lives, how many lanes there are, and their
+ * rows when the number is changed: all of it or nothing. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

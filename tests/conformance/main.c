@@ -38,8 +38,8 @@ static const struct test_backend *backend;
 static struct CMUnitTest tests[CASES_MAX];
 static size_t test_count, skipped_count;
 
-/* Cases fail handlers on purpose; what the library says of it would drown what cmocka says, but for a
- * case that has failed. */
+/* Cases fail handlers on purpose; what the library says of it would drown what cmocka says, but
+ * for a case that has failed. */
 static struct {
 	pthread_mutex_t lock;
 	size_t count;

@@ -417,7 +417,8 @@ static void store_that_went_back_is_diverged_until_a_person_decides(struct fixtu
 	must(tide_checkpoints_verify(f->checkpoints, "p", err));
 }
 
-/* A writer that knows no anchors leaves the old one behind: it is of another time, and proves nothing. */
+/* A writer that knows no anchors leaves the old one behind: it is of another time, and proves
+ * nothing. */
 static void anchor_above_its_position_is_not_held_against_the_store(struct fixture *f)
 {
 	append_many(f->store, stream_of("Order", 1), 0, 10);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a handler appends in its delivery transaction is there with its read model and checkpoint, or
- * not at all, and once.
- */
+/* What a handler appends in its delivery transaction is there with its read model and checkpoint,
+ * or not at all, and once. / */
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>

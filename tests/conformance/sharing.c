@@ -134,7 +134,7 @@ static void bell_of_the_store_hastens_a_look_at_the_members(struct fixture *f)
 	tide_store_close(handle);
 }
 
-/* ---- What a member tells of the lanes of others ----------------------------------------------- */
+/* ---- What a member tells of the lanes of others ---------------------------------------------- */
 
 static struct tide_subscription_health health_of(struct tide_manager *manager)
 {
@@ -326,8 +326,8 @@ static bool is_sharing(struct tide_manager *manager)
 	return is_sharing;
 }
 
-/* Another member comes, and while lanes that are given back begin again the subscription is stopped:
- * once nobody looks at lanes any more, none of them runs. */
+/* Another member comes, and while lanes that are given back begin again the subscription is
+ * stopped: once nobody looks at lanes any more, none of them runs. */
 static void lanes_that_are_given_back_stay_stopped_with_their_subscription(struct fixture *f)
 {
 	RECORDER *recorder = recorder_new();

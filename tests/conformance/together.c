@@ -355,7 +355,8 @@ static struct tide_subscriber gatherer_subscriber(struct gatherer *gatherer)
 					 .transactional = true };
 }
 
-/* Ten events in one page. The first one of a run comes alone, as nothing is known of its handler. */
+/* Ten events in one page. The first one of a run comes alone, as nothing is known of its
+ * handler. */
 static struct tide_subscription_status gather(struct fixture *f, struct gatherer *gatherer,
 					      const struct tide_subscription_config *config)
 {

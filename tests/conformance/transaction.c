@@ -197,8 +197,8 @@ static void failed_batch_is_rolled_back_and_delivered_one_by_one(struct fixture 
 	assert_int_equal(row_of(f, "p").events_processed, 10);
 }
 
-/* The read model refuses what nobody knows when it is committed, and the fourth event is unknown. In SQLite foreign keys are
- * obeyed by who asks for that. */
+/* The read model refuses what nobody knows when it is committed, and the fourth event is unknown.
+ * In SQLite foreign keys are obeyed by who asks for that. */
 static tide_status known_attach(void *self, void *connection, struct tide_error *err)
 {
 	static const char *const tables[] = {

@@ -43,7 +43,7 @@ namespace
 
 tide_error err{};
 
-// ---- A table with every macro that C++ must be able to read -----------------------------------------------------
+// ---- A table with every macro that C++ must be able to read -------------------------------------
 
 enum class size_of_cup : std::int32_t { small, large };
 const char *const cup_names[] = { "small", "large", nullptr };
@@ -148,7 +148,7 @@ tide_status serve(tide_aggregate *aggregate, void *context, tide_error *error)
 	return tide_aggregate_raise(aggregate, &coffee_type, context, error);
 }
 
-// ---- The nouns -----------------------------------------------------------------------------------------------------
+// ---- The nouns ----------------------------------------------------------------------------------
 
 void typed_events()
 {

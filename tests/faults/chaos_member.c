@@ -69,7 +69,8 @@ static uint32_t aggregate_of(const struct member *member, const struct tide_uuid
 	return i;
 }
 
-/* Most calls are short, some take as long as several of others, few as long as a part of a lease. */
+/* Most calls are short, some take as long as several of others, few as long as a part of a
+ * lease. */
 static void take_time(const struct member *member, uint64_t number)
 {
 	uint64_t draw = number * UINT64_C(0x9e3779b97f4a7c15) >> 32;

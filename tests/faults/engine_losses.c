@@ -256,7 +256,7 @@ static void an_idle_run_that_does_not_know_its_save_sleeps_until_it_finds_out(vo
 	walk_close(&walk);
 }
 
-/* ---- A row that went back ---------------------------------------------------------------------- */
+/* ---- A row that went back -------------------------------------------------------------------- */
 
 static tide_status lose_second_twice(struct witness *witness, const struct tide_event *event,
 				     struct tide_delivery *delivery)

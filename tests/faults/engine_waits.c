@@ -78,8 +78,7 @@ static void what_is_settled_before_a_dead_letter_that_waits_is_committed(void **
 
 /* Each round settles the first event again before the dead letter fails again: the tries of the
  * latter still end. */
-static void
-a_dead_letter_that_is_never_accepted_ends_the_run_whatever_succeeds_in_between(void **state)
+static void a_dead_letter_that_nobody_takes_ends_the_run_whatever_succeeds_in_between(void **state)
 {
 	(void)state;
 	struct walk walk;
@@ -308,7 +307,7 @@ int main(void)
 		cmocka_unit_test(no_transaction_is_open_while_a_dead_letter_waits),
 		cmocka_unit_test(what_is_settled_before_a_dead_letter_that_waits_is_committed),
 		cmocka_unit_test(
-			a_dead_letter_that_is_never_accepted_ends_the_run_whatever_succeeds_in_between),
+			a_dead_letter_that_nobody_takes_ends_the_run_whatever_succeeds_in_between),
 		cmocka_unit_test(a_failure_that_is_kept_is_nobody_elses),
 		cmocka_unit_test(an_event_that_not_even_the_queue_takes_is_recorded_and_counted),
 		cmocka_unit_test(a_write_that_ends_the_run_says_after_how_many_attempts),

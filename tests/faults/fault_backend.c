@@ -223,7 +223,7 @@ static void lost_session_has_rolled_its_transaction_back(void **state)
 	temp_remove(directory);
 }
 
-/* ---- Under subscriptions: whatever fails on the way, each event is settled once, and in order -- */
+/* ---- Under subscriptions: whatever fails on the way, each event is settled once, and in order  */
 
 static void subscription_survives(const char *options, const char *inner, bool may_repeat)
 {

@@ -351,7 +351,8 @@ static void health_tells_of_a_server_that_is_away(void **state)
 
 static atomic_int outrun_calls;
 
-/* Fails at first. When it is asked for again, a person resolves the entry while the handler runs. */
+/* Fails at first. When it is asked for again, a person resolves the entry while the handler
+ * runs. */
 static tide_status outrun(void *self, const struct tide_event *event,
 			  struct tide_delivery *delivery)
 {

@@ -253,8 +253,9 @@ static void a_read_model_waits_for_its_standby_and_goes_on(void **state)
 }
 
 /*
- * The answer comes while the run still finds out why it is late, which takes a connection, and those
- * take a second here. A machine that is late itself misses that moment, and sees the case above.
+ * The answer comes while the run still finds out why it is late, which takes a connection, and
+ * those take a second here. A machine that is late itself misses that moment, and sees the case
+ * above.
  */
 static void an_answer_that_comes_while_its_cause_is_looked_for_counts(void **state)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Each event is answered once, whatever fails: every operation of a delivery by turns, before and
- * after it was done, the connection of the database in earnest, and the processes themselves, two of
- * which take turns and are killed at random moments while events are appended.
+ * after it was done, the connection of the database in earnest, and the processes themselves, two
+ * of which take turns and are killed at random moments while events are appended.
  *
  *	faults-reactions on BACKEND [KILLS]     sqlite, postgres; without the first two on both
  *

@@ -34,10 +34,12 @@ const char *postgres_directory(void);
 void postgres_sql(const char *schema, const char *sql);
 void postgres_fixture_sql(struct fixture *fixture, const char *sql);
 int64_t postgres_fixture_number(struct fixture *fixture, const char *sql);
-/** End every other connection of the server, whose processes are gone when this returns; how many. */
+/** End every other connection of the server, whose processes are gone when this returns; how
+ * many. */
 int postgres_terminate_all(void);
 
-/** A hot standby of it, made anew, on the other of the ports 5432 and 5433 in the same directory. */
+/** A hot standby of it, made anew, on the other of the ports 5432 and 5433 in the same
+ * directory. */
 void postgres_replica_start(void);
 void postgres_replica_stop(void);
 void postgres_replica_resume(void);

@@ -3,8 +3,8 @@
  * Processes that share the lanes of a group, under virtual time, in one thread, by a seed: they
  * join, leave, die in the middle of an operation, freeze, are cut off, and follow each other with
  * other numbers of lanes, while events come. Checked at every step: nobody acts in a lane that is
- * not its own, each stream's events are applied in order, none is skipped, none comes twice. Now and
- * then all is calm: then each has its share, and old numbers are forgotten, within their times.
+ * not its own, each stream's events are applied in order, none is skipped, none comes twice. Now
+ * and then all is calm: then each has its share, and old numbers are forgotten, within their times.
  *
  *	simulation-lanes [SEEDS [STEPS [FIRST_SEED]]]
  */

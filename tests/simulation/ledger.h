@@ -3,11 +3,11 @@
 #define SIMULATION_LEDGER_H
 
 /*
- * A scripted database that several processes share: one feed, the checkpoints, leases and members of
- * one group of lanes, and a read model that knows of each event whether it was applied. Leases and
- * memberships run out by its clock, which moves only when told. Operations fail, lose their answers
- * or are late by a seed; while one is late the other processes take steps. What must never happen is
- * checked where it would happen.
+ * A scripted database that several processes share: one feed, the checkpoints, leases and members
+ * of one group of lanes, and a read model that knows of each event whether it was applied. Leases
+ * and memberships run out by its clock, which moves only when told. Operations fail, lose their
+ * answers or are late by a seed; while one is late the other processes take steps. What must never
+ * happen is checked where it would happen.
  */
 
 #include <tidemark/backend.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The order of the locks: what src/sys/locks.def allows, and that what it does not ends the process. */
+/* The order of the locks: what src/sys/locks.def allows, and that what it does not ends the
+ * process. */
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
