@@ -221,6 +221,58 @@ static int append_in_a_child(const char *url, int report_to)
 	return 0;
 }
 
+#define WATCHED 200 /* events: they are read in one page */
+
+/** One who appends to a stream, and one who reads it. */
+struct watching {
+	struct tide_store *store;
+	atomic_bool is_over;
+	atomic_int wrong;
+};
+
+/* Whether a read of the stream saw each event up to the version that it told. */
+static bool watch_once(struct tide_store *store)
+{
+	const struct tide_query query = { .of_stream = true, .stream = stream_of("Order", 1) };
+	const struct tide_event *event = NULL;
+	struct tide_reader *reader;
+	tide_version seen = 0;
+	if (tide_store_read(store, &query, &reader, NULL) != TIDE_OK)
+		return false;
+
+	tide_status status;
+	while ((status = tide_reader_next(reader, &event, NULL)) == TIDE_OK && event)
+		seen = event->version;
+	bool is_same = status == TIDE_OK && seen == tide_reader_stream_version(reader);
+	tide_reader_close(reader);
+	return is_same;
+}
+
+static void watch_run(void *self, size_t index)
+{
+	struct watching *watching = self;
+	for (unsigned i = 0; index == 0 && i < WATCHED; i++) {
+		struct tide_new_event events[] = { event_of("A", i) };
+		if (tide_store_append(watching->store,
+				      APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL,
+				      NULL) != TIDE_OK)
+			atomic_fetch_add(&watching->wrong, 1);
+	}
+
+	if (index == 0)
+		atomic_store(&watching->is_over, true);
+	while (!atomic_load(&watching->is_over))
+		atomic_fetch_add(&watching->wrong, !watch_once(watching->store));
+}
+
+static void stream_that_grows_is_read_up_to_the_version_that_is_told(struct fixture *f)
+{
+	struct watching watching = { .store = f->store };
+	race_to(4, watch_run, &watching);
+	assert_int_equal(watching.wrong, 0);
+	assert_true(watch_once(f->store));
+}
+
 static void appends_of_two_processes_lose_nothing(struct fixture *f)
 {
 	struct child child = child_start(append_in_a_child, f->url);
@@ -245,6 +297,7 @@ const struct test_case append_race_cases[] = {
 	CASE(racing_repetitions_all_get_the_same_result),
 	CASE(appends_to_different_streams_do_not_disturb_each_other),
 	CASE(readers_never_see_part_of_a_batch),
+	CASE(stream_that_grows_is_read_up_to_the_version_that_is_told),
 	CASE_NEEDS(appends_of_two_processes_lose_nothing, NEEDS_PROCESSES),
 	CASES_END,
 };

@@ -52,7 +52,7 @@ extern const struct test_case limits_cases[];
 extern const struct test_case control_cases[], skip_cases[];
 extern const struct test_case position_cases[];
 extern const struct test_case foreign_cases[];
-extern const struct test_case delivery_cases[];
+extern const struct test_case delivery_cases[], takeover_cases[];
 extern const struct test_case part_cases[];
 extern const struct test_case failure_cases[];
 extern const struct test_case transaction_cases[];

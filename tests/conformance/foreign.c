@@ -325,20 +325,16 @@ static void entry_without_its_event_is_delivered_as_it_was_kept(struct fixture *
 	}
 }
 
-/* Rows that no reader can make an event of; native column types refuse them before. */
-static void undecodable_row_is_named_and_passed(struct fixture *f)
+/* Five rows, of which the first and the last are events. */
+static void read_past_the_undecodable(struct fixture *f, const struct tide_query *query)
 {
-	put_row(f, ID("1"), 1, "A", "2024-03-01T12:00:00Z", "{\"n\":1}");
-	put_row(f, ID("2"), 2, "A", "yesterday", "{\"n\":2}");
-	put_row(f, ID("3"), 3, "A", "2024-03-01T12:00:00Z", "{\"n\":");
-	put_row(f, "no-uuid", 4, "A", "2024-03-01T12:00:00Z", "{\"n\":4}");
-	put_row(f, ID("5"), 5, "A", "2024-03-01T12:00:00Z", "{\"n\":5}");
+	const struct tide_event *event;
 	struct tide_reader *reader;
-	must(tide_store_read(f->store, NULL, &reader, err));
+	must(tide_store_read(f->store, query, &reader, err));
 	for (int position = 1; position <= 5; position++) {
-		const struct tide_event *event;
 		if (position == 1 || position == 5) {
 			must(tide_reader_next(reader, &event, err));
+			assert_non_null(event);
 			assert_int_equal(event->position, position);
 			continue;
 		}
@@ -347,10 +343,32 @@ static void undecodable_row_is_named_and_passed(struct fixture *f)
 		snprintf(text, sizeof text, "%d", position);
 		must_mention(&why, text);
 	}
-	const struct tide_event *last;
-	must(tide_reader_next(reader, &last, err));
-	assert_null(last);
+
+	must(tide_reader_next(reader, &event, err));
+	assert_null(event);
 	tide_reader_close(reader);
+}
+
+/* Rows that no reader can make an event of; native column types refuse them before. */
+static void undecodable_row_is_named_and_passed(struct fixture *f)
+{
+	put_row(f, ID("1"), 1, "A", "2024-03-01T12:00:00Z", "{\"n\":1}");
+	put_row(f, ID("2"), 2, "A", "yesterday", "{\"n\":2}");
+	put_row(f, ID("3"), 3, "A", "2024-03-01T12:00:00Z", "{\"n\":");
+	put_row(f, "no-uuid", 4, "A", "2024-03-01T12:00:00Z", "{\"n\":4}");
+	put_row(f, ID("5"), 5, "A", "2024-03-01T12:00:00Z", "{\"n\":5}");
+	struct tide_query query = { .of_stream = false };
+	read_past_the_undecodable(f, &query);
+	query.limit = tide_bound(2); /* of events: a row that is none uses up nothing of it */
+	read_past_the_undecodable(f, &query);
+
+	query.of_stream = true;
+	query.stream.aggregate_type = "Order";
+	must(tide_uuid_parse(AGGREGATE, &query.stream.aggregate_id, err));
+	read_past_the_undecodable(f, &query);
+	query.limit = (struct tide_bound){ 0 };
+	read_past_the_undecodable(f, &query);
+
 	struct tide_uuid id;
 	must(tide_uuid_parse(ID("3"), &id, err));
 	struct tide_event *event;

@@ -31,7 +31,7 @@ static const struct test_case *const case_files[] = {
 	typed_cases,    bad_input_cases,   schema_cases,   out_of_memory_cases,
 	control_cases,  part_cases,        together_cases, reaction_cases,
 	group_cases,    lanes_cases,       history_cases,  sharing_cases,
-	skip_cases,     move_cases,        family_cases,
+	skip_cases,     move_cases,        family_cases,   takeover_cases,
 };
 
 static const struct test_backend *backend;

@@ -241,6 +241,31 @@ static void page_beyond_the_end_is_empty_and_goes_not_back(struct fixture *f)
 	paging_close(&p);
 }
 
+/* What was read ahead of an earlier page says nothing of what came since. */
+static void page_is_the_end_of_what_there_is_by_now(struct fixture *f)
+{
+	for (unsigned i = 0; i < 2; i++)
+		append_many(f->store, stream_of("Order", i), 0, 500);
+	struct paging p;
+	paging_open(&p, f);
+	p.query.max_events = 500;
+	p.query.max_scan = 10000;
+	for (int pages = 0; pages < 2; pages++) {
+		paging_read(&p);
+		assert_int_equal(p.page.count, 500);
+		p.query.bound = p.page.scanned_to;
+	}
+
+	/* for which what was read ahead lands, if it has not */
+	tide_version version;
+	must(p.backend->store.stream_version(p.session, stream_of("Order", 1), &version, err));
+	append_one(f->store, stream_of("Order", 2), "Late");
+	for (p.page.is_end = false; !p.page.is_end; p.query.bound = p.page.scanned_to)
+		paging_read(&p);
+	assert_int_equal(p.page.scanned_to, end_of(f->store));
+	paging_close(&p);
+}
+
 const struct test_case page_cases[] = {
 	CASE(page_of_an_empty_feed_is_its_end),
 	CASE(page_counts_what_it_passed_over),
@@ -250,5 +275,6 @@ const struct test_case page_cases[] = {
 	CASE(page_is_bounded_in_bytes),
 	CASE(page_that_takes_the_last_event_is_the_end),
 	CASE(page_beyond_the_end_is_empty_and_goes_not_back),
+	CASE(page_is_the_end_of_what_there_is_by_now),
 	CASES_END,
 };

@@ -5,9 +5,10 @@
  */
 #include "walk.h"
 
-/* The call that comes after the nth unlocking of a subscription from now on; 0: none does. */
-static struct {
+/* What comes after the nth unlocking by this thread from now on; 0: nothing does. */
+static _Thread_local struct {
 	int nth;
+	enum lock_name lock;
 	void (*call)(struct tide_subscription *subscription);
 	struct tide_subscription *subscription;
 } meanwhile;
@@ -19,8 +20,26 @@ TIDE_UNCHECKED void __wrap_mutex_unlock(struct mutex *mutex)
 {
 	enum lock_name name = mutex->name;
 	__real_mutex_unlock(mutex);
-	if (meanwhile.nth > 0 && name == LOCK_SUBSCRIPTION && --meanwhile.nth == 0)
+	if (meanwhile.nth > 0 && name == meanwhile.lock && --meanwhile.nth == 0)
 		meanwhile.call(meanwhile.subscription);
+}
+
+static void call_at(enum lock_name lock, int nth,
+		    void (*call)(struct tide_subscription *subscription),
+		    struct tide_subscription *subscription)
+{
+	meanwhile.lock = lock;
+	meanwhile.call = call;
+	meanwhile.subscription = subscription;
+	meanwhile.nth = nth;
+}
+
+/* Whether it has come; it does not come any more. */
+static bool has_called(void)
+{
+	bool has_come = meanwhile.nth == 0;
+	meanwhile.nth = 0;
+	return has_come;
 }
 
 static void ask_stop(struct tide_subscription *subscription)
@@ -51,15 +70,12 @@ static bool stop_at(enum scene scene, int nth)
 {
 	struct walk walk;
 	scene_begin(&walk, scene);
-	meanwhile.call = ask_stop;
-	meanwhile.subscription = walk.subscription;
-	meanwhile.nth = nth;
+	call_at(LOCK_SUBSCRIPTION, nth, ask_stop, walk.subscription);
 	do
 		walk.next = runner_step(walk.subscription, clock_mono(&walk.clock));
 	while (walk.next.ns <= walk.now_ns);
 
-	bool was_asked = meanwhile.nth == 0;
-	meanwhile.nth = 0;
+	bool was_asked = has_called();
 	while (was_asked && wakeup_is_rung(&walk.subscription->wakeup) &&
 	       runner_is_running(walk.subscription))
 		(void)runner_step(walk.subscription, clock_mono(&walk.clock));
@@ -109,15 +125,131 @@ static void a_start_at_any_moment_of_another_begins_one_run(void **state)
 		ask_stop(walk.subscription);
 		walk_to_wait(&walk);
 		uint64_t run = walk.subscription->span.number;
-		meanwhile.call = start_as_well;
-		meanwhile.subscription = walk.subscription;
-		meanwhile.nth = nth;
+		call_at(LOCK_SUBSCRIPTION, nth, start_as_well, walk.subscription);
 		must(run_start(walk.subscription, false, false, err));
-		was_called = meanwhile.nth == 0;
-		meanwhile.nth = 0;
+		was_called = has_called();
 		assert_int_equal(walk.subscription->span.number, run + 1);
 		walk_until(&walk, TIDE_STATE_LIVE);
 		walk_close(&walk);
+	}
+}
+
+/* ---- Two starts, of which the first has no thread -------------------------------------------- */
+
+#define A_WHILE 50 /* moments, in which who need not wait would be done */
+
+static bool refuses_thread; /* the next one */
+
+tide_status __real_thread_start_watched(struct thread *thread, const char *name,
+					void (*run)(void *self), void (*died)(void *self),
+					void *self, struct tide_error *err);
+tide_status __wrap_thread_start_watched(struct thread *thread, const char *name,
+					void (*run)(void *self), void (*died)(void *self),
+					void *self, struct tide_error *err);
+
+tide_status __wrap_thread_start_watched(struct thread *thread, const char *name,
+					void (*run)(void *self), void (*died)(void *self),
+					void *self, struct tide_error *err)
+{
+	if (!refuses_thread)
+		return __real_thread_start_watched(thread, name, run, died, self, err);
+	refuses_thread = false;
+	return tide_fail(err, TIDE_OUT_OF_MEMORY, "no thread can be had");
+}
+
+static struct thread other;
+static atomic_bool other_is_done;
+static tide_status other_status;
+
+static void start_in_a_thread(void *self)
+{
+	other_status = run_start(self, true, false, NULL);
+	atomic_store(&other_is_done, true);
+}
+
+static void start_elsewhere(struct tide_subscription *subscription)
+{
+	must(thread_start(&other, "starts", start_in_a_thread, subscription, err));
+	for (int i = 0; i < A_WHILE && !atomic_load(&other_is_done); i++)
+		wait_a_moment();
+}
+
+/* It waits for what the first one comes to, and begins a run of its own. */
+static void a_start_beside_one_that_fails_begins_a_run(void **state)
+{
+	(void)state;
+	bool was_called = true;
+	for (int nth = 1; was_called; nth++) {
+		struct rig rig;
+		struct witness witness = WITNESS;
+		struct tide_subscription *subscription;
+		struct tide_subscriber subscriber = witness_single("Walk", &witness);
+		struct tide_subscription_config config = quick_config();
+		rig_open(&rig, "memory");
+		must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
+		atomic_store(&other_is_done, false);
+		refuses_thread = true;
+		call_at(LOCK_SUBSCRIPTION, nth, start_elsewhere, subscription);
+		refused(TIDE_OUT_OF_MEMORY, run_start(subscription, true, false, err));
+		was_called = has_called();
+		if (was_called) {
+			thread_join(&other);
+			assert_int_equal(other_status, TIDE_OK);
+			wait_state(subscription, TIDE_STATE_LIVE);
+		}
+		ask_stop(subscription);
+		wait_for(PATIENCE, !runner_is_running(subscription));
+		rig_close(&rig);
+		witness_fini(&witness);
+	}
+}
+
+/* ---- A stop of everything during a start ----------------------------------------------------- */
+
+static struct tide_manager *manager_to_stop;
+static bool was_starting;
+
+static void stop_in_a_thread(void *self)
+{
+	(void)self;
+	must(tide_manager_stop(manager_to_stop, NULL, 0, err));
+	atomic_store(&other_is_done, true);
+}
+
+static void stop_elsewhere(struct tide_subscription *subscription)
+{
+	(void)subscription;
+	was_starting = manager_to_stop->starts > 0;
+	must(thread_start(&other, "stops", stop_in_a_thread, NULL, err));
+	for (int i = 0; i < A_WHILE && !atomic_load(&other_is_done); i++)
+		wait_a_moment();
+}
+
+/* A start that has begun before the stop leaves nothing behind that runs. */
+static void a_stop_of_everything_waits_for_what_is_being_started(void **state)
+{
+	(void)state;
+	bool was_called = true;
+	for (int nth = 1; was_called; nth++) {
+		struct rig rig;
+		struct witness witness = WITNESS;
+		struct tide_subscription *subscription;
+		struct tide_subscriber subscriber = witness_single("Walk", &witness);
+		struct tide_subscription_config config = quick_config();
+		rig_open(&rig, "memory");
+		must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
+		manager_to_stop = rig.manager;
+		was_starting = false;
+		atomic_store(&other_is_done, false);
+		call_at(LOCK_REGISTRY, nth, stop_elsewhere, NULL);
+		(void)tide_manager_start(rig.manager, NULL, 0, NULL, NULL, NULL);
+		was_called = has_called();
+		if (was_called)
+			thread_join(&other);
+		if (was_starting)
+			assert_false(runner_is_running(subscription));
+		rig_close(&rig);
+		witness_fini(&witness);
 	}
 }
 
@@ -127,6 +259,8 @@ int main(void)
 		cmocka_unit_test(a_stop_at_any_moment_of_a_start_is_obeyed),
 		cmocka_unit_test(a_stop_at_any_moment_of_a_run_is_obeyed),
 		cmocka_unit_test(a_start_at_any_moment_of_another_begins_one_run),
+		cmocka_unit_test(a_start_beside_one_that_fails_begins_a_run),
+		cmocka_unit_test(a_stop_of_everything_waits_for_what_is_being_started),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

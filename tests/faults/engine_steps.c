@@ -400,6 +400,25 @@ static void a_live_subscription_without_a_window_reads_the_store_and_rests(void 
 	walk_close(&walk);
 }
 
+/* It has read the end by itself, and no look of others' tells it when to look again. */
+static void without_a_window_the_poll_finds_what_no_bell_told_of(void **state)
+{
+	(void)state;
+	struct walk walk;
+	walk_open(&walk, "memory", 1);
+	struct tide_subscription_config config = walk_config();
+	walk_start(&walk, false, &config);
+	walk_until(&walk, TIDE_STATE_LIVE);
+	tail_forget(walk.rig.store->tail);
+	walk_on(&walk);
+	append_many(walk.rig.store, stream_of("Order", 1), 1, 1);
+	(void)wakeup_reset(&walk.subscription->wakeup); /* the bell was not heard */
+	for (int polls = 0; polls < 3; polls++)
+		walk_on(&walk);
+	witness_saw_all(&walk.witness, 1, 2);
+	walk_close(&walk);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -414,6 +433,7 @@ int main(void)
 		cmocka_unit_test(a_handler_that_ends_the_transaction_has_failed_and_ends_the_run),
 		cmocka_unit_test(what_a_transaction_took_back_counts_once),
 		cmocka_unit_test(a_live_subscription_without_a_window_reads_the_store_and_rests),
+		cmocka_unit_test(without_a_window_the_poll_finds_what_no_bell_told_of),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

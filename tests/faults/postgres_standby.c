@@ -12,6 +12,8 @@
 #include <tidemark/tidemark.h>
 
 #include "lib/child.h"
+#include "lib/proxy.h"
+#include "lib/temp.h"
 #include "postgres_tools.h"
 #include "sys/thread.h"
 
@@ -362,6 +364,47 @@ static void a_stop_without_the_standby_keeps_to_its_limit(void **state)
 	rig_close(&rig);
 }
 
+/*
+ * Its commit goes on in the server while its connection is gone: what it came to is known once it
+ * has ended, to who meets another row than the look had found.
+ */
+static void a_commit_that_outlives_its_connection_counts_once(void **state)
+{
+	(void)state;
+	char directory[TEMP_PATH_SIZE], url[2 * TEMP_PATH_SIZE + 100];
+	struct rig rig = rig_made("outlived");
+	const struct tide_subscriber subscriber = transactional(&rig);
+	temp_make(directory);
+	struct proxy *proxy = proxy_open(directory);
+	tide_store_close(rig.store);
+	snprintf(url, sizeof url, "%s&host=%s", rig.url, directory);
+	rig.store = store_opened(url);
+	rig_run(&rig, &subscriber);
+	rig_append(&rig, EVENTS);
+	wait_for(30, rig_position(&rig) == EVENTS);
+
+	standby_missing();
+	int64_t before = sql_asked(WAITING);
+	rig_append(&rig, EVENTS);
+	wait_for(30, sql_asked(WAITING) > before);
+	proxy_cut(proxy);
+	for (double until = seconds_now() + 3; seconds_now() < until;)
+		wait_a_moment(); /* it connects, looks at the row, and goes on by that */
+	assert_int_equal(rig_position(&rig), EVENTS);
+	standby_named("");
+	wait_for(60, rig_position(&rig) == 2 * EVENTS);
+
+	struct tide_subscription_status status;
+	must(tide_subscription_status(tide_manager_subscription(rig.manager, "model"), &status,
+				      err));
+	assert_int_equal(status.state, TIDE_STATE_LIVE);
+	rig_stop(&rig);
+	rig_model_is_the_fold(&rig);
+	rig_close(&rig);
+	proxy_close(proxy);
+	temp_remove(directory);
+}
+
 /* ---- A process that is killed while it waits ------------------------------------------------- */
 
 static int project_for_ever(const char *schema, int report_to)
@@ -459,6 +502,7 @@ int main(int count, char **arguments)
 		cmocka_unit_test(a_handler_with_a_position_of_its_own_goes_on),
 		cmocka_unit_test(a_start_without_the_standby_ends_well),
 		cmocka_unit_test(a_stop_without_the_standby_keeps_to_its_limit),
+		cmocka_unit_test(a_commit_that_outlives_its_connection_counts_once),
 		cmocka_unit_test(a_killed_owner_is_followed_when_its_commit_has_ended),
 		cmocka_unit_test(a_call_without_the_standby_is_a_timeout),
 	};

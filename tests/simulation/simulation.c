@@ -133,6 +133,9 @@ static void sim_take_time(struct sim_sub *sub)
 	world->now_ns += world_below(world, 200) * 1000;
 	if (!world->is_healed && world_chance(world, 3)) /* past processing_timeout */
 		world->now_ns += ns_of_seconds(sub->config.processing_timeout) + NS_PER_MS;
+	/* or a stop is at its limit, and saves what is settled before this call */
+	if (!world->is_healed && world_chance(world, 10))
+		(void)run_save_prefix(sub->subscription);
 }
 
 static bool sim_is_late(const struct sim_sub *sub, const struct tide_delivery *delivery)

@@ -99,6 +99,63 @@ static void pages_of_many_types_are_complete(void **state)
 	STORE->close(store);
 }
 
+/* ---- A stream that grows --------------------------------------------------------------------- */
+
+/** What is appended to when the events of a stream are asked for. */
+struct growing {
+	void *store;
+	struct tide_uuid stream;
+	int count; /* appends so far */
+};
+
+static int grow_at_the_rows(unsigned kind, void *self, void *statement, void *text)
+{
+	struct growing *growing = self;
+	struct tide_error err;
+	(void)kind, (void)statement;
+	if (strstr(text, "payload") && growing->count == 0) {
+		growing->count++;
+		assert_ok(
+			fixture_append(growing->store, &growing->stream, TIDE_ANY, 1, NULL, &err));
+	}
+	return 0;
+}
+
+static void check_growing(const struct fixture *fixture, bool backward)
+{
+	struct growing growing = { .store = fixture_open(fixture->database, ""),
+				   .stream = tide_uuid_v4() };
+	const struct tide_filter all = { 0 };
+	const struct tide_stream stream = { growing.stream, "Thing" };
+	const struct tide_page_query query = { .filter = &all,
+					       .stream = &stream,
+					       .backward = backward,
+					       .bound = backward ? INT64_MAX : 0,
+					       .max_events = 100,
+					       .max_bytes = 1 << 20 };
+	void *session = fixture_session(growing.store);
+	struct tide_error err;
+	struct tide_page page;
+	tide_page_init(&page);
+	tide_page_begin(&page, query.max_events, query.max_bytes);
+	assert_ok(fixture_append(growing.store, &growing.stream, 0, 3, NULL, &err));
+
+	sqlite3_trace_v2(STORE->connection(session), SQLITE_TRACE_STMT, grow_at_the_rows, &growing);
+	assert_ok(STORE->read(session, &query, &page, &err));
+	assert_int_equal(growing.count, 1);
+	assert_int_equal(page.stream_version, 3);
+	assert_int_equal(page.count, 3);
+	STORE->session_close(session);
+	STORE->close(growing.store);
+	tide_page_fini(&page);
+}
+
+static void version_and_events_of_a_stream_are_of_one_snapshot(void **state)
+{
+	check_growing(*state, false);
+	check_growing(*state, true);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
 
 int main(void)
@@ -106,6 +163,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(pages_of_rare_types_read_about_their_own_events),
 		TEST(pages_of_many_types_are_complete),
+		TEST(version_and_events_of_a_stream_are_of_one_snapshot),
 	};
 	return cmocka_run_group_tests_name("sqlite_read", tests, NULL, NULL);
 }

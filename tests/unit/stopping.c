@@ -159,6 +159,32 @@ static void a_longer_shutdown_waits_no_shorter_for_a_handler(void **state)
 	}
 }
 
+/* The manager's limit is of all of it. */
+static void one_that_is_stopped_or_removed_has_the_limit_of_its_own(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_open(&rig, "memory:%n");
+	rig.shutdown_timeout = 30;
+	rig.config.shutdown_timeout = 0.1;
+	rig_begin(&rig);
+	rig_hold(&rig);
+	double since = seconds_now();
+	refused(TIDE_BUSY, tide_manager_unsubscribe(rig.manager, "Totals", err));
+	assert_true(seconds_now() - since < 20);
+	atomic_store(&rig.script.is_closed, false);
+	wait_for(10, tide_manager_start(rig.manager, NULL, 10, NULL, NULL, NULL) == TIDE_OK);
+
+	rig_hold(&rig);
+	since = seconds_now();
+	refused(TIDE_TIMEOUT,
+		tide_manager_stop(rig.manager, (const char *const[]){ "Totals", NULL }, 0, err));
+	assert_true(seconds_now() - since < 20);
+	atomic_store(&rig.script.is_closed, false);
+	wait_for(10, tide_manager_start(rig.manager, NULL, 10, NULL, NULL, NULL) == TIDE_OK);
+	rig_close(&rig);
+}
+
 static void a_stop_ends_a_request_that_nobody_waits_for(void **state)
 {
 	(void)state;
@@ -585,6 +611,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_start_says_so),
 		cmocka_unit_test(the_drain_has_its_time_before_the_reserve),
 		cmocka_unit_test(a_longer_shutdown_waits_no_shorter_for_a_handler),
+		cmocka_unit_test(one_that_is_stopped_or_removed_has_the_limit_of_its_own),
 		cmocka_unit_test(a_stop_ends_a_request_that_nobody_waits_for),
 		cmocka_unit_test(what_is_settled_is_saved_while_the_drain_goes_on),
 		cmocka_unit_test(a_batch_in_hand_counts_by_its_events),
