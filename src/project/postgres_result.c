@@ -13,26 +13,18 @@
 
 #include "project/postgres_guard.h"
 #include "sys/alloc.h"
+#include "sys/native.h"
 
-/* A failure that time or another connection can mend (the specification's list of transient
- * SQLSTATEs). */
+/* Of what would fail again: TIDE_HANDLER_PERMANENT. */
 tide_status postgres_status(PGconn *connection, const PGresult *result)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-
-	if (PQstatus(connection) != CONNECTION_OK || (state && strncmp(state, "08", 2) == 0))
+	if (PQstatus(connection) != CONNECTION_OK)
 		return TIDE_CONNECTION_LOST;
 	if (!state)
 		return TIDE_INTERNAL;
-	if (strncmp(state, "57P", 3) == 0)
-		return TIDE_CONNECTION_LOST;
-	if (strcmp(state, "53100") == 0)
-		return TIDE_DISK_FULL;
-	if (strncmp(state, "53", 2) == 0 || strcmp(state, "40001") == 0 ||
-	    strcmp(state, "40P01") == 0 || strcmp(state, "55P03") == 0 ||
-	    strcmp(state, "25006") == 0)
-		return TIDE_BUSY;
-	return TIDE_HANDLER_PERMANENT;
+	struct native means = native_postgres(state);
+	return means.is_of_statement ? TIDE_HANDLER_PERMANENT : means.status;
 }
 
 bool postgres_is_success(const PGresult *result)

@@ -10,46 +10,37 @@
 
 #include "project/sql_append.h"
 #include "sys/alloc.h"
+#include "sys/native.h"
 
 static const char *const sqlite_forbidden[] = { "BEGIN",     "COMMIT",  "END",    "ROLLBACK",
 						"SAVEPOINT", "RELEASE", "PRAGMA", "ATTACH",
 						"DETACH",    "VACUUM",  NULL };
 
-static tide_status sqlite_status(int code)
+#define SQLITE_WORDS 300
+
+/* What has failed on a connection, in its own words; `otherwise` is for what would fail again. */
+static tide_status sqlite_cause(sqlite3 *db, int code, tide_status otherwise,
+				char ret_words[SQLITE_WORDS])
 {
-	switch (code & 0xff) {
-	case SQLITE_OK:
-		return TIDE_OK;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return TIDE_BUSY;
-	case SQLITE_NOMEM:
-		return TIDE_OUT_OF_MEMORY;
-	case SQLITE_FULL:
-		return TIDE_DISK_FULL;
-	case SQLITE_IOERR:
-		return TIDE_IO;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return TIDE_CORRUPT;
-	case SQLITE_INTERRUPT:
-		return TIDE_CANCELLED;
-	default: /* constraints, types, names: the same event would fail again */
-		return TIDE_HANDLER_PERMANENT;
-	}
+	/* first: looking for the errno may set others */
+	snprintf(ret_words, SQLITE_WORDS, "%s", sqlite3_errmsg(db));
+	int latest = sqlite3_extended_errcode(db);
+	if ((latest & 0xff) == (code & 0xff))
+		code = latest;
+	struct native means = native_sqlite(code, native_sqlite_errno(db, code));
+	return means.is_of_statement ? otherwise : means.status;
 }
 
 static tide_status sqlite_fail(const struct sql_script *script,
 			       const struct sql_statement *statement, sqlite3 *db, int code,
 			       tide_status otherwise, struct tide_error *err)
 {
-	tide_status status = sqlite_status(code);
-
-	tide_fail(err, status == TIDE_HANDLER_PERMANENT ? otherwise : status, "'%s' line %zu: %s",
-		  script->path, statement->line, sqlite3_errmsg(db));
+	char words[SQLITE_WORDS];
+	tide_status status = sqlite_cause(db, code, otherwise, words);
+	tide_fail(err, status, "'%s' line %zu: %s", script->path, statement->line, words);
 	if (err)
 		err->native = code;
-	return status == TIDE_HANDLER_PERMANENT ? otherwise : status;
+	return status;
 }
 
 /* ---- Tidemark's own tables, and other projections' ------------------------------------------- */
@@ -413,9 +404,9 @@ static tide_status sqlite_copy_schema(sqlite3 *from, sqlite3 *to, struct tide_er
 	sqlite3_finalize(statement);
 	if (code == SQLITE_DONE)
 		return TIDE_OK;
-	tide_status status = sqlite_status(code);
-	return tide_fail(err, status == TIDE_HANDLER_PERMANENT ? TIDE_IO : status,
-			 "cannot read the schema: %s", sqlite3_errmsg(from));
+	char words[SQLITE_WORDS];
+	tide_status status = sqlite_cause(from, code, TIDE_IO, words);
+	return tide_fail(err, status, "cannot read the schema: %s", words);
 }
 
 /* In a copy of the schema in memory, after init. */
@@ -499,13 +490,12 @@ static tide_status sqlite_query(void *connection, const char *text, sql_cells *r
 static tide_status sqlite_ask_fail(const struct sql_script *script, sqlite3 *db, int code,
 				   struct tide_error *err)
 {
-	tide_status status = sqlite_status(code);
-
-	tide_fail(err, status == TIDE_HANDLER_PERMANENT ? TIDE_IO : status, "'%s': %s",
-		  script->path, sqlite3_errmsg(db));
+	char words[SQLITE_WORDS];
+	tide_status status = sqlite_cause(db, code, TIDE_IO, words);
+	tide_fail(err, status, "'%s': %s", script->path, words);
 	if (err)
 		err->native = code;
-	return status == TIDE_HANDLER_PERMANENT ? TIDE_IO : status;
+	return status;
 }
 
 static tide_status sqlite_ask(const struct sql_script *script, void *connection,

@@ -23,8 +23,10 @@
 #include "core/json.h"
 #include "project/swap.h"
 #include "sys/alloc.h"
+#include "sys/native.h"
 
 #define COPY_BUSY_MS 10000
+#define COPY_WORDS 300
 
 /** A swap under way. */
 struct copy {
@@ -40,13 +42,11 @@ struct copy {
 
 static tide_status copy_fail(const struct copy *copy, int code, struct tide_error *err)
 {
-	int plain = code & 0xff;
-	tide_status status = plain == SQLITE_BUSY || plain == SQLITE_LOCKED ? TIDE_BUSY
-			     : plain == SQLITE_FULL                         ? TIDE_DISK_FULL
-			     : plain == SQLITE_NOMEM                        ? TIDE_OUT_OF_MEMORY
-									    : TIDE_IO;
-	return tide_fail(err, status, "'%.200s': %s", copy->swap->serving,
-			 sqlite3_errmsg(copy->db));
+	char words[COPY_WORDS]; /* first: looking for the errno may set others */
+	snprintf(words, sizeof words, "%s", sqlite3_errmsg(copy->db));
+	struct native means = native_sqlite(code, native_sqlite_errno(copy->db, code));
+	return tide_fail(err, means.is_of_statement ? TIDE_IO : means.status, "'%.200s': %s",
+			 copy->swap->serving, words);
 }
 
 static tide_status copy_run(void *self, const char *text, struct tide_error *err)

@@ -6,8 +6,6 @@
 
 #include <tidemark/error.h>
 
-/** The status of an SQLSTATE. */
-tide_status pg_status_of(const char *sqlstate);
 /** An SQLSTATE as a number, for tide_error.native: its five characters as digits of base 36. */
 int pg_native_of(const char *sqlstate);
 /** Report a failed result, with the server's message on one line. */

@@ -14,6 +14,7 @@
 
 #include "backends/postgres/status.h"
 #include "sys/alloc.h"
+#include "sys/native.h"
 
 static tide_status transaction_command(struct pg_session *session, const char *text,
 				       struct tide_error *err)
@@ -165,11 +166,12 @@ tide_status pg_check(void *self, struct tide_error *err)
 		break;
 	case PQTRANS_INERROR: {
 		const char *sqlstate = session->writer.sqlstate;
-		tide_fail(err, pg_status_of(sqlstate),
-			  "PostgreSQL: the handler left the transaction aborted (%s)", sqlstate);
+		tide_status status = native_postgres(sqlstate).status;
+		tide_fail(err, status, "PostgreSQL: the handler left the transaction aborted (%s)",
+			  sqlstate);
 		if (err)
 			err->native = pg_native_of(sqlstate);
-		return pg_status_of(sqlstate);
+		return status;
 	}
 	case PQTRANS_ACTIVE:
 		return tide_fail(

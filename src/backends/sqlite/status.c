@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one place where SQLite's codes and the system's become statuses. */
+/* What SQLite and the system report, with the words that they leave out; sys/native.c has what
+ * their codes mean. */
 
 #include <errno.h>
 #include <limits.h>
@@ -10,70 +11,7 @@
 #include <unistd.h>
 
 #include "backends/sqlite/internal.h"
-
-static bool status_is_full(int number)
-{
-	return number == ENOSPC || number == EDQUOT || number == EFBIG;
-}
-
-static tide_status status_of_io(int extended, int system)
-{
-	if (extended == SQLITE_IOERR_NOMEM)
-		return TIDE_OUT_OF_MEMORY;
-	/* Locks the kernel refuses for now are contention, not damage. */
-	if (extended == SQLITE_IOERR_BLOCKED || extended == SQLITE_IOERR_LOCK)
-		return TIDE_BUSY;
-	return status_is_full(system) ? TIDE_DISK_FULL : TIDE_IO;
-}
-
-static tide_status status_of(int extended, int system)
-{
-	switch (extended & 0xff) {
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-	case SQLITE_PROTOCOL:
-		return TIDE_BUSY;
-	case SQLITE_FULL:
-		return TIDE_DISK_FULL;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return TIDE_CORRUPT;
-	case SQLITE_NOMEM:
-		return TIDE_OUT_OF_MEMORY;
-	case SQLITE_IOERR:
-		return status_of_io(extended, system);
-	case SQLITE_CONSTRAINT:
-		return TIDE_IO; /* of the owner's making; ours are told apart before */
-	case SQLITE_CANTOPEN:
-		return status_is_full(system) ? TIDE_DISK_FULL : TIDE_IO;
-	case SQLITE_READONLY:
-	case SQLITE_PERM:
-	case SQLITE_AUTH:
-		return TIDE_UNSUPPORTED;
-	case SQLITE_TOOBIG:
-		return TIDE_ARGUMENT;
-	case SQLITE_INTERRUPT:
-		return TIDE_CANCELLED;
-	case SQLITE_SCHEMA:
-		return TIDE_SCHEMA;
-	default:
-		return TIDE_INTERNAL;
-	}
-}
-
-/* What the last failed system call on the database or its log said; SQLite keeps it per file. */
-static int status_system(sqlite3 *handle)
-{
-	static const int files[] = { SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER };
-	int found = 0;
-	for (size_t i = 0; handle && found == 0 && i < sizeof files / sizeof *files; i++) {
-		sqlite3_file *file = NULL;
-		if (sqlite3_file_control(handle, "main", files[i], &file) == SQLITE_OK && file &&
-		    file->pMethods)
-			file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &found);
-	}
-	return found;
-}
+#include "sys/native.h"
 
 /* SQLite only says that it cannot open, or cannot write. */
 static void status_add_limit(int number, char *text, size_t size)
@@ -130,7 +68,8 @@ static void status_add_right(const struct sqlite_connection *connection, int cod
 	bool may_be_one = kind == SQLITE_READONLY || kind == SQLITE_CANTOPEN;
 	size_t used = strlen(text);
 	struct stat info;
-	if (!connection->file || status_is_full(system) || system == EMFILE || system == ENFILE)
+	if (!connection->file || native_system(system) == TIDE_DISK_FULL || system == EMFILE ||
+	    system == ENFILE)
 		return;
 	if (kind == SQLITE_IOERR) /* of who only wants to read a directory */
 		may_be_one = stat(connection->file, &info) == 0 && S_ISDIR(info.st_mode);
@@ -150,16 +89,14 @@ tide_status sqlite_fail(struct sqlite_connection *connection, int code, const ch
 	bool is_latest = handle && sqlite3_extended_errcode(handle) == code;
 	snprintf(text, sizeof text, "%s",
 		 is_latest ? sqlite3_errmsg(handle) : sqlite3_errstr(code));
-	int system = (code & 0xff) == SQLITE_IOERR ? status_system(handle)
-		     : handle                      ? sqlite3_system_errno(handle)
-						   : 0;
+	int system = native_sqlite_errno(handle, code);
 	status_add_limit(system, text, sizeof text);
 	status_add_right(connection, code, system, text, sizeof text);
 	char holder[360] = "";
 	if (code == SQLITE_BUSY)
 		sqlite_holder_say(connection, holder, sizeof holder);
-	tide_status status = tide_fail(err, status_of(code, system), "%s: %s%s%s", what, text,
-				       *holder ? ": " : "", holder);
+	tide_status status = tide_fail(err, native_sqlite(code, system).status, "%s: %s%s%s", what,
+				       text, *holder ? ": " : "", holder);
 	if (err)
 		err->native = code;
 	return status;
@@ -168,9 +105,7 @@ tide_status sqlite_fail(struct sqlite_connection *connection, int code, const ch
 tide_status sqlite_fail_system(int number, const char *what, const char *path,
 			       struct tide_error *err)
 {
-	tide_status status = number == ENOMEM         ? TIDE_OUT_OF_MEMORY
-			     : status_is_full(number) ? TIDE_DISK_FULL
-						      : TIDE_IO;
+	tide_status status = native_system(number);
 	char buffer[64], text[200];
 	snprintf(text, sizeof text, "%s", strerror_r(number, buffer, sizeof buffer));
 	status_add_limit(number, text, sizeof text);
