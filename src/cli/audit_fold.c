@@ -82,16 +82,16 @@ static tide_status fold_before_commit(void *self, void *connection, struct tide_
 static tide_status fold_await(struct fold *fold, struct tide_subscription *subscription,
 			      struct tide_error *err)
 {
-	struct progress progress;
+	struct meter meter;
 	tide_status status = TIDE_TIMEOUT;
 
-	progress_begin(&progress, "fold", 0, fold->position);
+	meter_begin(&meter, "fold", 0, fold->position);
 	while (status == TIDE_TIMEOUT) {
 		status = tide_subscription_wait(subscription, fold->position, FOLD_WAIT_SECONDS,
 						err);
-		progress_show(&progress, tide_subscription_position(subscription), 0);
+		meter_show(&meter, tide_subscription_position(subscription), 0);
 	}
-	progress_end(&progress, fold->position, 0);
+	meter_end(&meter, fold->position, 0);
 
 	struct tide_subscription_status ended;
 	if (status == TIDE_STATE &&

@@ -34,7 +34,7 @@ struct beside {
 	struct tide_subscription *subscription;
 	bool is_whole;    /* all lanes of it are this process's */
 	uint32_t arrived; /* lanes that are known to be where they are to go, the first ones */
-	struct progress progress;
+	struct meter meter;
 	struct hold hold;
 	struct audit audit;        /* what the comparison found */
 	tide_position compared_at; /* 0: not yet */

@@ -205,9 +205,9 @@ struct table_kind {
 int table_print(struct cli *cli, const struct table_kind *kind, const void *rows, size_t size,
 		size_t count);
 
-/* ---- progress.c: a bar on standard error, when that is a terminal ---- */
+/* ---- meter.c: a bar on standard error, when that is a terminal ---- */
 
-struct progress {
+struct meter {
 	bool is_shown;
 	bool is_drawn; /* once at least */
 	int64_t total; /* units of `done`; 0: unknown */
@@ -215,12 +215,12 @@ struct progress {
 	int64_t began_done;
 	const char *verb;
 };
-void progress_begin(struct progress *progress, const char *verb, int64_t done, int64_t total);
-void progress_show(struct progress *progress, int64_t done, int64_t events);
+void meter_begin(struct meter *meter, const char *verb, int64_t done, int64_t total);
+void meter_show(struct meter *meter, int64_t done, int64_t events);
 /** Draw it a last time and leave it there. */
-void progress_end(struct progress *progress, int64_t done, int64_t events);
-/** Seconds since progress_begin. */
-double progress_seconds(const struct progress *progress);
+void meter_end(struct meter *meter, int64_t done, int64_t events);
+/** Seconds since meter_begin. */
+double meter_seconds(const struct meter *meter);
 
 /* ---- open.c: the store and the read model of a call ---- */
 

@@ -110,7 +110,7 @@ static tide_status audit_count(struct audit *audit, struct audit_stretch *stretc
 	struct segment_filter filter;
 	struct tide_reader *reader;
 	const struct tide_event *event = NULL;
-	struct progress progress;
+	struct meter meter;
 	tide_status status = segment_filter_read(stretch->filter, &filter, err);
 	if (status != TIDE_OK)
 		return status;
@@ -121,16 +121,16 @@ static tide_status audit_count(struct audit *audit, struct audit_stretch *stretc
 		segment_filter_fini(&filter);
 		return status;
 	}
-	progress_begin(&progress, audit->name, stretch->from, stretch->until);
+	meter_begin(&meter, audit->name, stretch->from, stretch->until);
 	while ((status = tide_reader_next(reader, &event, err)) == TIDE_OK && event &&
 	       event->position <= stretch->until) {
 		if (!tide_filter_matches(&filter.filter, event))
 			continue;
 		if (stretch->matching++ == 0)
 			stretch->first = event->position;
-		progress_show(&progress, event->position, stretch->matching);
+		meter_show(&meter, event->position, stretch->matching);
 	}
-	progress_end(&progress, stretch->until, stretch->matching);
+	meter_end(&meter, stretch->until, stretch->matching);
 	tide_reader_close(reader);
 	segment_filter_fini(&filter);
 	return status;

@@ -30,7 +30,7 @@ struct import {
 	struct cli *cli;
 	struct tide_store *store;
 	struct line_reader lines;
-	struct progress progress;
+	struct meter meter;
 	int exit;       /* status to end with, set where the reason is told */
 	FILE *skipping; /* where refused lines go; NULL: the first one ends the import */
 
@@ -316,7 +316,7 @@ static bool import_flush(struct import *import)
 	if (done)
 		import->stored_to = batch->line;
 	import->consumed = batch->consumed;
-	progress_show(&import->progress, batch->consumed, import->appended + import->known);
+	meter_show(&import->meter, batch->consumed, import->appended + import->known);
 	return done;
 }
 
@@ -354,7 +354,7 @@ static bool import_all(struct import *import)
 
 static int import_print(struct import *import)
 {
-	double seconds = progress_seconds(&import->progress);
+	double seconds = meter_seconds(&import->meter);
 	int64_t events = import->appended + import->known;
 	struct buffer line = { 0 };
 
@@ -394,9 +394,9 @@ static int import_run(struct import *import)
 	import->batches.keeps_lines = import->skipping != NULL;
 	if (!import->skipping && batches_start(&import->batches, &err) != TIDE_OK)
 		return cli_fail(import->cli, &err);
-	progress_begin(&import->progress, "import", 0, import->lines.total);
+	meter_begin(&import->meter, "import", 0, import->lines.total);
 	bool done = import_all(import);
-	progress_end(&import->progress, import->consumed, import->appended + import->known);
+	meter_end(&import->meter, import->consumed, import->appended + import->known);
 	if (done) {
 		int exit = import_print(import);
 		return exit == CLI_DONE && import->skipped ? CLI_FAILED : exit;

@@ -14,7 +14,7 @@
 struct read_call {
 	struct event_filter filter;
 	struct event_lines lines;
-	struct progress progress;
+	struct meter meter;
 	/* of the feed at the start; an end of 0 and newest of 0 for one stream */
 	struct tide_horizon horizon;
 	tide_position position; /* of the last event */
@@ -47,7 +47,7 @@ static int read_each(struct cli *cli, struct read_call *call, struct tide_reader
 		if (ferror(stdout)) /* main tells why */
 			return CLI_DONE;
 		call->position = event->position;
-		progress_show(&call->progress, call->position, call->lines.count);
+		meter_show(&call->meter, call->position, call->lines.count);
 	}
 }
 
@@ -85,11 +85,11 @@ static int read_from(struct cli *cli, struct read_call *call, struct tide_store 
 	tide_position end = call->horizon.end;
 	if (tide_store_read(store, &call->filter.query, &reader, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
-	progress_begin(&call->progress, "export", call->filter.query.after.value, end);
+	meter_begin(&call->meter, "export", call->filter.query.after.value, end);
 	/* on the same terminal the bar would run through the events */
-	call->progress.is_shown &= is_export && !isatty(STDOUT_FILENO);
+	call->meter.is_shown &= is_export && !isatty(STDOUT_FILENO);
 	exit = read_each(cli, call, reader);
-	progress_end(&call->progress, exit == CLI_DONE ? end : call->position, call->lines.count);
+	meter_end(&call->meter, exit == CLI_DONE ? end : call->position, call->lines.count);
 	tide_reader_close(reader);
 	int flushed = event_lines_flush(&call->lines);
 	if (exit == CLI_DONE && flushed == CLI_DONE && is_export)

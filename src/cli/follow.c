@@ -261,9 +261,9 @@ static void follow_watch_once(struct follow *call)
 	call->done = status.position;
 	call->events = follow_events(call, &status);
 	if (call->done < call->goal && status.state != TIDE_STATE_STARTING)
-		progress_show(&call->progress, call->done, call->events);
+		meter_show(&call->meter, call->done, call->events);
 	else if (call->done >= call->goal)
-		progress_end(&call->progress, call->done, call->events);
+		meter_end(&call->meter, call->done, call->events);
 	if (*status.paused_by)
 		follow_watch_pause(call, &status);
 	else if (status.state == TIDE_STATE_ERROR && status.error.status != TIDE_FENCED)
@@ -399,7 +399,7 @@ static int follow_summary(struct follow *call, const struct tide_shutdown_result
 	}
 	if (call->is_paused && call->cli->options[OPT_ONCE].is_set)
 		return follow_fail_paused(call);
-	double seconds = progress_seconds(&call->progress);
+	double seconds = meter_seconds(&call->meter);
 	int exit = CLI_DONE;
 	if (call->cli->json)
 		exit = follow_json(call, &status, result, seconds, &line);
@@ -475,7 +475,7 @@ int follow_run(struct follow *call)
 	    tide_checkpoints_position(call->checkpoints, subscriber->name, &position, &err) !=
 		    TIDE_OK)
 		position = 0;
-	progress_begin(&call->progress, subscriber->name, position, call->goal);
+	meter_begin(&call->meter, subscriber->name, position, call->goal);
 	wakeup_init(&call->stop);
 	tide_status status = thread_start(&call->watcher, "tide watch", follow_watch, call, &err);
 	if (status == TIDE_OK)
@@ -484,7 +484,7 @@ int follow_run(struct follow *call)
 	thread_join(&call->watcher);
 	wakeup_fini(&call->stop);
 	follow_watch_once(call); /* for what was done since the last look */
-	progress_end(&call->progress, call->done, call->events);
+	meter_end(&call->meter, call->done, call->events);
 	return status == TIDE_OK ? follow_summary(call, &result) : cli_fail_run(cli, &err);
 }
 

@@ -17,7 +17,7 @@ struct follow {
 	struct tide_manager *manager;
 	struct tide_subscription *subscription;
 	struct tide_subscription_config config;
-	struct progress progress;
+	struct meter meter;
 
 	/* the watcher's; this thread's when it has ended */
 	struct thread watcher;

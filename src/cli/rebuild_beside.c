@@ -189,7 +189,7 @@ static tide_status beside_look(struct beside *beside, struct mono_time *whole_at
 		*err = status.error;
 		return status.error.status;
 	}
-	progress_show(&beside->progress, status.position, status.events_processed);
+	meter_show(&beside->meter, status.position, status.events_processed);
 	beside->is_whole = !status.standby && status.lanes_owned == status.lanes;
 	if (beside->is_whole)
 		*whole_at = now;
@@ -311,17 +311,17 @@ static tide_status beside_catch_up(struct beside *beside, struct tide_error *err
 	tide_position last = 0, reached = 0;
 	tide_status status = beside_read_positions(beside, err);
 
-	progress_begin(&beside->progress, swap->build, 0, swap_furthest(swap));
+	meter_begin(&beside->meter, swap->build, 0, swap_furthest(swap));
 	for (int i = 0;
 	     status == TIDE_OK && i < BESIDE_ROUNDS && beside_sum(beside) - last > BESIDE_NEAR;
 	     i++) {
 		last = beside_sum(beside);
-		beside->progress.total = reached = swap_furthest(swap);
+		beside->meter.total = reached = swap_furthest(swap);
 		status = beside_follow(beside, err);
 		if (status == TIDE_OK)
 			status = beside_read_positions(beside, err);
 	}
-	progress_end(&beside->progress, reached, 0);
+	meter_end(&beside->meter, reached, 0);
 	return status;
 }
 
