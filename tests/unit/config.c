@@ -137,7 +137,6 @@ static void every_knob_is_a_key(void **state)
 	(void)state;
 	for (size_t i = 0; i < knob_count; i++) {
 		const struct knob *knob = &knobs[i];
-		bool is_text = knob->kind == KNOB_LIST || knob->kind == KNOB_UUID;
 		const char *value = knob->kind == KNOB_LIST ? "OrderPlaced, OrderPaid"
 				    : knob->kind == KNOB_UUID
 					    ? "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
@@ -147,7 +146,6 @@ static void every_knob_is_a_key(void **state)
 		char *title ALLOC_AUTO = alloc_format("[projection a] %s: ", knob->name);
 		load_with(good, NULL);
 		load_with(bad, title);
-		(void)is_text;
 	}
 	load_with("no_knob = 1", "there is no such key");
 	load_with("from = end\nstart_from = end", "says the same as 'from'");
