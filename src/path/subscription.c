@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What everybody may see of a subscription and ask of it. Everything here works under its lock and
- * returns at once; the runner does the work.
+ * What everybody may see of a subscription and ask of it. Everything here works under its lock, and
+ * all but subscription_wait returns at once; the runner does the work.
  */
 #include "path/subscription.h"
 
