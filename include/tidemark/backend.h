@@ -103,6 +103,7 @@ struct tide_page {
 		 * will appear later */
 		scanned_to;
 	int64_t passed_after; /* passed over behind the last entry */
+	int64_t leapt;        /* of all that was passed over: positions nobody looked at */
 	bool is_end;          /* nothing was visible behind scanned_to */
 	/* with is_end: 0, or when it is worth looking again although no bell will ring (a hole) */
 	int64_t wait_ns;
@@ -170,6 +171,10 @@ struct tide_page_query {
 	 * Else the read returns after scanning so many events even when none matched, with exact
 	 * counts. */
 	size_t max_scan;
+	/* feed forward, with max_scan: few of the events are wanted. An index may find them, and
+	 * what lies between is passed over, and counted, by its positions, holes among them:
+	 * `leapt`. As far as it was looked at it counts as scanned. May be ignored. */
+	bool is_sparse;
 	/* feed, max_scan 0: also what is visible behind a hole that may still be filled */
 	bool is_unsettled;
 	/* feed: who asks is not likely to go on behind it, so that nothing is to be read ahead */

@@ -245,6 +245,51 @@ static void nothing_is_settled_once_any_session_has_seen_that_events_are_gone(vo
 	STORE->close(store);
 }
 
+static tide_status leap_read(void *session, struct tide_page *page, tide_position after,
+			     size_t max_events, struct tide_error *err)
+{
+	const char *const types[] = { "Happened", NULL };
+	const struct tide_filter filter = { .event_types = types };
+	const struct tide_page_query query = { .filter = &filter,
+					       .bound = after,
+					       .max_events = max_events,
+					       .max_bytes = 1 << 22,
+					       .max_scan = 10000,
+					       .is_sparse = true };
+	tide_page_begin(page, query.max_events, query.max_bytes);
+	return STORE->read(session, &query, page, err);
+}
+
+/* Others are where the ones that were read stood, and all of them are settled. */
+static void who_leaps_finds_that_what_it_has_read_last_is_gone(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=leapt");
+	void *first = session_opened(store), *second = session_opened(store);
+	struct tide_page page;
+	tide_page_init(&page);
+	for (int i = 0; i < 10; i++)
+		appended(store, stream_of("Order", (unsigned)i), "{}");
+	must(leap_read(first, &page, 0, 5, err));
+	assert_int_equal(page.count, 5);
+	assert_int_equal(page.scanned_to, 5);
+	must(leap_read(first, &page, 5, 2, err));
+	assert_int_equal(page.scanned_to, 7);
+
+	postgres_sql("leapt", "DELETE FROM events WHERE global_position > 3; SELECT "
+			      "setval('events_global_position_seq', 3)");
+	for (int i = 0; i < 12; i++)
+		appended(store, stream_of("Invoice", (unsigned)i), "{}");
+	refused(TIDE_CONNECTION_LOST, leap_read(first, &page, 7, 5, err));
+	must(leap_read(second, &page, 3, 100, err));
+	assert_int_equal(page.count, 12);
+	assert_int_equal(page.scanned_to, 15);
+	tide_page_fini(&page);
+	STORE->session_close(first);
+	STORE->session_close(second);
+	STORE->close(store);
+}
+
 static void a_table_emptied_with_its_numbering_is_found_out(void **state)
 {
 	(void)state;
@@ -317,6 +362,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_reset_beside_an_open_delivery_keeps_nothing_and_loses_nothing),
 		cmocka_unit_test(nothing_is_settled_once_any_session_has_seen_that_events_are_gone),
+		cmocka_unit_test(who_leaps_finds_that_what_it_has_read_last_is_gone),
 		cmocka_unit_test(a_table_emptied_with_its_numbering_is_found_out),
 		cmocka_unit_test(a_standby_without_the_last_transactions_is_found_out),
 		cmocka_unit_test(a_standby_behind_a_pooler_that_pauses_is_found_out),

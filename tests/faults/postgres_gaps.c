@@ -207,6 +207,7 @@ static void *writer_run(void *self)
 struct seen {
 	pthread_t thread;
 	void *store;
+	bool leaps;                 /* it looks for the events by their type */
 	int64_t *positions, *times; /* of each event, and when it was delivered */
 	size_t count, capacity;
 	size_t disordered; /* positions below the one before */
@@ -246,10 +247,13 @@ static void *subscriber_run(void *self)
 {
 	struct seen *seen = self;
 	const struct tide_store_ops *ops = &tide_backend_postgres.store;
-	struct tide_filter all = { 0 };
-	struct tide_page_query query = {
-		.filter = &all, .max_events = 100, .max_bytes = 1 << 24, .max_scan = 10000
-	};
+	const char *const types[] = { "Happened", "Never", NULL };
+	struct tide_filter filter = { .event_types = seen->leaps ? types : NULL };
+	struct tide_page_query query = { .filter = &filter,
+					 .max_events = 100,
+					 .max_bytes = 1 << 24,
+					 .max_scan = 10000,
+					 .is_sparse = seen->leaps };
 	struct tide_page page;
 	void *session;
 	tide_page_init(&page);
@@ -421,10 +425,11 @@ static void account_is_right(const struct seen *truth, const struct seen *seen, 
 static void accounts_are_right(const struct seen *truth, const struct seen subscribers[SUBSCRIBERS],
 			       const struct seen *single, const struct seen *naive)
 {
+	static const char *const names[2][2] = { { "subscriber", "leaping subscriber" },
+						 { "late subscriber", "late leaping subscriber" } };
 	for (int i = 0; i < SUBSCRIBERS; i++) {
 		bool is_late = i >= SUBSCRIBERS - LATE;
-		account_is_right(truth, &subscribers[i],
-				 is_late ? "late subscriber" : "subscriber");
+		account_is_right(truth, &subscribers[i], names[is_late][subscribers[i].leaps]);
 		if (!is_late)
 			tell_delays(&subscribers[i]);
 	}
@@ -435,9 +440,10 @@ static void accounts_are_right(const struct seen *truth, const struct seen subsc
 	assert_true(skipped > 0);
 }
 
-static void subscriber_begin(struct seen *subscriber, void *store)
+static void subscriber_begin(struct seen *subscriber, void *store, bool leaps)
 {
 	subscriber->store = store;
+	subscriber->leaps = leaps;
 	pthread_create(&subscriber->thread, NULL, subscriber_run, subscriber);
 }
 
@@ -495,14 +501,14 @@ static void readers_account_for_every_event(int writer_count, const char *url)
 	assert_true(run(unrelated[1], "BEGIN") &&
 		    run(unrelated[1], "CREATE TABLE unrelated (n integer)"));
 	for (int i = 0; i < SUBSCRIBERS - LATE; i++)
-		subscriber_begin(&subscribers[i], store);
+		subscriber_begin(&subscribers[i], store, i % 2);
 	engine_start(&engine, url, &single);
 	pthread_create(&naive.thread, NULL, naive_run, &naive);
 	writers_start(writers, writer_count);
 	pass(seconds / (LATE + 1));
 	for (int i = SUBSCRIBERS - LATE; i < SUBSCRIBERS; i++) {
 		late[i] = store_open(url);
-		subscriber_begin(&subscribers[i], late[i]);
+		subscriber_begin(&subscribers[i], late[i], i % 2);
 		pass(seconds / (LATE + 1));
 	}
 	writers_stop(writers, writer_count);

@@ -25,6 +25,7 @@ struct quirks {
 	bool has_clear;        /* tide_store_clear */
 	bool has_sql;          /* rows can be written past Tidemark, by fixture_sql */
 	bool has_text_columns; /* columns take any text for an instant, a UUID, JSON */
+	bool leaps;            /* an index finds the events of few types */
 	/* while its append shares its positions with one in progress */
 	bool feed_may_end_in_a_batch;
 	size_t skipped; /* cases that cannot run here; the count is checked */

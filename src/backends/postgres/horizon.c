@@ -155,6 +155,15 @@ static tide_status horizon_count(struct pg_session *session, tide_position newes
 	return TIDE_OK;
 }
 
+tide_status pg_settled(struct pg_session *session, tide_position *ret, struct tide_error *err)
+{
+	tide_position newest;
+	tide_status status = horizon_look(session, &newest, err);
+	if (status == TIDE_OK)
+		*ret = newest < session->settled ? newest : session->settled;
+	return status;
+}
+
 /* The greatest position a read could return now, and the greatest visible one. What is settled ends
  * at a visible one. */
 static tide_status horizon_find_end(struct pg_session *session, tide_position *ret,

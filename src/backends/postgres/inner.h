@@ -90,6 +90,9 @@ struct pg_store {
 	_Atomic uint64_t losses; /* of connections */
 	_Atomic int64_t look_at; /* when what correctness stands on is looked at again, ns */
 	_Atomic int64_t print;   /* of the catalog, as it was good, see look.c */
+	/* that of the catalog in which the index that leaps go by was looked for, and found */
+	_Atomic int64_t leap_print;
+	atomic_bool has_leap_index;
 	atomic_bool may_mark;    /* the mark can be moved */
 	_Atomic int64_t marked;  /* to here, by this process */
 	_Atomic int64_t mark_at; /* when it may be moved again, ns */
@@ -294,7 +297,7 @@ tide_status pg_row_add(struct pg_session *session, const PGresult *rows, int row
 /** The greatest size of texts that come along with their row, bytes. */
 int32_t pg_row_limit(const struct tide_page_query *query, int rows);
 
-/* ---- gap.c, horizon.c, scan.c, read.c ---- */
+/* ---- gap.c, horizon.c, scan.c, leap.c, read.c ---- */
 /** The statement that looks at the holders, and its parameters. */
 enum pg_statement pg_gap_statement(const struct pg_session *session);
 void pg_gap_put(const struct pg_session *session, struct pg_params *params);
@@ -321,6 +324,8 @@ void pg_gap_release(struct pg_session *session);
 void pg_gap_void(struct pg_session *session);
 void pg_gap_fini(struct pg_session *session);
 tide_status pg_end(void *session, tide_position *ret, struct tide_error *err);
+/** What is settled by a look now; it need not be all that a read could return. */
+tide_status pg_settled(struct pg_session *session, tide_position *ret, struct tide_error *err);
 tide_status pg_waiting_for(void *session, char *ret, size_t size, struct tide_error *err);
 tide_status pg_horizon(void *session, struct tide_horizon *ret, struct tide_error *err);
 /** Leave what was proven for readers that begin later, at most now and then; failing is of no
@@ -328,6 +333,19 @@ tide_status pg_horizon(void *session, struct tide_horizon *ret, struct tide_erro
 void pg_gap_mark(struct pg_session *session);
 tide_status pg_scan_read(struct pg_session *session, const struct tide_page_query *query,
 			 struct tide_page *page, struct tide_error *err);
+/** The event at a position, as this session knows it, or another one of the store. */
+struct tide_anchor pg_scan_known(const struct pg_session *session, tide_position position);
+/** Note the event that was read last. */
+void pg_scan_stand(struct pg_session *session, struct tide_anchor last);
+/** Whether the first row is the event that was known; that another is there, or none, counts as a
+ * lost connection. Position 0: nothing was known. */
+tide_status pg_scan_verify(struct pg_session *session, struct tide_anchor stand,
+			   const PGresult *rows, struct tide_error *err);
+bool pg_scan_is_filtered(const struct tide_filter *filter);
+struct tide_anchor pg_row_anchor(const PGresult *rows, int row);
+/** Read by the index on the type; `*ret` is false when that cannot be, and nothing was read. */
+tide_status pg_leap_read(struct pg_session *session, const struct tide_page_query *query,
+			 struct tide_page *page, bool *ret, struct tide_error *err);
 tide_status pg_stream_version(void *session, struct tide_stream stream, tide_version *ret,
 			      struct tide_error *err);
 tide_status pg_anchor(void *session, tide_position position, struct tide_anchor *ret,

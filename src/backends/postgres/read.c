@@ -227,8 +227,11 @@ tide_status pg_read(void *self, const struct tide_page_query *query, struct tide
 		    struct tide_error *err)
 {
 	struct pg_session *session = self;
+	bool has_leapt = false;
 	tide_status status = pg_session_look(session, err);
-	if (status != TIDE_OK)
+	if (status == TIDE_OK && query->is_sparse)
+		status = pg_leap_read(session, query, page, &has_leapt, err);
+	if (status != TIDE_OK || has_leapt)
 		return status;
 	if (query->stream)
 		return read_stream(session, query, page, err);

@@ -89,14 +89,13 @@ static int scan_limit(const struct pg_session *session, const struct scan_read *
 	return limit < read->rows ? limit : read->rows;
 }
 
-static struct tide_anchor scan_row(const struct pg_chunk *chunk, int row)
+struct tide_anchor pg_row_anchor(const PGresult *rows, int row)
 {
-	return (struct tide_anchor){ pg_int8(chunk->rows, row, PG_COLUMN_POSITION),
-				     pg_uuid(chunk->rows, row, PG_COLUMN_EVENT_ID) };
+	return (struct tide_anchor){ pg_int8(rows, row, PG_COLUMN_POSITION),
+				     pg_uuid(rows, row, PG_COLUMN_EVENT_ID) };
 }
 
-/* The event at a position, as this session knows it, or another one of the store. */
-static struct tide_anchor scan_known(const struct pg_session *session, tide_position position)
+struct tide_anchor pg_scan_known(const struct pg_session *session, tide_position position)
 {
 	struct pg_store *store = session->store;
 	if (session->scan.last.position == position)
@@ -107,33 +106,33 @@ static struct tide_anchor scan_known(const struct pg_session *session, tide_posi
 	return newest.position == position ? newest : (struct tide_anchor){ 0 };
 }
 
-static void scan_remember(struct pg_session *session)
+void pg_scan_stand(struct pg_session *session, struct tide_anchor last)
 {
 	struct pg_store *store = session->store;
-	struct pg_scan *scan = &session->scan;
-	if (!scan->chunk.rows || scan->chunk.at == 0)
-		return;
-	scan->last = scan_row(&scan->chunk, scan->chunk.at - 1);
+	session->scan.last = last;
 	mutex_lock(&store->lock);
-	if (scan->last.position > store->newest.position)
-		store->newest = scan->last;
+	if (last.position > store->newest.position)
+		store->newest = last;
 	mutex_unlock(&store->lock);
 }
 
-/* The first row is what it is to be, and has been taken. */
-static tide_status scan_verify(struct pg_session *session, struct tide_error *err)
+static void scan_remember(struct pg_session *session)
 {
-	struct pg_chunk *chunk = &session->scan.chunk;
-	const struct tide_anchor stand = chunk->stand;
+	const struct pg_chunk *chunk = &session->scan.chunk;
+	if (chunk->rows && chunk->at > 0)
+		pg_scan_stand(session, pg_row_anchor(chunk->rows, chunk->at - 1));
+}
+
+tide_status pg_scan_verify(struct pg_session *session, struct tide_anchor stand,
+			   const PGresult *rows, struct tide_error *err)
+{
 	char id[TIDE_UUID_TEXT_SIZE];
 	if (stand.position == 0)
 		return TIDE_OK;
 	struct tide_anchor found =
-		chunk->count > 0 ? scan_row(chunk, 0) : (struct tide_anchor){ 0 };
-	if (found.position == stand.position && tide_uuid_equal(&found.event_id, &stand.event_id)) {
-		chunk->at = 1;
+		PQntuples(rows) > 0 ? pg_row_anchor(rows, 0) : (struct tide_anchor){ 0 };
+	if (found.position == stand.position && tide_uuid_equal(&found.event_id, &stand.event_id))
 		return TIDE_OK;
-	}
 
 	session->scan.last = (struct tide_anchor){ 0 };
 	pg_store_lost(session->store);
@@ -141,6 +140,16 @@ static tide_status scan_verify(struct pg_session *session, struct tide_error *er
 			 "PostgreSQL: another server answers, or events were taken away: event %s, "
 			 "which was at %lld, is not there",
 			 tide_uuid_format(&stand.event_id, id), (long long)stand.position);
+}
+
+/* The first row is what it is to be, and has been taken. */
+static tide_status scan_verify(struct pg_session *session, struct tide_error *err)
+{
+	struct pg_chunk *chunk = &session->scan.chunk;
+	tide_status status = pg_scan_verify(session, chunk->stand, chunk->rows, err);
+	if (status == TIDE_OK && chunk->stand.position > 0)
+		chunk->at = 1;
+	return status;
 }
 
 static tide_status scan_ask(struct pg_session *session, const struct scan_read *read,
@@ -155,7 +164,7 @@ static tide_status scan_ask(struct pg_session *session, const struct scan_read *
 	pg_gap_learn(session);
 	struct tide_anchor stand = { 0 };
 	if (read->query->max_scan > 0 && bound > 0)
-		stand = scan_known(session, bound);
+		stand = pg_scan_known(session, bound);
 	bool is_again = stand.position > 0;
 	int limit = scan_limit(session, read) + is_again;
 	status = scan_send(session, read, bound - is_again, limit, err);
@@ -179,7 +188,7 @@ static void scan_ask_ahead(struct pg_session *session, const struct scan_read *r
 	struct pg_chunk *chunk = &scan->chunk;
 	if (!read->goes_on || scan->is_asked || !chunk->rows || chunk->count < chunk->limit)
 		return;
-	scan->last = scan_row(chunk, chunk->count - 1);
+	scan->last = pg_row_anchor(chunk->rows, chunk->count - 1);
 	scan_ask(session, read, scan->last.position, NULL);
 }
 
@@ -294,7 +303,7 @@ static uint64_t scan_shape(const struct tide_filter *filter)
 	return shape;
 }
 
-static bool scan_is_filtered(const struct tide_filter *filter)
+bool pg_scan_is_filtered(const struct tide_filter *filter)
 {
 	return scan_has_texts_to_omit(filter) || filter->patterns || filter->aggregate_id ||
 	       filter->occurred_from || filter->occurred_until || filter->partition_total;
@@ -303,7 +312,7 @@ static bool scan_is_filtered(const struct tide_filter *filter)
 /* A first small read takes what it needs; one of several fetches more than its page at a time. */
 static int scan_rows(const struct tide_page_query *query, bool goes_on)
 {
-	size_t rows = scan_is_filtered(query->filter) ? SCAN_ROWS_MAX : 2 * query->max_events;
+	size_t rows = pg_scan_is_filtered(query->filter) ? SCAN_ROWS_MAX : 2 * query->max_events;
 	if (!goes_on || (query->max_scan == 0 && query->max_events < SCAN_PAGE_MIN))
 		rows = query->max_events;
 	else if (rows < SCAN_ROWS_MIN)

@@ -280,6 +280,31 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"SELECT " PG_COLUMNS PG_TEXTS_WHEN(SCAN_WANTED)
 		" FROM @events WHERE global_position > $1::int8 ORDER BY global_position LIMIT "
 		"$2::int4",
+	/* As PG_SCAN_SOME, but only the next $2 of the types $4 behind $1 up to $7, and what is at
+	 * $1 and the last of all up to $7, which prove what the answer is of. Rows are compared so
+	 * that no index but that on the type has their order, and fetched one by one so that no plan
+	 * reads the table. */
+	[PG_LEAP] =
+		"WITH types AS (SELECT DISTINCT unnest($4::text[]) AS type), places AS "
+		"MATERIALIZED (SELECT $1::int8 AS place UNION SELECT max(global_position) FROM "
+		"@events WHERE global_position <= $7::int8 UNION (SELECT n.global_position FROM "
+		"types t CROSS JOIN LATERAL (SELECT e.global_position FROM @events e WHERE "
+		"(e.event_type, e.global_position) > (t.type, $1::int8) AND (e.event_type, "
+		"e.global_position) <= (t.type, $7::int8) ORDER BY e.event_type, e.global_position "
+		"LIMIT $2::int4) n ORDER BY n.global_position LIMIT $2::int4)) "
+		"SELECT r.* FROM places p CROSS JOIN LATERAL (SELECT "
+		PG_COLUMNS PG_TEXTS_WHEN(SCAN_WANTED)
+		" FROM @events WHERE global_position = p.place LIMIT 1) r ORDER BY "
+		"r.global_position",
+	/* whether there is an index for that: $1 the name of the table */
+	[PG_LEAP_INDEX] =
+		"SELECT EXISTS (SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+		"JOIN pg_am m ON m.oid = c.relam AND m.amname = 'btree' "
+		"JOIN pg_attribute t ON t.attrelid = i.indrelid AND t.attnum = i.indkey[0] AND "
+		"t.attname = 'event_type' AND t.attcollation = i.indcollation[0] "
+		"JOIN pg_attribute p ON p.attrelid = i.indrelid AND p.attnum = i.indkey[1] AND "
+		"p.attname = 'global_position' WHERE i.indrelid = to_regclass($1::text) AND "
+		"i.indisvalid AND i.indnkeyatts > 1 AND i.indpred IS NULL)",
 	[PG_TEXTS] = "SELECT metadata, payload FROM @events WHERE global_position = $1::int8",
 	[PG_STREAM_FORWARD] = STREAM_READ(">", "ASC"),
 	[PG_STREAM_BACKWARD] = STREAM_READ("<", "DESC"),

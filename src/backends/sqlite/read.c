@@ -10,6 +10,11 @@
  * The filter runs here, so that what it passes over is counted, and looks at the columns it needs
  * before the others are touched. When nobody asks for the count, equality criteria are given to
  * SQLite as well, for its indexes.
+ *
+ * A sparse read of the feed leaps: the index on the type finds the next events of few types, and
+ * what lies before each, or behind the last one, is counted by its positions. Where the feed ends
+ * is asked first, and that statement holds the state of the database that all of the read sees.
+ * Without that index it scans.
  */
 
 #include <limits.h>
@@ -63,6 +68,12 @@ static const char read_anchor[] =
 static const char read_event[] =
 	"SELECT " READ_COLUMNS " FROM events WHERE " SQLITE_UUID_IS("event_id", "?1");
 static const char read_end[] = "SELECT max(global_position) FROM events";
+static const char read_newest[] = "SELECT global_position, event_id FROM events ORDER BY "
+				  "global_position DESC LIMIT 1";
+#define READ_TYPE_INDEX "idx_events_event_type"
+static const char read_type_index[] =
+	"SELECT 1 FROM pragma_index_list('events') l, pragma_index_info(l.name) i WHERE l.name = "
+	"'" READ_TYPE_INDEX "' AND NOT l.partial AND i.seqno = 0 AND i.name = 'event_type'";
 
 /** Which columns a filter looks at. */
 struct read_needs {
@@ -78,6 +89,8 @@ struct read_scan {
 	struct tide_page *page;
 	const char *problem;              /* why the present row is no event; NULL: it is one */
 	char passed[TIDE_UUID_TEXT_SIZE]; /* the id of the row passed over last */
+	/* the newest event, when rows of other types are left out; NULL: none are */
+	sqlite3_stmt *newest;
 };
 
 static bool read_is_listed(const char *const *list)
@@ -256,6 +269,14 @@ static tide_status read_decode(struct read_scan *scan, struct tide_event *ret,
 
 /* ---- Scanning -------------------------------------------------------------------------------- */
 
+/* Count what was left out up to a position. */
+static void read_leap(struct read_scan *scan, tide_position to)
+{
+	int64_t over = scan->newest ? to - scan->page->scanned_to : 0;
+	scan->page->passed_after += over;
+	scan->page->leapt += over;
+}
+
 /* Take one row that the filter passed; `*ret_is_full` when it belongs to the next page. */
 static tide_status read_take(struct read_scan *scan, bool *ret_is_full, struct tide_error *err)
 {
@@ -266,21 +287,38 @@ static tide_status read_take(struct read_scan *scan, bool *ret_is_full, struct t
 	*ret_is_full = !tide_page_fits(scan->page, event.payload.size + event.metadata.size);
 	if (*ret_is_full)
 		return TIDE_OK;
+	read_leap(scan, event.position - 1);
 	status = tide_page_add(scan->page, &event, err);
 	if (status == TIDE_OK)
 		scan->page->scanned_to = event.position;
 	return status;
 }
 
+static void read_stand(struct read_scan *scan, tide_position position, struct tide_text id)
+{
+	scan->page->scanned_to = scan->page->passed.position = position;
+	snprintf(scan->passed, sizeof scan->passed, "%s",
+		 id.data && id.size < sizeof scan->passed ? id.data : "");
+}
+
 /* Leave out a row that the filter does not want. */
 static void read_pass(struct read_scan *scan)
 {
-	struct tide_text id = sqlite_column_view(scan->statement, READ_EVENT_ID);
+	tide_position position = sqlite3_column_int64(scan->statement, READ_POSITION);
+	read_leap(scan, position - 1);
 	tide_page_pass(scan->page);
-	scan->page->scanned_to = scan->page->passed.position =
-		sqlite3_column_int64(scan->statement, READ_POSITION);
-	snprintf(scan->passed, sizeof scan->passed, "%s",
-		 id.data && id.size < sizeof scan->passed ? id.data : "");
+	read_stand(scan, position, sqlite_column_view(scan->statement, READ_EVENT_ID));
+}
+
+/* There are no more rows: none was left out behind the newest event. */
+static void read_come_to_end(struct read_scan *scan)
+{
+	tide_position end = scan->newest ? sqlite3_column_int64(scan->newest, 0) : 0;
+	scan->page->is_end = true;
+	if (end <= scan->page->scanned_to)
+		return;
+	read_leap(scan, end);
+	read_stand(scan, end, sqlite_column_view(scan->newest, 1));
 }
 
 /* Its id is read once a page, not for every row. */
@@ -298,7 +336,7 @@ static tide_status read_rows(struct read_scan *scan, size_t max_scan, struct tid
 	for (size_t scanned = 0;; scanned++) {
 		int code = sqlite3_step(scan->statement);
 		if (code == SQLITE_DONE) {
-			page->is_end = true;
+			read_come_to_end(scan);
 			return TIDE_OK;
 		}
 		if (code != SQLITE_ROW)
@@ -344,7 +382,8 @@ static int read_types(const struct tide_filter *filter)
 static void read_narrow_select(struct buffer *sql, const struct tide_page_query *query, int type)
 {
 	const struct tide_filter *filter = query->filter;
-	buffer_format(sql, "SELECT " READ_COLUMNS " FROM events WHERE global_position %s ?1",
+	buffer_format(sql, "SELECT " READ_COLUMNS " FROM events%s WHERE global_position %s ?1",
+		      query->is_sparse ? " INDEXED BY " READ_TYPE_INDEX : "",
 		      query->backward ? "<" : ">");
 	if (type)
 		buffer_format(sql, " AND event_type = ?%d", type);
@@ -410,6 +449,37 @@ static tide_status read_narrow(struct sqlite_session *session, const struct tide
 	return TIDE_OK;
 }
 
+/* Whether a read leaps; `*ret_newest` is then to be reset behind it. */
+static tide_status read_look_for_leap(struct sqlite_session *session,
+				      const struct tide_page_query *query, bool *ret,
+				      sqlite3_stmt **ret_newest, struct tide_error *err)
+{
+	SQLITE_AUTO_RESET sqlite3_stmt *index = NULL;
+	struct sqlite_connection *connection = &session->connection;
+	*ret = false;
+	if (!query->is_sparse || read_types(query->filter) == 0)
+		return TIDE_OK;
+	bool has_row = false;
+	tide_status status = sqlite_statement(connection, read_newest, ret_newest, err);
+	if (status == TIDE_OK)
+		status = sqlite_step(connection, *ret_newest, &has_row, err);
+	if (status == TIDE_OK && has_row)
+		status = sqlite_statement(connection, read_type_index, &index, err);
+	if (status == TIDE_OK && has_row)
+		status = sqlite_step(connection, index, ret, err);
+	return status;
+}
+
+/* Only the types are looked for: the filter counts what else it does not want of them. */
+static tide_status read_by_type(struct sqlite_session *session, const struct tide_page_query *query,
+				sqlite3_stmt **ret, struct tide_error *err)
+{
+	const struct tide_filter types = { .event_types = query->filter->event_types };
+	struct tide_page_query by_type = *query;
+	by_type.filter = &types;
+	return read_narrow(session, &by_type, ret, NULL, err);
+}
+
 static bool read_can_narrow(const struct tide_page_query *query)
 {
 	const struct tide_filter *filter = query->filter;
@@ -422,9 +492,16 @@ static tide_status read_feed(struct sqlite_session *session, const struct tide_p
 			     struct read_scan *scan, struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
+	/* Not reset before the rows are read, as the version of a stream. */
+	SQLITE_AUTO_RESET sqlite3_stmt *newest = NULL;
 	char uuids[2][TIDE_UUID_TEXT_SIZE];
-	tide_status status;
-	if (read_can_narrow(query))
+	bool leaps;
+	tide_status status = read_look_for_leap(session, query, &leaps, &newest, err);
+	if (status != TIDE_OK)
+		return status;
+	if (leaps)
+		status = read_by_type(session, query, &statement, err);
+	else if (read_can_narrow(query))
 		status = read_narrow(session, query, &statement, uuids, err);
 	else
 		status = sqlite_statement(&session->connection,
@@ -435,6 +512,7 @@ static tide_status read_feed(struct sqlite_session *session, const struct tide_p
 
 	sqlite3_bind_int64(statement, 1, query->bound);
 	scan->statement = statement;
+	scan->newest = leaps ? newest : NULL;
 	scan->page->scanned_to = query->bound;
 	status = read_rows(scan, query->max_scan, err);
 	read_end_passing(scan);
