@@ -415,7 +415,8 @@ struct tide_subscription_status {
 	double uptime_seconds;       /* of this run */
 	struct tide_error error;     /* the last one; status TIDE_OK: none */
 	int32_t recent_errors_count;
-	/* this run: passed because of a filter; each lane counts what falls to the others, too */
+	/* this run: passed because of a filter; each lane counts what falls to the others, too.
+	 * Where rare types are found by an index: the positions between them. */
 	int64_t events_skipped;
 	int64_t events_discarded;       /* this run: failed and dropped by configuration */
 	struct tide_uuid last_event_id; /* nil: none */

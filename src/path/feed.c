@@ -24,8 +24,8 @@
 #define FEED_SHARED_MAX 9000 /* a pane more is no more than that */
 /* what lets fewer than one in so many through is for the database to find */
 #define FEED_NARROW 64
-#define FEED_BROAD 4 /* what lets one in so many through is read ahead, with all others */
-#define FEED_SHARE_EVENTS 20000 /* that are remembered */
+#define FEED_BROAD 4       /* what lets one in so many through is read ahead, with all others */
+#define FEED_LEAP_MIN 1000 /* events say whether they were leapt to */
 /* that may be read before anything is delivered; then one for each delivery */
 #define FEED_PAGES_AHEAD 4
 #define FEED_LOOK_EVENTS 256
@@ -185,21 +185,27 @@ static int64_t feed_scanned(const struct tide_page *page)
 	return scanned;
 }
 
-/* The newest count most. */
+/* Lanes want little of all, but together they want it. Who leaps sees soon that it has come where
+ * much is wanted, and not by a few that stand together. */
 static void feed_note_share(struct feed *feed, int64_t scanned, int64_t wanted)
 {
 	struct feed_share *share = &feed->share;
+	int64_t lanes = feed->filter->partition_total > 0 ? feed->filter->partition_total : 1;
 	share->scanned += scanned;
 	share->wanted += wanted;
-	if (share->scanned >= FEED_SHARE_EVENTS) {
-		share->scanned /= 2;
-		share->wanted /= 2;
-	}
+	bool is_enough = share->scanned >= PANES_SCAN_MAX ||
+			 (share->is_small && share->wanted >= FEED_NARROW);
+	if (!is_enough)
+		return;
+	bool is_small = share->wanted * lanes < share->scanned / FEED_NARROW;
+	*share = (struct feed_share){ .is_small = is_small,
+				      .is_not_found = is_small && share->is_not_found };
 }
 
+/* What was leapt over was not looked at. */
 static void feed_count(struct feed *feed, int source, const struct tide_page *page)
 {
-	metrics_read_page(&feed->store->metrics, source, feed_scanned(page));
+	metrics_read_page(&feed->store->metrics, source, feed_scanned(page) - page->leapt);
 }
 
 static bool feed_passes(const struct feed *feed, const struct tide_event *event)
@@ -283,6 +289,24 @@ static void feed_accept_read(struct feed *feed, struct tide_page *page, struct m
 	}
 }
 
+/* What the database finds by itself is not looked for in what it has not left out. */
+static bool feed_is_narrow(const struct feed *feed)
+{
+	const struct tide_filter *filter = feed->filter;
+	bool may_be_found = (filter->event_types && *filter->event_types) ||
+			    (filter->aggregate_types && *filter->aggregate_types) ||
+			    filter->tenant_id || filter->aggregate_id;
+	return may_be_found && feed->share.is_small;
+}
+
+/* Types that are common, with other criteria that hardly any event meets, are scanned: an index is
+ * the longer way to most of the events. */
+static void feed_note_leap(struct feed *feed, const struct tide_page *page)
+{
+	int64_t looked = feed_scanned(page) - page->leapt;
+	feed->share.is_not_found |= looked >= FEED_LEAP_MIN && looked > page->leapt;
+}
+
 static tide_status feed_read_store(struct feed *feed, void *session, struct tide_page *page,
 				   struct mono_time now, struct tide_error *err)
 {
@@ -290,28 +314,19 @@ static tide_status feed_read_store(struct feed *feed, void *session, struct tide
 					 .bound = feed->read_to,
 					 .max_events = page->max_events,
 					 .max_bytes = page->max_bytes,
-					 .max_scan = PANES_SCAN_MAX };
+					 .max_scan = PANES_SCAN_MAX,
+					 .is_sparse = feed_is_narrow(feed) &&
+						      !feed->share.is_not_found };
 	feed->source = "store";
 	tide_status status = port_read(feed->store, session, &query, page, err);
 	if (status != TIDE_OK)
 		return status;
 
 	feed_count(feed, METRICS_FROM_STORE, page);
+	if (query.is_sparse)
+		feed_note_leap(feed, page);
 	feed_accept_read(feed, page, now);
 	return TIDE_OK;
-}
-
-/* What the database finds by itself is not looked for in what it has not left out. Lanes want
- * little of all, but together they want it. */
-static bool feed_is_narrow(const struct feed *feed)
-{
-	const struct tide_filter *filter = feed->filter;
-	int64_t lanes = filter->partition_total > 0 ? filter->partition_total : 1;
-	bool may_be_found = (filter->event_types && *filter->event_types) ||
-			    (filter->aggregate_types && *filter->aggregate_types) ||
-			    filter->tenant_id || filter->aggregate_id;
-	return may_be_found && feed->share.scanned >= PANES_SCAN_MAX &&
-	       feed->share.wanted * lanes < feed->share.scanned / FEED_NARROW;
 }
 
 /* Who wants little of all reads no more than that. */

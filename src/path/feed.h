@@ -32,9 +32,11 @@ struct feed_limits {
 	bool reads_ahead;
 };
 
-/** What became of the events that were looked at last: whether the filter wants few of them. */
+/** What became of the events since the last verdict, and that: whether the filter wants few. */
 struct feed_share {
 	int64_t scanned, wanted;
+	bool is_small;
+	bool is_not_found; /* and no index finds those few among the others */
 };
 
 #define FEED_BOUND_BEGIN (-1) /* before the first event */

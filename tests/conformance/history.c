@@ -285,6 +285,71 @@ static void what_is_shared_is_what_each_would_have_read(struct fixture *f)
 	assert_true(shared > 0);
 }
 
+/* ---- Rare ones ------------------------------------------------------------------------------- */
+
+#define RARE_EVENTS 40000
+#define RARE_SCANNED 20000 /* before it is known that they are rare, at most */
+
+static void append_with_rare(struct tide_store *store, unsigned count)
+{
+	struct tide_new_event *events = calloc(1000, sizeof *events);
+	for (unsigned done = 0; done < count; done += 1000) {
+		for (unsigned i = 0; i < 1000; i++)
+			events[i] = event_of((done + i) % 4001 == 4000 ? "Rare" : "Common", i);
+		must(tide_store_append(
+			store,
+			&(const struct tide_append){ .stream = stream_of("Order", done / 1000),
+						     .expected = TIDE_ANY,
+						     .events = events,
+						     .count = 1000 },
+			NULL, err));
+	}
+	free(events);
+}
+
+/* A run to the end: how many events were read from the store for it. */
+static int64_t read_rare(struct fixture *f, struct recorder *recorder, int64_t batch)
+{
+	const char *const types[] = { "Rare", "Never", NULL };
+	tide_position end = end_of(f->store), before = 0;
+	struct tide_checkpoint row;
+	if (tide_checkpoints_load(f->checkpoints, "rare", &row, NULL) == TIDE_OK)
+		before = row.position;
+	struct tide_subscriber subscriber = subscriber_of("rare", recorder);
+	struct tide_subscription_config config = quick_config();
+	subscriber.event_types = types;
+	config.start_from = TIDE_START_CHECKPOINT;
+	config.batch_size = batch;
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	int64_t read = sample_of(manager, FROM_STORE);
+	struct tide_subscription_status status = status_of(subscription);
+	stop(manager);
+	assert_int_equal(status.events_skipped, end - before - status.events_processed);
+	must(tide_checkpoints_load(f->checkpoints, "rare", &row, err));
+	assert_int_equal(row.position, end);
+	return read;
+}
+
+static void rare_ones_are_read_about_by_themselves(struct fixture *f)
+{
+	RECORDER *recorder = recorder_new();
+	append_with_rare(f->store, RARE_EVENTS);
+	int64_t read = read_rare(f, recorder, 100);
+	assert_int_equal(recorder_count(recorder), RARE_EVENTS / 4001);
+	assert_in_range(read, 0, f->quirks->leaps ? RARE_SCANNED + 100 : 2 * RARE_EVENTS);
+	append_with_rare(f->store, RARE_EVENTS);
+	(void)read_rare(f, recorder, 1);
+	assert_int_equal(recorder_count(recorder), 2 * (RARE_EVENTS / 4001));
+	for (unsigned i = 0; i < 2 * (RARE_EVENTS / 4001); i++) {
+		unsigned half = i / (RARE_EVENTS / 4001), nth = i % (RARE_EVENTS / 4001);
+		assert_int_equal(recorder->calls[i].position,
+				 half * RARE_EVENTS + (nth + 1) * 4001);
+	}
+}
+
 /* ---- A slow one among live ones -------------------------------------------------------------- */
 
 /** Holds its first event until it is let go. */
@@ -366,6 +431,7 @@ const struct test_case history_cases[] = {
 	CASE(subscriptions_that_are_close_together_read_a_history_once),
 	CASE(lanes_of_one_process_read_a_history_once),
 	CASE(what_is_shared_is_what_each_would_have_read),
+	CASE(rare_ones_are_read_about_by_themselves),
 	CASE(slow_one_loses_nothing_when_more_events_come_than_the_window_has),
 	CASE(slow_one_loses_nothing_when_more_bytes_come_than_the_window_has),
 	CASES_END

@@ -27,6 +27,7 @@ static struct {
 	atomic_int begun;
 	bool fails_ahead; /* what is read ahead, and its session */
 	atomic_int failed_ahead;
+	atomic_int sparse; /* reads for which an index may find the events */
 } shared;
 
 static bool fails_ahead(void)
@@ -49,6 +50,7 @@ static tide_status read_or_not(void *session, const struct tide_page_query *quer
 {
 	if (shared.together && atomic_fetch_add(&shared.begun, 1) < shared.together)
 		wait_for(PATIENCE, atomic_load(&shared.begun) >= shared.together);
+	atomic_fetch_add(&shared.sparse, query->is_sparse);
 	int number = query->is_once ? atomic_fetch_add(&shared.number, 1) + 1 : 0;
 	if (number > 0 && number == shared.hangs_at) {
 		atomic_fetch_add(&shared.hanging, 1);
@@ -275,7 +277,8 @@ static void what_cannot_be_read_ahead_is_read_by_who_needs_it(void **state)
 
 #define MANY 200000
 
-/* How much is shared is for the threads to say, but not once they know that they want little. */
+/* How much is shared is for the threads to say, but not once they know that they want little. An
+ * index that finds nothing is asked once. */
 static void who_wants_little_of_all_reads_for_itself(void **state)
 {
 	(void)state;
@@ -306,6 +309,7 @@ static void who_wants_little_of_all_reads_for_itself(void **state)
 		wait_position(subscriptions[i], MANY);
 	must(tide_manager_stop(rig.manager, NULL, PATIENCE, err));
 	assert_true(atomic_load(&rig.store->metrics.feed_events[METRICS_FROM_WINDOW]) <= 3 * 20000);
+	assert_int_equal(atomic_load(&shared.sparse), 3);
 	rig.store->backend = &real;
 	rig_close(&rig);
 	for (int i = 0; i < 3; i++)

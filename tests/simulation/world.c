@@ -251,14 +251,17 @@ static tide_status sim_read(void *self, const struct tide_page_query *query, str
 	size_t scanned = 0;
 	while (position < world->event_count && scanned < query->max_scan) {
 		struct tide_event event = world_view(world, (int)position + 1);
-		if (!tide_filter_matches(query->filter, &event))
+		bool is_wanted = tide_filter_matches(query->filter, &event);
+		bool is_leapt = query->is_sparse && !is_wanted;
+		page->leapt += is_leapt;
+		if (!is_wanted)
 			sim_pass(page, &event);
 		else if (!tide_page_fits(page, event.payload.size + event.metadata.size))
 			break;
 		else if ((status = tide_page_add(page, &event, err)) != TIDE_OK)
 			return status;
 		position++;
-		scanned++;
+		scanned += !is_leapt;
 	}
 	page->scanned_to = position;
 	page->is_end = position >= world->event_count;
