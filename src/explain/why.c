@@ -11,244 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "path/controls.h"
+#include "explain/look.h"
 #include "path/family.h"
-#include "path/port.h"
 #include "path/reason.h"
 #include "policy/why.h"
 #include "supervise/manager.h"
 #include "sys/alloc.h"
-
-#define WHY_LETTERS 200 /* of which the first that is parked is looked for */
-
-/** What the databases say of a name. */
-struct why_look {
-	struct tide_checkpoints *checkpoints;
-	const char *name;      /* of the row and the ownership */
-	const char *title;     /* of dead letters, pauses, and what is told: that of all lanes */
-	struct tide_lane lane; /* total 0: it is none */
-	uint32_t owner_lanes; /* as many others run it with, while this one stands by; 0: as here */
-	bool has_row, has_lease;
-	struct tide_checkpoint row;
-	struct tide_lease_info lease;
-	bool has_told, is_here; /* by its process; which is this one */
-	struct tide_why told;
-	struct tide_horizon horizon;
-	tide_position position;
-	int64_t dead_letters, retrying, parked;
-	struct tide_uuid parked_behind;
-	struct tide_error parked_error; /* of the event that they wait for */
-	int64_t parked_letter;          /* its entry */
-	struct tide_error diverged;     /* TIDE_OK: it has not */
-	struct tide_blocker blocker;
-	bool has_control;
-	struct tide_control control; /* a pause that outlives processes */
-};
-
-/* ---- Looking --------------------------------------------------------------------------------- */
-
-static tide_status why_find_row(struct why_look *look, struct tide_error *err)
-{
-	tide_status status = tide_checkpoints_load(look->checkpoints, look->name, &look->row, err);
-	look->has_row = status == TIDE_OK;
-	look->position = look->has_row && look->row.has_position ? look->row.position : 0;
-	return status == TIDE_NOT_FOUND ? TIDE_OK : status;
-}
-
-static bool why_runs_here(const struct why_look *look)
-{
-	return look->told.cause != TIDE_CAUSE_STOPPED && !state_is_terminal(look->told.state);
-}
-
-static tide_status why_find_lease(struct why_look *look, struct tide_error *err)
-{
-	struct tide_lease_info *leases;
-	size_t count;
-	tide_status status = checkpoints_leases(look->checkpoints, &leases, &count, err);
-
-	if (status != TIDE_OK)
-		return status;
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(leases[i].name, look->name) == 0) {
-			look->has_lease = true;
-			look->lease = leases[i];
-		}
-	tide_free(leases);
-	if (look->is_here && look->lease.is_owned && !why_runs_here(look))
-		look->is_here = false; /* somebody else runs it */
-	if (!look->is_here)
-		look->has_told = look->has_lease && why_read(look->lease.reason, &look->told);
-	return TIDE_OK;
-}
-
-/* Who stands by because others run it with another number of lanes. */
-static tide_status why_find_group(struct why_look *look, struct tide_error *err)
-{
-	uint32_t lanes = look->lane.total > 0 ? look->lane.total : 1;
-	struct tide_group group;
-	if (!look->is_here || look->told.cause != TIDE_CAUSE_STANDING_BY)
-		return TIDE_OK;
-	tide_status status = checkpoints_group(look->checkpoints, look->title, &group, err);
-	if (status == TIDE_OK && group.lanes > 1 && group.lanes != lanes)
-		look->owner_lanes = group.lanes;
-	return status;
-}
-
-static tide_status why_find_control(struct why_look *look, struct tide_error *err)
-{
-	struct tide_control *list;
-	size_t count;
-	tide_status status = tide_controls_list(look->checkpoints, &list, &count, err);
-	if (status != TIDE_OK)
-		return status;
-
-	const struct tide_control *control = controls_find(list, count, look->title);
-	look->has_control = control != NULL;
-	if (control)
-		look->control = *control;
-	tide_free(list);
-	return TIDE_OK;
-}
-
-static tide_status why_count_letters(struct why_look *look, struct tide_error *err)
-{
-	struct tide_dead_letter_count *counts;
-	size_t count;
-	tide_status status = tide_dead_letters_counts(look->checkpoints, &counts, &count, err);
-	if (status != TIDE_OK)
-		return status;
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(counts[i].projection_name, look->title) == 0) {
-			look->dead_letters = counts[i].failure_count;
-			look->retrying = counts[i].retrying_count;
-		}
-	tide_free(counts);
-	return TIDE_OK;
-}
-
-static void why_note_parked(struct why_look *look, const struct tide_dead_letter_list *list)
-{
-	const char *behind = NULL;
-	for (size_t i = 0; i < list->count; i++) {
-		const char *of = list->entries[i].parked_behind;
-		if (of && !behind && tide_uuid_parse(of, &look->parked_behind, NULL) == TIDE_OK)
-			behind = of;
-		look->parked += of && behind && strcmp(of, behind) == 0;
-	}
-	for (size_t i = 0; behind && i < list->count; i++) {
-		const struct tide_dead_letter *head = &list->entries[i];
-		if (!tide_uuid_equal(&head->event_id, &look->parked_behind))
-			continue;
-		look->parked_letter = head->id;
-		tide_fail(&look->parked_error, TIDE_HANDLER_PERMANENT, "%s", head->error_message);
-	}
-}
-
-/* The first aggregate that is held, of the oldest entries. */
-static tide_status why_find_parked(struct why_look *look, struct tide_error *err)
-{
-	const struct tide_store *database = look->checkpoints->database;
-	const struct tide_dead_letter_filter filter = {
-		.projection_name = look->title,
-		.statuses = { [TIDE_DEAD_LETTER_FAILED] = true,
-			      [TIDE_DEAD_LETTER_RETRYING] = true },
-		.limit = WHY_LETTERS,
-		.oldest_first = true
-	};
-	struct tide_dead_letter_list list = { 0 };
-	void *session;
-
-	if (look->dead_letters < 2)
-		return TIDE_OK;
-	tide_status status = store_borrow(look->checkpoints->database, &session, err);
-	if (status != TIDE_OK)
-		return status;
-	status = port_dead_letter_list(database, session, &filter, &list, err);
-	store_return(look->checkpoints->database, session, status);
-	if (status == TIDE_OK)
-		why_note_parked(look, &list);
-	tide_dead_letters_free(&list);
-	return status;
-}
-
-static tide_status why_verify(struct why_look *look, struct tide_error *err)
-{
-	struct tide_error found;
-	if (!look->has_row)
-		return TIDE_OK;
-	tide_status status = tide_checkpoints_verify(look->checkpoints, look->name, &found);
-	if (status == TIDE_DIVERGED)
-		look->diverged = found;
-	if (status == TIDE_CONNECTION_LOST || status == TIDE_OUT_OF_MEMORY)
-		return tide_fail(err, status, "%s", found.message);
-	return TIDE_OK;
-}
-
-static bool why_is_alive(const struct why_look *look)
-{
-	return look->is_here ? why_runs_here(look) : look->lease.is_owned;
-}
-
-/* Whether it wants to write, as far as is known. */
-static bool why_is_waiting(const struct why_look *look)
-{
-	bool is_at_rest = look->has_told && (look->told.cause == TIDE_CAUSE_PAUSED ||
-					     look->told.cause == TIDE_CAUSE_STANDING_BY);
-	bool is_in_trouble = look->has_told && look->told.cause != TIDE_CAUSE_LIVE;
-	return !is_at_rest && (is_in_trouble || look->position < look->horizon.end);
-}
-
-/* Who writes all the time while it stands where it stood. */
-static tide_status why_find_blocker(struct why_look *look, struct tide_error *err)
-{
-	struct tide_store *database = look->checkpoints->database;
-	const struct tide_evidence *session = tide_why_evidence(&look->told, "session");
-	struct tide_blocker blocker = { 0 };
-	tide_position before = look->position;
-	void *borrowed;
-
-	if (!port_knows_blockers(database) || !why_is_alive(look) || !why_is_waiting(look))
-		return TIDE_OK;
-	tide_status status = store_borrow(database, &borrowed, err);
-	if (status != TIDE_OK)
-		return status;
-	status = port_blocked(database, borrowed,
-			      session && look->has_told ? (int64_t)session->number : 0, &blocker,
-			      err);
-	store_return(database, borrowed, status);
-	if (status == TIDE_OK && *blocker.what)
-		status = why_find_row(look, err);
-	if (status == TIDE_OK && look->position == before)
-		look->blocker = blocker;
-	return status;
-}
-
-static tide_status why_look_at(struct why_look *look, struct tide_error *err)
-{
-	tide_status status = why_find_row(look, err);
-
-	if (status == TIDE_OK)
-		status = why_find_lease(look, err);
-	if (status == TIDE_OK)
-		status = why_find_group(look, err);
-	if (status == TIDE_OK)
-		status = why_find_control(look, err);
-	if (status == TIDE_OK && !look->has_row && !look->has_lease && !look->is_here &&
-	    !look->has_control && look->lane.total == 0)
-		return tide_fail(err, TIDE_NOT_FOUND, "no projection '%s' in '%s'", look->name,
-				 look->checkpoints->database->url);
-	if (status == TIDE_OK)
-		status = tide_store_settle(look->checkpoints->feed, 0, &look->horizon, err);
-	if (status == TIDE_OK)
-		status = why_count_letters(look, err);
-	if (status == TIDE_OK)
-		status = why_find_parked(look, err);
-	if (status == TIDE_OK)
-		status = why_verify(look, err);
-	if (status == TIDE_OK)
-		status = why_find_blocker(look, err);
-	return status;
-}
 
 /* ---- Judging --------------------------------------------------------------------------------- */
 
@@ -327,7 +95,7 @@ static enum tide_cause why_judge(const struct why_look *look)
 		return TIDE_CAUSE_DIVERGED;
 	if (look->is_here && look->told.cause == TIDE_CAUSE_STANDING_BY)
 		return TIDE_CAUSE_STANDING_BY;
-	return why_is_alive(look) ? why_judge_alive(look) : why_judge_over(look);
+	return look_is_alive(look) ? why_judge_alive(look) : why_judge_over(look);
 }
 
 /* ---- Telling --------------------------------------------------------------------------------- */
@@ -372,7 +140,7 @@ static void why_add_pause(const struct why_look *look, struct tide_why *ret)
 		why_add_text(ret, "paused_by", look->control.paused_by);
 		why_add_text(ret, "pause_note", look->control.note);
 	}
-	if (!why_is_alive(look))
+	if (!look_is_alive(look))
 		why_add_text(ret, "running", "nobody runs it");
 }
 
@@ -433,7 +201,7 @@ static void why_add_since(const struct why_look *look, struct tide_why *ret)
 		why_set_since(ret, lease->last_error_at);
 	else if (ret->cause == TIDE_CAUSE_STOPPED && lease->has_released_at)
 		why_set_since(ret, lease->released_at);
-	else if (why_is_alive(look))
+	else if (look_is_alive(look))
 		why_set_since(ret, lease->acquired_at);
 }
 
@@ -450,7 +218,7 @@ static enum tide_state why_state(const struct why_look *look, enum tide_cause ca
 	case TIDE_CAUSE_NOT_RUN:
 		return TIDE_STATE_STOPPED;
 	case TIDE_CAUSE_PAUSED:
-		return why_is_alive(look) ? TIDE_STATE_PAUSED : TIDE_STATE_STOPPED;
+		return look_is_alive(look) ? TIDE_STATE_PAUSED : TIDE_STATE_STOPPED;
 	default:
 		break;
 	}
@@ -538,7 +306,7 @@ static tide_status why_of_lanes(struct tide_checkpoints *checkpoints, const char
 			.checkpoints = checkpoints, .name = row, .title = name, .lane = { i, lanes }
 		};
 		snprintf(row, sizeof row, "%s#%u/%u", name, i, lanes);
-		status = why_look_at(&look, err);
+		status = look_at(&look, err);
 		if (status != TIDE_OK)
 			continue;
 		why_tell(&look, why_judge(&look), one);
@@ -558,7 +326,7 @@ tide_status tide_checkpoints_why(struct tide_checkpoints *checkpoints, const cha
 					      : "ret");
 	struct why_look look = { .checkpoints = checkpoints, .name = name, .title = name };
 	struct tide_error why;
-	tide_status status = why_look_at(&look, &why);
+	tide_status status = look_at(&look, &why);
 	bool has_own = look.has_lease || (look.has_row && look.row.has_position);
 	uint32_t lanes = 0;
 	if (status == TIDE_OK || status == TIDE_NOT_FOUND) {
@@ -655,7 +423,7 @@ tide_status tide_subscription_why(struct tide_manager *manager, const char *name
 		return TIDE_OK;
 	}
 
-	status = why_look_at(&look, &failed);
+	status = look_at(&look, &failed);
 	if (status == TIDE_OK)
 		why_tell(&look, why_judge(&look), ret);
 	else if (status != TIDE_OUT_OF_MEMORY && status != TIDE_ARGUMENT)
