@@ -602,6 +602,7 @@ struct tide_lease_info {
 	int32_t suspect_deaths;       /* processes that ended with this mark standing */
 	/* what keeps the owner from going on, or has ended its run, as JSON; empty: nothing */
 	char reason[TIDE_LEASE_REASON_SIZE];
+	struct tide_uuid owner; /* with has_owner; of a lane the member that has it */
 };
 
 /**

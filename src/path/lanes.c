@@ -51,6 +51,7 @@ static tide_status lanes_add(struct tide_subscription *head,
 	lane->lanes.index = index;
 	lane->lanes.total = head->lanes.total;
 	lane->lanes.head = head;
+	lane->owner = head->owner; /* its leases name the member that has them */
 	head->lanes.list[index] = lane;
 	return lanes_open_own(lane, err);
 }

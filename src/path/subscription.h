@@ -291,8 +291,8 @@ struct tide_subscription {
 	struct tide_filter filter;
 	void *texts; /* what subscriber, config and filter name, in one block */
 	struct retry_policy retry;
-	struct typed *typed; /* NULL: no table of handlers; the runner's own while it runs */
-	struct tide_uuid owner;
+	struct typed *typed;    /* NULL: no table of handlers; the runner's own while it runs */
+	struct tide_uuid owner; /* of its leases; all lanes of a head have the head's */
 	struct tide_subscription *next; /* under the manager's lock */
 
 	struct wakeup wakeup;

@@ -50,6 +50,23 @@ static tide_status group_look_at(struct tide_checkpoints *checkpoints, struct gr
 
 /* ---- Who runs it ----------------------------------------------------------------------------- */
 
+static bool group_has_member(const struct group_look *look, const struct tide_uuid *id)
+{
+	for (size_t i = 0; i < look->member_count; i++)
+		if (tide_uuid_equal(&look->members[i].id, id))
+			return true;
+	return false;
+}
+
+/* A process of a version whose lanes had ids of their own is known by where it runs. */
+static bool group_is_owner(const struct group_look *look, const struct tide_lease_info *lease,
+			   const struct tide_member *member)
+{
+	if (group_has_member(look, &lease->owner))
+		return tide_uuid_equal(&lease->owner, &member->id);
+	return lease->pid == member->pid && strcmp(lease->host, member->host) == 0;
+}
+
 static int64_t group_lanes_of(const struct group_look *look, const struct tide_member *member)
 {
 	int64_t lanes = 0;
@@ -57,8 +74,7 @@ static int64_t group_lanes_of(const struct group_look *look, const struct tide_m
 	for (uint32_t i = 0; i < look->head->lanes.total; i++) {
 		const struct tide_lease_info *lease =
 			elsewhere_lease(look->rows, lane_at(look->head, i)->name);
-		lanes += lease && lease->is_owned && lease->pid == member->pid &&
-			 strcmp(lease->host, member->host) == 0;
+		lanes += lease && lease->is_owned && group_is_owner(look, lease, member);
 	}
 	return lanes;
 }

@@ -152,6 +152,10 @@ void manager_unpin(struct tide_manager *manager, struct manager_set *set);
 /** One by the name that persons know; NULL: unknown. */
 struct tide_subscription *manager_find_locked(struct tide_manager *manager, const char *name)
 	TIDE_REQUIRES(manager->lock);
+/** Whose ownership it is; NULL: it has been removed. */
+struct tide_subscription *manager_find_owner_locked(struct tide_manager *manager,
+						    const struct tide_fence *fence)
+	TIDE_REQUIRES(manager->lock);
 /** One by name, pinned; NULL: unknown. */
 struct tide_subscription *manager_pin_one(struct tide_manager *manager, const char *name);
 void manager_pin_again(struct tide_manager *manager); /* for somebody else, who unpins it */

@@ -30,6 +30,14 @@ struct tide_subscription *manager_find_locked(struct tide_manager *manager, cons
 	return found && !found->lanes.head ? found : NULL; /* persons know no lane by its name */
 }
 
+struct tide_subscription *manager_find_owner_locked(struct tide_manager *manager,
+						    const struct tide_fence *fence)
+{
+	assert(mutex_is_mine(&manager->lock));
+	struct tide_subscription *found = manager_search(manager->subscriptions, fence->name);
+	return found && tide_uuid_equal(&found->owner, &fence->owner) ? found : NULL;
+}
+
 static size_t manager_set_size_locked(const struct tide_manager *manager, const char *const *names)
 	TIDE_REQUIRES(manager->lock)
 {

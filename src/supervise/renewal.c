@@ -230,15 +230,14 @@ static void renewal_put_locked(struct tide_manager *manager, size_t count, tide_
 	struct mono_time now = clock_mono(manager->engine.clock);
 	for (size_t i = 0; i < count; i++) {
 		struct tide_lease_renewal *lease = &manager->renewer.leases[i];
-		struct tide_subscription *subscription = manager->subscriptions;
 		if (status != TIDE_OK)
 			lease->result = TIDE_RENEWAL_SKIPPED;
 		if (lease->is_member) {
 			sharing_renewed_locked(manager, lease, began);
 			continue;
 		}
-		while (subscription && !tide_uuid_equal(&subscription->owner, &lease->fence.owner))
-			subscription = subscription->next;
+		struct tide_subscription *subscription =
+			manager_find_owner_locked(manager, &lease->fence);
 		if (subscription)
 			renewal_note(subscription, lease, began, now);
 	}

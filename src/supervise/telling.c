@@ -111,9 +111,8 @@ void telling_put_locked(struct tide_manager *manager, const struct telling *tell
 			struct mono_time now)
 {
 	assert(mutex_is_mine(&manager->lock));
-	struct tide_subscription *subscription = manager->subscriptions;
-	while (subscription && !tide_uuid_equal(&subscription->owner, &telling->fence.owner))
-		subscription = subscription->next;
+	struct tide_subscription *subscription =
+		manager_find_owner_locked(manager, &telling->fence);
 	if (!subscription)
 		return;
 

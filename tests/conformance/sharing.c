@@ -204,6 +204,38 @@ static void lane_that_nobody_owns_is_unhealthy_in_every_member(struct fixture *f
 
 /* Those of the other do not move, and each knows of it. */
 static void status_counts_the_lanes_that_others_run(struct fixture *f)
+static bool group_says(struct tide_manager *manager, const char *part, int times)
+{
+	char *text;
+	must(tide_manager_group_json(manager, "p", &text, err));
+	int found = 0;
+	for (const char *at = text; (at = strstr(at, part)) != NULL; at += strlen(part))
+		found++;
+	tide_free(text);
+	return found == times;
+}
+
+/* As processes of containers may be: with one host and one pid. */
+static void members_with_one_pid_have_each_their_own_lanes(struct fixture *f)
+{
+	if (!f->quirks->is_shared)
+		return;
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = lanes_config(LANES);
+	MANAGER *first = manager_of(f->store), *second = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(first, &subscriber, &config);
+	struct tide_subscription *other = subscribe(second, &subscriber, &config);
+	start(first);
+	start(second);
+	wait_for(20, status_of(subscription).lanes_owned == LANES / 2 &&
+			     status_of(other).lanes_owned == LANES / 2);
+	wait_for(20, group_says(first, ",\"lanes\":2,\"here\":true}", 1) &&
+			     group_says(first, ",\"lanes\":2,\"here\":false}", 1));
+	wait_for(20, group_says(second, ",\"lanes\":2,\"here\":true}", 1) &&
+			     group_says(second, ",\"lanes\":2,\"here\":false}", 1));
+}
+
 {
 	if (!f->quirks->is_shared)
 		return;
@@ -438,6 +470,7 @@ const struct test_case sharing_cases[] = {
 	CASE(status_counts_the_lanes_that_others_run),
 	CASE(a_wait_ends_when_the_lanes_of_others_are_there_too),
 	CASE(position_of_what_was_stopped_is_that_of_its_own_lanes),
+	CASE(members_with_one_pid_have_each_their_own_lanes),
 	CASE(lanes_that_are_given_back_stay_stopped_with_their_subscription),
 	CASE(lanes_stop_while_their_leases_are_renewed),
 	CASE(lane_that_has_stopped_stays_so_while_its_manager_is_closed),

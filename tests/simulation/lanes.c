@@ -171,8 +171,10 @@ static void proc_start(struct sim *sim, struct proc *proc)
 					&err),
 		 &err);
 	proc_name(sim, proc->subscription);
-	for (uint32_t i = 0; proc->lanes > 1 && i < proc->lanes; i++)
+	for (uint32_t i = 0; proc->lanes > 1 && i < proc->lanes; i++) {
 		proc_name(sim, proc_lane(proc, i));
+		proc_lane(proc, i)->owner = proc->subscription->owner;
+	}
 	sim_must(tide_manager_start(proc->manager, NULL, 0, NULL, NULL, &err), &err);
 }
 

@@ -216,6 +216,7 @@ tide_status memory_lease_list(void *session, struct tide_lease_info **ret, size_
 		list[i].is_owned = lease->holder != NULL;
 		list[i].seconds_left = -1;
 		list[i].has_owner = !tide_uuid_is_nil(&lease->owner);
+		list[i].owner = lease->owner;
 		list[i].suspect = lease->suspect;
 		list[i].suspect_deaths = lease->deaths;
 	}

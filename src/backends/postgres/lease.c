@@ -11,6 +11,7 @@
 
 #include <assert.h>
 
+#include "core/text.h"
 #include "sys/alloc.h"
 
 void pg_put_fence(struct pg_params *params, const struct tide_fence *fence)
@@ -285,6 +286,8 @@ static void lease_row(const PGresult *rows, int row, struct tide_lease_info *ret
 	ret->suspect = pg_is_null(rows, row, 10) ? 0 : pg_int8(rows, row, 10);
 	ret->suspect_deaths = pg_is_null(rows, row, 11) ? 0 : pg_int4(rows, row, 11);
 	lease_text(rows, row, 12, ret->reason, sizeof ret->reason);
+	struct tide_text owner = pg_text(rows, row, 13);
+	(void)uuid_read(owner.data, owner.size, &ret->owner);
 }
 
 tide_status pg_lease_list(void *session, struct tide_lease_info **ret, size_t *ret_count,

@@ -488,7 +488,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"<+LEASE_HISTORY , host, pid, last_error, last_error_at+>"
 		"<-LEASE_HISTORY , NULL::text, NULL::int4, NULL::text, NULL::timestamptz+>"
 		", owner IS NOT NULL, released_at, suspect_position, suspect_deaths"
-		"<+LEASE_REASON , reason+><-LEASE_REASON , NULL::text+> "
+		"<+LEASE_REASON , reason+><-LEASE_REASON , NULL::text+>, owner "
 		"FROM @subscription_leases ORDER BY name COLLATE \"C\"",
 	[PG_LEASE_IS_OWNED] =
 		"SELECT 1 FROM @subscription_leases WHERE name = $1::text AND owner IS NOT NULL "

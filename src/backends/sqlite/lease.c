@@ -58,7 +58,7 @@ static const char lease_tell[] =
 static const char lease_list[] =
 	"SELECT name, acquired_at<+LEASE_HISTORY , host, pid, last_error, last_error_at+>"
 	"<-LEASE_HISTORY , NULL, NULL, NULL, NULL+>, owner IS NOT NULL, released_at, "
-	"suspect_position, suspect_deaths<+LEASE_REASON , reason+><-LEASE_REASON , NULL+> "
+	"suspect_position, suspect_deaths<+LEASE_REASON , reason+><-LEASE_REASON , NULL+>, owner "
 	"FROM subscription_leases ORDER BY name";
 
 /** What the row says. */
@@ -488,6 +488,7 @@ static void lease_decode(sqlite3_stmt *statement, struct tide_lease_info *ret)
 	ret->suspect_deaths = sqlite3_column_int(statement, 9);
 	const char *reason = (const char *)sqlite3_column_text(statement, 10);
 	snprintf(ret->reason, sizeof ret->reason, "%s", reason ? reason : "");
+	(void)sqlite_column_uuid(statement, 11, &ret->owner);
 }
 
 static tide_status lease_collect(struct sqlite_session *session, struct tide_lease_info **list,
