@@ -51,7 +51,7 @@ static tide_status rebuild_was_moved(const struct rebuild *rebuild, bool *ret,
 	for (size_t i = 0; status == TIDE_OK && i < count; i++) {
 		const char *act = entries[i].act;
 		*ret = strcmp(act, "rewind") == 0 || strcmp(act, "reset") == 0;
-		if (*ret || strcmp(act, "rebuild") == 0)
+		if (*ret || strcmp(act, "rebuild") == 0 || strcmp(act, "swap") == 0)
 			break;
 	}
 	return status;

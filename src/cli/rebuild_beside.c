@@ -535,9 +535,9 @@ static int beside_print(struct beside *beside, const char *state, const char *te
 	return cli_line(beside->rebuild->cli, &line);
 }
 
-static void beside_journal(const struct beside *beside, const char *what)
+static void beside_journal(const struct beside *beside, const char *act, const char *what)
 {
-	journal_tell(beside->serving->database, NULL, "rebuild", beside->rebuild->name,
+	journal_tell(beside->serving->database, NULL, act, beside->rebuild->name,
 		     "build %lld %s, position %lld", (long long)beside->swap.row.build, what,
 		     (long long)beside->swap.position);
 }
@@ -724,7 +724,7 @@ static int beside_swap(struct beside *beside)
 	if (beside_do(beside, BESIDE_SWAP, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	beside->still_seconds = seconds_of_ns(mono_since(clock_mono(&clock_system), since));
-	beside_journal(beside, "swapped");
+	beside_journal(beside, "swap", "swapped");
 	return beside_print(beside, "swapped", "swapped");
 }
 
@@ -761,7 +761,7 @@ static int beside_back(struct beside *beside)
 		status = beside_do(beside, BESIDE_BACK, &err);
 	if (status != TIDE_OK)
 		return cli_fail(cli, &err);
-	beside_journal(beside, "swapped back");
+	beside_journal(beside, "swap", "swapped back");
 	return beside_print(beside, "beside", "swapped back");
 }
 
@@ -778,9 +778,10 @@ static int beside_drop(struct beside *beside)
 		status = beside_do(beside, BESIDE_END, &err);
 	if (status != TIDE_OK)
 		return cli_fail(beside->rebuild->cli, &err);
-	beside_journal(beside, state == REBUILD_SWAPPED ? "stays, the old one dropped" : "dropped");
-	return beside_print(beside, "ended",
-			    state == REBUILD_SWAPPED ? "stays, the old one is dropped" : "dropped");
+	bool is_new = state == REBUILD_SWAPPED;
+	beside_journal(beside, is_new ? "swap" : "rebuild",
+		       is_new ? "stays, the old one dropped" : "dropped");
+	return beside_print(beside, "ended", is_new ? "stays, the old one is dropped" : "dropped");
 }
 
 int rebuild_beside(struct rebuild *rebuild)

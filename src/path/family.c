@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "path/journal.h"
 #include "path/port.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
@@ -289,6 +290,23 @@ static bool family_is_made(const struct tide_store *database, void *session, con
 	return family_group(database, session, name, &group, NULL) == TIDE_OK && group.lanes > 0;
 }
 
+/* What begins with lanes has changed nothing. */
+static void family_tell(const struct tide_store *database, void *session,
+			const struct family_wish *wish, uint32_t before, bool is_new)
+{
+	struct person person;
+	char detail[64];
+	uint32_t from = before ? before : 1;
+	log_at(TIDE_LOG_NOTICE, "subscription", "the number of lanes was changed",
+	       "name='%s' from=%u to=%u", wish->name, from, wish->lanes);
+	if (is_new)
+		return;
+	person_find(&person);
+	snprintf(detail, sizeof detail, "from %u to %u", from, wish->lanes);
+	struct tide_journal_write entry = journal_entry(&person, NULL, "lanes", wish->name, detail);
+	journal_try(database, session, &entry);
+}
+
 static tide_status family_change(const struct tide_store *database, void *session,
 				 const struct family_wish *wish, uint32_t before, bool *ret,
 				 struct tide_error *err)
@@ -304,8 +322,11 @@ static tide_status family_change(const struct tide_store *database, void *sessio
 	}
 	if (status == TIDE_OK)
 		status = family_plan(&plan, wish, before, &family, err);
-	return status == TIDE_OK ? port_group_change(database, session, &plan.change, ret, err)
-				 : status;
+	if (status == TIDE_OK)
+		status = port_group_change(database, session, &plan.change, ret, err);
+	if (status == TIDE_OK && *ret && before != wish->lanes)
+		family_tell(database, session, wish, before, before == 0 && family.count == 0);
+	return status;
 }
 
 /* Its rows are all gone, by a reset: the first to start decides once for all lanes where they
@@ -333,11 +354,7 @@ tide_status family_become(const struct tide_store *database, void *session,
 	if (status != TIDE_OK || *ret)
 		return status;
 
-	status = family_change(database, session, wish, before, ret, err);
-	if (status == TIDE_OK && *ret)
-		log_at(TIDE_LOG_NOTICE, "subscription", "the number of lanes was changed",
-		       "name='%s' from=%u to=%u", wish->name, before ? before : 1, wish->lanes);
-	return status;
+	return family_change(database, session, wish, before, ret, err);
 }
 
 tide_status family_trim(const struct tide_store *database, void *session,

@@ -40,6 +40,20 @@ tide_status journal_note(const struct tide_store *database, void *session,
 	return port_journal_add(database, session, write, err);
 }
 
+static void journal_warn(const struct tide_journal_write *write, const struct tide_error *error)
+{
+	log_at(TIDE_LOG_WARNING, "checkpoint", "not noted in the journal",
+	       "name='%s' act=%s error='%s'", write->name, write->act, error->message);
+}
+
+void journal_try(const struct tide_store *database, void *session,
+		 const struct tide_journal_write *write)
+{
+	struct tide_error err;
+	if (journal_note(database, session, write, &err) != TIDE_OK)
+		journal_warn(write, &err);
+}
+
 void journal_tell(struct tide_store *database, const char *by, const char *act, const char *name,
 		  const char *format, ...)
 {
@@ -60,6 +74,5 @@ void journal_tell(struct tide_store *database, const char *by, const char *act, 
 		store_return(database, session, status);
 	}
 	if (status != TIDE_OK)
-		log_at(TIDE_LOG_WARNING, "checkpoint", "not noted in the journal",
-		       "name='%s' act=%s error='%s'", name, act, err.message);
+		journal_warn(&write, &err);
 }

@@ -19,6 +19,9 @@ struct tide_journal_write journal_entry(const struct person *person, const char 
  * journal. */
 tide_status journal_note(const struct tide_store *database, void *session,
 			 const struct tide_journal_write *write, struct tide_error *err);
+/** The same where nothing depends on it: an error is logged. */
+void journal_try(const struct tide_store *database, void *session,
+		 const struct tide_journal_write *write);
 /** Note what the user of this process, or `by`, has done. Nothing depends on it: an error is
  * logged. */
 void journal_tell(struct tide_store *database, const char *by, const char *act, const char *name,

@@ -179,6 +179,34 @@ static tide_status between_reset(void *session, const char *name, struct tide_er
 	return between.real->checkpoint.reset(session, name, err);
 }
 
+/* How many entries of an act the journal has, and what the newest of them says. */
+static size_t noted(struct fixture *f, const char *act, char ret_detail[TIDE_NOTE_MAX + 1])
+{
+	struct tide_journal_entry *list;
+	size_t count, found = 0;
+	must(tide_journal_list(f->checkpoints, "p", 0, &list, &count, err));
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(list[i].act, act) == 0 && found++ == 0)
+			snprintf(ret_detail, TIDE_NOTE_MAX + 1, "%s", list[i].detail);
+	tide_free(list);
+	return found;
+}
+
+static void change_of_the_number_is_in_the_journal(struct fixture *f)
+{
+	char detail[TIDE_NOTE_MAX + 1];
+	tally_fill(f, 6);
+	assert_true(become(f, LANES));
+	assert_int_equal(noted(f, "lanes", detail), 0); /* it is new */
+	assert_true(become(f, LANES));
+	assert_true(become(f, LANES + 1));
+	assert_int_equal(noted(f, "lanes", detail), 1);
+	assert_string_equal(detail, "from 3 to 4");
+	assert_true(become(f, 1));
+	assert_int_equal(noted(f, "lanes", detail), 2);
+	assert_string_equal(detail, "from 4 to 1");
+}
+
 static void somebody_gives_it_lanes(struct fixture *f, struct tally *tally)
 {
 	(void)tally;
@@ -187,8 +215,7 @@ static void somebody_gives_it_lanes(struct fixture *f, struct tally *tally)
 
 static void reset_of_a_name_that_is_given_lanes_meanwhile_is_refused(struct fixture *f)
 {
-	struct tide_journal_entry *list;
-	size_t count;
+	char detail[TIDE_NOTE_MAX + 1];
 	tally_fill(f, 2);
 	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 2 },
 				   err));
@@ -204,9 +231,9 @@ static void reset_of_a_name_that_is_given_lanes_meanwhile_is_refused(struct fixt
 	must_mention(&why, "the number of lanes of 'p' was changed meanwhile");
 	assert_int_equal(stored_position(f, "p"), 2);
 	assert_int_equal(stored_position(f, "p#1/3"), 2);
-	must(tide_journal_list(f->checkpoints, "p", 0, &list, &count, err));
-	tide_free(list);
-	assert_int_equal(count, 0);
+	assert_int_equal(noted(f, "reset", detail), 0);
+	assert_int_equal(noted(f, "lanes", detail), 1);
+	assert_string_equal(detail, "from 1 to 3");
 	must(tide_checkpoints_reset(f->checkpoints, "p", err));
 	assert_int_equal(stored_position(f, "p#1/3"), 0);
 }
@@ -233,8 +260,7 @@ static void somebody_gives_it_one_more(struct fixture *f, struct tally *tally)
 /* Before the first thing that the move does in the database. */
 static void move_of_another_number_than_was_seen_is_refused(struct fixture *f)
 {
-	struct tide_journal_entry *list;
-	size_t count;
+	char detail[TIDE_NOTE_MAX + 1];
 	tally_fill(f, 6);
 	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 5 },
 				   err));
@@ -254,9 +280,7 @@ static void move_of_another_number_than_was_seen_is_refused(struct fixture *f)
 
 	for (uint32_t i = 0; i < LANES; i++)
 		assert_int_equal(stored_position(f, lane_name(i, LANES)), 5);
-	must(tide_journal_list(f->checkpoints, "p", 0, &list, &count, err));
-	tide_free(list);
-	assert_int_equal(count, 0);
+	assert_int_equal(noted(f, "rewind", detail) + noted(f, "accept", detail), 0);
 }
 
 /* ---- The one that is furthest behind --------------------------------------------------------- */
@@ -411,19 +435,6 @@ static tide_status between_end_lease(void *session, const char *name, bool *ret,
 	return between.real->checkpoint.lease_end(session, name, ret, err);
 }
 
-/* How many releases the journal has, and of how much the newest was. */
-static size_t releases(struct fixture *f, char ret_detail[TIDE_NOTE_MAX + 1])
-{
-	struct tide_journal_entry *list;
-	size_t count, found = 0;
-	must(tide_journal_list(f->checkpoints, "p", 0, &list, &count, err));
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(list[i].act, "release") == 0 && found++ == 0)
-			snprintf(ret_detail, TIDE_NOTE_MAX + 1, "%s", list[i].detail);
-	tide_free(list);
-	return found;
-}
-
 static void release_that_fails_half_way_is_told(struct fixture *f)
 {
 	struct tally tally = { .is_stuck = false };
@@ -434,15 +445,15 @@ static void release_that_fails_half_way_is_told(struct fixture *f)
 	between.backend.checkpoint.lease_end = between_end_lease;
 	between.fails = TIDE_BUSY;
 	refused(TIDE_BUSY, tide_checkpoints_release(f->checkpoints, "p", err));
-	assert_int_equal(releases(f, detail), 0);
+	assert_int_equal(noted(f, "release", detail), 0);
 	between.calls_left = 2;
 	refused(TIDE_BUSY, tide_checkpoints_release(f->checkpoints, "p", err));
 	between_end();
-	assert_int_equal(releases(f, detail), 1);
+	assert_int_equal(noted(f, "release", detail), 1);
 	assert_string_equal(detail, "2 of its 3 ownerships, and then: not now");
 
 	must(tide_checkpoints_release(f->checkpoints, "p", err));
-	assert_int_equal(releases(f, detail), 2);
+	assert_int_equal(noted(f, "release", detail), 2);
 	assert_string_equal(detail, "");
 	refused(TIDE_NOT_FOUND, tide_checkpoints_release(f->checkpoints, "q", err));
 }
@@ -451,6 +462,7 @@ const struct test_case family_cases[] = {
 	CASE(lanes_that_begin_anew_are_begun_once),
 	CASE(lanes_that_were_made_meanwhile_stay_where_they_are),
 	CASE(rows_that_are_inherited_anew_are_not_forgotten),
+	CASE(change_of_the_number_is_in_the_journal),
 	CASE(reset_of_a_name_that_is_given_lanes_meanwhile_is_refused),
 	CASE_NEEDS(move_of_another_number_than_was_seen_is_refused, NEEDS_TRANSACTIONS),
 	CASE(lanes_are_what_is_told_of_a_name_that_ran_without_any),
