@@ -41,7 +41,8 @@ struct tide_manager;
 	X(ERROR,            "error")            /* its last run ended in an error */ \
 	X(DIED,             "died")             /* the process that ran it ended without letting go */ \
 	X(STOPPED,          "stopped")          /* it was stopped, and nobody runs it */ \
-	X(NOT_RUN,          "not_run")          /* nobody has run it on this database */
+	X(NOT_RUN,          "not_run")          /* nobody has run it on this database */ \
+	X(LANE_UNOWNED,     "lane_unowned")     /* nobody owns one of its lanes, while others are run */
 /* clang-format on */
 
 /** What keeps a subscription from being further. */
@@ -52,7 +53,7 @@ enum tide_cause {
 		TIDE_CAUSE_COUNT /* the number of causes, no cause itself */
 };
 
-#define TIDE_EVIDENCE_MAX 28
+#define TIDE_EVIDENCE_MAX 32
 
 /** One fact of a cause: a number, or a text. A plain value. */
 struct tide_evidence {

@@ -13,8 +13,8 @@
 #include "path/controls.h"
 #include "path/family.h"
 #include "path/port.h"
-#include "policy/why.h"
 #include "policy/states.h"
+#include "policy/why.h"
 #include "sys/alloc.h"
 
 #define LOOK_LETTERS 200 /* of which the first that is parked is looked for */
@@ -32,6 +32,28 @@ bool look_runs_here(const struct why_look *look)
 	return look->told.cause != TIDE_CAUSE_STOPPED && !state_is_terminal(look->told.state);
 }
 
+/* That of the name, or, where others run it with another number of lanes, of one of them. */
+static bool look_is_owner(const struct why_look *look, const struct tide_lease_info *lease)
+{
+	struct tide_lane lane;
+	if (look->owner_lanes == 0 || !lease->is_owned)
+		return strcmp(lease->name, look->name) == 0;
+	if (look->owner_lanes == 1)
+		return strcmp(lease->name, look->title) == 0;
+	return family_has(look->title, lease->name, &lane) && lane.total == look->owner_lanes;
+}
+
+static void look_take_lease(struct why_look *look, const struct tide_lease_info *lease)
+{
+	struct tide_lane lane;
+	if (look_is_owner(look, lease)) {
+		look->has_lease = true;
+		look->lease = *lease;
+	}
+	look->lanes_owned += lease->is_owned && family_has(look->title, lease->name, &lane) &&
+			     lane.total == look->lane.total;
+}
+
 static tide_status look_find_lease(struct why_look *look, struct tide_error *err)
 {
 	struct tide_lease_info *leases;
@@ -41,10 +63,7 @@ static tide_status look_find_lease(struct why_look *look, struct tide_error *err
 	if (status != TIDE_OK)
 		return status;
 	for (size_t i = 0; i < count; i++)
-		if (strcmp(leases[i].name, look->name) == 0) {
-			look->has_lease = true;
-			look->lease = leases[i];
-		}
+		look_take_lease(look, &leases[i]);
 	tide_free(leases);
 	if (look->is_here && look->lease.is_owned && !look_runs_here(look))
 		look->is_here = false; /* somebody else runs it */
@@ -53,7 +72,7 @@ static tide_status look_find_lease(struct why_look *look, struct tide_error *err
 	return TIDE_OK;
 }
 
-/* Who stands by because others run it with another number of lanes. */
+/* Who stands by because others run it with another number of lanes, or with none. */
 static tide_status look_find_group(struct why_look *look, struct tide_error *err)
 {
 	uint32_t lanes = look->lane.total > 0 ? look->lane.total : 1;
@@ -61,8 +80,9 @@ static tide_status look_find_group(struct why_look *look, struct tide_error *err
 	if (!look->is_here || look->told.cause != TIDE_CAUSE_STANDING_BY)
 		return TIDE_OK;
 	tide_status status = checkpoints_group(look->checkpoints, look->title, &group, err);
-	if (status == TIDE_OK && group.lanes > 1 && group.lanes != lanes)
-		look->owner_lanes = group.lanes;
+	uint32_t others = group.lanes > 1 ? group.lanes : 1;
+	if (status == TIDE_OK && others != lanes)
+		look->owner_lanes = others;
 	return status;
 }
 
@@ -200,9 +220,9 @@ tide_status look_at(struct why_look *look, struct tide_error *err)
 	tide_status status = look_find_row(look, err);
 
 	if (status == TIDE_OK)
-		status = look_find_lease(look, err);
-	if (status == TIDE_OK)
 		status = look_find_group(look, err);
+	if (status == TIDE_OK)
+		status = look_find_lease(look, err);
 	if (status == TIDE_OK)
 		status = look_find_control(look, err);
 	if (status == TIDE_OK && !look->has_row && !look->has_lease && !look->is_here &&

@@ -17,10 +17,13 @@ struct why_look {
 	const char *title;     /* of dead letters, pauses, and what is told: that of all lanes */
 	struct tide_lane lane; /* total 0: it is none */
 	uint32_t owner_lanes; /* as many others run it with, while this one stands by; 0: as here */
+	uint32_t lanes_owned; /* of as many as it has */
+	/* since when this process has seen that nobody has it; 0: it has not looked */
+	struct tide_time unowned_since;
 	bool has_row, has_lease;
 	struct tide_checkpoint row;
-	struct tide_lease_info lease;
-	bool has_told, is_here; /* by its process; which is this one */
+	struct tide_lease_info lease; /* of `name`, or, with owner_lanes, of one who runs it */
+	bool has_told, is_here;       /* by its process; which is this one */
 	struct tide_why told;
 	struct tide_horizon horizon;
 	tide_position position;

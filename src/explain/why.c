@@ -68,20 +68,15 @@ static enum tide_cause why_judge_alive(const struct why_look *look)
 	return look->parked ? TIDE_CAUSE_AGGREGATE_HELD : TIDE_CAUSE_LIVE;
 }
 
-static bool why_has_ended(const struct why_look *look)
-{
-	const struct tide_lease_info *lease = &look->lease;
-	return look->has_lease && lease->has_last_error &&
-	       lease->last_error_at.unix_us >= lease->acquired_at.unix_us;
-}
-
 static enum tide_cause why_judge_over(const struct why_look *look)
 {
 	bool has_word = look->has_told && look->told.state == TIDE_STATE_ERROR;
-	if (has_word && (look->is_here || why_has_ended(look)))
+	if (has_word && (look->is_here || why_has_ended(&look->lease)))
 		return look->told.cause;
-	if (why_has_ended(look))
+	if (why_has_ended(&look->lease))
 		return TIDE_CAUSE_ERROR;
+	if (look->lanes_owned > 0)
+		return TIDE_CAUSE_LANE_UNOWNED;
 	if (look->has_control)
 		return TIDE_CAUSE_PAUSED;
 	if (look->lease.has_owner)
@@ -191,10 +186,24 @@ static void why_add_last(const struct why_look *look, struct tide_why *ret)
 		why_add_number(ret, "idle_seconds", (double)(us > 0 ? us / 1000000 : 0));
 }
 
+/* What this process has seen goes first: health tells of the same. */
+static void why_add_unowned(const struct why_look *look, struct tide_why *ret)
+{
+	const struct tide_lease_info *lease = &look->lease;
+	if (look->unowned_since.unix_us != 0)
+		why_set_since(ret, look->unowned_since);
+	else if (!lease->has_owner && lease->has_released_at)
+		why_set_since(ret, lease->released_at);
+	else if (lease->has_owner && lease->seconds_left < WHY_NO_TIME)
+		why_set_since(ret, why_lease_ended(lease));
+}
+
 /* Since when, of what the databases alone show. */
 static void why_add_since(const struct why_look *look, struct tide_why *ret)
 {
 	const struct tide_lease_info *lease = &look->lease;
+	if (ret->cause == TIDE_CAUSE_LANE_UNOWNED)
+		why_add_unowned(look, ret);
 	if (ret->has_since || !look->has_lease)
 		return;
 	if (ret->cause == TIDE_CAUSE_ERROR)
@@ -216,6 +225,7 @@ static enum tide_state why_state(const struct why_look *look, enum tide_cause ca
 	case TIDE_CAUSE_DIED:
 	case TIDE_CAUSE_STOPPED:
 	case TIDE_CAUSE_NOT_RUN:
+	case TIDE_CAUSE_LANE_UNOWNED:
 		return TIDE_STATE_STOPPED;
 	case TIDE_CAUSE_PAUSED:
 		return look_is_alive(look) ? TIDE_STATE_PAUSED : TIDE_STATE_STOPPED;
@@ -233,8 +243,10 @@ static void why_tell(const struct why_look *look, enum tide_cause cause, struct 
 				   (cause == TIDE_CAUSE_BLOCKED || cause == TIDE_CAUSE_CAREFUL));
 	*ret = is_kept ? look->told : (struct tide_why){ 0 };
 	snprintf(ret->name, sizeof ret->name, "%s", look->title);
-	if (look->lane.total > 0)
+	if (look->lane.total > 0) {
 		why_add_number(ret, "lane", look->lane.index);
+		why_add_number(ret, "lanes", look->lane.total);
+	}
 	ret->state = why_state(look, cause);
 	ret->cause = cause;
 
@@ -282,14 +294,19 @@ static tide_status why_count_lanes(struct tide_checkpoints *checkpoints, const c
 	return TIDE_OK;
 }
 
-/* The causes stand in the order of what they ask of a person; of lanes with the same one that which
- * is furthest behind tells. */
+/* Of lanes with the same cause that tells which has had no owner for longest, or is furthest
+ * behind. */
 static bool why_is_worse(const struct tide_why *why, const struct tide_why *than)
 {
 	const struct tide_evidence *own = tide_why_evidence(why, "position");
 	const struct tide_evidence *other = tide_why_evidence(than, "position");
-	if (why->cause != than->cause)
-		return why->cause > than->cause;
+	int weight = why_weight(why->cause) - why_weight(than->cause);
+	bool is_by_time = why->cause == TIDE_CAUSE_LANE_UNOWNED && why->has_since &&
+			  than->has_since && why->since.unix_us != than->since.unix_us;
+	if (weight != 0)
+		return weight > 0;
+	if (is_by_time)
+		return why->since.unix_us < than->since.unix_us;
 	return own && other && own->number < other->number;
 }
 
@@ -355,14 +372,38 @@ static struct tide_subscription *why_worst_lane(struct tide_subscription *subscr
 	for (uint32_t i = 0; subscription->lanes.list && i < lane_count(subscription); i++) {
 		struct tide_subscription *lane = lane_at(subscription, i);
 		mutex_lock(&lane->lock);
-		int cause = (int)reason_cause_locked(lane, clock_mono(lane->engine->clock));
+		int weight = why_weight(reason_cause_locked(lane, clock_mono(lane->engine->clock)));
 		mutex_unlock(&lane->lock);
-		if (cause <= most || (cause == (int)TIDE_CAUSE_STANDING_BY && most >= 0))
+		if (weight <= most)
 			continue;
-		most = cause == (int)TIDE_CAUSE_STANDING_BY ? -1 : cause;
+		most = weight;
 		worst = lane;
 	}
 	return worst;
+}
+
+/** Lanes that this process, a member, has seen without an owner. */
+struct why_unowned {
+	struct tide_time *since; /* of each lane; 0: it is somebody's */
+	uint32_t total;
+};
+
+static tide_status why_find_unowned(struct tide_subscription *subscription, struct why_unowned *ret,
+				    struct tide_error *err)
+{
+	uint32_t total = subscription->lanes.list ? lane_count(subscription) : 0;
+	struct tide_time *since = alloc_zero(total + (size_t)1, sizeof *since);
+	if (!since)
+		return alloc_fail(err);
+	for (uint32_t i = 0; i < total; i++) {
+		struct tide_subscription *lane = lane_at(subscription, i);
+		mutex_lock(&lane->lock);
+		if (lane->lanes.elsewhere.owner == LANE_UNOWNED)
+			since[i] = lane->lanes.elsewhere.unowned_since;
+		mutex_unlock(&lane->lock);
+	}
+	*ret = (struct why_unowned){ since, total };
+	return TIDE_OK;
 }
 
 /* What a process sees of itself. */
@@ -376,6 +417,33 @@ static void why_look_here(struct tide_subscription *subscription, struct tide_wh
 	mutex_unlock(&subscription->lock);
 }
 
+/* Whatever its own lanes do: those that nobody has, as their rows tell. */
+static tide_status why_of_unowned(const struct why_look *own, const struct why_unowned *unowned,
+				  struct tide_why *ret, struct tide_error *err)
+{
+	struct tide_why *one ALLOC_AUTO = alloc_zero(1, sizeof *one);
+	char row[TIDE_NAME_MAX + 1];
+	tide_status status = one ? TIDE_OK : alloc_fail(err);
+
+	for (uint32_t i = 0; status == TIDE_OK && i < unowned->total; i++) {
+		if (unowned->since[i].unix_us == 0)
+			continue;
+		struct why_look look = { .checkpoints = own->checkpoints,
+					 .name = row,
+					 .title = own->title,
+					 .lane = { i, unowned->total },
+					 .unowned_since = unowned->since[i] };
+		snprintf(row, sizeof row, "%s#%u/%u", own->title, i, unowned->total);
+		status = look_at(&look, err);
+		if (status != TIDE_OK || look_is_alive(&look) || look.lanes_owned == 0)
+			continue;
+		why_tell(&look, why_judge(&look), one);
+		if (why_is_worse(one, ret))
+			*ret = *one;
+	}
+	return status;
+}
+
 static void why_tell_away(const struct why_look *look, const struct tide_error *error,
 			  struct tide_why *ret)
 {
@@ -387,6 +455,50 @@ static void why_tell_away(const struct why_look *look, const struct tide_error *
 	why_say(ret);
 }
 
+/** What a process knows of a subscription of its own, before it asks a database. */
+struct why_inside {
+	struct why_look look;
+	char row[TIDE_NAME_MAX + 1]; /* of its worst lane, or its own */
+	struct why_unowned unowned;
+};
+
+static tide_status why_look_inside(struct tide_manager *manager, const char *name,
+				   struct why_inside *ret, struct tide_error *err)
+{
+	struct tide_subscription *subscription = manager_pin_one(manager, name);
+	if (!subscription)
+		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
+	tide_status status = why_find_unowned(subscription, &ret->unowned, err);
+	if (status == TIDE_OK) {
+		struct tide_subscription *lane = why_worst_lane(subscription);
+		memcpy(ret->row, lane->name, sizeof ret->row);
+		ret->look = (struct why_look){ .checkpoints = manager->engine.checkpoints,
+					       .name = ret->row,
+					       .title = name,
+					       .lane = lane_share(lane),
+					       .has_told = true,
+					       .is_here = true };
+		why_look_here(lane, &ret->look.told);
+		snprintf(ret->look.told.name, sizeof ret->look.told.name, "%s", name);
+	}
+	manager_unpin_one(manager);
+	return status;
+}
+
+static bool why_is_away(enum tide_cause cause)
+{
+	return cause == TIDE_CAUSE_DATABASE_AWAY || cause == TIDE_CAUSE_DISK_FULL;
+}
+
+static tide_status why_ask(struct why_inside *inside, struct tide_why *ret, struct tide_error *err)
+{
+	tide_status status = look_at(&inside->look, err);
+	if (status != TIDE_OK)
+		return status;
+	why_tell(&inside->look, why_judge(&inside->look), ret);
+	return why_of_unowned(&inside->look, &inside->unowned, ret, err);
+}
+
 tide_status tide_subscription_why(struct tide_manager *manager, const char *name,
 				  struct tide_why *ret, struct tide_error *err)
 {
@@ -395,40 +507,24 @@ tide_status tide_subscription_why(struct tide_manager *manager, const char *name
 				 !manager ? "manager"
 				 : !name  ? "name"
 					  : "ret");
+	struct why_inside inside = { .unowned = { .since = NULL } };
+	struct tide_error failed = { 0 };
 	tide_status status = manager_check_thread(manager, "ask why", err);
+	if (status == TIDE_OK)
+		status = why_look_inside(manager, name, &inside, err);
 	if (status != TIDE_OK)
 		return status;
-	struct tide_subscription *subscription = manager_pin_one(manager, name);
-	if (!subscription)
-		return tide_fail(err, TIDE_NOT_FOUND, "no subscription '%s'", name);
 
-	struct tide_subscription *lane = why_worst_lane(subscription);
-	char row[TIDE_NAME_MAX + 1];
-	memcpy(row, lane->name, sizeof row);
-	struct why_look look = { .checkpoints = manager->engine.checkpoints,
-				 .name = row,
-				 .title = name,
-				 .lane = lane_share(lane),
-				 .has_told = true,
-				 .is_here = true };
-	struct tide_error failed = { 0 };
-	why_look_here(lane, &look.told);
-	snprintf(look.told.name, sizeof look.told.name, "%s", name);
-	manager_unpin_one(manager);
-	bool is_away = look.told.cause == TIDE_CAUSE_DATABASE_AWAY ||
-		       look.told.cause == TIDE_CAUSE_DISK_FULL;
-	if (is_away) {
-		*ret = look.told;
+	ALLOC_AUTO struct tide_time *since = inside.unowned.since;
+	if (why_is_away(inside.look.told.cause)) {
+		*ret = inside.look.told;
 		why_say(ret);
 		return TIDE_OK;
 	}
-
-	status = look_at(&look, &failed);
-	if (status == TIDE_OK)
-		why_tell(&look, why_judge(&look), ret);
-	else if (status != TIDE_OUT_OF_MEMORY && status != TIDE_ARGUMENT)
-		why_tell_away(&look, &failed, ret);
-	else
+	status = why_ask(&inside, ret, &failed);
+	if (status == TIDE_OUT_OF_MEMORY || status == TIDE_ARGUMENT)
 		return tide_fail(err, status, "%s", failed.message);
+	if (status != TIDE_OK)
+		why_tell_away(&inside.look, &failed, ret);
 	return TIDE_OK;
 }

@@ -207,13 +207,24 @@ static struct tide_time reason_ended(const struct span *span)
 	return reason_ago(span->started_at, mono_since(span->started, span->ended));
 }
 
+static void reason_begin(const struct tide_subscription *subscription, enum tide_cause cause,
+			 struct tide_why *ret)
+{
+	struct tide_lane lane = lane_share(subscription);
+	memcpy(ret->name, subscription->name, sizeof ret->name);
+	if (lane.total > 0) {
+		why_add_number(ret, "lane", lane.index);
+		why_add_number(ret, "lanes", lane.total);
+	}
+	ret->cause = cause;
+}
+
 void reason_fill_locked(const struct tide_subscription *subscription, enum tide_cause cause,
 			struct mono_time now, struct tide_time wall, struct tide_why *ret)
 {
 	assert(mutex_is_mine(&subscription->lock));
 	bool is_late;
-	memcpy(ret->name, subscription->name, sizeof ret->name);
-	ret->cause = cause;
+	reason_begin(subscription, cause, ret);
 	ret->state = subscription->states.state;
 	if (state_is_terminal(ret->state) && subscription->span.ended.ns > 0)
 		why_set_since(ret, reason_ended(&subscription->span));
@@ -249,8 +260,7 @@ void reason_fill_end_locked(const struct tide_subscription *subscription,
 			    struct tide_why *ret)
 {
 	assert(mutex_is_mine(&subscription->lock));
-	memcpy(ret->name, subscription->name, sizeof ret->name);
-	ret->cause = reason_of_end_locked(subscription, error);
+	reason_begin(subscription, reason_of_end_locked(subscription, error), ret);
 	ret->state = TIDE_STATE_ERROR;
 	why_set_since(ret, wall);
 	reason_add_failing_locked(subscription, ret);

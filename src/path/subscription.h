@@ -263,6 +263,8 @@ struct lane_elsewhere {
 	tide_position position;
 	struct mono_time unowned_at;    /* since when that was seen */
 	struct tide_time unowned_since; /* since when it is so, as far as its row tells */
+	enum tide_cause cause;          /* of it, with what why.c says; while UNOWNED */
+	char reason[1200];
 };
 
 /** Its place among lanes. A lane is a subscription of its own with a share of the aggregates, and

@@ -20,6 +20,41 @@ const char *tide_cause_name(enum tide_cause cause)
 	return (unsigned)cause < TIDE_CAUSE_COUNT ? why_causes[cause] : "unknown";
 }
 
+/* What stands behind another one explains it, or needs a person more. */
+static const enum tide_cause why_order[TIDE_CAUSE_COUNT] = {
+	TIDE_CAUSE_STANDING_BY, /* those are others', and say nothing of this process's */
+	TIDE_CAUSE_LIVE,
+	TIDE_CAUSE_CATCHING_UP,
+	TIDE_CAUSE_STARTING,
+	TIDE_CAUSE_SLOW_HANDLER,
+	TIDE_CAUSE_HANDLER_RUNNING,
+	TIDE_CAUSE_CAREFUL,
+	TIDE_CAUSE_RETRYING,
+	TIDE_CAUSE_AGGREGATE_HELD,
+	TIDE_CAUSE_OPEN_APPEND,
+	TIDE_CAUSE_BLOCKED,
+	TIDE_CAUSE_PAUSED,
+	TIDE_CAUSE_NOT_RUN,
+	TIDE_CAUSE_STOPPED,
+	TIDE_CAUSE_DIED,
+	TIDE_CAUSE_LANE_UNOWNED,
+	TIDE_CAUSE_HANDLER_STUCK,
+	TIDE_CAUSE_HANDLER_BREAKER,
+	TIDE_CAUSE_DATABASE_AWAY,
+	TIDE_CAUSE_DISK_FULL,
+	TIDE_CAUSE_FAILED_EVENT,
+	TIDE_CAUSE_ERROR,
+	TIDE_CAUSE_DIVERGED,
+};
+
+int why_weight(enum tide_cause cause)
+{
+	int at = 0;
+	while (at < TIDE_CAUSE_COUNT && why_order[at] != cause)
+		at++;
+	return at;
+}
+
 /* ---- Evidence -------------------------------------------------------------------------------- */
 
 const struct tide_evidence *tide_why_evidence(const struct tide_why *why, const char *key)
@@ -222,4 +257,23 @@ bool why_read(const char *text, struct tide_why *ret)
 		if (!why_read_member(&reader, &token, ret))
 			return false;
 	return token.kind == JSON_OBJECT_END && ret->cause < TIDE_CAUSE_COUNT;
+}
+
+/* ---- Ends ------------------------------------------------------------------------------------ */
+
+bool why_has_ended(const struct tide_lease_info *lease)
+{
+	return lease->has_last_error && lease->last_error_at.unix_us >= lease->acquired_at.unix_us;
+}
+
+bool why_read_end(const struct tide_lease_info *lease, struct tide_why *ret)
+{
+	if (!why_has_ended(lease))
+		return false;
+	if (why_read(lease->reason, ret) && ret->state == TIDE_STATE_ERROR)
+		return true;
+	*ret = (struct tide_why){ .cause = TIDE_CAUSE_ERROR, .state = TIDE_STATE_ERROR };
+	why_set_since(ret, lease->last_error_at);
+	why_add_text(ret, "error", lease->last_error);
+	return true;
 }

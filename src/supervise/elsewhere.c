@@ -17,6 +17,7 @@
 
 #include "path/lanes.h"
 #include "path/port.h"
+#include "policy/why.h"
 #include "supervise/membership.h"
 #include "sys/alloc.h"
 
@@ -90,6 +91,30 @@ const struct tide_lease_info *elsewhere_lease(const struct elsewhere_rows *rows,
 
 /* ---- Lanes ----------------------------------------------------------------------------------- */
 
+/* In the words of why.c, which looks at the same rows. */
+static void elsewhere_explain_locked(struct tide_subscription *lane,
+				     const struct tide_lease_info *lease) TIDE_REQUIRES(lane->lock)
+{
+	assert(mutex_is_mine(&lane->lock));
+	struct lane_elsewhere *known = &lane->lanes.elsewhere;
+	struct tide_why why;
+	if (!lease || !why_read_end(lease, &why)) {
+		why = (struct tide_why){ .cause = TIDE_CAUSE_LANE_UNOWNED };
+		why_set_since(&why, known->unowned_since);
+	}
+	memcpy(why.name, lane->lanes.head->name, sizeof why.name);
+	why_add_number(&why, "lane", lane->lanes.index);
+	why_add_number(&why, "lanes", lane->lanes.total);
+	why_add_number(&why, "position", (double)known->position);
+	if (lease && lease->pid > 0)
+		why_add_number(&why, "pid", lease->pid);
+	if (lease)
+		why_add_text(&why, "host", lease->host);
+	why_say(&why);
+	known->cause = why.cause;
+	memcpy(known->reason, why.reason, sizeof known->reason);
+}
+
 static void elsewhere_note_lane(struct tide_subscription *lane, const struct elsewhere_rows *rows)
 {
 	const struct tide_checkpoint *row = elsewhere_row(rows, lane->name);
@@ -108,6 +133,8 @@ static void elsewhere_note_lane(struct tide_subscription *lane, const struct els
 		known->unowned_since = is_let_go ? lease->released_at : clock_wall(clock);
 	}
 	cond_broadcast(&lane->changed); /* it may be waited for */
+	if (!is_owned)
+		elsewhere_explain_locked(lane, lease);
 	mutex_unlock(&lane->lock);
 }
 

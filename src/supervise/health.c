@@ -60,6 +60,10 @@ static void health_look_elsewhere_locked(struct tide_subscription *lane, struct 
 		return;
 	memcpy(ret->unowned_lane, lane->name, sizeof ret->unowned_lane);
 	ret->unowned_since = elsewhere->unowned_since;
+	if (why_weight(elsewhere->cause) <= why_weight(ret->cause))
+		return;
+	ret->cause = elsewhere->cause;
+	memcpy(ret->reason, elsewhere->reason, sizeof ret->reason);
 }
 
 static void health_look_locked(struct tide_subscription *subscription,
@@ -93,7 +97,6 @@ static void health_look_locked(struct tide_subscription *subscription,
 	ret->in_flight = status.in_flight;
 	ret->in_flight_peak = status.in_flight_peak;
 	ret->pause_count = subscription->flow.pause_count;
-	health_look_elsewhere_locked(subscription, now, ret);
 	ret->handler_breaker = breaker_status_of(&subscription->breakers.handler);
 	ret->infra_breaker = breaker_status_of(&subscription->breakers.infra);
 }
@@ -213,6 +216,7 @@ static void health_look(struct tide_manager *manager, struct tide_subscription *
 	subscription_stores_locked(subscription, answer, stores);
 	struct availability worst = stores_worst(stores);
 	health_explain_locked(subscription, &worst, ret);
+	health_look_elsewhere_locked(subscription, clock_mono(subscription->engine->clock), ret);
 	mutex_unlock(&subscription->lock);
 	health_look_at_stores(manager, stores, ret);
 }

@@ -98,16 +98,9 @@ static void health_judge_lanes(const struct tide_subscription_health *health,
 			       struct tide_indicator *ret)
 {
 	char since[TIDE_TIME_TEXT_SIZE];
-	bool is_said = ret->status >= TIDE_UNHEALTHY;
-	size_t kept = is_said ? strlen(ret->message) : 0;
-	if (!*health->unowned_lane)
-		return;
-
-	snprintf(ret->message + kept, sizeof ret->message - kept,
-		 "%s '%s' has had no owner since %s", is_said ? "; lane" : "Lane",
-		 health->unowned_lane, tide_time_format(health->unowned_since, since));
-	if (!is_said)
-		ret->status = TIDE_UNHEALTHY;
+	if (*health->unowned_lane && ret->status < TIDE_UNHEALTHY)
+		health_say(ret, TIDE_UNHEALTHY, "Lane '%s' has had no owner since %s",
+			   health->unowned_lane, tide_time_format(health->unowned_since, since));
 }
 
 /* A number against its two thresholds. */
@@ -249,6 +242,7 @@ static unsigned health_shown_by(const struct tide_subscription_health *health)
 	case TIDE_CAUSE_DIVERGED:
 	case TIDE_CAUSE_ERROR:
 	case TIDE_CAUSE_STOPPED:
+	case TIDE_CAUSE_LANE_UNOWNED:
 		return SAYS(STATE);
 	case TIDE_CAUSE_HANDLER_STUCK:
 		return SAYS(HANDLER);
@@ -291,8 +285,8 @@ void health_judge(struct tide_subscription_health *health, const struct tide_hea
 	health_judge_dlq(health, config, &indicators[TIDE_INDICATOR_DLQ]);
 	health_judge_store(health, &indicators[TIDE_INDICATOR_STORE]);
 	health_judge_handler(health, processing_timeout, &indicators[TIDE_INDICATOR_HANDLER]);
-	health_say_reason(health);
 	health_judge_lanes(health, &indicators[TIDE_INDICATOR_STATE]);
+	health_say_reason(health);
 
 	if (!health->is_responsive)
 		health_say(&indicators[TIDE_INDICATOR_STATE], TIDE_UNHEALTHY,

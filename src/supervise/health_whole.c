@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "policy/why.h"
+
 /* From what needs a person to what needs nobody. */
 static int health_weight(enum tide_state state)
 {
@@ -75,11 +77,15 @@ static void health_fold_stores(struct tide_subscription_health *sum,
 	sum->store_error = lane->store_error;
 }
 
-/* The causes stand in the order of what they ask of a person. */
+/* Whoever runs it: a lane that nobody has is told by who stands by for it. Of several the one that
+ * has waited longest. */
 static void health_fold_reason(struct tide_subscription_health *sum,
 			       const struct tide_subscription_health *lane)
 {
-	if (lane->cause <= sum->cause)
+	int weight = why_weight(lane->cause) - why_weight(sum->cause);
+	bool is_older = lane->cause == TIDE_CAUSE_LANE_UNOWNED && weight == 0 &&
+			lane->unowned_since.unix_us < sum->unowned_since.unix_us;
+	if (weight < 0 || (weight == 0 && !is_older))
 		return;
 	sum->cause = lane->cause;
 	memcpy(sum->reason, lane->reason, sizeof sum->reason);
@@ -102,9 +108,11 @@ void health_fold(struct tide_subscription_health *sum, const struct tide_subscri
 	if (sum->standby && !lane->standby) { /* those are another process's */
 		const struct tide_subscription_health others = *sum;
 		*sum = *lane;
+		health_fold_reason(sum, &others);
 		health_fold_unowned(sum, &others);
 		return;
 	}
+	health_fold_reason(sum, lane);
 	health_fold_unowned(sum, lane);
 	if (lane->standby && !sum->standby)
 		return;
@@ -118,7 +126,6 @@ void health_fold(struct tide_subscription_health *sum, const struct tide_subscri
 	health_fold_breaker(&sum->handler_breaker, &lane->handler_breaker);
 	health_fold_breaker(&sum->infra_breaker, &lane->infra_breaker);
 	health_fold_stores(sum, lane);
-	health_fold_reason(sum, lane);
 	if (lane->running_seconds <= sum->running_seconds)
 		return;
 	sum->running_seconds = lane->running_seconds;

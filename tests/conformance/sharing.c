@@ -176,20 +176,22 @@ static void lane_that_nobody_owns_is_unhealthy_in_every_member(struct fixture *f
 	wait_for(20, status_of(subscriptions[0]).state == TIDE_STATE_ERROR ||
 			     status_of(subscriptions[1]).state == TIDE_STATE_ERROR);
 	int ended = status_of(subscriptions[1]).state == TIDE_STATE_ERROR;
-	wait_for(20, tells_of_unowned(managers[!ended], "Lane 'p#"));
-	wait_for(20, tells_of_unowned(managers[ended], "; lane 'p#"));
+	wait_for(20, tells_of_unowned(managers[!ended], "' stopped at "));
+	wait_for(20, tells_of_unowned(managers[ended], "' stopped at "));
 	struct tide_subscription_health one = health_of(managers[ended]);
 	struct tide_subscription_health other = health_of(managers[!ended]);
 	assert_string_equal(one.unowned_lane, other.unowned_lane);
+	assert_int_equal(one.cause, TIDE_CAUSE_FAILED_EVENT);
+	assert_int_equal(other.cause, TIDE_CAUSE_FAILED_EVENT);
 	char since[TIDE_TIME_TEXT_SIZE], text[400], *json;
-	snprintf(text, sizeof text, "Lane '%s' has had no owner since %s", other.unowned_lane,
-		 tide_time_format(other.unowned_since, since));
-	assert_string_equal(other.indicators[TIDE_INDICATOR_STATE].message, text);
+	snprintf(text, sizeof text, "lane %c of 'p' stopped at ", other.unowned_lane[2]);
+	assert_ptr_equal(strstr(other.reason, text), other.reason);
+	assert_string_equal(other.indicators[TIDE_INDICATOR_STATE].message, other.reason);
 	assert_int_equal(other.state, TIDE_STATE_LIVE);
 	must(tide_subscription_health_json(&other, &json, err));
 	snprintf(text, sizeof text,
 		 "{\"state\":\"live\",\"unowned_lane\":\"%s\",\"unowned_since\":\"%s\"}",
-		 other.unowned_lane, since);
+		 other.unowned_lane, tide_time_format(other.unowned_since, since));
 	assert_non_null(strstr(json, text));
 	tide_free(json);
 
@@ -202,8 +204,6 @@ static void lane_that_nobody_owns_is_unhealthy_in_every_member(struct fixture *f
 	tide_manager_close(managers[0]);
 }
 
-/* Those of the other do not move, and each knows of it. */
-static void status_counts_the_lanes_that_others_run(struct fixture *f)
 static bool group_says(struct tide_manager *manager, const char *part, int times)
 {
 	char *text;
@@ -236,6 +236,8 @@ static void members_with_one_pid_have_each_their_own_lanes(struct fixture *f)
 			     group_says(second, ",\"lanes\":2,\"here\":false}", 1));
 }
 
+/* Those of the other do not move, and each knows of it. */
+static void status_counts_the_lanes_that_others_run(struct fixture *f)
 {
 	if (!f->quirks->is_shared)
 		return;
@@ -467,10 +469,10 @@ const struct test_case sharing_cases[] = {
 	CASE(members_and_changes_of_the_share_are_counted),
 	CASE(bell_of_the_store_hastens_a_look_at_the_members),
 	CASE(lane_that_nobody_owns_is_unhealthy_in_every_member),
+	CASE(members_with_one_pid_have_each_their_own_lanes),
 	CASE(status_counts_the_lanes_that_others_run),
 	CASE(a_wait_ends_when_the_lanes_of_others_are_there_too),
 	CASE(position_of_what_was_stopped_is_that_of_its_own_lanes),
-	CASE(members_with_one_pid_have_each_their_own_lanes),
 	CASE(lanes_that_are_given_back_stay_stopped_with_their_subscription),
 	CASE(lanes_stop_while_their_leases_are_renewed),
 	CASE(lane_that_has_stopped_stays_so_while_its_manager_is_closed),

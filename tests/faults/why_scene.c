@@ -91,7 +91,7 @@ static bool is_healths(enum tide_cause cause)
 		TIDE_CAUSE_STARTING,      TIDE_CAUSE_HANDLER_STUCK, TIDE_CAUSE_HANDLER_BREAKER,
 		TIDE_CAUSE_DATABASE_AWAY, TIDE_CAUSE_DISK_FULL,     TIDE_CAUSE_PAUSED,
 		TIDE_CAUSE_FAILED_EVENT,  TIDE_CAUSE_DIVERGED,      TIDE_CAUSE_ERROR,
-		TIDE_CAUSE_STOPPED
+		TIDE_CAUSE_STOPPED,       TIDE_CAUSE_LANE_UNOWNED
 	};
 	for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
 		if (causes[i] == cause)

@@ -72,6 +72,35 @@ static void a_fact_that_is_not_known_takes_its_part_along(void **state)
 					"attempt 2 of 6 failed: the \"mill\" is broken");
 }
 
+static bool why_outweighs(enum tide_cause one, enum tide_cause other)
+{
+	return why_weight(one) > why_weight(other);
+}
+
+/* What a lane says is not hidden by one of which less is wrong. */
+static void each_cause_has_its_place_among_lanes(void **state)
+{
+	(void)state;
+	bool is_taken[TIDE_CAUSE_COUNT] = { false };
+	for (int i = 0; i < TIDE_CAUSE_COUNT; i++) {
+		int weight = why_weight((enum tide_cause)i);
+		assert_in_range(weight, 0, TIDE_CAUSE_COUNT - 1);
+		assert_false(is_taken[weight]);
+		is_taken[weight] = true;
+	}
+	static const enum tide_cause over[] = { TIDE_CAUSE_NOT_RUN, TIDE_CAUSE_STOPPED,
+						TIDE_CAUSE_DIED, TIDE_CAUSE_LANE_UNOWNED };
+	static const enum tide_cause ends[] = { TIDE_CAUSE_FAILED_EVENT, TIDE_CAUSE_ERROR,
+						TIDE_CAUSE_DIVERGED };
+	for (int i = 0; i < 3; i++)
+		for (int j = 0; j < 4; j++)
+			assert_true(why_outweighs(ends[i], over[j]));
+	assert_true(why_outweighs(TIDE_CAUSE_STOPPED, TIDE_CAUSE_NOT_RUN));
+	assert_true(why_outweighs(TIDE_CAUSE_DIED, TIDE_CAUSE_STOPPED));
+	assert_true(why_outweighs(TIDE_CAUSE_LANE_UNOWNED, TIDE_CAUSE_PAUSED));
+	assert_true(why_outweighs(TIDE_CAUSE_LIVE, TIDE_CAUSE_STANDING_BY));
+}
+
 static void evidence_has_its_limits(void **state)
 {
 	(void)state;
@@ -90,16 +119,23 @@ static void evidence_has_its_limits(void **state)
 	assert_string_equal(tide_cause_name(TIDE_CAUSE_COUNT), "unknown");
 }
 
-static void the_manual_has_every_cause(void **state)
+static const char *why_page(void)
 {
-	(void)state;
-	char path[4096], row[2400];
+	char path[4096];
 	static char page[1 << 20];
 	snprintf(path, sizeof path, "%s/docs/operating.md", why_source);
 	FILE *file = fopen(path, "r");
 	assert_non_null(file);
 	page[fread(page, 1, sizeof page - 1, file)] = '\0';
 	fclose(file);
+	return page;
+}
+
+static void the_manual_has_every_cause(void **state)
+{
+	(void)state;
+	const char *page = why_page();
+	char row[2400];
 	for (int i = 0; i < TIDE_CAUSE_COUNT; i++) {
 		enum tide_cause cause = (enum tide_cause)i;
 		snprintf(row, sizeof row, "\n| `%s` | %s | %s |\n", tide_cause_name(cause),
@@ -115,6 +151,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(what_is_kept_is_read_again),
 		cmocka_unit_test(what_is_no_cause_is_not_read),
 		cmocka_unit_test(a_fact_that_is_not_known_takes_its_part_along),
+		cmocka_unit_test(each_cause_has_its_place_among_lanes),
 		cmocka_unit_test(evidence_has_its_limits),
 		cmocka_unit_test(the_manual_has_every_cause),
 	};
