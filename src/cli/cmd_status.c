@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "path/checkpoints.h"
 #include "path/family.h"
+#include "policy/why.h"
 #include "sys/alloc.h"
 
 /** What the rows say of one name; a member that is NULL: nothing. */
@@ -13,6 +14,7 @@ struct status_row {
 	const char *name;
 	const struct tide_checkpoint *checkpoint;
 	const struct tide_lease_info *lease;
+	const struct tide_lease_info *failed; /* of the run, or lane, that ended in an error */
 	const struct tide_control *control;
 	const struct tide_dead_letter_count *letters;
 };
@@ -27,7 +29,8 @@ struct status_call {
 	size_t checkpoint_count, lease_count, control_count, letter_count;
 	struct status_row *rows; /* sorted by name */
 	size_t count;
-	struct tide_checkpoint lanes; /* of the name that is asked for, together */
+	struct tide_group group;      /* of the name that is asked for */
+	struct tide_checkpoint lanes; /* of it, together */
 };
 
 static tide_status status_read(struct status_call *call, struct tide_store *store,
@@ -46,6 +49,11 @@ static tide_status status_read(struct status_call *call, struct tide_store *stor
 		status = tide_dead_letters_counts(checkpoints, &call->letters, &call->letter_count,
 						  err);
 	return status;
+}
+
+static bool status_has_ended(const struct tide_lease_info *lease)
+{
+	return !lease->is_owned && why_has_ended(lease);
 }
 
 static bool status_is_owned(const struct status_row *row)
@@ -80,8 +88,11 @@ static bool status_join(struct status_call *call)
 	for (size_t i = 0; i < call->checkpoint_count; i++)
 		status_row(call, call->checkpoints[i].projection_name)->checkpoint =
 			&call->checkpoints[i];
-	for (size_t i = 0; i < call->lease_count; i++)
-		status_row(call, call->leases[i].name)->lease = &call->leases[i];
+	for (size_t i = 0; i < call->lease_count; i++) {
+		struct status_row *row = status_row(call, call->leases[i].name);
+		row->lease = &call->leases[i];
+		row->failed = status_has_ended(row->lease) ? row->lease : NULL;
+	}
 	for (size_t i = 0; i < call->control_count; i++)
 		status_row(call, call->controls[i].name)->control = &call->controls[i];
 	for (size_t i = 0; i < call->letter_count; i++)
@@ -90,23 +101,56 @@ static bool status_join(struct status_call *call)
 	return true;
 }
 
-/* Where the one that is asked for has only the rows of its lanes: of all of them the least position
- * and what all have counted, and who runs the one that is furthest behind. */
+/* Of a name with lanes: one that runs, the slowest if that does; and one that does not, since its
+ * run ended in an error. */
+static void status_fold_leases(const struct status_call *call, struct status_row *whole,
+			       const struct tide_checkpoint *slowest, uint32_t lanes)
+{
+	struct tide_lane lane;
+	for (size_t i = 0; i < call->lease_count; i++) {
+		const struct tide_lease_info *lease = &call->leases[i];
+		if (!family_has(whole->name, lease->name, &lane) || lane.total != lanes)
+			continue;
+		bool is_slowest = slowest && strcmp(lease->name, slowest->projection_name) == 0;
+		if (lease->is_owned ? !status_is_owned(whole) || is_slowest
+				    : !status_is_owned(whole) && is_slowest)
+			whole->lease = lease;
+		if (!whole->failed && status_has_ended(lease))
+			whole->failed = lease;
+	}
+}
+
+/* How many lanes the one that is asked for has: its group's row says it, also beside what is left
+ * of the time without, and where there is none the rows of lanes do. */
+static uint32_t status_count_lanes(const struct status_call *call, const char *name)
+{
+	if (call->group.lanes > 0)
+		return call->group.lanes > 1 ? call->group.lanes : 0;
+	for (size_t i = 0; i < call->checkpoint_count; i++)
+		if (strcmp(call->checkpoints[i].projection_name, name) == 0 &&
+		    call->checkpoints[i].has_position)
+			return 0;
+	return family_lanes(name, call->checkpoints, call->checkpoint_count);
+}
+
+/* The least position of all lanes and what they have counted. In the order of what says most: one
+ * that has ended in an error, a pause, those that run. */
 static void status_fold_lanes(struct status_call *call, const char *name)
 {
 	int64_t processed;
-	const struct tide_checkpoint *slowest =
-		family_slowest(name, 0, call->checkpoints, call->checkpoint_count, &processed);
-	struct status_row *whole = slowest ? status_row(call, name) : NULL;
-	if (!whole || (whole->checkpoint && whole->checkpoint->has_position))
+	uint32_t lanes = status_count_lanes(call, name);
+	if (lanes == 0)
 		return;
-
-	call->lanes = *slowest;
-	call->lanes.events_processed = processed;
-	whole->checkpoint = &call->lanes;
-	const struct tide_lease_info *lease = status_row(call, slowest->projection_name)->lease;
-	if (lease && !status_is_owned(whole)) /* it may have run without lanes */
-		whole->lease = lease;
+	const struct tide_checkpoint *slowest =
+		family_slowest(name, lanes, call->checkpoints, call->checkpoint_count, &processed);
+	struct status_row *whole = status_row(call, name);
+	whole->failed = NULL; /* of the time without lanes */
+	if (slowest) {
+		call->lanes = *slowest;
+		call->lanes.events_processed = processed;
+		whole->checkpoint = &call->lanes;
+	}
+	status_fold_leases(call, whole, slowest, lanes);
 }
 
 static void status_fini(struct status_call *call)
@@ -119,13 +163,6 @@ static void status_fini(struct status_call *call)
 }
 
 /* ---- What a row comes to --------------------------------------------------------------------- */
-
-static bool status_has_error(const struct status_row *row)
-{
-	const struct tide_lease_info *lease = row->lease;
-	return lease && !lease->is_owned && lease->has_last_error &&
-	       lease->last_error_at.unix_us >= lease->acquired_at.unix_us;
-}
 
 static tide_position status_position(const struct status_row *row)
 {
@@ -140,7 +177,7 @@ static int64_t status_lag(const struct status_call *call, const struct status_ro
 
 static const char *status_state(const struct status_call *call, const struct status_row *row)
 {
-	if (status_has_error(row))
+	if (row->failed)
 		return tide_state_name(TIDE_STATE_ERROR);
 	if (row->control)
 		return tide_state_name(TIDE_STATE_PAUSED);
@@ -193,16 +230,15 @@ static void status_json_owner(struct buffer *line, const struct status_row *row)
 static void status_json_control(struct buffer *line, const struct status_row *row)
 {
 	const struct tide_control *control = row->control;
-	bool has_error = status_has_error(row);
 	json_add_time(line, "paused_at", control != NULL,
 		      control ? control->paused_at : (struct tide_time){ 0 });
 	status_json_text(line, "paused_by", control ? control->paused_by : NULL);
 	status_json_text(line, "pause_reason",
 			 control ? tide_pause_reason_name(control->reason) : NULL);
 	status_json_text(line, "pause_note", control ? control->note : NULL);
-	status_json_text(line, "last_error", has_error ? row->lease->last_error : NULL);
-	json_add_time(line, "last_error_at", has_error,
-		      has_error ? row->lease->last_error_at : (struct tide_time){ 0 });
+	status_json_text(line, "last_error", row->failed ? row->failed->last_error : NULL);
+	json_add_time(line, "last_error_at", row->failed != NULL,
+		      row->failed ? row->failed->last_error_at : (struct tide_time){ 0 });
 }
 
 static int status_print_json(struct cli *cli, const struct status_call *call,
@@ -236,8 +272,11 @@ static void status_print_text(struct table *table, const struct status_call *cal
 		table_add(table, "pid %d on %s", row->lease->pid, row->lease->host);
 	else
 		table_add(table, "%s", status_is_owned(row) ? "somebody" : "-");
-	if (status_has_error(row))
-		table_add(table, "%s", row->lease->last_error);
+	struct tide_lane lane;
+	if (row->failed && family_has(row->name, row->failed->name, &lane))
+		table_add(table, "lane %u: %s", lane.index, row->failed->last_error);
+	else if (row->failed)
+		table_add(table, "%s", row->failed->last_error);
 	else if (row->control)
 		table_add(table, "paused by %s since %s%s%s", row->control->paused_by,
 			  time_text(true, row->control->paused_at), *row->control->note ? ": " : "",
@@ -280,16 +319,18 @@ static int status_print(struct cli *cli, const struct status_call *call)
 static int status_run(struct cli *cli, struct tide_checkpoints *checkpoints)
 {
 	struct status_call call = { .count = 0 };
+	const char *name = cli->arg_count ? cli->args[0] : NULL;
 	struct tide_error err;
 	int exit;
 
-	if (status_read(&call, cli->store, checkpoints, &err) != TIDE_OK)
+	if (status_read(&call, cli->store, checkpoints, &err) != TIDE_OK ||
+	    (name && checkpoints_group(checkpoints, name, &call.group, &err) != TIDE_OK))
 		exit = cli_fail(cli, &err);
 	else if (!status_join(&call))
 		exit = cli_out_of_memory(cli);
 	else {
-		if (cli->arg_count)
-			status_fold_lanes(&call, cli->args[0]);
+		if (name)
+			status_fold_lanes(&call, name);
 		exit = status_print(cli, &call);
 	}
 	status_fini(&call);
