@@ -94,11 +94,15 @@ enum tide_severity {
 	TIDE_SEVERITY_CRITICAL
 };
 
+/** `native` of an error that is no database's: a projection's file is not the one that its tables
+ * were made from (TIDE_STATE). */
+#define TIDE_NATIVE_FILE_CHANGED (-1)
+
 /** Why a call failed: filled by the failing call, fixed size, owns nothing. */
 struct tide_error {
 	tide_status status;    /* the same value the call returned */
 	enum tide_retry retry; /* what has to change before the same call can succeed */
-	int native;            /* the database's own code where there is one, else 0 */
+	int native;            /* the database's own code, or TIDE_NATIVE_..., where there is one */
 	char message[512];     /* one line in UTF-8, never a secret */
 };
 

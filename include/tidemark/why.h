@@ -42,7 +42,8 @@ struct tide_manager;
 	X(DIED,             "died")             /* the process that ran it ended without letting go */ \
 	X(STOPPED,          "stopped")          /* it was stopped, and nobody runs it */ \
 	X(NOT_RUN,          "not_run")          /* nobody has run it on this database */ \
-	X(LANE_UNOWNED,     "lane_unowned")     /* nobody owns one of its lanes, while others are run */
+	X(LANE_UNOWNED,     "lane_unowned")     /* nobody owns one of its lanes, while others are run */ \
+	X(FILE_CHANGED,     "file_changed")     /* its file is not the one that its tables were made from */
 /* clang-format on */
 
 /** What keeps a subscription from being further. */

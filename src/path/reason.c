@@ -59,6 +59,8 @@ static enum tide_cause reason_of_end_locked(const struct tide_subscription *subs
 	if (reason_is_failing_locked(subscription) && failed->status == error->status &&
 	    strcmp(failed->message, error->message) == 0)
 		return TIDE_CAUSE_FAILED_EVENT;
+	if (error->status == TIDE_STATE && error->native == TIDE_NATIVE_FILE_CHANGED)
+		return TIDE_CAUSE_FILE_CHANGED;
 	return error->status == TIDE_DISK_FULL ? TIDE_CAUSE_DISK_FULL : TIDE_CAUSE_ERROR;
 }
 

@@ -144,6 +144,18 @@ static tide_status version_look(struct version *version, const struct sql_dialec
 	return status;
 }
 
+static tide_status version_refuse_changed(const struct version *version, struct tide_error *err)
+{
+	const char *path = version->script->path;
+	tide_status status = tide_fail(err, TIDE_STATE,
+				       "'%.150s' init: changed; rebuild it (tide rebuild %.100s "
+				       "--file %.150s), or accept it (the same with --accept)",
+				       path, version->name, path);
+	if (err)
+		err->native = TIDE_NATIVE_FILE_CHANGED;
+	return status;
+}
+
 static tide_status version_judge(const struct version *version, enum sql_entry entry,
 				 struct tide_error *err)
 {
@@ -151,10 +163,7 @@ static tide_status version_judge(const struct version *version, enum sql_entry e
 	const char *path = version->script->path;
 
 	if (version->has_new_init && entry == SQL_ENTRY_START)
-		return tide_fail(err, TIDE_STATE,
-				 "'%.150s' init: changed; rebuild it (tide rebuild %.100s "
-				 "--file %.150s), or accept it (the same with --accept)",
-				 path, version->name, path);
+		return version_refuse_changed(version, err);
 	if (version->has_new_statements && entry == SQL_ENTRY_START)
 		log_at(TIDE_LOG_NOTICE, "projection",
 		       "statements changed, what they made of earlier events stays",

@@ -243,6 +243,7 @@ static unsigned health_shown_by(const struct tide_subscription_health *health)
 	case TIDE_CAUSE_ERROR:
 	case TIDE_CAUSE_STOPPED:
 	case TIDE_CAUSE_LANE_UNOWNED:
+	case TIDE_CAUSE_FILE_CHANGED:
 		return SAYS(STATE);
 	case TIDE_CAUSE_HANDLER_STUCK:
 		return SAYS(HANDLER);

@@ -269,6 +269,48 @@ static void the_event_that_ended_it_is_told(void **state)
 	scene_close(&scene);
 }
 
+static struct tide_sql_projection *projection_with(const struct scene *scene, const char *column)
+{
+	struct tide_sql_projection *projection;
+	char text[200];
+	snprintf(text, sizeof text,
+		 "-- init:\nCREATE TABLE IF NOT EXISTS totals (%s BIGINT);\n"
+		 "-- on: *\nINSERT INTO totals VALUES (:global_position);\n",
+		 column);
+	must(tide_sql_projection_open(TIDE_SQL_PROJECTION(.path = "totals.sql", .text = text,
+							  .name = NAME, .url = scene->fixture.url),
+				      &projection, err));
+	return projection;
+}
+
+static void a_file_that_was_changed_is_told(void **state)
+{
+	struct scene scene;
+	struct tide_subscription_config config = quick_config();
+	scene_open(&scene, state);
+	append_many(scene.fixture.store, order(1), 1, 2);
+	struct tide_sql_projection *made = projection_with(&scene, "first");
+	scene_run_as(&scene, tide_sql_projection_subscriber(made), &config);
+	wait_position(scene.subscription, 2);
+	must(tide_manager_stop(scene.manager, NULL, 0, err));
+	must(tide_manager_unsubscribe(scene.manager, NAME, err));
+
+	struct tide_sql_projection *changed = projection_with(&scene, "second");
+	scene_run_as(&scene, tide_sql_projection_subscriber(changed), &config);
+	wait_state(scene.subscription, TIDE_STATE_ERROR);
+	struct tide_why why = comes_to(&scene, TIDE_CAUSE_FILE_CHANGED);
+	assert_int_equal(why.state, TIDE_STATE_ERROR);
+	assert_string_equal(text(&why, "error_name"), "state");
+	assert_non_null(strstr(text(&why, "error"), "changed; rebuild it (tide rebuild Totals"));
+	assert_true(why.has_since);
+	comes_to_inside(&scene, TIDE_CAUSE_FILE_CHANGED);
+	tide_manager_close(scene.manager);
+	scene.manager = NULL;
+	tide_sql_projection_close(made);
+	tide_sql_projection_close(changed);
+	scene_close(&scene);
+}
+
 static tide_status cannot_prepare(void *self, void *connection, struct tide_error *err)
 {
 	(void)self;
@@ -427,6 +469,7 @@ static struct CMUnitTest tests[] = {
 	ON("postgres", a_process_that_does_not_renew_may_still_run),
 	ON_BOTH(a_stop_is_told_with_when_it_was),
 	ON_BOTH(the_event_that_ended_it_is_told),
+	ON_BOTH(a_file_that_was_changed_is_told),
 	ON_BOTH(an_error_that_ended_it_is_told),
 	ON_BOTH(a_start_that_takes_long_is_told),
 	ON_BOTH(a_store_that_went_back_is_told),

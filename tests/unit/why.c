@@ -90,9 +90,9 @@ static void each_cause_has_its_place_among_lanes(void **state)
 	}
 	static const enum tide_cause over[] = { TIDE_CAUSE_NOT_RUN, TIDE_CAUSE_STOPPED,
 						TIDE_CAUSE_DIED, TIDE_CAUSE_LANE_UNOWNED };
-	static const enum tide_cause ends[] = { TIDE_CAUSE_FAILED_EVENT, TIDE_CAUSE_ERROR,
-						TIDE_CAUSE_DIVERGED };
-	for (int i = 0; i < 3; i++)
+	static const enum tide_cause ends[] = { TIDE_CAUSE_FAILED_EVENT, TIDE_CAUSE_FILE_CHANGED,
+						TIDE_CAUSE_ERROR, TIDE_CAUSE_DIVERGED };
+	for (int i = 0; i < 4; i++)
 		for (int j = 0; j < 4; j++)
 			assert_true(why_outweighs(ends[i], over[j]));
 	assert_true(why_outweighs(TIDE_CAUSE_STOPPED, TIDE_CAUSE_NOT_RUN));
