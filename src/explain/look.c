@@ -12,12 +12,14 @@
 
 #include "path/controls.h"
 #include "path/family.h"
+#include "path/growth.h"
 #include "path/port.h"
 #include "policy/states.h"
 #include "policy/why.h"
 #include "sys/alloc.h"
 
-#define LOOK_LETTERS 200 /* of which the first that is parked is looked for */
+#define LOOK_LETTERS 200       /* of which the first that is parked is looked for */
+#define LOOK_GROWTH_SECONDS 10 /* of appends, for their rate */
 
 static tide_status look_find_row(struct why_look *look, struct tide_error *err)
 {
@@ -215,6 +217,19 @@ static tide_status look_find_blocker(struct why_look *look, struct tide_error *e
 	return status;
 }
 
+/* What a slow handler is to be compared with. */
+static tide_status look_find_growth(struct why_look *look, struct tide_error *err)
+{
+	int64_t since = tide_time_now().unix_us - LOOK_GROWTH_SECONDS * INT64_C(1000000);
+	int64_t count = 0;
+	if (!look->has_told || look->told.cause != TIDE_CAUSE_SLOW_HANDLER)
+		return TIDE_OK;
+	tide_status status =
+		growth_since(look->checkpoints->feed, look->horizon.end, since, &count, err);
+	look->appends_per_second = (double)count / LOOK_GROWTH_SECONDS;
+	return status;
+}
+
 tide_status look_at(struct why_look *look, struct tide_error *err)
 {
 	tide_status status = look_find_row(look, err);
@@ -231,6 +246,8 @@ tide_status look_at(struct why_look *look, struct tide_error *err)
 				 look->checkpoints->database->url);
 	if (status == TIDE_OK)
 		status = tide_store_settle(look->checkpoints->feed, 0, &look->horizon, err);
+	if (status == TIDE_OK)
+		status = look_find_growth(look, err);
 	if (status == TIDE_OK)
 		status = look_count_letters(look, err);
 	if (status == TIDE_OK)

@@ -26,6 +26,7 @@ struct why_look {
 	bool has_told, is_here;       /* by its process; which is this one */
 	struct tide_why told;
 	struct tide_horizon horizon;
+	double appends_per_second; /* lately; where its handler is slow */
 	tide_position position;
 	int64_t dead_letters, retrying, parked;
 	struct tide_uuid parked_behind;

@@ -259,6 +259,8 @@ static void why_tell(const struct why_look *look, enum tide_cause cause, struct 
 		if (look->blocker.pid > 0)
 			why_add_number(ret, "blocker_pid", look->blocker.pid);
 	}
+	if (cause == TIDE_CAUSE_SLOW_HANDLER)
+		why_add_number(ret, "appends_per_second", look->appends_per_second);
 	if (cause == TIDE_CAUSE_PAUSED)
 		why_add_pause(look, ret);
 	if (cause == TIDE_CAUSE_DIED && look->has_told)

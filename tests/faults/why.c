@@ -103,6 +103,12 @@ static void a_slow_handler_is_told_by_its_share_of_the_time(void **state)
 	assert_true(number(&why, "handler_percent") >= 90);
 	assert_true(number(&why, "events_per_second") < 100);
 	assert_true(number(&why, "lag_events") > 0);
+	int64_t version = 1; /* its rate is of the last seconds */
+	wait_for(PATIENCE, (append_many(scene.fixture.store, order(2), version++, 1),
+			    why = comes_to(&scene, TIDE_CAUSE_SLOW_HANDLER),
+			    number(&why, "appends_per_second") > 0));
+	why = comes_to_inside(&scene, TIDE_CAUSE_SLOW_HANDLER);
+	assert_non_null(tide_why_evidence(&why, "appends_per_second"));
 	scene_close(&scene);
 }
 

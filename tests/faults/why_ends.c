@@ -265,6 +265,8 @@ static void the_event_that_ended_it_is_told(void **state)
 	assert_string_equal(text(&why, "error"), "no such mill");
 	assert_true(number(&why, "pid") == getpid());
 	assert_true(why.has_since);
+	assert_non_null(strstr(why.advice, "retries the event"));
+	assert_non_null(strstr(why.advice, "tide skip Totals --position 1"));
 	comes_to_inside(&scene, TIDE_CAUSE_FAILED_EVENT);
 	scene_close(&scene);
 }
