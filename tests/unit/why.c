@@ -145,6 +145,60 @@ static void the_manual_has_every_cause(void **state)
 	}
 }
 
+static bool why_fits(const char *sentence, const char *said);
+
+/* What is in brackets is said, or what stands behind ~ in it. */
+static bool why_fits_part(const char *part, const char *said)
+{
+	char chosen[2400];
+	const char *end = strchr(part, ']'), *other = strchr(part, '~');
+	if (!other || other > end)
+		other = end;
+	snprintf(chosen, sizeof chosen, "%.*s%s", (int)(other - part - 1), part + 1, end + 1);
+	if (why_fits(chosen, said))
+		return true;
+	const char *from = other < end ? other + 1 : end;
+	snprintf(chosen, sizeof chosen, "%.*s%s", (int)(end - from), from, end + 1);
+	return why_fits(chosen, said);
+}
+
+/* Whether this may have been said: any text stands for a fact. */
+static bool why_fits(const char *sentence, const char *said)
+{
+	for (; *sentence && *sentence != '[' && *sentence != '{'; sentence++, said++)
+		if (*sentence != *said)
+			return false;
+	if (!*sentence)
+		return !*said;
+	if (*sentence == '[')
+		return why_fits_part(sentence, said);
+	sentence = strchr(sentence, '}') + 1;
+	while (*said)
+		if (why_fits(sentence, ++said))
+			return true;
+	return false;
+}
+
+static void what_the_manual_shows_of_each_cause_may_be_said(void **state)
+{
+	(void)state;
+	const char *shown = strstr(why_page(), "\n| cause | came out as |\n");
+	assert_non_null(shown);
+	assert_false(why_fits("a {b}[ c {d}~ e]", "a 1 c "));
+	assert_true(why_fits("a {b}[ c {d}~ e]", "a 1 e"));
+	for (int i = 0; i < TIDE_CAUSE_COUNT; i++) {
+		enum tide_cause cause = (enum tide_cause)i;
+		char row[40], said[1200] = "";
+		snprintf(row, sizeof row, "\n| `%s` | ", tide_cause_name(cause));
+		const char *at = strstr(shown, row), *end = at ? strstr(at, " |\n") : NULL;
+		if (end)
+			snprintf(said, sizeof said, "%.*s", (int)(end - at - (long)strlen(row)),
+				 at + strlen(row));
+		if (!why_fits(why_sentence(cause), said))
+			fail_msg("%s is shown as '%s'", tide_cause_name(cause), said);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +208,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(each_cause_has_its_place_among_lanes),
 		cmocka_unit_test(evidence_has_its_limits),
 		cmocka_unit_test(the_manual_has_every_cause),
+		cmocka_unit_test(what_the_manual_shows_of_each_cause_may_be_said),
 	};
 	if (argc > 1)
 		why_source = argv[1];
