@@ -323,6 +323,7 @@ struct tide_dead_letter_change {
 
 /** A stretch of the feed that a name settled under one filter. */
 struct tide_segment {
+	char name[TIDE_NAME_MAX + 1];
 	tide_position from;       /* exclusive */
 	tide_position stored;     /* position of the row at its begin; -1: it had none */
 	int64_t processed_before; /* events_processed of the row at its begin */
@@ -396,6 +397,9 @@ struct tide_group_row {
 	bool has_position;
 	tide_position position;
 	struct tide_anchor anchor; /* goes with the position; 0: none is kept */
+	bool has_open;             /* as it was read: its open segment, which the change ends */
+	tide_position until;       /* there */
+	int64_t processed;         /* with so many */
 };
 
 /** Another number of lanes: all rows of the new ones, or nothing. */
@@ -703,12 +707,12 @@ struct tide_checkpoint_ops {
 				    struct tide_journal_entry **ret, size_t *ret_count,
 				    struct tide_error *err);
 
-	/* Joins an open transaction. An end and a begin are one; `fence` NULL: a person's, which
-	 * begins none. Nothing where the table is missing. `save` counts what was discarded into
-	 * the open segment, in its transaction; `reset` forgets all. NULL: nothing is kept. */
+	/* Joins an open transaction. An end and a begin are one; `fence` NULL: a person's. Nothing
+	 * where the table is missing. `save` counts what was discarded into the open segment, in
+	 * its transaction; `reset` forgets all of its name. NULL: nothing is kept. */
 	tide_status (*segment_turn)(void *session, const struct tide_fence *fence,
 				    const struct tide_segment_write *write, struct tide_error *err);
-	/* The oldest first. */
+	/* Those of the name and of the lanes that it ever had, by when they began. */
 	tide_status (*segment_list)(void *session, const char *name, struct tide_segment **ret,
 				    size_t *ret_count, struct tide_error *err);
 
@@ -718,11 +722,13 @@ struct tide_checkpoint_ops {
 				 struct tide_error *err); /* TIDE_NOT_FOUND */
 	/* `*ret` false: the group's row, or one of `before`, is another one by now, or a member of
 	 * the group or an owner of any of the rows lives; nothing is written. Else nobody owns the
-	 * rows of `before` any more, in a new epoch, and the group has no member. */
+	 * rows of `before` any more, in a new epoch, their segments have ended, and the group has
+	 * no member. */
 	tide_status (*group_change)(void *session, const struct tide_group_change *change,
 				    bool *ret, struct tide_error *err);
-	/* Deletes checkpoints that nobody inherits from any more, with their segments, and keeps
-	 * what they have counted; nothing when its lanes were changed since the group was read. */
+	/* Deletes checkpoints that nobody inherits from any more, with segments that have not
+	 * ended, and keeps what they have counted; nothing when its lanes were changed since the
+	 * group was read. */
 	tide_status (*group_forget)(void *session, const struct tide_group *group,
 				    const char *const *rows, size_t count, struct tide_error *err);
 	/* As a member of a group with that number, until it leaves, or its session's store or its

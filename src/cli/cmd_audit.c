@@ -31,19 +31,31 @@ static bool audit_is_same(const struct tide_segment *a, size_t a_count,
 	return true;
 }
 
+static tide_status audit_list(struct audit *audit, struct tide_segment **ret, size_t *ret_count,
+			      struct tide_error *err)
+{
+	struct tide_store *database = audit->checkpoints->database;
+	void *session;
+	tide_status status = store_borrow(database, &session, err);
+	if (status != TIDE_OK)
+		return status;
+	status = segments_list(database, session, audit->name, ret, ret_count, err);
+	store_return(database, session, status);
+	return status;
+}
+
 /* The row between two equal looks at the segments belongs to them, whoever runs meanwhile. */
 static tide_status audit_read(struct audit *audit, struct tide_error *err)
 {
 	bool is_same = false;
-	tide_status status = segments_list(audit->checkpoints, audit->name, &audit->segments,
-					   &audit->segment_count, err);
+	tide_status status = audit_list(audit, &audit->segments, &audit->segment_count, err);
 
 	for (int i = 0; i < AUDIT_TRIES && status == TIDE_OK && !is_same; i++) {
 		struct tide_segment *next;
 		size_t count;
 		status = tide_checkpoints_load(audit->checkpoints, audit->name, &audit->row, err);
 		if (status == TIDE_OK)
-			status = segments_list(audit->checkpoints, audit->name, &next, &count, err);
+			status = audit_list(audit, &next, &count, err);
 		if (status != TIDE_OK)
 			break;
 		is_same = audit_is_same(audit->segments, audit->segment_count, next, count);

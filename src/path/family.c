@@ -16,6 +16,7 @@
 
 #include "path/journal.h"
 #include "path/port.h"
+#include "path/segments.h"
 #include "sys/alloc.h"
 #include "sys/log.h"
 
@@ -268,6 +269,67 @@ static tide_status family_plan(struct family_change *plan, const struct family_w
 	return TIDE_OK;
 }
 
+/* Nobody can prove what an old row had settled before anything was kept of it: an empty segment
+ * says until where that is. */
+static tide_status family_mark_row(const struct tide_store *database, void *session,
+				   const struct tide_group_row *row, struct tide_time now,
+				   struct tide_error *err)
+{
+	struct tide_segment_write write = { .name = row->name,
+					    .should_begin = true,
+					    .from = row->position,
+					    .stored = row->position,
+					    .filter = "{}",
+					    .now = now };
+	tide_status status = port_segment_turn(database, session, NULL, &write, err);
+	if (status != TIDE_OK)
+		return status;
+	write.should_begin = false;
+	write.should_end = true;
+	write.until = row->position;
+	return port_segment_turn(database, session, NULL, &write, err);
+}
+
+/* `*ret_is_kept`: something was kept of the row. */
+static void family_put_open(struct tide_group_row *row, const struct tide_checkpoint *checkpoint,
+			    const struct tide_segment *list, size_t count, bool *ret_is_kept)
+{
+	*ret_is_kept = false;
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(list[i].name, row->name) != 0)
+			continue;
+		*ret_is_kept = true;
+		row->has_open = !list[i].has_ended;
+		row->until = segment_reach(&list[i], checkpoint);
+		row->processed = checkpoint->events_processed;
+	}
+}
+
+/* What its rows have open ends where they stand. A role that may not look or write has kept
+ * nothing. */
+static tide_status family_put_segments(const struct tide_store *database, void *session,
+				       struct family_change *plan, const struct family *family,
+				       struct tide_error *err)
+{
+	struct tide_segment *list = NULL;
+	struct tide_error why;
+	size_t count = 0;
+	tide_status status =
+		segments_list_family(database, session, plan->change.name, &list, &count, &why);
+	for (size_t i = 0; status == TIDE_OK && i < family->count; i++) {
+		struct tide_group_row *row = &plan->before[i];
+		bool is_kept;
+		family_put_open(row, &family->list[i], list, count, &is_kept);
+		if (!is_kept && row->has_position)
+			status = family_mark_row(database, session, row, plan->change.now, &why);
+	}
+	tide_segments_free(list, count);
+	if (status == TIDE_OK || status == TIDE_UNSUPPORTED)
+		return TIDE_OK;
+	*err = why;
+	return status;
+}
+
 /* Whoever has given a name partitions by hand has made no family of it. */
 static tide_status family_check_partitions(const char *name, const struct family *family,
 					   struct tide_error *err)
@@ -322,6 +384,8 @@ static tide_status family_change(const struct tide_store *database, void *sessio
 	}
 	if (status == TIDE_OK)
 		status = family_plan(&plan, wish, before, &family, err);
+	if (status == TIDE_OK)
+		status = family_put_segments(database, session, &plan, &family, err);
 	if (status == TIDE_OK)
 		status = port_group_change(database, session, &plan.change, ret, err);
 	if (status == TIDE_OK && *ret && before != wish->lanes)

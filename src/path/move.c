@@ -244,13 +244,39 @@ static tide_status moving_look(struct moving *moving, struct tide_error *err)
 	return TIDE_OK;
 }
 
+/* As it was looked at; NULL: there is none. */
+static const struct tide_checkpoint *moving_find(const struct moving *moving, const char *name)
+{
+	for (size_t i = 0; i < moving->row_count; i++)
+		if (strcmp(moving->rows[i].projection_name, name) == 0)
+			return &moving->rows[i];
+	return NULL;
+}
+
+/* What is kept of lanes whose rows are gone. */
+static tide_status moving_forget_rest(struct moving *moving, struct tide_error *err)
+{
+	struct tide_segment *list = NULL;
+	size_t count = 0;
+	tide_status status = segments_list_family(moving->database, moving->session,
+						  moving->move->name, &list, &count, err);
+	for (size_t i = 0; status == TIDE_OK && i < count; i++)
+		if (segment_is_newest(list, count, i) && !moving_find(moving, list[i].name))
+			status = segments_forget(moving->database, moving->session, list[i].name,
+						 err);
+	tide_segments_free(list, count);
+	return status;
+}
+
 /* ---- Anew ------------------------------------------------------------------------------------ */
 
 static tide_status moving_forget(struct moving *moving, struct tide_error *err)
 {
 	tide_position from = moving->move->anew->from;
-	if (moving_is_family(moving))
-		return moving_move_family(moving, true, from, err);
+	if (moving_is_family(moving)) {
+		tide_status status = moving_move_family(moving, true, from, err);
+		return status == TIDE_OK ? moving_forget_rest(moving, err) : status;
+	}
 	tide_status status = port_reset(moving->database, moving->session, moving->move->name, err);
 	return status == TIDE_OK && from >= 0
 		       ? moving_save(moving, moving->move->name, from, NULL, err)
@@ -285,14 +311,41 @@ static tide_status moving_check_back(struct moving *moving, struct tide_error *e
 			 (long long)moving_position(&move->row), (long long)move->to);
 }
 
-static tide_status moving_end_segments(struct moving *moving, struct tide_error *err)
+/* Rows of earlier numbers go back with the others, but nobody runs them. */
+static bool moving_can_run(const struct moving *moving, const char *name)
 {
-	tide_status status = TIDE_OK;
-	for (size_t i = 0; status == TIDE_OK && i < moving->row_count; i++) {
-		const struct tide_checkpoint *row = &moving->rows[i];
-		if (!moving_is_family(moving) || moving_position(row) > moving->move->to)
-			status = segments_end(moving->database, moving->session, row, err);
-	}
+	size_t lanes = moving_is_family(moving) ? moving->names.lanes : moving->names.count;
+	for (size_t i = 0; i < lanes; i++)
+		if (strcmp(moving->names.list[i], name) == 0)
+			return true;
+	return false;
+}
+
+static tide_status moving_turn_segment(struct moving *moving, const struct tide_segment *newest,
+				       struct tide_error *err)
+{
+	const struct tide_checkpoint none = { 0 };
+	struct segments_move move = { .row = moving_find(moving, newest->name),
+				      .goes_on = moving_can_run(moving, newest->name),
+				      .to = moving->move->to };
+	return segment_reach(newest, move.row ? move.row : &none) > move.to
+		       ? segments_go_back(moving->database, moving->session, newest, &move, err)
+		       : TIDE_OK;
+}
+
+static tide_status moving_turn_segments(struct moving *moving, struct tide_error *err)
+{
+	struct tide_segment *list = NULL;
+	size_t count = 0;
+	tide_status status = moving_is_family(moving)
+				     ? segments_list_family(moving->database, moving->session,
+							    moving->move->name, &list, &count, err)
+				     : segments_list(moving->database, moving->session,
+						     moving->move->name, &list, &count, err);
+	for (size_t i = 0; status == TIDE_OK && i < count; i++)
+		if (segment_is_newest(list, count, i))
+			status = moving_turn_segment(moving, &list[i], err);
+	tide_segments_free(list, count);
 	return status;
 }
 
@@ -320,7 +373,7 @@ static tide_status moving_go_back(struct moving *moving, struct tide_error *err)
 				 ? moving_move_family(moving, false, move->to, err)
 				 : moving_save(moving, move->name, move->to, NULL, err);
 	if (status == TIDE_OK)
-		status = moving_end_segments(moving, err);
+		status = moving_turn_segments(moving, err);
 	if (status == TIDE_OK)
 		status = moving_drop_letters(moving, move->to, err);
 	moving_tell_back(moving);
@@ -394,6 +447,8 @@ static tide_status moving_accept(struct moving *moving, struct tide_error *err)
 	for (size_t i = 0; status == TIDE_OK && i < moving->row_count; i++)
 		if (moving->rows[i].has_position)
 			status = moving_stand(moving, &moving->rows[i], err);
+	if (status == TIDE_OK && moving_is_family(moving))
+		status = moving_forget_rest(moving, err);
 	snprintf(moving->detail, sizeof moving->detail, "position %lld",
 		 (long long)moving->move->least);
 	return status;

@@ -11,6 +11,8 @@
 #include "conformance/tally.h"
 #include "path/checkpoints.h"
 #include "path/family.h"
+#include "path/port.h"
+#include "path/segments.h"
 #include "path/store.h"
 
 #define LANES 3
@@ -458,7 +460,115 @@ static void release_that_fails_half_way_is_told(struct fixture *f)
 	refused(TIDE_NOT_FOUND, tide_checkpoints_release(f->checkpoints, "q", err));
 }
 
+/* ---- What is kept of them -------------------------------------------------------------------- */
+
+/* Segments of the name and of all its lanes. */
+static struct tide_segment *kept(struct fixture *f, size_t *ret_count)
+{
+	struct tide_segment *list = NULL;
+	void *session;
+	must(store_borrow(f->store, &session, err));
+	must(segments_list_family(f->store, session, "p", &list, ret_count, err));
+	store_return(f->store, session, TIDE_OK);
+	return list;
+}
+
+static int64_t processed_in(struct fixture *f, const struct tide_segment *segment)
+{
+	struct tide_checkpoint row;
+	if (segment->has_ended)
+		return segment->processed_until - segment->processed_before;
+	must(tide_checkpoints_load(f->checkpoints, segment->name, &row, err));
+	return row.events_processed - segment->processed_before;
+}
+
+static void segments_of_lanes_end_with_another_number_and_outlive_their_rows(struct fixture *f)
+{
+	struct tally tally = { .is_stuck = true };
+	struct family_wish wish = { .name = "p", .lanes = LANES + 1 };
+	struct tide_time clean;
+	void *session;
+	size_t count, inherit = 0;
+	int64_t processed = 0;
+
+	tally_fill(f, EVENTS);
+	tally_run(f, &tally, LANES);
+	assert_true(become(f, LANES + 1));
+	struct tide_segment *list = kept(f, &count);
+	assert_int_equal(count, LANES);
+	for (size_t i = 0; i < count; i++)
+		assert_true(list[i].has_ended && list[i].until == stored_position(f, list[i].name));
+	tide_segments_free(list, count);
+
+	tally.is_stuck = false;
+	tally_run(f, &tally, LANES + 1);
+	must(store_borrow(f->store, &session, err));
+	must(family_trim(f->store, session, &wish, &clean, err));
+	store_return(f->store, session, TIDE_OK);
+	refused(TIDE_NOT_FOUND, tide_checkpoints_load(f->checkpoints, lane_name(0, LANES),
+						      &(struct tide_checkpoint){ 0 }, err));
+	list = kept(f, &count);
+	assert_int_equal(count, LANES + LANES + 1);
+	for (size_t i = 0; i < count; i++) {
+		inherit += strstr(list[i].filter, "\"inherited\"") != NULL;
+		processed += processed_in(f, &list[i]);
+	}
+	tide_segments_free(list, count);
+	assert_int_not_equal(inherit, 0);
+	assert_int_equal(processed, EVENTS);
+}
+
+/* Partitions by hand of a name that begins alike are not its own. */
+static void segments_are_listed_by_name_and_lane(struct fixture *f)
+{
+	static const char *const names[] = { "p",   "p#0/3", "p#12/30",  "p2",
+					     "p#0", "p#x/3", "p#0/3#1/2" };
+	struct tide_segment *list;
+	void *session;
+	size_t count;
+	must(store_borrow(f->store, &session, err));
+	for (size_t i = 0; i < 7; i++) {
+		struct tide_segment_write write = { .name = names[i],
+						    .should_begin = true,
+						    .filter = "{}",
+						    .now = tide_time_now() };
+		must(port_segment_turn(f->store, session, NULL, &write, err));
+	}
+	must(segments_list(f->store, session, "p", &list, &count, err));
+	assert_int_equal(count, 1);
+	tide_segments_free(list, count);
+	store_return(f->store, session, TIDE_OK);
+	list = kept(f, &count);
+	assert_int_equal(count, 3);
+	for (size_t i = 0; i < count; i++)
+		assert_string_equal(list[i].name, names[i]);
+	tide_segments_free(list, count);
+}
+
+static void lanes_that_go_back_take_back_what_was_kept_beyond(struct fixture *f)
+{
+	struct tally tally = { .is_stuck = false };
+	size_t count;
+	tally_fill(f, EVENTS);
+	tally_run(f, &tally, LANES);
+	must(tide_checkpoints_rewind(f->checkpoints, "p", 10, NULL, err));
+	struct tide_segment *list = kept(f, &count);
+	assert_int_equal(count, 2 * LANES);
+	for (size_t i = 0; i < count; i++) {
+		bool is_first = i < LANES;
+		assert_int_equal(list[i].has_ended, is_first);
+		assert_int_equal(is_first ? list[i].until : list[i].from, is_first ? EVENTS : 10);
+	}
+	tide_segments_free(list, count);
+	must(tide_checkpoints_reset(f->checkpoints, "p", err));
+	tide_segments_free(kept(f, &count), 0);
+	assert_int_equal(count, 0);
+}
+
 const struct test_case family_cases[] = {
+	CASE(segments_of_lanes_end_with_another_number_and_outlive_their_rows),
+	CASE(segments_are_listed_by_name_and_lane),
+	CASE(lanes_that_go_back_take_back_what_was_kept_beyond),
 	CASE(lanes_that_begin_anew_are_begun_once),
 	CASE(lanes_that_were_made_meanwhile_stay_where_they_are),
 	CASE(rows_that_are_inherited_anew_are_not_forgotten),

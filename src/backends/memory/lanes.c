@@ -79,12 +79,14 @@ static void lanes_unmake_rows(struct memory_state *state, const struct tide_grou
 }
 
 static void lanes_write(struct memory_state *state, const struct tide_group_change *change)
+	TIDE_REQUIRES(state->book_lock)
 {
 	for (size_t i = 0; i < change->before_count; i++) {
 		struct memory_lease *lease =
 			name_table_find(&state->leases, change->before[i].name);
 		if (lease)
 			memory_lease_turn(lease);
+		memory_segment_end_locked(state, &change->before[i]);
 	}
 
 	for (size_t i = 0; i < change->after_count; i++) {
@@ -136,8 +138,8 @@ tide_status memory_group_forget(void *session, const struct tide_group *group,
 			continue;
 		now->processed_before += row->events_processed;
 		name_table_remove(&state->checkpoints, rows[i]);
-		memory_segments_forget(state, rows[i]);
 	}
+
 	mutex_unlock(&state->book_lock);
 	return TIDE_OK;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include "backends/memory/state.h"
+#include "core/segment.h"
 #include "sys/alloc.h"
 
 static struct memory_state *segment_lock(void *session) TIDE_UNCHECKED
@@ -14,7 +16,7 @@ static struct memory_state *segment_lock(void *session) TIDE_UNCHECKED
 static struct memory_segment *segment_open(const struct memory_state *state, const char *name)
 {
 	struct memory_segment *found = state->segments;
-	while (found && (found->segment.has_ended || strcmp(found->name, name) != 0))
+	while (found && (found->segment.has_ended || strcmp(found->segment.name, name) != 0))
 		found = found->next;
 	return found;
 }
@@ -30,7 +32,7 @@ void memory_segments_forget(struct memory_state *state, const char *name)
 	struct memory_segment **at = &state->segments;
 	while (*at) {
 		struct memory_segment *segment = *at;
-		if (name && strcmp(segment->name, name) != 0) {
+		if (name && strcmp(segment->segment.name, name) != 0) {
 			at = &segment->next;
 			continue;
 		}
@@ -51,15 +53,29 @@ static struct memory_segment *segment_new(const struct tide_segment_write *write
 	struct memory_segment *segment = alloc_zero(1, sizeof *segment);
 	if (!segment)
 		return NULL;
-	strcpy(segment->name, write->name);
 	segment->segment = (struct tide_segment){ .from = write->from,
 						  .stored = write->stored,
 						  .processed_before = write->processed };
+	snprintf(segment->segment.name, sizeof segment->segment.name, "%s", write->name);
 	segment->segment.filter = alloc_text(write->filter, strlen(write->filter));
 	if (segment->segment.filter)
 		return segment;
 	tide_free(segment);
 	return NULL;
+}
+
+static void segment_end(struct memory_segment *segment, tide_position until, int64_t processed)
+{
+	segment->segment.has_ended = true;
+	segment->segment.until = until;
+	segment->segment.processed_until = processed;
+}
+
+void memory_segment_end_locked(struct memory_state *state, const struct tide_group_row *row)
+{
+	struct memory_segment *open = row->has_open ? segment_open(state, row->name) : NULL;
+	if (open)
+		segment_end(open, row->until, row->processed);
 }
 
 tide_status memory_segment_turn(void *session, const struct tide_fence *fence,
@@ -77,15 +93,7 @@ tide_status memory_segment_turn(void *session, const struct tide_fence *fence,
 	if (status == TIDE_OK && write->should_forget)
 		memory_segments_forget(state, write->name);
 	else if (open)
-		open->segment =
-			(struct tide_segment){ .from = open->segment.from,
-					       .stored = open->segment.stored,
-					       .processed_before = open->segment.processed_before,
-					       .discarded = open->segment.discarded,
-					       .filter = open->segment.filter,
-					       .has_ended = true,
-					       .until = write->until,
-					       .processed_until = write->processed };
+		segment_end(open, write->until, write->processed);
 	if (status == TIDE_OK && next) {
 		next->next = state->segments;
 		state->segments = next;
@@ -101,7 +109,7 @@ static size_t segment_count(const struct memory_state *state, const char *name)
 {
 	size_t count = 0;
 	for (const struct memory_segment *at = state->segments; at; at = at->next)
-		count += strcmp(at->name, name) == 0;
+		count += segment_is_of(name, at->segment.name);
 	return count;
 }
 
@@ -110,7 +118,7 @@ static bool segment_copy(const struct memory_state *state, const char *name,
 			 struct tide_segment *list, size_t count)
 {
 	for (const struct memory_segment *at = state->segments; at; at = at->next) {
-		if (strcmp(at->name, name) != 0)
+		if (!segment_is_of(name, at->segment.name))
 			continue;
 		struct tide_segment *copy = &list[--count];
 		*copy = at->segment;

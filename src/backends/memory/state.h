@@ -56,7 +56,6 @@ struct memory_snapshots {
 /** A segment of a name. */
 struct memory_segment {
 	struct memory_segment *next;
-	char name[TIDE_NAME_MAX + 1];
 	struct tide_segment segment;
 };
 
@@ -112,6 +111,9 @@ void memory_drop_leases(struct memory_handle *handle);
 void memory_segment_discard_locked(struct memory_state *state, const char *name, int64_t count)
 	TIDE_REQUIRES(state->book_lock);
 void memory_segments_forget(struct memory_state *state, const char *name);
+/** With its row, where that has an open segment. */
+void memory_segment_end_locked(struct memory_state *state, const struct tide_group_row *row)
+	TIDE_REQUIRES(state->book_lock);
 
 /** End the ownership of a lease, in a new epoch. */
 void memory_lease_turn(struct memory_lease *lease);

@@ -489,6 +489,9 @@ tide_status pg_segment_turn(void *session, const struct tide_fence *fence,
 			    const struct tide_segment_write *write, struct tide_error *err);
 tide_status pg_segment_list(void *session, const char *name, struct tide_segment **ret,
 			    size_t *ret_count, struct tide_error *err);
+/** Those of the rows before a change of lanes. */
+tide_status pg_segments_end(struct pg_session *session, const struct tide_group_change *change,
+			    struct tide_error *err);
 /** Count what was discarded into the open segment of a name, and end it; `until` NULL: it goes
  * on. In checkpoint.c. */
 tide_status pg_segment_change(struct pg_session *session, const struct tide_segment_write *write,

@@ -168,6 +168,8 @@ static tide_status lanes_change(struct pg_session *session, const struct tide_gr
 		status = lanes_are_same(session, change, &is_ready, err);
 	if (status == TIDE_OK && is_ready)
 		status = lanes_write(session, change, err);
+	if (status == TIDE_OK && is_ready)
+		status = pg_segments_end(session, change, err);
 	*ret = is_ready;
 	return status;
 }

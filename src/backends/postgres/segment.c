@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stretches of the feed with one filter, for who proves later that nothing was skipped. */
 #include "backends/postgres/inner.h"
+#include "core/segment.h"
+#include "core/text.h"
 
 #include "sys/alloc.h"
 
@@ -31,6 +33,32 @@ static tide_status segment_begin(struct pg_session *session, const struct tide_f
 	return status;
 }
 
+/* Whoever begins it owns the name by other means. So seldom that it is not prepared. */
+static tide_status segment_begin_by_hand(struct pg_session *session,
+					 const struct tide_segment_write *write,
+					 struct tide_error *err)
+{
+	PG_PARAMS_AUTO struct pg_params params = { .count = 0 };
+	PG_RESULT_AUTO PGresult *result = NULL;
+	struct pg_connection *writer;
+	ALLOC_AUTO char *text = alloc_format(
+		"INSERT INTO %sprojection_segments (name, from_position, events_processed, "
+		"began_at, filter, stored_position) VALUES ($1::text, $2::int8, $3::int8, "
+		"$4::timestamptz, $5::text::json, $6::int8)",
+		session->store->target.schema);
+	if (!text)
+		return alloc_fail(err);
+
+	pg_put_string(&params, write->name);
+	pg_put_int8(&params, write->from);
+	pg_put_int8(&params, write->processed);
+	pg_put_time(&params, &write->now);
+	pg_put_string(&params, write->filter);
+	pg_put_int8(&params, write->stored);
+	tide_status status = pg_session_writer(session, &writer, err);
+	return status == TIDE_OK ? pg_query(writer, text, &params, &result, err) : status;
+}
+
 /* So seldom that it is not prepared. */
 static tide_status segment_forget(struct pg_session *session, const char *name,
 				  struct tide_error *err)
@@ -56,10 +84,31 @@ tide_status pg_segment_turn(void *session, const struct tide_fence *fence,
 		return TIDE_OK;
 	if (write->should_forget)
 		status = segment_forget(session, write->name, err);
-	if (status == TIDE_OK && write->should_begin)
-		status = segment_begin(session, fence, write, err);
-	else if (status == TIDE_OK && write->should_end)
+	if (status == TIDE_OK && write->should_begin && fence)
+		return segment_begin(session, fence, write, err);
+	if (status == TIDE_OK && write->should_end)
 		status = pg_segment_change(session, write, &write->until, 0, err);
+	if (status == TIDE_OK && write->should_begin)
+		status = segment_begin_by_hand(session, write, err);
+	return status;
+}
+
+/* In the open transaction, which a refused right would end. */
+tide_status pg_segments_end(struct pg_session *session, const struct tide_group_change *change,
+			    struct tide_error *err)
+{
+	bool may_end = false;
+	tide_status status = TIDE_OK;
+	if (segment_is_kept(session))
+		status = pg_may(session, "projection_segments", "SELECT, UPDATE", &may_end, err);
+	for (size_t i = 0; status == TIDE_OK && may_end && i < change->before_count; i++) {
+		const struct tide_group_row *row = &change->before[i];
+		struct tide_segment_write write = { .name = row->name,
+						    .processed = row->processed,
+						    .now = change->now };
+		if (row->has_open)
+			status = pg_segment_change(session, &write, &row->until, 0, err);
+	}
 	return status;
 }
 
@@ -75,8 +124,16 @@ static bool segment_row(const PGresult *rows, int row, struct tide_segment *ret)
 		ret->until = pg_int8(rows, row, 5);
 	if (!pg_is_null(rows, row, 6))
 		ret->processed_until = pg_int8(rows, row, 6);
+	text_take_name(pg_text(rows, row, 8), ret->name);
 	ret->filter = alloc_text(filter.data, filter.size);
 	return ret->filter != NULL;
+}
+
+static bool segment_row_is_of(const PGresult *rows, int row, const char *name)
+{
+	char owner[TIDE_NAME_MAX + 1];
+	text_take_name(pg_text(rows, row, 8), owner);
+	return segment_is_of(name, owner);
 }
 
 tide_status pg_segment_list(void *session, const char *name, struct tide_segment **ret,
@@ -91,11 +148,13 @@ tide_status pg_segment_list(void *session, const char *name, struct tide_segment
 	if (status != TIDE_OK)
 		return status;
 
-	size_t count = rows ? (size_t)PQntuples(rows) : 0;
-	struct tide_segment *list = alloc_zero(count + 1, sizeof *list);
+	int row_count = rows ? PQntuples(rows) : 0;
+	size_t count = 0;
+	struct tide_segment *list = alloc_zero((size_t)row_count + 1, sizeof *list);
 	bool is_whole = list != NULL;
-	for (size_t i = 0; is_whole && i < count; i++)
-		is_whole = segment_row(rows, (int)i, &list[i]);
+	for (int i = 0; is_whole && i < row_count; i++)
+		if (segment_row_is_of(rows, i, name))
+			is_whole = segment_row(rows, i, &list[count++]);
 	if (!is_whole) {
 		tide_segments_free(list, count);
 		return alloc_fail(err);

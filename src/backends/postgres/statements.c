@@ -546,8 +546,8 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_SEGMENT_LIST] =
 		"SELECT from_position, events_processed, events_discarded, filter::text, ended_at "
 		"IS NOT NULL, until_position, "
-		"until_processed, stored_position FROM @projection_segments WHERE name = $1::text "
-		"ORDER BY id",
+		"until_processed, stored_position, name FROM @projection_segments WHERE "
+		"substr(name, 1, length($1::text)) = $1::text ORDER BY id",
 
 	[PG_CONTROL_PAUSE] = /* as JOURNAL; $7 reason, $8 note */
 		"WITH was AS MATERIALIZED (SELECT 1 FROM @subscription_controls WHERE name = "
@@ -617,7 +617,8 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"AS (DELETE FROM "
 		"@projection_checkpoints USING seat WHERE projection_name = ANY($3::text[]) "
 		"RETURNING events_processed)<+SEGMENTS , forgotten AS (DELETE FROM "
-		"@projection_segments USING seat WHERE name = ANY($3::text[]))+> "
+		"@projection_segments USING seat WHERE name = ANY($3::text[]) AND ended_at IS "
+		"NULL)+> "
 		"UPDATE @subscription_groups SET processed_before = processed_before + (SELECT "
 		"COALESCE(sum(events_processed), 0) FROM gone)::int8 FROM seat WHERE name = "
 		"$1::text",

@@ -213,6 +213,8 @@ static tide_status checkpoint_set(struct sqlite_session *session,
 /* ---- Segments, as far as they go with the row ------------------------------------------------ */
 
 static const char checkpoint_forget[] = "DELETE FROM projection_segments WHERE name = ?1";
+static const char checkpoint_forget_open[] =
+	"DELETE FROM projection_segments WHERE name = ?1 AND ended_at IS NULL";
 static const char checkpoint_discard[] =
 	"UPDATE projection_segments SET events_discarded = events_discarded + ?2 WHERE name = ?1 "
 	"AND ended_at IS NULL";
@@ -237,18 +239,29 @@ static tide_status segment_discard(struct sqlite_session *session, const char *n
 	return sqlite_step(&session->connection, statement, NULL, err);
 }
 
-tide_status sqlite_segment_forget(struct sqlite_session *session, const char *name,
-				  struct tide_error *err)
+static tide_status segment_forget(struct sqlite_session *session, const char *sql,
+				  const char *name, struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
 	if (!checkpoint_has_segments(session))
 		return TIDE_OK;
-	tide_status status =
-		sqlite_statement(&session->connection, checkpoint_forget, &statement, err);
+	tide_status status = sqlite_statement(&session->connection, sql, &statement, err);
 	if (status != TIDE_OK)
 		return status;
 	sqlite_bind_string(statement, 1, name);
 	return sqlite_step(&session->connection, statement, NULL, err);
+}
+
+tide_status sqlite_segment_forget(struct sqlite_session *session, const char *name,
+				  struct tide_error *err)
+{
+	return segment_forget(session, checkpoint_forget, name, err);
+}
+
+tide_status sqlite_segment_forget_open(struct sqlite_session *session, const char *name,
+				       struct tide_error *err)
+{
+	return segment_forget(session, checkpoint_forget_open, name, err);
 }
 
 /* What was dropped is counted with the position, or not at all. */

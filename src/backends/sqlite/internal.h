@@ -467,8 +467,13 @@ tide_status sqlite_segment_turn(void *session, const struct tide_fence *fence,
 				const struct tide_segment_write *write, struct tide_error *err);
 tide_status sqlite_segment_list(void *session, const char *name, struct tide_segment **ret,
 				size_t *ret_count, struct tide_error *err);
-/** Forget all segments of a name, in the open transaction. */
+/** With its row, where that has an open segment; in the open transaction. */
+tide_status sqlite_segment_end(struct sqlite_session *session, const struct tide_group_row *row,
+			       struct tide_time now, struct tide_error *err);
+/** Forget all segments of a name, or the one that has not ended, in the open transaction. */
 tide_status sqlite_segment_forget(struct sqlite_session *session, const char *name,
+				  struct tide_error *err);
+tide_status sqlite_segment_forget_open(struct sqlite_session *session, const char *name,
 				  struct tide_error *err);
 
 /* lanes.c, member.c */

@@ -147,6 +147,14 @@ static tide_status lanes_end_ownership(struct sqlite_session *session, const cha
 	return sqlite_step(&session->connection, statement, NULL, err);
 }
 
+static tide_status lanes_end_before(struct sqlite_session *session,
+				    const struct tide_group_row *row, struct tide_time at,
+				    struct tide_error *err)
+{
+	tide_status status = lanes_end_ownership(session, row->name, at, err);
+	return status == TIDE_OK ? sqlite_segment_end(session, row, at, err) : status;
+}
+
 static tide_status lanes_write_row(struct sqlite_session *session, const struct tide_group_row *row,
 				   struct tide_time at, struct tide_error *err)
 {
@@ -202,7 +210,7 @@ static tide_status lanes_write(struct sqlite_session *session,
 {
 	tide_status status = TIDE_OK;
 	for (size_t i = 0; status == TIDE_OK && i < change->before_count; i++)
-		status = lanes_end_ownership(session, change->before[i].name, change->now, err);
+		status = lanes_end_before(session, &change->before[i], change->now, err);
 	for (size_t i = 0; status == TIDE_OK && i < change->after_count; i++)
 		status = lanes_write_row(session, &change->after[i], change->now, err);
 	if (status == TIDE_OK)
@@ -238,7 +246,7 @@ static tide_status lanes_forget(struct sqlite_session *session, const char *name
 	tide_status status = lanes_run(session, lanes_count, name, row, err);
 	if (status == TIDE_OK)
 		status = lanes_run(session, lanes_delete, row, NULL, err);
-	return status == TIDE_OK ? sqlite_segment_forget(session, row, err) : status;
+	return status == TIDE_OK ? sqlite_segment_forget_open(session, row, err) : status;
 }
 
 tide_status sqlite_group_forget(void *self, const struct tide_group *group, const char *const *rows,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "backends/sqlite/internal.h"
+#include "core/segment.h"
 
 static const char segment_end[] =
 	"UPDATE projection_segments SET until_position = ?2, until_processed = ?3, ended_at = ?4 "
@@ -12,8 +13,8 @@ static const char segment_begin[] =
 	"stored_position) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 static const char segment_list[] =
 	"SELECT from_position, events_processed, events_discarded, filter, ended_at IS NOT NULL, "
-	"until_position, until_processed, stored_position FROM projection_segments WHERE name = ?1 "
-	"ORDER BY id";
+	"until_position, until_processed, stored_position, name FROM projection_segments WHERE "
+	"substr(name, 1, length(?1)) = ?1 ORDER BY id";
 
 static bool segment_is_kept(const struct sqlite_session *session)
 {
@@ -36,6 +37,17 @@ static tide_status segment_run(struct sqlite_session *session, const char *sql,
 	sqlite_bind_string(statement, 5, write->filter);
 	sqlite3_bind_int64(statement, 6, write->stored);
 	return sqlite_step(&session->connection, statement, NULL, err);
+}
+
+tide_status sqlite_segment_end(struct sqlite_session *session, const struct tide_group_row *row,
+			       struct tide_time now, struct tide_error *err)
+{
+	struct tide_segment_write write = { .name = row->name,
+					    .processed = row->processed,
+					    .now = now };
+	return row->has_open && segment_is_kept(session)
+		       ? segment_run(session, segment_end, &write, row->until, err)
+		       : TIDE_OK;
 }
 
 static tide_status segment_change(struct sqlite_session *session,
@@ -79,18 +91,22 @@ static bool segment_decode(sqlite3_stmt *statement, struct tide_segment *ret)
 				      .until = sqlite3_column_int64(statement, 5),
 				      .processed_until = sqlite3_column_int64(statement, 6),
 				      .stored = sqlite3_column_int64(statement, 7) };
+	text_take_name(sqlite_column_view(statement, 8), ret->name);
 	ret->filter = alloc_text(filter.data ? filter.data : "", filter.size);
 	return ret->filter != NULL;
 }
 
 static tide_status segment_collect(struct sqlite_session *session, sqlite3_stmt *statement,
-				   struct tide_segment **list, size_t *count,
+				   const char *name, struct tide_segment **list, size_t *count,
 				   struct tide_error *err)
 {
 	bool has_row = true;
 	tide_status status = TIDE_OK;
 	while ((status = sqlite_step(&session->connection, statement, &has_row, err)) == TIDE_OK &&
 	       has_row) {
+		if (!segment_is_of(name, (const char *)sqlite3_column_text(statement, 8)))
+			continue;
+
 		struct tide_segment *more = alloc_resize(*list, *count + 1, sizeof *more);
 		if (!more)
 			return alloc_fail(err);
@@ -115,7 +131,7 @@ tide_status sqlite_segment_list(void *self, const char *name, struct tide_segmen
 		status = sqlite_statement(&session->connection, segment_list, &statement, err);
 	if (statement) {
 		sqlite_bind_string(statement, 1, name);
-		status = segment_collect(session, statement, &list, &count, err);
+		status = segment_collect(session, statement, name, &list, &count, err);
 	}
 
 	if (status != TIDE_OK) {
