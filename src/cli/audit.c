@@ -6,6 +6,11 @@
 #include "cli/audit.h"
 #include "sys/alloc.h"
 
+bool audit_counts(const struct audit *audit, const char *row_name)
+{
+	return audit->lane.total == 0 || strcmp(audit->name, row_name) == 0;
+}
+
 void audit_find(struct audit *audit, const char *format, ...)
 {
 	char text[600];

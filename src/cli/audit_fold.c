@@ -12,6 +12,7 @@
 
 #include "cli/audit.h"
 #include "core/text.h"
+#include "path/family.h"
 #include "sys/alloc.h"
 
 #define FOLD_WAIT_SECONDS 0.2
@@ -20,6 +21,34 @@
 static int fold_compare_ids(const void *a, const void *b)
 {
 	return memcmp(a, b, sizeof(struct tide_uuid));
+}
+
+bool fold_add_row(struct fold *fold, const char *name, tide_position position)
+{
+	const struct audit *audit = fold->audit;
+	struct tide_lane lane = { 0, 1 };
+	if (strcmp(name, audit->name) != 0 &&
+	    (!audit->is_family || !family_has(audit->name, name, &lane)))
+		return true;
+
+	struct inherit_row *more =
+		alloc_resize(fold->rows, fold->row_count + 1, sizeof *fold->rows);
+	if (!more)
+		return false;
+	fold->rows = more;
+	more[fold->row_count++] =
+		(struct inherit_row){ { lane.index, lane.total }, true, position };
+	if (position > fold->position)
+		fold->position = position;
+	return true;
+}
+
+/* An event is settled once any row has reached it that its aggregate falls to. */
+static bool fold_has(const struct fold *fold, const struct tide_event *event)
+{
+	return inherit_passes(fold->rows, fold->row_count,
+			      fnv1a64(event->aggregate_id.bytes, sizeof event->aggregate_id.bytes),
+			      event->position);
 }
 
 bool fold_leave_out(struct fold *fold, const char *id)
@@ -37,12 +66,12 @@ bool fold_leave_out(struct fold *fold, const char *id)
 	return true;
 }
 
-/* What lies behind the copy's position, and what was set aside, is passed over. */
+/* What nobody had settled when it was copied, and what was set aside, is passed over. */
 static tide_status fold_handle(void *self, const struct tide_event *event,
 			       struct tide_delivery *delivery)
 {
 	struct fold *fold = self;
-	if (event->position > fold->position ||
+	if (!fold_has(fold, event) ||
 	    (fold->left_out_count > 0 &&
 	     bsearch(&event->event_id, fold->left_out, fold->left_out_count, sizeof *fold->left_out,
 		     fold_compare_ids)))

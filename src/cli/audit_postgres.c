@@ -131,12 +131,29 @@ static int deep_copy_position(struct deep *deep, const char *own, const char *na
 	return exit;
 }
 
+/* Of the name, and of its lanes if it has any. */
+static int deep_copy_rows(struct deep *deep, const char *own)
+{
+	char *sql ALLOC_AUTO = alloc_format(
+		"SELECT projection_name, global_position FROM %sprojection_checkpoints WHERE "
+		"substr(projection_name, 1, length($1::text)) = $1::text AND global_position IS "
+		"NOT NULL",
+		own);
+	DEEP_ROWS *rows = NULL;
+	int exit = deep_ask(deep, sql, deep->fold.audit->name, "checkpoint", &rows);
+	for (int i = 0; exit == CLI_DONE && i < PQntuples(rows); i++)
+		if (!fold_add_row(&deep->fold, PQgetvalue(rows, i, 0),
+				  strtoll(PQgetvalue(rows, i, 1), NULL, 10)))
+			exit = cli_out_of_memory(deep->fold.audit->cli);
+	return exit;
+}
+
 static int deep_copy_positions(struct deep *deep, const char *own)
 {
 	struct swap *swap = deep->other->swap;
 	int exit = CLI_DONE;
 	if (!swap)
-		return deep_copy_position(deep, own, deep->fold.audit->name, &deep->fold.position);
+		return deep_copy_rows(deep, own);
 
 	for (uint32_t i = 0; exit == CLI_DONE && i < swap->lanes; i++)
 		exit = deep_copy_position(deep, own, swap->rows[i].name, &swap->rows[i].position);
@@ -330,6 +347,7 @@ int audit_compare_postgres(struct audit *audit, const char *url, const struct au
 		tide_free(deep.tables[i].live);
 		tide_free(deep.tables[i].folded);
 	}
+	tide_free(deep.fold.rows);
 	tide_free(deep.fold.left_out);
 	return exit;
 }

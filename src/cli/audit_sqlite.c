@@ -65,6 +65,7 @@ static void deep_close(struct deep *deep)
 
 	sqlite3_close(deep->copy);
 	tide_free(deep->live);
+	tide_free(deep->fold.rows);
 	tide_free(deep->fold.left_out);
 	DIR *folder = *deep->scratch ? opendir(deep->scratch) : NULL;
 	while (folder && (entry = readdir(folder))) {
@@ -133,12 +134,31 @@ static int deep_copy_position(struct deep *deep, const char *name, tide_position
 		       : deep_fail_sqlite(deep, "checkpoint");
 }
 
+/* Of the name, and of its lanes if it has any. */
+static int deep_copy_rows(struct deep *deep)
+{
+	sqlite3_stmt *statement = deep_prepare(
+		deep, "SELECT projection_name, global_position FROM live.projection_checkpoints "
+		      "WHERE substr(projection_name, 1, length(?1)) = ?1 AND global_position IS "
+		      "NOT NULL");
+	bool is_whole = true;
+
+	while (is_whole && statement && sqlite3_step(statement) == SQLITE_ROW)
+		is_whole =
+			fold_add_row(&deep->fold, (const char *)sqlite3_column_text(statement, 0),
+				     sqlite3_column_int64(statement, 1));
+	int code = sqlite3_finalize(statement);
+	if (!is_whole)
+		return cli_out_of_memory(deep->fold.audit->cli);
+	return code == SQLITE_OK && statement ? CLI_DONE : deep_fail_sqlite(deep, "checkpoint");
+}
+
 static int deep_copy_positions(struct deep *deep)
 {
 	struct swap *swap = deep->other->swap;
 	int exit = CLI_DONE;
 	if (!swap)
-		return deep_copy_position(deep, deep->fold.audit->name, &deep->fold.position);
+		return deep_copy_rows(deep);
 
 	for (uint32_t i = 0; exit == CLI_DONE && i < swap->lanes; i++)
 		exit = deep_copy_position(deep, swap->rows[i].name, &swap->rows[i].position);

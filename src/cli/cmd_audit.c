@@ -3,7 +3,8 @@
  * tide audit: proves from the databases alone that nothing was skipped.
  *
  * Happy path: for each segment of a projection, the events of the feed that match its filter are as
- * many as the checkpoint says were processed, dead-lettered ones among them, or discarded.
+ * many as the checkpoint says were processed, dead-lettered ones among them, or discarded; and each
+ * event is in one of them. Of a name with lanes these are the segments of all lanes it ever had.
  * Failure modes: they are not, a stretch between two segments was passed over, or nothing was kept
  * to compare with: each is a finding, and the status is 1.
  */
@@ -11,12 +12,46 @@
 #include <strings.h>
 
 #include "cli/audit.h"
+#include "core/event.h"
 #include "core/url.h"
 #include "path/checkpoints.h"
+#include "path/family.h"
 #include "sys/alloc.h"
 
 #define AUDIT_TRIES 20
 #define AUDIT_LETTERS 1000
+
+/* ---- Whose it is ----------------------------------------------------------------------------- */
+
+/* A lane of a name, or the name: `*ret` is where the lanes of `name` are told. */
+static tide_status audit_find_title(struct tide_checkpoints *checkpoints, const char *name,
+				    char title[TIDE_NAME_MAX + 1], struct tide_group *ret,
+				    struct tide_lane *ret_lane, struct tide_error *err)
+{
+	const char *end = strrchr(name, '#');
+	*ret_lane = (struct tide_lane){ 0, 0 };
+	snprintf(title, TIDE_NAME_MAX + 1, "%.*s", end ? (int)(end - name) : TIDE_NAME_MAX, name);
+	if (end && family_has(title, name, ret_lane)) {
+		tide_status status = checkpoints_group(checkpoints, title, ret, err);
+		if (status != TIDE_OK || ret->lanes > 0)
+			return status;
+	}
+	*ret_lane = (struct tide_lane){ 0, 0 };
+	snprintf(title, TIDE_NAME_MAX + 1, "%.255s", name);
+	return checkpoints_group(checkpoints, title, ret, err);
+}
+
+static tide_status audit_identify(struct audit *audit, struct tide_error *err)
+{
+	struct tide_group group;
+	tide_status status = audit_find_title(audit->checkpoints, audit->name, audit->title, &group,
+					      &audit->lane, err);
+	audit->is_family = group.lanes > 0;
+	audit->lanes = audit->lane.total > 0 ? audit->lane.total
+		       : group.lanes > 1     ? group.lanes
+					     : 1;
+	return status;
+}
 
 /* ---- What the database says ------------------------------------------------------------------ */
 
@@ -39,12 +74,35 @@ static tide_status audit_list(struct audit *audit, struct tide_segment **ret, si
 	tide_status status = store_borrow(database, &session, err);
 	if (status != TIDE_OK)
 		return status;
-	status = segments_list(database, session, audit->name, ret, ret_count, err);
+	status =
+		audit->is_family
+			? segments_list_family(database, session, audit->title, ret, ret_count, err)
+			: segments_list(database, session, audit->title, ret, ret_count, err);
 	store_return(database, session, status);
 	return status;
 }
 
-/* The row between two equal looks at the segments belongs to them, whoever runs meanwhile. */
+static bool audit_is_row(const struct audit *audit, const char *row_name)
+{
+	struct tide_lane lane;
+	return strcmp(row_name, audit->title) == 0 ||
+	       (audit->is_family && family_has(audit->title, row_name, &lane));
+}
+
+static tide_status audit_read_rows(struct audit *audit, struct tide_error *err)
+{
+	size_t count = 0;
+	tide_free(audit->rows);
+	audit->rows = NULL;
+	audit->row_count = 0;
+	tide_status status = tide_checkpoints_list(audit->checkpoints, &audit->rows, &count, err);
+	for (size_t i = 0; status == TIDE_OK && i < count; i++)
+		if (audit_is_row(audit, audit->rows[i].projection_name))
+			audit->rows[audit->row_count++] = audit->rows[i];
+	return status;
+}
+
+/* The rows between two equal looks at the segments belong to them, whoever runs meanwhile. */
 static tide_status audit_read(struct audit *audit, struct tide_error *err)
 {
 	bool is_same = false;
@@ -53,7 +111,7 @@ static tide_status audit_read(struct audit *audit, struct tide_error *err)
 	for (int i = 0; i < AUDIT_TRIES && status == TIDE_OK && !is_same; i++) {
 		struct tide_segment *next;
 		size_t count;
-		status = tide_checkpoints_load(audit->checkpoints, audit->name, &audit->row, err);
+		status = audit_read_rows(audit, err);
 		if (status == TIDE_OK)
 			status = audit_list(audit, &next, &count, err);
 		if (status != TIDE_OK)
@@ -69,11 +127,79 @@ static tide_status audit_read(struct audit *audit, struct tide_error *err)
 		       : status;
 }
 
-static tide_status audit_count_letters(struct audit *audit, enum tide_dead_letter_status which,
-				       int64_t *ret, struct tide_error *err)
+static void audit_put_present(struct audit *audit, const struct tide_checkpoint *row, bool *found)
 {
-	struct tide_dead_letter_query query = { .projection_name = audit->name,
-						.status = which,
+	struct tide_lane lane = { 0, 1 };
+	if (strcmp(row->projection_name, audit->title) != 0)
+		(void)family_has(audit->title, row->projection_name, &lane);
+	if (lane.total != audit->lanes || !audit_counts(audit, row->projection_name))
+		return;
+	tide_position position = row->has_position ? row->position : 0;
+	audit->present[lane.index] = position;
+	if (!*found || position < audit->position)
+		audit->position = position;
+	*found = true;
+}
+
+/* Where it is to be proven up to. */
+static tide_status audit_find_present(struct audit *audit, struct tide_error *err)
+{
+	bool found = false;
+	audit->present = alloc_zero(audit->lanes, sizeof *audit->present);
+	if (!audit->present)
+		return alloc_fail(err);
+	for (uint32_t i = 0; i < audit->lanes; i++)
+		audit->present[i] = -1;
+	for (size_t i = 0; i < audit->row_count; i++)
+		audit_put_present(audit, &audit->rows[i], &found);
+
+	for (uint32_t i = 0; found && audit->lane.total == 0 && i < audit->lanes; i++)
+		if (audit->present[i] < 0)
+			audit_find(audit,
+				   "its lane %u/%u has no checkpoint, which would tell how far it "
+				   "has come",
+				   i, audit->lanes);
+	struct tide_checkpoint row; /* says why there is none */
+	return found ? TIDE_OK : tide_checkpoints_load(audit->checkpoints, audit->name, &row, err);
+}
+
+/* ---- Dead letters ---------------------------------------------------------------------------- */
+
+static bool audit_keep_letter(struct audit *audit, const struct tide_dead_letter *entry)
+{
+	if (audit->letter_count == audit->letter_capacity) {
+		size_t capacity = audit->letter_capacity ? audit->letter_capacity * 2 : 64;
+		struct audit_letter *more = alloc_resize(audit->letters, capacity, sizeof *more);
+		if (!more)
+			return false;
+		audit->letters = more;
+		audit->letter_capacity = capacity;
+	}
+	audit->letters[audit->letter_count++] =
+		(struct audit_letter){ entry->event_id,
+				       entry->status == TIDE_DEAD_LETTER_RESOLVED };
+	return true;
+}
+
+/* They are kept under the title; a lane has those whose aggregate falls to it. */
+static tide_status audit_put_letter(struct audit *audit, const struct tide_dead_letter *entry,
+				    struct tide_error *err)
+{
+	struct event_place place;
+	tide_status status = event_read_place(tide_text(entry->event_data), &place, err);
+	if (status != TIDE_OK || !event_place_is_in(&place, audit->lane.index, audit->lane.total))
+		return status;
+	if (entry->status == TIDE_DEAD_LETTER_RESOLVED)
+		audit->dead_letters_resolved++;
+	else
+		audit->dead_letters++;
+	return audit_keep_letter(audit, entry) ? TIDE_OK : alloc_fail(err);
+}
+
+static tide_status audit_letters(struct audit *audit, struct tide_error *err)
+{
+	struct tide_dead_letter_query query = { .projection_name = audit->title,
+						.any_status = true,
 						.limit = { true, AUDIT_LETTERS },
 						.oldest_first = true };
 	size_t count = AUDIT_LETTERS;
@@ -81,145 +207,64 @@ static tide_status audit_count_letters(struct audit *audit, enum tide_dead_lette
 	while (count == AUDIT_LETTERS) {
 		struct tide_dead_letter_list list = { 0 };
 		tide_status status = tide_dead_letters_list(audit->checkpoints, &query, &list, err);
-		if (status != TIDE_OK)
-			return status;
 		count = list.count;
-		*ret += (int64_t)count;
-		if (count > 0)
+		for (size_t i = 0; status == TIDE_OK && i < count; i++)
+			status = audit_put_letter(audit, &list.entries[i], err);
+		if (status == TIDE_OK && count > 0)
 			query.after_id = list.entries[count - 1].id;
 		tide_dead_letters_free(&list);
+		if (status != TIDE_OK)
+			return status;
 	}
 	return TIDE_OK;
-}
-
-static tide_status audit_letters(struct audit *audit, struct tide_error *err)
-{
-	tide_status status =
-		audit_count_letters(audit, TIDE_DEAD_LETTER_FAILED, &audit->dead_letters, err);
-	if (status == TIDE_OK)
-		status = audit_count_letters(audit, TIDE_DEAD_LETTER_RETRYING, &audit->dead_letters,
-					     err);
-	if (status == TIDE_OK)
-		status = audit_count_letters(audit, TIDE_DEAD_LETTER_RESOLVED,
-					     &audit->dead_letters_resolved, err);
-	return status;
-}
-
-/* ---- What the feed says ---------------------------------------------------------------------- */
-
-/** A stretch of the feed being counted. */
-struct audit_stretch {
-	const char *filter;
-	tide_position from, until;
-	int64_t matching;
-	tide_position first; /* that matches; 0: none does */
-};
-
-/* What cannot be decoded is delivered, too, whatever its filter would say of it. */
-static tide_status audit_count(struct audit *audit, struct audit_stretch *stretch,
-			       struct tide_error *err)
-{
-	struct segment_filter filter;
-	struct tide_reader *reader;
-	const struct tide_event *event = NULL;
-	struct meter meter;
-	tide_status status = segment_filter_read(stretch->filter, &filter, err);
-	if (status != TIDE_OK)
-		return status;
-
-	struct tide_query query = { .after = { true, stretch->from } };
-	status = tide_store_read(audit->store, &query, &reader, err);
-	if (status != TIDE_OK) {
-		segment_filter_fini(&filter);
-		return status;
-	}
-	meter_begin(&meter, audit->name, stretch->from, stretch->until);
-	while ((status = tide_reader_next(reader, &event, err)) == TIDE_OK && event &&
-	       event->position <= stretch->until) {
-		if (!tide_filter_matches(&filter.filter, event))
-			continue;
-		if (stretch->matching++ == 0)
-			stretch->first = event->position;
-		meter_show(&meter, event->position, stretch->matching);
-	}
-	meter_end(&meter, stretch->until, stretch->matching);
-	tide_reader_close(reader);
-	segment_filter_fini(&filter);
-	return status;
-}
-
-static tide_status audit_segment(struct audit *audit, const struct tide_segment *segment,
-				 struct tide_error *err)
-{
-	int64_t processed =
-		(segment->has_ended ? segment->processed_until : audit->row.events_processed) -
-		segment->processed_before;
-	struct audit_stretch stretch = { .filter = segment->filter,
-					 .from = segment->from,
-					 .until = segment_reach(segment, &audit->row) };
-	tide_status status = audit_count(audit, &stretch, err);
-	if (status != TIDE_OK)
-		return status;
-
-	audit->matching += stretch.matching;
-	audit->processed += processed;
-	audit->discarded += segment->discarded;
-	int64_t settled = processed + segment->discarded;
-	if (stretch.matching != settled)
-		audit_find(audit,
-			   "positions %lld to %lld hold %lld events for it, %lld were settled "
-			   "(processed %lld, discarded %lld)",
-			   (long long)(segment->from + 1), (long long)stretch.until,
-			   (long long)stretch.matching, (long long)settled, (long long)processed,
-			   (long long)segment->discarded);
-	return TIDE_OK;
-}
-
-/* Between two segments somebody moved the position ahead. */
-static tide_status audit_gap(struct audit *audit, const struct tide_segment *segment,
-			     const struct tide_segment *next, struct tide_error *err)
-{
-	struct audit_stretch stretch = { .filter = next->filter,
-					 .from = segment_reach(segment, &audit->row),
-					 .until = next->from };
-	if (stretch.until <= stretch.from)
-		return TIDE_OK;
-	tide_status status = audit_count(audit, &stretch, err);
-	if (status == TIDE_OK && stretch.matching > 0)
-		audit_find(audit,
-			   "a start at %lld passed over %lld events for it, the first of them at "
-			   "%lld",
-			   (long long)next->from, (long long)stretch.matching,
-			   (long long)stretch.first);
-	return status;
-}
-
-static tide_status audit_segments(struct audit *audit, struct tide_error *err)
-{
-	tide_status status = TIDE_OK;
-	if (audit->segment_count == 0)
-		audit_find(audit, "nothing was kept to compare with: it has not run since 'tide "
-				  "init' made the table projection_segments, or since it was "
-				  "reset or accepted");
-	for (size_t i = 0; i < audit->segment_count && status == TIDE_OK; i++) {
-		status = audit_segment(audit, &audit->segments[i], err);
-		if (status == TIDE_OK && i + 1 < audit->segment_count)
-			status =
-				audit_gap(audit, &audit->segments[i], &audit->segments[i + 1], err);
-	}
-	return status;
 }
 
 /* ---- As lines -------------------------------------------------------------------------------- */
+
+static int64_t audit_segment_count(const struct audit *audit)
+{
+	int64_t count = 0;
+	for (size_t i = 0; i < audit->segment_count; i++)
+		count += audit_counts(audit, audit->segments[i].name);
+	return count;
+}
+
+/* That are audited together; 1: it has none, or is one. */
+static uint32_t audit_lanes(const struct audit *audit)
+{
+	return audit->lane.total > 0 ? 1 : audit->lanes;
+}
+
+static void audit_json_stretches(const struct audit *audit, struct buffer *line)
+{
+	json_key(line, "stretches");
+	json_open(line, '[');
+	for (size_t i = 0; i < audit->stretch_count; i++) {
+		const struct audit_stretch *stretch = &audit->stretches[i];
+		if (!stretch->is_counted)
+			continue;
+
+		json_open(line, '{');
+		json_add_string(line, "row", stretch->segment->name);
+		json_add_integer(line, "behind", stretch->segment->from);
+		json_add_integer(line, "until", stretch->until);
+		json_add_integer(line, "matching", stretch->matching);
+		json_add_integer(line, "processed", stretch->processed);
+		json_add_integer(line, "discarded", stretch->segment->discarded);
+		json_add_integer(line, "unresolved", stretch->unresolved);
+		json_add_integer(line, "resolved", stretch->resolved);
+		json_close(line, '}');
+	}
+	json_close(line, ']');
+}
 
 static void audit_json(const struct audit *audit, struct buffer *line)
 {
 	json_open(line, '{');
 	json_add_string(line, "projection_name", audit->name);
 	json_add_bool(line, "proven", audit->finding_count == 0);
-	json_add_integer(line, "global_position",
-			 audit->row.has_position ? audit->row.position : 0);
-	json_add_integer(line, "segments", (int64_t)audit->segment_count);
+	json_add_integer(line, "global_position", audit->position);
+	json_add_integer(line, "segments", audit_segment_count(audit));
 	json_add_integer(line, "events_matching", audit->matching);
 	json_add_integer(line, "events_processed", audit->processed);
 	json_add_integer(line, "events_discarded", audit->discarded);
@@ -241,15 +286,23 @@ static void audit_json(const struct audit *audit, struct buffer *line)
 	for (size_t i = 0; i < audit->finding_count; i++)
 		json_string(line, audit->findings[i]);
 	json_close(line, ']');
+	json_add_integer(line, "lanes", audit_lanes(audit));
+	json_add_integer(line, "from_position", audit->behind);
+	audit_json_stretches(audit, line);
 	json_close(line, '}');
 }
 
 static void audit_text(const struct audit *audit, struct buffer *line)
 {
-	buffer_format(line, "'%s' is %s: up to position %lld, %s events were for it, %s processed",
-		      audit->name, audit->finding_count ? "not proven" : "proven",
-		      (long long)(audit->row.has_position ? audit->row.position : 0),
-		      number_text(audit->matching), number_text(audit->processed));
+	buffer_format(line, "'%s' is %s: ", audit->name,
+		      audit->finding_count ? "not proven" : "proven");
+	if (audit->behind > 0)
+		buffer_format(line, "behind position %lld ", (long long)audit->behind);
+	buffer_format(line, "up to position %lld", (long long)audit->position);
+	if (audit_lanes(audit) > 1)
+		buffer_format(line, " in %u lanes", audit_lanes(audit));
+	buffer_format(line, ", %s events were for it, %s processed", number_text(audit->matching),
+		      number_text(audit->processed));
 	if (audit->discarded)
 		buffer_format(line, ", %s discarded", number_text(audit->discarded));
 
@@ -281,7 +334,13 @@ static void audit_fini(struct audit *audit)
 {
 	for (size_t i = 0; i < audit->finding_count; i++)
 		tide_free(audit->findings[i]);
+	for (size_t i = 0; i < audit->stretch_count; i++)
+		segment_filter_fini(&audit->stretches[i].filter);
+	tide_free(audit->stretches);
 	tide_segments_free(audit->segments, audit->segment_count);
+	tide_free(audit->letters);
+	tide_free(audit->present);
+	tide_free(audit->rows);
 }
 
 static const char *audit_url(const struct cli *cli)
@@ -300,17 +359,19 @@ static int audit_fold(void *self, struct fold *fold, const char *url)
 	return fold_run(fold, url, self);
 }
 
-/* A fold is of one position. */
-static tide_status audit_refuse_lanes(const struct audit *audit, struct tide_error *err)
+/* Its tables are those of all lanes. */
+static tide_status audit_refuse_lane(const struct audit *audit, struct tide_error *err)
 {
-	struct tide_group group;
-	tide_status status = checkpoints_group(audit->checkpoints, audit->name, &group, err);
-	if (status != TIDE_OK || (group.lanes < 2 && !strchr(audit->name, '#')))
-		return status;
-	return tide_fail(err, TIDE_UNSUPPORTED,
-			 "'%s' is of lanes, whose read model stands at several positions; --deep "
-			 "compares one that stands at one: run it without lanes first",
-			 audit->name);
+	if (audit->lane.total > 0)
+		return tide_fail(err, TIDE_UNSUPPORTED,
+				 "'%s' is a lane of '%s', whose tables all its lanes fill; --deep "
+				 "compares those of '%s'",
+				 audit->name, audit->title, audit->title);
+	if (strchr(audit->name, '#'))
+		return tide_fail(err, TIDE_UNSUPPORTED,
+				 "'%s' is a partition by hand, whose tables others may fill, too",
+				 audit->name);
+	return TIDE_OK;
 }
 
 static int audit_deep(struct audit *audit, const char *file)
@@ -349,14 +410,17 @@ static int audit_one(struct cli *cli, struct tide_store *store,
 	struct tide_error err;
 	int exit = CLI_DONE;
 
-	tide_status status =
-		cli->options[OPT_AUDIT_DEEP].is_set ? audit_refuse_lanes(&audit, &err) : TIDE_OK;
+	tide_status status = audit_identify(&audit, &err);
+	if (status == TIDE_OK && cli->options[OPT_AUDIT_DEEP].is_set)
+		status = audit_refuse_lane(&audit, &err);
 	if (status == TIDE_OK)
 		status = audit_read(&audit, &err);
 	if (status == TIDE_OK)
-		status = audit_segments(&audit, &err);
+		status = audit_find_present(&audit, &err);
 	if (status == TIDE_OK)
 		status = audit_letters(&audit, &err);
+	if (status == TIDE_OK)
+		status = audit_count(&audit, &err);
 	if (status != TIDE_OK)
 		exit = cli_fail(cli, &err);
 	if (exit == CLI_DONE && cli->options[OPT_AUDIT_DEEP].is_set)
@@ -367,10 +431,19 @@ static int audit_one(struct cli *cli, struct tide_store *store,
 	return exit;
 }
 
+/* Lanes are told once, together. */
+static bool audit_is_told(const struct tide_checkpoint *rows, size_t at)
+{
+	for (size_t i = 0; i < at; i++)
+		if (strcmp(rows[i].projection_name, rows[at].projection_name) == 0)
+			return true;
+	return false;
+}
+
 static int audit_all(struct cli *cli, struct tide_store *store,
 		     struct tide_checkpoints *checkpoints)
 {
-	struct tide_checkpoint *rows;
+	ALLOC_AUTO struct tide_checkpoint *rows = NULL;
 	struct tide_error err;
 	size_t count;
 	int worst = CLI_DONE;
@@ -378,11 +451,20 @@ static int audit_all(struct cli *cli, struct tide_store *store,
 	if (tide_checkpoints_list(checkpoints, &rows, &count, &err) != TIDE_OK)
 		return cli_fail(cli, &err);
 	for (size_t i = 0; i < count; i++) {
-		int exit = audit_one(cli, store, checkpoints, rows[i].projection_name);
+		/* the row stands for its name from here on */
+		struct tide_group group;
+		struct tide_lane lane;
+		char title[TIDE_NAME_MAX + 1];
+		if (audit_find_title(checkpoints, rows[i].projection_name, title, &group, &lane,
+				     &err) != TIDE_OK)
+			return cli_fail(cli, &err);
+		snprintf(rows[i].projection_name, sizeof rows[i].projection_name, "%s", title);
+		if (audit_is_told(rows, i))
+			continue;
+		int exit = audit_one(cli, store, checkpoints, title);
 		if (exit > worst)
 			worst = exit;
 	}
-	tide_free(rows);
 	if (count == 0)
 		cli_note(cli, "no projection has a checkpoint yet");
 	return worst;
