@@ -20,7 +20,8 @@
 
 #define FOLLOW_LEASE_MAX 300 /* seconds */
 #define WATCH_NS (20 * NS_PER_MS)
-#define ONCE_RETRIES 5 /* of a database that fails, for who waits for the end */
+#define WATCH_LIVE_NS NS_PER_SECOND /* when nothing is waited for */
+#define ONCE_RETRIES 5              /* of a database that fails, for who waits for the end */
 /* looks before --once gives up on a projection that somebody else runs */
 #define STANDBY_PATIENCE 100
 
@@ -250,14 +251,15 @@ static tide_status follow_status(const struct follow *call, struct tide_subscrip
 }
 
 /* Look once: draw, and ask for the end when it has come. An owner that was replaced restarts by
- * itself. */
-static void follow_watch_once(struct follow *call)
+ * itself. Whether there is more to draw, or an end to come. */
+static bool follow_watch_once(struct follow *call)
 {
+	bool is_once = call->cli->options[OPT_ONCE].is_set;
 	struct tide_subscription_status status;
 	struct tide_error err;
 
 	if (follow_status(call, &status, &err) != TIDE_OK)
-		return;
+		return true;
 	call->done = status.position;
 	call->events = follow_events(call, &status);
 	if (call->done < call->goal && status.state != TIDE_STATE_STARTING)
@@ -270,21 +272,33 @@ static void follow_watch_once(struct follow *call)
 		follow_end(call);
 	else if (status.standby)
 		follow_watch_standby(call);
-	else if (call->cli->options[OPT_ONCE].is_set && status.position >= call->goal &&
-		 status.state != TIDE_STATE_STARTING && !follow_has_redeliveries(call))
+	else if (is_once && status.position >= call->goal && status.state != TIDE_STATE_STARTING &&
+		 !follow_has_redeliveries(call))
 		follow_end(call);
 	else
 		call->standbys = 0;
+	return is_once || (call->done < call->goal && !status.standby && !*status.paused_by);
+}
+
+/* A look asks the database, and what runs for months is to cost little. That it has ended is seen
+ * without. */
+static void follow_rest(struct follow *call, int64_t ns)
+{
+	struct mono_time began = clock_mono(&clock_system);
+
+	do
+		wakeup_wait(&call->stop, mono_add(clock_mono(&clock_system), WATCH_NS));
+	while (!wakeup_is_rung(&call->stop) && mono_since(clock_mono(&clock_system), began) < ns &&
+	       !tide_subscription_is_terminal(call->subscription));
 }
 
 static void follow_watch(void *self)
 {
 	struct follow *call = self;
 
-	do {
-		follow_watch_once(call);
-		wakeup_wait(&call->stop, mono_add(clock_mono(&clock_system), WATCH_NS));
-	} while (!wakeup_is_rung(&call->stop));
+	do
+		follow_rest(call, follow_watch_once(call) ? WATCH_NS : WATCH_LIVE_NS);
+	while (!wakeup_is_rung(&call->stop));
 }
 
 /* The status as everywhere, and what only a run has. */
