@@ -374,6 +374,19 @@ static tide_status audit_refuse_lane(const struct audit *audit, struct tide_erro
 	return TIDE_OK;
 }
 
+/* What was handled before anything was kept is in the tables, and in no fold of what came since. */
+static bool audit_has_earlier(struct audit *audit)
+{
+	const struct tide_segment *first = audit->segments;
+	if (audit->segment_count == 0 || first->processed_before == 0)
+		return false;
+	audit_find(audit,
+		   "its tables are not compared: it had handled %lld events up to position %lld "
+		   "before anything was kept of it; tide rebuild %.200s makes them anew",
+		   (long long)first->processed_before, (long long)first->from, audit->name);
+	return true;
+}
+
 static int audit_deep(struct audit *audit, const char *file)
 {
 	struct audit_other other = { .reach = audit_fold, .self = (void *)(uintptr_t)file };
@@ -382,6 +395,8 @@ static int audit_deep(struct audit *audit, const char *file)
 	int exit;
 
 	audit->is_deep = true;
+	if (audit_has_earlier(audit))
+		return CLI_DONE;
 	/* what fails in the fold is no news: it was set aside or dropped before */
 	if (!audit->cli->options[OPT_VERBOSE].is_set)
 		tide_log_set(cli_log, audit->cli, TIDE_LOG_CRITICAL);
