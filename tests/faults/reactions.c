@@ -2,13 +2,14 @@
 /*
  * Each event is answered once, whatever fails: every operation of a delivery by turns, before and
  * after it was done, the connection of the database in earnest, and the processes themselves, two
- * of which take turns and are killed at random moments while events are appended.
+ * of which take turns, or share lanes, and are killed at random moments while events are appended.
  *
  *	faults-reactions on BACKEND [KILLS]     sqlite, postgres; without the first two on both
  *
  * KILLS, or TIDE_TEST_KILLS: how many times. How long a process lives is drawn anew each time, and
  * from a longer span after each that made no progress.
  */
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +22,20 @@
 #define EVENTS_A_LIFE 30
 #define SHORT_LIFE 0.05 /* seconds, at most */
 #define STREAMS 5
+#define LANES 8
+#define LANE_STREAMS 48 /* so that each lane has some */
+#define LANE_LIFE 0.6   /* seconds, at most, of a member */
+#define FREEZE 2.0      /* likewise; the lease is 1 */
 
 /* ---- The handler: version % 3 answers to each event ------------------------------------------ */
 
 struct answerer {
 	const struct test_backend *backend;
-	atomic_bool is_held, has_appended; /* the first call stays in hand, having appended */
-	tide_position cuts_at; /* its connection is cut at this event, having appended */
+	int member;                 /* what its rows say */
+	atomic_bool is_held;        /* calls stay in hand, having appended */
+	atomic_int calls, in_hand;  /* begun, and having appended */
+	tide_position first[LANES]; /* of the events of the first calls */
+	tide_position cuts_at;      /* its connection is cut at this event, having appended */
 };
 
 static tide_status append_answers(const struct tide_event *event, struct tide_delivery *delivery)
@@ -51,11 +59,15 @@ static tide_status answer(void *self, const struct tide_event *event,
 	struct answerer *answerer = self;
 	void *connection = tide_delivery_connection(delivery);
 	char sql[80];
-	snprintf(sql, sizeof sql, "INSERT INTO answers VALUES (%lld)", (long long)event->position);
+	snprintf(sql, sizeof sql, "INSERT INTO answers VALUES (%lld, %d)",
+		 (long long)event->position, answerer->member);
 	if (!answerer->backend->run(connection, sql))
 		return tide_delivery_fail(delivery, TIDE_HANDLER_TRANSIENT, "row not written");
 	tide_status status = append_answers(event, delivery);
-	atomic_store(&answerer->has_appended, true);
+	int call = atomic_fetch_add(&answerer->calls, 1);
+	if (call < LANES)
+		answerer->first[call] = event->position;
+	atomic_fetch_add(&answerer->in_hand, 1);
 	while (atomic_load(&answerer->is_held))
 		wait_a_moment();
 	if (event->position == answerer->cuts_at && tide_delivery_attempt(delivery) == 1)
@@ -74,9 +86,10 @@ static struct tide_subscriber answering(struct answerer *answerer)
 					 .appends = true };
 }
 
-static struct tide_subscription_config patient_config(void)
+static struct tide_subscription_config patient_config(uint32_t lanes)
 {
 	struct tide_subscription_config config = quick_config();
+	config.lanes = lanes;
 	config.max_retries = 1000;
 	config.batch_size = 16;
 	config.max_process_deaths = 1000000; /* whoever kills at random is to blame */
@@ -100,10 +113,26 @@ static void answers_equal_the_checkpoint(struct fixture *f)
 	assert_int_equal(fixture_number(f, wrong), 0);
 }
 
+/* Where several checkpoints say so: what is answered is whole, and each aggregate's first events. */
+static void answers_are_whole(struct fixture *f)
+{
+	static const char torn[] =
+		"SELECT count(*) FROM events c LEFT JOIN (SELECT causation_id, count(*) AS n FROM "
+		"events WHERE event_type = 'Answered' GROUP BY causation_id) r ON r.causation_id = "
+		"c.event_id LEFT JOIN answers a ON a.position = c.global_position WHERE "
+		"c.event_type = 'Counted' AND coalesce(r.n, 0) <> CASE WHEN a.position IS NULL "
+		"THEN 0 ELSE c.version % 3 END";
+	static const char skipped[] =
+		"SELECT count(*) FROM (SELECT 1 FROM answers a JOIN events c ON c.global_position "
+		"= a.position GROUP BY c.aggregate_id HAVING max(c.version) <> count(*)) t";
+	assert_int_equal(fixture_number(f, torn), 0);
+	assert_int_equal(fixture_number(f, skipped), 0);
+}
+
 /* Every event, once; the versions of what was appended have no hole. */
 static void all_are_answered(struct fixture *f)
 {
-	answers_equal_the_checkpoint(f);
+	answers_are_whole(f);
 	assert_int_equal(
 		fixture_number(f, "SELECT count(*) FROM events WHERE event_type = 'Answered'"),
 		fixture_number(f, "SELECT coalesce(sum(version % 3), 0) FROM events WHERE "
@@ -121,7 +150,8 @@ static void all_are_answered(struct fixture *f)
 static void make_store(struct fixture *f, void **state)
 {
 	fixture_open(f, *state);
-	fixture_sql(f, "CREATE TABLE answers (position BIGINT PRIMARY KEY)");
+	fixture_sql(f,
+		    "CREATE TABLE answers (position BIGINT PRIMARY KEY, member BIGINT NOT NULL)");
 }
 
 /* ---- Faults on schedule ---------------------------------------------------------------------- */
@@ -131,7 +161,7 @@ static void answer_all_through(struct fixture *f, const char *faults)
 {
 	struct answerer answerer = { .backend = f->backend };
 	const struct tide_subscriber subscriber = answering(&answerer);
-	const struct tide_subscription_config config = patient_config();
+	const struct tide_subscription_config config = patient_config(1);
 	struct tide_store *store;
 	struct tide_manager *manager;
 	struct tide_subscription *subscription;
@@ -169,6 +199,7 @@ static void every_operation_may_fail_and_each_event_is_answered_once(void **stat
 				answer_all_through(&f, faults);
 				answers_equal_the_checkpoint(&f);
 				answer_all_through(&f, ""); /* the last save may have failed */
+				answers_equal_the_checkpoint(&f);
 				all_are_answered(&f);
 			}
 	print_message("%u schedules, %lld answers\n", number,
@@ -185,7 +216,7 @@ static void connection_that_is_cut_behind_an_append_takes_it_along(void **state)
 	if (strcmp(f.backend->name, "postgres") == 0) {
 		struct answerer answerer = { .backend = f.backend, .cuts_at = 2 };
 		const struct tide_subscriber subscriber = answering(&answerer);
-		const struct tide_subscription_config config = patient_config();
+		const struct tide_subscription_config config = patient_config(1);
 		struct tide_manager *manager;
 		struct tide_subscription *subscription;
 		append_many(f.store, stream_of("Order", 1), 0, 10);
@@ -195,6 +226,7 @@ static void connection_that_is_cut_behind_an_append_takes_it_along(void **state)
 		must(tide_subscription_wait(subscription, 10, PATIENCE, err));
 		must(tide_manager_stop(manager, NULL, 0, err));
 		tide_manager_close(manager);
+		answers_equal_the_checkpoint(&f);
 		all_are_answered(&f);
 	}
 	fixture_close(&f);
@@ -208,7 +240,7 @@ static void owner_that_is_fenced_with_an_append_in_hand_commits_nothing(void **s
 	if (strcmp(f.backend->name, "postgres") == 0) {
 		struct answerer answerer = { .backend = f.backend };
 		const struct tide_subscriber subscriber = answering(&answerer);
-		const struct tide_subscription_config config = patient_config();
+		const struct tide_subscription_config config = patient_config(1);
 		struct tide_manager *manager;
 		struct tide_subscription *subscription;
 		atomic_store(&answerer.is_held, true);
@@ -216,7 +248,7 @@ static void owner_that_is_fenced_with_an_append_in_hand_commits_nothing(void **s
 		must(tide_manager_open(TIDE_MANAGER(.store = f.store), &manager, err));
 		must(tide_manager_subscribe(manager, &subscriber, &config, &subscription, err));
 		must(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
-		wait_for(PATIENCE, atomic_load(&answerer.has_appended));
+		wait_for(PATIENCE, atomic_load(&answerer.in_hand) > 0);
 		must(tide_checkpoints_release(f.checkpoints, NAME, err));
 		atomic_store(&answerer.is_held, false);
 		wait_for(PATIENCE, status_of(subscription).state == TIDE_STATE_ERROR ||
@@ -224,7 +256,66 @@ static void owner_that_is_fenced_with_an_append_in_hand_commits_nothing(void **s
 		answers_equal_the_checkpoint(&f);
 		tide_manager_close(manager);
 		answer_all_through(&f, "");
+		answers_equal_the_checkpoint(&f);
 		all_are_answered(&f);
+	}
+	fixture_close(&f);
+}
+
+static struct tide_manager *member_start(struct answerer *answerer, struct tide_store *store,
+					 struct tide_subscription **ret)
+{
+	const struct tide_subscriber subscriber = answering(answerer);
+	const struct tide_subscription_config config = patient_config(LANES);
+	struct tide_manager *manager;
+	must(tide_manager_open(TIDE_MANAGER(.store = store), &manager, err));
+	must(tide_manager_subscribe(manager, &subscriber, &config, ret, err));
+	must(tide_manager_start(manager, NULL, 0, NULL, NULL, err));
+	return manager;
+}
+
+/* How many of the events that `fenced` had in hand were answered by another member. */
+static int answered_by_others(struct fixture *f, const struct answerer *fenced)
+{
+	int count = 0;
+	for (size_t i = 0; i < LANES; i++) {
+		char sql[120];
+		snprintf(sql, sizeof sql,
+			 "SELECT count(*) FROM answers WHERE position = %lld AND member <> %d",
+			 (long long)fenced->first[i], fenced->member);
+		count += fixture_number(f, sql) == 1;
+	}
+	return count;
+}
+
+/* All lanes have an append in hand that nobody may see, and half of them move to the other member,
+ * which appends the same to the same streams. */
+static void lanes_that_are_fenced_with_appends_in_hand_commit_none_of_them(void **state)
+{
+	struct fixture f;
+	make_store(&f, state);
+	if (strcmp(f.backend->name, "postgres") == 0) {
+		struct answerer first = { .backend = f.backend, .member = 1, .is_held = true };
+		struct answerer second = { .backend = f.backend, .member = 2 };
+		struct tide_subscription *fenced, *heir;
+		for (unsigned i = 0; i < LANE_STREAMS; i++)
+			append_many(f.store, stream_of("Order", i), i, 3);
+		struct tide_manager *one = member_start(&first, f.store, &fenced);
+		wait_for(PATIENCE, atomic_load(&first.in_hand) == LANES);
+		must(tide_checkpoints_release(f.checkpoints, NAME, err));
+		struct tide_store *store = fixture_second_handle(&f);
+		struct tide_manager *other = member_start(&second, store, &heir);
+		wait_for(PATIENCE, status_of(heir).lanes_owned == LANES / 2);
+		assert_int_equal(fixture_number(&f, "SELECT count(*) FROM answers"), 0);
+		atomic_store(&first.is_held, false);
+
+		wait_for(PATIENCE,
+			 fixture_number(&f, "SELECT count(*) FROM answers") == 3 * LANE_STREAMS);
+		all_are_answered(&f);
+		assert_true(answered_by_others(&f, &first) >= LANES / 2);
+		tide_manager_close(other);
+		tide_store_close(store);
+		tide_manager_close(one);
 	}
 	fixture_close(&f);
 }
@@ -287,16 +378,17 @@ static void commits_of_answers_are_flushed_as_appends_are(void **state)
 
 /* ---- Processes that are killed --------------------------------------------------------------- */
 
-/* The argument: backend, position to end at (0: until it is killed), URL. */
+/* The argument: backend, lanes, position to end at (0: until it is killed), URL. */
 static int answerer_run(const char *argument, int report_to)
 {
 	char backend[32], url[512];
+	uint32_t lanes;
 	long long until;
-	if (sscanf(argument, "%31s %lld %511s", backend, &until, url) != 3)
+	if (sscanf(argument, "%31s %" SCNu32 " %lld %511s", backend, &lanes, &until, url) != 4)
 		return 97;
-	struct answerer answerer = { .backend = test_backend_find(backend) };
+	struct answerer answerer = { .backend = test_backend_find(backend), .member = getpid() };
 	const struct tide_subscriber subscriber = answering(&answerer);
-	const struct tide_subscription_config config = patient_config();
+	const struct tide_subscription_config config = patient_config(lanes);
 	struct tide_store *store;
 	struct tide_manager *manager;
 	struct tide_subscription *subscription;
@@ -314,11 +406,11 @@ static int answerer_run(const char *argument, int report_to)
 	return 0;
 }
 
-static struct child answerer_start(const struct fixture *f, tide_position until)
+static struct child answerer_start(const struct fixture *f, uint32_t lanes, tide_position until)
 {
 	char argument[600];
-	snprintf(argument, sizeof argument, "%s %lld %s", f->backend->name, (long long)until,
-		 f->url);
+	snprintf(argument, sizeof argument, "%s %" PRIu32 " %lld %s", f->backend->name, lanes,
+		 (long long)until, f->url);
 	return child_start(answerer_run, argument);
 }
 
@@ -334,7 +426,8 @@ static size_t choose_victim(struct fixture *f, const struct child children[2])
 
 /* Half of the dead count as having left well: the other one takes over at once, and goes on without
  * marking each event. */
-static void kill_one(struct fixture *f, struct child children[2], size_t victim, int round)
+static void kill_one(struct fixture *f, struct child children[2], size_t victim, uint32_t lanes,
+		     int round)
 {
 	char sql[120];
 	snprintf(sql, sizeof sql, "UPDATE subscription_leases SET owner = NULL WHERE pid = %d",
@@ -343,21 +436,46 @@ static void kill_one(struct fixture *f, struct child children[2], size_t victim,
 	assert_int_equal(child_join(&children[victim]), 128 + SIGKILL);
 	if (round % 2 == 0)
 		fixture_sql(f, sql);
-	children[victim] = answerer_start(f, 0);
+	children[victim] = answerer_start(f, lanes, 0);
 	if (round % 4 != 3) /* every fourth may be killed while it still opens and starts */
 		assert_int_equal(child_await(&children[victim], PATIENCE), 'r');
 }
 
 static int kill_count;
 
+static int kills_on(const struct fixture *f)
+{
+	bool is_postgres = strcmp(f->backend->name, "postgres") == 0;
+	return kill_count ? kill_count : (int)test_number("TIDE_TEST_KILLS", is_postgres ? 12 : 60);
+}
+
+static int64_t answers_made(struct fixture *f)
+{
+	return fixture_number(f, "SELECT count(*) FROM events WHERE event_type = 'Answered'");
+}
+
+static double random_part(double of)
+{
+	return of * (double)(random() % 10001) / 10000;
+}
+
+static void answer_what_is_left(struct fixture *f, struct child children[2], uint32_t lanes)
+{
+	for (size_t i = 0; i < 2; i++) {
+		child_signal(&children[i], SIGKILL);
+		child_join(&children[i]);
+	}
+	struct child last = answerer_start(f, lanes, end_of(f->store));
+	assert_int_equal(child_join(&last), 0);
+	all_are_answered(f);
+}
+
 static void killed_at_random_by_turns_each_event_is_answered_once(void **state)
 {
 	struct fixture f;
 	make_store(&f, state);
-	bool is_postgres = strcmp(f.backend->name, "postgres") == 0;
-	int kills = kill_count ? kill_count
-			       : (int)test_number("TIDE_TEST_KILLS", is_postgres ? 12 : 60);
-	struct child children[2] = { answerer_start(&f, 0), answerer_start(&f, 0) };
+	int kills = kills_on(&f);
+	struct child children[2] = { answerer_start(&f, 1, 0), answerer_start(&f, 1, 0) };
 	tide_position before = -1;
 	double longest = SHORT_LIFE;
 	unsigned appended = 0;
@@ -365,8 +483,8 @@ static void killed_at_random_by_turns_each_event_is_answered_once(void **state)
 	for (int i = 0; i < kills; i++, appended += EVENTS_A_LIFE) {
 		append_many(f.store, stream_of("Order", (unsigned)i % STREAMS), appended,
 			    EVENTS_A_LIFE);
-		pass_time(longest * (double)(random() % 10001) / 10000);
-		kill_one(&f, children, choose_victim(&f, children), i);
+		pass_time(random_part(longest));
+		kill_one(&f, children, choose_victim(&f, children), 1, i);
 		answers_equal_the_checkpoint(&f);
 		tide_position position = saved_position(f.checkpoints, NAME);
 		assert_true(position >= before);
@@ -375,18 +493,62 @@ static void killed_at_random_by_turns_each_event_is_answered_once(void **state)
 		before = position;
 	}
 
-	for (size_t i = 0; i < 2; i++) {
-		child_signal(&children[i], SIGKILL);
-		child_join(&children[i]);
-	}
-	struct child last = answerer_start(&f, end_of(f.store));
-	assert_int_equal(child_join(&last), 0);
-	all_are_answered(&f);
+	answer_what_is_left(&f, children, 1);
+	answers_equal_the_checkpoint(&f);
 	print_message("%s: %d kills, %d of them after progress, %u events, %lld answers\n",
-		      f.backend->name, kills, advanced, appended,
-		      (long long)fixture_number(&f,
-						"SELECT count(*) FROM events WHERE event_type = "
-						"'Answered'"));
+		      f.backend->name, kills, advanced, appended, (long long)answers_made(&f));
+	fixture_close(&f);
+}
+
+/* On PostgreSQL one in three is frozen instead, and goes on, within its lease or past it. */
+static void disturb(struct fixture *f, struct child children[2], int round)
+{
+	size_t victim = (size_t)random() % 2;
+	if (strcmp(f->backend->name, "postgres") != 0 || round % 3 != 2) {
+		kill_one(f, children, victim, LANES, round);
+		return;
+	}
+	child_signal(&children[victim], SIGSTOP);
+	pass_time(random_part(FREEZE));
+	child_signal(&children[victim], SIGCONT);
+}
+
+/* How often one member answered an event whose predecessor in its stream another had answered. */
+static int64_t moves_made(struct fixture *f)
+{
+	return fixture_number(
+		f, "SELECT count(*) FROM (SELECT a.member, lag(a.member) OVER (PARTITION BY "
+		   "c.aggregate_id ORDER BY c.version) AS former FROM answers a JOIN events c ON "
+		   "c.global_position = a.position) t WHERE member <> former");
+}
+
+static void lanes_that_move_between_members_have_each_event_answered_once(void **state)
+{
+	struct fixture f;
+	make_store(&f, state);
+	int kills = kills_on(&f);
+	struct child children[2] = { answerer_start(&f, LANES, 0), answerer_start(&f, LANES, 0) };
+	double longest = LANE_LIFE;
+	int64_t before = 0;
+	unsigned appended = 0;
+	for (int i = 0; i < kills; i++) {
+		for (unsigned k = 0; k < LANE_STREAMS; k++, appended++)
+			append_many(f.store, stream_of("Order", k), appended, 1);
+		pass_time(random_part(longest));
+		disturb(&f, children, i);
+		answers_are_whole(&f);
+		int64_t answered = answers_made(&f);
+		longest = answered > before ? LANE_LIFE : 2 * longest;
+		before = answered;
+	}
+
+	answer_what_is_left(&f, children, LANES);
+	int64_t moves = moves_made(&f);
+	print_message("%s: %d members disturbed, %u events, %lld answers, of which %lld follow "
+		      "one of another member\n",
+		      f.backend->name, kills, appended, (long long)answers_made(&f),
+		      (long long)moves);
+	assert_true(moves > kills);
 	fixture_close(&f);
 }
 
@@ -403,7 +565,9 @@ static int run_on(const char *name)
 		cmocka_unit_test(connection_that_is_cut_behind_an_append_takes_it_along),
 		cmocka_unit_test(owner_that_is_fenced_with_an_append_in_hand_commits_nothing),
 		cmocka_unit_test(commits_of_answers_are_flushed_as_appends_are),
+		cmocka_unit_test(lanes_that_are_fenced_with_appends_in_hand_commit_none_of_them),
 		cmocka_unit_test(killed_at_random_by_turns_each_event_is_answered_once),
+		cmocka_unit_test(lanes_that_move_between_members_have_each_event_answered_once),
 	};
 	for (size_t i = 0; i < COUNT(tests); i++)
 		tests[i].initial_state = state;
