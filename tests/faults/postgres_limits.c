@@ -190,6 +190,11 @@ static void a_lease_lasts_as_its_row_says(void **state)
 			 1);
 	must(CHECKPOINT->lease_acquire(b, "orders", &second, &lease, err));
 	assert_false(lease.is_owned);
+	/* which has taken over from one of this version, whose seconds it leaves as they are */
+	sql_run(sql, "UPDATE subscription_leases SET lease_seconds = 2, expires_at = "
+		     "clock_timestamp() + '14 s'");
+	must(CHECKPOINT->lease_acquire(b, "orders", &second, &lease, err));
+	assert_false(lease.is_owned);
 	/* further ahead than any renewal has written */
 	bool is_owned;
 	sql_run(sql, "UPDATE subscription_leases SET expires_at = clock_timestamp() + '1 day'");

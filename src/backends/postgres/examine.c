@@ -442,7 +442,7 @@ static tide_status examine_owners(struct examination *examination, struct tide_e
 		examination,
 		"SELECT name, floor(extract(epoch FROM clock_timestamp() - "
 		"expires_at))::int8, expires_at > clock_timestamp() + 2 * make_interval(secs "
-		"=> COALESCE((to_jsonb(l) ->> 'lease_seconds')::float8, 15)) "
+		"=> GREATEST(15, (to_jsonb(l) ->> 'lease_seconds')::float8)) "
 		"FROM @subscription_leases l WHERE "
 		"owner IS NOT NULL ORDER BY name",
 		NULL, &rows, err);

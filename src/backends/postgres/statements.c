@@ -45,9 +45,12 @@
 /* How long the lease of a row lasts; a row of an earlier version does not say. */
 #define LEASE_SPAN                                                                                 \
 	"make_interval(secs => <+LEASE_SECONDS COALESCE(lease_seconds, 15)+><-LEASE_SECONDS 15+>)"
-/* An expiry that no renewal has written, as after a step of the server's clock, counts as over. */
+/* An expiry that no renewal has written, as after a step of the server's clock, counts as over. An
+ * owner of an earlier version renews for 15 s, and leaves standing what the row said of the one
+ * before it. */
 #define LEASE_RUNS                                                                                 \
-	"expires_at > clock_timestamp() AND expires_at <= clock_timestamp() + 2 * " LEASE_SPAN
+	"expires_at > clock_timestamp() AND expires_at <= clock_timestamp() + 2 * GREATEST("       \
+	"make_interval(secs => 15), " LEASE_SPAN ")"
 
 /* The same of a member. */
 #define MEMBER_SPAN "make_interval(secs => COALESCE(m.lease_seconds, 15))"
