@@ -6,12 +6,13 @@ N = 200000
 FUZZ_SECONDS = 60
 MUTANTS =
 BENCH =
+COMMIT =
 
 packages = tools/install-packages
 configure = test -f $(1)/build.ninja || meson setup $(1) $(2)
 comma = ,
 
-.PHONY: all run test sanitize sanitize-address sanitize-thread fuzz mutants mutants-sample bench lint format bare install clean
+.PHONY: all run test sanitize sanitize-address sanitize-thread fuzz mutants mutants-sample bench neighbours lint format bare install clean
 all:
 	$(packages) build
 	$(call configure,$(BUILD))
@@ -64,6 +65,12 @@ bench:
 	build-bench/tests/bench/domain_bench -d build-bench
 	build-bench/tests/bench/bench-idle -d build-bench
 	tests/bench/instructions build-bench release
+
+neighbours:
+	$(packages) test
+	$(call configure,$(BUILD))
+	ninja -C $(BUILD) src/cli/tide tests/cli/with_postgres
+	tools/neighbours $(BUILD) $(COMMIT)
 
 lint:
 	$(packages) lint
