@@ -27,8 +27,7 @@ extern "C" {
 
 #define TIDE_URL_PARAMS_MAX 32
 
-/** A store's URL taken apart: `scheme:rest?name=value&name=value`, percent-decoded where the scheme
- * is ours. */
+/** A URL taken apart: `scheme:rest?name=value&name=value`, percent-decoded where it is ours. */
 struct tide_url {
 	char *text;       /* owns the parts below */
 	const char *full; /* as given */
@@ -183,8 +182,7 @@ struct tide_page_query {
 
 /* ---- Appends --------------------------------------------------------------------------------- */
 
-/** Events for one stream, complete and valid. All of them have version 0, or they are numbered
- * consecutively. */
+/** Events for one stream, complete and valid, all of version 0 or numbered consecutively. */
 struct tide_commit {
 	struct tide_stream stream;
 	int64_t expected;
@@ -437,8 +435,7 @@ struct tide_backend;
 /** How much a finding matters. */
 enum tide_finding_level { TIDE_FINDING_OK, TIDE_FINDING_NOTICE, TIDE_FINDING_PROBLEM };
 
-/** Takes one finding of an examination: what was looked at, what was found, and what to do about it
- * (empty: nothing). */
+/** Takes one finding: what was looked at, what was found, what to do about it (or nothing). */
 typedef void (*tide_report)(void *self, enum tide_finding_level level, const char *check,
 			    const char *advice, const char *finding);
 
@@ -462,8 +459,7 @@ struct tide_store_ops {
 	 * long as the process. */
 	tide_status (*resolve)(const struct tide_url *url, const struct tide_backend **ret,
 			       struct tide_error *err);
-	/* `url` lives only during the call. Must call tide_url_check. Creates or checks the schema
-	 * by options->initialize. */
+	/* `url` lives only during the call. Must call tide_url_check. Makes the schema if told. */
 	tide_status (*open)(struct tide_url *url, const struct tide_store_options *options,
 			    void **ret, struct tide_error *err);
 	void (*close)(void *store);
@@ -521,10 +517,8 @@ struct tide_store_ops {
 	 * connections that were lost, and whatever else tells that the database may be another one
 	 * than before: a table in the place of another, a backup copied over it. */
 	uint64_t (*losses)(void *store);
-	/* A read is work of this process's processors: another thread can do it ahead. */
-	bool reads_here;
-	/* NULL: nothing to say. Else reports what an operator should know of the database, for
-	 * `tide doctor`. */
+	bool reads_here; /* a read is work of this process: another thread can do it ahead */
+	/* NULL: nothing to say. Else reports what an operator should know, for `tide doctor`. */
 	tide_status (*examine)(void *session, tide_report report, void *self,
 			       struct tide_error *err);
 	/* The same for what takes a scan of every event. */
@@ -631,8 +625,7 @@ struct tide_checkpoint_ops {
 	/* Whatever the epoch has become: as long as this owner has it. */
 	tide_status (*lease_release)(void *session, const struct tide_fence *fence,
 				     struct tide_error *err);
-	/* Records the position about to be handed over and its deaths so far; position 0 clears the
-	 * mark. */
+	/* Records the position about to be handed over and its deaths so far; 0: none is. */
 	tide_status (*lease_mark)(void *session, const struct tide_fence *fence,
 				  tide_position position, int32_t deaths, struct tide_error *err);
 	tide_status (*lease_is_owned)(void *session, const char *name, bool *ret,
@@ -676,8 +669,7 @@ struct tide_checkpoint_ops {
 					 struct tide_error *err);
 	tide_status (*dead_letter_counts)(void *session, struct tide_dead_letter_count **ret,
 					  size_t *ret_count, struct tide_error *err);
-	/* Whether this store keeps parked_behind. NULL, or false: subscriptions that hold
-	 * aggregates are refused. */
+	/* Whether it keeps parked_behind. NULL, or false: who holds aggregates is refused. */
 	bool (*dead_letter_can_park)(void *store);
 
 	/* Renews all of them at once, each with its own result, and waits for nobody who has one of

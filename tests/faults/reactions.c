@@ -113,7 +113,7 @@ static void answers_equal_the_checkpoint(struct fixture *f)
 	assert_int_equal(fixture_number(f, wrong), 0);
 }
 
-/* Where several checkpoints say so: what is answered is whole, and each aggregate's first events. */
+/* Where several checkpoints say so: what is answered is whole, each aggregate's first events. */
 static void answers_are_whole(struct fixture *f)
 {
 	static const char torn[] =
