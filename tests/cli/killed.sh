@@ -33,7 +33,7 @@ hold() { # MOMENT
 	renamed) keep_at 'UPDATE ON projection_checkpoints' 'new.projection_name <> old.projection_name' ;;
 	dropped) keep_at 'DELETE ON projection_checkpoints' "old.projection_name LIKE '$name%'" ;;
 	stored) keep_at 'UPDATE ON projection_rebuilds' 'new.state <> old.state' ;;
-	told) keep_at 'INSERT ON subscription_journal' "new.act = 'rebuild'" ;;
+	told) keep_at 'INSERT ON subscription_journal' "new.act IN ('rebuild', 'swap')" ;;
 	esac
 }
 # 2: it had ended by itself. What is killed is the process itself, and not a shell that waits for it.

@@ -525,7 +525,7 @@ static void lane_of_another_number_handles_nothing(struct fixture *f)
 	struct tide_why why;
 	must(tide_subscription_why(second, "p", &why, err));
 	assert_int_equal(why.cause, TIDE_CAUSE_STANDING_BY);
-	assert_non_null(strstr(why.reason, "another process owns it with 3 lanes"));
+	assert_non_null(strstr(why.reason, "another number of lanes: 3"));
 	wait_for(30, was_fenced(subscription));
 	saw_everything_once(&other, 0);
 	saw_everything_once(&witness, 1);
