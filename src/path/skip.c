@@ -244,8 +244,8 @@ static tide_status skip_find_rest(const struct skip *skip, struct skip_rest *ret
 	*ret = (struct skip_rest){ .behind = skip->row.has_position ? skip->row.position : 0 };
 	ret->filter.filter.partition_index = skip->lane.index;
 	ret->filter.filter.partition_total = skip->lane.total;
-	tide_status status = segments_list(skip_database(skip), skip->session, skip->name, &list,
-					   &count, err);
+	tide_status status =
+		segments_list(skip_database(skip), skip->session, skip->name, &list, &count, err);
 	const struct tide_segment *last = count > 0 ? &list[count - 1] : NULL;
 	if (last && !last->has_ended) {
 		ret->behind = segment_reach(last, &skip->row);

@@ -239,8 +239,8 @@ static tide_status segment_discard(struct sqlite_session *session, const char *n
 	return sqlite_step(&session->connection, statement, NULL, err);
 }
 
-static tide_status segment_forget(struct sqlite_session *session, const char *sql,
-				  const char *name, struct tide_error *err)
+static tide_status segment_forget(struct sqlite_session *session, const char *sql, const char *name,
+				  struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
 	if (!checkpoint_has_segments(session))

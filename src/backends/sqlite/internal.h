@@ -474,7 +474,7 @@ tide_status sqlite_segment_end(struct sqlite_session *session, const struct tide
 tide_status sqlite_segment_forget(struct sqlite_session *session, const char *name,
 				  struct tide_error *err);
 tide_status sqlite_segment_forget_open(struct sqlite_session *session, const char *name,
-				  struct tide_error *err);
+				       struct tide_error *err);
 
 /* lanes.c, member.c */
 
