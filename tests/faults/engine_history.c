@@ -21,11 +21,12 @@ static struct {
 	atomic_int number;  /* of these pages, from 1 */
 	int hangs_at;       /* 0: none */
 	int fails_at;       /* 0: none */
+	atomic_bool is_on;  /* they count from then on */
 	atomic_bool is_let; /* what hangs goes on */
 	atomic_int hanging;
 	int together; /* so many first reads wait for each other; 0: none does */
 	atomic_int begun;
-	bool fails_ahead; /* what is read ahead, and its session */
+	atomic_bool fails_ahead; /* what is read ahead, and its session */
 	atomic_int failed_ahead;
 	atomic_int sparse; /* reads for which an index may find the events */
 } shared;
@@ -34,7 +35,7 @@ static bool fails_ahead(void)
 {
 	char name[16] = "";
 	(void)pthread_getname_np(pthread_self(), name, sizeof name);
-	bool fails = shared.fails_ahead && strcmp(name, "tide-ahead") == 0;
+	bool fails = atomic_load(&shared.fails_ahead) && strcmp(name, "tide-ahead") == 0;
 	atomic_fetch_add(&shared.failed_ahead, fails);
 	return fails;
 }
@@ -51,7 +52,8 @@ static tide_status read_or_not(void *session, const struct tide_page_query *quer
 	if (shared.together && atomic_fetch_add(&shared.begun, 1) < shared.together)
 		wait_for(PATIENCE, atomic_load(&shared.begun) >= shared.together);
 	atomic_fetch_add(&shared.sparse, query->is_sparse);
-	int number = query->is_once ? atomic_fetch_add(&shared.number, 1) + 1 : 0;
+	bool counts = query->is_once && atomic_load(&shared.is_on);
+	int number = counts ? atomic_fetch_add(&shared.number, 1) + 1 : 0;
 	if (number > 0 && number == shared.hangs_at) {
 		atomic_fetch_add(&shared.hanging, 1);
 		while (!atomic_load(&shared.is_let))
@@ -122,11 +124,12 @@ static void crowd_open_as(struct crowd *crowd, const char *backend, int count, b
 	replaced.store.read = read_or_not;
 	replaced.store.session_open = session_or_not;
 	memset(&shared, 0, sizeof shared);
+	crowd->rig.store->backend = &replaced;
 	for (int i = 0; i < count; i++)
 		crowd_add(crowd, i);
 	must(tide_manager_start(crowd->rig.manager, NULL, 0, NULL, NULL, err));
 	wait_for(PATIENCE, atomic_load(&crowd->held) == count);
-	crowd->rig.store->backend = &replaced;
+	atomic_store(&shared.is_on, true);
 }
 
 static void crowd_open(struct crowd *crowd, const char *backend, int count)
@@ -136,7 +139,6 @@ static void crowd_open(struct crowd *crowd, const char *backend, int count)
 
 static void crowd_close(struct crowd *crowd)
 {
-	crowd->rig.store->backend = &real;
 	rig_close(&crowd->rig);
 	for (int i = 0; i < crowd->count; i++)
 		witness_fini(&crowd->witnesses[i]);
@@ -262,7 +264,7 @@ static void what_cannot_be_read_ahead_is_read_by_who_needs_it(void **state)
 	(void)state;
 	crowd_open_as(&crowd, "sqlite", 1, true);
 	wait_for(PATIENCE, read_of_the_store(&crowd) == 3000);
-	shared.fails_ahead = true;
+	atomic_store(&shared.fails_ahead, true);
 	atomic_store(&crowd.is_open, true);
 	wait_for(PATIENCE, crowd_count(&crowd, TIDE_STATE_LIVE) == 1);
 	assert_true(atomic_load(&shared.failed_ahead) > 1); /* a read, and then sessions */
