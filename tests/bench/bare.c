@@ -220,7 +220,6 @@ double bare_scan(struct bench *bench)
 	struct bare bare = { 0 };
 	struct lap lap;
 	int64_t rows = 0;
-	volatile size_t bytes = 0;
 
 	bare_open(&bare, bench->history, "PRAGMA synchronous=NORMAL");
 	lap = lap_begin();
@@ -230,7 +229,7 @@ double bare_scan(struct bench *bench)
 		rows += sqlite3_column_int64(bare.page, 0) > 0;
 		for (int column = 1; column < COLUMNS; column++)
 			if (sqlite3_column_text(bare.page, column))
-				bytes += (size_t)sqlite3_column_bytes(bare.page, column);
+				bench_worked += (uint64_t)sqlite3_column_bytes(bare.page, column);
 	}
 	double rate = lap_end(&lap, rows);
 	sqlite3_reset(bare.page);

@@ -716,8 +716,8 @@ static tide_status counting_handle(void *self, const struct tide_event *event,
 {
 	static const char *const questions[] = {
 		"SELECT COUNT(*) FROM lane_rows",
-		"SELECT COUNT(*) FROM (SELECT aggregate FROM lane_rows GROUP BY aggregate HAVING "
-		"COUNT(DISTINCT lane) > 1 OR MAX(version) <> COUNT(*)) AS wrong",
+		("SELECT COUNT(*) FROM (SELECT aggregate FROM lane_rows GROUP BY aggregate HAVING "
+		 "COUNT(DISTINCT lane) > 1 OR MAX(version) <> COUNT(*)) AS wrong"),
 		"SELECT COUNT(DISTINCT lane) FROM lane_rows",
 	};
 	const struct witness *witness = self;

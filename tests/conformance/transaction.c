@@ -206,8 +206,8 @@ static tide_status known_attach(void *self, void *connection, struct tide_error 
 		"DROP TABLE IF EXISTS known",
 		"CREATE TABLE known (position BIGINT PRIMARY KEY)",
 		"INSERT INTO known VALUES (1), (2), (3), (5), (6), (7), (8), (9), (10)",
-		"CREATE TABLE read_model (position BIGINT PRIMARY KEY REFERENCES known (position) "
-		"DEFERRABLE INITIALLY DEFERRED)",
+		("CREATE TABLE read_model (position BIGINT PRIMARY KEY REFERENCES known (position) "
+		 "DEFERRABLE INITIALLY DEFERRED)"),
 	};
 	struct recorder *recorder = self;
 	struct writer *writer = recorder->self;

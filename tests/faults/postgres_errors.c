@@ -295,14 +295,14 @@ static void events_whose_position_draws_from_no_sequence_are_refused_naming_it(v
 		"SET DEFAULT 7",
 		"SET DEFAULT nextval('undrawn.events_global_position_seq'::text)",
 		"SET DEFAULT - nextval('undrawn.events_global_position_seq')",
-		"SET DEFAULT nextval('undrawn.events_global_position_seq') + "
-		"nextval('undrawn.snapshots_id_seq')",
+		("SET DEFAULT nextval('undrawn.events_global_position_seq') + "
+		 "nextval('undrawn.snapshots_id_seq')"),
 	};
 	static const char *const draws[] = {
 		"SET DEFAULT nextval('undrawn.\"it''s mine\"')",
 		"SET DEFAULT nextval('undrawn.events_global_position_seq')::integer",
-		"DROP DEFAULT; ALTER TABLE events ALTER global_position ADD GENERATED ALWAYS AS "
-		"IDENTITY",
+		("DROP DEFAULT; ALTER TABLE events ALTER global_position ADD GENERATED ALWAYS AS "
+		 "IDENTITY"),
 	};
 	char sql[200];
 	void *store = backend_opened("postgresql:///?schema=undrawn");

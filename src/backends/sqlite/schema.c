@@ -328,7 +328,7 @@ tide_status sqlite_schema_look(struct sqlite_store *store, struct sqlite_connect
 tide_status sqlite_schema_prepare(struct sqlite_store *store, struct sqlite_connection *connection,
 				  bool initialize, bool has_category_index, struct tide_error *err)
 {
-	int64_t version;
+	int64_t version = 0;
 	tide_status status = schema_ask_version(connection, &version, err);
 	if (status == TIDE_OK)
 		status = schema_check(connection, false, err);
