@@ -655,7 +655,6 @@ void panes_let_go(struct panes *panes, struct pane *pane)
 {
 	mutex_lock(&panes->lock);
 	panes_put_locked(panes, pane);
-	panes_drop_passed_locked(panes); /* who wished it may have left */
 	mutex_unlock(&panes->lock);
 }
 

@@ -104,10 +104,31 @@ static void what_was_read_ahead_before_a_loss_is_void(void **state)
 	one.at = 1000;
 	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
 	panes_filled(panes, one.turn.pane, false, 0);
+	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
+	fill(panes, &one, 5000, 10);
+	assert_int_equal(one.at, 1100);
 	assert_true(panes_next(panes, 1, &turn)); /* and what was read before is gone */
-	assert_int_equal(turn.after, 1000);
+	assert_int_equal(turn.after, 1100);
 	panes_filled(panes, turn.pane, false, 1);
 	one_end(panes, &one);
+	panes_free(panes);
+}
+
+static void what_is_read_ahead_of_who_leaves_is_not_kept(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one one;
+	struct panes_turn turn;
+	one_make(&one, 16 * MB);
+	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
+	fill(panes, &one, 5000, 10);
+	assert_true(panes_next(panes, 0, &turn));
+	one_end(panes, &one);
+	read_into(panes_page(turn.pane), turn.after, 5000, 10);
+	panes_filled(panes, turn.pane, true, 0);
+	panes_let_go(panes, turn.pane);
+	assert_int_equal(panes_bytes(panes), 0);
 	panes_free(panes);
 }
 
@@ -135,6 +156,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_read_ahead_of_the_end),
 		cmocka_unit_test(who_waits_for_what_was_not_read_ahead_reads_it),
 		cmocka_unit_test(what_was_read_ahead_before_a_loss_is_void),
+		cmocka_unit_test(what_is_read_ahead_of_who_leaves_is_not_kept),
 		cmocka_unit_test(reading_ahead_takes_no_more_room_than_there_is),
 	};
 	return cmocka_run_group_tests_name("ahead", tests, NULL, NULL);
