@@ -107,8 +107,10 @@ static void ahead_run(void *self)
 	struct ahead *ahead = self;
 	struct tide_store *store = ahead->store;
 	struct panes_turn turn;
-	while (atomic_load(&ahead->state) != AHEAD_ENDING) {
-		(void)wakeup_reset(&ahead->wakeup);
+	for (;;) {
+		(void)wakeup_reset(&ahead->wakeup); /* before its end is looked for, which rings */
+		if (atomic_load(&ahead->state) == AHEAD_ENDING)
+			break;
 		while (panes_next(store->panes, port_losses(store), &turn) &&
 		       ahead_read(ahead, &turn))
 			continue;

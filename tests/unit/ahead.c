@@ -2,6 +2,13 @@
 /* Pages of history that are read ahead of who needs them. */
 #include "panes_rig.h"
 
+#include <stdatomic.h>
+
+#include "lib/wait.h"
+#include "path/ahead.h"
+#include "path/store.h"
+#include "sys/thread.h"
+
 /* What the thread does that reads ahead. */
 static bool read_next(struct panes *panes, tide_position end, tide_position *ret_after)
 {
@@ -149,6 +156,46 @@ static void reading_ahead_takes_no_more_room_than_there_is(void **state)
 	panes_free(panes);
 }
 
+/* ---- Its thread ------------------------------------------------------------------------------ */
+
+#define A_WHILE 50 /* moments, in which who need not wait would be done */
+
+static struct thread closer;
+static struct tide_store *closed;
+static atomic_int resets; /* of wakeups, done; before the second one the store is closed */
+
+unsigned __real_wakeup_reset(struct wakeup *wakeup);
+unsigned __wrap_wakeup_reset(struct wakeup *wakeup);
+
+static void close_store(void *store)
+{
+	tide_store_close(store);
+}
+
+unsigned __wrap_wakeup_reset(struct wakeup *wakeup)
+{
+	if (atomic_load(&resets) == 1) {
+		must(thread_start(&closer, "closes", close_store, closed, err));
+		for (int i = 0; i < A_WHILE; i++)
+			wait_a_moment();
+	}
+	unsigned sources = __real_wakeup_reset(wakeup);
+	atomic_fetch_add(&resets, 1);
+	return sources;
+}
+
+/* Else the close waits for it for ever. */
+static void who_reads_ahead_ends_whatever_moment_the_store_is_closed_at(void **state)
+{
+	(void)state;
+	must(tide_store_open("memory:", NULL, &closed, err));
+	ahead_ask(closed->ahead);
+	wait_for(10, atomic_load(&resets) == 1);
+	ahead_ask(closed->ahead);
+	wait_for(10, atomic_load(&resets) == 2);
+	thread_join(&closer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +205,7 @@ int main(void)
 		cmocka_unit_test(what_was_read_ahead_before_a_loss_is_void),
 		cmocka_unit_test(what_is_read_ahead_of_who_leaves_is_not_kept),
 		cmocka_unit_test(reading_ahead_takes_no_more_room_than_there_is),
+		cmocka_unit_test(who_reads_ahead_ends_whatever_moment_the_store_is_closed_at),
 	};
 	return cmocka_run_group_tests_name("ahead", tests, NULL, NULL);
 }
