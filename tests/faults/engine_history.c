@@ -346,21 +346,29 @@ static void a_run_that_begins_takes_nothing_of_what_the_store_was(void **state)
 	crowd_close(&crowd);
 }
 
-static void a_file_that_is_replaced_in_the_middle_ends_all(void **state)
+/* Also where pages of the file before were read ahead. */
+static void a_replaced_file_ends_all(int count, bool reads_ahead)
 {
 	static struct crowd crowd;
 	struct rig other;
-	(void)state;
-	crowd_open(&crowd, "sqlite", SUBS);
+	crowd_open_as(&crowd, "sqlite", count, reads_ahead);
 	rig_make(&other, "sqlite");
 	assert_int_equal(rename(other.file, crowd.rig.file), 0);
 	rig_close(&other);
 	atomic_store(&crowd.is_open, true);
-	wait_for(PATIENCE, crowd_count(&crowd, TIDE_STATE_ERROR) == SUBS);
-	for (int i = 0; i < SUBS; i++)
+	wait_for(PATIENCE, crowd_count(&crowd, TIDE_STATE_ERROR) == count);
+	for (int i = 0; i < count; i++)
 		assert_int_equal(status_of(crowd.subscriptions[i]).error.status, TIDE_DIVERGED);
 	(void)tide_manager_stop(crowd.rig.manager, NULL, PATIENCE, NULL);
 	crowd_close(&crowd);
+}
+
+static void a_file_that_is_replaced_in_the_middle_ends_all(void **state)
+{
+	(void)state;
+	a_replaced_file_ends_all(SUBS, false);
+	a_replaced_file_ends_all(SUBS, true);
+	a_replaced_file_ends_all(1, true);
 }
 
 int main(void)
