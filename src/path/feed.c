@@ -31,6 +31,14 @@
 #define FEED_LOOK_EVENTS 256
 #define FEED_LOOK_BYTES ((size_t)4 << 20)
 
+/* Whether something else than the feed itself may find what the filter wants. */
+static bool feed_may_be_found(const struct tide_filter *filter)
+{
+	return (filter->event_types && *filter->event_types) ||
+	       (filter->aggregate_types && *filter->aggregate_types) || filter->tenant_id ||
+	       filter->aggregate_id;
+}
+
 tide_status feed_init(struct feed *feed, struct tide_store *store, const struct tide_filter *filter,
 		      const struct feed_limits *limits, struct tide_error *err)
 {
@@ -38,6 +46,8 @@ tide_status feed_init(struct feed *feed, struct tide_store *store, const struct 
 			       .filter = filter,
 			       .limits = *limits,
 			       .reader = { .max_bytes = limits->max_bytes } };
+	if (feed_may_be_found(filter)) /* what of them there are is seen soon */
+		feed->share.verdict = FEED_WANTS_SOME;
 	/* Every page but the last one read holds page_events, or the bytes are used up: one more
 	 * never happens. */
 	feed->capacity = (size_t)(limits->max_in_flight / (int64_t)limits->page_events) + 2;
@@ -185,21 +195,32 @@ static int64_t feed_scanned(const struct tide_page *page)
 	return scanned;
 }
 
-/* Lanes want little of all, but together they want it. Who leaps sees soon that it has come where
- * much is wanted, and not by a few that stand together. */
+static bool feed_is_narrow(const struct feed *feed)
+{
+	return feed->share.verdict >= FEED_WANTS_FEW;
+}
+
+/* Lanes want little of all, but together they want it. */
+static enum feed_verdict feed_judge(const struct feed *feed)
+{
+	const struct feed_share *share = &feed->share;
+	int64_t lanes = feed->filter->partition_total > 0 ? feed->filter->partition_total : 1;
+	int64_t wanted = share->wanted * lanes;
+	if (wanted < share->scanned / FEED_NARROW && feed_may_be_found(feed->filter))
+		return feed_is_narrow(feed) ? share->verdict : FEED_WANTS_FEW;
+	return wanted < share->scanned / FEED_BROAD ? FEED_WANTS_SOME : FEED_WANTS_MOST;
+}
+
+/* Who leaps sees soon that it has come where much is wanted, and not by a few that stand
+ * together. */
 static void feed_note_share(struct feed *feed, int64_t scanned, int64_t wanted)
 {
 	struct feed_share *share = &feed->share;
-	int64_t lanes = feed->filter->partition_total > 0 ? feed->filter->partition_total : 1;
 	share->scanned += scanned;
 	share->wanted += wanted;
-	bool is_enough = share->scanned >= PANES_SCAN_MAX ||
-			 (share->is_small && share->wanted >= FEED_NARROW);
-	if (!is_enough)
-		return;
-	bool is_small = share->wanted * lanes < share->scanned / FEED_NARROW;
-	*share = (struct feed_share){ .is_small = is_small,
-				      .is_not_found = is_small && share->is_not_found };
+	if (share->scanned >= PANES_SCAN_MAX ||
+	    (feed_is_narrow(feed) && share->wanted >= FEED_NARROW))
+		*share = (struct feed_share){ .verdict = feed_judge(feed) };
 }
 
 /* What was leapt over was not looked at. */
@@ -289,22 +310,13 @@ static void feed_accept_read(struct feed *feed, struct tide_page *page, struct m
 	}
 }
 
-/* What the database finds by itself is not looked for in what it has not left out. */
-static bool feed_is_narrow(const struct feed *feed)
-{
-	const struct tide_filter *filter = feed->filter;
-	bool may_be_found = (filter->event_types && *filter->event_types) ||
-			    (filter->aggregate_types && *filter->aggregate_types) ||
-			    filter->tenant_id || filter->aggregate_id;
-	return may_be_found && feed->share.is_small;
-}
-
 /* Types that are common, with other criteria that hardly any event meets, are scanned: an index is
  * the longer way to most of the events. */
 static void feed_note_leap(struct feed *feed, const struct tide_page *page)
 {
 	int64_t looked = feed_scanned(page) - page->leapt;
-	feed->share.is_not_found |= looked >= FEED_LEAP_MIN && looked > page->leapt;
+	if (looked >= FEED_LEAP_MIN && looked > page->leapt)
+		feed->share.verdict = FEED_FINDS_NO_FEW;
 }
 
 static tide_status feed_read_store(struct feed *feed, void *session, struct tide_page *page,
@@ -315,8 +327,7 @@ static tide_status feed_read_store(struct feed *feed, void *session, struct tide
 					 .max_events = page->max_events,
 					 .max_bytes = page->max_bytes,
 					 .max_scan = PANES_SCAN_MAX,
-					 .is_sparse = feed_is_narrow(feed) &&
-						      !feed->share.is_not_found };
+					 .is_sparse = feed->share.verdict == FEED_WANTS_FEW };
 	feed->source = "store";
 	tide_status status = port_read(feed->store, session, &query, page, err);
 	if (status != TIDE_OK)
@@ -327,13 +338,6 @@ static tide_status feed_read_store(struct feed *feed, void *session, struct tide
 		feed_note_leap(feed, page);
 	feed_accept_read(feed, page, now);
 	return TIDE_OK;
-}
-
-/* Who wants little of all reads no more than that. */
-static bool feed_is_ahead(const struct feed *feed)
-{
-	return feed->limits.reads_ahead && port_reads_here(feed->store) &&
-	       feed->share.wanted >= feed->share.scanned / FEED_BROAD;
 }
 
 /* For all who are near, without a filter. Then what this one wants of it. */
@@ -355,6 +359,12 @@ static tide_status feed_fill_pane(struct feed *feed, void *session, struct tide_
 	return TIDE_OK;
 }
 
+/* Who does not want most of it has no more read than that. */
+static uint32_t feed_panes_ahead(const struct feed *feed)
+{
+	return feed->share.verdict == FEED_WANTS_MOST ? feed->limits.panes_ahead : 0;
+}
+
 /* History: what others have read, or read now, as far as that goes, else a page of one's own. */
 static tide_status feed_read_history(struct feed *feed, void *session, struct tide_page *page,
 				     struct mono_time now, struct tide_error *err)
@@ -364,7 +374,7 @@ static tide_status feed_read_history(struct feed *feed, void *session, struct ti
 				     .filter = feed->filter,
 				     .now = now,
 				     .is_lane = feed->filter->partition_total > 1,
-				     .is_ahead = feed_is_ahead(feed),
+				     .ahead = feed_panes_ahead(feed),
 				     .losses = port_losses(feed->store) };
 	enum panes_answer answer;
 	struct panes_turn turn;
@@ -379,7 +389,7 @@ static tide_status feed_read_history(struct feed *feed, void *session, struct ti
 			break;
 	}
 
-	if (query.is_ahead)
+	if (query.ahead > 0)
 		ahead_ask(feed->store->ahead);
 	bool has_moved = page->scanned_to > feed->read_to;
 	if (!has_moved && answer == PANES_WAIT) {

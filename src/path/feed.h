@@ -29,14 +29,21 @@ struct feed_limits {
 	int64_t threshold; /* of backpressure, events */
 	int64_t max_bytes; /* payload and metadata in flight */
 	int64_t poll_ns;
-	bool reads_ahead;
+	uint32_t panes_ahead; /* of history, that others read for it; 0: none */
 };
 
-/** What became of the events since the last verdict, and that: whether the filter wants few. */
+/** How many of the events that come by the filter wants. */
+enum feed_verdict {
+	FEED_WANTS_MOST, /* a good part: all of it is read ahead */
+	FEED_WANTS_SOME,
+	FEED_WANTS_FEW,   /* the database is asked for them */
+	FEED_FINDS_NO_FEW /* the same, and no index finds them among the others */
+};
+
+/** What became of the events since the last verdict, and that. */
 struct feed_share {
 	int64_t scanned, wanted;
-	bool is_small;
-	bool is_not_found; /* and no index finds those few among the others */
+	enum feed_verdict verdict;
 };
 
 #define FEED_BOUND_BEGIN (-1) /* before the first event */

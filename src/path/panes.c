@@ -37,7 +37,6 @@
 #define PANES_BYTES_MAX ((size_t)16 << 20)
 #define PANES_MIN 8 /* the bytes are divided by */
 #define PANES_PANE_BYTES ((size_t)1 << 20)
-#define PANES_NEXT_MAX 3 /* panes that are there for one that is read ahead of: its own, and two */
 /* positions; how near is what fits */
 #define PANES_REACH_MIN 1000
 #define PANES_REACH_MAX 65536
@@ -507,21 +506,20 @@ static enum panes_answer panes_miss_locked(struct panes *panes, struct panes_rea
 	return ret->pane ? PANES_FILL : PANES_ALONE;
 }
 
-/* Where the first pane is missing that is to be there before the reader is; negative: none is, or
- * somebody reads it. */
+/* Where the first pane is missing of those that the reader wishes; negative: nowhere, or somebody
+ * reads it. */
 static tide_position panes_gap_locked(const struct panes *panes, const struct panes_reader *reader)
 	TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
 	tide_position at = reader->at;
-	const struct pane *pane;
-	int count = 0;
-	while (count < PANES_NEXT_MAX && (pane = panes_find_locked(panes, at, true))) {
+	for (uint32_t i = 0; i <= reader->ahead; i++) {
+		const struct pane *pane = panes_find_locked(panes, at, true);
+		if (!pane)
+			return at >= panes->end || panes_find_locked(panes, at, false) ? -1 : at;
 		at = pane->to;
-		count++;
 	}
-	bool is_read = count == PANES_NEXT_MAX || panes_find_locked(panes, at, false);
-	return is_read || at >= panes->end ? -1 : at;
+	return -1;
 }
 
 bool panes_next(struct panes *panes, uint64_t losses, struct panes_turn *ret)
@@ -530,7 +528,7 @@ bool panes_next(struct panes *panes, uint64_t losses, struct panes_turn *ret)
 	mutex_lock(&panes->lock);
 	panes_heed_losses_locked(panes, losses);
 	for (const struct panes_reader *at = panes->readers; at && !ret->pane; at = at->next) {
-		tide_position gap = at->is_ahead ? panes_gap_locked(panes, at) : -1;
+		tide_position gap = at->ahead > 0 ? panes_gap_locked(panes, at) : -1;
 		if (gap < 0)
 			continue;
 		/* what is there already is not worth less */
@@ -556,10 +554,10 @@ enum panes_answer panes_read(struct panes *panes, struct panes_reader *reader,
 	page->scanned_to = query->after;
 	bool goes_on = !panes_is_enough(query, page);
 	mutex_lock(&panes->lock);
-	bool is_followed = query->is_ahead || (query->is_lane && reader->standing == PANES_AWAY);
+	bool is_followed = query->ahead > 0 || (query->is_lane && reader->standing == PANES_AWAY);
 	panes_join_locked(panes, reader);
 	reader->lanes = query->filter->partition_total;
-	reader->is_ahead = query->is_ahead;
+	reader->ahead = query->ahead;
 	panes_stand_locked(panes, reader, query->after);
 	panes_heed_losses_locked(panes, query->losses);
 	reader->standing = PANES_READS;

@@ -45,7 +45,7 @@ struct panes_reader {
 	enum panes_standing standing;
 	tide_position awaited_from; /* before that it was waited for in vain */
 	uint32_t lanes;             /* it is one of so many; 0: of none */
-	bool is_ahead;              /* as its last query says */
+	uint32_t ahead;             /* panes that it wishes beyond its own */
 	tide_position at;           /* it has read up to here */
 	struct panes_patience for_page;
 	struct panes_lead lead;
@@ -58,7 +58,7 @@ struct panes_query {
 	const struct tide_filter *filter;
 	struct mono_time now;
 	bool is_lane;    /* others that want the rest are about to come */
-	bool is_ahead;   /* what comes next is to be read ahead of it: panes_next */
+	uint32_t ahead;  /* panes that are to be read ahead of it: panes_next */
 	uint64_t losses; /* of connections to the store so far: what was read before one is void */
 };
 

@@ -134,8 +134,12 @@ static tide_status subscription_set_name(struct tide_subscription *subscription,
 	return TIDE_OK;
 }
 
-static struct feed_limits subscription_limits(const struct tide_subscription_config *config)
+#define PANES_AHEAD 2 /* one is read while another is there */
+
+static struct feed_limits subscription_limits(const struct tide_subscription *subscription)
 {
+	const struct tide_subscription_config *config = &subscription->config;
+	bool reads_ahead = config->read_ahead && port_reads_here(subscription->engine->store);
 	int64_t page = config->batch_size < config->max_in_flight ? config->batch_size
 								  : config->max_in_flight;
 	double threshold = config->backpressure_threshold * (double)config->max_in_flight;
@@ -146,7 +150,7 @@ static struct feed_limits subscription_limits(const struct tide_subscription_con
 				     .threshold = whole > 1 ? whole : 1,
 				     .max_bytes = config->max_batch_bytes,
 				     .poll_ns = ns_of_seconds(config->poll_interval_seconds),
-				     .reads_ahead = config->read_ahead };
+				     .panes_ahead = reads_ahead ? PANES_AHEAD : 0 };
 }
 
 static void subscription_init(struct tide_subscription *subscription)
@@ -194,7 +198,7 @@ static tide_status subscription_build(struct tide_subscription *subscription,
 {
 	const struct tide_subscription_config *config = &subscription->config;
 	struct runner *runner = &subscription->runner;
-	struct feed_limits limits = subscription_limits(config);
+	struct feed_limits limits = subscription_limits(subscription);
 	tide_status status = subscription_build_typed(subscription, err);
 	if (status == TIDE_OK)
 		status = config_copy_filter(&subscription->subscriber, config, &subscription->texts,

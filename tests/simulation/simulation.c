@@ -295,7 +295,8 @@ static void sim_boot(struct sim *sim)
 						&sub->subscription, &err),
 			 &err);
 		/* as one that has found that it wants few of the events */
-		sub->subscription->runner.feed.share.is_small = sub->config.batch_size % 3 == 0;
+		if (*wanted && sub->config.batch_size % 3 == 0)
+			sub->subscription->runner.feed.share.verdict = FEED_WANTS_FEW;
 		sub->next = (struct mono_time){ 0 };
 	}
 	sim_must(tide_manager_start(sim->manager, NULL, 0, NULL, NULL, &err), &err);

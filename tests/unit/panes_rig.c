@@ -53,8 +53,7 @@ enum panes_answer ask(struct panes *panes, struct one *one)
 
 enum panes_answer ask_ahead(struct panes *panes, struct one *one)
 {
-	return one_asks(panes, one,
-			(struct panes_query){ .now = { NS_PER_SECOND }, .is_ahead = true });
+	return one_asks(panes, one, (struct panes_query){ .now = { NS_PER_SECOND }, .ahead = 2 });
 }
 
 void read_into(struct tide_page *page, tide_position after, tide_position end, size_t size)
