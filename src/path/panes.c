@@ -3,10 +3,11 @@
  * The history of a store, read once for all subscriptions that are close together in it, wherever
  * that is.
  *
- * Happy path: who comes first where nobody has read, with another one near behind, reads a pane
- * for everybody, without a filter (PANES_FILL). The others take their events from it, each by its
- * filter and up to the size of its page, and since reading costs them nothing they catch up with
- * whoever reads. A pane goes when all who were near behind it have passed.
+ * Happy path: who comes first where nobody has read, with another one near behind, or on the way
+ * to where its page leads, reads a pane for everybody, without a filter (PANES_FILL). The others
+ * take their events from it, each by its filter and up to the size of its page, and since reading
+ * costs them nothing they catch up with whoever reads. A pane goes when all who were near behind it
+ * have passed.
  *
  *	positions   ··· [ pane ][ pane ][ pane ]{ being read } not read yet
  *	                  ▲ slow            ▲▲ others          ▲ reads, or is alone
@@ -155,13 +156,14 @@ static size_t panes_needers_locked(const struct panes *panes, const struct pane 
 	return count;
 }
 
-/* Whether somebody else will come by here. */
+/* Whether somebody else will come by here, or by what this one goes on to read: of readers that
+ * pass each other with great pages always the last one reads. */
 static bool panes_is_followed_locked(const struct panes *panes, const struct panes_reader *reader,
-				     tide_position after) TIDE_REQUIRES(panes->lock)
+				     tide_position until) TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
 	for (const struct panes_reader *at = panes->readers; at; at = at->next)
-		if (at != reader && at->at <= after && after - at->at <= panes->reach)
+		if (at != reader && at->at < until && reader->at - at->at <= panes->reach)
 			return true;
 	return false;
 }
@@ -493,7 +495,7 @@ static enum panes_answer panes_miss_locked(struct panes *panes, struct panes_rea
 	}
 
 	/* at the end each has to see for itself that it is one */
-	is_followed = is_followed || panes_is_followed_locked(panes, reader, reader->at);
+	is_followed = is_followed || panes_is_followed_locked(panes, reader, query->until);
 	if (reader->at >= panes->end || !is_followed)
 		return PANES_ALONE;
 	struct pane_size size = panes_size_locked(panes, reader->at);

@@ -41,14 +41,34 @@ static void who_has_nobody_behind_it_reads_for_itself(void **state)
 	two_open(&two);
 	assert_int_equal(ask(two.panes, &two.first), PANES_ALONE);
 	two.first.at = 500;
-	two.second.at = 600;
+	two.second.at = 10000;
 	assert_int_equal(ask(two.panes, &two.first), PANES_ALONE);
 	assert_int_equal(ask(two.panes, &two.second), PANES_FILL);
 	panes_filled(two.panes, two.second.turn.pane, false, 0);
 	assert_int_equal(ask(two.panes, &two.first),
 			 PANES_ALONE); /* it has no need of what is ahead */
-	two.second.at = 600 + 1000000;
+	two.second.at = 10000 + 1000000;
 	assert_int_equal(ask(two.panes, &two.second), PANES_ALONE); /* nor has one so far behind */
+	two_close(&two);
+}
+
+/* Each with a page that leads beyond the other: whoever asks is the last one. */
+static void those_who_pass_each_other_read_together(void **state)
+{
+	(void)state;
+	struct two two;
+	two_open(&two);
+	two.first.at = 8000;
+	assert_int_equal(ask(two.panes, &two.first), PANES_ALONE);
+	two.second.at = 7000;
+	assert_int_equal(ask(two.panes, &two.second), PANES_FILL);
+	fill(two.panes, &two.second, 100000, 10);
+	has(&two.second, 7001, 7100);
+	two.second.at = 8000;
+	assert_int_equal(ask(two.panes, &two.second), PANES_FILL);
+	fill(two.panes, &two.second, 100000, 10);
+	assert_int_equal(ask(two.panes, &two.first), PANES_FULL);
+	has(&two.first, 8001, 8100);
 	two_close(&two);
 }
 
@@ -587,9 +607,10 @@ static void what_was_read_before_a_connection_was_lost_is_void(void **state)
 	two_begin(&two);
 	fill(two.panes, &two.first, 5000, 10);
 	assert_int_equal(panes_newest(two.panes).position, 1000);
-	assert_int_equal(ask_at(two.panes, &two.second, 0, 1), PANES_ALONE);
+	assert_int_equal(ask_at(two.panes, &two.second, 0, 1), PANES_FILL);
 	assert_int_equal(two.second.page.count, 0);
 	assert_int_equal(panes_newest(two.panes).position, 0);
+	panes_filled(two.panes, two.second.turn.pane, false, 1);
 	assert_int_equal(panes_bytes(two.panes), 0);
 
 	/* lost while it is being read: who read it has it, nobody else */
@@ -612,8 +633,9 @@ static void what_is_forgotten_while_it_is_read_is_not_kept(void **state)
 	fill(two.panes, &two.first, 5000, 10);
 	has(&two.first, 1, 100);
 	assert_int_equal(panes_bytes(two.panes), 0);
-	assert_int_equal(ask(two.panes, &two.second), PANES_ALONE);
+	assert_int_equal(ask(two.panes, &two.second), PANES_FILL);
 	assert_int_equal(two.second.page.count, 0);
+	panes_filled(two.panes, two.second.turn.pane, false, 0);
 	two_close(&two);
 }
 
@@ -621,6 +643,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_has_nobody_behind_it_reads_for_itself),
+		cmocka_unit_test(those_who_pass_each_other_read_together),
 		cmocka_unit_test(a_lane_that_comes_first_reads_for_those_to_come),
 		cmocka_unit_test(who_is_near_takes_its_own_of_what_another_read),
 		cmocka_unit_test(where_the_feed_ends_each_sees_for_itself),
