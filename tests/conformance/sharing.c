@@ -215,6 +215,25 @@ static bool group_says(struct tide_manager *manager, const char *part, int times
 	return found == times;
 }
 
+static void wait_for_halves(struct tide_subscription *one, struct tide_subscription *other)
+{
+	wait_for(20, status_of(one).lanes_owned == LANES / 2 &&
+			     status_of(other).lanes_owned == LANES / 2);
+}
+
+/* What comes is handled by the half of the first one alone, until the other is resumed. */
+static void append_20_with_half_paused(struct fixture *f, struct tide_subscription *subscription,
+				       struct tide_manager *other,
+				       struct tide_subscription *elsewhere)
+{
+	wait_for_halves(subscription, elsewhere);
+	must(tide_subscription_wait_state(elsewhere, TIDE_STATE_LIVE, 20, err));
+	assert_true(tide_manager_pause(other, "p", TIDE_PAUSE_MANUAL));
+	must(tide_subscription_wait_state(elsewhere, TIDE_STATE_PAUSED, 20, err));
+	for (int64_t i = 1; i <= 20; i++)
+		append_one(f->store, stream_of("Order", i), "A");
+}
+
 /* As processes of containers may be: with one host and one pid. */
 static void members_with_one_pid_have_each_their_own_lanes(struct fixture *f)
 {
@@ -228,8 +247,7 @@ static void members_with_one_pid_have_each_their_own_lanes(struct fixture *f)
 	struct tide_subscription *other = subscribe(second, &subscriber, &config);
 	start(first);
 	start(second);
-	wait_for(20, status_of(subscription).lanes_owned == LANES / 2 &&
-			     status_of(other).lanes_owned == LANES / 2);
+	wait_for_halves(subscription, other);
 	wait_for(20, group_says(first, ",\"lanes\":2,\"here\":true}", 1) &&
 			     group_says(first, ",\"lanes\":2,\"here\":false}", 1));
 	wait_for(20, group_says(second, ",\"lanes\":2,\"here\":true}", 1) &&
@@ -249,13 +267,7 @@ static void status_counts_the_lanes_that_others_run(struct fixture *f)
 	struct tide_subscription *elsewhere = subscribe(other, &subscriber, &config);
 	start(manager);
 	start(other);
-	wait_for(20, status_of(subscription).lanes_owned == LANES / 2 &&
-			     status_of(elsewhere).lanes_owned == LANES / 2);
-	must(tide_subscription_wait_state(elsewhere, TIDE_STATE_LIVE, 20, err));
-	assert_true(tide_manager_pause(other, "p", TIDE_PAUSE_MANUAL));
-	must(tide_subscription_wait_state(elsewhere, TIDE_STATE_PAUSED, 20, err));
-	for (int64_t i = 1; i <= 20; i++)
-		append_one(f->store, stream_of("Order", i), "A");
+	append_20_with_half_paused(f, subscription, other, elsewhere);
 	wait_for(20, tide_subscription_position(subscription) == 20);
 	wait_for(20, status_of(subscription).position < 20);
 	struct tide_subscription_status told = status_of(subscription);
@@ -302,13 +314,7 @@ static void a_wait_ends_when_the_lanes_of_others_are_there_too(struct fixture *f
 	struct waiter waiter = { .subscription = subscription };
 	assert_int_equal(pthread_create(&waiter.thread, NULL, waiter_run, &waiter), 0);
 	start(other);
-	wait_for(20, status_of(subscription).lanes_owned == LANES / 2 &&
-			     status_of(elsewhere).lanes_owned == LANES / 2);
-	must(tide_subscription_wait_state(elsewhere, TIDE_STATE_LIVE, 20, err));
-	assert_true(tide_manager_pause(other, "p", TIDE_PAUSE_MANUAL));
-	must(tide_subscription_wait_state(elsewhere, TIDE_STATE_PAUSED, 20, err));
-	for (int64_t i = 1; i <= 20; i++)
-		append_one(f->store, stream_of("Order", i), "A");
+	append_20_with_half_paused(f, subscription, other, elsewhere);
 	refused(TIDE_TIMEOUT, tide_subscription_wait(subscription, 20, 0.3, err));
 	assert_true(tide_manager_resume(other, "p"));
 	must(tide_subscription_wait(subscription, 20, 20, err));

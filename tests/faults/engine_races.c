@@ -157,9 +157,40 @@ tide_status __wrap_thread_start_watched(struct thread *thread, const char *name,
 	return tide_fail(err, TIDE_OUT_OF_MEMORY, "no thread can be had");
 }
 
+/** A subscription that no thread runs yet. */
+struct stage {
+	struct rig rig;
+	struct witness witness;
+	struct tide_subscription *subscription;
+};
+
+static void stage_open(struct stage *stage)
+{
+	struct tide_subscription_config config = quick_config();
+	stage->witness = (struct witness)WITNESS;
+	struct tide_subscriber subscriber = witness_single("Walk", &stage->witness);
+	rig_open(&stage->rig, "memory");
+	must(tide_manager_subscribe(stage->rig.manager, &subscriber, &config, &stage->subscription,
+				    err));
+}
+
+static void stage_close(struct stage *stage)
+{
+	rig_close(&stage->rig);
+	witness_fini(&stage->witness);
+}
+
 static struct thread other;
 static atomic_bool other_is_done;
 static tide_status other_status;
+
+/* Until it is done, if it need not wait for this one. */
+static void other_does(void (*run)(void *self), void *self)
+{
+	must(thread_start(&other, "other", run, self, err));
+	for (int i = 0; i < A_WHILE && !atomic_load(&other_is_done); i++)
+		wait_a_moment();
+}
 
 static void start_in_a_thread(void *self)
 {
@@ -169,9 +200,7 @@ static void start_in_a_thread(void *self)
 
 static void start_elsewhere(struct tide_subscription *subscription)
 {
-	must(thread_start(&other, "starts", start_in_a_thread, subscription, err));
-	for (int i = 0; i < A_WHILE && !atomic_load(&other_is_done); i++)
-		wait_a_moment();
+	other_does(start_in_a_thread, subscription);
 }
 
 /* It waits for what the first one comes to, and begins a run of its own. */
@@ -180,27 +209,21 @@ static void a_start_beside_one_that_fails_begins_a_run(void **state)
 	(void)state;
 	bool was_called = true;
 	for (int nth = 1; was_called; nth++) {
-		struct rig rig;
-		struct witness witness = WITNESS;
-		struct tide_subscription *subscription;
-		struct tide_subscriber subscriber = witness_single("Walk", &witness);
-		struct tide_subscription_config config = quick_config();
-		rig_open(&rig, "memory");
-		must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
+		struct stage stage;
+		stage_open(&stage);
 		atomic_store(&other_is_done, false);
 		refuses_thread = true;
-		call_at(LOCK_SUBSCRIPTION, nth, start_elsewhere, subscription);
-		refused(TIDE_OUT_OF_MEMORY, run_start(subscription, true, false, err));
+		call_at(LOCK_SUBSCRIPTION, nth, start_elsewhere, stage.subscription);
+		refused(TIDE_OUT_OF_MEMORY, run_start(stage.subscription, true, false, err));
 		was_called = has_called();
 		if (was_called) {
 			thread_join(&other);
 			assert_int_equal(other_status, TIDE_OK);
-			wait_state(subscription, TIDE_STATE_LIVE);
+			wait_state(stage.subscription, TIDE_STATE_LIVE);
 		}
-		ask_stop(subscription);
-		wait_for(PATIENCE, !runner_is_running(subscription));
-		rig_close(&rig);
-		witness_fini(&witness);
+		ask_stop(stage.subscription);
+		wait_for(PATIENCE, !runner_is_running(stage.subscription));
+		stage_close(&stage);
 	}
 }
 
@@ -220,9 +243,7 @@ static void stop_elsewhere(struct tide_subscription *subscription)
 {
 	(void)subscription;
 	was_starting = manager_to_stop->starts > 0;
-	must(thread_start(&other, "stops", stop_in_a_thread, NULL, err));
-	for (int i = 0; i < A_WHILE && !atomic_load(&other_is_done); i++)
-		wait_a_moment();
+	other_does(stop_in_a_thread, NULL);
 }
 
 /* A start that has begun before the stop leaves nothing behind that runs. */
@@ -231,25 +252,19 @@ static void a_stop_of_everything_waits_for_what_is_being_started(void **state)
 	(void)state;
 	bool was_called = true;
 	for (int nth = 1; was_called; nth++) {
-		struct rig rig;
-		struct witness witness = WITNESS;
-		struct tide_subscription *subscription;
-		struct tide_subscriber subscriber = witness_single("Walk", &witness);
-		struct tide_subscription_config config = quick_config();
-		rig_open(&rig, "memory");
-		must(tide_manager_subscribe(rig.manager, &subscriber, &config, &subscription, err));
-		manager_to_stop = rig.manager;
+		struct stage stage;
+		stage_open(&stage);
+		manager_to_stop = stage.rig.manager;
 		was_starting = false;
 		atomic_store(&other_is_done, false);
 		call_at(LOCK_REGISTRY, nth, stop_elsewhere, NULL);
-		(void)tide_manager_start(rig.manager, NULL, 0, NULL, NULL, NULL);
+		(void)tide_manager_start(stage.rig.manager, NULL, 0, NULL, NULL, NULL);
 		was_called = has_called();
 		if (was_called)
 			thread_join(&other);
 		if (was_starting)
-			assert_false(runner_is_running(subscription));
-		rig_close(&rig);
-		witness_fini(&witness);
+			assert_false(runner_is_running(stage.subscription));
+		stage_close(&stage);
 	}
 }
 

@@ -9,6 +9,23 @@
 #include "path/store.h"
 #include "sys/thread.h"
 
+/** A reader whose history is read ahead; it has read the first pane itself, of `end` events. */
+static struct panes *ahead_begin(struct one *one, tide_position end)
+{
+	struct panes *panes = panes_made();
+	one_make(one, 16 * MB);
+	assert_int_equal(ask_ahead(panes, one), PANES_FILL);
+	fill(panes, one, end, 10);
+	return panes;
+}
+
+static void ahead_end(struct panes *panes, struct one *one)
+{
+	one_end(panes, one);
+	assert_int_equal(panes_bytes(panes), 0);
+	panes_free(panes);
+}
+
 /* What the thread does that reads ahead. */
 static bool read_next(struct panes *panes, tide_position end, tide_position *ret_after)
 {
@@ -56,12 +73,9 @@ static void what_comes_next_is_read_ahead_of_who_wishes_it(void **state)
 static void nothing_is_read_ahead_of_the_end(void **state)
 {
 	(void)state;
-	struct panes *panes = panes_made();
 	struct one one;
 	tide_position after;
-	one_make(&one, 16 * MB);
-	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
-	fill(panes, &one, 1050, 10);
+	struct panes *panes = ahead_begin(&one, 1050);
 	assert_true(read_next(panes, 1050, &after));
 	for (int i = 1; i < 10; i++)
 		assert_int_equal(ask_ahead(panes, &one), PANES_FULL);
@@ -69,19 +83,15 @@ static void nothing_is_read_ahead_of_the_end(void **state)
 	has(&one, 1001, 1050);
 	assert_false(one.page.is_end); /* that it sees for itself */
 	assert_false(read_next(panes, 1050, &after));
-	one_end(panes, &one);
-	panes_free(panes);
+	ahead_end(panes, &one);
 }
 
 static void who_waits_for_what_was_not_read_ahead_reads_it(void **state)
 {
 	(void)state;
-	struct panes *panes = panes_made();
 	struct one one;
 	struct panes_turn turn;
-	one_make(&one, 16 * MB);
-	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
-	fill(panes, &one, 5000, 10);
+	struct panes *panes = ahead_begin(&one, 5000);
 	assert_true(panes_next(panes, 0, &turn));
 	one.at = 1000;
 	assert_int_equal(ask_ahead(panes, &one), PANES_WAIT);
@@ -90,20 +100,15 @@ static void who_waits_for_what_was_not_read_ahead_reads_it(void **state)
 	assert_true(wakeup_is_rung(&one.wakeup));
 	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
 	panes_filled(panes, one.turn.pane, false, 0);
-	one_end(panes, &one);
-	assert_int_equal(panes_bytes(panes), 0);
-	panes_free(panes);
+	ahead_end(panes, &one);
 }
 
 static void what_was_read_ahead_before_a_loss_is_void(void **state)
 {
 	(void)state;
-	struct panes *panes = panes_made();
 	struct one one;
 	struct panes_turn turn;
-	one_make(&one, 16 * MB);
-	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
-	fill(panes, &one, 5000, 10);
+	struct panes *panes = ahead_begin(&one, 5000);
 	assert_true(panes_next(panes, 0, &turn));
 	read_into(panes_page(turn.pane), turn.after, 5000, 10);
 	panes_filled(panes, turn.pane, true, 1); /* of which connection it is, nobody knows */
@@ -117,19 +122,15 @@ static void what_was_read_ahead_before_a_loss_is_void(void **state)
 	assert_true(panes_next(panes, 1, &turn)); /* and what was read before is gone */
 	assert_int_equal(turn.after, 1100);
 	panes_filled(panes, turn.pane, false, 1);
-	one_end(panes, &one);
-	panes_free(panes);
+	ahead_end(panes, &one);
 }
 
 static void what_is_read_ahead_of_who_leaves_is_not_kept(void **state)
 {
 	(void)state;
-	struct panes *panes = panes_made();
 	struct one one;
 	struct panes_turn turn;
-	one_make(&one, 16 * MB);
-	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
-	fill(panes, &one, 5000, 10);
+	struct panes *panes = ahead_begin(&one, 5000);
 	assert_true(panes_next(panes, 0, &turn));
 	one_end(panes, &one);
 	read_into(panes_page(turn.pane), turn.after, 5000, 10);
@@ -151,9 +152,7 @@ static void reading_ahead_takes_no_more_room_than_there_is(void **state)
 	size_t least = panes_bytes(panes);
 	while (read_next(panes, 100000, &after))
 		assert_in_range(panes_bytes(panes), least, 256 * 1024);
-	one_end(panes, &one);
-	assert_int_equal(panes_bytes(panes), 0);
-	panes_free(panes);
+	ahead_end(panes, &one);
 }
 
 /* ---- Its thread ------------------------------------------------------------------------------ */
