@@ -19,44 +19,46 @@
 void event_write_json(struct buffer *buffer, const struct tide_event *event)
 {
 	json_open(buffer, '{');
-	json_key(buffer, "global_position");
+	JSON_KEY(buffer, "global_position");
 	json_integer(buffer, event->position);
-	json_key(buffer, "event_id");
+	JSON_KEY(buffer, "event_id");
 	if (event->event_id_text)
 		json_string(buffer, event->event_id_text);
 	else
 		json_uuid(buffer, &event->event_id);
-	json_key(buffer, "event_type");
+	JSON_KEY(buffer, "event_type");
 	json_text(buffer, event->event_type);
-	json_key(buffer, "event_version");
+	JSON_KEY(buffer, "event_version");
 	json_integer(buffer, event->event_version);
-	json_key(buffer, "occurred_at");
+	JSON_KEY(buffer, "occurred_at");
 	json_time(buffer, event->occurred_at);
-	json_key(buffer, "aggregate_id");
+	JSON_KEY(buffer, "aggregate_id");
 	json_uuid(buffer, &event->aggregate_id);
-	json_key(buffer, "aggregate_type");
+	JSON_KEY(buffer, "aggregate_type");
 	json_text(buffer, event->aggregate_type);
-	json_key(buffer, "aggregate_version");
+	JSON_KEY(buffer, "aggregate_version");
 	json_integer(buffer, event->version);
-	json_key(buffer, "tenant_id");
+	JSON_KEY(buffer, "tenant_id");
 	json_uuid(buffer, &event->tenant_id);
-	json_key(buffer, "actor_id");
+	JSON_KEY(buffer, "actor_id");
 	json_text(buffer, event->actor_id);
-	json_key(buffer, "correlation_id");
+	JSON_KEY(buffer, "correlation_id");
 	json_uuid(buffer, &event->correlation_id);
-	json_key(buffer, "causation_id");
+	JSON_KEY(buffer, "causation_id");
 	json_uuid(buffer, &event->causation_id);
 
 	/* What could not be decoded may be no JSON either: it is shown as text. */
-	json_key(buffer, "metadata");
+	JSON_KEY(buffer, "metadata");
 	json_raw(buffer,
 		 event->metadata.data && !event->undecodable ? event->metadata : tide_text("{}"));
-	json_key(buffer, event->undecodable ? "raw" : "payload");
-	if (event->undecodable)
+	if (event->undecodable) {
+		JSON_KEY(buffer, "raw");
 		json_text(buffer, event->payload);
-	else
+	} else {
+		JSON_KEY(buffer, "payload");
 		json_raw(buffer, event->payload.data ? event->payload : tide_text("{}"));
-	json_key(buffer, "stored_at");
+	}
+	JSON_KEY(buffer, "stored_at");
 	json_time(buffer, event->stored_at);
 	json_close(buffer, '}');
 }

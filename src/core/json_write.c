@@ -11,23 +11,24 @@
 
 /* A comma belongs between two values: not at the beginning, behind a bracket or colon, or in front
  * of a new line's value. */
-static bool json_wants_comma(const struct buffer *buffer)
+static inline bool json_wants_comma(const struct buffer *buffer)
 {
-	switch (buffer->size ? buffer->data[buffer->size - 1] : '\n') {
-	case '{':
-	case '[':
-	case ':':
-	case ',':
-	case '\n':
-		return false;
-	default:
-		return true;
-	}
+	static const bool begins[256] = {
+		['{'] = true, ['['] = true, [':'] = true, [','] = true, ['\n'] = true
+	};
+	return buffer->size && !begins[(unsigned char)buffer->data[buffer->size - 1]];
+}
+
+/* Room as buffer_reserve makes it, without a call where there is some. */
+static inline bool json_reserve(struct buffer *buffer, size_t size)
+{
+	return (!buffer->failed && buffer->capacity - buffer->size > size) ||
+	       buffer_reserve(buffer, size);
 }
 
 static inline void json_put(struct buffer *buffer, char byte)
 {
-	if ((buffer->failed || buffer->capacity - buffer->size <= 1) && !buffer_reserve(buffer, 1))
+	if (!json_reserve(buffer, 1))
 		return;
 	buffer->data[buffer->size++] = byte;
 	buffer->data[buffer->size] = '\0';
@@ -39,10 +40,14 @@ static void json_separate(struct buffer *buffer)
 		json_put(buffer, ',');
 }
 
-static void json_add(struct buffer *buffer, const char *text, size_t size)
+void json_add(struct buffer *buffer, const char *text, size_t size)
 {
 	json_separate(buffer);
-	buffer_add(buffer, text, size);
+	if (!json_reserve(buffer, size))
+		return;
+	memcpy(buffer->data + buffer->size, text, size);
+	buffer->size += size;
+	buffer->data[buffer->size] = '\0';
 }
 
 void json_open(struct buffer *buffer, char bracket)
@@ -67,7 +72,8 @@ static void json_add_escape(struct buffer *buffer, unsigned char byte)
 		buffer_format(buffer, "\\u%04x", byte);
 }
 
-/* Bytes at the beginning of `at` that can be copied as they are. */
+/* Bytes at the beginning of `at` that can be copied as they are. The last eight are looked at
+ * together, though some of them were. */
 static size_t json_clean_run(const unsigned char *at, size_t size)
 {
 	size_t run = 0, length;
@@ -76,6 +82,9 @@ static size_t json_clean_run(const unsigned char *at, size_t size)
 			run += length;
 			continue;
 		}
+		if (size >= 8 && size - run < 8 && json_plain_run((const char *)at + size - 8) == 8)
+			return size;
+
 		if (at[run] < 0x20 || at[run] == '"' || at[run] == '\\')
 			break;
 		length = at[run] < 0x80 ? 1 : utf8_length(at + run, size - run);
@@ -112,7 +121,7 @@ static void json_add_quoted(struct buffer *buffer, const char *text, size_t size
 	size_t run = json_clean_run((const unsigned char *)text, size);
 	if (run < size) {
 		json_add_escaped(buffer, (const unsigned char *)text, size, run);
-	} else if (buffer_reserve(buffer, size + 2)) {
+	} else if (json_reserve(buffer, size + 2)) {
 		char *to = buffer->data + buffer->size;
 		to[0] = '"';
 		memcpy(to + 1, text, size);

@@ -7,11 +7,6 @@
 #include "core/sha1.h"
 #include "core/text.h"
 
-/* clang-format off */
-/* Where the two digits of each byte stand in the text. */
-static const uint8_t uuid_places[16] = { 0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34 };
-/* clang-format on */
-
 /* RFC 9562 section 6.6: the namespace of names that are URLs. */
 static const struct tide_uuid uuid_space_url = { { 0x6b, 0xa7, 0xb8, 0x11, 0x9d, 0xad, 0x11, 0xd1,
 						   0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30,
@@ -86,13 +81,34 @@ tide_status tide_uuid_parse(const char *text, struct tide_uuid *ret, struct tide
 	return TIDE_OK;
 }
 
+/* Four bytes to their eight digits as they stand in memory: each half of a byte to a byte of its
+ * own, those above nine to letters. */
+static uint64_t uuid_write_digits(const uint8_t *bytes)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint32_t word;
+	memcpy(&word, bytes, sizeof word);
+
+	uint64_t values = be32toh(word);
+	values = (values << 16 | values) & UINT64_C(0x0000ffff0000ffff);
+	values = (values << 8 | values) & UINT64_C(0x00ff00ff00ff00ff);
+	values = (values << 4 | values) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	uint64_t is_letter = (values + ones * 6) >> 4 & ones;
+	return htobe64(values + ones * '0' + is_letter * ('a' - '9' - 1));
+}
+
 char *tide_uuid_format(const struct tide_uuid *uuid, char ret[TIDE_UUID_TEXT_SIZE])
 {
-	static const char digits[16] = "0123456789abcdef";
-	for (int i = 0; i < 16; i++) {
-		ret[uuid_places[i]] = digits[uuid->bytes[i] >> 4];
-		ret[uuid_places[i] + 1] = digits[uuid->bytes[i] & 15];
-	}
+	uint64_t digits[4];
+	for (int i = 0; i < 4; i++)
+		digits[i] = uuid_write_digits(uuid->bytes + i * 4);
+
+	const char *from = (const char *)digits;
+	memcpy(ret, from, 8);
+	memcpy(ret + 9, from + 8, 4);
+	memcpy(ret + 14, from + 12, 4);
+	memcpy(ret + 19, from + 16, 4);
+	memcpy(ret + 24, from + 20, 12);
 	ret[8] = ret[13] = ret[18] = ret[23] = '-';
 	ret[36] = '\0';
 	return ret;
