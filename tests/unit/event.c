@@ -375,6 +375,26 @@ static struct tide_event foreign(const char *payload)
 	return event;
 }
 
+/* Bytes that no database of text would take: they are set aside as what they are, escaped. */
+static void event_data_of_broken_bytes_is_text(void **state)
+{
+	(void)state;
+	static const char *const payloads[] = { "{\"a\":\"\xff\"}", "\"\xc3", "\"cut off" };
+	struct tide_event event = stored();
+	for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
+		struct event_json read;
+		char *json;
+		event.payload = tide_text(payloads[i]);
+		assert_int_equal(event_write_data(&event, &json, NULL), TIDE_OK);
+		assert_int_equal(json_check(tide_text(json), true, "event", NULL), TIDE_OK);
+		assert_non_null(strstr(json, ",\"raw\":"));
+		assert_int_equal(event_read_data(tide_text(json), &read, NULL), TIDE_OK);
+		assert_int_equal(read.position, event.position);
+		event_json_fini(&read);
+		tide_free(json);
+	}
+}
+
 static void an_envelope_is_opened(void **state)
 {
 	(void)state;
@@ -488,6 +508,7 @@ int main(void)
 		cmocka_unit_test(four_members_are_enough),
 		cmocka_unit_test(a_wrong_member_is_refused_by_its_name),
 		cmocka_unit_test(event_data_of_others_is_read_too),
+		cmocka_unit_test(event_data_of_broken_bytes_is_text),
 		cmocka_unit_test(an_envelope_is_opened),
 		cmocka_unit_test(what_an_envelope_lacks_has_its_absent_value),
 		cmocka_unit_test(a_malformed_envelope_is_a_decode_error_and_leaves_the_event),
