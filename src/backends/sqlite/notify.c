@@ -5,11 +5,13 @@
  * The truth is `PRAGMA data_version`, which differs after a commit by anybody else; asking costs 3
  * to 4 µs. The kernel says when asking is worth it (inotify on the write-ahead log). A commit shows
  * in data_version only after its log was flushed, so a change of the log is followed by questions
- * in short, growing pauses for WATCH_HOT_NS.
+ * in short pauses for WATCH_HOT_NS, which grow from there: a flush that takes long is heard of
+ * before it has taken twice as long.
  *
  * Happy path: sleep, the log changes, data_version differs, ring. Fails when: the database cannot
- * be asked. Without inotify (not available, or no log at the moment) the pauses between questions
- * grow from 1 to 100 ms while nothing happens. Rings come at most once a millisecond.
+ * be asked. While nothing happens the pauses between questions grow from 1 to 100 ms, with which
+ * inotify is done without, where it is not available or there is no log at the moment. Rings come
+ * at most once a millisecond.
  */
 
 #include <errno.h>
@@ -199,8 +201,6 @@ static int64_t watch_pause(struct watch *watch, struct mono_time now)
 	if (mono_since(watch->hot_until, now) > 0)
 		watch->pause_ns =
 			watch_grow(watch->pause_ns, WATCH_HOT_FIRST_NS, WATCH_HOT_LAST_NS);
-	else if (watch->log_watch >= 0)
-		watch->pause_ns = WATCH_IDLE_LAST_NS;
 	else
 		watch->pause_ns =
 			watch_grow(watch->pause_ns, WATCH_IDLE_FIRST_NS, WATCH_IDLE_LAST_NS);
