@@ -63,7 +63,9 @@ bench:
 	build-bench/tests/bench/bench-live -d build-bench $(BENCH)
 	build-bench/tests/bench/bench-pages -d build-bench -n $(N) $(BENCH)
 	build-bench/tests/bench/domain_bench -d build-bench
-	build-bench/tests/bench/bench-idle -d build-bench
+	build-bench/tests/bench/bench-latency -d build-bench $(BENCH)
+	build-bench/tests/bench/bench-start -d build-bench -t build-bench/src/cli/tide $(BENCH)
+	build-bench/tests/bench/bench-idle -d build-bench $(BENCH)
 	tests/bench/instructions build-bench release
 
 neighbours:

@@ -117,31 +117,63 @@ static void turn_measure(void *self, bool is_ours)
 	(void)(is_ours ? turn->which->ours : turn->which->bare)(turn->bench);
 }
 
-/* A process of its own, so that its peak is that of catching up and of nothing else. */
-static void bench_memory(struct bench *bench, int64_t count)
-{
-	char path[4096];
-	int status;
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
-	bench_database(bench, path);
-	fflush(stdout);
-	pid_t filler = fork();
-	if (filler == 0) {
-		bare_fill(path, count);
-		_exit(0);
-	}
-	if (filler < 0 || waitpid(filler, &status, 0) < 0 || status != 0)
-		bench_die("filling %s did not work", path);
+/** A history, and a shorter one. */
+struct memory {
+	struct bench *bench;
+	char tenth[4096];
+};
+
+/* KiB of a process of its own, so that its peak is that of catching up and of nothing else. */
+static double memory_of(const char *path, int64_t count)
+{
+	char number[32];
+	double kib = 0;
+	int ends[2], status;
+
+	if (pipe(ends) != 0)
+		bench_die("there is no pipe");
+	snprintf(number, sizeof number, "%lld", (long long)count);
 	pid_t child = fork();
 	if (child == 0) {
-		char number[32];
-		snprintf(number, sizeof number, "%lld", (long long)count);
+		dup2(ends[1], STDOUT_FILENO);
 		execl("/proc/self/exe", "bench", "-m", path, "-n", number, (char *)NULL);
 		_exit(127);
 	}
-	if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0)
+	close(ends[1]);
+	FILE *said = fdopen(ends[0], "r");
+	bool is_said = said && fscanf(said, "%lf", &kib) == 1;
+	if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0 || !is_said)
 		bench_die("measuring memory did not work");
-	bench_remove(path);
+	fclose(said);
+	return kib;
+}
+
+static void memory_measure(void *self, bool is_ours)
+{
+	const struct memory *memory = self;
+	int64_t count = memory->bench->events / (is_ours ? 1 : 10);
+	struct lap lap = lap_begin();
+	lap_set(&lap, count, memory_of(is_ours ? memory->bench->history : memory->tenth, count));
+}
+
+static void bench_memory(struct bench *bench, const struct table *table)
+{
+	const struct table_row row = {
+		.name = "peak memory of catching up, to that on a tenth",
+		.aim = 0.95,
+		.unit = "KiB",
+		.scale = 1,
+	};
+	struct memory memory = { .bench = bench };
+
+	if (table->once || !table_wants(table, row.name))
+		return;
+	bench_database(bench, memory.tenth);
+	bare_fill(memory.tenth, bench->events / 10);
+	table_run(table, &row, memory_measure, &memory);
+	bench_remove(memory.tenth);
 }
 
 static void bench_all(struct bench *bench, const struct table *table)
@@ -156,12 +188,8 @@ static void bench_all(struct bench *bench, const struct table *table)
 			table_run(table, &row, turn_measure, &turn);
 	}
 
+	bench_memory(bench, table);
 	bench_remove(bench->history);
-	if (table->is_json || table->once || !table_wants(table, "memory"))
-		return;
-	printf("\n");
-	bench_memory(bench, bench->events / 10);
-	bench_memory(bench, bench->events);
 }
 
 int main(int argc, char **argv)
@@ -190,8 +218,7 @@ int main(int argc, char **argv)
 		bench_die("at least 100 events");
 	table.events = bench.events;
 	if (memory)
-		printf("peak memory, catching up on %8lld events: %6ld KiB\n",
-		       (long long)bench.events, our_peak_memory(memory, bench.events));
+		printf("%ld\n", our_peak_memory(memory, bench.events));
 	else
 		bench_all(&bench, &table);
 	return 0;

@@ -5,15 +5,18 @@
  *
  *	bench-idle [-n SUBSCRIPTIONS] [-s SECONDS] [-p POLL-INTERVAL] [-d DIRECTORY] [-u URL]
  *
- * Each line is one measurement: with polls and looks, then with looks alone (no poll for an hour).
+ * First the memory of one of them, beside a thread that has a connection of its own and waits. Then
+ * each line is one measurement: with polls and looks, then with looks alone (no poll for an hour).
  * Without a URL a new SQLite database is used. Statements of PostgreSQL are its transactions: what
  * the server's statistics count.
  */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +24,8 @@
 #include <tidemark/tidemark.h>
 
 #include "die.h"
+#include "lib/wait.h"
+#include "table.h"
 
 #define LIVE_SECONDS 120
 
@@ -132,18 +137,133 @@ static void append_one(struct tide_store *store)
 	bench_check(tide_store_append(store, &append, &result, &err), &err);
 }
 
-static void measure_all(struct idle *idle, double poll)
+/* ---- Memory of one --------------------------------------------------------------------------- */
+
+static double memory_kib(void)
+{
+	char line[128];
+	long kib = -1;
+	FILE *status = fopen("/proc/self/status", "r");
+	while (status && fgets(line, sizeof line, status))
+		sscanf(line, "VmRSS: %ld", &kib);
+	if (status)
+		fclose(status);
+	return (double)kib;
+}
+
+static atomic_int threads_ready;
+
+/* A connection that has looked for what is new once, and waits until the process ends. */
+static void *memory_thread(void *self)
+{
+	const struct idle *idle = self;
+	sqlite3 *db;
+	sqlite3_stmt *page;
+	if (sqlite3_open(idle->file, &db) != SQLITE_OK ||
+	    sqlite3_prepare_v2(db,
+			       "SELECT * FROM events WHERE global_position > 0 ORDER BY "
+			       "global_position LIMIT 100",
+			       -1, &page, NULL) != SQLITE_OK ||
+	    sqlite3_step(page) != SQLITE_ROW)
+		bench_die("by hand: %s", sqlite3_errmsg(db));
+	sqlite3_reset(page);
+	atomic_fetch_add(&threads_ready, 1);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static double memory_by_hand(struct idle *idle)
+{
+	double before = memory_kib();
+	pthread_t thread;
+	for (int i = 0; i < idle->subscriptions; i++)
+		if (pthread_create(&thread, NULL, memory_thread, idle) != 0)
+			bench_die("no thread");
+	while (atomic_load(&threads_ready) < idle->subscriptions)
+		wait_a_moment();
+	return memory_kib() - before;
+}
+
+static double memory_ours(const struct idle *idle, const char *url)
+{
+	struct tide_store *store;
+	struct tide_manager *manager;
+	struct tide_error err;
+	bench_check(tide_store_open(url, NULL, &store, &err), &err);
+	double before = memory_kib();
+	manager = started(store, idle, 3600);
+	double kib = memory_kib() - before;
+	bench_check(tide_manager_stop(manager, NULL, 60, &err), &err);
+	tide_manager_close(manager);
+	tide_store_close(store);
+	return kib;
+}
+
+/** What the row is measured with. */
+struct memory {
+	struct idle *idle;
+	const char *url;
+};
+
+/* In a process of its own. */
+static void memory_measure(void *self, bool is_ours)
+{
+	const struct memory *memory = self;
+	double kib = 0;
+	int ends[2], status;
+	struct lap lap = lap_begin();
+	if (pipe(ends) != 0)
+		bench_die("there is no pipe");
+	pid_t child = fork();
+	if (child == 0) {
+		kib = is_ours ? memory_ours(memory->idle, memory->url)
+			      : memory_by_hand(memory->idle);
+		_exit(write(ends[1], &kib, sizeof kib) == sizeof kib ? 0 : 1);
+	}
+	close(ends[1]);
+	bool is_said = read(ends[0], &kib, sizeof kib) == sizeof kib;
+	close(ends[0]);
+	if (waitpid(child, &status, 0) != child || status != 0 || !is_said)
+		bench_die("measuring memory did not work");
+	lap_set(&lap, memory->idle->subscriptions, kib / memory->idle->subscriptions);
+}
+
+static void memory_run(struct idle *idle, const char *url, const struct table *table)
+{
+	const struct table_row row = { .name = "memory of an idle subscription, SQLite",
+				       .unit = "KiB",
+				       .scale = 1,
+				       .within = 200 };
+	table_head(table);
+	table_run(table, &row, memory_measure, &(struct memory){ idle, url });
+}
+
+static void store_make(const char *url)
 {
 	struct tide_store *store;
 	struct tide_error err;
-	char url[600];
-	snprintf(idle->file, sizeof idle->file, "%s/bench-idle-%ld.db", idle->directory,
-		 (long)getpid());
-	snprintf(url, sizeof url, "sqlite:%s", idle->file);
-	bench_check(tide_store_open(idle->url ? idle->url : url,
-				    TIDE_STORE_OPTIONS(.initialize = true), &store, &err),
+	bench_check(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, &err),
 		    &err);
 	append_one(store);
+	tide_store_close(store);
+}
+
+static void measure_all(struct idle *idle, double poll, const struct table *table)
+{
+	struct tide_store *store;
+	struct tide_error err;
+	char made[600];
+	snprintf(idle->file, sizeof idle->file, "%s/bench-idle-%ld.db", idle->directory,
+		 (long)getpid());
+	snprintf(made, sizeof made, "sqlite:%s", idle->file);
+	const char *url = idle->url ? idle->url : made;
+	store_make(url);
+	if (!idle->url)
+		memory_run(idle, url, table);
+	if (table->is_json || table->only)
+		return;
+	bench_check(tide_store_open(url, NULL, &store, &err), &err);
 	measure(store, idle, poll, "polls and looks");
 	measure(store, idle, 3600, "looks alone");
 	tide_store_close(store);
@@ -163,9 +283,10 @@ int main(int argc, char **argv)
 {
 	struct idle idle = { .subscriptions = 1000, .seconds = 60, .directory = "." };
 	struct rlimit files;
+	struct table table = { .program = "bench-idle", .rounds = 9 };
 	double poll = 1;
 	int option;
-	while ((option = getopt(argc, argv, "n:s:p:d:u:")) != -1) {
+	while ((option = getopt(argc, argv, TABLE_OPTIONS "n:s:p:d:u:")) != -1) {
 		if (option == 'n')
 			idle.subscriptions = atoi(optarg);
 		else if (option == 's')
@@ -176,7 +297,7 @@ int main(int argc, char **argv)
 			idle.directory = optarg;
 		else if (option == 'u')
 			idle.url = optarg;
-		else
+		else if (!table_option(&table, option, optarg))
 			return 2;
 	}
 
@@ -186,8 +307,9 @@ int main(int argc, char **argv)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
+	table.events = idle.subscriptions;
 	sqlite3_auto_extension((void (*)(void))count_all);
-	measure_all(&idle, poll);
+	measure_all(&idle, poll, &table);
 	clean_up(&idle);
 	return 0;
 }

@@ -25,6 +25,7 @@
 #include "backends/postgres/statements.h"
 #include "backends/postgres/values.h"
 #include "die.h"
+#include "latency.h"
 #include "lib/build.h"
 #include "lib/postgres.h"
 #include "lib/wait.h"
@@ -39,12 +40,6 @@ static struct table table = { .program = "bench-postgres", .rounds = 9 };
 static int samples = 200;
 static const char *schema = "public";
 static int pool = 32; /* connections of our appends */
-static const char payload[] =
-	"{\"order\": 4711, \"customer\": \"customer-00815\", \"amount\": 17.25, \"currency\": "
-	"\"EUR\", \"lines\": 3, \"note\": "
-	"\"the quick brown fox jumps over the lazy dog and then walks home along the river, "
-	"thinking about what it might have "
-	"for supper before the tide comes in\"}";
 
 static struct tide_store *store_opened(void)
 {
@@ -165,7 +160,7 @@ static void bare_append(PGconn *connection, const struct tide_uuid *stream, int6
 	for (int64_t i = 0; i < count; i++)
 		pg_array_time(&params, tide_time_now());
 	pg_array_end(&params);
-	bare_put_texts(&params, PG_JSON, payload, count);
+	bare_put_texts(&params, PG_JSON, bench_payload, count);
 	bare_put_numbers(&params, 1, 0, count);
 	bare_put_ids(&params, count);
 	bare_put_texts(&params, PG_UUID, NULL, count);
@@ -185,7 +180,7 @@ static void bare_append_one(PGconn *connection, const struct tide_uuid *stream, 
 	pg_put_string(&params, "OrderPlaced");
 	pg_put_int4(&params, version);
 	pg_put_time(&params, &now);
-	pg_put_string(&params, payload);
+	pg_put_string(&params, bench_payload);
 	pg_put_int4(&params, 1);
 	pg_put_uuid(&params, &ids[1]);
 	pg_put_string(&params, "{}");
@@ -198,7 +193,7 @@ static void our_append(struct tide_store *store, const struct tide_uuid *stream,
 	struct tide_error err;
 	for (int64_t i = 0; i < count; i++)
 		batch[i] = (struct tide_new_event){ .event_type = "OrderPlaced",
-						    .payload = tide_text(payload) };
+						    .payload = tide_text(bench_payload) };
 	const struct tide_append append = { .stream = { *stream, "Order" },
 					    .expected = TIDE_ANY,
 					    .events = batch,
@@ -392,7 +387,6 @@ static double our_read(void)
 /** What a subscription has seen. */
 struct seen_count {
 	atomic_llong count;
-	int report_to; /* a pipe for instants of delivery; 0: none */
 };
 
 static tide_status see_event(void *self, const struct tide_event *event,
@@ -402,11 +396,6 @@ static tide_status see_event(void *self, const struct tide_event *event,
 	(void)event;
 	(void)delivery;
 	atomic_fetch_add(&seen->count, 1);
-	if (seen->report_to) {
-		double now = seconds_now();
-		if (write(seen->report_to, &now, sizeof now) != sizeof now)
-			return TIDE_HANDLER_PERMANENT;
-	}
 	return TIDE_OK;
 }
 
@@ -479,33 +468,18 @@ static double our_eight_watched(void)
 
 /* ---- Latency --------------------------------------------------------------------------------- */
 
-/* The other process: reports that it is live, then when it got each event. */
-static void latency_listen(int report_to, int until)
+/* By hand: LISTEN, and one read behind the last position at every bell. */
+static void hand_listen(void *self, int reports, int until)
 {
-	struct tide_store *store = store_opened();
-	struct seen_count seen = { .report_to = report_to };
-	struct tide_subscription_config config = tide_live_only_config();
-	struct tide_manager *manager = manager_started(store, &seen, "latency", config);
-	double ready = 0;
-	char end;
-	if (write(report_to, &ready, sizeof ready) != sizeof ready || read(until, &end, 1) < 0)
-		_exit(1);
-	manager_ended(manager);
-	tide_store_close(store);
-	_exit(0);
-}
-
-/* The same by hand: LISTEN, and one read behind the last position at every bell. */
-static void latency_listen_bare(int report_to, int until)
-{
+	(void)self;
 	PGconn *connection = bare_connected(PG_SCAN);
 	PQclear(PQexec(connection, "LISTEN bench"));
 	PGresult *newest =
 		PQexec(connection, "SELECT COALESCE(max(global_position), 0) FROM events");
 	int64_t position = strtoll(PQgetvalue(newest, 0, 0), NULL, 10);
 	PQclear(newest);
-	double now = 0;
-	bool is_over = write(report_to, &now, sizeof now) != sizeof now;
+	latency_report(reports, true);
+	bool is_over = false;
 	while (!is_over) {
 		PGnotify *heard;
 		struct pollfd fds[] = { { .fd = PQsocket(connection), .events = POLLIN },
@@ -519,84 +493,62 @@ static void latency_listen_bare(int report_to, int until)
 			pg_put_int4(&params, PAGE);
 			pg_put_int4(&params, 1 << 20);
 			PGresult *rows = bare_run(connection, &params);
-			for (int row = 0; row < PQntuples(rows) && !is_over; row++) {
+			for (int row = 0; row < PQntuples(rows); row++) {
 				position = pg_int8(rows, row, 0);
-				now = seconds_now();
-				is_over = write(report_to, &now, sizeof now) != sizeof now;
+				latency_report(reports, false);
 			}
 			PQclear(rows);
 		}
 	}
 	PQfinish(connection);
-	_exit(0);
 }
 
-/** The appending side of a measurement of latency. */
-struct latency {
-	struct tide_store *store; /* NULL: bare */
+/** Who appends by hand, and rings. */
+struct hand {
 	PGconn *connection;
 	struct tide_uuid stream;
 };
 
-static void latency_append(struct latency *latency)
+static void hand_begin(void *self, int reports)
 {
-	if (latency->store) {
-		our_append(latency->store, &latency->stream, 1);
-		return;
-	}
-	bare_append(latency->connection, &latency->stream, 1);
-	PQclear(PQexec(latency->connection, "NOTIFY bench"));
+	struct hand *hand = self;
+	(void)reports;
+	*hand = (struct hand){ bare_connected(PG_APPEND), tide_uuid_v4() };
 }
 
-/* Seconds from the call of append to the handler, for `count` events one by one. */
-static void latency_take(struct latency *latency, int reports, double *ret, int count)
+static void hand_append(void *self)
 {
-	double got;
-	for (int i = -20; i < count; i++) { /* the first ones warm up */
-		/* idle in between */
-		double begun = seconds_now(), next = begun + 0.02 + 0.0001 * (i % 37);
-		latency_append(latency);
-		if (read(reports, &got, sizeof got) != sizeof got)
-			bench_die("the listener has ended");
-		if (i >= 0)
-			ret[i] = got - begun;
-		while (seconds_now() < next)
-			wait_a_moment();
-	}
+	struct hand *hand = self;
+	bare_append(hand->connection, &hand->stream, 1);
+	PQclear(PQexec(hand->connection, "NOTIFY bench"));
+}
+
+static void hand_end(void *self)
+{
+	PQfinish(((struct hand *)self)->connection);
 }
 
 /* Seconds from append called in one process to handler called in another, idle in between: the one
  * that `percent` of all are below. */
 static void latency_measure(int count, int percent, bool is_ours)
 {
-	int reports[2], until[2];
+	struct hand hand;
+	const struct latency_way way = { .self = &hand,
+					 .listen = hand_listen,
+					 .begin = hand_begin,
+					 .append = hand_append,
+					 .end = hand_end };
 	struct lap lap = lap_begin();
-	if (pipe(reports) || pipe(until))
-		bench_die("there are no pipes");
-	pid_t child = fork();
-	if (child == 0) {
-		close(until[1]);
-		(is_ours ? latency_listen : latency_listen_bare)(reports[1], until[0]);
-	}
-
-	close(until[0]);
-	struct latency latency = { .store = is_ours ? store_opened() : NULL,
-				   .stream = tide_uuid_v4() };
-	if (!is_ours)
-		latency.connection = bare_connected(PG_APPEND);
-	double *took = calloc((size_t)count, sizeof *took), got;
-	if (!took || read(reports[0], &got, sizeof got) != sizeof got)
-		bench_die("the listener did not start");
-	latency_take(&latency, reports[0], took, count);
-	close(until[1]);
-	waitpid(child, NULL, 0);
-	close(reports[0]);
-	close(reports[1]);
-
-	(void)median_of(took, count);
+	char url[100];
+	snprintf(url, sizeof url, URL, pool, schema);
+	double *took = calloc((size_t)count, sizeof *took);
+	if (!took)
+		bench_die("out of memory");
+	if (is_ours)
+		latency_of_store(url, true, took, count);
+	else
+		latency_take(&way, took, count);
 	lap_set(&lap, count, took[count * percent / 100]);
-	tide_store_close(latency.store);
-	PQfinish(latency.connection);
 	free(took);
 }
 
@@ -663,9 +615,13 @@ static void rows_run(void)
 		table_run(&table, &row, throughput_measure, &which);
 	}
 
-	table_run(&table, &(struct table_row){ .name = "live latency, p50", .aim = 1 },
+	table_run(&table,
+		  &(struct table_row){
+			  .name = "live latency, p50", .aim = 1, .unit = "ms", .scale = 1e3 },
 		  latency_half, NULL);
-	table_run(&table, &(struct table_row){ .name = "live latency, p99" }, latency_last, NULL);
+	table_run(&table,
+		  &(struct table_row){ .name = "live latency, p99", .unit = "ms", .scale = 1e3 },
+		  latency_last, NULL);
 }
 
 int main(int count, char **arguments)

@@ -63,6 +63,11 @@ void lap_set(const struct lap *lap, int64_t count, double seconds)
 	last = (struct figure){ 1 / seconds, processor * 1e6 / (double)count, count };
 }
 
+void lap_told(int64_t count, double seconds, double us)
+{
+	last = (struct figure){ 1 / seconds, us, count };
+}
+
 double lap_end(const struct lap *lap, int64_t count)
 {
 	lap_set(lap, count, (seconds_of_clock() - lap->clock) / (double)count);
@@ -151,33 +156,57 @@ static void rounds_take(const struct table *table, const struct table_row *row,
 	}
 }
 
+/* What is reached is asked of ours alone where an amount is, else of the ratio. */
+static bool row_is_met(const struct table_row *row, double ratio, double ours)
+{
+	return row->within > 0 ? row->scale / ours <= row->within : ratio >= row->aim;
+}
+
 static void row_print_json(const struct table *table, const struct table_row *row,
 			   struct rounds *rounds)
 {
 	int count = table->rounds;
 	double middle = median_of(rounds->ratio, count);
+	double bare = median_of(rounds->rate[0], count), ours = median_of(rounds->rate[1], count);
 	printf("{\"program\":\"%s\",\"row\":\"%s\",\"ratio\":%.4f,\"low\":%.4f,\"high\":%.4f,"
 	       "\"aim\":%.3g,\"by\":\"%s\",\"bare\":%.6g,\"ours\":%.6g,\"bare_us\":%.5g,"
-	       "\"ours_us\":%.5g,\"events\":%lld,\"rounds\":%d,\"load\":%.1f}\n",
+	       "\"ours_us\":%.5g,\"events\":%lld,\"rounds\":%d,\"load\":%.1f",
 	       table->program, row->name, middle, rounds->ratio[0], rounds->ratio[count - 1],
-	       row->aim, row->by_processor ? "processor" : "clock",
-	       median_of(rounds->rate[0], count), median_of(rounds->rate[1], count),
+	       row->aim, row->by_processor ? "processor" : "clock", bare, ours,
 	       median_of(rounds->us[0], count), median_of(rounds->us[1], count),
 	       (long long)table->events, count, load_now());
+	if (row->unit)
+		printf(",\"unit\":\"%s\",\"bare_takes\":%.5g,\"ours_takes\":%.5g,\"within\":%.4g",
+		       row->unit, row->scale / bare, row->scale / ours, row->within);
+	printf("}\n");
+}
+
+static void row_print_amount(const struct table_row *row, double rate)
+{
+	char text[32];
+	if (row->unit)
+		snprintf(text, sizeof text, "%.5g %s", row->scale / rate, row->unit);
+	else
+		snprintf(text, sizeof text, "%.0f", rate);
+	printf(" %11s", text);
 }
 
 static void row_print(const struct table *table, const struct table_row *row, struct rounds *rounds)
 {
 	int count = table->rounds;
 	double middle = median_of(rounds->ratio, count);
+	double bare = median_of(rounds->rate[0], count), ours = median_of(rounds->rate[1], count);
 	printf("%-50s %6.2f  %5.2f to %6.2f ", row->name, middle, rounds->ratio[0],
 	       rounds->ratio[count - 1]);
-	if (row->aim > 0)
-		printf("%5.2f %-4s", row->aim, middle >= row->aim ? "met" : "not");
+	if (row->within > 0)
+		printf("%5.4g %-4s", row->within, row_is_met(row, middle, ours) ? "met" : "not");
+	else if (row->aim > 0)
+		printf("%5.2f %-4s", row->aim, row_is_met(row, middle, ours) ? "met" : "not");
 	else
 		printf("%10s", "");
-	printf(" %11.0f %11.0f %9.2f %9.2f %5.1f%s\n", median_of(rounds->rate[0], count),
-	       median_of(rounds->rate[1], count), median_of(rounds->us[0], count),
+	row_print_amount(row, bare);
+	row_print_amount(row, ours);
+	printf(" %9.2f %9.2f %5.1f%s\n", median_of(rounds->us[0], count),
 	       median_of(rounds->us[1], count), load_now(),
 	       row->by_processor ? "  by processor time" : "");
 }

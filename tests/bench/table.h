@@ -30,6 +30,9 @@ struct table_row {
 	const char *name;
 	double aim;        /* median ratio that is asked for; 0: none */
 	bool by_processor; /* the ratio is of processor time, else of the clock */
+	const char *unit;  /* one is told as what it takes, in this unit; NULL: as rates */
+	double scale;      /* with a unit: how many of it a second, or what stands for one, has */
+	double within;     /* what ours may take, in that unit; 0: the aim is of the ratio */
 };
 
 /** Measure one side: a lap must have ended when it returns. */
@@ -53,6 +56,9 @@ struct lap lap_begin(void);
 double lap_end(const struct lap *lap, int64_t count);
 /** End it with what was found otherwise: seconds by the clock for one thing. */
 void lap_set(const struct lap *lap, int64_t count, double seconds);
+/** End it by what another process has measured of itself: seconds by the clock, and microseconds of
+ * processor time, for one of `count` things. */
+void lap_told(int64_t count, double seconds, double us);
 
 double seconds_of_clock(void);
 double median_of(double *values, int count);
