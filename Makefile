@@ -12,7 +12,7 @@ packages = tools/install-packages
 configure = test -f $(1)/build.ninja || meson setup $(1) $(2)
 comma = ,
 
-.PHONY: all run test sanitize sanitize-address sanitize-thread fuzz mutants mutants-sample bench neighbours lint format bare install clean
+.PHONY: all run test sanitize sanitize-address sanitize-thread fuzz mutants mutants-sample bench bench-peers neighbours lint format bare install clean
 all:
 	$(packages) build
 	$(call configure,$(BUILD))
@@ -67,6 +67,14 @@ bench:
 	build-bench/tests/bench/bench-start -d build-bench -t build-bench/src/cli/tide $(BENCH)
 	build-bench/tests/bench/bench-idle -d build-bench $(BENCH)
 	tests/bench/instructions build-bench release
+
+# Others on the same work, from the registry that npm uses here.
+bench-peers:
+	$(packages) peers
+	$(call configure,build-bench,--buildtype=release -Db_ndebug=false)
+	ninja -C build-bench tests/bench/bench-peers
+	tests/bench/peers/install build-bench/peers
+	build-bench/tests/bench/bench-peers -d build-bench -p build-bench/peers $(BENCH)
 
 neighbours:
 	$(packages) test
