@@ -35,6 +35,9 @@ struct test_case {
 		NULL, NULL, 0                                                                      \
 	}
 
+/** A part of a long case is done: what may hang is the next one. */
+void case_goes_on(void);
+
 /* Each ends in CASES_END. */
 extern const struct test_case append_cases[];
 extern const struct test_case append_race_cases[];

@@ -94,12 +94,17 @@ static void case_hangs(int signal_number)
 	_exit(3);
 }
 
+void case_goes_on(void)
+{
+	alarm(CASE_SECONDS);
+}
+
 static int case_set_up(void **state)
 {
 	struct case_state *self = *state;
 	case_name = self->test->name;
 	log_forget();
-	alarm(CASE_SECONDS);
+	case_goes_on();
 	fixture_open(&self->fixture, backend);
 	return 0;
 }

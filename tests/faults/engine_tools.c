@@ -228,12 +228,6 @@ int64_t plain_number(sqlite3 *database, const char *sql)
 	return number;
 }
 
-int64_t test_number(const char *variable, int64_t standard)
-{
-	const char *text = getenv(variable);
-	return text && *text ? strtoll(text, NULL, 10) : standard;
-}
-
 void pass_time(double seconds)
 {
 	struct timespec length = { .tv_sec = (time_t)seconds };

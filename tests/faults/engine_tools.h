@@ -20,6 +20,7 @@
 #include "lib/must.h"
 #include "lib/temp.h"
 #include "lib/wait.h"
+#include "lib/wish.h"
 
 /* seconds until a condition counts as never coming true; sanitizers are slow */
 #define PATIENCE 30.0
@@ -103,8 +104,6 @@ sqlite3 *plain_open(const char *file);
 void plain_run(sqlite3 *database, const char *sql);
 int64_t plain_number(sqlite3 *database, const char *sql);
 
-/** A number from the first argument or an environment variable, else the standard one. */
-int64_t test_number(const char *variable, int64_t standard);
 /** Sleep for a length that is the test's own input, such as the moment of a kill; never to wait for
  * something. */
 void pass_time(double seconds);
