@@ -1,37 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A process that projects into SQLite transactionally is killed at random moments while another one
- * appends. After every kill the read model is compared, by plain SQLite, with a fold of the log up
- * to the checkpoint.
+ * A process that projects into SQLite transactionally, by calls of an event, of a batch, or by SQL
+ * that is handled together, is killed at random moments while another one appends by threads that
+ * share commits, and is killed now and then, too. After every kill the read model is compared, by
+ * plain SQLite, with a fold of the log up to the checkpoint.
  *
  * TIDE_TEST_KILLS, or the first argument: how many times (200). How long a process lives is drawn
  * anew each time, and from a longer span after each that made no progress: a loaded machine is
  * slower, and proves the same.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "engine_tools.h"
 
 #define STREAMS 7
+#define APPENDERS 4 /* threads */
 #define HASH_MODULUS 1000003
 #define SHORT_LIFE 0.05 /* seconds, at most */
+
+enum way { BY_EVENT, BY_BATCH, BY_SQL };
 
 struct variant {
 	const char *label;
 	enum tide_checkpoint_strategy strategy;
-	bool is_batch;
+	enum way way;
 };
 
 static const struct variant variants[] = {
-	{ "every_event, single", TIDE_EVERY_EVENT, false },
-	{ "every_event, batch", TIDE_EVERY_EVENT, true },
-	{ "every_batch, single", TIDE_EVERY_BATCH, false },
-	{ "every_batch, batch", TIDE_EVERY_BATCH, true },
-	{ "periodic, single", TIDE_PERIODIC, false },
-	{ "periodic, batch", TIDE_PERIODIC, true },
+	{ "every_event, single", TIDE_EVERY_EVENT, BY_EVENT },
+	{ "every_event, batch", TIDE_EVERY_EVENT, BY_BATCH },
+	{ "every_batch, single", TIDE_EVERY_BATCH, BY_EVENT },
+	{ "every_batch, batch", TIDE_EVERY_BATCH, BY_BATCH },
+	{ "every_batch, SQL", TIDE_EVERY_BATCH, BY_SQL },
+	{ "periodic, single", TIDE_PERIODIC, BY_EVENT },
+	{ "periodic, batch", TIDE_PERIODIC, BY_BATCH },
+	{ "periodic, SQL", TIDE_PERIODIC, BY_SQL },
 };
 
 /* ---- The process that is killed -------------------------------------------------------------- */
@@ -79,6 +87,47 @@ static tide_status project_batch(void *self, const struct tide_event *const *eve
 	return status;
 }
 
+static const char projection_text[] =
+	"-- on: Counted\n"
+	"INSERT INTO model VALUES (:aggregate_id, 1, :global_position % 1000003, :global_position) "
+	"ON CONFLICT (stream) DO UPDATE SET events = events + 1, hash = (hash * 31 + "
+	":global_position) % 1000003, last = :global_position;\n";
+
+/** The projection's own, and a file that grows by a byte for each call. */
+static struct {
+	tide_status (*handle)(void *self, const struct tide_event *const *events, size_t count,
+			      struct tide_delivery *delivery);
+	int calls;
+} together;
+
+static tide_status together_handle(void *self, const struct tide_event *const *events, size_t count,
+				   struct tide_delivery *delivery)
+{
+	if (write(together.calls, ".", 1) != 1)
+		return TIDE_IO;
+	return together.handle(self, events, count, delivery);
+}
+
+static void together_path(const char *url, char ret[600])
+{
+	snprintf(ret, 600, "%s-together", url + strlen("sqlite:"));
+}
+
+static struct tide_subscriber subscriber_by_sql(const char *url)
+{
+	struct tide_sql_projection *projection;
+	char path[600];
+	insist(tide_sql_projection_open(
+		TIDE_SQL_PROJECTION(.text = projection_text, .name = "Model", .url = url),
+		&projection, err));
+	struct tide_subscriber subscriber = *tide_sql_projection_subscriber(projection);
+	together_path(url, path);
+	together.calls = open(path, O_WRONLY | O_APPEND | O_CREAT, 0666);
+	together.handle = subscriber.handle_together;
+	subscriber.handle_together = together_handle;
+	return subscriber;
+}
+
 /* The argument: number of the variant, position to end at (0: until it is killed), URL. */
 static int projector_run(const char *argument, int report_to)
 {
@@ -93,7 +142,9 @@ static int projector_run(const char *argument, int report_to)
 	struct tide_manager *manager;
 	struct tide_subscription *subscription;
 	struct tide_subscriber subscriber = { .name = "Model", .transactional = true };
-	if (variant->is_batch)
+	if (variant->way == BY_SQL)
+		subscriber = subscriber_by_sql(url);
+	else if (variant->way == BY_BATCH)
 		subscriber.handle_batch = project_batch;
 	else
 		subscriber.handle = project_event;
@@ -123,10 +174,8 @@ static int projector_run(const char *argument, int report_to)
 
 /* ---- The process that appends ---------------------------------------------------------------- */
 
-static int appender_run(const char *url, int report_to)
+static void *append_for_ever(void *store)
 {
-	struct tide_store *store;
-	insist(tide_store_open(url, NULL, &store, err));
 	for (unsigned n = 0;; n++) {
 		struct tide_new_event events[3] = { event_of("Counted", n), event_of("Counted", n),
 						    event_of("Counted", n) };
@@ -135,10 +184,29 @@ static int appender_run(const char *url, int report_to)
 					      .events = events,
 					      .count = 1 + n % 3 };
 		insist(tide_store_append(store, &append, NULL, err));
-		if (n == 0)
-			child_report(report_to, 'r');
 		wait_a_moment();
 	}
+	return NULL;
+}
+
+static int appender_run(const char *url, int report_to)
+{
+	struct tide_store *store;
+	pthread_t thread;
+	insist(tide_store_open(url, NULL, &store, err));
+	for (int i = 1; i < APPENDERS; i++)
+		if (pthread_create(&thread, NULL, append_for_ever, store) != 0)
+			return 96;
+	child_report(report_to, 'r');
+	append_for_ever(store);
+	return 0;
+}
+
+static struct child appender_start(const struct rig *rig)
+{
+	struct child appender = child_start(appender_run, rig->url);
+	assert_int_equal(child_await(&appender, PATIENCE), 'r');
+	return appender;
 }
 
 /* ---- The comparison -------------------------------------------------------------------------- */
@@ -264,6 +332,25 @@ static void kill_once(const struct rig *rig, const struct variant *variant, int 
 	assert_int_equal(child_join(&child), 128 + SIGKILL);
 }
 
+static void end_child(struct child *child)
+{
+	child_signal(child, SIGKILL);
+	assert_int_equal(child_join(child), 128 + SIGKILL);
+}
+
+/* How many there were of what is handled together. */
+static int64_t calls_together(const struct rig *rig, const struct variant *variant)
+{
+	char path[600];
+	struct stat calls;
+	if (variant->way != BY_SQL)
+		return 0;
+	together_path(rig->url, path);
+	assert_int_equal(stat(path, &calls), 0);
+	assert_true(calls.st_size > 0);
+	return calls.st_size;
+}
+
 static void kill_and_compare(const struct variant *variant, int kills)
 {
 	struct rig rig;
@@ -272,8 +359,7 @@ static void kill_and_compare(const struct variant *variant, int kills)
 	plain_run(database, "CREATE TABLE model (stream TEXT PRIMARY KEY, events INTEGER, hash "
 			    "INTEGER, last INTEGER)");
 	sqlite3_close(database);
-	struct child appender = child_start(appender_run, rig.url);
-	assert_int_equal(child_await(&appender, PATIENCE), 'r');
+	struct child appender = appender_start(&rig);
 	int advanced = 0;
 	double longest = SHORT_LIFE;
 	tide_position before = 0;
@@ -288,17 +374,22 @@ static void kill_and_compare(const struct variant *variant, int kills)
 		before = position;
 		if (i % 2 == 0)
 			forget_unclean_end(&rig);
+		if (i % 4 == 1) {
+			end_child(&appender);
+			appender = appender_start(&rig);
+		}
 	}
-	child_signal(&appender, SIGKILL);
-	child_join(&appender);
+	end_child(&appender);
 	database = plain_open(rig.file);
 	tide_position end = plain_number(database, "SELECT max(global_position) FROM events");
 	sqlite3_close(database);
 	struct child child = projector_start(&rig, variant, end);
 	assert_int_equal(child_join(&child), 0);
 	assert_int_equal(check_model(&rig), end);
-	print_message("%s: %d kills, %d of them after progress, %lld events\n", variant->label,
-		      kills, advanced, (long long)end);
+	print_message(
+		"%s: %d kills, %d of them after progress, %lld events, %lld calls of several\n",
+		variant->label, kills, advanced, (long long)end,
+		(long long)calls_together(&rig, variant));
 	rig_close(&rig);
 }
 

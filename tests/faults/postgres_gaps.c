@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Readers against adversarial writers: positions drawn early and used late, savepoints, rollbacks,
- * pauses while a position is held, transactions of random length, and unrelated ones that stay
- * open, here and in another database. Every event is accounted for. A naive reader runs along and
- * must skip, else the test could not see a skip.
+ * pauses while a position is held, transactions of random length, appends that share a commit, and
+ * unrelated ones that stay open, here and in another database. Every event is accounted for, by
+ * reading, one by one, and in SQL that is handled together. A naive reader runs along and must
+ * skip, else the test could not see a skip.
  *
  * It prints how much later than it could an event was delivered: an event can be delivered in its
  * order once the last transaction that drew an earlier position, or its own, has ended.
@@ -36,6 +37,9 @@
 #define SUBSCRIBERS 5
 #define LATE 2 /* of them begin while the writers write, each as a process that knows nothing yet */
 #define SHARED_STREAMS 16
+#define APPENDERS 8            /* over two connections */
+#define APPENDER_STREAM 40     /* the first one's; behind those of the writers */
+#define APPENDER_INTERVAL 0.05 /* seconds; they append at the same moments */
 #define POSITIONS_MAX (1 << 25)
 #define DRAWN_MAX 64
 
@@ -201,6 +205,53 @@ static void *writer_run(void *self)
 	return NULL;
 }
 
+/* ---- Appenders ------------------------------------------------------------------------------- */
+
+/** Threads of one process that append by the engine: those that wait go together. */
+struct appenders {
+	struct tide_store *store;
+	pthread_t threads[APPENDERS];
+	atomic_uint number; /* of threads that have begun */
+};
+
+static void *appender_run(void *self)
+{
+	struct appenders *appenders = self;
+	struct tide_new_event event = { .event_type = "Happened" };
+	struct tide_stream stream = { .aggregate_type = "Own" };
+	char id[TIDE_UUID_TEXT_SIZE];
+	snprintf(id, sizeof id, "00000000-0000-4000-8000-%012u",
+		 APPENDER_STREAM + atomic_fetch_add(&appenders->number, 1));
+	must(tide_uuid_parse(id, &stream.aggregate_id, err));
+	while (!is_over) {
+		int64_t moment = (int64_t)(seconds_now() / APPENDER_INTERVAL);
+		while ((int64_t)(seconds_now() / APPENDER_INTERVAL) == moment)
+			wait_a_moment();
+		struct tide_append append = {
+			.stream = stream, .expected = TIDE_ANY, .events = &event, .count = 1
+		};
+		must(tide_store_append(appenders->store, &append, NULL, err));
+	}
+	return NULL;
+}
+
+static void appenders_start(struct appenders *appenders, const char *url)
+{
+	char pooled[200];
+	snprintf(pooled, sizeof pooled, "%s&pool=2", url);
+	*appenders = (struct appenders){ 0 };
+	must(tide_store_open(pooled, NULL, &appenders->store, err));
+	for (int i = 0; i < APPENDERS; i++)
+		pthread_create(&appenders->threads[i], NULL, appender_run, appenders);
+}
+
+static void appenders_stop(struct appenders *appenders)
+{
+	for (int i = 0; i < APPENDERS; i++)
+		pthread_join(appenders->threads[i], NULL);
+	tide_store_close(appenders->store);
+}
+
 /* ---- Readers --------------------------------------------------------------------------------- */
 
 /** What one reader saw. */
@@ -284,25 +335,24 @@ static tide_status engine_see(void *self, const struct tide_event *event,
 	return TIDE_OK;
 }
 
-/** The whole engine, with pages of one event. */
+/** The whole engine. */
 struct engine {
 	struct tide_store *store;
 	struct tide_manager *manager;
 	struct tide_subscription *subscription;
 };
 
-static void engine_start(struct engine *engine, const char *url, struct seen *seen)
+static void engine_start(struct engine *engine, const char *url,
+			 const struct tide_subscriber *subscriber, uint32_t batch_size)
 {
-	struct tide_subscriber subscriber = { .name = "one_by_one",
-					      .self = seen,
-					      .handle = engine_see };
 	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
-	config.batch_size = 1;
+	config.batch_size = batch_size;
+	config.max_in_flight = 1000;
 	config.checkpoint_strategy = TIDE_PERIODIC;
 	config.poll_interval_seconds = 0.01; /* the writers ring no bell */
 	must(tide_store_open(url, NULL, &engine->store, err));
 	must(tide_manager_open(TIDE_MANAGER(.store = engine->store), &engine->manager, err));
-	must(tide_manager_subscribe(engine->manager, &subscriber, &config, &engine->subscription,
+	must(tide_manager_subscribe(engine->manager, subscriber, &config, &engine->subscription,
 				    err));
 	must(tide_manager_start(engine->manager, NULL, 20, NULL, NULL, err));
 }
@@ -316,13 +366,53 @@ static void engine_finish(struct engine *engine, tide_position end)
 		wait_a_moment();
 		must(tide_subscription_status(engine->subscription, &status, err));
 		if (seconds_now() > since + 120)
-			fail_msg("one by one, at %lld of %lld", (long long)status.position,
+			fail_msg("%s, at %lld of %lld", status.name, (long long)status.position,
 				 (long long)end);
 	} while (status.position < end);
-	print_message("  one by one: through %.0f ms after the others\n",
+	assert_int_equal(status.events_dlq, 0);
+	print_message("  %s: through %.0f ms after the others\n", status.name,
 		      (seconds_now() - since) * 1000);
 	tide_manager_close(engine->manager);
 	tide_store_close(engine->store);
+}
+
+/* What is projected by SQL, in the order in which it came. */
+static struct tide_sql_projection *projection_open(const char *url)
+{
+	struct tide_sql_projection *projection;
+	must(tide_sql_projection_open(
+		TIDE_SQL_PROJECTION(.text = "-- init:\nCREATE TABLE IF NOT EXISTS projected (n "
+					    "bigserial, at bigint);\n"
+					    "-- on: *\nINSERT INTO projected (at) VALUES "
+					    "(:global_position);\n",
+				    .name = "projected", .url = url),
+		&projection, err));
+	return projection;
+}
+
+static void projection_is_right(size_t events)
+{
+	PGconn *connection = connect_to("");
+	int64_t projected = number(connection, "SELECT count(*) FROM projected"),
+		missing = number(connection,
+				 "SELECT count(*) FROM events LEFT JOIN projected ON at = "
+				 "global_position WHERE at IS NULL"),
+		disordered = number(connection,
+				    "SELECT count(*) FROM (SELECT at <= lag(at) OVER (ORDER BY n) "
+				    "AS is_wrong FROM projected) s WHERE is_wrong"),
+		commits = number(connection, "SELECT count(DISTINCT xmin::text) FROM events WHERE "
+					     "right(aggregate_id::text, 12)::bigint >= 40"),
+		appended = number(connection, "SELECT count(*) FROM events WHERE "
+					      "right(aggregate_id::text, 12)::bigint >= 40");
+	PQfinish(connection);
+	print_message("  SQL: %lld events, %lld skipped, %lld out of order; %lld appended in %lld "
+		      "commits\n",
+		      (long long)projected, (long long)missing, (long long)disordered,
+		      (long long)appended, (long long)commits);
+	assert_int_equal(projected, events);
+	assert_int_equal(missing, 0);
+	assert_int_equal(disordered, 0);
+	assert_true(commits < appended);
 }
 
 static void *naive_run(void *self)
@@ -482,8 +572,8 @@ static void clear(void)
 	ended = calloc(POSITIONS_MAX, sizeof *ended);
 	assert_non_null(ended);
 	postgres_sql("public", "TRUNCATE events RESTART IDENTITY; TRUNCATE projection_checkpoints; "
-			       "CREATE TABLE IF NOT "
-			       "EXISTS unrelated (n integer)");
+			       "TRUNCATE projection_versions; DROP TABLE IF EXISTS projected; "
+			       "CREATE TABLE IF NOT EXISTS unrelated (n integer)");
 	is_over = is_complete = false;
 }
 
@@ -492,9 +582,14 @@ static void readers_account_for_every_event(int writer_count, const char *url)
 	struct writer writers[WRITERS_MAX] = { 0 };
 	struct seen subscribers[SUBSCRIBERS] = { 0 }, single = { 0 }, naive = { 0 };
 	void *late[SUBSCRIBERS] = { NULL };
-	struct engine engine;
+	struct engine engine, projecting;
+	struct appenders appenders;
 	void *store = store_open(url);
 	clear();
+	struct tide_sql_projection *projection = projection_open(url);
+	const struct tide_subscriber subscriber = { .name = "one_by_one",
+						    .self = &single,
+						    .handle = engine_see };
 	PGconn *unrelated[] = { connect_to(""), connect_to("dbname=elsewhere") };
 	assert_true(run(unrelated[0], "BEGIN") &&
 		    run(unrelated[0], "INSERT INTO unrelated VALUES (1)"));
@@ -502,9 +597,11 @@ static void readers_account_for_every_event(int writer_count, const char *url)
 		    run(unrelated[1], "CREATE TABLE unrelated (n integer)"));
 	for (int i = 0; i < SUBSCRIBERS - LATE; i++)
 		subscriber_begin(&subscribers[i], store, i % 2);
-	engine_start(&engine, url, &single);
+	engine_start(&engine, url, &subscriber, 1);
+	engine_start(&projecting, url, tide_sql_projection_subscriber(projection), 1000);
 	pthread_create(&naive.thread, NULL, naive_run, &naive);
 	writers_start(writers, writer_count);
+	appenders_start(&appenders, url);
 	pass(seconds / (LATE + 1));
 	for (int i = SUBSCRIBERS - LATE; i < SUBSCRIBERS; i++) {
 		late[i] = store_open(url);
@@ -512,6 +609,7 @@ static void readers_account_for_every_event(int writer_count, const char *url)
 		pass(seconds / (LATE + 1));
 	}
 	writers_stop(writers, writer_count);
+	appenders_stop(&appenders);
 	is_complete = true;
 	for (int i = 0; i < SUBSCRIBERS; i++)
 		pthread_join(subscribers[i].thread, NULL);
@@ -520,6 +618,8 @@ static void readers_account_for_every_event(int writer_count, const char *url)
 	print_message("%d writers%s: %zu events\n", writer_count,
 		      strcmp(url, POOLED) == 0 ? ", PgBouncer" : "", truth.count);
 	engine_finish(&engine, truth.positions[truth.count - 1]);
+	engine_finish(&projecting, truth.positions[truth.count - 1]);
+	tide_sql_projection_close(projection);
 	for (int i = SUBSCRIBERS - LATE; i < SUBSCRIBERS; i++)
 		tide_backend_postgres.store.close(late[i]);
 	tide_backend_postgres.store.close(store);
@@ -527,6 +627,7 @@ static void readers_account_for_every_event(int writer_count, const char *url)
 	PQfinish(unrelated[1]);
 	accounts_are_right(&truth, subscribers, &single,
 			   &naive); /* with nothing left open that the next would wait for */
+	projection_is_right(truth.count);
 	for (int i = 0; i < SUBSCRIBERS; i++)
 		seen_fini(&subscribers[i]);
 	seen_fini(&single);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Eight processes on one database: four append, three project transactionally under different
- * names, one stands by. Any of them is killed at any moment and started again. Nothing is lost,
- * nothing is twice in a read model, and their order is the feed's.
+ * Eight processes on one database: four append, by threads that share commits, three project
+ * transactionally under different names, one of them by SQL that is handled together, one stands
+ * by. Any of them is killed at any moment and started again. Nothing is lost, nothing is twice in a
+ * read model, and their order is the feed's.
  *
  *	postgres_processes [SECONDS]
  */
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +24,12 @@
 #include "lib/wait.h"
 #include "sys/random.h"
 
-#define URL "postgresql:///?schema=public&pool=2"
+#define URL "postgresql:///?schema=public&pool=1"
 #define APPENDERS 4
+#define APPENDER_THREADS 3
 #define PROJECTORS 4 /* the last one has the name of the first: it stands by */
 #define NAMES 3
+#define BY_SQL "model1"
 #define PROCESSES (APPENDERS + PROJECTORS)
 #define MODULUS 1000003
 #define STILL_LIMIT 60 /* seconds; four times a lease */
@@ -41,11 +45,17 @@ static struct tide_store *store_opened(void)
 	return store;
 }
 
-static int append_for_ever(const char *number, int report_to)
+/** One thread of a process that appends. */
+struct appender {
+	struct tide_store *store;
+	unsigned stream;
+};
+
+static void *append_for_ever(void *self)
 {
-	(void)report_to;
-	struct tide_store *store = store_opened();
-	struct tide_stream stream = stream_of("Order", (unsigned)atoi(number));
+	const struct appender *appender = self;
+	struct tide_store *store = appender->store;
+	struct tide_stream stream = stream_of("Order", appender->stream);
 	tide_version version = version_of(store, stream);
 	for (; version >= 0; version++) {
 		struct tide_new_event event = event_of("Counted", (unsigned)version);
@@ -62,6 +72,23 @@ static int append_for_ever(const char *number, int report_to)
 		else
 			must_be(status, TIDE_OK, &err, "tide_store_append", __FILE__, __LINE__);
 	}
+	return NULL;
+}
+
+/* More threads than connections: those that wait go together. */
+static int appenders_run(const char *number, int report_to)
+{
+	struct appender appenders[APPENDER_THREADS];
+	struct tide_store *store = store_opened();
+	pthread_t thread;
+	(void)report_to;
+	for (int i = 0; i < APPENDER_THREADS; i++) {
+		appenders[i] =
+			(struct appender){ store, (unsigned)(APPENDER_THREADS * atoi(number) + i) };
+		if (i > 0)
+			pthread_create(&thread, NULL, append_for_ever, &appenders[i]);
+	}
+	append_for_ever(&appenders[0]);
 	return 0;
 }
 
@@ -80,6 +107,18 @@ static tide_status project(void *self, const struct tide_event *event,
 	return TIDE_OK; /* the connection tells the rest */
 }
 
+static struct tide_subscriber subscriber_by_sql(void)
+{
+	struct tide_sql_projection *projection;
+	must(tide_sql_projection_open(
+		TIDE_SQL_PROJECTION(.text = "-- on: *\nUPDATE models SET events = events + 1, "
+					    "hash = (hash * 31 + :global_position) % 1000003, "
+					    "last = :global_position WHERE name = '" BY_SQL "';\n",
+				    .name = BY_SQL, .url = URL),
+		&projection, err));
+	return *tide_sql_projection_subscriber(projection);
+}
+
 static int project_for_ever(const char *name, int report_to)
 {
 	(void)report_to;
@@ -90,6 +129,8 @@ static int project_for_ever(const char *name, int report_to)
 					      .self = (void *)(intptr_t)name,
 					      .handle = project,
 					      .transactional = true };
+	if (strcmp(name, BY_SQL) == 0)
+		subscriber = subscriber_by_sql();
 	config.poll_interval_seconds = 0.2;
 	config.batch_size = 20;
 	config.max_process_deaths = 1000000; /* every death here is innocent */
@@ -108,7 +149,16 @@ static struct child process_start(int which)
 		snprintf(argument, sizeof argument, "%d", which);
 	else
 		snprintf(argument, sizeof argument, "model%d", (which - APPENDERS) % NAMES);
-	return child_start(which < APPENDERS ? append_for_ever : project_for_ever, argument);
+	return child_start(which < APPENDERS ? appenders_run : project_for_ever, argument);
+}
+
+/* Half of the times as if it had ended well: else whoever comes next goes carefully, and nothing is
+ * handled together. Nobody else has its name. */
+static void forget_unclean_end(PGconn *connection, struct random *random)
+{
+	if (random_unit(random) < 0.5)
+		PQclear(PQexec(connection, "UPDATE subscription_leases SET owner = NULL WHERE "
+					   "name = '" BY_SQL "'"));
 }
 
 static void process_kill(struct child *child)
@@ -138,6 +188,14 @@ static int64_t fold(PGconn *connection, int64_t *ret_count)
 	return hash;
 }
 
+/* How many share one is the machine's; that some do, ours. */
+static void appends_have_shared_commits(PGconn *connection, int64_t count)
+{
+	int64_t commits = number(connection, "SELECT count(DISTINCT xmin::text) FROM events");
+	print_message("%lld events in %lld commits\n", (long long)count, (long long)commits);
+	assert_true(commits < count);
+}
+
 static void models_equal_the_fold(PGconn *connection)
 {
 	int64_t count, hash = fold(connection, &count);
@@ -152,6 +210,7 @@ static void models_equal_the_fold(PGconn *connection)
 	assert_int_equal(number(connection, text), NAMES);
 	assert_int_equal(number(connection, "SELECT count(*) FROM dead_letter_queue"), 0);
 	print_message("%lld events in each of %d read models\n", (long long)count, NAMES);
+	appends_have_shared_commits(connection, count);
 }
 
 /* A killed owner's lease holds its name back while it runs, and what was appended meanwhile is a
@@ -190,6 +249,7 @@ static void processes_killed_at_random_lose_and_double_nothing(void **state)
 	random_seed(&random, 11);
 	for (int i = 0; i < PROCESSES; i++)
 		children[i] = process_start(i);
+	PGconn *connection = PQconnectdb("");
 	int kills = 0;
 	for (double end = seconds_now() + seconds; seconds_now() < end; kills++) {
 		double until = seconds_now() + 0.1 + 0.5 * random_unit(&random);
@@ -197,11 +257,12 @@ static void processes_killed_at_random_lose_and_double_nothing(void **state)
 			wait_a_moment();
 		int which = (int)(random_next(&random) % PROCESSES);
 		process_kill(&children[which]);
+		if (which == APPENDERS + 1)
+			forget_unclean_end(connection, &random);
 		children[which] = process_start(which);
 	}
 	for (int i = 0; i < APPENDERS; i++)
 		process_kill(&children[i]);
-	PGconn *connection = PQconnectdb("");
 	double caught_up = models_catch_up(connection);
 	for (int i = APPENDERS; i < PROCESSES; i++)
 		process_kill(&children[i]);
