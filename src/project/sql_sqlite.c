@@ -31,9 +31,9 @@ static tide_status sqlite_cause(sqlite3 *db, int code, tide_status otherwise,
 	return means.is_of_statement ? otherwise : means.status;
 }
 
-static tide_status sqlite_fail(const struct sql_script *script,
-			       const struct sql_statement *statement, sqlite3 *db, int code,
-			       tide_status otherwise, struct tide_error *err)
+static tide_status sqlite_fail_statement(const struct sql_script *script,
+					 const struct sql_statement *statement, sqlite3 *db,
+					 int code, tide_status otherwise, struct tide_error *err)
 {
 	char words[SQLITE_WORDS];
 	tide_status status = sqlite_cause(db, code, otherwise, words);
@@ -125,7 +125,7 @@ static tide_status sqlite_judge(const struct sql_script *script,
 		return sql_fail_own(script, &(struct sql_lines){ statement->line, statement->line },
 				    &own, otherwise, err);
 	}
-	return sqlite_fail(script, statement, db, code, otherwise, err);
+	return sqlite_fail_statement(script, statement, db, code, otherwise, err);
 }
 
 /* ---- Checking and running -------------------------------------------------------------------- */
@@ -165,7 +165,7 @@ static sqlite3 *sqlite_scratch(struct sql_script *script)
 	return NULL;
 }
 
-static tide_status sqlite_check(struct sql_script *script, struct tide_error *err)
+static tide_status sqlite_check_syntax(struct sql_script *script, struct tide_error *err)
 {
 	tide_status status = TIDE_OK;
 	sqlite3 *db = sqlite_scratch(script);
@@ -221,8 +221,8 @@ static tide_status sqlite_run_all(struct sql_script *script, enum sql_section_ki
 	return TIDE_OK;
 }
 
-static tide_status sqlite_run(struct sql_script *script, enum sql_section_kind kind,
-			      void *connection, struct tide_error *err)
+static tide_status sqlite_run_sections(struct sql_script *script, enum sql_section_kind kind,
+				       void *connection, struct tide_error *err)
 {
 	sqlite3_set_authorizer(connection, sqlite_authorize, script);
 	tide_status status = sqlite_run_all(script, kind, connection, err);
@@ -292,7 +292,7 @@ static tide_status sqlite_prepare(struct sql_script *script, void *connection,
 				  struct tide_error *err)
 {
 	tide_status status =
-		script->is_made ? TIDE_OK : sqlite_run(script, SQL_INIT, connection, err);
+		script->is_made ? TIDE_OK : sqlite_run_sections(script, SQL_INIT, connection, err);
 
 	/* it stays with the connection: setting it has every statement prepared again */
 	sqlite3_set_authorizer(connection, sqlite_authorize, script);
@@ -414,7 +414,7 @@ static tide_status sqlite_examine_in(struct sql_script *script, sqlite3 *db, sql
 				     void *self)
 {
 	struct tide_error problem;
-	tide_status status = sqlite_run(script, SQL_INIT, db, &problem);
+	tide_status status = sqlite_run_sections(script, SQL_INIT, db, &problem);
 
 	if (status != TIDE_OK)
 		tell(self, problem.message);
@@ -551,8 +551,8 @@ const struct sql_dialect sql_dialect_sqlite = {
 	.other_parameters = "?@$",
 	.has_brackets = true,
 	.is_complete = sqlite_is_complete,
-	.check = sqlite_check,
-	.run = sqlite_run,
+	.check = sqlite_check_syntax,
+	.run = sqlite_run_sections,
 	.prepare = sqlite_prepare,
 	.find_place = sqlite_find_place,
 	.ask = sqlite_ask,
