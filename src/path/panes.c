@@ -240,6 +240,7 @@ static void panes_join_locked(struct panes *panes, struct panes_reader *reader)
 	reader->awaited_from = 0;
 	reader->for_page.at = -1;
 	reader->lead = no_lead;
+	reader->unfit.from = -1;
 	reader->next = panes->readers;
 	panes->readers = reader;
 }
@@ -535,6 +536,8 @@ bool panes_next(struct panes *panes, uint64_t losses, struct panes_turn *ret)
 			continue;
 		/* what is there already is not worth less */
 		struct pane_size size = panes_size_locked(panes, gap);
+		if (at->unfit.from == gap && at->unfit.bytes > size.bytes)
+			size.bytes = at->unfit.bytes;
 		if (panes_has_room_locked(panes, size.bytes))
 			*ret = (struct panes_turn){ .pane = panes_begin_locked(panes, gap, &size),
 						    .after = gap };
@@ -612,6 +615,16 @@ static void panes_ring_locked(struct panes *panes) TIDE_REQUIRES(panes->lock)
 	}
 }
 
+/* A single event may be more than a pane: it is read ahead again when there is room for it. */
+static void panes_note_unfit_locked(struct panes *panes, const struct pane *pane)
+	TIDE_REQUIRES(panes->lock)
+{
+	assert(mutex_is_mine(&panes->lock));
+	for (struct panes_reader *at = panes->readers; at; at = at->next)
+		if (at->ahead > 0 && panes_gap_locked(panes, at) == pane->from)
+			at->unfit = (struct panes_unfit){ pane->from, pane->bytes };
+}
+
 static bool panes_has_locked(const struct panes *panes, const struct pane *pane)
 	TIDE_REQUIRES(panes->lock)
 {
@@ -638,12 +651,14 @@ void panes_filled(struct panes *panes, struct pane *pane, bool was_read, uint64_
 	pane->to = was_read ? pane->page.scanned_to : pane->from;
 	if (was_read && pane->page.is_end)
 		panes->end = pane->to;
-	bool is_kept = is_listed && pane->to > pane->from && pane->losses == losses &&
-		       panes->bytes <= panes_limit_locked(panes);
+	bool fits = panes->bytes <= panes_limit_locked(panes);
+	bool is_kept = is_listed && pane->to > pane->from && pane->losses == losses && fits;
 	if (is_kept)
 		panes_measure_locked(panes, pane);
 	else if (is_listed)
 		panes_unlist_locked(panes, pane);
+	if (was_read && is_listed && !fits)
+		panes_note_unfit_locked(panes, pane);
 	if (!was_read)
 		panes_put_locked(panes, pane);
 	panes_ring_locked(panes);

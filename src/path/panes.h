@@ -34,6 +34,12 @@ struct panes_lead {
 	struct panes_patience patience;
 };
 
+/** What was read ahead of a reader and was more than there was room for. */
+struct panes_unfit {
+	tide_position from; /* negative: nothing was */
+	size_t bytes;
+};
+
 /** A reader of history; embedded in what reads. */
 struct panes_reader {
 	/* fixed */
@@ -49,6 +55,7 @@ struct panes_reader {
 	tide_position at;           /* it has read up to here */
 	struct panes_patience for_page;
 	struct panes_lead lead;
+	struct panes_unfit unfit;
 };
 
 /** What a reader asks for: the events behind a position. */

@@ -26,17 +26,23 @@ static void ahead_end(struct panes *panes, struct one *one)
 	panes_free(panes);
 }
 
-/* What the thread does that reads ahead. */
-static bool read_next(struct panes *panes, tide_position end, tide_position *ret_after)
+/* What the thread does that reads ahead, of events of a size. */
+static bool read_next_of(struct panes *panes, tide_position end, size_t size,
+			 tide_position *ret_after)
 {
 	struct panes_turn turn;
 	if (!panes_next(panes, 0, &turn))
 		return false;
 	*ret_after = turn.after;
-	read_into(panes_page(turn.pane), turn.after, end, 10);
+	read_into(panes_page(turn.pane), turn.after, end, size);
 	panes_filled(panes, turn.pane, true, 0);
 	panes_let_go(panes, turn.pane);
 	return true;
+}
+
+static bool read_next(struct panes *panes, tide_position end, tide_position *ret_after)
+{
+	return read_next_of(panes, end, 10, ret_after);
 }
 
 static void what_comes_next_is_read_ahead_of_who_wishes_it(void **state)
@@ -155,6 +161,56 @@ static void reading_ahead_takes_no_more_room_than_there_is(void **state)
 	ahead_end(panes, &one);
 }
 
+/* Else it would be read for ever, and who is to read it would wait each time. */
+static void what_found_no_room_is_read_ahead_again_once_there_is_room(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one one;
+	tide_position after;
+	one_make(&one, MB);
+	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
+	fill(panes, &one, 100, 400 * 1024);
+	has(&one, 1, 1);
+	for (tide_position at = 1; at <= 3; at++) {
+		assert_true(read_next_of(panes, 100, 400 * 1024, &after));
+		assert_int_equal(after, at);
+	}
+	assert_in_range(panes_bytes(panes), 800 * 1024, MB); /* the third one is not kept */
+	assert_false(read_next_of(panes, 100, 400 * 1024, &after));
+
+	for (tide_position at = 2; at <= 4; at++) {
+		panes_stand(panes, &one.reader, at, false);
+		assert_true(read_next_of(panes, 100, 400 * 1024, &after));
+		assert_int_equal(after, at + 1);
+		assert_in_range(panes_bytes(panes), 800 * 1024, MB);
+		assert_true(read_next_of(panes, 100, 400 * 1024, &after));
+		assert_int_equal(after, at + 2);
+		assert_false(read_next_of(panes, 100, 400 * 1024, &after));
+	}
+	ahead_end(panes, &one);
+}
+
+static void what_is_more_than_all_the_room_is_not_read_ahead_again(void **state)
+{
+	(void)state;
+	struct panes *panes = panes_made();
+	struct one one;
+	tide_position after;
+	one_make(&one, MB);
+	assert_int_equal(ask_ahead(panes, &one), PANES_FILL);
+	fill(panes, &one, 100, 2 * MB);
+	has(&one, 1, 1);
+	assert_int_equal(panes_bytes(panes), 0);
+	assert_true(read_next_of(panes, 100, 2 * MB, &after));
+	assert_int_equal(panes_bytes(panes), 0);
+	assert_false(read_next_of(panes, 100, 2 * MB, &after));
+	assert_int_equal(ask_ahead(panes, &one), PANES_FILL); /* it is for who needs it */
+	fill(panes, &one, 100, 2 * MB);
+	has(&one, 2, 2);
+	ahead_end(panes, &one);
+}
+
 /* ---- Its thread ------------------------------------------------------------------------------ */
 
 #define A_WHILE 50 /* moments, in which who need not wait would be done */
@@ -204,6 +260,8 @@ int main(void)
 		cmocka_unit_test(what_was_read_ahead_before_a_loss_is_void),
 		cmocka_unit_test(what_is_read_ahead_of_who_leaves_is_not_kept),
 		cmocka_unit_test(reading_ahead_takes_no_more_room_than_there_is),
+		cmocka_unit_test(what_found_no_room_is_read_ahead_again_once_there_is_room),
+		cmocka_unit_test(what_is_more_than_all_the_room_is_not_read_ahead_again),
 		cmocka_unit_test(who_reads_ahead_ends_whatever_moment_the_store_is_closed_at),
 	};
 	return cmocka_run_group_tests_name("ahead", tests, NULL, NULL);
