@@ -19,46 +19,46 @@
 void event_write_json(struct buffer *buffer, const struct tide_event *event)
 {
 	json_open(buffer, '{');
-	JSON_KEY(buffer, "global_position");
+	JSON_LITERAL_KEY(buffer, "global_position");
 	json_integer(buffer, event->position);
-	JSON_KEY(buffer, "event_id");
+	JSON_LITERAL_KEY(buffer, "event_id");
 	if (event->event_id_text)
 		json_string(buffer, event->event_id_text);
 	else
 		json_uuid(buffer, &event->event_id);
-	JSON_KEY(buffer, "event_type");
+	JSON_LITERAL_KEY(buffer, "event_type");
 	json_text(buffer, event->event_type);
-	JSON_KEY(buffer, "event_version");
+	JSON_LITERAL_KEY(buffer, "event_version");
 	json_integer(buffer, event->event_version);
-	JSON_KEY(buffer, "occurred_at");
+	JSON_LITERAL_KEY(buffer, "occurred_at");
 	json_time(buffer, event->occurred_at);
-	JSON_KEY(buffer, "aggregate_id");
+	JSON_LITERAL_KEY(buffer, "aggregate_id");
 	json_uuid(buffer, &event->aggregate_id);
-	JSON_KEY(buffer, "aggregate_type");
+	JSON_LITERAL_KEY(buffer, "aggregate_type");
 	json_text(buffer, event->aggregate_type);
-	JSON_KEY(buffer, "aggregate_version");
+	JSON_LITERAL_KEY(buffer, "aggregate_version");
 	json_integer(buffer, event->version);
-	JSON_KEY(buffer, "tenant_id");
+	JSON_LITERAL_KEY(buffer, "tenant_id");
 	json_uuid(buffer, &event->tenant_id);
-	JSON_KEY(buffer, "actor_id");
+	JSON_LITERAL_KEY(buffer, "actor_id");
 	json_text(buffer, event->actor_id);
-	JSON_KEY(buffer, "correlation_id");
+	JSON_LITERAL_KEY(buffer, "correlation_id");
 	json_uuid(buffer, &event->correlation_id);
-	JSON_KEY(buffer, "causation_id");
+	JSON_LITERAL_KEY(buffer, "causation_id");
 	json_uuid(buffer, &event->causation_id);
 
 	/* What could not be decoded may be no JSON either: it is shown as text. */
-	JSON_KEY(buffer, "metadata");
+	JSON_LITERAL_KEY(buffer, "metadata");
 	json_raw(buffer,
 		 event->metadata.data && !event->undecodable ? event->metadata : tide_text("{}"));
 	if (event->undecodable) {
-		JSON_KEY(buffer, "raw");
+		JSON_LITERAL_KEY(buffer, "raw");
 		json_text(buffer, event->payload);
 	} else {
-		JSON_KEY(buffer, "payload");
+		JSON_LITERAL_KEY(buffer, "payload");
 		json_raw(buffer, event->payload.data ? event->payload : tide_text("{}"));
 	}
-	JSON_KEY(buffer, "stored_at");
+	JSON_LITERAL_KEY(buffer, "stored_at");
 	json_time(buffer, event->stored_at);
 	json_close(buffer, '}');
 }

@@ -101,7 +101,7 @@ void json_open(struct buffer *buffer, char bracket);  /* '{' or '[' */
 void json_close(struct buffer *buffer, char bracket); /* '}' or ']' */
 void json_key(struct buffer *buffer, const char *key);
 /** The same for a literal that needs no escapes, which is put there as it is. */
-#define JSON_KEY(buffer, literal) json_add((buffer), "\"" literal "\":", sizeof literal + 2)
+#define JSON_LITERAL_KEY(buffer, literal) json_add((buffer), "\"" literal "\":", sizeof literal + 2)
 /** Text as it is; what stands before it decides about its comma. */
 void json_add(struct buffer *buffer, const char *text, size_t size);
 /* escaped and quoted; null when data is NULL */

@@ -22,13 +22,13 @@ enum pane_state {
 	PANE_READ,    /* nobody writes to it any more */
 };
 
-/** Every visible event of (from, to], without a filter; used by the window alone (panes.c). */
+/** Every visible event of (from, to], without a filter; used by panes.c alone. */
 struct pane {
 	struct pane *next;
 	tide_position from, to; /* while it is being read: how far that may get */
 	uint64_t losses;
 	size_t bytes;      /* while it is being read: what that may take */
-	size_t references; /* the window's, and of who reads it or copies from it */
+	size_t references; /* the list's, and of who reads it or copies from it */
 	enum pane_state state;
 	/* written by who fills it, fixed from then on */
 	struct tide_page page;

@@ -210,6 +210,7 @@ static struct pane *panes_least_locked(const struct panes *panes) TIDE_REQUIRES(
 	return least;
 }
 
+/* Those that nobody comes by any more go for it. */
 static bool panes_has_room_locked(struct panes *panes, size_t bytes) TIDE_REQUIRES(panes->lock)
 {
 	assert(mutex_is_mine(&panes->lock));
@@ -301,7 +302,7 @@ void panes_free(struct panes *panes)
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-/* Take hold of the pane that has what comes behind a position. */
+/* The pane that has what comes behind a position, or that is to have it once it is read. */
 static struct pane *panes_find_locked(const struct panes *panes, tide_position after, bool is_read)
 	TIDE_REQUIRES(panes->lock)
 {
@@ -390,7 +391,7 @@ static struct pane *panes_begin_locked(struct panes *panes, tide_position after,
 	pane->to = after + (tide_position)size->events;
 	pane->losses = panes->losses;
 	pane->bytes = size->bytes;
-	pane->references = 2; /* the window's, and who reads it */
+	pane->references = 2; /* the list's, and who reads it */
 	pane->state = PANE_FILLING;
 	panes->list = pane;
 	panes->bytes += size->bytes;

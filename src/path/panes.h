@@ -73,7 +73,7 @@ enum panes_answer {
 	PANES_FULL,  /* the page has all that it takes, or has come far enough */
 	PANES_FILL,  /* read `pane` behind `after`, then call panes_filled and panes_take */
 	PANES_WAIT,  /* somebody is reading it: ask again when rung, at `until` at the latest */
-	PANES_ALONE, /* nobody else needs what comes next: read for yourself */
+	PANES_ALONE, /* nobody else needs it, or it cannot be shared: read for yourself */
 };
 
 /** With PANES_FILL and PANES_WAIT: what to do. */
@@ -110,7 +110,7 @@ void panes_stand(struct panes *panes, struct panes_reader *reader, tide_position
 /** It reads no history any more: nothing is kept for it. */
 void panes_leave(struct panes *panes, struct panes_reader *reader);
 
-/** The newest event in the window; position 0: there is none. */
+/** The newest event in any pane; position 0: there is none. */
 struct tide_anchor panes_newest(struct panes *panes);
 /** The store is another one: what was read of it goes, and so does what is being read. */
 void panes_forget(struct panes *panes);

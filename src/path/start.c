@@ -464,12 +464,12 @@ static tide_status start_verify_shared(struct tide_subscription *subscription,
 	struct tide_store *feed = subscription->engine->store;
 	struct tide_anchor newest, shared = panes_newest(feed->panes);
 	tide_position to = tail_newest(feed->tail, &newest);
-	bool is_same, is_window_same = true;
-	tide_status status = start_verify_event(subscription, known, &newest, &is_same, err);
+	bool is_tail_same, are_panes_same = true;
+	tide_status status = start_verify_event(subscription, known, &newest, &is_tail_same, err);
 	if (status == TIDE_OK && shared.position > 0)
-		status = start_verify_event(subscription, known, &shared, &is_window_same, err);
+		status = start_verify_event(subscription, known, &shared, &are_panes_same, err);
 	if (status == TIDE_OK && port_has_anchors(feed) &&
-	    (!is_same || !is_window_same || to > end))
+	    (!is_tail_same || !are_panes_same || to > end))
 		start_forget(feed);
 	return status;
 }

@@ -134,7 +134,7 @@ static tide_status subscription_set_name(struct tide_subscription *subscription,
 	return TIDE_OK;
 }
 
-#define PANES_AHEAD 2 /* one is read while another is there */
+#define PANES_READ_AHEAD 2 /* one is read while another is there */
 
 static struct feed_limits subscription_limits(const struct tide_subscription *subscription)
 {
@@ -150,7 +150,7 @@ static struct feed_limits subscription_limits(const struct tide_subscription *su
 				     .threshold = whole > 1 ? whole : 1,
 				     .max_bytes = config->max_batch_bytes,
 				     .poll_ns = ns_of_seconds(config->poll_interval_seconds),
-				     .panes_ahead = reads_ahead ? PANES_AHEAD : 0 };
+				     .panes_ahead = reads_ahead ? PANES_READ_AHEAD : 0 };
 }
 
 static void subscription_init(struct tide_subscription *subscription)

@@ -4,8 +4,7 @@
  *
  * Happy path: rows of an earlier query fill the page. The query behind it was sent as soon as the
  * earlier one's rows had arrived, and its rows travel while pages are handled; the socket is
- * emptied now and then, so that the server can
- *go on sending.
+ * emptied now and then, so that the server can go on sending.
  *
  *	        ask                     take
  *	(none) ────▶ next, flying ────▶ next, landed ────▶ chunk ────▶ page

@@ -310,7 +310,7 @@ static void read_pass(struct read_scan *scan)
 	read_stand(scan, position, sqlite_column_view(scan->statement, READ_EVENT_ID));
 }
 
-/* There are no more rows: none was left out behind the newest event. */
+/* There are no more rows: what was left out ends with the newest event. */
 static void read_come_to_end(struct read_scan *scan)
 {
 	tide_position end = scan->newest ? sqlite3_column_int64(scan->newest, 0) : 0;
