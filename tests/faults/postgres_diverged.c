@@ -290,6 +290,45 @@ static void who_leaps_finds_that_what_it_has_read_last_is_gone(void **state)
 	STORE->close(store);
 }
 
+#define ICU "'\"en-x-icu\"'::regcollation"
+
+/* As an upgrade of the system leaves it until REINDEX: HZ is before Happened there, as bytes have
+ * it, and behind it in the order that the server searches by. */
+static void who_leaps_goes_by_no_index_in_an_older_order(void **state)
+{
+	(void)state;
+	void *store = backend_opened("postgresql:///?schema=reordered");
+	void *session = session_opened(store);
+	struct tide_page page;
+	tide_page_init(&page);
+	for (int i = 0; i < 20; i++)
+		appended(store, stream_of("Order", (unsigned)i), "{}");
+	postgres_sql("reordered",
+		     "UPDATE events SET event_type = 'HZ' WHERE global_position <= 15");
+	must(leap_read(session, &page, 0, 100, err));
+	assert_int_equal(page.count, 5);
+	assert_int_equal(page.leapt, 15);
+	STORE->session_close(session);
+	STORE->close(store);
+
+	postgres_sql("reordered",
+		     "UPDATE pg_attribute SET attcollation = " ICU " WHERE attrelid = "
+		     "'events'::regclass AND attname = 'event_type'; "
+		     "UPDATE pg_index SET indcollation = (" ICU "::oid::text || ' 0')::oidvector "
+		     "WHERE indexrelid = 'idx_events_event_type'::regclass; "
+		     "UPDATE pg_collation SET collversion = 'older' WHERE oid = " ICU);
+	store = backend_opened("postgresql:///?schema=reordered&options=-cenable_seqscan%3Doff");
+	session = session_opened(store);
+	must(leap_read(session, &page, 0, 100, err));
+	assert_int_equal(page.count, 5);
+	assert_int_equal(page.leapt, 0);
+	tide_page_fini(&page);
+	STORE->session_close(session);
+	STORE->close(store);
+	postgres_sql("reordered", "UPDATE pg_collation SET collversion = "
+				  "pg_collation_actual_version(oid) WHERE oid = " ICU);
+}
+
 static void a_table_emptied_with_its_numbering_is_found_out(void **state)
 {
 	(void)state;
@@ -363,6 +402,7 @@ int main(void)
 		cmocka_unit_test(a_reset_beside_an_open_delivery_keeps_nothing_and_loses_nothing),
 		cmocka_unit_test(nothing_is_settled_once_any_session_has_seen_that_events_are_gone),
 		cmocka_unit_test(who_leaps_finds_that_what_it_has_read_last_is_gone),
+		cmocka_unit_test(who_leaps_goes_by_no_index_in_an_older_order),
 		cmocka_unit_test(a_table_emptied_with_its_numbering_is_found_out),
 		cmocka_unit_test(a_standby_without_the_last_transactions_is_found_out),
 		cmocka_unit_test(a_standby_behind_a_pooler_that_pauses_is_found_out),

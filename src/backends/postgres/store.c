@@ -371,4 +371,5 @@ void pg_store_lost(struct pg_store *store)
 	store->newest = (struct tide_anchor){ 0 };
 	store->losses++;
 	mutex_unlock(&store->lock);
+	store->leap_print = 0; /* another server may have another order */
 }
