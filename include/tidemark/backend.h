@@ -167,8 +167,7 @@ struct tide_page_query {
 	size_t max_events;
 	size_t max_bytes;
 	/* 0: passed_before and scanned_to are not needed, so the filter may run in the database.
-	 * Else the read returns after scanning so many events even when none matched, with exact
-	 * counts. */
+	 * Else the read ends after so many events, matched or not, and counts are exact. */
 	size_t max_scan;
 	/* feed forward, with max_scan: few of the events are wanted. An index may find them, and
 	 * what lies between is passed over, and counted, by its positions, holes among them:
@@ -454,9 +453,8 @@ enum tide_await {
 
 /** Events: writing, reading, and the transaction a handler shares with its checkpoint. */
 struct tide_store_ops {
-	/* NULL: the table itself. Else chooses the table of a store by its URL, before it is
-	 * opened: how a decorator shows only what the backend below it can do. The result lives as
-	 * long as the process. */
+	/* NULL: the table itself. Else chooses the table of a store by its URL before it is opened,
+	 * as a decorator shows only what the one below can do; it lives as long as the process. */
 	tide_status (*resolve)(const struct tide_url *url, const struct tide_backend **ret,
 			       struct tide_error *err);
 	/* `url` lives only during the call. Must call tide_url_check. Makes the schema if told. */
@@ -496,8 +494,7 @@ struct tide_store_ops {
 	/* The native connection of the transaction: sqlite3 *, PGconn *. */
 	void *(*connection)(void *session);
 
-	/* NULL: no snapshots. `state` of the result is heap memory the caller frees with tide_free.
-	 * TIDE_NOT_FOUND. */
+	/* NULL: no snapshots. `state` of the result is released with tide_free. TIDE_NOT_FOUND. */
 	tide_status (*snapshot_load)(void *session, struct tide_stream stream,
 				     struct tide_snapshot *ret, struct tide_error *err);
 	/* Replaces, but never one of a higher version and the same schema_version. */
@@ -533,8 +530,7 @@ struct tide_store_ops {
 	void (*limit)(void *session, const struct tide_session_limits *limits);
 	/* NULL: nothing that a session does lasts. Else any thread may call it while the session is
 	 * open: the statement that runs on it, also one of a handler on its connection, ends with
-	 * an error; nothing is under way: nothing happens. When it has returned, statements that
-	 * begin are safe from it. */
+	 * an error; nothing runs: nothing happens. It has returned: what begins is safe from it. */
 	void (*interrupt)(void *session);
 	/* NULL: every call of a session is answered before it returns. Else what was to be
 	 * committed may not be answered in time: TIDE_TIMEOUT, and it goes on; whatever is asked of
@@ -558,6 +554,14 @@ struct tide_store_ops {
 	 * with its connection. */
 	tide_status (*append_within)(void *session, const struct tide_commit *commits, size_t count,
 				     struct tide_append_result *ret, struct tide_error *err);
+	/* NULL, as the next three: subscriptions open sessions as others do. Else one that shares
+	 * connections and has none yet; `ring`, in any thread: it should ask for one again. */
+	tide_status (*session_share)(void *store, void (*ring)(void *self), void *self, void **ret,
+				     struct tide_error *err);
+	bool (*session_take)(void *session); /* whether it has one; never waits for it */
+	/* `*ret`: the number, in this process, of the connection that transactions are on */
+	tide_status (*session_ready)(void *session, uint64_t *ret, struct tide_error *err);
+	void (*session_rest)(void *session); /* no transaction is open: others may have it */
 };
 
 /** Hearing of other processes' commits. NULL functions: nobody else can write to this store. */
@@ -640,8 +644,7 @@ struct tide_checkpoint_ops {
 				   struct tide_lease *ret, struct tide_error *err);
 	/* how often the owner renews when the lease does not tell its time; 0: never */
 	int64_t lease_renew_ns;
-	/* NULL: nothing is kept. Where the columns are missing, nothing is written and nothing of
-	 * them is listed. */
+	/* NULL: nothing is kept. Without the columns nothing is written, or listed of them. */
 	tide_status (*lease_note)(void *session, const struct tide_fence *fence,
 				  const struct tide_lease_note *note, struct tide_error *err);
 	tide_status (*lease_list)(void *session, struct tide_lease_info **ret, size_t *ret_count,
@@ -708,14 +711,12 @@ struct tide_checkpoint_ops {
 	tide_status (*segment_list)(void *session, const char *name, struct tide_segment **ret,
 				    size_t *ret_count, struct tide_error *err);
 
-	/* NULL, or TIDE_UNSUPPORTED where the tables are missing: there are no groups. The same
-	 * holds of the five below. */
+	/* NULL, or TIDE_UNSUPPORTED where tables are missing: no groups; so of the five below. */
 	tide_status (*group_get)(void *session, const char *name, struct tide_group *ret,
 				 struct tide_error *err); /* TIDE_NOT_FOUND */
 	/* `*ret` false: the group's row, or one of `before`, is another one by now, or a member of
 	 * the group or an owner of any of the rows lives; nothing is written. Else nobody owns the
-	 * rows of `before` any more, in a new epoch, their segments have ended, and the group has
-	 * no member. */
+	 * rows of `before`, in a new epoch, their segments have ended, the group has no member. */
 	tide_status (*group_change)(void *session, const struct tide_group_change *change,
 				    bool *ret, struct tide_error *err);
 	/* Deletes checkpoints that nobody inherits from any more, with segments that have not

@@ -84,8 +84,11 @@ struct tide_subscriber {
 	tide_batch_handler *handle_batch;
 	/* writes only through tide_delivery_connection; commits with the checkpoint */
 	bool transactional;
-	/* Transactional only, may be NULL: a connection was opened (prepare statements; no
-	 * transaction is open), or is about to be closed. Called in the subscription's thread. */
+	/* Transactional only, may be NULL: a connection is used for the first time (prepare
+	 * statements; no transaction is open), or no longer. On PostgreSQL several subscriptions
+	 * share some connections: each is attached to those that it has had, one after the other,
+	 * is not told when it comes back to one, and may be in others' hands, or be closed, when it
+	 * is detached: nothing may be sent by it then. Called in the subscription's thread. */
 	tide_status (*attach)(void *self, void *connection, struct tide_error *err);
 	void (*detach)(void *self, void *connection);
 	/* by type, payloads decoded; ends in TIDE_EVENT_HANDLER_END */
@@ -123,7 +126,8 @@ struct tide_subscriber {
 	 * model was emptied; INT64_MAX: none does, and the database may be any */
 	tide_position appends_after;
 	/* May be NULL: what tide_delivery_context gives to the calls of a run, of each lane its
-	 * own. Called in the subscription's thread before the first event, on each connection anew;
+	 * own. Called in the subscription's thread before the first event, on each connection anew,
+	 * whose calls have that one;
 	 * of a transactional one behind `prepare`, in the same transaction, else with NULL for the
 	 * connection. */
 	tide_status (*context_new)(void *self, struct tide_lane lane, void *connection, void **ret,

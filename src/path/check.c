@@ -47,7 +47,8 @@ static void check_transaction(const struct tide_subscription *subscription)
 	assert(!transaction_is_open(&runner->transaction) || runner->sessions.database ||
 	       runner->save.is_unknown);
 	assert(!runner->sessions.feed || runner->sessions.database);
-	assert(runner->sessions.attachment == ATTACHMENT_NONE || runner->sessions.database);
+	assert(!runner->sessions.attached || runner->sessions.database ||
+	       !subscription->subscriber.transactional);
 }
 
 void check_run(const struct tide_subscription *subscription, enum step step)

@@ -16,6 +16,7 @@
 #include "core/escape.h"
 #include "core/text.h"
 #include "path/react.h"
+#include "path/session.h"
 #include "sys/alloc.h"
 
 #define DELIVERY_STACKTRACE_MAX ((size_t)16 << 10)
@@ -60,7 +61,7 @@ struct tide_lane tide_delivery_lane(const struct tide_delivery *delivery)
 
 void *tide_delivery_context(const struct tide_delivery *delivery)
 {
-	return delivery ? delivery->subscription->runner.sessions.context : NULL;
+	return delivery ? session_context(delivery->subscription) : NULL;
 }
 
 tide_status tide_delivery_fail(struct tide_delivery *delivery, tide_status status,

@@ -24,7 +24,7 @@
 #include "path/transaction.h"
 #include "sys/log.h"
 
-enum step infra_begin(struct tide_subscription *subscription)
+enum step infra_admit(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
 	if (runner->now.ns < runner->infra.try_at.ns)
@@ -36,6 +36,16 @@ enum step infra_begin(struct tide_subscription *subscription)
 		       ? STEP_ON
 		       : runner_wait(subscription, ready_at,
 				     "the breaker of the databases is open");
+}
+
+/* Without a connection nothing is admitted, so that nobody's probe waits for one. */
+enum step infra_begin(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	if (runner->now.ns >= runner->infra.try_at.ns && !session_enter(subscription))
+		return runner_wait(subscription, mono_add(runner->now, NS_PER_SECOND),
+				   "a connection to the database");
+	return infra_admit(subscription);
 }
 
 void infra_close(struct tide_subscription *subscription)
@@ -144,6 +154,7 @@ enum step infra_end(struct tide_subscription *subscription, enum retry_operation
 	runner_look_at_clock(subscription);
 	if (status == TIDE_OK) {
 		infra_succeeded(subscription, operation);
+		session_rest(subscription);
 		return STEP_ON;
 	}
 

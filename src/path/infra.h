@@ -21,6 +21,8 @@ struct infra {
 
 /** May the operation be tried now? STEP_WAIT: not yet. Every STEP_ON is followed by infra_end. */
 enum step infra_begin(struct tide_subscription *subscription);
+/** The same for one that need not have a connection. */
+enum step infra_admit(struct tide_subscription *subscription);
 /** Judge how it ended: STEP_ON when it succeeded, STEP_WAIT until the next try, STEP_FAIL when
  * there is none. */
 enum step infra_end(struct tide_subscription *subscription, enum retry_operation operation,

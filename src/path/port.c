@@ -157,6 +157,39 @@ void port_session_close(const struct tide_store *store, void *session)
 	port_events(store)->session_close(session);
 }
 
+tide_status port_session_share(const struct tide_store *store, void (*ring)(void *self), void *self,
+			       void **ret, struct tide_error *err)
+{
+	const struct tide_store_ops *ops = port_events(store);
+	return ops->session_share ? ops->session_share(store->state, ring, self, ret, err)
+				  : port_session_open(store, ret, err);
+}
+
+bool port_shares(const struct tide_store *store)
+{
+	return port_events(store)->session_share != NULL;
+}
+
+bool port_take(const struct tide_store *store, void *session)
+{
+	const struct tide_store_ops *ops = port_events(store);
+	return !ops->session_take || ops->session_take(session);
+}
+
+tide_status port_ready(const struct tide_store *store, void *session, uint64_t *ret,
+		       struct tide_error *err)
+{
+	const struct tide_store_ops *ops = port_events(store);
+	*ret = 1;
+	return ops->session_ready ? ops->session_ready(session, ret, err) : TIDE_OK;
+}
+
+void port_rest(const struct tide_store *store, void *session)
+{
+	if (port_events(store)->session_rest)
+		port_events(store)->session_rest(session);
+}
+
 void port_limit(const struct tide_store *store, void *session,
 		const struct tide_session_limits *limits)
 {

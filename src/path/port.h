@@ -50,6 +50,17 @@ uint64_t port_losses(const struct tide_store *store);
 tide_status port_clear(const struct tide_store *store, struct tide_error *err);
 tide_status port_session_open(const struct tide_store *store, void **ret, struct tide_error *err);
 void port_session_close(const struct tide_store *store, void *session);
+/** As a session that is opened, of a subscription that may have to wait for a connection: `ring` is
+ * called when it should ask for one again. */
+tide_status port_session_share(const struct tide_store *store, void (*ring)(void *self), void *self,
+			       void **ret, struct tide_error *err);
+/** Whether its sessions may have to wait for one. */
+bool port_shares(const struct tide_store *store);
+bool port_take(const struct tide_store *store, void *session);
+/** `*ret`: the number of the connection that transactions are on. */
+tide_status port_ready(const struct tide_store *store, void *session, uint64_t *ret,
+		       struct tide_error *err);
+void port_rest(const struct tide_store *store, void *session);
 /** Said once, before anything else is done with the session. */
 void port_limit(const struct tide_store *store, void *session,
 		const struct tide_session_limits *limits);

@@ -486,7 +486,8 @@ static enum step runner_rest(struct tide_subscription *subscription)
 static enum step runner_fill(struct tide_subscription *subscription, bool is_live)
 {
 	struct runner *runner = &subscription->runner;
-	enum step step = infra_begin(subscription);
+	/* what is live lies in memory, or one reads it for all */
+	enum step step = is_live ? infra_admit(subscription) : infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
 
@@ -685,6 +686,7 @@ struct mono_time runner_step(struct tide_subscription *subscription, struct mono
 		if (step == STEP_END)
 			return MONO_NEVER;
 		if (step == STEP_WAIT) {
+			session_rest(subscription);
 			runner_log_wait(subscription);
 			return runner->wait.at;
 		}

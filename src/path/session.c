@@ -3,8 +3,10 @@
  * The run's sessions: of the database with its checkpoints, and of the feed, one and the same where
  * these are one store.
  *
- * Happy path: opened when first needed, the subscriber attached, its tables prepared once on each
- * connection.
+ * Happy path: opened when first needed; before a transaction the subscriber is attached, and its
+ * tables prepared, once on each connection. Where the database has subscriptions share connections
+ * (session_enter, session_rest), what was made for each that a run has had is kept for when it has
+ * that one again.
  * Failure modes: one cannot be opened, or is lost: both are opened anew at the next try, and what
  * the run stands on is looked at before anything is believed (start_look).
  */
@@ -15,6 +17,10 @@
 #include "path/append.h"
 #include "path/interrupt.h"
 #include "path/port.h"
+#include "sys/alloc.h"
+
+/* connections that one subscriber has made something for, at a time */
+#define SESSION_ATTACHED_MAX 128
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
 
@@ -186,28 +192,7 @@ tide_status session_end(struct tide_subscription *subscription, tide_position *r
 	return port_end(subscription->engine->store, subscription->runner.sessions.feed, ret, err);
 }
 
-/* ---- Opening and closing --------------------------------------------------------------------- */
-
-static tide_status session_attach(struct tide_subscription *subscription, struct tide_error *err)
-{
-	struct runner *runner = &subscription->runner;
-	assert(runner->sessions.database);
-	const struct tide_subscriber *subscriber = &subscription->subscriber;
-	if (runner->sessions.attachment != ATTACHMENT_NONE || !subscriber->transactional)
-		return TIDE_OK;
-
-	const struct tide_store *database = session_database(subscription);
-	/* what was prepared last may not be committed yet */
-	tide_status status =
-		port_await(database, runner->sessions.database, TIDE_AWAIT_ANSWER, err);
-	if (status == TIDE_OK && subscriber->attach)
-		status = subscriber->attach(subscriber->self,
-					    port_connection(database, runner->sessions.database),
-					    err);
-	if (status == TIDE_OK)
-		runner->sessions.attachment = ATTACHMENT_MADE;
-	return status;
-}
+/* ---- What a subscriber makes for a connection ------------------------------------------------ */
 
 void session_note_number(struct tide_subscription *subscription)
 {
@@ -216,28 +201,108 @@ void session_note_number(struct tide_subscription *subscription)
 	atomic_store(&subscription->number, session ? port_number(database, session) : 0);
 }
 
-void session_forget_context(struct tide_subscription *subscription)
+static void session_free_context(const struct tide_subscription *subscription,
+				 struct attachment *attachment)
 {
-	struct runner *runner = &subscription->runner;
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
-	if (runner->sessions.context && subscriber->context_free)
-		subscriber->context_free(subscriber->self, runner->sessions.context);
-	runner->sessions.context = NULL;
+	if (attachment->context && subscriber->context_free)
+		subscriber->context_free(subscriber->self, attachment->context);
+	attachment->context = NULL;
 }
 
-/* What the subscriber made for the connection goes with it. */
+void *session_context(const struct tide_subscription *subscription)
+{
+	const struct attachment *attachment = subscription->runner.sessions.attached;
+	return attachment ? attachment->context : NULL;
+}
+
+/* Nothing else of a subscriber without a connection lasts for longer than a run. */
+void session_forget_context(struct tide_subscription *subscription)
+{
+	struct sessions *sessions = &subscription->runner.sessions;
+	for (struct attachment *at = sessions->attached; at; at = at->next)
+		session_free_context(subscription, at);
+	if (!subscription->subscriber.transactional) {
+		tide_free(sessions->attached);
+		sessions->attached = NULL;
+	}
+}
+
+/* What the subscriber made for the connection goes. */
+static void session_detach_one(struct tide_subscription *subscription, struct attachment **at)
+{
+	const struct tide_subscriber *subscriber = &subscription->subscriber;
+	struct attachment *attachment = *at;
+	*at = attachment->next;
+	session_free_context(subscription, attachment);
+	if (subscriber->detach)
+		subscriber->detach(subscriber->self, attachment->connection);
+	tide_free(attachment);
+}
+
 static void session_detach(struct tide_subscription *subscription)
 {
-	struct runner *runner = &subscription->runner;
-	const struct tide_store *database = subscription->engine->checkpoints->database;
+	struct sessions *sessions = &subscription->runner.sessions;
+	while (subscription->subscriber.transactional && sessions->attached)
+		session_detach_one(subscription, &sessions->attached);
+}
+
+/* One that has gone may have left its address to another one. */
+static void session_forget_others(struct tide_subscription *subscription, const void *connection)
+{
+	struct attachment **at = &subscription->runner.sessions.attached;
+	for (size_t count = 1; *at; count++)
+		if ((*at)->connection == connection || count == SESSION_ATTACHED_MAX)
+			session_detach_one(subscription, at);
+		else
+			at = &(*at)->next;
+}
+
+static bool session_find_attached(struct sessions *sessions, uint64_t number)
+{
+	for (struct attachment **at = &sessions->attached; *at; at = &(*at)->next) {
+		struct attachment *found = *at;
+		if (found->number != number)
+			continue;
+		*at = found->next;
+		found->next = sessions->attached;
+		sessions->attached = found;
+		return true;
+	}
+	return false;
+}
+
+static tide_status session_add_attached(struct sessions *sessions, uint64_t number,
+					void *connection, struct tide_error *err)
+{
+	struct attachment *attachment = alloc_zero(1, sizeof *attachment);
+	if (!attachment)
+		return alloc_fail(err);
+	*attachment = (struct attachment){ .next = sessions->attached,
+					   .number = number,
+					   .connection = connection };
+	sessions->attached = attachment;
+	return TIDE_OK;
+}
+
+/* Have the first attachment be that of the connection which transactions are on. */
+static tide_status session_attach(struct tide_subscription *subscription, struct tide_error *err)
+{
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
-	if (!subscriber->transactional)
-		return;
-	session_forget_context(subscription);
-	if (runner->sessions.attachment != ATTACHMENT_NONE && subscriber->detach)
-		subscriber->detach(subscriber->self,
-				   port_connection(database, runner->sessions.database));
-	runner->sessions.attachment = ATTACHMENT_NONE;
+	const struct tide_store *database = session_database(subscription);
+	struct sessions *sessions = &subscription->runner.sessions;
+	uint64_t number = 0;
+	tide_status status = port_ready(database, sessions->database, &number, err);
+	if (status != TIDE_OK || session_find_attached(sessions, number))
+		return status;
+
+	/* what was prepared last may not be committed yet */
+	status = port_await(database, sessions->database, TIDE_AWAIT_ANSWER, err);
+	void *connection = status == TIDE_OK ? port_connection(database, sessions->database) : NULL;
+	session_forget_others(subscription, connection);
+	if (status == TIDE_OK && subscriber->attach)
+		status = subscriber->attach(subscriber->self, connection, err);
+	return status == TIDE_OK ? session_add_attached(sessions, number, connection, err) : status;
 }
 
 static tide_status session_make_context(struct tide_subscription *subscription, void *connection,
@@ -246,11 +311,11 @@ static tide_status session_make_context(struct tide_subscription *subscription, 
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	const struct lanes *lanes = &subscription->lanes;
 	struct tide_lane lane = { lanes->index, lanes->total ? lanes->total : 1 };
-	assert(!subscription->runner.sessions.context);
-	return subscriber->context_new
-		       ? subscriber->context_new(subscriber->self, lane, connection,
-						 &subscription->runner.sessions.context, err)
-		       : TIDE_OK;
+	struct attachment *attachment = subscription->runner.sessions.attached;
+	assert(attachment && !attachment->context);
+	return subscriber->context_new ? subscriber->context_new(subscriber->self, lane, connection,
+								 &attachment->context, err)
+				       : TIDE_OK;
 }
 
 /* Tables are made by one lane at a time: two that find none would both make them. */
@@ -309,13 +374,24 @@ static tide_status session_prepare_connection(struct tide_subscription *subscrip
 	session_note_number(subscription);
 	status = session_prepare_in(subscription, err);
 	if (status == TIDE_OK) {
-		runner->sessions.attachment = ATTACHMENT_PREPARED;
+		runner->sessions.attached->is_prepared = true;
 		return TIDE_OK;
 	}
-	runner->sessions.attachment = ATTACHMENT_MADE;
-	session_detach(subscription);
+	session_detach_one(subscription, &runner->sessions.attached);
 	port_rollback(database, runner->sessions.database);
 	return status;
+}
+
+/* For a subscriber that writes to no connection. */
+static tide_status session_prepare_run(struct tide_subscription *subscription,
+				       struct tide_error *err)
+{
+	struct sessions *sessions = &subscription->runner.sessions;
+	if (session_context(subscription))
+		return TIDE_OK;
+	tide_status status =
+		sessions->attached ? TIDE_OK : session_add_attached(sessions, 0, NULL, err);
+	return status == TIDE_OK ? session_make_context(subscription, NULL, err) : status;
 }
 
 tide_status session_prepare(struct tide_subscription *subscription, struct tide_error *err)
@@ -324,15 +400,24 @@ tide_status session_prepare(struct tide_subscription *subscription, struct tide_
 	assert(runner->sessions.database && !transaction_is_open(&runner->transaction));
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	if (!subscriber->transactional)
-		return runner->sessions.context ? TIDE_OK
-						: session_make_context(subscription, NULL, err);
-	if ((!subscriber->prepare && !subscriber->context_new) ||
-	    runner->sessions.attachment == ATTACHMENT_PREPARED)
-		return TIDE_OK;
+		return session_prepare_run(subscription, err);
+
+	tide_status status = session_attach(subscription, err);
+	if (status != TIDE_OK || (!subscriber->prepare && !subscriber->context_new) ||
+	    runner->sessions.attached->is_prepared)
+		return status;
 	session_take_turn(subscription);
-	tide_status status = session_prepare_connection(subscription, err);
+	status = session_prepare_connection(subscription, err);
 	session_leave_turn(subscription);
 	return status;
+}
+
+/* ---- Opening and closing --------------------------------------------------------------------- */
+
+static void session_ring(void *self)
+{
+	struct tide_subscription *subscription = self;
+	wakeup_ring(&subscription->wakeup, RING_CONTROL);
 }
 
 static tide_status session_open_rows(struct tide_subscription *subscription, struct tide_error *err)
@@ -341,7 +426,7 @@ static tide_status session_open_rows(struct tide_subscription *subscription, str
 	const struct tide_store *database = engine->checkpoints->database;
 	void **session = &subscription->runner.sessions.database;
 	assert(!*session);
-	tide_status status = port_session_open(database, session, err);
+	tide_status status = port_session_share(database, session_ring, subscription, session, err);
 	double wait = subscription->config.processing_timeout; /* between two statements */
 	const struct tide_session_limits limits = {
 		.lease = engine->lease_seconds,
@@ -355,27 +440,120 @@ static tide_status session_open_rows(struct tide_subscription *subscription, str
 	return status;
 }
 
-tide_status session_open(struct tide_subscription *subscription, struct tide_error *err)
+static tide_status session_make(struct tide_subscription *subscription, struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
-	struct tide_store *feed = subscription->engine->store;
-	struct tide_store *database = subscription->engine->checkpoints->database;
+	struct sessions *sessions = &runner->sessions;
+	const struct tide_store *feed = subscription->engine->store;
+	const struct tide_store *database = subscription->engine->checkpoints->database;
 	tide_status status = TIDE_OK;
-	if (!runner->sessions.database || !runner->sessions.feed)
+	if (!sessions->database || !sessions->feed)
 		runner->look.at = (struct mono_time){ 0 };
-	if (!runner->sessions.database)
+
+	if (!sessions->database)
 		status = session_open_rows(subscription, err);
-	if (status == TIDE_OK && !runner->sessions.feed) {
-		runner->sessions.feed = feed == database ? runner->sessions.database : NULL;
-		if (!runner->sessions.feed)
-			status = port_session_open(feed, &runner->sessions.feed, err);
+	if (status != TIDE_OK || sessions->feed)
+		return status;
+	if (feed != database)
+		return port_session_share(feed, session_ring, subscription, &sessions->feed, err);
+	sessions->feed = sessions->database;
+	return TIDE_OK;
+}
+
+static void session_close_feed(struct tide_subscription *subscription)
+{
+	struct sessions *sessions = &subscription->runner.sessions;
+	if (sessions->feed && sessions->feed != sessions->database)
+		port_session_close(subscription->engine->store, sessions->feed);
+	sessions->feed = NULL;
+	sessions->reached_feed = NULL;
+}
+
+static void session_close_all(struct tide_subscription *subscription)
+{
+	struct sessions *sessions = &subscription->runner.sessions;
+	session_close_feed(subscription);
+	if (sessions->database)
+		port_session_close(session_database(subscription), sessions->database);
+	sessions->database = NULL;
+	sessions->reached = NULL;
+}
+
+/* Where it cannot be reached there is no session, as far as anybody sees. */
+static tide_status session_reach(struct tide_subscription *subscription, struct tide_error *err)
+{
+	struct sessions *sessions = &subscription->runner.sessions;
+	uint64_t number;
+	if (sessions->reached != sessions->database) {
+		tide_status status = port_ready(session_database(subscription), sessions->database,
+						&number, err);
+		if (status != TIDE_OK) {
+			session_close_all(subscription);
+			return status;
+		}
 	}
 
-	if (status == TIDE_OK && runner->sessions.database != subscription->interruption.session) {
-		interrupt_offer(subscription);
-		session_note_number(subscription);
+	sessions->reached = sessions->database;
+	if (sessions->reached_feed != sessions->feed && sessions->feed != sessions->database) {
+		tide_status status =
+			port_ready(subscription->engine->store, sessions->feed, &number, err);
+		if (status != TIDE_OK) {
+			session_close_feed(subscription);
+			return status;
+		}
 	}
-	return status == TIDE_OK ? session_attach(subscription, err) : status;
+	sessions->reached_feed = sessions->feed;
+	return TIDE_OK;
+}
+
+tide_status session_open(struct tide_subscription *subscription, struct tide_error *err)
+{
+	tide_status status = session_make(subscription, err);
+	if (status == TIDE_OK)
+		status = session_reach(subscription, err);
+	if (status != TIDE_OK)
+		return status;
+	if (subscription->runner.sessions.database != subscription->interruption.session)
+		interrupt_offer(subscription);
+	session_note_number(subscription);
+	return TIDE_OK;
+}
+
+static bool session_is_shared(const struct tide_subscription *subscription)
+{
+	return port_shares(subscription->engine->checkpoints->database) ||
+	       port_shares(subscription->engine->store);
+}
+
+/* Who has the one and not the other keeps neither. */
+bool session_enter(struct tide_subscription *subscription)
+{
+	const struct runner *runner = &subscription->runner;
+	if (!session_is_shared(subscription) || transaction_is_open(&runner->transaction))
+		return true;
+	if (session_make(subscription, NULL) != TIDE_OK) /* session_open says why */
+		return true;
+
+	const struct sessions *sessions = &runner->sessions;
+	bool has_all = port_take(session_database(subscription), sessions->database) &&
+		       (sessions->feed == sessions->database ||
+			port_take(subscription->engine->store, sessions->feed));
+	if (!has_all && sessions->feed != sessions->database)
+		session_rest(subscription);
+	return has_all;
+}
+
+void session_rest(struct tide_subscription *subscription)
+{
+	const struct runner *runner = &subscription->runner;
+	const struct sessions *sessions = &runner->sessions;
+	if (transaction_is_open(&runner->transaction) || !sessions->database ||
+	    !session_is_shared(subscription))
+		return;
+	port_rest(session_database(subscription), sessions->database);
+	if (sessions->feed && sessions->feed != sessions->database)
+		port_rest(subscription->engine->store, sessions->feed);
+	session_note_number(subscription);
 }
 
 bool session_is_unanswered(const struct tide_subscription *subscription)
@@ -387,17 +565,9 @@ bool session_is_unanswered(const struct tide_subscription *subscription)
 
 void session_close(struct tide_subscription *subscription)
 {
-	struct runner *runner = &subscription->runner;
-	assert(runner->sessions.database || !runner->sessions.feed);
-	struct tide_store *feed = subscription->engine->store;
-	struct tide_store *database = subscription->engine->checkpoints->database;
-
+	assert(subscription->runner.sessions.database || !subscription->runner.sessions.feed);
 	interrupt_withdraw(subscription);
 	session_detach(subscription);
-	if (runner->sessions.feed && runner->sessions.feed != runner->sessions.database)
-		port_session_close(feed, runner->sessions.feed);
-	if (runner->sessions.database)
-		port_session_close(database, runner->sessions.database);
-	runner->sessions.database = runner->sessions.feed = NULL;
+	session_close_all(subscription);
 	session_note_number(subscription);
 }

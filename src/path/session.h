@@ -13,25 +13,40 @@
 struct append_batch;
 struct tide_subscription;
 
-/** What a subscriber was told of the connection of the checkpoints. */
-enum attachment { ATTACHMENT_NONE, ATTACHMENT_MADE, ATTACHMENT_PREPARED };
+/** What a subscriber has made for a connection, or, when it writes to none, for a run. */
+struct attachment {
+	struct attachment *next;
+	uint64_t number;  /* of the connection; 0: it is for none */
+	void *connection; /* it may be in other hands, or gone */
+	bool is_prepared;
+	void *context; /* NULL: none was made */
+};
 
 /** The sessions that a run has open. */
 struct sessions {
 	void *database; /* of the checkpoints; also of the feed when it is the same store */
 	void *feed;     /* of the event store */
-	enum attachment attachment;
-	void *context; /* the subscriber's, of this run; NULL: none was made */
+	const void *reached, *reached_feed; /* of these, when the database has been there */
+	/* of connections that it has had, the one used last first: where several are shared it
+	 * comes back to them */
+	struct attachment *attached;
 };
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
 
-/** Open what is not open: the sessions, and the transactional handler's own preparations. */
+/** Whether an operation may begin: it has a connection, or need not have one. Else it is rung once
+ * it should be asked again. */
+bool session_enter(struct tide_subscription *subscription);
+/** Others may have what it has, while no transaction is open. */
+void session_rest(struct tide_subscription *subscription);
+/** Open what is not open. */
 tide_status session_open(struct tide_subscription *subscription, struct tide_error *err);
-/** Have the subscriber make its tables, once on each connection; for the owner, with no transaction
- * open. */
+/** Have the subscriber make what it needs, and its tables, once for each connection; for the owner,
+ * with no transaction open. */
 tide_status session_prepare(struct tide_subscription *subscription, struct tide_error *err);
 void session_close(struct tide_subscription *subscription);
+/** What the subscriber has made for the calls on this connection. */
+void *session_context(const struct tide_subscription *subscription);
 /** Let go of what the subscriber made for its calls. */
 void session_forget_context(struct tide_subscription *subscription);
 /** Whether a write of the run's session was not answered in time, and nothing was asked of it

@@ -32,6 +32,7 @@ struct fault_session {
 	/* a fault said so: every further operation fails, as on a real lost connection */
 	bool is_lost;
 	bool in_transaction; /* of the inner session */
+	bool is_open;        /* one that shares connections: it has had one */
 };
 
 /** One operation under way. */

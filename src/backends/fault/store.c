@@ -114,6 +114,48 @@ static tide_status fault_session_open(void *store, void **ret, struct tide_error
 	return call.status;
 }
 
+static tide_status fault_session_share(void *store, void (*ring)(void *self), void *self,
+				       void **ret, struct tide_error *err)
+{
+	struct fault_session *made = alloc_zero(1, sizeof *made);
+	if (!made)
+		return alloc_fail(err);
+	made->store = store;
+	const struct fault_store *decorated = store;
+	tide_status status = decorated->inner->store.session_share(decorated->state, ring, self,
+								   &made->state, err);
+	if (status == TIDE_OK)
+		*ret = made;
+	else
+		tide_free(made);
+	return status;
+}
+
+static bool fault_session_take(void *session)
+{
+	struct fault_session *self = session;
+	return self->store->inner->store.session_take(self->state);
+}
+
+/* Here it connects for the first time. */
+static tide_status fault_session_ready(void *session, uint64_t *ret, struct tide_error *err)
+{
+	struct fault_session *self = session;
+	if (self->is_open)
+		return self->store->inner->store.session_ready(self->state, ret, err);
+	struct fault_call call = fault_enter(session, FAULT_session_open, err);
+	if (call.status == TIDE_OK)
+		call.status = call.inner->store.session_ready(call.state, ret, err);
+	self->is_open = fault_leave(&call, err) == TIDE_OK;
+	return call.status;
+}
+
+static void fault_session_rest(void *session)
+{
+	struct fault_session *self = session;
+	self->store->inner->store.session_rest(self->state);
+}
+
 static tide_status fault_read(void *session, const struct tide_page_query *query,
 			      struct tide_page *page, struct tide_error *err)
 {
@@ -399,6 +441,10 @@ const struct tide_store_ops fault_store_ops = {
 	.clear = fault_clear,
 	.session_open = fault_session_open,
 	.session_close = fault_session_close,
+	.session_share = fault_session_share,
+	.session_take = fault_session_take,
+	.session_ready = fault_session_ready,
+	.session_rest = fault_session_rest,
 	.read = fault_read,
 	.end = fault_end,
 	.stream_version = fault_stream_version,
