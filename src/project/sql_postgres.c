@@ -12,7 +12,6 @@
  * transaction has done, deferred triggers included.
  */
 #include <libpq-fe.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 
 #include "core/json.h"
 #include "project/postgres_ask.h"
+#include "project/postgres_attached.h"
 #include "project/postgres_flight.h"
 #include "project/postgres_guard.h"
 #include "project/postgres_live.h"
@@ -52,49 +52,6 @@ static tide_status postgres_check(struct sql_script *script, struct tide_error *
 	(void)script;
 	(void)err;
 	return TIDE_OK;
-}
-
-/** What was made for the connection. */
-struct postgres_attachment {
-	struct postgres_guard guard;
-	bool is_pooled;         /* a pooler may change the server process between transactions */
-	char look[32];          /* name of the prepared look at what was locked; empty: pooled */
-	struct sql_lines lines; /* of what was sent since the last look; 0: nothing */
-	struct flight flight;   /* of events that are handled together */
-	size_t sent_count;      /* statements of the event in hand that are on their way */
-	const struct sql_statement *sent[]; /* room for all of the script */
-};
-
-/** A statement made ready: its name on the server, or, when a pooler may change the server, its
- * text. */
-struct postgres_prepared {
-	char *text; /* with numbered parameters; NULL: prepared under the name */
-	char name[32];
-	Oid types[]; /* of its parameters */
-};
-
-static void postgres_detach(struct sql_script *script, void *connection)
-{
-	(void)connection;
-	for (size_t i = 0; i < script->statement_count; i++) {
-		struct postgres_prepared *prepared = script->statements[i].prepared;
-		if (prepared)
-			tide_free(prepared->text);
-		tide_free(prepared);
-		script->statements[i].prepared = NULL;
-	}
-	struct postgres_attachment *attachment = script->attached;
-	if (attachment)
-		postgres_guard_fini(&attachment->guard);
-	tide_free(attachment);
-	script->attached = NULL;
-}
-
-static void postgres_name(char ret[32])
-{
-	static atomic_uint number;
-
-	snprintf(ret, 32, "tidemark_sql_%u", atomic_fetch_add(&number, 1));
 }
 
 /* ---- Tidemark's own tables ------------------------------------------------------------------- */
@@ -211,7 +168,7 @@ static tide_status postgres_check_columns(const struct sql_script *script,
 }
 
 static tide_status postgres_prepare_one(const struct sql_script *script,
-					struct sql_statement *statement, PGconn *connection,
+					const struct sql_statement *statement, PGconn *connection,
 					struct tide_error *err)
 {
 	const struct postgres_attachment *attachment = script->attached;
@@ -220,7 +177,7 @@ static tide_status postgres_prepare_one(const struct sql_script *script,
 
 	if (!prepared)
 		return alloc_fail(err);
-	statement->prepared = prepared;
+	attachment->prepared[statement - script->statements] = prepared;
 	for (size_t i = 0; i < statement->parameters; i++)
 		prepared->types[i] =
 			postgres_types[script->parameters[statement->parameter + i].field];
@@ -229,11 +186,7 @@ static tide_status postgres_prepare_one(const struct sql_script *script,
 		status = postgres_number(script, statement, &prepared->text, err);
 	if (status != TIDE_OK)
 		return status;
-	if (!attachment->is_pooled)
-		postgres_name(prepared->name);
-	PGresult *result = PQprepare(connection, prepared->name, prepared->text,
-				     (int)statement->parameters, prepared->types);
-	status = postgres_end(script, statement, connection, result, TIDE_ARGUMENT, err);
+	status = attached_prepare(script, statement, connection, err);
 	if (status == TIDE_OK)
 		status = postgres_check_columns(script, statement, connection, prepared->name, err);
 	if (status == TIDE_OK && !attachment->is_pooled &&
@@ -242,9 +195,12 @@ static tide_status postgres_prepare_one(const struct sql_script *script,
 		prepared->text = NULL;
 	}
 	/* parsing it has locked what it would write to */
-	return status == TIDE_OK ? postgres_refuse_locked(script, statement, &attachment->guard,
-							  connection, err)
-				 : status;
+	if (status == TIDE_OK)
+		status = postgres_refuse_locked(script, statement, &attachment->guard, connection,
+						err);
+	if (status != TIDE_OK)
+		attached_forget(prepared, connection);
+	return status;
 }
 
 static tide_status postgres_prepare_all(struct sql_script *script, PGconn *connection,
@@ -433,22 +389,16 @@ static tide_status postgres_run(struct sql_script *script, enum sql_section_kind
 static tide_status postgres_attach(struct sql_script *script, PGconn *connection,
 				   struct tide_error *err)
 {
-	struct postgres_attachment *attachment = alloc_zero(
-		1, sizeof *attachment + script->statement_count * sizeof attachment->sent[0]);
-
-	if (!attachment)
-		return alloc_fail(err);
-	script->attached = attachment;
-	flight_init(&attachment->flight);
-	tide_status status = postgres_look(script, connection, &attachment->is_pooled, err);
-	if (status == TIDE_OK)
-		status = postgres_guard_load(connection, script, &attachment->guard, err);
-	if (status != TIDE_OK || attachment->is_pooled)
+	tide_status status = attached_new(script, connection, err);
+	if (status != TIDE_OK)
 		return status;
-	postgres_name(attachment->look);
-	return postgres_end(script, NULL, connection,
-			    PQprepare(connection, attachment->look, postgres_guard_look, 0, NULL),
-			    TIDE_IO, err);
+	struct postgres_attachment *attachment = script->attached;
+	status = postgres_look(script, connection, &attachment->is_pooled, err);
+	if (status == TIDE_OK)
+		status = attached_load_guard(script, connection, err);
+	return status == TIDE_OK && !attachment->is_pooled
+		       ? attached_prepare_look(script, connection, err)
+		       : status;
 }
 
 static tide_status postgres_prepare(struct sql_script *script, void *connection,
@@ -490,8 +440,11 @@ static void postgres_bind(const struct sql_script *script, const struct sql_stat
 static tide_status postgres_begin(struct sql_script *script, void *connection,
 				  struct tide_error *err)
 {
+	(void)attached_turn_to(script, connection);
 	struct postgres_attachment *attachment = script->attached;
-
+	tide_status status = attached_refresh(script, connection, err);
+	if (status != TIDE_OK)
+		return status;
 	attachment->sent_count = 0;
 	flight_begin(&attachment->flight);
 	return postgres_sent(script, connection, PQenterPipelineMode(connection), err);
@@ -515,7 +468,7 @@ static tide_status postgres_execute(struct sql_script *script,
 				    struct tide_error *err)
 {
 	struct postgres_attachment *attachment = script->attached;
-	const struct postgres_prepared *prepared = statement->prepared;
+	const struct postgres_prepared *prepared = attached_prepared(script, statement);
 	int count = (int)statement->parameters;
 	ALLOC_AUTO const char **values = alloc_zero(statement->parameters + 1, sizeof *values);
 	ALLOC_AUTO char(*scratch)[SQL_SCRATCH_SIZE] =
@@ -698,8 +651,8 @@ static tide_status postgres_take_look(const struct sql_script *script, PGconn *c
 static tide_status postgres_before_commit(struct sql_script *script, void *connection,
 					  struct tide_error *err)
 {
+	(void)attached_turn_to(script, connection);
 	struct postgres_attachment *attachment = script->attached;
-
 	bool is_looked_for = attachment->lines.first != 0; /* else nothing was done */
 	if (!is_looked_for) {
 		script->has_appended = false;
@@ -768,7 +721,7 @@ const struct sql_dialect sql_dialect_postgres = {
 	.ask = postgres_ask,
 	.examine = postgres_examine,
 	.query = postgres_query,
-	.detach = postgres_detach,
+	.detach = attached_drop,
 	.begin = postgres_begin,
 	.execute = postgres_execute,
 	.answer = postgres_answer,
