@@ -29,6 +29,7 @@ static struct {
 	const char *data, *spare; /* directories, whose turns change */
 	char spare_port[8];
 	bool is_flushing, is_guarded;
+	int connections; /* that it has */
 } server;
 
 /* PostgreSQL and PgBouncer refuse to run as root. */
@@ -99,15 +100,16 @@ static bool server_answers(const char *options)
 
 static pid_t server_launch(const char *data, const char *port, bool is_guarded)
 {
-	char program[TEMP_PATH_SIZE + 16], socket[TEMP_PATH_SIZE + 40], at[16];
+	char program[TEMP_PATH_SIZE + 16], socket[TEMP_PATH_SIZE + 40], at[16], most[40];
 	snprintf(program, sizeof program, "%s/postgres", server.programs);
 	snprintf(socket, sizeof socket, "unix_socket_directories=%s", server.directory);
 	snprintf(at, sizeof at, "port=%s", port);
+	snprintf(most, sizeof most, "max_connections=%d", server.connections);
 	/* clang-format off */
 	const char *arguments[] = {
 		program, "-D", data, "-c", socket, "-c", at, "-c",
 		is_guarded ? "listen_addresses=127.0.0.1" : "listen_addresses=", "-c", is_guarded ? "ssl=on" : "ssl=off",
-		"-c", server.is_flushing ? "fsync=on" : "fsync=off", "-c", "max_connections=300",
+		"-c", server.is_flushing ? "fsync=on" : "fsync=off", "-c", most,
 		"-c", "max_prepared_transactions=10", "-c", "shared_buffers=64MB", "-c", "max_wal_size=2GB",
 		"-c", "dynamic_shared_memory_type=mmap", /* goes with the directory */
 		NULL,
@@ -335,6 +337,7 @@ bool postgres_start_as(const struct postgres_wish *wish)
 	}
 	temp_make(server.directory);
 	server.is_flushing = wish && wish->is_flushing;
+	server.connections = wish && wish->connections ? wish->connections : 300;
 	server.is_guarded = wish && wish->is_guarded;
 	snprintf(server.port, sizeof server.port, "5432");
 	server.data = "data";

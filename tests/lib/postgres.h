@@ -19,6 +19,7 @@ struct postgres_wish {
 	bool is_flushing; /* as in production: for measuring */
 	/* TCP on 127.0.0.1 at PGPORT, with TLS; a password from everybody but the owner */
 	bool is_guarded;
+	int connections; /* that it has at most; 0: 300 */
 };
 
 /** False when PostgreSQL is not installed here; why was printed. */

@@ -646,7 +646,7 @@ tide_status pg_append_within(void *self, const struct tide_commit *commits, size
 	__attribute__((cleanup(append_call_end))) struct append_call call;
 	tide_status status = append_call_begin(&call, session->store, commits, count, err);
 	if (status == TIDE_OK)
-		status = append_call_run(&call, &session->writer, ret, err);
+		status = append_call_run(&call, session->writer, ret, err);
 	if (status == TIDE_CONNECTION_LOST)
 		pg_store_lost(session->store);
 	session->has_appended |= status == TIDE_OK;

@@ -91,6 +91,7 @@ tide_status pg_connection_open(struct pg_connection *connection, const struct pg
 	connection->was_ended = connection->is_broken = false;
 	connection->is_late = false;
 	connection->limit = 0;
+	static _Atomic uint64_t opened;
 	PGconn *native = PQconnectdbParams(target->keywords, target->values, 0);
 	if (!native)
 		return alloc_fail(err);
@@ -107,6 +108,7 @@ tide_status pg_connection_open(struct pg_connection *connection, const struct pg
 	}
 
 	connection->native = native;
+	connection->number = atomic_fetch_add(&opened, 1) + 1;
 	PQfreeCancel(atomic_exchange(&connection->cancel, PQgetCancel(native)));
 	return TIDE_OK;
 }

@@ -30,7 +30,8 @@ enum pg_answer { PG_ANSWER_APPEND, PG_ANSWER_WRITE };
 
 /** A connection, used by one thread at a time. */
 struct pg_connection {
-	PGconn *native; /* NULL: not open */
+	PGconn *native;  /* NULL: not open */
+	uint64_t number; /* of all that this process has opened, each another */
 	const struct pg_target *target;
 	uint64_t prepared; /* a bit per statement */
 	/* of those that are to be prepared again, since a table was changed or it is old */

@@ -526,7 +526,9 @@ static tide_status examine_connections(struct examination *examination, struct t
 	long long used = (long long)pg_int8(rows, 0, 0), all = (long long)pg_int8(rows, 0, 1);
 	bool is_short = used * 10 >= all * 9;
 	examine_say(examination, is_short ? TIDE_FINDING_PROBLEM : TIDE_FINDING_OK, "connections",
-		    is_short ? "raise max_connections, lower ?pool=, or put a pooler in front" : "",
+		    is_short ? "raise max_connections, lower ?pool= or ?connections=, or put a "
+			       "pooler in front"
+			     : "",
 		    "%lld of %lld are in use", used, all);
 	return TIDE_OK;
 }

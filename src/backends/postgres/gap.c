@@ -93,7 +93,7 @@ static tide_status gap_begin_life(struct pg_session *session, int64_t file, stru
 {
 	struct pg_store *store = session->store;
 	int64_t checked;
-	tide_status status = pg_schema_check_numbering(store, &session->reader, &checked, err);
+	tide_status status = pg_schema_check_numbering(store, session->reader, &checked, err);
 	if (status != TIDE_OK)
 		return status;
 
@@ -183,9 +183,9 @@ void pg_gap_put(const struct pg_session *session, struct pg_params *params)
 
 bool pg_gap_goes_on_unmarked(struct pg_session *session)
 {
-	const char *sqlstate = session->reader.sqlstate;
+	const char *sqlstate = session->reader->sqlstate;
 	bool is_refused = strcmp(sqlstate, "42P01") == 0 || strcmp(sqlstate, "42501") == 0;
-	return is_refused && pg_connection_is_usable(&session->reader) &&
+	return is_refused && pg_connection_is_usable(session->reader) &&
 	       atomic_exchange(&session->store->has_mark, false);
 }
 

@@ -110,7 +110,7 @@ void pg_gap_mark(struct pg_session *session)
 	tide_status status = pg_read_run(session, PG_MARK_MOVE, &params, &result, NULL);
 	if (status == TIDE_OK)
 		store->marked = proven;
-	else if (*session->reader.sqlstate && status != TIDE_BUSY)
+	else if (*session->reader->sqlstate && status != TIDE_BUSY)
 		store->may_mark = false; /* a database that takes no writes, for example */
 }
 

@@ -22,6 +22,28 @@ struct pg_bell {
 	bool is_rung, is_stopping, is_running;
 };
 
+/** A connection that sessions of subscriptions take by turns. */
+struct pg_seat {
+	struct pg_connection connection;
+	bool is_taken;
+	const void *last; /* the session that had it last: what that has prepared there is good */
+	uint64_t used;    /* when it was given back, in turns */
+};
+
+/** The connections of all sessions that share them, see seats.c. */
+struct pg_seats {
+	/* fixed after open */
+	struct pg_seat *list; /* one more, for what must not wait for long */
+	size_t count;
+
+	/* under lock */
+	struct mutex lock;
+	struct cond changed;
+	struct pg_session *first, **last; /* sessions that wait for a seat */
+	size_t sessions;
+	uint64_t turns;
+};
+
 /** Where the turn of an append that waits for a connection stands. */
 enum pg_turn_state {
 	PG_TURN_WAITING, /* or it has a connection */
@@ -77,6 +99,8 @@ struct pg_store {
 	struct pg_turn *first, **last; /* appends that wait for one */
 	size_t callers;                /* appends in progress */
 	size_t crowd;                  /* the most of them lately */
+
+	struct pg_seats seats; /* connections of subscriptions */
 
 	/* what some session found, see gap.c; under lock */
 	/* of the sequence: another one when it was restarted, or replaced with its table */
@@ -135,14 +159,33 @@ struct pg_scan {
 	struct tide_anchor last; /* that was taken */
 };
 
+/** The place of a session among those that share connections. */
+struct pg_place {
+	bool is_shared;
+	void (*ring)(void *self); /* a seat has been granted */
+	void *self;
+	/* by the session's thread, changed under the lock of the seats */
+	struct pg_seat *seat;   /* of transactions, and of all else while there is none beside it */
+	struct pg_seat *beside; /* that reads; NULL: the other does */
+	/* under that lock */
+	struct pg_seat *granted;
+	struct pg_session *next; /* in the queue */
+	bool is_queued, is_waiting, is_interrupted;
+	bool is_offered; /* it has rested since it was granted one */
+	int pins;        /* others that use the session, or its connections, right now */
+};
+
 /** One conversation: a connection that reads, and one for a transaction beside it, both opened when
  * needed. */
 struct pg_session {
 	struct pg_store *store;
-	struct pg_connection reader, writer;
+	struct pg_connection own[2];           /* of a session that shares none */
+	struct pg_connection *reader, *writer; /* never NULL; may be the same one */
+	struct pg_place place;
 	bool has_savepoint, is_released; /* in the transaction of the writer */
 	bool is_untouched;     /* it has the savepoint that it began with, and nothing else */
 	bool has_appended;     /* the transaction has events in it, and others hear of its commit */
+	bool in_transaction;   /* that of the writer */
 	bool is_writer_lost;   /* only closing is left */
 	int32_t lease_ms;      /* of ownerships acquired here */
 	int64_t idle_ms;       /* that a transaction may be idle; 0: as the server has it */
@@ -175,6 +218,26 @@ tide_status pg_pool_take(struct pg_store *store, struct pg_turn *turn, struct ti
 void pg_pool_give(struct pg_store *store, struct pg_connection *connection);
 /** Let those who were taken along go on; who is nothing else by now is alone. */
 void pg_pool_settle(struct pg_store *store, struct pg_turn *group);
+
+/* ---- seats.c ---- */
+tide_status pg_seats_init(struct pg_seats *seats, size_t count, struct tide_error *err);
+void pg_seats_fini(struct pg_seats *seats);
+void pg_seats_enter(struct pg_session *session);
+/** Give back whatever it has, and forget that it waits. */
+void pg_seats_leave(struct pg_session *session);
+/** Whether what it has is for no transaction. */
+bool pg_seats_has_extra(const struct pg_session *session);
+/** Whether it has a seat by now; else it waits in the queue, and is rung. */
+bool pg_seats_take(struct pg_session *session);
+/** See that there is a seat to write by, or one to read by, even where it has to be the one that is
+ * kept for what must not wait. TIDE_BUSY: that was in use for too long, or it was interrupted. */
+tide_status pg_seats_claim(struct pg_session *session, struct tide_error *err);
+tide_status pg_seats_claim_reader(struct pg_session *session, struct tide_error *err);
+void pg_seats_give(struct pg_session *session);
+/** Whether each session can have a seat, so that none is waited for. */
+bool pg_seats_suffice(struct pg_store *store);
+/** End what runs on its connections, and waiting for one; any thread. */
+void pg_seats_interrupt(struct pg_session *session);
 
 /* ---- schema.c ---- */
 #define PG_SCHEMA_VERSION 1
@@ -256,6 +319,11 @@ tide_status pg_append_within(void *session, const struct tide_commit *commits, s
 
 /* ---- session.c ---- */
 tide_status pg_session_open(void *store, void **ret, struct tide_error *err);
+tide_status pg_session_share(void *store, void (*ring)(void *self), void *self, void **ret,
+			     struct tide_error *err);
+bool pg_session_take(void *session);
+tide_status pg_session_ready(void *session, uint64_t *ret_number, struct tide_error *err);
+void pg_session_rest(void *session);
 void pg_session_close(void *session);
 void pg_session_interrupt(void *session);
 void pg_session_limit(void *session, const struct tide_session_limits *limits);

@@ -72,9 +72,9 @@ static tide_status scan_send(struct pg_session *session, const struct scan_read 
 		scan_has_texts_to_omit(read->query->filter) ? PG_SCAN_SOME : PG_SCAN;
 	scan_put(&params, read, bound, limit);
 	if (!session->scan.is_held)
-		return pg_send(&session->reader, scan, &params, err);
+		return pg_send(session->reader, scan, &params, err);
 	pg_gap_put(session, &look);
-	return pg_send_both(&session->reader,
+	return pg_send_both(session->reader,
 			    (enum pg_statement[]){ pg_gap_statement(session), scan },
 			    (const struct pg_params *[]){ &look, &params }, err);
 }

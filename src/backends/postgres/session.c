@@ -36,14 +36,14 @@ static bool session_is_late(struct pg_connection *connection, enum tide_await ho
 tide_status pg_session_await(void *self, enum tide_await how, struct tide_error *err)
 {
 	struct pg_session *session = self;
-	bool is_writer_late = session_is_late(&session->writer, how),
-	     is_reader_late = session_is_late(&session->reader, how);
+	bool is_writer_late = session_is_late(session->writer, how),
+	     is_reader_late = session_is_late(session->reader, how);
 	if (!is_writer_late && !is_reader_late)
 		return TIDE_OK;
 	if (how != TIDE_AWAIT_ANSWER)
 		return tide_fail(err, TIDE_TIMEOUT, "PostgreSQL has not answered a write yet");
-	tide_status status = pg_session_settle(session, &session->writer, err);
-	return status == TIDE_OK ? pg_session_settle(session, &session->reader, err) : status;
+	tide_status status = pg_session_settle(session, session->writer, err);
+	return status == TIDE_OK ? pg_session_settle(session, session->reader, err) : status;
 }
 
 /* ---- What is on its way ---------------------------------------------------------------------- */
@@ -59,8 +59,8 @@ static tide_status session_take(struct pg_session *session, struct pg_chunk *chu
 {
 	PGresult *results[2];
 	if (!chunk->is_checked)
-		return pg_take(&session->reader, &chunk->rows, err);
-	tide_status status = pg_take_both(&session->reader, results, err);
+		return pg_take(session->reader, &chunk->rows, err);
+	tide_status status = pg_take_both(session->reader, results, err);
 	if (status != TIDE_OK)
 		return status;
 	chunk->rows = results[1];
@@ -81,9 +81,9 @@ tide_status pg_session_land(struct pg_session *session, struct tide_error *err)
 	if (status != TIDE_OK) {
 		pg_chunk_drop(&scan->next);
 		scan->is_asked = false;
-		if (status == TIDE_BUSY && session->reader.has_outdated)
+		if (status == TIDE_BUSY && session->reader->has_outdated)
 			/* nothing came; whoever wants rows asks again */
-			status = pg_look(session->store, &session->reader, err);
+			status = pg_look(session->store, session->reader, err);
 		if (status == TIDE_CONNECTION_LOST)
 			pg_store_lost(session->store);
 		return status;
@@ -96,7 +96,7 @@ tide_status pg_session_land(struct pg_session *session, struct tide_error *err)
 void pg_session_drain(struct pg_session *session)
 {
 	if (session->scan.is_flying)
-		PQconsumeInput(session->reader.native);
+		PQconsumeInput(session->reader->native);
 }
 
 /* Forget what was read ahead. */
@@ -125,18 +125,30 @@ void pg_session_heed_losses(struct pg_session *session)
 
 /* ---- The session ----------------------------------------------------------------------------- */
 
-tide_status pg_session_open(void *store, void **ret, struct tide_error *err)
+static struct pg_session *session_new(struct pg_store *store, struct tide_error *err)
 {
 	struct pg_session *session = alloc_zero(1, sizeof *session);
-	if (!session)
-		return alloc_fail(err);
+	if (!session) {
+		(void)alloc_fail(err);
+		return NULL;
+	}
 
 	session->store = store;
+	session->reader = &session->own[0];
+	session->writer = &session->own[1];
 	session->lease_ms = SESSION_LEASE_MS;
-	session->answer_seconds = session->store->append_seconds;
-	session->losses = session->store->losses;
+	session->answer_seconds = store->append_seconds;
+	session->losses = store->losses;
 	pg_gap_learn(session);
+	return session;
+}
+
+tide_status pg_session_open(void *store, void **ret, struct tide_error *err)
+{
+	struct pg_session *session = session_new(store, err);
 	struct pg_connection *reader;
+	if (!session)
+		return TIDE_OUT_OF_MEMORY;
 	tide_status status = pg_session_reader(session, &reader, err);
 	if (status == TIDE_OK)
 		*ret = session;
@@ -145,12 +157,26 @@ tide_status pg_session_open(void *store, void **ret, struct tide_error *err)
 	return status;
 }
 
+tide_status pg_session_share(void *store, void (*ring)(void *self), void *self, void **ret,
+			     struct tide_error *err)
+{
+	struct pg_session *session = session_new(store, err);
+	if (!session)
+		return TIDE_OUT_OF_MEMORY;
+	session->place = (struct pg_place){ .is_shared = true, .ring = ring, .self = self };
+	pg_seats_enter(session);
+	*ret = session;
+	return TIDE_OK;
+}
+
 void pg_session_close(void *self)
 {
 	struct pg_session *session = self;
 	pg_session_drop(session);
-	pg_connection_close(&session->reader);
-	pg_connection_close(&session->writer);
+	if (session->place.is_shared)
+		pg_seats_leave(session);
+	pg_connection_close(&session->own[0]);
+	pg_connection_close(&session->own[1]);
 	pg_gap_fini(session);
 	buffer_fini(&session->scratch);
 	tide_free(session);
@@ -169,16 +195,14 @@ void pg_session_limit(void *self, const struct tide_session_limits *limits)
 
 void pg_session_interrupt(void *self)
 {
-	struct pg_session *session = self;
-	pg_connection_interrupt(&session->writer);
-	pg_connection_interrupt(&session->reader);
+	pg_seats_interrupt(self);
 }
 
 int64_t pg_session_number(void *self)
 {
 	const struct pg_session *session = self;
 	const struct pg_connection *connection =
-		session->writer.native ? &session->writer : &session->reader;
+		session->writer->native ? session->writer : session->reader;
 	return connection->native ? PQbackendPID(connection->native) : 0;
 }
 
@@ -190,29 +214,87 @@ static tide_status session_connect(struct pg_session *session, struct pg_connect
 	return pg_connection_open(connection, &session->store->target, err);
 }
 
+/* ---- Sharing connections --------------------------------------------------------------------- */
+
+static bool session_is_at_work(const struct pg_session *session)
+{
+	return session->in_transaction || session->writer->is_late || session->reader->is_late;
+}
+
+bool pg_session_take(void *self)
+{
+	struct pg_session *session = self;
+	if (pg_seats_has_extra(session) && !session_is_at_work(session)) {
+		(void)pg_session_land(session, NULL);
+		pg_seats_give(session);
+	}
+	return pg_seats_take(session);
+}
+
+/* One that was lost while nobody had it is made anew before anything is prepared on it. */
+static tide_status session_make_ready(struct pg_session *session, struct tide_error *err)
+{
+	struct pg_connection *writer = session->writer;
+	if (session_is_at_work(session) || session->scan.is_flying || session->is_writer_lost)
+		return TIDE_OK;
+	if (writer->native && !pg_connection_has_survived(writer)) {
+		pg_store_lost(session->store);
+		pg_connection_close(writer);
+		pg_gap_void(session);
+	}
+	return session_connect(session, writer, err);
+}
+
+tide_status pg_session_ready(void *self, uint64_t *ret_number, struct tide_error *err)
+{
+	struct pg_session *session = self;
+	tide_status status = pg_seats_claim(session, err);
+	if (status == TIDE_OK)
+		status = session_make_ready(session, err);
+	if (status == TIDE_OK)
+		*ret_number = session->writer->number;
+	return status;
+}
+
+/* What is on its way may stay so where nobody waits for the seat. What is not answered stays, too:
+ * whoever asks this session next waits for the answer. */
+void pg_session_rest(void *self)
+{
+	struct pg_session *session = self;
+	if (session_is_at_work(session))
+		return;
+	if (session->scan.is_flying && pg_seats_suffice(session->store))
+		return;
+	(void)pg_session_land(session, NULL);
+	pg_seats_give(session);
+}
+
 /* A reader that was lost while it lay idle is replaced: nothing depends on it but what was read
  * ahead. What was settled is found out again, since another server may have taken over. */
 static void session_renew_reader(struct pg_session *session)
 {
-	if (!session->reader.native || session->scan.is_flying || session->reader.is_late ||
-	    pg_connection_has_survived(&session->reader))
+	if (!session->reader->native || session->scan.is_flying || session->reader->is_late ||
+	    pg_connection_has_survived(session->reader))
 		return;
 	pg_store_lost(session->store);
-	pg_connection_close(&session->reader);
+	pg_connection_close(session->reader);
 	pg_gap_void(session);
 }
 
 tide_status pg_session_reader(struct pg_session *session, struct pg_connection **ret,
 			      struct tide_error *err)
 {
+	tide_status status = pg_seats_claim_reader(session, err);
+	if (status != TIDE_OK)
+		return status;
 	session_renew_reader(session);
-	tide_status status = session_connect(session, &session->reader, err);
+	status = session_connect(session, session->reader, err);
 	if (status == TIDE_OK)
-		status = pg_session_settle(session, &session->reader, err);
+		status = pg_session_settle(session, session->reader, err);
 	if (status == TIDE_OK)
 		status = pg_session_land(session, err);
 	if (status == TIDE_OK)
-		*ret = &session->reader;
+		*ret = session->reader;
 	return status;
 }
 
@@ -233,10 +315,18 @@ tide_status pg_session_writer(struct pg_session *session, struct pg_connection *
 			      struct tide_error *err)
 {
 	session->is_untouched = false;
-	if (!session->writer.native && !session->scan.is_flying)
+	bool is_own = !session->place.is_shared;
+	if (is_own && !session->writer->native && !session->scan.is_flying)
 		return pg_session_reader(session, ret, err);
-	*ret = &session->writer;
-	tide_status status = session_connect(session, *ret, err);
+	tide_status status = pg_seats_claim(session, err);
+	if (status == TIDE_OK && session->reader == session->writer)
+		status = pg_session_land(session, err);
+	if (status == TIDE_OK && session->place.is_shared)
+		status = session_make_ready(session, err);
+	if (status != TIDE_OK)
+		return status;
+	*ret = session->writer;
+	status = session_connect(session, *ret, err);
 	return status == TIDE_OK ? pg_session_settle(session, *ret, err) : status;
 }
 

@@ -16,6 +16,8 @@
 
 #define POOL_DEFAULT 8
 #define POOL_MAX 100
+#define SEATS_DEFAULT 16
+#define SEATS_MAX 1000
 #define BUSY_DEFAULT_NS (5 * NS_PER_SECOND)
 #define APPEND_DEFAULT_SECONDS 30
 #define APPEND_MAX_SECONDS 86400
@@ -300,12 +302,14 @@ static double store_append_seconds(double wish, const struct tide_store_options 
 static tide_status store_set_up(struct pg_store *store, struct tide_url *url,
 				const struct tide_store_options *options, struct tide_error *err)
 {
-	long pool = POOL_DEFAULT, prepare = -1, category_index = 0;
+	long pool = POOL_DEFAULT, connections = SEATS_DEFAULT, prepare = -1, category_index = 0;
 	double append = 0;
 	struct pg_schema_wish wish = { .name = tide_url_param(url, "schema"),
 				       .may_create = options->initialize && !options->read_only };
 	tide_status status = store_param(url, "pool", 1, POOL_MAX, &pool, err);
 
+	if (status == TIDE_OK)
+		status = store_param(url, "connections", 1, SEATS_MAX, &connections, err);
 	if (status == TIDE_OK)
 		status = store_param(url, "prepare", 0, 1, &prepare, err);
 	if (status == TIDE_OK)
@@ -320,6 +324,8 @@ static tide_status store_set_up(struct pg_store *store, struct tide_url *url,
 		status = tide_url_check(url, err);
 	if (status == TIDE_OK)
 		status = store_pool_init(store, (size_t)pool, err);
+	if (status == TIDE_OK)
+		status = pg_seats_init(&store->seats, (size_t)connections, err);
 	wish.category_index = category_index == 1;
 
 	double busy = options->busy_timeout_seconds;
@@ -350,6 +356,7 @@ void pg_store_close(void *self)
 {
 	struct pg_store *store = self;
 	pg_bell_fini(&store->bell);
+	pg_seats_fini(&store->seats);
 	for (size_t i = 0; store->pool && i < store->pool_size; i++)
 		pg_connection_close(&store->pool[i]);
 	tide_free(store->pool);

@@ -19,21 +19,27 @@
 static tide_status transaction_command(struct pg_session *session, const char *text,
 				       struct tide_error *err)
 {
-	tide_status status = pg_command(&session->writer, text, err);
+	tide_status status = pg_command(session->writer, text, err);
 	if (status == TIDE_CONNECTION_LOST)
 		pg_store_lost(session->store);
 	return status;
 }
 
-/* The writer is opened once: who was given its connection may have prepared statements there. */
+/* The writer is opened once: who was given its connection may have prepared statements there. Where
+ * it reads, too, what is on its way comes first. */
 static tide_status transaction_open_writer(struct pg_session *session, struct tide_error *err)
 {
 	if (session->is_writer_lost)
 		return tide_fail(err, TIDE_CONNECTION_LOST,
 				 "PostgreSQL: the connection of the transaction is lost");
-	if (session->writer.native)
+	tide_status status = pg_seats_claim(session, err);
+	if (status == TIDE_OK && session->writer == session->reader)
+		status = pg_session_land(session, err);
+	if (status != TIDE_OK)
+		return status;
+	if (session->writer->native)
 		return TIDE_OK;
-	return pg_connection_open(&session->writer, &session->store->target, err);
+	return pg_connection_open(session->writer, &session->store->target, err);
 }
 
 /* A process that freezes in it would keep the rows it has locked from whoever takes over. */
@@ -54,15 +60,15 @@ tide_status pg_begin(void *self, struct tide_error *err)
 	struct pg_session *session = self;
 	tide_status status = transaction_open_writer(session, err);
 	if (status == TIDE_OK)
-		status = pg_session_settle(session, &session->writer, err);
+		status = pg_session_settle(session, session->writer, err);
 	if (status != TIDE_OK)
 		return status;
 	status = transaction_begin(session, err);
 	if (status != TIDE_OK)
 		return status;
 	session->has_savepoint = session->is_released = session->has_appended = false;
-	session->is_untouched = true;
-	session->writer.was_ended = false;
+	session->is_untouched = session->in_transaction = true;
+	session->writer->was_ended = false;
 	return TIDE_OK;
 }
 
@@ -76,18 +82,21 @@ tide_status pg_commit(void *self, struct tide_error *err)
 		return status;
 
 	session->has_savepoint = false;
-	pg_connection_limit(&session->writer, PG_ANSWER_WRITE, session->answer_seconds);
-	status = pg_query(&session->writer, "COMMIT", NULL, &result, err);
-	pg_connection_limit(&session->writer, PG_ANSWER_WRITE, 0);
+	pg_connection_limit(session->writer, PG_ANSWER_WRITE, session->answer_seconds);
+	status = pg_query(session->writer, "COMMIT", NULL, &result, err);
+	pg_connection_limit(session->writer, PG_ANSWER_WRITE, 0);
 	if (status == TIDE_CONNECTION_LOST)
 		pg_store_lost(session->store);
 	if (status == TIDE_OK && strcmp(PQcmdStatus(result), "COMMIT") != 0)
 		return tide_fail(
 			err, TIDE_IO,
 			"PostgreSQL: the transaction was rolled back instead of committed");
-	if (status == TIDE_OK && session->has_appended)
+	if (status != TIDE_OK)
+		return status;
+	session->in_transaction = false;
+	if (session->has_appended)
 		pg_bell_ring(session->store);
-	return status;
+	return TIDE_OK;
 }
 
 void pg_rollback(void *self)
@@ -95,15 +104,16 @@ void pg_rollback(void *self)
 	struct pg_session *session = self;
 	session->has_savepoint = false;
 	/* a commit whose answer is late is none that could be taken back */
-	if (session->writer.is_late || !pg_connection_is_usable(&session->writer))
+	if (session->writer->is_late || !pg_connection_is_usable(session->writer))
 		return;
-	if (PQtransactionStatus(session->writer.native) == PQTRANS_IDLE)
+	session->in_transaction = false;
+	if (PQtransactionStatus(session->writer->native) == PQTRANS_IDLE)
 		return;
-	if (PQtransactionStatus(session->writer.native) == PQTRANS_ACTIVE ||
-	    pg_command(&session->writer, "ROLLBACK", NULL) != TIDE_OK) {
+	if (PQtransactionStatus(session->writer->native) == PQTRANS_ACTIVE ||
+	    pg_command(session->writer, "ROLLBACK", NULL) != TIDE_OK) {
 		session->is_writer_lost = true;
 		/* the server rolls back when its peer is gone */
-		pg_connection_close(&session->writer);
+		pg_connection_close(session->writer);
 	}
 }
 
@@ -113,7 +123,7 @@ tide_status pg_savepoint(void *self, struct tide_error *err)
 	bool is_open = session->has_savepoint && session->is_released;
 	if (session->is_untouched) {
 		session->has_savepoint = true;
-		session->is_untouched = session->writer.was_ended = false;
+		session->is_untouched = session->writer->was_ended = false;
 		return TIDE_OK;
 	}
 
@@ -125,7 +135,7 @@ tide_status pg_savepoint(void *self, struct tide_error *err)
 		return status;
 
 	session->has_savepoint = true;
-	session->is_released = session->writer.was_ended = false;
+	session->is_released = session->writer->was_ended = false;
 	return TIDE_OK;
 }
 
@@ -153,19 +163,19 @@ tide_status pg_rollback_to(void *self, struct tide_error *err)
 tide_status pg_check(void *self, struct tide_error *err)
 {
 	struct pg_session *session = self;
-	PGconn *native = session->writer.native;
-	if (!pg_connection_is_usable(&session->writer)) {
+	PGconn *native = session->writer->native;
+	if (!pg_connection_is_usable(session->writer)) {
 		pg_store_lost(session->store);
 		return pg_fail_connection(native, err);
 	}
 
 	switch (PQtransactionStatus(native)) {
 	case PQTRANS_INTRANS:
-		if (!session->writer.was_ended)
+		if (!session->writer->was_ended)
 			return TIDE_OK;
 		break;
 	case PQTRANS_INERROR: {
-		const char *sqlstate = session->writer.sqlstate;
+		const char *sqlstate = session->writer->sqlstate;
 		tide_status status = native_postgres(sqlstate).status;
 		tide_fail(err, status, "PostgreSQL: the handler left the transaction aborted (%s)",
 			  sqlstate);
@@ -186,5 +196,5 @@ tide_status pg_check(void *self, struct tide_error *err)
 void *pg_native(void *self)
 {
 	struct pg_session *session = self;
-	return transaction_open_writer(session, NULL) == TIDE_OK ? session->writer.native : NULL;
+	return transaction_open_writer(session, NULL) == TIDE_OK ? session->writer->native : NULL;
 }
