@@ -54,7 +54,8 @@ struct config_store {
 	char *name;
 	int line;
 	char *url;
-	char *into; /* NULL: the store's own */
+	char *into;          /* NULL: the store's own */
+	int64_t connections; /* stands in the URLs, too; 0: the database's own default */
 };
 
 /** [projection NAME] */

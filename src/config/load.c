@@ -24,6 +24,7 @@
 
 #define LOAD_FILE_MAX (16 << 20)
 #define LOAD_LEASE_MAX 300
+#define LOAD_CONNECTIONS_MAX 1000
 
 /** A key that was read, for what is said of it later. */
 struct load_seen {
@@ -321,6 +322,14 @@ static void load_require(struct load *load, int section_line, const char *title,
 		problems_add(load->problems, section_line, title, key, "is missing");
 }
 
+static bool load_has_problem(const struct load *load, int line)
+{
+	for (size_t i = 0; i < load->problems->count; i++)
+		if (load->problems->items[i].line == line)
+			return true;
+	return false;
+}
+
 static void load_check_url(struct load *load, const struct config_store *store, const char *title,
 			   const char *key, const char *text)
 {
@@ -342,6 +351,49 @@ static void load_check_url(struct load *load, const struct config_store *store, 
 			     "no backend for '%s:' (there are sqlite, postgresql, fault)",
 			     url.scheme);
 	url_fini(&url);
+}
+
+/* Whether it can have them; then its URL says how many. */
+static bool load_put_connections(struct load *load, int64_t count, char **at)
+{
+	struct tide_url url;
+	if (!*at || url_parse(*at, &url, NULL) != TIDE_OK)
+		return false;
+	const struct tide_backend *backend = tide_backend_find(url.scheme);
+	bool is_shared = backend && strcmp(backend->scheme, "postgresql") == 0;
+	url_fini(&url);
+	if (!is_shared)
+		return false;
+
+	char *text =
+		load_or_fail(load, alloc_format("%s%cconnections=%lld", *at,
+						strchr(*at, '?') ? '&' : '?', (long long)count));
+	if (text) {
+		tide_free(*at);
+		*at = text;
+	}
+	return true;
+}
+
+static void load_check_connections(struct load *load, struct config_store *store)
+{
+	char title[TIDE_NAME_MAX + 16];
+	snprintf(title, sizeof title, "store %.255s", store->name);
+	const struct load_seen *seen = load_find(load, store->line, "connections");
+	if (!seen || load_has_problem(load, seen->line))
+		return;
+	if (store->connections < 1 || store->connections > LOAD_CONNECTIONS_MAX) {
+		problems_add(load->problems, seen->line, title, "connections",
+			     "is %lld, expected 1 to %d", (long long)store->connections,
+			     LOAD_CONNECTIONS_MAX);
+		return;
+	}
+
+	bool is_shared = load_put_connections(load, store->connections, &store->url);
+	is_shared |= load_put_connections(load, store->connections, &store->into);
+	if (!is_shared)
+		problems_add(load->problems, seen->line, title, "connections",
+			     "is for PostgreSQL, which this store is not in");
 }
 
 static bool load_is_same(const char *a, const char *b)
@@ -369,6 +421,8 @@ static void load_check_stores(struct load *load)
 					     "projections over it",
 					     config->stores[j].name);
 	}
+	for (size_t i = 0; i < config->store_count; i++)
+		load_check_connections(load, &config->stores[i]);
 }
 
 static void load_check_daemon(struct load *load)
@@ -477,14 +531,6 @@ static void load_check_twice(struct load *load, const struct config_projection *
 			problems_add(load->problems, load_line(load, projection->line, twice[i][1]),
 				     title, twice[i][1], "says the same as '%s', which is set, too",
 				     twice[i][0]);
-}
-
-static bool load_has_problem(const struct load *load, int line)
-{
-	for (size_t i = 0; i < load->problems->count; i++)
-		if (load->problems->items[i].line == line)
-			return true;
-	return false;
 }
 
 static void load_check_knobs(struct load *load, struct config_projection *projection,

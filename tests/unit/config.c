@@ -99,8 +99,8 @@ static void levels_are_of_components(void **state)
 	refused(TIDE_ARGUMENT, log_levels_read("store=loud", &levels, err));
 }
 
-/* A file of one projection with one more line; NULL: it is sound. */
-static void load_with(const char *line, const char *wanted)
+/* A file of one store and one projection; NULL: it is sound, and its first store has the URL. */
+static void load_store(const char *store, const char *line, const char *wanted, const char *url)
 {
 	char folder[TEMP_PATH_SIZE];
 	struct problems problems = { 0 };
@@ -117,8 +117,8 @@ static void load_with(const char *line, const char *wanted)
 	fclose(file);
 	file = fopen(path, "w");
 	assert_non_null(file);
-	fprintf(file, "[store s]\nurl = sqlite:a.db\n[projection a]\nstore = s\nfile = %s\n%s\n",
-		sql, line);
+	fprintf(file, "[store s]\n%s\n[projection a]\nstore = s\nfile = %s\n%s\n", store, sql,
+		line);
 	fclose(file);
 	tide_status status = config_load(path, &config, &problems, NULL);
 	if ((status == TIDE_OK) != (wanted == NULL))
@@ -126,10 +126,35 @@ static void load_with(const char *line, const char *wanted)
 			 problems.count ? problems.items[0].text : "");
 	if (wanted && !strstr(problems.items[0].text, wanted))
 		fail_msg("%s: %s", line, problems.items[0].text);
-	if (status == TIDE_OK)
+	if (status == TIDE_OK) {
+		assert_string_equal(config.stores[0].url, url);
 		config_fini(&config);
+	}
 	problems_fini(&problems);
 	temp_remove(folder);
+}
+
+static void load_with(const char *line, const char *wanted)
+{
+	load_store("url = sqlite:a.db", line, wanted, "sqlite:a.db");
+}
+
+static void connections_are_those_of_postgresql(void **state)
+{
+	(void)state;
+	load_store("url = postgresql:///a\nconnections = 4", "", NULL,
+		   "postgresql:///a?connections=4");
+	load_store("connections = 1000\nurl = postgres:///a?schema=b", "", NULL,
+		   "postgres:///a?schema=b&connections=1000");
+	load_store("url = sqlite:a.db\ninto = postgresql:\nconnections = 4", "", NULL,
+		   "sqlite:a.db");
+	load_store("url = sqlite:a.db\nconnections = 4", "", "connections: is for PostgreSQL",
+		   NULL);
+	load_store("url = postgresql:\nconnections = 0", "",
+		   "connections: is 0, expected 1 to 1000", NULL);
+	load_store("url = postgresql:\nconnections = 1001", "",
+		   "connections: is 1001, expected 1 to 1000", NULL);
+	load_store("url = postgresql:\nconnections = some", "", "connections: 'some'", NULL);
 }
 
 static void every_knob_is_a_key(void **state)
@@ -189,6 +214,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(variables_are_expanded),
 		cmocka_unit_test(levels_are_of_components),
 		cmocka_unit_test(every_knob_is_a_key),
+		cmocka_unit_test(connections_are_those_of_postgresql),
 		cmocka_unit_test(the_page_has_the_tables),
 	};
 	if (argc > 1 && strcmp(argv[1], "--print") == 0) {
