@@ -160,6 +160,7 @@ static void *memory_thread(void *self)
 	sqlite3 *db;
 	sqlite3_stmt *page;
 	if (sqlite3_open(idle->file, &db) != SQLITE_OK ||
+	    sqlite3_busy_timeout(db, 10000) != SQLITE_OK ||
 	    sqlite3_prepare_v2(db,
 			       "SELECT * FROM events WHERE global_position > 0 ORDER BY "
 			       "global_position LIMIT 100",

@@ -67,11 +67,10 @@ struct hand {
 static sqlite3_stmt *hand_prepare(sqlite3 **db, const char *sql)
 {
 	sqlite3_stmt *statement;
-	if (sqlite3_open(path, db) != SQLITE_OK ||
+	if (sqlite3_open(path, db) != SQLITE_OK || sqlite3_busy_timeout(*db, 10000) != SQLITE_OK ||
 	    sqlite3_exec(*db, "PRAGMA synchronous=FULL", NULL, NULL, NULL) != SQLITE_OK ||
 	    sqlite3_prepare_v2(*db, sql, -1, &statement, NULL) != SQLITE_OK)
 		bench_die("by hand: %s", sqlite3_errmsg(*db));
-	sqlite3_busy_timeout(*db, 10000);
 	return statement;
 }
 

@@ -117,7 +117,7 @@ static void open_sqlite(void)
 {
 	sqlite3 *db;
 	sqlite3_stmt *row;
-	if (sqlite3_open(path, &db) != SQLITE_OK ||
+	if (sqlite3_open(path, &db) != SQLITE_OK || sqlite3_busy_timeout(db, 10000) != SQLITE_OK ||
 	    sqlite3_prepare_v2(db, FIRST_ROW, -1, &row, NULL) != SQLITE_OK ||
 	    sqlite3_step(row) != SQLITE_ROW)
 		bench_die("by hand: %s", sqlite3_errmsg(db));
