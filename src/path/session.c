@@ -285,8 +285,10 @@ static tide_status session_add_attached(struct sessions *sessions, uint64_t numb
 	return TIDE_OK;
 }
 
-/* Have the first attachment be that of the connection which transactions are on. */
-static tide_status session_attach(struct tide_subscription *subscription, struct tide_error *err)
+/* Have the first attachment be that of the connection which transactions are on. `*ret_is_new`:
+ * nothing is prepared there yet. */
+static tide_status session_attach(struct tide_subscription *subscription, bool *ret_is_new,
+				  struct tide_error *err)
 {
 	const struct tide_subscriber *subscriber = &subscription->subscriber;
 	const struct tide_store *database = session_database(subscription);
@@ -302,7 +304,10 @@ static tide_status session_attach(struct tide_subscription *subscription, struct
 	session_forget_others(subscription, connection);
 	if (status == TIDE_OK && subscriber->attach)
 		status = subscriber->attach(subscriber->self, connection, err);
-	return status == TIDE_OK ? session_add_attached(sessions, number, connection, err) : status;
+	if (status == TIDE_OK)
+		status = session_add_attached(sessions, number, connection, err);
+	*ret_is_new = status == TIDE_OK;
+	return status;
 }
 
 static tide_status session_make_context(struct tide_subscription *subscription, void *connection,
@@ -361,24 +366,25 @@ static tide_status session_prepare_in(struct tide_subscription *subscription,
 	return status == TIDE_OK ? port_commit(database, session, err) : status;
 }
 
-/* A transaction that fails leaves nothing made, and the subscriber lets go of what it had. */
+/* A transaction that fails leaves nothing made, and the subscriber lets go of what it had: where it
+ * is attached it has prepared. */
 static tide_status session_prepare_connection(struct tide_subscription *subscription,
 					      struct tide_error *err)
 {
 	struct runner *runner = &subscription->runner;
 	const struct tide_store *database = session_database(subscription);
 	tide_status status = port_begin(database, runner->sessions.database, err);
-	if (status != TIDE_OK)
+	if (status != TIDE_OK) {
+		session_detach_one(subscription, &runner->sessions.attached);
 		return status;
+	}
 
 	session_note_number(subscription);
 	status = session_prepare_in(subscription, err);
-	if (status == TIDE_OK) {
-		runner->sessions.attached->is_prepared = true;
-		return TIDE_OK;
+	if (status != TIDE_OK) {
+		session_detach_one(subscription, &runner->sessions.attached);
+		port_rollback(database, runner->sessions.database);
 	}
-	session_detach_one(subscription, &runner->sessions.attached);
-	port_rollback(database, runner->sessions.database);
 	return status;
 }
 
@@ -402,9 +408,9 @@ tide_status session_prepare(struct tide_subscription *subscription, struct tide_
 	if (!subscriber->transactional)
 		return session_prepare_run(subscription, err);
 
-	tide_status status = session_attach(subscription, err);
-	if (status != TIDE_OK || (!subscriber->prepare && !subscriber->context_new) ||
-	    runner->sessions.attached->is_prepared)
+	bool is_new = false;
+	tide_status status = session_attach(subscription, &is_new, err);
+	if (status != TIDE_OK || !is_new || (!subscriber->prepare && !subscriber->context_new))
 		return status;
 	session_take_turn(subscription);
 	status = session_prepare_connection(subscription, err);

@@ -18,8 +18,7 @@ struct attachment {
 	struct attachment *next;
 	uint64_t number;  /* of the connection; 0: it is for none */
 	void *connection; /* it may be in other hands, or gone */
-	bool is_prepared;
-	void *context; /* NULL: none was made */
+	void *context;    /* NULL: none was made */
 };
 
 /** The sessions that a run has open. */

@@ -440,7 +440,8 @@ static void postgres_bind(const struct sql_script *script, const struct sql_stat
 static tide_status postgres_begin(struct sql_script *script, void *connection,
 				  struct tide_error *err)
 {
-	(void)attached_turn_to(script, connection);
+	if (!attached_turn_to(script, connection))
+		return tide_fail(err, TIDE_INTERNAL, "nothing is prepared on this connection");
 	struct postgres_attachment *attachment = script->attached;
 	tide_status status = attached_refresh(script, connection, err);
 	if (status != TIDE_OK)
@@ -651,7 +652,8 @@ static tide_status postgres_take_look(const struct sql_script *script, PGconn *c
 static tide_status postgres_before_commit(struct sql_script *script, void *connection,
 					  struct tide_error *err)
 {
-	(void)attached_turn_to(script, connection);
+	if (!attached_turn_to(script, connection))
+		return tide_fail(err, TIDE_INTERNAL, "nothing is prepared on this connection");
 	struct postgres_attachment *attachment = script->attached;
 	bool is_looked_for = attachment->lines.first != 0; /* else nothing was done */
 	if (!is_looked_for) {
