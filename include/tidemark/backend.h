@@ -410,19 +410,19 @@ struct tide_group_change {
 	/* to be made, or moved where they are there; what they have counted stays */
 	const struct tide_group_row *after;
 	size_t after_count;
+	struct tide_time created; /* of rows that are made; `now`: nobody has begun any */
 	struct tide_time now;
 };
 
 /** What a person does to all rows of a group: they go back to a position, or begin anew. */
 struct tide_group_move {
 	const char *name;
-	uint32_t lanes; /* that its row should have */
-	/* the family's, those of its present lanes first: `lanes` of them */
+	uint32_t lanes; /* that its row should have; first in `rows` those of that many */
 	const char *const *rows;
 	size_t row_count;
 	bool forgets; /* the rows go, with their segments and all that was counted */
-	/* where what is beyond it goes back to; forgets: the present lanes begin behind it,
-	 * negative: they have no rows */
+	/* where what is beyond it goes back to; forgets: the present lanes begin behind it, created
+	 * just before `now`; negative: they have no rows */
 	tide_position position;
 	struct tide_time now;
 };

@@ -321,17 +321,23 @@ static tide_status version_refuse_filled(struct version *version, const struct s
 	return status;
 }
 
-/* A row without a position: it says that the projection has begun, in the transaction that makes
- * its tables. */
+/* A row without a position, or a lane's own once more: it says that the projection has begun, in
+ * the transaction that makes its tables. */
 static tide_status version_begin_checkpoint(struct version *version,
 					    const struct sql_dialect *dialect, void *connection,
 					    struct tide_error *err)
 {
 	const char *row = version->script->row ? version->script->row : version->name;
-	ALLOC_AUTO char *text = alloc_format("INSERT INTO %sprojection_checkpoints "
-					     "(projection_name) VALUES ($1) ON CONFLICT DO NOTHING",
-					     version->place.own);
-	struct sql_question question = { .text = text, .values = { row }, .count = 1 };
+	char now[TIDE_TIME_TEXT_SIZE];
+	ALLOC_AUTO char *text =
+		alloc_format("INSERT INTO %sprojection_checkpoints (projection_name) VALUES ($1) "
+			     "ON CONFLICT (projection_name) DO UPDATE SET updated_at = $2",
+			     version->place.own);
+	struct sql_question question = {
+		.text = text,
+		.values = { row, tide_time_format(tide_time_now(), now) },
+		.count = 2,
+	};
 	return text ? dialect->ask(version->script, connection, &question, err) : alloc_fail(err);
 }
 
@@ -407,29 +413,21 @@ static tide_status version_refuse_elsewhere(const struct version *version,
 					    const struct sql_dialect *dialect, void *connection,
 					    struct tide_error *err)
 {
-	ALLOC_AUTO char *text = alloc_format("SELECT n.nspname FROM pg_class c JOIN pg_namespace n "
-					     "ON n.oid = c.relnamespace WHERE c.relname = $1 "
-					     "AND "
-					     "c.relkind IN ('r', 'p', 'm') AND n.nspname = "
-					     "ANY(current_schemas(false)) AND n.nspname <> "
-					     "current_schema() AND EXISTS (SELECT FROM pg_locks l "
-					     "JOIN pg_class m ON m.oid = l.relation WHERE l.pid "
-					     "= "
-					     "pg_backend_pid() AND l.mode = 'AccessExclusiveLock' "
-					     "AND m.relname = $1 AND m.relnamespace = (SELECT "
-					     "oid "
-					     "FROM pg_namespace WHERE nspname = current_schema())) "
-					     "AND EXISTS (SELECT FROM %sprojection_checkpoints "
-					     "WHERE projection_name = $2 OR "
-					     "substr(projection_name, 1, length($2) + 1) = $2 || "
-					     "'#')",
-					     version->place.own);
+	ALLOC_AUTO char *text = alloc_format(
+		"SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+		"WHERE c.relname = $2 AND c.relkind IN ('r', 'p', 'm') AND n.nspname = "
+		"ANY(current_schemas(false)) AND n.nspname <> current_schema() AND EXISTS (SELECT "
+		"FROM pg_locks l JOIN pg_class m ON m.oid = l.relation WHERE l.pid = "
+		"pg_backend_pid() AND l.mode = 'AccessExclusiveLock' AND m.relname = $2 AND "
+		"m.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = "
+		"current_schema())) AND EXISTS (" SQL_HAS_BEGUN ")",
+		version->place.own);
 	tide_status status = text ? TIDE_OK : alloc_fail(err);
 
 	for (size_t i = 0; i < version->script->table_count && status == TIDE_OK; i++) {
 		struct elsewhere elsewhere = { version, version->script->tables[i] };
 		struct sql_question question = { .text = text,
-						 .values = { elsewhere.table, version->name },
+						 .values = { version->name, elsewhere.table },
 						 .count = 2,
 						 .row = version_note_elsewhere,
 						 .self = &elsewhere };

@@ -392,6 +392,29 @@ static void lanes_that_cannot_be_read_are_not_told_to_be_none(struct fixture *f)
 	between_end();
 }
 
+static bool has_begun(struct fixture *f, uint32_t index, uint32_t lanes)
+{
+	struct tide_checkpoint row;
+	must(tide_checkpoints_load(f->checkpoints, lane_name(index, lanes), &row, err));
+	return row.created_at.unix_us != row.updated_at.unix_us;
+}
+
+static void lanes_have_begun_when_what_they_inherit_from_has(struct fixture *f)
+{
+	const struct tide_progress five = { .position = 5 };
+	tally_fill(f, EVENTS);
+	assert_true(become(f, 2));
+	assert_false(has_begun(f, 0, 2));
+	assert_true(become(f, 3));
+	assert_false(has_begun(f, 1, 3));
+	must(tide_checkpoints_save(f->checkpoints, lane_name(2, 3), &five, err));
+	assert_true(become(f, 4));
+	assert_true(has_begun(f, 3, 4));
+	must(tide_checkpoints_reset(f->checkpoints, "p", err));
+	assert_true(become(f, 4));
+	assert_false(has_begun(f, 0, 4));
+}
+
 /* ---- Plain ones ------------------------------------------------------------------------------ */
 
 static tide_status between_end_of_feed(void *session, tide_position *ret, struct tide_error *err)
@@ -570,6 +593,7 @@ const struct test_case family_cases[] = {
 	CASE(segments_are_listed_by_name_and_lane),
 	CASE(lanes_that_go_back_take_back_what_was_kept_beyond),
 	CASE(lanes_that_begin_anew_are_begun_once),
+	CASE(lanes_have_begun_when_what_they_inherit_from_has),
 	CASE(lanes_that_were_made_meanwhile_stay_where_they_are),
 	CASE(rows_that_are_inherited_anew_are_not_forgotten),
 	CASE(change_of_the_number_is_in_the_journal),

@@ -109,6 +109,7 @@ static void plan_init(struct plan *plan, uint32_t before, uint32_t lanes, tide_p
 					   .before_count = before == 0,
 					   .after = plan->after,
 					   .after_count = lanes,
+					   .created = { 1000000 },
 					   .now = tide_time_now() } };
 	for (uint32_t i = 0; i < lanes; i++) {
 		if (lanes == 1)
@@ -172,6 +173,8 @@ static void number_of_lanes_is_written_with_all_their_rows(struct fixture *f)
 	row = row_of(f, "p#2/3");
 	assert_true(row.has_position);
 	assert_int_equal(row.position, 5);
+	assert_int_equal(row.created_at.unix_us, 1000000);
+	assert_true(row.updated_at.unix_us >= before.unix_us);
 	assert_int_equal(row.anchor.position, 5);
 	struct tide_uuid anchor = uuid_of(77);
 	assert_true(tide_uuid_equal(&row.anchor.event_id, &anchor));
@@ -409,6 +412,7 @@ static void rows_of_a_family_that_is_forgotten_leave_no_count(struct fixture *f)
 		assert_string_equal(row.projection_name, family[i]);
 		assert_int_equal(row.position, 3);
 		assert_int_equal(row.events_processed, 0);
+		assert_int_equal(row.created_at.unix_us, row.updated_at.unix_us - 1);
 	}
 	refused(TIDE_NOT_FOUND, tide_checkpoints_load(f->checkpoints, "p", &row, err));
 	assert_int_equal(row_of(f, "q").position, 20);

@@ -150,6 +150,7 @@ static tide_status lanes_write(struct pg_session *session, const struct tide_gro
 	lanes_put_names(&params, change->before, change->before_count);
 	pg_put_time(&params, &change->now);
 	lanes_put_rows(&params, change->after, change->after_count);
+	pg_put_time(&params, &change->created);
 	return pg_write_run(session, PG_GROUP_WRITE, &params, &result, err);
 }
 

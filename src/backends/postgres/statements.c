@@ -602,7 +602,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"SELECT projection_name, global_position FROM @projection_checkpoints WHERE "
 		"projection_name = ANY($1::text[]) FOR UPDATE",
 	/* $1 name, $2 lanes, $3 the rows before, $4 now; $5..$8 the rows of the lanes: name,
-	 * position, anchor */
+	 * position, anchor; $9 when they were created */
 	[PG_GROUP_WRITE] =
 		"WITH turned AS (UPDATE @subscription_leases SET owner = NULL, epoch = epoch + 1, "
 		"released_at = clock_timestamp(), expires_at = clock_timestamp(), "
@@ -612,7 +612,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"made AS (INSERT INTO @projection_checkpoints AS c (projection_name, "
 		"global_position, events_processed, created_at, updated_at"
 		"<+ANCHOR , anchor_position, anchor_event_id+>) SELECT a.name, "
-		"NULLIF(a.position, -1), 0, $4::timestamptz, $4::timestamptz"
+		"NULLIF(a.position, -1), 0, $9::timestamptz, $4::timestamptz"
 		"<+ANCHOR , NULLIF(a.anchor, 0), a.event_id+> FROM unnest($5::text[], $6::int8[], "
 		"$7::int8[], $8::uuid[]) AS a(name, position, anchor, event_id) ON CONFLICT "
 		"(projection_name) DO UPDATE SET global_position = excluded.global_position, "
@@ -640,7 +640,8 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_GROUP_BEGIN] = /* $1 the rows, $2 position, $3 now */
 		"INSERT INTO @projection_checkpoints AS c (projection_name, global_position, "
 		"events_processed, created_at, updated_at) SELECT a.name, $2::int8, 0, "
-		"$3::timestamptz, $3::timestamptz FROM unnest($1::text[]) AS a(name)",
+		"$3::timestamptz - interval '1 microsecond', $3::timestamptz FROM "
+		"unnest($1::text[]) AS a(name)",
 	/* $1 the rows, $2 how many of them are of present lanes, $3 position, $4 now; the row that
 	 * was written last tells the number where there is no group */
 	[PG_GROUP_BACK] =

@@ -24,7 +24,7 @@ static const char lanes_turn[] =
 static const char lanes_row[] =
 	"INSERT INTO projection_checkpoints (projection_name, global_position, events_processed, "
 	"created_at, updated_at<+ANCHOR , anchor_position, anchor_event_id+>) VALUES (?1, ?2, 0, "
-	"?3, ?3<+ANCHOR , ?4, ?5+>) ON CONFLICT (projection_name) DO UPDATE SET global_position = "
+	"?3, ?4<+ANCHOR , ?5, ?6+>) ON CONFLICT (projection_name) DO UPDATE SET global_position = "
 	"excluded.global_position, updated_at = excluded.updated_at"
 	"<+ANCHOR , anchor_position = excluded.anchor_position, "
 	"anchor_event_id = excluded.anchor_event_id+>";
@@ -156,10 +156,11 @@ static tide_status lanes_end_before(struct sqlite_session *session,
 }
 
 static tide_status lanes_write_row(struct sqlite_session *session, const struct tide_group_row *row,
-				   struct tide_time at, struct tide_error *err)
+				   struct tide_time created, struct tide_time now,
+				   struct tide_error *err)
 {
 	SQLITE_AUTO_RESET sqlite3_stmt *statement = NULL;
-	char now[TIDE_TIME_TEXT_SIZE], anchor[TIDE_UUID_TEXT_SIZE];
+	char made[TIDE_TIME_TEXT_SIZE], written[TIDE_TIME_TEXT_SIZE], anchor[TIDE_UUID_TEXT_SIZE];
 	tide_status status = sqlite_statement(&session->connection, lanes_row, &statement, err);
 	if (status != TIDE_OK)
 		return status;
@@ -168,10 +169,11 @@ static tide_status lanes_write_row(struct sqlite_session *session, const struct 
 	sqlite_bind_string(statement, 1, row->name);
 	if (row->has_position)
 		sqlite3_bind_int64(statement, 2, row->position);
-	sqlite_bind_time(statement, 3, at, now);
+	sqlite_bind_time(statement, 3, created, made);
+	sqlite_bind_time(statement, 4, now, written);
 	if (row->anchor.position) {
-		sqlite3_bind_int64(statement, 4, row->anchor.position);
-		sqlite_bind_uuid(statement, 5, &row->anchor.event_id, anchor);
+		sqlite3_bind_int64(statement, 5, row->anchor.position);
+		sqlite_bind_uuid(statement, 6, &row->anchor.event_id, anchor);
 	}
 	return sqlite_step(&session->connection, statement, NULL, err);
 }
@@ -212,7 +214,8 @@ static tide_status lanes_write(struct sqlite_session *session,
 	for (size_t i = 0; status == TIDE_OK && i < change->before_count; i++)
 		status = lanes_end_before(session, &change->before[i], change->now, err);
 	for (size_t i = 0; status == TIDE_OK && i < change->after_count; i++)
-		status = lanes_write_row(session, &change->after[i], change->now, err);
+		status = lanes_write_row(session, &change->after[i], change->created, change->now,
+					 err);
 	if (status == TIDE_OK)
 		status = lanes_run(session, lanes_clear, change->name, NULL, err);
 	return status == TIDE_OK ? lanes_write_number(session, change, err) : status;
@@ -283,9 +286,11 @@ static tide_status lanes_begin_anew(struct sqlite_session *session,
 	tide_status status = lanes_run(session, lanes_delete, row.name, NULL, err);
 	if (status == TIDE_OK)
 		status = sqlite_segment_forget(session, row.name, err);
-	return status == TIDE_OK && i < move->lanes && move->position >= 0
-		       ? lanes_write_row(session, &row, move->now, err)
-		       : status;
+	if (status != TIDE_OK || i >= move->lanes || move->position < 0)
+		return status;
+
+	struct tide_time created = { .unix_us = move->now.unix_us - 1 };
+	return lanes_write_row(session, &row, created, move->now, err);
 }
 
 static tide_status lanes_go_back(struct sqlite_session *session, const struct tide_group_move *move,
