@@ -677,6 +677,9 @@ static enum step start_resolve(struct tide_subscription *subscription)
 	progress_start(&runner->progress, position, &facts.row, runner->now);
 	runner->progress.anchor = anchor;
 	runner->progress.stored_anchor = facts.stored_row.anchor;
+	/* a row that stands on nothing cannot tell the next run that the store went back */
+	if (is_by_row && anchor.position > 0 && facts.stored_row.anchor.position == 0)
+		runner->progress.is_dirty = true;
 	start_has_looked(runner, losses);
 	feed_start(&runner->feed, position, runner->now);
 	if (runner->self_check)

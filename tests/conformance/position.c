@@ -374,6 +374,31 @@ static void position_stands_on_the_newest_event_whatever_was_filtered(struct fix
 	must(tide_checkpoints_verify(f->checkpoints, "p", err));
 }
 
+/* The row itself has no event below it: a person moved it there, or it is where lanes begin. */
+static void position_that_no_run_has_come_to_stands_on_its_event(struct fixture *f)
+{
+	struct tide_subscription_config config = quick_config();
+	struct tide_progress moved = { .count = 0 };
+	for (uint32_t lanes = 1; lanes <= 2; lanes++) {
+		append_many(f->store, stream_of("Order", 1), lanes * 10, 10);
+		tide_position end = moved.position = end_of(f->store);
+		RECORDER *recorder = recorder_new();
+		config.lanes = lanes;
+		config.start_from = lanes > 1 ? TIDE_START_END : TIDE_START_CHECKPOINT;
+		if (lanes == 1)
+			must(tide_checkpoints_save(f->checkpoints, "p", &moved, err));
+		struct tide_subscriber subscriber =
+			subscriber_of(lanes > 1 ? "laned" : "p", recorder);
+		MANAGER *manager = manager_of(f->store);
+		(void)subscribe(manager, &subscriber, &config);
+		start(manager);
+		wait_for(30, row_of(f, lanes > 1 ? "laned#1/2" : "p").anchor.position == end);
+		stop(manager);
+		assert_int_equal(row_of(f, lanes > 1 ? "laned#0/2" : "p").anchor.position, end);
+		assert_int_equal(recorder_count(recorder), 0);
+	}
+}
+
 static struct tide_error start_diverges(struct fixture *f, struct recorder *recorder)
 {
 	struct tide_subscriber subscriber = subscriber_of("p", recorder);
@@ -514,6 +539,7 @@ const struct test_case position_cases[] = {
 	CASE_NEEDS(row_that_is_gone_is_diverged, NEEDS_SQL),
 	CASE(row_below_zero_is_diverged),
 	CASE(position_stands_on_the_newest_event_whatever_was_filtered),
+	CASE(position_that_no_run_has_come_to_stands_on_its_event),
 	CASE_NEEDS(store_that_went_back_is_diverged_until_a_person_decides, NEEDS_SQL),
 	CASE_NEEDS(anchor_above_its_position_is_not_held_against_the_store, NEEDS_SQL),
 	CASE_NEEDS(store_whose_events_were_replaced_is_diverged, NEEDS_SQL),
