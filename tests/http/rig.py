@@ -49,14 +49,14 @@ def same(got, wanted):
     assert got == wanted, "%r is not %r" % (got, wanted)
 
 
-def eventually(condition, seconds=30):
-    """Look until a condition holds."""
+def eventually(condition, seconds=30, told=lambda: ""):
+    """Look until a condition holds; when it does not, say what is told."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < end, "it never came true"
+        assert time.monotonic() < end, "it never came true " + told()
         time.sleep(0.02)
 
 
@@ -122,7 +122,7 @@ class Daemon:
                                         stdin=subprocess.DEVNULL)
         self.url()
         if ready:
-            eventually(lambda: self.get("/ready").status == 200)
+            eventually(lambda: self.get("/ready").status == 200, told=self.text)
 
     def text(self):
         with open(self.name + ".log") as file:
