@@ -541,11 +541,13 @@ bool session_enter(struct tide_subscription *subscription)
 		return true;
 
 	const struct sessions *sessions = &runner->sessions;
-	bool has_all = port_take(session_database(subscription), sessions->database) &&
-		       (sessions->feed == sessions->database ||
-			port_take(subscription->engine->store, sessions->feed));
-	if (!has_all && sessions->feed != sessions->database)
-		session_rest(subscription);
+	const struct tide_store *database = session_database(subscription);
+	if (!port_take(database, sessions->database))
+		return false;
+	bool has_all = sessions->feed == sessions->database ||
+		       port_take(subscription->engine->store, sessions->feed);
+	if (!has_all)
+		port_rest(database, sessions->database);
 	return has_all;
 }
 

@@ -14,6 +14,7 @@
 #include "lib/must.h"
 #include "lib/postgres.h"
 #include "lib/wait.h"
+#include "path/store.h"
 
 #define SERVER_CONNECTIONS 50
 #define LANES_MAX 80
@@ -383,6 +384,46 @@ static void sql_projections_share_connections(void **state)
 	tide_store_close(store);
 }
 
+/* ---- The queue ------------------------------------------------------------------------------- */
+
+static void queue_ring(void *self)
+{
+	atomic_fetch_add((atomic_int *)self, 1);
+}
+
+/* As a subscription that was paused while it waited. */
+static void who_rests_without_asking_again_leaves_the_queue(void **state)
+{
+	(void)state;
+	struct tide_store *store;
+	const char *url = "postgresql:///?schema=queue&connections=1";
+	must(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, err));
+	const struct tide_store_ops *ops = &store->backend->store;
+	atomic_int rung[3] = { 0 };
+	void *sessions[3];
+	for (int i = 0; i < 3; i++)
+		must(ops->session_share(store->state, queue_ring, &rung[i], &sessions[i], err));
+
+	assert_true(ops->session_take(sessions[0]));
+	for (int i = 1; i < 3; i++) {
+		assert_false(ops->session_take(sessions[i]));
+		ops->session_rest(sessions[i]);
+	}
+	ops->session_rest(sessions[1]);
+	ops->session_rest(sessions[0]);
+	assert_int_equal(rung[1], 0);
+	assert_int_equal(rung[2], 1);
+
+	assert_false(ops->session_take(sessions[1]));
+	ops->session_rest(sessions[1]);
+	ops->session_rest(sessions[2]);
+	assert_int_equal(rung[1], 1);
+	assert_true(ops->session_take(sessions[1]));
+	for (int i = 0; i < 3; i++)
+		ops->session_close(sessions[i]);
+	tide_store_close(store);
+}
+
 static void another_number_of_connections_is_refused(void **state)
 {
 	(void)state;
@@ -405,6 +446,7 @@ int main(void)
 		return 77;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(another_number_of_connections_is_refused),
+		cmocka_unit_test(who_rests_without_asking_again_leaves_the_queue),
 		cmocka_unit_test(twenty_subscriptions_live_on_four_connections),
 		cmocka_unit_test(who_waits_for_a_connection_has_no_transaction_open),
 		cmocka_unit_test(connections_that_are_cut_are_made_anew_and_nothing_is_lost),

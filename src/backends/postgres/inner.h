@@ -171,8 +171,8 @@ struct pg_place {
 	struct pg_seat *granted;
 	struct pg_session *next; /* in the queue */
 	bool is_queued, is_waiting, is_interrupted;
-	bool is_offered; /* it has rested since it was granted one */
-	int pins;        /* others that use the session, or its connections, right now */
+	bool has_asked; /* since it rested last, and there was none */
+	int pins;       /* others that use the session, or its connections, right now */
 };
 
 /** One conversation: a connection that reads, and one for a transaction beside it, both opened when

@@ -8,8 +8,8 @@
  * one that nobody had, else the one that was not used for longest. While there are two for each
  * session it reads by one beside that of its transactions. Who finds none free waits in a queue,
  * without a thread standing still for it: the seat that is given back next is granted to the first
- * of the queue, who is rung. Nobody who has one waits for another of them, so that no two wait for
- * each other.
+ * of the queue, who is rung. Who rests without having asked again leaves the queue. Nobody who has
+ * one waits for another of them, so that no two wait for each other.
  * Failure modes: what must not wait for a handler (the last save and the release of a run that
  * stops, a mark beside an open transaction) finds all of them taken: it has one more, by turns, and
  * holds it for some statements only. A connection that was lost, or has a transaction open, is
@@ -135,7 +135,6 @@ static struct pg_session *seats_put_locked(struct pg_seats *seats, struct pg_sea
 	}
 	seats_dequeue_locked(seats, next);
 	next->place.granted = seat;
-	next->place.is_offered = false;
 	next->place.pins++;
 	return next;
 }
@@ -182,6 +181,7 @@ bool pg_seats_take(struct pg_session *session)
 	place->seat = seats_take_locked(seats, session);
 	if (!place->seat)
 		seats_enqueue_locked(seats, session);
+	place->has_asked = !place->seat;
 	seats_point(session);
 	mutex_unlock(&seats->lock);
 	return place->seat != NULL;
@@ -282,7 +282,7 @@ static void seats_give(struct pg_session *session, bool is_leaving)
 {
 	struct pg_seats *seats = &session->store->seats;
 	struct pg_place *place = &session->place;
-	struct pg_seat *given[3];
+	struct pg_seat *given[3] = { NULL };
 	struct pg_session *rung[3] = { NULL };
 
 	mutex_lock(&seats->lock);
@@ -290,10 +290,12 @@ static void seats_give(struct pg_session *session, bool is_leaving)
 		cond_wait(&seats->changed, &seats->lock);
 	given[0] = seats_drop_locked(&place->beside);
 	given[1] = seats_drop_locked(&place->seat);
-	/* who has just been rung for it comes for it, or rests once more */
-	bool is_new = place->granted && !place->is_offered && !is_leaving;
-	place->is_offered = is_new;
-	given[2] = is_new ? NULL : seats_drop_locked(&place->granted);
+	/* who has asked comes again when rung; who has not needs none any more */
+	if (!place->has_asked || is_leaving) {
+		seats_dequeue_locked(seats, session);
+		given[2] = seats_drop_locked(&place->granted);
+	}
+	place->has_asked = false;
 	seats_point(session);
 	mutex_unlock(&seats->lock);
 
@@ -374,9 +376,6 @@ static void seats_close_idle(struct pg_seats *seats)
 void pg_seats_leave(struct pg_session *session)
 {
 	struct pg_seats *seats = &session->store->seats;
-	mutex_lock(&seats->lock);
-	seats_dequeue_locked(seats, session);
-	mutex_unlock(&seats->lock);
 	seats_give(session, true);
 	mutex_lock(&seats->lock);
 	bool is_last = --seats->sessions == 0;
