@@ -195,6 +195,7 @@ static void change_moves_rows_and_fences_who_owned_them(struct fixture *f)
 					       .now = tide_time_now() };
 	must(hand.ops->save(hand.session, &hand.fence, &write, err));
 	must(hand.ops->lease_release(hand.session, &hand.fence, err));
+	int64_t epoch = hand.fence.epoch;
 
 	struct tide_group_row read = {
 		.name = "p", .has_row = true, .has_position = true, .position = 9
@@ -211,6 +212,8 @@ static void change_moves_rows_and_fences_who_owned_them(struct fixture *f)
 	assert_int_equal(row.events_processed, 4);
 	assert_int_equal(row_of(f, "p#0/3").position, 9);
 	refused(TIDE_FENCED, hand.ops->save(hand.session, &hand.fence, &write, err));
+	assert_true(hand_own(&hand, "p"));
+	assert_true(hand.fence.epoch > epoch + 1);
 	hand_close(&hand);
 }
 
