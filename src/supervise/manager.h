@@ -40,6 +40,7 @@ struct shutdown {
 struct chore {
 	struct thread thread; /* watchdog thread, and who ends that */
 	bool is_under_way;    /* under the manager's lock */
+	bool has_no_thread;   /* when it was to start last, which was told; the watchdog's */
 };
 
 /** Renews the leases of a manager, all of them at once, on a session of its own. */

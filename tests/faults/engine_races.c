@@ -268,6 +268,61 @@ static void a_stop_of_everything_waits_for_what_is_being_started(void **state)
 	}
 }
 
+/* ---- No thread for what the watchdog has done beside it -------------------------------------- */
+
+static atomic_int refused_times; /* of the thread that shares lanes, from now on */
+
+tide_status __real_thread_start(struct thread *thread, const char *name, void (*run)(void *self),
+				void *self, struct tide_error *err);
+tide_status __wrap_thread_start(struct thread *thread, const char *name, void (*run)(void *self),
+				void *self, struct tide_error *err);
+
+tide_status __wrap_thread_start(struct thread *thread, const char *name, void (*run)(void *self),
+				void *self, struct tide_error *err)
+{
+	bool is_sharer = strcmp(name, "tide-sharer") == 0;
+	if (is_sharer && atomic_fetch_sub(&refused_times, 1) > 0)
+		return tide_fail(err, TIDE_OUT_OF_MEMORY, "no thread for '%s'", name);
+	return __real_thread_start(thread, name, run, self, err);
+}
+
+/** Lines of the log that tell of it. */
+struct waits {
+	atomic_int told, ended;
+};
+
+static void waits_line(void *self, const struct tide_log_line *line)
+{
+	struct waits *waits = self;
+	if (strcmp(line->message, "what is due waits for a thread") == 0 &&
+	    strcmp(line->fields, "error='no thread for \\'tide-sharer\\''") == 0)
+		atomic_fetch_add(&waits->told, 1);
+	if (strcmp(line->message, "what was due has a thread again") == 0)
+		atomic_fetch_add(&waits->ended, 1);
+}
+
+static void lanes_that_no_thread_shares_are_told(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct waits waits = { 0 };
+	struct witness witness = WITNESS;
+	struct tide_subscriber subscriber = witness_single("Walk", &witness);
+	struct tide_subscription_config config = quick_config();
+	config.lanes = 2;
+	rig_open(&rig, "memory");
+	must(tide_manager_subscribe(rig.manager, &subscriber, &config, NULL, err));
+	atomic_store(&refused_times, 3);
+	tide_log_set(waits_line, &waits, TIDE_LOG_NOTICE);
+	must(tide_manager_start(rig.manager, NULL, PATIENCE, NULL, NULL, err));
+	must(tide_manager_stop(rig.manager, NULL, 0, err));
+	tide_log_set(NULL, NULL, TIDE_LOG_WARNING);
+	assert_int_equal(atomic_load(&waits.told), 1);
+	assert_int_equal(atomic_load(&waits.ended), 1);
+	rig_close(&rig);
+	witness_fini(&witness);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +331,7 @@ int main(void)
 		cmocka_unit_test(a_start_at_any_moment_of_another_begins_one_run),
 		cmocka_unit_test(a_start_beside_one_that_fails_begins_a_run),
 		cmocka_unit_test(a_stop_of_everything_waits_for_what_is_being_started),
+		cmocka_unit_test(lanes_that_no_thread_shares_are_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
