@@ -8,13 +8,7 @@
  * batch; by hand, one thread that appends and then moves as many rows in one transaction. Beside it
  * the time from an append's call to its last handler, memory and open files.
  */
-#include <dirent.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -22,30 +16,17 @@
 
 #include "die.h"
 #include "lib/wait.h"
-#include "table.h"
+#include "many.h"
 
-#define APPENDS_MAX 200000
-#define LIVE_SECONDS 120
-
-static int subscriptions = 1000;
-static double seconds = 5, pace; /* 0: as fast as it goes */
-static const char *directory = ".";
 static char path[4100], url[4200];
 static int made;
-
-/** The appends of a measurement. */
-static struct {
-	double called[APPENDS_MAX], took[APPENDS_MAX]; /* until the last handler had it */
-	atomic_int seen[APPENDS_MAX];
-	tide_position first; /* the one behind this is append 0 */
-	atomic_int done;     /* that every subscription has seen */
-} run;
 
 static void database_make(void)
 {
 	struct tide_store *store;
 	struct tide_error err;
-	snprintf(path, sizeof path, "%s/bench-live-%ld-%d.db", directory, (long)getpid(), ++made);
+	snprintf(path, sizeof path, "%s/bench-live-%ld-%d.db", many.directory, (long)getpid(),
+		 ++made);
 	snprintf(url, sizeof url, "sqlite:%s", path);
 	bench_check(tide_store_open(url, TIDE_STORE_OPTIONS(.initialize = true), &store, &err),
 		    &err);
@@ -60,27 +41,6 @@ static void database_remove(void)
 		snprintf(file, sizeof file, "%s%s", path, endings[i]);
 		unlink(file);
 	}
-}
-
-static struct tide_store *store_opened(void)
-{
-	struct tide_store *store;
-	struct tide_error err;
-	bench_check(tide_store_open(url, NULL, &store, &err), &err);
-	return store;
-}
-
-static tide_position append_one(struct tide_store *store)
-{
-	struct tide_append_result result;
-	struct tide_error err;
-	struct tide_new_event event = { .event_type = "OrderPlaced",
-					.payload = tide_text("{\"order\": 4711}") };
-	const struct tide_append append = { .stream = { tide_uuid_v4(), "Order" },
-					    .events = &event,
-					    .count = 1 };
-	bench_check(tide_store_append(store, &append, &result, &err), &err);
-	return result.last_position;
 }
 
 /* ---- By hand --------------------------------------------------------------------------------- */
@@ -152,7 +112,7 @@ static void hand_save_all(struct hand *hand, sqlite3_int64 position)
 {
 	char name[32];
 	hand_do(hand->saves, "BEGIN IMMEDIATE");
-	for (int i = 0; i < subscriptions; i++) {
+	for (int i = 0; i < many.subscriptions; i++) {
 		snprintf(name, sizeof name, "live-%d", i);
 		sqlite3_bind_text(hand->save, 1, name, -1, SQLITE_STATIC);
 		sqlite3_bind_int64(hand->save, 2, position);
@@ -172,122 +132,18 @@ static void many_by_hand(void)
 		 "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
 		 "INSERT INTO "
 		 "projection_checkpoints (projection_name) SELECT 'live-' || i FROM n",
-		 subscriptions - 1);
+		 many.subscriptions - 1);
 	hand_do(hand.saves, rows);
 
 	struct lap lap = lap_begin();
-	for (; seconds_of_clock() - lap.clock < seconds; count++)
+	for (; seconds_of_clock() - lap.clock < many.seconds; count++)
 		hand_save_all(&hand, hand_append(&hand));
 	(void)lap_end(&lap, count);
 	hand_close(&hand);
 	database_remove();
 }
 
-/* ---- Many ------------------------------------------------------------------------------------ */
-
-static tide_status many_handle(void *self, const struct tide_event *event,
-			       struct tide_delivery *delivery)
-{
-	(void)self;
-	(void)delivery;
-	int64_t number = event->position - run.first - 1;
-	if (atomic_fetch_add(&run.seen[number], 1) + 1 == subscriptions) {
-		run.took[number] = seconds_of_clock() - run.called[number];
-		atomic_fetch_add(&run.done, 1);
-	}
-	return TIDE_OK;
-}
-
-static struct tide_manager *many_started(struct tide_store *store,
-					 enum tide_checkpoint_strategy strategy)
-{
-	struct tide_manager *manager;
-	struct tide_error err;
-	struct tide_subscription_config config = TIDE_SUBSCRIPTION_CONFIG_DEFAULT;
-	config.checkpoint_strategy = strategy;
-	config.start_from = TIDE_START_END;
-	bench_check(tide_manager_open(TIDE_MANAGER(.store = store), &manager, &err), &err);
-	for (int i = 0; i < subscriptions; i++) {
-		char name[32];
-		snprintf(name, sizeof name, "live-%d", i);
-		const struct tide_subscriber subscriber = { .name = name, .handle = many_handle };
-		bench_check(tide_manager_subscribe(manager, &subscriber, &config, NULL, &err),
-			    &err);
-	}
-	bench_check(tide_manager_start(manager, NULL, LIVE_SECONDS, NULL, NULL, &err), &err);
-	return manager;
-}
-
-static int many_append(struct tide_store *store)
-{
-	double begun = seconds_of_clock();
-	int count = 0;
-	while (seconds_of_clock() - begun < seconds && count < APPENDS_MAX) {
-		while (pace > 0 && seconds_of_clock() < begun + count / pace)
-			wait_a_moment();
-		run.called[count++] = seconds_of_clock();
-		append_one(store);
-	}
-	return count;
-}
-
-static long peak_kib(void)
-{
-	char line[128];
-	long peak = -1;
-	FILE *status = fopen("/proc/self/status", "r");
-	while (status && fgets(line, sizeof line, status))
-		sscanf(line, "VmHWM: %ld", &peak);
-	if (status)
-		fclose(status);
-	return peak;
-}
-
-static int files_open(void)
-{
-	DIR *files = opendir("/proc/self/fd");
-	int count = -3;
-	while (files && readdir(files))
-		count++;
-	if (files)
-		closedir(files);
-	return count;
-}
-
-static void many_tell(const struct table *table, int count, int files)
-{
-	(void)median_of(run.took, count);
-	printf(table->is_json ? "{\"program\":\"bench-live\",\"note\":\"append to the last of %d "
-				"handlers\",\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"peak_kib\":%ld,"
-				"\"files\":%d}\n"
-			      : "  append to the last of %d handlers: p50 %.1f ms, p99 %.1f ms; "
-				"peak %ld KiB, %d "
-				"open files\n",
-	       subscriptions, run.took[count / 2] * 1000, run.took[count * 99 / 100] * 1000,
-	       peak_kib(), files);
-	fflush(stdout);
-}
-
-static void many_ours(const struct table *table, enum tide_checkpoint_strategy strategy)
-{
-	struct tide_error err;
-	database_make();
-	struct tide_store *store = store_opened();
-	memset(&run, 0, sizeof run);
-	run.first = append_one(store);
-	struct tide_manager *manager = many_started(store, strategy);
-
-	struct lap lap = lap_begin();
-	int count = many_append(store);
-	while (atomic_load(&run.done) < count)
-		wait_a_moment();
-	(void)lap_end(&lap, count);
-	many_tell(table, count, files_open());
-	bench_check(tide_manager_stop(manager, NULL, 60, &err), &err);
-	tide_manager_close(manager);
-	tide_store_close(store);
-	database_remove();
-}
+/* ---- Rows ------------------------------------------------------------------------------------ */
 
 /** What a row is measured with. */
 struct side {
@@ -295,40 +151,30 @@ struct side {
 	enum tide_checkpoint_strategy strategy;
 };
 
-static void many_measure(void *self, bool is_ours)
+static void side_measure(void *self, bool is_ours)
 {
 	const struct side *side = self;
-	if (is_ours)
-		many_ours(side->table, side->strategy);
-	else
+	if (!is_ours) {
 		many_by_hand();
+		return;
+	}
+	database_make();
+	many_live(side->table, url, side->strategy);
+	database_remove();
 }
 
 int main(int argc, char **argv)
 {
 	struct table table = { .program = "bench-live", .rounds = 9 };
 	int option;
-	while ((option = getopt(argc, argv, TABLE_OPTIONS "d:n:s:p:")) != -1) {
-		if (option == 'd')
-			directory = optarg;
-		else if (option == 'n')
-			subscriptions = atoi(optarg);
-		else if (option == 's')
-			seconds = atof(optarg);
-		else if (option == 'p')
-			pace = atof(optarg);
-		else if (!table_option(&table, option, optarg))
-			bench_die("usage: bench-live [-d DIRECTORY] [-n SUBSCRIPTIONS] [-s "
-				  "SECONDS] [-p APPENDS-A-SECOND] " TABLE_USAGE);
-	}
+	while ((option = getopt(argc, argv, MANY_OPTIONS)) != -1)
+		if (!many_option(option, optarg) && !table_option(&table, option, optarg))
+			bench_die("usage: bench-live " MANY_USAGE);
 
-	if (subscriptions < 1 || !(seconds > 0) || pace < 0)
-		bench_die("-n and -s are more than 0");
-	table.events = subscriptions;
-	table_head(&table);
-	table_run(&table, &(struct table_row){ .name = "many live, every batch" }, many_measure,
+	many_begin(&table);
+	table_run(&table, &(struct table_row){ .name = "many live, every batch" }, side_measure,
 		  &(struct side){ &table, TIDE_EVERY_BATCH });
-	table_run(&table, &(struct table_row){ .name = "many live, periodic" }, many_measure,
+	table_run(&table, &(struct table_row){ .name = "many live, periodic" }, side_measure,
 		  &(struct side){ &table, TIDE_PERIODIC });
 	return 0;
 }
