@@ -61,6 +61,7 @@ bench:
 	build-bench/tests/bench/bench-postgres $(BENCH)
 	build-bench/tests/bench/bench-projection -d build-bench $(BENCH)
 	build-bench/tests/bench/bench-live -d build-bench $(BENCH)
+	build-bench/tests/bench/bench-postgres-live $(BENCH)
 	build-bench/tests/bench/bench-pages -d build-bench -n $(N) $(BENCH)
 	build-bench/tests/bench/domain_bench -d build-bench
 	build-bench/tests/bench/bench-latency -d build-bench $(BENCH)
