@@ -203,8 +203,7 @@ static tide_status subscription_build(struct tide_subscription *subscription,
 	if (status == TIDE_OK)
 		status = config_copy_filter(&subscription->subscriber, config, &subscription->texts,
 					    &subscription->filter, err);
-	if (status == TIDE_OK)
-		status = error_log_init(&subscription->errors, config->max_recent_errors, err);
+	error_log_init(&subscription->errors, config->max_recent_errors);
 	if (status == TIDE_OK)
 		status = feed_init(&runner->feed, subscription->engine->store,
 				   &subscription->filter, &limits, err);

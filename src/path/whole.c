@@ -320,8 +320,7 @@ static void whole_add_errors(struct tide_subscription *lane, struct tide_recent_
 	mutex_lock(&lane->lock);
 	const struct error_log *log = &lane->errors;
 	for (int32_t i = 0; i < log->count; i++)
-		whole_insert(list, count, most,
-			     &log->recent[(log->newest - i + log->capacity) % log->capacity]);
+		whole_insert(list, count, most, error_log_recent(log, i));
 	mutex_unlock(&lane->lock);
 }
 

@@ -12,6 +12,8 @@
 #include "sys/alloc.h"
 #include "sys/log.h"
 
+#define ERROR_LOG_ROOM 4 /* for the first ones */
+
 /* clang-format off */
 static const struct tide_classification errors_table[] = {
 #define ERRORS_ROW(name, wire, category_, severity_, retryable_, retry) \
@@ -208,13 +210,9 @@ void errors_tell(struct errors *errors, const struct tide_error_record *record)
 	}
 }
 
-tide_status error_log_init(struct error_log *log, int32_t capacity, struct tide_error *err)
+void error_log_init(struct error_log *log, int32_t capacity)
 {
 	*log = (struct error_log){ .capacity = capacity };
-	if (capacity == 0)
-		return TIDE_OK;
-	log->recent = alloc_zero((size_t)capacity, sizeof *log->recent);
-	return log->recent ? TIDE_OK : alloc_fail(err);
 }
 
 void error_log_fini(struct error_log *log)
@@ -225,15 +223,35 @@ void error_log_fini(struct error_log *log)
 
 void error_log_reset(struct error_log *log)
 {
-	*log = (struct error_log){ .recent = log->recent, .capacity = log->capacity };
+	*log = (struct error_log){ .recent = log->recent,
+				   .capacity = log->capacity,
+				   .room = log->room };
+}
+
+/* Most subscriptions never fail. While it grows it has not gone round, and where memory is out it
+ * goes round from then on. */
+static void error_log_grow(struct error_log *log)
+{
+	int32_t wanted = log->room ? 2 * log->room : ERROR_LOG_ROOM;
+	int32_t room = wanted < log->capacity ? wanted : log->capacity;
+	struct tide_recent_error *grown =
+		alloc_resize(log->recent, (size_t)room, sizeof *log->recent);
+	if (grown) {
+		log->recent = grown;
+		log->room = room;
+	} else if (log->room) {
+		log->capacity = log->room;
+	}
 }
 
 static void error_log_remember(struct error_log *log, const struct tide_error_record *record)
 {
-	if (log->capacity == 0)
+	if (log->count == log->room && log->room < log->capacity)
+		error_log_grow(log);
+	if (log->room == 0)
 		return;
-	log->newest = log->count ? (log->newest + 1) % log->capacity : 0;
-	log->count += log->count < log->capacity;
+	log->newest = log->count ? (log->newest + 1) % log->room : 0;
+	log->count += log->count < log->room;
 
 	struct tide_recent_error *recent = &log->recent[log->newest];
 	*recent = (struct tide_recent_error){ .event_id = record->event_id,
@@ -269,6 +287,12 @@ void error_log_add(struct error_log *log, const struct tide_error_record *record
 	stats->last_error_at = record->timestamp;
 	rate_add(&log->rate, now);
 	error_log_remember(log, record);
+}
+
+const struct tide_recent_error *error_log_recent(const struct error_log *log, int32_t index)
+{
+	assert(index < log->count);
+	return &log->recent[(log->newest - index + log->room) % log->room];
 }
 
 struct tide_error_stats error_log_stats(struct error_log *log, struct mono_time now)

@@ -63,17 +63,19 @@ void errors_tell(struct errors *errors, const struct tide_error_record *record);
 struct error_log {
 	struct tide_error_stats stats; /* but for the rate */
 	struct rate rate;
-	struct tide_recent_error *recent; /* ring */
-	int32_t capacity;
+	struct tide_recent_error *recent; /* ring, as long as it had to be so far: `room` */
+	int32_t capacity, room;
 	int32_t count;
 	int32_t newest;
 };
 
-tide_status error_log_init(struct error_log *log, int32_t capacity, struct tide_error *err);
+void error_log_init(struct error_log *log, int32_t capacity);
 void error_log_fini(struct error_log *log);
 void error_log_reset(struct error_log *log);
 void error_log_add(struct error_log *log, const struct tide_error_record *record, bool is_retried,
 		   struct mono_time now);
+/** The newest one is 0. */
+const struct tide_recent_error *error_log_recent(const struct error_log *log, int32_t index);
 struct tide_error_stats error_log_stats(struct error_log *log, struct mono_time now);
 /** Those of another run with it. */
 void error_stats_add(struct tide_error_stats *sum, const struct tide_error_stats *one);

@@ -3,6 +3,8 @@
 
 #include "core/status.h"
 #include "core/text.h"
+#include "policy/errors.h"
+#include "sys/alloc.h"
 
 static void every_status_has_a_name_that_leads_back(void **state)
 {
@@ -96,6 +98,66 @@ static void a_message_is_one_line_of_utf8_whatever_is_in_it(void **state)
 		     &err, "'a b c?\xc3\xa9  '");
 }
 
+/* ---- The ones that a subscription remembers -------------------------------------------------- */
+
+static void remember(struct error_log *log, tide_position position)
+{
+	const struct tide_error_record record = { .event_type = "OrderPlaced",
+						  .position = position,
+						  .error_type = TIDE_BUSY,
+						  .error_message = "busy" };
+	error_log_add(log, &record, true, (struct mono_time){ 0 });
+}
+
+static void are_the_newest(const struct error_log *log, int32_t count, tide_position newest)
+{
+	assert_int_equal(log->count, count);
+	for (int32_t i = 0; i < count; i++)
+		assert_int_equal(error_log_recent(log, i)->position, newest - i);
+}
+
+static void the_newest_errors_are_remembered_however_many_there_are(void **state)
+{
+	static const int32_t most[] = { 0, 1, 3, 4, 5, 9, 100 };
+	(void)state;
+	for (size_t i = 0; i < sizeof most / sizeof *most; i++) {
+		struct error_log log;
+		error_log_init(&log, most[i]);
+		for (int again = 0; again < 2; again++) {
+			for (int32_t position = 1; position <= 250; position++) {
+				remember(&log, position);
+				are_the_newest(&log, position < most[i] ? position : most[i],
+					       position);
+			}
+			error_log_reset(&log);
+			assert_int_equal(log.count, 0);
+		}
+		error_log_fini(&log);
+	}
+}
+
+static void without_memory_fewer_errors_are_remembered(void **state)
+{
+	(void)state;
+	struct error_log log;
+	error_log_init(&log, 100);
+	alloc_fail_from(1);
+	remember(&log, 1);
+	are_the_newest(&log, 0, 0);
+	alloc_fail_from(0);
+	for (tide_position position = 2; position <= 5; position++)
+		remember(&log, position);
+	are_the_newest(&log, 4, 5);
+
+	alloc_fail_from(1);
+	remember(&log, 6);
+	alloc_fail_from(0);
+	are_the_newest(&log, 4, 6);
+	remember(&log, 7);
+	are_the_newest(&log, 4, 7);
+	error_log_fini(&log);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +169,8 @@ int main(void)
 		cmocka_unit_test(fail_can_use_the_message_it_replaces),
 		cmocka_unit_test(a_long_message_is_cut_at_a_character),
 		cmocka_unit_test(a_message_is_one_line_of_utf8_whatever_is_in_it),
+		cmocka_unit_test(the_newest_errors_are_remembered_however_many_there_are),
+		cmocka_unit_test(without_memory_fewer_errors_are_remembered),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
