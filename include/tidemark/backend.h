@@ -410,7 +410,7 @@ struct tide_group_change {
 	/* to be made, or moved where they are there; what they have counted stays */
 	const struct tide_group_row *after;
 	size_t after_count;
-	struct tide_time created; /* of rows that are made; `now`: nobody has begun any */
+	struct tide_time created; /* of rows made; behind `now`: nobody has begun any, old or new */
 	struct tide_time now;
 };
 
@@ -421,8 +421,8 @@ struct tide_group_move {
 	const char *const *rows;
 	size_t row_count;
 	bool forgets; /* the rows go, with their segments and all that was counted */
-	/* where what is beyond it goes back to; forgets: the present lanes begin behind it, created
-	 * just before `now`; negative: they have no rows */
+	/* where what is beyond it goes back to; forgets: the present lanes begin behind it,
+	 * negative: they have no rows */
 	tide_position position;
 	struct tide_time now;
 };

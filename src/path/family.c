@@ -237,20 +237,19 @@ static struct tide_anchor family_anchor(const struct family *family, tide_positi
 	return (struct tide_anchor){ 0 };
 }
 
-/* The first row of the name, whatever its lanes; `now`: lanes alone, which nobody has begun. */
-static struct tide_time family_created(const struct family *family, const char *name,
-				       struct tide_time now)
+/* The first row of the name, whatever its lanes; behind `now`: nobody has begun any. */
+static struct tide_time family_created(const struct family *family, struct tide_time now)
 {
-	struct tide_time first = { now.unix_us - 1 };
+	struct tide_time first = now;
 	bool has_begun = false;
 	for (size_t i = 0; i < family->count; i++) {
 		const struct tide_checkpoint *row = &family->list[i];
-		has_begun |= strcmp(row->projection_name, name) == 0 ||
-			     row->created_at.unix_us != row->updated_at.unix_us;
+		has_begun |= row->events_processed > 0 ||
+			     row->created_at.unix_us <= row->updated_at.unix_us;
 		if (row->created_at.unix_us < first.unix_us)
 			first = row->created_at;
 	}
-	return has_begun ? first : now;
+	return has_begun ? first : (struct tide_time){ now.unix_us + 1 };
 }
 
 static tide_status family_plan(struct family_change *plan, const struct family_wish *wish,
@@ -275,7 +274,7 @@ static tide_status family_plan(struct family_change *plan, const struct family_w
 						 .anchor = family_anchor(family, position) };
 	}
 
-	struct tide_time created = family_created(family, wish->name, wish->now);
+	struct tide_time created = family_created(family, wish->now);
 	plan->change = (struct tide_group_change){ .name = wish->name,
 						   .lanes_before = before,
 						   .lanes = wish->lanes,

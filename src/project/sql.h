@@ -233,12 +233,12 @@ struct sql_dialect {
 extern const struct sql_dialect sql_dialect_sqlite;
 extern const struct sql_dialect sql_dialect_postgres;
 
-/** Whether a projection, $1, has begun, or one of its lanes has. Rows of lanes are there before
- * anything is made, and as old as their last change then (tide_group_change). */
+/** Whether a projection, $1, has begun, or one of its lanes has. Rows that a number of lanes has
+ * made are there before anything is, and created behind their change then (tide_group_change). */
 #define SQL_HAS_BEGUN                                                                              \
-	"SELECT 1 FROM %sprojection_checkpoints WHERE projection_name = $1 OR "                    \
-	"(substr(projection_name, 1, length($1) + 1) = $1 || '#' AND updated_at <> created_at) "   \
-	"LIMIT 1"
+	"SELECT 1 FROM %sprojection_checkpoints WHERE (projection_name = $1 OR "                   \
+	"substr(projection_name, 1, length($1) + 1) = $1 || '#') AND (events_processed > 0 OR "    \
+	"(created_at > updated_at) IS NOT TRUE) LIMIT 1"
 
 /** What projections may read and not change. */
 #define SQL_OWN_TABLES 14

@@ -321,8 +321,8 @@ static tide_status version_refuse_filled(struct version *version, const struct s
 	return status;
 }
 
-/* A row without a position, or a lane's own once more: it says that the projection has begun, in
- * the transaction that makes its tables. */
+/* A row without a position, or one that is there and nobody has begun: it says that the projection
+ * has begun, in the transaction that makes its tables. */
 static tide_status version_begin_checkpoint(struct version *version,
 					    const struct sql_dialect *dialect, void *connection,
 					    struct tide_error *err)
@@ -331,7 +331,8 @@ static tide_status version_begin_checkpoint(struct version *version,
 	char now[TIDE_TIME_TEXT_SIZE];
 	ALLOC_AUTO char *text =
 		alloc_format("INSERT INTO %sprojection_checkpoints (projection_name) VALUES ($1) "
-			     "ON CONFLICT (projection_name) DO UPDATE SET updated_at = $2",
+			     "ON CONFLICT (projection_name) DO UPDATE SET created_at = $2, "
+			     "updated_at = $2",
 			     version->place.own);
 	struct sql_question question = {
 		.text = text,

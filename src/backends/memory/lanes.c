@@ -92,7 +92,8 @@ static void lanes_write(struct memory_state *state, const struct tide_group_chan
 	for (size_t i = 0; i < change->after_count; i++) {
 		const struct tide_group_row *after = &change->after[i];
 		struct tide_checkpoint *row = name_table_find(&state->checkpoints, after->name);
-		if (row->updated_at.unix_us == 0)
+		bool has_begun = change->created.unix_us <= change->now.unix_us;
+		if (row->updated_at.unix_us == 0 || !has_begun)
 			row->created_at = change->created;
 		row->updated_at = change->now;
 		row->has_position = after->has_position;
@@ -180,7 +181,7 @@ static void lanes_begin_anew(struct memory_state *state, const struct tide_group
 		}
 		*row = (struct tide_checkpoint){ .has_position = true,
 						 .position = move->position,
-						 .created_at = { move->now.unix_us - 1 },
+						 .created_at = move->now,
 						 .updated_at = move->now };
 		snprintf(row->projection_name, sizeof row->projection_name, "%s", move->rows[i]);
 	}

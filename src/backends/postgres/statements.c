@@ -616,7 +616,8 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"<+ANCHOR , NULLIF(a.anchor, 0), a.event_id+> FROM unnest($5::text[], $6::int8[], "
 		"$7::int8[], $8::uuid[]) AS a(name, position, anchor, event_id) ON CONFLICT "
 		"(projection_name) DO UPDATE SET global_position = excluded.global_position, "
-		"updated_at = excluded.updated_at<+ANCHOR , anchor_position = "
+		"created_at = CASE WHEN $9::timestamptz > $4::timestamptz THEN $9::timestamptz "
+		"ELSE c.created_at END, updated_at = excluded.updated_at<+ANCHOR , anchor_position = "
 		"excluded.anchor_position, anchor_event_id = excluded.anchor_event_id+>) "
 		"UPDATE @subscription_groups SET lanes = $2::int4, changed_at = clock_timestamp() "
 		"WHERE name = $1::text",
@@ -640,8 +641,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_GROUP_BEGIN] = /* $1 the rows, $2 position, $3 now */
 		"INSERT INTO @projection_checkpoints AS c (projection_name, global_position, "
 		"events_processed, created_at, updated_at) SELECT a.name, $2::int8, 0, "
-		"$3::timestamptz - interval '1 microsecond', $3::timestamptz FROM "
-		"unnest($1::text[]) AS a(name)",
+		"$3::timestamptz, $3::timestamptz FROM unnest($1::text[]) AS a(name)",
 	/* $1 the rows, $2 how many of them are of present lanes, $3 position, $4 now; the row that
 	 * was written last tells the number where there is no group */
 	[PG_GROUP_BACK] =

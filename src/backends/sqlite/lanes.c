@@ -25,7 +25,7 @@ static const char lanes_row[] =
 	"INSERT INTO projection_checkpoints (projection_name, global_position, events_processed, "
 	"created_at, updated_at<+ANCHOR , anchor_position, anchor_event_id+>) VALUES (?1, ?2, 0, "
 	"?3, ?4<+ANCHOR , ?5, ?6+>) ON CONFLICT (projection_name) DO UPDATE SET global_position = "
-	"excluded.global_position, updated_at = excluded.updated_at"
+	"excluded.global_position, created_at = iif(?3 > ?4, ?3, created_at), updated_at = ?4"
 	"<+ANCHOR , anchor_position = excluded.anchor_position, "
 	"anchor_event_id = excluded.anchor_event_id+>";
 static const char lanes_clear[] = "DELETE FROM subscription_members WHERE name = ?1";
@@ -289,8 +289,7 @@ static tide_status lanes_begin_anew(struct sqlite_session *session,
 	if (status != TIDE_OK || i >= move->lanes || move->position < 0)
 		return status;
 
-	struct tide_time created = { .unix_us = move->now.unix_us - 1 };
-	return lanes_write_row(session, &row, created, move->now, err);
+	return lanes_write_row(session, &row, move->now, move->now, err);
 }
 
 static tide_status lanes_go_back(struct sqlite_session *session, const struct tide_group_move *move,
