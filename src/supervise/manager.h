@@ -40,7 +40,6 @@ struct shutdown {
 struct chore {
 	struct thread thread; /* watchdog thread, and who ends that */
 	bool is_under_way;    /* under the manager's lock */
-	bool has_no_thread;   /* when it was to start last, which was told; the watchdog's */
 };
 
 /** Renews the leases of a manager, all of them at once, on a session of its own. */
@@ -257,9 +256,9 @@ void watchdog_look(struct tide_manager *manager, struct mono_time now);
 bool chore_take_locked(struct tide_manager *manager, struct chore *chore)
 	TIDE_REQUIRES(manager->lock);
 /** Start the thread of one that was taken; `run` gets the manager, and ends with
- * chore_done_locked. */
-void chore_start(struct tide_manager *manager, struct chore *chore, const char *name,
-		 void (*run)(void *self));
+ * chore_done_locked, as who took it does when there is no thread. */
+tide_status chore_start(struct tide_manager *manager, struct chore *chore, const char *name,
+			void (*run)(void *self), struct tide_error *err);
 void chore_done_locked(struct tide_manager *manager, struct chore *chore)
 	TIDE_REQUIRES(manager->lock);
 /** Wait for the thread of one that is done. */

@@ -331,8 +331,17 @@ void renewal_look(struct tide_manager *manager, struct mono_time now)
 	bool is_due = manager->is_threaded && renewal_is_needed_locked(manager, now) &&
 		      chore_take_locked(manager, chore);
 	mutex_unlock(&manager->lock);
-	if (is_due)
-		chore_start(manager, chore, "tide-renewer", renewal_run);
+	if (!is_due)
+		return;
+
+	struct tide_error err;
+	tide_status status = chore_start(manager, chore, "tide-renewer", renewal_run, &err);
+	if (status == TIDE_OK)
+		return;
+	renewal_tell(&manager->renewer, 0, status, &err, now);
+	mutex_lock(&manager->lock);
+	chore_done_locked(manager, chore);
+	mutex_unlock(&manager->lock);
 }
 
 void renewal_end(struct tide_manager *manager)

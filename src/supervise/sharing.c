@@ -367,17 +367,18 @@ static tide_status sharing_open_session(struct tide_manager *manager, struct tid
 	return status;
 }
 
-/* Pinned, so that each is there when its turn has come. */
-static void sharing_look_all(struct tide_manager *manager)
+/* Pinned, so that each is there when its turn has come. `refused`: none is looked at, and why. */
+static void sharing_look_all(struct tide_manager *manager, const struct tide_error *refused)
 {
 	struct elsewhere_rows rows = { .are_read = false };
-	struct tide_error err;
+	struct tide_error err = refused ? *refused : (struct tide_error){ 0 };
 	hearing_begin(manager, &manager->sharing.hearing);
 	mutex_lock(&manager->lock);
 	manager->pins++;
 	for (struct tide_subscription *head = manager->heads; head; head = head->next) {
 		mutex_unlock(&manager->lock);
-		tide_status status = sharing_open_session(manager, &err);
+		tide_status status =
+			refused ? refused->status : sharing_open_session(manager, &err);
 		if (status == TIDE_OK)
 			status = sharing_look_at(manager, head, &rows, &err);
 		if (status == TIDE_CONNECTION_LOST)
@@ -407,9 +408,9 @@ static bool sharing_finds_due_locked(struct tide_manager *manager, struct mono_t
 	return head && hearing_is_due_locked(manager, &manager->sharing.hearing, now);
 }
 
-static void sharing_work(struct tide_manager *manager)
+static void sharing_work(struct tide_manager *manager, const struct tide_error *refused)
 {
-	sharing_look_all(manager);
+	sharing_look_all(manager, refused);
 	mutex_lock(&manager->lock);
 	chore_done_locked(manager, &manager->sharing.chore);
 	mutex_unlock(&manager->lock);
@@ -419,7 +420,7 @@ static void sharing_run(void *self)
 {
 	struct tide_manager *manager = self;
 	engine_of_thread = &manager->engine; /* callbacks run here, of lanes that begin */
-	sharing_work(manager);
+	sharing_work(manager, NULL);
 }
 
 void sharing_look(struct tide_manager *manager, struct mono_time now)
@@ -428,10 +429,14 @@ void sharing_look(struct tide_manager *manager, struct mono_time now)
 	mutex_lock(&manager->lock);
 	bool is_due = sharing_finds_due_locked(manager, now) && chore_take_locked(manager, chore);
 	mutex_unlock(&manager->lock);
-	if (is_due && manager->is_threaded)
-		chore_start(manager, chore, "tide-sharer", sharing_run);
-	else if (is_due)
-		sharing_work(manager);
+	if (!is_due)
+		return;
+
+	struct tide_error err = { 0 };
+	if (!manager->is_threaded)
+		sharing_work(manager, NULL);
+	else if (chore_start(manager, chore, "tide-sharer", sharing_run, &err) != TIDE_OK)
+		sharing_work(manager, &err);
 }
 
 void sharing_end(struct tide_manager *manager)
@@ -450,7 +455,7 @@ void sharing_end(struct tide_manager *manager)
 	}
 	mutex_unlock(&manager->lock);
 	if (is_member)
-		sharing_look_all(manager);
+		sharing_look_all(manager, NULL);
 	hearing_end(manager, &manager->sharing.hearing);
 	sharing_close_session(manager);
 }

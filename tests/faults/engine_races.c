@@ -294,10 +294,10 @@ struct waits {
 static void waits_line(void *self, const struct tide_log_line *line)
 {
 	struct waits *waits = self;
-	if (strcmp(line->message, "what is due waits for a thread") == 0 &&
-	    strcmp(line->fields, "error='no thread for \\'tide-sharer\\''") == 0)
+	if (strcmp(line->message, "the lanes cannot be shared now") == 0 &&
+	    strstr(line->fields, "error='no thread for \\'tide-sharer\\''"))
 		atomic_fetch_add(&waits->told, 1);
-	if (strcmp(line->message, "what was due has a thread again") == 0)
+	if (strcmp(line->message, "the lanes are shared again") == 0)
 		atomic_fetch_add(&waits->ended, 1);
 }
 
