@@ -40,6 +40,7 @@ void case_goes_on(void);
 
 /* Each ends in CASES_END. */
 extern const struct test_case append_cases[];
+extern const struct test_case append_all_cases[];
 extern const struct test_case append_race_cases[];
 extern const struct test_case read_cases[];
 extern const struct test_case feed_cases[];

@@ -24,14 +24,15 @@
 #endif
 
 static const struct test_case *const case_files[] = {
-	append_cases,   append_race_cases, read_cases,     feed_cases,
-	page_cases,     checkpoint_cases,  lag_cases,      dead_letter_cases,
-	snapshot_cases, lease_cases,       limits_cases,   position_cases,
-	foreign_cases,  delivery_cases,    failure_cases,  transaction_cases,
-	typed_cases,    bad_input_cases,   schema_cases,   out_of_memory_cases,
-	control_cases,  part_cases,        together_cases, reaction_cases,
-	group_cases,    lanes_cases,       history_cases,  sharing_cases,
-	skip_cases,     move_cases,        family_cases,   takeover_cases,
+	append_cases,     append_race_cases, read_cases,     feed_cases,
+	page_cases,       checkpoint_cases,  lag_cases,      dead_letter_cases,
+	snapshot_cases,   lease_cases,       limits_cases,   position_cases,
+	foreign_cases,    delivery_cases,    failure_cases,  transaction_cases,
+	typed_cases,      bad_input_cases,   schema_cases,   out_of_memory_cases,
+	control_cases,    part_cases,        together_cases, reaction_cases,
+	group_cases,      lanes_cases,       history_cases,  sharing_cases,
+	skip_cases,       move_cases,        family_cases,   takeover_cases,
+	append_all_cases,
 };
 
 static const struct test_backend *backend;
