@@ -122,6 +122,24 @@ static void append_all_stores_what_is_new_beside_what_is_repeated(struct fixture
 	assert_int_equal(seen.events[2]->position, results[2].first_position);
 }
 
+static void append_all_of_what_the_stream_has_left_behind_goes_on_at_its_end(struct fixture *f)
+{
+	struct tide_new_event a[] = { event_of("A", 1) }, b[] = { event_of("B", 2) },
+			      c[] = { event_of("C", 3) };
+	a[0].event_id = uuid_of(100);
+	must(tide_store_append(f->store, APPEND(order(1), 0, a), NULL, err));
+	append_one(f->store, order(1), "Behind");
+	struct tide_append appends[] = { *APPEND(order(1), TIDE_ANY, a),
+					 *APPEND(order(1), TIDE_ANY, b), *APPEND(order(1), 3, c) };
+	struct tide_append_result results[3];
+	must(tide_store_append_all(f->store, appends, 3, results, err));
+	assert_true(results[0].was_stored_before);
+	assert_int_equal(results[0].version, 1);
+	assert_int_equal(results[1].version, 3);
+	assert_int_equal(results[2].version, 4);
+	assert_int_equal(version_of(f->store, order(1)), 4);
+}
+
 const struct test_case append_all_cases[] = {
 	CASE(append_all_writes_to_every_stream),
 	CASE(append_all_writes_nothing_when_one_stream_is_elsewhere),
@@ -129,5 +147,6 @@ const struct test_case append_all_cases[] = {
 	CASE(append_all_may_name_a_stream_more_than_once),
 	CASE(append_all_stores_what_is_new_beside_what_is_repeated),
 	CASE(append_all_repeated_returns_the_original_results),
+	CASE(append_all_of_what_the_stream_has_left_behind_goes_on_at_its_end),
 	CASES_END,
 };
