@@ -461,7 +461,7 @@ struct tide_store_ops {
 	tide_status (*open)(struct tide_url *url, const struct tide_store_options *options,
 			    void **ret, struct tide_error *err);
 	void (*close)(void *store);
-	/* All commits or none, by tide_commit_decide. `ret` has one result per commit. */
+	/* All commits or none, by tide_commit_decide; no id twice. `ret`: one result per commit. */
 	tide_status (*append)(void *store, const struct tide_commit *commits, size_t count,
 			      struct tide_append_result *ret, struct tide_error *err);
 	/* NULL: no test extra. */

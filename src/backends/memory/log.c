@@ -229,23 +229,10 @@ static tide_status log_copy_commit(struct log *log, const struct tide_commit *co
 	return status;
 }
 
-static tide_status log_index_events(struct log *log, tide_position first, tide_position last,
-				    struct tide_error *err)
+static void log_index_events(struct log *log, tide_position first, tide_position last)
 {
-	for (tide_position position = first; position <= last; position++) {
-		const struct tide_uuid *id = &log_at(log, position)->event_id;
-		if (log_find(log, id) == 0) {
-			index_put(&log->by_event_id, hash_uuid(id), position);
-			continue;
-		}
-		while (--position >= first)
-			index_remove(&log->by_event_id, hash_uuid(&log_at(log, position)->event_id),
-				     position);
-		char text[TIDE_UUID_TEXT_SIZE];
-		return tide_fail(err, TIDE_DUPLICATE_EVENT, "event_id '%s' is given twice",
-				 tide_uuid_format(id, text));
-	}
-	return TIDE_OK;
+	for (tide_position position = first; position <= last; position++)
+		index_put(&log->by_event_id, hash_uuid(&log_at(log, position)->event_id), position);
 }
 
 static void log_extend_stream(struct log *log, const struct tide_commit *commit,
@@ -278,11 +265,10 @@ tide_status log_insert(struct log *log, const struct tide_commit *commits, size_
 		if (!results[i].was_stored_before)
 			status = log_copy_commit(log, &commits[i], results[i].version, &next, now,
 						 err);
-	if (status == TIDE_OK)
-		status = log_index_events(log, first, next - 1, err);
 	if (status != TIDE_OK)
 		return status;
 
+	log_index_events(log, first, next - 1);
 	for (size_t i = 0; i < count; i++) {
 		if (results[i].was_stored_before)
 			continue;
