@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conformance BACKEND [PATTERN]: runs every case, or those whose name contains the pattern, over
- * one backend.
+ * one backend; with TIDE_TEST_TO_FIRST_FAILURE in the environment up to the first that fails.
  */
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -110,6 +111,15 @@ static int case_set_up(void **state)
 	return 0;
 }
 
+/* Whoever asks only whether all cases pass knows it now. */
+static void case_is_last(void)
+{
+	fprintf(stderr, "%s failed, no other case was run\n", case_name);
+	if (backend->stop)
+		backend->stop();
+	exit(1);
+}
+
 static int case_tear_down(void **state)
 {
 	struct case_state *self = *state;
@@ -117,6 +127,8 @@ static int case_tear_down(void **state)
 		log_show();
 	fixture_close(&self->fixture);
 	alarm(0);
+	if (!self->has_passed && getenv("TIDE_TEST_TO_FIRST_FAILURE"))
+		case_is_last();
 	return 0;
 }
 
