@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "../domain/account.h"
+#include "path/metrics.h"
 #include "sys/thread.h"
 
 #define S "{subscription=\"Totals\"}"
@@ -731,6 +732,25 @@ static void a_shutdown_that_takes_too_long_is_told(void **state)
 	rig_close(&rig);
 }
 
+/* Also in the next one, whose own counts are told once it is committed. */
+static void what_is_rolled_back_is_not_counted(void **state)
+{
+	(void)state;
+	struct metrics metrics = { 0 };
+	struct metrics_type *type = metrics_type(&metrics, tide_text("Good"));
+	type->counts.handled = 5;
+	metrics.totals.skipped = 7;
+	for (int i = 0; i < 2; i++) {
+		metrics_transaction_begin(&metrics);
+		metrics_type(&metrics, tide_text("Good"))->counts.handled += 2;
+		metrics.totals.skipped += 3;
+		metrics_transaction_end(&metrics, i == 1);
+		assert_int_equal(metrics_told(&metrics, type).handled, i == 1 ? 7 : 5);
+		assert_int_equal(metrics_told_totals(&metrics).skipped, i == 1 ? 10 : 7);
+	}
+	metrics_fini(&metrics);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -743,6 +763,7 @@ int main(void)
 		cmocka_unit_test(snapshots_count),
 		cmocka_unit_test(the_bus_and_its_wake_ups_count),
 		cmocka_unit_test(events_count_by_what_became_of_them),
+		cmocka_unit_test(what_is_rolled_back_is_not_counted),
 		cmocka_unit_test(discarded_events_count),
 		cmocka_unit_test(late_handlers_count_while_they_still_run),
 		cmocka_unit_test(the_present_state_is_one_and_the_others_are_zero),
