@@ -98,9 +98,10 @@ static void crowd_open(struct crowd *crowd, const struct fixture *fixture)
 
 static size_t crowd_waiting(struct crowd *crowd)
 {
-	mutex_lock(&crowd->store->saves.lock);
-	size_t count = crowd->store->saves.waiting;
-	mutex_unlock(&crowd->store->saves.lock);
+	struct combiner *saves = &crowd->store->saves.waiting;
+	mutex_lock(&saves->lock);
+	size_t count = saves->waiting;
+	mutex_unlock(&saves->lock);
 	return count;
 }
 

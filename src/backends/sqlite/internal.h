@@ -16,6 +16,7 @@
 #include "core/text.h"
 #include "sys/alloc.h"
 #include "sys/clock.h"
+#include "sys/combine.h"
 #include "sys/mutex.h"
 
 #define SQLITE_FIXED_MAX 80
@@ -46,7 +47,6 @@ struct sqlite_connection {
 
 struct sqlite_append;
 struct sqlite_holding;
-struct sqlite_save;
 struct sqlite_turn_waiter;
 
 /** Which of a store's connections writes, see turn.c. */
@@ -67,11 +67,7 @@ typedef tide_status sqlite_save_writer(struct sqlite_session *session,
 /** Saves that wait, see saves.c. */
 struct sqlite_saves {
 	sqlite_save_writer *write; /* fixed after open */
-	/* under lock */
-	struct mutex lock;
-	struct sqlite_save *first, **last; /* waiting, in order of arrival */
-	size_t waiting;
-	bool is_led; /* somebody writes, or is told to */
+	struct combiner waiting;
 };
 
 /** The one connection that appends, and the callers waiting for it. */
