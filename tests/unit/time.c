@@ -174,6 +174,34 @@ static void now_is_after_this_was_written(void **state)
 	assert_true(tide_time_now().unix_us > written.unix_us);
 }
 
+/* The second of a minute is read by what the first has left. */
+static void times_of_one_minute_are_read_one_after_the_other(void **state)
+{
+	static const char *const minutes[] = { "0001-01-01T00:00", "1969-12-31T23:59",
+					       "1970-01-01T00:00", "9999-12-31T23:59" };
+	static const char *const rests[] = { ":17.000001+00:00", ":00.000000+00:00",
+					     ":59.999999+00:00" };
+	static const char *const malformed[] = { ":1x.000000+00:00", ":60.000000+00:00",
+						 ":10.00000x+00:00", ":10.0/0000+00:00" };
+	struct time_reader reader = { 0 };
+	char text[40];
+	(void)state;
+	for (size_t i = 0; i < sizeof minutes / sizeof *minutes; i++) {
+		for (size_t k = 0; k < sizeof rests / sizeof *rests; k++) {
+			struct tide_time expected, found;
+			snprintf(text, sizeof text, "%s%s", minutes[i], rests[k]);
+			assert_true(time_read(text, strlen(text), &expected));
+			assert_true(time_reader_next(&reader, text, strlen(text), &found));
+			assert_int_equal(found.unix_us, expected.unix_us);
+		}
+		for (size_t k = 0; k < sizeof malformed / sizeof *malformed; k++) {
+			struct tide_time found;
+			snprintf(text, sizeof text, "%s%s", minutes[i], malformed[k]);
+			assert_false(time_reader_next(&reader, text, strlen(text), &found));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +211,7 @@ int main(void)
 		cmocka_unit_test(every_day_of_ten_thousand_years_round_trips),
 		cmocka_unit_test(texts_sort_like_their_instants),
 		cmocka_unit_test(now_is_after_this_was_written),
+		cmocka_unit_test(times_of_one_minute_are_read_one_after_the_other),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
