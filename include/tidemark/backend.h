@@ -242,6 +242,7 @@ struct tide_checkpoint_write {
 	const struct tide_checkpoint_known *expected;
 	struct tide_anchor anchor; /* goes with the position; 0: none is kept */
 	int64_t discarded;         /* events dropped since the last save, for the open segment */
+	bool may_combine;          /* others may make it; TIDE_BUSY: none did, or that is unknown */
 };
 
 /** What became of an attempt to own a subscription. */
@@ -491,8 +492,7 @@ struct tide_store_ops {
 	/* After a handler: TIDE_STATE when it ended the transaction itself, its database error when
 	 * the transaction is aborted. */
 	tide_status (*check)(void *session, struct tide_error *err);
-	/* The native connection of the transaction: sqlite3 *, PGconn *. */
-	void *(*connection)(void *session);
+	void *(*connection)(void *session); /* of the transaction: sqlite3 *, PGconn * */
 
 	/* NULL: no snapshots. `state` of the result is released with tide_free. TIDE_NOT_FOUND. */
 	tide_status (*snapshot_load)(void *session, struct tide_stream stream,
@@ -501,9 +501,8 @@ struct tide_store_ops {
 	tide_status (*snapshot_save)(void *session, const struct tide_snapshot *snapshot,
 				     struct tide_error *err);
 
-	/* NULL: an append never holds back events that others have committed. Else writes whose
-	 * append has held some back for more than moments, as one line; empty when nobody does.
-	 * Asked for a status, never on the way of an event. */
+	/* NULL: no append holds back events that others have committed. Else writes whose has for
+	 * more than moments, as one line. Asked for a status, never on the way of an event. */
 	tide_status (*waiting_for)(void *session, char *ret, size_t size, struct tide_error *err);
 	/* NULL: positions are never compared with events. Else finds the greatest visible event at
 	 * or below a position, 0 when there is none. `*ret_may_come`: more may become visible
@@ -515,10 +514,10 @@ struct tide_store_ops {
 	 * than before: a table in the place of another, a backup copied over it. */
 	uint64_t (*losses)(void *store);
 	bool reads_here; /* a read is work of this process: another thread can do it ahead */
-	/* NULL: nothing to say. Else reports what an operator should know, for `tide doctor`. */
+	/* NULL: nothing to say. Else reports what an operator should know, for `tide doctor`; the
+	 * other one what takes a scan of every event. */
 	tide_status (*examine)(void *session, tide_report report, void *self,
 			       struct tide_error *err);
-	/* The same for what takes a scan of every event. */
 	tide_status (*examine_deep)(void *session, tide_report report, void *self,
 				    struct tide_error *err);
 
@@ -554,11 +553,12 @@ struct tide_store_ops {
 	 * with its connection. */
 	tide_status (*append_within)(void *session, const struct tide_commit *commits, size_t count,
 				     struct tide_append_result *ret, struct tide_error *err);
-	/* NULL, as the next three: subscriptions open sessions as others do. Else one that shares
+	/* NULL, as the next four: subscriptions open sessions as others do. Else one that shares
 	 * connections and has none yet; `ring`, in any thread: it should ask for one again. */
 	tide_status (*session_share)(void *store, void (*ring)(void *self), void *self, void **ret,
 				     struct tide_error *err);
-	bool (*session_take)(void *session); /* whether it has one; never waits for it */
+	bool (*session_take)(void *session);     /* whether it has one; never waits for it */
+	bool (*session_combines)(void *session); /* whether a save may_combine */
 	/* `*ret`: the number, in this process, of the connection that transactions are on */
 	tide_status (*session_ready)(void *session, uint64_t *ret, struct tide_error *err);
 	void (*session_rest)(void *session); /* no transaction is open: others may have it */

@@ -176,6 +176,12 @@ bool port_take(const struct tide_store *store, void *session)
 	return !ops->session_take || ops->session_take(session);
 }
 
+bool port_combines(const struct tide_store *store, void *session)
+{
+	const struct tide_store_ops *ops = port_events(store);
+	return ops->session_combines && ops->session_combines(session);
+}
+
 tide_status port_ready(const struct tide_store *store, void *session, uint64_t *ret,
 		       struct tide_error *err)
 {

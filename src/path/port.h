@@ -57,6 +57,9 @@ tide_status port_session_share(const struct tide_store *store, void (*ring)(void
 /** Whether its sessions may have to wait for one. */
 bool port_shares(const struct tide_store *store);
 bool port_take(const struct tide_store *store, void *session);
+/** Whether a save needs none, since those that come together are made by one of them. TIDE_BUSY:
+ * that one had none in time, or the outcome is not known. */
+bool port_combines(const struct tide_store *store, void *session);
 /** `*ret`: the number of the connection that transactions are on. */
 tide_status port_ready(const struct tide_store *store, void *session, uint64_t *ret,
 		       struct tide_error *err);

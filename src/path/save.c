@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "path/fate.h"
+#include "path/gate.h"
 #include "path/infra.h"
 #include "path/port.h"
 #include "path/report.h"
@@ -56,8 +57,10 @@ static void save_done(struct tide_subscription *subscription, struct mono_time s
 	} else { /* a transaction was committed that moved nothing: the row is as it was */
 		runner->progress.saved_at = runner->now;
 	}
+
 	transaction_leave(subscription);
 	runner->save.is_due = runner->save.is_unknown = false;
+	runner->save.company = SAVE_ANYHOW;
 	runner->infra.commit_tries = 0;
 	memset(runner->infra.tries, 0, sizeof runner->infra.tries); /* it goes on */
 	fates_commit(&runner->fates, runner->progress.position);
@@ -117,6 +120,7 @@ static struct tide_checkpoint_write save_row(const struct tide_subscription *sub
 		.expected = &progress->stored,
 		.anchor = progress->anchor,
 		.discarded = progress->discarded,
+		.may_combine = subscription->runner.save.company == SAVE_COMBINED,
 	};
 }
 
@@ -303,8 +307,11 @@ static tide_status save_refused(struct tide_subscription *subscription, struct t
 static bool save_is_unknown(const struct tide_subscription *subscription,
 			    const struct tide_error *error)
 {
+	bool is_combined = subscription->runner.save.company == SAVE_COMBINED;
+	bool may_be_late =
+		error->status == TIDE_TIMEOUT || (is_combined && error->status == TIDE_BUSY);
 	return error->status == TIDE_CONNECTION_LOST ||
-	       (error->status == TIDE_TIMEOUT && session_is_unanswered(subscription));
+	       (may_be_late && session_is_unanswered(subscription));
 }
 
 /* A write ended badly. Without a transaction the events stay settled; with one, they are not. */
@@ -403,20 +410,15 @@ static tide_status save_try(struct tide_subscription *subscription, struct tide_
 	}
 
 	atomic_store(&subscription->call, RUNNER_CALLS_QUERY);
-	if (status != TIDE_OK)
+	if (status != TIDE_OK && !(status == TIDE_BUSY && runner->save.company == SAVE_COMBINED))
 		save_count_failure(subscription);
 	return status;
 }
 
-enum step save_step(struct tide_subscription *subscription)
+/* By its own connection, committing the delivery transaction if one is open. */
+static enum step save_alone(struct tide_subscription *subscription)
 {
 	struct runner *runner = &subscription->runner;
-	if (!runner->progress.is_dirty && !transaction_is_open(&runner->transaction)) {
-		runner->save.is_due = false;
-		return STEP_ON;
-	}
-
-	runner->save.is_due = true; /* until it is made, nothing else happens */
 	enum step step = infra_begin(subscription);
 	if (step != STEP_ON)
 		return step;
@@ -446,6 +448,50 @@ enum step save_step(struct tide_subscription *subscription)
 	if (step == STEP_WAIT && was_in_transaction)
 		runner->infra.commit_tries = runner->infra.tries[RETRY_CHECKPOINT];
 	return step;
+}
+
+/* Whether it may be one of several that are written together, by the connection of one of them. */
+static bool save_can_combine(const struct tide_subscription *subscription)
+{
+	const struct runner *runner = &subscription->runner;
+	return !transaction_is_open(&runner->transaction) && !runner->save.is_unknown &&
+	       runner->save.company == SAVE_ANYHOW && runner->progress.stored.has_row &&
+	       runner->progress.discarded == 0 && runner->infra.tries[RETRY_CHECKPOINT] == 0 &&
+	       session_combines(subscription);
+}
+
+/* Whoever was to make it tells why it did not. */
+static enum step save_combined(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	enum step step = infra_admit(subscription);
+	if (step != STEP_ON)
+		return step;
+
+	struct tide_error err;
+	runner->save.company = SAVE_COMBINED;
+	tide_status status = save_try(subscription, &err);
+	runner->save.company = status == TIDE_BUSY ? SAVE_APART : SAVE_ANYHOW;
+	if (status != TIDE_BUSY)
+		return infra_end(subscription, RETRY_CHECKPOINT, status, &err);
+
+	runner->save.attempted = runner->progress; /* made after all, it is known again */
+	gate_cancel(subscription, GATE_INFRA);
+	runner_look_at_clock(subscription);
+	return save_alone(subscription);
+}
+
+enum step save_step(struct tide_subscription *subscription)
+{
+	struct runner *runner = &subscription->runner;
+	if (!runner->progress.is_dirty && !transaction_is_open(&runner->transaction)) {
+		runner->save.is_due = false;
+		return STEP_ON;
+	}
+
+	runner->save.is_due = true; /* until it is made, nothing else happens */
+	return save_can_combine(subscription) ? save_combined(subscription)
+					      : save_alone(subscription);
 }
 
 /* One attempt, whatever the breaker says, and none of its business. */

@@ -11,8 +11,16 @@
 
 struct tide_subscription;
 
+/** Whether a save is made together with those of others. */
+enum save_company {
+	SAVE_ANYHOW,   /* it may be */
+	SAVE_COMBINED, /* it is to be */
+	SAVE_APART     /* it was to be, in vain: the next one is not */
+};
+
 struct save {
 	bool is_due;
+	enum save_company company;
 	bool is_unknown;           /* one lost its connection: look whether it was made */
 	struct progress attempted; /* what the last such one would have stored */
 	struct mono_time final_at; /* when the last one of a run is tried again */

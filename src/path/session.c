@@ -564,6 +564,15 @@ void session_rest(struct tide_subscription *subscription)
 	session_note_number(subscription);
 }
 
+bool session_combines(const struct tide_subscription *subscription)
+{
+	const struct sessions *sessions = &subscription->runner.sessions;
+	const struct tide_store *database = subscription->engine->checkpoints->database;
+	bool is_reached = sessions->database && sessions->reached == sessions->database &&
+			  sessions->feed && sessions->reached_feed == sessions->feed;
+	return is_reached && port_combines(database, sessions->database);
+}
+
 bool session_is_unanswered(const struct tide_subscription *subscription)
 {
 	const struct tide_store *database = subscription->engine->checkpoints->database;

@@ -48,6 +48,8 @@ void session_close(struct tide_subscription *subscription);
 void *session_context(const struct tide_subscription *subscription);
 /** Let go of what the subscriber made for its calls. */
 void session_forget_context(struct tide_subscription *subscription);
+/** Whether others may save for it, so that it needs no connection to. */
+bool session_combines(const struct tide_subscription *subscription);
 /** Whether a write of the run's session was not answered in time, and nothing was asked of it
  * since: what became of it is unknown. */
 bool session_is_unanswered(const struct tide_subscription *subscription);

@@ -32,6 +32,7 @@ struct lane {
 	atomic_bool is_wrong; /* out of order, twice, or with what is another connection's */
 	bool is_holding;      /* until it is let go */
 	bool is_plain;        /* writes nothing itself */
+	bool is_rare;         /* saves when it is paused, and hardly ever else */
 };
 
 /** A store, and subscriptions over it. */
@@ -168,6 +169,10 @@ static void lane_subscribe(struct scene *scene, struct lane *lane)
 	config.max_retry_delay = 0.2;
 	config.max_retries = 100;
 	config.circuit_breaker_enabled = false;
+	if (lane->is_rare) {
+		config.checkpoint_strategy = TIDE_PERIODIC;
+		config.checkpoint_interval_seconds = 3600;
+	}
 	struct tide_subscriber subscriber = { .name = lane->name,
 					      .self = lane,
 					      .handle = lane->is_plain ? lane_see : lane_handle,
@@ -302,6 +307,63 @@ static void who_waits_for_a_connection_has_no_transaction_open(void **state)
 	must(tide_manager_start(scene->manager, names, 30, NULL, NULL, err));
 	wait_for(30, scene_has_handled(scene, 4));
 	scene_is_right(scene, 4);
+	scene_close(scene);
+}
+
+/* By one connection: those who wait for it to write need none themselves. How many share a commit
+ * is the machine's; with a connection for each it would be two. */
+static void saves_that_come_together_share_a_commit(void **state)
+{
+	(void)state;
+	enum { LIVE = 40, APPENDS = 10 };
+	struct scene *scene = scene_open("together", "&connections=2&pool=2", LIVE, LIVE, 0);
+	int64_t commits = 0;
+	scene_start(scene);
+	for (int i = 1; i <= APPENDS; i++) {
+		char text[160];
+		append_many(scene->store, stream_of("Order", (unsigned)i), 0, 1);
+		snprintf(text, sizeof text,
+			 "SELECT count(*) FROM together.projection_checkpoints WHERE "
+			 "global_position = %d",
+			 i);
+		wait_for(60, number_of(text) == LIVE);
+		commits += number_of("SELECT count(DISTINCT xmin::text) FROM "
+				     "together.projection_checkpoints");
+	}
+	if (commits >= LIVE * APPENDS / 2)
+		fail_msg("%lld commits of %d saves", (long long)commits, LIVE * APPENDS);
+	scene_is_right(scene, APPENDS);
+	scene_close(scene);
+}
+
+/* Neither the connections nor what is kept for what must not wait is there for it. */
+static void who_is_paused_while_no_connection_is_free_saves_when_one_is(void **state)
+{
+	(void)state;
+	struct scene *scene = scene_open("pausing", "&connections=2&pool=2", 2, 0, 2);
+	struct lane *rare = &scene->lanes[2];
+	*rare = (struct lane){ .scene = scene, .name = "rare", .is_plain = true, .is_rare = true };
+	lane_subscribe(scene, rare);
+	const char *const position = "SELECT coalesce(max(global_position), 0) FROM "
+				     "pausing.projection_checkpoints WHERE projection_name = "
+				     "'rare'";
+	scene->is_let_go = true;
+	scene_start(scene);
+	append_many(scene->store, stream_of("Order", 1), 0, 1);
+	wait_for(30, rare->handled == 1);
+	assert_true(tide_manager_pause(scene->manager, "rare", TIDE_PAUSE_MANUAL));
+	wait_for(30, number_of(position) == 1); /* it has a row from now on */
+	assert_true(tide_manager_resume(scene->manager, "rare"));
+	append_many(scene->store, stream_of("Order", 2), 0, 1);
+	wait_for(30, rare->handled == 2 && scene_has_handled(scene, 2));
+
+	scene->is_let_go = false;
+	append_many(scene->store, stream_of("Order", 3), 0, 1);
+	wait_for(30, scene->holding == 2);
+	assert_true(tide_manager_pause(scene->manager, "rare", TIDE_PAUSE_MANUAL));
+	assert_int_equal(number_of(position), 1);
+	scene->is_let_go = true;
+	wait_for(30, number_of(position) > 1);
 	scene_close(scene);
 }
 
@@ -449,6 +511,8 @@ int main(void)
 		cmocka_unit_test(who_rests_without_asking_again_leaves_the_queue),
 		cmocka_unit_test(twenty_subscriptions_live_on_four_connections),
 		cmocka_unit_test(who_waits_for_a_connection_has_no_transaction_open),
+		cmocka_unit_test(saves_that_come_together_share_a_commit),
+		cmocka_unit_test(who_is_paused_while_no_connection_is_free_saves_when_one_is),
 		cmocka_unit_test(connections_that_are_cut_are_made_anew_and_nothing_is_lost),
 		cmocka_unit_test(eighty_subscriptions_leave_appends_their_connections),
 		cmocka_unit_test(sql_projections_share_connections),

@@ -49,6 +49,7 @@ static void fault_table_fill(struct fault_table *entry, const struct tide_backen
 	FAULT_KEEP(store.append_within);
 	FAULT_KEEP(store.session_share);
 	FAULT_KEEP(store.session_take);
+	FAULT_KEEP(store.session_combines);
 	FAULT_KEEP(store.session_ready);
 	FAULT_KEEP(store.session_rest);
 	FAULT_KEEP(notify.start);

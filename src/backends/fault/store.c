@@ -131,6 +131,12 @@ static tide_status fault_session_share(void *store, void (*ring)(void *self), vo
 	return status;
 }
 
+static bool fault_session_combines(void *session)
+{
+	const struct fault_session *self = session;
+	return self->store->inner->store.session_combines(self->state);
+}
+
 static bool fault_session_take(void *session)
 {
 	struct fault_session *self = session;
@@ -443,6 +449,7 @@ const struct tide_store_ops fault_store_ops = {
 	.session_close = fault_session_close,
 	.session_share = fault_session_share,
 	.session_take = fault_session_take,
+	.session_combines = fault_session_combines,
 	.session_ready = fault_session_ready,
 	.session_rest = fault_session_rest,
 	.read = fault_read,

@@ -15,6 +15,7 @@ const struct tide_backend tide_backend_postgres = {
 		.session_close = pg_session_close,
 		.session_share = pg_session_share,
 		.session_take = pg_session_take,
+		.session_combines = pg_session_combines,
 		.session_ready = pg_session_ready,
 		.session_rest = pg_session_rest,
 		.read = pg_read,

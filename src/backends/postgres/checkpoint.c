@@ -119,6 +119,14 @@ static tide_status checkpoint_refused(struct pg_session *session, const struct t
 			 fence->name);
 }
 
+static bool checkpoint_may_combine(struct pg_session *session, const struct tide_fence *fence,
+				   const struct tide_checkpoint_write *write,
+				   const struct pg_params *params)
+{
+	return write->may_combine && fence && write->expected && write->expected->has_row &&
+	       !params->bytes.failed && pg_session_combines(session);
+}
+
 static tide_status checkpoint_save(struct pg_session *session, const struct tide_fence *fence,
 				   const struct tide_checkpoint_write *write,
 				   struct tide_error *err)
@@ -127,6 +135,9 @@ static tide_status checkpoint_save(struct pg_session *session, const struct tide
 	PG_RESULT_AUTO PGresult *result = NULL;
 	enum pg_statement statement;
 	checkpoint_put(session, &params, fence, write);
+	if (checkpoint_may_combine(session, fence, write, &params))
+		return pg_saves_write(session, &params, err);
+
 	tide_status status = checkpoint_statement(session, fence, write, &statement, err);
 	if (status == TIDE_OK)
 		status = pg_write_run(session, statement, &params, &result, err);

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "backends/postgres/connection.h"
+#include "sys/combine.h"
 #include "sys/mutex.h"
 #include "sys/thread.h"
 
@@ -101,6 +102,7 @@ struct pg_store {
 	size_t crowd;                  /* the most of them lately */
 
 	struct pg_seats seats; /* connections of subscriptions */
+	struct combiner saves; /* that wait */
 
 	/* what some session found, see gap.c; under lock */
 	/* of the sequence: another one when it was restarted, or replaced with its table */
@@ -183,15 +185,16 @@ struct pg_session {
 	struct pg_connection *reader, *writer; /* never NULL; may be the same one */
 	struct pg_place place;
 	bool has_savepoint, is_released; /* in the transaction of the writer */
-	bool is_untouched;     /* it has the savepoint that it began with, and nothing else */
-	bool has_appended;     /* the transaction has events in it, and others hear of its commit */
-	bool in_transaction;   /* that of the writer */
-	bool is_writer_lost;   /* only closing is left */
-	int32_t lease_ms;      /* of ownerships acquired here */
-	int64_t idle_ms;       /* that a transaction may be idle; 0: as the server has it */
-	double answer_seconds; /* that the answer to what commits is waited for at a time */
-	tide_position settled; /* every value at or below is visible or never will be */
-	tide_position proven;  /* the part of it that looks by the reader's connection found */
+	bool is_untouched;   /* it has the savepoint that it began with, and nothing else */
+	bool has_appended;   /* the transaction has events in it, and others hear of its commit */
+	bool in_transaction; /* that of the writer */
+	bool is_unsure;      /* whether its last save was made: another session's was to make it */
+	bool is_writer_lost; /* only closing is left */
+	int32_t lease_ms;    /* of ownerships acquired here */
+	int64_t idle_ms;     /* that a transaction may be idle; 0: as the server has it */
+	double answer_seconds;  /* that the answer to what commits is waited for at a time */
+	tide_position settled;  /* every value at or below is visible or never will be */
+	tide_position proven;   /* the part of it that looks by the reader's connection found */
 	int64_t numbering_file; /* the life of the sequence that all this is about */
 	uint64_t losses;        /* of the store, that this session has heard of */
 	struct pg_gap gap;
@@ -227,8 +230,12 @@ void pg_seats_enter(struct pg_session *session);
 void pg_seats_leave(struct pg_session *session);
 /** Whether what it has is for no transaction. */
 bool pg_seats_has_extra(const struct pg_session *session);
+/** Whether it has a seat, or is to have one. Threads: its own. */
+bool pg_seats_has(struct pg_session *session);
 /** Whether it has a seat by now; else it waits in the queue, and is rung. */
 bool pg_seats_take(struct pg_session *session);
+/** The same for one that is in the queue, which waits for its turn for some moments. */
+bool pg_seats_await(struct pg_session *session, int64_t patience_ns);
 /** See that there is a seat to write by, or one to read by, even where it has to be the one that is
  * kept for what must not wait. TIDE_BUSY: that was in use for too long, or it was interrupted. */
 tide_status pg_seats_claim(struct pg_session *session, struct tide_error *err);
@@ -322,6 +329,7 @@ tide_status pg_session_open(void *store, void **ret, struct tide_error *err);
 tide_status pg_session_share(void *store, void (*ring)(void *self), void *self, void **ret,
 			     struct tide_error *err);
 bool pg_session_take(void *session);
+bool pg_session_combines(void *session);
 tide_status pg_session_ready(void *session, uint64_t *ret_number, struct tide_error *err);
 void pg_session_rest(void *session);
 void pg_session_close(void *session);
@@ -355,6 +363,14 @@ tide_status pg_read_run(struct pg_session *session, enum pg_statement statement,
 			const struct pg_params *params, PGresult **ret, struct tide_error *err);
 tide_status pg_write_run(struct pg_session *session, enum pg_statement statement,
 			 const struct pg_params *params, PGresult **ret, struct tide_error *err);
+
+/* ---- saves.c ---- */
+/** Move a row, as PG_CHECKPOINT_MOVE_LAZY does with these parameters, together with those that
+ * other sessions move at the same time; for a session without a seat. TIDE_BUSY: it has to be moved
+ * alone, or the outcome is unknown, which pg_session_await tells. What else the statement came to
+ * is told by who led. */
+tide_status pg_saves_write(struct pg_session *session, const struct pg_params *params,
+			   struct tide_error *err);
 
 /* ---- row.c ---- */
 /** Add a row to the page if its filter lets it pass: `*ret_fits` is false when the page has no room

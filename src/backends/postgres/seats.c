@@ -171,6 +171,16 @@ bool pg_seats_has_extra(const struct pg_session *session)
 	return place->seat && place->seat == seats_extra(&session->store->seats);
 }
 
+bool pg_seats_has(struct pg_session *session)
+{
+	struct pg_seats *seats = &session->store->seats;
+	mutex_lock(&seats->lock);
+	const struct pg_place *place = &session->place;
+	bool has_one = place->seat || place->granted || place->is_queued;
+	mutex_unlock(&seats->lock);
+	return has_one;
+}
+
 bool pg_seats_take(struct pg_session *session)
 {
 	struct pg_seats *seats = &session->store->seats;
@@ -185,6 +195,17 @@ bool pg_seats_take(struct pg_session *session)
 	seats_point(session);
 	mutex_unlock(&seats->lock);
 	return place->seat != NULL;
+}
+
+bool pg_seats_await(struct pg_session *session, int64_t patience_ns)
+{
+	struct pg_seats *seats = &session->store->seats;
+	struct mono_time until = mono_add(clock_mono(&clock_system), patience_ns);
+	mutex_lock(&seats->lock);
+	while (!session->place.granted && clock_mono(&clock_system).ns < until.ns)
+		(void)cond_wait_until(&seats->changed, &seats->lock, until);
+	mutex_unlock(&seats->lock);
+	return pg_seats_take(session);
 }
 
 static tide_status seats_fail(const struct pg_seats *seats, const struct pg_place *place,

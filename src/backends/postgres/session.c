@@ -36,9 +36,11 @@ static bool session_is_late(struct pg_connection *connection, enum tide_await ho
 tide_status pg_session_await(void *self, enum tide_await how, struct tide_error *err)
 {
 	struct pg_session *session = self;
+	if (how != TIDE_AWAIT_NOTHING)
+		session->is_unsure = false;
 	bool is_writer_late = session_is_late(session->writer, how),
 	     is_reader_late = session_is_late(session->reader, how);
-	if (!is_writer_late && !is_reader_late)
+	if (!is_writer_late && !is_reader_late && !session->is_unsure)
 		return TIDE_OK;
 	if (how != TIDE_AWAIT_ANSWER)
 		return tide_fail(err, TIDE_TIMEOUT, "PostgreSQL has not answered a write yet");
@@ -231,6 +233,13 @@ bool pg_session_take(void *self)
 	return pg_seats_take(session);
 }
 
+/* Who has a seat writes by it, so that nobody who has one waits for another's. */
+bool pg_session_combines(void *self)
+{
+	struct pg_session *session = self;
+	return session->store->is_lazy && session->place.is_shared && !pg_seats_has(session);
+}
+
 /* One that was lost while nobody had it is made anew before anything is prepared on it. */
 static tide_status session_make_ready(struct pg_session *session, struct tide_error *err)
 {
@@ -314,7 +323,7 @@ tide_status pg_session_look(struct pg_session *session, struct tide_error *err)
 tide_status pg_session_writer(struct pg_session *session, struct pg_connection **ret,
 			      struct tide_error *err)
 {
-	session->is_untouched = false;
+	session->is_untouched = session->is_unsure = false;
 	bool is_own = !session->place.is_shared;
 	if (is_own && !session->writer->native && !session->scan.is_flying)
 		return pg_session_reader(session, ret, err);

@@ -119,10 +119,12 @@
 	"$1::text, $4::uuid, $5::text, CASE WHEN $4::uuid IS NOT NULL THEN $8::timestamptz END, "  \
 	"$6::int8, $7::int8, "                                                                     \
 	"$8::timestamptz, $8::timestamptz<+ANCHOR , $9::int8, $10::uuid+>"
-#define CHECKPOINT_STAND                                                                           \
-	"<+ANCHOR , anchor_position = CASE WHEN $6::int8 IS NULL THEN c.anchor_position ELSE "     \
-	"$9::int8 END, "                                                                           \
-	"anchor_event_id = CASE WHEN $6::int8 IS NULL THEN c.anchor_event_id ELSE $10::uuid END+>"
+#define CHECKPOINT_STAND_AT(position, anchor_position, anchor_event_id)                            \
+	"<+ANCHOR , anchor_position = CASE WHEN " position                                         \
+	" IS NULL THEN c.anchor_position ELSE " anchor_position                                    \
+	" END, anchor_event_id = CASE WHEN " position " IS NULL THEN "                             \
+	"c.anchor_event_id ELSE " anchor_event_id " END+>"
+#define CHECKPOINT_STAND CHECKPOINT_STAND_AT("$6::int8", "$9::int8", "$10::uuid")
 #define CHECKPOINT_UPSERT(from)                                                                    \
 	"INSERT INTO @projection_checkpoints AS c (" CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR          \
 	") SELECT " CHECKPOINT_VALUES from " ON CONFLICT (projection_name) DO UPDATE SET "         \
@@ -134,18 +136,22 @@
 	"events_processed = c.events_processed + excluded.events_processed, updated_at = "         \
 	"excluded.updated_at" CHECKPOINT_STAND
 
+#define CHECKPOINT_CHANGE(event_id, event_type, position, count, now)                              \
+	"UPDATE @projection_checkpoints c SET last_event_id = COALESCE(" event_id                  \
+	", c.last_event_id), last_event_type = COALESCE(" event_type ", c.last_event_type), "      \
+	"last_processed_at = CASE WHEN " event_id " IS NULL THEN c.last_processed_at ELSE " now    \
+	" END, global_position = COALESCE(" position ", c.global_position), events_processed = "   \
+	"c.events_processed + " count ", updated_at = " now
+
 /* The same over the row that has this position: the last parameter, NULL for none. */
 #define CHECKPOINT_MOVE(from)                                                                      \
-	"UPDATE @projection_checkpoints c SET last_event_id = COALESCE($4::uuid, "                 \
-	"c.last_event_id), "                                                                       \
-	"last_event_type = COALESCE($5::text, c.last_event_type), last_processed_at = CASE WHEN "  \
-	"$4::uuid IS NULL "                                                                        \
-	"THEN c.last_processed_at ELSE $8::timestamptz END, global_position = COALESCE($6::int8, " \
-	"c.global_position), "                                                                     \
-	"events_processed = c.events_processed + $7::int8, updated_at = "                          \
-	"$8::timestamptz" CHECKPOINT_STAND " FROM " from                                           \
-	" WHERE c.projection_name = $1::text AND c.global_position IS NOT DISTINCT FROM <+ANCHOR " \
-	"$11+><-ANCHOR $9+>::int8"
+	CHECKPOINT_CHANGE("$4::uuid", "$5::text", "$6::int8", "$7::int8", "$8::timestamptz")       \
+	CHECKPOINT_STAND                                                                           \
+	" FROM " from " WHERE c.projection_name = $1::text AND "                                   \
+	"c.global_position IS NOT DISTINCT FROM <+ANCHOR $11+><-ANCHOR $9+>::int8"
+
+/* Not flushed at its commit: a server that crashes may take back the newest. */
+#define LAZILY "lazy AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
 
 /* $4 event_id, $5 event_type, $6 event_data, $7 message, $8 stacktrace, $9 retry_count, $10 now,
  * $11 parked_behind, $12 projection_name */
@@ -387,11 +393,31 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 	[PG_CHECKPOINT_MAKE] = FENCE CHECKPOINT_UPSERT(" FROM fence WHERE true") " WHERE "
 		"c.global_position IS NULL",
 	[PG_CHECKPOINT_MOVE] = FENCE CHECKPOINT_MOVE("fence"),
-	/* not flushed at its commit; a server that crashes may take back the newest */
-	[PG_CHECKPOINT_MOVE_LAZY] =
-		"WITH lazy AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)), "
-		"fence AS MATERIALIZED (" FENCE_ROW
-		") " CHECKPOINT_MOVE("fence, lazy"),
+	[PG_CHECKPOINT_MOVE_LAZY] = "WITH " LAZILY ", fence AS MATERIALIZED (" FENCE_ROW
+				    ") " CHECKPOINT_MOVE("fence, lazy"),
+	/* The same without waiting for a lock that somebody else has. */
+	[PG_CHECKPOINT_MOVE_AT_ONCE] =
+		"WITH " LAZILY ", fence AS MATERIALIZED (" FENCE_ROW " SKIP LOCKED), seat AS "
+		"MATERIALIZED (SELECT c.projection_name FROM @projection_checkpoints c, fence "
+		"WHERE c.projection_name = $1::text FOR NO KEY UPDATE OF c SKIP LOCKED) "
+		CHECKPOINT_MOVE("seat, lazy"),
+	/* Of several, in arrays, in the order of the parameters; their places are returned. None
+	 * waits here for a lock, as none does for one row. */
+	[PG_CHECKPOINT_MOVE_GROUP] =
+		"WITH " LAZILY ", asked AS MATERIALIZED (SELECT * FROM unnest($1::text[], "
+		"$2::text[], $3::int8[], $4::uuid[], $5::text[], $6::int8[], $7::int8[], "
+		"$8::timestamptz[], $9::int8[]<+ANCHOR , $10::uuid[], $11::int8[]+>) WITH "
+		"ORDINALITY AS a(name, owner, epoch, event_id, event_type, position, count, now, "
+		"<+ANCHOR anchor_position, anchor_event_id, +>expected, place)), "
+		"fence AS MATERIALIZED (SELECT a.place, a.name FROM asked a JOIN "
+		"@subscription_leases l ON l.name = a.name AND l.owner = a.owner AND l.epoch = "
+		"a.epoch FOR KEY SHARE OF l SKIP LOCKED), "
+		"seat AS MATERIALIZED (SELECT f.place FROM fence f JOIN @projection_checkpoints c "
+		"ON c.projection_name = f.name FOR NO KEY UPDATE OF c SKIP LOCKED) "
+		CHECKPOINT_CHANGE("a.event_id", "a.event_type", "a.position", "a.count", "a.now")
+		CHECKPOINT_STAND_AT("a.position", "a.anchor_position", "a.anchor_event_id")
+		" FROM asked a JOIN seat s ON s.place = a.place, lazy WHERE c.projection_name = "
+		"a.name AND c.global_position IS NOT DISTINCT FROM a.expected RETURNING a.place",
 	[PG_CHECKPOINT_LIST] =
 		"SELECT " CHECKPOINT_COLUMNS CHECKPOINT_ANCHOR " FROM @projection_checkpoints "
 		"ORDER BY projection_name COLLATE \"C\"",

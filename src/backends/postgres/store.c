@@ -342,6 +342,7 @@ tide_status pg_store_open(struct tide_url *url, const struct tide_store_options 
 	if (!store)
 		return alloc_fail(err);
 	mutex_init(&store->lock, LOCK_POSTGRES_STORE);
+	combiner_init(&store->saves);
 	store->last = &store->first;
 	pg_bell_init(&store->bell);
 	tide_status status = store_set_up(store, url, options, err);
@@ -366,6 +367,7 @@ void pg_store_close(void *self)
 	tide_free(store->floors);
 	tide_free(store->table);
 	target_fini(&store->target);
+	combiner_fini(&store->saves);
 	mutex_fini(&store->lock);
 	tide_free(store);
 }

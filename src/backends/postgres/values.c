@@ -172,6 +172,15 @@ void pg_array_time(struct pg_params *params, struct tide_time time)
 	params_int8(params, time.unix_us - PG_EPOCH_US);
 }
 
+void pg_array_param(struct pg_params *params, const struct pg_params *of, int index)
+{
+	int length = of->lengths[index];
+	params_int4(params, length);
+	if (length > 0)
+		buffer_add(&params->bytes, of->bytes.data + of->starts[index], (size_t)length);
+	params->bytes.failed |= of->bytes.failed;
+}
+
 void pg_array_end(struct pg_params *params)
 {
 	params_end(params);

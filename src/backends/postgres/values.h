@@ -61,6 +61,8 @@ void pg_array_int8(struct pg_params *params, int64_t value);
 void pg_array_text(struct pg_params *params, struct tide_text text); /* data NULL: NULL */
 void pg_array_uuid(struct pg_params *params, const struct tide_uuid *uuid, bool nil_is_null);
 void pg_array_time(struct pg_params *params, struct tide_time time);
+/** A parameter of other ones, as it is there. */
+void pg_array_param(struct pg_params *params, const struct pg_params *of, int index);
 void pg_array_end(struct pg_params *params);
 
 static inline bool pg_is_null(const PGresult *rows, int row, int column)
