@@ -501,8 +501,8 @@ struct tide_store_ops {
 	tide_status (*snapshot_save)(void *session, const struct tide_snapshot *snapshot,
 				     struct tide_error *err);
 
-	/* NULL: no append holds back events that others have committed. Else writes whose has for
-	 * more than moments, as one line. Asked for a status, never on the way of an event. */
+	/* NULL: no append holds back what others have committed. Else writes whose has for more
+	 * than moments, as one line, or empty. Asked for a status, never on the way of an event. */
 	tide_status (*waiting_for)(void *session, char *ret, size_t size, struct tide_error *err);
 	/* NULL: positions are never compared with events. Else finds the greatest visible event at
 	 * or below a position, 0 when there is none. `*ret_may_come`: more may become visible

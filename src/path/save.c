@@ -10,7 +10,8 @@
  * its events are delivered again, one per transaction when the failure was permanent. The
  * connection is lost on the way: on a new one the stored position tells whether the write was made,
  * so that it never counts twice. Its answer does not come in time, as without a synchronous
- * standby: it is waited for again and again, then the stored position tells. The row is not the one
+ * standby: it is waited for again and again, then the stored position tells. It was to be made
+ * together with those of others, and was not: it is made alone, at once. The row is not the one
  * that was read or written last: lower, commits of the database were lost, and the run begins again
  * from it; higher or gone, `diverged`.
  *

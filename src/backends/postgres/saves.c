@@ -39,12 +39,12 @@ static struct pg_save *save_of(struct combine_part *part)
 /* Each parameter of one statement, as an array of those of all. */
 static void saves_put(struct combine_part *group, int count, struct pg_params *params)
 {
-	static const int with_anchor[] = { PG_TEXT, PG_TEXT, PG_INT8, PG_UUID,
-					   PG_TEXT, PG_INT8, PG_INT8, PG_TIMESTAMPTZ,
-					   PG_INT8, PG_UUID, PG_INT8 };
+	/* without anchors the ninth, which is an INT8 too, is the last */
+	static const int types[] = { PG_TEXT, PG_TEXT,        PG_INT8, PG_UUID, PG_TEXT, PG_INT8,
+				     PG_INT8, PG_TIMESTAMPTZ, PG_INT8, PG_UUID, PG_INT8 };
 	int columns = save_of(group)->params->count;
 	for (int i = 0; i < columns; i++) {
-		pg_array_begin(params, with_anchor[i], (size_t)count);
+		pg_array_begin(params, types[i], (size_t)count);
 		for (struct combine_part *part = group; part; part = part->next)
 			pg_array_param(params, save_of(part)->params, i);
 		pg_array_end(params);
