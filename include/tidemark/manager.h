@@ -148,7 +148,7 @@ tide_status tide_manager_run(struct tide_manager *manager, double wait_seconds,
 
 /**
  * Restart one subscription that is in ERROR, behind what it had settled; of one with lanes those in
- * ERROR, and those that were stopped.
+ * ERROR, and those that were stopped. One that has just failed is waited for until it has let go.
  *
  * Owns:    nothing.
  * Threads: any but a handler.

@@ -131,6 +131,14 @@ static void run_fail_start(struct tide_subscription *subscription, const struct 
 	subscription_tell_moves(subscription);
 }
 
+void run_await_failed(struct tide_subscription *subscription)
+{
+	mutex_lock(&subscription->lock);
+	while (subscription->run.state == RUN_FAILED)
+		cond_wait(&subscription->changed, &subscription->lock);
+	mutex_unlock(&subscription->lock);
+}
+
 void run_refuse(struct tide_subscription *subscription, const struct tide_error *why)
 {
 	mutex_lock(&subscription->lock);

@@ -18,6 +18,8 @@ tide_status run_check_left_locked(struct tide_subscription *subscription, struct
  * while the last one is left behind. */
 tide_status run_start(struct tide_subscription *subscription, bool is_threaded, bool is_restart,
 		      struct tide_error *err);
+/** Wait until a run that an error has ended is over, or was given up. */
+void run_await_failed(struct tide_subscription *subscription);
 /** What keeps the whole manager from starting is this one's error, unless it runs. */
 void run_refuse(struct tide_subscription *subscription, const struct tide_error *why);
 /** Wait until the start is resolved (`deadline` MONO_NEVER), or is live or ended, or the deadline;

@@ -226,6 +226,8 @@ static enum step runner_fail(struct tide_subscription *subscription, const struc
 		runner_report_unsaved(subscription, &err);
 	mutex_lock(&subscription->lock);
 	subscription->error = first;
+	if (!run_is_ending(&subscription->run))
+		subscription_run_locked(subscription, RUN_FAILED);
 	mutex_unlock(&subscription->lock);
 	runner_finish(subscription, TIDE_STATE_ERROR, first.message, &first);
 	return STEP_END;

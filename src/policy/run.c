@@ -5,9 +5,10 @@
  *           start             resolved, or standing by
  *   NONE ──────────▶ STARTING ────────────────────────▶ READY          all of them end in NONE,
  *                        │                                │             when the runner is done
- *                        │        a stop is asked for     │
- *                        └──────────▶ STOPPING ◀──────────┘
- *                                        │  its limit has passed (from any of the three)
+ *                        │      a stop is asked for;      │
+ *                        │       an error ends it         │
+ *                        └─────▶ STOPPING, FAILED ◀───────┘
+ *                                        │  its limit has passed (from any of the four)
  *                                        ▼
  *                                    ABANDONED
  *
@@ -27,9 +28,10 @@
 #define TO(state) (1u << RUN_##state)
 static const struct { const char *name; unsigned to; } run_table[] = {
 	[RUN_NONE]      = { "none",      TO(STARTING) },
-	[RUN_STARTING]  = { "starting",  TO(READY)    | TO(STOPPING)  | TO(ABANDONED) | TO(NONE) },
-	[RUN_READY]     = { "ready",     TO(STOPPING) | TO(ABANDONED) | TO(NONE) },
+	[RUN_STARTING]  = { "starting",  TO(READY)    | TO(STOPPING)  | TO(FAILED) | TO(ABANDONED) | TO(NONE) },
+	[RUN_READY]     = { "ready",     TO(STOPPING) | TO(FAILED)    | TO(ABANDONED) | TO(NONE) },
 	[RUN_STOPPING]  = { "stopping",  TO(ABANDONED) | TO(NONE) },
+	[RUN_FAILED]    = { "failed",    TO(ABANDONED) | TO(NONE) },
 	[RUN_ABANDONED] = { "abandoned", TO(NONE) },
 };
 #undef TO

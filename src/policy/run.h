@@ -10,6 +10,7 @@ enum run_state {
 	RUN_STARTING,  /* where to begin is not known yet */
 	RUN_READY,     /* it is, or another owner is waited for */
 	RUN_STOPPING,  /* a stop was asked for */
+	RUN_FAILED,    /* an error has ended it, and it lets go of what it holds */
 	RUN_ABANDONED, /* STOPPED while its handler, or a call of its, had not returned */
 };
 
@@ -50,7 +51,7 @@ static inline bool run_is_under_way(const struct run *run)
 static inline bool run_is_ending(const struct run *run)
 {
 	enum run_state state = run->state;
-	return state == RUN_STOPPING || state == RUN_ABANDONED;
+	return state == RUN_STOPPING || state == RUN_FAILED || state == RUN_ABANDONED;
 }
 
 #endif

@@ -13,6 +13,7 @@
 #include "path/checkpoints.h"
 #include "path/config.h"
 #include "path/lanes.h"
+#include "supervise/group.h"
 #include "supervise/manager.h"
 
 /** What is done to a subscription. */
@@ -47,6 +48,7 @@ static tide_status anew_forget(const struct anew *anew, struct checkpoints_anew 
 			       struct tide_error *err)
 {
 	const char *name = anew->subscription->name;
+	group_await_failed(anew->subscription);
 	bool has_ended = whole_has_state(anew->subscription, TIDE_STATE_ERROR);
 	how->by = anew->by;
 	tide_status status =

@@ -42,6 +42,12 @@ tide_status group_start(struct tide_manager *manager, struct tide_subscription *
 	return first;
 }
 
+void group_await_failed(struct tide_subscription *subscription)
+{
+	for (uint32_t i = 0; i < lane_count(subscription); i++)
+		run_await_failed(lane_at(subscription, i));
+}
+
 tide_status group_restart(struct tide_manager *manager, struct tide_subscription *subscription,
 			  struct tide_error *err)
 {

@@ -12,6 +12,8 @@
 /** Begin the runs that are not under way; the first error, whatever the others came to. */
 tide_status group_start(struct tide_manager *manager, struct tide_subscription *subscription,
 			struct tide_error *err);
+/** Wait until those that an error has ended have let go. */
+void group_await_failed(struct tide_subscription *subscription);
 /** Begin those anew that are in ERROR, and the others where they were stopped. TIDE_STATE: none is
  * in ERROR. */
 tide_status group_restart(struct tide_manager *manager, struct tide_subscription *subscription,

@@ -395,6 +395,7 @@ tide_status tide_manager_run(struct tide_manager *manager, double wait_seconds,
 static tide_status manager_restart(struct tide_manager *manager,
 				   struct tide_subscription *subscription, struct tide_error *err)
 {
+	group_await_failed(subscription); /* not as a start, which would keep a stop waiting */
 	tide_status status = manager_begin_start(manager, false, err);
 	if (status != TIDE_OK)
 		return status;

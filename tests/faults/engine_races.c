@@ -227,6 +227,58 @@ static void a_start_beside_one_that_fails_begins_a_run(void **state)
 	}
 }
 
+/* ---- A restart while what has failed lets go ------------------------------------------------- */
+
+static struct walk *walk_that_fails;
+static bool was_told; /* that nobody runs it any more, before the restart was asked for */
+
+static void restart_in_a_thread(void *self)
+{
+	other_status = tide_manager_restart(self, "Walk", NULL);
+	atomic_store(&other_is_done, true);
+}
+
+static void restart_elsewhere(struct tide_subscription *subscription)
+{
+	(void)subscription;
+	struct tide_why why;
+	struct tide_checkpoints *checkpoints = walk_that_fails->rig.checkpoints;
+	was_told = tide_checkpoints_why(checkpoints, "Walk", &why, NULL) == TIDE_OK &&
+		   why.cause == TIDE_CAUSE_STOPPED;
+	other_does(restart_in_a_thread, walk_that_fails->rig.manager);
+}
+
+/* Who has read in its row that nobody runs it need not know how far it is with letting go. */
+static void a_restart_of_what_has_failed_waits_until_it_has_let_go(void **state)
+{
+	(void)state;
+	bool was_called = true;
+	int told = 0;
+	for (int nth = 1; was_called; nth++) {
+		struct walk walk;
+		struct tide_subscription_config config = walk_config();
+		config.continue_on_error = false;
+		walk_open(&walk, "memory", 3);
+		walk.witness.decide = walk_refuse_two;
+		walk_start(&walk, false, &config);
+
+		walk_that_fails = &walk;
+		atomic_store(&other_is_done, false);
+		was_told = false;
+		call_at(LOCK_SUBSCRIPTION, nth, restart_elsewhere, walk.subscription);
+		while (runner_is_running(walk.subscription) && !was_told)
+			(void)runner_step(walk.subscription, clock_mono(&walk.clock));
+		was_called = has_called();
+		if (was_called)
+			thread_join(&other);
+		if (was_told)
+			assert_int_equal(other_status, TIDE_OK);
+		told += was_told;
+		walk_close(&walk);
+	}
+	assert_true(told > 1);
+}
+
 /* ---- A stop of everything during a start ----------------------------------------------------- */
 
 static struct tide_manager *manager_to_stop;
@@ -330,6 +382,7 @@ int main(void)
 		cmocka_unit_test(a_stop_at_any_moment_of_a_run_is_obeyed),
 		cmocka_unit_test(a_start_at_any_moment_of_another_begins_one_run),
 		cmocka_unit_test(a_start_beside_one_that_fails_begins_a_run),
+		cmocka_unit_test(a_restart_of_what_has_failed_waits_until_it_has_let_go),
 		cmocka_unit_test(a_stop_of_everything_waits_for_what_is_being_started),
 		cmocka_unit_test(lanes_that_no_thread_shares_are_told),
 	};

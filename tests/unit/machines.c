@@ -66,8 +66,8 @@ static void run_and_thread_move_as_they_are_drawn(void **state)
 {
 	(void)state;
 	static const char *const runs[] = {
-		[RUN_NONE] = ".x...",     [RUN_STARTING] = "x.xxx",  [RUN_READY] = "x..xx",
-		[RUN_STOPPING] = "x...x", [RUN_ABANDONED] = "x....",
+		[RUN_NONE] = ".x....",     [RUN_STARTING] = "x.xxxx", [RUN_READY] = "x..xxx",
+		[RUN_STOPPING] = "x....x", [RUN_FAILED] = "x....x",   [RUN_ABANDONED] = "x.....",
 	};
 	static const char *const threads[] = { [THREAD_NONE] = ".x..",
 					       [THREAD_CHANGING] = "x.x.",
@@ -76,7 +76,7 @@ static void run_and_thread_move_as_they_are_drawn(void **state)
 	check_moves(runs, sizeof runs / sizeof *runs, may_run);
 	check_moves(threads, sizeof threads / sizeof *threads, may_thread);
 	assert_string_equal(run_name(RUN_STOPPING), "stopping");
-	assert_string_equal(run_name((enum run_state)5), "unknown");
+	assert_string_equal(run_name((enum run_state)6), "unknown");
 	assert_string_equal(run_thread_name(THREAD_DIED), "died");
 	assert_string_equal(run_thread_name((enum thread_state)4), "unknown");
 }
@@ -90,6 +90,10 @@ static void a_run_is_under_way_until_it_is_given_up(void **state)
 	run_move(&run, RUN_READY);
 	assert_true(run_is_under_way(&run) && !run_is_ending(&run));
 	run_move(&run, RUN_STOPPING);
+	assert_true(run_is_under_way(&run) && run_is_ending(&run));
+	run_move(&run, RUN_NONE);
+	run_move(&run, RUN_STARTING);
+	run_move(&run, RUN_FAILED);
 	assert_true(run_is_under_way(&run) && run_is_ending(&run));
 	run_move(&run, RUN_ABANDONED);
 	assert_true(run_exists(&run) && !run_is_under_way(&run) && run_is_ending(&run));
