@@ -300,6 +300,58 @@ static void a_first_event_that_is_tried_again_begins_the_checkpoint(void **state
 	}
 }
 
+/* ---- A save beside a handler ------------------------------------------------------------------ */
+
+static int lost_saves; /* of the next ones, the answers */
+
+static tide_status save_without_answer(void *session, const struct tide_fence *fence,
+				       const struct tide_checkpoint_write *write,
+				       struct tide_error *err)
+{
+	tide_status status = walk_real.checkpoint.save(session, fence, write, err);
+	if (status == TIDE_OK && lost_saves > 0) {
+		lost_saves--;
+		return tide_fail(err, TIDE_CONNECTION_LOST, "the answer got lost");
+	}
+	return status;
+}
+
+/* A shutdown that waits for the third call saves what the two before it have settled. */
+static tide_status save_beside_third(struct witness *witness, const struct tide_event *event,
+				     struct tide_delivery *delivery)
+{
+	(void)delivery;
+	struct walk *walk = witness->more;
+	if (event->position == 3) {
+		assert_false(run_save_prefix(walk->subscription));
+		assert_int_equal(lost_saves, 0);
+		assert_int_equal(saved_position(walk->rig.checkpoints, "Walk"), 2);
+	}
+	return TIDE_OK;
+}
+
+static void a_save_beside_a_handler_whose_answer_is_lost_counts_its_events_once(void **state)
+{
+	(void)state;
+	static const char *const backends[] = { "sqlite", "memory" };
+	for (size_t i = 0; i < 2; i++) {
+		struct walk walk;
+		walk_open(&walk, backends[i], 4);
+		walk_backend.checkpoint.save = save_without_answer;
+		walk.witness.decide = save_beside_third;
+		walk.witness.more = &walk;
+		lost_saves = 1;
+		struct tide_subscription_config config = walk_config();
+		walk_start(&walk, false, &config);
+		walk_until(&walk, TIDE_STATE_LIVE);
+		assert_int_equal(atomic_load(&walk.witness.calls), 4);
+		struct tide_checkpoint row = checkpoint_of(walk.rig.checkpoints, "Walk");
+		assert_int_equal(row.position, 4);
+		assert_int_equal(row.events_processed, 4);
+		walk_close(&walk);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +365,8 @@ int main(void)
 		cmocka_unit_test(a_write_that_ends_the_run_says_after_how_many_attempts),
 		cmocka_unit_test(a_trailing_save_that_fails_is_recorded_and_not_what_is_reported),
 		cmocka_unit_test(a_pause_before_the_dead_letter_gives_no_further_attempt),
+		cmocka_unit_test(
+			a_save_beside_a_handler_whose_answer_is_lost_counts_its_events_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
