@@ -83,6 +83,31 @@ int64_t fixture_number(const struct fixture *fixture, const char *sql)
 	return number;
 }
 
+atomic_int fixture_commits;
+
+static int count_commit(unsigned kind, void *self, void *statement, void *text)
+{
+	(void)kind;
+	(void)self;
+	(void)statement;
+	atomic_fetch_add(&fixture_commits, strcmp(text, "COMMIT") == 0);
+	return 0;
+}
+
+static int count_all(sqlite3 *db, char **message, const void *functions)
+{
+	(void)message;
+	(void)functions;
+	return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, count_commit, NULL);
+}
+
+void fixture_count_commits(void)
+{
+	sqlite3_reset_auto_extension();
+	sqlite3_auto_extension((void (*)(void))count_all);
+	atomic_store(&fixture_commits, 0);
+}
+
 struct tide_event fixture_event(const char *type, const char *payload)
 {
 	return (struct tide_event){

@@ -13,6 +13,7 @@
 /* clang-format on */
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
@@ -47,6 +48,11 @@ void *fixture_session(void *store);
 void fixture_sql(const struct fixture *fixture, const char *sql);
 /** A single integer. */
 int64_t fixture_number(const struct fixture *fixture, const char *sql);
+
+/** Commits of this process, by connections that are opened once they are counted. */
+extern atomic_int fixture_commits;
+/** From 0 on. */
+void fixture_count_commits(void);
 
 /** An event with a random id and a payload. */
 struct tide_event fixture_event(const char *type, const char *payload);

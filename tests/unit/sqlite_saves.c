@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checkpoints that several subscriptions save at the same time, and who waits to write. */
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "sqlite_fixture.h"
 
@@ -27,24 +26,6 @@ struct crowd {
 	struct saver savers[SAVERS];
 	sqlite3 *blocker;
 };
-
-static atomic_int commits;
-
-static int count_commit(unsigned kind, void *self, void *statement, void *text)
-{
-	(void)kind;
-	(void)self;
-	(void)statement;
-	atomic_fetch_add(&commits, strcmp(text, "COMMIT") == 0);
-	return 0;
-}
-
-static int count_all(sqlite3 *db, char **message, const void *functions)
-{
-	(void)message;
-	(void)functions;
-	return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, count_commit, NULL);
-}
 
 static tide_status saver_save(struct saver *saver, tide_position position,
 			      const struct tide_checkpoint_known *expected)
@@ -89,7 +70,7 @@ static void blocker_do(struct crowd *crowd, const char *sql)
 
 static void crowd_open(struct crowd *crowd, const struct fixture *fixture)
 {
-	sqlite3_auto_extension((void (*)(void))count_all);
+	fixture_count_commits();
 	crowd->store = fixture_open(fixture->database, "");
 	for (int i = 0; i < SAVERS; i++)
 		saver_open(&crowd->savers[i], crowd->store, i);
@@ -114,7 +95,7 @@ static void crowd_save(struct crowd *crowd)
 						&crowd->savers[i]),
 				 0);
 	wait_for(60, crowd_waiting(crowd) == SAVERS - 1);
-	atomic_store(&commits, 0);
+	atomic_store(&fixture_commits, 0);
 	blocker_do(crowd, "ROLLBACK");
 	for (int i = 0; i < SAVERS; i++)
 		pthread_join(crowd->savers[i].thread, NULL);
@@ -126,7 +107,6 @@ static void crowd_close(struct crowd *crowd)
 		STORE->session_close(crowd->savers[i].session);
 	sqlite3_close(crowd->blocker);
 	STORE->close(crowd->store);
-	sqlite3_reset_auto_extension();
 }
 
 static int64_t moved(const struct fixture *fixture)
@@ -144,7 +124,7 @@ static void saves_that_wait_share_a_commit(void **state)
 	for (int i = 0; i < SAVERS; i++)
 		assert_int_equal(crowd.savers[i].status, TIDE_OK);
 	assert_int_equal(moved(fixture), SAVERS);
-	assert_in_range(atomic_load(&commits), 1, 2);
+	assert_in_range(atomic_load(&fixture_commits), 1, 2);
 	crowd_close(&crowd);
 }
 
