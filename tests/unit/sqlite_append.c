@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "backends/sqlite/internal.h"
 #include "lib/wait.h"
 
 #define THREADS 8
@@ -272,6 +273,47 @@ static void group_commit_of_threads_loses_nothing(void **state)
 	assert_streams_are_gapless(fixture);
 }
 
+static void *append_once(void *store)
+{
+	struct tide_error err;
+	struct tide_uuid aggregate = tide_uuid_v7();
+	return fixture_append(store, &aggregate, 0, 1, NULL, &err) == TIDE_OK ? store : NULL;
+}
+
+static size_t appends_waiting(struct sqlite_store *store)
+{
+	mutex_lock(&store->writer.lock);
+	size_t count = store->writer.waiting;
+	mutex_unlock(&store->writer.lock);
+	return count;
+}
+
+/* The first one waits for the file, the others for it. */
+static void appends_that_wait_share_a_commit(void **state)
+{
+	struct fixture *fixture = *state;
+	pthread_t threads[THREADS];
+	sqlite3 *holder;
+	fixture_count_commits();
+	void *store = fixture_open(fixture->database, "");
+	assert_int_equal(sqlite3_open(fixture->database, &holder), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(holder, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	for (size_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, append_once, store), 0);
+	wait_for(60, appends_waiting(store) == THREADS - 1);
+	atomic_store(&fixture_commits, 0);
+	assert_int_equal(sqlite3_exec(holder, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	for (size_t i = 0; i < THREADS; i++) {
+		void *stored;
+		pthread_join(threads[i], &stored);
+		assert_non_null(stored);
+	}
+	assert_int_equal(fixture_number(fixture, "SELECT count(*) FROM events"), THREADS);
+	assert_int_equal(atomic_load(&fixture_commits), 2);
+	sqlite3_close(holder);
+	STORE->close(store);
+}
+
 static void group_commit_works_in_memory(void **state)
 {
 	(void)state;
@@ -489,6 +531,7 @@ int main(void)
 		TEST(a_repetition_is_a_success_whatever_a_trigger_says),
 		TEST(a_table_that_would_replace_or_ignore_keeps_what_is_stored),
 		TEST(group_commit_of_threads_loses_nothing),
+		TEST(appends_that_wait_share_a_commit),
 		TEST(group_commit_works_in_memory),
 		TEST(appends_of_processes_share_the_file),
 		TEST(append_past_the_busy_timeout_is_busy),

@@ -93,6 +93,47 @@ static void a_row_that_is_no_event_is_marked_and_the_scan_goes_on(void **state)
 	foreign_close(&opened);
 }
 
+/* A table without NOT NULL is refused; one that has got it back has the rows all the same. */
+static void rows_that_no_constraint_kept_out_are_marked(void **state)
+{
+	struct tide_error err;
+	struct opened opened = foreign_open(
+		*state,
+		"PRAGMA writable_schema = ON; "
+		"UPDATE sqlite_schema SET sql = replace(sql, 'NOT NULL', '/*kept*/') "
+		"WHERE name = 'events'; PRAGMA writable_schema = RESET; "
+		"INSERT INTO events (global_position, event_id, aggregate_id, aggregate_type, "
+		"event_type, version, timestamp, payload) VALUES "
+		"(1, '0190a2b8-0000-7000-8000-000000000001', '" AGGREGATE
+		"', 'Order', NULL, 1, '2024-05-06 07:08:09', '{}'), "
+		"(2, '0190a2b8-0000-7000-8000-000000000002', '" AGGREGATE
+		"', NULL, 'A', 2, '2024-05-06 07:08:09', '{}'), "
+		"(3, '0190a2b8-0000-7000-8000-000000000003', '" AGGREGATE
+		"', 'Order', 'A', 0, '2024-05-06 07:08:09', '{}'), "
+		"(4, '0190a2b8-0000-7000-8000-000000000004', '" AGGREGATE
+		"', 'Order', 'A', 2147483648, '2024-05-06 07:08:09', '{}'), "
+		"(5, '0190a2b8-0000-7000-8000-000000000005', '" AGGREGATE
+		"', 'Order', 'A', 5, '2024-05-06 07:08:09', '{}'); "
+		"PRAGMA writable_schema = ON; "
+		"UPDATE sqlite_schema SET sql = replace(sql, '/*kept*/', 'NOT NULL') "
+		"WHERE name = 'events'; PRAGMA writable_schema = RESET");
+	static const char *const problems[] = {
+		"a required column is null",
+		"a required column is null",
+		"a version column is out of range",
+		"a version column is out of range",
+	};
+	assert_ok(fixture_read(opened.session, 0, 10, &opened.page, &err));
+	assert_int_equal(opened.page.count, 5);
+	for (size_t i = 0; i < 4; i++) {
+		const char *told = opened.page.entries[i].event.undecodable;
+		assert_non_null(told);
+		assert_non_null(strstr(told, problems[i]));
+	}
+	assert_null(opened.page.entries[4].event.undecodable);
+	foreign_close(&opened);
+}
+
 static void reading_a_foreign_row_twice_gives_the_same_event(void **state)
 {
 	struct tide_error err;
@@ -197,6 +238,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
 		TEST(an_envelope_is_opened),
 		TEST(a_row_that_is_no_event_is_marked_and_the_scan_goes_on),
+		TEST(rows_that_no_constraint_kept_out_are_marked),
 		TEST(reading_a_foreign_row_twice_gives_the_same_event),
 		TEST(instants_of_other_shapes_are_compared_as_instants),
 		TEST(dead_letters_of_other_shapes_are_ordered_as_instants),
