@@ -167,6 +167,37 @@ static void rows_that_are_inherited_anew_are_not_forgotten(struct fixture *f)
 	were_handled_once(&tally);
 }
 
+static tide_status forget_in_vain(void *session, const struct tide_group *group,
+				  const char *const *rows, size_t count, struct tide_error *err)
+{
+	return between_fails(err)
+		       ? between.fails
+		       : between.real->checkpoint.group_forget(session, group, rows, count, err);
+}
+
+/* Else nobody would forget them any more. */
+static void rows_that_could_not_be_forgotten_are_not_told_to_be(struct fixture *f)
+{
+	struct tally tally = { .is_stuck = false };
+	struct family_wish wish = { .name = "p", .lanes = LANES + 1 };
+	struct tide_time clean = { 0 };
+	void *session;
+	tally_fill(f, EVENTS);
+	tally_run(f, &tally, LANES);
+	assert_true(become(f, LANES + 1));
+	between_begin(f, &tally);
+	between.fails = TIDE_BUSY;
+	between.backend.checkpoint.group_forget = forget_in_vain;
+	must(store_borrow(f->store, &session, err));
+	refused(TIDE_BUSY, family_trim(f->store, session, &wish, &clean, err));
+	assert_int_equal(clean.unix_us, 0);
+	between_end();
+	must(family_trim(f->store, session, &wish, &clean, err));
+	store_return(f->store, session, TIDE_OK);
+	assert_true(clean.unix_us != 0);
+	assert_int_equal(stored_position(f, lane_name(0, LANES)), 0);
+}
+
 static tide_status between_rows(void *session, struct tide_checkpoint **ret, size_t *ret_count,
 				struct tide_error *err)
 {
@@ -602,6 +633,7 @@ const struct test_case family_cases[] = {
 	CASE(lanes_have_begun_when_what_they_inherit_from_has),
 	CASE(lanes_that_were_made_meanwhile_stay_where_they_are),
 	CASE(rows_that_are_inherited_anew_are_not_forgotten),
+	CASE(rows_that_could_not_be_forgotten_are_not_told_to_be),
 	CASE(change_of_the_number_is_in_the_journal),
 	CASE(reset_of_a_name_that_is_given_lanes_meanwhile_is_refused),
 	CASE_NEEDS(move_of_another_number_than_was_seen_is_refused, NEEDS_TRANSACTIONS),

@@ -300,7 +300,7 @@ static void a_first_event_that_is_tried_again_begins_the_checkpoint(void **state
 	}
 }
 
-/* ---- A save beside a handler ------------------------------------------------------------------ */
+/* ---- A save beside a handler ----------------------------------------------------------------- */
 
 static int lost_saves; /* of the next ones, the answers */
 
