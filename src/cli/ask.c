@@ -5,11 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef TIDE_HAVE_POSTGRES
-#include <libpq-fe.h>
-#endif
-
 #include "path/port.h"
+#ifdef TIDE_HAVE_POSTGRES
+#include "sys/libpq.h"
+#endif
 
 static int ask_fail(struct ask *ask, const char *why)
 {

@@ -17,11 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <libpq-fe.h>
-
 #include "path/port.h"
 #include "project/swap.h"
 #include "sys/alloc.h"
+#include "sys/libpq.h"
 
 /** A table of the read model. */
 struct deep_table {

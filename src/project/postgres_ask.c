@@ -7,10 +7,10 @@
  */
 #include "project/postgres_ask.h"
 
-#include <libpq-fe.h>
 #include <stdio.h>
 
 #include "project/postgres_result.h"
+#include "sys/libpq.h"
 
 tide_status postgres_ask(const struct sql_script *script, void *connection,
 			 const struct sql_question *question, struct tide_error *err)

@@ -7,11 +7,10 @@
  * for several, and comes back to each. The script's `attached` is that of the connection in use.
  */
 
-#include <libpq-fe.h>
-
 #include "project/postgres_flight.h"
 #include "project/postgres_guard.h"
 #include "project/sql.h"
+#include "sys/libpq.h"
 
 /** A statement made ready: its name on the server, or, when a pooler may change the server, its
  * text. */

@@ -2,10 +2,9 @@
 #ifndef TIDE_PROJECT_POSTGRES_FLIGHT_H
 #define TIDE_PROJECT_POSTGRES_FLIGHT_H
 
-#include <libpq-fe.h>
-
 #include "project/sql.h"
 #include "sys/clock.h"
+#include "sys/libpq.h"
 
 #define FLIGHT_MAX 1024
 

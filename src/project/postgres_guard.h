@@ -10,9 +10,8 @@
  * as it is prepared, and on sequences whose numbers it took or set.
  */
 
-#include <libpq-fe.h>
-
 #include "project/sql.h"
+#include "sys/libpq.h"
 
 #define GUARD_RELATIONS_MAX ((size_t)2 * SQL_OWN_TABLES)
 

@@ -2,10 +2,9 @@
 #ifndef TIDE_PROJECT_POSTGRES_LIVE_H
 #define TIDE_PROJECT_POSTGRES_LIVE_H
 
-#include <libpq-fe.h>
-
 #include "project/postgres_guard.h"
 #include "project/sql.h"
+#include "sys/libpq.h"
 
 #define POSTGRES_CELLS_MAX 64
 

@@ -2,9 +2,8 @@
 #ifndef TIDE_PROJECT_POSTGRES_RESULT_H
 #define TIDE_PROJECT_POSTGRES_RESULT_H
 
-#include <libpq-fe.h>
-
 #include "project/sql.h"
+#include "sys/libpq.h"
 
 /** What an answer means to who retries; TIDE_HANDLER_PERMANENT: the same would fail again. */
 tide_status postgres_status(PGconn *connection, const PGresult *result);

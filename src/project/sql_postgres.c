@@ -11,7 +11,6 @@
  * is prepared, or, done by a trigger or function, before the commit, by one look at all that the
  * transaction has done, deferred triggers included.
  */
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +25,7 @@
 #include "project/postgres_result.h"
 #include "project/sql_append.h"
 #include "sys/alloc.h"
+#include "sys/libpq.h"
 
 #define POSTGRES_INIT_LOCK "8388346167795281770" /* "tideproj" */
 #define POSTGRES_RACES_MAX 5

@@ -9,7 +9,6 @@
  * happened, and who waits behind this waits no longer than that. Others' views or keys stand on the
  * tables: refused, each is named.
  */
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "project/postgres_result.h"
 #include "project/swap.h"
 #include "sys/alloc.h"
+#include "sys/libpq.h"
 
 #define MOVE_PARAMETERS 5
 

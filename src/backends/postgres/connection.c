@@ -6,11 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <libpq-events.h>
-
 #include "backends/postgres/status.h"
 #include "core/escape.h"
 #include "sys/alloc.h"
+#include "sys/libpq.h"
 
 #define CONNECTION_LOOK_MS 100
 #define CONNECTION_USES_MAX 500 /* of a prepared statement until it is prepared anew */

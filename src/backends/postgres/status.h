@@ -2,9 +2,9 @@
 #ifndef TIDE_POSTGRES_STATUS_H
 #define TIDE_POSTGRES_STATUS_H
 
-#include <libpq-fe.h>
-
 #include <tidemark/error.h>
+
+#include "sys/libpq.h"
 
 /** An SQLSTATE as a number, for tide_error.native: its five characters as digits of base 36. */
 int pg_native_of(const char *sqlstate);

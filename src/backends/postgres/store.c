@@ -131,6 +131,9 @@ static tide_status target_read(struct pg_target *target, struct tide_url *url,
 	if (*url->rest && strncmp(url->rest, "//", 2) != 0)
 		return tide_fail(err, TIDE_ARGUMENT, "a PostgreSQL URL begins with %s://",
 				 url->scheme);
+	tide_status status = libpq_load(err);
+	if (status != TIDE_OK)
+		return status;
 
 	ALLOC_AUTO char *text = alloc_format("postgresql:%s", *url->rest ? url->rest : "//");
 	if (!text)
@@ -144,7 +147,6 @@ static tide_status target_read(struct pg_target *target, struct tide_url *url,
 		count++;
 	target->keywords = alloc_zero(2 * count + 10, sizeof *target->keywords);
 	target->values = alloc_zero(2 * count + 10, sizeof *target->values);
-	tide_status status = TIDE_OK;
 	if (!base)
 		status = tide_fail(err, TIDE_ARGUMENT, "the %s: URL is none that libpq can read",
 				   url->scheme);

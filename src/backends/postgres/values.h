@@ -7,9 +7,8 @@
 #include <endian.h>
 #include <string.h>
 
-#include <libpq-fe.h>
-
 #include "core/json.h"
+#include "sys/libpq.h"
 
 #define PG_PARAMS_MAX 20
 
