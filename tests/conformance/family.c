@@ -175,6 +175,21 @@ static tide_status forget_in_vain(void *session, const struct tide_group *group,
 		       : between.real->checkpoint.group_forget(session, group, rows, count, err);
 }
 
+/* One that has just begun without lanes has no row yet. */
+static void lanes_are_not_made_of_a_name_that_somebody_runs_without(struct fixture *f)
+{
+	struct tide_uuid owner = tide_uuid_v7();
+	struct tide_lease lease;
+	void *session;
+	must(store_borrow(f->store, &session, err));
+	must(f->store->backend->checkpoint.lease_acquire(session, "p", &owner, &lease, err));
+	assert_false(become(f, LANES));
+	must(f->store->backend->checkpoint.lease_release(
+		session, &(struct tide_fence){ "p", owner, lease.epoch }, err));
+	store_return(f->store, session, TIDE_OK);
+	assert_true(become(f, LANES));
+}
+
 /* Else nobody would forget them any more. */
 static void rows_that_could_not_be_forgotten_are_not_told_to_be(struct fixture *f)
 {
@@ -632,6 +647,7 @@ const struct test_case family_cases[] = {
 	CASE(lanes_that_begin_anew_are_begun_once),
 	CASE(lanes_have_begun_when_what_they_inherit_from_has),
 	CASE(lanes_that_were_made_meanwhile_stay_where_they_are),
+	CASE(lanes_are_not_made_of_a_name_that_somebody_runs_without),
 	CASE(rows_that_are_inherited_anew_are_not_forgotten),
 	CASE(rows_that_could_not_be_forgotten_are_not_told_to_be),
 	CASE(change_of_the_number_is_in_the_journal),
