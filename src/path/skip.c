@@ -55,9 +55,7 @@ static const struct tide_store *skip_database(const struct skip *skip)
 static tide_position skip_stopped_at(const struct tide_lease_info *lease)
 {
 	struct tide_why why;
-	bool was_last =
-		lease->has_last_error && lease->last_error_at.unix_us >= lease->acquired_at.unix_us;
-	if (!was_last || !why_read(lease->reason, &why) || why.cause != TIDE_CAUSE_FAILED_EVENT)
+	if (!why_read_end(lease, &why) || why.cause != TIDE_CAUSE_FAILED_EVENT)
 		return 0;
 	const struct tide_evidence *event = tide_why_evidence(&why, "event_position");
 	return event ? (tide_position)event->number : 0;

@@ -264,7 +264,13 @@ bool why_read(const char *text, struct tide_why *ret)
 
 bool why_has_ended(const struct tide_lease_info *lease)
 {
-	return lease->has_last_error && lease->last_error_at.unix_us >= lease->acquired_at.unix_us;
+	struct tide_why told;
+	if (!lease->has_last_error)
+		return false;
+	/* who acquires it clears the word of the run before, whatever clocks did meanwhile */
+	return why_read(lease->reason, &told)
+		       ? told.state == TIDE_STATE_ERROR
+		       : lease->last_error_at.unix_us >= lease->acquired_at.unix_us;
 }
 
 bool why_read_end(const struct tide_lease_info *lease, struct tide_why *ret)

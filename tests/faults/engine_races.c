@@ -230,7 +230,7 @@ static void a_start_beside_one_that_fails_begins_a_run(void **state)
 /* ---- A restart while what has failed lets go ------------------------------------------------- */
 
 static struct walk *walk_that_fails;
-static bool was_told; /* that nobody runs it any more, before the restart was asked for */
+static bool was_told; /* that it has failed, before the restart was asked for */
 
 static void restart_in_a_thread(void *self)
 {
@@ -244,11 +244,11 @@ static void restart_elsewhere(struct tide_subscription *subscription)
 	struct tide_why why;
 	struct tide_checkpoints *checkpoints = walk_that_fails->rig.checkpoints;
 	was_told = tide_checkpoints_why(checkpoints, "Walk", &why, NULL) == TIDE_OK &&
-		   why.cause == TIDE_CAUSE_STOPPED;
+		   why.cause == TIDE_CAUSE_FAILED_EVENT;
 	other_does(restart_in_a_thread, walk_that_fails->rig.manager);
 }
 
-/* Who has read in its row that nobody runs it need not know how far it is with letting go. */
+/* Who has read in its row that it failed need not know how far it is with letting go. */
 static void a_restart_of_what_has_failed_waits_until_it_has_let_go(void **state)
 {
 	(void)state;

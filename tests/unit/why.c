@@ -59,6 +59,30 @@ static void what_is_no_cause_is_not_read(void **state)
 	assert_true(why_read("{\"cause\":\"live\",\"of later\":{\"a\":[1]}}", &why));
 }
 
+/* A clock that is set back while a subscription runs lets its end be before its begin. */
+static void the_word_of_a_run_says_how_it_ended_and_clocks_where_there_is_none(void **state)
+{
+	(void)state;
+	struct tide_why why;
+	struct tide_lease_info lease = { .has_last_error = true,
+					 .acquired_at = { 2000000 },
+					 .last_error_at = { 1000000 },
+					 .last_error = "no such customer" };
+	assert_false(why_read_end(&lease, &why)); /* it is of the run before, for all one knows */
+	snprintf(lease.reason, sizeof lease.reason, "%s",
+		 "{\"cause\":\"failed_event\",\"state\":\"error\"}");
+	assert_true(why_read_end(&lease, &why));
+	assert_int_equal(why.cause, TIDE_CAUSE_FAILED_EVENT);
+
+	lease.last_error_at.unix_us = 3000000;
+	snprintf(lease.reason, sizeof lease.reason, "%s",
+		 "{\"cause\":\"live\",\"state\":\"live\"}");
+	assert_false(why_read_end(&lease, &why));
+	lease.reason[0] = '\0';
+	assert_true(why_read_end(&lease, &why));
+	assert_int_equal(why.cause, TIDE_CAUSE_ERROR);
+}
+
 static void a_fact_that_is_not_known_takes_its_part_along(void **state)
 {
 	(void)state;
@@ -204,6 +228,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_kept_is_read_again),
 		cmocka_unit_test(what_is_no_cause_is_not_read),
+		cmocka_unit_test(
+			the_word_of_a_run_says_how_it_ended_and_clocks_where_there_is_none),
 		cmocka_unit_test(a_fact_that_is_not_known_takes_its_part_along),
 		cmocka_unit_test(each_cause_has_its_place_among_lanes),
 		cmocka_unit_test(evidence_has_its_limits),
