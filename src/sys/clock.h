@@ -35,7 +35,8 @@ static inline struct tide_time clock_wall(struct clock *clock)
 }
 static inline struct mono_time mono_add(struct mono_time time, int64_t ns)
 {
-	return (struct mono_time){ ns > INT64_MAX - time.ns ? INT64_MAX : time.ns + ns };
+	bool is_beyond = time.ns > 0 && ns > INT64_MAX - time.ns; /* a time may be before 0 */
+	return (struct mono_time){ is_beyond ? INT64_MAX : time.ns + ns };
 }
 static inline struct mono_time mono_min(struct mono_time a, struct mono_time b)
 {

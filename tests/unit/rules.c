@@ -73,6 +73,20 @@ static void a_breaker_opens_once_however_much_fails_while_it_is_open(void **stat
 	assert_int_equal(breaker.state, BREAKER_OPEN);
 }
 
+/* One that did not wait for the recovery time, whose handler was not called after all. */
+static void a_probe_that_is_cancelled_leaves_the_next_call_a_probe(void **state)
+{
+	(void)state;
+	struct breaker breaker;
+	breaker_init(&breaker, true, 1, 10);
+	assert_true(breaker_failure(&breaker, at(2), wall));
+	assert_false(breaker_admit(&breaker, at(4), false));
+	assert_true(breaker_admit(&breaker, at(4), true));
+	breaker_cancel(&breaker);
+	assert_int_equal(breaker.state, BREAKER_OPEN);
+	assert_true(breaker_admit(&breaker, at(4), false));
+}
+
 /* ---- Availability ---------------------------------------------------------------------------- */
 
 static void note(struct availability *availability, tide_status status, int64_t seconds)
@@ -102,13 +116,28 @@ static void an_outage_is_told_since_its_first_failure_in_a_row(void **state)
 	assert_int_equal(one.since.ns, at(7).ns);
 }
 
+static void of_two_databases_the_worse_is_told_and_of_two_outages_the_older(void **state)
+{
+	(void)state;
+	struct availability there = { 0 }, early = { 0 }, late = { 0 };
+	note(&there, TIDE_OK, 1);
+	note(&early, TIDE_CONNECTION_LOST, 2);
+	note(&late, TIDE_DISK_FULL, 3);
+	assert_int_equal(availability_worse(&there, &late).error.status, TIDE_DISK_FULL);
+	assert_int_equal(availability_worse(&late, &there).error.status, TIDE_DISK_FULL);
+	assert_int_equal(availability_worse(&early, &late).since.ns, at(2).ns);
+	assert_int_equal(availability_worse(&late, &early).since.ns, at(2).ns);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(delays_grow_by_their_base_up_to_the_greatest),
 		cmocka_unit_test(jitter_is_a_part_of_the_delay_that_has_grown),
 		cmocka_unit_test(a_breaker_opens_once_however_much_fails_while_it_is_open),
+		cmocka_unit_test(a_probe_that_is_cancelled_leaves_the_next_call_a_probe),
 		cmocka_unit_test(an_outage_is_told_since_its_first_failure_in_a_row),
+		cmocka_unit_test(of_two_databases_the_worse_is_told_and_of_two_outages_the_older),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
