@@ -149,6 +149,31 @@ static void skip_where_several_lanes_stopped_says_which(struct fixture *f)
 		wait_for(20, stored_by_lane(f, i, LANES) == STREAMS);
 }
 
+static tide_status begin_in_vain(void *session, struct tide_error *err)
+{
+	(void)session;
+	return tide_fail(err, TIDE_IO, "not now");
+}
+
+/* It has had the ownerships for a moment. */
+static void skip_goes_on_behind_a_move_that_was_made_in_vain(struct fixture *f)
+{
+	struct failing failing = { { 3, 0 } };
+	RECORDER *recorder = recorder_new();
+	recorder->judge = fail_there;
+	recorder->self = &failing;
+	fill(f);
+	stop(run_until_stopped(f, recorder, LANES));
+
+	const struct tide_backend *real = f->store->backend;
+	struct tide_backend vain = *real;
+	vain.store.begin = begin_in_vain;
+	f->store->backend = &vain;
+	refused(TIDE_IO, tide_checkpoints_rewind(f->checkpoints, "p", 1, NULL, err));
+	f->store->backend = real;
+	assert_int_equal(skipped(f, 0), 3);
+}
+
 /* An event before it that the lane itself would have to handle, had no other settled it. */
 static void skip_passes_what_lanes_of_another_number_had_settled(struct fixture *f)
 {
@@ -174,6 +199,7 @@ static void skip_passes_what_lanes_of_another_number_had_settled(struct fixture 
 const struct test_case skip_cases[] = {
 	CASE(skip_of_the_name_goes_on_in_the_lane_that_stopped),
 	CASE(skip_where_several_lanes_stopped_says_which),
+	CASE_NEEDS(skip_goes_on_behind_a_move_that_was_made_in_vain, NEEDS_TRANSACTIONS),
 	CASE(skip_passes_what_lanes_of_another_number_had_settled),
 	CASES_END,
 };

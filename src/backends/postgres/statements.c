@@ -462,8 +462,7 @@ static const char *const statement_texts[PG_STATEMENT_COUNT] = {
 		"acquired_at = clock_timestamp(), "
 		"released_at = NULL, <+LEASE_SECONDS lease_seconds = NULL, +>expires_at = "
 		"clock_timestamp() + interval '15 seconds', suspect_position = NULL, "
-		"suspect_deaths = NULL<+LEASE_REASON , reason = NULL+> FROM seat, here WHERE l.id "
-		"= seat.id RETURNING l.epoch",
+		"suspect_deaths = NULL FROM seat, here WHERE l.id = seat.id RETURNING l.epoch",
 	[PG_LEASE_RENEW] =
 		"WITH " LOCALLY " UPDATE @subscription_leases SET expires_at = clock_timestamp() + "
 		"" LEASE_SPAN " FROM here "
