@@ -98,6 +98,78 @@ static void a_message_is_one_line_of_utf8_whatever_is_in_it(void **state)
 		     &err, "'a b c?\xc3\xa9  '");
 }
 
+/* ---- What is counted of them ------------------------------------------------------------------ */
+
+static void count_one(struct error_log *log, tide_status type, int64_t at, bool is_retried)
+{
+	bool is_transient = type == TIDE_BUSY;
+	const struct tide_error_record record = {
+		.event_type = "OrderPlaced",
+		.error_type = type,
+		.error_message = "busy",
+		.timestamp = { at },
+		.sent_to_dlq = !is_retried,
+		.classification.category =
+			is_transient ? TIDE_CATEGORY_TRANSIENT : TIDE_CATEGORY_PERMANENT,
+	};
+	error_log_add(log, &record, is_retried, (struct mono_time){ 0 });
+}
+
+/* Each is counted once, and the first and the last of them keep their times. */
+static void errors_are_counted_between_the_first_and_the_last(void **state)
+{
+	(void)state;
+	struct error_log log;
+	error_log_init(&log, 10);
+	assert_false(log.stats.has_errors);
+	count_one(&log, TIDE_BUSY, 100, true);
+	count_one(&log, TIDE_BUSY, 200, true);
+	count_one(&log, TIDE_SCHEMA, 300, false);
+
+	struct tide_error_stats stats = error_log_stats(&log, (struct mono_time){ 0 });
+	assert_true(stats.has_errors);
+	assert_int_equal(stats.first_error_at.unix_us, 100);
+	assert_int_equal(stats.last_error_at.unix_us, 300);
+	assert_int_equal(stats.total_errors, 3);
+	assert_int_equal(stats.transient_errors, 2);
+	assert_int_equal(stats.permanent_errors, 1);
+	assert_int_equal(stats.retried_errors, 2);
+	assert_int_equal(stats.dlq_count, 1);
+	assert_int_equal(stats.by_type[TIDE_BUSY], 2);
+	assert_int_equal(stats.by_type[TIDE_SCHEMA], 1);
+	assert_int_equal(stats.by_category[TIDE_CATEGORY_TRANSIENT], 2);
+	assert_int_equal(stats.by_category[TIDE_CATEGORY_PERMANENT], 1);
+	error_log_fini(&log);
+}
+
+/* Of several lanes, in whatever order: also one that had none. */
+static void errors_of_several_are_added_up(void **state)
+{
+	(void)state;
+	const struct tide_error_stats none = { 0 };
+	struct error_log early, late;
+	struct tide_error_stats sum = { 0 };
+	error_log_init(&early, 10);
+	error_log_init(&late, 10);
+	count_one(&early, TIDE_BUSY, 100, true);
+	count_one(&early, TIDE_BUSY, 400, true);
+	count_one(&late, TIDE_SCHEMA, 200, false);
+
+	error_stats_add(&sum, &none);
+	error_stats_add(&sum, &late.stats);
+	error_stats_add(&sum, &early.stats);
+	error_stats_add(&sum, &none);
+	assert_int_equal(sum.first_error_at.unix_us, 100);
+	assert_int_equal(sum.last_error_at.unix_us, 400);
+	assert_int_equal(sum.total_errors, 3);
+	assert_int_equal(sum.transient_errors, 2);
+	assert_int_equal(sum.permanent_errors, 1);
+	assert_int_equal(sum.dlq_count, 1);
+	assert_int_equal(sum.by_type[TIDE_BUSY], 2);
+	error_log_fini(&early);
+	error_log_fini(&late);
+}
+
 /* ---- The ones that a subscription remembers -------------------------------------------------- */
 
 static void remember(struct error_log *log, tide_position position)
@@ -169,6 +241,8 @@ int main(void)
 		cmocka_unit_test(fail_can_use_the_message_it_replaces),
 		cmocka_unit_test(a_long_message_is_cut_at_a_character),
 		cmocka_unit_test(a_message_is_one_line_of_utf8_whatever_is_in_it),
+		cmocka_unit_test(errors_are_counted_between_the_first_and_the_last),
+		cmocka_unit_test(errors_of_several_are_added_up),
 		cmocka_unit_test(the_newest_errors_are_remembered_however_many_there_are),
 		cmocka_unit_test(without_memory_fewer_errors_are_remembered),
 	};
