@@ -163,7 +163,8 @@ static void skip_goes_on_behind_a_move_that_was_made_in_vain(struct fixture *f)
 	recorder->judge = fail_there;
 	recorder->self = &failing;
 	fill(f);
-	stop(run_until_stopped(f, recorder, LANES));
+	MANAGER *manager = run_until_stopped(f, recorder, LANES);
+	stop(manager);
 
 	const struct tide_backend *real = f->store->backend;
 	struct tide_backend vain = *real;
