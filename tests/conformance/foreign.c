@@ -375,6 +375,32 @@ static void undecodable_row_is_named_and_passed(struct fixture *f)
 	refused(TIDE_DECODE, tide_store_event(f->store, &id, &event, err));
 }
 
+/* What waits longest and what is newest are events, not what stands before and behind them. */
+static void lag_is_that_of_events_beside_rows_that_are_none(struct fixture *f)
+{
+	put_row(f, ID("1"), 1, "A", "2024-03-01T12:00:00Z", "{\"n\":1}");
+	put_row(f, ID("2"), 2, "A", "yesterday", "{\"n\":2}");
+	put_row(f, ID("3"), 3, "A", "2024-03-01T12:00:07Z", "{\"n\":3}");
+	put_row(f, "no-uuid", 4, "A", "2024-03-01T12:00:09Z", "{\"n\":4}");
+	struct tide_uuid id;
+	must(tide_uuid_parse(ID("1"), &id, err));
+	struct tide_progress progress = {
+		.position = 1, .event_id = &id, .event_type = "A", .count = 1
+	};
+	must(tide_checkpoints_save(f->checkpoints, "p", &progress, err));
+
+	struct tide_lag lag;
+	must(tide_checkpoints_lag(f->checkpoints, "p", NULL, &lag, err));
+	is_uuid(&lag.latest_event_id, ID("3"));
+	assert_true(lag.event_time_lag_seconds == 7.0);
+	assert_int_equal(lag.lag_events, 3);
+	must(tide_checkpoints_save(f->checkpoints, "p", &(struct tide_progress){ .position = 3 },
+				   err));
+	must(tide_checkpoints_lag(f->checkpoints, "p", NULL, &lag, err));
+	assert_true(lag.lag_seconds == 0.0);
+	assert_int_equal(lag.lag_events, 1);
+}
+
 static void uuids_are_read_in_either_case(struct fixture *f)
 {
 	put_row(f, "AAAAAAAA-1111-4111-8111-11111111111A", 1, "A", "2024-03-01T12:00:00Z", "{}");
@@ -534,6 +560,7 @@ const struct test_case foreign_cases[] = {
 	CASE_NEEDS(row_that_is_no_event_ends_a_batch, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
 	CASE_NEEDS(entry_without_its_event_is_delivered_as_it_was_kept, NEEDS_SQL),
 	CASE_NEEDS(undecodable_row_is_named_and_passed, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
+	CASE_NEEDS(lag_is_that_of_events_beside_rows_that_are_none, NEEDS_SQL | NEEDS_TEXT_COLUMNS),
 	CASE_NEEDS(uuids_are_read_in_either_case, NEEDS_SQL),
 	CASE_NEEDS(upper_case_rows_and_new_ones_are_one_stream, NEEDS_SQL),
 	CASE_NEEDS(upper_case_event_ids_are_known, NEEDS_SQL),

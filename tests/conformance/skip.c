@@ -197,10 +197,39 @@ static void skip_passes_what_lanes_of_another_number_had_settled(struct fixture 
 	assert_int_equal(stored_by_lane(f, lane, 2), failing.at[0]);
 }
 
+/* It is passed over like what falls to others: nothing behind the position goes uncounted. */
+static void what_lanes_of_another_number_had_settled_is_counted_as_passed(struct fixture *f)
+{
+	struct failing failing = { { 3, 0 } };
+	uint32_t lane = lane_of(2, LANES);
+	RECORDER *recorder = recorder_new();
+	recorder->judge = fail_there;
+	recorder->self = &failing;
+	fill(f);
+	MANAGER *before = run_until_stopped(f, recorder, LANES);
+	stop(before);
+	int64_t left = 0, behind = STREAMS - stored_by_lane(f, lane, LANES);
+	for (int64_t i = 2; i < STREAMS; i++)
+		left += lane_of(i, LANES) == lane;
+	assert_in_range(left, 1, behind - 1);
+
+	failing.at[0] = 0;
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = lanes_config(1);
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	struct tide_subscription_status status = status_of(subscription);
+	assert_int_equal(status.events_processed, left);
+	assert_int_equal(status.events_skipped, behind - left);
+}
+
 const struct test_case skip_cases[] = {
 	CASE(skip_of_the_name_goes_on_in_the_lane_that_stopped),
 	CASE(skip_where_several_lanes_stopped_says_which),
 	CASE_NEEDS(skip_goes_on_behind_a_move_that_was_made_in_vain, NEEDS_TRANSACTIONS),
 	CASE(skip_passes_what_lanes_of_another_number_had_settled),
+	CASE(what_lanes_of_another_number_had_settled_is_counted_as_passed),
 	CASES_END,
 };

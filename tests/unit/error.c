@@ -98,7 +98,7 @@ static void a_message_is_one_line_of_utf8_whatever_is_in_it(void **state)
 		     &err, "'a b c?\xc3\xa9  '");
 }
 
-/* ---- What is counted of them ------------------------------------------------------------------ */
+/* ---- What is counted of them ----------------------------------------------------------------- */
 
 static void count_one(struct error_log *log, tide_status type, int64_t at, bool is_retried)
 {

@@ -145,6 +145,22 @@ static void histograms_are_cumulative_up_to_infinity(void **state)
 	rig_close(&rig);
 }
 
+/* Prometheus: le is less or equal. */
+static void a_duration_of_a_bound_is_counted_by_it(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < METRICS_BUCKETS - 1; i++) {
+		struct histogram histogram = { 0 };
+		int64_t ns = llround(metrics_bounds[i] * 1e9);
+		histogram_add(&histogram, ns - 1, 1);
+		histogram_add(&histogram, ns, 10);
+		histogram_add(&histogram, ns + 1, 100);
+		for (size_t j = 0; j < METRICS_BUCKETS; j++)
+			assert_int_equal(histogram.buckets[j], j == i ? 11 : j == i + 1 ? 100 : 0);
+		assert_true(fabs(histogram.sum / metrics_bounds[i] - 111) < 1e-4);
+	}
+}
+
 /* An event that waits for a subscription to start has waited since it was stored. */
 static void latency_counts_from_the_append_to_the_handling(void **state)
 {
@@ -756,6 +772,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(metrics_come_in_the_order_of_the_table_each_with_help_and_type),
 		cmocka_unit_test(histograms_are_cumulative_up_to_infinity),
+		cmocka_unit_test(a_duration_of_a_bound_is_counted_by_it),
 		cmocka_unit_test(latency_counts_from_the_append_to_the_handling),
 		cmocka_unit_test(label_values_are_escaped),
 		cmocka_unit_test(event_types_beyond_a_thousand_count_as_other),

@@ -3,6 +3,7 @@
  * gone. */
 #include "policy/availability.h"
 #include "policy/breaker.h"
+#include "policy/rate.h"
 #include "policy/retry.h"
 #include "unit.h"
 
@@ -129,6 +130,36 @@ static void of_two_databases_the_worse_is_told_and_of_two_outages_the_older(void
 	assert_int_equal(availability_worse(&late, &early).since.ns, at(2).ns);
 }
 
+/* ---- What happens in a minute ---------------------------------------------------------------- */
+
+static void a_minute_counts_what_was_in_it(void **state)
+{
+	static const struct {
+		int64_t seconds, count;
+	} looks[] = { { 130, 3 }, { 159, 3 }, { 160, 2 }, { 184, 2 }, { 185, 0 } };
+	(void)state;
+	struct rate rate = { 0 };
+	rate_add(&rate, at(100));
+	rate_add(&rate, at(125));
+	rate_add(&rate, at(125));
+	for (size_t i = 0; i < sizeof looks / sizeof *looks; i++)
+		assert_int_equal(rate_per_minute(&rate, at(looks[i].seconds)), looks[i].count);
+}
+
+/* As many minutes as the time since then has, or a day: the seconds have come round. */
+static void after_peace_a_minute_has_nothing_in_it(void **state)
+{
+	static const int64_t later[] = { 60, 61, 119, 120, 600, 86400 };
+	(void)state;
+	for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+		struct rate rate = { 0 };
+		rate_add(&rate, at(100));
+		assert_int_equal(rate_per_minute(&rate, at(100 + later[i])), 0);
+		rate_add(&rate, at(100 + later[i]));
+		assert_int_equal(rate_per_minute(&rate, at(100 + later[i])), 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -138,6 +169,8 @@ int main(void)
 		cmocka_unit_test(a_probe_that_is_cancelled_leaves_the_next_call_a_probe),
 		cmocka_unit_test(an_outage_is_told_since_its_first_failure_in_a_row),
 		cmocka_unit_test(of_two_databases_the_worse_is_told_and_of_two_outages_the_older),
+		cmocka_unit_test(a_minute_counts_what_was_in_it),
+		cmocka_unit_test(after_peace_a_minute_has_nothing_in_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
