@@ -1,148 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A connection, its waiting for other connections' locks, and its prepared statements.
+ * The statements that are prepared on a connection.
  *
- * Happy path: connect once, prepare each text once, bind, step, reset. Fails when: the file cannot
- * be opened (io), is no database (corrupt), or stays locked past the busy wait (busy).
+ * Happy path: prepare each text once, bind, step, reset. Fails when: the tables do not fit (schema),
+ * or the file stays locked past the busy wait (busy).
  */
 
 #include <assert.h>
-#include <poll.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "backends/sqlite/internal.h"
-
-/*
- * SQLite calls this while another connection holds the lock it needs; 0 gives up. A commit holds
- * the lock for a flush, 0.2 ms and more, and a busy writer frees it for microseconds only: look
- * often, so that two processes share the file.
- */
-static int connection_wait(void *self, int attempts)
-{
-	struct sqlite_connection *connection = self;
-	struct mono_time now = clock_mono(&clock_system);
-	if (attempts == 0)
-		connection->waits_for_itself =
-			sqlite_delivery_is_mine(connection->file, connection);
-	if (connection->waits_for_itself)
-		return 0;
-	if (attempts == 0)
-		connection->busy_until = mono_add(now, connection->busy_ns - connection->turn_ns);
-	int64_t left = mono_since(connection->busy_until, now);
-	if (left <= 0)
-		return 0;
-
-	int64_t pause = attempts < 100 ? 100000 : attempts < 1000 ? 300000 : 2 * NS_PER_MS;
-	if (pause > left)
-		pause = left;
-	struct timespec time = { .tv_sec = 0, .tv_nsec = (long)pause };
-	ppoll(NULL, 0, &time, NULL);
-	return 1;
-}
-
-/* SQL function tide_us(text): an instant as microseconds, null when it is none; instants are never
- * compared as text. */
-static void connection_tide_us(sqlite3_context *context, int count, sqlite3_value **values)
-{
-	(void)count;
-	const char *text = (const char *)sqlite3_value_text(values[0]);
-	struct tide_time time;
-	if (text && time_read(text, (size_t)sqlite3_value_bytes(values[0]), &time))
-		sqlite3_result_int64(context, time.unix_us);
-	else
-		sqlite3_result_null(context);
-}
-
-static int connection_set_up(struct sqlite_connection *connection, bool is_full)
-{
-	sqlite3 *handle = connection->handle;
-	int code = sqlite3_busy_handler(handle, connection_wait, connection);
-	if (code == SQLITE_OK)
-		code = sqlite3_create_function_v2(handle, "tide_us", 1,
-						  SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
-						  connection_tide_us, NULL, NULL, NULL);
-
-	if (code == SQLITE_OK)
-		code = sqlite3_exec(handle,
-				    is_full ? "PRAGMA synchronous = FULL"
-					    : "PRAGMA synchronous = NORMAL",
-				    NULL, NULL, NULL);
-
-	if (code == SQLITE_OK)
-		code = sqlite3_exec(handle, "PRAGMA mmap_size = 0", NULL, NULL, NULL);
-	return code;
-}
-
-/* The file as a URI whose reader takes no locks and looks for no log. */
-static char *connection_frozen_uri(const char *file)
-{
-	struct buffer uri = { 0 };
-	char *ret = NULL;
-	buffer_format(&uri, "file:");
-	for (; *file; file++)
-		buffer_format(&uri, strchr("%?#", *file) ? "%%%02X" : "%c", (unsigned char)*file);
-	buffer_format(&uri, "?immutable=1");
-	return buffer_take(&uri, &ret, NULL) == TIDE_OK ? ret : NULL;
-}
-
-tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bool is_full,
-			   struct sqlite_connection *ret, struct tide_error *err)
-{
-	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-	if (store->is_memory)
-		flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI;
-	else
-		flags |= store->is_read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
-	if (may_create && !store->is_read_only)
-		flags |= SQLITE_OPEN_CREATE;
-	memset(ret, 0, sizeof *ret);
-	ret->file = store->file;
-	ret->store = store;
-	ret->is_read_only = store->is_read_only;
-	ret->busy_ns = store->busy_ns;
-	ret->parts = store->parts;
-	ALLOC_AUTO char *frozen = store->is_frozen ? connection_frozen_uri(store->file) : NULL;
-	if (store->is_frozen && !frozen)
-		return alloc_fail(err);
-
-	int code = sqlite3_open_v2(frozen ? frozen : store->file, &ret->handle,
-				   flags | (frozen ? SQLITE_OPEN_URI : 0), NULL);
-	if (code == SQLITE_OK)
-		code = connection_set_up(ret, is_full);
-	if (code == SQLITE_OK)
-		return TIDE_OK;
-
-	char what[300];
-	snprintf(what, sizeof what, "'%s'", store->file);
-	tide_status status = sqlite_fail(ret, code, what, err);
-	sqlite_disconnect(ret);
-	return status;
-}
-
-/* The last connection copies its log into the file and deletes what is at the log's path: that may
- * be what others have written meanwhile. */
-static void connection_leave_log(struct sqlite_connection *connection)
-{
-	if (connection->handle && sqlite_place_check(connection->store, NULL) != TIDE_OK)
-		sqlite3_db_config(connection->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-}
-
-void sqlite_disconnect(struct sqlite_connection *connection)
-{
-	connection_leave_log(connection);
-	for (size_t i = 0; i < connection->fixed_count; i++)
-		sqlite3_finalize(connection->fixed[i].statement);
-	for (size_t i = 0; i < SQLITE_SHAPES_MAX; i++)
-		sqlite3_finalize(connection->shapes[i]);
-	/* A handler may have left statements of its own behind: _v2 waits for them instead of
-	 * failing. */
-	sqlite3_close_v2(connection->handle);
-	if (connection->has_turn)
-		sqlite_turn_give(connection->turn);
-	memset(connection, 0, sizeof *connection);
-}
 
 /* Our texts are right, so what does not compile does not fit the tables. */
 static tide_status connection_prepare(struct sqlite_connection *connection, const char *sql,

@@ -172,12 +172,15 @@ tide_status sqlite_blocked(void *session, int64_t number, struct tide_blocker *r
 tide_status sqlite_examine_writing(void *self, tide_report report, void *context,
 				   struct tide_error *err);
 
-/* connection.c */
+/* link.c */
 
 /** Connect with flags of sqlite3_open_v2; `is_full` chooses synchronous=FULL. */
 tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bool is_full,
 			   struct sqlite_connection *ret, struct tide_error *err);
 void sqlite_disconnect(struct sqlite_connection *connection);
+
+/* connection.c */
+
 /** Give the turn back when the transaction that it was for has ended, by whomever. */
 void sqlite_connection_look(struct sqlite_connection *connection);
 /** The prepared statement of a literal, which may have segments (core/parts.h). It must be reset
