@@ -117,6 +117,7 @@ static void backend_close(void *self)
 	sqlite_memberships_close(store);
 	sqlite_holdings_close(store);
 	sqlite_writer_close(&store->writer);
+	sqlite_links_fini(&store->links);
 	sqlite_saves_fini(&store->saves);
 	sqlite_turn_fini(&store->turn);
 	mutex_fini(&store->lock);
@@ -153,6 +154,7 @@ static tide_status backend_open(struct tide_url *url, const struct tide_store_op
 	mutex_init(&store->writer.lock, LOCK_SQLITE_WRITER);
 	sqlite_saves_init(&store->saves, sqlite_checkpoint_write);
 	sqlite_turn_init(&store->turn);
+	sqlite_links_init(&store->links);
 	store->writer.last = &store->writer.first;
 	atomic_init(&store->owners_file, -1);
 	store->is_append_full = true;
@@ -180,6 +182,9 @@ const struct tide_backend tide_backend_sqlite = {
 		.append = sqlite_append,
 		.session_open = sqlite_session_open,
 		.session_close = sqlite_session_close,
+		.session_share = sqlite_session_share,
+		.session_ready = sqlite_session_ready,
+		.session_rest = sqlite_session_rest,
 		.read = sqlite_read,
 		.end = sqlite_end,
 		.stream_version = sqlite_stream_version,

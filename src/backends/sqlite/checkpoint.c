@@ -283,7 +283,7 @@ static tide_status checkpoint_write_discarded(struct sqlite_session *session,
 /* Saves that come by themselves share commits, where all connections write the same columns. */
 static bool checkpoint_may_share(const struct sqlite_session *session)
 {
-	return sqlite3_get_autocommit(session->connection.handle) &&
+	return !sqlite_is_in_transaction(&session->connection) &&
 	       session->connection.parts == session->store->parts;
 }
 

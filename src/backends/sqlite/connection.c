@@ -2,8 +2,8 @@
 /*
  * The statements that are prepared on a connection.
  *
- * Happy path: prepare each text once, bind, step, reset. Fails when: the tables do not fit (schema),
- * or the file stays locked past the busy wait (busy).
+ * Happy path: prepare each text once, bind, step, reset. Fails when: the tables do not fit
+ * (schema), or the file stays locked past the busy wait (busy).
  */
 
 #include <assert.h>
@@ -42,23 +42,26 @@ static tide_status connection_prepare_parts(struct sqlite_connection *connection
 tide_status sqlite_statement(struct sqlite_connection *connection, const char *sql,
 			     sqlite3_stmt **ret, struct tide_error *err)
 {
-	for (size_t i = 0; i < connection->fixed_count; i++) {
-		if (connection->fixed[i].sql == sql) {
-			*ret = connection->fixed[i].statement;
+	tide_status status = sqlite_links_take(connection, err);
+	if (status != TIDE_OK)
+		return status;
+	struct sqlite_link *link = connection->link;
+	for (size_t i = 0; i < link->fixed_count; i++) {
+		if (link->fixed[i].sql == sql) {
+			*ret = link->fixed[i].statement;
 			return TIDE_OK;
 		}
 	}
 
-	assert(connection->fixed_count < SQLITE_FIXED_MAX);
+	assert(link->fixed_count < SQLITE_FIXED_MAX);
 	sqlite3_stmt *statement;
-	tide_status status = parts_divide(sql)
-				     ? connection_prepare_parts(connection, sql, &statement, err)
-				     : connection_prepare(connection, sql, &statement, err);
+	status = parts_divide(sql) ? connection_prepare_parts(connection, sql, &statement, err)
+				   : connection_prepare(connection, sql, &statement, err);
 	if (status != TIDE_OK)
 		return status;
 
-	connection->fixed[connection->fixed_count].sql = sql;
-	connection->fixed[connection->fixed_count++].statement = statement;
+	link->fixed[link->fixed_count].sql = sql;
+	link->fixed[link->fixed_count++].statement = statement;
 	*ret = statement;
 	return TIDE_OK;
 }
@@ -66,8 +69,12 @@ tide_status sqlite_statement(struct sqlite_connection *connection, const char *s
 tide_status sqlite_shape(struct sqlite_connection *connection, const char *sql, sqlite3_stmt **ret,
 			 struct tide_error *err)
 {
+	tide_status status = sqlite_links_take(connection, err);
+	if (status != TIDE_OK)
+		return status;
+	struct sqlite_link *link = connection->link;
 	for (size_t i = 0; i < SQLITE_SHAPES_MAX; i++) {
-		sqlite3_stmt *statement = connection->shapes[i];
+		sqlite3_stmt *statement = link->shapes[i];
 		if (statement && strcmp(sqlite3_sql(statement), sql) == 0) {
 			*ret = statement;
 			return TIDE_OK;
@@ -75,13 +82,13 @@ tide_status sqlite_shape(struct sqlite_connection *connection, const char *sql, 
 	}
 
 	sqlite3_stmt *statement;
-	tide_status status = connection_prepare(connection, sql, &statement, err);
+	status = connection_prepare(connection, sql, &statement, err);
 	if (status != TIDE_OK)
 		return status;
 
-	size_t slot = connection->next_shape++ % SQLITE_SHAPES_MAX;
-	sqlite3_finalize(connection->shapes[slot]);
-	connection->shapes[slot] = statement;
+	size_t slot = link->next_shape++ % SQLITE_SHAPES_MAX;
+	sqlite3_finalize(link->shapes[slot]);
+	link->shapes[slot] = statement;
 	*ret = statement;
 	return TIDE_OK;
 }
@@ -138,6 +145,9 @@ tide_status sqlite_run(struct sqlite_connection *connection, const char *sql,
 tide_status sqlite_script(struct sqlite_connection *connection, const char *sql,
 			  struct tide_error *err)
 {
+	tide_status status = sqlite_links_take(connection, err);
+	if (status != TIDE_OK)
+		return status;
 	int code = sqlite3_exec(connection->handle, sql, NULL, NULL, NULL);
 	return code == SQLITE_OK ? TIDE_OK : sqlite_fail(connection, code, "database", err);
 }

@@ -22,11 +22,28 @@
 #define SQLITE_FIXED_MAX 80
 #define SQLITE_SHAPES_MAX 8
 
-/** One connection, used by one thread at a time, and the statements prepared on it. */
-struct sqlite_connection {
+/** A connection of SQLite, and the statements prepared on it. */
+struct sqlite_link {
 	sqlite3 *handle;
-	part_set parts;   /* that the database has */
-	const char *file; /* as the store has it */
+	struct {
+		const char *sql; /* compared by address: a literal */
+		sqlite3_stmt *statement;
+	} fixed[SQLITE_FIXED_MAX];
+	size_t fixed_count;
+	sqlite3_stmt *shapes[SQLITE_SHAPES_MAX]; /* statements made at run time, compared by text */
+	size_t next_shape;                       /* to be replaced next */
+	struct sqlite_link *next;                /* while nobody has it, see links.c */
+};
+
+struct sqlite_links;
+/** What one thread at a time reads and writes by. */
+struct sqlite_connection {
+	struct sqlite_link *link;   /* NULL: a session rests, and takes one when it goes on */
+	sqlite3 *handle;            /* of the link; NULL without one */
+	struct sqlite_links *links; /* that it shares, while it rests with others; NULL: none */
+	bool is_kept;               /* what it has is its own by now */
+	part_set parts;             /* that the database has */
+	const char *file;           /* as the store has it */
 	const struct sqlite_store *store;
 	bool is_read_only;
 	struct sqlite_turn *turn; /* that it waits for before it writes; NULL: it never writes */
@@ -36,13 +53,16 @@ struct sqlite_connection {
 	bool waits_for_itself;
 	int64_t busy_ns;             /* how long to wait for another connection's lock */
 	struct mono_time busy_until; /* end of the present wait */
-	struct {
-		const char *sql; /* compared by address: a literal */
-		sqlite3_stmt *statement;
-	} fixed[SQLITE_FIXED_MAX];
-	size_t fixed_count;
-	sqlite3_stmt *shapes[SQLITE_SHAPES_MAX]; /* statements made at run time, compared by text */
-	size_t next_shape;                       /* to be replaced next */
+};
+
+/** The links of sessions that share them, see links.c. */
+struct sqlite_links {
+	/* under lock */
+	struct mutex lock;
+	struct cond changed;
+	struct sqlite_link *idle; /* that nobody has, the one used last is the first */
+	size_t count;             /* of all, in use or not */
+	size_t sessions;          /* that share them */
 };
 
 struct sqlite_append;
@@ -111,6 +131,7 @@ struct sqlite_store {
 	part_set parts; /* that the database has */
 
 	struct sqlite_turn turn;
+	struct sqlite_links links;
 	struct sqlite_writer writer;
 	struct sqlite_saves saves;
 
@@ -178,6 +199,19 @@ tide_status sqlite_examine_writing(void *self, tide_report report, void *context
 tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bool is_full,
 			   struct sqlite_connection *ret, struct tide_error *err);
 void sqlite_disconnect(struct sqlite_connection *connection);
+/** The same in two steps, for sessions that share: what stays as it is, and a link. Without one
+ * nothing can be asked by it. */
+void sqlite_connection_init(const struct sqlite_store *store, struct sqlite_connection *ret);
+tide_status sqlite_link_open(struct sqlite_connection *connection, bool may_create, bool is_full,
+			     struct tide_error *err);
+void sqlite_link_close(const struct sqlite_store *store, struct sqlite_link *link);
+/** Have what waits for locks by a link wait as this connection does. */
+int sqlite_connection_point(struct sqlite_connection *connection);
+/** Whether a transaction is open on it. */
+static inline bool sqlite_is_in_transaction(const struct sqlite_connection *connection)
+{
+	return connection->handle && !sqlite3_get_autocommit(connection->handle);
+}
 
 /* connection.c */
 
@@ -248,6 +282,23 @@ bool sqlite_turn_try(struct sqlite_turn *turn);
 bool sqlite_turn_wait(struct sqlite_turn *turn, int64_t patience_ns);
 void sqlite_turn_give(struct sqlite_turn *turn);
 
+/* links.c */
+
+void sqlite_links_init(struct sqlite_links *links);
+void sqlite_links_fini(struct sqlite_links *links);
+/** From now on a connection shares these, and has none. */
+void sqlite_links_enter(struct sqlite_links *links, struct sqlite_connection *connection);
+/** Have it have a link; nothing to do when it does. Errors are those of opening one. */
+tide_status sqlite_links_take(struct sqlite_connection *connection, struct tide_error *err);
+/** Others may have its link. */
+void sqlite_links_give(struct sqlite_connection *connection);
+/** Its link is its own, until it is closed. */
+void sqlite_links_keep(struct sqlite_connection *connection);
+/** Close its link, if it has one; who was the last to share closes all. */
+void sqlite_links_leave(struct sqlite_connection *connection);
+/** End the statement that runs on its link; any thread. */
+void sqlite_links_interrupt(struct sqlite_connection *connection);
+
 /* saves.c */
 
 void sqlite_saves_init(struct sqlite_saves *saves, sqlite_save_writer *write);
@@ -269,6 +320,10 @@ tide_status sqlite_write_end(struct sqlite_session *session, bool joined, tide_s
 			     struct tide_error *err);
 
 tide_status sqlite_session_open(void *store, void **ret, struct tide_error *err);
+tide_status sqlite_session_share(void *store, void (*ring)(void *self), void *self, void **ret,
+				 struct tide_error *err);
+tide_status sqlite_session_ready(void *session, uint64_t *ret, struct tide_error *err);
+void sqlite_session_rest(void *session);
 void sqlite_session_limit(void *session, const struct tide_session_limits *limits);
 void sqlite_session_close(void *session);
 tide_status sqlite_begin(void *session, struct tide_error *err);

@@ -5,6 +5,7 @@
  * Fails when: the file cannot be opened (io), or is no database (corrupt).
  */
 
+#include <assert.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +17,7 @@
  * the lock for a flush, 0.2 ms and more, and a busy writer frees it for microseconds only: look
  * often, so that two processes share the file.
  */
-static int connection_wait(void *self, int attempts)
+static int link_wait(void *self, int attempts)
 {
 	struct sqlite_connection *connection = self;
 	struct mono_time now = clock_mono(&clock_system);
@@ -41,7 +42,7 @@ static int connection_wait(void *self, int attempts)
 
 /* SQL function tide_us(text): an instant as microseconds, null when it is none; instants are never
  * compared as text. */
-static void connection_tide_us(sqlite3_context *context, int count, sqlite3_value **values)
+static void link_tide_us(sqlite3_context *context, int count, sqlite3_value **values)
 {
 	(void)count;
 	const char *text = (const char *)sqlite3_value_text(values[0]);
@@ -52,14 +53,19 @@ static void connection_tide_us(sqlite3_context *context, int count, sqlite3_valu
 		sqlite3_result_null(context);
 }
 
-static int connection_set_up(struct sqlite_connection *connection, bool is_full)
+int sqlite_connection_point(struct sqlite_connection *connection)
+{
+	return sqlite3_busy_handler(connection->handle, link_wait, connection);
+}
+
+static int link_set_up(struct sqlite_connection *connection, bool is_full)
 {
 	sqlite3 *handle = connection->handle;
-	int code = sqlite3_busy_handler(handle, connection_wait, connection);
+	int code = sqlite_connection_point(connection);
 	if (code == SQLITE_OK)
 		code = sqlite3_create_function_v2(handle, "tide_us", 1,
 						  SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
-						  connection_tide_us, NULL, NULL, NULL);
+						  link_tide_us, NULL, NULL, NULL);
 
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(handle,
@@ -73,7 +79,7 @@ static int connection_set_up(struct sqlite_connection *connection, bool is_full)
 }
 
 /* The file as a URI whose reader takes no locks and looks for no log. */
-static char *connection_frozen_uri(const char *file)
+static char *link_frozen_uri(const char *file)
 {
 	struct buffer uri = { 0 };
 	char *ret = NULL;
@@ -84,9 +90,32 @@ static char *connection_frozen_uri(const char *file)
 	return buffer_take(&uri, &ret, NULL) == TIDE_OK ? ret : NULL;
 }
 
-tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bool is_full,
-			   struct sqlite_connection *ret, struct tide_error *err)
+static int link_open(struct sqlite_connection *connection, int flags, bool is_full)
 {
+	const struct sqlite_store *store = connection->store;
+	ALLOC_AUTO char *frozen = store->is_frozen ? link_frozen_uri(store->file) : NULL;
+	if (store->is_frozen && !frozen)
+		return SQLITE_NOMEM;
+
+	int code = sqlite3_open_v2(frozen ? frozen : store->file, &connection->link->handle,
+				   flags | (frozen ? SQLITE_OPEN_URI : 0), NULL);
+	connection->handle = connection->link->handle;
+	return code == SQLITE_OK ? link_set_up(connection, is_full) : code;
+}
+
+void sqlite_connection_init(const struct sqlite_store *store, struct sqlite_connection *ret)
+{
+	*ret = (struct sqlite_connection){ .file = store->file,
+					   .store = store,
+					   .is_read_only = store->is_read_only,
+					   .busy_ns = store->busy_ns,
+					   .parts = store->parts };
+}
+
+tide_status sqlite_link_open(struct sqlite_connection *connection, bool may_create, bool is_full,
+			     struct tide_error *err)
+{
+	const struct sqlite_store *store = connection->store;
 	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
 	if (store->is_memory)
 		flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI;
@@ -94,48 +123,56 @@ tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bo
 		flags |= store->is_read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
 	if (may_create && !store->is_read_only)
 		flags |= SQLITE_OPEN_CREATE;
-	memset(ret, 0, sizeof *ret);
-	ret->file = store->file;
-	ret->store = store;
-	ret->is_read_only = store->is_read_only;
-	ret->busy_ns = store->busy_ns;
-	ret->parts = store->parts;
-	ALLOC_AUTO char *frozen = store->is_frozen ? connection_frozen_uri(store->file) : NULL;
-	if (store->is_frozen && !frozen)
+	assert(!connection->link);
+	connection->link = alloc_zero(1, sizeof *connection->link);
+	if (!connection->link)
 		return alloc_fail(err);
 
-	int code = sqlite3_open_v2(frozen ? frozen : store->file, &ret->handle,
-				   flags | (frozen ? SQLITE_OPEN_URI : 0), NULL);
-	if (code == SQLITE_OK)
-		code = connection_set_up(ret, is_full);
+	int code = link_open(connection, flags, is_full);
 	if (code == SQLITE_OK)
 		return TIDE_OK;
 
 	char what[300];
 	snprintf(what, sizeof what, "'%s'", store->file);
-	tide_status status = sqlite_fail(ret, code, what, err);
-	sqlite_disconnect(ret);
+	tide_status status = sqlite_fail(connection, code, what, err);
+	sqlite_link_close(store, connection->link);
+	connection->link = NULL;
+	connection->handle = NULL;
 	return status;
+}
+
+tide_status sqlite_connect(const struct sqlite_store *store, bool may_create, bool is_full,
+			   struct sqlite_connection *ret, struct tide_error *err)
+{
+	sqlite_connection_init(store, ret);
+	return sqlite_link_open(ret, may_create, is_full, err);
 }
 
 /* The last connection copies its log into the file and deletes what is at the log's path: that may
  * be what others have written meanwhile. */
-static void connection_leave_log(struct sqlite_connection *connection)
+static void link_leave_log(const struct sqlite_store *store, struct sqlite_link *link)
 {
-	if (connection->handle && sqlite_place_check(connection->store, NULL) != TIDE_OK)
-		sqlite3_db_config(connection->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	if (link->handle && sqlite_place_check(store, NULL) != TIDE_OK)
+		sqlite3_db_config(link->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
+void sqlite_link_close(const struct sqlite_store *store, struct sqlite_link *link)
+{
+	link_leave_log(store, link);
+	for (size_t i = 0; i < link->fixed_count; i++)
+		sqlite3_finalize(link->fixed[i].statement);
+	for (size_t i = 0; i < SQLITE_SHAPES_MAX; i++)
+		sqlite3_finalize(link->shapes[i]);
+	/* A handler may have left statements of its own behind: _v2 waits for them instead of
+	 * failing. */
+	sqlite3_close_v2(link->handle);
+	tide_free(link);
 }
 
 void sqlite_disconnect(struct sqlite_connection *connection)
 {
-	connection_leave_log(connection);
-	for (size_t i = 0; i < connection->fixed_count; i++)
-		sqlite3_finalize(connection->fixed[i].statement);
-	for (size_t i = 0; i < SQLITE_SHAPES_MAX; i++)
-		sqlite3_finalize(connection->shapes[i]);
-	/* A handler may have left statements of its own behind: _v2 waits for them instead of
-	 * failing. */
-	sqlite3_close_v2(connection->handle);
+	if (connection->link)
+		sqlite_link_close(connection->store, connection->link);
 	if (connection->has_turn)
 		sqlite_turn_give(connection->turn);
 	memset(connection, 0, sizeof *connection);

@@ -33,31 +33,69 @@ static void session_on_rollback(void *self)
 
 static bool session_in_transaction(struct sqlite_session *session)
 {
-	return !sqlite3_get_autocommit(session->connection.handle);
+	return sqlite_is_in_transaction(&session->connection);
+}
+
+static struct sqlite_session *session_new(struct sqlite_store *store, struct tide_error *err)
+{
+	struct sqlite_session *session = alloc_zero(1, sizeof *session);
+	if (!session) {
+		alloc_fail(err);
+		return NULL;
+	}
+	session->store = store;
+	sqlite_connection_init(store, &session->connection);
+	session->connection.turn = &store->turn;
+	return session;
 }
 
 tide_status sqlite_session_open(void *self, void **ret, struct tide_error *err)
 {
 	struct sqlite_store *store = self;
-	struct sqlite_session *session = alloc_zero(1, sizeof *session);
+	struct sqlite_session *session = session_new(store, err);
 	if (!session)
-		return alloc_fail(err);
-
-	session->store = store;
+		return TIDE_OUT_OF_MEMORY;
 	tide_status status = sqlite_place_check(store, err);
 	if (status == TIDE_OK)
-		status = sqlite_connect(store, false, store->is_projection_full,
-					&session->connection, err);
-	if (status != TIDE_OK) {
+		status = sqlite_link_open(&session->connection, false, store->is_projection_full,
+					  err);
+	if (status == TIDE_OK)
+		*ret = session;
+	else
 		tide_free(session);
-		return status;
-	}
+	return status;
+}
 
-	session->connection.turn = &store->turn;
-	sqlite3_commit_hook(session->connection.handle, session_on_commit, session);
-	sqlite3_rollback_hook(session->connection.handle, session_on_rollback, session);
+/* ---- Sharing links --------------------------------------------------------------------------- */
+
+tide_status sqlite_session_share(void *self, void (*ring)(void *self), void *rung, void **ret,
+				 struct tide_error *err)
+{
+	(void)ring; /* who has to wait for a link does so for some statements of others */
+	(void)rung;
+	struct sqlite_store *store = self;
+	if (store->is_memory)
+		return sqlite_session_open(store, ret, err);
+	struct sqlite_session *session = session_new(store, err);
+	if (!session)
+		return TIDE_OUT_OF_MEMORY;
+	sqlite_links_enter(&store->links, &session->connection);
 	*ret = session;
 	return TIDE_OK;
+}
+
+tide_status sqlite_session_ready(void *self, uint64_t *ret, struct tide_error *err)
+{
+	struct sqlite_session *session = self;
+	*ret = 1; /* what a subscriber has attached to is kept */
+	return sqlite_links_take(&session->connection, err);
+}
+
+void sqlite_session_rest(void *self)
+{
+	struct sqlite_session *session = self;
+	if (!session_in_transaction(session))
+		sqlite_links_give(&session->connection);
 }
 
 /* What commits events is flushed where appends are. */
@@ -75,8 +113,7 @@ void sqlite_session_close(void *self)
 	if (!session)
 		return;
 	sqlite_rollback(session);
-	sqlite3_commit_hook(session->connection.handle, NULL, NULL);
-	sqlite3_rollback_hook(session->connection.handle, NULL, NULL);
+	sqlite_links_leave(&session->connection);
 	sqlite_disconnect(&session->connection);
 	buffer_fini(&session->scratch);
 	tide_free(session);
@@ -128,6 +165,8 @@ static tide_status session_make_full(struct sqlite_session *session, struct tide
 		return TIDE_OK;
 	tide_status status = sqlite_script(&session->connection, "PRAGMA synchronous = FULL", err);
 	session->must_be_full = status != TIDE_OK;
+	if (status == TIDE_OK)
+		sqlite_links_keep(&session->connection);
 	return status;
 }
 
@@ -142,7 +181,20 @@ tide_status sqlite_begin(void *self, struct tide_error *err)
 	session->is_delivering = true;
 	session->was_ended = false;
 	sqlite_delivery_begin(session);
+	sqlite3_commit_hook(session->connection.handle, session_on_commit, session);
+	sqlite3_rollback_hook(session->connection.handle, session_on_rollback, session);
 	return TIDE_OK;
+}
+
+/* Others may have its link behind it, and are not told of by what was set for it. */
+static void session_end_delivery(struct sqlite_session *session)
+{
+	if (!session->is_delivering)
+		return;
+	session->is_delivering = false;
+	sqlite_delivery_end(session);
+	sqlite3_commit_hook(session->connection.handle, NULL, NULL);
+	sqlite3_rollback_hook(session->connection.handle, NULL, NULL);
 }
 
 tide_status sqlite_commit(void *self, struct tide_error *err)
@@ -156,8 +208,7 @@ tide_status sqlite_commit(void *self, struct tide_error *err)
 	session->is_ending = false;
 	if (status != TIDE_OK)
 		return status;
-	session->is_delivering = false;
-	sqlite_delivery_end(session);
+	session_end_delivery(session);
 	return TIDE_OK;
 }
 
@@ -169,8 +220,7 @@ void sqlite_rollback(void *self)
 		sqlite_run(&session->connection, transaction_rollback, NULL);
 	sqlite_connection_look(&session->connection);
 	session->is_ending = false;
-	session->is_delivering = false;
-	sqlite_delivery_end(session);
+	session_end_delivery(session);
 	session->was_ended = false;
 }
 
@@ -236,11 +286,13 @@ tide_status sqlite_check(void *self, struct tide_error *err)
 void sqlite_interrupt(void *self)
 {
 	struct sqlite_session *session = self;
-	sqlite3_interrupt(session->connection.handle);
+	sqlite_links_interrupt(&session->connection);
 }
 
+/* What a subscriber makes for a connection stays with it. */
 void *sqlite_native(void *self)
 {
 	struct sqlite_session *session = self;
+	sqlite_links_keep(&session->connection);
 	return session->connection.handle;
 }
