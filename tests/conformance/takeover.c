@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who goes on behind another owner begins where that one came, whatever it was to begin with. */
 #include "conformance/recorder.h"
+#include "lib/wait.h"
 
 /* What the owner has left behind the row is there when the other takes over. */
 static void take_over(struct fixture *f, enum tide_start_from start_from)
@@ -77,9 +78,48 @@ static void restart_goes_on_behind_the_owner_in_between(struct fixture *f)
 	stop(manager);
 }
 
+static bool is_resolved(struct fixture *f, int64_t id)
+{
+	struct tide_dead_letter_list found = { 0 };
+	must(tide_dead_letters_get(f->checkpoints, id, &found, err));
+	bool is_resolved = found.entries[0].status == TIDE_DEAD_LETTER_RESOLVED;
+	tide_dead_letters_free(&found);
+	return is_resolved;
+}
+
+/* Of a run that died between its dead letter and its checkpoint, and that a person has asked for
+ * meanwhile: what comes before it is handled first. */
+static void dead_letter_ahead_of_its_row_waits_for_the_feed(struct fixture *f)
+{
+	RECORDER *recorder = recorder_new();
+	struct tide_subscriber subscriber = subscriber_of("p", recorder);
+	struct tide_subscription_config config = quick_config();
+	struct tide_new_event events[] = { event_of("OrderPlaced", 2) };
+	events[0].event_id = uuid_of(2);
+	append_many(f->store, stream_of("Order", 1), 0, 2);
+	must(tide_store_append(f->store, APPEND(stream_of("Order", 1), TIDE_ANY, events), NULL,
+			       err));
+	append_many(f->store, stream_of("Order", 1), 3, 2);
+
+	struct tide_event *event;
+	int64_t id;
+	must(tide_store_event(f->store, &events[0].event_id, &event, err));
+	must(tide_dead_letters_add(f->checkpoints, "p", event, "as told", NULL, 1, &id, err));
+	tide_free(event);
+	must(tide_dead_letters_retry(f->checkpoints, id, err));
+	MANAGER *manager = manager_of(f->store);
+	struct tide_subscription *subscription = subscribe(manager, &subscriber, &config);
+	start(manager);
+	catch_up(f->store, subscription);
+	wait_for(20, is_resolved(f, id));
+	stop(manager);
+	delivered(recorder, 1, 2, 3, 4, 5, 3);
+}
+
 const struct test_case takeover_cases[] = {
 	CASE(standby_that_begins_at_the_beginning_takes_over_where_the_owner_was),
 	CASE(standby_that_begins_at_the_end_takes_over_where_the_owner_was),
 	CASE(restart_goes_on_behind_the_owner_in_between),
+	CASE(dead_letter_ahead_of_its_row_waits_for_the_feed),
 	CASES_END,
 };

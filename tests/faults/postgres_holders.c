@@ -517,6 +517,32 @@ static void a_prepared_transaction_that_outlives_the_server_is_waited_for(void *
 	pgbouncer_stop();
 }
 
+/* Events were taken back, and their numbering with them, but not what readers had left of it. */
+static void a_mark_beyond_the_newest_event_settles_nothing(void **state)
+{
+	(void)state;
+	const char *url = "postgresql:///?schema=beyond";
+	void *store = backend_opened(url);
+	appended(store, stream_of("Order", 1), "{}");
+	postgres_sql("beyond", "DELETE FROM tidemark_feed; INSERT INTO tidemark_feed SELECT 1, "
+			       "pg_relation_filenode('events_global_position_seq')::int8, 10");
+	PGconn *writer = sql_connect("options=-csearch_path=beyond");
+	sql_run(writer, "BEGIN; " INSERT_LATE); /* 2 */
+	appended(store, stream_of("Order", 1), "{}");
+	STORE->close(store);
+
+	store = backend_opened(url);
+	void *session = session_opened(store);
+	tide_position at = 0;
+	look_sees(session, &at, "1 ");
+	assert_int_equal(end_seen(session), 1);
+	sql_run(writer, "COMMIT");
+	look_sees(session, &at, "2 3 ");
+	PQfinish(writer);
+	STORE->session_close(session);
+	STORE->close(store);
+}
+
 static void a_reader_whose_right_to_the_mark_is_taken_reads_on(void **state)
 {
 	(void)state;
@@ -630,6 +656,7 @@ int main(void)
 		cmocka_unit_test(
 			a_sequence_that_readers_cannot_follow_ends_them_also_when_it_comes_later),
 		cmocka_unit_test(a_prepared_transaction_that_outlives_the_server_is_waited_for),
+		cmocka_unit_test(a_mark_beyond_the_newest_event_settles_nothing),
 		cmocka_unit_test(a_reader_whose_right_to_the_mark_is_taken_reads_on),
 		cmocka_unit_test(a_reader_without_the_right_to_leave_a_mark_reads_all_the_same),
 		cmocka_unit_test(an_examination_tells_of_a_pooler_in_between),
