@@ -68,18 +68,18 @@ tide_status sqlite_session_open(void *self, void **ret, struct tide_error *err)
 
 /* ---- Sharing links --------------------------------------------------------------------------- */
 
-tide_status sqlite_session_share(void *self, void (*ring)(void *self), void *rung, void **ret,
+tide_status sqlite_session_share(void *store, void (*ring)(void *self), void *self, void **ret,
 				 struct tide_error *err)
 {
 	(void)ring; /* who has to wait for a link does so for some statements of others */
-	(void)rung;
-	struct sqlite_store *store = self;
-	if (store->is_memory)
-		return sqlite_session_open(store, ret, err);
-	struct sqlite_session *session = session_new(store, err);
+	(void)self;
+	struct sqlite_store *file = store;
+	if (file->is_memory)
+		return sqlite_session_open(file, ret, err);
+	struct sqlite_session *session = session_new(file, err);
 	if (!session)
 		return TIDE_OUT_OF_MEMORY;
-	sqlite_links_enter(&store->links, &session->connection);
+	sqlite_links_enter(&file->links, &session->connection);
 	*ret = session;
 	return TIDE_OK;
 }
