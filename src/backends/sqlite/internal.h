@@ -40,7 +40,7 @@ struct sqlite_links;
 struct sqlite_connection {
 	struct sqlite_link *link;   /* NULL: a session rests, and takes one when it goes on */
 	sqlite3 *handle;            /* of the link; NULL without one */
-	struct sqlite_links *links; /* that it shares, while it rests with others; NULL: none */
+	struct sqlite_links *links; /* that it shares with others; NULL: its link is its own */
 	bool is_kept;               /* what it has is its own by now */
 	part_set parts;             /* that the database has */
 	const char *file;           /* as the store has it */

@@ -5,13 +5,13 @@
  *	session ── its first statement ──▶ takes a link: the one used last, else a new one
  *	        ── rests ────────────────▶ gives it back: idle, or the next one's who waits
  *
- * Each link has the same statements prepared, so that it does not matter whose it was. Who has
- * handed its connection to a handler keeps it: what that has made there is its own.
+ * What is prepared on a link is for whoever has it, so that it does not matter whose it was. Who
+ * has handed its connection to a handler keeps it: what that has made there is its own.
  *
  * Happy path: there is an idle one. Fails when: a new one cannot be opened. All are in use: their
  * sessions have them for a few statements each, so who needs one waits, for as long as for a lock;
  * then there is one more, closed when it is given back, so that nobody depends on others who wait
- * for a writer of another process.
+ * for a writer of another process, or whose handler is given a dead letter once more.
  */
 
 #include <assert.h>
